@@ -1,0 +1,58 @@
+# What is done with this project. Everything it needs lands in .venv and in uv's cache.
+#
+#   make demo   the main job on this machine: a ZIP of photos in, a trained LoRA out
+#   make test   every check: format, lint, types, layers, template, tests
+#   make venv   just .venv, with the `lora-drop` command and uv in it
+#   make pins   compile the pinned requirements anew from pyproject.toml
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+UV_VERSION := 0.13.9
+FUNCTIONS := submit webhook store reconcile jobs
+# Any Python from 3.10 on can start; uv then finds or fetches 3.13.
+STARTER = $(firstword $(foreach name,python3.13 python3 python,$(shell \
+	$(name) -c 'import sys, pip; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1 && echo $(name))))
+STARTED := .lora-drop/start
+VENV := .venv/.complete
+RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
+
+.PHONY: help venv demo test check pins
+help:
+	@sed -n 's/^#   //p' Makefile
+
+venv: $(VENV)
+
+$(VENV): requirements-dev.txt pyproject.toml
+	@[ -n "$(STARTER)" ] || { echo "missing: Python 3.10 or newer with pip (python3 -m pip)" >&2; exit 1; }
+	$(STARTER) -m pip install --quiet --disable-pip-version-check --upgrade \
+	  --target "$(STARTED)" uv==$(UV_VERSION)
+	"$(STARTED)/bin/uv" venv --quiet --clear --python 3.13 .venv
+	"$(STARTED)/bin/uv" pip sync --quiet --require-hashes requirements-dev.txt
+	"$(STARTED)/bin/uv" pip install --quiet --no-deps --editable .
+	@touch $@
+
+demo: venv
+	@$(RUN) lora-drop demo
+
+# The tests come last, so that the last line is pytest's.
+test: check
+	@$(RUN) pytest
+
+check: venv
+	@$(RUN) ruff format --check .
+	@$(RUN) ruff check .
+	@$(RUN) mypy
+	@$(RUN) lint-imports
+	@$(RUN) python -m local.tools sam validate --lint --region us-east-1
+
+pins: venv
+	@for name in $(FUNCTIONS); do \
+	  $(RUN) uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header \
+	    --python-version 3.13 --python-platform aarch64-manylinux_2_28 \
+	    --group "$$name" --output-file "functions/$$name/requirements.txt" pyproject.toml; \
+	done
+	@$(RUN) uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal \
+	  --python-version 3.13 --group dev --output-file requirements-dev.txt pyproject.toml
