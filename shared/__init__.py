@@ -1,0 +1,1 @@
+"""What the functions have in common, and all that ships besides them."""

@@ -1,0 +1,119 @@
+"""The wire to fal, where a paid POST goes through once.
+
+``fal_client.submit()`` repeats its POST up to 10 times on timeouts, broken connections and 408, 409
+and 429, and fal has no idempotency key, so each repetition may be another training that is billed
+(https://github.com/fal-ai/fal-js/issues/238 is the same in JavaScript). This transport answers
+every outcome itself: with a response that the client does not retry, or with an error of ours that
+its retry loop does not catch.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from shared.domain.errors import (
+    NotSubmitted,
+    SubmissionRefused,
+    SubmissionUnknown,
+    TrainerUnavailable,
+)
+from shared.domain.problems import Problem
+
+# A definite no, and what a person can do. ``held``: the job can go on once it is done.
+REFUSALS: Mapping[int, tuple[str, bool, str]] = {
+    400: ("fal_bad_request", False, "fal refused the request"),
+    401: ("fal_key_refused", True, "fal does not know this key. Put a valid key into the secret"),
+    402: ("fal_payment_required", True, "fal asks for payment. Top up the balance"),
+    403: ("fal_account_locked", True, "fal refused this key or the account is locked; see to it"),
+    404: ("fal_unknown_application", False, "fal has no such trainer"),
+    413: ("fal_request_too_large", False, "fal refused the request as too large"),
+    422: ("fal_invalid_input", False, "fal refused the parameters"),
+}
+ACCEPTED = frozenset({200, 201, 202})
+TOO_MANY_REQUESTS = 429
+
+
+class SinglePost(httpx.BaseTransport):
+    """Lets one POST through, ever; everything after it is refused before it leaves."""
+
+    def __init__(self, inner: httpx.BaseTransport) -> None:
+        self._inner = inner
+        self._sent = False
+        self.request_id: str | None = None
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """The accepted answer; raises NotSubmitted, SubmissionRefused or SubmissionUnknown."""
+        if self._sent:
+            raise SubmissionUnknown("a second POST for the same job was stopped")
+        self._sent = True
+        try:
+            response = self._inner.handle_request(request)
+            response.read()
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            # No connection, so no byte of the request has left: DNS, refused, TLS, connect timeout.
+            raise NotSubmitted(f"no connection to fal: {error}") from error
+        except httpx.HTTPError as error:
+            raise SubmissionUnknown(f"{type(error).__name__} after the request left") from error
+        self.request_id = _accepted(response)
+        return response
+
+    def close(self) -> None:
+        """End the connection."""
+        self._inner.close()
+
+
+class SingleAsk(httpx.BaseTransport):
+    """Asks once: a question that is not answered is asked again in the next round, not here."""
+
+    def __init__(self, inner: httpx.BaseTransport) -> None:
+        self._inner = inner
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """The answer, whatever its status, unless it says nothing of the job: TrainerUnavailable."""
+        try:
+            response = self._inner.handle_request(request)
+            response.read()
+        except httpx.HTTPError as error:
+            raise TrainerUnavailable(f"fal did not answer: {type(error).__name__}") from error
+        ours = "x-fal-request-id" in response.headers or _json(response) is not None
+        if response.status_code in (401, 403, 408, 409, TOO_MANY_REQUESTS) or (
+            response.is_server_error and not ours
+        ):
+            raise TrainerUnavailable(f"fal answered {response.status_code}")
+        return response
+
+    def close(self) -> None:
+        """End the connection."""
+        self._inner.close()
+
+
+def _accepted(response: httpx.Response) -> str:
+    """The request id of an accepted submission; raises for every other answer."""
+    status, body = response.status_code, _json(response)
+    if status in ACCEPTED:
+        request_id = body.get("request_id") if body else None
+        if isinstance(request_id, str) and request_id:
+            return request_id
+        raise SubmissionUnknown(f"fal answered {status} without a request id")
+    if status == TOO_MANY_REQUESTS and body and "detail" in body:
+        raise NotSubmitted("fal takes no more requests now")
+    refusal = REFUSALS.get(status)
+    if refusal and body and "detail" in body:
+        code, held, advice = refusal
+        message = f"{advice}. fal says: {_said(body['detail'])}"
+        raise SubmissionRefused(Problem(code=code, message=message), held=held)
+    raise SubmissionUnknown(f"fal answered {status}")
+
+
+def _json(response: httpx.Response) -> dict[str, Any] | None:
+    try:
+        body = response.json()
+    except (ValueError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _said(detail: object) -> str:
+    return (detail if isinstance(detail, str) else json.dumps(detail))[:300]

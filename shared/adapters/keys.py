@@ -1,0 +1,78 @@
+"""fal's public signing keys, fetched when needed and kept for a day at the most."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import httpx
+from nacl.exceptions import BadSignatureError
+from nacl.signing import VerifyKey
+
+from shared.domain.errors import BadDelivery, SigningKeysUnavailable
+from shared.domain.signatures import keys_in
+
+MAX_AGE = timedelta(hours=24)  # fal: "Do not cache longer than 24 hours"
+MIN_REFRESH = timedelta(minutes=1)  # bad signatures must not become a flood of fetches
+MAX_DOCUMENT = 64 * 1024
+TIMEOUT = httpx.Timeout(2.0)
+
+
+def verify_signature(key: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether this Ed25519 key signed this message (libsodium: no small-order keys)."""
+    try:
+        VerifyKey(key).verify(message, signature)
+    except (BadSignatureError, ValueError):
+        return False
+    return True
+
+
+class JwksKeys:
+    """The keys of one JWKS address."""
+
+    def __init__(self, url: str, transport: httpx.BaseTransport | None = None) -> None:
+        self._url = url
+        self._transport = transport
+        self._keys: tuple[bytes, ...] = ()
+        self._fetched_at: datetime | None = None
+        self._tried_at: datetime | None = None
+
+    def keys(self, *, now: datetime) -> Sequence[bytes]:
+        """The keys at hand, not older than a day; raises SigningKeysUnavailable."""
+        fresh = self._fetched_at is not None and now - self._fetched_at < MAX_AGE
+        if not fresh:
+            self._keys = ()
+            self._refresh(now)
+        if not self._keys:
+            raise SigningKeysUnavailable("fal's signing keys cannot be had")
+        return self._keys
+
+    def newer_keys(self, *, now: datetime) -> Sequence[bytes]:
+        """Keys that were not known before, asking fal at most once a minute; may be none."""
+        known = set(self._keys)
+        self._refresh(now)
+        return tuple(key for key in self._keys if key not in known)
+
+    def _refresh(self, now: datetime) -> None:
+        if self._tried_at is not None and now - self._tried_at < MIN_REFRESH:
+            return
+        self._tried_at = now
+        keys = self._fetch()
+        if keys:
+            self._keys, self._fetched_at = keys, now
+
+    def _fetch(self) -> tuple[bytes, ...]:
+        """The keys that fal publishes now; none when it does not answer, and the caller says so."""
+        try:
+            with (
+                httpx.Client(transport=self._transport, timeout=TIMEOUT) as client,
+                client.stream("GET", self._url) as response,
+            ):
+                if response.status_code != httpx.codes.OK:
+                    return ()
+                document = b""
+                for chunk in response.iter_bytes():
+                    document += chunk
+                    if len(document) > MAX_DOCUMENT:
+                        return ()
+            return keys_in(document)
+        except (httpx.HTTPError, BadDelivery):
+            return ()

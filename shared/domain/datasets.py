@@ -1,0 +1,110 @@
+"""What a dataset must be before a cent is paid for it."""
+
+from dataclasses import dataclass
+
+from shared.domain.archives import Member, RangedReader, members_of, read_member
+from shared.domain.errors import RejectedDataset
+from shared.domain.parameters import MAX_TRAINING_JSON
+from shared.domain.problems import Problem
+
+MIN_IMAGES = 10  # fal: "Try to use at least 10 images"
+IMAGE_SUFFIXES = frozenset({"jpg", "jpeg", "png", "webp"})
+# Photos that fal's trainers do not name among their formats.
+OTHER_IMAGE_SUFFIXES = frozenset(
+    {"heic", "heif", "avif", "bmp", "gif", "tif", "tiff", "dng", "cr2", "nef", "arw", "jxl"}
+)
+JUNK_NAMES = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
+TRAINING_JSON = "training.json"
+MAX_IMAGE_BYTES = 200 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What an archive holds for a trainer; ``training_json`` is the raw file, if there is one."""
+
+    images: tuple[Member, ...]
+    captions: tuple[Member, ...]
+    training_json: bytes | None
+
+
+def inspect(archive: RangedReader) -> Dataset:
+    """The dataset in this archive; raises RejectedDataset with every problem that was found."""
+    members = [member for member in members_of(archive) if not _is_junk(member.name)]
+    images = tuple(member for member in members if _suffix(member.name) in IMAGE_SUFFIXES)
+    problems = [
+        problem for member in members if (problem := _unreadable(archive, member)) is not None
+    ]
+    if len(images) < MIN_IMAGES:
+        problems.append(
+            Problem(
+                code="dataset_insufficient_images",
+                message=f"The archive holds {_count(len(images))} in a format fal trains on; at "
+                f"least {MIN_IMAGES} are needed, 20 to 50 are best. Add photos and drop it again.",
+            )
+        )
+    if problems:
+        raise RejectedDataset(problems)
+    return Dataset(
+        images=images,
+        captions=tuple(member for member in members if _suffix(member.name) == "txt"),
+        training_json=_training_json(archive, members),
+    )
+
+
+def _unreadable(archive: RangedReader, member: Member) -> Problem | None:
+    """Why an image cannot be trained on; None for a good one and for every other kind of file."""
+    suffix = _suffix(member.name)
+    if suffix in OTHER_IMAGE_SUFFIXES:
+        return Problem(
+            code="image_unsupported_format",
+            message=f"{member.name} is a {suffix.upper()} file. Convert it to JPEG or PNG.",
+            member=member.name,
+        )
+    if suffix not in IMAGE_SUFFIXES:
+        return None
+    if member.size > MAX_IMAGE_BYTES:
+        return Problem(
+            code="image_too_large",
+            message=f"{member.name} has {member.size} bytes. Make it smaller than 200 MiB.",
+            member=member.name,
+        )
+    if _is_image(read_member(archive, member, 16)):
+        return None
+    return Problem(
+        code="image_invalid_format",
+        message=f"{member.name} is not a JPEG, PNG or WEBP image, whatever its name says. "
+        "Open it in an image program and save it as JPEG.",
+        member=member.name,
+    )
+
+
+def _is_image(head: bytes) -> bool:
+    """By magic: JPEG (ITU T.81 B.1.1.3), PNG (RFC 2083 3.1), WEBP (RFC 9649 2.4)."""
+    return (
+        head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"))
+        or (head[:4], head[8:12]) == (b"RIFF", b"WEBP")
+    )  # fmt: skip
+
+
+def _training_json(archive: RangedReader, members: list[Member]) -> bytes | None:
+    """The file in the root, or in the one folder that holds everything."""
+    tops = {member.name.partition("/")[0] for member in members if "/" in member.name}
+    flat = any("/" not in member.name for member in members)
+    root = "" if flat or len(tops) != 1 else f"{tops.pop()}/"
+    for member in members:
+        if member.name == root + TRAINING_JSON:
+            return read_member(archive, member, MAX_TRAINING_JSON)
+    return None
+
+
+def _is_junk(name: str) -> bool:
+    parts = name.lower().split("/")
+    return parts[0] == "__macosx" or parts[-1].startswith("._") or parts[-1] in JUNK_NAMES
+
+
+def _suffix(name: str) -> str:
+    return name.rsplit(".", 1)[-1].lower() if "." in name.rsplit("/", 1)[-1] else ""
+
+
+def _count(images: int) -> str:
+    return "one image" if images == 1 else f"{images or 'no'} images"

@@ -1,0 +1,93 @@
+"""What can go wrong, split by what helps.
+
+::
+
+    LoraDropError
+    ├── Permanent               trying again cannot help: record it, drop the message, tell a person
+    │   ├── RejectedDataset     the archive or its parameters break a rule; nothing was paid
+    │   ├── SubmissionRefused   fal said no, definitely, before anything was paid
+    │   ├── ResultGone          fal no longer has the result of a finished request
+    │   ├── BadDelivery         a webhook that is not fal's, or not of its form
+    │   ├── ForeignRequest      a fact about a request that is not this job's
+    │   └── UnknownJob          no job has this id
+    ├── Transient               the queue tries again
+    │   ├── NotSubmitted        the POST never left: safe to send it later
+    │   ├── TrainerUnavailable  fal did not answer a question; says nothing about the job
+    │   ├── SigningKeysUnavailable  no key to verify a webhook with
+    │   ├── DownloadInterrupted a result file did not arrive whole
+    │   └── Conflict            somebody else changed the job first: read it again
+    └── SubmissionUnknown       the POST may or may not have been accepted: only evidence decides
+"""
+
+from collections.abc import Sequence
+
+from shared.domain.problems import Problem
+
+
+class LoraDropError(Exception):
+    """The base of every error this project raises on purpose."""
+
+
+class Permanent(LoraDropError):
+    """Raised when trying again cannot help."""
+
+
+class Transient(LoraDropError):
+    """Raised when trying again later can help."""
+
+
+class RejectedDataset(Permanent):
+    """Raised when a dataset breaks a rule; ``problems`` holds every one that was found."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("; ".join(f"{problem.code}: {problem.message}" for problem in problems))
+        self.problems = tuple(problems)
+
+
+class SubmissionRefused(Permanent):
+    """Raised when fal definitely did not take a request; ``held`` when a person can lift the cause."""
+
+    def __init__(self, problem: Problem, *, held: bool = False) -> None:
+        super().__init__(f"{problem.code}: {problem.message}")
+        self.problem = problem
+        self.held = held
+
+
+class ResultGone(Permanent):
+    """Raised when fal no longer keeps the result of a finished request."""
+
+
+class BadDelivery(Permanent):
+    """Raised when a webhook delivery is not fal's or not for the job it names; says why."""
+
+
+class ForeignRequest(Permanent):
+    """Raised when a fact speaks of another request than the one this job has at fal."""
+
+
+class UnknownJob(Permanent):
+    """Raised when no job has the given id."""
+
+
+class NotSubmitted(Transient):
+    """Raised when a submission failed before its first byte could leave."""
+
+
+class TrainerUnavailable(Transient):
+    """Raised when fal does not answer a question, or not sensibly."""
+
+
+class SigningKeysUnavailable(Transient):
+    """Raised when there is no usable key to verify a webhook with."""
+
+
+class DownloadInterrupted(Transient):
+    """Raised when a result file did not arrive whole."""
+
+
+class Conflict(Transient):
+    """Raised when the stored job is no longer the one that was read."""
+
+
+class SubmissionUnknown(LoraDropError):
+    """Raised when fal may or may not have accepted a request; nothing may be sent again."""

@@ -1,0 +1,72 @@
+"""What fal says about a request, in our words: from a webhook or from an answer to a question."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.domain.artifacts import Artifact, artifacts_in
+from shared.domain.problems import Problem
+
+# What each of fal's error types asks of a person ("Errors", docs.fal.ai). Others are passed on.
+ADVICE: Mapping[str, str] = {
+    "invalid_archive": "The archive must be a ZIP.",
+    "archive_file_count_below_minimum": "At least 10 images are needed.",
+    "archive_file_count_exceeds_maximum": "The archive holds more images than fal takes.",
+    "file_download_error": "fal could not download the dataset. Drop it again.",
+    "image_load_error": "One of the images cannot be read. Open and save it again.",
+    "content_policy_violation": "fal's content policy refused the images.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The request is waiting (``started`` false) or being trained."""
+
+    request_id: str
+    started: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The request succeeded; without artifacts the result has yet to be read from fal."""
+
+    request_id: str
+    artifacts: tuple[Artifact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The request failed for good, with fal's reason."""
+
+    request_id: str
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """fal knows no such request, or keeps its result no longer."""
+
+    request_id: str
+
+
+type Fact = Running | Finished | Failed | Gone
+
+
+def finished(request_id: str, payload: Mapping[str, Any] | None) -> Finished:
+    """A success; a payload that is missing (fal: ``payload_error``) is read later."""
+    return Finished(request_id, artifacts_in(payload or {}))
+
+
+def failed(request_id: str, error: str, payload: object) -> Failed:
+    """A failure, in both of fal's forms: ``detail`` as a list (the model's) or as text."""
+    detail = payload.get("detail") if isinstance(payload, Mapping) else None
+    if isinstance(detail, list) and detail and isinstance(detail[0], Mapping):
+        kind = str(detail[0].get("type", "unknown"))
+        said = str(detail[0].get("msg", error))
+    else:
+        named = payload.get("error_type") if isinstance(payload, Mapping) else None
+        kind = str(named or "unknown")
+        said = str(detail or error)
+    advice = ADVICE.get(kind, "")
+    message = f"fal ended the training: {said[:300]}. {advice}".strip()
+    return Failed(request_id, Problem(code=f"fal_{kind[:60]}", message=message))

@@ -1,0 +1,135 @@
+"""What crosses a process boundary: S3's notices, fal's webhook, our own queue message."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+from urllib.parse import quote_plus, unquote_plus
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.domain.errors import BadDelivery
+from shared.domain.facts import Fact, failed, finished
+from shared.domain.jobs import DatasetVersion, Status
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+class _Bucket(_Message):
+    name: str
+
+
+class _Object(_Message):
+    key: str
+    size: int = 0
+    etag: str = Field(default="", alias="eTag")
+    version_id: str = Field(default="", alias="versionId")
+
+
+class _S3(_Message):
+    bucket: _Bucket
+    object: _Object
+
+
+class _Record(_Message):
+    event_name: str = Field(alias="eventName")
+    s3: _S3
+
+
+class S3Notice(_Message):
+    """S3's notification: of new objects, or that the subscription works (``s3:TestEvent``)."""
+
+    records: tuple[_Record, ...] = Field(default=(), alias="Records")
+    event: str = Field(default="", alias="Event")
+
+    def datasets(self) -> tuple[DatasetVersion, ...]:
+        """The object versions that were created, keys decoded; folder markers are left out."""
+        return tuple(
+            DatasetVersion(
+                bucket=record.s3.bucket.name,
+                key=unquote_plus(record.s3.object.key),
+                version_id=record.s3.object.version_id,
+                etag=record.s3.object.etag,
+                size=record.s3.object.size,
+            )
+            for record in self.records
+            if "ObjectCreated:" in record.event_name and not record.s3.object.key.endswith("/")
+        )
+
+
+def s3_notice_for(dataset: DatasetVersion) -> dict[str, Any]:
+    """S3's own shape for an object that is already there, for the inbox queue."""
+    record = _Record(
+        event_name="ObjectCreated:Put",
+        s3=_S3(
+            bucket=_Bucket(name=dataset.bucket),
+            object=_Object(
+                key=quote_plus(dataset.key, safe="/"),
+                size=dataset.size,
+                etag=dataset.etag,
+                version_id=dataset.version_id,
+            ),
+        ),
+    )
+    return {"Records": [record.model_dump(by_alias=True)]}
+
+
+class WebhookBody(_Message):
+    """fal's webhook body; ``status`` speaks of the model's answer, not of the queue."""
+
+    request_id: str
+    status: str
+    payload: Any = None
+    error: str | None = None
+
+    @classmethod
+    def parse(cls, body: bytes) -> Self:
+        """The body of a verified delivery; raises BadDelivery when it is not of fal's form."""
+        try:
+            return cls.model_validate_json(body)
+        except ValueError as error:
+            raise BadDelivery("the body is not a fal webhook") from error
+
+    def fact(self) -> Fact:
+        """What the body says; raises BadDelivery for a status fal does not document."""
+        if self.status == "OK":
+            return finished(
+                self.request_id, self.payload if isinstance(self.payload, dict) else None
+            )
+        if self.status == "ERROR":
+            return failed(self.request_id, self.error or "no reason given", self.payload)
+        raise BadDelivery(f"unknown status {self.status[:40]!r}")
+
+
+class StoreRequest(_Message):
+    """Our message to the store worker: this job's result is ready to be copied."""
+
+    schema_version: Literal[1] = 1
+    job_id: str
+
+
+class JobsQuery(_Message):
+    """The query of ``GET /jobs``."""
+
+    status: Status | None = None
+    limit: int = Field(default=20, ge=1, le=100)
+    cursor: str | None = None
+
+
+def raw_delivery(event: Mapping[str, Any]) -> tuple[dict[str, list[str]], bytes]:
+    """Every header with all its values, and the exact bytes, of a REST API event.
+
+    Raises BadDelivery for base64 that is none.
+    """
+    several = event.get("multiValueHeaders") or {
+        name: [value] for name, value in (event.get("headers") or {}).items()
+    }
+    body = (event.get("body") or "").encode()
+    if not event.get("isBase64Encoded"):
+        return several, body
+    try:
+        return several, base64.b64decode(body, validate=True)
+    except binascii.Error as error:
+        raise BadDelivery("the body is not base64") from error

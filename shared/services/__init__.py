@@ -1,0 +1,1 @@
+"""One module per promise; takes ports, returns values."""

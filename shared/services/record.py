@@ -1,0 +1,50 @@
+"""Every change of a job: one conditional write, then the files a person reads."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from shared.domain.jobs import Job, Status
+from shared.domain.notices import ERROR_FILE, STATUS_FILE, error_text, status_text
+from shared.ports import Clock, JobStore, ResultStore
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The jobs and what is published of them."""
+
+    jobs: JobStore
+    results: ResultStore
+    clock: Clock
+
+    def open(self, job: Job) -> Job:
+        """The job as it stands: this new one, or the one that an earlier event has opened."""
+        if self.jobs.add(job):
+            self.publish(job)
+            return job
+        return self.jobs.get(job.job_id) or job
+
+    def move(self, job: Job, to: Status, **changes: Any) -> Job:
+        """The job one step on, written and published; raises Conflict and writes nothing then."""
+        moved = self.intend(job, to, **changes)
+        self.publish(moved)
+        return moved
+
+    def intend(self, job: Job, to: Status, **changes: Any) -> Job:
+        """The job one step on, written but not published: nothing may stand before a paid call."""
+        moved = job.move(to, now=self.clock(), **changes)
+        self.jobs.replace(job, moved)
+        return moved
+
+    def write(self, before: Job, after: Job) -> Job:
+        """Several steps as one write, published."""
+        self.jobs.replace(before, after)
+        self.publish(after)
+        return after
+
+    def publish(self, job: Job) -> None:
+        """``status.json``, and ``ERROR.txt`` exactly while a person is needed. Safe to repeat."""
+        self.results.write(job.prefix + STATUS_FILE, status_text(job), "application/json")
+        if job.troubled:
+            self.results.write(job.prefix + ERROR_FILE, error_text(job), "text/plain")
+        elif any(step.status.troubling for step in job.history):
+            self.results.remove(job.prefix + ERROR_FILE)

@@ -1,0 +1,74 @@
+"""What each function reads from its environment, once, when it is first used."""
+
+import os
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints
+
+Name = Annotated[str, StringConstraints(min_length=1)]
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
+
+
+class Settings(BaseModel):
+    """What every function needs."""
+
+    model_config = ConfigDict(
+        alias_generator=str.upper, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    jobs_table: Name = Field(description="DynamoDB table of the jobs")
+
+
+class FalSettings(Settings):
+    """What asking fal needs; its hosts are fal_client's own variables, read by fal_client."""
+
+    fal_key_secret: Name = Field(description="secret that holds the fal key")
+    fal_run_host: Name = Field(description="fal's host for direct calls, read by fal_client")
+    fal_queue_run_host: Name = Field(description="fal's queue host, read by fal_client")
+    ssl_cert_file: str = Field(default="", description="certificates of a private CA, PEM")
+
+
+class SubmitSettings(FalSettings):
+    """What submitting needs."""
+
+    models_bucket: Name = Field(description="bucket for results and reports")
+    fal_application: Name = Field(description="fal endpoint of the trainer")
+    webhook_base_url: Url = Field(description="where fal reaches this stack")
+    webhook_secret: Name = Field(description="secret that webhook tokens are made with")
+    dataset_url_seconds: PositiveInt = Field(description="how long a dataset's URL works")
+
+
+class WebhookSettings(Settings):
+    """What receiving webhooks needs."""
+
+    models_bucket: Name = Field(description="bucket for results and reports")
+    results_queue_url: Url = Field(description="queue in front of the store worker")
+    webhook_secret: Name = Field(description="secret that webhook tokens are made with")
+    fal_jwks_url: Url = Field(description="fal's public signing keys")
+    fal_user_id: str = Field(default="", description="our fal user id; empty accepts any")
+    ssl_cert_file: str = Field(default="", description="certificates of a private CA, PEM")
+
+
+class StoreSettings(FalSettings):
+    """What storing results needs."""
+
+    models_bucket: Name = Field(description="bucket for results and reports")
+    artifact_hosts: Name = Field(description="hosts result files may come from, by comma")
+
+
+class ReconcileSettings(FalSettings):
+    """What the reconciler needs."""
+
+    models_bucket: Name = Field(description="bucket for results and reports")
+    inbox_queue_url: Url = Field(description="queue that datasets come in by")
+    results_queue_url: Url = Field(description="queue in front of the store worker")
+    late_after_seconds: PositiveInt = Field(description="how long a job may be silent")
+
+
+class JobsSettings(Settings):
+    """What the jobs API needs."""
+
+
+def load[S: Settings](model: type[S]) -> S:
+    """Read the environment, at the edge; the caller keeps the result."""
+    return model.model_validate(os.environ)
