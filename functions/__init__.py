@@ -1,0 +1,1 @@
+"""Entry points: one folder, one Lambda function. Translation only."""

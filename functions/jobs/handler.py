@@ -1,0 +1,62 @@
+"""The jobs API: what became of my datasets."""
+
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared.bootstrap import JobsBootstrap
+from shared.domain.errors import UnknownJob
+from shared.messages import JobsQuery
+from shared.services.browse import list_jobs, show_job
+from shared.settings import JobsSettings, load
+
+logger = Logger()
+tracer = Tracer()
+app = APIGatewayRestResolver()
+
+
+@cache
+def bootstrap() -> JobsBootstrap:
+    """The function's world, built on first use."""
+    return JobsBootstrap(load(JobsSettings))
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler(capture_response=False)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one request; who may ask is API Gateway's business (IAM)."""
+    return app.resolve(event, context)
+
+
+@app.get("/jobs")
+def jobs() -> dict[str, Any]:
+    """Jobs newest first, ``?status=``, ``?limit=`` (1 to 100), ``?cursor=``."""
+    query = JobsQuery.model_validate(app.current_event.query_string_parameters or {})
+    return list_jobs(
+        status=query.status, limit=query.limit, cursor=query.cursor, jobs=bootstrap().jobs
+    )
+
+
+@app.get("/jobs/<job_id>")
+def job(job_id: str) -> dict[str, Any]:
+    """One job."""
+    return show_job(job_id, jobs=bootstrap().jobs)
+
+
+def unknown(error: UnknownJob) -> Response[Any]:
+    """404, with a sentence."""
+    body = {"error": {"code": "job_unknown", "message": f"There is no job {error}."}}
+    return Response(404, "application/json", body)
+
+
+def invalid(error: ValueError) -> Response[Any]:
+    """400 for a query that is not of its form."""
+    body = {"error": {"code": "query_invalid", "message": str(error)}}
+    return Response(400, "application/json", body)
+
+
+app.exception_handler(UnknownJob)(unknown)
+app.exception_handler(ValueError)(invalid)

@@ -1,0 +1,35 @@
+"""Every few minutes: no job is stuck."""
+
+from dataclasses import asdict
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared.bootstrap import ReconcileBootstrap
+from shared.observability import Metric
+from shared.settings import ReconcileSettings, load
+
+logger = Logger()
+tracer = Tracer()
+metrics = Metrics()
+
+
+@cache
+def bootstrap() -> ReconcileBootstrap:
+    """The function's world, built on first use."""
+    return ReconcileBootstrap(load(ReconcileSettings))
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler(capture_response=False)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:  # noqa: ARG001  # Lambda's shape
+    """One round over the open jobs."""
+    tally = bootstrap().reconciler.reconcile()
+    metrics.add_metric(Metric.JOBS_OPEN, MetricUnit.Count, tally.open)
+    metrics.add_metric(Metric.JOBS_LATE, MetricUnit.Count, tally.late)
+    logger.info("round done", **asdict(tally))
+    return asdict(tally)

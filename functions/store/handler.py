@@ -1,0 +1,51 @@
+"""A result is ready: copy its files into the models bucket and end the job."""
+
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import (
+    BatchProcessor,
+    EventType,
+    process_partial_response,
+)
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared.bootstrap import StoreBootstrap
+from shared.domain.jobs import Status
+from shared.messages import StoreRequest
+from shared.observability import Metric
+from shared.settings import StoreSettings, load
+
+logger = Logger()
+tracer = Tracer()
+metrics = Metrics()
+processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+
+
+@cache
+def bootstrap() -> StoreBootstrap:
+    """The function's world, built on first use."""
+    return StoreBootstrap(load(StoreSettings))
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler(capture_response=False)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Store each job's result; a message that fails comes back alone."""
+    answer = process_partial_response(
+        event=event, record_handler=store_message, processor=processor, context=context
+    )
+    return dict(answer)
+
+
+def store_message(record: SQSRecord) -> None:
+    """One message of the results queue."""
+    request = StoreRequest.model_validate_json(record.body)
+    job = bootstrap().keeper.store_result(request.job_id)
+    if job.status is Status.SUCCEEDED:
+        metrics.add_metric(Metric.RESULT_STORED, MetricUnit.Count, 1)
+    logger.info("result handled", job_id=job.job_id, status=job.status)

@@ -1,0 +1,66 @@
+"""A dataset has arrived: S3's event, in the inbox queue or bare."""
+
+import json
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import (
+    BatchProcessor,
+    EventType,
+    process_partial_response,
+)
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.parser import parse
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared.bootstrap import SubmitBootstrap
+from shared.domain.jobs import Status
+from shared.messages import S3Notice
+from shared.observability import Metric
+from shared.settings import SubmitSettings, load
+
+logger = Logger()
+tracer = Tracer()
+metrics = Metrics()
+processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+COUNTED = {
+    Status.REJECTED: Metric.DATASET_REJECTED,
+    Status.SUBMITTED: Metric.TRAINING_SUBMITTED,
+    Status.SUBMIT_UNKNOWN: Metric.SUBMIT_UNKNOWN,
+}
+
+
+@cache
+def bootstrap() -> SubmitBootstrap:
+    """The function's world, built on first use."""
+    return SubmitBootstrap(load(SubmitSettings))
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler(capture_response=False)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Submit each dataset once; a message that fails comes back alone."""
+    if any("s3" in record for record in event.get("Records", [])) or "Event" in event:
+        submit_all(event)
+        return {"batchItemFailures": []}
+    answer = process_partial_response(
+        event=event, record_handler=submit_message, processor=processor, context=context
+    )
+    return dict(answer)
+
+
+def submit_message(record: SQSRecord) -> None:
+    """One message of the inbox queue."""
+    submit_all(json.loads(record.body))
+
+
+def submit_all(notice: dict[str, Any]) -> None:
+    """Every dataset S3 speaks of; its ``s3:TestEvent`` speaks of none."""
+    for dataset in parse(event=notice, model=S3Notice).datasets():
+        job = bootstrap().submitter.submit_dataset(dataset)
+        if job.status in COUNTED:
+            metrics.add_metric(COUNTED[job.status], MetricUnit.Count, 1)
+        logger.info("dataset received", job_id=job.job_id, status=job.status)

@@ -1,0 +1,76 @@
+"""fal calls back: verify, record, hand over, answer."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared.bootstrap import WebhookBootstrap
+from shared.domain.errors import (
+    BadDelivery,
+    Conflict,
+    ForeignRequest,
+    LoraDropError,
+    SigningKeysUnavailable,
+    TrainerUnavailable,
+    UnknownJob,
+)
+from shared.messages import raw_delivery
+from shared.observability import Metric
+from shared.settings import WebhookSettings, load
+
+logger = Logger()
+tracer = Tracer()
+metrics = Metrics()
+app = APIGatewayRestResolver()
+
+# fal takes only 2xx for delivered, tries again after 4xx and 5xx, and gives up after 3xx.
+ANSWERS: dict[type[LoraDropError], tuple[int, str]] = {
+    BadDelivery: (401, "delivery_refused"),
+    UnknownJob: (404, "job_unknown"),
+    ForeignRequest: (409, "request_foreign"),
+    Conflict: (503, "try_again"),
+    SigningKeysUnavailable: (503, "try_again"),
+    TrainerUnavailable: (503, "try_again"),
+}
+
+
+@cache
+def bootstrap() -> WebhookBootstrap:
+    """The function's world, built on first use."""
+    return WebhookBootstrap(load(WebhookSettings))
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler(capture_response=False)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer 200 only after the fact is recorded and handed over."""
+    return app.resolve(event, context)
+
+
+@app.post("/webhooks/fal/<job_id>/<token>")
+def receive(job_id: str, token: str) -> dict[str, str]:
+    """One delivery for one job."""
+    headers, body = raw_delivery(app.current_event.raw_event)
+    job = bootstrap().doorkeeper.deliver(job_id, token, headers, body)
+    metrics.add_metric(Metric.DELIVERY_ACCEPTED, MetricUnit.Count, 1)
+    logger.info("delivery accepted", job_id=job_id, status=job.status)
+    return {"job_id": job_id, "status": job.status}
+
+
+def _answer(status: int, code: str) -> Callable[[Exception], Response[Any]]:
+    def answer(error: Exception) -> Response[Any]:
+        metrics.add_metric(Metric.DELIVERY_REFUSED, MetricUnit.Count, 1)
+        logger.warning("delivery refused", code=code, reason=str(error))
+        return Response(status, "application/json", {"error": {"code": code}})
+
+    return answer
+
+
+for _error, (_status, _code) in ANSWERS.items():
+    app.exception_handler(_error)(_answer(_status, _code))
