@@ -1,0 +1,96 @@
+"""``lora-drop fal-sim``: a simulator as a program."""
+
+import asyncio
+import json
+import signal
+import tempfile
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from local.fal.config import Access, SimulatorConfig
+from local.fal.simulator import Simulator
+
+
+def fal_sim(  # noqa: PLR0913 -- one parameter is one option
+    *,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 0,
+    state: Annotated[
+        Path | None, typer.Option(help="Folder for keys and files; else a temporary one.")
+    ] = None,
+    training_seconds: Annotated[float, typer.Option(help="How long a training takes.")] = 3.0,
+    lora_rank: Annotated[int, typer.Option(min=1, help="Rank of the LoRAs.")] = 16,
+    key: Annotated[str, typer.Option(help="The key that is accepted.")] = "local-key",
+    user_id: Annotated[str, typer.Option(help="The user that webhooks name.")] = "user_local",
+    max_in_progress: Annotated[int, typer.Option(min=1, help="Trainings at once.")] = 2,
+    min_images: Annotated[int, typer.Option(help="Images a dataset needs.")] = 10,
+    result_retention: Annotated[float, typer.Option(help="Seconds a result is kept.")] = 3600.0,
+    webhook_backoff: Annotated[float, typer.Option(help="Seconds before the first retry.")] = 1.0,
+    json_output: Annotated[bool, typer.Option("--json", help="One JSON line when ready.")] = False,
+) -> None:
+    """Speak fal's protocol on this machine: train, call back, and fail on request.
+
+    Prints the settings that point a program here, then serves until it is told to end.
+    """
+    if _is_wildcard(host):
+        raise typer.BadParameter("name an address that programs can connect to", param_hint="host")
+    config = SimulatorConfig(
+        host=host,
+        port=port,
+        state=state,
+        key=key,
+        user_id=user_id,
+        training_seconds=training_seconds,
+        lora_rank=lora_rank,
+        max_in_progress=max_in_progress,
+        min_images=min_images,
+        result_retention=result_retention,
+        webhook_backoff=webhook_backoff,
+    )
+    with tempfile.TemporaryDirectory(prefix="fal-simulator-") as temporary:
+        folder = state or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            asyncio.run(_serve(Simulator(config, folder), json_output=json_output))
+        except OSError as error:
+            typer.echo(f"cannot listen on {host} port {port}: {error.strerror}", err=True)
+            raise typer.Exit(1) from error
+
+
+async def _serve(simulator: Simulator, *, json_output: bool) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    access = await simulator.start()
+    try:
+        typer.echo(_json_line(access) if json_output else _settings(access))
+        await stopping.wait()
+    finally:
+        await simulator.stop()
+
+
+def _json_line(access: Access) -> str:
+    return json.dumps(
+        {
+            "url": access.url,
+            "ca_file": str(access.ca_file),
+            "user_id": access.user_id,
+            "key": access.key,
+            "host": access.host,
+            "port": access.port,
+        }
+    )
+
+
+def _settings(access: Access) -> str:
+    return "\n".join(f"{name}={value}" for name, value in access.environment().items())
+
+
+def _is_wildcard(host: str) -> bool:
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False  # a name

@@ -1,0 +1,195 @@
+"""What can go wrong on request: one table, and which of it strikes next."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from local.fal.errors import DOCUMENTED
+
+LOCKED = (
+    "User is locked. Reason: Exhausted balance. Top up your balance at fal.ai/dashboard/billing."
+)
+FILTERS = ("request_id", "endpoint_id", "file_name")
+
+
+class Place(StrEnum):
+    """Where a fault strikes; each place reads its own settings."""
+
+    SUBMIT = "submit"  # accepted, answer, status, form, detail, seconds
+    STATUS = "status"  # status, form, detail
+    RESULT = "result"
+    CANCEL = "cancel"
+    TRAINING = "training"  # type, status, detail, seconds, stuck
+    WEBHOOK = "webhook"  # lost, copies, seconds, age, extra, alone, user_id, payload_null
+    DOWNLOAD = "download"  # bytes, status, form, detail, bytes_per_second
+    JWKS = "jwks"  # status, form, detail
+
+
+@dataclass(frozen=True, slots=True)
+class FaultKind:
+    """One row of the table: a name for some settings of a place, each of which can be given anew."""
+
+    name: str
+    place: Place
+    says: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _answer(status: int, form: str = "fal", detail: str = "Service unavailable") -> dict[str, Any]:
+    return {"status": status, "form": form, "detail": detail}
+
+
+def _submit(name: str, says: str, answer: str, *, accepted: bool = True, **more: Any) -> FaultKind:
+    return FaultKind(name, Place.SUBMIT, says, {"accepted": accepted, "answer": answer, **more})
+
+
+TABLE: tuple[FaultKind, ...] = (
+    _submit("submit_answer_lost", "accepted, then the connection is aborted", "abort"),
+    _submit("submit_reset_before", "aborted before it is accepted", "abort", accepted=False),
+    _submit(
+        "submit_stall", "accepted, and the answer comes only after a while", "stall", seconds=60.0
+    ),
+    _submit("submit_garbage", "accepted, and the answer is no JSON", "garbage"),
+    _submit("submit_empty", "accepted, and the answer is empty", "empty"),
+    _submit("submit_truncated", "accepted, and the answer ends in its middle", "truncated"),
+    _submit(
+        "submit_status",
+        "not accepted, with any status, in fal's or nginx's form",
+        "status",
+        accepted=False,
+        **_answer(502, "nginx"),
+    ),
+    _submit(
+        "balance_exhausted",
+        "refused because the account has no money",
+        "status",
+        accepted=False,
+        **_answer(403, detail=LOCKED),
+    ),
+    FaultKind("status_error", Place.STATUS, "a status is not answered", _answer(503)),
+    FaultKind("result_gone", Place.RESULT, "a result has expired"),
+    FaultKind("cancel_ignored", Place.CANCEL, "a cancellation is taken, and the work goes on"),
+    FaultKind(
+        "training_error",
+        Place.TRAINING,
+        "a training ends in an error of a documented type, after so many seconds",
+        {"type": "internal_server_error", "status": None, "detail": None, "seconds": 0.0},
+    ),
+    FaultKind("training_slow", Place.TRAINING, "a training takes so long", {"seconds": 60.0}),
+    FaultKind("training_stuck", Place.TRAINING, "a training never ends by itself", {"stuck": True}),
+    FaultKind(
+        "webhook_lost", Place.WEBHOOK, "nothing is sent, and it counts as sent", {"lost": True}
+    ),
+    FaultKind("webhook_doubled", Place.WEBHOOK, "it is sent more than once", {"copies": 2}),
+    FaultKind("webhook_late", Place.WEBHOOK, "it is sent late", {"seconds": 5.0}),
+    FaultKind("webhook_stale", Place.WEBHOOK, "its timestamp is so many seconds old", {"age": 600}),
+    FaultKind(
+        "webhook_forged",
+        Place.WEBHOOK,
+        "one that fal did not sign comes first (or alone)",
+        {"extra": "forged", "alone": False},
+    ),
+    FaultKind(
+        "webhook_foreign_user",
+        Place.WEBHOOK,
+        "one that is signed for another user comes first (or alone)",
+        {"extra": "foreign_user", "alone": False, "user_id": "user_stranger"},
+    ),
+    FaultKind(
+        "webhook_payload_null",
+        Place.WEBHOOK,
+        "OK without the payload: the result has to be fetched",
+        {"payload_null": True},
+    ),
+    FaultKind("download_cut", Place.DOWNLOAD, "a file ends after so many bytes", {"bytes": 1000}),
+    FaultKind("download_status", Place.DOWNLOAD, "a file is not served", _answer(503)),
+    FaultKind("download_slow", Place.DOWNLOAD, "a file trickles", {"bytes_per_second": 1_000_000}),
+    FaultKind("jwks_down", Place.JWKS, "the signing keys cannot be had", _answer(503)),
+)
+KINDS: Mapping[str, FaultKind] = {kind.name: kind for kind in TABLE}
+
+
+class BadFault(ValueError):
+    """Raised when a fault cannot be injected as it was asked for; the message says why."""
+
+
+@dataclass(slots=True)
+class ActiveFault:
+    """A fault that waits for its occasions; ``remaining`` None means for ever."""
+
+    kind: FaultKind
+    settings: Mapping[str, Any]
+    filters: Mapping[str, str]
+    remaining: int | None
+    injected: int = 0
+
+    def matches(self, place: Place, occasion: Mapping[str, str | None]) -> bool:
+        """Whether this is its occasion."""
+        return (
+            self.kind.place is place
+            and self.remaining != 0
+            and all(occasion.get(name) == wanted for name, wanted in self.filters.items())
+        )
+
+    def public(self) -> dict[str, Any]:
+        """The fault as ``GET /_sim/faults`` lists it."""
+        return {
+            "fault": self.kind.name,
+            "place": self.kind.place,
+            "says": self.kind.says,
+            "settings": dict(self.settings),
+            **self.filters,
+            "remaining": self.remaining,
+            "injected": self.injected,
+        }
+
+
+class Faults:
+    """The faults that were asked for: one strikes per occasion, in the order they were asked for."""
+
+    def __init__(self) -> None:
+        self._active: list[ActiveFault] = []
+
+    def inject(self, name: str, *, times: Any = 1, **given: Any) -> ActiveFault:
+        """Have a fault strike the next so many times; raises BadFault."""
+        kind = KINDS.get(name)
+        if kind is None:
+            raise BadFault(f"no fault is called {name}; there are {', '.join(KINDS)}")
+        if times is not None and (type(times) is not int or times < 1):
+            raise BadFault("times is a number from 1 on, or null for ever")
+        filters = {key: given.pop(key) for key in FILTERS if given.get(key) is not None}
+        for key, value in given.items():
+            _check(kind, key, value)
+        fault = ActiveFault(kind, {**kind.settings, **given}, filters, times)
+        self._active.append(fault)
+        return fault
+
+    def take(self, place: Place, **occasion: str | None) -> ActiveFault | None:
+        """The fault that strikes here and now, if any; it is counted."""
+        fault = next((each for each in self._active if each.matches(place, occasion)), None)
+        if fault is not None:
+            fault.injected += 1
+            if fault.remaining is not None:
+                fault.remaining -= 1
+        return fault
+
+    def clear(self) -> None:
+        """Forget every fault."""
+        self._active.clear()
+
+    def public(self) -> list[dict[str, Any]]:
+        """Every fault, those that are spent as well."""
+        return [fault.public() for fault in self._active]
+
+
+def _check(kind: FaultKind, key: str, value: object) -> None:
+    if key not in kind.settings:
+        known = ", ".join((*kind.settings, *FILTERS))
+        raise BadFault(f"{kind.name} has no setting {key}; it has {known}")
+    if kind.name == "training_error" and key == "type" and value not in DOCUMENTED:
+        raise BadFault(f"fal documents no error type {value}")
+    usual = kind.settings[key]
+    wanted = (int, float) if isinstance(usual, float) else type(usual)
+    if usual is not None and not isinstance(value, wanted):
+        raise BadFault(f"{key} of {kind.name} is of the form {usual!r}, not {value!r}")

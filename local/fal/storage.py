@@ -1,0 +1,172 @@
+"""Where fal_client uploads files: in one piece, in parts, or by way of a signed address."""
+
+import asyncio
+import secrets
+from dataclasses import dataclass, field
+from datetime import timedelta
+from http import HTTPStatus
+
+from aiohttp import web
+
+from local.fal.clock import now
+from local.fal.files import CHUNK, PublicFiles
+from local.fal.wire import answer, authorized, unauthorized
+
+TOKEN_LIFE = timedelta(hours=1)
+MALFORMED = (KeyError, TypeError, ValueError)
+UNPROCESSABLE = HTTPStatus.UNPROCESSABLE_ENTITY
+FILE = "/files/{folder}/{name}"
+
+
+@dataclass(slots=True)
+class Multipart:
+    """An upload in parts: number to the part's file path and ETag."""
+
+    path: str
+    name: str
+    content_type: str
+    parts: dict[int, tuple[str, str]] = field(default_factory=dict)
+
+
+class Storage:
+    """Takes files and has the CDN serve them. Lifecycle and ACL headers are taken and ignored."""
+
+    def __init__(self, files: PublicFiles, *, base_url: str, key: str) -> None:
+        self._files = files
+        self._base_url = base_url
+        self._key = key
+        self._tokens: set[str] = set()
+        self._multiparts: dict[str, Multipart] = {}
+        self._initiated: dict[str, tuple[str, str, str]] = {}
+
+    def routes(self) -> list[web.RouteDef]:
+        """Where files are uploaded to."""
+        return [
+            web.post("/storage/auth/token", self.token),
+            web.post("/storage/upload/initiate", self.initiate),
+            web.put("/storage/upload/{ticket}", self.put),
+            web.post("/files/upload", self.upload),
+            web.post("/files/upload/multipart", self.start_multipart),
+            web.put(FILE + r"/multipart/{upload_id}/{number:\d+}", self.put_part),
+            web.post(FILE + "/multipart/{upload_id}/complete", self.complete_multipart),
+        ]
+
+    async def token(self, http: web.Request) -> web.Response:
+        """A token for the CDN."""
+        if not authorized(http, self._key):
+            return unauthorized()
+        token = secrets.token_urlsafe(32)
+        self._tokens.add(token)
+        return answer(
+            {
+                "token": token,
+                "token_type": "Bearer",
+                "base_url": self._base_url,
+                "expires_at": (now() + TOKEN_LIFE).isoformat(),
+            }
+        )
+
+    async def upload(self, http: web.Request) -> web.Response:
+        """A file in one piece."""
+        if not self._has_token(http):
+            return unauthorized()
+        name = http.headers.get("X-Fal-File-Name", "upload.bin")
+        path = await self._keep(http, self._files.new_path(name), name, http.content_type)
+        return answer({"access_url": self._files.url(path)})
+
+    async def initiate(self, http: web.Request) -> web.Response:
+        """An address that takes a file without a key, and the one it will be served from."""
+        if not authorized(http, self._key):
+            return unauthorized()
+        try:
+            wanted = await http.json()
+            name, content_type = str(wanted["file_name"]), str(wanted["content_type"])
+        except MALFORMED:
+            return answer({"detail": "file_name and content_type"}, UNPROCESSABLE)
+        ticket, path = secrets.token_urlsafe(24), self._files.new_path(name)
+        self._initiated[ticket] = (path, name, content_type)
+        return answer(
+            {
+                "upload_url": f"{self._base_url}/storage/upload/{ticket}",
+                "file_url": self._files.url(path),
+            }
+        )
+
+    async def put(self, http: web.Request) -> web.Response:
+        """The file that an address was made for."""
+        found = self._initiated.get(http.match_info["ticket"])
+        if found is None:
+            return answer({"detail": "Not Found"}, HTTPStatus.NOT_FOUND)
+        await self._keep(http, *found)
+        return web.Response()
+
+    async def start_multipart(self, http: web.Request) -> web.Response:
+        """An upload in parts."""
+        if not self._has_token(http):
+            return unauthorized()
+        name = http.headers.get("X-Fal-File-Name", "upload.bin")
+        upload_id = secrets.token_hex(16)
+        multipart = Multipart(self._files.new_path(name), name, http.content_type)
+        self._multiparts[upload_id] = multipart
+        return answer({"access_url": self._files.url(multipart.path), "uploadId": upload_id})
+
+    async def put_part(self, http: web.Request) -> web.Response:
+        """One part; the same number again replaces it."""
+        multipart = self._multipart(http)
+        if not self._has_token(http):
+            return unauthorized()
+        if multipart is None:
+            return answer({"detail": "Not Found"}, HTTPStatus.NOT_FOUND)
+        number = int(http.match_info["number"])
+        part = await self._keep(http, self._files.new_path("part"), "part", http.content_type)
+        file = self._files.get(part)
+        if file is None:
+            raise LookupError(part)
+        if number in multipart.parts:
+            self._files.remove(multipart.parts[number][0])
+        multipart.parts[number] = (part, file.etag)
+        return web.Response(headers={"ETag": file.etag})
+
+    async def complete_multipart(self, http: web.Request) -> web.Response:
+        """The parts, one behind the other; 400 when they are not those that came in."""
+        multipart = self._multipart(http)
+        if not self._has_token(http):
+            return unauthorized()
+        if multipart is None:
+            return answer({"detail": "Not Found"}, HTTPStatus.NOT_FOUND)
+        try:
+            listed = {part["partNumber"]: part["etag"] for part in (await http.json())["parts"]}
+        except MALFORMED:
+            return answer({"detail": "parts of partNumber and etag"}, UNPROCESSABLE)
+        if listed != {number: etag for number, (_, etag) in multipart.parts.items()}:
+            return answer({"detail": "The parts do not match"}, HTTPStatus.BAD_REQUEST)
+        await asyncio.to_thread(self._join, multipart)
+        del self._multiparts[http.match_info["upload_id"]]
+        return answer({"access_url": self._files.url(multipart.path)})
+
+    def _join(self, multipart: Multipart) -> None:
+        paths = [multipart.parts[number][0] for number in sorted(multipart.parts)]
+        with self._files.incoming(multipart.name) as whole:
+            for path in paths:
+                if part := self._files.get(path):
+                    for chunk in part.chunks(0, part.size):
+                        whole.write(chunk)
+            self._files.publish(whole, multipart.path, multipart.name, multipart.content_type)
+        for path in paths:
+            self._files.remove(path)
+
+    def _multipart(self, http: web.Request) -> Multipart | None:
+        found = self._multiparts.get(http.match_info["upload_id"])
+        return found if found and http.path.startswith(f"{found.path}/multipart/") else None
+
+    def _has_token(self, http: web.Request) -> bool:
+        kind, _, token = http.headers.get("Authorization", "").partition(" ")
+        return kind == "Bearer" and token in self._tokens
+
+    async def _keep(self, http: web.Request, path: str, name: str, content_type: str) -> str:
+        """Write the body to disk and serve it; the path it is served from."""
+        with self._files.incoming(name) as file:
+            async for chunk in http.content.iter_chunked(CHUNK):
+                file.write(chunk)
+            self._files.publish(file, path, name, content_type)
+        return path
