@@ -1,0 +1,161 @@
+"""Valid by default; a keyword deviates."""
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote_plus
+
+from nacl.signing import SigningKey
+
+from shared.domain.artifacts import Artifact
+from shared.domain.jobs import TRANSITIONS, DatasetVersion, Job, Status
+from shared.domain.parameters import TrainingParameters
+from shared.domain.signatures import SignedHeaders
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+APPLICATION = "fal-ai/flux-lora-portrait-trainer"
+REQUEST_ID = "764cabcf-b745-4b3e-ae38-1200304cf45b"
+USER_ID = "user_1"
+# The least that a decoder takes for each: what the checks look at is the magic.
+JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + bytes(range(64)) + b"\xff\xd9"
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
+WEBP = b"RIFF\x40\x00\x00\x00WEBPVP8 " + bytes(52)
+KEY = SigningKey(bytes(range(32)))
+ARTIFACTS = (
+    Artifact(name="lora.safetensors", url="https://v3.fal.media/files/a/lora.safetensors"),
+    Artifact(name="config.json", url="https://v3.fal.media/files/a/config.json"),
+)
+
+
+def make_archive(
+    *,
+    images: int = 12,
+    folder: str = "",
+    training: Any = None,
+    members: Mapping[str, bytes] | None = None,
+    compression: int = zipfile.ZIP_DEFLATED,
+) -> bytes:
+    """A ZIP of this many JPEGs, ``training.json`` where given, and further members."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
+        for number in range(images):
+            archive.writestr(f"{folder}photo-{number:02}.jpg", JPEG)
+        if training is not None:
+            text = training if isinstance(training, str) else json.dumps(training)
+            archive.writestr(f"{folder}training.json", text)
+        for name, data in (members or {}).items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def make_dataset(key: str = "portrait/ada.zip", **changes: Any) -> DatasetVersion:
+    return DatasetVersion(
+        **{
+            "bucket": "datasets",
+            "key": key,
+            "version_id": "v1",
+            "etag": "e1",
+            "size": 1000,
+            **changes,
+        }
+    )
+
+
+def make_job(status: Status = Status.RECEIVED, **changes: Any) -> Job:
+    """A job that came to this status by legal moves."""
+    job = Job.receive(make_dataset(), application=APPLICATION, now=NOW)
+    for step in path_to(status):
+        job = job.move(step, now=NOW + timedelta(seconds=1), **learnt(step))
+    return job.model_copy(update=changes)
+
+
+def path_to(status: Status) -> tuple[Status, ...]:
+    """The shortest way from RECEIVED."""
+    ways: list[tuple[Status, ...]] = [()]
+    for way in ways:
+        here = way[-1] if way else Status.RECEIVED
+        if here is status:
+            return way
+        ways += [(*way, to) for to in sorted(TRANSITIONS[here]) if to not in way]
+    raise AssertionError(f"{status} cannot be reached")
+
+
+def learnt(step: Status) -> dict[str, Any]:
+    """What a job learns on the way into a status."""
+    if step is Status.READY:
+        return {"images": 12, "parameters": TrainingParameters(trigger_phrase="TOK_12345678")}
+    if step is Status.SUBMITTED:
+        return {"request_id": REQUEST_ID}
+    return {"artifacts": ARTIFACTS} if step is Status.STORING else {}
+
+
+def webhook_body(**changes: Any) -> bytes:
+    """A success in fal's own form: sorted keys, ``error`` null."""
+    payload = {
+        "diffusers_lora_file": {
+            "url": "https://v3.fal.media/files/a/lora.safetensors",
+            "content_type": "application/octet-stream",
+            "file_name": "pytorch_lora_weights.safetensors",
+            "file_size": 9,
+        },
+        "config_file": {
+            "url": "https://v3.fal.media/files/a/config.json",
+            "content_type": "application/json",
+            "file_name": "config.json",
+            "file_size": 2,
+        },
+    }
+    body = {
+        "request_id": REQUEST_ID,
+        "gateway_request_id": REQUEST_ID,
+        "status": "OK",
+        "error": None,
+        "payload": payload,
+    }
+    return json.dumps({**body, **changes}, sort_keys=True).encode()
+
+
+def signed(
+    body: bytes,
+    *,
+    request_id: str = REQUEST_ID,
+    user_id: str = USER_ID,
+    at: datetime = NOW,
+    key: SigningKey = KEY,
+) -> dict[str, list[str]]:
+    """The four headers that fal would send with this body."""
+    timestamp = str(int(at.timestamp()))
+    message = SignedHeaders(request_id, user_id, timestamp, b"").message(body)
+    return {
+        "X-Fal-Webhook-Request-Id": [request_id],
+        "X-Fal-Webhook-User-Id": [user_id],
+        "X-Fal-Webhook-Timestamp": [timestamp],
+        "X-Fal-Webhook-Signature": [key.sign(message).signature.hex()],
+    }
+
+
+def s3_event(dataset: DatasetVersion, name: str = "ObjectCreated:Put") -> dict[str, Any]:
+    """S3's notification, as it is sent."""
+    return {
+        "Records": [
+            {
+                "eventVersion": "2.6",
+                "eventSource": "aws:s3",
+                "eventName": name,
+                "s3": {
+                    "s3SchemaVersion": "1.0",
+                    "bucket": {"name": dataset.bucket},
+                    "object": {
+                        "key": quote_plus(dataset.key, safe="/"),
+                        "size": dataset.size,
+                        "eTag": dataset.etag,
+                        "versionId": dataset.version_id,
+                        "sequencer": "0055AED6DCD90281E5",
+                    },
+                },
+            }
+        ]
+    }

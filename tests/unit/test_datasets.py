@@ -1,0 +1,66 @@
+import pytest
+
+from shared.domain.datasets import inspect
+from shared.domain.errors import RejectedDataset
+from tests.builders import JPEG, PNG, WEBP, make_archive
+from tests.memory import MemoryRange
+
+
+def codes_of(data: bytes) -> list[str]:
+    with pytest.raises(RejectedDataset) as rejected:
+        inspect(MemoryRange(data))
+    return [problem.code for problem in rejected.value.problems]
+
+
+def test_images_captions_and_parameters_are_found() -> None:
+    members = {"a.png": PNG, "b.webp": WEBP, "a.txt": b"a [trigger]"}
+
+    dataset = inspect(MemoryRange(make_archive(training={"steps": 7}, members=members)))
+
+    assert len(dataset.images) == 14
+    assert [caption.name for caption in dataset.captions] == ["a.txt"]
+    assert dataset.training_json == b'{"steps": 7}'
+
+
+def test_one_folder_that_holds_everything_is_the_root() -> None:
+    members = {"__MACOSX/ada/._photo.jpg": b"fork"}
+
+    dataset = inspect(MemoryRange(make_archive(folder="ada/", training={}, members=members)))
+
+    assert dataset.training_json == b"{}"
+
+
+@pytest.mark.parametrize(
+    "junk", ["__MACOSX/._photo-00.jpg", "._x.jpg", ".DS_Store", "Thumbs.db", "sub/desktop.ini"]
+)
+def test_junk_is_neither_counted_nor_refused(junk: str) -> None:
+    assert codes_of(make_archive(images=9, members={junk: b"junk"})) == [
+        "dataset_insufficient_images"
+    ]
+    assert len(inspect(MemoryRange(make_archive(images=10, members={junk: b"x"}))).images) == 10
+
+
+def test_nine_images_are_too_few_and_ten_are_enough() -> None:
+    assert codes_of(make_archive(images=9)) == ["dataset_insufficient_images"]
+    assert len(inspect(MemoryRange(make_archive(images=10))).images) == 10
+
+
+def test_a_text_named_jpg_is_found_out() -> None:
+    assert codes_of(make_archive(members={"fake.jpg": b"I am a text, honestly"})) == [
+        "image_invalid_format"
+    ]
+
+
+def test_a_phone_photo_is_named_with_what_to_do() -> None:
+    with pytest.raises(RejectedDataset, match="Convert it to JPEG"):
+        inspect(MemoryRange(make_archive(members={"IMG_1.HEIC": JPEG})))
+
+
+def test_every_problem_is_told_at_once() -> None:
+    members = {"fake.jpg": b"text", "IMG_1.heic": b"x"}
+
+    assert codes_of(make_archive(images=3, members=members)) == [
+        "image_invalid_format",
+        "image_unsupported_format",
+        "dataset_insufficient_images",
+    ]

@@ -1,0 +1,78 @@
+import pytest
+
+from shared.domain.jobs import (
+    TRANSITIONS,
+    IllegalMove,
+    Status,
+    job_id_for,
+    result_prefix,
+)
+from tests.builders import NOW, make_dataset, make_job
+
+
+def test_the_same_drop_is_always_the_same_job() -> None:
+    assert job_id_for("b", "portrait/Ada Lovelace.ZIP", "v1") == job_id_for(
+        "b", "portrait/Ada Lovelace.ZIP", "v1"
+    )
+    assert job_id_for("b", "portrait/Ada Lovelace.ZIP", "v1").startswith("ada-lovelace-")
+
+
+@pytest.mark.parametrize(
+    "other", [("c", "k.zip", "v1"), ("b", "l.zip", "v1"), ("b", "k.zip", "v2")]
+)
+def test_another_bucket_key_or_version_is_another_job(other: tuple[str, str, str]) -> None:
+    assert job_id_for("b", "k.zip", "v1") != job_id_for(*other)
+
+
+@pytest.mark.parametrize("key", ["写真.zip", "a" * 900 + ".zip", "....zip", "-.zip"])
+def test_a_job_id_is_always_fit_for_an_address(key: str) -> None:
+    job_id = job_id_for("b", key, "v")
+
+    assert job_id.replace("-", "").isalnum()
+    assert job_id.isascii()
+    assert len(job_id) <= 51
+
+
+def test_results_lie_under_the_key_without_zip() -> None:
+    assert result_prefix("style/ada.zip", "ada-1") == "style/ada/ada-1/"
+    assert result_prefix("ada.ZIP", "ada-1") == "ada/ada-1/"
+    assert result_prefix("ada", "ada-1") == "ada/ada-1/"
+
+
+def test_every_status_can_be_reached_and_has_a_row() -> None:
+    assert set(TRANSITIONS) == set(Status)
+    assert {make_job(status).status for status in Status} == set(Status)
+
+
+def test_what_has_ended_never_moves_again() -> None:
+    ended = [status for status in Status if status.terminal]
+
+    assert set(ended) == {
+        Status.REJECTED,
+        Status.SUCCEEDED,
+        Status.FAILED,
+        Status.CANCELLED,
+        Status.EXPIRED,
+    }
+    for status in ended:
+        for to in Status:
+            with pytest.raises(IllegalMove):
+                make_job(status).move(to, now=NOW)
+
+
+def test_money_is_spent_only_out_of_ready() -> None:
+    assert [status for status in Status if Status.SUBMITTING in TRANSITIONS[status]] == [
+        Status.READY
+    ]
+
+
+def test_a_doubtful_submission_never_goes_back_to_submitting_by_itself() -> None:
+    assert TRANSITIONS[Status.SUBMIT_UNKNOWN] == {Status.SUBMITTED, Status.READY}
+
+
+def test_a_move_keeps_the_story_and_counts_the_version() -> None:
+    job = make_job(Status.READY)
+
+    assert [step.status for step in job.history] == [Status.RECEIVED, Status.READY]
+    assert job.version == 2
+    assert job.dataset == make_dataset()
