@@ -1,0 +1,113 @@
+"""The commands that speak to a stack, wherever it is: train, jobs, job."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from client.display import lora_line
+from client.lora_drop import LoraDrop
+from client.stack import find_stack
+from client.terminal import Json, StackName, output, told, write, write_line
+from shared.domain.jobs import Status
+from shared.domain.parameters import PRESETS
+
+
+def train(  # noqa: PLR0913  # one parameter is one option
+    path: Annotated[Path, typer.Argument(help="A ZIP, or a folder of photos and captions.")],
+    *,
+    preset: Annotated[str | None, typer.Option(help=f"One of {', '.join(PRESETS)}.")] = None,
+    trigger_phrase: Annotated[
+        str | None,
+        typer.Option("--trigger", "--trigger-phrase", help="The word that calls the person up."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="1 to 10000.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="0.000001 to 0.001.")] = None,
+    multiresolution_training: Annotated[
+        bool | None,
+        typer.Option("--multiresolution/--no-multiresolution", help="Train on several sizes."),
+    ] = None,
+    subject_crop: Annotated[
+        bool | None,
+        typer.Option("--subject-crop/--no-subject-crop", help="Crop photos to the person."),
+    ] = None,
+    create_masks: Annotated[
+        bool | None,
+        typer.Option("--create-masks/--no-create-masks", help="Mask everything but the person."),
+    ] = None,
+    resume_from_checkpoint: Annotated[
+        str | None, typer.Option(help="URL of an earlier LoRA to go on from.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Key in the datasets bucket; else the file's name.")
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="Follow the job to its end.")] = True,
+    timeout: Annotated[
+        float | None, typer.Option(help="Follow it for so many seconds at most.")
+    ] = None,
+    stack: StackName = None,
+    json_output: Json = False,
+) -> None:
+    """Drop a dataset and follow its job; exits 0 only when the LoRA is there.
+
+    What is not given is decided by training.json in the dataset, then the preset, then fal.
+    """
+    given = {
+        "preset": preset,
+        "trigger_phrase": trigger_phrase,
+        "steps": steps,
+        "learning_rate": learning_rate,
+        "multiresolution_training": multiresolution_training,
+        "subject_crop": subject_crop,
+        "create_masks": create_masks,
+        "resume_from_checkpoint": resume_from_checkpoint,
+    }
+    parameters = {name: value for name, value in given.items() if value is not None}
+    with told() as display:
+        lora_drop = LoraDrop(find_stack(stack))
+        with display.upload(path.name) as progress:
+            job_id = lora_drop.drop(path, key=key, parameters=parameters, progress=progress)
+        if wait:
+            job = display.follow(job_id, lora_drop.follow(job_id, timeout=timeout))
+            display.outcome(job)
+        else:
+            job = {"job_id": job_id}
+    if json_output:
+        write(job)
+    else:
+        write_line(lora_line(job) if wait else job_id)
+    raise typer.Exit(wait and job["status"] != Status.SUCCEEDED)
+
+
+def jobs(
+    *,
+    status: Annotated[Status | None, typer.Option(help="Only jobs that stand here.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="Jobs on a page.")] = 20,
+    cursor: Annotated[str | None, typer.Option(help="“next” of the page before.")] = None,
+    stack: StackName = None,
+    json_output: Json = False,
+) -> None:
+    """List jobs, newest first."""
+    with told() as display:
+        page = LoraDrop(find_stack(stack)).jobs(status=status, limit=limit, cursor=cursor)
+    if json_output:
+        write(page)
+        return
+    output().jobs(page["jobs"])
+    if page["next"]:
+        display.say(f"There are more: lora-drop jobs --cursor {page['next']}")
+
+
+def job(
+    job_id: Annotated[str, typer.Argument(help="As `lora-drop jobs` lists it.")],
+    *,
+    stack: StackName = None,
+    json_output: Json = False,
+) -> None:
+    """Show one job: where it stands, its parameters, what is wrong, where its files are."""
+    with told():
+        found = LoraDrop(find_stack(stack)).job(job_id)
+    if json_output:
+        write(found)
+    else:
+        output().job(found)

@@ -1,0 +1,163 @@
+"""What a person sees in the terminal: a job moving on, one job, many jobs."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+from rich.text import Text
+
+from client.lora_drop import Progress as Report
+from shared.domain.jobs import TROUBLED, Status
+
+LORA = "lora.safetensors"
+WAITING: Mapping[str, str] = {
+    Status.RECEIVED: "checking the dataset",
+    Status.READY: "waiting to be submitted",
+    Status.SUBMITTING: "submitting, once",
+    Status.SUBMIT_UNKNOWN: "waiting for evidence from fal; nothing is sent again",
+    Status.SUBMITTED: "training at fal",
+    Status.TRAINING: "training at fal",
+    Status.STORING: "copying the files",
+}
+
+
+class Display:
+    """One console; what is written for programs does not go through here."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def say(self, line: str) -> None:
+        """One line."""
+        self.console.print(line, highlight=False, markup=False)
+
+    @contextmanager
+    def upload(self, name: str) -> Iterator[Report]:
+        """A progress bar for an upload."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+        )
+        with Progress(*columns, console=self.console) as bar:
+            task = bar.add_task(f"upload {name}", total=None)
+            yield lambda sent, size: bar.update(task, completed=sent, total=size)
+
+    def follow(self, job_id: str, looks: Iterator[dict[str, Any]]) -> dict[str, Any]:
+        """Show each state as the job comes to it; the job as it was seen last."""
+        self.say(f"job    {job_id}")
+        shown = 0
+        job: dict[str, Any] = {}
+        with self.console.status("waiting for the stack to see the dataset") as status:
+            for job in looks:
+                self._steps(job, shown)
+                shown = len(job["history"])
+                since = _since(job["history"][-1]["at"])
+                status.update(f"{WAITING.get(job['status'], job['status'])}, {since}")
+        return job
+
+    def outcome(self, job: Mapping[str, Any]) -> None:
+        """What a person does next: where the files are, or what is wrong."""
+        self.problems(job)
+        if job["files"]:
+            self.files(job)
+
+    def job(self, job: Mapping[str, Any]) -> None:
+        """Everything of one job."""
+        grid = Table.grid(padding=(0, 2))
+        rows = {
+            "job": job["job_id"],
+            "status": _coloured(job["status"]),
+            "dataset": f"s3://{job['dataset']['bucket']}/{job['dataset']['key']}",
+            "images": job["images"],
+            "trainer": job["application"],
+            "request": job["request_id"],
+            "estimate": f"${job['estimated_cost_usd']:.2f}" if job["estimated_cost_usd"] else None,
+            "files in": job["location"],
+        }
+        for name, value in rows.items():
+            if value is not None:
+                grid.add_row(name, value if isinstance(value, Text) else str(value))
+        self.console.print(grid)
+        self._parameters(job)
+        self._steps(job, 0)
+        self.outcome(job)
+
+    def jobs(self, jobs: list[dict[str, Any]]) -> None:
+        """A table of jobs."""
+        if not jobs:
+            self.say("No jobs yet. Drop a dataset: lora-drop train PATH")
+            return
+        table = Table("job", "status", "images", "steps", "estimate", "created", box=None)
+        for job in jobs:
+            steps = (job["parameters"] or {}).get("steps", "")
+            cost = job["estimated_cost_usd"]
+            table.add_row(
+                job["job_id"],
+                _coloured(job["status"]),
+                str(job["images"] or ""),
+                str(steps),
+                f"${cost:.2f}" if cost else "",
+                _local_time(job["created_at"]),
+            )
+        self.console.print(table)
+
+    def problems(self, job: Mapping[str, Any]) -> None:
+        """What is wrong and what to do."""
+        for problem in job["problems"]:
+            self.console.print(Text(f"  {problem['message']} ({problem['code']})"))
+
+    def files(self, job: Mapping[str, Any]) -> None:
+        """Where the files are."""
+        for file in sorted(job["files"], key=lambda file: -file["size"]):
+            where = f"s3://{file['bucket']}/{file['key']}"
+            self.console.print(Text(f"  {where}  {file['size']:,} bytes"), soft_wrap=True)
+
+    def _parameters(self, job: Mapping[str, Any]) -> None:
+        sources = job["parameter_sources"] or {}
+        table = Table.grid(padding=(0, 2))
+        for name, value in (job["parameters"] or {}).items():
+            if value not in (None, ""):
+                table.add_row(f"  {name}", str(value), Text(str(sources.get(name, "")), "dim"))
+        self.console.print(table)
+
+    def _steps(self, job: Mapping[str, Any], shown: int) -> None:
+        """The job's states from here on, each with how long the one before it lasted."""
+        history = job["history"]
+        for number in range(shown, len(history)):
+            step, before = history[number], history[max(0, number - 1)]
+            waited = (_moment(step["at"]) - _moment(before["at"])).total_seconds()
+            line = Text.assemble((_local_time(step["at"]), "dim"), "  ", _coloured(step["status"]))
+            line.append(f"  +{waited:.1f} s" if number else "", "dim")
+            self.console.print(line)
+
+
+def lora_line(job: Mapping[str, Any]) -> str:
+    """``SUCCEEDED <job_id> s3://… sha256:<hex>``; without a LoRA, status and job alone."""
+    for file in job["files"]:
+        if file["name"] == LORA:
+            where = f"s3://{file['bucket']}/{file['key']}"
+            return f"{job['status']} {job['job_id']} {where} sha256:{file['sha256']}"
+    return f"{job['status']} {job['job_id']}"
+
+
+def _coloured(status: str) -> Text:
+    colour = {Status.SUCCEEDED: "bold green"}.get(Status(status), "cyan")
+    return Text(status, "bold red" if Status(status) in TROUBLED else colour)
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _local_time(text: str) -> str:
+    return _moment(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _since(text: str) -> str:
+    return f"{(datetime.now(UTC) - _moment(text)).total_seconds():.0f} s"

@@ -1,0 +1,128 @@
+"""The commands for a stack on this machine: up, down, demo."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from client.display import Display, lora_line
+from client.errors import CommandFailed
+from client.lora_drop import LoraDrop
+from client.stack import LOCAL, find_stack, local_stack
+from client.terminal import Json, told, write, write_line
+from shared.domain.jobs import Status
+
+DEMO_TIMEOUT = 180.0  # seconds
+DEMO_TRAINING = 6.0  # seconds: long enough to see it
+
+
+def up(
+    *,
+    fal: Annotated[
+        str | None,
+        typer.Option(help="https://HOST:PORT that speaks fal's protocol; else the simulator."),
+    ] = None,
+    fal_ca: Annotated[
+        Path | None, typer.Option(help="PEM file with the certificate authority of --fal.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; for containers, the Docker bridge's.")
+    ] = "127.0.0.1",
+    training_seconds: Annotated[
+        float, typer.Option(min=0, help="How long the simulator trains.")
+    ] = 3.0,
+    json_output: Json = False,
+) -> None:
+    """Bring the whole stack up on this machine: no account, no key, no Docker.
+
+    Up already, it is built and deployed anew, and keeps its data.
+    """
+    with told() as display:
+        if fal_ca and not fal:
+            raise CommandFailed("--fal-ca goes with --fal.")
+        local = local_stack()
+        with _failures():
+            local.up(
+                say=display.say,
+                fal=fal,
+                fal_ca=fal_ca,
+                host=host,
+                training_seconds=training_seconds,
+            )
+        access = local.access()
+    if json_output:
+        write(access)
+        return
+    for name, value in _shown(access).items():
+        write_line(f"{name:<18} {value}")
+
+
+def down(*, json_output: Json = False) -> None:
+    """End the stack on this machine; its buckets and jobs are gone with it."""
+    with told(), _failures():
+        was_up = local_stack().down()
+    if json_output:
+        write({"was_up": was_up})
+    else:
+        write_line("The stack is down." if was_up else "No stack was up.")
+
+
+def demo(*, json_output: Json = False) -> None:
+    """The main job from start to end: stack up, a dataset dropped, its LoRA stored, stack down.
+
+    A stack that is up already is used, and stays up.
+    """
+    with told() as display, _stack_for_a_while(display) as sample:
+        lora_drop = LoraDrop(find_stack(LOCAL))
+        with display.upload(sample.name) as progress:
+            job_id = lora_drop.drop(sample, progress=progress)
+        job = display.follow(job_id, lora_drop.follow(job_id, timeout=DEMO_TIMEOUT))
+        display.outcome(job)
+    if json_output:
+        write(job)
+    else:
+        write_line(lora_line(job))
+    raise typer.Exit(job["status"] != Status.SUCCEEDED)
+
+
+@contextmanager
+def _stack_for_a_while(display: Display) -> Iterator[Path]:
+    """The stack on this machine, up; yields the sample dataset."""
+    local = local_stack()
+    with _failures():
+        was_up = local.access() is not None
+        if was_up:
+            display.say("using the stack that is up")
+        else:
+            display.say("bringing the stack up; the first time takes longest")
+            local.up(say=display.say, training_seconds=DEMO_TRAINING)
+    try:
+        yield local.sample
+    finally:
+        if not was_up:
+            local.down()
+            display.say("the stack is down again; `lora-drop up` brings one up to stay")
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """What the local stack says when it fails, said as a command does."""
+    try:
+        yield
+    except RuntimeError as failure:
+        raise CommandFailed(str(failure)) from failure
+
+
+def _shown(access: Mapping[str, Any]) -> dict[str, str]:
+    outputs = access["outputs"]
+    return {
+        "datasets bucket": outputs["DatasetsBucketName"],
+        "models bucket": outputs["ModelsBucketName"],
+        "jobs table": outputs["JobsTableName"],
+        "API": access["api_url"],
+        "AWS": access["endpoint_url"],
+        "fal": access["fal_url"],
+        "fal's CA": access["fal_ca_file"] or "the system's",
+    }

@@ -1,0 +1,161 @@
+"""The Python client: drop a dataset, follow its job, list jobs. The command is built on it."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import BotoCoreError, ClientError
+
+from client.archive import archive_of
+from client.errors import CommandFailed, JobUnknown
+from client.stack import Stack, find_stack
+from shared.domain.jobs import Status, job_id_for, result_prefix
+
+PART = 16 * 1024**2  # bytes of an upload that are sent, and counted, at once
+TIMEOUT = httpx.Timeout(30.0)
+# The job waits for a person from here on.
+STOPS = frozenset(status for status in Status if status.terminal) | {Status.HELD}
+
+type Progress = Callable[[int, int], None]
+"""(bytes sent, bytes in all)"""
+
+
+class LoraDrop:
+    """One stack, as its users see it. Every method raises CommandFailed with what to do."""
+
+    def __init__(self, stack: Stack | None = None) -> None:
+        self.stack = stack or find_stack(None)
+
+    def drop(
+        self,
+        path: Path,
+        *,
+        key: str | None = None,
+        parameters: Mapping[str, object] | None = None,
+        progress: Progress | None = None,
+    ) -> str:
+        """Upload a ZIP, or a folder as one; the id of the job that it becomes.
+
+        ``parameters`` are the trainer's, and ``preset``; they become the object's metadata.
+        """
+        metadata = {name: _text(name, value) for name, value in (parameters or {}).items()}
+        with archive_of(path) as archive:
+            at = key or archive.key
+            try:
+                version = self._upload(archive.path, at, metadata, progress or _silent)
+            except (BotoCoreError, ClientError) as error:
+                raise CommandFailed(f"{path} could not be uploaded: {error}") from error
+        return job_id_for(self.stack.datasets_bucket, at, version)
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """The job as it stands, and ``location``, where its files lie; raises JobUnknown."""
+        return self._located(self._get(f"/jobs/{job_id}", {}))
+
+    def jobs(
+        self, *, status: Status | None = None, limit: int = 20, cursor: str | None = None
+    ) -> dict[str, Any]:
+        """``jobs``, newest first, and ``next``, the cursor of the page after them, or None."""
+        query = {"status": status, "limit": str(limit), "cursor": cursor}
+        page = self._get("/jobs", {name: value for name, value in query.items() if value})
+        return {"jobs": [self._located(job) for job in page["jobs"]], "next": page["next"]}
+
+    def follow(
+        self, job_id: str, *, timeout: float | None = None, interval: float = 0.5
+    ) -> Iterator[dict[str, Any]]:
+        """The job each time it is looked at, until it has ended or waits for a person.
+
+        Times in seconds. A job that is not there yet is waited for. Raises CommandFailed at the
+        timeout; the job goes on without us.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            try:
+                job = self.job(job_id)
+            except JobUnknown:
+                job = None
+            if job is not None:
+                yield job
+                if Status(job["status"]) in STOPS:
+                    return
+            if end is not None and time.monotonic() >= end:
+                stands = job["status"] if job else "not seen yet"
+                raise CommandFailed(
+                    f"{job_id} is {stands} after {timeout:.0f} s. It goes on by itself: "
+                    f"lora-drop job {job_id}"
+                )
+            time.sleep(interval)
+
+    def _upload(self, path: Path, key: str, metadata: dict[str, str], progress: Progress) -> str:
+        s3, size = self.stack.client("s3"), path.stat().st_size
+        named = {"Bucket": self.stack.datasets_bucket, "Key": key}
+        kind = {"ContentType": "application/zip", "Metadata": metadata}
+        if size <= PART:
+            put = s3.put_object(**named, **kind, Body=path.read_bytes())
+            progress(size, size)
+            return _version(put)
+        upload = {**named, "UploadId": s3.create_multipart_upload(**named, **kind)["UploadId"]}
+        parts: list[dict[str, object]] = []
+        try:
+            with path.open("rb") as file:
+                while chunk := file.read(PART):
+                    put = s3.upload_part(**upload, PartNumber=len(parts) + 1, Body=chunk)
+                    parts.append({"PartNumber": len(parts) + 1, "ETag": put["ETag"]})
+                    progress(file.tell(), size)
+            done = s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+        except BaseException:
+            s3.abort_multipart_upload(**upload)
+            raise
+        return _version(done)
+
+    def _located(self, job: dict[str, Any]) -> dict[str, Any]:
+        prefix = result_prefix(job["dataset"]["key"], job["job_id"])
+        return {**job, "location": f"s3://{self.stack.models_bucket}/{prefix}"}
+
+    def _get(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+        url = str(httpx.URL(self.stack.api_url + path, params=dict(query)))
+        try:
+            response = httpx.get(url, headers=self._signed(url), timeout=TIMEOUT)
+            body = response.json()
+        except (httpx.HTTPError, json.JSONDecodeError) as error:
+            raise CommandFailed(f"The stack's API does not answer at {url}: {error}") from error
+        if response.is_success:
+            return dict(body)
+        told = body.get("error") or {}
+        if told.get("code") == "job_unknown":
+            raise JobUnknown(told["message"])
+        message = told.get("message") or body.get("message") or response.text
+        raise CommandFailed(f"The stack's API answered {response.status_code}: {message}")
+
+    def _signed(self, url: str) -> dict[str, str]:
+        """The headers of a GET that API Gateway lets in (IAM, Signature Version 4)."""
+        session = self.stack.session
+        credentials = session.get_credentials()
+        if credentials is None:
+            raise CommandFailed("There are no AWS credentials: set AWS_PROFILE, or log in.")
+        request = AWSRequest(method="GET", url=url)
+        SigV4Auth(credentials, "execute-api", session.region_name).add_auth(request)
+        return dict(request.headers)
+
+
+def _version(answer: Mapping[str, Any]) -> str:
+    return str(answer.get("VersionId") or "null")
+
+
+def _text(name: str, value: object) -> str:
+    """A value as object metadata, which is ASCII."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if not text.isascii() or not text.isprintable():
+        raise CommandFailed(
+            f"{name} {text!r} cannot be sent along with the upload, which takes ASCII only. "
+            f'Write it into training.json in the dataset: {{"{name}": …}}'
+        )
+    return text
+
+
+def _silent(_sent: int, _size: int) -> None:
+    """No progress is shown."""

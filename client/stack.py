@@ -1,0 +1,101 @@
+"""Which stack a command speaks to, found by its outputs: in AWS, or on this machine."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from client.errors import CommandFailed
+
+DEFAULT = "lora-drop"
+LOCAL = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A deployed stack and how to reach it; ``endpoint_url`` None is AWS."""
+
+    name: str
+    session: boto3.Session
+    endpoint_url: str | None
+    api_url: str
+    datasets_bucket: str
+    models_bucket: str
+
+    def client(self, service: str) -> Any:
+        """A boto3 client for this stack's account and place."""
+        return self.session.client(service, endpoint_url=self.endpoint_url)  # type: ignore[call-overload]  # a name, not a literal
+
+
+def find_stack(name: str | None) -> Stack:
+    """The stack of this name; raises CommandFailed.
+
+    Without a name it is ``LORA_DROP_STACK``, else the stack on this machine if one is up (also
+    called ``local``), else the CloudFormation stack ``lora-drop``.
+    """
+    name = name or os.environ.get("LORA_DROP_STACK")
+    access = local_stack().access() if name in (None, LOCAL) else None
+    if access is not None:
+        return _local(access)
+    if name == LOCAL:
+        raise CommandFailed("No stack is up on this machine. Start one: lora-drop up")
+    return _deployed(name or DEFAULT)
+
+
+def local_stack() -> Any:
+    """What brings a stack up on this machine; raises CommandFailed where that is not installed."""
+    found = entry_points(group="lora_drop.local", name="stack")
+    for entry in found:
+        return entry.load().here()
+    raise CommandFailed("This installation has no local stack; use one that is deployed in AWS.")
+
+
+def _local(access: Mapping[str, Any]) -> Stack:
+    session = boto3.Session(
+        aws_access_key_id=access["access_key"],
+        aws_secret_access_key=access["secret_key"],
+        region_name=access["region"],
+    )
+    outputs = access["outputs"]
+    return Stack(
+        name=LOCAL,
+        session=session,
+        endpoint_url=access["endpoint_url"],
+        api_url=access["api_url"],
+        datasets_bucket=outputs["DatasetsBucketName"],
+        models_bucket=outputs["ModelsBucketName"],
+    )
+
+
+def _deployed(name: str) -> Stack:
+    session = boto3.Session()
+    if session.region_name is None:
+        raise CommandFailed(
+            "No stack is up on this machine (lora-drop up starts one), and no AWS region is set "
+            "to look for a deployed one: set AWS_REGION and AWS_PROFILE."
+        )
+    try:
+        stacks = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+    except (BotoCoreError, ClientError) as error:
+        raise CommandFailed(
+            f"The stack {name} cannot be read in {session.region_name}: {error}. Deploy it with "
+            "sam deploy, name another with --stack, or start one here with lora-drop up."
+        ) from error
+    outputs = {row["OutputKey"]: row["OutputValue"] for row in stacks[0].get("Outputs", [])}
+    try:
+        return Stack(
+            name=name,
+            session=session,
+            endpoint_url=None,
+            api_url=outputs["ApiUrl"],
+            datasets_bucket=outputs["DatasetsBucketName"],
+            models_bucket=outputs["ModelsBucketName"],
+        )
+    except KeyError as missing:
+        raise CommandFailed(
+            f"{name} is not a lora-drop stack: it has no output {missing}"
+        ) from None
