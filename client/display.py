@@ -69,7 +69,6 @@ class Display:
 
     def job(self, job: Mapping[str, Any]) -> None:
         """Everything of one job."""
-        grid = Table.grid(padding=(0, 2))
         rows = {
             "job": job["job_id"],
             "status": _coloured(job["status"]),
@@ -82,8 +81,8 @@ class Display:
         }
         for name, value in rows.items():
             if value is not None:
-                grid.add_row(name, value if isinstance(value, Text) else str(value))
-        self.console.print(grid)
+                shown = value if isinstance(value, Text) else str(value)
+                self.console.print(Text.assemble(f"{name:<10}", shown), soft_wrap=True)
         self._parameters(job)
         self._steps(job, 0)
         self.outcome(job)

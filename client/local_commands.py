@@ -74,12 +74,13 @@ def demo(*, json_output: Json = False) -> None:
 
     A stack that is up already is used, and stays up.
     """
-    with told() as display, _stack_for_a_while(display) as sample:
+    with told() as display, _stack_for_a_while(display) as local:
         lora_drop = LoraDrop(find_stack(LOCAL))
-        with display.upload(sample.name) as progress:
-            job_id = lora_drop.drop(sample, progress=progress)
+        with display.upload(local.sample.name) as progress:
+            job_id = lora_drop.drop(local.sample, progress=progress)
         job = display.follow(job_id, lora_drop.follow(job_id, timeout=DEMO_TIMEOUT))
         display.outcome(job)
+        _hold_against(local.ledger(), job, display)
     if json_output:
         write(job)
     else:
@@ -88,8 +89,8 @@ def demo(*, json_output: Json = False) -> None:
 
 
 @contextmanager
-def _stack_for_a_while(display: Display) -> Iterator[Path]:
-    """The stack on this machine, up; yields the sample dataset."""
+def _stack_for_a_while(display: Display) -> Iterator[Any]:
+    """The stack on this machine, up."""
     local = local_stack()
     with _failures():
         was_up = local.access() is not None
@@ -99,11 +100,25 @@ def _stack_for_a_while(display: Display) -> Iterator[Path]:
             display.say("bringing the stack up; the first time takes longest")
             local.up(say=display.say, training_seconds=DEMO_TRAINING)
     try:
-        yield local.sample
+        yield local
     finally:
         if not was_up:
             local.down()
             display.say("the stack is down again; `lora-drop up` brings one up to stay")
+
+
+def _hold_against(
+    ledger: Mapping[str, Any] | None, job: Mapping[str, Any], display: Display
+) -> None:
+    """Compare what we paid for and stored with fal's own account of it; raises CommandFailed."""
+    if ledger is None or job["status"] != Status.SUCCEEDED:
+        return
+    paid = [row for row in ledger["submissions"] if row["request_id"] == job["request_id"]]
+    served = {row["sha256"] for row in ledger["served"] if row["complete"]}
+    stored = {file["sha256"] for file in job["files"]}
+    if len(paid) != 1 or not stored <= served:
+        raise CommandFailed("The simulator's ledger disagrees: something was lost or paid twice.")
+    display.say("The simulator's ledger agrees: one POST was paid, and these very bytes served.")
 
 
 @contextmanager

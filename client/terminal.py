@@ -12,6 +12,8 @@ from rich.console import Console
 from client.display import Display
 from client.errors import CommandFailed
 
+WIDE = 200  # characters
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 StackName = Annotated[
     str | None,
@@ -35,8 +37,8 @@ def told() -> Iterator[Display]:
 
 
 def output() -> Display:
-    """A display on standard output."""
-    return Display(Console())
+    """A display on standard output; a file or a pipe is as wide as a row needs."""
+    return Display(Console() if sys.stdout.isatty() else Console(width=WIDE))
 
 
 def write(value: Mapping[str, Any]) -> None:

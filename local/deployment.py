@@ -68,7 +68,8 @@ def deploy(state: Path, template: Path, values: Mapping[str, str], emulator_url:
     line += ["--no-resolve-s3", "--s3-bucket", CODE_BUCKET, "--region", REGION]
     line += ["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"]
     line += ["--tags", f"{API_TAG}={API_ID}", "--parameter-overrides"]
-    line += [f"{name}={value}" for name, value in values.items() if value]
+    # In quotes of its own, for SAM ends a value at its first space.
+    line += [f'{name}="{value}"' for name, value in values.items() if value]
     _sam(line, state / "sam-deploy.log", AWS_ENDPOINT_URL=emulator_url)
 
 

@@ -1,13 +1,16 @@
 """The whole stack on one machine: emulator, fal simulator, and the real template deployed there."""
 
+import json
 import os
 import shutil
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import Any, Self
 
+import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from local import deployment
@@ -118,8 +121,23 @@ class LocalStack:
             if self.running() is None:
                 self._end()
 
+    def ledger(self) -> dict[str, Any] | None:
+        """What the fal simulator saw and served; None without one that runs."""
+        stack = self._read()
+        if stack is None or stack.simulator is None or not stack.simulator.alive:
+            return None
+        context = ssl.create_default_context(cafile=stack.fal.ca_file)
+        with httpx.Client(verify=context, trust_env=False) as client:
+            answer = client.get(f"{stack.fal.url}/_sim/ledger").raise_for_status()
+        return dict(answer.json())
+
     def down(self) -> bool:
-        """End the stack and forget its data; False if there was none. Logs stay."""
+        """End the stack and forget its data; False if there was none.
+
+        Logs stay, and the simulator's ledger as ``ledger.json``.
+        """
+        if (ledger := self.ledger()) is not None:
+            (self.state / "ledger.json").write_text(json.dumps(ledger, indent=2))
         was_up = self._end()
         for folder in ("fal", "s3", "state", "tmp", "build", "cache"):
             shutil.rmtree(self.state / folder, ignore_errors=True)
