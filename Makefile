@@ -15,7 +15,8 @@ FUNCTIONS := submit webhook store reconcile jobs
 # Any Python from 3.10 on can start; uv then finds or fetches 3.13.
 STARTER = $(firstword $(foreach name,python3.13 python3 python,$(shell \
 	$(name) -c 'import sys, pip; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1 && echo $(name))))
-STARTED := .lora-drop/start
+STARTED := .lora-drop/uv-$(UV_VERSION)
+UV := $(STARTED)/bin/uv
 VENV := .venv/.complete
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
@@ -25,13 +26,15 @@ help:
 
 venv: $(VENV)
 
-$(VENV): requirements-dev.txt pyproject.toml
+$(UV):
 	@[ -n "$(STARTER)" ] || { echo "missing: Python 3.10 or newer with pip (python3 -m pip)" >&2; exit 1; }
-	$(STARTER) -m pip install --quiet --disable-pip-version-check --upgrade \
+	PIP_ROOT_USER_ACTION=ignore $(STARTER) -m pip install --quiet --disable-pip-version-check --upgrade \
 	  --target "$(STARTED)" uv==$(UV_VERSION)
-	"$(STARTED)/bin/uv" venv --quiet --clear --python 3.13 .venv
-	"$(STARTED)/bin/uv" pip sync --quiet --require-hashes requirements-dev.txt
-	"$(STARTED)/bin/uv" pip install --quiet --no-deps --editable .
+
+$(VENV): $(UV) requirements-dev.txt pyproject.toml
+	"$(UV)" venv --quiet --clear --python 3.13 .venv
+	"$(UV)" pip sync --quiet --require-hashes requirements-dev.txt
+	"$(UV)" pip install --quiet --no-deps --editable .
 	@touch $@
 
 demo: venv
@@ -48,11 +51,15 @@ check: venv
 	@$(RUN) lint-imports
 	@$(RUN) python -m local.tools sam validate --lint --region us-east-1
 
+# What Lambda's Python runtime brings is not shipped: boto3 and all it needs.
+RUNTIME := boto3 botocore jmespath python-dateutil s3transfer six urllib3
+COMPILE := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	--python-version 3.13
+
 pins: venv
+	@$(RUN) $(COMPILE) --universal --group dev --output-file requirements-dev.txt pyproject.toml
 	@for name in $(FUNCTIONS); do \
-	  $(RUN) uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header \
-	    --python-version 3.13 --python-platform aarch64-manylinux_2_28 \
-	    --group "$$name" --output-file "functions/$$name/requirements.txt" pyproject.toml; \
+	  $(RUN) $(COMPILE) --python-platform aarch64-manylinux_2_28 --constraint requirements-dev.txt \
+	    $(RUNTIME:%=--no-emit-package %) --group "$$name" \
+	    --output-file "functions/$$name/requirements.txt"; \
 	done
-	@$(RUN) uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal \
-	  --python-version 3.13 --group dev --output-file requirements-dev.txt pyproject.toml

@@ -1,5 +1,6 @@
 """The real template on the emulator: ``sam build``, ``sam deploy``, the fal key into its secret."""
 
+import json
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -77,6 +78,19 @@ def outputs(emulator_url: str) -> dict[str, str]:
     """The deployed stack's outputs."""
     stacks = client(emulator_url, "cloudformation").describe_stacks(StackName=STACK)["Stacks"]
     return {row["OutputKey"]: row["OutputValue"] for row in stacks[0].get("Outputs", [])}
+
+
+def write_environments(file: Path, emulator_url: str, found: Mapping[str, str]) -> None:
+    """What the deployed functions have in their environment, for ``sam local --env-vars``."""
+    functions = client(emulator_url, "lambda")
+    environments = {
+        name.removesuffix("Name"): functions.get_function_configuration(FunctionName=value)[
+            "Environment"
+        ]["Variables"]
+        for name, value in found.items()
+        if name.endswith("FunctionName")
+    }
+    file.write_text(json.dumps(environments, indent=2))
 
 
 def put_fal_key(emulator_url: str, secret: str, key: str) -> None:

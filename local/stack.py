@@ -59,6 +59,7 @@ class LocalStack:
     def __init__(self, state: Path) -> None:
         self.state = state.absolute()
         self._file = self.state / "stack.json"
+        self.sam_environments = self.state / "sam-env.json"
 
     @classmethod
     def here(cls) -> Self:
@@ -114,6 +115,7 @@ class LocalStack:
                 deployment.deploy(self.state, template, values, url)
                 outputs = deployment.outputs(url)
                 deployment.put_fal_key(url, outputs["FalKeySecretArn"], stack.fal.key)
+                deployment.write_environments(self.sam_environments, url, outputs)
             self._write(stack.model_copy(update={"outputs": outputs}))
         except (NotStarted, deployment.SamFailed, OSError, ValueError) as error:
             raise StackFailed(str(error)) from error

@@ -1,0 +1,155 @@
+"""What template.yaml promises, resource by resource."""
+
+import json
+import re
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+from shared import settings
+from tests.template import properties
+from tests.template import template as whole
+
+FUNCTION = "AWS::Serverless::Function"
+NAMES = ("Submit", "Webhook", "Store", "Reconcile", "Jobs")
+# Read by Powertools, boto3 and httpx themselves.
+OF_LIBRARIES = re.compile(r"POWERTOOLS_\w+|AWS_ENDPOINT_URL|SSL_CERT_FILE|FAL_(QUEUE_)?RUN_HOST")
+
+
+@pytest.fixture
+def template() -> dict[str, Any]:
+    return whole()
+
+
+def of_type(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
+    """The properties of every resource of this type, by logical id."""
+    return {
+        name: resource.get("Properties", {})
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == kind
+    }
+
+
+def environment_of(template: dict[str, Any], name: str) -> dict[str, Any]:
+    own = properties(f"{name}Function").get("Environment", {})
+    everywhere = template["Globals"]["Function"]["Environment"]
+    return {**everywhere["Variables"], **own.get("Variables", {})}
+
+
+def test_there_are_five_functions(template: dict[str, Any]) -> None:
+    assert set(of_type(template, FUNCTION)) == {f"{name}Function" for name in NAMES}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_handler_is_where_the_template_says(template: dict[str, Any], name: str) -> None:
+    module, _, function = of_type(template, FUNCTION)[f"{name}Function"]["Handler"].rpartition(".")
+
+    assert callable(getattr(import_module(module), function))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_function_gets_every_setting_it_reads_and_none_it_does_not(
+    template: dict[str, Any], name: str
+) -> None:
+    model = getattr(settings, f"{name}Settings")
+    known = {field.upper(): info.is_required() for field, info in model.model_fields.items()}
+
+    given = environment_of(template, name)
+
+    assert {setting for setting, required in known.items() if required} <= set(given)
+    assert [each for each in given if each not in known and not OF_LIBRARIES.fullmatch(each)] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_function_may_only_what_it_must(template: dict[str, Any], name: str) -> None:
+    policies = of_type(template, FUNCTION)[f"{name}Function"]["Policies"]
+
+    for statement in (row for policy in policies for row in policy["Statement"]):
+        actions = statement["Action"]
+        assert all(
+            "*" not in action for action in ([actions] if isinstance(actions, str) else actions)
+        )
+        resources = statement["Resource"]
+        assert "*" not in (resources if isinstance(resources, list) else [resources])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_function_logs_where_logs_are_not_kept_for_ever(
+    template: dict[str, Any], name: str
+) -> None:
+    properties = of_type(template, FUNCTION)[f"{name}Function"]
+    group = properties["LoggingConfig"]["LogGroup"]["Ref"]
+
+    assert "RetentionInDays" in of_type(template, "AWS::Logs::LogGroup")[group]
+
+
+def test_a_queue_outlasts_its_function_and_gives_up_into_a_dead_letter_queue(
+    template: dict[str, Any],
+) -> None:
+    queues = of_type(template, "AWS::SQS::Queue")
+    default = template["Globals"]["Function"]["Timeout"]
+
+    read = {
+        event["Properties"]["Queue"]["Fn::GetAtt"].removesuffix(".Arn"): function.get(
+            "Timeout", default
+        )
+        for function in of_type(template, FUNCTION).values()
+        for event in function.get("Events", {}).values()
+        if event["Type"] == "SQS"
+    }
+    assert set(read) == {"InboxQueue", "ResultsQueue"}
+    for name, timeout in read.items():
+        assert queues[name]["VisibilityTimeout"] >= 6 * timeout
+        letters = queues[name]["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"]
+        assert letters.removesuffix(".Arn") in queues
+    assert all(queue["SqsManagedSseEnabled"] for queue in queues.values())
+
+
+def test_what_reads_a_queue_reports_each_failure_alone(template: dict[str, Any]) -> None:
+    for function in of_type(template, FUNCTION).values():
+        for event in function.get("Events", {}).values():
+            if event["Type"] == "SQS":
+                kinds = event["Properties"]["FunctionResponseTypes"]
+                assert kinds == ["ReportBatchItemFailures"]
+
+
+def test_buckets_are_private_and_datasets_are_versioned(template: dict[str, Any]) -> None:
+    buckets = of_type(template, "AWS::S3::Bucket")
+
+    assert set(buckets) == {"DatasetsBucket", "ModelsBucket"}
+    assert buckets["DatasetsBucket"]["VersioningConfiguration"] == {"Status": "Enabled"}
+    for bucket in buckets.values():
+        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+        assert "BucketEncryption" in bucket
+
+
+def test_only_the_webhook_is_open_to_callers_without_credentials(template: dict[str, Any]) -> None:
+    api = of_type(template, "AWS::Serverless::Api")["Api"]
+    routes = {
+        event["Properties"]["Path"]: event["Properties"].get("Auth")
+        for function in of_type(template, FUNCTION).values()
+        for event in function.get("Events", {}).values()
+        if event["Type"] == "Api"
+    }
+
+    assert api["Auth"]["DefaultAuthorizer"] == "AWS_IAM"
+    assert [path for path, auth in routes.items() if auth] == ["/webhooks/fal/{job_id}/{token}"]
+
+
+def test_every_parameter_is_used_and_explained(template: dict[str, Any]) -> None:
+    used = json.dumps([template[part] for part in ("Conditions", "Globals", "Resources")])
+
+    for name, parameter in template["Parameters"].items():
+        assert f'{{"Ref": "{name}"}}' in used
+        assert parameter["Description"].endswith((".", "pem."))
+
+
+def test_what_costs_money_to_lose_outlives_the_stack(template: dict[str, Any]) -> None:
+    kept = {
+        name
+        for name, resource in template["Resources"].items()
+        if resource.get("DeletionPolicy") == "Retain"
+    }
+
+    assert kept == {"DatasetsBucket", "JobsTable", "ModelsBucket"}
