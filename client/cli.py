@@ -6,6 +6,8 @@ import typer
 
 from client import commands, local_commands
 
+NAME = "lora-drop"
+
 
 def application() -> typer.Typer:
     """Every command; what this installation can run locally adds its own by entry point."""
@@ -31,4 +33,4 @@ def application() -> typer.Typer:
 
 def main() -> None:
     """Run the command."""
-    application()()
+    application()(prog_name=NAME)

@@ -28,8 +28,9 @@ type Progress = Callable[[int, int], None]
 class LoraDrop:
     """One stack, as its users see it. Every method raises CommandFailed with what to do."""
 
-    def __init__(self, stack: Stack | None = None) -> None:
+    def __init__(self, stack: Stack | None = None, *, http: httpx.Client | None = None) -> None:
         self.stack = stack or find_stack(None)
+        self._http = http or httpx.Client(timeout=TIMEOUT)
 
     def drop(
         self,
@@ -119,7 +120,7 @@ class LoraDrop:
     def _get(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
         url = str(httpx.URL(self.stack.api_url + path, params=dict(query)))
         try:
-            response = httpx.get(url, headers=self._signed(url), timeout=TIMEOUT)
+            response = self._http.get(url, headers=self._signed(url))
             body = response.json()
         except (httpx.HTTPError, json.JSONDecodeError) as error:
             raise CommandFailed(f"The stack's API does not answer at {url}: {error}") from error

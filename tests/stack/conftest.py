@@ -78,17 +78,28 @@ def access_to(fal: FalServer) -> Access:
 
 
 def run_command(home: Path, *words: str, code: int = 0) -> str:
-    """Run `lora-drop` as a person does, on the stack of this state folder."""
-    done = subprocess.run(  # noqa: S603  # the project's own command
+    """What `lora-drop` prints on standard output, run as a person does on this state folder."""
+    done = _run(home, words)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout
+
+
+def run_command_both(home: Path, *words: str) -> str:
+    """What a person sees: standard error, then the result on standard output."""
+    done = _run(home, words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stderr + done.stdout
+
+
+def _run(home: Path, words: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603  # the project's own command
         [sys.executable, "-m", "client", *words],
-        env={**os.environ, HOME: str(home)},
+        env={**os.environ, HOME: str(home), "COLUMNS": "200"},
         capture_output=True,
         text=True,
         timeout=PATIENCE,
         check=False,
     )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="session")

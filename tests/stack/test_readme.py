@@ -1,0 +1,42 @@
+"""What the README shows is what happens."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from local.docs import stale
+from tests.stack.conftest import run_command_both
+
+TRANSCRIPT = re.compile(r"<!-- transcript.*?-->\n```console\n\$ make demo\n(.*?)```", re.DOTALL)
+# What differs from run to run.
+VARYING = (
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME"),
+    (r"\+?\d+\.\d+ s", "SECONDS"),
+    (r"astronaut-[0-9a-f]{10}", "JOB"),
+    (r"sha256:[0-9a-f]{64}", "sha256:HASH"),
+    (r"[\d,]+ bytes", "N bytes"),
+    (r" +", " "),
+)
+
+
+def normal(text: str) -> list[str]:
+    """The lines with what varies taken out; of the upload's progress bar nothing is left."""
+    for pattern, name in VARYING:
+        text = re.sub(pattern, name, text)
+    return [line.strip() for line in text.splitlines() if not line.startswith("upload ")]
+
+
+@pytest.mark.stack
+def test_the_transcript_in_the_readme_is_what_the_demo_prints(root: Path, tmp_path: Path) -> None:
+    shown = TRANSCRIPT.search((root / "README.md").read_text())
+    assert shown is not None
+
+    printed = run_command_both(tmp_path, "demo")
+
+    assert normal(printed) == normal(shown[1])
+    assert (tmp_path / "ledger.json").is_file()
+
+
+def test_the_generated_pages_are_what_the_program_says_today() -> None:
+    assert stale() == []
