@@ -12,6 +12,8 @@ from pathlib import Path
 GRACE = 10.0  # seconds between asking a program to end and ending it
 POLL = 0.05
 TAIL = 2000  # characters of a log that an error shows
+# What this very process has started: it has to be waited for when it ends.
+CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
 
 
 class NotStarted(RuntimeError):
@@ -37,6 +39,8 @@ class Background:
                 return
             os.killpg(self.pid, how)
             _wait_for(lambda: not self.alive, GRACE)
+            if child := CHILDREN.pop(self.pid, None):
+                child.wait()
 
 
 def start(
@@ -59,6 +63,7 @@ def start(
             env=dict(env),
             start_new_session=True,
         )
+    CHILDREN[process.pid] = process
     background = Background(process.pid, _born(process.pid))
     try:
         _wait_for(lambda: process.poll() is not None or ready(), timeout)
