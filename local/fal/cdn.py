@@ -9,11 +9,12 @@ from typing import Any
 from aiohttp import web
 
 from local.fal.faults import ActiveFault, Faults, Place
-from local.fal.files import PublicFile, PublicFiles
+from local.fal.files import CHUNK, PublicFile, PublicFiles
 from local.fal.ledger import Ledger
 from local.fal.wire import answer, error_answer, hang_up
 
-RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
+RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
+TRICKLES = 10  # a second
 
 
 class Unsatisfiable(Exception):
@@ -87,7 +88,8 @@ class Cdn:
 
     @staticmethod
     def _part(http: web.Request, file: PublicFile) -> tuple[int, int] | None:
-        if http.headers.get("If-Range", file.etag) != file.etag:
+        # RFC 9110 defines ranges for GET alone.
+        if http.method != "GET" or http.headers.get("If-Range", file.etag) != file.etag:
             return None
         return read_range(http.headers.get("Range"), file.size)
 
@@ -102,12 +104,14 @@ class Cdn:
         settings = fault.settings if fault else {}
         start, end = part
         stop = min(end, start + settings.get("bytes", end - start))
+        rate = settings.get("bytes_per_second")
+        piece = max(rate // TRICKLES, 1) if rate else CHUNK
         sent = _Sent()
         try:
-            for chunk in file.chunks(start, stop):
+            for chunk in file.chunks(start, stop, piece):
                 await response.write(chunk)
                 sent.add(chunk)
-                if rate := settings.get("bytes_per_second"):
+                if rate:
                     await asyncio.sleep(len(chunk) / rate)
             if stop < end:
                 hang_up(http)

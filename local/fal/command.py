@@ -4,7 +4,6 @@ import asyncio
 import json
 import signal
 import tempfile
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
@@ -35,36 +34,37 @@ def fal_sim(  # noqa: PLR0913 -- one parameter is one option
 
     Prints the settings that point a program here, then serves until it is told to end.
     """
-    if _is_wildcard(host):
-        raise typer.BadParameter("name an address that programs can connect to", param_hint="host")
-    config = SimulatorConfig(
-        host=host,
-        port=port,
-        state=state,
-        key=key,
-        user_id=user_id,
-        training_seconds=training_seconds,
-        lora_rank=lora_rank,
-        max_in_progress=max_in_progress,
-        min_images=min_images,
-        result_retention=result_retention,
-        webhook_backoff=webhook_backoff,
-    )
+    try:
+        config = SimulatorConfig(
+            host=host,
+            port=port,
+            state=state,
+            key=key,
+            user_id=user_id,
+            training_seconds=training_seconds,
+            lora_rank=lora_rank,
+            max_in_progress=max_in_progress,
+            min_images=min_images,
+            result_retention=result_retention,
+            webhook_backoff=webhook_backoff,
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     with tempfile.TemporaryDirectory(prefix="fal-simulator-") as temporary:
-        folder = state or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            asyncio.run(_serve(Simulator(config, folder), json_output=json_output))
-        except OSError as error:
-            typer.echo(f"cannot listen on {host} port {port}: {error.strerror}", err=True)
-            raise typer.Exit(1) from error
+        asyncio.run(_serve(config, state or Path(temporary), json_output=json_output))
 
 
-async def _serve(simulator: Simulator, *, json_output: bool) -> None:
+async def _serve(config: SimulatorConfig, state: Path, *, json_output: bool) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    access = await simulator.start()
+    simulator = Simulator(config, state)
+    try:
+        await asyncio.to_thread(state.mkdir, parents=True, exist_ok=True)
+        access = await simulator.start()
+    except OSError as error:
+        typer.echo(_not_started(config, state, error), err=True)
+        raise typer.Exit(1) from error
     try:
         typer.echo(_json_line(access) if json_output else _settings(access))
         await stopping.wait()
@@ -89,8 +89,7 @@ def _settings(access: Access) -> str:
     return "\n".join(f"{name}={value}" for name, value in access.environment().items())
 
 
-def _is_wildcard(host: str) -> bool:
-    try:
-        return ip_address(host).is_unspecified
-    except ValueError:
-        return False  # a name
+def _not_started(config: SimulatorConfig, state: Path, error: OSError) -> str:
+    if error.filename is not None:
+        return f"cannot keep keys and files in {state}: {error.strerror}"
+    return f"cannot listen on {config.host} port {config.port}: {error.strerror}"

@@ -1,12 +1,31 @@
 """What a simulator can be told, and what it tells a program that is to use it."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
+MAX_PORT = 65_535
+# A timeout of 0 would be none at all.
+LEAST: Mapping[str, float] = {
+    "port": 0,
+    "training_seconds": 0,
+    "lora_rank": 1,
+    "max_in_progress": 1,
+    "min_images": 0,
+    "result_retention": 0,
+    "webhook_backoff": 0,
+    "webhook_backoff_cap": 0,
+    "webhook_first_timeout": 0.001,
+    "webhook_retry_timeout": 0.001,
+    "balance_usd": 0,
+}
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True)
 class SimulatorConfig:
-    """Every setting of a simulator; times in seconds."""
+    """Every setting of a simulator; times in seconds. ValueError, in a sentence, for a bad one."""
 
     host: str = "127.0.0.1"
     port: int = 0  # 0 takes a free one
@@ -25,6 +44,16 @@ class SimulatorConfig:
     # fal does not say whether a cancelled request calls its webhook: both can be had.
     webhook_on_cancel: bool = False
     balance_usd: float = 1000.0
+
+    def __post_init__(self) -> None:
+        for name, least in LEAST.items():
+            value = getattr(self, name)
+            if not math.isfinite(value) or value < least:
+                raise ValueError(f"{name} is {value}, and must be a number from {least} on")
+        if self.port > MAX_PORT:
+            raise ValueError(f"port is {self.port}, and must be {MAX_PORT} at most")
+        if not self.host or _is_wildcard(self.host):
+            raise ValueError(f"host is {self.host!r}: name an address that programs can connect to")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,3 +81,10 @@ class Access:
             "ARTIFACT_HOSTS": self.host_port,
             "SSL_CERT_FILE": str(self.ca_file),
         }
+
+
+def _is_wildcard(host: str) -> bool:
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False  # a name

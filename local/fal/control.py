@@ -73,12 +73,11 @@ class Control:
     async def inject(self, http: web.Request) -> web.Response:
         """``{"fault": NAME, "times": 1, …}``."""
         try:
-            wanted = await http.json()
-            fault = self._faults.inject(wanted.pop("fault", ""), **wanted)
+            fault = self._faults.inject(await http.json())
         except BadFault as error:
             return answer({"error": str(error)}, HTTPStatus.BAD_REQUEST)
-        except (AttributeError, TypeError, ValueError):
-            return answer({"error": "not a JSON object"}, HTTPStatus.BAD_REQUEST)
+        except ValueError:
+            return answer({"error": "not JSON"}, HTTPStatus.BAD_REQUEST)
         return answer(fault.public(), HTTPStatus.CREATED)
 
     async def clear(self, _: web.Request) -> web.Response:

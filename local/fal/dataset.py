@@ -2,7 +2,9 @@
 
 import base64
 import binascii
+import lzma
 import re
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -28,10 +30,13 @@ DATA_URI = re.compile(r"data:(?P<type>[^,]*?)(?P<base64>;base64)?,(?P<data>.*)",
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF")
 UNREADABLE = (
     EOFError,
+    lzma.LZMAError,
     NotImplementedError,  # a compression that zipfile does not know
     OSError,
     RuntimeError,  # an encrypted member
+    struct.error,
     tarfile.TarError,
+    ValueError,  # a number or a name that makes no sense
     zipfile.BadZipFile,
     zlib.error,
 )

@@ -105,6 +105,11 @@ REQUEST_ERRORS: Mapping[str, tuple[int, str]] = {
     "internal_error": (500, "Internal error"),
 }
 
+# fal_client reads it: a deadline that the caller set is not a reason to ask again.
+TIMEOUT_TYPE: Mapping[str, Mapping[str, str]] = {
+    "request_timeout": {"X-Fal-Request-Timeout-Type": "user"}
+}
+
 DOCUMENTED = frozenset(MODEL_ERRORS) | frozenset(REQUEST_ERRORS)
 
 
@@ -154,7 +159,7 @@ def request_error(kind: str, *, status: int | None = None, message: str | None =
         {"detail": detail, "error_type": kind},
         error=detail,
         error_type=kind,
-        headers={"X-Fal-Error-Type": kind},
+        headers={"X-Fal-Error-Type": kind, **TIMEOUT_TYPE.get(kind, {})},
     )
 
 

@@ -1,6 +1,7 @@
 """What can go wrong on request: one table, and which of it strikes next."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -10,7 +11,7 @@ from local.fal.errors import DOCUMENTED
 LOCKED = (
     "User is locked. Reason: Exhausted balance. Top up your balance at fal.ai/dashboard/billing."
 )
-FILTERS = ("request_id", "endpoint_id", "file_name")
+ANSWERS = range(200, 600)
 
 
 class Place(StrEnum):
@@ -25,15 +26,28 @@ class Place(StrEnum):
     DOWNLOAD = "download"  # bytes, status, form, detail, bytes_per_second
     JWKS = "jwks"  # status, form, detail
 
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """What an occasion here can be told by; a fault that names one strikes only there."""
+        return FILTERS.get(self, ("request_id", "endpoint_id"))
+
+
+FILTERS: Mapping[Place, tuple[str, ...]] = {
+    Place.SUBMIT: ("endpoint_id",),  # there is no request yet
+    Place.DOWNLOAD: ("request_id", "endpoint_id", "file_name"),
+    Place.JWKS: (),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class FaultKind:
-    """One row of the table: a name for some settings of a place, each of which can be given anew."""
+    """One row of the table: settings that can be given anew, and those that its name stands for."""
 
     name: str
     place: Place
     says: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _answer(status: int, form: str = "fal", detail: str = "Service unavailable") -> dict[str, Any]:
@@ -41,7 +55,7 @@ def _answer(status: int, form: str = "fal", detail: str = "Service unavailable")
 
 
 def _submit(name: str, says: str, answer: str, *, accepted: bool = True, **more: Any) -> FaultKind:
-    return FaultKind(name, Place.SUBMIT, says, {"accepted": accepted, "answer": answer, **more})
+    return FaultKind(name, Place.SUBMIT, says, {"accepted": accepted, **more}, {"answer": answer})
 
 
 TABLE: tuple[FaultKind, ...] = (
@@ -77,9 +91,17 @@ TABLE: tuple[FaultKind, ...] = (
         {"type": "internal_server_error", "status": None, "detail": None, "seconds": 0.0},
     ),
     FaultKind("training_slow", Place.TRAINING, "a training takes so long", {"seconds": 60.0}),
-    FaultKind("training_stuck", Place.TRAINING, "a training never ends by itself", {"stuck": True}),
     FaultKind(
-        "webhook_lost", Place.WEBHOOK, "nothing is sent, and it counts as sent", {"lost": True}
+        "training_stuck",
+        Place.TRAINING,
+        "a training never ends by itself",
+        fixed={"stuck": True},
+    ),
+    FaultKind(
+        "webhook_lost",
+        Place.WEBHOOK,
+        "nothing is sent, and it counts as sent",
+        fixed={"lost": True},
     ),
     FaultKind("webhook_doubled", Place.WEBHOOK, "it is sent more than once", {"copies": 2}),
     FaultKind("webhook_late", Place.WEBHOOK, "it is sent late", {"seconds": 5.0}),
@@ -88,26 +110,27 @@ TABLE: tuple[FaultKind, ...] = (
         "webhook_forged",
         Place.WEBHOOK,
         "one that fal did not sign comes first (or alone)",
-        {"extra": "forged", "alone": False},
+        {"alone": False},
+        {"extra": "forged"},
     ),
     FaultKind(
         "webhook_foreign_user",
         Place.WEBHOOK,
         "one that is signed for another user comes first (or alone)",
-        {"extra": "foreign_user", "alone": False, "user_id": "user_stranger"},
+        {"alone": False, "user_id": "user_stranger"},
+        {"extra": "foreign_user"},
     ),
     FaultKind(
         "webhook_payload_null",
         Place.WEBHOOK,
         "OK without the payload: the result has to be fetched",
-        {"payload_null": True},
+        fixed={"payload_null": True},
     ),
     FaultKind("download_cut", Place.DOWNLOAD, "a file ends after so many bytes", {"bytes": 1000}),
     FaultKind("download_status", Place.DOWNLOAD, "a file is not served", _answer(503)),
     FaultKind("download_slow", Place.DOWNLOAD, "a file trickles", {"bytes_per_second": 1_000_000}),
     FaultKind("jwks_down", Place.JWKS, "the signing keys cannot be had", _answer(503)),
 )
-KINDS: Mapping[str, FaultKind] = {kind.name: kind for kind in TABLE}
 
 
 class BadFault(ValueError):
@@ -151,17 +174,24 @@ class Faults:
     def __init__(self) -> None:
         self._active: list[ActiveFault] = []
 
-    def inject(self, name: str, *, times: Any = 1, **given: Any) -> ActiveFault:
-        """Have a fault strike the next so many times; raises BadFault."""
-        kind = KINDS.get(name)
+    def inject(self, wanted: object) -> ActiveFault:
+        """Have ``{"fault": NAME, "times": 1, …}`` strike the next so many times; raises BadFault."""
+        if not isinstance(wanted, dict):
+            raise BadFault("a fault is a JSON object")
+        given = dict(wanted)
+        name, times = given.pop("fault", None), given.pop("times", 1)
+        kind = next((each for each in TABLE if each.name == name), None)
         if kind is None:
-            raise BadFault(f"no fault is called {name}; there are {', '.join(KINDS)}")
-        if times is not None and (type(times) is not int or times < 1):
+            names = ", ".join(each.name for each in TABLE)
+            raise BadFault(f"no fault is called {name}; there are {names}")
+        if times is not None and not _whole(times, 1):
             raise BadFault("times is a number from 1 on, or null for ever")
-        filters = {key: given.pop(key) for key in FILTERS if given.get(key) is not None}
+        filters = {key: given.pop(key) for key in kind.place.filters if key in given}
+        for key, value in filters.items():
+            _check_filter(key, value)
         for key, value in given.items():
-            _check(kind, key, value)
-        fault = ActiveFault(kind, {**kind.settings, **given}, filters, times)
+            _check_setting(kind, key, value)
+        fault = ActiveFault(kind, {**kind.fixed, **kind.settings, **given}, filters, times)
         self._active.append(fault)
         return fault
 
@@ -183,13 +213,43 @@ class Faults:
         return [fault.public() for fault in self._active]
 
 
-def _check(kind: FaultKind, key: str, value: object) -> None:
+def _whole(value: object, least: int | None = None) -> bool:
+    return type(value) is int and (least is None or value >= least)  # True is an int as well
+
+
+def _number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) and value >= 0
+
+
+# What a setting takes, in words and as a test.
+FORMS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "accepted": ("true or false", lambda value: isinstance(value, bool)),
+    "age": ("a whole number of seconds", _whole),
+    "alone": ("true or false", lambda value: isinstance(value, bool)),
+    "bytes": ("a whole number from 0 on", lambda value: _whole(value, 0)),
+    "bytes_per_second": ("a whole number from 1 on", lambda value: _whole(value, 1)),
+    "copies": ("a whole number from 1 on", lambda value: _whole(value, 1)),
+    "detail": ("a text", lambda value: isinstance(value, str)),
+    "form": ("fal or nginx", lambda value: value in ("fal", "nginx")),
+    "seconds": ("a number from 0 on", _number),
+    "status": ("a status from 200 to 599", lambda value: _whole(value) and value in ANSWERS),
+    "type": ("an error type that fal documents", lambda value: value in sorted(DOCUMENTED)),
+    "user_id": ("a text", lambda value: isinstance(value, str)),
+}
+
+
+def _check_filter(key: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise BadFault(f"{key} is a text, not {value!r}")
+
+
+def _check_setting(kind: FaultKind, key: str, value: object) -> None:
     if key not in kind.settings:
-        known = ", ".join((*kind.settings, *FILTERS))
+        known = ", ".join((*kind.settings, *kind.place.filters)) or "none"
         raise BadFault(f"{kind.name} has no setting {key}; it has {known}")
-    if kind.name == "training_error" and key == "type" and value not in DOCUMENTED:
-        raise BadFault(f"fal documents no error type {value}")
-    usual = kind.settings[key]
-    wanted = (int, float) if isinstance(usual, float) else type(usual)
-    if usual is not None and not isinstance(value, wanted):
-        raise BadFault(f"{key} of {kind.name} is of the form {usual!r}, not {value!r}")
+    says, holds = FORMS[key]
+    as_usual = value is None and kind.settings[key] is None
+    if not as_usual and not holds(value):
+        raise BadFault(f"{key} of {kind.name} is {says}, not {value!r}")

@@ -2,14 +2,15 @@
 
 import contextlib
 import hashlib
+import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
-from urllib.parse import quote
 
 CHUNK = 256 * 1024
+UNUSUAL = re.compile(r"[^A-Za-z0-9._-]")
 FOLDERS = ("elephant", "koala", "lion", "monkey", "panda", "penguin", "rabbit", "tiger", "zebra")
 
 
@@ -35,11 +36,11 @@ class PublicFile:
         """The same file as the output of a request."""
         return replace(self, request_id=request_id, endpoint_id=endpoint_id)
 
-    def chunks(self, start: int, end: int) -> Iterator[bytes]:
-        """The bytes from ``start`` to before ``end``, in pieces."""
+    def chunks(self, start: int, end: int, piece: int = CHUNK) -> Iterator[bytes]:
+        """The bytes from ``start`` to before ``end``, in pieces of so many bytes."""
         with self.on_disk.open("rb") as file:
             file.seek(start)
-            while start < end and (chunk := file.read(min(CHUNK, end - start))):
+            while start < end and (chunk := file.read(min(piece, end - start))):
                 start += len(chunk)
                 yield chunk
 
@@ -80,8 +81,8 @@ class PublicFiles:
 
     def new_path(self, name: str) -> str:
         """A public path that nobody can guess, of the form that fal's have."""
-        plain = name.replace("/", "_")
-        return f"/files/{secrets.choice(FOLDERS)}/{secrets.token_urlsafe(16)}_{plain}"
+        plain = UNUSUAL.sub("_", name)
+        return f"/files/{secrets.choice(FOLDERS)}/{secrets.token_urlsafe(16)}_{plain[-100:]}"
 
     def place(self, path: str) -> Path:
         """Where the file of this public path lies on disk."""
@@ -91,7 +92,8 @@ class PublicFiles:
     @contextlib.contextmanager
     def incoming(self, name: str) -> Iterator[Incoming]:
         """A file to write to; removed at the end unless it was moved elsewhere."""
-        file = Incoming(self.folder / f"{secrets.token_hex(8)}.part-{name.replace('/', '_')[-40:]}")
+        plain = UNUSUAL.sub("_", name)[-40:]
+        file = Incoming(self.folder / f"{secrets.token_hex(8)}.part-{plain}")
         try:
             yield file
         finally:
@@ -116,7 +118,7 @@ class PublicFiles:
 
     def url(self, path: str) -> str:
         """Where a file can be had."""
-        return self._base_url + quote(path)
+        return self._base_url + path
 
     def remove(self, path: str) -> None:
         """Delete a file for good; nothing happens when there is none."""

@@ -40,7 +40,7 @@ SINGLE: Mapping[str, tuple[int, int]] = {
     f"attn.{name}": (HIDDEN, HIDDEN) for name in ("to_k", "to_q", "to_v")
 }
 # The high byte of a little-endian bf16 holds the sign and most of the exponent. These four keep
-# every number finite and as small as a weight is: 2**-10 to 2**-7.
+# every number finite and as small as a weight is: 2**-11 to 2**-7.
 HIGH_BYTES = bytes((0x3A, 0x3B, 0xBA, 0xBB)[byte % 4] for byte in range(256))
 
 

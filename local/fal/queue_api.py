@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from http import HTTPStatus
 from typing import Any
 
@@ -27,6 +28,7 @@ from local.fal.wire import (
 ENDPOINT = r"{endpoint:(?!(?:v1|files|storage|_sim|\.well-known)/)[^/]+/[^/]+(?:/[^/]+)*}"
 REQUEST = f"/{ENDPOINT}/requests/{{request_id}}"
 EVENT_INTERVAL = 0.1  # seconds
+SHORTEST_DEADLINE = 0.1  # seconds
 
 
 class QueueApi:
@@ -108,15 +110,16 @@ class QueueApi:
         )
         await response.prepare(http)
         last = b""
-        while True:
+        while http.transport is not None:  # until nobody listens any more
             body = self._status_body(http, request)
             event = b"data: " + json.dumps(body).encode() + b"\n\n"
             if event != last:
                 await response.write(event)
                 last = event
             if body["status"] == Status.COMPLETED:
-                return response
+                break
             await asyncio.sleep(EVENT_INTERVAL)
+        return response
 
     async def result(self, http: web.Request) -> web.StreamResponse:
         """What the model answered, status and all, for as long as it is kept."""
@@ -156,9 +159,7 @@ class QueueApi:
         """The arguments, whatever JSON they are, and why the call is refused, if it is."""
         try:
             arguments = json.loads(await http.read())
-            deadline = http.headers.get("X-Fal-Request-Timeout")
-            if deadline is not None:
-                float(deadline)
+            _deadline(http)
         except ValueError as error:
             unreadable = answer({"detail": str(error)}, HTTPStatus.UNPROCESSABLE_ENTITY)
             return None, self._refusal(http) or unreadable
@@ -168,18 +169,17 @@ class QueueApi:
         if not authorized(http, self._config.key):
             return unauthorized()
         limit = http.query.get("fal_max_queue_length", "")
-        if limit.isdigit() and self._slots.waiting >= int(limit):
+        if limit.isdecimal() and self._slots.waiting >= int(limit):
             return answer({"detail": "Queue is full"}, HTTPStatus.TOO_MANY_REQUESTS)
         return None
 
     def _accept(self, http: web.Request, arguments: Any) -> ModelRequest:
-        deadline = http.headers.get("X-Fal-Request-Timeout")
         request = ModelRequest(
             endpoint_id=http.match_info["endpoint"],
             arguments=arguments,
             webhook_url=http.query.get("fal_webhook"),
             store_io=http.headers.get("X-Fal-Store-IO") != "0",
-            start_within=float(deadline) if deadline else None,
+            start_within=_deadline(http),
         )
         self._requests.add(request)
         self._slots.enqueue(request)
@@ -205,7 +205,7 @@ class QueueApi:
             return await truncated(http, body)
         if kind == "stall":
             await asyncio.sleep(settings["seconds"])
-            return answer(body)
+            return self._answer(request, body) if request else answer(body)
         return web.Response(
             body=GARBAGE if kind == "garbage" else b"", content_type="application/json"
         )
@@ -272,3 +272,14 @@ class QueueApi:
                 body["error"] = request.outcome.error
                 body["error_type"] = request.outcome.error_type
         return body
+
+
+def _deadline(http: web.Request) -> float | None:
+    """How many seconds the request may take to start; ValueError when it cannot be read."""
+    given = http.headers.get("X-Fal-Request-Timeout")
+    if given is None:
+        return None
+    seconds = float(given)
+    if not SHORTEST_DEADLINE < seconds < math.inf:
+        raise ValueError(f"X-Fal-Request-Timeout must be more than {SHORTEST_DEADLINE} seconds")
+    return seconds

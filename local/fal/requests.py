@@ -27,7 +27,7 @@ def short_path(endpoint_id: str) -> str:
     return "/".join(parts[: 3 if parts[0] in NAMESPACES else 2])
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class ModelRequest:
     """One accepted submission."""
 

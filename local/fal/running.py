@@ -17,6 +17,7 @@ from local.fal.config import Access, SimulatorConfig
 from local.fal.simulator import Simulator
 
 START_TIMEOUT = 30.0  # seconds
+ANSWER_TIMEOUT = 30.0  # a delivery that is asked for takes as long as its receiver does
 
 
 class ControlClient:
@@ -30,7 +31,9 @@ class ControlClient:
         self.user_id = access.user_id
         self.key = access.key
         context = ssl.create_default_context(cafile=access.ca_file)
-        self._client = httpx.Client(base_url=access.url, verify=context, trust_env=False)
+        self._client = httpx.Client(
+            base_url=access.url, verify=context, trust_env=False, timeout=ANSWER_TIMEOUT
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -58,7 +61,7 @@ class ControlClient:
         return listed
 
     def inject(self, fault: str, *, times: int | None = 1, **params: Any) -> dict[str, Any]:
-        """Have a fault strike; httpx.HTTPStatusError when there is none of that name or form."""
+        """Have a fault strike; httpx.HTTPStatusError, with the reason, when there is none such."""
         return self._ask("POST", "/_sim/faults", {"fault": fault, "times": times, **params})
 
     def clear(self) -> None:
@@ -71,7 +74,12 @@ class ControlClient:
 
     def _ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         response = self._client.request(method, path, json=body)
-        response.raise_for_status()
+        if response.is_error:
+            raise httpx.HTTPStatusError(
+                f"{response.status_code}: {response.text}",
+                request=response.request,
+                response=response,
+            )
         answer: dict[str, Any] = response.json()
         return answer
 
@@ -94,7 +102,7 @@ def running_simulator(config: SimulatorConfig | None = None) -> Iterator[Control
             with ControlClient(started.result(START_TIMEOUT)) as client:
                 yield client
         finally:
-            if not loop.is_closed():
+            if not (started.done() and started.exception()):  # else it has ended by itself
                 loop.call_soon_threadsafe(stopping.set)
             thread.join()
 

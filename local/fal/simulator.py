@@ -40,29 +40,30 @@ class Simulator:
     async def start(self) -> Access:
         """Listen; OSError when the address cannot be had."""
         config = self._config
-        listening = _listen(config.host, config.port)
+        bound = _bind(config.host, config.port)
         try:
             context, ca_file = server_context(self._state, config.host)
-            access = _access(config, listening.getsockname()[1], ca_file)
-            await self._serve(self._application(access), listening, context)
+            address, port = bound.getsockname()[:2]
+            access = _access(config, port, ca_file)
+            await self._serve(self._application(access, address), bound, context)
         except BaseException:
-            listening.close()
+            bound.close()
             await self.stop()
             raise
         return access
 
     async def stop(self) -> None:
         """End trainings, deliveries and connections."""
+        if self._runner:  # first of all: what comes in now would start what nobody ends
+            await self._runner.cleanup()
         if self._slots:
             await self._slots.close()
         if self._deliveries:
             await self._deliveries.close()
-        if self._runner:
-            await self._runner.cleanup()
         if self._session:
             await self._session.close()
 
-    def _application(self, access: Access) -> web.Application:
+    def _application(self, access: Access, address: str) -> web.Application:
         config, faults, ledger, requests = self._config, Faults(), Ledger(), Requests()
         key, files = WebhookKey.of(self._state), PublicFiles(self._state, access.url)
         connector = aiohttp.TCPConnector(ssl=client_context(access.ca_file), force_close=True)
@@ -91,7 +92,7 @@ class Simulator:
             Control(
                 requests=requests, faults=faults, ledger=ledger, deliveries=deliveries, key=key
             ),
-            PlatformApi(config, requests, files),
+            PlatformApi(config, requests, files, address=address),
             Storage(files, base_url=access.url, key=config.key),
             Cdn(files, faults=faults, ledger=ledger),
             queue,
@@ -100,16 +101,23 @@ class Simulator:
         return application
 
     async def _serve(
-        self, application: web.Application, listening: socket.socket, context: ssl.SSLContext
+        self, application: web.Application, bound: socket.socket, context: ssl.SSLContext
     ) -> None:
         runner = self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=GRACE)
         await runner.setup()
-        await web.SockSite(runner, listening, ssl_context=context).start()
+        await web.SockSite(runner, bound, ssl_context=context).start()
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family)
+def _bind(host: str, port: int) -> socket.socket:
+    """The address is ours, but nobody is let in before there is somebody to answer."""
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except BaseException:
+        bound.close()
+        raise
+    return bound
 
 
 def _access(config: SimulatorConfig, port: int, ca_file: Path) -> Access:

@@ -1,9 +1,10 @@
 """Who runs and who waits: so many requests are in progress at once, the rest in order of arrival."""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
 
 from local.fal.errors import Outcome, request_error
 from local.fal.ledger import Ledger
@@ -20,7 +21,7 @@ class Slots:
         limit: int,
         *,
         ledger: Ledger,
-        work: Callable[[ModelRequest], Awaitable[Outcome]],
+        work: Callable[[ModelRequest], Coroutine[Any, Any, Outcome]],
         ended: Callable[[ModelRequest], None],
     ) -> None:
         self._limit = limit
@@ -28,7 +29,7 @@ class Slots:
         self._work = work
         self._ended = ended
         self._waiting: list[ModelRequest] = []
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._running: dict[str, asyncio.Task[Outcome]] = {}
 
     def enqueue(self, request: ModelRequest) -> None:
         """Have it run when its turn comes."""
@@ -61,29 +62,30 @@ class Slots:
         tasks = list(self._running.values())
         for task in tasks:
             task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _advance(self) -> None:
         while self._waiting and len(self._running) < self._limit:
             request = self._waiting.pop(0)
             request.start()
-            self._running[request.request_id] = asyncio.create_task(self._run(request))
+            task = self._running[request.request_id] = asyncio.create_task(self._work(request))
+            # Not the end of a coroutine: what is cancelled before its first step runs none of it.
+            task.add_done_callback(partial(self._finish, request))
             self._ledger.in_progress(len(self._running))
 
-    async def _run(self, request: ModelRequest) -> None:
-        try:
-            outcome = await self._work(request)
-        except asyncio.CancelledError:
-            if not request.cancelled:
-                raise
-            outcome = request_error("client_cancelled")
-        except Exception:
-            # A runner that breaks ends its request, as at fal; what broke is ours to read.
-            logger.exception("the runner of %s broke", request.request_id)
-            outcome = request_error("runner_server_error")
+    def _finish(self, request: ModelRequest, task: asyncio.Task[Outcome]) -> None:
         del self._running[request.request_id]
+        if task.cancelled():
+            if not request.cancelled:
+                return  # the simulator stops
+            outcome = request_error("client_cancelled")
+        elif error := task.exception():
+            # A runner that breaks ends its request, as at fal; what broke is ours to read.
+            logger.error("the runner of %s broke", request.request_id, exc_info=error)
+            outcome = request_error("runner_server_error")
+        else:
+            request.cancelled = False  # whoever asked for it came too late
+            outcome = task.result()
         self._end(request, outcome)
         self._advance()
 

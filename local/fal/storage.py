@@ -9,7 +9,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from local.fal.clock import now
-from local.fal.files import CHUNK, PublicFiles
+from local.fal.files import CHUNK, PublicFile, PublicFiles
 from local.fal.wire import answer, authorized, unauthorized
 
 TOKEN_LIFE = timedelta(hours=1)
@@ -20,12 +20,12 @@ FILE = "/files/{folder}/{name}"
 
 @dataclass(slots=True)
 class Multipart:
-    """An upload in parts: number to the part's file path and ETag."""
+    """An upload in parts, by number."""
 
     path: str
     name: str
     content_type: str
-    parts: dict[int, tuple[str, str]] = field(default_factory=dict)
+    parts: dict[int, PublicFile] = field(default_factory=dict)
 
 
 class Storage:
@@ -71,8 +71,8 @@ class Storage:
         if not self._has_token(http):
             return unauthorized()
         name = http.headers.get("X-Fal-File-Name", "upload.bin")
-        path = await self._keep(http, self._files.new_path(name), name, http.content_type)
-        return answer({"access_url": self._files.url(path)})
+        file = await self._keep(http, self._files.new_path(name), name, http.content_type)
+        return answer({"access_url": self._files.url(file.path)})
 
     async def initiate(self, http: web.Request) -> web.Response:
         """An address that takes a file without a key, and the one it will be served from."""
@@ -119,13 +119,10 @@ class Storage:
             return answer({"detail": "Not Found"}, HTTPStatus.NOT_FOUND)
         number = int(http.match_info["number"])
         part = await self._keep(http, self._files.new_path("part"), "part", http.content_type)
-        file = self._files.get(part)
-        if file is None:
-            raise LookupError(part)
-        if number in multipart.parts:
-            self._files.remove(multipart.parts[number][0])
-        multipart.parts[number] = (part, file.etag)
-        return web.Response(headers={"ETag": file.etag})
+        if replaced := multipart.parts.get(number):
+            self._files.remove(replaced.path)
+        multipart.parts[number] = part
+        return web.Response(headers={"ETag": part.etag})
 
     async def complete_multipart(self, http: web.Request) -> web.Response:
         """The parts, one behind the other; 400 when they are not those that came in."""
@@ -138,22 +135,21 @@ class Storage:
             listed = {part["partNumber"]: part["etag"] for part in (await http.json())["parts"]}
         except MALFORMED:
             return answer({"detail": "parts of partNumber and etag"}, UNPROCESSABLE)
-        if listed != {number: etag for number, (_, etag) in multipart.parts.items()}:
+        if listed != {number: part.etag for number, part in multipart.parts.items()}:
             return answer({"detail": "The parts do not match"}, HTTPStatus.BAD_REQUEST)
         await asyncio.to_thread(self._join, multipart)
         del self._multiparts[http.match_info["upload_id"]]
         return answer({"access_url": self._files.url(multipart.path)})
 
     def _join(self, multipart: Multipart) -> None:
-        paths = [multipart.parts[number][0] for number in sorted(multipart.parts)]
+        parts = [multipart.parts[number] for number in sorted(multipart.parts)]
         with self._files.incoming(multipart.name) as whole:
-            for path in paths:
-                if part := self._files.get(path):
-                    for chunk in part.chunks(0, part.size):
-                        whole.write(chunk)
+            for part in parts:
+                for chunk in part.chunks(0, part.size):
+                    whole.write(chunk)
             self._files.publish(whole, multipart.path, multipart.name, multipart.content_type)
-        for path in paths:
-            self._files.remove(path)
+        for part in parts:
+            self._files.remove(part.path)
 
     def _multipart(self, http: web.Request) -> Multipart | None:
         found = self._multiparts.get(http.match_info["upload_id"])
@@ -163,10 +159,9 @@ class Storage:
         kind, _, token = http.headers.get("Authorization", "").partition(" ")
         return kind == "Bearer" and token in self._tokens
 
-    async def _keep(self, http: web.Request, path: str, name: str, content_type: str) -> str:
-        """Write the body to disk and serve it; the path it is served from."""
+    async def _keep(self, http: web.Request, path: str, name: str, content_type: str) -> PublicFile:
+        """Write the body to disk and serve it."""
         with self._files.incoming(name) as file:
             async for chunk in http.content.iter_chunked(CHUNK):
                 file.write(chunk)
-            self._files.publish(file, path, name, content_type)
-        return path
+            return self._files.publish(file, path, name, content_type)

@@ -82,8 +82,9 @@ class Trainer:
             images = await self._fetch_dataset(request, given)
             await self._fetch_checkpoint(request, given)
             await self._work(request, given.steps, fault)
-            request.steps = given.steps
-            return Outcome(200, await self._write(request, given, images))
+            output = await self._write(request, given, images)
+            request.steps = given.steps  # from here on it is billed
+            return Outcome(200, output)
         except TrainingFailed as failure:
             request.log(f"Training failed: {failure}", "ERROR")
             return failure.outcome
