@@ -1,36 +1,41 @@
 """The `lora-drop` command, put together."""
 
+import sys
+from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
+from typing import Any
 
 import typer
 
 from client import commands, local_commands
 
 NAME = "lora-drop"
+COMMANDS: Mapping[str, Callable[..., Any]] = {
+    "train": commands.train,
+    "jobs": commands.jobs,
+    "job": commands.job,
+    "up": local_commands.up,
+    "down": local_commands.down,
+    "demo": local_commands.demo,
+}
 
 
-def application() -> typer.Typer:
-    """Every command; what this installation can run locally adds its own by entry point."""
+def application(*, wanted: str | None = None) -> typer.Typer:
+    """The command. What this installation adds by entry point is loaded only where it is wanted."""
     app = typer.Typer(
         help="Drop a ZIP of photos; get a trained portrait LoRA.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for command in (
-        commands.train,
-        commands.jobs,
-        commands.job,
-        local_commands.up,
-        local_commands.down,
-        local_commands.demo,
-    ):
-        app.command()(command)
-    for entry in entry_points(group="lora_drop.commands"):
-        app.command(entry.name)(entry.load())
+    for name, command in COMMANDS.items():
+        app.command(name)(command)
+    if wanted not in COMMANDS:
+        for entry in entry_points(group="lora_drop.commands"):
+            app.command(entry.name)(entry.load())
     return app
 
 
 def main() -> None:
     """Run the command."""
-    application()(prog_name=NAME)
+    application(wanted=next(iter(sys.argv[1:]), None))(prog_name=NAME)
