@@ -90,14 +90,9 @@ class SubmitBootstrap(Bootstrap[SubmitSettings]):
     @cached_property
     def datasets(self) -> DatasetStore:
         """The datasets bucket."""
-        import boto3
-        from botocore.config import Config
+        from shared.adapters.s3 import S3Datasets, presigning_client
 
-        from shared.adapters.s3 import S3Datasets
-
-        # Presigned URLs carry the region's own host and today's signature version.
-        client = boto3.client("s3", config=Config(signature_version="s3v4"))
-        return S3Datasets(client, url_seconds=self.settings.dataset_url_seconds)
+        return S3Datasets(presigning_client(), url_seconds=self.settings.dataset_url_seconds)
 
     @cached_property
     def submitter(self) -> "Submitter":

@@ -6,15 +6,20 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self
 from urllib.parse import quote_plus, unquote_plus
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from shared.domain.errors import BadDelivery
+from shared.domain.errors import BadDelivery, BadQuery
 from shared.domain.facts import Fact, failed, finished
 from shared.domain.jobs import DatasetVersion, Status
 
+# Sent once, when a bucket's notifications are switched on.
+TEST_EVENT = "s3:TestEvent"
+
 
 class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True
+    )
 
 
 class _Bucket(_Message):
@@ -43,6 +48,13 @@ class S3Notice(_Message):
 
     records: tuple[_Record, ...] = Field(default=(), alias="Records")
     event: str = Field(default="", alias="Event")
+
+    @model_validator(mode="after")
+    def _is_s3s(self) -> Self:
+        """What is neither is somebody else's message, and must not pass for a handled one."""
+        if not self.records and self.event != TEST_EVENT:
+            raise ValueError("this is no notification of S3's")
+        return self
 
     def datasets(self) -> tuple[DatasetVersion, ...]:
         """The object versions that were created, keys decoded; folder markers are left out."""
@@ -82,7 +94,7 @@ class WebhookBody(_Message):
     request_id: str
     status: str
     payload: Any = None
-    error: str | None = None
+    error: Any = None
 
     @classmethod
     def parse(cls, body: bytes) -> Self:
@@ -99,7 +111,7 @@ class WebhookBody(_Message):
                 self.request_id, self.payload if isinstance(self.payload, dict) else None
             )
         if self.status == "ERROR":
-            return failed(self.request_id, self.error or "no reason given", self.payload)
+            return failed(self.request_id, str(self.error or "no reason given"), self.payload)
         raise BadDelivery(f"unknown status {self.status[:40]!r}")
 
 
@@ -117,19 +129,28 @@ class JobsQuery(_Message):
     limit: int = Field(default=20, ge=1, le=100)
     cursor: str | None = None
 
+    @classmethod
+    def parse(cls, parameters: Mapping[str, str]) -> Self:
+        """The query; raises BadQuery and says what is wrong with each parameter."""
+        try:
+            return cls.model_validate(parameters)
+        except ValidationError as error:
+            wrong = (f"{row['loc'][0]}: {row['msg']}" for row in error.errors())
+            raise BadQuery("; ".join(wrong)) from error
+
 
 def raw_delivery(event: Mapping[str, Any]) -> tuple[dict[str, list[str]], bytes]:
     """Every header with all its values, and the exact bytes, of a REST API event.
 
-    Raises BadDelivery for base64 that is none.
+    Raises BadDelivery for base64 that is none, and for text that has no bytes.
     """
     several = event.get("multiValueHeaders") or {
         name: [value] for name, value in (event.get("headers") or {}).items()
     }
-    body = (event.get("body") or "").encode()
-    if not event.get("isBase64Encoded"):
-        return several, body
     try:
-        return several, base64.b64decode(body, validate=True)
-    except binascii.Error as error:
-        raise BadDelivery("the body is not base64") from error
+        body = (event.get("body") or "").encode()
+        if event.get("isBase64Encoded"):
+            body = base64.b64decode(body, validate=True)
+    except (binascii.Error, UnicodeEncodeError) as error:
+        raise BadDelivery("the body cannot be read as bytes") from error
+    return several, body

@@ -31,7 +31,10 @@ class JobStore(Protocol):
     """Where jobs are kept. Reads are strongly consistent unless they say otherwise."""
 
     def add(self, job: Job) -> bool:
-        """Keep a new job; False if its id is taken, and then nothing is changed."""
+        """Keep a new job; False if its id is taken, and then nothing is changed.
+
+        Raises Conflict when two do so at the same moment and neither is kept yet.
+        """
 
     def get(self, job_id: str) -> Job | None:
         """The job as it stands."""
@@ -43,7 +46,7 @@ class JobStore(Protocol):
         """Every job that has not ended, oldest first."""
 
     def page(self, *, status: Status | None, limit: int, cursor: str | None) -> Page:
-        """Jobs newest first, eventually consistent; raises ValueError for a foreign cursor."""
+        """Jobs newest first, eventually consistent; raises BadQuery for a foreign cursor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,10 @@ class ArtifactSource(Protocol):
     """Where fal's result files come from."""
 
     def open(self, artifact: Artifact) -> AbstractContextManager[Iterator[bytes]]:
-        """The file's bytes in order; raises DownloadInterrupted, or ResultGone when it is no more."""
+        """The file's bytes in order.
+
+        Raises DownloadInterrupted, ResultGone when it is no more, and ForeignHost.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraint
 
 Name = Annotated[str, StringConstraints(min_length=1)]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
+SafeUrl = Annotated[str, StringConstraints(pattern=r"^https://[^\s]+$")]
 
 
 class Settings(BaseModel):
@@ -44,7 +45,7 @@ class WebhookSettings(Settings):
     models_bucket: Name = Field(description="bucket for results and reports")
     results_queue_url: Url = Field(description="queue in front of the store worker")
     webhook_secret: Name = Field(description="secret that webhook tokens are made with")
-    fal_jwks_url: Url = Field(description="fal's public signing keys")
+    fal_jwks_url: SafeUrl = Field(description="fal's public signing keys")
     fal_user_id: str = Field(default="", description="our fal user id; empty accepts any")
     ssl_cert_file: str = Field(default="", description="certificates of a private CA, PEM")
 

@@ -19,6 +19,7 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 APPLICATION = "fal-ai/flux-lora-portrait-trainer"
 REQUEST_ID = "764cabcf-b745-4b3e-ae38-1200304cf45b"
 USER_ID = "user_1"
+SECRET = b"the stack's own webhook secret"
 # The least that a decoder takes for each: what the checks look at is the magic.
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + bytes(range(64)) + b"\xff\xd9"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)

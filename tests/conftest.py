@@ -19,6 +19,18 @@ for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "FAL_KEY", 
     os.environ.pop(name, None)
 
 
+# Files that nobody here wrote, too large to be kept here.
+CORPORA = Path(os.environ.get("CORPORA", ROOT.parent / "shared" / "corpora"))
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """The folder of foreign files; a test that needs it is skipped where it is missing."""
+    if not CORPORA.is_dir():
+        pytest.skip(f"no foreign files at {CORPORA}; CORPORA names another folder")
+    return CORPORA
+
+
 @pytest.fixture
 def root() -> Path:
     """The project's root."""

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.domain.artifacts import Artifact, StoredFile
-from shared.domain.errors import Conflict, DownloadInterrupted, RejectedDataset
+from shared.domain.errors import BadQuery, Conflict, DownloadInterrupted, RejectedDataset
 from shared.domain.facts import Fact
 from shared.domain.jobs import DatasetVersion, Job, Status
 from shared.domain.problems import Problem
@@ -17,11 +18,11 @@ from shared.ports import OpenDataset, Page, Submission
 from tests.builders import NOW, REQUEST_ID
 
 
+@dataclass
 class MemoryJobs:
     """A JobStore."""
 
-    def __init__(self) -> None:
-        self.rows: dict[str, Job] = {}
+    rows: dict[str, Job] = field(default_factory=dict)
 
     def add(self, job: Job) -> bool:
         if job.job_id in self.rows:
@@ -44,18 +45,29 @@ class MemoryJobs:
         )
 
     def page(self, *, status: Status | None, limit: int, cursor: str | None) -> Page:
-        try:
-            start = int(base64.b64decode(cursor, validate=True)) if cursor else 0
-        except ValueError as error:
-            raise ValueError("this is not a cursor of an earlier page") from error
+        start = _start(cursor, status) if cursor else 0
         found = sorted(
             (job for job in self.rows.values() if status in (None, job.status)),
             key=lambda job: job.created_at,
             reverse=True,
         )
-        more = start + limit < len(found)
-        following = base64.b64encode(str(start + limit).encode()).decode() if more else None
-        return Page(tuple(found[start : start + limit]), following)
+        end = start + limit
+        following = _cursor(end, status) if end < len(found) else None
+        return Page(tuple(found[start:end]), following)
+
+
+def _cursor(start: int, status: Status | None) -> str:
+    return base64.b64encode(json.dumps({"start": start, "status": status}).encode()).decode()
+
+
+def _start(cursor: str, status: Status | None) -> int:
+    try:
+        seen = json.loads(base64.b64decode(cursor, validate=True))
+        if seen["status"] == status:
+            return int(seen["start"])
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise BadQuery("cursor: this is not a cursor of an earlier page") from error
+    raise BadQuery("cursor: this is not a cursor of an earlier page")
 
 
 @dataclass
@@ -77,20 +89,48 @@ class MemoryRange:
         return got
 
 
+@dataclass(frozen=True)
+class _Version:
+    """One version of an object; without data it is a delete marker."""
+
+    version_id: str
+    data: bytes | None
+    metadata: Mapping[str, str]
+
+
 @dataclass
 class MemoryDatasets:
-    """A DatasetStore."""
+    """A DatasetStore with versions, as the bucket has them."""
 
-    objects: dict[str, bytes] = field(default_factory=dict)
-    metadata: dict[str, str] = field(default_factory=dict)
+    objects: dict[str, list[_Version]] = field(default_factory=dict)
+
+    def put(
+        self, key: str, data: bytes | None, metadata: Mapping[str, str] | None = None
+    ) -> DatasetVersion:
+        """Lay an object down and say what S3 says of it; without data, delete it."""
+        versions = self.objects.setdefault(key, [])
+        version = _Version(f"v{len(versions) + 1}", data, metadata or {})
+        versions.append(version)
+        return _described(DatasetVersion(bucket="datasets", key=key, version_id=""), version)
 
     def open(self, dataset: DatasetVersion) -> OpenDataset:
-        if dataset.key not in self.objects:
-            raise RejectedDataset([Problem(code="dataset_missing", message="It was deleted.")])
-        return OpenDataset(dataset, self.metadata, MemoryRange(self.objects[dataset.key]))
+        versions = self.objects.get(dataset.key, [])
+        for version in versions if dataset.version_id else versions[-1:]:
+            if version.data is not None and dataset.version_id in ("", version.version_id):
+                found = _described(dataset, version)
+                return OpenDataset(found, version.metadata, MemoryRange(version.data))
+        raise RejectedDataset([Problem(code="dataset_missing", message="It was deleted.")])
 
     def url(self, dataset: DatasetVersion) -> str:
         return f"https://datasets.example/{dataset.key}?versionId={dataset.version_id}"
+
+
+def _described(dataset: DatasetVersion, version: _Version) -> DatasetVersion:
+    data = version.data or b""
+    etag = hashlib.sha256(data).hexdigest()
+    return dataset.model_copy(
+        update={"version_id": version.version_id, "etag": etag, "size": len(data)}
+    )
 
 
 @dataclass
@@ -110,6 +150,11 @@ class MemoryResults:
         assert artifact.name
         return self._put(key, b"".join(chunks))
 
+    def text(self, job: Job, name: str) -> str | None:
+        """A job's file as a person reads it; None when there is none."""
+        data = self.files.get(job.prefix + name)
+        return None if data is None else data.decode()
+
     def _put(self, key: str, data: bytes) -> StoredFile:
         self.files[key] = data
         name = key.rsplit("/", 1)[-1]
@@ -119,15 +164,18 @@ class MemoryResults:
 
 @dataclass
 class MemorySource:
-    """An ArtifactSource; a name in ``cut`` ends in the middle."""
+    """An ArtifactSource; a name in ``cut`` ends in the middle, one in ``failing`` raises."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     cut: set[str] = field(default_factory=set)
+    failing: dict[str, Exception] = field(default_factory=dict)
     opened: list[str] = field(default_factory=list)
 
     @contextmanager
     def open(self, artifact: Artifact) -> Iterator[Iterator[bytes]]:
         self.opened.append(artifact.name)
+        if artifact.name in self.failing:
+            raise self.failing[artifact.name]
         yield self._chunks(artifact)
 
     def _chunks(self, artifact: Artifact) -> Iterator[bytes]:
@@ -140,10 +188,10 @@ class MemorySource:
 
 @dataclass
 class MemoryTrainer:
-    """A Trainer that counts what is paid; ``outcome`` decides a submit, ``fact`` answers an ask."""
+    """A Trainer that counts what is paid; ``outcome`` decides a submit, ``facts`` answer an ask."""
 
     outcome: Callable[[], Submission] = lambda: Submission(REQUEST_ID)
-    fact: Fact | Exception | None = None
+    facts: dict[str, Fact | Exception] = field(default_factory=dict)
     posts: list[tuple[str, Mapping[str, Any], str]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
@@ -156,10 +204,10 @@ class MemoryTrainer:
     def ask(self, application: str, request_id: str) -> Fact:
         assert application
         self.asked.append(request_id)
-        if isinstance(self.fact, Exception):
-            raise self.fact
-        assert self.fact is not None
-        return self.fact
+        said = self.facts[request_id]
+        if isinstance(said, Exception):
+            raise said
+        return said
 
 
 @dataclass

@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.bootstrap import JobsBootstrap
-from shared.domain.errors import UnknownJob
+from shared.domain.errors import BadQuery, UnknownJob
 from shared.messages import JobsQuery
 from shared.services.browse import list_jobs, show_job
 from shared.settings import JobsSettings, load
@@ -34,7 +34,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 @app.get("/jobs")
 def jobs() -> dict[str, Any]:
     """Jobs newest first, ``?status=``, ``?limit=`` (1 to 100), ``?cursor=``."""
-    query = JobsQuery.model_validate(app.current_event.query_string_parameters or {})
+    query = JobsQuery.parse(app.current_event.query_string_parameters)
     return list_jobs(
         status=query.status, limit=query.limit, cursor=query.cursor, jobs=bootstrap().jobs
     )
@@ -52,11 +52,11 @@ def unknown(error: UnknownJob) -> Response[Any]:
     return Response(404, "application/json", body)
 
 
-def invalid(error: ValueError) -> Response[Any]:
+def invalid(error: BadQuery) -> Response[Any]:
     """400 for a query that is not of its form."""
     body = {"error": {"code": "query_invalid", "message": str(error)}}
     return Response(400, "application/json", body)
 
 
 app.exception_handler(UnknownJob)(unknown)
-app.exception_handler(ValueError)(invalid)
+app.exception_handler(BadQuery)(invalid)

@@ -43,9 +43,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def store_message(record: SQSRecord) -> None:
-    """One message of the results queue."""
-    request = StoreRequest.model_validate_json(record.body)
-    job = bootstrap().keeper.store_result(request.job_id)
+    """One message of the results queue; the log says why one comes back."""
+    try:
+        request = StoreRequest.model_validate_json(record.body)
+        job = bootstrap().keeper.store_result(request.job_id)
+    except Exception:
+        logger.exception("message failed", message_id=record.message_id)
+        raise
     if job.status is Status.SUCCEEDED:
         metrics.add_metric(Metric.RESULT_STORED, MetricUnit.Count, 1)
     logger.info("result handled", job_id=job.job_id, status=job.status)

@@ -53,8 +53,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def submit_message(record: SQSRecord) -> None:
-    """One message of the inbox queue."""
-    submit_all(json.loads(record.body))
+    """One message of the inbox queue; the log says why one comes back."""
+    try:
+        submit_all(json.loads(record.body))
+    except Exception:
+        logger.exception("message failed", message_id=record.message_id)
+        raise
 
 
 def submit_all(notice: dict[str, Any]) -> None:

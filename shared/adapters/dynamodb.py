@@ -6,7 +6,6 @@ strongly consistent query (an index could not promise that).
 """
 
 import base64
-import binascii
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
-from shared.domain.errors import Conflict
+from shared.domain.errors import BadQuery, Conflict
 from shared.domain.jobs import Job, Status
 from shared.ports import Page
 
@@ -35,11 +34,13 @@ class DynamoJobs:
         self._table = table
 
     def add(self, job: Job) -> bool:
-        """Put the job if its id is free."""
+        """Put the job if its id is free; raises Conflict when two do so at the same moment."""
         put = {"Item": _item(job), "ConditionExpression": "attribute_not_exists(pk)"}
         try:
             self._write({"Put": put}, {"Put": {"Item": _open_key(job.job_id)}})
         except Conflict:
+            if self.get(job.job_id) is None:
+                raise
             return False
         return True
 
@@ -72,7 +73,7 @@ class DynamoJobs:
     def page(self, *, status: Status | None, limit: int, cursor: str | None) -> Page:
         """A page of the index, newest first."""
         name, value = ("status", status.value) if status else ("sk", JOB)
-        start = {"ExclusiveStartKey": _start(cursor)} if cursor else {}
+        start = {"ExclusiveStartKey": _start(cursor, status)} if cursor else {}
         found = self._client.query(
             TableName=self._table,
             IndexName=BY_STATUS if status else BY_CREATION,
@@ -136,11 +137,24 @@ def _cursor(key: Mapping[str, Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps(key, sort_keys=True).encode()).decode()
 
 
-def _start(cursor: str) -> dict[str, Any]:
+def _start(cursor: str, status: Status | None) -> dict[str, Any]:
+    """The key a page ended with; raises BadQuery when it is not one of this very list."""
+    foreign = BadQuery("cursor: this is not a cursor of an earlier page")
     try:
         key = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-    except (binascii.Error, ValueError) as error:
-        raise ValueError("this is not a cursor of an earlier page") from error
-    if isinstance(key, dict) and {"pk", "sk"} <= key.keys():
-        return key
-    raise ValueError("this is not a cursor of an earlier page")
+    except (ValueError, RecursionError) as error:
+        raise foreign from error
+    wanted = {"pk", "sk", "created_at"} | ({"status"} if status else set())
+    if (
+        not isinstance(key, dict)
+        or key.keys() != wanted
+        or any(not _is_text(value) for value in key.values())
+        or key["sk"]["S"] != JOB
+        or (status and key["status"]["S"] != status)
+    ):
+        raise foreign
+    return key
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, dict) and value.keys() == {"S"} and isinstance(value["S"], str)

@@ -1,22 +1,25 @@
 """fal as the services know it, over the unmodified fal_client."""
 
+import logging
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import fal_client
 import httpx
-from fal_client.client import BackupDomainTransport, FalClientHTTPError
+from fal_client.client import BackupDomainTransport
 
-from shared.adapters.fal_transport import SingleAsk, SinglePost
+from shared.adapters.fal_transport import SinglePost, json_object
 from shared.domain.errors import NotSubmitted, SubmissionUnknown, TrainerUnavailable
 from shared.domain.facts import Fact, Gone, Running, failed, finished
 from shared.ports import Submission
 
 # The submitter lives 60 s; an answer that takes longer is as good as lost.
 SUBMIT_TIMEOUT = httpx.Timeout(40.0, connect=5.0)
-ASK_TIMEOUT = 15.0
+ASK_TIMEOUT = httpx.Timeout(15.0)
 GONE = frozenset({404, 410})
-HAS_ENDED = 400
+# What these say is about the caller, not about the request.
+ABOUT_US = frozenset({401, 403, 408, 409, 429})
 
 
 class FalTrainer:
@@ -40,17 +43,16 @@ class FalTrainer:
     ) -> Submission:
         """One POST on a connection of its own; see fal_transport for every outcome."""
         try:
-            key = self._key()
-        except TrainerUnavailable as error:
-            raise NotSubmitted("the fal key cannot be had") from error
-        once = SinglePost(self._wire())
+            key, once = self._usable_key(), SinglePost(self._wire())
+        except (TrainerUnavailable, OSError) as error:
+            raise NotSubmitted("there is no key, or no certificates, to call fal with") from error
         client = _client(key, once, SUBMIT_TIMEOUT)
         try:
             client.submit(application, dict(arguments), webhook_url=webhook_url)
         except (KeyError, TypeError, ValueError) as error:
-            # The client could not read the rest of the answer; its request id is all that counts.
-            if once.request_id is None:
-                raise SubmissionUnknown("fal's answer cannot be read") from error
+            # The client could not make the request, or could not read the rest of the answer.
+            if not once.sent:
+                raise NotSubmitted("the request cannot be made") from error
         finally:
             once.close()
         if once.request_id is None:
@@ -58,28 +60,34 @@ class FalTrainer:
         return Submission(once.request_id)
 
     def ask(self, application: str, request_id: str) -> Fact:
-        """What fal says of the request now; a failed one is COMPLETED too, and its result an error."""
-        wire = SingleAsk(self._wire())
-        client = _client(self._key(), wire, httpx.Timeout(ASK_TIMEOUT))
+        """What fal says of the request now; anything that says nothing of it: TrainerUnavailable.
+
+        fal_client knows the addresses. Its own ``status()`` and ``get()`` repeat themselves, ask
+        without end while a request is running, and want fields that fal does not promise.
+        """
+        wire = self._wire()
+        handle = _client(self._usable_key(), wire, ASK_TIMEOUT).get_handle(application, request_id)
         try:
-            handle = client.get_handle(application, request_id)
-            status = handle.status()
-            if not isinstance(status, fal_client.Completed):
-                started = isinstance(status, fal_client.InProgress)
-                return Running(request_id, started=started)
-            return finished(request_id, handle.get())
-        except FalClientHTTPError as error:
-            return _error_fact(request_id, error)
-        except (KeyError, TypeError, ValueError) as error:
-            raise TrainerUnavailable("fal's answer cannot be read") from error
+            return _asked(handle)
+        except httpx.HTTPError as error:
+            raise TrainerUnavailable(f"fal did not answer: {type(error).__name__}") from error
         finally:
             wire.close()
+
+    def _usable_key(self) -> str:
+        """The key without the line end it may have been saved with; raises TrainerUnavailable."""
+        key = self._key().strip()
+        if not re.fullmatch(r"[!-~]+", key):
+            raise TrainerUnavailable("the fal key is empty or holds what no key can")
+        return key
 
 
 def _client(
     key: str, transport: httpx.BaseTransport, timeout: httpx.Timeout
 ) -> fal_client.SyncClient:
     """fal_client on our wire. ``_client`` is its one seam: a cached property of a frozen class."""
+    # httpx logs every address, and the webhook's holds the job's token.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     client = fal_client.SyncClient(key=key)
     client.__dict__["_client"] = httpx.Client(
         transport=_Deadline(transport, timeout),
@@ -101,13 +109,51 @@ class _Deadline(httpx.BaseTransport):
         return self._inner.handle_request(request)
 
 
-def _error_fact(request_id: str, error: FalClientHTTPError) -> Fact:
-    if error.status_code in GONE:
-        return Gone(request_id)
+def _asked(handle: fal_client.SyncRequestHandle) -> Fact:
+    """The state of a request first: only a completed one has a result to read."""
+    answer = handle.client.get(handle.status_url)
+    state = json_object(answer)
+    if state is not None and answer.status_code in GONE:
+        return Gone(handle.request_id)
+    if state is None or not answer.is_success:
+        raise TrainerUnavailable(f"fal answered {answer.status_code}")
+    match state.get("status"):
+        case "IN_QUEUE":
+            return Running(handle.request_id, started=False)
+        case "IN_PROGRESS":
+            return Running(handle.request_id, started=True)
+        case "COMPLETED" if state.get("error"):
+            return _failure(handle, state)
+        case "COMPLETED":
+            return _result(handle)
+        case other:
+            raise TrainerUnavailable(f"fal calls the request {str(other)[:40]!r}")
+
+
+def _failure(handle: fal_client.SyncRequestHandle, state: Mapping[str, Any]) -> Fact:
+    """A failed request is COMPLETED too; its result may say more of the reason than its state."""
+    reason = {"detail": state["error"], "error_type": state.get("error_type")}
     try:
-        payload = error.response.json()
-    except ValueError as unreadable:
-        raise TrainerUnavailable(f"fal answered {error.status_code}") from unreadable
-    if error.status_code == HAS_ENDED and payload.get("detail") == "Request is still in progress":
-        return Running(request_id, started=True)
-    return failed(request_id, f"status code {error.status_code}", payload)
+        said = json_object(handle.client.get(handle.response_url))
+    except httpx.HTTPError:
+        said = None
+    more = said if said and isinstance(said.get("detail"), list) else reason
+    return failed(handle.request_id, str(state["error"]), more)
+
+
+def _result(handle: fal_client.SyncRequestHandle) -> Fact:
+    """What the model answered, with its own status."""
+    answer = handle.client.get(handle.response_url)
+    body = json_object(answer)
+    if body is None or answer.is_redirect or answer.status_code in ABOUT_US:
+        raise TrainerUnavailable(f"fal answered {answer.status_code} for a result")
+    if answer.is_success:
+        return finished(handle.request_id, body)
+    if answer.status_code in GONE:
+        return Gone(handle.request_id)
+    if body.get("detail") == "Request is still in progress":
+        return Running(handle.request_id, started=True)
+    if answer.is_server_error and not isinstance(body.get("detail"), list):
+        # Only the list is the model's own form; the rest may be fal's trouble of the moment.
+        raise TrainerUnavailable(f"fal answered {answer.status_code} for a result")
+    return failed(handle.request_id, f"status code {answer.status_code}", body)

@@ -7,18 +7,13 @@ every outcome itself: with a response that the client does not retry, or with an
 its retry loop does not catch.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import httpx
 
-from shared.domain.errors import (
-    NotSubmitted,
-    SubmissionRefused,
-    SubmissionUnknown,
-    TrainerUnavailable,
-)
+from shared.domain.errors import NotSubmitted, SubmissionRefused, SubmissionUnknown
+from shared.domain.facts import quoted
 from shared.domain.problems import Problem
 
 # A definite no, and what a person can do. ``held``: the job can go on once it is done.
@@ -31,6 +26,9 @@ REFUSALS: Mapping[int, tuple[str, bool, str]] = {
     413: ("fal_request_too_large", False, "fal refused the request as too large"),
     422: ("fal_invalid_input", False, "fal refused the parameters"),
 }
+# No connection, so no byte of the request has left: DNS, refused, TLS, connect timeout, or a proxy
+# that does not let us through.
+NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 ACCEPTED = frozenset({200, 201, 202})
 TOO_MANY_REQUESTS = 429
 
@@ -40,19 +38,18 @@ class SinglePost(httpx.BaseTransport):
 
     def __init__(self, inner: httpx.BaseTransport) -> None:
         self._inner = inner
-        self._sent = False
+        self.sent = False
         self.request_id: str | None = None
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """The accepted answer; raises NotSubmitted, SubmissionRefused or SubmissionUnknown."""
-        if self._sent:
+        if self.sent:
             raise SubmissionUnknown("a second POST for the same job was stopped")
-        self._sent = True
+        self.sent = True
         try:
             response = self._inner.handle_request(request)
             response.read()
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            # No connection, so no byte of the request has left: DNS, refused, TLS, connect timeout.
+        except NEVER_LEFT as error:
             raise NotSubmitted(f"no connection to fal: {error}") from error
         except httpx.HTTPError as error:
             raise SubmissionUnknown(f"{type(error).__name__} after the request left") from error
@@ -64,34 +61,9 @@ class SinglePost(httpx.BaseTransport):
         self._inner.close()
 
 
-class SingleAsk(httpx.BaseTransport):
-    """Asks once: a question that is not answered is asked again in the next round, not here."""
-
-    def __init__(self, inner: httpx.BaseTransport) -> None:
-        self._inner = inner
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """The answer, whatever its status, unless it says nothing of the job: TrainerUnavailable."""
-        try:
-            response = self._inner.handle_request(request)
-            response.read()
-        except httpx.HTTPError as error:
-            raise TrainerUnavailable(f"fal did not answer: {type(error).__name__}") from error
-        ours = "x-fal-request-id" in response.headers or _json(response) is not None
-        if response.status_code in (401, 403, 408, 409, TOO_MANY_REQUESTS) or (
-            response.is_server_error and not ours
-        ):
-            raise TrainerUnavailable(f"fal answered {response.status_code}")
-        return response
-
-    def close(self) -> None:
-        """End the connection."""
-        self._inner.close()
-
-
 def _accepted(response: httpx.Response) -> str:
     """The request id of an accepted submission; raises for every other answer."""
-    status, body = response.status_code, _json(response)
+    status, body = response.status_code, json_object(response)
     if status in ACCEPTED:
         request_id = body.get("request_id") if body else None
         if isinstance(request_id, str) and request_id:
@@ -107,7 +79,8 @@ def _accepted(response: httpx.Response) -> str:
     raise SubmissionUnknown(f"fal answered {status}")
 
 
-def _json(response: httpx.Response) -> dict[str, Any] | None:
+def json_object(response: httpx.Response) -> dict[str, Any] | None:
+    """The answer's JSON object; None when it is none."""
     try:
         body = response.json()
     except (ValueError, RecursionError):
@@ -116,4 +89,14 @@ def _json(response: httpx.Response) -> dict[str, Any] | None:
 
 
 def _said(detail: object) -> str:
-    return (detail if isinstance(detail, str) else json.dumps(detail))[:300]
+    """Fal's reasons without their ``input``: that is our own request."""
+    rows = detail if isinstance(detail, list) else [detail]
+    return quoted("; ".join(_reason(row) for row in rows))
+
+
+def _reason(row: object) -> str:
+    if not isinstance(row, Mapping):
+        return str(row)
+    where = row.get("loc")
+    place = ".".join(map(str, where)) + ": " if isinstance(where, list) else ""
+    return f"{place}{row.get('msg', 'no reason given')}"

@@ -1,11 +1,14 @@
 """Datasets and results in S3: read by ranges, written by parts."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+import boto3
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from shared.domain.artifacts import Artifact, StoredFile
@@ -23,6 +26,18 @@ SKIP = 1024**2
 MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "405", "MethodNotAllowed"})
 
 
+def presigning_client() -> "S3Client":
+    """A client whose URLs carry today's signature version and the region's own host.
+
+    By itself botocore presigns for the global host, which answers for a new bucket elsewhere with
+    a redirect. An emulator has one host for all of its buckets.
+    """
+    emulated = any(os.environ.get(name) for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"))
+    style: Literal["auto", "virtual"] = "auto" if emulated else "virtual"
+    config = Config(signature_version="s3v4", s3={"addressing_style": style})
+    return boto3.client("s3", config=config)
+
+
 class S3Range:
     """One object version as a RangedReader; every read is one bounded GET."""
 
@@ -36,21 +51,27 @@ class S3Range:
         return self._dataset.size
 
     def read(self, offset: int, length: int) -> bytes:
-        """Bytes of this very version; a 412 if its ETag is not the one that was seen."""
+        """Bytes of this very version; raises RejectedDataset ``dataset_missing``.
+
+        S3 refuses it (412) when the ETag is not the one that was seen.
+        """
         end = min(offset + length, self.size) - 1
         if end < offset:
             return b""
-        got = self._client.get_object(
-            **_version(self._dataset),
-            Range=f"bytes={offset}-{end}",
-            IfMatch=f'"{self._dataset.etag}"',
-        )
+        try:
+            got = self._client.get_object(
+                **_version(self._dataset),
+                Range=f"bytes={offset}-{end}",
+                IfMatch=f'"{self._dataset.etag}"',
+            )
+        except ClientError as error:
+            raise _missing(self._dataset, error) from error
         with got["Body"] as body:
             # A server may ignore a range (RFC 9110, 14.2), as ministack does beside a version id.
             whole = got["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.OK
             skipped = offset if whole else 0
-            while skipped > 0:
-                skipped -= len(body.read(min(skipped, SKIP)))
+            while skipped > 0 and (passed := body.read(min(skipped, SKIP))):
+                skipped -= len(passed)
             return body.read(end - offset + 1)
 
 
@@ -66,13 +87,7 @@ class S3Datasets:
         try:
             head = self._client.head_object(**_version(dataset))
         except ClientError as error:
-            if error.response["Error"]["Code"] not in MISSING:
-                raise
-            problem = Problem(
-                code="dataset_missing",
-                message=f"{dataset.key} was deleted before it could be read. Drop it again.",
-            )
-            raise RejectedDataset([problem]) from error
+            raise _missing(dataset, error) from error
         found = dataset.model_copy(
             update={
                 "version_id": dataset.version_id or head.get("VersionId", "null"),
@@ -153,6 +168,14 @@ def _parts(chunks: Iterator[bytes]) -> Iterator[bytes]:
             del buffer[:PART]
     if buffer:
         yield bytes(buffer)
+
+
+def _missing(dataset: DatasetVersion, error: ClientError) -> RejectedDataset:
+    """That the dataset is gone; raises every other trouble with S3 as it is."""
+    if error.response["Error"]["Code"] not in MISSING:
+        raise error
+    message = f"{dataset.key} was deleted before it could be read. Drop it again."
+    return RejectedDataset([Problem(code="dataset_missing", message=message)])
 
 
 def _version(dataset: DatasetVersion) -> Any:

@@ -7,14 +7,17 @@
     │   ├── RejectedDataset     the archive or its parameters break a rule; nothing was paid
     │   ├── SubmissionRefused   fal said no, definitely, before anything was paid
     │   ├── ResultGone          fal no longer has the result of a finished request
+    │   ├── ResultUnusable      fal has a result, and it is none that can be kept
     │   ├── BadDelivery         a webhook that is not fal's, or not of its form
     │   ├── ForeignRequest      a fact about a request that is not this job's
-    │   └── UnknownJob          no job has this id
+    │   ├── UnknownJob          no job has this id
+    │   └── BadQuery            a question about the jobs that is not of its form
     ├── Transient               the queue tries again
     │   ├── NotSubmitted        the POST never left: safe to send it later
     │   ├── TrainerUnavailable  fal did not answer a question; says nothing about the job
     │   ├── SigningKeysUnavailable  no key to verify a webhook with
     │   ├── DownloadInterrupted a result file did not arrive whole
+    │   ├── ForeignHost         a result file lies on a host that is not on the list
     │   └── Conflict            somebody else changed the job first: read it again
     └── SubmissionUnknown       the POST may or may not have been accepted: only evidence decides
 """
@@ -57,6 +60,14 @@ class ResultGone(Permanent):
     """Raised when fal no longer keeps the result of a finished request."""
 
 
+class ResultUnusable(Permanent):
+    """Raised when what fal has for a finished request is a failure or names no file."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(f"{problem.code}: {problem.message}")
+        self.problem = problem
+
+
 class BadDelivery(Permanent):
     """Raised when a webhook delivery is not fal's or not for the job it names; says why."""
 
@@ -67,6 +78,10 @@ class ForeignRequest(Permanent):
 
 class UnknownJob(Permanent):
     """Raised when no job has the given id."""
+
+
+class BadQuery(Permanent, ValueError):
+    """Raised when a question about the jobs is not of its form; says which part of it."""
 
 
 class NotSubmitted(Transient):
@@ -83,6 +98,10 @@ class SigningKeysUnavailable(Transient):
 
 class DownloadInterrupted(Transient):
     """Raised when a result file did not arrive whole."""
+
+
+class ForeignHost(Transient):
+    """Raised when a result file lies where nothing is fetched from; a setting can change that."""
 
 
 class Conflict(Transient):

@@ -1,5 +1,6 @@
 """What fal says about a request, in our words: from a webhook or from an answer to a question."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ ADVICE: Mapping[str, str] = {
     "image_load_error": "One of the images cannot be read. Open and save it again.",
     "content_policy_violation": "fal's content policy refused the images.",
 }
+MAX_QUOTE = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +64,17 @@ def failed(request_id: str, error: str, payload: object) -> Failed:
     detail = payload.get("detail") if isinstance(payload, Mapping) else None
     if isinstance(detail, list) and detail and isinstance(detail[0], Mapping):
         kind = str(detail[0].get("type", "unknown"))
-        said = str(detail[0].get("msg", error))
+        reason = str(detail[0].get("msg", error))
     else:
         named = payload.get("error_type") if isinstance(payload, Mapping) else None
         kind = str(named or "unknown")
-        said = str(detail or error)
+        reason = str(detail or error)
     advice = ADVICE.get(kind, "")
-    message = f"fal ended the training: {said[:300]}. {advice}".strip()
+    message = f"fal ended the training: {quoted(reason)}. {advice}".strip()
     return Failed(request_id, Problem(code=f"fal_{kind[:60]}", message=message))
+
+
+def quoted(reason: str) -> str:
+    """Fal's own words, in one breath, without the part of an address that opens the dataset."""
+    plain = re.sub(r"(https?://[^\s?\"'<>]+)\?[^\s\"'<>]*", r"\1", reason)
+    return re.sub(r"X-Amz-[^\s\"'<>]*", "", plain)[:MAX_QUOTE]

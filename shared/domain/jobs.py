@@ -142,13 +142,17 @@ class Job(_Value):
         """The job one step on, with what was learnt on the way; raises IllegalMove."""
         if to not in TRANSITIONS[self.status]:
             raise IllegalMove(f"{self.job_id}: {self.status} cannot become {to}")
+        history = (*self.history, Step(status=to, at=now))
+        if (self.status, to) == (Status.SUBMITTING, Status.READY):
+            # Nothing has left, so nothing has happened; a long outage would fill the row with it.
+            history = self.history[:-1]
         return self.model_copy(
             update={
                 **changes,
                 "status": to,
                 "version": self.version + 1,
                 "updated_at": now,
-                "history": (*self.history, Step(status=to, at=now)),
+                "history": history,
             }
         )
 

@@ -15,4 +15,6 @@ def webhook_token(secret: bytes, job_id: str) -> str:
 
 def token_matches(secret: bytes, job_id: str, token: str) -> bool:
     """Whether the token is this job's, compared in constant time."""
-    return hmac.compare_digest(webhook_token(secret, job_id).encode(), token.encode())
+    return hmac.compare_digest(
+        webhook_token(secret, job_id).encode(), token.encode(errors="replace")
+    )

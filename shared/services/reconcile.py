@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from shared.domain.errors import Conflict, ForeignRequest, TrainerUnavailable
+from shared.domain.errors import LoraDropError
 from shared.domain.jobs import Job, Status
 from shared.ports import Handover, Inbox, Trainer
 from shared.services.receive import Receiver
@@ -35,19 +35,26 @@ class Reconciler:
     late_after: timedelta
 
     def reconcile(self) -> Tally:
-        """One round over every open job; a job that cannot be helped now never stops the others."""
+        """One round over every open job; a job that cannot be helped now never stops the others.
+
+        Raises ExceptionGroup, at the end of the round, of whatever nobody had thought of.
+        """
         now = self.record.clock()
         jobs = list(self.record.jobs.unfinished())
         late = [job for job in jobs if now - job.updated_at >= self.late_after]
-        unanswered = sum(not self._helped(job) for job in late)
+        unanswered = 0
+        surprises: list[Exception] = []
+        for job in late:
+            try:
+                self._help(job)
+            except LoraDropError:
+                unanswered += 1
+            except Exception as surprise:  # noqa: BLE001  # raised when every other job was helped
+                surprise.add_note(f"while looking after {job.job_id}")
+                surprises.append(surprise)
+        if surprises:
+            raise ExceptionGroup("some jobs could not be looked after", surprises)
         return Tally(open=len(jobs), late=len(late), unanswered=unanswered)
-
-    def _helped(self, job: Job) -> bool:
-        try:
-            self._help(job)
-        except (Conflict, ForeignRequest, TrainerUnavailable):
-            return False
-        return True
 
     def _help(self, job: Job) -> None:
         match job.status:

@@ -42,7 +42,18 @@ class Record:
         return after
 
     def publish(self, job: Job) -> None:
-        """``status.json``, and ``ERROR.txt`` exactly while a person is needed. Safe to repeat."""
+        """``status.json``, and ``ERROR.txt`` exactly while a person is needed. Safe to repeat.
+
+        Whoever writes an older state last looks again and writes the newer one over it.
+        """
+        newest: Job | None = job
+        while newest is not None:
+            job = newest
+            self._write_files(job)
+            found = self.jobs.get(job.job_id)
+            newest = found if found is not None and found.version > job.version else None
+
+    def _write_files(self, job: Job) -> None:
         self.results.write(job.prefix + STATUS_FILE, status_text(job), "application/json")
         if job.troubled:
             self.results.write(job.prefix + ERROR_FILE, error_text(job), "text/plain")

@@ -43,7 +43,8 @@ class Submitter:
 
         The same event twice is the same job: every step is taken only from the state before it. A
         job that is being submitted is left alone, whoever asks and however long ago that was.
-        Raises Conflict and NotSubmitted, after which the same event may be handed in again.
+        Raises Conflict, NotSubmitted and TrainerUnavailable (no secret to make the webhook's
+        address with), after each of which the same event may be handed in again.
         """
         found = self._open(dataset)
         version = found.version if isinstance(found, OpenDataset) else dataset
@@ -51,6 +52,9 @@ class Submitter:
         job = self.record.open(new)
         if job.status is Status.RECEIVED:
             job = self._check(job, found)
+        if job.status is Status.READY and isinstance(found, RejectedDataset):
+            # Whoever deletes a dataset that has not been sent wants no training of it.
+            return self.record.move(job, Status.CANCELLED, problems=found.problems)
         if job.status is Status.READY:
             return self._pay(job)
         self.record.publish(job)
@@ -95,7 +99,8 @@ class Submitter:
         intent = self.record.intend(job, Status.SUBMITTING, problems=())
         try:
             receipt = self.trainer.submit(job.application, arguments, webhook_url=webhook_url)
-        except NotSubmitted:
+        except NotSubmitted as unsent:
+            unsent.add_note(f"{job.job_id} waits to be sent")
             self._settle(intent, Status.READY)
             raise
         except SubmissionRefused as refused:

@@ -1,0 +1,118 @@
+"""The composition root puts the right parts together, each on first use."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.adapters.download import CdnFiles
+from shared.bootstrap import (
+    JobsBootstrap,
+    ReconcileBootstrap,
+    StoreBootstrap,
+    SubmitBootstrap,
+    WebhookBootstrap,
+)
+from shared.domain.artifacts import Artifact
+from shared.domain.errors import ForeignHost
+from shared.settings import (
+    JobsSettings,
+    ReconcileSettings,
+    Settings,
+    StoreSettings,
+    SubmitSettings,
+    WebhookSettings,
+)
+from tests.aws import moto
+from tests.builders import make_dataset
+
+FAL = {"FAL_KEY_SECRET": "k", "FAL_RUN_HOST": "fal.run", "FAL_QUEUE_RUN_HOST": "queue.fal.run"}
+QUEUES = {
+    "INBOX_QUEUE_URL": "https://sqs.example/inbox",
+    "RESULTS_QUEUE_URL": "https://sqs.example/results",
+}
+ENVIRONMENT = {
+    "JOBS_TABLE": "jobs",
+    "MODELS_BUCKET": "models",
+    "FAL_APPLICATION": "fal-ai/x",
+    "WEBHOOK_BASE_URL": "https://api.example",
+    "WEBHOOK_SECRET": "w",
+    "DATASET_URL_SECONDS": "900",
+    "FAL_JWKS_URL": "https://rest.fal.ai/jwks",
+    "ARTIFACT_HOSTS": "fal.media",
+    "LATE_AFTER_SECONDS": "300",
+    **FAL,
+    **QUEUES,
+}
+
+
+def settings[S: Settings](model: type[S], **changes: str) -> S:
+    return model.model_validate({**ENVIRONMENT, **changes})
+
+
+@pytest.fixture(autouse=True)
+def _aws() -> Iterator[None]:
+    with moto():
+        yield
+
+
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [
+        ("us-east-1", "datasets.s3.amazonaws.com"),
+        ("eu-central-1", "datasets.s3.eu-central-1.amazonaws.com"),
+        ("cn-north-1", "datasets.s3.cn-north-1.amazonaws.com.cn"),
+    ],
+)
+def test_a_datasets_address_is_on_the_buckets_own_host(
+    monkeypatch: pytest.MonkeyPatch, region: str, host: str
+) -> None:
+    # The global host answers for a new bucket elsewhere with a redirect, which breaks a signature.
+    monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+
+    url = httpx.URL(SubmitBootstrap(settings(SubmitSettings)).datasets.url(make_dataset()))
+
+    assert url.host == host
+    assert url.params["X-Amz-Algorithm"] == "AWS4-HMAC-SHA256"
+    assert url.params["X-Amz-SignedHeaders"] == "host"
+    assert url.params["X-Amz-Expires"] == "900"
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+def test_an_emulator_has_one_host_for_all_of_its_buckets(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "http://host.docker.internal:4566")
+
+    url = httpx.URL(SubmitBootstrap(settings(SubmitSettings)).datasets.url(make_dataset()))
+
+    assert (url.host, url.port, url.path) == (
+        "host.docker.internal",
+        4566,
+        "/datasets/portrait/ada.zip",
+    )
+
+
+def test_hosts_of_files_are_separated_by_commas() -> None:
+    store = StoreBootstrap(settings(StoreSettings, ARTIFACT_HOSTS=" fal.media, 127.0.0.1:9 ,,"))
+
+    assert isinstance(store.source, CdnFiles)
+    for url in ("https://evil.example/x", "https://x"):
+        with pytest.raises(ForeignHost), store.source.open(Artifact(name="x", url=url)):
+            pass
+
+
+BUILT: dict[str, Any] = {
+    "submit": lambda: SubmitBootstrap(settings(SubmitSettings)).submitter,
+    "webhook": lambda: WebhookBootstrap(settings(WebhookSettings)).doorkeeper,
+    "store": lambda: StoreBootstrap(settings(StoreSettings)).keeper,
+    "reconcile": lambda: ReconcileBootstrap(settings(ReconcileSettings)).reconciler,
+    "jobs": lambda: JobsBootstrap(settings(JobsSettings)).jobs,
+}
+
+
+@pytest.mark.parametrize("function", BUILT)
+def test_every_functions_world_is_built_without_calling_anybody(function: str) -> None:
+    # Neither bucket nor table nor queue nor secret is there, and moto lets nothing else through.
+    assert BUILT[function]()

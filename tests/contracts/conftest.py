@@ -1,0 +1,41 @@
+"""Every port's promises are asked of the double and of the adapter, over two emulators of AWS."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.emulator import running_emulator
+from tests.aws import Aws, moto
+
+MEMORY = "memory"
+BACKENDS = [MEMORY, "moto", "ministack"]
+
+
+@pytest.fixture(scope="session")
+def ministack() -> Iterator[str]:
+    """The address of an emulator in a process of its own."""
+    with running_emulator() as url:
+        yield url
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> Iterator[Aws | None]:
+    """An AWS, or None for the double in memory."""
+    if request.param == MEMORY:
+        yield None
+    else:
+        yield from _aws(request)
+
+
+@pytest.fixture(params=BACKENDS[1:])
+def aws(request: pytest.FixtureRequest) -> Iterator[Aws]:
+    """An AWS, for what has no double."""
+    yield from _aws(request)
+
+
+def _aws(request: pytest.FixtureRequest) -> Iterator[Aws]:
+    if request.param == "moto":
+        with moto() as world:
+            yield world
+    else:
+        yield Aws(request.getfixturevalue("ministack"))

@@ -1,0 +1,248 @@
+from datetime import timedelta
+
+import pytest
+
+from shared.adapters.dynamodb import DynamoJobs
+from shared.domain.errors import BadQuery, Conflict
+from shared.domain.jobs import Job, Status
+from shared.domain.problems import Problem
+from shared.ports import JobStore
+from tests.aws import Aws
+from tests.builders import ARTIFACTS, NOW, REQUEST_ID, make_job
+from tests.memory import MemoryJobs
+
+
+@pytest.fixture
+def jobs(backend: Aws | None) -> JobStore:
+    return DynamoJobs(backend.dynamodb, backend.table()) if backend else MemoryJobs()
+
+
+def job_number(number: int, status: Status = Status.RECEIVED) -> Job:
+    """A job of its own, younger with every number."""
+    return make_job(status, job_id=f"job-{number:02}", created_at=NOW + timedelta(seconds=number))
+
+
+def added(jobs: JobStore, *all_: Job) -> None:
+    for job in all_:
+        assert jobs.add(job)
+
+
+def ids(jobs: tuple[Job, ...]) -> list[str]:
+    return [job.job_id for job in jobs]
+
+
+def walked(jobs: JobStore, *, status: Status | None = None, limit: int) -> list[str]:
+    """Every job from the first page to the last."""
+    page = jobs.page(status=status, limit=limit, cursor=None)
+    found = ids(page.jobs)
+    while page.cursor:
+        page = jobs.page(status=status, limit=limit, cursor=page.cursor)
+        assert len(page.jobs) <= limit
+        found += ids(page.jobs)
+    return found
+
+
+@pytest.mark.parametrize("status", Status)
+def test_a_job_comes_back_as_it_was_kept(jobs: JobStore, status: Status) -> None:
+    job = make_job(status)
+
+    added(jobs, job)
+
+    assert jobs.get(job.job_id) == job
+
+
+def test_everything_a_job_may_know_comes_back(jobs: JobStore) -> None:
+    job = make_job(
+        Status.STORING,
+        problems=(Problem(code="a", message="\u5199\u771f\n\U0001f600", member="m"),),
+        estimated_cost_usd=3.6,
+        preset="portrait",
+        created_at=NOW.replace(microsecond=123456),
+    )
+
+    added(jobs, job)
+
+    assert jobs.get(job.job_id) == job
+
+
+def test_an_unknown_job_is_none(jobs: JobStore) -> None:
+    assert jobs.get("job-99") is None
+
+
+def test_the_same_job_cannot_be_added_twice(jobs: JobStore) -> None:
+    job = make_job()
+    added(jobs, job)
+
+    again = jobs.add(job.model_copy(update={"images": 99}))
+
+    assert again is False
+    assert jobs.get(job.job_id) == job
+
+
+def test_a_job_that_has_moved_on_cannot_be_added_again(jobs: JobStore) -> None:
+    job = make_job()
+    added(jobs, job)
+    rejected = job.move(Status.REJECTED, now=NOW)
+    jobs.replace(job, rejected)
+
+    assert jobs.add(job) is False
+    assert jobs.get(job.job_id) == rejected
+    assert list(jobs.unfinished()) == []
+
+
+def test_a_job_is_replaced_by_its_next_state(jobs: JobStore) -> None:
+    job = make_job()
+    added(jobs, job)
+    after = job.move(Status.READY, now=NOW, images=12)
+
+    jobs.replace(job, after)
+
+    assert jobs.get(job.job_id) == after
+
+
+def test_several_steps_may_be_one_write(jobs: JobStore) -> None:
+    job = make_job(Status.SUBMIT_UNKNOWN)
+    added(jobs, job)
+    after = job.move(Status.SUBMITTED, now=NOW, request_id=REQUEST_ID)
+    after = after.move(Status.STORING, now=NOW, artifacts=ARTIFACTS)
+
+    jobs.replace(job, after)
+
+    assert jobs.get(job.job_id) == after
+
+
+def test_of_two_who_read_the_same_state_one_writes(jobs: JobStore) -> None:
+    job = make_job(Status.READY)
+    added(jobs, job)
+    first = job.move(Status.SUBMITTING, now=NOW)
+    jobs.replace(job, first)
+
+    with pytest.raises(Conflict):
+        jobs.replace(job, job.move(Status.CANCELLED, now=NOW))
+
+    assert jobs.get(job.job_id) == first
+    assert ids(tuple(jobs.unfinished())) == [job.job_id]
+
+
+def test_a_job_that_is_not_there_cannot_be_replaced(jobs: JobStore) -> None:
+    job = make_job()
+
+    with pytest.raises(Conflict):
+        jobs.replace(job, job.move(Status.READY, now=NOW))
+
+    assert jobs.get(job.job_id) is None
+
+
+def test_unfinished_jobs_come_oldest_first(jobs: JobStore) -> None:
+    added(
+        jobs,
+        job_number(3, Status.TRAINING),
+        job_number(1),
+        job_number(2, Status.SUBMIT_UNKNOWN),
+    )
+
+    assert ids(tuple(jobs.unfinished())) == ["job-01", "job-02", "job-03"]
+
+
+@pytest.mark.parametrize(
+    ("before", "ended"),
+    [
+        (Status.RECEIVED, Status.REJECTED),
+        (Status.STORING, Status.SUCCEEDED),
+        (Status.TRAINING, Status.FAILED),
+        (Status.READY, Status.CANCELLED),
+        (Status.SUBMITTED, Status.EXPIRED),
+    ],
+)
+def test_a_job_that_ends_is_no_longer_unfinished(
+    jobs: JobStore, before: Status, ended: Status
+) -> None:
+    job, other = job_number(1, before), job_number(2, before)
+    added(jobs, job, other)
+
+    jobs.replace(job, job.move(ended, now=NOW))
+
+    assert ids(tuple(jobs.unfinished())) == [other.job_id]
+    assert jobs.get(job.job_id) is not None
+
+
+def test_without_jobs_there_is_nothing(jobs: JobStore) -> None:
+    page = jobs.page(status=None, limit=10, cursor=None)
+
+    assert (list(jobs.unfinished()), page.jobs, page.cursor) == ([], (), None)
+
+
+def test_pages_come_newest_first(jobs: JobStore) -> None:
+    added(jobs, job_number(2), job_number(3), job_number(1))
+
+    page = jobs.page(status=None, limit=2, cursor=None)
+
+    assert page.jobs == (job_number(3), job_number(2))
+    assert page.cursor
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 8, 100])
+def test_a_walk_over_the_pages_meets_every_job_once(jobs: JobStore, limit: int) -> None:
+    added(jobs, *(job_number(number) for number in range(7)))
+
+    assert walked(jobs, limit=limit) == [f"job-{number:02}" for number in reversed(range(7))]
+
+
+def test_jobs_of_the_same_second_are_all_met(jobs: JobStore) -> None:
+    added(jobs, *(job_number(number).model_copy(update={"created_at": NOW}) for number in range(5)))
+
+    assert sorted(walked(jobs, limit=2)) == [f"job-{number:02}" for number in range(5)]
+
+
+def test_a_walk_over_one_state_meets_no_other(jobs: JobStore) -> None:
+    for number in range(6):
+        added(jobs, job_number(number, Status.TRAINING if number % 2 else Status.HELD))
+
+    assert walked(jobs, status=Status.TRAINING, limit=2) == ["job-05", "job-03", "job-01"]
+    assert walked(jobs, status=Status.SUCCEEDED, limit=2) == []
+
+
+def test_a_job_is_listed_under_its_new_state_only(jobs: JobStore) -> None:
+    job = job_number(1, Status.TRAINING)
+    added(jobs, job)
+
+    jobs.replace(job, job.move(Status.STORING, now=NOW))
+
+    assert walked(jobs, status=Status.TRAINING, limit=10) == []
+    assert walked(jobs, status=Status.STORING, limit=10) == ["job-01"]
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "x",
+        "somebody else's",
+        "\u5199\u771f",
+        "bnVsbA==",  # null
+        "W10=",  # []
+        "eyJwayI6IDEsICJzayI6IDJ9",  # {"pk": 1, "sk": 2}
+        "eyJwayI6IHsiUyI6ICJhIn0sICJzayI6IHsiUyI6ICJqb2IifX0=",  # no created_at
+        "eyJwayI6eyJTIjoiYSJ9LCJzayI6eyJTIjoib3RoZXIifSwiY3JlYXRlZF9hdCI6eyJTIjoiMjAyNiJ9fQ==",
+        "W1tb" * 1000,  # [[[
+    ],
+    ids=range(9),
+)
+def test_a_cursor_of_somebody_elses_is_refused(jobs: JobStore, cursor: str) -> None:
+    added(jobs, job_number(1), job_number(2))
+
+    with pytest.raises(BadQuery, match="not a cursor"):
+        jobs.page(status=None, limit=1, cursor=cursor)
+
+
+def test_a_cursor_belongs_to_the_list_it_came_from(jobs: JobStore) -> None:
+    added(jobs, *(job_number(number, Status.HELD) for number in range(3)))
+    of_all = jobs.page(status=None, limit=1, cursor=None).cursor
+    of_held = jobs.page(status=Status.HELD, limit=1, cursor=None).cursor
+
+    for status, cursor in (
+        (Status.HELD, of_all),
+        (None, of_held),
+        (Status.TRAINING, of_held),
+    ):
+        with pytest.raises(BadQuery, match="not a cursor"):
+            jobs.page(status=status, limit=1, cursor=cursor)

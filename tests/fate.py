@@ -1,0 +1,117 @@
+"""Accidents on purpose: the process dies, or a call fails, right before or after one effect."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.domain.artifacts import Artifact, StoredFile
+from shared.domain.jobs import DatasetVersion, Job
+from shared.ports import Submission
+from tests.memory import MemoryJobs, MemoryQueue, MemoryResults, MemoryTrainer
+from tests.world import World
+
+
+class Killed(BaseException):
+    """The process ends here: no ``except Exception`` hears of it."""
+
+
+class Throttled(Exception):
+    """AWS refuses a call, or has done it and its answer is lost."""
+
+
+@dataclass
+class Fate:
+    """Lets every effect on the outside world happen, but for the one that is ``at`` hand."""
+
+    at: int = 0
+    after: bool = False
+    accident: Callable[[], BaseException] = Killed
+    effects: list[str] = field(default_factory=list)
+
+    def act[R](self, name: str, effect: Callable[[], R]) -> R:
+        self.effects.append(name)
+        now = len(self.effects) == self.at
+        if now and not self.after:
+            raise self.accident()
+        result = effect()
+        if now:
+            raise self.accident()
+        return result
+
+
+@dataclass
+class MortalJobs(MemoryJobs):
+    """A JobStore whose writes are effects."""
+
+    fate: Fate = field(default_factory=Fate)
+
+    def add(self, job: Job) -> bool:
+        return self.fate.act("add", lambda: MemoryJobs.add(self, job))
+
+    def replace(self, before: Job, after: Job) -> None:
+        self.fate.act(f"replace {after.status}", lambda: MemoryJobs.replace(self, before, after))
+
+
+@dataclass
+class MortalResults(MemoryResults):
+    """A ResultStore whose writes are effects."""
+
+    fate: Fate = field(default_factory=Fate)
+
+    def write(self, key: str, text: str, content_type: str) -> StoredFile:
+        return self.fate.act(
+            f"write {key.rsplit('/', 1)[-1]}",
+            lambda: MemoryResults.write(self, key, text, content_type),
+        )
+
+    def remove(self, key: str) -> None:
+        self.fate.act("remove", lambda: MemoryResults.remove(self, key))
+
+    def store(self, key: str, artifact: Artifact, chunks: Iterator[bytes]) -> StoredFile:
+        return self.fate.act(
+            f"store {artifact.name}", lambda: MemoryResults.store(self, key, artifact, chunks)
+        )
+
+
+@dataclass
+class MortalTrainer(MemoryTrainer):
+    """A Trainer whose submission is an effect; ``accepted`` is what fal has really taken."""
+
+    fate: Fate = field(default_factory=Fate)
+    accepted: list[str] = field(default_factory=list)
+
+    def submit(
+        self, application: str, arguments: Mapping[str, Any], *, webhook_url: str
+    ) -> Submission:
+        def accept() -> Submission:
+            self.accepted.append(webhook_url)
+            return MemoryTrainer.submit(self, application, arguments, webhook_url=webhook_url)
+
+        return self.fate.act("submit", accept)
+
+
+@dataclass
+class MortalQueue(MemoryQueue):
+    """An Inbox and a Handover whose messages are effects."""
+
+    fate: Fate = field(default_factory=Fate)
+
+    def announce(self, dataset: DatasetVersion) -> None:
+        self.fate.act("announce", lambda: MemoryQueue.announce(self, dataset))
+
+    def hand_over(self, job_id: str) -> None:
+        self.fate.act("hand over", lambda: MemoryQueue.hand_over(self, job_id))
+
+
+@dataclass
+class MortalWorld(World):
+    """A world whose every effect is in the hands of one fate."""
+
+    fate: Fate = field(default_factory=Fate)
+    trainer: MortalTrainer = field(default_factory=MortalTrainer)
+
+    def __post_init__(self) -> None:
+        self.jobs = MortalJobs(fate=self.fate)
+        self.results = MortalResults(fate=self.fate)
+        self.queue = MortalQueue(fate=self.fate)
+        self.trainer = MortalTrainer(fate=self.fate)

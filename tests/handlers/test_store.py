@@ -1,0 +1,138 @@
+import hashlib
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from functions.store.handler import handler
+from shared.domain.jobs import Job, Status
+from tests.builders import ARTIFACTS, make_dataset, make_job
+from tests.house import FAL_KEY, FILES, Context, House, event
+
+
+@pytest.fixture
+def job(house: House) -> Job:
+    """The first job of the batch, ready to be stored."""
+    return house.holds(make_job(Status.STORING))
+
+
+@pytest.fixture
+def other(house: House) -> Job:
+    """The second one."""
+    said = json.loads(event("results_batch")["Records"][1]["body"])
+    dataset = make_dataset("style/bob.zip")
+    return house.holds(make_job(Status.STORING, job_id=said["job_id"], dataset=dataset))
+
+
+def ids() -> list[str]:
+    return [message["messageId"] for message in event("results_batch")["Records"]]
+
+
+def failed(said: dict[str, Any]) -> list[str]:
+    answer = handler(said, Context())
+    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+
+def test_every_job_of_a_batch_is_stored(house: House, job: Job, other: Job) -> None:
+    assert failed(event("results_batch")) == []
+
+    for each in (job, other):
+        stored = house.job(each.job_id)
+        assert stored.status is Status.SUCCEEDED
+        assert [(file.name, file.size, file.sha256) for file in stored.files] == [
+            (file.name, len(FILES[file.url]), hashlib.sha256(FILES[file.url]).hexdigest())
+            for file in ARTIFACTS
+        ]
+
+
+def test_what_lies_in_the_bucket_is_what_fal_served(house: House, job: Job) -> None:
+    failed(event("results_batch"))
+
+    lying = house.files()
+    assert {file.name: lying[file.name] for file in ARTIFACTS} == {
+        file.name: FILES[file.url] for file in ARTIFACTS
+    }
+    assert set(lying) == {"lora.safetensors", "config.json", "job.json", "status.json"}
+    assert json.loads(lying["job.json"])["job_id"] == job.job_id
+    assert json.loads(lying["status.json"])["status"] == "SUCCEEDED"
+
+
+@pytest.mark.usefixtures("job")
+def test_a_message_about_an_unknown_job_comes_back_alone(house: House) -> None:
+    assert failed(event("results_batch")) == ids()[1:]
+    assert house.only_job().status is Status.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "not JSON", "[]", '{"job_id": 7}', '{"schema_version": 2, "job_id": "a"}']
+)
+def test_a_bad_message_comes_back_alone(house: House, job: Job, bad: str) -> None:
+    batch = event("results_batch")
+    batch["Records"][1]["body"] = bad
+
+    assert failed(batch) == ids()[1:]
+    assert house.job(job.job_id).status is Status.SUCCEEDED
+
+
+def test_a_message_that_comes_again_fetches_nothing(house: House, job: Job, other: Job) -> None:
+    failed(event("results_batch"))
+    house.internet.requests.clear()
+
+    assert failed(event("results_batch")) == []
+    assert house.internet.requests == []
+    assert {house.job(each.job_id).status for each in (job, other)} == {Status.SUCCEEDED}
+
+
+@pytest.mark.usefixtures("other")
+@pytest.mark.parametrize(
+    "answer", [httpx.ReadError("reset"), httpx.Response(503)], ids=["a broken line", "503"]
+)
+def test_files_that_do_not_arrive_are_fetched_again(
+    house: House, job: Job, answer: httpx.Response | Exception
+) -> None:
+    house.internet.says["v3.fal.media"] = answer
+    first = failed(event("results_batch"))
+    waiting = house.job(job.job_id).status
+    house.internet.says.clear()
+
+    second = failed(event("results_batch"))
+
+    assert (first, waiting) == (ids(), Status.STORING)
+    assert (second, house.job(job.job_id).status) == ([], Status.SUCCEEDED)
+
+
+@pytest.mark.usefixtures("other")
+def test_files_that_are_no_more_end_the_job(house: House, job: Job) -> None:
+    house.internet.says["v3.fal.media"] = httpx.Response(404)
+
+    assert failed(event("results_batch")) == []
+    assert house.job(job.job_id).status is Status.EXPIRED
+    assert "no longer" in house.files()["ERROR.txt"].decode()
+
+
+def test_a_result_that_the_webhook_did_not_bring_is_read_with_our_own_key(house: House) -> None:
+    house.holds(make_job(Status.STORING, artifacts=()))
+    house.internet.status = {"status": "COMPLETED"}
+
+    assert failed(event("results_batch")) == ids()[1:]
+    assert house.only_job().status is Status.SUCCEEDED
+    assert set(house.files()) >= {"lora.safetensors", "config.json"}
+
+
+@pytest.mark.usefixtures("job")
+def test_what_was_done_is_logged_and_counted(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
+    failed(event("results_batch"))
+
+    said = house.said()
+    assert [line["status"] for line in said if line.get("message") == "result handled"] == [
+        "SUCCEEDED"
+    ]
+    [back] = [line for line in said if line.get("message") == "message failed"]
+    assert (back["message_id"], back["exception_name"]) == (ids()[1], "UnknownJob")
+    assert any("ResultStored" in line for line in said)
+    assert FAL_KEY not in json.dumps(said) + caplog.text

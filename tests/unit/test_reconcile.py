@@ -1,0 +1,208 @@
+from datetime import timedelta
+
+import pytest
+
+from shared.domain.errors import Conflict, ForeignRequest, TrainerUnavailable
+from shared.domain.facts import Fact, Failed, Finished, Gone, Running
+from shared.domain.jobs import Job, Status
+from shared.domain.problems import Problem
+from shared.services.reconcile import SUBMIT_DEADLINE, Tally
+from tests.builders import ARTIFACTS, NOW, REQUEST_ID, make_dataset, make_job
+from tests.memory import MemoryJobs
+from tests.world import LATE_AFTER, World
+
+PROBLEM = Problem(code="fal_internal_error", message="fal ended the training.")
+LATE = LATE_AFTER + timedelta(seconds=1)
+
+
+@pytest.fixture
+def late(world: World) -> World:
+    """A world in which every job of ``make_job`` is late."""
+    world.clock.now = NOW + LATE
+    return world
+
+
+def another(name: str, status: Status, *, request_id: str) -> Job:
+    """A job of its own, younger with every name."""
+    return make_job(
+        status,
+        job_id=f"{name}-0000000000",
+        dataset=make_dataset(f"{name}.zip"),
+        request_id=request_id,
+        created_at=NOW + timedelta(seconds=ord(name[0])),
+    )
+
+
+@pytest.mark.parametrize(
+    ("fact", "after"),
+    [
+        (Running(REQUEST_ID, started=True), Status.TRAINING),
+        (Finished(REQUEST_ID, ARTIFACTS), Status.STORING),
+        (Failed(REQUEST_ID, PROBLEM), Status.FAILED),
+        (Gone(REQUEST_ID), Status.EXPIRED),
+    ],
+    ids=["running", "finished", "failed", "gone"],
+)
+def test_fal_is_asked_about_a_late_job_and_its_answer_goes_through_the_same_door(
+    late: World, fact: Fact, after: Status
+) -> None:
+    job = late.holds(make_job(Status.SUBMITTED))
+    late.trainer.facts[REQUEST_ID] = fact
+
+    tally = late.reconciler.reconcile()
+
+    assert tally == Tally(open=1, late=1, unanswered=0)
+    assert late.trainer.asked == [REQUEST_ID]
+    assert late.job(job.job_id).status is after
+    assert late.queue.handed == ([job.job_id] if after is Status.STORING else [])
+
+
+def test_a_job_in_training_is_asked_about_as_well(late: World) -> None:
+    job = late.holds(make_job(Status.TRAINING))
+    late.trainer.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
+
+    late.reconciler.reconcile()
+
+    assert late.job(job.job_id).status is Status.STORING
+
+
+@pytest.mark.parametrize("status", [status for status in Status if not status.terminal])
+def test_a_job_that_is_not_late_is_left_alone(world: World, status: Status) -> None:
+    job = world.holds(make_job(status))
+    world.clock.now = job.updated_at + LATE_AFTER - timedelta(seconds=1)
+
+    tally = world.reconciler.reconcile()
+
+    assert tally == Tally(open=1, late=0, unanswered=0)
+    assert world.trainer.asked == []
+    assert world.queue.datasets == []
+    assert world.queue.handed == []
+    assert world.job(job.job_id) == job
+
+
+def test_what_has_ended_is_not_looked_at(late: World) -> None:
+    for status in Status:
+        if status.terminal:
+            late.holds(make_job(status, job_id=f"{status}-0000000000"))
+
+    assert late.reconciler.reconcile() == Tally(open=0, late=0, unanswered=0)
+
+
+@pytest.mark.parametrize("status", [Status.RECEIVED, Status.READY])
+def test_a_job_that_was_never_sent_is_announced_again(late: World, status: Status) -> None:
+    job = late.holds(make_job(status))
+
+    late.reconciler.reconcile()
+
+    assert late.queue.datasets == [job.dataset]
+    assert late.trainer.posts == []
+
+
+def test_an_announced_job_goes_on_by_itself(late: World) -> None:
+    dataset = late.drop()
+    late.holds(Job.receive(dataset, application="fal-ai/x", now=NOW))
+
+    late.reconciler.reconcile()
+
+    assert [late.submit(announced).status for announced in late.queue.datasets] == [
+        Status.SUBMITTED
+    ]
+
+
+def test_a_result_that_nobody_stores_is_handed_over_again(late: World) -> None:
+    job = late.holds(make_job(Status.STORING))
+
+    late.reconciler.reconcile()
+
+    assert late.queue.handed == [job.job_id]
+    assert late.trainer.asked == []
+
+
+def test_a_submitter_that_died_leaves_a_doubtful_job_and_nothing_is_paid(world: World) -> None:
+    job = world.holds(make_job(Status.SUBMITTING))
+    world.clock.now = job.updated_at + SUBMIT_DEADLINE
+
+    world.reconciler.reconcile()
+
+    assert world.job(job.job_id).status is Status.SUBMIT_UNKNOWN
+    assert world.trainer.posts == []
+    assert "nothing is paid twice" in (world.results.text(job, "ERROR.txt") or "")
+
+
+def test_a_submitter_that_may_still_live_is_left_alone(world: World) -> None:
+    job = world.holds(make_job(Status.SUBMITTING))
+    world.clock.now = job.updated_at + SUBMIT_DEADLINE - timedelta(seconds=1)
+
+    world.reconciler.reconcile()
+
+    assert world.job(job.job_id) == job
+
+
+@pytest.mark.parametrize("status", [Status.HELD, Status.SUBMIT_UNKNOWN])
+def test_a_job_that_waits_for_a_person_says_so_again(late: World, status: Status) -> None:
+    job = late.holds(make_job(status))
+
+    late.reconciler.reconcile()
+
+    assert late.job(job.job_id) == job
+    assert late.results.text(job, "ERROR.txt")
+    assert late.trainer.posts == []
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [TrainerUnavailable("503"), Conflict("overtaken"), ForeignRequest("not ours")],
+    ids=lambda trouble: type(trouble).__name__,
+)
+def test_a_job_that_cannot_be_helped_now_never_stops_the_others(
+    late: World, trouble: Exception
+) -> None:
+    troubled = late.holds(another("a", Status.SUBMITTED, request_id="a"))
+    helped = late.holds(another("b", Status.SUBMITTED, request_id="b"))
+    late.trainer.facts = {"a": trouble, "b": Finished("b", ARTIFACTS)}
+
+    tally = late.reconciler.reconcile()
+
+    assert tally == Tally(open=2, late=2, unanswered=1)
+    assert late.job(troubled.job_id) == troubled
+    assert late.job(helped.job_id).status is Status.STORING
+
+
+def test_even_a_bug_about_one_job_never_stops_the_others_and_is_not_hidden(late: World) -> None:
+    late.holds(another("a", Status.SUBMITTED, request_id="a"))
+    helped = late.holds(another("b", Status.SUBMITTED, request_id="b"))
+    late.trainer.facts = {"a": AttributeError("a bug"), "b": Finished("b", ARTIFACTS)}
+
+    with pytest.raises(ExceptionGroup) as raised:
+        late.reconciler.reconcile()
+
+    assert [str(error) for error in raised.value.exceptions] == ["a bug"]
+    assert late.job(helped.job_id).status is Status.STORING
+
+
+def test_a_job_that_vanishes_meanwhile_never_stops_the_others(late: World) -> None:
+    class Vanishing(MemoryJobs):
+        def get(self, job_id: str) -> Job | None:
+            return None if job_id.startswith("a-") else super().get(job_id)
+
+    late.holds(another("a", Status.SUBMITTED, request_id="a"))
+    helped = late.holds(another("b", Status.SUBMITTED, request_id="b"))
+    late.trainer.facts = {name: Finished(name, ARTIFACTS) for name in "ab"}
+    late.jobs = Vanishing(late.jobs.rows)
+
+    tally = late.reconciler.reconcile()
+
+    assert tally == Tally(open=2, late=2, unanswered=1)
+    assert late.job(helped.job_id).status is Status.STORING
+
+
+def test_a_second_round_finds_nothing_more_to_do(late: World) -> None:
+    job = late.holds(make_job(Status.SUBMITTED))
+    late.trainer.facts[REQUEST_ID] = Failed(REQUEST_ID, PROBLEM)
+    late.reconciler.reconcile()
+    ended = late.job(job.job_id)
+
+    tally = late.reconciler.reconcile()
+
+    assert tally == Tally(open=0, late=0, unanswered=0)
+    assert late.job(job.job_id) == ended

@@ -1,0 +1,118 @@
+import pytest
+from pydantic import ValidationError
+
+from shared.settings import (
+    JobsSettings,
+    ReconcileSettings,
+    Settings,
+    StoreSettings,
+    SubmitSettings,
+    WebhookSettings,
+    load,
+)
+
+ENVIRONMENT = {
+    "JOBS_TABLE": "jobs",
+    "FAL_KEY_SECRET": "fal-key",
+    "FAL_RUN_HOST": "fal.run",
+    "FAL_QUEUE_RUN_HOST": "queue.fal.run",
+    "MODELS_BUCKET": "models",
+    "FAL_APPLICATION": "fal-ai/flux-lora-portrait-trainer",
+    "WEBHOOK_BASE_URL": "https://api.example/live",
+    "WEBHOOK_SECRET": "webhook-secret",
+    "DATASET_URL_SECONDS": "21600",
+    "RESULTS_QUEUE_URL": "https://sqs.example/results",
+    "INBOX_QUEUE_URL": "https://sqs.example/inbox",
+    "FAL_JWKS_URL": "https://rest.fal.ai/.well-known/jwks.json",
+    "ARTIFACT_HOSTS": "fal.media",
+    "LATE_AFTER_SECONDS": "300",
+}
+EACH: list[type[Settings]] = [
+    SubmitSettings,
+    WebhookSettings,
+    StoreSettings,
+    ReconcileSettings,
+    JobsSettings,
+]
+NEEDED = [
+    (model, name.upper())
+    for model in EACH
+    for name, field in model.model_fields.items()
+    if field.is_required()
+]
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("model", EACH)
+def test_every_function_finds_what_it_needs_in_its_environment(model: type[Settings]) -> None:
+    assert load(model).jobs_table == "jobs"
+
+
+@pytest.mark.parametrize(("model", "name"), NEEDED)
+def test_what_is_needed_is_missed_at_once_and_by_name(
+    environment: pytest.MonkeyPatch, model: type[Settings], name: str
+) -> None:
+    environment.delenv(name)
+
+    with pytest.raises(ValidationError, match=name):
+        load(model)
+
+
+@pytest.mark.parametrize(("model", "name"), NEEDED)
+def test_what_is_needed_is_never_empty(
+    environment: pytest.MonkeyPatch, model: type[Settings], name: str
+) -> None:
+    environment.setenv(name, "")
+
+    with pytest.raises(ValidationError, match=name):
+        load(model)
+
+
+def test_numbers_come_as_text(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("DATASET_URL_SECONDS", "900")
+
+    assert load(SubmitSettings).dataset_url_seconds == 900
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "value"),
+    [
+        (SubmitSettings, "DATASET_URL_SECONDS", "0"),
+        (SubmitSettings, "DATASET_URL_SECONDS", "six hours"),
+        (SubmitSettings, "WEBHOOK_BASE_URL", "api.example/live"),
+        (ReconcileSettings, "LATE_AFTER_SECONDS", "-1"),
+        (WebhookSettings, "RESULTS_QUEUE_URL", "results"),
+        (WebhookSettings, "FAL_JWKS_URL", "rest.fal.ai"),
+        (WebhookSettings, "FAL_JWKS_URL", "http://rest.fal.ai/.well-known/jwks.json"),
+    ],
+)
+def test_a_wrong_value_is_told_by_name_and_not_repeated(
+    environment: pytest.MonkeyPatch, model: type[Settings], name: str, value: str
+) -> None:
+    environment.setenv(name, value)
+
+    with pytest.raises(ValidationError, match=name) as raised:
+        load(model)
+
+    assert f"input_value='{value}'" not in str(raised.value)
+
+
+def test_our_user_id_at_fal_may_be_left_out(environment: pytest.MonkeyPatch) -> None:
+    assert load(WebhookSettings).fal_user_id == ""
+    environment.setenv("FAL_USER_ID", "user_1")
+    assert load(WebhookSettings).fal_user_id == "user_1"
+
+
+@pytest.mark.usefixtures("environment")
+def test_settings_never_change_under_a_functions_feet() -> None:
+    settings = load(JobsSettings)
+
+    with pytest.raises(ValidationError):
+        settings.jobs_table = "another"  # type: ignore[misc]  # the promise under test

@@ -1,0 +1,163 @@
+import hashlib
+import json
+
+import pytest
+
+from shared.domain.artifacts import StoredFile
+from shared.domain.errors import (
+    DownloadInterrupted,
+    ForeignHost,
+    ResultGone,
+    TrainerUnavailable,
+    UnknownJob,
+)
+from shared.domain.facts import Failed, Finished, Gone, Running
+from shared.domain.jobs import Status
+from shared.domain.problems import Problem
+from tests.builders import ARTIFACTS, REQUEST_ID, make_job
+from tests.world import World
+
+
+def test_every_file_is_stored_under_the_jobs_prefix_with_its_hash(world: World) -> None:
+    job = world.holds(make_job(Status.STORING))
+    world.source.files = {"lora.safetensors": b"weights", "config.json": b"{}"}
+
+    stored = world.keeper.store_result(job.job_id)
+
+    assert stored.status is Status.SUCCEEDED
+    assert stored.files == tuple(
+        StoredFile(
+            name=name,
+            bucket="models",
+            key=f"portrait/ada/{job.job_id}/{name}",
+            size=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+        )
+        for name, data in world.source.files.items()
+    )
+    assert world.results.files[job.prefix + "lora.safetensors"] == b"weights"
+
+
+def test_the_jobs_story_lies_beside_its_files(world: World) -> None:
+    job = world.holds(make_job(Status.STORING))
+
+    stored = world.keeper.store_result(job.job_id)
+
+    story = json.loads(world.results.text(job, "job.json") or "")
+    assert story["request_id"] == REQUEST_ID
+    assert story["dataset"]["version_id"] == "v1"
+    assert [file["sha256"] for file in story["files"]] == [file.sha256 for file in stored.files]
+    assert '"SUCCEEDED"' in (world.results.text(job, "status.json") or "")
+
+
+def test_the_same_message_again_copies_nothing(world: World) -> None:
+    job = world.holds(make_job(Status.STORING))
+    first = world.keeper.store_result(job.job_id)
+    world.source.opened.clear()
+
+    again = world.keeper.store_result(job.job_id)
+
+    assert again == first
+    assert world.source.opened == []
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.STORING])
+def test_a_job_that_is_not_to_be_stored_is_left_as_it_is(world: World, status: Status) -> None:
+    job = world.holds(make_job(status))
+
+    assert world.keeper.store_result(job.job_id) == job
+    assert world.source.opened == []
+
+
+def test_an_unknown_job_is_told_as_such(world: World) -> None:
+    with pytest.raises(UnknownJob):
+        world.keeper.store_result("ada-0000000000")
+
+
+def test_a_download_that_breaks_leaves_the_job_to_be_stored_again(world: World) -> None:
+    job = world.holds(make_job(Status.STORING))
+    world.source.cut = {"config.json"}
+
+    with pytest.raises(DownloadInterrupted):
+        world.keeper.store_result(job.job_id)
+
+    assert world.job(job.job_id) == job
+    assert world.results.text(job, "config.json") is None
+    world.source.cut.clear()
+    assert world.keeper.store_result(job.job_id).status is Status.SUCCEEDED
+
+
+def test_a_file_that_settings_keep_out_leaves_the_job_to_be_stored_again(world: World) -> None:
+    job = world.holds(make_job(Status.STORING))
+    world.source.failing = {"lora.safetensors": ForeignHost("new-cdn.example")}
+
+    with pytest.raises(ForeignHost):
+        world.keeper.store_result(job.job_id)
+
+    assert world.job(job.job_id) == job
+
+
+def test_a_file_that_is_no_more_ends_the_job_and_is_told(world: World) -> None:
+    job = world.holds(make_job(Status.STORING))
+    world.source.failing = {"lora.safetensors": ResultGone("404")}
+
+    stored = world.keeper.store_result(job.job_id)
+
+    assert (stored.status, stored.problems[0].code) == (Status.EXPIRED, "result_expired")
+    assert world.results.text(job, "ERROR.txt")
+
+
+def test_a_result_that_the_webhook_did_not_bring_is_read_from_fal(world: World) -> None:
+    job = world.holds(make_job(Status.STORING, artifacts=()))
+    world.trainer.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
+
+    stored = world.keeper.store_result(job.job_id)
+
+    assert (stored.status, stored.artifacts) == (Status.SUCCEEDED, ARTIFACTS)
+    assert [file.name for file in stored.files] == ["lora.safetensors", "config.json"]
+
+
+def test_a_result_that_fal_forgot_before_it_was_read_is_told(world: World) -> None:
+    job = world.holds(make_job(Status.STORING, artifacts=()))
+    world.trainer.facts[REQUEST_ID] = Gone(REQUEST_ID)
+
+    stored = world.keeper.store_result(job.job_id)
+
+    assert (stored.status, stored.problems[0].code) == (Status.EXPIRED, "result_expired")
+
+
+def test_a_success_that_fal_takes_back_fails_with_fals_reason(world: World) -> None:
+    job = world.holds(make_job(Status.STORING, artifacts=()))
+    problem = Problem(code="fal_internal_error", message="fal ended the training.")
+    world.trainer.facts[REQUEST_ID] = Failed(REQUEST_ID, problem)
+
+    stored = world.keeper.store_result(job.job_id)
+
+    assert (stored.status, stored.problems) == (Status.FAILED, (problem,))
+
+
+def test_a_result_without_a_single_file_fails_instead_of_being_asked_for_ever(
+    world: World,
+) -> None:
+    job = world.holds(make_job(Status.STORING, artifacts=()))
+    world.trainer.facts[REQUEST_ID] = Finished(REQUEST_ID, ())
+
+    stored = world.keeper.store_result(job.job_id)
+
+    assert (stored.status, stored.problems[0].code) == (Status.FAILED, "result_without_files")
+    assert REQUEST_ID in (world.results.text(job, "ERROR.txt") or "")
+
+
+@pytest.mark.parametrize(
+    "said", [TrainerUnavailable("503"), Running(REQUEST_ID, started=True)], ids=["down", "running"]
+)
+def test_a_result_that_cannot_be_read_now_is_read_later(
+    world: World, said: TrainerUnavailable | Running
+) -> None:
+    job = world.holds(make_job(Status.STORING, artifacts=()))
+    world.trainer.facts[REQUEST_ID] = said
+
+    with pytest.raises(TrainerUnavailable):
+        world.keeper.store_result(job.job_id)
+
+    assert world.job(job.job_id) == job

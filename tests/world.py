@@ -1,0 +1,130 @@
+"""The real services over the doubles: one small house, put together as the bootstrap does it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from shared.adapters.keys import verify_signature
+from shared.domain.jobs import DatasetVersion, Job
+from shared.domain.tokens import webhook_token
+from shared.ports import Submission
+from shared.services.deliver import Doorkeeper
+from shared.services.receive import Receiver
+from shared.services.reconcile import Reconciler
+from shared.services.record import Record
+from shared.services.store import Keeper
+from shared.services.submit import Submitter
+from tests.builders import APPLICATION, KEY, SECRET, USER_ID, make_archive
+from tests.memory import (
+    ManualClock,
+    MemoryDatasets,
+    MemoryJobs,
+    MemoryKeys,
+    MemoryQueue,
+    MemoryResults,
+    MemorySource,
+    MemoryTrainer,
+)
+
+LATE_AFTER = timedelta(minutes=5)
+BASE_URL = "https://api.example/live"
+
+
+@dataclass
+class World:
+    """Everything outside, and the services on top of it."""
+
+    jobs: MemoryJobs = field(default_factory=MemoryJobs)
+    datasets: MemoryDatasets = field(default_factory=MemoryDatasets)
+    results: MemoryResults = field(default_factory=MemoryResults)
+    source: MemorySource = field(default_factory=MemorySource)
+    trainer: MemoryTrainer = field(default_factory=MemoryTrainer)
+    queue: MemoryQueue = field(default_factory=MemoryQueue)
+    keys: MemoryKeys = field(default_factory=lambda: MemoryKeys(known=[bytes(KEY.verify_key)]))
+    clock: ManualClock = field(default_factory=ManualClock)
+    webhook_secret: Callable[[], bytes] = lambda: SECRET
+    fal_user_id: str = USER_ID
+
+    @property
+    def record(self) -> Record:
+        return Record(self.jobs, self.results, self.clock)
+
+    @property
+    def receiver(self) -> Receiver:
+        return Receiver(self.record, self.queue)
+
+    @property
+    def submitter(self) -> Submitter:
+        return Submitter(
+            record=self.record,
+            datasets=self.datasets,
+            trainer=self.trainer,
+            application=APPLICATION,
+            webhook_base_url=BASE_URL,
+            webhook_secret=self.webhook_secret,
+        )
+
+    @property
+    def doorkeeper(self) -> Doorkeeper:
+        return Doorkeeper(
+            receiver=self.receiver,
+            signing_keys=self.keys,
+            verify_signature=verify_signature,
+            webhook_secret=self.webhook_secret,
+            fal_user_id=self.fal_user_id,
+            clock=self.clock,
+        )
+
+    @property
+    def keeper(self) -> Keeper:
+        return Keeper(self.record, self.results, self.source, self.trainer)
+
+    @property
+    def reconciler(self) -> Reconciler:
+        return Reconciler(
+            record=self.record,
+            receiver=self.receiver,
+            trainer=self.trainer,
+            inbox=self.queue,
+            handover=self.queue,
+            late_after=LATE_AFTER,
+        )
+
+    def holds(self, job: Job) -> Job:
+        """This job, kept as if it had come this far here."""
+        self.jobs.rows[job.job_id] = job
+        return job
+
+    def drop(
+        self,
+        key: str = "portrait/ada.zip",
+        *,
+        data: bytes | None = None,
+        metadata: Mapping[str, str] | None = None,
+        **archive: Any,
+    ) -> DatasetVersion:
+        """A dataset in the bucket, and what S3 says of it."""
+        return self.datasets.put(key, make_archive(**archive) if data is None else data, metadata)
+
+    def submit(self, dataset: DatasetVersion) -> Job:
+        """The submit function's work for this dataset."""
+        return self.submitter.submit_dataset(dataset)
+
+    def answer(self, outcome: Callable[[], Submission] | Exception) -> None:
+        """What fal does with the next POSTs."""
+        if isinstance(outcome, Exception):
+            error = outcome
+
+            def outcome() -> Submission:
+                raise error
+
+        self.trainer.outcome = outcome
+
+    def job(self, job_id: str) -> Job:
+        """The job as it is kept."""
+        return self.jobs.rows[job_id]
+
+    def token(self, job_id: str) -> str:
+        """The secret part of this job's webhook address."""
+        return webhook_token(SECRET, job_id)
