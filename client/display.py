@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -36,14 +37,17 @@ class Display:
         self.console.print(line, highlight=False, markup=False)
 
     @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Something that takes a while: shown while it lasts, then with how long it took."""
+        started = monotonic()
+        with self.console.status(name):
+            yield
+        self.say(f"{name:<14} {monotonic() - started:5.1f} s")
+
+    @contextmanager
     def upload(self, name: str) -> Iterator[Report]:
         """A progress bar for an upload."""
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-        )
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
         with Progress(*columns, console=self.console) as bar:
             task = bar.add_task(f"upload {name}", total=None)
             yield lambda sent, size: bar.update(task, completed=sent, total=size)

@@ -45,7 +45,7 @@ def up(
         local = local_stack()
         with _failures():
             local.up(
-                say=display.say,
+                step=display.step,
                 fal=fal,
                 fal_ca=fal_ca,
                 host=host,
@@ -98,7 +98,7 @@ def _stack_for_a_while(display: Display) -> Iterator[Any]:
             display.say("using the stack that is up")
         else:
             display.say("bringing the stack up; the first time takes longest")
-            local.up(say=display.say, training_seconds=DEMO_TRAINING)
+            local.up(step=display.step, training_seconds=DEMO_TRAINING)
     try:
         yield local
     finally:

@@ -4,10 +4,9 @@ import json
 import os
 import shutil
 import ssl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from time import monotonic
 from typing import Any, Self
 
 import httpx
@@ -22,6 +21,9 @@ from local.tools import ROOT
 HOME = "LORA_DROP_HOME"
 SAMPLE = ROOT / "local" / "samples" / "astronaut.zip"
 LOOPBACK = "127.0.0.1"
+
+type Step = Callable[[str], AbstractContextManager[None]]
+"""Shows what is being done for as long as it is."""
 
 
 class StackFailed(RuntimeError):
@@ -92,7 +94,7 @@ class LocalStack:
     def up(
         self,
         *,
-        say: Callable[[str], None],
+        step: Step,
         fal: str | None = None,
         fal_ca: Path | None = None,
         host: str = LOOPBACK,
@@ -106,10 +108,10 @@ class LocalStack:
         try:
             if stack is None:
                 self.down()
-                stack = self._start(say, fal, fal_ca, host, training_seconds)
-            with _step(say, "sam build"):
+                stack = self._start(step, fal, fal_ca, host, training_seconds)
+            with step("sam build"):
                 template = deployment.build(self.state, stack.fal)
-            with _step(say, "sam deploy"):
+            with step("sam deploy"):
                 url = stack.emulator_url
                 values = deployment.parameters(stack.fal, url)
                 deployment.deploy(self.state, template, values, url)
@@ -147,7 +149,7 @@ class LocalStack:
 
     def _start(
         self,
-        say: Callable[[str], None],
+        step: Step,
         fal: str | None,
         fal_ca: Path | None,
         host: str,
@@ -155,10 +157,10 @@ class LocalStack:
     ) -> RunningStack:
         server = fal_at(fal, fal_ca) if fal else None
         simulator = None
-        with _step(say, "AWS emulator"):
+        with step("AWS emulator"):
             emulator = start_emulator(self.state, host)
         if server is None:
-            with _step(say, "fal simulator"):
+            with step("fal simulator"):
                 try:
                     simulator, server = start_simulator(self.state, host, training_seconds)
                 except BaseException:
@@ -195,10 +197,3 @@ class LocalStack:
         temporary = self._file.with_suffix(".new")
         temporary.write_text(stack.model_dump_json(indent=2))
         temporary.replace(self._file)
-
-
-@contextmanager
-def _step(say: Callable[[str], None], name: str) -> Iterator[None]:
-    started = monotonic()
-    yield
-    say(f"{name:<14} {monotonic() - started:5.1f} s")

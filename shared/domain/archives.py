@@ -21,6 +21,7 @@ LOCAL = struct.Struct("<4s5H3L2H")  # 30 bytes: the same before its data
 MAX_COMMENT = 0xFFFF
 MAX_DIRECTORY = 16 * 1024**2
 MAX_ENTRIES = 20_000
+MAX_NAME = 1024  # characters; file systems take 255 for a file and 4,096 for a path
 STORED, DEFLATED = 0, 8
 ENCRYPTED = 0x1 | 0x40
 UTF8 = 0x800
@@ -214,6 +215,13 @@ def _member(fields: Sequence[int], raw: bytes, extra: bytes) -> Member:
 
 
 def _check_name(name: str) -> None:
+    if len(name) > MAX_NAME:
+        raise _rejected(
+            "archive_unsafe_name",
+            f"The archive holds a file name of {len(name)} characters; {MAX_NAME} are the most. "
+            "Give the file a shorter one.",
+            name,
+        )
     parts = name.replace("\\", "/").split("/")
     drive = len(name) > 1 and name[1] == ":"
     if not name or name[0] in "/\\" or drive or ".." in parts or not name.isprintable():

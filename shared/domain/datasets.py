@@ -8,6 +8,9 @@ from shared.domain.parameters import MAX_TRAINING_JSON
 from shared.domain.problems import Problem
 
 MIN_IMAGES = 10  # fal: "Try to use at least 10 images"
+# Each image is looked at, and a thousand looks end well before the function does. fal's own
+# maximum (archive_file_count_exceeds_maximum) is not published.
+MAX_IMAGES = 1000
 IMAGE_SUFFIXES = frozenset({"jpg", "jpeg", "png", "webp"})
 # Photos that fal's trainers do not name among their formats.
 OTHER_IMAGE_SUFFIXES = frozenset(
@@ -31,6 +34,8 @@ def inspect(archive: RangedReader) -> Dataset:
     """The dataset in this archive; raises RejectedDataset with every problem that was found."""
     members = [member for member in members_of(archive) if not _is_junk(member.name)]
     images = tuple(member for member in members if _suffix(member.name) in IMAGE_SUFFIXES)
+    if len(images) > MAX_IMAGES:
+        raise RejectedDataset([_too_many(len(images))])
     problems = [
         problem for member in members if (problem := _unreadable(archive, member)) is not None
     ]
@@ -48,6 +53,14 @@ def inspect(archive: RangedReader) -> Dataset:
         images=images,
         captions=tuple(member for member in members if _suffix(member.name) == "txt"),
         training_json=_training_json(archive, members),
+    )
+
+
+def _too_many(images: int) -> Problem:
+    return Problem(
+        code="dataset_too_many_images",
+        message=f"The archive holds {images} images; {MAX_IMAGES} are the most, 20 to 50 are best. "
+        "Choose the best ones and drop it again.",
     )
 
 

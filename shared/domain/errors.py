@@ -24,7 +24,7 @@
 
 from collections.abc import Sequence
 
-from shared.domain.problems import Problem
+from shared.domain.problems import Problem, first_of
 
 
 class LoraDropError(Exception):
@@ -40,11 +40,12 @@ class Transient(LoraDropError):
 
 
 class RejectedDataset(Permanent):
-    """Raised when a dataset breaks a rule; ``problems`` holds every one that was found."""
+    """Raised when a dataset breaks a rule; ``problems`` holds what was found, 50 at the most."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__("; ".join(f"{problem.code}: {problem.message}" for problem in problems))
-        self.problems = tuple(problems)
+        self.problems = first_of(problems)
+        codes = (f"{problem.code}: {problem.message}" for problem in self.problems)
+        super().__init__("; ".join(codes))
 
 
 class SubmissionRefused(Permanent):

@@ -79,6 +79,9 @@ TROUBLED = frozenset(
 )
 
 
+MAX_STEM = 800  # bytes; a job id has 51 at the most, the name of a file 120
+
+
 class IllegalMove(ValueError):
     """Raised when a move is not in the table: a bug, never an input."""
 
@@ -182,8 +185,12 @@ def job_id_for(bucket: str, key: str, version_id: str) -> str:
 
 
 def result_prefix(key: str, job_id: str) -> str:
-    """``<dataset key without .zip>/<job_id>/``, the folder of a job's files."""
-    return f"{_without_zip(key)}/{job_id}/"
+    """``<dataset key without .zip>/<job_id>/``, the folder of a job's files.
+
+    A key that leaves no room for the files' names is cut: S3 takes keys of 1,024 bytes.
+    """
+    stem = _without_zip(key).encode()[:MAX_STEM].decode(errors="ignore")
+    return f"{stem}/{job_id}/"
 
 
 def _without_zip(name: str) -> str:

@@ -1,6 +1,22 @@
 """What a person is told when something stands in a job's way."""
 
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+# A name in a ZIP may have 65,535 bytes, and a job has to fit into a DynamoDB item (400 KB).
+MAX_NAME = 200
+MAX_MESSAGE = 1500
+MAX_PROBLEMS = 50
+
+
+def shortened(text: str, length: int) -> str:
+    """The text, or its beginning and end, in so many characters at most."""
+    if len(text) <= length:
+        return text
+    tail = length // 4
+    return f"{text[: length - tail - 1]}…{text[-tail:]}"
 
 
 class Problem(BaseModel):
@@ -9,5 +25,17 @@ class Problem(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     code: str
-    message: str
-    member: str | None = None
+    message: Annotated[str, AfterValidator(lambda text: shortened(text, MAX_MESSAGE))]
+    member: Annotated[str, AfterValidator(lambda name: shortened(name, MAX_NAME))] | None = None
+
+
+def first_of(problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """At most 50 problems; the last of them then says how many more there are."""
+    if len(problems) <= MAX_PROBLEMS:
+        return tuple(problems)
+    shown = tuple(problems[: MAX_PROBLEMS - 1])
+    rest = Problem(
+        code="dataset_more_problems",
+        message=f"There are {len(problems) - len(shown)} more problems. Mend these first.",
+    )
+    return (*shown, rest)

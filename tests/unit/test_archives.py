@@ -45,6 +45,7 @@ FAULTS = {
     "root": (make_archive(members={"/etc/passwd": b"x"}), "archive_unsafe_name"),
     "drive": (make_archive(members={"C:/x.jpg": b"x"}), "archive_unsafe_name"),
     "line end": (make_archive(members={"a\nb.jpg": b"x"}), "archive_unsafe_name"),
+    "long name": (make_archive(members={"x" * 1025: b"x"}), "archive_unsafe_name"),
     "same name": (make_archive(members={"PHOTO-00.jpg": b"x"}), "archive_duplicate_name"),
     "bzip2": (make_archive(compression=zipfile.ZIP_BZIP2), "archive_unsupported_compression"),
 }

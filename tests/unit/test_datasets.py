@@ -64,3 +64,22 @@ def test_every_problem_is_told_at_once() -> None:
         "image_unsupported_format",
         "dataset_insufficient_images",
     ]
+
+
+def test_more_images_than_anybody_trains_on_are_refused_without_looking_at_each() -> None:
+    archive = MemoryRange(make_archive(images=1001))
+
+    with pytest.raises(RejectedDataset, match="dataset_too_many_images"):
+        inspect(archive)
+
+    assert archive.requests <= 3
+
+
+def test_a_thousand_problems_are_told_as_fifty() -> None:
+    with pytest.raises(RejectedDataset) as rejected:
+        inspect(MemoryRange(make_archive(members={f"{n}.heic": b"x" for n in range(1000)})))
+
+    problems = rejected.value.problems
+    assert len(problems) == 50
+    assert problems[-1].code == "dataset_more_problems"
+    assert "951 more" in problems[-1].message

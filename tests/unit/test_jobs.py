@@ -39,6 +39,17 @@ def test_results_lie_under_the_key_without_zip() -> None:
     assert result_prefix("ada", "ada-1") == "ada/ada-1/"
 
 
+@pytest.mark.parametrize("letter", ["a", "é", "写"])
+def test_files_of_a_job_fit_into_s3_however_long_the_key(letter: str) -> None:
+    key = (letter * 1020)[: 1020 // len(letter.encode())] + ".zip"
+    job_id = job_id_for("b", key, "v1")
+
+    prefix = result_prefix(key, job_id)
+
+    assert prefix.endswith(f"/{job_id}/")
+    assert len((prefix + "x" * 120).encode()) <= 1024
+
+
 def test_every_status_can_be_reached_and_has_a_row() -> None:
     assert set(TRANSITIONS) == set(Status)
     assert {make_job(status).status for status in Status} == set(Status)
