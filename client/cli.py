@@ -14,6 +14,7 @@ COMMANDS: Mapping[str, Callable[..., Any]] = {
     "train": commands.train,
     "jobs": commands.jobs,
     "job": commands.job,
+    "resolve": commands.resolve,
     "up": local_commands.up,
     "down": local_commands.down,
     "demo": local_commands.demo,

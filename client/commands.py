@@ -1,4 +1,4 @@
-"""The commands that speak to a stack, wherever it is: train, jobs, job."""
+"""The commands that speak to a stack, wherever it is: train, jobs, job, resolve."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from client.display import lora_line
+from client.errors import CommandFailed
 from client.lora_drop import LoraDrop
 from client.stack import find_stack
 from client.terminal import Json, StackName, output, told, write, write_line
@@ -111,3 +112,26 @@ def job(
         write(found)
     else:
         output().job(found)
+
+
+def resolve(
+    job_id: Annotated[str, typer.Argument(help="A job that is SUBMIT_UNKNOWN.")],
+    *,
+    request_id: Annotated[
+        str | None, typer.Option(help="fal has this request of ours, as its dashboard shows it.")
+    ] = None,
+    not_submitted: Annotated[
+        bool, typer.Option("--not-submitted", help="fal never got it: pay for it once more.")
+    ] = False,
+    stack: StackName = None,
+    json_output: Json = False,
+) -> None:
+    """Settle a submission whose answer was lost and that no evidence settles; kept with your name."""
+    with told():
+        if (request_id is None) is not not_submitted:
+            raise CommandFailed("Say either --request-id ID or --not-submitted.")
+        job = LoraDrop(find_stack(stack)).resolve(job_id, request_id=request_id)
+    if json_output:
+        write(job)
+    else:
+        write_line(lora_line(job))

@@ -55,15 +55,23 @@ class LoraDrop:
 
     def job(self, job_id: str) -> dict[str, Any]:
         """The job as it stands, and ``location``, where its files lie; raises JobUnknown."""
-        return self._located(self._get(f"/jobs/{job_id}", {}))
+        return self._located(self._ask("GET", f"/jobs/{job_id}"))
 
     def jobs(
         self, *, status: Status | None = None, limit: int = 20, cursor: str | None = None
     ) -> dict[str, Any]:
         """``jobs``, newest first, and ``next``, the cursor of the page after them, or None."""
         query = {"status": status, "limit": str(limit), "cursor": cursor}
-        page = self._get("/jobs", {name: value for name, value in query.items() if value})
+        page = self._ask("GET", "/jobs", {name: value for name, value in query.items() if value})
         return {"jobs": [self._located(job) for job in page["jobs"]], "next": page["next"]}
+
+    def resolve(self, job_id: str, *, request_id: str | None = None) -> dict[str, Any]:
+        """Settle a submission in doubt: fal has this request, or (None) never got one.
+
+        Without a request the dataset is paid for once more. Our credentials are kept in the job.
+        """
+        said = {"request_id": request_id} if request_id else {"not_submitted": True}
+        return self._located(self._ask("POST", f"/jobs/{job_id}/resolve", body=json.dumps(said)))
 
     def follow(
         self, job_id: str, *, timeout: float | None = None, interval: float = 0.5
@@ -117,28 +125,32 @@ class LoraDrop:
         prefix = result_prefix(job["dataset"]["key"], job["job_id"])
         return {**job, "location": f"s3://{self.stack.models_bucket}/{prefix}"}
 
-    def _get(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
-        url = str(httpx.URL(self.stack.api_url + path, params=dict(query)))
+    def _ask(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: str = ""
+    ) -> dict[str, Any]:
+        url = str(httpx.URL(self.stack.api_url + path, params=dict(query or {})))
         try:
-            response = self._http.get(url, headers=self._signed(url))
-            body = response.json()
+            headers = self._signed(method, url, body)
+            response = self._http.request(method, url, headers=headers, content=body or None)
+            answer = response.json()
         except (httpx.HTTPError, json.JSONDecodeError) as error:
             raise CommandFailed(f"The stack's API does not answer at {url}: {error}") from error
         if response.is_success:
-            return dict(body)
-        told = body.get("error") or {}
+            return dict(answer)
+        told = answer.get("error") or {}
         if told.get("code") == "job_unknown":
             raise JobUnknown(told["message"])
-        message = told.get("message") or body.get("message") or response.text
+        message = told.get("message") or answer.get("message") or response.text
         raise CommandFailed(f"The stack's API answered {response.status_code}: {message}")
 
-    def _signed(self, url: str) -> dict[str, str]:
-        """The headers of a GET that API Gateway lets in (IAM, Signature Version 4)."""
+    def _signed(self, method: str, url: str, body: str) -> dict[str, str]:
+        """The headers of a call that API Gateway lets in (IAM, Signature Version 4)."""
         session = self.stack.session
         credentials = session.get_credentials()
         if credentials is None:
             raise CommandFailed("There are no AWS credentials: set AWS_PROFILE, or log in.")
-        request = AWSRequest(method="GET", url=url)
+        kind = {"Content-Type": "application/json"} if body else {}
+        request = AWSRequest(method=method, url=url, data=body or None, headers=kind)
         SigV4Auth(credentials, "execute-api", session.region_name).add_auth(request)
         return dict(request.headers)
 

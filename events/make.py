@@ -14,7 +14,16 @@ from nacl.signing import SigningKey
 
 from shared.domain.tokens import webhook_token
 from shared.messages import StoreRequest
-from tests.builders import KEY, NOW, SECRET, make_dataset, make_job, signed, webhook_body
+from tests.builders import (
+    KEY,
+    NOW,
+    REQUEST_ID,
+    SECRET,
+    make_dataset,
+    make_job,
+    signed,
+    webhook_body,
+)
 
 type Event = dict[str, Any]
 
@@ -109,6 +118,7 @@ def proxied(
     query: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
     body: str | None = None,
+    caller: str | None = None,
 ) -> Event:
     """A request as a REST API hands it to a function."""
     path = resource.format_map(parameters or {})
@@ -135,7 +145,7 @@ def proxied(
             "accountId": ACCOUNT,
             "apiId": "1234567890",
             "httpMethod": method,
-            "identity": {"sourceIp": "127.0.0.1", "userAgent": None, "userArn": None},
+            "identity": {"sourceIp": "127.0.0.1", "userAgent": None, "userArn": caller},
             "path": f"/live{path}",
             "protocol": "HTTP/1.1",
             "requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
@@ -191,6 +201,13 @@ def events() -> dict[str, Event]:
         "schedule": schedule(),
         "jobs_list": proxied("GET", "/jobs", query={"limit": "20"}),
         "job_item": proxied("GET", "/jobs/{job_id}", {"job_id": JOB.job_id}),
+        "job_resolve": proxied(
+            "POST",
+            "/jobs/{job_id}/resolve",
+            {"job_id": JOB.job_id},
+            body=json.dumps({"request_id": REQUEST_ID}),
+            caller=f"arn:aws:iam::{ACCOUNT}:user/ada",
+        ),
     }
 
 

@@ -44,6 +44,7 @@ def parameters(fal: FalServer, emulator_url: str) -> dict[str, str]:
         "FalRunHost": fal.host_port,
         "FalQueueRunHost": fal.host_port,
         "FalJwksUrl": fal.jwks_url,
+        "FalApiUrl": fal.api_url,
         "FalUserId": fal.user_id,
         "ArtifactHosts": fal.artifact_hosts,
         "CaBundle": CA_IN_FUNCTION if fal.ca_file else "",

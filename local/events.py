@@ -70,6 +70,14 @@ class Fresh:
         """A question about one job."""
         return {**event, "path": f"/jobs/{job_id}", "pathParameters": {"job_id": job_id}}
 
+    def job_resolve(self, event: Event, *, job_id: str) -> Event:
+        """A person's decision about one job."""
+        return {
+            **event,
+            "path": f"/jobs/{job_id}/resolve",
+            "pathParameters": {"job_id": job_id},
+        }
+
     def webhook(self, event: Event, *, job_id: str, forged: bool) -> Event:
         """A delivery about this job, signed now by the simulator, or by a stranger."""
         job = self._job(job_id)
@@ -141,6 +149,7 @@ def fresh_event(local: LocalStack, name: str, *, job_id: str, key: str) -> Event
         "webhook_forged": lambda event: fresh.webhook(event, job_id=job_id, forged=True),
         "results_batch": lambda event: fresh.results_batch(event, job_id=job_id),
         "job_item": lambda event: fresh.job_item(event, job_id=job_id),
+        "job_resolve": lambda event: fresh.job_resolve(event, job_id=job_id),
     }
     event: Event = json.loads(file.read_text())
     return makers.get(name, dict)(event)

@@ -24,6 +24,7 @@ class FalServer(BaseModel):
     user_id: str
     artifact_hosts: str
     jwks_url: str
+    api_url: str
     ca_file: Path | None
     simulated: bool
 
@@ -36,7 +37,7 @@ class FalServer(BaseModel):
 def fal_at(url: str, ca_file: Path | None) -> FalServer:
     """Another server under one address; what differs there is said by fal's own variables.
 
-    ``FAL_KEY``, ``FAL_USER_ID``, ``FAL_JWKS_URL`` and ``ARTIFACT_HOSTS`` are read where they are
+    ``FAL_KEY``, ``FAL_USER_ID``, ``FAL_JWKS_URL``, ``FAL_API_URL`` and ``ARTIFACT_HOSTS`` are read where they are
     set. Raises ValueError for an address that is none, or a file that is not there.
     """
     parts = urlsplit(url)
@@ -51,6 +52,7 @@ def fal_at(url: str, ca_file: Path | None) -> FalServer:
         user_id=os.environ.get("FAL_USER_ID", ""),
         artifact_hosts=os.environ.get("ARTIFACT_HOSTS") or parts.netloc,
         jwks_url=os.environ.get("FAL_JWKS_URL") or f"{base}/.well-known/jwks.json",
+        api_url=os.environ.get("FAL_API_URL") or f"{base}/v1",
         ca_file=ca_file and ca_file.absolute(),
         simulated=False,
     )
@@ -80,6 +82,7 @@ def start_simulator(
         user_id=told["user_id"],
         artifact_hosts=urlsplit(told["url"]).netloc,
         jwks_url=f"{told['url']}/.well-known/jwks.json",
+        api_url=f"{told['url']}/v1",
         ca_file=Path(told["ca_file"]),
         simulated=True,
     )

@@ -10,6 +10,7 @@ from shared.ports import (
     Handover,
     Inbox,
     JobStore,
+    RequestHistory,
     ResultStore,
     SigningKeys,
     Trainer,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from shared.services.deliver import Doorkeeper
     from shared.services.reconcile import Reconciler
     from shared.services.record import Record
+    from shared.services.resolve import Resolver
     from shared.services.store import Keeper
     from shared.services.submit import Submitter
 
@@ -76,6 +78,14 @@ class Bootstrap[S: Settings]:
         from shared.adapters.sqs import SqsHandover
 
         return SqsHandover(boto3.client("sqs"), url)
+
+    @staticmethod
+    def _inbox(url: str) -> Inbox:
+        import boto3
+
+        from shared.adapters.sqs import SqsInbox
+
+        return SqsInbox(boto3.client("sqs"), url)
 
     @staticmethod
     def _webhook_secret(name: str) -> bytes:
@@ -165,11 +175,16 @@ class ReconcileBootstrap(Bootstrap[ReconcileSettings]):
     @cached_property
     def inbox(self) -> Inbox:
         """The inbox queue."""
-        import boto3
+        return self._inbox(self.settings.inbox_queue_url)
 
-        from shared.adapters.sqs import SqsInbox
+    @cached_property
+    def history(self) -> RequestHistory:
+        """Fal's list of our requests."""
+        from shared.adapters.fal_history import FalHistory
+        from shared.adapters.secrets import fal_key
 
-        return SqsInbox(boto3.client("sqs"), self.settings.inbox_queue_url)
+        settings = self.settings
+        return FalHistory(lambda: fal_key(settings.fal_key_secret), settings.fal_api_url)
 
     @cached_property
     def reconciler(self) -> "Reconciler":
@@ -185,6 +200,7 @@ class ReconcileBootstrap(Bootstrap[ReconcileSettings]):
             record=record,
             receiver=receiver,
             trainer=self._trainer(settings),
+            history=self.history,
             inbox=self.inbox,
             handover=handover,
             late_after=timedelta(seconds=settings.late_after_seconds),
@@ -192,4 +208,13 @@ class ReconcileBootstrap(Bootstrap[ReconcileSettings]):
 
 
 class JobsBootstrap(Bootstrap[JobsSettings]):
-    """The jobs function: the table is all it has."""
+    """The jobs function."""
+
+    @cached_property
+    def resolver(self) -> "Resolver":
+        """What a person decides."""
+        from shared.services.resolve import Resolver
+
+        settings = self.settings
+        record = self._record(self._results(settings.models_bucket))
+        return Resolver(record, self._inbox(settings.inbox_queue_url))

@@ -139,6 +139,26 @@ class JobsQuery(_Message):
             raise BadQuery("; ".join(wrong)) from error
 
 
+class Resolution(_Message):
+    """The body of ``POST /jobs/{id}/resolve``: one of the two, and nothing else."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    request_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,128}$")
+    not_submitted: bool = False
+
+    @classmethod
+    def parse(cls, body: str | None) -> Self:
+        """The body; raises BadQuery."""
+        try:
+            resolution = cls.model_validate_json(body or "")
+        except ValueError as error:
+            raise BadQuery('say {"request_id": "…"} or {"not_submitted": true}') from error
+        if (resolution.request_id is None) is not resolution.not_submitted:
+            raise BadQuery("say either request_id or not_submitted")
+        return resolution
+
+
 def raw_delivery(event: Mapping[str, Any]) -> tuple[dict[str, list[str]], bytes]:
     """Every header with all its values, and the exact bytes, of a REST API event.
 
@@ -154,3 +174,9 @@ def raw_delivery(event: Mapping[str, Any]) -> tuple[dict[str, list[str]], bytes]
     except (binascii.Error, UnicodeEncodeError) as error:
         raise BadDelivery("the body cannot be read as bytes") from error
     return several, body
+
+
+def caller_of(event: Mapping[str, Any]) -> str:
+    """Who called a REST API with IAM, as API Gateway says."""
+    identity = (event.get("requestContext") or {}).get("identity") or {}
+    return str(identity.get("userArn") or identity.get("caller") or "unknown")

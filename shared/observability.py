@@ -14,3 +14,5 @@ class Metric(StrEnum):
     RESULT_STORED = "ResultStored"
     JOBS_OPEN = "JobsOpen"
     JOBS_LATE = "JobsLate"
+    JOBS_UNANSWERED = "JobsUnanswered"
+    SUBMISSIONS_IN_DOUBT = "SubmissionsInDoubt"

@@ -110,6 +110,15 @@ class Trainer(Protocol):
         """What fal says of a request now; raises TrainerUnavailable."""
 
 
+class RequestHistory(Protocol):
+    """fal's own list of what was asked of it with our key."""
+
+    def requests_for(
+        self, application: str, dataset: DatasetVersion, *, since: datetime
+    ) -> Sequence[str]:
+        """The ids of the requests for this very dataset version; raises TrainerUnavailable."""
+
+
 class Inbox(Protocol):
     """The queue that datasets come in by."""
 

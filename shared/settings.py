@@ -63,11 +63,15 @@ class ReconcileSettings(FalSettings):
     models_bucket: Name = Field(description="bucket for results and reports")
     inbox_queue_url: Url = Field(description="queue that datasets come in by")
     results_queue_url: Url = Field(description="queue in front of the store worker")
+    fal_api_url: SafeUrl = Field(description="fal's platform API, for its list of requests")
     late_after_seconds: PositiveInt = Field(description="how long a job may be silent")
 
 
 class JobsSettings(Settings):
     """What the jobs API needs."""
+
+    models_bucket: Name = Field(description="bucket for results and reports")
+    inbox_queue_url: Url = Field(description="queue that datasets come in by")
 
 
 def load[S: Settings](model: type[S]) -> S:

@@ -125,6 +125,7 @@ class House:
             "FAL_KEY_SECRET": self.fal_key,
             "FAL_RUN_HOST": "fal.run",
             "FAL_QUEUE_RUN_HOST": "queue.fal.run",
+            "FAL_API_URL": "https://api.fal.ai/v1",
             "FAL_JWKS_URL": "https://rest.fal.ai/.well-known/jwks.json",
             "FAL_USER_ID": USER_ID,
             "WEBHOOK_SECRET": self.webhook_secret,

@@ -188,12 +188,14 @@ class MemorySource:
 
 @dataclass
 class MemoryTrainer:
-    """A Trainer that counts what is paid; ``outcome`` decides a submit, ``facts`` answer an ask."""
+    """A Trainer and its RequestHistory that count what is paid; ``outcome`` decides a submit, ``facts`` answer an ask."""
 
     outcome: Callable[[], Submission] = lambda: Submission(REQUEST_ID)
     facts: dict[str, Fact | Exception] = field(default_factory=dict)
     posts: list[tuple[str, Mapping[str, Any], str]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    known: Sequence[str] | Exception = ()
+    listed: list[tuple[str, datetime]] = field(default_factory=list)
 
     def submit(
         self, application: str, arguments: Mapping[str, Any], *, webhook_url: str
@@ -208,6 +210,15 @@ class MemoryTrainer:
         if isinstance(said, Exception):
             raise said
         return said
+
+    def requests_for(
+        self, application: str, dataset: DatasetVersion, *, since: datetime
+    ) -> Sequence[str]:
+        assert application
+        self.listed.append((dataset.version_id, since))
+        if isinstance(self.known, Exception):
+            raise self.known
+        return self.known
 
 
 @dataclass

@@ -13,6 +13,7 @@ from shared.services.deliver import Doorkeeper
 from shared.services.receive import Receiver
 from shared.services.reconcile import Reconciler
 from shared.services.record import Record
+from shared.services.resolve import Resolver
 from shared.services.store import Keeper
 from shared.services.submit import Submitter
 from tests.builders import APPLICATION, KEY, SECRET, USER_ID, make_archive
@@ -77,6 +78,10 @@ class World:
         )
 
     @property
+    def resolver(self) -> Resolver:
+        return Resolver(self.record, self.queue)
+
+    @property
     def keeper(self) -> Keeper:
         return Keeper(self.record, self.results, self.source, self.trainer)
 
@@ -86,6 +91,7 @@ class World:
             record=self.record,
             receiver=self.receiver,
             trainer=self.trainer,
+            history=self.trainer,
             inbox=self.queue,
             handover=self.queue,
             late_after=LATE_AFTER,

@@ -8,8 +8,9 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.bootstrap import JobsBootstrap
-from shared.domain.errors import BadQuery, UnknownJob
-from shared.messages import JobsQuery
+from shared.domain.errors import BadQuery, Conflict, NotInDoubt, UnknownJob
+from shared.domain.notices import public
+from shared.messages import JobsQuery, Resolution, caller_of
 from shared.services.browse import list_jobs, show_job
 from shared.settings import JobsSettings, load
 
@@ -46,10 +47,26 @@ def job(job_id: str) -> dict[str, Any]:
     return show_job(job_id, jobs=bootstrap().jobs)
 
 
+@app.post("/jobs/<job_id>/resolve")
+def resolve(job_id: str) -> dict[str, Any]:
+    """What the caller says of a submission in doubt; API Gateway knows who that is."""
+    said, by = Resolution.parse(app.current_event.body), caller_of(app.current_event.raw_event)
+    resolver = bootstrap().resolver
+    if said.request_id is None:
+        return public(resolver.not_submitted(job_id, by=by))
+    return public(resolver.accepted(job_id, said.request_id, by=by))
+
+
 def unknown(error: UnknownJob) -> Response[Any]:
     """404, with a sentence."""
     body = {"error": {"code": "job_unknown", "message": f"There is no job {error}."}}
     return Response(404, "application/json", body)
+
+
+def conflict(error: NotInDoubt | Conflict) -> Response[Any]:
+    """409 for a decision that is not open, or no longer."""
+    body = {"error": {"code": "job_not_in_doubt", "message": str(error)}}
+    return Response(409, "application/json", body)
 
 
 def invalid(error: BadQuery) -> Response[Any]:
@@ -59,4 +76,5 @@ def invalid(error: BadQuery) -> Response[Any]:
 
 
 app.exception_handler(UnknownJob)(unknown)
+app.exception_handler([NotInDoubt, Conflict])(conflict)
 app.exception_handler(BadQuery)(invalid)

@@ -31,5 +31,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:  #
     tally = bootstrap().reconciler.reconcile()
     metrics.add_metric(Metric.JOBS_OPEN, MetricUnit.Count, tally.open)
     metrics.add_metric(Metric.JOBS_LATE, MetricUnit.Count, tally.late)
+    metrics.add_metric(Metric.JOBS_UNANSWERED, MetricUnit.Count, tally.unanswered)
+    metrics.add_metric(Metric.SUBMISSIONS_IN_DOUBT, MetricUnit.Count, tally.doubtful)
     logger.info("round done", **asdict(tally))
     return asdict(tally)

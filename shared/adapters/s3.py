@@ -181,8 +181,8 @@ def _missing(dataset: DatasetVersion, error: ClientError) -> RejectedDataset:
 def _version(dataset: DatasetVersion) -> Any:
     """The call's arguments; an object from before versioning has no version to name."""
     named = {"Bucket": dataset.bucket, "Key": dataset.key}
-    if dataset.version_id not in ("", "null"):
-        named["VersionId"] = dataset.version_id
+    if dataset.named_version:
+        named["VersionId"] = dataset.named_version
     return named
 
 

@@ -99,12 +99,18 @@ class DatasetVersion(_Value):
     etag: str = ""
     size: int = 0
 
+    @property
+    def named_version(self) -> str:
+        """The version as a request names it; empty for an object from before versioning."""
+        return "" if self.version_id == "null" else self.version_id
+
 
 class Step(_Value):
-    """A status and since when."""
+    """A status, since when, and the person who said so, where one did."""
 
     status: Status
     at: datetime
+    by: str | None = None
 
 
 class Job(_Value):
@@ -141,11 +147,11 @@ class Job(_Value):
             history=(Step(status=Status.RECEIVED, at=now),),
         )
 
-    def move(self, to: Status, *, now: datetime, **changes: Any) -> Self:
+    def move(self, to: Status, *, now: datetime, by: str | None = None, **changes: Any) -> Self:
         """The job one step on, with what was learnt on the way; raises IllegalMove."""
         if to not in TRANSITIONS[self.status]:
             raise IllegalMove(f"{self.job_id}: {self.status} cannot become {to}")
-        history = (*self.history, Step(status=to, at=now))
+        history = (*self.history, Step(status=to, at=now, by=by))
         if (self.status, to) == (Status.SUBMITTING, Status.READY):
             # Nothing has left, so nothing has happened; a long outage would fill the row with it.
             history = self.history[:-1]
@@ -168,6 +174,11 @@ class Job(_Value):
     def troubled(self) -> bool:
         """Whether a person is needed."""
         return self.status.troubling
+
+    @property
+    def since(self) -> datetime:
+        """Since when the job has been in its state."""
+        return self.history[-1].at
 
     @property
     def prefix(self) -> str:

@@ -23,7 +23,9 @@ from shared.services.record import Record
 SETTLE_ATTEMPTS = 5
 UNKNOWN = Problem(
     code="submit_unknown",
-    message="The connection to fal broke while the training was being submitted.",
+    message="The connection to fal broke while the training was being submitted. fal's webhook or "
+    "its list of requests will tell. If neither does, look for the request in fal's dashboard and "
+    "say so: lora-drop resolve JOB --request-id ID, or --not-submitted to pay for it once more.",
 )
 
 

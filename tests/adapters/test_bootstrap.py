@@ -39,6 +39,7 @@ ENVIRONMENT = {
     "WEBHOOK_BASE_URL": "https://api.example",
     "WEBHOOK_SECRET": "w",
     "DATASET_URL_SECONDS": "900",
+    "FAL_API_URL": "https://api.fal.ai/v1",
     "FAL_JWKS_URL": "https://rest.fal.ai/jwks",
     "ARTIFACT_HOSTS": "fal.media",
     "LATE_AFTER_SECONDS": "300",

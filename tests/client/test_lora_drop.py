@@ -154,3 +154,20 @@ def test_a_broken_connection_is_told_in_a_sentence(stack: Stack) -> None:
 
     with pytest.raises(CommandFailed, match="does not answer"):
         answering(stack, broken).job("x")
+
+
+@pytest.mark.parametrize(
+    ("request_id", "body"),
+    [("abc", {"request_id": "abc"}), (None, {"not_submitted": True})],
+    ids=["request", "nothing"],
+)
+def test_a_decision_is_sent_signed(
+    stack: Stack, request_id: str | None, body: dict[str, object]
+) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert (request.method, request.url.path) == ("POST", "/live/jobs/x/resolve")
+        assert json.loads(request.content) == body
+        assert "Authorization" in request.headers
+        return job_answer(status=Status.SUBMITTED)
+
+    assert answering(stack, answer).resolve("x", request_id=request_id)["status"] == "SUBMITTED"

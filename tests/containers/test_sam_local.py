@@ -101,6 +101,14 @@ def test_jobs_are_listed_and_shown(containers: Containers, trained: dict[str, st
     assert json.loads(shown["body"])["job_id"] == trained[BARE]
 
 
+def test_a_decision_that_is_not_open_is_refused(
+    containers: Containers, trained: dict[str, str]
+) -> None:
+    answer = containers.invoke("JobsFunction", "job_resolve", job_id=trained[BARE])
+
+    assert answer["statusCode"] == 409
+
+
 def test_every_committed_event_was_run_above() -> None:
     told = Path(__file__).read_text()
 

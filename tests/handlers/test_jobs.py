@@ -7,7 +7,7 @@ import pytest
 from functions.jobs.handler import handler
 from shared.domain.jobs import Job, Status
 from shared.domain.notices import public
-from tests.builders import NOW, make_job
+from tests.builders import NOW, REQUEST_ID, make_job
 from tests.house import Context, House, event
 
 
@@ -148,3 +148,52 @@ def test_a_row_that_cannot_be_read_is_our_trouble_and_not_the_askers(house: Hous
     for name in ("jobs_list", "job_item"):
         with pytest.raises(ValueError, match="images"):
             handler(event(name), Context())
+
+
+def test_a_person_settles_a_doubtful_submission_under_their_name(house: House) -> None:
+    house.holds(make_job(Status.SUBMIT_UNKNOWN))
+
+    status, body = asked(event("job_resolve"))
+
+    assert (status, body["status"], body["request_id"]) == (200, "SUBMITTED", REQUEST_ID)
+    assert body["history"][-1]["by"] == "arn:aws:iam::123456789012:user/ada"
+
+
+def test_a_submission_that_never_arrived_goes_back_into_the_inbox(house: House) -> None:
+    job = house.holds(make_job(Status.SUBMIT_UNKNOWN))
+
+    status, body = asked(event("job_resolve") | {"body": '{"not_submitted": true}'})
+
+    [message] = house.aws.messages(house.inbox)
+    assert (status, body["status"]) == (200, "READY")
+    assert job.dataset.version_id in message
+
+
+def test_what_is_not_in_doubt_cannot_be_settled(house: House) -> None:
+    house.holds(make_job(Status.TRAINING))
+
+    status, body = asked(event("job_resolve"))
+
+    assert (status, body["error"]["code"]) == (409, "job_not_in_doubt")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"request_id": "a b"}',
+        '{"request_id": "a", "not_submitted": true}',
+        '{"requestid": "a"}',
+        '{"not_submitted": false}',
+    ],
+)
+def test_a_decision_that_is_none_is_refused(house: House, said: str) -> None:
+    job = house.holds(make_job(Status.SUBMIT_UNKNOWN))
+
+    status, body = asked(event("job_resolve") | {"body": said})
+
+    assert (status, body["error"]["code"]) == (400, "query_invalid")
+    assert house.job(job.job_id) == job

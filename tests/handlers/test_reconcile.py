@@ -24,7 +24,7 @@ def round_done() -> object:
 
 
 def test_without_jobs_there_is_nothing_to_do(house: House) -> None:
-    assert round_done() == {"open": 0, "late": 0, "unanswered": 0}
+    assert round_done() == {"open": 0, "late": 0, "unanswered": 0, "doubtful": 0}
     assert house.internet.requests == []
 
 
@@ -36,7 +36,7 @@ def test_a_late_job_is_asked_about_and_its_result_handed_over(late: House) -> No
 
     after = late.job(job.job_id)
     [handed] = late.aws.messages(late.results)
-    assert tally == {"open": 1, "late": 1, "unanswered": 0}
+    assert tally == {"open": 1, "late": 1, "unanswered": 0, "doubtful": 0}
     assert (after.status, {file.url for file in after.artifacts}) == (
         Status.STORING,
         {file.url for file in ARTIFACTS},
@@ -56,7 +56,7 @@ def test_a_job_that_fal_is_training_is_left_to_it(late: House) -> None:
 def test_a_job_that_is_not_late_is_left_alone(house: House) -> None:
     job = house.holds(make_job(Status.SUBMITTED))
 
-    assert round_done() == {"open": 1, "late": 0, "unanswered": 0}
+    assert round_done() == {"open": 1, "late": 0, "unanswered": 0, "doubtful": 0}
     assert house.job(job.job_id) == job
     assert house.internet.requests == []
 
@@ -65,7 +65,7 @@ def test_fal_being_down_changes_nothing_and_is_told(late: House) -> None:
     job = late.holds(make_job(Status.SUBMITTED))
     late.internet.says["queue.fal.run"] = httpx.Response(503)
 
-    assert round_done() == {"open": 1, "late": 1, "unanswered": 1}
+    assert round_done() == {"open": 1, "late": 1, "unanswered": 1, "doubtful": 0}
     assert late.job(job.job_id) == job
 
 
@@ -101,7 +101,7 @@ def test_one_round_helps_every_late_job(late: House) -> None:
 
     tally = round_done()
 
-    assert tally == {"open": 2, "late": 2, "unanswered": 0}
+    assert tally == {"open": 2, "late": 2, "unanswered": 0, "doubtful": 0}
     assert late.job(asked.job_id).status is Status.FAILED
     [handed] = late.aws.messages(late.results)
     assert StoreRequest.model_validate_json(handed).job_id == stuck.job_id

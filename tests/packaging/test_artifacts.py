@@ -24,6 +24,7 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         user_id="",
         artifact_hosts="fal.example",
         jwks_url="https://fal.example/jwks.json",
+        api_url="https://fal.example/v1",
         ca_file=None,
         simulated=False,
     )

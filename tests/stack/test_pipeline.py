@@ -200,3 +200,14 @@ def test_a_full_queue_of_jobs_is_listed_page_by_page(stack: Deployed) -> None:
     everything = json.loads(stack.run("jobs", "--json", "--limit", "100"))
     assert seen == [job["job_id"] for job in everything["jobs"]]
     assert len(seen) == len(set(seen)) >= 3
+
+
+def test_a_lost_answer_and_a_lost_webhook_are_found_in_fals_own_list(stack: Deployed) -> None:
+    stack.simulator.inject("submit_answer_lost")
+    stack.simulator.inject("webhook_lost")
+
+    job = stack.train(SAMPLE, "--key", "both/lost.zip")
+
+    assert job["status"] == "SUCCEEDED"
+    assert "SUBMIT_UNKNOWN" in [step["status"] for step in job["history"]]
+    assert [post["request_id"] for post in stack.posts_of(job)] == [job["request_id"]]

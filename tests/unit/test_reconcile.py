@@ -51,7 +51,7 @@ def test_fal_is_asked_about_a_late_job_and_its_answer_goes_through_the_same_door
 
     tally = late.reconciler.reconcile()
 
-    assert tally == Tally(open=1, late=1, unanswered=0)
+    assert tally == Tally(open=1, late=1, unanswered=0, doubtful=0)
     assert late.trainer.asked == [REQUEST_ID]
     assert late.job(job.job_id).status is after
     assert late.queue.handed == ([job.job_id] if after is Status.STORING else [])
@@ -73,7 +73,7 @@ def test_a_job_that_is_not_late_is_left_alone(world: World, status: Status) -> N
 
     tally = world.reconciler.reconcile()
 
-    assert tally == Tally(open=1, late=0, unanswered=0)
+    assert tally == Tally(open=1, late=0, unanswered=0, doubtful=0)
     assert world.trainer.asked == []
     assert world.queue.datasets == []
     assert world.queue.handed == []
@@ -85,7 +85,7 @@ def test_what_has_ended_is_not_looked_at(late: World) -> None:
         if status.terminal:
             late.holds(make_job(status, job_id=f"{status}-0000000000"))
 
-    assert late.reconciler.reconcile() == Tally(open=0, late=0, unanswered=0)
+    assert late.reconciler.reconcile() == Tally(open=0, late=0, unanswered=0, doubtful=0)
 
 
 @pytest.mark.parametrize("status", [Status.RECEIVED, Status.READY])
@@ -163,7 +163,7 @@ def test_a_job_that_cannot_be_helped_now_never_stops_the_others(
 
     tally = late.reconciler.reconcile()
 
-    assert tally == Tally(open=2, late=2, unanswered=1)
+    assert tally == Tally(open=2, late=2, unanswered=1, doubtful=0)
     assert late.job(troubled.job_id) == troubled
     assert late.job(helped.job_id).status is Status.STORING
 
@@ -192,7 +192,7 @@ def test_a_job_that_vanishes_meanwhile_never_stops_the_others(late: World) -> No
 
     tally = late.reconciler.reconcile()
 
-    assert tally == Tally(open=2, late=2, unanswered=1)
+    assert tally == Tally(open=2, late=2, unanswered=1, doubtful=0)
     assert late.job(helped.job_id).status is Status.STORING
 
 
@@ -204,5 +204,5 @@ def test_a_second_round_finds_nothing_more_to_do(late: World) -> None:
 
     tally = late.reconciler.reconcile()
 
-    assert tally == Tally(open=0, late=0, unanswered=0)
+    assert tally == Tally(open=0, late=0, unanswered=0, doubtful=0)
     assert late.job(job.job_id) == ended

@@ -23,6 +23,7 @@ ENVIRONMENT = {
     "DATASET_URL_SECONDS": "21600",
     "RESULTS_QUEUE_URL": "https://sqs.example/results",
     "INBOX_QUEUE_URL": "https://sqs.example/inbox",
+    "FAL_API_URL": "https://api.fal.ai/v1",
     "FAL_JWKS_URL": "https://rest.fal.ai/.well-known/jwks.json",
     "ARTIFACT_HOSTS": "fal.media",
     "LATE_AFTER_SECONDS": "300",

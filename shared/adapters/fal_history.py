@@ -1,0 +1,80 @@
+"""fal's request list (https://fal.ai/docs/platform-apis/v1/models/requests/by-endpoint)."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from shared.adapters.fal_transport import json_object
+from shared.domain.errors import TrainerUnavailable
+from shared.domain.evidence import points_at
+from shared.domain.jobs import DatasetVersion
+
+TIMEOUT = httpx.Timeout(15.0)
+PAGE = 100  # the most that fal gives
+MAX_PAGES = 50
+
+
+class FalHistory:
+    """The requests of one key. Without its whole list nothing is concluded."""
+
+    def __init__(
+        self, key: Callable[[], str], api_url: str, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self._key = key
+        self._api_url = api_url.rstrip("/")
+        self._transport = transport
+
+    def requests_for(
+        self, application: str, dataset: DatasetVersion, *, since: datetime
+    ) -> Sequence[str]:
+        """The ids of the requests since then whose dataset is this very object version.
+
+        Raises TrainerUnavailable when the list cannot be read to its end.
+        """
+        found = (
+            str(row.get("request_id"))
+            for row in self._rows(application, since)
+            if points_at(_dataset_url(row.get("json_input")), dataset)
+        )
+        return tuple(dict.fromkeys(found))
+
+    def _rows(self, application: str, since: datetime) -> Iterator[Mapping[str, Any]]:
+        query = {
+            "endpoint_id": application,
+            "start": since.isoformat(),
+            "expand": "payloads",
+            "limit": str(PAGE),
+        }
+        headers = {"Authorization": f"Key {self._key().strip()}"}
+        with httpx.Client(transport=self._transport, timeout=TIMEOUT, headers=headers) as client:
+            for _ in range(MAX_PAGES):
+                page = self._page(client, query)
+                yield from (row for row in page["items"] if isinstance(row, dict))
+                if not (page.get("has_more") and page.get("next_cursor")):
+                    return
+                query["cursor"] = str(page["next_cursor"])
+        raise TrainerUnavailable(f"fal's request list is longer than {MAX_PAGES} pages")
+
+    def _page(self, client: httpx.Client, query: Mapping[str, str]) -> Mapping[str, Any]:
+        try:
+            answer = client.get(f"{self._api_url}/models/requests/by-endpoint", params=query)
+        except httpx.HTTPError as error:
+            raise TrainerUnavailable(f"fal did not answer: {type(error).__name__}") from error
+        body = json_object(answer)
+        if not answer.is_success or body is None or not isinstance(body.get("items"), list):
+            raise TrainerUnavailable(f"fal's request list answered {answer.status_code}")
+        return body
+
+
+def _dataset_url(payload: object) -> str:
+    """The dataset's address in a request's stored input, which may be JSON as text."""
+    if isinstance(payload, str):
+        try:
+            payload = json.loads(payload)
+        except ValueError:
+            return ""
+    url = payload.get("images_data_url") if isinstance(payload, dict) else None
+    return url if isinstance(url, str) else ""

@@ -1,0 +1,130 @@
+"""fal's request list, read to its end or not believed at all."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from local.fal.config import SimulatorConfig
+from local.fal.running import ControlClient, running_simulator
+from shared.adapters.fal_history import FalHistory
+from shared.domain.errors import TrainerUnavailable
+from tests.builders import APPLICATION, NOW, make_dataset
+
+API = "https://api.fal.ai/v1"
+DATASET = make_dataset()
+URL = "https://datasets.s3.amazonaws.com/portrait/ada.zip?versionId=v1&X-Amz-Signature=5167"
+SINCE = NOW - timedelta(minutes=2)
+
+
+def row(request_id: str, url: object = URL) -> dict[str, object]:
+    return {"request_id": request_id, "json_input": {"images_data_url": url}}
+
+
+def page(*rows: object, cursor: str | None = None) -> httpx.Response:
+    return httpx.Response(
+        200, json={"items": rows, "next_cursor": cursor, "has_more": cursor is not None}
+    )
+
+
+def listing(*answers: httpx.Response | Exception) -> tuple[FalHistory, list[httpx.Request]]:
+    asked: list[httpx.Request] = []
+    left = iter(answers)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        said = next(left)
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    return FalHistory(lambda: " key\n", f"{API}/", httpx.MockTransport(answer)), asked
+
+
+def test_requests_for_this_very_version_are_found_over_all_pages() -> None:
+    history, asked = listing(
+        page(row("a"), row("b", "https://elsewhere.example/x.zip"), row("c", None), cursor="2"),
+        page({"request_id": "d", "json_input": None}, "junk", row("e"), row("a")),
+    )
+
+    assert history.requests_for(APPLICATION, DATASET, since=SINCE) == ("a", "e")
+    assert [dict(request.url.params) for request in asked] == [
+        {
+            "endpoint_id": APPLICATION,
+            "start": "2026-11-24T11:58:00+00:00",
+            "expand": "payloads",
+            "limit": "100",
+            **more,
+        }
+        for more in ({}, {"cursor": "2"})
+    ]
+    assert asked[0].headers["Authorization"] == "Key key"
+
+
+def test_an_input_that_is_stored_as_text_is_read() -> None:
+    text = json.dumps({"images_data_url": URL})
+
+    history, _ = listing(page({"request_id": "a", "json_input": text}, row("b"), cursor=None))
+
+    assert history.requests_for(APPLICATION, DATASET, since=SINCE) == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(401, json={"detail": "no"}),
+        httpx.Response(403, json={"detail": "locked"}),
+        httpx.Response(429, json={"detail": "slow down"}),
+        httpx.Response(500, text="oops"),
+        httpx.Response(200, text="<html>"),
+        httpx.Response(200, json={"items": None}),
+        httpx.Response(302, headers={"Location": "https://evil.example"}),
+        httpx.ReadTimeout("late"),
+    ],
+    ids=["401", "403", "429", "500", "no JSON", "no list", "redirect", "timeout"],
+)
+def test_a_list_that_cannot_be_read_to_its_end_says_nothing(
+    answer: httpx.Response | Exception,
+) -> None:
+    history, _ = listing(page(row("a"), cursor="2"), answer)
+
+    with pytest.raises(TrainerUnavailable):
+        history.requests_for(APPLICATION, DATASET, since=SINCE)
+
+
+def test_a_list_without_end_is_given_up() -> None:
+    history, asked = listing(*(page(row("a"), cursor="again") for _ in range(60)))
+
+    with pytest.raises(TrainerUnavailable, match="longer than 50 pages"):
+        history.requests_for(APPLICATION, DATASET, since=SINCE)
+
+    assert len(asked) == 50
+
+
+@pytest.fixture(scope="module")
+def fal() -> Iterator[ControlClient]:
+    with running_simulator(SimulatorConfig(training_seconds=0, lora_rank=1)) as simulator:
+        yield simulator
+
+
+def test_the_simulators_list_is_read_the_same(
+    fal: ControlClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(fal.ca_file))
+    with httpx.Client() as client:
+        said = client.post(
+            f"{fal.base_url}/{APPLICATION}",
+            json={"images_data_url": URL},
+            headers={"Authorization": f"Key {fal.key}"},
+        ).json()
+        client.post(
+            f"{fal.base_url}/{APPLICATION}",
+            json={"images_data_url": URL.replace("v1", "v2")},
+            headers={"Authorization": f"Key {fal.key}"},
+        )
+
+    history = FalHistory(lambda: fal.key, f"{fal.base_url}/v1")
+
+    assert history.requests_for(APPLICATION, DATASET, since=SINCE) == (said["request_id"],)
