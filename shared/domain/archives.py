@@ -5,6 +5,7 @@ Layout: APPNOTE.TXT 6.3.10, sections 4.3.7 (local header), 4.3.12 (central direc
 """
 
 import struct
+import unicodedata
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ STORED, DEFLATED = 0, 8
 ENCRYPTED = 0x1 | 0x40
 UTF8 = 0x800
 FULL16, FULL32 = 0xFFFF, 0xFFFFFFFF
+# Unicode UAX 9: embeddings, overrides and isolates.
+BIDI_CONTROLS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 UNIX, SYMLINK = 3, 0o120000
 KINDS = {
     b"Rar!": "a RAR archive",
@@ -224,13 +227,25 @@ def _check_name(name: str) -> None:
         )
     parts = name.replace("\\", "/").split("/")
     drive = len(name) > 1 and name[1] == ":"
-    if not name or name[0] in "/\\" or drive or ".." in parts or not name.isprintable():
+    if not name or name[0] in "/\\" or drive or ".." in parts or _misleads(name):
         raise _rejected(
             "archive_unsafe_name",
             "The archive holds a file name that points outside of it or has control characters. "
             "Make the ZIP again from a plain folder.",
             name.encode("unicode_escape").decode()[:100],
         )
+
+
+def _misleads(name: str) -> bool:
+    """Whether it has characters that end a line, steer a terminal or turn the reading direction.
+
+    Every other one is somebody's: macOS puts U+202F into the names of screenshots.
+    """
+    return any(
+        unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")
+        or unicodedata.bidirectional(letter) in BIDI_CONTROLS
+        for letter in name
+    )
 
 
 def _zip64(

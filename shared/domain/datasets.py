@@ -16,7 +16,7 @@ IMAGE_SUFFIXES = frozenset({"jpg", "jpeg", "png", "webp"})
 OTHER_IMAGE_SUFFIXES = frozenset(
     {"heic", "heif", "avif", "bmp", "gif", "tif", "tiff", "dng", "cr2", "nef", "arw", "jxl"}
 )
-JUNK_NAMES = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
+JUNK_NAMES = frozenset({"thumbs.db", "desktop.ini"})
 TRAINING_JSON = "training.json"
 MAX_IMAGE_BYTES = 200 * 1024**2
 
@@ -39,6 +39,8 @@ def inspect(archive: RangedReader) -> Dataset:
     problems = [
         problem for member in members if (problem := _unreadable(archive, member)) is not None
     ]
+    parameters, wrong = _training_json(members)
+    problems += wrong
     if len(images) < MIN_IMAGES:
         problems.append(
             Problem(
@@ -52,7 +54,7 @@ def inspect(archive: RangedReader) -> Dataset:
     return Dataset(
         images=images,
         captions=tuple(member for member in members if _suffix(member.name) == "txt"),
-        training_json=_training_json(archive, members),
+        training_json=read_member(archive, parameters, MAX_TRAINING_JSON) if parameters else None,
     )
 
 
@@ -99,20 +101,55 @@ def _is_image(head: bytes) -> bool:
     )  # fmt: skip
 
 
-def _training_json(archive: RangedReader, members: list[Member]) -> bytes | None:
-    """The file in the root, or in the one folder that holds everything."""
-    tops = {member.name.partition("/")[0] for member in members if "/" in member.name}
-    flat = any("/" not in member.name for member in members)
+def _training_json(members: list[Member]) -> tuple[Member | None, list[Problem]]:
+    """The file in the root, or in the one folder that holds everything; what is wrong with others.
+
+    One that lies elsewhere is not passed over: its parameters would be missing, and billed.
+    """
+    paths = {_path(member): member for member in members}
+    tops = {path.partition("/")[0] for path in paths if "/" in path}
+    flat = any("/" not in path for path in paths)
     root = "" if flat or len(tops) != 1 else f"{tops.pop()}/"
-    for member in members:
-        if member.name == root + TRAINING_JSON:
-            return read_member(archive, member, MAX_TRAINING_JSON)
-    return None
+    used: Member | None = None
+    problems = []
+    for path, member in paths.items():
+        if path.lower() == root.lower() + TRAINING_JSON:
+            used = member
+            if member.size > MAX_TRAINING_JSON:
+                problems.append(_too_long(member))
+        elif path.lower().endswith(f"/{TRAINING_JSON}") or path.lower() == TRAINING_JSON:
+            problems.append(_misplaced(member))
+    return used, problems
+
+
+def _too_long(member: Member) -> Problem:
+    return Problem(
+        code="parameter_file_too_large",
+        message=f"{member.name} has {member.size} bytes; {MAX_TRAINING_JSON} are the most. It "
+        'holds parameters alone, like {"steps": 1500}.',
+        member=member.name,
+    )
+
+
+def _misplaced(member: Member) -> Problem:
+    return Problem(
+        code="parameter_file_misplaced",
+        message=f"{member.name} is not in the ZIP's root, so its parameters would not be used. "
+        "Move it there, or take it out.",
+        member=member.name,
+    )
+
+
+def _path(member: Member) -> str:
+    """The name with slashes: some Windows programs write the other ones."""
+    return member.name.replace("\\", "/")
 
 
 def _is_junk(name: str) -> bool:
-    parts = name.lower().split("/")
-    return parts[0] == "__macosx" or parts[-1].startswith("._") or parts[-1] in JUNK_NAMES
+    """What no person put there: resource forks, hidden files and folders, thumbnails."""
+    parts = name.lower().replace("\\", "/").split("/")
+    hidden = any(part.startswith(".") for part in parts)
+    return parts[0] == "__macosx" or hidden or parts[-1] in JUNK_NAMES
 
 
 def _suffix(name: str) -> str:

@@ -77,6 +77,7 @@ MAX_TRAINING_JSON = 64 * 1024
 # Metadata that upload tools add by themselves; everything else has to be a parameter.
 TOOL_METADATA = frozenset(
     {"mtime", "ctime", "atime", "s3cmd-attrs", "md5chksum", "md5", "sha256", "filename"}
+    | {"s3b-last-modified", "cb-modifiedtime"}
     | {"original-filename", "file-mtime", "file-permissions", "file-owner", "file-group"}
 )
 
@@ -159,12 +160,12 @@ def _preset(
     if chosen is None:
         folder = key.split("/", 1)[0] if "/" in key else ""
         return folder if folder in PRESETS else None
-    if chosen in PRESETS:
-        return str(chosen)
+    if isinstance(chosen, str) and chosen in PRESETS:
+        return chosen
     problems.append(
         Problem(
             code="parameter_unknown_preset",
-            message=f"There is no preset {_quoted(chosen)}{_did_you_mean(str(chosen), PRESETS)} "
+            message=f"There is no preset {_quoted(chosen)}{_did_you_mean(_plain(chosen), PRESETS)} "
             f"Presets are {', '.join(PRESETS)}.",
         )
     )
@@ -289,5 +290,8 @@ def _did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def _quoted(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return f"“{text[:60]}”"
+    return f"“{_plain(value)[:60]}”"
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -12,7 +12,11 @@ MAX_PROBLEMS = 50
 
 
 def shortened(text: str, length: int) -> str:
-    """The text, or its beginning and end, in so many characters at most."""
+    """The text, or its beginning and end, in so many characters at most.
+
+    What no UTF-8 can hold (half a surrogate pair, from JSON) becomes a question mark.
+    """
+    text = text.encode(errors="replace").decode()
     if len(text) <= length:
         return text
     tail = length // 4

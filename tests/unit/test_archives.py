@@ -132,3 +132,23 @@ def verdict_on(data: bytes) -> str | None:
     except RejectedDataset as rejected:
         return rejected.problems[0].code
     return None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Screenshot 2026-11-24 at 9.41.00\u202fAM.jpg",
+        "写真\u30001.jpg",
+        "👩\u200d🚀.jpg",
+        "a\xa0b.jpg",
+    ],
+)
+def test_what_real_programs_call_their_files_is_accepted(name: str) -> None:
+    members = members_of(MemoryRange(make_archive(members={name: JPEG})))
+
+    assert name in {member.name for member in members}
+
+
+@pytest.mark.parametrize("letter", ["\n", "\x1b", "\x7f", "\x85", "\u2028", "\u202e", "\u2067"])
+def test_a_name_that_steers_its_reader_is_refused(letter: str) -> None:
+    assert code_of(make_archive(members={f"a{letter}b.jpg": JPEG})) == "archive_unsafe_name"

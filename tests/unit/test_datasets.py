@@ -83,3 +83,34 @@ def test_a_thousand_problems_are_told_as_fifty() -> None:
     assert len(problems) == 50
     assert problems[-1].code == "dataset_more_problems"
     assert "951 more" in problems[-1].message
+
+
+@pytest.mark.parametrize("hidden", [".thumb.jpg", ".trash/a.jpg", "x/.cache/a.jpg", ".a\\b.jpg"])
+def test_hidden_files_are_no_images_as_for_the_trainer(hidden: str) -> None:
+    assert codes_of(make_archive(images=9, members={hidden: JPEG})) == [
+        "dataset_insufficient_images"
+    ]
+
+
+@pytest.mark.parametrize("name", ["training.json", "Training.JSON", "TRAINING.json"])
+def test_parameters_are_found_in_the_root_in_any_case(name: str) -> None:
+    dataset = inspect(MemoryRange(make_archive(members={name: b'{"steps": 7}'})))
+
+    assert dataset.training_json == b'{"steps": 7}'
+
+
+@pytest.mark.parametrize("name", ["sub/training.json", "sub\\training.json", "a/b/Training.json"])
+def test_parameters_that_would_not_be_used_are_refused(name: str) -> None:
+    assert codes_of(make_archive(members={name: b"{}"})) == ["parameter_file_misplaced"]
+
+
+def test_parameters_beside_the_one_folder_are_misplaced_only_if_not_in_the_root() -> None:
+    archive = make_archive(folder="photos/", training={}, members={"notes/readme.txt": b"x"})
+
+    assert codes_of(archive) == ["parameter_file_misplaced"]
+
+
+def test_a_training_json_that_is_no_list_of_parameters_is_told_its_size() -> None:
+    archive = make_archive(members={"training.json": b" " * 65_537})
+
+    assert codes_of(archive) == ["parameter_file_too_large"]

@@ -141,3 +141,20 @@ def test_every_wrong_parameter_is_told_at_once() -> None:
         "parameter_unknown",
         "parameter_unknown",
     ]
+
+
+@pytest.mark.parametrize("preset", [["portrait"], {"a": 1}, 7, True, "\ud800"])
+def test_a_preset_that_is_no_name_is_refused(preset: object) -> None:
+    assert codes_of(training={"preset": preset}) == ["parameter_unknown_preset"]
+
+
+@pytest.mark.parametrize("training", [{"\ud800": 1}, {"trigger_phrase": "\ud800"}])
+def test_what_no_file_can_hold_is_refused_in_a_sentence_that_can(training: object) -> None:
+    with pytest.raises(RejectedDataset) as rejected:
+        resolved(training=training)
+
+    assert "?" in rejected.value.problems[0].model_dump_json()
+
+
+def test_thousands_of_unknown_parameters_are_told_as_fifty_problems() -> None:
+    assert len(codes_of(training={f"key{n}": n for n in range(3500)})) == 50
