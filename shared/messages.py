@@ -123,7 +123,9 @@ class StoreRequest(_Message):
 
 
 class JobsQuery(_Message):
-    """The query of ``GET /jobs``."""
+    """The query of ``GET /jobs``; a misspelt part is not passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     status: Status | None = None
     limit: int = Field(default=20, ge=1, le=100)

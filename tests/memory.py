@@ -10,7 +10,13 @@ from datetime import datetime
 from typing import Any
 
 from shared.domain.artifacts import Artifact, StoredFile
-from shared.domain.errors import BadQuery, Conflict, DownloadInterrupted, RejectedDataset
+from shared.domain.errors import (
+    BadQuery,
+    Conflict,
+    DownloadInterrupted,
+    RejectedDataset,
+    ResultGone,
+)
 from shared.domain.facts import Fact
 from shared.domain.jobs import DatasetVersion, Job, Status
 from shared.domain.problems import Problem
@@ -115,6 +121,8 @@ class MemoryDatasets:
 
     def open(self, dataset: DatasetVersion) -> OpenDataset:
         versions = self.objects.get(dataset.key, [])
+        if versions and versions[-1].data is None:
+            versions = []  # under a delete marker
         for version in versions if dataset.version_id else versions[-1:]:
             if version.data is not None and dataset.version_id in ("", version.version_id):
                 found = _described(dataset, version)
@@ -169,6 +177,7 @@ class MemorySource:
     files: dict[str, bytes] = field(default_factory=dict)
     cut: set[str] = field(default_factory=set)
     failing: dict[str, Exception] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
     opened: list[str] = field(default_factory=list)
 
     @contextmanager
@@ -176,6 +185,8 @@ class MemorySource:
         self.opened.append(artifact.name)
         if artifact.name in self.failing:
             raise self.failing[artifact.name]
+        if artifact.url in self.gone:
+            raise ResultGone(artifact.url)
         yield self._chunks(artifact)
 
     def _chunks(self, artifact: Artifact) -> Iterator[bytes]:
@@ -188,7 +199,10 @@ class MemorySource:
 
 @dataclass
 class MemoryTrainer:
-    """A Trainer and its RequestHistory that count what is paid; ``outcome`` decides a submit, ``facts`` answer an ask."""
+    """A Trainer and its RequestHistory that count what is paid.
+
+    ``outcome`` decides a submit, ``facts`` answer an ask.
+    """
 
     outcome: Callable[[], Submission] = lambda: Submission(REQUEST_ID)
     facts: dict[str, Fact | Exception] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.bootstrap import JobsBootstrap
-from shared.domain.errors import BadQuery, Conflict, NotInDoubt, UnknownJob
+from shared.domain.errors import BadQuery, Conflict, NothingToDecide, UnknownJob
 from shared.domain.notices import public
 from shared.messages import JobsQuery, Resolution, caller_of
 from shared.services.browse import list_jobs, show_job
@@ -57,15 +57,21 @@ def resolve(job_id: str) -> dict[str, Any]:
     return public(resolver.accepted(job_id, said.request_id, by=by))
 
 
+@app.post("/jobs/<job_id>/approve")
+def approve(job_id: str) -> dict[str, Any]:
+    """Let a held job go on, in the caller's name."""
+    return public(bootstrap().resolver.approve(job_id, by=caller_of(app.current_event.raw_event)))
+
+
 def unknown(error: UnknownJob) -> Response[Any]:
     """404, with a sentence."""
     body = {"error": {"code": "job_unknown", "message": f"There is no job {error}."}}
     return Response(404, "application/json", body)
 
 
-def conflict(error: NotInDoubt | Conflict) -> Response[Any]:
+def conflict(error: NothingToDecide | Conflict) -> Response[Any]:
     """409 for a decision that is not open, or no longer."""
-    body = {"error": {"code": "job_not_in_doubt", "message": str(error)}}
+    body = {"error": {"code": "nothing_to_decide", "message": str(error)}}
     return Response(409, "application/json", body)
 
 
@@ -76,5 +82,5 @@ def invalid(error: BadQuery) -> Response[Any]:
 
 
 app.exception_handler(UnknownJob)(unknown)
-app.exception_handler([NotInDoubt, Conflict])(conflict)
+app.exception_handler([NothingToDecide, Conflict])(conflict)
 app.exception_handler(BadQuery)(invalid)

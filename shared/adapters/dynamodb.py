@@ -59,8 +59,7 @@ class DynamoJobs:
             "ExpressionAttributeNames": {"#version": "version"},
             "ExpressionAttributeValues": {":version": {"N": str(before.version)}},
         }
-        closing = [{"Delete": {"Key": _open_key(after.job_id)}}] if after.terminal else []
-        self._write({"Put": put}, *closing)
+        self._write({"Put": put}, *_open_row(before, after))
 
     def unfinished(self) -> Iterable[Job]:
         """Every open job by a strongly consistent query, oldest first."""
@@ -111,6 +110,14 @@ class DynamoJobs:
             if any(reason.get("Code") in CONFLICTS for reason in reasons):
                 raise Conflict(str(error)) from error
             raise
+
+
+def _open_row(before: Job, after: Job) -> list[dict[str, Any]]:
+    """What happens to the row under OPEN when a job ends, or is taken up again."""
+    key = _open_key(after.job_id)
+    if after.terminal:
+        return [{"Delete": {"Key": key}}]
+    return [{"Put": {"Item": key}}] if before.terminal else []
 
 
 def _key(pk: str, sk: str) -> dict[str, Any]:

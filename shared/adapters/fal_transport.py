@@ -74,7 +74,7 @@ def _accepted(response: httpx.Response) -> str:
     refusal = REFUSALS.get(status)
     if refusal and body and "detail" in body:
         code, held, advice = refusal
-        then = ", then drop the dataset again" if held else ""
+        then = ", then let the job go on with lora-drop approve" if held else ""
         message = f"{advice}{then}. fal says: {_said(body['detail'])}"
         raise SubmissionRefused(Problem(code=code, message=message), held=held)
     raise SubmissionUnknown(f"fal answered {status}")

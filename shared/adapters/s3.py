@@ -86,6 +86,9 @@ class S3Datasets:
         """The object as S3 describes it; raises RejectedDataset ``dataset_missing``."""
         try:
             head = self._client.head_object(**_version(dataset))
+            if dataset.named_version:
+                # A person deletes by key: the version is still there, under a delete marker.
+                self._client.head_object(Bucket=dataset.bucket, Key=dataset.key)
         except ClientError as error:
             raise _missing(dataset, error) from error
         found = dataset.model_copy(

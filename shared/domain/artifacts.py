@@ -7,8 +7,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 # The two outputs of the portrait trainer have names of their own in the models bucket.
+WEIGHTS = "lora.safetensors"
 KNOWN_OUTPUTS: Mapping[str, str] = {
-    "diffusers_lora_file": "lora.safetensors",
+    "diffusers_lora_file": WEIGHTS,
     "config_file": "config.json",
 }
 # Files that the job itself writes there; an output never takes one of these names.

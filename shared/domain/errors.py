@@ -9,7 +9,7 @@
     │   ├── ResultGone          fal no longer has the result of a finished request
     │   ├── ResultUnusable      fal has a result, and it is none that can be kept
     │   ├── BadDelivery         a webhook that is not fal's, or not of its form
-    │   ├── NotInDoubt          a person decides what is not theirs to decide any more
+    │   ├── NothingToDecide     a person decides what is not, or no longer, theirs to decide
     │   ├── ForeignRequest      a fact about a request that is not this job's
     │   ├── UnknownJob          no job has this id
     │   └── BadQuery            a question about the jobs that is not of its form
@@ -82,8 +82,8 @@ class UnknownJob(Permanent):
     """Raised when no job has the given id."""
 
 
-class NotInDoubt(Permanent):
-    """Raised when a job's submission is not in doubt, so that nobody can settle it."""
+class NothingToDecide(Permanent):
+    """Raised when a job does not wait for the decision that a person makes."""
 
 
 class BadQuery(Permanent, ValueError):

@@ -8,6 +8,8 @@ from typing import Any
 from shared.domain.artifacts import Artifact, artifacts_in
 from shared.domain.problems import Problem
 
+# fal: a 5xx is never billed, a 422 may be once a runner has spent time.
+OWN_FAULT = "The failure is fal's own, which it does not bill. Drop the dataset again in a while."
 # What each of fal's error types asks of a person ("Errors", docs.fal.ai). Others are passed on.
 ADVICE: Mapping[str, str] = {
     "invalid_archive": "The archive must be a ZIP.",
@@ -15,8 +17,19 @@ ADVICE: Mapping[str, str] = {
     "archive_file_count_exceeds_maximum": "The archive holds more images than fal takes.",
     "file_download_error": "fal could not download the dataset. Drop it again.",
     "image_load_error": "One of the images cannot be read. Open and save it again.",
-    "content_policy_violation": "fal's content policy refused the images.",
+    "content_policy_violation": "fal's content policy refused the images. Choose others.",
+    "client_cancelled": "Somebody cancelled it at fal. Drop the dataset again to train it.",
+    **dict.fromkeys(
+        (
+            *("internal_server_error", "generation_timeout", "downstream_service_unavailable"),
+            *("request_timeout", "startup_timeout", "runner_scheduling_failure", "internal_error"),
+            *("runner_connection_timeout", "runner_disconnected", "runner_connection_refused"),
+            *("runner_connection_error", "runner_incomplete_response", "runner_server_error"),
+        ),
+        OWN_FAULT,
+    ),
 }
+LOOK_IT_UP = "Look for request {request_id} in fal's dashboard, then drop the dataset again."
 MAX_QUOTE = 300
 
 
@@ -69,8 +82,8 @@ def failed(request_id: str, error: str, payload: object) -> Failed:
         named = payload.get("error_type") if isinstance(payload, Mapping) else None
         kind = str(named or "unknown")
         reason = str(detail or error)
-    advice = ADVICE.get(kind, "")
-    message = f"fal ended the training: {quoted(reason)}. {advice}".strip()
+    advice = ADVICE.get(kind, LOOK_IT_UP.format(request_id=request_id))
+    message = f"fal ended the training: {quoted(reason).rstrip('.')}. {advice}"
     return Failed(request_id, Problem(code=f"fal_{kind[:60]}", message=message))
 
 

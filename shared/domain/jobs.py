@@ -34,8 +34,8 @@ class Status(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether nothing follows."""
-        return not TRANSITIONS[self]
+        """Whether the job has ended; only a result that fal sends after all undoes that."""
+        return self in ENDED
 
     @property
     def troubling(self) -> bool:
@@ -70,8 +70,13 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
         Status.SUCCEEDED: frozenset(),
         Status.FAILED: frozenset(),
         Status.CANCELLED: frozenset(),
-        Status.EXPIRED: frozenset(),
+        # given up too early: fal sent the result after all, and it was paid for
+        Status.EXPIRED: frozenset({Status.STORING}),
     }
+)
+
+ENDED = frozenset(
+    {Status.REJECTED, Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.EXPIRED}
 )
 
 TROUBLED = frozenset(
@@ -172,8 +177,8 @@ class Job(_Value):
 
     @property
     def troubled(self) -> bool:
-        """Whether a person is needed."""
-        return self.status.troubling
+        """Whether a person is needed, or should know."""
+        return self.status.troubling or (self.status is Status.STORING and bool(self.problems))
 
     @property
     def since(self) -> datetime:

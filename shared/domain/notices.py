@@ -18,6 +18,10 @@ _HEADLINES: Mapping[Status, str] = {
         "It is not known whether fal accepted this training. It will not be sent again by itself, "
         "so nothing is paid twice; evidence from fal is awaited."
     ),
+    Status.STORING: (
+        "This training is done and paid, but its files could not be copied yet. It is tried again "
+        "by itself; fal keeps them for about an hour."
+    ),
     Status.FAILED: "This training failed.",
     Status.EXPIRED: "fal no longer keeps the result of this training.",
 }

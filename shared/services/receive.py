@@ -10,6 +10,7 @@ from shared.domain.problems import Problem
 from shared.ports import Handover
 from shared.services.record import Record
 
+CANCELLED_AT_FAL = "fal_client_cancelled"
 GONE = Problem(
     code="result_expired",
     message="fal no longer knows this request: it keeps a result for about an hour. "
@@ -33,7 +34,7 @@ class Receiver:
         job = self.record.jobs.get(job_id)
         if job is None:
             raise UnknownJob(job_id)
-        if job.terminal:
+        if job.terminal and not _undoes(fact, job):
             self.record.publish(job)
             return job
         after = self._applied(_adopt(job, fact.request_id, self.record), fact)
@@ -51,6 +52,11 @@ class Receiver:
         return job.move(to, now=self.record.clock(), **changes)
 
 
+def _undoes(fact: Fact, job: Job) -> bool:
+    """Whether a result comes for a job that was given up: it was paid for, so it is kept."""
+    return job.status is Status.EXPIRED and isinstance(fact, Finished) and bool(fact.artifacts)
+
+
 def _consequence(fact: Fact) -> tuple[Status | None, dict[str, Any]]:
     """The state a fact leads to, and what is learnt; None while the request only waits."""
     match fact:
@@ -58,6 +64,8 @@ def _consequence(fact: Fact) -> tuple[Status | None, dict[str, Any]]:
             return (Status.TRAINING if started else None), {}
         case Finished(artifacts=artifacts):
             return Status.STORING, {"artifacts": artifacts, "problems": ()}
+        case Failed(problem=problem) if problem.code == CANCELLED_AT_FAL:
+            return Status.CANCELLED, {"problems": (problem,)}
         case Failed(problem=problem):
             return Status.FAILED, {"problems": (problem,)}
         case Gone():

@@ -5,6 +5,7 @@ from typing import Any
 
 from shared.domain.jobs import Job, Status
 from shared.domain.notices import ERROR_FILE, STATUS_FILE, error_text, status_text
+from shared.domain.problems import Problem
 from shared.ports import Clock, JobStore, ResultStore
 
 
@@ -41,6 +42,11 @@ class Record:
         self.publish(after)
         return after
 
+    def note(self, job: Job, *problems: Problem) -> Job:
+        """The job where it stands, with what is in its way, written and published."""
+        update = {"version": job.version + 1, "problems": problems}
+        return self.write(job, job.model_copy(update=update))
+
     def publish(self, job: Job) -> None:
         """``status.json``, and ``ERROR.txt`` exactly while a person is needed. Safe to repeat.
 
@@ -57,5 +63,5 @@ class Record:
         self.results.write(job.prefix + STATUS_FILE, status_text(job), "application/json")
         if job.troubled:
             self.results.write(job.prefix + ERROR_FILE, error_text(job), "text/plain")
-        elif any(step.status.troubling for step in job.history):
+        elif job.status is Status.SUCCEEDED or any(step.status.troubling for step in job.history):
             self.results.remove(job.prefix + ERROR_FILE)

@@ -1,9 +1,17 @@
 """A finished job's files, from fal into our bucket."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.domain.artifacts import Artifact, StoredFile
-from shared.domain.errors import ResultGone, ResultUnusable, TrainerUnavailable, UnknownJob
+from shared.domain.artifacts import WEIGHTS, Artifact, StoredFile
+from shared.domain.errors import (
+    DownloadInterrupted,
+    ForeignHost,
+    ResultGone,
+    ResultUnusable,
+    TrainerUnavailable,
+    UnknownJob,
+)
 from shared.domain.facts import Failed, Finished, Gone, Running
 from shared.domain.jobs import Job, Status
 from shared.domain.notices import JOB_FILE, job_text
@@ -34,20 +42,56 @@ class Keeper:
         if job.status is not Status.STORING:
             self.record.publish(job)
             return job
+        files: dict[str, StoredFile] = {}
         try:
-            artifacts = job.artifacts or self._artifacts(job)
-            files = tuple(self._copy(job, artifact) for artifact in artifacts)
+            artifacts = self._store(job, files)
         except ResultGone:
-            return self.record.move(job, Status.EXPIRED, problems=(GONE,))
+            had = tuple(files.values())
+            return self.record.move(job, Status.EXPIRED, problems=(_gone(job, had),), files=had)
         except ResultUnusable as unusable:
             return self.record.move(job, Status.FAILED, problems=(unusable.problem,))
-        complete = job.model_copy(update={"artifacts": artifacts, "files": files})
+        except (DownloadInterrupted, ForeignHost) as trouble:
+            self._tell(job, trouble)
+            raise
+        stored = {"artifacts": artifacts, "files": tuple(files.values()), "problems": ()}
+        complete = job.model_copy(update=stored)
         self.results.write(job.prefix + JOB_FILE, job_text(complete), "application/json")
-        return self.record.move(complete, Status.SUCCEEDED, files=files, artifacts=artifacts)
+        return self.record.move(complete, Status.SUCCEEDED, **stored)
 
-    def _copy(self, job: Job, artifact: Artifact) -> StoredFile:
-        with self.source.open(artifact) as chunks:
-            return self.results.store(job.prefix + artifact.name, artifact, chunks)
+    def _store(self, job: Job, files: dict[str, StoredFile]) -> tuple[Artifact, ...]:
+        """Copy every file of the result into ``files``; the artifacts as they were named last.
+
+        A CDN that says 404 says nothing of the result: fal is asked for the addresses once more,
+        and only its own word that there is none ends the job.
+        """
+        artifacts = job.artifacts or self._artifacts(job)
+        if self._copy(job, artifacts, files):
+            artifacts = self._artifacts(job)
+            if missing := self._copy(job, artifacts, files):
+                raise DownloadInterrupted(f"fal still names {', '.join(missing)}, and has it not")
+        return artifacts
+
+    def _copy(
+        self, job: Job, artifacts: Sequence[Artifact], files: dict[str, StoredFile]
+    ) -> list[str]:
+        """Copy what is not copied yet, the weights first; the names of what the CDN has not."""
+        missing = []
+        for artifact in sorted(artifacts, key=lambda each: each.name != WEIGHTS):
+            if artifact.name in files:
+                continue
+            try:
+                with self.source.open(artifact) as chunks:
+                    key = job.prefix + artifact.name
+                    files[artifact.name] = self.results.store(key, artifact, chunks)
+            except ResultGone:
+                missing.append(artifact.name)
+        return missing
+
+    def _tell(self, job: Job, trouble: DownloadInterrupted | ForeignHost) -> None:
+        """Let a person know why the files are not there yet; once is enough."""
+        if not job.problems:
+            message = f"{trouble}. If this stays so for half an hour, look at the store function."
+            self.record.note(job, Problem(code="result_not_copied", message=message))
 
     def _artifacts(self, job: Job) -> tuple[Artifact, ...]:
         """The result as fal keeps it, for a webhook that came without one."""
@@ -64,6 +108,17 @@ class Keeper:
                 raise ResultGone(job.job_id)
             case Running():
                 raise TrainerUnavailable(f"fal has no result for {job.job_id} yet")
+
+
+def _gone(job: Job, had: Sequence[StoredFile]) -> Problem:
+    if not had:
+        return GONE
+    names = " and ".join(stored.name for stored in had)
+    return Problem(
+        code="result_incomplete",
+        message=f"fal no longer has the whole result of request {job.request_id}. {names} could be "
+        "had and is stored beside this file.",
+    )
 
 
 def _without_files(request_id: str) -> Problem:

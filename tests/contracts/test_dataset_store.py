@@ -108,11 +108,21 @@ def test_a_version_stays_what_it_was_when_a_newer_one_comes(place: Place) -> Non
     assert all_of(found.archive) == DATA
 
 
-def test_a_version_outlives_the_deletion_of_its_key(place: Place) -> None:
+def test_a_version_that_was_opened_outlives_the_deletion_of_its_key(place: Place) -> None:
+    dropped = place.drops.put(KEY, DATA)
+    opened = place.store.open(dropped)
+
+    place.drops.put(KEY, None)
+
+    assert all_of(opened.archive) == DATA
+
+
+def test_what_a_person_has_deleted_is_missing_in_every_version(place: Place) -> None:
     dropped = place.drops.put(KEY, DATA)
     place.drops.put(KEY, None)
 
-    assert all_of(place.store.open(dropped).archive) == DATA
+    with pytest.raises(RejectedDataset, match="dataset_missing"):
+        place.store.open(dropped)
     with pytest.raises(RejectedDataset, match="dataset_missing"):
         place.store.open(newest(dropped))
 

@@ -166,6 +166,18 @@ def test_a_job_that_ends_is_no_longer_unfinished(
     assert jobs.get(job.job_id) is not None
 
 
+def test_a_job_that_is_taken_up_again_is_unfinished_again(jobs: JobStore) -> None:
+    job = job_number(1, Status.EXPIRED)
+    before = job_number(1, Status.SUBMITTED)
+    added(jobs, before)
+    expired = before.move(Status.EXPIRED, now=NOW)
+    jobs.replace(before, expired)
+
+    jobs.replace(expired, expired.move(Status.STORING, now=NOW))
+
+    assert ids(tuple(jobs.unfinished())) == [job.job_id]
+
+
 def test_without_jobs_there_is_nothing(jobs: JobStore) -> None:
     page = jobs.page(status=None, limit=10, cursor=None)
 

@@ -174,7 +174,7 @@ def test_what_is_not_in_doubt_cannot_be_settled(house: House) -> None:
 
     status, body = asked(event("job_resolve"))
 
-    assert (status, body["error"]["code"]) == (409, "job_not_in_doubt")
+    assert (status, body["error"]["code"]) == (409, "nothing_to_decide")
 
 
 @pytest.mark.parametrize(
@@ -197,3 +197,18 @@ def test_a_decision_that_is_none_is_refused(house: House, said: str) -> None:
 
     assert (status, body["error"]["code"]) == (400, "query_invalid")
     assert house.job(job.job_id) == job
+
+
+def test_a_person_lets_a_held_job_go_on(house: House) -> None:
+    job = house.holds(make_job(Status.HELD))
+    approval = {"resource": "/jobs/{job_id}/approve", "path": f"/jobs/{job.job_id}/approve"}
+
+    status, body = asked(event("job_resolve") | approval)
+
+    assert (status, body["status"]) == (200, "READY")
+    assert body["history"][-1]["by"].endswith("user/ada")
+
+
+def test_a_misspelt_part_of_a_query_is_not_passed_over(jobs: list[Job]) -> None:
+    assert jobs
+    assert listing(statsu="FAILED")[0] == 400

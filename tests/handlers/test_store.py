@@ -103,8 +103,9 @@ def test_files_that_do_not_arrive_are_fetched_again(
 
 
 @pytest.mark.usefixtures("other")
-def test_files_that_are_no_more_end_the_job(house: House, job: Job) -> None:
+def test_files_that_neither_the_cdn_nor_fal_has_end_the_job(house: House, job: Job) -> None:
     house.internet.says["v3.fal.media"] = httpx.Response(404)
+    house.internet.says["queue.fal.run"] = httpx.Response(404, json={"status": "NOT_FOUND"})
 
     assert failed(event("results_batch")) == []
     assert house.job(job.job_id).status is Status.EXPIRED

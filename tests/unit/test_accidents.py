@@ -65,6 +65,7 @@ def test_an_undisturbed_life_has_every_effect_once_or_it_would_prove_nothing() -
         "write job.json",
         "replace SUCCEEDED",
         "write status.json",
+        "remove",
     ]
 
 

@@ -5,9 +5,17 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.errors import ForeignRequest, NotInDoubt, TrainerUnavailable, UnknownJob
+from shared.domain.errors import (
+    ForeignRequest,
+    NothingToDecide,
+    SubmissionRefused,
+    TrainerUnavailable,
+    UnknownJob,
+)
 from shared.domain.facts import Finished, Running
 from shared.domain.jobs import Job, Status
+from shared.domain.problems import Problem
+from shared.ports import Submission
 from tests.builders import ARTIFACTS, NOW, REQUEST_ID, make_job
 from tests.world import World
 
@@ -117,9 +125,9 @@ def test_a_person_can_say_that_it_never_arrived_and_it_is_sent_again(
 def test_only_a_submission_in_doubt_can_be_settled(world: World, status: Status) -> None:
     job = world.holds(make_job(status))
 
-    with pytest.raises(NotInDoubt, match=status):
+    with pytest.raises(NothingToDecide, match=status):
         world.resolver.accepted(job.job_id, "another", by=ADA)
-    with pytest.raises(NotInDoubt, match=status):
+    with pytest.raises(NothingToDecide, match=status):
         world.resolver.not_submitted(job.job_id, by=ADA)
 
     assert world.job(job.job_id) == job
@@ -135,3 +143,24 @@ def test_what_was_settled_takes_no_other_request(world: World, doubtful: Job) ->
 
     with pytest.raises(ForeignRequest):
         world.receiver.receive(doubtful.job_id, Running("another", started=True))
+
+
+def test_a_held_job_goes_on_when_a_person_says_so(world: World) -> None:
+    dataset = world.drop()
+    world.answer(SubmissionRefused(Problem(code="fal_account_locked", message="m"), held=True))
+    held = world.submit(dataset)
+    world.answer(lambda: Submission(REQUEST_ID))
+
+    ready = world.resolver.approve(held.job_id, by=ADA)
+    again = world.submit(world.queue.datasets[-1])
+
+    assert (held.status, ready.status, ready.history[-1].by) == (Status.HELD, Status.READY, ADA)
+    assert again.status is Status.SUBMITTED
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.HELD])
+def test_only_a_held_job_can_be_approved(world: World, status: Status) -> None:
+    job = world.holds(make_job(status))
+
+    with pytest.raises(NothingToDecide, match=status):
+        world.resolver.approve(job.job_id, by=ADA)

@@ -59,7 +59,7 @@ def test_a_failure_of_any_other_form_is_still_a_failure(payload: object) -> None
 def test_a_reason_is_told_in_one_breath() -> None:
     fact = failed(REQUEST_ID, "x", detail(msg="long " * 1000, type="t" * 1000))
 
-    assert len(fact.problem.message) < 400
+    assert len(fact.problem.message) < 500
     assert len(fact.problem.code) < 70
 
 
@@ -80,3 +80,11 @@ def test_the_secret_part_of_an_address_is_never_repeated(payload: object) -> Non
     assert "ada.zip" in fact.problem.message
     assert "X-Amz" not in fact.problem.message
     assert "5167" not in fact.problem.message
+
+
+@pytest.mark.parametrize("kind", ["internal_server_error", "runner_disconnected", "whatever"])
+def test_every_failure_says_what_to_do_and_ends_its_sentences_once(kind: str) -> None:
+    fact = failed(REQUEST_ID, "x", detail(msg="It broke..", type=kind))
+
+    assert ".." not in fact.problem.message
+    assert "again" in fact.problem.message

@@ -65,10 +65,14 @@ def test_what_has_ended_never_moves_again() -> None:
         Status.CANCELLED,
         Status.EXPIRED,
     }
-    for status in ended:
-        for to in Status:
-            with pytest.raises(IllegalMove):
-                make_job(status).move(to, now=NOW)
+    moves = {(status, to) for status in ended for to in Status}
+    for status, to in moves - {(Status.EXPIRED, Status.STORING)}:
+        with pytest.raises(IllegalMove):
+            make_job(status).move(to, now=NOW)
+
+
+def test_only_a_result_that_comes_after_all_brings_a_job_back() -> None:
+    assert TRANSITIONS[Status.EXPIRED] == {Status.STORING}
 
 
 def test_money_is_spent_only_out_of_ready() -> None:

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from shared.domain.artifacts import StoredFile
+from shared.domain.artifacts import Artifact, StoredFile
 from shared.domain.errors import (
     DownloadInterrupted,
     ForeignHost,
@@ -81,10 +81,26 @@ def test_a_download_that_breaks_leaves_the_job_to_be_stored_again(world: World) 
     with pytest.raises(DownloadInterrupted):
         world.keeper.store_result(job.job_id)
 
-    assert world.job(job.job_id) == job
+    waiting = world.job(job.job_id)
+    assert (waiting.status, waiting.problems[0].code) == (Status.STORING, "result_not_copied")
+    assert "tried again by itself" in " ".join((world.results.text(job, "ERROR.txt") or "").split())
     assert world.results.text(job, "config.json") is None
     world.source.cut.clear()
-    assert world.keeper.store_result(job.job_id).status is Status.SUCCEEDED
+    stored = world.keeper.store_result(job.job_id)
+    assert (stored.status, stored.problems) == (Status.SUCCEEDED, ())
+    assert world.results.text(job, "ERROR.txt") is None
+
+
+def test_a_trouble_that_stays_is_told_once(world: World) -> None:
+    job = world.holds(make_job(Status.STORING))
+    world.source.cut = {"config.json"}
+
+    for _ in range(3):
+        with pytest.raises(DownloadInterrupted):
+            world.keeper.store_result(job.job_id)
+
+    assert world.job(job.job_id).version == job.version + 1
+    assert world.job(job.job_id).updated_at == job.updated_at
 
 
 def test_a_file_that_settings_keep_out_leaves_the_job_to_be_stored_again(world: World) -> None:
@@ -94,17 +110,57 @@ def test_a_file_that_settings_keep_out_leaves_the_job_to_be_stored_again(world: 
     with pytest.raises(ForeignHost):
         world.keeper.store_result(job.job_id)
 
-    assert world.job(job.job_id) == job
+    waiting = world.job(job.job_id)
+    assert waiting.status is Status.STORING
+    assert "new-cdn.example" in (world.results.text(job, "ERROR.txt") or "")
 
 
-def test_a_file_that_is_no_more_ends_the_job_and_is_told(world: World) -> None:
+def test_a_file_that_neither_the_cdn_nor_fal_has_ends_the_job_and_is_told(world: World) -> None:
     job = world.holds(make_job(Status.STORING))
-    world.source.failing = {"lora.safetensors": ResultGone("404")}
+    world.source.failing = {name: ResultGone("404") for name in ("lora.safetensors", "config.json")}
+    world.trainer.facts[REQUEST_ID] = Gone(REQUEST_ID)
 
     stored = world.keeper.store_result(job.job_id)
 
     assert (stored.status, stored.problems[0].code) == (Status.EXPIRED, "result_expired")
     assert world.results.text(job, "ERROR.txt")
+
+
+def test_weights_that_could_be_had_are_kept_when_the_rest_is_gone(world: World) -> None:
+    job = world.holds(make_job(Status.STORING))
+    world.source.failing = {"config.json": ResultGone("404")}
+    world.trainer.facts[REQUEST_ID] = Gone(REQUEST_ID)
+
+    stored = world.keeper.store_result(job.job_id)
+
+    assert (stored.status, stored.problems[0].code) == (Status.EXPIRED, "result_incomplete")
+    assert [file.name for file in stored.files] == ["lora.safetensors"]
+    assert "lora.safetensors could be had" in (world.results.text(job, "ERROR.txt") or "")
+
+
+def test_a_404_of_the_cdn_does_not_end_a_job_that_fal_still_has(world: World) -> None:
+    job = world.holds(make_job(Status.STORING))
+    world.source.failing = {"config.json": ResultGone("404")}
+    world.trainer.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
+
+    with pytest.raises(DownloadInterrupted):
+        world.keeper.store_result(job.job_id)
+
+    assert world.job(job.job_id).status is Status.STORING
+    world.source.failing = {}
+    assert world.keeper.store_result(job.job_id).status is Status.SUCCEEDED
+
+
+def test_an_address_that_fal_names_anew_is_followed(world: World) -> None:
+    old = Artifact(name="lora.safetensors", url="https://v3.fal.media/old")
+    job = world.holds(make_job(Status.STORING, artifacts=(old,)))
+    new = old.model_copy(update={"url": "https://v3b.fal.media/new"})
+    world.source.gone = {old.url}
+    world.trainer.facts[REQUEST_ID] = Finished(REQUEST_ID, (new,))
+
+    stored = world.keeper.store_result(job.job_id)
+
+    assert (stored.status, stored.artifacts) == (Status.SUCCEEDED, (new,))
 
 
 def test_a_result_that_the_webhook_did_not_bring_is_read_from_fal(world: World) -> None:
