@@ -1,5 +1,7 @@
 """From a dataset in the bucket to one request at fal: checked for free, paid for once."""
 
+import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +23,17 @@ from shared.ports import DatasetStore, OpenDataset, Trainer
 from shared.services.record import Record
 
 SETTLE_ATTEMPTS = 5
+# What a mistake in the check looks like. Trouble with S3 is none of these: it is tried again.
+OUR_MISTAKES = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 UNKNOWN = Problem(
     code="submit_unknown",
     message="The connection to fal broke while the training was being submitted. fal's webhook or "
@@ -81,6 +94,9 @@ class Submitter:
             )
         except RejectedDataset as rejected:
             return self.record.move(job, Status.REJECTED, problems=rejected.problems)
+        except OUR_MISTAKES as mistake:
+            # The same dataset would fail the same way for ever; a verdict, at least, for free.
+            return self.record.move(job, Status.REJECTED, problems=(_mistaken(mistake),))
         return self.record.move(
             job,
             Status.READY,
@@ -136,3 +152,16 @@ class Submitter:
     def _webhook_url(self, job: Job) -> str:
         token = webhook_token(self.webhook_secret(), job.job_id)
         return f"{self.webhook_base_url.rstrip('/')}/webhooks/fal/{job.job_id}/{token}"
+
+
+def _mistaken(mistake: Exception) -> Problem:
+    """Where the check broke, without a word of what the dataset holds."""
+    trace = mistake.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace else "nowhere"
+    return Problem(
+        code="dataset_check_failed",
+        message="The check itself broke on this dataset, which is our mistake, not yours "
+        f"({type(mistake).__name__} in {where}). Please report it; a ZIP made anew may pass.",
+    )

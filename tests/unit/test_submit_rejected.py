@@ -68,3 +68,21 @@ def test_a_file_that_is_no_zip_is_told_what_it_is(world: World) -> None:
     job = world.submit(world.drop("portrait/ada.jpg", data=b"\xff\xd8\xff\xe0 and so on"))
 
     assert "a JPEG image" in job.problems[0].message
+
+
+@pytest.mark.parametrize("mistake", [TypeError("ada.jpg"), KeyError("ada.jpg"), ValueError("x")])
+def test_a_mistake_in_the_check_is_a_verdict_and_not_a_job_without_end(
+    world: World, monkeypatch: pytest.MonkeyPatch, mistake: Exception
+) -> None:
+    def broken(_: object) -> None:
+        raise mistake
+
+    monkeypatch.setattr("shared.services.submit.inspect", broken)
+
+    job = world.submit(world.drop())
+
+    [problem] = job.problems
+    assert (job.status, problem.code) == (Status.REJECTED, "dataset_check_failed")
+    assert type(mistake).__name__ in problem.message
+    assert "ada.jpg" not in problem.message
+    assert world.trainer.posts == []
