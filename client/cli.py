@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, Callable[..., Any]] = {
     "jobs": commands.jobs,
     "job": commands.job,
     "resolve": commands.resolve,
+    "approve": commands.approve,
     "up": local_commands.up,
     "down": local_commands.down,
     "demo": local_commands.demo,

@@ -1,7 +1,8 @@
-"""The commands that speak to a stack, wherever it is: train, jobs, job, resolve."""
+"""The commands that speak to a stack, wherever it is: train, jobs, job, resolve, approve."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -69,7 +70,8 @@ def train(  # noqa: PLR0913  # one parameter is one option
         with display.upload(path.name) as progress:
             job_id = lora_drop.drop(path, key=key, parameters=parameters, progress=progress)
         if wait:
-            job = display.follow(job_id, lora_drop.follow(job_id, timeout=timeout))
+            looks = lora_drop.follow(job_id, timeout=timeout, unseen=display.unseen)
+            job = display.follow(job_id, looks)
             display.outcome(job)
         else:
             job = {"job_id": job_id}
@@ -131,6 +133,22 @@ def resolve(
         if (request_id is None) is not not_submitted:
             raise CommandFailed("Say either --request-id ID or --not-submitted.")
         job = LoraDrop(find_stack(stack)).resolve(job_id, request_id=request_id)
+    _write_state(job, json_output=json_output)
+
+
+def approve(
+    job_id: Annotated[str, typer.Argument(help="A job that is HELD.")],
+    *,
+    stack: StackName = None,
+    json_output: Json = False,
+) -> None:
+    """Let a held job go on; kept with your name."""
+    with told():
+        job = LoraDrop(find_stack(stack)).approve(job_id)
+    _write_state(job, json_output=json_output)
+
+
+def _write_state(job: Mapping[str, Any], *, json_output: bool) -> None:
     if json_output:
         write(job)
     else:

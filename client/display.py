@@ -1,5 +1,6 @@
 """What a person sees in the terminal: a job moving on, one job, many jobs."""
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -24,6 +25,17 @@ WAITING: Mapping[str, str] = {
     Status.TRAINING: "training at fal",
     Status.STORING: "copying the files",
 }
+UNSEEN = "not seen yet"
+USUAL: Mapping[str, float] = {  # seconds; what lasts longer may never end by itself
+    UNSEEN: 120,
+    Status.RECEIVED: 120,
+    Status.READY: 120,
+    Status.SUBMITTING: 120,
+    Status.SUBMIT_UNKNOWN: 3600,
+    Status.SUBMITTED: 3600,
+    Status.TRAINING: 3600,
+    Status.STORING: 900,
+}
 
 
 class Display:
@@ -31,6 +43,7 @@ class Display:
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self._hinted: set[str] = set()
 
     def say(self, line: str) -> None:
         """One line."""
@@ -61,9 +74,24 @@ class Display:
             for job in looks:
                 self._steps(job, shown)
                 shown = len(job["history"])
-                since = _since(job["history"][-1]["at"])
-                status.update(f"{WAITING.get(job['status'], job['status'])}, {since}")
+                since = (datetime.now(UTC) - _moment(job["history"][-1]["at"])).total_seconds()
+                status.update(f"{WAITING.get(job['status'], job['status'])}, {since:.0f} s")
+                self._hint(job["status"], since)
         return job
+
+    def unseen(self, seconds: float) -> None:
+        """The stack does not know the job yet, after this time."""
+        self._hint(UNSEEN, seconds)
+
+    def _hint(self, status: str, seconds: float) -> None:
+        """Where to look when nothing moves; said once for each state."""
+        if status in self._hinted or seconds <= USUAL.get(status, math.inf):
+            return
+        self._hinted.add(status)
+        self.say(
+            f"{status} for more than {USUAL[status] / 60:.0f} minutes, which is unusual. Look into the "
+            "functions' logs and the stack's dead-letter queues, or stop waiting with Ctrl-C."
+        )
 
     def outcome(self, job: Mapping[str, Any]) -> None:
         """What a person does next: where the files are, or what is wrong."""
@@ -160,7 +188,3 @@ def _moment(text: str) -> datetime:
 
 def _local_time(text: str) -> str:
     return _moment(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _since(text: str) -> str:
-    return f"{(datetime.now(UTC) - _moment(text)).total_seconds():.0f} s"

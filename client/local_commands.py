@@ -10,8 +10,8 @@ import typer
 from client.display import Display, lora_line
 from client.errors import CommandFailed
 from client.lora_drop import LoraDrop
-from client.stack import LOCAL, find_stack, local_stack
-from client.terminal import Json, told, write, write_line
+from client.stack import LOCAL, find_stack, local_failures, local_stack
+from client.terminal import Json, ended_in_order, told, write, write_line
 from shared.domain.jobs import Status
 
 DEMO_TIMEOUT = 180.0  # seconds
@@ -39,11 +39,11 @@ def up(
 
     Up already, it is built and deployed anew, and keeps its data.
     """
-    with told() as display:
+    with told() as display, ended_in_order():
         if fal_ca and not fal:
             raise CommandFailed("--fal-ca goes with --fal.")
         local = local_stack()
-        with _failures():
+        with local_failures():
             local.up(
                 step=display.step,
                 fal=fal,
@@ -51,18 +51,20 @@ def up(
                 host=host,
                 training_seconds=training_seconds,
             )
-        access = local.access()
+            access = local.access()
     if json_output:
         write(access)
         return
     for name, value in _shown(access).items():
         write_line(f"{name:<18} {value}")
+    if access["sam_local"]:
+        write_line(f"\nlora-drop event s3_put --key KEY | {access['sam_local']}")
 
 
 def down(*, json_output: Json = False) -> None:
     """End the stack on this machine; its buckets and jobs are gone with it."""
-    with told(), _failures():
-        was_up = local_stack().down()
+    with told() as display, local_failures():
+        was_up = local_stack().down(say=display.say)
     if json_output:
         write({"was_up": was_up})
     else:
@@ -74,13 +76,16 @@ def demo(*, json_output: Json = False) -> None:
 
     A stack that is up already is used, and stays up.
     """
-    with told() as display, _stack_for_a_while(display) as local:
+    with told() as display, ended_in_order(), _stack_for_a_while(display) as local:
         lora_drop = LoraDrop(find_stack(LOCAL))
         with display.upload(local.sample.name) as progress:
             job_id = lora_drop.drop(local.sample, progress=progress)
-        job = display.follow(job_id, lora_drop.follow(job_id, timeout=DEMO_TIMEOUT))
+        looks = lora_drop.follow(job_id, timeout=DEMO_TIMEOUT, unseen=display.unseen)
+        job = display.follow(job_id, looks)
         display.outcome(job)
-        _hold_against(local.ledger(), job, display)
+        with local_failures():
+            ledger = local.ledger()
+        _hold_against(ledger, job, display)
     if json_output:
         write(job)
     else:
@@ -92,7 +97,7 @@ def demo(*, json_output: Json = False) -> None:
 def _stack_for_a_while(display: Display) -> Iterator[Any]:
     """The stack on this machine, up."""
     local = local_stack()
-    with _failures():
+    with local_failures():
         was_up = local.access() is not None
         if was_up:
             display.say("using the stack that is up")
@@ -103,7 +108,8 @@ def _stack_for_a_while(display: Display) -> Iterator[Any]:
         yield local
     finally:
         if not was_up:
-            local.down()
+            with local_failures():
+                local.down(say=display.say)
             display.say("the stack is down again; `lora-drop up` brings one up to stay")
 
 
@@ -119,15 +125,6 @@ def _hold_against(
     if len(paid) != 1 or not stored <= served:
         raise CommandFailed("The simulator's ledger disagrees: something was lost or paid twice.")
     display.say("The simulator's ledger agrees: one POST was paid, and these very bytes served.")
-
-
-@contextmanager
-def _failures() -> Iterator[None]:
-    """What the local stack says when it fails, said as a command does."""
-    try:
-        yield
-    except RuntimeError as failure:
-        raise CommandFailed(str(failure)) from failure
 
 
 def _shown(access: Mapping[str, Any]) -> dict[str, str]:

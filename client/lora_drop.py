@@ -73,15 +73,25 @@ class LoraDrop:
         said = {"request_id": request_id} if request_id else {"not_submitted": True}
         return self._located(self._ask("POST", f"/jobs/{job_id}/resolve", body=json.dumps(said)))
 
+    def approve(self, job_id: str) -> dict[str, Any]:
+        """Let a held job go on. Our credentials are kept in the job."""
+        return self._located(self._ask("POST", f"/jobs/{job_id}/approve"))
+
     def follow(
-        self, job_id: str, *, timeout: float | None = None, interval: float = 0.5
+        self,
+        job_id: str,
+        *,
+        timeout: float | None = None,
+        interval: float = 0.5,
+        unseen: Callable[[float], None] | None = None,
     ) -> Iterator[dict[str, Any]]:
         """The job each time it is looked at, until it has ended or waits for a person.
 
-        Times in seconds. A job that is not there yet is waited for. Raises CommandFailed at the
-        timeout; the job goes on without us.
+        Times in seconds. A job that is not there yet is waited for; ``unseen`` is told for how long.
+        Raises CommandFailed at the timeout; the job goes on without us.
         """
-        end = None if timeout is None else time.monotonic() + timeout
+        began = time.monotonic()
+        end = None if timeout is None else began + timeout
         while True:
             try:
                 job = self.job(job_id)
@@ -91,6 +101,8 @@ class LoraDrop:
                 yield job
                 if Status(job["status"]) in STOPS:
                     return
+            elif unseen is not None:
+                unseen(time.monotonic() - began)
             if end is not None and time.monotonic() >= end:
                 stands = job["status"] if job else "not seen yet"
                 raise CommandFailed(

@@ -1,12 +1,14 @@
 """Which stack a command speaks to, found by its outputs: in AWS, or on this machine."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError
 
 from client.errors import CommandFailed
@@ -38,7 +40,8 @@ def find_stack(name: str | None) -> Stack:
     called ``local``), else the CloudFormation stack ``lora-drop``.
     """
     name = name or os.environ.get("LORA_DROP_STACK")
-    access = local_stack().access() if name in (None, LOCAL) else None
+    with local_failures():
+        access = local_stack().access() if name in (None, LOCAL) else None
     if access is not None:
         return _local(access)
     if name == LOCAL:
@@ -54,8 +57,20 @@ def local_stack() -> Any:
     raise CommandFailed("This installation has no local stack; use one that is deployed in AWS.")
 
 
+@contextmanager
+def local_failures() -> Iterator[None]:
+    """What the local stack says when it fails, said as a command does: raises CommandFailed."""
+    try:
+        yield
+    except RuntimeError as failure:
+        raise CommandFailed(str(failure)) from failure
+
+
 def _local(access: Mapping[str, Any]) -> Stack:
+    # Whatever profile the caller has chosen, it is for AWS.
+    no_profile = botocore.session.Session({"profile": (None, [], None, None)})
     session = boto3.Session(
+        botocore_session=no_profile,
         aws_access_key_id=access["access_key"],
         aws_secret_access_key=access["secret_key"],
         region_name=access["region"],

@@ -1,6 +1,7 @@
 """What all commands have in common: their options, their errors, their output."""
 
 import json
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from client.display import Display
 from client.errors import CommandFailed
 
 WIDE = 200  # characters
+INTERRUPTED = 128 + signal.SIGINT
+ENDS = (signal.SIGTERM, signal.SIGHUP)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 StackName = Annotated[
@@ -27,13 +30,40 @@ StackName = Annotated[
 
 @contextmanager
 def told() -> Iterator[Display]:
-    """A display on standard error; a failure is told there in a sentence, and the command exits 1."""
+    """A display on standard error; a failure is told there in a sentence, and the command exits 1.
+
+    Interrupted, it says so and exits 130, as a shell does.
+    """
     display = Display(Console(stderr=True))
     try:
         yield display
     except CommandFailed as failure:
         display.say(str(failure))
         raise typer.Exit(1) from failure
+    except KeyboardInterrupt as interrupt:
+        display.say("Interrupted.")
+        raise typer.Exit(INTERRUPTED) from interrupt
+
+
+@contextmanager
+def ended_in_order() -> Iterator[None]:
+    """A request to end, or a terminal that is closed, is a Ctrl-C: what was started is ended first.
+
+    What the caller has ignored (nohup) stays ignored.
+    """
+    heard = [each for each in ENDS if signal.getsignal(each) is not signal.SIG_IGN]
+
+    def interrupt(_number: int, _frame: object) -> None:
+        for each in heard:  # asking twice does not end it sooner, it leaves things behind
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {each: signal.signal(each, interrupt) for each in heard}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def output() -> Display:

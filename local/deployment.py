@@ -2,15 +2,17 @@
 
 import json
 import platform
-import subprocess
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import boto3
+import botocore.session
 
-from local.emulator import CREDENTIALS, REGION
+from local.emulator import CREDENTIALS, REGION, own_environment
 from local.fal_server import FalServer
-from local.tools import ROOT, command, environment
+from local.processes import Started, run
+from local.tools import ROOT, command
 
 STACK = "lora-drop"
 API_ID = "10cadec0"  # the emulator gives an API the id that this tag asks for
@@ -54,16 +56,24 @@ def parameters(fal: FalServer, emulator_url: str) -> dict[str, str]:
     }
 
 
-def build(state: Path, fal: FalServer) -> Path:
+def build(state: Path, fal: FalServer, *, started: Started | None = None) -> Path:
     """The built template, with each function's artifact beside it; raises SamFailed."""
     target = state / "build"
     ca_file = str(fal.ca_file) if fal.ca_file else ""
     line = ["build", "--build-dir", str(target), "--cache-dir", str(state / "cache")]
-    _sam(line, state / "sam-build.log", PLATFORM=_machine()[1], CA_FILE=ca_file)
+    log = state / "sam-build.log"
+    _sam(line, log, started, PLATFORM=_machine()[1], CA_FILE=ca_file)
     return target / "template.yaml"
 
 
-def deploy(state: Path, template: Path, values: Mapping[str, str], emulator_url: str) -> None:
+def deploy(
+    state: Path,
+    template: Path,
+    values: Mapping[str, str],
+    emulator_url: str,
+    *,
+    started: Started | None = None,
+) -> None:
     """Deploy the built template, or bring a deployed one up to date; raises SamFailed."""
     client(emulator_url, "s3").create_bucket(Bucket=CODE_BUCKET)
     line = ["deploy", "--template-file", str(template), "--stack-name", STACK]
@@ -72,7 +82,7 @@ def deploy(state: Path, template: Path, values: Mapping[str, str], emulator_url:
     line += ["--tags", f"{API_TAG}={API_ID}", "--parameter-overrides"]
     # In quotes of its own, for SAM ends a value at its first space.
     line += [f'{name}="{value}"' for name, value in values.items() if value]
-    _sam(line, state / "sam-deploy.log", AWS_ENDPOINT_URL=emulator_url)
+    _sam(line, state / "sam-deploy.log", started, AWS_ENDPOINT_URL=emulator_url)
 
 
 def outputs(emulator_url: str) -> dict[str, str]:
@@ -100,8 +110,9 @@ def put_fal_key(emulator_url: str, secret: str, key: str) -> None:
 
 
 def client(emulator_url: str, service: str):  # type: ignore[no-untyped-def]  # boto3's own, by name
-    """A boto3 client of the emulator."""
-    return boto3.client(
+    """A boto3 client of the emulator, whatever profile the caller has chosen."""
+    no_profile = botocore.session.Session({"profile": (None, [], None, None)})
+    return boto3.Session(botocore_session=no_profile).client(
         service,  # type: ignore[call-overload]  # a name, not a literal
         endpoint_url=emulator_url,
         region_name=REGION,
@@ -110,19 +121,23 @@ def client(emulator_url: str, service: str):  # type: ignore[no-untyped-def]  # 
     )
 
 
-def _sam(line: Sequence[str], log: Path, **env: str) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as output:
-        done = subprocess.run(  # noqa: S603  # our own words
-            command("sam", *line),
-            cwd=ROOT,
-            env=environment(**CREDENTIALS, AWS_DEFAULT_REGION=REGION, **env),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-    if done.returncode:
+def sam_local_line(state: Path, environments: Path) -> str:
+    """What runs submit in a container on a stack that is up there; it takes an event on its input."""
+    credentials = [f"{name}={value}" for name, value in CREDENTIALS.items()]
+    line = ["python", "-m", "local.tools", "sam", "local", "invoke", "SubmitFunction"]
+    line += ["--event", "-", "--region", REGION]
+    line += ["--template", str(state / "build" / "template.yaml")]
+    line += ["--env-vars", str(environments), "--parameter-overrides"]
+    # Only a parameter that is given makes SAM hand on AWS_ENDPOINT_URL, whose value is in the file.
+    line += [f"Architecture={_machine()[0]} AwsEndpointUrl=here"]
+    return shlex.join([*credentials, *line])
+
+
+def _sam(line: Sequence[str], log: Path, started: Started | None, **env: str) -> None:
+    code = run(
+        command("sam", *line), log=log, env=own_environment(**env), cwd=ROOT, started=started
+    )
+    if code:
         said = log.read_text(errors="replace")[-TAIL:].strip()
         raise SamFailed(f"sam {line[0]} failed; all of it is in {log}\n\n{said}")
 

@@ -16,7 +16,7 @@ from shared.domain.jobs import TRANSITIONS, TROUBLED, Status
 
 DOCS = ROOT / "docs"
 FUNCTIONS = ("Submit", "Webhook", "Store", "Reconcile", "Jobs")
-COMMANDS = ("train", "jobs", "job", "resolve", "up", "down", "demo", "fal-sim", "event")
+COMMANDS = ("train", "jobs", "job", "resolve", "approve", "up", "down", "demo", "fal-sim", "event")
 WIDTH = "100"  # columns
 
 

@@ -6,15 +6,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.processes import Background, free_port, listens, start
+from local.processes import Background, Started, free_port, listens, start
 from local.tools import command, environment
 
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 START_TIMEOUT = 120.0  # seconds; the first start fetches the emulator
-# ministack gives Lambda workers its own environment: nothing of the caller's AWS may reach them.
-FOREIGN = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
+# ministack gives Lambda workers its own environment: nothing of the caller's that a function, or an
+# AWS client in it, would take for its own settings may get there.
+FOREIGN = ("AWS_", "FAL_", "LORA_DROP_", "ARTIFACT_HOSTS")
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +27,21 @@ class Emulator:
     url: str
 
 
-def start_emulator(state: Path, host: str = "127.0.0.1") -> Emulator:
+def own_environment(**more: str) -> dict[str, str]:
+    """What a tool runs with that is to see this emulator, and nothing of the caller's AWS and fal."""
+    kept = {name: value for name, value in environment().items() if not name.startswith(FOREIGN)}
+    return {**kept, **CREDENTIALS, "AWS_DEFAULT_REGION": REGION, **more}
+
+
+def start_emulator(
+    state: Path, host: str = "127.0.0.1", *, started: Started | None = None
+) -> Emulator:
     """An emulator on a free port of this address; raises NotStarted. Its files lie in ``state``."""
     port = free_port(host)
     url = f"http://{host}:{port}"
     temporary = state / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
-    env = environment(
-        **CREDENTIALS,
-        AWS_DEFAULT_REGION=REGION,
+    env = own_environment(
         AWS_ENDPOINT_URL=url,
         BIND_HOST=host,
         GATEWAY_PORT=str(port),
@@ -44,15 +52,17 @@ def start_emulator(state: Path, host: str = "127.0.0.1") -> Emulator:
         TMPDIR=str(temporary),
         POWERTOOLS_TRACE_DISABLED="1",  # there is no X-Ray daemon to send to
     )
-    for name in FOREIGN:
-        env.pop(name, None)
+    *uv, program = command("ministack")
+    # uv may need these to fetch the emulator; a function must not have them.
+    without = [word for name in CERTIFICATES for word in ("-u", name)]
     process = start(
         "the AWS emulator",
-        command("ministack"),
+        [*uv, "env", *without, program],
         log=state / "emulator.log",
         env=env,
         ready=lambda: listens(host, port),
         timeout=START_TIMEOUT,
+        started=started,
     )
     return Emulator(process, url)
 

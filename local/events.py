@@ -12,12 +12,14 @@ from urllib.parse import quote_plus
 
 import httpx
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 
 from local.deployment import client
 from local.fal.clock import now
 from local.fal.keys import WebhookKey, client_context
 from local.fal.webhooks import signed_headers
-from local.stack import LocalStack, RunningStack
+from local.record import RunningStack, StackFailed
+from local.stack import LocalStack
 from local.tools import ROOT
 from shared.adapters.dynamodb import DynamoJobs
 from shared.domain.jobs import Job
@@ -25,6 +27,11 @@ from shared.domain.tokens import webhook_token
 from shared.messages import StoreRequest
 
 EVENTS = ROOT / "events"
+ABOUT_OBJECTS = frozenset({"s3_put", "s3_put_in_sqs"})
+ABOUT_JOBS = frozenset(
+    {"webhook_ok", "webhook_error", "webhook_forged", "results_batch", "job_item", "job_resolve"}
+)
+FAILURES = (StackFailed, BotoCoreError, ClientError, httpx.HTTPError, OSError)
 
 type Event = dict[str, Any]
 
@@ -43,7 +50,7 @@ class Fresh:
     def s3_put(self, event: Event, *, key: str) -> Event:
         """S3's notice of the newest version under this key."""
         bucket = self.stack.outputs["DatasetsBucketName"]
-        head = self._client("s3").head_object(Bucket=bucket, Key=key)
+        head = self._head(bucket, key)
         told = event["Records"][0]["s3"]
         told["bucket"] |= {"name": bucket, "arn": f"arn:aws:s3:::{bucket}"}
         told["object"] |= {
@@ -62,16 +69,19 @@ class Fresh:
 
     def results_batch(self, event: Event, *, job_id: str) -> Event:
         """One message for the store worker."""
+        self._job(job_id)
         event["Records"] = event["Records"][:1]
         event["Records"][0]["body"] = StoreRequest(job_id=job_id).model_dump_json()
         return event
 
     def job_item(self, event: Event, *, job_id: str) -> Event:
         """A question about one job."""
+        self._job(job_id)
         return {**event, "path": f"/jobs/{job_id}", "pathParameters": {"job_id": job_id}}
 
     def job_resolve(self, event: Event, *, job_id: str) -> Event:
         """A person's decision about one job."""
+        self._job(job_id)
         return {
             **event,
             "path": f"/jobs/{job_id}/resolve",
@@ -81,6 +91,8 @@ class Fresh:
     def webhook(self, event: Event, *, job_id: str, forged: bool) -> Event:
         """A delivery about this job, signed now by the simulator, or by a stranger."""
         job = self._job(job_id)
+        if job.request_id is None:
+            raise EventFailed(f"{job_id} has no request at fal that a webhook could tell of")
         body = json.loads(event["body"])
         body |= {"request_id": job.request_id, "gateway_request_id": job.request_id}
         if body["status"] == "OK":
@@ -89,7 +101,7 @@ class Fresh:
         key = WebhookKey.stranger() if forged else WebhookKey.of(self.local.state / "fal")
         headers = signed_headers(
             key,
-            request_id=str(job.request_id),
+            request_id=job.request_id,
             user_id=self.stack.fal.user_id,
             timestamp=int(now().timestamp()),
             body=raw.encode(),
@@ -111,9 +123,19 @@ class Fresh:
     def _job(self, job_id: str) -> Job:
         table = self.stack.outputs["JobsTableName"]
         job = DynamoJobs(self._client("dynamodb"), table).get(job_id)
-        if job is None or job.request_id is None:
-            raise EventFailed(f"{job_id} has no request at fal")
+        if job is None:
+            raise EventFailed(f"There is no job {job_id} on this stack; lora-drop jobs lists them")
         return job
+
+    def _head(self, bucket: str, key: str) -> Mapping[str, Any]:
+        try:
+            return dict(self._client("s3").head_object(Bucket=bucket, Key=key))
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "404":
+                raise
+            raise EventFailed(
+                f"There is no object {key} in {bucket}; drop one: lora-drop train PATH --key {key}"
+            ) from error
 
     def _webhook_secret(self) -> str:
         function = self.stack.outputs["WebhookFunctionName"]
@@ -133,13 +155,16 @@ class Fresh:
 
 def fresh_event(local: LocalStack, name: str, *, job_id: str, key: str) -> Event:
     """The committed event of this name, made fit for the stack that is up; raises EventFailed."""
+    names = sorted(each.stem for each in EVENTS.glob("*.json"))
+    if name not in names:
+        raise EventFailed(f"There is no event {name}; there are {', '.join(names)}")
+    if name in ABOUT_OBJECTS and not key:
+        raise EventFailed(f"{name} tells of a dropped object: name it with --key KEY")
+    if name in ABOUT_JOBS and not job_id:
+        raise EventFailed(f"{name} is about a job: name it with --job JOB_ID")
     stack = local.running()
     if stack is None:
         raise EventFailed("No stack is up on this machine. Start one: lora-drop up")
-    file = EVENTS / f"{name}.json"
-    if not file.is_file():
-        names = ", ".join(sorted(each.stem for each in EVENTS.glob("*.json")))
-        raise EventFailed(f"There is no event {name}; there are {names}")
     fresh = Fresh(local, stack)
     makers: Mapping[str, Callable[[Event], Event]] = {
         "s3_put": lambda event: fresh.s3_put(event, key=key),
@@ -151,7 +176,7 @@ def fresh_event(local: LocalStack, name: str, *, job_id: str, key: str) -> Event
         "job_item": lambda event: fresh.job_item(event, job_id=job_id),
         "job_resolve": lambda event: fresh.job_resolve(event, job_id=job_id),
     }
-    event: Event = json.loads(file.read_text())
+    event: Event = json.loads((EVENTS / f"{name}.json").read_text())
     return makers.get(name, dict)(event)
 
 
@@ -164,7 +189,7 @@ def event(
     """Print an event of events/, made to fit the stack on this machine, for sam local invoke."""
     try:
         made = fresh_event(LocalStack.here(), name, job_id=job, key=key)
-    except (EventFailed, OSError) as failure:
+    except (EventFailed, *FAILURES) as failure:
         typer.echo(str(failure), err=True)
         raise typer.Exit(1) from failure
     typer.echo(json.dumps(made))

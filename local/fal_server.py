@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict
 
 from local.fal.config import SimulatorConfig
-from local.processes import Background, free_port, start
+from local.processes import Background, Started, free_port, start
 
 START_TIMEOUT = 30.0  # seconds
 
@@ -59,7 +59,7 @@ def fal_at(url: str, ca_file: Path | None) -> FalServer:
 
 
 def start_simulator(
-    state: Path, host: str, training_seconds: float
+    state: Path, host: str, training_seconds: float, *, started: Started | None = None
 ) -> tuple[Background, FalServer]:
     """The fal simulator in a process of its own; its keys and files lie in ``state``."""
     port = free_port(host)
@@ -74,6 +74,7 @@ def start_simulator(
         env=dict(os.environ),
         ready=lambda: _told(log) is not None,
         timeout=START_TIMEOUT,
+        started=started,
     )
     told = json.loads(_told(log) or "")
     return process, FalServer(

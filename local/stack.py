@@ -6,51 +6,29 @@ import shutil
 import ssl
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from ipaddress import ip_address
 from pathlib import Path
+from socket import gethostbyname
 from typing import Any, Self
 
 import httpx
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from local import deployment
 from local.emulator import CREDENTIALS, REGION, start_emulator
-from local.fal_server import FalServer, fal_at, start_simulator
-from local.processes import Background, NotStarted
+from local.fal_server import fal_at, start_simulator
+from local.processes import NotStarted
+from local.record import Record, RunningStack, StackFailed
 from local.tools import ROOT
 
 HOME = "LORA_DROP_HOME"
 SAMPLE = ROOT / "local" / "samples" / "astronaut.zip"
 LOOPBACK = "127.0.0.1"
+LEDGER_TIMEOUT = 5.0  # seconds
 
 type Step = Callable[[str], AbstractContextManager[None]]
 """Shows what is being done for as long as it is."""
-
-
-class StackFailed(RuntimeError):
-    """Raised when the stack cannot be brought up; says what failed and where to look."""
-
-
-class RunningStack(BaseModel):
-    """What is known of a stack that was brought up; kept in ``stack.json``."""
-
-    model_config = ConfigDict(frozen=True)
-
-    emulator: Background
-    emulator_url: str
-    simulator: Background | None
-    fal: FalServer
-    host: str
-    outputs: dict[str, str] = {}
-
-    @property
-    def alive(self) -> bool:
-        """Whether all its processes run."""
-        return all(process.alive for process in self.processes)
-
-    @property
-    def processes(self) -> list[Background]:
-        """Every process of it."""
-        return [each for each in (self.simulator, self.emulator) if each is not None]
+type Say = Callable[[str], None]
+"""Tells a person one line."""
 
 
 class LocalStack:
@@ -60,7 +38,7 @@ class LocalStack:
 
     def __init__(self, state: Path) -> None:
         self.state = state.absolute()
-        self._file = self.state / "stack.json"
+        self._record = Record(self.state)
         self.sam_environments = self.state / "sam-env.json"
 
     @classmethod
@@ -69,12 +47,15 @@ class LocalStack:
         return cls(Path(os.environ.get(HOME) or ROOT / ".lora-drop"))
 
     def running(self) -> RunningStack | None:
-        """The stack, if it was brought up and still runs."""
-        stack = self._read()
+        """The stack, if it was brought up and still runs; raises StackFailed."""
+        stack = self._record.stack()
         return stack if stack is not None and stack.alive and stack.outputs else None
 
     def access(self) -> dict[str, Any] | None:
-        """What a client needs to reach the running stack; None when it is down."""
+        """What a client needs to reach the running stack; None when it is down.
+
+        Raises StackFailed.
+        """
         stack = self.running()
         if stack is None:
             return None
@@ -89,6 +70,7 @@ class LocalStack:
             "fal_ca_file": str(stack.fal.ca_file or ""),
             "fal_simulated": stack.fal.simulated,
             "outputs": stack.outputs,
+            "sam_local": self._sam_local(stack),
         }
 
     def up(
@@ -105,44 +87,54 @@ class LocalStack:
         A stack that runs keeps its processes, its data and its fal, and gets today's code.
         """
         stack = self.running()
+        started = self._record.keep
         try:
             if stack is None:
-                self.down()
+                self._clear()
                 stack = self._start(step, fal, fal_ca, host, training_seconds)
             with step("sam build"):
-                template = deployment.build(self.state, stack.fal)
+                template = deployment.build(self.state, stack.fal, started=started)
             with step("sam deploy"):
                 url = stack.emulator_url
                 values = deployment.parameters(stack.fal, url)
-                deployment.deploy(self.state, template, values, url)
+                deployment.deploy(self.state, template, values, url, started=started)
                 outputs = deployment.outputs(url)
                 deployment.put_fal_key(url, outputs["FalKeySecretArn"], stack.fal.key)
                 deployment.write_environments(self.sam_environments, url, outputs)
-            self._write(stack.model_copy(update={"outputs": outputs}))
+            self._record.write(stack.model_copy(update={"outputs": outputs}))
         except (NotStarted, deployment.SamFailed, OSError, ValueError) as error:
             raise StackFailed(str(error)) from error
         finally:
             if self.running() is None:
-                self._end()
+                self._record.end()
 
     def ledger(self) -> dict[str, Any] | None:
-        """What the fal simulator saw and served; None without one that runs."""
-        stack = self._read()
+        """What the fal simulator saw and served; None without one that runs; raises StackFailed."""
+        stack = self._record.stack()
         if stack is None or stack.simulator is None or not stack.simulator.alive:
             return None
-        context = ssl.create_default_context(cafile=stack.fal.ca_file)
-        with httpx.Client(verify=context, trust_env=False) as client:
-            answer = client.get(f"{stack.fal.url}/_sim/ledger").raise_for_status()
-        return dict(answer.json())
+        url = f"{stack.fal.url}/_sim/ledger"
+        try:
+            context = ssl.create_default_context(cafile=stack.fal.ca_file)
+            with httpx.Client(verify=context, trust_env=False, timeout=LEDGER_TIMEOUT) as client:
+                return dict(client.get(url).raise_for_status().json())
+        except (httpx.HTTPError, OSError, ValueError) as error:
+            raise StackFailed(f"The simulator's ledger could not be had: {error}") from error
 
-    def down(self) -> bool:
-        """End the stack and forget its data; False if there was none.
+    def down(self, *, say: Say) -> bool:
+        """End the stack and forget its data; False if there was none; raises StackFailed.
 
-        Logs stay, and the simulator's ledger as ``ledger.json``.
+        Logs stay, and the simulator's ledger as ``ledger.json``, if it can be had.
         """
-        if (ledger := self.ledger()) is not None:
-            (self.state / "ledger.json").write_text(json.dumps(ledger, indent=2))
-        was_up = self._end()
+        try:
+            if (ledger := self.ledger()) is not None:
+                (self.state / "ledger.json").write_text(json.dumps(ledger, indent=2))
+        except (StackFailed, OSError) as failure:
+            say(str(failure))
+        return self._clear()
+
+    def _clear(self) -> bool:
+        was_up = self._record.end()
         for folder in ("fal", "s3", "state", "tmp", "build", "cache"):
             shutil.rmtree(self.state / folder, ignore_errors=True)
         return was_up
@@ -156,16 +148,14 @@ class LocalStack:
         training_seconds: float,
     ) -> RunningStack:
         server = fal_at(fal, fal_ca) if fal else None
-        simulator = None
+        simulator, started = None, self._record.keep
         with step("AWS emulator"):
-            emulator = start_emulator(self.state, host)
+            emulator = start_emulator(self.state, host, started=started)
         if server is None:
             with step("fal simulator"):
-                try:
-                    simulator, server = start_simulator(self.state, host, training_seconds)
-                except BaseException:
-                    emulator.process.end()
-                    raise
+                simulator, server = start_simulator(
+                    self.state, host, training_seconds, started=started
+                )
         stack = RunningStack(
             emulator=emulator.process,
             emulator_url=emulator.url,
@@ -173,27 +163,11 @@ class LocalStack:
             fal=server,
             host=host,
         )
-        self._write(stack)
+        self._record.write(stack)
         return stack
 
-    def _end(self) -> bool:
-        stack = self._read()
-        for process in stack.processes if stack else []:
-            process.end()
-        self._file.unlink(missing_ok=True)
-        return stack is not None
-
-    def _read(self) -> RunningStack | None:
-        try:
-            return RunningStack.model_validate_json(self._file.read_text())
-        except FileNotFoundError:
-            return None
-        except ValidationError as error:
-            raise StackFailed(
-                f"{self._file} cannot be read; end its processes yourself and delete it"
-            ) from error
-
-    def _write(self, stack: RunningStack) -> None:
-        temporary = self._file.with_suffix(".new")
-        temporary.write_text(stack.model_dump_json(indent=2))
-        temporary.replace(self._file)
+    def _sam_local(self, stack: RunningStack) -> str:
+        """A command that runs a function in a container; empty where none can reach the stack."""
+        if ip_address(gethostbyname(stack.host)).is_loopback:
+            return ""
+        return deployment.sam_local_line(self.state, self.sam_environments)

@@ -25,9 +25,12 @@ CORPORA = Path(os.environ.get("CORPORA", ROOT.parent / "shared" / "corpora"))
 
 @pytest.fixture(scope="session")
 def corpora() -> Path:
-    """The folder of foreign files; a test that needs it is skipped where it is missing."""
+    """The folder of foreign files; where it is missing, a test that needs it is skipped, or fails."""
     if not CORPORA.is_dir():
-        pytest.skip(f"no foreign files at {CORPORA}; CORPORA names another folder")
+        reason = f"no foreign files at {CORPORA}; CORPORA names another folder"
+        if os.environ.get("LORA_DROP_CORPORA"):
+            pytest.fail(reason)
+        pytest.skip(reason)
     return CORPORA
 
 

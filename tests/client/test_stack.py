@@ -90,6 +90,19 @@ def test_a_command_that_fails_says_so_in_a_sentence_and_exits_1(
     assert 10 < len(result.stderr) < 200
 
 
+@pytest.mark.parametrize("words", [["jobs"], ["job", "x"], ["train", "."], ["demo"], ["up"]])
+def test_a_stack_that_cannot_be_read_is_told_in_a_sentence(
+    words: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "stack.json").write_text('{"emulator":')
+
+    result = CliRunner().invoke(application(), words)
+
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "lora-drop down" in result.stderr
+
+
 def test_nothing_was_up_is_an_answer() -> None:
     result = CliRunner().invoke(application(), ["down", "--json"])
 

@@ -5,7 +5,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any
 
@@ -15,7 +15,8 @@ from local.deployment import client
 from local.emulator import CREDENTIALS, REGION
 from local.events import fresh_event
 from local.fal.running import ControlClient
-from local.stack import LocalStack, RunningStack
+from local.record import RunningStack
+from local.stack import LocalStack
 from local.tools import ROOT, command, environment
 from tests.stack.conftest import access_to, run_command
 
@@ -53,6 +54,13 @@ class Containers:
     local: LocalStack
     stack: RunningStack
     simulator: ControlClient
+    used: set[str] = field(default_factory=set)
+    """The names of the events that were made for it."""
+
+    def event(self, name: str, *, job_id: str = "", key: str = "") -> Any:
+        """An event of ``events/``, made to fit."""
+        self.used.add(name)
+        return fresh_event(self.local, name, job_id=job_id, key=key)
 
     def sam_local(self, kind: str, *words: str) -> list[str]:
         """The command line of ``sam local invoke`` or ``start-api`` on this stack."""
@@ -70,7 +78,7 @@ class Containers:
 
     def invoke(self, function: str, name: str, *, job_id: str = "", key: str = "") -> Any:
         """What a function in a container answers to an event of ``events/``."""
-        event = fresh_event(self.local, name, job_id=job_id, key=key)
+        event = self.event(name, job_id=job_id, key=key)
         done = subprocess.run(  # noqa: S603  # our own words
             self.sam_local("invoke", function, "--event", "-"),
             input=json.dumps(event),

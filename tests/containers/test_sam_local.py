@@ -1,7 +1,10 @@
 """Every event of ``events/`` through ``sam local``, in containers, against a live stack."""
 
 import json
+import os
+import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
@@ -9,15 +12,17 @@ from time import monotonic, sleep
 import httpx
 import pytest
 
-from local.events import EVENTS, fresh_event
+from local.events import EVENTS
 from local.processes import free_port, start
+from local.stack import HOME
 from local.tools import ROOT
-from tests.containers.conftest import Containers
+from tests.containers.conftest import ARCHITECTURE, PATIENCE, Containers
 
 pytestmark = pytest.mark.containers
 
 QUEUED = "portrait/queued.zip"
 BARE = "bare.zip"
+README_LINE = re.compile(r"(?<=\$ )lora-drop event (?:.*\\\n)*.*")
 
 
 @pytest.fixture(scope="module")
@@ -109,13 +114,6 @@ def test_a_decision_that_is_not_open_is_refused(
     assert answer["statusCode"] == 409
 
 
-def test_every_committed_event_was_run_above() -> None:
-    told = Path(__file__).read_text()
-
-    missing = [file.stem for file in EVENTS.glob("*.json") if f'"{file.stem}"' not in told]
-    assert missing == []
-
-
 @pytest.fixture(scope="module")
 def api(containers: Containers) -> Iterator[str]:
     """The URL of ``sam local start-api``."""
@@ -151,7 +149,7 @@ def test_the_api_takes_webhooks_and_answers_questions(containers: Containers, ap
     with httpx.Client(base_url=api, timeout=60) as http:
         answers = {}
         for name in ("webhook_forged", "webhook_ok"):
-            event = fresh_event(containers.local, name, job_id=job_id, key="")
+            event = containers.event(name, job_id=job_id)
             answers[name] = http.post(
                 event["path"], content=event["body"], headers=event["headers"]
             )
@@ -168,18 +166,29 @@ def test_the_api_takes_webhooks_and_answers_questions(containers: Containers, ap
     assert unknown.status_code == 404
 
 
-def test_the_command_prints_an_event_that_sam_takes(
-    containers: Containers, trained: dict[str, str]
-) -> None:
+def test_the_line_in_the_readme_runs(containers: Containers, trained: dict[str, str]) -> None:
     del trained
+    [shown] = README_LINE.findall((ROOT / "README.md").read_text())
+    line = (
+        shown.replace("ada.zip", QUEUED)
+        .replace(".lora-drop/", f"{containers.local.state}/")
+        .replace("Architecture=x86_64", f"Architecture={ARCHITECTURE}")
+    )
+    programs = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     done = subprocess.run(  # noqa: S603  # our own words
-        containers.sam_local("invoke", "JobsFunction", "--event", str(EVENTS / "jobs_list.json")),
+        ["/bin/bash", "-o", "pipefail", "-c", f"{line} --skip-pull-image"],
         cwd=ROOT,
-        env=containers.environment(),
+        env={**os.environ, HOME: str(containers.local.state), "PATH": programs},
         capture_output=True,
         text=True,
+        timeout=PATIENCE,
         check=False,
     )
 
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1])["statusCode"] == 200
+    assert json.loads(done.stdout.splitlines()[-1]) == {"batchItemFailures": []}
+
+
+def test_every_committed_event_was_run_above(containers: Containers) -> None:
+    """Last in this file, and true only after all of it."""
+    assert containers.used == {file.stem for file in EVENTS.glob("*.json")}

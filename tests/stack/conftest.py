@@ -84,10 +84,10 @@ def run_command(home: Path, *words: str, code: int = 0) -> str:
     return done.stdout
 
 
-def run_command_both(home: Path, *words: str) -> str:
+def run_command_both(home: Path, *words: str, code: int = 0) -> str:
     """What a person sees: standard error, then the result on standard output."""
     done = _run(home, words)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == code, done.stdout + done.stderr
     return done.stderr + done.stdout
 
 

@@ -5,6 +5,7 @@ import json
 import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -211,3 +212,37 @@ def test_a_lost_answer_and_a_lost_webhook_are_found_in_fals_own_list(stack: Depl
     assert job["status"] == "SUCCEEDED"
     assert "SUBMIT_UNKNOWN" in [step["status"] for step in job["history"]]
     assert [post["request_id"] for post in stack.posts_of(job)] == [job["request_id"]]
+
+
+def test_a_404_of_the_cdn_loses_nothing_that_fal_still_has(stack: Deployed) -> None:
+    stack.simulator.inject("download_status", status=404, file_name="config.json")
+
+    job = stack.train(SAMPLE, "--key", "cdn/404.zip")
+
+    assert job["status"] == "SUCCEEDED"
+    assert {"config.json", "lora.safetensors"} <= set(stack.files_of(job))
+
+
+def test_a_job_that_waits_for_money_goes_on_when_a_person_says_so(stack: Deployed) -> None:
+    stack.simulator.inject("balance_exhausted")
+    held = stack.train(SAMPLE, "--key", "held.zip", code=1)
+    advice = stack.files_of(held)["ERROR.txt"].decode()
+
+    approved = json.loads(stack.run("approve", held["job_id"], "--json"))
+    job = _ended(stack, held["job_id"])
+
+    assert (held["status"], approved["status"]) == ("HELD", "READY")
+    assert "lora-drop approve" in advice
+    assert job["status"] == "SUCCEEDED"
+    assert "ERROR.txt" not in stack.files_of(job)
+    assert [post["accepted"] for post in stack.posts_of(job)] == [False, True]
+
+
+def _ended(stack: Deployed, job_id: str) -> dict[str, Any]:
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        job: dict[str, Any] = json.loads(stack.run("job", job_id, "--json"))
+        if job["status"] in ("SUCCEEDED", "FAILED", "EXPIRED"):
+            return job
+        time.sleep(0.5)
+    raise AssertionError(f"{job_id} did not end")

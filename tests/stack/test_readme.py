@@ -1,14 +1,17 @@
 """What the README shows is what happens."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
+from local.deployment import sam_local_line
 from local.docs import stale
 from tests.stack.conftest import run_command_both
 
 TRANSCRIPT = re.compile(r"<!-- transcript.*?-->\n```console\n\$ make demo\n(.*?)```", re.DOTALL)
+SAM_LOCAL = re.compile(r"\$ lora-drop event .*\| ((?:.*\\\n)*.*)")
 # What differs from run to run.
 VARYING = (
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME"),
@@ -40,3 +43,14 @@ def test_the_transcript_in_the_readme_is_what_the_demo_prints(root: Path, tmp_pa
 
 def test_the_generated_pages_are_what_the_program_says_today() -> None:
     assert stale() == []
+
+
+def test_the_line_for_sam_local_is_the_one_that_up_prints(root: Path) -> None:
+    [shown] = SAM_LOCAL.findall((root / "README.md").read_text())
+    state = Path(".lora-drop")
+
+    printed = shlex.split(sam_local_line(state, state / "sam-env.json"))
+
+    assert shlex.split(shown.replace("\\\n", " ")) == [
+        word.replace("=arm64", "=x86_64") for word in printed
+    ]
