@@ -98,7 +98,13 @@ def jobs(
         return
     output().jobs(page["jobs"])
     if page["next"]:
-        display.say(f"There are more: lora-drop jobs --cursor {page['next']}")
+        only = f" --status {status}" if status else ""
+        display.console.print(
+            f"There are more: lora-drop jobs{only} --limit {limit} --cursor {page['next']}",
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+        )
 
 
 def job(

@@ -28,11 +28,12 @@ def up(
         Path | None, typer.Option(help="PEM file with the certificate authority of --fal.")
     ] = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; for containers, the Docker bridge's.")
-    ] = "127.0.0.1",
+        str | None,
+        typer.Option(help="Address to listen on, 127.0.0.1; for containers, the Docker bridge's."),
+    ] = None,
     training_seconds: Annotated[
-        float, typer.Option(min=0, help="How long the simulator trains.")
-    ] = 3.0,
+        float | None, typer.Option(min=0, help="How long the simulator trains; 3 seconds.")
+    ] = None,
     json_output: Json = False,
 ) -> None:
     """Bring the whole stack up on this machine: no account, no key, no Docker.
@@ -57,6 +58,7 @@ def up(
         return
     for name, value in _shown(access).items():
         write_line(f"{name:<18} {value}")
+    write_line("\nFor aws and other tools:\n" + _exports(access))
     if access["sam_local"]:
         write_line(f"\nlora-drop event s3_put --key KEY | {access['sam_local']}")
 
@@ -125,6 +127,17 @@ def _hold_against(
     if len(paid) != 1 or not stored <= served:
         raise CommandFailed("The simulator's ledger disagrees: something was lost or paid twice.")
     display.say("The simulator's ledger agrees: one POST was paid, and these very bytes served.")
+
+
+def _exports(access: Mapping[str, Any]) -> str:
+    """What points a program at this stack's AWS."""
+    values = {
+        "AWS_ENDPOINT_URL": access["endpoint_url"],
+        "AWS_ACCESS_KEY_ID": access["access_key"],
+        "AWS_SECRET_ACCESS_KEY": access["secret_key"],
+        "AWS_DEFAULT_REGION": access["region"],
+    }
+    return "export " + " ".join(f"{name}={value}" for name, value in values.items())
 
 
 def _shown(access: Mapping[str, Any]) -> dict[str, str]:

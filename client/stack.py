@@ -87,7 +87,11 @@ def _local(access: Mapping[str, Any]) -> Stack:
 
 
 def _deployed(name: str) -> Stack:
-    session = boto3.Session()
+    try:
+        # boto3 itself reads AWS_DEFAULT_REGION alone; AWS's other tools read AWS_REGION.
+        session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
+    except BotoCoreError as error:
+        raise CommandFailed(f"AWS cannot be reached as you: {error}. See AWS_PROFILE.") from error
     if session.region_name is None:
         raise CommandFailed(
             "No stack is up on this machine (lora-drop up starts one), and no AWS region is set "

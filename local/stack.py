@@ -23,6 +23,7 @@ from local.tools import ROOT
 HOME = "LORA_DROP_HOME"
 SAMPLE = ROOT / "local" / "samples" / "astronaut.zip"
 LOOPBACK = "127.0.0.1"
+TRAINING_SECONDS = 3.0
 LEDGER_TIMEOUT = 5.0  # seconds
 
 type Step = Callable[[str], AbstractContextManager[None]]
@@ -79,19 +80,26 @@ class LocalStack:
         step: Step,
         fal: str | None = None,
         fal_ca: Path | None = None,
-        host: str = LOOPBACK,
-        training_seconds: float = 3.0,
+        host: str | None = None,
+        training_seconds: float | None = None,
     ) -> None:
         """Start what does not run yet, then build and deploy; raises StackFailed.
 
-        A stack that runs keeps its processes, its data and its fal, and gets today's code.
+        A stack that runs keeps its processes, its data and its fal, and gets today's code; what is
+        decided when it starts cannot be asked of it then.
         """
         stack = self.running()
+        if stack is not None and (fal, host, training_seconds) != (None, None, None):
+            raise StackFailed(
+                "A stack is up, and its fal, its address and its training time were decided when "
+                "it started. Run lora-drop down first, or lora-drop up without options."
+            )
         started = self._record.keep
         try:
             if stack is None:
                 self._clear()
-                stack = self._start(step, fal, fal_ca, host, training_seconds)
+                seconds = TRAINING_SECONDS if training_seconds is None else training_seconds
+                stack = self._start(step, fal, fal_ca, host or LOOPBACK, seconds)
             with step("sam build"):
                 template = deployment.build(self.state, stack.fal, started=started)
             with step("sam deploy"):

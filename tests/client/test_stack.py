@@ -107,3 +107,19 @@ def test_nothing_was_up_is_an_answer() -> None:
     result = CliRunner().invoke(application(), ["down", "--json"])
 
     assert (result.exit_code, result.stdout) == (0, '{"was_up": false}\n')
+
+
+def test_a_profile_that_is_none_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nope")
+
+    with pytest.raises(CommandFailed, match="AWS_PROFILE"):
+        find_stack(None)
+
+
+@mock_aws
+def test_either_of_awss_region_variables_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    deploy("lora-drop")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+
+    assert find_stack(None).session.region_name == "us-east-1"

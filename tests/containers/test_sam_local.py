@@ -120,7 +120,7 @@ def api(containers: Containers) -> Iterator[str]:
     port = free_port()
     process = start(
         "sam local start-api",
-        containers.sam_local("start-api", "--port", str(port), "--warm-containers", "LAZY"),
+        containers.sam_local("start-api", "--port", str(port)),
         log=containers.local.state / "start-api.log",
         env=containers.environment(),
         ready=lambda: _answers(port),

@@ -8,6 +8,8 @@ import pytest
 
 from local.deployment import sam_local_line
 from local.docs import stale
+from shared.domain.costs import estimated_cost_usd
+from shared.domain.parameters import PRESETS
 from tests.stack.conftest import run_command_both
 
 TRANSCRIPT = re.compile(r"<!-- transcript.*?-->\n```console\n\$ make demo\n(.*?)```", re.DOTALL)
@@ -53,4 +55,17 @@ def test_the_line_for_sam_local_is_the_one_that_up_prints(root: Path) -> None:
 
     assert shlex.split(shown.replace("\\\n", " ")) == [
         word.replace("=arm64", "=x86_64") for word in printed
+    ]
+
+
+def test_the_presets_in_the_readme_are_those_of_the_program(root: Path) -> None:
+    rows = re.findall(
+        r"^\| `(\w+)`.*? \| (\d+) \| ([\d.]+) \| \$([\d.]+) \|$",
+        (root / "README.md").read_text(),
+        re.MULTILINE,
+    )
+
+    assert [(name, int(steps), float(rate), float(cost)) for name, steps, rate, cost in rows] == [
+        (name, preset["steps"], preset["learning_rate"], estimated_cost_usd(preset["steps"]))
+        for name, preset in PRESETS.items()
     ]
