@@ -1,7 +1,6 @@
 """fal as the services know it, over the unmodified fal_client."""
 
 import logging
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,7 +8,7 @@ import fal_client
 import httpx
 from fal_client.client import BackupDomainTransport
 
-from shared.adapters.fal_transport import SinglePost, json_object
+from shared.adapters.fal_transport import SinglePost, json_object, usable_key
 from shared.domain.errors import NotSubmitted, SubmissionUnknown, TrainerUnavailable
 from shared.domain.facts import Fact, Gone, Running, failed, finished
 from shared.ports import Submission
@@ -43,7 +42,7 @@ class FalTrainer:
     ) -> Submission:
         """One POST on a connection of its own; see fal_transport for every outcome."""
         try:
-            key, once = self._usable_key(), SinglePost(self._wire())
+            key, once = usable_key(self._key()), SinglePost(self._wire())
         except (TrainerUnavailable, OSError) as error:
             raise NotSubmitted("there is no key, or no certificates, to call fal with") from error
         client = _client(key, once, SUBMIT_TIMEOUT)
@@ -66,20 +65,15 @@ class FalTrainer:
         without end while a request is running, and want fields that fal does not promise.
         """
         wire = self._wire()
-        handle = _client(self._usable_key(), wire, ASK_TIMEOUT).get_handle(application, request_id)
+        handle = _client(usable_key(self._key()), wire, ASK_TIMEOUT).get_handle(
+            application, request_id
+        )
         try:
             return _asked(handle)
         except httpx.HTTPError as error:
             raise TrainerUnavailable(f"fal did not answer: {type(error).__name__}") from error
         finally:
             wire.close()
-
-    def _usable_key(self) -> str:
-        """The key without the line end it may have been saved with; raises TrainerUnavailable."""
-        key = self._key().strip()
-        if not re.fullmatch(r"[!-~]+", key):
-            raise TrainerUnavailable("the fal key is empty or holds what no key can")
-        return key
 
 
 def _client(

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from shared.adapters.fal_transport import json_object
+from shared.adapters.fal_transport import json_object, usable_key
 from shared.domain.errors import TrainerUnavailable
 from shared.domain.evidence import points_at
 from shared.domain.jobs import DatasetVersion
@@ -48,7 +48,7 @@ class FalHistory:
             "expand": "payloads",
             "limit": str(PAGE),
         }
-        headers = {"Authorization": f"Key {self._key().strip()}"}
+        headers = {"Authorization": f"Key {usable_key(self._key())}"}
         with httpx.Client(transport=self._transport, timeout=TIMEOUT, headers=headers) as client:
             for _ in range(MAX_PAGES):
                 page = self._page(client, query)

@@ -7,12 +7,18 @@ every outcome itself: with a response that the client does not retry, or with an
 its retry loop does not catch.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import httpx
 
-from shared.domain.errors import NotSubmitted, SubmissionRefused, SubmissionUnknown
+from shared.domain.errors import (
+    NotSubmitted,
+    SubmissionRefused,
+    SubmissionUnknown,
+    TrainerUnavailable,
+)
 from shared.domain.facts import quoted
 from shared.domain.problems import Problem
 
@@ -31,6 +37,14 @@ REFUSALS: Mapping[int, tuple[str, bool, str]] = {
 NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 ACCEPTED = frozenset({200, 201, 202})
 TOO_MANY_REQUESTS = 429
+
+
+def usable_key(saved: str) -> str:
+    """The key without the line end it may have been saved with; raises TrainerUnavailable."""
+    key = saved.strip()
+    if not re.fullmatch(r"[!-~]+", key):
+        raise TrainerUnavailable("the fal key is empty or holds what no key can")
+    return key
 
 
 class SinglePost(httpx.BaseTransport):

@@ -128,3 +128,18 @@ def test_the_simulators_list_is_read_the_same(
     history = FalHistory(lambda: fal.key, f"{fal.base_url}/v1")
 
     assert history.requests_for(APPLICATION, DATASET, since=SINCE) == (said["request_id"],)
+
+
+@pytest.mark.parametrize("key", ["", " \n", "kéy", "a b"])
+def test_a_key_that_cannot_be_used_asks_nothing(key: str) -> None:
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return page()
+
+    history = FalHistory(lambda: key, API, httpx.MockTransport(answer))
+
+    with pytest.raises(TrainerUnavailable):
+        history.requests_for(APPLICATION, DATASET, since=SINCE)
+    assert asked == []
