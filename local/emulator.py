@@ -52,12 +52,12 @@ def start_emulator(
         TMPDIR=str(temporary),
         POWERTOOLS_TRACE_DISABLED="1",  # there is no X-Ray daemon to send to
     )
-    *uv, program = command("ministack")
+    *uv, python, program = command("ministack")
     # uv may need these to fetch the emulator; a function must not have them.
     without = [word for name in CERTIFICATES for word in ("-u", name)]
     process = start(
         "the AWS emulator",
-        [*uv, "env", *without, program],
+        [*uv, "env", *without, python, program],
         log=state / "emulator.log",
         env=env,
         ready=lambda: listens(host, port),

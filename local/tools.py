@@ -9,16 +9,21 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+ROOT = Path(__file__).parents[1]
 TOOLS: Mapping[str, Sequence[str]] = {
     "sam": ("--from", "aws-sam-cli==1.170.0", "sam"),
     "ministack": (
         "--from", "ministack==1.5.33",
         "--with", "boto3==1.43.106",  # what Lambda's own runtime would have; ministack's botocore
         "--with", "aws-sam-translator==1.115.0",  # it lets the emulator read SAM templates
-        "ministack",
+        "--with", "awscrt==0.38.1",
+        "python", str(ROOT / "local" / "emulator_main.py"),
+    ),
+    "microburst": (
+        "--from", "microburst==0.10.0",
+        "python", str(ROOT / "local" / "wire_faults_main.py"),
     ),
 }  # fmt: skip
-ROOT = Path(__file__).parents[1]
 
 
 def command(tool: str, *arguments: str) -> list[str]:

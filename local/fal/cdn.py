@@ -122,6 +122,8 @@ class Cdn:
             self._ledger.serving(
                 **sent.public(),
                 file_name=file.name,
+                file_size=file.size,
+                file_sha256=file.sha256,
                 url=self._files.url(file.path),
                 request_id=file.request_id,
                 range=http.headers.get("Range"),

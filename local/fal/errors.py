@@ -11,6 +11,8 @@ from typing import Any
 ERRORS_URL = "https://docs.fal.ai/errors/#"
 ARCHIVES = [".zip", ".tar.gz"]
 IMAGES = [".jpg", ".jpeg", ".png", ".webp"]
+SOUNDS = [".mp3", ".wav", ".ogg"]
+VIDEOS = [".mp4", ".mov", ".webm"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,32 @@ MODEL_ERRORS: Mapping[str, ModelError] = {
         422,
         "The archive has too many files.",
         {"max_count": 1000, "provided_count": 1001, "supported_extensions": IMAGES},
+    ),
+    "greater_than": ModelError(422, "Input should be greater than 0", {"gt": 0}),
+    "greater_than_equal": ModelError(422, "Input should be 1 or more", {"ge": 1}),
+    "less_than": ModelError(422, "Input should be less than 1", {"lt": 1}),
+    "less_than_equal": ModelError(422, "Input should be 10000 or less", {"le": 10_000}),
+    "multiple_of": ModelError(422, "Input should be a multiple of 8", {"multiple_of": 8}),
+    "sequence_too_short": ModelError(422, "The sequence is too short.", {"min_length": 1}),
+    "sequence_too_long": ModelError(422, "The sequence is too long.", {"max_length": 100}),
+    "one_of": ModelError(422, "Input is not one of the values.", {"expected": ["zip", "tar.gz"]}),
+    "audio_duration_too_long": ModelError(
+        422, "The audio is too long.", {"max_duration": 60, "provided_duration": 90}
+    ),
+    "audio_duration_too_short": ModelError(
+        422, "The audio is too short.", {"min_duration": 5, "provided_duration": 2}
+    ),
+    "unsupported_audio_format": ModelError(
+        422, "Unsupported audio format.", {"supported_formats": SOUNDS}
+    ),
+    "video_duration_too_long": ModelError(
+        422, "The video is too long.", {"max_duration": 60, "provided_duration": 120}
+    ),
+    "video_duration_too_short": ModelError(
+        422, "The video is too short.", {"min_duration": 3, "provided_duration": 1}
+    ),
+    "unsupported_video_format": ModelError(
+        422, "Unsupported video format.", {"supported_formats": VIDEOS}
     ),
 }
 

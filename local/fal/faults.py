@@ -21,7 +21,7 @@ class Place(StrEnum):
     STATUS = "status"  # status, form, detail
     RESULT = "result"
     CANCEL = "cancel"
-    TRAINING = "training"  # type, status, detail, seconds, stuck
+    TRAINING = "training"  # type, status, detail, billable_units, units_told, seconds, stuck
     WEBHOOK = "webhook"  # lost, copies, seconds, age, extra, alone, user_id, payload_null
     DOWNLOAD = "download"  # bytes, status, form, detail, bytes_per_second
     JWKS = "jwks"  # status, form, detail
@@ -87,8 +87,15 @@ TABLE: tuple[FaultKind, ...] = (
     FaultKind(
         "training_error",
         Place.TRAINING,
-        "a training ends in an error of a documented type, after so many seconds",
-        {"type": "internal_server_error", "status": None, "detail": None, "seconds": 0.0},
+        "a training ends in an error of a documented type, after so many seconds; billed or not",
+        {
+            "type": "internal_server_error",
+            "status": None,
+            "detail": None,
+            "seconds": 0.0,
+            "billable_units": None,  # as usual: a failure is not billed
+            "units_told": True,  # X-Fal-Billable-Units is sent with the result
+        },
     ),
     FaultKind("training_slow", Place.TRAINING, "a training takes so long", {"seconds": 60.0}),
     FaultKind(
@@ -139,12 +146,17 @@ class BadFault(ValueError):
 
 @dataclass(slots=True)
 class ActiveFault:
-    """A fault that waits for its occasions; ``remaining`` None means for ever."""
+    """A fault that waits for its occasions; ``remaining`` None means for ever.
+
+    It strikes at every so manieth of them.
+    """
 
     kind: FaultKind
     settings: Mapping[str, Any]
     filters: Mapping[str, str]
     remaining: int | None
+    every: int = 1
+    occasions: int = 0
     injected: int = 0
 
     def matches(self, place: Place, occasion: Mapping[str, str | None]) -> bool:
@@ -163,6 +175,7 @@ class ActiveFault:
             "says": self.kind.says,
             "settings": dict(self.settings),
             **self.filters,
+            "every": self.every,
             "remaining": self.remaining,
             "injected": self.injected,
         }
@@ -175,29 +188,38 @@ class Faults:
         self._active: list[ActiveFault] = []
 
     def inject(self, wanted: object) -> ActiveFault:
-        """Have ``{"fault": NAME, "times": 1, …}`` strike the next so many times; raises BadFault."""
+        """Have ``{"fault": NAME, "times": 1, "every": 1, …}`` strike; raises BadFault.
+
+        So many times, and only at every so manieth occasion.
+        """
         if not isinstance(wanted, dict):
             raise BadFault("a fault is a JSON object")
         given = dict(wanted)
         name, times = given.pop("fault", None), given.pop("times", 1)
+        every = given.pop("every", 1)
         kind = next((each for each in TABLE if each.name == name), None)
         if kind is None:
             names = ", ".join(each.name for each in TABLE)
             raise BadFault(f"no fault is called {name}; there are {names}")
         if times is not None and not _whole(times, 1):
             raise BadFault("times is a number from 1 on, or null for ever")
+        if not _whole(every, 1):
+            raise BadFault("every is a number from 1 on")
         filters = {key: given.pop(key) for key in kind.place.filters if key in given}
         for key, value in filters.items():
             _check_filter(key, value)
         for key, value in given.items():
             _check_setting(kind, key, value)
-        fault = ActiveFault(kind, {**kind.fixed, **kind.settings, **given}, filters, times)
+        fault = ActiveFault(kind, {**kind.fixed, **kind.settings, **given}, filters, times, every)
         self._active.append(fault)
         return fault
 
     def take(self, place: Place, **occasion: str | None) -> ActiveFault | None:
         """The fault that strikes here and now, if any; it is counted."""
-        fault = next((each for each in self._active if each.matches(place, occasion)), None)
+        waiting = [each for each in self._active if each.matches(place, occasion)]
+        for each in waiting:
+            each.occasions += 1
+        fault = next((each for each in waiting if each.occasions % each.every == 0), None)
         if fault is not None:
             fault.injected += 1
             if fault.remaining is not None:
@@ -228,6 +250,7 @@ FORMS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "accepted": ("true or false", lambda value: isinstance(value, bool)),
     "age": ("a whole number of seconds", _whole),
     "alone": ("true or false", lambda value: isinstance(value, bool)),
+    "billable_units": ("a number from 0 on", _number),
     "bytes": ("a whole number from 0 on", lambda value: _whole(value, 0)),
     "bytes_per_second": ("a whole number from 1 on", lambda value: _whole(value, 1)),
     "copies": ("a whole number from 1 on", lambda value: _whole(value, 1)),
@@ -236,6 +259,7 @@ FORMS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "seconds": ("a number from 0 on", _number),
     "status": ("a status from 200 to 599", lambda value: _whole(value) and value in ANSWERS),
     "type": ("an error type that fal documents", lambda value: value in sorted(DOCUMENTED)),
+    "units_told": ("true or false", lambda value: isinstance(value, bool)),
     "user_id": ("a text", lambda value: isinstance(value, str)),
 }
 

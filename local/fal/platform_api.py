@@ -8,7 +8,7 @@ from aiohttp import web
 from local.fal.config import SimulatorConfig
 from local.fal.files import PublicFiles
 from local.fal.history import BadQuery, HistoryQuery, read_endpoints, read_time
-from local.fal.prices import PRICES, billing_event, cost, estimated, price_row
+from local.fal.prices import PRICES, billed_steps, billing_event, cost, estimated, price_row
 from local.fal.requests import Requests
 from local.fal.wire import answer, authorized
 
@@ -99,7 +99,7 @@ class PlatformApi:
         rows = [
             billing_event(request)
             for request in self._requests
-            if request.steps
+            if billed_steps(request)
             and request.ended_at is not None
             and (not ids or request.request_id in ids)
             and (not endpoints or request.endpoint_id in endpoints)

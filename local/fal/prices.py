@@ -17,9 +17,11 @@ PRICES: Mapping[str, tuple[float, int]] = {
 UNKNOWN = (0.0, 0)
 
 
-def billed_steps(request: ModelRequest) -> int:
-    """The steps on its bill; none when it did not succeed."""
+def billed_steps(request: ModelRequest) -> float:
+    """The steps on its bill; none when it did not succeed, unless a fault has it billed."""
     _, minimum = PRICES.get(request.endpoint_id, UNKNOWN)
+    if request.billable_units is not None:
+        return request.billable_units
     return max(request.steps, minimum) if request.steps else 0
 
 

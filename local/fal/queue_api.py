@@ -11,6 +11,7 @@ from aiohttp import web
 from local.fal.config import SimulatorConfig
 from local.fal.faults import ActiveFault, Faults, Place
 from local.fal.ledger import Ledger
+from local.fal.prices import billed_steps
 from local.fal.requests import ModelRequest, Requests, Status, short_path
 from local.fal.slots import Slots
 from local.fal.wire import (
@@ -138,6 +139,8 @@ class QueueApi:
         outcome = request.outcome
         response = self._answer(request, outcome.body, outcome.status_code)
         response.headers.update(outcome.headers)
+        if request.units_told:
+            response.headers["X-Fal-Billable-Units"] = str(billed_steps(request))
         return response
 
     async def cancel(self, http: web.Request) -> web.StreamResponse:

@@ -43,7 +43,9 @@ class ModelRequest:
     status: Status = Status.IN_QUEUE
     cancelled: bool = False
     outcome: Outcome | None = None
-    steps: int = 0
+    steps: int = 0  # trained, and billed
+    billable_units: float | None = None  # what a fault has billed for a failure
+    units_told: bool = True
     logs: list[dict[str, str]] = field(default_factory=list)
     file_paths: list[str] = field(default_factory=list)
 

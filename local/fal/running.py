@@ -61,7 +61,7 @@ class ControlClient:
         return listed
 
     def inject(self, fault: str, *, times: int | None = 1, **params: Any) -> dict[str, Any]:
-        """Have a fault strike; httpx.HTTPStatusError, with the reason, when there is none such."""
+        """Have a fault strike, with ``every=5`` at every fifth occasion; httpx.HTTPStatusError, with the reason, when there is none such."""
         return self._ask("POST", "/_sim/faults", {"fault": fault, "times": times, **params})
 
     def clear(self) -> None:

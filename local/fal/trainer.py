@@ -149,6 +149,8 @@ class Trainer:
         if settings.get("stuck"):
             await asyncio.Event().wait()
         if "type" in settings:
+            request.billable_units = settings["billable_units"]
+            request.units_told = settings["units_told"]
             status, message = settings["status"], settings["detail"]
             raise TrainingFailed(documented_error(settings["type"], status=status, message=message))
 

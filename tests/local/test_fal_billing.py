@@ -92,6 +92,61 @@ def test_only_what_succeeded_is_billed(sim: ControlClient, calls: Calls) -> None
     assert events(calls) == []
 
 
+@pytest.mark.parametrize(("steps", "billed"), [(100, "1000"), (2500, "2500")])
+def test_a_result_says_what_was_billed(calls: Calls, steps: int, billed: str) -> None:
+    request_id = calls.submitted({"images_data_url": DATASET, "steps": steps})
+    status = calls.ended(request_id)
+
+    assert status["status"] == "COMPLETED"
+    assert calls.result(request_id).headers["x-fal-billable-units"] == billed
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, "0"),
+        ({"billable_units": None}, "0"),
+        ({"billable_units": 0}, "0"),
+        ({"billable_units": 0.0}, "0.0"),
+        ({"billable_units": 1000}, "1000"),
+        ({"billable_units": 12.5}, "12.5"),
+        ({"units_told": False}, None),
+        ({"billable_units": 1000, "units_told": False}, None),
+    ],
+    ids=str,
+)
+def test_a_failure_can_be_billed_and_says_so_or_not(
+    sim: ControlClient, calls: Calls, settings: dict[str, Any], told: str | None
+) -> None:
+    sim.inject("training_error", type="image_load_error", **settings)
+    request_id = calls.submitted()
+    calls.ended(request_id)
+
+    result = calls.result(request_id)
+
+    units = settings.get("billable_units") or 0
+    assert result.status_code == 422
+    assert result.headers.get("x-fal-billable-units") == told
+    assert [event["output_units"] for event in events(calls)] == [units] * bool(units)
+    left = calls.http.get("/v1/account/billing", params={"expand": "credits"}).json()["credits"]
+    assert left["current_balance"] == pytest.approx(1000 - units * 0.0024)
+
+
+def test_an_answer_that_is_no_result_says_nothing_of_money(
+    sim: ControlClient, calls: Calls
+) -> None:
+    sim.inject("training_slow", seconds=0.3)
+    sim.inject("result_gone")
+    request_id = calls.submitted()
+    early = calls.result(request_id)
+    calls.ended(request_id)
+    gone = calls.result(request_id)
+
+    assert (early.status_code, gone.status_code) == (400, 404)
+    assert "x-fal-billable-units" not in early.headers
+    assert "x-fal-billable-units" not in gone.headers
+
+
 def test_events_can_be_told_by_request_endpoint_and_time(calls: Calls) -> None:
     first, second = (calls.submitted() for _ in range(2))
     for request_id in (first, second):

@@ -6,7 +6,7 @@ import pytest
 from httpx import HTTPStatusError
 
 from local.fal.errors import DOCUMENTED
-from local.fal.faults import FORMS, TABLE
+from local.fal.faults import FORMS, TABLE, BadFault, Faults, Place
 from local.fal.running import ControlClient
 from tests.builders import APPLICATION
 from tests.local.fal_calls import Calls, until
@@ -76,6 +76,9 @@ def test_a_training_can_end_in_every_documented_error(standing: Calls, kind: str
         ({"fault": "training_error", "type": None}, "is an error type that fal documents"),
         ({"fault": "training_error", "type": ["odd"]}, "is an error type that fal documents"),
         ({"fault": "training_error", "status": "x"}, "is a status from 200 to 599, not 'x'"),
+        ({"fault": "training_error", "billable_units": -1}, "is a number from 0 on, not -1"),
+        ({"fault": "training_error", "billable_units": "1"}, "is a number from 0 on, not '1'"),
+        ({"fault": "training_error", "units_told": None}, "is true or false, not None"),
         ({"fault": "webhook_doubled", "copies": 0}, "is a whole number from 1 on, not 0"),
         ({"fault": "webhook_stale", "age": 1.5}, "is a whole number of seconds, not 1.5"),
         ({"fault": "download_cut", "bytes": -1}, "is a whole number from 0 on, not -1"),
@@ -166,3 +169,15 @@ def test_a_redelivery_is_spared_by_the_faults(
     until(lambda: sim.ledger()["webhooks"])
 
     assert sim.redeliver(request_id)["status"] == 200
+
+
+def test_a_fault_strikes_at_every_so_manieth_occasion_and_leaves_the_others_alone() -> None:
+    faults = Faults()
+    lost = faults.inject({"fault": "webhook_lost", "times": None, "every": 3})
+    doubled = faults.inject({"fault": "webhook_doubled", "times": 1, "every": 2})
+
+    struck = [faults.take(Place.WEBHOOK, request_id=f"r{number}") for number in range(6)]
+
+    assert struck == [None, doubled, lost, None, None, lost]
+    with pytest.raises(BadFault, match="every"):
+        faults.inject({"fault": "webhook_lost", "every": 0})
