@@ -7,15 +7,20 @@ from typing import Any
 
 import typer
 
-from client import commands, local_commands
+from client import commands, decisions, local_commands
 
 NAME = "lora-drop"
 COMMANDS: Mapping[str, Callable[..., Any]] = {
     "train": commands.train,
     "jobs": commands.jobs,
     "job": commands.job,
-    "resolve": commands.resolve,
-    "approve": commands.approve,
+    "cancel": decisions.cancel,
+    "retry": decisions.retry,
+    "approve": decisions.approve,
+    "resolve": decisions.resolve,
+    "replay": decisions.replay,
+    "redrive": decisions.redrive,
+    "budget": decisions.budget,
     "up": local_commands.up,
     "down": local_commands.down,
     "demo": local_commands.demo,

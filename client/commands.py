@@ -1,13 +1,11 @@
-"""The commands that speak to a stack, wherever it is: train, jobs, job, resolve, approve."""
+"""The commands that drop and look: train, jobs, job."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from client.display import lora_line
-from client.errors import CommandFailed
 from client.lora_drop import LoraDrop
 from client.stack import find_stack
 from client.terminal import Json, StackName, output, told, write, write_line
@@ -40,6 +38,9 @@ def train(  # noqa: PLR0913  # one parameter is one option
     resume_from_checkpoint: Annotated[
         str | None, typer.Option(help="URL of an earlier LoRA to go on from.")
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Pay for it even if the same was trained before.")
+    ] = False,
     key: Annotated[
         str | None, typer.Option(help="Key in the datasets bucket; else the file's name.")
     ] = None,
@@ -63,6 +64,7 @@ def train(  # noqa: PLR0913  # one parameter is one option
         "subject_crop": subject_crop,
         "create_masks": create_masks,
         "resume_from_checkpoint": resume_from_checkpoint,
+        "force": force or None,
     }
     parameters = {name: value for name, value in given.items() if value is not None}
     with told() as display:
@@ -120,42 +122,3 @@ def job(
         write(found)
     else:
         output().job(found)
-
-
-def resolve(
-    job_id: Annotated[str, typer.Argument(help="A job that is SUBMIT_UNKNOWN.")],
-    *,
-    request_id: Annotated[
-        str | None, typer.Option(help="fal has this request of ours, as its dashboard shows it.")
-    ] = None,
-    not_submitted: Annotated[
-        bool, typer.Option("--not-submitted", help="fal never got it: pay for it once more.")
-    ] = False,
-    stack: StackName = None,
-    json_output: Json = False,
-) -> None:
-    """Settle a submission whose answer was lost and that no evidence settles; kept with your name."""
-    with told():
-        if (request_id is None) is not not_submitted:
-            raise CommandFailed("Say either --request-id ID or --not-submitted.")
-        job = LoraDrop(find_stack(stack)).resolve(job_id, request_id=request_id)
-    _write_state(job, json_output=json_output)
-
-
-def approve(
-    job_id: Annotated[str, typer.Argument(help="A job that is HELD.")],
-    *,
-    stack: StackName = None,
-    json_output: Json = False,
-) -> None:
-    """Let a held job go on; kept with your name."""
-    with told():
-        job = LoraDrop(find_stack(stack)).approve(job_id)
-    _write_state(job, json_output=json_output)
-
-
-def _write_state(job: Mapping[str, Any], *, json_output: bool) -> None:
-    if json_output:
-        write(job)
-    else:
-        write_line(lora_line(job))

@@ -18,7 +18,7 @@ from shared.domain.jobs import TROUBLED, Status
 LORA = "lora.safetensors"
 WAITING: Mapping[str, str] = {
     Status.RECEIVED: "checking the dataset",
-    Status.READY: "waiting to be submitted",
+    Status.READY: "waiting for a slot at fal",
     Status.SUBMITTING: "submitting, once",
     Status.SUBMIT_UNKNOWN: "waiting for evidence from fal; nothing is sent again",
     Status.SUBMITTED: "training at fal",
@@ -29,7 +29,7 @@ UNSEEN = "not seen yet"
 USUAL: Mapping[str, float] = {  # seconds; what lasts longer may never end by itself
     UNSEEN: 120,
     Status.RECEIVED: 120,
-    Status.READY: 120,
+    Status.READY: 4 * 3600,
     Status.SUBMITTING: 120,
     Status.SUBMIT_UNKNOWN: 3600,
     Status.SUBMITTED: 3600,
@@ -71,12 +71,16 @@ class Display:
         shown = 0
         job: dict[str, Any] = {}
         with self.console.status("waiting for the stack to see the dataset") as status:
-            for job in looks:
-                self._steps(job, shown)
-                shown = len(job["history"])
-                since = (datetime.now(UTC) - _moment(job["history"][-1]["at"])).total_seconds()
-                status.update(f"{WAITING.get(job['status'], job['status'])}, {since:.0f} s")
-                self._hint(job["status"], since)
+            try:
+                for job in looks:
+                    self._steps(job, shown)
+                    shown = len(job["history"])
+                    since = (datetime.now(UTC) - _moment(job["history"][-1]["at"])).total_seconds()
+                    status.update(f"{WAITING.get(job['status'], job['status'])}, {since:.0f} s")
+                    self._hint(job["status"], since)
+            except KeyboardInterrupt:
+                self.say(f"The job goes on by itself: lora-drop job {job_id}")
+                raise
         return job
 
     def unseen(self, seconds: float) -> None:
@@ -99,6 +103,22 @@ class Display:
         if job["files"]:
             self.files(job)
 
+    def budget(self, account: Mapping[str, Any]) -> None:
+        """A month's money, and the slots."""
+        limits = account["limits"]
+        held = account["in_flight"]
+        rows = {
+            "month": account["month"],
+            "spent": f"${account['spent_usd']:.2f}, of which ${account['wasted_usd']:.2f} wasted",
+            "reserved": f"${account['reserved_usd']:.2f}",
+            "left": f"${account['left_usd']:.2f} of ${limits['monthly_usd']:.2f}",
+            "one job": f"${limits['job_usd']:.2f} at the most",
+            "at fal": f"{len(held)} of {limits['max_in_flight']}"
+            + "".join(f"\n  {id_}" for id_ in held),
+        }
+        for name, value in rows.items():
+            self.say(f"{name:<10}{value}")
+
     def job(self, job: Mapping[str, Any]) -> None:
         """Everything of one job."""
         rows = {
@@ -109,6 +129,11 @@ class Display:
             "trainer": job["application"],
             "request": job["request_id"],
             "estimate": f"${job['estimated_cost_usd']:.2f}" if job["estimated_cost_usd"] else None,
+            "money": f"${job['charge']['usd']:.2f} {job['charge']['state']}"
+            if job["charge"]
+            else None,
+            "retry of": job["retry_of"],
+            "same as": job["duplicate_of"],
             "files in": job["location"],
         }
         for name, value in rows.items():

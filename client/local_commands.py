@@ -1,6 +1,7 @@
 """The commands for a stack on this machine: up, down, demo."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,6 +35,10 @@ def up(
     training_seconds: Annotated[
         float | None, typer.Option(min=0, help="How long the simulator trains; 3 seconds.")
     ] = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE, a parameter of the template; may be given several times."),
+    ] = None,
     json_output: Json = False,
 ) -> None:
     """Bring the whole stack up on this machine: no account, no key, no Docker.
@@ -51,6 +56,7 @@ def up(
                 fal_ca=fal_ca,
                 host=host,
                 training_seconds=training_seconds,
+                parameters=_parameters(parameter or []),
             )
             access = local.access()
     if json_output:
@@ -61,6 +67,14 @@ def up(
     write_line("\nFor aws and other tools:\n" + _exports(access))
     if access["sam_local"]:
         write_line(f"\nlora-drop event s3_put --key KEY | {access['sam_local']}")
+
+
+def _parameters(given: Sequence[str]) -> dict[str, str]:
+    pairs = [each.partition("=") for each in given]
+    for name, equals, _ in pairs:
+        if not (name.isalnum() and equals):
+            raise CommandFailed("--parameter is NAME=VALUE, like --parameter MaxInFlight=5.")
+    return {name: value for name, _, value in pairs}
 
 
 def down(*, json_output: Json = False) -> None:
@@ -81,7 +95,8 @@ def demo(*, json_output: Json = False) -> None:
     with told() as display, ended_in_order(), _stack_for_a_while(display) as local:
         lora_drop = LoraDrop(find_stack(LOCAL))
         with display.upload(local.sample.name) as progress:
-            job_id = lora_drop.drop(local.sample, progress=progress)
+            # On a stack that is up, the sample may have been trained before.
+            job_id = lora_drop.drop(local.sample, parameters={"force": True}, progress=progress)
         looks = lora_drop.follow(job_id, timeout=DEMO_TIMEOUT, unseen=display.unseen)
         job = display.follow(job_id, looks)
         display.outcome(job)
@@ -122,9 +137,11 @@ def _hold_against(
     if ledger is None or job["status"] != Status.SUCCEEDED:
         return
     paid = [row for row in ledger["submissions"] if row["request_id"] == job["request_id"]]
-    served = {row["sha256"] for row in ledger["served"] if row["complete"]}
-    stored = {file["sha256"] for file in job["files"]}
-    if len(paid) != 1 or not stored <= served:
+    served: Counter[str] = Counter()
+    for row in ledger["served"]:  # a file may leave in ranges
+        served[row["file_sha256"]] += row["bytes"] if row["complete"] else 0
+    whole = all(served[file["sha256"]] >= file["size"] for file in job["files"])
+    if len(paid) != 1 or not whole:
         raise CommandFailed("The simulator's ledger disagrees: something was lost or paid twice.")
     display.say("The simulator's ledger agrees: one POST was paid, and these very bytes served.")
 

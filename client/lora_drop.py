@@ -14,7 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from client.archive import archive_of
 from client.errors import CommandFailed, JobUnknown
 from client.stack import Stack, find_stack
-from shared.domain.jobs import Status, job_id_for, result_prefix
+from shared.domain.jobs import Status
+from shared.domain.naming import job_id_for, result_prefix
 
 PART = 16 * 1024**2  # bytes of an upload that are sent, and counted, at once
 TIMEOUT = httpx.Timeout(30.0)
@@ -76,6 +77,33 @@ class LoraDrop:
     def approve(self, job_id: str) -> dict[str, Any]:
         """Let a held job go on. Our credentials are kept in the job."""
         return self._located(self._ask("POST", f"/jobs/{job_id}/approve"))
+
+    def cancel(self, job_id: str) -> dict[str, Any]:
+        """Stop a job: for free before it is sent, as far as fal can afterwards."""
+        return self._located(self._ask("POST", f"/jobs/{job_id}/cancel"))
+
+    def retry(self, job_id: str, *, resume: bool = False) -> dict[str, Any]:
+        """The new job that pays for an ended one's dataset once more; ``resume`` from its LoRA."""
+        body = json.dumps({"resume": resume})
+        return self._located(self._ask("POST", f"/jobs/{job_id}/retry", body=body))
+
+    def replay(self, job_id: str) -> dict[str, Any]:
+        """The job after everything that fal has delivered for it, taken in once more."""
+        return self._located(self._ask("POST", f"/jobs/{job_id}/replay"))
+
+    def redrive(self) -> dict[str, int]:
+        """Send dead letters back, until there are none; how many, by queue."""
+        moved: dict[str, int] = {}
+        while True:
+            batch = self._ask("POST", "/redrive")["moved"]
+            for queue, count in batch.items():
+                moved[queue] = moved.get(queue, 0) + count
+            if not any(batch.values()):
+                return moved
+
+    def budget(self) -> dict[str, Any]:
+        """The month's dollars, the stack's limits, and the jobs at fal."""
+        return self._ask("GET", "/budget")
 
     def follow(
         self,

@@ -53,6 +53,8 @@ def parameters(fal: FalServer, emulator_url: str) -> dict[str, str]:
         "ReconcileSchedule": "rate(1 minute)",
         "LateAfterSeconds": "20",
         "LogLevel": "DEBUG",
+        # The simulator's dollars are nobody's.
+        **({"MonthlyBudgetUsd": "1000000"} if fal.simulated else {}),
     }
 
 

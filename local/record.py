@@ -24,6 +24,7 @@ class RunningStack(BaseModel):
     simulator: Background | None
     fal: FalServer
     host: str
+    parameters: dict[str, str] = {}
     outputs: dict[str, str] = {}
 
     @property

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from ipaddress import ip_address
 from pathlib import Path
@@ -82,11 +82,13 @@ class LocalStack:
         fal_ca: Path | None = None,
         host: str | None = None,
         training_seconds: float | None = None,
+        parameters: Mapping[str, str] | None = None,
     ) -> None:
         """Start what does not run yet, then build and deploy; raises StackFailed.
 
-        A stack that runs keeps its processes, its data and its fal, and gets today's code; what is
-        decided when it starts cannot be asked of it then.
+        A stack that runs keeps its processes, its data, its fal and its ``parameters`` (the
+        template's, as far as no other are given), and gets today's code; what is decided when it
+        starts cannot be asked of it then.
         """
         stack = self.running()
         if stack is not None and (fal, host, training_seconds) != (None, None, None):
@@ -100,11 +102,13 @@ class LocalStack:
                 self._clear()
                 seconds = TRAINING_SECONDS if training_seconds is None else training_seconds
                 stack = self._start(step, fal, fal_ca, host or LOOPBACK, seconds)
+            given = {**stack.parameters, **(parameters or {})}
+            stack = stack.model_copy(update={"parameters": given})
             with step("sam build"):
                 template = deployment.build(self.state, stack.fal, started=started)
             with step("sam deploy"):
                 url = stack.emulator_url
-                values = deployment.parameters(stack.fal, url)
+                values = {**deployment.parameters(stack.fal, url), **given}
                 deployment.deploy(self.state, template, values, url, started=started)
                 outputs = deployment.outputs(url)
                 deployment.put_fal_key(url, outputs["FalKeySecretArn"], stack.fal.key)

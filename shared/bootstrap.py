@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from shared.ports import (
     ArtifactSource,
     DatasetStore,
+    DeadLetters,
+    Deliveries,
     Handover,
     Inbox,
     JobStore,
@@ -26,7 +28,11 @@ from shared.settings import (
 )
 
 if TYPE_CHECKING:
+    from shared.adapters.dynamodb import DynamoJobs
+    from shared.services.again import Repeater
     from shared.services.deliver import Doorkeeper
+    from shared.services.dispatch import Line
+    from shared.services.receive import Receiver
     from shared.services.reconcile import Reconciler
     from shared.services.record import Record
     from shared.services.resolve import Resolver
@@ -48,6 +54,10 @@ class Bootstrap[S: Settings]:
     @cached_property
     def jobs(self) -> JobStore:
         """The jobs table."""
+        return self._table
+
+    @cached_property
+    def _table(self) -> "DynamoJobs":
         import boto3
 
         from shared.adapters.dynamodb import DynamoJobs
@@ -55,11 +65,10 @@ class Bootstrap[S: Settings]:
         return DynamoJobs(boto3.client("dynamodb"), self.settings.jobs_table)
 
     def _results(self, bucket: str) -> ResultStore:
-        import boto3
+        from shared.adapters.s3_client import s3_client
+        from shared.adapters.s3_results import S3Results
 
-        from shared.adapters.s3 import S3Results
-
-        return S3Results(boto3.client("s3"), bucket)
+        return S3Results(s3_client(), bucket)
 
     def _record(self, results: ResultStore) -> "Record":
         from shared.services.record import Record
@@ -71,6 +80,23 @@ class Bootstrap[S: Settings]:
         from shared.adapters.secrets import fal_key
 
         return FalTrainer(lambda: fal_key(settings.fal_key_secret))
+
+    @staticmethod
+    def _deliveries(bucket: str) -> Deliveries:
+        from shared.adapters.s3_client import s3_client
+        from shared.adapters.s3_deliveries import S3Deliveries
+
+        return S3Deliveries(s3_client(), bucket)
+
+    def _line(self, inbox_url: str) -> "Line":
+        from shared.services.dispatch import Line
+
+        return Line(self.jobs, self._inbox(inbox_url))
+
+    def _receiver(self, record: "Record", results_url: str, inbox_url: str) -> "Receiver":
+        from shared.services.receive import Receiver
+
+        return Receiver(record, self._handover(results_url), self._line(inbox_url))
 
     def _handover(self, url: str) -> Handover:
         import boto3
@@ -100,23 +126,37 @@ class SubmitBootstrap(Bootstrap[SubmitSettings]):
     @cached_property
     def datasets(self) -> DatasetStore:
         """The datasets bucket."""
-        from shared.adapters.s3 import S3Datasets, presigning_client
+        from shared.adapters.s3_client import s3_client
+        from shared.adapters.s3_datasets import S3Datasets
 
-        return S3Datasets(presigning_client(), url_seconds=self.settings.dataset_url_seconds)
+        return S3Datasets(s3_client(), url_seconds=self.settings.dataset_url_seconds)
 
     @cached_property
     def submitter(self) -> "Submitter":
         """The door that datasets come in by."""
+        from shared.adapters.fal_prices import FalPrices
+        from shared.adapters.secrets import fal_key
+        from shared.services.dispatch import Dispatcher
         from shared.services.submit import Submitter
 
         settings = self.settings
-        return Submitter(
-            record=self._record(self._results(settings.models_bucket)),
+        record = self._record(self._results(settings.models_bucket))
+        dispatcher = Dispatcher(
+            record=record,
             datasets=self.datasets,
             trainer=self._trainer(settings),
-            application=settings.fal_application,
+            inbox=self._inbox(settings.inbox_queue_url),
+            limits=settings.limits,
+            url_seconds=settings.dataset_url_seconds,
             webhook_base_url=settings.webhook_base_url,
             webhook_secret=lambda: self._webhook_secret(settings.webhook_secret),
+        )
+        return Submitter(
+            record=record,
+            datasets=self.datasets,
+            dispatcher=dispatcher,
+            prices=FalPrices(lambda: fal_key(settings.fal_key_secret), settings.fal_api_url),
+            application=settings.fal_application,
         )
 
 
@@ -135,12 +175,12 @@ class WebhookBootstrap(Bootstrap[WebhookSettings]):
         """The receiver of webhooks."""
         from shared.adapters.keys import verify_signature
         from shared.services.deliver import Doorkeeper
-        from shared.services.receive import Receiver
 
         settings = self.settings
         record = self._record(self._results(settings.models_bucket))
         return Doorkeeper(
-            receiver=Receiver(record, self._handover(settings.results_queue_url)),
+            receiver=self._receiver(record, settings.results_queue_url, settings.inbox_queue_url),
+            deliveries=self._deliveries(settings.models_bucket),
             signing_keys=self.signing_keys,
             verify_signature=verify_signature,
             webhook_secret=lambda: self._webhook_secret(settings.webhook_secret),
@@ -163,19 +203,16 @@ class StoreBootstrap(Bootstrap[StoreSettings]):
     @cached_property
     def keeper(self) -> "Keeper":
         """The worker that ends a job."""
+        from shared.adapters.s3_client import s3_client
+        from shared.adapters.s3_copies import S3Copies
         from shared.services.store import Keeper
 
-        results = self._results(self.settings.models_bucket)
+        results = S3Copies(s3_client(), self.settings.models_bucket)
         return Keeper(self._record(results), results, self.source, self._trainer(self.settings))
 
 
 class ReconcileBootstrap(Bootstrap[ReconcileSettings]):
     """The reconcile function."""
-
-    @cached_property
-    def inbox(self) -> Inbox:
-        """The inbox queue."""
-        return self._inbox(self.settings.inbox_queue_url)
 
     @cached_property
     def history(self) -> RequestHistory:
@@ -189,20 +226,28 @@ class ReconcileBootstrap(Bootstrap[ReconcileSettings]):
     @cached_property
     def reconciler(self) -> "Reconciler":
         """The round that makes sure no job is ever stuck."""
-        from shared.services.receive import Receiver
+        from shared.adapters.s3_client import s3_client
+        from shared.adapters.s3_shelf import S3Shelf
         from shared.services.reconcile import Reconciler
+        from shared.services.sweep import Sweep
 
         settings = self.settings
-        record = self._record(self._results(settings.models_bucket))
-        handover = self._handover(settings.results_queue_url)
-        receiver: Receiver = Receiver(record, handover)
+        results, inbox = (
+            self._results(settings.models_bucket),
+            self._inbox(settings.inbox_queue_url),
+        )
+        record = self._record(results)
+        shelf = S3Shelf(s3_client(), settings.datasets_bucket)
         return Reconciler(
             record=record,
-            receiver=receiver,
+            receiver=self._receiver(record, settings.results_queue_url, settings.inbox_queue_url),
             trainer=self._trainer(settings),
             history=self.history,
-            inbox=self.inbox,
-            handover=handover,
+            inbox=inbox,
+            handover=self._handover(settings.results_queue_url),
+            line=self._line(settings.inbox_queue_url),
+            sweep=Sweep(self.jobs, shelf, self._table, inbox, results),
+            limits=settings.limits,
             late_after=timedelta(seconds=settings.late_after_seconds),
         )
 
@@ -211,10 +256,44 @@ class JobsBootstrap(Bootstrap[JobsSettings]):
     """The jobs function."""
 
     @cached_property
+    def record(self) -> "Record":
+        """The jobs and what is published of them."""
+        return self._record(self._results(self.settings.models_bucket))
+
+    @cached_property
+    def receiver(self) -> "Receiver":
+        """What is done with what fal says."""
+        settings = self.settings
+        return self._receiver(self.record, settings.results_queue_url, settings.inbox_queue_url)
+
+    @cached_property
     def resolver(self) -> "Resolver":
         """What a person decides."""
         from shared.services.resolve import Resolver
 
+        inbox = self._inbox(self.settings.inbox_queue_url)
+        return Resolver(self.record, inbox, self._trainer(self.settings), self.receiver)
+
+    @cached_property
+    def repeater(self) -> "Repeater":
+        """Retries and replays."""
+        from shared.services.again import Repeater
+
         settings = self.settings
-        record = self._record(self._results(settings.models_bucket))
-        return Resolver(record, self._inbox(settings.inbox_queue_url))
+        deliveries = self._deliveries(settings.models_bucket)
+        inbox = self._inbox(settings.inbox_queue_url)
+        return Repeater(self.record, self.receiver, deliveries, inbox)
+
+    @cached_property
+    def dead_letters(self) -> DeadLetters:
+        """What was given up, by queue."""
+        import boto3
+
+        from shared.adapters.sqs import SqsDeadLetters
+
+        settings = self.settings
+        queues = {
+            "inbox": (settings.inbox_dead_letters_url, settings.inbox_queue_url),
+            "results": (settings.results_dead_letters_url, settings.results_queue_url),
+        }
+        return SqsDeadLetters(boto3.client("sqs"), queues)

@@ -16,3 +16,7 @@ class Metric(StrEnum):
     JOBS_LATE = "JobsLate"
     JOBS_UNANSWERED = "JobsUnanswered"
     SUBMISSIONS_IN_DOUBT = "SubmissionsInDoubt"
+    DATASETS_FOUND = "DatasetsFound"
+    UPLOADS_ENDED = "UploadsEnded"
+    JOBS_OVERDUE = "JobsOverdue"
+    JOBS_HELD = "JobsHeld"

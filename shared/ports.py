@@ -1,6 +1,6 @@
 """What the services need from the outside world, in their own words."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +8,9 @@ from typing import Any, Protocol
 
 from shared.domain.archives import RangedReader
 from shared.domain.artifacts import Artifact, StoredFile
+from shared.domain.budget import Account, Limits
+from shared.domain.copies import Label, Lying, OpenArtifact, Part
+from shared.domain.costs import Price
 from shared.domain.facts import Fact
 from shared.domain.jobs import DatasetVersion, Job, Status
 
@@ -27,26 +30,71 @@ class Page:
     cursor: str | None
 
 
-class JobStore(Protocol):
-    """Where jobs are kept. Reads are strongly consistent unless they say otherwise."""
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """That a job is the one for its content from now on; ``previous`` is the job that was it."""
 
-    def add(self, job: Job) -> bool:
+    previous: str | None
+
+
+class JobStore(Protocol):
+    """Where jobs are kept. Reads are strongly consistent unless they say otherwise.
+
+    Whatever is written of a job takes and gives back its slot and its money in the same write.
+    """
+
+    def add(self, job: Job, *, claim: Claim | None = None) -> bool:
         """Keep a new job; False if its id is taken, and then nothing is changed.
 
-        Raises Conflict when two do so at the same moment and neither is kept yet.
+        Raises Conflict when two do so at the same moment and neither is kept yet, and when the
+        content has another job than ``claim`` says.
         """
 
     def get(self, job_id: str) -> Job | None:
         """The job as it stands."""
 
-    def replace(self, before: Job, after: Job) -> None:
-        """Write ``after`` if the job is still ``before``; raises Conflict if it is not."""
+    def replace(
+        self,
+        before: Job,
+        after: Job,
+        *,
+        limits: Limits | None = None,
+        claim: Claim | None = None,
+    ) -> None:
+        """Write ``after`` if the job is still ``before``; raises Conflict if it is not.
+
+        With limits: raises NoSlot or OverBudget when what the move takes is not to be had; an
+        approved job does not mind the budget. With a claim: Conflict when the content has another
+        job than it says.
+        """
+
+    def next_waiting(self) -> Job | None:
+        """The oldest of the jobs that are READY."""
+
+    def owner(self, content_digest: str) -> str | None:
+        """The id of the job that this content was last claimed by."""
+
+    def account(self, month: str) -> Account:
+        """A month's money, and who holds a slot now."""
+
+    def missing(self, job_ids: Sequence[str]) -> Sequence[str]:
+        """Which of these ids no job has."""
 
     def unfinished(self) -> Iterable[Job]:
         """Every job that has not ended, oldest first."""
 
     def page(self, *, status: Status | None, limit: int, cursor: str | None) -> Page:
         """Jobs newest first, eventually consistent; raises BadQuery for a foreign cursor."""
+
+
+class Bookmarks(Protocol):
+    """Where the sweeps have got to, from one round to the next."""
+
+    def bookmark(self, name: str) -> str | None:
+        """The place that was kept last; None is the beginning."""
+
+    def keep_bookmark(self, name: str, at: str | None) -> None:
+        """Keep a place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +116,34 @@ class DatasetStore(Protocol):
         """An address anybody can download exactly this version from, for a few hours."""
 
 
+@dataclass(frozen=True, slots=True)
+class DatasetPage:
+    """Some datasets as they lie in the bucket, each with when it came, and where to go on."""
+
+    datasets: tuple[tuple[DatasetVersion, datetime], ...]
+    after: str | None
+
+
+class DatasetShelf(Protocol):
+    """The datasets bucket, walked through."""
+
+    def walk(self, after: str | None) -> DatasetPage:
+        """At most 1,000 datasets, newest versions only, from this place on; None: from the start."""
+
+
+class Prices(Protocol):
+    """What fal asks for a training."""
+
+    def price(self, application: str) -> Price | None:
+        """Fal's own price of the moment; None when it cannot be had."""
+
+
 class ResultStore(Protocol):
     """Where a job's files lie."""
+
+    @property
+    def bucket(self) -> str:
+        """Its name."""
 
     def write(self, key: str, text: str, content_type: str) -> StoredFile:
         """Put a small text file, over an earlier one."""
@@ -77,15 +151,60 @@ class ResultStore(Protocol):
     def remove(self, key: str) -> None:
         """Take a file away; a missing one is fine."""
 
-    def store(self, key: str, artifact: Artifact, chunks: Iterator[bytes]) -> StoredFile:
-        """Stream a file in, never whole in memory, hashing what passes."""
+    def has(self, stored: StoredFile) -> bool:
+        """Whether a file still lies where it was stored, in its size."""
+
+    def url(self, stored: StoredFile, seconds: int) -> str:
+        """An address anybody can download the file from, for so long."""
+
+    def sweep(self, *, older_than: datetime, keep: Collection[str]) -> int:
+        """End every unfinished copy from before then whose upload id is not to be kept; how many."""
+
+
+class CopyStore(ResultStore, Protocol):
+    """Where copies are put together as well: nothing that lies there is ever written over."""
+
+    def find(self, key: str) -> Lying | None:
+        """What lies under a key."""
+
+    def put(self, key: str, data: bytes, label: Label) -> None:
+        """A small file at once; the very same bytes there already are as good.
+
+        Raises Occupied when other bytes lie there, UploadGone when two did so at one moment.
+        """
+
+    def begin(self, key: str, label: Label) -> str:
+        """The id of a new unfinished copy; nothing lies under the key until it is complete."""
+
+    def parts(self, key: str, upload_id: str) -> Mapping[int, Part]:
+        """The parts that are there, each with a checksum; raises UploadGone."""
+
+    def upload(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
+        """One part, over an earlier one of its number; raises UploadGone."""
+
+    def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
+        """Make these parts a file, and see that it lies there; the very same there is as good.
+
+        Raises Occupied when other bytes lie there, UploadGone when it has to be begun anew.
+        """
+
+    def abort(self, key: str, upload_id: str) -> None:
+        """End an unfinished copy and drop its parts; one that is no more is fine."""
+
+    def reread(self, key: str) -> StoredFile:
+        """A file as it lies there, read from its first byte to its last.
+
+        Raises DownloadInterrupted when that is not what the store's checksum says.
+        """
 
 
 class ArtifactSource(Protocol):
     """Where fal's result files come from."""
 
-    def open(self, artifact: Artifact) -> AbstractContextManager[Iterator[bytes]]:
-        """The file's bytes in order.
+    def open(
+        self, artifact: Artifact, *, until: float, whole: bool = False
+    ) -> AbstractContextManager[OpenArtifact]:
+        """The file, to be read until that moment of the monotonic clock; ``whole``: in one go.
 
         Raises DownloadInterrupted, ResultGone when it is no more, and ForeignHost.
         """
@@ -109,6 +228,9 @@ class Trainer(Protocol):
     def ask(self, application: str, request_id: str) -> Fact:
         """What fal says of a request now; raises TrainerUnavailable."""
 
+    def cancel(self, application: str, request_id: str) -> bool:
+        """Ask fal to stop a request; False when it is over already. Raises TrainerUnavailable."""
+
 
 class RequestHistory(Protocol):
     """fal's own list of what was asked of it with our key."""
@@ -117,6 +239,31 @@ class RequestHistory(Protocol):
         self, application: str, dataset: DatasetVersion, *, since: datetime
     ) -> Sequence[str]:
         """The ids of the requests for this very dataset version; raises TrainerUnavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawDelivery:
+    """A delivery as it came: every header, and the body byte by byte."""
+
+    headers: Mapping[str, Sequence[str]]
+    body: bytes
+
+
+class Deliveries(Protocol):
+    """What fal has delivered, beside the job's files."""
+
+    def keep(self, job: Job, delivery: RawDelivery, *, sent_at: datetime) -> None:
+        """Keep a delivery; the same one again changes nothing."""
+
+    def kept(self, job: Job) -> Sequence[bytes]:
+        """The bodies of a job's deliveries, the oldest first."""
+
+
+class DeadLetters(Protocol):
+    """Messages that were given up after several tries."""
+
+    def redrive(self, limit: int) -> Mapping[str, int]:
+        """Send so many at most back to where they came from; how many, by queue."""
 
 
 class Inbox(Protocol):

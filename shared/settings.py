@@ -3,7 +3,16 @@
 import os
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveInt,
+    StringConstraints,
+)
+
+from shared.domain.budget import Limits
 
 Name = Annotated[str, StringConstraints(min_length=1)]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
@@ -29,9 +38,24 @@ class FalSettings(Settings):
     ssl_cert_file: str = Field(default="", description="certificates of a private CA, PEM")
 
 
-class SubmitSettings(FalSettings):
+class LimitSettings(Settings):
+    """What a stack may have at fal at once, and pay."""
+
+    max_in_flight: PositiveInt = Field(description="trainings at fal at once")
+    monthly_budget_usd: NonNegativeFloat = Field(description="US dollars a month may cost")
+    max_job_usd: NonNegativeFloat = Field(description="US dollars one training may cost")
+
+    @property
+    def limits(self) -> Limits:
+        """The three as the services know them."""
+        return Limits(self.max_in_flight, self.monthly_budget_usd, self.max_job_usd)
+
+
+class SubmitSettings(FalSettings, LimitSettings):
     """What submitting needs."""
 
+    inbox_queue_url: Url = Field(description="queue that datasets come in by")
+    fal_api_url: SafeUrl = Field(description="fal's platform API, for its prices")
     models_bucket: Name = Field(description="bucket for results and reports")
     fal_application: Name = Field(description="fal endpoint of the trainer")
     webhook_base_url: Url = Field(description="where fal reaches this stack")
@@ -43,6 +67,7 @@ class WebhookSettings(Settings):
     """What receiving webhooks needs."""
 
     models_bucket: Name = Field(description="bucket for results and reports")
+    inbox_queue_url: Url = Field(description="queue that datasets come in by")
     results_queue_url: Url = Field(description="queue in front of the store worker")
     webhook_secret: Name = Field(description="secret that webhook tokens are made with")
     fal_jwks_url: SafeUrl = Field(description="fal's public signing keys")
@@ -57,9 +82,10 @@ class StoreSettings(FalSettings):
     artifact_hosts: Name = Field(description="hosts result files may come from, by comma")
 
 
-class ReconcileSettings(FalSettings):
+class ReconcileSettings(FalSettings, LimitSettings):
     """What the reconciler needs."""
 
+    datasets_bucket: Name = Field(description="bucket that datasets are dropped into")
     models_bucket: Name = Field(description="bucket for results and reports")
     inbox_queue_url: Url = Field(description="queue that datasets come in by")
     results_queue_url: Url = Field(description="queue in front of the store worker")
@@ -67,11 +93,14 @@ class ReconcileSettings(FalSettings):
     late_after_seconds: PositiveInt = Field(description="how long a job may be silent")
 
 
-class JobsSettings(Settings):
+class JobsSettings(FalSettings, LimitSettings):
     """What the jobs API needs."""
 
     models_bucket: Name = Field(description="bucket for results and reports")
     inbox_queue_url: Url = Field(description="queue that datasets come in by")
+    inbox_dead_letters_url: Url = Field(description="notices that could not be handled")
+    results_queue_url: Url = Field(description="queue in front of the store worker")
+    results_dead_letters_url: Url = Field(description="results that could not be stored")
 
 
 def load[S: Settings](model: type[S]) -> S:

@@ -1,5 +1,6 @@
 """Valid by default; a keyword deviates."""
 
+import hashlib
 import io
 import json
 import zipfile
@@ -52,6 +53,14 @@ def make_archive(
     return buffer.getvalue()
 
 
+def make_weights(size: int = 64, seed: bytes = b"weights") -> bytes:
+    """A sound safetensors file with one tensor of so many bytes."""
+    tensor = {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}
+    header = json.dumps({"lora": tensor}).encode()
+    data = hashlib.shake_128(seed).digest(size)
+    return len(header).to_bytes(8, "little") + header + data
+
+
 def make_dataset(key: str = "portrait/ada.zip", **changes: Any) -> DatasetVersion:
     return DatasetVersion(
         **{
@@ -73,21 +82,27 @@ def make_job(status: Status = Status.RECEIVED, **changes: Any) -> Job:
     return job.model_copy(update=changes)
 
 
+# How a job comes to its end without a check or a training of its own.
+BY_OTHERS = {(Status.RECEIVED, Status.SUCCEEDED), (Status.RECEIVED, Status.CANCELLED)}
+
+
 def path_to(status: Status) -> tuple[Status, ...]:
-    """The shortest way from RECEIVED."""
+    """The shortest way from RECEIVED on the job's own feet."""
     ways: list[tuple[Status, ...]] = [()]
     for way in ways:
         here = way[-1] if way else Status.RECEIVED
         if here is status:
             return way
-        ways += [(*way, to) for to in sorted(TRANSITIONS[here]) if to not in way]
+        steps = sorted(to for to in TRANSITIONS[here] if (here, to) not in BY_OTHERS)
+        ways += [(*way, to) for to in steps if to not in way]
     raise AssertionError(f"{status} cannot be reached")
 
 
 def learnt(step: Status) -> dict[str, Any]:
     """What a job learns on the way into a status."""
     if step is Status.READY:
-        return {"images": 12, "parameters": TrainingParameters(trigger_phrase="TOK_12345678")}
+        parameters = TrainingParameters(trigger_phrase="TOK_12345678")
+        return {"images": 12, "parameters": parameters, "estimated_cost_usd": 6.0}
     if step is Status.SUBMITTED:
         return {"request_id": REQUEST_ID}
     return {"artifacts": ARTIFACTS} if step is Status.STORING else {}

@@ -1,10 +1,11 @@
 """Accidents on purpose: the process dies, or a call fails, right before or after one effect."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.domain.artifacts import Artifact, StoredFile
+from shared.domain.artifacts import StoredFile
+from shared.domain.copies import Label, Part
 from shared.domain.jobs import DatasetVersion, Job
 from shared.ports import Submission
 from tests.memory import MemoryJobs, MemoryQueue, MemoryResults, MemoryTrainer
@@ -45,11 +46,13 @@ class MortalJobs(MemoryJobs):
 
     fate: Fate = field(default_factory=Fate)
 
-    def add(self, job: Job) -> bool:
-        return self.fate.act("add", lambda: MemoryJobs.add(self, job))
+    def add(self, job: Job, **more: Any) -> bool:
+        return self.fate.act("add", lambda: MemoryJobs.add(self, job, **more))
 
-    def replace(self, before: Job, after: Job) -> None:
-        self.fate.act(f"replace {after.status}", lambda: MemoryJobs.replace(self, before, after))
+    def replace(self, before: Job, after: Job, **more: Any) -> None:
+        self.fate.act(
+            f"replace {after.status}", lambda: MemoryJobs.replace(self, before, after, **more)
+        )
 
 
 @dataclass
@@ -59,18 +62,32 @@ class MortalResults(MemoryResults):
     fate: Fate = field(default_factory=Fate)
 
     def write(self, key: str, text: str, content_type: str) -> StoredFile:
-        return self.fate.act(
-            f"write {key.rsplit('/', 1)[-1]}",
-            lambda: MemoryResults.write(self, key, text, content_type),
-        )
+        return self._act("write", key, lambda: MemoryResults.write(self, key, text, content_type))
 
     def remove(self, key: str) -> None:
         self.fate.act("remove", lambda: MemoryResults.remove(self, key))
 
-    def store(self, key: str, artifact: Artifact, chunks: Iterator[bytes]) -> StoredFile:
-        return self.fate.act(
-            f"store {artifact.name}", lambda: MemoryResults.store(self, key, artifact, chunks)
+    def put(self, key: str, data: bytes, label: Label) -> None:
+        self._act("put", key, lambda: MemoryResults.put(self, key, data, label))
+
+    def begin(self, key: str, label: Label) -> str:
+        return self._act("begin", key, lambda: MemoryResults.begin(self, key, label))
+
+    def upload(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
+        return self._act(
+            f"upload {number} of",
+            key,
+            lambda: MemoryResults.upload(self, key, upload_id, number, data),
         )
+
+    def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
+        self._act("complete", key, lambda: MemoryResults.complete(self, key, upload_id, parts))
+
+    def abort(self, key: str, upload_id: str) -> None:
+        self._act("abort", key, lambda: MemoryResults.abort(self, key, upload_id))
+
+    def _act[R](self, call: str, key: str, effect: Callable[[], R]) -> R:
+        return self.fate.act(f"{call} {key.rsplit('/', 1)[-1]}", effect)
 
 
 @dataclass

@@ -23,12 +23,13 @@ from tests.builders import (
     USER_ID,
     make_archive,
     make_dataset,
+    make_weights,
 )
 from tests.memory import ManualClock
 
 EVENTS = Path(__file__).parents[1] / "events"
 FAL_KEY = "fal-key-id:fal-key-secret"
-FILES = {artifact.url: artifact.name.encode() * 1000 for artifact in ARTIFACTS}
+FILES = {ARTIFACTS[0].url: make_weights(5000), ARTIFACTS[1].url: b'{"steps": 1500}'}
 RESULT = {
     "diffusers_lora_file": {"url": ARTIFACTS[0].url},
     "config_file": {"url": ARTIFACTS[1].url},
@@ -44,11 +45,16 @@ def event(name: str) -> dict[str, Any]:
 
 @dataclass
 class Internet:
-    """fal's queue, keys and CDN; ``says`` puts another answer in place of one host's."""
+    """fal's queue, keys, CDN and platform; ``says`` puts another answer in place of one host's.
+
+    ``status`` is what it says of every request, ``listed`` its list of them, ``price`` of a step.
+    """
 
     requests: list[httpx.Request] = field(default_factory=list)
     says: dict[str, Answer] = field(default_factory=dict)
     status: dict[str, object] = field(default_factory=lambda: {"status": "IN_PROGRESS"})
+    listed: list[dict[str, object]] = field(default_factory=list)
+    price: float = 0.0024
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
@@ -66,6 +72,7 @@ class Internet:
     def _hosts(self) -> dict[str, Callable[[httpx.Request], Answer]]:
         return {
             "queue.fal.run": self._queue,
+            "api.fal.ai": self._platform,
             "rest.fal.ai": self._keys,
             "v3.fal.media": self._file,
         }
@@ -74,8 +81,19 @@ class Internet:
         assert request.headers["Authorization"] == f"Key {FAL_KEY}"
         if request.method == "POST":
             return httpx.Response(200, json={"request_id": REQUEST_ID})
+        if request.method == "PUT":
+            return httpx.Response(202, json={"status": "CANCELLATION_REQUESTED"})
         asked = request.url.path.endswith("/status")
         return httpx.Response(200, json=self.status if asked else RESULT)
+
+    def _platform(self, request: httpx.Request) -> Answer:
+        assert request.headers["Authorization"] == f"Key {FAL_KEY}"
+        if request.url.path.endswith("/pricing"):
+            row = {"endpoint_id": APPLICATION, "unit_price": self.price}
+            return httpx.Response(
+                200, json={"prices": [{**row, "unit": "step", "currency": "USD"}]}
+            )
+        return httpx.Response(200, json={"items": self.listed})
 
     def _keys(self, _: httpx.Request) -> Answer:
         x = base64.urlsafe_b64encode(bytes(KEY.verify_key)).decode().rstrip("=")
@@ -113,6 +131,8 @@ class House:
         )
         self.table = self.aws.table()
         self.inbox, self.results = self.aws.queue("inbox"), self.aws.queue("results")
+        self.dead_inbox = self.aws.queue("dead-inbox")
+        self.dead_results = self.aws.queue("dead-results")
         self.fal_key = self.aws.secret("fal-key", FAL_KEY)
         self.webhook_secret = self.aws.secret("webhook", SECRET.decode())
 
@@ -120,6 +140,7 @@ class House:
         """As the template sets it."""
         return {
             "JOBS_TABLE": self.table,
+            "DATASETS_BUCKET": "datasets",
             "MODELS_BUCKET": "models",
             "FAL_APPLICATION": APPLICATION,
             "FAL_KEY_SECRET": self.fal_key,
@@ -132,7 +153,12 @@ class House:
             "WEBHOOK_BASE_URL": "https://api.example/live",
             "DATASET_URL_SECONDS": "21600",
             "INBOX_QUEUE_URL": self.inbox,
+            "INBOX_DEAD_LETTERS_URL": self.dead_inbox,
             "RESULTS_QUEUE_URL": self.results,
+            "RESULTS_DEAD_LETTERS_URL": self.dead_results,
+            "MAX_IN_FLIGHT": "2",
+            "MONTHLY_BUDGET_USD": "100",
+            "MAX_JOB_USD": "25",
             "ARTIFACT_HOSTS": "fal.media",
             "LATE_AFTER_SECONDS": "300",
         }
@@ -146,9 +172,13 @@ class House:
         assert self.jobs.add(job)
         return job
 
+    def all_jobs(self) -> tuple[Job, ...]:
+        """Newest first."""
+        return self.jobs.page(status=None, limit=100, cursor=None).jobs
+
     def only_job(self) -> Job:
         """The one job there is."""
-        [job] = self.jobs.page(status=None, limit=100, cursor=None).jobs
+        [job] = self.all_jobs()
         return job
 
     def job(self, job_id: str) -> Job:

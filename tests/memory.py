@@ -3,51 +3,102 @@
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from shared.domain.artifacts import Artifact, StoredFile
+from shared.domain.budget import MICRO, Account, ChargeState, Limits, bookings
+from shared.domain.costs import Price
 from shared.domain.errors import (
     BadQuery,
     Conflict,
-    DownloadInterrupted,
+    NoSlot,
+    OverBudget,
     RejectedDataset,
-    ResultGone,
 )
 from shared.domain.facts import Fact
 from shared.domain.jobs import DatasetVersion, Job, Status
 from shared.domain.problems import Problem
-from shared.ports import OpenDataset, Page, Submission
+from shared.ports import Claim, DatasetPage, OpenDataset, Page, RawDelivery, Submission
 from tests.builders import NOW, REQUEST_ID
+from tests.memory_files import MemoryResults as MemoryResults  # noqa: PLC0414  # one place to import from
+from tests.memory_files import MemorySource as MemorySource  # noqa: PLC0414
 
 
 @dataclass
 class MemoryJobs:
-    """A JobStore."""
+    """A JobStore, and the Bookmarks beside it. Slots and money are counted from the jobs."""
 
     rows: dict[str, Job] = field(default_factory=dict)
+    contents: dict[str, str] = field(default_factory=dict)
+    bookmarks: dict[str, str] = field(default_factory=dict)
 
-    def add(self, job: Job) -> bool:
+    def add(self, job: Job, *, claim: Claim | None = None) -> bool:
         if job.job_id in self.rows:
             return False
+        self._claim(job, claim)
         self.rows[job.job_id] = job
         return True
 
     def get(self, job_id: str) -> Job | None:
         return self.rows.get(job_id)
 
-    def replace(self, before: Job, after: Job) -> None:
+    def replace(
+        self,
+        before: Job,
+        after: Job,
+        *,
+        limits: Limits | None = None,
+        claim: Claim | None = None,
+    ) -> None:
         current = self.rows.get(before.job_id)
         if current is None or current.version != before.version:
             raise Conflict(before.job_id)
+        if limits is not None:
+            self._check(before, after, limits)
+        self._claim(after, claim)
         self.rows[after.job_id] = after
+
+    def next_waiting(self) -> Job | None:
+        waiting = [job for job in self.rows.values() if job.status is Status.READY]
+        return min(waiting, key=lambda job: (job.created_at, job.job_id), default=None)
+
+    def owner(self, content_digest: str) -> str | None:
+        return self.contents.get(content_digest)
+
+    def account(self, month: str) -> Account:
+        charges = [charge for job in self.rows.values() for charge in job.charges]
+        sums = {
+            state: sum(
+                each.micro_usd for each in charges if (each.month, each.state) == (month, state)
+            )
+            for state in ChargeState
+        }
+        wasted = sums[ChargeState.WASTED]
+        return Account(
+            month=month,
+            reserved_usd=sums[ChargeState.RESERVED] / MICRO,
+            spent_usd=(sums[ChargeState.SPENT] + wasted) / MICRO,
+            wasted_usd=wasted / MICRO,
+            in_flight=tuple(sorted(job.job_id for job in self.rows.values() if job.at_fal)),
+        )
+
+    def missing(self, job_ids: Sequence[str]) -> Sequence[str]:
+        return [each for each in job_ids if each not in self.rows]
+
+    def bookmark(self, name: str) -> str | None:
+        return self.bookmarks.get(name)
+
+    def keep_bookmark(self, name: str, at: str | None) -> None:
+        self.bookmarks.pop(name, None)
+        if at is not None:
+            self.bookmarks[name] = at
 
     def unfinished(self) -> Iterable[Job]:
         return sorted(
-            (job for job in self.rows.values() if not job.terminal), key=lambda job: job.created_at
+            (job for job in self.rows.values() if not job.terminal),
+            key=lambda job: (job.created_at, job.job_id),
         )
 
     def page(self, *, status: Status | None, limit: int, cursor: str | None) -> Page:
@@ -60,6 +111,24 @@ class MemoryJobs:
         end = start + limit
         following = _cursor(end, status) if end < len(found) else None
         return Page(tuple(found[start:end]), following)
+
+    def _check(self, before: Job, after: Job, limits: Limits) -> None:
+        taken = len(self.account("").in_flight) if after.at_fal and not before.at_fal else 0
+        if taken >= limits.max_in_flight:
+            raise NoSlot(after.job_id)
+        for booking in bookings(before.charges, after.charges):
+            if limits.monthly_usd is None or after.approved or booking.reserved <= 0:
+                continue
+            committed = round(self.account(booking.month).committed_usd * MICRO)
+            if committed + booking.reserved > round(limits.monthly_usd * MICRO):
+                raise OverBudget(after.job_id)
+
+    def _claim(self, job: Job, claim: Claim | None) -> None:
+        if claim is None or job.content_digest is None:
+            return
+        if self.contents.get(job.content_digest) != claim.previous:
+            raise Conflict(job.content_digest)
+        self.contents[job.content_digest] = job.job_id
 
 
 def _cursor(start: int, status: Status | None) -> str:
@@ -106,9 +175,11 @@ class _Version:
 
 @dataclass
 class MemoryDatasets:
-    """A DatasetStore with versions, as the bucket has them."""
+    """A DatasetStore and its DatasetShelf, with versions, as the bucket has them."""
 
     objects: dict[str, list[_Version]] = field(default_factory=dict)
+    came: dict[str, datetime] = field(default_factory=dict)
+    page: int = 1000
 
     def put(
         self, key: str, data: bytes | None, metadata: Mapping[str, str] | None = None
@@ -132,6 +203,17 @@ class MemoryDatasets:
     def url(self, dataset: DatasetVersion) -> str:
         return f"https://datasets.example/{dataset.key}?versionId={dataset.version_id}"
 
+    def walk(self, after: str | None) -> DatasetPage:
+        keys = [key for key in sorted(self.objects) if after is None or key > after]
+        found = []
+        for key in keys[: self.page]:
+            version = self.objects[key][-1]
+            if version.data is not None and not key.endswith("/"):
+                dataset = DatasetVersion(bucket="datasets", key=key, version_id="")
+                found.append((_described(dataset, version), self.came.get(key, NOW)))
+        more = len(keys) > self.page
+        return DatasetPage(tuple(found), keys[self.page - 1] if more else None)
+
 
 def _described(dataset: DatasetVersion, version: _Version) -> DatasetVersion:
     data = version.data or b""
@@ -139,62 +221,6 @@ def _described(dataset: DatasetVersion, version: _Version) -> DatasetVersion:
     return dataset.model_copy(
         update={"version_id": version.version_id, "etag": etag, "size": len(data)}
     )
-
-
-@dataclass
-class MemoryResults:
-    """A ResultStore."""
-
-    files: dict[str, bytes] = field(default_factory=dict)
-
-    def write(self, key: str, text: str, content_type: str) -> StoredFile:
-        assert content_type
-        return self._put(key, text.encode())
-
-    def remove(self, key: str) -> None:
-        self.files.pop(key, None)
-
-    def store(self, key: str, artifact: Artifact, chunks: Iterator[bytes]) -> StoredFile:
-        assert artifact.name
-        return self._put(key, b"".join(chunks))
-
-    def text(self, job: Job, name: str) -> str | None:
-        """A job's file as a person reads it; None when there is none."""
-        data = self.files.get(job.prefix + name)
-        return None if data is None else data.decode()
-
-    def _put(self, key: str, data: bytes) -> StoredFile:
-        self.files[key] = data
-        name = key.rsplit("/", 1)[-1]
-        sha256 = hashlib.sha256(data).hexdigest()
-        return StoredFile(name=name, bucket="models", key=key, size=len(data), sha256=sha256)
-
-
-@dataclass
-class MemorySource:
-    """An ArtifactSource; a name in ``cut`` ends in the middle, one in ``failing`` raises."""
-
-    files: dict[str, bytes] = field(default_factory=dict)
-    cut: set[str] = field(default_factory=set)
-    failing: dict[str, Exception] = field(default_factory=dict)
-    gone: set[str] = field(default_factory=set)
-    opened: list[str] = field(default_factory=list)
-
-    @contextmanager
-    def open(self, artifact: Artifact) -> Iterator[Iterator[bytes]]:
-        self.opened.append(artifact.name)
-        if artifact.name in self.failing:
-            raise self.failing[artifact.name]
-        if artifact.url in self.gone:
-            raise ResultGone(artifact.url)
-        yield self._chunks(artifact)
-
-    def _chunks(self, artifact: Artifact) -> Iterator[bytes]:
-        data = self.files.get(artifact.name, artifact.name.encode())
-        yield data[: len(data) // 2]
-        if artifact.name in self.cut:
-            raise DownloadInterrupted(artifact.name)
-        yield data[len(data) // 2 :]
 
 
 @dataclass
@@ -208,6 +234,8 @@ class MemoryTrainer:
     facts: dict[str, Fact | Exception] = field(default_factory=dict)
     posts: list[tuple[str, Mapping[str, Any], str]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+    over: bool = False
     known: Sequence[str] | Exception = ()
     listed: list[tuple[str, datetime]] = field(default_factory=list)
 
@@ -225,6 +253,15 @@ class MemoryTrainer:
             raise said
         return said
 
+    def cancel(self, application: str, request_id: str) -> bool:
+        assert application
+        self.cancelled.append(request_id)
+        return not self.over
+
+    def price(self, application: str) -> Price | None:
+        assert application
+        return None
+
     def requests_for(
         self, application: str, dataset: DatasetVersion, *, since: datetime
     ) -> Sequence[str]:
@@ -233,6 +270,20 @@ class MemoryTrainer:
         if isinstance(self.known, Exception):
             raise self.known
         return self.known
+
+
+@dataclass
+class MemoryDeliveries:
+    """Deliveries."""
+
+    files: dict[str, RawDelivery] = field(default_factory=dict)
+
+    def keep(self, job: Job, delivery: RawDelivery, *, sent_at: datetime) -> None:
+        digest = hashlib.sha256(delivery.body).hexdigest()
+        self.files[f"{job.prefix}{sent_at.isoformat()}-{digest}"] = delivery
+
+    def kept(self, job: Job) -> Sequence[bytes]:
+        return [self.files[key].body for key in sorted(self.files) if key.startswith(job.prefix)]
 
 
 @dataclass

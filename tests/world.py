@@ -6,20 +6,26 @@ from datetime import timedelta
 from typing import Any
 
 from shared.adapters.keys import verify_signature
+from shared.domain.budget import Limits
+from shared.domain.facts import Finished
 from shared.domain.jobs import DatasetVersion, Job
 from shared.domain.tokens import webhook_token
 from shared.ports import Submission
+from shared.services.again import Repeater
 from shared.services.deliver import Doorkeeper
+from shared.services.dispatch import Dispatcher, Line
 from shared.services.receive import Receiver
 from shared.services.reconcile import Reconciler
 from shared.services.record import Record
 from shared.services.resolve import Resolver
 from shared.services.store import Keeper
 from shared.services.submit import Submitter
-from tests.builders import APPLICATION, KEY, SECRET, USER_ID, make_archive
+from shared.services.sweep import Sweep
+from tests.builders import APPLICATION, ARTIFACTS, KEY, SECRET, USER_ID, make_archive
 from tests.memory import (
     ManualClock,
     MemoryDatasets,
+    MemoryDeliveries,
     MemoryJobs,
     MemoryKeys,
     MemoryQueue,
@@ -42,10 +48,12 @@ class World:
     source: MemorySource = field(default_factory=MemorySource)
     trainer: MemoryTrainer = field(default_factory=MemoryTrainer)
     queue: MemoryQueue = field(default_factory=MemoryQueue)
+    deliveries: MemoryDeliveries = field(default_factory=MemoryDeliveries)
     keys: MemoryKeys = field(default_factory=lambda: MemoryKeys(known=[bytes(KEY.verify_key)]))
     clock: ManualClock = field(default_factory=ManualClock)
     webhook_secret: Callable[[], bytes] = lambda: SECRET
     fal_user_id: str = USER_ID
+    limits: Limits = field(default_factory=lambda: Limits(2, monthly_usd=100.0, job_usd=25.0))
 
     @property
     def record(self) -> Record:
@@ -53,23 +61,40 @@ class World:
 
     @property
     def receiver(self) -> Receiver:
-        return Receiver(self.record, self.queue)
+        return Receiver(self.record, self.queue, self.line)
+
+    @property
+    def line(self) -> Line:
+        return Line(self.jobs, self.queue)
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        return Dispatcher(
+            record=self.record,
+            datasets=self.datasets,
+            trainer=self.trainer,
+            inbox=self.queue,
+            limits=self.limits,
+            url_seconds=3600,
+            webhook_base_url=BASE_URL,
+            webhook_secret=self.webhook_secret,
+        )
 
     @property
     def submitter(self) -> Submitter:
         return Submitter(
             record=self.record,
             datasets=self.datasets,
-            trainer=self.trainer,
+            dispatcher=self.dispatcher,
+            prices=self.trainer,
             application=APPLICATION,
-            webhook_base_url=BASE_URL,
-            webhook_secret=self.webhook_secret,
         )
 
     @property
     def doorkeeper(self) -> Doorkeeper:
         return Doorkeeper(
             receiver=self.receiver,
+            deliveries=self.deliveries,
             signing_keys=self.keys,
             verify_signature=verify_signature,
             webhook_secret=self.webhook_secret,
@@ -79,7 +104,11 @@ class World:
 
     @property
     def resolver(self) -> Resolver:
-        return Resolver(self.record, self.queue)
+        return Resolver(self.record, self.queue, self.trainer, self.receiver)
+
+    @property
+    def repeater(self) -> Repeater:
+        return Repeater(self.record, self.receiver, self.deliveries, self.queue)
 
     @property
     def keeper(self) -> Keeper:
@@ -94,7 +123,20 @@ class World:
             history=self.trainer,
             inbox=self.queue,
             handover=self.queue,
+            line=self.line,
+            sweep=self.sweep,
+            limits=self.limits,
             late_after=LATE_AFTER,
+        )
+
+    @property
+    def sweep(self) -> Sweep:
+        return Sweep(
+            jobs=self.jobs,
+            shelf=self.datasets,
+            bookmarks=self.jobs,
+            inbox=self.queue,
+            results=self.results,
         )
 
     def holds(self, job: Job) -> Job:
@@ -116,6 +158,23 @@ class World:
     def submit(self, dataset: DatasetVersion) -> Job:
         """The submit function's work for this dataset."""
         return self.submitter.submit_dataset(dataset)
+
+    def work(self) -> None:
+        """The submit function takes everything out of the inbox."""
+        while self.queue.datasets:
+            self.submit(self.queue.datasets.pop(0))
+
+    def train(self, job: Job) -> Job:
+        """fal trains what it has for this job and calls back, and the files are stored."""
+        request_id = self.job(job.job_id).request_id
+        assert request_id
+        self.receiver.receive(job.job_id, Finished(request_id, ARTIFACTS))
+        return self.keeper.store_result(job.job_id)
+
+    @property
+    def paid(self) -> list[str]:
+        """The jobs that were sent, in the order of the POSTs."""
+        return [webhook_url.split("/")[-2] for _, _, webhook_url in self.trainer.posts]
 
     def answer(self, outcome: Callable[[], Submission] | Exception) -> None:
         """What fal does with the next POSTs."""

@@ -7,16 +7,17 @@ from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.bootstrap import JobsBootstrap
-from shared.domain.errors import BadQuery, Conflict, NothingToDecide, UnknownJob
+from shared.bootstrap import JobsBootstrap, utc_now
+from shared.domain.errors import BadQuery, Conflict, NothingToDecide, TrainerUnavailable, UnknownJob
 from shared.domain.notices import public
-from shared.messages import JobsQuery, Resolution, caller_of
-from shared.services.browse import list_jobs, show_job
+from shared.messages import JobsQuery, Resolution, RetryOrder, caller_of
+from shared.services.browse import list_jobs, show_budget, show_job
 from shared.settings import JobsSettings, load
 
 logger = Logger()
 tracer = Tracer()
 app = APIGatewayRestResolver()
+REDRIVEN_AT_ONCE = 100
 
 
 @cache
@@ -50,7 +51,7 @@ def job(job_id: str) -> dict[str, Any]:
 @app.post("/jobs/<job_id>/resolve")
 def resolve(job_id: str) -> dict[str, Any]:
     """What the caller says of a submission in doubt; API Gateway knows who that is."""
-    said, by = Resolution.parse(app.current_event.body), caller_of(app.current_event.raw_event)
+    said, by = Resolution.parse(app.current_event.body), _caller()
     resolver = bootstrap().resolver
     if said.request_id is None:
         return public(resolver.not_submitted(job_id, by=by))
@@ -60,7 +61,49 @@ def resolve(job_id: str) -> dict[str, Any]:
 @app.post("/jobs/<job_id>/approve")
 def approve(job_id: str) -> dict[str, Any]:
     """Let a held job go on, in the caller's name."""
-    return public(bootstrap().resolver.approve(job_id, by=caller_of(app.current_event.raw_event)))
+    return public(bootstrap().resolver.approve(job_id, by=_caller()))
+
+
+@app.post("/jobs/<job_id>/cancel")
+def cancel(job_id: str) -> dict[str, Any]:
+    """Stop a job, in the caller's name."""
+    return public(bootstrap().resolver.cancel(job_id, by=_caller()))
+
+
+@app.post("/jobs/<job_id>/retry")
+def retry(job_id: str) -> dict[str, Any]:
+    """Train the same dataset once more, in the caller's name: ``{"resume": true}`` goes on."""
+    order = RetryOrder.parse(app.current_event.body)
+    return public(bootstrap().repeater.retry(job_id, resume=order.resume, by=_caller()))
+
+
+@app.post("/jobs/<job_id>/replay")
+def replay(job_id: str) -> dict[str, Any]:
+    """Take in once more what fal has delivered for a job."""
+    return public(bootstrap().repeater.replay(job_id))
+
+
+@app.get("/budget")
+def budget() -> dict[str, Any]:
+    """The month's dollars and the slots."""
+    limits = bootstrap().settings.limits
+    return show_budget(now=utc_now(), limits=limits, jobs=bootstrap().jobs)
+
+
+@app.post("/redrive")
+def redrive() -> dict[str, Any]:
+    """Send the dead letters of both queues back, 100 of each at most."""
+    return {"moved": bootstrap().dead_letters.redrive(REDRIVEN_AT_ONCE)}
+
+
+def _caller() -> str:
+    return caller_of(app.current_event.raw_event)
+
+
+def unavailable(error: TrainerUnavailable) -> Response[Any]:
+    """503 while fal does not answer."""
+    body = {"error": {"code": "fal_unavailable", "message": f"{error}. Try again in a minute."}}
+    return Response(503, "application/json", body)
 
 
 def unknown(error: UnknownJob) -> Response[Any]:
@@ -81,6 +124,7 @@ def invalid(error: BadQuery) -> Response[Any]:
     return Response(400, "application/json", body)
 
 
+app.exception_handler(TrainerUnavailable)(unavailable)
 app.exception_handler(UnknownJob)(unknown)
 app.exception_handler([NothingToDecide, Conflict])(conflict)
 app.exception_handler(BadQuery)(invalid)

@@ -26,12 +26,16 @@ def bootstrap() -> ReconcileBootstrap:
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler(capture_response=False)
 @metrics.log_metrics
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:  # noqa: ARG001  # Lambda's shape
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001  # Lambda's shape
     """One round over the open jobs."""
     tally = bootstrap().reconciler.reconcile()
     metrics.add_metric(Metric.JOBS_OPEN, MetricUnit.Count, tally.open)
     metrics.add_metric(Metric.JOBS_LATE, MetricUnit.Count, tally.late)
     metrics.add_metric(Metric.JOBS_UNANSWERED, MetricUnit.Count, tally.unanswered)
     metrics.add_metric(Metric.SUBMISSIONS_IN_DOUBT, MetricUnit.Count, tally.doubtful)
+    metrics.add_metric(Metric.JOBS_OVERDUE, MetricUnit.Count, tally.overdue)
+    metrics.add_metric(Metric.JOBS_HELD, MetricUnit.Count, tally.held)
+    metrics.add_metric(Metric.DATASETS_FOUND, MetricUnit.Count, tally.swept.datasets)
+    metrics.add_metric(Metric.UPLOADS_ENDED, MetricUnit.Count, tally.swept.uploads)
     logger.info("round done", **asdict(tally))
     return asdict(tally)

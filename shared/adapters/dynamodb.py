@@ -1,29 +1,47 @@
 """Jobs in one DynamoDB table; conditional writes are what makes an event idempotent.
 
-Rows: ``pk = <job_id>`` holds the job. While it has not ended, ``pk = OPEN, sk = <job_id>`` stands
-beside it, written and deleted in the same transaction, so that the open jobs can be read with one
-strongly consistent query (an index could not promise that).
+``pk = <job_id>, sk = job`` holds the job. Beside it, written in the same transaction: ``OPEN`` for a
+job that has not ended and ``WAITING`` for one that is READY (``sk`` puts the oldest first), so that
+both can be read with one strongly consistent query (an index could not promise that); ``SLOTS``,
+the ids of the jobs at fal; ``ACCOUNT``, a month's money in millionths of a dollar; and ``CONTENT``,
+the job that trains, or has trained, a dataset's content.
 """
 
-import base64
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from decimal import Decimal
+import random
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
-from shared.domain.errors import BadQuery, Conflict
+from shared.adapters.dynamodb_rows import (
+    ACCOUNT,
+    BY_CREATION,
+    BY_STATUS,
+    CONTENT,
+    JOB,
+    OPEN,
+    SLOTS,
+    WAITING,
+    account_of,
+    cursor_of,
+    job_of,
+    key_of,
+    start_of,
+)
+from shared.adapters.dynamodb_writes import Action, Written, add_actions, replace_actions
+from shared.domain.budget import Account, Limits
+from shared.domain.errors import Conflict
 from shared.domain.jobs import Job, Status
-from shared.ports import Page
+from shared.ports import Claim, Page
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-JOB, OPEN = "job", "OPEN"
-BY_STATUS, BY_CREATION = "by-status", "by-creation"
-CONFLICTS = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
+CONDITION, CONFLICT = "ConditionalCheckFailed", "TransactionConflict"
+# Two transactions that meet in a counter are no news to anybody: the loser goes again.
+ATTEMPTS = 8
+LONGEST_PAUSE = 0.4  # seconds
 
 
 class DynamoJobs:
@@ -33,11 +51,10 @@ class DynamoJobs:
         self._client = client
         self._table = table
 
-    def add(self, job: Job) -> bool:
+    def add(self, job: Job, *, claim: Claim | None = None) -> bool:
         """Put the job if its id is free; raises Conflict when two do so at the same moment."""
-        put = {"Item": _item(job), "ConditionExpression": "attribute_not_exists(pk)"}
         try:
-            self._write({"Put": put}, {"Put": {"Item": _open_key(job.job_id)}})
+            self._write(add_actions(job, claim))
         except Conflict:
             if self.get(job.job_id) is None:
                 raise
@@ -46,33 +63,51 @@ class DynamoJobs:
 
     def get(self, job_id: str) -> Job | None:
         """A strongly consistent read."""
-        got = self._client.get_item(
-            TableName=self._table, Key=_key(job_id, JOB), ConsistentRead=True
-        )
-        return _job(got["Item"]) if "Item" in got else None
+        item = self._item(key_of(job_id, JOB))
+        return job_of(item) if item else None
 
-    def replace(self, before: Job, after: Job) -> None:
-        """Put the job if its version is still the one that was read."""
-        put = {
-            "Item": _item(after),
-            "ConditionExpression": "#version = :version",
-            "ExpressionAttributeNames": {"#version": "version"},
-            "ExpressionAttributeValues": {":version": {"N": str(before.version)}},
-        }
-        self._write({"Put": put}, *_open_row(before, after))
+    def replace(
+        self,
+        before: Job,
+        after: Job,
+        *,
+        limits: Limits | None = None,
+        claim: Claim | None = None,
+    ) -> None:
+        """Put the job if its version is still the one that was read, with all that follows from it."""
+        self._write(replace_actions(before, after, limits, claim))
 
     def unfinished(self) -> Iterable[Job]:
         """Every open job by a strongly consistent query, oldest first."""
-        found = (self.get(job_id) for job_id in list(self._open_ids()))
+        found = (self.get(_id_in(item)) for item in list(self._rows(OPEN)))
         return sorted(
             (job for job in found if job is not None and not job.terminal),
-            key=lambda job: job.created_at,
+            key=lambda job: (job.created_at, job.job_id),
         )
+
+    def next_waiting(self) -> Job | None:
+        """The first of the line; one that has just left it is passed over."""
+        for item in self._rows(WAITING, limit=5):
+            job = self.get(_id_in(item))
+            if job is not None and job.status is Status.READY:
+                return job
+        return None
+
+    def owner(self, content_digest: str) -> str | None:
+        """Who claimed this content last."""
+        item = self._item(key_of(CONTENT, content_digest))
+        return item["job_id"]["S"] if item else None
+
+    def account(self, month: str) -> Account:
+        """The month's counters and the slots, each strongly consistent."""
+        money = self._item(key_of(ACCOUNT, month))
+        slots = self._item(key_of(SLOTS, SLOTS))
+        return account_of(month, money, slots)
 
     def page(self, *, status: Status | None, limit: int, cursor: str | None) -> Page:
         """A page of the index, newest first."""
         name, value = ("status", status.value) if status else ("sk", JOB)
-        start = {"ExclusiveStartKey": _start(cursor, status)} if cursor else {}
+        start = {"ExclusiveStartKey": start_of(cursor, status)} if cursor else {}
         found = self._client.query(
             TableName=self._table,
             IndexName=BY_STATUS if status else BY_CREATION,
@@ -84,84 +119,85 @@ class DynamoJobs:
             **start,  # type: ignore[arg-type]  # the stubs want the key named, not spread
         )
         last = found.get("LastEvaluatedKey")
-        return Page(tuple(_job(item) for item in found["Items"]), _cursor(last) if last else None)
+        jobs = tuple(job_of(item) for item in found["Items"])
+        return Page(jobs, cursor_of(last) if last else None)
 
-    def _open_ids(self) -> Iterator[str]:
+    def bookmark(self, name: str) -> str | None:
+        """Where a sweep has got to."""
+        item = self._item(key_of("BOOKMARK", name))
+        return item["at"]["S"] if item else None
+
+    def keep_bookmark(self, name: str, at: str | None) -> None:
+        """Remember where a sweep has got to; None is its beginning."""
+        key = key_of("BOOKMARK", name)
+        if at is None:
+            self._client.delete_item(TableName=self._table, Key=key)
+        else:
+            self._client.put_item(TableName=self._table, Item={**key, "at": {"S": at}})
+
+    def missing(self, job_ids: Sequence[str]) -> Sequence[str]:
+        """Which of these ids no job has, by strongly consistent reads."""
+        found: set[str] = set()
+        for start in range(0, len(job_ids), 100):  # BatchGetItem takes no more
+            keys: list[dict[str, Any]] = [
+                key_of(each, JOB) for each in dict.fromkeys(job_ids[start : start + 100])
+            ]
+            while keys:
+                request: Any = {
+                    self._table: {
+                        "Keys": keys,
+                        "ConsistentRead": True,
+                        "ProjectionExpression": "pk",
+                    }
+                }
+                got = self._client.batch_get_item(RequestItems=request)
+                found |= {item["pk"]["S"] for item in got["Responses"].get(self._table, [])}
+                left: Any = got.get("UnprocessedKeys", {}).get(self._table, {})
+                keys = left.get("Keys", [])
+        return [each for each in job_ids if each not in found]
+
+    def _item(self, key: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        got = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        return got.get("Item")
+
+    def _rows(self, kind: str, limit: int | None = None) -> Iterator[Mapping[str, Any]]:
+        config = {"MaxItems": limit, "PageSize": limit} if limit else {}
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
-            KeyConditionExpression="pk = :open",
-            ExpressionAttributeValues={":open": {"S": OPEN}},
+            KeyConditionExpression="pk = :kind",
+            ExpressionAttributeValues={":kind": {"S": kind}},
             ConsistentRead=True,
+            PaginationConfig=config,  # type: ignore[arg-type]  # the stubs know no empty one
         )
         for page in pages:
-            for item in page["Items"]:
-                yield item["sk"]["S"]
+            yield from page["Items"]
 
-    def _write(self, *actions: Mapping[str, Mapping[str, Any]]) -> None:
-        """All of it or nothing; raises Conflict when a condition does not hold."""
-        named: Any = [
-            {kind: {**action, "TableName": self._table} for kind, action in each.items()}
-            for each in actions
-        ]
-        try:
-            self._client.transact_write_items(TransactItems=named)
-        except ClientError as error:
-            reasons: Any = error.response.get("CancellationReasons", [])
-            if any(reason.get("Code") in CONFLICTS for reason in reasons):
-                raise Conflict(str(error)) from error
-            raise
-
-
-def _open_row(before: Job, after: Job) -> list[dict[str, Any]]:
-    """What happens to the row under OPEN when a job ends, or is taken up again."""
-    key = _open_key(after.job_id)
-    if after.terminal:
-        return [{"Delete": {"Key": key}}]
-    return [{"Put": {"Item": key}}] if before.terminal else []
-
-
-def _key(pk: str, sk: str) -> dict[str, Any]:
-    return {"pk": {"S": pk}, "sk": {"S": sk}}
+    def _write(self, actions: Sequence[Action]) -> None:
+        """All of it or nothing; raises what the first action whose condition does not hold says."""
+        for attempt in range(ATTEMPTS):
+            try:
+                self._client.transact_write_items(
+                    TransactItems=[_named(action.write, self._table) for action in actions]
+                )
+            except ClientError as error:
+                reasons: Any = error.response.get("CancellationReasons", [])
+                codes = [reason.get("Code") for reason in reasons]
+                for action, code in zip(actions, codes, strict=False):
+                    if code == CONDITION:
+                        raise action.otherwise(str(error)) from error
+                if CONFLICT not in codes:
+                    raise
+                if attempt == ATTEMPTS - 1:
+                    raise Conflict(str(error)) from error
+                pause = min(LONGEST_PAUSE, 0.02 * 2**attempt)
+                time.sleep(random.uniform(0, pause))  # noqa: S311  # jitter, no secret
+            else:
+                return
 
 
-def _open_key(job_id: str) -> dict[str, Any]:
-    return _key(OPEN, job_id)
+def _named(write: Written, table: str) -> Any:
+    return {kind: {**action, "TableName": table} for kind, action in write.items()}
 
 
-def _item(job: Job) -> dict[str, Any]:
-    serializer = TypeSerializer()
-    values = json.loads(job.model_dump_json(exclude_none=True), parse_float=Decimal)
-    values |= {"pk": job.job_id, "sk": JOB}
-    return {name: serializer.serialize(value) for name, value in values.items()}
-
-
-def _job(item: Mapping[str, Any]) -> Job:
-    deserializer = TypeDeserializer()
-    return Job.model_validate({name: deserializer.deserialize(item[name]) for name in item})
-
-
-def _cursor(key: Mapping[str, Any]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(key, sort_keys=True).encode()).decode()
-
-
-def _start(cursor: str, status: Status | None) -> dict[str, Any]:
-    """The key a page ended with; raises BadQuery when it is not one of this very list."""
-    foreign = BadQuery("cursor: this is not a cursor of an earlier page")
-    try:
-        key = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-    except (ValueError, RecursionError) as error:
-        raise foreign from error
-    wanted = {"pk", "sk", "created_at"} | ({"status"} if status else set())
-    if (
-        not isinstance(key, dict)
-        or key.keys() != wanted
-        or any(not _is_text(value) for value in key.values())
-        or key["sk"]["S"] != JOB
-        or (status and key["status"]["S"] != status)
-    ):
-        raise foreign
-    return key
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, dict) and value.keys() == {"S"} and isinstance(value["S"], str)
+def _id_in(item: Mapping[str, Any]) -> str:
+    return str(item["job_id"]["S"])

@@ -17,8 +17,13 @@ from shared.ports import Submission
 SUBMIT_TIMEOUT = httpx.Timeout(40.0, connect=5.0)
 ASK_TIMEOUT = httpx.Timeout(15.0)
 GONE = frozenset({404, 410})
+# The two answers to a cancellation that comes too late.
+OVER = frozenset({"ALREADY_COMPLETED", "NOT_FOUND"})
 # What these say is about the caller, not about the request.
 ABOUT_US = frozenset({401, 403, 408, 409, 429})
+# What was billed for a request. fal documents it without saying of which answers: the result's is
+# believed, then the state's.
+UNITS = "X-Fal-Billable-Units"
 
 
 class FalTrainer:
@@ -75,6 +80,28 @@ class FalTrainer:
         finally:
             wire.close()
 
+    def cancel(self, application: str, request_id: str) -> bool:
+        """Ask fal to stop a request: False when it had ended before, or fal does not know it.
+
+        fal only takes note of it (202): what becomes of the request is for ``ask`` to tell.
+        """
+        wire = self._wire()
+        handle = _client(usable_key(self._key()), wire, ASK_TIMEOUT).get_handle(
+            application, request_id
+        )
+        try:
+            answer = handle.client.put(handle.cancel_url)
+        except httpx.HTTPError as error:
+            raise TrainerUnavailable(f"fal did not answer: {type(error).__name__}") from error
+        finally:
+            wire.close()
+        said = (json_object(answer) or {}).get("status")
+        if answer.is_success:
+            return True
+        if said in OVER:
+            return False
+        raise TrainerUnavailable(f"fal answered {answer.status_code} to a cancellation")
+
 
 def _client(
     key: str, transport: httpx.BaseTransport, timeout: httpx.Timeout
@@ -117,25 +144,34 @@ def _asked(handle: fal_client.SyncRequestHandle) -> Fact:
         case "IN_PROGRESS":
             return Running(handle.request_id, started=True)
         case "COMPLETED" if state.get("error"):
-            return _failure(handle, state)
+            return _failure(handle, state, answer.headers.get(UNITS))
         case "COMPLETED":
-            return _result(handle)
+            return _result(handle, answer.headers.get(UNITS))
         case other:
             raise TrainerUnavailable(f"fal calls the request {str(other)[:40]!r}")
 
 
-def _failure(handle: fal_client.SyncRequestHandle, state: Mapping[str, Any]) -> Fact:
-    """A failed request is COMPLETED too; its result may say more of the reason than its state."""
+def _failure(
+    handle: fal_client.SyncRequestHandle, state: Mapping[str, Any], units: str | None
+) -> Fact:
+    """A failed request is COMPLETED too; its result may say more of it than its state.
+
+    ``units`` is what the answer with its state said of money.
+    """
     reason = {"detail": state["error"], "error_type": state.get("error_type")}
+    error = str(state["error"])
     try:
-        said = json_object(handle.client.get(handle.response_url))
+        answer = handle.client.get(handle.response_url)
     except httpx.HTTPError:
-        said = None
+        return failed(handle.request_id, error, reason, billable_units=units)
+    said = json_object(answer)
+    if said is not None and answer.status_code not in ABOUT_US | GONE:
+        units = answer.headers.get(UNITS, units)
     more = said if said and isinstance(said.get("detail"), list) else reason
-    return failed(handle.request_id, str(state["error"]), more)
+    return failed(handle.request_id, error, more, billable_units=units)
 
 
-def _result(handle: fal_client.SyncRequestHandle) -> Fact:
+def _result(handle: fal_client.SyncRequestHandle, units: str | None) -> Fact:
     """What the model answered, with its own status."""
     answer = handle.client.get(handle.response_url)
     body = json_object(answer)
@@ -150,4 +186,7 @@ def _result(handle: fal_client.SyncRequestHandle) -> Fact:
     if answer.is_server_error and not isinstance(body.get("detail"), list):
         # Only the list is the model's own form; the rest may be fal's trouble of the moment.
         raise TrainerUnavailable(f"fal answered {answer.status_code} for a result")
-    return failed(handle.request_id, f"status code {answer.status_code}", body)
+    units = answer.headers.get(UNITS, units)
+    return failed(
+        handle.request_id, f"status code {answer.status_code}", body, billable_units=units
+    )

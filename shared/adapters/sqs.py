@@ -1,6 +1,7 @@
 """The queues that lead on."""
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from shared.domain.jobs import DatasetVersion
@@ -34,3 +35,36 @@ class SqsHandover:
         """A StoreRequest for the store worker."""
         body = StoreRequest(job_id=job_id).model_dump_json()
         self._client.send_message(QueueUrl=self._url, MessageBody=body)
+
+
+class SqsDeadLetters:
+    """The dead letters of several queues, each with the queue they came from.
+
+    ``queues``: name to (dead letters, source).
+    """
+
+    def __init__(self, client: "SQSClient", queues: Mapping[str, tuple[str, str]]) -> None:
+        self._client = client
+        self._queues = queues
+
+    def redrive(self, limit: int) -> Mapping[str, int]:
+        """Send first, delete afterwards: whoever dies in between has sent a message twice."""
+        return {
+            name: self._redrive(dead, source, limit)
+            for name, (dead, source) in self._queues.items()
+        }
+
+    def _redrive(self, dead: str, source: str, limit: int) -> int:
+        moved = 0
+        while moved < limit:
+            got = self._client.receive_message(
+                QueueUrl=dead, MaxNumberOfMessages=min(10, limit - moved), VisibilityTimeout=60
+            )
+            messages = got.get("Messages", [])
+            if not messages:
+                break
+            for message in messages:
+                self._client.send_message(QueueUrl=source, MessageBody=message["Body"])
+                self._client.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
+                moved += 1
+        return moved

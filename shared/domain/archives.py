@@ -53,13 +53,17 @@ class RangedReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One file in an archive; sizes and offset in bytes, the offset that of its local header."""
+    """One file in an archive; sizes and offset in bytes, the offset that of its local header.
+
+    ``crc`` is the CRC-32 of its content, as the directory states it.
+    """
 
     name: str
     method: int
     offset: int
     compressed: int
     size: int
+    crc: int = 0
 
 
 def members_of(archive: RangedReader) -> tuple[Member, ...]:
@@ -214,7 +218,14 @@ def _member(fields: Sequence[int], raw: bytes, extra: bytes) -> Member:
     if fields[1] >> 8 == UNIX and (fields[14] >> 16) & 0o170000 == SYMLINK:
         raise _rejected("archive_link", f"{name} is a link, not a file. Put the file in.", name)
     size, compressed, offset = _zip64(extra, fields[9], fields[8], fields[16], name)
-    return Member(name=name, method=method, offset=offset, compressed=compressed, size=size)
+    return Member(
+        name=name,
+        method=method,
+        offset=offset,
+        compressed=compressed,
+        size=size,
+        crc=fields[7],
+    )
 
 
 def _check_name(name: str) -> None:

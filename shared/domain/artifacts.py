@@ -31,6 +31,20 @@ class Artifact(BaseModel):
     size: int | None = None
 
 
+class Upload(BaseModel):
+    """An unfinished copy of an artifact: its multipart upload, and the very file it is a copy of.
+
+    ``identity`` is what tells the source's file from another one (its ETag), ``size`` in bytes.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    upload_id: str
+    identity: str
+    size: int
+
+
 class StoredFile(BaseModel):
     """A file in the models bucket; ``size`` in bytes, ``sha256`` in hex, of the bytes we read."""
 

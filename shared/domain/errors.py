@@ -8,6 +8,7 @@
     │   ├── SubmissionRefused   fal said no, definitely, before anything was paid
     │   ├── ResultGone          fal no longer has the result of a finished request
     │   ├── ResultUnusable      fal has a result, and it is none that can be kept
+    │   ├── ResultInvalid       a result file is there, and is not what its name says
     │   ├── BadDelivery         a webhook that is not fal's, or not of its form
     │   ├── NothingToDecide     a person decides what is not, or no longer, theirs to decide
     │   ├── ForeignRequest      a fact about a request that is not this job's
@@ -18,7 +19,12 @@
     │   ├── TrainerUnavailable  fal did not answer a question; says nothing about the job
     │   ├── SigningKeysUnavailable  no key to verify a webhook with
     │   ├── DownloadInterrupted a result file did not arrive whole
+    │   │   └── SourceChanged   it is another file now than the one that was opened
+    │   ├── UploadGone          an unfinished copy is no more: begin it anew
+    │   ├── Occupied            another file lies where a copy was to lie
     │   ├── ForeignHost         a result file lies on a host that is not on the list
+    │   ├── NoSlot              as many trainings are at fal as the stack allows
+    │   ├── OverBudget          the month's money does not suffice for this training
     │   └── Conflict            somebody else changed the job first: read it again
     └── SubmissionUnknown       the POST may or may not have been accepted: only evidence decides
 """
@@ -70,6 +76,14 @@ class ResultUnusable(Permanent):
         self.problem = problem
 
 
+class ResultInvalid(Permanent):
+    """Raised when a result file is not what its name says; ``flaw`` is a code, the message says it."""
+
+    def __init__(self, flaw: str, message: str) -> None:
+        super().__init__(message)
+        self.flaw = flaw
+
+
 class BadDelivery(Permanent):
     """Raised when a webhook delivery is not fal's or not for the job it names; says why."""
 
@@ -106,8 +120,28 @@ class DownloadInterrupted(Transient):
     """Raised when a result file did not arrive whole."""
 
 
+class SourceChanged(DownloadInterrupted):
+    """Raised when a file is read by ranges, and they are no longer of the file that was opened."""
+
+
+class UploadGone(Transient):
+    """Raised when an unfinished copy was ended by somebody, or is not taken as it is."""
+
+
+class Occupied(Transient):
+    """Raised when other bytes lie under the key that a copy was to lie under."""
+
+
 class ForeignHost(Transient):
     """Raised when a result file lies where nothing is fetched from; a setting can change that."""
+
+
+class NoSlot(Transient):
+    """Raised when as many trainings are at fal as the stack allows."""
+
+
+class OverBudget(Transient):
+    """Raised when a training would cost more than is left of the month's budget."""
 
 
 class Conflict(Transient):

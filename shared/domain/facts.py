@@ -6,31 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.domain.artifacts import Artifact, artifacts_in
+from shared.domain.fal_errors import fal_error
 from shared.domain.problems import Problem
 
-# fal: a 5xx is never billed, a 422 may be once a runner has spent time.
-OWN_FAULT = "The failure is fal's own, which it does not bill. Drop the dataset again in a while."
-# What each of fal's error types asks of a person ("Errors", docs.fal.ai). Others are passed on.
-ADVICE: Mapping[str, str] = {
-    "invalid_archive": "The archive must be a ZIP.",
-    "archive_file_count_below_minimum": "At least 10 images are needed.",
-    "archive_file_count_exceeds_maximum": "The archive holds more images than fal takes.",
-    "file_download_error": "fal could not download the dataset. Drop it again.",
-    "image_load_error": "One of the images cannot be read. Open and save it again.",
-    "content_policy_violation": "fal's content policy refused the images. Choose others.",
-    "client_cancelled": "Somebody cancelled it at fal. Drop the dataset again to train it.",
-    **dict.fromkeys(
-        (
-            *("internal_server_error", "generation_timeout", "downstream_service_unavailable"),
-            *("request_timeout", "startup_timeout", "runner_scheduling_failure", "internal_error"),
-            *("runner_connection_timeout", "runner_disconnected", "runner_connection_refused"),
-            *("runner_connection_error", "runner_incomplete_response", "runner_server_error"),
-        ),
-        OWN_FAULT,
-    ),
-}
-LOOK_IT_UP = "Look for request {request_id} in fal's dashboard, then drop the dataset again."
 MAX_QUOTE = 300
+MONEY: Mapping[bool | None, str] = {
+    False: "fal does not bill it.",
+    True: "fal has billed it.",
+    None: "fal may have billed it.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +35,11 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The request failed for good, with fal's reason."""
+    """The request failed for good, with fal's reason; ``billed`` None where fal does not say."""
 
     request_id: str
     problem: Problem
+    billed: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +57,43 @@ def finished(request_id: str, payload: Mapping[str, Any] | None) -> Finished:
     return Finished(request_id, artifacts_in(payload or {}))
 
 
-def failed(request_id: str, error: str, payload: object) -> Failed:
-    """A failure, in both of fal's forms: ``detail`` as a list (the model's) or as text."""
-    detail = payload.get("detail") if isinstance(payload, Mapping) else None
+def failed(
+    request_id: str, error: str, payload: object, *, billable_units: str | None = None
+) -> Failed:
+    """A failure, in any of fal's forms.
+
+    ``detail`` as a list (the model's) or as text (fal's own), or the ``error`` of a state.
+    ``billable_units`` is the header ``X-Fal-Billable-Units`` of an answer about the request: what
+    it says of money comes before what the type of error does.
+    """
+    kind, reason = _told(error, payload)
+    known = fal_error(kind, request_id=request_id)
+    billed = _billed(billable_units)
+    if billed is None:
+        billed = known.billed
+    told = f"fal ended the training: {quoted(reason).rstrip('.')}."
+    message = f"{told} {MONEY[billed]} {known.advice}"
+    problem = Problem(code=known.code, message=message, retryable=known.retry)
+    return Failed(request_id, problem, billed)
+
+
+def _told(error: str, payload: object) -> tuple[str, str]:
+    """The type and the words of a failure."""
+    said = payload if isinstance(payload, Mapping) else {}
+    named, detail = said.get("error_type"), said.get("detail")
     if isinstance(detail, list) and detail and isinstance(detail[0], Mapping):
-        kind = str(detail[0].get("type", "unknown"))
-        reason = str(detail[0].get("msg", error))
+        kind = detail[0].get("type") or named
+        reason = detail[0].get("msg") or error
     else:
-        named = payload.get("error_type") if isinstance(payload, Mapping) else None
-        kind = str(named or "unknown")
-        reason = str(detail or error)
-    advice = ADVICE.get(kind, LOOK_IT_UP.format(request_id=request_id))
-    message = f"fal ended the training: {quoted(reason).rstrip('.')}. {advice}"
-    return Failed(request_id, Problem(code=f"fal_{kind[:60]}", message=message))
+        kind, reason = named, detail or said.get("error") or error
+    return str(kind or "unknown"), str(reason)
+
+
+def _billed(units: str | None) -> bool | None:
+    """Whether units were billed; None where the header is missing or no plain number."""
+    if units is None or not re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,15})?", units.strip(), re.ASCII):
+        return None
+    return float(units) > 0
 
 
 def quoted(reason: str) -> str:

@@ -1,7 +1,5 @@
 """A job: one dataset on its way to one LoRA, and the only moves it may make."""
 
-import hashlib
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -10,7 +8,9 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.domain.artifacts import Artifact, StoredFile
+from shared.domain.artifacts import Artifact, StoredFile, Upload
+from shared.domain.budget import Charge, ChargeState
+from shared.domain.naming import job_id_for, result_prefix
 from shared.domain.parameters import ParameterSource, TrainingParameters
 from shared.domain.problems import Problem
 
@@ -47,7 +47,10 @@ class Status(StrEnum):
 TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
     {
         # the dataset check
-        Status.RECEIVED: frozenset({Status.READY, Status.REJECTED}),
+        Status.RECEIVED: frozenset(
+            # SUCCEEDED: the very same training was done before, and its files are there
+            {Status.READY, Status.REJECTED, Status.CANCELLED, Status.SUCCEEDED}
+        ),
         # the submitter, before it pays; a person or a budget may stop it here for free
         Status.READY: frozenset({Status.SUBMITTING, Status.HELD, Status.CANCELLED}),
         Status.HELD: frozenset({Status.READY, Status.CANCELLED}),
@@ -57,12 +60,18 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
         ),
         # evidence (a webhook with our token, fal's own request list), or a person
         Status.SUBMIT_UNKNOWN: frozenset({Status.SUBMITTED, Status.READY}),
-        # facts from fal
+        # facts from fal; a dataset that fal could not fetch goes back: for free, or to a person
         Status.SUBMITTED: frozenset(
-            {Status.TRAINING, Status.STORING, Status.FAILED, Status.CANCELLED, Status.EXPIRED}
+            {
+                *(Status.TRAINING, Status.STORING, Status.FAILED, Status.CANCELLED),
+                *(Status.EXPIRED, Status.READY, Status.HELD),
+            }
         ),
         Status.TRAINING: frozenset(
-            {Status.STORING, Status.FAILED, Status.CANCELLED, Status.EXPIRED}
+            {
+                *(Status.STORING, Status.FAILED, Status.CANCELLED),
+                *(Status.EXPIRED, Status.READY, Status.HELD),
+            }
         ),
         # the store worker
         Status.STORING: frozenset({Status.SUCCEEDED, Status.FAILED, Status.EXPIRED}),
@@ -79,12 +88,12 @@ ENDED = frozenset(
     {Status.REJECTED, Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.EXPIRED}
 )
 
+# The training is at fal, or may be: it holds one of the stack's slots.
+AT_FAL = frozenset({Status.SUBMITTING, Status.SUBMIT_UNKNOWN, Status.SUBMITTED, Status.TRAINING})
+
 TROUBLED = frozenset(
     {Status.REJECTED, Status.HELD, Status.SUBMIT_UNKNOWN, Status.FAILED, Status.EXPIRED}
 )
-
-
-MAX_STEM = 800  # bytes; a job id has 51 at the most, the name of a file 120
 
 
 class IllegalMove(ValueError):
@@ -118,8 +127,20 @@ class Step(_Value):
     by: str | None = None
 
 
+class Lease(_Value):
+    """Who copies a job's files now, and until when; ``fence`` grows with every lease of the job."""
+
+    owner: str
+    fence: int
+    until: datetime
+
+
 class Job(_Value):
-    """Everything that is known of one job. Public: stored, served and written as it stands here."""
+    """Everything that is known of one job.
+
+    Stored as it stands here; what is served and published of it: ``notices.public``. ``attempt``
+    counts the jobs for one dataset version, ``earlier_requests`` are those at fal that are over.
+    """
 
     job_id: str
     status: Status
@@ -134,7 +155,19 @@ class Job(_Value):
     parameter_sources: Mapping[str, ParameterSource] | None = None
     images: int | None = None
     estimated_cost_usd: float | None = None
+    charge: Charge | None = None
+    past_charges: tuple[Charge, ...] = ()
+    approved: bool = False
+    intents: int = 0
+    attempt: int = 1
+    retry_of: str | None = None
+    resume_from: str | None = None
+    content_digest: str | None = None
+    duplicate_of: str | None = None
+    earlier_requests: tuple[str, ...] = ()
     request_id: str | None = None
+    lease: Lease | None = None
+    uploads: tuple[Upload, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
     files: tuple[StoredFile, ...] = ()
     problems: tuple[Problem, ...] = ()
@@ -152,8 +185,19 @@ class Job(_Value):
             history=(Step(status=Status.RECEIVED, at=now),),
         )
 
-    def move(self, to: Status, *, now: datetime, by: str | None = None, **changes: Any) -> Self:
-        """The job one step on, with what was learnt on the way; raises IllegalMove."""
+    def move(
+        self,
+        to: Status,
+        *,
+        now: datetime,
+        by: str | None = None,
+        billed: bool = True,
+        **changes: Any,
+    ) -> Self:
+        """The job one step on, with what was learnt on the way; raises IllegalMove.
+
+        ``billed`` false: fal says that a training which came to nothing costs nothing.
+        """
         if to not in TRANSITIONS[self.status]:
             raise IllegalMove(f"{self.job_id}: {self.status} cannot become {to}")
         history = (*self.history, Step(status=to, at=now, by=by))
@@ -162,6 +206,8 @@ class Job(_Value):
             history = self.history[:-1]
         return self.model_copy(
             update={
+                **self._money_in(to, now=now, billed=billed),
+                "lease": None,
                 **changes,
                 "status": to,
                 "version": self.version + 1,
@@ -170,10 +216,38 @@ class Job(_Value):
             }
         )
 
+    def _money_in(self, to: Status, *, now: datetime, billed: bool) -> dict[str, Any]:
+        """What the job's charges become with a move; ``intents`` counts the submissions begun."""
+        if to is Status.SUBMITTING:
+            charge = Charge.reserve(self.estimated_cost_usd or 0.0, now=now)
+            return {"charge": charge, "intents": self.intents + 1}
+        if self.charge is None or to in AT_FAL:
+            return {}
+        if to in (Status.STORING, Status.SUCCEEDED):
+            return {"charge": self.charge.become(ChargeState.SPENT)}
+        # Nothing was accepted, or fal does not bill it.
+        if self.status in (Status.SUBMITTING, Status.SUBMIT_UNKNOWN) or not billed:
+            return {"charge": None}
+        wasted = self.charge.become(ChargeState.WASTED)
+        if to in ENDED:
+            return {"charge": wasted}
+        # It may be paid for once more, and both count.
+        return {"charge": None, "past_charges": (*self.past_charges, wasted)}
+
+    @property
+    def charges(self) -> tuple[Charge, ...]:
+        """All the money this job has to do with."""
+        return self.past_charges if self.charge is None else (*self.past_charges, self.charge)
+
     @property
     def terminal(self) -> bool:
         """Whether the job has ended."""
         return self.status.terminal
+
+    @property
+    def at_fal(self) -> bool:
+        """Whether the job holds one of the stack's slots."""
+        return self.status in AT_FAL
 
     @property
     def troubled(self) -> bool:
@@ -186,33 +260,12 @@ class Job(_Value):
         return self.history[-1].at
 
     @property
+    def intended_at(self) -> datetime | None:
+        """When the last submission that may have left was begun."""
+        steps = [step.at for step in self.history if step.status is Status.SUBMITTING]
+        return steps[-1] if steps else None
+
+    @property
     def prefix(self) -> str:
         """Where the job's files lie in the models bucket, with the closing slash."""
         return result_prefix(self.dataset.key, self.job_id)
-
-
-def job_id_for(bucket: str, key: str, version_id: str) -> str:
-    """The id of the job for this object version: the same drop is always the same job.
-
-    A slug of the archive's name, then 10 hex digits of SHA-256 over bucket, key and version.
-    """
-    digest = hashlib.sha256(f"{bucket}\n{key}\n{version_id}".encode()).hexdigest()
-    return f"{_slug(_without_zip(key.rsplit('/', 1)[-1]))}-{digest[:10]}"
-
-
-def result_prefix(key: str, job_id: str) -> str:
-    """``<dataset key without .zip>/<job_id>/``, the folder of a job's files.
-
-    A key that leaves no room for the files' names is cut: S3 takes keys of 1,024 bytes.
-    """
-    stem = _without_zip(key).encode()[:MAX_STEM].decode(errors="ignore")
-    return f"{stem}/{job_id}/"
-
-
-def _without_zip(name: str) -> str:
-    return name[:-4] if name.lower().endswith(".zip") else name
-
-
-def _slug(name: str) -> str:
-    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-")
-    return slug or "dataset"

@@ -13,7 +13,7 @@ JOB_FILE = "job.json"
 
 _HEADLINES: Mapping[Status, str] = {
     Status.REJECTED: "This dataset was not sent to training. Nothing was paid.",
-    Status.HELD: "This job waits for a person. Nothing was paid for it so far.",
+    Status.HELD: "This job waits for a person, or for money. It is not at fal.",
     Status.SUBMIT_UNKNOWN: (
         "It is not known whether fal accepted this training. It will not be sent again by itself, "
         "so nothing is paid twice; evidence from fal is awaited."
@@ -29,7 +29,7 @@ _HEADLINES: Mapping[Status, str] = {
 
 def public(job: Job) -> dict[str, Any]:
     """The job as the API serves it and ``status.json`` holds it."""
-    return job.model_dump(mode="json", exclude={"artifacts"})
+    return job.model_dump(mode="json", exclude={"artifacts", "lease", "uploads"})
 
 
 def status_text(job: Job) -> str:
@@ -58,6 +58,9 @@ def job_text(job: Job) -> str:
         "job_id": job.job_id,
         "application": job.application,
         "request_id": job.request_id,
+        "duplicate_of": job.duplicate_of,
+        "retry_of": job.retry_of,
+        "resume_from": job.resume_from,
         "dataset": job.dataset.model_dump(mode="json"),
         "images": job.images,
         "preset": job.preset,

@@ -76,7 +76,9 @@ MAX_TRAINING_JSON = 64 * 1024
 
 # Metadata that upload tools add by themselves; everything else has to be a parameter.
 TOOL_METADATA = frozenset(
-    {"mtime", "ctime", "atime", "s3cmd-attrs", "md5chksum", "md5", "sha256", "filename"}
+    # what this project itself reads there besides parameters: content.py
+    {"force"}
+    | {"mtime", "ctime", "atime", "s3cmd-attrs", "md5chksum", "md5", "sha256", "filename"}
     | {"s3b-last-modified", "cb-modifiedtime"}
     | {"original-filename", "file-mtime", "file-permissions", "file-owner", "file-group"}
 )

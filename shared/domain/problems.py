@@ -24,13 +24,18 @@ def shortened(text: str, length: int) -> str:
 
 
 class Problem(BaseModel):
-    """One reason, with a stable code and a sentence that says what to do."""
+    """One reason, with a stable code and a sentence that says what to do.
+
+    ``retryable``: whether the same dataset, as it is, may do better the next time; None where
+    nobody knows.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     code: str
     message: Annotated[str, AfterValidator(lambda text: shortened(text, MAX_MESSAGE))]
     member: Annotated[str, AfterValidator(lambda name: shortened(name, MAX_NAME))] | None = None
+    retryable: bool | None = None
 
 
 def first_of(problems: Sequence[Problem]) -> tuple[Problem, ...]:

@@ -1,7 +1,10 @@
 """What the jobs API answers."""
 
+from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
+from shared.domain.budget import Limits, month_of
 from shared.domain.errors import UnknownJob
 from shared.domain.jobs import Status
 from shared.domain.notices import public
@@ -22,3 +25,10 @@ def list_jobs(
     """Some jobs, newest first; ``next`` is the cursor of the next page, or None at the end."""
     page = jobs.page(status=status, limit=limit, cursor=cursor)
     return {"jobs": [public(job) for job in page.jobs], "next": page.cursor}
+
+
+def show_budget(*, now: datetime, limits: Limits, jobs: JobStore) -> dict[str, Any]:
+    """The month's dollars, the stack's limits, and which jobs hold a slot."""
+    account = jobs.account(month_of(now))
+    left = max(0.0, (limits.monthly_usd or 0.0) - account.committed_usd)
+    return {**asdict(account), "left_usd": round(left, 2), "limits": asdict(limits)}

@@ -14,7 +14,7 @@ from shared.domain.signatures import (
 )
 from shared.domain.tokens import token_matches
 from shared.messages import WebhookBody
-from shared.ports import Clock, SigningKeys
+from shared.ports import Clock, Deliveries, RawDelivery, SigningKeys
 from shared.services.receive import Receiver
 
 
@@ -23,6 +23,7 @@ class Doorkeeper:
     """The receiver of webhooks. ``fal_user_id`` empty accepts every user of fal's."""
 
     receiver: Receiver
+    deliveries: Deliveries
     signing_keys: SigningKeys
     verify_signature: VerifySignature
     webhook_secret: Callable[[], bytes]
@@ -32,7 +33,7 @@ class Doorkeeper:
     def deliver(
         self, job_id: str, token: str, headers: Mapping[str, Sequence[str]], body: bytes
     ) -> Job:
-        """The job after this delivery.
+        """The job after this delivery, which is kept as it came before anything is done with it.
 
         Raises UnknownJob for a wrong token (whoever guesses learns nothing), BadDelivery for
         whatever is not fal's, ForeignRequest for another job's request, SigningKeysUnavailable.
@@ -43,6 +44,10 @@ class Doorkeeper:
         # fal's keys are the same for all its customers, so a signature does not say whose job it is.
         if self.fal_user_id and delivery.user_id != self.fal_user_id:
             raise BadDelivery("the delivery belongs to another user of fal")
+        job = self.receiver.record.jobs.get(job_id)
+        if job is None:
+            raise UnknownJob(job_id)
+        self.deliveries.keep(job, RawDelivery(headers, body), sent_at=delivery.sent_at)
         said = WebhookBody.parse(delivery.body)
         if said.request_id != delivery.request_id:
             raise BadDelivery("header and body name different requests")

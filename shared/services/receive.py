@@ -6,16 +6,13 @@ from typing import Any
 from shared.domain.errors import ForeignRequest, UnknownJob
 from shared.domain.facts import Fact, Failed, Finished, Gone, Running
 from shared.domain.jobs import TRANSITIONS, Job, Status
-from shared.domain.problems import Problem
+from shared.domain.verdicts import GONE, PAY_ONCE_MORE
 from shared.ports import Handover
+from shared.services.dispatch import Line
 from shared.services.record import Record
 
 CANCELLED_AT_FAL = "fal_client_cancelled"
-GONE = Problem(
-    code="result_expired",
-    message="fal no longer knows this request: it keeps a result for about an hour. "
-    "Look for it in fal's dashboard, or drop the dataset again to pay for a new training.",
-)
+NOT_FETCHED = "fal_file_download_error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,30 +21,38 @@ class Receiver:
 
     record: Record
     handover: Handover
+    line: Line
 
-    def receive(self, job_id: str, fact: Fact) -> Job:
+    def receive(self, job_id: str, fact: Fact, *, asked: bool = False) -> Job:
         """The job after this fact; the same fact again, or an older one, changes nothing.
 
-        Raises UnknownJob, and ForeignRequest for a request that is not this job's. A job whose
-        submission was never answered adopts the request that its own token vouches for.
+        ``asked``: fal said so when it was asked, with all it knows; a webhook may say less. Raises
+        UnknownJob, and ForeignRequest for a request that is not this job's. A job whose submission
+        was never answered adopts the request that its own token vouches for.
         """
         job = self.record.jobs.get(job_id)
         if job is None:
             raise UnknownJob(job_id)
+        if fact.request_id in job.earlier_requests:
+            return job
         if job.terminal and not _undoes(fact, job):
             self.record.publish(job)
             return job
-        after = self._applied(_adopt(job, fact.request_id, self.record), fact)
+        after = self._applied(_adopt(job, fact.request_id, self.record), fact, asked=asked)
         if after is not job:
-            job = self.record.write(job, after)
+            before, job = job, self.record.write(job, after)
+            if before.at_fal and not job.at_fal:
+                self.line.call_next()
         if job.status is Status.STORING and isinstance(fact, Finished):
             self.handover.hand_over(job.job_id)
         return job
 
-    def _applied(self, job: Job, fact: Fact) -> Job:
-        to, changes = _consequence(fact)
+    def _applied(self, job: Job, fact: Fact, *, asked: bool) -> Job:
         # A result that is being copied is not lost because fal forgets it meanwhile.
-        if job.status is Status.STORING or to is None or to not in TRANSITIONS[job.status]:
+        if job.status is Status.STORING:
+            return job
+        to, changes = _consequence(job, fact, asked=asked)
+        if to is None or to not in TRANSITIONS[job.status]:
             return job
         return job.move(to, now=self.record.clock(), **changes)
 
@@ -57,19 +62,39 @@ def _undoes(fact: Fact, job: Job) -> bool:
     return job.status is Status.EXPIRED and isinstance(fact, Finished) and bool(fact.artifacts)
 
 
-def _consequence(fact: Fact) -> tuple[Status | None, dict[str, Any]]:
+def _consequence(job: Job, fact: Fact, *, asked: bool) -> tuple[Status | None, dict[str, Any]]:
     """The state a fact leads to, and what is learnt; None while the request only waits."""
     match fact:
         case Running(started=started):
             return (Status.TRAINING if started else None), {}
         case Finished(artifacts=artifacts):
             return Status.STORING, {"artifacts": artifacts, "problems": ()}
-        case Failed(problem=problem) if problem.code == CANCELLED_AT_FAL:
-            return Status.CANCELLED, {"problems": (problem,)}
-        case Failed(problem=problem):
-            return Status.FAILED, {"problems": (problem,)}
+        case Failed(problem=problem) if problem.code == NOT_FETCHED:
+            return _not_fetched(job, fact, asked=asked)
+        case Failed(problem=problem, billed=billed):
+            to = Status.CANCELLED if problem.code == CANCELLED_AT_FAL else Status.FAILED
+            return to, {"problems": (problem,), "billed": billed is not False}
         case Gone():
             return Status.EXPIRED, {"problems": (GONE,)}
+
+
+def _not_fetched(job: Job, failed: Failed, *, asked: bool) -> tuple[Status | None, dict[str, Any]]:
+    """One fresh address and one more try, where fal says that nothing was billed; else a person.
+
+    A webhook cannot say what was billed, so the job waits until fal has been asked.
+    """
+    over = {
+        "request_id": None,
+        "earlier_requests": (*job.earlier_requests, failed.request_id),
+        "problems": (failed.problem,),
+    }
+    if failed.billed is False and not job.earlier_requests:
+        return Status.READY, {**over, "billed": False}
+    if failed.billed is False:
+        return Status.FAILED, {"problems": (failed.problem,), "billed": False}
+    if not asked:
+        return None, {}
+    return Status.HELD, {**over, "problems": (failed.problem, PAY_ONCE_MORE)}
 
 
 def _adopt(job: Job, request_id: str, record: Record) -> Job:

@@ -1,34 +1,65 @@
 """Jobs that wait longer than they should: ask fal itself, and send on what got stuck."""
 
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
 
+from shared.domain.budget import MICRO, Limits, month_of
 from shared.domain.errors import LoraDropError
 from shared.domain.jobs import Job, Status
+from shared.domain.verdicts import BUDGET_EXHAUSTED, UNKNOWN, of_account
 from shared.ports import Handover, Inbox, RequestHistory, Trainer
+from shared.services.dispatch import Line
 from shared.services.receive import Receiver
 from shared.services.record import Record
-from shared.services.submit import UNKNOWN
+from shared.services.sweep import Sweep, Swept
 
 # The submitter is stopped by Lambda after 60 s; whoever is SUBMITTING longer than this is dead.
 SUBMIT_DEADLINE = timedelta(minutes=5)
 # How long evidence may take before a person has to look.
 DOUBT_DEADLINE = timedelta(minutes=15)
+# fal trains for half an hour or so and gives a run up after an hour.
+OVERDUE_AFTER = timedelta(hours=3)
 # fal's clock and ours may differ.
 SKEW = timedelta(minutes=2)
+# A refusal costs nothing, so it is tried whether the account is in order again.
+PROBE_AFTER = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
     """What one round did: jobs looked at, late ones, those that could not be helped now.
 
-    ``doubtful`` counts submissions that nothing has settled for 15 minutes: a person has to look.
+    ``doubtful`` counts submissions that nothing has settled for 15 minutes, ``overdue`` trainings
+    and copies of more than three hours, ``held`` the jobs that wait for a person or for money: each
+    of them calls a person. ``swept`` is what the sweeps have found.
     """
 
     open: int
     late: int
     unanswered: int
     doubtful: int
+    overdue: int = 0
+    held: int = 0
+    swept: Swept = field(default_factory=Swept)
+
+
+@dataclass(slots=True)
+class _Round:
+    """What has gone wrong so far; it never stops the rest of the round."""
+
+    unanswered: int = 0
+    surprises: list[Exception] = field(default_factory=list)
+
+    def attempt(self, what: str, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except LoraDropError:
+            self.unanswered += 1
+        except Exception as surprise:  # noqa: BLE001  # raised when everything else was done
+            surprise.add_note(f"while looking after {what}")
+            self.surprises.append(surprise)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +72,9 @@ class Reconciler:
     history: RequestHistory
     inbox: Inbox
     handover: Handover
+    line: Line
+    sweep: Sweep
+    limits: Limits
     late_after: timedelta
 
     def reconcile(self) -> Tally:
@@ -51,25 +85,32 @@ class Reconciler:
         now = self.record.clock()
         jobs = list(self.record.jobs.unfinished())
         late = [job for job in jobs if now - job.updated_at >= self.late_after]
-        unanswered = 0
-        surprises: list[Exception] = []
+        round_, swept = _Round(), Swept()
         for job in late:
-            try:
-                self._help(job)
-            except LoraDropError:
-                unanswered += 1
-            except Exception as surprise:  # noqa: BLE001  # raised when every other job was helped
-                surprise.add_note(f"while looking after {job.job_id}")
-                surprises.append(surprise)
-        if surprises:
-            raise ExceptionGroup("some jobs could not be looked after", surprises)
-        doubtful = sum(self._still_doubtful(job) for job in late)
-        return Tally(open=len(jobs), late=len(late), unanswered=unanswered, doubtful=doubtful)
+            round_.attempt(job.job_id, partial(self._help, job))
+        if any(job.status is Status.READY for job in late):
+            # One message wakes the line, however long it is; the oldest goes first.
+            round_.attempt("the line", self.line.call_next)
+        round_.attempt("the datasets", lambda: swept.add(self.sweep.datasets(now)))
+        round_.attempt("the uploads", lambda: swept.add(self.sweep.uploads(jobs, now)))
+        if round_.surprises:
+            raise ExceptionGroup("some of the round could not be done", round_.surprises)
+        return Tally(
+            open=len(jobs),
+            late=len(late),
+            unanswered=round_.unanswered,
+            doubtful=sum(self._still_doubtful(job) for job in late),
+            overdue=sum(_overdue(job, now) for job in late),
+            held=sum(job.status is Status.HELD for job in late),
+            swept=swept,
+        )
 
     def _help(self, job: Job) -> None:
         match job.status:
-            case Status.RECEIVED | Status.READY:
+            case Status.RECEIVED:
                 self.inbox.announce(job.dataset)
+            case Status.HELD:
+                self._release(job)
             case Status.SUBMITTING:
                 # Marked, not sent again: the POST may have been accepted.
                 if self.record.clock() - job.updated_at >= SUBMIT_DEADLINE:
@@ -84,19 +125,39 @@ class Reconciler:
             case _:
                 self.record.publish(job)
 
+    def _release(self, job: Job) -> None:
+        """Back into the line once what held the job may be over; a person is not replaced."""
+        if self._affordable(job) or self._worth_a_probe(job):
+            self.record.move(job, Status.READY, problems=())
+            self.line.call_next()
+        else:
+            self.record.publish(job)
+
+    def _affordable(self, job: Job) -> bool:
+        if not any(problem.code == BUDGET_EXHAUSTED for problem in job.problems):
+            return False
+        most, cost = self.limits.monthly_usd, job.estimated_cost_usd or 0.0
+        account = self.record.jobs.account(month_of(self.record.clock()))
+        # In whole numbers, as it is booked: a float would hold what fits to the cent.
+        return most is None or round((account.committed_usd + cost) * MICRO) <= round(most * MICRO)
+
+    def _worth_a_probe(self, job: Job) -> bool:
+        return of_account(job.problems) and self.record.clock() - job.since >= PROBE_AFTER
+
     def _ask(self, job: Job, request_id: str) -> None:
         fact = self.trainer.ask(job.application, request_id)
-        self.receiver.receive(job.job_id, fact)
+        self.receiver.receive(job.job_id, fact, asked=True)
 
     def _look_for_evidence(self, job: Job) -> None:
         """Adopt the one request of fal's list that is for this job's dataset version.
 
         None or several decide nothing: fal does not promise that a waiting request is listed.
         """
-        intended = max(step.at for step in job.history if step.status is Status.SUBMITTING)
+        intended = job.intended_at or job.since
         found = self.history.requests_for(job.application, job.dataset, since=intended - SKEW)
-        if len(found) == 1:
-            self._ask(job, found[0])
+        ours = [each for each in found if each not in job.earlier_requests]
+        if len(ours) == 1:
+            self._ask(job, ours[0])
 
     def _still_doubtful(self, late: Job) -> bool:
         job = self.record.jobs.get(late.job_id)
@@ -106,3 +167,8 @@ class Reconciler:
             and job.status is Status.SUBMIT_UNKNOWN
             and now - job.since >= DOUBT_DEADLINE
         )
+
+
+def _overdue(job: Job, now: datetime) -> bool:
+    begun = job.status in (Status.SUBMITTED, Status.TRAINING, Status.STORING)
+    return begun and now - job.since >= OVERDUE_AFTER

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+from shared.domain.budget import Limits
 from shared.domain.jobs import Job, Status
 from shared.domain.notices import ERROR_FILE, STATUS_FILE, error_text, status_text
 from shared.domain.problems import Problem
-from shared.ports import Clock, JobStore, ResultStore
+from shared.ports import Claim, Clock, JobStore, ResultStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,28 +18,29 @@ class Record:
     results: ResultStore
     clock: Clock
 
-    def open(self, job: Job) -> Job:
+    def open(self, job: Job, *, claim: Claim | None = None) -> Job:
         """The job as it stands: this new one, or the one that an earlier event has opened."""
-        if self.jobs.add(job):
+        if self.jobs.add(job, claim=claim):
             self.publish(job)
             return job
         return self.jobs.get(job.job_id) or job
 
-    def move(self, job: Job, to: Status, **changes: Any) -> Job:
+    def move(self, job: Job, to: Status, *, claim: Claim | None = None, **changes: Any) -> Job:
         """The job one step on, written and published; raises Conflict and writes nothing then."""
-        moved = self.intend(job, to, **changes)
-        self.publish(moved)
-        return moved
+        return self.write(job, job.move(to, now=self.clock(), **changes), claim=claim)
 
-    def intend(self, job: Job, to: Status, **changes: Any) -> Job:
-        """The job one step on, written but not published: nothing may stand before a paid call."""
+    def intend(self, job: Job, to: Status, *, limits: Limits, **changes: Any) -> Job:
+        """The job one step on, written but not published: nothing may stand before a paid call.
+
+        Raises Conflict, and NoSlot or OverBudget, and writes nothing then.
+        """
         moved = job.move(to, now=self.clock(), **changes)
-        self.jobs.replace(job, moved)
+        self.jobs.replace(job, moved, limits=limits)
         return moved
 
-    def write(self, before: Job, after: Job) -> Job:
+    def write(self, before: Job, after: Job, *, claim: Claim | None = None) -> Job:
         """Several steps as one write, published."""
-        self.jobs.replace(before, after)
+        self.jobs.replace(before, after, claim=claim)
         self.publish(after)
         return after
 

@@ -4,33 +4,65 @@ from dataclasses import dataclass
 
 from shared.domain.errors import NothingToDecide, UnknownJob
 from shared.domain.jobs import Job, Status
-from shared.ports import Inbox
+from shared.domain.verdicts import CANCEL_REQUESTED, CANCELLED
+from shared.ports import Inbox, Trainer
+from shared.services.receive import Receiver
 from shared.services.record import Record
+
+WHY_NOT_CANCELLED = {
+    Status.SUBMITTING: "is being submitted this very moment; try again in a minute",
+    Status.SUBMIT_UNKNOWN: "may or may not be at fal; settle that first: lora-drop resolve",
+    Status.STORING: "is trained and paid; its files are being stored",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Resolver:
-    """The ways out of SUBMIT_UNKNOWN and HELD that need a person; who it was is kept in the job."""
+    """The decisions about a job that runs or waits; who made one is kept in the job."""
 
     record: Record
     inbox: Inbox
+    trainer: Trainer
+    receiver: Receiver
 
     def accepted(self, job_id: str, request_id: str, *, by: str) -> Job:
         """Wait for this request, which fal has for us. Raises UnknownJob, NothingToDecide, Conflict."""
         job = self._in_doubt(job_id)
+        if request_id in job.earlier_requests:
+            raise NothingToDecide(f"{request_id} is an earlier request of {job_id}, and is over")
         return self.record.move(job, Status.SUBMITTED, by=by, request_id=request_id, problems=())
 
     def not_submitted(self, job_id: str, *, by: str) -> Job:
         """Pay for it once more, since fal never got it. Raises as ``accepted`` does."""
-        return self._ready(self._in_doubt(job_id), by)
+        job = self._in_doubt(job_id)
+        return self._ready(job, job.move(Status.READY, now=self.record.clock(), by=by, problems=()))
 
     def approve(self, job_id: str, *, by: str) -> Job:
-        """Let a held job go on. Raises UnknownJob, NothingToDecide, Conflict."""
-        return self._ready(self._waiting(job_id, Status.HELD), by)
+        """Let a held job go on, whatever it costs. Raises UnknownJob, NothingToDecide, Conflict."""
+        job = self._waiting(job_id, Status.HELD)
+        now = self.record.clock()
+        return self._ready(job, job.move(Status.READY, now=now, by=by, problems=(), approved=True))
 
-    def _ready(self, job: Job, by: str) -> Job:
-        """Whoever dies in between is made good by the reconciler, which announces READY jobs."""
-        ready = self.record.move(job, Status.READY, by=by, problems=())
+    def cancel(self, job_id: str, *, by: str) -> Job:
+        """Stop a job: for free before it is sent; at fal, as far as fal can, afterwards.
+
+        Raises UnknownJob, NothingToDecide, Conflict and TrainerUnavailable.
+        """
+        job = self._known(job_id)
+        if job.status in (Status.RECEIVED, Status.READY, Status.HELD):
+            return self.record.move(job, Status.CANCELLED, by=by, problems=(CANCELLED,))
+        if job.status not in (Status.SUBMITTED, Status.TRAINING) or job.request_id is None:
+            why = WHY_NOT_CANCELLED.get(job.status, f"has ended: {job.status}")
+            raise NothingToDecide(f"{job_id} {why}")
+        if self.trainer.cancel(job.application, job.request_id):
+            job = self.record.note(job, CANCEL_REQUESTED)
+        # What fal makes of it counts, not that it was asked; the reconciler asks on.
+        fact = self.trainer.ask(job.application, job.request_id or "")
+        return self.receiver.receive(job_id, fact, asked=True)
+
+    def _ready(self, before: Job, after: Job) -> Job:
+        """Whoever dies in between is made good by the reconciler, which wakes the line."""
+        ready = self.record.write(before, after)
         self.inbox.announce(ready.dataset)
         return ready
 
@@ -38,9 +70,13 @@ class Resolver:
         return self._waiting(job_id, Status.SUBMIT_UNKNOWN)
 
     def _waiting(self, job_id: str, status: Status) -> Job:
+        job = self._known(job_id)
+        if job.status is not status:
+            raise NothingToDecide(f"{job_id} is {job.status}; this is for {status} alone")
+        return job
+
+    def _known(self, job_id: str) -> Job:
         job = self.record.jobs.get(job_id)
         if job is None:
             raise UnknownJob(job_id)
-        if job.status is not status:
-            raise NothingToDecide(f"{job_id} is {job.status}; this is for {status} alone")
         return job

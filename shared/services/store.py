@@ -1,13 +1,20 @@
 """A finished job's files, from fal into our bucket."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
+from time import monotonic
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 from shared.domain.artifacts import WEIGHTS, Artifact, StoredFile
 from shared.domain.errors import (
+    Conflict,
     DownloadInterrupted,
     ForeignHost,
     ResultGone,
+    ResultInvalid,
     ResultUnusable,
     TrainerUnavailable,
     UnknownJob,
@@ -16,82 +23,151 @@ from shared.domain.facts import Failed, Finished, Gone, Running
 from shared.domain.jobs import Job, Status
 from shared.domain.notices import JOB_FILE, job_text
 from shared.domain.problems import Problem
-from shared.ports import ArtifactSource, ResultStore, Trainer
-from shared.services.receive import GONE
+from shared.domain.verdicts import GONE
+from shared.ports import ArtifactSource, CopyStore, Trainer
+from shared.services.copy import PART, Copier, Order
+from shared.services.lease import Hold
 from shared.services.record import Record
+
+INVALID_SUFFIX = ".invalid"
+# A file that is of another size than fal says, and invalid, is taken for one that is not there yet;
+# so long. A server that says a wrong size for ever must not keep a job from its end.
+SETTLED_AFTER = timedelta(minutes=30)
+type Bad = dict[str, ResultGone | ResultInvalid]
+
+
+def new_owner() -> str:
+    """A name that no other holder has."""
+    return uuid4().hex
 
 
 @dataclass(frozen=True, slots=True)
 class Keeper:
-    """The worker that ends a job."""
+    """The worker that ends a job.
+
+    ``lease`` is longer than the function can live (180 s), ``patience`` shorter: it ends by itself,
+    and says so, before it would be ended.
+    """
 
     record: Record
-    results: ResultStore
+    results: CopyStore
     source: ArtifactSource
     trainer: Trainer
+    lease: timedelta = timedelta(seconds=240)
+    patience: timedelta = timedelta(seconds=140)
+    part: int = PART
+    owner: Callable[[], str] = new_owner
+    now: Callable[[], float] = monotonic
 
     def store_result(self, job_id: str) -> Job:
         """The job with every result file in the models bucket; a second call changes nothing.
 
-        Raises UnknownJob, and DownloadInterrupted, ForeignHost or TrainerUnavailable to be called
-        again.
+        While somebody else copies the files it is left to them. Raises UnknownJob, and to be called
+        again DownloadInterrupted, ForeignHost, TrainerUnavailable, or Conflict where somebody else
+        has the job by now.
         """
         job = self.record.jobs.get(job_id)
         if job is None:
             raise UnknownJob(job_id)
         if job.status is not Status.STORING:
+            if job.terminal:
+                self._abort_uploads(job)
             self.record.publish(job)
             return job
-        files: dict[str, StoredFile] = {}
+        hold = Hold.take(self.record, job, owner=self.owner(), length=self.lease)
+        if hold is None:
+            return job
         try:
-            artifacts = self._store(job, files)
-        except ResultGone:
-            had = tuple(files.values())
-            return self.record.move(job, Status.EXPIRED, problems=(_gone(job, had),), files=had)
-        except ResultUnusable as unusable:
-            return self.record.move(job, Status.FAILED, problems=(unusable.problem,))
+            return self._end(hold)
+        except Conflict:
+            raise  # there is nothing left to give back
         except (DownloadInterrupted, ForeignHost) as trouble:
-            self._tell(job, trouble)
+            # Once is enough: a person need not read the same in other words every few minutes.
+            hold.give_back(None if hold.job.problems else _trouble(trouble))
             raise
-        stored = {"artifacts": artifacts, "files": tuple(files.values()), "problems": ()}
-        complete = job.model_copy(update=stored)
-        self.results.write(job.prefix + JOB_FILE, job_text(complete), "application/json")
-        return self.record.move(complete, Status.SUCCEEDED, **stored)
+        except Exception:
+            with suppress(Exception):  # it runs out by itself, and this must not hide the cause
+                hold.give_back()
+            raise
 
-    def _store(self, job: Job, files: dict[str, StoredFile]) -> tuple[Artifact, ...]:
-        """Copy every file of the result into ``files``; the artifacts as they were named last.
+    @property
+    def _copier(self) -> Copier:
+        return Copier(self.results, self.source, self.part, self.now)
 
-        A CDN that says 404 says nothing of the result: fal is asked for the addresses once more,
-        and only its own word that there is none ends the job.
+    def _end(self, hold: Hold) -> Job:
+        problems: tuple[Problem, ...] = ()
+        artifacts: tuple[Artifact, ...] = ()
+        try:
+            artifacts, problems = self._store(hold)
+            to = Status.FAILED if problems else Status.SUCCEEDED
+        except ResultGone:
+            to, problems = Status.EXPIRED, (_gone(hold.job),)
+        except ResultUnusable as unusable:
+            to, problems = Status.FAILED, (unusable.problem,)
+        self._abort_uploads(hold.job)
+        known = {"artifacts": artifacts or hold.job.artifacts, "problems": problems}
+        if to is Status.SUCCEEDED:
+            story = job_text(hold.job.model_copy(update=known))
+            self.results.write(hold.job.prefix + JOB_FILE, story, "application/json")
+        return hold.end(to, **known)
+
+    def _abort_uploads(self, job: Job) -> None:
+        for upload in job.uploads:
+            self.results.abort(job.prefix + upload.name, upload.upload_id)
+
+    def _store(self, hold: Hold) -> tuple[tuple[Artifact, ...], tuple[Problem, ...]]:
+        """Copy every file of the result; the artifacts as they were named last, and what is wrong.
+
+        A CDN that says 404, or sends something else, says nothing of the result: fal is asked for
+        the addresses once more, and only its own word that there is none ends the job.
         """
-        artifacts = job.artifacts or self._artifacts(job)
-        if self._copy(job, artifacts, files):
-            artifacts = self._artifacts(job)
-            if missing := self._copy(job, artifacts, files):
-                raise DownloadInterrupted(f"fal still names {', '.join(missing)}, and has it not")
-        return artifacts
+        until = self.now() + self.patience.total_seconds()
+        artifacts = hold.job.artifacts or self._artifacts(hold.job)
+        bad = self._copy(hold, artifacts, until)
+        if not bad:
+            return artifacts, ()
+        over: ResultGone | ResultUnusable | None = None
+        try:
+            artifacts = self._artifacts(hold.job)
+        except (ResultGone, ResultUnusable) as said:
+            over = said  # and yet the files that are there may be whole now
+        bad = self._copy(hold, artifacts, until)
+        problems = self._set_aside(hold, artifacts, bad, until)
+        if missing := [name for name, why in bad.items() if isinstance(why, ResultGone)]:
+            raise over or DownloadInterrupted(
+                f"fal still names {', '.join(missing)}, and has it not"
+            )
+        return artifacts, problems
 
-    def _copy(
-        self, job: Job, artifacts: Sequence[Artifact], files: dict[str, StoredFile]
-    ) -> list[str]:
-        """Copy what is not copied yet, the weights first; the names of what the CDN has not."""
-        missing = []
+    def _copy(self, hold: Hold, artifacts: Sequence[Artifact], until: float) -> Bad:
+        """Copy what is not copied yet, the weights first; what could not be had, and why."""
+        bad: Bad = {}
+        settled = self.record.clock() - hold.job.since >= SETTLED_AFTER
         for artifact in sorted(artifacts, key=lambda each: each.name != WEIGHTS):
-            if artifact.name in files:
+            stored = hold.file(artifact.name)
+            if stored and self.results.has(stored):
                 continue
+            wanted = artifact.model_copy(update={"size": None}) if settled else artifact
             try:
-                with self.source.open(artifact) as chunks:
-                    key = job.prefix + artifact.name
-                    files[artifact.name] = self.results.store(key, artifact, chunks)
-            except ResultGone:
-                missing.append(artifact.name)
-        return missing
+                hold.store(self._copier.copy(Order(wanted, hold.job.prefix, hold, until)))
+            except (ResultGone, ResultInvalid) as why:
+                bad[artifact.name] = why
+        return bad
 
-    def _tell(self, job: Job, trouble: DownloadInterrupted | ForeignHost) -> None:
-        """Let a person know why the files are not there yet; once is enough."""
-        if not job.problems:
-            message = f"{trouble}. If this stays so for half an hour, look at the store function."
-            self.record.note(job, Problem(code="result_not_copied", message=message))
+    def _set_aside(
+        self, hold: Hold, artifacts: Sequence[Artifact], bad: Bad, until: float
+    ) -> tuple[Problem, ...]:
+        """Keep what is not what its name says as well: it was paid for, and may be mended."""
+        problems = []
+        for artifact in artifacts:
+            why = bad.get(artifact.name)
+            if isinstance(why, ResultInvalid):
+                aside = artifact.model_copy(update={"name": artifact.name + INVALID_SUFFIX})
+                order = Order(aside, hold.job.prefix, hold, until, checked=False)
+                stored = self._copier.copy(order)
+                hold.store(stored)
+                problems.append(_invalid(artifact, why, stored))
+        return tuple(problems)
 
     def _artifacts(self, job: Job) -> tuple[Artifact, ...]:
         """The result as fal keeps it, for a webhook that came without one."""
@@ -110,10 +186,25 @@ class Keeper:
                 raise TrainerUnavailable(f"fal has no result for {job.job_id} yet")
 
 
-def _gone(job: Job, had: Sequence[StoredFile]) -> Problem:
-    if not had:
+def _trouble(trouble: DownloadInterrupted | ForeignHost) -> Problem:
+    message = f"{trouble}. If this stays so for half an hour, look at the store function."
+    return Problem(code="result_not_copied", message=message)
+
+
+def _invalid(artifact: Artifact, why: ResultInvalid, stored: StoredFile) -> Problem:
+    address = urlsplit(artifact.url)._replace(query="", fragment="").geturl()
+    return Problem(
+        code="result_invalid",
+        message=f"{artifact.name} is not what its name says ({why.flaw}): {why} It was fetched "
+        f"twice. Its bytes are kept as {stored.name}; they came from {address}",
+        member=artifact.name,
+    )
+
+
+def _gone(job: Job) -> Problem:
+    if not job.files:
         return GONE
-    names = " and ".join(stored.name for stored in had)
+    names = " and ".join(stored.name for stored in job.files)
     return Problem(
         code="result_incomplete",
         message=f"fal no longer has the whole result of request {job.request_id}. {names} could be "

@@ -1,28 +1,22 @@
-"""From a dataset in the bucket to one request at fal: checked for free, paid for once."""
+"""A dataset has come: checked for free, told from its like, and put into the line."""
 
 import struct
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
+from shared.domain.content import content_digest, forced
 from shared.domain.costs import estimated_cost_usd
 from shared.domain.datasets import inspect
-from shared.domain.errors import (
-    Conflict,
-    NotSubmitted,
-    RejectedDataset,
-    SubmissionRefused,
-    SubmissionUnknown,
-)
-from shared.domain.jobs import TRANSITIONS, DatasetVersion, Job, Status
+from shared.domain.errors import RejectedDataset
+from shared.domain.jobs import DatasetVersion, Job, Status
+from shared.domain.notices import JOB_FILE, job_text
 from shared.domain.parameters import resolve
 from shared.domain.problems import Problem
-from shared.domain.tokens import webhook_token
-from shared.ports import DatasetStore, OpenDataset, Trainer
+from shared.domain.verdicts import waits_for
+from shared.ports import Claim, DatasetStore, OpenDataset, Prices
+from shared.services.dispatch import Dispatcher
 from shared.services.record import Record
 
-SETTLE_ATTEMPTS = 5
 # What a mistake in the check looks like. Trouble with S3 is none of these: it is tried again.
 OUR_MISTAKES = (
     ArithmeticError,
@@ -34,12 +28,6 @@ OUR_MISTAKES = (
     struct.error,
     zlib.error,
 )
-UNKNOWN = Problem(
-    code="submit_unknown",
-    message="The connection to fal broke while the training was being submitted. fal's webhook or "
-    "its list of requests will tell. If neither does, look for the request in fal's dashboard and "
-    "say so: lora-drop resolve JOB --request-id ID, or --not-submitted to pay for it once more.",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,32 +36,31 @@ class Submitter:
 
     record: Record
     datasets: DatasetStore
-    trainer: Trainer
+    dispatcher: Dispatcher
+    prices: Prices
     application: str
-    webhook_base_url: str
-    webhook_secret: Callable[[], bytes]
 
     def submit_dataset(self, dataset: DatasetVersion) -> Job:
-        """The job of this dataset, as far on as it can go now.
+        """The job of this dataset, as far on as it can go now; then whoever waits is sent.
 
         The same event twice is the same job: every step is taken only from the state before it. A
         job that is being submitted is left alone, whoever asks and however long ago that was.
-        Raises Conflict, NotSubmitted and TrainerUnavailable (no secret to make the webhook's
-        address with), after each of which the same event may be handed in again.
+        Raises Conflict and TrainerUnavailable (no secret to make the webhook's address with), after
+        each of which the same event may be handed in again.
         """
+        began = self.record.clock()
         found = self._open(dataset)
         version = found.version if isinstance(found, OpenDataset) else dataset
         new = Job.receive(version, application=self.application, now=self.record.clock())
         job = self.record.open(new)
         if job.status is Status.RECEIVED:
             job = self._check(job, found)
-        if job.status is Status.READY and isinstance(found, RejectedDataset):
-            # Whoever deletes a dataset that has not been sent wants no training of it.
-            return self.record.move(job, Status.CANCELLED, problems=found.problems)
-        if job.status is Status.READY:
-            return self._pay(job)
-        self.record.publish(job)
-        return job
+        self.dispatcher.dispatch(began=began)
+        now = self.record.jobs.get(job.job_id) or job
+        if now.version == job.version:
+            # What an earlier run has written and died before it published.
+            self.record.publish(now)
+        return now
 
     def _open(self, dataset: DatasetVersion) -> OpenDataset | RejectedDataset:
         try:
@@ -85,73 +72,82 @@ class Submitter:
         try:
             if isinstance(found, RejectedDataset):
                 raise found
-            dataset = inspect(found.archive)
-            resolved = resolve(
-                key=job.dataset.key,
-                training_json=dataset.training_json,
-                metadata=found.metadata,
-                trigger_seed=job.job_id[-10:],
-            )
+            ready = self._ready(job, found)
+            trained = not forced(found.metadata)
         except RejectedDataset as rejected:
             return self.record.move(job, Status.REJECTED, problems=rejected.problems)
         except OUR_MISTAKES as mistake:
             # The same dataset would fail the same way for ever; a verdict, at least, for free.
             return self.record.move(job, Status.REJECTED, problems=(_mistaken(mistake),))
-        return self.record.move(
-            job,
+        return self._placed(job, ready, earlier=trained)
+
+    def _ready(self, job: Job, found: OpenDataset) -> Job:
+        """The job as it would wait to be sent; raises RejectedDataset."""
+        dataset = inspect(found.archive)
+        resolved = resolve(
+            key=job.dataset.key,
+            training_json=dataset.training_json,
+            metadata=found.metadata,
+            trigger_seed=job.job_id[-10:],
+        )
+        return job.move(
             Status.READY,
+            now=self.record.clock(),
             images=len(dataset.images),
             preset=resolved.preset,
             parameters=resolved.values,
             parameter_sources=resolved.sources,
-            estimated_cost_usd=estimated_cost_usd(resolved.values.steps),
+            content_digest=content_digest(job.application, dataset, resolved),
+            estimated_cost_usd=estimated_cost_usd(
+                job.application, resolved.values.steps, self.prices.price(job.application)
+            ),
+            problems=(),
         )
 
-    def _pay(self, job: Job) -> Job:
-        """Write the intent, POST once, write what came of it.
+    def _placed(self, job: Job, ready: Job, *, earlier: bool) -> Job:
+        """In the line; or with the result of the job that had the same content, where there is one.
 
-        Whoever dies in between leaves a SUBMITTING job that nobody sends again.
+        Raises Conflict when another job claims the content at the same moment.
         """
-        arguments = self._arguments(job)
-        webhook_url = self._webhook_url(job)
-        intent = self.record.intend(job, Status.SUBMITTING, problems=())
-        try:
-            receipt = self.trainer.submit(job.application, arguments, webhook_url=webhook_url)
-        except NotSubmitted as unsent:
-            unsent.add_note(f"{job.job_id} waits to be sent")
-            self._settle(intent, Status.READY)
-            raise
-        except SubmissionRefused as refused:
-            to = Status.HELD if refused.held else Status.FAILED
-            return self._settle(intent, to, problems=(refused.problem,))
-        except SubmissionUnknown:
-            return self._settle(intent, Status.SUBMIT_UNKNOWN, problems=(UNKNOWN,))
-        return self._settle(intent, Status.SUBMITTED, request_id=receipt.request_id, problems=())
+        owner = self.record.jobs.owner(ready.content_digest or "")
+        same = self.record.jobs.get(owner) if owner and earlier else None
+        if same is None or not self._stands_for(same):
+            return self.record.write(job, ready, claim=Claim(owner))
+        if not same.terminal:
+            return self._waiting(job, same)
+        return self._given(job, ready, same)
 
-    def _settle(self, intent: Job, to: Status, **changes: Any) -> Job:
-        """Write what came of the POST, even where a fact from fal was faster than this write.
+    def _given(self, job: Job, ready: Job, same: Job) -> Job:
+        """The end of a job that had been trained before: the earlier files, and nothing to pay."""
+        done = job.move(
+            Status.SUCCEEDED,
+            now=self.record.clock(),
+            images=ready.images,
+            preset=ready.preset,
+            content_digest=ready.content_digest,
+            parameters=same.parameters,
+            parameter_sources=same.parameter_sources,
+            duplicate_of=same.job_id,
+            request_id=same.request_id,
+            files=same.files,
+            problems=(),
+        )
+        self.record.results.write(done.prefix + JOB_FILE, job_text(done), "application/json")
+        return self.record.write(job, done)
 
-        fal's webhook may come before the answer to the POST was written down; it then has adopted
-        the request, and what it wrote says more than what is known here.
-        """
-        job = intent
-        for _ in range(SETTLE_ATTEMPTS):
-            try:
-                return self.record.move(job, to, **changes)
-            except Conflict:
-                job = self.record.jobs.get(intent.job_id) or intent
-                if to not in TRANSITIONS[job.status]:
-                    return job
-        raise Conflict(f"{intent.job_id} keeps changing")
+    def _stands_for(self, same: Job) -> bool:
+        """Whether that job has, or may yet have, the files that this one would get."""
+        if same.status is Status.SUCCEEDED:
+            return all(self.record.results.has(stored) for stored in same.files)
+        return not same.terminal
 
-    def _arguments(self, job: Job) -> dict[str, object]:
-        if job.parameters is None:
-            raise ValueError(f"{job.job_id} is {job.status} without parameters")
-        return job.parameters.arguments(self.datasets.url(job.dataset))
-
-    def _webhook_url(self, job: Job) -> str:
-        token = webhook_token(self.webhook_secret(), job.job_id)
-        return f"{self.webhook_base_url.rstrip('/')}/webhooks/fal/{job.job_id}/{token}"
+    def _waiting(self, job: Job, same: Job) -> Job:
+        """Where it stands: the reconciler announces it every round until the other has ended."""
+        problem = waits_for(same.job_id)
+        if problem in job.problems:
+            self.record.publish(job)
+            return job
+        return self.record.note(job, problem)
 
 
 def _mistaken(mistake: Exception) -> Problem:

@@ -1,6 +1,7 @@
 """The composition root puts the right parts together, each on first use."""
 
 from collections.abc import Iterator
+from time import monotonic
 from typing import Any
 
 import httpx
@@ -14,7 +15,8 @@ from shared.bootstrap import (
     SubmitBootstrap,
     WebhookBootstrap,
 )
-from shared.domain.artifacts import Artifact
+from shared.domain.artifacts import Artifact, StoredFile
+from shared.domain.budget import Limits
 from shared.domain.errors import ForeignHost
 from shared.settings import (
     JobsSettings,
@@ -30,10 +32,14 @@ from tests.builders import make_dataset
 FAL = {"FAL_KEY_SECRET": "k", "FAL_RUN_HOST": "fal.run", "FAL_QUEUE_RUN_HOST": "queue.fal.run"}
 QUEUES = {
     "INBOX_QUEUE_URL": "https://sqs.example/inbox",
+    "INBOX_DEAD_LETTERS_URL": "https://sqs.example/dead-inbox",
     "RESULTS_QUEUE_URL": "https://sqs.example/results",
+    "RESULTS_DEAD_LETTERS_URL": "https://sqs.example/dead-results",
 }
+LIMITS = {"MAX_IN_FLIGHT": "2", "MONTHLY_BUDGET_USD": "100", "MAX_JOB_USD": "25"}
 ENVIRONMENT = {
     "JOBS_TABLE": "jobs",
+    "DATASETS_BUCKET": "datasets",
     "MODELS_BUCKET": "models",
     "FAL_APPLICATION": "fal-ai/x",
     "WEBHOOK_BASE_URL": "https://api.example",
@@ -44,6 +50,7 @@ ENVIRONMENT = {
     "ARTIFACT_HOSTS": "fal.media",
     "LATE_AFTER_SECONDS": "300",
     **FAL,
+    **LIMITS,
     **QUEUES,
 }
 
@@ -100,7 +107,8 @@ def test_hosts_of_files_are_separated_by_commas() -> None:
 
     assert isinstance(store.source, CdnFiles)
     for url in ("https://evil.example/x", "https://x"):
-        with pytest.raises(ForeignHost), store.source.open(Artifact(name="x", url=url)):
+        artifact = Artifact(name="x", url=url)
+        with pytest.raises(ForeignHost), store.source.open(artifact, until=monotonic() + 9):
             pass
 
 
@@ -110,7 +118,29 @@ BUILT: dict[str, Any] = {
     "store": lambda: StoreBootstrap(settings(StoreSettings)).keeper,
     "reconcile": lambda: ReconcileBootstrap(settings(ReconcileSettings)).reconciler,
     "jobs": lambda: JobsBootstrap(settings(JobsSettings)).jobs,
+    "decisions": lambda: JobsBootstrap(settings(JobsSettings)).resolver,
+    "retries": lambda: JobsBootstrap(settings(JobsSettings)).repeater,
+    "dead letters": lambda: JobsBootstrap(settings(JobsSettings)).dead_letters,
 }
+
+
+def test_whoever_counts_counts_against_the_same_limits() -> None:
+    submitter = SubmitBootstrap(settings(SubmitSettings)).submitter
+    reconciler = ReconcileBootstrap(settings(ReconcileSettings)).reconciler
+
+    assert submitter.dispatcher.limits == reconciler.limits == Limits(2, 100.0, 25.0)
+
+
+def test_a_lora_to_go_on_from_can_be_downloaded_for_as_long_as_the_dataset() -> None:
+    submitter = SubmitBootstrap(settings(SubmitSettings)).submitter
+    results = submitter.record.results
+    lora = StoredFile(name="x", bucket="models", key="a b/x", size=1, sha256="0")
+
+    url = httpx.URL(results.url(lora, submitter.dispatcher.url_seconds))
+
+    assert url.host == "models.s3.amazonaws.com"
+    assert url.params["X-Amz-Algorithm"] == "AWS4-HMAC-SHA256"
+    assert url.params["X-Amz-Expires"] == "900"
 
 
 @pytest.mark.parametrize("function", BUILT)

@@ -1,42 +1,10 @@
 """Result files from fal's CDN: from hosts on the list only, whole, and without our key."""
 
-from collections.abc import Iterator, Sequence
-
 import httpx
 import pytest
 
-from shared.adapters.download import CdnFiles
-from shared.domain.artifacts import Artifact
 from shared.domain.errors import DownloadInterrupted, ForeignHost, ResultGone
-
-DATA = bytes(range(256)) * 16
-HOSTS = ["fal.media", "127.0.0.1:8443"]
-
-
-class Cdn:
-    """The CDN: counts what reaches it."""
-
-    def __init__(self, answer: httpx.Response | Exception | None = None) -> None:
-        self.requests: list[httpx.Request] = []
-        self._answer = answer or httpx.Response(200, content=DATA)
-
-    def files(self, hosts: Sequence[str] = HOSTS) -> CdnFiles:
-        return CdnFiles(hosts, transport=httpx.MockTransport(self._serve))
-
-    def _serve(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        if isinstance(self._answer, Exception):
-            raise self._answer
-        return self._answer
-
-
-def artifact(url: str = "https://v3.fal.media/files/a/lora", size: int | None = None) -> Artifact:
-    return Artifact(name="lora.safetensors", url=url, size=size)
-
-
-def read(files: CdnFiles, what: Artifact) -> bytes:
-    with files.open(what) as chunks:
-        return b"".join(chunks)
+from tests.cdn import DATA, LATER, Cdn, Cut, artifact, read
 
 
 @pytest.mark.parametrize(
@@ -132,9 +100,7 @@ def test_a_file_that_is_no_more_is_gone(status: int) -> None:
         read(Cdn(httpx.Response(status)).files(), artifact())
 
 
-@pytest.mark.parametrize(
-    "status", [202, 204, 206, 301, 302, 307, 401, 403, 408, 416, 429, 500, 503]
-)
+@pytest.mark.parametrize("status", [202, 204, 301, 302, 307, 401, 403, 408, 429, 500, 503])
 def test_any_other_answer_is_tried_again_and_no_redirect_is_followed(status: int) -> None:
     cdn = Cdn(httpx.Response(status, headers={"Location": "https://v3.fal.media/y"}))
 
@@ -157,18 +123,6 @@ def test_any_other_answer_is_tried_again_and_no_redirect_is_followed(status: int
 def test_a_connection_that_fails_is_tried_again(error: Exception) -> None:
     with pytest.raises(DownloadInterrupted):
         read(Cdn(error).files(), artifact())
-
-
-class Cut(httpx.SyncByteStream):
-    """A body that ends early, as the connection sees it or without a word."""
-
-    def __init__(self, error: Exception | None) -> None:
-        self._error = error
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield DATA[:1000]
-        if self._error:
-            raise self._error
 
 
 @pytest.mark.parametrize(
@@ -203,14 +157,46 @@ def test_a_file_of_unknown_length_is_what_arrives() -> None:
 
 
 def test_what_goes_wrong_with_the_storing_is_no_matter_of_the_download() -> None:
-    with pytest.raises(ValueError, match="ours"), Cdn().files().open(artifact()):
+    with (
+        pytest.raises(ValueError, match="ours"),
+        Cdn().files().open(artifact(), until=LATER),
+    ):
         raise ValueError("ours")
 
 
-def test_a_large_file_comes_in_pieces() -> None:
-    large = bytes(3 * 1024**2 + 5)
+def test_a_file_of_no_stated_length_is_no_longer_than_fal_said() -> None:
+    with pytest.raises(DownloadInterrupted):
+        read(Cdn(httpx.Response(200, stream=Cut(None))).files(), artifact(size=999))
 
-    with Cdn(httpx.Response(200, content=large)).files().open(artifact()) as chunks:
-        sizes = [len(chunk) for chunk in chunks]
 
-    assert sizes == [1024**2, 1024**2, 1024**2, 5]
+def test_what_fal_said_of_the_length_is_no_matter_where_the_server_states_one() -> None:
+    assert read(Cdn().files(), artifact(size=7)) == DATA
+
+
+@pytest.mark.parametrize("part", [1, 999, 4096, 5000])
+def test_a_file_in_one_go_is_read_in_parts_of_any_size(part: int) -> None:
+    assert read(Cdn().files(), artifact(), part) == DATA
+
+
+def test_a_file_in_one_go_cannot_be_read_from_its_middle() -> None:
+    with (
+        pytest.raises(DownloadInterrupted),
+        Cdn().files().open(artifact(), until=LATER) as file,
+    ):
+        file.read(10, memoryview(bytearray(10)))
+
+
+def test_an_empty_file_is_read() -> None:
+    assert read(Cdn(httpx.Response(200, content=b"")).files(), artifact()) == b""
+
+
+@pytest.mark.parametrize("status", [206, 416])
+def test_ranges_that_cannot_be_relied_on_are_asked_for_once_and_then_the_whole(
+    status: int,
+) -> None:
+    cdn = Cdn(httpx.Response(status, content=DATA))
+
+    with pytest.raises(DownloadInterrupted):
+        read(cdn.files(), artifact())
+
+    assert ["Range" in request.headers for request in cdn.requests] == [True, False]

@@ -1,10 +1,9 @@
 """What only DynamoDB itself can get wrong: transactions, consistency, numbers, foreign rows."""
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from shared.adapters.dynamodb import DynamoJobs
 from shared.domain.errors import Conflict
@@ -30,41 +29,71 @@ def keys(aws: Aws, table: str) -> list[tuple[str, str]]:
     return sorted((row["pk"]["S"], row["sk"]["S"]) for row in rows)
 
 
+PLACE = f"2026-11-24T12:00:00.000000+00:00#{make_job().job_id}"
+
+
 def test_an_open_job_stands_a_second_time_under_open_until_it_ends(aws: Aws, table: str) -> None:
-    jobs, job = DynamoJobs(aws.dynamodb, table), make_job(Status.STORING)
+    jobs, job = DynamoJobs(aws.dynamodb, table), make_job(Status.STORING, charge=None)
 
     jobs.add(job)
     opened = keys(aws, table)
     jobs.replace(job, job.move(Status.SUCCEEDED, now=NOW))
     ended = keys(aws, table)
 
-    assert opened == [("OPEN", job.job_id), (job.job_id, "job")]
+    assert opened == [("OPEN", PLACE), (job.job_id, "job")]
     assert ended == [(job.job_id, "job")]
 
 
-def test_a_write_that_comes_too_late_leaves_the_job_open(aws: Aws, table: str) -> None:
-    jobs, job = DynamoJobs(aws.dynamodb, table), make_job(Status.STORING)
-    jobs.add(job.move(Status.SUCCEEDED, now=NOW))
+def test_a_job_that_waits_stands_a_third_time_under_waiting(aws: Aws, table: str) -> None:
+    jobs, job = DynamoJobs(aws.dynamodb, table), make_job(Status.READY)
 
-    with pytest.raises(Conflict):
-        jobs.replace(job, job.move(Status.EXPIRED, now=NOW))
+    jobs.add(job)
+    ready = keys(aws, table)
+    jobs.replace(job, job.move(Status.SUBMITTING, now=NOW))
+    sent = keys(aws, table)
 
-    assert ("OPEN", job.job_id) in keys(aws, table)
+    assert ready == [("OPEN", PLACE), ("WAITING", PLACE), (job.job_id, "job")]
+    assert sent == [
+        ("ACCOUNT", "2026-11"),
+        ("OPEN", PLACE),
+        ("SLOTS", "SLOTS"),
+        (job.job_id, "job"),
+    ]
+
+
+def test_a_write_that_comes_too_late_leaves_every_row_as_it_was(aws: Aws, table: str) -> None:
+    jobs, job = DynamoJobs(aws.dynamodb, table), make_job(Status.READY)
+    jobs.add(job)
+    jobs.replace(job, job.move(Status.HELD, now=NOW))
+    before = keys(aws, table)
+
+    for late in (Status.CANCELLED, Status.SUBMITTING):
+        with pytest.raises(Conflict):
+            jobs.replace(job, job.move(late, now=NOW))
+
+    assert keys(aws, table) == before
+    assert ("OPEN", PLACE) in before
 
 
 def test_reads_that_decide_about_money_are_strongly_consistent(aws: Aws, table: str) -> None:
-    asked: list[dict[str, Any]] = []
-    for call in ("GetItem", "Query"):
+    asked: list[Any] = []
+    for call in ("GetItem", "Query", "BatchGetItem"):
         aws.dynamodb.meta.events.register(
-            f"provide-client-params.dynamodb.{call}", lambda params, **_: asked.append(params)
+            f"provide-client-params.dynamodb.{call}",
+            lambda params, **_: asked.append(params.get("RequestItems", {}).get(table, params)),
         )
-    jobs = DynamoJobs(aws.dynamodb, table)
-    jobs.add(make_job())
+    jobs, job = DynamoJobs(aws.dynamodb, table), make_job(Status.READY)
+    jobs.add(job)
 
-    jobs.get(make_job().job_id)
+    jobs.get(job.job_id)
     list(jobs.unfinished())
+    jobs.next_waiting()
+    jobs.owner("0" * 64)
+    jobs.account("2026-11")
+    jobs.missing([job.job_id])
+    jobs.bookmark("datasets")
 
-    assert [params.get("ConsistentRead") for params in asked] == [True, True, True]
+    assert [params.get("ConsistentRead") for params in asked] == [True] * 10
 
 
 def test_numbers_come_back_to_the_last_digit(aws: Aws, table: str) -> None:
@@ -90,60 +119,3 @@ def test_a_row_that_knows_more_than_this_version_is_still_read(aws: Aws, table: 
     )
 
     assert jobs.get(job.job_id) == job
-
-
-class Cancelling:
-    """A DynamoDB that cancels every transaction, for one reason; its table is empty."""
-
-    def __init__(self, code: str, *reasons: str) -> None:
-        self._answer: Any = {
-            "Error": {"Code": code, "Message": "cancelled"},
-            "CancellationReasons": [{"Code": reason} for reason in reasons],
-        }
-
-    def transact_write_items(self, **_: object) -> None:
-        raise ClientError(self._answer, "TransactWriteItems")
-
-    def get_item(self, **_: object) -> dict[str, object]:
-        return {}
-
-
-def cancelling(code: str, *reasons: str) -> DynamoJobs:
-    return DynamoJobs(cast("Any", Cancelling(code, *reasons)), "jobs")
-
-
-@pytest.mark.parametrize("reason", ["ConditionalCheckFailed", "TransactionConflict"])
-@pytest.mark.parametrize("place", [0, 1], ids=["the job", "its open row"])
-def test_somebody_who_was_first_is_a_conflict(reason: str, place: int) -> None:
-    reasons = ["None", "None"]
-    reasons[place] = reason
-    jobs, job = cancelling("TransactionCanceledException", *reasons), make_job()
-
-    with pytest.raises(Conflict):
-        jobs.replace(job, job.move(Status.REJECTED, now=NOW))
-
-
-def test_a_clash_over_a_job_that_is_not_there_is_not_taken_for_its_being_there() -> None:
-    jobs = cancelling("TransactionCanceledException", "TransactionConflict", "None")
-
-    with pytest.raises(Conflict):
-        jobs.add(make_job())
-
-
-@pytest.mark.parametrize(
-    ("code", "reasons"),
-    [
-        ("TransactionCanceledException", ["ThrottlingError", "None"]),
-        ("TransactionCanceledException", ["ValidationError", "None"]),
-        ("ProvisionedThroughputExceededException", []),
-        ("AccessDeniedException", []),
-        ("InternalServerError", []),
-    ],
-)
-def test_trouble_with_dynamodb_is_never_taken_for_a_conflict(code: str, reasons: list[str]) -> None:
-    jobs, job = cancelling(code, *reasons), make_job()
-
-    with pytest.raises(ClientError):
-        jobs.replace(job, job.move(Status.READY, now=NOW))
-    with pytest.raises(ClientError):
-        jobs.add(job)

@@ -133,6 +133,57 @@ def test_a_failure_needs_no_result_to_be_one(result: Answer) -> None:
     assert "Request timed out" in fact.problem.message
 
 
+def units(said: str | None) -> dict[str, str]:
+    return {} if said is None else {"X-Fal-Billable-Units": said}
+
+
+@pytest.mark.parametrize(
+    ("of_state", "of_result", "billed"),
+    [
+        *((None, None, None), (None, "0", False), (None, "1000", True), ("0", None, False)),
+        *(("1000", None, True), ("1000", "0", False), ("0", "1000", True), ("0", "?", None)),
+    ],
+)
+@pytest.mark.parametrize("state", [{"error": "Invalid status code: 422"}, {}], ids=["told", "bare"])
+def test_what_a_failure_cost_is_told_by_its_result_or_else_by_its_state(
+    state: dict[str, str],
+    of_state: str | None,
+    of_result: str | None,
+    billed: bool | None,  # noqa: FBT001  # a table's column
+) -> None:
+    wire = Wire(
+        httpx.Response(200, json={**COMPLETED, **state}, headers=units(of_state)),
+        httpx.Response(422, json=MODEL_ERROR, headers=units(of_result)),
+    )
+
+    fact = ask(wire)
+
+    assert isinstance(fact, Failed)
+    assert fact.billed is billed
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        httpx.Response(404, json={"status": "NOT_FOUND"}, headers=units("0")),
+        httpx.Response(401, json={"detail": "no"}, headers=units("0")),
+        httpx.Response(429, json={"detail": "slowly"}, headers=units("0")),
+        httpx.Response(502, html="<center>nginx</center>", headers=units("0")),
+        httpx.ReadTimeout("slow"),
+    ],
+    ids=["gone", "key", "hurry", "page", "silence"],
+)
+def test_an_answer_that_is_no_result_says_nothing_of_what_it_cost(result: Answer) -> None:
+    status = {**COMPLETED, "error": "It broke", "error_type": "image_load_error"}
+
+    untold = ask(Wire(httpx.Response(200, json=status), result))
+    told = ask(Wire(httpx.Response(200, json=status, headers=units("1000")), result))
+
+    assert isinstance(untold, Failed)
+    assert isinstance(told, Failed)
+    assert (untold.billed, told.billed) == (None, True)
+
+
 @pytest.mark.parametrize("code", [404, 410])
 def test_a_request_that_fal_does_not_know_is_gone(code: int) -> None:
     assert ask(Wire(httpx.Response(code, json={"status": "NOT_FOUND"}))) == Gone(REQUEST_ID)

@@ -9,7 +9,8 @@ import pytest
 from client.errors import CommandFailed, JobUnknown
 from client.lora_drop import PART
 from client.stack import Stack
-from shared.domain.jobs import Status, job_id_for
+from shared.domain.jobs import Status
+from shared.domain.naming import job_id_for
 from tests.client.conftest import answering, job_answer
 
 UNKNOWN = {"error": {"code": "job_unknown", "message": "There is no job x."}}

@@ -5,7 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from local.emulator import running_emulator
+from shared.adapters.dynamodb import DynamoJobs
+from shared.ports import JobStore
 from tests.aws import Aws, moto
+from tests.memory import MemoryJobs
 
 MEMORY = "memory"
 BACKENDS = [MEMORY, "moto", "ministack"]
@@ -25,6 +28,12 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Aws | None]:
         yield None
     else:
         yield from _aws(request)
+
+
+@pytest.fixture
+def jobs(backend: Aws | None) -> JobStore:
+    """A table of its own."""
+    return DynamoJobs(backend.dynamodb, backend.table()) if backend else MemoryJobs()
 
 
 @pytest.fixture(params=BACKENDS[1:])

@@ -1,55 +1,20 @@
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import httpx
 import pytest
 
-from shared.adapters.s3 import S3Datasets
+from shared.adapters.s3_datasets import S3Datasets
 from shared.domain.archives import RangedReader, members_of
 from shared.domain.errors import RejectedDataset
 from shared.domain.jobs import DatasetVersion
 from shared.ports import DatasetStore
 from tests.aws import Aws
 from tests.builders import make_archive
+from tests.contracts.drops import Drops, S3Drops
 from tests.memory import MemoryDatasets
 
 KEY = "portrait/a b+c%20\u5199\u771f.zip"
 DATA = bytes(range(256)) * 40
-
-
-class Drops(Protocol):
-    """What a person does to the bucket."""
-
-    def put(
-        self, key: str, data: bytes | None, metadata: Mapping[str, str] | None = None
-    ) -> DatasetVersion:
-        """Lay an object down, or delete it; what S3 says of it."""
-
-
-@dataclass
-class S3Drops:
-    """A person with S3 access."""
-
-    aws: Aws
-    bucket: str
-
-    def put(
-        self, key: str, data: bytes | None, metadata: Mapping[str, str] | None = None
-    ) -> DatasetVersion:
-        if data is None:
-            gone = self.aws.s3.delete_object(Bucket=self.bucket, Key=key)
-            return DatasetVersion(bucket=self.bucket, key=key, version_id=gone["VersionId"])
-        put = self.aws.s3.put_object(
-            Bucket=self.bucket, Key=key, Body=data, Metadata=dict(metadata or {})
-        )
-        return DatasetVersion(
-            bucket=self.bucket,
-            key=key,
-            version_id=put["VersionId"],
-            etag=put["ETag"].strip('"'),
-            size=len(data),
-        )
 
 
 @dataclass

@@ -2,19 +2,12 @@ from datetime import timedelta
 
 import pytest
 
-from shared.adapters.dynamodb import DynamoJobs
+from shared.domain.budget import Charge, ChargeState
 from shared.domain.errors import BadQuery, Conflict
-from shared.domain.jobs import Job, Status
+from shared.domain.jobs import Job, Lease, Status
 from shared.domain.problems import Problem
 from shared.ports import JobStore
-from tests.aws import Aws
 from tests.builders import ARTIFACTS, NOW, REQUEST_ID, make_job
-from tests.memory import MemoryJobs
-
-
-@pytest.fixture
-def jobs(backend: Aws | None) -> JobStore:
-    return DynamoJobs(backend.dynamodb, backend.table()) if backend else MemoryJobs()
 
 
 def job_number(number: int, status: Status = Status.RECEIVED) -> Job:
@@ -58,6 +51,16 @@ def test_everything_a_job_may_know_comes_back(jobs: JobStore) -> None:
         estimated_cost_usd=3.6,
         preset="portrait",
         created_at=NOW.replace(microsecond=123456),
+        charge=Charge(month="2026-11", usd=3.6, state=ChargeState.SPENT),
+        past_charges=(Charge(month="2026-10", usd=0.01, state=ChargeState.WASTED),),
+        approved=True,
+        attempt=3,
+        retry_of="a",
+        resume_from="b",
+        content_digest="0" * 64,
+        duplicate_of="c",
+        earlier_requests=("r1", "r2"),
+        lease=Lease(owner="o", fence=2, until=NOW),
     )
 
     added(jobs, job)
@@ -148,6 +151,8 @@ def test_unfinished_jobs_come_oldest_first(jobs: JobStore) -> None:
     ("before", "ended"),
     [
         (Status.RECEIVED, Status.REJECTED),
+        (Status.RECEIVED, Status.CANCELLED),
+        (Status.RECEIVED, Status.SUCCEEDED),
         (Status.STORING, Status.SUCCEEDED),
         (Status.TRAINING, Status.FAILED),
         (Status.READY, Status.CANCELLED),

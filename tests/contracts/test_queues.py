@@ -3,7 +3,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from shared.adapters.sqs import SqsHandover, SqsInbox
+from shared.adapters.sqs import SqsDeadLetters, SqsHandover, SqsInbox
 from shared.domain.jobs import DatasetVersion
 from shared.messages import S3Notice, StoreRequest
 from shared.ports import Handover, Inbox
@@ -80,3 +80,110 @@ def test_the_store_reads_a_message_of_this_form(aws: Aws) -> None:
     assert [json.loads(body) for body in aws.messages(url)] == [
         {"schema_version": 1, "job_id": "ada-0123456789"}
     ]
+
+
+@dataclass
+class Letters:
+    """Two queues with dead letters each; what waits where."""
+
+    aws: Aws
+    dead: dict[str, str]
+    source: dict[str, str]
+
+    def adapter(self) -> SqsDeadLetters:
+        queues = {name: (self.dead[name], self.source[name]) for name in self.dead}
+        return SqsDeadLetters(self.aws.sqs, queues)
+
+    def give_up(self, name: str, *bodies: str) -> None:
+        for body in bodies:
+            self.aws.sqs.send_message(QueueUrl=self.dead[name], MessageBody=body)
+
+    def waiting(self, name: str) -> list[str]:
+        return sorted(self.aws.messages(self.source[name]))
+
+    def left(self, name: str) -> int:
+        """How many dead letters there still are, those being moved included."""
+        counted = self.aws.sqs.get_queue_attributes(
+            QueueUrl=self.dead[name],
+            AttributeNames=[
+                "ApproximateNumberOfMessages",
+                "ApproximateNumberOfMessagesNotVisible",
+            ],
+        )["Attributes"]
+        return sum(int(count) for count in counted.values())
+
+
+@pytest.fixture
+def letters(aws: Aws) -> Letters:
+    names = ("inbox", "results")
+    dead = {name: aws.queue(f"dead-{name}") for name in names}
+    return Letters(aws, dead, {name: aws.queue(name) for name in names})
+
+
+def test_without_dead_letters_none_are_moved(letters: Letters) -> None:
+    assert letters.adapter().redrive(100) == {"inbox": 0, "results": 0}
+
+
+def test_each_dead_letter_goes_back_to_where_it_came_from_as_it_was(letters: Letters) -> None:
+    notices = [json.dumps({"Records": [], "n": number}) for number in range(3)]
+    letters.give_up("inbox", *notices)
+    letters.give_up("results", "not JSON at all \u5199\u771f")
+
+    assert letters.adapter().redrive(100) == {"inbox": 3, "results": 1}
+
+    assert letters.waiting("inbox") == sorted(notices)
+    assert letters.waiting("results") == ["not JSON at all \u5199\u771f"]
+    assert (letters.left("inbox"), letters.left("results")) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("limit", "moved"), [(1, 1), (9, 9), (10, 10), (11, 11), (23, 23), (24, 23)]
+)
+def test_no_more_are_moved_at_once_than_was_said(letters: Letters, limit: int, moved: int) -> None:
+    letters.give_up("inbox", *(f"{number:02}" for number in range(23)))
+
+    assert letters.adapter().redrive(limit) == {"inbox": moved, "results": 0}
+
+    assert len(letters.waiting("inbox")) == moved
+    assert letters.left("inbox") == 23 - moved
+
+
+def test_who_asks_until_there_are_none_has_moved_every_one(letters: Letters) -> None:
+    bodies = [f"{number:02}" for number in range(23)]
+    letters.give_up("results", *bodies)
+
+    rounds = []
+    while sum((moved := letters.adapter().redrive(10)).values()):
+        rounds.append(moved["results"])
+
+    assert rounds == [10, 10, 3]
+    assert letters.waiting("results") == bodies
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("fatal", ["SendMessage", "DeleteMessage"])
+@pytest.mark.parametrize("at", [1, 5, 12])
+def test_whoever_dies_in_between_has_lost_none(letters: Letters, fatal: str, at: int) -> None:
+    bodies = [f"{number:02}" for number in range(12)]
+    letters.give_up("inbox", *bodies)
+    calls: list[str] = []
+
+    def die(**_: object) -> None:
+        calls.append(fatal)
+        if len(calls) == at:
+            raise Killed
+
+    events = letters.aws.sqs.meta.events
+    events.register(f"before-call.sqs.{fatal}", die)
+
+    with pytest.raises(Killed):
+        letters.adapter().redrive(100)
+    events.unregister(f"before-call.sqs.{fatal}", die)
+
+    arrived = letters.waiting("inbox")
+    assert len(set(arrived)) == len(arrived) == (at if fatal == "DeleteMessage" else at - 1)
+    # What was being moved is seen again a minute later.
+    assert letters.left("inbox") == 12 - (at - 1)

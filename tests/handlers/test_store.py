@@ -1,13 +1,14 @@
 import hashlib
 import json
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 
 from functions.store.handler import handler
-from shared.domain.jobs import Job, Status
-from tests.builders import ARTIFACTS, make_dataset, make_job
+from shared.domain.jobs import Job, Lease, Status
+from tests.builders import ARTIFACTS, make_dataset, make_job, make_weights
 from tests.house import FAL_KEY, FILES, Context, House, event
 
 
@@ -110,6 +111,46 @@ def test_files_that_neither_the_cdn_nor_fal_has_end_the_job(house: House, job: J
     assert failed(event("results_batch")) == []
     assert house.job(job.job_id).status is Status.EXPIRED
     assert "no longer" in house.files()["ERROR.txt"].decode()
+
+
+@pytest.mark.usefixtures("other")
+def test_a_result_that_is_none_fails_the_job_and_is_kept(house: House, job: Job) -> None:
+    page = b"<html>Service unavailable</html>"
+    house.internet.says["v3.fal.media"] = httpx.Response(200, content=page)
+    house.internet.status = {"status": "COMPLETED"}
+
+    assert failed(event("results_batch")) == []
+    assert house.job(job.job_id).status is Status.FAILED
+    assert "weights_other_file" in house.files()["ERROR.txt"].decode()
+    assert house.files()["lora.safetensors.invalid"] == page
+    assert "lora.safetensors" not in house.files()
+
+
+def test_a_large_result_goes_by_parts_and_leaves_none_behind(
+    house: House, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = make_weights(20 * 1024**2)
+    monkeypatch.setitem(FILES, job.artifacts[0].url, large)
+
+    failed(event("results_batch"))
+
+    stored = house.job(job.job_id)
+    assert (stored.status, stored.uploads) == (Status.SUCCEEDED, ())
+    assert stored.files[0].sha256 == hashlib.sha256(large).hexdigest()
+    assert house.files()["lora.safetensors"] == large
+    assert "Uploads" not in house.aws.s3.list_multipart_uploads(Bucket="models")
+
+
+def test_a_job_that_another_copies_is_left_to_it_and_its_message_is_done_with(
+    house: House, job: Job, other: Job
+) -> None:
+    lease = Lease(owner="another", fence=1, until=house.clock.now + timedelta(seconds=240))
+    held = job.model_copy(update={"lease": lease, "version": job.version + 1})
+    house.jobs.replace(job, held)
+
+    assert failed(event("results_batch")) == []
+    assert house.job(job.job_id) == held
+    assert house.job(other.job_id).status is Status.SUCCEEDED
 
 
 def test_a_result_that_the_webhook_did_not_bring_is_read_with_our_own_key(house: House) -> None:

@@ -116,19 +116,84 @@ def test_when_every_message_is_bad_every_one_comes_back(house: House) -> None:
     assert house.internet.requests == []
 
 
-def test_a_post_that_never_left_comes_back_and_is_sent_then(house: House) -> None:
+def test_a_post_that_never_left_leaves_the_dataset_in_the_line(house: House) -> None:
     notice = bare(house.drop())
     house.internet.says = {
         host: httpx.ConnectError("refused") for host in ("queue.fal.run", "queue.falrun.com")
     }
 
     first = handled(queued(notice))
-    waiting = house.only_job().status
+    waiting = house.only_job()
     house.internet.says.clear()
     second = handled(queued(notice))
 
-    assert (failed(first), waiting) == (["message-1"], Status.READY)
-    assert (failed(second), house.only_job().status) == ([], Status.SUBMITTED)
+    assert failed(first) == failed(second) == []
+    assert (waiting.status, waiting.problems[0].code) == (Status.READY, "fal_unreachable")
+    assert house.only_job().status is Status.SUBMITTED
+
+
+def test_a_dataset_that_has_no_slot_waits_in_the_line_and_the_next_event_sends_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_IN_FLIGHT", "1")
+    first, second = (bare(house.drop(images=images)) for images in (11, 12))
+
+    assert failed(handled(queued(first, second))) == []
+    running, waiting = sorted(house.all_jobs(), key=lambda job: job.status, reverse=True)
+    house.jobs.replace(running, running.move(Status.FAILED, now=house.clock.now))
+    handled(queued(first))
+
+    assert (running.status, waiting.status) == (Status.SUBMITTED, Status.READY)
+    assert house.job(waiting.job_id).status is Status.SUBMITTED
+    assert len(house.internet.posts) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("MAX_JOB_USD", "job_over_limit"), ("MONTHLY_BUDGET_USD", "budget_exhausted")],
+)
+def test_a_dataset_that_there_is_no_money_for_is_held_and_told(
+    house: House, monkeypatch: pytest.MonkeyPatch, name: str, code: str
+) -> None:
+    monkeypatch.setenv(name, "3.59")
+
+    answer = handled(queued(bare(house.drop())))
+
+    job = house.only_job()
+    assert failed(answer) == []
+    assert (job.status, job.problems[0].code) == (Status.HELD, code)
+    assert "$3.59" in house.files()["ERROR.txt"].decode()
+    assert house.internet.posts == []
+
+
+def test_fals_own_price_is_what_is_set_aside(house: House) -> None:
+    house.internet.price = 0.003
+
+    handled(queued(bare(house.drop())))
+
+    assert house.only_job().estimated_cost_usd == 4.5
+    assert house.jobs.account("2026-11").reserved_usd == 4.5
+
+
+def test_the_same_photos_under_another_name_wait_for_the_first(house: House) -> None:
+    notice = bare(house.drop())
+    handled(queued(notice))
+    copied = house.aws.s3.copy_object(
+        Bucket="datasets",
+        Key="portrait/copy.zip",
+        CopySource={"Bucket": "datasets", "Key": "portrait/ada.zip"},
+    )
+    stored = notice["Records"][0]["s3"]["object"]
+    stored |= {"key": "portrait/copy.zip", "versionId": copied["VersionId"]}
+
+    assert failed(handled(queued(notice))) == []
+
+    statuses = {job.dataset.key: job.status for job in house.all_jobs()}
+    assert statuses == {
+        "portrait/ada.zip": Status.SUBMITTED,
+        "portrait/copy.zip": Status.RECEIVED,
+    }
+    assert len(house.internet.posts) == 1
 
 
 def test_a_doubtful_post_never_comes_back(house: House) -> None:
@@ -157,7 +222,7 @@ def test_a_dataset_that_cannot_train_is_told_and_costs_nothing(house: House) -> 
     assert any("DatasetRejected" in line for line in house.said())
 
 
-def test_without_a_key_the_dataset_waits_in_the_inbox(
+def test_without_a_key_the_dataset_waits_in_the_line(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAL_KEY_SECRET", house.aws.secret("new", None))
@@ -165,22 +230,33 @@ def test_without_a_key_the_dataset_waits_in_the_inbox(
 
     answer = handled(queued(notice))
 
+    assert failed(answer) == []
+    assert house.only_job().status is Status.READY
+    assert house.internet.posts == []
+
+
+def test_without_the_secret_for_the_way_back_the_message_comes_back(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEBHOOK_SECRET", house.aws.secret("new", None))
+
+    answer = handled(queued(bare(house.drop())))
+
     assert failed(answer) == ["message-1"]
     assert house.only_job().status is Status.READY
     assert house.internet.posts == []
 
 
-def test_why_a_message_comes_back_is_logged(house: House) -> None:
-    house.internet.says["queue.fal.run"] = httpx.ProxyError("407")
+def test_why_a_message_comes_back_is_logged(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEBHOOK_SECRET", house.aws.secret("new", None))
 
     handled(queued("not JSON", bare(house.drop())))
 
     lines = [line for line in house.said() if line.get("message") == "message failed"]
     assert [(line["message_id"], line["exception_name"]) for line in lines] == [
         ("message-1", "JSONDecodeError"),
-        ("message-2", "NotSubmitted"),
+        ("message-2", "TrainerUnavailable"),
     ]
-    assert f"{house.only_job().job_id} waits to be sent" in lines[1]["exception"]
 
 
 def test_what_was_done_is_logged_with_its_job(house: House) -> None:

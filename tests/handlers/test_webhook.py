@@ -99,7 +99,8 @@ def test_another_request_of_ours_is_refused(house: House) -> None:
     status, _ = delivered(event("webhook_ok"))
 
     assert status == 409
-    assert untouched(house, job)
+    assert house.job(job.job_id) == job
+    assert house.aws.messages(house.results) == []
 
 
 def test_a_doubtful_submission_is_resolved(house: House) -> None:
@@ -211,13 +212,14 @@ def test_without_our_secret_fal_is_asked_to_come_again(
 def test_whoever_was_overtaken_is_asked_to_come_again(
     house: House, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def overtaken(_: DynamoJobs, before: Job, after: Job) -> None:
+    def overtaken(_: DynamoJobs, before: Job, after: Job, **__: object) -> None:
         raise Conflict(f"{before.job_id} {after.status}")
 
     monkeypatch.setattr(DynamoJobs, "replace", overtaken)
 
     assert delivered(event("webhook_ok"))[0] == 503
-    assert untouched(house, job)
+    assert house.job(job.job_id) == job
+    assert house.aws.messages(house.results) == []
 
 
 def test_a_result_that_cannot_be_handed_over_is_not_answered_with_success(

@@ -68,7 +68,7 @@ def test_an_artifact_holds_its_function_and_nothing_of_the_workshop(
     assert functions - {"__pycache__"} == {name.lower()}
     for stranger in ("tests", "local", "client", "boto3", "botocore", "moto", "pytest"):
         assert not (artifact / stranger).exists()
-    assert (artifact / "fal_client").exists() == (name in ("Submit", "Store", "Reconcile"))
+    assert (artifact / "fal_client").exists() == (name in ("Submit", "Store", "Reconcile", "Jobs"))
     assert (artifact / "nacl").exists() == (name == "Webhook")
 
 

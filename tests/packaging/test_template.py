@@ -106,6 +106,58 @@ def test_a_queue_outlasts_its_function_and_gives_up_into_a_dead_letter_queue(
     assert all(queue["SqsManagedSseEnabled"] for queue in queues.values())
 
 
+def test_every_dead_letter_calls_a_person_who_is_told_what_to_do(template: dict[str, Any]) -> None:
+    queues = of_type(template, "AWS::SQS::Queue")
+    dead = {
+        queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"].removesuffix(".Arn")
+        for queue in queues.values()
+        if "RedrivePolicy" in queue
+    }
+
+    watched = {
+        alarm["Dimensions"][0]["Value"]["Fn::GetAtt"].removesuffix(".QueueName"): alarm
+        for alarm in of_type(template, "AWS::CloudWatch::Alarm").values()
+        if alarm.get("Namespace") == "AWS/SQS"
+    }
+    assert set(watched) == dead == {"InboxDeadLetters", "ResultsDeadLetters"}
+    for alarm in watched.values():
+        assert (alarm["Threshold"], alarm["MetricName"]) == (
+            1,
+            "ApproximateNumberOfMessagesVisible",
+        )
+        assert "lora-drop redrive" in alarm["AlarmDescription"]
+
+
+def test_whoever_counts_slots_and_money_is_given_the_same_limits(
+    template: dict[str, Any],
+) -> None:
+    limits = ("MAX_IN_FLIGHT", "MONTHLY_BUDGET_USD", "MAX_JOB_USD")
+    names = ("MaxInFlight", "MonthlyBudgetUsd", "MaxJobUsd")
+
+    given = {
+        name: [environment_of(template, name).get(limit) for limit in limits] for name in NAMES
+    }
+
+    same: list[object] = [{"Ref": name} for name in names]
+    none: list[object] = [None] * 3
+    assert given == {
+        "Submit": same,
+        "Reconcile": same,
+        "Jobs": same,
+        "Webhook": none,
+        "Store": none,
+    }
+    assert [template["Parameters"][name]["MinValue"] for name in names] == [1, 0, 0]
+
+
+def test_a_job_is_looked_after_well_before_fal_forgets_its_result(
+    template: dict[str, Any],
+) -> None:
+    late = template["Parameters"]["LateAfterSeconds"]
+
+    assert late["Default"] <= late["MaxValue"] <= 3600 / 2
+
+
 def test_what_reads_a_queue_reports_each_failure_alone(template: dict[str, Any]) -> None:
     for function in of_type(template, FUNCTION).values():
         for event in function.get("Events", {}).values():

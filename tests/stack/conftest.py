@@ -32,9 +32,10 @@ class Deployed:
         """What `lora-drop` prints on standard output."""
         return run_command(self.local.state, *words, code=code)
 
-    def train(self, path: Path, *words: str, code: int = 0) -> dict[str, Any]:
-        """The job that `lora-drop train --json` ends with."""
-        told = self.run("train", str(path), "--json", "--timeout", "180", *words, code=code)
+    def train(self, path: Path, *words: str, code: int = 0, force: bool = True) -> dict[str, Any]:
+        """The job that `lora-drop train --json` ends with; the same content is trained anew."""
+        anew = ["--force"] if force else []
+        told = self.run("train", str(path), "--json", "--timeout", "180", *anew, *words, code=code)
         job: dict[str, Any] = json.loads(told)
         return job
 

@@ -10,6 +10,7 @@ from local.deployment import sam_local_line
 from local.docs import stale
 from shared.domain.costs import estimated_cost_usd
 from shared.domain.parameters import PRESETS
+from tests.builders import APPLICATION
 from tests.stack.conftest import run_command_both
 
 TRANSCRIPT = re.compile(r"<!-- transcript.*?-->\n```console\n\$ make demo\n(.*?)```", re.DOTALL)
@@ -66,6 +67,11 @@ def test_the_presets_in_the_readme_are_those_of_the_program(root: Path) -> None:
     )
 
     assert [(name, int(steps), float(rate), float(cost)) for name, steps, rate, cost in rows] == [
-        (name, preset["steps"], preset["learning_rate"], estimated_cost_usd(preset["steps"]))
+        (
+            name,
+            preset["steps"],
+            preset["learning_rate"],
+            estimated_cost_usd(APPLICATION, preset["steps"]),
+        )
         for name, preset in PRESETS.items()
     ]

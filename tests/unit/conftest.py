@@ -1,6 +1,9 @@
 import pytest
 import pytest_socket
 
+from shared.domain.facts import Fact, Running
+from shared.ports import Submission
+from tests.memory import MemoryTrainer
 from tests.world import World
 
 
@@ -12,3 +15,21 @@ def _sockets_off() -> None:
 @pytest.fixture
 def world() -> World:
     return World()
+
+
+class BusyTrainer(MemoryTrainer):
+    """What it was sent is being trained, where nothing else is said."""
+
+    def ask(self, application: str, request_id: str) -> Fact:
+        if request_id in self.facts:
+            return super().ask(application, request_id)
+        self.asked.append(request_id)
+        return Running(request_id, started=True)
+
+
+@pytest.fixture
+def busy(world: World) -> World:
+    """A world in which fal takes its time, and calls its requests request-1, request-2 …"""
+    world.trainer = BusyTrainer()
+    world.answer(lambda: Submission(f"request-{len(world.trainer.posts)}"))
+    return world

@@ -9,7 +9,7 @@ import pytest
 from shared.domain.errors import LoraDropError
 from shared.domain.facts import Finished
 from shared.domain.jobs import DatasetVersion, Status
-from tests.builders import ARTIFACTS, REQUEST_ID
+from tests.builders import ARTIFACTS, REQUEST_ID, make_weights
 from tests.fate import Fate, Killed, MortalWorld, Throttled
 
 ACCIDENTS: list[Callable[[], BaseException]] = [Killed, Throttled]
@@ -60,8 +60,9 @@ def test_an_undisturbed_life_has_every_effect_once_or_it_would_prove_nothing() -
         "replace STORING",
         "write status.json",
         "hand over",
-        "store lora.safetensors",
-        "store config.json",
+        "replace STORING",
+        "put lora.safetensors",
+        "put config.json",
         "write job.json",
         "replace SUCCEEDED",
         "write status.json",
@@ -88,7 +89,8 @@ def test_nothing_is_paid_twice_and_nothing_gets_stuck_or_lost(
     assert len(world.trainer.accepted) <= 1
     if world.trainer.accepted:
         assert job.status is Status.SUCCEEDED
-        assert world.results.files[job.prefix + "lora.safetensors"] == b"lora.safetensors"
+        assert world.results.files[job.prefix + "lora.safetensors"] == make_weights()
+        assert world.results.uploads == {}
         assert world.results.text(job, "job.json")
         assert world.results.text(job, "ERROR.txt") is None
     else:

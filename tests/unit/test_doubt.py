@@ -9,6 +9,7 @@ from shared.domain.errors import (
     ForeignRequest,
     NothingToDecide,
     SubmissionRefused,
+    SubmissionUnknown,
     TrainerUnavailable,
     UnknownJob,
 )
@@ -104,10 +105,9 @@ def test_a_person_can_say_that_it_never_arrived_and_it_is_sent_again(
     world: World,
 ) -> None:
     dataset = world.drop()
+    world.answer(SubmissionUnknown("ReadTimeout"))
     job = world.submit(dataset)
-    world.holds(
-        make_job(Status.SUBMIT_UNKNOWN, job_id=job.job_id, dataset=job.dataset, request_id=None)
-    )
+    world.answer(lambda: Submission(REQUEST_ID))
     world.trainer.posts.clear()
 
     ready = world.resolver.not_submitted(job.job_id, by=ADA)

@@ -1,6 +1,7 @@
 import pytest
 
-from shared.domain.facts import ADVICE, Failed, Finished, failed, finished
+from shared.domain.facts import MONEY, Failed, Finished, failed, finished
+from shared.domain.fal_errors import FAL_ERRORS
 from tests.builders import REQUEST_ID
 
 SIGNED_URL = (
@@ -30,11 +31,69 @@ def test_a_models_reason_is_told_with_its_type() -> None:
     assert "It broke." in fact.problem.message
 
 
-@pytest.mark.parametrize("kind", ADVICE)
-def test_a_known_reason_comes_with_what_to_do(kind: str) -> None:
-    fact = failed(REQUEST_ID, "Invalid status code: 422", detail(type=kind))
+@pytest.mark.parametrize("kind", FAL_ERRORS)
+@pytest.mark.parametrize("form", ["the model's", "fal's", "a state's"])
+def test_a_known_reason_comes_with_what_to_do_and_what_it_costs(kind: str, form: str) -> None:
+    payload = {
+        "the model's": detail(type=kind),
+        "fal's": {"detail": "It broke.", "error_type": kind},
+        "a state's": {"status": "COMPLETED", "error": "It broke.", "error_type": kind},
+    }[form]
 
-    assert fact.problem.message.endswith(ADVICE[kind])
+    fact = failed(REQUEST_ID, "Invalid status code: 422", payload)
+
+    known = FAL_ERRORS[kind]
+    assert (fact.problem.code, fact.problem.retryable) == (known.code, known.retry)
+    assert fact.billed is known.billed
+    assert fact.problem.message == (
+        f"fal ended the training: It broke. {MONEY[known.billed]} {known.advice}"
+    )
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"detail": [{"msg": "It broke."}], "error_type": "image_load_error"},
+        {"detail": [{"type": None, "msg": None}], "error_type": "image_load_error"},
+        {"error_type": "image_load_error"},
+        {"detail": [], "error_type": "image_load_error"},
+    ],
+    ids=["no type", "null", "no detail", "empty"],
+)
+def test_a_type_beside_the_detail_is_one_too(payload: object) -> None:
+    fact = failed(REQUEST_ID, "It broke.", payload)
+
+    assert fact.problem.code == "fal_image_load_error"
+    assert "It broke" in fact.problem.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "units", "billed"),
+    [
+        *(("image_load_error", units, False) for units in ("0", "0.0", " 0 ", "0.000")),
+        *(("image_load_error", units, True) for units in ("1", "1000", "0.5", "2500.0")),
+        *(("runner_disconnected", units, True) for units in ("1", "1000")),
+        *(("runner_disconnected", units, False) for units in ("0", None, "none", "")),
+        *(
+            ("image_load_error", units, None)
+            for units in (None, "", "none", "-1", "-0", "+1", "NaN", "inf", "1e3", "0x1", "1_000")
+        ),
+        *(
+            ("image_load_error", units, None)
+            for units in ("0, 1000", "0 0", "1,5", "\u0660", "\uff10", ".", "1.", ".5", "9" * 400)
+        ),
+    ],
+    ids=ascii,
+)
+def test_fals_bill_comes_before_what_is_usual(
+    kind: str,
+    units: str | None,
+    billed: bool | None,  # noqa: FBT001  # a table's column
+) -> None:
+    fact = failed(REQUEST_ID, "x", detail(type=kind), billable_units=units)
+
+    assert fact.billed is billed
+    assert MONEY[billed] in fact.problem.message
 
 
 def test_fals_own_reason_is_told_with_its_type() -> None:

@@ -1,12 +1,7 @@
 import pytest
 
-from shared.domain.jobs import (
-    TRANSITIONS,
-    IllegalMove,
-    Status,
-    job_id_for,
-    result_prefix,
-)
+from shared.domain.jobs import TRANSITIONS, IllegalMove, Lease, Status
+from shared.domain.naming import job_id_for, result_prefix
 from tests.builders import NOW, make_dataset, make_job
 
 
@@ -91,3 +86,27 @@ def test_a_move_keeps_the_story_and_counts_the_version() -> None:
     assert [step.status for step in job.history] == [Status.RECEIVED, Status.READY]
     assert job.version == 2
     assert job.dataset == make_dataset()
+
+
+def test_each_submission_that_is_begun_has_a_number_of_its_own() -> None:
+    ready = make_job(Status.READY)
+
+    first = ready.move(Status.SUBMITTING, now=NOW)
+    second = first.move(Status.READY, now=NOW).move(Status.SUBMITTING, now=NOW)
+
+    assert (ready.intents, first.intents, second.intents) == (0, 1, 2)
+    assert second.move(Status.SUBMITTED, now=NOW).intents == 2
+
+
+def test_another_attempt_for_a_dataset_is_another_job_under_the_same_name() -> None:
+    ids = [job_id_for("b", "ada.zip", "v1", attempt) for attempt in (1, 2, 3)]
+
+    assert ids[0] == job_id_for("b", "ada.zip", "v1")
+    assert len(set(ids)) == 3
+    assert all(job_id.startswith("ada-") for job_id in ids)
+
+
+def test_a_lease_ends_with_the_state_it_was_for() -> None:
+    job = make_job(Status.STORING, lease=Lease(owner="o", fence=3, until=NOW))
+
+    assert job.move(Status.SUCCEEDED, now=NOW).lease is None

@@ -9,6 +9,7 @@ from shared.domain.errors import BadDelivery, BadQuery
 from shared.domain.jobs import Status
 from shared.messages import (
     JobsQuery,
+    RetryOrder,
     S3Notice,
     StoreRequest,
     WebhookBody,
@@ -170,3 +171,27 @@ def test_a_query_comes_as_text() -> None:
 def test_a_query_that_is_not_of_its_form_is_refused(query: dict[str, str]) -> None:
     with pytest.raises(BadQuery, match=next(iter(query))):
         JobsQuery.parse(query)
+
+
+@pytest.mark.parametrize(
+    ("body", "resume"),
+    [
+        (None, False),
+        ("", False),
+        ("{}", False),
+        ('{"resume": false}', False),
+        ('{"resume": true}', True),
+        (' {"resume" : true} ', True),
+    ],
+)
+def test_a_retry_goes_on_from_a_lora_only_when_it_says_so(
+    body: str | None,
+    resume: bool,  # noqa: FBT001  # a table's column
+) -> None:
+    assert RetryOrder.parse(body).resume is resume
+
+
+@pytest.mark.parametrize("body", ["{", "[]", "null", '"true"', '{"resum": true}', '{"resume": 7}'])
+def test_an_order_that_is_none_is_refused_with_the_one_that_is(body: str) -> None:
+    with pytest.raises(BadQuery, match=r'\{"resume": true\}'):
+        RetryOrder.parse(body)

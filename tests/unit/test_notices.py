@@ -3,8 +3,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.artifacts import StoredFile
-from shared.domain.jobs import Status
+from shared.domain.artifacts import StoredFile, Upload
+from shared.domain.jobs import Lease, Status
 from shared.domain.notices import error_text, job_text, public, status_text
 from shared.domain.problems import Problem
 from tests.builders import APPLICATION, NOW, REQUEST_ID, make_job
@@ -78,3 +78,22 @@ def test_a_story_that_has_not_got_far_is_still_told() -> None:
     story = json.loads(job_text(make_job()))
 
     assert (story["parameters"], story["timings"]["submitted_at"]) == (None, None)
+
+
+def test_who_copies_and_how_far_is_nobodys_business_and_money_is_everybodys() -> None:
+    lease = Lease(owner="0123456789abcdef", fence=1, until=NOW)
+    upload = Upload(name="lora.safetensors", upload_id="upload-1", identity="e", size=9)
+
+    told = public(make_job(Status.STORING, lease=lease, uploads=(upload,)))
+
+    assert not {"lease", "uploads", "artifacts"} & told.keys()
+    assert told["charge"] == {"month": "2026-11", "usd": 6.0, "state": "spent"}
+    assert {"past_charges", "approved", "attempt", "retry_of", "duplicate_of"} <= told.keys()
+
+
+def test_the_story_says_which_job_it_goes_on_from() -> None:
+    names = {"duplicate_of": "a", "retry_of": "b", "resume_from": "c"}
+
+    story = json.loads(job_text(make_job(Status.SUCCEEDED, **names)))
+
+    assert names.items() <= story.items()

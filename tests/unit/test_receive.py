@@ -213,7 +213,7 @@ def test_a_write_that_somebody_else_overtook_is_told_and_nothing_is_handed_over(
     world: World,
 ) -> None:
     class Overtaken(MemoryJobs):
-        def replace(self, before: Job, after: Job) -> None:
+        def replace(self, before: Job, after: Job, **_: object) -> None:
             raise Conflict(f"{before.job_id} {after.status}")
 
     job = world.holds(make_job(Status.SUBMITTED))

@@ -7,7 +7,7 @@ from shared.domain.facts import Fact, Failed, Finished, Gone, Running
 from shared.domain.jobs import Job, Status
 from shared.domain.problems import Problem
 from shared.services.reconcile import SUBMIT_DEADLINE, Tally
-from tests.builders import ARTIFACTS, NOW, REQUEST_ID, make_dataset, make_job
+from tests.builders import APPLICATION, ARTIFACTS, NOW, REQUEST_ID, make_dataset, make_job
 from tests.memory import MemoryJobs
 from tests.world import LATE_AFTER, World
 
@@ -100,7 +100,7 @@ def test_a_job_that_was_never_sent_is_announced_again(late: World, status: Statu
 
 def test_an_announced_job_goes_on_by_itself(late: World) -> None:
     dataset = late.drop()
-    late.holds(Job.receive(dataset, application="fal-ai/x", now=NOW))
+    late.holds(Job.receive(dataset, application=APPLICATION, now=NOW))
 
     late.reconciler.reconcile()
 
@@ -206,3 +206,43 @@ def test_a_second_round_finds_nothing_more_to_do(late: World) -> None:
 
     assert tally == Tally(open=0, late=0, unanswered=0, doubtful=0)
     assert late.job(job.job_id) == ended
+
+
+@pytest.mark.parametrize(
+    ("status", "minutes", "overdue"),
+    [
+        (Status.SUBMITTED, 179, 0),
+        (Status.SUBMITTED, 180, 1),
+        (Status.TRAINING, 180, 1),
+        (Status.STORING, 180, 1),
+        (Status.READY, 6000, 0),
+        (Status.SUBMIT_UNKNOWN, 6000, 0),
+    ],
+)
+def test_after_three_hours_at_fal_a_person_is_called(
+    world: World, status: Status, minutes: int, overdue: int
+) -> None:
+    job = world.holds(make_job(status))
+    world.trainer.facts[REQUEST_ID] = Running(REQUEST_ID, started=status is not Status.SUBMITTED)
+    world.clock.now = job.since + timedelta(minutes=minutes)
+
+    assert world.reconciler.reconcile().overdue == overdue
+
+
+def test_a_job_that_waits_for_a_person_or_for_money_is_counted(late: World) -> None:
+    late.holds(another("a", Status.HELD, request_id="a"))
+    late.holds(another("b", Status.TRAINING, request_id="b"))
+    late.trainer.facts["b"] = Running("b", started=True)
+
+    assert late.reconciler.reconcile() == Tally(
+        open=2, late=2, unanswered=0, doubtful=0, overdue=0, held=1
+    )
+
+
+def test_however_many_wait_the_line_is_woken_once_by_the_oldest(late: World) -> None:
+    for name in "cab":
+        late.holds(another(name, Status.READY, request_id=name))
+
+    late.reconciler.reconcile()
+
+    assert [dataset.key for dataset in late.queue.datasets] == ["a.zip"]

@@ -14,13 +14,13 @@ from shared.domain.errors import (
 from shared.domain.facts import Failed, Finished, Gone, Running
 from shared.domain.jobs import Status
 from shared.domain.problems import Problem
-from tests.builders import ARTIFACTS, REQUEST_ID, make_job
+from tests.builders import ARTIFACTS, REQUEST_ID, make_job, make_weights
 from tests.world import World
 
 
 def test_every_file_is_stored_under_the_jobs_prefix_with_its_hash(world: World) -> None:
     job = world.holds(make_job(Status.STORING))
-    world.source.files = {"lora.safetensors": b"weights", "config.json": b"{}"}
+    world.source.files = {"lora.safetensors": make_weights(500), "config.json": b'{"rank": 16}'}
 
     stored = world.keeper.store_result(job.job_id)
 
@@ -35,7 +35,7 @@ def test_every_file_is_stored_under_the_jobs_prefix_with_its_hash(world: World) 
         )
         for name, data in world.source.files.items()
     )
-    assert world.results.files[job.prefix + "lora.safetensors"] == b"weights"
+    assert world.results.files[job.prefix + "lora.safetensors"] == make_weights(500)
 
 
 def test_the_jobs_story_lies_beside_its_files(world: World) -> None:
@@ -99,8 +99,9 @@ def test_a_trouble_that_stays_is_told_once(world: World) -> None:
         with pytest.raises(DownloadInterrupted):
             world.keeper.store_result(job.job_id)
 
-    assert world.job(job.job_id).version == job.version + 1
-    assert world.job(job.job_id).updated_at == job.updated_at
+    waiting = world.job(job.job_id)
+    assert [problem.code for problem in waiting.problems] == ["result_not_copied"]
+    assert (waiting.updated_at, waiting.history) == (job.updated_at, job.history)
 
 
 def test_a_file_that_settings_keep_out_leaves_the_job_to_be_stored_again(world: World) -> None:
@@ -216,4 +217,6 @@ def test_a_result_that_cannot_be_read_now_is_read_later(
     with pytest.raises(TrainerUnavailable):
         world.keeper.store_result(job.job_id)
 
-    assert world.job(job.job_id) == job
+    waiting = world.job(job.job_id)
+    assert (waiting.status, waiting.problems) == (Status.STORING, ())
+    assert "ERROR.txt" not in {key.rsplit("/")[-1] for key in world.results.files}

@@ -1,0 +1,85 @@
+"""The models bucket: the texts in it, and what is asked of its files."""
+
+import hashlib
+from collections.abc import Collection
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from shared.domain.artifacts import StoredFile
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
+
+MISSING = frozenset({"404", "NoSuchKey"})
+
+
+class S3Results:
+    """A ResultStore in a bucket."""
+
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    @property
+    def bucket(self) -> str:
+        """Its name."""
+        return self._bucket
+
+    def write(self, key: str, text: str, content_type: str) -> StoredFile:
+        """Put a small text file, over an earlier one."""
+        body = text.encode()
+        kind = f"{content_type}; charset=utf-8"
+        self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=kind)
+        return self._stored(key, len(body), hashlib.sha256(body).hexdigest())
+
+    def remove(self, key: str) -> None:
+        """Delete it; S3 does not mind a missing one."""
+        self._client.delete_object(Bucket=self._bucket, Key=key)
+
+    def has(self, stored: StoredFile) -> bool:
+        """Whether an object of that size lies there."""
+        head = self._head(stored.key)
+        return head is not None and head["ContentLength"] == stored.size
+
+    def url(self, stored: StoredFile, seconds: int) -> str:
+        """A presigned GET; it dies with the signing role's session."""
+        return self._client.generate_presigned_url(
+            "get_object",
+            Params={"Bucket": self._bucket, "Key": stored.key},
+            ExpiresIn=seconds,
+        )
+
+    def sweep(self, *, older_than: datetime, keep: Collection[str]) -> int:
+        """Abort every multipart upload from before then that nobody goes on with."""
+        pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket)
+        old = [
+            (row["Key"], row["UploadId"])
+            for page in pages
+            for row in page.get("Uploads", [])
+            if row["Initiated"] < older_than and row["UploadId"] not in keep
+        ]
+        return sum(self._ended(key, upload_id) for key, upload_id in old)
+
+    def _ended(self, key: str, upload_id: str) -> bool:
+        try:
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchUpload":
+                raise
+            return False  # somebody else was quicker
+        return True
+
+    def _head(self, key: str) -> "HeadObjectOutputTypeDef | None":
+        try:
+            return self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in MISSING:
+                raise
+            return None
+
+    def _stored(self, key: str, size: int, sha256: str) -> StoredFile:
+        name = key.rsplit("/", 1)[-1]
+        return StoredFile(name=name, bucket=self._bucket, key=key, size=size, sha256=sha256)

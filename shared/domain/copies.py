@@ -1,0 +1,53 @@
+"""A copy in the making: what it is made from, and its parts where it will lie."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a copy says of itself where it lies: its kind, and the source that it is a copy of."""
+
+    kind: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lying:
+    """A file that lies there; ``source`` as its label says, empty where somebody else put it."""
+
+    size: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of an unfinished copy as the store keeps it; ``checksum`` is the store's own."""
+
+    number: int
+    size: int
+    etag: str
+    checksum: str
+
+
+class OpenArtifact(Protocol):
+    """A result file that is open to be read.
+
+    ``identity`` tells this very file from another one at its address; where it is empty, the file
+    can only be read in one go, from its first byte on. ``size`` is None where nobody says it.
+    """
+
+    @property
+    def size(self) -> int | None:
+        """In bytes."""
+
+    @property
+    def identity(self) -> str:
+        """The file's strong ETag, while ranges of it can be had."""
+
+    def read(self, offset: int, into: memoryview) -> int:
+        """Fill the buffer from this offset on; how many bytes, fewer only at the file's end.
+
+        Raises SourceChanged when it is not the file any more that was opened, ResultGone when it
+        is no more, and DownloadInterrupted.
+        """

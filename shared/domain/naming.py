@@ -1,0 +1,35 @@
+"""What a job is called, and where its files lie."""
+
+import hashlib
+import re
+
+MAX_STEM = 800  # bytes; a job id has 51 at the most, the name of a file 120
+
+
+def job_id_for(bucket: str, key: str, version_id: str, attempt: int = 1) -> str:
+    """The id of the job for this object version: the same drop is always the same job.
+
+    A slug of the archive's name, then 10 hex digits of SHA-256 over bucket, key and version, and
+    from the second attempt on its number.
+    """
+    again = f"\n{attempt}" if attempt > 1 else ""
+    digest = hashlib.sha256(f"{bucket}\n{key}\n{version_id}{again}".encode()).hexdigest()
+    return f"{_slug(_without_zip(key.rsplit('/', 1)[-1]))}-{digest[:10]}"
+
+
+def result_prefix(key: str, job_id: str) -> str:
+    """``<dataset key without .zip>/<job_id>/``, the folder of a job's files.
+
+    A key that leaves no room for the files' names is cut: S3 takes keys of 1,024 bytes.
+    """
+    stem = _without_zip(key).encode()[:MAX_STEM].decode(errors="ignore")
+    return f"{stem}/{job_id}/"
+
+
+def _without_zip(name: str) -> str:
+    return name[:-4] if name.lower().endswith(".zip") else name
+
+
+def _slug(name: str) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-")
+    return slug or "dataset"

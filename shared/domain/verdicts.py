@@ -1,0 +1,87 @@
+"""What a job is told when it stops on its way, other than by its dataset or by fal's own errors."""
+
+from collections.abc import Iterable
+
+from shared.domain.problems import Problem
+
+UNKNOWN = Problem(
+    code="submit_unknown",
+    message="The connection to fal broke while the training was being submitted. fal's webhook or "
+    "its list of requests will tell. If neither does, look for the request in fal's dashboard and "
+    "say so: lora-drop resolve JOB --request-id ID, or --not-submitted to pay for it once more.",
+)
+FAL_UNREACHABLE = Problem(
+    code="fal_unreachable",
+    message="fal could not be reached, so nothing was sent and nothing was paid. It is tried again "
+    "by itself every few minutes.",
+)
+GONE = Problem(
+    code="result_expired",
+    message="fal no longer knows this request: it keeps a result for about an hour. "
+    "Look for it in fal's dashboard, or pay for a new training with lora-drop retry JOB.",
+)
+CHECKPOINT_MISSING = Problem(
+    code="checkpoint_missing",
+    message="The LoRA that this training was to go on from is no longer in the models bucket. Put "
+    "it back and let the job go on with lora-drop approve JOB, or cancel it.",
+)
+CANCELLED = Problem(
+    code="cancelled_by_person",
+    message="It was cancelled before it was sent; nothing was paid. lora-drop retry JOB sends it "
+    "after all.",
+)
+CANCEL_REQUESTED = Problem(
+    code="cancel_requested",
+    message="fal was asked to stop the training. One that runs already may still end, and is then "
+    "billed and kept.",
+)
+PAY_ONCE_MORE = Problem(
+    code="payment_uncertain",
+    message="fal may have billed it without training anything. Pay for it once more, with a fresh "
+    "address of the dataset, with lora-drop approve JOB, or end it with lora-drop cancel JOB.",
+)
+BUDGET_EXHAUSTED = "budget_exhausted"
+# What fal holds against the account: no other job would fare better.
+ACCOUNT_CODES = frozenset({"fal_key_refused", "fal_payment_required", "fal_account_locked"})
+
+
+def over_budget(cost: float, limit: float) -> Problem:
+    """That the month has no money left for this training."""
+    return Problem(
+        code=BUDGET_EXHAUSTED,
+        message=f"This training costs about ${cost:.2f}, more than is left of this month's "
+        f"${limit:.2f} (MonthlyBudgetUsd). It goes on when the month turns or the budget is raised, "
+        "or now with lora-drop approve JOB.",
+    )
+
+
+def over_limit(cost: float, limit: float) -> Problem:
+    """That this training is dearer than any may be."""
+    return Problem(
+        code="job_over_limit",
+        message=f"This training costs about ${cost:.2f}; one may cost ${limit:.2f} (MaxJobUsd). "
+        "Let it go on with lora-drop approve JOB, or drop the dataset with fewer steps.",
+    )
+
+
+def price_unknown(application: str) -> Problem:
+    """That nobody knows what this trainer costs."""
+    return Problem(
+        code="price_unknown",
+        message=f"Nobody knows what {application} costs: fal's prices could not be read and the "
+        "table has none. Let it go on with lora-drop approve JOB.",
+    )
+
+
+def waits_for(job_id: str) -> Problem:
+    """That the same content is being trained by another job."""
+    return Problem(
+        code="duplicate_in_progress",
+        message=f"Job {job_id} is training the same photos, captions and parameters. This job waits "
+        "for its result and pays nothing. To train them twice, drop them with metadata force=true.",
+    )
+
+
+def of_account(problems: Iterable[Problem]) -> bool:
+    """Whether one of these is about our account at fal."""
+    return any(problem.code in ACCOUNT_CODES for problem in problems)

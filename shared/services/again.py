@@ -1,0 +1,123 @@
+"""A job that has ended, once more: a new training, or what fal had said of the old one."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+from shared.domain.artifacts import WEIGHTS
+from shared.domain.costs import estimated_cost_usd
+from shared.domain.errors import BadDelivery, ForeignRequest, NothingToDecide, UnknownJob
+from shared.domain.jobs import DatasetVersion, Job, Status
+from shared.domain.naming import job_id_for
+from shared.messages import WebhookBody
+from shared.ports import Claim, Deliveries, Inbox
+from shared.services.receive import Receiver
+from shared.services.record import Record
+
+NOT_RETRIED = {
+    Status.REJECTED: "was rejected, and the same dataset would be again; mend it and drop it",
+    Status.SUCCEEDED: "has its LoRA; go on from it with --resume, or drop the dataset with "
+    "metadata force=true to train it anew",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Repeater:
+    """Retries and replays."""
+
+    record: Record
+    receiver: Receiver
+    deliveries: Deliveries
+    inbox: Inbox
+
+    def retry(self, job_id: str, *, resume: bool, by: str) -> Job:
+        """A new job that pays for the same dataset once more; the same retry again is the same job.
+
+        ``resume`` goes on from the last LoRA of this job or of those it is a retry of. Raises
+        UnknownJob, NothingToDecide and Conflict.
+        """
+        ended = self._known(job_id)
+        self._check(ended, resume=resume)
+        new = self._again(ended, by, self._trained(ended) if resume else None)
+        kept = self.record.jobs.get(new.job_id)
+        if kept is None:
+            kept = self.record.open(new, claim=self._claim(new))
+        if kept.status is Status.READY:
+            self.inbox.announce(kept.dataset)
+        return kept
+
+    def replay(self, job_id: str) -> Job:
+        """The job after everything that fal has ever delivered for it, in order.
+
+        A job that has ended stays as it is, but for one that was given up before its result came.
+        Raises UnknownJob, and NothingToDecide when nothing was delivered.
+        """
+        job = self._known(job_id)
+        bodies = self.deliveries.kept(job)
+        if not bodies:
+            raise NothingToDecide(f"fal has delivered nothing for {job_id} so far")
+        for body in bodies:
+            # What was not for this job then is not for it now.
+            with suppress(BadDelivery, ForeignRequest):
+                job = self.receiver.receive(job_id, WebhookBody.parse(body).fact())
+        return job
+
+    def _check(self, job: Job, *, resume: bool) -> None:
+        if not job.terminal:
+            raise NothingToDecide(f"{job.job_id} is {job.status}; it goes on by itself")
+        if job.status in NOT_RETRIED and not (resume and job.status is Status.SUCCEEDED):
+            raise NothingToDecide(f"{job.job_id} {NOT_RETRIED[job.status]}")
+        if job.parameters is None:
+            raise NothingToDecide(f"{job.job_id} was never checked; drop its dataset again")
+
+    def _again(self, ended: Job, by: str, resume_from: str | None) -> Job:
+        now, dataset, attempt = self.record.clock(), ended.dataset, ended.attempt + 1
+        new = Job.receive(dataset, application=ended.application, now=now).model_copy(
+            update={
+                "job_id": _id_of(dataset, attempt),
+                "attempt": attempt,
+                "retry_of": ended.job_id,
+                "resume_from": resume_from,
+                "earlier_requests": _requests_of(ended),
+            }
+        )
+        kept = {"images", "preset", "parameters", "parameter_sources"}
+        learnt = {name: getattr(ended, name) for name in kept}
+        learnt["estimated_cost_usd"] = _cost_of(ended)
+        digest = None if resume_from else ended.content_digest
+        return new.move(Status.READY, now=now, by=by, content_digest=digest, **learnt)
+
+    def _claim(self, new: Job) -> Claim | None:
+        if new.content_digest is None:
+            return None
+        return Claim(self.record.jobs.owner(new.content_digest))
+
+    def _trained(self, ended: Job) -> str:
+        """The newest of the jobs that has a LoRA stored."""
+        job: Job | None = ended
+        while job is not None:
+            if any(stored.name == WEIGHTS for stored in job.files):
+                return job.job_id
+            job = self.record.jobs.get(job.retry_of) if job.retry_of else None
+        raise NothingToDecide(f"{ended.job_id} has no LoRA to go on from; retry without --resume")
+
+    def _known(self, job_id: str) -> Job:
+        job = self.record.jobs.get(job_id)
+        if job is None:
+            raise UnknownJob(job_id)
+        return job
+
+
+def _id_of(dataset: DatasetVersion, attempt: int) -> str:
+    return job_id_for(dataset.bucket, dataset.key, dataset.version_id, attempt)
+
+
+def _cost_of(ended: Job) -> float | None:
+    """What it would have cost; a job that was given earlier files had nothing to pay."""
+    if ended.estimated_cost_usd is not None or ended.parameters is None:
+        return ended.estimated_cost_usd
+    return estimated_cost_usd(ended.application, ended.parameters.steps)
+
+
+def _requests_of(ended: Job) -> tuple[str, ...]:
+    own = (ended.request_id,) if ended.request_id else ()
+    return (*ended.earlier_requests, *own)

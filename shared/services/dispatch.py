@@ -1,0 +1,179 @@
+"""The line in front of fal: the oldest waiting job goes first, and only while there is a slot."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.domain.artifacts import WEIGHTS
+from shared.domain.budget import Limits
+from shared.domain.errors import (
+    Conflict,
+    NoSlot,
+    NotSubmitted,
+    OverBudget,
+    RejectedDataset,
+    SubmissionRefused,
+    SubmissionUnknown,
+)
+from shared.domain.jobs import TRANSITIONS, Job, Status
+from shared.domain.problems import Problem
+from shared.domain.tokens import webhook_token
+from shared.domain.verdicts import (
+    CHECKPOINT_MISSING,
+    FAL_UNREACHABLE,
+    UNKNOWN,
+    of_account,
+    over_budget,
+    over_limit,
+    price_unknown,
+)
+from shared.ports import DatasetStore, Inbox, JobStore, Trainer
+from shared.services.record import Record
+
+SETTLE_ATTEMPTS = 5
+# The submitter lives 60 s and one POST may take 40: it starts none when so much is over.
+PATIENCE = timedelta(seconds=10)
+MAX_TURNS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Whoever has given back a slot calls the next one."""
+
+    jobs: JobStore
+    inbox: Inbox
+
+    def call_next(self) -> None:
+        """Wake the submitter if a job waits. When this is lost, the reconciler's round does it."""
+        waiting = self.jobs.next_waiting()
+        if waiting is not None:
+            self.inbox.announce(waiting.dataset)
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatcher:
+    """The only one who pays."""
+
+    record: Record
+    datasets: DatasetStore
+    trainer: Trainer
+    inbox: Inbox
+    limits: Limits
+    url_seconds: int
+    webhook_base_url: str
+    webhook_secret: Callable[[], bytes]
+
+    def dispatch(self, *, began: datetime | None = None) -> None:
+        """Send waiting jobs, the oldest first, as long as there are slots, money and time.
+
+        ``began``: since when the caller lives, where it has done something else before. Raises
+        TrainerUnavailable where there is no secret to make the webhook's address with.
+        """
+        began = began or self.record.clock()
+        for _ in range(MAX_TURNS):
+            job = self.record.jobs.next_waiting()
+            if job is None:
+                return
+            if self.record.clock() - began > PATIENCE:
+                self.inbox.announce(job.dataset)
+                return
+            try:
+                sent = self._turn(job)
+            except NoSlot:
+                return
+            except Conflict:
+                continue  # somebody else has sent it, or has stopped it
+            if sent.status is Status.READY or _stands_in_everybodys_way(sent):
+                return
+
+    def _turn(self, job: Job) -> Job:
+        """What becomes of the first in the line; raises NoSlot and Conflict."""
+        try:
+            self.datasets.open(job.dataset)
+        except RejectedDataset as gone:
+            # Whoever deletes a dataset that has not been sent wants no training of it.
+            return self.record.move(job, Status.CANCELLED, problems=gone.problems)
+        if not job.approved and (problem := self._too_dear(job)):
+            return self.record.move(job, Status.HELD, problems=(problem,))
+        checkpoint = self._checkpoint(job)
+        if checkpoint is None:
+            return self.record.move(job, Status.HELD, problems=(CHECKPOINT_MISSING,))
+        try:
+            return self._pay(job, checkpoint)
+        except OverBudget:
+            problem = over_budget(job.estimated_cost_usd or 0.0, self.limits.monthly_usd or 0.0)
+            return self.record.move(job, Status.HELD, problems=(problem,))
+
+    def _too_dear(self, job: Job) -> Problem | None:
+        cost, most = job.estimated_cost_usd, self.limits.job_usd
+        if cost is None:
+            limited = most is not None or self.limits.monthly_usd is not None
+            return price_unknown(job.application) if limited else None
+        return over_limit(cost, most) if most is not None and cost > most else None
+
+    def _checkpoint(self, job: Job) -> str | None:
+        """Where the LoRA is that this training goes on from, empty for none; None when it is gone."""
+        if job.resume_from is None:
+            return ""
+        earlier = self.record.jobs.get(job.resume_from)
+        for stored in earlier.files if earlier else ():
+            if stored.name == WEIGHTS and self.record.results.has(stored):
+                return self.record.results.url(stored, self.url_seconds)
+        return None
+
+    def _pay(self, job: Job, checkpoint: str) -> Job:
+        """Write the intent, POST once, write what came of it.
+
+        Whoever dies in between leaves a SUBMITTING job that nobody sends again.
+        """
+        arguments = self._arguments(job, checkpoint)
+        webhook_url = self._webhook_url(job)
+        intent = self.record.intend(job, Status.SUBMITTING, limits=self.limits, problems=())
+        try:
+            receipt = self.trainer.submit(job.application, arguments, webhook_url=webhook_url)
+        except NotSubmitted:
+            return self._settle(intent, Status.READY, problems=(FAL_UNREACHABLE,))
+        except SubmissionRefused as refused:
+            to = Status.HELD if refused.held else Status.FAILED
+            return self._settle(intent, to, problems=(refused.problem,))
+        except SubmissionUnknown:
+            return self._settle(intent, Status.SUBMIT_UNKNOWN, problems=(UNKNOWN,))
+        return self._settle(intent, Status.SUBMITTED, request_id=receipt.request_id, problems=())
+
+    def _settle(self, intent: Job, to: Status, **changes: Any) -> Job:
+        """Write what came of the POST, even where a fact from fal was faster than this write.
+
+        fal's webhook may come before the answer to the POST was written down; it then has adopted
+        the request, and what it wrote says more than what is known here.
+        """
+        job = intent
+        for _ in range(SETTLE_ATTEMPTS):
+            try:
+                return self.record.move(job, to, **changes)
+            except Conflict:
+                job = self.record.jobs.get(intent.job_id) or intent
+                if not _still_open(job, intent) or to not in TRANSITIONS[job.status]:
+                    return job
+        raise Conflict(f"{intent.job_id} keeps changing")
+
+    def _arguments(self, job: Job, checkpoint: str) -> dict[str, object]:
+        if job.parameters is None:
+            raise ValueError(f"{job.job_id} is {job.status} without parameters")
+        arguments = job.parameters.arguments(self.datasets.url(job.dataset))
+        return {**arguments, **({"resume_from_checkpoint": checkpoint} if checkpoint else {})}
+
+    def _webhook_url(self, job: Job) -> str:
+        token = webhook_token(self.webhook_secret(), job.job_id)
+        return f"{self.webhook_base_url.rstrip('/')}/webhooks/fal/{job.job_id}/{token}"
+
+
+def _stands_in_everybodys_way(job: Job) -> bool:
+    """Whether fal refused our account, not this job: the next one would be refused as well."""
+    return job.status is Status.HELD and of_account(job.problems)
+
+
+def _still_open(job: Job, intent: Job) -> bool:
+    """Whether nobody has settled this very submission, nor begun another."""
+    doubtful = job.status in (Status.SUBMITTING, Status.SUBMIT_UNKNOWN)
+    return doubtful and job.intents == intent.intents

@@ -1,0 +1,259 @@
+"""A file by ranges: every piece is of the very file that was opened, or there is none."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from shared.adapters.download_reads import ATTEMPTS, LEAST
+from shared.domain.errors import DownloadInterrupted, ResultGone, SourceChanged
+from tests.ranged_cdn import (
+    DATA,
+    ETAG,
+    FIRST,
+    LATER,
+    LORA,
+    Answer,
+    Broken,
+    Ranged,
+    breaking,
+    headed,
+    reading,
+    status,
+    trickling,
+)
+
+
+def test_a_file_says_its_size_and_its_strong_etag() -> None:
+    with Ranged().files().open(LORA, until=LATER) as file:
+        assert (file.size, file.identity) == (len(DATA), ETAG)
+
+
+@pytest.mark.parametrize(
+    ("offset", "length"),
+    [
+        *((0, 1), (0, FIRST), (0, FIRST + 1), (0, len(DATA))),
+        *((1, 100), (FIRST, 100), (1000, len(DATA) - 1000), (len(DATA) - 1, 1)),
+    ],
+)
+def test_any_range_is_read_exactly(offset: int, length: int) -> None:
+    assert reading(Ranged(), offset, length) == DATA[offset : offset + length]
+
+
+def test_a_part_is_asked_for_in_four_pieces_of_which_the_first_is_on_its_way_already() -> None:
+    cdn = Ranged()
+
+    reading(cdn)
+
+    quarter = len(DATA) // 4
+    assert sorted(cdn.asked()) == [
+        (0, FIRST),
+        (FIRST, quarter),  # what the first answer did not have of it
+        *((start, start + quarter) for start in range(quarter, len(DATA), quarter)),
+    ]
+
+
+def test_the_pieces_of_a_part_are_fetched_at_the_same_time() -> None:
+    together = threading.Barrier(3, timeout=10)
+    cdn = Ranged()
+
+    def meeting(_: httpx.Request, usual: httpx.Response) -> httpx.Response:
+        together.wait()
+        return usual
+
+    cdn.changed = dict.fromkeys((2, 3, 4), meeting)
+
+    assert reading(cdn, FIRST, 3 * LEAST) == DATA[FIRST : FIRST + 3 * LEAST]
+
+
+def test_a_small_part_is_one_request() -> None:
+    cdn = Ranged()
+
+    reading(cdn, FIRST, LEAST)
+
+    assert cdn.asked() == [(0, FIRST), (FIRST, FIRST + LEAST)]
+
+
+def test_a_file_smaller_than_the_first_range_is_one_request() -> None:
+    cdn = Ranged(data=b"{}")
+
+    assert reading(cdn, 0, 2) == b"{}"
+    assert len(cdn.requests) == 1
+
+
+def test_every_piece_but_the_first_names_the_etag() -> None:
+    cdn = Ranged()
+
+    reading(cdn)
+
+    assert [request.headers.get("If-Range") for request in cdn.requests] == [None, *[ETAG] * 4]
+    assert all(request.headers["Accept-Encoding"] == "identity" for request in cdn.requests)
+    assert all("Authorization" not in request.headers for request in cdn.requests)
+
+
+WEAK = [
+    headed(ETag=None),
+    headed(ETag='W/"5ca1ab1e"'),
+    headed(ETag="5ca1ab1e"),
+    headed(ETag='""'),
+    headed(ETag='"a", "b"'),
+    headed(ETag='"' + "x" * 201 + '"'),
+    headed(Content_Range=None),
+    headed(Content_Range="bytes 0-65535/*"),
+    headed(Content_Range="bytes 1-65536/2097152"),
+    headed(Content_Range="bytes 0-65534/2097152"),
+    headed(Content_Range="bytes 0-65536/2097152"),
+    headed(Content_Range="bytes 0-65535/65000"),
+    headed(Content_Range="bytes 5-4/2097152"),
+    headed(Content_Range="items 0-65535/2097152"),
+    headed(Content_Range="bytes 0-65535/2097152, bytes 0-1/2"),
+    headed(Content_Range="bytes +0-65535/2097152"),
+    headed(Content_Encoding="gzip"),
+    headed(Content_Length="65535"),
+    headed(Content_Length="many"),
+    status(416),
+]
+
+
+@pytest.mark.parametrize("answer", WEAK, ids=range(len(WEAK)))
+def test_where_ranges_are_not_to_be_relied_on_the_file_is_read_in_one_go(answer: Answer) -> None:
+    cdn = Ranged(changed={1: answer})
+
+    with cdn.files().open(LORA, until=LATER) as file:
+        assert (file.size, file.identity) == (len(DATA), "")
+        buffer = bytearray(len(DATA))
+        file.read(0, memoryview(buffer))
+
+    assert buffer == DATA
+    assert ["Range" in request.headers for request in cdn.requests] == [True, False]
+
+
+def test_a_server_without_ranges_is_asked_once() -> None:
+    cdn = Ranged(changed={1: lambda _, __: httpx.Response(200, content=DATA)})
+
+    assert reading(cdn) == DATA
+    assert len(cdn.requests) == 1
+
+
+def test_in_one_go_no_range_is_asked_for() -> None:
+    cdn = Ranged()
+
+    with cdn.files().open(LORA, until=LATER, whole=True) as file:
+        assert file.identity == ""
+
+    assert ["Range" in request.headers for request in cdn.requests] == [False]
+
+
+CHANGED = [
+    headed(ETag='"another"'),
+    headed(ETag=None),
+    headed(ETag=f"W/{ETAG}"),
+    headed(Content_Range="bytes 524288-1048575/2097153"),
+    headed(Content_Range="bytes 524289-1048576/2097152"),
+    headed(Content_Range="bytes 0-524287/2097152"),
+    headed(Content_Range=None),
+    headed(Content_Encoding="gzip"),
+    lambda _, __: httpx.Response(200, content=DATA, headers={"ETag": '"another"'}),
+    lambda _, __: httpx.Response(200, content=DATA, headers={"ETag": ETAG}),
+    status(412),
+    status(416),
+    lambda _, usual: httpx.Response(
+        206,
+        headers={name: usual.headers[name] for name in ("ETag", "Content-Range")},
+        stream=Broken(usual.content + b"x", None),
+    ),
+]
+
+
+@pytest.mark.parametrize("answer", CHANGED, ids=range(len(CHANGED)))
+def test_a_piece_that_is_not_of_the_file_that_was_opened_is_none(answer: Answer) -> None:
+    with pytest.raises(SourceChanged):
+        reading(Ranged(changed={2: answer}), 524_288, LEAST)
+
+
+@pytest.mark.parametrize("code", [404, 410])
+def test_a_file_that_goes_while_it_is_read_is_gone(code: int) -> None:
+    with pytest.raises(ResultGone):
+        reading(Ranged(changed={3: status(code)}))
+
+
+@pytest.mark.parametrize("code", [202, 301, 302, 307, 308, 401, 403, 408, 429, 500, 502, 503])
+def test_any_other_answer_interrupts_the_download_and_no_redirect_is_followed(code: int) -> None:
+    def answer(_: httpx.Request, __: httpx.Response) -> httpx.Response:
+        return httpx.Response(code, headers={"Location": "https://v3.fal.media/y"})
+
+    cdn = Ranged(changed={3: answer})
+
+    with pytest.raises(DownloadInterrupted) as interrupted:
+        reading(cdn)
+
+    assert not isinstance(interrupted.value, SourceChanged)
+    assert {request.url.path for request in cdn.requests} == {"/files/a/lora"}
+
+
+@pytest.mark.parametrize("keep", [0, 1, 1000, LEAST - 1])
+@pytest.mark.parametrize(
+    "error", [httpx.ReadError("reset"), httpx.ReadTimeout("slow"), httpx.RemoteProtocolError("x")]
+)
+def test_a_line_that_breaks_is_gone_on_with_from_where_it_broke(
+    keep: int, error: Exception
+) -> None:
+    cdn = Ranged(changed={2: breaking(keep, error)})
+
+    assert reading(cdn, FIRST, LEAST) == DATA[FIRST : FIRST + LEAST]
+    assert cdn.asked()[1:] == [(FIRST, FIRST + LEAST), (FIRST + keep, FIRST + LEAST)]
+
+
+def test_a_piece_that_ends_too_early_without_a_word_is_gone_on_with_as_well() -> None:
+    cdn = Ranged(changed={2: breaking(1000, None)})
+
+    assert reading(cdn, FIRST, LEAST) == DATA[FIRST : FIRST + LEAST]
+
+
+def test_the_first_answer_may_break_as_well() -> None:
+    cdn = Ranged(changed={1: breaking(1000, httpx.ReadError("reset"))})
+
+    assert reading(cdn, 0, LEAST) == DATA[:LEAST]
+
+
+def test_a_line_that_breaks_again_and_again_interrupts_the_download() -> None:
+    broken = breaking(10, httpx.ReadError("reset"))
+    cdn = Ranged(changed=dict.fromkeys(range(2, 20), broken))
+
+    with pytest.raises(DownloadInterrupted):
+        reading(cdn, FIRST, LEAST)
+
+    assert len(cdn.requests) == 1 + ATTEMPTS
+
+
+def test_a_server_that_ends_early_again_and_again_interrupts_the_download() -> None:
+    cdn = Ranged(changed=dict.fromkeys(range(2, 20), breaking(10, None)))
+
+    with pytest.raises(DownloadInterrupted, match="early"):
+        reading(cdn, FIRST, LEAST)
+
+
+def test_a_server_that_cannot_be_reached_for_a_piece_is_tried_again() -> None:
+    def refuse(_: httpx.Request, __: httpx.Response) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    assert reading(Ranged(changed={2: refuse}), FIRST, LEAST) == DATA[FIRST : FIRST + LEAST]
+
+
+def test_when_one_piece_fails_the_others_are_not_waited_for_to_their_end() -> None:
+    trickle = trickling(threading.Event())
+    cdn = Ranged(changed={2: trickle, 3: trickle, 4: status(404)})
+
+    with pytest.raises(ResultGone):
+        reading(cdn, FIRST, 3 * LEAST)
+
+
+def test_closing_a_file_ends_what_is_being_read_of_it() -> None:
+    begun = threading.Event()
+    cdn = Ranged(changed={2: trickling(begun)})
+    with ThreadPoolExecutor(1) as reader, cdn.files().open(LORA, until=LATER) as file:
+        reading_on = reader.submit(file.read, FIRST, memoryview(bytearray(LEAST)))
+        assert begun.wait(10)
+
+    assert isinstance(reading_on.exception(), DownloadInterrupted)

@@ -1,0 +1,239 @@
+"""fal's price list is believed only where it cannot mean anything else."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from local.fal.config import SimulatorConfig
+from local.fal.running import ControlClient, running_simulator
+from shared.adapters.fal_prices import FalPrices
+from shared.domain.costs import Price, price_of
+from shared.domain.errors import TrainerUnavailable
+from tests.builders import APPLICATION
+
+API = "https://api.fal.ai/v1"
+OTHER = "fal-ai/brand-new-trainer"
+
+
+class Listing:
+    """fal's price list with these answers, and a clock."""
+
+    def __init__(self, *answers: httpx.Response | Exception) -> None:
+        self.asked: list[httpx.Request] = []
+        self.now = 1000.0
+        self._left = list(answers)
+        self.prices = FalPrices(
+            lambda: " key\n",
+            f"{API}/",
+            httpx.MockTransport(self._answer),
+            clock=lambda: self.now,
+        )
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        said = self._left.pop(0) if len(self._left) > 1 else self._left[0]
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    return {
+        "endpoint_id": APPLICATION,
+        "unit_price": 0.003,
+        "unit": "steps",
+        "currency": "USD",
+        **changes,
+    }
+
+
+def listed(*rows: object) -> httpx.Response:
+    return httpx.Response(200, json={"prices": rows, "next_cursor": None, "has_more": False})
+
+
+def test_the_price_of_a_step_is_read_with_the_key() -> None:
+    fal = Listing(listed(row()))
+
+    assert fal.prices.price(APPLICATION) == Price(0.003, 1000)
+    [request] = fal.asked
+    assert (request.method, str(request.url.copy_with(query=None))) == (
+        "GET",
+        f"{API}/models/pricing",
+    )
+    assert dict(request.url.params) == {"endpoint_id": APPLICATION}
+    assert request.headers["Authorization"] == "Key key"
+    assert request.extensions["timeout"]["read"] == 3.0
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["step", "steps", "Steps", " training  step ", "training steps", "step(s)", "training step(s)"],
+)
+def test_a_step_has_many_names(unit: str) -> None:
+    assert Listing(listed(row(unit=unit))).prices.price(APPLICATION) == Price(0.003, 1000)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["1000 steps", "1,000 steps", "1k steps", "thousand training steps", "per 1000 steps"],
+)
+def test_a_thousand_steps_are_a_unit_too(unit: str) -> None:
+    fal = Listing(listed(row(unit=unit, unit_price=2.4)))
+
+    assert fal.prices.price(APPLICATION) == Price(0.0024, 1000)
+
+
+DOUBTFUL: dict[str, object] = {
+    **{
+        f"unit {unit}": row(unit=unit)
+        for unit in (
+            *(None, 1, "", "run", "runs", "request", "second", "image", "megapixel", "units"),
+            *("compute seconds", "stepss", "footsteps", "10 steps", "100 steps", "1000", "1000000"),
+            *("steps per image", ["steps"], "million steps", "1 000 steps"),
+        )
+    },
+    **{
+        f"price {price}": row(unit_price=price)
+        for price in (
+            *(None, "0.003", True, 0, -0.003, 1e-9, 2.4, 1e300, 10**400, [0.003], {"usd": 1}),
+            *(0.0001, 0.1),  # more than tenfold apart from the table's
+        )
+    },
+    "a thousand at the price of one": row(unit="1000 steps", unit_price=0.0024),
+    "a thousand without end": row(unit="1000 steps", unit_price=10**400),
+    **{
+        f"currency {each}": row(currency=each) for each in (None, "EUR", "usd cents", "", "credits")
+    },
+    "another trainer": row(endpoint_id=OTHER),
+    "no trainer": {"unit_price": 0.003, "unit": "steps", "currency": "USD"},
+    "no row": "0.003",
+    "nothing in it": {},
+}
+
+
+@pytest.mark.parametrize("doubt", DOUBTFUL)
+def test_a_price_in_doubt_is_none(doubt: str) -> None:
+    assert Listing(listed(DOUBTFUL[doubt])).prices.price(APPLICATION) is None
+
+
+UNREADABLE: dict[str, httpx.Response | Exception] = {
+    "401": httpx.Response(401, json={"error": {"type": "authorization_error"}}),
+    "404": httpx.Response(404, json={"error": {"type": "not_found"}}),
+    "429": httpx.Response(429, json={"detail": "slow down"}),
+    "500": httpx.Response(500, text="oops"),
+    "a redirect": httpx.Response(302, headers={"Location": "https://evil.example"}),
+    "an error with a price": httpx.Response(404, json={"prices": [row()]}),
+    "a page": httpx.Response(200, text="<html>"),
+    "no text": httpx.Response(200, content=b"\xff"),
+    "much nesting": httpx.Response(200, content=b"[" * 100_000),
+    "a long number": httpx.Response(200, content=b'{"prices": [' + b"9" * 5000 + b"]}"),
+    "a list": httpx.Response(200, json=[row()]),
+    "null": httpx.Response(200, json={"prices": None}),
+    "no list": httpx.Response(200, json={"prices": row()}),
+    "an empty list": listed(),
+    "the same twice": listed(row(), row()),
+    "two prices": listed(row(), row(unit="run", unit_price=2)),
+    "no connection": httpx.ConnectError("refused"),
+    "silence": httpx.ReadTimeout("late"),
+    "garbage": httpx.RemoteProtocolError("garbage"),
+}
+
+
+@pytest.mark.parametrize("answer", UNREADABLE)
+def test_an_answer_that_cannot_be_read_is_none_and_asked_once(answer: str) -> None:
+    fal = Listing(UNREADABLE[answer])
+
+    assert fal.prices.price(APPLICATION) is None
+    assert len(fal.asked) == 1
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999"])
+def test_a_price_that_is_no_number_is_none(number: bytes) -> None:
+    body = b'{"prices":[{"endpoint_id":"%s","unit_price":%s,"unit":"steps","currency":"USD"}]}'
+    answer = httpx.Response(200, content=body % (APPLICATION.encode(), number))
+
+    assert Listing(answer).prices.price(APPLICATION) is None
+
+
+@pytest.mark.parametrize(
+    ("unit_price", "expected"),
+    [(0.003, Price(0.003, 1)), (0.00001, None), (2.0, None), (0.06, Price(0.06, 1))],
+)
+def test_a_trainer_without_a_row_costs_about_what_trainers_cost(
+    unit_price: float, expected: Price | None
+) -> None:
+    fal = Listing(listed(row(endpoint_id=OTHER, unit_price=unit_price)))
+
+    assert price_of(OTHER) is None
+    assert fal.prices.price(OTHER) == expected
+
+
+def test_a_price_is_kept_for_an_hour() -> None:
+    fal = Listing(listed(row()), listed(row(unit_price=0.004)))
+    prices = [fal.prices.price(APPLICATION)]
+    for seconds in (1, 3598, 1):
+        fal.now += seconds
+        prices.append(fal.prices.price(APPLICATION))
+
+    assert [price and price.usd_per_step for price in prices] == [0.003, 0.003, 0.003, 0.004]
+    assert len(fal.asked) == 2
+
+
+def test_a_failure_is_kept_for_five_minutes() -> None:
+    fal = Listing(httpx.ReadTimeout("late"), listed(row()))
+    prices = [fal.prices.price(APPLICATION)]
+    for seconds in (299, 1):
+        fal.now += seconds
+        prices.append(fal.prices.price(APPLICATION))
+
+    assert prices == [None, None, Price(0.003, 1000)]
+    assert len(fal.asked) == 2
+
+
+def test_each_trainer_is_asked_about_for_itself() -> None:
+    fal = Listing(listed(row()), listed(row(endpoint_id=OTHER)))
+
+    assert fal.prices.price(APPLICATION) == Price(0.003, 1000)
+    assert fal.prices.price(OTHER) == Price(0.003, 1)
+    assert len(fal.asked) == 2
+
+
+@pytest.mark.parametrize("key", ["", " \n", "kéy", "a b"])
+def test_a_key_that_cannot_be_used_asks_nothing(key: str) -> None:
+    fal = Listing(listed(row()))
+
+    assert FalPrices(lambda: key, API, httpx.MockTransport(fal._answer)).price(APPLICATION) is None
+    assert fal.asked == []
+
+
+def test_without_a_key_there_is_no_price() -> None:
+    def no_key() -> str:
+        raise TrainerUnavailable("the secret has no value yet")
+
+    assert FalPrices(no_key, API).price(APPLICATION) is None
+
+
+def test_without_certificates_there_is_no_price(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
+
+    assert FalPrices(lambda: "key", API).price(APPLICATION) is None
+
+
+@pytest.fixture(scope="module")
+def fal() -> Iterator[ControlClient]:
+    with running_simulator(SimulatorConfig(training_seconds=0, lora_rank=1)) as simulator:
+        yield simulator
+
+
+def test_the_simulators_prices_are_read_the_same(
+    fal: ControlClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(fal.ca_file))
+
+    prices = FalPrices(lambda: fal.key, f"{fal.base_url}/v1")
+
+    assert prices.price(APPLICATION) == price_of(APPLICATION)
+    assert prices.price("fal-ai/nothing") is None
+    assert FalPrices(lambda: "wrong", f"{fal.base_url}/v1").price(APPLICATION) is None

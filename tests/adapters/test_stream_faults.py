@@ -1,0 +1,191 @@
+"""Whatever goes wrong on the way from the CDN: the exact bytes, or a reason; never anything between.
+
+Each fault strikes a fresh copy, and one that goes on from two parts that lie there. The copy is the
+real one, over a real line: the store worker, the download, TLS.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+from shared.adapters.download import CdnFiles
+from shared.domain.artifacts import Artifact
+from shared.domain.copies import Part
+from shared.domain.errors import DownloadInterrupted
+from shared.domain.facts import Finished
+from shared.domain.jobs import Job, Status
+from shared.ports import ArtifactSource
+from shared.services.store import Keeper
+from tests.builders import REQUEST_ID, make_job
+from tests.fate import Killed
+from tests.faulty_cdn import Asked, FaultyCdn, Said, serving
+from tests.memory import MemoryResults
+from tests.stream_faults import (
+    DATA,
+    EDGES,
+    FAULTS,
+    FIRST,
+    MID,
+    OTHER,
+    PART,
+    End,
+    Once,
+    always,
+    without_ranges,
+)
+from tests.world import World
+
+
+@dataclass
+class Line:
+    """A job whose weights lie on a CDN at the other end of a real line."""
+
+    cdn: FaultyCdn
+    world: World = field(default_factory=World)
+    job: Job = field(default_factory=lambda: make_job(Status.STORING))
+
+    def begin(self, size: int | None = len(DATA)) -> None:
+        lora = Artifact(name="lora.safetensors", url=self.cdn.url, size=size)
+        self.job = self.world.holds(make_job(Status.STORING, artifacts=(lora,)))
+        self.world.trainer.facts[REQUEST_ID] = Finished(REQUEST_ID, (lora,))
+
+    @cached_property
+    def keeper(self) -> Keeper:
+        source: ArtifactSource = CdnFiles([self.cdn.host], first=FIRST)
+        return replace(self.world.keeper, source=source, part=PART)
+
+    def deliver(self) -> Job:
+        return self.keeper.store_result(self.job.job_id)
+
+    def die_after(self, parts: int) -> None:
+        """A first worker gets so far."""
+
+        class Dying(MemoryResults):
+            def upload(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
+                if number > parts:
+                    raise Killed
+                return super().upload(key, upload_id, number, data)
+
+        results = self.world.results
+        dying = Dying(results.files, results.sources, results.uploads, numbers=results.numbers)
+        with pytest.raises(Killed):
+            replace(self.keeper, results=dying).store_result(self.job.job_id)
+        self.world.clock.now += timedelta(minutes=5)
+        self.cdn.asked.clear()
+
+    @property
+    def stored(self) -> bytes | None:
+        return self.world.results.files.get(self.job.prefix + "lora.safetensors")
+
+    def dangling(self) -> int:
+        """Unfinished copies that the sweep would not find named in the job."""
+        named = {upload.upload_id for upload in self.world.job(self.job.job_id).uploads}
+        return len(set(self.world.results.uploads) - named)
+
+
+@pytest.fixture
+def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+    ca = tmp_path / "ca.pem"
+    with serving(FaultyCdn(DATA), ca) as cdn:
+        monkeypatch.setenv("SSL_CERT_FILE", str(ca))
+        yield Line(cdn)
+
+
+def test_the_table_has_every_kind_of_fault() -> None:
+    assert len(FAULTS) >= 40
+
+
+@pytest.mark.parametrize("resumed", [False, True], ids=["fresh", "resumed"])
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_ends_in_the_exact_bytes_or_in_a_reason_and_is_over_when_it_is(
+    line: Line,
+    name: str,
+    resumed: bool,  # noqa: FBT001  # a table's column
+) -> None:
+    line.begin()
+    if resumed:
+        line.die_after(2)
+    fault, end = FAULTS[name]
+    line.cdn.fault = fault.armed() if isinstance(fault, Once) else fault
+    if resumed and name in (f"closed at {edge}" for edge in EDGES if edge < 2 * PART):
+        end = End.STORED  # nobody asks for that byte any more
+
+    with suppress(DownloadInterrupted):
+        line.deliver()
+
+    job = line.world.job(line.job.job_id)
+    assert (job.status, line.stored) == (
+        (Status.SUCCEEDED, DATA) if end is End.STORED else (Status.STORING, None)
+    )
+    assert line.dangling() == 0
+    line.cdn.fault = always(lambda usual: usual)
+    assert line.deliver().status is Status.SUCCEEDED
+    assert line.stored == DATA
+    assert line.world.results.uploads == {}
+    assert {asked.path for asked in line.cdn.asked} == {"/files/lora.safetensors"}
+
+
+@pytest.mark.parametrize("name", ["length too short", "an error page", "an empty body"])
+def test_where_fal_names_no_size_what_stays_invalid_is_told_and_kept(line: Line, name: str) -> None:
+    line.begin(size=None)
+    fault, _ = FAULTS[name]
+    assert not isinstance(fault, Once)
+    line.cdn.fault = lambda asked, usual: fault(asked, without_ranges(usual))
+
+    job = line.deliver()
+
+    assert (job.status, job.problems[0].code) == (Status.FAILED, "result_invalid")
+    assert line.stored is None
+    assert line.job.prefix + "lora.safetensors.invalid" in line.world.results.files
+    assert line.world.results.uploads == {}
+
+
+@pytest.mark.parametrize("resumed", [False, True], ids=["fresh", "resumed"])
+def test_a_file_that_is_another_from_some_moment_on_is_stored_as_that_other(
+    line: Line,
+    resumed: bool,  # noqa: FBT001  # a table's column
+) -> None:
+    line.begin()
+    if resumed:
+        line.die_after(2)
+
+    def replaced(asked: Asked, usual: Said) -> Said:
+        if asked.span is None or asked.span[0] < MID:
+            return usual
+        line.cdn.data, line.cdn.etag = OTHER, '"another"'
+        line.cdn.fault = always(lambda usual: usual)
+        return line.cdn._usual(asked)
+
+    line.cdn.fault = replaced
+
+    assert line.deliver().status is Status.SUCCEEDED
+    assert line.stored == OTHER
+    assert line.world.results.uploads == {}
+
+
+def test_a_copy_that_goes_on_asks_for_nothing_that_it_has(line: Line) -> None:
+    line.begin()
+    line.die_after(2)
+
+    line.deliver()
+
+    starts = [asked.span[0] for asked in line.cdn.asked if asked.span]
+    assert starts[0] == 0  # what the server says of the file, its body left unread
+    assert min(starts[1:]) == 2 * PART
+
+
+def test_a_server_that_is_not_the_one_of_the_certificate_is_sent_nothing(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line.begin()
+    monkeypatch.delenv("SSL_CERT_FILE")
+
+    with pytest.raises(DownloadInterrupted):
+        line.deliver()
+
+    assert line.cdn.asked == []

@@ -1,0 +1,87 @@
+"""Each outcome of the paid POST over a real socket: counted at fal's end, and what it leads to."""
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+from fal_client.client import BackupDomainTransport
+
+from benchmarks.faulty_fal import FaultyFal, faulty_fal, patience
+from benchmarks.our_pipeline import Ours
+from benchmarks.submit_table import GOOD, ROWS, Place, Row
+from shared.domain.errors import NotSubmitted, SubmissionRefused, SubmissionUnknown
+from shared.domain.jobs import Job, Status
+from tests.wire import submit
+
+RAISES = {
+    Status.READY: NotSubmitted,
+    Status.HELD: SubmissionRefused,
+    Status.FAILED: SubmissionRefused,
+    Status.SUBMIT_UNKNOWN: SubmissionUnknown,
+}
+IMPATIENT = 0.15  # seconds, where the fault is that nothing comes
+ANY_ROW = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.title)
+
+
+@pytest.fixture(scope="module")
+def standing() -> Iterator[FaultyFal]:
+    with faulty_fal() as fal:
+        yield fal
+
+
+@pytest.fixture
+def fal(standing: FaultyFal, row: Row) -> FaultyFal:
+    """Has become of every POST what the row says."""
+    if row.fault.place is Place.CROWDED and sys.platform != "linux":
+        pytest.skip("only Linux lets a connection wait for ever")
+    standing.exchange.clear()
+    standing.strike(row.fault, times=None)
+    return standing
+
+
+def test_no_two_rows_have_one_name() -> None:
+    assert len({row.title for row in ROWS}) == len(ROWS)
+
+
+@ANY_ROW
+def test_one_attempt_is_one_post_at_most_and_its_outcome_is_told(
+    fal: FaultyFal, row: Row, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.adapters.fal.SUBMIT_TIMEOUT", patience(row.fault, IMPATIENT))
+
+    if row.leads_to is Status.SUBMITTED:
+        submission = submit(BackupDomainTransport)
+        assert [post.request_id for post in fal.posts] == [submission.request_id]
+    else:
+        with pytest.raises(RAISES[row.leads_to]):
+            submit(BackupDomainTransport)
+
+    assert len(fal.posts) == row.posts
+    assert len(fal.paid) == row.fault.accepted
+
+
+@ANY_ROW
+def test_the_job_comes_to_where_the_outcome_leads_and_is_never_paid_twice(
+    fal: FaultyFal, row: Row
+) -> None:
+    ours = Ours()
+    ours.drop(patience(row.fault, IMPATIENT))
+
+    ours.arrive()
+
+    assert only_job(ours).status is row.leads_to
+    assert len(fal.posts) == row.posts
+
+    fal.strike(GOOD)
+    for _ in range(3):
+        ours.arrive()
+
+    sent_again = row.leads_to is Status.READY
+    assert len(fal.posts) == row.posts + sent_again
+    assert len(fal.paid) == row.fault.accepted + sent_again
+    assert only_job(ours).status is (Status.SUBMITTED if sent_again else row.leads_to)
+
+
+def only_job(ours: Ours) -> Job:
+    [job] = ours.world.jobs.rows.values()
+    return job

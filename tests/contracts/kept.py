@@ -1,0 +1,50 @@
+"""Jobs that a store keeps, moved on there as the services do it."""
+
+from datetime import timedelta
+from typing import Any
+
+from shared.domain.budget import Limits
+from shared.domain.jobs import Job, Status
+from shared.ports import JobStore
+from tests.builders import NOW, learnt, make_job
+
+NOVEMBER, DECEMBER = "2026-11", "2026-12"
+LIMITS = Limits(max_in_flight=2, monthly_usd=10.0)
+WIDE = Limits(max_in_flight=100, monthly_usd=1_000_000.0)
+
+
+def waiting(jobs: JobStore, number: int, *, usd: float | None = 3.0, **changes: Any) -> Job:
+    """A job that is kept and READY; younger with every number."""
+    job = make_job(
+        Status.READY,
+        job_id=f"job-{number:02}",
+        estimated_cost_usd=usd,
+        **{"created_at": NOW + timedelta(seconds=number), **changes},
+    )
+    assert jobs.add(job)
+    return job
+
+
+def moved(jobs: JobStore, job: Job, *steps: Status, limits: Limits = WIDE, **how: Any) -> Job:
+    """The job these steps on, each of them written."""
+    for step in steps:
+        known = {} if step is Status.READY else learnt(step)
+        after = job.move(step, **{"now": NOW, **known, **how})
+        jobs.replace(job, after, limits=limits if step is Status.SUBMITTING else None)
+        job = after
+    return job
+
+
+def sent(jobs: JobStore, number: int, *, limits: Limits = WIDE, **changes: Any) -> Job:
+    """A job whose submission has begun."""
+    return moved(jobs, waiting(jobs, number, **changes), Status.SUBMITTING, limits=limits)
+
+
+def money(jobs: JobStore, month: str = NOVEMBER) -> tuple[float, float, float]:
+    """Reserved, spent, wasted."""
+    account = jobs.account(month)
+    return (account.reserved_usd, account.spent_usd, account.wasted_usd)
+
+
+def slots(jobs: JobStore) -> tuple[str, ...]:
+    return jobs.account(NOVEMBER).in_flight
