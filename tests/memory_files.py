@@ -86,7 +86,8 @@ class MemoryResults:
         }
 
     def upload(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
-        assert isinstance(data, bytes)
+        assert isinstance(data, bytes), data
+        assert data, "an empty part is no part"
         self._upload(key, upload_id).parts[number] = data
         return _part(number, data)
 

@@ -82,6 +82,11 @@ def chunked(usual: Said) -> Said:
     return replace(usual, chunked=True).headed(Content_Length=None, Transfer_Encoding="chunked")
 
 
+def cut_clean(usual: Said) -> Said:
+    """Ends early, as if that were all."""
+    return replace(usual, body=usual.body[:MID])
+
+
 def longer(usual: Said) -> Said:
     return chunked(replace(usual, body=usual.body + b"x"))
 

@@ -154,7 +154,8 @@ class S3Copies(S3Results):
         size, crc, sha256 = self._read(key)
         head = self._head(key)
         if head is None or head["ContentLength"] != size or _whole_crc(head) not in (None, crc):
-            raise DownloadInterrupted(f"{key} was changed while it was read back")
+            name = key.rsplit("/", 1)[-1]
+            raise DownloadInterrupted(f"{name} is not what was stored, or was changed meanwhile")
         return self._stored(key, size, sha256)
 
     def _refused(self, key: str, error: ClientError) -> None:

@@ -26,6 +26,7 @@ from shared.ports import ArtifactSource, CopyStore
 from shared.services.arrivals import Arrivals, spans
 
 PART = 8 * 1024**2  # S3 wants 5 MiB at least in every part but the last
+PIECE = 1024**2
 TRIES = 5
 SPOILT = (UploadGone, Occupied, ResultInvalid, SourceChanged)
 
@@ -266,11 +267,13 @@ class _Copy:
 
     def _settle(self, file: OpenArtifact) -> None:
         """Judge the file now, even where more than its first part is needed for that."""
-        if missing := self._check.missing:
-            rest = bytearray(missing)
-            if file.read(self._size, memoryview(rest)) < missing:
+        offset = self._size
+        while missing := self._check.missing:
+            piece = bytearray(min(missing, PIECE))
+            if file.read(offset, memoryview(piece)) < len(piece):
                 raise SourceChanged(f"{self._name} has fewer bytes than it had")
-            self._check.feed(rest)
+            self._check.feed(piece)
+            offset += len(piece)
 
     def _identity(self, file: OpenArtifact) -> str:
         """The ETag, which means something only together with the address."""

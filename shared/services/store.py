@@ -10,7 +10,6 @@ from uuid import uuid4
 
 from shared.domain.artifacts import WEIGHTS, Artifact, StoredFile
 from shared.domain.errors import (
-    Conflict,
     DownloadInterrupted,
     ForeignHost,
     ResultGone,
@@ -79,8 +78,6 @@ class Keeper:
             return job
         try:
             return self._end(hold)
-        except Conflict:
-            raise  # there is nothing left to give back
         except (DownloadInterrupted, ForeignHost) as trouble:
             # Once is enough: a person need not read the same in other words every few minutes.
             hold.give_back(None if hold.job.problems else _trouble(trouble))
@@ -162,7 +159,8 @@ class Keeper:
         for artifact in artifacts:
             why = bad.get(artifact.name)
             if isinstance(why, ResultInvalid):
-                aside = artifact.model_copy(update={"name": artifact.name + INVALID_SUFFIX})
+                name = artifact.name + INVALID_SUFFIX
+                aside = artifact.model_copy(update={"name": name, "size": None})
                 order = Order(aside, hold.job.prefix, hold, until, checked=False)
                 stored = self._copier.copy(order)
                 hold.store(stored)

@@ -36,6 +36,8 @@ from tests.stream_faults import (
     End,
     Once,
     always,
+    chunked,
+    cut_clean,
     without_ranges,
 )
 from tests.world import World
@@ -143,6 +145,23 @@ def test_where_fal_names_no_size_what_stays_invalid_is_told_and_kept(line: Line,
     assert line.stored is None
     assert line.job.prefix + "lora.safetensors.invalid" in line.world.results.files
     assert line.world.results.uploads == {}
+
+
+@pytest.mark.parametrize("name", ["length too short", "an error page", "chunked, and cut clean"])
+def test_what_is_never_of_the_size_that_fal_names_ends_the_job_after_half_an_hour_and_is_kept(
+    line: Line, name: str
+) -> None:
+    line.begin()
+    line.world.clock.now = line.job.since + timedelta(minutes=30)
+    fault, _ = FAULTS.get(name, (always(lambda said: chunked(cut_clean(said))), None))
+    assert not isinstance(fault, Once)
+    line.cdn.fault = lambda asked, usual: fault(asked, without_ranges(usual))
+
+    job = line.deliver()
+
+    assert (job.status, job.problems[0].code) == (Status.FAILED, "result_invalid")
+    assert line.stored is None
+    assert line.job.prefix + "lora.safetensors.invalid" in line.world.results.files
 
 
 @pytest.mark.parametrize("resumed", [False, True], ids=["fresh", "resumed"])

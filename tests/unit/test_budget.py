@@ -150,7 +150,15 @@ def test_a_month_turns_at_midnight_utc(moment: datetime, month: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("usd", "micro"), [(0.01, 10_000), (3.6, 3_600_000), (0.1 + 0.2, 300_000), (24.0, 24_000_000)]
+    ("usd", "micro"),
+    [
+        (0.01, 10_000),
+        (2.01, 2_010_000),
+        (4.1, 4_100_000),
+        (3.6, 3_600_000),
+        (0.1 + 0.2, 300_000),
+        (24.0, 24_000_000),
+    ],
 )
 def test_money_is_counted_in_whole_numbers(usd: float, micro: int) -> None:
     assert charge(SPENT, usd).micro_usd == micro

@@ -137,6 +137,17 @@ def test_a_training_that_was_over_ends_as_it_has_ended(
     assert "cancel_requested" not in [problem.code for problem in ended.problems]
 
 
+def test_what_was_over_is_not_said_to_be_being_stopped(world: World) -> None:
+    job = world.holds(make_job(Status.TRAINING))
+    world.trainer.over = True
+    world.trainer.facts[REQUEST_ID] = TrainerUnavailable("down")
+
+    with pytest.raises(TrainerUnavailable):
+        world.resolver.cancel(job.job_id, by=ADA)
+
+    assert world.job(job.job_id) == job
+
+
 def test_the_reconciler_learns_the_rest(world: World) -> None:
     job = world.holds(make_job(Status.TRAINING))
     world.trainer.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)

@@ -35,6 +35,16 @@ def test_weights_that_are_none_are_never_stored(bench: Bench, size: int, how: st
     assert (bench.results.files, bench.left()) == ({}, (0, 0))
 
 
+def test_small_weights_of_a_size_nobody_says_are_judged_at_their_end(bench: Bench) -> None:
+    bench.source.files[LORA.name] = make_weights(10)[:-1]
+    bench.source.whole = bench.source.unsized = {LORA.name}
+
+    with pytest.raises(ResultInvalid):
+        bench.copy(LORA)
+
+    assert (bench.results.files, bench.left()) == ({}, (0, 0))
+
+
 @pytest.mark.parametrize("how", ["ranges", "whole"])
 def test_where_the_size_is_known_nothing_is_begun_for_weights_that_are_cut(
     bench: Bench, how: str

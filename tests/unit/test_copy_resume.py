@@ -1,6 +1,7 @@
 """Nothing is fetched twice that has arrived, and nothing is mixed that is not of one file."""
 
 import hashlib
+from collections.abc import Sequence
 
 import pytest
 
@@ -121,7 +122,7 @@ class Breaking(MemoryResults):
         super().__init__()
         self.call, self.after = call, after
 
-    def complete(self, key: str, upload_id: str, parts: list[Part]) -> None:  # type: ignore[override]
+    def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
         self._do("complete", lambda: MemoryResults.complete(self, key, upload_id, parts))
 
     def put(self, key: str, data: bytes, label: Label) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from shared.domain.budget import Limits
 from shared.domain.errors import NotSubmitted, SubmissionUnknown
-from shared.domain.facts import Fact, Failed, Finished, Gone
+from shared.domain.facts import Fact, Failed, Finished, Gone, Running
 from shared.domain.jobs import DatasetVersion, Job, Status
 from shared.domain.problems import Problem
 from shared.ports import OpenDataset, Submission
@@ -83,6 +83,8 @@ def test_a_slot_is_handed_on_at_once_to_the_oldest_that_waits(world: World, fact
 def test_a_fact_that_frees_no_slot_calls_nobody(world: World) -> None:
     first, *_ = dropped(world, "a", "b", "c")
 
+    world.receiver.receive(first.job_id, Running("request-1", started=True))
+    assert world.queue.datasets == []
     world.receiver.receive(first.job_id, Finished("request-1", ARTIFACTS))
     world.queue.datasets.clear()
     world.receiver.receive(first.job_id, Finished("request-1", ARTIFACTS))
@@ -204,9 +206,9 @@ def test_a_job_that_somebody_stops_in_this_very_moment_is_passed_over(world: Wor
                 self.rows[found.job_id] = found.move(Status.CANCELLED, now=NOW)
             return found
 
-    world.jobs = Stopping(world.jobs.rows)
     world.train(first)
-    world.work()
+    world.jobs = Stopping(world.jobs.rows)
+    world.dispatcher.dispatch()
 
     assert states(world, [second, third]) == [Status.CANCELLED, Status.SUBMITTED]
 

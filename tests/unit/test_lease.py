@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from shared.domain.artifacts import Upload
+from shared.domain.copies import Lying
 from shared.domain.errors import Conflict, DownloadInterrupted, ForeignHost, TrainerUnavailable
 from shared.domain.facts import Finished
 from shared.domain.jobs import Job, Lease, Status
@@ -149,10 +150,18 @@ def test_what_is_stored_by_then_is_kept_with_it_and_not_fetched_again(world: Wor
     with pytest.raises(DownloadInterrupted):
         world.keeper.store_result(job.job_id)
     world.source.cut, world.source.opened = set(), []
+    looked_for: list[str] = []
 
-    stored = world.keeper.store_result(job.job_id)
+    class Noting(MemoryResults):
+        def find(self, key: str) -> Lying | None:
+            looked_for.append(key)
+            return super().find(key)
+
+    noting = Noting(world.results.files, world.results.sources)
+    stored = replace(world.keeper, results=noting).store_result(job.job_id)
 
     assert world.source.opened == ["config.json"]
+    assert looked_for == [job.prefix + "config.json"]  # the other is known, and not read back
     assert [file.name for file in stored.files] == ["lora.safetensors", "config.json"]
 
 

@@ -1,0 +1,61 @@
+"""The models bucket, or its double, and what a person sees of it."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from shared.adapters.s3_copies import S3Copies
+from shared.domain.copies import Label, Part
+from shared.ports import CopyStore
+from tests.aws import Aws
+from tests.memory import MemoryResults
+
+PREFIX = "portrait/a b+c \u5199\u771f/ada-0123456789/"
+KEY = PREFIX + "lora.safetensors"
+LABEL = Label("model/x", "5ca1ab1e")
+LEAST = 5 * 1024**2  # S3 takes no smaller part but the last
+FIRST, LAST = os.urandom(LEAST), b"the last bytes"
+
+
+@dataclass
+class Place:
+    """A store, and what a person sees of it."""
+
+    store: CopyStore
+    bucket: str
+    aws: Aws | None
+
+    @classmethod
+    def of(cls, aws: Aws | None) -> Self:
+        """A new one; without an AWS the double."""
+        if aws is None:
+            return cls(MemoryResults(), "models", None)
+        bucket = aws.bucket("models")
+        return cls(S3Copies(aws.s3, bucket), bucket, aws)
+
+    def files(self) -> dict[str, bytes]:
+        if self.aws is None:
+            assert isinstance(self.store, MemoryResults)
+            return dict(self.store.files)
+        listed = self.aws.s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])
+        return {item["Key"]: self._read(item["Key"]) for item in listed}
+
+    def unfinished(self) -> int:
+        if self.aws is None:
+            assert isinstance(self.store, MemoryResults)
+            return len(self.store.uploads)
+        return len(self.aws.s3.list_multipart_uploads(Bucket=self.bucket).get("Uploads", []))
+
+    def uploaded(self, *datas: bytes, key: str = KEY) -> tuple[str, Sequence[Part]]:
+        """A new unfinished copy of these parts."""
+        upload_id = self.store.begin(key, LABEL)
+        parts = [
+            self.store.upload(key, upload_id, number, data)
+            for number, data in enumerate(datas, start=1)
+        ]
+        return upload_id, parts
+
+    def _read(self, key: str) -> bytes:
+        assert self.aws
+        return self.aws.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
