@@ -81,7 +81,10 @@ class JobStore(Protocol):
         """Which of these ids no job has."""
 
     def unfinished(self) -> Iterable[Job]:
-        """Every job that has not ended, oldest first."""
+        """Every job that has not ended, or whose end is not closed; oldest first."""
+
+    def close(self, job: Job) -> None:
+        """The end of this job is told, and nothing is left to do; nothing if it goes on by now."""
 
     def page(self, *, status: Status | None, limit: int, cursor: str | None) -> Page:
         """Jobs newest first, eventually consistent; raises BadQuery for a foreign cursor."""
@@ -110,7 +113,10 @@ class DatasetStore(Protocol):
     """Where datasets lie."""
 
     def open(self, dataset: DatasetVersion) -> OpenDataset:
-        """The dataset; without a version id the newest. Raises RejectedDataset when it is gone."""
+        """The dataset; without a version id the newest. Raises RejectedDataset when it is gone.
+
+        Raises DatasetUnreadable when it may not be read.
+        """
 
     def url(self, dataset: DatasetVersion) -> str:
         """An address anybody can download exactly this version from, for a few hours."""

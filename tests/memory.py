@@ -33,6 +33,7 @@ class MemoryJobs:
     rows: dict[str, Job] = field(default_factory=dict)
     contents: dict[str, str] = field(default_factory=dict)
     bookmarks: dict[str, str] = field(default_factory=dict)
+    untold: set[str] = field(default_factory=set)
 
     def add(self, job: Job, *, claim: Claim | None = None) -> bool:
         if job.job_id in self.rows:
@@ -59,6 +60,12 @@ class MemoryJobs:
             self._check(before, after, limits)
         self._claim(after, claim)
         self.rows[after.job_id] = after
+        if after.terminal:
+            self.untold.add(after.job_id)
+
+    def close(self, job: Job) -> None:
+        if self.rows[job.job_id].version == job.version:
+            self.untold.discard(job.job_id)
 
     def next_waiting(self) -> Job | None:
         waiting = [job for job in self.rows.values() if job.status is Status.READY]
@@ -97,7 +104,7 @@ class MemoryJobs:
 
     def unfinished(self) -> Iterable[Job]:
         return sorted(
-            (job for job in self.rows.values() if not job.terminal),
+            (job for job in self.rows.values() if not job.terminal or job.job_id in self.untold),
             key=lambda job: (job.created_at, job.job_id),
         )
 

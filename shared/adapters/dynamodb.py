@@ -1,7 +1,7 @@
 """Jobs in one DynamoDB table; conditional writes are what makes an event idempotent.
 
 ``pk = <job_id>, sk = job`` holds the job. Beside it, written in the same transaction: ``OPEN`` for a
-job that has not ended and ``WAITING`` for one that is READY (``sk`` puts the oldest first), so that
+job whose end is not told yet and ``WAITING`` for one that is READY (``sk`` puts the oldest first), so that
 both can be read with one strongly consistent query (an index could not promise that); ``SLOTS``,
 the ids of the jobs at fal; ``ACCOUNT``, a month's money in millionths of a dollar; and ``CONTENT``,
 the job that trains, or has trained, a dataset's content.
@@ -27,6 +27,7 @@ from shared.adapters.dynamodb_rows import (
     cursor_of,
     job_of,
     key_of,
+    place_of,
     start_of,
 )
 from shared.adapters.dynamodb_writes import Action, Written, add_actions, replace_actions
@@ -78,12 +79,25 @@ class DynamoJobs:
         self._write(replace_actions(before, after, limits, claim))
 
     def unfinished(self) -> Iterable[Job]:
-        """Every open job by a strongly consistent query, oldest first."""
+        """Every job under OPEN by a strongly consistent query, oldest first."""
         found = (self.get(_id_in(item)) for item in list(self._rows(OPEN)))
         return sorted(
-            (job for job in found if job is not None and not job.terminal),
+            (job for job in found if job is not None),
             key=lambda job: (job.created_at, job.job_id),
         )
+
+    def close(self, job: Job) -> None:
+        """Delete its row under OPEN, if that is about this very end."""
+        try:
+            self._client.delete_item(
+                TableName=self._table,
+                Key=key_of(OPEN, place_of(job)),
+                ConditionExpression="ended = :version",
+                ExpressionAttributeValues={":version": {"N": str(job.version)}},
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
 
     def next_waiting(self) -> Job | None:
         """The first of the line; one that has just left it is passed over."""

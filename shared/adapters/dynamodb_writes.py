@@ -61,16 +61,18 @@ def replace_actions(
 
 def _lists(before: Job | None, after: Job) -> Sequence[Action]:
     """The rows under OPEN and WAITING, as far as they change."""
+    row = {"job_id": {"S": after.job_id}}
     actions = []
-    for kind, had, has in (
-        (OPEN, before is not None and not before.terminal, not after.terminal),
-        (WAITING, _waits(before), _waits(after)),
-    ):
-        key = key_of(kind, place_of(after))
-        if has and not had:
-            actions.append(Action({"Put": {"Item": {**key, "job_id": {"S": after.job_id}}}}))
-        elif had and not has:
-            actions.append(Action({"Delete": {"Key": key}}))
+    if before is None or before.terminal or after.terminal:
+        # What has ended stays there until its end is told: close() deletes this very row.
+        ended = {"ended": {"N": str(after.version)}} if after.terminal else {}
+        item = {**key_of(OPEN, place_of(after)), **row, **ended}
+        actions.append(Action({"Put": {"Item": item}}))
+    key = key_of(WAITING, place_of(after))
+    if _waits(after) and not _waits(before):
+        actions.append(Action({"Put": {"Item": {**key, **row}}}))
+    elif _waits(before) and not _waits(after):
+        actions.append(Action({"Delete": {"Key": key}}))
     return actions
 
 

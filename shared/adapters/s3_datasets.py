@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError, IncompleteReadError
 
-from shared.domain.errors import RejectedDataset
+from shared.domain.errors import DatasetUnreadable, RejectedDataset
 from shared.domain.jobs import DatasetVersion
 from shared.domain.problems import Problem
 from shared.ports import OpenDataset
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 SKIP = 1024**2
+# A HEAD has no body to say more than its status.
+FORBIDDEN = frozenset({"403", "AccessDenied", "Forbidden"})
 MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "405", "MethodNotAllowed"})
 
 
@@ -31,7 +33,7 @@ class S3Range:
         return self._dataset.size
 
     def read(self, offset: int, length: int) -> bytes:
-        """Bytes of this very version; raises RejectedDataset ``dataset_missing``.
+        """Bytes of this very version; raises RejectedDataset ``dataset_missing``, DatasetUnreadable.
 
         S3 refuses it (412) when the ETag is not the one that was seen. An answer that ends early
         says nothing of the dataset, and botocore lets it pass: IncompleteReadError.
@@ -67,7 +69,7 @@ class S3Datasets:
         self._url_seconds = url_seconds
 
     def open(self, dataset: DatasetVersion) -> OpenDataset:
-        """The object as S3 describes it; raises RejectedDataset ``dataset_missing``."""
+        """The object as S3 describes it; raises RejectedDataset ``dataset_missing``, DatasetUnreadable."""
         try:
             head = self._client.head_object(**_version(dataset))
             if dataset.named_version:
@@ -92,7 +94,9 @@ class S3Datasets:
 
 
 def _missing(dataset: DatasetVersion, error: ClientError) -> RejectedDataset:
-    """That the dataset is gone; raises every other trouble with S3 as it is."""
+    """That the dataset is gone; raises DatasetUnreadable, and other trouble with S3 as it is."""
+    if error.response["Error"]["Code"] in FORBIDDEN:
+        raise DatasetUnreadable(f"{dataset.key} may not be read") from error
     if error.response["Error"]["Code"] not in MISSING:
         raise error
     message = f"{dataset.key} was deleted before it could be read. Drop it again."

@@ -5,6 +5,7 @@
     LoraDropError
     ├── Permanent               trying again cannot help: record it, drop the message, tell a person
     │   ├── RejectedDataset     the archive or its parameters break a rule; nothing was paid
+    │   ├── DatasetUnreadable   the dataset is there and may not be read: a right or a key is missing
     │   ├── SubmissionRefused   fal said no, definitely, before anything was paid
     │   ├── ResultGone          fal no longer has the result of a finished request
     │   ├── ResultUnusable      fal has a result, and it is none that can be kept
@@ -53,6 +54,10 @@ class RejectedDataset(Permanent):
         self.problems = first_of(problems)
         codes = (f"{problem.code}: {problem.message}" for problem in self.problems)
         super().__init__("; ".join(codes))
+
+
+class DatasetUnreadable(Permanent):
+    """Raised when a dataset is there and may not be read; a person can change that."""
 
 
 class SubmissionRefused(Permanent):

@@ -159,6 +159,7 @@ class Job(_Value):
     past_charges: tuple[Charge, ...] = ()
     approved: bool = False
     intents: int = 0
+    refetched: bool = False
     attempt: int = 1
     retry_of: str | None = None
     resume_from: str | None = None
@@ -204,6 +205,9 @@ class Job(_Value):
         if (self.status, to) == (Status.SUBMITTING, Status.READY):
             # Nothing has left, so nothing has happened; a long outage would fill the row with it.
             history = self.history[:-1]
+        if to is Status.HELD and _in_vain(self.history):
+            # Tried again by the clock and held again: a locked account would fill the row with it.
+            history = self.history[:-2]
         return self.model_copy(
             update={
                 **self._money_in(to, now=now, billed=billed),
@@ -269,3 +273,10 @@ class Job(_Value):
     def prefix(self) -> str:
         """Where the job's files lie in the models bucket, with the closing slash."""
         return result_prefix(self.dataset.key, self.job_id)
+
+
+def _in_vain(history: tuple[Step, ...]) -> bool:
+    """Whether a job was held, went back into the line by itself, and was being submitted."""
+    statuses = tuple(step.status for step in history[-3:])
+    tried = (Status.HELD, Status.READY, Status.SUBMITTING)
+    return statuses == tried and history[-2].by is None

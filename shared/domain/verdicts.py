@@ -30,6 +30,16 @@ CANCELLED = Problem(
     message="It was cancelled before it was sent; nothing was paid. lora-drop retry JOB sends it "
     "after all.",
 )
+CANCELLED_UNCHECKED = Problem(
+    code="cancelled_by_person",
+    message="It was cancelled before it was checked; nothing was paid. Drop the dataset again to "
+    "train it after all.",
+)
+DATASET_UNREADABLE = Problem(
+    code="dataset_unreadable",
+    message="The dataset is there and may not be read: a right is missing, or the key it is "
+    "encrypted with. It is tried again every hour, and at once with lora-drop approve JOB.",
+)
 CANCEL_REQUESTED = Problem(
     code="cancel_requested",
     message="fal was asked to stop the training. One that runs already may still end, and is then "
@@ -41,6 +51,8 @@ PAY_ONCE_MORE = Problem(
     "address of the dataset, with lora-drop approve JOB, or end it with lora-drop cancel JOB.",
 )
 BUDGET_EXHAUSTED = "budget_exhausted"
+# Causes that may be over by themselves, and cost nothing to try.
+PROBED_CODES = frozenset({"dataset_unreadable"})
 # What fal holds against the account: no other job would fare better.
 ACCOUNT_CODES = frozenset({"fal_key_refused", "fal_payment_required", "fal_account_locked"})
 
@@ -73,13 +85,20 @@ def price_unknown(application: str) -> Problem:
     )
 
 
-def waits_for(job_id: str) -> Problem:
-    """That the same content is being trained by another job."""
+def waits_for(job_id: str, *, held: bool) -> Problem:
+    """That another job has the same content and has not ended."""
+    stands = "is HELD" if held else "is on its way"
     return Problem(
         code="duplicate_in_progress",
-        message=f"Job {job_id} is training the same photos, captions and parameters. This job waits "
-        "for its result and pays nothing. To train them twice, drop them with metadata force=true.",
+        message=f"Job {job_id} has the same photos, captions and parameters and {stands}. This "
+        "job waits for what comes of it and pays nothing. To train them twice, drop them with "
+        "metadata force=true.",
     )
+
+
+def worth_a_probe(problems: Iterable[Problem]) -> bool:
+    """Whether what holds a job may be over by now, and trying costs nothing."""
+    return any(problem.code in ACCOUNT_CODES | PROBED_CODES for problem in problems)
 
 
 def of_account(problems: Iterable[Problem]) -> bool:

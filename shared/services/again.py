@@ -41,6 +41,9 @@ class Repeater:
         kept = self.record.jobs.get(new.job_id)
         if kept is None:
             kept = self.record.open(new, claim=self._claim(new))
+        elif kept.resume_from != new.resume_from:
+            how = "from a LoRA" if kept.resume_from else "from the start"
+            raise NothingToDecide(f"{job_id} was retried already, {how}: {kept.job_id}")
         if kept.status is Status.READY:
             self.inbox.announce(kept.dataset)
         return kept
@@ -89,7 +92,11 @@ class Repeater:
     def _claim(self, new: Job) -> Claim | None:
         if new.content_digest is None:
             return None
-        return Claim(self.record.jobs.owner(new.content_digest))
+        owner = self.record.jobs.owner(new.content_digest)
+        twin = self.record.jobs.get(owner) if owner else None
+        if twin is not None and not twin.terminal:
+            raise NothingToDecide(f"{owner} is at work on the same content; wait for it")
+        return Claim(owner)
 
     def _trained(self, ended: Job) -> str:
         """The newest of the jobs that has a LoRA stored."""

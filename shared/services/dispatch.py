@@ -9,6 +9,7 @@ from shared.domain.artifacts import WEIGHTS
 from shared.domain.budget import Limits
 from shared.domain.errors import (
     Conflict,
+    DatasetUnreadable,
     NoSlot,
     NotSubmitted,
     OverBudget,
@@ -21,6 +22,7 @@ from shared.domain.problems import Problem
 from shared.domain.tokens import webhook_token
 from shared.domain.verdicts import (
     CHECKPOINT_MISSING,
+    DATASET_UNREADABLE,
     FAL_UNREACHABLE,
     UNKNOWN,
     of_account,
@@ -94,6 +96,9 @@ class Dispatcher:
         except RejectedDataset as gone:
             # Whoever deletes a dataset that has not been sent wants no training of it.
             return self.record.move(job, Status.CANCELLED, problems=gone.problems)
+        except DatasetUnreadable:
+            # One that cannot be read must not stand before all the others.
+            return self.record.move(job, Status.HELD, problems=(DATASET_UNREADABLE,))
         if not job.approved and (problem := self._too_dear(job)):
             return self.record.move(job, Status.HELD, problems=(problem,))
         checkpoint = self._checkpoint(job)

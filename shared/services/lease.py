@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Self
 
-from shared.domain.artifacts import StoredFile, Upload
+from shared.domain.artifacts import Artifact, StoredFile, Upload
 from shared.domain.jobs import Job, Lease, Status
 from shared.domain.problems import Problem
 from shared.services.record import Record
@@ -50,6 +50,10 @@ class Hold:
     def file(self, name: str) -> StoredFile | None:
         """The file of this name that is stored already."""
         return next((file for file in self.job.files if file.name == name), None)
+
+    def name(self, artifacts: tuple[Artifact, ...]) -> None:
+        """Keep where the files can be had; raises Conflict."""
+        self._write(artifacts=artifacts)
 
     def store(self, stored: StoredFile) -> None:
         """A file is stored."""

@@ -88,8 +88,8 @@ def _not_fetched(job: Job, failed: Failed, *, asked: bool) -> tuple[Status | Non
         "earlier_requests": (*job.earlier_requests, failed.request_id),
         "problems": (failed.problem,),
     }
-    if failed.billed is False and not job.earlier_requests:
-        return Status.READY, {**over, "billed": False}
+    if failed.billed is False and not job.refetched:
+        return Status.READY, {**over, "billed": False, "refetched": True}
     if failed.billed is False:
         return Status.FAILED, {"problems": (failed.problem,), "billed": False}
     if not asked:

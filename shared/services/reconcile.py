@@ -8,7 +8,7 @@ from functools import partial
 from shared.domain.budget import MICRO, Limits, month_of
 from shared.domain.errors import LoraDropError
 from shared.domain.jobs import Job, Status
-from shared.domain.verdicts import BUDGET_EXHAUSTED, UNKNOWN, of_account
+from shared.domain.verdicts import BUDGET_EXHAUSTED, UNKNOWN, worth_a_probe
 from shared.ports import Handover, Inbox, RequestHistory, Trainer
 from shared.services.dispatch import Line
 from shared.services.receive import Receiver
@@ -19,6 +19,8 @@ from shared.services.sweep import Sweep, Swept
 SUBMIT_DEADLINE = timedelta(minutes=5)
 # How long evidence may take before a person has to look.
 DOUBT_DEADLINE = timedelta(minutes=15)
+# A waiting job whose files could not be written has had several rounds by then.
+WAITS_AFTER = timedelta(hours=1)
 # fal trains for half an hour or so and gives a run up after an hour.
 OVERDUE_AFTER = timedelta(hours=3)
 # fal's clock and ours may differ.
@@ -122,6 +124,8 @@ class Reconciler:
                 self._ask(job, job.request_id)
             case Status.STORING:
                 self.handover.hand_over(job.job_id)
+            case Status.READY if self.record.clock() - job.updated_at >= WAITS_AFTER:
+                pass  # its files are long right, and thousands may wait
             case _:
                 self.record.publish(job)
 
@@ -142,7 +146,7 @@ class Reconciler:
         return most is None or round((account.committed_usd + cost) * MICRO) <= round(most * MICRO)
 
     def _worth_a_probe(self, job: Job) -> bool:
-        return of_account(job.problems) and self.record.clock() - job.since >= PROBE_AFTER
+        return worth_a_probe(job.problems) and self.record.clock() - job.updated_at >= PROBE_AFTER
 
     def _ask(self, job: Job, request_id: str) -> None:
         fact = self.trainer.ask(job.application, request_id)

@@ -60,6 +60,9 @@ class Record:
             self._write_files(job)
             found = self.jobs.get(job.job_id)
             newest = found if found is not None and found.version > job.version else None
+        if job.terminal:
+            # Not before it is told: whoever dies up to here leaves it to the reconciler.
+            self.jobs.close(job)
 
     def _write_files(self, job: Job) -> None:
         self.results.write(job.prefix + STATUS_FILE, status_text(job), "application/json")

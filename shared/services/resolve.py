@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from shared.domain.errors import NothingToDecide, UnknownJob
 from shared.domain.jobs import Job, Status
-from shared.domain.verdicts import CANCEL_REQUESTED, CANCELLED
+from shared.domain.verdicts import CANCEL_REQUESTED, CANCELLED, CANCELLED_UNCHECKED
 from shared.ports import Inbox, Trainer
 from shared.services.receive import Receiver
 from shared.services.record import Record
@@ -50,7 +50,8 @@ class Resolver:
         """
         job = self._known(job_id)
         if job.status in (Status.RECEIVED, Status.READY, Status.HELD):
-            return self.record.move(job, Status.CANCELLED, by=by, problems=(CANCELLED,))
+            told = CANCELLED_UNCHECKED if job.status is Status.RECEIVED else CANCELLED
+            return self.record.move(job, Status.CANCELLED, by=by, problems=(told,))
         if job.status not in (Status.SUBMITTED, Status.TRAINING) or job.request_id is None:
             why = WHY_NOT_CANCELLED.get(job.status, f"has ended: {job.status}")
             raise NothingToDecide(f"{job_id} {why}")

@@ -119,7 +119,11 @@ class Keeper:
         the addresses once more, and only its own word that there is none ends the job.
         """
         until = self.now() + self.patience.total_seconds()
-        artifacts = hold.job.artifacts or self._artifacts(hold.job)
+        artifacts = hold.job.artifacts
+        if not artifacts:
+            artifacts = self._artifacts(hold.job)
+            # Kept before anything is copied: fal may have forgotten them by the next try.
+            hold.name(artifacts)
         bad = self._copy(hold, artifacts, until)
         if not bad:
             return artifacts, ()

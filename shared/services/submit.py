@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from shared.domain.content import content_digest, forced
 from shared.domain.costs import estimated_cost_usd
 from shared.domain.datasets import inspect
-from shared.domain.errors import RejectedDataset
+from shared.domain.errors import DatasetUnreadable, RejectedDataset
 from shared.domain.jobs import DatasetVersion, Job, Status
 from shared.domain.notices import JOB_FILE, job_text
 from shared.domain.parameters import resolve
 from shared.domain.problems import Problem
-from shared.domain.verdicts import waits_for
+from shared.domain.verdicts import DATASET_UNREADABLE, waits_for
 from shared.ports import Claim, DatasetStore, OpenDataset, Prices
 from shared.services.dispatch import Dispatcher
 from shared.services.record import Record
@@ -67,6 +67,9 @@ class Submitter:
             return self.datasets.open(dataset)
         except RejectedDataset as rejected:
             return rejected
+        except DatasetUnreadable as unreadable:
+            message = f"{unreadable}. Make it readable, then drop it again."
+            return RejectedDataset([Problem(code=DATASET_UNREADABLE.code, message=message)])
 
     def _check(self, job: Job, found: OpenDataset | RejectedDataset) -> Job:
         try:
@@ -143,7 +146,7 @@ class Submitter:
 
     def _waiting(self, job: Job, same: Job) -> Job:
         """Where it stands: the reconciler announces it every round until the other has ended."""
-        problem = waits_for(same.job_id)
+        problem = waits_for(same.job_id, held=same.status is Status.HELD)
         if problem in job.problems:
             self.record.publish(job)
             return job

@@ -32,16 +32,20 @@ def keys(aws: Aws, table: str) -> list[tuple[str, str]]:
 PLACE = f"2026-11-24T12:00:00.000000+00:00#{make_job().job_id}"
 
 
-def test_an_open_job_stands_a_second_time_under_open_until_it_ends(aws: Aws, table: str) -> None:
+def test_an_open_job_stands_a_second_time_under_open_until_its_end_is_told(
+    aws: Aws, table: str
+) -> None:
     jobs, job = DynamoJobs(aws.dynamodb, table), make_job(Status.STORING, charge=None)
 
     jobs.add(job)
     opened = keys(aws, table)
-    jobs.replace(job, job.move(Status.SUCCEEDED, now=NOW))
+    done = job.move(Status.SUCCEEDED, now=NOW)
+    jobs.replace(job, done)
     ended = keys(aws, table)
+    jobs.close(done)
 
-    assert opened == [("OPEN", PLACE), (job.job_id, "job")]
-    assert ended == [(job.job_id, "job")]
+    assert opened == ended == [("OPEN", PLACE), (job.job_id, "job")]
+    assert keys(aws, table) == [(job.job_id, "job")]
 
 
 def test_a_job_that_waits_stands_a_third_time_under_waiting(aws: Aws, table: str) -> None:

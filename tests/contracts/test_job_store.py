@@ -90,7 +90,7 @@ def test_a_job_that_has_moved_on_cannot_be_added_again(jobs: JobStore) -> None:
 
     assert jobs.add(job) is False
     assert jobs.get(job.job_id) == rejected
-    assert list(jobs.unfinished()) == []
+    assert list(jobs.unfinished()) == [rejected]
 
 
 def test_a_job_is_replaced_by_its_next_state(jobs: JobStore) -> None:
@@ -159,16 +159,34 @@ def test_unfinished_jobs_come_oldest_first(jobs: JobStore) -> None:
         (Status.SUBMITTED, Status.EXPIRED),
     ],
 )
-def test_a_job_that_ends_is_no_longer_unfinished(
+def test_a_job_that_ends_is_unfinished_until_its_end_is_told(
     jobs: JobStore, before: Status, ended: Status
 ) -> None:
     job, other = job_number(1, before), job_number(2, before)
     added(jobs, job, other)
+    end = job.move(ended, now=NOW)
 
-    jobs.replace(job, job.move(ended, now=NOW))
+    jobs.replace(job, end)
+    untold = ids(tuple(jobs.unfinished()))
+    jobs.close(end)
+    jobs.close(end)
 
+    assert untold == [job.job_id, other.job_id]
     assert ids(tuple(jobs.unfinished())) == [other.job_id]
-    assert jobs.get(job.job_id) is not None
+    assert jobs.get(job.job_id) == end
+
+
+def test_whoever_tells_an_end_that_was_undone_closes_nothing(jobs: JobStore) -> None:
+    before = job_number(1, Status.SUBMITTED)
+    added(jobs, before)
+    expired = before.move(Status.EXPIRED, now=NOW)
+    jobs.replace(before, expired)
+    storing = expired.move(Status.STORING, now=NOW)
+    jobs.replace(expired, storing)
+
+    jobs.close(expired)
+
+    assert list(jobs.unfinished()) == [storing]
 
 
 def test_a_job_that_is_taken_up_again_is_unfinished_again(jobs: JobStore) -> None:
@@ -177,6 +195,7 @@ def test_a_job_that_is_taken_up_again_is_unfinished_again(jobs: JobStore) -> Non
     added(jobs, before)
     expired = before.move(Status.EXPIRED, now=NOW)
     jobs.replace(before, expired)
+    jobs.close(expired)
 
     jobs.replace(expired, expired.move(Status.STORING, now=NOW))
 

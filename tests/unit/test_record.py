@@ -1,6 +1,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 
@@ -103,3 +104,16 @@ def test_the_error_file_goes_when_the_trouble_is_over(world: World) -> None:
     world.record.move(job, Status.SUBMITTED, request_id=REQUEST_ID)
 
     assert {job.prefix + "status.json"} == set(world.results.files)
+
+
+def test_an_end_that_could_not_be_told_is_told_by_the_reconciler(world: World) -> None:
+    job = world.holds(make_job(Status.SUBMITTED))
+    ended = job.move(Status.FAILED, now=world.clock())
+    world.jobs.replace(job, ended)  # and whoever did it dies here
+    world.clock.now += timedelta(minutes=10)
+
+    world.reconciler.reconcile()
+
+    assert '"FAILED"' in (world.results.text(job, "status.json") or "")
+    assert world.results.text(job, "ERROR.txt")
+    assert list(world.jobs.unfinished()) == []
