@@ -139,7 +139,8 @@ class Job(_Value):
     """Everything that is known of one job.
 
     Stored as it stands here; what is served and published of it: ``notices.public``. ``attempt``
-    counts the jobs for one dataset version, ``earlier_requests`` are those at fal that are over.
+    counts the jobs for one dataset version, ``earlier_requests`` are those at fal that are over,
+    and ``instead_of`` is the job that was the one for this content before.
     """
 
     job_id: str
@@ -165,6 +166,7 @@ class Job(_Value):
     resume_from: str | None = None
     content_digest: str | None = None
     duplicate_of: str | None = None
+    instead_of: str | None = None
     earlier_requests: tuple[str, ...] = ()
     request_id: str | None = None
     lease: Lease | None = None
@@ -205,9 +207,9 @@ class Job(_Value):
         if (self.status, to) == (Status.SUBMITTING, Status.READY):
             # Nothing has left, so nothing has happened; a long outage would fill the row with it.
             history = self.history[:-1]
-        if to is Status.HELD and _in_vain(self.history):
+        if to is Status.HELD:
             # Tried again by the clock and held again: a locked account would fill the row with it.
-            history = self.history[:-2]
+            history = _without_vain_tries(self.history) or history
         return self.model_copy(
             update={
                 **self._money_in(to, now=now, billed=billed),
@@ -275,8 +277,10 @@ class Job(_Value):
         return result_prefix(self.dataset.key, self.job_id)
 
 
-def _in_vain(history: tuple[Step, ...]) -> bool:
-    """Whether a job was held, went back into the line by itself, and was being submitted."""
-    statuses = tuple(step.status for step in history[-3:])
-    tried = (Status.HELD, Status.READY, Status.SUBMITTING)
-    return statuses == tried and history[-2].by is None
+def _without_vain_tries(history: tuple[Step, ...]) -> tuple[Step, ...]:
+    """The story up to its last HELD, if nobody but the clock has done anything since; else nothing."""
+    for tried in ((Status.HELD, Status.READY, Status.SUBMITTING), (Status.HELD, Status.READY)):
+        last = history[-len(tried) :]
+        if tuple(step.status for step in last) == tried and last[1].by is None:
+            return history[: 1 - len(tried)]
+    return ()

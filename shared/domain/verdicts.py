@@ -51,6 +51,8 @@ PAY_ONCE_MORE = Problem(
     "address of the dataset, with lora-drop approve JOB, or end it with lora-drop cancel JOB.",
 )
 BUDGET_EXHAUSTED = "budget_exhausted"
+# What a person's approval overrides; every other cause has to be over before a job goes on.
+MONEY_CODES = frozenset({BUDGET_EXHAUSTED, "job_over_limit", "price_unknown", "payment_uncertain"})
 # Causes that may be over by themselves, and cost nothing to try.
 PROBED_CODES = frozenset({"dataset_unreadable"})
 # What fal holds against the account: no other job would fare better.

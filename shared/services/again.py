@@ -40,7 +40,10 @@ class Repeater:
         new = self._again(ended, by, self._trained(ended) if resume else None)
         kept = self.record.jobs.get(new.job_id)
         if kept is None:
-            kept = self.record.open(new, claim=self._claim(new))
+            claim = self._claim(new)
+            if claim is not None:
+                new = new.model_copy(update={"instead_of": claim.previous})
+            kept = self.record.open(new, claim=claim)
         elif kept.resume_from != new.resume_from:
             how = "from a LoRA" if kept.resume_from else "from the start"
             raise NothingToDecide(f"{job_id} was retried already, {how}: {kept.job_id}")

@@ -8,7 +8,7 @@ from functools import partial
 from shared.domain.budget import MICRO, Limits, month_of
 from shared.domain.errors import LoraDropError
 from shared.domain.jobs import Job, Status
-from shared.domain.verdicts import BUDGET_EXHAUSTED, UNKNOWN, worth_a_probe
+from shared.domain.verdicts import BUDGET_EXHAUSTED, FAL_UNREACHABLE, UNKNOWN, worth_a_probe
 from shared.ports import Handover, Inbox, RequestHistory, Trainer
 from shared.services.dispatch import Line
 from shared.services.receive import Receiver
@@ -174,5 +174,7 @@ class Reconciler:
 
 
 def _overdue(job: Job, now: datetime) -> bool:
+    """Whether it takes so long that a person should know; to wait for a slot is no such thing."""
     begun = job.status in (Status.SUBMITTED, Status.TRAINING, Status.STORING)
-    return begun and now - job.since >= OVERDUE_AFTER
+    unreachable = job.status is Status.READY and FAL_UNREACHABLE in job.problems
+    return (begun or unreachable) and now - job.since >= OVERDUE_AFTER

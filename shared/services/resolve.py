@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from shared.domain.errors import NothingToDecide, UnknownJob
 from shared.domain.jobs import Job, Status
-from shared.domain.verdicts import CANCEL_REQUESTED, CANCELLED, CANCELLED_UNCHECKED
+from shared.domain.verdicts import CANCEL_REQUESTED, CANCELLED, CANCELLED_UNCHECKED, MONEY_CODES
 from shared.ports import Inbox, Trainer
 from shared.services.receive import Receiver
 from shared.services.record import Record
@@ -38,10 +38,16 @@ class Resolver:
         return self._ready(job, job.move(Status.READY, now=self.record.clock(), by=by, problems=()))
 
     def approve(self, job_id: str, *, by: str) -> Job:
-        """Let a held job go on, whatever it costs. Raises UnknownJob, NothingToDecide, Conflict."""
+        """Let a held job go on; held for money, whatever it costs.
+
+        Raises UnknownJob, NothingToDecide, Conflict.
+        """
         job = self._waiting(job_id, Status.HELD)
+        approved = job.approved or any(problem.code in MONEY_CODES for problem in job.problems)
         now = self.record.clock()
-        return self._ready(job, job.move(Status.READY, now=now, by=by, problems=(), approved=True))
+        return self._ready(
+            job, job.move(Status.READY, now=now, by=by, problems=(), approved=approved)
+        )
 
     def cancel(self, job_id: str, *, by: str) -> Job:
         """Stop a job: for free before it is sent; at fal, as far as fal can, afterwards.

@@ -113,9 +113,10 @@ class Submitter:
         Raises Conflict when another job claims the content at the same moment.
         """
         owner = self.record.jobs.owner(ready.content_digest or "")
-        same = self.record.jobs.get(owner) if owner and earlier else None
-        if same is None or not self._stands_for(same):
-            return self.record.write(job, ready, claim=Claim(owner))
+        same = self._standing_for(owner) if earlier else None
+        if same is None:
+            claimed = ready.model_copy(update={"instead_of": owner})
+            return self.record.write(job, claimed, claim=Claim(owner))
         if not same.terminal:
             return self._waiting(job, same)
         return self._given(job, ready, same)
@@ -137,6 +138,18 @@ class Submitter:
         )
         self.record.results.write(done.prefix + JOB_FILE, job_text(done), "application/json")
         return self.record.write(job, done)
+
+    def _standing_for(self, owner: str | None) -> Job | None:
+        """The last job for this content that came, or may come, to files; others are passed over.
+
+        One that was forced and came to nothing does not make an earlier LoRA forgotten.
+        """
+        while owner is not None:
+            same = self.record.jobs.get(owner)
+            if same is None or self._stands_for(same):
+                return same
+            owner = same.instead_of
+        return None
 
     def _stands_for(self, same: Job) -> bool:
         """Whether that job has, or may yet have, the files that this one would get."""

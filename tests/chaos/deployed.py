@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from client.lora_drop import LoraDrop
+import httpx
+
+from client.lora_drop import TIMEOUT, LoraDrop
 from client.stack import find_stack
 from local import deployment
 from local.fal.running import ControlClient
@@ -33,6 +35,7 @@ class Deployed:
     local: LocalStack
     stack: RunningStack
     fal: ControlClient
+    http: httpx.Client
     _clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
@@ -61,7 +64,7 @@ class Deployed:
     def person(self) -> LoraDrop:
         """The client of somebody who works with this stack."""
         with patch.dict(os.environ, {HOME: str(self.local.state)}):
-            return LoraDrop(find_stack("local"))
+            return LoraDrop(find_stack("local"), http=self.http)
 
     def round(self) -> Mapping[str, Any] | None:
         """The schedule's tick, out of turn; None where the function did not get to its end."""
@@ -157,7 +160,8 @@ def deployed(
                 local.up(step=step, fal=fal.base_url, fal_ca=fal.ca_file, parameters=parameters)
             running = local.running()
             assert running is not None
-            yield Deployed(local, running, fal)
+            with httpx.Client(timeout=TIMEOUT) as http:
+                yield Deployed(local, running, fal, http)
         finally:
             local.down(say=lambda _: None)
 

@@ -4,13 +4,19 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.errors import DatasetUnreadable, NothingToDecide, SubmissionRefused
-from shared.domain.facts import Failed
+from shared.domain.budget import Limits
+from shared.domain.errors import (
+    DatasetUnreadable,
+    NothingToDecide,
+    NotSubmitted,
+    SubmissionRefused,
+)
+from shared.domain.facts import Failed, Finished
 from shared.domain.jobs import DatasetVersion, Status
 from shared.domain.problems import Problem
 from shared.ports import OpenDataset
-from shared.services.reconcile import PROBE_AFTER
-from tests.builders import REQUEST_ID, make_job
+from shared.services.reconcile import OVERDUE_AFTER, PROBE_AFTER
+from tests.builders import ARTIFACTS, REQUEST_ID, make_job
 from tests.memory import MemoryDatasets
 from tests.world import World
 
@@ -30,7 +36,7 @@ class Guarded(MemoryDatasets):
 
 def test_a_dataset_that_may_not_be_read_any_more_lets_the_others_pass(world: World) -> None:
     guarded = world.datasets = Guarded()
-    world.limits = world.limits.__class__(1)
+    world.limits = Limits(1)
     running = world.submit(world.drop("a.zip", images=11))
     bad = world.submit(world.drop("b.zip", images=12))
     good = world.submit(world.drop("c.zip", images=13))
@@ -126,3 +132,63 @@ def test_a_retry_does_not_pay_beside_a_job_with_the_same_content(world: World) -
 
     with pytest.raises(NothingToDecide, match="twin"):
         world.repeater.retry(job.job_id, resume=False, by="ada")
+
+
+def test_a_forced_job_that_comes_to_nothing_does_not_make_an_earlier_lora_forgotten(
+    world: World,
+) -> None:
+    first = world.submit(world.drop("a.zip"))
+    world.receiver.receive(first.job_id, Finished(REQUEST_ID, ARTIFACTS))
+    world.keeper.store_result(first.job_id)
+    world.answer(NotSubmitted("no connection"))
+    forced = world.submit(world.drop("b.zip", metadata={"force": "true"}))
+    world.resolver.cancel(forced.job_id, by="ada")
+
+    again = world.submit(world.drop("c.zip"))
+
+    assert (again.status, again.duplicate_of) == (Status.SUCCEEDED, first.job_id)
+
+
+def test_a_fal_that_stays_unreachable_calls_a_person(world: World) -> None:
+    world.answer(NotSubmitted("no connection"))
+    world.submit(world.drop())
+    world.clock.now += OVERDUE_AFTER
+
+    assert world.reconciler.reconcile().overdue == 1
+
+
+def test_waiting_for_a_slot_calls_nobody(world: World) -> None:
+    world.limits = Limits(0, monthly_usd=100.0, job_usd=25.0)
+    world.submit(world.drop())
+    world.clock.now += OVERDUE_AFTER
+
+    assert world.reconciler.reconcile().overdue == 0
+
+
+def test_what_stays_unreadable_for_months_adds_nothing_to_a_jobs_story(world: World) -> None:
+    guarded = world.datasets = Guarded()
+    dataset = world.drop("b.zip")
+    job = world.holds(make_job(Status.READY, dataset=dataset))
+    guarded.forbidden = "b.zip"
+    world.dispatcher.dispatch(began=world.clock())
+    held = world.job(job.job_id)
+
+    for _ in range(30):
+        world.clock.now += PROBE_AFTER + timedelta(minutes=1)
+        world.reconciler.reconcile()
+        world.dispatcher.dispatch(began=world.clock())
+
+    assert world.job(job.job_id).history == held.history
+
+
+def test_an_approval_of_something_else_is_no_approval_of_the_price(world: World) -> None:
+    world.limits = Limits(2)
+    world.answer(SubmissionRefused(LOCKED, held=True))
+    job = world.submit(world.drop())
+    world.limits = Limits(2, monthly_usd=100.0, job_usd=1.0)
+
+    world.resolver.approve(job.job_id, by="ada")
+    world.dispatcher.dispatch(began=world.clock())
+
+    held = world.job(job.job_id)
+    assert (held.status, held.problems[0].code) == (Status.HELD, "job_over_limit")
