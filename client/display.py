@@ -12,6 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from client.lora_drop import STOPS
 from client.lora_drop import Progress as Report
 from shared.domain.jobs import TROUBLED, Status
 
@@ -70,6 +71,7 @@ class Display:
         self.say(f"job    {job_id}")
         shown = 0
         job: dict[str, Any] = {}
+        told: list[Any] = []
         with self.console.status("waiting for the stack to see the dataset") as status:
             try:
                 for job in looks:
@@ -78,6 +80,9 @@ class Display:
                     since = (datetime.now(UTC) - _moment(job["history"][-1]["at"])).total_seconds()
                     status.update(f"{WAITING.get(job['status'], job['status'])}, {since:.0f} s")
                     self._hint(job["status"], since)
+                    if job["problems"] != told and Status(job["status"]) not in STOPS:
+                        self.problems(job)
+                    told = job["problems"]
             except KeyboardInterrupt:
                 self.say(f"The job goes on by itself: lora-drop job {job_id}")
                 raise
@@ -100,6 +105,8 @@ class Display:
     def outcome(self, job: Mapping[str, Any]) -> None:
         """What a person does next: where the files are, or what is wrong."""
         self.problems(job)
+        if job["duplicate_of"]:
+            self.say(f"The same was trained before, as {job['duplicate_of']}: nothing was paid.")
         if job["files"]:
             self.files(job)
 

@@ -13,6 +13,10 @@ from shared.ports import Claim, Deliveries, Inbox
 from shared.services.receive import Receiver
 from shared.services.record import Record
 
+WAYS_ON = {
+    Status.HELD: "lora-drop approve lets it go on, lora-drop cancel ends it",
+    Status.SUBMIT_UNKNOWN: "settle first whether fal has it: lora-drop resolve",
+}
 NOT_RETRIED = {
     Status.REJECTED: "was rejected, and the same dataset would be again; mend it and drop it",
     Status.SUCCEEDED: "has its LoRA; go on from it with --resume, or drop the dataset with "
@@ -69,7 +73,8 @@ class Repeater:
 
     def _check(self, job: Job, *, resume: bool) -> None:
         if not job.terminal:
-            raise NothingToDecide(f"{job.job_id} is {job.status}; it goes on by itself")
+            way = WAYS_ON.get(job.status, "it goes on by itself")
+            raise NothingToDecide(f"{job.job_id} is {job.status}; {way}")
         if job.status in NOT_RETRIED and not (resume and job.status is Status.SUCCEEDED):
             raise NothingToDecide(f"{job.job_id} {NOT_RETRIED[job.status]}")
         if job.parameters is None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from shared.domain.errors import NothingToDecide, UnknownJob
+from shared.domain.facts import Gone
 from shared.domain.jobs import Job, Status
 from shared.domain.verdicts import CANCEL_REQUESTED, CANCELLED, CANCELLED_UNCHECKED, MONEY_CODES
 from shared.ports import Inbox, Trainer
@@ -26,10 +27,18 @@ class Resolver:
     receiver: Receiver
 
     def accepted(self, job_id: str, request_id: str, *, by: str) -> Job:
-        """Wait for this request, which fal has for us. Raises UnknownJob, NothingToDecide, Conflict."""
+        """Wait for this request, which fal has for us.
+
+        Raises UnknownJob, NothingToDecide, Conflict, and TrainerUnavailable: fal is asked whether
+        it knows the request, for a slip here would be paid for.
+        """
         job = self._in_doubt(job_id)
         if request_id in job.earlier_requests:
             raise NothingToDecide(f"{request_id} is an earlier request of {job_id}, and is over")
+        if isinstance(self.trainer.ask(job.application, request_id), Gone):
+            raise NothingToDecide(
+                f"fal knows no request {request_id}; look for it in its dashboard"
+            )
         return self.record.move(job, Status.SUBMITTED, by=by, request_id=request_id, problems=())
 
     def not_submitted(self, job_id: str, *, by: str) -> Job:

@@ -13,7 +13,7 @@ from shared.domain.errors import (
     TrainerUnavailable,
     UnknownJob,
 )
-from shared.domain.facts import Finished, Running
+from shared.domain.facts import Finished, Gone, Running
 from shared.domain.jobs import Job, Status
 from shared.domain.problems import Problem
 from shared.ports import Submission
@@ -92,6 +92,8 @@ def test_after_a_quarter_of_an_hour_without_evidence_a_person_is_called(
 
 
 def test_a_person_can_name_the_request_and_is_remembered(world: World, doubtful: Job) -> None:
+    world.trainer.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
+
     job = world.resolver.accepted(doubtful.job_id, REQUEST_ID, by=ADA)
 
     assert (job.status, job.request_id) == (Status.SUBMITTED, REQUEST_ID)
@@ -139,6 +141,7 @@ def test_nobody_settles_a_job_that_is_not_there(world: World) -> None:
 
 
 def test_what_was_settled_takes_no_other_request(world: World, doubtful: Job) -> None:
+    world.trainer.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
     world.resolver.accepted(doubtful.job_id, REQUEST_ID, by=ADA)
 
     with pytest.raises(ForeignRequest):
@@ -164,3 +167,15 @@ def test_only_a_held_job_can_be_approved(world: World, status: Status) -> None:
 
     with pytest.raises(NothingToDecide, match=status):
         world.resolver.approve(job.job_id, by=ADA)
+
+
+@pytest.mark.parametrize("said", [Gone("typo"), TrainerUnavailable("503")], ids=["gone", "down"])
+def test_a_slip_in_a_request_id_settles_nothing(
+    world: World, doubtful: Job, said: Gone | TrainerUnavailable
+) -> None:
+    world.trainer.facts["typo"] = said
+
+    with pytest.raises((NothingToDecide, TrainerUnavailable)):
+        world.resolver.accepted(doubtful.job_id, "typo", by=ADA)
+
+    assert world.job(doubtful.job_id) == doubtful
