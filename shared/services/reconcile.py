@@ -20,7 +20,7 @@ SUBMIT_DEADLINE = timedelta(minutes=5)
 # How long evidence may take before a person has to look.
 DOUBT_DEADLINE = timedelta(minutes=15)
 # A waiting job whose files could not be written has had several rounds by then.
-WAITS_AFTER = timedelta(hours=1)
+WAITS_AFTER = timedelta(minutes=15)
 # fal trains for half an hour or so and gives a run up after an hour.
 OVERDUE_AFTER = timedelta(hours=3)
 # fal's clock and ours may differ.
@@ -88,11 +88,11 @@ class Reconciler:
         jobs = list(self.record.jobs.unfinished())
         late = [job for job in jobs if now - job.updated_at >= self.late_after]
         round_, swept = _Round(), Swept()
-        for job in late:
-            round_.attempt(job.job_id, partial(self._help, job))
         if any(job.status is Status.READY for job in late):
             # One message wakes the line, however long it is; the oldest goes first.
             round_.attempt("the line", self.line.call_next)
+        for job in late:
+            round_.attempt(job.job_id, partial(self._help, job))
         round_.attempt("the datasets", lambda: swept.add(self.sweep.datasets(now)))
         round_.attempt("the uploads", lambda: swept.add(self.sweep.uploads(jobs, now)))
         if round_.surprises:

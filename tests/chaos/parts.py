@@ -95,9 +95,15 @@ def _module(part: str, name: str) -> Result:
     done = subprocess.run(  # noqa: S603  # this very Python, and a module of ours
         [sys.executable, "-m", name], capture_output=True, text=True, check=False
     )
-    said = (done.stdout + done.stderr).strip().splitlines()
-    broken = [f"python -m {name} exited with {done.returncode}", *said[-LAST:]]
-    return Result(part, {"said": said[-1] if said else ""}, broken if done.returncode else [])
+    said = done.stdout.strip().splitlines()
+    failed = [*said, *done.stderr.strip().splitlines()][-LAST:]
+    broken = [f"python -m {name} exited with {done.returncode}", *failed]
+    return Result(
+        part,
+        {"said": said[-1] if said else ""},
+        broken if done.returncode else [],
+        told=said[:-1],
+    )
 
 
 def _runnable(name: str) -> bool:

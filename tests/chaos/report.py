@@ -20,6 +20,7 @@ class Result:
     seconds: float = 0.0
     reached: Counter[Status] = field(default_factory=Counter)
     tally: Tally | None = None
+    told: list[str] = field(default_factory=list)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
@@ -46,6 +47,7 @@ def told(results: Sequence[Result], *, seed: int) -> str:
     for result in results:
         if result.tally is not None:
             lines += ["", *_faults(result.tally)]
+        lines += ["", *result.told] if result.told else []
     reached = sum((result.reached for result in results), Counter[Status]())
     if reached:
         lines += [
