@@ -97,9 +97,13 @@ class Containers:
         return client(self.stack.emulator_url, service)
 
     def drop(self, key: str) -> None:
-        """The sample dataset, in the bucket; nobody is told."""
-        bucket = self.stack.outputs["DatasetsBucketName"]
-        self.client("s3").put_object(Bucket=bucket, Key=key, Body=self.local.sample.read_bytes())
+        """The sample dataset, in the bucket, to be trained anew; nobody is told."""
+        self.client("s3").put_object(
+            Bucket=self.stack.outputs["DatasetsBucketName"],
+            Key=key,
+            Body=self.local.sample.read_bytes(),
+            Metadata={"force": "true"},
+        )
 
     def job(self, key: str) -> dict[str, Any]:
         """The job of this dataset, from ``status.json`` beside its files."""

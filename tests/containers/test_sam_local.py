@@ -75,7 +75,7 @@ def test_a_webhook_and_its_result_make_a_lora(
     stored = containers.invoke("StoreFunction", "results_batch", job_id=job_id)
 
     job = containers.job(QUEUED)
-    served = {row["sha256"] for row in containers.simulator.ledger()["served"] if row["complete"]}
+    served = {row["file_sha256"] for row in containers.simulator.ledger()["served"]}
     assert (delivered["statusCode"], waiting) == (200, "STORING")
     assert stored == {"batchItemFailures": []}
     assert job["status"] == "SUCCEEDED"
