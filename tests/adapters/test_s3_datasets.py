@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, IncompleteReadError
 from botocore.response import StreamingBody
 
 from shared.adapters.s3_datasets import S3Datasets, S3Range
-from shared.domain.errors import RejectedDataset
+from shared.domain.errors import DatasetUnreadable, RejectedDataset
 from shared.domain.jobs import DatasetVersion
 from tests.aws import Aws, moto
 from tests.builders import make_dataset
@@ -74,15 +74,26 @@ def test_an_object_from_before_versioning_has_an_address_without_a_version(
     assert "versionId" not in datasets(aws).url(found)
 
 
-@pytest.mark.parametrize("code", ["403", "500", "SlowDown", "400"])
-def test_trouble_with_s3_is_never_taken_for_a_missing_dataset(code: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("403", DatasetUnreadable),
+        ("AccessDenied", DatasetUnreadable),
+        ("500", ClientError),
+        ("SlowDown", ClientError),
+        ("400", ClientError),
+    ],
+)
+def test_trouble_with_s3_is_never_taken_for_a_missing_dataset(
+    code: str, told: type[Exception]
+) -> None:
     class Troubled:
         def head_object(self, **_: object) -> None:
             raise ClientError({"Error": {"Code": code, "Message": "no"}}, "HeadObject")
 
     store = S3Datasets(cast("Any", Troubled()), url_seconds=900)
 
-    with pytest.raises(ClientError):
+    with pytest.raises(told):
         store.open(make_dataset())
 
 
