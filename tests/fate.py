@@ -8,7 +8,8 @@ from shared.domain.artifacts import StoredFile
 from shared.domain.copies import Label, Part
 from shared.domain.jobs import DatasetVersion, Job
 from shared.ports import Submission
-from tests.memory import MemoryJobs, MemoryQueue, MemoryResults, MemoryTrainer
+from tests.memory import MemoryQueue, MemoryResults, MemoryTrainer
+from tests.memory_jobs import MemoryJobs
 from tests.world import World
 
 

@@ -1,155 +1,22 @@
 """The outside world in memory; the contract suite keeps these honest."""
 
-import base64
 import hashlib
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from shared.domain.budget import MICRO, Account, ChargeState, Limits, bookings
 from shared.domain.costs import Price
 from shared.domain.errors import (
-    BadQuery,
-    Conflict,
-    NoSlot,
-    OverBudget,
     RejectedDataset,
 )
 from shared.domain.facts import Fact
-from shared.domain.jobs import DatasetVersion, Job, Status
+from shared.domain.jobs import DatasetVersion, Job
 from shared.domain.problems import Problem
-from shared.ports import Claim, DatasetPage, OpenDataset, Page, RawDelivery, Submission
+from shared.ports import DatasetPage, OpenDataset, RawDelivery, Submission
 from tests.builders import NOW, REQUEST_ID
 from tests.memory_files import MemoryResults as MemoryResults  # noqa: PLC0414  # one place to import from
 from tests.memory_files import MemorySource as MemorySource  # noqa: PLC0414
-
-
-@dataclass
-class MemoryJobs:
-    """A JobStore, and the Bookmarks beside it. Slots and money are counted from the jobs."""
-
-    rows: dict[str, Job] = field(default_factory=dict)
-    contents: dict[str, str] = field(default_factory=dict)
-    bookmarks: dict[str, str] = field(default_factory=dict)
-    untold: set[str] = field(default_factory=set)
-
-    def add(self, job: Job, *, claim: Claim | None = None) -> bool:
-        if job.job_id in self.rows:
-            return False
-        self._claim(job, claim)
-        self.rows[job.job_id] = job
-        return True
-
-    def get(self, job_id: str) -> Job | None:
-        return self.rows.get(job_id)
-
-    def replace(
-        self,
-        before: Job,
-        after: Job,
-        *,
-        limits: Limits | None = None,
-        claim: Claim | None = None,
-    ) -> None:
-        current = self.rows.get(before.job_id)
-        if current is None or current.version != before.version:
-            raise Conflict(before.job_id)
-        if limits is not None:
-            self._check(before, after, limits)
-        self._claim(after, claim)
-        self.rows[after.job_id] = after
-        if after.terminal:
-            self.untold.add(after.job_id)
-
-    def close(self, job: Job) -> None:
-        if self.rows[job.job_id].version == job.version:
-            self.untold.discard(job.job_id)
-
-    def next_waiting(self) -> Job | None:
-        waiting = [job for job in self.rows.values() if job.status is Status.READY]
-        return min(waiting, key=lambda job: (job.created_at, job.job_id), default=None)
-
-    def owner(self, content_digest: str) -> str | None:
-        return self.contents.get(content_digest)
-
-    def account(self, month: str) -> Account:
-        charges = [charge for job in self.rows.values() for charge in job.charges]
-        sums = {
-            state: sum(
-                each.micro_usd for each in charges if (each.month, each.state) == (month, state)
-            )
-            for state in ChargeState
-        }
-        wasted = sums[ChargeState.WASTED]
-        return Account(
-            month=month,
-            reserved_usd=sums[ChargeState.RESERVED] / MICRO,
-            spent_usd=(sums[ChargeState.SPENT] + wasted) / MICRO,
-            wasted_usd=wasted / MICRO,
-            in_flight=tuple(sorted(job.job_id for job in self.rows.values() if job.at_fal)),
-        )
-
-    def missing(self, job_ids: Sequence[str]) -> Sequence[str]:
-        return [each for each in job_ids if each not in self.rows]
-
-    def bookmark(self, name: str) -> str | None:
-        return self.bookmarks.get(name)
-
-    def keep_bookmark(self, name: str, at: str | None) -> None:
-        self.bookmarks.pop(name, None)
-        if at is not None:
-            self.bookmarks[name] = at
-
-    def unfinished(self) -> Iterable[Job]:
-        return sorted(
-            (job for job in self.rows.values() if not job.terminal or job.job_id in self.untold),
-            key=lambda job: (job.created_at, job.job_id),
-        )
-
-    def page(self, *, status: Status | None, limit: int, cursor: str | None) -> Page:
-        start = _start(cursor, status) if cursor else 0
-        found = sorted(
-            (job for job in self.rows.values() if status in (None, job.status)),
-            key=lambda job: job.created_at,
-            reverse=True,
-        )
-        end = start + limit
-        following = _cursor(end, status) if end < len(found) else None
-        return Page(tuple(found[start:end]), following)
-
-    def _check(self, before: Job, after: Job, limits: Limits) -> None:
-        taken = len(self.account("").in_flight) if after.at_fal and not before.at_fal else 0
-        if taken >= limits.max_in_flight:
-            raise NoSlot(after.job_id)
-        for booking in bookings(before.charges, after.charges):
-            if limits.monthly_usd is None or after.approved or booking.reserved <= 0:
-                continue
-            committed = round(self.account(booking.month).committed_usd * MICRO)
-            if committed + booking.reserved > round(limits.monthly_usd * MICRO):
-                raise OverBudget(after.job_id)
-
-    def _claim(self, job: Job, claim: Claim | None) -> None:
-        if claim is None or job.content_digest is None:
-            return
-        if self.contents.get(job.content_digest) != claim.previous:
-            raise Conflict(job.content_digest)
-        self.contents[job.content_digest] = job.job_id
-
-
-def _cursor(start: int, status: Status | None) -> str:
-    return base64.b64encode(json.dumps({"start": start, "status": status}).encode()).decode()
-
-
-def _start(cursor: str, status: Status | None) -> int:
-    try:
-        seen = json.loads(base64.b64decode(cursor, validate=True))
-        if seen["status"] == status:
-            return int(seen["start"])
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise BadQuery("cursor: this is not a cursor of an earlier page") from error
-    raise BadQuery("cursor: this is not a cursor of an earlier page")
 
 
 @dataclass

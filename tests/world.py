@@ -26,13 +26,13 @@ from tests.memory import (
     ManualClock,
     MemoryDatasets,
     MemoryDeliveries,
-    MemoryJobs,
     MemoryKeys,
     MemoryQueue,
     MemoryResults,
     MemorySource,
     MemoryTrainer,
 )
+from tests.memory_jobs import MemoryJobs
 
 LATE_AFTER = timedelta(minutes=5)
 BASE_URL = "https://api.example/live"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from shared.domain.artifacts import WEIGHTS
 from shared.domain.costs import estimated_cost_usd
-from shared.domain.errors import BadDelivery, ForeignRequest, NothingToDecide, UnknownJob
+from shared.domain.errors import BadDelivery, ForeignRequest, NothingToDecide
 from shared.domain.jobs import DatasetVersion, Job, Status
 from shared.domain.naming import job_id_for
 from shared.messages import WebhookBody
@@ -39,7 +39,7 @@ class Repeater:
         ``resume`` goes on from the last LoRA of this job or of those it is a retry of. Raises
         UnknownJob, NothingToDecide and Conflict.
         """
-        ended = self._known(job_id)
+        ended = self.record.known(job_id)
         self._check(ended, resume=resume)
         new = self._again(ended, by, self._trained(ended) if resume else None)
         kept = self.record.jobs.get(new.job_id)
@@ -61,7 +61,7 @@ class Repeater:
         A job that has ended stays as it is, but for one that was given up before its result came.
         Raises UnknownJob, and NothingToDecide when nothing was delivered.
         """
-        job = self._known(job_id)
+        job = self.record.known(job_id)
         bodies = self.deliveries.kept(job)
         if not bodies:
             raise NothingToDecide(f"fal has delivered nothing for {job_id} so far")
@@ -114,12 +114,6 @@ class Repeater:
                 return job.job_id
             job = self.record.jobs.get(job.retry_of) if job.retry_of else None
         raise NothingToDecide(f"{ended.job_id} has no LoRA to go on from; retry without --resume")
-
-    def _known(self, job_id: str) -> Job:
-        job = self.record.jobs.get(job_id)
-        if job is None:
-            raise UnknownJob(job_id)
-        return job
 
 
 def _id_of(dataset: DatasetVersion, attempt: int) -> str:

@@ -44,9 +44,7 @@ class Doorkeeper:
         # fal's keys are the same for all its customers, so a signature does not say whose job it is.
         if self.fal_user_id and delivery.user_id != self.fal_user_id:
             raise BadDelivery("the delivery belongs to another user of fal")
-        job = self.receiver.record.jobs.get(job_id)
-        if job is None:
-            raise UnknownJob(job_id)
+        job = self.receiver.record.known(job_id)
         self.deliveries.keep(job, RawDelivery(headers, body), sent_at=delivery.sent_at)
         said = WebhookBody.parse(delivery.body)
         if said.request_id != delivery.request_id:

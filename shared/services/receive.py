@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from shared.domain.errors import ForeignRequest, UnknownJob
+from shared.domain.errors import ForeignRequest
 from shared.domain.facts import Fact, Failed, Finished, Gone, Running
 from shared.domain.jobs import TRANSITIONS, Job, Status
 from shared.domain.verdicts import GONE, PAY_ONCE_MORE
@@ -30,9 +30,7 @@ class Receiver:
         UnknownJob, and ForeignRequest for a request that is not this job's. A job whose submission
         was never answered adopts the request that its own token vouches for.
         """
-        job = self.record.jobs.get(job_id)
-        if job is None:
-            raise UnknownJob(job_id)
+        job = self.record.known(job_id)
         if fact.request_id in job.earlier_requests:
             return job
         if job.terminal and not _undoes(fact, job):

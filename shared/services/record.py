@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.domain.budget import Limits
+from shared.domain.errors import UnknownJob
 from shared.domain.jobs import Job, Status
 from shared.domain.notices import ERROR_FILE, STATUS_FILE, error_text, status_text
 from shared.domain.problems import Problem
@@ -25,9 +26,16 @@ class Record:
             return job
         return self.jobs.get(job.job_id) or job
 
-    def move(self, job: Job, to: Status, *, claim: Claim | None = None, **changes: Any) -> Job:
+    def known(self, job_id: str) -> Job:
+        """The job of this id, as it stands; raises UnknownJob."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            raise UnknownJob(job_id)
+        return job
+
+    def move(self, job: Job, to: Status, **changes: Any) -> Job:
         """The job one step on, written and published; raises Conflict and writes nothing then."""
-        return self.write(job, job.move(to, now=self.clock(), **changes), claim=claim)
+        return self.write(job, job.move(to, now=self.clock(), **changes))
 
     def intend(self, job: Job, to: Status, *, limits: Limits, **changes: Any) -> Job:
         """The job one step on, written but not published: nothing may stand before a paid call.

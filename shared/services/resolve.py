@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from shared.domain.errors import NothingToDecide, UnknownJob
+from shared.domain.errors import NothingToDecide
 from shared.domain.facts import Gone
 from shared.domain.jobs import Job, Status
 from shared.domain.verdicts import CANCEL_REQUESTED, CANCELLED, CANCELLED_UNCHECKED, MONEY_CODES
@@ -63,7 +63,7 @@ class Resolver:
 
         Raises UnknownJob, NothingToDecide, Conflict and TrainerUnavailable.
         """
-        job = self._known(job_id)
+        job = self.record.known(job_id)
         if job.status in (Status.RECEIVED, Status.READY, Status.HELD):
             told = CANCELLED_UNCHECKED if job.status is Status.RECEIVED else CANCELLED
             return self.record.move(job, Status.CANCELLED, by=by, problems=(told,))
@@ -86,13 +86,7 @@ class Resolver:
         return self._waiting(job_id, Status.SUBMIT_UNKNOWN)
 
     def _waiting(self, job_id: str, status: Status) -> Job:
-        job = self._known(job_id)
+        job = self.record.known(job_id)
         if job.status is not status:
             raise NothingToDecide(f"{job_id} is {job.status}; this is for {status} alone")
-        return job
-
-    def _known(self, job_id: str) -> Job:
-        job = self.record.jobs.get(job_id)
-        if job is None:
-            raise UnknownJob(job_id)
         return job

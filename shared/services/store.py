@@ -16,7 +16,6 @@ from shared.domain.errors import (
     ResultInvalid,
     ResultUnusable,
     TrainerUnavailable,
-    UnknownJob,
 )
 from shared.domain.facts import Failed, Finished, Gone, Running
 from shared.domain.jobs import Job, Status
@@ -65,9 +64,7 @@ class Keeper:
         again DownloadInterrupted, ForeignHost, TrainerUnavailable, or Conflict where somebody else
         has the job by now.
         """
-        job = self.record.jobs.get(job_id)
-        if job is None:
-            raise UnknownJob(job_id)
+        job = self.record.known(job_id)
         if job.status is not Status.STORING:
             if job.terminal:
                 self._abort_uploads(job)

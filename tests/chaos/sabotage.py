@@ -19,7 +19,7 @@ from shared.services import (
     sweep,
 )
 from tests.builders import NOW
-from tests.memory import MemoryJobs
+from tests.memory_jobs import MemoryJobs
 
 type Patch = tuple[object, str, Any]
 

@@ -8,7 +8,7 @@ from local.emulator import running_emulator
 from shared.adapters.dynamodb import DynamoJobs
 from shared.ports import JobStore
 from tests.aws import Aws, moto
-from tests.memory import MemoryJobs
+from tests.memory_jobs import MemoryJobs
 
 MEMORY = "memory"
 BACKENDS = [MEMORY, "moto", "ministack"]

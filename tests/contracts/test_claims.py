@@ -8,7 +8,7 @@ from shared.domain.jobs import Job, Status
 from shared.ports import Bookmarks, Claim, JobStore
 from tests.builders import NOW, make_job
 from tests.contracts.kept import waiting
-from tests.memory import MemoryJobs
+from tests.memory_jobs import MemoryJobs
 
 CONTENT = "0" * 64
 

@@ -11,7 +11,7 @@ from shared.domain.jobs import TRANSITIONS, Job, Status
 from shared.ports import JobStore
 from tests.builders import NOW, learnt, make_job
 from tests.contracts.kept import DECEMBER, LIMITS, NOVEMBER, money, moved, sent, slots, waiting
-from tests.memory import MemoryJobs
+from tests.memory_jobs import MemoryJobs
 
 NEXT_MONTH = datetime(2026, 12, 1, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ from shared.domain.jobs import Status
 from shared.domain.notices import public
 from shared.services.browse import list_jobs, show_budget, show_job
 from tests.builders import NOW, make_job, path_to
-from tests.memory import MemoryJobs
+from tests.memory_jobs import MemoryJobs
 
 
 @pytest.fixture

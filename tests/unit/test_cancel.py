@@ -11,7 +11,8 @@ from shared.domain.jobs import Job, Status
 from shared.domain.problems import Problem
 from shared.ports import Submission
 from tests.builders import ARTIFACTS, NOW, REQUEST_ID, make_job
-from tests.memory import MemoryJobs, MemoryTrainer
+from tests.memory import MemoryTrainer
+from tests.memory_jobs import MemoryJobs
 from tests.world import World
 
 ADA = "arn:aws:iam::123456789012:user/ada"

@@ -1,7 +1,6 @@
 """The line in front of fal: the oldest first, and never more than there are slots and money."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,9 @@ from shared.domain.problems import Problem
 from shared.ports import OpenDataset, Submission
 from shared.services.dispatch import PATIENCE
 from tests.builders import ARTIFACTS, NOW
-from tests.memory import MemoryDatasets, MemoryJobs
+from tests.line import dropped, free, states
+from tests.memory import MemoryDatasets
+from tests.memory_jobs import MemoryJobs
 from tests.world import LATE_AFTER, World
 
 BAD = Problem(code="fal_bad_request", message="fal could not make sense of it.")
@@ -24,27 +25,8 @@ def world(busy: World) -> World:
     return busy
 
 
-def dropped(world: World, *names: str, **how: Any) -> list[Job]:
-    """A dataset of its own for each name, a second apart, handled as it comes."""
-    jobs = []
-    for name in names:
-        world.clock.now += timedelta(seconds=1)
-        photo = {f"{name}.jpg": b"\xff\xd8\xff" + name.encode()}
-        jobs.append(world.submit(world.drop(f"portrait/{name}.zip", members=photo, **how)))
-    return jobs
-
-
-def states(world: World, jobs: list[Job]) -> list[Status]:
-    return [world.job(job.job_id).status for job in jobs]
-
-
 def codes(job: Job) -> list[str]:
     return [problem.code for problem in job.problems]
-
-
-def free(world: World) -> None:
-    """Limits that let everything pass."""
-    world.limits = Limits(max_in_flight=100)
 
 
 def test_no_more_are_sent_than_there_are_slots(world: World) -> None:

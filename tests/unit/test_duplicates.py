@@ -10,28 +10,16 @@ from shared.domain.errors import Conflict
 from shared.domain.facts import Failed
 from shared.domain.jobs import DatasetVersion, Job, Status
 from shared.domain.problems import Problem
-from tests.builders import JPEG
-from tests.memory import MemoryJobs
+from tests.memory_jobs import MemoryJobs
+from tests.twins import PHOTOS, RENAMED, again, first
 from tests.world import LATE_AFTER, World
 
 BAD = Problem(code="fal_image_load_error", message="One of the images cannot be read.")
-PHOTOS = {f"{number:02}.jpg": JPEG + bytes([number]) for number in range(12)}
-RENAMED = {f"IMG_{name}": data for name, data in reversed(PHOTOS.items())}
 
 
 @pytest.fixture
 def world(busy: World) -> World:
     return busy
-
-
-def first(world: World, **how: Any) -> Job:
-    """The dataset that comes first, submitted."""
-    return world.submit(world.drop("portrait/ada.zip", images=0, members=PHOTOS, **how))
-
-
-def again(world: World, key: str = "portrait/copy.zip", **how: Any) -> Job:
-    """The same photos once more, under other names and in another order."""
-    return world.submit(world.drop(key, images=0, members=RENAMED, **how))
 
 
 def later(world: World) -> None:

@@ -1,30 +1,15 @@
 """Metadata ``force=true`` pays for a training whatever was trained before."""
 
-from typing import Any
-
 import pytest
 
-from shared.domain.jobs import Job, Status
-from tests.builders import JPEG
+from shared.domain.jobs import Status
+from tests.twins import again, first
 from tests.world import World
-
-PHOTOS = {f"{number:02}.jpg": JPEG + bytes([number]) for number in range(12)}
-RENAMED = {f"IMG_{name}": data for name, data in reversed(PHOTOS.items())}
 
 
 @pytest.fixture
 def world(busy: World) -> World:
     return busy
-
-
-def first(world: World, **how: Any) -> Job:
-    """The dataset that comes first, submitted."""
-    return world.submit(world.drop("portrait/ada.zip", images=0, members=PHOTOS, **how))
-
-
-def again(world: World, key: str = "portrait/copy.zip", **how: Any) -> Job:
-    """The same photos once more, under other names and in another order."""
-    return world.submit(world.drop(key, images=0, members=RENAMED, **how))
 
 
 def test_force_pays_for_it_whatever_was_trained_before(world: World) -> None:

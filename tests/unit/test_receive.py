@@ -5,7 +5,7 @@ from shared.domain.facts import Fact, Failed, Finished, Gone, Running, failed
 from shared.domain.jobs import TRANSITIONS, Job, Status
 from shared.domain.problems import Problem
 from tests.builders import ARTIFACTS, REQUEST_ID, make_job
-from tests.memory import MemoryJobs
+from tests.memory_jobs import MemoryJobs
 from tests.world import World
 
 OTHER_REQUEST = "019d9e0b-6eb0-7920-8000-000000000000"

@@ -8,7 +8,7 @@ from shared.domain.jobs import Job, Status
 from shared.domain.problems import Problem
 from shared.services.reconcile import SUBMIT_DEADLINE, Tally
 from tests.builders import APPLICATION, ARTIFACTS, NOW, REQUEST_ID, make_dataset, make_job
-from tests.memory import MemoryJobs
+from tests.memory_jobs import MemoryJobs
 from tests.world import LATE_AFTER, World
 
 PROBLEM = Problem(code="fal_internal_error", message="fal ended the training.")

@@ -2,16 +2,15 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
-from shared.domain.budget import Limits
 from shared.domain.errors import NotSubmitted, SubmissionRefused, SubmissionUnknown
 from shared.domain.facts import Failed
 from shared.domain.jobs import DatasetVersion, Job, Status
 from shared.domain.problems import Problem
 from shared.ports import Submission
+from tests.line import dropped, free, states
 from tests.world import World
 
 LOCKED = Problem(code="fal_account_locked", message="Top up the balance.")
@@ -21,25 +20,6 @@ BAD = Problem(code="fal_bad_request", message="fal could not make sense of it.")
 @pytest.fixture
 def world(busy: World) -> World:
     return busy
-
-
-def dropped(world: World, *names: str, **how: Any) -> list[Job]:
-    """A dataset of its own for each name, a second apart, handled as it comes."""
-    jobs = []
-    for name in names:
-        world.clock.now += timedelta(seconds=1)
-        photo = {f"{name}.jpg": b"\xff\xd8\xff" + name.encode()}
-        jobs.append(world.submit(world.drop(f"portrait/{name}.zip", members=photo, **how)))
-    return jobs
-
-
-def states(world: World, jobs: list[Job]) -> list[Status]:
-    return [world.job(job.job_id).status for job in jobs]
-
-
-def free(world: World) -> None:
-    """Limits that let everything pass."""
-    world.limits = Limits(max_in_flight=100)
 
 
 def test_what_cannot_be_sent_now_stops_the_line_and_keeps_no_slot(world: World) -> None:

@@ -12,7 +12,8 @@ from shared.domain.errors import (
 from shared.domain.jobs import Job, Status
 from shared.ports import RawDelivery
 from tests.builders import ARTIFACTS, NOW, REQUEST_ID, make_job, signed, webhook_body
-from tests.memory import MemoryDeliveries, MemoryJobs
+from tests.memory import MemoryDeliveries
+from tests.memory_jobs import MemoryJobs
 from tests.world import World
 
 OTHER = "019d9e0b-6eb0-7920-8000-000000000000"
