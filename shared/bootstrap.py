@@ -12,6 +12,7 @@ from shared.ports import (
     Handover,
     Inbox,
     JobStore,
+    Prices,
     RequestHistory,
     ResultStore,
     SigningKeys,
@@ -20,6 +21,7 @@ from shared.ports import (
 from shared.settings import (
     FalSettings,
     JobsSettings,
+    PlatformSettings,
     ReconcileSettings,
     Settings,
     StoreSettings,
@@ -82,6 +84,13 @@ class Bootstrap[S: Settings]:
         return FalTrainer(lambda: fal_key(settings.fal_key_secret))
 
     @staticmethod
+    def _prices(settings: PlatformSettings) -> Prices:
+        from shared.adapters.fal_prices import FalPrices
+        from shared.adapters.secrets import fal_key
+
+        return FalPrices(lambda: fal_key(settings.fal_key_secret), settings.fal_api_url)
+
+    @staticmethod
     def _deliveries(bucket: str) -> Deliveries:
         from shared.adapters.s3_client import s3_client
         from shared.adapters.s3_deliveries import S3Deliveries
@@ -134,8 +143,6 @@ class SubmitBootstrap(Bootstrap[SubmitSettings]):
     @cached_property
     def submitter(self) -> "Submitter":
         """The door that datasets come in by."""
-        from shared.adapters.fal_prices import FalPrices
-        from shared.adapters.secrets import fal_key
         from shared.services.dispatch import Dispatcher
         from shared.services.submit import Submitter
 
@@ -155,7 +162,7 @@ class SubmitBootstrap(Bootstrap[SubmitSettings]):
             record=record,
             datasets=self.datasets,
             dispatcher=dispatcher,
-            prices=FalPrices(lambda: fal_key(settings.fal_key_secret), settings.fal_api_url),
+            prices=self._prices(settings),
             application=settings.fal_application,
         )
 
@@ -282,7 +289,7 @@ class JobsBootstrap(Bootstrap[JobsSettings]):
         settings = self.settings
         deliveries = self._deliveries(settings.models_bucket)
         inbox = self._inbox(settings.inbox_queue_url)
-        return Repeater(self.record, self.receiver, deliveries, inbox)
+        return Repeater(self.record, self.receiver, deliveries, inbox, self._prices(settings))
 
     @cached_property
     def dead_letters(self) -> DeadLetters:

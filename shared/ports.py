@@ -60,8 +60,11 @@ class JobStore(Protocol):
         *,
         limits: Limits | None = None,
         claim: Claim | None = None,
+        still: Sequence[Job] = (),
     ) -> None:
-        """Write ``after`` if the job is still ``before``; raises Conflict if it is not.
+        """Write ``after`` if the job is still ``before``, and others are ``still`` what they were read as.
+
+        Raises Conflict if one of them is not.
 
         With limits: raises NoSlot or OverBudget when what the move takes is not to be had; an
         approved job does not mind the budget. With a claim: Conflict when the content has another

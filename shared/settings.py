@@ -38,6 +38,12 @@ class FalSettings(Settings):
     ssl_cert_file: str = Field(default="", description="certificates of a private CA, PEM")
 
 
+class PlatformSettings(FalSettings):
+    """What asking fal for its prices and its list of requests needs besides."""
+
+    fal_api_url: SafeUrl = Field(description="fal's platform API: prices, list of requests")
+
+
 class LimitSettings(Settings):
     """What a stack may have at fal at once, and pay."""
 
@@ -51,11 +57,10 @@ class LimitSettings(Settings):
         return Limits(self.max_in_flight, self.monthly_budget_usd, self.max_job_usd)
 
 
-class SubmitSettings(FalSettings, LimitSettings):
+class SubmitSettings(PlatformSettings, LimitSettings):
     """What submitting needs."""
 
     inbox_queue_url: Url = Field(description="queue that datasets come in by")
-    fal_api_url: SafeUrl = Field(description="fal's platform API, for its prices")
     models_bucket: Name = Field(description="bucket for results and reports")
     fal_application: Name = Field(description="fal endpoint of the trainer")
     webhook_base_url: Url = Field(description="where fal reaches this stack")
@@ -82,18 +87,17 @@ class StoreSettings(FalSettings):
     artifact_hosts: Name = Field(description="hosts result files may come from, by comma")
 
 
-class ReconcileSettings(FalSettings, LimitSettings):
+class ReconcileSettings(PlatformSettings, LimitSettings):
     """What the reconciler needs."""
 
     datasets_bucket: Name = Field(description="bucket that datasets are dropped into")
     models_bucket: Name = Field(description="bucket for results and reports")
     inbox_queue_url: Url = Field(description="queue that datasets come in by")
     results_queue_url: Url = Field(description="queue in front of the store worker")
-    fal_api_url: SafeUrl = Field(description="fal's platform API, for its list of requests")
     late_after_seconds: PositiveInt = Field(description="how long a job may be silent")
 
 
-class JobsSettings(FalSettings, LimitSettings):
+class JobsSettings(PlatformSettings, LimitSettings):
     """What the jobs API needs."""
 
     models_bucket: Name = Field(description="bucket for results and reports")

@@ -93,6 +93,8 @@ def path_to(status: Status) -> tuple[Status, ...]:
         here = way[-1] if way else Status.RECEIVED
         if here is status:
             return way
+        if here.terminal:
+            continue
         steps = sorted(to for to in TRANSITIONS[here] if (here, to) not in BY_OTHERS)
         ways += [(*way, to) for to in steps if to not in way]
     raise AssertionError(f"{status} cannot be reached")

@@ -110,6 +110,7 @@ class MemoryTrainer:
     asked: list[str] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     over: bool = False
+    asks: Price | None = None
     known: Sequence[str] | Exception = ()
     listed: list[tuple[str, datetime]] = field(default_factory=list)
 
@@ -134,7 +135,7 @@ class MemoryTrainer:
 
     def price(self, application: str) -> Price | None:
         assert application
-        return None
+        return self.asks
 
     def requests_for(
         self, application: str, dataset: DatasetVersion, *, since: datetime

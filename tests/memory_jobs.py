@@ -44,10 +44,12 @@ class MemoryJobs:
         *,
         limits: Limits | None = None,
         claim: Claim | None = None,
+        still: Sequence[Job] = (),
     ) -> None:
-        current = self.rows.get(before.job_id)
-        if current is None or current.version != before.version:
-            raise Conflict(before.job_id)
+        for read in (before, *still):
+            current = self.rows.get(read.job_id)
+            if current is None or current.version != read.version:
+                raise Conflict(read.job_id)
         if limits is not None:
             self._check(before, after, limits)
         self._claim(after, claim)

@@ -18,7 +18,7 @@ from shared.services.receive import Receiver
 from shared.services.reconcile import Reconciler
 from shared.services.record import Record
 from shared.services.resolve import Resolver
-from shared.services.store import Keeper
+from shared.services.store import DENIAL_STANDS, Keeper
 from shared.services.submit import Submitter
 from shared.services.sweep import Sweep
 from tests.builders import APPLICATION, ARTIFACTS, KEY, SECRET, USER_ID, make_archive
@@ -108,7 +108,7 @@ class World:
 
     @property
     def repeater(self) -> Repeater:
-        return Repeater(self.record, self.receiver, self.deliveries, self.queue)
+        return Repeater(self.record, self.receiver, self.deliveries, self.queue, self.trainer)
 
     @property
     def keeper(self) -> Keeper:
@@ -157,7 +157,7 @@ class World:
 
     def submit(self, dataset: DatasetVersion) -> Job:
         """The submit function's work for this dataset."""
-        return self.submitter.submit_dataset(dataset)
+        return self.submitter.submit_dataset(dataset).job
 
     def work(self) -> None:
         """The submit function takes everything out of the inbox."""
@@ -169,6 +169,12 @@ class World:
         request_id = self.job(job.job_id).request_id
         assert request_id
         self.receiver.receive(job.job_id, Finished(request_id, ARTIFACTS))
+        return self.keeper.store_result(job.job_id)
+
+    def store_twice(self, job: Job) -> Job:
+        """The store worker, and again when it may believe that fal has nothing."""
+        self.keeper.store_result(job.job_id)
+        self.clock.now += DENIAL_STANDS
         return self.keeper.store_result(job.job_id)
 
     @property

@@ -64,7 +64,12 @@ def submit_message(record: SQSRecord) -> None:
 def submit_all(notice: dict[str, Any]) -> None:
     """Every dataset S3 speaks of; its ``s3:TestEvent`` speaks of none."""
     for dataset in parse(event=notice, model=S3Notice).datasets():
-        job = bootstrap().submitter.submit_dataset(dataset)
-        if job.status in COUNTED:
-            metrics.add_metric(COUNTED[job.status], MetricUnit.Count, 1)
+        handled = bootstrap().submitter.submit_dataset(dataset)
+        job = handled.job
+        rejected = [job] if job.status is Status.REJECTED else []
+        for each in (*rejected, *handled.sent):
+            if each.status in COUNTED:
+                metrics.add_metric(COUNTED[each.status], MetricUnit.Count, 1)
         logger.info("dataset received", job_id=job.job_id, status=job.status)
+        for each in handled.sent:
+            logger.info("job sent", job_id=each.job_id, status=each.status)

@@ -30,7 +30,7 @@ from shared.adapters.dynamodb_rows import (
     place_of,
     start_of,
 )
-from shared.adapters.dynamodb_writes import Action, Written, add_actions, replace_actions
+from shared.adapters.dynamodb_writes import Action, Written, add_actions, checks, replace_actions
 from shared.domain.budget import Account, Limits
 from shared.domain.errors import Conflict
 from shared.domain.jobs import Job, Status
@@ -74,9 +74,10 @@ class DynamoJobs:
         *,
         limits: Limits | None = None,
         claim: Claim | None = None,
+        still: Sequence[Job] = (),
     ) -> None:
         """Put the job if its version is still the one that was read, with all that follows from it."""
-        self._write(replace_actions(before, after, limits, claim))
+        self._write([*replace_actions(before, after, limits, claim), *checks(still)])
 
     def unfinished(self) -> Iterable[Job]:
         """Every job under OPEN by a strongly consistent query, oldest first."""

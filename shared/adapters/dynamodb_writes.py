@@ -11,6 +11,7 @@ from typing import Any
 from shared.adapters.dynamodb_rows import (
     ACCOUNT,
     CONTENT,
+    JOB,
     OPEN,
     SLOTS,
     WAITING,
@@ -44,19 +45,29 @@ def replace_actions(
     before: Job, after: Job, limits: Limits | None, claim: Claim | None
 ) -> Sequence[Action]:
     """``after`` in the place of ``before``."""
-    put = {
-        "Item": item_of(after),
-        "ConditionExpression": "#version = :version",
-        "ExpressionAttributeNames": {"#version": "version"},
-        "ExpressionAttributeValues": {":version": {"N": str(before.version)}},
-    }
     return [
-        Action({"Put": put}),
+        Action({"Put": {"Item": item_of(after), **_unchanged(before)}}),
         *_lists(before, after),
         *_slot(before, after, limits),
         *_money(before, after, limits),
         *_claimed(after, claim),
     ]
+
+
+def checks(still: Sequence[Job]) -> Sequence[Action]:
+    """That each of these jobs is as it was read."""
+    return [
+        Action({"ConditionCheck": {"Key": key_of(job.job_id, JOB), **_unchanged(job)}})
+        for job in still
+    ]
+
+
+def _unchanged(job: Job) -> Mapping[str, Any]:
+    return {
+        "ConditionExpression": "#version = :version",
+        "ExpressionAttributeNames": {"#version": "version"},
+        "ExpressionAttributeValues": {":version": {"N": str(job.version)}},
+    }
 
 
 def _lists(before: Job | None, after: Job) -> Sequence[Action]:

@@ -57,6 +57,11 @@ class StoredFile(BaseModel):
     sha256: str
 
 
+def holds_weights(name: str) -> bool:
+    """Whether a stored file of this name is the LoRA."""
+    return re.fullmatch(rf"([0-9]+-)?{re.escape(WEIGHTS)}", name) is not None
+
+
 def artifacts_in(payload: Mapping[str, Any]) -> tuple[Artifact, ...]:
     """Every File-shaped output of a result, under the name it is kept by.
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.domain.artifacts import Artifact, StoredFile, Upload
+from shared.domain.artifacts import Artifact, StoredFile, Upload, holds_weights
 from shared.domain.budget import Charge, ChargeState
 from shared.domain.naming import job_id_for, result_prefix
 from shared.domain.parameters import ParameterSource, TrainingParameters
@@ -77,9 +77,9 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
         Status.STORING: frozenset({Status.SUCCEEDED, Status.FAILED, Status.EXPIRED}),
         Status.REJECTED: frozenset(),
         Status.SUCCEEDED: frozenset(),
-        Status.FAILED: frozenset(),
-        Status.CANCELLED: frozenset(),
-        # given up too early: fal sent the result after all, and it was paid for
+        # fal took back its word and sent the result after all: it was paid for
+        Status.FAILED: frozenset({Status.STORING}),
+        Status.CANCELLED: frozenset({Status.STORING}),
         Status.EXPIRED: frozenset({Status.STORING}),
     }
 )
@@ -140,7 +140,8 @@ class Job(_Value):
 
     Stored as it stands here; what is served and published of it: ``notices.public``. ``attempt``
     counts the jobs for one dataset version, ``earlier_requests`` are those at fal that are over,
-    and ``instead_of`` is the job that was the one for this content before.
+    and ``instead_of`` is the job that was the one for this content before. ``anew``: a person wants
+    it trained whatever came of an earlier one.
     """
 
     job_id: str
@@ -167,6 +168,7 @@ class Job(_Value):
     content_digest: str | None = None
     duplicate_of: str | None = None
     instead_of: str | None = None
+    anew: bool = False
     earlier_requests: tuple[str, ...] = ()
     request_id: str | None = None
     lease: Lease | None = None
@@ -227,10 +229,12 @@ class Job(_Value):
         if to is Status.SUBMITTING:
             charge = Charge.reserve(self.estimated_cost_usd or 0.0, now=now)
             return {"charge": charge, "intents": self.intents + 1}
-        if self.charge is None or to in AT_FAL:
+        if to is Status.STORING:
+            # Without a charge: fal had said that it would not bill what it sends after all.
+            paid = self.charge or Charge.reserve(self.estimated_cost_usd or 0.0, now=now)
+            return {"charge": paid.become(ChargeState.SPENT)}
+        if self.charge is None or to in AT_FAL | {Status.SUCCEEDED}:
             return {}
-        if to in (Status.STORING, Status.SUCCEEDED):
-            return {"charge": self.charge.become(ChargeState.SPENT)}
         # Nothing was accepted, or fal does not bill it.
         if self.status in (Status.SUBMITTING, Status.SUBMIT_UNKNOWN) or not billed:
             return {"charge": None}
@@ -270,6 +274,11 @@ class Job(_Value):
         """When the last submission that may have left was begun."""
         steps = [step.at for step in self.history if step.status is Status.SUBMITTING]
         return steps[-1] if steps else None
+
+    @property
+    def weights(self) -> StoredFile | None:
+        """The stored LoRA; where a file of somebody else's had its name, it has a number before it."""
+        return next((stored for stored in self.files if holds_weights(stored.name)), None)
 
     @property
     def prefix(self) -> str:

@@ -20,6 +20,11 @@ GONE = Problem(
     message="fal no longer knows this request: it keeps a result for about an hour. "
     "Look for it in fal's dashboard, or pay for a new training with lora-drop retry JOB.",
 )
+DENIED = Problem(
+    code="result_denied",
+    message="fal says that it does not know this request. It is asked once more in a few minutes; "
+    "if it says so again, the job ends as EXPIRED.",
+)
 CHECKPOINT_MISSING = Problem(
     code="checkpoint_missing",
     message="The LoRA that this training was to go on from is no longer in the models bucket. Put "
@@ -51,6 +56,7 @@ PAY_ONCE_MORE = Problem(
     "address of the dataset, with lora-drop approve JOB, or end it with lora-drop cancel JOB.",
 )
 BUDGET_EXHAUSTED = "budget_exhausted"
+EARLIER_CAME = "earlier_result_came"
 # What a person's approval overrides; every other cause has to be over before a job goes on.
 MONEY_CODES = frozenset({BUDGET_EXHAUSTED, "job_over_limit", "price_unknown", "payment_uncertain"})
 # Causes that may be over by themselves, and cost nothing to try.
@@ -84,6 +90,16 @@ def price_unknown(application: str) -> Problem:
         code="price_unknown",
         message=f"Nobody knows what {application} costs: fal's prices could not be read and the "
         "table has none. Let it go on with lora-drop approve JOB.",
+    )
+
+
+def came_after_all(job_id: str) -> Problem:
+    """That a job which was given up has got its result, so that nobody need pay once more."""
+    return Problem(
+        code=EARLIER_CAME,
+        message=f"Job {job_id} was given up before this one was asked for, and has got its result "
+        "after all. Nothing was paid for this one: end it with lora-drop cancel JOB, or train "
+        "anew with lora-drop approve JOB.",
     )
 
 

@@ -3,13 +3,12 @@
 from contextlib import suppress
 from dataclasses import dataclass
 
-from shared.domain.artifacts import WEIGHTS
 from shared.domain.costs import estimated_cost_usd
 from shared.domain.errors import BadDelivery, ForeignRequest, NothingToDecide
 from shared.domain.jobs import DatasetVersion, Job, Status
 from shared.domain.naming import job_id_for
 from shared.messages import WebhookBody
-from shared.ports import Claim, Deliveries, Inbox
+from shared.ports import Claim, Deliveries, Inbox, Prices
 from shared.services.receive import Receiver
 from shared.services.record import Record
 
@@ -32,6 +31,7 @@ class Repeater:
     receiver: Receiver
     deliveries: Deliveries
     inbox: Inbox
+    prices: Prices
 
     def retry(self, job_id: str, *, resume: bool, by: str) -> Job:
         """A new job that pays for the same dataset once more; the same retry again is the same job.
@@ -88,14 +88,23 @@ class Repeater:
                 "attempt": attempt,
                 "retry_of": ended.job_id,
                 "resume_from": resume_from,
+                "anew": resume_from is not None,
                 "earlier_requests": _requests_of(ended),
             }
         )
         kept = {"images", "preset", "parameters", "parameter_sources"}
         learnt = {name: getattr(ended, name) for name in kept}
-        learnt["estimated_cost_usd"] = _cost_of(ended)
+        learnt["estimated_cost_usd"] = self._cost_of(ended)
         digest = None if resume_from else ended.content_digest
         return new.move(Status.READY, now=now, by=by, content_digest=digest, **learnt)
+
+    def _cost_of(self, ended: Job) -> float | None:
+        """What it costs by today's price; by the old one where there is no other."""
+        if ended.parameters is None:
+            return ended.estimated_cost_usd
+        price = self.prices.price(ended.application)
+        cost = estimated_cost_usd(ended.application, ended.parameters.steps, price)
+        return ended.estimated_cost_usd if cost is None else cost
 
     def _claim(self, new: Job) -> Claim | None:
         if new.content_digest is None:
@@ -110,7 +119,7 @@ class Repeater:
         """The newest of the jobs that has a LoRA stored."""
         job: Job | None = ended
         while job is not None:
-            if any(stored.name == WEIGHTS for stored in job.files):
+            if job.weights is not None:
                 return job.job_id
             job = self.record.jobs.get(job.retry_of) if job.retry_of else None
         raise NothingToDecide(f"{ended.job_id} has no LoRA to go on from; retry without --resume")
@@ -118,13 +127,6 @@ class Repeater:
 
 def _id_of(dataset: DatasetVersion, attempt: int) -> str:
     return job_id_for(dataset.bucket, dataset.key, dataset.version_id, attempt)
-
-
-def _cost_of(ended: Job) -> float | None:
-    """What it would have cost; a job that was given earlier files had nothing to pay."""
-    if ended.estimated_cost_usd is not None or ended.parameters is None:
-        return ended.estimated_cost_usd
-    return estimated_cost_usd(ended.application, ended.parameters.steps)
 
 
 def _requests_of(ended: Job) -> tuple[str, ...]:

@@ -1,11 +1,10 @@
 """The line in front of fal: the oldest waiting job goes first, and only while there is a slot."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.domain.artifacts import WEIGHTS
 from shared.domain.budget import Limits
 from shared.domain.errors import (
     Conflict,
@@ -25,12 +24,14 @@ from shared.domain.verdicts import (
     DATASET_UNREADABLE,
     FAL_UNREACHABLE,
     UNKNOWN,
+    came_after_all,
     of_account,
     over_budget,
     over_limit,
     price_unknown,
 )
 from shared.ports import DatasetStore, Inbox, JobStore, Trainer
+from shared.services.earlier import Earlier
 from shared.services.record import Record
 
 SETTLE_ATTEMPTS = 5
@@ -66,28 +67,30 @@ class Dispatcher:
     webhook_base_url: str
     webhook_secret: Callable[[], bytes]
 
-    def dispatch(self, *, began: datetime | None = None) -> None:
+    def dispatch(self, *, began: datetime | None = None) -> tuple[Job, ...]:
         """Send waiting jobs, the oldest first, as long as there are slots, money and time.
 
-        ``began``: since when the caller lives, where it has done something else before. Raises
+        Returns what became of each whose turn came. ``began``: since when the caller lives, where it has done something else before. Raises
         TrainerUnavailable where there is no secret to make the webhook's address with.
         """
         began = began or self.record.clock()
+        sent: list[Job] = []
         for _ in range(MAX_TURNS):
             job = self.record.jobs.next_waiting()
             if job is None:
-                return
+                break
             if self.record.clock() - began > PATIENCE:
                 self.inbox.announce(job.dataset)
-                return
+                break
             try:
-                sent = self._turn(job)
+                sent.append(self._turn(job))
             except NoSlot:
-                return
+                break
             except Conflict:
                 continue  # somebody else has sent it, or has stopped it
-            if sent.status is Status.READY or _stands_in_everybodys_way(sent):
-                return
+            if sent[-1].status is Status.READY or _stands_in_everybodys_way(sent[-1]):
+                break
+        return tuple(sent)
 
     def _turn(self, job: Job) -> Job:
         """What becomes of the first in the line; raises NoSlot and Conflict."""
@@ -99,16 +102,26 @@ class Dispatcher:
         except DatasetUnreadable:
             # One that cannot be read must not stand before all the others.
             return self.record.move(job, Status.HELD, problems=(DATASET_UNREADABLE,))
-        if not job.approved and (problem := self._too_dear(job)):
-            return self.record.move(job, Status.HELD, problems=(problem,))
+        given_up = Earlier(self.record).given_up_for(job)
         checkpoint = self._checkpoint(job)
-        if checkpoint is None:
-            return self.record.move(job, Status.HELD, problems=(CHECKPOINT_MISSING,))
+        if problem := self._in_the_way(job, given_up, checkpoint):
+            return self.record.move(job, Status.HELD, problems=(problem,))
         try:
-            return self._pay(job, checkpoint)
+            return self._pay(job, checkpoint or "", given_up=given_up)
         except OverBudget:
             problem = over_budget(job.estimated_cost_usd or 0.0, self.limits.monthly_usd or 0.0)
             return self.record.move(job, Status.HELD, problems=(problem,))
+
+    def _in_the_way(
+        self, job: Job, given_up: Sequence[Job], checkpoint: str | None
+    ) -> Problem | None:
+        """What a person has to decide, or put right, before this job is paid for."""
+        if not job.approved and (problem := self._too_dear(job)):
+            return problem
+        for each in given_up:
+            if Earlier(self.record).stands(each):
+                return came_after_all(each.job_id)
+        return CHECKPOINT_MISSING if checkpoint is None else None
 
     def _too_dear(self, job: Job) -> Problem | None:
         cost, most = job.estimated_cost_usd, self.limits.job_usd
@@ -122,19 +135,21 @@ class Dispatcher:
         if job.resume_from is None:
             return ""
         earlier = self.record.jobs.get(job.resume_from)
-        for stored in earlier.files if earlier else ():
-            if stored.name == WEIGHTS and self.record.results.has(stored):
-                return self.record.results.url(stored, self.url_seconds)
-        return None
+        weights = earlier.weights if earlier else None
+        if weights is None or not self.record.results.has(weights):
+            return None
+        return self.record.results.url(weights, self.url_seconds)
 
-    def _pay(self, job: Job, checkpoint: str) -> Job:
+    def _pay(self, job: Job, checkpoint: str, *, given_up: Sequence[Job]) -> Job:
         """Write the intent, POST once, write what came of it.
 
-        Whoever dies in between leaves a SUBMITTING job that nobody sends again.
+        No intent is written when a job that was given up has got its result meanwhile. Whoever dies in between leaves a SUBMITTING job that nobody sends again.
         """
         arguments = self._arguments(job, checkpoint)
         webhook_url = self._webhook_url(job)
-        intent = self.record.intend(job, Status.SUBMITTING, limits=self.limits, problems=())
+        intent = self.record.intend(
+            job, Status.SUBMITTING, limits=self.limits, still=given_up, problems=()
+        )
         try:
             receipt = self.trainer.submit(job.application, arguments, webhook_url=webhook_url)
         except NotSubmitted:

@@ -60,17 +60,19 @@ class Hold:
         others = tuple(file for file in self.job.files if file.name != stored.name)
         self._change(files=(*others, stored))
 
-    def give_back(self, problem: Problem | None = None) -> None:
-        """Let the next one begin at once, and say what was in the way; raises Conflict.
+    def give_back(self, problem: Problem | None = None, *, rest: timedelta = timedelta(0)) -> Job:
+        """Let the next one begin, after a ``rest``, and say what was in the way; raises Conflict.
 
-        The lease is kept, as one that is over: its fence must not begin anew.
+        The lease is kept, as one that is over by then: its fence must not begin anew.
         """
-        over = self.job.lease and self.job.lease.model_copy(update={"until": self.record.clock()})
+        until = self.record.clock() + rest
+        over = self.job.lease and self.job.lease.model_copy(update={"until": until})
         if problem is None:
             self._write(lease=over)
-            return
-        self._change(lease=over, problems=(problem,), version=self.kept.version + 1)
-        self.record.write(self.kept, self.job)
+        else:
+            self._change(lease=over, problems=(problem,), version=self.kept.version + 1)
+            self.record.write(self.kept, self.job)
+        return self.job
 
     def end(self, to: Status, **changes: Any) -> Job:
         """The job at its end, written and published; raises Conflict."""

@@ -6,7 +6,7 @@ from typing import Any
 from shared.domain.errors import ForeignRequest
 from shared.domain.facts import Fact, Failed, Finished, Gone, Running
 from shared.domain.jobs import TRANSITIONS, Job, Status
-from shared.domain.verdicts import GONE, PAY_ONCE_MORE
+from shared.domain.verdicts import DENIED, GONE, PAY_ONCE_MORE
 from shared.ports import Handover
 from shared.services.dispatch import Line
 from shared.services.record import Record
@@ -46,18 +46,48 @@ class Receiver:
         return job
 
     def _applied(self, job: Job, fact: Fact, *, asked: bool) -> Job:
-        # A result that is being copied is not lost because fal forgets it meanwhile.
         if job.status is Status.STORING:
-            return job
+            return _with_addresses(job, fact)
+        job = _believed(job, fact)
+        if isinstance(fact, Gone) and DENIED not in job.problems:
+            return self._denied(job)
         to, changes = _consequence(job, fact, asked=asked)
         if to is None or to not in TRANSITIONS[job.status]:
             return job
         return job.move(to, now=self.record.clock(), **changes)
 
+    def _denied(self, job: Job) -> Job:
+        """Fal's first word that it has none of it may be a slip: it is asked again when that is late."""
+        return _changed(job, problems=(*job.problems, DENIED), updated_at=self.record.clock())
+
 
 def _undoes(fact: Fact, job: Job) -> bool:
-    """Whether a result comes for a job that was given up: it was paid for, so it is kept."""
-    return job.status is Status.EXPIRED and isinstance(fact, Finished) and bool(fact.artifacts)
+    """Whether a result comes for a job that was given up: it was paid for, so it is kept.
+
+    What was copied already and found invalid is not copied again.
+    """
+    if not isinstance(fact, Finished) or not fact.artifacts:
+        return False
+    given_up = job.status in (Status.FAILED, Status.CANCELLED) and not job.artifacts
+    return job.status is Status.EXPIRED or (given_up and job.request_id == fact.request_id)
+
+
+def _with_addresses(job: Job, fact: Fact) -> Job:
+    """A result that is being copied is not lost because fal forgets it; addresses are taken in."""
+    if job.artifacts or not isinstance(fact, Finished) or not fact.artifacts:
+        return job
+    return _changed(job, artifacts=fact.artifacts)
+
+
+def _believed(job: Job, fact: Fact) -> Job:
+    """The job without fal's word that it knows no such request, once fal says anything else."""
+    if isinstance(fact, Gone) or DENIED not in job.problems:
+        return job
+    return _changed(job, problems=tuple(each for each in job.problems if each != DENIED))
+
+
+def _changed(job: Job, **changes: Any) -> Job:
+    return job.model_copy(update={**changes, "version": job.version + 1})
 
 
 def _consequence(job: Job, fact: Fact, *, asked: bool) -> tuple[Status | None, dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Every change of a job: one conditional write, then the files a person reads."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,13 +38,16 @@ class Record:
         """The job one step on, written and published; raises Conflict and writes nothing then."""
         return self.write(job, job.move(to, now=self.clock(), **changes))
 
-    def intend(self, job: Job, to: Status, *, limits: Limits, **changes: Any) -> Job:
+    def intend(
+        self, job: Job, to: Status, *, limits: Limits, still: Sequence[Job], **changes: Any
+    ) -> Job:
         """The job one step on, written but not published: nothing may stand before a paid call.
 
-        Raises Conflict, and NoSlot or OverBudget, and writes nothing then.
+        Raises Conflict, also where others are not ``still`` what they were read as, and NoSlot or
+        OverBudget, and writes nothing then.
         """
         moved = job.move(to, now=self.clock(), **changes)
-        self.jobs.replace(job, moved, limits=limits)
+        self.jobs.replace(job, moved, limits=limits, still=still)
         return moved
 
     def write(self, before: Job, after: Job, *, claim: Claim | None = None) -> Job:

@@ -5,11 +5,18 @@ from dataclasses import dataclass
 from shared.domain.errors import NothingToDecide
 from shared.domain.facts import Gone
 from shared.domain.jobs import Job, Status
-from shared.domain.verdicts import CANCEL_REQUESTED, CANCELLED, CANCELLED_UNCHECKED, MONEY_CODES
+from shared.domain.verdicts import (
+    CANCEL_REQUESTED,
+    CANCELLED,
+    CANCELLED_UNCHECKED,
+    EARLIER_CAME,
+    MONEY_CODES,
+)
 from shared.ports import Inbox, Trainer
 from shared.services.receive import Receiver
 from shared.services.record import Record
 
+PAGE = 100
 WHY_NOT_CANCELLED = {
     Status.SUBMITTING: "is being submitted this very moment; try again in a minute",
     Status.SUBMIT_UNKNOWN: "may or may not be at fal; settle that first: lora-drop resolve",
@@ -30,11 +37,13 @@ class Resolver:
         """Wait for this request, which fal has for us.
 
         Raises UnknownJob, NothingToDecide, Conflict, and TrainerUnavailable: fal is asked whether
-        it knows the request, for a slip here would be paid for.
+        it knows the request, and every job whether it is theirs, for a slip here would be paid for.
         """
         job = self._in_doubt(job_id)
         if request_id in job.earlier_requests:
             raise NothingToDecide(f"{request_id} is an earlier request of {job_id}, and is over")
+        if theirs := self._whose(request_id):
+            raise NothingToDecide(f"{request_id} is the request of {theirs.job_id}")
         if isinstance(self.trainer.ask(job.application, request_id), Gone):
             raise NothingToDecide(
                 f"fal knows no request {request_id}; look for it in its dashboard"
@@ -52,11 +61,16 @@ class Resolver:
         Raises UnknownJob, NothingToDecide, Conflict.
         """
         job = self._waiting(job_id, Status.HELD)
-        approved = job.approved or any(problem.code in MONEY_CODES for problem in job.problems)
-        now = self.record.clock()
-        return self._ready(
-            job, job.move(Status.READY, now=now, by=by, problems=(), approved=approved)
+        codes = {problem.code for problem in job.problems}
+        ready = job.move(
+            Status.READY,
+            now=self.record.clock(),
+            by=by,
+            problems=(),
+            approved=job.approved or bool(codes & MONEY_CODES),
+            anew=job.anew or EARLIER_CAME in codes,
         )
+        return self._ready(job, ready)
 
     def cancel(self, job_id: str, *, by: str) -> Job:
         """Stop a job: for free before it is sent; at fal, as far as fal can, afterwards.
@@ -74,6 +88,8 @@ class Resolver:
             job = self.record.note(job, CANCEL_REQUESTED)
         # What fal makes of it counts, not that it was asked; the reconciler asks on.
         fact = self.trainer.ask(job.application, job.request_id or "")
+        if isinstance(fact, Gone):
+            return job  # it takes fal's word twice, some minutes apart
         return self.receiver.receive(job_id, fact, asked=True)
 
     def _ready(self, before: Job, after: Job) -> Job:
@@ -81,6 +97,17 @@ class Resolver:
         ready = self.record.write(before, after)
         self.inbox.announce(ready.dataset)
         return ready
+
+    def _whose(self, request_id: str) -> Job | None:
+        """The job that has, or had, this request."""
+        cursor: str | None = None
+        while True:
+            page = self.record.jobs.page(status=None, limit=PAGE, cursor=cursor)
+            for job in page.jobs:
+                if request_id in (job.request_id, *job.earlier_requests) and not job.duplicate_of:
+                    return job
+            if (cursor := page.cursor) is None:
+                return None
 
     def _in_doubt(self, job_id: str) -> Job:
         return self._waiting(job_id, Status.SUBMIT_UNKNOWN)

@@ -21,7 +21,7 @@ from shared.domain.facts import Failed, Finished, Gone, Running
 from shared.domain.jobs import Job, Status
 from shared.domain.notices import JOB_FILE, job_text
 from shared.domain.problems import Problem
-from shared.domain.verdicts import GONE
+from shared.domain.verdicts import DENIED, GONE
 from shared.ports import ArtifactSource, CopyStore, Trainer
 from shared.services.copy import PART, Copier, Order
 from shared.services.lease import Hold
@@ -31,6 +31,8 @@ INVALID_SUFFIX = ".invalid"
 # A file that is of another size than fal says, and invalid, is taken for one that is not there yet;
 # so long. A server that says a wrong size for ever must not keep a job from its end.
 SETTLED_AFTER = timedelta(minutes=30)
+# How long nobody asks again for a result that fal has denied once.
+DENIAL_STANDS = timedelta(minutes=4)
 type Bad = dict[str, ResultGone | ResultInvalid]
 
 
@@ -60,7 +62,8 @@ class Keeper:
     def store_result(self, job_id: str) -> Job:
         """The job with every result file in the models bucket; a second call changes nothing.
 
-        While somebody else copies the files it is left to them. Raises UnknownJob, and to be called
+        While somebody else copies the files it is left to them; where fal says for the first time that
+        it has none it is left alone for a while. Raises UnknownJob, and to be called
         again DownloadInterrupted, ForeignHost, TrainerUnavailable, or Conflict where somebody else
         has the job by now.
         """
@@ -77,7 +80,8 @@ class Keeper:
             return self._end(hold)
         except (DownloadInterrupted, ForeignHost) as trouble:
             # Once is enough: a person need not read the same in other words every few minutes.
-            hold.give_back(None if hold.job.problems else _trouble(trouble))
+            told = hold.job.problems not in ((), (DENIED,))
+            hold.give_back(None if told else _trouble(trouble))
             raise
         except Exception:
             with suppress(Exception):  # it runs out by itself, and this must not hide the cause
@@ -95,6 +99,9 @@ class Keeper:
             artifacts, problems = self._store(hold)
             to = Status.FAILED if problems else Status.SUCCEEDED
         except ResultGone:
+            if DENIED not in hold.job.problems:
+                # It may be a slip of fal's: the reconciler hands it over again.
+                return hold.give_back(DENIED, rest=DENIAL_STANDS)
             to, problems = Status.EXPIRED, (_gone(hold.job),)
         except ResultUnusable as unusable:
             to, problems = Status.FAILED, (unusable.problem,)

@@ -15,6 +15,7 @@ from shared.domain.problems import Problem
 from shared.domain.verdicts import DATASET_UNREADABLE, waits_for
 from shared.ports import Claim, DatasetStore, OpenDataset, Prices
 from shared.services.dispatch import Dispatcher
+from shared.services.earlier import Earlier
 from shared.services.record import Record
 
 # What a mistake in the check looks like. Trouble with S3 is none of these: it is tried again.
@@ -31,6 +32,14 @@ OUR_MISTAKES = (
 
 
 @dataclass(frozen=True, slots=True)
+class Handled:
+    """The job of a dataset that has come, and what became of whoever's turn it was then."""
+
+    job: Job
+    sent: tuple[Job, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Submitter:
     """The door that datasets come in by."""
 
@@ -40,7 +49,7 @@ class Submitter:
     prices: Prices
     application: str
 
-    def submit_dataset(self, dataset: DatasetVersion) -> Job:
+    def submit_dataset(self, dataset: DatasetVersion) -> Handled:
         """The job of this dataset, as far on as it can go now; then whoever waits is sent.
 
         The same event twice is the same job: every step is taken only from the state before it. A
@@ -55,12 +64,12 @@ class Submitter:
         job = self.record.open(new)
         if job.status is Status.RECEIVED:
             job = self._check(job, found)
-        self.dispatcher.dispatch(began=began)
+        sent = self.dispatcher.dispatch(began=began)
         now = self.record.jobs.get(job.job_id) or job
         if now.version == job.version:
             # What an earlier run has written and died before it published.
             self.record.publish(now)
-        return now
+        return Handled(now, sent)
 
     def _open(self, dataset: DatasetVersion) -> OpenDataset | RejectedDataset:
         try:
@@ -113,9 +122,9 @@ class Submitter:
         Raises Conflict when another job claims the content at the same moment.
         """
         owner = self.record.jobs.owner(ready.content_digest or "")
-        same = self._standing_for(owner) if earlier else None
+        same = Earlier(self.record).standing_for(owner) if earlier else None
         if same is None:
-            claimed = ready.model_copy(update={"instead_of": owner})
+            claimed = ready.model_copy(update={"instead_of": owner, "anew": not earlier})
             return self.record.write(job, claimed, claim=Claim(owner))
         if not same.terminal:
             return self._waiting(job, same)
@@ -138,24 +147,6 @@ class Submitter:
         )
         self.record.results.write(done.prefix + JOB_FILE, job_text(done), "application/json")
         return self.record.write(job, done)
-
-    def _standing_for(self, owner: str | None) -> Job | None:
-        """The last job for this content that came, or may come, to files; others are passed over.
-
-        One that was forced and came to nothing does not make an earlier LoRA forgotten.
-        """
-        while owner is not None:
-            same = self.record.jobs.get(owner)
-            if same is None or self._stands_for(same):
-                return same
-            owner = same.instead_of
-        return None
-
-    def _stands_for(self, same: Job) -> bool:
-        """Whether that job has, or may yet have, the files that this one would get."""
-        if same.status is Status.SUCCEEDED:
-            return all(self.record.results.has(stored) for stored in same.files)
-        return not same.terminal
 
     def _waiting(self, job: Job, same: Job) -> Job:
         """Where it stands: the reconciler announces it every round until the other has ended."""

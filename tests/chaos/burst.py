@@ -28,12 +28,16 @@ LIMIT = 3600.0  # seconds
 
 @dataclass(frozen=True)
 class Burst:
-    """What is done to a stack; ``hurry`` as in Patience, None takes the template's own times."""
+    """What is done to a stack; ``hurry`` as in Patience, None takes the template's own times.
+
+    ``pause``: the least and the most seconds between two kills.
+    """
 
     jobs: int = 200
     in_flight: int = 5
     seed: int = 0
     kills: int = 20
+    pause: tuple[float, float] = (1.0, 4.0)
     hurry: int | None = None
     limit: float = LIMIT
 
@@ -94,7 +98,14 @@ def _through(burst: Burst, stack: Deployed) -> Figures:
     began = time.monotonic()
     patience = Patience(stack, every=ROUND_EVERY, hurry=burst.hurry)
     store = stack["StoreFunctionName"]
-    killer = Killer(stack.stack.emulator.pid, store, stack.fal.access.port, burst.kills, burst.seed)
+    killer = Killer(
+        group=stack.stack.emulator.pid,
+        function=store,
+        port=stack.fal.access.port,
+        most=burst.kills,
+        seed=burst.seed,
+        pause=burst.pause,
+    )
     with killer:
         job_ids = stack.drop([f"burst/{burst.seed}-{number:03}" for number in range(burst.jobs)])
         jobs = patience.wait(job_ids, limit=burst.limit)

@@ -189,6 +189,13 @@ class Fal:
                     delivery.at = now
         return True
 
+    def take_back(self, request: Request) -> None:
+        """What was called a failure has a result after all, and fal calls once more."""
+        request.end, request.payload_missing = End.DONE, False
+        request.kept_until = self.clock() + KEPT
+        self.outbox = [each for each in self.outbox if each.request is not request]
+        self.outbox.append(Delivery(request, self.clock()))
+
     def price(self, application: str) -> Price | None:
         """As far as anybody knows."""
         assert application

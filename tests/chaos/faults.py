@@ -56,6 +56,7 @@ class Fault(StrEnum):
     TRAINING_FAILED_FREE = "training fails, not billed"
     DATASET_NOT_FETCHED = "fal cannot fetch the dataset"
     TRAINING_CANCELLED = "training cancelled at fal"
+    FAILURE_TAKEN_BACK = "fal sends a result after it called it a failure"
     RESULT_SHORT_LIVED = "fal keeps the result for 6 min"
     # webhooks
     WEBHOOK_LOST = "webhook never comes"
@@ -73,6 +74,7 @@ class Fault(StrEnum):
     SECRET_UNAVAILABLE = "Secrets Manager unavailable"
     # asking fal
     ASK_UNAVAILABLE = "fal does not answer a question"
+    ASK_DENIED = "fal denies a request that it has"
     LIST_UNAVAILABLE = "fal's request list unavailable"
     LIST_EMPTY = "fal's request list is behind"
     LIST_TWO = "fal's request list shows two matches"

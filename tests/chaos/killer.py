@@ -63,8 +63,8 @@ class Killer:
     port: int
     most: int
     seed: int
-    pause: tuple[float, float] = (1.0, 4.0)  # seconds between two kills
-    into: tuple[float, float] = (0.0, 0.5)  # seconds that a worker is let work before
+    pause: tuple[float, float]  # seconds between two kills
+    into: tuple[float, float] = (0.0, 0.2)  # seconds that a worker is let work before
     killed: list[int] = field(default_factory=list)
     _warm: set[int] = field(default_factory=set)
     _over: threading.Event = field(default_factory=threading.Event)

@@ -27,6 +27,8 @@ ONWARD: dict[Status, set[Status]] = {
         *(Status.READY, Status.HELD),
     },
     Status.STORING: {Status.SUCCEEDED, Status.FAILED, Status.EXPIRED},
+    Status.FAILED: {Status.STORING},
+    Status.CANCELLED: {Status.STORING},
     Status.EXPIRED: {Status.STORING},
 }
 IN_FLIGHT = frozenset({Status.SUBMITTING, Status.SUBMIT_UNKNOWN, Status.SUBMITTED, Status.TRAINING})
@@ -71,7 +73,7 @@ class Rows(dict[str, Job]):
             return
         spent = Counter[str]()
         for job in self.values():
-            for charge in job.charges if not job.approved else ():
+            for charge in job.charges if not (job.approved or _revived(job)) else ():
                 spent[charge.month] += charge.micro_usd
         for month, micro in spent.items():
             if micro > limits.monthly_usd * 1_000_000:
@@ -109,6 +111,12 @@ class Rows(dict[str, Job]):
             if _same_training(job, other) and other.status in TRAINED_OR_MAY_BE:
                 self.violated(f"{request.job_id}: paid for what {other.job_id} trains")
         self.requests.append(request)
+
+
+def _revived(job: Job) -> bool:
+    """Whether its result came after it had ended: what that costs was not asked for before."""
+    steps = [step.status for step in job.history]
+    return any(here.terminal and there is Status.STORING for here, there in pairwise(steps))
 
 
 def _may_follow(earlier: Request, now: Request, job: Job | None) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from shared.domain.errors import SubmissionUnknown
 from shared.domain.jobs import Job, Status
 from shared.domain.signatures import Delivery
+from shared.domain.verdicts import GONE
 from shared.services import (
     deliver,
     dispatch,
@@ -137,6 +138,10 @@ def _unverified(_: deliver.Doorkeeper, headers: Any, body: bytes) -> Delivery:
     return Delivery(headers.request_id, headers.user_id, NOW, body)
 
 
+def _given_up_at_once(self: receive.Receiver, job: Job) -> Job:
+    return job.move(Status.EXPIRED, now=self.record.clock(), problems=(GONE,))
+
+
 MISTAKES = (
     Mistake(
         "a submission is stolen by the clock",
@@ -170,6 +175,11 @@ MISTAKES = (
         ((submit.Submitter, "_placed", _told_apart_by_nothing),),
     ),
     Mistake("nobody calls the next in the line", ((dispatch.Line, "call_next", _nothing),)),
+    Mistake("what has ended takes no result any more", ((receive, "_undoes", lambda *_: False),)),
+    Mistake(
+        "fal is believed the first time that it denies a request",
+        ((receive.Receiver, "_denied", _given_up_at_once),),
+    ),
     Mistake("a token is not looked at", ((deliver, "token_matches", lambda *_: True),)),
     Mistake(
         "a signature is not looked at",

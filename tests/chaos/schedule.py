@@ -11,7 +11,7 @@ from nacl.signing import SigningKey
 from shared.domain.jobs import Status
 from tests.builders import NOW, make_archive
 from tests.chaos.decisions import Decisions, Made
-from tests.chaos.fal import End, Request
+from tests.chaos.fal import KEPT, End, Request
 from tests.chaos.faults import Fault
 from tests.chaos.post import PostRoom
 from tests.chaos.storm import Storm
@@ -28,6 +28,8 @@ ENDS: Mapping[Fault, End] = {
     Fault.DATASET_NOT_FETCHED: End.NOT_FETCHED,
     Fault.TRAINING_CANCELLED: End.CANCELLED,
 }
+# One that did not get the dataset is sent once more, and the first is over.
+TAKEN_BACK = frozenset({End.BILLED_FAILURE, End.FREE_FAILURE, End.CANCELLED})
 POISON = (
     "not JSON",
     "",
@@ -195,6 +197,15 @@ class Schedule:
             kept = timedelta(minutes=6)
         request.kept_until = request.ended_at + kept
         self.post.promised(request)
+        if request.end in TAKEN_BACK and not request.webhook_lost and choose.happens("word", 0.3):
+            later = timedelta(minutes=1 + choose.below("taken back after", 40))
+            self.storm.plan(request.ended_at + later, partial(self._take_back, request))
+
+    def _take_back(self, request: Request) -> None:
+        self.weather.strike(Fault.FAILURE_TAKEN_BACK)
+        self.storm.fal.take_back(request)
+        # Nobody asks about what has ended: fal calls until every clock is right again.
+        request.kept_until = max(request.kept_until, self.end + KEPT)
 
     # ------------------------------------------------------------------- how it goes
 

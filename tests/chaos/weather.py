@@ -18,6 +18,7 @@ from shared.domain.errors import (
     TrainerUnavailable,
     UploadGone,
 )
+from shared.domain.facts import Gone
 from shared.domain.problems import Problem
 from shared.ports import Page
 from tests.chaos.decisions import Decisions
@@ -60,11 +61,12 @@ BY_CALL: dict[tuple[str, str], tuple[Fault, ...]] = {
         *(Fault.NOT_SENT, Fault.REFUSED_HELD, Fault.REFUSED),
         *(Fault.DOUBT_ACCEPTED, Fault.DOUBT_NOT_ACCEPTED, Fault.WEBHOOK_EARLY),
     ),
+    ("Trainer", "ask"): (Fault.ASK_UNAVAILABLE, Fault.ASK_DENIED),
     ("CopyStore", "put"): (*BUCKET, Fault.BUCKET_CONFLICT),
     ("CopyStore", "complete"): (*BUCKET, Fault.BUCKET_CONFLICT),
     ("ArtifactSource", "open.enter"): (Fault.DOWNLOAD_CUT, Fault.DOWNLOAD_MISSING),
 }
-OTHER_ANSWERS = frozenset({Fault.LIST_EMPTY, Fault.LIST_TWO, Fault.TABLE_STALE})
+OTHER_ANSWERS = frozenset({Fault.LIST_EMPTY, Fault.LIST_TWO, Fault.TABLE_STALE, Fault.ASK_DENIED})
 DEATHS = (Fault.KILLED_BEFORE, Fault.KILLED_AFTER, Fault.TIMED_OUT)
 # What is rare in a life and interesting strikes more often than the rate of the rest.
 OFTEN: dict[tuple[str, str], float] = {
@@ -76,7 +78,7 @@ OFTEN: dict[tuple[str, str], float] = {
     ("CopyStore", "complete"): 0.1,
     ("JobStore", "page"): 0.5,
     (SECRET, "webhook_secret"): 0.05,
-    ("Trainer", "ask"): 0.1,
+    ("Trainer", "ask"): 0.15,
 }
 HELD = Problem(code="fal_payment_required", message="fal asks for payment.")
 REFUSED = Problem(code="fal_invalid_input", message="fal refused the parameters.")
@@ -112,6 +114,7 @@ class Weather:
         self.struck: Counter[Fault] = Counter()
         self.around: Surroundings | None = None
         self._pages: dict[object, Any] = {}
+        self._denied: set[str] = set()
 
     def act[R](self, effect: Effect, call: Callable[[], R]) -> R:
         """The call, with what the day does to it."""
@@ -160,6 +163,12 @@ class Weather:
             case Fault.LIST_TWO:
                 found = call()
                 return [*found, "somebody-elses-for-the-same-dataset"] if found else found
+            case Fault.ASK_DENIED:
+                fact = call()
+                if fact.request_id in self._denied:
+                    return fact  # fal's word counts when it says so twice
+                self._denied.add(fact.request_id)
+                return Gone(fact.request_id)
             case Fault.TABLE_STALE:
                 older = self._pages.get(effect.method, Page((), None))
                 self._pages[effect.method] = call()

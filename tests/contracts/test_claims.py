@@ -42,6 +42,30 @@ def test_a_job_claims_its_content_with_the_write_that_names_it(jobs: JobStore) -
     assert jobs.owner("1" * 64) is None
 
 
+def test_a_write_that_rests_on_other_jobs_is_made_while_they_are_as_they_were_read(
+    jobs: JobStore,
+) -> None:
+    job, other = received(jobs, "a"), received(jobs, "b")
+
+    jobs.replace(job, checked(job), still=(other,))
+
+    assert jobs.get("a") == checked(job)
+    assert jobs.get("b") == other
+
+
+def test_a_write_that_rests_on_another_job_is_not_made_when_that_has_changed(
+    jobs: JobStore,
+) -> None:
+    job, other, third = received(jobs, "a"), received(jobs, "b"), received(jobs, "c")
+    jobs.replace(other, other.move(Status.CANCELLED, now=NOW))
+
+    with pytest.raises(Conflict):
+        jobs.replace(job, checked(job), still=(third, other))
+
+    assert jobs.get("a") == job
+    assert [each.job_id for each in jobs.unfinished() if not each.terminal] == ["a", "c"]
+
+
 def test_a_new_job_may_claim_at_once(jobs: JobStore) -> None:
     assert jobs.add(checked(make_job(job_id="a")), claim=Claim(None))
 

@@ -109,6 +109,9 @@ def test_files_that_neither_the_cdn_nor_fal_has_end_the_job(house: House, job: J
     house.internet.says["queue.fal.run"] = httpx.Response(404, json={"status": "NOT_FOUND"})
 
     assert failed(event("results_batch")) == []
+    assert house.job(job.job_id).status is Status.STORING
+    house.clock.now += timedelta(minutes=5)
+    assert failed(event("results_batch")) == []
     assert house.job(job.job_id).status is Status.EXPIRED
     assert "no longer" in house.files()["ERROR.txt"].decode()
 

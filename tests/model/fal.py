@@ -42,7 +42,7 @@ ERRORS: Mapping[End, tuple[str, bool | None]] = MappingProxyType(
 class Request:
     """A POST that fal has accepted.
 
-    ``denied``: fal has said that it knows no such request. ``stopping``: it was asked to stop it.
+    ``doubted``: fal has said once that it knows no such request; ``denied``: twice. ``stopping``: it was asked to stop it.
     ``missed``: a person has said that there is no such request, and was wrong. ``settled``: a
     person has let its job go on, knowing how it ended. ``told``: its result was delivered, and we
     have answered 200; a denial after that is believed.
@@ -52,6 +52,7 @@ class Request:
     job_id: str
     end: End | None = None
     kept: bool = True
+    doubted: bool = False
     denied: bool = False
     stopping: bool = False
     missed: bool = False

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from shared.domain.jobs import Status
@@ -30,7 +31,12 @@ class Guard:
 
     def kept(self) -> Found:
         """What it finds within the same bounds when the guard is there."""
-        return check(self.bounds)
+        return _checked(self.bounds)
+
+
+@cache
+def _checked(bounds: Bounds) -> Found:
+    return check(bounds)
 
 
 def check(bounds: Bounds) -> Found:
@@ -44,6 +50,9 @@ def few(*kinds: Fault, **changes: Any) -> Bounds:
     given = {"faults": 1 if kinds else 0, "kinds": frozenset(kinds)}
     return Bounds("few", **{**given, **changes})
 
+
+# A job is given up, since fal denies it twice; its twin is paid for, and then the webhook comes.
+TWINS = {"rounds": 2, "jobs": 2, "twins": True, "keepers": 0}
 
 GUARDS: Sequence[Guard] = (
     Guard(
@@ -83,6 +92,16 @@ GUARDS: Sequence[Guard] = (
         off.settles_any_intent,
         few(Fault.FAILED, decisions=1, says=frozenset({Decision.CANCEL}), submitters=2),
     ),
+    Guard(
+        "nobody pays for what has come after all",
+        off.pays_for_what_came,
+        few(Fault.FORGOTTEN, **TWINS),
+    ),
+    Guard(
+        "nobody pays for what comes at this very moment",
+        off.looked_before,
+        few(Fault.FORGOTTEN, **TWINS),
+    ),
     Guard("only our own address speaks for a job", off.any_token, few(Fault.STRAY)),
     Guard(
         "a job listens to no request but its own",
@@ -99,7 +118,17 @@ GUARDS: Sequence[Guard] = (
     Guard(
         "a result that comes after all is taken",
         off.given_up_for_good,
+        few(Fault.DENIED, faults=2, rounds=2),
+    ),
+    Guard(
+        "fal has to say twice that it has no such request",
+        off.denied_once,
         few(Fault.DENIED, rounds=1),
+    ),
+    Guard(
+        "fal has to say twice that it has no such result",
+        off.result_denied_once,
+        few(Fault.BARE, Fault.DENIED, faults=2),
     ),
     Guard("the webhook says 200 only to what is written down", off.always_200, few()),
     Guard("a result is handed to the store worker", off.not_handed_over, few()),

@@ -6,10 +6,11 @@ while the worker lives that is paying for it, nor a lease over while its owner l
 both minutes before anybody else may think them dead; that it does not is a fault of its own.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 from shared.domain.artifacts import StoredFile
@@ -27,7 +28,7 @@ from shared.domain.errors import (
 from shared.domain.facts import Gone, Running
 from shared.domain.jobs import Job, Status
 from shared.domain.problems import Problem
-from shared.ports import Submission
+from shared.ports import Page, Submission
 from tests.builders import NOW
 from tests.model.bounds import Bounds, Fault
 from tests.model.fal import BY_HAND, Request
@@ -88,6 +89,10 @@ def _jobs(world: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
         yield _failed(world, partial(Conflict, "contended"), "Conflict, though nobody wrote")
 
 
+def _page(world: World, _: Effect, __: frozenset[Fault]) -> Answers:
+    yield _plain(world, Page(tuple(world.jobs.values()), None))
+
+
 def _timeless(job: Job) -> Job:
     """The job without a trace of how old it was when it was read."""
     history = tuple(step.model_copy(update={"at": NOW}) for step in job.history)
@@ -128,10 +133,13 @@ def _written(world: World, table: Frozen) -> World:
         had = before.get(job_id)
         if had is None or Row.of(had) is Row.of(job):
             continue
-        if had.terminal and (had.status, job.status) != (Status.EXPIRED, Status.STORING):
+        if had.terminal and not _revived(had, job):
             world = replace(world, wrong=f"an ended job never changes: {job_id} was {had.status}")
         if job.status is Status.SUBMITTING and had.status is not Status.SUBMITTING:
             world = replace(world, paying=tuple(sorted((*world.paying, job_id))))
+            if came := _came_after_all(job, world.jobs):
+                wrong = f"what has come after all is not paid for anew: {job_id}, and {came} has it"
+                world = replace(world, wrong=wrong)
         if job.status is Status.READY and job.history[-1].by:
             missed = had.status is Status.SUBMIT_UNKNOWN
             for request in world.of_job(job_id):
@@ -139,6 +147,22 @@ def _written(world: World, table: Frozen) -> World:
                     told = replace(request, missed=request.missed or missed, settled=not missed)
                     world = world.with_request(told)
     return world
+
+
+def _came_after_all(job: Job, jobs: Mapping[str, Job]) -> str:
+    """A job that this one stands in for and whose result came, unless a person knows of it."""
+    if job.anew:
+        return ""
+    earlier = jobs.get(job.retry_of or job.instead_of or "")
+    states = [step.status for step in earlier.history] if earlier else []
+    came = any(here.terminal and there is Status.STORING for here, there in pairwise(states))
+    return earlier.job_id if earlier and came else ""
+
+
+def _revived(had: Job, job: Job) -> bool:
+    """Whether its result came after all, which may happen to what was sent and had none yet."""
+    ends = (Status.FAILED, Status.CANCELLED, Status.EXPIRED)
+    return job.status is Status.STORING and had.status in ends and had.request_id is not None
 
 
 # --- fal ------------------------------------------------------------------------------------------
@@ -178,8 +202,10 @@ def _ask(world: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
     if Fault.UNREACHABLE in faults:
         yield _failed(world, partial(TrainerUnavailable, "no answer"))
     if Fault.DENIED in faults and request.kept:
-        denied = world.with_request(replace(request, denied=True, told=False)).fewer_faults()
-        yield _plain(world, Gone(request.request_id), denied)
+        # Once is a slip; whoever is told so twice may believe it.
+        twice = request.doubted
+        denied = replace(request, doubted=True, denied=twice, told=request.told and not twice)
+        yield _plain(world, Gone(request.request_id), world.with_request(denied).fewer_faults())
 
 
 def _requests_for(world: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
@@ -240,6 +266,7 @@ def _hand_over(world: World, effect: Effect, _: frozenset[Fault]) -> Answers:
 
 MEANINGS: dict[str, Callable[[World, Effect, frozenset[Fault]], Answers]] = {
     "jobs.*": _jobs,
+    "jobs.page": _page,
     "trainer.submit": _submit,
     "trainer.ask": _ask,
     "trainer.requests_for": _requests_for,

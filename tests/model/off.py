@@ -12,8 +12,10 @@ from shared.domain import jobs as domain
 from shared.domain.errors import ForeignRequest
 from shared.domain.facts import Failed
 from shared.domain.jobs import TRANSITIONS, Job, Status
+from shared.domain.verdicts import GONE
 from shared.services import deliver, dispatch, receive
 from shared.services.dispatch import Dispatcher
+from shared.services.earlier import Earlier
 from shared.services.lease import Hold
 from shared.services.receive import Receiver
 from shared.services.reconcile import Reconciler
@@ -90,11 +92,13 @@ def unclaimed() -> Context:
 def post_first() -> Context:
     """The intent is written when the POST has been answered."""
 
-    def pay(self: Dispatcher, job: Job, checkpoint: str) -> Job:
+    def pay(self: Dispatcher, job: Job, checkpoint: str, *, given_up: Any) -> Job:
         arguments = self._arguments(job, checkpoint)
         url = self._webhook_url(job)
         receipt = self.trainer.submit(job.application, arguments, webhook_url=url)
-        intent = self.record.intend(job, Status.SUBMITTING, limits=self.limits, problems=())
+        intent = self.record.intend(
+            job, Status.SUBMITTING, limits=self.limits, still=given_up, problems=()
+        )
         return self._settle(intent, Status.SUBMITTED, request_id=receipt.request_id, problems=())
 
     return patch.object(Dispatcher, "_pay", pay)
@@ -108,6 +112,16 @@ def settled(meant: Status, *, to: Status) -> Off:
         return real(self, intent, to if told is meant else told, **changes)
 
     return lambda: patch.object(Dispatcher, "_settle", settle)
+
+
+def pays_for_what_came() -> Context:
+    """Nobody looks whether a job that was given up has got its result after all."""
+    return patch.object(Earlier, "given_up_for", lambda *_: [])
+
+
+def looked_before() -> Context:
+    """It was looked at before the intent, and may have come since."""
+    return patch.object(dynamodb, "checks", lambda _: [])
 
 
 def settles_any_intent() -> Context:
@@ -173,6 +187,25 @@ def moves_anyhow() -> Context:
 def given_up_for_good() -> Context:
     """A job that was given up takes no result any more."""
     return patch.object(receive, "_undoes", lambda *_: False)
+
+
+def denied_once() -> Context:
+    """A request that fal does not know is given up at once."""
+
+    def denied(self: Receiver, job: Job) -> Job:
+        return job.move(Status.EXPIRED, now=self.record.clock(), problems=(GONE,))
+
+    return patch.object(Receiver, "_denied", denied)
+
+
+def result_denied_once() -> Context:
+    """A result that fal does not have is given up at once."""
+    real = Hold.give_back
+
+    def given_back(self: Hold, problem: Any = None, **more: Any) -> Job:
+        return self.end(Status.EXPIRED) if more else real(self, problem)
+
+    return patch.object(Hold, "give_back", given_back)
 
 
 def forgets_earlier() -> Context:

@@ -107,7 +107,7 @@ class Table:
                 self.items.pop(place, None)
             elif kind == "Put":
                 self.items[place] = action["Item"]
-            else:
+            elif kind == "Update":
                 self.items[place] = _updated(action, self.items.get(place))
 
 

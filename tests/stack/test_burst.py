@@ -16,7 +16,9 @@ KILLS = 6
 
 
 def test_a_burst_is_paid_once_a_job_and_never_more_are_at_fal_than_may_be() -> None:
-    figures = run(Burst(jobs=40, in_flight=5, seed=1, kills=KILLS, hurry=15, limit=600))
+    burst = Burst(jobs=40, in_flight=5, seed=1, kills=KILLS, pause=(0.2, 1.0), hurry=15, limit=600)
+
+    figures = run(burst)
 
     assert figures.violations == ()
     assert (figures.paid, figures.succeeded) == (40, 40)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from shared.domain.budget import Limits
+from shared.domain.costs import Price
 from shared.domain.errors import NothingToDecide, SubmissionRefused, SubmissionUnknown, UnknownJob
 from shared.domain.facts import Failed, Finished, Gone
 from shared.domain.jobs import Job, Status
@@ -45,6 +46,7 @@ def cancelled(world: World) -> Job:
 
 def expired(world: World) -> Job:
     job = world.submit(world.drop(metadata={"steps": "1200"}))
+    world.receiver.receive(job.job_id, Gone(job.request_id or ""))
     return world.receiver.receive(job.job_id, Gone(job.request_id or ""))
 
 
@@ -188,6 +190,13 @@ def test_a_retry_waits_for_slots_and_money_like_everybody(world: World) -> None:
     new = retried(world, old)
 
     assert (new.status, new.problems[0].code) == (Status.HELD, "budget_exhausted")
+
+
+def test_a_retry_costs_what_fal_asks_for_it_today(world: World) -> None:
+    old = failed(world)
+    world.trainer.asks = Price(0.01, 1000)
+
+    assert retried(world, old).estimated_cost_usd == 12.0
 
 
 def test_a_retry_is_the_one_for_its_content(world: World) -> None:

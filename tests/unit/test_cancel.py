@@ -120,21 +120,27 @@ def test_a_training_that_ended_all_the_same_is_kept(
     assert world.keeper.store_result(job.job_id).status is Status.SUCCEEDED
 
 
-@pytest.mark.parametrize(
-    ("fact", "status"),
-    [(Failed(REQUEST_ID, BAD), Status.FAILED), (Gone(REQUEST_ID), Status.EXPIRED)],
-    ids=["failed", "gone"],
-)
-def test_a_training_that_was_over_ends_as_it_has_ended(
-    world: World, fact: Fact, status: Status
+def test_whoever_asks_twice_in_a_minute_does_not_take_fals_word_that_it_has_nothing(
+    world: World,
 ) -> None:
     job = world.holds(make_job(Status.TRAINING))
     world.trainer.over = True
-    world.trainer.facts[REQUEST_ID] = fact
+    world.trainer.facts[REQUEST_ID] = Gone(REQUEST_ID)
+
+    world.resolver.cancel(job.job_id, by=ADA)
+    asked = world.resolver.cancel(job.job_id, by=ADA)
+
+    assert asked.status is Status.TRAINING
+
+
+def test_a_training_that_was_over_ends_as_it_has_ended(world: World) -> None:
+    job = world.holds(make_job(Status.TRAINING))
+    world.trainer.over = True
+    world.trainer.facts[REQUEST_ID] = Failed(REQUEST_ID, BAD)
 
     ended = world.resolver.cancel(job.job_id, by=ADA)
 
-    assert ended.status is status
+    assert ended.status is Status.FAILED
     assert "cancel_requested" not in [problem.code for problem in ended.problems]
 
 

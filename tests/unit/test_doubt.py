@@ -179,3 +179,26 @@ def test_a_slip_in_a_request_id_settles_nothing(
         world.resolver.accepted(doubtful.job_id, "typo", by=ADA)
 
     assert world.job(doubtful.job_id) == doubtful
+
+
+def test_another_jobs_request_settles_nothing(world: World, doubtful: Job) -> None:
+    world.trainer.facts["theirs"] = Running("theirs", started=True)
+    for number in range(120):
+        job_id = f"job-{number}"
+        request_id = "theirs" if number == 5 else f"request-{number}"
+        world.holds(make_job(Status.TRAINING, job_id=job_id, request_id=request_id))
+
+    with pytest.raises(NothingToDecide, match="job-5"):
+        world.resolver.accepted(doubtful.job_id, "theirs", by=ADA)
+
+    assert world.job(doubtful.job_id) == doubtful
+
+
+def test_a_request_that_an_earlier_try_of_another_job_had_settles_nothing(
+    world: World, doubtful: Job
+) -> None:
+    world.trainer.facts["theirs"] = Running("theirs", started=True)
+    world.holds(make_job(Status.HELD, job_id="other", earlier_requests=("theirs",)))
+
+    with pytest.raises(NothingToDecide, match="other"):
+        world.resolver.accepted(doubtful.job_id, "theirs", by=ADA)

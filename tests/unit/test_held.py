@@ -11,7 +11,6 @@ from shared.domain.facts import Failed, Finished
 from shared.domain.jobs import Job, Status
 from shared.domain.problems import Problem
 from tests.builders import ARTIFACTS, NOW
-from tests.memory import MemoryTrainer
 from tests.world import LATE_AFTER, World
 
 ADA = "arn:aws:iam::123456789012:user/ada"
@@ -180,7 +179,7 @@ def unpriced(world: World, application: str = "fal-ai/new-trainer") -> Job:
     """A dataset for a trainer that nobody knows the price of."""
     submitter = world.submitter
     object.__setattr__(submitter, "application", application)
-    return submitter.submit_dataset(world.drop())
+    return submitter.submit_dataset(world.drop()).job
 
 
 @pytest.mark.parametrize(
@@ -205,12 +204,7 @@ def test_without_limits_a_price_does_not_matter(world: World) -> None:
 
 
 def test_fals_price_of_the_moment_is_the_one_that_counts(world: World) -> None:
-    class Dear(MemoryTrainer):
-        def price(self, application: str) -> Price | None:
-            assert application
-            return Price(0.01, 1000)
-
-    world.trainer = Dear()
+    world.trainer.asks = Price(0.01, 1000)
     world.limits = Limits(9, job_usd=14.99)
 
     held = dropped(world)

@@ -1,9 +1,13 @@
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from shared.domain.errors import Conflict, ForeignRequest, UnknownJob
 from shared.domain.facts import Fact, Failed, Finished, Gone, Running, failed
 from shared.domain.jobs import TRANSITIONS, Job, Status
 from shared.domain.problems import Problem
+from shared.services.lease import Hold
 from tests.builders import ARTIFACTS, REQUEST_ID, make_job
 from tests.memory_jobs import MemoryJobs
 from tests.world import World
@@ -28,12 +32,12 @@ CONSEQUENCES = [
     (Status.SUBMITTED, "started", Status.TRAINING),
     (Status.SUBMITTED, "finished", Status.STORING),
     (Status.SUBMITTED, "failed", Status.FAILED),
-    (Status.SUBMITTED, "gone", Status.EXPIRED),
+    (Status.SUBMITTED, "gone", Status.SUBMITTED),  # see below
     (Status.TRAINING, "waiting", Status.TRAINING),
     (Status.TRAINING, "started", Status.TRAINING),
     (Status.TRAINING, "finished", Status.STORING),
     (Status.TRAINING, "failed", Status.FAILED),
-    (Status.TRAINING, "gone", Status.EXPIRED),
+    (Status.TRAINING, "gone", Status.TRAINING),
     (Status.STORING, "waiting", Status.STORING),
     (Status.STORING, "started", Status.STORING),
     (Status.STORING, "finished", Status.STORING),
@@ -82,6 +86,95 @@ def test_a_result_that_comes_after_all_is_kept_because_it_was_paid_for(world: Wo
     assert world.keeper.store_result(job.job_id).status is Status.SUCCEEDED
 
 
+def submitted(world: World, after: Fact) -> Job:
+    """A job that was sent, and what fal said of it then."""
+    job = world.submit(world.drop())
+    world.receiver.receive(job.job_id, replace(after, request_id=job.request_id or ""), asked=True)
+    return world.job(job.job_id)
+
+
+CANCELLED = failed(REQUEST_ID, "x", {"detail": "stopped", "error_type": "client_cancelled"})
+TAKEN_BACK = {
+    "billed": replace(FAILED, billed=True),
+    "not billed": replace(FAILED, billed=False),
+    "cancelled": CANCELLED,
+}
+
+
+@pytest.mark.parametrize("word", TAKEN_BACK.values(), ids=TAKEN_BACK)
+def test_a_result_that_comes_after_fal_called_it_a_failure_is_kept_and_booked_once(
+    world: World, word: Failed
+) -> None:
+    ended = submitted(world, word)
+    finished = Finished(ended.request_id or "", ARTIFACTS)
+
+    received = world.receiver.receive(ended.job_id, finished)
+    stored = world.keeper.store_result(ended.job_id)
+
+    assert ended.status in (Status.FAILED, Status.CANCELLED)
+    assert (received.status, received.problems) == (Status.STORING, ())
+    assert stored.status is Status.SUCCEEDED
+    assert [(each.state, each.usd) for each in stored.charges] == [("spent", 3.6)]
+    account = world.jobs.account(f"{world.clock():%Y-%m}")
+    assert (account.spent_usd, account.wasted_usd, account.reserved_usd) == (3.6, 0.0, 0.0)
+
+
+def test_a_result_that_was_copied_and_found_invalid_is_not_copied_again(world: World) -> None:
+    job = world.holds(
+        make_job(Status.FAILED, request_id=REQUEST_ID, artifacts=ARTIFACTS, problems=(PROBLEM,))
+    )
+
+    assert world.receiver.receive(job.job_id, FINISHED) == job
+
+
+def test_what_was_never_sent_takes_no_result(world: World) -> None:
+    job = world.holds(make_job(Status.CANCELLED))
+
+    assert world.receiver.receive(job.job_id, FINISHED) == job
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["free", "while somebody copies"])
+def test_addresses_that_come_to_a_result_without_any_are_taken_in(world: World, held: bool) -> None:  # noqa: FBT001
+    job = world.holds(make_job(Status.STORING, artifacts=()))
+    hold = Hold.take(world.record, job, owner="k1", length=timedelta(minutes=4)) if held else None
+
+    received = world.receiver.receive(job.job_id, FINISHED)
+
+    assert (received.status, received.artifacts) == (Status.STORING, ARTIFACTS)
+    assert received == world.job(job.job_id)
+    if hold:
+        with pytest.raises(Conflict):
+            hold.name(())
+
+
+def test_fals_word_that_it_has_no_such_request_ends_nothing_until_it_says_so_again(
+    world: World,
+) -> None:
+    job = world.holds(make_job(Status.SUBMITTED))
+
+    denied = world.receiver.receive(job.job_id, GONE, asked=True)
+    ended = world.receiver.receive(job.job_id, GONE, asked=True)
+
+    assert (denied.status, [each.code for each in denied.problems]) == (
+        Status.SUBMITTED,
+        ["result_denied"],
+    )
+    assert (ended.status, [each.code for each in ended.problems]) == (
+        Status.EXPIRED,
+        ["result_expired"],
+    )
+    assert "no longer" in (world.results.text(job, "ERROR.txt") or "")
+
+
+def test_a_denial_is_forgotten_once_fal_knows_the_request(world: World) -> None:
+    job = world.holds(make_job(Status.SUBMITTED))
+
+    for fact in (GONE, WAITING, GONE):
+        job = world.receiver.receive(job.job_id, fact, asked=True)
+
+    assert job.status is Status.SUBMITTED
+
+
 def test_a_late_success_without_files_brings_nothing_back(world: World) -> None:
     job = world.holds(make_job(Status.EXPIRED))
 
@@ -127,15 +220,6 @@ def test_a_failure_is_told_with_fals_reason(world: World) -> None:
     assert PROBLEM.message in (world.results.text(job, "ERROR.txt") or "")
 
 
-def test_a_result_that_fal_no_longer_keeps_is_told(world: World) -> None:
-    job = world.holds(make_job(Status.SUBMITTED))
-
-    received = world.receiver.receive(job.job_id, GONE)
-
-    assert [problem.code for problem in received.problems] == ["result_expired"]
-    assert "no longer" in (world.results.text(job, "ERROR.txt") or "")
-
-
 def test_facts_in_any_order_end_where_the_final_one_says(world: World) -> None:
     job = world.holds(make_job(Status.SUBMITTED))
 
@@ -176,7 +260,7 @@ def test_another_jobs_request_is_refused(world: World, status: Status) -> None:
         ("started", Status.TRAINING),
         ("finished", Status.STORING),
         ("failed", Status.FAILED),
-        ("gone", Status.EXPIRED),
+        ("gone", Status.SUBMITTED),
     ],
 )
 def test_a_job_whose_submission_was_never_answered_adopts_its_request(

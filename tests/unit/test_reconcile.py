@@ -39,7 +39,7 @@ def another(name: str, status: Status, *, request_id: str) -> Job:
         (Running(REQUEST_ID, started=True), Status.TRAINING),
         (Finished(REQUEST_ID, ARTIFACTS), Status.STORING),
         (Failed(REQUEST_ID, PROBLEM), Status.FAILED),
-        (Gone(REQUEST_ID), Status.EXPIRED),
+        (Gone(REQUEST_ID), Status.SUBMITTED),
     ],
     ids=["running", "finished", "failed", "gone"],
 )
@@ -55,6 +55,20 @@ def test_fal_is_asked_about_a_late_job_and_its_answer_goes_through_the_same_door
     assert late.trainer.asked == [REQUEST_ID]
     assert late.job(job.job_id).status is after
     assert late.queue.handed == ([job.job_id] if after is Status.STORING else [])
+
+
+def test_a_job_ends_as_expired_when_fal_denies_it_in_two_late_rounds(late: World) -> None:
+    job = late.holds(make_job(Status.SUBMITTED))
+    late.trainer.facts[REQUEST_ID] = Gone(REQUEST_ID)
+
+    late.reconciler.reconcile()
+    late.reconciler.reconcile()  # not late again yet
+    early = late.job(job.job_id).status
+    late.clock.now += LATE
+    late.reconciler.reconcile()
+
+    assert early is Status.SUBMITTED
+    assert late.job(job.job_id).status is Status.EXPIRED
 
 
 def test_a_job_in_training_is_asked_about_as_well(late: World) -> None:

@@ -51,7 +51,7 @@ def test_a_move_that_comes_too_late_writes_nothing(world: World) -> None:
 def test_nothing_stands_between_an_intent_and_the_post(world: World) -> None:
     job = world.holds(make_job(Status.READY))
 
-    world.record.intend(job, Status.SUBMITTING, limits=world.limits)
+    world.record.intend(job, Status.SUBMITTING, limits=world.limits, still=())
 
     assert world.job(job.job_id).status is Status.SUBMITTING
     assert world.results.files == {}

@@ -142,3 +142,15 @@ def test_what_was_trained_before_is_gone_on_from_as_well(world: World, trained: 
 
     assert (new.status, new.estimated_cost_usd) == (Status.SUBMITTED, 3.6)
     assert world.trainer.posts[1][1]["resume_from_checkpoint"].endswith(weights(trained))
+
+
+def test_a_lora_that_has_a_number_before_its_name_is_gone_on_from_as_well(world: World) -> None:
+    job = world.submit(world.drop())
+    world.results.files[job.prefix + WEIGHTS] = b"a person's own"
+    trained = world.train(job)
+
+    new = resumed(world, trained)
+
+    _, arguments, _ = world.trainer.posts[-1]
+    assert new.status is Status.SUBMITTED
+    assert arguments["resume_from_checkpoint"].endswith(f"/2-{WEIGHTS}")

@@ -14,6 +14,7 @@ from shared.domain.errors import (
 from shared.domain.facts import Failed, Finished, Gone, Running
 from shared.domain.jobs import Status
 from shared.domain.problems import Problem
+from shared.services.store import DENIAL_STANDS
 from tests.builders import ARTIFACTS, REQUEST_ID, make_job, make_weights
 from tests.world import World
 
@@ -121,7 +122,7 @@ def test_a_file_that_neither_the_cdn_nor_fal_has_ends_the_job_and_is_told(world:
     world.source.failing = {name: ResultGone("404") for name in ("lora.safetensors", "config.json")}
     world.trainer.facts[REQUEST_ID] = Gone(REQUEST_ID)
 
-    stored = world.keeper.store_result(job.job_id)
+    stored = world.store_twice(job)
 
     assert (stored.status, stored.problems[0].code) == (Status.EXPIRED, "result_expired")
     assert world.results.text(job, "ERROR.txt")
@@ -132,7 +133,7 @@ def test_weights_that_could_be_had_are_kept_when_the_rest_is_gone(world: World) 
     world.source.failing = {"config.json": ResultGone("404")}
     world.trainer.facts[REQUEST_ID] = Gone(REQUEST_ID)
 
-    stored = world.keeper.store_result(job.job_id)
+    stored = world.store_twice(job)
 
     assert (stored.status, stored.problems[0].code) == (Status.EXPIRED, "result_incomplete")
     assert [file.name for file in stored.files] == ["lora.safetensors"]
@@ -178,9 +179,53 @@ def test_a_result_that_fal_forgot_before_it_was_read_is_told(world: World) -> No
     job = world.holds(make_job(Status.STORING, artifacts=()))
     world.trainer.facts[REQUEST_ID] = Gone(REQUEST_ID)
 
-    stored = world.keeper.store_result(job.job_id)
+    stored = world.store_twice(job)
 
     assert (stored.status, stored.problems[0].code) == (Status.EXPIRED, "result_expired")
+
+
+@pytest.mark.parametrize("artifacts", [(), ARTIFACTS], ids=["without addresses", "with dead ones"])
+def test_fals_word_that_it_has_no_result_ends_nothing_until_it_says_so_again_minutes_later(
+    world: World, artifacts: tuple[Artifact, ...]
+) -> None:
+    job = world.holds(make_job(Status.STORING, artifacts=artifacts))
+    world.source.failing = {each.name: ResultGone("404") for each in ARTIFACTS}
+    world.trainer.facts[REQUEST_ID] = Gone(REQUEST_ID)
+
+    denied = world.keeper.store_result(job.job_id)
+    again = world.keeper.store_result(job.job_id)
+
+    assert denied == again
+    assert (denied.status, denied.problems[0].code) == (Status.STORING, "result_denied")
+    assert world.trainer.asked == [REQUEST_ID]
+
+
+def test_a_result_that_fal_denied_once_is_stored_when_it_has_it_after_all(world: World) -> None:
+    job = world.holds(make_job(Status.STORING, artifacts=()))
+    world.trainer.facts[REQUEST_ID] = Gone(REQUEST_ID)
+    world.keeper.store_result(job.job_id)
+    world.trainer.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
+    world.clock.now += DENIAL_STANDS
+
+    stored = world.keeper.store_result(job.job_id)
+
+    assert (stored.status, stored.problems) == (Status.SUCCEEDED, ())
+    assert world.results.text(job, "ERROR.txt") is None
+
+
+def test_a_denial_before_other_trouble_is_not_counted(world: World) -> None:
+    job = world.holds(make_job(Status.STORING, artifacts=()))
+    world.trainer.facts[REQUEST_ID] = Gone(REQUEST_ID)
+    world.keeper.store_result(job.job_id)
+    world.clock.now += DENIAL_STANDS
+    world.trainer.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
+    world.source.failing = {each.name: DownloadInterrupted("503") for each in ARTIFACTS}
+    with pytest.raises(DownloadInterrupted):
+        world.keeper.store_result(job.job_id)
+    world.source.failing = {each.name: ResultGone("404") for each in ARTIFACTS}
+    world.trainer.facts[REQUEST_ID] = Gone(REQUEST_ID)
+
+    assert world.keeper.store_result(job.job_id).status is Status.STORING
 
 
 def test_a_success_that_fal_takes_back_fails_with_fals_reason(world: World) -> None:

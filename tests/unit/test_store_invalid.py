@@ -196,7 +196,7 @@ def test_an_invalid_file_beside_one_that_is_gone_for_good_is_told_as_all_there_i
     world.source.failing = {"config.json": ResultGone("404")}
     job = storing(world, fact=Gone(REQUEST_ID))
 
-    stored = world.keeper.store_result(job.job_id)
+    stored = world.store_twice(job)
 
     assert (stored.status, stored.problems[0].code) == (Status.EXPIRED, "result_incomplete")
     assert [file.name for file in stored.files] == ["lora.safetensors.invalid"]
@@ -250,7 +250,7 @@ def test_no_upload_of_a_job_outlives_it_however_it_ends(
     job = storing(world, fact=fact, uploads=(upload,))
     world.source.failing, world.source.files = failing, files
 
-    stored = world.keeper.store_result(job.job_id)
+    stored = world.store_twice(job)
 
     assert (stored.status, stored.uploads) == (end, ())
     assert world.results.uploads == {}
