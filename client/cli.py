@@ -7,13 +7,14 @@ from typing import Any
 
 import typer
 
-from client import commands, decisions, local_commands
+from client import commands, decisions, download, local_commands
 
 NAME = "lora-drop"
 COMMANDS: Mapping[str, Callable[..., Any]] = {
     "train": commands.train,
     "jobs": commands.jobs,
     "job": commands.job,
+    "download": download.download,
     "cancel": decisions.cancel,
     "retry": decisions.retry,
     "approve": decisions.approve,

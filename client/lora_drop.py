@@ -180,7 +180,9 @@ class LoraDrop:
         told = answer.get("error") or {}
         if told.get("code") == "job_unknown":
             raise JobUnknown(told["message"])
-        message = told.get("message") or answer.get("message") or response.text
+        if "message" in told:
+            raise CommandFailed(told["message"])
+        message = answer.get("message") or response.text
         raise CommandFailed(f"The stack's API answered {response.status_code}: {message}")
 
     def _signed(self, method: str, url: str, body: str) -> dict[str, str]:
