@@ -82,8 +82,11 @@ def make_job(status: Status = Status.RECEIVED, **changes: Any) -> Job:
     return job.model_copy(update=changes)
 
 
-# How a job comes to its end without a check or a training of its own.
-BY_OTHERS = {(Status.RECEIVED, Status.SUCCEEDED), (Status.RECEIVED, Status.CANCELLED)}
+# How a job comes on without a check or a training of its own, or without waiting for it.
+BY_OTHERS = {
+    *((Status.RECEIVED, Status.SUCCEEDED), (Status.RECEIVED, Status.CANCELLED)),
+    *((Status.READY, Status.STORING), (Status.HELD, Status.STORING)),
+}
 
 
 def path_to(status: Status) -> tuple[Status, ...]:

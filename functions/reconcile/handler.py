@@ -10,6 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.bootstrap import ReconcileBootstrap
 from shared.observability import Metric
+from shared.services.reconcile import RoundIncomplete, Tally
 from shared.settings import ReconcileSettings, load
 
 logger = Logger()
@@ -27,8 +28,16 @@ def bootstrap() -> ReconcileBootstrap:
 @tracer.capture_lambda_handler(capture_response=False)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001  # Lambda's shape
-    """One round over the open jobs."""
-    tally = bootstrap().reconciler.reconcile()
+    """One round over the open jobs; whatever went wrong in it, whoever is to be called is called."""
+    try:
+        return told(bootstrap().reconciler.reconcile())
+    except RoundIncomplete as incomplete:
+        told(incomplete.tally)
+        raise
+
+
+def told(tally: Tally) -> dict[str, Any]:
+    """The round's numbers, as metrics and in the log."""
     metrics.add_metric(Metric.JOBS_OPEN, MetricUnit.Count, tally.open)
     metrics.add_metric(Metric.JOBS_LATE, MetricUnit.Count, tally.late)
     metrics.add_metric(Metric.JOBS_UNANSWERED, MetricUnit.Count, tally.unanswered)

@@ -52,8 +52,9 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
             {Status.READY, Status.REJECTED, Status.CANCELLED, Status.SUCCEEDED}
         ),
         # the submitter, before it pays; a person or a budget may stop it here for free
-        Status.READY: frozenset({Status.SUBMITTING, Status.HELD, Status.CANCELLED}),
-        Status.HELD: frozenset({Status.READY, Status.CANCELLED}),
+        # STORING: the result of an earlier request comes after all
+        Status.READY: frozenset({Status.SUBMITTING, Status.HELD, Status.CANCELLED, Status.STORING}),
+        Status.HELD: frozenset({Status.READY, Status.CANCELLED, Status.STORING}),
         # the one POST: accepted, not sent, refused for a cause a person lifts, refused, ambiguous
         Status.SUBMITTING: frozenset(
             {Status.SUBMITTED, Status.READY, Status.HELD, Status.FAILED, Status.SUBMIT_UNKNOWN}
@@ -139,7 +140,7 @@ class Job(_Value):
     """Everything that is known of one job.
 
     Stored as it stands here; what is served and published of it: ``notices.public``. ``attempt``
-    counts the jobs for one dataset version, ``earlier_requests`` are those at fal that are over,
+    counts the jobs for one dataset version, ``earlier_requests`` are those at fal that are over (``own_requests``: of this very job),
     and ``instead_of`` is the job that was the one for this content before. ``anew``: a person wants
     it trained whatever came of an earlier one.
     """
@@ -170,6 +171,7 @@ class Job(_Value):
     instead_of: str | None = None
     anew: bool = False
     earlier_requests: tuple[str, ...] = ()
+    own_requests: tuple[str, ...] = ()
     request_id: str | None = None
     lease: Lease | None = None
     uploads: tuple[Upload, ...] = ()

@@ -57,6 +57,7 @@ PAY_ONCE_MORE = Problem(
 )
 BUDGET_EXHAUSTED = "budget_exhausted"
 EARLIER_CAME = "earlier_result_came"
+RESULT_INVALID = "result_invalid"
 # What a person's approval overrides; every other cause has to be over before a job goes on.
 MONEY_CODES = frozenset({BUDGET_EXHAUSTED, "job_over_limit", "price_unknown", "payment_uncertain"})
 # Causes that may be over by themselves, and cost nothing to try.

@@ -9,6 +9,7 @@ from shared.domain.jobs import DatasetVersion, Job, Status
 from shared.domain.naming import job_id_for
 from shared.messages import WebhookBody
 from shared.ports import Claim, Deliveries, Inbox, Prices
+from shared.services.earlier import Earlier
 from shared.services.receive import Receiver
 from shared.services.record import Record
 
@@ -44,7 +45,7 @@ class Repeater:
         new = self._again(ended, by, self._trained(ended) if resume else None)
         kept = self.record.jobs.get(new.job_id)
         if kept is None:
-            claim = self._claim(new)
+            claim = self._claim(new, anew=ended.anew)
             if claim is not None:
                 new = new.model_copy(update={"instead_of": claim.previous})
             kept = self.record.open(new, claim=claim)
@@ -106,13 +107,18 @@ class Repeater:
         cost = estimated_cost_usd(ended.application, ended.parameters.steps, price)
         return ended.estimated_cost_usd if cost is None else cost
 
-    def _claim(self, new: Job) -> Claim | None:
+    def _claim(self, new: Job, *, anew: bool) -> Claim | None:
         if new.content_digest is None:
             return None
         owner = self.record.jobs.owner(new.content_digest)
-        twin = self.record.jobs.get(owner) if owner else None
+        twin = Earlier(self.record).standing_for(owner)
         if twin is not None and not twin.terminal:
-            raise NothingToDecide(f"{owner} is at work on the same content; wait for it")
+            raise NothingToDecide(f"{twin.job_id} is at work on the same content; wait for it")
+        if twin is not None and not anew:
+            raise NothingToDecide(
+                f"{twin.job_id} has trained the same photos, captions and parameters, and its LoRA is "
+                "there; drop the dataset with metadata force=true to train it anew"
+            )
         return Claim(owner)
 
     def _trained(self, ended: Job) -> str:

@@ -28,16 +28,19 @@ class Earlier:
         return None
 
     def given_up_for(self, job: Job) -> Sequence[Job]:
-        """The jobs that had come to nothing when this one was asked for, the last one first."""
-        found: list[Job] = []
-        if job.anew:
-            return found
-        while (earlier_id := job.retry_of or job.instead_of) and len(found) < MOST:
-            earlier = self.record.jobs.get(earlier_id)
-            if earlier is None:
-                break
-            found.append(job := earlier)
-        return found
+        """The jobs that had come to nothing when this one was asked for, 20 or so at the most."""
+        found: dict[str, Job] = {}
+        ahead = [job]
+        while ahead and len(found) < MOST:
+            here = ahead.pop(0)
+            # What a person wanted anew does not stand in for anything.
+            for earlier_id in () if here.anew else (here.retry_of, here.instead_of):
+                if earlier_id is None or earlier_id in found:
+                    continue
+                if earlier := self.record.jobs.get(earlier_id):
+                    found[earlier_id] = earlier
+                    ahead.append(earlier)
+        return tuple(found.values())
 
     def stands(self, job: Job) -> bool:
         """Whether that job has, or may yet have, the files that its like would get."""

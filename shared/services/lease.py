@@ -60,6 +60,10 @@ class Hold:
         others = tuple(file for file in self.job.files if file.name != stored.name)
         self._change(files=(*others, stored))
 
+    def forget(self, problem: Problem) -> None:
+        """What was in the way is not any more."""
+        self._change(problems=tuple(each for each in self.job.problems if each != problem))
+
     def give_back(self, problem: Problem | None = None, *, rest: timedelta = timedelta(0)) -> Job:
         """Let the next one begin, after a ``rest``, and say what was in the way; raises Conflict.
 
@@ -67,10 +71,11 @@ class Hold:
         """
         until = self.record.clock() + rest
         over = self.job.lease and self.job.lease.model_copy(update={"until": until})
-        if problem is None:
+        told = self.job.problems if problem is None else (problem,)
+        if told == self.kept.problems:
             self._write(lease=over)
         else:
-            self._change(lease=over, problems=(problem,), version=self.kept.version + 1)
+            self._change(lease=over, problems=told, version=self.kept.version + 1)
             self.record.write(self.kept, self.job)
         return self.job
 

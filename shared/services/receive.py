@@ -3,16 +3,19 @@
 from dataclasses import dataclass
 from typing import Any
 
+from shared.domain.budget import ChargeState
 from shared.domain.errors import ForeignRequest
 from shared.domain.facts import Fact, Failed, Finished, Gone, Running
 from shared.domain.jobs import TRANSITIONS, Job, Status
-from shared.domain.verdicts import DENIED, GONE, PAY_ONCE_MORE
+from shared.domain.verdicts import DENIED, GONE, PAY_ONCE_MORE, RESULT_INVALID
 from shared.ports import Handover
 from shared.services.dispatch import Line
 from shared.services.record import Record
 
 CANCELLED_AT_FAL = "fal_client_cancelled"
 NOT_FETCHED = "fal_file_download_error"
+# Nobody waits for a result of these any more; the last two are about to pay once more.
+GIVEN_UP = frozenset({Status.FAILED, Status.CANCELLED, Status.EXPIRED, Status.READY, Status.HELD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,33 +26,41 @@ class Receiver:
     handover: Handover
     line: Line
 
-    def receive(self, job_id: str, fact: Fact, *, asked: bool = False) -> Job:
+    def receive(
+        self, job_id: str, fact: Fact, *, asked: bool = False, doubted: bool = False
+    ) -> Job:
         """The job after this fact; the same fact again, or an older one, changes nothing.
 
-        ``asked``: fal said so when it was asked, with all it knows; a webhook may say less. Raises
-        UnknownJob, and ForeignRequest for a request that is not this job's. A job whose submission
-        was never answered adopts the request that its own token vouches for.
+        ``asked``: fal said so when it was asked, with all it knows; a webhook may say less. ``doubted``:
+        it had denied the request before, and was asked again since. Raises UnknownJob, and
+        ForeignRequest for a request that is not this job's. A job whose submission was never answered
+        adopts the request that its own token vouches for.
         """
         job = self.record.known(job_id)
+        if comes_after_all(job, fact):
+            return self._written(job, _taken_back(job, fact, self.record), fact)
         if fact.request_id in job.earlier_requests:
             return job
-        if job.terminal and not _undoes(fact, job):
+        if job.terminal:
             self.record.publish(job)
             return job
-        after = self._applied(_adopt(job, fact.request_id, self.record), fact, asked=asked)
-        if after is not job:
-            before, job = job, self.record.write(job, after)
+        adopted = _adopt(job, fact.request_id, self.record)
+        return self._written(job, self._applied(adopted, fact, asked=asked, doubted=doubted), fact)
+
+    def _written(self, before: Job, job: Job, fact: Fact) -> Job:
+        if job is not before:
+            job = self.record.write(before, job)
             if before.at_fal and not job.at_fal:
                 self.line.call_next()
         if job.status is Status.STORING and isinstance(fact, Finished):
             self.handover.hand_over(job.job_id)
         return job
 
-    def _applied(self, job: Job, fact: Fact, *, asked: bool) -> Job:
+    def _applied(self, job: Job, fact: Fact, *, asked: bool, doubted: bool) -> Job:
         if job.status is Status.STORING:
             return _with_addresses(job, fact)
         job = _believed(job, fact)
-        if isinstance(fact, Gone) and DENIED not in job.problems:
+        if isinstance(fact, Gone) and not (doubted and DENIED in job.problems):
             return self._denied(job)
         to, changes = _consequence(job, fact, asked=asked)
         if to is None or to not in TRANSITIONS[job.status]:
@@ -58,25 +69,53 @@ class Receiver:
 
     def _denied(self, job: Job) -> Job:
         """Fal's first word that it has none of it may be a slip: it is asked again when that is late."""
+        if DENIED in job.problems:
+            return job
         return _changed(job, problems=(*job.problems, DENIED), updated_at=self.record.clock())
 
 
-def _undoes(fact: Fact, job: Job) -> bool:
-    """Whether a result comes for a job that was given up: it was paid for, so it is kept.
+def comes_after_all(job: Job, fact: Fact) -> bool:
+    """Whether this is the result of a training that is not waited for any more: it was paid for.
 
-    What was copied already and found invalid is not copied again.
+    The job has ended, or is about to be sent once more. Its request is the one it had last; one of its
+    own that is over; or, where it was told that fal has none, whatever fal has for its address. What was
+    copied already and found invalid is not copied again.
     """
-    if not isinstance(fact, Finished) or not fact.artifacts:
+    if not isinstance(fact, Finished) or not fact.artifacts or job.status not in GIVEN_UP:
         return False
-    given_up = job.status in (Status.FAILED, Status.CANCELLED) and not job.artifacts
-    return job.status is Status.EXPIRED or (given_up and job.request_id == fact.request_id)
+    if any(problem.code == RESULT_INVALID for problem in job.problems):
+        return False
+    if job.request_id is None:
+        own = fact.request_id not in job.earlier_requests or fact.request_id in job.own_requests
+        return own and job.intents > 0 and job.status is not Status.FAILED  # that one fal refused
+    return job.request_id == fact.request_id
+
+
+def _taken_back(job: Job, fact: Fact, record: Record) -> Job:
+    """The job with the result of this request after all."""
+    rest = tuple(each for each in job.earlier_requests if each != fact.request_id)
+    artifacts = fact.artifacts if isinstance(fact, Finished) else ()
+    paid: dict[str, Any] = {}
+    if fact.request_id in job.own_requests and job.past_charges:
+        *past, last = job.past_charges
+        paid = {"charge": last.become(ChargeState.SPENT), "past_charges": tuple(past)}
+    return job.move(
+        Status.STORING,
+        now=record.clock(),
+        **paid,
+        request_id=fact.request_id,
+        earlier_requests=rest,
+        artifacts=artifacts,
+        problems=(),
+    )
 
 
 def _with_addresses(job: Job, fact: Fact) -> Job:
-    """A result that is being copied is not lost because fal forgets it; addresses are taken in."""
-    if job.artifacts or not isinstance(fact, Finished) or not fact.artifacts:
+    """A result that is being copied is not lost because fal forgets it; new addresses are taken in."""
+    if not isinstance(fact, Finished) or fact.artifacts in ((), job.artifacts):
         return job
-    return _changed(job, artifacts=fact.artifacts)
+    problems = tuple(each for each in job.problems if each != DENIED)
+    return _changed(job, artifacts=fact.artifacts, problems=problems)
 
 
 def _believed(job: Job, fact: Fact) -> Job:
@@ -114,6 +153,7 @@ def _not_fetched(job: Job, failed: Failed, *, asked: bool) -> tuple[Status | Non
     over = {
         "request_id": None,
         "earlier_requests": (*job.earlier_requests, failed.request_id),
+        "own_requests": (*job.own_requests, failed.request_id),
         "problems": (failed.problem,),
     }
     if failed.billed is False and not job.refetched:

@@ -4,11 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from time import monotonic
 
 from shared.domain.budget import MICRO, Limits, month_of
 from shared.domain.errors import LoraDropError
 from shared.domain.jobs import Job, Status
-from shared.domain.verdicts import BUDGET_EXHAUSTED, FAL_UNREACHABLE, UNKNOWN, worth_a_probe
+from shared.domain.verdicts import (
+    BUDGET_EXHAUSTED,
+    DENIED,
+    FAL_UNREACHABLE,
+    UNKNOWN,
+    worth_a_probe,
+)
 from shared.ports import Handover, Inbox, RequestHistory, Trainer
 from shared.services.dispatch import Line
 from shared.services.receive import Receiver
@@ -27,6 +34,18 @@ OVERDUE_AFTER = timedelta(hours=3)
 SKEW = timedelta(hours=1)
 # A refusal costs nothing, so it is tried whether the account is in order again.
 PROBE_AFTER = timedelta(hours=1)
+# The function lives 120 s, and the sweeps and the last question take their time.
+PATIENCE = 80.0  # seconds
+# Who is helped first.
+URGENCY = {
+    status: place
+    for place, status in enumerate(
+        (
+            *(Status.STORING, Status.TRAINING, Status.SUBMITTED, Status.SUBMIT_UNKNOWN),
+            *(Status.SUBMITTING, Status.READY, Status.RECEIVED, Status.HELD),
+        )
+    )
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +64,15 @@ class Tally:
     overdue: int = 0
     held: int = 0
     swept: Swept = field(default_factory=Swept)
+
+
+class RoundIncomplete(ExceptionGroup[Exception]):
+    """Raised at the end of a round in which something happened that nobody had thought of.
+
+    ``tally`` is what the round did all the same: whoever is to be called is called.
+    """
+
+    tally: Tally
 
 
 @dataclass(slots=True)
@@ -78,12 +106,16 @@ class Reconciler:
     sweep: Sweep
     limits: Limits
     late_after: timedelta
+    patience: float = PATIENCE
+    tick: Callable[[], float] = monotonic
 
     def reconcile(self) -> Tally:
         """One round over every open job; a job that cannot be helped now never stops the others.
 
-        Raises ExceptionGroup, at the end of the round, of whatever nobody had thought of.
+        What is at fal goes first: its result is not kept for ever. Raises RoundIncomplete, at the end of
+        the round, of whatever nobody had thought of.
         """
+        until = self.tick() + self.patience
         now = self.record.clock()
         jobs = list(self.record.jobs.unfinished())
         late = [job for job in jobs if now - job.updated_at >= self.late_after]
@@ -91,21 +123,27 @@ class Reconciler:
         if any(job.status is Status.READY for job in late):
             # One message wakes the line, however long it is; the oldest goes first.
             round_.attempt("the line", self.line.call_next)
-        for job in late:
+        for job in sorted(late, key=lambda job: URGENCY.get(job.status, len(URGENCY))):
+            if self.tick() > until:
+                break  # the next round begins with the urgent ones again
             round_.attempt(job.job_id, partial(self._help, job))
         round_.attempt("the datasets", lambda: swept.add(self.sweep.datasets(now)))
         round_.attempt("the uploads", lambda: swept.add(self.sweep.uploads(jobs, now)))
-        if round_.surprises:
-            raise ExceptionGroup("some of the round could not be done", round_.surprises)
-        return Tally(
+        tally = Tally(
             open=len(jobs),
             late=len(late),
             unanswered=round_.unanswered,
             doubtful=sum(self._still_doubtful(job) for job in late),
-            overdue=sum(_overdue(job, now) for job in late),
+            # Not of the late ones alone: each vain try to reach fal is news of a job.
+            overdue=sum(_overdue(job, now) for job in jobs),
             held=sum(job.status is Status.HELD for job in late),
             swept=swept,
         )
+        if round_.surprises:
+            incomplete = RoundIncomplete("some of the round could not be done", round_.surprises)
+            incomplete.tally = tally
+            raise incomplete
+        return tally
 
     def _help(self, job: Job) -> None:
         match job.status:
@@ -134,7 +172,7 @@ class Reconciler:
         if self._affordable(job) or self._worth_a_probe(job):
             self.record.move(job, Status.READY, problems=())
             self.line.call_next()
-        else:
+        elif self.record.clock() - job.updated_at < WAITS_AFTER:
             self.record.publish(job)
 
     def _affordable(self, job: Job) -> bool:
@@ -150,7 +188,7 @@ class Reconciler:
 
     def _ask(self, job: Job, request_id: str) -> None:
         fact = self.trainer.ask(job.application, request_id)
-        self.receiver.receive(job.job_id, fact, asked=True)
+        self.receiver.receive(job.job_id, fact, asked=True, doubted=DENIED in job.problems)
 
     def _look_for_evidence(self, job: Job) -> None:
         """Adopt the one request of fal's list that is for this job's dataset version.
@@ -164,6 +202,8 @@ class Reconciler:
             self._ask(job, ours[0])
 
     def _still_doubtful(self, late: Job) -> bool:
+        if late.status not in (Status.SUBMITTING, Status.SUBMIT_UNKNOWN):
+            return False
         job = self.record.jobs.get(late.job_id)
         now = self.record.clock()
         return (

@@ -21,7 +21,7 @@ from shared.domain.facts import Failed, Finished, Gone, Running
 from shared.domain.jobs import Job, Status
 from shared.domain.notices import JOB_FILE, job_text
 from shared.domain.problems import Problem
-from shared.domain.verdicts import DENIED, GONE
+from shared.domain.verdicts import DENIED, GONE, RESULT_INVALID
 from shared.ports import ArtifactSource, CopyStore, Trainer
 from shared.services.copy import PART, Copier, Order
 from shared.services.lease import Hold
@@ -80,8 +80,7 @@ class Keeper:
             return self._end(hold)
         except (DownloadInterrupted, ForeignHost) as trouble:
             # Once is enough: a person need not read the same in other words every few minutes.
-            told = hold.job.problems not in ((), (DENIED,))
-            hold.give_back(None if told else _trouble(trouble))
+            hold.give_back(None if hold.job.problems else _trouble(trouble))
             raise
         except Exception:
             with suppress(Exception):  # it runs out by itself, and this must not hide the cause
@@ -125,7 +124,7 @@ class Keeper:
         until = self.now() + self.patience.total_seconds()
         artifacts = hold.job.artifacts
         if not artifacts:
-            artifacts = self._artifacts(hold.job)
+            artifacts = self._artifacts(hold)
             # Kept before anything is copied: fal may have forgotten them by the next try.
             hold.name(artifacts)
         bad = self._copy(hold, artifacts, until)
@@ -133,7 +132,9 @@ class Keeper:
             return artifacts, ()
         over: ResultGone | ResultUnusable | None = None
         try:
-            artifacts = self._artifacts(hold.job)
+            artifacts = self._artifacts(hold)
+            if artifacts != hold.job.artifacts:
+                hold.name(artifacts)
         except (ResultGone, ResultUnusable) as said:
             over = said  # and yet the files that are there may be whole now
         bad = self._copy(hold, artifacts, until)
@@ -175,11 +176,15 @@ class Keeper:
                 problems.append(_invalid(artifact, why, stored))
         return tuple(problems)
 
-    def _artifacts(self, job: Job) -> tuple[Artifact, ...]:
+    def _artifacts(self, hold: Hold) -> tuple[Artifact, ...]:
         """The result as fal keeps it, for a webhook that came without one."""
+        job = hold.job
         if job.request_id is None:
             raise TrainerUnavailable(f"{job.job_id} has no request to ask about")
-        match self.trainer.ask(job.application, job.request_id):
+        fact = self.trainer.ask(job.application, job.request_id)
+        if not isinstance(fact, Gone):
+            hold.forget(DENIED)
+        match fact:
             case Finished(artifacts=()):
                 raise ResultUnusable(_without_files(job.request_id))
             case Finished(artifacts=artifacts):
@@ -200,7 +205,7 @@ def _trouble(trouble: DownloadInterrupted | ForeignHost) -> Problem:
 def _invalid(artifact: Artifact, why: ResultInvalid, stored: StoredFile) -> Problem:
     address = urlsplit(artifact.url)._replace(query="", fragment="").geturl()
     return Problem(
-        code="result_invalid",
+        code=RESULT_INVALID,
         message=f"{artifact.name} is not what its name says ({why.flaw}): {why} It was fetched "
         f"twice. Its bytes are kept as {stored.name}; they came from {address}",
         member=artifact.name,

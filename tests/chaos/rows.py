@@ -12,8 +12,8 @@ from tests.chaos.fal import End, Request
 # Said once more, apart from the code: what may follow what.
 ONWARD: dict[Status, set[Status]] = {
     Status.RECEIVED: {Status.READY, Status.REJECTED, Status.CANCELLED, Status.SUCCEEDED},
-    Status.READY: {Status.SUBMITTING, Status.HELD, Status.CANCELLED},
-    Status.HELD: {Status.READY, Status.CANCELLED},
+    Status.READY: {Status.SUBMITTING, Status.HELD, Status.CANCELLED, Status.STORING},
+    Status.HELD: {Status.READY, Status.CANCELLED, Status.STORING},
     Status.SUBMITTING: {
         *(Status.SUBMITTED, Status.READY, Status.HELD, Status.FAILED, Status.SUBMIT_UNKNOWN),
     },

@@ -175,7 +175,10 @@ MISTAKES = (
         ((submit.Submitter, "_placed", _told_apart_by_nothing),),
     ),
     Mistake("nobody calls the next in the line", ((dispatch.Line, "call_next", _nothing),)),
-    Mistake("what has ended takes no result any more", ((receive, "_undoes", lambda *_: False),)),
+    Mistake(
+        "what has ended takes no result any more",
+        ((receive, "comes_after_all", lambda *_: False),),
+    ),
     Mistake(
         "fal is believed the first time that it denies a request",
         ((receive.Receiver, "_denied", _given_up_at_once),),

@@ -162,7 +162,7 @@ def _came_after_all(job: Job, jobs: Mapping[str, Job]) -> str:
 def _revived(had: Job, job: Job) -> bool:
     """Whether its result came after all, which may happen to what was sent and had none yet."""
     ends = (Status.FAILED, Status.CANCELLED, Status.EXPIRED)
-    return job.status is Status.STORING and had.status in ends and had.request_id is not None
+    return job.status is Status.STORING and had.status in ends and had.intents > 0
 
 
 # --- fal ------------------------------------------------------------------------------------------

@@ -171,7 +171,7 @@ def ended_moves() -> Iterator[None]:
     to = frozenset({Status.STORING, Status.FAILED, Status.CANCELLED})
     table = {each: to if each.terminal else moves for each, moves in TRANSITIONS.items()}
     with (
-        patch.object(receive, "_undoes", lambda *_: True),
+        patch.object(receive, "comes_after_all", lambda job, _: job.terminal),
         patch.object(receive, "TRANSITIONS", table),
         patch.object(domain, "TRANSITIONS", table),
     ):
@@ -186,7 +186,7 @@ def moves_anyhow() -> Context:
 
 def given_up_for_good() -> Context:
     """A job that was given up takes no result any more."""
-    return patch.object(receive, "_undoes", lambda *_: False)
+    return patch.object(receive, "comes_after_all", lambda *_: False)
 
 
 def denied_once() -> Context:

@@ -46,8 +46,8 @@ def cancelled(world: World) -> Job:
 
 def expired(world: World) -> Job:
     job = world.submit(world.drop(metadata={"steps": "1200"}))
-    world.receiver.receive(job.job_id, Gone(job.request_id or ""))
-    return world.receiver.receive(job.job_id, Gone(job.request_id or ""))
+    world.receiver.receive(job.job_id, Gone(job.request_id or ""), asked=True)
+    return world.receiver.receive(job.job_id, Gone(job.request_id or ""), asked=True, doubted=True)
 
 
 def refused(world: World) -> Job:

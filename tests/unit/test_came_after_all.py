@@ -29,8 +29,8 @@ def full(world: World, *, full: bool) -> None:
 
 
 def expired(world: World, job: Job) -> Job:
-    for _ in range(2):
-        world.receiver.receive(job.job_id, Gone(job.request_id or ""), asked=True)
+    for doubted in (False, True):
+        world.receiver.receive(job.job_id, Gone(job.request_id or ""), asked=True, doubted=doubted)
     return world.job(job.job_id)
 
 

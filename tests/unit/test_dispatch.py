@@ -54,8 +54,8 @@ ENDS: list[Fact] = [
 def test_a_slot_is_handed_on_at_once_to_the_oldest_that_waits(world: World, fact: Fact) -> None:
     first, *others = dropped(world, "a", "b", "c", "d")
 
-    for _ in range(2):  # fal has to say twice that it has no such request
-        world.receiver.receive(first.job_id, fact)
+    for doubted in (False, True):  # fal has to say twice that it has no such request
+        world.receiver.receive(first.job_id, fact, asked=True, doubted=doubted)
     announced = list(world.queue.datasets)
     world.work()
 

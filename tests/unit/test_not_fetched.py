@@ -155,7 +155,7 @@ def test_what_fal_says_of_the_first_request_later_on_changes_nothing(
     for fact in (
         not_fetched("request-1", units),
         Running("request-1", started=True),
-        Finished("request-1", ARTIFACTS),
+        Finished("request-1", ()),
     ):
         assert world.receiver.receive(job.job_id, fact, asked=asked) == waits
     world.work()
@@ -163,6 +163,27 @@ def test_what_fal_says_of_the_first_request_later_on_changes_nothing(
     assert world.receiver.receive(job.job_id, not_fetched("request-1", "1500"), asked=True) == sent
 
     assert world.queue.handed == []
+
+
+@pytest.mark.parametrize("then", ["waits", "is given up", "is wanted once more"])
+@pytest.mark.parametrize(("units", "cost"), [("0", 3.6), (None, 3.6)], ids=["free", "nobody says"])
+def test_a_result_of_the_first_request_is_kept_while_it_is_not_sent_once_more(
+    world: World, job: Job, units: str | None, cost: float, then: str
+) -> None:
+    round_(world, request_1=not_fetched("request-1", units))
+    if then == "is given up":
+        world.resolver.cancel(job.job_id, by=ADA)
+    if then == "is wanted once more" and units is None:
+        world.resolver.approve(job.job_id, by=ADA)
+
+    world.receiver.receive(job.job_id, Finished("request-1", ARTIFACTS))
+    world.work()
+    done = world.keeper.store_result(job.job_id)
+
+    account = world.jobs.account("2026-11")
+    assert (done.status, done.request_id) == (Status.SUCCEEDED, "request-1")
+    assert (account.spent_usd, account.wasted_usd) == (cost, 0.0)
+    assert len(world.trainer.posts) == 1
 
 
 def test_the_slot_goes_to_the_oldest_and_that_is_the_job_itself(world: World, job: Job) -> None:

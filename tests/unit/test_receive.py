@@ -13,6 +13,7 @@ from tests.memory_jobs import MemoryJobs
 from tests.world import World
 
 OTHER_REQUEST = "019d9e0b-6eb0-7920-8000-000000000000"
+INVALID = Problem(code="result_invalid", message="lora.safetensors is not what its name says.")
 PROBLEM = Problem(code="fal_image_load_error", message="One of the images cannot be read.")
 WAITING = Running(REQUEST_ID, started=False)
 STARTED = Running(REQUEST_ID, started=True)
@@ -121,7 +122,7 @@ def test_a_result_that_comes_after_fal_called_it_a_failure_is_kept_and_booked_on
 
 def test_a_result_that_was_copied_and_found_invalid_is_not_copied_again(world: World) -> None:
     job = world.holds(
-        make_job(Status.FAILED, request_id=REQUEST_ID, artifacts=ARTIFACTS, problems=(PROBLEM,))
+        make_job(Status.FAILED, request_id=REQUEST_ID, artifacts=ARTIFACTS, problems=(INVALID,))
     )
 
     assert world.receiver.receive(job.job_id, FINISHED) == job
@@ -153,12 +154,14 @@ def test_fals_word_that_it_has_no_such_request_ends_nothing_until_it_says_so_aga
     job = world.holds(make_job(Status.SUBMITTED))
 
     denied = world.receiver.receive(job.job_id, GONE, asked=True)
-    ended = world.receiver.receive(job.job_id, GONE, asked=True)
+    at_once = world.receiver.receive(job.job_id, GONE, asked=True)
+    ended = world.receiver.receive(job.job_id, GONE, asked=True, doubted=True)
 
     assert (denied.status, [each.code for each in denied.problems]) == (
         Status.SUBMITTED,
         ["result_denied"],
     )
+    assert at_once == denied  # two rounds at one time have heard the same slip
     assert (ended.status, [each.code for each in ended.problems]) == (
         Status.EXPIRED,
         ["result_expired"],
@@ -170,7 +173,7 @@ def test_a_denial_is_forgotten_once_fal_knows_the_request(world: World) -> None:
     job = world.holds(make_job(Status.SUBMITTED))
 
     for fact in (GONE, WAITING, GONE):
-        job = world.receiver.receive(job.job_id, fact, asked=True)
+        job = world.receiver.receive(job.job_id, fact, asked=True, doubted=True)
 
     assert job.status is Status.SUBMITTED
 

@@ -1,13 +1,17 @@
+from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 
 import pytest
 
-from shared.domain.errors import Conflict, ForeignRequest, TrainerUnavailable
+from shared.domain.errors import Conflict, ForeignRequest, NotSubmitted, TrainerUnavailable
 from shared.domain.facts import Fact, Failed, Finished, Gone, Running
 from shared.domain.jobs import Job, Status
 from shared.domain.problems import Problem
-from shared.services.reconcile import SUBMIT_DEADLINE, Tally
+from shared.ports import DatasetPage
+from shared.services.reconcile import SUBMIT_DEADLINE, RoundIncomplete, Tally
 from tests.builders import APPLICATION, ARTIFACTS, NOW, REQUEST_ID, make_dataset, make_job
+from tests.memory import MemoryDatasets
 from tests.memory_jobs import MemoryJobs
 from tests.world import LATE_AFTER, World
 
@@ -260,3 +264,51 @@ def test_however_many_wait_the_line_is_woken_once_by_the_oldest(late: World) -> 
     late.reconciler.reconcile()
 
     assert [dataset.key for dataset in late.queue.datasets] == ["a.zip"]
+
+
+def test_a_person_is_called_for_a_fal_that_nobody_reaches_however_many_wait(world: World) -> None:
+    world.answer(NotSubmitted("down"))
+    for name in ("a", "b", "c"):
+        world.submit(world.drop(f"{name}.zip", metadata={"steps": str(1000 + ord(name))}))
+
+    called = 0
+    for _ in range(60):
+        world.clock.now += timedelta(minutes=5)
+        called += world.reconciler.reconcile().overdue > 0
+        world.work()
+
+    assert called >= 20
+    assert {job.status for job in world.jobs.rows.values()} == {Status.READY}
+
+
+def test_whoever_is_to_be_called_is_called_whatever_else_goes_wrong_in_a_round(
+    world: World,
+) -> None:
+    world.holds(make_job(Status.SUBMIT_UNKNOWN))
+    world.clock.now = NOW + timedelta(hours=1)
+
+    class Locked(MemoryDatasets):
+        def walk(self, after: str | None) -> DatasetPage:
+            raise PermissionError(after)
+
+    world.datasets = Locked()
+
+    with pytest.raises(RoundIncomplete) as raised:
+        world.reconciler.reconcile()
+
+    assert raised.value.tally.doubtful == 1
+
+
+def test_a_round_that_gets_too_long_has_looked_after_what_is_at_fal(world: World) -> None:
+    held = [another(f"{n:03}h", Status.HELD, request_id="") for n in range(20)]
+    for job in held:
+        world.holds(job.model_copy(update={"request_id": None}))
+    training = world.holds(another("z", Status.TRAINING, request_id="late"))
+    world.trainer.facts["late"] = Finished("late", ARTIFACTS)
+    world.clock.now = NOW + timedelta(hours=1)
+    ticks = count(step=30.0)
+
+    tally = replace(world.reconciler, tick=lambda: next(ticks)).reconcile()
+
+    assert world.job(training.job_id).status is Status.STORING
+    assert tally.held == 20
