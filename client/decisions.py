@@ -10,6 +10,7 @@ from client.errors import CommandFailed
 from client.lora_drop import LoraDrop
 from client.stack import find_stack
 from client.terminal import Json, StackName, output, told, write, write_line
+from shared.domain.jobs import Status
 
 JobId = Annotated[str, typer.Argument(help="As `lora-drop jobs` lists it.")]
 
@@ -48,9 +49,12 @@ def approve(
 
 def cancel(job_id: JobId, *, stack: StackName = None, json_output: Json = False) -> None:
     """Stop a job: for free before it is sent, as far as fal can afterwards; kept with your name."""
-    with told():
+    with told() as display:
         job = LoraDrop(find_stack(stack)).cancel(job_id)
-    _write_state(job, json_output=json_output)
+        _write_state(job, json_output=json_output)
+        if job["status"] != Status.CANCELLED:
+            display.problems(job)
+            raise CommandFailed(f"{job_id} is not cancelled: it is {job['status']}, and goes on.")
 
 
 def retry(

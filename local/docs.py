@@ -5,6 +5,7 @@ and fails where a file is not what it would write.
 """
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -16,7 +17,6 @@ from shared.domain.jobs import TRANSITIONS, TROUBLED, Status
 
 DOCS = ROOT / "docs"
 FUNCTIONS = ("Submit", "Webhook", "Store", "Reconcile", "Jobs")
-COMMANDS = ("train", "jobs", "job", "resolve", "approve", "up", "down", "demo", "fal-sim", "event")
 WIDTH = "100"  # columns
 
 
@@ -39,8 +39,9 @@ def settings_page() -> str:
 
 def command_page() -> str:
     """The help of every command."""
-    lines = ["# The `lora-drop` command", "", "```text", _help(), "```"]
-    for name in COMMANDS:
+    overview = _help()
+    lines = ["# The `lora-drop` command", "", "```text", overview, "```"]
+    for name in re.findall(r"^  ([a-z-]+) ", overview.split("Commands:", 1)[1], re.MULTILINE):
         lines += ["", f"## {name}", "", "```text", _help(name), "```"]
     return "\n".join(lines) + "\n"
 

@@ -90,6 +90,8 @@ class LocalStack:
         template's, as far as no other are given), and gets today's code; what is decided when it
         starts cannot be asked of it then.
         """
+        if wrong := deployment.unknown_parameter(parameters or {}):
+            raise StackFailed(wrong)
         stack = self.running()
         if stack is not None and (fal, host, training_seconds) != (None, None, None):
             raise StackFailed(

@@ -173,6 +173,7 @@ class Job(_Value):
     earlier_requests: tuple[str, ...] = ()
     own_requests: tuple[str, ...] = ()
     request_id: str | None = None
+    cancel_by: str | None = None
     lease: Lease | None = None
     uploads: tuple[Upload, ...] = ()
     artifacts: tuple[Artifact, ...] = ()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from shared.domain.facts import MONEY
 from shared.domain.problems import Problem
 
 UNKNOWN = Problem(
@@ -64,6 +65,15 @@ MONEY_CODES = frozenset({BUDGET_EXHAUSTED, "job_over_limit", "price_unknown", "p
 PROBED_CODES = frozenset({"dataset_unreadable"})
 # What fal holds against the account: no other job would fare better.
 ACCOUNT_CODES = frozenset({"fal_key_refused", "fal_payment_required", "fal_account_locked"})
+
+
+def cancelled_at_fal(*, billed: bool | None) -> Problem:
+    """That fal has stopped a training because a person wanted it to."""
+    return Problem(
+        code="cancelled_by_person",
+        message=f"It was cancelled, and fal has stopped it. {MONEY[billed]} lora-drop retry JOB trains "
+        "it after all.",
+    )
 
 
 def over_budget(cost: float, limit: float) -> Problem:

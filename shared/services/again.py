@@ -49,6 +49,10 @@ class Repeater:
             if claim is not None:
                 new = new.model_copy(update={"instead_of": claim.previous})
             kept = self.record.open(new, claim=claim)
+        elif kept.terminal:
+            raise NothingToDecide(
+                f"{job_id} was retried already, as {kept.job_id}, which is {kept.status}"
+            )
         elif kept.resume_from != new.resume_from:
             how = "from a LoRA" if kept.resume_from else "from the start"
             raise NothingToDecide(f"{job_id} was retried already, {how}: {kept.job_id}")

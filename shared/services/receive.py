@@ -7,7 +7,7 @@ from shared.domain.budget import ChargeState
 from shared.domain.errors import ForeignRequest
 from shared.domain.facts import Fact, Failed, Finished, Gone, Running
 from shared.domain.jobs import TRANSITIONS, Job, Status
-from shared.domain.verdicts import DENIED, GONE, PAY_ONCE_MORE, RESULT_INVALID
+from shared.domain.verdicts import DENIED, GONE, PAY_ONCE_MORE, RESULT_INVALID, cancelled_at_fal
 from shared.ports import Handover
 from shared.services.dispatch import Line
 from shared.services.record import Record
@@ -139,8 +139,12 @@ def _consequence(job: Job, fact: Fact, *, asked: bool) -> tuple[Status | None, d
         case Failed(problem=problem) if problem.code == NOT_FETCHED:
             return _not_fetched(job, fact, asked=asked)
         case Failed(problem=problem, billed=billed):
-            to = Status.CANCELLED if problem.code == CANCELLED_AT_FAL else Status.FAILED
-            return to, {"problems": (problem,), "billed": billed is not False}
+            told: dict[str, Any] = {"problems": (problem,), "billed": billed is not False}
+            if problem.code != CANCELLED_AT_FAL:
+                return Status.FAILED, told
+            if job.cancel_by is not None:
+                told |= {"by": job.cancel_by, "problems": (cancelled_at_fal(billed=billed),)}
+            return Status.CANCELLED, told
         case Gone():
             return Status.EXPIRED, {"problems": (GONE,)}
 

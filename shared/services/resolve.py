@@ -85,7 +85,7 @@ class Resolver:
             why = WHY_NOT_CANCELLED.get(job.status, f"has ended: {job.status}")
             raise NothingToDecide(f"{job_id} {why}")
         if self.trainer.cancel(job.application, job.request_id):
-            job = self.record.note(job, CANCEL_REQUESTED)
+            job = self.record.note(job, CANCEL_REQUESTED, cancel_by=by)
         # What fal makes of it counts, not that it was asked; the reconciler asks on.
         fact = self.trainer.ask(job.application, job.request_id or "")
         if isinstance(fact, Gone):

@@ -13,6 +13,7 @@ from client.errors import CommandFailed
 from client.stack import Stack
 from shared.domain.budget import Charge, ChargeState
 from shared.domain.jobs import Status
+from shared.domain.problems import Problem
 from tests.client.conftest import answering, job_answer
 
 type Run = Callable[..., Result]
@@ -70,12 +71,24 @@ SAID = [
 def test_a_decision_is_sent_and_what_became_of_the_job_is_told_in_a_line(
     run: Run, api: Api, words: list[str], path: str, body: object
 ) -> None:
-    api.answers = [job_answer(status=Status.READY)]
+    became = Status.CANCELLED if words[0] == "cancel" else Status.READY
+    api.answers = [job_answer(status=became)]
 
     result = run(*words)
 
     assert api.asked == [("POST", path, body)]
-    assert (result.exit_code, result.stdout) == (0, "READY ada-486fb2366b\n")
+    assert (result.exit_code, result.stdout) == (0, f"{became} ada-486fb2366b\n")
+
+
+def test_what_goes_on_in_spite_of_a_cancel_is_said_and_is_no_success(run: Run, api: Api) -> None:
+    asked = Problem(code="cancel_requested", message="fal was asked to stop the training.")
+    api.answers = [job_answer(status=Status.TRAINING, problems=(asked,))]
+
+    result = run("cancel", "x")
+
+    assert (result.exit_code, result.stdout) == (1, "TRAINING ada-486fb2366b\n")
+    assert "fal was asked to stop" in result.stderr
+    assert "x is not cancelled: it is TRAINING" in result.stderr
 
 
 @pytest.mark.parametrize(("words", "path", "body"), SAID, ids=range(len(SAID)))

@@ -91,6 +91,15 @@ def test_the_same_retry_again_is_the_same_job(world: World, ended: Any) -> None:
     assert len(world.trainer.posts) == before + 1
 
 
+def test_a_retry_that_has_ended_is_named_and_not_made_again(world: World) -> None:
+    old = failed(world)
+    new = retried(world, old)
+    world.receiver.receive(new.job_id, Failed(new.request_id or "", BAD))
+
+    with pytest.raises(NothingToDecide, match=f"as {new.job_id}, which is FAILED"):
+        world.repeater.retry(old.job_id, resume=False, by=ADA)
+
+
 def test_a_retry_whose_call_was_lost_is_called_again_by_the_next(world: World) -> None:
     old = failed(world)
     world.repeater.retry(old.job_id, resume=False, by=ADA)

@@ -72,7 +72,7 @@ def test_fal_is_asked_to_stop_and_what_it_makes_of_it_counts(world: World, statu
 
     assert world.trainer.cancelled == [REQUEST_ID]
     assert cancelled.status is Status.CANCELLED
-    assert [problem.code for problem in cancelled.problems] == ["fal_client_cancelled"]
+    assert [problem.code for problem in cancelled.problems] == ["cancelled_by_person"]
     # fal does not say that a training it has begun is free.
     assert [charge.state for charge in cancelled.charges] == ["wasted"]
 
@@ -142,6 +142,24 @@ def test_a_training_that_was_over_ends_as_it_has_ended(world: World) -> None:
 
     assert ended.status is Status.FAILED
     assert "cancel_requested" not in [problem.code for problem in ended.problems]
+
+
+def test_whoever_had_it_stopped_is_remembered_and_told_how_to_train_it_after_all(
+    world: World,
+) -> None:
+    job = world.holds(make_job(Status.SUBMITTED))
+    world.trainer.facts[REQUEST_ID] = Running(REQUEST_ID, started=False)
+    world.resolver.cancel(job.job_id, by=ADA)
+    stopped = {"detail": "stopped", "error_type": "client_cancelled"}
+
+    ended = world.receiver.receive(
+        job.job_id, failed(REQUEST_ID, "x", stopped, billable_units="0"), asked=True
+    )
+
+    assert (ended.status, ended.history[-1].by) == (Status.CANCELLED, ADA)
+    assert ended.problems[0].code == "cancelled_by_person"
+    assert "lora-drop retry" in ended.problems[0].message
+    assert "fal does not bill it" in ended.problems[0].message
 
 
 def test_what_was_over_is_not_said_to_be_being_stopped(world: World) -> None:
