@@ -34,8 +34,9 @@ def digest(
         training_json=dataset.training_json,
         metadata=metadata or {},
         trigger_seed=seed,
+        application=application,
     )
-    return content_digest(application, dataset, resolved)
+    return content_digest(dataset, resolved)
 
 
 def renamed(prefix: str) -> dict[str, bytes]:
@@ -124,7 +125,7 @@ def test_a_digest_is_the_same_in_the_next_version_or_everything_would_be_paid_ag
     caption = Member("ada.txt", method=0, offset=99, compressed=5, size=5, crc=3)
     resolved = resolve(key="a.zip", training_json=None, metadata={}, trigger_seed="0123456789")
 
-    found = content_digest(APPLICATION, Dataset((photo,), (caption,), None), resolved)
+    found = content_digest(Dataset((photo,), (caption,), None), resolved)
 
     assert found == "7dd45970d50b770fdd9e75f9f0fe2bcf2d3a2ba93ff85964e1cd544993a8b55d"
 

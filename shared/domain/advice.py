@@ -1,0 +1,84 @@
+"""What is allowed and paid for, and yet may not be what was meant: warnings, never refusals."""
+
+from collections.abc import Mapping
+
+from shared.domain.parameters import ResolvedParameters
+from shared.domain.problems import Problem
+from shared.domain.trainers.fields import plain
+from shared.domain.trainers.table import TRAINERS
+from shared.domain.trainers.trainer import WITHOUT_END, Preset, Price
+
+RATE = "learning_rate"
+
+type Presets = Mapping[str, Preset]
+
+
+def advice(resolved: ResolvedParameters, price: Price | None = None) -> tuple[Problem, ...]:
+    """What to think over in these parameters, as problems with ``parameter_`` codes; none refuses.
+
+    With a preset its own ranges count; without one it is enough to be within those of any.
+    ``price`` is fal's of the moment and comes before the row's.
+    """
+    trainer = TRAINERS.get(resolved.values.trainer)
+    if trainer is None:
+        return ()
+    named = resolved.preset
+    presets = {named: trainer.presets[named]} if named else trainer.presets
+    steps, rate = resolved.values.steps, resolved.values.values.get(RATE)
+    fitting = {name: each for name, each in presets.items() if _within(steps, each.steps)}
+    asked = price or trainer.price
+    problems = []
+    if asked is not None and steps < asked.min_steps:
+        problems.append(_billed_anyway(steps, asked.min_steps))
+    if not fitting:
+        problems.append(_unusual_steps(steps, presets))
+    # Too many or too few steps for its preset say nothing of its rate; for any at all, everything.
+    judged = fitting or (presets if named else {})
+    if (
+        isinstance(rate, float)
+        and judged
+        and not any(_fits(rate, each) for each in judged.values())
+    ):
+        problems.append(_unusual_rate(rate, judged))
+    return tuple(problems)
+
+
+def _within(number: float, ends: tuple[float, float]) -> bool:
+    return ends[0] <= number <= ends[1]
+
+
+def _fits(rate: float, preset: Preset) -> bool:
+    return preset.learning_rate is None or _within(rate, preset.learning_rate)
+
+
+def _billed_anyway(steps: int, least: int) -> Problem:
+    return Problem(
+        code="parameter_steps_below_minimum",
+        message=f"{steps} steps will be trained and {least} billed, which is the least: {least} "
+        "steps would cost the same.",
+    )
+
+
+def _unusual_steps(steps: int, presets: Presets) -> Problem:
+    advised = (f"{_steps(each.steps)} for {name}" for name, each in presets.items())
+    return Problem(
+        code="parameter_steps_unusual",
+        message=f"{steps} steps are unusual; advised are {', '.join(advised)}.",
+    )
+
+
+def _steps(ends: tuple[int, int]) -> str:
+    return f"{ends[0]} and more" if ends[1] >= WITHOUT_END else f"{ends[0]} to {ends[1]}"
+
+
+def _unusual_rate(rate: float, presets: Presets) -> Problem:
+    advised = (
+        f"{' to '.join(map(plain, each.learning_rate))} for {name}"
+        for name, each in presets.items()
+        if each.learning_rate
+    )
+    return Problem(
+        code="parameter_learning_rate_unusual",
+        message=f"A learning rate of {plain(rate)} is unusual for so many steps; advised are "
+        f"{', '.join(advised)}.",
+    )
