@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from shared.domain.parameters import ResolvedParameters
+from shared.domain.parameters import ParameterSource, ResolvedParameters
 from shared.domain.problems import Problem
 from shared.domain.trainers.fields import plain
 from shared.domain.trainers.table import TRAINERS
-from shared.domain.trainers.trainer import WITHOUT_END, Preset, Price
+from shared.domain.trainers.trainer import Preset, Price
 
 RATE = "learning_rate"
 
@@ -24,7 +24,7 @@ def advice(resolved: ResolvedParameters, price: Price | None = None) -> tuple[Pr
         return ()
     named = resolved.preset
     presets = {named: trainer.presets[named]} if named else trainer.presets
-    steps, rate = resolved.values.steps, resolved.values.values.get(RATE)
+    steps = resolved.values.steps
     fitting = {name: each for name, each in presets.items() if _within(steps, each.steps)}
     asked = price or trainer.price
     problems = []
@@ -32,15 +32,19 @@ def advice(resolved: ResolvedParameters, price: Price | None = None) -> tuple[Pr
         problems.append(_billed_anyway(steps, asked.min_steps))
     if not fitting:
         problems.append(_unusual_steps(steps, presets))
-    # Too many or too few steps for its preset say nothing of its rate; for any at all, everything.
+    # Steps that are none of any preset's leave no rate to hold this one against.
     judged = fitting or (presets if named else {})
-    if (
-        isinstance(rate, float)
-        and judged
-        and not any(_fits(rate, each) for each in judged.values())
-    ):
+    rate = _chosen_rate(resolved)
+    if rate is not None and judged and not any(_fits(rate, each) for each in judged.values()):
         problems.append(_unusual_rate(rate, judged))
     return tuple(problems)
+
+
+def _chosen_rate(resolved: ResolvedParameters) -> float | None:
+    """The learning rate, where it is not just fal's own."""
+    rate = resolved.values.values.get(RATE)
+    chosen = resolved.sources.get(RATE) is not ParameterSource.DEFAULT
+    return rate if chosen and isinstance(rate, float) else None
 
 
 def _within(number: float, ends: tuple[float, float]) -> bool:
@@ -60,23 +64,15 @@ def _billed_anyway(steps: int, least: int) -> Problem:
 
 
 def _unusual_steps(steps: int, presets: Presets) -> Problem:
-    advised = (f"{_steps(each.steps)} for {name}" for name, each in presets.items())
+    advised = (f"{each.steps_advised} for {name}" for name, each in presets.items())
     return Problem(
         code="parameter_steps_unusual",
         message=f"{steps} steps are unusual; advised are {', '.join(advised)}.",
     )
 
 
-def _steps(ends: tuple[int, int]) -> str:
-    return f"{ends[0]} and more" if ends[1] >= WITHOUT_END else f"{ends[0]} to {ends[1]}"
-
-
 def _unusual_rate(rate: float, presets: Presets) -> Problem:
-    advised = (
-        f"{' to '.join(map(plain, each.learning_rate))} for {name}"
-        for name, each in presets.items()
-        if each.learning_rate
-    )
+    advised = (f"{each.rate_advised} for {name}" for name, each in presets.items())
     return Problem(
         code="parameter_learning_rate_unusual",
         message=f"A learning rate of {plain(rate)} is unusual for so many steps; advised are "

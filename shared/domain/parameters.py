@@ -6,6 +6,7 @@ fal ignores unknown keys silently and bills, so here they are refused. What each
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -83,7 +84,7 @@ class TrainingParameters(BaseModel):
     @property
     def values(self) -> Mapping[str, Value]:
         """Every input that is sent."""
-        return self.__pydantic_extra__
+        return MappingProxyType(self.__pydantic_extra__)
 
     @property
     def steps(self) -> int:

@@ -3,6 +3,10 @@
 from shared.domain.trainers.fields import Text, Whole
 
 SCHEMA = "fal's schemas as fal-js has them (libs/types/src/training/zod.gen.ts, April 2026)"
+RETIRED = (
+    "It was not in fal's list of August 2026 as fal-js has it (endpoints.ts), and may be retired."
+)
+UNPRICED = "Its price was not found: where money is limited, a job waits for an approval."
 LLMS = "https://fal.ai/models/{}/llms.txt"
 
 WEIGHTS_FILE, CONFIG_FILE = "diffusers_lora_file", "config_file"

@@ -74,7 +74,7 @@ class Whole(Field):
         if isinstance(value, bool) or not isinstance(value, int):
             raise Unacceptable(INVALID_TYPE, "it takes a whole number")
         if not self.low <= value <= self.high:
-            raise Unacceptable(OUT_OF_RANGE, f"fal takes {self.takes}")
+            raise Unacceptable(OUT_OF_RANGE, f"it takes {self.takes}")
         return value
 
     def stored(self, value: Any) -> Any:  # noqa: D102  # as Field promises
@@ -103,7 +103,7 @@ class Rate(Field):
             raise Unacceptable(INVALID_TYPE, "it takes a number")
         # An integer may be too large for a float; NaN compares with nothing.
         if not self.low <= value <= self.high or value <= 0:
-            raise Unacceptable(OUT_OF_RANGE, f"fal takes {self.takes}")
+            raise Unacceptable(OUT_OF_RANGE, f"it takes {self.takes}")
         return float(value)
 
     def stored(self, value: Any) -> Any:  # noqa: D102  # as Field promises
@@ -179,7 +179,7 @@ class Checkpoint(Field):
 
 def plain(number: float) -> str:
     """A number as a person writes it, without an exponent."""
-    return f"{Decimal(repr(number)):f}"
+    return f"{Decimal(repr(number)).normalize():f}"
 
 
 def _said(value: Any) -> str:

@@ -1,6 +1,14 @@
 """The trainers for FLUX.1."""
 
-from shared.domain.trainers.family import FILES, LLMS, SCHEMA, TRIGGER_WORD, WEIGHTS_FILE, steps
+from shared.domain.trainers.family import (
+    FILES,
+    LLMS,
+    RETIRED,
+    SCHEMA,
+    TRIGGER_WORD,
+    WEIGHTS_FILE,
+    steps,
+)
 from shared.domain.trainers.fields import Checkpoint, Choice, Flag, Rate, Text
 from shared.domain.trainers.presets import FOR_PORTRAITS, by_steps
 from shared.domain.trainers.trainer import Captions, Price, Trainer
@@ -63,6 +71,7 @@ KREA = Trainer(
         "fal asks $2 for a run, linear in its steps; a run is taken for 1000 of them.",
         "1000 steps are taken for the least that is billed.",
         "The default of its steps was not found; lora-drop sends 1000.",
+        RETIRED,
     ),
 )
 

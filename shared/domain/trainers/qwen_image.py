@@ -5,7 +5,9 @@ from shared.domain.trainers.family import (
     DEFAULT_CAPTION,
     FILES,
     LLMS,
+    RETIRED,
     SCHEMA,
+    UNPRICED,
     WEIGHTS_FILE,
     steps,
 )
@@ -24,6 +26,7 @@ QWEN_IMAGE = Trainer(
     presets=by_steps(fast=500),
     price=None,
     sources=(SCHEMA,),
+    notes=(UNPRICED, RETIRED),
 )
 
 QWEN_IMAGE_V2 = Trainer(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from shared.domain.trainers.fields import Checkpoint, Field, Value, Whole
+from shared.domain.trainers.fields import Checkpoint, Field, Value, Whole, plain
 
 TRIGGER_PHRASE = "trigger_phrase"
 STEPS = "steps"
@@ -41,6 +41,17 @@ class Preset:
     values: Mapping[str, Value]
     steps: tuple[int, int]
     learning_rate: tuple[float, float] | None = None
+
+    @property
+    def steps_advised(self) -> str:
+        """The range of steps, in words."""
+        low, high = self.steps
+        return f"{low} and more" if high >= WITHOUT_END else f"{low} to {high}"
+
+    @property
+    def rate_advised(self) -> str:
+        """The range of the learning rate, in words; empty where nothing is known of it."""
+        return " to ".join(map(plain, self.learning_rate or ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,13 @@
 """The trainers for Z-Image."""
 
-from shared.domain.trainers.family import DEFAULT_CAPTION, FILES, SCHEMA, WEIGHTS_FILE, steps
+from shared.domain.trainers.family import (
+    DEFAULT_CAPTION,
+    FILES,
+    SCHEMA,
+    UNPRICED,
+    WEIGHTS_FILE,
+    steps,
+)
 from shared.domain.trainers.fields import Choice
 from shared.domain.trainers.presets import by_steps
 from shared.domain.trainers.trainer import Captions, Price, Trainer
@@ -19,6 +26,7 @@ Z_IMAGE = Trainer(
     presets=by_steps(fast=500, style={"training_type": "style"}),
     price=None,
     sources=(SCHEMA,),
+    notes=(UNPRICED,),
 )
 
 Z_IMAGE_TURBO_V2 = Trainer(
