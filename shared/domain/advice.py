@@ -32,10 +32,8 @@ def advice(resolved: ResolvedParameters, price: Price | None = None) -> tuple[Pr
         problems.append(_billed_anyway(steps, asked.min_steps))
     if not fitting:
         problems.append(_unusual_steps(steps, presets))
-    # Steps that are none of any preset's leave no rate to hold this one against.
-    judged = fitting or (presets if named else {})
-    rate = _chosen_rate(resolved)
-    if rate is not None and judged and not any(_fits(rate, each) for each in judged.values()):
+    judged, rate = fitting or presets, _chosen_rate(resolved)
+    if rate is not None and not any(_fits(rate, each) for each in judged.values()):
         problems.append(_unusual_rate(rate, judged))
     return tuple(problems)
 
@@ -75,6 +73,5 @@ def _unusual_rate(rate: float, presets: Presets) -> Problem:
     advised = (f"{each.rate_advised} for {name}" for name, each in presets.items())
     return Problem(
         code="parameter_learning_rate_unusual",
-        message=f"A learning rate of {plain(rate)} is unusual for so many steps; advised are "
-        f"{', '.join(advised)}.",
+        message=f"A learning rate of {plain(rate)} is unusual; advised are {', '.join(advised)}.",
     )

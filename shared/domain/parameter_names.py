@@ -51,16 +51,13 @@ def unknown_trainer(layer: Layer | None, trainer: object) -> Problem:
             code="parameter_unknown_trainer",
             message=f"This stack is set to the trainer {quoted(trainer)}, which lora-drop does not "
             f"know. Set FalApplication to one of {', '.join(TRAINERS)}, or name one of them as "
-            f"trainer in {TRAINER_PLACES}.",
+            "trainer in training.json or the object metadata.",
         )
     close = _close(trainer, (*SHORT_NAMES, *TRAINERS))
     return layer.problem(
         "parameter_unknown_trainer",
         f"lora-drop knows no trainer {quoted(trainer)}{_did_you_mean(close)} Trainers are {known}.",
     )
-
-
-TRAINER_PLACES = "training.json or the object metadata"
 
 
 def _meant(name: str, trainer: Trainer) -> str:

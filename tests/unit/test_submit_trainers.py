@@ -187,3 +187,16 @@ def test_a_retry_goes_on_from_what_the_dataset_named(world: World, trained: Job)
     assert new.content_digest == second.content_digest
     sent = world.trainer.posts[-1][1]["resume_from_checkpoint"]
     assert sent.endswith(weights_of(trained))
+
+
+def test_a_retry_forgets_what_a_person_had_it_go_on_from(world: World, trained: Job) -> None:
+    resumed = world.repeater.retry(trained.job_id, resume=True, by=ADA)
+    world.work()
+    resumed = world.receiver.receive(
+        resumed.job_id, Failed(world.job(resumed.job_id).request_id or "", BAD)
+    )
+
+    new = world.repeater.retry(resumed.job_id, resume=False, by=ADA)
+
+    assert resumed.resume_from == trained.job_id
+    assert new.resume_from is None
