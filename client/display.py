@@ -15,6 +15,7 @@ from rich.text import Text
 from client.lora_drop import STOPS
 from client.lora_drop import Progress as Report
 from shared.domain.jobs import TROUBLED, Status
+from shared.domain.problems import Problem
 
 LORA = "lora.safetensors"
 WAITING: Mapping[str, str] = {
@@ -174,6 +175,10 @@ class Display:
         """What is wrong and what to do."""
         for problem in job["problems"]:
             self.console.print(Text(f"  {problem['message']} ({problem['code']})"))
+
+    def advise(self, problem: Problem) -> None:
+        """What is allowed, and yet may not be meant."""
+        self.console.print(Text(f"  {problem.message} ({problem.code})", "dim"))
 
     def files(self, job: Mapping[str, Any]) -> None:
         """Where the files are."""

@@ -1,7 +1,7 @@
 """What the docs say of the program is made from the program: ``python -m local.docs [--check]``.
 
-Writes docs/settings.md, docs/command.md and docs/job-states.md; with ``--check`` it writes nothing
-and fails where a file is not what it would write.
+Writes docs/settings.md, docs/command.md, docs/job-states.md and docs/trainers.md; with ``--check``
+it writes nothing and fails where a file is not what it would write.
 """
 
 import os
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from local.tools import ROOT
+from local.trainers_page import trainers_page
 from shared import settings
 from shared.domain.jobs import TRANSITIONS, TROUBLED, Status
 
@@ -70,6 +71,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "command.md": command_page,
     "job-states.md": states_page,
+    "trainers.md": trainers_page,
 }
 
 

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 
 from shared.domain.content import content_digest, forced
 from shared.domain.costs import estimated_cost_usd
-from shared.domain.datasets import inspect
+from shared.domain.datasets import MIN_IMAGES, Dataset, inspect
 from shared.domain.errors import DatasetUnreadable, RejectedDataset
 from shared.domain.jobs import DatasetVersion, Job, Status
 from shared.domain.notices import JOB_FILE, job_text
-from shared.domain.parameters import resolve
+from shared.domain.parameters import TrainingParameters, resolve
 from shared.domain.problems import Problem
+from shared.domain.trainers.demands import unmet_demands
+from shared.domain.trainers.table import TRAINERS
 from shared.domain.verdicts import DATASET_UNREADABLE, waits_for
 from shared.ports import Claim, DatasetStore, OpenDataset, Prices
+from shared.services.checkpoints import check_checkpoint
 from shared.services.dispatch import Dispatcher
 from shared.services.earlier import Earlier
 from shared.services.record import Record
@@ -101,17 +104,23 @@ class Submitter:
             training_json=dataset.training_json,
             metadata=found.metadata,
             trigger_seed=job.job_id[-10:],
+            application=job.application,
         )
+        _check_demands(dataset, resolved.values)
+        check_checkpoint(resolved, self.record)
+        trainer = resolved.values.trainer
         return job.move(
             Status.READY,
             now=self.record.clock(),
+            application=trainer,
             images=len(dataset.images),
             preset=resolved.preset,
             parameters=resolved.values,
             parameter_sources=resolved.sources,
-            content_digest=content_digest(job.application, dataset, resolved),
+            resume_from=resolved.resume_from,
+            content_digest=content_digest(dataset, resolved),
             estimated_cost_usd=estimated_cost_usd(
-                job.application, resolved.values.steps, self.prices.price(job.application)
+                trainer, resolved.values.steps, self.prices.price(trainer)
             ),
             problems=(),
         )
@@ -135,8 +144,10 @@ class Submitter:
         done = job.move(
             Status.SUCCEEDED,
             now=self.record.clock(),
+            application=ready.application,
             images=ready.images,
             preset=ready.preset,
+            resume_from=ready.resume_from,
             content_digest=ready.content_digest,
             parameters=same.parameters,
             parameter_sources=same.parameter_sources,
@@ -155,6 +166,19 @@ class Submitter:
             self.record.publish(job)
             return job
         return self.record.note(job, problem)
+
+
+def _check_demands(dataset: Dataset, parameters: TrainingParameters) -> None:
+    """Raises RejectedDataset where this trainer would fail on these very files."""
+    unmet = unmet_demands(
+        TRAINERS[parameters.trainer],
+        parameters.values,
+        images=[image.name for image in dataset.images],
+        captions=[caption.name for caption in dataset.captions],
+        min_images=MIN_IMAGES,
+    )
+    if unmet:
+        raise RejectedDataset(unmet)
 
 
 def _mistaken(mistake: Exception) -> Problem:

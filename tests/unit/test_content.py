@@ -1,6 +1,7 @@
 import random
 import zipfile
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -34,8 +35,9 @@ def digest(
         training_json=dataset.training_json,
         metadata=metadata or {},
         trigger_seed=seed,
+        application=application,
     )
-    return content_digest(application, dataset, resolved)
+    return content_digest(dataset, resolved)
 
 
 def renamed(prefix: str) -> dict[str, bytes]:
@@ -124,9 +126,33 @@ def test_a_digest_is_the_same_in_the_next_version_or_everything_would_be_paid_ag
     caption = Member("ada.txt", method=0, offset=99, compressed=5, size=5, crc=3)
     resolved = resolve(key="a.zip", training_json=None, metadata={}, trigger_seed="0123456789")
 
-    found = content_digest(APPLICATION, Dataset((photo,), (caption,), None), resolved)
+    found = content_digest(Dataset((photo,), (caption,), None), resolved)
 
     assert found == "7dd45970d50b770fdd9e75f9f0fe2bcf2d3a2ba93ff85964e1cd544993a8b55d"
+
+
+MASKS = {"00_mask.png": PNG + b"a", "01_mask.png": PNG + b"b"}
+SWAPPED = {"00_mask.png": PNG + b"b", "01_mask.png": PNG + b"a"}
+
+
+def test_which_mask_belongs_to_which_photo_counts_for_who_takes_masks() -> None:
+    fast = partial(digest, application="fal-ai/flux-lora-fast-training")
+
+    assert len({fast(), fast(WHOLE | MASKS), fast(WHOLE | SWAPPED)}) == 3
+    assert digest(WHOLE | MASKS) == digest(WHOLE | SWAPPED)
+
+
+def test_the_trainer_counts_whoever_chose_it() -> None:
+    krea = "fal-ai/flux-krea-trainer"
+
+    assert digest(application=krea) == digest(metadata={"trainer": "flux-krea-trainer"})
+    assert digest(application=krea) != digest()
+
+
+def test_a_job_to_go_on_from_counts() -> None:
+    one, other = ({"resume-from-checkpoint": f"ada-000000000{n}"} for n in (1, 2))
+
+    assert len({digest(metadata=one), digest(metadata=other), digest()}) == 3
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ def test_of_several_who_are_held_those_go_on_that_there_is_money_for(world: Worl
     assert len(world.job(jobs[3].job_id).history) <= len(jobs[3].history) + 2
 
 
-def unpriced(world: World, application: str = "fal-ai/new-trainer") -> Job:
+def unpriced(world: World, application: str = "fal-ai/qwen-image-trainer") -> Job:
     """A dataset for a trainer that nobody knows the price of."""
     submitter = world.submitter
     object.__setattr__(submitter, "application", application)
@@ -193,7 +193,7 @@ def test_a_training_of_unknown_price_is_held_wherever_there_is_a_limit(
     held = unpriced(world)
 
     assert (held.status, code(held)) == (Status.HELD, "price_unknown")
-    assert "fal-ai/new-trainer" in (world.results.text(held, "ERROR.txt") or "")
+    assert "fal-ai/qwen-image-trainer" in (world.results.text(held, "ERROR.txt") or "")
     assert world.trainer.posts == []
 
 
