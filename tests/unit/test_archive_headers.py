@@ -92,6 +92,15 @@ def test_a_streamed_member_may_say_all_beforehand() -> None:
     assert codes(assembled([replace(part, local={"size": 1})])) == ["archive_header_mismatch"]
 
 
+def test_a_streamed_member_has_an_end_even_of_nothing() -> None:
+    """Without a deflate stream nobody who unpacks it on its way knows where the descriptor is."""
+    nothing = Part(content=b"", packed=b"")
+
+    assert codes(assembled([nothing, *photos()])) == []
+    assert codes(assembled([streamed(nothing), *photos()])) == ["archive_header_mismatch"]
+    assert codes(assembled([streamed(Part(content=b"")), *photos()])) == []
+
+
 def test_the_flag_of_the_local_header_alone_decides_about_a_descriptor() -> None:
     part = streamed(Part())
 

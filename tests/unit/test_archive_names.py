@@ -65,11 +65,23 @@ def test_another_unicode_path_in_the_local_header_is_refused() -> None:
     assert structure_codes(assembled([part])) == ["archive_header_mismatch"]
 
 
+def test_a_name_that_is_utf_8_in_one_header_alone_is_refused() -> None:
+    """Python's zipfile decodes both, and finds two names."""
+    part = Part(name=JAPANESE.encode(), flags=UTF8)
+
+    assert structure_codes(assembled([replace(part, local={"flags": 0})])) == [
+        "archive_header_mismatch"
+    ]
+    assert codes(assembled([Part(flags=UTF8, local={"flags": 0})])) == []
+
+
 def test_a_name_that_is_not_the_utf_8_it_says_is_refused() -> None:
     """Python's zipfile does not even open such an archive."""
-    part = Part(name=b"\xe9t\xe9.jpg", flags=UTF8)
+    name = b"\xe9t\xe9.jpg"
+    beside = unicode_path(name, "été.jpg".encode())
 
-    assert structure_codes(assembled([part])) == ["archive_name_encoding"]
+    for part in (Part(name=name, flags=UTF8), Part(name=name, flags=UTF8, extra=beside)):
+        assert structure_codes(assembled([part])) == ["archive_name_encoding"]
 
 
 @pytest.mark.parametrize(
@@ -118,6 +130,7 @@ def test_a_name_with_nul_is_refused() -> None:
         ("\u00e9.jpg", "e\u0301.jpg"),
         ("\u00c9.jpg", "e\u0301.jpg"),
         ("x/a.jpg", "x\\a.jpg"),
+        ("x/a.jpg", "./x//a.jpg"),
     ],
 )
 def test_names_that_some_computer_holds_to_be_the_same_are_refused(one: str, other: str) -> None:
@@ -178,6 +191,8 @@ def test_junk_is_known(name: str) -> None:
     assert is_junk(name)
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "x/a.jpg", "macosx/a.jpg", "desktop.ini.jpg"])
+@pytest.mark.parametrize(
+    "name", ["a.jpg", "./a.jpg", "x/./a.jpg", "x/a.jpg", "macosx/a.jpg", "desktop.ini.jpg"]
+)
 def test_what_a_person_put_there_is_no_junk(name: str) -> None:
     assert not is_junk(name)

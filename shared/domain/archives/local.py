@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from shared.domain.archives.names import unicode_path
 from shared.domain.archives.records import (
+    DEFLATED,
     DESCRIPTOR_MAGIC,
     ENCRYPTED,
     LOCAL,
@@ -12,6 +13,7 @@ from shared.domain.archives.records import (
     MASKED,
     STREAMED,
     STRONGLY_ENCRYPTED,
+    UTF8,
     Member,
     extra_of,
     widened,
@@ -60,6 +62,8 @@ def local_header(record: bytes, member: Member) -> LocalHeader:
         raise _mismatch(member, "it is said to be packed in two ways")
     if raw not in (member.raw_name, member.raw_name.replace(b"\\", b"/")):
         raise _mismatch(member, "it has another name where it lies")
+    if (flags ^ member.flags) & UTF8 and not raw.isascii():
+        raise _mismatch(member, "its name is in another encoding where it lies")
     path = unicode_path(raw, extra)
     if path is not None and path != member.name:
         raise _mismatch(member, "it has another name where it lies")
@@ -72,6 +76,8 @@ def local_header(record: bytes, member: Member) -> LocalHeader:
         streamed and all(a in (0, b) for a, b in zip(told, true, strict=True))
     ):
         raise _mismatch(member, "it has another size or checksum where it lies")
+    if streamed and method == DEFLATED and not member.compressed:
+        raise _mismatch(member, "not even the end of nothing is packed where it lies")
     return LocalHeader(length, streamed=streamed, complete=told == true)
 
 

@@ -25,17 +25,17 @@ def decoded(raw: bytes, flags: int, extra: Extra) -> str:
 
     The Unicode path field (4.6.9) wins where its CRC-32 is that of the plain name, then flag 11
     (UTF-8). Without either it is code page 437 (appendix D), unless it happens to be UTF-8: macOS
-    writes that and sets no flag.
+    writes that and sets no flag. A flag that lies is refused even beside a path: Python's zipfile
+    does not open such an archive.
     """
     path = unicode_path(raw, extra)
-    if path is not None:
-        return path
     try:
-        return raw.decode()
+        name = raw.decode()
     except UnicodeDecodeError as error:
         if flags & UTF8:
             raise _misencoded(plain_name(raw)) from error
-        return plain_name(raw)
+        name = plain_name(raw)
+    return name if path is None else path
 
 
 def plain_name(raw: bytes) -> str:
@@ -86,8 +86,9 @@ def name_problem(name: str) -> Problem | None:
 
 
 def path_of(name: str) -> str:
-    """The name with slashes: some Windows programs write the other ones."""
-    return name.replace("\\", "/")
+    """The name with plain slashes: some programs write backslashes, or put ``./`` before it all."""
+    parts = name.replace("\\", "/").split("/")
+    return "/".join(part for part in parts if part not in ("", "."))
 
 
 def is_junk(name: str) -> bool:
@@ -136,7 +137,7 @@ def spelling_warnings(members: Sequence[Member]) -> Iterator[Problem]:
 def _key(name: str) -> str:
     """The same for two names that are the same to somebody."""
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-    return path_of(folded).rstrip("/").replace("/", "\0")
+    return path_of(folded).replace("/", "\0")
 
 
 def _misleads(name: str) -> bool:
