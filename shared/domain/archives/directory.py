@@ -24,8 +24,6 @@ from shared.domain.archives.refusals import AGAIN, inconsistent, problem, refusa
 from shared.domain.problems import Problem
 
 MAX_VERSION = 63  # APPNOTE 6.3; Python's zipfile reads no directory with a higher one
-MAX_EXTRA = 0xFFFF  # of a local header
-MAX_DESCRIPTOR = 24
 # Photos hardly shrink. Deflate's own limit is about 1,032 to 1; what is small does no harm.
 MAX_RATIO, SMALL = 250, 1024**2
 MAX_TOTAL = 4 * 1024**3
@@ -88,7 +86,7 @@ def _entry(fields: Sequence[int], raw: bytes, tail: bytes) -> Entry:
 
 
 def layout_problems(members: Sequence[Member], begin: int) -> Iterator[Problem]:
-    """Members that overlap, reach into the directory at ``begin``, or leave room between them.
+    """Members that overlap, reach into the directory at ``begin``, or have something before them.
 
     As far as the directory alone can tell: how long a local header is, it says itself.
     """
@@ -103,9 +101,6 @@ def layout_problems(members: Sequence[Member], begin: int) -> Iterator[Problem]:
         if least > following:
             message = f"{member.name} lies over another file or the directory of the ZIP. {AGAIN}"
             yield problem("archive_overlap", message, member.name)
-        elif least + MAX_EXTRA + MAX_DESCRIPTOR < following:
-            message = f"The ZIP hides something after {member.name}. {AGAIN}"
-            yield problem("archive_hidden_data", message, member.name)
 
 
 def size_problems(members: Sequence[Member]) -> Iterator[Problem]:

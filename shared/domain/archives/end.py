@@ -56,8 +56,6 @@ def end_of(archive: TailReader) -> EndRecord:
     else:
         disks = {disk, directory_disk} - {0}
         end = plain
-        if count == FULL16 or FULL32 in (size, offset):
-            raise inconsistent("it needs ZIP64 records and has none")
     if disks or here != count:
         raise _multi_disk()
     _check_place(end)
