@@ -5,12 +5,14 @@ Each archive is made from its own seed, so that each can be had again: ``--seed 
 
 import argparse
 import random
+import signal
 import sys
 import time
 import traceback
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from tests.fuzz.oracles import python_objection, walk_objection
 from tests.memory import MemoryRange
 from tests.zips import Part, assembled, photos, streamed
 
-SLOW = 2.0  # seconds for one archive
+SLOW, HUNG = 2.0, 10.0  # seconds for one archive: too many, and the end of it
 HEAD = ("mutation", "count", "accepted", "refused", "crashes", "slow", "disagreements")
 
 
@@ -81,7 +83,8 @@ def run(numbers: Sequence[int], seed: int, originals: Sequence[bytes]) -> Tally:
         row.count += 1
         started = time.perf_counter()
         try:
-            code, objection = judged(data)
+            with _ended_after(HUNG):
+                code, objection = judged(data)
         except Exception:  # noqa: BLE001  # any is what is looked for
             row.crashes += 1
             tally.failures.append(f"{number} ({kind}) crashed: {traceback.format_exc(limit=-2)}")
@@ -97,6 +100,22 @@ def run(numbers: Sequence[int], seed: int, originals: Sequence[bytes]) -> Tally:
             row.disagreements += 1
             tally.failures.append(f"{number} ({kind}) was accepted: {objection[:600]}")
     return tally
+
+
+@contextmanager
+def _ended_after(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in what takes longer."""
+
+    def ring(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def told(tally: Tally) -> Iterator[str]:

@@ -1,13 +1,14 @@
 """Spoilt archives, a bounded run of them; and that the run would see what it looks for."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from shared.domain.archives import contents, headers, structure_of
-from tests.conftest import CORPORA
-from tests.fuzz.archives import bases, judged, run
+from tests.fuzz import archives
+from tests.fuzz.archives import Tally, bases, judged, run
 from tests.fuzz.oracles import python_objection, walk, walk_objection
 from tests.memory import MemoryRange
 from tests.zips import Part, assembled, photos, streamed
@@ -16,16 +17,24 @@ pytestmark = pytest.mark.filterwarnings("ignore:Empty unicode path", "ignore:Dup
 GOOD = assembled([streamed(Part(name=b"a.jpg")), Part(name=b"b.jpg", method=0), *photos(2)])
 
 
-@pytest.mark.parametrize("where", ["with", "without"])
-def test_no_spoilt_archive_crashes_or_is_seen_in_two_ways(where: str) -> None:
-    """The same run as ``python -m tests.fuzz.archives``; foreign archives are in it where they are."""
-    corpora: Path | None = CORPORA if where == "with" and CORPORA.is_dir() else None
+def spoilt(corpora: Path | None) -> Tally:
+    """A part of what ``python -m tests.fuzz.archives`` does."""
+    return run(range(2000), 20, bases(corpora))
 
-    tally = run(range(2000), 20, bases(corpora))
+
+def test_no_spoilt_foreign_archive_crashes_or_is_seen_in_two_ways(corpora: Path) -> None:
+    tally = spoilt(corpora)
 
     assert tally.failures == []
     assert sum(row.accepted for row in tally.rows.values()) > 100
     assert len(tally.codes) > 20
+
+
+def test_no_spoilt_archive_of_ours_crashes_or_is_seen_in_two_ways() -> None:
+    tally = spoilt(None)
+
+    assert tally.failures == []
+    assert sum(row.accepted for row in tally.rows.values()) > 100
 
 
 def test_a_run_is_the_same_again_and_another_one_by_another_seed() -> None:
@@ -39,7 +48,7 @@ def test_a_check_that_is_left_out_is_found(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(headers, "gap_problem", lambda *_, **__: None)
     monkeypatch.setattr(contents, "gap_problem", lambda *_, **__: None)
 
-    tally = run(range(2000), 20, bases(None))
+    tally = spoilt(None)
 
     assert sum(row.disagreements for row in tally.rows.values()) > 0
 
@@ -51,6 +60,20 @@ def test_a_crash_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert sum(row.crashes for row in tally.rows.values()) > 0
     assert "IndexError" in tally.failures[0]
+
+
+def test_a_hang_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def for_ever(*_: object) -> None:
+        while True:
+            time.sleep(0.001)
+
+    monkeypatch.setattr(archives, "structure_of", for_ever)
+    monkeypatch.setattr(archives, "HUNG", 0.05)
+
+    tally = run(range(3), 20, bases(None))
+
+    assert sum(row.crashes for row in tally.rows.values()) == 3
+    assert "TimeoutError" in tally.failures[0]
 
 
 def test_the_walk_and_python_see_what_is_there() -> None:
