@@ -103,7 +103,7 @@ def path_to(status: Status) -> tuple[Status, ...]:
 def learnt(step: Status) -> dict[str, Any]:
     """What a job learns on the way into a status."""
     if step is Status.READY:
-        parameters = TrainingParameters(trigger_phrase="TOK_12345678")
+        parameters = TrainingParameters(steps=2500, trigger_phrase="TOK_12345678")
         return {"images": 12, "parameters": parameters, "estimated_cost_usd": 6.0}
     if step is Status.SUBMITTED:
         return {"request_id": REQUEST_ID}

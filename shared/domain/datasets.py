@@ -2,7 +2,14 @@
 
 from dataclasses import dataclass
 
-from shared.domain.archives import Member, RangedReader, members_of, read_member
+from shared.domain.archives import (
+    Member,
+    RangedReader,
+    is_junk,
+    members_of,
+    path_of,
+    read_member,
+)
 from shared.domain.errors import RejectedDataset
 from shared.domain.parameters import MAX_TRAINING_JSON
 from shared.domain.problems import Problem
@@ -16,7 +23,6 @@ IMAGE_SUFFIXES = frozenset({"jpg", "jpeg", "png", "webp"})
 OTHER_IMAGE_SUFFIXES = frozenset(
     {"heic", "heif", "avif", "bmp", "gif", "tif", "tiff", "dng", "cr2", "nef", "arw", "jxl"}
 )
-JUNK_NAMES = frozenset({"thumbs.db", "desktop.ini"})
 TRAINING_JSON = "training.json"
 MAX_IMAGE_BYTES = 200 * 1024**2
 
@@ -32,7 +38,7 @@ class Dataset:
 
 def inspect(archive: RangedReader) -> Dataset:
     """The dataset in this archive; raises RejectedDataset with every problem that was found."""
-    members = [member for member in members_of(archive) if not _is_junk(member.name)]
+    members = [member for member in members_of(archive) if not is_junk(member.name)]
     images = tuple(member for member in members if _suffix(member.name) in IMAGE_SUFFIXES)
     if len(images) > MAX_IMAGES:
         raise RejectedDataset([_too_many(len(images))])
@@ -106,7 +112,7 @@ def _training_json(members: list[Member]) -> tuple[Member | None, list[Problem]]
 
     One that lies elsewhere is not passed over: its parameters would be missing, and billed.
     """
-    paths = {_path(member): member for member in members}
+    paths = {path_of(member.name): member for member in members}
     tops = {path.partition("/")[0] for path in paths if "/" in path}
     flat = any("/" not in path for path in paths)
     root = "" if flat or len(tops) != 1 else f"{tops.pop()}/"
@@ -138,18 +144,6 @@ def _misplaced(member: Member) -> Problem:
         "Move it there, or take it out.",
         member=member.name,
     )
-
-
-def _path(member: Member) -> str:
-    """The name with slashes: some Windows programs write the other ones."""
-    return member.name.replace("\\", "/")
-
-
-def _is_junk(name: str) -> bool:
-    """What no person put there: resource forks, hidden files and folders, thumbnails."""
-    parts = name.lower().replace("\\", "/").split("/")
-    hidden = any(part.startswith(".") for part in parts)
-    return parts[0] == "__macosx" or hidden or parts[-1] in JUNK_NAMES
 
 
 def _suffix(name: str) -> str:
