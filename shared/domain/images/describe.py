@@ -32,15 +32,15 @@ def describe(source: ImageBytes) -> ImageHeader:
     whether it is too large or too small is said in ``limits``. Over a Prefix: BeyondPrefix when
     what is needed lies behind it; where the size is known, the header is incomplete instead.
     """
-    head = _head(source)
+    head = source.read(0, SNIFFED)
     if not head:
         raise InvalidImage(Flaw.EMPTY, "is empty. Copy it again from the camera or phone.")
     kind = sniff(head)
     if kind is None:
         raise InvalidImage(
             Flaw.NO_IMAGE,
-            "is not an image, whatever its name says. Leave it out, or open it in an image "
-            "program and save it as JPEG.",
+            "is not a photo in any known format, whatever its name says. Open it in an image program "
+            "and save it as JPEG, or leave it out.",
         )
     if kind not in TRAINED and kind not in CONVERTED:
         raise InvalidImage(
@@ -64,7 +64,3 @@ def describe_beginning(pieces: Iterable[bytes], *, most: int = MOST) -> ImageHea
             if beyond.end > most:
                 raise
             prefix.grow(beyond.end)
-
-
-def _head(source: ImageBytes) -> bytes:
-    return source.read(0, SNIFFED)

@@ -136,6 +136,8 @@ def _by_brand(head: bytes) -> ImageFormat | None:
     end = min(int.from_bytes(head[:4]), len(head))
     major = head[8:12]
     brands = {major, *(head[at : at + 4] for at in range(16, end - 3, 4))}
+    if len(major) < len("heic"):
+        return None
     if major == b"crx ":
         return ImageFormat.RAW  # Canon CR3
     if brands & AVIF_BRANDS:

@@ -13,6 +13,8 @@ from shared.domain.images.header import Colour, ImageHeader, Metadata, damaged, 
 from shared.domain.images.reading import BeyondPrefix, ImageBytes, Part
 
 MAX_EXIF = 16 * 1024**2
+# Auxiliary pictures that are an alpha channel (ISO 23008-12, 6.5.8.1, and 14496-12's own).
+ALPHA = (b"urn:mpeg:hevc:2015:auxid:1\x00", b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\x00")
 # What becomes of an orientation when the picture is turned by a quarter anticlockwise, and when it
 # is mirrored. Turned and mirrored in the order in which the file lists them (6.5.10, 6.5.12).
 QUARTER = {1: 8, 8: 3, 3: 6, 6: 1, 2: 5, 5: 4, 4: 7, 7: 2}
@@ -109,7 +111,7 @@ def _crop(picture: Picture, data: bytes) -> None:
 
 def _has_alpha(meta: Meta) -> bool:
     return any(
-        name == b"auxC" and b"alpha" in data
+        name == b"auxC" and any(urn in data for urn in ALPHA)
         for item in meta.auxiliaries.get(meta.primary, ())
         for name, data in meta.properties_of(item)
     )

@@ -138,11 +138,20 @@ def kind_of(source: ImageBytes, segment: Segment) -> Metadata | None:
     if marker in ALONE or not APP0 <= marker <= APP15:
         return ALONE.get(marker)
     name = source.read(segment.data, min(segment.length, NAMES))
-    if marker == APP0 and name.startswith(JFIF) and segment.length >= JFIF_BARE:
+    if is_jfif(source, segment):
         return None if segment.length == JFIF_BARE else Metadata.THUMBNAIL
     return next(
         (kind for of, begin, kind in NAMED if of == marker and name.startswith(begin)),
         Metadata.OTHER,
+    )
+
+
+def is_jfif(source: ImageBytes, segment: Segment) -> bool:
+    """Whether this is a JFIF header, with a thumbnail or without."""
+    return (
+        segment.marker == APP0
+        and segment.length >= JFIF_BARE
+        and source.read(segment.data, len(JFIF)) == JFIF
     )
 
 
