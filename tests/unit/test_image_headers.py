@@ -296,7 +296,7 @@ def nearly(one: Image.Image, other: Image.Image) -> bool:
     if one.size != other.size:
         return False
     small = [each.resize((12, 12), Image.Resampling.BOX).tobytes() for each in (one, other)]
-    return max(abs(a - b) for a, b in zip(*small, strict=True)) < 24
+    return all(abs(a - b) < 24 for a, b in zip(*small, strict=True))
 
 
 def replaced_turns(angle: int, axis: int | None) -> bytes:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from shared.domain.images.header import damaged, exactly
 from shared.domain.images.reading import ImageBytes
 
-MAX_BOXES = 4096
+MAX_BOXES = 1024
 MAX_META = 4 * 1024**2
 MAX_ITEMS = 20_000
 LONG, TO_THE_END = 1, 0  # box sizes that mean something else
@@ -156,11 +156,12 @@ def _locations(meta: Meta, data: bytes) -> None:
         number = cursor.number(4 if wide else 2)
         method = cursor.number(2) & 15 if version else IN_FILE
         _, base = cursor.take(2), cursor.number(base_width)
-        for index in range(cursor.number(2)):
+        extents = cursor.number(2)
+        if extents:
             cursor.take(index_width)
             offset, length = cursor.number(offset_width), cursor.number(length_width)
-            if index == 0:
-                meta.extents[number] = (method, base + offset, length)
+            meta.extents[number] = (method, base + offset, length)
+            cursor.take((extents - 1) * (index_width + offset_width + length_width))
 
 
 def _references(meta: Meta, data: bytes) -> None:

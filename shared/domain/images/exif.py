@@ -12,6 +12,8 @@ ORIENTATIONS = range(1, 9)
 XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 XMP_GPS = re.compile(rb"exif:GPS")
 MAX_XMP = 256 * 1024
+# A photo has one of each kind; a file that is made to take long has thousands.
+MAX_BLOCKS = 16
 
 
 @dataclass(slots=True)
@@ -21,6 +23,12 @@ class Notes:
     found: set[Metadata]
     exif_orientation: int | None = None
     xmp_orientation: int | None = None
+    blocks: int = 0
+
+    @property
+    def open(self) -> bool:
+        """Whether another block is looked into; its being there is noted in any case."""
+        return self.blocks < MAX_BLOCKS
 
     @property
     def orientation(self) -> int:
@@ -31,6 +39,9 @@ class Notes:
     def exif(self, source: ImageBytes, offset: int, length: int) -> None:
         """Take in a block of EXIF, with or without its “Exif” in front."""
         self.found.add(Metadata.EXIF)
+        if not self.open:
+            return
+        self.blocks += 1
         prefix = EXIF_PREFIX.match(source.read(offset, min(length, 12)))
         skipped = prefix.end() if prefix else 0
         tiff = open_tiff(Part(source, offset + skipped, length - skipped))
@@ -47,6 +58,9 @@ class Notes:
     def xmp(self, text: bytes) -> None:
         """Take in an XMP packet."""
         self.found.add(Metadata.XMP)
+        if not self.open:
+            return
+        self.blocks += 1
         if XMP_GPS.search(text):
             self.found.add(Metadata.GPS)
         match = XMP_ORIENTATION.search(text)

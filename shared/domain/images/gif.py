@@ -11,7 +11,8 @@ SCREEN = 13
 TABLE, TABLE_SIZE, TRANSPARENT = 0x80, 0x07, 0x01
 EXTENSION, IMAGE, END = 0x21, 0x2C, 0x3B
 CONTROL, COMMENT, APPLICATION = 0xF9, 0xFE, 0xFF
-MAX_BLOCKS = 1_000_000
+MAX_BLOCKS = 300_000  # of 255 bytes: more than 50 megapixels take
+MAX_EXTENSIONS = 10_000
 
 
 def describe_gif(source: ImageBytes) -> ImageHeader:
@@ -25,7 +26,10 @@ def describe_gif(source: ImageBytes) -> ImageHeader:
     frames, complete, transparent = 0, True, False
     found: set[Metadata] = set()
     try:
-        while frames <= 1 and (label := source.read(at, 1)) and label[0] != END:
+        for _ in range(MAX_EXTENSIONS):
+            label = source.read(at, 1)
+            if frames > 1 or not label or label[0] == END:
+                break
             if label[0] == EXTENSION:
                 kind = int.from_bytes(exactly(source, at + 1, 1))
                 found |= {Metadata.TEXT} if kind == COMMENT else set()

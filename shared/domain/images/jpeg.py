@@ -23,7 +23,7 @@ ENTROPY, JUNK, TRAILER = -1, -2, -3
 MAX_SEGMENTS = 20_000
 # Bytes that are searched at once: before the first scan a marker follows at once, in a sound file.
 SMALL_WINDOW, WINDOW = 4096, 256 * 1024
-NEXT_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # B.1.1.2: neither stuffing nor restarts
+NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # B.1.1.2: neither stuffing nor restarts
 COLOURS = {1: Colour.GREY, 3: Colour.RGB, 4: Colour.CMYK}
 JFIF = b"JFIF\x00"
 EXIF = b"Exif\x00\x00"
@@ -200,17 +200,19 @@ def _end_of(source: ImageBytes, marker: int, code_at: int) -> int | None:
 
 
 def _find(source: ImageBytes, at: int, window: int) -> tuple[int, int]:
-    """Where the next marker begins, fill bytes included, and where its code is.
+    """Where the next marker begins, and where its code is.
 
-    At the end of the file: the place that it was sought from, and 0.
+    Fill bytes right before it belong to it where nothing else lies between. At the end of the file:
+    the place that it was sought from, and 0.
     """
-    begin = at
+    begin, only_fill = at, True
     while read := source.read(at, window):
         match = NEXT_MARKER.search(read)
+        before = read[: match.start()] if match else read
+        only_fill = only_fill and not before.strip(b"\xff")
         if match:
-            return at + match.start(), at + match.end() - 1
-        fill = len(read) - len(read.rstrip(b"\xff"))
+            return begin if only_fill else at + match.start(), at + match.end() - 1
         if len(read) < window:
             break
-        at += len(read) - (fill if fill < len(read) else 0)
+        at += len(read) - read.endswith(b"\xff")
     return begin, 0

@@ -18,7 +18,7 @@ from shared.domain.images.reading import BeyondPrefix, ImageBytes, Whole
 SIGNATURE = 8
 FRAME = 12  # bytes around a chunk's data: length, type, CRC-32
 HEADER = 13
-MAX_CHUNKS = 200_000
+MAX_CHUNKS = 100_000
 MAX_TEXT = 1024**2
 TYPE = re.compile(rb"[A-Za-z]{4}")
 COLOURS = {0: Colour.GREY, 2: Colour.RGB, 3: Colour.PALETTE, 4: Colour.GREY, 6: Colour.RGB}
@@ -147,11 +147,11 @@ def _header(source: ImageBytes) -> tuple[int, int, int, int]:
 def _take(facts: Facts, source: ImageBytes, chunk: Chunk) -> None:
     kind = kind_of(source, chunk)
     facts.notes.found |= {kind} if kind else set()
-    if kind is Metadata.XMP:
-        facts.notes.xmp(_text(source, chunk))
-    elif chunk.type == b"eXIf":
+    if chunk.type == b"eXIf":
         facts.notes.exif(source, chunk.data, chunk.length)
-    elif kind is Metadata.EXIF:
+    elif kind is Metadata.XMP and facts.notes.open:
+        facts.notes.xmp(_text(source, chunk))
+    elif kind is Metadata.EXIF and facts.notes.open:
         lines = _text(source, chunk).split(b"\n")[3:]  # after an empty line, the name, the length
         try:
             block = bytes.fromhex(b"".join(lines).decode("ascii"))

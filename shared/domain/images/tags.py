@@ -13,7 +13,7 @@ from typing import Literal
 from shared.domain.images.reading import ImageBytes
 
 PLAIN, BIG = 42, 43
-MAX_ENTRIES = 4096
+MAX_ENTRIES = 512
 MAX_NUMBERS = 64
 # Bytes of one value, of the types that are whole numbers: BYTE, SHORT, LONG, SBYTE, SSHORT, SLONG,
 # IFD, LONG8, SLONG8, IFD8.
