@@ -73,9 +73,7 @@ def test_an_image_with_bytes_changed_has_a_verdict(kind: str) -> None:
 
 # A directory as long as a segment, and a HEIF that names it as EXIF ten thousand times.
 DIRECTORY = photos.tiff(*[(number, 4, 1, 1) for number in range(5000)])
-EXIFS = box(
-    b"meta",
-    bytes(4),
+EXIFS = (
     box(
         b"iinf",
         b"\x00\x00\x00\x00\x27\x10",
@@ -93,6 +91,9 @@ EXIFS = box(
         ],
     ),
 )
+NO_WIDTH = box(
+    b"iloc", b"\x01\x00\x00\x00\x00\x00\x4e\x20", b"\x00\x00\x00\x00\x00\x00\xff\xff" * 20_000
+)
 HOSTILE: dict[str, bytes] = {
     "segments without end": b"\xff\xd8" + b"\xff\xd8" * 3_000_000,
     "fill bytes without end": b"\xff\xd8" + b"\xff" * 20_000_000,
@@ -107,9 +108,8 @@ HOSTILE: dict[str, bytes] = {
     "frames without size": b"GIF89a\x09\x00\x09\x00\x00\x00\x00" + b"\x00" * 300_000,
     "a directory of itself": photos.tiff((256, 4, 2**31, 8), (257, 4, 2**31, 8)),
     "a directory beyond the file": b"MM\x00+\x00\x08\x00\x00" + b"\xff" * 8,
-    "items of no width": box(b"ftyp", b"heic")
-    + box(b"meta", bytes(4), box(b"iloc", b"\x01\x00\x00\x00\x00\x00\x4e\x20", b"\x00\x00\x00\x00\x00\x00\xff\xff" * 20_000)),
-    "the same exif ten thousand times": box(b"ftyp", b"heic") + box(b"free", bytes(4), DIRECTORY) + EXIFS,
+    "items of no width": photos.heif(NO_WIDTH),
+    "the same exif ten thousand times": photos.heif(*EXIFS, before=box(b"free", bytes(4), DIRECTORY)),
     "exif without end": b"\xff\xd8" + photos.segment(0xE1, b"Exif\x00\x00" + DIRECTORY) * 3000,
     "texts that unpack without end": photos.png_header(9, 9)
     + photos.chunk(b"zTXt", b"Raw profile type exif\x00\x00" + zlib.compress(bytes(10**6))) * 20_000,
