@@ -22,6 +22,7 @@ from shared.domain.images.similarity import SIDE, fingerprint
 MEASURED, THUMBNAIL = 512, 320  # pixels along the longest side
 QUALITY, THUMBNAIL_QUALITY = 95, 80
 FULL_COLOUR = 0  # 4:4:4: a portrait's edges keep their colours, for a fifth more bytes
+PNG_LEVEL = 4  # half the time of the usual 6, for a photo that is 7 % larger
 OPAQUE, WHITE = 255, (255, 255, 255)
 BRIGHTEST_TWENTIETH = 0.95
 # The sum of a pixel's four neighbours less four times itself, a quarter of it around 128: all but the
@@ -52,7 +53,8 @@ TURNED_WHEN_READ = frozenset({ImageFormat.HEIF, ImageFormat.TIFF})
 class PillowPictures:
     """Pictures by Pillow, with pillow-heif for HEIC. No threads.
 
-    Memory: at most 12 bytes for each pixel of the image, so 600 MB for the largest that is let in.
+    Memory at its peak, beside the file itself: 12 bytes for each pixel, 17 for a WEBP, so 600 and
+    850 MB for the largest that is let in. Looking at a JPEG takes a few MB, whatever its size.
     """
 
     def __init__(self) -> None:
@@ -197,9 +199,9 @@ def _encoded(image: Image.Image, kind: ImageFormat) -> bytes:
     image.info = {}  # Pillow would write some of it
     buffer = io.BytesIO()
     if kind is ImageFormat.PNG:
-        image.save(buffer, "PNG")
+        image.save(buffer, "PNG", compress_level=PNG_LEVEL)
     else:
-        image.save(buffer, "JPEG", quality=QUALITY, subsampling=FULL_COLOUR, optimize=True)
+        image.save(buffer, "JPEG", quality=QUALITY, subsampling=FULL_COLOUR)
     return buffer.getvalue()
 
 
