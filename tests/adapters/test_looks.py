@@ -153,6 +153,19 @@ def test_an_image_that_was_cut_off_is_found(kind: str) -> None:
         assert refused.value.flaw is Flaw.DAMAGED
 
 
+@pytest.mark.parametrize("kind", photos.KINDS)
+def test_an_image_cut_at_any_byte_is_looked_at_or_refused(kind: str) -> None:
+    data = photos.encoded(picture(24, 16), kind)
+    refused = 0
+    for length in range(len(data)):
+        try:
+            looked(data[:length])
+        except InvalidImage:
+            refused += 1
+
+    assert refused >= len(data) - 40  # what ends after the last pixel may lack its last words
+
+
 def test_an_image_is_decoded_as_what_its_header_says_and_as_nothing_else() -> None:
     png = encoded(picture(), "PNG")
     with pytest.raises(InvalidImage):
