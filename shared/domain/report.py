@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.domain.parameters import ParameterSource
 from shared.domain.problems import Problem
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 
 type Value = bool | int | float | str
 
