@@ -23,8 +23,8 @@ DOUBT_DEADLINE = timedelta(minutes=15)
 WAITS_AFTER = timedelta(minutes=15)
 # fal trains for half an hour or so and gives a run up after an hour.
 OVERDUE_AFTER = timedelta(hours=3)
-# fal's clock and ours may differ.
-SKEW = timedelta(minutes=2)
+# fal's clock and ours may differ; an earlier request for the same dataset is known as one.
+SKEW = timedelta(hours=1)
 # A refusal costs nothing, so it is tried whether the account is in order again.
 PROBE_AFTER = timedelta(hours=1)
 

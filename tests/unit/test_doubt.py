@@ -46,13 +46,13 @@ def test_the_one_request_of_fals_list_is_adopted_and_asked_about(
     assert tally.doubtful == 0
 
 
-def test_the_list_is_asked_from_a_little_before_the_intent_and_for_this_very_version(
+def test_the_list_is_asked_from_an_hour_before_the_intent_and_for_this_very_version(
     world: World, doubtful: Job
 ) -> None:
     world.reconciler.reconcile()
 
     intended = next(s.at for s in doubtful.history if s.status is Status.SUBMITTING)
-    assert world.trainer.listed == [("v1", intended - timedelta(minutes=2))]
+    assert world.trainer.listed == [("v1", intended - timedelta(hours=1))]
 
 
 @pytest.mark.parametrize(
