@@ -1,32 +1,17 @@
 """A drop's parameters, looked at by the stack's own rules before a byte is sent."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from client.errors import CommandFailed
+from shared.adapters.local_files import open_range
+from shared.domain.archives import members_of, read_member
 from shared.domain.content import forced
-from shared.domain.datasets import inspect
 from shared.domain.errors import RejectedDataset
-from shared.domain.parameters import ResolvedParameters, resolve
+from shared.domain.parameters import MAX_TRAINING_JSON, ResolvedParameters, resolve
+from shared.domain.selection import select
 
 NO_JOB_YET = "0" * 10  # what a trigger phrase would be made from
-
-
-@dataclass(frozen=True, slots=True)
-class _LocalFile:
-    """A RangedReader."""
-
-    path: Path
-
-    @property
-    def size(self) -> int:
-        return self.path.stat().st_size
-
-    def read(self, offset: int, length: int) -> bytes:
-        with self.path.open("rb") as file:
-            file.seek(offset)
-            return file.read(length)
 
 
 def check_parameters(
@@ -58,6 +43,8 @@ def check_parameters(
 def _training_json(archive: Path) -> bytes | None:
     """The parameters in the archive; none of them where the archive is refused as it is."""
     try:
-        return inspect(_LocalFile(archive)).training_json
+        with open_range(archive) as file:
+            found = select(members_of(file)).training_json
+            return read_member(file, found, MAX_TRAINING_JSON) if found else None
     except RejectedDataset:
         return None

@@ -157,6 +157,9 @@ class ResultStore(Protocol):
     def write(self, key: str, text: str, content_type: str) -> StoredFile:
         """Put a small text file, over an earlier one."""
 
+    def write_pieces(self, key: str, pieces: Iterable[bytes], content_type: str) -> StoredFile:
+        """Put a large file, over an earlier one; nothing of it lies there until it is whole."""
+
     def remove(self, key: str) -> None:
         """Take a file away; a missing one is fine."""
 

@@ -15,7 +15,7 @@ KNOWN_OUTPUTS: Mapping[str, str] = {
 }
 # Files that the job itself writes there; an output never takes one of these names.
 RESERVED_NAMES = frozenset(
-    {"status.json", "job.json", "ERROR.txt", "report.html", "report.json"}
+    {"status.json", "job.json", "ERROR.txt", "report.html", "report.json", "dataset.zip"}
     | set(KNOWN_OUTPUTS.values())
 )
 MAX_FILE_NAME = 120

@@ -94,7 +94,7 @@ class Repeater:
                 "earlier_requests": _requests_of(ended),
             }
         )
-        kept = {"images", "preset", "parameters", "parameter_sources"}
+        kept = {"clean", "images", "preset", "parameters", "parameter_sources"}
         learnt = {name: getattr(ended, name) for name in kept}
         learnt["estimated_cost_usd"] = self._cost_of(ended)
         digest = None if new.anew else ended.content_digest

@@ -4,21 +4,19 @@ import struct
 import zlib
 from dataclasses import dataclass
 
+from shared.domain.artifacts import StoredFile
 from shared.domain.content import content_digest, forced
-from shared.domain.costs import estimated_cost_usd
-from shared.domain.datasets import MIN_IMAGES, Dataset, inspect
 from shared.domain.errors import DatasetUnreadable, RejectedDataset
 from shared.domain.jobs import DatasetVersion, Job, Status
-from shared.domain.notices import JOB_FILE, job_text
-from shared.domain.parameters import TrainingParameters, resolve
+from shared.domain.notices import CLEAN_COPY, JOB_FILE, REPORT_FILE, REPORT_PAGE, job_text
 from shared.domain.problems import Problem
-from shared.domain.trainers.demands import unmet_demands
-from shared.domain.trainers.table import TRAINERS
+from shared.domain.reports import html_text, json_text
 from shared.domain.verdicts import DATASET_UNREADABLE, waits_for
-from shared.ports import Claim, DatasetStore, OpenDataset, Prices
-from shared.services.checkpoints import check_checkpoint
+from shared.ports import Claim, DatasetStore, OpenDataset
+from shared.services.check import Checker, Drop, Good
 from shared.services.dispatch import Dispatcher
 from shared.services.earlier import Earlier
+from shared.services.mend import Mender
 from shared.services.record import Record
 
 # What a mistake in the check looks like. Trouble with S3 is none of these: it is tried again.
@@ -49,7 +47,8 @@ class Submitter:
     record: Record
     datasets: DatasetStore
     dispatcher: Dispatcher
-    prices: Prices
+    checker: Checker
+    mender: Mender
     application: str
 
     def submit_dataset(self, dataset: DatasetVersion) -> Handled:
@@ -87,57 +86,86 @@ class Submitter:
         try:
             if isinstance(found, RejectedDataset):
                 raise found
-            ready = self._ready(job, found)
             trained = not forced(found.metadata)
+            good = self._good(job, found)
         except RejectedDataset as rejected:
-            return self.record.move(job, Status.REJECTED, problems=rejected.problems)
+            return self._refused(job, *rejected.problems)
         except OUR_MISTAKES as mistake:
             # The same dataset would fail the same way for ever; a verdict, at least, for free.
-            return self.record.move(job, Status.REJECTED, problems=(_mistaken(mistake),))
-        return self._placed(job, ready, earlier=trained)
+            return self._refused(job, _mistaken(mistake))
+        try:
+            return self._placed(job, found, good, earlier=trained)
+        except RejectedDataset as rejected:
+            return self._refused(job, *rejected.problems)
 
-    def _ready(self, job: Job, found: OpenDataset) -> Job:
-        """The job as it would wait to be sent; raises RejectedDataset."""
-        dataset = inspect(found.archive)
-        resolved = resolve(
+    def _refused(self, job: Job, *problems: Problem) -> Job:
+        return self.record.move(job, Status.REJECTED, problems=problems)
+
+    def _good(self, job: Job, found: OpenDataset) -> Good:
+        """What the check has let pass, its report written in any case; raises RejectedDataset."""
+        checked = self.checker.check(self._drop(job, found))
+        results = self.record.results
+        results.write(job.prefix + REPORT_PAGE, html_text(checked.report), "text/html")
+        results.write(job.prefix + REPORT_FILE, json_text(checked.report), "application/json")
+        if checked.good is None:
+            raise RejectedDataset(checked.report.errors)
+        return checked.good
+
+    def _drop(self, job: Job, found: OpenDataset) -> Drop:
+        return Drop(
+            archive=found.archive,
+            file=job.dataset.key.rsplit("/", 1)[-1],
             key=job.dataset.key,
-            training_json=dataset.training_json,
             metadata=found.metadata,
             trigger_seed=job.job_id[-10:],
             application=job.application,
+            job_id=job.job_id,
         )
-        _check_demands(dataset, resolved.values)
-        check_checkpoint(resolved, self.record)
-        trainer = resolved.values.trainer
+
+    def _ready(self, job: Job, good: Good) -> Job:
+        """The job as it would wait to be sent."""
+        resolved = good.resolved
         return job.move(
             Status.READY,
             now=self.record.clock(),
-            application=trainer,
-            images=len(dataset.images),
+            application=resolved.values.trainer,
+            images=len(good.dataset.images),
             preset=resolved.preset,
             parameters=resolved.values,
             parameter_sources=resolved.sources,
             resume_from=resolved.resume_from,
-            content_digest=content_digest(dataset, resolved),
-            estimated_cost_usd=estimated_cost_usd(
-                trainer, resolved.values.steps, self.prices.price(trainer)
-            ),
+            content_digest=content_digest(good.dataset, resolved),
+            estimated_cost_usd=good.cost_usd,
             problems=(),
         )
 
-    def _placed(self, job: Job, ready: Job, *, earlier: bool) -> Job:
+    def _placed(self, job: Job, found: OpenDataset, good: Good, *, earlier: bool) -> Job:
         """In the line; or with the result of the job that had the same content, where there is one.
 
         Raises Conflict when another job claims the content at the same moment.
         """
+        ready = self._ready(job, good)
         owner = self.record.jobs.owner(ready.content_digest or "")
         same = Earlier(self.record).standing_for(owner) if earlier else None
         if same is None:
-            claimed = ready.model_copy(update={"instead_of": owner, "anew": not earlier})
+            claimed = ready.model_copy(
+                update={
+                    "clean": self._mended(job, found, good),
+                    "instead_of": owner,
+                    "anew": not earlier,
+                }
+            )
             return self.record.write(job, claimed, claim=Claim(owner))
         if not same.terminal:
             return self._waiting(job, same)
         return self._given(job, ready, same)
+
+    def _mended(self, job: Job, found: OpenDataset, good: Good) -> StoredFile | None:
+        """The clean copy, where one is needed; raises RejectedDataset."""
+        if not good.plan:
+            return None
+        pieces = self.mender.mended(found.archive, good.structure, good.plan)
+        return self.record.results.write_pieces(job.prefix + CLEAN_COPY, pieces, "application/zip")
 
     def _given(self, job: Job, ready: Job, same: Job) -> Job:
         """The end of a job that had been trained before: the earlier files, and nothing to pay."""
@@ -166,19 +194,6 @@ class Submitter:
             self.record.publish(job)
             return job
         return self.record.note(job, problem)
-
-
-def _check_demands(dataset: Dataset, parameters: TrainingParameters) -> None:
-    """Raises RejectedDataset where this trainer would fail on these very files."""
-    unmet = unmet_demands(
-        TRAINERS[parameters.trainer],
-        parameters.values,
-        images=[image.name for image in dataset.images],
-        captions=[caption.name for caption in dataset.captions],
-        min_images=MIN_IMAGES,
-    )
-    if unmet:
-        raise RejectedDataset(unmet)
 
 
 def _mistaken(mistake: Exception) -> Problem:
