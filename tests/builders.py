@@ -30,8 +30,8 @@ ARTIFACTS = (
 )
 
 
-def make_jpeg(number: int = 0, *, side: int = 1024) -> bytes:
-    """A JPEG that says all a JPEG has to; no two numbers make the same, and none has a picture.
+def make_jpeg(number: int | str = 0, *, side: int = 1024) -> bytes:
+    """A JPEG that says all a JPEG has to; no two numbers or names make the same, and none has a picture.
 
     ITU T.81: SOI, APP0 (JFIF), SOF0 (8 bits, 3 components), SOS, EOI.
     """

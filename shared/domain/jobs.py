@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.domain.artifacts import Artifact, StoredFile, Upload, holds_weights
 from shared.domain.budget import Charge, ChargeState
+from shared.domain.leases import Lease
 from shared.domain.naming import job_id_for, result_prefix
 from shared.domain.parameters import ParameterSource, TrainingParameters
 from shared.domain.problems import Problem
@@ -125,14 +126,6 @@ class Step(_Value):
     status: Status
     at: datetime
     by: str | None = None
-
-
-class Lease(_Value):
-    """Who copies a job's files now, and until when; ``fence`` grows with every lease of the job."""
-
-    owner: str
-    fence: int
-    until: datetime
 
 
 class Job(_Value):

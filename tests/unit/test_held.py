@@ -10,7 +10,7 @@ from shared.domain.errors import NothingToDecide
 from shared.domain.facts import Failed, Finished
 from shared.domain.jobs import Job, Status
 from shared.domain.problems import Problem
-from tests.builders import ARTIFACTS, NOW
+from tests.builders import ARTIFACTS, NOW, make_jpeg
 from tests.world import LATE_AFTER, World
 
 ADA = "arn:aws:iam::123456789012:user/ada"
@@ -24,7 +24,7 @@ def world(busy: World) -> World:
 
 def dropped(world: World, name: str = "a", *, steps: int = 1500) -> Job:
     """A dataset of its own; $3.60 where nothing else is said."""
-    photo = {f"{name}.jpg": b"\xff\xd8\xff" + name.encode()}
+    photo = {f"{name}.jpg": make_jpeg(name)}
     return world.submit(world.drop(f"{name}.zip", members=photo, metadata={"steps": str(steps)}))
 
 
