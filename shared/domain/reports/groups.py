@@ -8,7 +8,7 @@ from shared.domain.codes import MEANINGS, rank
 from shared.domain.problems import Problem
 from shared.domain.report import ChangeMade
 from shared.domain.reports.markup import Html, joined, tag
-from shared.domain.reports.wording import Anchors, counted, sentence
+from shared.domain.reports.wording import Anchors, counted, first_sentence, sentence
 
 SHOWN = 3  # cases of a group before one has to ask for the others
 
@@ -48,13 +48,14 @@ def by_importance(groups: Iterable[Group]) -> list[Group]:
     return sorted(groups, key=lambda group: rank(group.code))
 
 
-def group_item(group: Group, anchors: Anchors) -> Html:
-    """One group as an item of a list."""
-    several = len(group.cases) > 1
-    count = tag("span", group.count, class_="count") if several else None
-    heading = tag("h3", group.heading, " " if count else None, count)
-    body = _several(group.cases, anchors) if several else _one(group.cases[0], anchors)
-    return tag("li", heading, body, tag("code", group.code), class_="group")
+def group_item(group: Group, anchors: Anchors, shown: int = SHOWN) -> Html:
+    """One group as an item of a list; so many of its cases are seen at once."""
+    if len(group.cases) == 1:
+        body = _one(group.cases[0], anchors)
+    else:
+        count = tag("span", group.count, class_="count")
+        body = joined((tag("h3", group.heading, " ", count), _several(group.cases, anchors, shown)))
+    return tag("li", body, tag("code", group.code), class_="group")
 
 
 def shared_end(messages: Sequence[str]) -> str:
@@ -66,10 +67,13 @@ def shared_end(messages: Sequence[str]) -> str:
 
 
 def _one(told: Told, anchors: Anchors) -> Html:
-    return tag("p", sentence(told.message, told.member, anchors))
+    """The first sentence, which says what is wrong, above the others, which say what to do."""
+    first, others = first_sentence(told.message, told.member)
+    heading = tag("h3", sentence(first.removesuffix("."), told.member, anchors))
+    return joined((heading, tag("p", others) if others else None))
 
 
-def _several(cases: Sequence[Told], anchors: Anchors) -> Html:
+def _several(cases: Sequence[Told], anchors: Anchors, shown: int) -> Html:
     """What all of them say once, and what each says by itself."""
     end = shared_end([case.message for case in cases])
     items = [
@@ -77,16 +81,16 @@ def _several(cases: Sequence[Told], anchors: Anchors) -> Html:
         for case in cases
     ]
     # One more than is shown takes as much room as the word that there is one more.
-    cut = SHOWN if len(items) > SHOWN + 1 else len(items)
+    cut = shown if len(items) > shown + 1 else len(items)
     return joined(
         (
             tag("p", end) if end else None,
-            tag("ul", *items[:cut], class_="cases"),
-            _hidden(items[cut:]) if items[cut:] else None,
+            tag("ul", *items[:cut], class_="cases") if cut else None,
+            _hidden(items[cut:], "more" if cut else "files") if items[cut:] else None,
         )
     )
 
 
-def _hidden(items: Sequence[Html]) -> Html:
-    summary = tag("summary", f"Show {len(items):,} more")
+def _hidden(items: Sequence[Html], which: str) -> Html:
+    summary = tag("summary", f"Show {len(items):,} {which}")
     return tag("details", summary, tag("ul", *items, class_="cases"))

@@ -68,7 +68,7 @@ def _facts(report: Report) -> Iterator[tuple[str, Html | str]]:
         yield "Trainer", report.trainer
     if report.preset:
         yield "Preset", report.preset
-    if report.trainer or report.estimated_cost_usd is not None:
+    if report.verdict is Verdict.ACCEPTED or report.estimated_cost_usd is not None:
         yield "Estimated cost", dollars(report.estimated_cost_usd)
 
 
