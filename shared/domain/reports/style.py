@@ -120,11 +120,11 @@ td:nth-child(2){font-weight:600}
 footer{margin-top:3rem;padding-top:1rem;border-top:1px solid var(--line)}
 
 @media print{
-body{max-width:none;padding:0;font-size:10pt}
+body{max-width:none;padding:0 1px;background:none;font-size:10pt}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 .filter,summary{display:none}
 details::details-content{content-visibility:visible;display:block;height:auto}
-.photos{grid-template-columns:repeat(5,1fr);gap:.5rem}
+.photos{grid-template-columns:repeat(5,minmax(0,1fr));gap:.5rem}
 .photo{content-visibility:visible}
 .photo,.group,tr,.verdict{break-inside:avoid}
 h2{break-after:avoid}
