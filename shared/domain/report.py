@@ -1,14 +1,14 @@
 """What a dataset's check has found, for people and programs: ``report.html`` and ``report.json``."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.domain.parameters import ParameterSource
 from shared.domain.problems import Problem
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Final = 1
 
 type Value = bool | int | float | str
 

@@ -33,7 +33,7 @@ CODES = {
     "archive_duplicate_name": "Two files have the same name, or names that some computers hold to be the same.",
     "archive_unsafe_name": "A name points outside of the ZIP, or has characters that mislead its reader.",
     "archive_name_encoding": "A name is not in the encoding that the ZIP says it is in.",
-    "archive_backslash_names": "Paths are written with backslashes (a warning: it is read all the same).",
+    "archive_backslash_names": "Paths are written with backslashes, which not every program reads.",
     "archive_size_mismatch": "A file unpacks to another size than the ZIP says.",
     "archive_damaged": "A file cannot be unpacked.",
     "archive_crc_mismatch": "A file unpacks to other bytes than were packed.",

@@ -1,6 +1,5 @@
 """Problems and changes by their code, so that thirty photos with one trouble are one thing to read."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -9,12 +8,9 @@ from shared.domain.codes import MEANINGS, rank
 from shared.domain.problems import Problem
 from shared.domain.report import ChangeMade
 from shared.domain.reports.markup import Html, joined, tag
-from shared.domain.reports.wording import Anchors, counted, sentence
+from shared.domain.reports.wording import Anchors, counted, first_sentence, sentence
 
 SHOWN = 3  # cases of a group before one has to ask for the others
-
-# Before a capital letter: within a sentence there may be a number, or a name like v1.2.
-SENTENCE_END = re.compile(r"(?<=[.?]) (?=[A-Z])")
 
 type Told = Problem | ChangeMade
 
@@ -52,13 +48,13 @@ def by_importance(groups: Iterable[Group]) -> list[Group]:
     return sorted(groups, key=lambda group: rank(group.code))
 
 
-def group_item(group: Group, anchors: Anchors) -> Html:
-    """One group as an item of a list."""
+def group_item(group: Group, anchors: Anchors, shown: int = SHOWN) -> Html:
+    """One group as an item of a list; so many of its cases are seen at once."""
     if len(group.cases) == 1:
         body = _one(group.cases[0], anchors)
     else:
         count = tag("span", group.count, class_="count")
-        body = joined((tag("h3", group.heading, " ", count), _several(group.cases, anchors)))
+        body = joined((tag("h3", group.heading, " ", count), _several(group.cases, anchors, shown)))
     return tag("li", body, tag("code", group.code), class_="group")
 
 
@@ -72,18 +68,12 @@ def shared_end(messages: Sequence[str]) -> str:
 
 def _one(told: Told, anchors: Anchors) -> Html:
     """The first sentence, which says what is wrong, above the others, which say what to do."""
-    name = told.member or ""
-    # A file may be called “Dr. Who.jpg”: no sentence ends within its name.
-    start = told.message.find(name) + len(name) if name in told.message else 0
-    end = SENTENCE_END.search(told.message, start)
-    first, others = told.message, ""
-    if end:
-        first, others = told.message[: end.start()], told.message[end.end() :]
+    first, others = first_sentence(told.message, told.member)
     heading = tag("h3", sentence(first.removesuffix("."), told.member, anchors))
     return joined((heading, tag("p", others) if others else None))
 
 
-def _several(cases: Sequence[Told], anchors: Anchors) -> Html:
+def _several(cases: Sequence[Told], anchors: Anchors, shown: int) -> Html:
     """What all of them say once, and what each says by itself."""
     end = shared_end([case.message for case in cases])
     items = [
@@ -91,16 +81,16 @@ def _several(cases: Sequence[Told], anchors: Anchors) -> Html:
         for case in cases
     ]
     # One more than is shown takes as much room as the word that there is one more.
-    cut = SHOWN if len(items) > SHOWN + 1 else len(items)
+    cut = shown if len(items) > shown + 1 else len(items)
     return joined(
         (
             tag("p", end) if end else None,
-            tag("ul", *items[:cut], class_="cases"),
-            _hidden(items[cut:]) if items[cut:] else None,
+            tag("ul", *items[:cut], class_="cases") if cut else None,
+            _hidden(items[cut:], "more" if cut else "files") if items[cut:] else None,
         )
     )
 
 
-def _hidden(items: Sequence[Html]) -> Html:
-    summary = tag("summary", f"Show {len(items):,} more")
+def _hidden(items: Sequence[Html], which: str) -> Html:
+    summary = tag("summary", f"Show {len(items):,} {which}")
     return tag("details", summary, tag("ul", *items, class_="cases"))

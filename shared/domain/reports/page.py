@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 from collections.abc import Sequence
 
 from shared.domain.parameters import ParameterSource
@@ -46,8 +47,12 @@ def html_text(report: Report) -> str:
 
 
 def json_text(report: Report) -> str:
-    """``report.json``: everything but the thumbnails, as docs/report.schema.json describes it."""
-    return report.model_dump_json(indent=2) + "\n"
+    """``report.json``: everything but the thumbnails, as docs/report.schema.json describes it.
+
+    What no UTF-8 can hold (half a surrogate pair, from a file's name here) becomes a question mark.
+    """
+    written = json.dumps(report.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    return written.encode(errors="replace").decode() + "\n"
 
 
 def _head(report: Report) -> Html:
@@ -88,7 +93,8 @@ def _changes(report: Report, anchors: Anchors) -> Html | None:
     changes: Sequence[ChangeMade] = tuple(dict.fromkeys((*report.changes, *own)))
     if changes:
         note = "In the copy that fal gets. Your ZIP stays as it is."
-        items = [group_item(group, anchors) for group in groups_of(changes)]
+        # Nobody has to do anything about these: what was done is enough, to which is for the curious.
+        items = [group_item(group, anchors, shown=0) for group in groups_of(changes)]
         listed = tag("ul", *items, class_="changes")
         return _section("What was changed", note, listed, place="changes")
     if report.verdict is Verdict.REJECTED:
@@ -110,7 +116,10 @@ def _training(report: Report) -> Html | None:
         )
         for each in report.parameters
     ]
-    note = "The strongest word counts: a default gives way to a preset, that to training.json, that to the metadata."
+    note = (
+        "Defaults give way to the preset, the preset to training.json, and that to the metadata of "
+        "the upload."
+    )
     table = tag("table", tag("thead", head), tag("tbody", *rows))
     return _section("Parameters", note, table, place="parameters")
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from shared.domain.problems import MAX_NAME, shortened
 from shared.domain.report import Fate, ImageReport
 from shared.domain.reports.markup import Html, joined, tag
-from shared.domain.reports.wording import FATES, Anchors, named, remark, size_of
+from shared.domain.reports.wording import FATES, Anchors, first_sentence, named, remark, size_of
 
 JPEG = b"\xff\xd8\xff"
-TIMES, NO_BREAK_SPACE = "\N{MULTIPLICATION SIGN}", "\N{NO-BREAK SPACE}"
+TIMES = "\N{MULTIPLICATION SIGN}"
 # What people call them.
 FORMATS = {"HEIF": "HEIC", "JXL": "JPEG XL", "JP2": "JPEG 2000"}
 ADVISED = "advised"
@@ -92,23 +92,21 @@ def _picture(photo: ImageReport) -> Html:
     )
 
 
-def _facts(photo: ImageReport) -> str:
+def _facts(photo: ImageReport) -> Html:
     known = (photo.format or "").upper()
-    parts = (
-        f"{photo.width:,} {TIMES} {photo.height:,}" if photo.width and photo.height else "",
-        FORMATS.get(known, known),
-        size_of(photo.size),
-        "with a caption" if photo.caption else "",
-    )
-    # A line ends between two of them, not within one.
-    return " · ".join(part.replace(" ", NO_BREAK_SPACE) for part in parts if part)
+    sides = f"{photo.width:,} {TIMES} {photo.height:,}" if photo.width and photo.height else ""
+    parts = (FORMATS.get(known, known), size_of(photo.size), "captioned" if photo.caption else "")
+    file = " · ".join(part for part in parts if part)
+    return joined(tag("span", line) for line in (sides, file) if line)
 
 
 def _remarks(photo: ImageReport) -> Iterator[Html]:
     for error in photo.errors:
         yield tag("li", remark(error.message, photo.member), class_="error")
     for warning in photo.warnings:
-        yield tag("li", remark(warning.message, photo.member), class_="warning")
+        # What to do is said once, above: sixty photos may look the same.
+        wrong, _ = first_sentence(warning.message, warning.member)
+        yield tag("li", remark(wrong, photo.member), class_="warning")
     for change in photo.changes:
         yield tag("li", remark(change.message, photo.member), class_="change")
     if photo.name and photo.name != photo.member:

@@ -51,7 +51,7 @@ border-radius:50%;fill:none;stroke:currentColor;stroke-width:2.5;stroke-linecap:
 border:2px solid}
 .accepted{background:var(--good);color:var(--good-ink)}
 .rejected{background:var(--bad);color:var(--bad-ink)}
-.dataset{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,9rem),1fr));gap:1rem 1.5rem;
+.dataset{display:grid;grid-template-columns:repeat(auto-fill,minmax(clamp(7.75rem,12vw,10.5rem),1fr));gap:1rem;
 margin-top:1.25rem}
 .dataset dt,.facts,footer{color:var(--faint);font-size:.8125rem}
 .dataset dd{font-weight:600}
@@ -104,6 +104,7 @@ font-weight:600}
 .badge.refused{background:var(--bad);color:var(--bad-ink)}
 .title{margin-top:.625rem;font-size:.875rem;font-weight:600;line-height:1.35}
 .facts{margin-top:.125rem;line-height:1.4}
+.facts span{display:block}
 .remarks{margin-top:.5rem;font-size:.8125rem;line-height:1.4}
 .remarks li+li{margin-top:.375rem}
 .remarks .error,.remarks .warning{margin-left:-.25rem;margin-right:-.25rem;padding:.375rem .5rem;border-radius:.375rem}
@@ -112,18 +113,18 @@ font-weight:600}
 .remarks .change{color:var(--faint)}
 SHOWING
 table{width:100%;max-width:50rem;border-collapse:collapse;font-size:.9375rem}
-th,td{padding:.5rem .75rem .5rem 0;border-bottom:1px solid var(--line);text-align:left;vertical-align:top;
+th,td{padding:.5rem .75rem .5rem 0;border-bottom:1px solid var(--line);text-align:left;vertical-align:baseline;
 font-weight:400}
 thead th,td:last-child{color:var(--faint);font-size:.8125rem}
 td:nth-child(2){font-weight:600}
 footer{margin-top:3rem;padding-top:1rem;border-top:1px solid var(--line)}
 
 @media print{
-body{max-width:none;padding:0;font-size:10pt}
+body{max-width:none;padding:0 1px;background:none;font-size:10pt}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 .filter,summary{display:none}
 details::details-content{content-visibility:visible;display:block;height:auto}
-.photos{grid-template-columns:repeat(5,1fr);gap:.5rem}
+.photos{grid-template-columns:repeat(5,minmax(0,1fr));gap:.5rem}
 .photo{content-visibility:visible}
 .photo,.group,tr,.verdict{break-inside:avoid}
 h2{break-after:avoid}

@@ -1,5 +1,6 @@
 """Numbers, sizes and names in the words of a report."""
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -12,8 +13,10 @@ from shared.domain.trainers.fields import plain
 type Anchors = Mapping[str, str]
 
 NO_ANCHORS: Anchors = MappingProxyType({})
+# Before a capital letter: within a sentence there may be a number, or a name like v1.2.
+SENTENCE_END = re.compile(r"(?<=[.?]) (?=[A-Z])")
 KB = 1000  # as phones, cameras and macOS count
-UNITS = ("bytes", "KB", "MB", "GB")
+UNITS = ("KB", "MB", "GB")
 FATES = {
     Fate.KEPT: "Kept",
     Fate.MENDED: "Mended",
@@ -38,12 +41,12 @@ def counted(number: int, noun: str) -> str:
 
 def size_of(size: int) -> str:
     """Bytes, in the largest unit that leaves a number before the point: “2.4 MB”."""
-    number, unit = float(size), UNITS[0]
-    for unit in UNITS:
-        if number < KB or unit == UNITS[-1]:
-            break
-        number /= KB
-    return f"{size:,} {unit}" if unit == UNITS[0] else f"{number:.1f} {unit}"
+    if size < KB:
+        return f"{size} bytes"
+    power = 1
+    while power < len(UNITS) and round(size / KB**power, 1) >= KB:
+        power += 1
+    return f"{size / KB**power:,.1f} {UNITS[power - 1]}"
 
 
 def dollars(usd: float | None) -> str:
@@ -70,9 +73,20 @@ def named(member: str, anchors: Anchors = NO_ANCHORS) -> Html:
 
 
 def sentence(message: str, member: str | None, anchors: Anchors = NO_ANCHORS) -> Html:
-    """A message in which the file's name stands out."""
-    before, found, after = message.partition(member) if member else (message, "", "")
-    return joined((before, named(found, anchors) if found else None, after))
+    """A message in which the file's name stands out; it follows where the message is without it."""
+    if not member:
+        return joined((message,))
+    before, found, after = message.partition(member)
+    name = named(member, anchors)
+    return joined((before, name, after) if found else (message, " (", name, ")"))
+
+
+def first_sentence(message: str, member: str | None) -> tuple[str, str]:
+    """What is wrong, and what else the message says, which is what to do."""
+    # A file may be called “Dr. Who.jpg”: no sentence ends within its name.
+    start = message.find(member) + len(member) if member and member in message else 0
+    end = SENTENCE_END.search(message, start)
+    return (message[: end.start()], message[end.end() :]) if end else (message, "")
 
 
 def remark(message: str, member: str) -> str:
