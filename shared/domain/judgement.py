@@ -40,24 +40,17 @@ def judge(
 ) -> Judgement:
     """Judge what was seen; without a ``trainer`` (its parameters are refused) as far as one can."""
     masks = masks_in(trainer, list(seen.photos)) if trainer else {}
-    twice = hints.exact_duplicates(
-        [each for name, each in seen.photos.items() if name not in masks]
-    )
+    photos = [each for name, each in seen.photos.items() if name not in masks]
+    twice = hints.exact_duplicates(photos)
     used = [
         _photo(member, seen.photos[member.name], keep_metadata=keep_metadata)
         for member in selection.others
         if member.name in seen.photos and member.name not in twice
     ]
     names = names_for(used, masks, (trainer and trainer.mask_suffix) or "")
+    plan = _plan(selection, seen, used, names, twice)
     warnings = _warnings(seen, used, masks, values)
-    left_out = [*selection.junk, *_named(selection, {**seen.left_out, **twice})]
-    rewritten = [name for name, caption in seen.captions.items() if caption.rewritten]
-    needed = is_needed(used, names, left_out) or bool(rewritten)
-    plan = tuple(_planned(used, names, seen)) if needed else ()
-    changes = _changes(seen, used, names if plan else {}, selection.junk, rewritten) + tuple(
-        _change("image_exact_duplicate", name, f"is the same file as {first}, and is left out.")
-        for name, first in twice.items()
-    )
+    changes = _changes(selection, seen, used, names if plan else {}, twice)
     captions = {stem(name) for name, caption in seen.captions.items() if caption.text.strip()}
     return Judgement(
         dataset=Dataset(tuple(photo.member for photo in used), selection.captions),
@@ -77,10 +70,6 @@ def _photo(member: Member, seen: hints.Photo, *, keep_metadata: bool) -> Photo:
         seen.header, transparent=seen.look.transparent, keep_metadata=keep_metadata
     )
     return Photo(member, seen.header, changes)
-
-
-def _named(selection: Selection, names: Mapping[str, object]) -> list[Member]:
-    return [member for member in selection.others if member.name in names]
 
 
 def _warnings(
@@ -121,47 +110,63 @@ def _errors(
         )
 
 
-def _planned(used: Sequence[Photo], names: Mapping[str, str], seen: Seen) -> Iterator[Planned]:
-    texts = {stem(name): caption.text for name, caption in seen.captions.items()}
-    for photo in used:
-        yield Planned(names[photo.member.name], photo, texts.get(stem(photo.member.name)))
-
-
-def _changes(
+def _plan(
+    selection: Selection,
     seen: Seen,
     used: Sequence[Photo],
     names: Mapping[str, str],
-    junk: Sequence[Member],
-    rewritten: Sequence[str],
+    twice: Mapping[str, str],
+) -> tuple[Planned, ...]:
+    dropped = [
+        each for each in selection.others if each.name in seen.left_out or each.name in twice
+    ]
+    if not is_needed(used, names, [*selection.junk, *dropped]) and not _rewritten(seen):
+        return ()
+    texts = {stem(name): caption.text for name, caption in seen.captions.items()}
+    return tuple(
+        Planned(names[photo.member.name], photo, texts.get(stem(photo.member.name)))
+        for photo in used
+    )
+
+
+def _rewritten(seen: Seen) -> list[str]:
+    return [name for name, caption in seen.captions.items() if caption.rewritten]
+
+
+def _changes(
+    selection: Selection,
+    seen: Seen,
+    used: Sequence[Photo],
+    names: Mapping[str, str],
+    twice: Mapping[str, str],
 ) -> tuple[ChangeMade, ...]:
-    found = [
-        _change(change, photo.member.name, told(change, photo.header))
+    says: list[tuple[str, str, str]] = [
+        (change, photo.member.name, told(change, photo.header))
         for photo in used
         for change in photo.changes
     ]
-    found += [
-        _change("dataset_flattened", old, f"is called {new} now.")
+    says += [
+        ("dataset_flattened", old, f"is called {new} now.")
         for old, new in names.items()
         if new != old
     ]
-    found += [
-        _change(problem.code, name, "is left out.") for name, problem in seen.left_out.items()
+    says += [(problem.code, name, "is left out.") for name, problem in seen.left_out.items()]
+    says += [
+        ("caption_encoding", name, "was in an old encoding and is UTF-8 now.")
+        for name in _rewritten(seen)
     ]
-    found += [
-        _change("caption_encoding", name, "was in an old encoding and is UTF-8 now.")
-        for name in rewritten
+    says += [
+        ("dataset_junk_dropped", each.name, "is what a computer put there; it is left out.")
+        for each in selection.junk
     ]
-    found += [
-        _change(
-            "dataset_junk_dropped", member.name, "is what a computer put there; it is left out."
-        )
-        for member in junk
+    says += [
+        ("image_exact_duplicate", name, f"is the same file as {first}, and is left out.")
+        for name, first in twice.items()
     ]
-    return tuple(found)
-
-
-def _change(code: str, member: str, says: str) -> ChangeMade:
-    return ChangeMade(code=code, member=member, message=f"{member} {says}")
+    return tuple(
+        ChangeMade(code=code, member=member, message=f"{member} {what}")
+        for code, member, what in says
+    )
 
 
 def _reported(

@@ -72,8 +72,9 @@ class Dispatcher:
     def dispatch(self, *, began: datetime | None = None) -> tuple[Job, ...]:
         """Send waiting jobs, the oldest first, as long as there are slots, money and time.
 
-        Returns what became of each whose turn came. ``began``: since when the caller lives, where it has done something else before. Raises
-        TrainerUnavailable where there is no secret to make the webhook's address with.
+        Returns what became of each whose turn came. ``began``: since when the caller lives, where it
+        has done something else before. Raises TrainerUnavailable where there is no secret to make the
+        webhook's address with.
         """
         began = began or self.record.clock()
         sent: list[Job] = []
@@ -147,7 +148,8 @@ class Dispatcher:
     def _pay(self, job: Job, checkpoint: str, *, given_up: Sequence[Job]) -> Job:
         """Write the intent, POST once, write what came of it.
 
-        No intent is written when a job that was given up has got its result meanwhile. Whoever dies in between leaves a SUBMITTING job that nobody sends again.
+        No intent is written when a job that was given up has got its result meanwhile. Whoever dies
+        in between leaves a SUBMITTING job that nobody sends again.
         """
         arguments = self._arguments(job, checkpoint)
         webhook_url = self._webhook_url(job)

@@ -29,8 +29,8 @@ class Mender:
     ) -> Iterator[bytes]:
         """The copy, a ZIP, in pieces; never more than one photo is in memory.
 
-        It takes so long as ``patience`` says at the most, or the dataset is refused. Raises RejectedDataset, on the way as well, when the archive is not what was checked, or a photo
-        that could be looked at cannot be mended.
+        Raises RejectedDataset, on the way as well, when the archive is not what was checked, when a
+        photo that could be looked at cannot be mended, or when it takes longer than ``patience``.
         """
         return zip_of(self._files(archive, structure, plan))
 
