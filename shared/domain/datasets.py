@@ -44,6 +44,15 @@ def size_problem(members: Sequence[Member]) -> Problem | None:
     return None
 
 
+def too_large_mended() -> Problem:
+    """That the photos have become too many bytes by what had to be converted about them."""
+    return Problem(
+        code="dataset_too_large",
+        message="Once they are converted, the photos have more than 4 GB together. Choose 20 to 50 of "
+        "them, or save smaller copies: 2,048 pixels are plenty.",
+    )
+
+
 def count_problem(images: int) -> Problem | None:
     """Why there are too few photos."""
     if images >= MIN_IMAGES:

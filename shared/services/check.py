@@ -1,6 +1,6 @@
 """A dataset's verdict: everything that can be known of it before a cent is paid, and what to mend."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -64,6 +64,13 @@ class Checked:
 
     report: Report
     good: Good | None
+
+    def refused(self, problems: Sequence[Problem]) -> "Checked":
+        """The same for a dataset that had passed, and could not be mended after all."""
+        report = self.report.model_copy(
+            update={"verdict": Verdict.REJECTED, "errors": tuple(problems), "mended": False}
+        )
+        return Checked(report, None)
 
 
 @dataclass(slots=True)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from time import monotonic
 
 from shared.domain.archives import RangedReader, Structure, contents_of
-from shared.domain.archives.writing import zip_of
+from shared.domain.archives.writing import TooLarge, zip_of
 from shared.domain.clean_copy import Photo, Planned
-from shared.domain.datasets import took_too_long
+from shared.domain.datasets import too_large_mended, took_too_long
 from shared.domain.errors import RejectedDataset
 from shared.domain.images.header import InvalidImage
 from shared.domain.images.pictures import Pictures
@@ -32,7 +32,10 @@ class Mender:
         Raises RejectedDataset, on the way as well, when the archive is not what was checked, when a
         photo that could be looked at cannot be mended, or when it takes longer than ``patience``.
         """
-        return zip_of(self._files(archive, structure, plan))
+        try:
+            yield from zip_of(self._files(archive, structure, plan))
+        except TooLarge as large:
+            raise RejectedDataset([too_large_mended()]) from large
 
     def _files(
         self, archive: RangedReader, structure: Structure, plan: Sequence[Planned]

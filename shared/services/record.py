@@ -56,9 +56,9 @@ class Record:
         self.publish(after)
         return after
 
-    def note(self, job: Job, *problems: Problem) -> Job:
+    def note(self, job: Job, *problems: Problem, **changes: Any) -> Job:
         """The job where it stands, with what is in its way, written and published."""
-        update = {"version": job.version + 1, "problems": problems}
+        update = {**changes, "version": job.version + 1, "problems": problems}
         return self.write(job, job.model_copy(update=update))
 
     def publish(self, job: Job) -> None:

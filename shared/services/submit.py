@@ -13,7 +13,7 @@ from shared.domain.problems import Problem
 from shared.domain.reports import html_text, json_text
 from shared.domain.verdicts import DATASET_UNREADABLE, waits_for
 from shared.ports import Claim, DatasetStore, OpenDataset
-from shared.services.check import Checker, Drop, Good
+from shared.services.check import Checked, Checker, Drop, Good
 from shared.services.dispatch import Dispatcher
 from shared.services.earlier import Earlier
 from shared.services.mend import Mender
@@ -65,7 +65,7 @@ class Submitter:
         new = Job.receive(version, application=self.application, now=self.record.clock())
         job = self.record.open(new)
         if job.status is Status.RECEIVED:
-            job = self._check(job, found)
+            job = self._still_waiting(job, found) or self._check(job, found)
         sent = self.dispatcher.dispatch(began=began)
         now = self.record.jobs.get(job.job_id) or job
         if now.version == job.version:
@@ -87,29 +87,29 @@ class Submitter:
             if isinstance(found, RejectedDataset):
                 raise found
             trained = not forced(found.metadata)
-            good = self._good(job, found)
+            checked = self._reported(job, self.checker.check(self._drop(job, found)))
         except RejectedDataset as rejected:
             return self._refused(job, *rejected.problems)
         except OUR_MISTAKES as mistake:
             # The same dataset would fail the same way for ever; a verdict, at least, for free.
             return self._refused(job, _mistaken(mistake))
+        if checked.good is None:
+            return self._refused(job, *checked.report.errors)
         try:
-            return self._placed(job, found, good, earlier=trained)
+            return self._placed(job, found, checked.good, earlier=trained)
         except RejectedDataset as rejected:
+            self._reported(job, checked.refused(rejected.problems))
             return self._refused(job, *rejected.problems)
 
     def _refused(self, job: Job, *problems: Problem) -> Job:
         return self.record.move(job, Status.REJECTED, problems=problems)
 
-    def _good(self, job: Job, found: OpenDataset) -> Good:
-        """What the check has let pass, its report written in any case; raises RejectedDataset."""
-        checked = self.checker.check(self._drop(job, found))
+    def _reported(self, job: Job, checked: Checked) -> Checked:
+        """Before the verdict is: whoever dies in between checks and reports the same once more."""
         results = self.record.results
         results.write(job.prefix + REPORT_PAGE, html_text(checked.report), "text/html")
         results.write(job.prefix + REPORT_FILE, json_text(checked.report), "application/json")
-        if checked.good is None:
-            raise RejectedDataset(checked.report.errors)
-        return checked.good
+        return checked
 
     def _drop(self, job: Job, found: OpenDataset) -> Drop:
         return Drop(
@@ -157,7 +157,7 @@ class Submitter:
             )
             return self.record.write(job, claimed, claim=Claim(owner))
         if not same.terminal:
-            return self._waiting(job, same)
+            return self._waiting(job, same, ready.content_digest)
         return self._given(job, ready, same)
 
     def _mended(self, job: Job, found: OpenDataset, good: Good) -> StoredFile | None:
@@ -165,7 +165,11 @@ class Submitter:
         if not good.plan:
             return None
         pieces = self.mender.mended(found.archive, good.structure, good.plan)
-        return self.record.results.write_pieces(job.prefix + CLEAN_COPY, pieces, "application/zip")
+        key = job.prefix + CLEAN_COPY
+        try:
+            return self.record.results.write_pieces(key, pieces, "application/zip")
+        except OUR_MISTAKES as mistake:
+            raise RejectedDataset([_mistaken(mistake)]) from mistake
 
     def _given(self, job: Job, ready: Job, same: Job) -> Job:
         """The end of a job that had been trained before: the earlier files, and nothing to pay."""
@@ -187,13 +191,23 @@ class Submitter:
         self.record.results.write(done.prefix + JOB_FILE, job_text(done), "application/json")
         return self.record.write(job, done)
 
-    def _waiting(self, job: Job, same: Job) -> Job:
+    def _still_waiting(self, job: Job, found: OpenDataset | RejectedDataset) -> Job | None:
+        """The job, where another with its content is still at work; its photos need no second look."""
+        if job.content_digest is None or isinstance(found, RejectedDataset):
+            return None
+        owner = self.record.jobs.owner(job.content_digest)
+        same = Earlier(self.record).standing_for(owner)
+        return (
+            None if same is None or same.terminal else self._waiting(job, same, job.content_digest)
+        )
+
+    def _waiting(self, job: Job, same: Job, content_digest: str | None) -> Job:
         """Where it stands: the reconciler announces it every round until the other has ended."""
         problem = waits_for(same.job_id, held=same.status is Status.HELD)
         if problem in job.problems:
             self.record.publish(job)
             return job
-        return self.record.note(job, problem)
+        return self.record.note(job, problem, content_digest=content_digest)
 
 
 def _mistaken(mistake: Exception) -> Problem:
