@@ -41,6 +41,12 @@ def make_jpeg(number: int | str = 0, *, side: int = 1024) -> bytes:
     return b"\xff\xd8" + jfif + frame + scan + f"photo {number}".encode() + b"\xff\xd9"
 
 
+def with_exif(number: int) -> bytes:
+    """The same JPEG with what a camera writes into one (EXIF 3.0, 4.5.4: APP1, a TIFF header)."""
+    jpeg = make_jpeg(number)
+    return jpeg[:2] + b"\xff\xe1\x00\x10Exif\x00\x00II*\x00\x08\x00\x00\x00" + jpeg[2:]
+
+
 def make_png(number: int = 0, *, side: int = 1024) -> bytes:
     """A PNG of the same kind (ISO 15948: IHDR, IDAT, IEND)."""
 

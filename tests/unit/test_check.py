@@ -6,13 +6,12 @@ from collections.abc import Mapping
 import pytest
 
 from shared.domain.report import Fate, Report, Verdict
-from tests.builders import JPEG, PNG, WEBP, make_archive, make_jpeg, make_png
-from tests.checking import checked, errors, good, warnings
+from tests.builders import JPEG, PNG, WEBP, make_archive, make_jpeg, make_png, with_exif
+from tests.checking import checked, errors, good
 from tests.memory import MemoryRange
 
 TEXT = b"I am a text, honestly"
 RAW = b"II*\x00\x10\x00\x00\x00CR\x02\x00" + bytes(64)
-EXIF = b"\xff\xe1\x00\x10Exif\x00\x00II*\x00\x08\x00\x00\x00"
 
 
 def report(members: Mapping[str, bytes], **archive: object) -> Report:
@@ -21,11 +20,6 @@ def report(members: Mapping[str, bytes], **archive: object) -> Report:
 
 def fates(found: Report) -> dict[str, Fate]:
     return {photo.member: photo.fate for photo in found.photos}
-
-
-def with_exif(number: int) -> bytes:
-    jpeg = make_jpeg(number)
-    return jpeg[:2] + EXIF + jpeg[2:]
 
 
 def test_photos_captions_and_parameters_are_found() -> None:
@@ -188,40 +182,6 @@ def test_a_mask_stays_with_its_photo_under_its_new_name() -> None:
 
     names = {each.photo.member.name: each.name for each in found.plan}
     assert (names["a/1_mask.png"], names["b/1_mask.png"]) == ("1_mask.png", "1-2_mask.png")
-
-
-@pytest.mark.parametrize(
-    ("data", "text"),
-    [
-        ("Zoë im Grünen".encode("cp1252"), "Zoë im Grünen"),
-        ("\ufeffZoë".encode(), "Zoë"),
-        ("Zoë".encode("utf-16"), "Zoë"),
-    ],
-)
-def test_a_caption_in_another_encoding_becomes_utf_8(data: bytes, text: str) -> None:
-    found = checked(make_archive(members={"photo-00.txt": data}))
-
-    assert found.good is not None
-    assert found.good.plan[0].caption == text
-    assert [each.code for each in found.report.changes] == ["caption_encoding"]
-
-
-def test_captions_are_looked_after() -> None:
-    members = {"nobody.txt": b"x", "photo-00.txt": b"a", "photo-01.txt": b" "}
-
-    assert warnings(make_archive(members=members)) == [
-        "caption_orphan",
-        "caption_empty",
-        "caption_absent",
-    ]
-    assert errors(make_archive(members={"photo-00.txt": b"x" * 20_000})) == ["caption_too_long"]
-
-
-def test_a_trigger_in_a_caption_needs_a_trigger_phrase() -> None:
-    archive = make_archive(members={f"photo-{n:02}.txt": b"[trigger]" for n in range(12)})
-
-    assert warnings(archive) == []
-    assert warnings(archive, application="fal-ai/z-image-trainer") == ["caption_trigger_unset"]
 
 
 def test_a_trainer_that_fails_without_captions_is_not_paid() -> None:
