@@ -20,7 +20,19 @@ from shared.domain.jobs import TRANSITIONS, TROUBLED, Status
 
 DOCS = ROOT / "docs"
 FUNCTIONS = ("Submit", "Webhook", "Store", "Reconcile", "Jobs")
-COMMANDS = ("train", "jobs", "job", "resolve", "approve", "up", "down", "demo", "fal-sim", "event")
+COMMANDS = (
+    "check",
+    "train",
+    "jobs",
+    "job",
+    "resolve",
+    "approve",
+    "up",
+    "down",
+    "demo",
+    "fal-sim",
+    "event",
+)
 WIDTH = "100"  # columns
 
 

@@ -26,6 +26,7 @@ from shared.domain.selection import select
 from shared.domain.trainers.table import TRAINERS
 from shared.ports import Prices
 from shared.services.look import Looker
+from shared.services.mistakes import OUR_MISTAKES, mistaken
 
 # The submitter lives five minutes, and what is good has to be mended and sent as well.
 PATIENCE = 150.0  # seconds
@@ -103,6 +104,9 @@ class Checker:
             self._through(drop, reader, notes, until=began + self.patience)
         except RejectedDataset as rejected:
             notes.errors += rejected.problems
+        except OUR_MISTAKES as mistake:
+            # The same dataset would fail the same way for ever.
+            notes.errors.append(mistaken(mistake))
         report = _report(drop, notes).model_copy(
             update={
                 "bytes_read": reader.bytes_read,

@@ -1,7 +1,5 @@
 """A dataset has come: checked for free, told from its like, and put into the line."""
 
-import struct
-import zlib
 from dataclasses import dataclass
 
 from shared.domain.artifacts import StoredFile
@@ -17,19 +15,8 @@ from shared.services.check import Checked, Checker, Drop, Good
 from shared.services.dispatch import Dispatcher
 from shared.services.earlier import Earlier
 from shared.services.mend import Mender
+from shared.services.mistakes import OUR_MISTAKES, mistaken
 from shared.services.record import Record
-
-# What a mistake in the check looks like. Trouble with S3 is none of these: it is tried again.
-OUR_MISTAKES = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +79,7 @@ class Submitter:
             return self._refused(job, *rejected.problems)
         except OUR_MISTAKES as mistake:
             # The same dataset would fail the same way for ever; a verdict, at least, for free.
-            return self._refused(job, _mistaken(mistake))
+            return self._refused(job, mistaken(mistake))
         if checked.good is None:
             return self._refused(job, *checked.report.errors)
         try:
@@ -169,7 +156,7 @@ class Submitter:
         try:
             return self.record.results.write_pieces(key, pieces, "application/zip")
         except OUR_MISTAKES as mistake:
-            raise RejectedDataset([_mistaken(mistake)]) from mistake
+            raise RejectedDataset([mistaken(mistake)]) from mistake
 
     def _given(self, job: Job, ready: Job, same: Job) -> Job:
         """The end of a job that had been trained before: the earlier files, and nothing to pay."""
@@ -208,16 +195,3 @@ class Submitter:
             self.record.publish(job)
             return job
         return self.record.note(job, problem, content_digest=content_digest)
-
-
-def _mistaken(mistake: Exception) -> Problem:
-    """Where the check broke, without a word of what the dataset holds."""
-    trace = mistake.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace else "nowhere"
-    return Problem(
-        code="dataset_check_failed",
-        message="The check itself broke on this dataset, which is our mistake, not yours "
-        f"({type(mistake).__name__} in {where}). Please report it; a ZIP made anew may pass.",
-    )
