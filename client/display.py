@@ -30,7 +30,7 @@ WAITING: Mapping[str, str] = {
 UNSEEN = "not seen yet"
 USUAL: Mapping[str, float] = {  # seconds; what lasts longer may never end by itself
     UNSEEN: 120,
-    Status.RECEIVED: 600,
+    Status.RECEIVED: 600,  # every photo is looked at, twice if a function was stopped
     Status.READY: 4 * 3600,
     Status.SUBMITTING: 120,
     Status.SUBMIT_UNKNOWN: 3600,
