@@ -7,10 +7,11 @@ from typing import Any
 
 import typer
 
-from client import commands, decisions, download, local_commands
+from client import check, commands, decisions, download, local_commands
 
 NAME = "lora-drop"
 COMMANDS: Mapping[str, Callable[..., Any]] = {
+    "check": check.check,
     "train": commands.train,
     "jobs": commands.jobs,
     "job": commands.job,

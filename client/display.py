@@ -15,6 +15,7 @@ from rich.text import Text
 from client.lora_drop import STOPS
 from client.lora_drop import Progress as Report
 from shared.domain.jobs import TROUBLED, Status
+from shared.domain.problems import Problem
 
 LORA = "lora.safetensors"
 WAITING: Mapping[str, str] = {
@@ -29,7 +30,7 @@ WAITING: Mapping[str, str] = {
 UNSEEN = "not seen yet"
 USUAL: Mapping[str, float] = {  # seconds; what lasts longer may never end by itself
     UNSEEN: 120,
-    Status.RECEIVED: 120,
+    Status.RECEIVED: 600,  # every photo is looked at, twice if a function was stopped
     Status.READY: 4 * 3600,
     Status.SUBMITTING: 120,
     Status.SUBMIT_UNKNOWN: 3600,
@@ -174,6 +175,10 @@ class Display:
         """What is wrong and what to do."""
         for problem in job["problems"]:
             self.console.print(Text(f"  {problem['message']} ({problem['code']})"))
+
+    def advise(self, problem: Problem) -> None:
+        """What is allowed, and yet may not be meant."""
+        self.console.print(Text(f"  {problem.message} ({problem.code})", "dim"))
 
     def files(self, job: Mapping[str, Any]) -> None:
         """Where the files are."""

@@ -13,9 +13,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from client.archive import archive_of
 from client.errors import CommandFailed, JobUnknown
+from client.parameters import check_parameters
 from client.stack import Stack, find_stack
+from shared.domain.advice import advice
 from shared.domain.jobs import Status
 from shared.domain.naming import job_id_for, result_prefix
+from shared.domain.problems import Problem
 
 PART = 16 * 1024**2  # bytes of an upload that are sent, and counted, at once
 TIMEOUT = httpx.Timeout(30.0)
@@ -24,6 +27,7 @@ STOPS = frozenset(status for status in Status if status.terminal) | {Status.HELD
 
 type Progress = Callable[[int, int], None]
 """(bytes sent, bytes in all)"""
+type Advise = Callable[[Problem], None]
 
 
 class LoraDrop:
@@ -40,14 +44,22 @@ class LoraDrop:
         key: str | None = None,
         parameters: Mapping[str, object] | None = None,
         progress: Progress | None = None,
+        advise: Advise | None = None,
     ) -> str:
         """Upload a ZIP, or a folder as one; the id of the job that it becomes.
 
-        ``parameters`` are the trainer's, and ``preset``; they become the object's metadata.
+        ``parameters`` are the trainer's, ``trainer`` and ``preset``; they become the object's
+        metadata. Wrong ones are refused before anything is sent; ``advise`` is told what is allowed
+        and yet may not be meant.
         """
         metadata = {name: _text(name, value) for name, value in (parameters or {}).items()}
         with archive_of(path) as archive:
             at = key or archive.key
+            resolved = check_parameters(
+                archive.path, key=at, metadata=metadata, application=self.stack.application
+            )
+            for problem in advice(resolved) if resolved else ():
+                (advise or _silent)(problem)
             try:
                 version = self._upload(archive.path, at, metadata, progress or _silent)
             except (BotoCoreError, ClientError) as error:
@@ -212,5 +224,5 @@ def _text(name: str, value: object) -> str:
     return text
 
 
-def _silent(_sent: int, _size: int) -> None:
-    """No progress is shown."""
+def _silent(*_: object) -> None:
+    """Nobody is told."""

@@ -12,14 +12,19 @@ import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError
 
 from client.errors import CommandFailed
+from shared.domain.trainers import table as trainers
 
 DEFAULT = "lora-drop"
 LOCAL = "local"
+TRAINER = trainers.DEFAULT.application  # of a stack that does not say
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A deployed stack and how to reach it; ``endpoint_url`` None is AWS."""
+    """A deployed stack and how to reach it; ``endpoint_url`` None is AWS.
+
+    ``application`` is the trainer of datasets that name none.
+    """
 
     name: str
     session: boto3.Session
@@ -27,6 +32,7 @@ class Stack:
     api_url: str
     datasets_bucket: str
     models_bucket: str
+    application: str = TRAINER
 
     def client(self, service: str) -> Any:
         """A boto3 client for this stack's account and place."""
@@ -83,6 +89,7 @@ def _local(access: Mapping[str, Any]) -> Stack:
         api_url=access["api_url"],
         datasets_bucket=outputs["DatasetsBucketName"],
         models_bucket=outputs["ModelsBucketName"],
+        application=outputs.get("FalApplication", TRAINER),
     )
 
 
@@ -113,6 +120,7 @@ def _deployed(name: str) -> Stack:
             api_url=outputs["ApiUrl"],
             datasets_bucket=outputs["DatasetsBucketName"],
             models_bucket=outputs["ModelsBucketName"],
+            application=outputs.get("FalApplication", TRAINER),
         )
     except KeyError as missing:
         raise CommandFailed(

@@ -1,7 +1,8 @@
 """What the docs say of the program is made from the program: ``python -m local.docs [--check]``.
 
-Writes docs/settings.md, docs/command.md and docs/job-states.md; with ``--check`` it writes nothing
-and fails where a file is not what it would write.
+Writes docs/settings.md, docs/command.md, docs/job-states.md, docs/trainers.md, docs/dataset-errors.md
+and docs/report.schema.json; with ``--check`` it writes nothing and fails where a file is not what it
+would write.
 """
 
 import os
@@ -11,7 +12,10 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from local.dataset_errors_page import dataset_errors_page
+from local.report_schema import report_schema
 from local.tools import ROOT
+from local.trainers_page import trainers_page
 from shared import settings
 from shared.domain.jobs import TRANSITIONS, TROUBLED, Status
 
@@ -71,6 +75,9 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "command.md": command_page,
     "job-states.md": states_page,
+    "trainers.md": trainers_page,
+    "dataset-errors.md": dataset_errors_page,
+    "report.schema.json": report_schema,
 }
 
 

@@ -1,9 +1,10 @@
 """The composition root: settings in, services out, each part of the world connected on first use."""
 
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+from shared.domain.images.pictures import Pictures
 from shared.ports import (
     ArtifactSource,
     DatasetStore,
@@ -141,9 +142,19 @@ class SubmitBootstrap(Bootstrap[SubmitSettings]):
         return S3Datasets(s3_client(), url_seconds=self.settings.dataset_url_seconds)
 
     @cached_property
+    def pictures(self) -> Pictures:
+        """Decodes and mends images."""
+        from shared.adapters.pictures import PillowPictures
+
+        return PillowPictures()
+
+    @cached_property
     def submitter(self) -> "Submitter":
         """The door that datasets come in by."""
+        from shared.services.check import Checker
+        from shared.services.checkpoints import check_checkpoint
         from shared.services.dispatch import Dispatcher
+        from shared.services.mend import Mender
         from shared.services.submit import Submitter
 
         settings = self.settings
@@ -162,7 +173,13 @@ class SubmitBootstrap(Bootstrap[SubmitSettings]):
             record=record,
             datasets=self.datasets,
             dispatcher=dispatcher,
-            prices=self._prices(settings),
+            checker=Checker(
+                self.pictures,
+                self._prices(settings),
+                partial(check_checkpoint, record=record),
+                keep_metadata=not settings.remove_metadata,
+            ),
+            mender=Mender(self.pictures),
             application=settings.fal_application,
         )
 

@@ -13,6 +13,7 @@ from shared.domain.copies import Label, Lying, OpenArtifact, Part
 from shared.domain.costs import Price
 from shared.domain.facts import Fact
 from shared.domain.jobs import DatasetVersion, Job, Status
+from shared.domain.signatures import RawDelivery
 
 
 class Clock(Protocol):
@@ -157,6 +158,9 @@ class ResultStore(Protocol):
     def write(self, key: str, text: str, content_type: str) -> StoredFile:
         """Put a small text file, over an earlier one."""
 
+    def write_pieces(self, key: str, pieces: Iterable[bytes], content_type: str) -> StoredFile:
+        """Put a large file, over an earlier one; nothing of it lies there until it is whole."""
+
     def remove(self, key: str) -> None:
         """Take a file away; a missing one is fine."""
 
@@ -248,14 +252,6 @@ class RequestHistory(Protocol):
         self, application: str, dataset: DatasetVersion, *, since: datetime
     ) -> Sequence[str]:
         """The ids of the requests for this very dataset version; raises TrainerUnavailable."""
-
-
-@dataclass(frozen=True, slots=True)
-class RawDelivery:
-    """A delivery as it came: every header, and the body byte by byte."""
-
-    headers: Mapping[str, Sequence[str]]
-    body: bytes
 
 
 class Deliveries(Protocol):

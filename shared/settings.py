@@ -66,6 +66,9 @@ class SubmitSettings(PlatformSettings, LimitSettings):
     webhook_base_url: Url = Field(description="where fal reaches this stack")
     webhook_secret: Name = Field(description="secret that webhook tokens are made with")
     dataset_url_seconds: PositiveInt = Field(description="how long a dataset's URL works")
+    remove_metadata: bool = Field(
+        default=True, description="take camera, place and other hidden data out of photos"
+    )
 
 
 class WebhookSettings(Settings):

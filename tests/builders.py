@@ -3,7 +3,9 @@
 import hashlib
 import io
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,15 +23,49 @@ APPLICATION = "fal-ai/flux-lora-portrait-trainer"
 REQUEST_ID = "764cabcf-b745-4b3e-ae38-1200304cf45b"
 USER_ID = "user_1"
 SECRET = b"the stack's own webhook secret"
-# The least that a decoder takes for each: what the checks look at is the magic.
-JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + bytes(range(64)) + b"\xff\xd9"
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
-WEBP = b"RIFF\x40\x00\x00\x00WEBPVP8 " + bytes(52)
 KEY = SigningKey(bytes(range(32)))
 ARTIFACTS = (
     Artifact(name="lora.safetensors", url="https://v3.fal.media/files/a/lora.safetensors"),
     Artifact(name="config.json", url="https://v3.fal.media/files/a/config.json"),
 )
+
+
+def make_jpeg(number: int | str = 0, *, side: int = 1024) -> bytes:
+    """A JPEG that says all a JPEG has to; no two numbers or names make the same, and none has a picture.
+
+    ITU T.81: SOI, APP0 (JFIF), SOF0 (8 bits, 3 components), SOS, EOI.
+    """
+    frame = struct.pack(">HHBHHB", 0xFFC0, 17, 8, side, side, 3) + bytes(9)
+    scan = b"\xff\xda\x00\x0c\x03" + bytes(9)
+    jfif = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
+    return b"\xff\xd8" + jfif + frame + scan + f"photo {number}".encode() + b"\xff\xd9"
+
+
+def with_exif(number: int) -> bytes:
+    """The same JPEG with what a camera writes into one (EXIF 3.0, 4.5.4: APP1, a TIFF header)."""
+    jpeg = make_jpeg(number)
+    return jpeg[:2] + b"\xff\xe1\x00\x10Exif\x00\x00II*\x00\x08\x00\x00\x00" + jpeg[2:]
+
+
+def make_png(number: int = 0, *, side: int = 1024) -> bytes:
+    """A PNG of the same kind (ISO 15948: IHDR, IDAT, IEND)."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4) + name + data + zlib.crc32(name + data).to_bytes(4)
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", f"picture {number}".encode())
+    return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"")
+
+
+def make_webp(*, side: int = 1024) -> bytes:
+    """A WEBP of the same kind (RFC 6386 9.1: frame tag, start code, width, height)."""
+    frame = b"\x10\x00\x00\x9d\x01\x2a" + struct.pack("<HH", side, side) + bytes(6)
+    body = b"WEBPVP8 " + len(frame).to_bytes(4, "little") + frame
+    return b"RIFF" + len(body).to_bytes(4, "little") + body
+
+
+JPEG, PNG, WEBP = make_jpeg(), make_png(), make_webp()
 
 
 def make_archive(
@@ -44,7 +80,7 @@ def make_archive(
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as archive:
         for number in range(images):
-            archive.writestr(f"{folder}photo-{number:02}.jpg", JPEG)
+            archive.writestr(f"{folder}photo-{number:02}.jpg", make_jpeg(number))
         if training is not None:
             text = training if isinstance(training, str) else json.dumps(training)
             archive.writestr(f"{folder}training.json", text)
@@ -106,7 +142,7 @@ def path_to(status: Status) -> tuple[Status, ...]:
 def learnt(step: Status) -> dict[str, Any]:
     """What a job learns on the way into a status."""
     if step is Status.READY:
-        parameters = TrainingParameters(trigger_phrase="TOK_12345678")
+        parameters = TrainingParameters(steps=2500, trigger_phrase="TOK_12345678")
         return {"images": 12, "parameters": parameters, "estimated_cost_usd": 6.0}
     if step is Status.SUBMITTED:
         return {"request_id": REQUEST_ID}

@@ -5,6 +5,7 @@ from typing import Any
 
 from shared.domain.budget import Limits
 from shared.domain.jobs import Job, Status
+from tests.builders import make_jpeg
 from tests.world import World
 
 
@@ -13,7 +14,7 @@ def dropped(world: World, *names: str, **how: Any) -> list[Job]:
     jobs = []
     for name in names:
         world.clock.now += timedelta(seconds=1)
-        photo = {f"{name}.jpg": b"\xff\xd8\xff" + name.encode()}
+        photo = {f"{name}.jpg": make_jpeg(name)}
         jobs.append(world.submit(world.drop(f"portrait/{name}.zip", members=photo, **how)))
     return jobs
 

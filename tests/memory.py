@@ -13,7 +13,8 @@ from shared.domain.errors import (
 from shared.domain.facts import Fact
 from shared.domain.jobs import DatasetVersion, Job
 from shared.domain.problems import Problem
-from shared.ports import DatasetPage, OpenDataset, RawDelivery, Submission
+from shared.domain.signatures import RawDelivery
+from shared.ports import DatasetPage, OpenDataset, Submission
 from tests.builders import NOW, REQUEST_ID
 from tests.memory_files import MemoryResults as MemoryResults  # noqa: PLC0414  # one place to import from
 from tests.memory_files import MemorySource as MemorySource  # noqa: PLC0414

@@ -1,7 +1,7 @@
 """Where files come from and where they lie, in memory; the contract suite keeps these honest."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -50,6 +50,11 @@ class MemoryResults:
     def write(self, key: str, text: str, content_type: str) -> StoredFile:
         assert content_type
         self.files[key] = text.encode()
+        return self.reread(key)
+
+    def write_pieces(self, key: str, pieces: Iterable[bytes], content_type: str) -> StoredFile:
+        assert content_type
+        self.files[key] = b"".join(pieces)
         return self.reread(key)
 
     def remove(self, key: str) -> None:

@@ -3,10 +3,10 @@
 from typing import Any
 
 from shared.domain.jobs import Job
-from tests.builders import JPEG
+from tests.builders import make_jpeg
 from tests.world import World
 
-PHOTOS = {f"{number:02}.jpg": JPEG + bytes([number]) for number in range(12)}
+PHOTOS = {f"{number:02}.jpg": make_jpeg(number) for number in range(12)}
 RENAMED = {f"IMG_{name}": data for name, data in reversed(PHOTOS.items())}
 
 

@@ -3,17 +3,22 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from shared.adapters.keys import verify_signature
 from shared.domain.budget import Limits
 from shared.domain.facts import Finished
+from shared.domain.images.pictures import Pictures
 from shared.domain.jobs import DatasetVersion, Job
 from shared.domain.tokens import webhook_token
 from shared.ports import Submission
 from shared.services.again import Repeater
+from shared.services.check import Checker
+from shared.services.checkpoints import check_checkpoint
 from shared.services.deliver import Doorkeeper
 from shared.services.dispatch import Dispatcher, Line
+from shared.services.mend import Mender
 from shared.services.receive import Receiver
 from shared.services.reconcile import Reconciler
 from shared.services.record import Record
@@ -33,6 +38,7 @@ from tests.memory import (
     MemoryTrainer,
 )
 from tests.memory_jobs import MemoryJobs
+from tests.pictures import BlindPictures
 
 LATE_AFTER = timedelta(minutes=5)
 BASE_URL = "https://api.example/live"
@@ -51,6 +57,7 @@ class World:
     deliveries: MemoryDeliveries = field(default_factory=MemoryDeliveries)
     keys: MemoryKeys = field(default_factory=lambda: MemoryKeys(known=[bytes(KEY.verify_key)]))
     clock: ManualClock = field(default_factory=ManualClock)
+    pictures: Pictures = field(default_factory=BlindPictures)
     webhook_secret: Callable[[], bytes] = lambda: SECRET
     fal_user_id: str = USER_ID
     limits: Limits = field(default_factory=lambda: Limits(2, monthly_usd=100.0, job_usd=25.0))
@@ -86,7 +93,10 @@ class World:
             record=self.record,
             datasets=self.datasets,
             dispatcher=self.dispatcher,
-            prices=self.trainer,
+            checker=Checker(
+                self.pictures, self.trainer, partial(check_checkpoint, record=self.record)
+            ),
+            mender=Mender(self.pictures),
             application=APPLICATION,
         )
 

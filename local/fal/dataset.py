@@ -8,7 +8,8 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath
@@ -20,8 +21,8 @@ from yarl import URL
 
 from local.fal.errors import IMAGES, TrainingFailed, model_error
 from local.fal.files import CHUNK, Incoming
+from local.fal.inputs import Rules
 
-FIELD = "images_data_url"
 # fal's toolkit: a browser's name, a plain GET, five redirects, 30 seconds of silence.
 HEADERS = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"}
 MAX_REDIRECTS = 5
@@ -40,6 +41,14 @@ UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """The photos of a dataset, and those among them that have no caption."""
+
+    photos: tuple[str, ...]
+    without_caption: tuple[str, ...]
 
 
 class DownloadFailed(Exception):
@@ -69,22 +78,36 @@ async def download(session: aiohttp.ClientSession, url: str, into: Incoming) -> 
         raise DownloadFailed(f"{type(error).__name__}: {error}") from error
 
 
-def count_images(archive: Path, *, min_images: int) -> int:
-    """How many images a trainer would find; TrainingFailed when it would not train on them."""
+def look_into(archive: Path, rules: Rules, *, min_images: int) -> Contents:
+    """What a trainer would find; TrainingFailed when it would not train on it."""
+    field = rules.dataset_field
     try:
-        count = sum(1 for _ in _images(archive))
+        names = list(_names(archive, field))
     except UNREADABLE as error:
-        raise TrainingFailed(model_error("invalid_archive", field_name=FIELD)) from error
-    if count < min_images:
+        raise TrainingFailed(model_error("invalid_archive", field_name=field)) from error
+    images = [name for name in names if PurePosixPath(name).suffix.lower() in IMAGES]
+    stems = {_stem(name) for name in images}
+    photos = tuple(name for name in images if not _is_mask(name, stems, rules.mask_suffix))
+    if len(photos) < min_images:
         ctx = {
             "min_count": min_images,
-            "provided_count": count,
+            "provided_count": len(photos),
             "supported_extensions": IMAGES,
         }
         raise TrainingFailed(
-            model_error("archive_file_count_below_minimum", field_name=FIELD, ctx=ctx)
+            model_error("archive_file_count_below_minimum", field_name=field, ctx=ctx)
         )
-    return count
+    captions = {_stem(name) for name in names if name.endswith(".txt")}
+    return Contents(photos, tuple(name for name in photos if _stem(name) not in captions))
+
+
+def _stem(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix(""))
+
+
+def _is_mask(name: str, stems: Collection[str], suffix: str | None) -> bool:
+    stem = _stem(name)
+    return suffix is not None and stem.endswith(suffix) and stem.removesuffix(suffix) in stems
 
 
 def _inline(url: str) -> bytes:
@@ -101,18 +124,18 @@ def _inline(url: str) -> bytes:
         raise DownloadFailed("the data URI is not base64") from error
 
 
-def _images(path: Path) -> Iterator[str]:
-    """Each image that can be read; raises one of UNREADABLE, or TrainingFailed."""
+def _names(path: Path, field: str) -> Iterator[str]:
+    """Each file that counts, read to its end; raises one of UNREADABLE, or TrainingFailed."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
                 if not info.is_dir():
-                    yield from _image(info.filename, partial(archive.open, info))
+                    yield from _name(info.filename, partial(archive.open, info), field)
     else:
         with tarfile.open(path, "r:gz") as tar:
             for member in tar:
                 if member.isfile():
-                    yield from _image(member.name, partial(_opened, tar, member))
+                    yield from _name(member.name, partial(_opened, tar, member), field)
 
 
 def _opened(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
@@ -122,15 +145,15 @@ def _opened(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
     return file
 
 
-def _image(name: str, opened: Callable[[], IO[bytes]]) -> Iterator[str]:
+def _name(name: str, opened: Callable[[], IO[bytes]], field: str) -> Iterator[str]:
     path = PurePosixPath(name)
     hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
-    if hidden or path.suffix.lower() not in IMAGES:
+    if hidden or path.suffix.lower() not in (*IMAGES, ".txt"):
         return
     with opened() as file:
         head = file.read(16)
         while file.read(CHUNK):  # to its end, where the checksum is
             pass
-    if not head.startswith(MAGIC):
-        raise TrainingFailed(model_error("image_load_error", field_name=FIELD, given=name))
+    if path.suffix.lower() in IMAGES and not head.startswith(MAGIC):
+        raise TrainingFailed(model_error("image_load_error", field_name=field, given=name))
     yield name

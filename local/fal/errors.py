@@ -191,8 +191,10 @@ def request_error(kind: str, *, status: int | None = None, message: str | None =
     )
 
 
-def documented_error(kind: str, *, status: int | None, message: str | None) -> Outcome:
+def documented_error(
+    kind: str, *, field_name: str, status: int | None, message: str | None
+) -> Outcome:
     """Either form, by its type."""
     if kind in REQUEST_ERRORS:
         return request_error(kind, status=status, message=message)
-    return model_error(kind, field_name="images_data_url", status=status, message=message)
+    return model_error(kind, field_name=field_name, status=status, message=message)

@@ -11,8 +11,11 @@ PRICES: Mapping[str, tuple[float, int]] = {
     "fal-ai/flux-lora-portrait-trainer": (0.0024, 1000),
     "fal-ai/flux-lora-fast-training": (0.002, 1000),
     "fal-ai/turbo-flux-trainer": (0.0024, 1000),
+    "fal-ai/flux-krea-trainer": (0.002, 1000),
     "fal-ai/flux-2-trainer": (0.0064, 1),
     "fal-ai/qwen-image-trainer-v2": (0.002, 500),
+    "fal-ai/qwen-image-2512-trainer-v2": (0.00095, 500),
+    "fal-ai/z-image-turbo-trainer-v2": (0.00085, 1000),
 }
 UNKNOWN = (0.0, 0)
 

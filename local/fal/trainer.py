@@ -1,26 +1,21 @@
-"""The portrait trainer: refuses what fal's would refuse, takes its time, and writes a LoRA."""
+"""fal's trainers: each refuses what fal's would refuse, takes its time, and writes a LoRA."""
 
 import asyncio
+import io
 import json
+import zipfile
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import aiohttp
-from pydantic import BaseModel, Field, ValidationError
 
 from local.fal.clock import now, stamp
 from local.fal.config import SimulatorConfig
-from local.fal.dataset import DownloadFailed, count_images, download
-from local.fal.errors import (
-    ERRORS_URL,
-    Outcome,
-    TrainingFailed,
-    details,
-    documented_error,
-    model_error,
-)
+from local.fal.dataset import Contents, DownloadFailed, download, look_into
+from local.fal.errors import Outcome, TrainingFailed, details, documented_error, model_error
 from local.fal.faults import ActiveFault, Faults, Place
 from local.fal.files import Incoming, PublicFile, PublicFiles
+from local.fal.inputs import CaptionedInput, Input, PortraitInput, read_input, rules_of
 from local.fal.ledger import Ledger
 from local.fal.lora import write_lora
 from local.fal.requests import ModelRequest
@@ -29,29 +24,7 @@ TICKS = 20  # lines of progress
 MAX_LEDGER_URL = 2000  # a data URI can be the whole dataset
 WEIGHTS = "pytorch_lora_weights.safetensors"
 CONFIG = "config.json"
-
-
-class TrainerInput(BaseModel):
-    """The trainer's input (facts of ``fal-ai/flux-lora-portrait-trainer``); other keys are ignored."""
-
-    images_data_url: str
-    trigger_phrase: str | None = None
-    learning_rate: Annotated[float, Field(ge=0.000001, le=0.001)] = 0.00009
-    steps: Annotated[int, Field(ge=1, le=10_000)] = 2500
-    multiresolution_training: bool = True
-    subject_crop: bool = True
-    create_masks: bool = False
-    data_archive_format: str | None = None
-    resume_from_checkpoint: str = ""
-
-
-def read_input(arguments: Any) -> TrainerInput:
-    """The input, or TrainingFailed with pydantic's details in fal's form."""
-    try:
-        return TrainerInput.model_validate(arguments)
-    except ValidationError as error:
-        rows = [_detail(row) for row in error.errors(include_url=False)]
-        raise TrainingFailed(details(422, rows)) from error
+DEBUG = "debug_preprocessed.zip"
 
 
 class Trainer:
@@ -78,34 +51,38 @@ class Trainer:
             Place.TRAINING, request_id=request.request_id, endpoint_id=request.endpoint_id
         )
         try:
-            given = read_input(request.arguments)
-            images = await self._fetch_dataset(request, given)
+            given = read_input(rules_of(request.endpoint_id), request.arguments)
+            found = await self._fetch_dataset(request, given)
             await self._fetch_checkpoint(request, given)
             await self._work(request, given.steps, fault)
-            output = await self._write(request, given, images)
+            output = await self._write(request, given, found)
             request.steps = given.steps  # from here on it is billed
             return Outcome(200, output)
         except TrainingFailed as failure:
             request.log(f"Training failed: {failure}", "ERROR")
             return failure.outcome
 
-    async def _fetch_dataset(self, request: ModelRequest, given: TrainerInput) -> int:
+    async def _fetch_dataset(self, request: ModelRequest, given: Input) -> Contents:
+        rules = rules_of(request.endpoint_id)
+        field = rules.dataset_field
         with self._files.incoming("dataset") as archive:
-            row = {"request_id": request.request_id, "field": "images_data_url"}
-            await self._fetch(request, given.images_data_url, archive, row)
+            row = {"request_id": request.request_id, "field": field}
+            await self._fetch(request, getattr(given, field), archive, row)
             try:
-                images = await asyncio.to_thread(
-                    count_images, archive.path, min_images=self._config.min_images
+                found = await asyncio.to_thread(
+                    look_into, archive.path, rules, min_images=self._config.min_images
                 )
+                _check_captions(given, found)
             except TrainingFailed as failure:
                 self._record(archive, row, error=failure.outcome.error_type)
                 raise
+        images = len(found.photos)
         self._record(archive, row, images=images)
         request.log(f"Found {images} images")
-        return images
+        return found
 
-    async def _fetch_checkpoint(self, request: ModelRequest, given: TrainerInput) -> None:
-        if given.resume_from_checkpoint:
+    async def _fetch_checkpoint(self, request: ModelRequest, given: Input) -> None:
+        if isinstance(given, PortraitInput) and given.resume_from_checkpoint:
             with self._files.incoming("checkpoint") as file:
                 row = {"request_id": request.request_id, "field": "resume_from_checkpoint"}
                 await self._fetch(request, given.resume_from_checkpoint, file, row)
@@ -151,12 +128,16 @@ class Trainer:
         if "type" in settings:
             request.billable_units = settings["billable_units"]
             request.units_told = settings["units_told"]
-            status, message = settings["status"], settings["detail"]
-            raise TrainingFailed(documented_error(settings["type"], status=status, message=message))
+            failure = documented_error(
+                settings["type"],
+                field_name=rules_of(request.endpoint_id).dataset_field,
+                status=settings["status"],
+                message=settings["detail"],
+            )
+            raise TrainingFailed(failure)
 
-    async def _write(
-        self, request: ModelRequest, given: TrainerInput, images: int
-    ) -> dict[str, Any]:
+    async def _write(self, request: ModelRequest, given: Input, found: Contents) -> dict[str, Any]:
+        """The trainer's outputs. What is in a LoRA for another model than FLUX.1 is not its own."""
         request.log("Saving weights")
         path = self._files.new_path(WEIGHTS)
         lora = await asyncio.to_thread(
@@ -176,27 +157,43 @@ class Trainer:
             request_id=request.request_id,
             endpoint_id=request.endpoint_id,
         )
-        config = self._write_config(request, given, images)
-        return {
-            "diffusers_lora_file": self._publish(request, weights),
-            "config_file": self._publish(request, config),
+        rules = rules_of(request.endpoint_id)
+        outputs = {
+            rules.weights: weights,
+            "config_file": self._write_config(request, given, found),
         }
+        if rules.debug_output:
+            outputs["debug_preprocessed_output"] = self._write_debug(request, found)
+        return {name: self._publish(request, file) for name, file in outputs.items()}
 
-    def _write_config(self, request: ModelRequest, given: TrainerInput, images: int) -> PublicFile:
+    def _write_config(self, request: ModelRequest, given: Input, found: Contents) -> PublicFile:
+        hidden = {rules_of(request.endpoint_id).dataset_field, "resume_from_checkpoint"}
         document = {
-            "base_model": "black-forest-labs/FLUX.1-dev",
+            "trainer": request.endpoint_id,
             "rank": self._config.lora_rank,
             "dtype": "bfloat16",
-            "images": images,
+            "images": len(found.photos),
             "finished_at": stamp(now()),
-            **given.model_dump(exclude={"images_data_url", "resume_from_checkpoint"}),
+            **given.model_dump(exclude=hidden),
         }
-        with self._files.incoming(CONFIG) as file:
-            file.write(json.dumps(document, indent=2).encode())
-            path = self._files.new_path(CONFIG)
-            return self._files.publish(file, path, CONFIG, "application/json").of(
-                request.request_id, request.endpoint_id
-            )
+        content = json.dumps(document, indent=2).encode()
+        return self._write_file(request, CONFIG, "application/json", content)
+
+    def _write_debug(self, request: ModelRequest, found: Contents) -> PublicFile:
+        """What the trainer made of the dataset; here, which photos it has seen."""
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr("photos.txt", "\n".join(found.photos))
+        return self._write_file(request, DEBUG, "application/zip", buffer.getvalue())
+
+    def _write_file(
+        self, request: ModelRequest, name: str, content_type: str, content: bytes
+    ) -> PublicFile:
+        with self._files.incoming(name) as file:
+            file.write(content)
+            path = self._files.new_path(name)
+            published = self._files.publish(file, path, name, content_type)
+        return published.of(request.request_id, request.endpoint_id)
 
     def _publish(self, request: ModelRequest, file: PublicFile) -> dict[str, Any]:
         """The file as the trainer's output names it."""
@@ -210,20 +207,13 @@ class Trainer:
         }
 
 
-def _detail(row: Any) -> dict[str, Any]:
-    """A row of pydantic's as fal shows it: some types are fal's own, with a page of their own."""
-    if row["type"] == "missing":
-        # The form in fal's documented webhook example.
-        return {
-            "loc": ["body", *row["loc"]],
-            "msg": "field required",
-            "type": "value_error.missing",
-        }
-    detail = {
-        "loc": ["body", *row["loc"]],
-        "msg": row["msg"],
-        "type": row["type"],
-        "url": ERRORS_URL + row["type"],
-        "input": row["input"],
+def _check_captions(given: Input, found: Contents) -> None:
+    """That "the training will fail" is all that fal says: it is told here as wrong input is."""
+    if not isinstance(given, CaptionedInput) or given.default_caption or not found.without_caption:
+        return
+    row = {
+        "loc": ["body", "default_caption"],
+        "msg": f"No caption for {found.without_caption[0]} and no default caption",
+        "type": "value_error",
     }
-    return {**detail, "ctx": row["ctx"]} if "ctx" in row else detail
+    raise TrainingFailed(details(422, [row]))

@@ -13,7 +13,7 @@ from shared.domain.errors import NotSubmitted, SubmissionUnknown, TrainerUnavail
 from shared.domain.facts import Fact, Gone, Running, failed, finished
 from shared.ports import Submission
 
-# The submitter lives 60 s; an answer that takes longer is as good as lost.
+# What takes longer is as good as lost, and the submitter does not live for ever.
 SUBMIT_TIMEOUT = httpx.Timeout(40.0, connect=5.0)
 ASK_TIMEOUT = httpx.Timeout(15.0)
 GONE = frozenset({404, 410})

@@ -11,6 +11,7 @@ from shared.adapters.fal_transport import json_object, usable_key
 from shared.domain.errors import TrainerUnavailable
 from shared.domain.evidence import points_at
 from shared.domain.jobs import DatasetVersion
+from shared.domain.trainers.table import DATASET_FIELDS
 
 TIMEOUT = httpx.Timeout(15.0)
 PAGE = 100  # the most that fal gives
@@ -37,7 +38,7 @@ class FalHistory:
         found = (
             str(row.get("request_id"))
             for row in self._rows(application, since)
-            if points_at(_dataset_url(row.get("json_input")), dataset)
+            if any(points_at(url, dataset) for url in _dataset_urls(row.get("json_input")))
         )
         return tuple(dict.fromkeys(found))
 
@@ -69,12 +70,13 @@ class FalHistory:
         return body
 
 
-def _dataset_url(payload: object) -> str:
+def _dataset_urls(payload: object) -> Iterator[str]:
     """The dataset's address in a request's stored input, which may be JSON as text."""
     if isinstance(payload, str):
         try:
             payload = json.loads(payload)
         except ValueError:
-            return ""
-    url = payload.get("images_data_url") if isinstance(payload, dict) else None
-    return url if isinstance(url, str) else ""
+            return
+    if isinstance(payload, dict):
+        given = (payload.get(field) for field in DATASET_FIELDS)
+        yield from (url for url in given if isinstance(url, str))

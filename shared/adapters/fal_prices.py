@@ -2,7 +2,7 @@
 
 It says what a unit costs and calls the unit by a name that is documented for no trainer. A unit that
 was misread would reserve a thousandth or a thousandfold of the money, so whatever is in doubt counts
-as no answer, and the table in ``shared.domain.costs`` stands.
+as no answer, and the trainer's row stands.
 """
 
 import math
@@ -14,8 +14,9 @@ from typing import Any
 import httpx
 
 from shared.adapters.fal_transport import json_object, usable_key
-from shared.domain.costs import PRICES, Price, price_of
+from shared.domain.costs import Price, price_of
 from shared.domain.errors import TrainerUnavailable
+from shared.domain.trainers.table import TRAINERS
 
 TIMEOUT = httpx.Timeout(3.0)  # an estimate is not worth more of a function's minute
 KEPT = 3600.0  # seconds
@@ -86,8 +87,9 @@ def _read(application: str, row: Mapping[str, Any]) -> Price | None:
         return None  # NaN is not among them
     usd = amount / 1000 if read["thousand"] else amount
     listed = price_of(application)
-    # A trainer that is not in the table costs about what trainers cost, or the unit is another.
-    about = [listed] if listed else PRICES.values()
+    # A trainer without a price costs about what trainers cost, or the unit is another.
+    known = [trainer.price for trainer in TRAINERS.values() if trainer.price]
+    about = [listed] if listed else known
     least = min(price.usd_per_step for price in about) / MOST_APART
     most = max(price.usd_per_step for price in about) * MOST_APART
     if not least <= usd <= most:

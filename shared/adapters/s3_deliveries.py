@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from shared.domain.jobs import Job
-from shared.ports import RawDelivery
+from shared.domain.signatures import RawDelivery
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -1,9 +1,10 @@
 """The models bucket: the texts in it, and what is asked of its files."""
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -13,7 +14,55 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
+PART = 8 * 1024**2  # bytes; S3 takes no less than 5 MiB but for the last one
 MISSING = frozenset({"404", "NoSuchKey"})
+
+
+class _Upload:
+    """A file on its way into the bucket."""
+
+    def __init__(self, client: "S3Client", bucket: str, key: str, content_type: str) -> None:
+        self._client = client
+        self._place: Any = {"Bucket": bucket, "Key": key}
+        self._kind = content_type
+        self._waiting = bytearray()
+        self._upload_id = ""
+        self._parts: list[Any] = []
+        self.size = 0
+        self.digest = hashlib.sha256()
+
+    def feed(self, piece: bytes) -> None:
+        self.size += len(piece)
+        self.digest.update(piece)
+        self._waiting += piece
+        while len(self._waiting) > PART:
+            self._send(bytes(self._waiting[:PART]))
+            del self._waiting[:PART]
+
+    def finish(self) -> None:
+        rest = bytes(self._waiting)
+        if not self._parts:
+            self._client.put_object(**self._place, Body=rest, ContentType=self._kind)
+            return
+        self._send(rest)
+        self._client.complete_multipart_upload(
+            **self._place, UploadId=self._upload_id, MultipartUpload={"Parts": self._parts}
+        )
+
+    def abort(self) -> None:
+        if self._upload_id:
+            with suppress(ClientError):
+                self._client.abort_multipart_upload(**self._place, UploadId=self._upload_id)
+
+    def _send(self, data: bytes) -> None:
+        if not self._upload_id:
+            begun = self._client.create_multipart_upload(**self._place, ContentType=self._kind)
+            self._upload_id = begun["UploadId"]
+        number = len(self._parts) + 1
+        put = self._client.upload_part(
+            **self._place, UploadId=self._upload_id, PartNumber=number, Body=data
+        )
+        self._parts.append({"PartNumber": number, "ETag": put["ETag"]})
 
 
 class S3Results:
@@ -34,6 +83,21 @@ class S3Results:
         kind = f"{content_type}; charset=utf-8"
         self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=kind)
         return self._stored(key, len(body), hashlib.sha256(body).hexdigest())
+
+    def write_pieces(self, key: str, pieces: Iterable[bytes], content_type: str) -> StoredFile:
+        """Put a large file by parts of 8 MiB, or at once where it has no more than one.
+
+        Holds one part and one piece. An upload that breaks off is ended, and swept if even that fails.
+        """
+        upload = _Upload(self._client, self._bucket, key, content_type)
+        try:
+            for piece in pieces:
+                upload.feed(piece)
+            upload.finish()
+        except BaseException:
+            upload.abort()
+            raise
+        return self._stored(key, upload.size, upload.digest.hexdigest())
 
     def remove(self, key: str) -> None:
         """Delete it; S3 does not mind a missing one."""

@@ -6,15 +6,16 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-# The two outputs of the portrait trainer have names of their own in the models bucket.
+# What every trainer has has a name of its own in the models bucket; some call the LoRA otherwise.
 WEIGHTS = "lora.safetensors"
 KNOWN_OUTPUTS: Mapping[str, str] = {
     "diffusers_lora_file": WEIGHTS,
+    "lora_file": WEIGHTS,
     "config_file": "config.json",
 }
 # Files that the job itself writes there; an output never takes one of these names.
 RESERVED_NAMES = frozenset(
-    {"status.json", "job.json", "ERROR.txt", "report.html", "report.json"}
+    {"status.json", "job.json", "ERROR.txt", "report.html", "report.json", "dataset.zip"}
     | set(KNOWN_OUTPUTS.values())
 )
 MAX_FILE_NAME = 120

@@ -2,33 +2,46 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from shared.domain.archives import Member
 from shared.domain.datasets import Dataset
 from shared.domain.errors import RejectedDataset
-from shared.domain.parameters import ParameterSource, ResolvedParameters
+from shared.domain.parameters import CHECKPOINT, ParameterSource, ResolvedParameters
 from shared.domain.problems import Problem
+from shared.domain.trainers.demands import masks_in, stem
+from shared.domain.trainers.table import TRAINERS
+from shared.domain.trainers.trainer import TRIGGER_PHRASE
 
 FORCE = "force"
 
 
-def content_digest(application: str, dataset: Dataset, resolved: ResolvedParameters) -> str:
+def content_digest(dataset: Dataset, resolved: ResolvedParameters) -> str:
     """The same for two datasets exactly when a training of them would be the same; hex SHA-256.
 
     Photos and captions count by their size and CRC-32, as the archive's directory states them, and
-    by which caption belongs to which photo; names do not. A trigger phrase that was made up for the
+    by which caption (and mask, where the trainer takes masks) belongs to which photo; names do not. A trigger phrase that was made up for the
     job does not count either.
     """
-    captions = {_stem(member): member for member in dataset.captions}
+    captions = {stem(member.name): member for member in dataset.captions}
     photos = sorted(
-        (*_content(image), *_content(captions.get(_stem(image)))) for image in dataset.images
+        (*_content(image), *_content(captions.get(stem(image.name))), *mask)
+        for image, mask in _with_masks(resolved, dataset.images)
     )
-    parameters = resolved.values.model_dump(mode="json")
-    if resolved.sources.get("trigger_phrase") is ParameterSource.GENERATED:
-        del parameters["trigger_phrase"]
-    told = json.dumps([application, photos, parameters], sort_keys=True)
+    told = json.dumps([resolved.values.trainer, photos, _parameters(resolved)], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _parameters(resolved: ResolvedParameters) -> dict[str, Any]:
+    """What is trained with, written as ever: in other words, everything would be paid for again."""
+    values = dict(resolved.values.values)
+    if resolved.sources.get(TRIGGER_PHRASE) is ParameterSource.GENERATED:
+        del values[TRIGGER_PHRASE]
+    trainer = TRAINERS.get(resolved.values.trainer)
+    if trainer is not None and trainer.resumes:
+        values[CHECKPOINT] = resolved.resume_from or values.get(CHECKPOINT, "")
+    return values
 
 
 def forced(metadata: Mapping[str, str]) -> bool:
@@ -43,8 +56,14 @@ def forced(metadata: Mapping[str, str]) -> bool:
     return said == "true"
 
 
-def _stem(member: Member) -> str:
-    return member.name.rsplit(".", 1)[0]
+def _with_masks(
+    resolved: ResolvedParameters, images: Sequence[Member]
+) -> Iterator[tuple[Member, tuple[int, ...]]]:
+    """Each photo with its mask's content, which is nothing for one that has none."""
+    trainer = TRAINERS.get(resolved.values.trainer)
+    masks = masks_in(trainer, [image.name for image in images]) if trainer else {}
+    contents = {masks[image.name]: _content(image) for image in images if image.name in masks}
+    return ((each, contents.get(each.name, ())) for each in images if each.name not in masks)
 
 
 def _content(member: Member | None) -> tuple[int, int]:

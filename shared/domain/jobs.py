@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.domain.artifacts import Artifact, StoredFile, Upload, holds_weights
 from shared.domain.budget import Charge, ChargeState
+from shared.domain.leases import Lease
 from shared.domain.naming import job_id_for, result_prefix
 from shared.domain.parameters import ParameterSource, TrainingParameters
 from shared.domain.problems import Problem
@@ -128,27 +129,21 @@ class Step(_Value):
     by: str | None = None
 
 
-class Lease(_Value):
-    """Who copies a job's files now, and until when; ``fence`` grows with every lease of the job."""
-
-    owner: str
-    fence: int
-    until: datetime
-
-
 class Job(_Value):
     """Everything that is known of one job.
 
     Stored as it stands here; what is served and published of it: ``notices.public``. ``attempt``
     counts the jobs for one dataset version, ``earlier_requests`` are those at fal that are over (``own_requests``: of this very job),
     and ``instead_of`` is the job that was the one for this content before. ``anew``: a person wants
-    it trained whatever came of an earlier one.
+    it trained whatever came of an earlier one. ``clean`` is the mended copy that a trainer gets instead
+    of the dataset, where one was needed.
     """
 
     job_id: str
     status: Status
     version: int = 1
     dataset: DatasetVersion
+    clean: StoredFile | None = None
     application: str
     created_at: datetime
     updated_at: datetime
@@ -277,6 +272,13 @@ class Job(_Value):
         """When the last submission that may have left was begun."""
         steps = [step.at for step in self.history if step.status is Status.SUBMITTING]
         return steps[-1] if steps else None
+
+    @property
+    def sent(self) -> DatasetVersion:
+        """What a trainer gets: the clean copy, which has no versions to speak of, or the dataset."""
+        if self.clean is None:
+            return self.dataset
+        return DatasetVersion(bucket=self.clean.bucket, key=self.clean.key, version_id="null")
 
     @property
     def weights(self) -> StoredFile | None:

@@ -10,6 +10,8 @@ from shared.domain.jobs import Job, Status
 STATUS_FILE = "status.json"
 ERROR_FILE = "ERROR.txt"
 JOB_FILE = "job.json"
+REPORT_PAGE, REPORT_FILE = "report.html", "report.json"
+CLEAN_COPY = "dataset.zip"
 
 _HEADLINES: Mapping[Status, str] = {
     Status.REJECTED: "This dataset was not sent to training. Nothing was paid.",

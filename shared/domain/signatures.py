@@ -33,6 +33,14 @@ type VerifySignature = Callable[[bytes, bytes, bytes], bool]
 
 
 @dataclass(frozen=True, slots=True)
+class RawDelivery:
+    """A delivery as it came: every header, and the body byte by byte."""
+
+    headers: Mapping[str, Sequence[str]]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """A verified delivery: who sent what, when."""
 

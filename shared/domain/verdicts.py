@@ -31,6 +31,11 @@ CHECKPOINT_MISSING = Problem(
     message="The LoRA that this training was to go on from is no longer in the models bucket. Put "
     "it back and let the job go on with lora-drop approve JOB, or cancel it.",
 )
+COPY_MISSING = Problem(
+    code="clean_copy_missing",
+    message="The mended copy of the dataset (dataset.zip beside this file) is no longer there. Cancel "
+    "this job with lora-drop cancel JOB, and drop the dataset again.",
+)
 CANCELLED = Problem(
     code="cancelled_by_person",
     message="It was cancelled before it was sent; nothing was paid. lora-drop retry JOB sends it "

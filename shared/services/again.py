@@ -7,6 +7,8 @@ from shared.domain.costs import estimated_cost_usd
 from shared.domain.errors import BadDelivery, ForeignRequest, NothingToDecide
 from shared.domain.jobs import DatasetVersion, Job, Status
 from shared.domain.naming import job_id_for
+from shared.domain.parameters import CHECKPOINT
+from shared.domain.trainers.table import TRAINERS
 from shared.messages import WebhookBody
 from shared.ports import Claim, Deliveries, Inbox, Prices
 from shared.services.earlier import Earlier
@@ -42,7 +44,7 @@ class Repeater:
         """
         ended = self.record.known(job_id)
         self._check(ended, resume=resume)
-        new = self._again(ended, by, self._trained(ended) if resume else None)
+        new = self._again(ended, by, self._trained(ended) if resume else _named_by_dataset(ended))
         kept = self.record.jobs.get(new.job_id)
         if kept is None:
             claim = self._claim(new, anew=ended.anew)
@@ -93,14 +95,14 @@ class Repeater:
                 "attempt": attempt,
                 "retry_of": ended.job_id,
                 "resume_from": resume_from,
-                "anew": resume_from is not None,
+                "anew": resume_from != _named_by_dataset(ended),
                 "earlier_requests": _requests_of(ended),
             }
         )
-        kept = {"images", "preset", "parameters", "parameter_sources"}
+        kept = {"clean", "images", "preset", "parameters", "parameter_sources"}
         learnt = {name: getattr(ended, name) for name in kept}
         learnt["estimated_cost_usd"] = self._cost_of(ended)
-        digest = None if resume_from else ended.content_digest
+        digest = None if new.anew else ended.content_digest
         return new.move(Status.READY, now=now, by=by, content_digest=digest, **learnt)
 
     def _cost_of(self, ended: Job) -> float | None:
@@ -126,7 +128,11 @@ class Repeater:
         return Claim(owner)
 
     def _trained(self, ended: Job) -> str:
-        """The newest of the jobs that has a LoRA stored."""
+        """The newest of the jobs that has a LoRA stored, for a trainer that can go on from one."""
+        trainer = TRAINERS.get(ended.application)
+        if trainer is None or not trainer.resumes:
+            # fal would ignore the address, train from the start and bill it.
+            raise NothingToDecide(f"{ended.application} cannot go on from a LoRA")
         job: Job | None = ended
         while job is not None:
             if job.weights is not None:
@@ -137,6 +143,11 @@ class Repeater:
 
 def _id_of(dataset: DatasetVersion, attempt: int) -> str:
     return job_id_for(dataset.bucket, dataset.key, dataset.version_id, attempt)
+
+
+def _named_by_dataset(ended: Job) -> str | None:
+    """The job whose LoRA the dataset itself wants to go on from, not a person who retried it."""
+    return ended.resume_from if CHECKPOINT in (ended.parameter_sources or {}) else None
 
 
 def _requests_of(ended: Job) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from shared.domain.errors import BadDelivery, UnknownJob
 from shared.domain.jobs import Job
 from shared.domain.signatures import (
     Delivery,
+    RawDelivery,
     SignedHeaders,
     VerifySignature,
     signed_headers,
@@ -14,7 +15,7 @@ from shared.domain.signatures import (
 )
 from shared.domain.tokens import token_matches
 from shared.messages import WebhookBody
-from shared.ports import Clock, Deliveries, RawDelivery, SigningKeys
+from shared.ports import Clock, Deliveries, SigningKeys
 from shared.services.receive import Receiver
 
 

@@ -21,6 +21,7 @@ from shared.domain.problems import Problem
 from shared.domain.tokens import webhook_token
 from shared.domain.verdicts import (
     CHECKPOINT_MISSING,
+    COPY_MISSING,
     DATASET_UNREADABLE,
     FAL_UNREACHABLE,
     UNKNOWN,
@@ -35,7 +36,8 @@ from shared.services.earlier import Earlier
 from shared.services.record import Record
 
 SETTLE_ATTEMPTS = 5
-# The submitter lives 60 s and one POST may take 40: it starts none when so much is over.
+# The submitter lives 300 s, and one POST may take 40. Whoever has looked at photos for longer than this
+# leaves the sending to the next, which begins at once.
 PATIENCE = timedelta(seconds=10)
 MAX_TURNS = 100
 
@@ -70,8 +72,9 @@ class Dispatcher:
     def dispatch(self, *, began: datetime | None = None) -> tuple[Job, ...]:
         """Send waiting jobs, the oldest first, as long as there are slots, money and time.
 
-        Returns what became of each whose turn came. ``began``: since when the caller lives, where it has done something else before. Raises
-        TrainerUnavailable where there is no secret to make the webhook's address with.
+        Returns what became of each whose turn came. ``began``: since when the caller lives, where it
+        has done something else before. Raises TrainerUnavailable where there is no secret to make the
+        webhook's address with.
         """
         began = began or self.record.clock()
         sent: list[Job] = []
@@ -121,6 +124,8 @@ class Dispatcher:
         for each in given_up:
             if Earlier(self.record).stands(each):
                 return came_after_all(each.job_id)
+        if job.clean and not self.record.results.has(job.clean):
+            return COPY_MISSING
         return CHECKPOINT_MISSING if checkpoint is None else None
 
     def _too_dear(self, job: Job) -> Problem | None:
@@ -143,7 +148,8 @@ class Dispatcher:
     def _pay(self, job: Job, checkpoint: str, *, given_up: Sequence[Job]) -> Job:
         """Write the intent, POST once, write what came of it.
 
-        No intent is written when a job that was given up has got its result meanwhile. Whoever dies in between leaves a SUBMITTING job that nobody sends again.
+        No intent is written when a job that was given up has got its result meanwhile. Whoever dies
+        in between leaves a SUBMITTING job that nobody sends again.
         """
         arguments = self._arguments(job, checkpoint)
         webhook_url = self._webhook_url(job)
@@ -180,7 +186,13 @@ class Dispatcher:
     def _arguments(self, job: Job, checkpoint: str) -> dict[str, object]:
         if job.parameters is None:
             raise ValueError(f"{job.job_id} is {job.status} without parameters")
-        arguments = job.parameters.arguments(self.datasets.url(job.dataset))
+        results = self.record.results
+        url = (
+            results.url(job.clean, self.url_seconds)
+            if job.clean
+            else self.datasets.url(job.dataset)
+        )
+        arguments = job.parameters.arguments(url)
         return {**arguments, **({"resume_from_checkpoint": checkpoint} if checkpoint else {})}
 
     def _webhook_url(self, job: Job) -> str:

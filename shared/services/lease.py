@@ -5,7 +5,8 @@ from datetime import timedelta
 from typing import Any, Self
 
 from shared.domain.artifacts import Artifact, StoredFile, Upload
-from shared.domain.jobs import Job, Lease, Status
+from shared.domain.jobs import Job, Status
+from shared.domain.leases import Lease
 from shared.domain.problems import Problem
 from shared.services.record import Record
 

@@ -22,8 +22,8 @@ from shared.services.receive import Receiver
 from shared.services.record import Record
 from shared.services.sweep import Sweep, Swept
 
-# The submitter is stopped by Lambda after 60 s; whoever is SUBMITTING longer than this is dead.
-SUBMIT_DEADLINE = timedelta(minutes=5)
+# The submitter is stopped by Lambda after 5 min; whoever is SUBMITTING longer than this is dead.
+SUBMIT_DEADLINE = timedelta(minutes=10)
 # How long evidence may take before a person has to look.
 DOUBT_DEADLINE = timedelta(minutes=15)
 # A waiting job whose files could not be written has had several rounds by then.
@@ -196,7 +196,7 @@ class Reconciler:
         None or several decide nothing: fal does not promise that a waiting request is listed.
         """
         intended = job.intended_at or job.since
-        found = self.history.requests_for(job.application, job.dataset, since=intended - SKEW)
+        found = self.history.requests_for(job.application, job.sent, since=intended - SKEW)
         ours = [each for each in found if each not in job.earlier_requests]
         if len(ours) == 1:
             self._ask(job, ours[0])

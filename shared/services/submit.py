@@ -1,34 +1,22 @@
 """A dataset has come: checked for free, told from its like, and put into the line."""
 
-import struct
-import zlib
 from dataclasses import dataclass
 
+from shared.domain.artifacts import StoredFile
 from shared.domain.content import content_digest, forced
-from shared.domain.costs import estimated_cost_usd
-from shared.domain.datasets import inspect
 from shared.domain.errors import DatasetUnreadable, RejectedDataset
 from shared.domain.jobs import DatasetVersion, Job, Status
-from shared.domain.notices import JOB_FILE, job_text
-from shared.domain.parameters import resolve
+from shared.domain.notices import CLEAN_COPY, JOB_FILE, REPORT_FILE, REPORT_PAGE, job_text
 from shared.domain.problems import Problem
+from shared.domain.reports import html_text, json_text
 from shared.domain.verdicts import DATASET_UNREADABLE, waits_for
-from shared.ports import Claim, DatasetStore, OpenDataset, Prices
+from shared.ports import Claim, DatasetStore, OpenDataset
+from shared.services.check import Checked, Checker, Drop, Good
 from shared.services.dispatch import Dispatcher
 from shared.services.earlier import Earlier
+from shared.services.mend import Mender
+from shared.services.mistakes import OUR_MISTAKES, mistaken
 from shared.services.record import Record
-
-# What a mistake in the check looks like. Trouble with S3 is none of these: it is tried again.
-OUR_MISTAKES = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +34,8 @@ class Submitter:
     record: Record
     datasets: DatasetStore
     dispatcher: Dispatcher
-    prices: Prices
+    checker: Checker
+    mender: Mender
     application: str
 
     def submit_dataset(self, dataset: DatasetVersion) -> Handled:
@@ -63,7 +52,7 @@ class Submitter:
         new = Job.receive(version, application=self.application, now=self.record.clock())
         job = self.record.open(new)
         if job.status is Status.RECEIVED:
-            job = self._check(job, found)
+            job = self._still_waiting(job, found) or self._check(job, found)
         sent = self.dispatcher.dispatch(began=began)
         now = self.record.jobs.get(job.job_id) or job
         if now.version == job.version:
@@ -84,59 +73,100 @@ class Submitter:
         try:
             if isinstance(found, RejectedDataset):
                 raise found
-            ready = self._ready(job, found)
             trained = not forced(found.metadata)
+            checked = self._reported(job, self.checker.check(self._drop(job, found)))
         except RejectedDataset as rejected:
-            return self.record.move(job, Status.REJECTED, problems=rejected.problems)
+            return self._refused(job, *rejected.problems)
         except OUR_MISTAKES as mistake:
             # The same dataset would fail the same way for ever; a verdict, at least, for free.
-            return self.record.move(job, Status.REJECTED, problems=(_mistaken(mistake),))
-        return self._placed(job, ready, earlier=trained)
+            return self._refused(job, mistaken(mistake))
+        if checked.good is None:
+            return self._refused(job, *checked.report.errors)
+        try:
+            return self._placed(job, found, checked.good, earlier=trained)
+        except RejectedDataset as rejected:
+            self._reported(job, checked.refused(rejected.problems))
+            return self._refused(job, *rejected.problems)
 
-    def _ready(self, job: Job, found: OpenDataset) -> Job:
-        """The job as it would wait to be sent; raises RejectedDataset."""
-        dataset = inspect(found.archive)
-        resolved = resolve(
+    def _refused(self, job: Job, *problems: Problem) -> Job:
+        return self.record.move(job, Status.REJECTED, problems=problems)
+
+    def _reported(self, job: Job, checked: Checked) -> Checked:
+        """Before the verdict is: whoever dies in between checks and reports the same once more."""
+        results = self.record.results
+        results.write(job.prefix + REPORT_PAGE, html_text(checked.report), "text/html")
+        results.write(job.prefix + REPORT_FILE, json_text(checked.report), "application/json")
+        return checked
+
+    def _drop(self, job: Job, found: OpenDataset) -> Drop:
+        return Drop(
+            archive=found.archive,
+            file=job.dataset.key.rsplit("/", 1)[-1],
             key=job.dataset.key,
-            training_json=dataset.training_json,
             metadata=found.metadata,
             trigger_seed=job.job_id[-10:],
+            application=job.application,
+            job_id=job.job_id,
         )
+
+    def _ready(self, job: Job, good: Good) -> Job:
+        """The job as it would wait to be sent."""
+        resolved = good.resolved
         return job.move(
             Status.READY,
             now=self.record.clock(),
-            images=len(dataset.images),
+            application=resolved.values.trainer,
+            images=len(good.dataset.images),
             preset=resolved.preset,
             parameters=resolved.values,
             parameter_sources=resolved.sources,
-            content_digest=content_digest(job.application, dataset, resolved),
-            estimated_cost_usd=estimated_cost_usd(
-                job.application, resolved.values.steps, self.prices.price(job.application)
-            ),
+            resume_from=resolved.resume_from,
+            content_digest=content_digest(good.dataset, resolved),
+            estimated_cost_usd=good.cost_usd,
             problems=(),
         )
 
-    def _placed(self, job: Job, ready: Job, *, earlier: bool) -> Job:
+    def _placed(self, job: Job, found: OpenDataset, good: Good, *, earlier: bool) -> Job:
         """In the line; or with the result of the job that had the same content, where there is one.
 
         Raises Conflict when another job claims the content at the same moment.
         """
+        ready = self._ready(job, good)
         owner = self.record.jobs.owner(ready.content_digest or "")
         same = Earlier(self.record).standing_for(owner) if earlier else None
         if same is None:
-            claimed = ready.model_copy(update={"instead_of": owner, "anew": not earlier})
+            claimed = ready.model_copy(
+                update={
+                    "clean": self._mended(job, found, good),
+                    "instead_of": owner,
+                    "anew": not earlier,
+                }
+            )
             return self.record.write(job, claimed, claim=Claim(owner))
         if not same.terminal:
-            return self._waiting(job, same)
+            return self._waiting(job, same, ready.content_digest)
         return self._given(job, ready, same)
+
+    def _mended(self, job: Job, found: OpenDataset, good: Good) -> StoredFile | None:
+        """The clean copy, where one is needed; raises RejectedDataset."""
+        if not good.plan:
+            return None
+        pieces = self.mender.mended(found.archive, good.structure, good.plan)
+        key = job.prefix + CLEAN_COPY
+        try:
+            return self.record.results.write_pieces(key, pieces, "application/zip")
+        except OUR_MISTAKES as mistake:
+            raise RejectedDataset([mistaken(mistake)]) from mistake
 
     def _given(self, job: Job, ready: Job, same: Job) -> Job:
         """The end of a job that had been trained before: the earlier files, and nothing to pay."""
         done = job.move(
             Status.SUCCEEDED,
             now=self.record.clock(),
+            application=ready.application,
             images=ready.images,
             preset=ready.preset,
+            resume_from=ready.resume_from,
             content_digest=ready.content_digest,
             parameters=same.parameters,
             parameter_sources=same.parameter_sources,
@@ -148,23 +178,20 @@ class Submitter:
         self.record.results.write(done.prefix + JOB_FILE, job_text(done), "application/json")
         return self.record.write(job, done)
 
-    def _waiting(self, job: Job, same: Job) -> Job:
+    def _still_waiting(self, job: Job, found: OpenDataset | RejectedDataset) -> Job | None:
+        """The job, where another with its content is still at work; its photos need no second look."""
+        if job.content_digest is None or isinstance(found, RejectedDataset):
+            return None
+        owner = self.record.jobs.owner(job.content_digest)
+        same = Earlier(self.record).standing_for(owner)
+        return (
+            None if same is None or same.terminal else self._waiting(job, same, job.content_digest)
+        )
+
+    def _waiting(self, job: Job, same: Job, content_digest: str | None) -> Job:
         """Where it stands: the reconciler announces it every round until the other has ended."""
         problem = waits_for(same.job_id, held=same.status is Status.HELD)
         if problem in job.problems:
             self.record.publish(job)
             return job
-        return self.record.note(job, problem)
-
-
-def _mistaken(mistake: Exception) -> Problem:
-    """Where the check broke, without a word of what the dataset holds."""
-    trace = mistake.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace else "nowhere"
-    return Problem(
-        code="dataset_check_failed",
-        message="The check itself broke on this dataset, which is our mistake, not yours "
-        f"({type(mistake).__name__} in {where}). Please report it; a ZIP made anew may pass.",
-    )
+        return self.record.note(job, problem, content_digest=content_digest)

@@ -11,6 +11,7 @@ from local.fal.config import SimulatorConfig
 from local.fal.running import ControlClient, running_simulator
 from shared.adapters.fal_history import FalHistory
 from shared.domain.errors import TrainerUnavailable
+from shared.domain.trainers.table import DATASET_FIELDS
 from tests.builders import APPLICATION, NOW, make_dataset
 
 API = "https://api.fal.ai/v1"
@@ -101,6 +102,14 @@ def test_a_list_without_end_is_given_up() -> None:
         history.requests_for(APPLICATION, DATASET, since=SINCE)
 
     assert len(asked) == 50
+
+
+@pytest.mark.parametrize("field", sorted(DATASET_FIELDS))
+def test_each_trainer_has_its_own_name_for_the_datasets_address(field: str) -> None:
+    row = {"request_id": "a", "json_input": {field: URL, "steps": 1000, "other": URL}}
+    history, _ = listing(page(row, {"request_id": "b", "json_input": {"other": URL, field: 7}}))
+
+    assert history.requests_for(APPLICATION, DATASET, since=SINCE) == ("a",)
 
 
 @pytest.fixture(scope="module")

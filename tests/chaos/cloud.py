@@ -24,6 +24,7 @@ from tests.chaos.stage import ARCHIVE, Stage
 from tests.chaos.wire import Wire
 from tests.house import House, Internet
 from tests.memory import ManualClock, MemoryResults
+from tests.pictures import BlindPictures
 
 
 class Cloud(Stage):
@@ -161,6 +162,7 @@ def on_moto(hand: Mortal) -> Iterator[Cloud]:
             patch.object(boto3, "client", _client),
             patch.dict("os.environ", cloud.house.environment()),
             patch.object(bootstrap, "utc_now", cloud.clock),
+            patch.object(bootstrap.SubmitBootstrap, "pictures", BlindPictures()),
             patch.object(BaseClient, "_make_api_call", called),
             patch.object(
                 httpx.HTTPTransport, "handle_request", lambda _, request: cloud.answer(request)

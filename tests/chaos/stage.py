@@ -53,7 +53,7 @@ class Stage:
         self.fal = Fal(self.clock)
         self.cdn = Cdn(self.fal)
         self.rows = Rows(self.violated, self.clock)
-        self.inbox = Queue("submit", timedelta(seconds=360), self.clock)
+        self.inbox = Queue("submit", timedelta(seconds=1800), self.clock)
         self.results = Queue("store", timedelta(seconds=1080), self.clock)
         self.fal.on_accept = self.rows.accepted
         self.next_round = self.clock.now + EVERY

@@ -22,7 +22,7 @@ from tests.memory import ManualClock
 A_CALL = timedelta(milliseconds=20)
 # The template's.
 TIMEOUTS = {
-    "submit": timedelta(seconds=60),
+    "submit": timedelta(seconds=300),
     "webhook": timedelta(seconds=15),
     "store": timedelta(seconds=180),
     "reconcile": timedelta(seconds=120),

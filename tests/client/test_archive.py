@@ -5,9 +5,8 @@ import pytest
 
 from client.archive import archive_of
 from client.errors import CommandFailed
-from shared.domain.datasets import inspect
-from tests.builders import JPEG
-from tests.memory import MemoryRange
+from tests.builders import make_jpeg
+from tests.checking import good
 
 
 @pytest.fixture
@@ -15,9 +14,9 @@ def folder(tmp_path: Path) -> Path:
     target = tmp_path / "Ada: Lovelace?"
     (target / "more").mkdir(parents=True)
     for number in range(10):
-        (target / f"{number}.jpg").write_bytes(JPEG)
+        (target / f"{number}.jpg").write_bytes(make_jpeg(number))
         (target / f"{number}.txt").write_text("a photo of [trigger]")
-    (target / "more" / "x.JPEG").write_bytes(JPEG)
+    (target / "more" / "x.JPEG").write_bytes(make_jpeg(99))
     (target / "training.json").write_text('{"steps": 7}')
     for junk in (".DS_Store", "Thumbs.db", "notes.pdf", "more/._x.JPEG"):
         (target / junk).write_bytes(b"junk")
@@ -26,12 +25,12 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_folder_becomes_an_archive_of_photos_captions_and_parameters(folder: Path) -> None:
     with archive_of(folder) as archive:
-        dataset = inspect(MemoryRange(archive.path.read_bytes()))
+        found = good(archive.path.read_bytes())
         names = zipfile.ZipFile(archive.path).namelist()
 
     assert archive.key == "Ada- Lovelace.zip"
-    assert (len(dataset.images), len(dataset.captions)) == (11, 10)
-    assert dataset.training_json == b'{"steps": 7}'
+    assert (len(found.dataset.images), len(found.dataset.captions)) == (11, 10)
+    assert found.resolved.values.steps == 7
     assert len(names) == 22
 
 

@@ -83,7 +83,7 @@ def looks_at(stack: Stack, status: Status, ago: timedelta) -> list[dict[str, Any
 
 @pytest.mark.parametrize(
     ("status", "minutes", "hints"),
-    [(Status.RECEIVED, 3, 1), (Status.RECEIVED, 1, 0), (Status.TRAINING, 3, 0)],
+    [(Status.RECEIVED, 11, 1), (Status.RECEIVED, 9, 0), (Status.TRAINING, 3, 0)],
 )
 def test_a_job_that_does_not_move_gets_one_hint(
     stack: Stack, display: Display, status: Status, minutes: int, hints: int

@@ -8,7 +8,8 @@ import pytest
 
 from shared.adapters.s3_deliveries import S3Deliveries
 from shared.domain.jobs import Job, Status
-from shared.ports import Deliveries, RawDelivery
+from shared.domain.signatures import RawDelivery
+from shared.ports import Deliveries
 from tests.aws import Aws
 from tests.builders import NOW, make_dataset, make_job, signed, webhook_body
 from tests.memory import MemoryDeliveries

@@ -4,7 +4,8 @@ import pytest
 
 from shared.domain.budget import Charge, ChargeState
 from shared.domain.errors import BadQuery, Conflict
-from shared.domain.jobs import Job, Lease, Status
+from shared.domain.jobs import Job, Status
+from shared.domain.leases import Lease
 from shared.domain.problems import Problem
 from shared.ports import JobStore
 from tests.builders import ARTIFACTS, NOW, REQUEST_ID, make_job

@@ -1,6 +1,8 @@
 """Texts are written over, files are known by what they say of themselves, old uploads are swept."""
 
 import hashlib
+import os
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -9,6 +11,8 @@ import pytest
 from shared.domain.artifacts import StoredFile
 from tests.aws import Aws
 from tests.bucket import KEY, LAST, PREFIX, Place
+
+MIB = 1024**2
 
 
 @pytest.fixture
@@ -105,3 +109,66 @@ def test_a_sweep_leaves_young_copies_alone(place: Place) -> None:
 
     assert place.store.sweep(older_than=before_s3, keep=[]) == 0
     assert place.unfinished() == 1
+
+
+def test_a_large_file_is_put_piece_by_piece_and_described(place: Place) -> None:
+    pieces = [b"one", b"", b"two"]
+
+    stored = place.store.write_pieces(KEY, pieces, "application/zip")
+
+    assert place.files() == {KEY: b"onetwo"}
+    assert (stored.key, stored.bucket, stored.size) == (KEY, place.bucket, 6)
+    assert stored.sha256 == hashlib.sha256(b"onetwo").hexdigest()
+    assert place.store.has(stored)
+
+
+def test_a_file_of_several_parts_comes_out_whole(place: Place) -> None:
+    pieces = [os.urandom(3 * MIB) for _ in range(7)]
+
+    stored = place.store.write_pieces(KEY, pieces, "application/zip")
+
+    assert place.files() == {KEY: b"".join(pieces)}
+    assert stored.size == 21 * MIB
+    assert place.unfinished() == 0
+
+
+@pytest.mark.parametrize("size", [8 * MIB, 16 * MIB, 8 * MIB + 1])
+def test_a_file_that_fills_its_parts_is_no_byte_longer(place: Place, size: int) -> None:
+    data = os.urandom(size)
+
+    place.store.write_pieces(KEY, [data], "application/zip")
+
+    assert place.files() == {KEY: data}
+
+
+def test_a_file_goes_over_an_earlier_one(place: Place) -> None:
+    place.store.write_pieces(KEY, [b"a longer one"], "application/zip")
+
+    place.store.write_pieces(KEY, [b"short"], "application/zip")
+
+    assert place.files() == {KEY: b"short"}
+
+
+@pytest.mark.parametrize("before", [1, 20 * MIB])
+def test_of_a_file_that_breaks_off_nothing_lies_there(place: Place, before: int) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield bytes(before)
+        raise ConnectionError("on purpose")
+
+    with pytest.raises(ConnectionError):
+        place.store.write_pieces(KEY, pieces(), "application/zip")
+
+    assert (place.files(), place.unfinished()) == ({}, 0)
+
+
+def test_a_file_that_breaks_off_leaves_the_earlier_one_alone(place: Place) -> None:
+    place.store.write_pieces(KEY, [b"the earlier one"], "application/zip")
+
+    def pieces() -> Iterator[bytes]:
+        yield bytes(9 * MIB)
+        raise ConnectionError("on purpose")
+
+    with pytest.raises(ConnectionError):
+        place.store.write_pieces(KEY, pieces(), "application/zip")
+
+    assert place.files() == {KEY: b"the earlier one"}

@@ -14,9 +14,11 @@ from functions.reconcile import handler as reconcile
 from functions.store import handler as store
 from functions.submit import handler as submit
 from functions.webhook import handler as webhook
+from shared.bootstrap import SubmitBootstrap
 from tests.aws import moto
 from tests.house import House, Internet
 from tests.memory import ManualClock
+from tests.pictures import BlindPictures
 
 HANDLERS = (submit, webhook, store, reconcile, jobs)
 
@@ -61,6 +63,8 @@ def house(
     """Everything a function finds around it, freshly made."""
     _start_anew()
     with moto() as aws:
+        # The photos of the drops have no pixels.
+        monkeypatch.setattr(SubmitBootstrap, "pictures", BlindPictures())
         made = House(aws, internet, clock, capsys)
         for name, value in made.environment().items():
             monkeypatch.setenv(name, value)

@@ -10,8 +10,8 @@ from functions.jobs.handler import handler
 from shared.adapters.s3_deliveries import S3Deliveries
 from shared.domain.artifacts import StoredFile
 from shared.domain.jobs import Status
+from shared.domain.signatures import RawDelivery
 from shared.messages import StoreRequest
-from shared.ports import RawDelivery
 from tests.builders import NOW, REQUEST_ID, make_job, signed, webhook_body
 from tests.house import Context, House, event
 

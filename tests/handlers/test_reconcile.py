@@ -26,7 +26,7 @@ QUIET = {
 @pytest.fixture
 def late(house: House) -> House:
     """A house in which every job of ``make_job`` is late."""
-    house.clock.now = NOW + timedelta(minutes=10)
+    house.clock.now = NOW + timedelta(minutes=11)
     return house
 
 

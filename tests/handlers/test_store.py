@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from functions.store.handler import handler
-from shared.domain.jobs import Job, Lease, Status
+from shared.domain.jobs import Job, Status
+from shared.domain.leases import Lease
 from tests.builders import ARTIFACTS, make_dataset, make_job, make_weights
 from tests.house import FAL_KEY, FILES, Context, House, event
 

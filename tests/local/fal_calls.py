@@ -82,21 +82,24 @@ class Calls:
         assert response.status_code == 200, response.text
         return str(response.json()["request_id"])
 
-    def status(self, request_id: str, *, logs: bool = False) -> dict[str, Any]:
+    def status(
+        self, request_id: str, application: str = APPLICATION, *, logs: bool = False
+    ) -> dict[str, Any]:
         query = {"logs": "1"} if logs else {}
-        body: dict[str, Any] = self.http.get(f"{path(request_id)}/status", params=query).json()
+        at = f"{path(request_id, application)}/status"
+        body: dict[str, Any] = self.http.get(at, params=query).json()
         return body
 
     def started(self, request_id: str) -> None:
         until(lambda: self.status(request_id)["status"] != "IN_QUEUE")
 
-    def ended(self, request_id: str) -> dict[str, Any]:
+    def ended(self, request_id: str, application: str = APPLICATION) -> dict[str, Any]:
         """The last status of a request, with its logs."""
-        until(lambda: self.status(request_id)["status"] == "COMPLETED")
-        return self.status(request_id, logs=True)
+        until(lambda: self.status(request_id, application)["status"] == "COMPLETED")
+        return self.status(request_id, application, logs=True)
 
-    def result(self, request_id: str) -> httpx.Response:
-        return self.http.get(path(request_id))
+    def result(self, request_id: str, application: str = APPLICATION) -> httpx.Response:
+        return self.http.get(path(request_id, application))
 
     def cancel(self, request_id: str) -> httpx.Response:
         return self.http.put(f"{path(request_id)}/cancel")
@@ -104,8 +107,9 @@ class Calls:
     def trained(self, arguments: object = None, **how: Any) -> dict[str, Any]:
         """The result of a training that succeeds."""
         request_id = self.submitted(arguments, **how)
-        self.ended(request_id)
-        response = self.result(request_id)
+        application = how.get("application", APPLICATION)
+        self.ended(request_id, application)
+        response = self.result(request_id, application)
         assert response.status_code == 200, response.text
         result: dict[str, Any] = response.json()
         return result

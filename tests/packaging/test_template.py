@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from shared import settings
+from shared.domain.trainers.table import DEFAULT, TRAINERS
 from tests.template import properties
 from tests.template import template as whole
 
@@ -39,6 +40,16 @@ def environment_of(template: dict[str, Any], name: str) -> dict[str, Any]:
 
 def test_there_are_five_functions(template: dict[str, Any]) -> None:
     assert set(of_type(template, FUNCTION)) == {f"{name}Function" for name in NAMES}
+
+
+def test_a_stack_can_be_set_to_every_trainer_that_is_known_and_says_to_which(
+    template: dict[str, Any],
+) -> None:
+    parameter = template["Parameters"]["FalApplication"]
+
+    assert parameter["AllowedValues"] == list(TRAINERS)
+    assert parameter["Default"] == DEFAULT.application
+    assert "FalApplication" in template["Outputs"]
 
 
 @pytest.mark.parametrize("name", NAMES)

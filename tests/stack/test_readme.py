@@ -9,7 +9,7 @@ import pytest
 from local.deployment import sam_local_line
 from local.docs import stale
 from shared.domain.costs import estimated_cost_usd
-from shared.domain.parameters import PRESETS
+from shared.domain.trainers.flux import PORTRAIT
 from tests.builders import APPLICATION
 from tests.stack.conftest import run_command_both
 
@@ -69,9 +69,9 @@ def test_the_presets_in_the_readme_are_those_of_the_program(root: Path) -> None:
     assert [(name, int(steps), float(rate), float(cost)) for name, steps, rate, cost in rows] == [
         (
             name,
-            preset["steps"],
-            preset["learning_rate"],
-            estimated_cost_usd(APPLICATION, preset["steps"]),
+            preset.values["steps"],
+            preset.values["learning_rate"],
+            estimated_cost_usd(APPLICATION, int(preset.values["steps"])),
         )
-        for name, preset in PRESETS.items()
+        for name, preset in PORTRAIT.presets.items()
     ]

@@ -33,6 +33,12 @@ def test_the_trainers_two_files_have_names_of_their_own() -> None:
     )
 
 
+def test_a_lora_by_another_trainers_name_has_the_same_name_here() -> None:
+    assert names_in({"lora_file": {"url": URL, "file_name": "x.bin"}}) == ["lora.safetensors"]
+    both = {"diffusers_lora_file": {"url": URL}, "lora_file": {"url": URL, "file_name": "x.bin"}}
+    assert names_in(both) == ["lora.safetensors", "x.bin"]
+
+
 def test_other_files_keep_the_names_fal_gives_them() -> None:
     assert names_in({"debug": {"url": URL, "file_name": "debug.zip"}}) == ["debug.zip"]
     assert names_in({"debug": {"url": URL}}) == ["debug"]

@@ -11,7 +11,7 @@ from shared.domain.facts import Fact, Failed, Finished, Gone
 from shared.domain.jobs import Job, Status
 from shared.domain.problems import Problem
 from shared.ports import Submission
-from tests.builders import ARTIFACTS
+from tests.builders import ARTIFACTS, make_jpeg
 from tests.world import World
 
 FREE = Problem(code="fal_internal_error", message="m")
@@ -34,7 +34,7 @@ class Burst:
     def drop(self, many: int) -> None:
         """So many at once; S3 tells of each once or twice, in any order."""
         for number in range(many):
-            photo = {f"{number}.jpg": b"\xff\xd8\xff" + bytes([number])}
+            photo = {f"{number}.jpg": make_jpeg(f"of {number}")}
             dataset = self.world.drop(f"{number:02}.zip", members=photo)
             self.world.queue.datasets += [dataset] * self.chance.choice([1, 1, 2])
         self.chance.shuffle(self.world.queue.datasets)

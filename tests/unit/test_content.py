@@ -1,19 +1,20 @@
 import random
 import zipfile
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pytest
 
 from shared.domain.archives import Member
 from shared.domain.content import content_digest, forced
-from shared.domain.datasets import Dataset, inspect
+from shared.domain.datasets import Dataset
 from shared.domain.errors import RejectedDataset
 from shared.domain.parameters import resolve
-from tests.builders import APPLICATION, JPEG, PNG, make_archive
-from tests.memory import MemoryRange
+from tests.builders import APPLICATION, PNG, make_archive, make_jpeg, make_png
+from tests.checking import good
 
-PHOTOS = {f"{number:02}.jpg": JPEG + bytes([number]) * 200 for number in range(12)}
+PHOTOS = {f"{number:02}.jpg": make_jpeg(number) for number in range(12)}
 CAPTIONS = {"03.txt": b"a photo of [trigger]", "07.txt": b"[trigger] smiles"}
 WHOLE = PHOTOS | CAPTIONS
 
@@ -28,14 +29,14 @@ def digest(
     **archive: Any,
 ) -> str:
     """What a drop of these files is."""
-    dataset = inspect(MemoryRange(make_archive(images=0, members=members, **archive)))
-    resolved = resolve(
+    found = good(
+        make_archive(images=0, members=members, **archive),
         key=key,
-        training_json=dataset.training_json,
-        metadata=metadata or {},
-        trigger_seed=seed,
+        metadata={name: value for name, value in (metadata or {}).items() if name != "force"},
+        seed=seed,
+        application=application,
     )
-    return content_digest(application, dataset, resolved)
+    return content_digest(found.dataset, found.resolved)
 
 
 def renamed(prefix: str) -> dict[str, bytes]:
@@ -55,6 +56,7 @@ THE_SAME: dict[str, dict[str, Any]] = {
     "another order": {"members": shuffled(1)},
     "not compressed": {"compression": zipfile.ZIP_STORED},
     "junk beside it": {"members": WHOLE | {"__MACOSX/._00.jpg": b"x", "Thumbs.db": b"y"}},
+    "a photo twice": {"members": WHOLE | {"12.jpg": PHOTOS["00.jpg"]}},
     "a caption for nobody": {"members": WHOLE | {"nobody.txt": b"a photo of nobody"}},
     "another name of the ZIP": {"key": "portrait/grace.zip"},
     "the preset said otherwise": {"key": "ada.zip", "metadata": {"preset": "portrait"}},
@@ -79,11 +81,10 @@ def without(name: str) -> dict[str, bytes]:
 
 ANOTHER: dict[str, dict[str, Any]] = {
     "a photo less": {"members": without("00.jpg")},
-    "a photo more": {"members": WHOLE | {"12.jpg": JPEG + b"x"}},
-    "a photo twice": {"members": WHOLE | {"12.jpg": PHOTOS["00.jpg"]}},
-    "another photo": {"members": WHOLE | {"00.jpg": JPEG + b"\x01" * 200}},
+    "a photo more": {"members": WHOLE | {"12.jpg": make_jpeg(100)}},
+    "another photo": {"members": WHOLE | {"00.jpg": make_jpeg(101)}},
     "a photo of another kind": {"members": WHOLE | {"00.jpg": PNG}},
-    "a photo a byte longer": {"members": WHOLE | {"00.jpg": PHOTOS["00.jpg"] + b"\0"}},
+    "a photo a byte longer": {"members": WHOLE | {"00.jpg": make_jpeg(1000)}},
     "a caption less": {"members": without("03.txt")},
     "a caption more": {"members": WHOLE | {"00.txt": b"ada"}},
     "another caption": {"members": WHOLE | {"03.txt": b"a photo of [trigger]."}},
@@ -124,9 +125,33 @@ def test_a_digest_is_the_same_in_the_next_version_or_everything_would_be_paid_ag
     caption = Member("ada.txt", method=0, offset=99, compressed=5, size=5, crc=3)
     resolved = resolve(key="a.zip", training_json=None, metadata={}, trigger_seed="0123456789")
 
-    found = content_digest(APPLICATION, Dataset((photo,), (caption,), None), resolved)
+    found = content_digest(Dataset((photo,), (caption,)), resolved)
 
     assert found == "7dd45970d50b770fdd9e75f9f0fe2bcf2d3a2ba93ff85964e1cd544993a8b55d"
+
+
+MASKS = {"00_mask.png": make_png(1), "01_mask.png": make_png(2)}
+SWAPPED = {"00_mask.png": make_png(2), "01_mask.png": make_png(1)}
+
+
+def test_which_mask_belongs_to_which_photo_counts_for_who_takes_masks() -> None:
+    fast = partial(digest, application="fal-ai/flux-lora-fast-training")
+
+    assert len({fast(), fast(WHOLE | MASKS), fast(WHOLE | SWAPPED)}) == 3
+    assert digest(WHOLE | MASKS) == digest(WHOLE | SWAPPED)
+
+
+def test_the_trainer_counts_whoever_chose_it() -> None:
+    krea = "fal-ai/flux-krea-trainer"
+
+    assert digest(application=krea) == digest(metadata={"trainer": "flux-krea-trainer"})
+    assert digest(application=krea) != digest()
+
+
+def test_a_job_to_go_on_from_counts() -> None:
+    one, other = ({"resume-from-checkpoint": f"ada-000000000{n}"} for n in (1, 2))
+
+    assert len({digest(metadata=one), digest(metadata=other), digest()}) == 3
 
 
 @pytest.mark.parametrize(

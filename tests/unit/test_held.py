@@ -10,7 +10,7 @@ from shared.domain.errors import NothingToDecide
 from shared.domain.facts import Failed, Finished
 from shared.domain.jobs import Job, Status
 from shared.domain.problems import Problem
-from tests.builders import ARTIFACTS, NOW
+from tests.builders import ARTIFACTS, NOW, make_jpeg
 from tests.world import LATE_AFTER, World
 
 ADA = "arn:aws:iam::123456789012:user/ada"
@@ -24,7 +24,7 @@ def world(busy: World) -> World:
 
 def dropped(world: World, name: str = "a", *, steps: int = 1500) -> Job:
     """A dataset of its own; $3.60 where nothing else is said."""
-    photo = {f"{name}.jpg": b"\xff\xd8\xff" + name.encode()}
+    photo = {f"{name}.jpg": make_jpeg(name)}
     return world.submit(world.drop(f"{name}.zip", members=photo, metadata={"steps": str(steps)}))
 
 
@@ -175,7 +175,7 @@ def test_of_several_who_are_held_those_go_on_that_there_is_money_for(world: Worl
     assert len(world.job(jobs[3].job_id).history) <= len(jobs[3].history) + 2
 
 
-def unpriced(world: World, application: str = "fal-ai/new-trainer") -> Job:
+def unpriced(world: World, application: str = "fal-ai/qwen-image-trainer") -> Job:
     """A dataset for a trainer that nobody knows the price of."""
     submitter = world.submitter
     object.__setattr__(submitter, "application", application)
@@ -193,7 +193,7 @@ def test_a_training_of_unknown_price_is_held_wherever_there_is_a_limit(
     held = unpriced(world)
 
     assert (held.status, code(held)) == (Status.HELD, "price_unknown")
-    assert "fal-ai/new-trainer" in (world.results.text(held, "ERROR.txt") or "")
+    assert "fal-ai/qwen-image-trainer" in (world.results.text(held, "ERROR.txt") or "")
     assert world.trainer.posts == []
 
 

@@ -1,6 +1,7 @@
 import pytest
 
-from shared.domain.jobs import TRANSITIONS, IllegalMove, Lease, Status
+from shared.domain.jobs import TRANSITIONS, IllegalMove, Status
+from shared.domain.leases import Lease
 from shared.domain.naming import job_id_for, result_prefix
 from tests.builders import NOW, make_dataset, make_job
 

@@ -9,7 +9,8 @@ from shared.domain.artifacts import Upload
 from shared.domain.copies import Lying
 from shared.domain.errors import Conflict, DownloadInterrupted, ForeignHost, TrainerUnavailable
 from shared.domain.facts import Finished
-from shared.domain.jobs import Job, Lease, Status
+from shared.domain.jobs import Job, Status
+from shared.domain.leases import Lease
 from shared.services.lease import Hold
 from shared.services.store import Keeper
 from tests.builders import ARTIFACTS, NOW, REQUEST_ID, make_job

@@ -4,7 +4,8 @@ from datetime import timedelta
 import pytest
 
 from shared.domain.artifacts import StoredFile, Upload
-from shared.domain.jobs import Lease, Status
+from shared.domain.jobs import Status
+from shared.domain.leases import Lease
 from shared.domain.notices import error_text, job_text, public, status_text
 from shared.domain.problems import Problem
 from tests.builders import APPLICATION, NOW, REQUEST_ID, make_job

@@ -45,6 +45,7 @@ def test_the_nearer_source_wins() -> None:
     assert (drop.values.steps, drop.values.trigger_phrase) == (1300, "ada")
     assert drop.preset == "fast"
     assert dict(drop.sources) == {
+        "trainer": ParameterSource.DEFAULT,
         "trigger_phrase": ParameterSource.TRAINING_JSON,
         "learning_rate": ParameterSource.TRAINING_JSON,
         "steps": ParameterSource.METADATA,
@@ -52,7 +53,6 @@ def test_the_nearer_source_wins() -> None:
         "subject_crop": ParameterSource.DEFAULT,
         "create_masks": ParameterSource.DEFAULT,
         "data_archive_format": ParameterSource.DEFAULT,
-        "resume_from_checkpoint": ParameterSource.DEFAULT,
     }
 
 
@@ -98,7 +98,8 @@ def test_both_dashes_name_a_parameter_in_metadata() -> None:
         ("steps", 1000.0, "parameter_invalid_type"),
         ("learning_rate", 0.01, "parameter_out_of_range"),
         ("learning_rate", "fast", "parameter_invalid_type"),
-        ("learning_rate", 10**400, "parameter_invalid_type"),
+        ("learning_rate", 10**400, "parameter_out_of_range"),
+        ("learning_rate", float("nan"), "parameter_out_of_range"),
         ("subject_crop", 1, "parameter_invalid_type"),
         ("trigger_phrase", "", "parameter_out_of_range"),
         ("trigger_phrase", "a\nb", "parameter_out_of_range"),

@@ -10,7 +10,7 @@ from shared.domain.errors import (
     UnknownJob,
 )
 from shared.domain.jobs import Job, Status
-from shared.ports import RawDelivery
+from shared.domain.signatures import RawDelivery
 from tests.builders import ARTIFACTS, NOW, REQUEST_ID, make_job, signed, webhook_body
 from tests.memory import MemoryDeliveries
 from tests.memory_jobs import MemoryJobs

@@ -73,10 +73,10 @@ def test_a_file_that_is_no_zip_is_told_what_it_is(world: World) -> None:
 def test_a_mistake_in_the_check_is_a_verdict_and_not_a_job_without_end(
     world: World, monkeypatch: pytest.MonkeyPatch, mistake: Exception
 ) -> None:
-    def broken(_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise mistake
 
-    monkeypatch.setattr("shared.services.submit.inspect", broken)
+    monkeypatch.setattr("shared.services.check.judge", broken)
 
     job = world.submit(world.drop())
 

@@ -1,0 +1,50 @@
+"""A drop's parameters, looked at by the stack's own rules before a byte is sent."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from client.errors import CommandFailed
+from shared.adapters.local_files import open_range
+from shared.domain.archives import members_of, read_member
+from shared.domain.content import forced
+from shared.domain.errors import RejectedDataset
+from shared.domain.parameters import MAX_TRAINING_JSON, ResolvedParameters, resolve
+from shared.domain.selection import select
+
+NO_JOB_YET = "0" * 10  # what a trigger phrase would be made from
+
+
+def check_parameters(
+    archive: Path, *, key: str, metadata: Mapping[str, str], application: str
+) -> ResolvedParameters | None:
+    """What a job of this archive would train with, but for a trigger phrase that is made for it.
+
+    ``metadata`` is what is sent along, ``application`` the stack's trainer. Raises CommandFailed for
+    what is wrong with ``metadata``. What is wrong with the archive is left to the stack, whose
+    verdict lies beside the dataset then: None.
+    """
+    try:
+        forced(metadata)
+        training_json = _training_json(archive)
+        return resolve(
+            key=key,
+            training_json=training_json,
+            metadata=metadata,
+            trigger_seed=NO_JOB_YET,
+            application=application,
+        )
+    except RejectedDataset as rejected:
+        said_here = [problem.message for problem in rejected.problems if problem.member is None]
+        if said_here:
+            raise CommandFailed("\n".join(("Nothing was uploaded.", *said_here))) from rejected
+        return None
+
+
+def _training_json(archive: Path) -> bytes | None:
+    """The parameters in the archive; none of them where the archive is refused as it is."""
+    try:
+        with open_range(archive) as file:
+            found = select(members_of(file)).training_json
+            return read_member(file, found, MAX_TRAINING_JSON) if found else None
+    except RejectedDataset:
+        return None

@@ -1,0 +1,27 @@
+"""ZIP archives: what one says of itself, whether it tells the truth, and what it holds.
+
+``structure_of`` judges an archive by its end, its directory and as many local headers as a budget
+reaches; ``contents_of`` goes through every byte of it. What both accept, every reader sees alike.
+"""
+
+from shared.domain.archives.contents import Content, contents_of, read_member
+from shared.domain.archives.names import is_junk, path_of
+from shared.domain.archives.ranges import MeteredReader, RangedReader
+from shared.domain.archives.records import Member
+from shared.domain.archives.refusals import CODES
+from shared.domain.archives.structure import Structure, members_of, structure_of
+
+__all__ = [
+    "CODES",
+    "Content",
+    "Member",
+    "MeteredReader",
+    "RangedReader",
+    "Structure",
+    "contents_of",
+    "is_junk",
+    "members_of",
+    "path_of",
+    "read_member",
+    "structure_of",
+]

@@ -1,0 +1,218 @@
+"""What a JPEG says of itself, segment by segment.
+
+Layout: ITU T.81 annex B; JFIF 1.02; EXIF 3.0 section 4.7; CIPA DC-007 (MPO); Adobe TN 5116 (APP14);
+ICC.1 annex B.4. As lenient as libjpeg: what lies between two segments is passed over.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from shared.domain.images.exif import MAX_XMP, Notes
+from shared.domain.images.formats import ImageFormat
+from shared.domain.images.header import Colour, ImageHeader, Metadata, cut_off, damaged, exactly
+from shared.domain.images.reading import BeyondPrefix, ImageBytes
+
+START, END, SCAN, COMMENT = 0xD8, 0xD9, 0xDA, 0xFE
+APP0, APP1, APP2, APP13, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF
+FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+BARE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
+# Not markers, but what lies between and behind them.
+ENTROPY, JUNK, TRAILER = -1, -2, -3
+MAX_SEGMENTS = 20_000
+# Bytes that are searched at once: before the first scan a marker follows at once, in a sound file.
+SMALL_WINDOW, WINDOW = 4096, 256 * 1024
+NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # B.1.1.2: neither stuffing nor restarts
+COLOURS = {1: Colour.GREY, 3: Colour.RGB, 4: Colour.CMYK}
+JFIF = b"JFIF\x00"
+EXIF = b"Exif\x00\x00"
+ICC = b"ICC_PROFILE\x00"
+ALONE = {COMMENT: Metadata.TEXT, JUNK: Metadata.OTHER, TRAILER: Metadata.TRAILER}
+# Application segments by how they begin; of others nobody knows what they say.
+NAMED: tuple[tuple[int, bytes, Metadata | None], ...] = (
+    (APP0, b"JFXX\x00", Metadata.THUMBNAIL),
+    (APP1, EXIF, Metadata.EXIF),
+    (APP1, b"http://ns.adobe.com/xap/1.0/\x00", Metadata.XMP),
+    (APP1, b"http://ns.adobe.com/xmp/extension/\x00", Metadata.XMP),
+    (APP2, ICC, None),
+    (APP2, b"MPF\x00", Metadata.PICTURES),
+    (APP13, b"", Metadata.IPTC),
+    (APP14, b"Adobe", None),
+)
+NAMES = 40  # bytes: the longest name of an application segment, and then some
+JFIF_BARE = 14  # bytes of a JFIF header without its thumbnail
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of the file, from ``at`` to ``end``; what follows the marker's length is at ``data``."""
+
+    marker: int
+    at: int
+    data: int
+    end: int
+
+    @property
+    def length(self) -> int:
+        """Bytes after the marker and its length."""
+        return self.end - self.data
+
+
+@dataclass(slots=True)
+class Facts:
+    """What is gathered on the way."""
+
+    notes: Notes = field(default_factory=lambda: Notes(set()))
+    frame: tuple[int, int, int, int, int] | None = None  # marker, depth, height, width, components
+    profile: bool = False
+    scanned: bool = False
+
+
+def describe_jpeg(source: ImageBytes) -> ImageHeader:
+    """The facts of a JPEG; raises InvalidImage, and BeyondPrefix before the first scan."""
+    facts, complete = Facts(), True
+    try:
+        for segment in segments(source):
+            _take(facts, source, segment)
+    except BeyondPrefix:
+        if not facts.scanned:
+            raise
+        complete = False
+    if facts.frame is None:
+        raise damaged("it holds no picture")
+    marker, depth, height, width, components = facts.frame
+    if not width or not height:
+        raise damaged("its picture has no size")
+    return ImageHeader(
+        format=ImageFormat.JPEG,
+        width=width,
+        height=height,
+        orientation=facts.notes.orientation,
+        metadata=frozenset(facts.notes.found),
+        has_profile=facts.profile,
+        bit_depth=depth,
+        colour=COLOURS.get(components, Colour.OTHER),
+        progressive=marker in PROGRESSIVE,
+        complete=complete,
+    )
+
+
+def segments(source: ImageBytes) -> Iterator[Segment]:
+    """All of the file from its first byte to its last, each byte in one segment.
+
+    Raises InvalidImage where it is cut or makes no sense before the first scan; after that it
+    may end anywhere.
+    """
+    yield Segment(START, 0, 2, 2)
+    at, scanned = 2, False
+    for _ in range(MAX_SEGMENTS):
+        start, code_at = _find(source, at, WINDOW if scanned else SMALL_WINDOW)
+        marker = int.from_bytes(source.read(code_at, 1)) if code_at else END
+        end = _end_of(source, marker, code_at) if code_at else None
+        if end is None and not scanned:
+            raise cut_off()
+        if end is None:
+            start = end_of_file(source, start)
+        if start > at:
+            yield Segment(ENTROPY if scanned else JUNK, at, at, start)
+        if end is None:
+            return
+        yield Segment(marker, start, min(code_at + 3, end), end)
+        at, scanned = end, scanned or marker == SCAN
+        if marker == END:
+            break
+    else:
+        raise damaged("it has too many parts")
+    if source.read(at, 1):
+        yield Segment(TRAILER, at, at, end_of_file(source, at))
+
+
+def kind_of(source: ImageBytes, segment: Segment) -> Metadata | None:
+    """What a segment carries beside the picture; None for what belongs to it.
+
+    Only what is known to belong to the picture is let through: JFIF, ICC profile, Adobe's colour
+    transform, and everything that is no application segment.
+    """
+    marker = segment.marker
+    if marker in ALONE or not APP0 <= marker <= APP15:
+        return ALONE.get(marker)
+    name = source.read(segment.data, min(segment.length, NAMES))
+    if is_jfif(source, segment):
+        return None if segment.length == JFIF_BARE else Metadata.THUMBNAIL
+    return next(
+        (kind for of, begin, kind in NAMED if of == marker and name.startswith(begin)),
+        Metadata.OTHER,
+    )
+
+
+def is_jfif(source: ImageBytes, segment: Segment) -> bool:
+    """Whether this is a JFIF header, with a thumbnail or without."""
+    return (
+        segment.marker == APP0
+        and segment.length >= JFIF_BARE
+        and source.read(segment.data, len(JFIF)) == JFIF
+    )
+
+
+def _take(facts: Facts, source: ImageBytes, segment: Segment) -> None:
+    kind = kind_of(source, segment)
+    if facts.scanned:  # readers no longer look at what it says
+        facts.notes.found |= {kind} if kind else set()
+    elif kind is Metadata.EXIF:
+        facts.notes.exif(source, segment.data, segment.length)
+    elif kind is Metadata.XMP:
+        facts.notes.xmp(source.read(segment.data, min(segment.length, MAX_XMP)))
+    elif kind is not None:
+        facts.notes.found.add(kind)
+    elif segment.marker in FRAMES:
+        data = exactly(source, segment.data, 6)
+        facts.frame = (
+            segment.marker,
+            data[0],
+            int.from_bytes(data[1:3]),
+            int.from_bytes(data[3:5]),
+            data[5],
+        )
+    elif segment.marker == APP2:
+        facts.profile = True
+    facts.scanned = facts.scanned or segment.marker == SCAN
+
+
+def end_of_file(source: ImageBytes, at: int) -> int:
+    """Where the file ends, sought from a place in it."""
+    while got := source.read(at, WINDOW):
+        at += len(got)
+    return at
+
+
+def _end_of(source: ImageBytes, marker: int, code_at: int) -> int | None:
+    """Where the segment ends whose marker's code is there; None when the file ends before it."""
+    if marker == END or marker in BARE:
+        return code_at + 1
+    length = source.read(code_at + 1, 2)
+    if len(length) < len("nn"):
+        return None
+    if int.from_bytes(length) < len(length):
+        raise damaged("one of its parts has an impossible length")
+    end = code_at + 1 + int.from_bytes(length)
+    return end if source.read(end - 1, 1) else None
+
+
+def _find(source: ImageBytes, at: int, window: int) -> tuple[int, int]:
+    """Where the next marker begins, and where its code is.
+
+    Fill bytes right before it belong to it where nothing else lies between. At the end of the file:
+    the place that it was sought from, and 0.
+    """
+    begin, only_fill = at, True
+    while read := source.read(at, window):
+        match = NEXT_MARKER.search(read)
+        before = read[: match.start()] if match else read
+        only_fill = only_fill and not before.strip(b"\xff")
+        if match:
+            return begin if only_fill else at + match.start(), at + match.end() - 1
+        if len(read) < window:
+            break
+        at += len(read) - read.endswith(b"\xff")
+    return begin, 0

@@ -1,0 +1,183 @@
+"""What a PNG says of itself, chunk by chunk.
+
+Layout: ISO/IEC 15948 (PNG), third edition: 5.3 chunks, 11.2.2 IHDR, 11.3 ancillary chunks (eXIf,
+tEXt, zTXt, iTXt, tIME) and APNG (acTL). ImageMagick and ExifTool keep EXIF and IPTC as hexadecimal
+text under “Raw profile type …”.
+"""
+
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from shared.domain.images.exif import MAX_XMP, Notes
+from shared.domain.images.formats import ImageFormat
+from shared.domain.images.header import Colour, ImageHeader, Metadata, damaged, exactly
+from shared.domain.images.reading import BeyondPrefix, ImageBytes, Whole
+
+SIGNATURE = 8
+FRAME = 12  # bytes around a chunk's data: length, type, CRC-32
+HEADER = 13
+MAX_CHUNKS = 100_000
+MAX_TEXT = 1024**2
+TYPE = re.compile(rb"[A-Za-z]{4}")
+COLOURS = {0: Colour.GREY, 2: Colour.RGB, 3: Colour.PALETTE, 4: Colour.GREY, 6: Colour.RGB}
+DEPTHS = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 16}}
+WITH_ALPHA = frozenset({4, 6})
+TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+# What makes up the picture: critical chunks, transparency, colour, physical size and animation.
+# Everything else is somebody's own, and may say anything.
+PICTURE = frozenset(
+    {
+        *(b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS"),
+        *(b"cHRM", b"cICP", b"gAMA", b"iCCP", b"mDCV", b"cLLI", b"sBIT", b"sRGB"),
+        *(b"bKGD", b"hIST", b"pHYs", b"sPLT", b"acTL", b"fcTL", b"fdAT"),
+    }
+)
+TRAILER = b""
+XMP = b"XML:com.adobe.xmp"
+RAW_EXIF, RAW_IPTC = re.compile(rb"Raw profile type (?:exif|APP1)"), b"Raw profile type iptc"
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A stretch of the file, from ``at`` to ``end``, with its type and where its data begins."""
+
+    type: bytes
+    at: int
+    data: int
+    length: int
+    end: int
+
+
+@dataclass(slots=True)
+class Facts:
+    """What is gathered on the way."""
+
+    notes: Notes = field(default_factory=lambda: Notes(set()))
+    transparency: bool = False
+    profile: bool = False
+    frames: int = 1
+    pixels: bool = False
+
+
+def describe_png(source: ImageBytes) -> ImageHeader:
+    """The facts of a PNG; raises InvalidImage, and BeyondPrefix before the first pixels."""
+    width, height, depth, colour = _header(source)
+    facts, complete = Facts(), True
+    try:
+        for chunk in chunks(source):
+            _take(facts, source, chunk)
+    except BeyondPrefix:
+        if not facts.pixels:
+            raise
+        complete = False
+    return ImageHeader(
+        format=ImageFormat.PNG,
+        width=width,
+        height=height,
+        orientation=facts.notes.orientation,
+        animated=facts.frames > 1,
+        metadata=frozenset(facts.notes.found),
+        has_alpha=colour in WITH_ALPHA or facts.transparency,
+        has_profile=facts.profile,
+        bit_depth=depth,
+        colour=COLOURS[colour],
+        complete=complete,
+    )
+
+
+def chunks(source: ImageBytes) -> Iterator[Chunk]:
+    """Every chunk after the signature, and what follows the last sound one as a TRAILER.
+
+    Raises InvalidImage for a file of endless chunks.
+    """
+    at = SIGNATURE
+    for _ in range(MAX_CHUNKS):
+        head = source.read(at, 8)
+        if len(head) < len("lengthid") or not TYPE.fullmatch(head[4:]):
+            break
+        length = int.from_bytes(head[:4])
+        end = at + FRAME + length
+        if not source.read(end - 1, 1):
+            break
+        yield Chunk(head[4:], at, at + 8, length, end)
+        at = end
+        if head[4:] == b"IEND":
+            break
+    else:
+        raise damaged("it has too many parts")
+    if source.read(at, 1):
+        yield Chunk(TRAILER, at, at, 0, at)
+
+
+def kind_of(source: ImageBytes, chunk: Chunk) -> Metadata | None:
+    """What a chunk carries beside the picture; None for what belongs to it."""
+    if chunk.type in PICTURE:
+        return None
+    if chunk.type in TEXTS:
+        keyword = source.read(chunk.data, min(chunk.length, 80)).partition(b"\x00")[0]
+        if keyword == XMP:
+            return Metadata.XMP
+        if RAW_EXIF.fullmatch(keyword):
+            return Metadata.EXIF
+        return Metadata.IPTC if keyword == RAW_IPTC else Metadata.TEXT
+    return {b"eXIf": Metadata.EXIF, b"tIME": Metadata.TIME, TRAILER: Metadata.TRAILER}.get(
+        chunk.type, Metadata.OTHER
+    )
+
+
+def _header(source: ImageBytes) -> tuple[int, int, int, int]:
+    """Width, height, bit depth and colour type."""
+    head = exactly(source, SIGNATURE, FRAME + HEADER)
+    if head[:8] != HEADER.to_bytes(4) + b"IHDR":
+        raise damaged("it does not begin as a PNG has to")
+    if zlib.crc32(head[4:-4]) != int.from_bytes(head[-4:]):
+        raise damaged("its first bytes were changed")
+    data = head[8:-4]
+    width, height = int.from_bytes(data[:4]), int.from_bytes(data[4:8])
+    depth, colour, compression, filters, interlace = data[8:]
+    if not width or not height:
+        raise damaged("its picture has no size")
+    if depth not in DEPTHS.get(colour, ()) or compression or filters or interlace > 1:
+        raise damaged("it is a kind of PNG that does not exist")
+    return width, height, depth, colour
+
+
+def _take(facts: Facts, source: ImageBytes, chunk: Chunk) -> None:
+    kind = kind_of(source, chunk)
+    facts.notes.found |= {kind} if kind else set()
+    if chunk.type == b"eXIf":
+        facts.notes.exif(source, chunk.data, chunk.length)
+    elif kind is Metadata.XMP and facts.notes.open:
+        facts.notes.xmp(_text(source, chunk))
+    elif kind is Metadata.EXIF and facts.notes.open:
+        lines = _text(source, chunk).split(b"\n")[3:]  # after an empty line, the name, the length
+        try:
+            block = bytes.fromhex(b"".join(lines).decode("ascii"))
+        except ValueError:
+            return  # no EXIF after all; it is taken out as such
+        facts.notes.exif(Whole(block), 0, len(block))
+    elif chunk.type == b"acTL":
+        facts.frames = int.from_bytes(source.read(chunk.data, 4))
+    facts.transparency |= chunk.type == b"tRNS"
+    facts.profile |= chunk.type == b"iCCP"
+    facts.pixels |= chunk.type == b"IDAT"
+
+
+def _text(source: ImageBytes, chunk: Chunk) -> bytes:
+    """The text of a text chunk, at most 1 MiB of it; empty when it cannot be unpacked."""
+    data = source.read(chunk.data, min(chunk.length, MAX_XMP))
+    _, _, rest = data.partition(b"\x00")
+    packed = chunk.type == b"zTXt"
+    if packed:
+        rest = rest[1:]
+    elif chunk.type == b"iTXt":
+        packed = rest[:1] == b"\x01"
+        rest = rest[2:].split(b"\x00", 2)[-1]
+    if not packed:
+        return rest
+    try:
+        return zlib.decompressobj().decompress(rest, MAX_TEXT)
+    except zlib.error:
+        return b""

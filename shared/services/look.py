@@ -1,0 +1,104 @@
+"""Every file of an archive, read once from front to back: what it is and how it looks."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from shared.domain.archives import Content, Member, RangedReader, Structure, contents_of
+from shared.domain.captions import MAX_CAPTION, caption_of, caption_problem
+from shared.domain.datasets import (
+    IMAGE_SUFFIXES,
+    MAX_IMAGE_BYTES,
+    image_too_large,
+    other_file,
+    took_too_long,
+)
+from shared.domain.errors import RejectedDataset
+from shared.domain.images import hints
+from shared.domain.images.describe import describe
+from shared.domain.images.formats import CONVERTED, SNIFFED, TRAINED, ImageFormat, sniff
+from shared.domain.images.header import InvalidImage
+from shared.domain.images.limits import check_size
+from shared.domain.images.pictures import Pictures
+from shared.domain.images.reading import Whole
+from shared.domain.seen import Seen
+from shared.domain.selection import Selection, suffix_of
+
+PHOTOS = TRAINED | CONVERTED
+# What a photographer meant to be a photo; a clip or a document beside the photos is just left out.
+MEANT = frozenset(
+    {ImageFormat.RAW, ImageFormat.JPEG_XL, ImageFormat.JPEG_2000, ImageFormat.PHOTOSHOP}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Looker:
+    """Looks at every file, as long as there is time: ``until`` is a moment of ``now``."""
+
+    pictures: Pictures
+    now: Callable[[], float]
+    until: float
+
+    def look(self, archive: RangedReader, structure: Structure, selection: Selection) -> Seen:
+        """Everything that is to be known of the files' contents; each byte is verified."""
+        seen = Seen()
+        others = {member.name: member for member in selection.others}
+        captions = {member.name: member for member in selection.captions}
+        try:
+            for number, content in enumerate(contents_of(archive, structure)):
+                if self.now() > self.until:
+                    seen.errors.append(took_too_long(number, len(structure.members)))
+                    return seen
+                if content.member.name in others:
+                    self._photo(content, seen)
+                elif content.member.name in captions:
+                    _caption(content, seen)
+        except RejectedDataset as damaged:
+            _refuse(damaged, others, seen)
+        return seen
+
+    def _photo(self, content: Content, seen: Seen) -> None:
+        member = content.member
+        try:
+            head = next(content, b"")
+            kind = sniff(head[:SNIFFED])
+            if kind not in PHOTOS | MEANT and suffix_of(member.name) not in IMAGE_SUFFIXES:
+                seen.left_out[member.name] = other_file(member)
+            elif kind in PHOTOS and member.size > MAX_IMAGE_BYTES:
+                seen.refused[member.name] = image_too_large(member)
+            else:
+                data = head + content.read() if kind in PHOTOS else head
+                seen.photos[member.name] = self._seen(member, data)
+        except InvalidImage as invalid:
+            seen.refused[member.name] = invalid.problem(member.name)
+        except RejectedDataset:
+            pass  # the pass tells of it at its end, with everything else that is damaged
+
+    def _seen(self, member: Member, data: bytes) -> hints.Photo:
+        header = describe(Whole(data))
+        check_size(header)
+        look = self.pictures.look(data, header)
+        return hints.Photo(member.name, hashlib.sha256(data).hexdigest(), header, look)
+
+
+def _caption(content: Content, seen: Seen) -> None:
+    member = content.member
+    try:
+        caption = caption_of(content.read()) if member.size <= MAX_CAPTION else None
+    except RejectedDataset:
+        return  # told at the end of the pass
+    if problem := caption_problem(member.name, member.size, caption):
+        seen.errors.append(problem)
+    elif caption is not None:
+        seen.captions[member.name] = caption
+
+
+def _refuse(damaged: RejectedDataset, others: Mapping[str, Member], seen: Seen) -> None:
+    """What is damaged is no photo, whatever could be seen of it."""
+    for problem in damaged.problems:
+        if problem.member is not None and problem.member in others:
+            seen.photos.pop(problem.member, None)
+            seen.left_out.pop(problem.member, None)
+            seen.refused[problem.member] = problem
+        else:
+            seen.errors.append(problem)

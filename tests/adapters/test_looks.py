@@ -1,0 +1,205 @@
+"""How an image looks is measured on all of it, upright and in the colours of a screen."""
+
+import io
+import subprocess
+import sys
+
+import pytest
+from PIL import Image, ImageEnhance, ImageFilter
+
+from shared.adapters.pictures import MEASURED, THUMBNAIL, PillowPictures
+from shared.domain.images.describe import describe
+from shared.domain.images.header import Flaw, InvalidImage
+from shared.domain.images.hints import BLURRED, DARK_HIGHLIGHTS, DARK_MEAN
+from shared.domain.images.pictures import Look, Pictures
+from shared.domain.images.reading import Whole
+from shared.domain.images.similarity import NEAR, distance
+from tests import photos
+from tests.photos import encoded, picture
+
+PICTURES: Pictures = PillowPictures()
+
+
+def looked(data: bytes) -> Look:
+    return PICTURES.look(data, describe(Whole(data)))
+
+
+@pytest.mark.parametrize("kind", photos.KINDS)
+def test_every_format_looks_the_same(kind: str) -> None:
+    one, other = looked(encoded(picture(640, 480), "PNG")), looked(encoded(picture(640, 480), kind))
+
+    assert distance(one.fingerprint, other.fingerprint) <= NEAR
+    assert other.brightness == pytest.approx(one.brightness, abs=4)
+    assert other.sharpness == pytest.approx(one.sharpness, rel=0.5)
+    assert not other.transparent
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIF", "AVIF", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_is_looked_at_upright(kind: str, orientation: int) -> None:
+    data = photos.with_exif(picture(1024, 640), kind, orientation)
+    header = describe(Whole(data))
+    look = PICTURES.look(data, header)
+
+    with Image.open(io.BytesIO(look.thumbnail)) as thumbnail:
+        upright = header.upright
+        assert (thumbnail.width > thumbnail.height) == (upright[0] > upright[1])
+        assert max(thumbnail.size) == THUMBNAIL
+        assert corners(thumbnail) == corners(shown(orientation))
+
+
+def shown(orientation: int) -> Image.Image:
+    tagged = photos.with_exif(picture(1024, 640), "PNG", orientation)
+    with Image.open(io.BytesIO(tagged)) as image:
+        turn = {6: 270, 3: 180, 8: 90}.get(orientation)
+        if turn:
+            return image.convert("RGB").rotate(turn, expand=True)
+        mirror = {
+            2: Image.Transpose.FLIP_LEFT_RIGHT,
+            4: Image.Transpose.FLIP_TOP_BOTTOM,
+            5: Image.Transpose.TRANSPOSE,
+            7: Image.Transpose.TRANSVERSE,
+        }.get(orientation)
+        return image.convert("RGB") if mirror is None else image.convert("RGB").transpose(mirror)
+
+
+def corners(image: Image.Image) -> list[tuple[bool, bool]]:
+    """For each corner, whether it is reddish and whether it is bluish."""
+    small = image.convert("RGB").resize((8, 8), Image.Resampling.BOX)
+    values = [small.getpixel(at) for at in ((0, 0), (7, 0), (0, 7), (7, 7), (2, 0), (0, 2))]
+    return [(value[0] > 160, value[2] > 160) for value in values if isinstance(value, tuple)]
+
+
+@pytest.mark.parametrize("kind", photos.TRAINED)
+def test_a_thumbnail_says_nothing_but_what_it_shows(kind: str) -> None:
+    data = photos.with_exif(picture(900, 700), kind, 6, place=True)
+    thumbnail = looked(data).thumbnail
+
+    header = describe(Whole(thumbnail))
+    assert (header.format, header.orientation, header.metadata) == ("jpeg", 1, frozenset())
+    assert photos.PLACE not in thumbnail
+    assert len(thumbnail) < 40_000
+
+
+def test_a_small_image_is_not_enlarged_for_its_thumbnail() -> None:
+    assert describe(Whole(looked(encoded(picture(100, 80), "PNG")).thumbnail)).upright == (100, 80)
+
+
+def test_a_dark_photo_is_darker_than_one_before_black() -> None:
+    night = ImageEnhance.Brightness(picture(640, 480)).enhance(0.1)
+    studio = Image.new("RGB", (640, 480))
+    studio.paste(picture(200, 200), (220, 140))
+
+    dark, lit = looked(encoded(night, "JPEG")), looked(encoded(studio, "JPEG"))
+
+    assert (dark.brightness < DARK_MEAN, dark.highlights < DARK_HIGHLIGHTS) == (True, True)
+    assert (lit.brightness < DARK_MEAN, lit.highlights < DARK_HIGHLIGHTS) == (True, False)
+
+
+@pytest.mark.parametrize("size", [(600, 450), (2400, 1800), (5000, 3750)])
+def test_a_blurred_photo_is_told_from_a_sharp_one_at_any_size(size: tuple[int, int]) -> None:
+    sharp = picture(*size)
+    blurred = sharp.filter(ImageFilter.GaussianBlur(4 * size[0] / MEASURED))
+
+    assert looked(encoded(sharp, "JPEG")).sharpness > 4 * BLURRED
+    assert looked(encoded(blurred, "JPEG")).sharpness < BLURRED
+
+
+def test_the_same_photo_in_another_size_light_and_quality_is_near_and_others_are_not() -> None:
+    photo = picture(1600, 1200)
+    first = looked(encoded(photo, "JPEG", quality=95)).fingerprint
+    same = [
+        encoded(photo.resize((400, 300)), "JPEG", quality=40),
+        encoded(ImageEnhance.Brightness(photo).enhance(0.7), "JPEG"),
+        encoded(photo.convert("L"), "PNG"),
+        encoded(photo.crop((16, 12, 1584, 1188)), "WEBP"),
+        photos.with_exif(photo.transpose(Image.Transpose.ROTATE_90), "JPEG", 6),
+    ]
+
+    assert [distance(first, looked(data).fingerprint) > NEAR for data in same] == [False] * 5
+    for seed in range(1, 6):
+        other = looked(encoded(picture(1600, 1200, seed=seed), "JPEG")).fingerprint
+        assert distance(first, other) > NEAR
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF", "AVIF", "HEIF", "TIFF"])
+def test_one_can_see_through_a_transparent_image_and_not_through_an_opaque_one(kind: str) -> None:
+    opaque = Image.merge("RGBA", (*picture().split(), Image.new("L", (96, 72), 255)))
+
+    assert looked(encoded(picture(mode="RGBA"), kind)).transparent
+    assert not looked(encoded(opaque, kind)).transparent
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_every_kind_of_png_can_be_looked_at(mode: str) -> None:
+    grey = looked(encoded(picture(640, 480, "L"), "PNG"))
+
+    if mode == "I;16":
+        image = picture(640, 480, "L").convert("I").point(lambda value: value * 257).convert("I;16")
+    else:
+        image = picture(640, 480, mode)
+    look = looked(encoded(image, "PNG"))
+
+    assert look.brightness == pytest.approx(grey.brightness, abs=60 if "A" in mode else 5)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIF", "AVIF", "TIFF", "BMP"])
+def test_an_image_that_was_cut_off_is_found(kind: str) -> None:
+    data = encoded(picture(640, 480), kind)
+    header = describe(Whole(data))
+    for part in (0.5, 0.9, 0.99):
+        with pytest.raises(InvalidImage) as refused:
+            PICTURES.look(data[: int(len(data) * part)], header)
+        assert refused.value.flaw is Flaw.DAMAGED
+
+
+@pytest.mark.parametrize("kind", photos.KINDS)
+def test_an_image_cut_at_any_byte_is_looked_at_or_refused(kind: str) -> None:
+    data = photos.encoded(picture(24, 16), kind)
+    refused = 0
+    for length in range(len(data)):
+        try:
+            looked(data[:length])
+        except InvalidImage:
+            refused += 1
+
+    assert refused >= len(data) - 40  # what ends after the last pixel may lack its last words
+
+
+def test_an_image_is_decoded_as_what_its_header_says_and_as_nothing_else() -> None:
+    png = encoded(picture(), "PNG")
+    with pytest.raises(InvalidImage):
+        PICTURES.look(png, describe(Whole(encoded(picture(), "JPEG"))))
+
+
+def test_a_header_that_lies_about_its_size_is_not_believed() -> None:
+    header = describe(Whole(encoded(picture(), "PNG")))
+    with pytest.raises(InvalidImage) as refused:
+        PICTURES.look(photos.png_header(10_000, 8_000), header)
+
+    assert refused.value.flaw is Flaw.TOO_MANY_PIXELS
+
+
+def test_an_image_that_is_too_large_is_not_even_opened() -> None:
+    data = photos.png_header(50_000, 50_000)
+    with pytest.raises(InvalidImage) as refused:
+        looked(data)
+
+    assert refused.value.flaw is Flaw.TOO_MANY_PIXELS
+
+
+def test_colours_of_32_bits_are_refused_with_what_to_do() -> None:
+    with pytest.raises(InvalidImage) as refused:
+        looked(encoded(picture(mode="F"), "TIFF"))
+
+    assert refused.value.flaw is Flaw.UNSUPPORTED_PIXELS
+
+
+def test_the_domain_and_the_bootstrap_do_not_import_pillow() -> None:
+    code = (
+        "import sys, shared.bootstrap, shared.domain.images.describe, shared.domain.images.hints\n"
+    )
+    code += "sys.exit('PIL' in sys.modules or 'pillow_heif' in sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", code], check=False)  # noqa: S603  # our own
+    assert done.returncode == 0

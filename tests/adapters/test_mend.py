@@ -1,0 +1,208 @@
+"""A mended image shows what it showed, in a format that trains, and says nothing else any more."""
+
+import io
+from typing import Any
+
+import pytest
+from PIL import Image, ImageCms, ImageOps
+
+from shared.adapters.pictures import PillowPictures
+from shared.domain.images.describe import describe
+from shared.domain.images.formats import ImageFormat
+from shared.domain.images.header import Colour, ImageHeader, InvalidImage
+from shared.domain.images.mending import Change, changes_for
+from shared.domain.images.pictures import Mended, Pictures
+from shared.domain.images.reading import Whole
+from tests import photos
+from tests.photos import encoded, picture
+
+PICTURES: Pictures = PillowPictures()
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+
+
+def needed(data: bytes) -> tuple[ImageHeader, tuple[Change, ...]]:
+    header = describe(Whole(data))
+    return header, changes_for(header, transparent=PICTURES.look(data, header).transparent)
+
+
+def mended(data: bytes) -> Mended:
+    header, changes = needed(data)
+    return PICTURES.mend(data, header, changes)
+
+
+def opened(data: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        return image
+
+
+def far(one: Image.Image, other: Image.Image) -> float:
+    """How far apart two pictures are, in grey values of a small copy; 1000 for other sizes."""
+    if one.size != other.size:
+        return 1000
+    small = [
+        image.convert("RGB").resize((16, 16), Image.Resampling.BOX).tobytes()
+        for image in (one, other)
+    ]
+    return float(max(abs(a - b) for a, b in zip(*small, strict=True)))
+
+
+NEEDY: dict[str, tuple[bytes, ImageFormat]] = {
+    "a HEIC": (encoded(picture(), "HEIF"), ImageFormat.JPEG),
+    "an AVIF": (encoded(picture(), "AVIF"), ImageFormat.JPEG),
+    "a BMP": (encoded(picture(), "BMP"), ImageFormat.JPEG),
+    "a TIFF": (encoded(picture(), "TIFF"), ImageFormat.JPEG),
+    "a packed TIFF": (encoded(picture(), "TIFF", compression="tiff_lzw"), ImageFormat.JPEG),
+    "a GIF": (encoded(picture(), "GIF"), ImageFormat.JPEG),
+    "a grey TIFF": (encoded(picture(mode="L"), "TIFF"), ImageFormat.JPEG),
+    "an animated GIF": (photos.animated("GIF"), ImageFormat.JPEG),
+    "an APNG": (photos.animated("PNG"), ImageFormat.PNG),
+    "an animated WEBP": (photos.animated("WEBP"), ImageFormat.JPEG),
+    "an AVIF sequence": (photos.animated("AVIF"), ImageFormat.JPEG),
+    "CMYK": (encoded(picture(mode="CMYK"), "JPEG"), ImageFormat.JPEG),
+    "a CMYK TIFF": (encoded(picture(mode="CMYK"), "TIFF"), ImageFormat.JPEG),
+    "stereo": (photos.mpo(picture(), picture(seed=1)), ImageFormat.JPEG),
+    "a place": (photos.with_exif(picture(), "JPEG", 1, place=True), ImageFormat.JPEG),
+    "a WEBP with a place": (photos.with_exif(picture(), "WEBP", 1, place=True), ImageFormat.WEBP),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", NEEDY)
+def test_a_mended_image_shows_the_same_and_needs_nothing_more(kind: str) -> None:
+    data, expected = NEEDY[kind]
+    result = mended(data)
+
+    assert result.header == describe(Whole(result.data))
+    assert result.header.format is expected
+    assert needed(result.data)[1] == ()
+    assert not result.header.has_metadata
+    assert opened(result.data).mode in ("RGB", "L")
+    assert far(opened(result.data), picture(mode="L" if "grey" in kind else "RGB")) < 20
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIF", "AVIF", "TIFF"])
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_an_image_is_turned_upright(kind: str, orientation: int) -> None:
+    data = photos.with_exif(picture(), kind, orientation, place=kind != "TIFF")
+    if kind == "TIFF":
+        data = encoded(picture(), kind, tiffinfo={photos.ORIENTATION: orientation})
+    result = mended(data)
+
+    shown = ImageOps.exif_transpose(opened(photos.with_exif(picture(), "PNG", orientation)))
+    assert far(opened(result.data), shown) < 20
+    assert (result.header.orientation, result.header.metadata) == (1, frozenset())
+    assert result.header.upright == describe(Whole(data)).upright
+    assert photos.PLACE not in result.data
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF", "AVIF", "HEIF", "TIFF"])
+def test_white_is_put_behind_what_one_can_see_through(kind: str) -> None:
+    result = mended(
+        encoded(picture(mode="RGBA"), kind, **({"lossless": True} if kind == "WEBP" else {}))
+    )
+    image = opened(result.data)
+
+    assert (result.header.format, image.mode) == (ImageFormat.PNG, "RGB")
+    assert image.getpixel((90, 70)) == (255, 255, 255)
+    value = image.getpixel((5, 5))
+    assert isinstance(value, tuple)
+    assert far(Image.new("RGB", (16, 16), value), Image.new("RGB", (16, 16), (20, 30, 200))) < 25
+
+
+def test_an_opaque_alpha_channel_is_left_alone() -> None:
+    opaque = picture().convert("RGBA")
+
+    assert needed(encoded(opaque, "PNG"))[1] == ()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_16_bits_become_8_with_the_same_greys(kind: str) -> None:
+    grey = picture(mode="L")
+    image = grey.convert("I").point(lambda value: value * 257).convert("I;16")
+    result = mended(encoded(image, kind))
+
+    assert result.header.bit_depth == 8
+    assert far(opened(result.data), grey) < 4
+
+
+def test_10_bits_of_a_heic_become_8_with_the_same_greys() -> None:
+    grey = picture(mode="L")
+    image = grey.convert("I").point(lambda value: value * 257).convert("I;16")
+
+    assert far(opened(mended(encoded(image, "HEIF")).data), grey) < 12
+
+
+def test_a_place_is_removed_without_touching_a_pixel() -> None:
+    data = photos.with_exif(picture(640, 480), "JPEG", 1, place=True)
+    result = mended(data)
+
+    assert photos.pixels(result.data) == photos.pixels(data)
+    assert photos.PLACE in data
+    assert photos.PLACE not in result.data
+    assert len(data) - 2000 < len(result.data) < len(data)
+
+
+def test_colours_of_another_profile_become_those_of_a_screen() -> None:
+    same = encoded(picture(), "HEIF", icc_profile=SRGB.tobytes())
+    other = encoded(picture(), "HEIF", icc_profile=other_primaries())
+
+    assert far(opened(mended(same).data), picture()) < 12
+    # The same numbers mean other colours, so they become other numbers.
+    reds = [opened(mended(data).data).getpixel((30, 4)) for data in (same, other)]
+    assert all(isinstance(red, tuple) for red in reds)
+    assert reds[0] != reds[1]
+    assert "icc_profile" not in opened(mended(other).data).info
+
+
+def other_primaries() -> bytes:
+    """sRGB's own profile with red and green primaries exchanged: nobody's, and easy to tell."""
+    profile = bytearray(SRGB.tobytes())
+    red, green = profile.index(b"rXYZ"), profile.index(b"gXYZ")
+    profile[red : red + 4], profile[green : green + 4] = b"gXYZ", b"rXYZ"
+    return bytes(profile)
+
+
+@pytest.mark.parametrize("profile", [b"nonsense", bytes(200), LAB.tobytes(), SRGB.tobytes()[:300]])
+def test_a_profile_that_makes_no_sense_is_passed_over(profile: bytes) -> None:
+    data = photos.encoded(picture(), "PNG", icc_profile=profile, exif=photos.exif(3).tobytes())
+
+    assert far(opened(mended(data).data), picture().rotate(180)) < 4
+
+
+@pytest.mark.parametrize("kind", NEEDY)
+def test_the_same_input_makes_the_same_bytes(kind: str) -> None:
+    data, _ = NEEDY[kind]
+
+    assert mended(data).data == mended(data).data
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("JPEG", {"comment": b"SECRET"}), ("TIFF", {"description": "SECRET"})]
+)
+def test_nothing_that_pillow_would_carry_over_is_written(
+    name: str, options: dict[str, Any]
+) -> None:
+    data = encoded(picture(mode="CMYK"), name, **options)
+
+    assert b"SECRET" in data
+    assert b"SECRET" not in mended(data).data
+
+
+def test_what_is_asked_for_and_not_reached_is_refused() -> None:
+    """Asked only to remove metadata, a photo in the colours of a printer would keep those."""
+    data = photos.with_exif(picture(mode="CMYK"), "JPEG", 1)
+    header = describe(Whole(data))
+
+    with pytest.raises(InvalidImage) as refused:
+        PICTURES.mend(data, header, [Change.METADATA_REMOVED])
+    assert refused.value.flaw == "image_not_mended"
+    assert header.colour is Colour.CMYK
+
+
+def test_an_image_that_was_cut_off_is_not_mended() -> None:
+    data = encoded(picture(), "HEIF")
+    header = describe(Whole(data))
+
+    with pytest.raises(InvalidImage):
+        PICTURES.mend(data[:-500], header, [Change.CONVERTED])

@@ -1,0 +1,189 @@
+"""`lora-drop check` says here what the stack would say, and asks nobody."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from client.cli import application
+from shared.adapters.pictures import PillowPictures
+from shared.domain.report import Verdict
+from tests.checking import checked
+from tests.foreign import foreign_archives, is_damaged
+from tests.memory import MemoryRange
+from tests.phone import PHOTOS, phone_dataset
+from tests.photos import encoded, picture
+
+type Run = Callable[..., Result]
+FIELDS = ("file", "verdict", "errors", "warnings", "images", "bytes_read", "requests", "seconds")
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs ``lora-drop check``; there is no stack to be found, nor a network."""
+
+    def nowhere(*_: object, **__: object) -> None:
+        raise AssertionError("nobody is to be asked")
+
+    monkeypatch.setattr("socket.socket.connect", nowhere)
+    monkeypatch.setattr("client.stack.find_stack", nowhere)
+    return lambda *words: CliRunner().invoke(application(), ["check", *map(str, words)])
+
+
+@pytest.fixture
+def phone(tmp_path: Path) -> Path:
+    file = tmp_path / "phone.zip"
+    file.write_bytes(phone_dataset())
+    return file
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    album = tmp_path / "album"
+    album.mkdir()
+    for number in range(12):
+        photo = encoded(picture(600, 600, seed=number), "JPEG")
+        (album / f"{number}.jpg").write_bytes(photo)
+    return album
+
+
+def rows(result: Result) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_a_good_dataset_is_accepted_on_one_line_with_these_fields(run: Run, phone: Path) -> None:
+    result = run("--json", phone)
+
+    [row] = rows(result)
+    assert result.exit_code == 0
+    assert tuple(row) == FIELDS
+    assert (row["file"], row["verdict"], row["errors"]) == (str(phone), "accepted", [])
+    assert row["images"] == PHOTOS
+    assert {tuple(each) for each in row["warnings"]} == {("code", "member", "message")}
+    assert row["bytes_read"] >= phone.stat().st_size * 0.9
+    assert 0 < row["requests"] < 40
+    assert row["seconds"] >= 0
+
+
+def test_one_rejected_of_several_is_told_by_the_exit_code(
+    run: Run, phone: Path, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.zip"
+    bad.write_bytes(b"not a ZIP")
+
+    result = run("--json", bad, phone)
+
+    assert result.exit_code == 1
+    assert [row["verdict"] for row in rows(result)] == ["rejected", "accepted"]
+    [error] = rows(result)[0]["errors"]
+    assert (error["code"], error["member"]) == ("archive_invalid_format", None)
+
+
+def test_every_finding_is_a_line_of_text_that_says_what_to_do(run: Run, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.zip"
+    bad.write_bytes(phone_dataset()[:-1000])
+
+    lines = run(bad).stdout.splitlines()
+
+    assert lines[-1] == f"{bad}: rejected, 0 images"
+    assert all(line.startswith(f"{bad}: ") for line in lines)
+    assert "error:" in lines[0]
+    assert lines[0].endswith(")")
+
+
+def test_what_it_would_cost_and_whether_it_is_mended_is_told(run: Run, phone: Path) -> None:
+    last = run(phone).stdout.splitlines()[-1]
+
+    assert last.startswith(f"{phone}: accepted, {PHOTOS} images, about $")
+    assert "a mended copy is trained on" in last
+
+
+def test_a_folder_is_checked_as_it_would_be_dropped(run: Run, folder: Path) -> None:
+    [row] = rows(run("--json", folder))
+
+    assert (row["file"], row["verdict"], row["images"]) == (str(folder), "accepted", 12)
+
+
+def test_the_trainer_and_the_key_decide_as_in_a_drop(run: Run, folder: Path) -> None:
+    wanting = run("--json", "--trainer", "flux-2-trainer", folder)
+    unknown = run("--json", "--trainer", "flux-2-trainr", folder)
+    style = run("--key", "style/ada.zip", folder)
+
+    assert [each["code"] for each in rows(wanting)[0]["errors"]] == ["caption_missing"]
+    assert "did you mean flux-2-trainer?" in rows(unknown)[0]["errors"][0]["message"]
+    assert (wanting.exit_code, unknown.exit_code) == (1, 1)
+    assert "about $7.20" in style.stdout
+
+
+@pytest.mark.parametrize("name", ["report.html", "report.json", "report"])
+def test_the_report_is_written_for_people_and_for_programs(
+    run: Run, phone: Path, tmp_path: Path, name: str
+) -> None:
+    result = run("--report", tmp_path / name, phone)
+
+    assert result.exit_code == 0
+    told = json.loads((tmp_path / "report.json").read_text())
+    assert (told["file"], told["verdict"], told["images"]) == ("phone.zip", "accepted", PHOTOS)
+    page = (tmp_path / "report.html").read_text()
+    assert "IMG_0000.jpg" in page
+    assert "data:image/jpeg;base64," in page
+
+
+def test_a_rejected_dataset_has_a_report_as_well(run: Run, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.zip"
+    bad.write_bytes(b"not a ZIP")
+
+    assert run("--report", tmp_path / "report.html", bad).exit_code == 1
+    assert json.loads((tmp_path / "report.json").read_text())["verdict"] == "rejected"
+
+
+def test_what_cannot_be_done_is_told_in_a_sentence(run: Run, phone: Path, tmp_path: Path) -> None:
+    missing = run(tmp_path / "none.zip")
+    two = run("--report", tmp_path / "r.html", phone, phone)
+    unwritable = run("--report", tmp_path / "none" / "r.html", phone)
+
+    assert "There is no file or folder" in missing.stderr
+    assert "one dataset at a time" in two.stderr
+    assert "cannot be written" in " ".join(unwritable.stderr.split())
+    assert {each.exit_code for each in (missing, two, unwritable)} == {1}
+
+
+def test_a_phones_dataset_is_told_to_be_mended_with_every_change(
+    run: Run, phone: Path, tmp_path: Path
+) -> None:
+    run("--report", tmp_path / "report.html", phone)
+
+    told = json.loads((tmp_path / "report.json").read_text())
+    changes = {change["code"] for change in told["changes"]}
+    assert told["mended"]
+    assert changes == {
+        *("image_converted", "image_turned", "image_metadata_removed", "image_exact_duplicate"),
+        *("dataset_flattened", "dataset_junk_dropped", "caption_encoding"),
+    }
+
+
+def test_every_foreign_archive_gets_a_verdict_in_time_and_only_damage_is_the_archives(
+    corpora: Path,
+) -> None:
+    for name, data in foreign_archives(corpora):
+        archive = MemoryRange(data)
+        found = checked(archive, pictures=PillowPictures()).report
+
+        codes = [problem.code for problem in found.errors]
+        assert "dataset_check_failed" not in codes, name
+        assert any(code.startswith("archive_") for code in codes) == is_damaged(name), (name, codes)
+        assert (found.verdict is Verdict.REJECTED) == bool(codes), name
+        assert found.seconds < 2, name
+        assert found.requests <= 40, name
+
+
+def test_the_command_prints_a_line_for_every_foreign_archive(run: Run, corpora: Path) -> None:
+    files = [corpora / "zip" / name for name, _ in foreign_archives(corpora)]
+
+    result = run("--json", *files)
+
+    assert [row["file"] for row in rows(result)] == [str(file) for file in files]
+    assert result.exit_code == 1

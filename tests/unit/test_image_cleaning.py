@@ -1,0 +1,137 @@
+"""Metadata goes, and every pixel stays as it is."""
+
+import io
+
+import pytest
+from PIL import Image, ImageCms
+
+from shared.domain.images.cleaning import PIECE, without_metadata
+from shared.domain.images.describe import describe
+from shared.domain.images.reading import Whole
+from tests import photos
+from tests.photos import PLACE, chunk, encoded, jpeg_with, picture, png_with, segment
+
+SECRET = b"the street where she lives"
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+XMP = b'<x:xmpmeta><rdf:Description exif:GPSLatitude="48,8N">' + SECRET + b"</rdf:Description>"
+EXIF = photos.exif(1, place=True).tobytes()
+THUMBNAIL = b"JFIF\x00\x01\x02\x00\x00\x01\x00\x01\x09\x01" + SECRET + b"!"
+
+
+def cleaned(data: bytes) -> bytes:
+    return b"".join(without_metadata(Whole(data), describe(Whole(data)).format))
+
+
+def webp_with_secrets(image: Image.Image, **options: bool) -> bytes:
+    return encoded(image, "WEBP", exif=EXIF, xmp=XMP, icc_profile=PROFILE, **options)
+
+
+PROGRESSIVE = encoded(picture(), "JPEG", progressive=True)
+LAST_SCAN = PROGRESSIVE.rindex(b"\xff\xda")
+CARRYING: dict[str, bytes] = {
+    "EXIF": jpeg_with(segment(0xE1, EXIF)),
+    "XMP": jpeg_with(segment(0xE1, b"http://ns.adobe.com/xap/1.0/\x00" + XMP)),
+    "long XMP": jpeg_with(segment(0xE1, b"http://ns.adobe.com/xmp/extension/\x00" + SECRET)),
+    "IPTC": jpeg_with(segment(0xED, b"Photoshop 3.0\x00" + SECRET)),
+    "a comment": jpeg_with(segment(0xFE, SECRET)),
+    "a comment between scans": PROGRESSIVE[:LAST_SCAN] + segment(0xFE, SECRET) + PROGRESSIVE[LAST_SCAN:],
+    "content credentials": jpeg_with(segment(0xEB, b"JP\x00\x01" + SECRET)),
+    "a maker's block": jpeg_with(segment(0xE4, SECRET), segment(0xE1, SECRET), segment(0xE2, SECRET)),
+    "a JFIF thumbnail": b"\xff\xd8" + segment(0xE0, THUMBNAIL) + encoded(picture(), "JPEG")[20:],
+    "a JFXX thumbnail": jpeg_with(segment(0xE0, b"JFXX\x00\x10" + SECRET)),
+    "a ZIP behind it": jpeg_with(behind=b"PK\x03\x04" + SECRET),
+    "a second photo": photos.mpo(picture(), picture(seed=1)) + SECRET,
+    "all of a JPEG": encoded(
+        picture(), "JPEG", exif=EXIF, xmp=XMP, comment=SECRET, icc_profile=PROFILE
+    ),
+    "CMYK": encoded(picture(mode="CMYK"), "JPEG", exif=EXIF, comment=SECRET),
+    "PNG EXIF": png_with(chunk(b"eXIf", EXIF[6:])),
+    "PNG EXIF behind": png_with(after=[chunk(b"eXIf", EXIF[6:])]),
+    "PNG texts": png_with(
+        chunk(b"tEXt", b"Author\x00" + SECRET), chunk(b"iTXt", b"Title\x00\x00\x00\x00\x00" + SECRET)
+    ),
+    "a time": png_with(chunk(b"tIME", SECRET[:7])),
+    "a private chunk": png_with(chunk(b"prVt", SECRET)),
+    "a page behind it": png_with(behind=b"<html>" + SECRET),
+    "all of a PNG": encoded(
+        picture(mode="RGBA"), "PNG", exif=EXIF, icc_profile=PROFILE, dpi=(300, 300)
+    )
+    + SECRET,
+    "APNG": photos.animated("PNG") + SECRET,
+    "16 bits": encoded(picture(mode="I;16"), "PNG", exif=EXIF),
+    "WEBP": webp_with_secrets(picture()),
+    "a lossless WEBP": webp_with_secrets(picture(mode="RGBA"), lossless=True) + SECRET,
+    "an animated WEBP": encoded(
+        picture(), "WEBP", save_all=True, append_images=[picture(seed=1)], exif=EXIF, xmp=XMP
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", CARRYING)
+def test_metadata_is_gone_and_every_pixel_is_there(kind: str) -> None:
+    data = CARRYING[kind]
+    before, after = describe(Whole(data)), describe(Whole(cleaned(data)))
+
+    assert before.has_metadata
+    assert not after.has_metadata
+    assert photos.pixels(cleaned(data)) == photos.pixels(data)
+    assert (after.has_profile, after.animated) == (before.has_profile, before.animated)
+
+
+@pytest.mark.parametrize("kind", CARRYING)
+def test_nothing_of_what_it_said_is_left_in_the_bytes(kind: str) -> None:
+    left = cleaned(CARRYING[kind])
+
+    for said in (SECRET, PLACE, b"Exif", b"GPS", b"xmpmeta", b"Camera", b"Photoshop"):
+        assert said not in left
+    with Image.open(io.BytesIO(left)) as image:
+        image.load()
+        assert dict(image.getexif()) == {}
+        assert not {"exif", "xmp", "comment", "photoshop"} & set(image.info)
+
+
+@pytest.mark.parametrize("kind", CARRYING)
+def test_cleaning_again_changes_nothing(kind: str) -> None:
+    once = cleaned(CARRYING[kind])
+
+    assert cleaned(once) == once
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(encoded(picture(), "JPEG"), encoded(picture(), "JPEG", progressive=True)),
+        *(encoded(picture(), "PNG", icc_profile=PROFILE), encoded(picture(), "WEBP")),
+        *(encoded(picture(mode="RGBA"), "WEBP", lossless=True), photos.animated("PNG")),
+        *(encoded(picture(), "JPEG", icc_profile=PROFILE), encoded(picture(mode="CMYK"), "JPEG")),
+        b"\xff\xd8\xff" + encoded(picture(), "JPEG")[2:],  # a fill byte
+    ],
+)
+def test_an_image_without_metadata_stays_as_it_is_byte_for_byte(data: bytes) -> None:
+    assert not describe(Whole(data)).has_metadata
+    assert cleaned(data) == data
+
+
+def test_a_profile_of_several_segments_and_adobes_transform_are_kept() -> None:
+    profile = PROFILE + bytes(100_000)
+    data = encoded(picture(mode="CMYK"), "JPEG", icc_profile=profile, exif=EXIF)
+
+    with Image.open(io.BytesIO(cleaned(data))) as image:
+        assert image.info["icc_profile"] == profile
+        assert image.info["adobe_transform"] in (0, 2)
+
+
+def test_a_webps_size_and_flags_say_what_is_left() -> None:
+    left = cleaned(webp_with_secrets(picture()))
+
+    assert int.from_bytes(left[4:8], "little") == len(left) - 8
+    assert left[20] & 0x2C == 0x20  # a profile, no EXIF, no XMP
+
+
+def test_a_large_image_comes_in_bounded_pieces() -> None:
+    noise = Image.effect_noise((1000, 1000), 90)
+    data = jpeg_with(segment(0xFE, SECRET), image=encoded(noise, "JPEG", quality=100))
+    pieces = list(without_metadata(Whole(data), describe(Whole(data)).format))
+
+    assert len(data) > PIECE
+    assert max(map(len, pieces)) <= PIECE
