@@ -7,7 +7,7 @@ from shared.domain.content import content_digest, forced
 from shared.domain.errors import DatasetUnreadable, RejectedDataset
 from shared.domain.jobs import DatasetVersion, Job, Status
 from shared.domain.notices import CLEAN_COPY, JOB_FILE, REPORT_FILE, REPORT_PAGE, job_text
-from shared.domain.problems import Problem
+from shared.domain.problems import Problem, first_of
 from shared.domain.reports import html_text, json_text
 from shared.domain.verdicts import DATASET_UNREADABLE, waits_for
 from shared.ports import Claim, DatasetStore, OpenDataset
@@ -89,7 +89,8 @@ class Submitter:
             return self._refused(job, *rejected.problems)
 
     def _refused(self, job: Job, *problems: Problem) -> Job:
-        return self.record.move(job, Status.REJECTED, problems=problems)
+        # The report has all of them; a row holds 400 KB.
+        return self.record.move(job, Status.REJECTED, problems=first_of(problems))
 
     def _reported(self, job: Job, checked: Checked) -> Checked:
         """Before the verdict is: whoever dies in between checks and reports the same once more."""

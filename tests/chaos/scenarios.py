@@ -8,7 +8,7 @@ from shared.domain.budget import Limits
 from shared.domain.errors import NotSubmitted, SubmissionRefused, SubmissionUnknown
 from shared.domain.jobs import Status
 from shared.domain.problems import Problem
-from tests.builders import make_archive
+from tests.builders import make_archive, with_exif
 from tests.chaos.fal import End, Request
 from tests.chaos.stage import Stage
 
@@ -36,6 +36,11 @@ class Scenario:
 def drop(stage: Stage, key: str = KEY, images: int = 10) -> None:
     """A dataset, and S3's event for it."""
     stage.announce(stage.drop(key, make_archive(images=images)))
+
+
+def _with_a_place(stage: Stage) -> None:
+    """A dataset that fal gets a clean copy of."""
+    stage.announce(stage.drop(KEY, make_archive(images=10, members={"IMG_1.jpg": with_exif(99)})))
 
 
 def _training(change: Callable[[Request], None]) -> Callable[[Stage], None]:
@@ -116,7 +121,7 @@ def _refused(error: Exception) -> Callable[[Stage], None]:
     return prepare
 
 
-def _answer_lost(stage: Stage) -> None:
+def _answer_lost(stage: Stage, drop: Callable[[Stage], None] = drop) -> None:
     stage.fal.lost_answers.append(SubmissionUnknown("the answer was lost"))
     drop(stage)
 
@@ -168,6 +173,10 @@ SCENARIOS = (
         "fal refuses the input", _refused(SubmissionRefused(BAD_INPUT)), ((0, FAILED), (1, DONE))
     ),
     Scenario("the answer to the POST is lost", _answer_lost),
+    Scenario("the photos have to be mended", _with_a_place),
+    Scenario(
+        "the answer to the POST of a clean copy is lost", lambda s: _answer_lost(s, _with_a_place)
+    ),
     Scenario("nobody knows whether it was sent", _refused(SubmissionUnknown("timeout"))),
     Scenario("a person cancels it at fal", _cancelled, ((1, CANCELLED), (0, CANCELLED), (1, DONE))),
 )

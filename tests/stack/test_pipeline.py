@@ -13,6 +13,8 @@ import pytest
 from local.stack import SAMPLE
 from shared.messages import s3_notice_for
 from tests.builders import make_dataset
+from tests.phone import PHOTOS, phone_dataset
+from tests.photos import PLACE
 from tests.stack.conftest import Deployed
 
 pytestmark = pytest.mark.stack
@@ -39,7 +41,8 @@ def test_a_folder_becomes_a_lora_with_the_bytes_that_fal_served(
     files = stack.files_of(job)
     [delivery] = [name for name in files if name.startswith("deliveries/")]
     assert set(files) - {delivery} == {
-        *("config.json", "job.json", "lora.safetensors", "status.json")
+        *("config.json", "job.json", "lora.safetensors", "status.json"),
+        *("report.html", "report.json"),
     }
     served: Counter[str] = Counter()
     for row in stack.simulator.ledger()["served"]:
@@ -80,6 +83,27 @@ def test_fal_gets_the_parameters_that_the_job_shows_and_the_very_archive(
     assert fetched["images"] == job["images"] == 14
 
 
+def test_a_phones_dataset_is_mended_and_fal_gets_the_clean_copy(
+    stack: Deployed, tmp_path: Path
+) -> None:
+    phone = tmp_path / "phone.zip"
+    phone.write_bytes(phone_dataset())
+
+    job = stack.train(phone)
+
+    files = stack.files_of(job)
+    assert job["status"] == "SUCCEEDED"
+    [fetched] = [
+        row
+        for row in stack.simulator.ledger()["datasets"]
+        if row["request_id"] == job["request_id"]
+    ]
+    assert fetched["sha256"] == hashlib.sha256(files["dataset.zip"]).hexdigest()
+    assert fetched["images"] == job["images"] == PHOTOS
+    assert PLACE not in files["dataset.zip"]
+    assert json.loads(files["report.json"])["mended"]
+
+
 def bad_archives(folder: Path, target: Path) -> dict[str, tuple[Path, str]]:
     """Each obvious mistake as a file, and the code it is refused with."""
     photos = sorted(folder.glob("*.jpg"))
@@ -114,7 +138,7 @@ def test_a_dataset_that_cannot_train_is_refused_for_free_with_what_to_do(
     assert job["status"] == "REJECTED"
     assert [problem["code"] for problem in job["problems"]] == [code]
     files = stack.files_of(job)
-    assert set(files) == {"status.json", "ERROR.txt"}
+    assert set(files) == {"status.json", "ERROR.txt", "report.html", "report.json"}
     assert job["problems"][0]["message"] in files["ERROR.txt"].decode()
     assert stack.simulator.ledger()["submissions"] == before
 

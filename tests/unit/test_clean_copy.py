@@ -181,6 +181,16 @@ def test_every_verdict_is_reported_for_people_and_for_programs(world: World, ima
     assert "photo-00.jpg" in page
 
 
+def test_a_row_holds_the_first_of_many_problems_and_the_report_all(world: World) -> None:
+    texts = {f"{number:03}.jpg": b"I am a text, honestly" for number in range(200)}
+
+    job = world.submit(world.drop(images=0, members=texts))
+
+    assert len(job.problems) == 50
+    assert job.problems[-1].code == "dataset_more_problems"
+    assert len(report(world, job)["errors"]) == 201
+
+
 def test_whoever_dies_between_the_report_and_the_verdict_is_repaired_by_the_next_event(
     world: World,
 ) -> None:
