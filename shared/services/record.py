@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from shared.domain.budget import Limits
@@ -10,6 +11,9 @@ from shared.domain.jobs import Job, Status
 from shared.domain.notices import ERROR_FILE, STATUS_FILE, error_text, status_text
 from shared.domain.problems import Problem
 from shared.ports import Claim, Clock, JobStore, ResultStore
+
+# No function lives longer than five minutes.
+SETTLED_AFTER = timedelta(minutes=6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +76,9 @@ class Record:
             self._write_files(job)
             found = self.jobs.get(job.job_id)
             newest = found if found is not None and found.version > job.version else None
-        if job.terminal:
-            # Not before it is told: whoever dies up to here leaves it to the reconciler.
+        if job.terminal and self.clock() - job.updated_at >= SETTLED_AFTER:
+            # Not before it is told for good: whoever stands still with an older state in hand, and dies
+            # right after writing it, is dead by then. The reconciler comes once more.
             self.jobs.close(job)
 
     def _write_files(self, job: Job) -> None:

@@ -39,7 +39,7 @@ def test_death_or_failure_at_any_effect_of_the_ordinary_life_breaks_nothing() ->
     every_single(report)
 
     assert report.singles == 4 * report.effects
-    assert report.effects > 70, "it would prove nothing"
+    assert report.effects >= 70, "it would prove nothing"
     assert broken(*report.broken) == []
 
 

@@ -7,9 +7,11 @@ import pytest
 from shared.domain.errors import Conflict, ForeignRequest, NotSubmitted, TrainerUnavailable
 from shared.domain.facts import Fact, Failed, Finished, Gone, Running
 from shared.domain.jobs import Job, Status
+from shared.domain.notices import status_text
 from shared.domain.problems import Problem
 from shared.ports import DatasetPage
 from shared.services.reconcile import SUBMIT_DEADLINE, RoundIncomplete, Tally
+from shared.services.record import SETTLED_AFTER
 from tests.builders import APPLICATION, ARTIFACTS, NOW, REQUEST_ID, make_dataset, make_job
 from tests.memory import MemoryDatasets
 from tests.memory_jobs import MemoryJobs
@@ -214,16 +216,23 @@ def test_a_job_that_vanishes_meanwhile_never_stops_the_others(late: World) -> No
     assert late.job(helped.job_id).status is Status.STORING
 
 
-def test_a_second_round_finds_nothing_more_to_do(late: World) -> None:
+def test_an_end_is_told_once_more_when_nobody_can_stand_in_an_older_state_any_more(
+    late: World,
+) -> None:
     job = late.holds(make_job(Status.SUBMITTED))
     late.trainer.facts[REQUEST_ID] = Failed(REQUEST_ID, PROBLEM)
     late.reconciler.reconcile()
     ended = late.job(job.job_id)
 
-    tally = late.reconciler.reconcile()
+    at_once = late.reconciler.reconcile()
+    late.results.files[job.prefix + "status.json"] = b"an older state, by one who died of it"
+    late.clock.now += SETTLED_AFTER
+    later = late.reconciler.reconcile()
+    after_that = late.reconciler.reconcile()
 
-    assert tally == Tally(open=0, late=0, unanswered=0, doubtful=0)
+    assert [tally.open for tally in (at_once, later, after_that)] == [1, 1, 0]
     assert late.job(job.job_id) == ended
+    assert late.results.text(job, "status.json") == status_text(ended)
 
 
 @pytest.mark.parametrize(
