@@ -1,6 +1,5 @@
 """Whether the job that a dataset wants to go on from has what it takes."""
 
-from shared.domain.artifacts import WEIGHTS
 from shared.domain.errors import RejectedDataset
 from shared.domain.jobs import Job
 from shared.domain.parameters import CHECKPOINT, ResolvedParameters
@@ -46,10 +45,10 @@ def _of_other_trainer(earlier: Job, trainer: str) -> Problem | None:
 
 
 def _without_lora(earlier: Job, record: Record) -> Problem | None:
-    files = [stored for stored in earlier.files if stored.name == WEIGHTS]
-    if any(record.results.has(stored) for stored in files):
+    weights = earlier.weights
+    if weights is not None and record.results.has(weights):
         return None
-    if files:
+    if weights is not None:
         why = "and its LoRA is no longer in the models bucket. Put it back, or name another job"
     elif earlier.terminal:
         why = f"which is {earlier.status} and has no LoRA. Name one that has"

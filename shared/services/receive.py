@@ -114,8 +114,7 @@ def _with_addresses(job: Job, fact: Fact) -> Job:
     """A result that is being copied is not lost because fal forgets it; new addresses are taken in."""
     if not isinstance(fact, Finished) or fact.artifacts in ((), job.artifacts):
         return job
-    problems = tuple(each for each in job.problems if each != DENIED)
-    return _changed(job, artifacts=fact.artifacts, problems=problems)
+    return _changed(_believed(job, fact), artifacts=fact.artifacts)
 
 
 def _believed(job: Job, fact: Fact) -> Job:

@@ -155,6 +155,17 @@ def test_a_job_without_a_lora_is_refused_for_free_and_says_whether_to_wait(world
     assert len(world.trainer.posts) == 1
 
 
+def test_a_lora_that_has_a_number_before_its_name_is_gone_on_from_as_well(world: World) -> None:
+    job = world.submit(world.drop())
+    world.results.files[job.prefix + "lora.safetensors"] = b"a person's own"
+    trained = world.train(job)
+
+    new = world.submit(world.drop("b.zip", metadata={"resume-from-checkpoint": trained.job_id}))
+
+    assert (new.status, new.problems) == (Status.SUBMITTED, ())
+    assert new.resume_from == trained.job_id
+
+
 def test_a_lora_that_was_deleted_is_refused_for_free(world: World, trained: Job) -> None:
     del world.results.files[weights_of(trained)]
 
