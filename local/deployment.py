@@ -66,6 +66,8 @@ def parameters(fal: FalServer, emulator_url: str) -> dict[str, str]:
         "FalQueueRunHost": fal.host_port,
         "FalJwksUrl": fal.jwks_url,
         "FalApiUrl": fal.api_url,
+        "FalRestUrl": fal.rest_url,
+        "FalCdnUrl": fal.cdn_url,
         "FalUserId": fal.user_id,
         "ArtifactHosts": fal.artifact_hosts,
         "CaBundle": CA_IN_FUNCTION if fal.ca_file else "",

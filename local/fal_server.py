@@ -25,6 +25,8 @@ class FalServer(BaseModel):
     artifact_hosts: str
     jwks_url: str
     api_url: str
+    rest_url: str
+    cdn_url: str
     ca_file: Path | None
     simulated: bool
 
@@ -37,8 +39,8 @@ class FalServer(BaseModel):
 def fal_at(url: str, ca_file: Path | None) -> FalServer:
     """Another server under one address; what differs there is said by fal's own variables.
 
-    ``FAL_KEY``, ``FAL_USER_ID``, ``FAL_JWKS_URL``, ``FAL_API_URL`` and ``ARTIFACT_HOSTS`` are read where they are
-    set. Raises ValueError for an address that is none, or a file that is not there.
+    ``FAL_KEY``, ``FAL_USER_ID``, ``FAL_JWKS_URL``, ``FAL_API_URL``, ``FAL_REST_URL``, ``FAL_CDN_URL`` and
+    ``ARTIFACT_HOSTS`` are read where they are set. Raises ValueError for an address that is none, or a file that is not there.
     """
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.netloc or parts.path.strip("/"):
@@ -53,6 +55,8 @@ def fal_at(url: str, ca_file: Path | None) -> FalServer:
         artifact_hosts=os.environ.get("ARTIFACT_HOSTS") or parts.netloc,
         jwks_url=os.environ.get("FAL_JWKS_URL") or f"{base}/.well-known/jwks.json",
         api_url=os.environ.get("FAL_API_URL") or f"{base}/v1",
+        rest_url=os.environ.get("FAL_REST_URL") or base,
+        cdn_url=os.environ.get("FAL_CDN_URL") or base,
         ca_file=ca_file and ca_file.absolute(),
         simulated=False,
     )
@@ -84,6 +88,8 @@ def start_simulator(
         artifact_hosts=urlsplit(told["url"]).netloc,
         jwks_url=f"{told['url']}/.well-known/jwks.json",
         api_url=f"{told['url']}/v1",
+        rest_url=told["url"],
+        cdn_url=told["url"],
         ca_file=Path(told["ca_file"]),
         simulated=True,
     )

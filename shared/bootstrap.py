@@ -32,6 +32,7 @@ from shared.settings import (
 
 if TYPE_CHECKING:
     from shared.adapters.dynamodb import DynamoJobs
+    from shared.services.addresses import Addresses
     from shared.services.again import Repeater
     from shared.services.deliver import Doorkeeper
     from shared.services.dispatch import Line
@@ -148,6 +149,25 @@ class SubmitBootstrap(Bootstrap[SubmitSettings]):
 
         return PillowPictures()
 
+    def _addresses(self, results: ResultStore) -> "Addresses":
+        from shared.adapters.fal_storage import FalStorage
+        from shared.adapters.secrets import fal_key
+        from shared.services.addresses import Addresses
+
+        settings = self.settings
+        return Addresses(
+            datasets=self.datasets,
+            results=results,
+            storage=FalStorage(
+                lambda: fal_key(settings.fal_key_secret),
+                settings.fal_rest_url,
+                settings.fal_cdn_url,
+            ),
+            clock=utc_now,
+            way=settings.dataset_delivery,
+            seconds=settings.dataset_url_seconds,
+        )
+
     @cached_property
     def submitter(self) -> "Submitter":
         """The door that datasets come in by."""
@@ -165,7 +185,7 @@ class SubmitBootstrap(Bootstrap[SubmitSettings]):
             trainer=self._trainer(settings),
             inbox=self._inbox(settings.inbox_queue_url),
             limits=settings.limits,
-            url_seconds=settings.dataset_url_seconds,
+            addresses=self._addresses(record.results),
             webhook_base_url=settings.webhook_base_url,
             webhook_secret=lambda: self._webhook_secret(settings.webhook_secret),
         )
@@ -252,6 +272,7 @@ class ReconcileBootstrap(Bootstrap[ReconcileSettings]):
         """The round that makes sure no job is ever stuck."""
         from shared.adapters.s3_client import s3_client
         from shared.adapters.s3_shelf import S3Shelf
+        from shared.services.evidence import Evidence
         from shared.services.reconcile import Reconciler
         from shared.services.sweep import Sweep
 
@@ -266,7 +287,7 @@ class ReconcileBootstrap(Bootstrap[ReconcileSettings]):
             record=record,
             receiver=self._receiver(record, settings.results_queue_url, settings.inbox_queue_url),
             trainer=self._trainer(settings),
-            history=self.history,
+            evidence=Evidence(self.jobs, self.history),
             inbox=inbox,
             handover=self._handover(settings.results_queue_url),
             line=self._line(settings.inbox_queue_url),

@@ -170,6 +170,9 @@ class ResultStore(Protocol):
     def url(self, stored: StoredFile, seconds: int) -> str:
         """An address anybody can download the file from, for so long."""
 
+    def reader(self, stored: StoredFile) -> RangedReader:
+        """The file, by ranges, as it lies there now; raises DatasetUnreadable when it does not."""
+
     def sweep(self, *, older_than: datetime, keep: Collection[str]) -> int:
         """End every unfinished copy from before then whose upload id is not to be kept; how many."""
 
@@ -248,10 +251,19 @@ class Trainer(Protocol):
 class RequestHistory(Protocol):
     """fal's own list of what was asked of it with our key."""
 
-    def requests_for(
-        self, application: str, dataset: DatasetVersion, *, since: datetime
-    ) -> Sequence[str]:
-        """The ids of the requests for this very dataset version; raises TrainerUnavailable."""
+    def requests_for(self, job: Job, *, since: datetime) -> Sequence[str]:
+        """The ids of the requests that sent this job's dataset; raises TrainerUnavailable."""
+
+
+class FileStorage(Protocol):
+    """fal's own storage of files."""
+
+    def upload(self, archive: RangedReader, name: str, seconds: int) -> str:
+        """The address of a copy that fal drops after so many seconds.
+
+        Raises what reading the archive raises, NotSubmitted when fal cannot be reached, and
+        SubmissionRefused when it does not take it.
+        """
 
 
 class Deliveries(Protocol):

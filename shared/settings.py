@@ -13,6 +13,7 @@ from pydantic import (
 )
 
 from shared.domain.budget import Limits
+from shared.domain.delivery import Way
 
 Name = Annotated[str, StringConstraints(min_length=1)]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
@@ -66,6 +67,11 @@ class SubmitSettings(PlatformSettings, LimitSettings):
     webhook_base_url: Url = Field(description="where fal reaches this stack")
     webhook_secret: Name = Field(description="secret that webhook tokens are made with")
     dataset_url_seconds: PositiveInt = Field(description="how long a dataset's URL works")
+    dataset_delivery: Way = Field(
+        default=Way.PRESIGNED, description="what URL: `presigned`, `fal` or `data`"
+    )
+    fal_rest_url: SafeUrl = Field(description="where fal gives leave to upload")
+    fal_cdn_url: SafeUrl = Field(description="where fal takes uploads")
     remove_metadata: bool = Field(
         default=True, description="take camera, place and other hidden data out of photos"
     )

@@ -147,6 +147,8 @@ class House:
             "FAL_RUN_HOST": "fal.run",
             "FAL_QUEUE_RUN_HOST": "queue.fal.run",
             "FAL_API_URL": "https://api.fal.ai/v1",
+            "FAL_REST_URL": "https://rest.fal.ai",
+            "FAL_CDN_URL": "https://v3.fal.media",
             "FAL_JWKS_URL": "https://rest.fal.ai/.well-known/jwks.json",
             "FAL_USER_ID": USER_ID,
             "WEBHOOK_SECRET": self.webhook_secret,

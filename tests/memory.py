@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from shared.domain.archives import RangedReader
 from shared.domain.costs import Price
 from shared.domain.errors import (
     RejectedDataset,
@@ -16,27 +17,9 @@ from shared.domain.problems import Problem
 from shared.domain.signatures import RawDelivery
 from shared.ports import DatasetPage, OpenDataset, Submission
 from tests.builders import NOW, REQUEST_ID
+from tests.memory_files import MemoryRange as MemoryRange  # noqa: PLC0414  # one place to import from
 from tests.memory_files import MemoryResults as MemoryResults  # noqa: PLC0414  # one place to import from
 from tests.memory_files import MemorySource as MemorySource  # noqa: PLC0414
-
-
-@dataclass
-class MemoryRange:
-    """A RangedReader that counts."""
-
-    data: bytes
-    requests: int = 0
-    bytes_read: int = 0
-
-    @property
-    def size(self) -> int:
-        return len(self.data)
-
-    def read(self, offset: int, length: int) -> bytes:
-        self.requests += 1
-        got = self.data[offset : offset + length]
-        self.bytes_read += len(got)
-        return got
 
 
 @dataclass(frozen=True)
@@ -138,14 +121,28 @@ class MemoryTrainer:
         assert application
         return self.asks
 
-    def requests_for(
-        self, application: str, dataset: DatasetVersion, *, since: datetime
-    ) -> Sequence[str]:
-        assert application
-        self.listed.append((dataset.version_id, since))
+    def requests_for(self, job: Job, *, since: datetime) -> Sequence[str]:
+        self.listed.append((job.sent.version_id, since))
         if isinstance(self.known, Exception):
             raise self.known
         return self.known
+
+
+@dataclass
+class MemoryStorage:
+    """A FileStorage; ``refuses`` is what it raises instead of taking a file."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    seconds: list[int] = field(default_factory=list)
+    refuses: Exception | None = None
+
+    def upload(self, archive: RangedReader, name: str, seconds: int) -> str:
+        if self.refuses is not None:
+            raise self.refuses
+        url = f"https://v3.fal.media.example/files/{len(self.files)}/{name}"
+        self.files[url] = archive.read(0, archive.size)
+        self.seconds.append(seconds)
+        return url
 
 
 @dataclass

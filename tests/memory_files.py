@@ -10,6 +10,7 @@ from itertools import count
 from shared.domain.artifacts import Artifact, StoredFile
 from shared.domain.copies import Label, Lying, Part
 from shared.domain.errors import (
+    DatasetUnreadable,
     DownloadInterrupted,
     Occupied,
     ResultGone,
@@ -18,6 +19,25 @@ from shared.domain.errors import (
 )
 from shared.domain.jobs import Job
 from tests.builders import NOW, make_weights
+
+
+@dataclass
+class MemoryRange:
+    """A RangedReader that counts."""
+
+    data: bytes
+    requests: int = 0
+    bytes_read: int = 0
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    def read(self, offset: int, length: int) -> bytes:
+        self.requests += 1
+        got = self.data[offset : offset + length]
+        self.bytes_read += len(got)
+        return got
 
 
 @dataclass
@@ -67,6 +87,11 @@ class MemoryResults:
     def url(self, stored: StoredFile, seconds: int) -> str:
         assert seconds > 0
         return f"https://models.example/{stored.key}"
+
+    def reader(self, stored: StoredFile) -> MemoryRange:
+        if stored.key not in self.files:
+            raise DatasetUnreadable(stored.key)
+        return MemoryRange(self.files[stored.key])
 
     def find(self, key: str) -> Lying | None:
         if key not in self.files:

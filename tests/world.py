@@ -8,16 +8,19 @@ from typing import Any
 
 from shared.adapters.keys import verify_signature
 from shared.domain.budget import Limits
+from shared.domain.delivery import Way
 from shared.domain.facts import Finished
 from shared.domain.images.pictures import Pictures
 from shared.domain.jobs import DatasetVersion, Job
 from shared.domain.tokens import webhook_token
 from shared.ports import Submission
+from shared.services.addresses import Addresses
 from shared.services.again import Repeater
 from shared.services.check import Checker
 from shared.services.checkpoints import check_checkpoint
 from shared.services.deliver import Doorkeeper
 from shared.services.dispatch import Dispatcher, Line
+from shared.services.evidence import Evidence
 from shared.services.mend import Mender
 from shared.services.receive import Receiver
 from shared.services.reconcile import Reconciler
@@ -35,6 +38,7 @@ from tests.memory import (
     MemoryQueue,
     MemoryResults,
     MemorySource,
+    MemoryStorage,
     MemoryTrainer,
 )
 from tests.memory_jobs import MemoryJobs
@@ -56,6 +60,8 @@ class World:
     queue: MemoryQueue = field(default_factory=MemoryQueue)
     deliveries: MemoryDeliveries = field(default_factory=MemoryDeliveries)
     keys: MemoryKeys = field(default_factory=lambda: MemoryKeys(known=[bytes(KEY.verify_key)]))
+    storage: MemoryStorage = field(default_factory=MemoryStorage)
+    way: Way = Way.PRESIGNED
     clock: ManualClock = field(default_factory=ManualClock)
     pictures: Pictures = field(default_factory=BlindPictures)
     webhook_secret: Callable[[], bytes] = lambda: SECRET
@@ -82,7 +88,14 @@ class World:
             trainer=self.trainer,
             inbox=self.queue,
             limits=self.limits,
-            url_seconds=3600,
+            addresses=Addresses(
+                datasets=self.datasets,
+                results=self.results,
+                storage=self.storage,
+                clock=self.clock,
+                way=self.way,
+                seconds=3600,
+            ),
             webhook_base_url=BASE_URL,
             webhook_secret=self.webhook_secret,
         )
@@ -130,7 +143,7 @@ class World:
             record=self.record,
             receiver=self.receiver,
             trainer=self.trainer,
-            history=self.trainer,
+            evidence=Evidence(self.jobs, self.trainer),
             inbox=self.queue,
             handover=self.queue,
             line=self.line,

@@ -74,6 +74,7 @@ class Access:
             "FAL_RUN_HOST": self.host_port,
             "FAL_QUEUE_RUN_HOST": self.host_port,
             "FAL_REST_URL": self.url,
+            "FAL_CDN_URL": self.url,
             "FAL_API_URL": f"{self.url}/v1",
             "FAL_JWKS_URL": f"{self.url}/.well-known/jwks.json",
             "FAL_USER_ID": self.user_id,

@@ -6,8 +6,11 @@ import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Self
+
+from local.fal.clock import now
 
 CHUNK = 256 * 1024
 UNUSUAL = re.compile(r"[^A-Za-z0-9._-]")
@@ -26,6 +29,7 @@ class PublicFile:
     sha256: str
     request_id: str | None = None
     endpoint_id: str | None = None
+    expires_at: datetime | None = None
 
     @property
     def etag(self) -> str:
@@ -100,11 +104,20 @@ class PublicFiles:
             file.close()
             file.path.unlink(missing_ok=True)
 
-    def publish(self, incoming: Incoming, path: str, name: str, content_type: str) -> PublicFile:
+    def publish(
+        self,
+        incoming: Incoming,
+        path: str,
+        name: str,
+        content_type: str,
+        expires_at: datetime | None = None,
+    ) -> PublicFile:
         """Serve what came in under this path."""
         incoming.close()
         on_disk = incoming.path.rename(self.place(path))
-        file = PublicFile(path, on_disk, name, content_type, incoming.size, incoming.sha256)
+        file = PublicFile(
+            path, on_disk, name, content_type, incoming.size, incoming.sha256, expires_at=expires_at
+        )
         self.add(file)
         return file
 
@@ -113,8 +126,12 @@ class PublicFiles:
         self._files[file.path] = file
 
     def get(self, path: str) -> PublicFile | None:
-        """The file of this public path."""
-        return self._files.get(path)
+        """The file of this public path; one that has expired is deleted for good."""
+        file = self._files.get(path)
+        if file and file.expires_at and now() >= file.expires_at:
+            self.remove(path)
+            return None
+        return file
 
     def url(self, path: str) -> str:
         """Where a file can be had."""

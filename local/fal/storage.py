@@ -1,9 +1,10 @@
 """Where fal_client uploads files: in one piece, in parts, or by way of a signed address."""
 
 import asyncio
+import json
 import secrets
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from aiohttp import web
@@ -25,11 +26,15 @@ class Multipart:
     path: str
     name: str
     content_type: str
+    expires_at: datetime | None
     parts: dict[int, PublicFile] = field(default_factory=dict)
 
 
 class Storage:
-    """Takes files and has the CDN serve them. Lifecycle and ACL headers are taken and ignored."""
+    """Takes files and has the CDN serve them, as long as their lifecycle says.
+
+    Access rules are taken and ignored.
+    """
 
     def __init__(self, files: PublicFiles, *, base_url: str, key: str) -> None:
         self._files = files
@@ -37,7 +42,7 @@ class Storage:
         self._key = key
         self._tokens: set[str] = set()
         self._multiparts: dict[str, Multipart] = {}
-        self._initiated: dict[str, tuple[str, str, str]] = {}
+        self._initiated: dict[str, tuple[str, str, str, datetime | None]] = {}
 
     def routes(self) -> list[web.RouteDef]:
         """Where files are uploaded to."""
@@ -71,7 +76,12 @@ class Storage:
         if not self._has_token(http):
             return unauthorized()
         name = http.headers.get("X-Fal-File-Name", "upload.bin")
-        file = await self._keep(http, self._files.new_path(name), name, http.content_type)
+        try:
+            expires_at = _expiry(http)
+        except MALFORMED:
+            return answer({"detail": "X-Fal-Object-Lifecycle"}, UNPROCESSABLE)
+        path = self._files.new_path(name)
+        file = await self._keep(http, path, name, http.content_type, expires_at)
         return answer({"access_url": self._files.url(file.path)})
 
     async def initiate(self, http: web.Request) -> web.Response:
@@ -81,10 +91,11 @@ class Storage:
         try:
             wanted = await http.json()
             name, content_type = str(wanted["file_name"]), str(wanted["content_type"])
+            expires_at = _expiry(http)
         except MALFORMED:
             return answer({"detail": "file_name and content_type"}, UNPROCESSABLE)
         ticket, path = secrets.token_urlsafe(24), self._files.new_path(name)
-        self._initiated[ticket] = (path, name, content_type)
+        self._initiated[ticket] = (path, name, content_type, expires_at)
         return answer(
             {
                 "upload_url": f"{self._base_url}/storage/upload/{ticket}",
@@ -106,7 +117,11 @@ class Storage:
             return unauthorized()
         name = http.headers.get("X-Fal-File-Name", "upload.bin")
         upload_id = secrets.token_hex(16)
-        multipart = Multipart(self._files.new_path(name), name, http.content_type)
+        try:
+            expires_at = _expiry(http)
+        except MALFORMED:
+            return answer({"detail": "X-Fal-Object-Lifecycle"}, UNPROCESSABLE)
+        multipart = Multipart(self._files.new_path(name), name, http.content_type, expires_at)
         self._multiparts[upload_id] = multipart
         return answer({"access_url": self._files.url(multipart.path), "uploadId": upload_id})
 
@@ -147,7 +162,9 @@ class Storage:
             for part in parts:
                 for chunk in part.chunks(0, part.size):
                     whole.write(chunk)
-            self._files.publish(whole, multipart.path, multipart.name, multipart.content_type)
+            self._files.publish(
+                whole, multipart.path, multipart.name, multipart.content_type, multipart.expires_at
+            )
         for part in parts:
             self._files.remove(part.path)
 
@@ -159,9 +176,25 @@ class Storage:
         kind, _, token = http.headers.get("Authorization", "").partition(" ")
         return kind == "Bearer" and token in self._tokens
 
-    async def _keep(self, http: web.Request, path: str, name: str, content_type: str) -> PublicFile:
+    async def _keep(
+        self,
+        http: web.Request,
+        path: str,
+        name: str,
+        content_type: str,
+        expires_at: datetime | None = None,
+    ) -> PublicFile:
         """Write the body to disk and serve it."""
         with self._files.incoming(name) as file:
             async for chunk in http.content.iter_chunked(CHUNK):
                 file.write(chunk)
-            return self._files.publish(file, path, name, content_type)
+            return self._files.publish(file, path, name, content_type, expires_at)
+
+
+def _expiry(http: web.Request) -> datetime | None:
+    """When fal drops the file; raises one of MALFORMED. fal_client sends both headers everywhere."""
+    said = http.headers.get("X-Fal-Object-Lifecycle") or http.headers.get(
+        "X-Fal-Object-Lifecycle-Preference"
+    )
+    seconds = json.loads(said)["expiration_duration_seconds"] if said else None
+    return None if seconds is None else now() + timedelta(seconds=float(seconds))

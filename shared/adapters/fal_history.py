@@ -9,8 +9,8 @@ import httpx
 
 from shared.adapters.fal_transport import json_object, usable_key
 from shared.domain.errors import TrainerUnavailable
-from shared.domain.evidence import points_at
-from shared.domain.jobs import DatasetVersion
+from shared.domain.evidence import is_of
+from shared.domain.jobs import Job
 from shared.domain.trainers.table import DATASET_FIELDS
 
 TIMEOUT = httpx.Timeout(15.0)
@@ -28,17 +28,15 @@ class FalHistory:
         self._api_url = api_url.rstrip("/")
         self._transport = transport
 
-    def requests_for(
-        self, application: str, dataset: DatasetVersion, *, since: datetime
-    ) -> Sequence[str]:
-        """The ids of the requests since then whose dataset is this very object version.
+    def requests_for(self, job: Job, *, since: datetime) -> Sequence[str]:
+        """The ids of the requests since then that were sent this job's dataset.
 
         Raises TrainerUnavailable when the list cannot be read to its end.
         """
         found = (
             str(row.get("request_id"))
-            for row in self._rows(application, since)
-            if any(points_at(url, dataset) for url in _dataset_urls(row.get("json_input")))
+            for row in self._rows(job.application, since)
+            if any(is_of(job, url) for url in _dataset_urls(row.get("json_input")))
         )
         return tuple(dict.fromkeys(found))
 

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from shared.adapters.s3_datasets import S3Range
 from shared.domain.artifacts import StoredFile
+from shared.domain.errors import DatasetUnreadable
+from shared.domain.jobs import DatasetVersion
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -115,6 +118,20 @@ class S3Results:
             Params={"Bucket": self._bucket, "Key": stored.key},
             ExpiresIn=seconds,
         )
+
+    def reader(self, stored: StoredFile) -> S3Range:
+        """The object as it lies there now; raises DatasetUnreadable when it does not."""
+        head = self._head(stored.key)
+        if head is None:
+            raise DatasetUnreadable(f"{stored.key} is no longer there")
+        place = DatasetVersion(
+            bucket=self._bucket,
+            key=stored.key,
+            version_id="null",
+            etag=head["ETag"].strip('"'),
+            size=head["ContentLength"],
+        )
+        return S3Range(self._client, place)
 
     def sweep(self, *, older_than: datetime, keep: Collection[str]) -> int:
         """Abort every multipart upload from before then that nobody goes on with."""

@@ -2,7 +2,19 @@
 
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from shared.domain.jobs import DatasetVersion
+from shared.domain.delivery import Way
+from shared.domain.jobs import DatasetVersion, Job
+
+
+def is_of(job: Job, url: str) -> bool:
+    """Whether a request with this address of a dataset can be the job's.
+
+    A presigned address names the object; any other is the very one that was sent, or it is not.
+    """
+    sent = job.delivery
+    if sent is None or sent.way is Way.PRESIGNED:
+        return points_at(url, job.sent)
+    return sent.made(url)
 
 
 def points_at(url: str, dataset: DatasetVersion) -> bool:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.domain.artifacts import Artifact, StoredFile, Upload, holds_weights
 from shared.domain.budget import Charge, ChargeState
+from shared.domain.delivery import Delivery
 from shared.domain.leases import Lease
 from shared.domain.naming import job_id_for, result_prefix
 from shared.domain.parameters import ParameterSource, TrainingParameters
@@ -136,7 +137,7 @@ class Job(_Value):
     counts the jobs for one dataset version, ``earlier_requests`` are those at fal that are over (``own_requests``: of this very job),
     and ``instead_of`` is the job that was the one for this content before. ``anew``: a person wants
     it trained whatever came of an earlier one. ``clean`` is the mended copy that a trainer gets instead
-    of the dataset, where one was needed.
+    of the dataset, where one was needed; ``delivery`` is how the last submission sent it.
     """
 
     job_id: str
@@ -144,6 +145,7 @@ class Job(_Value):
     version: int = 1
     dataset: DatasetVersion
     clean: StoredFile | None = None
+    delivery: Delivery | None = None
     application: str
     created_at: datetime
     updated_at: datetime

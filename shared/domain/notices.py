@@ -31,7 +31,14 @@ _HEADLINES: Mapping[Status, str] = {
 
 def public(job: Job) -> dict[str, Any]:
     """The job as the API serves it and ``status.json`` holds it."""
-    return job.model_dump(mode="json", exclude={"artifacts", "lease", "uploads"})
+    # Whoever has the address has the photos.
+    hidden: dict[str, Any] = {
+        "artifacts": True,
+        "lease": True,
+        "uploads": True,
+        "delivery": {"url", "sha256"},
+    }
+    return job.model_dump(mode="json", exclude=hidden)
 
 
 def status_text(job: Job) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.domain.budget import Limits
+from shared.domain.budget import Limits, month_of
 from shared.domain.errors import (
     Conflict,
     DatasetUnreadable,
@@ -32,6 +32,7 @@ from shared.domain.verdicts import (
     price_unknown,
 )
 from shared.ports import DatasetStore, Inbox, JobStore, Trainer
+from shared.services.addresses import Address, Addresses
 from shared.services.earlier import Earlier
 from shared.services.record import Record
 
@@ -57,6 +58,15 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """What a POST is made of; none is made once one of ``given_up`` has got its result after all."""
+
+    address: Address
+    checkpoint: str
+    given_up: Sequence[Job]
+
+
+@dataclass(frozen=True, slots=True)
 class Dispatcher:
     """The only one who pays."""
 
@@ -65,7 +75,7 @@ class Dispatcher:
     trainer: Trainer
     inbox: Inbox
     limits: Limits
-    url_seconds: int
+    addresses: Addresses
     webhook_base_url: str
     webhook_secret: Callable[[], bytes]
 
@@ -97,23 +107,42 @@ class Dispatcher:
 
     def _turn(self, job: Job) -> Job:
         """What becomes of the first in the line; raises NoSlot and Conflict."""
+        order: Order | Problem
         try:
-            self.datasets.open(job.dataset)
+            order = self._order(job)
         except RejectedDataset as gone:
             # Whoever deletes a dataset that has not been sent wants no training of it.
             return self.record.move(job, Status.CANCELLED, problems=gone.problems)
+        except NotSubmitted:
+            return self.record.note(job, FAL_UNREACHABLE)
         except DatasetUnreadable:
             # One that cannot be read must not stand before all the others.
-            return self.record.move(job, Status.HELD, problems=(DATASET_UNREADABLE,))
+            order = DATASET_UNREADABLE
+        except SubmissionRefused as refused:
+            order = refused.problem
+        if isinstance(order, Order):
+            try:
+                return self._pay(job, order)
+            except OverBudget:
+                order = over_budget(job.estimated_cost_usd or 0.0, self.limits.monthly_usd or 0.0)
+        return self.record.move(job, Status.HELD, problems=(order,))
+
+    def _order(self, job: Job) -> Order | Problem:
+        """What is to be sent, or what a person has to see to first; raises what delivery raises."""
+        self.datasets.open(job.dataset)
         given_up = Earlier(self.record).given_up_for(job)
         checkpoint = self._checkpoint(job)
         if problem := self._in_the_way(job, given_up, checkpoint):
-            return self.record.move(job, Status.HELD, problems=(problem,))
-        try:
-            return self._pay(job, checkpoint or "", given_up=given_up)
-        except OverBudget:
-            problem = over_budget(job.estimated_cost_usd or 0.0, self.limits.monthly_usd or 0.0)
-            return self.record.move(job, Status.HELD, problems=(problem,))
+            return problem
+        return Order(self._address(job), checkpoint or "", given_up)
+
+    def _address(self, job: Job) -> Address:
+        """Where fal is to get the dataset from; raises NoSlot rather than upload in vain."""
+        if self.addresses.uploads:
+            account = self.record.jobs.account(month_of(self.record.clock()))
+            if len(account.in_flight) >= self.limits.max_in_flight:
+                raise NoSlot
+        return self.addresses.of(job)
 
     def _in_the_way(
         self, job: Job, given_up: Sequence[Job], checkpoint: str | None
@@ -143,18 +172,23 @@ class Dispatcher:
         weights = earlier.weights if earlier else None
         if weights is None or not self.record.results.has(weights):
             return None
-        return self.record.results.url(weights, self.url_seconds)
+        return self.addresses.of_checkpoint(weights)
 
-    def _pay(self, job: Job, checkpoint: str, *, given_up: Sequence[Job]) -> Job:
+    def _pay(self, job: Job, order: Order) -> Job:
         """Write the intent, POST once, write what came of it.
 
         No intent is written when a job that was given up has got its result meanwhile. Whoever dies
         in between leaves a SUBMITTING job that nobody sends again.
         """
-        arguments = self._arguments(job, checkpoint)
+        arguments = self._arguments(job, order)
         webhook_url = self._webhook_url(job)
         intent = self.record.intend(
-            job, Status.SUBMITTING, limits=self.limits, still=given_up, problems=()
+            job,
+            Status.SUBMITTING,
+            limits=self.limits,
+            still=order.given_up,
+            delivery=order.address.delivery,
+            problems=(),
         )
         try:
             receipt = self.trainer.submit(job.application, arguments, webhook_url=webhook_url)
@@ -183,17 +217,12 @@ class Dispatcher:
                     return job
         raise Conflict(f"{intent.job_id} keeps changing")
 
-    def _arguments(self, job: Job, checkpoint: str) -> dict[str, object]:
+    def _arguments(self, job: Job, order: Order) -> dict[str, object]:
         if job.parameters is None:
             raise ValueError(f"{job.job_id} is {job.status} without parameters")
-        results = self.record.results
-        url = (
-            results.url(job.clean, self.url_seconds)
-            if job.clean
-            else self.datasets.url(job.dataset)
-        )
-        arguments = job.parameters.arguments(url)
-        return {**arguments, **({"resume_from_checkpoint": checkpoint} if checkpoint else {})}
+        arguments = job.parameters.arguments(order.address.url)
+        checkpoint = {"resume_from_checkpoint": order.checkpoint} if order.checkpoint else {}
+        return {**arguments, **checkpoint}
 
     def _webhook_url(self, job: Job) -> str:
         token = webhook_token(self.webhook_secret(), job.job_id)

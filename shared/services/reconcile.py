@@ -16,8 +16,9 @@ from shared.domain.verdicts import (
     UNKNOWN,
     worth_a_probe,
 )
-from shared.ports import Handover, Inbox, RequestHistory, Trainer
+from shared.ports import Handover, Inbox, Trainer
 from shared.services.dispatch import Line
+from shared.services.evidence import Evidence
 from shared.services.receive import Receiver
 from shared.services.record import Record
 from shared.services.sweep import Sweep, Swept
@@ -30,8 +31,6 @@ DOUBT_DEADLINE = timedelta(minutes=15)
 WAITS_AFTER = timedelta(minutes=15)
 # fal trains for half an hour or so and gives a run up after an hour.
 OVERDUE_AFTER = timedelta(hours=3)
-# fal's clock and ours may differ; an earlier request for the same dataset is known as one.
-SKEW = timedelta(hours=1)
 # A refusal costs nothing, so it is tried whether the account is in order again.
 PROBE_AFTER = timedelta(hours=1)
 # The function lives 120 s, and the sweeps and the last question take their time.
@@ -99,7 +98,7 @@ class Reconciler:
     record: Record
     receiver: Receiver
     trainer: Trainer
-    history: RequestHistory
+    evidence: Evidence
     inbox: Inbox
     handover: Handover
     line: Line
@@ -191,15 +190,10 @@ class Reconciler:
         self.receiver.receive(job.job_id, fact, asked=True, doubted=DENIED in job.problems)
 
     def _look_for_evidence(self, job: Job) -> None:
-        """Adopt the one request of fal's list that is for this job's dataset version.
-
-        None or several decide nothing: fal does not promise that a waiting request is listed.
-        """
-        intended = job.intended_at or job.since
-        found = self.history.requests_for(job.application, job.sent, since=intended - SKEW)
-        ours = [each for each in found if each not in job.earlier_requests]
-        if len(ours) == 1:
-            self._ask(job, ours[0])
+        """Adopt the one request of fal's list that is the job's, if there is one."""
+        request_id = self.evidence.request_of(job)
+        if request_id is not None:
+            self._ask(job, request_id)
 
     def _still_doubtful(self, late: Job) -> bool:
         if late.status not in (Status.SUBMITTING, Status.SUBMIT_UNKNOWN):

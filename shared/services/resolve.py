@@ -13,10 +13,10 @@ from shared.domain.verdicts import (
     MONEY_CODES,
 )
 from shared.ports import Inbox, Trainer
+from shared.services.evidence import every, has_request
 from shared.services.receive import Receiver
 from shared.services.record import Record
 
-PAGE = 100
 WHY_NOT_CANCELLED = {
     Status.SUBMITTING: "is being submitted this very moment; try again in a minute",
     Status.SUBMIT_UNKNOWN: "may or may not be at fal; settle that first: lora-drop resolve",
@@ -100,14 +100,7 @@ class Resolver:
 
     def _whose(self, request_id: str) -> Job | None:
         """The job that has, or had, this request."""
-        cursor: str | None = None
-        while True:
-            page = self.record.jobs.page(status=None, limit=PAGE, cursor=cursor)
-            for job in page.jobs:
-                if request_id in (job.request_id, *job.earlier_requests) and not job.duplicate_of:
-                    return job
-            if (cursor := page.cursor) is None:
-                return None
+        return next((job for job in every(self.record.jobs) if has_request(job, request_id)), None)
 
     def _in_doubt(self, job_id: str) -> Job:
         return self._waiting(job_id, Status.SUBMIT_UNKNOWN)

@@ -46,6 +46,8 @@ ENVIRONMENT = {
     "WEBHOOK_SECRET": "w",
     "DATASET_URL_SECONDS": "900",
     "FAL_API_URL": "https://api.fal.ai/v1",
+    "FAL_REST_URL": "https://rest.fal.ai",
+    "FAL_CDN_URL": "https://v3.fal.media",
     "FAL_JWKS_URL": "https://rest.fal.ai/jwks",
     "ARTIFACT_HOSTS": "fal.media",
     "LATE_AFTER_SECONDS": "300",
@@ -136,7 +138,7 @@ def test_a_lora_to_go_on_from_can_be_downloaded_for_as_long_as_the_dataset() -> 
     results = submitter.record.results
     lora = StoredFile(name="x", bucket="models", key="a b/x", size=1, sha256="0")
 
-    url = httpx.URL(results.url(lora, submitter.dispatcher.url_seconds))
+    url = httpx.URL(results.url(lora, submitter.dispatcher.addresses.seconds))
 
     assert url.host == "models.s3.amazonaws.com"
     assert url.params["X-Amz-Algorithm"] == "AWS4-HMAC-SHA256"

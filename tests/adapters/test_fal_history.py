@@ -11,11 +11,12 @@ from local.fal.config import SimulatorConfig
 from local.fal.running import ControlClient, running_simulator
 from shared.adapters.fal_history import FalHistory
 from shared.domain.errors import TrainerUnavailable
+from shared.domain.jobs import Status
 from shared.domain.trainers.table import DATASET_FIELDS
-from tests.builders import APPLICATION, NOW, make_dataset
+from tests.builders import APPLICATION, NOW, make_job
 
 API = "https://api.fal.ai/v1"
-DATASET = make_dataset()
+JOB = make_job(Status.SUBMIT_UNKNOWN)
 URL = "https://datasets.s3.amazonaws.com/portrait/ada.zip?versionId=v1&X-Amz-Signature=5167"
 SINCE = NOW - timedelta(minutes=2)
 
@@ -50,7 +51,7 @@ def test_requests_for_this_very_version_are_found_over_all_pages() -> None:
         page({"request_id": "d", "json_input": None}, "junk", row("e"), row("a")),
     )
 
-    assert history.requests_for(APPLICATION, DATASET, since=SINCE) == ("a", "e")
+    assert history.requests_for(JOB, since=SINCE) == ("a", "e")
     assert [dict(request.url.params) for request in asked] == [
         {
             "endpoint_id": APPLICATION,
@@ -69,7 +70,7 @@ def test_an_input_that_is_stored_as_text_is_read() -> None:
 
     history, _ = listing(page({"request_id": "a", "json_input": text}, row("b"), cursor=None))
 
-    assert history.requests_for(APPLICATION, DATASET, since=SINCE) == ("a", "b")
+    assert history.requests_for(JOB, since=SINCE) == ("a", "b")
 
 
 @pytest.mark.parametrize(
@@ -92,14 +93,14 @@ def test_a_list_that_cannot_be_read_to_its_end_says_nothing(
     history, _ = listing(page(row("a"), cursor="2"), answer)
 
     with pytest.raises(TrainerUnavailable):
-        history.requests_for(APPLICATION, DATASET, since=SINCE)
+        history.requests_for(JOB, since=SINCE)
 
 
 def test_a_list_without_end_is_given_up() -> None:
     history, asked = listing(*(page(row("a"), cursor="again") for _ in range(60)))
 
     with pytest.raises(TrainerUnavailable, match="longer than 50 pages"):
-        history.requests_for(APPLICATION, DATASET, since=SINCE)
+        history.requests_for(JOB, since=SINCE)
 
     assert len(asked) == 50
 
@@ -109,7 +110,7 @@ def test_each_trainer_has_its_own_name_for_the_datasets_address(field: str) -> N
     row = {"request_id": "a", "json_input": {field: URL, "steps": 1000, "other": URL}}
     history, _ = listing(page(row, {"request_id": "b", "json_input": {"other": URL, field: 7}}))
 
-    assert history.requests_for(APPLICATION, DATASET, since=SINCE) == ("a",)
+    assert history.requests_for(JOB, since=SINCE) == ("a",)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +137,7 @@ def test_the_simulators_list_is_read_the_same(
 
     history = FalHistory(lambda: fal.key, f"{fal.base_url}/v1")
 
-    assert history.requests_for(APPLICATION, DATASET, since=SINCE) == (said["request_id"],)
+    assert history.requests_for(JOB, since=SINCE) == (said["request_id"],)
 
 
 @pytest.mark.parametrize("key", ["", " \n", "kéy", "a b"])
@@ -150,5 +151,5 @@ def test_a_key_that_cannot_be_used_asks_nothing(key: str) -> None:
     history = FalHistory(lambda: key, API, httpx.MockTransport(answer))
 
     with pytest.raises(TrainerUnavailable):
-        history.requests_for(APPLICATION, DATASET, since=SINCE)
+        history.requests_for(JOB, since=SINCE)
     assert asked == []

@@ -168,6 +168,14 @@ def deployed(
 
 def _how_to_reach(fal: ControlClient) -> dict[str, str]:
     """Whatever the caller's own fal is, it is not this one."""
-    names = ("FAL_KEY", "FAL_USER_ID", "FAL_JWKS_URL", "FAL_API_URL", "ARTIFACT_HOSTS")
+    names = (
+        "FAL_KEY",
+        "FAL_USER_ID",
+        "FAL_JWKS_URL",
+        "FAL_API_URL",
+        "FAL_REST_URL",
+        "FAL_CDN_URL",
+        "ARTIFACT_HOSTS",
+    )
     settings = fal.access.environment()
     return {name: settings[name] for name in names}

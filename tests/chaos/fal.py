@@ -15,9 +15,9 @@ from nacl.signing import SigningKey
 from shared.domain.artifacts import WEIGHTS, Artifact, artifacts_in
 from shared.domain.costs import Price
 from shared.domain.errors import SourceChanged
-from shared.domain.evidence import points_at
+from shared.domain.evidence import is_of
 from shared.domain.facts import Fact, Finished, Gone, Running, failed
-from shared.domain.jobs import DatasetVersion
+from shared.domain.jobs import Job
 from shared.ports import Clock, Submission
 from tests.builders import KEY, USER_ID, make_weights, signed
 
@@ -201,17 +201,14 @@ class Fal:
         assert application
         return None
 
-    def requests_for(
-        self, application: str, dataset: DatasetVersion, *, since: datetime
-    ) -> Sequence[str]:
-        assert application
+    def requests_for(self, job: Job, *, since: datetime) -> Sequence[str]:
         now = self.clock()
         return [
             request.request_id
             for request in self.requests.values()
             if since <= request.accepted_at
             and request.listed_at <= now
-            and points_at(request.dataset_url, dataset)
+            and is_of(job, request.dataset_url)
         ]
 
     def next_at(self) -> datetime | None:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from shared.domain.artifacts import StoredFile
+from shared.domain.errors import DatasetUnreadable
 from tests.aws import Aws
 from tests.bucket import KEY, LAST, PREFIX, Place
 
@@ -50,6 +51,22 @@ def test_a_text_is_removed(place: Place) -> None:
     place.store.remove(PREFIX + "ERROR.txt")
 
     assert place.files() == {PREFIX + "status.json": b"{}"}
+
+
+def test_a_file_is_read_by_ranges(place: Place) -> None:
+    stored = place.store.write(PREFIX + "dataset.zip", "0123456789", "application/zip")
+
+    reader = place.store.reader(stored)
+
+    assert (reader.size, reader.read(2, 3), reader.read(8, 9)) == (10, b"234", b"89")
+
+
+def test_a_file_that_is_gone_is_not_read(place: Place) -> None:
+    stored = place.store.write(PREFIX + "dataset.zip", "0123456789", "application/zip")
+    place.store.remove(stored.key)
+
+    with pytest.raises(DatasetUnreadable):
+        place.store.reader(stored)
 
 
 def test_removing_what_is_not_there_is_fine(place: Place) -> None:

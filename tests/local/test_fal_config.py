@@ -120,6 +120,7 @@ def test_the_environment_points_a_program_here(simulate: Simulate) -> None:
         "FAL_RUN_HOST": sim.host_port,
         "FAL_QUEUE_RUN_HOST": sim.host_port,
         "FAL_REST_URL": sim.base_url,
+        "FAL_CDN_URL": sim.base_url,
         "FAL_API_URL": f"{sim.base_url}/v1",
         "FAL_JWKS_URL": f"{sim.base_url}/.well-known/jwks.json",
         "FAL_USER_ID": "user_ada",

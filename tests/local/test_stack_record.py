@@ -38,6 +38,8 @@ def known(emulator: Background, simulator: Background, url: str) -> RunningStack
         artifact_hosts="",
         jwks_url=url,
         api_url=url,
+        rest_url=url,
+        cdn_url=url,
         ca_file=None,
         simulated=True,
     )

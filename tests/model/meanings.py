@@ -209,7 +209,7 @@ def _ask(world: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
 
 
 def _requests_for(world: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
-    dataset = effect.args[1]
+    dataset = effect.args[0].dataset
     jobs = world.jobs
     found = tuple(
         each.request_id for each in world.requests if jobs[each.job_id].dataset.key == dataset.key

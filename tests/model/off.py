@@ -92,12 +92,12 @@ def unclaimed() -> Context:
 def post_first() -> Context:
     """The intent is written when the POST has been answered."""
 
-    def pay(self: Dispatcher, job: Job, checkpoint: str, *, given_up: Any) -> Job:
-        arguments = self._arguments(job, checkpoint)
+    def pay(self: Dispatcher, job: Job, order: dispatch.Order) -> Job:
+        arguments = self._arguments(job, order)
         url = self._webhook_url(job)
         receipt = self.trainer.submit(job.application, arguments, webhook_url=url)
         intent = self.record.intend(
-            job, Status.SUBMITTING, limits=self.limits, still=given_up, problems=()
+            job, Status.SUBMITTING, limits=self.limits, still=order.given_up, problems=()
         )
         return self._settle(intent, Status.SUBMITTED, request_id=receipt.request_id, problems=())
 
@@ -264,7 +264,7 @@ def any_evidence() -> Context:
     """Of several requests that may be the job's, one is taken."""
 
     def look(self: Reconciler, job: Job) -> None:
-        found = self.history.requests_for(job.application, job.dataset, since=job.created_at)
+        found = self.evidence.history.requests_for(job, since=job.created_at)
         if found:
             self._ask(job, found[-1])
 

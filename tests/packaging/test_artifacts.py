@@ -25,6 +25,8 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         artifact_hosts="fal.example",
         jwks_url="https://fal.example/jwks.json",
         api_url="https://fal.example/v1",
+        rest_url="https://fal.example",
+        cdn_url="https://fal.example",
         ca_file=None,
         simulated=False,
     )

@@ -68,7 +68,7 @@ def test_the_address_works_for_as_long_as_the_datasets(world: World, trained: Jo
 
     resumed(world, trained)
 
-    assert asked == [world.dispatcher.url_seconds]
+    assert asked == [world.dispatcher.addresses.seconds]
 
 
 def test_one_goes_on_from_the_other_through_a_chain(world: World, trained: Job) -> None:

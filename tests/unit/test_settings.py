@@ -30,6 +30,8 @@ ENVIRONMENT = {
     "MONTHLY_BUDGET_USD": "100",
     "MAX_JOB_USD": "25",
     "FAL_API_URL": "https://api.fal.ai/v1",
+    "FAL_REST_URL": "https://rest.fal.ai",
+    "FAL_CDN_URL": "https://v3.fal.media",
     "FAL_JWKS_URL": "https://rest.fal.ai/.well-known/jwks.json",
     "ARTIFACT_HOSTS": "fal.media",
     "LATE_AFTER_SECONDS": "300",
