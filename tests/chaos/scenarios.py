@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from shared.domain.budget import Limits
+from shared.domain.delivery import Way
 from shared.domain.errors import NotSubmitted, SubmissionRefused, SubmissionUnknown
 from shared.domain.jobs import Status
 from shared.domain.problems import Problem
@@ -126,6 +127,16 @@ def _answer_lost(stage: Stage, drop: Callable[[Stage], None] = drop) -> None:
     drop(stage)
 
 
+def _by(way: Way) -> Callable[[Stage], None]:
+    """A dataset that goes to fal in this way, and an answer that is lost."""
+
+    def prepare(stage: Stage) -> None:
+        stage.world.way = way
+        _answer_lost(stage)
+
+    return prepare
+
+
 def _cancelled(stage: Stage) -> None:
     stage.fal.training = 30 * MINUTE
     drop(stage)
@@ -177,6 +188,8 @@ SCENARIOS = (
     Scenario(
         "the answer to the POST of a clean copy is lost", lambda s: _answer_lost(s, _with_a_place)
     ),
+    Scenario("the answer is lost, and the dataset in fal's own storage", _by(Way.FAL)),
+    Scenario("the answer is lost, and the dataset was in the request", _by(Way.DATA)),
     Scenario("nobody knows whether it was sent", _refused(SubmissionUnknown("timeout"))),
     Scenario("a person cancels it at fal", _cancelled, ((1, CANCELLED), (0, CANCELLED), (1, DONE))),
 )
