@@ -1,14 +1,16 @@
 """What is allowed and paid for, and yet may not be what was meant: warnings, never refusals."""
 
+import difflib
 from collections.abc import Mapping
 
-from shared.domain.parameters import ParameterSource, ResolvedParameters
+from shared.domain.parameters import PRESETS, ParameterSource, ResolvedParameters
 from shared.domain.problems import Problem
 from shared.domain.trainers.fields import plain
 from shared.domain.trainers.table import TRAINERS
 from shared.domain.trainers.trainer import Preset, Price
 
 RATE = "learning_rate"
+CLOSE = 0.75  # of difflib's ratio
 
 type Presets = Mapping[str, Preset]
 
@@ -36,6 +38,21 @@ def advice(resolved: ResolvedParameters, price: Price | None = None) -> tuple[Pr
     if rate is not None and not any(_fits(rate, each) for each in judged.values()):
         problems.append(_unusual_rate(rate, judged))
     return tuple(problems)
+
+
+def folder_advice(key: str) -> tuple[Problem, ...]:
+    """That the folder a dataset was dropped into is nearly called like a preset, and is none."""
+    folder, _, rest = key.partition("/")
+    near = difflib.get_close_matches(folder.lower(), PRESETS, n=1, cutoff=CLOSE)
+    if not rest or not near or folder in PRESETS:
+        return ()
+    return (
+        Problem(
+            code="parameter_preset_unlike",
+            message=f"The folder is called {folder}, which is no preset, so fal's own defaults count. For the "
+            f"preset {near[0]}, drop the dataset into {near[0]}/ or give preset={near[0]}.",
+        ),
+    )
 
 
 def _chosen_rate(resolved: ResolvedParameters) -> float | None:

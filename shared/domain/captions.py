@@ -1,14 +1,15 @@
 """Captions: what is written under a photo, in whatever encoding somebody's editor has written it."""
 
 import codecs
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.domain.problems import Problem
-from shared.domain.trainers.demands import stem
 
 MAX_CAPTION = 16 * 1024  # bytes; trainers read some hundred words of it
 TRIGGER = "[trigger]"  # fal: replaced by the trigger phrase
+MEANT = re.compile(re.escape(TRIGGER), re.IGNORECASE)
 SHOWN = 3  # names in a sentence
 # The byte order marks of UTF-8, UTF-16 and UTF-32; the longer ones first, for they begin alike.
 MARKS: Sequence[tuple[bytes, str]] = (
@@ -64,26 +65,46 @@ def caption_problem(name: str, size: int, caption: Caption | None) -> Problem | 
     return None
 
 
+def as_trained(text: str, *, trigger_phrase: str | None, replaced: bool) -> str:
+    """The text as it has to lie before a trainer, with its word for the person where there is one.
+
+    ``replaced``: the trainer puts the trigger phrase in place of ``[trigger]`` itself, written just so;
+    with any other trainer it is done here, or the brackets would be trained.
+    """
+    if replaced:
+        return MEANT.sub(TRIGGER, text)
+    return MEANT.sub(lambda _: trigger_phrase, text) if trigger_phrase else text
+
+
 def caption_warnings(
-    captions: Mapping[str, Caption], photos: Collection[str], *, trigger_phrase: str | None
+    captions: Mapping[str, Caption],
+    pairs: Mapping[str, str],
+    photos: Collection[str],
+    *,
+    trigger_phrase: str | None,
 ) -> tuple[Problem, ...]:
-    """What could be better about the captions; ``photos`` are the names of those that are used."""
-    owners = {stem(name) for name in photos}
+    """What could be better about the captions.
+
+    ``pairs`` has the caption of each photo that has one, ``photos`` are the names of those that are
+    used. Without a ``trigger_phrase`` (empty: none; None: nobody knows yet) ``[trigger]`` stands for
+    nothing.
+    """
+    owned = set(pairs.values())
     found: list[Problem] = []
     for name, caption in captions.items():
-        if stem(name) not in owners:
+        if name not in owned:
             found.append(_orphan(name))
         elif not caption.text.strip():
             found.append(_empty(name))
-    captioned = {stem(name) for name, caption in captions.items() if caption.text.strip()}
-    bare = [name for name in photos if stem(name) not in captioned]
+    said = {name for name, caption in captions.items() if caption.text.strip()}
+    bare = [name for name in photos if pairs.get(name) not in said]
     if photos and len(bare) == len(photos):
         found.append(_none_at_all())
     elif bare:
         found.append(_some_missing(bare))
-    wanting = [name for name, caption in captions.items() if TRIGGER in caption.text]
-    if wanting and not trigger_phrase:
-        found.append(_no_trigger(wanting[0]))
+    wanting = [name for name in owned & said if MEANT.search(captions[name].text)]
+    if wanting and trigger_phrase == "":
+        found.append(_no_trigger(min(wanting)))
     return tuple(found)
 
 

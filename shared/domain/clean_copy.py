@@ -5,13 +5,13 @@ import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from shared.domain.archives import Member
+from shared.domain.archives import UTF8, Member, Structure
 from shared.domain.images.header import ImageHeader
 from shared.domain.images.mending import Change, format_after
 from shared.domain.selection import suffix_of
 from shared.domain.trainers.demands import stem
 
-MAX_STEM = 80  # characters; some file systems take 255 bytes
+MAX_STEM = 120  # bytes; file systems take 255, and a number and an ending may follow
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,36 +36,56 @@ class Planned:
         """The caption lies beside the photo."""
         return f"{stem(self.name)}.txt"
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its files in the copy."""
+        return (self.name,) if self.caption is None else (self.name, self.caption_name)
+
 
 def names_for(
-    photos: Sequence[Photo], masks: Mapping[str, str], mask_suffix: str
+    photos: Sequence[Photo], masks: Mapping[str, str], mask_suffix: str | None
 ) -> dict[str, str]:
     """New names without folders, by the old ones: no two alike, and each with its format's ending.
 
-    ``masks`` has the photos that are masks, each with the photo that it belongs to.
+    ``masks`` has the photos that are masks, each with the photo that it belongs to; no other photo
+    comes to be called like a mask.
     """
     taken: set[str] = set()
     names: dict[str, str] = {}
     for photo in photos:
         if photo.member.name not in masks:
-            own = _free(_plain(photo.member.name), taken)
+            plain = _plain(photo.member.name)
+            if mask_suffix and plain.casefold().endswith(mask_suffix):
+                plain = plain[: -len(mask_suffix)] + "-photo"
+            own = _free(plain, taken)
             taken.add(own.casefold())
             names[photo.member.name] = _with_suffix(own, photo)
     for photo in photos:
         owner = masks.get(photo.member.name)
-        if owner in names:
-            names[photo.member.name] = _with_suffix(stem(names[owner]) + mask_suffix, photo)
+        if owner is not None:
+            names[photo.member.name] = _with_suffix(f"{stem(names[owner])}{mask_suffix}", photo)
     return names
 
 
-def is_needed(
-    photos: Sequence[Photo], names: Mapping[str, str], left_out: Collection[Member]
+def is_as_planned(
+    structure: Structure, plan: Sequence[Planned], extra: Member | None, *, keep_metadata: bool
 ) -> bool:
-    """Whether anything differs from the archive as it is."""
-    changed = any(
-        photo.changes or names[photo.member.name] != photo.member.name for photo in photos
-    )
-    return changed or bool(left_out)
+    """Whether the archive already is what ``plan`` would make of it, for every program that reads it.
+
+    It then holds the planned files and nothing else but ``extra``, each under its plain name, and tells
+    nothing besides (unless that is to be kept).
+    """
+    if structure.told and not keep_metadata:
+        return False
+    planned = [name for each in plan for name in each.names]
+    lying = [member for member in structure.entries if member != extra]
+    return sorted(planned) == sorted(map(_plainly_named, lying))
+
+
+def _plainly_named(member: Member) -> str:
+    """The name as every program reads it; empty where programs differ."""
+    known = member.raw_name.isascii() or member.flags & UTF8
+    return member.name if known and member.raw_name == member.name.encode() else ""
 
 
 def _with_suffix(name: str, photo: Photo) -> str:
@@ -79,7 +99,8 @@ def _plain(path: str) -> str:
     """A name without folders and without what some program may stumble over."""
     last = unicodedata.normalize("NFC", re.split(r"[/\\]", path)[-1])
     name = last.rsplit(".", 1)[0] if "." in last.lstrip(".") else last
-    return re.sub(r"[^\w .()+-]", "_", name).strip(" .")[:MAX_STEM] or "photo"
+    plain = re.sub(r"[^\w .()+-]", "_", name).strip(" .")
+    return plain.encode()[:MAX_STEM].decode(errors="ignore").rstrip(" .") or "photo"
 
 
 def _free(name: str, taken: Collection[str]) -> str:

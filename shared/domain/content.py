@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from shared.domain.archives import Member
@@ -10,7 +10,6 @@ from shared.domain.datasets import Dataset
 from shared.domain.errors import RejectedDataset
 from shared.domain.parameters import CHECKPOINT, ParameterSource, ResolvedParameters
 from shared.domain.problems import Problem
-from shared.domain.trainers.demands import masks_in, stem
 from shared.domain.trainers.table import TRAINERS
 from shared.domain.trainers.trainer import TRIGGER_PHRASE
 
@@ -21,13 +20,13 @@ def content_digest(dataset: Dataset, resolved: ResolvedParameters) -> str:
     """The same for two datasets exactly when a training of them would be the same; hex SHA-256.
 
     Photos and captions count by their size and CRC-32, as the archive's directory states them, and
-    by which caption (and mask, where the trainer takes masks) belongs to which photo; names do not. A trigger phrase that was made up for the
-    job does not count either.
+    by which caption (and mask, where the trainer takes masks) belongs to which photo; names do not. A
+    trigger phrase that was made up for the job does not count either.
     """
-    captions = {stem(member.name): member for member in dataset.captions}
+    captions, masks = dataset.captions, dataset.masks
     photos = sorted(
-        (*_content(image), *_content(captions.get(stem(image.name))), *mask)
-        for image, mask in _with_masks(resolved, dataset.images)
+        (*_content(image), *_content(captions.get(image.name)), *_mask(masks.get(image.name)))
+        for image in dataset.images
     )
     told = json.dumps([resolved.values.trainer, photos, _parameters(resolved)], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()
@@ -56,14 +55,8 @@ def forced(metadata: Mapping[str, str]) -> bool:
     return said == "true"
 
 
-def _with_masks(
-    resolved: ResolvedParameters, images: Sequence[Member]
-) -> Iterator[tuple[Member, tuple[int, ...]]]:
-    """Each photo with its mask's content, which is nothing for one that has none."""
-    trainer = TRAINERS.get(resolved.values.trainer)
-    masks = masks_in(trainer, [image.name for image in images]) if trainer else {}
-    contents = {masks[image.name]: _content(image) for image in images if image.name in masks}
-    return ((each, contents.get(each.name, ())) for each in images if each.name not in masks)
+def _mask(member: Member | None) -> tuple[int, ...]:
+    return (member.size, member.crc) if member else ()
 
 
 def _content(member: Member | None) -> tuple[int, int]:

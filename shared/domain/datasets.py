@@ -1,10 +1,11 @@
 """What a dataset must be before a cent is paid for it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.domain.archives import Member
 from shared.domain.problems import Problem
+from shared.domain.selection import suffix_of
 
 MIN_IMAGES = 10  # fal: "Try to use at least 10 images"
 GOOD_IMAGES = 20  # fal: 20 to 50 are best
@@ -20,14 +21,19 @@ IMAGE_SUFFIXES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """What an archive holds for a trainer: the photos that are used, and every caption."""
+    """What an archive holds for a trainer: the photos that are used.
+
+    ``captions`` and ``masks`` have those that belong to one, by the photo's name in the archive.
+    """
 
     images: tuple[Member, ...]
-    captions: tuple[Member, ...]
+    captions: Mapping[str, Member]
+    masks: Mapping[str, Member]
 
 
 def size_problem(members: Sequence[Member]) -> Problem | None:
     """Why there is too much in the archive to look at; ``members`` are what may be photos."""
+    members = [member for member in members if suffix_of(member.name) in {"", *IMAGE_SUFFIXES}]
     if len(members) > MAX_IMAGES:
         return Problem(
             code="dataset_too_many_images",
@@ -53,11 +59,12 @@ def too_large_mended() -> Problem:
     )
 
 
-def count_problem(images: int) -> Problem | None:
-    """Why there are too few photos."""
+def count_problem(images: int, *, masks: int = 0) -> Problem | None:
+    """Why there are too few photos; masks are none."""
     if images >= MIN_IMAGES:
         return None
     held = "one image" if images == 1 else f"{images or 'no'} images"
+    held += f" (besides {masks} masks)" if masks else ""
     return Problem(
         code="dataset_insufficient_images",
         message=f"The archive holds {held} that can be trained on; at least {MIN_IMAGES} are needed, "
@@ -92,6 +99,15 @@ def other_file(member: Member) -> Problem:
         code="dataset_other_file",
         message=f"{member.name} is neither a photo nor a caption, and is left out.",
         member=member.name,
+    )
+
+
+def beside(name: str, photo: str) -> Problem:
+    """That a file is left out because the same photo lies beside it in a format that can be read."""
+    return Problem(
+        code="image_other_format_beside",
+        message=f"{name} cannot be read by trainers and is left out; {photo} is used.",
+        member=name,
     )
 
 

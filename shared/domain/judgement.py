@@ -3,19 +3,23 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from shared.domain.archives import Member
+from shared.domain.archives import Member, Structure
+from shared.domain.arrangement import Arrangement, arranged
 from shared.domain.captions import caption_warnings
-from shared.domain.clean_copy import Photo, Planned, is_needed, names_for
-from shared.domain.datasets import MIN_IMAGES, Dataset, count_problem, count_warning
+from shared.domain.changes import changes_made
+from shared.domain.clean_copy import Planned
+from shared.domain.datasets import Dataset, count_problem, count_warning
 from shared.domain.images import hints
-from shared.domain.images.mending import changes_for, told
 from shared.domain.problems import Problem
 from shared.domain.report import ChangeMade, Fate, ImageReport
 from shared.domain.seen import Seen
 from shared.domain.selection import Selection
-from shared.domain.trainers.demands import masks_in, stem, unmet_demands
+from shared.domain.trainers.demands import mask_warnings, unmet_demands
 from shared.domain.trainers.fields import Value
 from shared.domain.trainers.trainer import TRIGGER_PHRASE, Trainer
+
+# Said by an error as well, and better.
+SAID_TWICE = {"caption_missing": "dataset_no_captions"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class Judgement:
 
 
 def judge(
+    structure: Structure,
     selection: Selection,
     seen: Seen,
     *,
@@ -39,144 +44,72 @@ def judge(
     keep_metadata: bool,
 ) -> Judgement:
     """Judge what was seen; without a ``trainer`` (its parameters are refused) as far as one can."""
-    masks = masks_in(trainer, list(seen.photos)) if trainer else {}
-    photos = [each for name, each in seen.photos.items() if name not in masks]
-    twice = hints.exact_duplicates(photos)
-    used = [
-        _photo(member, seen.photos[member.name], keep_metadata=keep_metadata)
-        for member in selection.others
-        if member.name in seen.photos and member.name not in twice
-    ]
-    names = names_for(used, masks, (trainer and trainer.mask_suffix) or "")
-    plan = _plan(selection, seen, used, names, twice)
-    warnings = _warnings(seen, used, masks, values)
-    changes = _changes(selection, seen, used, names if plan else {}, twice)
-    captions = {stem(name) for name, caption in seen.captions.items() if caption.text.strip()}
+    found = arranged(
+        structure, selection, seen, trainer=trainer, values=values, keep_metadata=keep_metadata
+    )
+    errors = tuple(_errors(seen, found, trainer, values))
+    needless = {SAID_TWICE.get(error.code) for error in errors}
+    warnings = tuple(
+        each for each in _warnings(seen, found, trainer, values) if each.code not in needless
+    )
+    changes = changes_made(structure, selection, seen, found, keep_metadata=keep_metadata)
     return Judgement(
-        dataset=Dataset(tuple(photo.member for photo in used), selection.captions),
-        plan=plan,
+        dataset=_dataset(selection, found),
+        plan=found.plan,
         photos=tuple(
-            _reported(member, seen, twice, names, changes, warnings, captions)
-            for member in selection.others
+            _reported(member, seen, found, changes, warnings) for member in selection.others
         ),
         changes=changes,
-        errors=tuple(_errors(seen, used, trainer, values, captions)),
+        errors=errors,
         warnings=warnings,
     )
 
 
-def _photo(member: Member, seen: hints.Photo, *, keep_metadata: bool) -> Photo:
-    changes = changes_for(
-        seen.header, transparent=seen.look.transparent, keep_metadata=keep_metadata
+def _dataset(selection: Selection, found: Arrangement) -> Dataset:
+    captions = {member.name: member for member in selection.captions}
+    return Dataset(
+        images=tuple(photo.member for photo in found.photos),
+        captions={name: captions[found.pairs[name]] for name in found.captioned},
+        masks={found.owners[name]: photo.member for name, photo in found.masks.items()},
     )
-    return Photo(member, seen.header, changes)
 
 
 def _warnings(
-    seen: Seen, used: Sequence[Photo], masks: Mapping[str, str], values: Mapping[str, Value]
-) -> tuple[Problem, ...]:
-    photos = [photo for name, photo in seen.photos.items() if name not in masks]
-    shown = [photo.member.name for photo in used if photo.member.name not in masks]
-    phrase = values.get(TRIGGER_PHRASE)
-    enough = count_warning(len(shown))
-    return (
-        *seen.left_out.values(),
-        *(hint for photo in photos for hint in hints.hints_for(photo)),
-        *hints.hints_for_set(photos),
-        *caption_warnings(seen.captions, shown, trigger_phrase=str(phrase) if phrase else None),
-        *((enough,) if enough else ()),
-    )
+    seen: Seen, found: Arrangement, trainer: Trainer | None, values: Mapping[str, Value]
+) -> Iterator[Problem]:
+    photos = [photo for name, photo in seen.photos.items() if name not in found.owners]
+    shown = [photo.member.name for photo in found.photos]
+    phrase = str(values.get(TRIGGER_PHRASE) or "") if trainer else None
+    yield from seen.left_out.values()
+    for photo in photos:
+        yield from hints.hints_for(photo)
+    yield from hints.hints_for_set(photos, found.twice)
+    yield from caption_warnings(seen.captions, found.pairs, shown, trigger_phrase=phrase)
+    if trainer is not None:
+        sizes = {name: photo.header.upright for name, photo in seen.photos.items()}
+        yield from mask_warnings(trainer, sizes, found.owners)
+    if enough := count_warning(len(shown)):
+        yield enough
 
 
 def _errors(
-    seen: Seen,
-    used: Sequence[Photo],
-    trainer: Trainer | None,
-    values: Mapping[str, Value],
-    captions: set[str],
+    seen: Seen, found: Arrangement, trainer: Trainer | None, values: Mapping[str, Value]
 ) -> Iterator[Problem]:
     yield from seen.refused.values()
     yield from seen.errors
-    few = count_problem(len(used))
-    if few:
+    if few := count_problem(len(found.photos), masks=len(found.masks)):
         yield few
     elif trainer is not None:
-        yield from unmet_demands(
-            trainer,
-            values,
-            images=[photo.member.name for photo in used],
-            captions=[f"{name}.txt" for name in captions],
-            min_images=MIN_IMAGES,
-        )
-
-
-def _plan(
-    selection: Selection,
-    seen: Seen,
-    used: Sequence[Photo],
-    names: Mapping[str, str],
-    twice: Mapping[str, str],
-) -> tuple[Planned, ...]:
-    dropped = [
-        each for each in selection.others if each.name in seen.left_out or each.name in twice
-    ]
-    if not is_needed(used, names, [*selection.junk, *dropped]) and not _rewritten(seen):
-        return ()
-    texts = {stem(name): caption.text for name, caption in seen.captions.items()}
-    return tuple(
-        Planned(names[photo.member.name], photo, texts.get(stem(photo.member.name)))
-        for photo in used
-    )
-
-
-def _rewritten(seen: Seen) -> list[str]:
-    return [name for name, caption in seen.captions.items() if caption.rewritten]
-
-
-def _changes(
-    selection: Selection,
-    seen: Seen,
-    used: Sequence[Photo],
-    names: Mapping[str, str],
-    twice: Mapping[str, str],
-) -> tuple[ChangeMade, ...]:
-    says: list[tuple[str, str, str]] = [
-        (change, photo.member.name, told(change, photo.header))
-        for photo in used
-        for change in photo.changes
-    ]
-    says += [
-        ("dataset_flattened", old, f"is called {new} now.")
-        for old, new in names.items()
-        if new != old
-    ]
-    says += [(problem.code, name, "is left out.") for name, problem in seen.left_out.items()]
-    says += [
-        ("caption_encoding", name, "was in an old encoding and is UTF-8 now.")
-        for name in _rewritten(seen)
-    ]
-    says += [
-        ("dataset_junk_dropped", each.name, "is what a computer put there; it is left out.")
-        for each in selection.junk
-    ]
-    says += [
-        ("image_exact_duplicate", name, f"is the same file as {first}, and is left out.")
-        for name, first in twice.items()
-    ]
-    return tuple(
-        ChangeMade(code=code, member=member, message=f"{member} {what}")
-        for code, member, what in says
-    )
+        bare = [photo.member.name for photo in found.photos if photo.member.name not in found.texts]
+        yield from unmet_demands(trainer, values, bare=bare)
 
 
 def _reported(
     member: Member,
     seen: Seen,
-    twice: Mapping[str, str],
-    names: Mapping[str, str],
+    found: Arrangement,
     changes: Sequence[ChangeMade],
     warnings: Sequence[Problem],
-    captions: set[str],
 ) -> ImageReport:
     name = member.name
     photo = seen.photos.get(name)
@@ -184,13 +117,13 @@ def _reported(
     own = tuple(change for change in changes if change.member == name)
     return ImageReport(
         member=name,
-        fate=_fate(name, seen, twice, own),
-        name=names.get(name),
+        fate=_fate(name, seen, found, own),
+        name=found.names.get(name),
         format=photo.header.format if photo else None,
         width=width,
         height=height,
         size=member.size,
-        caption=stem(name) in captions,
+        caption=name in found.texts,
         errors=(seen.refused[name],) if name in seen.refused else (),
         warnings=tuple(warning for warning in warnings if warning.member == name),
         changes=own,
@@ -198,11 +131,11 @@ def _reported(
     )
 
 
-def _fate(name: str, seen: Seen, twice: Mapping[str, str], changes: Sequence[ChangeMade]) -> Fate:
+def _fate(name: str, seen: Seen, found: Arrangement, changes: Sequence[ChangeMade]) -> Fate:
     if name in seen.refused:
         return Fate.REFUSED
-    if name in seen.left_out or name in twice:
+    if name in found.names:
+        return Fate.MENDED if changes else Fate.KEPT
+    if name in seen.left_out or name in seen.photos:
         return Fate.DROPPED
-    if name not in seen.photos:
-        return Fate.REFUSED  # nobody got so far
-    return Fate.MENDED if changes else Fate.KEPT
+    return Fate.REFUSED  # nobody got so far

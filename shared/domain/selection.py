@@ -8,7 +8,8 @@ from shared.domain.parameters import MAX_TRAINING_JSON
 from shared.domain.problems import Problem
 
 TRAINING_JSON = "training.json"
-CAPTION = "txt"
+# A photo's name with .txt is what fal's trainers read; kohya's tools write .caption.
+CAPTIONS = frozenset({"txt", "caption"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,8 @@ def select(members: Sequence[Member]) -> Selection:
     used, misplaced, problems = _training_json(rest)
     named = [member for member in rest if member is not used and member not in misplaced]
     return Selection(
-        others=tuple(member for member in named if suffix_of(member.name) != CAPTION),
-        captions=tuple(member for member in named if suffix_of(member.name) == CAPTION),
+        others=tuple(member for member in named if suffix_of(member.name) not in CAPTIONS),
+        captions=tuple(member for member in named if suffix_of(member.name) in CAPTIONS),
         junk=junk,
         training_json=used,
         problems=tuple(problems),
@@ -63,6 +64,9 @@ def _training_json(
         elif path.lower().rsplit("/", 1)[-1] == TRAINING_JSON:
             misplaced.append(member)
             problems.append(_misplaced(member))
+        elif path.lower().rsplit("/", 1)[-1] == f"{TRAINING_JSON}.txt":
+            misplaced.append(member)
+            problems.append(_misnamed(member))
     return used, misplaced, problems
 
 
@@ -71,6 +75,15 @@ def _too_long(member: Member) -> Problem:
         code="parameter_file_too_large",
         message=f"{member.name} has {member.size} bytes; {MAX_TRAINING_JSON} are the most. It "
         'holds parameters alone, like {"steps": 1500}.',
+        member=member.name,
+    )
+
+
+def _misnamed(member: Member) -> Problem:
+    return Problem(
+        code="parameter_file_misnamed",
+        message=f"{member.name} would not be read: it has to be called {TRAINING_JSON}. Windows hides "
+        "the ending .txt until file name extensions are shown. Rename it, or take it out.",
         member=member.name,
     )
 

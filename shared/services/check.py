@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
-from shared.domain.advice import advice
+from shared.domain.advice import advice, folder_advice
 from shared.domain.archives import (
     Member,
     MeteredReader,
@@ -128,6 +128,7 @@ class Checker:
         seen = Looker(self.pictures, self.now, until).look(reader, structure, selection)
         values = notes.resolved.values if notes.resolved else None
         notes.judgement = judge(
+            structure,
             selection,
             seen,
             trainer=TRAINERS[values.trainer] if values else None,
@@ -153,6 +154,7 @@ class Checker:
                 resolved.values.trainer, resolved.values.steps, price
             )
             notes.warnings += advice(resolved, price)
+            notes.warnings += () if resolved.preset else folder_advice(drop.key)
             self.checkpoint(resolved)
         except RejectedDataset as rejected:
             notes.errors += rejected.problems

@@ -9,6 +9,7 @@ from shared.domain.captions import MAX_CAPTION, caption_of, caption_problem
 from shared.domain.datasets import (
     IMAGE_SUFFIXES,
     MAX_IMAGE_BYTES,
+    beside,
     image_too_large,
     other_file,
     took_too_long,
@@ -23,8 +24,10 @@ from shared.domain.images.pictures import Pictures
 from shared.domain.images.reading import Whole
 from shared.domain.seen import Seen
 from shared.domain.selection import Selection, suffix_of
+from shared.domain.trainers.demands import stem
 
 PHOTOS = TRAINED | CONVERTED
+UNSUPPORTED = "image_unsupported_format"
 # What a photographer meant to be a photo; a clip or a document beside the photos is just left out.
 MEANT = frozenset(
     {ImageFormat.RAW, ImageFormat.JPEG_XL, ImageFormat.JPEG_2000, ImageFormat.PHOTOSHOP}
@@ -55,6 +58,7 @@ class Looker:
                     _caption(content, seen)
         except RejectedDataset as damaged:
             _refuse(damaged, others, seen)
+        _spare_twins(seen)
         return seen
 
     def _photo(self, content: Content, seen: Seen) -> None:
@@ -91,6 +95,16 @@ def _caption(content: Content, seen: Seen) -> None:
         seen.errors.append(problem)
     elif caption is not None:
         seen.captions[member.name] = caption
+
+
+def _spare_twins(seen: Seen) -> None:
+    """Cameras write the same photo twice, raw and as JPEG: the one that can be read is enough."""
+    readable = {stem(name).casefold(): name for name in seen.photos}
+    for name, problem in list(seen.refused.items()):
+        photo = readable.get(stem(name).casefold())
+        if problem.code == UNSUPPORTED and photo is not None:
+            del seen.refused[name]
+            seen.left_out[name] = beside(name, photo)
 
 
 def _refuse(damaged: RejectedDataset, others: Mapping[str, Member], seen: Seen) -> None:

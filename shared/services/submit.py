@@ -85,8 +85,11 @@ class Submitter:
         try:
             return self._placed(job, found, checked.good, earlier=trained)
         except RejectedDataset as rejected:
-            self._reported(job, checked.refused(rejected.problems))
-            return self._refused(job, *rejected.problems)
+            problems = rejected.problems
+        except OUR_MISTAKES as mistake:
+            problems = (mistaken(mistake),)
+        self._reported(job, checked.refused(problems))
+        return self._refused(job, *problems)
 
     def _refused(self, job: Job, *problems: Problem) -> Job:
         # The report has all of them; a row holds 400 KB.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.domain.advice import advice
+from shared.domain.advice import advice, folder_advice
 from shared.domain.costs import Price
 from shared.domain.parameters import resolve
 from shared.domain.trainers.presets import NAMES
@@ -92,3 +92,16 @@ def test_the_advised_ranges_are_named() -> None:
 
     assert "3000 and more for quality" in said
     assert "0.000001 to 0.0001 for quality" in rates
+
+
+@pytest.mark.parametrize("folder", ["portriat", "Portrait", "syle", "qualty"])
+def test_a_folder_that_is_nearly_called_like_a_preset_is_told(folder: str) -> None:
+    [problem] = folder_advice(f"{folder}/ada.zip")
+
+    assert problem.code == "parameter_preset_unlike"
+    assert folder in problem.message
+
+
+@pytest.mark.parametrize("key", ["portrait/a.zip", "anna/a.zip", "portrai.zip", "style/x/a.zip"])
+def test_a_folder_of_ones_own_is_nobodys_business(key: str) -> None:
+    assert folder_advice(key) == ()

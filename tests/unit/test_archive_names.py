@@ -54,9 +54,18 @@ WRONG_PATHS = {
 
 @pytest.mark.parametrize("wrong", WRONG_PATHS)
 def test_a_unicode_path_that_cannot_be_is_refused(wrong: str) -> None:
-    found = structure_codes(assembled([*photos(), Part(extra=WRONG_PATHS[wrong])]))
+    path = WRONG_PATHS[wrong]
+
+    found = structure_codes(assembled([*photos(), Part(extra=path, local_extra=path)]))
 
     assert found[0] in {"archive_extra_field", "archive_name_encoding", "archive_unsafe_name"}
+
+
+def test_a_unicode_path_in_the_directory_alone_is_refused() -> None:
+    """Whoever walks over the local headers finds another name."""
+    part = Part(name=b"a.bin", extra=unicode_path(b"a.bin", b"b.jpg"))
+
+    assert structure_codes(assembled([part])) == ["archive_header_mismatch"]
 
 
 def test_another_unicode_path_in_the_local_header_is_refused() -> None:

@@ -28,7 +28,7 @@ def test_photos_captions_and_parameters_are_found() -> None:
     found = good(make_archive(training={"steps": 1007}, members=members))
 
     assert len(found.dataset.images) == 14
-    assert [caption.name for caption in found.dataset.captions] == ["a.txt"]
+    assert [caption.name for caption in found.dataset.captions.values()] == ["a.txt"]
     assert found.resolved.values.steps == 1007
     assert found.cost_usd == 2.42
 
@@ -128,12 +128,12 @@ def test_more_files_than_anybody_trains_on_are_refused_without_looking_at_each()
 
 
 def test_exact_duplicates_are_used_once_and_count_once() -> None:
-    found = checked(make_archive(images=10, members={"again.jpg": make_jpeg(3)}))
+    found = checked(make_archive(images=10, members={"photo-03 (1).jpg": make_jpeg(3)}))
 
     assert found.good is not None
     assert len(found.good.dataset.images) == len(found.good.plan) == 10
-    assert fates(found.report)["again.jpg"] is Fate.DROPPED
-    assert errors(make_archive(images=9, members={"again.jpg": make_jpeg(3)})) == [
+    assert fates(found.report)["photo-03 (1).jpg"] is Fate.DROPPED
+    assert errors(make_archive(images=9, members={"photo-03 (1).jpg": make_jpeg(3)})) == [
         "dataset_insufficient_images"
     ]
 

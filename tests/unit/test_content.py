@@ -49,6 +49,10 @@ def shuffled(seed: int) -> dict[str, bytes]:
     return {name: WHOLE[name] for name in names}
 
 
+def without(name: str) -> dict[str, bytes]:
+    return {other: data for other, data in WHOLE.items() if other != name}
+
+
 THE_SAME: dict[str, dict[str, Any]] = {
     "the very same": {},
     "other names": {"members": renamed("IMG_")},
@@ -58,6 +62,10 @@ THE_SAME: dict[str, dict[str, Any]] = {
     "junk beside it": {"members": WHOLE | {"__MACOSX/._00.jpg": b"x", "Thumbs.db": b"y"}},
     "a photo twice": {"members": WHOLE | {"12.jpg": PHOTOS["00.jpg"]}},
     "a caption for nobody": {"members": WHOLE | {"nobody.txt": b"a photo of nobody"}},
+    "an empty caption": {"members": WHOLE | {"00.txt": b""}},
+    "a caption with another ending": {
+        "members": without("03.txt") | {"03.caption": CAPTIONS["03.txt"]}
+    },
     "another name of the ZIP": {"key": "portrait/grace.zip"},
     "the preset said otherwise": {"key": "ada.zip", "metadata": {"preset": "portrait"}},
     "the parameters said one by one": {
@@ -75,10 +83,6 @@ def test_the_same_photos_captions_and_parameters_are_the_same_however_they_come(
     assert digest(**THE_SAME[case]) == digest()
 
 
-def without(name: str) -> dict[str, bytes]:
-    return {other: data for other, data in WHOLE.items() if other != name}
-
-
 ANOTHER: dict[str, dict[str, Any]] = {
     "a photo less": {"members": without("00.jpg")},
     "a photo more": {"members": WHOLE | {"12.jpg": make_jpeg(100)}},
@@ -92,7 +96,6 @@ ANOTHER: dict[str, dict[str, Any]] = {
         "members": WHOLE | {"03.txt": CAPTIONS["07.txt"], "07.txt": CAPTIONS["03.txt"]}
     },
     "a caption at another photo": {"members": without("03.txt") | {"04.txt": CAPTIONS["03.txt"]}},
-    "an empty caption": {"members": WHOLE | {"00.txt": b""}},
     "other steps": {"metadata": {"steps": "1501"}},
     "another preset": {"key": "style/ada.zip"},
     "no preset": {"key": "ada.zip"},
@@ -125,7 +128,7 @@ def test_a_digest_is_the_same_in_the_next_version_or_everything_would_be_paid_ag
     caption = Member("ada.txt", method=0, offset=99, compressed=5, size=5, crc=3)
     resolved = resolve(key="a.zip", training_json=None, metadata={}, trigger_seed="0123456789")
 
-    found = content_digest(Dataset((photo,), (caption,)), resolved)
+    found = content_digest(Dataset((photo,), {"ada.jpg": caption}, {}), resolved)
 
     assert found == "7dd45970d50b770fdd9e75f9f0fe2bcf2d3a2ba93ff85964e1cd544993a8b55d"
 

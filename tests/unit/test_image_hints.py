@@ -73,7 +73,8 @@ def test_the_same_file_twice_is_told_of_the_later_one() -> None:
     photos = [photo("a.jpg", "x", 1), photo("b.jpg", "y", 2**40 - 1), photo("c.jpg", "x", 1)]
 
     assert exact_duplicates(photos) == {"c.jpg": "a.jpg"}
-    hints = hints_for_set(photos)
+    assert exact_duplicates(photos, {"c.jpg"}) == {"a.jpg": "c.jpg"}
+    hints = hints_for_set(photos, {"c.jpg": "a.jpg"})
     assert [(hint.code, hint.member) for hint in hints] == [("image_exact_duplicate", "c.jpg")]
     assert "a.jpg" in hints[0].message
 
@@ -82,19 +83,19 @@ def test_photos_that_look_alike_are_told_of_the_later_ones() -> None:
     near, far = (1 << NEAR) - 1, (1 << NEAR + 1) - 1
     photos = [photo("a.jpg", "1", 0), photo("b.jpg", "2", near), photo("c.jpg", "3", far << 20)]
 
-    hints = hints_for_set(photos)
+    hints = hints_for_set(photos, {})
     assert [(hint.code, hint.member) for hint in hints] == [("image_near_duplicate", "b.jpg")]
     assert "a.jpg" in hints[0].message
 
 
 def test_sizes_far_apart_are_told_and_another_way_up_is_not() -> None:
-    apart = hints_for_set([photo("a", "1", 0), photo("b", "2", 2**40 - 1, (600, 800))])
-    turned = hints_for_set([photo("a", "1", 0), photo("b", "2", 2**40 - 1, (1600, 1200))])
+    apart = hints_for_set([photo("a", "1", 0), photo("b", "2", 2**40 - 1, (600, 800))], {})
+    turned = hints_for_set([photo("a", "1", 0), photo("b", "2", 2**40 - 1, (1600, 1200))], {})
 
     assert [hint.code for hint in apart] == ["dataset_several_sizes"]
     assert "600 by 800" in apart[0].message
     assert turned == ()
-    assert hints_for_set([]) == ()
+    assert hints_for_set([], {}) == ()
 
 
 def gradient(step: int, *, turn: bool = False) -> bytes:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from shared.domain.errors import NotSubmitted
-from shared.domain.jobs import Status
+from shared.domain.jobs import Job, Status
 from tests.builders import make_dataset
 from tests.world import World
 
@@ -85,3 +85,26 @@ def test_a_mistake_in_the_check_is_a_verdict_and_not_a_job_without_end(
     assert type(mistake).__name__ in problem.message
     assert "ada.jpg" not in problem.message
     assert world.trainer.posts == []
+
+
+def test_a_mistake_of_ours_after_the_check_is_a_verdict_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    dataset = world.drop()
+    replace = world.jobs.replace
+
+    def broken(before: Job, after: Job, **more: Any) -> None:
+        if after.status is Status.READY:
+            raise ArithmeticError
+        replace(before, after, **more)
+
+    monkeypatch.setattr(world.jobs, "replace", broken)
+
+    job = world.submit(dataset)
+
+    assert (job.status, [each.code for each in job.problems]) == (
+        Status.REJECTED,
+        ["dataset_check_failed"],
+    )
+    assert "dataset_check_failed" in (world.results.text(job, "report.json") or "")

@@ -95,8 +95,8 @@ def test_both_ends_of_a_range_are_accepted_and_nothing_beyond(
             inside: list[object] = [low, high]
             outside: list[object] = [low - 1, high + 1]
         case Rate(low=low, high=high):
-            inside = [low or math.nextafter(0, 1), high]
-            outside = [math.nextafter(low, -1), math.nextafter(high, 2), -1, math.inf]
+            inside = [low, high]
+            outside = [math.nextafter(low, -1), math.nextafter(high, 2), 0.0, -1, math.inf]
         case Choice(choices=choices):
             inside, outside = [*choices], ["", choices[0].upper(), " ".join(choices) + "x"]
         case _:

@@ -7,12 +7,13 @@ reaches; ``contents_of`` goes through every byte of it. What both accept, every 
 from shared.domain.archives.contents import Content, contents_of, read_member
 from shared.domain.archives.names import is_junk, path_of
 from shared.domain.archives.ranges import MeteredReader, RangedReader
-from shared.domain.archives.records import Member
+from shared.domain.archives.records import UTF8, Member
 from shared.domain.archives.refusals import CODES
 from shared.domain.archives.structure import Structure, members_of, structure_of
 
 __all__ = [
     "CODES",
+    "UTF8",
     "Content",
     "Member",
     "MeteredReader",

@@ -35,11 +35,15 @@ DEVICES = frozenset({0o020000, 0o060000, 0o140000})  # a pipe is what `zip -` ca
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A member and, beside it, what only the directory says of it."""
+    """A member and, beside it, what only the directory says of it.
+
+    ``told``: whether it tells more of the file than a reader needs: a comment, times, an owner.
+    """
 
     member: Member
     mode: int
     version: int
+    told: bool
 
 
 def entries_of(directory: bytes, count: int) -> list[Entry]:
@@ -82,7 +86,8 @@ def _entry(fields: Sequence[int], raw: bytes, tail: bytes) -> Entry:
         flags=fields[3],
         raw_name=raw,
     )
-    return Entry(member, mode=fields[15] >> MODE_SHIFT, version=fields[2] & 0xFF)
+    told = extra.others or bool(fields[12])
+    return Entry(member, mode=fields[15] >> MODE_SHIFT, version=fields[2] & 0xFF, told=told)
 
 
 def layout_problems(members: Sequence[Member], begin: int) -> Iterator[Problem]:

@@ -36,19 +36,24 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class EndRecord:
-    """How many entries the directory has, its size and offset in bytes, and where the end begins."""
+    """How many entries the directory has, its size and offset in bytes, and where the end begins.
+
+    ``comment`` is how many bytes the archive says of itself.
+    """
 
     count: int
     size: int
     offset: int
     begin: int
+    comment: int
 
 
 def end_of(archive: TailReader) -> EndRecord:
     """The one end of the archive, which its directory reaches up to; raises RejectedDataset."""
     at = _find_end(archive)
-    _, disk, directory_disk, here, count, size, offset, _ = END.unpack_from(archive.tail, at)
-    plain = EndRecord(count, size, offset, archive.start + at)
+    fields = END.unpack_from(archive.tail, at)
+    _, disk, directory_disk, here, count, size, offset, comment = fields
+    plain = EndRecord(count, size, offset, archive.start + at, comment)
     locator = at - END64_LOCATOR.size
     if locator >= 0 and archive.tail.startswith(END64_LOCATOR_MAGIC, locator):
         disks = {disk, directory_disk} - {0, FULL16}
@@ -130,7 +135,7 @@ def _end64(archive: RangedReader, plain: EndRecord) -> EndRecord:
     )
     if length != END64_REST or here != count or any(a not in (b, full) for a, b, full in told):
         raise _mismatch()
-    return EndRecord(count, size, offset, at)
+    return EndRecord(count, size, offset, at, plain.comment)
 
 
 def _check_place(end: EndRecord) -> None:

@@ -2,9 +2,9 @@
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from shared.domain.archives.local import gap_problem, length_of, local_header
+from shared.domain.archives.local import LocalHeader, gap_problem, length_of, local_header
 from shared.domain.archives.ranges import TailReader
 from shared.domain.archives.records import DEFLATED, ENCRYPTED, LOCAL, PATCHED, Member, in_order
 from shared.domain.archives.refusals import AGAIN, refusal
@@ -29,15 +29,22 @@ class _Place:
     reach: int
 
 
-def look_at_headers(
-    reader: TailReader, members: Sequence[Member], begin: int
-) -> tuple[int, list[Problem]]:
-    """How many local headers were seen, and what is wrong with them.
+@dataclass(slots=True)
+class Glance:
+    """How many local headers were seen, what is wrong with them, whether one tells more than it must."""
+
+    seen: int = 0
+    told: bool = False
+    problems: list[Problem] = field(default_factory=list)
+
+
+def look_at_headers(reader: TailReader, members: Sequence[Member], begin: int) -> Glance:
+    """The local headers that were seen, and what is wrong with them.
 
     What the reader affords no request for is left to whoever reads the members' data. The directory
     begins at ``begin``.
     """
-    seen, problems, probes = 0, list[Problem](), PROBES
+    glance, probes = Glance(), PROBES
     # Where requests are short, those are worth most that show the most headers.
     for window in sorted(_windows(_places(members, begin)), key=len, reverse=True):
         start = window[0].member.offset
@@ -51,12 +58,14 @@ def look_at_headers(
             room = place.following - place.member.offset
             if len(record) < min(length_of(record), room):
                 continue  # longer than headers are
-            seen += 1
+            glance.seen += 1
             try:
-                probes -= _look(record, place, room, min(probes, PROBE))
+                header = local_header(record[: length_of(record)], place.member)
+                glance.told |= header.told
+                probes -= _look(record, place, header, min(probes, PROBE))
             except RejectedDataset as rejected:
-                problems += rejected.problems
-    return seen, problems
+                glance.problems += rejected.problems
+    return glance
 
 
 def _places(members: Sequence[Member], begin: int) -> list[_Place]:
@@ -80,14 +89,13 @@ def _windows(places: Sequence[_Place]) -> list[list[_Place]]:
     return windows
 
 
-def _look(record: bytes, place: _Place, room: int, probe: int) -> int:
+def _look(record: bytes, place: _Place, header: LocalHeader, probe: int) -> int:
     """Hold a member against what lies at its place; how many bytes were inflated for it.
 
     ``record`` begins with the local header and may end anywhere after it. Raises RejectedDataset.
     """
-    member = place.member
-    length = length_of(record)
-    header = local_header(record[:length], member)
+    member, length = place.member, header.length
+    room = place.following - member.offset
     end = length + member.compressed
     gap = record[end:] if len(record) == room else None
     found = gap_problem(member, header, room - end, gap, last=place.last)

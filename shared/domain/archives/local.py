@@ -3,7 +3,7 @@
 import struct
 from dataclasses import dataclass
 
-from shared.domain.archives.names import unicode_path
+from shared.domain.archives.names import decoded
 from shared.domain.archives.records import (
     DEFLATED,
     DESCRIPTOR_MAGIC,
@@ -28,12 +28,14 @@ COMPARED = ENCRYPTED | STRONGLY_ENCRYPTED | MASKED
 class LocalHeader:
     """``length`` in bytes, up to the data; whether a descriptor follows the data.
 
-    ``complete``: whether the header itself says all that a descriptor would.
+    ``complete``: whether the header itself says all that a descriptor would. ``told``: whether it
+    tells more of the file than a reader needs, like times or an owner.
     """
 
     length: int
     streamed: bool
     complete: bool
+    told: bool
 
 
 def length_of(record: bytes) -> int:
@@ -64,8 +66,8 @@ def local_header(record: bytes, member: Member) -> LocalHeader:
         raise _mismatch(member, "it has another name where it lies")
     if (flags ^ member.flags) & UTF8 and not raw.isascii():
         raise _mismatch(member, "its name is in another encoding where it lies")
-    path = unicode_path(raw, extra)
-    if path is not None and path != member.name:
+    # A name in the Unicode path field has to be there as well: some go by what lies here alone.
+    if decoded(raw, flags, extra).replace("\\", "/") != member.name.replace("\\", "/"):
         raise _mismatch(member, "it has another name where it lies")
     size, compressed = widened((size, compressed), extra, member.name, whole=True)
     streamed = bool(flags & STREAMED)
@@ -78,7 +80,8 @@ def local_header(record: bytes, member: Member) -> LocalHeader:
         raise _mismatch(member, "it has another size or checksum where it lies")
     if streamed and method == DEFLATED and not member.compressed:
         raise _mismatch(member, "not even the end of nothing is packed where it lies")
-    return LocalHeader(length, streamed=streamed, complete=told == true)
+    complete = told == true
+    return LocalHeader(length, streamed=streamed, complete=complete, told=extra.others)
 
 
 def descriptors(member: Member) -> tuple[bytes, ...]:

@@ -11,10 +11,11 @@ from shared.domain.problems import Problem
 
 MAX_NAME = 1024  # characters; file systems take 255 for a file and 4,096 for a path
 MAX_MARKS = 30
+ICON = "icon\r"  # what macOS calls the picture of a folder
 CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 # Unicode UAX 9: embeddings, overrides and isolates.
 BIDI_CONTROLS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
-JUNK_NAMES = frozenset({"thumbs.db", "desktop.ini"})
+JUNK_NAMES = frozenset({"thumbs.db", "desktop.ini", ICON})
 ARCHIVE_SUFFIXES = (".zip", ".rar", ".7z", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst")
 PATH_VERSION = 1
 PATH_HEAD = 5  # version and CRC-32 before the name
@@ -77,7 +78,7 @@ def name_problem(name: str) -> Problem | None:
             "Make the ZIP again from a plain folder."
         )
         return problem("archive_unsafe_name", message, shown)
-    if _misleads(name):
+    if _misleads(name[:-1] if name.lower().endswith(ICON) else name):
         message = (
             "The archive holds a file name with control characters. Give the file another one."
         )
@@ -92,9 +93,12 @@ def path_of(name: str) -> str:
 
 
 def is_junk(name: str) -> bool:
-    """What no person put there: resource forks, hidden files and folders, thumbnails."""
+    """What no person put there: resource forks, hidden files and folders, thumbnails.
+
+    ``@eaDir`` is where a Synology keeps small copies of every photo.
+    """
     parts = path_of(name.lower()).split("/")
-    hidden = any(part.startswith(".") for part in parts)
+    hidden = any(part.startswith(".") or part == "@eadir" for part in parts)
     return parts[0] == "__macosx" or hidden or parts[-1] in JUNK_NAMES
 
 

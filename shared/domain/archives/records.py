@@ -61,10 +61,14 @@ def in_order(members: Sequence[Member], begin: int) -> list[tuple[Member, int]]:
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """What an extra field holds that is read here: every content of each of two tags."""
+    """What an extra field holds that is read here: every content of each of two tags.
+
+    ``others``: whether it tells anything else, like times, owners or a Mac's own notes.
+    """
 
     zip64: tuple[bytes, ...] = ()
     paths: tuple[bytes, ...] = ()
+    others: bool = False
 
 
 def extra_of(extra: bytes, name: str) -> Extra:
@@ -73,6 +77,7 @@ def extra_of(extra: bytes, name: str) -> Extra:
     Up to three bytes at the end are too few to be a field: some producers align data with them.
     """
     found: dict[int, list[bytes]] = {ZIP64_TAG: [], UNICODE_PATH_TAG: []}
+    others = False
     at = 0
     while at + FIELD.size <= len(extra):
         tag, length = FIELD.unpack_from(extra, at)
@@ -82,7 +87,9 @@ def extra_of(extra: bytes, name: str) -> Extra:
             raise refusal("archive_extra_field", message, name)
         if tag in found:
             found[tag].append(extra[at - length : at])
-    return Extra(tuple(found[ZIP64_TAG]), tuple(found[UNICODE_PATH_TAG]))
+        else:
+            others = True
+    return Extra(tuple(found[ZIP64_TAG]), tuple(found[UNICODE_PATH_TAG]), others)
 
 
 def widened(plain: Sequence[int], extra: Extra, name: str, *, whole: bool) -> list[int]:

@@ -33,12 +33,14 @@ class Structure:
     """A sound archive: every entry in the directory's order, and where the directory begins.
 
     ``unseen`` counts the local headers that lay too far apart to be read: ``contents_of`` reads them
-    all. ``warnings`` tell what is sound and may still hinder a trainer's own unzip.
+    all. ``told``: whether the archive tells more than its files: comments, times, owners. ``warnings``
+    tell what is sound and may still hinder a trainer's own unzip.
     """
 
     entries: tuple[Member, ...]
     begin: int
     unseen: int
+    told: bool
     warnings: tuple[Problem, ...]
 
     @property
@@ -73,12 +75,14 @@ def structure_of(archive: RangedReader) -> Structure:
     entries = entries_of(reader.read(end.offset, end.size), end.count)
     members = [entry.member for entry in entries]
     _raise([*layout_problems(members, end.offset), *size_problems(members)])
-    seen, found = look_at_headers(reader, members, end.offset)
-    _raise([*found, *_apart(member_problems(entries), found)])
+    glance = look_at_headers(reader, members, end.offset)
+    _raise([*glance.problems, *_apart(member_problems(entries), glance.problems)])
+    unseen = len(entries) - glance.seen
     return Structure(
         entries=tuple(members),
         begin=end.offset,
-        unseen=len(entries) - seen,
+        unseen=unseen,
+        told=bool(end.comment or unseen or glance.told or any(entry.told for entry in entries)),
         warnings=tuple(spelling_warnings(members)),
     )
 

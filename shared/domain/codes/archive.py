@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from shared.domain.archives.refusals import AGAIN, CODES
-from shared.domain.codes.meaning import Kind, Meaning
+from shared.domain.codes.meaning import Kind, Meaning, changes
 
 WARNINGS = frozenset({"archive_backslash_names"})
 # What to do where making the ZIP anew is not enough, or not it.
@@ -30,5 +30,8 @@ def _meaning(code: str, means: str) -> Meaning:
 
 
 ARCHIVE: Mapping[str, Meaning] = {
-    code: _meaning(code, means) for code, means in CODES.items() if code.startswith("archive_")
+    **{code: _meaning(code, means) for code, means in CODES.items() if code.startswith("archive_")},
+    "archive_metadata_removed": changes(
+        "The ZIP told more than its files: when they were made, by whom, or a comment."
+    ),
 }

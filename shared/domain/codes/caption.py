@@ -31,5 +31,13 @@ CAPTION: Mapping[str, Meaning] = {
         "A caption says [trigger], and there is no trigger phrase.",
         "Give one with trigger_phrase, or write the word itself into the captions.",
     ),
-    "caption_encoding": changes("A caption was written anew in UTF-8; it says the same."),
+    "caption_encoding": changes(
+        "A caption was in another encoding, and was written anew in UTF-8.",
+        "Read it in the report: where the encoding was not Windows-1252, save the caption as UTF-8.",
+    ),
+    "caption_renamed": changes("A caption got the name under which trainers look for it."),
+    "caption_trigger_filled": changes(
+        "The trigger phrase was put in place of [trigger], since the trainer does not do it."
+    ),
+    "caption_left_out": changes("A caption that is empty, or belongs to no photo, was left out."),
 }

@@ -72,6 +72,9 @@ DATASET: Mapping[str, Meaning] = {
     "dataset_junk_dropped": changes(
         "A file that a computer had put there by itself was left out.",
     ),
+    "dataset_repacked": changes(
+        "The ZIP was packed anew, so that every program sees the same files in it."
+    ),
     "dataset_flattened": changes(
         "A file was taken out of its folder, or was given a name of its own.",
     ),

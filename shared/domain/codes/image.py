@@ -28,7 +28,7 @@ IMAGE: Mapping[str, Meaning] = {
         "Save a smaller copy: 2,048 pixels along the longest side are plenty.",
     ),
     "image_too_small": refuses(
-        "A photo is too small to see anything in.",
+        "A photo is too small to see anything in: it has less than 64 pixels along a side.",
         "Put in the original photo, not a thumbnail or a preview.",
     ),
     "image_too_large": refuses(
@@ -45,6 +45,16 @@ IMAGE: Mapping[str, Meaning] = {
     "image_exact_duplicate": warns(
         "A photo is the same file as another, and is used once.",
         "Put in another photo in its place.",
+    ),
+    "image_mask_differs": warns(
+        "A mask has another size than its photo.", "Make it again from the photo as it is shown."
+    ),
+    "image_mask_unused": warns(
+        "A mask lies beside a photo, and the trainer takes none.", "Take the masks out."
+    ),
+    "image_other_format_beside": warns(
+        "A photo in a format that trainers do not read lies beside the same one as JPEG or the like.",
+        "Nothing has to be done: the other one is used.",
     ),
     "image_near_duplicate": warns(
         "A photo looks almost the same as another.",

@@ -37,6 +37,10 @@ PARAMETER: Mapping[str, Meaning] = {
         "A parameter's value is outside of what the trainer takes.",
         "Choose a value within the range that the message states.",
     ),
+    "parameter_file_misnamed": refuses(
+        "training.json is called otherwise, so its parameters would not be used.",
+        "Rename it training.json; Windows shows the ending .txt once file name extensions are shown.",
+    ),
     "parameter_checkpoint_unknown": refuses(
         "resume_from_checkpoint names a job that there is not.",
         "Write the id as lora-drop jobs lists it, or the https:// address of a LoRA.",
@@ -52,6 +56,10 @@ PARAMETER: Mapping[str, Meaning] = {
     "parameter_steps_below_minimum": warns(
         "Fewer steps are trained than are billed.",
         "Train with the least that is billed: it costs the same.",
+    ),
+    "parameter_preset_unlike": warns(
+        "The folder's name is nearly that of a preset, and is none.",
+        "Drop the dataset into the preset's folder, or give preset in its metadata.",
     ),
     "parameter_steps_unusual": warns(
         "The number of steps is outside of what is advised.",

@@ -1,6 +1,6 @@
 """What a photographer should know of one photo and of the set: it trains, and could train better."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.domain.images.header import ImageHeader
@@ -34,9 +34,8 @@ def hints_for(photo: Photo) -> tuple[Problem, ...]:
     return tuple(hint for hint in hints if hint is not None)
 
 
-def hints_for_set(photos: Sequence[Photo]) -> tuple[Problem, ...]:
-    """What to know of the set: the same photo twice, photos that look the same, several sizes."""
-    twice = exact_duplicates(photos)
+def hints_for_set(photos: Sequence[Photo], twice: Mapping[str, str]) -> tuple[Problem, ...]:
+    """What to know of the set: the same photo ``twice``, photos that look the same, several sizes."""
     single = [photo for photo in photos if photo.member not in twice]
     alike = near_duplicates({photo.member: photo.look.fingerprint for photo in single})
     hints = [_twice(member, first) for member, first in twice.items()]
@@ -45,13 +44,19 @@ def hints_for_set(photos: Sequence[Photo]) -> tuple[Problem, ...]:
     return (*hints, sizes) if sizes else tuple(hints)
 
 
-def exact_duplicates(photos: Sequence[Photo]) -> Mapping[str, str]:
-    """The photos whose bytes are those of an earlier one, each with the first of those, by name."""
-    first: dict[str, str] = {}
+def exact_duplicates(photos: Sequence[Photo], captioned: Collection[str] = ()) -> Mapping[str, str]:
+    """The photos whose bytes another one has that is kept, each with that one, by name.
+
+    Kept is one with a caption, where there is any, and of those the one with the shortest name: a
+    copy's has ``(1)`` or ``copy`` in it, and may stand before the original's.
+    """
+    best: dict[str, str] = {}
+    for photo in sorted(
+        photos, key=lambda each: (each.member not in captioned, len(each.member), each.member)
+    ):
+        best.setdefault(photo.digest, photo.member)
     return {
-        photo.member: first[photo.digest]
-        for photo in photos
-        if first.setdefault(photo.digest, photo.member) != photo.member
+        photo.member: best[photo.digest] for photo in photos if best[photo.digest] != photo.member
     }
 
 

@@ -1,12 +1,13 @@
 """What a trainer demands of a dataset besides photos that are good for any of them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from shared.domain.problems import Problem
 from shared.domain.trainers.fields import Value
 from shared.domain.trainers.trainer import TRIGGER_PHRASE, Captions, Trainer
 
 SHOWN = 3  # names in a sentence
+MASK_SUFFIX = "_mask"  # as fal's trainers that take masks have it
 
 
 def stem(name: str) -> str:
@@ -23,36 +24,46 @@ def masks_in(trainer: Trainer, images: Sequence[str]) -> Mapping[str, str]:
 
 
 def unmet_demands(
-    trainer: Trainer,
-    values: Mapping[str, Value],
-    *,
-    images: Sequence[str],
-    captions: Collection[str],
-    min_images: int,
+    trainer: Trainer, values: Mapping[str, Value], *, bare: Sequence[str]
 ) -> list[Problem]:
-    """Why this trainer would fail on a dataset with these files, by their names in the archive.
+    """Why this trainer would fail; ``bare`` are the photos without a caption.
 
-    ``values`` are the trainer's inputs under our names, ``min_images`` is how many photos it takes.
+    ``values`` are the trainer's inputs under our names.
     """
-    masks = masks_in(trainer, images)
-    photos = [name for name in images if name not in masks]
-    problems = []
-    if masks and len(photos) < min_images:
-        problems.append(_few_photos(len(photos), len(masks), min_images))
-    if trainer.captions is Captions.NEEDED and not values.get(TRIGGER_PHRASE):
-        captioned = {stem(name) for name in captions}
-        bare = [name for name in photos if stem(name) not in captioned]
-        if bare:
-            problems.append(_no_captions(trainer, bare))
-    return problems
+    if bare and trainer.captions is Captions.NEEDED and not values.get(TRIGGER_PHRASE):
+        return [_no_captions(trainer, bare)]
+    return []
 
 
-def _few_photos(photos: int, masks: int, least: int) -> Problem:
-    return Problem(
-        code="dataset_insufficient_images",
-        message=f"{masks} of the images are masks, and photos are {photos}; at least {least} are "
-        "needed, 20 to 50 are best. Add photos and drop it again.",
-    )
+def mask_warnings(
+    trainer: Trainer, sizes: Mapping[str, tuple[int, int]], masks: Mapping[str, str]
+) -> Iterator[Problem]:
+    """Masks that do not fit their photo, and photos that look like masks to everybody but the trainer.
+
+    ``sizes`` has width and height of every image as a viewer sees it, ``masks`` each mask with its photo.
+    """
+    for mask, photo in masks.items():
+        if sizes[mask] != sizes[photo]:
+            yield Problem(
+                code="image_mask_differs",
+                message=f"{mask} has {_size(sizes[mask])} pixels, and {photo}, which it is the mask of, has "
+                f"{_size(sizes[photo])}. Make it again from the photo as it is shown.",
+                member=mask,
+            )
+    stems = {stem(name): name for name in sizes}
+    for name in sizes:
+        photo = stems.get(stem(name).removesuffix(MASK_SUFFIX), name)
+        if trainer.mask_suffix is None and photo != name:
+            yield Problem(
+                code="image_mask_unused",
+                message=f"{name} looks like the mask of {photo}, and {trainer.short_name} takes no masks: it "
+                "is trained on as a photo. Take it out.",
+                member=name,
+            )
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]} by {size[1]}"
 
 
 def _no_captions(trainer: Trainer, bare: Sequence[str]) -> Problem:

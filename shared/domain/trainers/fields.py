@@ -10,9 +10,13 @@ type Value = bool | int | float | str
 
 INVALID_TYPE = "parameter_invalid_type"
 OUT_OF_RANGE = "parameter_out_of_range"
-URL = re.compile(r"https://[^\s/]+/\S+")
+# An address has no other characters (RFC 3986, 2); servers take about this many.
+URL = re.compile(r"https://[!-.0-~]+/[!-~]+", re.ASCII)
+LONGEST_URL = 2000
 # What naming.job_id_for makes.
 JOB_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*-[0-9a-f]{10}")
+# What is smaller makes no sense, and DynamoDB does not take any number.
+LEAST_RATE = 1e-9
 
 
 class Unacceptable(ValueError):
@@ -85,15 +89,13 @@ class Whole(Field):
 class Rate(Field):
     """A learning rate from ``low`` to ``high``; where fal publishes no range, 1 at the most."""
 
-    low: float = 0.0
+    low: float = LEAST_RATE
     high: float = 1.0
     default: float | None = None
 
     @property
     def takes(self) -> str:  # noqa: D102  # as Field promises
-        if self.low:
-            return f"{plain(self.low)} to {plain(self.high)}"
-        return f"more than 0, and {plain(self.high)} at the most"
+        return f"{plain(self.low)} to {plain(self.high)}"
 
     def accept(self, value: Any, *, text: bool) -> float:  # noqa: D102  # as Field promises
         pattern = r"[0-9]{0,9}\.?[0-9]{1,12}([eE][-+]?[0-9]{1,2})?"
@@ -102,7 +104,7 @@ class Rate(Field):
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise Unacceptable(INVALID_TYPE, "it takes a number")
         # An integer may be too large for a float; NaN compares with nothing.
-        if not self.low <= value <= self.high or value <= 0:
+        if not self.low <= value <= self.high:
             raise Unacceptable(OUT_OF_RANGE, f"it takes {self.takes}")
         return float(value)
 
@@ -172,7 +174,8 @@ class Checkpoint(Field):
 
     def accept(self, value: Any, *, text: bool) -> str:  # noqa: ARG002, D102  # as Field promises
         said = _said(value)
-        if said and not (URL.fullmatch(said) or JOB_ID.fullmatch(said)):
+        url = len(said) <= LONGEST_URL and URL.fullmatch(said)
+        if said and not (url or JOB_ID.fullmatch(said)):
             raise Unacceptable(OUT_OF_RANGE, f"it takes {self.takes}")
         return said
 

@@ -1,0 +1,103 @@
+"""Which files of an archive are used, as what, beside what, and under which names."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from shared.domain.archives import Member, Structure
+from shared.domain.captions import as_trained
+from shared.domain.clean_copy import Photo, Planned, is_as_planned, names_for
+from shared.domain.images import hints
+from shared.domain.images.mending import changes_for
+from shared.domain.pairing import paired
+from shared.domain.seen import Seen
+from shared.domain.selection import Selection
+from shared.domain.trainers.demands import masks_in
+from shared.domain.trainers.fields import Value
+from shared.domain.trainers.trainer import TRIGGER_PHRASE, Trainer
+
+
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """Everything by the files' names in the archive.
+
+    ``photos`` are used; ``masks`` has each mask that is, with its photo; ``twice`` each photo that
+    another one's bytes stand for, with that one; ``pairs`` the caption of each photo that has one, used
+    or not; ``names`` what each photo and mask is called from now on; ``texts`` the captions that are
+    used, as a trainer gets them. ``plan`` is empty where the archive is good as it is.
+    """
+
+    photos: tuple[Photo, ...]
+    masks: Mapping[str, Photo]
+    owners: Mapping[str, str]
+    twice: Mapping[str, str]
+    pairs: Mapping[str, str]
+    texts: Mapping[str, str]
+    names: Mapping[str, str]
+    plan: tuple[Planned, ...]
+
+    @property
+    def captioned(self) -> Collection[str]:
+        """The used photos with a caption that says something."""
+        return [photo.member.name for photo in self.photos if photo.member.name in self.texts]
+
+
+def arranged(
+    structure: Structure,
+    selection: Selection,
+    seen: Seen,
+    *,
+    trainer: Trainer | None,
+    values: Mapping[str, Value],
+    keep_metadata: bool,
+) -> Arrangement:
+    """What of the archive a trainer is to get; without a ``trainer`` as far as one can say."""
+    members = {member.name: member for member in selection.others}
+    owners = masks_in(trainer, list(seen.photos)) if trainer else {}
+    single = [photo for name, photo in seen.photos.items() if name not in owners]
+    pairs = paired(seen.captions, [*(photo.member for photo in single), *seen.refused])
+    said = {name for name, caption in pairs.items() if seen.captions[caption].text.strip()}
+    twice = hints.exact_duplicates(single, said)
+    owners = {mask: photo for mask, photo in owners.items() if photo not in twice}
+    used = [photo for photo in single if photo.member not in twice]
+
+    def photo(name: str) -> Photo:
+        return _photo(members[name], seen.photos[name], keep_metadata=keep_metadata)
+
+    photos = tuple(photo(each.member) for each in used)
+    masks = {name: photo(name) for name in owners}
+    names = names_for([*photos, *masks.values()], owners, trainer.mask_suffix if trainer else None)
+    texts = {
+        name: _text(seen.captions[pairs[name]].text, trainer, values)
+        for name in names
+        if name in said
+    }
+    planned = tuple(
+        Planned(names[each.member.name], each, texts.get(each.member.name))
+        for each in (*photos, *masks.values())
+    )
+    untouched = all(
+        not each.photo.changes and each.name == each.photo.member.name for each in planned
+    ) and all(_is_plain(seen, pairs[name], text) for name, text in texts.items())
+    good = untouched and is_as_planned(
+        structure, planned, selection.training_json, keep_metadata=keep_metadata
+    )
+    return Arrangement(photos, masks, owners, twice, pairs, texts, names, () if good else planned)
+
+
+def _photo(member: Member, seen: hints.Photo, *, keep_metadata: bool) -> Photo:
+    changes = changes_for(
+        seen.header, transparent=seen.look.transparent, keep_metadata=keep_metadata
+    )
+    return Photo(member, seen.header, changes)
+
+
+def _text(text: str, trainer: Trainer | None, values: Mapping[str, Value]) -> str:
+    phrase = str(values.get(TRIGGER_PHRASE) or "")
+    replaced = trainer is None or trainer.trigger_in_captions
+    return as_trained(text, trigger_phrase=phrase, replaced=replaced)
+
+
+def _is_plain(seen: Seen, name: str, text: str) -> bool:
+    """Whether a caption lies in the archive just as a trainer is to get it."""
+    caption = seen.captions[name]
+    return not caption.rewritten and caption.text == text
