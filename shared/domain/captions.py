@@ -141,7 +141,6 @@ def _some_missing(bare: Sequence[str]) -> Problem:
         code="caption_absent",
         message=f"{photos} no caption ({names}), while others have. Captions teach best when every "
         "photo has one.",
-        member=bare[0],
     )
 
 

@@ -124,6 +124,7 @@ def _reported(
         height=height,
         size=member.size,
         caption=name in found.texts,
+        caption_text=found.texts.get(name, ""),
         errors=(seen.refused[name],) if name in seen.refused else (),
         warnings=tuple(warning for warning in warnings if warning.member == name),
         changes=own,
@@ -135,7 +136,8 @@ def _fate(name: str, seen: Seen, found: Arrangement, changes: Sequence[ChangeMad
     if name in seen.refused:
         return Fate.REFUSED
     if name in found.names:
-        return Fate.MENDED if changes else Fate.KEPT
+        touched = any(change.code != "dataset_flattened" for change in changes)
+        return Fate.MENDED if touched else Fate.KEPT
     if name in seen.left_out or name in seen.photos:
         return Fate.DROPPED
     return Fate.REFUSED  # nobody got so far

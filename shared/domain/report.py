@@ -45,7 +45,8 @@ class ImageReport(_Value):
     """One photo: what it is, what becomes of it, what is wrong or could be better.
 
     ``width`` and ``height`` are those a viewer sees, in pixels; ``size`` in bytes. ``name`` is what it
-    is called in what fal gets, None where it gets nothing. ``thumbnail`` is a JPEG of at most 320
+    is called in what fal gets, None where it gets nothing; ``caption_text`` is its caption there.
+    ``thumbnail`` is a JPEG of at most 320
     pixels a side; it is in ``report.html`` alone.
     """
 
@@ -57,6 +58,7 @@ class ImageReport(_Value):
     height: int | None = None
     size: int
     caption: bool = False
+    caption_text: str = ""
     errors: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
     changes: tuple[ChangeMade, ...] = ()

@@ -1,6 +1,6 @@
 """A dataset's verdict: everything that can be known of it before a cent is paid, and what to mend."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -19,7 +19,7 @@ from shared.domain.datasets import Dataset, size_problem
 from shared.domain.errors import RejectedDataset
 from shared.domain.images.pictures import Pictures
 from shared.domain.judgement import Judgement, judge
-from shared.domain.parameters import MAX_TRAINING_JSON, ResolvedParameters, resolve
+from shared.domain.parameters import CHECKPOINT, MAX_TRAINING_JSON, ResolvedParameters, resolve
 from shared.domain.problems import Problem
 from shared.domain.report import ParameterReport, Report, Verdict
 from shared.domain.selection import select
@@ -167,6 +167,15 @@ def _good(notes: _Notes) -> Good | None:
     return Good(judged.dataset, notes.resolved, notes.cost_usd, notes.structure, judged.plan)
 
 
+def _parameters(resolved: ResolvedParameters) -> Iterator[ParameterReport]:
+    values = dict(resolved.values.values)
+    if resolved.resume_from:
+        values[CHECKPOINT] = resolved.resume_from  # the job, which stands apart from what fal gets
+    for name, value in values.items():
+        if name in resolved.sources:
+            yield ParameterReport(name=name, value=value, source=resolved.sources[name])
+
+
 def _report(drop: Drop, notes: _Notes) -> Report:
     judged, resolved = notes.judgement, notes.resolved
     report = Report(
@@ -191,11 +200,7 @@ def _report(drop: Drop, notes: _Notes) -> Report:
             update={
                 "trainer": resolved.values.trainer,
                 "preset": resolved.preset,
-                "parameters": tuple(
-                    ParameterReport(name=name, value=value, source=resolved.sources[name])
-                    for name, value in resolved.values.values.items()
-                    if name in resolved.sources
-                ),
+                "parameters": tuple(_parameters(resolved)),
                 "estimated_cost_usd": notes.cost_usd,
             }
         )

@@ -46,7 +46,9 @@ def test_a_rejected_dataset_says_that_nothing_was_paid_and_what_to_do_first() ->
         Problem(code="image_empty", message="a.jpg is empty. Leave it out.", member="a.jpg"),
         Problem(code="archive_damaged", message="The ZIP is damaged. Make it again."),
     )
-    text = Page(html_text(make_report(verdict=Verdict.REJECTED, errors=errors))).text
+    report = make_report(verdict=Verdict.REJECTED, errors=errors, job_id="ada-0123456789")
+    text = Page(html_text(report)).text
+    at_home = Page(html_text(report.model_copy(update={"job_id": None}))).text
 
     places = [
         text.index(each)
@@ -57,6 +59,30 @@ def test_a_rejected_dataset_says_that_nothing_was_paid_and_what_to_do_first() ->
     ]
     assert places[1:] == sorted(places[1:])  # the first is in the title as well
     assert "costs" not in text
+    # What was only checked was never to be sent.
+    assert "Cannot be trained on yet" in at_home
+    assert "paid" not in at_home
+
+
+def test_what_was_done_is_said_once() -> None:
+    renamed = ChangeMade(
+        code="dataset_flattened", member="x/a.jpg", message="x/a.jpg is called a.jpg now."
+    )
+    twice = Problem(code="image_exact_duplicate", message="b.jpg is used once.", member="b.jpg")
+    dropped = ChangeMade(code="image_exact_duplicate", member="b.jpg", message="b.jpg is left out.")
+    photos = (
+        make_photo("x/a.jpg", name="a.jpg", changes=(renamed,), caption_text="ada <in> Rome"),
+        make_photo("b.jpg", fate=Fate.DROPPED, warnings=(twice,), changes=(dropped,)),
+        make_photo("c.mov", fate=Fate.DROPPED, format=None),
+    )
+    text = Page(html_text(make_report(photos=photos, warnings=(twice,)))).text
+
+    assert "Is called a.jpg now." in text
+    assert "in the copy." not in text
+    assert "Is used once" not in text
+    assert "ada <in> Rome" in text
+    assert "c.mov" not in text
+    assert "1 of 2" in text
 
 
 def test_a_rejected_archive_without_photos_has_nothing_but_its_verdict() -> None:

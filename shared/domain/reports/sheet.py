@@ -13,6 +13,8 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 # What people call them.
 FORMATS = {"HEIF": "HEIC", "JXL": "JPEG XL", "JP2": "JPEG 2000"}
 ADVISED = "advised"
+RENAMED = "dataset_flattened"
+MAX_CAPTION = 240  # characters
 # Fewer than that can be looked through.
 WORTH_A_FILTER = 12
 
@@ -21,18 +23,25 @@ def anchors_of(photos: Sequence[ImageReport]) -> Anchors:
     """The id of each photo's place, by its name as photos and as problems have it."""
     places: dict[str, str] = {}
     for number, photo in enumerate(photos, 1):
-        for name in (photo.member, shortened(photo.member, MAX_NAME)):
+        for name in (photo.member, shortened(photo.member, MAX_NAME)) if is_photo(photo) else ():
             places.setdefault(name, _place(number))
     return places
 
 
 def contact_sheet(photos: Sequence[ImageReport]) -> Html | None:
     """The section; None where no photo was found."""
-    if not photos:
+    shown = [(photo, _place(number)) for number, photo in enumerate(photos, 1) if is_photo(photo)]
+    if not shown:
         return None
-    cards = [_card(photo, _place(number)) for number, photo in enumerate(photos, 1)]
-    heading = tag("h2", "Photos ", tag("span", f"{len(photos):,}", class_="count"))
-    return tag("section", heading, _filter(photos), tag("ol", *cards, class_="photos"), id="photos")
+    cards = [_card(photo, place) for photo, place in shown]
+    heading = tag("h2", "Photos ", tag("span", f"{len(shown):,}", class_="count"))
+    listed = tag("ol", *cards, class_="photos")
+    return tag("section", heading, _filter([photo for photo, _ in shown]), listed, id="photos")
+
+
+def is_photo(file: ImageReport) -> bool:
+    """Whether it is, or was meant to be, a photo; a clip or a document is left out and no more."""
+    return file.format is not None or file.fate is not Fate.DROPPED
 
 
 def _place(number: int) -> str:
@@ -72,6 +81,9 @@ def _card(photo: ImageReport, place: str) -> Html:
         tag("div", _picture(photo), badge, class_="frame"),
         tag("p", named(photo.member), class_="title"),
         tag("p", _facts(photo), class_="facts"),
+        tag("p", tag("q", shortened(photo.caption_text, MAX_CAPTION)), class_="caption")
+        if photo.caption_text
+        else None,
         tag("ul", *remarks, class_="remarks") if remarks else None,
         class_=" ".join(("photo", *kinds)),
         id=place,
@@ -103,11 +115,14 @@ def _facts(photo: ImageReport) -> Html:
 def _remarks(photo: ImageReport) -> Iterator[Html]:
     for error in photo.errors:
         yield tag("li", remark(error.message, photo.member), class_="error")
+    changed = {change.code for change in photo.changes}
     for warning in photo.warnings:
+        if warning.code in changed:
+            continue  # said by what was done about it
         # What to do is said once, above: sixty photos may look the same.
         wrong, _ = first_sentence(warning.message, warning.member)
         yield tag("li", remark(wrong, photo.member), class_="warning")
     for change in photo.changes:
         yield tag("li", remark(change.message, photo.member), class_="change")
-    if photo.name and photo.name != photo.member:
+    if photo.name and photo.name != photo.member and RENAMED not in changed:
         yield tag("li", "Is called ", named(photo.name), " in the copy.", class_="change")

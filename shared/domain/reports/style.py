@@ -58,7 +58,7 @@ margin-top:1.25rem}
 
 .group{padding:1rem 1.25rem;background:var(--card);border:1px solid var(--line);border-left:.25rem solid var(--edge);
 border-radius:.5rem}
-.errors,.warnings,.changes{display:grid;gap:.75rem}
+.errors,.warnings,.changes{display:grid;gap:.75rem;align-items:start}
 .warnings,.changes{grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr))}
 .group{display:flex;flex-direction:column;min-width:0}
 .group p,.cases,details{margin-top:.375rem;max-width:50rem}
@@ -105,6 +105,7 @@ font-weight:600}
 .title{margin-top:.625rem;font-size:.875rem;font-weight:600;line-height:1.35}
 .facts{margin-top:.125rem;line-height:1.4}
 .facts span{display:block}
+.caption{margin-top:.375rem;color:var(--faint);font-size:.8125rem;line-height:1.4}
 .remarks{margin-top:.5rem;font-size:.8125rem;line-height:1.4}
 .remarks li+li{margin-top:.375rem}
 .remarks .error,.remarks .warning{margin-left:-.25rem;margin-right:-.25rem;padding:.375rem .5rem;border-radius:.375rem}
@@ -117,6 +118,12 @@ th,td{padding:.5rem .75rem .5rem 0;border-bottom:1px solid var(--line);text-alig
 font-weight:400}
 thead th,td:last-child{color:var(--faint);font-size:.8125rem}
 td:nth-child(2){font-weight:600}
+@media (max-width:34rem){
+thead{display:none}
+tr{display:block;padding:.5rem 0;border-bottom:1px solid var(--line)}
+th,td{display:block;padding:0;border:0}
+td:last-child::before{content:"set by "}
+}
 footer{margin-top:3rem;padding-top:1rem;border-top:1px solid var(--line)}
 
 @media print{

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from shared.domain.report import Fate, Report, Verdict
 from shared.domain.reports.groups import groups_of
 from shared.domain.reports.markup import Html, joined, tag
+from shared.domain.reports.sheet import is_photo
 from shared.domain.reports.wording import counted, dollars, named, size_of
 
 SIGNS = {Verdict.ACCEPTED: "M5 12.5l4.5 4.5L19 7.5", Verdict.REJECTED: "M7 7l10 10M17 7L7 17"}
@@ -14,7 +15,7 @@ def headline(report: Report) -> str:
     """The verdict in a line."""
     if report.verdict is Verdict.ACCEPTED:
         return f"Ready to train: {counted(report.images, 'photo')}"
-    return "Not sent to training"
+    return "Not sent to training" if report.job_id else "Cannot be trained on yet"
 
 
 def verdict(report: Report) -> Html:
@@ -32,12 +33,14 @@ def verdict(report: Report) -> Html:
 
 def _words(report: Report) -> Iterator[str]:
     if report.verdict is Verdict.REJECTED:
-        yield "Nothing was paid."
+        if report.job_id:
+            yield "Nothing was paid."
+        then = "Then drop the ZIP again." if report.job_id else "Then check it again."
         things = len(groups_of(report.errors))
         if things == 1:
-            yield "One thing has to be mended. Then drop the ZIP again."
+            yield f"One thing has to be mended. {then}"
         elif things:
-            yield f"{things} things have to be mended, the most important first. Then drop the ZIP again."
+            yield f"{things} things have to be mended, the most important first. {then}"
         return
     cost = report.estimated_cost_usd
     yield "The cost is not known." if cost is None else f"It costs about {dollars(cost)}."
@@ -46,7 +49,7 @@ def _words(report: Report) -> Iterator[str]:
 
 
 def _fates(report: Report) -> str:
-    fates = [photo.fate for photo in report.photos]
+    fates = [photo.fate for photo in report.photos if is_photo(photo)]
     mended, dropped = fates.count(Fate.MENDED), fates.count(Fate.DROPPED)
     parts = [(mended, "mended"), (dropped, "left out")]
     told = [f"{counted(number, 'photo')} {_was(number)} {what}" for number, what in parts if number]
@@ -62,7 +65,7 @@ def _facts(report: Report) -> Iterator[tuple[str, Html | str]]:
     if report.size:
         yield "Size", size_of(report.size)
     if report.photos:
-        good = f"{report.images:,} of {len(report.photos):,}"
+        good = f"{report.images:,} of {sum(map(is_photo, report.photos)):,}"
         yield "Photos to train on", good
     if report.trainer:
         yield "Trainer", report.trainer
