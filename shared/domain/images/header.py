@@ -42,6 +42,7 @@ class Flaw(StrEnum):
     TRUNCATED = "image_truncated"
     DAMAGED = "image_damaged"
     TOO_MANY_PIXELS = "image_too_many_pixels"
+    TOO_MUCH_WORK = "image_too_much_work"
     TOO_SMALL = "image_too_small"
     UNSUPPORTED_PIXELS = "image_unsupported_pixels"
     NOT_MENDED = "image_not_mended"
@@ -124,6 +125,15 @@ def cut_off() -> InvalidImage:
         Flaw.TRUNCATED,
         "ends too early: it was cut off, perhaps while it was copied. Copy it again from the "
         "camera or phone, and check that it opens.",
+    )
+
+
+def too_much_work(what: str) -> InvalidImage:
+    """What is raised when an image would take far more work than its pixels are worth."""
+    return InvalidImage(
+        Flaw.TOO_MUCH_WORK,
+        f"would take too long to open: {what}. Open it in an image program and save it anew as JPEG, "
+        "or leave it out.",
     )
 
 
