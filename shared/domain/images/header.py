@@ -20,6 +20,7 @@ class Metadata(StrEnum):
     THUMBNAIL = "thumbnail"
     PICTURES = "pictures"  # more pictures behind the first: MPO, depth and gain maps
     TRAILER = "trailer"  # anything after the image's own end
+    HIDDEN = "hidden"  # bytes that cannot be cut out with certainty that the picture stays as it is
     OTHER = "other"  # what only its maker can read
 
 
@@ -125,6 +126,14 @@ def cut_off() -> InvalidImage:
         Flaw.TRUNCATED,
         "ends too early: it was cut off, perhaps while it was copied. Copy it again from the "
         "camera or phone, and check that it opens.",
+    )
+
+
+def hidden() -> InvalidImage:
+    """What is raised when something cannot be cut out of an image without touching the picture."""
+    return InvalidImage(
+        Flaw.NOT_MENDED,
+        "holds hidden data that cannot be cut out. Open it in an image program and save it as JPEG.",
     )
 
 
