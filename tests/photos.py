@@ -104,11 +104,14 @@ def box(kind: bytes, *content: bytes) -> bytes:
     return (len(data) + 8).to_bytes(4) + kind + data
 
 
-def heif(*lists: bytes, before: bytes = b"", cropped: bytes = b"") -> bytes:
-    """A HEIF whose meta box names item 0 as its picture, gives it 96 by 72, and has these too."""
+def heif(
+    *lists: bytes, before: bytes = b"", cropped: bytes = b"", sizes: Sequence[int] = (0,)
+) -> bytes:
+    """A HEIF whose meta box names item 0 as its picture, gives these items 96 by 72, and has these too."""
     size = box(b"ispe", bytes(4), (96).to_bytes(4), (72).to_bytes(4))
     indices = b"\x02\x01\x02" if cropped else b"\x01\x01"
-    assigned = box(b"ipma", bytes(4), b"\x00\x00\x00\x01", b"\x00\x00", indices)
+    each = [item.to_bytes(2) + indices for item in sizes]
+    assigned = box(b"ipma", bytes(4), len(sizes).to_bytes(4), *each)
     properties = box(b"iprp", box(b"ipco", size, cropped), assigned)
     return box(b"ftyp", b"heic") + before + box(b"meta", bytes(4), *lists, properties)
 

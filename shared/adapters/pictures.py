@@ -9,10 +9,11 @@ from collections.abc import Collection
 import pillow_heif
 from PIL import AvifImagePlugin, Image, ImageCms, ImageFilter, ImageStat
 
+from shared.adapters.memory import at_most
 from shared.domain.images.cleaning import without_metadata
 from shared.domain.images.describe import describe
 from shared.domain.images.formats import ImageFormat
-from shared.domain.images.header import Flaw, ImageHeader, InvalidImage
+from shared.domain.images.header import Flaw, ImageHeader, InvalidImage, too_much_work
 from shared.domain.images.limits import check_not_too_large
 from shared.domain.images.mending import Change, changes_for, format_after, is_lossless
 from shared.domain.images.pictures import Look, Mended
@@ -23,6 +24,9 @@ MEASURED, THUMBNAIL = 512, 320  # pixels along the longest side
 QUALITY, THUMBNAIL_QUALITY = 95, 80
 FULL_COLOUR = 0  # 4:4:4: a portrait's edges keep their colours, for a fifth more bytes
 PNG_LEVEL = 4  # half the time of the usual 6, for a photo that is 7 % larger
+# The largest image that is let in takes 850 MB; a file may say that it is small, and unpack to anything.
+# A function has 2,048 MB.
+MOST_MEMORY = 1024**3
 OPAQUE, WHITE = 255, (255, 255, 255)
 BRIGHTEST_TWENTIETH = 0.95
 # The sum of a pixel's four neighbours less four times itself, a quarter of it around 128: all but the
@@ -54,7 +58,8 @@ class PillowPictures:
     """Pictures by Pillow, with pillow-heif for HEIC. No threads.
 
     Memory at its peak, beside the file itself: 12 bytes for each pixel, 17 for a WEBP, so 600 and
-    850 MB for the largest that is let in. Looking at a JPEG takes a few MB, whatever its size.
+    850 MB for the largest that is let in. Looking at a JPEG takes a few MB, whatever its size. On
+    Linux no decoder gets more than 1 GiB, whatever is in the file.
     """
 
     def __init__(self) -> None:
@@ -110,7 +115,7 @@ def _decoded(data: bytes, header: ImageHeader, *, at_least: int | None = None) -
     """
     check_not_too_large(header.width, header.height)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), at_most(MOST_MEMORY):
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=[header.format.name])
             check_not_too_large(*image.size)  # a decoder may see another size than we do
@@ -119,6 +124,8 @@ def _decoded(data: bytes, header: ImageHeader, *, at_least: int | None = None) -
             image.load()
     except InvalidImage:
         raise
+    except MemoryError as error:
+        raise too_much_work("it unpacks to far more than it shows") from error
     except DECODER_ERRORS as error:
         raise InvalidImage(
             Flaw.DAMAGED,

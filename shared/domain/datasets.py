@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.domain.archives import Member
+from shared.domain.images.formats import PHOTO_SUFFIXES
 from shared.domain.problems import Problem
 from shared.domain.selection import suffix_of
 
@@ -14,9 +15,7 @@ GOOD_IMAGES = 20  # fal: 20 to 50 are best
 MAX_IMAGES = 1000
 MAX_IMAGE_BYTES = 100 * 1024**2
 MAX_DATASET_BYTES = 2 * 1024**3
-IMAGE_SUFFIXES = frozenset(
-    {"jpg", "jpeg", "png", "webp", "heic", "heif", "avif", "bmp", "gif", "tif", "tiff"}
-)
+IMAGE_SUFFIXES = PHOTO_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)

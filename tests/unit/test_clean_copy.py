@@ -245,3 +245,13 @@ def test_what_cannot_be_mended_is_refused_for_free_and_reported_so(
     assert (told["verdict"], [each["code"] for each in told["errors"]]) == ("rejected", [code])
     assert world.trainer.posts == []
     assert world.results.text(job, "dataset.zip") is None
+
+
+@pytest.mark.parametrize("suffix", ["jfif", "jpe", "mpo", "JFIF"])
+def test_a_photo_gets_an_ending_that_trainers_know(world: World, suffix: str) -> None:
+    """fal takes the files of a ZIP by their endings: a photo under another one is not trained on."""
+    job = drop(world, members={f"anna.{suffix}": make_jpeg(50)})
+
+    names = copy_of(world, job).namelist()
+    assert "anna.jpg" in names
+    assert f"anna.{suffix}" not in names

@@ -7,6 +7,8 @@ from PIL import Image, ImageCms
 
 from shared.domain.images.cleaning import PIECE, without_metadata
 from shared.domain.images.describe import describe
+from shared.domain.images.header import Flaw, InvalidImage, Metadata
+from shared.domain.images.mending import changes_for, is_lossless
 from shared.domain.images.reading import Whole
 from tests import photos
 from tests.photos import PLACE, chunk, encoded, jpeg_with, picture, png_with, segment
@@ -27,6 +29,7 @@ def webp_with_secrets(image: Image.Image, **options: bool) -> bytes:
 
 
 PROGRESSIVE = encoded(picture(), "JPEG", progressive=True)
+PLAIN = encoded(picture(), "JPEG")
 LAST_SCAN = PROGRESSIVE.rindex(b"\xff\xda")
 CARRYING: dict[str, bytes] = {
     "EXIF": jpeg_with(segment(0xE1, EXIF)),
@@ -44,6 +47,11 @@ CARRYING: dict[str, bytes] = {
     "all of a JPEG": encoded(
         picture(), "JPEG", exif=EXIF, xmp=XMP, comment=SECRET, icc_profile=PROFILE
     ),
+    "a segment of Adobe's with more in it": jpeg_with(segment(0xEE, b"Adobe\x00\x64" + bytes(4) + b"\x01" + SECRET)),
+    "a height that is told later": jpeg_with(segment(0xDC, SECRET)),
+    "a profile between scans": PROGRESSIVE[:LAST_SCAN] + segment(0xE2, b"ICC_PROFILE\x00\x01\x01" + SECRET) + PROGRESSIVE[LAST_SCAN:],
+    "a JFIF header between scans": PROGRESSIVE[:LAST_SCAN] + segment(0xE0, b"JFIF\x00" + SECRET[:9]) + PROGRESSIVE[LAST_SCAN:],
+    "a comment before the end": PLAIN[:-2] + segment(0xFE, SECRET) + PLAIN[-2:],
     "CMYK": encoded(picture(mode="CMYK"), "JPEG", exif=EXIF, comment=SECRET),
     "PNG EXIF": png_with(chunk(b"eXIf", EXIF[6:])),
     "PNG EXIF behind": png_with(after=[chunk(b"eXIf", EXIF[6:])]),
@@ -88,6 +96,45 @@ def test_nothing_of_what_it_said_is_left_in_the_bytes(kind: str) -> None:
         image.load()
         assert dict(image.getexif()) == {}
         assert not {"exif", "xmp", "comment", "photoshop"} & set(image.info)
+
+
+SCAN_DATA = PLAIN.index(b"\xff\xda") + 100
+HIDING = {
+    "a segment within a scan": PLAIN[:SCAN_DATA] + segment(0xE1, SECRET) + PLAIN[SCAN_DATA:],
+    "a comment within a scan": PLAIN[:SCAN_DATA] + segment(0xFE, SECRET) + PLAIN[SCAN_DATA:],
+    "a restart behind a segment": PLAIN[:-2] + segment(0xFE, SECRET) + b"\xff\xd0" + PLAIN[-2:],
+    "text in place of the end": PLAIN[:-2] + SECRET,
+    "no end": PLAIN[:-2],
+}
+
+
+@pytest.mark.parametrize("kind", HIDING)
+def test_what_cannot_be_cut_out_with_certainty_is_not_cut_out(kind: str) -> None:
+    """A decoder stops at a marker, so what comes behind one within a scan is shown only once it goes."""
+    header = describe(Whole(HIDING[kind]))
+
+    assert Metadata.HIDDEN in header.metadata
+    assert not is_lossless(header, changes_for(header, transparent=False))
+    with pytest.raises(InvalidImage) as refused:
+        cleaned(HIDING[kind])
+    assert refused.value.flaw is Flaw.NOT_MENDED
+
+
+@pytest.mark.parametrize("step", [1, 7])
+def test_a_marker_in_the_midst_of_the_pixels_never_changes_what_is_left(step: int) -> None:
+    """Each stuffed byte of a scan in turn becomes the beginning of a segment, as damage makes them."""
+    noise = encoded(Image.effect_noise((64, 48), 60), "JPEG", quality=95)
+    stuffed = [
+        at
+        for at in range(noise.index(b"\xff\xda"), len(noise))
+        if noise[at : at + 2] == b"\xff\x00"
+    ]
+    assert len(stuffed) > 9
+    for at in stuffed[::step]:
+        data = noise[: at + 1] + b"\xe1" + noise[at + 2 :]
+        header = describe(Whole(data))
+        if Metadata.HIDDEN not in header.metadata:
+            assert photos.pixels(cleaned(data)) == photos.pixels(data)
 
 
 @pytest.mark.parametrize("kind", CARRYING)

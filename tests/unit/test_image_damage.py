@@ -10,7 +10,7 @@ import pytest
 from shared.domain.images.cleaning import without_metadata
 from shared.domain.images.describe import describe, describe_beginning
 from shared.domain.images.formats import TRAINED
-from shared.domain.images.header import ImageHeader, InvalidImage
+from shared.domain.images.header import ImageHeader, InvalidImage, Metadata
 from shared.domain.images.reading import BeyondPrefix, Whole
 from tests import photos
 from tests.photos import box, encoded, picture, riff
@@ -40,7 +40,7 @@ def verdict(data: bytes) -> ImageHeader | InvalidImage:
         describe_beginning([data[:40], data[40:]])
     try:
         header = describe(Whole(data))
-        if header.format in TRAINED:
+        if header.format in TRAINED and Metadata.HIDDEN not in header.metadata:
             list(without_metadata(Whole(data), header.format))
     except InvalidImage as refused:
         return refused

@@ -5,6 +5,7 @@ import pytest
 from shared.domain.images.formats import (
     CONVERTED,
     LABELS,
+    PHOTO_SUFFIXES,
     SNIFFED,
     SUFFIXES,
     TRAINED,
@@ -93,3 +94,17 @@ def test_every_format_has_a_name_for_people_and_every_image_its_suffixes() -> No
     assert set(LABELS) == set(ImageFormat)
     assert set(SUFFIXES) == TRAINED | CONVERTED
     assert all(kind.suffix in kind.suffixes for kind in SUFFIXES)
+
+
+def test_what_trains_keeps_no_ending_that_a_trainer_does_not_know() -> None:
+    """fal's trainers take jpg, jpeg, png and webp; photos by other names would not be trained on."""
+    known = {suffix for kind in TRAINED for suffix in kind.suffixes}
+
+    assert known == {"jpg", "jpeg", "png", "webp"}
+
+
+def test_a_name_that_means_a_photo_means_it_in_every_format_that_is_read() -> None:
+    meant = {"jfif", "jpe", "mpo", "apng", "jpg", "jpeg", "png", "webp", "heic", "heif", "avif"}
+
+    assert {*meant, "bmp", "gif", "tif", "tiff", "hif", "dib"} == PHOTO_SUFFIXES
+    assert {kind.suffix for kind in TRAINED | CONVERTED} <= PHOTO_SUFFIXES

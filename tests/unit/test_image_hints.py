@@ -45,6 +45,10 @@ def test_a_good_photo_needs_no_hint() -> None:
         (replace(GOOD, look=replace(LOOK, sharpness=BLURRED)), None),
         (replace(GOOD, member="anna.png"), "image_wrong_extension"),
         (replace(GOOD, member="anna"), "image_wrong_extension"),
+        (
+            replace(GOOD, member="anna.jfif"),
+            "image_wrong_extension",
+        ),  # as Windows saves from the web
         (replace(GOOD, member="holiday/anna.JPEG"), None),
         (
             replace(GOOD, header=replace(GOOD.header, format=ImageFormat.HEIF)),

@@ -27,6 +27,10 @@ IMAGE: Mapping[str, Meaning] = {
         "A photo has more pixels than can be trained on.",
         "Save a smaller copy: 2,048 pixels along the longest side are plenty.",
     ),
+    "image_too_much_work": refuses(
+        "A photo is stored in such a way that it would take far too long to open.",
+        "Open it in an image program and save it anew as JPEG, or leave it out.",
+    ),
     "image_too_small": refuses(
         "A photo is too small to see anything in: it has less than 64 pixels along a side.",
         "Put in the original photo, not a thumbnail or a preview.",

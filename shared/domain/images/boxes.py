@@ -39,7 +39,8 @@ class Meta:
     """What a meta box lists: items by id, properties in their order, and which item has which.
 
     ``extents``: where an item's first bytes lie, as (method, offset, length).
-    ``auxiliaries``: ids of the items that belong to a picture, by the picture's id.
+    ``auxiliaries``: ids of the items that belong to a picture, by the picture's id. ``parts``: ids of
+    those that a picture is put together from (ISO 23008-12, 6.6: grids and overlays).
     """
 
     primary: int = 0
@@ -48,6 +49,7 @@ class Meta:
     properties: list[tuple[bytes, bytes]] = field(default_factory=list)
     assigned: dict[int, list[int]] = field(default_factory=dict)
     auxiliaries: dict[int, list[int]] = field(default_factory=dict)
+    parts: dict[int, list[int]] = field(default_factory=dict)
     data: int = 0  # where the content of its own data box begins in the file
 
     def properties_of(self, item: int) -> Iterator[tuple[bytes, bytes]]:
@@ -178,6 +180,8 @@ def _references(meta: Meta, data: bytes) -> None:
             to_item = entry.number(width)
             if kind == b"auxl":
                 meta.auxiliaries.setdefault(to_item, []).append(from_item)
+            elif kind == b"dimg":
+                meta.parts.setdefault(from_item, []).append(to_item)
 
 
 def _assignments(meta: Meta, data: bytes) -> None:

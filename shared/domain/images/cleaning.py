@@ -9,28 +9,37 @@ from collections.abc import Callable, Iterator, Mapping
 
 from shared.domain.images import jpeg, png, webp
 from shared.domain.images.formats import ImageFormat
+from shared.domain.images.header import Metadata, hidden
 from shared.domain.images.reading import ImageBytes
 
 PIECE = 256 * 1024
 JFIF_HEAD = b"\xff\xe0\x00\x10"  # APP0, 16 bytes
 JFIF_WITHOUT_THUMBNAIL = 12  # bytes of it before the thumbnail's width and height
+ADOBE_HEAD = b"\xff\xee\x00\x0e"  # APP14, 14 bytes
 
 
 def without_metadata(source: ImageBytes, kind: ImageFormat) -> Iterator[bytes]:
     """The bytes of a JPEG, PNG or WEBP without its metadata, 256 KiB at a time.
 
     The EXIF orientation goes as well: an image that has another one than 1 has to be turned
-    instead. One without metadata comes out as it is. Raises InvalidImage, also on the way.
+    instead. One without metadata comes out as it is. Raises InvalidImage, also on the way, and for one
+    with HIDDEN metadata, which cannot be cut out.
     """
     return CLEANERS[kind](source)
 
 
 def _jpeg(source: ImageBytes) -> Iterator[bytes]:
-    for segment in jpeg.segments(source):
-        if jpeg.kind_of(source, segment) is None:
+    scanned = False
+    for segment, kind in jpeg.contents(source):
+        if kind is Metadata.HIDDEN:
+            raise hidden()
+        if kind is None:
             yield from _copied(source, segment.at, segment.end)
-        elif jpeg.is_jfif(source, segment):
+        elif jpeg.is_jfif(source, segment) and not scanned:
             yield JFIF_HEAD + source.read(segment.data, JFIF_WITHOUT_THUMBNAIL) + bytes(2)
+        elif jpeg.is_adobe(source, segment) and not scanned:
+            yield ADOBE_HEAD + source.read(segment.data, jpeg.ADOBE_BARE)
+        scanned = scanned or segment.marker == jpeg.SCAN
 
 
 def _png(source: ImageBytes) -> Iterator[bytes]:

@@ -41,7 +41,11 @@ class ImageFormat(StrEnum):
 
     @property
     def suffixes(self) -> frozenset[str]:
-        """Every usual end of a name of such a file, in lower case; empty where none is minded."""
+        """Every end of a name that says this format to a trainer as well, in lower case.
+
+        fal's trainers take the files of a ZIP by the endings jpg, jpeg, png and webp. What is called
+        otherwise gets its ``suffix``; empty for what is no image here.
+        """
         return SUFFIXES.get(self, frozenset())
 
 
@@ -64,8 +68,8 @@ LABELS = {
     ImageFormat.VIDEO: "a video",
 }
 SUFFIXES = {
-    ImageFormat.JPEG: frozenset({"jpg", "jpeg", "jpe", "jfif", "mpo"}),
-    ImageFormat.PNG: frozenset({"png", "apng"}),
+    ImageFormat.JPEG: frozenset({"jpg", "jpeg"}),
+    ImageFormat.PNG: frozenset({"png"}),
     ImageFormat.WEBP: frozenset({"webp"}),
     ImageFormat.HEIF: frozenset({"heic", "heif", "hif"}),
     ImageFormat.AVIF: frozenset({"avif"}),
@@ -73,6 +77,9 @@ SUFFIXES = {
     ImageFormat.TIFF: frozenset({"tif", "tiff"}),
     ImageFormat.BMP: frozenset({"bmp", "dib"}),
 }
+# The ends of names that no other program gives to anything but a photo: whoever has such a file means
+# it to be one. What it is, its bytes say.
+PHOTO_SUFFIXES = frozenset({"jpe", "jfif", "mpo", "apng"}).union(*SUFFIXES.values())
 TRAINED = frozenset({ImageFormat.JPEG, ImageFormat.PNG, ImageFormat.WEBP})
 CONVERTED = frozenset(
     {ImageFormat.HEIF, ImageFormat.AVIF, ImageFormat.GIF, ImageFormat.TIFF, ImageFormat.BMP}

@@ -20,6 +20,7 @@ class Metadata(StrEnum):
     THUMBNAIL = "thumbnail"
     PICTURES = "pictures"  # more pictures behind the first: MPO, depth and gain maps
     TRAILER = "trailer"  # anything after the image's own end
+    HIDDEN = "hidden"  # bytes that cannot be cut out with certainty that the picture stays as it is
     OTHER = "other"  # what only its maker can read
 
 
@@ -42,6 +43,7 @@ class Flaw(StrEnum):
     TRUNCATED = "image_truncated"
     DAMAGED = "image_damaged"
     TOO_MANY_PIXELS = "image_too_many_pixels"
+    TOO_MUCH_WORK = "image_too_much_work"
     TOO_SMALL = "image_too_small"
     UNSUPPORTED_PIXELS = "image_unsupported_pixels"
     NOT_MENDED = "image_not_mended"
@@ -124,6 +126,23 @@ def cut_off() -> InvalidImage:
         Flaw.TRUNCATED,
         "ends too early: it was cut off, perhaps while it was copied. Copy it again from the "
         "camera or phone, and check that it opens.",
+    )
+
+
+def hidden() -> InvalidImage:
+    """What is raised when something cannot be cut out of an image without touching the picture."""
+    return InvalidImage(
+        Flaw.NOT_MENDED,
+        "holds hidden data that cannot be cut out. Open it in an image program and save it as JPEG.",
+    )
+
+
+def too_much_work(what: str) -> InvalidImage:
+    """What is raised when an image would take far more work than its pixels are worth."""
+    return InvalidImage(
+        Flaw.TOO_MUCH_WORK,
+        f"would take too long to open: {what}. Open it in an image program and save it anew as JPEG, "
+        "or leave it out.",
     )
 
 

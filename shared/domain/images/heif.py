@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from shared.domain.images.boxes import IN_FILE, IN_META, Box, Meta, boxes, read_meta
 from shared.domain.images.exif import MAX_XMP, Notes
 from shared.domain.images.formats import ImageFormat, sniff
-from shared.domain.images.header import Colour, ImageHeader, Metadata, damaged, exactly
+from shared.domain.images.header import (
+    Colour,
+    ImageHeader,
+    Metadata,
+    damaged,
+    exactly,
+    too_much_work,
+)
+from shared.domain.images.limits import check_unpacked
 from shared.domain.images.reading import BeyondPrefix, ImageBytes, Part
 
 MAX_EXIF = 16 * 1024**2
@@ -59,6 +67,8 @@ def describe_heif(source: ImageBytes) -> ImageHeader:
         raise damaged("it holds no picture")
     meta = meta or Meta()
     picture = _picture(meta, kind)
+    for each in (meta.primary, *meta.auxiliaries.get(meta.primary, ())):
+        _check_parts(meta, each)
     if track and not picture.width:
         picture.width, picture.height = track
     if not picture.width or not picture.height:
@@ -99,6 +109,21 @@ def _picture(meta: Meta, kind: ImageFormat) -> Picture:
         elif name == b"colr":
             picture.profile = picture.profile or data[:4] in (b"prof", b"rICC")
     return picture
+
+
+def _check_parts(meta: Meta, item: int) -> None:
+    """Raise InvalidImage where a picture is put together from far more than it shows.
+
+    A phone's grid has 48 tiles, each of which is a picture of its own; one that is put together
+    again could be of any depth.
+    """
+    pixels = 0
+    for part in meta.parts.get(item, ()):
+        if meta.parts.get(part):
+            raise too_much_work("it is put together from pictures that are put together themselves")
+        sizes = [data for name, data in meta.properties_of(part) if name == b"ispe"]
+        pixels += sum(int.from_bytes(size[4:8]) * int.from_bytes(size[8:12]) for size in sizes)
+        check_unpacked(pixels)
 
 
 def _crop(picture: Picture, data: bytes) -> None:

@@ -7,11 +7,14 @@ and fal advises a high resolution: below 512 a photo trains, with little to lear
 advice; below 64 there is no face left to see, and FLUX's own grid (16 pixels) nearly ends.
 """
 
-from shared.domain.images.header import Flaw, ImageHeader, InvalidImage
+from shared.domain.images.header import Flaw, ImageHeader, InvalidImage, too_much_work
 
 MAX_SIDE = 16_384
 MAX_PIXELS = 50_000_000
 MIN_SIDE = 64
+# Pixels that are unpacked for a picture, with the parts of its tiles that are not shown: a tile is at
+# most as large as a picture may be, and a sound file's reach over the edge by less than one tile.
+MAX_UNPACKED = 2 * MAX_PIXELS
 LOW_SIDE = 512
 
 
@@ -23,6 +26,14 @@ def check_not_too_large(width: int, height: int) -> None:
             f"has {width:,} by {height:,} pixels; {MAX_SIDE:,} along a side and "
             f"{MAX_PIXELS // 1_000_000} megapixels are the most. Save a smaller copy, 2,048 pixels "
             "along the longest side are plenty, and put that in instead.",
+        )
+
+
+def check_unpacked(pixels: int) -> None:
+    """Raise InvalidImage where more than 100 megapixels have to be unpacked for one picture."""
+    if pixels > MAX_UNPACKED:
+        raise too_much_work(
+            f"it is made of tiles with {pixels:,} pixels, of which most are never shown"
         )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from enum import StrEnum
 
 from shared.domain.images.formats import TRAINED, ImageFormat
-from shared.domain.images.header import Colour, ImageHeader
+from shared.domain.images.header import Colour, ImageHeader, Metadata
 
 PLAIN_DEPTH = 8
 
@@ -44,7 +44,7 @@ def changes_for(
 def format_after(header: ImageHeader, changes: Collection[Change]) -> ImageFormat:
     """The format of the mended image.
 
-    The same where only metadata goes. Otherwise PNG for what was a PNG, which loses nothing, and
+    The same where only metadata goes that can be cut out. Otherwise PNG for what was a PNG, which loses nothing, and
     for what was transparent: there flat white meets hard edges. JPEG for everything else.
     """
     if is_lossless(header, changes):
@@ -54,8 +54,9 @@ def format_after(header: ImageHeader, changes: Collection[Change]) -> ImageForma
 
 
 def is_lossless(header: ImageHeader, changes: Collection[Change]) -> bool:
-    """Whether these changes leave every pixel as it is."""
-    return header.format in TRAINED and set(changes) <= {Change.METADATA_REMOVED}
+    """Whether these changes leave every pixel as it is: only what can be cut out is."""
+    cut = header.format in TRAINED and set(changes) <= {Change.METADATA_REMOVED}
+    return cut and Metadata.HIDDEN not in header.metadata
 
 
 def told(change: Change, header: ImageHeader) -> str:

@@ -40,6 +40,8 @@ class Tag(IntEnum):
     TIME = 306
     ARTIST = 315
     SUB_DIRECTORIES = 330
+    TILE_WIDTH = 322
+    TILE_HEIGHT = 323
     EXTRA_SAMPLES = 338
     XMP = 700
     COPYRIGHT = 33432
@@ -55,11 +57,12 @@ class Tag(IntEnum):
 class Directory:
     """One directory: whole numbers by tag, none where a tag holds another type.
 
-    ``next`` is the offset of the one behind it, 0 at the end.
+    ``next`` is the offset of the one behind it, 0 at the end; ``cut``: it is too long to be read whole.
     """
 
     entries: Mapping[int, tuple[int, ...]]
     next: int
+    cut: bool = False
 
     def __contains__(self, tag: int) -> bool:
         return tag in self.entries
@@ -93,7 +96,9 @@ class Tiff:
             tag = self._number(data[at : at + 2])
             entries.setdefault(tag, self._values(data[at + 2 : at + size]))
         return Directory(
-            entries, self._number(self.source.read(offset + head + count * size, tail))
+            entries,
+            self._number(self.source.read(offset + head + count * size, tail)),
+            cut=count > MAX_ENTRIES,
         )
 
     def _values(self, entry: bytes) -> tuple[int, ...]:

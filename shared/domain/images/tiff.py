@@ -2,7 +2,8 @@
 
 from shared.domain.images.exif import Notes
 from shared.domain.images.formats import ImageFormat
-from shared.domain.images.header import Colour, ImageHeader, Metadata, damaged
+from shared.domain.images.header import Colour, ImageHeader, Metadata, damaged, too_much_work
+from shared.domain.images.limits import check_not_too_large, check_unpacked
 from shared.domain.images.reading import BeyondPrefix, ImageBytes
 from shared.domain.images.tags import Directory, Tag, open_tiff
 
@@ -38,6 +39,7 @@ def describe_tiff(source: ImageBytes) -> ImageHeader:
     width, height = first.number(Tag.WIDTH, 0), first.number(Tag.HEIGHT, 0)
     if width <= 0 or height <= 0:
         raise damaged("its picture has no size")
+    _check_tiles(first, width, height)
     notes = Notes({kind for tag, kind in KINDS.items() if tag in first})
     notes.tags(first)
     return ImageHeader(
@@ -52,6 +54,19 @@ def describe_tiff(source: ImageBytes) -> ImageHeader:
         bit_depth=max(first.numbers(Tag.BITS), default=1),
         colour=COLOURS.get(first.number(Tag.PHOTOMETRIC, 0), Colour.OTHER),
     )
+
+
+def _check_tiles(first: Directory, width: int, height: int) -> None:
+    """Raise InvalidImage where tiles (TIFF 6.0, section 15) are far larger than what they show.
+
+    Strips need no such check: libtiff and Pillow cut them off at the picture's height.
+    """
+    if first.cut:
+        raise too_much_work("its directory has far more entries than a photo's")
+    across, down = first.number(Tag.TILE_WIDTH, 0), first.number(Tag.TILE_HEIGHT, 0)
+    if across > 0 and down > 0:
+        check_not_too_large(across, down)
+        check_unpacked(-(-width // across) * across * -(-height // down) * down)
 
 
 def _has_more(source: ImageBytes, first: Directory) -> bool:

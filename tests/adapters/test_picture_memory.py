@@ -1,0 +1,116 @@
+"""However large a file unpacks, a decoder gets no more memory than a function can spare."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from shared.adapters.memory import at_most
+from tests.photos import encoded, picture
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="memory is bounded in the functions, which run on Linux"
+)
+MB = 1024**2
+SMALL = (640).to_bytes(4) * 2
+
+
+def belittled(kind: str, side: int) -> bytes:
+    """A HEIF or an AVIF of so many pixels a side whose box of sizes says 640 by 640."""
+    options = {"speed": 10} if kind == "AVIF" else {}
+    data = bytearray(
+        encoded(Image.new("RGB", (side, side), (90, 80, 70)), kind, quality=10, **options)
+    )
+    at = data.index(b"ispe") + 8
+    data[at : at + 8] = SMALL
+    return bytes(data)
+
+
+def test_no_more_than_what_is_allowed_can_be_taken() -> None:
+    with at_most(64 * MB), pytest.raises(MemoryError):
+        bytearray(128 * MB)
+
+    assert len(bytearray(128 * MB)) == 128 * MB
+
+
+def test_the_bound_ends_with_the_block_whatever_is_raised_in_it() -> None:
+    with pytest.raises(KeyError), at_most(MB):
+        raise KeyError
+    with at_most(512 * MB), at_most(1024 * MB), pytest.raises(MemoryError):
+        bytearray(800 * MB)  # the narrower one holds
+
+    assert len(bytearray(128 * MB)) == 128 * MB
+
+
+# A process of its own: what an earlier test has given back may be taken once more without asking.
+LOOK = """
+    import resource, sys
+    from pathlib import Path
+    from shared.adapters import pictures
+    from shared.domain.images.describe import describe
+    from shared.domain.images.header import InvalidImage
+    from shared.domain.images.mending import Change
+    from shared.domain.images.reading import Whole
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for file in sys.argv[2:]:
+        data = Path(file).read_bytes()
+        header = describe(Whole(data))
+        try:
+            pictures.PillowPictures().mend(data, header, [Change.CONVERTED])
+            said = "mended"
+        except InvalidImage as refused:
+            said = refused.flaw
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        pictures.MOST_MEMORY = int(sys.argv[1]) * 1024**2
+        print(f"{header.width}x{header.height}", said, grown // 1024)
+"""
+
+
+def looked(root: Path, files: list[Path], most: int) -> list[tuple[str, str, int]]:
+    """Of each file its size, what became of it, and by how many MB the process had grown then.
+
+    The bound holds from the second file on: the first one loads the library.
+    """
+    done = subprocess.run(  # noqa: S603  # our own
+        [sys.executable, "-c", textwrap.dedent(LOOK), str(most), *map(str, files)],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=root,
+    )
+    lines = [line.split() for line in done.stdout.splitlines()]
+    return [(size, said, int(grown)) for size, said, grown in lines]
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
+def test_a_picture_larger_than_its_file_says_takes_no_more_than_it_may(
+    kind: str, tmp_path: Path, root: Path
+) -> None:
+    """Unbounded, this AVIF takes 30 MB; one of 144 megapixels took 500, and twice that fits in a file."""
+    (tmp_path / "small").write_bytes(belittled(kind, 3000))
+
+    (tmp_path / "first").write_bytes(encoded(picture(), kind))
+
+    _, (size, said, grown) = looked(root, [tmp_path / "first", tmp_path / "small"], 16)
+
+    assert (size, said) == ("640x640", "image_damaged")
+    assert grown < 40
+
+
+# Of the others too much is left over from the first picture.
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP"])
+def test_a_sound_image_that_needs_more_is_refused_and_the_next_one_opens(
+    kind: str, tmp_path: Path, root: Path
+) -> None:
+    """Each of the libraries is told that there is no memory left, and goes on living."""
+    large, small = tmp_path / "large", tmp_path / "small"
+    large.write_bytes(encoded(picture(2400, 1800), kind))
+    small.write_bytes(encoded(picture(), kind))
+
+    first, refused, last = looked(root, [small, large, small], 3)
+
+    assert refused[:2] in {("2400x1800", "image_damaged"), ("2400x1800", "image_too_much_work")}
+    assert first[:2] == last[:2] == ("96x72", "mended")
