@@ -9,6 +9,7 @@ import typer
 from client.archive import archive_of
 from client.errors import CommandFailed
 from client.parameters import NO_JOB_YET
+from client.report_files import report_files
 from client.terminal import Json, told, write, write_line
 from shared.adapters.local_files import open_range
 from shared.domain.costs import Price
@@ -16,7 +17,6 @@ from shared.domain.errors import DatasetUnreadable
 from shared.domain.parameters import ResolvedParameters
 from shared.domain.problems import Problem
 from shared.domain.report import Report, Verdict
-from shared.domain.reports import html_text, json_text
 from shared.domain.trainers.table import DEFAULT
 from shared.services.check import Checker, Drop
 
@@ -39,8 +39,11 @@ def check(
         str | None, typer.Option(help="Key it would be dropped under; else the file's name.")
     ] = None,
     report: Annotated[
-        Path | None,
-        typer.Option(help="Write report.html to this file, and report.json beside it."),
+        str | None,
+        typer.Option(
+            metavar="<path>",
+            help="Write report.html and report.json into this folder/, or under this name.",
+        ),
     ] = None,
     json_output: Json = False,
 ) -> None:
@@ -49,17 +52,19 @@ def check(
     Says what would be refused, what could be better, and what a training would cost.
     """
     found = []
-    with told():
+    with told() as display:
         if report and len(paths) > 1:
             raise CommandFailed("--report takes one dataset at a time.")
+        files = report_files(report) if report else None
         for path in paths:
             found.append(checked := check_dataset(path, trainer=trainer, key=key))
-            if report:
-                write_report(checked, report)
             if json_output:
                 write(_row(path, checked))
             else:
                 _tell(path, checked)
+            if files:
+                files.write(checked)
+                display.say_whole(f"The report is in {files.page} and {files.data}.")
     raise typer.Exit(any(each.verdict is Verdict.REJECTED for each in found))
 
 
@@ -85,15 +90,6 @@ def check_dataset(path: Path, *, trainer: str | None = None, key: str | None = N
             return checker.check(drop).report
     except (OSError, DatasetUnreadable) as unreadable:
         raise CommandFailed(f"{path} cannot be read: {unreadable}.") from unreadable
-
-
-def write_report(report: Report, at: Path) -> None:
-    """The page and the JSON beside it, by the name of ``at``; raises CommandFailed."""
-    try:
-        at.with_suffix(".html").write_text(html_text(report), encoding="utf-8")
-        at.with_suffix(".json").write_text(json_text(report), encoding="utf-8")
-    except (OSError, ValueError) as unwritable:
-        raise CommandFailed(f"{at} cannot be written: {unwritable}.") from unwritable
 
 
 def _any_checkpoint(_: ResolvedParameters) -> None:

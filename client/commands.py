@@ -129,11 +129,8 @@ def jobs(
     output().jobs(page["jobs"])
     if page["next"]:
         only = f" --status {status}" if status else ""
-        display.console.print(
-            f"There are more: lora-drop jobs{only} --limit {limit} --cursor {page['next']}",
-            soft_wrap=True,
-            highlight=False,
-            markup=False,
+        display.say_whole(
+            f"There are more: lora-drop jobs{only} --limit {limit} --cursor {page['next']}"
         )
 
 

@@ -51,6 +51,10 @@ class Display:
         """One line."""
         self.console.print(line, highlight=False, markup=False)
 
+    def say_whole(self, line: str) -> None:
+        """One line that a person may copy from: it is never broken."""
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Something that takes a while: shown while it lasts, then with how long it took."""

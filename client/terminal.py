@@ -38,7 +38,7 @@ def told() -> Iterator[Display]:
     try:
         yield display
     except CommandFailed as failure:
-        display.say(str(failure))
+        display.say_whole(str(failure))
         raise typer.Exit(1) from failure
     except KeyboardInterrupt as interrupt:
         display.say("Interrupted.")

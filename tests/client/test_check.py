@@ -118,13 +118,14 @@ def test_the_trainer_and_the_key_decide_as_in_a_drop(run: Run, folder: Path) -> 
     assert "about $7.20" in style.stdout
 
 
-@pytest.mark.parametrize("name", ["report.html", "report.json", "report"])
+@pytest.mark.parametrize("name", ["report.html", "report.json", "report", "", "new/../"])
 def test_the_report_is_written_for_people_and_for_programs(
     run: Run, phone: Path, tmp_path: Path, name: str
 ) -> None:
-    result = run("--report", tmp_path / name, phone)
+    result = run("--report", f"{tmp_path}/{name}", phone)
 
     assert result.exit_code == 0
+    assert "report.html and " in result.stderr
     told = json.loads((tmp_path / "report.json").read_text())
     assert (told["file"], told["verdict"], told["images"]) == ("phone.zip", "accepted", PHOTOS)
     page = (tmp_path / "report.html").read_text()
@@ -140,14 +141,46 @@ def test_a_rejected_dataset_has_a_report_as_well(run: Run, tmp_path: Path) -> No
     assert json.loads((tmp_path / "report.json").read_text())["verdict"] == "rejected"
 
 
+def test_a_file_of_ones_own_is_not_written_over_and_nothing_is_checked(
+    run: Run, folder: Path
+) -> None:
+    mine = folder / "training.json"
+    mine.write_text('{"steps": 1500}')
+
+    result = run(folder, "--report", folder / "training.html")
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "training.json is there already" in " ".join(result.stderr.split())
+    assert mine.read_text() == '{"steps": 1500}'
+    assert not (folder / "training.html").exists()
+
+
+@pytest.mark.parametrize("how", [[], ["--json"]])
+def test_a_report_that_cannot_be_written_hides_no_verdict(
+    run: Run, phone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: list[str]
+) -> None:
+    def full(_: object) -> str:
+        raise OSError("No space left on device")
+
+    wanted = tmp_path / "report.html"
+    monkeypatch.setattr("client.report_files.html_text", full)
+
+    result = run(phone, "--report", wanted, *how)
+
+    assert result.exit_code == 1
+    assert "accepted" in result.stdout
+    assert "No space left on device" in " ".join(result.stderr.split())
+
+
 def test_what_cannot_be_done_is_told_in_a_sentence(run: Run, phone: Path, tmp_path: Path) -> None:
     missing = run(tmp_path / "none.zip")
     two = run("--report", tmp_path / "r.html", phone, phone)
-    unwritable = run("--report", tmp_path / "none" / "r.html", phone)
+    unwritable = run("--report", phone / "r.html", phone)
 
     assert "There is no file or folder" in missing.stderr
     assert "one dataset at a time" in two.stderr
-    assert "cannot be written" in " ".join(unwritable.stderr.split())
+    assert "Nothing was checked" in " ".join(unwritable.stderr.split())
+    assert unwritable.stdout == ""
     assert {each.exit_code for each in (missing, two, unwritable)} == {1}
 
 
