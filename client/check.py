@@ -13,7 +13,7 @@ from client.report_files import report_files
 from client.terminal import Json, told, write, write_line
 from shared.adapters.local_files import open_range
 from shared.domain.costs import Price
-from shared.domain.errors import DatasetUnreadable
+from shared.domain.errors import DatasetUnreadable, RejectedDataset
 from shared.domain.parameters import ResolvedParameters
 from shared.domain.problems import Problem
 from shared.domain.report import Report, Verdict
@@ -77,17 +77,20 @@ def check_dataset(path: Path, *, trainer: str | None = None, key: str | None = N
     from shared.adapters.pictures import PillowPictures  # noqa: PLC0415
 
     checker = Checker(PillowPictures(), NoPrices(), _any_checkpoint)
+    name = path.name or path.resolve().name
     try:
         with archive_of(path) as archive, open_range(archive.path) as file:
             drop = Drop(
                 archive=file,
-                file=path.name or path.resolve().name,
+                file=name,
                 key=key or archive.key,
                 metadata={"trainer": trainer} if trainer else {},
                 trigger_seed=NO_JOB_YET,
                 application=DEFAULT.application,
             )
             return checker.check(drop).report
+    except RejectedDataset as rejected:
+        return Report(file=name, verdict=Verdict.REJECTED, errors=tuple(rejected.problems))
     except (OSError, DatasetUnreadable) as unreadable:
         raise CommandFailed(f"{path} cannot be read: {unreadable}.") from unreadable
 
