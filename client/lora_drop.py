@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from client.archive import Archive, archive_of
 from client.errors import CommandFailed, JobUnknown
-from client.parameters import check_parameters
+from client.parameters import check_parameters, metadata_of
 from client.stack import Stack, find_stack
 from shared.domain.advice import advice
 from shared.domain.errors import RejectedDataset
@@ -55,7 +55,7 @@ class LoraDrop:
         metadata. Wrong ones are refused before anything is sent; ``advise`` is told what is allowed
         and yet may not be meant. A folder's files ``without`` which the ZIP is made stay here.
         """
-        metadata = {name: _text(name, value) for name, value in (parameters or {}).items()}
+        metadata = metadata_of(parameters or {})
         with _packed(path, without) as archive:
             at = key or archive.key
             resolved = check_parameters(
@@ -224,17 +224,6 @@ def _packed(path: Path, without: Collection[str]) -> Iterator[Archive]:
 
 def _version(answer: Mapping[str, Any]) -> str:
     return str(answer.get("VersionId") or "null")
-
-
-def _text(name: str, value: object) -> str:
-    """A value as object metadata, which is ASCII."""
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    if not text.isascii() or not text.isprintable():
-        raise CommandFailed(
-            f"{name} {text!r} cannot be sent along with the upload, which takes ASCII only. "
-            f'Write it into training.json in the dataset: {{"{name}": …}}'
-        )
-    return text
 
 
 def _silent(*_: object) -> None:
