@@ -89,7 +89,9 @@ def train(  # noqa: PLR0913  # one parameter is one option
 
 def jobs(
     *,
-    status: Annotated[Status | None, typer.Option(help="Only jobs that stand here.")] = None,
+    status: Annotated[
+        Status | None, typer.Option(case_sensitive=False, help="Only jobs that stand here.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=100, help="Jobs on a page.")] = 20,
     cursor: Annotated[str | None, typer.Option(help="“next” of the page before.")] = None,
     stack: StackName = None,

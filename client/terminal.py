@@ -17,7 +17,9 @@ WIDE = 200  # characters
 INTERRUPTED = 128 + signal.SIGINT
 ENDS = (signal.SIGTERM, signal.SIGHUP)
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print JSON instead of text, one object per line.")
+]
 StackName = Annotated[
     str | None,
     typer.Option(
