@@ -1,6 +1,6 @@
 """The command that checks a dataset here, as the stack would, before anything is uploaded."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,17 +8,40 @@ import typer
 
 from client.archive import archive_of
 from client.errors import CommandFailed
-from client.parameters import NO_JOB_YET
+from client.findings import findings, summary
+from client.options import (
+    Checkpoint,
+    CreateMasks,
+    LearningRate,
+    Multiresolution,
+    Others,
+    Preset,
+    Steps,
+    SubjectCrop,
+    TrainerName,
+    Trigger,
+    parameters_of,
+)
+from client.parameters import NO_JOB_YET, metadata_of, of_options
+from client.report_files import report_files
 from client.terminal import Json, told, write, write_line
 from shared.adapters.local_files import open_range
 from shared.domain.costs import Price
-from shared.domain.errors import DatasetUnreadable
+from shared.domain.errors import DatasetUnreadable, RejectedDataset
 from shared.domain.parameters import ResolvedParameters
 from shared.domain.problems import Problem
 from shared.domain.report import Report, Verdict
-from shared.domain.reports import html_text, json_text
+from shared.domain.reports.wording import counted
 from shared.domain.trainers.table import DEFAULT
 from shared.services.check import Checker, Drop
+
+LINKS_SHOWN = 3
+
+type Say = Callable[[str], None]
+
+
+def _silent(_: str) -> None:
+    """Nobody is told."""
 
 
 class NoPrices:
@@ -29,71 +52,115 @@ class NoPrices:
         return None
 
 
-def check(
+def check(  # noqa: PLR0913  # one parameter is one option
     paths: Annotated[list[Path], typer.Argument(help="ZIPs, or folders of photos and captions.")],
     *,
-    trainer: Annotated[
-        str | None, typer.Option(help=f"As for train; else {DEFAULT.short_name}.")
-    ] = None,
+    trainer: TrainerName = None,
+    preset: Preset = None,
+    trigger_phrase: Trigger = None,
+    steps: Steps = None,
+    learning_rate: LearningRate = None,
+    multiresolution_training: Multiresolution = None,
+    subject_crop: SubjectCrop = None,
+    create_masks: CreateMasks = None,
+    resume_from_checkpoint: Checkpoint = None,
+    parameter: Others = None,
     key: Annotated[
         str | None, typer.Option(help="Key it would be dropped under; else the file's name.")
     ] = None,
     report: Annotated[
-        Path | None,
-        typer.Option(help="Write report.html to this file, and report.json beside it."),
+        str | None,
+        typer.Option(
+            metavar="<path>",
+            help="Write report.html and report.json into this folder/, or under this name.",
+        ),
     ] = None,
     json_output: Json = False,
 ) -> None:
     """Check datasets as the stack would, without a stack or a network; exits 1 if any is rejected.
 
-    Says what would be refused, what could be better, and what a training would cost.
+    Says what would be refused, what could be better, and what a training with the same options
+    would cost.
     """
+    given = {
+        "trainer": trainer,
+        "preset": preset,
+        "trigger_phrase": trigger_phrase,
+        "steps": steps,
+        "learning_rate": learning_rate,
+        "multiresolution_training": multiresolution_training,
+        "subject_crop": subject_crop,
+        "create_masks": create_masks,
+        "resume_from_checkpoint": resume_from_checkpoint,
+    }
     found = []
-    with told():
+    with told() as display:
         if report and len(paths) > 1:
             raise CommandFailed("--report takes one dataset at a time.")
+        metadata = metadata_of(parameters_of(given, parameter))
+        files = report_files(report) if report else None
         for path in paths:
-            found.append(checked := check_dataset(path, trainer=trainer, key=key))
-            if report:
-                write_report(checked, report)
+            checked = check_dataset(path, metadata=metadata, key=key, say=display.say_whole)
+            found.append(checked)
             if json_output:
                 write(_row(path, checked))
             else:
                 _tell(path, checked)
+            if files:
+                files.write(checked)
+                display.say_whole(f"The report is in {files.page} and {files.data}.")
     raise typer.Exit(any(each.verdict is Verdict.REJECTED for each in found))
 
 
-def check_dataset(path: Path, *, trainer: str | None = None, key: str | None = None) -> Report:
+def check_dataset(
+    path: Path,
+    *,
+    metadata: Mapping[str, str] | None = None,
+    key: str | None = None,
+    application: str = DEFAULT.application,
+    say: Say = _silent,
+) -> Report:
     """The report on a ZIP, or on a folder as one; raises CommandFailed when it cannot be read.
 
-    An earlier job that the training is to go on from is not looked for: only the stack knows it.
+    ``metadata`` and ``key`` are those that it would be dropped with, ``application`` the stack's
+    trainer. ``say`` is told of links that are not followed. An earlier job that the training is to go
+    on from is not looked for: only the stack knows it.
     """
     # Pillow takes longer to load than any other command to run.
     from shared.adapters.pictures import PillowPictures  # noqa: PLC0415
 
     checker = Checker(PillowPictures(), NoPrices(), _any_checkpoint)
+    name = path.name or path.resolve().name
     try:
         with archive_of(path) as archive, open_range(archive.path) as file:
+            if archive.links:
+                say(_not_followed(path, archive.links))
             drop = Drop(
                 archive=file,
-                file=path.name or path.resolve().name,
+                file=name,
                 key=key or archive.key,
-                metadata={"trainer": trainer} if trainer else {},
+                metadata=metadata or {},
                 trigger_seed=NO_JOB_YET,
-                application=DEFAULT.application,
+                application=application,
             )
-            return checker.check(drop).report
+            return _of_options(checker.check(drop).report)
+    except RejectedDataset as rejected:
+        return Report(file=name, verdict=Verdict.REJECTED, errors=tuple(rejected.problems))
     except (OSError, DatasetUnreadable) as unreadable:
         raise CommandFailed(f"{path} cannot be read: {unreadable}.") from unreadable
 
 
-def write_report(report: Report, at: Path) -> None:
-    """The page and the JSON beside it, by the name of ``at``; raises CommandFailed."""
-    try:
-        at.with_suffix(".html").write_text(html_text(report), encoding="utf-8")
-        at.with_suffix(".json").write_text(json_text(report), encoding="utf-8")
-    except (OSError, ValueError) as unwritable:
-        raise CommandFailed(f"{at} cannot be written: {unwritable}.") from unwritable
+def _of_options(report: Report) -> Report:
+    errors = tuple(of_options(each) for each in report.errors)
+    return report.model_copy(update={"errors": errors})
+
+
+def _not_followed(path: Path, links: Sequence[str]) -> str:
+    names = ", ".join(links[:LINKS_SHOWN]) + (", …" if len(links) > LINKS_SHOWN else "")
+    return (
+        f"{path}: {counted(len(links), 'link')} out of the folder not followed ({names}). "
+        "Copy the files themselves into it."
+    )
 
 
 def _any_checkpoint(_: ResolvedParameters) -> None:
@@ -118,13 +185,5 @@ def _finding(problem: Problem) -> Mapping[str, Any]:
 
 
 def _tell(path: Path, report: Report) -> None:
-    for kind, problems in (("error", report.errors), ("warning", report.warnings)):
-        for problem in problems:
-            write_line(f"{path}: {kind}: {problem.message} ({problem.code})")
-    images = "1 image" if report.images == 1 else f"{report.images} images"
-    words = [f"{path}: {report.verdict}", images]
-    if report.verdict is Verdict.ACCEPTED and report.estimated_cost_usd is not None:
-        words.append(f"about ${report.estimated_cost_usd:.2f}")
-    if report.verdict is Verdict.ACCEPTED and report.mended:
-        words.append(f"a mended copy is trained on ({len(report.changes)} changes)")
-    write_line(", ".join(words))
+    for line in (*findings(report, all_of_them="--report shows all"), summary(report)):
+        write_line(f"{path}: {line}")

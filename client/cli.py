@@ -2,12 +2,13 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
-from typing import Any
+from importlib.metadata import entry_points, version
+from typing import Annotated, Any
 
 import typer
 
 from client import check, commands, decisions, download, local_commands
+from client.terminal import write_line
 
 NAME = "lora-drop"
 COMMANDS: Mapping[str, Callable[..., Any]] = {
@@ -29,20 +30,38 @@ COMMANDS: Mapping[str, Callable[..., Any]] = {
 }
 
 
+def _version(wanted: bool) -> None:  # noqa: FBT001  # as typer calls it
+    if wanted:
+        write_line(f"{NAME} {version(NAME)}")
+        raise typer.Exit
+
+
 def application(*, wanted: str | None = None) -> typer.Typer:
     """The command. What this installation adds by entry point is loaded only where it is wanted."""
     app = typer.Typer(
-        help="Drop a ZIP of photos; get a trained portrait LoRA.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
     )
     for name, command in COMMANDS.items():
         app.command(name)(command)
+    app.callback()(_options)
     if wanted not in COMMANDS:
         for entry in entry_points(group="lora_drop.commands"):
             app.command(entry.name)(entry.load())
     return app
+
+
+def _options(
+    *,
+    version_wanted: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_version, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Drop a ZIP of photos; get a trained portrait LoRA."""
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from rich.text import Text
 from client.lora_drop import STOPS
 from client.lora_drop import Progress as Report
 from shared.domain.jobs import TROUBLED, Status
+from shared.domain.notices import of_job
 from shared.domain.problems import Problem
 
 LORA = "lora.safetensors"
@@ -51,6 +52,10 @@ class Display:
         """One line."""
         self.console.print(line, highlight=False, markup=False)
 
+    def say_whole(self, line: str) -> None:
+        """One line that a person may copy from: it is never broken."""
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Something that takes a while: shown while it lasts, then with how long it took."""
@@ -61,11 +66,20 @@ class Display:
 
     @contextmanager
     def upload(self, name: str) -> Iterator[Report]:
-        """A progress bar for an upload."""
+        """A progress bar for an upload, from its first bytes on: it may be refused before them."""
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-        with Progress(*columns, console=self.console) as bar:
-            task = bar.add_task(f"upload {name}", total=None)
-            yield lambda sent, size: bar.update(task, completed=sent, total=size)
+        bar = Progress(*columns, console=self.console)
+        task = bar.add_task(f"upload {name}", total=None)
+
+        def show(sent: int, size: int) -> None:
+            bar.start()  # does nothing when it has started
+            bar.update(task, completed=sent, total=size)
+
+        try:
+            yield show
+        finally:
+            if bar.live.is_started:
+                bar.stop()
 
     def follow(self, job_id: str, looks: Iterator[dict[str, Any]]) -> dict[str, Any]:
         """Show each state as the job comes to it; the job as it was seen last."""
@@ -174,7 +188,8 @@ class Display:
     def problems(self, job: Mapping[str, Any]) -> None:
         """What is wrong and what to do."""
         for problem in job["problems"]:
-            self.console.print(Text(f"  {problem['message']} ({problem['code']})"))
+            message = of_job(problem["message"], job["job_id"])
+            self.console.print(Text(f"  {message} ({problem['code']})"))
 
     def advise(self, problem: Problem) -> None:
         """What is allowed, and yet may not be meant."""

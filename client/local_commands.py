@@ -80,6 +80,7 @@ def _parameters(given: Sequence[str]) -> dict[str, str]:
 def down(*, json_output: Json = False) -> None:
     """End the stack on this machine; its buckets and jobs are gone with it."""
     with told() as display, local_failures():
+        display.say("ending the stack on this machine, which may take a minute")
         was_up = local_stack().down(say=display.say)
     if json_output:
         write({"was_up": was_up})

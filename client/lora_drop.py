@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from client.archive import archive_of
+from client.archive import Archive, archive_of
 from client.errors import CommandFailed, JobUnknown
-from client.parameters import check_parameters
+from client.parameters import check_parameters, metadata_of
 from client.stack import Stack, find_stack
 from shared.domain.advice import advice
+from shared.domain.errors import RejectedDataset
 from shared.domain.jobs import Status
 from shared.domain.naming import job_id_for, result_prefix
 from shared.domain.problems import Problem
@@ -45,15 +47,16 @@ class LoraDrop:
         parameters: Mapping[str, object] | None = None,
         progress: Progress | None = None,
         advise: Advise | None = None,
+        without: Collection[str] = (),
     ) -> str:
         """Upload a ZIP, or a folder as one; the id of the job that it becomes.
 
         ``parameters`` are the trainer's, ``trainer`` and ``preset``; they become the object's
         metadata. Wrong ones are refused before anything is sent; ``advise`` is told what is allowed
-        and yet may not be meant.
+        and yet may not be meant. A folder's files ``without`` which the ZIP is made stay here.
         """
-        metadata = {name: _text(name, value) for name, value in (parameters or {}).items()}
-        with archive_of(path) as archive:
+        metadata = metadata_of(parameters or {})
+        with _packed(path, without) as archive:
             at = key or archive.key
             resolved = check_parameters(
                 archive.path, key=at, metadata=metadata, application=self.stack.application
@@ -209,19 +212,18 @@ class LoraDrop:
         return dict(request.headers)
 
 
+@contextmanager
+def _packed(path: Path, without: Collection[str]) -> Iterator[Archive]:
+    try:
+        with archive_of(path, without=without) as archive:
+            yield archive
+    except RejectedDataset as rejected:
+        messages = (problem.message for problem in rejected.problems)
+        raise CommandFailed("\n".join(("Nothing was uploaded.", *messages))) from rejected
+
+
 def _version(answer: Mapping[str, Any]) -> str:
     return str(answer.get("VersionId") or "null")
-
-
-def _text(name: str, value: object) -> str:
-    """A value as object metadata, which is ASCII."""
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    if not text.isascii() or not text.isprintable():
-        raise CommandFailed(
-            f"{name} {text!r} cannot be sent along with the upload, which takes ASCII only. "
-            f'Write it into training.json in the dataset: {{"{name}": …}}'
-        )
-    return text
 
 
 def _silent(*_: object) -> None:

@@ -9,9 +9,31 @@ from shared.domain.archives import members_of, read_member
 from shared.domain.content import forced
 from shared.domain.errors import RejectedDataset
 from shared.domain.parameters import MAX_TRAINING_JSON, ResolvedParameters, resolve
+from shared.domain.problems import Problem
 from shared.domain.selection import select
 
+# What the stack says of metadata and of a file to be dropped anew, where options are meant.
+SAID_OF_OPTIONS = (
+    ("the object metadata", "your options"),
+    (" and drop the ZIP again", ""),
+    (" and drop it again", ""),
+)
 NO_JOB_YET = "0" * 10  # what a trigger phrase would be made from
+
+
+def metadata_of(parameters: Mapping[str, object]) -> dict[str, str]:
+    """The parameters as they are sent along; raises CommandFailed for what cannot be."""
+    return {name: _text(name, value) for name, value in parameters.items()}
+
+
+def of_options(problem: Problem) -> Problem:
+    """What is wrong with the metadata of a drop that is still to come, said of the options."""
+    if problem.member is not None or not problem.code.startswith("parameter_"):
+        return problem
+    message = problem.message
+    for said, meant in SAID_OF_OPTIONS:
+        message = message.replace(said, meant)
+    return problem.model_copy(update={"message": message})
 
 
 def check_parameters(
@@ -34,7 +56,9 @@ def check_parameters(
             application=application,
         )
     except RejectedDataset as rejected:
-        said_here = [problem.message for problem in rejected.problems if problem.member is None]
+        said_here = [
+            of_options(problem).message for problem in rejected.problems if problem.member is None
+        ]
         if said_here:
             raise CommandFailed("\n".join(("Nothing was uploaded.", *said_here))) from rejected
         return None
@@ -48,3 +72,14 @@ def _training_json(archive: Path) -> bytes | None:
             return read_member(file, found, MAX_TRAINING_JSON) if found else None
     except RejectedDataset:
         return None
+
+
+def _text(name: str, value: object) -> str:
+    """A value as object metadata, which is ASCII."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if not text.isascii() or not text.isprintable():
+        raise CommandFailed(
+            f"{name} {text!r} cannot be sent along with the upload, which takes ASCII only. "
+            f'Write it into training.json in the dataset: {{"{name}": …}}'
+        )
+    return text

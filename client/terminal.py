@@ -17,7 +17,9 @@ WIDE = 200  # characters
 INTERRUPTED = 128 + signal.SIGINT
 ENDS = (signal.SIGTERM, signal.SIGHUP)
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print JSON instead of text, one object per line.")
+]
 StackName = Annotated[
     str | None,
     typer.Option(
@@ -38,7 +40,7 @@ def told() -> Iterator[Display]:
     try:
         yield display
     except CommandFailed as failure:
-        display.say(str(failure))
+        display.say_whole(str(failure))
         raise typer.Exit(1) from failure
     except KeyboardInterrupt as interrupt:
         display.say("Interrupted.")

@@ -1,6 +1,7 @@
 """What a person finds in the models bucket: a job's state, its trouble, its story."""
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -46,6 +47,11 @@ def status_text(job: Job) -> str:
     return json.dumps(public(job), indent=2) + "\n"
 
 
+def of_job(message: str, job_id: str) -> str:
+    """A problem's message with the job's own id in the commands that it names."""
+    return re.sub(r"(lora-drop [a-z]+) JOB\b", rf"\1 {job_id}", message)
+
+
 def error_text(job: Job) -> str:
     """``ERROR.txt``: what is wrong and what to do, in plain words."""
     lines = [
@@ -56,7 +62,7 @@ def error_text(job: Job) -> str:
         "",
     ]
     for problem in job.problems:
-        lines += [f"- {problem.message}", f"  ({problem.code})"]
+        lines += [f"- {of_job(problem.message, job.job_id)}", f"  ({problem.code})"]
     return "\n".join(lines) + "\n"
 
 

@@ -22,7 +22,7 @@ WAYS_ON = {
 NOT_RETRIED = {
     Status.REJECTED: "was rejected, and the same dataset would be again; mend it and drop it",
     Status.SUCCEEDED: "has its LoRA; go on from it with --resume, or drop the dataset with "
-    "metadata force=true to train it anew",
+    "metadata force=true (lora-drop train PATH --force) to train it anew",
 }
 
 

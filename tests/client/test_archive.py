@@ -1,12 +1,17 @@
+import os
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from client.archive import archive_of
+from client.check import check_dataset
 from client.errors import CommandFailed
+from shared.domain.datasets import MAX_DATASET_BYTES, MAX_IMAGES
+from shared.domain.errors import RejectedDataset
 from tests.builders import make_jpeg
 from tests.checking import good
+from tests.photos import encoded, picture
 
 
 @pytest.fixture
@@ -18,8 +23,19 @@ def folder(tmp_path: Path) -> Path:
         (target / f"{number}.txt").write_text("a photo of [trigger]")
     (target / "more" / "x.JPEG").write_bytes(make_jpeg(99))
     (target / "training.json").write_text('{"steps": 7}')
-    for junk in (".DS_Store", "Thumbs.db", "notes.pdf", "more/._x.JPEG"):
+    for junk in (".DS_Store", "Thumbs.db", "more/._x.JPEG", "__MACOSX/x.jpg", ".git/y.jpg"):
+        (target / junk).parent.mkdir(exist_ok=True)
         (target / junk).write_bytes(b"junk")
+    return target
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """Ten photos, and what else people have beside them."""
+    target = tmp_path / "album"
+    target.mkdir()
+    for number in range(10):
+        (target / f"{number}.jpg").write_bytes(encoded(picture(600, 600, seed=number), "JPEG"))
     return target
 
 
@@ -65,4 +81,120 @@ def test_a_folder_without_photos_says_what_to_name_instead(tmp_path: Path) -> No
 
 def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(CommandFailed, match="no file or folder"), archive_of(tmp_path / "gone"):
+        pass
+
+
+BESIDE = {
+    "nothing else": {},
+    "raw files": {"a.CR3": b"\0\0\0\x18ftypcrx \0\0\0\1", "b.nef": b"MM\0*\0\0\0\x08"},
+    "clips": {"IMG_1.MOV": b"\0\0\0\x14ftypqt  ", "IMG_1.AAE": b"<?xml version='1.0'?>"},
+    "captions of another kind": {"0.caption": b"a photo", "notes.pdf": b"%PDF-1.7"},
+    "parameters in another case": {"Training.JSON": b'{"steps": 0}'},
+    "good parameters in another case": {"Training.JSON": b'{"steps": 1200}'},
+    "parameters that a computer has renamed": {"training.json.txt": b'{"steps": 1200}'},
+    "parameters in a folder": {"more/training.json": b'{"steps": 1200}'},
+    "an archive": {"photos.zip": b"PK\5\6" + bytes(18)},
+    "a photo without an ending": {"photo": encoded(picture(600, 600, seed=77), "JPEG")},
+    "a damaged photo": {"x.jpg": b"\xff\xd8\xff"},
+    "an empty file": {"x.jpg": b""},
+}
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+def test_a_folder_is_judged_as_the_zip_of_it(album: Path, tmp_path: Path, beside: str) -> None:
+    for name, data in BESIDE[beside].items():
+        (album / name).parent.mkdir(exist_ok=True)
+        (album / name).write_bytes(data)
+    packed = tmp_path / "album.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for file in sorted(each for each in album.rglob("*") if each.is_file()):
+            archive.write(file, file.relative_to(album))
+
+    of_folder, of_zip = check_dataset(album), check_dataset(packed)
+
+    for told in ("verdict", "errors", "warnings", "images", "changes", "parameters"):
+        assert getattr(of_folder, told) == getattr(of_zip, told), told
+
+
+def test_a_zip_can_be_made_without_what_is_not_needed(folder: Path) -> None:
+    with archive_of(folder, without=["more/x.JPEG", "0.txt"]) as archive:
+        names = zipfile.ZipFile(archive.path).namelist()
+
+    assert len(names) == 20
+    assert not {"more/x.JPEG", "0.txt"} & {*names}
+
+
+def test_a_link_within_the_folder_is_its_file_and_one_that_leads_out_stays_out(
+    album: Path, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "key.txt").write_text("mine")
+    (album / "out.txt").symlink_to(secret / "key.txt")
+    (album / "outside").symlink_to(secret)
+    (album / "broken.jpg").symlink_to("gone.jpg")
+    (album / "loop").symlink_to(album)
+    (album / "twin.jpg").symlink_to("0.jpg")
+
+    with archive_of(album) as archive:
+        packed = zipfile.ZipFile(archive.path)
+        names = {*packed.namelist()}
+        twin = packed.read("twin.jpg")
+
+    assert names == {f"{number}.jpg" for number in range(10)} | {"twin.jpg"}
+    assert twin == (album / "0.jpg").read_bytes()
+    assert archive.links == ("broken.jpg", "out.txt", "outside")
+
+
+def test_a_folder_that_is_too_large_is_refused_as_its_zip_before_it_is_copied(
+    album: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (album / "long.MOV").open("wb") as clip:
+        os.truncate(clip.fileno(), MAX_DATASET_BYTES)  # no block of it is on the disk
+    monkeypatch.setattr("client.archive._write", None)
+
+    with pytest.raises(RejectedDataset, match="dataset_too_large"), archive_of(album):
+        pass
+    assert [each.code for each in check_dataset(album).errors] == ["dataset_too_large"]
+
+
+def test_a_folder_with_too_many_files_is_refused_as_its_zip(tmp_path: Path) -> None:
+    for number in range(MAX_IMAGES + 1):
+        (tmp_path / f"{number}.jpg").touch()
+
+    assert [each.code for each in check_dataset(tmp_path).errors] == ["dataset_too_many_images"]
+
+
+def test_a_folder_without_photos_says_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / ".DS_Store").write_bytes(b"junk")
+    (tmp_path / "0.jpg").symlink_to("/nowhere/0.jpg")
+
+    with (
+        pytest.raises(CommandFailed, match=r"links .*\(0\.jpg\).*own \(\.DS_Store\)"),
+        archive_of(tmp_path),
+    ):
+        pass
+
+
+def test_a_folder_that_cannot_be_read_is_not_passed_over(
+    album: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (album / "more").mkdir()
+    really = os.scandir
+
+    def denied(path: str) -> object:
+        if str(path).endswith("more"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return really(path)
+
+    monkeypatch.setattr("os.scandir", denied)
+
+    with pytest.raises(CommandFailed, match=r"Permission denied.*more"), archive_of(album):
+        pass
+
+
+def test_a_name_that_is_not_utf8_is_told(album: Path) -> None:
+    os.rename(album / "0.jpg", os.fsencode(album) + b"/\xff.jpg")  # noqa: PTH104
+
+    with pytest.raises(CommandFailed, match=r"udcff\.jpg.*Rename it"), archive_of(album):
         pass

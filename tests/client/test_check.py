@@ -98,7 +98,17 @@ def test_what_it_would_cost_and_whether_it_is_mended_is_told(run: Run, phone: Pa
     last = run(phone).stdout.splitlines()[-1]
 
     assert last.startswith(f"{phone}: accepted, {PHOTOS} images, about $")
-    assert "a mended copy is trained on" in last
+    assert "a mended copy is trained on (" in last
+    assert "8\N{MULTIPLICATION SIGN} converted" in last
+    assert "3\N{MULTIPLICATION SIGN} caption in UTF-8" in last
+    assert "2\N{MULTIPLICATION SIGN} duplicate left out" in last
+
+
+def test_one_change_is_one(run: Run, folder: Path) -> None:
+    (folder / "Thumbs.db").write_bytes(b"junk")
+    (folder / "notes.pdf").write_bytes(b"%PDF-1.7")
+
+    assert "(1 change: 1\N{MULTIPLICATION SIGN} other file left out)" in run(folder).stdout
 
 
 def test_a_folder_is_checked_as_it_would_be_dropped(run: Run, folder: Path) -> None:
@@ -118,13 +128,94 @@ def test_the_trainer_and_the_key_decide_as_in_a_drop(run: Run, folder: Path) -> 
     assert "about $7.20" in style.stdout
 
 
-@pytest.mark.parametrize("name", ["report.html", "report.json", "report"])
+def test_the_options_of_a_training_decide_as_in_that_training(run: Run, folder: Path) -> None:
+    words = ("--preset", "quality", "--trigger", "ada", "--set", "steps=2000", folder)
+
+    told, [row] = run(*words).stdout, rows(run("--json", *words))
+
+    assert "about $4.80, trigger phrase “ada”" in told
+    assert "(parameter_steps_unusual)" in told
+    assert tuple(row) == FIELDS
+    assert "parameter_steps_unusual" in {each["code"] for each in row["warnings"]}
+    assert "trigger phrase made for the job" in run(folder).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--steps", "0"], "steps in your options is “0”; it takes 1 to 10000."),
+        (["--set", "trigger_word=ada"], "“trigger_word” in your options is not a parameter"),
+        (["--set", "Steps=1", "--steps", "2000"], "in your options"),
+    ],
+)
+def test_what_is_wrong_with_an_option_is_said_of_the_option(
+    run: Run, folder: Path, words: list[str], said: str
+) -> None:
+    result = run(*words, folder)
+
+    assert result.exit_code == 1
+    assert said in result.stdout
+    assert "metadata" not in result.stdout
+    assert "drop" not in result.stdout.removeprefix(str(folder)).split("(parameter_")[0]
+
+
+def test_what_cannot_be_sent_along_is_told_by_the_check_already(run: Run, folder: Path) -> None:
+    result = run("--trigger", "Zoë", folder)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "training.json" in result.stderr
+
+
+def test_a_flood_is_a_line_with_a_few_names(run: Run, folder: Path) -> None:
+    for number in range(12, 46):
+        (folder / f"clip{number}.mov").write_bytes(b"\0\0\0\x14ftypqt  ")
+
+    result = run(folder)
+
+    [line] = [line for line in result.stdout.splitlines() if "dataset_other_file" in line]
+    assert "(34 files: clip12.mov, clip13.mov, clip14.mov and 31 more; --report shows all)" in line
+    assert len(result.stdout.splitlines()) < 8
+    [row] = rows(run("--json", folder))
+    assert len([each for each in row["warnings"] if each["code"] == "dataset_other_file"]) == 34
+
+
+def test_what_there_is_in_the_place_of_photos_is_told(run: Run, tmp_path: Path) -> None:
+    for number in range(12):
+        (tmp_path / f"{number}.CR3").write_bytes(b"\0\0\0\x18ftypcrx \0\0\0\1")
+    (tmp_path / "notes.pdf").write_bytes(b"%PDF-1.7")
+
+    lines = run(tmp_path).stdout.splitlines()
+
+    assert lines[-1] == (
+        f"{tmp_path}: rejected, 0 images (found instead: 12 .cr3 files, 1 .pdf file)"
+    )
+    [raw] = [line for line in lines if "image_unsupported_format" in line]
+    assert "12 files: 0.CR3, 1.CR3" in raw
+
+
+def test_links_that_are_not_followed_are_told(run: Run, folder: Path, tmp_path: Path) -> None:
+    (folder / "out.jpg").symlink_to(tmp_path / "elsewhere.jpg")
+
+    result = run(folder)
+
+    assert result.exit_code == 0
+    assert "1 link out of the folder not followed (out.jpg)" in result.stderr
+
+
+def test_names_cannot_steer_the_terminal(run: Run, folder: Path) -> None:
+    (folder / "a\x1b[2Jb.txt").write_text("x")
+
+    assert "\x1b" not in run(folder).stdout
+
+
+@pytest.mark.parametrize("name", ["report.html", "report.json", "report", "", "new/../"])
 def test_the_report_is_written_for_people_and_for_programs(
     run: Run, phone: Path, tmp_path: Path, name: str
 ) -> None:
-    result = run("--report", tmp_path / name, phone)
+    result = run("--report", f"{tmp_path}/{name}", phone)
 
     assert result.exit_code == 0
+    assert "report.html and " in result.stderr
     told = json.loads((tmp_path / "report.json").read_text())
     assert (told["file"], told["verdict"], told["images"]) == ("phone.zip", "accepted", PHOTOS)
     page = (tmp_path / "report.html").read_text()
@@ -140,14 +231,46 @@ def test_a_rejected_dataset_has_a_report_as_well(run: Run, tmp_path: Path) -> No
     assert json.loads((tmp_path / "report.json").read_text())["verdict"] == "rejected"
 
 
+def test_a_file_of_ones_own_is_not_written_over_and_nothing_is_checked(
+    run: Run, folder: Path
+) -> None:
+    mine = folder / "training.json"
+    mine.write_text('{"steps": 1500}')
+
+    result = run(folder, "--report", folder / "training.html")
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "training.json is there already" in " ".join(result.stderr.split())
+    assert mine.read_text() == '{"steps": 1500}'
+    assert not (folder / "training.html").exists()
+
+
+@pytest.mark.parametrize("how", [[], ["--json"]])
+def test_a_report_that_cannot_be_written_hides_no_verdict(
+    run: Run, phone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: list[str]
+) -> None:
+    def full(_: object) -> str:
+        raise OSError("No space left on device")
+
+    wanted = tmp_path / "report.html"
+    monkeypatch.setattr("client.report_files.html_text", full)
+
+    result = run(phone, "--report", wanted, *how)
+
+    assert result.exit_code == 1
+    assert "accepted" in result.stdout
+    assert "No space left on device" in " ".join(result.stderr.split())
+
+
 def test_what_cannot_be_done_is_told_in_a_sentence(run: Run, phone: Path, tmp_path: Path) -> None:
     missing = run(tmp_path / "none.zip")
     two = run("--report", tmp_path / "r.html", phone, phone)
-    unwritable = run("--report", tmp_path / "none" / "r.html", phone)
+    unwritable = run("--report", phone / "r.html", phone)
 
     assert "There is no file or folder" in missing.stderr
     assert "one dataset at a time" in two.stderr
-    assert "cannot be written" in " ".join(unwritable.stderr.split())
+    assert "Nothing was checked" in " ".join(unwritable.stderr.split())
+    assert unwritable.stdout == ""
     assert {each.exit_code for each in (missing, two, unwritable)} == {1}
 
 

@@ -14,6 +14,7 @@ from client.stack import Stack
 from shared.domain.budget import Charge, ChargeState
 from shared.domain.jobs import Status
 from shared.domain.problems import Problem
+from shared.domain.verdicts import over_limit
 from tests.client.conftest import answering, job_answer
 
 type Run = Callable[..., Result]
@@ -33,12 +34,14 @@ class Api:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, Any]] = []
+        self.queries: list[dict[str, str]] = []
         self.answers: list[httpx.Response] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         assert "AWS4-HMAC-SHA256" in request.headers["Authorization"]
         body = json.loads(request.content) if request.content else None
         self.asked.append((request.method, request.url.path.removeprefix("/live"), body))
+        self.queries.append(dict(request.url.params))
         return self.answers.pop(0)
 
 
@@ -117,6 +120,24 @@ def test_a_decision_that_is_not_open_is_told_in_a_sentence(
     assert (result.exit_code, result.stdout) == (1, "")
     assert "x is SUBMITTING; try again in a minute" in result.stderr
     assert api.asked == [("POST", path, body)]
+
+
+def test_what_a_person_is_to_run_names_the_job(run: Run, api: Api) -> None:
+    api.answers = [job_answer(status=Status.HELD, problems=(over_limit(30.0, 25.0),))]
+
+    shown = " ".join(run("job", "ada-486fb2366b").stdout.split())
+
+    assert "lora-drop approve ada-486fb2366b, or drop" in shown
+    assert "JOB" not in shown
+
+
+@pytest.mark.parametrize("status", ["succeeded", "SUCCEEDED", "Succeeded"])
+def test_a_state_is_known_in_either_case(run: Run, api: Api, status: str) -> None:
+    api.answers = [httpx.Response(200, json={"jobs": [], "next": None})]
+
+    result = run("jobs", "--status", status, "--json")
+
+    assert (result.exit_code, api.queries) == (0, [{"status": "SUCCEEDED", "limit": "20"}])
 
 
 def test_all_dead_letters_are_sent_back_however_many_there_are(run: Run, api: Api) -> None:

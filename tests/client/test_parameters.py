@@ -148,9 +148,7 @@ def test_options_are_told_beside_a_slip_in_training_json(stack: Stack, tmp_path:
     with pytest.raises(CommandFailed) as failed:
         drop(stack, file, steps=0)
 
-    assert str(failed.value).startswith(
-        "Nothing was uploaded.\nsteps in the object metadata is “0”"
-    )
+    assert str(failed.value).startswith("Nothing was uploaded.\nsteps in your options is “0”")
     assert "trigger_word" not in str(failed.value)
 
 

@@ -107,6 +107,7 @@ def test_nothing_was_up_is_an_answer() -> None:
     result = CliRunner().invoke(application(), ["down", "--json"])
 
     assert (result.exit_code, result.stdout) == (0, '{"was_up": false}\n')
+    assert "may take a minute" in result.stderr
 
 
 def test_a_profile_that_is_none_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
+from client.cli import application
 from client.display import Display
 from client.stack import Stack
 from client.terminal import ENDS, ended_in_order, told
@@ -73,6 +75,23 @@ def display() -> Display:
 def shown(display: Display) -> str:
     assert isinstance(display.console.file, io.StringIO)
     return display.console.file.getvalue()
+
+
+def test_an_upload_is_shown_from_its_first_bytes_on(display: Display) -> None:
+    with display.upload("ada.zip"):
+        pass
+    before = shown(display)
+    with display.upload("ada.zip") as progress:
+        progress(10, 10)
+
+    assert before == ""
+    assert "upload ada.zip" in shown(display)
+
+
+def test_the_version_is_told() -> None:
+    result = CliRunner().invoke(application(), ["--version"])
+
+    assert (result.exit_code, result.stdout) == (0, f"lora-drop {version('lora-drop')}\n")
 
 
 def looks_at(stack: Stack, status: Status, ago: timedelta) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from shared.domain.jobs import Status
 from shared.domain.leases import Lease
 from shared.domain.notices import error_text, job_text, public, status_text
 from shared.domain.problems import Problem
+from shared.domain.verdicts import over_limit
 from tests.builders import APPLICATION, NOW, REQUEST_ID, make_job
 
 
@@ -26,6 +27,12 @@ def test_every_trouble_is_told_with_its_job_its_reasons_and_their_codes(status: 
     assert {"portrait/ada.zip", job.job_id} <= set(text.split())
     for problem in problems:
         assert f"- {problem.message}\n  ({problem.code})\n" in text
+
+
+def test_what_a_person_is_to_run_names_the_job() -> None:
+    job = make_job(Status.HELD, problems=(over_limit(30.0, 25.0),))
+
+    assert f"lora-drop approve {job.job_id}, or drop" in error_text(job)
 
 
 @pytest.mark.parametrize("status", Status)

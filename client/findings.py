@@ -1,0 +1,100 @@
+"""What a check has found, in the lines of a terminal: short however much it is."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from shared.domain.codes import MEANINGS
+from shared.domain.parameters import ParameterSource
+from shared.domain.problems import Problem
+from shared.domain.report import ChangeMade, Fate, Report, Verdict
+from shared.domain.reports.groups import groups_of
+from shared.domain.reports.markup import visible
+from shared.domain.reports.wording import counted
+from shared.domain.selection import suffix_of
+from shared.domain.trainers.trainer import TRIGGER_PHRASE
+
+ALONE = 2  # problems of one code that are told each by itself
+SHOWN = {"error": 10, "warning": 3}  # names of those that are told together
+TIMES = "\N{MULTIPLICATION SIGN}"
+CHANGED: Mapping[str, str] = {  # where the code itself does not say it well
+    "caption_encoding": "caption in UTF-8",
+    "dataset_flattened": "taken out of folders or renamed",
+    "dataset_junk_dropped": "computer's own file left out",
+    "dataset_other_file": "other file left out",
+    "image_exact_duplicate": "duplicate left out",
+    "image_flattened": "transparency filled",
+    "image_turned": "turned upright",
+}
+
+
+def findings(report: Report, *, all_of_them: str) -> Iterator[str]:
+    """A line for each error and warning, those of one code together.
+
+    ``all_of_them`` says what shows the names for which a line has no room.
+    """
+    for kind, problems in (("error", report.errors), ("warning", report.warnings)):
+        yield from (f"{kind}: {line}" for line in told(problems, SHOWN[kind], all_of_them))
+
+
+def told(problems: Iterable[Problem], shown: int, all_of_them: str) -> Iterator[str]:
+    """These problems, with at most so many names in a line."""
+    for group in groups_of(problems):
+        names = [case.member for case in group.cases if case.member is not None]
+        meaning = MEANINGS.get(group.code)
+        if len(names) <= ALONE or len(names) < len(group.cases) or meaning is None:
+            yield from (visible(f"{case.message} ({group.code})") for case in group.cases)
+            continue
+        # One more than is shown takes as much room as the word that there is one more.
+        cut = shown if len(names) > shown + 1 else len(names)
+        rest = f" and {len(names) - cut} more; {all_of_them}" if names[cut:] else ""
+        listed = f"{counted(len(names), 'file')}: {', '.join(names[:cut])}{rest}"
+        yield visible(f"{group.heading} ({listed}). {meaning.do} ({group.code})")
+
+
+def summary(report: Report) -> str:
+    """The verdict, how many images there are, and what comes of them; all of it in a line."""
+    images = "1 image" if report.images == 1 else f"{report.images} images"
+    words = [report.verdict.value, images]
+    if report.verdict is Verdict.REJECTED:
+        return ", ".join(words) + (_instead(report) if not report.images else "")
+    if report.estimated_cost_usd is not None:
+        words.append(f"about ${report.estimated_cost_usd:.2f}")
+    if trigger := _trigger(report):
+        words.append(trigger)
+    if report.mended:
+        words.append(f"a mended copy is trained on ({_changes(report.changes)})")
+    return ", ".join(words)
+
+
+def left_out(report: Report) -> tuple[str, ...]:
+    """The files that are neither photos nor anything else that is used."""
+    dropped = (photo for photo in report.photos if photo.fate is Fate.DROPPED)
+    return tuple(photo.member for photo in dropped if photo.format is None)
+
+
+def _instead(report: Report) -> str:
+    """What there is where there are no photos: “12 .cr3 files”."""
+    kinds = Counter(suffix_of(photo.member) for photo in report.photos)
+    found = [
+        counted(number, f".{suffix} file") if suffix else f"{number} without an ending"
+        for suffix, number in kinds.most_common(SHOWN["warning"])
+    ]
+    return visible(f" (found instead: {', '.join(found)})") if found else ""
+
+
+def _trigger(report: Report) -> str | None:
+    for each in report.parameters:
+        if each.name == TRIGGER_PHRASE:
+            made = each.source is ParameterSource.GENERATED
+            return f"trigger phrase {'made for the job' if made else f'“{each.value}”'}"
+    return None
+
+
+def _changes(changes: Iterable[ChangeMade]) -> str:
+    kinds = Counter(change.code for change in changes)
+    words = [f"{number}{TIMES} {_words(code)}" for code, number in kinds.most_common()]
+    return f"{counted(kinds.total(), 'change')}: {', '.join(words)}"
+
+
+def _words(code: str) -> str:
+    return CHANGED.get(code) or code.partition("_")[2].replace("_", " ")
