@@ -149,8 +149,8 @@ def test_a_link_within_the_folder_is_its_file_and_one_that_leads_out_stays_out(
 def test_a_folder_that_is_too_large_is_refused_as_its_zip_before_it_is_copied(
     album: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with (album / "long.MOV").open("wb") as clip:
-        os.truncate(clip.fileno(), MAX_DATASET_BYTES)  # no block of it is on the disk
+    with (album / "long.jpg").open("wb") as photo:
+        os.truncate(photo.fileno(), MAX_DATASET_BYTES)  # no block of it is on the disk
     monkeypatch.setattr("client.archive._write", None)
 
     with pytest.raises(RejectedDataset, match="dataset_too_large"), archive_of(album):
