@@ -206,3 +206,73 @@ def test_an_image_that_was_cut_off_is_not_mended() -> None:
 
     with pytest.raises(InvalidImage):
         PICTURES.mend(data[:-500], header, [Change.CONVERTED])
+
+
+def grey_of_16_bits(transparent: int) -> bytes:
+    """A PNG of 16 bits of grey whose left half has this very grey, and says that it is transparent."""
+    image = picture(mode="L").convert("I").point(lambda value: value * 256 + 1).convert("I;16")
+    image.paste(transparent, (0, 0, 48, 72))
+    return encoded(image, "PNG", transparency=transparent)
+
+
+def test_white_is_put_behind_a_grey_of_16_bits_that_is_transparent() -> None:
+    data = grey_of_16_bits(0)
+    assert opened(data).mode == "I;16"
+
+    assert Change.FLATTENED in needed(data)[1]
+    assert opened(mended(data).data).getpixel((5, 7)) == (255, 255, 255)
+    value = opened(mended(data).data).getpixel((90, 60))
+    assert value == (picture(mode="L").getpixel((90, 60)),) * 3
+
+
+def test_a_grey_of_16_bits_is_transparent_only_in_all_of_its_bits() -> None:
+    """tRNS says 2, and no pixel is 2: the others have the same high byte, or the same low one."""
+    image = Image.new("I;16", (96, 72), 3)
+    image.paste(258, (0, 0, 48, 72))
+
+    assert needed(encoded(image, "PNG", transparency=2))[1] == (Change.DEPTH_REDUCED,)
+
+
+def losslessly(data: bytes) -> Mended:
+    header = describe(Whole(data))
+    look = PICTURES.look(data, header)
+    changes = changes_for(header, transparent=look.transparent, lossless=True)
+    return PICTURES.mend(data, header, changes, lossless=True)
+
+
+@pytest.mark.parametrize("kind", ["BMP", "TIFF", "GIF"])
+def test_a_mask_keeps_every_number(kind: str) -> None:
+    mask = Image.effect_noise((96, 72), 90)
+    result = losslessly(encoded(mask, kind))
+
+    assert result.header.format is ImageFormat.PNG
+    assert opened(result.data).convert("L").tobytes() == mask.tobytes()
+
+
+def test_a_mask_in_an_alpha_channel_stays_there() -> None:
+    """White everywhere, it would be all white with white behind it."""
+    mask = Image.new("RGBA", (96, 72), (255, 255, 255, 255))
+    mask.putalpha(Image.effect_noise((96, 72), 90))
+    before = describe(Whole(encoded(mask, "PNG")))
+
+    assert changes_for(before, transparent=True, lossless=True) == ()
+    result = losslessly(encoded(mask, "TIFF"))
+    assert opened(result.data).tobytes() == mask.tobytes()
+
+
+def test_a_masks_profile_changes_none_of_its_numbers() -> None:
+    mask = picture()
+    result = losslessly(encoded(mask, "TIFF", icc_profile=other_primaries()))
+
+    assert opened(result.data).tobytes() == mask.tobytes()
+    assert "icc_profile" not in opened(result.data).info
+
+
+def test_a_mask_that_only_says_too_much_stays_in_its_format() -> None:
+    data = photos.with_exif(picture(), "JPEG", 1, place=True)
+    result = losslessly(data)
+
+    assert result.header.format is ImageFormat.JPEG
+    assert photos.pixels(result.data) == photos.pixels(data)
+    turned = losslessly(photos.with_exif(picture(), "JPEG", 6))
+    assert turned.header.format is ImageFormat.PNG
