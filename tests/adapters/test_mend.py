@@ -233,46 +233,33 @@ def test_a_grey_of_16_bits_is_transparent_only_in_all_of_its_bits() -> None:
     assert needed(encoded(image, "PNG", transparency=2))[1] == (Change.DEPTH_REDUCED,)
 
 
-def losslessly(data: bytes) -> Mended:
-    header = describe(Whole(data))
-    look = PICTURES.look(data, header)
-    changes = changes_for(header, transparent=look.transparent, lossless=True)
-    return PICTURES.mend(data, header, changes, lossless=True)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_colours_of_ones_own_screen_become_everybodys(kind: str) -> None:
+    own = other_primaries().replace(b"s\x00R\x00G\x00B", b"L\x00C\x00D\x00 ")
+    assert own != other_primaries()
+    options: dict[str, Any] = {"lossless": True} if kind == "WEBP" else {}
+    plain, data = (
+        encoded(picture(), kind, icc_profile=profile, **options)
+        for profile in (SRGB.tobytes(), own)
+    )
 
-
-@pytest.mark.parametrize("kind", ["BMP", "TIFF", "GIF"])
-def test_a_mask_keeps_every_number(kind: str) -> None:
-    mask = Image.effect_noise((96, 72), 90)
-    result = losslessly(encoded(mask, kind))
-
-    assert result.header.format is ImageFormat.PNG
-    assert opened(result.data).convert("L").tobytes() == mask.tobytes()
-
-
-def test_a_mask_in_an_alpha_channel_stays_there() -> None:
-    """White everywhere, it would be all white with white behind it."""
-    mask = Image.new("RGBA", (96, 72), (255, 255, 255, 255))
-    mask.putalpha(Image.effect_noise((96, 72), 90))
-    before = describe(Whole(encoded(mask, "PNG")))
-
-    assert changes_for(before, transparent=True, lossless=True) == ()
-    result = losslessly(encoded(mask, "TIFF"))
-    assert opened(result.data).tobytes() == mask.tobytes()
-
-
-def test_a_masks_profile_changes_none_of_its_numbers() -> None:
-    mask = picture()
-    result = losslessly(encoded(mask, "TIFF", icc_profile=other_primaries()))
-
-    assert opened(result.data).tobytes() == mask.tobytes()
+    assert needed(plain)[1] == ()
+    assert needed(data)[1] == (Change.METADATA_REMOVED,)
+    result = mended(data)
     assert "icc_profile" not in opened(result.data).info
+    assert opened(result.data).getpixel((30, 4)) != opened(plain).getpixel((30, 4))
 
 
-def test_a_mask_that_only_says_too_much_stays_in_its_format() -> None:
-    data = photos.with_exif(picture(), "JPEG", 1, place=True)
-    result = losslessly(data)
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        photos.jpeg_with(image=encoded(picture(), "JPEG")[:-2] + b"SECRET"),
+        photos.png_with(after=[photos.chunk(b"IDAT", b"SECRET")]),
+    ],
+)
+def test_what_cannot_be_cut_out_is_gone_once_it_is_saved_anew(hidden: bytes) -> None:
+    result = mended(hidden)
 
-    assert result.header.format is ImageFormat.JPEG
-    assert photos.pixels(result.data) == photos.pixels(data)
-    turned = losslessly(photos.with_exif(picture(), "JPEG", 6))
-    assert turned.header.format is ImageFormat.PNG
+    assert needed(hidden)[1] == (Change.METADATA_REMOVED,)
+    assert b"SECRET" not in result.data
+    assert far(opened(result.data), picture()) < 20

@@ -7,6 +7,8 @@ from shared.domain.images.formats import TRAINED, ImageFormat
 from shared.domain.images.header import Colour, ImageHeader, Metadata
 
 PLAIN_DEPTH = 8
+# What cannot be cut out without a change of the picture or of what its colours mean.
+SAVED_ANEW = frozenset({Metadata.PROFILE, Metadata.HIDDEN})
 
 
 class Change(StrEnum):
@@ -64,7 +66,7 @@ def format_after(
 def is_lossless(header: ImageHeader, changes: Collection[Change]) -> bool:
     """Whether these changes leave every pixel as it is: only what can be cut out is."""
     cut = header.format in TRAINED and set(changes) <= {Change.METADATA_REMOVED}
-    return cut and Metadata.HIDDEN not in header.metadata
+    return cut and not header.metadata & SAVED_ANEW
 
 
 def told(change: Change, header: ImageHeader) -> str:

@@ -10,9 +10,10 @@ import zlib
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from shared.domain.images.exif import MAX_XMP, Notes
+from shared.domain.images.exif import Notes
 from shared.domain.images.formats import ImageFormat
 from shared.domain.images.header import Colour, ImageHeader, Metadata, damaged, exactly
+from shared.domain.images.icc import is_standard
 from shared.domain.images.limits import MAX_PIXELS
 from shared.domain.images.png_data import WINDOW, holds_more, length_of
 from shared.domain.images.reading import BeyondPrefix, ImageBytes, Whole
@@ -181,7 +182,10 @@ def _take(facts: Facts, source: ImageBytes, chunk: Chunk) -> None:
         facts.notes.found.add(Metadata.HIDDEN)
     facts.last = chunk.type
     facts.transparency |= chunk.type == b"tRNS"
-    facts.profile |= chunk.type == b"iCCP"
+    if chunk.type == b"iCCP":
+        facts.profile = True
+        if not is_standard(_text(source, chunk)):
+            facts.notes.found.add(Metadata.PROFILE)
     facts.pixels |= chunk.type == b"IDAT"
 
 
@@ -194,10 +198,10 @@ def _pixels(source: ImageBytes) -> Iterator[bytes]:
 
 
 def _text(source: ImageBytes, chunk: Chunk) -> bytes:
-    """The text of a text chunk, at most 1 MiB of it; empty when it cannot be unpacked."""
-    data = source.read(chunk.data, min(chunk.length, MAX_XMP))
+    """What a text chunk or a profile says, at most 1 MiB of it; empty when it cannot be unpacked."""
+    data = source.read(chunk.data, min(chunk.length, MAX_TEXT))
     _, _, rest = data.partition(b"\x00")
-    packed = chunk.type == b"zTXt"
+    packed = chunk.type in (b"zTXt", b"iCCP")
     if packed:
         rest = rest[1:]
     elif chunk.type == b"iTXt":
