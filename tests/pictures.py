@@ -23,6 +23,15 @@ class BlindPictures:
             thumbnail=b"thumbnail",
         )
 
-    def mend(self, data: bytes, header: ImageHeader, changes: Collection[Change]) -> Mended:
-        after = replace(header, format=format_after(header, changes), metadata=frozenset())
+    def mend(
+        self,
+        data: bytes,
+        header: ImageHeader,
+        changes: Collection[Change],
+        *,
+        lossless: bool = False,
+    ) -> Mended:
+        after = replace(
+            header, format=format_after(header, changes, lossless=lossless), metadata=frozenset()
+        )
         return Mended(b"mended " + data, after)

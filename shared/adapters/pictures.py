@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Collection
 
 import pillow_heif
-from PIL import AvifImagePlugin, Image, ImageCms, ImageFilter, ImageStat
+from PIL import AvifImagePlugin, Image, ImageChops, ImageCms, ImageFilter, ImageStat
 
 from shared.adapters.memory import at_most
 from shared.domain.images.cleaning import without_metadata
@@ -86,18 +86,26 @@ class PillowPictures:
             thumbnail=_thumbnail(small),
         )
 
-    def mend(self, data: bytes, header: ImageHeader, changes: Collection[Change]) -> Mended:
+    def mend(
+        self,
+        data: bytes,
+        header: ImageHeader,
+        changes: Collection[Change],
+        *,
+        lossless: bool = False,
+    ) -> Mended:
         """The image with these changes made, and no metadata; raises InvalidImage when it cannot be.
 
         Colours become sRGB where pixels change: trainers do not look at a profile. A profile that
         makes no sense is passed over. Without a change of pixels, profile and pixels stay as they are.
+        ``lossless``: a PNG with the same numbers, whatever a profile says, and not flattened.
         """
         if is_lossless(header, changes):
             mended = b"".join(without_metadata(Whole(data), header.format))
         else:
-            image = _screen_colours(_decoded(data, header))
-            upright = _turned(_flat(image), header)
-            mended = _encoded(upright, format_after(header, changes))
+            image = _screen_colours(_decoded(data, header), by_profile=not lossless)
+            upright = _turned(image if lossless else _flat(image), header)
+            mended = _encoded(upright, format_after(header, changes, lossless=lossless))
         after = describe(Whole(mended))
         if changes_for(after, transparent=False):
             raise InvalidImage(
@@ -143,7 +151,7 @@ def _smaller(image: Image.Image) -> Image.Image:
     return image.reduce(factor)
 
 
-def _screen_colours(image: Image.Image) -> Image.Image:
+def _screen_colours(image: Image.Image, *, by_profile: bool = True) -> Image.Image:
     """The image in grey or sRGB of 8 bits, with its transparency."""
     if image.mode in ("I", "F", "LAB"):
         raise InvalidImage(
@@ -151,8 +159,12 @@ def _screen_colours(image: Image.Image) -> Image.Image:
             "stores its colours in a way that only special programs read. Save it as JPEG.",
         )
     if image.mode.startswith("I;16"):  # of 65,535; a plain conversion would cut off above 255
-        return image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
-    profile = image.info.get("icc_profile")
+        grey = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+        if image.has_transparency_data:
+            opaque = ImageChops.invert(_seen_through(image))
+            grey = Image.merge("RGBA", (grey, grey, grey, opaque))
+        return grey
+    profile = image.info.get("icc_profile") if by_profile else None
     if image.has_transparency_data:
         image = image.convert("RGBA")
     elif image.mode not in ("L", "RGB", "CMYK"):
@@ -181,11 +193,24 @@ def _by_profile(image: Image.Image, profile: bytes) -> Image.Image | None:
 
 
 def _is_transparent(image: Image.Image) -> bool:
-    if not image.has_transparency_data or image.mode.startswith("I;16"):
+    if not image.has_transparency_data:
         return False
+    if image.mode.startswith("I;16"):
+        return _seen_through(image).getbbox() is not None
     with_alpha = image if image.mode in ("LA", "RGBA") else image.convert("RGBA")
     lowest, _ = with_alpha.getchannel("A").getextrema()
     return isinstance(lowest, int | float) and lowest < OPAQUE
+
+
+def _seen_through(image: Image.Image) -> Image.Image:
+    """White where a grey of 16 bits is the one that a PNG calls transparent (11.3.1.1, tRNS)."""
+    key = int(image.info["transparency"])
+    bytes_of = Image.frombytes("LA", image.size, image.tobytes("raw", "I;16"))  # low and high
+    same = [
+        channel.point([OPAQUE * (value == wanted) for value in range(256)])
+        for channel, wanted in zip(bytes_of.split(), (key & 255, key >> 8), strict=True)
+    ]
+    return ImageChops.darker(*same)
 
 
 def _flat(image: Image.Image) -> Image.Image:

@@ -206,3 +206,60 @@ def test_an_image_that_was_cut_off_is_not_mended() -> None:
 
     with pytest.raises(InvalidImage):
         PICTURES.mend(data[:-500], header, [Change.CONVERTED])
+
+
+def grey_of_16_bits(transparent: int) -> bytes:
+    """A PNG of 16 bits of grey whose left half has this very grey, and says that it is transparent."""
+    image = picture(mode="L").convert("I").point(lambda value: value * 256 + 1).convert("I;16")
+    image.paste(transparent, (0, 0, 48, 72))
+    return encoded(image, "PNG", transparency=transparent)
+
+
+def test_white_is_put_behind_a_grey_of_16_bits_that_is_transparent() -> None:
+    data = grey_of_16_bits(0)
+    assert opened(data).mode == "I;16"
+
+    assert Change.FLATTENED in needed(data)[1]
+    assert opened(mended(data).data).getpixel((5, 7)) == (255, 255, 255)
+    value = opened(mended(data).data).getpixel((90, 60))
+    assert value == (picture(mode="L").getpixel((90, 60)),) * 3
+
+
+def test_a_grey_of_16_bits_is_transparent_only_in_all_of_its_bits() -> None:
+    """tRNS says 2, and no pixel is 2: the others have the same high byte, or the same low one."""
+    image = Image.new("I;16", (96, 72), 3)
+    image.paste(258, (0, 0, 48, 72))
+
+    assert needed(encoded(image, "PNG", transparency=2))[1] == (Change.DEPTH_REDUCED,)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_colours_of_ones_own_screen_become_everybodys(kind: str) -> None:
+    own = other_primaries().replace(b"s\x00R\x00G\x00B", b"L\x00C\x00D\x00 ")
+    assert own != other_primaries()
+    options: dict[str, Any] = {"lossless": True} if kind == "WEBP" else {}
+    plain, data = (
+        encoded(picture(), kind, icc_profile=profile, **options)
+        for profile in (SRGB.tobytes(), own)
+    )
+
+    assert needed(plain)[1] == ()
+    assert needed(data)[1] == (Change.METADATA_REMOVED,)
+    result = mended(data)
+    assert "icc_profile" not in opened(result.data).info
+    assert opened(result.data).getpixel((30, 4)) != opened(plain).getpixel((30, 4))
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        photos.jpeg_with(image=encoded(picture(), "JPEG")[:-2] + b"SECRET"),
+        photos.png_with(after=[photos.chunk(b"IDAT", b"SECRET")]),
+    ],
+)
+def test_what_cannot_be_cut_out_is_gone_once_it_is_saved_anew(hidden: bytes) -> None:
+    result = mended(hidden)
+
+    assert needed(hidden)[1] == (Change.METADATA_REMOVED,)
+    assert b"SECRET" not in result.data
+    assert far(opened(result.data), picture()) < 20

@@ -222,7 +222,7 @@ class Unmendable(BlindPictures):
     def __init__(self, trouble: Exception) -> None:
         self.trouble = trouble
 
-    def mend(self, *_: object) -> Mended:
+    def mend(self, *_: object, **__: object) -> Mended:
         raise self.trouble
 
 

@@ -1,6 +1,8 @@
 """Metadata goes, and every pixel stays as it is."""
 
 import io
+import struct
+import zlib
 
 import pytest
 from PIL import Image, ImageCms
@@ -9,6 +11,7 @@ from shared.domain.images.cleaning import PIECE, without_metadata
 from shared.domain.images.describe import describe
 from shared.domain.images.header import Flaw, InvalidImage, Metadata
 from shared.domain.images.mending import changes_for, is_lossless
+from shared.domain.images.png_data import length_of
 from shared.domain.images.reading import Whole
 from tests import photos
 from tests.photos import PLACE, chunk, encoded, jpeg_with, picture, png_with, segment
@@ -31,6 +34,7 @@ def webp_with_secrets(image: Image.Image, **options: bool) -> bytes:
 PROGRESSIVE = encoded(picture(), "JPEG", progressive=True)
 PLAIN = encoded(picture(), "JPEG")
 LAST_SCAN = PROGRESSIVE.rindex(b"\xff\xda")
+FRAME = chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, 96, 72, 0, 0, 1, 1, 0, 0))
 CARRYING: dict[str, bytes] = {
     "EXIF": jpeg_with(segment(0xE1, EXIF)),
     "XMP": jpeg_with(segment(0xE1, b"http://ns.adobe.com/xap/1.0/\x00" + XMP)),
@@ -61,6 +65,12 @@ CARRYING: dict[str, bytes] = {
     "a time": png_with(chunk(b"tIME", SECRET[:7])),
     "a private chunk": png_with(chunk(b"prVt", SECRET)),
     "a page behind it": png_with(behind=b"<html>" + SECRET),
+    "a palette that is suggested": png_with(chunk(b"sPLT", SECRET + b"\x00\x08" + bytes(6))),
+    "a size in metres and more": png_with(chunk(b"pHYs", bytes(9) + SECRET)),
+    "bits that matter and more": png_with(chunk(b"sBIT", b"\x08\x08\x08" + SECRET)),
+    "a background and more": png_with(chunk(b"bKGD", bytes(6) + SECRET)),
+    "a colour space and more": png_with(chunk(b"cICP", b"\x01\x0d\x00\x01" + SECRET)),
+    "a frame that is never shown": png_with(chunk(b"acTL", struct.pack(">II", 1, 0)), after=[FRAME, chunk(b"fdAT", bytes(4) + SECRET)]),
     "all of a PNG": encoded(
         picture(mode="RGBA"), "PNG", exif=EXIF, icc_profile=PROFILE, dpi=(300, 300)
     )
@@ -83,7 +93,8 @@ def test_metadata_is_gone_and_every_pixel_is_there(kind: str) -> None:
     assert before.has_metadata
     assert not after.has_metadata
     assert photos.pixels(cleaned(data)) == photos.pixels(data)
-    assert (after.has_profile, after.animated) == (before.has_profile, before.animated)
+    assert after.has_profile == before.has_profile
+    assert after.animated == (before.animated and kind != "APNG")
 
 
 @pytest.mark.parametrize("kind", CARRYING)
@@ -99,6 +110,57 @@ def test_nothing_of_what_it_said_is_left_in_the_bytes(kind: str) -> None:
 
 
 SCAN_DATA = PLAIN.index(b"\xff\xda") + 100
+PNG = encoded(picture(), "PNG")
+DATA, IEND = PNG.index(b"IDAT") - 4, PNG.index(b"IEND") - 4
+PIXELS = zlib.decompress(PNG[DATA + 8 : IEND - 4])
+
+
+def png_of(*packed: bytes, end: bytes = b"") -> bytes:
+    """The same PNG with these bytes for pixels."""
+    return b"".join((PNG[:DATA], *(chunk(b"IDAT", each) for each in packed), chunk(b"IEND", end)))
+
+
+HIDING_IN_PNG = {
+    "text behind the pixels": png_of(zlib.compress(PIXELS) + SECRET),
+    "text in a chunk of pixels": png_of(zlib.compress(PIXELS), SECRET),
+    "text among the pixels": png_of(zlib.compress(PIXELS + SECRET)),
+    "pixels without end": png_of(zlib.compress(PIXELS + bytes(10**8))),
+    "text in the end": png_of(zlib.compress(PIXELS), end=SECRET),
+    "text between pixels": png_of(zlib.compress(PIXELS)[:300]) [:-12]
+    + chunk(b"tEXt", SECRET) + chunk(b"IDAT", zlib.compress(PIXELS)[300:]) + PNG[IEND:],
+    "too much transparency": png_with(chunk(b"tRNS", SECRET * 11)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", HIDING_IN_PNG)
+def test_a_png_that_hides_something_in_its_pixels_is_saved_anew(kind: str) -> None:
+    header = describe(Whole(HIDING_IN_PNG[kind]))
+
+    assert Metadata.HIDDEN in header.metadata
+    assert not is_lossless(header, changes_for(header, transparent=False))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+@pytest.mark.parametrize("size", [(96, 72), (1, 1), (5, 3), (641, 64)])
+def test_pixels_that_end_with_the_picture_hide_nothing(mode: str, size: tuple[int, int]) -> None:
+    header = describe(Whole(encoded(picture(*size, mode=mode), "PNG")))
+
+    assert not header.has_metadata
+
+
+@pytest.mark.parametrize(("width", "height"), [(96, 72), (1, 1), (5, 3), (3, 9), (2, 1), (33, 4)])
+def test_interlaced_pixels_are_counted_pass_by_pass(width: int, height: int) -> None:
+    """Adam7, drawn out: the pixels of each pass are those whose place in an 8 by 8 square it takes."""
+    odd, fifths = "77777777", "56565656"
+    square = ["16462646", odd, fifths, odd, "36463646", odd, fifths, odd]
+    length = 0
+    for number in "1234567":
+        rows = [[square[y % 8][x % 8] for x in range(width)].count(number) for y in range(height)]
+        length += sum(1 + 3 * row for row in rows if row)
+
+    assert length_of((width, height), 8, 2, interlaced=True) == length
+
+
 HIDING = {
     "a segment within a scan": PLAIN[:SCAN_DATA] + segment(0xE1, SECRET) + PLAIN[SCAN_DATA:],
     "a comment within a scan": PLAIN[:SCAN_DATA] + segment(0xFE, SECRET) + PLAIN[SCAN_DATA:],
@@ -149,7 +211,7 @@ def test_cleaning_again_changes_nothing(kind: str) -> None:
     [
         *(encoded(picture(), "JPEG"), encoded(picture(), "JPEG", progressive=True)),
         *(encoded(picture(), "PNG", icc_profile=PROFILE), encoded(picture(), "WEBP")),
-        *(encoded(picture(mode="RGBA"), "WEBP", lossless=True), photos.animated("PNG")),
+        *(encoded(picture(mode="RGBA"), "WEBP", lossless=True),),
         *(encoded(picture(), "JPEG", icc_profile=PROFILE), encoded(picture(mode="CMYK"), "JPEG")),
         b"\xff\xd8\xff" + encoded(picture(), "JPEG")[2:],  # a fill byte
     ],

@@ -45,7 +45,10 @@ def _jpeg(source: ImageBytes) -> Iterator[bytes]:
 def _png(source: ImageBytes) -> Iterator[bytes]:
     yield source.read(0, png.SIGNATURE)
     for chunk in png.chunks(source):
-        if png.kind_of(source, chunk) is None:
+        kind = png.kind_of(source, chunk)
+        if kind is Metadata.HIDDEN:
+            raise hidden()
+        if kind is None:
             yield from _copied(source, chunk.at, chunk.end)
 
 

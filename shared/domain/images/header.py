@@ -20,6 +20,7 @@ class Metadata(StrEnum):
     THUMBNAIL = "thumbnail"
     PICTURES = "pictures"  # more pictures behind the first: MPO, depth and gain maps
     TRAILER = "trailer"  # anything after the image's own end
+    PROFILE = "profile"  # of one screen or person, not of everybody: it is made use of and left out
     HIDDEN = "hidden"  # bytes that cannot be cut out with certainty that the picture stays as it is
     OTHER = "other"  # what only its maker can read
 

@@ -19,6 +19,7 @@ from shared.domain.images.header import (
     exactly,
     too_much_work,
 )
+from shared.domain.images.icc import MOST, is_standard
 from shared.domain.images.reading import BeyondPrefix, ImageBytes
 
 START, END, SCAN, COMMENT = 0xD8, 0xD9, 0xDA, 0xFE
@@ -81,7 +82,7 @@ class Facts:
 
     notes: Notes = field(default_factory=lambda: Notes(set()))
     frame: tuple[int, int, int, int, int] | None = None  # marker, depth, height, width, components
-    profile: bool = False
+    profile: dict[int, bytes] = field(default_factory=dict)  # its parts by their numbers
     scanned: bool = False
 
 
@@ -95,6 +96,9 @@ def describe_jpeg(source: ImageBytes) -> ImageHeader:
         if not facts.scanned:
             raise
         complete = False
+    profile = b"".join(part for _, part in sorted(facts.profile.items()))
+    if profile and not is_standard(profile):
+        facts.notes.found.add(Metadata.PROFILE)
     if facts.frame is None:
         raise damaged("it holds no picture")
     marker, depth, height, width, components = facts.frame
@@ -106,7 +110,7 @@ def describe_jpeg(source: ImageBytes) -> ImageHeader:
         height=height,
         orientation=facts.notes.orientation,
         metadata=frozenset(facts.notes.found),
-        has_profile=facts.profile,
+        has_profile=bool(facts.profile),
         bit_depth=depth,
         colour=COLOURS.get(components, Colour.OTHER),
         progressive=marker in PROGRESSIVE,
@@ -224,8 +228,9 @@ def _take(facts: Facts, source: ImageBytes, segment: Segment, kind: Metadata | N
             int.from_bytes(data[3:5]),
             data[5],
         )
-    elif segment.marker == APP2:
-        facts.profile = True
+    elif segment.marker == APP2 and sum(map(len, facts.profile.values())) <= MOST:
+        part = source.read(segment.data + len(ICC), segment.length - len(ICC))
+        facts.profile[int.from_bytes(part[:1])] = part[2:]
     facts.scanned = facts.scanned or segment.marker == SCAN
 
 

@@ -7,6 +7,8 @@ from shared.domain.images.formats import TRAINED, ImageFormat
 from shared.domain.images.header import Colour, ImageHeader, Metadata
 
 PLAIN_DEPTH = 8
+# What cannot be cut out without a change of the picture or of what its colours mean.
+SAVED_ANEW = frozenset({Metadata.PROFILE, Metadata.HIDDEN})
 
 
 class Change(StrEnum):
@@ -22,17 +24,22 @@ class Change(StrEnum):
 
 
 def changes_for(
-    header: ImageHeader, *, transparent: bool, keep_metadata: bool = False
+    header: ImageHeader,
+    *,
+    transparent: bool,
+    keep_metadata: bool = False,
+    lossless: bool = False,
 ) -> tuple[Change, ...]:
     """What has to change about an image; nothing for one that is passed through byte for byte.
 
     ``transparent``: whether one can see through any of its pixels. Trainers drop an alpha channel,
-    and show what nobody was meant to see; one that is opaque everywhere harms nobody.
+    and show what nobody was meant to see; one that is opaque everywhere harms nobody. ``lossless``: for
+    an image that is read as numbers, a mask: what is in its alpha channel stays there.
     """
     needed = {
         Change.CONVERTED: header.format not in TRAINED,
         Change.FIRST_FRAME: header.animated,
-        Change.FLATTENED: transparent,
+        Change.FLATTENED: transparent and not lossless,
         Change.DEPTH_REDUCED: header.bit_depth > PLAIN_DEPTH,
         Change.COLOURS_CONVERTED: header.colour in (Colour.CMYK, Colour.OTHER),
         Change.TURNED: header.orientation != 1,
@@ -41,22 +48,25 @@ def changes_for(
     return tuple(change for change, is_needed in needed.items() if is_needed)
 
 
-def format_after(header: ImageHeader, changes: Collection[Change]) -> ImageFormat:
+def format_after(
+    header: ImageHeader, changes: Collection[Change], *, lossless: bool = False
+) -> ImageFormat:
     """The format of the mended image.
 
     The same where only metadata goes that can be cut out. Otherwise PNG for what was a PNG, which loses nothing, and
-    for what was transparent: there flat white meets hard edges. JPEG for everything else.
+    for what was transparent: there flat white meets hard edges. JPEG for everything else, unless
+    it has to be ``lossless``: then PNG.
     """
     if is_lossless(header, changes):
         return header.format
-    lossless = header.format is ImageFormat.PNG or Change.FLATTENED in changes
+    lossless = lossless or header.format is ImageFormat.PNG or Change.FLATTENED in changes
     return ImageFormat.PNG if lossless else ImageFormat.JPEG
 
 
 def is_lossless(header: ImageHeader, changes: Collection[Change]) -> bool:
     """Whether these changes leave every pixel as it is: only what can be cut out is."""
     cut = header.format in TRAINED and set(changes) <= {Change.METADATA_REMOVED}
-    return cut and Metadata.HIDDEN not in header.metadata
+    return cut and not header.metadata & SAVED_ANEW
 
 
 def told(change: Change, header: ImageHeader) -> str:

@@ -41,9 +41,17 @@ class Pictures(Protocol):
     def look(self, data: bytes, header: ImageHeader) -> Look:
         """Decode all of an image, and say how it looks; raises InvalidImage when it cannot be."""
 
-    def mend(self, data: bytes, header: ImageHeader, changes: Collection[Change]) -> Mended:
+    def mend(
+        self,
+        data: bytes,
+        header: ImageHeader,
+        changes: Collection[Change],
+        *,
+        lossless: bool = False,
+    ) -> Mended:
         """The image with these changes made, and no metadata; raises InvalidImage when it cannot be.
 
         The same input makes the same bytes. Where pixels change, all metadata goes, asked for or
-        not, and the colours become sRGB.
+        not, and the colours become sRGB. ``lossless``: as for ``changes_for`` and ``format_after``; an
+        image of 8 bits keeps all of its numbers, those of its alpha channel as well.
         """

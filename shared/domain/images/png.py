@@ -7,12 +7,15 @@ text under “Raw profile type …”.
 
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from shared.domain.images.exif import MAX_XMP, Notes
+from shared.domain.images.exif import Notes
 from shared.domain.images.formats import ImageFormat
 from shared.domain.images.header import Colour, ImageHeader, Metadata, damaged, exactly
+from shared.domain.images.icc import is_standard
+from shared.domain.images.limits import MAX_PIXELS
+from shared.domain.images.png_data import WINDOW, holds_more, length_of
 from shared.domain.images.reading import BeyondPrefix, ImageBytes, Whole
 
 SIGNATURE = 8
@@ -25,16 +28,24 @@ COLOURS = {0: Colour.GREY, 2: Colour.RGB, 3: Colour.PALETTE, 4: Colour.GREY, 6: 
 DEPTHS = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 16}}
 WITH_ALPHA = frozenset({4, 6})
 TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
-# What makes up the picture: critical chunks, transparency, colour, physical size and animation.
-# Everything else is somebody's own, and may say anything.
-PICTURE = frozenset(
-    {
-        *(b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS"),
-        *(b"cHRM", b"cICP", b"gAMA", b"iCCP", b"mDCV", b"cLLI", b"sBIT", b"sRGB"),
-        *(b"bKGD", b"hIST", b"pHYs", b"sPLT", b"acTL", b"fcTL", b"fdAT"),
-    }
-)
 TRAILER = b""
+# What makes up the picture: critical chunks, transparency, colour and physical size, each with the
+# lengths that it can have. Everything else is somebody's own, and may say anything.
+ANY = range(2**31)
+PICTURE: Mapping[bytes, Container[int]] = {
+    b"IHDR": (HEADER,), b"PLTE": range(3, 769, 3), b"tRNS": range(1, 257), b"IEND": (0,),
+    b"IDAT": ANY, b"iCCP": ANY, b"gAMA": (4,), b"cHRM": (32,), b"sRGB": (1,), b"cICP": (4,),
+    b"mDCV": (24,), b"cLLI": (8,), b"sBIT": (1, 2, 3, 4), b"bKGD": (1, 2, 6), b"pHYs": (9,),
+}  # fmt: skip
+# What else is known. Without the four that may not be cut out there is no picture; an animation's frames
+# can be: what is left is what readers show who know no animations.
+KINDS = {
+    **dict.fromkeys((b"IHDR", b"PLTE", b"tRNS", b"IEND"), Metadata.HIDDEN),
+    **dict.fromkeys((b"acTL", b"fcTL", b"fdAT"), Metadata.PICTURES),
+    b"eXIf": Metadata.EXIF,
+    b"tIME": Metadata.TIME,
+    TRAILER: Metadata.TRAILER,
+}
 XMP = b"XML:com.adobe.xmp"
 RAW_EXIF, RAW_IPTC = re.compile(rb"Raw profile type (?:exif|APP1)"), b"Raw profile type iptc"
 
@@ -59,15 +70,19 @@ class Facts:
     profile: bool = False
     frames: int = 1
     pixels: bool = False
+    last: bytes = b""  # the type of the chunk before
 
 
 def describe_png(source: ImageBytes) -> ImageHeader:
     """The facts of a PNG; raises InvalidImage, and BeyondPrefix before the first pixels."""
-    width, height, depth, colour = _header(source)
+    width, height, depth, colour, interlaced = _header(source)
     facts, complete = Facts(), True
     try:
         for chunk in chunks(source):
             _take(facts, source, chunk)
+        length = length_of((width, height), depth, colour, interlaced=interlaced)
+        if width * height <= MAX_PIXELS and holds_more(_pixels(source), length):
+            facts.notes.found.add(Metadata.HIDDEN)
     except BeyondPrefix:
         if not facts.pixels:
             raise
@@ -113,22 +128,24 @@ def chunks(source: ImageBytes) -> Iterator[Chunk]:
 
 def kind_of(source: ImageBytes, chunk: Chunk) -> Metadata | None:
     """What a chunk carries beside the picture; None for what belongs to it."""
-    if chunk.type in PICTURE:
+    if chunk.length in PICTURE.get(chunk.type, ()):
         return None
     if chunk.type in TEXTS:
-        keyword = source.read(chunk.data, min(chunk.length, 80)).partition(b"\x00")[0]
-        if keyword == XMP:
-            return Metadata.XMP
-        if RAW_EXIF.fullmatch(keyword):
-            return Metadata.EXIF
-        return Metadata.IPTC if keyword == RAW_IPTC else Metadata.TEXT
-    return {b"eXIf": Metadata.EXIF, b"tIME": Metadata.TIME, TRAILER: Metadata.TRAILER}.get(
-        chunk.type, Metadata.OTHER
-    )
+        return _kind_of_text(source, chunk)
+    return KINDS.get(chunk.type, Metadata.OTHER)
 
 
-def _header(source: ImageBytes) -> tuple[int, int, int, int]:
-    """Width, height, bit depth and colour type."""
+def _kind_of_text(source: ImageBytes, chunk: Chunk) -> Metadata:
+    keyword = source.read(chunk.data, min(chunk.length, 80)).partition(b"\x00")[0]
+    if keyword == XMP:
+        return Metadata.XMP
+    if RAW_EXIF.fullmatch(keyword):
+        return Metadata.EXIF
+    return Metadata.IPTC if keyword == RAW_IPTC else Metadata.TEXT
+
+
+def _header(source: ImageBytes) -> tuple[int, int, int, int, bool]:
+    """Width, height, bit depth, colour type, and whether it comes in seven passes."""
     head = exactly(source, SIGNATURE, FRAME + HEADER)
     if head[:8] != HEADER.to_bytes(4) + b"IHDR":
         raise damaged("it does not begin as a PNG has to")
@@ -141,7 +158,7 @@ def _header(source: ImageBytes) -> tuple[int, int, int, int]:
         raise damaged("its picture has no size")
     if depth not in DEPTHS.get(colour, ()) or compression or filters or interlace > 1:
         raise damaged("it is a kind of PNG that does not exist")
-    return width, height, depth, colour
+    return width, height, depth, colour, bool(interlace)
 
 
 def _take(facts: Facts, source: ImageBytes, chunk: Chunk) -> None:
@@ -160,16 +177,31 @@ def _take(facts: Facts, source: ImageBytes, chunk: Chunk) -> None:
         facts.notes.exif(Whole(block), 0, len(block))
     elif chunk.type == b"acTL":
         facts.frames = int.from_bytes(source.read(chunk.data, 4))
+    if chunk.type == b"IDAT" and facts.pixels and facts.last != b"IDAT":
+        # 5.6: they follow on each other. Some readers stop at the first gap, and would go on without.
+        facts.notes.found.add(Metadata.HIDDEN)
+    facts.last = chunk.type
     facts.transparency |= chunk.type == b"tRNS"
-    facts.profile |= chunk.type == b"iCCP"
+    if chunk.type == b"iCCP":
+        facts.profile = True
+        if not is_standard(_text(source, chunk)):
+            facts.notes.found.add(Metadata.PROFILE)
     facts.pixels |= chunk.type == b"IDAT"
 
 
+def _pixels(source: ImageBytes) -> Iterator[bytes]:
+    """The compressed pixels in pieces."""
+    for chunk in chunks(source):
+        end = chunk.data + chunk.length if chunk.type == b"IDAT" else chunk.data
+        for at in range(chunk.data, end, WINDOW):
+            yield source.read(at, min(WINDOW, end - at))
+
+
 def _text(source: ImageBytes, chunk: Chunk) -> bytes:
-    """The text of a text chunk, at most 1 MiB of it; empty when it cannot be unpacked."""
-    data = source.read(chunk.data, min(chunk.length, MAX_XMP))
+    """What a text chunk or a profile says, at most 1 MiB of it; empty when it cannot be unpacked."""
+    data = source.read(chunk.data, min(chunk.length, MAX_TEXT))
     _, _, rest = data.partition(b"\x00")
-    packed = chunk.type == b"zTXt"
+    packed = chunk.type in (b"zTXt", b"iCCP")
     if packed:
         rest = rest[1:]
     elif chunk.type == b"iTXt":

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from shared.domain.images.exif import MAX_XMP, Notes
 from shared.domain.images.formats import ImageFormat
 from shared.domain.images.header import ImageHeader, Metadata, damaged, exactly
+from shared.domain.images.icc import MOST, is_standard
 from shared.domain.images.reading import BeyondPrefix, ImageBytes
 
 RIFF = 12
@@ -41,6 +42,7 @@ class Facts:
     flags: int
     notes: Notes = field(default_factory=lambda: Notes(set()))
     frames: int = 0
+    pictures: int = 0
 
 
 def describe_webp(source: ImageBytes) -> ImageHeader:
@@ -52,6 +54,9 @@ def describe_webp(source: ImageBytes) -> ImageHeader:
             _take(facts, source, chunk)
     except BeyondPrefix:
         complete = False
+    if facts.frames == 1 or facts.pictures > 1 or (facts.pictures and facts.frames):
+        # 2.7: a still picture is one chunk, not a frame, which may hold chunks of its own.
+        facts.notes.found.add(Metadata.HIDDEN)
     return ImageHeader(
         format=ImageFormat.WEBP,
         width=width,
@@ -122,6 +127,11 @@ def _take(facts: Facts, source: ImageBytes, chunk: Chunk) -> None:
     kind = kind_of(chunk)
     facts.notes.found |= {kind} if kind else set()
     facts.frames += chunk.type == b"ANMF"
+    facts.pictures += chunk.type in (LOSSY, LOSSLESS)
+    if chunk.type == b"ICCP" and not is_standard(
+        source.read(chunk.data, min(chunk.length, MOST + 1))
+    ):
+        facts.notes.found.add(Metadata.PROFILE)
     # A reader looks for these where the flags say that they are there.
     if kind is Metadata.EXIF and facts.flags & EXIF_FLAG:
         facts.notes.exif(source, chunk.data, chunk.length)
