@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from shared.domain.archives import Member, Structure
+from shared.domain.archives import Structure
 from shared.domain.captions import as_trained
 from shared.domain.clean_copy import Photo, Planned, is_as_planned, names_for
 from shared.domain.images import hints
@@ -60,11 +60,18 @@ def arranged(
     owners = {mask: photo for mask, photo in owners.items() if photo not in twice}
     used = [photo for photo in single if photo.member not in twice]
 
-    def photo(name: str) -> Photo:
-        return _photo(members[name], seen.photos[name], keep_metadata=keep_metadata)
+    def photo(name: str, *, lossless: bool = False) -> Photo:
+        found = seen.photos[name]
+        changes = changes_for(
+            found.header,
+            transparent=found.look.transparent,
+            keep_metadata=keep_metadata,
+            lossless=lossless,
+        )
+        return Photo(members[name], found.header, changes, lossless=lossless)
 
     photos = tuple(photo(each.member) for each in used)
-    masks = {name: photo(name) for name in owners}
+    masks = {name: photo(name, lossless=True) for name in owners}
     names = names_for([*photos, *masks.values()], owners, trainer.mask_suffix if trainer else None)
     texts = {
         name: _text(seen.captions[pairs[name]].text, trainer, values)
@@ -82,13 +89,6 @@ def arranged(
         structure, planned, selection.training_json, keep_metadata=keep_metadata
     )
     return Arrangement(photos, masks, owners, twice, pairs, texts, names, () if good else planned)
-
-
-def _photo(member: Member, seen: hints.Photo, *, keep_metadata: bool) -> Photo:
-    changes = changes_for(
-        seen.header, transparent=seen.look.transparent, keep_metadata=keep_metadata
-    )
-    return Photo(member, seen.header, changes)
 
 
 def _text(text: str, trainer: Trainer | None, values: Mapping[str, Value]) -> str:

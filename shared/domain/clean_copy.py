@@ -16,11 +16,15 @@ MAX_STEM = 120  # bytes; file systems take 255, and a number and an ending may f
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """A photo that is used: its file, what it says of itself, and what has to change about it."""
+    """A photo that is used: its file, what it says of itself, and what has to change about it.
+
+    ``lossless``: it is a mask, and each of its numbers counts.
+    """
 
     member: Member
     header: ImageHeader
     changes: tuple[Change, ...] = ()
+    lossless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ def _plainly_named(member: Member) -> str:
 
 
 def _with_suffix(name: str, photo: Photo) -> str:
-    after = format_after(photo.header, photo.changes)
+    after = format_after(photo.header, photo.changes, lossless=photo.lossless)
     if suffix_of(photo.member.name) in after.suffixes:
         return f"{name}.{photo.member.name.rsplit('.', 1)[-1]}"
     return f"{name}.{after.suffix}"

@@ -58,6 +58,8 @@ class Mender:
         if not photo.changes:
             return data
         try:
-            return self.pictures.mend(data, photo.header, photo.changes).data
+            return self.pictures.mend(
+                data, photo.header, photo.changes, lossless=photo.lossless
+            ).data
         except InvalidImage as invalid:
             raise RejectedDataset([invalid.problem(photo.member.name)]) from invalid
