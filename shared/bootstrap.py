@@ -249,10 +249,12 @@ class StoreBootstrap(Bootstrap[StoreSettings]):
     @cached_property
     def source(self) -> ArtifactSource:
         """Fal's CDN."""
+        from shared.adapters.checked_network import CheckedNetwork
         from shared.adapters.download import CdnFiles
 
         hosts = [host.strip() for host in self.settings.artifact_hosts.split(",")]
-        return CdnFiles([host for host in hosts if host])
+        network = CheckedNetwork(private=self.settings.allow_private_artifact_hosts)
+        return CdnFiles([host for host in hosts if host], network=network)
 
     @cached_property
     def keeper(self) -> "Keeper":

@@ -95,6 +95,9 @@ class StoreSettings(FalSettings):
 
     models_bucket: Name = Field(description="bucket for results and reports")
     artifact_hosts: Name = Field(description="hosts result files may come from, by comma")
+    allow_private_artifact_hosts: bool = Field(
+        default=False, description="whether those may lie in a private network"
+    )
 
 
 class ReconcileSettings(PlatformSettings, LimitSettings):

@@ -90,5 +90,6 @@ class JwksKeys:
                     if len(document) > MAX_DOCUMENT or self._tick() > until:
                         return ()
             return keys_in(document)
-        except (httpx.HTTPError, BadDelivery):
+        # InvalidURL: httpx reads where a redirect leads, whether or not it is to follow it.
+        except (httpx.HTTPError, httpx.InvalidURL, BadDelivery):
             return ()

@@ -139,6 +139,7 @@ UNUSABLE: dict[str, httpx.Response | Exception] = {
     "404": httpx.Response(404),
     "204": httpx.Response(204),
     "elsewhere": httpx.Response(302, headers={"Location": "https://fal.evil.example/jwks.json"}),
+    "nowhere": httpx.Response(302, headers={"Location": "data:,x"}),
     "a page": httpx.Response(200, html="<html></html>"),
     "no keys": httpx.Response(200, json={"keys": []}),
     "other keys": httpx.Response(200, json={"keys": [{"kty": "RSA", "n": "x"}]}),
