@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 
 HTTPS_PORT = 443
 UNICAST = IPv6Network("2000::/3")  # RFC 4291, 2.4: all that is given out so far
-# Both have an IPv4 address inside, which is where a packet ends up (RFC 6052, RFC 3056).
-NAT64, SIX_TO_FOUR = IPv6Network("64:ff9b::/96"), IPv6Network("2002::/16")
+NAT64 = IPv6Network("64:ff9b::/96")  # an IPv4 address inside is where it ends up (RFC 6052)
 
 
 class AllowedHosts:
@@ -53,6 +52,6 @@ def is_public(address: str) -> bool:
     if isinstance(ip, IPv6Address):
         if ip in NAT64:
             return is_public(str(ip_address(int(ip) & 0xFFFFFFFF)))
-        if ip not in UNICAST or ip in SIX_TO_FOUR:
+        if ip not in UNICAST:
             return False
     return ip.is_global and not ip.is_multicast

@@ -195,12 +195,16 @@ def test_an_answer_is_not_awaited_for_long() -> None:
 
 
 def test_a_document_that_trickles_is_not_awaited_to_its_end() -> None:
-    seconds = iter(range(100))
+    document = jwks(OLD).content
+    seconds = iter(range(1000))
+
+    class Trickle(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            yield from (document[at : at + 1] for at in range(len(document)))
+
     keys = JwksKeys(
         URL,
-        transport=httpx.MockTransport(
-            lambda _: httpx.Response(200, content=iter([b"{"] + [b" "] * 20 + [b"}"]))
-        ),
+        transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=Trickle())),
         tick=lambda: float(next(seconds)),
     )
 
