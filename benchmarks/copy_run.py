@@ -13,6 +13,7 @@ from typing import Any
 
 import boto3
 
+from shared.adapters.checked_network import CheckedNetwork
 from shared.adapters.download import CdnFiles
 from shared.adapters.s3_client import s3_client
 from shared.adapters.s3_copies import S3Copies
@@ -43,7 +44,10 @@ class Notes:
 
 def ours(url: str) -> Callable[[str], Any]:
     """Parts on their way while others are stored, checked, hashed and confirmed."""
-    copier = Copier(S3Copies(s3_client(), "models"), CdnFiles([url.split("/")[2]]))
+    copier = Copier(
+        S3Copies(s3_client(), "models"),
+        CdnFiles([url.split("/")[2]], network=CheckedNetwork(private=True)),
+    )
 
     def copy(name: str) -> Any:
         artifact = Artifact(name=name, url=url)

@@ -64,6 +64,7 @@ class FaultyFal:
         self.ca_file.write_bytes(authority.cert_pem.bytes())
         self._tls, self._strange = _context(authority), _context(stranger)
         self._listener = socket.create_server((LOOPBACK, 0))
+        self._found: list[Any] = []
         self._closed = socket.socket()
         self._closed.bind((LOOPBACK, 0))  # and nobody listens
         self._crowded = socket.create_server((LOOPBACK, 0), backlog=0)
@@ -113,6 +114,8 @@ class FaultyFal:
     def resolve(self, host: str | bytes | None, *_: object, **__: object) -> list[Any]:
         """In place of ``socket.getaddrinfo``; an attempt begins with fal's first name."""
         name = host.decode() if isinstance(host, bytes) else str(host)
+        if name == LOOPBACK:
+            return self._found  # whoever looks a name up first calls the address then
         if name == FIRST:
             self._now = self._strike.next()
         fault = self._now if name in (FIRST, SECOND) else GOOD
@@ -123,7 +126,8 @@ class FaultyFal:
             address = self._closed
         elif fault.place is Place.CROWDED:
             address = self._crowded
-        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", address.getsockname())]
+        self._found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", address.getsockname())]
+        return self._found
 
     def _accept(self) -> None:
         with suppress(OSError):  # the end

@@ -13,6 +13,7 @@ from nacl.signing import SigningKey
 
 from benchmarks.fal_answers import API, CDN, Post
 from benchmarks.pipelines import Ending, Killed, raising, right_after
+from shared.adapters.checked_network import CheckedNetwork
 from shared.adapters.download import CdnFiles
 from shared.adapters.fal import FalTrainer
 from shared.adapters.fal_history import FalHistory
@@ -57,7 +58,9 @@ class Ours:
         self._timeout = timeout
         self.world = World(
             trainer=cast("MemoryTrainer", Fal()),
-            source=cast("MemorySource", CdnFiles(["fal.media"])),
+            source=cast(
+                "MemorySource", CdnFiles(["fal.media"], network=CheckedNetwork(private=True))
+            ),
         )
         self._dataset = self.world.drop()
 

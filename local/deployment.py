@@ -70,6 +70,7 @@ def parameters(fal: FalServer, emulator_url: str) -> dict[str, str]:
         "FalCdnUrl": fal.cdn_url,
         "FalUserId": fal.user_id,
         "ArtifactHosts": fal.artifact_hosts,
+        "AllowPrivateArtifactHosts": "true",
         "CaBundle": CA_IN_FUNCTION if fal.ca_file else "",
         "ReconcileSchedule": "rate(1 minute)",
         "LateAfterSeconds": "20",

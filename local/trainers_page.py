@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from shared.domain.artifacts import KNOWN_OUTPUTS
 from shared.domain.trainers.fields import Field, Value, plain
 from shared.domain.trainers.table import DEFAULT, TRAINERS
 from shared.domain.trainers.trainer import Captions, Trainer
@@ -48,7 +49,11 @@ def _overview() -> Iterator[str]:
 
 
 def _facts(trainer: Trainer) -> Iterator[str]:
-    others = ", ".join(f"`{name}`" for name in trainer.outputs if name != trainer.weights)
+    others = ", ".join(
+        f"`{name}`" if name in KNOWN_OUTPUTS else f"`{name}` (not kept)"
+        for name in trainer.outputs
+        if name != trainer.weights
+    )
     yield f"- `{trainer.application}`; it gets the dataset as `{trainer.dataset_field}`."
     yield f"- Outputs: `{trainer.weights}` (kept as `lora.safetensors`), {others}."
     if trainer.trigger_in_captions:

@@ -12,6 +12,7 @@ from shared.ports import (
     Deliveries,
     Handover,
     Inbox,
+    Inquiry,
     JobStore,
     Prices,
     RequestHistory,
@@ -214,6 +215,14 @@ class WebhookBootstrap(Bootstrap[WebhookSettings]):
 
         return JwksKeys(self.settings.fal_jwks_url)
 
+    @property
+    def _inquiry(self) -> Inquiry:
+        import boto3
+
+        from shared.adapters.lambda_inquiry import LambdaInquiry
+
+        return LambdaInquiry(partial(boto3.client, "lambda"), self.settings.reconcile_function)
+
     @cached_property
     def doorkeeper(self) -> "Doorkeeper":
         """The receiver of webhooks."""
@@ -229,6 +238,7 @@ class WebhookBootstrap(Bootstrap[WebhookSettings]):
             verify_signature=verify_signature,
             webhook_secret=lambda: self._webhook_secret(settings.webhook_secret),
             fal_user_id=settings.fal_user_id,
+            inquiry=self._inquiry,
             clock=utc_now,
         )
 
@@ -239,10 +249,12 @@ class StoreBootstrap(Bootstrap[StoreSettings]):
     @cached_property
     def source(self) -> ArtifactSource:
         """Fal's CDN."""
+        from shared.adapters.checked_network import CheckedNetwork
         from shared.adapters.download import CdnFiles
 
         hosts = [host.strip() for host in self.settings.artifact_hosts.split(",")]
-        return CdnFiles([host for host in hosts if host])
+        network = CheckedNetwork(private=self.settings.allow_private_artifact_hosts)
+        return CdnFiles([host for host in hosts if host], network=network)
 
     @cached_property
     def keeper(self) -> "Keeper":

@@ -122,6 +122,13 @@ class StoreRequest(_Message):
     job_id: str
 
 
+class Question(_Message):
+    """Our message to the reconciler: ask fal about this job now."""
+
+    schema_version: Literal[1] = 1
+    job_id: str
+
+
 class JobsQuery(_Message):
     """The query of ``GET /jobs``; a misspelt part is not passed over."""
 

@@ -11,6 +11,7 @@ class Metric(StrEnum):
     SUBMIT_UNKNOWN = "SubmitUnknown"
     DELIVERY_ACCEPTED = "DeliveryAccepted"
     DELIVERY_REFUSED = "DeliveryRefused"
+    DELIVERY_STALE = "DeliveryStale"
     RESULT_STORED = "ResultStored"
     JOBS_OPEN = "JobsOpen"
     JOBS_LATE = "JobsLate"

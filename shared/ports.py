@@ -297,6 +297,13 @@ class Handover(Protocol):
         """Say that a result is ready to be copied."""
 
 
+class Inquiry(Protocol):
+    """Whoever holds fal's key, and may be told to ask fal about a job without being waited for."""
+
+    def ask_about(self, job_id: str) -> None:
+        """Have fal asked now, instead of when the job is late."""
+
+
 class SigningKeys(Protocol):
     """fal's public keys for webhooks."""
 

@@ -84,6 +84,7 @@ class WebhookSettings(Settings):
     inbox_queue_url: Url = Field(description="queue that datasets come in by")
     results_queue_url: Url = Field(description="queue in front of the store worker")
     webhook_secret: Name = Field(description="secret that webhook tokens are made with")
+    reconcile_function: Name = Field(description="function that asks fal, for it holds the key")
     fal_jwks_url: SafeUrl = Field(description="fal's public signing keys")
     fal_user_id: str = Field(default="", description="our fal user id; empty accepts any")
     ssl_cert_file: str = Field(default="", description="certificates of a private CA, PEM")
@@ -94,6 +95,9 @@ class StoreSettings(FalSettings):
 
     models_bucket: Name = Field(description="bucket for results and reports")
     artifact_hosts: Name = Field(description="hosts result files may come from, by comma")
+    allow_private_artifact_hosts: bool = Field(
+        default=False, description="whether those may lie in a private network"
+    )
 
 
 class ReconcileSettings(PlatformSettings, LimitSettings):

@@ -1,5 +1,7 @@
 """The stack's own resources on an AWS that is none, made as the template makes them."""
 
+import io
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,6 +75,22 @@ class Aws:
         self.secrets.create_secret(Name=name, **given)
         return name
 
+    def function(self, name: str) -> None:
+        """A function of this name, that does nothing when it is called."""
+        code = io.BytesIO()
+        with zipfile.ZipFile(code, "w") as archive:
+            archive.writestr("handler.py", "")
+        role = boto3.client("iam", endpoint_url=self.endpoint_url).create_role(
+            RoleName=name, AssumeRolePolicyDocument="{}"
+        )
+        boto3.client("lambda", REGION, endpoint_url=self.endpoint_url).create_function(
+            FunctionName=name,
+            Runtime="python3.13",
+            Role=role["Role"]["Arn"],
+            Handler="handler.handler",
+            Code={"ZipFile": code.getvalue()},
+        )
+
     def messages(self, queue_url: str) -> list[str]:
         """The bodies of what waits in a queue, taken out."""
         bodies: list[str] = []
@@ -97,6 +115,6 @@ def _session() -> boto3.Session:
 @contextmanager
 def moto() -> Iterator[Aws]:
     """AWS in this process, empty again afterwards."""
-    with mock_aws():
+    with mock_aws(config={"lambda": {"use_docker": False}}):
         boto3.DEFAULT_SESSION = _session()  # moto puts the former one back
         yield Aws()

@@ -1,33 +1,36 @@
 """A CDN that gives one answer, and a file read from it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
 
 import httpx
 
 from shared.adapters.download import CdnFiles
-from shared.domain.artifacts import Artifact
+from shared.domain.artifacts import MAX_BYTES, Artifact
 
 DATA = bytes(range(256)) * 16
 HOSTS = ["fal.media", "127.0.0.1:8443"]
+type Answer = Callable[[httpx.Request], httpx.Response]
 LATER = monotonic() + 3600
 
 
 class Cdn:
     """The CDN: counts what reaches it."""
 
-    def __init__(self, answer: httpx.Response | Exception | None = None) -> None:
+    def __init__(self, answer: Answer | httpx.Response | Exception | None = None) -> None:
         self.requests: list[httpx.Request] = []
         self._answer = answer or httpx.Response(200, content=DATA)
 
-    def files(self, hosts: Sequence[str] = HOSTS) -> CdnFiles:
-        return CdnFiles(hosts, transport=httpx.MockTransport(self._serve))
+    def files(self, hosts: Sequence[str] = HOSTS, *, most: int = MAX_BYTES) -> CdnFiles:
+        return CdnFiles(hosts, transport=httpx.MockTransport(self._serve), most=most)
 
     def _serve(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
         if isinstance(self._answer, Exception):
             raise self._answer
-        return self._answer
+        if isinstance(self._answer, httpx.Response):
+            return self._answer
+        return self._answer(request)
 
 
 def artifact(url: str = "https://v3.fal.media/files/a/lora", size: int | None = None) -> Artifact:

@@ -152,6 +152,7 @@ class House:
             "FAL_JWKS_URL": "https://rest.fal.ai/.well-known/jwks.json",
             "FAL_USER_ID": USER_ID,
             "WEBHOOK_SECRET": self.webhook_secret,
+            "RECONCILE_FUNCTION": "reconcile",
             "WEBHOOK_BASE_URL": "https://api.example/live",
             "DATASET_URL_SECONDS": "21600",
             "INBOX_QUEUE_URL": self.inbox,

@@ -174,6 +174,16 @@ class MemoryQueue:
 
 
 @dataclass
+class MemoryInquiry:
+    """An Inquiry that is kept."""
+
+    asked: list[str] = field(default_factory=list)
+
+    def ask_about(self, job_id: str) -> None:
+        self.asked.append(job_id)
+
+
+@dataclass
 class MemoryKeys:
     """SigningKeys."""
 

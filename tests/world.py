@@ -34,6 +34,7 @@ from tests.memory import (
     ManualClock,
     MemoryDatasets,
     MemoryDeliveries,
+    MemoryInquiry,
     MemoryKeys,
     MemoryQueue,
     MemoryResults,
@@ -59,6 +60,7 @@ class World:
     trainer: MemoryTrainer = field(default_factory=MemoryTrainer)
     queue: MemoryQueue = field(default_factory=MemoryQueue)
     deliveries: MemoryDeliveries = field(default_factory=MemoryDeliveries)
+    inquiry: MemoryInquiry = field(default_factory=MemoryInquiry)
     keys: MemoryKeys = field(default_factory=lambda: MemoryKeys(known=[bytes(KEY.verify_key)]))
     storage: MemoryStorage = field(default_factory=MemoryStorage)
     way: Way = Way.PRESIGNED
@@ -122,6 +124,7 @@ class World:
             verify_signature=verify_signature,
             webhook_secret=self.webhook_secret,
             fal_user_id=self.fal_user_id,
+            inquiry=self.inquiry,
             clock=self.clock,
         )
 

@@ -9,6 +9,8 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.bootstrap import ReconcileBootstrap
+from shared.domain.errors import LoraDropError
+from shared.messages import Question
 from shared.observability import Metric
 from shared.services.reconcile import RoundIncomplete, Tally
 from shared.settings import ReconcileSettings, load
@@ -28,12 +30,30 @@ def bootstrap() -> ReconcileBootstrap:
 @tracer.capture_lambda_handler(capture_response=False)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001  # Lambda's shape
-    """One round over the open jobs; whatever went wrong in it, whoever is to be called is called."""
+    """One round over the open jobs, or a question about one of them.
+
+    Whatever went wrong in a round, whoever is to be called is called.
+    """
+    if "job_id" in event:
+        return asked(Question.model_validate(event))
     try:
         return told(bootstrap().reconciler.reconcile())
     except RoundIncomplete as incomplete:
         told(incomplete.tally)
         raise
+
+
+def asked(question: Question) -> dict[str, Any]:
+    """What fal says of this job now; where it does not answer, the next round asks again."""
+    job_id = question.job_id
+    try:
+        status = bootstrap().reconciler.ask_about(job_id).status
+    except LoraDropError as error:
+        metrics.add_metric(Metric.JOBS_UNANSWERED, MetricUnit.Count, 1)
+        logger.warning("question not answered", job_id=job_id, reason=str(error))
+        return {"job_id": job_id, "status": None}
+    logger.info("question answered", job_id=job_id, status=status)
+    return {"job_id": job_id, "status": status}
 
 
 def told(tally: Tally) -> dict[str, Any]:

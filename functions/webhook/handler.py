@@ -16,6 +16,7 @@ from shared.domain.errors import (
     ForeignRequest,
     LoraDropError,
     SigningKeysUnavailable,
+    StaleDelivery,
     TrainerUnavailable,
     UnknownJob,
 )
@@ -31,6 +32,7 @@ app = APIGatewayRestResolver()
 # fal takes only 2xx for delivered, tries again after 4xx and 5xx, and gives up after 3xx.
 ANSWERS: dict[type[LoraDropError], tuple[int, str]] = {
     BadDelivery: (401, "delivery_refused"),
+    StaleDelivery: (401, "delivery_stale"),
     UnknownJob: (404, "job_unknown"),
     ForeignRequest: (409, "request_foreign"),
     Conflict: (503, "try_again"),
@@ -65,7 +67,9 @@ def receive(job_id: str, token: str) -> dict[str, str]:
 
 def _answer(status: int, code: str) -> Callable[[Exception], Response[Any]]:
     def answer(error: Exception) -> Response[Any]:
-        metrics.add_metric(Metric.DELIVERY_REFUSED, MetricUnit.Count, 1)
+        stale = isinstance(error, StaleDelivery)
+        counted = Metric.DELIVERY_STALE if stale else Metric.DELIVERY_REFUSED
+        metrics.add_metric(counted, MetricUnit.Count, 1)
         logger.warning("delivery refused", code=code, reason=str(error))
         return Response(status, "application/json", {"error": {"code": code}})
 

@@ -1,10 +1,9 @@
-"""Result files from fal's CDN: only from hosts on the list, never with our key.
+"""Result files from fal's CDN: only from hosts on the list, at public addresses, never with our key.
 
 Whether the CDN serves ranges is documented nowhere, so both answers do: a file is read by ranges
 where the first answer promises them in full, and in one go where it does not.
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -13,22 +12,22 @@ from time import monotonic
 
 import httpx
 
+from shared.adapters.checked_network import CheckedNetwork, CheckedTransport
 from shared.adapters.download_reads import InOneGo, InRanges, strong_etag
 from shared.adapters.download_wire import Range, Wire
-from shared.domain.artifacts import Artifact
+from shared.domain.artifacts import MAX_BYTES, Artifact
 from shared.domain.copies import OpenArtifact
+from shared.domain.egress import AllowedHosts
 from shared.domain.errors import DownloadInterrupted, ForeignHost
 
 FIRST = 2 * 1024**2  # a quarter of a part: what is asked for to see what the server does
 LANES = 4
-HTTPS_PORT = 443
 
 
 class CdnFiles:
-    """Opens files on the allowed hosts.
+    """Opens files on the allowed hosts (``AllowedHosts``), of ``most`` bytes at most.
 
-    ``hosts`` are ``name`` or ``name:port``. A name allows its subdomains as well (``fal.media``
-    allows ``v3.fal.media``); with a port it stands for itself alone.
+    ``network`` is where they lie; ``transport`` stands in the place of all of it.
     """
 
     def __init__(
@@ -36,11 +35,15 @@ class CdnFiles:
         hosts: Sequence[str],
         transport: httpx.BaseTransport | None = None,
         *,
+        network: CheckedNetwork | None = None,
         first: int = FIRST,
+        most: int = MAX_BYTES,
         now: Callable[[], float] = monotonic,
     ) -> None:
-        self._hosts = tuple(host.lower() for host in hosts)
+        self._hosts = AllowedHosts(hosts)
         self._transport = transport
+        self._network = network or CheckedNetwork()
+        self._most = most
         self._first = first
         self._now = now
 
@@ -50,11 +53,12 @@ class CdnFiles:
     ) -> Iterator[OpenArtifact]:
         """The file, to be read until that moment of the monotonic clock; ``whole``: in one go.
 
-        Raises ForeignHost before anything is fetched, ResultGone at 404, and DownloadInterrupted.
+        Raises ForeignHost before anything is fetched from there, ResultGone at 404, ResultUnusable
+        for a file that is larger than any LoRA, and DownloadInterrupted.
         """
-        url = self._allowed(artifact)
+        url = self._allowed(artifact.url, artifact.name)
         with self._client() as client:
-            wire = Wire(client, url, artifact.name, until, self._now)
+            wire = Wire(client, url, artifact.name, until, self._now, self._allowed, self._most)
             file = self._opened(wire, artifact, whole=whole)
             try:
                 yield file
@@ -63,9 +67,8 @@ class CdnFiles:
 
     def _client(self) -> httpx.Client:
         headers = {"Accept-Encoding": "identity"}
-        if self._transport:
-            return httpx.Client(transport=self._transport, headers=headers)
-        return httpx.Client(verify=self._certificates, headers=headers)
+        transport = self._transport or CheckedTransport(self._certificates, self._network)
+        return httpx.Client(transport=transport, headers=headers)
 
     @cached_property
     def _certificates(self) -> SSLContext:
@@ -77,6 +80,7 @@ class CdnFiles:
         if response.status_code in (httpx.codes.PARTIAL_CONTENT, 416):
             served, etag = Range.served(response), strong_etag(response)
             if served and etag and served.starts(self._first):
+                wire.check_size(served.total)
                 return InRanges(wire, response, size=served.total, etag=etag, lanes=LANES)
             # Ranges as nobody can rely on, or none of an empty file.
             response.close()
@@ -86,25 +90,15 @@ class CdnFiles:
             raise DownloadInterrupted(f"{artifact.name}: status {response.status_code}")
         return InOneGo(wire, response, expected=artifact.size)
 
-    def _allowed(self, artifact: Artifact) -> httpx.URL:
-        """The address as it will be fetched, so that no second parser sees another host in it."""
-        foreign = ForeignHost(
-            f"{artifact.name} lies on a host that is not on the list (ARTIFACT_HOSTS)"
-        )
+    def _allowed(self, url: str, name: str) -> httpx.URL:
+        """The address as it will be fetched, so that no second reader sees another host in it."""
+        foreign = ForeignHost(f"{name} lies on a host that is not on the list (ARTIFACT_HOSTS)")
+        if not self._hosts.allow(url):
+            raise foreign
         try:
-            url = httpx.URL(artifact.url)
+            parsed = httpx.URL(url)
         except httpx.InvalidURL as error:
             raise foreign from error
-        host = url.raw_host.decode("ascii")
-        plain = url.port in (None, HTTPS_PORT) and any(
-            host == name or host.endswith(f".{name}") for name in self._hosts
-        )
-        if (
-            url.scheme == "https"
-            and not url.userinfo
-            and artifact.url.isascii()
-            and re.fullmatch(r"[a-z0-9.-]+", host)
-            and (plain or f"{host}:{url.port}" in self._hosts)
-        ):
-            return url
-        raise foreign
+        if not self._hosts.allow(str(parsed)):
+            raise foreign
+        return parsed

@@ -125,6 +125,7 @@ class InOneGo:
         # The length of a packed body says nothing of the file's.
         self._size = int(stated) if stated.isdecimal() and not encoding(response) else None
         self._expected = expected if self._size is None else self._size
+        wire.check_size(self._size or 0)
 
     @property
     def size(self) -> int | None:
@@ -145,6 +146,7 @@ class InOneGo:
             filled += len(piece)
             self._rest = self._rest[len(piece) :]
         self._arrived += filled
+        self._wire.check_size(self._arrived)
         ended = filled < len(into)
         expected = self._arrived if self._expected is None else self._expected
         if self._arrived > expected or (ended and self._arrived < expected):

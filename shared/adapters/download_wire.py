@@ -9,11 +9,14 @@ from typing import Self
 
 import httpx
 
-from shared.domain.errors import DownloadInterrupted, ResultGone
+from shared.domain.errors import DownloadInterrupted, ResultGone, ResultUnusable
+from shared.domain.problems import Problem
 
 READ_TIMEOUT = 20.0  # seconds without a byte
 CONNECT_TIMEOUT = 5.0
 GONE = frozenset({404, 410})
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+HOPS = 3
 CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", re.ASCII)
 
 
@@ -57,23 +60,55 @@ def encoding(response: httpx.Response) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """The way to one file; ``stopped`` ends what is being read of it."""
+    """The way to one file; ``stopped`` ends what is being read of it.
+
+    ``allowed`` gives an address that may be fetched, or raises ForeignHost; ``most``: bytes.
+    """
 
     client: httpx.Client
     url: httpx.URL
     name: str
     until: float
     now: Callable[[], float]
+    allowed: Callable[[str, str], httpx.URL]
+    most: int
     stopped: Event = field(default_factory=Event)
 
     def get(self, span: Range | None, *, etag: str = "") -> httpx.Response:
-        """The answer, its body not read yet; raises ResultGone at 404, Broken, DownloadInterrupted."""
-        left = self._left()
+        """The answer, its body not read yet; a redirect is followed, to where the first may lead as well.
+
+        Raises ResultGone at 404, ForeignHost, Broken and DownloadInterrupted.
+        """
         headers = {"Range": str(span)} if span else {}
         if etag:
             headers["If-Range"] = etag
+        url = self.url
+        for _ in range(HOPS + 1):
+            response = self._sent(url, headers)
+            if response.status_code not in REDIRECTS:
+                return response
+            response.close()
+            url = self._next(url, response)
+        raise DownloadInterrupted(f"{self.name} is redirected more than {HOPS} times")
+
+    def check_size(self, size: int) -> None:
+        """Raise ResultUnusable for more bytes than any result has."""
+        if size > self.most:
+            message = f"{self.name} is larger than {self.most:,} bytes, and no result is."
+            raise ResultUnusable(Problem(code="result_too_large", message=message))
+
+    def _next(self, url: httpx.URL, response: httpx.Response) -> httpx.URL:
+        location = response.headers.get("Location", "")
+        try:
+            target = str(url.join(location))
+        except httpx.InvalidURL as error:
+            raise DownloadInterrupted(f"{self.name} is redirected to nowhere") from error
+        return self.allowed(target if location.isascii() else location, self.name)
+
+    def _sent(self, url: httpx.URL, headers: dict[str, str]) -> httpx.Response:
+        left = self._left()
         timeout = httpx.Timeout(min(READ_TIMEOUT, left), connect=min(CONNECT_TIMEOUT, left))
-        request = self.client.build_request("GET", self.url, headers=headers, timeout=timeout)
+        request = self.client.build_request("GET", url, headers=headers, timeout=timeout)
         with self._told():
             response = self.client.send(request, stream=True, follow_redirects=False)
         if response.status_code in GONE:
@@ -105,5 +140,6 @@ class Wire:
             yield
         except httpx.TransportError as error:
             raise Broken(f"{self.name}: {type(error).__name__}") from error
-        except (httpx.HTTPError, httpx.StreamError) as error:
+        # InvalidURL: httpx reads where a redirect leads, whether or not it is to follow it.
+        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
             raise DownloadInterrupted(f"{self.name}: {type(error).__name__}") from error

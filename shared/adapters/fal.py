@@ -1,6 +1,7 @@
 """fal as the services know it, over the unmodified fal_client."""
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ from shared.ports import Submission
 # What takes longer is as good as lost, and the submitter does not live for ever.
 SUBMIT_TIMEOUT = httpx.Timeout(40.0, connect=5.0)
 ASK_TIMEOUT = httpx.Timeout(15.0)
+# httpx reads where a redirect leads, whether or not it is to follow it.
+UNANSWERED = (httpx.HTTPError, httpx.InvalidURL)
 GONE = frozenset({404, 410})
 # The two answers to a cancellation that comes too late.
 OVER = frozenset({"ALREADY_COMPLETED", "NOT_FOUND"})
@@ -70,12 +73,9 @@ class FalTrainer:
         without end while a request is running, and want fields that fal does not promise.
         """
         wire = self._wire()
-        handle = _client(usable_key(self._key()), wire, ASK_TIMEOUT).get_handle(
-            application, request_id
-        )
         try:
-            return _asked(handle)
-        except httpx.HTTPError as error:
+            return _asked(self._handle(wire, application, request_id))
+        except UNANSWERED as error:
             raise TrainerUnavailable(f"fal did not answer: {type(error).__name__}") from error
         finally:
             wire.close()
@@ -86,12 +86,10 @@ class FalTrainer:
         fal only takes note of it (202): what becomes of the request is for ``ask`` to tell.
         """
         wire = self._wire()
-        handle = _client(usable_key(self._key()), wire, ASK_TIMEOUT).get_handle(
-            application, request_id
-        )
         try:
+            handle = self._handle(wire, application, request_id)
             answer = handle.client.put(handle.cancel_url)
-        except httpx.HTTPError as error:
+        except UNANSWERED as error:
             raise TrainerUnavailable(f"fal did not answer: {type(error).__name__}") from error
         finally:
             wire.close()
@@ -101,6 +99,18 @@ class FalTrainer:
         if said in OVER:
             return False
         raise TrainerUnavailable(f"fal answered {answer.status_code} to a cancellation")
+
+    def _handle(
+        self, wire: httpx.BaseTransport, application: str, request_id: str
+    ) -> fal_client.SyncRequestHandle:
+        """A request by its id alone: no address that an answer of fal's names is ever called.
+
+        The id becomes a part of an address, and one that would change it is none of fal's.
+        """
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,128}", request_id, re.ASCII):
+            raise TrainerUnavailable("the request's id is not of fal's form")
+        client = _client(usable_key(self._key()), wire, ASK_TIMEOUT)
+        return client.get_handle(application, request_id)
 
 
 def _client(
@@ -162,7 +172,7 @@ def _failure(
     error = str(state["error"])
     try:
         answer = handle.client.get(handle.response_url)
-    except httpx.HTTPError:
+    except UNANSWERED:
         return failed(handle.request_id, error, reason, billable_units=units)
     said = json_object(answer)
     if said is not None and answer.status_code not in ABOUT_US | GONE:

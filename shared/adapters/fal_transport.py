@@ -65,7 +65,8 @@ class SinglePost(httpx.BaseTransport):
             response.read()
         except NEVER_LEFT as error:
             raise NotSubmitted(f"no connection to fal: {error}") from error
-        except httpx.HTTPError as error:
+        # InvalidURL: fal_client's own wire reads where a redirect leads, and does not follow it.
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise SubmissionUnknown(f"{type(error).__name__} after the request left") from error
         self.request_id = _accepted(response)
         return response

@@ -1,7 +1,8 @@
 """fal's public signing keys, fetched when needed and kept for a day at the most."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from time import monotonic
 
 import httpx
 from nacl.exceptions import BadSignatureError
@@ -14,6 +15,7 @@ MAX_AGE = timedelta(hours=24)  # fal: "Do not cache longer than 24 hours"
 MIN_REFRESH = timedelta(minutes=1)  # bad signatures must not become a flood of fetches
 MAX_DOCUMENT = 64 * 1024
 TIMEOUT = httpx.Timeout(2.0)
+PATIENCE = 4.0  # seconds for the whole document, however steadily it trickles
 
 
 def verify_signature(key: bytes, message: bytes, signature: bytes) -> bool:
@@ -26,11 +28,20 @@ def verify_signature(key: bytes, message: bytes, signature: bytes) -> bool:
 
 
 class JwksKeys:
-    """The keys of one JWKS address."""
+    """The keys of one JWKS address, which is https."""
 
-    def __init__(self, url: str, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        transport: httpx.BaseTransport | None = None,
+        *,
+        tick: Callable[[], float] = monotonic,
+    ) -> None:
+        if not url.startswith("https://"):
+            raise ValueError("signing keys are fetched over https alone")
         self._url = url
         self._transport = transport
+        self._tick = tick
         self._keys: tuple[bytes, ...] = ()
         self._fetched_at: datetime | None = None
         self._tried_at: datetime | None = None
@@ -61,18 +72,24 @@ class JwksKeys:
 
     def _fetch(self) -> tuple[bytes, ...]:
         """The keys that fal publishes now; none when it does not answer, and the caller says so."""
+        until = self._tick() + PATIENCE
+        # Packed, a small document could become a large one at once.
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         try:
             with (
-                httpx.Client(transport=self._transport, timeout=TIMEOUT) as client,
-                client.stream("GET", self._url) as response,
+                httpx.Client(transport=self._transport, timeout=TIMEOUT, headers=headers) as client,
+                # Whoever is redirected would be told by somebody else what fal's keys are.
+                client.stream("GET", self._url, follow_redirects=False) as response,
             ):
-                if response.status_code != httpx.codes.OK:
+                packed = "Content-Encoding" in response.headers
+                if response.status_code != httpx.codes.OK or packed:
                     return ()
                 document = b""
                 for chunk in response.iter_bytes():
                     document += chunk
-                    if len(document) > MAX_DOCUMENT:
+                    if len(document) > MAX_DOCUMENT or self._tick() > until:
                         return ()
             return keys_in(document)
-        except (httpx.HTTPError, BadDelivery):
+        # InvalidURL: httpx reads where a redirect leads, whether or not it is to follow it.
+        except (httpx.HTTPError, httpx.InvalidURL, BadDelivery):
             return ()

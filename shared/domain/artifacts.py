@@ -18,7 +18,13 @@ RESERVED_NAMES = frozenset(
     {"status.json", "job.json", "ERROR.txt", "report.html", "report.json", "dataset.zip"}
     | set(KNOWN_OUTPUTS.values())
 )
+# What a result can be: weights and their configuration, both of which are looked into.
+WEIGHTS_SUFFIX = ".safetensors"
+JSON_SUFFIX = ".json"
 MAX_FILE_NAME = 120
+MAX_FILES = 16  # of a result; they and their addresses have to fit into the job's row
+MAX_URL = 4096
+MAX_BYTES = 10 * 1024**3  # of a file; fal itself takes LoRAs of 5 GB at most
 
 
 class Artifact(BaseModel):
@@ -63,27 +69,46 @@ def holds_weights(name: str) -> bool:
     return re.fullmatch(rf"([0-9]+-)?{re.escape(WEIGHTS)}", name) is not None
 
 
-def artifacts_in(payload: Mapping[str, Any]) -> tuple[Artifact, ...]:
-    """Every File-shaped output of a result, under the name it is kept by.
+def is_weights(artifact: Artifact) -> bool:
+    """Whether a file has to be a safetensors file."""
+    return artifact.name.lower().endswith(WEIGHTS_SUFFIX)
 
-    A File is an object with a ``url`` (fal's File type: url, content_type, file_name, file_size).
+
+def is_json(artifact: Artifact) -> bool:
+    """Whether a file has to be JSON."""
+    kind = (artifact.content_type or "").partition(";")[0].strip().lower()
+    named = artifact.name.lower().endswith(JSON_SUFFIX)
+    return named or (kind.endswith(("/json", "+json")) and not is_weights(artifact))
+
+
+def artifacts_in(payload: Mapping[str, Any]) -> tuple[Artifact, ...]:
+    """The weights and JSON files of a result, the trainer's own first, under the names they are kept by.
+
+    A File is an object with a ``url`` (fal's File type: url, content_type, file_name, file_size). Files
+    of other kinds are left out: what cannot be looked into is not brought into the house.
     """
     found: dict[str, Artifact] = {}
-    for output, value in payload.items():
-        values = value if isinstance(value, list) else [value]
-        for item in values:
+    # A sort that keeps the rest in fal's order.
+    for output in sorted(payload, key=lambda output: output not in KNOWN_OUTPUTS):
+        value = payload[output]
+        for item in value if isinstance(value, list) else [value]:
             if not (isinstance(item, Mapping) and isinstance(item.get("url"), str)):
                 continue
-            name = _free_name(output, item, taken=set(found))
-            size = item.get("file_size")
-            content_type = item.get("content_type")
-            found[name] = Artifact(
-                name=name,
-                url=item["url"],
-                content_type=content_type if isinstance(content_type, str) else None,
-                size=size if isinstance(size, int) and size >= 0 else None,
-            )
+            artifact = _artifact(_free_name(output, item, taken=set(found)), item)
+            kept = is_weights(artifact) or is_json(artifact)
+            if kept and len(artifact.url) <= MAX_URL and len(found) < MAX_FILES:
+                found[artifact.name] = artifact
     return tuple(found.values())
+
+
+def _artifact(name: str, item: Mapping[str, Any]) -> Artifact:
+    size, content_type = item.get("file_size"), item.get("content_type")
+    return Artifact(
+        name=name,
+        url=item["url"],
+        content_type=content_type[:MAX_FILE_NAME] if isinstance(content_type, str) else None,
+        size=size if type(size) is int and 0 <= size <= MAX_BYTES else None,
+    )
 
 
 def _free_name(output: str, item: Mapping[str, Any], *, taken: set[str]) -> str:

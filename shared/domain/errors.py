@@ -11,6 +11,7 @@
     │   ├── ResultUnusable      fal has a result, and it is none that can be kept
     │   ├── ResultInvalid       a result file is there, and is not what its name says
     │   ├── BadDelivery         a webhook that is not fal's, or not of its form
+    │   │   └── StaleDelivery   fal signed it, too long ago to be believed: a hint to ask fal
     │   ├── NothingToDecide     a person decides what is not, or no longer, theirs to decide
     │   ├── ForeignRequest      a fact about a request that is not this job's
     │   ├── UnknownJob          no job has this id
@@ -91,6 +92,18 @@ class ResultInvalid(Permanent):
 
 class BadDelivery(Permanent):
     """Raised when a webhook delivery is not fal's or not for the job it names; says why."""
+
+
+class StaleDelivery(BadDelivery):
+    """Raised when fal signed a delivery more than five minutes ago, or ahead: a hint, not a fact.
+
+    ``request_id`` and ``user_id`` are what was signed.
+    """
+
+    def __init__(self, message: str, *, request_id: str, user_id: str) -> None:
+        super().__init__(message)
+        self.request_id = request_id
+        self.user_id = user_id
 
 
 class ForeignRequest(Permanent):

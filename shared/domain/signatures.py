@@ -5,7 +5,6 @@ keys in a JWKS without key ids, so every key is tried; timestamps within 300 sec
 """
 
 import base64
-import binascii
 import hashlib
 import json
 import re
@@ -13,12 +12,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.domain.errors import BadDelivery
+from shared.domain.errors import BadDelivery, StaleDelivery
 
 TOLERANCE_SECONDS = 300
 MAX_BODY = 256 * 1024
 MAX_KEYS = 16
 KEY_BYTES = 32
+# A key is a y of the curve's field and, in its last bit, the sign of x (RFC 8032, 5.1.2).
+FIELD = 2**255 - 19
+# The y of every point whose order divides 8: with such a "key" one signature holds for any message.
+SMALL_ORDER = frozenset(
+    {
+        *(0, 1, FIELD - 1),
+        0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7,
+        0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
+    }
+)
+ALGORITHMS = (None, "EdDSA", "Ed25519")  # RFC 8037 and RFC 9864; it need not be said
 PREFIX = "x-fal-webhook-"
 # The grammar of each signed header. No line end can hide in one and move the fields' borders.
 GRAMMARS: Mapping[str, str] = {
@@ -93,7 +103,10 @@ def verify(
     verify_signature: VerifySignature,
     now: datetime,
 ) -> Delivery:
-    """The delivery, if one of the keys signed exactly this within 300 s; raises BadDelivery."""
+    """The delivery, if one of the keys signed exactly this within 300 s; raises BadDelivery.
+
+    StaleDelivery, which is one, where a key did sign it and only the time is not right.
+    """
     if len(body) > MAX_BODY:
         raise BadDelivery(f"the body has {len(body)} bytes, more than {MAX_BODY}")
     message = headers.message(body)
@@ -102,34 +115,52 @@ def verify(
     sent_at = datetime.fromtimestamp(int(headers.timestamp), tz=now.tzinfo)
     age = (now - sent_at).total_seconds()
     if abs(age) > TOLERANCE_SECONDS:
-        raise BadDelivery(f"the signature is {age:.0f} seconds old")
+        raise StaleDelivery(
+            f"the signature is {age:.0f} seconds old",
+            request_id=headers.request_id,
+            user_id=headers.user_id,
+        )
     return Delivery(headers.request_id, headers.user_id, sent_at, body)
 
 
 def keys_in(document: bytes) -> tuple[bytes, ...]:
-    """The Ed25519 public keys of a JWKS (RFC 8037), 32 bytes each; others are left out.
+    """The Ed25519 public keys of a JWKS (RFC 8037), 32 bytes each, the first 16 of them.
 
-    Accepts padded and unpadded base64url: fal's own sample decodes without padding. Raises
-    BadDelivery when the document is no JWKS at all.
+    Left out is whatever is no key that could vouch for fal alone: of another type or use, not in its
+    one canonical form, of small order, or with its private half beside it. Accepts padded and
+    unpadded base64url: fal's own sample decodes without padding. Raises BadDelivery when the
+    document is no JWKS at all.
     """
     try:
         listed = json.loads(document)["keys"]
         rows = [row for row in listed if isinstance(row, dict)]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise BadDelivery("the key set is not a JWKS") from error
-    keys = (_key(row.get("x")) for row in rows if _is_ed25519(row))
-    return tuple(key for key in keys if key is not None)[:MAX_KEYS]
+    keys = (_key(row["x"]) for row in rows if _verifies_ed25519(row))
+    return tuple(dict.fromkeys(key for key in keys if key is not None))[:MAX_KEYS]
 
 
-def _is_ed25519(row: Mapping[str, object]) -> bool:
-    return (row.get("kty"), row.get("crv")) == ("OKP", "Ed25519")
+def _verifies_ed25519(row: Mapping[str, object]) -> bool:
+    """Whether a row says that it is a public Ed25519 key, and nothing that contradicts it."""
+    operations = row.get("key_ops") or ["verify"]
+    return (
+        (row.get("kty"), row.get("crv")) == ("OKP", "Ed25519")
+        and row.get("use") in (None, "sig")
+        and row.get("alg") in ALGORITHMS
+        and isinstance(operations, list)
+        and "verify" in operations
+        and "d" not in row
+        and "x" in row
+    )
 
 
 def _key(x: object) -> bytes | None:
+    """The key that ``x`` writes down, in the one way there is to write it."""
     if not isinstance(x, str) or not re.fullmatch(r"[A-Za-z0-9_-]{43}=?", x, re.ASCII):
         return None
-    try:
-        key = base64.urlsafe_b64decode(x.rstrip("=") + "=")
-    except binascii.Error:
-        return None
-    return key if len(key) == KEY_BYTES else None
+    plain = x.rstrip("=")
+    key = base64.urlsafe_b64decode(plain + "=")
+    if base64.urlsafe_b64encode(key).decode().rstrip("=") != plain:
+        return None  # bits after the last byte: two texts for one key
+    y = int.from_bytes(key, "little") & (2**255 - 1)
+    return key if y < FIELD and y not in SMALL_ORDER else None

@@ -2,12 +2,10 @@
 
 import json
 
-from shared.domain.artifacts import Artifact
+from shared.domain.artifacts import Artifact, is_json, is_weights
 from shared.domain.errors import ResultInvalid
 from shared.domain.safetensors import PREFIX, InvalidWeights, check_weights, header_length
 
-WEIGHTS_SUFFIX = ".safetensors"
-JSON_SUFFIX = ".json"
 MAX_JSON = 1024**2
 
 
@@ -90,10 +88,8 @@ class _Json(Check):
 
 def check_for(artifact: Artifact, size: int | None) -> Check:
     """The check that a file of this name and kind has to pass; none for what is not known here."""
-    name = artifact.name.lower()
-    kind = (artifact.content_type or "").partition(";")[0].strip().lower()
-    if name.endswith(WEIGHTS_SUFFIX):
+    if is_weights(artifact):
         return _Weights(size)
-    if name.endswith(JSON_SUFFIX) or kind.endswith(("/json", "+json")):
+    if is_json(artifact):
         return _Json(size)
     return Check(size)

@@ -1,10 +1,11 @@
 """A webhook delivery: is it fal's, is it about our job, and what does it say."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
-from shared.domain.errors import BadDelivery, UnknownJob
-from shared.domain.jobs import Job
+from shared.domain.errors import BadDelivery, StaleDelivery, UnknownJob
+from shared.domain.jobs import Job, Status
 from shared.domain.signatures import (
     Delivery,
     RawDelivery,
@@ -15,13 +16,19 @@ from shared.domain.signatures import (
 )
 from shared.domain.tokens import token_matches
 from shared.messages import WebhookBody
-from shared.ports import Clock, Deliveries, SigningKeys
+from shared.ports import Clock, Deliveries, Inquiry, SigningKeys
 from shared.services.receive import Receiver
+
+# How long a job is not asked about again because of stale deliveries, however many there are.
+ASK_AGAIN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Doorkeeper:
-    """The receiver of webhooks. ``fal_user_id`` empty accepts every user of fal's."""
+    """The receiver of webhooks. ``fal_user_id`` empty accepts every user of fal's.
+
+    ``asked``: when it had fal asked about a job because of a delivery that was too old.
+    """
 
     receiver: Receiver
     deliveries: Deliveries
@@ -29,7 +36,9 @@ class Doorkeeper:
     verify_signature: VerifySignature
     webhook_secret: Callable[[], bytes]
     fal_user_id: str
+    inquiry: Inquiry
     clock: Clock
+    asked: dict[str, datetime] = field(default_factory=dict)
 
     def deliver(
         self, job_id: str, token: str, headers: Mapping[str, Sequence[str]], body: bytes
@@ -38,13 +47,18 @@ class Doorkeeper:
 
         Raises UnknownJob for a wrong token (whoever guesses learns nothing), BadDelivery for
         whatever is not fal's, ForeignRequest for another job's request, SigningKeysUnavailable.
+        StaleDelivery changes nothing and has fal asked: it may be all that will ever come of a
+        result, for fal does not say whether it signs anew what it delivers again.
         """
         if not token_matches(self.webhook_secret(), job_id, token):
             raise UnknownJob(job_id)
-        delivery = self._verified(signed_headers(headers), body)
-        # fal's keys are the same for all its customers, so a signature does not say whose job it is.
-        if self.fal_user_id and delivery.user_id != self.fal_user_id:
-            raise BadDelivery("the delivery belongs to another user of fal")
+        try:
+            delivery = self._verified(signed_headers(headers), body)
+        except StaleDelivery as stale:
+            self._check_user(stale.user_id)
+            self._ask_instead(job_id, stale.request_id)
+            raise
+        self._check_user(delivery.user_id)
         job = self.receiver.record.known(job_id)
         self.deliveries.keep(job, RawDelivery(headers, body), sent_at=delivery.sent_at)
         said = WebhookBody.parse(delivery.body)
@@ -58,6 +72,8 @@ class Doorkeeper:
         keys = self.signing_keys.keys(now=now)
         try:
             return verify(headers, body, keys=keys, verify_signature=self.verify_signature, now=now)
+        except StaleDelivery:
+            raise  # the key is known, and it is the time that is not right
         except BadDelivery:
             newer = self.signing_keys.newer_keys(now=now)
             if not newer:
@@ -65,3 +81,20 @@ class Doorkeeper:
             return verify(
                 headers, body, keys=newer, verify_signature=self.verify_signature, now=now
             )
+
+    def _check_user(self, user_id: str) -> None:
+        # fal's keys are the same for all its customers, so a signature does not say whose job it is.
+        if self.fal_user_id and user_id != self.fal_user_id:
+            raise BadDelivery("the delivery belongs to another user of fal")
+
+    def _ask_instead(self, job_id: str, request_id: str) -> None:
+        """Have fal asked about a job that still waits for this request, once a minute at most."""
+        now, job = self.clock(), self.receiver.record.known(job_id)
+        waits = job.status in (Status.SUBMITTED, Status.TRAINING) and job.request_id == request_id
+        if not waits and job.status is not Status.SUBMIT_UNKNOWN:
+            return
+        for earlier in [each for each, at in self.asked.items() if now - at >= ASK_AGAIN]:
+            del self.asked[earlier]
+        if job_id not in self.asked:
+            self.asked[job_id] = now
+            self.inquiry.ask_about(job_id)

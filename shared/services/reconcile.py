@@ -144,6 +144,20 @@ class Reconciler:
             raise incomplete
         return tally
 
+    def ask_about(self, job_id: str) -> Job:
+        """The job after fal was asked about it out of turn; raises UnknownJob, TrainerUnavailable, Conflict.
+
+        Only for what is at fal, and nothing that fal denies is final: that takes time as well.
+        """
+        job = self.record.known(job_id)
+        if job.status in (Status.SUBMITTED, Status.TRAINING) and job.request_id:
+            fact = self.trainer.ask(job.application, job.request_id)
+            return self.receiver.receive(job_id, fact, asked=True)
+        if job.status is Status.SUBMIT_UNKNOWN:
+            self._look_for_evidence(job)
+            return self.record.known(job_id)
+        return job
+
     def _help(self, job: Job) -> None:
         match job.status:
             case Status.RECEIVED:

@@ -44,6 +44,7 @@ ENVIRONMENT = {
     "FAL_APPLICATION": "fal-ai/x",
     "WEBHOOK_BASE_URL": "https://api.example",
     "WEBHOOK_SECRET": "w",
+    "RECONCILE_FUNCTION": "r",
     "DATASET_URL_SECONDS": "900",
     "FAL_API_URL": "https://api.fal.ai/v1",
     "FAL_REST_URL": "https://rest.fal.ai",

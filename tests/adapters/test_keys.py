@@ -1,6 +1,7 @@
 """fal's signing keys: fetched when needed, kept for a day at the most, and never in a flood."""
 
 import base64
+import gzip
 import json
 from collections.abc import Iterator
 from datetime import timedelta
@@ -42,9 +43,9 @@ class Jwks:
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, Exception):
             raise answer
-        return httpx.Response(
-            answer.status_code, headers=answer.headers, stream=httpx.ByteStream(answer.content)
-        )
+        if isinstance(answer.stream, httpx.ByteStream):
+            return httpx.Response(answer.status_code, headers=answer.headers, stream=answer.stream)
+        return answer
 
 
 def test_keys_are_fetched_once_and_kept() -> None:
@@ -138,34 +139,28 @@ UNUSABLE: dict[str, httpx.Response | Exception] = {
     "404": httpx.Response(404),
     "204": httpx.Response(204),
     "elsewhere": httpx.Response(302, headers={"Location": "https://fal.evil.example/jwks.json"}),
+    "nowhere": httpx.Response(302, headers={"Location": "data:,x"}),
     "a page": httpx.Response(200, html="<html></html>"),
     "no keys": httpx.Response(200, json={"keys": []}),
     "other keys": httpx.Response(200, json={"keys": [{"kty": "RSA", "n": "x"}]}),
     "too large": httpx.Response(
         200, content=b'{"keys": []}' + b" " * MAX_DOCUMENT + json.dumps("x").encode()
     ),
-    "packed and none": httpx.Response(
-        200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(b"not gzip")
+    "packed": httpx.Response(
+        200,
+        headers={"Content-Encoding": "gzip"},
+        stream=httpx.ByteStream(gzip.compress(jwks(OLD).content)),
     ),
 }
 
 
 @pytest.mark.parametrize("answer", UNUSABLE)
 def test_without_usable_keys_it_is_said_so(answer: str) -> None:
-    requests: list[httpx.Request] = []
-
-    def say(request: httpx.Request) -> httpx.Response:
-        requests.append(request)
-        said = UNUSABLE[answer]
-        if isinstance(said, Exception):
-            raise said
-        return said
-
-    keys = JwksKeys(URL, transport=httpx.MockTransport(say))
+    jwks_at = Jwks(UNUSABLE[answer])
 
     with pytest.raises(SigningKeysUnavailable):
-        keys.keys(now=NOW)
-    assert [str(request.url) for request in requests] == [URL]
+        jwks_at.keys().keys(now=NOW)
+    assert [str(request.url) for request in jwks_at.requests] == [URL]
 
 
 def test_a_document_without_an_end_is_not_read_to_it() -> None:
@@ -197,3 +192,38 @@ def test_an_answer_is_not_awaited_for_long() -> None:
     assert jwks_at.requests[0].extensions["timeout"] == dict.fromkeys(
         ("connect", "read", "write", "pool"), 2.0
     )
+
+
+def test_a_document_that_trickles_is_not_awaited_to_its_end() -> None:
+    document = jwks(OLD).content
+    seconds = iter(range(1000))
+
+    class Trickle(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            yield from (document[at : at + 1] for at in range(len(document)))
+
+    keys = JwksKeys(
+        URL,
+        transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=Trickle())),
+        tick=lambda: float(next(seconds)),
+    )
+
+    with pytest.raises(SigningKeysUnavailable):
+        keys.keys(now=NOW)
+    assert next(seconds) < 10
+
+
+def test_nobody_is_asked_to_pack_a_document() -> None:
+    jwks_at = Jwks(jwks(OLD))
+
+    jwks_at.keys().keys(now=NOW)
+
+    assert jwks_at.requests[0].headers["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://rest.fal.ai/jwks.json", "file:///jwks.json", "rest.fal.ai"]
+)
+def test_keys_come_over_https_alone(url: str) -> None:
+    with pytest.raises(ValueError, match="https"):
+        JwksKeys(url)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.adapters.checked_network import CheckedNetwork
 from shared.adapters.download import CdnFiles
 from shared.domain.artifacts import Artifact
 from shared.domain.copies import Part
@@ -58,7 +59,9 @@ class Line:
 
     @cached_property
     def keeper(self) -> Keeper:
-        source: ArtifactSource = CdnFiles([self.cdn.host], first=FIRST)
+        source: ArtifactSource = CdnFiles(
+            [self.cdn.host], network=CheckedNetwork(private=True), first=FIRST
+        )
         return replace(self.world.keeper, source=source, part=PART)
 
     def deliver(self) -> Job:

@@ -64,6 +64,29 @@ def test_a_job_that_fal_is_training_is_left_to_it(late: House) -> None:
     assert late.aws.messages(late.results) == []
 
 
+def test_a_question_is_about_one_job_late_or_not(house: House) -> None:
+    job = house.holds(make_job(Status.SUBMITTED))
+    other = house.holds(make_job(Status.SUBMITTED, job_id="other-0000000000"))
+
+    answer = handler({"schema_version": 1, "job_id": job.job_id}, Context())
+
+    assert answer == {"job_id": job.job_id, "status": "TRAINING"}
+    assert house.job(job.job_id).status is Status.TRAINING
+    assert house.job(other.job_id) == other
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(503), httpx.ReadTimeout("slow")])
+def test_a_question_that_fal_does_not_answer_is_told_and_left_to_the_round(
+    house: House, answer: httpx.Response | Exception
+) -> None:
+    job = house.holds(make_job(Status.SUBMITTED))
+    house.internet.says["queue.fal.run"] = answer
+
+    assert handler({"job_id": job.job_id}, Context()) == {"job_id": job.job_id, "status": None}
+    assert house.job(job.job_id) == job
+    assert any(line.get("JobsUnanswered") == [1.0] for line in house.said())
+
+
 def test_a_job_that_is_not_late_is_left_alone(house: House) -> None:
     job = house.holds(make_job(Status.SUBMITTED))
 

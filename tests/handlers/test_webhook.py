@@ -168,6 +168,7 @@ def test_a_body_that_fal_did_not_sign_is_refused(house: House, job: Job, body: s
 def test_a_delivery_is_believed_for_five_minutes(
     house: House, job: Job, seconds: int, status: int
 ) -> None:
+    house.aws.function(house.environment()["RECONCILE_FUNCTION"])
     house.clock.now += timedelta(seconds=seconds)
 
     assert delivered(event("webhook_ok"))[0] == status

@@ -2,13 +2,17 @@
 
 import base64
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from functions.reconcile.handler import handler as ask
 from functions.webhook.handler import handler
 from shared.domain.jobs import Job, Status
+from shared.messages import Question
 from tests.builders import make_job, signed, webhook_body
+from tests.calls import recorded
 from tests.house import Context, House, event
 
 
@@ -16,6 +20,14 @@ from tests.house import Context, House, event
 def job(house: House) -> Job:
     """The job that the events speak of, at fal."""
     return house.holds(make_job(Status.SUBMITTED))
+
+
+@pytest.fixture
+def reconcile(house: House) -> str:
+    """The function that is told to ask fal."""
+    name = house.environment()["RECONCILE_FUNCTION"]
+    house.aws.function(name)
+    return name
 
 
 def delivered(request: dict[str, Any]) -> tuple[int, Any]:
@@ -59,3 +71,36 @@ def test_a_failed_download_is_not_judged_before_fal_was_asked(house: House, job:
 
     assert status == 200
     assert house.job(job.job_id) == job
+
+
+def test_a_stale_delivery_writes_nothing_and_has_the_reconciler_ask_fal(
+    house: House, job: Job, reconcile: str
+) -> None:
+    house.clock.now += timedelta(hours=1)
+
+    with recorded() as calls:
+        answers = [delivered(event("webhook_ok")) for _ in range(20)]
+
+    assert answers == [(401, {"error": {"code": "delivery_stale"}})] * 20
+    assert (house.job(job.job_id), house.files()) == (job, {})
+    assert house.aws.messages(house.results) == []
+    [asked] = [call for call in calls if call.writes]
+    assert (asked.service, asked.operation) == ("lambda", "Invoke")
+    assert asked.parameters["FunctionName"] == reconcile
+    assert asked.parameters["InvocationType"] == "Event"
+    assert Question.model_validate_json(asked.parameters["Payload"]).job_id == job.job_id
+    assert house.internet.posts == []
+
+
+def test_what_was_asked_instead_moves_the_job_on(house: House, job: Job, reconcile: str) -> None:
+    house.clock.now += timedelta(hours=1)
+    house.internet.status = {"status": "COMPLETED"}
+    with recorded() as calls:
+        delivered(event("webhook_ok"))
+    [payload] = [call.parameters["Payload"] for call in calls if call.service == "lambda"]
+
+    answer = ask(json.loads(payload), Context())
+
+    assert reconcile
+    assert answer == {"job_id": job.job_id, "status": "STORING"}
+    assert house.job(job.job_id).status is Status.STORING

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from local.fal.running import ControlClient
+from shared.adapters.checked_network import CheckedNetwork
 from shared.adapters.download import CdnFiles
 from shared.adapters.fal import FalTrainer
 from shared.domain.artifacts import StoredFile
@@ -68,7 +69,7 @@ def world_at(sim: ControlClient, calls: Calls, webhook_url: str, **parts: Any) -
         datasets=UploadedDatasets(calls=calls),
         results=UploadedResults(calls=calls),
         trainer=TrainerAtFal(fal=fal, webhook_url=webhook_url),
-        source=CdnFiles([urlsplit(sim.base_url).netloc]),  # type: ignore[arg-type]  # the real one
+        source=CdnFiles([urlsplit(sim.base_url).netloc], network=CheckedNetwork(private=True)),  # type: ignore[arg-type]  # the real one
         limits=Limits(2),  # the price of some is not known
         **parts,
     )

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from local.fal.running import ControlClient
+from shared.adapters.checked_network import CheckedNetwork
 from shared.adapters.download import CdnFiles
 from shared.domain.artifacts import Artifact, StoredFile, artifacts_in
 from shared.domain.errors import DownloadInterrupted, ResultGone
@@ -29,7 +30,11 @@ class Copy:
     notes: MemoryNotes = field(default_factory=MemoryNotes)
 
     def make(self) -> StoredFile:
-        cdn = CdnFiles([urlsplit(self.sim.base_url).netloc], first=PART // 4)
+        cdn = CdnFiles(
+            [urlsplit(self.sim.base_url).netloc],
+            network=CheckedNetwork(private=True),
+            first=PART // 4,
+        )
         copier = Copier(self.results, cdn, PART)
         return copier.copy(Order(self.lora, "ada/", self.notes, until=monotonic() + 60))
 

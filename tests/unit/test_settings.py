@@ -20,6 +20,7 @@ ENVIRONMENT = {
     "FAL_APPLICATION": "fal-ai/flux-lora-portrait-trainer",
     "WEBHOOK_BASE_URL": "https://api.example/live",
     "WEBHOOK_SECRET": "webhook-secret",
+    "RECONCILE_FUNCTION": "reconcile",
     "DATASET_URL_SECONDS": "21600",
     "RESULTS_QUEUE_URL": "https://sqs.example/results",
     "RESULTS_DEAD_LETTERS_URL": "https://sqs.example/dead-results",

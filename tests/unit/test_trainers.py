@@ -156,7 +156,7 @@ def test_the_lora_of_every_trainer_gets_the_one_name_and_its_configuration_too(
     assert KNOWN_OUTPUTS[trainer.weights] == WEIGHTS
     assert found["lora.safetensors"].endswith(f"/{trainer.weights}")
     assert found["config.json"].endswith("/config_file")
-    assert len(found) == len(trainer.outputs)
+    assert len(found) == 2  # the photos that some give back as well are not kept
 
 
 @EVERY

@@ -1,0 +1,57 @@
+"""Where result files may be fetched from: the hosts on the list, and public addresses behind them.
+
+An address comes from outside, and whoever fetches it stands inside: what is not on the list or lies in
+somebody's own network is never called (OWASP, Server-Side Request Forgery).
+"""
+
+import re
+from collections.abc import Sequence
+from ipaddress import IPv6Address, IPv6Network, ip_address
+from urllib.parse import urlsplit
+
+HTTPS_PORT = 443
+UNICAST = IPv6Network("2000::/3")  # RFC 4291, 2.4: all that is given out so far
+NAT64 = IPv6Network("64:ff9b::/96")  # an IPv4 address inside is where it ends up (RFC 6052)
+
+
+class AllowedHosts:
+    """The list. Each is a ``name`` or ``name:port``.
+
+    A name allows its subdomains as well (``fal.media`` allows ``v3.fal.media``), at port 443; with a
+    port it stands for itself alone.
+    """
+
+    def __init__(self, hosts: Sequence[str]) -> None:
+        self._hosts = frozenset(host.lower() for host in hosts)
+
+    def allow(self, url: str) -> bool:
+        """Whether this address may be fetched; one that two readers could take for two never is."""
+        if not re.fullmatch(r"https://[!-~]+", url) or "\\" in url:
+            return False
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port
+        except ValueError:
+            return False
+        if parts.netloc.lower() not in (host, f"{host}:{port}") or not re.fullmatch(
+            r"[a-z0-9.-]+", host
+        ):
+            return False
+        if f"{host}:{port}" in self._hosts:
+            return True
+        plain = port in (None, HTTPS_PORT)
+        return plain and any(host == name or host.endswith(f".{name}") for name in self._hosts)
+
+
+def is_public(address: str) -> bool:
+    """Whether anybody could reach this IP address; not so a machine's own, a network's, a group's."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(ip, IPv6Address):
+        if ip in NAT64:
+            return is_public(str(ip_address(int(ip) & 0xFFFFFFFF)))
+        if ip not in UNICAST:
+            return False
+    return ip.is_global and not ip.is_multicast

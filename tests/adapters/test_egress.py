@@ -1,0 +1,206 @@
+"""Nothing is fetched but from the hosts on the list, at public addresses, whatever fal's answer says."""
+
+from time import monotonic
+
+import httpx
+import pytest
+
+from shared.adapters.checked_network import resolved
+from shared.domain.artifacts import Artifact
+from shared.domain.errors import DownloadInterrupted, ForeignHost, ResultGone, ResultUnusable
+from shared.ports import ArtifactSource
+from tests.adapters.hostile_urls import HOSTILE
+from tests.cdn import DATA, Cdn, artifact, read
+from tests.recording_network import PUBLIC, RecordingNetwork, answer
+
+HERE = "https://v3.fal.media/files/a/lora"
+
+
+def opened(files: ArtifactSource, url: str = HERE) -> None:
+    with files.open(Artifact(name="lora.safetensors", url=url), until=monotonic() + 60):
+        pass
+
+
+def test_there_are_as_many_hostile_addresses_as_are_promised() -> None:
+    assert len(set(HOSTILE)) == len(HOSTILE) >= 150
+
+
+@pytest.mark.parametrize("url", HOSTILE, ids=range(len(HOSTILE)))
+def test_no_name_is_looked_up_and_no_connection_made_off_the_list(url: str) -> None:
+    network = RecordingNetwork()
+
+    with pytest.raises(ForeignHost, match="ARTIFACT_HOSTS"):
+        opened(network.files(private=True), url)
+
+    assert (network.looked_up, network.connected) == ([], [])
+
+
+@pytest.mark.parametrize("url", HOSTILE, ids=range(len(HOSTILE)))
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_redirect_leads_off_the_list(url: str, status: int) -> None:
+    location = url.encode(errors="surrogatepass")
+    redirect = httpx.Response(status, headers=[(b"Location", location)])
+    cdn = Cdn(redirect)
+
+    with pytest.raises((ForeignHost, DownloadInterrupted)):
+        read(cdn.files(), artifact())
+
+    hosts = {(request.url.scheme, request.url.host, request.url.port) for request in cdn.requests}
+    assert hosts <= {
+        *(("https", "v3.fal.media", None), ("https", "fal.media", None)),
+        ("https", "127.0.0.1", 8443),  # from 08443, as it is fetched
+    }
+
+
+def test_a_file_comes_from_the_address_that_was_looked_at() -> None:
+    network = RecordingNetwork()
+
+    opened(network.files())
+
+    assert network.looked_up == [("v3.fal.media", 443)]
+    assert network.connected == [(PUBLIC, 443)]
+    assert network.streams[0].certificate_of == "v3.fal.media"
+    assert b"Host: v3.fal.media\r\n" in network.sent
+    assert b"authorization" not in network.sent.lower()
+
+
+PRIVATE = [
+    *("127.0.0.1", "10.1.2.3", "172.31.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1"),
+    *("0.0.0.0", "224.0.0.251", "255.255.255.255", "198.18.0.1", "192.0.2.1", "::1", "::"),  # noqa: S104
+    *("fe80::1", "fe80::1%eth0", "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1", "::7f00:1"),
+    *(
+        "64:ff9b::7f00:1",
+        "64:ff9b::a9fe:a9fe",
+        "2002:7f00:1::",
+        "2002:808:808::",
+        "2001:0:808:808::",
+        "2001:db8::1",
+        "x",
+    ),
+]
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+@pytest.mark.parametrize("beside", [[], [PUBLIC]])
+def test_a_name_of_the_list_that_lies_in_a_private_network_is_not_called(
+    address: str, beside: list[str]
+) -> None:
+    network = RecordingNetwork({"v3.fal.media": [[*beside, address]]})
+
+    with pytest.raises(ForeignHost, match="AllowPrivateArtifactHosts"):
+        opened(network.files())
+
+    assert network.connected == []
+
+
+@pytest.mark.parametrize("address", [PUBLIC, "2606:4700::1111", "64:ff9b::9765:101"])
+def test_public_addresses_of_either_kind_are_called(address: str) -> None:
+    network = RecordingNetwork({"v3.fal.media": [[address]]})
+
+    opened(network.files())
+
+    assert network.connected == [(address, 443)]
+
+
+def test_a_stack_may_say_that_its_files_lie_in_a_private_network() -> None:
+    network = RecordingNetwork({"127.0.0.1": [["127.0.0.1"]]})
+
+    opened(network.files(private=True), "https://127.0.0.1:8443/x")
+    with pytest.raises(ForeignHost):
+        opened(network.files(), "https://127.0.0.1:8443/x")
+
+    assert network.connected == [("127.0.0.1", 8443)]
+
+
+def test_a_name_that_changes_after_it_was_looked_at_changes_nothing() -> None:
+    rebinding = RecordingNetwork({"v3.fal.media": [[PUBLIC], ["127.0.0.1"]]})
+
+    opened(rebinding.files())
+    with pytest.raises(ForeignHost):
+        opened(rebinding.files())
+
+    assert rebinding.connected == [(PUBLIC, 443)]
+
+
+def test_an_address_that_is_down_is_not_the_only_one() -> None:
+    network = RecordingNetwork(
+        {"v3.fal.media": [["2606:4700::1111", PUBLIC]]}, down=["2606:4700::1111"]
+    )
+
+    opened(network.files())
+
+    assert network.connected == [("2606:4700::1111", 443), (PUBLIC, 443)]
+
+
+@pytest.mark.parametrize("addresses", [[], [PUBLIC]])
+def test_a_host_that_cannot_be_reached_is_tried_again(addresses: list[str]) -> None:
+    network = RecordingNetwork({"v3.fal.media": [addresses]}, down=[PUBLIC])
+
+    with pytest.raises(DownloadInterrupted):
+        opened(network.files())
+
+
+def test_a_redirect_within_the_list_is_followed_and_its_address_looked_at_anew() -> None:
+    moved = answer(status=302, Location="https://v3b.fal.media/elsewhere")
+    network = RecordingNetwork({"v3b.fal.media": [["8.8.8.8"]]}, [moved, answer(DATA)])
+
+    opened(network.files())
+
+    assert network.looked_up == [("v3.fal.media", 443), ("v3b.fal.media", 443)]
+    assert network.connected == [(PUBLIC, 443), ("8.8.8.8", 443)]
+    assert b"GET /elsewhere HTTP/1.1\r\nHost: v3b.fal.media\r\n" in network.sent
+
+
+def test_a_redirect_within_the_list_into_a_private_network_is_not_followed() -> None:
+    moved = answer(status=307, Location="https://v3b.fal.media/x")
+    network = RecordingNetwork({"v3b.fal.media": [["127.0.0.1"]]}, [moved, answer(DATA)])
+
+    with pytest.raises(ForeignHost):
+        opened(network.files())
+
+    assert network.connected == [(PUBLIC, 443)]
+
+
+@pytest.mark.parametrize("location", ["/y", "y", "?y", "//v3b.fal.media/y", "https://fal.media/y"])
+def test_a_file_that_has_moved_is_read_where_it_is(location: str) -> None:
+    def serve(request: httpx.Request) -> httpx.Response:
+        if "y" in request.url.path + request.url.query.decode():
+            return httpx.Response(200, content=DATA)
+        return httpx.Response(308, headers={"Location": location})
+
+    assert read(Cdn(serve).files(), artifact()) == DATA
+
+
+def test_nobody_is_sent_round_for_ever() -> None:
+    cdn = Cdn(httpx.Response(302, headers={"Location": HERE}))
+
+    with pytest.raises(DownloadInterrupted, match="redirected"):
+        read(cdn.files(), artifact())
+
+    assert len(cdn.requests) == 4
+
+
+def test_where_a_redirect_leads_to_a_file_that_is_gone_it_is_gone() -> None:
+    def serve(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/y":
+            return httpx.Response(410)
+        return httpx.Response(302, headers={"Location": "/y"})
+
+    with pytest.raises(ResultGone):
+        read(Cdn(serve).files(), artifact())
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_a_file_larger_than_any_result_is_not_read_to_its_end(*, stated: bool) -> None:
+    def serve(_: httpx.Request) -> httpx.Response:
+        body = httpx.ByteStream(DATA * 10)
+        headers = {"Content-Length": str(len(DATA) * 10)} if stated else {}
+        return httpx.Response(200, headers=headers, stream=body)
+
+    with pytest.raises(ResultUnusable, match="larger than"):
+        read(Cdn(serve).files(most=len(DATA)), artifact())
+    assert read(Cdn(serve).files(most=len(DATA) * 10), artifact()) == DATA * 10
+
+
+def test_this_machines_own_name_has_its_own_address() -> None:
+    assert "127.0.0.1" in resolved("127.0.0.1", 443)
