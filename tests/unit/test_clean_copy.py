@@ -245,3 +245,10 @@ def test_what_cannot_be_mended_is_refused_for_free_and_reported_so(
     assert (told["verdict"], [each["code"] for each in told["errors"]]) == ("rejected", [code])
     assert world.trainer.posts == []
     assert world.results.text(job, "dataset.zip") is None
+
+
+def test_what_shows_photos_is_kept_no_longer_than_the_dataset(world: World) -> None:
+    job = drop(world)
+
+    assert world.results.expiring == {f"{job.prefix}dataset.zip", f"{job.prefix}report.html"}
+    assert f"{job.prefix}report.json" in world.results.files
