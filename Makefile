@@ -59,6 +59,8 @@ check: venv
 	@$(RUN) mypy
 	@$(RUN) lint-imports
 	@$(RUN) python -m local.tools sam validate --lint --region us-east-1
+	@$(RUN) cfn-lint --include-checks I --regions us-east-1 -- template.yaml
+	@$(RUN) python -m local.tools checkov --config-file .checkov.yaml
 
 # What Lambda's Python runtime brings is not shipped: boto3 and all it needs.
 RUNTIME := boto3 botocore jmespath python-dateutil s3transfer six urllib3
