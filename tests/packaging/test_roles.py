@@ -1,6 +1,7 @@
 """What every function and its role have, and where one leads to another: no list of names but the template's."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -110,6 +111,37 @@ def _resources(document: Mapping[str, Any]) -> Iterator[str]:
         listed = statement["Resource"]
         for each in listed if isinstance(listed, list) else [listed]:
             yield each if isinstance(each, str) else json.dumps(each)
+
+
+# Where any name will do, and why.
+WHOLE_BUCKETS = {
+    ("Submit", "s3:GetObject", "DatasetsBucket"),  # people name their datasets
+    ("Submit", "s3:GetObjectVersion", "DatasetsBucket"),
+    ("Submit", "s3:GetObject", "ModelsBucket"),  # fal names its files
+    ("Store", "s3:GetObject", "ModelsBucket"),
+    ("Store", "s3:PutObject", "ModelsBucket"),
+    ("Store", "s3:ListMultipartUploadParts", "ModelsBucket"),
+    ("Store", "s3:AbortMultipartUpload", "ModelsBucket"),
+    ("Reconcile", "s3:AbortMultipartUpload", "ModelsBucket"),  # of whatever was left unfinished
+}
+
+
+def test_elsewhere_a_right_is_on_files_of_one_name() -> None:
+    names = Names({})
+    buckets = {names.arn(bucket): bucket for bucket in BUCKETS}
+    found = set()
+    for function in functions():
+        for grant in policy_of(function, names).grants:
+            place, _, key = grant.resource.partition("/")
+            if key == "*" and place in buckets:
+                found.add((function.removesuffix("Function"), grant.action, buckets[place]))
+            elif place in buckets:
+                # Below a dataset's key and a job's id, which may be anything.
+                assert re.fullmatch(r"|\*/[\w.]+|\*/deliveries/\*", key), grant
+            elif not grant.action.startswith(("logs:", "xray:")):
+                assert "*" not in grant.resource, grant
+
+    assert found == WHOLE_BUCKETS
 
 
 @pytest.mark.parametrize("role", ROLES)
