@@ -3,6 +3,7 @@
 #   make demo   the main job on this machine: a ZIP of photos in, a trained LoRA out
 #   make test   every check: format, lint, types, layers, template, tests
 #   make chaos  the pipeline under every fault, SEEDS=2000 schedules of them; one table
+#   make iam    what each function may and uses, and what breaks without it; one table
 #   make venv   just .venv, with the `lora-drop` command and uv in it
 #   make pins   compile the pinned requirements anew from pyproject.toml
 
@@ -21,7 +22,7 @@ UV := $(STARTED)/bin/uv
 VENV := .venv/.complete
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help venv demo test check chaos pins
+.PHONY: help venv demo test check chaos iam pins
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -49,12 +50,17 @@ SEEDS ?= 200
 chaos: venv
 	@$(RUN) python -m tests.chaos --seeds "$(SEEDS)"
 
+iam: venv
+	@$(RUN) python -m tests.iam
+
 check: venv
 	@$(RUN) ruff format --check .
 	@$(RUN) ruff check .
 	@$(RUN) mypy
 	@$(RUN) lint-imports
 	@$(RUN) python -m local.tools sam validate --lint --region us-east-1
+	@$(RUN) cfn-lint --include-checks I --regions us-east-1 -- template.yaml
+	@$(RUN) python -m local.tools checkov --config-file .checkov.yaml
 
 # What Lambda's Python runtime brings is not shipped: boto3 and all it needs.
 RUNTIME := boto3 botocore jmespath python-dateutil s3transfer six urllib3

@@ -19,6 +19,7 @@ TOOLS: Mapping[str, Sequence[str]] = {
         "--with", "awscrt==0.38.1",
         "python", str(ROOT / "local" / "emulator_main.py"),
     ),
+    "checkov": ("--from", "checkov==3.3.30", "checkov"),
     "microburst": (
         "--from", "microburst==0.10.0",
         "python", str(ROOT / "local" / "wire_faults_main.py"),

@@ -149,16 +149,21 @@ class Prices(Protocol):
 
 
 class ResultStore(Protocol):
-    """Where a job's files lie."""
+    """Where a job's files lie.
+
+    What ``expires`` shows the photos of a dataset and is kept no longer than datasets are.
+    """
 
     @property
     def bucket(self) -> str:
         """Its name."""
 
-    def write(self, key: str, text: str, content_type: str) -> StoredFile:
+    def write(self, key: str, text: str, content_type: str, *, expires: bool = False) -> StoredFile:
         """Put a small text file, over an earlier one."""
 
-    def write_pieces(self, key: str, pieces: Iterable[bytes], content_type: str) -> StoredFile:
+    def write_pieces(
+        self, key: str, pieces: Iterable[bytes], content_type: str, *, expires: bool = False
+    ) -> StoredFile:
         """Put a large file, over an earlier one; nothing of it lies there until it is whole."""
 
     def remove(self, key: str) -> None:

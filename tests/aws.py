@@ -4,7 +4,7 @@ import io
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -24,14 +24,17 @@ if TYPE_CHECKING:
 REGION = "us-east-1"
 # What CreateTable knows of the template's table; encryption and backups have calls of their own.
 TABLE = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
-_numbers = count(1)
 
 
 @dataclass
 class Aws:
-    """One AWS; ``endpoint_url`` None is moto's, inside this process."""
+    """One AWS; ``endpoint_url`` None is moto's, inside this process.
+
+    ``numbers`` tells the names of what is made in it from each other.
+    """
 
     endpoint_url: str | None = None
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     @cached_property
     def s3(self) -> "S3Client":
@@ -91,6 +94,11 @@ class Aws:
             Code={"ZipFile": code.getvalue()},
         )
 
+    def empty(self, secret: str) -> None:
+        """Make it anew, without a value."""
+        self.secrets.delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True)
+        self.secrets.create_secret(Name=secret)
+
     def messages(self, queue_url: str) -> list[str]:
         """The bodies of what waits in a queue, taken out."""
         bodies: list[str] = []
@@ -103,7 +111,23 @@ class Aws:
         return bodies
 
     def _own(self, name: str) -> str:
-        return f"{name}-{next(_numbers)}"
+        return f"{name}-{next(self.numbers)}"
+
+
+_make_client = boto3.client
+_clients: dict[object, Any] = {}
+
+
+def kept_client(
+    service: str, region: str | None = None, *, endpoint_url: str | None = None, config: Any = None
+) -> Any:
+    """``boto3.client`` with one client of a kind for all tests: making one takes longer than a call."""
+    options = repr(vars(config).get("_user_provided_options")) if config else ""
+    key = (service, region, endpoint_url, options)
+    if key not in _clients:
+        given = {"endpoint_url": endpoint_url, "config": config}
+        _clients[key] = _make_client(service, region, **given)  # type: ignore[call-overload]  # any service
+    return _clients[key]
 
 
 @cache

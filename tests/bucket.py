@@ -3,19 +3,28 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from shared.adapters.s3_copies import S3Copies
 from shared.domain.copies import Label, Part
 from shared.ports import CopyStore
 from tests.aws import Aws
 from tests.memory import MemoryResults
+from tests.template import properties
 
 PREFIX = "portrait/a b+c \u5199\u771f/ada-0123456789/"
 KEY = PREFIX + "lora.safetensors"
 LABEL = Label("model/x", "5ca1ab1e")
 LEAST = 5 * 1024**2  # S3 takes no smaller part but the last
 FIRST, LAST = os.urandom(LEAST), b"the last bytes"
+
+
+def expiring_tag() -> Any:
+    """The tag that the models bucket's lifecycle goes by."""
+    rules = properties("ModelsBucket")["LifecycleConfiguration"]["Rules"]
+    [tags] = [rule["TagFilters"] for rule in rules if "ExpirationInDays" in rule]
+    [tag] = tags
+    return tag
 
 
 @dataclass
@@ -40,6 +49,14 @@ class Place:
             return dict(self.store.files)
         listed = self.aws.s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])
         return {item["Key"]: self._read(item["Key"]) for item in listed}
+
+    def expires(self, key: str) -> bool:
+        """Whether the template's rule would let it expire."""
+        if self.aws is None:
+            assert isinstance(self.store, MemoryResults)
+            return key in self.store.expiring
+        tags = self.aws.s3.get_object_tagging(Bucket=self.bucket, Key=key)["TagSet"]
+        return expiring_tag() in tags
 
     def unfinished(self) -> int:
         if self.aws is None:

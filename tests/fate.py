@@ -62,8 +62,10 @@ class MortalResults(MemoryResults):
 
     fate: Fate = field(default_factory=Fate)
 
-    def write(self, key: str, text: str, content_type: str) -> StoredFile:
-        return self._act("write", key, lambda: MemoryResults.write(self, key, text, content_type))
+    def write(self, key: str, text: str, content_type: str, **more: Any) -> StoredFile:
+        return self._act(
+            "write", key, lambda: MemoryResults.write(self, key, text, content_type, **more)
+        )
 
     def remove(self, key: str) -> None:
         self.fate.act("remove", lambda: MemoryResults.remove(self, key))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from shared.adapters.dynamodb import DynamoJobs
 from shared.domain.jobs import Job
@@ -121,14 +120,14 @@ class House:
     aws: Aws
     internet: Internet
     clock: ManualClock
-    capsys: pytest.CaptureFixture[str]
+    output: Callable[[], str]  # what was printed since it was asked last
 
     def __post_init__(self) -> None:
         for bucket in ("datasets", "models"):
             self.aws.s3.create_bucket(Bucket=bucket)
-        self.aws.s3.put_bucket_versioning(
-            Bucket="datasets", VersioningConfiguration={"Status": "Enabled"}
-        )
+            self.aws.s3.put_bucket_versioning(
+                Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}
+            )
         self.table = self.aws.table()
         self.inbox, self.results = self.aws.queue("inbox"), self.aws.queue("results")
         self.dead_inbox = self.aws.queue("dead-inbox")
@@ -209,4 +208,4 @@ class House:
 
     def said(self) -> list[dict[str, Any]]:
         """Every line that was logged or counted until now."""
-        return [json.loads(line) for line in self.capsys.readouterr().out.splitlines()]
+        return [json.loads(line) for line in self.output().splitlines()]

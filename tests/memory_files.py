@@ -54,7 +54,7 @@ class MemoryUpload:
 class MemoryResults:
     """A ResultStore.
 
-    ``sources`` has the labels of its copies; ``contended`` of the next copies are answered as S3
+    ``sources`` has the labels of its copies, ``expiring`` what goes when datasets do; ``contended`` of the next copies are answered as S3
     does when two are made at the same moment; a checksum in ``unknown`` is one that S3 forgot.
     """
 
@@ -66,20 +66,26 @@ class MemoryResults:
     unknown: set[int] = field(default_factory=set)
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
     bucket: str = "models"
+    expiring: set[str] = field(default_factory=set)
 
-    def write(self, key: str, text: str, content_type: str) -> StoredFile:
+    def write(self, key: str, text: str, content_type: str, *, expires: bool = False) -> StoredFile:
         assert content_type
         self.files[key] = text.encode()
+        self._mark(key, expires=expires)
         return self.reread(key)
 
-    def write_pieces(self, key: str, pieces: Iterable[bytes], content_type: str) -> StoredFile:
+    def write_pieces(
+        self, key: str, pieces: Iterable[bytes], content_type: str, *, expires: bool = False
+    ) -> StoredFile:
         assert content_type
         self.files[key] = b"".join(pieces)
+        self._mark(key, expires=expires)
         return self.reread(key)
 
     def remove(self, key: str) -> None:
         self.files.pop(key, None)
         self.sources.pop(key, None)
+        self.expiring.discard(key)
 
     def has(self, stored: StoredFile) -> bool:
         return len(self.files.get(stored.key, b"")) == stored.size and stored.key in self.files
@@ -154,6 +160,9 @@ class MemoryResults:
         """A job's file as a person reads it; None when there is none."""
         data = self.files.get(job.prefix + name)
         return None if data is None else data.decode()
+
+    def _mark(self, key: str, *, expires: bool) -> None:
+        (self.expiring.add if expires else self.expiring.discard)(key)
 
     def _upload(self, key: str, upload_id: str) -> MemoryUpload:
         upload = self.uploads.get(upload_id)

@@ -37,3 +37,18 @@ def properties(name: str) -> dict[str, Any]:
     """The properties of one resource."""
     found: dict[str, Any] = template()["Resources"][name]["Properties"]
     return found
+
+
+def of_type(kind: str) -> dict[str, dict[str, Any]]:
+    """The properties of every resource of this type, by logical id."""
+    return {
+        name: resource.get("Properties", {})
+        for name, resource in template()["Resources"].items()
+        if resource["Type"] == kind
+    }
+
+
+def target(value: Any) -> str:
+    """The logical id of the resource that a Ref or a GetAtt speaks of."""
+    found: str = value["Ref"] if "Ref" in value else value["Fn::GetAtt"]
+    return found.partition(".")[0]

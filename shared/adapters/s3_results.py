@@ -1,10 +1,11 @@
 """The models bucket: the texts in it, and what is asked of its files."""
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from botocore.exceptions import ClientError
 
@@ -19,15 +20,20 @@ if TYPE_CHECKING:
 
 PART = 8 * 1024**2  # bytes; S3 takes no less than 5 MiB but for the last one
 MISSING = frozenset({"404", "NoSuchKey"})
+# The tag by which the bucket's lifecycle rule in template.yaml knows what expires: its filters know
+# prefixes and tags, and the names of these files come last in their keys.
+EXPIRES = ("expires", "with-datasets")
 
 
 class _Upload:
     """A file on its way into the bucket."""
 
-    def __init__(self, client: "S3Client", bucket: str, key: str, content_type: str) -> None:
+    def __init__(
+        self, client: "S3Client", place: Mapping[str, str], kind: Mapping[str, str]
+    ) -> None:
         self._client = client
-        self._place: Any = {"Bucket": bucket, "Key": key}
-        self._kind = content_type
+        self._place: Any = place
+        self._kind: Any = kind
         self._waiting = bytearray()
         self._upload_id = ""
         self._parts: list[Any] = []
@@ -45,7 +51,7 @@ class _Upload:
     def finish(self) -> None:
         rest = bytes(self._waiting)
         if not self._parts:
-            self._client.put_object(**self._place, Body=rest, ContentType=self._kind)
+            self._client.put_object(**self._place, Body=rest, **self._kind)
             return
         self._send(rest)
         self._client.complete_multipart_upload(
@@ -59,7 +65,7 @@ class _Upload:
 
     def _send(self, data: bytes) -> None:
         if not self._upload_id:
-            begun = self._client.create_multipart_upload(**self._place, ContentType=self._kind)
+            begun = self._client.create_multipart_upload(**self._place, **self._kind)
             self._upload_id = begun["UploadId"]
         number = len(self._parts) + 1
         put = self._client.upload_part(
@@ -80,19 +86,22 @@ class S3Results:
         """Its name."""
         return self._bucket
 
-    def write(self, key: str, text: str, content_type: str) -> StoredFile:
+    def write(self, key: str, text: str, content_type: str, *, expires: bool = False) -> StoredFile:
         """Put a small text file, over an earlier one."""
         body = text.encode()
-        kind = f"{content_type}; charset=utf-8"
-        self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=kind)
+        kind = _kind(f"{content_type}; charset=utf-8", expires=expires)
+        self._client.put_object(Bucket=self._bucket, Key=key, Body=body, **kind)
         return self._stored(key, len(body), hashlib.sha256(body).hexdigest())
 
-    def write_pieces(self, key: str, pieces: Iterable[bytes], content_type: str) -> StoredFile:
+    def write_pieces(
+        self, key: str, pieces: Iterable[bytes], content_type: str, *, expires: bool = False
+    ) -> StoredFile:
         """Put a large file by parts of 8 MiB, or at once where it has no more than one.
 
         Holds one part and one piece. An upload that breaks off is ended, and swept if even that fails.
         """
-        upload = _Upload(self._client, self._bucket, key, content_type)
+        place = {"Bucket": self._bucket, "Key": key}
+        upload = _Upload(self._client, place, _kind(content_type, expires=expires))
         try:
             for piece in pieces:
                 upload.feed(piece)
@@ -164,3 +173,9 @@ class S3Results:
     def _stored(self, key: str, size: int, sha256: str) -> StoredFile:
         name = key.rsplit("/", 1)[-1]
         return StoredFile(name=name, bucket=self._bucket, key=key, size=size, sha256=sha256)
+
+
+def _kind(content_type: str, *, expires: bool) -> Any:
+    """What a new object says of itself; tags go into a header, in the form of a query."""
+    tagged = {"Tagging": urlencode([EXPIRES])} if expires else {}
+    return {"ContentType": content_type, **tagged}

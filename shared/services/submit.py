@@ -98,7 +98,9 @@ class Submitter:
     def _reported(self, job: Job, checked: Checked) -> Checked:
         """Before the verdict is: whoever dies in between checks and reports the same once more."""
         results = self.record.results
-        results.write(job.prefix + REPORT_PAGE, html_text(checked.report), "text/html")
+        results.write(
+            job.prefix + REPORT_PAGE, html_text(checked.report), "text/html", expires=True
+        )
         results.write(job.prefix + REPORT_FILE, json_text(checked.report), "application/json")
         return checked
 
@@ -158,7 +160,7 @@ class Submitter:
         pieces = self.mender.mended(found.archive, good.structure, good.plan)
         key = job.prefix + CLEAN_COPY
         try:
-            return self.record.results.write_pieces(key, pieces, "application/zip")
+            return self.record.results.write_pieces(key, pieces, "application/zip", expires=True)
         except OUR_MISTAKES as mistake:
             raise RejectedDataset([mistaken(mistake)]) from mistake
 

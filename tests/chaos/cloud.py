@@ -1,7 +1,7 @@
 """The stage once more, on AWS's own calls and fal's own wire: every one of them is an effect."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
 from unittest.mock import patch
@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from shared import bootstrap
 from shared.domain.jobs import DatasetVersion
 from shared.domain.naming import job_id_for
-from tests.aws import Aws, moto
+from tests.aws import Aws, kept_client, moto
 from tests.chaos import functions
 from tests.chaos.crash import Mortal
 from tests.chaos.effects import Effect, Hand
@@ -23,6 +23,8 @@ from tests.chaos.sqs import Queue
 from tests.chaos.stage import ARCHIVE, Stage
 from tests.chaos.wire import Wire
 from tests.house import House, Internet
+from tests.iam.arns import Names
+from tests.iam.guard import Guard, guarded
 from tests.memory import ManualClock, MemoryResults
 from tests.pictures import BlindPictures
 
@@ -132,26 +134,14 @@ class Cloud(Stage):
         self.jobs = cast("Any", self.table)
 
 
-_make_client = boto3.client
-_clients: dict[object, Any] = {}
-
-
-def _client(service: str, *arguments: Any, config: Any = None) -> Any:
-    """One client of a kind for all lives: making one takes longer than a call."""
-    options = repr(vars(config).get("_user_provided_options")) if config else ""
-    key = (service, arguments, options)
-    if key not in _clients:
-        given = {"config": config} if config else {}
-        _clients[key] = _make_client(service, *arguments, **given)  # type: ignore[call-overload]  # any service
-    return _clients[key]
-
-
 @contextmanager
 def on_moto(hand: Mortal) -> Iterator[Cloud]:
-    """A cloud stage in this process, empty at first."""
+    """A cloud stage in this process, empty at first; each function has the rights of its own role."""
     functions.start_anew()
-    with moto() as aws:
+    with moto() as aws, ExitStack() as stack:
         cloud = Cloud(hand, aws)
+        guard = Guard.of(Names.of_environment(cloud.house.environment()))
+        stack.enter_context(guarded(guard, lambda: cloud.inside > 0))
         make = BaseClient._make_api_call  # type: ignore[attr-defined]  # what every call comes to
 
         def called(client: Any, operation: str, arguments: Any) -> Any:
@@ -159,7 +149,7 @@ def on_moto(hand: Mortal) -> Iterator[Cloud]:
             return cloud.call(service, operation, lambda: make(client, operation, arguments))
 
         with (
-            patch.object(boto3, "client", _client),
+            patch.object(boto3, "client", kept_client),
             patch.dict("os.environ", cloud.house.environment()),
             patch.object(bootstrap, "utc_now", cloud.clock),
             patch.object(bootstrap.SubmitBootstrap, "pictures", BlindPictures()),
@@ -170,3 +160,4 @@ def on_moto(hand: Mortal) -> Iterator[Cloud]:
         ):
             yield cloud
     functions.start_anew()
+    assert guard.denied == set(), guard.denied

@@ -1,6 +1,7 @@
 """Every port's promises are asked of the double and of the adapter, over two emulators of AWS."""
 
 from collections.abc import Iterator
+from itertools import count
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.memory_jobs import MemoryJobs
 
 MEMORY = "memory"
 BACKENDS = [MEMORY, "moto", "ministack"]
+NUMBERS = count(1)  # the emulator lives longer than a test
 
 
 @pytest.fixture(scope="session")
@@ -47,4 +49,4 @@ def _aws(request: pytest.FixtureRequest) -> Iterator[Aws]:
         with moto() as world:
             yield world
     else:
-        yield Aws(request.getfixturevalue("ministack"))
+        yield Aws(request.getfixturevalue("ministack"), NUMBERS)

@@ -189,3 +189,18 @@ def test_a_file_that_breaks_off_leaves_the_earlier_one_alone(place: Place) -> No
         place.store.write_pieces(KEY, pieces(), "application/zip")
 
     assert place.files() == {KEY: b"the earlier one"}
+
+
+def test_what_shows_photos_expires_with_the_datasets_and_nothing_else_does(place: Place) -> None:
+    place.store.write_pieces(PREFIX + "dataset.zip", [b"PK"], "application/zip", expires=True)
+    place.store.write(PREFIX + "report.html", "<img>", "text/html", expires=True)
+    place.store.write(PREFIX + "status.json", "{}", "application/json")
+    place.store.write_pieces(KEY, [b"weights"], "application/octet-stream")
+
+    lying = {key.rsplit("/", 1)[-1]: place.expires(key) for key in place.files()}
+    assert lying == {
+        "dataset.zip": True,
+        "report.html": True,
+        "status.json": False,
+        "lora.safetensors": False,
+    }

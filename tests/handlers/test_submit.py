@@ -222,10 +222,8 @@ def test_a_dataset_that_cannot_train_is_told_and_costs_nothing(house: House) -> 
     assert any("DatasetRejected" in line for line in house.said())
 
 
-def test_without_a_key_the_dataset_waits_in_the_line(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FAL_KEY_SECRET", house.aws.secret("new", None))
+def test_without_a_key_the_dataset_waits_in_the_line(house: House) -> None:
+    house.aws.empty(house.fal_key)
     notice = bare(house.drop())
 
     answer = handled(queued(notice))
@@ -235,10 +233,8 @@ def test_without_a_key_the_dataset_waits_in_the_line(
     assert house.internet.posts == []
 
 
-def test_without_the_secret_for_the_way_back_the_message_comes_back(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WEBHOOK_SECRET", house.aws.secret("new", None))
+def test_without_the_secret_for_the_way_back_the_message_comes_back(house: House) -> None:
+    house.aws.empty(house.webhook_secret)
 
     answer = handled(queued(bare(house.drop())))
 
@@ -247,8 +243,8 @@ def test_without_the_secret_for_the_way_back_the_message_comes_back(
     assert house.internet.posts == []
 
 
-def test_why_a_message_comes_back_is_logged(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WEBHOOK_SECRET", house.aws.secret("new", None))
+def test_why_a_message_comes_back_is_logged(house: House) -> None:
+    house.aws.empty(house.webhook_secret)
 
     handled(queued("not JSON", bare(house.drop())))
 

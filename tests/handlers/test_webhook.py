@@ -201,10 +201,8 @@ def test_forgeries_ask_fal_for_its_keys_once(house: House, job: Job) -> None:
     assert untouched(house, job)
 
 
-def test_without_our_secret_fal_is_asked_to_come_again(
-    house: House, job: Job, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WEBHOOK_SECRET", house.aws.secret("new", None))
+def test_without_our_secret_fal_is_asked_to_come_again(house: House, job: Job) -> None:
+    house.aws.empty(house.webhook_secret)
 
     assert delivered(event("webhook_ok"))[0] == 503
     assert untouched(house, job)

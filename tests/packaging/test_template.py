@@ -9,7 +9,7 @@ import pytest
 
 from shared import settings
 from shared.domain.trainers.table import DEFAULT, TRAINERS
-from tests.template import properties
+from tests.template import of_type, properties
 from tests.template import template as whole
 
 FUNCTION = "AWS::Serverless::Function"
@@ -23,23 +23,14 @@ def template() -> dict[str, Any]:
     return whole()
 
 
-def of_type(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
-    """The properties of every resource of this type, by logical id."""
-    return {
-        name: resource.get("Properties", {})
-        for name, resource in template["Resources"].items()
-        if resource["Type"] == kind
-    }
-
-
 def environment_of(template: dict[str, Any], name: str) -> dict[str, Any]:
     own = properties(f"{name}Function").get("Environment", {})
     everywhere = template["Globals"]["Function"]["Environment"]
     return {**everywhere["Variables"], **own.get("Variables", {})}
 
 
-def test_there_are_five_functions(template: dict[str, Any]) -> None:
-    assert set(of_type(template, FUNCTION)) == {f"{name}Function" for name in NAMES}
+def test_there_are_five_functions() -> None:
+    assert set(of_type(FUNCTION)) == {f"{name}Function" for name in NAMES}
 
 
 def test_a_stack_can_be_set_to_every_trainer_that_is_known_and_says_to_which(
@@ -53,8 +44,8 @@ def test_a_stack_can_be_set_to_every_trainer_that_is_known_and_says_to_which(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_handler_is_where_the_template_says(template: dict[str, Any], name: str) -> None:
-    module, _, function = of_type(template, FUNCTION)[f"{name}Function"]["Handler"].rpartition(".")
+def test_a_handler_is_where_the_template_says(name: str) -> None:
+    module, _, function = of_type(FUNCTION)[f"{name}Function"]["Handler"].rpartition(".")
 
     assert callable(getattr(import_module(module), function))
 
@@ -72,53 +63,8 @@ def test_a_function_gets_every_setting_it_reads_and_none_it_does_not(
     assert [each for each in given if each not in known and not OF_LIBRARIES.fullmatch(each)] == []
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_function_may_only_what_it_must(template: dict[str, Any], name: str) -> None:
-    policies = of_type(template, FUNCTION)[f"{name}Function"]["Policies"]
-
-    for statement in (row for policy in policies for row in policy["Statement"]):
-        actions = statement["Action"]
-        assert all(
-            "*" not in action for action in ([actions] if isinstance(actions, str) else actions)
-        )
-        resources = statement["Resource"]
-        assert "*" not in (resources if isinstance(resources, list) else [resources])
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_function_logs_where_logs_are_not_kept_for_ever(
-    template: dict[str, Any], name: str
-) -> None:
-    properties = of_type(template, FUNCTION)[f"{name}Function"]
-    group = properties["LoggingConfig"]["LogGroup"]["Ref"]
-
-    assert "RetentionInDays" in of_type(template, "AWS::Logs::LogGroup")[group]
-
-
-def test_a_queue_outlasts_its_function_and_gives_up_into_a_dead_letter_queue(
-    template: dict[str, Any],
-) -> None:
-    queues = of_type(template, "AWS::SQS::Queue")
-    default = template["Globals"]["Function"]["Timeout"]
-
-    read = {
-        event["Properties"]["Queue"]["Fn::GetAtt"].removesuffix(".Arn"): function.get(
-            "Timeout", default
-        )
-        for function in of_type(template, FUNCTION).values()
-        for event in function.get("Events", {}).values()
-        if event["Type"] == "SQS"
-    }
-    assert set(read) == {"InboxQueue", "ResultsQueue"}
-    for name, timeout in read.items():
-        assert queues[name]["VisibilityTimeout"] >= 6 * timeout
-        letters = queues[name]["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"]
-        assert letters.removesuffix(".Arn") in queues
-    assert all(queue["SqsManagedSseEnabled"] for queue in queues.values())
-
-
-def test_every_dead_letter_calls_a_person_who_is_told_what_to_do(template: dict[str, Any]) -> None:
-    queues = of_type(template, "AWS::SQS::Queue")
+def test_every_dead_letter_calls_a_person_who_is_told_what_to_do() -> None:
+    queues = of_type("AWS::SQS::Queue")
     dead = {
         queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"].removesuffix(".Arn")
         for queue in queues.values()
@@ -127,7 +73,7 @@ def test_every_dead_letter_calls_a_person_who_is_told_what_to_do(template: dict[
 
     watched = {
         alarm["Dimensions"][0]["Value"]["Fn::GetAtt"].removesuffix(".QueueName"): alarm
-        for alarm in of_type(template, "AWS::CloudWatch::Alarm").values()
+        for alarm in of_type("AWS::CloudWatch::Alarm").values()
         if alarm.get("Namespace") == "AWS/SQS"
     }
     assert set(watched) == dead == {"InboxDeadLetters", "ResultsDeadLetters"}
@@ -169,29 +115,11 @@ def test_a_job_is_looked_after_well_before_fal_forgets_its_result(
     assert late["Default"] <= late["MaxValue"] <= 3600 / 2
 
 
-def test_what_reads_a_queue_reports_each_failure_alone(template: dict[str, Any]) -> None:
-    for function in of_type(template, FUNCTION).values():
-        for event in function.get("Events", {}).values():
-            if event["Type"] == "SQS":
-                kinds = event["Properties"]["FunctionResponseTypes"]
-                assert kinds == ["ReportBatchItemFailures"]
-
-
-def test_buckets_are_private_and_datasets_are_versioned(template: dict[str, Any]) -> None:
-    buckets = of_type(template, "AWS::S3::Bucket")
-
-    assert set(buckets) == {"DatasetsBucket", "ModelsBucket"}
-    assert buckets["DatasetsBucket"]["VersioningConfiguration"] == {"Status": "Enabled"}
-    for bucket in buckets.values():
-        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
-        assert "BucketEncryption" in bucket
-
-
-def test_only_the_webhook_is_open_to_callers_without_credentials(template: dict[str, Any]) -> None:
-    api = of_type(template, "AWS::Serverless::Api")["Api"]
+def test_only_the_webhook_is_open_to_callers_without_credentials() -> None:
+    api = of_type("AWS::Serverless::Api")["Api"]
     routes = {
         event["Properties"]["Path"]: event["Properties"].get("Auth")
-        for function in of_type(template, FUNCTION).values()
+        for function in of_type(FUNCTION).values()
         for event in function.get("Events", {}).values()
         if event["Type"] == "Api"
     }

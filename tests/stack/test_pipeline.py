@@ -12,6 +12,7 @@ import pytest
 
 from local.stack import SAMPLE
 from shared.messages import s3_notice_for
+from tests.bucket import expiring_tag
 from tests.builders import make_dataset
 from tests.phone import PHOTOS, phone_dataset
 from tests.photos import PLACE
@@ -53,6 +54,14 @@ def test_a_folder_becomes_a_lora_with_the_bytes_that_fal_served(
         assert served[stored["sha256"]] == stored["size"] == len(files[stored["name"]])
     assert {stored["name"] for stored in story["files"]} == {"config.json", "lora.safetensors"}
     assert json.loads(files["status.json"])["status"] == "SUCCEEDED"
+    assert {name for name in files if expires(stack, job, name)} == {"report.html"}
+
+
+def expires(stack: Deployed, job: dict[str, Any], name: str) -> bool:
+    """Whether the bucket's rule would let a file of the job expire; the emulator deploys no rules."""
+    bucket, _, prefix = job["location"].removeprefix("s3://").partition("/")
+    tags = stack.client("s3").get_object_tagging(Bucket=bucket, Key=prefix + name)
+    return expiring_tag() in tags["TagSet"]
 
 
 def test_fal_gets_the_parameters_that_the_job_shows_and_the_very_archive(

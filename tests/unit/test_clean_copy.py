@@ -255,3 +255,10 @@ def test_a_photo_gets_an_ending_that_trainers_know(world: World, suffix: str) ->
     names = copy_of(world, job).namelist()
     assert "anna.jpg" in names
     assert f"anna.{suffix}" not in names
+
+
+def test_what_shows_photos_is_kept_no_longer_than_the_dataset(world: World) -> None:
+    job = drop(world)
+
+    assert world.results.expiring == {f"{job.prefix}dataset.zip", f"{job.prefix}report.html"}
+    assert f"{job.prefix}report.json" in world.results.files

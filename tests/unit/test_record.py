@@ -19,11 +19,11 @@ class SlowResults(MemoryResults):
 
     meanwhile: Callable[[], object] | None = None
 
-    def write(self, key: str, text: str, content_type: str) -> StoredFile:
+    def write(self, key: str, text: str, content_type: str, *, expires: bool = False) -> StoredFile:
         happens, self.meanwhile = self.meanwhile, None
         if happens:
             happens()
-        return super().write(key, text, content_type)
+        return super().write(key, text, content_type, expires=expires)
 
 
 def test_a_new_job_is_kept_and_told_once(world: World) -> None:
