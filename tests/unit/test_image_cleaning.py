@@ -161,6 +161,26 @@ def test_interlaced_pixels_are_counted_pass_by_pass(width: int, height: int) -> 
     assert length_of((width, height), 8, 2, interlaced=True) == length
 
 
+WEBP = encoded(picture(), "WEBP")[12:]
+CANVAS = (95).to_bytes(3, "little") + (71).to_bytes(3, "little")
+HIDING_IN_WEBP = {
+    "a frame with more in it": photos.riff(
+        (b"VP8X", b"\x02\x00\x00\x00" + CANVAS),
+        (b"ANIM", bytes(6)),
+        (b"ANMF", bytes(6) + CANVAS + bytes(4) + WEBP + b"EXIF\x1a\x00\x00\x00" + SECRET),
+    ),
+    "a second picture": photos.riff((b"VP8 ", WEBP[8:]), (b"VP8 ", SECRET)),
+}
+
+
+@pytest.mark.parametrize("kind", HIDING_IN_WEBP)
+def test_a_webp_that_holds_what_is_never_shown_is_saved_anew(kind: str) -> None:
+    header = describe(Whole(HIDING_IN_WEBP[kind]))
+
+    assert Metadata.HIDDEN in header.metadata
+    assert not header.animated
+
+
 HIDING = {
     "a segment within a scan": PLAIN[:SCAN_DATA] + segment(0xE1, SECRET) + PLAIN[SCAN_DATA:],
     "a comment within a scan": PLAIN[:SCAN_DATA] + segment(0xFE, SECRET) + PLAIN[SCAN_DATA:],
@@ -193,7 +213,7 @@ def test_a_marker_in_the_midst_of_the_pixels_never_changes_what_is_left(step: in
     ]
     assert len(stuffed) > 9
     for at in stuffed[::step]:
-        data = noise[: at + 1] + b"\xe1" + noise[at + 2 :]
+        data = noise[: at + 1] + b"\xe1\x00\x09" + noise[at + 4 :]
         header = describe(Whole(data))
         if Metadata.HIDDEN not in header.metadata:
             assert photos.pixels(cleaned(data)) == photos.pixels(data)
