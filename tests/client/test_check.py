@@ -173,10 +173,26 @@ def test_a_flood_is_a_line_with_a_few_names(run: Run, folder: Path) -> None:
     result = run(folder)
 
     [line] = [line for line in result.stdout.splitlines() if "dataset_other_file" in line]
-    assert "(34 files: clip12.mov, clip13.mov, clip14.mov and 31 more; --report shows all)" in line
+    assert line == (
+        f"{folder}: warning: 34 files: each is neither a photo nor a caption, and is left out. "
+        "(clip12.mov, clip13.mov, clip14.mov and 31 more; --report shows all) (dataset_other_file)"
+    )
     assert len(result.stdout.splitlines()) < 8
     [row] = rows(run("--json", folder))
     assert len([each for each in row["warnings"] if each["code"] == "dataset_other_file"]) == 34
+
+
+def test_what_differs_from_file_to_file_is_told_by_what_its_code_means(
+    run: Run, folder: Path
+) -> None:
+    for number in range(3):
+        photo = encoded(picture(400 + number, 400, seed=number), "JPEG")
+        (folder / f"{number}.jpg").write_bytes(photo)
+
+    told = run(folder).stdout
+
+    assert "3 files: A photo has few pixels. Put in a larger original" in told
+    assert "(0.jpg, 1.jpg, 2.jpg) (image_low_resolution)" in told
 
 
 def test_what_there_is_in_the_place_of_photos_is_told(run: Run, tmp_path: Path) -> None:
@@ -190,7 +206,8 @@ def test_what_there_is_in_the_place_of_photos_is_told(run: Run, tmp_path: Path) 
         f"{tmp_path}: rejected, 0 images (found instead: 12 .cr3 files, 1 .pdf file)"
     )
     [raw] = [line for line in lines if "image_unsupported_format" in line]
-    assert "12 files: 0.CR3, 1.CR3" in raw
+    assert "12 files: each is a raw camera file. Export the photo as JPEG" in raw
+    assert "and 2 more; --report shows all)" in raw
 
 
 def test_links_that_are_not_followed_are_told(run: Run, folder: Path, tmp_path: Path) -> None:

@@ -239,7 +239,7 @@ def test_a_training_is_forced_only_when_somebody_says_so(
     file = tmp_path / "ada.zip"
     file.write_bytes(b"x")
 
-    result = run("train", str(file), "--no-wait", *given)
+    result = run("train", str(file), "--no-wait", "--no-check", *given)
 
     got = stack.client("s3").get_object(Bucket="datasets", Key="ada.zip")
     assert (result.exit_code, got["Metadata"], api.asked) == (0, metadata, [])
