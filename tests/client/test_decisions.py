@@ -224,6 +224,12 @@ def test_a_job_shows_its_money_and_where_it_comes_from(run: Run, api: Api) -> No
     )
 
 
+def test_a_job_that_is_looked_at_shows_its_estimate_once(run: Run, api: Api) -> None:
+    api.answers = [job_answer(status=Status.TRAINING)]
+
+    assert run("job", "ada-486fb2366b").stdout.count("estimate") == 1
+
+
 def test_an_ordinary_job_shows_none_of_that(run: Run, api: Api) -> None:
     api.answers = [job_answer(status=Status.RECEIVED)]
 

@@ -102,6 +102,7 @@ def test_clips_beside_the_photos_stay_here_and_the_verdict_is_the_same(
     run: Run, stack: Stack, album: Path, tmp_path: Path
 ) -> None:
     (album / "0.txt").write_text("a photo of ada")
+    (album / "twin.jpg").write_bytes((album / "1.jpg").read_bytes())
     (album / "live.MOV").write_bytes(b"\0\0\0\x14ftypqt  " + bytes(10_000))
     here = check_dataset(album)
 
@@ -109,7 +110,8 @@ def test_clips_beside_the_photos_stay_here_and_the_verdict_is_the_same(
 
     [dropped] = uploaded(stack).values()
     names = zipfile.ZipFile(io.BytesIO(dropped)).namelist()
-    assert sorted(names) == sorted([*(f"{number}.jpg" for number in range(12)), "0.txt"])
+    photos = [f"{number}.jpg" for number in range(12)]
+    assert sorted(names) == sorted([*photos, "twin.jpg", "0.txt"])
     assert "not uploaded, being neither photos nor captions: live.MOV" in result.stderr
     (tmp_path / "dropped.zip").write_bytes(dropped)
     there = check_dataset(tmp_path / "dropped.zip")
