@@ -1,14 +1,16 @@
 """The command that checks a dataset here, as the stack would, before anything is uploaded."""
 
-from collections.abc import Callable, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from client.archive import archive_of
+from client.display import Display
 from client.errors import CommandFailed
-from client.findings import findings, summary
+from client.findings import findings, left_out, summary
 from client.options import (
     Checkpoint,
     CreateMasks,
@@ -31,11 +33,12 @@ from shared.domain.errors import DatasetUnreadable, RejectedDataset
 from shared.domain.parameters import ResolvedParameters
 from shared.domain.problems import Problem
 from shared.domain.report import Report, Verdict
+from shared.domain.reports.markup import visible
 from shared.domain.reports.wording import counted
 from shared.domain.trainers.table import DEFAULT
 from shared.services.check import Checker, Drop
 
-LINKS_SHOWN = 3
+NAMES_SHOWN = 3
 
 type Say = Callable[[str], None]
 
@@ -150,15 +153,50 @@ def check_dataset(
         raise CommandFailed(f"{path} cannot be read: {unreadable}.") from unreadable
 
 
+def accepted_here(
+    path: Path,
+    display: Display,
+    *,
+    parameters: Mapping[str, object],
+    key: str | None,
+    application: str,
+) -> Collection[str]:
+    """Check a dataset before it is uploaded; the files of a folder that are of no use to a training.
+
+    Tells what comes of it, and how many warnings there are. Raises CommandFailed with every error of
+    a dataset that the stack would refuse.
+    """
+    metadata = metadata_of(parameters)
+    with display.console.status(f"checking {path}"):
+        report = check_dataset(
+            path, metadata=metadata, key=key, application=application, say=display.say_whole
+        )
+    again = f"lora-drop check {shlex.quote(str(path))}"
+    if report.verdict is Verdict.REJECTED:
+        errors = report.model_copy(update={"warnings": ()})
+        lines = findings(errors, all_of_them=f"{again} --report FILE shows all")
+        refused = f"{path}: {summary(report)}. Nothing was uploaded."
+        raise CommandFailed("\n".join((*lines, refused)))
+    display.say_whole(f"{path}: {summary(report)}")
+    warnings = [each for each in report.warnings if not each.code.startswith("parameter_")]
+    if warnings:
+        display.say_whole(f"{counted(len(warnings), 'warning')}; to read them: {again}")
+    unused = left_out(report) if path.is_dir() else ()
+    if unused:
+        names = ", ".join(unused[:NAMES_SHOWN]) + (", …" if len(unused) > NAMES_SHOWN else "")
+        display.say_whole(f"not uploaded, being neither photos nor captions: {visible(names)}")
+    return unused
+
+
 def _of_options(report: Report) -> Report:
     errors = tuple(of_options(each) for each in report.errors)
     return report.model_copy(update={"errors": errors})
 
 
 def _not_followed(path: Path, links: Sequence[str]) -> str:
-    names = ", ".join(links[:LINKS_SHOWN]) + (", …" if len(links) > LINKS_SHOWN else "")
+    names = ", ".join(links[:NAMES_SHOWN]) + (", …" if len(links) > NAMES_SHOWN else "")
     return (
-        f"{path}: {counted(len(links), 'link')} out of the folder not followed ({names}). "
+        f"{path}: {counted(len(links), 'link')} out of the folder not followed ({visible(names)}). "
         "Copy the files themselves into it."
     )
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from client.check import accepted_here
 from client.display import lora_line
 from client.lora_drop import LoraDrop
 from client.options import (
@@ -41,6 +42,10 @@ def train(  # noqa: PLR0913  # one parameter is one option
     force: Annotated[
         bool, typer.Option("--force", help="Pay for it even if the same was trained before.")
     ] = False,
+    no_check: Annotated[
+        bool,
+        typer.Option("--no-check", help="Upload it unchecked; the stack checks it in any case."),
+    ] = False,
     key: Annotated[
         str | None, typer.Option(help="Key in the datasets bucket; else the file's name.")
     ] = None,
@@ -53,7 +58,7 @@ def train(  # noqa: PLR0913  # one parameter is one option
 ) -> None:
     """Drop a dataset and follow its job; exits 0 only when the LoRA is there.
 
-    What is not given is decided by training.json in the dataset, then the preset, then fal.
+    What the stack would refuse is refused here, before it is uploaded. What is not given is decided by training.json in the dataset, then the preset, then fal.
     """
     given = {
         "trainer": trainer,
@@ -70,9 +75,22 @@ def train(  # noqa: PLR0913  # one parameter is one option
     with told() as display:
         parameters = parameters_of(given, parameter)
         lora_drop = LoraDrop(find_stack(stack))
+        application = lora_drop.stack.application
+        unused = (
+            ()
+            if no_check
+            else accepted_here(
+                path, display, parameters=parameters, key=key, application=application
+            )
+        )
         with display.upload(path.name) as progress:
             job_id = lora_drop.drop(
-                path, key=key, parameters=parameters, progress=progress, advise=display.advise
+                path,
+                key=key,
+                parameters=parameters,
+                progress=progress,
+                advise=display.advise,
+                without=unused,
             )
         if wait:
             looks = lora_drop.follow(job_id, timeout=timeout, unseen=display.unseen)
@@ -80,6 +98,9 @@ def train(  # noqa: PLR0913  # one parameter is one option
             display.outcome(job)
         else:
             job = {"job_id": job_id}
+            display.say_whole(
+                f"lora-drop job {job_id} shows where it stands, and its trigger phrase"
+            )
     if json_output:
         write(job)
     else:

@@ -12,12 +12,16 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from client.findings import told
 from client.lora_drop import STOPS
 from client.lora_drop import Progress as Report
 from shared.domain.jobs import TROUBLED, Status
-from shared.domain.notices import of_job
+from shared.domain.notices import REPORT_PAGE, of_job
+from shared.domain.parameters import ParameterSource
 from shared.domain.problems import Problem
+from shared.domain.trainers.trainer import TRIGGER_PHRASE
 
+PROBLEMS_SHOWN = 10  # names of those with one code
 LORA = "lora.safetensors"
 WAITING: Mapping[str, str] = {
     Status.RECEIVED: "checking the dataset",
@@ -28,6 +32,8 @@ WAITING: Mapping[str, str] = {
     Status.TRAINING: "training at fal",
     Status.STORING: "copying the files",
 }
+# Without a check there is no report.
+NEVER_READ = frozenset({"dataset_missing", "dataset_unreadable"})
 UNSEEN = "not seen yet"
 USUAL: Mapping[str, float] = {  # seconds; what lasts longer may never end by itself
     UNSEEN: 120,
@@ -86,18 +92,18 @@ class Display:
         self.say(f"job    {job_id}")
         shown = 0
         job: dict[str, Any] = {}
-        told: list[Any] = []
+        known: list[Any] = []
         with self.console.status("waiting for the stack to see the dataset") as status:
             try:
                 for job in looks:
-                    self._steps(job, shown)
+                    self._steps(job, shown, following=True)
                     shown = len(job["history"])
                     since = (datetime.now(UTC) - _moment(job["history"][-1]["at"])).total_seconds()
                     status.update(f"{WAITING.get(job['status'], job['status'])}, {since:.0f} s")
                     self._hint(job["status"], since)
-                    if job["problems"] != told and Status(job["status"]) not in STOPS:
+                    if job["problems"] != known and Status(job["status"]) not in STOPS:
                         self.problems(job)
-                    told = job["problems"]
+                    known = job["problems"]
             except KeyboardInterrupt:
                 self.say(f"The job goes on by itself: lora-drop job {job_id}")
                 raise
@@ -124,6 +130,11 @@ class Display:
             self.say(f"The same was trained before, as {job['duplicate_of']}: nothing was paid.")
         if job["files"]:
             self.files(job)
+            self._trigger(job)
+        unread = any(problem["code"] in NEVER_READ for problem in job["problems"])
+        if job["parameters"] or (job["status"] == Status.REJECTED and not unread):
+            self.say_whole(f"  report          {job['location']}{REPORT_PAGE}")
+            self.say_whole(f"                  lora-drop download {job['job_id']} fetches it")
 
     def budget(self, account: Mapping[str, Any]) -> None:
         """A month's money, and the slots."""
@@ -187,9 +198,9 @@ class Display:
 
     def problems(self, job: Mapping[str, Any]) -> None:
         """What is wrong and what to do."""
-        for problem in job["problems"]:
-            message = of_job(problem["message"], job["job_id"])
-            self.console.print(Text(f"  {message} ({problem['code']})"))
+        problems = [Problem.model_validate(each) for each in job["problems"]]
+        for line in told(problems, PROBLEMS_SHOWN, all_of_them="the report shows all"):
+            self.console.print(Text(f"  {of_job(line, job['job_id'])}"))
 
     def advise(self, problem: Problem) -> None:
         """What is allowed, and yet may not be meant."""
@@ -209,7 +220,20 @@ class Display:
                 table.add_row(f"  {name}", str(value), Text(str(sources.get(name, "")), "dim"))
         self.console.print(table)
 
-    def _steps(self, job: Mapping[str, Any], shown: int) -> None:
+    def _accepted(self, job: Mapping[str, Any]) -> None:
+        """What a job that has passed its check will cost, and the word that will call it up."""
+        if job["estimated_cost_usd"]:
+            self.say(f"  estimate        ${job['estimated_cost_usd']:.2f}")
+        self._trigger(job)
+
+    def _trigger(self, job: Mapping[str, Any]) -> None:
+        """The LoRA is of no use without it."""
+        phrase = (job["parameters"] or {}).get(TRIGGER_PHRASE)
+        made = (job["parameter_sources"] or {}).get(TRIGGER_PHRASE) == ParameterSource.GENERATED
+        if phrase:
+            self.say(f"  trigger phrase  {phrase}{'  (made for this job)' if made else ''}")
+
+    def _steps(self, job: Mapping[str, Any], shown: int, *, following: bool = False) -> None:
         """The job's states from here on, each with how long the one before it lasted."""
         history = job["history"]
         for number in range(shown, len(history)):
@@ -218,6 +242,8 @@ class Display:
             line = Text.assemble((_local_time(step["at"]), "dim"), "  ", _coloured(step["status"]))
             line.append(f"  +{waited:.1f} s" if number else "", "dim")
             self.console.print(line)
+            if following and before["status"] == Status.RECEIVED != step["status"]:
+                self._accepted(job)
 
 
 def lora_line(job: Mapping[str, Any]) -> str:

@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from shared.domain.codes import MEANINGS
+from shared.domain.datasets import IMAGE_SUFFIXES
 from shared.domain.parameters import ParameterSource
 from shared.domain.problems import Problem
 from shared.domain.report import ChangeMade, Fate, Report, Verdict
-from shared.domain.reports.groups import groups_of
+from shared.domain.reports.groups import Group, groups_of
 from shared.domain.reports.markup import visible
 from shared.domain.reports.wording import counted
 from shared.domain.selection import suffix_of
@@ -40,15 +41,14 @@ def told(problems: Iterable[Problem], shown: int, all_of_them: str) -> Iterator[
     """These problems, with at most so many names in a line."""
     for group in groups_of(problems):
         names = [case.member for case in group.cases if case.member is not None]
-        meaning = MEANINGS.get(group.code)
-        if len(names) <= ALONE or len(names) < len(group.cases) or meaning is None:
+        if len(names) <= ALONE or len(names) < len(group.cases) or group.code not in MEANINGS:
             yield from (visible(f"{case.message} ({group.code})") for case in group.cases)
             continue
         # One more than is shown takes as much room as the word that there is one more.
         cut = shown if len(names) > shown + 1 else len(names)
         rest = f" and {len(names) - cut} more; {all_of_them}" if names[cut:] else ""
-        listed = f"{counted(len(names), 'file')}: {', '.join(names[:cut])}{rest}"
-        yield visible(f"{group.heading} ({listed}). {meaning.do} ({group.code})")
+        listed = f"{', '.join(names[:cut])}{rest}"
+        yield visible(f"{len(names)} files: {_of_all(group)} ({listed}) ({group.code})")
 
 
 def summary(report: Report) -> str:
@@ -72,9 +72,18 @@ def left_out(report: Report) -> tuple[str, ...]:
     return tuple(photo.member for photo in dropped if photo.format is None)
 
 
+def _of_all(group: Group) -> str:
+    """What all of them say of their files, or what their code means."""
+    said = {case.message.removeprefix(case.member or "") for case in group.cases}
+    if len(said) == 1 and (of_each := said.pop()).startswith(" "):
+        return f"each{of_each}"
+    return f"{group.heading}. {MEANINGS[group.code].do}"
+
+
 def _instead(report: Report) -> str:
     """What there is where there are no photos: “12 .cr3 files”."""
-    kinds = Counter(suffix_of(photo.member) for photo in report.photos)
+    suffixes = (suffix_of(photo.member) for photo in report.photos)
+    kinds = Counter(suffix for suffix in suffixes if suffix not in IMAGE_SUFFIXES)
     found = [
         counted(number, f".{suffix} file") if suffix else f"{number} without an ending"
         for suffix, number in kinds.most_common(SHOWN["warning"])

@@ -1,17 +1,23 @@
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
 import httpx
 import pytest
 from moto import mock_aws
+from typer.testing import CliRunner, Result
 
+from client.cli import application
 from client.lora_drop import LoraDrop
 from client.stack import Stack
 from shared.domain.notices import public
 from tests.builders import make_job
+from tests.phone import phone_dataset
+from tests.photos import encoded, picture
 
+type RunCheck = Callable[..., Result]
 type Answer = Callable[[httpx.Request], httpx.Response]
 
 
@@ -24,6 +30,35 @@ def stack() -> Iterator[Stack]:
         s3.create_bucket(Bucket="datasets")
         s3.put_bucket_versioning(Bucket="datasets", VersioningConfiguration={"Status": "Enabled"})
         yield Stack("test", session, None, "https://api.example/live", "datasets", "models")
+
+
+@pytest.fixture
+def check(monkeypatch: pytest.MonkeyPatch) -> RunCheck:
+    """Runs ``lora-drop check``; there is no stack to be found, nor a network."""
+
+    def nowhere(*_: object, **__: object) -> None:
+        raise AssertionError("nobody is to be asked")
+
+    monkeypatch.setattr("socket.socket.connect", nowhere)
+    monkeypatch.setattr("client.stack.find_stack", nowhere)
+    return lambda *words: CliRunner().invoke(application(), ["check", *map(str, words)])
+
+
+@pytest.fixture
+def phone(tmp_path: Path) -> Path:
+    file = tmp_path / "phone.zip"
+    file.write_bytes(phone_dataset())
+    return file
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    album = tmp_path / "album"
+    album.mkdir()
+    for number in range(12):
+        photo = encoded(picture(600, 600, seed=number), "JPEG")
+        (album / f"{number}.jpg").write_bytes(photo)
+    return album
 
 
 def answering(stack: Stack, answer: Answer) -> LoraDrop:

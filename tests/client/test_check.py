@@ -1,61 +1,31 @@
 """`lora-drop check` says here what the stack would say, and asks nobody."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from client.cli import application
 from shared.adapters.pictures import PillowPictures
 from shared.domain.report import Verdict
 from tests.checking import checked
+from tests.client.conftest import RunCheck
 from tests.foreign import foreign_archives, is_damaged
 from tests.memory import MemoryRange
 from tests.phone import PHOTOS, phone_dataset
-from tests.photos import encoded, picture
 
-type Run = Callable[..., Result]
 FIELDS = ("file", "verdict", "errors", "warnings", "images", "bytes_read", "requests", "seconds")
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs ``lora-drop check``; there is no stack to be found, nor a network."""
-
-    def nowhere(*_: object, **__: object) -> None:
-        raise AssertionError("nobody is to be asked")
-
-    monkeypatch.setattr("socket.socket.connect", nowhere)
-    monkeypatch.setattr("client.stack.find_stack", nowhere)
-    return lambda *words: CliRunner().invoke(application(), ["check", *map(str, words)])
-
-
-@pytest.fixture
-def phone(tmp_path: Path) -> Path:
-    file = tmp_path / "phone.zip"
-    file.write_bytes(phone_dataset())
-    return file
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    album = tmp_path / "album"
-    album.mkdir()
-    for number in range(12):
-        photo = encoded(picture(600, 600, seed=number), "JPEG")
-        (album / f"{number}.jpg").write_bytes(photo)
-    return album
 
 
 def rows(result: Result) -> list[dict[str, Any]]:
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def test_a_good_dataset_is_accepted_on_one_line_with_these_fields(run: Run, phone: Path) -> None:
-    result = run("--json", phone)
+def test_a_good_dataset_is_accepted_on_one_line_with_these_fields(
+    check: RunCheck, phone: Path
+) -> None:
+    result = check("--json", phone)
 
     [row] = rows(result)
     assert result.exit_code == 0
@@ -69,12 +39,12 @@ def test_a_good_dataset_is_accepted_on_one_line_with_these_fields(run: Run, phon
 
 
 def test_one_rejected_of_several_is_told_by_the_exit_code(
-    run: Run, phone: Path, tmp_path: Path
+    check: RunCheck, phone: Path, tmp_path: Path
 ) -> None:
     bad = tmp_path / "bad.zip"
     bad.write_bytes(b"not a ZIP")
 
-    result = run("--json", bad, phone)
+    result = check("--json", bad, phone)
 
     assert result.exit_code == 1
     assert [row["verdict"] for row in rows(result)] == ["rejected", "accepted"]
@@ -82,11 +52,13 @@ def test_one_rejected_of_several_is_told_by_the_exit_code(
     assert (error["code"], error["member"]) == ("archive_invalid_format", None)
 
 
-def test_every_finding_is_a_line_of_text_that_says_what_to_do(run: Run, tmp_path: Path) -> None:
+def test_every_finding_is_a_line_of_text_that_says_what_to_do(
+    check: RunCheck, tmp_path: Path
+) -> None:
     bad = tmp_path / "bad.zip"
     bad.write_bytes(phone_dataset()[:-1000])
 
-    lines = run(bad).stdout.splitlines()
+    lines = check(bad).stdout.splitlines()
 
     assert lines[-1] == f"{bad}: rejected, 0 images"
     assert all(line.startswith(f"{bad}: ") for line in lines)
@@ -94,8 +66,8 @@ def test_every_finding_is_a_line_of_text_that_says_what_to_do(run: Run, tmp_path
     assert lines[0].endswith(")")
 
 
-def test_what_it_would_cost_and_whether_it_is_mended_is_told(run: Run, phone: Path) -> None:
-    last = run(phone).stdout.splitlines()[-1]
+def test_what_it_would_cost_and_whether_it_is_mended_is_told(check: RunCheck, phone: Path) -> None:
+    last = check(phone).stdout.splitlines()[-1]
 
     assert last.startswith(f"{phone}: accepted, {PHOTOS} images, about $")
     assert "a mended copy is trained on (" in last
@@ -104,23 +76,16 @@ def test_what_it_would_cost_and_whether_it_is_mended_is_told(run: Run, phone: Pa
     assert "2\N{MULTIPLICATION SIGN} duplicate left out" in last
 
 
-def test_one_change_is_one(run: Run, folder: Path) -> None:
-    (folder / "Thumbs.db").write_bytes(b"junk")
-    (folder / "notes.pdf").write_bytes(b"%PDF-1.7")
-
-    assert "(1 change: 1\N{MULTIPLICATION SIGN} other file left out)" in run(folder).stdout
-
-
-def test_a_folder_is_checked_as_it_would_be_dropped(run: Run, folder: Path) -> None:
-    [row] = rows(run("--json", folder))
+def test_a_folder_is_checked_as_it_would_be_dropped(check: RunCheck, folder: Path) -> None:
+    [row] = rows(check("--json", folder))
 
     assert (row["file"], row["verdict"], row["images"]) == (str(folder), "accepted", 12)
 
 
-def test_the_trainer_and_the_key_decide_as_in_a_drop(run: Run, folder: Path) -> None:
-    wanting = run("--json", "--trainer", "flux-2-trainer", folder)
-    unknown = run("--json", "--trainer", "flux-2-trainr", folder)
-    style = run("--key", "style/ada.zip", folder)
+def test_the_trainer_and_the_key_decide_as_in_a_drop(check: RunCheck, folder: Path) -> None:
+    wanting = check("--json", "--trainer", "flux-2-trainer", folder)
+    unknown = check("--json", "--trainer", "flux-2-trainr", folder)
+    style = check("--key", "style/ada.zip", folder)
 
     assert [each["code"] for each in rows(wanting)[0]["errors"]] == ["caption_missing"]
     assert "did you mean flux-2-trainer?" in rows(unknown)[0]["errors"][0]["message"]
@@ -128,16 +93,18 @@ def test_the_trainer_and_the_key_decide_as_in_a_drop(run: Run, folder: Path) -> 
     assert "about $7.20" in style.stdout
 
 
-def test_the_options_of_a_training_decide_as_in_that_training(run: Run, folder: Path) -> None:
+def test_the_options_of_a_training_decide_as_in_that_training(
+    check: RunCheck, folder: Path
+) -> None:
     words = ("--preset", "quality", "--trigger", "ada", "--set", "steps=2000", folder)
 
-    told, [row] = run(*words).stdout, rows(run("--json", *words))
+    told, [row] = check(*words).stdout, rows(check("--json", *words))
 
     assert "about $4.80, trigger phrase “ada”" in told
     assert "(parameter_steps_unusual)" in told
     assert tuple(row) == FIELDS
     assert "parameter_steps_unusual" in {each["code"] for each in row["warnings"]}
-    assert "trigger phrase made for the job" in run(folder).stdout
+    assert "trigger phrase made for the job" in check(folder).stdout
 
 
 @pytest.mark.parametrize(
@@ -149,9 +116,9 @@ def test_the_options_of_a_training_decide_as_in_that_training(run: Run, folder: 
     ],
 )
 def test_what_is_wrong_with_an_option_is_said_of_the_option(
-    run: Run, folder: Path, words: list[str], said: str
+    check: RunCheck, folder: Path, words: list[str], said: str
 ) -> None:
-    result = run(*words, folder)
+    result = check(*words, folder)
 
     assert result.exit_code == 1
     assert said in result.stdout
@@ -159,60 +126,20 @@ def test_what_is_wrong_with_an_option_is_said_of_the_option(
     assert "drop" not in result.stdout.removeprefix(str(folder)).split("(parameter_")[0]
 
 
-def test_what_cannot_be_sent_along_is_told_by_the_check_already(run: Run, folder: Path) -> None:
-    result = run("--trigger", "Zoë", folder)
+def test_what_cannot_be_sent_along_is_told_by_the_check_already(
+    check: RunCheck, folder: Path
+) -> None:
+    result = check("--trigger", "Zoë", folder)
 
     assert (result.exit_code, result.stdout) == (1, "")
     assert "training.json" in result.stderr
 
 
-def test_a_flood_is_a_line_with_a_few_names(run: Run, folder: Path) -> None:
-    for number in range(12, 46):
-        (folder / f"clip{number}.mov").write_bytes(b"\0\0\0\x14ftypqt  ")
-
-    result = run(folder)
-
-    [line] = [line for line in result.stdout.splitlines() if "dataset_other_file" in line]
-    assert "(34 files: clip12.mov, clip13.mov, clip14.mov and 31 more; --report shows all)" in line
-    assert len(result.stdout.splitlines()) < 8
-    [row] = rows(run("--json", folder))
-    assert len([each for each in row["warnings"] if each["code"] == "dataset_other_file"]) == 34
-
-
-def test_what_there_is_in_the_place_of_photos_is_told(run: Run, tmp_path: Path) -> None:
-    for number in range(12):
-        (tmp_path / f"{number}.CR3").write_bytes(b"\0\0\0\x18ftypcrx \0\0\0\1")
-    (tmp_path / "notes.pdf").write_bytes(b"%PDF-1.7")
-
-    lines = run(tmp_path).stdout.splitlines()
-
-    assert lines[-1] == (
-        f"{tmp_path}: rejected, 0 images (found instead: 12 .cr3 files, 1 .pdf file)"
-    )
-    [raw] = [line for line in lines if "image_unsupported_format" in line]
-    assert "12 files: 0.CR3, 1.CR3" in raw
-
-
-def test_links_that_are_not_followed_are_told(run: Run, folder: Path, tmp_path: Path) -> None:
-    (folder / "out.jpg").symlink_to(tmp_path / "elsewhere.jpg")
-
-    result = run(folder)
-
-    assert result.exit_code == 0
-    assert "1 link out of the folder not followed (out.jpg)" in result.stderr
-
-
-def test_names_cannot_steer_the_terminal(run: Run, folder: Path) -> None:
-    (folder / "a\x1b[2Jb.txt").write_text("x")
-
-    assert "\x1b" not in run(folder).stdout
-
-
 @pytest.mark.parametrize("name", ["report.html", "report.json", "report", "", "new/../"])
 def test_the_report_is_written_for_people_and_for_programs(
-    run: Run, phone: Path, tmp_path: Path, name: str
+    check: RunCheck, phone: Path, tmp_path: Path, name: str
 ) -> None:
-    result = run("--report", f"{tmp_path}/{name}", phone)
+    result = check("--report", f"{tmp_path}/{name}", phone)
 
     assert result.exit_code == 0
     assert "report.html and " in result.stderr
@@ -223,21 +150,21 @@ def test_the_report_is_written_for_people_and_for_programs(
     assert "data:image/jpeg;base64," in page
 
 
-def test_a_rejected_dataset_has_a_report_as_well(run: Run, tmp_path: Path) -> None:
+def test_a_rejected_dataset_has_a_report_as_well(check: RunCheck, tmp_path: Path) -> None:
     bad = tmp_path / "bad.zip"
     bad.write_bytes(b"not a ZIP")
 
-    assert run("--report", tmp_path / "report.html", bad).exit_code == 1
+    assert check("--report", tmp_path / "report.html", bad).exit_code == 1
     assert json.loads((tmp_path / "report.json").read_text())["verdict"] == "rejected"
 
 
 def test_a_file_of_ones_own_is_not_written_over_and_nothing_is_checked(
-    run: Run, folder: Path
+    check: RunCheck, folder: Path
 ) -> None:
     mine = folder / "training.json"
     mine.write_text('{"steps": 1500}')
 
-    result = run(folder, "--report", folder / "training.html")
+    result = check(folder, "--report", folder / "training.html")
 
     assert (result.exit_code, result.stdout) == (1, "")
     assert "training.json is there already" in " ".join(result.stderr.split())
@@ -247,7 +174,7 @@ def test_a_file_of_ones_own_is_not_written_over_and_nothing_is_checked(
 
 @pytest.mark.parametrize("how", [[], ["--json"]])
 def test_a_report_that_cannot_be_written_hides_no_verdict(
-    run: Run, phone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: list[str]
+    check: RunCheck, phone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: list[str]
 ) -> None:
     def full(_: object) -> str:
         raise OSError("No space left on device")
@@ -255,17 +182,19 @@ def test_a_report_that_cannot_be_written_hides_no_verdict(
     wanted = tmp_path / "report.html"
     monkeypatch.setattr("client.report_files.html_text", full)
 
-    result = run(phone, "--report", wanted, *how)
+    result = check(phone, "--report", wanted, *how)
 
     assert result.exit_code == 1
     assert "accepted" in result.stdout
     assert "No space left on device" in " ".join(result.stderr.split())
 
 
-def test_what_cannot_be_done_is_told_in_a_sentence(run: Run, phone: Path, tmp_path: Path) -> None:
-    missing = run(tmp_path / "none.zip")
-    two = run("--report", tmp_path / "r.html", phone, phone)
-    unwritable = run("--report", phone / "r.html", phone)
+def test_what_cannot_be_done_is_told_in_a_sentence(
+    check: RunCheck, phone: Path, tmp_path: Path
+) -> None:
+    missing = check(tmp_path / "none.zip")
+    two = check("--report", tmp_path / "r.html", phone, phone)
+    unwritable = check("--report", phone / "r.html", phone)
 
     assert "There is no file or folder" in missing.stderr
     assert "one dataset at a time" in two.stderr
@@ -275,9 +204,9 @@ def test_what_cannot_be_done_is_told_in_a_sentence(run: Run, phone: Path, tmp_pa
 
 
 def test_a_phones_dataset_is_told_to_be_mended_with_every_change(
-    run: Run, phone: Path, tmp_path: Path
+    check: RunCheck, phone: Path, tmp_path: Path
 ) -> None:
-    run("--report", tmp_path / "report.html", phone)
+    check("--report", tmp_path / "report.html", phone)
 
     told = json.loads((tmp_path / "report.json").read_text())
     changes = {change["code"] for change in told["changes"]}
@@ -303,10 +232,12 @@ def test_every_foreign_archive_gets_a_verdict_in_time_and_only_damage_is_the_arc
         assert found.requests <= 40, name
 
 
-def test_the_command_prints_a_line_for_every_foreign_archive(run: Run, corpora: Path) -> None:
+def test_the_command_prints_a_line_for_every_foreign_archive(
+    check: RunCheck, corpora: Path
+) -> None:
     files = [corpora / "zip" / name for name, _ in foreign_archives(corpora)]
 
-    result = run("--json", *files)
+    result = check("--json", *files)
 
     assert [row["file"] for row in rows(result)] == [str(file) for file in files]
     assert result.exit_code == 1

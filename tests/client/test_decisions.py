@@ -224,6 +224,12 @@ def test_a_job_shows_its_money_and_where_it_comes_from(run: Run, api: Api) -> No
     )
 
 
+def test_a_job_that_is_looked_at_shows_its_estimate_once(run: Run, api: Api) -> None:
+    api.answers = [job_answer(status=Status.TRAINING)]
+
+    assert run("job", "ada-486fb2366b").stdout.count("estimate") == 1
+
+
 def test_an_ordinary_job_shows_none_of_that(run: Run, api: Api) -> None:
     api.answers = [job_answer(status=Status.RECEIVED)]
 
@@ -239,7 +245,7 @@ def test_a_training_is_forced_only_when_somebody_says_so(
     file = tmp_path / "ada.zip"
     file.write_bytes(b"x")
 
-    result = run("train", str(file), "--no-wait", *given)
+    result = run("train", str(file), "--no-wait", "--no-check", *given)
 
     got = stack.client("s3").get_object(Bucket="datasets", Key="ada.zip")
     assert (result.exit_code, got["Metadata"], api.asked) == (0, metadata, [])

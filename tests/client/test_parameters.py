@@ -1,5 +1,6 @@
 """Wrong parameters are told before a byte is uploaded; what lies in the dataset is the stack's."""
 
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from client.stack import Stack
 from shared.domain.problems import Problem
 from tests.builders import make_archive
 from tests.client.conftest import answering
+from tests.photos import encoded, picture
 
 type Run = Callable[..., Result]
 
@@ -26,7 +28,9 @@ def never(request: httpx.Request) -> httpx.Response:
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     file = tmp_path / "ada.zip"
-    file.write_bytes(make_archive())
+    with zipfile.ZipFile(file, "w") as archive:
+        for number in range(10):
+            archive.writestr(f"{number}.jpg", encoded(picture(300, 300, seed=number), "JPEG"))
     return file
 
 

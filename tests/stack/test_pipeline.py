@@ -142,7 +142,7 @@ def test_a_dataset_that_cannot_train_is_refused_for_free_with_what_to_do(
     path, code = bad_archives(folder, tmp_path)[mistake]
     before = stack.simulator.ledger()["submissions"]
 
-    job = stack.train(path, code=1)
+    job = stack.train(path, "--no-check", code=1)
 
     assert job["status"] == "REJECTED"
     assert [problem["code"] for problem in job["problems"]] == [code]
