@@ -77,6 +77,7 @@ class Request:
     copied: bool = False
     webhook_lost: bool = False
     called_at: datetime | None = None
+    signed_before: timedelta = timedelta(0)
 
     @property
     def payload(self) -> dict[str, Any]:

@@ -64,6 +64,10 @@ def _lost(request: Request) -> None:
     request.webhook_lost = True
 
 
+def _signed_long_ago(request: Request) -> None:
+    request.signed_before = 10 * MINUTE
+
+
 def _empty(request: Request) -> None:
     request.payload_missing = True
 
@@ -157,6 +161,7 @@ SCENARIOS = (
     HAPPY,
     Scenario("the event never comes", lambda stage: void(stage.drop(KEY))),
     Scenario("the webhook never comes", _training(_lost)),
+    Scenario("the webhook was signed too long ago", _training(_signed_long_ago)),
     Scenario("the webhook has no payload", _training(_empty)),
     Scenario(
         "the webhook has no payload, and fal keeps none for long",

@@ -31,6 +31,16 @@ ARCHIVE = make_archive(images=10)
 
 
 @dataclass
+class Questions:
+    """An Inquiry: Lambda calls the reconciler with it, soon."""
+
+    stage: "Stage"
+
+    def ask_about(self, job_id: str) -> None:
+        self.stage.plan(self.stage.clock.now, lambda: self.stage.question(job_id))
+
+
+@dataclass
 class Stage:
     """Everything there is, and what has gone wrong with it so far."""
 
@@ -75,6 +85,7 @@ class Stage:
             "source": self.cdn,
             "results": MemoryResults(now=self.clock),
             "queue": Post(self.inbox, self.results),
+            "inquiry": Questions(self),
             "dead_letters": Undertaker((self.inbox, self.results)),
         }
         return StackWorld(clock=self.clock, **doubles)
@@ -121,7 +132,8 @@ class Stage:
         """The delivery as it comes through the API."""
         body = delivery.request.body()
         path = "/webhooks/" + delivery.request.webhook_url.split("/webhooks/", 1)[-1]
-        headers = self.fal.headers(delivery.request, body)
+        signed_at = self.clock.now - delivery.request.signed_before
+        headers = self.fal.headers(delivery.request, body, at=signed_at)
         return functions.api_event("POST", path, body.decode(), headers)
 
     def round(self) -> None:
@@ -134,6 +146,10 @@ class Stage:
                 self.doubtful = tally["doubtful"]
 
         self.invoke("reconcile", functions.schedule_event(), counted)
+
+    def question(self, job_id: str) -> None:
+        """The reconciler is asked about one job."""
+        self.invoke("reconcile", {"job_id": job_id}, lambda _: None)
 
     def dashboard(self, job: Job) -> str | None:
         """The request of this job that a person sees at fal."""
