@@ -178,10 +178,10 @@ def test_a_file_that_goes_while_it_is_read_is_gone(code: int) -> None:
         reading(Ranged(changed={3: status(code)}))
 
 
-@pytest.mark.parametrize("code", [202, 301, 302, 307, 308, 401, 403, 408, 429, 500, 502, 503])
-def test_any_other_answer_interrupts_the_download_and_no_redirect_is_followed(code: int) -> None:
+@pytest.mark.parametrize("code", [202, 401, 403, 408, 429, 500, 502, 503])
+def test_any_other_answer_interrupts_the_download(code: int) -> None:
     def answer(_: httpx.Request, __: httpx.Response) -> httpx.Response:
-        return httpx.Response(code, headers={"Location": "https://v3.fal.media/y"})
+        return httpx.Response(code)
 
     cdn = Ranged(changed={3: answer})
 

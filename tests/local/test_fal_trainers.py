@@ -11,7 +11,7 @@ from local.fal.running import ControlClient
 from shared.domain.artifacts import artifacts_in
 from shared.domain.costs import estimated_cost_usd
 from shared.domain.parameters import ResolvedParameters, resolve
-from shared.domain.trainers.fields import Choice, Field, Flag, Rate, Whole
+from shared.domain.trainers.fields import LEAST_RATE, Choice, Field, Flag, Rate, Whole
 from shared.domain.trainers.flux import FAST
 from shared.domain.trainers.flux_2 import FLUX_2
 from shared.domain.trainers.table import TRAINERS
@@ -69,7 +69,7 @@ def test_the_simulator_takes_the_same_values(trainer: Trainer, field: Field) -> 
         case Whole():
             assert limits_in(schema) == (field.low, field.high, field.default)
         case Rate():
-            low, high = (field.low, field.high) if field.low else (None, None)
+            low, high = (field.low, field.high) if field.low > LEAST_RATE else (None, None)
             assert limits_in(schema) == (low, high, field.default)
         case Flag():
             assert schema["default"] == field.default
