@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from client import check, commands, decisions, download, local_commands
+from client import check, commands, decisions, download, forget, local_commands
 
 NAME = "lora-drop"
 COMMANDS: Mapping[str, Callable[..., Any]] = {
@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, Callable[..., Any]] = {
     "resolve": decisions.resolve,
     "replay": decisions.replay,
     "redrive": decisions.redrive,
+    "forget": forget.forget,
     "budget": decisions.budget,
     "up": local_commands.up,
     "down": local_commands.down,

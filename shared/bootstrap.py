@@ -21,6 +21,7 @@ from shared.ports import (
 )
 from shared.settings import (
     FalSettings,
+    ForgetSettings,
     JobsSettings,
     ReconcileSettings,
     Settings,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from shared.services.again import Repeater
     from shared.services.deliver import Doorkeeper
     from shared.services.dispatch import Line
+    from shared.services.forget import Forgetter
     from shared.services.receive import Receiver
     from shared.services.reconcile import Reconciler
     from shared.services.record import Record
@@ -295,6 +297,29 @@ class ReconcileBootstrap(FalBootstrap[ReconcileSettings]):
             sweep=Sweep(self.jobs, shelf, self._table, inbox, results),
             limits=settings.limits,
             late_after=timedelta(seconds=settings.late_after_seconds),
+        )
+
+
+class ForgetBootstrap(Bootstrap[ForgetSettings]):
+    """The forget function."""
+
+    @cached_property
+    def forgetter(self) -> "Forgetter":
+        """What erases."""
+        from shared.adapters.fal_payloads import FalPayloads
+        from shared.adapters.s3_client import s3_client
+        from shared.adapters.s3_eraser import S3Eraser
+        from shared.adapters.secrets import FalKey
+        from shared.services.forget import Forgetter
+
+        settings = self.settings
+        return Forgetter(
+            jobs=self.jobs,
+            erasures=self._table,
+            datasets=S3Eraser(s3_client(), settings.datasets_bucket),
+            results=S3Eraser(s3_client(), settings.models_bucket),
+            payloads=FalPayloads(FalKey(settings.fal_key_secret), settings.fal_api_url),
+            clock=utc_now,
         )
 
 

@@ -157,6 +157,22 @@ class RetryOrder(_Message):
             raise BadQuery('the body is {"resume": true}, or none at all') from error
 
 
+class ForgetOrder(_Message):
+    """The body of ``POST /jobs/{id}/forget``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    family: bool = False
+
+    @classmethod
+    def parse(cls, body: str | None) -> Self:
+        """The order, which may be left out; raises BadQuery."""
+        try:
+            return cls.model_validate_json(body or "{}")
+        except ValidationError as error:
+            raise BadQuery('the body is {"family": true}, or none at all') from error
+
+
 class Resolution(_Message):
     """The body of ``POST /jobs/{id}/resolve``: one of the two, and nothing else."""
 

@@ -93,6 +93,9 @@ class Internet:
 
     def _platform(self, request: httpx.Request) -> Answer:
         assert request.headers["Authorization"] == f"Key {FAL_KEY}"
+        if request.method == "DELETE":
+            done = {"link": ARTIFACTS[0].url, "exception": None}
+            return httpx.Response(200, json={"cdn_delete_results": [done]})
         if request.url.path.endswith("/pricing"):
             row = {"endpoint_id": APPLICATION, "unit_price": self.price}
             return httpx.Response(

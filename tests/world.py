@@ -21,6 +21,7 @@ from shared.services.checkpoints import check_checkpoint
 from shared.services.deliver import Doorkeeper
 from shared.services.dispatch import Dispatcher, Line
 from shared.services.evidence import Evidence
+from shared.services.forget import Forgetter
 from shared.services.mend import Mender
 from shared.services.receive import Receiver
 from shared.services.reconcile import Reconciler
@@ -35,6 +36,7 @@ from tests.memory import (
     MemoryDatasets,
     MemoryDeliveries,
     MemoryKeys,
+    MemoryPayloads,
     MemoryQueue,
     MemoryResults,
     MemorySource,
@@ -60,6 +62,7 @@ class World:
     queue: MemoryQueue = field(default_factory=MemoryQueue)
     deliveries: MemoryDeliveries = field(default_factory=MemoryDeliveries)
     keys: MemoryKeys = field(default_factory=lambda: MemoryKeys(known=[bytes(KEY.verify_key)]))
+    payloads: MemoryPayloads = field(default_factory=MemoryPayloads)
     storage: MemoryStorage = field(default_factory=MemoryStorage)
     way: Way = Way.PRESIGNED
     clock: ManualClock = field(default_factory=ManualClock)
@@ -132,6 +135,17 @@ class World:
     @property
     def repeater(self) -> Repeater:
         return Repeater(self.record, self.receiver, self.deliveries, self.queue, self.trainer)
+
+    @property
+    def forgetter(self) -> Forgetter:
+        return Forgetter(
+            jobs=self.jobs,
+            erasures=self.jobs,
+            datasets=self.datasets,
+            results=self.results,
+            payloads=self.payloads,
+            clock=self.clock,
+        )
 
     @property
     def keeper(self) -> Keeper:

@@ -44,7 +44,7 @@ class Submitter:
         The same event twice is the same job: every step is taken only from the state before it. A
         job that is being submitted is left alone, whoever asks and however long ago that was.
         Raises Conflict and TrainerUnavailable (no secret to make the webhook's address with), after
-        each of which the same event may be handed in again.
+        each of which the same event may be handed in again; and Forgotten, after which it may not.
         """
         began = self.record.clock()
         found = self._open(dataset)
@@ -177,7 +177,8 @@ class Submitter:
             problems=(),
         )
         self.record.results.write(done.prefix + JOB_FILE, job_text(done), "application/json")
-        return self.record.write(job, done)
+        # Whoever forgets the other at this moment would take these files away.
+        return self.record.write(job, done, still=(same,))
 
     def _still_waiting(self, job: Job, found: OpenDataset | RejectedDataset) -> Job | None:
         """The job, where another with its content is still at work; its photos need no second look."""

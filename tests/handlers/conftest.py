@@ -9,6 +9,7 @@ import httpx
 import pytest
 from aws_lambda_powertools.utilities.parameters import clear_caches
 
+from functions.forget import handler as forget
 from functions.jobs import handler as jobs
 from functions.reconcile import handler as reconcile
 from functions.store import handler as store
@@ -20,7 +21,7 @@ from tests.house import House, Internet
 from tests.memory import ManualClock
 from tests.pictures import BlindPictures
 
-HANDLERS = (submit, webhook, store, reconcile, jobs)
+HANDLERS = (submit, webhook, store, reconcile, jobs, forget)
 
 
 class _Stdout(io.TextIOBase):
