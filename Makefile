@@ -2,6 +2,7 @@
 #
 #   make demo   the main job on this machine: a ZIP of photos in, a trained LoRA out
 #   make test   every check: format, lint, types, layers, template, tests
+#   make canary the functions and the pipeline, with secrets and names in all data: none gets out
 #   make chaos  the pipeline under every fault, SEEDS=2000 schedules of them; one table
 #   make venv   just .venv, with the `lora-drop` command and uv in it
 #   make pins   compile the pinned requirements anew from pyproject.toml
@@ -21,7 +22,7 @@ UV := $(STARTED)/bin/uv
 VENV := .venv/.complete
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help venv demo test check chaos pins
+.PHONY: help venv demo test check canary chaos pins
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -44,6 +45,9 @@ demo: venv
 # The tests come last, so that the last line is pytest's.
 test: check
 	@$(RUN) pytest
+
+canary: venv
+	@$(RUN) python -m tests.canary
 
 SEEDS ?= 200
 chaos: venv

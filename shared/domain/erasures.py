@@ -28,7 +28,7 @@ UNANSWERED = (
 class Found(BaseModel):
     """What there was of a job when its erasing began, in pieces; versions include delete markers."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     dataset_versions: int = 0
     result_versions: int = 0
@@ -43,7 +43,7 @@ class Erasure(BaseModel):
     without names. ``beside`` are the digests of those that were forgotten with it.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     digest: str
     version: int = 1

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from shared.domain.artifacts import StoredFile
 from shared.domain.content import content_digest, forced
-from shared.domain.errors import DatasetUnreadable, RejectedDataset
+from shared.domain.errors import Conflict, DatasetUnreadable, RejectedDataset
 from shared.domain.jobs import DatasetVersion, Job, Status
 from shared.domain.notices import CLEAN_COPY, JOB_FILE, REPORT_FILE, REPORT_PAGE, job_text
 from shared.domain.problems import Problem, first_of
@@ -134,7 +134,7 @@ class Submitter:
         """
         ready = self._ready(job, good)
         owner = self.record.jobs.owner(ready.content_digest or "")
-        same = Earlier(self.record).standing_for(owner) if earlier else None
+        same = self._same(job, owner) if earlier else None
         if same is None:
             claimed = ready.model_copy(
                 update={
@@ -147,6 +147,13 @@ class Submitter:
         if not same.terminal:
             return self._waiting(job, same, ready.content_digest)
         return self._given(job, ready, same)
+
+    def _same(self, job: Job, owner: str | None) -> Job | None:
+        """The job that stands for a content; raises Conflict when this one has become it meanwhile."""
+        same = Earlier(self.record).standing_for(owner)
+        if same is not None and same.job_id == job.job_id:
+            raise Conflict(f"{job.job_id} has moved on")
+        return same
 
     def _mended(self, job: Job, found: OpenDataset, good: Good) -> StoredFile | None:
         """The clean copy, where one is needed; raises RejectedDataset."""
@@ -184,8 +191,7 @@ class Submitter:
         """The job, where another with its content is still at work; its photos need no second look."""
         if job.content_digest is None or isinstance(found, RejectedDataset):
             return None
-        owner = self.record.jobs.owner(job.content_digest)
-        same = Earlier(self.record).standing_for(owner)
+        same = self._same(job, self.record.jobs.owner(job.content_digest))
         return (
             None if same is None or same.terminal else self._waiting(job, same, job.content_digest)
         )
