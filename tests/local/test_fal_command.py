@@ -71,7 +71,7 @@ def test_it_tells_where_it_is_serves_over_tls_and_ends_when_it_is_told(
 def test_without_json_it_prints_the_settings_that_point_a_program_to_it() -> None:
     with running("--key", "secret") as process:
         assert process.stdout is not None
-        lines = [process.stdout.readline().strip() for _ in range(9)]
+        lines = [process.stdout.readline().strip() for _ in range(10)]
 
     settings = dict(line.split("=", 1) for line in lines)
     assert settings["FAL_KEY"] == "secret"
