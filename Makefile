@@ -2,6 +2,7 @@
 #
 #   make demo   the main job on this machine: a ZIP of photos in, a trained LoRA out
 #   make test   every check: format, lint, types, layers, template, tests
+#   make canary the functions and the pipeline, with secrets and names in all data: none gets out
 #   make chaos  the pipeline under every fault, SEEDS=2000 schedules of them; one table
 #   make iam    what each function may and uses, and what breaks without it; one table
 #   make venv   just .venv, with the `lora-drop` command and uv in it
@@ -13,7 +14,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 UV_VERSION := 0.13.9
-FUNCTIONS := submit webhook store reconcile jobs
+FUNCTIONS := submit webhook store reconcile jobs forget
 # Any Python from 3.10 on can start; uv then finds or fetches 3.13.
 STARTER = $(firstword $(foreach name,python3.13 python3 python,$(shell \
 	$(name) -c 'import sys, pip; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1 && echo $(name))))
@@ -22,7 +23,7 @@ UV := $(STARTED)/bin/uv
 VENV := .venv/.complete
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help venv demo test check chaos iam pins
+.PHONY: help venv demo test check canary chaos iam pins
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -45,6 +46,9 @@ demo: venv
 # The tests come last, so that the last line is pytest's.
 test: check
 	@$(RUN) pytest
+
+canary: venv
+	@$(RUN) python -m tests.canary
 
 SEEDS ?= 200
 chaos: venv

@@ -22,6 +22,7 @@ from shared.domain.costs import Price
 from shared.domain.errors import LoraDropError
 from shared.domain.jobs import Status
 from tests.builders import KEY, signed
+from tests.fal_keys import FixedKey
 from tests.fate import Throttled
 from tests.world import World
 
@@ -38,8 +39,8 @@ class Fal(FalTrainer):
     """The trainer and its list of requests, as the functions have them."""
 
     def __init__(self) -> None:
-        super().__init__(lambda: "key-id:key-secret")
-        history = FalHistory(lambda: "key-id:key-secret", f"https://{API}/v1")
+        super().__init__(FixedKey())
+        history = FalHistory(FixedKey(), f"https://{API}/v1")
         self.requests_for = history.requests_for
 
     def price(self, _: str) -> Price | None:

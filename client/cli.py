@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from client import check, commands, decisions, download, local_commands
+from client import check, commands, decisions, download, forget, local_commands
 from client.terminal import write_line
 
 NAME = "lora-drop"
@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, Callable[..., Any]] = {
     "resolve": decisions.resolve,
     "replay": decisions.replay,
     "redrive": decisions.redrive,
+    "forget": forget.forget,
     "budget": decisions.budget,
     "up": local_commands.up,
     "down": local_commands.down,

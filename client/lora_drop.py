@@ -106,6 +106,14 @@ class LoraDrop:
         """The job after everything that fal has delivered for it, taken in once more."""
         return self._located(self._ask("POST", f"/jobs/{job_id}/replay"))
 
+    def forget(self, job_id: str, *, family: bool = False) -> dict[str, Any]:
+        """Erase a job, and with ``family`` all that share with it: ``done``, and ``erasures``.
+
+        As far as there is time: to be called again until it is done.
+        """
+        body = json.dumps({"family": family})
+        return self._ask("POST", f"/jobs/{job_id}/forget", body=body)
+
     def redrive(self) -> dict[str, int]:
         """Send dead letters back, until there are none; how many, by queue."""
         moved: dict[str, int] = {}

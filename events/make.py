@@ -208,6 +208,13 @@ def events() -> dict[str, Event]:
             body=json.dumps({"request_id": REQUEST_ID}),
             caller=f"arn:aws:iam::{ACCOUNT}:user/ada",
         ),
+        "job_forget": proxied(
+            "POST",
+            "/jobs/{job_id}/forget",
+            {"job_id": JOB.job_id},
+            body=json.dumps({"family": True}),
+            caller=f"arn:aws:iam::{ACCOUNT}:user/ada",
+        ),
     }
 
 

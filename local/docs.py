@@ -20,7 +20,7 @@ from shared import settings
 from shared.domain.jobs import TRANSITIONS, TROUBLED, Status
 
 DOCS = ROOT / "docs"
-FUNCTIONS = ("Submit", "Webhook", "Store", "Reconcile", "Jobs")
+FUNCTIONS = ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Forget")
 WIDTH = "100"  # columns
 
 

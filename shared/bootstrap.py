@@ -22,8 +22,8 @@ from shared.ports import (
 )
 from shared.settings import (
     FalSettings,
+    ForgetSettings,
     JobsSettings,
-    PlatformSettings,
     ReconcileSettings,
     Settings,
     StoreSettings,
@@ -33,10 +33,12 @@ from shared.settings import (
 
 if TYPE_CHECKING:
     from shared.adapters.dynamodb import DynamoJobs
+    from shared.adapters.secrets import FalKey
     from shared.services.addresses import Addresses
     from shared.services.again import Repeater
     from shared.services.deliver import Doorkeeper
     from shared.services.dispatch import Line
+    from shared.services.forget import Forgetter
     from shared.services.receive import Receiver
     from shared.services.reconcile import Reconciler
     from shared.services.record import Record
@@ -80,19 +82,6 @@ class Bootstrap[S: Settings]:
 
         return Record(self.jobs, results, utc_now)
 
-    def _trainer(self, settings: FalSettings) -> Trainer:
-        from shared.adapters.fal import FalTrainer
-        from shared.adapters.secrets import fal_key
-
-        return FalTrainer(lambda: fal_key(settings.fal_key_secret))
-
-    @staticmethod
-    def _prices(settings: PlatformSettings) -> Prices:
-        from shared.adapters.fal_prices import FalPrices
-        from shared.adapters.secrets import fal_key
-
-        return FalPrices(lambda: fal_key(settings.fal_key_secret), settings.fal_api_url)
-
     @staticmethod
     def _deliveries(bucket: str) -> Deliveries:
         from shared.adapters.s3_client import s3_client
@@ -132,7 +121,28 @@ class Bootstrap[S: Settings]:
         return secret_text(name).encode()
 
 
-class SubmitBootstrap(Bootstrap[SubmitSettings]):
+class FalBootstrap[S: FalSettings](Bootstrap[S]):
+    """What every function has that asks fal."""
+
+    @cached_property
+    def _key(self) -> "FalKey":
+        """One for all that ask: whoever learns that it is old has it read again for everybody."""
+        from shared.adapters.secrets import FalKey
+
+        return FalKey(self.settings.fal_key_secret)
+
+    def _trainer(self) -> Trainer:
+        from shared.adapters.fal import FalTrainer
+
+        return FalTrainer(self._key)
+
+    def _prices(self, api_url: str) -> Prices:
+        from shared.adapters.fal_prices import FalPrices
+
+        return FalPrices(self._key, api_url)
+
+
+class SubmitBootstrap(FalBootstrap[SubmitSettings]):
     """The submit function."""
 
     @cached_property
@@ -152,18 +162,13 @@ class SubmitBootstrap(Bootstrap[SubmitSettings]):
 
     def _addresses(self, results: ResultStore) -> "Addresses":
         from shared.adapters.fal_storage import FalStorage
-        from shared.adapters.secrets import fal_key
         from shared.services.addresses import Addresses
 
         settings = self.settings
         return Addresses(
             datasets=self.datasets,
             results=results,
-            storage=FalStorage(
-                lambda: fal_key(settings.fal_key_secret),
-                settings.fal_rest_url,
-                settings.fal_cdn_url,
-            ),
+            storage=FalStorage(self._key, settings.fal_rest_url, settings.fal_cdn_url),
             clock=utc_now,
             way=settings.dataset_delivery,
             seconds=settings.dataset_url_seconds,
@@ -183,7 +188,7 @@ class SubmitBootstrap(Bootstrap[SubmitSettings]):
         dispatcher = Dispatcher(
             record=record,
             datasets=self.datasets,
-            trainer=self._trainer(settings),
+            trainer=self._trainer(),
             inbox=self._inbox(settings.inbox_queue_url),
             limits=settings.limits,
             addresses=self._addresses(record.results),
@@ -196,7 +201,7 @@ class SubmitBootstrap(Bootstrap[SubmitSettings]):
             dispatcher=dispatcher,
             checker=Checker(
                 self.pictures,
-                self._prices(settings),
+                self._prices(settings.fal_api_url),
                 partial(check_checkpoint, record=record),
                 keep_metadata=not settings.remove_metadata,
             ),
@@ -243,7 +248,7 @@ class WebhookBootstrap(Bootstrap[WebhookSettings]):
         )
 
 
-class StoreBootstrap(Bootstrap[StoreSettings]):
+class StoreBootstrap(FalBootstrap[StoreSettings]):
     """The store function."""
 
     @cached_property
@@ -264,20 +269,18 @@ class StoreBootstrap(Bootstrap[StoreSettings]):
         from shared.services.store import Keeper
 
         results = S3Copies(s3_client(), self.settings.models_bucket)
-        return Keeper(self._record(results), results, self.source, self._trainer(self.settings))
+        return Keeper(self._record(results), results, self.source, self._trainer())
 
 
-class ReconcileBootstrap(Bootstrap[ReconcileSettings]):
+class ReconcileBootstrap(FalBootstrap[ReconcileSettings]):
     """The reconcile function."""
 
     @cached_property
     def history(self) -> RequestHistory:
         """Fal's list of our requests."""
         from shared.adapters.fal_history import FalHistory
-        from shared.adapters.secrets import fal_key
 
-        settings = self.settings
-        return FalHistory(lambda: fal_key(settings.fal_key_secret), settings.fal_api_url)
+        return FalHistory(self._key, self.settings.fal_api_url)
 
     @cached_property
     def reconciler(self) -> "Reconciler":
@@ -298,7 +301,7 @@ class ReconcileBootstrap(Bootstrap[ReconcileSettings]):
         return Reconciler(
             record=record,
             receiver=self._receiver(record, settings.results_queue_url, settings.inbox_queue_url),
-            trainer=self._trainer(settings),
+            trainer=self._trainer(),
             evidence=Evidence(self.jobs, self.history),
             inbox=inbox,
             handover=self._handover(settings.results_queue_url),
@@ -309,7 +312,30 @@ class ReconcileBootstrap(Bootstrap[ReconcileSettings]):
         )
 
 
-class JobsBootstrap(Bootstrap[JobsSettings]):
+class ForgetBootstrap(Bootstrap[ForgetSettings]):
+    """The forget function."""
+
+    @cached_property
+    def forgetter(self) -> "Forgetter":
+        """What erases."""
+        from shared.adapters.fal_payloads import FalPayloads
+        from shared.adapters.s3_client import s3_client
+        from shared.adapters.s3_eraser import S3Eraser
+        from shared.adapters.secrets import FalKey
+        from shared.services.forget import Forgetter
+
+        settings = self.settings
+        return Forgetter(
+            jobs=self.jobs,
+            erasures=self._table,
+            datasets=S3Eraser(s3_client(), settings.datasets_bucket),
+            results=S3Eraser(s3_client(), settings.models_bucket),
+            payloads=FalPayloads(FalKey(settings.fal_key_secret), settings.fal_api_url),
+            clock=utc_now,
+        )
+
+
+class JobsBootstrap(FalBootstrap[JobsSettings]):
     """The jobs function."""
 
     @cached_property
@@ -329,7 +355,7 @@ class JobsBootstrap(Bootstrap[JobsSettings]):
         from shared.services.resolve import Resolver
 
         inbox = self._inbox(self.settings.inbox_queue_url)
-        return Resolver(self.record, inbox, self._trainer(self.settings), self.receiver)
+        return Resolver(self.record, inbox, self._trainer(), self.receiver)
 
     @cached_property
     def repeater(self) -> "Repeater":
@@ -339,7 +365,9 @@ class JobsBootstrap(Bootstrap[JobsSettings]):
         settings = self.settings
         deliveries = self._deliveries(settings.models_bucket)
         inbox = self._inbox(settings.inbox_queue_url)
-        return Repeater(self.record, self.receiver, deliveries, inbox, self._prices(settings))
+        return Repeater(
+            self.record, self.receiver, deliveries, inbox, self._prices(settings.fal_api_url)
+        )
 
     @cached_property
     def dead_letters(self) -> DeadLetters:

@@ -112,7 +112,7 @@ class WebhookBody(_Message):
             )
         if self.status == "ERROR":
             return failed(self.request_id, str(self.error or "no reason given"), self.payload)
-        raise BadDelivery(f"unknown status {self.status[:40]!r}")
+        raise BadDelivery("unknown status: neither OK nor ERROR")  # its words end up in a log
 
 
 class StoreRequest(_Message):
@@ -162,6 +162,22 @@ class RetryOrder(_Message):
             return cls.model_validate_json(body or "{}")
         except ValidationError as error:
             raise BadQuery('the body is {"resume": true}, or none at all') from error
+
+
+class ForgetOrder(_Message):
+    """The body of ``POST /jobs/{id}/forget``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    family: bool = False
+
+    @classmethod
+    def parse(cls, body: str | None) -> Self:
+        """The order, which may be left out; raises BadQuery."""
+        try:
+            return cls.model_validate_json(body or "{}")
+        except ValidationError as error:
+            raise BadQuery('the body is {"family": true}, or none at all') from error
 
 
 class Resolution(_Message):

@@ -11,6 +11,7 @@ from shared.domain.artifacts import Artifact, StoredFile
 from shared.domain.budget import Account, Limits
 from shared.domain.copies import Label, Lying, OpenArtifact, Part
 from shared.domain.costs import Price
+from shared.domain.erasures import Erasure
 from shared.domain.facts import Fact
 from shared.domain.jobs import DatasetVersion, Job, Status
 from shared.domain.signatures import RawDelivery
@@ -44,15 +45,19 @@ class JobStore(Protocol):
     Whatever is written of a job takes and gives back its slot and its money in the same write.
     """
 
-    def add(self, job: Job, *, claim: Claim | None = None) -> bool:
+    def add(self, job: Job, *, claim: Claim | None = None, still: Sequence[Job] = ()) -> bool:
         """Keep a new job; False if its id is taken, and then nothing is changed.
 
-        Raises Conflict when two do so at the same moment and neither is kept yet, and when the
-        content has another job than ``claim`` says.
+        Raises Forgotten when a job of this id was, and Conflict when two do so at the same moment and
+        neither is kept yet, when the content has another job than ``claim`` says, and when others
+        are not ``still`` what they were read as.
         """
 
     def get(self, job_id: str) -> Job | None:
         """The job as it stands."""
+
+    def forgotten(self, job_id: str) -> bool:
+        """Whether the job of this id was forgotten, or is being erased."""
 
     def replace(
         self,
@@ -82,7 +87,7 @@ class JobStore(Protocol):
         """A month's money, and who holds a slot now."""
 
     def missing(self, job_ids: Sequence[str]) -> Sequence[str]:
-        """Which of these ids no job has."""
+        """Which of these ids no job has, nor had one that was forgotten."""
 
     def unfinished(self) -> Iterable[Job]:
         """Every job that has not ended, or whose end is not closed; oldest first."""
@@ -92,6 +97,26 @@ class JobStore(Protocol):
 
     def page(self, *, status: Status | None, limit: int, cursor: str | None) -> Page:
         """Jobs newest first, eventually consistent; raises BadQuery for a foreign cursor."""
+
+
+class Erasures(Protocol):
+    """Jobs that were forgotten, beside those that are kept."""
+
+    def begin(self, job: Job, erasure: Erasure) -> None:
+        """Put an erasure in the place of a job that has ended, in one write.
+
+        From then on there is no such job, nor can there be one. Its content goes back to the job that
+        it stood in for. Raises Conflict when the job is not any more what was read.
+        """
+
+    def erasure(self, digest: str) -> Erasure | None:
+        """The erasure of this digest, or the proof of it."""
+
+    def keep(self, before: Erasure, after: Erasure) -> None:
+        """Write how far it has come; raises Conflict when somebody else has."""
+
+    def erasing(self) -> Iterable[Erasure]:
+        """Every erasure that is not done."""
 
 
 class Bookmarks(Protocol):
@@ -269,6 +294,57 @@ class FileStorage(Protocol):
         Raises what reading the archive raises, NotSubmitted when fal cannot be reached, and
         SubmissionRefused when it does not take it.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One key of a bucket, or everything in a folder; ``before``: only what came by then."""
+
+    key: str
+    folder: bool = False
+    before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Erasable:
+    """Something that can be deleted for good; ``version_id`` tells it from others under its key."""
+
+    key: str
+    version_id: str
+
+
+class Eraser(Protocol):
+    """A bucket, as far as things in it are erased."""
+
+    def versions(self, place: Place) -> Iterable[Sequence[Erasable]]:
+        """Every version and delete marker there, in batches of 1,000 at most.
+
+        Whoever erases on the way asks again until there is none.
+        """
+
+    def erase(self, versions: Sequence[Erasable]) -> None:
+        """Delete a batch for good; what is gone already is fine. Raises NotErasable."""
+
+    def unfinished(self, place: Place) -> Iterable[Sequence[Erasable]]:
+        """Every unfinished upload there, in batches of 1,000 at most."""
+
+    def abort_all(self, uploads: Sequence[Erasable]) -> None:
+        """End a batch of unfinished uploads; one that is no more is fine."""
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadsErased:
+    """What fal deleted of a request: so many output files; ``left`` is what it kept, in sentences."""
+
+    files: int = 0
+    left: tuple[str, ...] = ()
+
+
+class Payloads(Protocol):
+    """What fal stores of a request: what went in, what came out, and its files."""
+
+    def erase(self, request_id: str) -> PayloadsErased:
+        """Have it deleted, as far as the key allows; raises TrainerUnavailable to be asked again."""
 
 
 class Deliveries(Protocol):

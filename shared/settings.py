@@ -120,6 +120,16 @@ class JobsSettings(PlatformSettings, LimitSettings):
     results_dead_letters_url: Url = Field(description="results that could not be stored")
 
 
+class ForgetSettings(Settings):
+    """What forgetting needs."""
+
+    datasets_bucket: Name = Field(description="bucket that datasets are dropped into")
+    models_bucket: Name = Field(description="bucket for results and reports")
+    fal_key_secret: Name = Field(description="secret that holds a fal key, of scope ADMIN at best")
+    fal_api_url: SafeUrl = Field(description="fal's platform API: deletes what fal has stored")
+    ssl_cert_file: str = Field(default="", description="certificates of a private CA, PEM")
+
+
 def load[S: Settings](model: type[S]) -> S:
     """Read the environment, at the edge; the caller keeps the result."""
     return model.model_validate(os.environ)

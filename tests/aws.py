@@ -1,6 +1,7 @@
 """The stack's own resources on an AWS that is none, made as the template makes them."""
 
 import io
+import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -121,11 +122,21 @@ _clients: dict[object, Any] = {}
 def kept_client(
     service: str, region: str | None = None, *, endpoint_url: str | None = None, config: Any = None
 ) -> Any:
-    """``boto3.client`` with one client of a kind for all tests: making one takes longer than a call."""
+    """``boto3.client`` with one client of a kind for all tests: making one takes longer than a call.
+
+    A session's token in the environment counts, though the one session has been read before.
+    """
     options = repr(vars(config).get("_user_provided_options")) if config else ""
-    key = (service, region, endpoint_url, options)
+    token = os.environ.get("AWS_SESSION_TOKEN")
+    key = (service, region, endpoint_url, options, token)
     if key not in _clients:
         given = {"endpoint_url": endpoint_url, "config": config}
+        if token:
+            given |= {
+                "aws_access_key_id": os.environ["AWS_ACCESS_KEY_ID"],
+                "aws_secret_access_key": os.environ["AWS_SECRET_ACCESS_KEY"],
+                "aws_session_token": token,
+            }
         _clients[key] = _make_client(service, region, **given)  # type: ignore[call-overload]  # any service
     return _clients[key]
 

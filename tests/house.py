@@ -46,7 +46,8 @@ def event(name: str) -> dict[str, Any]:
 class Internet:
     """fal's queue, keys, CDN and platform; ``says`` puts another answer in place of one host's.
 
-    ``status`` is what it says of every request, ``listed`` its list of them, ``price`` of a step.
+    ``status`` is what it says of every request, ``listed`` its list of them, ``price`` of a step,
+    ``revoked`` a key that it does not know any more.
     """
 
     requests: list[httpx.Request] = field(default_factory=list)
@@ -54,10 +55,14 @@ class Internet:
     status: dict[str, object] = field(default_factory=lambda: {"status": "IN_PROGRESS"})
     listed: list[dict[str, object]] = field(default_factory=list)
     price: float = 0.0024
+    revoked: str = ""
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
-        said = self.says.get(request.url.host) or self._hosts[request.url.host](request)
+        said = self.says.get(request.url.host)
+        if said is None and request.headers.get("Authorization") == f"Key {self.revoked}":
+            said = httpx.Response(401, json={"detail": "Authentication required"})
+        said = said or self._hosts[request.url.host](request)
         if isinstance(said, Exception):
             raise said
         return said
@@ -87,6 +92,9 @@ class Internet:
 
     def _platform(self, request: httpx.Request) -> Answer:
         assert request.headers["Authorization"] == f"Key {FAL_KEY}"
+        if request.method == "DELETE":
+            done = {"link": ARTIFACTS[0].url, "exception": None}
+            return httpx.Response(200, json={"cdn_delete_results": [done]})
         if request.url.path.endswith("/pricing"):
             row = {"endpoint_id": APPLICATION, "unit_price": self.price}
             return httpx.Response(

@@ -1,7 +1,8 @@
 """The outside world in memory; the contract suite keeps these honest."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,11 +16,12 @@ from shared.domain.facts import Fact
 from shared.domain.jobs import DatasetVersion, Job
 from shared.domain.problems import Problem
 from shared.domain.signatures import RawDelivery
-from shared.ports import DatasetPage, OpenDataset, Submission
+from shared.ports import DatasetPage, Erasable, OpenDataset, PayloadsErased, Place, Submission
 from tests.builders import NOW, REQUEST_ID
 from tests.memory_files import MemoryRange as MemoryRange  # noqa: PLC0414  # one place to import from
 from tests.memory_files import MemoryResults as MemoryResults  # noqa: PLC0414  # one place to import from
 from tests.memory_files import MemorySource as MemorySource  # noqa: PLC0414
+from tests.memory_files import is_at
 
 
 @dataclass(frozen=True)
@@ -29,22 +31,27 @@ class _Version:
     version_id: str
     data: bytes | None
     metadata: Mapping[str, str]
+    came: datetime = NOW
 
 
 @dataclass
 class MemoryDatasets:
-    """A DatasetStore and its DatasetShelf, with versions, as the bucket has them."""
+    """A DatasetStore, its DatasetShelf and its Eraser, with versions, as the bucket has them."""
 
     objects: dict[str, list[_Version]] = field(default_factory=dict)
     came: dict[str, datetime] = field(default_factory=dict)
     page: int = 1000
+    uploads: dict[str, str] = field(default_factory=dict)
+    made: Counter[str] = field(default_factory=Counter)
+    now: Callable[[], datetime] = lambda: NOW
 
     def put(
         self, key: str, data: bytes | None, metadata: Mapping[str, str] | None = None
     ) -> DatasetVersion:
         """Lay an object down and say what S3 says of it; without data, delete it."""
         versions = self.objects.setdefault(key, [])
-        version = _Version(f"v{len(versions) + 1}", data, metadata or {})
+        self.made[key] += 1  # no version is ever called as another was
+        version = _Version(f"v{self.made[key]}", data, metadata or {}, self.now())
         versions.append(version)
         return _described(DatasetVersion(bucket="datasets", key=key, version_id=""), version)
 
@@ -60,6 +67,34 @@ class MemoryDatasets:
 
     def url(self, dataset: DatasetVersion) -> str:
         return f"https://datasets.example/{dataset.key}?versionId={dataset.version_id}"
+
+    def versions(self, place: Place) -> Iterable[Sequence[Erasable]]:
+        found = [
+            Erasable(key, version.version_id)
+            for key, versions in self.objects.items()
+            for version in versions
+            if is_at(place, key) and (place.before is None or version.came <= place.before)
+        ]
+        return [found] if found else []
+
+    def erase(self, versions: Sequence[Erasable]) -> None:
+        for gone in versions:
+            rest = [
+                each
+                for each in self.objects.get(gone.key, [])
+                if each.version_id != gone.version_id
+            ]
+            self.objects[gone.key] = rest
+            if not rest:
+                del self.objects[gone.key]
+
+    def unfinished(self, place: Place) -> Iterable[Sequence[Erasable]]:
+        found = [Erasable(key, upload) for upload, key in self.uploads.items() if is_at(place, key)]
+        return [found] if found else []
+
+    def abort_all(self, uploads: Sequence[Erasable]) -> None:
+        for upload in uploads:
+            self.uploads.pop(upload.version_id, None)
 
     def walk(self, after: str | None) -> DatasetPage:
         keys = [key for key in sorted(self.objects) if after is None or key > after]
@@ -143,6 +178,23 @@ class MemoryStorage:
         self.files[url] = archive.read(0, archive.size)
         self.seconds.append(seconds)
         return url
+
+
+@dataclass
+class MemoryPayloads:
+    """Payloads; ``says`` answers for a request, or is raised."""
+
+    stored: set[str] = field(default_factory=set)
+    says: dict[str, PayloadsErased | Exception] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def erase(self, request_id: str) -> PayloadsErased:
+        self.asked.append(request_id)
+        said = self.says.get(request_id, PayloadsErased(files=2 * (request_id in self.stored)))
+        if isinstance(said, Exception):
+            raise said
+        self.stored.discard(request_id)
+        return said
 
 
 @dataclass

@@ -18,6 +18,7 @@ from shared.domain.errors import (
     UploadGone,
 )
 from shared.domain.jobs import Job
+from shared.ports import Erasable, Place
 from tests.builders import NOW, make_weights
 
 
@@ -52,7 +53,7 @@ class MemoryUpload:
 
 @dataclass
 class MemoryResults:
-    """A ResultStore.
+    """A ResultStore and its Eraser.
 
     ``sources`` has the labels of its copies, ``expiring`` what goes when datasets do; ``contended`` of the next copies are answered as S3
     does when two are made at the same moment; a checksum in ``unknown`` is one that S3 forgot.
@@ -156,6 +157,26 @@ class MemoryResults:
             del self.uploads[upload_id]
         return len(old)
 
+    def versions(self, place: Place) -> Iterable[Sequence[Erasable]]:
+        found = [Erasable(key, "null") for key in self.files if is_at(place, key)]
+        return [found] if found else []
+
+    def erase(self, versions: Sequence[Erasable]) -> None:
+        for gone in versions:
+            self.remove(gone.key)
+
+    def unfinished(self, place: Place) -> Iterable[Sequence[Erasable]]:
+        found = [
+            Erasable(upload.key, upload_id)
+            for upload_id, upload in self.uploads.items()
+            if is_at(place, upload.key)
+        ]
+        return [found] if found else []
+
+    def abort_all(self, uploads: Sequence[Erasable]) -> None:
+        for upload in uploads:
+            self.abort(upload.key, upload.version_id)
+
     def text(self, job: Job, name: str) -> str | None:
         """A job's file as a person reads it; None when there is none."""
         data = self.files.get(job.prefix + name)
@@ -181,6 +202,11 @@ class MemoryResults:
         if key not in self.files:
             self.sources[key] = label.source
         self.files[key] = data
+
+
+def is_at(place: Place, key: str) -> bool:
+    """Whether a key is what a place names."""
+    return key.startswith(place.key) if place.folder else key == place.key
 
 
 def _part(number: int, data: bytes) -> Part:

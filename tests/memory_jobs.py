@@ -5,10 +5,12 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from shared.domain.budget import MICRO, Account, ChargeState, Limits, bookings
+from shared.domain.budget import MICRO, Account, Charge, ChargeState, Limits, bookings
+from shared.domain.erasures import Erasure, digest_of
 from shared.domain.errors import (
     BadQuery,
     Conflict,
+    Forgotten,
     NoSlot,
     OverBudget,
 )
@@ -20,16 +22,24 @@ from tests.memory_files import MemorySource as MemorySource  # noqa: PLC0414
 
 @dataclass
 class MemoryJobs:
-    """A JobStore, and the Bookmarks beside it. Slots and money are counted from the jobs."""
+    """A JobStore, with the Erasures and the Bookmarks beside it.
+
+    Slots and money are counted from the jobs; ``spent`` is what forgotten ones have cost.
+    """
 
     rows: dict[str, Job] = field(default_factory=dict)
     contents: dict[str, str] = field(default_factory=dict)
     bookmarks: dict[str, str] = field(default_factory=dict)
     untold: set[str] = field(default_factory=set)
+    erasures: dict[str, Erasure] = field(default_factory=dict)
+    spent: list[Charge] = field(default_factory=list)
 
-    def add(self, job: Job, *, claim: Claim | None = None) -> bool:
+    def add(self, job: Job, *, claim: Claim | None = None, still: Sequence[Job] = ()) -> bool:
+        if self.forgotten(job.job_id):
+            raise Forgotten(job.job_id)
         if job.job_id in self.rows:
             return False
+        self._check_still(still)
         self._claim(job, claim)
         self.rows[job.job_id] = job
         return True
@@ -46,10 +56,7 @@ class MemoryJobs:
         claim: Claim | None = None,
         still: Sequence[Job] = (),
     ) -> None:
-        for read in (before, *still):
-            current = self.rows.get(read.job_id)
-            if current is None or current.version != read.version:
-                raise Conflict(read.job_id)
+        self._check_still((before, *still))
         if limits is not None:
             self._check(before, after, limits)
         self._claim(after, claim)
@@ -58,8 +65,36 @@ class MemoryJobs:
             self.untold.add(after.job_id)
 
     def close(self, job: Job) -> None:
-        if self.rows[job.job_id].version == job.version:
+        if job.job_id in self.rows and self.rows[job.job_id].version == job.version:
             self.untold.discard(job.job_id)
+
+    def forgotten(self, job_id: str) -> bool:
+        return digest_of(job_id) in self.erasures
+
+    def begin(self, job: Job, erasure: Erasure) -> None:
+        self._check_still((job,))
+        if erasure.digest in self.erasures:
+            raise Conflict(erasure.digest)
+        del self.rows[job.job_id]
+        self.untold.discard(job.job_id)
+        self.spent += job.charges
+        digest = job.content_digest or ""
+        if self.contents.get(digest) == job.job_id:
+            del self.contents[digest]
+            if job.instead_of:
+                self.contents[digest] = job.instead_of
+        self.erasures[erasure.digest] = erasure
+
+    def erasure(self, digest: str) -> Erasure | None:
+        return self.erasures.get(digest)
+
+    def keep(self, before: Erasure, after: Erasure) -> None:
+        if self.erasures[before.digest].version != before.version:
+            raise Conflict(before.digest)
+        self.erasures[after.digest] = after
+
+    def erasing(self) -> Iterable[Erasure]:
+        return [each for each in self.erasures.values() if each.done_at is None]
 
     def next_waiting(self) -> Job | None:
         waiting = [job for job in self.rows.values() if job.status is Status.READY]
@@ -69,7 +104,7 @@ class MemoryJobs:
         return self.contents.get(content_digest)
 
     def account(self, month: str) -> Account:
-        charges = [charge for job in self.rows.values() for charge in job.charges]
+        charges = [charge for job in self.rows.values() for charge in job.charges] + self.spent
         sums = {
             state: sum(
                 each.micro_usd for each in charges if (each.month, each.state) == (month, state)
@@ -86,7 +121,7 @@ class MemoryJobs:
         )
 
     def missing(self, job_ids: Sequence[str]) -> Sequence[str]:
-        return [each for each in job_ids if each not in self.rows]
+        return [each for each in job_ids if each not in self.rows and not self.forgotten(each)]
 
     def bookmark(self, name: str) -> str | None:
         return self.bookmarks.get(name)
@@ -112,6 +147,12 @@ class MemoryJobs:
         end = start + limit
         following = _cursor(end, status) if end < len(found) else None
         return Page(tuple(found[start:end]), following)
+
+    def _check_still(self, read: Sequence[Job]) -> None:
+        for job in read:
+            current = self.rows.get(job.job_id)
+            if current is None or current.version != job.version:
+                raise Conflict(job.job_id)
 
     def _check(self, before: Job, after: Job, limits: Limits) -> None:
         taken = len(self.account("").in_flight) if after.at_fal and not before.at_fal else 0

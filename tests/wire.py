@@ -7,6 +7,7 @@ import httpx
 from shared.adapters.fal import FalTrainer
 from shared.ports import Submission
 from tests.builders import APPLICATION, REQUEST_ID
+from tests.fal_keys import FixedKey
 
 WEBHOOK_URL = "https://api.example/live/webhooks/fal/ada-0123456789/5ec4e7"
 SIGNED_URL = "https://datasets.s3.amazonaws.com/a.zip?X-Amz-Signature=5167"
@@ -45,6 +46,6 @@ class Wire:
 
 
 def submit(wire: Callable[[], httpx.BaseTransport], key: str = "key-id:key-secret") -> Submission:
-    trainer = FalTrainer(lambda: key, wire=wire)
+    trainer = FalTrainer(FixedKey(key), wire=wire)
     arguments = {"images_data_url": SIGNED_URL, "steps": 1000}
     return trainer.submit(APPLICATION, arguments, webhook_url=WEBHOOK_URL)

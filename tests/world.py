@@ -21,6 +21,7 @@ from shared.services.checkpoints import check_checkpoint
 from shared.services.deliver import Doorkeeper
 from shared.services.dispatch import Dispatcher, Line
 from shared.services.evidence import Evidence
+from shared.services.forget import Forgetter
 from shared.services.mend import Mender
 from shared.services.receive import Receiver
 from shared.services.reconcile import Reconciler
@@ -36,6 +37,7 @@ from tests.memory import (
     MemoryDeliveries,
     MemoryInquiry,
     MemoryKeys,
+    MemoryPayloads,
     MemoryQueue,
     MemoryResults,
     MemorySource,
@@ -62,6 +64,7 @@ class World:
     deliveries: MemoryDeliveries = field(default_factory=MemoryDeliveries)
     inquiry: MemoryInquiry = field(default_factory=MemoryInquiry)
     keys: MemoryKeys = field(default_factory=lambda: MemoryKeys(known=[bytes(KEY.verify_key)]))
+    payloads: MemoryPayloads = field(default_factory=MemoryPayloads)
     storage: MemoryStorage = field(default_factory=MemoryStorage)
     way: Way = Way.PRESIGNED
     clock: ManualClock = field(default_factory=ManualClock)
@@ -135,6 +138,17 @@ class World:
     @property
     def repeater(self) -> Repeater:
         return Repeater(self.record, self.receiver, self.deliveries, self.queue, self.trainer)
+
+    @property
+    def forgetter(self) -> Forgetter:
+        return Forgetter(
+            jobs=self.jobs,
+            erasures=self.jobs,
+            datasets=self.datasets,
+            results=self.results,
+            payloads=self.payloads,
+            clock=self.clock,
+        )
 
     @property
     def keeper(self) -> Keeper:

@@ -3,19 +3,27 @@
 from functools import cache
 from typing import Any
 
-from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.bootstrap import JobsBootstrap, utc_now
-from shared.domain.errors import BadQuery, Conflict, NothingToDecide, TrainerUnavailable, UnknownJob
+from shared.domain.errors import (
+    BadQuery,
+    Conflict,
+    Forgotten,
+    NothingToDecide,
+    TrainerUnavailable,
+    UnknownJob,
+)
 from shared.domain.notices import public
 from shared.messages import JobsQuery, Resolution, RetryOrder, caller_of
+from shared.observability import make_tracer
 from shared.services.browse import list_jobs, show_budget, show_job
 from shared.settings import JobsSettings, load
 
 logger = Logger()
-tracer = Tracer()
+tracer = make_tracer()
 app = APIGatewayRestResolver()
 REDRIVEN_AT_ONCE = 100
 
@@ -112,6 +120,14 @@ def unknown(error: UnknownJob) -> Response[Any]:
     return Response(404, "application/json", body)
 
 
+def gone(error: Forgotten) -> Response[Any]:
+    """410, for good."""
+    message = f"{error} was forgotten; lora-drop forget shows the proof."
+    return Response(
+        410, "application/json", {"error": {"code": "job_forgotten", "message": message}}
+    )
+
+
 def conflict(error: NothingToDecide | Conflict) -> Response[Any]:
     """409 for a decision that is not open, or no longer."""
     body = {"error": {"code": "nothing_to_decide", "message": str(error)}}
@@ -126,5 +142,6 @@ def invalid(error: BadQuery) -> Response[Any]:
 
 app.exception_handler(TrainerUnavailable)(unavailable)
 app.exception_handler(UnknownJob)(unknown)
+app.exception_handler(Forgotten)(gone)
 app.exception_handler([NothingToDecide, Conflict])(conflict)
 app.exception_handler(BadQuery)(invalid)

@@ -4,19 +4,19 @@ from dataclasses import asdict
 from functools import cache
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.bootstrap import ReconcileBootstrap
 from shared.domain.errors import LoraDropError
 from shared.messages import Question
-from shared.observability import Metric
+from shared.observability import Metric, make_tracer
 from shared.services.reconcile import RoundIncomplete, Tally
 from shared.settings import ReconcileSettings, load
 
 logger = Logger()
-tracer = Tracer()
+tracer = make_tracer()
 metrics = Metrics()
 
 

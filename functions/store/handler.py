@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import (
     BatchProcessor,
@@ -14,13 +14,15 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.bootstrap import StoreBootstrap
+from shared.domain.erasures import digest_of
+from shared.domain.errors import Forgotten
 from shared.domain.jobs import Status
 from shared.messages import StoreRequest
-from shared.observability import Metric
+from shared.observability import Metric, make_tracer
 from shared.settings import StoreSettings, load
 
 logger = Logger()
-tracer = Tracer()
+tracer = make_tracer()
 metrics = Metrics()
 processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
@@ -47,6 +49,9 @@ def store_message(record: SQSRecord) -> None:
     try:
         request = StoreRequest.model_validate_json(record.body)
         job = bootstrap().keeper.store_result(request.job_id)
+    except Forgotten as forgotten:
+        logger.info("result of a forgotten job dropped", digest=digest_of(str(forgotten)))
+        return
     except Exception:
         logger.exception("message failed", message_id=record.message_id)
         raise

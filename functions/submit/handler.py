@@ -4,7 +4,7 @@ import json
 from functools import cache
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import (
     BatchProcessor,
@@ -16,13 +16,15 @@ from aws_lambda_powertools.utilities.parser import parse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.bootstrap import SubmitBootstrap
+from shared.domain.erasures import digest_of
+from shared.domain.errors import Forgotten
 from shared.domain.jobs import Status
 from shared.messages import S3Notice
-from shared.observability import Metric
+from shared.observability import Metric, make_tracer
 from shared.settings import SubmitSettings, load
 
 logger = Logger()
-tracer = Tracer()
+tracer = make_tracer()
 metrics = Metrics()
 processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 COUNTED = {
@@ -64,7 +66,11 @@ def submit_message(record: SQSRecord) -> None:
 def submit_all(notice: dict[str, Any]) -> None:
     """Every dataset S3 speaks of; its ``s3:TestEvent`` speaks of none."""
     for dataset in parse(event=notice, model=S3Notice).datasets():
-        handled = bootstrap().submitter.submit_dataset(dataset)
+        try:
+            handled = bootstrap().submitter.submit_dataset(dataset)
+        except Forgotten as forgotten:
+            logger.info("dataset of a forgotten job dropped", digest=digest_of(str(forgotten)))
+            continue
         job = handled.job
         rejected = [job] if job.status is Status.REJECTED else []
         for each in (*rejected, *handled.sent):

@@ -4,16 +4,18 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.bootstrap import WebhookBootstrap
+from shared.domain.erasures import digest_of
 from shared.domain.errors import (
     BadDelivery,
     Conflict,
     ForeignRequest,
+    Forgotten,
     LoraDropError,
     SigningKeysUnavailable,
     StaleDelivery,
@@ -21,11 +23,11 @@ from shared.domain.errors import (
     UnknownJob,
 )
 from shared.messages import raw_delivery
-from shared.observability import Metric
+from shared.observability import Metric, make_tracer
 from shared.settings import WebhookSettings, load
 
 logger = Logger()
-tracer = Tracer()
+tracer = make_tracer()
 metrics = Metrics()
 app = APIGatewayRestResolver()
 
@@ -76,5 +78,12 @@ def _answer(status: int, code: str) -> Callable[[Exception], Response[Any]]:
     return answer
 
 
+def dropped(forgotten: Forgotten) -> Response[Any]:
+    """200, so that fal does not send it again; nothing of it is kept."""
+    logger.info("delivery for a forgotten job dropped", digest=digest_of(str(forgotten)))
+    return Response(200, "application/json", {"status": "FORGOTTEN"})
+
+
+app.exception_handler(Forgotten)(dropped)
 for _error, (_status, _code) in ANSWERS.items():
     app.exception_handler(_error)(_answer(_status, _code))

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 MAX_PORT = 65_535
+SCOPES = frozenset({"API", "ADMIN"})
 # A timeout of 0 would be none at all.
 LEAST: Mapping[str, float] = {
     "port": 0,
@@ -31,6 +32,7 @@ class SimulatorConfig:
     port: int = 0  # 0 takes a free one
     state: Path | None = None  # a temporary folder
     key: str = "local-key"
+    key_scope: str = "ADMIN"  # fal: API keys call models, ADMIN keys delete and see what was billed
     user_id: str = "user_local"
     training_seconds: float = 3.0
     lora_rank: int = 16
@@ -50,6 +52,8 @@ class SimulatorConfig:
             value = getattr(self, name)
             if not math.isfinite(value) or value < least:
                 raise ValueError(f"{name} is {value}, and must be a number from {least} on")
+        if self.key_scope not in SCOPES:
+            raise ValueError(f"key_scope is {self.key_scope!r}: API or ADMIN")
         if self.port > MAX_PORT:
             raise ValueError(f"port is {self.port}, and must be {MAX_PORT} at most")
         if not self.host or _is_wildcard(self.host):

@@ -1,10 +1,12 @@
 """fal's platform API: what was asked of the account, and what it cost (fal, "Platform APIs")."""
 
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
 
+from local.fal.clock import now
 from local.fal.config import SimulatorConfig
 from local.fal.files import PublicFiles
 from local.fal.history import BadQuery, HistoryQuery, read_endpoints, read_time
@@ -12,6 +14,7 @@ from local.fal.prices import PRICES, billed_steps, billing_event, cost, estimate
 from local.fal.requests import Requests
 from local.fal.wire import answer, authorized
 
+REMEMBERED = timedelta(minutes=10)
 ONE_PAGE = {"next_cursor": None, "has_more": False}
 
 
@@ -25,6 +28,7 @@ class PlatformApi:
         self._requests = requests
         self._files = files
         self._address = address
+        self._told: dict[str, tuple[datetime, dict[str, Any]]] = {}
 
     def routes(self) -> list[web.RouteDef]:
         """Where the platform API is."""
@@ -49,9 +53,15 @@ class PlatformApi:
         return answer(query.page(self._requests))
 
     async def delete_payloads(self, http: web.Request) -> web.Response:
-        """Forget what a request was given and gave, and delete its output files."""
-        if refusal := self._refusal(http):
+        """Forget what a request was given and gave, and delete its output files, no input.
+
+        The same ``Idempotency-Key`` gets the same answer for ten minutes.
+        """
+        if refusal := self._refusal(http, admin=True):
             return refusal
+        said = self._told.get(http.headers.get("Idempotency-Key", ""))
+        if said is not None and now() < said[0]:
+            return answer(said[1])
         request = self._requests.get(http.match_info["request_id"])
         if request is None:
             return _error(HTTPStatus.NOT_FOUND, "not_found", "Request not found")
@@ -61,7 +71,10 @@ class PlatformApi:
             self._files.remove(path)
             results.append({"link": self._files.url(path), "exception": None})
         request.file_paths.clear()
-        return answer({"cdn_delete_results": results})
+        body = {"cdn_delete_results": results}
+        if key := http.headers.get("Idempotency-Key"):
+            self._told[key] = now() + REMEMBERED, body
+        return answer(body)
 
     async def pricing(self, http: web.Request) -> web.Response:
         """What a unit costs; 404 when one of the endpoints has no price."""
@@ -89,7 +102,7 @@ class PlatformApi:
 
     async def billing_events(self, http: web.Request) -> web.Response:
         """A row for each request that was billed."""
-        if refusal := self._refusal(http):
+        if refusal := self._refusal(http, admin=True):
             return refusal
         ids, endpoints = http.query.getall("request_id", []), read_endpoints(http.query)
         try:
@@ -110,7 +123,7 @@ class PlatformApi:
 
     async def billing(self, http: web.Request) -> web.Response:
         """The account, and with ``expand=credits`` what is left of its money."""
-        if refusal := self._refusal(http):
+        if refusal := self._refusal(http, admin=True):
             return refusal
         body: dict[str, Any] = {"username": self._config.user_id}
         if "credits" in http.query.getall("expand", []):
@@ -124,9 +137,12 @@ class PlatformApi:
         bits = 128 if ":" in self._address else 32
         return answer({"webhook_ip_ranges": [f"{self._address}/{bits}"]})
 
-    def _refusal(self, http: web.Request) -> web.Response | None:
+    def _refusal(self, http: web.Request, *, admin: bool = False) -> web.Response | None:
         if authorized(http, self._config.key):
-            return None
+            if not admin or self._config.key_scope == "ADMIN":
+                return None
+            message = "This endpoint requires an admin API key"
+            return _error(HTTPStatus.FORBIDDEN, "authorization_error", message)
         return _error(HTTPStatus.UNAUTHORIZED, "authorization_error", "Authentication required")
 
 

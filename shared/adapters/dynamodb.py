@@ -4,7 +4,8 @@
 job whose end is not told yet and ``WAITING`` for one that is READY (``sk`` puts the oldest first), so that
 both can be read with one strongly consistent query (an index could not promise that); ``SLOTS``,
 the ids of the jobs at fal; ``ACCOUNT``, a month's money in millionths of a dollar; and ``CONTENT``,
-the job that trains, or has trained, a dataset's content.
+the job that trains, or has trained, a dataset's content. In the place of a job that is forgotten stands a
+row under ``FORGOTTEN``, and under ``ERASING`` as long as there is something left of it.
 """
 
 import random
@@ -14,6 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from shared.adapters.dynamodb_erasures import (
+    ERASING,
+    FORGOTTEN,
+    begin_actions,
+    erasure_of,
+    keep_actions,
+    tombstone_of,
+)
 from shared.adapters.dynamodb_rows import (
     ACCOUNT,
     BY_CREATION,
@@ -32,7 +41,8 @@ from shared.adapters.dynamodb_rows import (
 )
 from shared.adapters.dynamodb_writes import Action, Written, add_actions, checks, replace_actions
 from shared.domain.budget import Account, Limits
-from shared.domain.errors import Conflict
+from shared.domain.erasures import Erasure, digest_of
+from shared.domain.errors import Conflict, Forgotten
 from shared.domain.jobs import Job, Status
 from shared.ports import Claim, Page
 
@@ -52,10 +62,13 @@ class DynamoJobs:
         self._client = client
         self._table = table
 
-    def add(self, job: Job, *, claim: Claim | None = None) -> bool:
+    def add(self, job: Job, *, claim: Claim | None = None, still: Sequence[Job] = ()) -> bool:
         """Put the job if its id is free; raises Conflict when two do so at the same moment."""
+        never_forgotten = tombstone_of(job.job_id)
         try:
-            self._write(add_actions(job, claim))
+            self._write([never_forgotten, *add_actions(job, claim), *checks(still)])
+        except Forgotten as forgotten:
+            raise Forgotten(job.job_id) from forgotten
         except Conflict:
             if self.get(job.job_id) is None:
                 raise
@@ -66,6 +79,29 @@ class DynamoJobs:
         """A strongly consistent read."""
         item = self._item(key_of(job_id, JOB))
         return job_of(item) if item else None
+
+    def forgotten(self, job_id: str) -> bool:
+        """A strongly consistent read."""
+        return self.erasure(digest_of(job_id)) is not None
+
+    def begin(self, job: Job, erasure: Erasure) -> None:
+        """One transaction: the job's rows go, and the tombstone comes."""
+        owner = self.owner(job.content_digest) if job.content_digest else None
+        self._write(begin_actions(job, erasure, owns_content=owner == job.job_id))
+
+    def erasure(self, digest: str) -> Erasure | None:
+        """A strongly consistent read."""
+        item = self._item(key_of(FORGOTTEN, digest))
+        return erasure_of(item) if item else None
+
+    def keep(self, before: Erasure, after: Erasure) -> None:
+        """Put it if its version is still the one that was read."""
+        self._write(keep_actions(before, after))
+
+    def erasing(self) -> Iterable[Erasure]:
+        """Every one under ERASING, by a strongly consistent query."""
+        found = (self.erasure(item["sk"]["S"]) for item in list(self._rows(ERASING)))
+        return [erasure for erasure in found if erasure is not None and erasure.done_at is None]
 
     def replace(
         self,
@@ -151,25 +187,31 @@ class DynamoJobs:
             self._client.put_item(TableName=self._table, Item={**key, "at": {"S": at}})
 
     def missing(self, job_ids: Sequence[str]) -> Sequence[str]:
-        """Which of these ids no job has, by strongly consistent reads."""
-        found: set[str] = set()
-        for start in range(0, len(job_ids), 100):  # BatchGetItem takes no more
-            keys: list[dict[str, Any]] = [
-                key_of(each, JOB) for each in dict.fromkeys(job_ids[start : start + 100])
-            ]
+        """Which of these ids no job has, nor had a forgotten one, by strongly consistent reads."""
+        jobs = self._there([(each, JOB) for each in job_ids])
+        rest = [each for each in job_ids if (each, JOB) not in jobs]
+        gone = self._there([(FORGOTTEN, digest_of(each)) for each in rest])
+        return [each for each in rest if (FORGOTTEN, digest_of(each)) not in gone]
+
+    def _there(self, rows: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Which of these rows there are."""
+        wanted, found = list(dict.fromkeys(rows)), set[tuple[str, str]]()
+        for start in range(0, len(wanted), 100):  # BatchGetItem takes no more
+            keys: list[dict[str, Any]] = [key_of(*row) for row in wanted[start : start + 100]]
             while keys:
                 request: Any = {
                     self._table: {
                         "Keys": keys,
                         "ConsistentRead": True,
-                        "ProjectionExpression": "pk",
+                        "ProjectionExpression": "pk, sk",
                     }
                 }
                 got = self._client.batch_get_item(RequestItems=request)
-                found |= {item["pk"]["S"] for item in got["Responses"].get(self._table, [])}
+                items = got["Responses"].get(self._table, [])
+                found |= {(item["pk"]["S"], item["sk"]["S"]) for item in items}
                 left: Any = got.get("UnprocessedKeys", {}).get(self._table, {})
                 keys = left.get("Keys", [])
-        return [each for each in job_ids if each not in found]
+        return found
 
     def _item(self, key: Mapping[str, Any]) -> Mapping[str, Any] | None:
         got = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)

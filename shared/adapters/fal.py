@@ -9,8 +9,14 @@ import fal_client
 import httpx
 from fal_client.client import BackupDomainTransport
 
-from shared.adapters.fal_transport import SinglePost, json_object, usable_key
-from shared.domain.errors import NotSubmitted, SubmissionUnknown, TrainerUnavailable
+from shared.adapters.fal_key import Key, KeyAuth, usable_key
+from shared.adapters.fal_transport import KEY_REFUSED, SinglePost, json_object
+from shared.domain.errors import (
+    NotSubmitted,
+    SubmissionRefused,
+    SubmissionUnknown,
+    TrainerUnavailable,
+)
 from shared.domain.facts import Fact, Gone, Running, failed, finished
 from shared.ports import Submission
 
@@ -38,7 +44,7 @@ class FalTrainer:
 
     def __init__(
         self,
-        key: Callable[[], str],
+        key: Key,
         *,
         wire: Callable[[], httpx.BaseTransport] = BackupDomainTransport,
     ) -> None:
@@ -48,7 +54,11 @@ class FalTrainer:
     def submit(
         self, application: str, arguments: Mapping[str, Any], *, webhook_url: str
     ) -> Submission:
-        """One POST on a connection of its own; see fal_transport for every outcome."""
+        """One POST on a connection of its own; see fal_transport for every outcome.
+
+        A key that fal does not know any more, and that has a newer one, is no refusal: nothing was
+        accepted, and the next submission of the job goes out with the newer key.
+        """
         try:
             key, once = usable_key(self._key()), SinglePost(self._wire())
         except (TrainerUnavailable, OSError) as error:
@@ -56,6 +66,10 @@ class FalTrainer:
         client = _client(key, once, SUBMIT_TIMEOUT)
         try:
             client.submit(application, dict(arguments), webhook_url=webhook_url)
+        except SubmissionRefused as refused:
+            if refused.problem.code == KEY_REFUSED and self._key.newer(key) is not None:
+                raise NotSubmitted("fal refused the key, and there is a newer one") from refused
+            raise
         except (KeyError, TypeError, ValueError) as error:
             # The client could not make the request, or could not read the rest of the answer.
             if not once.sent:
@@ -105,24 +119,31 @@ class FalTrainer:
     ) -> fal_client.SyncRequestHandle:
         """A request by its id alone: no address that an answer of fal's names is ever called.
 
-        The id becomes a part of an address, and one that would change it is none of fal's.
+        Its calls may be repeated with a newer key. The id becomes a part of an address, and one that would change it is none of fal's.
         """
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,128}", request_id, re.ASCII):
             raise TrainerUnavailable("the request's id is not of fal's form")
-        client = _client(usable_key(self._key()), wire, ASK_TIMEOUT)
+        client = _client(usable_key(self._key()), wire, ASK_TIMEOUT, auth=KeyAuth(self._key))
         return client.get_handle(application, request_id)
 
 
 def _client(
-    key: str, transport: httpx.BaseTransport, timeout: httpx.Timeout
+    key: str,
+    transport: httpx.BaseTransport,
+    timeout: httpx.Timeout,
+    auth: httpx.Auth | None = None,
 ) -> fal_client.SyncClient:
-    """fal_client on our wire. ``_client`` is its one seam: a cached property of a frozen class."""
+    """fal_client on our wire. ``_client`` is its one seam: a cached property of a frozen class.
+
+    Without ``auth`` this key is shown, and no other.
+    """
     # httpx logs every address, and the webhook's holds the job's token.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     client = fal_client.SyncClient(key=key)
     client.__dict__["_client"] = httpx.Client(
         transport=_Deadline(transport, timeout),
         headers={"Authorization": f"Key {key}", "User-Agent": "lora-drop"},
+        auth=auth,
         follow_redirects=False,
     )
     return client

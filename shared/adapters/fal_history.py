@@ -1,13 +1,14 @@
 """fal's request list (https://fal.ai/docs/platform-apis/v1/models/requests/by-endpoint)."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import httpx
 
-from shared.adapters.fal_transport import json_object, usable_key
+from shared.adapters.fal_key import Key, KeyAuth
+from shared.adapters.fal_transport import json_object
 from shared.domain.errors import TrainerUnavailable
 from shared.domain.evidence import is_of
 from shared.domain.jobs import Job
@@ -22,9 +23,9 @@ class FalHistory:
     """The requests of one key. Without its whole list nothing is concluded."""
 
     def __init__(
-        self, key: Callable[[], str], api_url: str, transport: httpx.BaseTransport | None = None
+        self, key: Key, api_url: str, transport: httpx.BaseTransport | None = None
     ) -> None:
-        self._key = key
+        self._auth = KeyAuth(key)
         self._api_url = api_url.rstrip("/")
         self._transport = transport
 
@@ -47,8 +48,7 @@ class FalHistory:
             "expand": "payloads",
             "limit": str(PAGE),
         }
-        headers = {"Authorization": f"Key {usable_key(self._key())}"}
-        with httpx.Client(transport=self._transport, timeout=TIMEOUT, headers=headers) as client:
+        with httpx.Client(transport=self._transport, timeout=TIMEOUT, auth=self._auth) as client:
             for _ in range(MAX_PAGES):
                 page = self._page(client, query)
                 yield from (row for row in page["items"] if isinstance(row, dict))

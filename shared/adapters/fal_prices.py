@@ -13,7 +13,8 @@ from typing import Any
 
 import httpx
 
-from shared.adapters.fal_transport import json_object, usable_key
+from shared.adapters.fal_key import Key, KeyAuth
+from shared.adapters.fal_transport import json_object
 from shared.domain.costs import Price, price_of
 from shared.domain.errors import TrainerUnavailable
 from shared.domain.trainers.table import TRAINERS
@@ -33,13 +34,13 @@ class FalPrices:
 
     def __init__(
         self,
-        key: Callable[[], str],
+        key: Key,
         api_url: str,
         transport: httpx.BaseTransport | None = None,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._key = key
+        self._auth = KeyAuth(key)
         self._api_url = api_url.rstrip("/")
         self._transport = transport
         self._clock = clock
@@ -59,9 +60,8 @@ class FalPrices:
 
     def _asked(self, application: str) -> Price | None:
         try:
-            headers = {"Authorization": f"Key {usable_key(self._key())}"}
             with httpx.Client(
-                transport=self._transport, timeout=TIMEOUT, headers=headers
+                transport=self._transport, timeout=TIMEOUT, auth=self._auth
             ) as client:
                 query = {"endpoint_id": application}
                 answer = client.get(f"{self._api_url}/models/pricing", params=query)

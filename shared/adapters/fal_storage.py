@@ -7,7 +7,8 @@ import fal_client
 import httpx
 from fal_client import client as vendor
 
-from shared.adapters.fal_transport import REFUSALS, usable_key
+from shared.adapters.fal_key import UNAUTHORIZED, Key, usable_key
+from shared.adapters.fal_transport import REFUSALS
 from shared.domain.archives import RangedReader
 from shared.domain.errors import NotSubmitted, SubmissionRefused, TrainerUnavailable
 from shared.domain.problems import Problem
@@ -30,7 +31,7 @@ class FalStorage:
 
     def __init__(
         self,
-        key: Callable[[], str],
+        key: Key,
         rest_url: str,
         cdn_url: str,
         *,
@@ -46,20 +47,28 @@ class FalStorage:
         """The address of a copy that fal drops after so many seconds; memory for a part at a time.
 
         Up to 100 MB go in one piece and lie in memory for it, larger ones in parts of 10 MB, as
-        fal_client itself has it. Raises what reading the archive raises, NotSubmitted, and
-        SubmissionRefused.
+        fal_client itself has it. A key that fal refuses is tried once more in its newer form. Raises
+        what reading the archive raises, NotSubmitted, and SubmissionRefused.
         """
         try:
-            return self._upload(archive, name, seconds)
+            key = usable_key(self._key())
+            try:
+                return self._upload(key, archive, name, seconds)
+            except (fal_client.FalClientHTTPError, httpx.HTTPStatusError) as error:
+                refused = error.response.status_code == UNAUTHORIZED
+                newer = self._key.newer(key) if refused else None
+                if newer is None:
+                    raise
+            return self._upload(usable_key(newer), archive, name, seconds)
         except (fal_client.FalClientHTTPError, httpx.HTTPStatusError) as error:
             raise _verdict(error.response) from error
         except (TrainerUnavailable, httpx.HTTPError, KeyError, TypeError, ValueError) as error:
             raise NotSubmitted(f"fal's storage: {type(error).__name__}") from error
 
-    def _upload(self, archive: RangedReader, name: str, seconds: int) -> str:
+    def _upload(self, key: str, archive: RangedReader, name: str, seconds: int) -> str:
         # Its hosts are constants of its module.
         vendor.REST_URL, vendor.CDN_URL = self._hosts
-        client = fal_client.SyncClient(key=usable_key(self._key()))
+        client = fal_client.SyncClient(key=key)
         wire = _Until(self._wire(), self._tick, self._tick() + PATIENCE)
         token = client._token_manager.get_token()  # noqa: SLF001  # it has no other door to parts
         headers = {"Authorization": f"{token.token_type} {token.token}", "User-Agent": "lora-drop"}

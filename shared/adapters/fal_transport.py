@@ -7,25 +7,20 @@ every outcome itself: with a response that the client does not retry, or with an
 its retry loop does not catch.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import httpx
 
-from shared.domain.errors import (
-    NotSubmitted,
-    SubmissionRefused,
-    SubmissionUnknown,
-    TrainerUnavailable,
-)
+from shared.domain.errors import NotSubmitted, SubmissionRefused, SubmissionUnknown
 from shared.domain.facts import quoted
 from shared.domain.problems import Problem
 
 # A definite no, and what a person can do. ``held``: the job can go on once it is done.
+KEY_REFUSED = "fal_key_refused"
 REFUSALS: Mapping[int, tuple[str, bool, str]] = {
     400: ("fal_bad_request", False, "fal refused the request"),
-    401: ("fal_key_refused", True, "fal does not know this key. Put a valid key into the secret"),
+    401: (KEY_REFUSED, True, "fal does not know this key. Put a valid key into the secret"),
     402: ("fal_payment_required", True, "fal asks for payment. Top up the balance"),
     403: ("fal_account_locked", True, "fal refused this key or the account is locked; see to it"),
     404: ("fal_unknown_application", False, "fal has no such trainer"),
@@ -37,14 +32,6 @@ REFUSALS: Mapping[int, tuple[str, bool, str]] = {
 NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 ACCEPTED = frozenset({200, 201, 202})
 TOO_MANY_REQUESTS = 429
-
-
-def usable_key(saved: str) -> str:
-    """The key without the line end it may have been saved with; raises TrainerUnavailable."""
-    key = saved.strip()
-    if not re.fullmatch(r"[!-~]+", key):
-        raise TrainerUnavailable("the fal key is empty or holds what no key can")
-    return key
 
 
 class SinglePost(httpx.BaseTransport):

@@ -13,8 +13,11 @@
     │   ├── BadDelivery         a webhook that is not fal's, or not of its form
     │   │   └── StaleDelivery   fal signed it, too long ago to be believed: a hint to ask fal
     │   ├── NothingToDecide     a person decides what is not, or no longer, theirs to decide
+    │   │   └── Shared              a job that others share files with is to be forgotten alone
     │   ├── ForeignRequest      a fact about a request that is not this job's
     │   ├── UnknownJob          no job has this id
+    │   │   └── Forgotten           it had, and was erased: whatever comes for it is dropped
+    │   ├── NotErasable         the store does not let go of what is to be erased
     │   └── BadQuery            a question about the jobs that is not of its form
     ├── Transient               the queue tries again
     │   ├── NotSubmitted        the POST never left: safe to send it later
@@ -116,6 +119,25 @@ class UnknownJob(Permanent):
 
 class NothingToDecide(Permanent):
     """Raised when a job does not wait for the decision that a person makes."""
+
+
+class Forgotten(UnknownJob):
+    """Raised when a job was forgotten, or is being erased; nothing may be written of it any more."""
+
+
+class Shared(NothingToDecide):
+    """Raised when a job is to be forgotten without those that share with it; ``jobs`` are their ids."""
+
+    def __init__(self, job_id: str, jobs: Sequence[str]) -> None:
+        self.jobs = tuple(jobs)
+        super().__init__(
+            f"{job_id} shares its dataset or its files with {', '.join(jobs)}, which would be left "
+            "without them. Forget all of them: lora-drop forget --family"
+        )
+
+
+class NotErasable(Permanent):
+    """Raised when a store refuses to delete: a right is missing, or a hold is laid on the object."""
 
 
 class BadQuery(Permanent, ValueError):

@@ -104,7 +104,8 @@ class IllegalMove(ValueError):
 
 
 class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    # A row that cannot be read must not be told with what is in it.
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
 
 class DatasetVersion(_Value):

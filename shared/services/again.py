@@ -50,7 +50,7 @@ class Repeater:
             claim = self._claim(new, anew=ended.anew)
             if claim is not None:
                 new = new.model_copy(update={"instead_of": claim.previous})
-            kept = self.record.open(new, claim=claim)
+            kept = self.record.open(new, claim=claim, still=(ended,))
         elif kept.terminal:
             raise NothingToDecide(
                 f"{job_id} was retried already, as {kept.job_id}, which is {kept.status}"

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from shared.domain.budget import Limits
-from shared.domain.errors import UnknownJob
+from shared.domain.errors import Forgotten, UnknownJob
 from shared.domain.jobs import Job, Status
 from shared.domain.notices import ERROR_FILE, STATUS_FILE, error_text, status_text
 from shared.domain.problems import Problem
@@ -24,18 +24,21 @@ class Record:
     results: ResultStore
     clock: Clock
 
-    def open(self, job: Job, *, claim: Claim | None = None) -> Job:
-        """The job as it stands: this new one, or the one that an earlier event has opened."""
-        if self.jobs.add(job, claim=claim):
+    def open(self, job: Job, *, claim: Claim | None = None, still: Sequence[Job] = ()) -> Job:
+        """The job as it stands: this new one, or the one that an earlier event has opened.
+
+        Raises Forgotten and Conflict.
+        """
+        if self.jobs.add(job, claim=claim, still=still):
             self.publish(job)
             return job
         return self.jobs.get(job.job_id) or job
 
     def known(self, job_id: str) -> Job:
-        """The job of this id, as it stands; raises UnknownJob."""
+        """The job of this id, as it stands; raises UnknownJob, and Forgotten."""
         job = self.jobs.get(job_id)
         if job is None:
-            raise UnknownJob(job_id)
+            raise (Forgotten if self.jobs.forgotten(job_id) else UnknownJob)(job_id)
         return job
 
     def move(self, job: Job, to: Status, **changes: Any) -> Job:
@@ -54,9 +57,11 @@ class Record:
         self.jobs.replace(job, moved, limits=limits, still=still)
         return moved
 
-    def write(self, before: Job, after: Job, *, claim: Claim | None = None) -> Job:
-        """Several steps as one write, published."""
-        self.jobs.replace(before, after, claim=claim)
+    def write(
+        self, before: Job, after: Job, *, claim: Claim | None = None, still: Sequence[Job] = ()
+    ) -> Job:
+        """Several steps as one write, published; raises Conflict and writes nothing then."""
+        self.jobs.replace(before, after, claim=claim, still=still)
         self.publish(after)
         return after
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from shared.domain.artifacts import StoredFile
 from shared.domain.content import content_digest, forced
-from shared.domain.errors import DatasetUnreadable, RejectedDataset
+from shared.domain.errors import Conflict, DatasetUnreadable, RejectedDataset
 from shared.domain.jobs import DatasetVersion, Job, Status
 from shared.domain.notices import CLEAN_COPY, JOB_FILE, REPORT_FILE, REPORT_PAGE, job_text
 from shared.domain.problems import Problem, first_of
@@ -44,7 +44,7 @@ class Submitter:
         The same event twice is the same job: every step is taken only from the state before it. A
         job that is being submitted is left alone, whoever asks and however long ago that was.
         Raises Conflict and TrainerUnavailable (no secret to make the webhook's address with), after
-        each of which the same event may be handed in again.
+        each of which the same event may be handed in again; and Forgotten, after which it may not.
         """
         began = self.record.clock()
         found = self._open(dataset)
@@ -139,7 +139,7 @@ class Submitter:
         """
         ready = self._ready(job, good)
         owner = self.record.jobs.owner(ready.content_digest or "")
-        same = Earlier(self.record).standing_for(owner) if earlier else None
+        same = self._same(job, owner) if earlier else None
         if same is None:
             claimed = ready.model_copy(
                 update={
@@ -152,6 +152,13 @@ class Submitter:
         if not same.terminal:
             return self._waiting(job, same, ready.content_digest)
         return self._given(job, ready, same)
+
+    def _same(self, job: Job, owner: str | None) -> Job | None:
+        """The job that stands for a content; raises Conflict when this one has become it meanwhile."""
+        same = Earlier(self.record).standing_for(owner)
+        if same is not None and same.job_id == job.job_id:
+            raise Conflict(f"{job.job_id} has moved on")
+        return same
 
     def _mended(self, job: Job, found: OpenDataset, good: Good) -> StoredFile | None:
         """The clean copy, where one is needed; raises RejectedDataset."""
@@ -182,14 +189,14 @@ class Submitter:
             problems=(),
         )
         self.record.results.write(done.prefix + JOB_FILE, job_text(done), "application/json")
-        return self.record.write(job, done)
+        # Whoever forgets the other at this moment would take these files away.
+        return self.record.write(job, done, still=(same,))
 
     def _still_waiting(self, job: Job, found: OpenDataset | RejectedDataset) -> Job | None:
         """The job, where another with its content is still at work; its photos need no second look."""
         if job.content_digest is None or isinstance(found, RejectedDataset):
             return None
-        owner = self.record.jobs.owner(job.content_digest)
-        same = Earlier(self.record).standing_for(owner)
+        same = self._same(job, self.record.jobs.owner(job.content_digest))
         return (
             None if same is None or same.terminal else self._waiting(job, same, job.content_digest)
         )

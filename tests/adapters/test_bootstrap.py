@@ -9,6 +9,7 @@ import pytest
 
 from shared.adapters.download import CdnFiles
 from shared.bootstrap import (
+    ForgetBootstrap,
     JobsBootstrap,
     ReconcileBootstrap,
     StoreBootstrap,
@@ -19,6 +20,7 @@ from shared.domain.artifacts import Artifact, StoredFile
 from shared.domain.budget import Limits
 from shared.domain.errors import ForeignHost
 from shared.settings import (
+    ForgetSettings,
     JobsSettings,
     ReconcileSettings,
     Settings,
@@ -123,6 +125,7 @@ BUILT: dict[str, Any] = {
     "jobs": lambda: JobsBootstrap(settings(JobsSettings)).jobs,
     "decisions": lambda: JobsBootstrap(settings(JobsSettings)).resolver,
     "retries": lambda: JobsBootstrap(settings(JobsSettings)).repeater,
+    "erasing": lambda: ForgetBootstrap(settings(ForgetSettings)).forgetter,
     "dead letters": lambda: JobsBootstrap(settings(JobsSettings)).dead_letters,
 }
 

@@ -9,6 +9,7 @@ from shared.adapters.fal import FalTrainer
 from shared.domain.errors import TrainerUnavailable
 from shared.domain.facts import Fact, Failed, Finished, Gone, Running
 from tests.builders import APPLICATION, REQUEST_ID
+from tests.fal_keys import FixedKey
 from tests.wire import of_fal, of_nginx
 
 BASE = f"https://queue.fal.run/fal-ai/flux-lora-portrait-trainer/requests/{REQUEST_ID}"
@@ -48,7 +49,7 @@ class Wire:
 
 
 def ask(wire: Callable[[], httpx.BaseTransport]) -> Fact:
-    return FalTrainer(lambda: "key", wire=wire).ask(APPLICATION, REQUEST_ID)
+    return FalTrainer(FixedKey("key"), wire=wire).ask(APPLICATION, REQUEST_ID)
 
 
 @pytest.mark.parametrize("code", [200, 202])
@@ -266,7 +267,7 @@ def test_without_a_usable_key_nobody_is_asked(key: str) -> None:
     wire = Wire(httpx.Response(200, json=QUEUED))
 
     with pytest.raises(TrainerUnavailable):
-        FalTrainer(lambda: key, wire=wire).ask(APPLICATION, REQUEST_ID)
+        FalTrainer(FixedKey(key), wire=wire).ask(APPLICATION, REQUEST_ID)
 
     assert wire.asked == []
 

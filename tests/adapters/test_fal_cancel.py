@@ -14,6 +14,7 @@ from shared.adapters.fal import FalTrainer
 from shared.domain.errors import TrainerUnavailable
 from shared.domain.facts import Fact, Failed, Finished, Gone, Running
 from tests.builders import APPLICATION, REQUEST_ID
+from tests.fal_keys import FixedKey
 from tests.local.fal_calls import DATASET
 from tests.wire import WEBHOOK_URL, Wire, of_fal, of_nginx
 
@@ -21,7 +22,7 @@ CANCEL = f"https://queue.fal.run/{APPLICATION}/requests/{REQUEST_ID}/cancel"
 
 
 def cancel(wire: Callable[[], httpx.BaseTransport], key: str = "key") -> bool:
-    return FalTrainer(lambda: key, wire=wire).cancel(APPLICATION, REQUEST_ID)
+    return FalTrainer(FixedKey(key), wire=wire).cancel(APPLICATION, REQUEST_ID)
 
 
 @pytest.mark.parametrize("code", [200, 202])
@@ -110,7 +111,7 @@ def trainer(sim: ControlClient, monkeypatch: pytest.MonkeyPatch) -> FalTrainer:
     # Read from FAL_QUEUE_RUN_HOST at import.
     monkeypatch.setattr(fal_client.client, "QUEUE_URL_FORMAT", f"{sim.base_url}/")
     trust = ssl.create_default_context(cafile=sim.ca_file)
-    return FalTrainer(lambda: sim.key, wire=lambda: httpx.HTTPTransport(verify=trust))
+    return FalTrainer(FixedKey(sim.key), wire=lambda: httpx.HTTPTransport(verify=trust))
 
 
 def submitted(trainer: FalTrainer) -> str:

@@ -12,6 +12,7 @@ from shared.domain.errors import NotSubmitted, SubmissionUnknown, TrainerUnavail
 from shared.domain.facts import Finished
 from tests.adapters.hostile_urls import HOSTILE
 from tests.builders import APPLICATION, REQUEST_ID
+from tests.fal_keys import FixedKey
 
 HOST = "queue.fal.run"
 EVIL = "https://fal.evil.example/x"
@@ -28,7 +29,7 @@ class Fal:
 
     def trainer(self) -> FalTrainer:
         line = httpx.MockTransport(self._note)
-        return FalTrainer(lambda: "key", wire=lambda: BackupDomainTransport(transport=line))
+        return FalTrainer(FixedKey("key"), wire=lambda: BackupDomainTransport(transport=line))
 
     def _note(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request.url)
@@ -101,7 +102,7 @@ def test_an_id_that_would_change_the_address_is_never_asked_about(request_id: st
 
 def test_without_a_key_nobody_is_asked() -> None:
     asked: list[httpx.Request] = []
-    trainer = FalTrainer(lambda: "", wire=lambda: httpx.MockTransport(asked.append))  # type: ignore[arg-type]  # never called
+    trainer = FalTrainer(FixedKey(""), wire=lambda: httpx.MockTransport(asked.append))  # type: ignore[arg-type]  # never called
 
     with pytest.raises(NotSubmitted):
         trainer.submit(APPLICATION, {}, webhook_url="https://api.example/hook")

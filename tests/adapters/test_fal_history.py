@@ -14,6 +14,7 @@ from shared.domain.errors import TrainerUnavailable
 from shared.domain.jobs import Status
 from shared.domain.trainers.table import DATASET_FIELDS
 from tests.builders import APPLICATION, NOW, make_job
+from tests.fal_keys import FixedKey
 
 API = "https://api.fal.ai/v1"
 JOB = make_job(Status.SUBMIT_UNKNOWN)
@@ -42,7 +43,7 @@ def listing(*answers: httpx.Response | Exception) -> tuple[FalHistory, list[http
             raise said
         return said
 
-    return FalHistory(lambda: " key\n", f"{API}/", httpx.MockTransport(answer)), asked
+    return FalHistory(FixedKey(" key\n"), f"{API}/", httpx.MockTransport(answer)), asked
 
 
 def test_requests_for_this_very_version_are_found_over_all_pages() -> None:
@@ -135,7 +136,7 @@ def test_the_simulators_list_is_read_the_same(
             headers={"Authorization": f"Key {fal.key}"},
         )
 
-    history = FalHistory(lambda: fal.key, f"{fal.base_url}/v1")
+    history = FalHistory(FixedKey(fal.key), f"{fal.base_url}/v1")
 
     assert history.requests_for(JOB, since=SINCE) == (said["request_id"],)
 
@@ -148,7 +149,7 @@ def test_a_key_that_cannot_be_used_asks_nothing(key: str) -> None:
         asked.append(request)
         return page()
 
-    history = FalHistory(lambda: key, API, httpx.MockTransport(answer))
+    history = FalHistory(FixedKey(key), API, httpx.MockTransport(answer))
 
     with pytest.raises(TrainerUnavailable):
         history.requests_for(JOB, since=SINCE)

@@ -14,10 +14,10 @@ from shared.domain.errors import (
     NotSubmitted,
     SubmissionRefused,
     SubmissionUnknown,
-    TrainerUnavailable,
 )
 from shared.ports import Submission
 from tests.builders import APPLICATION, REQUEST_ID
+from tests.fal_keys import FixedKey, NoKey
 from tests.wire import RECEIPT, SIGNED_URL, WEBHOOK_URL, Wire, of_nginx, submit
 
 
@@ -113,11 +113,8 @@ def test_a_key_that_cannot_be_sent_sends_nothing(key: str) -> None:
 def test_without_a_key_nothing_is_sent() -> None:
     wire = Wire(httpx.Response(200, json=RECEIPT))
 
-    def no_key() -> str:
-        raise TrainerUnavailable("the secret fal-key has no value yet")
-
     with pytest.raises(NotSubmitted):
-        FalTrainer(no_key, wire=wire).submit(APPLICATION, {}, webhook_url=WEBHOOK_URL)
+        FalTrainer(NoKey(), wire=wire).submit(APPLICATION, {}, webhook_url=WEBHOOK_URL)
 
     assert wire.requests == []
 
@@ -156,7 +153,7 @@ def test_neither_key_nor_token_nor_dataset_reaches_the_log(
 
 def test_a_request_that_cannot_even_be_made_is_not_sent() -> None:
     wire = Wire(httpx.Response(200, json=RECEIPT))
-    trainer = FalTrainer(lambda: "key", wire=wire)
+    trainer = FalTrainer(FixedKey("key"), wire=wire)
 
     with pytest.raises(NotSubmitted):
         trainer.submit(APPLICATION, {"steps": object()}, webhook_url=WEBHOOK_URL)

@@ -10,8 +10,8 @@ from local.fal.config import SimulatorConfig
 from local.fal.running import ControlClient, running_simulator
 from shared.adapters.fal_prices import FalPrices
 from shared.domain.costs import Price, price_of
-from shared.domain.errors import TrainerUnavailable
 from tests.builders import APPLICATION
+from tests.fal_keys import FixedKey, NoKey
 
 API = "https://api.fal.ai/v1"
 OTHER = "fal-ai/brand-new-trainer"
@@ -25,7 +25,7 @@ class Listing:
         self.now = 1000.0
         self._left = list(answers)
         self.prices = FalPrices(
-            lambda: " key\n",
+            FixedKey(" key\n"),
             f"{API}/",
             httpx.MockTransport(self._answer),
             clock=lambda: self.now,
@@ -204,21 +204,20 @@ def test_each_trainer_is_asked_about_for_itself() -> None:
 def test_a_key_that_cannot_be_used_asks_nothing(key: str) -> None:
     fal = Listing(listed(row()))
 
-    assert FalPrices(lambda: key, API, httpx.MockTransport(fal._answer)).price(APPLICATION) is None
+    assert (
+        FalPrices(FixedKey(key), API, httpx.MockTransport(fal._answer)).price(APPLICATION) is None
+    )
     assert fal.asked == []
 
 
 def test_without_a_key_there_is_no_price() -> None:
-    def no_key() -> str:
-        raise TrainerUnavailable("the secret has no value yet")
-
-    assert FalPrices(no_key, API).price(APPLICATION) is None
+    assert FalPrices(NoKey(), API).price(APPLICATION) is None
 
 
 def test_without_certificates_there_is_no_price(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
 
-    assert FalPrices(lambda: "key", API).price(APPLICATION) is None
+    assert FalPrices(FixedKey("key"), API).price(APPLICATION) is None
 
 
 @pytest.fixture(scope="module")
@@ -232,8 +231,8 @@ def test_the_simulators_prices_are_read_the_same(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(fal.ca_file))
 
-    prices = FalPrices(lambda: fal.key, f"{fal.base_url}/v1")
+    prices = FalPrices(FixedKey(fal.key), f"{fal.base_url}/v1")
 
     assert prices.price(APPLICATION) == price_of(APPLICATION)
     assert prices.price("fal-ai/nothing") is None
-    assert FalPrices(lambda: "wrong", f"{fal.base_url}/v1").price(APPLICATION) is None
+    assert FalPrices(FixedKey("wrong"), f"{fal.base_url}/v1").price(APPLICATION) is None

@@ -29,8 +29,10 @@ def test_an_undisturbed_life_keeps_every_promise(scenario: Scenario) -> None:
 def test_every_way_out_of_the_services_is_taken_by_some_life() -> None:
     taken = {effect.port for scenario in SCENARIOS for effect, _ in live(scenario=scenario).effects}
 
-    # What has a double that can more is counted as that; dead letters need five failures.
-    assert taken - {"Secret"} == set(PORTS) - {"ResultStore", "DeadLetters"}
+    # What has a double that can more is counted as that; dead letters need five failures, and
+    # forgetting has lives of its own (tests/unit/test_forget_interrupted.py).
+    others = {"ResultStore", "DeadLetters", "Erasures", "Eraser", "Payloads"}
+    assert taken - {"Secret"} == set(PORTS) - others
 
 
 def test_death_or_failure_at_any_effect_of_the_ordinary_life_breaks_nothing() -> None:

@@ -1,9 +1,9 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from aws_lambda_powertools.utilities.parameters import clear_caches
 
-from shared.adapters.secrets import fal_key, secret_text
+from shared.adapters.secrets import REFETCH_SECONDS, FalKey, secret_text
 from shared.domain.errors import TrainerUnavailable
 from tests.aws import Aws
 
@@ -18,45 +18,113 @@ def _powertools(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     clear_caches()  # type: ignore[no-untyped-call]
 
 
+class Clock:
+    """Seconds, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def rotate(aws: Aws, name: str, value: str) -> None:
+    aws.secrets.put_secret_value(SecretId=name, SecretString=value)
+
+
 def test_a_secret_is_read(aws: Aws) -> None:
-    assert secret_text(aws.secret("fal-key", "key-id:key-secret")) == "key-id:key-secret"
+    assert secret_text(aws.secret("webhook", "a secret")) == "a secret"
 
 
 def test_the_fal_key_comes_from_its_secret(aws: Aws) -> None:
-    assert fal_key(aws.secret("fal-key", "key-id:key-secret")) == "key-id:key-secret"
+    assert FalKey(aws.secret("fal-key", "key-id:key-secret"))() == "key-id:key-secret"
 
 
-def test_a_key_in_the_environment_comes_first(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_in_the_environment_comes_first_and_has_no_newer_one(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FAL_KEY", "mine")
+    key = FalKey(aws.secret("fal-key", "the stack's"))
 
-    assert fal_key(aws.secret("fal-key", "the stack's")) == "mine"
+    assert (key(), key.newer("mine")) == ("mine", None)
 
 
 def test_a_new_stacks_secret_has_no_value_yet(aws: Aws) -> None:
     with pytest.raises(TrainerUnavailable):
-        fal_key(aws.secret("fal-key", None))
+        FalKey(aws.secret("fal-key", None))()
 
 
 @pytest.mark.usefixtures("aws")
-def test_a_secret_that_is_not_there_is_told_as_such() -> None:
+@pytest.mark.parametrize("read", [secret_text, lambda name: FalKey(name)()])
+def test_a_secret_that_is_not_there_is_told_as_such(read: Callable[[str], str]) -> None:
     with pytest.raises(TrainerUnavailable):
-        secret_text("nowhere")
+        read("nowhere")
 
 
 def test_a_value_that_comes_later_is_found(aws: Aws) -> None:
-    name = aws.secret("fal-key", None)
+    key = FalKey(name := aws.secret("fal-key", None))
     with pytest.raises(TrainerUnavailable):
-        fal_key(name)
+        key()
 
-    aws.secrets.put_secret_value(SecretId=name, SecretString="key")
+    rotate(aws, name, "key")
 
-    assert fal_key(name) == "key"
+    assert key() == "key"
 
 
-def test_a_secret_is_not_read_again_for_every_message(aws: Aws) -> None:
-    name = aws.secret("fal-key", "first")
-    fal_key(name)
+def test_the_key_is_read_once_for_as_long_as_fal_takes_it(aws: Aws) -> None:
+    key = FalKey(name := aws.secret("fal-key", "first"))
+    key()
 
-    aws.secrets.put_secret_value(SecretId=name, SecretString="second")
+    rotate(aws, name, "second")
 
-    assert fal_key(name) == "first"
+    assert [key() for _ in range(3)] == ["first"] * 3
+
+
+def test_a_key_that_fal_refused_is_read_again_at_once(aws: Aws) -> None:
+    key = FalKey(name := aws.secret("fal-key", " first\n"), clock=Clock())
+    refused = key().strip()
+
+    rotate(aws, name, "second")
+
+    assert key.newer(refused) == "second"
+    assert key() == "second"
+
+
+def test_a_key_that_stayed_the_same_is_no_newer_one(aws: Aws) -> None:
+    key = FalKey(aws.secret("fal-key", "first"), clock=Clock())
+
+    assert key.newer(key()) is None
+    assert key() == "first"
+
+
+def test_the_secret_is_read_once_a_minute_however_often_fal_refuses(aws: Aws) -> None:
+    clock = Clock()
+    key = FalKey(name := aws.secret("fal-key", "first"), clock=clock)
+    assert key.newer(key()) is None
+    rotate(aws, name, "second")
+
+    clock.now = REFETCH_SECONDS - 1
+    assert key.newer("first") is None
+    clock.now = REFETCH_SECONDS
+    assert key.newer("first") == "second"
+
+
+def test_whoever_was_refused_with_a_key_that_is_not_kept_any_more_reads_nothing(aws: Aws) -> None:
+    clock = Clock()
+    key = FalKey(name := aws.secret("fal-key", "first"), clock=clock)
+    key()
+    rotate(aws, name, "second")
+    assert key.newer("first") == "second"
+    rotate(aws, name, "third")
+    clock.now = 2 * REFETCH_SECONDS
+
+    assert key.newer("first") == "second", "the other adapter's refusal is of the old key"
+
+
+def test_a_secret_that_cannot_be_read_again_leaves_the_key_as_it_is(aws: Aws) -> None:
+    key = FalKey(name := aws.secret("fal-key", "first"), clock=Clock())
+    key()
+    aws.secrets.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
+
+    assert key.newer("first") is None
+    assert key() == "first"

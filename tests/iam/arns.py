@@ -43,7 +43,8 @@ class Names:
     def of_environment(cls, environment: Mapping[str, str]) -> "Names":
         """The names that stand in the functions' environment, for the resources that the template puts there."""
         given: dict[str, str] = {}
-        for variable, value in _variables().items():
+        for variable, either in _variables().items():
+            value = chosen(either)
             if variable in environment and isinstance(value, dict) and "Ref" in value:
                 given[value["Ref"]] = environment[variable].rsplit("/", 1)[
                     -1
@@ -66,6 +67,8 @@ class Names:
                 return self.arn(path.removesuffix(".Arn"))
             case {"Fn::Sub": str(text)}:
                 return self._filled(text)
+            case {"Fn::If": _}:
+                return self.resolve(chosen(value))
         raise AssertionError(f"tests/iam/arns.py cannot resolve {value}")
 
     def _ref(self, name: str) -> str:
@@ -82,6 +85,23 @@ class Names:
         name, _, rest = after.partition("}")
         inner = {"Fn::GetAtt": name} if "." in name else {"Ref": name}
         return before + self.resolve(inner) + self._filled(rest)
+
+
+def chosen(value: Any) -> Any:
+    """What stands there in a stack whose parameters have their defaults."""
+    match value:
+        case {"Fn::If": [condition, yes, no]}:
+            return chosen(yes if _holds(template()["Conditions"][condition]) else no)
+    return value
+
+
+def _holds(condition: Any) -> bool:
+    match condition:
+        case {"Fn::Not": [inner]}:
+            return not _holds(inner)
+        case {"Fn::Equals": [{"Ref": parameter}, value]}:
+            return bool(template()["Parameters"][parameter]["Default"] == value)
+    raise AssertionError(f"tests/iam/arns.py cannot tell whether {condition}")
 
 
 def _variables() -> dict[str, Any]:

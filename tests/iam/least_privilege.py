@@ -4,7 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import process_time
 
-from tests.iam import datasets_come_in, results_go_out  # noqa: F401  # they tell their scenarios
+from tests.iam import (  # noqa: F401  # they tell their scenarios
+    datasets_come_in,
+    jobs_are_forgotten,
+    results_go_out,
+)
 from tests.iam.policies import Grant, Policy, functions
 from tests.iam.rights import Right
 from tests.iam.stage import SCENARIOS, Scenario, staged

@@ -98,8 +98,18 @@ FOLDER = "arn:aws:s3:::models/portrait/ada/ada-0123456789"
         ("s3:PutObject", f"{FOLDER}/dataset.zip", {"Submit", "Store"}),
         ("s3:PutObject", f"{FOLDER}/deliveries/x.json", {"Webhook", "Store"}),
         ("s3:GetObjectVersion", "arn:aws:s3:::datasets/portrait/ada.zip", {"Submit"}),
+        ("s3:DeleteObjectVersion", "arn:aws:s3:::datasets/portrait/ada.zip", {"Forget"}),
+        ("s3:DeleteObjectVersion", f"{FOLDER}/lora.safetensors", {"Forget"}),
     ],
-    ids=["the secret", "a lora", "a clean copy", "a delivery", "a dataset"],
+    ids=[
+        "the secret",
+        "a lora",
+        "a clean copy",
+        "a delivery",
+        "a dataset",
+        "a dataset for good",
+        "a lora for good",
+    ],
 )
 def test_only_these_functions_may(found: Used, action: str, resource: str, who: set[str]) -> None:
     may = {name for name in functions() if found.policies[name].allows(Right(action, resource))}

@@ -16,6 +16,7 @@ from shared.domain.budget import Limits
 from shared.domain.facts import Fact, Finished
 from shared.domain.jobs import DatasetVersion, Job
 from shared.ports import Submission
+from tests.fal_keys import FixedKey
 from tests.local.fal_calls import Calls, until
 from tests.memory import MemoryDatasets, MemoryResults, MemoryTrainer
 from tests.world import World
@@ -49,7 +50,7 @@ class UploadedResults(MemoryResults):
 class TrainerAtFal(MemoryTrainer):
     """The real one."""
 
-    fal: FalTrainer = field(default_factory=lambda: FalTrainer(lambda: ""))
+    fal: FalTrainer = field(default_factory=lambda: FalTrainer(FixedKey("")))
     webhook_url: str = ""
 
     def submit(self, application: str, arguments: Any, *, webhook_url: str) -> Submission:
@@ -64,7 +65,7 @@ class TrainerAtFal(MemoryTrainer):
 def world_at(sim: ControlClient, calls: Calls, webhook_url: str, **parts: Any) -> World:
     """A world that pays this simulator."""
     trust = ssl.create_default_context(cafile=sim.ca_file)
-    fal = FalTrainer(lambda: sim.key, wire=lambda: httpx.HTTPTransport(verify=trust))
+    fal = FalTrainer(FixedKey(sim.key), wire=lambda: httpx.HTTPTransport(verify=trust))
     return World(
         datasets=UploadedDatasets(calls=calls),
         results=UploadedResults(calls=calls),

@@ -9,7 +9,7 @@ from multidict import MultiDict
 from local.fal.history import HistoryQuery
 from local.fal.requests import ModelRequest
 from local.fal.running import ControlClient
-from tests.builders import APPLICATION, NOW
+from tests.builders import APPLICATION, NOW, make_archive
 from tests.local.conftest import CallTo, Simulate
 from tests.local.fal_calls import DATASET, Calls, until
 
@@ -205,6 +205,44 @@ def test_what_was_stored_of_a_request_can_be_deleted(calls: Calls) -> None:
     [item] = listed(calls, expand="payloads")
     assert (item["json_input"], item["json_output"]) == (None, None)
     assert calls.http.delete("/v1/models/requests/x/payloads").status_code == 404
+
+
+def test_a_key_of_scope_api_may_neither_delete_nor_see_what_was_billed(
+    simulate: Simulate, call: CallTo
+) -> None:
+    calls = call(simulate(key_scope="API"))
+    calls.trained()
+    [item] = listed(calls, expand="payloads")
+
+    refused = [
+        calls.http.delete(f"/v1/models/requests/{item['request_id']}/payloads"),
+        calls.http.get("/v1/models/billing-events"),
+        calls.http.get("/v1/account/billing"),
+    ]
+
+    assert [each.status_code for each in refused] == [403] * 3
+    assert listed(calls, expand="payloads") == [item]
+
+
+def test_a_deletion_with_the_same_idempotency_key_has_the_same_answer(calls: Calls) -> None:
+    calls.trained()
+    [item] = listed(calls)
+    path = f"/v1/models/requests/{item['request_id']}/payloads"
+
+    first = calls.http.delete(path, headers={"Idempotency-Key": "k"}).json()
+    again = calls.http.delete(path, headers={"Idempotency-Key": "k"}).json()
+    anew = calls.http.delete(path).json()
+
+    assert again == first != anew == {"cdn_delete_results": []}
+
+
+def test_an_uploaded_dataset_outlives_the_deletion_of_what_was_made_of_it(calls: Calls) -> None:
+    dataset = calls.stored(make_archive())
+    request_id = ended(calls, {"images_data_url": dataset})
+
+    calls.http.delete(f"/v1/models/requests/{request_id}/payloads")
+
+    assert calls.http.get(dataset).status_code == 200
 
 
 def test_webhooks_come_from_the_address_that_the_meta_names(

@@ -16,6 +16,7 @@ from shared.domain.delivery import Way
 from shared.domain.errors import NotSubmitted, SubmissionRefused
 from shared.domain.jobs import Status
 from tests.builders import make_archive
+from tests.fal_keys import FixedKey
 from tests.local.conftest import PointFalClient
 from tests.local.fal_calls import Calls, until
 from tests.local.pipeline import to_its_end, world_at
@@ -56,7 +57,7 @@ def storage(
     monkeypatch.setattr(time, "sleep", lambda _: None)  # between fal_client's own tries
 
     def made(*, key: str = sim.key, **more: Any) -> FalStorage:
-        return FalStorage(lambda: key, f"{sim.base_url}/", sim.base_url, **more)
+        return FalStorage(FixedKey(key), f"{sim.base_url}/", sim.base_url, **more)
 
     return made
 
@@ -163,7 +164,7 @@ def test_a_dataset_trains_whatever_way_it_goes(
 def test_fals_own_list_knows_a_request_by_the_address_it_was_sent(
     sim: ControlClient, calls: Calls, receiver: Receiver, storage: Store, way: Way
 ) -> None:
-    history = FalHistory(lambda: sim.key, f"{sim.base_url}/v1")
+    history = FalHistory(FixedKey(sim.key), f"{sim.base_url}/v1")
     world = world_at(sim, calls, f"{receiver.url}/hook", storage=storage(), way=way)
     job = world.submit(world.drop(data=ARCHIVE))
     other = world.submit(world.drop("other.zip", images=15))

@@ -10,7 +10,7 @@ import pytest
 from local import deployment
 from local.fal_server import FalServer
 
-FUNCTIONS = ("Submit", "Webhook", "Store", "Reconcile", "Jobs")
+FUNCTIONS = ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Forget")
 # Isolated from site-packages and the working tree: the artifact, and what Lambda's runtime brings.
 IMPORT = "import sys; sys.path[:0] = sys.argv[1:]; import functions.{name}.handler as h; h.handler"
 RUNTIME = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six.py", "urllib3")

@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-FUNCTIONS = ("submit", "webhook", "store", "reconcile", "jobs")
+FUNCTIONS = ("submit", "webhook", "store", "reconcile", "jobs", "forget")
 
 
 def pins_of(file: Path) -> dict[str, str]:

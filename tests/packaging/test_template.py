@@ -13,7 +13,7 @@ from tests.template import of_type, properties
 from tests.template import template as whole
 
 FUNCTION = "AWS::Serverless::Function"
-NAMES = ("Submit", "Webhook", "Store", "Reconcile", "Jobs")
+NAMES = ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Forget")
 # Read by Powertools, boto3 and httpx themselves.
 OF_LIBRARIES = re.compile(r"POWERTOOLS_\w+|AWS_ENDPOINT_URL|SSL_CERT_FILE|FAL_(QUEUE_)?RUN_HOST")
 
@@ -29,7 +29,7 @@ def environment_of(template: dict[str, Any], name: str) -> dict[str, Any]:
     return {**everywhere["Variables"], **own.get("Variables", {})}
 
 
-def test_there_are_five_functions() -> None:
+def test_there_are_six_functions() -> None:
     assert set(of_type(FUNCTION)) == {f"{name}Function" for name in NAMES}
 
 
@@ -103,6 +103,7 @@ def test_whoever_counts_slots_and_money_is_given_the_same_limits(
         "Jobs": same,
         "Webhook": none,
         "Store": none,
+        "Forget": none,
     }
     assert [template["Parameters"][name]["MinValue"] for name in names] == [1, 0, 0]
 
@@ -126,6 +127,12 @@ def test_only_the_webhook_is_open_to_callers_without_credentials() -> None:
 
     assert api["Auth"]["DefaultAuthorizer"] == "AWS_IAM"
     assert [path for path, auth in routes.items() if auth] == ["/webhooks/fal/{job_id}/{token}"]
+
+
+def test_no_trace_holds_the_path_that_fal_calls(template: dict[str, Any]) -> None:
+    # API Gateway notes the whole path, and fal's ends with the job's token.
+    assert of_type("AWS::Serverless::Api")["Api"]["TracingEnabled"] is False
+    assert template["Globals"]["Function"]["Tracing"] == "Active"
 
 
 def test_every_parameter_is_used_and_explained(template: dict[str, Any]) -> None:

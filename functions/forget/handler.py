@@ -1,0 +1,103 @@
+"""A job is forgotten: asked for by somebody, and gone on with every few minutes until it is done."""
+
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from shared.bootstrap import ForgetBootstrap
+from shared.domain.erasures import Erasure, public
+from shared.domain.errors import (
+    BadQuery,
+    Conflict,
+    NotErasable,
+    NothingToDecide,
+    Shared,
+    TrainerUnavailable,
+    UnknownJob,
+)
+from shared.messages import ForgetOrder
+from shared.observability import Metric, make_tracer
+from shared.settings import ForgetSettings, load
+
+logger = Logger()
+tracer = make_tracer()
+metrics = Metrics()
+app = APIGatewayRestResolver()
+
+
+@cache
+def bootstrap() -> ForgetBootstrap:
+    """The function's world, built on first use."""
+    return ForgetBootstrap(load(ForgetSettings))
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler(capture_response=False)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """One request, or the round that goes on with what was begun."""
+    if "httpMethod" in event:
+        return app.resolve(event, context)
+    open_ = sum(not told(each).done_at for each in bootstrap().forgetter.go_on())
+    metrics.add_metric(Metric.ERASURES_OPEN, MetricUnit.Count, open_)
+    return {"open": open_}
+
+
+@app.post("/jobs/<job_id>/forget")
+def forget(job_id: str) -> dict[str, Any]:
+    """Erase a job as far as there is time; to be asked again until ``done``."""
+    order = ForgetOrder.parse(app.current_event.body)
+    erasures = bootstrap().forgetter.forget(job_id, family=order.family)
+    return {
+        "done": all(told(each).done_at for each in erasures),
+        "last_look_at": max(each.last_look_at for each in erasures).isoformat(),
+        "erasures": [public(each) for each in erasures],
+    }
+
+
+def told(erasure: Erasure) -> Erasure:
+    """Logged by its digest: the job's id begins with what somebody called their photos."""
+    logger.info("erasing", digest=erasure.digest, done=bool(erasure.done_at))
+    return erasure
+
+
+def _answer(status: int, code: str, message: str, **more: Any) -> Response[Any]:
+    body = {"error": {"code": code, "message": message, **more}}
+    return Response(status, "application/json", body)
+
+
+def unknown(error: UnknownJob) -> Response[Any]:
+    """404, with a sentence."""
+    return _answer(404, "job_unknown", f"There is no job {error}.")
+
+
+def shared(error: Shared) -> Response[Any]:
+    """409, with the jobs that would lose their files."""
+    return _answer(409, "job_shared", str(error), jobs=list(error.jobs))
+
+
+def not_now(error: NothingToDecide | NotErasable) -> Response[Any]:
+    """409 for a job that has not ended, and for what S3 does not let go."""
+    return _answer(409, "not_forgotten", str(error))
+
+
+def again(error: Conflict | TrainerUnavailable) -> Response[Any]:
+    """503 for what goes on by itself, or when it is asked again."""
+    waits = "Somebody else is at it" if isinstance(error, Conflict) else f"fal: {error}"
+    return _answer(503, "try_again", f"{waits}. The rest follows by itself within 15 minutes.")
+
+
+def invalid(error: BadQuery) -> Response[Any]:
+    """400 for a body that is not of its form."""
+    return _answer(400, "query_invalid", str(error))
+
+
+app.exception_handler(UnknownJob)(unknown)
+app.exception_handler(Shared)(shared)
+app.exception_handler([NothingToDecide, NotErasable])(not_now)
+app.exception_handler([Conflict, TrainerUnavailable])(again)
+app.exception_handler(BadQuery)(invalid)

@@ -1,0 +1,79 @@
+"""What stands in the place of a forgotten job: its tombstone, which ends as the proof."""
+
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+
+from shared.adapters.dynamodb_rows import CONTENT, JOB, OPEN, key_of, place_of
+from shared.adapters.dynamodb_writes import Action
+from shared.domain.erasures import Erasure, digest_of
+from shared.domain.errors import Forgotten
+from shared.domain.jobs import Job
+
+FORGOTTEN, ERASING = "FORGOTTEN", "ERASING"
+FREE = "attribute_not_exists(pk)"
+
+
+def erasure_of(item: Mapping[str, Any]) -> Erasure:
+    """The erasure in its row."""
+    deserializer = TypeDeserializer()
+    return Erasure.model_validate({name: deserializer.deserialize(item[name]) for name in item})
+
+
+def tombstone_of(job_id: str) -> Action:
+    """That no job of this id was forgotten."""
+    key = key_of(FORGOTTEN, digest_of(job_id))
+    return Action({"ConditionCheck": {"Key": key, "ConditionExpression": FREE}}, Forgotten)
+
+
+def begin_actions(job: Job, erasure: Erasure, *, owns_content: bool) -> Sequence[Action]:
+    """The job out, the tombstone in."""
+    version = {":version": {"N": str(job.version)}}
+    gone = {
+        "Key": key_of(job.job_id, JOB),
+        "ConditionExpression": "#version = :version",
+        "ExpressionAttributeNames": {"#version": "version"},
+        "ExpressionAttributeValues": version,
+    }
+    tombstone = {"Item": _item(erasure), "ConditionExpression": FREE}
+    return [
+        Action({"Delete": gone}),
+        Action({"Put": tombstone}),
+        Action({"Put": {"Item": key_of(ERASING, erasure.digest)}}),
+        Action({"Delete": {"Key": key_of(OPEN, place_of(job))}}),
+        *([_given_back(job)] if owns_content else []),
+    ]
+
+
+def keep_actions(before: Erasure, after: Erasure) -> Sequence[Action]:
+    """``after`` in the place of ``before``; at the end it is on no list any more."""
+    put = {
+        "Item": _item(after),
+        "ConditionExpression": "#version = :version",
+        "ExpressionAttributeNames": {"#version": "version"},
+        "ExpressionAttributeValues": {":version": {"N": str(before.version)}},
+    }
+    done = [Action({"Delete": {"Key": key_of(ERASING, after.digest)}})] if after.done_at else []
+    return [Action({"Put": put}), *done]
+
+
+def _given_back(job: Job) -> Action:
+    """The content is again the one's that this job stood in for, or nobody's."""
+    key = key_of(CONTENT, job.content_digest or "")
+    ours = {
+        "ConditionExpression": "job_id = :job",
+        "ExpressionAttributeValues": {":job": {"S": job.job_id}},
+    }
+    if job.instead_of is None:
+        return Action({"Delete": {"Key": key, **ours}})
+    return Action({"Put": {"Item": {**key, "job_id": {"S": job.instead_of}}, **ours}})
+
+
+def _item(erasure: Erasure) -> dict[str, Any]:
+    serializer = TypeSerializer()
+    values = json.loads(erasure.model_dump_json(exclude_none=True), parse_float=Decimal)
+    row = {name: serializer.serialize(value) for name, value in values.items()}
+    return {**row, **key_of(FORGOTTEN, erasure.digest)}

@@ -1,0 +1,190 @@
+"""What a place names is erased, in every version; its neighbours stay."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from shared.adapters.s3_eraser import S3Eraser
+from shared.domain.errors import NotErasable
+from shared.ports import Erasable, Eraser, Place
+from tests.aws import Aws
+from tests.contracts.drops import Drops, S3Drops
+from tests.memory import MemoryDatasets
+
+ODD_KEYS = ["portrait/a b+c%20d.zip", "\u5199\u771f/\U0001f600.zip", "quote'\"&<>.zip", "%0A.zip"]
+EVERYTHING = Place("", folder=True)
+
+
+@dataclass
+class Bucket:
+    """A bucket with versions, and who puts things into it."""
+
+    eraser: Eraser
+    drops: Drops
+
+
+@pytest.fixture
+def bucket(backend: Aws | None) -> Bucket:
+    if backend is None:
+        memory = MemoryDatasets()
+        return Bucket(memory, memory)
+    drops = S3Drops(backend, backend.bucket("datasets"))
+    return Bucket(S3Eraser(backend.s3, drops.bucket), drops)
+
+
+def listed(batches: Iterable[Sequence[Erasable]]) -> list[Erasable]:
+    return sorted((each for batch in batches for each in batch), key=lambda each: each.version_id)
+
+
+def there(bucket: Bucket, place: Place = EVERYTHING) -> list[str]:
+    """The keys of all versions, each as often as it has versions."""
+    return sorted(each.key for each in listed(bucket.eraser.versions(place)))
+
+
+def erase(bucket: Bucket, place: Place) -> None:
+    for batch in bucket.eraser.versions(place):
+        bucket.eraser.erase(batch)
+
+
+def test_every_version_and_every_delete_marker_of_a_key_is_erased(bucket: Bucket) -> None:
+    for data in (b"one", b"two", None, b"three", None):
+        bucket.drops.put("ada.zip", data)
+
+    assert there(bucket, Place("ada.zip")) == ["ada.zip"] * 5
+    erase(bucket, Place("ada.zip"))
+
+    assert there(bucket) == []
+
+
+def test_keys_that_begin_the_same_are_other_keys(bucket: Bucket) -> None:
+    for key in ("ada.zip", "ada.zip.bak", "ada.zip/x.zip", "ada"):
+        bucket.drops.put(key, b"x")
+
+    erase(bucket, Place("ada.zip"))
+
+    assert there(bucket) == ["ada", "ada.zip.bak", "ada.zip/x.zip"]
+
+
+def test_a_folder_is_erased_and_its_neighbours_stay(bucket: Bucket) -> None:
+    keys = ("ada/ada-1/lora", "ada/ada-1/deliveries/1.json", "ada/ada-12/lora", "ada/status.json")
+    for key in keys:
+        bucket.drops.put(key, b"x")
+
+    erase(bucket, Place("ada/ada-1/", folder=True))
+
+    assert there(bucket) == ["ada/ada-12/lora", "ada/status.json"]
+
+
+@pytest.mark.parametrize("key", ODD_KEYS)
+def test_people_call_things_as_they_like(bucket: Bucket, key: str) -> None:
+    bucket.drops.put(key, b"x")
+    bucket.drops.put(key, None)
+
+    erase(bucket, Place(key))
+
+    assert there(bucket) == []
+
+
+def test_what_came_later_is_somebody_elses(bucket: Bucket) -> None:
+    bucket.drops.put("ada.zip", b"x")
+
+    early = Place("ada.zip", before=datetime(2020, 1, 1, tzinfo=UTC))
+    late = Place("ada.zip", before=datetime.now(UTC) + timedelta(days=400))
+
+    assert there(bucket, early) == []
+    assert there(bucket, late) == ["ada.zip"]
+
+
+def test_what_is_gone_already_is_fine(bucket: Bucket) -> None:
+    bucket.drops.put("ada.zip", b"x")
+    [batch] = bucket.eraser.versions(Place("ada.zip"))
+
+    bucket.eraser.erase(batch)
+    bucket.eraser.erase(batch)
+
+    assert there(bucket) == []
+
+
+def test_an_empty_place_is_nothing_to_do(bucket: Bucket) -> None:
+    assert listed(bucket.eraser.versions(Place("nothing.zip"))) == []
+    assert listed(bucket.eraser.unfinished(Place("nothing/", folder=True))) == []
+
+
+@pytest.mark.parametrize("aws", ["ministack"], indirect=True)  # moto gives all at once
+def test_pages_follow_each_other_while_they_are_erased(aws: Aws) -> None:
+    name = aws.bucket("models")
+    for number in range(5):
+        aws.s3.put_object(Bucket=name, Key=f"ada/{number}", Body=b"x")
+        aws.s3.delete_object(Bucket=name, Key=f"ada/{number}")
+    pages = aws.s3.get_paginator("list_object_versions").paginate
+
+    class Narrow:
+        """S3 with pages of three rows."""
+
+        def get_paginator(self, _: str) -> "Narrow":
+            return self
+
+        def paginate(self, **query: Any) -> Any:
+            return pages(**query, PaginationConfig={"PageSize": 3})
+
+        def __getattr__(self, method: str) -> Any:
+            return getattr(aws.s3, method)
+
+    eraser = S3Eraser(cast("Any", Narrow()), name)
+    while batches := [*eraser.versions(Place("ada/", folder=True))]:
+        assert len(batches) >= 1 + (len(listed(batches)) > 3)
+        for batch in eraser.versions(Place("ada/", folder=True)):
+            eraser.erase(batch)
+
+    assert listed(S3Eraser(aws.s3, name).versions(EVERYTHING)) == []
+
+
+def test_a_bucket_without_versions_is_erased_as_well(aws: Aws) -> None:
+    name = f"{aws.bucket('models')}-plain"
+    aws.s3.create_bucket(Bucket=name)
+    aws.s3.put_object(Bucket=name, Key="ada/lora", Body=b"x")
+    bucket = Bucket(S3Eraser(aws.s3, name), S3Drops(aws, name))
+
+    [[found]] = bucket.eraser.versions(EVERYTHING)
+    erase(bucket, EVERYTHING)
+
+    assert found == Erasable("ada/lora", "null")
+    assert "Contents" not in aws.s3.list_objects_v2(Bucket=name)
+
+
+def test_unfinished_uploads_are_ended_with_their_parts(aws: Aws) -> None:
+    name = aws.bucket("models")
+    for key in ("ada/lora", "ada/lora", "bob/lora"):
+        begun = aws.s3.create_multipart_upload(Bucket=name, Key=key)
+        aws.s3.upload_part(
+            Bucket=name, Key=key, UploadId=begun["UploadId"], PartNumber=1, Body=b"x"
+        )
+    eraser = S3Eraser(aws.s3, name)
+
+    ended = [*eraser.unfinished(Place("ada/", folder=True))]
+    for batch in (*ended, *ended):  # the second time they are no more
+        eraser.abort_all(batch)
+
+    [left] = aws.s3.list_multipart_uploads(Bucket=name)["Uploads"]
+    assert (left["Key"], len(listed(ended))) == ("bob/lora", 2)
+
+
+class Holding:
+    """S3 with a legal hold on something."""
+
+    def delete_objects(self, **_: object) -> dict[str, object]:
+        row = {"Key": "portrait/ada.zip", "Code": "AccessDenied", "Message": "ada.zip is held"}
+        return {"Errors": [row]}
+
+
+def test_what_s3_does_not_let_go_is_told_without_its_name() -> None:
+    eraser = S3Eraser(cast("Any", Holding()), "datasets")
+
+    with pytest.raises(NotErasable, match="AccessDenied") as held:
+        eraser.erase([Erasable("portrait/ada.zip", "v1")])
+
+    assert "ada" not in str(held.value)
+    assert "hold" in str(held.value)

@@ -1,0 +1,228 @@
+"""A forgotten job is a tombstone from one write on, and a proof in the end; the money stays booked."""
+
+from datetime import timedelta
+
+import pytest
+
+from shared.adapters.dynamodb import DynamoJobs
+from shared.domain.budget import Charge, ChargeState
+from shared.domain.delivery import Delivery, Way
+from shared.domain.erasures import Erasure, Found
+from shared.domain.errors import Conflict, Forgotten
+from shared.domain.jobs import Job, Status
+from shared.ports import Claim, JobStore
+from tests.aws import Aws
+from tests.builders import NOW, make_dataset, make_job
+from tests.contracts.kept import NOVEMBER, money
+from tests.memory_jobs import MemoryJobs
+
+CONTENT = "c" * 64
+
+
+@pytest.fixture
+def both(jobs: JobStore) -> DynamoJobs | MemoryJobs:
+    """The jobs, and the erasures beside them."""
+    assert isinstance(jobs, DynamoJobs | MemoryJobs)
+    return jobs
+
+
+type Both = DynamoJobs | MemoryJobs
+
+
+def ended(jobs: Both, job_id: str = "ada-0123456789", **changes: object) -> Job:
+    """A job that was moved to its end there."""
+    job = make_job(Status.HELD, job_id=job_id, **changes)
+    assert jobs.add(job)
+    after = job.move(Status.CANCELLED, now=NOW)
+    jobs.replace(job, after)
+    return after
+
+
+def begun(jobs: Both, job: Job) -> Erasure:
+    erasure = Erasure.of(job, now=NOW)
+    jobs.begin(job, erasure)
+    return erasure
+
+
+def test_a_job_that_is_forgotten_is_gone_from_every_list(both: Both) -> None:
+    job = ended(both)
+
+    begun(both, job)
+
+    assert both.get(job.job_id) is None
+    assert both.page(status=None, limit=10, cursor=None).jobs == ()
+    assert both.page(status=Status.CANCELLED, limit=10, cursor=None).jobs == ()
+    assert list(both.unfinished()) == []
+    assert both.next_waiting() is None
+    assert both.forgotten(job.job_id)
+
+
+def test_what_nobody_has_forgotten_is_not(both: Both) -> None:
+    job = ended(both)
+
+    assert not both.forgotten(job.job_id)
+    assert both.erasure("0123456789") is None
+    assert list(both.erasing()) == []
+
+
+def test_a_forgotten_job_cannot_come_back(both: Both) -> None:
+    job = ended(both)
+    erasure = begun(both, job)
+
+    with pytest.raises(Forgotten, match=f"^{job.job_id}$"):
+        both.add(make_job(job_id=job.job_id))
+    both.keep(erasure, erasure.done(NOW))
+    with pytest.raises(Forgotten):
+        both.add(make_job(job_id=job.job_id))
+    with pytest.raises(Conflict):
+        both.replace(job, job.move(Status.STORING, now=NOW))
+
+    assert both.get(job.job_id) is None
+
+
+def test_a_job_that_has_moved_on_is_not_forgotten(both: Both) -> None:
+    job = ended(both)
+    both.replace(job, job.move(Status.STORING, now=NOW))
+
+    with pytest.raises(Conflict):
+        begun(both, job)
+
+    assert not both.forgotten(job.job_id)
+    assert both.get(job.job_id)
+
+
+def test_of_two_who_forget_the_same_job_one_begins(both: Both) -> None:
+    job = ended(both)
+    begun(both, job)
+
+    with pytest.raises(Conflict):
+        begun(both, job)
+
+
+def test_an_erasure_comes_back_as_it_was_kept(both: Both) -> None:
+    job = ended(
+        both,
+        estimated_cost_usd=3.6,
+        request_id="r-2",
+        earlier_requests=("r-1",),
+        dataset=make_dataset("p/\u5199 \U0001f600\n.zip"),
+        delivery=Delivery(
+            way=Way.FAL, sha256="0", expires_at=NOW + timedelta(hours=1), url="https://x"
+        ),
+    )
+    erasure = Erasure.of(job, now=NOW, beside=("aa", "bb"))
+    both.begin(job, erasure)
+
+    counted = erasure.counted(Found(dataset_versions=1, result_versions=2, unfinished_uploads=3))
+    told = counted.at_fal("r-1", files=2, left=("fal keeps it",))
+    both.keep(erasure, counted)
+    both.keep(counted, told)
+
+    assert both.erasure("0123456789") == told
+    assert list(both.erasing()) == [told]
+    assert told.requests == ("r-2",)
+    assert told.left[1:] == ("fal keeps it",)
+    assert "2026-11-24 13:00" in told.left[0]
+
+
+def test_a_proof_that_is_done_names_nobody_and_stays(both: Both) -> None:
+    job = ended(both, dataset=make_dataset("portrait/ada.zip"))
+    erasure = begun(both, job)
+
+    both.keep(erasure, erasure.done(NOW))
+
+    proof = both.erasure("0123456789")
+    assert proof
+    assert (proof.done_at, proof.job, proof.requests) == (NOW, None, ())
+    assert "ada" not in proof.model_dump_json()
+    assert list(both.erasing()) == []
+
+
+def test_of_two_who_go_on_with_an_erasure_one_writes(both: Both) -> None:
+    erasure = begun(both, ended(both))
+    both.keep(erasure, erasure.counted(Found()))
+
+    with pytest.raises(Conflict):
+        both.keep(erasure, erasure.done(NOW))
+
+    assert list(both.erasing()) == [erasure.counted(Found())]
+
+
+@pytest.mark.parametrize("before", [None, "bob-1111111111"])
+def test_its_content_goes_back_to_whom_it_stood_in_for(both: Both, before: str | None) -> None:
+    job = make_job(Status.HELD, job_id="ada-0123456789", content_digest=CONTENT, instead_of=before)
+    assert both.add(job, claim=Claim(None))
+    after = job.move(Status.CANCELLED, now=NOW)
+    both.replace(job, after)
+
+    begun(both, after)
+
+    assert both.owner(CONTENT) == before
+
+
+def test_a_content_that_another_has_claimed_since_stays_theirs(both: Both) -> None:
+    job = ended(both, content_digest=CONTENT)
+    other = make_job(job_id="bob-1111111111", content_digest=CONTENT)
+    assert both.add(other, claim=Claim(None))
+
+    begun(both, job)
+
+    assert both.owner(CONTENT) == other.job_id
+
+
+def test_what_it_has_cost_stays_booked(both: Both) -> None:
+    job = make_job(Status.STORING, job_id="ada-0123456789")
+    charged = make_job(Status.SUBMITTED, job_id="ada-0123456789")
+    assert both.add(charged.model_copy(update={"charge": None}))
+    spent = Charge(month=NOVEMBER, usd=6.0, state=ChargeState.SPENT)
+    before = both.get(job.job_id)
+    assert before
+    paid = before.model_copy(update={"charge": spent, "version": before.version + 1})
+    both.replace(before, paid)
+    failed = paid.move(Status.FAILED, now=NOW)
+    both.replace(paid, failed)
+    booked = money(both)
+
+    begun(both, failed)
+
+    assert booked[1] == 6.0
+    assert money(both) == booked
+
+
+def test_a_sweep_does_not_miss_what_was_forgotten(both: Both) -> None:
+    job, kept = ended(both), ended(both, "bob-1111111111")
+    begun(both, job)
+    many = [f"x-{number:010}" for number in range(150)]
+
+    assert list(both.missing([job.job_id, "eve-2222222222", kept.job_id, *many])) == [
+        "eve-2222222222",
+        *many,
+    ]
+
+
+def test_a_new_job_that_rests_on_others_is_kept_while_they_are_as_they_were_read(
+    both: Both,
+) -> None:
+    one, two = ended(both), ended(both, "bob-1111111111")
+
+    assert both.add(make_job(job_id="eve-2222222222"), still=(one,))
+    begun(both, two)
+    with pytest.raises(Conflict):
+        both.add(make_job(job_id="eve-3333333333"), still=(one, two))
+
+    assert both.get("eve-3333333333") is None
+
+
+def test_nothing_in_the_table_names_a_job_that_is_done(aws: Aws) -> None:
+    table = aws.table()
+    jobs = DynamoJobs(aws.dynamodb, table)
+    job = make_job(Status.HELD, job_id="ada-0123456789", content_digest=CONTENT)
+    assert jobs.add(job, claim=Claim(None))
+    after = job.move(Status.CANCELLED, now=NOW)
+    jobs.replace(job, after)
+
+    erasure = begun(jobs, after)
+    jobs.keep(erasure, erasure.done(NOW))
+
+    [row] = aws.dynamodb.scan(TableName=table)["Items"]
+    assert "ada" not in str(row)

@@ -1,0 +1,108 @@
+"""What happens when a job is forgotten: each of these needs some of the forget function's rights."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.domain.erasures import LAST_LOOK_AFTER
+from shared.domain.jobs import Job, Status
+from shared.domain.naming import job_id_for
+from shared.messages import s3_notice_for
+from tests.builders import REQUEST_ID, make_dataset, make_job
+from tests.house import event
+from tests.iam.datasets_come_in import SUBMIT
+from tests.iam.stage import Stage, scenario
+
+FORGET = "ForgetFunction"
+KEY = "portrait/zoe.zip"
+
+
+@scenario
+def a_job_is_forgotten_with_every_version_of_its_files(stage: Stage) -> None:
+    """In both buckets, and at fal; what is left is the proof."""
+    job = ended(stage)
+
+    assert ordered(stage, job)["done"] is False
+    assert left(stage) == []
+    assert [each.method for each in stage.house.internet.requests] == ["DELETE"]
+    stage.house.clock.now += LAST_LOOK_AFTER
+    assert ordered(stage, job)["done"] is True
+
+
+@scenario
+def what_was_begun_is_gone_on_with(stage: Stage) -> None:
+    """By the schedule, though nobody asks again."""
+    ordered(stage, ended(stage))
+    stage.house.clock.now += LAST_LOOK_AFTER
+
+    assert stage.invoke(FORGET, event("schedule")) == {"open": 0}
+
+
+@scenario
+def a_job_that_had_its_files_from_another_is_forgotten_with_it(stage: Stage) -> None:
+    """Found on the list of all jobs."""
+    job = ended(stage)
+    twin = make_job(Status.CANCELLED, job_id="twin-0000000000", duplicate_of=job.job_id)
+    stage.house.holds(twin)
+
+    assert len(ordered(stage, job, family=True)["erasures"]) == 2
+    assert stage.house.all_jobs() == ()
+
+
+@scenario
+def a_dataset_whose_job_was_forgotten_is_not_taken_in_again(stage: Stage) -> None:
+    """Its notice may come once more, and nothing is paid."""
+    job = ended(stage)
+    ordered(stage, job)
+    notice = json.dumps(s3_notice_for(job.dataset))
+    stage.house.aws.sqs.send_message(QueueUrl=stage.house.inbox, MessageBody=notice)
+
+    assert stage.deliver(SUBMIT) == []
+    assert stage.house.all_jobs() == ()
+    assert stage.house.internet.posts == []
+
+
+# --------------------------------------------------------------------------- what they share
+
+
+def ended(stage: Stage) -> Job:
+    """A job that has ended, with versions, markers and unfinished uploads in both buckets."""
+    # S3 stamps what is put into it with the real time.
+    stage.house.clock.now = datetime.now(UTC) + timedelta(seconds=2)
+    s3 = stage.house.aws.s3
+    s3.put_object(Bucket="datasets", Key=KEY, Body=b"older")
+    version = s3.put_object(Bucket="datasets", Key=KEY, Body=b"photos")["VersionId"]
+    job = make_job(
+        Status.CANCELLED,
+        job_id=job_id_for("datasets", KEY, version),
+        dataset=make_dataset(KEY, version_id=version),
+        request_id=REQUEST_ID,
+        intents=1,
+    )
+    for _ in range(2):
+        s3.put_object(Bucket="models", Key=f"{job.prefix}lora.safetensors", Body=b"x")
+    s3.delete_object(Bucket="models", Key=f"{job.prefix}lora.safetensors")
+    for bucket, key in (("datasets", KEY), ("models", f"{job.prefix}dataset.zip")):
+        s3.create_multipart_upload(Bucket=bucket, Key=key)
+    return stage.house.holds(job)
+
+
+def ordered(stage: Stage, job: Job, *, family: bool = False) -> Any:
+    """The answer to somebody who wants a job forgotten."""
+    said = event("job_forget") | {
+        "path": f"/jobs/{job.job_id}/forget",
+        "body": json.dumps({"family": family}),
+    }
+    answer = stage.invoke(FORGET, said)
+    assert answer["statusCode"] == 200, answer["body"]
+    return json.loads(answer["body"])
+
+
+def left(stage: Stage) -> list[str]:
+    """The keys of every version, marker and unfinished upload."""
+    found: list[Any] = []
+    for bucket in ("datasets", "models"):
+        pages = stage.house.aws.s3.list_object_versions(Bucket=bucket)
+        found += [*pages.get("Versions", []), *pages.get("DeleteMarkers", [])]
+        found += stage.house.aws.s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+    return [row["Key"] for row in found]
