@@ -29,7 +29,10 @@ from shared.messages import StoreRequest
 EVENTS = ROOT / "events"
 ABOUT_OBJECTS = frozenset({"s3_put", "s3_put_in_sqs"})
 ABOUT_JOBS = frozenset(
-    {"webhook_ok", "webhook_error", "webhook_forged", "results_batch", "job_item", "job_resolve"}
+    {
+        *("webhook_ok", "webhook_error", "webhook_forged", "results_batch"),
+        *("job_item", "job_resolve", "job_forget"),
+    }
 )
 FAILURES = (StackFailed, BotoCoreError, ClientError, httpx.HTTPError, OSError)
 
@@ -74,19 +77,11 @@ class Fresh:
         event["Records"][0]["body"] = StoreRequest(job_id=job_id).model_dump_json()
         return event
 
-    def job_item(self, event: Event, *, job_id: str) -> Event:
-        """A question about one job."""
+    def asked(self, event: Event, *, job_id: str) -> Event:
+        """A question, or a person's decision, about one job."""
         self._job(job_id)
-        return {**event, "path": f"/jobs/{job_id}", "pathParameters": {"job_id": job_id}}
-
-    def job_resolve(self, event: Event, *, job_id: str) -> Event:
-        """A person's decision about one job."""
-        self._job(job_id)
-        return {
-            **event,
-            "path": f"/jobs/{job_id}/resolve",
-            "pathParameters": {"job_id": job_id},
-        }
+        path = event["resource"].format(job_id=job_id)
+        return {**event, "path": path, "pathParameters": {"job_id": job_id}}
 
     def webhook(self, event: Event, *, job_id: str, forged: bool) -> Event:
         """A delivery about this job, signed now by the simulator, or by a stranger."""
@@ -173,8 +168,9 @@ def fresh_event(local: LocalStack, name: str, *, job_id: str, key: str) -> Event
         "webhook_error": lambda event: fresh.webhook(event, job_id=job_id, forged=False),
         "webhook_forged": lambda event: fresh.webhook(event, job_id=job_id, forged=True),
         "results_batch": lambda event: fresh.results_batch(event, job_id=job_id),
-        "job_item": lambda event: fresh.job_item(event, job_id=job_id),
-        "job_resolve": lambda event: fresh.job_resolve(event, job_id=job_id),
+        "job_item": lambda event: fresh.asked(event, job_id=job_id),
+        "job_resolve": lambda event: fresh.asked(event, job_id=job_id),
+        "job_forget": lambda event: fresh.asked(event, job_id=job_id),
     }
     event: Event = json.loads((EVENTS / f"{name}.json").read_text())
     return makers.get(name, dict)(event)

@@ -174,7 +174,7 @@ def test_keys_that_were_not_answered_are_asked_for_again(
 
     missing = jobs.missing([f"job-{number}" for number in range(8)])
 
-    # At the end, whether the two that are missing were forgotten.
+    # The last two were looked for among the forgotten ones as well.
     assert (missing, asked) == (["job-6", "job-7"], [8, 6, 4, 2, 2])
 
 

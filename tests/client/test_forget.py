@@ -14,7 +14,6 @@ from client.stack import Stack
 from tests.client.conftest import answering
 
 type Run = Callable[..., Result]
-LAST_LOOK = timedelta(minutes=6)
 PROOF: dict[str, Any] = {
     "digest": "0123456789",
     "begun_at": "2026-11-25T12:00:00Z",
@@ -31,11 +30,8 @@ DONE = {**PROOF, "done_at": "2026-11-25T12:06:02Z"}
 
 def told(*proofs: dict[str, Any]) -> httpx.Response:
     done = all(proof["done_at"] for proof in proofs)
-    body = {
-        "done": done,
-        "last_look_at": (datetime.now(UTC) + LAST_LOOK).isoformat(),
-        "erasures": proofs,
-    }
+    soon = datetime.now(UTC) + timedelta(minutes=6)
+    body = {"done": done, "last_look_at": soon.isoformat(), "erasures": proofs}
     return httpx.Response(200, json=body)
 
 
