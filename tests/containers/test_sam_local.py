@@ -114,6 +114,15 @@ def test_a_decision_that_is_not_open_is_refused(
     assert answer["statusCode"] == 409
 
 
+def test_a_job_that_shares_its_photos_is_not_forgotten_alone(
+    containers: Containers, trained: dict[str, str]
+) -> None:
+    answer = containers.invoke("ForgetFunction", "job_forget", job_id=trained[BARE])
+
+    assert answer["statusCode"] == 409
+    assert containers.job(BARE)["job_id"] == trained[BARE]
+
+
 @pytest.fixture(scope="module")
 def api(containers: Containers) -> Iterator[str]:
     """The URL of ``sam local start-api``."""
