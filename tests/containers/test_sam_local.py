@@ -58,6 +58,15 @@ def test_both_kinds_of_s3_event_submit_once(
     assert {containers.job(key)["status"] for key in trained} == {"SUBMITTED"}
 
 
+def test_a_job_that_is_at_fal_is_not_forgotten(
+    containers: Containers, trained: dict[str, str]
+) -> None:
+    answer = containers.invoke("ForgetFunction", "job_forget", job_id=trained[BARE])
+
+    assert answer["statusCode"] == 409
+    assert containers.job(BARE)["status"] == "SUBMITTED"
+
+
 def test_a_forged_webhook_is_refused(containers: Containers, trained: dict[str, str]) -> None:
     answer = containers.invoke("WebhookFunction", "webhook_forged", job_id=trained[QUEUED])
 
@@ -112,15 +121,6 @@ def test_a_decision_that_is_not_open_is_refused(
     answer = containers.invoke("JobsFunction", "job_resolve", job_id=trained[BARE])
 
     assert answer["statusCode"] == 409
-
-
-def test_a_job_that_shares_its_photos_is_not_forgotten_alone(
-    containers: Containers, trained: dict[str, str]
-) -> None:
-    answer = containers.invoke("ForgetFunction", "job_forget", job_id=trained[BARE])
-
-    assert answer["statusCode"] == 409
-    assert containers.job(BARE)["job_id"] == trained[BARE]
 
 
 @pytest.fixture(scope="module")
