@@ -11,15 +11,13 @@ from urllib.parse import quote
 import httpx
 
 from shared.adapters.fal_key import UNAUTHORIZED, Key, KeyAuth
-from shared.adapters.fal_transport import json_object
+from shared.adapters.fal_transport import PASSING, json_object
 from shared.domain.errors import TrainerUnavailable
 from shared.domain.trainers.table import DEFAULT
 from shared.ports import PayloadsErased
 
 TIMEOUT = httpx.Timeout(10.0)
 NOT_FOUND, FORBIDDEN = 404, 403
-# What may be otherwise in a moment, and a key that a person puts right.
-PASSING = frozenset({UNAUTHORIZED, 408, 409, 425, 429})
 FORBIDS = (
     "fal keeps the stored input and output of the training, and its files: the key may not delete "
     "them. It takes one of scope ADMIN"
@@ -58,7 +56,8 @@ class FalPayloads:
             return PayloadsErased()
         if status == FORBIDDEN:
             return PayloadsErased(left=(FORBIDS,))
-        if status in PASSING or not answer.is_client_error:
+        # A key that is not known at all, a person puts right.
+        if status in {UNAUTHORIZED, *PASSING} or not answer.is_client_error:
             raise TrainerUnavailable(f"fal answered {status} to a deletion")
         return PayloadsErased(
             left=(f"fal answered {status} to the deletion of what it stored of the training",)

@@ -8,7 +8,7 @@ import httpx
 from fal_client import client as vendor
 
 from shared.adapters.fal_key import UNAUTHORIZED, Key, usable_key
-from shared.adapters.fal_transport import REFUSALS
+from shared.adapters.fal_transport import PASSING, REFUSALS
 from shared.domain.archives import RangedReader
 from shared.domain.errors import NotSubmitted, SubmissionRefused, TrainerUnavailable
 from shared.domain.problems import Problem
@@ -17,11 +17,9 @@ from shared.domain.problems import Problem
 PATIENCE = 200.0  # seconds
 SILENCE = 30.0  # seconds
 KIND = "application/zip"
-# What may be otherwise in a moment.
-PASSING = frozenset({408, 409, 425, 429})
-STORAGE = (
+# Where fal refuses the dataset, not the account.
+REFUSED = (
     "fal_storage_refused",
-    True,
     "fal's storage does not take this dataset. Deploy with DatasetDelivery=presigned",
 )
 
@@ -118,9 +116,8 @@ def _verdict(answer: httpx.Response) -> NotSubmitted | SubmissionRefused:
     status = answer.status_code
     if not answer.is_client_error or status in PASSING:
         return NotSubmitted(f"fal's storage answered {status}")
-    code, held, advice = REFUSALS.get(status, STORAGE)
-    if not held:
-        code, advice = STORAGE[0], STORAGE[2]
+    of_account = {each: (code, advice) for each, (code, held, advice) in REFUSALS.items() if held}
+    code, advice = of_account.get(status, REFUSED)
     message = (
         f"{advice}, then let the job go on with lora-drop approve. fal's storage says {status}."
     )

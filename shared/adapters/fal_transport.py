@@ -31,6 +31,8 @@ REFUSALS: Mapping[int, tuple[str, bool, str]] = {
 # that does not let us through.
 NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 ACCEPTED = frozenset({200, 201, 202})
+# What may be otherwise in a moment.
+PASSING = frozenset({408, 409, 425, 429})
 TOO_MANY_REQUESTS = 429
 
 

@@ -1,6 +1,6 @@
 """Which files of an archive are used, as what, beside what, and under which names."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.domain.archives import Structure
@@ -20,10 +20,10 @@ from shared.domain.trainers.trainer import TRIGGER_PHRASE, Trainer
 class Arrangement:
     """Everything by the files' names in the archive.
 
-    ``photos`` are used; ``masks`` has each mask that is, with its photo; ``twice`` each photo that
-    another one's bytes stand for, with that one; ``pairs`` the caption of each photo that has one, used
-    or not; ``names`` what each photo and mask is called from now on; ``texts`` the captions that are
-    used, as a trainer gets them. ``plan`` is empty where the archive is good as it is.
+    ``photos`` and ``masks`` are used, ``owners`` has the photo of each of the masks; ``twice`` each photo
+    that another one's bytes stand for, with that one; ``pairs`` the caption of each photo that has one,
+    used or not; ``names`` what each photo and mask is called from now on; ``texts`` the used photos'
+    captions, as a trainer gets them. ``plan`` is empty where the archive is good as it is.
     """
 
     photos: tuple[Photo, ...]
@@ -34,11 +34,6 @@ class Arrangement:
     texts: Mapping[str, str]
     names: Mapping[str, str]
     plan: tuple[Planned, ...]
-
-    @property
-    def captioned(self) -> Collection[str]:
-        """The used photos with a caption that says something."""
-        return [photo.member.name for photo in self.photos if photo.member.name in self.texts]
 
 
 def arranged(

@@ -69,7 +69,7 @@ def _dataset(selection: Selection, found: Arrangement) -> Dataset:
     captions = {member.name: member for member in selection.captions}
     return Dataset(
         images=tuple(photo.member for photo in found.photos),
-        captions={name: captions[found.pairs[name]] for name in found.captioned},
+        captions={name: captions[found.pairs[name]] for name in found.texts},
         masks={found.owners[name]: photo.member for name, photo in found.masks.items()},
     )
 

@@ -41,12 +41,16 @@ class Addresses:
         NotSubmitted and SubmissionRefused. Nothing is paid by then.
         """
         expires_at = self.clock() + timedelta(seconds=self.seconds)
+        if self.way is Way.DATA and (archive := self._archive(job)).size <= MAX_INLINE:
+            url = data_uri(archive.read(0, archive.size))
+            return Address(url, Delivery(way=Way.DATA, sha256=fingerprint(url)))
         if self.way is Way.FAL:
             url = self.storage.upload(self._archive(job), f"{job.job_id}.zip", self.seconds)
-            return _address(self.way, url, expires_at=expires_at, kept=url)
-        if self.way is Way.DATA and (archive := self._archive(job)).size <= MAX_INLINE:
-            return _address(self.way, data_uri(archive.read(0, archive.size)))
-        return _address(Way.PRESIGNED, self._presigned(job), expires_at=expires_at)
+            sent = Delivery(way=Way.FAL, sha256=fingerprint(url), expires_at=expires_at, url=url)
+            return Address(url, sent)
+        url = self._presigned(job)
+        sent = Delivery(way=Way.PRESIGNED, sha256=fingerprint(url), expires_at=expires_at)
+        return Address(url, sent)
 
     def of_checkpoint(self, weights: StoredFile) -> str:
         """Where fal gets the LoRA from that a training goes on from."""
@@ -63,8 +67,3 @@ class Addresses:
             if job.clean
             else self.datasets.url(job.dataset)
         )
-
-
-def _address(way: Way, url: str, **more: object) -> Address:
-    kept = {"url": more.pop("kept", None), **more}
-    return Address(url, Delivery.model_validate({"way": way, "sha256": fingerprint(url), **kept}))

@@ -5,18 +5,15 @@ from datetime import datetime
 from typing import Any
 
 from shared.domain.budget import Limits, month_of
-from shared.domain.errors import Forgotten, UnknownJob
 from shared.domain.jobs import Status
 from shared.domain.notices import public
 from shared.ports import JobStore
+from shared.services.record import known
 
 
 def show_job(job_id: str, *, jobs: JobStore) -> dict[str, Any]:
     """One job as it stands; raises UnknownJob, and Forgotten."""
-    job = jobs.get(job_id)
-    if job is None:
-        raise (Forgotten if jobs.forgotten(job_id) else UnknownJob)(job_id)
-    return public(job)
+    return public(known(jobs, job_id))
 
 
 def list_jobs(

@@ -18,7 +18,7 @@ from shared.domain.errors import RejectedDataset
 from shared.domain.images import hints
 from shared.domain.images.describe import describe
 from shared.domain.images.formats import CONVERTED, SNIFFED, TRAINED, ImageFormat, sniff
-from shared.domain.images.header import InvalidImage
+from shared.domain.images.header import Flaw, InvalidImage
 from shared.domain.images.limits import check_size
 from shared.domain.images.pictures import Pictures
 from shared.domain.images.reading import Whole
@@ -27,7 +27,6 @@ from shared.domain.selection import Selection, suffix_of
 from shared.domain.trainers.demands import stem
 
 PHOTOS = TRAINED | CONVERTED
-UNSUPPORTED = "image_unsupported_format"
 # What a photographer meant to be a photo; a clip or a document beside the photos is just left out.
 MEANT = frozenset(
     {ImageFormat.RAW, ImageFormat.JPEG_XL, ImageFormat.JPEG_2000, ImageFormat.PHOTOSHOP}
@@ -102,7 +101,7 @@ def _spare_twins(seen: Seen) -> None:
     readable = {stem(name).casefold(): name for name in seen.photos}
     for name, problem in list(seen.refused.items()):
         photo = readable.get(stem(name).casefold())
-        if problem.code == UNSUPPORTED and photo is not None:
+        if problem.code == Flaw.UNSUPPORTED and photo is not None:
             del seen.refused[name]
             seen.left_out[name] = beside(name, photo)
 

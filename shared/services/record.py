@@ -16,6 +16,14 @@ from shared.ports import Claim, Clock, JobStore, ResultStore
 SETTLED_AFTER = timedelta(minutes=6)
 
 
+def known(jobs: JobStore, job_id: str) -> Job:
+    """The job of this id, as it stands; raises UnknownJob, and Forgotten."""
+    job = jobs.get(job_id)
+    if job is None:
+        raise (Forgotten if jobs.forgotten(job_id) else UnknownJob)(job_id)
+    return job
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """The jobs and what is published of them."""
@@ -36,10 +44,7 @@ class Record:
 
     def known(self, job_id: str) -> Job:
         """The job of this id, as it stands; raises UnknownJob, and Forgotten."""
-        job = self.jobs.get(job_id)
-        if job is None:
-            raise (Forgotten if self.jobs.forgotten(job_id) else UnknownJob)(job_id)
-        return job
+        return known(self.jobs, job_id)
 
     def move(self, job: Job, to: Status, **changes: Any) -> Job:
         """The job one step on, written and published; raises Conflict and writes nothing then."""

@@ -166,10 +166,7 @@ class Submitter:
             return None
         pieces = self.mender.mended(found.archive, good.structure, good.plan)
         key = job.prefix + CLEAN_COPY
-        try:
-            return self.record.results.write_pieces(key, pieces, "application/zip", expires=True)
-        except OUR_MISTAKES as mistake:
-            raise RejectedDataset([mistaken(mistake)]) from mistake
+        return self.record.results.write_pieces(key, pieces, "application/zip", expires=True)
 
     def _given(self, job: Job, ready: Job, same: Job) -> Job:
         """The end of a job that had been trained before: the earlier files, and nothing to pay."""

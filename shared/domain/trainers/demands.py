@@ -50,14 +50,15 @@ def mask_warnings(
                 f"{_size(sizes[photo])}. Make it again from the photo as it is shown.",
                 member=mask,
             )
-    stems = {stem(name): name for name in sizes}
+    if trainer.mask_suffix is not None:
+        return
+    photos = {stem(name) + MASK_SUFFIX: name for name in sizes}
     for name in sizes:
-        photo = stems.get(stem(name).removesuffix(MASK_SUFFIX), name)
-        if trainer.mask_suffix is None and photo != name:
+        if stem(name) in photos:
             yield Problem(
                 code="image_mask_unused",
-                message=f"{name} looks like the mask of {photo}, and {trainer.short_name} takes no masks: it "
-                "is trained on as a photo. Take it out.",
+                message=f"{name} looks like the mask of {photos[stem(name)]}, and {trainer.short_name} takes "
+                "no masks: it is trained on as a photo. Take it out.",
                 member=name,
             )
 
