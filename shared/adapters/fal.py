@@ -10,7 +10,7 @@ import httpx
 from fal_client.client import BackupDomainTransport
 
 from shared.adapters.fal_key import Key, KeyAuth, usable_key
-from shared.adapters.fal_transport import KEY_REFUSED, SinglePost, json_object
+from shared.adapters.fal_transport import KEY_REFUSED, UNANSWERED, SinglePost, json_object
 from shared.domain.errors import (
     NotSubmitted,
     SubmissionRefused,
@@ -23,8 +23,6 @@ from shared.ports import Submission
 # What takes longer is as good as lost, and the submitter does not live for ever.
 SUBMIT_TIMEOUT = httpx.Timeout(40.0, connect=5.0)
 ASK_TIMEOUT = httpx.Timeout(15.0)
-# httpx reads where a redirect leads, whether or not it is to follow it.
-UNANSWERED = (httpx.HTTPError, httpx.InvalidURL)
 GONE = frozenset({404, 410})
 # The two answers to a cancellation that comes too late.
 OVER = frozenset({"ALREADY_COMPLETED", "NOT_FOUND"})

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from shared.adapters.fal_key import Key, KeyAuth
-from shared.adapters.fal_transport import json_object
+from shared.adapters.fal_transport import UNANSWERED, json_object
 from shared.domain.errors import TrainerUnavailable
 from shared.domain.evidence import is_of
 from shared.domain.jobs import Job
@@ -60,7 +60,7 @@ class FalHistory:
     def _page(self, client: httpx.Client, query: Mapping[str, str]) -> Mapping[str, Any]:
         try:
             answer = client.get(f"{self._api_url}/models/requests/by-endpoint", params=query)
-        except httpx.HTTPError as error:
+        except UNANSWERED as error:
             raise TrainerUnavailable(f"fal did not answer: {type(error).__name__}") from error
         body = json_object(answer)
         if not answer.is_success or body is None or not isinstance(body.get("items"), list):

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx
 
 from shared.adapters.fal_key import UNAUTHORIZED, Key, KeyAuth
-from shared.adapters.fal_transport import PASSING, json_object
+from shared.adapters.fal_transport import PASSING, UNANSWERED, json_object
 from shared.domain.errors import TrainerUnavailable
 from shared.domain.trainers.table import DEFAULT
 from shared.ports import PayloadsErased
@@ -48,7 +48,7 @@ class FalPayloads:
                 status = answer.status_code
                 if status == UNAUTHORIZED and self._is_known(client):
                     status = FORBIDDEN
-        except (httpx.HTTPError, OSError) as error:  # OSError: no certificates
+        except (*UNANSWERED, OSError) as error:  # OSError: no certificates
             raise TrainerUnavailable(f"fal did not answer: {type(error).__name__}") from error
         if answer.is_success:
             return _erased(json_object(answer))

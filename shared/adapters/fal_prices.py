@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from shared.adapters.fal_key import Key, KeyAuth
-from shared.adapters.fal_transport import json_object
+from shared.adapters.fal_transport import UNANSWERED, json_object
 from shared.domain.costs import Price, price_of
 from shared.domain.errors import TrainerUnavailable
 from shared.domain.trainers.table import TRAINERS
@@ -65,7 +65,7 @@ class FalPrices:
             ) as client:
                 query = {"endpoint_id": application}
                 answer = client.get(f"{self._api_url}/models/pricing", params=query)
-        except (TrainerUnavailable, httpx.HTTPError, OSError):  # OSError: no certificates
+        except (TrainerUnavailable, *UNANSWERED, OSError):  # OSError: no certificates
             return None
         body = json_object(answer)
         rows = body.get("prices") if answer.is_success and body else None

@@ -8,7 +8,7 @@ import httpx
 from fal_client import client as vendor
 
 from shared.adapters.fal_key import UNAUTHORIZED, Key, usable_key
-from shared.adapters.fal_transport import PASSING, REFUSALS
+from shared.adapters.fal_transport import PASSING, REFUSALS, UNANSWERED
 from shared.domain.archives import RangedReader
 from shared.domain.errors import NotSubmitted, SubmissionRefused, TrainerUnavailable
 from shared.domain.problems import Problem
@@ -60,7 +60,7 @@ class FalStorage:
             return self._upload(usable_key(newer), archive, name, seconds)
         except (fal_client.FalClientHTTPError, httpx.HTTPStatusError) as error:
             raise _verdict(error.response) from error
-        except (TrainerUnavailable, httpx.HTTPError, KeyError, TypeError, ValueError) as error:
+        except (TrainerUnavailable, *UNANSWERED, KeyError, TypeError, ValueError) as error:
             raise NotSubmitted(f"fal's storage: {type(error).__name__}") from error
 
     def _upload(self, key: str, archive: RangedReader, name: str, seconds: int) -> str:

@@ -30,6 +30,8 @@ REFUSALS: Mapping[int, tuple[str, bool, str]] = {
 # No connection, so no byte of the request has left: DNS, refused, TLS, connect timeout, or a proxy
 # that does not let us through.
 NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+# Nothing that could be read came back. httpx reads where a redirect leads, whether or not it is to follow it.
+UNANSWERED = (httpx.HTTPError, httpx.InvalidURL)
 ACCEPTED = frozenset({200, 201, 202})
 # What may be otherwise in a moment.
 PASSING = frozenset({408, 409, 425, 429})
@@ -54,8 +56,7 @@ class SinglePost(httpx.BaseTransport):
             response.read()
         except NEVER_LEFT as error:
             raise NotSubmitted(f"no connection to fal: {error}") from error
-        # InvalidURL: fal_client's own wire reads where a redirect leads, and does not follow it.
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except UNANSWERED as error:
             raise SubmissionUnknown(f"{type(error).__name__} after the request left") from error
         self.request_id = _accepted(response)
         return response

@@ -8,6 +8,7 @@ import httpx
 from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
+from shared.adapters.fal_transport import UNANSWERED
 from shared.domain.errors import BadDelivery, SigningKeysUnavailable
 from shared.domain.signatures import keys_in
 
@@ -90,6 +91,5 @@ class JwksKeys:
                     if len(document) > MAX_DOCUMENT or self._tick() > until:
                         return ()
             return keys_in(document)
-        # InvalidURL: httpx reads where a redirect leads, whether or not it is to follow it.
-        except (httpx.HTTPError, httpx.InvalidURL, BadDelivery):
+        except (*UNANSWERED, BadDelivery):
             return ()

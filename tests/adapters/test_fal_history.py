@@ -84,9 +84,20 @@ def test_an_input_that_is_stored_as_text_is_read() -> None:
         httpx.Response(200, text="<html>"),
         httpx.Response(200, json={"items": None}),
         httpx.Response(302, headers={"Location": "https://evil.example"}),
+        httpx.Response(302, headers={"Location": "data:,x"}),
         httpx.ReadTimeout("late"),
     ],
-    ids=["401", "403", "429", "500", "no JSON", "no list", "redirect", "timeout"],
+    ids=[
+        "401",
+        "403",
+        "429",
+        "500",
+        "no JSON",
+        "no list",
+        "redirect",
+        "redirect nowhere",
+        "timeout",
+    ],
 )
 def test_a_list_that_cannot_be_read_to_its_end_says_nothing(
     answer: httpx.Response | Exception,

@@ -120,6 +120,7 @@ def test_an_old_key_is_shown_once_and_then_the_new_one() -> None:
     [
         httpx.ConnectError("refused"),
         httpx.ReadTimeout("slow"),
+        httpx.Response(307, headers={"Location": "data:,x"}),
         *(httpx.Response(status) for status in (302, 408, 409, 425, 429, 500, 503)),
     ],
     ids=str,

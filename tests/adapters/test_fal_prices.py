@@ -124,6 +124,7 @@ UNREADABLE: dict[str, httpx.Response | Exception] = {
     "429": httpx.Response(429, json={"detail": "slow down"}),
     "500": httpx.Response(500, text="oops"),
     "a redirect": httpx.Response(302, headers={"Location": "https://evil.example"}),
+    "a redirect that is none": httpx.Response(302, headers={"Location": "data:,x"}),
     "an error with a price": httpx.Response(404, json={"prices": [row()]}),
     "a page": httpx.Response(200, text="<html>"),
     "no text": httpx.Response(200, content=b"\xff"),

@@ -114,6 +114,7 @@ def test_a_dataset_that_fal_does_not_take_is_held(storage: Store, status: int) -
 FAULTS: dict[str, httpx.Response | Exception] = {
     "no connection": httpx.ConnectError("refused"),
     "silence": httpx.ReadTimeout("late"),
+    "a redirect that is none": httpx.Response(302, headers={"Location": "data:,x"}),
     "500": httpx.Response(500, text="oops"),
     "503 of the door": httpx.Response(503, text="<html>nginx</html>"),
     "429": httpx.Response(429, json={"detail": "slow down"}),
