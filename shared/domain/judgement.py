@@ -77,8 +77,9 @@ def _dataset(selection: Selection, found: Arrangement) -> Dataset:
 def _warnings(
     seen: Seen, found: Arrangement, trainer: Trainer | None, values: Mapping[str, Value]
 ) -> Iterator[Problem]:
-    photos = [photo for name, photo in seen.photos.items() if name not in found.owners]
     shown = [photo.member.name for photo in found.photos]
+    own = {*shown, *found.twice}  # masks are looked at by nobody but a trainer
+    photos = [photo for name, photo in seen.photos.items() if name in own]
     phrase = str(values.get(TRIGGER_PHRASE) or "") if trainer else None
     yield from seen.left_out.values()
     for photo in photos:

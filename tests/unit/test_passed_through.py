@@ -195,6 +195,16 @@ def test_the_mask_of_a_photo_that_is_dropped_is_dropped_as_well() -> None:
     assert mask.fate is Fate.DROPPED
 
 
+def test_nothing_is_said_of_what_could_be_better_about_a_mask() -> None:
+    small = make_png(5, side=100)
+    members = PHOTOS | {"photo-03 copy.jpg": PHOTOS["photo-03.jpg"]}
+    masks = {"photo-03 copy_mask.png": small, "photo-00_mask.png": make_png(6, side=100)}
+
+    told = checked(packed(members | masks), application=FAST).report.warnings
+
+    assert {each.code for each in told if each.member in masks} == {"image_mask_differs"}
+
+
 def test_masks_are_no_photos() -> None:
     photos = {f"{number}.jpg": make_jpeg(number) for number in range(9)}
     masks = {f"{number}_mask.png": make_png(number) for number in range(9)}
