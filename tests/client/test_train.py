@@ -18,7 +18,6 @@ from shared.domain.parameters import ParameterSource, TrainingParameters
 from shared.domain.problems import Problem
 from shared.domain.report import Verdict
 from tests.client.conftest import answering, job_answer
-from tests.photos import encoded, picture
 
 type Run = Callable[..., Result]
 
@@ -39,16 +38,6 @@ def run(stack: Stack, api: list[httpx.Response], monkeypatch: pytest.MonkeyPatch
     return lambda *words: CliRunner().invoke(application(), ["train", *map(str, words)])
 
 
-@pytest.fixture
-def album(tmp_path: Path) -> Path:
-    target = tmp_path / "album"
-    target.mkdir()
-    for number in range(12):
-        photo = encoded(picture(600, 600, seed=number), "JPEG")
-        (target / f"{number}.jpg").write_bytes(photo)
-    return target
-
-
 def uploaded(stack: Stack) -> dict[str, bytes]:
     """Everything in the datasets bucket."""
     s3 = stack.client("s3")
@@ -59,11 +48,11 @@ def uploaded(stack: Stack) -> dict[str, bytes]:
 
 
 def test_what_the_stack_would_refuse_is_refused_before_it_is_uploaded(
-    run: Run, stack: Stack, album: Path
+    run: Run, stack: Stack, folder: Path
 ) -> None:
-    (album / "0.jpg").write_bytes(b"\xff\xd8\xff")
+    (folder / "0.jpg").write_bytes(b"\xff\xd8\xff")
 
-    result = run(album)
+    result = run(folder)
 
     assert (result.exit_code, result.stdout) == (1, "")
     assert "error: 0.jpg" in result.stderr
@@ -72,41 +61,41 @@ def test_what_the_stack_would_refuse_is_refused_before_it_is_uploaded(
     assert uploaded(stack) == {}
 
 
-def test_the_check_can_be_left_to_the_stack(run: Run, stack: Stack, album: Path) -> None:
-    (album / "0.jpg").write_bytes(b"\xff\xd8\xff")
+def test_the_check_can_be_left_to_the_stack(run: Run, stack: Stack, folder: Path) -> None:
+    (folder / "0.jpg").write_bytes(b"\xff\xd8\xff")
 
-    assert run(album, "--no-check", "--no-wait").exit_code == 0
+    assert run(folder, "--no-check", "--no-wait").exit_code == 0
     assert [*uploaded(stack)] == ["album.zip"]
 
 
-def test_the_stacks_own_trainer_judges(run: Run, stack: Stack, album: Path) -> None:
+def test_the_stacks_own_trainer_judges(run: Run, stack: Stack, folder: Path) -> None:
     object.__setattr__(stack, "application", "fal-ai/flux-2-trainer")
 
-    result = run(album, "--no-wait")
+    result = run(folder, "--no-wait")
 
     assert result.exit_code == 1
     assert "(caption_missing)" in result.stderr
     assert uploaded(stack) == {}
 
 
-def test_warnings_are_counted_and_the_price_and_the_word_are_told(run: Run, album: Path) -> None:
-    result = run(album, "--trigger", "ada", "--no-wait")
+def test_warnings_are_counted_and_the_price_and_the_word_are_told(run: Run, folder: Path) -> None:
+    result = run(folder, "--trigger", "ada", "--no-wait")
 
-    assert f"{album}: accepted, 12 images, about $6.00, trigger phrase “ada”\n" in result.stderr
-    assert f"warnings; to read them: lora-drop check {album}\n" in result.stderr
+    assert f"{folder}: accepted, 12 images, about $6.00, trigger phrase “ada”\n" in result.stderr
+    assert f"warnings; to read them: lora-drop check {folder}\n" in result.stderr
     assert "(image_" not in result.stderr
     assert result.stdout.startswith("album-")
 
 
 def test_clips_beside_the_photos_stay_here_and_the_verdict_is_the_same(
-    run: Run, stack: Stack, album: Path, tmp_path: Path
+    run: Run, stack: Stack, folder: Path, tmp_path: Path
 ) -> None:
-    (album / "0.txt").write_text("a photo of ada")
-    (album / "twin.jpg").write_bytes((album / "1.jpg").read_bytes())
-    (album / "live.MOV").write_bytes(b"\0\0\0\x14ftypqt  " + bytes(10_000))
-    here = check_dataset(album)
+    (folder / "0.txt").write_text("a photo of ada")
+    (folder / "twin.jpg").write_bytes((folder / "1.jpg").read_bytes())
+    (folder / "live.MOV").write_bytes(b"\0\0\0\x14ftypqt  " + bytes(10_000))
+    here = check_dataset(folder)
 
-    result = run(album, "--no-wait")
+    result = run(folder, "--no-wait")
 
     [dropped] = uploaded(stack).values()
     names = zipfile.ZipFile(io.BytesIO(dropped)).namelist()
@@ -118,10 +107,10 @@ def test_clips_beside_the_photos_stay_here_and_the_verdict_is_the_same(
     assert (there.verdict, there.images) == (here.verdict, here.images) == (Verdict.ACCEPTED, 12)
 
 
-def test_a_zip_is_uploaded_as_it_is(run: Run, stack: Stack, album: Path, tmp_path: Path) -> None:
+def test_a_zip_is_uploaded_as_it_is(run: Run, stack: Stack, folder: Path, tmp_path: Path) -> None:
     packed = tmp_path / "ada.zip"
     with zipfile.ZipFile(packed, "w") as archive:
-        for file in album.iterdir():
+        for file in folder.iterdir():
             archive.write(file, file.name)
         archive.writestr("notes.pdf", b"%PDF-1.7")
 
@@ -131,7 +120,7 @@ def test_a_zip_is_uploaded_as_it_is(run: Run, stack: Stack, album: Path, tmp_pat
 
 
 def test_who_follows_learns_the_price_the_word_and_where_the_report_is(
-    run: Run, api: list[httpx.Response], album: Path
+    run: Run, api: list[httpx.Response], folder: Path
 ) -> None:
     told = {
         "parameters": TrainingParameters(steps=1500, trigger_phrase="TOK_01234567"),
@@ -140,7 +129,7 @@ def test_who_follows_learns_the_price_the_word_and_where_the_report_is(
     }
     api += [job_answer(status=status, **told) for status in (Status.READY, Status.FAILED)]
 
-    result = run(album)
+    result = run(folder)
 
     shown = [line.strip() for line in result.stderr.splitlines()]
     at = next(number for number, line in enumerate(shown) if "READY" in line)
@@ -154,20 +143,20 @@ def test_who_follows_learns_the_price_the_word_and_where_the_report_is(
 
 
 def test_the_word_is_told_again_at_the_end(
-    run: Run, api: list[httpx.Response], album: Path
+    run: Run, api: list[httpx.Response], folder: Path
 ) -> None:
     phrase = TrainingParameters(steps=1500, trigger_phrase="ada")
     file = StoredFile(name="lora.safetensors", bucket="models", key="k", size=1, sha256="0" * 64)
     api.append(job_answer(status=Status.SUCCEEDED, parameters=phrase, files=(file,)))
 
-    result = run(album)
+    result = run(folder)
 
     assert result.exit_code == 0
     assert result.stderr.count("trigger phrase  ada") == 2
 
 
 def test_what_is_wrong_with_many_photos_is_told_at_once(
-    run: Run, api: list[httpx.Response], album: Path
+    run: Run, api: list[httpx.Response], folder: Path
 ) -> None:
     raw = [
         Problem(code="image_unsupported_format", message=f"{name} is raw.", member=name)
@@ -175,13 +164,13 @@ def test_what_is_wrong_with_many_photos_is_told_at_once(
     ]
     api.append(job_answer(status=Status.REJECTED, problems=tuple(raw)))
 
-    told = " ".join(run(album).stderr.split())
+    told = " ".join(run(folder).stderr.split())
 
     assert "40 files: each is raw. (0.cr3, 1.cr3, " in told
     assert "9.cr3 and 30 more; the report shows all) (image_unsupported_format)" in told
 
 
-def test_a_rejected_job_names_its_report(run: Run, api: list[httpx.Response], album: Path) -> None:
+def test_a_rejected_job_names_its_report(run: Run, api: list[httpx.Response], folder: Path) -> None:
     api.append(job_answer(status=Status.REJECTED, parameters=None))
 
-    assert "/report.html" in run(album).stderr
+    assert "/report.html" in run(folder).stderr
