@@ -75,9 +75,10 @@ class Bootstrap[S: Settings]:
         return S3Results(s3_client(), bucket)
 
     def _record(self, results: ResultStore) -> "Record":
+        from shared.adapters.events import bus_events
         from shared.services.record import Record
 
-        return Record(self.jobs, results, utc_now)
+        return Record(self.jobs, results, bus_events(), utc_now)
 
     def _trainer(self, settings: FalSettings) -> Trainer:
         from shared.adapters.fal import FalTrainer

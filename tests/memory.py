@@ -15,6 +15,7 @@ from shared.domain.facts import Fact
 from shared.domain.jobs import DatasetVersion, Job
 from shared.domain.problems import Problem
 from shared.domain.signatures import RawDelivery
+from shared.domain.status_changes import StatusChange
 from shared.ports import DatasetPage, OpenDataset, Submission
 from tests.builders import NOW, REQUEST_ID
 from tests.memory_files import MemoryRange as MemoryRange  # noqa: PLC0414  # one place to import from
@@ -143,6 +144,25 @@ class MemoryStorage:
         self.files[url] = archive.read(0, archive.size)
         self.seconds.append(seconds)
         return url
+
+
+@dataclass
+class MemoryEvents:
+    """Events; ``refuses`` is what it raises instead of taking one."""
+
+    changes: list[StatusChange] = field(default_factory=list)
+    refuses: Exception | None = None
+    refused: int = 0
+
+    def emit(self, change: StatusChange) -> None:
+        if self.refuses is not None:
+            self.refused += 1
+            raise self.refuses
+        self.changes.append(change)
+
+    def told(self) -> list[tuple[str, str]]:
+        """Which job was told to be what, in the order of telling."""
+        return [(change.job_id, change.status) for change in self.changes]
 
 
 @dataclass

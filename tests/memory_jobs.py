@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shared.domain.budget import MICRO, Account, ChargeState, Limits, bookings
@@ -26,12 +26,14 @@ class MemoryJobs:
     contents: dict[str, str] = field(default_factory=dict)
     bookmarks: dict[str, str] = field(default_factory=dict)
     untold: set[str] = field(default_factory=set)
+    changes: dict[str, int] = field(default_factory=dict)
 
     def add(self, job: Job, *, claim: Claim | None = None) -> bool:
         if job.job_id in self.rows:
             return False
         self._claim(job, claim)
         self.rows[job.job_id] = job
+        self.changes[job.job_id] = job.version
         return True
 
     def get(self, job_id: str) -> Job | None:
@@ -54,8 +56,17 @@ class MemoryJobs:
             self._check(before, after, limits)
         self._claim(after, claim)
         self.rows[after.job_id] = after
+        if after.status is not before.status:
+            self.changes[after.job_id] = after.version
         if after.terminal:
             self.untold.add(after.job_id)
+
+    def outbox(self) -> Mapping[str, int]:
+        return dict(self.changes)
+
+    def told(self, job_id: str, version: int) -> None:
+        if self.changes.get(job_id, version + 1) <= version:
+            del self.changes[job_id]
 
     def close(self, job: Job) -> None:
         if self.rows[job.job_id].version == job.version:

@@ -34,6 +34,7 @@ from tests.memory import (
     ManualClock,
     MemoryDatasets,
     MemoryDeliveries,
+    MemoryEvents,
     MemoryKeys,
     MemoryQueue,
     MemoryResults,
@@ -59,6 +60,7 @@ class World:
     trainer: MemoryTrainer = field(default_factory=MemoryTrainer)
     queue: MemoryQueue = field(default_factory=MemoryQueue)
     deliveries: MemoryDeliveries = field(default_factory=MemoryDeliveries)
+    events: MemoryEvents = field(default_factory=MemoryEvents)
     keys: MemoryKeys = field(default_factory=lambda: MemoryKeys(known=[bytes(KEY.verify_key)]))
     storage: MemoryStorage = field(default_factory=MemoryStorage)
     way: Way = Way.PRESIGNED
@@ -70,7 +72,7 @@ class World:
 
     @property
     def record(self) -> Record:
-        return Record(self.jobs, self.results, self.clock)
+        return Record(self.jobs, self.results, self.events, self.clock)
 
     @property
     def receiver(self) -> Receiver:

@@ -10,7 +10,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from shared.bootstrap import JobsBootstrap, utc_now
 from shared.domain.errors import BadQuery, Conflict, NothingToDecide, TrainerUnavailable, UnknownJob
 from shared.domain.notices import public
-from shared.messages import JobsQuery, Resolution, RetryOrder, caller_of
+from shared.messages import JobsQuery, Resolution, RetryOrder, caller_of, job_id_in
+from shared.observability import about
 from shared.services.browse import list_jobs, show_budget, show_job
 from shared.settings import JobsSettings, load
 
@@ -30,7 +31,10 @@ def bootstrap() -> JobsBootstrap:
 @tracer.capture_lambda_handler(capture_response=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request; who may ask is API Gateway's business (IAM)."""
-    return app.resolve(event, context)
+    about(job_id_in(event), logger, tracer)
+    answer = app.resolve(event, context)
+    logger.info("request answered", method=event["httpMethod"], code=answer["statusCode"])
+    return answer
 
 
 @app.get("/jobs")

@@ -16,7 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from shared.bootstrap import StoreBootstrap
 from shared.domain.jobs import Status
 from shared.messages import StoreRequest
-from shared.observability import Metric
+from shared.observability import Metric, about, training_seconds
 from shared.settings import StoreSettings, load
 
 logger = Logger()
@@ -44,12 +44,17 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def store_message(record: SQSRecord) -> None:
     """One message of the results queue; the log says why one comes back."""
+    about("", logger, tracer)
     try:
         request = StoreRequest.model_validate_json(record.body)
+        about(request.job_id, logger, tracer)
         job = bootstrap().keeper.store_result(request.job_id)
     except Exception:
         logger.exception("message failed", message_id=record.message_id)
         raise
+    about(job, logger, tracer)
     if job.status is Status.SUCCEEDED:
         metrics.add_metric(Metric.RESULT_STORED, MetricUnit.Count, 1)
-    logger.info("result handled", job_id=job.job_id, status=job.status)
+        if (took := training_seconds(job)) is not None:
+            metrics.add_metric(Metric.TRAINING_SECONDS, MetricUnit.Seconds, took)
+    logger.info("result handled", status=job.status)

@@ -17,8 +17,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.bootstrap import SubmitBootstrap
 from shared.domain.jobs import Status
+from shared.domain.naming import job_id_for
 from shared.messages import S3Notice
-from shared.observability import Metric
+from shared.observability import Metric, about
 from shared.settings import SubmitSettings, load
 
 logger = Logger()
@@ -54,6 +55,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def submit_message(record: SQSRecord) -> None:
     """One message of the inbox queue; the log says why one comes back."""
+    about("", logger, tracer)
     try:
         submit_all(json.loads(record.body))
     except Exception:
@@ -64,12 +66,15 @@ def submit_message(record: SQSRecord) -> None:
 def submit_all(notice: dict[str, Any]) -> None:
     """Every dataset S3 speaks of; its ``s3:TestEvent`` speaks of none."""
     for dataset in parse(event=notice, model=S3Notice).datasets():
+        about(job_id_for(dataset.bucket, dataset.key, dataset.version_id), logger, tracer)
         handled = bootstrap().submitter.submit_dataset(dataset)
         job = handled.job
         rejected = [job] if job.status is Status.REJECTED else []
         for each in (*rejected, *handled.sent):
             if each.status in COUNTED:
                 metrics.add_metric(COUNTED[each.status], MetricUnit.Count, 1)
-        logger.info("dataset received", job_id=job.job_id, status=job.status)
+        about(job, logger, tracer)
+        logger.info("dataset received", status=job.status)
         for each in handled.sent:
-            logger.info("job sent", job_id=each.job_id, status=each.status)
+            about(each, logger, tracer)
+            logger.info("job sent", status=each.status)
