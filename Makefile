@@ -4,6 +4,8 @@
 #   make test   every check: format, lint, types, layers, template, tests
 #   make chaos  the pipeline under every fault, SEEDS=2000 schedules of them; one table
 #   make venv   just .venv, with the `lora-drop` command and uv in it
+#   make deploy the stack into your AWS account: ENV=dev|prod PARAMETERS='NAME=VALUE …'
+#               KEY_FILE=FILE or FAL_KEY for the fal key, REPLACE_KEY=1 for another one
 #   make pins   compile the pinned requirements anew from pyproject.toml
 
 SHELL := /bin/bash
@@ -21,7 +23,7 @@ UV := $(STARTED)/bin/uv
 VENV := .venv/.complete
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help venv demo test check chaos pins
+.PHONY: help venv demo test check chaos deploy pins
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -48,6 +50,11 @@ test: check
 SEEDS ?= 200
 chaos: venv
 	@$(RUN) python -m tests.chaos --seeds "$(SEEDS)"
+
+# The key's own words are nowhere on a command line.
+deploy: venv
+	@$(RUN) python -m local.deploy "$(ENV)" $(foreach each,$(PARAMETERS),--parameter "$(each)") \
+	  $(if $(KEY_FILE),--key-file "$(KEY_FILE)") $(if $(REPLACE_KEY),--replace-key)
 
 check: venv
 	@$(RUN) ruff format --check .

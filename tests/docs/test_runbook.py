@@ -13,7 +13,14 @@ from client.cli import application
 from tests.template import template
 
 RUNBOOK = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text()
-SECTIONS = dict(re.findall(r"^## (\w+Alarm)\n(.*?)(?=^## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL))
+# One section may be about several alarms that say the same.
+SECTIONS = {
+    name: text
+    for names, text in re.findall(
+        r"^## (\w+Alarm.*?)\n(.*?)(?=^## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL
+    )
+    for name in names.split(", ")
+}
 ALARMS: dict[str, dict[str, Any]] = {
     name: resource["Properties"]
     for name, resource in template()["Resources"].items()
