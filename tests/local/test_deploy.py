@@ -3,9 +3,12 @@
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 
 from local.deploy import DeployFailed, main, parameters, target_of
 from local.fal_key import KeyTrouble, find_key, has_key, put_key
@@ -169,10 +172,22 @@ def test_a_file_that_is_not_there_is_no_reason_to_take_another_key(tmp_path: Pat
         find_key({"FAL_KEY": KEY}, tmp_path / "none", terminal=True)
 
 
-def test_whether_there_is_a_key_is_asked_without_reading_it(aws: Aws) -> None:
-    empty, full = aws.secret("empty", None), aws.secret("full", KEY)
+def test_a_secret_without_a_value_or_with_an_empty_one_has_no_key(aws: Aws) -> None:
+    missing, full = aws.secret("missing", None), aws.secret("full", KEY)
+    emulated = SimpleNamespace(get_secret_value=lambda **_: {"SecretString": ""})
 
-    assert (has_key(aws.secrets, empty), has_key(aws.secrets, full)) == (False, True)
+    assert not has_key(aws.secrets, missing)
+    assert not has_key(emulated, "as an emulator makes them")
+    assert has_key(aws.secrets, full)
+
+
+def test_a_secret_that_may_not_be_read_is_none_without_a_key() -> None:
+    secrets = boto3.client("secretsmanager", "eu-central-1")
+    with Stubber(secrets) as stubber:
+        stubber.add_client_error("get_secret_value", "AccessDeniedException")
+
+        with pytest.raises(KeyTrouble, match="cannot be read"):
+            has_key(secrets, "fal")
 
 
 def test_a_secret_that_may_not_be_written_is_told_without_the_key(aws: Aws) -> None:
