@@ -6,6 +6,8 @@
 #   make chaos  the pipeline under every fault, SEEDS=2000 schedules of them; one table
 #   make iam    what each function may and uses, and what breaks without it; one table
 #   make venv   just .venv, with the `lora-drop` command and uv in it
+#   make deploy the stack into your AWS account: ENV=dev|prod PARAMETERS='NAME=VALUE …'
+#               KEY_FILE=FILE or FAL_KEY for the fal key, REPLACE_KEY=1 for another one
 #   make pins   compile the pinned requirements anew from pyproject.toml
 
 SHELL := /bin/bash
@@ -23,7 +25,7 @@ UV := $(STARTED)/bin/uv
 VENV := .venv/.complete
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help venv demo test check canary chaos iam pins
+.PHONY: help venv demo test check canary chaos iam deploy pins
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -56,6 +58,11 @@ chaos: venv
 
 iam: venv
 	@$(RUN) python -m tests.iam
+
+# The key's own words are nowhere on a command line.
+deploy: venv
+	@$(RUN) python -m local.deploy "$(ENV)" $(foreach each,$(PARAMETERS),--parameter "$(each)") \
+	  $(if $(KEY_FILE),--key-file "$(KEY_FILE)") $(if $(REPLACE_KEY),--replace-key)
 
 check: venv
 	@$(RUN) ruff format --check .

@@ -59,7 +59,7 @@ def unknown_parameter(given: Iterable[str]) -> str:
 def parameters(fal: FalServer, emulator_url: str) -> dict[str, str]:
     """The template's parameters for a stack on this machine."""
     return {
-        "Architecture": _machine()[0],
+        "Architecture": machine()[0],
         "AwsEndpointUrl": emulator_url,
         "WebhookBaseUrl": api_url(emulator_url),
         "FalRunHost": fal.host_port,
@@ -86,7 +86,7 @@ def build(state: Path, fal: FalServer, *, started: Started | None = None) -> Pat
     ca_file = str(fal.ca_file) if fal.ca_file else ""
     line = ["build", "--build-dir", str(target), "--cache-dir", str(state / "cache")]
     log = state / "sam-build.log"
-    _sam(line, log, started, PLATFORM=_machine()[1], CA_FILE=ca_file)
+    _sam(line, log, started, PLATFORM=machine()[1], CA_FILE=ca_file)
     return target / "template.yaml"
 
 
@@ -153,7 +153,7 @@ def sam_local_line(state: Path, environments: Path) -> str:
     line += ["--template", str(state / "build" / "template.yaml")]
     line += ["--env-vars", str(environments), "--parameter-overrides"]
     # Only a parameter that is given makes SAM hand on AWS_ENDPOINT_URL, whose value is in the file.
-    line += [f"Architecture={_machine()[0]} AwsEndpointUrl=here"]
+    line += [f"Architecture={machine()[0]} AwsEndpointUrl=here"]
     return shlex.join([*credentials, *line])
 
 
@@ -166,7 +166,8 @@ def _sam(line: Sequence[str], log: Path, started: Started | None, **env: str) ->
         raise SamFailed(f"sam {line[0]} failed; all of it is in {log}\n\n{said}")
 
 
-def _machine() -> tuple[str, str]:
+def machine() -> tuple[str, str]:
+    """Lambda's name for this machine's processor, and uv's for what runs on it; raises SamFailed."""
     name = platform.machine()
     if name not in MACHINES:
         raise SamFailed(f"Lambda has no {name} processors, and functions are built for this one")

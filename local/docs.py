@@ -1,7 +1,7 @@
 """What the docs say of the program is made from the program: ``python -m local.docs [--check]``.
 
-Writes docs/settings.md, docs/command.md, docs/job-states.md, docs/trainers.md, docs/dataset-errors.md
-and docs/report.schema.json; with ``--check`` it writes nothing and fails where a file is not what it
+Writes docs/settings.md, docs/command.md, docs/job-states.md, docs/trainers.md, docs/dataset-errors.md,
+docs/report.schema.json and docs/events.schema.json; with ``--check`` it writes nothing and fails where a file is not what it
 would write.
 """
 
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from local.dataset_errors_page import dataset_errors_page
+from local.events_schema import events_schema
 from local.report_schema import report_schema
 from local.tools import ROOT
 from local.trainers_page import trainers_page
@@ -78,6 +79,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "trainers.md": trainers_page,
     "dataset-errors.md": dataset_errors_page,
     "report.schema.json": report_schema,
+    "events.schema.json": events_schema,
 }
 
 

@@ -9,7 +9,7 @@ from pydantic_core import core_schema
 from shared.domain.report import Report
 
 
-class _AsWritten(GenerateJsonSchema):
+class AsWritten(GenerateJsonSchema):
     """The schema of what is written: every field is there, those with a default as well."""
 
     @override
@@ -23,6 +23,6 @@ class _AsWritten(GenerateJsonSchema):
 
 def report_schema() -> str:
     """The JSON schema (draft 2020-12) of ``report.json``, as text."""
-    schema = Report.model_json_schema(mode="serialization", schema_generator=_AsWritten)
+    schema = Report.model_json_schema(mode="serialization", schema_generator=AsWritten)
     dialect = {"$schema": GenerateJsonSchema.schema_dialect}
     return json.dumps({**dialect, **schema}, indent=2) + "\n"

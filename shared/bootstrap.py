@@ -78,9 +78,10 @@ class Bootstrap[S: Settings]:
         return S3Results(s3_client(), bucket)
 
     def _record(self, results: ResultStore) -> "Record":
+        from shared.adapters.events import bus_events
         from shared.services.record import Record
 
-        return Record(self.jobs, results, utc_now)
+        return Record(self.jobs, results, bus_events(), utc_now)
 
     @staticmethod
     def _deliveries(bucket: str) -> Deliveries:

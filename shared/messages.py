@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 from urllib.parse import quote_plus, unquote_plus
@@ -14,6 +15,7 @@ from shared.domain.jobs import DatasetVersion, Status
 
 # Sent once, when a bucket's notifications are switched on.
 TEST_EVENT = "s3:TestEvent"
+JOB_ID = re.compile(r"[a-z0-9-]{1,40}-[0-9a-f]{10}")
 
 
 class _Message(BaseModel):
@@ -215,6 +217,12 @@ def raw_delivery(event: Mapping[str, Any]) -> tuple[dict[str, list[str]], bytes]
     except (binascii.Error, UnicodeEncodeError) as error:
         raise BadDelivery("the body cannot be read as bytes") from error
     return several, body
+
+
+def job_id_in(event: Mapping[str, Any]) -> str:
+    """The job id in the path of a REST API event; empty for none, and for what cannot be one."""
+    job_id = str((event.get("pathParameters") or {}).get("job_id") or "")
+    return job_id if JOB_ID.fullmatch(job_id) else ""
 
 
 def caller_of(event: Mapping[str, Any]) -> str:

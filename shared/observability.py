@@ -1,13 +1,16 @@
-"""The names of the metrics, in one place, and what traces may hold."""
+"""The names of what is counted, and what log lines and traces say of a job, in one place."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
-from aws_lambda_powertools import Tracer
+from aws_lambda_powertools import Logger, Tracer
 from aws_xray_sdk.ext import boto_utils
+
+from shared.domain.jobs import Job, Status
 
 
 class Metric(StrEnum):
-    """What is counted; one sentence each, for the dashboard's reader."""
+    """What is counted; docs/runbook.md and the dashboard say it in a sentence each."""
 
     DATASET_REJECTED = "DatasetRejected"
     TRAINING_SUBMITTED = "TrainingSubmitted"
@@ -25,6 +28,50 @@ class Metric(StrEnum):
     JOBS_OVERDUE = "JobsOverdue"
     JOBS_HELD = "JobsHeld"
     ERASURES_OPEN = "ErasuresOpen"
+    JOBS_AT_FAL = "JobsAtFal"
+    JOBS_WAITING = "JobsWaiting"
+    JOBS_SUCCEEDED = "JobsSucceeded"
+    JOBS_FAILED = "JobsFailed"
+    JOBS_REJECTED = "JobsRejected"
+    JOBS_CANCELLED = "JobsCancelled"
+    JOBS_EXPIRED = "JobsExpired"
+    OLDEST_JOB_SECONDS = "OldestJobSeconds"
+    TRAINING_SECONDS = "TrainingSeconds"
+    BUDGET_PERCENT = "BudgetPercent"
+    EVENTS_UNTOLD = "EventsUntold"
+
+
+OUTCOMES: Mapping[Status, Metric] = {
+    Status.SUCCEEDED: Metric.JOBS_SUCCEEDED,
+    Status.FAILED: Metric.JOBS_FAILED,
+    Status.REJECTED: Metric.JOBS_REJECTED,
+    Status.CANCELLED: Metric.JOBS_CANCELLED,
+    Status.EXPIRED: Metric.JOBS_EXPIRED,
+}
+# All that is said of a job: neither its key nor its photos are for logs and traces.
+JOB_ID, REQUEST_ID = "job_id", "request_id"
+
+
+def about(job: Job | str, logger: Logger, tracer: Tracer) -> None:
+    """From now on log lines and the trace say which job this is about, and its request at fal.
+
+    ``job``: its id where no more is known, empty where not even that is, or is to be said no more.
+    What was said of another job before is over.
+    """
+    said = {JOB_ID: job} if isinstance(job, str) else {JOB_ID: job.job_id}
+    if isinstance(job, Job) and job.request_id:
+        said[REQUEST_ID] = job.request_id
+    logger.remove_keys([JOB_ID, REQUEST_ID])
+    logger.append_keys(**{name: value for name, value in said.items() if value})
+    for name in (JOB_ID, REQUEST_ID):
+        tracer.put_annotation(name, said.get(name, ""))
+
+
+def training_seconds(job: Job) -> float | None:
+    """How long fal took for what is stored now; None where it did not train, or was never seen to."""
+    since = {step.status: step.at for step in job.history}
+    begun, done = since.get(Status.SUBMITTED), since.get(Status.STORING)
+    return (done - begun).total_seconds() if begun and done and done >= begun else None
 
 
 def make_tracer() -> Tracer:

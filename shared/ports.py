@@ -15,6 +15,7 @@ from shared.domain.erasures import Erasure
 from shared.domain.facts import Fact
 from shared.domain.jobs import DatasetVersion, Job, Status
 from shared.domain.signatures import RawDelivery
+from shared.domain.status_changes import StatusChange
 
 
 class Clock(Protocol):
@@ -91,6 +92,18 @@ class JobStore(Protocol):
 
     def unfinished(self) -> Iterable[Job]:
         """Every job that has not ended, or whose end is not closed; oldest first."""
+
+    def outbox(self) -> Mapping[str, int]:
+        """Whose last change of state is not told to others yet, and the version it came with.
+
+        A change gets in here by the very write that makes it.
+        """
+
+    def told(self, job_id: str, version: int) -> None:
+        """The change of this version is told, and any before it; nothing if there was a later one.
+
+        Raises EventsUnavailable where that cannot be kept: it is told once more then.
+        """
 
     def close(self, job: Job) -> None:
         """The end of this job is told, and nothing is left to do; nothing if it goes on by now."""
@@ -355,6 +368,13 @@ class Deliveries(Protocol):
 
     def kept(self, job: Job) -> Sequence[bytes]:
         """The bodies of a job's deliveries, the oldest first."""
+
+
+class Events(Protocol):
+    """Where others hear of a job's changes."""
+
+    def emit(self, change: StatusChange) -> None:
+        """Tell a change, at least once; gives up soon and raises EventsUnavailable."""
 
 
 class DeadLetters(Protocol):

@@ -16,6 +16,7 @@ from shared.domain.facts import Fact
 from shared.domain.jobs import DatasetVersion, Job
 from shared.domain.problems import Problem
 from shared.domain.signatures import RawDelivery
+from shared.domain.status_changes import StatusChange
 from shared.ports import DatasetPage, Erasable, OpenDataset, PayloadsErased, Place, Submission
 from tests.builders import NOW, REQUEST_ID
 from tests.memory_files import MemoryRange as MemoryRange  # noqa: PLC0414  # one place to import from
@@ -195,6 +196,25 @@ class MemoryPayloads:
             raise said
         self.stored.discard(request_id)
         return said
+
+
+@dataclass
+class MemoryEvents:
+    """Events; ``refuses`` is what it raises instead of taking one."""
+
+    changes: list[StatusChange] = field(default_factory=list)
+    refuses: Exception | None = None
+    refused: int = 0
+
+    def emit(self, change: StatusChange) -> None:
+        if self.refuses is not None:
+            self.refused += 1
+            raise self.refuses
+        self.changes.append(change)
+
+    def told(self) -> list[tuple[str, str]]:
+        """Which job was told to be what, in the order of telling."""
+        return [(change.job_id, change.status) for change in self.changes]
 
 
 @dataclass

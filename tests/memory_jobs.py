@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shared.domain.budget import MICRO, Account, Charge, ChargeState, Limits, bookings
@@ -33,6 +33,7 @@ class MemoryJobs:
     untold: set[str] = field(default_factory=set)
     erasures: dict[str, Erasure] = field(default_factory=dict)
     spent: list[Charge] = field(default_factory=list)
+    changes: dict[str, int] = field(default_factory=dict)
 
     def add(self, job: Job, *, claim: Claim | None = None, still: Sequence[Job] = ()) -> bool:
         if self.forgotten(job.job_id):
@@ -42,6 +43,7 @@ class MemoryJobs:
         self._check_still(still)
         self._claim(job, claim)
         self.rows[job.job_id] = job
+        self.changes[job.job_id] = job.version
         return True
 
     def get(self, job_id: str) -> Job | None:
@@ -61,8 +63,17 @@ class MemoryJobs:
             self._check(before, after, limits)
         self._claim(after, claim)
         self.rows[after.job_id] = after
+        if after.status is not before.status:
+            self.changes[after.job_id] = after.version
         if after.terminal:
             self.untold.add(after.job_id)
+
+    def outbox(self) -> Mapping[str, int]:
+        return dict(self.changes)
+
+    def told(self, job_id: str, version: int) -> None:
+        if self.changes.get(job_id, version + 1) <= version:
+            del self.changes[job_id]
 
     def close(self, job: Job) -> None:
         if job.job_id in self.rows and self.rows[job.job_id].version == job.version:
@@ -77,6 +88,7 @@ class MemoryJobs:
             raise Conflict(erasure.digest)
         del self.rows[job.job_id]
         self.untold.discard(job.job_id)
+        self.changes.pop(job.job_id, None)
         self.spent += job.charges
         digest = job.content_digest or ""
         if self.contents.get(digest) == job.job_id:

@@ -35,6 +35,7 @@ from tests.memory import (
     ManualClock,
     MemoryDatasets,
     MemoryDeliveries,
+    MemoryEvents,
     MemoryInquiry,
     MemoryKeys,
     MemoryPayloads,
@@ -63,6 +64,7 @@ class World:
     queue: MemoryQueue = field(default_factory=MemoryQueue)
     deliveries: MemoryDeliveries = field(default_factory=MemoryDeliveries)
     inquiry: MemoryInquiry = field(default_factory=MemoryInquiry)
+    events: MemoryEvents = field(default_factory=MemoryEvents)
     keys: MemoryKeys = field(default_factory=lambda: MemoryKeys(known=[bytes(KEY.verify_key)]))
     payloads: MemoryPayloads = field(default_factory=MemoryPayloads)
     storage: MemoryStorage = field(default_factory=MemoryStorage)
@@ -75,7 +77,7 @@ class World:
 
     @property
     def record(self) -> Record:
-        return Record(self.jobs, self.results, self.clock)
+        return Record(self.jobs, self.results, self.events, self.clock)
 
     @property
     def receiver(self) -> Receiver:

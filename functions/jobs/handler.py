@@ -17,8 +17,8 @@ from shared.domain.errors import (
     UnknownJob,
 )
 from shared.domain.notices import public
-from shared.messages import JobsQuery, Resolution, RetryOrder, caller_of
-from shared.observability import make_tracer
+from shared.messages import JobsQuery, Resolution, RetryOrder, caller_of, job_id_in
+from shared.observability import about, make_tracer
 from shared.services.browse import list_jobs, show_budget, show_job
 from shared.settings import JobsSettings, load
 
@@ -38,7 +38,10 @@ def bootstrap() -> JobsBootstrap:
 @tracer.capture_lambda_handler(capture_response=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request; who may ask is API Gateway's business (IAM)."""
-    return app.resolve(event, context)
+    about(job_id_in(event), logger, tracer)
+    answer = app.resolve(event, context)
+    logger.info("request answered", method=event["httpMethod"], code=answer["statusCode"])
+    return answer
 
 
 @app.get("/jobs")
@@ -122,6 +125,7 @@ def unknown(error: UnknownJob) -> Response[Any]:
 
 def gone(error: Forgotten) -> Response[Any]:
     """410, for good."""
+    about("", logger, tracer)
     message = f"{error} was forgotten; lora-drop forget shows the proof."
     return Response(
         410, "application/json", {"error": {"code": "job_forgotten", "message": message}}

@@ -9,9 +9,10 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.bootstrap import ReconcileBootstrap
-from shared.domain.errors import LoraDropError
+from shared.domain.erasures import digest_of
+from shared.domain.errors import Forgotten, LoraDropError
 from shared.messages import Question
-from shared.observability import Metric, make_tracer
+from shared.observability import OUTCOMES, Metric, make_tracer
 from shared.services.reconcile import RoundIncomplete, Tally
 from shared.settings import ReconcileSettings, load
 
@@ -48,6 +49,9 @@ def asked(question: Question) -> dict[str, Any]:
     job_id = question.job_id
     try:
         status = bootstrap().reconciler.ask_about(job_id).status
+    except Forgotten as forgotten:
+        logger.info("question about a forgotten job dropped", digest=digest_of(str(forgotten)))
+        return {"job_id": job_id, "status": None}
     except LoraDropError as error:
         metrics.add_metric(Metric.JOBS_UNANSWERED, MetricUnit.Count, 1)
         logger.warning("question not answered", job_id=job_id, reason=str(error))
@@ -64,6 +68,13 @@ def told(tally: Tally) -> dict[str, Any]:
     metrics.add_metric(Metric.SUBMISSIONS_IN_DOUBT, MetricUnit.Count, tally.doubtful)
     metrics.add_metric(Metric.JOBS_OVERDUE, MetricUnit.Count, tally.overdue)
     metrics.add_metric(Metric.JOBS_HELD, MetricUnit.Count, tally.held)
+    metrics.add_metric(Metric.JOBS_AT_FAL, MetricUnit.Count, tally.at_fal)
+    metrics.add_metric(Metric.JOBS_WAITING, MetricUnit.Count, tally.waiting)
+    metrics.add_metric(Metric.OLDEST_JOB_SECONDS, MetricUnit.Seconds, tally.oldest_seconds)
+    metrics.add_metric(Metric.BUDGET_PERCENT, MetricUnit.Percent, tally.budget_percent)
+    metrics.add_metric(Metric.EVENTS_UNTOLD, MetricUnit.Count, tally.untold)
+    for status, outcome in OUTCOMES.items():
+        metrics.add_metric(outcome, MetricUnit.Count, tally.ended.get(status, 0))
     metrics.add_metric(Metric.DATASETS_FOUND, MetricUnit.Count, tally.swept.datasets)
     metrics.add_metric(Metric.UPLOADS_ENDED, MetricUnit.Count, tally.swept.uploads)
     logger.info("round done", **asdict(tally))

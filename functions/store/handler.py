@@ -18,7 +18,7 @@ from shared.domain.erasures import digest_of
 from shared.domain.errors import Forgotten
 from shared.domain.jobs import Status
 from shared.messages import StoreRequest
-from shared.observability import Metric, make_tracer
+from shared.observability import Metric, about, make_tracer, training_seconds
 from shared.settings import StoreSettings, load
 
 logger = Logger()
@@ -46,15 +46,21 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def store_message(record: SQSRecord) -> None:
     """One message of the results queue; the log says why one comes back."""
+    about("", logger, tracer)
     try:
         request = StoreRequest.model_validate_json(record.body)
+        about(request.job_id, logger, tracer)
         job = bootstrap().keeper.store_result(request.job_id)
     except Forgotten as forgotten:
+        about("", logger, tracer)
         logger.info("result of a forgotten job dropped", digest=digest_of(str(forgotten)))
         return
     except Exception:
         logger.exception("message failed", message_id=record.message_id)
         raise
+    about(job, logger, tracer)
     if job.status is Status.SUCCEEDED:
         metrics.add_metric(Metric.RESULT_STORED, MetricUnit.Count, 1)
-    logger.info("result handled", job_id=job.job_id, status=job.status)
+        if (took := training_seconds(job)) is not None:
+            metrics.add_metric(Metric.TRAINING_SECONDS, MetricUnit.Seconds, took)
+    logger.info("result handled", status=job.status)

@@ -19,8 +19,9 @@ from shared.bootstrap import SubmitBootstrap
 from shared.domain.erasures import digest_of
 from shared.domain.errors import Forgotten
 from shared.domain.jobs import Status
+from shared.domain.naming import job_id_for
 from shared.messages import S3Notice
-from shared.observability import Metric, make_tracer
+from shared.observability import Metric, about, make_tracer
 from shared.settings import SubmitSettings, load
 
 logger = Logger()
@@ -56,6 +57,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def submit_message(record: SQSRecord) -> None:
     """One message of the inbox queue; the log says why one comes back."""
+    about("", logger, tracer)
     try:
         submit_all(json.loads(record.body))
     except Exception:
@@ -66,9 +68,11 @@ def submit_message(record: SQSRecord) -> None:
 def submit_all(notice: dict[str, Any]) -> None:
     """Every dataset S3 speaks of; its ``s3:TestEvent`` speaks of none."""
     for dataset in parse(event=notice, model=S3Notice).datasets():
+        about(job_id_for(dataset.bucket, dataset.key, dataset.version_id), logger, tracer)
         try:
             handled = bootstrap().submitter.submit_dataset(dataset)
         except Forgotten as forgotten:
+            about("", logger, tracer)
             logger.info("dataset of a forgotten job dropped", digest=digest_of(str(forgotten)))
             continue
         job = handled.job
@@ -76,6 +80,8 @@ def submit_all(notice: dict[str, Any]) -> None:
         for each in (*rejected, *handled.sent):
             if each.status in COUNTED:
                 metrics.add_metric(COUNTED[each.status], MetricUnit.Count, 1)
-        logger.info("dataset received", job_id=job.job_id, status=job.status)
+        about(job, logger, tracer)
+        logger.info("dataset received", status=job.status)
         for each in handled.sent:
-            logger.info("job sent", job_id=each.job_id, status=each.status)
+            about(each, logger, tracer)
+            logger.info("job sent", status=each.status)

@@ -22,8 +22,8 @@ from shared.domain.errors import (
     TrainerUnavailable,
     UnknownJob,
 )
-from shared.messages import raw_delivery
-from shared.observability import Metric, make_tracer
+from shared.messages import job_id_in, raw_delivery
+from shared.observability import Metric, about, make_tracer
 from shared.settings import WebhookSettings, load
 
 logger = Logger()
@@ -54,6 +54,7 @@ def bootstrap() -> WebhookBootstrap:
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer 200 only after the fact is recorded and handed over."""
+    about(job_id_in(event), logger, tracer)
     return app.resolve(event, context)
 
 
@@ -62,8 +63,9 @@ def receive(job_id: str, token: str) -> dict[str, str]:
     """One delivery for one job."""
     headers, body = raw_delivery(app.current_event.raw_event)
     job = bootstrap().doorkeeper.deliver(job_id, token, headers, body)
+    about(job, logger, tracer)
     metrics.add_metric(Metric.DELIVERY_ACCEPTED, MetricUnit.Count, 1)
-    logger.info("delivery accepted", job_id=job_id, status=job.status)
+    logger.info("delivery accepted", status=job.status)
     return {"job_id": job_id, "status": job.status}
 
 
@@ -80,6 +82,7 @@ def _answer(status: int, code: str) -> Callable[[Exception], Response[Any]]:
 
 def dropped(forgotten: Forgotten) -> Response[Any]:
     """200, so that fal does not send it again; nothing of it is kept."""
+    about("", logger, tracer)
     logger.info("delivery for a forgotten job dropped", digest=digest_of(str(forgotten)))
     return Response(200, "application/json", {"status": "FORGOTTEN"})
 

@@ -2,10 +2,11 @@
 
 ``pk = <job_id>, sk = job`` holds the job. Beside it, written in the same transaction: ``OPEN`` for a
 job whose end is not told yet and ``WAITING`` for one that is READY (``sk`` puts the oldest first), so that
-both can be read with one strongly consistent query (an index could not promise that); ``SLOTS``,
-the ids of the jobs at fal; ``ACCOUNT``, a month's money in millionths of a dollar; and ``CONTENT``,
-the job that trains, or has trained, a dataset's content. In the place of a job that is forgotten stands a
-row under ``FORGOTTEN``, and under ``ERASING`` as long as there is something left of it.
+both can be read with one strongly consistent query (an index could not promise that); ``OUTBOX`` for
+one whose last change of state nobody was told of yet; ``SLOTS``, the ids of the jobs at fal; ``ACCOUNT``,
+a month's money in millionths of a dollar; and ``CONTENT``, the job that trains, or has trained, a dataset's
+content. In the place of a job that is forgotten stands a row under ``FORGOTTEN``, and under ``ERASING``
+as long as there is something left of it.
 """
 
 import random
@@ -13,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.adapters.dynamodb_erasures import (
     ERASING,
@@ -30,6 +31,7 @@ from shared.adapters.dynamodb_rows import (
     CONTENT,
     JOB,
     OPEN,
+    OUTBOX,
     SLOTS,
     WAITING,
     account_of,
@@ -42,7 +44,7 @@ from shared.adapters.dynamodb_rows import (
 from shared.adapters.dynamodb_writes import Action, Written, add_actions, checks, replace_actions
 from shared.domain.budget import Account, Limits
 from shared.domain.erasures import Erasure, digest_of
-from shared.domain.errors import Conflict, Forgotten
+from shared.domain.errors import Conflict, EventsUnavailable, Forgotten
 from shared.domain.jobs import Job, Status
 from shared.ports import Claim, Page
 
@@ -123,14 +125,28 @@ class DynamoJobs:
             key=lambda job: (job.created_at, job.job_id),
         )
 
+    def outbox(self) -> Mapping[str, int]:
+        """The rows under OUTBOX, by a strongly consistent query."""
+        return {item["sk"]["S"]: int(item["written"]["N"]) for item in self._rows(OUTBOX)}
+
+    def told(self, job_id: str, version: int) -> None:
+        """Delete its row under OUTBOX, if that is about no later change."""
+        try:
+            self._delete_if("written <= :version", key_of(OUTBOX, job_id), version)
+        except (BotoCoreError, ClientError) as error:
+            raise EventsUnavailable(f"{job_id}: {type(error).__name__}") from error
+
     def close(self, job: Job) -> None:
         """Delete its row under OPEN, if that is about this very end."""
+        self._delete_if("ended = :version", key_of(OPEN, place_of(job)), job.version)
+
+    def _delete_if(self, condition: str, key: dict[str, Any], version: int) -> None:
         try:
             self._client.delete_item(
                 TableName=self._table,
-                Key=key_of(OPEN, place_of(job)),
-                ConditionExpression="ended = :version",
-                ExpressionAttributeValues={":version": {"N": str(job.version)}},
+                Key=key,
+                ConditionExpression=condition,
+                ExpressionAttributeValues={":version": {"N": str(version)}},
             )
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":

@@ -7,7 +7,7 @@ from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
-from shared.adapters.dynamodb_rows import CONTENT, JOB, OPEN, key_of, place_of
+from shared.adapters.dynamodb_rows import CONTENT, JOB, OPEN, OUTBOX, key_of, place_of
 from shared.adapters.dynamodb_writes import Action
 from shared.domain.erasures import Erasure, digest_of
 from shared.domain.errors import Forgotten
@@ -44,6 +44,7 @@ def begin_actions(job: Job, erasure: Erasure, *, owns_content: bool) -> Sequence
         Action({"Put": tombstone}),
         Action({"Put": {"Item": key_of(ERASING, erasure.digest)}}),
         Action({"Delete": {"Key": key_of(OPEN, place_of(job))}}),
+        Action({"Delete": {"Key": key_of(OUTBOX, job.job_id)}}),
         *([_given_back(job)] if owns_content else []),
     ]
 

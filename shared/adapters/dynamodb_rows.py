@@ -12,10 +12,11 @@ from shared.domain.budget import MICRO, Account
 from shared.domain.errors import BadQuery
 from shared.domain.jobs import Job, Status
 
-JOB, OPEN, WAITING, SLOTS, ACCOUNT, CONTENT = (
+JOB, OPEN, WAITING, OUTBOX, SLOTS, ACCOUNT, CONTENT = (
     "job",
     "OPEN",
     "WAITING",
+    "OUTBOX",
     "SLOTS",
     "ACCOUNT",
     "CONTENT",

@@ -13,6 +13,7 @@ from shared.adapters.dynamodb_rows import (
     CONTENT,
     JOB,
     OPEN,
+    OUTBOX,
     SLOTS,
     WAITING,
     item_of,
@@ -38,7 +39,7 @@ class Action:
 def add_actions(job: Job, claim: Claim | None) -> Sequence[Action]:
     """A new job, if its id is free."""
     put = {"Item": item_of(job), "ConditionExpression": "attribute_not_exists(pk)"}
-    return [Action({"Put": put}), *_lists(None, job), *_claimed(job, claim)]
+    return [Action({"Put": put}), *_lists(None, job), *_outbox(None, job), *_claimed(job, claim)]
 
 
 def replace_actions(
@@ -48,6 +49,7 @@ def replace_actions(
     return [
         Action({"Put": {"Item": item_of(after), **_unchanged(before)}}),
         *_lists(before, after),
+        *_outbox(before, after),
         *_slot(before, after, limits),
         *_money(before, after, limits),
         *_claimed(after, claim),
@@ -85,6 +87,14 @@ def _lists(before: Job | None, after: Job) -> Sequence[Action]:
     elif _waits(before) and not _waits(after):
         actions.append(Action({"Delete": {"Key": key}}))
     return actions
+
+
+def _outbox(before: Job | None, after: Job) -> Sequence[Action]:
+    """That others have not heard of this change of state: whoever has told it takes the row away."""
+    if before is not None and before.status is after.status:
+        return []
+    row = {**key_of(OUTBOX, after.job_id), "written": {"N": str(after.version)}}
+    return [Action({"Put": {"Item": row}})]
 
 
 def _waits(job: Job | None) -> bool:

@@ -29,6 +29,7 @@
     │   ├── Occupied            another file lies where a copy was to lie
     │   ├── ForeignHost         a result file lies on a host that is not on the list
     │   ├── NoSlot              as many trainings are at fal as the stack allows
+    │   ├── EventsUnavailable   an event was not taken: it is told later
     │   ├── OverBudget          the month's money does not suffice for this training
     │   └── Conflict            somebody else changed the job first: read it again
     └── SubmissionUnknown       the POST may or may not have been accepted: only evidence decides
@@ -182,6 +183,10 @@ class NoSlot(Transient):
 
 class OverBudget(Transient):
     """Raised when a training would cost more than is left of the month's budget."""
+
+
+class EventsUnavailable(Transient):
+    """Raised when the event bus does not take a change of a job; the change itself is kept."""
 
 
 class Conflict(Transient):

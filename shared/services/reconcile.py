@@ -1,6 +1,7 @@
 """Jobs that wait longer than they should: ask fal itself, and send on what got stuck."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,8 +20,9 @@ from shared.domain.verdicts import (
 from shared.ports import Handover, Inbox, Trainer
 from shared.services.dispatch import Line
 from shared.services.evidence import Evidence
+from shared.services.outbox import Outbox
 from shared.services.receive import Receiver
-from shared.services.record import Record
+from shared.services.record import SETTLED_AFTER, Record
 from shared.services.sweep import Sweep, Swept
 
 # The submitter is stopped by Lambda after 5 min; whoever is SUBMITTING longer than this is dead.
@@ -53,7 +55,11 @@ class Tally:
 
     ``doubtful`` counts submissions that nothing has settled for 15 minutes, ``overdue`` trainings
     and copies of more than three hours, ``held`` the jobs that wait for a person or for money: each
-    of them calls a person. ``swept`` is what the sweeps have found.
+    of them calls a person. ``swept`` is what the sweeps have found, ``untold``
+    the changes that nobody could be told of, ``oldest_seconds`` the age of the oldest job that goes on
+    by itself, ``budget_percent`` how much of the month's money is spent or reserved; 0 without one,
+    ``at_fal`` and ``waiting`` how many jobs train and wait for their turn, ``ended`` what the jobs
+    came to whose end was told for good in this round: each counts once.
     """
 
     open: int
@@ -63,6 +69,12 @@ class Tally:
     overdue: int = 0
     held: int = 0
     swept: Swept = field(default_factory=Swept)
+    untold: int = 0
+    oldest_seconds: int = 0
+    budget_percent: float = 0.0
+    at_fal: int = 0
+    waiting: int = 0
+    ended: Mapping[Status, int] = field(default_factory=dict)
 
 
 class RoundIncomplete(ExceptionGroup[Exception]):
@@ -80,8 +92,13 @@ class _Round:
 
     unanswered: int = 0
     surprises: list[Exception] = field(default_factory=list)
+    swept: Swept = field(default_factory=Swept)
+    untold: int = 0
+    budget_percent: float = 0.0
+    ended: Counter[Status] = field(default_factory=Counter)
 
-    def attempt(self, what: str, action: Callable[[], object]) -> None:
+    def attempt(self, what: str, action: Callable[[], object]) -> bool:
+        """Whether it could be done."""
         try:
             action()
         except LoraDropError:
@@ -89,6 +106,9 @@ class _Round:
         except Exception as surprise:  # noqa: BLE001  # raised when everything else was done
             surprise.add_note(f"while looking after {what}")
             self.surprises.append(surprise)
+        else:
+            return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +138,31 @@ class Reconciler:
         now = self.record.clock()
         jobs = list(self.record.jobs.unfinished())
         late = [job for job in jobs if now - job.updated_at >= self.late_after]
-        round_, swept = _Round(), Swept()
+        round_ = _Round()
         if any(job.status is Status.READY for job in late):
             # One message wakes the line, however long it is; the oldest goes first.
             round_.attempt("the line", self.line.call_next)
         for job in sorted(late, key=lambda job: URGENCY.get(job.status, len(URGENCY))):
             if self.tick() > until:
                 break  # the next round begins with the urgent ones again
-            round_.attempt(job.job_id, partial(self._help, job))
-        round_.attempt("the datasets", lambda: swept.add(self.sweep.datasets(now)))
-        round_.attempt("the uploads", lambda: swept.add(self.sweep.uploads(jobs, now)))
-        tally = Tally(
+            helped = round_.attempt(job.job_id, partial(self._help, job))
+            if helped and job.terminal and now - job.updated_at >= SETTLED_AFTER:
+                round_.ended[job.status] += 1
+        round_.attempt("the datasets", lambda: round_.swept.add(self.sweep.datasets(now)))
+        round_.attempt("the uploads", lambda: round_.swept.add(self.sweep.uploads(jobs, now)))
+        round_.attempt("the events", partial(self._tell_others, round_))
+        round_.attempt("the budget", partial(self._count_money, round_))
+        tally = self._tally(jobs, late, round_, now)
+        if round_.surprises:
+            incomplete = RoundIncomplete("some of the round could not be done", round_.surprises)
+            incomplete.tally = tally
+            raise incomplete
+        return tally
+
+    def _tally(
+        self, jobs: Sequence[Job], late: Sequence[Job], round_: _Round, now: datetime
+    ) -> Tally:
+        return Tally(
             open=len(jobs),
             late=len(late),
             unanswered=round_.unanswered,
@@ -136,13 +170,22 @@ class Reconciler:
             # Not of the late ones alone: each vain try to reach fal is news of a job.
             overdue=sum(_overdue(job, now) for job in jobs),
             held=sum(job.status is Status.HELD for job in late),
-            swept=swept,
+            swept=round_.swept,
+            untold=round_.untold,
+            oldest_seconds=max((_age(job, now) for job in jobs), default=0),
+            budget_percent=round_.budget_percent,
+            at_fal=sum(job.at_fal for job in jobs),
+            waiting=sum(job.status in (Status.RECEIVED, Status.READY) for job in jobs),
+            ended=dict(round_.ended),
         )
-        if round_.surprises:
-            incomplete = RoundIncomplete("some of the round could not be done", round_.surprises)
-            incomplete.tally = tally
-            raise incomplete
-        return tally
+
+    def _tell_others(self, round_: _Round) -> None:
+        round_.untold = Outbox(self.record, self.tick).tell()
+
+    def _count_money(self, round_: _Round) -> None:
+        if most := self.limits.monthly_usd:
+            account = self.record.jobs.account(month_of(self.record.clock()))
+            round_.budget_percent = round(100 * account.committed_usd / most, 1)
 
     def ask_about(self, job_id: str) -> Job:
         """The job after fal was asked about it out of turn; raises UnknownJob, TrainerUnavailable, Conflict.
@@ -226,3 +269,10 @@ def _overdue(job: Job, now: datetime) -> bool:
     begun = job.status in (Status.SUBMITTED, Status.TRAINING, Status.STORING)
     unreachable = job.status is Status.READY and FAL_UNREACHABLE in job.problems
     return (begun or unreachable) and now - job.since >= OVERDUE_AFTER
+
+
+def _age(job: Job, now: datetime) -> int:
+    """In seconds; a job that has ended, or waits for a person or for money, does not grow older."""
+    if job.terminal or job.status is Status.HELD:
+        return 0
+    return int((now - job.created_at).total_seconds())

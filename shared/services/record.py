@@ -1,4 +1,4 @@
-"""Every change of a job: one conditional write, then the files a person reads."""
+"""Every change of a job: one conditional write, then the files a person reads, then an event."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,11 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 from shared.domain.budget import Limits
-from shared.domain.errors import Forgotten, UnknownJob
+from shared.domain.errors import EventsUnavailable, Forgotten, UnknownJob
 from shared.domain.jobs import Job, Status
 from shared.domain.notices import ERROR_FILE, STATUS_FILE, error_text, status_text
 from shared.domain.problems import Problem
-from shared.ports import Claim, Clock, JobStore, ResultStore
+from shared.domain.status_changes import StatusChange
+from shared.ports import Claim, Clock, Events, JobStore, ResultStore
 
 # No function lives longer than five minutes.
 SETTLED_AFTER = timedelta(minutes=6)
@@ -30,6 +31,7 @@ class Record:
 
     jobs: JobStore
     results: ResultStore
+    events: Events
     clock: Clock
 
     def open(self, job: Job, *, claim: Claim | None = None, still: Sequence[Job] = ()) -> Job:
@@ -39,6 +41,7 @@ class Record:
         """
         if self.jobs.add(job, claim=claim, still=still):
             self.publish(job)
+            self.tell(job)
             return job
         return self.jobs.get(job.job_id) or job
 
@@ -53,7 +56,7 @@ class Record:
     def intend(
         self, job: Job, to: Status, *, limits: Limits, still: Sequence[Job], **changes: Any
     ) -> Job:
-        """The job one step on, written but not published: nothing may stand before a paid call.
+        """The job one step on, written but not published or told: nothing may stand before a paid call.
 
         Raises Conflict, also where others are not ``still`` what they were read as, and NoSlot or
         OverBudget, and writes nothing then.
@@ -65,15 +68,33 @@ class Record:
     def write(
         self, before: Job, after: Job, *, claim: Claim | None = None, still: Sequence[Job] = ()
     ) -> Job:
-        """Several steps as one write, published; raises Conflict and writes nothing then."""
+        """Several steps as one write, published, and told to others where the state is another.
+
+        Raises Conflict and writes nothing then.
+        """
         self.jobs.replace(before, after, claim=claim, still=still)
         self.publish(after)
+        if after.status is not before.status:
+            self.tell(after)
         return after
 
     def note(self, job: Job, *problems: Problem, **changes: Any) -> Job:
         """The job where it stands, with what is in its way, written and published."""
         update = {**changes, "version": job.version + 1, "problems": problems}
         return self.write(job, job.model_copy(update=update))
+
+    def tell(self, job: Job) -> bool:
+        """Tell others how the job stands; False where that has to be done later.
+
+        The write of a change has put it into the outbox, and it stays there until it is told: whoever
+        dies before that, or is not heard, leaves it to the reconciler's next round.
+        """
+        try:
+            self.events.emit(StatusChange.of(job, bucket=self.results.bucket))
+            self.jobs.told(job.job_id, job.version)
+        except EventsUnavailable:
+            return False
+        return True
 
     def publish(self, job: Job) -> None:
         """``status.json``, and ``ERROR.txt`` exactly while a person is needed. Safe to repeat.

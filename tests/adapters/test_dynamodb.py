@@ -44,8 +44,9 @@ def test_an_open_job_stands_a_second_time_under_open_until_its_end_is_told(
     ended = keys(aws, table)
     jobs.close(done)
 
-    assert opened == ended == [("OPEN", PLACE), (job.job_id, "job")]
-    assert keys(aws, table) == [(job.job_id, "job")]
+    untold = ("OUTBOX", job.job_id)
+    assert opened == ended == [("OPEN", PLACE), untold, (job.job_id, "job")]
+    assert keys(aws, table) == [untold, (job.job_id, "job")]
 
 
 def test_a_job_that_waits_stands_a_third_time_under_waiting(aws: Aws, table: str) -> None:
@@ -56,10 +57,12 @@ def test_a_job_that_waits_stands_a_third_time_under_waiting(aws: Aws, table: str
     jobs.replace(job, job.move(Status.SUBMITTING, now=NOW))
     sent = keys(aws, table)
 
-    assert ready == [("OPEN", PLACE), ("WAITING", PLACE), (job.job_id, "job")]
+    untold = ("OUTBOX", job.job_id)
+    assert ready == [("OPEN", PLACE), untold, ("WAITING", PLACE), (job.job_id, "job")]
     assert sent == [
         ("ACCOUNT", "2026-11"),
         ("OPEN", PLACE),
+        untold,
         ("SLOTS", "SLOTS"),
         (job.job_id, "job"),
     ]

@@ -52,7 +52,7 @@ class Cancelling:
 
 
 def submit(jobs: DynamoJobs, **changes: Any) -> None:
-    """The write with the most conditions: the job, two lists, the slot, the money."""
+    """The write with the most conditions: the job, the lists, the outbox, the slot, the money."""
     job = make_job(Status.READY, **changes)
     jobs.replace(job, job.move(Status.SUBMITTING, now=NOW), limits=LIMITS)
 
@@ -71,15 +71,15 @@ def test_somebody_who_was_first_is_a_conflict(reason: str, place: int) -> None:
 @pytest.mark.parametrize(
     ("reasons", "told"),
     [
-        ("C---", Conflict),
-        ("--C-", NoSlot),
-        ("---C", OverBudget),
+        ("C----", Conflict),
+        ("---C-", NoSlot),
+        ("----C", OverBudget),
         # who was first is told first
-        ("C-CC", Conflict),
-        ("--CC", NoSlot),
+        ("C--CC", Conflict),
+        ("---CC", NoSlot),
         # what does not hold would not hold the next time either
-        ("X-C-", NoSlot),
-        ("C--X", Conflict),
+        ("X--C-", NoSlot),
+        ("C---X", Conflict),
     ],
 )
 def test_the_condition_that_does_not_hold_says_what_it_is(

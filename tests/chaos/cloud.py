@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from shared import bootstrap
 from shared.domain.jobs import DatasetVersion
 from shared.domain.naming import job_id_for
+from shared.domain.status_changes import StatusChange
 from tests.aws import Aws, kept_client, moto
 from tests.chaos import functions
 from tests.chaos.crash import Mortal
@@ -25,7 +26,7 @@ from tests.chaos.wire import Wire
 from tests.house import House, Internet
 from tests.iam.arns import Names
 from tests.iam.guard import Guard, guarded
-from tests.memory import ManualClock, MemoryResults
+from tests.memory import ManualClock, MemoryEvents, MemoryResults
 from tests.pictures import BlindPictures
 
 
@@ -48,6 +49,7 @@ class Cloud(Stage):
         self.fal.on_accept = self._accepted
         self.table = self.house.jobs
         self.bucket = MemoryResults()
+        self.heard = MemoryEvents()
 
     # ------------------------------------------------------------------- one call
 
@@ -146,7 +148,14 @@ def on_moto(hand: Mortal) -> Iterator[Cloud]:
 
         def called(client: Any, operation: str, arguments: Any) -> Any:
             service = client.meta.service_model.service_name
-            return cloud.call(service, operation, lambda: make(client, operation, arguments))
+            return cloud.call(service, operation, lambda: made(client, operation, arguments))
+
+        def made(client: Any, operation: str, arguments: Any) -> Any:
+            answer = make(client, operation, arguments)
+            if operation == "PutEvents":
+                details = (entry["Detail"] for entry in arguments["Entries"])
+                cloud.heard.changes += map(StatusChange.model_validate_json, details)
+            return answer
 
         with (
             patch.object(boto3, "client", kept_client),

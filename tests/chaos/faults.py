@@ -39,6 +39,9 @@ class Fault(StrEnum):
     MESSAGE_REORDERED = "messages out of order"
     MESSAGE_POISON = "poison message"
     BATCH = "several messages in one batch"
+    # EventBridge
+    EVENTS_FAILED = "EventBridge takes no event"
+    EVENTS_LATE = "EventBridge takes an event, and the answer is lost"
     # datasets
     DATASET_INVALID = "dataset that cannot train"
     DATASET_AGAIN = "the same content dropped again"

@@ -75,6 +75,7 @@ class Stage:
         # What the tests look at is not the stack's doing: it is in nobody's hand.
         self.jobs, self.datasets = self.world.jobs, self.world.datasets
         self.bucket = self.world.results
+        self.heard = self.world.events
         self.jobs.rows = self.rows
         wire(self.world, self.hand)
 

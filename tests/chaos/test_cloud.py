@@ -22,7 +22,7 @@ def test_an_undisturbed_life_calls_every_service() -> None:
 
     assert life.wrong == ()
     assert {effect.port for effect, _ in life.effects} == {
-        *("dynamodb", "s3", "sqs", "secretsmanager", "fal"),
+        *("dynamodb", "events", "s3", "sqs", "secretsmanager", "fal"),
     }
     assert len(life.effects) > 60
 

@@ -94,7 +94,7 @@ def test_three_deaths_in_one_life_are_no_worse() -> None:
 def test_a_life_that_is_not_as_promised_says_where_and_what() -> None:
     never = Scenario("never", HAPPY.prepare, ((7,),))
 
-    life = live(Blow(19, after=True), scenario=never)
+    life = live(Blow(23, after=True), scenario=never)
 
-    assert str(life).startswith("never; killed after 19 (Trainer.submit flux-lora-portrait-trainer")
+    assert str(life).startswith("never; killed after 23 (Trainer.submit flux-lora-portrait-trainer")
     assert "paid 1 times, ended as SUCCEEDED" in str(life)

@@ -25,6 +25,7 @@ def broken_promises(stage: Stage) -> list[str]:
     for job in stage.rows.values():
         found += [f"{job.job_id} ({job.status}): {wrong}" for wrong in _of_job(stage, job)]
     found += [f"an upload of {each.key} was left behind" for each in stage.bucket.uploads.values()]
+    found += [f"nobody was told that {job_id} has changed" for job_id in stage.jobs.outbox()]
     found += _of_ledger(stage)
     found += _of_account(stage)
     return found
@@ -38,6 +39,10 @@ def _of_job(stage: Stage, job: Job) -> Iterator[str]:
         yield "status.json is not of its state"
     if stage.bucket.text(job, ERROR_FILE) != (error_text(job) if job.troubled else None):
         yield "ERROR.txt is not of its state"
+    told = [each for each in stage.heard.changes if each.job_id == job.job_id]
+    last = max(told, key=lambda each: each.version, default=None)
+    if last is None or (last.status, last.since) != (job.status, job.since):
+        yield f"others believe that it is {last and last.status}"
     if (job.status is Status.SUCCEEDED) != bool(stage.bucket.text(job, JOB_FILE)):
         yield "job.json is there if and only if it succeeded, or should be"
     if job.status is Status.SUCCEEDED and job.duplicate_of is None:

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from shared.domain.errors import (
     Conflict,
     DownloadInterrupted,
+    EventsUnavailable,
     NotSubmitted,
     ResultGone,
     SigningKeysUnavailable,
@@ -41,6 +42,7 @@ BY_PORT: dict[str, tuple[Fault, ...]] = {
     "ResultStore": BUCKET,
     "CopyStore": BUCKET,
     "DeadLetters": QUEUE,
+    "Events": (Fault.EVENTS_FAILED, Fault.EVENTS_LATE),
     "Prices": (),
     "Deliveries": BUCKET,
     "Inbox": QUEUE,
@@ -210,6 +212,7 @@ REFUSALS: Mapping[Fault, Callable[[Effect], BaseException]] = {
     Fault.BUCKET_FAILED: _aws("InternalError"),
     Fault.BUCKET_CONFLICT: _ours(UploadGone),
     Fault.QUEUE_FAILED: _aws("InternalError"),
+    Fault.EVENTS_FAILED: _ours(EventsUnavailable),
     Fault.NOT_SENT: _ours(NotSubmitted),
     Fault.REFUSED_HELD: lambda _: SubmissionRefused(HELD, held=True),
     Fault.REFUSED: lambda _: SubmissionRefused(REFUSED),
@@ -235,6 +238,8 @@ def _after(fault: Fault, effect: Effect) -> BaseException | None:
             return Killed()
         case Fault.TABLE_LATE | Fault.BUCKET_LATE | Fault.QUEUE_LATE:
             return ReadTimeoutError(endpoint_url=f"https://{effect.port}.example")
+        case Fault.EVENTS_LATE:
+            return EventsUnavailable("on purpose")
         case Fault.DOUBT_ACCEPTED:
             return SubmissionUnknown("ReadTimeout after the request left")
         case _:

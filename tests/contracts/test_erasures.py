@@ -54,6 +54,7 @@ def test_a_job_that_is_forgotten_is_gone_from_every_list(both: Both) -> None:
     assert both.page(status=Status.CANCELLED, limit=10, cursor=None).jobs == ()
     assert list(both.unfinished()) == []
     assert both.next_waiting() is None
+    assert both.outbox() == {}
     assert both.forgotten(job.job_id)
 
 

@@ -1,5 +1,6 @@
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -20,6 +21,7 @@ QUIET = {
     "overdue": 0,
     "held": 0,
     "swept": {"datasets": 0, "uploads": 0},
+    "untold": 0,
 }
 
 
@@ -30,8 +32,10 @@ def late(house: House) -> House:
     return house
 
 
-def round_done() -> object:
-    return handler(event("schedule"), Context())
+def round_done() -> dict[str, Any]:
+    """What a round has counted, without what it has measured."""
+    tally = handler(event("schedule"), Context())
+    return {name: tally[name] for name in QUIET}
 
 
 def test_without_jobs_there_is_nothing_to_do(house: House) -> None:

@@ -7,6 +7,7 @@ from time import process_time
 from tests.iam import (  # noqa: F401  # they tell their scenarios
     datasets_come_in,
     jobs_are_forgotten,
+    others_are_told,
     people_decide,
     results_go_out,
 )

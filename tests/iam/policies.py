@@ -6,25 +6,31 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.iam.arns import Names
-from tests.iam.rights import Right
+from tests.iam.rights import Right, Said
 from tests.template import properties, template
 
 FUNCTION = "AWS::Serverless::Function"
-KNOWN = {"Sid", "Effect", "Action", "Resource"}
+KNOWN = {"Sid", "Effect", "Action", "Resource", "Condition"}
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One action on one resource pattern, as a statement of a policy has it."""
+    """One action on one resource pattern, as a statement of a policy has it.
+
+    ``when``: what the call has to say besides, each a condition key and the one value that it must have.
+    """
 
     sid: str
     action: str
     resource: str
+    when: Said = ()
 
     def covers(self, right: Right) -> bool:
         """IAM: actions in any case; in a resource ``*`` is any text, ``?`` any character."""
-        return _matches(self.action.lower(), right.action.lower()) and _matches(
-            self.resource, right.resource
+        return (
+            _matches(self.action.lower(), right.action.lower())
+            and _matches(self.resource, right.resource)
+            and set(self.when) <= set(right.said)
         )
 
 
@@ -89,9 +95,12 @@ def documents_of(function: str) -> Iterator[Mapping[str, Any]]:
 def _grants(statement: Mapping[str, Any], names: Names) -> Iterator[Grant]:
     assert statement["Effect"] == "Allow", f"{statement['Sid']} is no grant"
     assert statement.keys() <= KNOWN, f"{statement['Sid']}: tests/iam/policies.py knows {KNOWN}"
+    conditions = statement.get("Condition", {})
+    assert conditions.keys() <= {"StringEquals"}, f"{statement['Sid']}: only StringEquals is known"
+    when = tuple(sorted(conditions.get("StringEquals", {}).items()))
     for action in _listed(statement["Action"]):
         for resource in _listed(statement["Resource"]):
-            yield Grant(statement["Sid"], action, names.resolve(resource))
+            yield Grant(statement["Sid"], action, names.resolve(resource), when)
 
 
 def _listed(value: Any) -> Sequence[Any]:

@@ -11,14 +11,16 @@ from typing import Any
 from tests.iam.arns import arn
 
 type Arguments = Mapping[str, Any]
+type Said = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Right:
-    """One action on one resource, by its ARN."""
+    """One action on one resource, by its ARN; ``said`` are the condition keys of the call."""
 
     action: str
     resource: str
+    said: Said = ()
 
 
 # GetObject: "If you supply a versionId, you need the s3:GetObjectVersion permission [...] you do not
@@ -127,8 +129,14 @@ def _secrets(operation: str, arguments: Arguments) -> Sequence[Right]:
 
 def _events(operation: str, arguments: Arguments) -> Sequence[Right]:
     entries = arguments["Entries"] if operation == "PutEvents" else ()
-    buses = (entry.get("EventBusName", "default") for entry in entries)
-    return tuple(Right("events:PutEvents", arn("AWS::Events::EventBus", bus)) for bus in buses)
+    return tuple(
+        Right(
+            "events:PutEvents",
+            arn("AWS::Events::EventBus", entry.get("EventBusName", "default")),
+            (("events:source", entry["Source"]),),
+        )
+        for entry in entries
+    )
 
 
 def _sns(operation: str, arguments: Arguments) -> Sequence[Right]:

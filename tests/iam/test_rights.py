@@ -13,7 +13,7 @@ PLACE: Any = {"Bucket": "models", "Key": "a/b.json"}
 OBJECT = "arn:aws:s3:::models/a/b.json"
 VERSION: Any = {**PLACE, "VersionId": "v1"}
 
-CALLS: list[tuple[str, str, Any, list[tuple[str, str]]]] = [
+CALLS: list[tuple[str, str, Any, list[tuple[Any, ...]]]] = [
     ("s3", "HeadObject", PLACE, [("s3:GetObject", OBJECT)]),
     ("s3", "GetObject", PLACE, [("s3:GetObject", OBJECT)]),
     ("s3", "GetObject", VERSION, [("s3:GetObjectVersion", OBJECT)]),
@@ -94,8 +94,14 @@ CALLS: list[tuple[str, str, Any, list[tuple[str, str]]]] = [
     (
         "events",
         "PutEvents",
-        {"Entries": [{"EventBusName": "default"}]},
-        [("events:PutEvents", "arn:aws:events:us-east-1:123456789012:event-bus/default")],
+        {"Entries": [{"EventBusName": "default", "Source": "ours"}]},
+        [
+            (
+                "events:PutEvents",
+                "arn:aws:events:us-east-1:123456789012:event-bus/default",
+                (("events:source", "ours"),),
+            )
+        ],
     ),
     ("sns", "Publish", {"TopicArn": "arn:aws:sns:x"}, [("sns:Publish", "arn:aws:sns:x")]),
 ]
@@ -106,7 +112,7 @@ CALLS: list[tuple[str, str, Any, list[tuple[str, str]]]] = [
     [pytest.param(*call, id=f"{number} {call[1]}") for number, call in enumerate(CALLS)],
 )
 def test_a_call_takes_these_rights(
-    service: str, operation: str, arguments: Any, rights: list[tuple[str, str]]
+    service: str, operation: str, arguments: Any, rights: list[tuple[Any, ...]]
 ) -> None:
     assert list(rights_for(service, operation, arguments)) == [Right(*each) for each in rights]
 

@@ -1,7 +1,7 @@
 """The real services, put together as everywhere, over ports that rehearse.
 
 Left out of the model, because none of it decides anything about a job's life: the files that a
-person reads (``Record.publish``), ``job.json``, the copies of deliveries, the datasets themselves
+person reads (``Record.publish``), the events and the outbox they are told from, ``job.json``, the copies of deliveries, the datasets themselves
 (they stay where they are), fal's prices, and the sweep of unfinished uploads. Copying one file is
 one step: how a copy survives its own accidents is ``shared.services.copy``'s business, and tested
 there. The clock stands still; whether a deadline has passed is decided by what is read, see
@@ -49,13 +49,16 @@ class Call:
 
 
 class _Unpublished(Record):
-    """A Record whose files nobody reads; that an end was told is kept all the same."""
+    """A Record whose files nobody reads and whose events nobody hears; that an end was told is kept."""
 
     __slots__ = ()
 
     def publish(self, job: Job) -> None:
         if job.terminal:
             self.jobs.close(job)
+
+    def tell(self, job: Job) -> bool:
+        return bool(job)
 
 
 class _Keeper(Keeper):
@@ -72,7 +75,7 @@ class _Keeper(Keeper):
 class _House(Assembly):
     @property
     def record(self) -> Record:
-        return _Unpublished(self.jobs, self.results, self.clock)
+        return _Unpublished(self.jobs, self.results, self.events, self.clock)
 
     def keeper_named(self, owner: str) -> Keeper:
         """The store worker that has this name for its leases."""
@@ -107,7 +110,7 @@ class Houses:
     def _house(self, rehearsal: Rehearsal) -> _House:
         nothing: Callable[..., Any] = lambda *_, **__: None  # noqa: E731  # it is a port's answer
         return _House(
-            jobs=rehearsal.port("jobs", bookmark=nothing, keep_bookmark=nothing),
+            jobs=rehearsal.port("jobs", bookmark=nothing, keep_bookmark=nothing, outbox=dict),
             datasets=self.datasets,
             results=rehearsal.port(
                 "results", write=nothing, remove=nothing, abort=nothing, sweep=lambda **_: 0

@@ -24,9 +24,10 @@ type Frozen = tuple[tuple[Place, tuple[tuple[str, Any], ...]], ...]
 
 @contextmanager
 def plain_rows() -> Iterator[None]:
-    """While this lasts, a job's item holds the job itself."""
+    """While this lasts, a job's item holds the job itself, and nobody is to be told of anything."""
     with (
         patch.object(dynamodb_writes, "item_of", _item_of),
+        patch.object(dynamodb_writes, "_outbox", lambda *_: []),
         patch.object(dynamodb, "job_of", lambda item: item["job"]["R"].job),
     ):
         yield

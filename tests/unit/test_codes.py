@@ -13,7 +13,9 @@ from shared.domain.images.header import Flaw
 from shared.domain.images.mending import Change
 
 # Names of fields, which only look like codes.
-NO_CODES = frozenset({"dataset_versions", "image_data_url", "parameter_sources"})
+NO_CODES = frozenset(
+    {"dataset_versions", "image_data_url", "parameter_overrides", "parameter_sources"}
+)
 # The table itself, and fal's own words for what has failed there.
 NOT_READ = ("shared/domain/codes", "shared/domain/fal_errors.py", "local/fal")
 CODE = re.compile(rf"({'|'.join(PREFIXES)})_[a-z0-9_]+")

@@ -21,6 +21,13 @@ PROBLEM = Problem(code="fal_internal_error", message="fal ended the training.")
 LATE = LATE_AFTER + timedelta(seconds=1)
 
 
+def counted(tally: Tally) -> Tally:
+    """What a round has done and whom it calls, without what it has measured."""
+    measured = Tally(open=0, late=0, unanswered=0, doubtful=0)
+    names = ("oldest_seconds", "budget_percent", "at_fal", "waiting", "ended")
+    return replace(tally, **{name: getattr(measured, name) for name in names})
+
+
 @pytest.fixture
 def late(world: World) -> World:
     """A world in which every job of ``make_job`` is late."""
@@ -57,7 +64,7 @@ def test_fal_is_asked_about_a_late_job_and_its_answer_goes_through_the_same_door
 
     tally = late.reconciler.reconcile()
 
-    assert tally == Tally(open=1, late=1, unanswered=0, doubtful=0)
+    assert counted(tally) == Tally(open=1, late=1, unanswered=0, doubtful=0)
     assert late.trainer.asked == [REQUEST_ID]
     assert late.job(job.job_id).status is after
     assert late.queue.handed == ([job.job_id] if after is Status.STORING else [])
@@ -93,7 +100,7 @@ def test_a_job_that_is_not_late_is_left_alone(world: World, status: Status) -> N
 
     tally = world.reconciler.reconcile()
 
-    assert tally == Tally(open=1, late=0, unanswered=0, doubtful=0)
+    assert counted(tally) == Tally(open=1, late=0, unanswered=0, doubtful=0)
     assert world.trainer.asked == []
     assert world.queue.datasets == []
     assert world.queue.handed == []
@@ -105,7 +112,7 @@ def test_what_has_ended_is_not_looked_at(late: World) -> None:
         if status.terminal:
             late.holds(make_job(status, job_id=f"{status}-0000000000"))
 
-    assert late.reconciler.reconcile() == Tally(open=0, late=0, unanswered=0, doubtful=0)
+    assert counted(late.reconciler.reconcile()) == Tally(open=0, late=0, unanswered=0, doubtful=0)
 
 
 @pytest.mark.parametrize("status", [Status.RECEIVED, Status.READY])
@@ -183,7 +190,7 @@ def test_a_job_that_cannot_be_helped_now_never_stops_the_others(
 
     tally = late.reconciler.reconcile()
 
-    assert tally == Tally(open=2, late=2, unanswered=1, doubtful=0)
+    assert counted(tally) == Tally(open=2, late=2, unanswered=1, doubtful=0)
     assert late.job(troubled.job_id) == troubled
     assert late.job(helped.job_id).status is Status.STORING
 
@@ -212,7 +219,7 @@ def test_a_job_that_vanishes_meanwhile_never_stops_the_others(late: World) -> No
 
     tally = late.reconciler.reconcile()
 
-    assert tally == Tally(open=2, late=2, unanswered=1, doubtful=0)
+    assert counted(tally) == Tally(open=2, late=2, unanswered=1, doubtful=0)
     assert late.job(helped.job_id).status is Status.STORING
 
 
@@ -261,7 +268,7 @@ def test_a_job_that_waits_for_a_person_or_for_money_is_counted(late: World) -> N
     late.holds(another("b", Status.TRAINING, request_id="b"))
     late.trainer.facts["b"] = Running("b", started=True)
 
-    assert late.reconciler.reconcile() == Tally(
+    assert counted(late.reconciler.reconcile()) == Tally(
         open=2, late=2, unanswered=0, doubtful=0, overdue=0, held=1
     )
 

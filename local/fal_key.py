@@ -1,0 +1,65 @@
+"""The fal key on its way into the stack's secret: never on a command line, never printed."""
+
+import getpass
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+FORM = re.compile(r"[^\s:]+:[^\s:]+")
+QUESTION = "The fal key (https://fal.ai/dashboard/keys; what you type is not shown): "
+
+
+class KeyTrouble(RuntimeError):
+    """Raised when there is no key to put in, or it cannot be put; says what to do, and no key."""
+
+
+def has_key(secrets: Any, secret: str) -> bool:
+    """Whether the secret has a value; an emulator may give a new one an empty value."""
+    try:
+        return bool(secrets.get_secret_value(SecretId=secret)["SecretString"])
+    except secrets.exceptions.ResourceNotFoundException:
+        return False
+    except ClientError as error:
+        raise KeyTrouble(f"The secret {secret} cannot be read: {error}") from error
+
+
+def find_key(
+    environ: Mapping[str, str],
+    file: Path | None,
+    *,
+    terminal: bool,
+    ask: Callable[[str], str] = getpass.getpass,
+) -> str:
+    """The key: from the file, else ``FAL_KEY``, else typed at the terminal; raises KeyTrouble."""
+    if file is not None:
+        try:
+            return _checked(file.read_text(), f"the file {file}")
+        except OSError as error:
+            raise KeyTrouble(f"The key's file cannot be read: {error}") from error
+    if environ.get("FAL_KEY"):
+        return _checked(environ["FAL_KEY"], "FAL_KEY")
+    if not terminal:
+        raise KeyTrouble(
+            "The stack is deployed and has no fal key yet. Run this again on a terminal, or with "
+            "FAL_KEY in the environment, or with KEY_FILE=FILE."
+        )
+    return _checked(ask(QUESTION), "what you have typed")
+
+
+def put_key(secrets: Any, secret: str, key: str) -> None:
+    """Make it the secret's value, which functions read anew once fal refuses the one they have; raises KeyTrouble."""
+    try:
+        secrets.put_secret_value(SecretId=secret, SecretString=key)
+    except (BotoCoreError, ClientError) as error:
+        # Not the cause with it: what botocore has rejected it may show.
+        raise KeyTrouble(f"The key was not put into the secret: {type(error).__name__}") from None
+
+
+def _checked(text: str, where: str) -> str:
+    key = text.strip()
+    if not FORM.fullmatch(key):
+        raise KeyTrouble(f"A fal key is of the form ID:SECRET, and {where} is not.")
+    return key
