@@ -126,6 +126,7 @@ def test_parameters_are_those_of_the_environment_and_what_is_given_goes_before()
         "LogRetentionDays": "7",
         "LogLevel": "INFO",
         "MaxInFlight": "5",
+        "DeletionProtection": "false",
         "JobEmail": "a@b",
     }
 
