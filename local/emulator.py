@@ -1,5 +1,10 @@
-"""The AWS emulator: ministack, in a process of its own."""
+"""The AWS emulator: ministack, in a process of its own.
 
+``python -m local.emulator`` serves an empty account until it is interrupted.
+"""
+
+import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,3 +81,23 @@ def running_emulator() -> Iterator[str]:
             yield emulator.url
         finally:
             emulator.process.end()
+
+
+def main() -> None:
+    """An empty account until Ctrl-C or SIGTERM; says what to export for it."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with running_emulator() as url:
+            own = {"AWS_ENDPOINT_URL": url, "AWS_REGION": REGION, **CREDENTIALS}
+            words = " ".join(f"{name}={value}" for name, value in own.items())
+            sys.stdout.write(
+                f"An empty account, until Ctrl-C. In another terminal:\n  export {words}\n"
+            )
+            sys.stdout.flush()
+            signal.pause()
+    except KeyboardInterrupt:
+        return
+
+
+if __name__ == "__main__":
+    main()
