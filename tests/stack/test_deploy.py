@@ -31,21 +31,20 @@ ALARMS = sum(each["Type"] == "AWS::CloudWatch::Alarm" for each in template()["Re
 @pytest.fixture(scope="module")
 def account() -> Iterator[dict[str, str]]:
     """The environment of somebody who has typed what the README's emulator says."""
-    serving = subprocess.Popen(  # noqa: S603  # the README's own words
-        ["/bin/bash", "-c", f"exec bash -c {shlex.quote(SERVE)}"],
+    with subprocess.Popen(  # noqa: S603  # the README's own words
+        ["/bin/bash", "-c", SERVE],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
-    try:
-        assert serving.stdout is not None
-        said = next(line for line in serving.stdout if line.strip().startswith("export "))
-        words = shlex.split(said)[1:]
-        yield own_environment(**dict(word.split("=", 1) for word in words))
-    finally:
-        os.killpg(serving.pid, signal.SIGINT)
-        serving.wait(PATIENCE)
+    ) as serving:
+        try:
+            assert serving.stdout is not None
+            said = next(line for line in serving.stdout if line.strip().startswith("export "))
+            words = shlex.split(said)[1:]
+            yield own_environment(**dict(word.split("=", 1) for word in words))
+        finally:
+            os.killpg(serving.pid, signal.SIGINT)
 
 
 def typed(line: str, environment: dict[str, str]) -> str:
