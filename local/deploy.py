@@ -54,14 +54,14 @@ class Target:
         return self.session.client(service)  # type: ignore[call-overload]  # a name, not a literal
 
     def outputs(self) -> dict[str, str] | None:
-        """The deployed stack's; None where there is no such stack yet."""
+        """The deployed stack's; None where there is none yet, or none that ever came to its end."""
         try:
             found = self.client("cloudformation").describe_stacks(StackName=self.stack)["Stacks"]
         except ClientError as error:
             if "does not exist" in str(error):
                 return None
             raise
-        return {row["OutputKey"]: row["OutputValue"] for row in found[0].get("Outputs", [])}
+        return {row["OutputKey"]: row["OutputValue"] for row in found[0].get("Outputs", [])} or None
 
 
 def configured(name: str) -> Mapping[str, Any]:
@@ -129,15 +129,17 @@ def deploy(target: Target, values: Mapping[str, str], *, terminal: bool) -> None
     _sam(*line)
 
 
-def settle_key(
-    target: Target, secret: str, file: Path | None, *, replace: bool, terminal: bool
-) -> str:
-    """See that the stack has its key; returns what was done. Raises KeyTrouble."""
-    secrets = target.client("secretsmanager")
-    if has_key(secrets, secret) and not replace:
-        return "The fal key stays as it is (REPLACE_KEY=1 puts in another)."
-    put_key(secrets, secret, find_key(os.environ, file, terminal=terminal))
-    return "The fal key is in the secret; functions take it once fal refuses the one they have."
+def key_for(
+    target: Target, outputs: Mapping[str, str] | None, asked: argparse.Namespace, *, terminal: bool
+) -> str | None:
+    """The key to put in once it is deployed; None where the stack has one that stays.
+
+    It is settled before anything is built, so a wrong one leaves nothing half done. Raises KeyTrouble.
+    """
+    secret = (outputs or {}).get("FalKeySecretArn")
+    if secret and not asked.replace_key and has_key(target.client("secretsmanager"), secret):
+        return None
+    return find_key(os.environ, asked.key_file, terminal=terminal)
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -147,20 +149,18 @@ def main(words: Sequence[str] | None = None) -> None:
     try:
         target = target_of(asked.environment)
         _say(f"{target.stack} in account {target.account}, {target.region}, as {target.caller}")
-        answers = _ask() if terminal and target.outputs() is None else {}
+        before = target.outputs()
+        answers = _ask() if terminal and before is None else {}
         values = parameters(target, asked.parameter, answers)
+        key = key_for(target, before, asked, terminal=terminal)
         build(target, values)
         deploy(target, values, terminal=terminal)
         outputs = target.outputs() or {}
-        _say(
-            settle_key(
-                target,
-                outputs["FalKeySecretArn"],
-                asked.key_file,
-                replace=asked.replace_key,
-                terminal=terminal,
-            )
-        )
+        if key is None:
+            _say("The fal key stays as it is (REPLACE_KEY=1 puts in another).")
+        else:
+            put_key(target.client("secretsmanager"), outputs["FalKeySecretArn"], key)
+            _say("The fal key is in the secret; functions take it once fal refuses an older one.")
     except (DeployFailed, KeyTrouble, SamFailed) as failure:
         sys.exit(str(failure))
     _conclude(target, outputs, values)

@@ -43,8 +43,8 @@ def find_key(
         return _checked(environ["FAL_KEY"], "FAL_KEY")
     if not terminal:
         raise KeyTrouble(
-            "The stack is deployed and has no fal key yet. Run this again on a terminal, or with "
-            "FAL_KEY in the environment, or with KEY_FILE=FILE."
+            "There is no fal key, so nothing is deployed. Run this on a terminal, or with FAL_KEY in "
+            "the environment, or with KEY_FILE=FILE."
         )
     return _checked(ask(QUESTION), "what you have typed")
 

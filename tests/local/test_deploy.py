@@ -1,6 +1,7 @@
 """``make deploy``: whose account, which parameters, and where the key is and is not."""
 
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -91,14 +92,33 @@ def test_a_key_that_is_there_stays_until_another_is_asked_for(
     assert (kept, value()) == (KEY, "another-id:another-secret")
 
 
-@pytest.mark.usefixtures("aws", "sam")
-def test_without_a_key_or_a_terminal_it_says_what_is_missing(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.usefixtures("aws")
+@pytest.mark.parametrize(
+    ("key", "says"), [("", "There is no fal key"), ("half a key", "ID:SECRET")]
+)
+def test_without_a_right_key_nothing_is_deployed(
+    sam: Sam, monkeypatch: pytest.MonkeyPatch, key: str, says: str
 ) -> None:
-    monkeypatch.delenv("FAL_KEY", raising=False)
+    monkeypatch.setenv("FAL_KEY", key)
 
-    with pytest.raises(SystemExit, match="no fal key yet"):
+    with pytest.raises(SystemExit, match=says):
         main(["dev"])
+
+    assert sam.lines == []
+
+
+@pytest.mark.usefixtures("aws", "sam")
+def test_a_stack_that_has_lost_its_key_is_given_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever deployed it died before the key was in."""
+    monkeypatch.setenv("FAL_KEY", KEY)
+    with monkeypatch.context() as dying:
+        dying.setattr("local.deploy.put_key", lambda *_: sys.exit("dead"))
+        with pytest.raises(SystemExit, match="dead"):
+            main(["dev"])
+
+    main(["dev"])
+
+    assert value() == KEY
 
 
 @pytest.mark.usefixtures("aws")
