@@ -36,6 +36,14 @@ def test_a_grant_covers_what_iam_says(
     assert Policy((Grant("sid", action, resource),)).allows(right) is covered
 
 
+def test_a_condition_has_to_be_what_the_call_says() -> None:
+    grant = Grant("sid", "events:PutEvents", "bus", (("events:source", "ours"),))
+
+    assert grant.covers(Right("events:PutEvents", "bus", (("events:source", "ours"),)))
+    assert not grant.covers(Right("events:PutEvents", "bus", (("events:source", "aws.s3"),)))
+    assert not grant.covers(Right("events:PutEvents", "bus"))
+
+
 def test_moto_evaluates_every_role_in_the_same_way(found: Used) -> None:
     everything = {right for name in functions() for right in found.rights(name)}
 
