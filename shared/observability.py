@@ -28,6 +28,7 @@ class Metric(StrEnum):
     JOBS_OVERDUE = "JobsOverdue"
     JOBS_HELD = "JobsHeld"
     ERASURES_OPEN = "ErasuresOpen"
+    OLDEST_ERASURE_SECONDS = "OldestErasureSeconds"
     JOBS_AT_FAL = "JobsAtFal"
     JOBS_WAITING = "JobsWaiting"
     JOBS_SUCCEEDED = "JobsSucceeded"

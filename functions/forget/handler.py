@@ -42,9 +42,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """One request, or the round that goes on with what was begun."""
     if "httpMethod" in event:
         return app.resolve(event, context)
-    open_ = sum(not told(each).done_at for each in bootstrap().forgetter.go_on())
-    metrics.add_metric(Metric.ERASURES_OPEN, MetricUnit.Count, open_)
-    return {"open": open_}
+    try:
+        for each in bootstrap().forgetter.go_on():
+            told(each)
+    finally:
+        # Whatever went wrong: it is what does not go on that somebody is to be called for.
+        waiting = bootstrap().forgetter.waiting()
+        metrics.add_metric(Metric.ERASURES_OPEN, MetricUnit.Count, len(waiting))
+        oldest = max(waiting, default=0)
+        metrics.add_metric(Metric.OLDEST_ERASURE_SECONDS, MetricUnit.Seconds, oldest)
+    return {"open": len(waiting)}
 
 
 @app.post("/jobs/<job_id>/forget")

@@ -69,6 +69,11 @@ class Forgetter:
             raise wrong[0]
         return gone_on
 
+    def waiting(self) -> Sequence[int]:
+        """How long each erasure that is not done has taken until now, in seconds."""
+        now = self.clock()
+        return [int((now - each.begun_at).total_seconds()) for each in self.erasures.erasing()]
+
     def _begun(self, job_id: str, *, family: bool) -> Erasure:
         """The tombstones of a job and its family: the job's comes last, so a repetition finds the rest."""
         job = self.jobs.get(job_id)

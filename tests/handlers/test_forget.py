@@ -17,7 +17,9 @@ from functions.reconcile.handler import handler as reconcile
 from functions.store.handler import handler as store
 from functions.submit.handler import handler as submit
 from functions.webhook.handler import handler as webhook
+from shared.adapters.s3_eraser import S3Eraser
 from shared.domain.erasures import LAST_LOOK_AFTER, digest_of
+from shared.domain.errors import NotErasable
 from shared.domain.jobs import Job, Status
 from shared.domain.naming import job_id_for
 from shared.domain.tokens import webhook_token
@@ -121,6 +123,24 @@ def test_a_round_goes_on_with_what_somebody_has_begun(today: House) -> None:
     assert (early, late) == ({"open": 1}, {"open": 0})
     assert [line["ErasuresOpen"] for line in today.said() if "_aws" in line] == [[1.0], [0.0]]
     assert left_of(today, "zoe") == []
+
+
+def test_what_s3_does_not_let_go_is_counted_with_its_age(
+    today: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def held(*_: object) -> None:
+        raise NotErasable("a legal hold")
+
+    monkeypatch.setattr(S3Eraser, "erase", held)
+    assert ask(lay_down(today).job_id)[0] == 409
+    today.said()
+    today.clock.now += timedelta(days=2)
+
+    with pytest.raises(NotErasable):
+        handler(event("schedule"), Context())
+
+    [counted] = [line for line in today.said() if "_aws" in line]
+    assert (counted["ErasuresOpen"], counted["OldestErasureSeconds"]) == ([1.0], [172_800.0])
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_each_function_is_watched_for_errors_and_throttles(metric: str) -> None:
     [
         *(Metric.SUBMISSIONS_IN_DOUBT, Metric.JOBS_OVERDUE, Metric.JOBS_HELD, Metric.JOBS_OPEN),
         *(Metric.OLDEST_JOB_SECONDS, Metric.BUDGET_PERCENT, Metric.DELIVERY_REFUSED),
-        *(Metric.EVENTS_UNTOLD, Metric.ERASURES_OPEN),
+        *(Metric.EVENTS_UNTOLD, Metric.OLDEST_ERASURE_SECONDS),
     ],
 )
 def test_what_calls_a_person_has_one_alarm(metric: Metric) -> None:
