@@ -192,6 +192,10 @@ class Storm(Stage):
             request.ended_at = request.started_at = delivery.at = self.clock.now
             self.deliver(delivery)
 
+    def everything_is_listed(self) -> bool:
+        """As the clock is now."""
+        return all(each.listed_at <= self.clock.now for each in self.fal.requests.values())
+
     # ------------------------------------------------------------------- the end
 
     def calm_down(self) -> None:

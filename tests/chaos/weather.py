@@ -105,6 +105,9 @@ class Surroundings(Protocol):
     def webhook_now(self) -> None:
         """fal is done with what it has just accepted, and says so before anything else happens."""
 
+    def everything_is_listed(self) -> bool:
+        """Whether fal's list of requests has all that it has accepted."""
+
 
 class Weather:
     """Faults at the rate of the day, and none at all once it is calm."""
@@ -164,7 +167,9 @@ class Weather:
         match fault:
             case Fault.LIST_TWO:
                 found = call()
-                return [*found, "somebody-elses-for-the-same-dataset"] if found else found
+                # Two, and not one that is wrong: nobody else can send the address of this very try.
+                two = found and self.around is not None and self.around.everything_is_listed()
+                return [*found, "somebody-elses-for-the-same-dataset"] if two else found
             case Fault.ASK_DENIED:
                 fact = call()
                 if fact.request_id in self._denied:
