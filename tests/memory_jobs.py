@@ -93,7 +93,7 @@ class MemoryJobs:
         digest = job.content_digest or ""
         if self.contents.get(digest) == job.job_id:
             del self.contents[digest]
-            if job.instead_of:
+            if job.instead_of in self.rows:
                 self.contents[digest] = job.instead_of
         self.erasures[erasure.digest] = erasure
 

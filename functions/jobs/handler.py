@@ -35,7 +35,7 @@ def bootstrap() -> JobsBootstrap:
 
 
 @logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False)
+@tracer.capture_lambda_handler(capture_response=False, capture_error=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request; who may ask is API Gateway's business (IAM)."""
     about(job_id_in(event), logger, tracer)

@@ -89,7 +89,10 @@ class DynamoJobs:
     def begin(self, job: Job, erasure: Erasure) -> None:
         """One transaction: the job's rows go, and the tombstone comes."""
         owner = self.owner(job.content_digest) if job.content_digest else None
-        self._write(begin_actions(job, erasure, owns_content=owner == job.job_id))
+        heir = self.get(job.instead_of) if job.instead_of else None
+        self._write(
+            begin_actions(job, erasure, owns_content=owner == job.job_id, heir=heir is not None)
+        )
 
     def erasure(self, digest: str) -> Erasure | None:
         """A strongly consistent read."""

@@ -29,8 +29,10 @@ def tombstone_of(job_id: str) -> Action:
     return Action({"ConditionCheck": {"Key": key, "ConditionExpression": FREE}}, Forgotten)
 
 
-def begin_actions(job: Job, erasure: Erasure, *, owns_content: bool) -> Sequence[Action]:
-    """The job out, the tombstone in."""
+def begin_actions(
+    job: Job, erasure: Erasure, *, owns_content: bool, heir: bool
+) -> Sequence[Action]:
+    """The job out, the tombstone in; ``heir``: whether the one that it stood in for is still there."""
     version = {":version": {"N": str(job.version)}}
     gone = {
         "Key": key_of(job.job_id, JOB),
@@ -45,7 +47,7 @@ def begin_actions(job: Job, erasure: Erasure, *, owns_content: bool) -> Sequence
         Action({"Put": {"Item": key_of(ERASING, erasure.digest)}}),
         Action({"Delete": {"Key": key_of(OPEN, place_of(job))}}),
         Action({"Delete": {"Key": key_of(OUTBOX, job.job_id)}}),
-        *([_given_back(job)] if owns_content else []),
+        *(_given_back(job, heir=heir) if owns_content else []),
     ]
 
 
@@ -61,16 +63,23 @@ def keep_actions(before: Erasure, after: Erasure) -> Sequence[Action]:
     return [Action({"Put": put}), *done]
 
 
-def _given_back(job: Job) -> Action:
-    """The content is again the one's that this job stood in for, or nobody's."""
+def _given_back(job: Job, *, heir: bool) -> Sequence[Action]:
+    """The content is again the one's that this job stood in for, or nobody's.
+
+    A job that is forgotten gets nothing back, also if that happens at this very moment.
+    """
     key = key_of(CONTENT, job.content_digest or "")
     ours = {
         "ConditionExpression": "job_id = :job",
         "ExpressionAttributeValues": {":job": {"S": job.job_id}},
     }
-    if job.instead_of is None:
-        return Action({"Delete": {"Key": key, **ours}})
-    return Action({"Put": {"Item": {**key, "job_id": {"S": job.instead_of}}, **ours}})
+    if job.instead_of is None or not heir:
+        return [Action({"Delete": {"Key": key, **ours}})]
+    there = {"Key": key_of(job.instead_of, JOB), "ConditionExpression": "attribute_exists(pk)"}
+    return [
+        Action({"Put": {"Item": {**key, "job_id": {"S": job.instead_of}}, **ours}}),
+        Action({"ConditionCheck": there}),
+    ]
 
 
 def _item(erasure: Erasure) -> dict[str, Any]:

@@ -1,13 +1,19 @@
-"""The one way our functions speak to S3."""
+"""The one way our functions speak to S3, and what its errors say: no key of an object, which may be somebody's name."""
 
 import os
-from typing import TYPE_CHECKING, Literal
+import re
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+CARRIED = {"request", "response"}  # whole, by some of botocore's errors
+OBJECT = re.compile(r'(arn:[\w-]+:s3:::[^/"\s]+/)[^"]*')
 
 
 def s3_client() -> "S3Client":
@@ -27,4 +33,34 @@ def s3_client() -> "S3Client":
         # Whoever reads a file back compares its checksum; botocore would do so once more.
         response_checksum_validation="when_required",
     )
-    return boto3.client("s3", config=config)
+    client = boto3.client("s3", config=config)
+    # Both hooks come before anybody, botocore itself included, sees the error.
+    client.meta.events.register_first("needs-retry.s3", _without_address, "without-address")
+    client.meta.events.register_first("after-call.s3", _without_object, "without-object")
+    return client
+
+
+def _without_address(caught_exception: object = None, **_: Any) -> None:
+    """An error of the connection says to which host, and not for which key, prefix or signature."""
+    if not isinstance(caught_exception, BotoCoreError):
+        return
+    given = caught_exception.kwargs.items()
+    said = {name: _host_of(str(value)) for name, value in given if name not in CARRIED}
+    caught_exception.kwargs = said
+    caught_exception.args = (caught_exception.fmt.format(**said),)
+    for name in CARRIED & vars(caught_exception).keys():
+        setattr(caught_exception, name, None)
+
+
+def _without_object(parsed: Any, **_: Any) -> None:
+    """S3's own words name the object; its code and the action that was refused are enough."""
+    if "Error" in parsed:
+        said = {"Code": "Unknown", "Message": "Unknown", **parsed["Error"]}
+        message = OBJECT.sub(r"\1…", said["Message"])
+        parsed["Error"] = {"Code": said["Code"], "Message": message}
+
+
+def _host_of(text: str) -> str:
+    """An address without its path and query; any other text as it is."""
+    parts = urlsplit(text) if text.startswith(("http://", "https://")) else None
+    return f"{parts.scheme}://{parts.netloc}" if parts else text

@@ -1,6 +1,7 @@
 """A forgotten job is a tombstone from one write on, and a proof in the end; the money stays booked."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,16 @@ def ended(jobs: Both, job_id: str = "ada-0123456789", **changes: object) -> Job:
     """A job that was moved to its end there."""
     job = make_job(Status.HELD, job_id=job_id, **changes)
     assert jobs.add(job)
+    after = job.move(Status.CANCELLED, now=NOW)
+    jobs.replace(job, after)
+    return after
+
+
+def owning(jobs: Both, job_id: str, *, instead_of: str | None = None) -> Job:
+    """A job that has ended and has the content, in the place of an earlier one or of nobody."""
+    changes: dict[str, Any] = {"content_digest": CONTENT, "instead_of": instead_of}
+    job = make_job(Status.HELD, job_id=job_id, **changes)
+    assert jobs.add(job, claim=Claim(instead_of))
     after = job.move(Status.CANCELLED, now=NOW)
     jobs.replace(job, after)
     return after
@@ -149,16 +160,31 @@ def test_of_two_who_go_on_with_an_erasure_one_writes(both: Both) -> None:
     assert list(both.erasing()) == [erasure.counted(Found())]
 
 
-@pytest.mark.parametrize("before", [None, "bob-1111111111"])
-def test_its_content_goes_back_to_whom_it_stood_in_for(both: Both, before: str | None) -> None:
-    job = make_job(Status.HELD, job_id="ada-0123456789", content_digest=CONTENT, instead_of=before)
-    assert both.add(job, claim=Claim(None))
-    after = job.move(Status.CANCELLED, now=NOW)
-    both.replace(job, after)
+def test_its_content_is_nobodys_again(both: Both) -> None:
+    job = owning(both, "ada-0123456789")
 
-    begun(both, after)
+    begun(both, job)
 
-    assert both.owner(CONTENT) == before
+    assert both.owner(CONTENT) is None
+
+
+def test_its_content_goes_back_to_whom_it_stood_in_for(both: Both) -> None:
+    first = owning(both, "bob-1111111111")
+    second = owning(both, "ada-0123456789", instead_of=first.job_id)
+
+    begun(both, second)
+
+    assert both.owner(CONTENT) == first.job_id
+
+
+def test_its_content_goes_to_nobody_who_is_forgotten(both: Both) -> None:
+    first = owning(both, "bob-1111111111")
+    second = owning(both, "ada-0123456789", instead_of=first.job_id)
+
+    begun(both, first)
+    begun(both, second)
+
+    assert both.owner(CONTENT) is None
 
 
 def test_a_content_that_another_has_claimed_since_stays_theirs(both: Both) -> None:

@@ -118,7 +118,9 @@ def _refusal(service: str, operation: str, function: str, right: Right) -> Clien
         code, message = "403", "Forbidden"
     else:
         code = "AccessDenied" if service in ("s3", "sqs") else "AccessDeniedException"
-        message = f"{function} is not authorized to perform: {right.action} on {right.resource}"
+        # Our client for S3 cuts the object out of what S3 says (shared/adapters/s3_client.py).
+        resource = right.resource.partition("/")[0] if service == "s3" else right.resource
+        message = f"{function} is not authorized to perform: {right.action} on {resource}"
     answer: Any = {
         "Error": {"Code": code, "Message": message},
         "ResponseMetadata": {"HTTPStatusCode": HTTPStatus.FORBIDDEN.value},

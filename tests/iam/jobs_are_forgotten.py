@@ -8,6 +8,7 @@ from shared.domain.erasures import LAST_LOOK_AFTER
 from shared.domain.jobs import Job, Status
 from shared.domain.naming import job_id_for
 from shared.messages import s3_notice_for
+from shared.ports import Claim
 from tests.builders import REQUEST_ID, make_dataset, make_job
 from tests.house import event
 from tests.iam.datasets_come_in import SUBMIT
@@ -50,6 +51,19 @@ def a_job_that_had_its_files_from_another_is_forgotten_with_it(stage: Stage) -> 
 
 
 @scenario
+def a_job_that_another_stood_in_for_has_its_content_back_until_it_goes_too(stage: Stage) -> None:
+    """So whoever dies in between leaves nothing that would be paid once more."""
+    content = "c" * 64
+    job = ended(stage, content_digest=content)
+    stands_in = {"instead_of": job.job_id, "retry_of": job.job_id, "content_digest": content}
+    twin = make_job(Status.CANCELLED, job_id="twin-0000000000", **stands_in)
+    assert stage.house.jobs.add(twin, claim=Claim(None))
+
+    assert len(ordered(stage, job, family=True)["erasures"]) == 2
+    assert stage.house.jobs.owner(content) is None
+
+
+@scenario
 def a_dataset_whose_job_was_forgotten_is_not_taken_in_again(stage: Stage) -> None:
     """Its notice may come once more, and nothing is paid."""
     job = ended(stage)
@@ -65,7 +79,7 @@ def a_dataset_whose_job_was_forgotten_is_not_taken_in_again(stage: Stage) -> Non
 # --------------------------------------------------------------------------- what they share
 
 
-def ended(stage: Stage) -> Job:
+def ended(stage: Stage, **changes: Any) -> Job:
     """A job that has ended, with versions, markers and unfinished uploads in both buckets."""
     # S3 stamps what is put into it with the real time.
     stage.house.clock.now = datetime.now(UTC) + timedelta(seconds=2)
@@ -78,6 +92,7 @@ def ended(stage: Stage) -> Job:
         dataset=make_dataset(KEY, version_id=version),
         request_id=REQUEST_ID,
         intents=1,
+        **changes,
     )
     for _ in range(2):
         s3.put_object(Bucket="models", Key=f"{job.prefix}lora.safetensors", Body=b"x")

@@ -18,9 +18,10 @@ from shared.domain.errors import (
     TrainerUnavailable,
     UnknownJob,
 )
-from shared.domain.facts import Finished
+from shared.domain.facts import Failed, Finished
 from shared.domain.jobs import Job, Status
-from shared.ports import Erasable, PayloadsErased
+from shared.domain.problems import Problem
+from shared.ports import Erasable, PayloadsErased, Submission
 from tests.builders import ARTIFACTS, NOW, REQUEST_ID, make_dataset, make_job
 from tests.world import World
 
@@ -53,6 +54,7 @@ def left_of(world: World, word: str) -> list[str]:
         "jobs": world.jobs.rows,
         "contents": world.jobs.contents,
         "untold": world.jobs.untold,
+        "outbox": world.jobs.changes,
         "proofs": world.jobs.erasures,
         "bookmarks": world.jobs.bookmarks,
         "inbox": world.queue.datasets,
@@ -199,6 +201,27 @@ def test_a_stranger_stays(world: World, how: str) -> None:
 
     assert proof.done_at
     assert world.job("bob-2") == other
+
+
+@pytest.mark.parametrize("asked", [0, 1], ids=["the first", "its retry"])
+def test_of_a_training_and_its_retry_nothing_is_left_whichever_is_named(
+    world: World, asked: int
+) -> None:
+    first = world.submit(world.drop("portrait/ada.zip"))
+    failed = Failed(first.request_id or "", Problem(code="x", message="y"), billed=True)
+    world.receiver.receive(first.job_id, failed, asked=True)
+    world.clock.now += timedelta(minutes=1)
+    world.answer(lambda: Submission("another-request"))
+    retry = world.repeater.retry(first.job_id, resume=False, by="me")
+    world.work()
+    done = world.train(world.job(retry.job_id))
+    world.queue.handed.clear()
+    world.clock.now += timedelta(hours=1)
+    assert done.status is Status.SUCCEEDED
+
+    forget(world, (world.job(first.job_id), done)[asked], family=True)
+
+    assert left_of(world, "ada") == []
 
 
 def test_whoever_shares_with_whom_shares_goes_as_well(world: World) -> None:
