@@ -56,6 +56,7 @@ def store_message(record: SQSRecord) -> None:
         logger.info("result of a forgotten job dropped", digest=digest_of(str(forgotten)))
         return
     except Exception:
+        metrics.add_metric(Metric.RESULT_FAILED, MetricUnit.Count, 1)
         logger.exception("message failed", message_id=record.message_id)
         raise
     about(job, logger, tracer)

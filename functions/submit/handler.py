@@ -61,6 +61,7 @@ def submit_message(record: SQSRecord) -> None:
     try:
         submit_all(json.loads(record.body))
     except Exception:
+        metrics.add_metric(Metric.DATASET_FAILED, MetricUnit.Count, 1)
         logger.exception("message failed", message_id=record.message_id)
         raise
 

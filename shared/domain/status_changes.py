@@ -38,6 +38,9 @@ class StatusChange(_Told):
     status: Status
     since: datetime = Field(description="since when the job is in this state, UTC")
     ended: bool = Field(description="whether nothing more is expected to happen")
+    again: bool = Field(
+        description="whether it is HELD as before, after a try that nobody has asked for: no news"
+    )
     needs_person: bool = Field(description="whether an ERROR.txt says what a person has to do")
     problems: tuple[str, ...] = Field(description="codes of what is in the way or went wrong")
     history: tuple[Passed, ...] = Field(
@@ -55,9 +58,15 @@ class StatusChange(_Told):
             status=job.status,
             since=job.since,
             ended=job.terminal,
+            again=_held_again(job),
             needs_person=job.troubled,
             problems=tuple(dict.fromkeys(problem.code for problem in job.problems)),
             history=tuple(Passed(status=step.status, at=step.at) for step in job.history),
             application=job.application,
             bucket=bucket,
         )
+
+
+def _held_again(job: Job) -> bool:
+    """Whether the clock alone has tried it once more, in vain: then it is held since the first time."""
+    return job.status is Status.HELD and job.since < job.updated_at

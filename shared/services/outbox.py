@@ -27,12 +27,14 @@ class Outbox:
         until, now = self.tick() + PATIENCE, self.record.clock()
         left, heard = 0, True
         for job_id, version in self.record.jobs.outbox().items():
+            if not heard or self.tick() >= until:
+                left += 1
+                continue
             job = self.record.jobs.get(job_id)
             if job is None:
-                self.record.jobs.told(
-                    job_id, version
-                )  # it was forgotten, and nobody is to hear of it
+                # It was forgotten, and nobody is to hear of it.
+                self.record.jobs.told(job_id, version)
             elif now - job.since >= LEFT_AFTER:
-                heard = heard and self.tick() < until and self.record.tell(job)
+                heard = self.record.tell(job)
                 left += not heard
         return left

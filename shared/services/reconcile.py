@@ -169,7 +169,8 @@ class Reconciler:
             doubtful=sum(self._still_doubtful(job) for job in late),
             # Not of the late ones alone: each vain try to reach fal is news of a job.
             overdue=sum(_overdue(job, now) for job in jobs),
-            held=sum(job.status is Status.HELD for job in late),
+            # Also of those that have just been tried once more, or an alarm would ring anew each time.
+            held=sum(job.status is Status.HELD for job in jobs),
             swept=round_.swept,
             untold=round_.untold,
             oldest_seconds=max((_age(job, now) for job in jobs), default=0),

@@ -181,4 +181,5 @@ def test_what_was_done_is_logged_and_counted(
     [back] = [line for line in said if line.get("message") == "message failed"]
     assert (back["message_id"], back["exception_name"]) == (ids()[1], "UnknownJob")
     assert any("ResultStored" in line for line in said)
+    assert [line["ResultFailed"] for line in said if "ResultFailed" in line] == [[1.0]]
     assert FAL_KEY not in json.dumps(said) + caplog.text

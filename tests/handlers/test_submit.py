@@ -248,7 +248,9 @@ def test_why_a_message_comes_back_is_logged(house: House) -> None:
 
     handled(queued("not JSON", bare(house.drop())))
 
-    lines = [line for line in house.said() if line.get("message") == "message failed"]
+    said = house.said()
+    lines = [line for line in said if line.get("message") == "message failed"]
+    assert [line["DatasetFailed"] for line in said if "DatasetFailed" in line] == [[1.0, 1.0]]
     assert [(line["message_id"], line["exception_name"]) for line in lines] == [
         ("message-1", "JSONDecodeError"),
         ("message-2", "TrainerUnavailable"),

@@ -2,13 +2,16 @@
 
 import json
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from shared.domain.erasures import LAST_LOOK_AFTER
 from shared.domain.jobs import Status
 from shared.domain.status_changes import DETAIL_TYPE, SOURCE, StatusChange
 from shared.observability import Metric
+from shared.services.record import SETTLED_AFTER
 from tests.template import properties, template
 
 FUNCTIONS = ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Forget")
@@ -18,9 +21,15 @@ ALARMS = {
     for name, resource in RESOURCES.items()
     if resource["Type"] == "AWS::CloudWatch::Alarm"
 }
-MAILED = {
-    "AlarmTopic": ("AlarmsAreMailed", "AlarmEmail", "cloudwatch.amazonaws.com"),
-    "JobTopic": ("JobsAreMailed", "JobEmail", "events.amazonaws.com"),
+MAILED: dict[str, tuple[str, str, str, Any]] = {
+    "AlarmTopic": (
+        *("AlarmsAreMailed", "AlarmEmail", "cloudwatch.amazonaws.com"),
+        {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
+    ),
+    "JobTopic": (
+        *("JobsAreMailed", "JobEmail", "events.amazonaws.com"),
+        {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": "JobMailRule.Arn"}}},
+    ),
 }
 
 
@@ -69,7 +78,7 @@ def test_two_stacks_of_one_account_never_count_for_each_other() -> None:
 
 @pytest.mark.parametrize("name", MAILED)
 def test_nobody_is_written_to_but_whom_a_parameter_names(name: str) -> None:
-    condition, parameter, service = MAILED[name]
+    condition, parameter, service, only = MAILED[name]
     policy = RESOURCES[f"{name}Policy"]
     [statement] = policy["Properties"]["PolicyDocument"]["Statement"]
 
@@ -83,7 +92,7 @@ def test_nobody_is_written_to_but_whom_a_parameter_names(name: str) -> None:
     ]
     assert statement["Principal"] == {"Service": service}
     assert statement["Action"] == "sns:Publish"
-    assert statement["Condition"]
+    assert statement["Condition"] == only
 
 
 @pytest.mark.parametrize("name", ["AlarmEmail", "JobEmail"])
@@ -103,6 +112,7 @@ def test_a_mail_is_written_about_what_ends_or_waits_for_a_person_in_this_stack()
     assert (pattern["source"], pattern["detail-type"]) == ([SOURCE], [DETAIL_TYPE])
     assert set(pattern["detail"]["status"]) == told
     assert pattern["detail"]["bucket"] == [{"Ref": "ModelsBucket"}]
+    assert pattern["detail"]["again"] == [False]
 
 
 def test_a_mail_says_only_what_an_event_has() -> None:
@@ -157,6 +167,14 @@ def test_whoever_changes_jobs_tells_others_in_our_name_alone(name: str) -> None:
         assert statement["Action"] == "events:PutEvents"
         assert statement["Resource"]["Fn::Sub"].endswith(":event-bus/default")
         assert statement["Condition"] == {"StringEquals": {"events:source": SOURCE}}
+
+
+@pytest.mark.parametrize("patience", [LAST_LOOK_AFTER, SETTLED_AFTER])
+def test_whoever_has_read_a_job_is_dead_when_nobody_may_write_of_it(patience: timedelta) -> None:
+    all_of_them = template()["Globals"]["Function"]
+    slowest = max({**all_of_them, **properties(f"{name}Function")}["Timeout"] for name in FUNCTIONS)
+
+    assert patience.total_seconds() >= slowest + 60
 
 
 def test_every_function_is_traced() -> None:

@@ -7,6 +7,8 @@ import pytest
 from shared.domain.errors import EventsUnavailable
 from shared.domain.jobs import Status
 from shared.domain.problems import Problem
+from shared.domain.status_changes import StatusChange
+from shared.services.outbox import PATIENCE, Outbox
 from tests.builders import REQUEST_ID, make_job
 from tests.world import World
 
@@ -112,6 +114,39 @@ def test_while_nobody_listens_it_is_tried_once_a_round_and_counted(world: World)
     tally = world.reconciler.reconcile()
 
     assert (tally.untold, world.events.refused) == (3, 1)
+
+
+def test_a_round_reads_no_more_jobs_than_it_has_time_for(world: World) -> None:
+    for number in range(100):
+        world.jobs.add(make_job(job_id=f"job-{number}"))
+    world.clock.now += timedelta(minutes=1)
+    ticks = iter(range(1000))
+
+    left = Outbox(world.record, lambda: float(next(ticks))).tell()
+
+    assert len(world.events.changes) < PATIENCE
+    assert left + len(world.events.changes) == 100
+
+
+@pytest.mark.parametrize(
+    ("by", "way", "again"),
+    [
+        (None, (Status.READY, Status.SUBMITTING, Status.HELD), True),
+        ("somebody", (Status.READY, Status.SUBMITTING, Status.HELD), False),
+        (None, (Status.READY, Status.SUBMITTING), False),
+    ],
+    ids=["by the clock", "by a person", "not held any more"],
+)
+def test_only_a_job_that_is_held_as_before_is_no_news(
+    world: World, by: str | None, way: tuple[Status, ...], *, again: bool
+) -> None:
+    job = make_job(Status.HELD)
+    world.clock.now = job.updated_at + timedelta(hours=1)
+    for status in way:
+        job = job.move(status, now=world.clock(), by=by if status is Status.READY else None)
+
+    assert StatusChange.of(make_job(Status.HELD), bucket="models").again is False
+    assert StatusChange.of(job, bucket="models").again is again
 
 
 def test_nobody_hears_of_a_job_that_is_no_more(world: World) -> None:
