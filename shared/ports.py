@@ -311,19 +311,23 @@ class FileStorage(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One key of a bucket, or everything in a folder; ``before``: only what came by then."""
+    """One key of a bucket, or everything in a folder."""
 
     key: str
     folder: bool = False
-    before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Erasable:
-    """Something that can be deleted for good; ``version_id`` tells it from others under its key."""
+    """Something that can be deleted for good; ``version_id`` tells it from others under its key.
+
+    ``came`` is since when it is there, in whole seconds on some stores; a ``marker`` is no data but that something was deleted.
+    """
 
     key: str
     version_id: str
+    came: datetime
+    marker: bool = False
 
 
 class Eraser(Protocol):

@@ -71,10 +71,10 @@ class MemoryDatasets:
 
     def versions(self, place: Place) -> Iterable[Sequence[Erasable]]:
         found = [
-            Erasable(key, version.version_id)
+            Erasable(key, version.version_id, version.came, marker=version.data is None)
             for key, versions in self.objects.items()
             for version in versions
-            if is_at(place, key) and (place.before is None or version.came <= place.before)
+            if is_at(place, key)
         ]
         return [found] if found else []
 
@@ -90,7 +90,9 @@ class MemoryDatasets:
                 del self.objects[gone.key]
 
     def unfinished(self, place: Place) -> Iterable[Sequence[Erasable]]:
-        found = [Erasable(key, upload) for upload, key in self.uploads.items() if is_at(place, key)]
+        found = [
+            Erasable(key, upload, NOW) for upload, key in self.uploads.items() if is_at(place, key)
+        ]
         return [found] if found else []
 
     def abort_all(self, uploads: Sequence[Erasable]) -> None:

@@ -158,7 +158,7 @@ class MemoryResults:
         return len(old)
 
     def versions(self, place: Place) -> Iterable[Sequence[Erasable]]:
-        found = [Erasable(key, "null") for key in self.files if is_at(place, key)]
+        found = [Erasable(key, "null", NOW) for key in self.files if is_at(place, key)]
         return [found] if found else []
 
     def erase(self, versions: Sequence[Erasable]) -> None:
@@ -167,7 +167,7 @@ class MemoryResults:
 
     def unfinished(self, place: Place) -> Iterable[Sequence[Erasable]]:
         found = [
-            Erasable(upload.key, upload_id)
+            Erasable(upload.key, upload_id, upload.begun_at)
             for upload_id, upload in self.uploads.items()
             if is_at(place, upload.key)
         ]

@@ -30,11 +30,12 @@ class S3Eraser:
             Bucket=self._bucket, Prefix=place.key
         )
         for page in pages:
-            rows = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+            rows = [(row, False) for row in page.get("Versions", [])]
+            rows += [(row, True) for row in page.get("DeleteMarkers", [])]  # type: ignore[misc]  # alike
             found = [
-                Erasable(row["Key"], row.get("VersionId") or "null")
-                for row in rows
-                if _is_there(place, row["Key"], row["LastModified"])
+                Erasable(row["Key"], row.get("VersionId") or "null", row["LastModified"], marker)
+                for row, marker in rows
+                if _is_there(place, row["Key"])
             ]
             if found:
                 yield found
@@ -59,9 +60,9 @@ class S3Eraser:
         )
         for page in pages:
             found = [
-                Erasable(row["Key"], row["UploadId"])
+                Erasable(row["Key"], row["UploadId"], row["Initiated"])
                 for row in page.get("Uploads", [])
-                if _is_there(place, row["Key"], row["Initiated"])
+                if _is_there(place, row["Key"])
             ]
             if found:
                 yield found
@@ -78,7 +79,6 @@ class S3Eraser:
                     raise
 
 
-def _is_there(place: Place, key: str, came: Any) -> bool:
+def _is_there(place: Place, key: str) -> bool:
     """Whether a row of a list by prefix is of this place."""
-    early = place.before is None or came <= place.before
-    return early and (place.folder or key == place.key)
+    return place.folder or key == place.key

@@ -38,8 +38,9 @@ class Found(BaseModel):
 class Erasure(BaseModel):
     """One job's erasing: begun, erased, and done when the last look has found nothing.
 
-    ``job`` and ``requests`` go with the last step, the rest stays for good. ``requests`` are those at
-    fal whose payloads are still to be deleted. ``left`` says what fal has kept, and why, in sentences
+    ``job`` and ``requests`` go with the last step, the rest stays for good. ``dropped_by``: when the
+    job's dataset was there for certain; what has come under its key since is another drop.
+    ``requests`` are those at fal whose payloads are still to be deleted. ``left`` says what fal has kept, and why, in sentences
     without names. ``beside`` are the digests of those that were forgotten with it.
     """
 
@@ -48,6 +49,7 @@ class Erasure(BaseModel):
     digest: str
     version: int = 1
     begun_at: datetime
+    dropped_by: datetime
     erased_at: datetime | None = None
     done_at: datetime | None = None
     found: Found | None = None
@@ -59,12 +61,15 @@ class Erasure(BaseModel):
     requests: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, job: Job, *, now: datetime, beside: tuple[str, ...] = ()) -> Self:
+    def of(
+        cls, job: Job, *, now: datetime, dropped_by: datetime, beside: tuple[str, ...] = ()
+    ) -> Self:
         """The beginning of a job's erasing."""
         requests = _requests_of(job)
         return cls(
             digest=digest_of(job.job_id),
             begun_at=now,
+            dropped_by=dropped_by,
             beside=beside,
             job=job,
             requests=requests,
@@ -107,7 +112,7 @@ def digest_of(job_id: str) -> str:
 
 def public(erasure: Erasure) -> dict[str, Any]:
     """The proof, as the API serves it."""
-    return erasure.model_dump(mode="json", exclude={"job", "requests", "version"})
+    return erasure.model_dump(mode="json", exclude={"job", "requests", "version", "dropped_by"})
 
 
 def _requests_of(job: Job) -> tuple[str, ...]:

@@ -7,16 +7,29 @@ before, all of it is looked for again; only when nothing is found does the tombs
 needed to look, and stays as the proof. Each step may be taken again.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from time import monotonic
 
 from shared.domain.erasures import FAL_KEEPS, UNANSWERED, Erasure, Found, digest_of
 from shared.domain.errors import Conflict, NothingToDecide, Shared, TrainerUnavailable, UnknownJob
 from shared.domain.jobs import Job, Status
-from shared.ports import Clock, Eraser, Erasures, JobStore, Payloads, PayloadsErased, Place
+from shared.ports import (
+    Clock,
+    Erasable,
+    Eraser,
+    Erasures,
+    JobStore,
+    Payloads,
+    PayloadsErased,
+    Place,
+)
 from shared.services.family import Family
+
+# Where they are, and batches of versions and of unfinished uploads.
+type Things = tuple[Eraser, Iterable[Sequence[Erasable]], Iterable[Sequence[Erasable]]]
 
 # API Gateway waits for 29 s, and the last step takes its time.
 PATIENCE = 15.0  # seconds
@@ -84,11 +97,14 @@ class Forgetter:
             raise Shared(job_id, [each.job_id for each in others])
         for each in (job, *others):
             _check_ended(each)
-        beside = tuple(self._begin(each).digest for each in others)
-        return self._begin(job, beside)
+        whole = (job, *others)
+        beside = tuple(self._begin(each, whole).digest for each in others)
+        return self._begin(job, whole, beside)
 
-    def _begin(self, job: Job, beside: tuple[str, ...] = ()) -> Erasure:
-        erasure = Erasure.of(job, now=self.clock(), beside=beside)
+    def _begin(self, job: Job, family: Sequence[Job], beside: tuple[str, ...] = ()) -> Erasure:
+        # A retry is younger than the dataset; the first job for it is not.
+        dropped_by = min(each.created_at for each in family if each.dataset == job.dataset)
+        erasure = Erasure.of(job, now=self.clock(), dropped_by=dropped_by, beside=beside)
         self.erasures.begin(job, erasure)
         return erasure
 
@@ -135,29 +151,43 @@ class Forgetter:
         return True
 
     def _deletions(self, job: Job, erasure: Erasure) -> Iterator[Callable[[], None]]:
-        for store, place in self._places(job, erasure):
-            for uploads in store.unfinished(place):
-                yield partial(store.abort_all, uploads)
-            for versions in store.versions(place):
-                yield partial(store.erase, versions)
+        for store, versions, uploads in self._things(job, erasure):
+            yield from (partial(store.abort_all, batch) for batch in uploads)
+            yield from (partial(store.erase, batch) for batch in versions)
 
     def _count(self, job: Job, erasure: Erasure) -> Found:
-        (datasets, key), (results, folder) = self._places(job, erasure)
+        (_, dropped, uploads), (_, files, unfinished) = self._things(job, erasure)
         return Found(
-            dataset_versions=sum(map(len, datasets.versions(key))),
-            result_versions=sum(map(len, results.versions(folder))),
-            unfinished_uploads=sum(map(len, datasets.unfinished(key)))
-            + sum(map(len, results.unfinished(folder))),
+            dataset_versions=sum(map(len, dropped)),
+            result_versions=sum(map(len, files)),
+            unfinished_uploads=sum(map(len, uploads)) + sum(map(len, unfinished)),
         )
 
-    def _places(self, job: Job, erasure: Erasure) -> Sequence[tuple[Eraser, Place]]:
-        """Where a job's things lie. What is dropped by the same name afterwards is another's."""
-        dataset = Place(job.dataset.key, before=erasure.begun_at)
-        return (self.datasets, dataset), (self.results, Place(job.prefix, folder=True))
+    def _things(self, job: Job, erasure: Erasure) -> tuple[Things, Things]:
+        """What lies in the two buckets: versions, and unfinished uploads."""
+        key, folder = Place(job.dataset.key), Place(job.prefix, folder=True)
+        mine = partial(_of_this_drop, job.dataset.version_id, erasure.dropped_by)
+        dropped = filter(None, map(mine, self.datasets.versions(key)))
+        uploads = filter(None, map(mine, self.datasets.unfinished(key)))
+        files, unfinished = self.results.versions(folder), self.results.unfinished(folder)
+        return (self.datasets, dropped, uploads), (self.results, files, unfinished)
 
     def _kept(self, before: Erasure, after: Erasure) -> Erasure:
         self.erasures.keep(before, after)
         return after
+
+
+def _of_this_drop(
+    version_id: str, dropped_by: datetime, found: Sequence[Erasable]
+) -> Sequence[Erasable]:
+    """What of a dataset's key goes with a job: not what was dropped since and has no job yet.
+
+    A later delete marker goes as well, unless it hides such a drop.
+    """
+    later = [each for each in found if each.came > dropped_by and each.version_id != version_id]
+    if all(each.marker for each in later):
+        return found
+    return [each for each in found if each not in later]
 
 
 def _check_ended(job: Job) -> None:

@@ -11,6 +11,7 @@ from shared.adapters.s3_eraser import S3Eraser
 from shared.domain.errors import NotErasable
 from shared.ports import Erasable, Eraser, Place
 from tests.aws import Aws
+from tests.builders import NOW
 from tests.contracts.drops import Drops, S3Drops
 from tests.memory import MemoryDatasets
 
@@ -88,14 +89,15 @@ def test_people_call_things_as_they_like(bucket: Bucket, key: str) -> None:
     assert there(bucket) == []
 
 
-def test_what_came_later_is_somebody_elses(bucket: Bucket) -> None:
+def test_each_says_since_when_it_is_there_and_whether_it_is_a_marker(bucket: Bucket) -> None:
+    before = datetime.now(UTC) - timedelta(days=400)
     bucket.drops.put("ada.zip", b"x")
+    bucket.drops.put("ada.zip", None)
 
-    early = Place("ada.zip", before=datetime(2020, 1, 1, tzinfo=UTC))
-    late = Place("ada.zip", before=datetime.now(UTC) + timedelta(days=400))
+    found = listed(bucket.eraser.versions(Place("ada.zip")))
 
-    assert there(bucket, early) == []
-    assert there(bucket, late) == ["ada.zip"]
+    assert sorted(each.marker for each in found) == [False, True]
+    assert all(before < each.came < before + timedelta(days=800) for each in found)
 
 
 def test_what_is_gone_already_is_fine(bucket: Bucket) -> None:
@@ -151,7 +153,7 @@ def test_a_bucket_without_versions_is_erased_as_well(aws: Aws) -> None:
     [[found]] = bucket.eraser.versions(EVERYTHING)
     erase(bucket, EVERYTHING)
 
-    assert found == Erasable("ada/lora", "null")
+    assert (found.key, found.version_id) == ("ada/lora", "null")
     assert "Contents" not in aws.s3.list_objects_v2(Bucket=name)
 
 
@@ -184,7 +186,7 @@ def test_what_s3_does_not_let_go_is_told_without_its_name() -> None:
     eraser = S3Eraser(cast("Any", Holding()), "datasets")
 
     with pytest.raises(NotErasable, match="AccessDenied") as held:
-        eraser.erase([Erasable("portrait/ada.zip", "v1")])
+        eraser.erase([Erasable("portrait/ada.zip", "v1", NOW)])
 
     assert "ada" not in str(held.value)
     assert "hold" in str(held.value)

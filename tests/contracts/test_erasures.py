@@ -50,7 +50,7 @@ def owning(jobs: Both, job_id: str, *, instead_of: str | None = None) -> Job:
 
 
 def begun(jobs: Both, job: Job) -> Erasure:
-    erasure = Erasure.of(job, now=NOW)
+    erasure = Erasure.of(job, now=NOW, dropped_by=NOW)
     jobs.begin(job, erasure)
     return erasure
 
@@ -122,7 +122,7 @@ def test_an_erasure_comes_back_as_it_was_kept(both: Both) -> None:
             way=Way.FAL, sha256="0", expires_at=NOW + timedelta(hours=1), url="https://x"
         ),
     )
-    erasure = Erasure.of(job, now=NOW, beside=("aa", "bb"))
+    erasure = Erasure.of(job, now=NOW, dropped_by=NOW, beside=("aa", "bb"))
     both.begin(job, erasure)
 
     counted = erasure.counted(Found(dataset_versions=1, result_versions=2, unfinished_uploads=3))

@@ -52,6 +52,7 @@ def lay_down(house: House, name: str = "zoe", **changes: Any) -> Job:
         Status.CANCELLED,
         job_id=job_id_for("datasets", key, version),
         dataset=dataset,
+        created_at=house.clock.now,
         request_id=REQUEST_ID,
         intents=1,
         **changes,

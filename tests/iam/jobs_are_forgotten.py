@@ -90,6 +90,7 @@ def ended(stage: Stage, **changes: Any) -> Job:
         Status.CANCELLED,
         job_id=job_id_for("datasets", KEY, version),
         dataset=make_dataset(KEY, version_id=version),
+        created_at=stage.house.clock.now,
         request_id=REQUEST_ID,
         intents=1,
         **changes,

@@ -113,6 +113,35 @@ def test_every_version_of_its_dataset_goes_and_one_that_is_dropped_afterwards_st
     assert world.submit(new).status is Status.SUBMITTED, "a new drop is a new job"
 
 
+def test_a_drop_whose_event_is_late_is_not_erased_with_another(world: World) -> None:
+    world.datasets.now = world.clock
+    job = trained(world)
+    world.clock.now += timedelta(hours=1)
+    new = world.drop("portrait/ada.zip")  # there is no job for it yet, so nobody is named
+    world.clock.now += timedelta(seconds=5)
+
+    forget(world, job)
+
+    assert world.submit(new).status is Status.SUBMITTED
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_marker_goes_with_what_was_deleted_and_brings_nobodys_photos_back(
+    world: World, *, again: bool
+) -> None:
+    world.datasets.now = world.clock
+    job = trained(world)
+    world.clock.now += timedelta(hours=1)
+    if again:
+        world.datasets.put("portrait/ada.zip", b"another's, who has deleted it since")
+    world.datasets.put("portrait/ada.zip", None)
+
+    forget(world, job)
+
+    left = world.datasets.objects.get("portrait/ada.zip", [])
+    assert [each.data is None for each in left] == ([False, True] if again else [])
+
+
 @pytest.mark.parametrize(
     ("status", "way"),
     [
@@ -277,7 +306,7 @@ def test_a_twin_that_takes_its_files_at_the_same_moment_does_not_lose_them(world
     def forgotten_meanwhile(stored: StoredFile) -> bool:
         world.results.has = stands  # type: ignore[method-assign]
         there = stands(stored)
-        world.jobs.begin(original, Erasure.of(original, now=NOW))
+        world.jobs.begin(original, Erasure.of(original, now=NOW, dropped_by=NOW))
         return there
 
     world.results.has = forgotten_meanwhile  # type: ignore[method-assign]
@@ -297,7 +326,7 @@ def test_a_retry_at_the_same_moment_is_none(world: World) -> None:
     def get(job_id: str) -> Job | None:
         found = known(job_id)
         if found is not None and not world.jobs.erasures:
-            world.jobs.begin(found, Erasure.of(found, now=NOW))
+            world.jobs.begin(found, Erasure.of(found, now=NOW, dropped_by=NOW))
         return found
 
     world.jobs.get = get  # type: ignore[method-assign]
@@ -349,7 +378,7 @@ def test_nothing_brings_a_forgotten_job_back(world: World, *, done: bool) -> Non
 
 def test_a_sweep_does_not_announce_a_dataset_that_is_being_erased(world: World) -> None:
     job = world.holds(make_job(Status.CANCELLED, dataset=world.drop()))
-    world.jobs.begin(job, Erasure.of(job, now=NOW))
+    world.jobs.begin(job, Erasure.of(job, now=NOW, dropped_by=NOW))
     world.clock.now += timedelta(minutes=30)
 
     assert world.sweep.datasets(world.clock()).datasets == 0
