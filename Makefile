@@ -33,8 +33,10 @@ venv: $(VENV)
 
 $(UV):
 	@[ -n "$(STARTER)" ] || { echo "missing: Python 3.10 or newer with pip (python3 -m pip)" >&2; exit 1; }
+	@mkdir -p .lora-drop
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements-dev.txt > "$(STARTED).txt" # with its hashes
 	PIP_ROOT_USER_ACTION=ignore $(STARTER) -m pip install --quiet --disable-pip-version-check --upgrade \
-	  --target "$(STARTED)" uv==$(UV_VERSION)
+	  --require-hashes --target "$(STARTED)" --requirement "$(STARTED).txt"
 
 $(VENV): $(UV) requirements-dev.txt pyproject.toml
 	"$(UV)" venv --quiet --clear --python 3.13 .venv
@@ -59,10 +61,10 @@ chaos: venv
 iam: venv
 	@$(RUN) python -m tests.iam
 
-# The key's own words are nowhere on a command line.
+# Which environment is said each time, and never by what a shell has exported. PARAMETERS, KEY_FILE and
+# REPLACE_KEY come as variables: no shell reads them once more, and the key is on no command line.
 deploy: venv
-	@$(RUN) python -m local.deploy "$(ENV)" $(foreach each,$(PARAMETERS),--parameter "$(each)") \
-	  $(if $(KEY_FILE),--key-file "$(KEY_FILE)") $(if $(REPLACE_KEY),--replace-key)
+	@$(RUN) python -m local.deploy '$(if $(filter command%,$(origin ENV)),$(filter dev prod,$(ENV)),)'
 
 check: venv
 	@$(RUN) ruff format --check .

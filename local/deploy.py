@@ -13,14 +13,16 @@ import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.deployment import SamFailed, machine, unknown_parameter
+from local.deployment import SamFailed, machine
 from local.fal_key import KeyTrouble, find_key, has_key, put_key
+from local.template_parameters import known, what_is_wrong
 from local.tools import ROOT, command, environment
 
 PLATFORMS = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
@@ -31,6 +33,9 @@ ASKED = {
     "JobEmail": "Who is written to about every job's end; empty is nobody",
 }
 GIVEN = re.compile(r"(\w+)=(.*)", re.DOTALL)
+YES = ("1", "y", "yes", "true", "on")
+# Nothing for SAM, nor for the Makefile that it runs: make keeps in its own what it was given.
+OURS_ALONE = ("FAL_KEY", "MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "PARAMETERS", "KEY_FILE")
 
 
 class DeployFailed(RuntimeError):
@@ -53,15 +58,27 @@ class Target:
         """A boto3 client there."""
         return self.session.client(service)  # type: ignore[call-overload]  # a name, not a literal
 
-    def outputs(self) -> dict[str, str] | None:
-        """The deployed stack's; None where there is none yet, or none that ever came to its end."""
+    def deployed(self) -> "Deployed | None":
+        """What is there; None where there is no stack yet, or none that ever came to its end."""
         try:
             found = self.client("cloudformation").describe_stacks(StackName=self.stack)["Stacks"]
         except ClientError as error:
             if "does not exist" in str(error):
                 return None
             raise
-        return {row["OutputKey"]: row["OutputValue"] for row in found[0].get("Outputs", [])} or None
+        outputs = {row["OutputKey"]: row["OutputValue"] for row in found[0].get("Outputs", [])}
+        values = {row["ParameterKey"]: row["ParameterValue"] for row in found[0]["Parameters"]}
+        since = found[0].get("LastUpdatedTime", found[0]["CreationTime"])
+        return Deployed(outputs, values, since) if outputs else None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """A stack: its outputs, its parameters, and since when it is as it is."""
+
+    outputs: Mapping[str, str]
+    parameters: Mapping[str, str]
+    since: datetime
 
 
 def configured(name: str) -> Mapping[str, Any]:
@@ -92,14 +109,18 @@ def target_of(name: str) -> Target:
 
 
 def parameters(
-    target: Target, given: Sequence[str], answers: Mapping[str, str]
+    target: Target, before: Deployed | None, given: Sequence[str], answers: Mapping[str, str]
 ) -> Mapping[str, str]:
-    """The template's parameters: samconfig.toml's, then the answers, then what was given.
+    """The template's parameters, all of them that differ from their defaults or once did.
 
-    What is named nowhere stays as the deployed stack has it. Raises DeployFailed.
+    A new stack has samconfig.toml's and the answers, one that is there has its own; what is given
+    goes before. Raises DeployFailed.
     """
-    values = dict(each.split("=", 1) for each in shlex.split(_overrides(target.environment)))
-    values |= {name: answer for name, answer in answers.items() if answer}
+    if before is None:
+        values = dict(each.split("=", 1) for each in shlex.split(_overrides(target.environment)))
+        values |= {name: answer for name, answer in answers.items() if answer}
+    else:
+        values = {name: value for name, value in before.parameters.items() if name in known()}
     if target.endpoint_url:
         # The emulator's functions are processes of this machine.
         values |= {"AwsEndpointUrl": target.endpoint_url, "Architecture": machine()[0]}
@@ -107,7 +128,7 @@ def parameters(
         if not (pair := GIVEN.fullmatch(each)):
             raise DeployFailed(f"{each!r} is not of the form NAME=VALUE.")
         values[pair[1]] = pair[2]
-    if wrong := unknown_parameter(values):
+    if wrong := what_is_wrong(values):
         raise DeployFailed(wrong)
     return values
 
@@ -119,24 +140,31 @@ def build(target: Target, values: Mapping[str, str]) -> None:
     _sam("build", "--config-env", target.environment, PLATFORM=platform)
 
 
-def deploy(target: Target, values: Mapping[str, str], *, terminal: bool) -> None:
-    """``sam deploy``; on a terminal it shows the changes first where samconfig.toml says so."""
+def deploy(target: Target, values: Mapping[str, str], *, terminal: bool) -> Deployed:
+    """``sam deploy``; on a terminal it shows the changes first where samconfig.toml says so.
+
+    SAM says nothing of changes that were not confirmed: it ends as if all were well. Raises DeployFailed.
+    """
     line = ["deploy", "--config-env", target.environment, "--region", target.region]
     line += ["--no-fail-on-empty-changeset"]
     line += [] if terminal else ["--no-confirm-changeset", "--no-progressbar"]
     # In quotes of its own, for SAM ends a value at its first space.
     line += ["--parameter-overrides", *(f'{name}="{value}"' for name, value in values.items())]
     _sam(*line)
+    after = target.deployed()
+    if after is None:
+        raise DeployFailed("Nothing is deployed: the changes were not confirmed.")
+    return after
 
 
 def key_for(
-    target: Target, outputs: Mapping[str, str] | None, asked: argparse.Namespace, *, terminal: bool
+    target: Target, before: Deployed | None, asked: argparse.Namespace, *, terminal: bool
 ) -> str | None:
     """The key to put in once it is deployed; None where the stack has one that stays.
 
     It is settled before anything is built, so a wrong one leaves nothing half done. Raises KeyTrouble.
     """
-    secret = (outputs or {}).get("FalKeySecretArn")
+    secret = before and before.outputs["FalKeySecretArn"]
     if secret and not asked.replace_key and has_key(target.client("secretsmanager"), secret):
         return None
     return find_key(os.environ, asked.key_file, terminal=terminal)
@@ -149,31 +177,40 @@ def main(words: Sequence[str] | None = None) -> None:
     try:
         target = target_of(asked.environment)
         _say(f"{target.stack} in account {target.account}, {target.region}, as {target.caller}")
-        before = target.outputs()
+        before = target.deployed()
         answers = _ask() if terminal and before is None else {}
-        values = parameters(target, asked.parameter, answers)
+        values = parameters(target, before, asked.parameter, answers)
         key = key_for(target, before, asked, terminal=terminal)
         build(target, values)
-        deploy(target, values, terminal=terminal)
-        outputs = target.outputs() or {}
-        if key is None:
-            _say("The fal key stays as it is (REPLACE_KEY=1 puts in another).")
-        else:
-            put_key(target.client("secretsmanager"), outputs["FalKeySecretArn"], key)
-            _say("The fal key is in the secret; functions take it once fal refuses an older one.")
+        after = deploy(target, values, terminal=terminal)
+        _settle(target, after, key)
     except (DeployFailed, KeyTrouble, SamFailed) as failure:
         sys.exit(str(failure))
-    _conclude(target, outputs, values)
+    if before is not None and before.since == after.since:
+        _say("The stack stays as it was: there was nothing to change, or it was not confirmed.")
+    else:
+        _conclude(target, after)
 
 
-def _conclude(target: Target, outputs: Mapping[str, str], values: Mapping[str, str]) -> None:
-    width = max(map(len, outputs))
-    for name, value in sorted(outputs.items()):
+def _settle(target: Target, after: Deployed, key: str | None) -> None:
+    if key is None:
+        _say("The fal key stays as it is (REPLACE_KEY=1 puts in another).")
+    else:
+        put_key(target.client("secretsmanager"), after.outputs["FalKeySecretArn"], key)
+        _say("The fal key is in the secret; functions take it once fal refuses an older one.")
+
+
+def _conclude(target: Target, after: Deployed) -> None:
+    width = max(map(len, after.outputs))
+    for name, value in sorted(after.outputs.items()):
         _say(f"  {name:{width}}  {value}")
     for name in ("AlarmEmail", "JobEmail"):
-        if values.get(name):
-            _say(f"AWS has written to {values[name]}: open the link there, or no mail will come.")
+        if after.parameters.get(name):
+            _say(
+                f"AWS writes to {after.parameters[name]} once the link in its first mail is opened."
+            )
     _say("Next, with the same AWS credentials:")
+    _say("  source .venv/bin/activate")
     _say(f"  export AWS_REGION={target.region} LORA_DROP_STACK={target.stack}")
     _say("  lora-drop train photos/")
 
@@ -190,20 +227,28 @@ def _overrides(name: str) -> str:
 
 
 def _sam(*line: str, **env: str) -> None:
-    # What is in the key's variable is nothing for SAM, nor for the Makefile that it runs.
-    env = {name: value for name, value in environment(**env).items() if name != "FAL_KEY"}
+    env = {name: value for name, value in environment(**env).items() if name not in OURS_ALONE}
     done = subprocess.run(command("sam", *line), env=env, cwd=ROOT, check=False)  # noqa: S603  # our own words
     if done.returncode:
         raise DeployFailed(f"sam {line[0]} has failed; what it says stands above.")
 
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
+    """From the command line, and what is not said there from the variables that make exports."""
+    made = os.environ
     parser = argparse.ArgumentParser(prog="python -m local.deploy", description=__doc__)
     parser.add_argument("environment", help="dev or prod: a section of samconfig.toml")
-    parser.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--parameter", action="append", metavar="NAME=VALUE")
     parser.add_argument("--key-file", type=Path, help="a file that holds the fal key")
     parser.add_argument("--replace-key", action="store_true", help="put in a key over another")
-    return parser.parse_args(words)
+    asked = parser.parse_args(words)
+    try:
+        asked.parameter = asked.parameter or shlex.split(made.get("PARAMETERS", ""))
+    except ValueError as error:
+        sys.exit(f"PARAMETERS is no list of NAME=VALUE: {error}")
+    asked.key_file = asked.key_file or (Path(made["KEY_FILE"]) if made.get("KEY_FILE") else None)
+    asked.replace_key = asked.replace_key or made.get("REPLACE_KEY", "").lower() in YES
+    return asked
 
 
 def _say(line: str) -> None:

@@ -1,11 +1,9 @@
 """The real template on the emulator: ``sam build``, ``sam deploy``, the fal key into its secret."""
 
-import difflib
 import json
 import platform
-import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import boto3
@@ -37,23 +35,6 @@ class SamFailed(RuntimeError):
 def api_url(emulator_url: str) -> str:
     """Where the stack's API is on the emulator, without a final slash."""
     return f"{emulator_url}/_aws/execute-api/{API_ID}/{STAGE}"
-
-
-def unknown_parameter(given: Iterable[str]) -> str:
-    """A sentence about the first of these that the template does not have; empty for none."""
-    section = (
-        (ROOT / "template.yaml")
-        .read_text()
-        .split("\nParameters:", 1)[1]
-        .split("\nConditions:", 1)[0]
-    )
-    known = re.findall(r"^  (\w+):$", section, re.MULTILINE)
-    for name in given:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            meant = f"; did you mean {close[0]}?" if close else "."
-            return f"The template has no parameter {name}{meant} It has {', '.join(known)}."
-    return ""
 
 
 def parameters(fal: FalServer, emulator_url: str) -> dict[str, str]:

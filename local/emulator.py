@@ -3,6 +3,7 @@
 ``python -m local.emulator`` serves an empty account until it is interrupted.
 """
 
+import argparse
 import signal
 import sys
 import tempfile
@@ -85,10 +86,12 @@ def running_emulator() -> Iterator[str]:
 
 def main() -> None:
     """An empty account until Ctrl-C or SIGTERM; says what to export for it."""
+    argparse.ArgumentParser(prog="python -m local.emulator", description=main.__doc__).parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with running_emulator() as url:
-            own = {"AWS_ENDPOINT_URL": url, "AWS_REGION": REGION, **CREDENTIALS}
+            regions = {"AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
+            own = {"AWS_ENDPOINT_URL": url, **regions, **CREDENTIALS}
             words = " ".join(f"{name}={value}" for name, value in own.items())
             sys.stdout.write(
                 f"An empty account, until Ctrl-C. In another terminal:\n  export {words}\n"

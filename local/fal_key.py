@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-FORM = re.compile(r"[^\s:]+:[^\s:]+")
+FORM = re.compile(r"[!-9;-~]+:[!-9;-~]+")  # what an HTTP header can hold
 QUESTION = "The fal key (https://fal.ai/dashboard/keys; what you type is not shown): "
 
 
@@ -36,9 +36,12 @@ def find_key(
     """The key: from the file, else ``FAL_KEY``, else typed at the terminal; raises KeyTrouble."""
     if file is not None:
         try:
-            return _checked(file.read_text(), f"the file {file}")
+            text = file.read_text("utf-8-sig")  # as Windows saves a text
         except OSError as error:
             raise KeyTrouble(f"The key's file cannot be read: {error}") from error
+        except UnicodeDecodeError:
+            raise KeyTrouble(f"The file {file} is no UTF-8 text, so it holds no key.") from None
+        return _checked(text, f"the file {file}")
     if environ.get("FAL_KEY"):
         return _checked(environ["FAL_KEY"], "FAL_KEY")
     if not terminal:

@@ -18,6 +18,7 @@ from local.emulator import CREDENTIALS, REGION, start_emulator
 from local.fal_server import fal_at, start_simulator
 from local.processes import NotStarted
 from local.record import Record, RunningStack, StackFailed
+from local.template_parameters import what_is_wrong
 from local.tools import ROOT
 
 HOME = "LORA_DROP_HOME"
@@ -90,7 +91,7 @@ class LocalStack:
         template's, as far as no other are given), and gets today's code; what is decided when it
         starts cannot be asked of it then.
         """
-        if wrong := deployment.unknown_parameter(parameters or {}):
+        if wrong := what_is_wrong(parameters or {}):
             raise StackFailed(wrong)
         stack = self.running()
         if stack is not None and (fal, host, training_seconds) != (None, None, None):

@@ -11,9 +11,11 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from local.deploy import DeployFailed, main, parameters, target_of
+from local.deploy import Deployed, DeployFailed, main, parameters, target_of
 from local.fal_key import KeyTrouble, find_key, has_key, put_key
+from shared.adapters.fal_key import usable_key
 from tests.aws import Aws, moto
+from tests.builders import NOW
 
 KEY = "key-id:key-secret"
 # moto's CloudFormation makes no secrets.
@@ -36,12 +38,13 @@ class Sam:
         self.lines: list[list[str]] = []
         self.environments: list[dict[str, str]] = []
         self.code = 0
+        self.confirmed = True
 
     def run(self, line: Sequence[str], **how: Any) -> subprocess.CompletedProcess[str]:
         self.lines.append(list(line))
         self.environments.append(dict(how["env"]))
         target = target_of("dev")
-        if "deploy" in line and target.outputs() is None:
+        if "deploy" in line and self.confirmed and target.deployed() is None:
             target.client("secretsmanager").create_secret(Name="fal-key")
             formation = target.client("cloudformation")
             formation.create_stack(StackName=target.stack, TemplateBody=STACK)
@@ -57,7 +60,9 @@ def sam(monkeypatch: pytest.MonkeyPatch) -> Sam:
 
 def value() -> str:
     target = target_of("dev")
-    secret = (target.outputs() or {})["FalKeySecretArn"]
+    there = target.deployed()
+    assert there
+    secret = there.outputs["FalKeySecretArn"]
     text: str = target.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
     return text
 
@@ -139,7 +144,7 @@ def test_parameters_are_those_of_the_environment_and_what_is_given_goes_before()
     target = target_of("dev")
 
     values = parameters(
-        target, ["LogLevel=INFO", "MaxInFlight=5"], {"AlarmEmail": "", "JobEmail": "a@b"}
+        target, None, ["LogLevel=INFO", "MaxInFlight=5"], {"AlarmEmail": "", "JobEmail": "a@b"}
     )
 
     assert values == {
@@ -153,11 +158,82 @@ def test_parameters_are_those_of_the_environment_and_what_is_given_goes_before()
 
 @pytest.mark.usefixtures("aws")
 @pytest.mark.parametrize(
-    ("given", "says"), [("MaxInflight=5", "did you mean MaxInFlight"), ("five", "NAME=VALUE")]
+    ("given", "says"),
+    [
+        ("MaxInflight=5", "did you mean MaxInFlight"),
+        ("five", "NAME=VALUE"),
+        ("MaxInFlight=lots", "it is a number, at least 1, at most 1000"),
+        ("MaxInFlight=0", "at least 1"),
+        ("LogRetentionDays=2", "one of 1, 3, 5"),
+        ("AlarmEmail=nobody", "has to match"),
+        ("ReconcileSchedule=rate(1 hour)", "rate\\(1 minute\\) to rate\\(10 minutes\\)"),
+    ],
 )
 def test_a_parameter_that_is_none_is_refused_with_a_hint(given: str, says: str) -> None:
     with pytest.raises(DeployFailed, match=says):
-        parameters(target_of("dev"), [given], {})
+        parameters(target_of("dev"), None, [given], {})
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_stack_that_is_there_keeps_what_it_was_given_once() -> None:
+    """Also what samconfig.toml says otherwise, and the processor that its functions are built for."""
+    own = {"LogRetentionDays": "365", "Architecture": "x86_64", "OfAnOlderTemplate": "1"}
+    there = Deployed({}, own, NOW)
+
+    values = parameters(target_of("dev"), there, ["MaxInFlight=5"], {})
+
+    assert values == {"LogRetentionDays": "365", "Architecture": "x86_64", "MaxInFlight": "5"}
+
+
+@pytest.mark.usefixtures("aws")
+def test_nothing_is_said_to_be_deployed_that_is_not(
+    sam: Sam, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody has looked at the changes and said no."""
+    monkeypatch.setenv("FAL_KEY", KEY)
+    sam.confirmed = False
+
+    with pytest.raises(SystemExit, match="not confirmed"):
+        main(["dev"])
+    sam.confirmed = True
+    main(["dev"])
+    capsys.readouterr()
+    main(["dev", "--parameter", "MaxInFlight=5"])
+
+    assert "stays as it was" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("aws", "sam")
+@pytest.mark.parametrize(("said", "replaced"), [("1", True), ("0", False), ("no", False)])
+def test_make_s_variables_are_read_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, *, replaced: bool
+) -> None:
+    monkeypatch.setenv("FAL_KEY", KEY)
+    main(["dev"])
+    (tmp_path / "key").write_text("another-id:another-secret\n")
+    monkeypatch.setenv("KEY_FILE", str(tmp_path / "key"))
+    monkeypatch.setenv("REPLACE_KEY", said)
+
+    main(["dev"])
+
+    assert value() == ("another-id:another-secret" if replaced else KEY)
+
+
+@pytest.mark.usefixtures("aws")
+def test_what_make_was_given_is_no_shells_and_not_passed_on(
+    sam: Sam, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FAL_KEY", KEY)
+    monkeypatch.setenv("MAKEFLAGS", f" -- FAL_KEY={KEY}")
+    evil = f"FalUserId=`touch {tmp_path}/x`"
+    monkeypatch.setenv("PARAMETERS", f"'{evil}' ReconcileSchedule='rate(10 minutes)'")
+
+    main(["dev"])
+
+    assert KEY not in str(sam.environments)
+    assert list(tmp_path.iterdir()) == []
+    name, _, told = evil.partition("=")
+    assert {f'{name}="{told}"', 'ReconcileSchedule="rate(10 minutes)"'} <= set(sam.lines[-1])
 
 
 @pytest.mark.usefixtures("aws")
@@ -178,9 +254,25 @@ def test_a_key_is_typed_where_nobody_has_given_one() -> None:
     assert "not shown" in asked[0]
 
 
-@pytest.mark.parametrize("wrong", ["", "no colon", "a:b:c", "a:", "two words:x"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_key_is_read_as_windows_saves_it(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "key").write_bytes(f"{KEY}\r\n".encode(encoding))
+
+    key = find_key({}, tmp_path / "key", terminal=False)
+
+    assert key == usable_key(key) == KEY
+
+
+def test_a_file_of_another_encoding_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(KEY.encode("utf-16"))
+
+    with pytest.raises(KeyTrouble, match="no UTF-8 text"):
+        find_key({}, tmp_path / "key", terminal=False)
+
+
+@pytest.mark.parametrize("wrong", ["", "no colon", "a:b:c", "a:", "two words:x", "id:s\u00e4cret"])
 def test_what_is_no_key_is_refused_and_not_repeated(wrong: str, tmp_path: Path) -> None:
-    (tmp_path / "key").write_text(wrong)
+    (tmp_path / "key").write_text(wrong, "utf-8")
 
     with pytest.raises(KeyTrouble, match="ID:SECRET") as caught:
         find_key({"FAL_KEY": KEY}, tmp_path / "key", terminal=False)

@@ -119,11 +119,16 @@ def test_whoever_wants_mails_hears_of_ends_in_words(account: dict[str, str]) -> 
         Attributes={"RawMessageDelivery": "true"},
     )
 
-    for stack, status in (("dev", "SUCCEEDED"), ("dev", "TRAINING"), ("prod", "FAILED")):
+    for stack, status, again in (
+        ("dev", "HELD", "true"),
+        ("dev", "SUCCEEDED", "false"),
+        ("dev", "TRAINING", "false"),
+        ("prod", "FAILED", "false"),
+    ):
         bucket = f"lora-drop-{stack}-models-000000000000-us-east-1"
         detail = (
             f'{{"job_id": "ada-486fb2366b", "status": "{status}", "bucket": "{bucket}", '
-            f'"since": "2026-11-24T15:06:54Z"}}'
+            f'"since": "2026-11-24T15:06:54Z", "again": {again}}}'
         )
         entry = {
             "Source": "lora-drop",
