@@ -125,6 +125,12 @@ def public(erasure: Erasure) -> dict[str, Any]:
     return erasure.model_dump(mode="json", exclude=kept)
 
 
+def to_go(job: Job) -> dict[str, Any]:
+    """A job that an order would erase, as the API serves it; ``paid_usd`` is null for none."""
+    paid = sum(each.usd for each in job.charges) if job.charges else None
+    return {"job_id": job.job_id, "status": job.status, "paid_usd": paid}
+
+
 def _requests_of(job: Job) -> tuple[str, ...]:
     """The job's requests at fal; a duplicate has but its original's."""
     if job.duplicate_of:

@@ -55,6 +55,14 @@ class Forgetter:
     patience: float = PATIENCE
     tick: Callable[[], float] = monotonic
 
+    def look(self, job_id: str, *, family: bool = False) -> Sequence[Job]:
+        """Who would go if this were ordered, the job first; nobody, when it is begun already.
+
+        Nothing is written. Raises UnknownJob, NothingToDecide and Shared as ``forget`` would.
+        """
+        begun = self.erasures.erasure(digest_of(job_id))
+        return () if begun else self._whole(job_id, family=family)
+
     def forget(self, job_id: str, *, family: bool = False) -> Sequence[Erasure]:
         """The erasures of a job and, where that is wanted, of all that share with it; the job's first.
 

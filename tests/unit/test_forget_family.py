@@ -1,4 +1,4 @@
-"""Who goes with a forgotten job: told why, and forgotten whole."""
+"""Who goes with a forgotten job: known before anything is erased, and forgotten whole."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -6,13 +6,98 @@ from typing import Any
 
 import pytest
 
-from shared.domain.erasures import LAST_LOOK_AFTER, Erasure, public
-from shared.domain.errors import NothingToDecide, Shared
+from shared.domain.budget import Charge, ChargeState
+from shared.domain.erasures import LAST_LOOK_AFTER, Erasure, public, to_go
+from shared.domain.errors import NothingToDecide, Shared, UnknownJob
 from shared.domain.jobs import Job, Status
 from tests.builders import NOW, make_dataset, make_job
 from tests.fate import Killed
-from tests.unit.test_forget import kept
+from tests.unit.test_forget import kept, trained
 from tests.world import World
+
+DONE = LAST_LOOK_AFTER + timedelta(seconds=1)
+
+
+def looked(world: World, job_id: str, *, family: bool) -> list[str]:
+    return [each.job_id for each in world.forgetter.look(job_id, family=family)]
+
+
+# ------------------------------------------------------------------------------ the look
+
+
+def test_a_look_names_everyone_who_goes_and_changes_nothing(world: World) -> None:
+    job = trained(world)
+    twin = world.submit(world.drop("portrait/bob.zip"))
+    ports = (world.jobs, world.datasets, world.results, world.queue, world.payloads)
+    before = [repr(vars(port)) for port in ports]
+
+    found = world.forgetter.look(job.job_id, family=True)
+
+    assert [*found] == [job, twin]
+    assert twin.status is Status.SUCCEEDED
+    assert [repr(vars(port)) for port in ports] == before
+
+
+@pytest.mark.parametrize("family", [False, True])
+@pytest.mark.parametrize("how", ["unknown", "at work", "shared", "shared with one at work"])
+def test_a_look_refuses_what_the_order_would_refuse(
+    world: World, how: str, *, family: bool
+) -> None:
+    if how != "unknown":
+        world.holds(
+            make_job(Status.TRAINING if how == "at work" else Status.FAILED, job_id="ada-1")
+        )
+    if how.startswith("shared"):
+        at_work = Status.TRAINING if how.endswith("work") else Status.FAILED
+        world.holds(make_job(at_work, job_id="bob-2"))
+
+    looked = refusal(lambda: world.forgetter.look("ada-1", family=family))
+    ordered = refusal(lambda: world.forgetter.forget("ada-1", family=family))
+
+    assert looked == ordered
+    assert (looked is None) == (how == "shared" and family)
+
+
+def refusal(act: Any) -> tuple[type[Exception], str] | None:
+    try:
+        act()
+    except (UnknownJob, NothingToDecide) as refused:
+        return type(refused), str(refused)
+    return None
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_of_what_is_begun_nobody_is_left_to_be_asked_about(world: World, *, done: bool) -> None:
+    job = trained(world)
+    world.forgetter.forget(job.job_id)
+    if done:
+        world.clock.now += DONE
+        world.forgetter.go_on()
+
+    assert looked(world, job.job_id, family=False) == []
+
+
+SPENT = Charge(month="2026-11", usd=2.4, state=ChargeState.SPENT)
+WASTED = Charge(month="2026-11", usd=0.6, state=ChargeState.WASTED)
+
+
+@pytest.mark.parametrize(
+    ("money", "paid"),
+    [
+        ({}, None),
+        ({"charge": SPENT}, 2.4),
+        ({"charge": SPENT, "past_charges": (WASTED,)}, 3.0),
+        ({"past_charges": (WASTED,)}, 0.6),
+        ({"charge": SPENT.model_copy(update={"usd": 0.0})}, 0.0),
+    ],
+)
+def test_what_was_paid_for_a_job_is_said_before_it_goes(
+    money: dict[str, Any], paid: float | None
+) -> None:
+    job = make_job(Status.FAILED, **money)
+
+    assert to_go(job) == {"job_id": job.job_id, "status": "FAILED", "paid_usd": paid}
+
 
 # ------------------------------------------------------------------------------ why not alone
 
