@@ -1,7 +1,7 @@
 """The command that erases a job, here and at fal, and shows what proves it."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -20,21 +20,30 @@ def forget(
     job_id: Annotated[str, typer.Argument(help="A job that has ended.")],
     *,
     family: Annotated[
-        bool, typer.Option("--family", help="With all that share its dataset or its files.")
+        bool,
+        typer.Option("--family", help="With all that share its dataset, its files or its photos."),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether it is meant.")] = False,
-    wait: Annotated[bool, typer.Option(help="Stay for the last look, six minutes later.")] = True,
+    wait: Annotated[
+        bool, typer.Option(help="Stay for the last look; else it comes by itself.")
+    ] = True,
     stack: StackName = None,
     json_output: Json = False,
 ) -> None:
     """Erase a job for good: its dataset, its results, its row, and what fal has stored.
 
-    Interrupted, it goes on by itself; said again, it goes on where it was, or shows the proof.
+    Every job that goes is named before it is asked whether that is meant. Then it stays for about six
+    minutes, for a last look, which --no-wait leaves to the stack. Interrupted, it goes on by itself;
+    said again, it goes on where it was, or shows the proof.
     """
     with told() as display:
-        if not yes and (json_output or not _meant(job_id)):
+        lora_drop = LoraDrop(find_stack(stack))
+        going = [] if yes else lora_drop.to_be_forgotten(job_id, family=family)
+        for job in going:
+            display.say_whole(_named(job))
+        if going and (json_output or not _meant(going)):
             raise CommandFailed("Nothing was erased. Say --yes to erase it without being asked.")
-        answer = _erased(LoraDrop(find_stack(stack)), job_id, display, family=family, wait=wait)
+        answer = _erased(lora_drop, job_id, display, family=family, wait=wait)
     if json_output:
         write(answer)
         return
@@ -42,8 +51,20 @@ def forget(
         write_line(_line(proof))
 
 
-def _meant(job_id: str) -> bool:
-    question = f"Erase {job_id} for good: its photos, its LoRA, its report, and what fal has of it?"
+def _named(job: Mapping[str, Any]) -> str:
+    """A job that goes, and whether it was paid; the price of a training is not always known."""
+    usd = job["paid_usd"]
+    paid = "nothing paid" if usd is None else f"paid ${usd:.2f}" if usd else "paid"
+    return f"{job['job_id']}  {job['status']}, {paid}"
+
+
+def _meant(going: Sequence[Mapping[str, Any]]) -> bool:
+    question = (
+        f"Erase {going[0]['job_id']} for good: its photos, its LoRA, its report, and what fal has of it?"
+        if len(going) == 1
+        else f"Erase all {len(going)} for good: their photos, their LoRAs, their reports, and what fal "
+        "has of them?"
+    )
     return typer.confirm(question, err=True)
 
 

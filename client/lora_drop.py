@@ -114,6 +114,14 @@ class LoraDrop:
         body = json.dumps({"family": family})
         return self._ask("POST", f"/jobs/{job_id}/forget", body=body)
 
+    def to_be_forgotten(self, job_id: str, *, family: bool = False) -> list[dict[str, Any]]:
+        """The jobs that ``forget`` would erase (``job_id``, ``status``, ``paid_usd``); erases nothing.
+
+        None, when their erasing is begun already.
+        """
+        body = json.dumps({"family": family, "look": True})
+        return list(self._ask("POST", f"/jobs/{job_id}/forget", body=body)["jobs"])
+
     def redrive(self) -> dict[str, int]:
         """Send dead letters back, until there are none; how many, by queue."""
         moved: dict[str, int] = {}

@@ -167,11 +167,12 @@ class RetryOrder(_Message):
 
 
 class ForgetOrder(_Message):
-    """The body of ``POST /jobs/{id}/forget``."""
+    """The body of ``POST /jobs/{id}/forget``; a ``look`` asks who would go, and erases nothing."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     family: bool = False
+    look: bool = False
 
     @classmethod
     def parse(cls, body: str | None) -> Self:
@@ -179,7 +180,7 @@ class ForgetOrder(_Message):
         try:
             return cls.model_validate_json(body or "{}")
         except ValidationError as error:
-            raise BadQuery('the body is {"family": true}, or none at all') from error
+            raise BadQuery('the body is {"family": true, "look": true} or less') from error
 
 
 class Resolution(_Message):

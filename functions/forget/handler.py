@@ -9,7 +9,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from shared.bootstrap import ForgetBootstrap
-from shared.domain.erasures import Erasure, public
+from shared.domain.erasures import Erasure, public, to_go
 from shared.domain.errors import (
     BadQuery,
     Conflict,
@@ -56,8 +56,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 @app.post("/jobs/<job_id>/forget")
 def forget(job_id: str) -> dict[str, Any]:
-    """Erase a job as far as there is time; to be asked again until ``done``."""
+    """Erase a job as far as there is time; to be asked again until ``done``.
+
+    A look erases nothing: it answers which ``jobs`` would go; none, when that is begun already.
+    """
     order = ForgetOrder.parse(app.current_event.body)
+    if order.look:
+        found = bootstrap().forgetter.look(job_id, family=order.family)
+        return {"jobs": [to_go(each) for each in found]}
     erasures = bootstrap().forgetter.forget(job_id, family=order.family)
     return {
         "done": all(told(each).done_at for each in erasures),

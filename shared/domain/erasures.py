@@ -41,7 +41,8 @@ class Erasure(BaseModel):
     ``job`` and ``requests`` go with the last step, the rest stays for good. ``dropped_by``: when the
     job's dataset was there for certain; what has come under its key since is another drop.
     ``requests`` are those at fal whose payloads are still to be deleted. ``left`` says what fal has kept, and why, in sentences
-    without names. ``beside`` are the digests of those that were forgotten with it.
+    without names. ``beside`` are the digests of those that were forgotten with it, and
+    ``ordered_with`` is the digest of the one that was named when that was ordered.
     """
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
@@ -57,12 +58,19 @@ class Erasure(BaseModel):
     fal_files: int = 0
     left: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
+    ordered_with: str | None = None
     job: Job | None = None
     requests: tuple[str, ...] = ()
 
     @classmethod
     def of(
-        cls, job: Job, *, now: datetime, dropped_by: datetime, beside: tuple[str, ...] = ()
+        cls,
+        job: Job,
+        *,
+        now: datetime,
+        dropped_by: datetime,
+        beside: tuple[str, ...] = (),
+        ordered_with: str | None = None,
     ) -> Self:
         """The beginning of a job's erasing."""
         requests = _requests_of(job)
@@ -71,6 +79,7 @@ class Erasure(BaseModel):
             begun_at=now,
             dropped_by=dropped_by,
             beside=beside,
+            ordered_with=ordered_with,
             job=job,
             requests=requests,
             fal_requests=len(requests),
@@ -112,7 +121,14 @@ def digest_of(job_id: str) -> str:
 
 def public(erasure: Erasure) -> dict[str, Any]:
     """The proof, as the API serves it."""
-    return erasure.model_dump(mode="json", exclude={"job", "requests", "version", "dropped_by"})
+    kept = {"job", "requests", "version", "dropped_by", "ordered_with"}
+    return erasure.model_dump(mode="json", exclude=kept)
+
+
+def to_go(job: Job) -> dict[str, Any]:
+    """A job that an order would erase, as the API serves it; ``paid_usd`` is null for none."""
+    paid = sum(each.usd for each in job.charges) if job.charges else None
+    return {"job_id": job.job_id, "status": job.status, "paid_usd": paid}
 
 
 def _requests_of(job: Job) -> tuple[str, ...]:

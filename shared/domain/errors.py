@@ -13,7 +13,7 @@
     │   ├── BadDelivery         a webhook that is not fal's, or not of its form
     │   │   └── StaleDelivery   fal signed it, too long ago to be believed: a hint to ask fal
     │   ├── NothingToDecide     a person decides what is not, or no longer, theirs to decide
-    │   │   └── Shared              a job that others share files with is to be forgotten alone
+    │   │   └── Shared              a job that others share with is to be forgotten alone
     │   ├── ForeignRequest      a fact about a request that is not this job's
     │   ├── UnknownJob          no job has this id
     │   │   └── Forgotten           it had, and was erased: whatever comes for it is dropped
@@ -127,14 +127,14 @@ class Forgotten(UnknownJob):
 
 
 class Shared(NothingToDecide):
-    """Raised when a job is to be forgotten without those that share with it; ``jobs`` are their ids."""
+    """Raised when a job is to be forgotten without those that share with it.
 
-    def __init__(self, job_id: str, jobs: Sequence[str]) -> None:
+    ``jobs`` are their ids; ``why`` says what they share, without a full stop.
+    """
+
+    def __init__(self, job_id: str, jobs: Sequence[str], why: str) -> None:
         self.jobs = tuple(jobs)
-        super().__init__(
-            f"{job_id} shares its dataset or its files with {', '.join(jobs)}, which would be left "
-            "without them. Forget all of them: lora-drop forget --family"
-        )
+        super().__init__(f"{why}. Forget all of them: lora-drop forget {job_id} --family")
 
 
 class NotErasable(Permanent):

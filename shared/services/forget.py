@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from time import monotonic
+from typing import Any
 
 from shared.domain.erasures import FAL_KEEPS, UNANSWERED, Erasure, Found, digest_of
 from shared.domain.errors import Conflict, NothingToDecide, Shared, TrainerUnavailable, UnknownJob
@@ -26,7 +27,7 @@ from shared.ports import (
     PayloadsErased,
     Place,
 )
-from shared.services.family import Family
+from shared.services.family import Family, told
 
 # Where they are, and batches of versions and of unfinished uploads.
 type Things = tuple[Eraser, Iterable[Sequence[Erasable]], Iterable[Sequence[Erasable]]]
@@ -36,8 +37,9 @@ PATIENCE = 15.0  # seconds
 HOW_TO_END = {
     Status.STORING: "it is trained and paid, and its files are being stored; wait for its end",
     Status.SUBMITTING: "it is being submitted this very moment; try again in a minute",
-    Status.SUBMIT_UNKNOWN: "it may or may not be at fal; settle that first: lora-drop resolve",
+    Status.SUBMIT_UNKNOWN: "it may or may not be at fal; settle that first: lora-drop resolve {}",
 }
+CANCEL = "end it first: lora-drop cancel {}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,14 @@ class Forgetter:
     clock: Clock
     patience: float = PATIENCE
     tick: Callable[[], float] = monotonic
+
+    def look(self, job_id: str, *, family: bool = False) -> Sequence[Job]:
+        """Who would go if this were ordered, the job first; nobody, when it is begun already.
+
+        Nothing is written. Raises UnknownJob, NothingToDecide and Shared as ``forget`` would.
+        """
+        begun = self.erasures.erasure(digest_of(job_id))
+        return () if begun else self._whole(job_id, family=family)
 
     def forget(self, job_id: str, *, family: bool = False) -> Sequence[Erasure]:
         """The erasures of a job and, where that is wanted, of all that share with it; the job's first.
@@ -87,24 +97,36 @@ class Forgetter:
         now = self.clock()
         return [int((now - each.begun_at).total_seconds()) for each in self.erasures.erasing()]
 
-    def _begun(self, job_id: str, *, family: bool) -> Erasure:
-        """The tombstones of a job and its family: the job's comes last, so a repetition finds the rest."""
+    def _whole(self, job_id: str, *, family: bool) -> Sequence[Job]:
+        """A job and those that go with it, all of them ended."""
         job = self.jobs.get(job_id)
         if job is None:
             raise UnknownJob(job_id)
-        others = Family(self.jobs).of(job)
-        if others and not family:
-            raise Shared(job_id, [each.job_id for each in others])
-        for each in (job, *others):
-            _check_ended(each)
-        whole = (job, *others)
-        beside = tuple(self._begin(each, whole).digest for each in others)
-        return self._begin(job, whole, beside)
+        _check_ended(job)
+        found = Family(self.jobs).of(job)
+        if found and not family:
+            raise Shared(job_id, [kin.job.job_id for kin in found], told(found))
+        for kin in found:
+            _check_ended(kin.job)
+        return (job, *(kin.job for kin in found))
 
-    def _begin(self, job: Job, family: Sequence[Job], beside: tuple[str, ...] = ()) -> Erasure:
+    def _begun(self, job_id: str, *, family: bool) -> Erasure:
+        """The tombstones of a job and its family.
+
+        The job's comes last, and before it that of whom one was found by: so a repetition finds the
+        rest. Those that an interrupted order has begun with are not done before the job's either.
+        """
+        job, *others = self._whole(job_id, family=family)
+        digest = digest_of(job_id)
+        begun = [each for each in self.erasures.erasing() if each.ordered_with == digest]
+        whole = (job, *others, *(each.job for each in begun if each.job))
+        begun += [self._begin(each, whole, ordered_with=digest) for each in reversed(others)]
+        return self._begin(job, whole, beside=tuple(each.digest for each in begun))
+
+    def _begin(self, job: Job, family: Sequence[Job], **order: Any) -> Erasure:
         # A retry is younger than the dataset; the first job for it is not.
         dropped_by = min(each.created_at for each in family if each.dataset == job.dataset)
-        erasure = Erasure.of(job, now=self.clock(), dropped_by=dropped_by, beside=beside)
+        erasure = Erasure.of(job, now=self.clock(), dropped_by=dropped_by, **order)
         self.erasures.begin(job, erasure)
         return erasure
 
@@ -193,5 +215,5 @@ def _of_this_drop(
 def _check_ended(job: Job) -> None:
     """Raises NothingToDecide while somebody works on the job, or may."""
     if not job.terminal:
-        how = HOW_TO_END.get(job.status, "end it first: lora-drop cancel")
+        how = HOW_TO_END.get(job.status, CANCEL).format(job.job_id)
         raise NothingToDecide(f"{job.job_id} is {job.status}; {how}")

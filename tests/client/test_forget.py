@@ -98,22 +98,93 @@ def test_nobody_need_wait_for_the_last_look(run: Run, api: Api, waited: list[flo
     assert "the last look is still to come" in result.stdout
 
 
+def looked(*jobs: tuple[str, str, float | None]) -> httpx.Response:
+    names = ("job_id", "status", "paid_usd")
+    return httpx.Response(200, json={"jobs": [dict(zip(names, job, strict=True)) for job in jobs]})
+
+
+ADA = ("ada-0123456789", "SUCCEEDED", 2.4)
+LOOK, ORDER = {"family": False, "look": True}, {"family": False}
+
+
+def refused_with(status: int, code: str, message: str) -> httpx.Response:
+    return httpx.Response(status, json={"error": {"code": code, "message": message}})
+
+
 def test_a_person_is_asked_whether_it_is_meant(run: Run, api: Api) -> None:
+    api.answers = [looked(ADA)]
     refused = run(answer="n\n")
-    assert (refused.exit_code, api.asked) == (1, [])
+    assert refused.exit_code == 1
+    assert [body for _, body in api.asked] == [LOOK]
+    assert "ada-0123456789  SUCCEEDED, paid $2.40" in refused.stderr
+    assert "Erase ada-0123456789 for good" in refused.stderr
     assert "Nothing was erased" in refused.stderr
 
-    api.answers = [told(DONE)]
+    api.answers = [looked(ADA), told(DONE)]
     assert run(answer="y\n").exit_code == 0
+    assert [body for _, body in api.asked] == [LOOK, LOOK, ORDER]
+
+
+def test_everyone_who_goes_is_named_before_a_person_is_asked(run: Run, api: Api) -> None:
+    others = [("ada-2-1", "FAILED", 0.0), ("bob-2", "REJECTED", None)]
+    api.answers = [looked(ADA, *others), told(DONE, DONE, DONE)]
+
+    done = run("--family", answer="y\n")
+
+    assert done.exit_code == 0, done.output
+    named, _, after = done.stderr.partition("Erase all 3 for good: their photos")
+    assert named.splitlines() == [
+        "ada-0123456789  SUCCEEDED, paid $2.40",
+        "ada-2-1  FAILED, paid",
+        "bob-2  REJECTED, nothing paid",
+    ]
+    assert after
+    assert [body for _, body in api.asked] == [
+        {"family": True, "look": True},
+        {"family": True},
+    ]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        refused_with(404, "job_unknown", "There is no job ada-0123456789."),
+        refused_with(409, "not_forgotten", "ada-0123456789 is TRAINING"),
+        refused_with(409, "job_shared", "ada-0123456789 shares its files with bob-2"),
+    ],
+    ids=["unknown", "at work", "shared"],
+)
+def test_what_is_refused_is_not_asked_about(run: Run, api: Api, refusal: httpx.Response) -> None:
+    api.answers = [refusal]
+
+    refused = run(answer="y\n")
+
+    assert (refused.exit_code, len(api.asked)) == (1, 1)
+    assert "ada-0123456789" in refused.stderr
+    assert "for good" not in refused.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_what_is_begun_is_not_asked_about_again(run: Run, api: Api, words: tuple[str, ...]) -> None:
+    api.answers = [looked(), told(PROOF), told(DONE)]
+
+    done = run(*words)
+
+    assert done.exit_code == 0, done.output
+    assert "for good" not in done.stderr
+    assert "2026-11-25T12:06:02Z" in done.stdout
 
 
 def test_a_program_says_yes_beforehand(run: Run, api: Api) -> None:
-    refused = run("--json")
-    assert (refused.exit_code, api.asked) == (1, [])
+    api.answers = [looked(ADA)]
+    refused = run("--json", answer="y\n")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert [body for _, body in api.asked] == [LOOK]
     assert "--yes" in refused.stderr
 
     api.answers = [told(DONE)]
     assert json.loads(run("--json", "--yes").stdout)["erasures"] == [DONE]
+    assert [body for _, body in api.asked] == [LOOK, ORDER]
 
 
 def test_the_family_goes_only_where_that_is_said(run: Run, api: Api) -> None:

@@ -18,6 +18,7 @@ from functions.store.handler import handler as store
 from functions.submit.handler import handler as submit
 from functions.webhook.handler import handler as webhook
 from shared.adapters.s3_eraser import S3Eraser
+from shared.domain.budget import Charge, ChargeState
 from shared.domain.erasures import LAST_LOOK_AFTER, digest_of
 from shared.domain.errors import NotErasable
 from shared.domain.jobs import Job, Status
@@ -31,12 +32,12 @@ from tests.house import Context, House, event
 NAMES = ("status.json", "ERROR.txt", "report.html", "lora.safetensors", "deliveries/1.json")
 
 
-def ask(job_id: str, *, family: bool = False) -> tuple[int, Any]:
+def ask(job_id: str, *, family: bool = False, **more: bool) -> tuple[int, Any]:
     request = {
         "resource": "/jobs/{job_id}/forget",
         "path": f"/jobs/{job_id}/forget",
         "pathParameters": {"job_id": job_id},
-        "body": json.dumps({"family": family}),
+        "body": json.dumps({"family": family, **more}),
     }
     answer = handler(event("job_forget") | request, Context())
     return answer["statusCode"], json.loads(answer["body"])
@@ -168,13 +169,49 @@ def test_those_who_share_are_named(today: House) -> None:
     assert len(ask(job.job_id, family=True)[1]["erasures"]) == 2
 
 
-@pytest.mark.usefixtures("today")
-def test_an_unknown_job_is_told_as_such() -> None:
-    assert ask("nobody-0123456789")[0] == 404
+def test_a_look_answers_who_would_go_and_writes_nothing(
+    today: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = lay_down(today, charge=Charge(month="2026-11", usd=2.4, state=ChargeState.SPENT))
+    twin = lay_down(today, "twin", duplicate_of=job.job_id)
+    api_call = BaseClient._make_api_call  # type: ignore[attr-defined]  # botocore's one door
+
+    def reading(client: BaseClient, operation: str, arguments: Any) -> Any:
+        assert operation.startswith(READING)
+        return api_call(client, operation, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", reading)
+
+    assert ask(job.job_id, look=True)[1]["error"]["code"] == "job_shared"
+    assert ask(job.job_id, family=True, look=True) == (
+        200,
+        {
+            "jobs": [
+                {"job_id": job.job_id, "status": "CANCELLED", "paid_usd": 2.4},
+                {"job_id": twin.job_id, "status": "CANCELLED", "paid_usd": None},
+            ]
+        },
+    )
+    assert today.internet.requests == []
+
+
+def test_a_look_at_what_is_begun_answers_nobody(today: House) -> None:
+    job = lay_down(today)
+    ask(job.job_id)
+
+    assert ask(job.job_id, look=True) == (200, {"jobs": []})
 
 
 @pytest.mark.usefixtures("today")
-@pytest.mark.parametrize("said", ["{", "[]", '{"famliy": true}', '{"family": "maybe"}'])
+@pytest.mark.parametrize("look", [False, True])
+def test_an_unknown_job_is_told_as_such(*, look: bool) -> None:
+    assert ask("nobody-0123456789", look=look)[0] == 404
+
+
+@pytest.mark.usefixtures("today")
+@pytest.mark.parametrize(
+    "said", ["{", "[]", '{"famliy": true}', '{"family": "maybe"}', '{"look": 2}']
+)
 def test_an_order_that_is_none_is_refused(said: str) -> None:
     answer = handler(event("job_forget") | {"body": said}, Context())
 

@@ -31,6 +31,18 @@ def a_job_is_forgotten_with_every_version_of_its_files(stage: Stage) -> None:
 
 
 @scenario
+def it_is_looked_who_would_go(stage: Stage) -> None:
+    """Before anybody is asked whether it is meant; they stay."""
+    job = ended(stage)
+    twin = make_job(Status.CANCELLED, job_id="twin-0000000000", duplicate_of=job.job_id)
+    stage.house.holds(twin)
+
+    found = ordered(stage, job, family=True, look=True)["jobs"]
+    assert [each["job_id"] for each in found] == [job.job_id, twin.job_id]
+    assert len(stage.house.all_jobs()) == 2
+
+
+@scenario
 def what_was_begun_is_gone_on_with(stage: Stage) -> None:
     """By the schedule, though nobody asks again."""
     ordered(stage, ended(stage))
@@ -103,11 +115,11 @@ def ended(stage: Stage, **changes: Any) -> Job:
     return stage.house.holds(job)
 
 
-def ordered(stage: Stage, job: Job, *, family: bool = False) -> Any:
+def ordered(stage: Stage, job: Job, *, family: bool = False, look: bool = False) -> Any:
     """The answer to somebody who wants a job forgotten."""
     said = event("job_forget") | {
         "path": f"/jobs/{job.job_id}/forget",
-        "body": json.dumps({"family": family}),
+        "body": json.dumps({"family": family, "look": look}),
     }
     answer = stage.invoke(FORGET, said)
     assert answer["statusCode"] == 200, answer["body"]
