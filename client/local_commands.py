@@ -153,7 +153,8 @@ def _exports(access: Mapping[str, Any]) -> str:
         "AWS_ENDPOINT_URL": access["endpoint_url"],
         "AWS_ACCESS_KEY_ID": access["access_key"],
         "AWS_SECRET_ACCESS_KEY": access["secret_key"],
-        "AWS_DEFAULT_REGION": access["region"],
+        "AWS_REGION": access["region"],
+        "AWS_DEFAULT_REGION": access["region"],  # all that boto3 itself reads
     }
     return "export " + " ".join(f"{name}={value}" for name, value in values.items())
 

@@ -1,6 +1,7 @@
 """Which stack a command speaks to, found by its outputs: in AWS, or on this machine."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from shared.domain.trainers import table as trainers
 DEFAULT = "lora-drop"
 LOCAL = "local"
 TRAINER = trainers.DEFAULT.application  # of a stack that does not say
+API_IN_AWS = re.compile(r"https://(?P<id>\w+)\.execute-api\.[^/]+/(?P<stage>\w+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def find_stack(name: str | None) -> Stack:
         return _local(access)
     if name == LOCAL:
         raise CommandFailed("No stack is up on this machine. Start one: lora-drop up")
-    return _deployed(name or DEFAULT)
+    return _deployed(name)
 
 
 def local_stack() -> Any:
@@ -93,17 +95,15 @@ def _local(access: Mapping[str, Any]) -> Stack:
     )
 
 
-def _deployed(name: str) -> Stack:
+def _deployed(asked_for: str | None) -> Stack:
+    name = asked_for or DEFAULT
     try:
         # boto3 itself reads AWS_DEFAULT_REGION alone; AWS's other tools read AWS_REGION.
         session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
     except BotoCoreError as error:
         raise CommandFailed(f"AWS cannot be reached as you: {error}. See AWS_PROFILE.") from error
     if session.region_name is None:
-        raise CommandFailed(
-            "No stack is up on this machine (lora-drop up starts one), and no AWS region is set "
-            "to look for a deployed one: set AWS_REGION and AWS_PROFILE."
-        )
+        raise CommandFailed(_no_region(asked_for))
     try:
         stacks = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     except (BotoCoreError, ClientError) as error:
@@ -117,7 +117,7 @@ def _deployed(name: str) -> Stack:
             name=name,
             session=session,
             endpoint_url=None,
-            api_url=outputs["ApiUrl"],
+            api_url=_api_url(outputs["ApiUrl"]),
             datasets_bucket=outputs["DatasetsBucketName"],
             models_bucket=outputs["ModelsBucketName"],
             application=outputs.get("FalApplication", TRAINER),
@@ -126,3 +126,23 @@ def _deployed(name: str) -> Stack:
         raise CommandFailed(
             f"{name} is not a lora-drop stack: it has no output {missing}"
         ) from None
+
+
+def _no_region(asked_for: str | None) -> str:
+    if asked_for is None:
+        return (
+            "No stack is up on this machine (lora-drop up starts one), and no AWS region is set "
+            "to look for a deployed one: set AWS_REGION and AWS_PROFILE."
+        )
+    return (
+        f"No AWS region is set to look for the stack {asked_for} in: set AWS_REGION and AWS_PROFILE. "
+        "The one on this machine is --stack local."
+    )
+
+
+def _api_url(told: str) -> str:
+    """Where the API is: an emulator tells AWS's own address of it, and serves it under its own."""
+    emulator, api = os.environ.get("AWS_ENDPOINT_URL"), API_IN_AWS.fullmatch(told)
+    if not emulator or api is None:
+        return told
+    return f"{emulator.rstrip('/')}/_aws/execute-api/{api['id']}/{api['stage']}"

@@ -8,9 +8,33 @@ from typer.testing import CliRunner
 from client.cli import application
 from client.errors import CommandFailed
 from client.stack import find_stack
+from local import deployment
 from local.stack import HOME
 
 OUTPUTS = ("ApiUrl", "DatasetsBucketName", "ModelsBucketName")
+API = f"https://{deployment.API_ID}.execute-api.us-east-1.amazonaws.com/{deployment.STAGE}"
+CLOUDFORMATION = "https://cloudformation.us-east-1.amazonaws.com"
+
+
+class UpAlready:
+    """A stack on this machine that is up as soon as somebody wants it."""
+
+    def up(self, **_: object) -> None:
+        pass
+
+    def access(self) -> dict[str, object]:
+        names = ("DatasetsBucketName", "ModelsBucketName", "JobsTableName")
+        return {
+            "endpoint_url": "http://127.0.0.1:4566",
+            "api_url": deployment.api_url("http://127.0.0.1:4566"),
+            "access_key": "test",
+            "secret_key": "test",
+            "region": "us-east-1",
+            "fal_url": "https://127.0.0.1:4567",
+            "fal_ca_file": "",
+            "outputs": {name: f"the-{name}" for name in names},
+            "sam_local": "",
+        }
 
 
 @pytest.fixture(autouse=True)
@@ -18,9 +42,11 @@ def _no_local_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(HOME, str(tmp_path))
 
 
-def deploy(name: str, outputs: tuple[str, ...] = OUTPUTS) -> None:
+def deploy(name: str, outputs: tuple[str, ...] = OUTPUTS, **values: str) -> None:
     """A stack with these outputs and little else."""
-    rows = "\n".join(f"  {output}: {{Value: the-{output}}}" for output in outputs)
+    rows = "\n".join(
+        f"  {each}: {{Value: '{values.get(each, f'the-{each}')}'}}" for each in outputs
+    )
     body = f"Resources:\n  Queue: {{Type: 'AWS::SQS::Queue'}}\nOutputs:\n{rows}\n"
     boto3.client("cloudformation").create_stack(StackName=name, TemplateBody=body)
 
@@ -66,6 +92,61 @@ def test_without_a_region_or_a_stack_here_both_ways_out_are_named(
 
     with pytest.raises(CommandFailed, match=r"lora-drop up.*AWS_REGION"):
         find_stack(None)
+
+
+@pytest.mark.parametrize("by", ["option", "variable"])
+def test_a_named_stack_without_a_region_is_told_what_is_missing_for_it_alone(
+    by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    if by == "variable":
+        monkeypatch.setenv("LORA_DROP_STACK", "mine")
+
+    with pytest.raises(CommandFailed) as failure:
+        find_stack("mine" if by == "option" else None)
+
+    assert "mine" in str(failure.value)
+    assert "AWS_REGION" in str(failure.value)
+    assert "--stack local" in str(failure.value)
+    assert "No stack is up" not in str(failure.value)
+
+
+@mock_aws
+def test_the_api_of_a_named_stack_is_where_aws_is_said_to_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Moto answers for AWS's own addresses alone, so only the stacks are asked of it there.
+    monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", CLOUDFORMATION)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566/")
+    deploy("mine", ApiUrl=API)
+
+    stack = find_stack("mine")
+
+    assert stack.api_url == deployment.api_url("http://127.0.0.1:4566")
+    assert stack.client("sqs").meta.endpoint_url == "http://127.0.0.1:4566/"
+
+
+@mock_aws
+def test_the_api_of_a_named_stack_in_aws_is_its_own_output() -> None:
+    deploy("mine", ApiUrl=API)
+
+    assert find_stack("mine").api_url == API
+
+
+def test_up_exports_all_that_awss_tools_want(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("client.local_commands.local_stack", UpAlready)
+
+    result = CliRunner().invoke(application(), ["up"])
+
+    [line] = [each for each in result.stdout.splitlines() if each.startswith("export ")]
+    exported = dict(word.split("=", 1) for word in line.split()[1:])
+    assert exported == {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
 
 
 def test_a_local_stack_that_is_down_is_not_looked_for_in_aws() -> None:

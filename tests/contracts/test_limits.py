@@ -70,6 +70,15 @@ def test_without_a_budget_of_its_own_nothing_is_over_it(jobs: JobStore) -> None:
     assert money(jobs) == (1_000_000.0, 0.0, 0.0)
 
 
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_budget_of_nothing_lets_nothing_through(jobs: JobStore, before: int) -> None:
+    for number in range(before):
+        sent(jobs, number, usd=2.4)
+
+    with pytest.raises(OverBudget):
+        sent(jobs, 9, usd=0.01, limits=Limits(max_in_flight=9, monthly_usd=0.0))
+
+
 def test_an_approved_job_minds_no_budget_but_counts_against_it(jobs: JobStore) -> None:
     sent(jobs, 1, usd=25.0, limits=LIMITS, approved=True)
 

@@ -12,10 +12,12 @@ from shared.domain.jobs import Status
 from shared.domain.problems import Problem
 from shared.domain.status_changes import DETAIL_TYPE, SOURCE, StatusChange
 from tests.builders import make_job
+from tests.docs.console import calls_of_aws, typed, wrong_with
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "events.md").read_text()
 SCHEMA = json.loads((DOCS / "events.schema.json").read_text())
+SHOWN = [json.loads(each) for each in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
 
 
 def wrong(detail: dict[str, Any]) -> list[str]:
@@ -30,12 +32,39 @@ def test_every_event_is_of_the_schema(status: Status) -> None:
 
 
 def test_the_example_is_an_event_and_the_pattern_finds_it() -> None:
-    example, pattern = map(json.loads, re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL))
+    example, pattern, _ = SHOWN
 
     assert wrong(example) == []
     assert json.loads(StatusChange.model_validate(example).model_dump_json()) == example
     assert (pattern["source"], pattern["detail-type"]) == ([SOURCE], [DETAIL_TYPE])
     assert all(example[name] in values for name, values in pattern["detail"].items())
+
+
+def test_the_example_has_its_moments_as_events_have_them() -> None:
+    example = SHOWN[0]
+
+    moments = [example["since"], *(step["at"] for step in example["history"])]
+    assert all(re.fullmatch(r"[-\d]+T[:\d]+\.\d{6}Z", moment) for moment in moments)
+    assert example["since"] == example["history"][-1]["at"]
+
+
+def test_the_policy_lets_that_rule_alone_write_to_that_queue() -> None:
+    [statement] = json.loads(SHOWN[2]["Policy"])["Statement"]
+
+    assert statement == {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": "QUEUE_ARN",
+        "Condition": {"ArnEquals": {"aws:SourceArn": "RULE_ARN"}},
+    }
+
+
+@pytest.mark.parametrize("line", list(typed(PAGE)))
+def test_a_line_of_the_page_is_one_of_awss_calls(line: str) -> None:
+    [call] = calls_of_aws(line)
+
+    assert wrong_with(call) == []
 
 
 def test_what_is_no_event_is_not_of_the_schema() -> None:

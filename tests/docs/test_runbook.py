@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,11 @@ import pytest
 import typer
 
 from client.cli import application
-from tests.template import template
+from tests.docs.console import calls_of_aws, typed, wrong_with
+from tests.template import properties, template
 
-RUNBOOK = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text()
+ROOT = Path(__file__).parents[2]
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
 # One section may be about several alarms that say the same.
 SECTIONS = {
     name: text
@@ -27,11 +29,37 @@ ALARMS: dict[str, dict[str, Any]] = {
     if resource["Type"] == "AWS::CloudWatch::Alarm"
 }
 DATA_IS_MISSING = {"RoundsMissingAlarm"}
+QUEUES = {"InboxDeadLettersAlarm": "InboxQueue", "ResultsDeadLettersAlarm": "ResultsQueue"}
+LOGS = sorted({line for line in typed(RUNBOOK) if line.startswith("sam logs ")})
+# CloudWatch takes a term as it is only where it is of letters, digits and underscores.
+TERM = r'(\w+|"[^"]+")'
+FILTER = re.compile(rf"{TERM}|\?{TERM}( \?{TERM})*")
 
 
-def typed(text: str) -> Iterator[str]:
-    for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
-        yield from (line.removeprefix("$ ") for line in block.splitlines())
+def option(line: str, name: str) -> str | None:
+    """The value of an option; None where the line does not have it."""
+    words = shlex.split(line)
+    return words[words.index(name) + 1] if name in words else None
+
+
+def looks_back(line: str) -> timedelta:
+    """How far a line of `sam logs` looks back: ten minutes where it does not say."""
+    said = re.fullmatch(r"(\d+)(hours?|days?) ago", option(line, "--start-time") or "")
+    if said is None:
+        return timedelta(minutes=10)
+    unit = timedelta(days=1) if said[2].startswith("day") else timedelta(hours=1)
+    return int(said[1]) * unit
+
+
+def began_before(name: str) -> timedelta:
+    """How long before an alarm rings its cause may have begun."""
+    alarm = ALARMS[name]
+    watched = timedelta(seconds=int(alarm["Period"]) * int(alarm["EvaluationPeriods"]))
+    if name not in QUEUES:
+        return watched
+    queue = properties(QUEUES[name])
+    tries = int(queue["RedrivePolicy"]["maxReceiveCount"])
+    return watched + tries * timedelta(seconds=int(queue["VisibilityTimeout"]))
 
 
 def test_every_alarm_has_its_section_and_no_section_is_of_an_alarm_that_is_no_more() -> None:
@@ -72,7 +100,95 @@ def test_a_line_of_the_runbook_can_be_typed(line: str) -> None:
 
 
 def test_the_functions_in_the_runbook_are_the_templates() -> None:
-    named = set(re.findall(r"--name (\w+)", RUNBOOK))
+    named = {name for line in LOGS if (name := option(line, "--name"))}
 
     assert named
     assert named <= set(template()["Resources"])
+
+
+@pytest.mark.parametrize("line", LOGS)
+def test_a_line_of_the_logs_says_how_far_it_looks_back(line: str) -> None:
+    assert looks_back(line) >= timedelta(hours=1)
+
+
+@pytest.mark.parametrize("name", sorted(ALARMS))
+def test_the_logs_are_looked_at_from_before_the_cause_of_the_alarm(name: str) -> None:
+    for line in typed(SECTIONS[name]):
+        # What goes on for a day is in the log of every hour.
+        if line.startswith("sam logs ") and ALARMS[name]["MetricName"] != "OldestErasureSeconds":
+            assert looks_back(line) >= 2 * began_before(name), line
+
+
+@pytest.mark.parametrize("line", LOGS)
+def test_a_filter_quotes_what_cloudwatch_would_not_take_as_it_is(line: str) -> None:
+    pattern = option(line, "--filter")
+
+    assert pattern is None or FILTER.fullmatch(pattern)
+
+
+@pytest.mark.parametrize("pattern", ["message failed", "ada-486fb2366b", "?Traceback failed", "?"])
+def test_a_filter_that_is_not_quoted_would_be_noticed(pattern: str) -> None:
+    assert not FILTER.fullmatch(pattern)
+
+
+@pytest.mark.parametrize(
+    "line", sorted({line for line in typed(RUNBOOK) if re.search(r"\baws \w", line)})
+)
+def test_a_call_of_aws_in_the_runbook_is_one_of_its_calls(line: str) -> None:
+    calls = list(calls_of_aws(line))
+
+    assert calls
+    assert [wrong_with(call) for call in calls] == [[]] * len(calls)
+
+
+def test_what_is_no_call_of_aws_would_be_noticed() -> None:
+    calls = calls_of_aws('aws sqs tidy-up --queue "$(aws sqs get-queue-url --name x)"')
+
+    assert [wrong_with(call) for call in calls] == [["name"], ["tidy-up"]]
+
+
+def test_a_deployment_in_the_runbook_is_of_parameters_that_there_are() -> None:
+    named = set(re.findall(r"PARAMETERS='(\w+)=", RUNBOOK))
+
+    assert named
+    assert named <= set(template()["Parameters"])
+
+
+def test_the_outputs_that_the_runbook_asks_for_are_the_templates() -> None:
+    named = set(re.findall(r"OutputKey=='(\w+)'", RUNBOOK))
+
+    assert named
+    assert named <= set(template()["Outputs"])
+
+
+def test_what_an_idle_stack_pays_for_is_what_the_template_has() -> None:
+    kinds = [resource["Type"] for resource in template()["Resources"].values()]
+    dashboard = properties("Dashboard")["DashboardBody"]["Fn::Sub"]
+    drawn = re.findall(r'\["(?:LoraDrop|AWS/\w+)", "', dashboard)
+
+    assert f"| {len(ALARMS)} alarms at" in RUNBOOK
+    assert f"this one has {len(drawn)} |" in RUNBOOK
+    assert f"| {kinds.count('AWS::SecretsManager::Secret')} secrets at" in RUNBOOK
+
+
+def test_the_readme_counts_the_alarms_that_there_are() -> None:
+    assert f"\n{len(ALARMS)} alarms and a dashboard" in (ROOT / "README.md").read_text()
+
+
+def test_what_stays_when_a_stack_is_removed_is_what_the_runbook_says() -> None:
+    kept = {
+        name
+        for name, resource in template()["Resources"].items()
+        if resource.get("DeletionPolicy") == "Retain"
+    }
+
+    assert kept == {"JobsTable", "DatasetsBucket", "ModelsBucket"}
+    assert "The jobs table and both buckets stay" in RUNBOOK
+
+
+def test_the_template_leaves_the_switch_of_the_inbox_to_people() -> None:
+    inbox = properties("SubmitFunction")["Events"]["Inbox"]
+
+    assert inbox["Type"] == "SQS"
+    assert "Enabled" not in inbox["Properties"]
+    assert "The template says nothing of this switch" in RUNBOOK
