@@ -53,12 +53,14 @@ class Transient(LoraDropError):
 
 
 class RejectedDataset(Permanent):
-    """Raised when a dataset breaks a rule; ``problems`` holds what was found, 50 at the most."""
+    """Raised when a dataset breaks a rule; ``problems`` holds what was found, 50 at the most.
+
+    Its text is their codes alone: what they say names people's photos, and an error may get into a log.
+    """
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = first_of(problems)
-        codes = (f"{problem.code}: {problem.message}" for problem in self.problems)
-        super().__init__("; ".join(codes))
+        super().__init__(", ".join(dict.fromkeys(problem.code for problem in self.problems)))
 
 
 class DatasetUnreadable(Permanent):
@@ -69,7 +71,7 @@ class SubmissionRefused(Permanent):
     """Raised when fal definitely did not take a request; ``held`` when a person can lift the cause."""
 
     def __init__(self, problem: Problem, *, held: bool = False) -> None:
-        super().__init__(f"{problem.code}: {problem.message}")
+        super().__init__(problem.code)
         self.problem = problem
         self.held = held
 
@@ -82,7 +84,7 @@ class ResultUnusable(Permanent):
     """Raised when what fal has for a finished request is a failure or names no file."""
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(f"{problem.code}: {problem.message}")
+        super().__init__(problem.code)
         self.problem = problem
 
 

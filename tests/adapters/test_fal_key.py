@@ -199,7 +199,7 @@ def test_an_upload_whose_key_has_no_newer_one_is_refused(monkeypatch: pytest.Mon
         httpx.HTTPTransport, "handle_request", lambda _, request: fal.answer(request)
     )
 
-    with pytest.raises(SubmissionRefused, match="fal does not know this key"):
+    with pytest.raises(SubmissionRefused, match="fal_key_refused"):
         FalStorage(
             FixedKey(OLD), "https://rest.fal.ai", "https://v3.fal.media", wire=lambda: fal.wire
         ).upload(MemoryRange(b"zip"), "x.zip", 60)
