@@ -33,8 +33,8 @@ def forget(
     """Erase a job for good: its dataset, its results, its row, and what fal has stored.
 
     Every job that goes is named before it is asked whether that is meant. Then it stays for about six
-    minutes, for a last look, which --no-wait leaves to the stack. Interrupted, it goes on by itself;
-    said again, it goes on where it was, or shows the proof.
+    minutes, for a last look, which --no-wait leaves to the stack. Interrupted, what is begun goes on by
+    itself; said again, it goes on where it was, or shows the proof.
     """
     with told() as display:
         lora_drop = LoraDrop(find_stack(stack))

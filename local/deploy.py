@@ -67,7 +67,9 @@ class Target:
                 return None
             raise
         outputs = {row["OutputKey"]: row["OutputValue"] for row in found[0].get("Outputs", [])}
-        values = {row["ParameterKey"]: row["ParameterValue"] for row in found[0]["Parameters"]}
+        values = {
+            row["ParameterKey"]: row["ParameterValue"] for row in found[0].get("Parameters", [])
+        }
         since = found[0].get("LastUpdatedTime", found[0]["CreationTime"])
         return Deployed(outputs, values, since) if outputs else None
 

@@ -10,6 +10,8 @@ import yaml
 
 from local.tools import ROOT
 
+NUMBER = re.compile(r"-?\d+(\.\d+)?")
+
 
 @cache
 def known() -> Mapping[str, Mapping[str, Any]]:
@@ -36,10 +38,9 @@ def _fits(parameter: Mapping[str, Any], value: str) -> bool:
     if "AllowedValues" in parameter:
         return value in map(str, parameter["AllowedValues"])
     if parameter["Type"] == "Number":
-        try:
-            number = float(value)
-        except ValueError:
+        if not NUMBER.fullmatch(value):
             return False
+        number = float(value)
         least, most = parameter.get("MinValue", number), parameter.get("MaxValue", number)
         return bool(least <= number <= most)
     return re.fullmatch(parameter.get("AllowedPattern", "(?s:.*)"), value) is not None

@@ -99,9 +99,10 @@ def not_now(error: NothingToDecide | NotErasable) -> Response[Any]:
 
 
 def again(error: Conflict | TrainerUnavailable) -> Response[Any]:
-    """503 for what goes on by itself, or when it is asked again."""
-    waits = "Somebody else is at it" if isinstance(error, Conflict) else f"fal: {error}"
-    return _answer(503, "try_again", f"{waits}. The rest follows by itself within 15 minutes.")
+    """503 for what goes on by itself, and for what has to be asked again: it may not be begun."""
+    if isinstance(error, Conflict):
+        return _answer(503, "try_again", "Somebody else has just written of it. Say it again.")
+    return _answer(503, "try_again", f"fal: {error}. The rest follows by itself within 15 minutes.")
 
 
 def invalid(error: BadQuery) -> Response[Any]:

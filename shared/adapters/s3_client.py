@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CARRIED = {"request", "response"}  # whole, by some of botocore's errors
-OBJECT = re.compile(r'(arn:[\w-]+:s3:::[^/"\s]+/)[^"]*')
+# A key may hold anything, quotes too: all of it goes, up to where S3's sentence goes on.
+OBJECT = re.compile(r'(arn:[\w-]+:s3:::[^/"\s]+/)(?:.*(?=" because)|.*)', re.DOTALL)
 
 
 def s3_client() -> "S3Client":

@@ -91,6 +91,10 @@ class Erasure(BaseModel):
         """When nobody can write anything of the job any more."""
         return self.begun_at + LAST_LOOK_AFTER
 
+    def since(self, came: datetime | None) -> Self:
+        """With the moment at which the dataset came, where it is still there to tell."""
+        return self.model_copy(update={"dropped_by": came or self.dropped_by})
+
     def counted(self, found: Found) -> Self:
         """With what there was."""
         return self._changed(found=found)

@@ -137,7 +137,8 @@ class Job(_Value):
     Stored as it stands here; what is served and published of it: ``notices.public``. ``attempt``
     counts the jobs for one dataset version, ``earlier_requests`` are those at fal that are over (``own_requests``: of this very job),
     and ``instead_of`` is the job that was the one for this content before. ``anew``: a person wants
-    it trained whatever came of an earlier one. ``clean`` is the mended copy that a trainer gets instead
+    it trained whatever came of an earlier one. ``held_for`` are the codes it was held for when the clock
+    tried it once more. ``clean`` is the mended copy that a trainer gets instead
     of the dataset, where one was needed; ``delivery`` is how the last submission sent it.
     """
 
@@ -177,6 +178,7 @@ class Job(_Value):
     artifacts: tuple[Artifact, ...] = ()
     files: tuple[StoredFile, ...] = ()
     problems: tuple[Problem, ...] = ()
+    held_for: tuple[str, ...] = ()
 
     @classmethod
     def receive(cls, dataset: DatasetVersion, *, application: str, now: datetime) -> Self:

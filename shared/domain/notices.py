@@ -37,6 +37,7 @@ def public(job: Job) -> dict[str, Any]:
         "artifacts": True,
         "lease": True,
         "uploads": True,
+        "held_for": True,
         "delivery": {"url", "sha256"},
     }
     return job.model_dump(mode="json", exclude=hidden)

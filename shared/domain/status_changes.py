@@ -39,7 +39,7 @@ class StatusChange(_Told):
     since: datetime = Field(description="since when the job is in this state, UTC")
     ended: bool = Field(description="whether nothing more is expected to happen")
     again: bool = Field(
-        description="whether it is HELD as before, after a try that nobody has asked for: no news"
+        description="whether it is HELD for the same as before, after a try that nobody has asked for: no news"
     )
     needs_person: bool = Field(description="whether an ERROR.txt says what a person has to do")
     problems: tuple[str, ...] = Field(description="codes of what is in the way or went wrong")
@@ -68,5 +68,6 @@ class StatusChange(_Told):
 
 
 def _held_again(job: Job) -> bool:
-    """Whether the clock alone has tried it once more, in vain: then it is held since the first time."""
-    return job.status is Status.HELD and job.since < job.updated_at
+    """Whether the clock alone has tried it once more, and it is held for just what it was held for."""
+    codes = tuple(problem.code for problem in job.problems)
+    return job.status is Status.HELD and bool(codes) and job.held_for == codes

@@ -8,8 +8,9 @@ needed to look, and stays as the proof. Each step may be taken again.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -29,6 +30,9 @@ from shared.ports import (
 )
 from shared.services.family import Family, told
 
+# Of somebody who writes of the job at the same moment; it is read anew each time.
+ATTEMPTS = 3
+ROUND = timedelta(minutes=15)  # of the schedule in template.yaml
 # Where they are, and batches of versions and of unfinished uploads.
 type Things = tuple[Eraser, Iterable[Sequence[Erasable]], Iterable[Sequence[Erasable]]]
 
@@ -71,17 +75,20 @@ class Forgetter:
         are not to be forgotten, Conflict, NotErasable and TrainerUnavailable.
         """
         until = self.tick() + self.patience
-        first = self.erasures.erasure(digest_of(job_id)) or self._begun(job_id, family=family)
+        first = self._first(job_id, family=family)
         beside = (self.erasures.erasure(digest) for digest in first.beside)
         return tuple(self._go_on(each, until) for each in (first, *beside) if each)
 
     def go_on(self) -> Sequence[Erasure]:
-        """Every erasure that is not done, as far as there is time; raises what ``forget`` raises.
+        """The erasures that are not done, as far as there is time; raises what ``forget`` raises.
 
-        What went wrong with one does not stop the others: the first of it is raised at the end.
+        What went wrong with one does not stop the others: the first of it is raised at the end. Each
+        round begins with another one, so one that takes all of the time takes it from nobody for long.
         """
         until, wrong, gone_on = self.tick() + self.patience, list[Exception](), list[Erasure]()
-        for erasure in self.erasures.erasing():
+        for erasure in self._in_turn():
+            if self.tick() > until:
+                break
             try:
                 gone_on.append(self._go_on(erasure, until))
             except Conflict:
@@ -96,6 +103,22 @@ class Forgetter:
         """How long each erasure that is not done has taken until now, in seconds."""
         now = self.clock()
         return [int((now - each.begun_at).total_seconds()) for each in self.erasures.erasing()]
+
+    def _in_turn(self) -> Sequence[Erasure]:
+        erasing = list(self.erasures.erasing())
+        first = int(self.clock().timestamp() // ROUND.total_seconds()) % max(len(erasing), 1)
+        return [*erasing[first:], *erasing[:first]]
+
+    def _first(self, job_id: str, *, family: bool) -> Erasure:
+        """The job's erasure, begun now where it is not; raises Conflict when others write of it all the time."""
+        for _ in range(ATTEMPTS - 1):
+            with suppress(Conflict):
+                return self._found_or_begun(job_id, family=family)
+        return self._found_or_begun(job_id, family=family)
+
+    def _found_or_begun(self, job_id: str, *, family: bool) -> Erasure:
+        found = self.erasures.erasure(digest_of(job_id))
+        return found or self._begun(job_id, family=family)
 
     def _whole(self, job_id: str, *, family: bool) -> Sequence[Job]:
         """A job and those that go with it, all of them ended."""
@@ -136,6 +159,7 @@ class Forgetter:
             return erasure
         if erasure.found is None:
             # Before the first of it goes, so that it is the whole number however often this stops.
+            erasure = erasure.since(self._came(job))
             erasure = self._kept(erasure, erasure.counted(self._count(job, erasure)))
         if not self._erase(job, erasure, until):
             return erasure
@@ -176,6 +200,13 @@ class Forgetter:
         for store, versions, uploads in self._things(job, erasure):
             yield from (partial(store.abort_all, batch) for batch in uploads)
             yield from (partial(store.erase, batch) for batch in versions)
+
+    def _came(self, job: Job) -> datetime | None:
+        """When the dataset came, by the clock that whatever came later is measured with."""
+        found = (each for batch in self.datasets.versions(Place(job.dataset.key)) for each in batch)
+        return next(
+            (each.came for each in found if each.version_id == job.dataset.version_id), None
+        )
 
     def _count(self, job: Job, erasure: Erasure) -> Found:
         (_, dropped, uploads), (_, files, unfinished) = self._things(job, erasure)

@@ -227,7 +227,8 @@ class Reconciler:
     def _release(self, job: Job) -> None:
         """Back into the line once what held the job may be over; a person is not replaced."""
         if self._affordable(job) or self._worth_a_probe(job):
-            self.record.move(job, Status.READY, problems=())
+            codes = tuple(problem.code for problem in job.problems)
+            self.record.move(job, Status.READY, problems=(), held_for=codes)
             self.line.call_next()
         elif self.record.clock() - job.updated_at < WAITS_AFTER:
             self.record.publish(job)

@@ -67,6 +67,7 @@ class Resolver:
             now=self.record.clock(),
             by=by,
             problems=(),
+            held_for=(),
             approved=job.approved or bool(codes & MONEY_CODES),
             anew=job.anew or EARLIER_CAME in codes,
         )

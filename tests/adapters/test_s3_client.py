@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
+from xml.sax.saxutils import escape
 
 import pytest
 import urllib3
@@ -16,7 +17,7 @@ from shared.adapters.s3_client import s3_client
 from tests.aws import Aws, moto
 from tests.silent_s3 import Trouble, silence_s3, timed_out
 
-KEY = "zoe kanarienvogel/holiday.zip"
+KEY = 'zoe "kanarienvogel"/\n"holiday".zip'
 CALLS: dict[str, Callable[[Any], object]] = {
     "an object": lambda s3: s3.get_object(Bucket="datasets", Key=KEY, VersionId="v1"),
     "a list": lambda s3: s3.list_object_versions(Bucket="datasets", Prefix=KEY),
@@ -75,7 +76,7 @@ def test_what_s3_refuses_is_told_by_its_bucket_alone(
     body = (
         "<Error><Code>AccessDenied</Code><Message>User: arn:aws:sts::123456789012:assumed-role/x/y is not "
         "authorized to perform: s3:GetObject on resource: &quot;arn:aws:s3:::datasets/"
-        f"{KEY}&quot; because no identity-based policy allows it</Message><Key>{KEY}</Key></Error>"
+        f"{escape(KEY)}&quot; because no identity-based policy allows it</Message><Key>{escape(KEY)}</Key></Error>"
     )
 
     def answer(_: BotocoreStubber, event_name: str, request: Any, **__: Any) -> AWSResponse | None:

@@ -17,10 +17,11 @@ from functions.reconcile.handler import handler as reconcile
 from functions.store.handler import handler as store
 from functions.submit.handler import handler as submit
 from functions.webhook.handler import handler as webhook
+from shared.adapters.dynamodb import DynamoJobs
 from shared.adapters.s3_eraser import S3Eraser
 from shared.domain.budget import Charge, ChargeState
 from shared.domain.erasures import LAST_LOOK_AFTER, digest_of
-from shared.domain.errors import NotErasable
+from shared.domain.errors import Conflict, NotErasable
 from shared.domain.jobs import Job, Status
 from shared.domain.naming import job_id_for
 from shared.domain.tokens import webhook_token
@@ -125,6 +126,22 @@ def test_a_round_goes_on_with_what_somebody_has_begun(today: House) -> None:
     assert (early, late) == ({"open": 1}, {"open": 0})
     assert [line["ErasuresOpen"] for line in today.said() if "_aws" in line] == [[1.0], [0.0]]
     assert left_of(today, "zoe") == []
+
+
+def test_an_order_that_was_not_begun_is_not_said_to_go_on(
+    today: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_late(*_: object) -> None:
+        raise Conflict("zoe")
+
+    job = lay_down(today)
+    monkeypatch.setattr(DynamoJobs, "begin", too_late)
+
+    status, answer = ask(job.job_id)
+
+    assert (status, answer["error"]["code"]) == (503, "try_again")
+    assert "Say it again" in answer["error"]["message"]
+    assert "follows by itself" not in answer["error"]["message"]
 
 
 def test_what_s3_does_not_let_go_is_counted_with_its_age(

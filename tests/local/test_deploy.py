@@ -164,6 +164,8 @@ def test_parameters_are_those_of_the_environment_and_what_is_given_goes_before()
         ("five", "NAME=VALUE"),
         ("MaxInFlight=lots", "it is a number, at least 1, at most 1000"),
         ("MaxInFlight=0", "at least 1"),
+        ("MaxInFlight=1_000", "it is a number"),
+        ("MonthlyBudgetUsd=inf", "it is a number"),
         ("LogRetentionDays=2", "one of 1, 3, 5"),
         ("AlarmEmail=nobody", "has to match"),
         ("ReconcileSchedule=rate(1 hour)", "rate\\(1 minute\\) to rate\\(10 minutes\\)"),

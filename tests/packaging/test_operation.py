@@ -28,7 +28,7 @@ MAILED: dict[str, tuple[str, str, str, Any]] = {
     ),
     "JobTopic": (
         *("JobsAreMailed", "JobEmail", "events.amazonaws.com"),
-        {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": "JobMailRule.Arn"}}},
+        None,
     ),
 }
 
@@ -92,7 +92,8 @@ def test_nobody_is_written_to_but_whom_a_parameter_names(name: str) -> None:
     ]
     assert statement["Principal"] == {"Service": service}
     assert statement["Action"] == "sns:Publish"
-    assert statement["Condition"] == only
+    assert statement.get("Condition") == only
+    assert statement["Resource"] == {"Ref": name}
 
 
 @pytest.mark.parametrize("name", ["AlarmEmail", "JobEmail"])

@@ -125,6 +125,24 @@ def test_a_drop_whose_event_is_late_is_not_erased_with_another(world: World) -> 
     assert world.submit(new).status is Status.SUBMITTED
 
 
+def test_a_drop_between_the_dataset_and_its_job_is_not_erased_with_it(world: World) -> None:
+    """The event of the first is late, and that of the second is later still."""
+    world.datasets.now = world.clock
+    first = world.drop("portrait/ada.zip")
+    world.clock.now += timedelta(seconds=20)
+    second = world.drop("portrait/ada.zip")
+    world.clock.now += timedelta(seconds=20)
+    job = world.submit(first)
+    done = world.train(job)
+    world.queue.handed.clear()
+
+    forget(world, done)
+
+    assert [each.version_id for each in world.datasets.objects["portrait/ada.zip"]] == [
+        second.version_id
+    ]
+
+
 @pytest.mark.parametrize("again", [False, True])
 def test_a_marker_goes_with_what_was_deleted_and_brings_nobodys_photos_back(
     world: World, *, again: bool

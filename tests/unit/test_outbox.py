@@ -4,10 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.errors import EventsUnavailable
+from shared.domain.errors import EventsUnavailable, SubmissionRefused
 from shared.domain.jobs import Status
 from shared.domain.problems import Problem
-from shared.domain.status_changes import StatusChange
 from shared.services.outbox import PATIENCE, Outbox
 from tests.builders import REQUEST_ID, make_job
 from tests.world import World
@@ -128,25 +127,29 @@ def test_a_round_reads_no_more_jobs_than_it_has_time_for(world: World) -> None:
     assert left + len(world.events.changes) == 100
 
 
-@pytest.mark.parametrize(
-    ("by", "way", "again"),
-    [
-        (None, (Status.READY, Status.SUBMITTING, Status.HELD), True),
-        ("somebody", (Status.READY, Status.SUBMITTING, Status.HELD), False),
-        (None, (Status.READY, Status.SUBMITTING), False),
-    ],
-    ids=["by the clock", "by a person", "not held any more"],
-)
-def test_only_a_job_that_is_held_as_before_is_no_news(
-    world: World, by: str | None, way: tuple[Status, ...], *, again: bool
-) -> None:
-    job = make_job(Status.HELD)
-    world.clock.now = job.updated_at + timedelta(hours=1)
-    for status in way:
-        job = job.move(status, now=world.clock(), by=by if status is Status.READY else None)
+LOCKED, SPENT = "fal_account_locked", "budget_exhausted"
 
-    assert StatusChange.of(make_job(Status.HELD), bucket="models").again is False
-    assert StatusChange.of(job, bucket="models").again is again
+
+@pytest.mark.parametrize(
+    ("by", "then", "again"),
+    [("the clock", LOCKED, True), ("the clock", SPENT, False), ("a person", LOCKED, False)],
+)
+def test_only_a_job_that_is_held_for_the_same_as_before_is_no_news(
+    world: World, by: str, then: str, *, again: bool
+) -> None:
+    world.answer(SubmissionRefused(Problem(code=LOCKED, message="x"), held=True))
+    job = world.submit(world.drop())
+    world.clock.now += timedelta(hours=2)
+    world.answer(SubmissionRefused(Problem(code=then, message="x"), held=True))
+
+    if by == "a person":
+        world.resolver.approve(job.job_id, by="ada")
+    else:
+        world.reconciler.reconcile()
+    world.work()
+
+    held = [each for each in world.events.changes if each.status is Status.HELD]
+    assert [each.again for each in held] == [False, again]
 
 
 def test_nobody_hears_of_a_job_that_is_no_more(world: World) -> None:
