@@ -86,9 +86,9 @@ class Deployed:
 def configured(name: str) -> Mapping[str, Any]:
     """What samconfig.toml says of deploying this environment; raises DeployFailed."""
     sections = tomllib.loads((ROOT / "samconfig.toml").read_text())
-    known = [each for each in sections if isinstance(sections[each], dict) and each != "default"]
-    if name not in known:
-        raise DeployFailed(f"Say which of {', '.join(known)}: make deploy ENV={known[0]}")
+    there = [each for each in sections if isinstance(sections[each], dict) and each != "default"]
+    if name not in there:
+        raise DeployFailed(f"Say which of {', '.join(there)}: make deploy ENV={there[0]}")
     found: Mapping[str, Any] = sections[name]["deploy"]["parameters"]
     return found
 

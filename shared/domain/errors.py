@@ -37,7 +37,7 @@
 
 from collections.abc import Sequence
 
-from shared.domain.problems import Problem, first_of
+from shared.domain.problems import Problem, codes_of, first_of
 
 
 class LoraDropError(Exception):
@@ -60,7 +60,7 @@ class RejectedDataset(Permanent):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = first_of(problems)
-        super().__init__(", ".join(dict.fromkeys(problem.code for problem in self.problems)))
+        super().__init__(", ".join(codes_of(self.problems)))
 
 
 class DatasetUnreadable(Permanent):

@@ -38,6 +38,11 @@ class Problem(BaseModel):
     retryable: bool | None = None
 
 
+def codes_of(problems: Sequence[Problem]) -> tuple[str, ...]:
+    """Their codes, each once, in their order: what may be said of them anywhere."""
+    return tuple(dict.fromkeys(problem.code for problem in problems))
+
+
 def first_of(problems: Sequence[Problem]) -> tuple[Problem, ...]:
     """At most 50 problems; the last of them then says how many more there are."""
     if len(problems) <= MAX_PROBLEMS:

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.domain.jobs import Job, Status
+from shared.domain.problems import codes_of
 
 SOURCE = "lora-drop"
 DETAIL_TYPE = "Training Job Status Changed"
@@ -60,7 +61,7 @@ class StatusChange(_Told):
             ended=job.terminal,
             again=_held_again(job),
             needs_person=job.troubled,
-            problems=tuple(dict.fromkeys(problem.code for problem in job.problems)),
+            problems=codes_of(job.problems),
             history=tuple(Passed(status=step.status, at=step.at) for step in job.history),
             application=job.application,
             bucket=bucket,
@@ -69,5 +70,5 @@ class StatusChange(_Told):
 
 def _held_again(job: Job) -> bool:
     """Whether the clock alone has tried it once more, and it is held for just what it was held for."""
-    codes = tuple(problem.code for problem in job.problems)
+    codes = codes_of(job.problems)
     return job.status is Status.HELD and bool(codes) and job.held_for == codes

@@ -10,6 +10,7 @@ from time import monotonic
 from shared.domain.budget import MICRO, Limits, month_of
 from shared.domain.errors import LoraDropError
 from shared.domain.jobs import Job, Status
+from shared.domain.problems import codes_of
 from shared.domain.verdicts import (
     BUDGET_EXHAUSTED,
     DENIED,
@@ -227,8 +228,7 @@ class Reconciler:
     def _release(self, job: Job) -> None:
         """Back into the line once what held the job may be over; a person is not replaced."""
         if self._affordable(job) or self._worth_a_probe(job):
-            codes = tuple(problem.code for problem in job.problems)
-            self.record.move(job, Status.READY, problems=(), held_for=codes)
+            self.record.move(job, Status.READY, problems=(), held_for=codes_of(job.problems))
             self.line.call_next()
         elif self.record.clock() - job.updated_at < WAITS_AFTER:
             self.record.publish(job)

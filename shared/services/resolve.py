@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from shared.domain.errors import NothingToDecide
 from shared.domain.facts import Gone
 from shared.domain.jobs import Job, Status
+from shared.domain.problems import codes_of
 from shared.domain.verdicts import (
     CANCEL_REQUESTED,
     CANCELLED,
@@ -61,7 +62,7 @@ class Resolver:
         Raises UnknownJob, NothingToDecide, Conflict.
         """
         job = self._waiting(job_id, Status.HELD)
-        codes = {problem.code for problem in job.problems}
+        codes = set(codes_of(job.problems))
         ready = job.move(
             Status.READY,
             now=self.record.clock(),

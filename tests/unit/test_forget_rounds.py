@@ -11,6 +11,7 @@ from shared.domain.errors import Conflict, TrainerUnavailable
 from shared.domain.jobs import Job, Status
 from shared.services.forget import PATIENCE, ROUND, Forgetter
 from tests.builders import make_dataset, make_job
+from tests.template import properties
 from tests.unit.test_forget import trained
 from tests.world import World
 
@@ -112,4 +113,9 @@ def test_a_round_ends_in_time_and_each_erasure_has_its_turn(world: World) -> Non
         world.clock.now += ROUND
 
     assert len(asked) == len(jobs)
-    assert timedelta(minutes=15) == ROUND
+
+
+def test_a_turn_is_as_long_as_the_schedule_is() -> None:
+    schedule = properties("ForgetFunction")["Events"]["GoOn"]["Properties"]["Schedule"]
+
+    assert schedule == f"rate({ROUND // timedelta(minutes=1)} minutes)"
