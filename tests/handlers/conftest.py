@@ -1,6 +1,7 @@
 """The real functions in the house the template describes, each within the rights of its own role."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -14,3 +15,10 @@ def house(capsys: pytest.CaptureFixture[str]) -> Iterator[House]:
     with furnished(lambda: capsys.readouterr().out) as (made, guard):
         yield made
     assert guard.denied == set()
+
+
+@pytest.fixture
+def today(house: House) -> House:
+    """S3 stamps what is put into it with the real time."""
+    house.clock.now = datetime.now(UTC) + timedelta(seconds=2)
+    return house

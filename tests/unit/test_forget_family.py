@@ -12,7 +12,7 @@ from shared.domain.errors import NothingToDecide, Shared, UnknownJob
 from shared.domain.jobs import Job, Status
 from tests.builders import NOW, make_dataset, make_job
 from tests.fate import Killed
-from tests.unit.test_forget import kept, trained
+from tests.forgetting import kept, trained
 from tests.world import World
 
 DONE = LAST_LOOK_AFTER + timedelta(seconds=1)

@@ -10,7 +10,7 @@ from shared.domain.jobs import Job, Status
 from tests.builders import make_dataset, make_job
 from tests.chaos.effects import Effect, wire
 from tests.fate import Killed
-from tests.unit.test_forget import left_of, trained
+from tests.forgetting import left_of, trained
 from tests.world import World
 
 

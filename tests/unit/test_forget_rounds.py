@@ -11,8 +11,8 @@ from shared.domain.errors import Conflict, TrainerUnavailable
 from shared.domain.jobs import Job, Status
 from shared.services.forget import PATIENCE, ROUND, Forgetter
 from tests.builders import make_dataset, make_job
+from tests.forgetting import trained
 from tests.template import properties
-from tests.unit.test_forget import trained
 from tests.world import World
 
 
