@@ -52,28 +52,28 @@ test: check
 	@$(RUN) pytest
 
 canary: venv
-	@$(RUN) python -m tests.canary
+	@$(RUN) python -m tests.security.canary
 
 SEEDS ?= 200
 chaos: venv
-	@$(RUN) python -m tests.chaos --seeds "$(SEEDS)"
+	@$(RUN) python -m tests.resilience.faults --seeds "$(SEEDS)"
 
 iam: venv
-	@$(RUN) python -m tests.iam
+	@$(RUN) python -m tests.security.iam
 
 # Which environment is said each time, and never by what a shell has exported. PARAMETERS, KEY_FILE and
 # REPLACE_KEY come as variables: no shell reads them once more, and the key is on no command line.
 deploy: venv
-	@$(RUN) python -m local.deploy '$(if $(filter command%,$(origin ENV)),$(filter dev prod,$(ENV)),)'
+	@$(RUN) python -m lora_drop.local.deploy '$(if $(filter command%,$(origin ENV)),$(filter dev prod,$(ENV)),)'
 
 check: venv
 	@$(RUN) ruff format --check .
 	@$(RUN) ruff check .
 	@$(RUN) mypy
 	@$(RUN) lint-imports
-	@$(RUN) python -m local.tools sam validate --lint --region us-east-1
+	@$(RUN) python -m lora_drop.local.tools sam validate --lint --region us-east-1
 	@$(RUN) cfn-lint --include-checks I --regions us-east-1 -- template.yaml
-	@$(RUN) python -m local.tools checkov --config-file .checkov.yaml
+	@$(RUN) python -m lora_drop.local.tools checkov --config-file .checkov.yaml
 
 # What Lambda's Python runtime brings is not shipped: boto3 and all it needs.
 RUNTIME := boto3 botocore jmespath python-dateutil s3transfer six urllib3

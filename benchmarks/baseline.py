@@ -27,7 +27,7 @@ from benchmarks.our_pipeline import Ours
 from benchmarks.pipelines import Bare, Pipeline, Sender
 from benchmarks.report import Measured, report
 from benchmarks.submit_table import GOOD, ROWS, Row
-from tests.aws import moto
+from tests.support.aws import moto
 
 # A fault that strikes once is followed by an answer that has to come in time.
 PATIENT, IMPATIENT = 0.3, 0.05

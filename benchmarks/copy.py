@@ -20,7 +20,7 @@ from typing import Any
 import trustme
 from awscrt.checksums import crc64nvme
 
-from local.fal.lora import write_lora
+from lora_drop.simulator.lora import write_lora
 
 MB = 1_000_000
 RANKS = {90: 16, 500: 89}  # of a FLUX LoRA of about so many MB

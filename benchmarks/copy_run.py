@@ -13,12 +13,12 @@ from typing import Any
 
 import boto3
 
-from shared.adapters.checked_network import CheckedNetwork
-from shared.adapters.download import CdnFiles
-from shared.adapters.s3_client import s3_client
-from shared.adapters.s3_copies import S3Copies
-from shared.domain.artifacts import Artifact, Upload
-from shared.services.copy import Copier, Order
+from lora_drop.adapters.checked_network import CheckedNetwork
+from lora_drop.adapters.download import CdnFiles
+from lora_drop.adapters.s3_client import s3_client
+from lora_drop.adapters.s3_copies import S3Copies
+from lora_drop.jobs.artifacts import Artifact, Upload
+from lora_drop.services.copy import Copier, Order
 
 KIB = 1024
 

@@ -22,14 +22,7 @@ import httpx
 import trustme
 
 from benchmarks.fal_answers import API, CDN, Answer, Exchange, Post
-from benchmarks.submit_table import (
-    GOOD,
-    UNREACHED,
-    WAITS_TO_CONNECT,
-    WAITS_TO_READ,
-    Fault,
-    Place,
-)
+from benchmarks.submit_table import GOOD, UNREACHED, WAITS_TO_CONNECT, WAITS_TO_READ, Fault, Place
 
 FIRST, SECOND = "queue.fal.run", "queue.falrun.com"
 NAMES = (FIRST, SECOND, API, CDN)

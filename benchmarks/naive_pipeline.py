@@ -17,9 +17,9 @@ from botocore.exceptions import ClientError
 
 from benchmarks.fal_answers import Post
 from benchmarks.pipelines import WEBHOOK_URL, Ending, Killed, client
-from shared.domain.jobs import DatasetVersion
-from tests.aws import Aws
-from tests.builders import APPLICATION, make_archive, s3_event
+from lora_drop.jobs.job import DatasetVersion
+from tests.support.aws import Aws
+from tests.support.builders import APPLICATION, make_archive, s3_event
 
 DATASETS, MODELS, JOBS, RECORDS = "naive-datasets", "naive-models", "naive-jobs", "naive-records"
 ENVIRONMENT = {

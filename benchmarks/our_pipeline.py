@@ -13,21 +13,22 @@ from nacl.signing import SigningKey
 
 from benchmarks.fal_answers import API, CDN, Post
 from benchmarks.pipelines import Ending, Killed, raising, right_after
-from shared.adapters.checked_network import CheckedNetwork
-from shared.adapters.download import CdnFiles
-from shared.adapters.fal import FalTrainer
-from shared.adapters.fal_history import FalHistory
-from shared.domain.artifacts import WEIGHTS
-from shared.domain.costs import Price
-from shared.domain.errors import LoraDropError
-from shared.domain.jobs import Status
-from tests.builders import KEY, signed
-from tests.fal_keys import FixedKey
-from tests.fate import Throttled
-from tests.world import World
+from lora_drop.adapters.checked_network import CheckedNetwork
+from lora_drop.adapters.download import CdnFiles
+from lora_drop.adapters.fal import FalTrainer
+from lora_drop.adapters.fal_history import FalHistory
+from lora_drop.fal.prices import Price
+from lora_drop.jobs.artifacts import WEIGHTS
+from lora_drop.jobs.errors import LoraDropError
+from lora_drop.jobs.job import Status
+from tests.support.builders import KEY, signed
+from tests.support.fal_keys import FixedKey
+from tests.support.fate import Throttled
+from tests.support.world import World
 
 if TYPE_CHECKING:
-    from tests.memory import MemorySource, MemoryTrainer
+    from tests.support.memory import MemoryTrainer
+    from tests.support.memory_files import MemorySource
 
 VISIBILITY = timedelta(minutes=6)
 ROUND = timedelta(minutes=10)
@@ -139,7 +140,7 @@ class Ours:
         """A message that is not done with is seen again after a while, five times in all."""
         for _ in range(RECEIVES):
             try:
-                with patch("shared.adapters.fal.SUBMIT_TIMEOUT", self._timeout):
+                with patch("lora_drop.adapters.fal.SUBMIT_TIMEOUT", self._timeout):
                     work()
             except (LoraDropError, Throttled, Killed):
                 self.pass_time(VISIBILITY)

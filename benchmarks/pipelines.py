@@ -11,7 +11,7 @@ import fal_client
 import httpx
 
 from benchmarks.fal_answers import Post
-from tests.builders import APPLICATION
+from tests.support.builders import APPLICATION
 
 WEBHOOK_URL = "https://api.example/webhooks/fal"
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from shared.domain.jobs import Status
+from lora_drop.jobs.job import Status
 
 Place = StrEnum(
     "Place",

@@ -12,9 +12,9 @@ from typing import Any
 
 from nacl.signing import SigningKey
 
-from shared.domain.tokens import webhook_token
-from shared.messages import StoreRequest
-from tests.builders import (
+from lora_drop.jobs.tokens import webhook_token
+from lora_drop.messages import StoreRequest
+from tests.support.builders import (
     KEY,
     NOW,
     REQUEST_ID,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.canary.plugin"]
+pytest_plugins = ["tests.security.canary.plugin"]
 ROOT = Path(__file__).parents[1]
 # Before any handler is imported: Powertools reads these when its objects are made.
 os.environ |= {

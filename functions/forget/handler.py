@@ -8,9 +8,9 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.bootstrap import ForgetBootstrap
-from shared.domain.erasures import Erasure, public, to_go
-from shared.domain.errors import (
+from lora_drop.bootstrap import ForgetBootstrap
+from lora_drop.jobs.erasures import Erasure, public, to_go
+from lora_drop.jobs.errors import (
     BadQuery,
     Conflict,
     NotErasable,
@@ -19,9 +19,9 @@ from shared.domain.errors import (
     TrainerUnavailable,
     UnknownJob,
 )
-from shared.messages import ForgetOrder
-from shared.observability import Metric, make_tracer
-from shared.settings import ForgetSettings, load
+from lora_drop.messages import ForgetOrder
+from lora_drop.observability import Metric, make_tracer
+from lora_drop.settings import ForgetSettings, load
 
 logger = Logger()
 tracer = make_tracer()

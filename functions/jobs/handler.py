@@ -7,8 +7,8 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.bootstrap import JobsBootstrap, utc_now
-from shared.domain.errors import (
+from lora_drop.bootstrap import JobsBootstrap, utc_now
+from lora_drop.jobs.errors import (
     BadQuery,
     Conflict,
     Forgotten,
@@ -16,11 +16,11 @@ from shared.domain.errors import (
     TrainerUnavailable,
     UnknownJob,
 )
-from shared.domain.notices import public
-from shared.messages import JobsQuery, Resolution, RetryOrder, caller_of, job_id_in
-from shared.observability import about, make_tracer
-from shared.services.browse import list_jobs, show_budget, show_job
-from shared.settings import JobsSettings, load
+from lora_drop.jobs.job_files import public
+from lora_drop.messages import JobsQuery, Resolution, RetryOrder, caller_of, job_id_in
+from lora_drop.observability import about, make_tracer
+from lora_drop.services.browse import list_jobs, show_budget, show_job
+from lora_drop.settings import JobsSettings, load
 
 logger = Logger()
 tracer = make_tracer()

@@ -8,13 +8,13 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.bootstrap import ReconcileBootstrap
-from shared.domain.erasures import digest_of
-from shared.domain.errors import Forgotten, LoraDropError
-from shared.messages import Question
-from shared.observability import OUTCOMES, Metric, make_tracer
-from shared.services.reconcile import RoundIncomplete, Tally
-from shared.settings import ReconcileSettings, load
+from lora_drop.bootstrap import ReconcileBootstrap
+from lora_drop.jobs.erasures import digest_of
+from lora_drop.jobs.errors import Forgotten, LoraDropError
+from lora_drop.messages import Question
+from lora_drop.observability import OUTCOMES, Metric, make_tracer
+from lora_drop.services.reconcile import RoundIncomplete, Tally
+from lora_drop.settings import ReconcileSettings, load
 
 logger = Logger()
 tracer = make_tracer()

@@ -13,13 +13,13 @@ from aws_lambda_powertools.utilities.batch import (
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.bootstrap import StoreBootstrap
-from shared.domain.erasures import digest_of
-from shared.domain.errors import Forgotten
-from shared.domain.jobs import Status
-from shared.messages import StoreRequest
-from shared.observability import Metric, about, make_tracer, training_seconds
-from shared.settings import StoreSettings, load
+from lora_drop.bootstrap import StoreBootstrap
+from lora_drop.jobs.erasures import digest_of
+from lora_drop.jobs.errors import Forgotten
+from lora_drop.jobs.job import Status
+from lora_drop.messages import StoreRequest
+from lora_drop.observability import Metric, about, make_tracer, training_seconds
+from lora_drop.settings import StoreSettings, load
 
 logger = Logger()
 tracer = make_tracer()

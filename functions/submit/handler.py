@@ -15,14 +15,14 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.parser import parse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.bootstrap import SubmitBootstrap
-from shared.domain.erasures import digest_of
-from shared.domain.errors import Forgotten
-from shared.domain.jobs import Status
-from shared.domain.naming import job_id_for
-from shared.messages import S3Notice
-from shared.observability import Metric, about, make_tracer
-from shared.settings import SubmitSettings, load
+from lora_drop.bootstrap import SubmitBootstrap
+from lora_drop.jobs.erasures import digest_of
+from lora_drop.jobs.errors import Forgotten
+from lora_drop.jobs.ids import job_id_for
+from lora_drop.jobs.job import Status
+from lora_drop.messages import S3Notice
+from lora_drop.observability import Metric, about, make_tracer
+from lora_drop.settings import SubmitSettings, load
 
 logger = Logger()
 tracer = make_tracer()

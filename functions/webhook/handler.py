@@ -9,9 +9,9 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shared.bootstrap import WebhookBootstrap
-from shared.domain.erasures import digest_of
-from shared.domain.errors import (
+from lora_drop.bootstrap import WebhookBootstrap
+from lora_drop.jobs.erasures import digest_of
+from lora_drop.jobs.errors import (
     BadDelivery,
     Conflict,
     ForeignRequest,
@@ -22,9 +22,9 @@ from shared.domain.errors import (
     TrainerUnavailable,
     UnknownJob,
 )
-from shared.messages import job_id_in, raw_delivery
-from shared.observability import Metric, about, make_tracer
-from shared.settings import WebhookSettings, load
+from lora_drop.messages import job_id_in, raw_delivery
+from lora_drop.observability import Metric, about, make_tracer
+from lora_drop.settings import WebhookSettings, load
 
 logger = Logger()
 tracer = make_tracer()

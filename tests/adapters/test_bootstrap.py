@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.adapters.download import CdnFiles
-from shared.bootstrap import (
+from lora_drop.adapters.download import CdnFiles
+from lora_drop.bootstrap import (
     ForgetBootstrap,
     JobsBootstrap,
     ReconcileBootstrap,
@@ -16,10 +16,10 @@ from shared.bootstrap import (
     SubmitBootstrap,
     WebhookBootstrap,
 )
-from shared.domain.artifacts import Artifact, StoredFile
-from shared.domain.budget import Limits
-from shared.domain.errors import ForeignHost
-from shared.settings import (
+from lora_drop.jobs.artifacts import Artifact, StoredFile
+from lora_drop.jobs.budget import Limits
+from lora_drop.jobs.errors import ForeignHost
+from lora_drop.settings import (
     ForgetSettings,
     JobsSettings,
     ReconcileSettings,
@@ -28,8 +28,8 @@ from shared.settings import (
     SubmitSettings,
     WebhookSettings,
 )
-from tests.aws import moto
-from tests.builders import make_dataset
+from tests.support.aws import moto
+from tests.support.builders import make_dataset
 
 FAL = {"FAL_KEY_SECRET": "k", "FAL_RUN_HOST": "fal.run", "FAL_QUEUE_RUN_HOST": "queue.fal.run"}
 QUEUES = {

@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from shared.domain.errors import DownloadInterrupted, ForeignHost, ResultGone
-from tests.cdn import DATA, LATER, Cdn, Cut, artifact, read
+from lora_drop.jobs.errors import DownloadInterrupted, ForeignHost, ResultGone
+from tests.support.cdn import DATA, LATER, Cdn, Cut, artifact, read
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from time import monotonic
 import httpx
 import pytest
 
-from shared.adapters.download import CdnFiles
-from shared.domain.errors import DownloadInterrupted
-from tests.cdn import DATA, HOSTS, LATER, Cdn, artifact, read
+from lora_drop.adapters.download import CdnFiles
+from lora_drop.jobs.errors import DownloadInterrupted
+from tests.support.cdn import DATA, HOSTS, LATER, Cdn, artifact, read
 
 
 def packed(data: bytes, how: str = "gzip") -> Cdn:

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from shared.adapters.download_reads import ATTEMPTS, LEAST
-from shared.domain.errors import DownloadInterrupted, ResultGone, SourceChanged
-from tests.ranged_cdn import (
+from lora_drop.adapters.download_reads import ATTEMPTS, LEAST
+from lora_drop.jobs.errors import DownloadInterrupted, ResultGone, SourceChanged
+from tests.support.ranged_cdn import (
     DATA,
     ETAG,
     FIRST,

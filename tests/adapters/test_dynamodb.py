@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from shared.adapters.dynamodb import DynamoJobs
-from shared.domain.errors import Conflict
-from shared.domain.jobs import Status
-from shared.domain.parameters import TrainingParameters
-from tests.aws import Aws, moto
-from tests.builders import NOW, make_job
+from lora_drop.adapters.dynamodb import DynamoJobs
+from lora_drop.fal.trainers.parameters import TrainingParameters
+from lora_drop.jobs.errors import Conflict
+from lora_drop.jobs.job import Status
+from tests.support.aws import Aws, moto
+from tests.support.builders import NOW, make_job
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import ClientError
 
-from shared.adapters.dynamodb import ATTEMPTS, DynamoJobs
-from shared.domain.budget import Limits
-from shared.domain.errors import Conflict, NoSlot, OverBudget
-from shared.domain.jobs import Job, Status
-from tests.aws import Aws, moto
-from tests.builders import NOW, make_job
+from lora_drop.adapters.dynamodb import ATTEMPTS, DynamoJobs
+from lora_drop.jobs.budget import Limits
+from lora_drop.jobs.errors import Conflict, NoSlot, OverBudget
+from lora_drop.jobs.job import Job, Status
+from tests.support.aws import Aws, moto
+from tests.support.builders import NOW, make_job
 
 LIMITS = Limits(max_in_flight=2, monthly_usd=10.0)
 CANCELLED = "TransactionCanceledException"
@@ -22,7 +22,7 @@ CLASH = "TransactionConflict"
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long was waited between two tries; nobody waits here."""
     waited: list[float] = []
-    monkeypatch.setattr("shared.adapters.dynamodb.time.sleep", waited.append)
+    monkeypatch.setattr("lora_drop.adapters.dynamodb.time.sleep", waited.append)
     return waited
 
 

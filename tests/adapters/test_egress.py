@@ -5,13 +5,13 @@ from time import monotonic
 import httpx
 import pytest
 
-from shared.adapters.checked_network import resolved
-from shared.domain.artifacts import Artifact
-from shared.domain.errors import DownloadInterrupted, ForeignHost, ResultGone, ResultUnusable
-from shared.ports import ArtifactSource
+from lora_drop.adapters.checked_network import resolved
+from lora_drop.jobs.artifacts import Artifact
+from lora_drop.jobs.errors import DownloadInterrupted, ForeignHost, ResultGone, ResultUnusable
+from lora_drop.ports import ArtifactSource
 from tests.adapters.hostile_urls import HOSTILE
-from tests.cdn import DATA, Cdn, artifact, read
-from tests.recording_network import PUBLIC, RecordingNetwork, answer
+from tests.support.cdn import DATA, Cdn, artifact, read
+from tests.support.recording_network import PUBLIC, RecordingNetwork, answer
 
 HERE = "https://v3.fal.media/files/a/lora"
 

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from shared.adapters.fal import FalTrainer
-from shared.domain.errors import TrainerUnavailable
-from shared.domain.facts import Fact, Failed, Finished, Gone, Running
-from tests.builders import APPLICATION, REQUEST_ID
-from tests.fal_keys import FixedKey
-from tests.wire import of_fal, of_nginx
+from lora_drop.adapters.fal import FalTrainer
+from lora_drop.fal.status import Fact, Failed, Finished, Gone, Running
+from lora_drop.jobs.errors import TrainerUnavailable
+from tests.support.builders import APPLICATION, REQUEST_ID
+from tests.support.fal_keys import FixedKey
+from tests.support.wire import of_fal, of_nginx
 
 BASE = f"https://queue.fal.run/fal-ai/flux-lora-portrait-trainer/requests/{REQUEST_ID}"
 QUEUED = {"status": "IN_QUEUE", "request_id": REQUEST_ID, "queue_position": 2}

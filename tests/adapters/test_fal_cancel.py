@@ -8,15 +8,15 @@ import fal_client
 import httpx
 import pytest
 
-from local.fal.config import SimulatorConfig
-from local.fal.running import ControlClient, running_simulator
-from shared.adapters.fal import FalTrainer
-from shared.domain.errors import TrainerUnavailable
-from shared.domain.facts import Fact, Failed, Finished, Gone, Running
-from tests.builders import APPLICATION, REQUEST_ID
-from tests.fal_keys import FixedKey
-from tests.local.fal_calls import DATASET
-from tests.wire import WEBHOOK_URL, Wire, of_fal, of_nginx
+from lora_drop.adapters.fal import FalTrainer
+from lora_drop.fal.status import Fact, Failed, Finished, Gone, Running
+from lora_drop.jobs.errors import TrainerUnavailable
+from lora_drop.simulator.config import SimulatorConfig
+from lora_drop.simulator.running import ControlClient, running_simulator
+from tests.simulator.fal_calls import DATASET
+from tests.support.builders import APPLICATION, REQUEST_ID
+from tests.support.fal_keys import FixedKey
+from tests.support.wire import WEBHOOK_URL, Wire, of_fal, of_nginx
 
 CANCEL = f"https://queue.fal.run/{APPLICATION}/requests/{REQUEST_ID}/cancel"
 

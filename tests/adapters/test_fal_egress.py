@@ -7,12 +7,12 @@ import httpx
 import pytest
 from fal_client.client import BackupDomainTransport
 
-from shared.adapters.fal import FalTrainer
-from shared.domain.errors import NotSubmitted, SubmissionUnknown, TrainerUnavailable
-from shared.domain.facts import Finished
+from lora_drop.adapters.fal import FalTrainer
+from lora_drop.fal.status import Finished
+from lora_drop.jobs.errors import NotSubmitted, SubmissionUnknown, TrainerUnavailable
 from tests.adapters.hostile_urls import HOSTILE
-from tests.builders import APPLICATION, REQUEST_ID
-from tests.fal_keys import FixedKey
+from tests.support.builders import APPLICATION, REQUEST_ID
+from tests.support.fal_keys import FixedKey
 
 HOST = "queue.fal.run"
 EVIL = "https://fal.evil.example/x"

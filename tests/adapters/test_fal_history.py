@@ -7,14 +7,14 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from local.fal.config import SimulatorConfig
-from local.fal.running import ControlClient, running_simulator
-from shared.adapters.fal_history import FalHistory
-from shared.domain.errors import TrainerUnavailable
-from shared.domain.jobs import Status
-from shared.domain.trainers.table import DATASET_FIELDS
-from tests.builders import APPLICATION, NOW, make_job
-from tests.fal_keys import FixedKey
+from lora_drop.adapters.fal_history import FalHistory
+from lora_drop.fal.trainers.table import DATASET_FIELDS
+from lora_drop.jobs.errors import TrainerUnavailable
+from lora_drop.jobs.job import Status
+from lora_drop.simulator.config import SimulatorConfig
+from lora_drop.simulator.running import ControlClient, running_simulator
+from tests.support.builders import APPLICATION, NOW, make_job
+from tests.support.fal_keys import FixedKey
 
 API = "https://api.fal.ai/v1"
 JOB = make_job(Status.SUBMIT_UNKNOWN)

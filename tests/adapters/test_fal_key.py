@@ -8,22 +8,22 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.adapters.fal import FalTrainer
-from shared.adapters.fal_history import FalHistory
-from shared.adapters.fal_key import Key
-from shared.adapters.fal_prices import FalPrices
-from shared.adapters.fal_storage import FalStorage
-from shared.domain.errors import (
+from lora_drop.adapters.fal import FalTrainer
+from lora_drop.adapters.fal_history import FalHistory
+from lora_drop.adapters.fal_key import Key
+from lora_drop.adapters.fal_prices import FalPrices
+from lora_drop.adapters.fal_storage import FalStorage
+from lora_drop.jobs.errors import (
     NotSubmitted,
     SubmissionRefused,
     SubmissionUnknown,
     TrainerUnavailable,
 )
-from shared.ports import Submission
-from tests.builders import APPLICATION, NOW, REQUEST_ID, make_job
-from tests.fal_keys import FixedKey
-from tests.memory import MemoryRange
-from tests.wire import RECEIPT, WEBHOOK_URL, of_nginx
+from lora_drop.ports import Submission
+from tests.support.builders import APPLICATION, NOW, REQUEST_ID, make_job
+from tests.support.fal_keys import FixedKey
+from tests.support.memory_files import MemoryRange
+from tests.support.wire import RECEIPT, WEBHOOK_URL, of_nginx
 
 OLD, NEW = "old-id:old-secret", "new-id:new-secret"
 API = "https://api.fal.ai/v1"

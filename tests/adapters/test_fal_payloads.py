@@ -6,14 +6,14 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from local.fal.config import SimulatorConfig
-from local.fal.running import ControlClient, running_simulator
-from shared.adapters.fal_key import Key
-from shared.adapters.fal_payloads import FORBIDS, FalPayloads
-from shared.domain.errors import TrainerUnavailable
-from shared.ports import PayloadsErased
-from tests.fal_keys import FixedKey, NoKey
-from tests.local.fal_calls import Calls
+from lora_drop.adapters.fal_key import Key
+from lora_drop.adapters.fal_payloads import FORBIDS, FalPayloads
+from lora_drop.jobs.errors import TrainerUnavailable
+from lora_drop.ports import PayloadsErased
+from lora_drop.simulator.config import SimulatorConfig
+from lora_drop.simulator.running import ControlClient, running_simulator
+from tests.simulator.fal_calls import Calls
+from tests.support.fal_keys import FixedKey, NoKey
 
 API = "https://api.fal.ai/v1"
 LINK = "https://v3.fal.media/files/a/lora.safetensors"

@@ -8,17 +8,13 @@ import httpx
 import pytest
 from fal_client.client import BackupDomainTransport
 
-from shared.adapters.fal import FalTrainer
-from shared.adapters.fal_transport import SinglePost
-from shared.domain.errors import (
-    NotSubmitted,
-    SubmissionRefused,
-    SubmissionUnknown,
-)
-from shared.ports import Submission
-from tests.builders import APPLICATION, REQUEST_ID
-from tests.fal_keys import FixedKey, NoKey
-from tests.wire import RECEIPT, SIGNED_URL, WEBHOOK_URL, Wire, of_nginx, submit
+from lora_drop.adapters.fal import FalTrainer
+from lora_drop.adapters.fal_transport import SinglePost
+from lora_drop.jobs.errors import NotSubmitted, SubmissionRefused, SubmissionUnknown
+from lora_drop.ports import Submission
+from tests.support.builders import APPLICATION, REQUEST_ID
+from tests.support.fal_keys import FixedKey, NoKey
+from tests.support.wire import RECEIPT, SIGNED_URL, WEBHOOK_URL, Wire, of_nginx, submit
 
 
 def test_the_post_is_fals_own() -> None:

@@ -6,12 +6,12 @@ from typing import Any
 import httpx
 import pytest
 
-from local.fal.config import SimulatorConfig
-from local.fal.running import ControlClient, running_simulator
-from shared.adapters.fal_prices import FalPrices
-from shared.domain.costs import Price, price_of
-from tests.builders import APPLICATION
-from tests.fal_keys import FixedKey, NoKey
+from lora_drop.adapters.fal_prices import FalPrices
+from lora_drop.fal.prices import Price, price_of
+from lora_drop.simulator.config import SimulatorConfig
+from lora_drop.simulator.running import ControlClient, running_simulator
+from tests.support.builders import APPLICATION
+from tests.support.fal_keys import FixedKey, NoKey
 
 API = "https://api.fal.ai/v1"
 OTHER = "fal-ai/brand-new-trainer"

@@ -3,10 +3,10 @@
 import httpx
 import pytest
 
-from shared.domain.errors import NotSubmitted, SubmissionRefused, SubmissionUnknown
-from shared.ports import Submission
-from tests.builders import REQUEST_ID
-from tests.wire import RECEIPT, Wire, of_fal, of_nginx, submit
+from lora_drop.jobs.errors import NotSubmitted, SubmissionRefused, SubmissionUnknown
+from lora_drop.ports import Submission
+from tests.support.builders import REQUEST_ID
+from tests.support.wire import RECEIPT, Wire, of_fal, of_nginx, submit
 
 ACCEPTED = {
     "200": httpx.Response(200, json=RECEIPT),

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from shared.adapters.pictures import PillowPictures
-from shared.domain.images.cleaning import without_metadata
-from shared.domain.images.describe import describe, describe_beginning
-from shared.domain.images.formats import CONVERTED, TRAINED
-from shared.domain.images.header import Flaw, ImageHeader, InvalidImage, Metadata
-from shared.domain.images.limits import check_not_too_large
-from shared.domain.images.mending import Change, changes_for
-from shared.domain.images.reading import STEP, BeyondPrefix, Whole
-from tests import photos
+from lora_drop.adapters.pillow import PillowPictures
+from lora_drop.datasets.images.cleaning import without_metadata
+from lora_drop.datasets.images.describe import describe, describe_beginning
+from lora_drop.datasets.images.formats import CONVERTED, TRAINED
+from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImage, Metadata
+from lora_drop.datasets.images.limits import check_not_too_large
+from lora_drop.datasets.images.mending import Change, changes_for
+from lora_drop.datasets.images.reading import STEP, BeyondPrefix, Whole
+from tests.support import photos
 
 PICTURES = PillowPictures()
 READ = {"JPEG", "PNG", "WEBP", "AVIF", "HEIF", "GIF", "TIFF", "BMP"}

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from nacl.signing import SigningKey
 
-from shared.adapters.keys import MAX_AGE, MAX_DOCUMENT, MIN_REFRESH, JwksKeys
-from shared.domain.errors import SigningKeysUnavailable
-from tests.builders import KEY, NOW
+from lora_drop.adapters.signing_keys import MAX_AGE, MAX_DOCUMENT, MIN_REFRESH, JwksKeys
+from lora_drop.jobs.errors import SigningKeysUnavailable
+from tests.support.builders import KEY, NOW
 
 URL = "https://rest.fal.ai/.well-known/jwks.json"
 OLD = bytes(KEY.verify_key)

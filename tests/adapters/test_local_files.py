@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.adapters.local_files import open_range
-from shared.domain.archives import members_of
-from shared.domain.errors import DatasetUnreadable
-from tests.builders import make_archive
+from lora_drop.adapters.local_files import open_range
+from lora_drop.datasets.archives import members_of
+from lora_drop.jobs.errors import DatasetUnreadable
+from tests.support.builders import make_archive
 
 DATA = bytes(range(256)) * 40
 

@@ -7,15 +7,15 @@ import sys
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
-from shared.adapters.pictures import MEASURED, THUMBNAIL, PillowPictures
-from shared.domain.images.describe import describe
-from shared.domain.images.header import Flaw, InvalidImage
-from shared.domain.images.hints import BLURRED, DARK_HIGHLIGHTS, DARK_MEAN
-from shared.domain.images.pictures import Look, Pictures
-from shared.domain.images.reading import Whole
-from shared.domain.images.similarity import NEAR, distance
-from tests import photos
-from tests.photos import encoded, picture
+from lora_drop.adapters.pillow import MEASURED, THUMBNAIL, PillowPictures
+from lora_drop.datasets.images.describe import describe
+from lora_drop.datasets.images.header import Flaw, InvalidImage
+from lora_drop.datasets.images.hints import BLURRED, DARK_HIGHLIGHTS, DARK_MEAN
+from lora_drop.datasets.images.pictures import Look, Pictures
+from lora_drop.datasets.images.reading import Whole
+from lora_drop.datasets.images.similarity import NEAR, distance
+from tests.support import photos
+from tests.support.photos import encoded, picture
 
 PICTURES: Pictures = PillowPictures()
 
@@ -196,9 +196,7 @@ def test_colours_of_32_bits_are_refused_with_what_to_do() -> None:
 
 
 def test_the_domain_and_the_bootstrap_do_not_import_pillow() -> None:
-    code = (
-        "import sys, shared.bootstrap, shared.domain.images.describe, shared.domain.images.hints\n"
-    )
+    code = "import sys, lora_drop.bootstrap, lora_drop.datasets.images.describe, lora_drop.datasets.images.hints\n"
     code += "sys.exit('PIL' in sys.modules or 'pillow_heif' in sys.modules)"
 
     done = subprocess.run([sys.executable, "-c", code], check=False)  # noqa: S603  # our own

@@ -5,12 +5,12 @@ import zipfile
 
 from PIL import Image
 
-from shared.adapters.pictures import PillowPictures
-from shared.services.mend import Mender
-from tests.builders import make_archive
-from tests.checking import good
-from tests.memory import MemoryRange
-from tests.photos import encoded, picture
+from lora_drop.adapters.pillow import PillowPictures
+from lora_drop.services.mend import Mender
+from tests.support.builders import make_archive
+from tests.support.checking import good
+from tests.support.memory_files import MemoryRange
+from tests.support.photos import encoded, picture
 
 FAST = "fal-ai/flux-lora-fast-training"
 

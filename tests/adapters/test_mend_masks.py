@@ -5,14 +5,14 @@ import io
 import pytest
 from PIL import Image, ImageCms
 
-from shared.adapters.pictures import PillowPictures
-from shared.domain.images.describe import describe
-from shared.domain.images.formats import ImageFormat
-from shared.domain.images.mending import changes_for
-from shared.domain.images.pictures import Mended, Pictures
-from shared.domain.images.reading import Whole
-from tests import photos
-from tests.photos import encoded, picture
+from lora_drop.adapters.pillow import PillowPictures
+from lora_drop.datasets.images.describe import describe
+from lora_drop.datasets.images.formats import ImageFormat
+from lora_drop.datasets.images.mending import changes_for
+from lora_drop.datasets.images.pictures import Mended, Pictures
+from lora_drop.datasets.images.reading import Whole
+from tests.support import photos
+from tests.support.photos import encoded, picture
 
 PICTURES: Pictures = PillowPictures()
 

@@ -7,17 +7,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.adapters.pictures import PillowPictures
-from shared.domain.archives import writing
-from shared.domain.errors import RejectedDataset
-from shared.domain.images.describe import describe
-from shared.domain.images.reading import Whole
-from shared.services.check import Good
-from shared.services.mend import Mender
-from tests.checking import good
-from tests.memory import MemoryRange
-from tests.phone import PHOTOS, phone_dataset
-from tests.photos import PLACE
+from lora_drop.adapters.pillow import PillowPictures
+from lora_drop.datasets.archives import writing
+from lora_drop.datasets.images.describe import describe
+from lora_drop.datasets.images.reading import Whole
+from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.services.check import Good
+from lora_drop.services.mend import Mender
+from tests.support.checking import good
+from tests.support.memory_files import MemoryRange
+from tests.support.phone import PHOTOS, phone_dataset
+from tests.support.photos import PLACE
 
 PICTURES = PillowPictures()
 

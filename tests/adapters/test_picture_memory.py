@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from shared.adapters.memory import at_most
-from tests.photos import encoded, picture
+from lora_drop.adapters.memory_limit import at_most
+from tests.support.photos import encoded, picture
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="memory is bounded in the functions, which run on Linux"
@@ -49,22 +49,22 @@ def test_the_bound_ends_with_the_block_whatever_is_raised_in_it() -> None:
 LOOK = """
     import resource, sys
     from pathlib import Path
-    from shared.adapters import pictures
-    from shared.domain.images.describe import describe
-    from shared.domain.images.header import InvalidImage
-    from shared.domain.images.mending import Change
-    from shared.domain.images.reading import Whole
+    from lora_drop.adapters import pillow
+    from lora_drop.datasets.images.describe import describe
+    from lora_drop.datasets.images.header import InvalidImage
+    from lora_drop.datasets.images.mending import Change
+    from lora_drop.datasets.images.reading import Whole
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for file in sys.argv[2:]:
         data = Path(file).read_bytes()
         header = describe(Whole(data))
         try:
-            pictures.PillowPictures().mend(data, header, [Change.CONVERTED])
+            pillow.PillowPictures().mend(data, header, [Change.CONVERTED])
             said = "mended"
         except InvalidImage as refused:
             said = refused.flaw
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        pictures.MOST_MEMORY = int(sys.argv[1]) * 1024**2
+        pillow.MOST_MEMORY = int(sys.argv[1]) * 1024**2
         print(f"{header.width}x{header.height}", said, grown // 1024)
 """
 

@@ -13,9 +13,9 @@ from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError,
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 from urllib3.connectionpool import HTTPConnectionPool
 
-from shared.adapters.s3_client import s3_client
-from tests.aws import Aws, moto
-from tests.silent_s3 import Trouble, silence_s3, timed_out
+from lora_drop.adapters.s3_client import s3_client
+from tests.support.aws import Aws, moto
+from tests.support.silent_s3 import Trouble, silence_s3, timed_out
 
 KEY = 'zoe "kanarienvogel"/\n"holiday".zip'
 CALLS: dict[str, Callable[[Any], object]] = {

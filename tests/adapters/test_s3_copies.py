@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from awscrt.checksums import crc64nvme
 
-from shared.adapters.s3_copies import S3Copies
-from shared.domain.copies import Lying
-from shared.domain.errors import DownloadInterrupted, Occupied, UploadGone
-from tests.aws import Aws, moto
-from tests.s3_calls import (
+from lora_drop.adapters.s3_copies import S3Copies
+from lora_drop.jobs.errors import DownloadInterrupted, Occupied, UploadGone
+from lora_drop.results.copies import Lying
+from tests.support.aws import Aws, moto
+from tests.support.s3_calls import (
     KEY,
     LABEL,
     LAST,

@@ -7,8 +7,8 @@ import pytest
 from botocore.exceptions import IncompleteReadError
 from botocore.response import StreamingBody
 
-from shared.adapters.s3_datasets import S3Range
-from tests.builders import make_dataset
+from lora_drop.adapters.s3_datasets import S3Range
+from tests.support.builders import make_dataset
 
 DATA = bytes(range(200))
 

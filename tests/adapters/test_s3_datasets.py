@@ -8,11 +8,11 @@ import pytest
 from botocore.exceptions import ClientError, IncompleteReadError
 from botocore.response import StreamingBody
 
-from shared.adapters.s3_datasets import S3Datasets, S3Range
-from shared.domain.errors import DatasetUnreadable, RejectedDataset
-from shared.domain.jobs import DatasetVersion
-from tests.aws import Aws, moto
-from tests.builders import make_dataset
+from lora_drop.adapters.s3_datasets import S3Datasets, S3Range
+from lora_drop.jobs.errors import DatasetUnreadable, RejectedDataset
+from lora_drop.jobs.job import DatasetVersion
+from tests.support.aws import Aws, moto
+from tests.support.builders import make_dataset
 
 KEY = "portrait/ada.zip"
 DATA = bytes(range(256)) * 40

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from shared.adapters.s3_client import s3_client
-from shared.adapters.s3_copies import S3Copies
-from shared.adapters.s3_results import S3Results
-from shared.domain.artifacts import StoredFile
-from shared.domain.errors import UploadGone
-from tests.aws import Aws, moto
-from tests.bucket import expiring_tag
-from tests.s3_calls import KEY, LABEL, LAST, over, refused
+from lora_drop.adapters.s3_client import s3_client
+from lora_drop.adapters.s3_copies import S3Copies
+from lora_drop.adapters.s3_results import S3Results
+from lora_drop.jobs.artifacts import StoredFile
+from lora_drop.jobs.errors import UploadGone
+from tests.support.aws import Aws, moto
+from tests.support.bucket import expiring_tag
+from tests.support.s3_calls import KEY, LABEL, LAST, over, refused
 
 
 @pytest.fixture

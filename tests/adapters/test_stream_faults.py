@@ -13,20 +13,20 @@ from pathlib import Path
 
 import pytest
 
-from shared.adapters.checked_network import CheckedNetwork
-from shared.adapters.download import CdnFiles
-from shared.domain.artifacts import Artifact
-from shared.domain.copies import Part
-from shared.domain.errors import DownloadInterrupted, ForeignHost
-from shared.domain.facts import Finished
-from shared.domain.jobs import Job, Status
-from shared.ports import ArtifactSource
-from shared.services.store import Keeper
-from tests.builders import REQUEST_ID, make_job
-from tests.fate import Killed
-from tests.faulty_cdn import Asked, FaultyCdn, Said, serving
-from tests.memory import MemoryResults
-from tests.stream_faults import (
+from lora_drop.adapters.checked_network import CheckedNetwork
+from lora_drop.adapters.download import CdnFiles
+from lora_drop.fal.status import Finished
+from lora_drop.jobs.artifacts import Artifact
+from lora_drop.jobs.errors import DownloadInterrupted, ForeignHost
+from lora_drop.jobs.job import Job, Status
+from lora_drop.ports import ArtifactSource
+from lora_drop.results.copies import Part
+from lora_drop.services.store import Keeper
+from tests.support.builders import REQUEST_ID, make_job
+from tests.support.fate import Killed
+from tests.support.faulty_cdn import Asked, FaultyCdn, Said, serving
+from tests.support.memory_files import MemoryResults
+from tests.support.stream_faults import (
     DATA,
     EDGES,
     FAULTS,
@@ -41,7 +41,7 @@ from tests.stream_faults import (
     cut_clean,
     without_ranges,
 )
-from tests.world import World
+from tests.support.world import World
 
 
 @dataclass

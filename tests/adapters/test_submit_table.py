@@ -9,9 +9,9 @@ from fal_client.client import BackupDomainTransport
 from benchmarks.faulty_fal import FaultyFal, faulty_fal, patience
 from benchmarks.our_pipeline import Ours
 from benchmarks.submit_table import GOOD, ROWS, Place, Row
-from shared.domain.errors import NotSubmitted, SubmissionRefused, SubmissionUnknown
-from shared.domain.jobs import Job, Status
-from tests.wire import submit
+from lora_drop.jobs.errors import NotSubmitted, SubmissionRefused, SubmissionUnknown
+from lora_drop.jobs.job import Job, Status
+from tests.support.wire import submit
 
 RAISES = {
     Status.READY: NotSubmitted,
@@ -47,7 +47,7 @@ def test_no_two_rows_have_one_name() -> None:
 def test_one_attempt_is_one_post_at_most_and_its_outcome_is_told(
     fal: FaultyFal, row: Row, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.adapters.fal.SUBMIT_TIMEOUT", patience(row.fault, IMPATIENT))
+    monkeypatch.setattr("lora_drop.adapters.fal.SUBMIT_TIMEOUT", patience(row.fault, IMPATIENT))
 
     if row.leads_to is Status.SUBMITTED:
         submission = submit(BackupDomainTransport)

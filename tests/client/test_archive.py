@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from client.archive import archive_of
-from client.check import check_dataset
-from client.errors import CommandFailed
-from shared.domain.datasets import MAX_DATASET_BYTES, MAX_IMAGES
-from shared.domain.errors import RejectedDataset
-from tests.builders import make_jpeg
-from tests.checking import good
-from tests.photos import encoded, picture
+from lora_drop.cli.check import check_dataset
+from lora_drop.client.archive import archive_of
+from lora_drop.client.errors import CommandFailed
+from lora_drop.datasets.limits import MAX_DATASET_BYTES, MAX_IMAGES
+from lora_drop.jobs.errors import RejectedDataset
+from tests.support.builders import make_jpeg
+from tests.support.checking import good
+from tests.support.photos import encoded, picture
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_a_folder_that_is_too_large_is_refused_as_its_zip_before_it_is_copied(
 ) -> None:
     with (album / "long.jpg").open("wb") as photo:
         os.truncate(photo.fileno(), MAX_DATASET_BYTES)  # no block of it is on the disk
-    monkeypatch.setattr("client.archive._write", None)
+    monkeypatch.setattr("lora_drop.client.archive._write", None)
 
     with pytest.raises(RejectedDataset, match="dataset_too_large"), archive_of(album):
         pass

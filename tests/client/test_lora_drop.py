@@ -6,12 +6,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from client.errors import CommandFailed, JobUnknown
-from client.lora_drop import PART
-from client.stack import Stack
-from shared.domain.jobs import Status
-from shared.domain.naming import job_id_for
-from tests.client.conftest import answering, job_answer
+from lora_drop.client.errors import CommandFailed, JobUnknown
+from lora_drop.client.lora_drop import PART
+from lora_drop.client.stack import Stack
+from lora_drop.jobs.ids import job_id_for
+from lora_drop.jobs.job import Status
+from tests.support.client_fixtures import answering, job_answer
 
 UNKNOWN = {"error": {"code": "job_unknown", "message": "There is no job x."}}
 

@@ -5,11 +5,11 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from client.cli import application
-from client.errors import CommandFailed
-from client.stack import find_stack
-from local import deployment
-from local.stack import HOME
+from lora_drop.cli.main import application
+from lora_drop.client.errors import CommandFailed
+from lora_drop.client.stack import find_stack
+from lora_drop.local import deployment
+from lora_drop.local.stack import HOME
 
 OUTPUTS = ("ApiUrl", "DatasetsBucketName", "ModelsBucketName")
 API = f"https://{deployment.API_ID}.execute-api.us-east-1.amazonaws.com/{deployment.STAGE}"
@@ -134,7 +134,7 @@ def test_the_api_of_a_named_stack_in_aws_is_its_own_output() -> None:
 
 
 def test_up_exports_all_that_awss_tools_want(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("client.local_commands.local_stack", UpAlready)
+    monkeypatch.setattr("lora_drop.cli.stack.local_stack", UpAlready)
 
     result = CliRunner().invoke(application(), ["up"])
 

@@ -5,11 +5,11 @@ from itertools import count
 
 import pytest
 
-from local.emulator import running_emulator
-from shared.adapters.dynamodb import DynamoJobs
-from shared.ports import JobStore
-from tests.aws import Aws, moto
-from tests.memory_jobs import MemoryJobs
+from lora_drop.adapters.dynamodb import DynamoJobs
+from lora_drop.local.emulator import running_emulator
+from lora_drop.ports import JobStore
+from tests.support.aws import Aws, moto
+from tests.support.memory_jobs import MemoryJobs
 
 MEMORY = "memory"
 BACKENDS = [MEMORY, "moto", "ministack"]

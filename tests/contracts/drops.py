@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from shared.domain.jobs import DatasetVersion
-from tests.aws import Aws
+from lora_drop.jobs.job import DatasetVersion
+from tests.support.aws import Aws
 
 
 class Drops(Protocol):

@@ -3,10 +3,10 @@
 from datetime import timedelta
 from typing import Any
 
-from shared.domain.budget import Limits
-from shared.domain.jobs import Job, Status
-from shared.ports import JobStore
-from tests.builders import NOW, learnt, make_job
+from lora_drop.jobs.budget import Limits
+from lora_drop.jobs.job import Job, Status
+from lora_drop.ports import JobStore
+from tests.support.builders import NOW, learnt, make_job
 
 NOVEMBER, DECEMBER = "2026-11", "2026-12"
 LIMITS = Limits(max_in_flight=2, monthly_usd=10.0)

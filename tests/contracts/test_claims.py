@@ -2,13 +2,13 @@
 
 import pytest
 
-from shared.adapters.dynamodb import DynamoJobs
-from shared.domain.errors import Conflict
-from shared.domain.jobs import Job, Status
-from shared.ports import Bookmarks, Claim, JobStore
-from tests.builders import NOW, make_job
+from lora_drop.adapters.dynamodb import DynamoJobs
+from lora_drop.jobs.errors import Conflict
+from lora_drop.jobs.job import Job, Status
+from lora_drop.ports import Bookmarks, Claim, JobStore
 from tests.contracts.kept import waiting
-from tests.memory_jobs import MemoryJobs
+from tests.support.builders import NOW, make_job
+from tests.support.memory_jobs import MemoryJobs
 
 CONTENT = "0" * 64
 

@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from shared.adapters.s3_copies import S3Copies
-from shared.domain.artifacts import Artifact
-from shared.domain.copies import Part
-from shared.services.copy import Copier, Order
-from tests.aws import Aws
-from tests.builders import make_weights
-from tests.copying import MemoryNotes
-from tests.fate import Killed
-from tests.memory import MemorySource
+from lora_drop.adapters.s3_copies import S3Copies
+from lora_drop.jobs.artifacts import Artifact
+from lora_drop.results.copies import Part
+from lora_drop.services.copy import Copier, Order
+from tests.support.aws import Aws
+from tests.support.builders import make_weights
+from tests.support.copying import MemoryNotes
+from tests.support.fate import Killed
+from tests.support.memory_files import MemorySource
 
 PART = 5 * 1024**2  # the least that S3 takes
 LORA = make_weights(2 * PART + 1)

@@ -4,14 +4,14 @@ import hashlib
 
 import pytest
 
-from shared.adapters.s3_copies import S3Copies
-from shared.domain.artifacts import StoredFile
-from shared.domain.copies import Label, Lying
-from shared.domain.errors import Occupied, UploadGone
-from shared.ports import CopyStore
-from tests.aws import Aws
-from tests.bucket import FIRST, KEY, LABEL, LAST, LEAST, Place
-from tests.memory import MemoryResults
+from lora_drop.adapters.s3_copies import S3Copies
+from lora_drop.jobs.artifacts import StoredFile
+from lora_drop.jobs.errors import Occupied, UploadGone
+from lora_drop.ports import CopyStore
+from lora_drop.results.copies import Label, Lying
+from tests.support.aws import Aws
+from tests.support.bucket import FIRST, KEY, LABEL, LAST, LEAST, Place
+from tests.support.memory_files import MemoryResults
 
 
 @pytest.fixture

@@ -3,15 +3,15 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from shared.adapters.s3_datasets import S3Datasets
-from shared.domain.archives import RangedReader, members_of
-from shared.domain.errors import RejectedDataset
-from shared.domain.jobs import DatasetVersion
-from shared.ports import DatasetStore
-from tests.aws import Aws
-from tests.builders import make_archive
+from lora_drop.adapters.s3_datasets import S3Datasets
+from lora_drop.datasets.archives import RangedReader, members_of
+from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.job import DatasetVersion
+from lora_drop.ports import DatasetStore
 from tests.contracts.drops import Drops, S3Drops
-from tests.memory import MemoryDatasets
+from tests.support.aws import Aws
+from tests.support.builders import make_archive
+from tests.support.memory import MemoryDatasets
 
 KEY = "portrait/a b+c%20\u5199\u771f.zip"
 DATA = bytes(range(256)) * 40

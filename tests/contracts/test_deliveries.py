@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from shared.adapters.s3_deliveries import S3Deliveries
-from shared.domain.jobs import Job, Status
-from shared.domain.signatures import RawDelivery
-from shared.ports import Deliveries
-from tests.aws import Aws
-from tests.builders import NOW, make_dataset, make_job, signed, webhook_body
-from tests.memory import MemoryDeliveries
+from lora_drop.adapters.s3_deliveries import S3Deliveries
+from lora_drop.fal.webhooks import RawDelivery
+from lora_drop.jobs.job import Job, Status
+from lora_drop.ports import Deliveries
+from tests.support.aws import Aws
+from tests.support.builders import NOW, make_dataset, make_job, signed, webhook_body
+from tests.support.memory import MemoryDeliveries
 
 BODIES = {
     "fal's": webhook_body(),

@@ -7,13 +7,13 @@ from typing import Any, cast
 
 import pytest
 
-from shared.adapters.s3_eraser import S3Eraser
-from shared.domain.errors import NotErasable
-from shared.ports import Erasable, Eraser, Place
-from tests.aws import Aws
-from tests.builders import NOW
+from lora_drop.adapters.s3_eraser import S3Eraser
+from lora_drop.jobs.errors import NotErasable
+from lora_drop.ports import Erasable, Eraser, Place
 from tests.contracts.drops import Drops, S3Drops
-from tests.memory import MemoryDatasets
+from tests.support.aws import Aws
+from tests.support.builders import NOW
+from tests.support.memory import MemoryDatasets
 
 ODD_KEYS = ["portrait/a b+c%20d.zip", "\u5199\u771f/\U0001f600.zip", "quote'\"&<>.zip", "%0A.zip"]
 EVERYTHING = Place("", folder=True)

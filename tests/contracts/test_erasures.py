@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 
-from shared.adapters.dynamodb import DynamoJobs
-from shared.domain.budget import Charge, ChargeState
-from shared.domain.delivery import Delivery, Way
-from shared.domain.erasures import Erasure, Found
-from shared.domain.errors import Conflict, Forgotten
-from shared.domain.jobs import Job, Status
-from shared.ports import Claim, JobStore
-from tests.aws import Aws
-from tests.builders import NOW, make_dataset, make_job
+from lora_drop.adapters.dynamodb import DynamoJobs
+from lora_drop.jobs.budget import Charge, ChargeState
+from lora_drop.jobs.delivery import Delivery, Way
+from lora_drop.jobs.erasures import Erasure, Found
+from lora_drop.jobs.errors import Conflict, Forgotten
+from lora_drop.jobs.job import Job, Status
+from lora_drop.ports import Claim, JobStore
 from tests.contracts.kept import NOVEMBER, money
-from tests.memory_jobs import MemoryJobs
+from tests.support.aws import Aws
+from tests.support.builders import NOW, make_dataset, make_job
+from tests.support.memory_jobs import MemoryJobs
 
 CONTENT = "c" * 64
 

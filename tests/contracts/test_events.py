@@ -8,12 +8,12 @@ import pytest
 from botocore.config import Config
 from botocore.stub import Stubber
 
-from shared.adapters.events import BusEvents, bus_events
-from shared.domain.errors import EventsUnavailable
-from shared.domain.jobs import Status
-from shared.domain.status_changes import StatusChange
-from tests.aws import REGION, Aws
-from tests.builders import make_job
+from lora_drop.adapters.eventbridge import BusEvents, bus_events
+from lora_drop.jobs.errors import EventsUnavailable
+from lora_drop.jobs.events import StatusChange
+from lora_drop.jobs.job import Status
+from tests.support.aws import REGION, Aws
+from tests.support.builders import make_job
 
 CHANGE = StatusChange.of(make_job(Status.SUCCEEDED), bucket="models")
 

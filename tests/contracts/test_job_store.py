@@ -2,13 +2,13 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.budget import Charge, ChargeState
-from shared.domain.errors import BadQuery, Conflict
-from shared.domain.jobs import Job, Status
-from shared.domain.leases import Lease
-from shared.domain.problems import Problem
-from shared.ports import JobStore
-from tests.builders import ARTIFACTS, NOW, REQUEST_ID, make_job
+from lora_drop.jobs.budget import Charge, ChargeState
+from lora_drop.jobs.errors import BadQuery, Conflict
+from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.leases import Lease
+from lora_drop.jobs.problems import Problem
+from lora_drop.ports import JobStore
+from tests.support.builders import ARTIFACTS, NOW, REQUEST_ID, make_job
 
 
 def job_number(number: int, status: Status = Status.RECEIVED) -> Job:

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.domain.budget import Account, Limits
-from shared.domain.errors import NoSlot, OverBudget
-from shared.domain.jobs import TRANSITIONS, Job, Status
-from shared.ports import JobStore
-from tests.builders import NOW, learnt, make_job
+from lora_drop.jobs.budget import Account, Limits
+from lora_drop.jobs.errors import NoSlot, OverBudget
+from lora_drop.jobs.job import TRANSITIONS, Job, Status
+from lora_drop.ports import JobStore
 from tests.contracts.kept import DECEMBER, LIMITS, NOVEMBER, money, moved, sent, slots, waiting
-from tests.memory_jobs import MemoryJobs
+from tests.support.builders import NOW, learnt, make_job
+from tests.support.memory_jobs import MemoryJobs
 
 NEXT_MONTH = datetime(2026, 12, 1, tzinfo=UTC)
 

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.jobs import TRANSITIONS, Status
-from shared.ports import JobStore
-from tests.builders import NOW, make_job
+from lora_drop.jobs.job import TRANSITIONS, Status
+from lora_drop.ports import JobStore
 from tests.contracts.kept import moved, waiting
+from tests.support.builders import NOW, make_job
 
 OUT_OF_THE_LINE = sorted(TRANSITIONS[Status.READY])
 NOT_WAITING = [status for status in Status if status is not Status.READY]

@@ -1,9 +1,9 @@
 """A change of state is in the outbox by the very write that makes it, until it is told."""
 
-from shared.domain.jobs import Status
-from shared.ports import JobStore
-from tests.builders import NOW, make_job
+from lora_drop.jobs.job import Status
+from lora_drop.ports import JobStore
 from tests.contracts.kept import moved, waiting
+from tests.support.builders import NOW, make_job
 
 
 def test_a_new_job_is_in_the_outbox(jobs: JobStore) -> None:

@@ -3,13 +3,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from shared.adapters.sqs import SqsDeadLetters, SqsHandover, SqsInbox
-from shared.domain.jobs import DatasetVersion
-from shared.messages import S3Notice, StoreRequest
-from shared.ports import Handover, Inbox
-from tests.aws import Aws
-from tests.builders import make_dataset
-from tests.memory import MemoryQueue
+from lora_drop.adapters.sqs import SqsDeadLetters, SqsHandover, SqsInbox
+from lora_drop.jobs.job import DatasetVersion
+from lora_drop.messages import S3Notice, StoreRequest
+from lora_drop.ports import Handover, Inbox
+from tests.support.aws import Aws
+from tests.support.builders import make_dataset
+from tests.support.memory import MemoryQueue
 
 
 @dataclass

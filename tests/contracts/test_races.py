@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from shared.domain.budget import Account, Limits
-from shared.domain.errors import Conflict, NoSlot, OverBudget
-from shared.domain.jobs import Job, Status
-from shared.ports import Claim, JobStore
-from tests.builders import NOW
+from lora_drop.jobs.budget import Account, Limits
+from lora_drop.jobs.errors import Conflict, NoSlot, OverBudget
+from lora_drop.jobs.job import Job, Status
+from lora_drop.ports import Claim, JobStore
 from tests.contracts.kept import NOVEMBER, WIDE, money, sent, slots, waiting
+from tests.support.builders import NOW
 
 pytestmark = pytest.mark.parametrize("backend", ["ministack"], indirect=True)
 

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from shared.domain.artifacts import StoredFile
-from shared.domain.errors import DatasetUnreadable
-from tests.aws import Aws
-from tests.bucket import KEY, LAST, PREFIX, Place
+from lora_drop.jobs.artifacts import StoredFile
+from lora_drop.jobs.errors import DatasetUnreadable
+from tests.support.aws import Aws
+from tests.support.bucket import KEY, LAST, PREFIX, Place
 
 MIB = 1024**2
 

@@ -3,9 +3,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from aws_lambda_powertools.utilities.parameters import clear_caches
 
-from shared.adapters.secrets import REFETCH_SECONDS, FalKey, secret_text
-from shared.domain.errors import TrainerUnavailable
-from tests.aws import Aws
+from lora_drop.adapters.secrets import REFETCH_SECONDS, FalKey, secret_text
+from lora_drop.jobs.errors import TrainerUnavailable
+from tests.support.aws import Aws
 
 
 @pytest.fixture(autouse=True)

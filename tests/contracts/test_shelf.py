@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.adapters import s3_shelf
-from shared.domain.jobs import DatasetVersion
-from shared.ports import DatasetShelf
-from tests.aws import Aws
+from lora_drop.adapters import s3_shelf
+from lora_drop.jobs.job import DatasetVersion
+from lora_drop.ports import DatasetShelf
 from tests.contracts.drops import Drops, S3Drops
-from tests.memory import MemoryDatasets
+from tests.support.aws import Aws
+from tests.support.memory import MemoryDatasets
 
 ODD_KEYS = [
     "portrait/a b+c%20d.zip",

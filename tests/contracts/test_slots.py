@@ -2,12 +2,12 @@
 
 import pytest
 
-from shared.domain.budget import Account, Limits
-from shared.domain.errors import Conflict, NoSlot
-from shared.domain.jobs import AT_FAL, TRANSITIONS, Job, Status
-from shared.ports import JobStore
-from tests.builders import NOW
+from lora_drop.jobs.budget import Account, Limits
+from lora_drop.jobs.errors import Conflict, NoSlot
+from lora_drop.jobs.job import AT_FAL, TRANSITIONS, Job, Status
+from lora_drop.ports import JobStore
 from tests.contracts.kept import LIMITS, NOVEMBER, money, moved, sent, slots, waiting
+from tests.support.builders import NOW
 
 WAYS_OUT = [
     (before, to) for before in Status for to in sorted(TRANSITIONS[before]) if before in AT_FAL

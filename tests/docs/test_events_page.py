@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from shared.domain.jobs import Status
-from shared.domain.problems import Problem
-from shared.domain.status_changes import DETAIL_TYPE, SOURCE, StatusChange
-from tests.builders import make_job
+from lora_drop.jobs.events import DETAIL_TYPE, SOURCE, StatusChange
+from lora_drop.jobs.job import Status
+from lora_drop.jobs.problems import Problem
 from tests.docs.console import calls_of_aws, typed, wrong_with
+from tests.support.builders import make_job
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "events.md").read_text()

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import typer
 
-from client.cli import application
+from lora_drop.cli.main import application
 from tests.docs.console import calls_of_aws, typed, wrong_with
-from tests.template import properties, template
+from tests.support.template import properties, template
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.furnished import furnished
-from tests.house import House
+from tests.support.furnished import furnished
+from tests.support.house import House
 
 
 @pytest.fixture

@@ -17,17 +17,17 @@ from functions.reconcile.handler import handler as reconcile
 from functions.store.handler import handler as store
 from functions.submit.handler import handler as submit
 from functions.webhook.handler import handler as webhook
-from shared.adapters.pictures import PillowPictures
-from shared.adapters.s3_datasets import S3Range
-from shared.bootstrap import SubmitBootstrap
-from shared.domain.jobs import Job, Status
-from shared.domain.tokens import webhook_token
-from shared.messages import StoreRequest
-from tests.builders import NOW, SECRET, make_dataset, s3_event, signed, webhook_body
-from tests.canary import birds, nest
-from tests.canary.birds import Kind, Place
-from tests.canary.plugin import WATCH
-from tests.house import RESULT, Context, House, event
+from lora_drop.adapters.pillow import PillowPictures
+from lora_drop.adapters.s3_datasets import S3Range
+from lora_drop.bootstrap import SubmitBootstrap
+from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.tokens import webhook_token
+from lora_drop.messages import StoreRequest
+from tests.security.canary import birds, nest
+from tests.security.canary.birds import Kind, Place
+from tests.security.canary.plugin import WATCH
+from tests.support.builders import NOW, SECRET, make_dataset, s3_event, signed, webhook_body
+from tests.support.house import RESULT, Context, House, event
 
 
 @pytest.fixture(autouse=True)
@@ -196,7 +196,7 @@ def test_a_mistake_of_ours_is_told_without_what_it_stumbled_over(
     nobody_sings: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mistake = ValueError(f"{birds.PHOTO} {birds.LATITUDE} {birds.OWNER}")
-    monkeypatch.setattr("shared.services.check.Checker.check", Broken(mistake))
+    monkeypatch.setattr("lora_drop.services.check.Checker.check", Broken(mistake))
 
     submit(dropped(nobody_sings, nest.dataset()), Context())
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from shared.domain.tokens import webhook_token
-from tests.builders import SECRET
-from tests.canary import birds, nest
-from tests.canary.birds import MAY, Cage, Kind, Place
-from tests.canary.plugin import WATCH
-from tests.house import Context, House
+from lora_drop.jobs.tokens import webhook_token
+from tests.security.canary import birds, nest
+from tests.security.canary.birds import MAY, Cage, Kind, Place
+from tests.security.canary.plugin import WATCH
+from tests.support.builders import SECRET
+from tests.support.house import Context, House
 
 
 @pytest.mark.parametrize("place", Place)

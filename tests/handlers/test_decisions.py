@@ -7,13 +7,13 @@ import httpx
 import pytest
 
 from functions.jobs.handler import handler
-from shared.adapters.s3_deliveries import S3Deliveries
-from shared.domain.artifacts import StoredFile
-from shared.domain.jobs import Status
-from shared.domain.signatures import RawDelivery
-from shared.messages import StoreRequest
-from tests.builders import NOW, REQUEST_ID, make_job, signed, webhook_body
-from tests.house import Context, House, event
+from lora_drop.adapters.s3_deliveries import S3Deliveries
+from lora_drop.fal.webhooks import RawDelivery
+from lora_drop.jobs.artifacts import StoredFile
+from lora_drop.jobs.job import Status
+from lora_drop.messages import StoreRequest
+from tests.support.builders import NOW, REQUEST_ID, make_job, signed, webhook_body
+from tests.support.house import Context, House, event
 
 ADA = "arn:aws:iam::123456789012:user/ada"
 JOB_ID = make_job().job_id

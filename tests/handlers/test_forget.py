@@ -10,15 +10,15 @@ from botocore.client import BaseClient
 
 from functions.forget.handler import handler
 from functions.jobs.handler import handler as jobs_handler
-from shared.adapters.dynamodb import DynamoJobs
-from shared.adapters.s3_eraser import S3Eraser
-from shared.domain.budget import Charge, ChargeState
-from shared.domain.erasures import LAST_LOOK_AFTER
-from shared.domain.errors import Conflict, NotErasable
-from shared.domain.jobs import Status
-from tests.builders import make_job
-from tests.forget_orders import NAMES, READING, ask, lay_down, left_of
-from tests.house import Context, House, event
+from lora_drop.adapters.dynamodb import DynamoJobs
+from lora_drop.adapters.s3_eraser import S3Eraser
+from lora_drop.jobs.budget import Charge, ChargeState
+from lora_drop.jobs.erasures import LAST_LOOK_AFTER
+from lora_drop.jobs.errors import Conflict, NotErasable
+from lora_drop.jobs.job import Status
+from tests.support.builders import make_job
+from tests.support.forget_orders import NAMES, READING, ask, lay_down, left_of
+from tests.support.house import Context, House, event
 
 
 def test_a_job_is_forgotten_and_the_proof_is_served_again_and_again(today: House) -> None:

@@ -14,14 +14,14 @@ from functions.reconcile.handler import handler as reconcile
 from functions.store.handler import handler as store
 from functions.submit.handler import handler as submit
 from functions.webhook.handler import handler as webhook
-from shared.domain.erasures import LAST_LOOK_AFTER, digest_of
-from shared.domain.jobs import Job
-from shared.domain.tokens import webhook_token
-from shared.messages import StoreRequest
-from tests.builders import NOW, SECRET, s3_event
-from tests.fate import Killed
-from tests.forget_orders import READING, ask, lay_down, left_of
-from tests.house import Context, House, event
+from lora_drop.jobs.erasures import LAST_LOOK_AFTER, digest_of
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.tokens import webhook_token
+from lora_drop.messages import StoreRequest
+from tests.support.builders import NOW, SECRET, s3_event
+from tests.support.fate import Killed
+from tests.support.forget_orders import READING, ask, lay_down, left_of
+from tests.support.house import Context, House, event
 
 # ------------------------------------------------------------------------------ what comes late
 

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from functions.jobs.handler import handler
-from shared.domain.jobs import Job, Status
-from shared.domain.notices import public
-from tests.builders import NOW, REQUEST_ID, make_job
-from tests.house import Context, House, event
+from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job_files import public
+from tests.support.builders import NOW, REQUEST_ID, make_job
+from tests.support.house import Context, House, event
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from functions.reconcile.handler import bootstrap as reconcile_bootstrap
 from functions.reconcile.handler import handler as reconcile
 from functions.submit.handler import bootstrap as submit_bootstrap
 from functions.submit.handler import handler as submit
-from shared.domain.jobs import Status
-from tests.builders import make_dataset, make_job, s3_event
-from tests.house import FAL_KEY, Context, House, event
+from lora_drop.jobs.job import Status
+from tests.support.builders import make_dataset, make_job, s3_event
+from tests.support.house import FAL_KEY, Context, House, event
 
 OLD = "old-id:old-secret"
 

@@ -11,10 +11,10 @@ from functions.reconcile.handler import handler as reconcile
 from functions.store.handler import handler as store
 from functions.submit.handler import handler as submit
 from functions.webhook.handler import handler as deliver
-from shared.domain.jobs import Status
-from shared.messages import StoreRequest
-from tests.builders import REQUEST_ID, make_dataset, make_job, s3_event
-from tests.house import Context, House, event
+from lora_drop.jobs.job import Status
+from lora_drop.messages import StoreRequest
+from tests.support.builders import REQUEST_ID, make_dataset, make_job, s3_event
+from tests.support.house import Context, House, event
 
 JOB = make_job().job_id
 

@@ -7,11 +7,11 @@ import pytest
 
 from functions.reconcile.handler import handler
 from functions.submit.handler import handler as submit
-from shared.domain.jobs import Job, Status
-from shared.domain.verdicts import over_budget
-from shared.messages import StoreRequest
-from tests.builders import APPLICATION, ARTIFACTS, NOW, make_dataset, make_job
-from tests.house import FAL_KEY, Context, House, event
+from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job_problems import over_budget
+from lora_drop.messages import StoreRequest
+from tests.support.builders import APPLICATION, ARTIFACTS, NOW, make_dataset, make_job
+from tests.support.house import FAL_KEY, Context, House, event
 
 QUIET = {
     "open": 0,

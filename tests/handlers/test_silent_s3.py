@@ -11,14 +11,14 @@ from functions.forget.handler import handler as forget
 from functions.store.handler import handler as store
 from functions.submit.handler import handler as submit
 from functions.webhook.handler import handler as webhook
-from shared.domain.jobs import Status
-from shared.messages import StoreRequest
-from tests.builders import make_dataset, make_job, s3_event
-from tests.canary import nest
-from tests.canary.birds import Place
-from tests.canary.plugin import WATCH
-from tests.house import Context, House, event
-from tests.silent_s3 import silence_s3
+from lora_drop.jobs.job import Status
+from lora_drop.messages import StoreRequest
+from tests.security.canary import nest
+from tests.security.canary.birds import Place
+from tests.security.canary.plugin import WATCH
+from tests.support.builders import make_dataset, make_job, s3_event
+from tests.support.house import Context, House, event
+from tests.support.silent_s3 import silence_s3
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import httpx
 import pytest
 
 from functions.store.handler import handler
-from shared.domain.jobs import Job, Status
-from shared.domain.leases import Lease
-from tests.builders import ARTIFACTS, make_dataset, make_job, make_weights
-from tests.house import FAL_KEY, FILES, Context, House, event
+from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.leases import Lease
+from tests.support.builders import ARTIFACTS, make_dataset, make_job, make_weights
+from tests.support.house import FAL_KEY, FILES, Context, House, event
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import httpx
 import pytest
 
 from functions.submit.handler import handler
-from shared.domain.jobs import Status
-from tests.builders import REQUEST_ID
-from tests.house import FAL_KEY, Answer, Context, House, event
+from lora_drop.jobs.job import Status
+from tests.support.builders import REQUEST_ID
+from tests.support.house import FAL_KEY, Answer, Context, House, event
 
 TEST_EVENT = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "datasets"}
 

@@ -8,12 +8,12 @@ import pytest
 from botocore.exceptions import ClientError
 
 from functions.webhook.handler import handler
-from shared.adapters.dynamodb import DynamoJobs
-from shared.domain.errors import Conflict
-from shared.domain.jobs import Job, Status
-from shared.messages import StoreRequest
-from tests.builders import ARTIFACTS, REQUEST_ID, make_job
-from tests.house import FAL_KEY, Context, House, event
+from lora_drop.adapters.dynamodb import DynamoJobs
+from lora_drop.jobs.errors import Conflict
+from lora_drop.jobs.job import Job, Status
+from lora_drop.messages import StoreRequest
+from tests.support.builders import ARTIFACTS, REQUEST_ID, make_job
+from tests.support.house import FAL_KEY, Context, House, event
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from nacl.signing import SigningKey
 
-from shared.domain.signatures import SignedHeaders
-from tests.house import House
-from tests.vectors.container import Container
-from tests.vectors.deliveries import RFC_8032
-from tests.vectors.scheme import SIGNATURE, USUAL, jwk, replaced
+from lora_drop.fal.webhooks import SignedHeaders
+from tests.support.house import House
+from tests.support.vectors.container import Container
+from tests.support.vectors.deliveries import RFC_8032
+from tests.support.vectors.scheme import SIGNATURE, USUAL, jwk, replaced
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ import pytest
 
 from functions.reconcile.handler import handler as ask
 from functions.webhook.handler import handler
-from shared.domain.jobs import Job, Status
-from shared.messages import Question
-from tests.builders import make_job, signed, webhook_body
-from tests.calls import recorded
-from tests.house import Context, House, event
+from lora_drop.jobs.job import Job, Status
+from lora_drop.messages import Question
+from tests.support.builders import make_job, signed, webhook_body
+from tests.support.calls import recorded
+from tests.support.house import Context, House, event
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ import pytest
 from nacl.signing import SigningKey
 
 from functions.webhook.handler import handler
-from shared.domain.jobs import Job, Status
-from shared.domain.tokens import webhook_token
-from tests.builders import REQUEST_ID, SECRET, USER_ID, make_job, signed, webhook_body
-from tests.calls import recorded
-from tests.house import Context, House, event
+from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.tokens import webhook_token
+from tests.support.builders import REQUEST_ID, SECRET, USER_ID, make_job, signed, webhook_body
+from tests.support.calls import recorded
+from tests.support.house import Context, House, event
 
 DELIVERIES = 10_000
 STEP = timedelta(milliseconds=200)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from functions.webhook.handler import handler
-from shared.domain.jobs import Status
-from shared.domain.tokens import webhook_token
-from tests.builders import REQUEST_ID, SECRET, make_job, signed, webhook_body
-from tests.house import Context, House, event
+from lora_drop.jobs.job import Status
+from lora_drop.jobs.tokens import webhook_token
+from tests.support.builders import REQUEST_ID, SECRET, make_job, signed, webhook_body
+from tests.support.house import Context, House, event
 
 URL = "https://v3.fal.media/files/a/b"
 LONG = "x" * 200_000

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.house import House
-from tests.vectors.container import ANSWERS, Container
-from tests.vectors.make import FILE, text
-from tests.vectors.scheme import USUAL
+from tests.support.house import House
+from tests.support.vectors.container import ANSWERS, Container
+from tests.support.vectors.make import FILE, text
+from tests.support.vectors.scheme import USUAL
 
 PUBLISHED = json.loads(FILE.read_text())
 GROUPS = {group["name"]: group for group in PUBLISHED["groups"]}
@@ -21,7 +21,7 @@ def each_of(group: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def test_the_vectors_are_what_their_script_makes() -> None:
-    assert FILE.read_text() == text(), "stale; run: python -m tests.vectors.make"
+    assert FILE.read_text() == text(), "stale; run: python -m tests.support.vectors.make"
 
 
 def test_there_are_as_many_as_are_promised() -> None:

@@ -1,10 +1,10 @@
 import pytest
 import pytest_socket
 
-from shared.domain.facts import Fact, Running
-from shared.ports import Submission
-from tests.memory import MemoryTrainer
-from tests.world import World
+from lora_drop.fal.status import Fact, Running
+from lora_drop.ports import Submission
+from tests.support.memory import MemoryTrainer
+from tests.support.world import World
 
 
 @pytest.fixture(autouse=True)

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.budget import Charge, Limits
-from shared.domain.jobs import Status
-from tests.builders import NOW, make_job
-from tests.world import World
+from lora_drop.jobs.budget import Charge, Limits
+from lora_drop.jobs.job import Status
+from tests.support.builders import NOW, make_job
+from tests.support.world import World
 
 
 def test_the_oldest_job_that_goes_on_by_itself_is_measured(world: World) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from shared.domain.errors import BadDelivery, BadQuery
-from shared.domain.jobs import Status
-from shared.messages import (
+from lora_drop.jobs.errors import BadDelivery, BadQuery
+from lora_drop.jobs.job import Status
+from lora_drop.messages import (
     JobsQuery,
     RetryOrder,
     S3Notice,
@@ -16,7 +16,7 @@ from shared.messages import (
     raw_delivery,
     s3_notice_for,
 )
-from tests.builders import make_dataset, s3_event, webhook_body
+from tests.support.builders import make_dataset, s3_event, webhook_body
 
 KEYS = [
     "ada.zip",

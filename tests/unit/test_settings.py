@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from shared.settings import (
+from lora_drop.settings import (
     JobsSettings,
     ReconcileSettings,
     Settings,

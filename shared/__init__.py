@@ -1,1 +1,0 @@
-"""What the functions have in common, and all that ships besides them."""

@@ -1,1 +1,0 @@
-"""Values and rules: no clock, no network, no vendor."""

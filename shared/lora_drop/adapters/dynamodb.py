@@ -1,0 +1,279 @@
+"""Jobs in one DynamoDB table; conditional writes are what makes an event idempotent.
+
+``pk = <job_id>, sk = job`` holds the job. Beside it, written in the same transaction: ``OPEN`` for a
+job whose end is not told yet and ``WAITING`` for one that is READY (``sk`` puts the oldest first), so that
+both can be read with one strongly consistent query (an index could not promise that); ``OUTBOX`` for
+one whose last change of state nobody was told of yet; ``SLOTS``, the ids of the jobs at fal; ``ACCOUNT``,
+a month's money in millionths of a dollar; and ``CONTENT``, the job that trains, or has trained, a dataset's
+content. In the place of a job that is forgotten stands a row under ``FORGOTTEN``, and under ``ERASING``
+as long as there is something left of it.
+"""
+
+import random
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lora_drop.adapters.dynamodb_erasures import (
+    ERASING,
+    FORGOTTEN,
+    begin_actions,
+    erasure_of,
+    keep_actions,
+    tombstone_of,
+)
+from lora_drop.adapters.dynamodb_rows import (
+    ACCOUNT,
+    BY_CREATION,
+    BY_STATUS,
+    CONTENT,
+    JOB,
+    OPEN,
+    OUTBOX,
+    SLOTS,
+    WAITING,
+    account_of,
+    cursor_of,
+    job_of,
+    key_of,
+    place_of,
+    start_of,
+)
+from lora_drop.adapters.dynamodb_writes import Action, Written, add_actions, checks, replace_actions
+from lora_drop.jobs.budget import Account, Limits
+from lora_drop.jobs.erasures import Erasure, digest_of
+from lora_drop.jobs.errors import Conflict, EventsUnavailable, Forgotten
+from lora_drop.jobs.job import Job, Status
+from lora_drop.ports import Claim, Page
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+CONDITION, CONFLICT = "ConditionalCheckFailed", "TransactionConflict"
+# Two transactions that meet in a counter are no news to anybody: the loser goes again.
+ATTEMPTS = 8
+LONGEST_PAUSE = 0.4  # seconds
+
+
+class DynamoJobs:
+    """The jobs table."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def add(self, job: Job, *, claim: Claim | None = None, still: Sequence[Job] = ()) -> bool:
+        """Put the job if its id is free; raises Conflict when two do so at the same moment."""
+        never_forgotten = tombstone_of(job.job_id)
+        try:
+            self._write([never_forgotten, *add_actions(job, claim), *checks(still)])
+        except Forgotten as forgotten:
+            raise Forgotten(job.job_id) from forgotten
+        except Conflict:
+            if self.get(job.job_id) is None:
+                raise
+            return False
+        return True
+
+    def get(self, job_id: str) -> Job | None:
+        """A strongly consistent read."""
+        item = self._item(key_of(job_id, JOB))
+        return job_of(item) if item else None
+
+    def forgotten(self, job_id: str) -> bool:
+        """A strongly consistent read."""
+        return self.erasure(digest_of(job_id)) is not None
+
+    def begin(self, job: Job, erasure: Erasure) -> None:
+        """One transaction: the job's rows go, and the tombstone comes."""
+        owner = self.owner(job.content_digest) if job.content_digest else None
+        heir = self.get(job.instead_of) if job.instead_of else None
+        self._write(
+            begin_actions(job, erasure, owns_content=owner == job.job_id, heir=heir is not None)
+        )
+
+    def erasure(self, digest: str) -> Erasure | None:
+        """A strongly consistent read."""
+        item = self._item(key_of(FORGOTTEN, digest))
+        return erasure_of(item) if item else None
+
+    def keep(self, before: Erasure, after: Erasure) -> None:
+        """Put it if its version is still the one that was read."""
+        self._write(keep_actions(before, after))
+
+    def erasing(self) -> Iterable[Erasure]:
+        """Every one under ERASING, by a strongly consistent query."""
+        found = (self.erasure(item["sk"]["S"]) for item in list(self._rows(ERASING)))
+        return [erasure for erasure in found if erasure is not None and erasure.done_at is None]
+
+    def replace(
+        self,
+        before: Job,
+        after: Job,
+        *,
+        limits: Limits | None = None,
+        claim: Claim | None = None,
+        still: Sequence[Job] = (),
+    ) -> None:
+        """Put the job if its version is still the one that was read, with all that follows from it."""
+        self._write([*replace_actions(before, after, limits, claim), *checks(still)])
+
+    def unfinished(self) -> Iterable[Job]:
+        """Every job under OPEN by a strongly consistent query, oldest first."""
+        found = (self.get(_id_in(item)) for item in list(self._rows(OPEN)))
+        return sorted(
+            (job for job in found if job is not None),
+            key=lambda job: (job.created_at, job.job_id),
+        )
+
+    def outbox(self) -> Mapping[str, int]:
+        """The rows under OUTBOX, by a strongly consistent query."""
+        return {item["sk"]["S"]: int(item["written"]["N"]) for item in self._rows(OUTBOX)}
+
+    def told(self, job_id: str, version: int) -> None:
+        """Delete its row under OUTBOX, if that is about no later change."""
+        try:
+            self._delete_if("written <= :version", key_of(OUTBOX, job_id), version)
+        except (BotoCoreError, ClientError) as error:
+            raise EventsUnavailable(f"{job_id}: {type(error).__name__}") from error
+
+    def close(self, job: Job) -> None:
+        """Delete its row under OPEN, if that is about this very end."""
+        self._delete_if("ended = :version", key_of(OPEN, place_of(job)), job.version)
+
+    def _delete_if(self, condition: str, key: dict[str, Any], version: int) -> None:
+        try:
+            self._client.delete_item(
+                TableName=self._table,
+                Key=key,
+                ConditionExpression=condition,
+                ExpressionAttributeValues={":version": {"N": str(version)}},
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+
+    def next_waiting(self) -> Job | None:
+        """The first of the line; one that has just left it is passed over."""
+        for item in self._rows(WAITING, limit=5):
+            job = self.get(_id_in(item))
+            if job is not None and job.status is Status.READY:
+                return job
+        return None
+
+    def owner(self, content_digest: str) -> str | None:
+        """Who claimed this content last."""
+        item = self._item(key_of(CONTENT, content_digest))
+        return item["job_id"]["S"] if item else None
+
+    def account(self, month: str) -> Account:
+        """The month's counters and the slots, each strongly consistent."""
+        money = self._item(key_of(ACCOUNT, month))
+        slots = self._item(key_of(SLOTS, SLOTS))
+        return account_of(month, money, slots)
+
+    def page(self, *, status: Status | None, limit: int, cursor: str | None) -> Page:
+        """A page of the index, newest first."""
+        name, value = ("status", status.value) if status else ("sk", JOB)
+        start = {"ExclusiveStartKey": start_of(cursor, status)} if cursor else {}
+        found = self._client.query(
+            TableName=self._table,
+            IndexName=BY_STATUS if status else BY_CREATION,
+            KeyConditionExpression="#name = :value",
+            ExpressionAttributeNames={"#name": name},
+            ExpressionAttributeValues={":value": {"S": value}},
+            ScanIndexForward=False,
+            Limit=limit,
+            **start,  # type: ignore[arg-type]  # the stubs want the key named, not spread
+        )
+        last = found.get("LastEvaluatedKey")
+        jobs = tuple(job_of(item) for item in found["Items"])
+        return Page(jobs, cursor_of(last) if last else None)
+
+    def bookmark(self, name: str) -> str | None:
+        """Where a sweep has got to."""
+        item = self._item(key_of("BOOKMARK", name))
+        return item["at"]["S"] if item else None
+
+    def keep_bookmark(self, name: str, at: str | None) -> None:
+        """Remember where a sweep has got to; None is its beginning."""
+        key = key_of("BOOKMARK", name)
+        if at is None:
+            self._client.delete_item(TableName=self._table, Key=key)
+        else:
+            self._client.put_item(TableName=self._table, Item={**key, "at": {"S": at}})
+
+    def missing(self, job_ids: Sequence[str]) -> Sequence[str]:
+        """Which of these ids no job has, nor had a forgotten one, by strongly consistent reads."""
+        jobs = self._there([(each, JOB) for each in job_ids])
+        rest = [each for each in job_ids if (each, JOB) not in jobs]
+        gone = self._there([(FORGOTTEN, digest_of(each)) for each in rest])
+        return [each for each in rest if (FORGOTTEN, digest_of(each)) not in gone]
+
+    def _there(self, rows: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Which of these rows there are."""
+        wanted, found = list(dict.fromkeys(rows)), set[tuple[str, str]]()
+        for start in range(0, len(wanted), 100):  # BatchGetItem takes no more
+            keys: list[dict[str, Any]] = [key_of(*row) for row in wanted[start : start + 100]]
+            while keys:
+                request: Any = {
+                    self._table: {
+                        "Keys": keys,
+                        "ConsistentRead": True,
+                        "ProjectionExpression": "pk, sk",
+                    }
+                }
+                got = self._client.batch_get_item(RequestItems=request)
+                items = got["Responses"].get(self._table, [])
+                found |= {(item["pk"]["S"], item["sk"]["S"]) for item in items}
+                left: Any = got.get("UnprocessedKeys", {}).get(self._table, {})
+                keys = left.get("Keys", [])
+        return found
+
+    def _item(self, key: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        got = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        return got.get("Item")
+
+    def _rows(self, kind: str, limit: int | None = None) -> Iterator[Mapping[str, Any]]:
+        config = {"MaxItems": limit, "PageSize": limit} if limit else {}
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :kind",
+            ExpressionAttributeValues={":kind": {"S": kind}},
+            ConsistentRead=True,
+            PaginationConfig=config,  # type: ignore[arg-type]  # the stubs know no empty one
+        )
+        for page in pages:
+            yield from page["Items"]
+
+    def _write(self, actions: Sequence[Action]) -> None:
+        """All of it or nothing; raises what the first action whose condition does not hold says."""
+        for attempt in range(ATTEMPTS):
+            try:
+                self._client.transact_write_items(
+                    TransactItems=[_named(action.write, self._table) for action in actions]
+                )
+            except ClientError as error:
+                reasons: Any = error.response.get("CancellationReasons", [])
+                codes = [reason.get("Code") for reason in reasons]
+                for action, code in zip(actions, codes, strict=False):
+                    if code == CONDITION:
+                        raise action.otherwise(str(error)) from error
+                if CONFLICT not in codes:
+                    raise
+                if attempt == ATTEMPTS - 1:
+                    raise Conflict(str(error)) from error
+                pause = min(LONGEST_PAUSE, 0.02 * 2**attempt)
+                time.sleep(random.uniform(0, pause))  # noqa: S311  # jitter, no secret
+            else:
+                return
+
+
+def _named(write: Written, table: str) -> Any:
+    return {kind: {**action, "TableName": table} for kind, action in write.items()}
+
+
+def _id_in(item: Mapping[str, Any]) -> str:
+    return str(item["job_id"]["S"])

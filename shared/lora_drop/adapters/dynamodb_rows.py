@@ -1,0 +1,93 @@
+"""How jobs and counters lie in the table, row by row."""
+
+import base64
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+
+from lora_drop.jobs.budget import MICRO, Account
+from lora_drop.jobs.errors import BadQuery
+from lora_drop.jobs.job import Job, Status
+
+JOB, OPEN, WAITING, OUTBOX, SLOTS, ACCOUNT, CONTENT = (
+    "job",
+    "OPEN",
+    "WAITING",
+    "OUTBOX",
+    "SLOTS",
+    "ACCOUNT",
+    "CONTENT",
+)
+BY_STATUS, BY_CREATION = "by-status", "by-creation"
+
+
+def key_of(pk: str, sk: str) -> dict[str, Any]:
+    """A row's key."""
+    return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+def place_of(job: Job) -> str:
+    """Where a job stands among others of its kind: the oldest first."""
+    return f"{job.created_at.isoformat(timespec='microseconds')}#{job.job_id}"
+
+
+def item_of(job: Job) -> dict[str, Any]:
+    """The job's own row."""
+    serializer = TypeSerializer()
+    values = json.loads(job.model_dump_json(exclude_none=True), parse_float=Decimal)
+    values |= {"pk": job.job_id, "sk": JOB}
+    return {name: serializer.serialize(value) for name, value in values.items()}
+
+
+def job_of(item: Mapping[str, Any]) -> Job:
+    """The job in its row."""
+    deserializer = TypeDeserializer()
+    return Job.model_validate({name: deserializer.deserialize(item[name]) for name in item})
+
+
+def account_of(
+    month: str, money: Mapping[str, Any] | None, slots: Mapping[str, Any] | None
+) -> Account:
+    """A month's account from its row and the row of the slots, either of which may not be there."""
+    return Account(
+        month=month,
+        reserved_usd=_usd(money, "reserved"),
+        spent_usd=_usd(money, "spent"),
+        wasted_usd=_usd(money, "wasted"),
+        in_flight=tuple(sorted((slots or {}).get("holders", {}).get("SS", ()))),
+    )
+
+
+def cursor_of(key: Mapping[str, Any]) -> str:
+    """The key that a page ended with, as its reader hands it in again."""
+    return base64.urlsafe_b64encode(json.dumps(key, sort_keys=True).encode()).decode()
+
+
+def start_of(cursor: str, status: Status | None) -> dict[str, Any]:
+    """The key a page ended with; raises BadQuery when it is not one of this very list."""
+    foreign = BadQuery("cursor: this is not a cursor of an earlier page")
+    try:
+        key = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+    except (ValueError, RecursionError) as error:
+        raise foreign from error
+    wanted = {"pk", "sk", "created_at"} | ({"status"} if status else set())
+    if (
+        not isinstance(key, dict)
+        or key.keys() != wanted
+        or any(not _is_text(value) for value in key.values())
+        or key["sk"]["S"] != JOB
+        or (status and key["status"]["S"] != status)
+    ):
+        raise foreign
+    return key
+
+
+def _usd(row: Mapping[str, Any] | None, name: str) -> float:
+    return int((row or {}).get(name, {}).get("N", "0")) / MICRO
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, dict) and value.keys() == {"S"} and isinstance(value["S"], str)

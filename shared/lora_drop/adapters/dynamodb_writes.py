@@ -1,0 +1,163 @@
+"""What one write of a job consists of: the job, its place in the lists, its slot, its money.
+
+Each action names the error that its condition stands for. The job's own condition comes first: who
+has read an old job learns that, and nothing of slots or money.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lora_drop.adapters.dynamodb_rows import (
+    ACCOUNT,
+    CONTENT,
+    JOB,
+    OPEN,
+    OUTBOX,
+    SLOTS,
+    WAITING,
+    item_of,
+    key_of,
+    place_of,
+)
+from lora_drop.jobs.budget import MICRO, Booking, Limits, bookings
+from lora_drop.jobs.errors import Conflict, NoSlot, OverBudget
+from lora_drop.jobs.job import Job, Status
+from lora_drop.ports import Claim
+
+type Written = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One part of a transaction, and what it means when its condition does not hold."""
+
+    write: Written
+    otherwise: type[Exception] = Conflict
+
+
+def add_actions(job: Job, claim: Claim | None) -> Sequence[Action]:
+    """A new job, if its id is free."""
+    put = {"Item": item_of(job), "ConditionExpression": "attribute_not_exists(pk)"}
+    return [Action({"Put": put}), *_lists(None, job), *_outbox(None, job), *_claimed(job, claim)]
+
+
+def replace_actions(
+    before: Job, after: Job, limits: Limits | None, claim: Claim | None
+) -> Sequence[Action]:
+    """``after`` in the place of ``before``."""
+    return [
+        Action({"Put": {"Item": item_of(after), **_unchanged(before)}}),
+        *_lists(before, after),
+        *_outbox(before, after),
+        *_slot(before, after, limits),
+        *_money(before, after, limits),
+        *_claimed(after, claim),
+    ]
+
+
+def checks(still: Sequence[Job]) -> Sequence[Action]:
+    """That each of these jobs is as it was read."""
+    return [
+        Action({"ConditionCheck": {"Key": key_of(job.job_id, JOB), **_unchanged(job)}})
+        for job in still
+    ]
+
+
+def _unchanged(job: Job) -> Mapping[str, Any]:
+    return {
+        "ConditionExpression": "#version = :version",
+        "ExpressionAttributeNames": {"#version": "version"},
+        "ExpressionAttributeValues": {":version": {"N": str(job.version)}},
+    }
+
+
+def _lists(before: Job | None, after: Job) -> Sequence[Action]:
+    """The rows under OPEN and WAITING, as far as they change."""
+    row = {"job_id": {"S": after.job_id}}
+    actions = []
+    if before is None or before.terminal or after.terminal:
+        # What has ended stays there until its end is told: close() deletes this very row.
+        ended = {"ended": {"N": str(after.version)}} if after.terminal else {}
+        item = {**key_of(OPEN, place_of(after)), **row, **ended}
+        actions.append(Action({"Put": {"Item": item}}))
+    key = key_of(WAITING, place_of(after))
+    if _waits(after) and not _waits(before):
+        actions.append(Action({"Put": {"Item": {**key, **row}}}))
+    elif _waits(before) and not _waits(after):
+        actions.append(Action({"Delete": {"Key": key}}))
+    return actions
+
+
+def _outbox(before: Job | None, after: Job) -> Sequence[Action]:
+    """That others have not heard of this change of state: whoever has told it takes the row away."""
+    if before is not None and before.status is after.status:
+        return []
+    row = {**key_of(OUTBOX, after.job_id), "written": {"N": str(after.version)}}
+    return [Action({"Put": {"Item": row}})]
+
+
+def _waits(job: Job | None) -> bool:
+    return job is not None and job.status is Status.READY
+
+
+def _slot(before: Job, after: Job, limits: Limits | None) -> Sequence[Action]:
+    """A slot is taken or given back; the row holds who has one, so nothing is counted twice."""
+    if before.at_fal == after.at_fal:
+        return []
+    update: dict[str, Any] = {
+        "Key": key_of(SLOTS, SLOTS),
+        "UpdateExpression": f"{'ADD' if after.at_fal else 'DELETE'} holders :job",
+        "ExpressionAttributeValues": {":job": {"SS": [after.job_id]}},
+    }
+    if after.at_fal and limits is not None:
+        update["ConditionExpression"] = "attribute_not_exists(holders) OR size(holders) < :most"
+        update["ExpressionAttributeValues"][":most"] = {"N": str(limits.max_in_flight)}
+    return [Action({"Update": update}, NoSlot)]
+
+
+def _money(before: Job, after: Job, limits: Limits | None) -> Sequence[Action]:
+    """What the move books; the budget is a condition where money is set aside for it."""
+    actions = []
+    for booking in bookings(before.charges, after.charges):
+        update: dict[str, Any] = {
+            "Key": key_of(ACCOUNT, booking.month),
+            "UpdateExpression": (
+                "ADD reserved :reserved, spent :spent, wasted :wasted, committed :committed"
+            ),
+            "ExpressionAttributeValues": {
+                ":reserved": {"N": str(booking.reserved)},
+                ":spent": {"N": str(booking.spent)},
+                ":wasted": {"N": str(booking.wasted)},
+                ":committed": {"N": str(booking.committed)},
+            },
+        }
+        room = _room(booking, after, limits)
+        if room is not None:
+            update["ExpressionAttributeValues"][":room"] = {"N": str(room)}
+            # A month without a row has spent nothing; without room for this job, no row will do.
+            none_yet = "attribute_not_exists(committed) OR " if room >= 0 else ""
+            update["ConditionExpression"] = f"{none_yet}committed <= :room"
+        actions.append(Action({"Update": update}, OverBudget))
+    return actions
+
+
+def _room(booking: Booking, job: Job, limits: Limits | None) -> int | None:
+    """What may be committed already for this booking to fit; None where nothing limits it."""
+    if limits is None or limits.monthly_usd is None or job.approved or booking.reserved <= 0:
+        return None
+    return round(limits.monthly_usd * MICRO) - booking.reserved
+
+
+def _claimed(job: Job, claim: Claim | None) -> Sequence[Action]:
+    if claim is None or job.content_digest is None:
+        return []
+    put: dict[str, Any] = {
+        "Item": {**key_of(CONTENT, job.content_digest), "job_id": {"S": job.job_id}}
+    }
+    if claim.previous is None:
+        put["ConditionExpression"] = "attribute_not_exists(pk)"
+    else:
+        put["ConditionExpression"] = "job_id = :previous"
+        put["ExpressionAttributeValues"] = {":previous": {"S": claim.previous}}
+    return [Action({"Put": put})]

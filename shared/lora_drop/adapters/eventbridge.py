@@ -1,0 +1,45 @@
+"""Changes of jobs, on the account's default event bus."""
+
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lora_drop.jobs.errors import EventsUnavailable
+from lora_drop.jobs.events import DETAIL_TYPE, SOURCE, StatusChange
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+
+# Nobody who pays or stores waits longer for an event; what was not told is told by the reconciler.
+PATIENCE = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
+
+
+class BusEvents:
+    """EventBridge."""
+
+    def __init__(self, client: "EventBridgeClient") -> None:
+        self._client = client
+
+    def emit(self, change: StatusChange) -> None:
+        """One entry; EventBridge answers 200 to one that it does not take."""
+        try:
+            answer = self._client.put_events(
+                Entries=[
+                    {
+                        "Source": SOURCE,
+                        "DetailType": DETAIL_TYPE,
+                        "Detail": change.model_dump_json(),
+                    }
+                ]
+            )
+        except (BotoCoreError, ClientError) as error:
+            raise EventsUnavailable(f"{change.job_id}: {type(error).__name__}") from error
+        if answer["FailedEntryCount"]:
+            raise EventsUnavailable(f"{change.job_id}: {answer['Entries'][0].get('ErrorCode')}")
+
+
+def bus_events() -> BusEvents:
+    """The bus, with little patience."""
+    return BusEvents(boto3.client("events", config=PATIENCE))

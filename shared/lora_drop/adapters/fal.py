@@ -1,0 +1,221 @@
+"""fal as the services know it, over the unmodified fal_client."""
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import fal_client
+import httpx
+from fal_client.client import BackupDomainTransport
+
+from lora_drop.adapters.fal_key import Key, KeyAuth, usable_key
+from lora_drop.adapters.fal_transport import KEY_REFUSED, UNANSWERED, SinglePost, json_object
+from lora_drop.fal.status import Fact, Gone, Running, failed, finished
+from lora_drop.jobs.errors import (
+    NotSubmitted,
+    SubmissionRefused,
+    SubmissionUnknown,
+    TrainerUnavailable,
+)
+from lora_drop.ports import Submission
+
+# What takes longer is as good as lost, and the submitter does not live for ever.
+SUBMIT_TIMEOUT = httpx.Timeout(40.0, connect=5.0)
+ASK_TIMEOUT = httpx.Timeout(15.0)
+GONE = frozenset({404, 410})
+# The two answers to a cancellation that comes too late.
+OVER = frozenset({"ALREADY_COMPLETED", "NOT_FOUND"})
+# What these say is about the caller, not about the request.
+ABOUT_US = frozenset({401, 403, 408, 409, 429})
+# What was billed for a request. fal documents it without saying of which answers: the result's is
+# believed, then the state's.
+UNITS = "X-Fal-Billable-Units"
+
+
+class FalTrainer:
+    """The trainer at fal, called with the stack's own key.
+
+    Hosts come from fal_client's own environment variables (``FAL_RUN_HOST``,
+    ``FAL_QUEUE_RUN_HOST``), certificates from ``SSL_CERT_FILE``.
+    """
+
+    def __init__(
+        self,
+        key: Key,
+        *,
+        wire: Callable[[], httpx.BaseTransport] = BackupDomainTransport,
+    ) -> None:
+        self._key = key
+        self._wire = wire
+
+    def submit(
+        self, application: str, arguments: Mapping[str, Any], *, webhook_url: str
+    ) -> Submission:
+        """One POST on a connection of its own; see fal_transport for every outcome.
+
+        A key that fal does not know any more, and that has a newer one, is no refusal: nothing was
+        accepted, and the next submission of the job goes out with the newer key.
+        """
+        try:
+            key, once = usable_key(self._key()), SinglePost(self._wire())
+        except (TrainerUnavailable, OSError) as error:
+            raise NotSubmitted("there is no key, or no certificates, to call fal with") from error
+        client = _client(key, once, SUBMIT_TIMEOUT)
+        try:
+            client.submit(application, dict(arguments), webhook_url=webhook_url)
+        except SubmissionRefused as refused:
+            if refused.problem.code == KEY_REFUSED and self._key.newer(key) is not None:
+                raise NotSubmitted("fal refused the key, and there is a newer one") from refused
+            raise
+        except (KeyError, TypeError, ValueError) as error:
+            # The client could not make the request, or could not read the rest of the answer.
+            if not once.sent:
+                raise NotSubmitted("the request cannot be made") from error
+        finally:
+            once.close()
+        if once.request_id is None:
+            raise SubmissionUnknown("fal's answer has no request id")
+        return Submission(once.request_id)
+
+    def ask(self, application: str, request_id: str) -> Fact:
+        """What fal says of the request now; anything that says nothing of it: TrainerUnavailable.
+
+        fal_client knows the addresses. Its own ``status()`` and ``get()`` repeat themselves, ask
+        without end while a request is running, and want fields that fal does not promise.
+        """
+        wire = self._wire()
+        try:
+            return _asked(self._handle(wire, application, request_id))
+        except UNANSWERED as error:
+            raise TrainerUnavailable(f"fal did not answer: {type(error).__name__}") from error
+        finally:
+            wire.close()
+
+    def cancel(self, application: str, request_id: str) -> bool:
+        """Ask fal to stop a request: False when it had ended before, or fal does not know it.
+
+        fal only takes note of it (202): what becomes of the request is for ``ask`` to tell.
+        """
+        wire = self._wire()
+        try:
+            handle = self._handle(wire, application, request_id)
+            answer = handle.client.put(handle.cancel_url)
+        except UNANSWERED as error:
+            raise TrainerUnavailable(f"fal did not answer: {type(error).__name__}") from error
+        finally:
+            wire.close()
+        said = (json_object(answer) or {}).get("status")
+        if answer.is_success:
+            return True
+        if said in OVER:
+            return False
+        raise TrainerUnavailable(f"fal answered {answer.status_code} to a cancellation")
+
+    def _handle(
+        self, wire: httpx.BaseTransport, application: str, request_id: str
+    ) -> fal_client.SyncRequestHandle:
+        """A request by its id alone: no address that an answer of fal's names is ever called.
+
+        Its calls may be repeated with a newer key. The id becomes a part of an address, and one that would change it is none of fal's.
+        """
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,128}", request_id, re.ASCII):
+            raise TrainerUnavailable("the request's id is not of fal's form")
+        client = _client(usable_key(self._key()), wire, ASK_TIMEOUT, auth=KeyAuth(self._key))
+        return client.get_handle(application, request_id)
+
+
+def _client(
+    key: str,
+    transport: httpx.BaseTransport,
+    timeout: httpx.Timeout,
+    auth: httpx.Auth | None = None,
+) -> fal_client.SyncClient:
+    """fal_client on our wire. ``_client`` is its one seam: a cached property of a frozen class.
+
+    Without ``auth`` this key is shown, and no other.
+    """
+    # httpx logs every address, and the webhook's holds the job's token.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    client = fal_client.SyncClient(key=key)
+    client.__dict__["_client"] = httpx.Client(
+        transport=_Deadline(transport, timeout),
+        headers={"Authorization": f"Key {key}", "User-Agent": "lora-drop"},
+        auth=auth,
+        follow_redirects=False,
+    )
+    return client
+
+
+class _Deadline(httpx.BaseTransport):
+    """Our timeouts, whatever the client asks for: it would wait longer than a function lives."""
+
+    def __init__(self, inner: httpx.BaseTransport, timeout: httpx.Timeout) -> None:
+        self._inner = inner
+        self._timeout = timeout
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        request.extensions["timeout"] = self._timeout.as_dict()
+        return self._inner.handle_request(request)
+
+
+def _asked(handle: fal_client.SyncRequestHandle) -> Fact:
+    """The state of a request first: only a completed one has a result to read."""
+    answer = handle.client.get(handle.status_url)
+    state = json_object(answer)
+    if state is not None and answer.status_code in GONE:
+        return Gone(handle.request_id)
+    if state is None or not answer.is_success:
+        raise TrainerUnavailable(f"fal answered {answer.status_code}")
+    match state.get("status"):
+        case "IN_QUEUE":
+            return Running(handle.request_id, started=False)
+        case "IN_PROGRESS":
+            return Running(handle.request_id, started=True)
+        case "COMPLETED" if state.get("error"):
+            return _failure(handle, state, answer.headers.get(UNITS))
+        case "COMPLETED":
+            return _result(handle, answer.headers.get(UNITS))
+        case other:
+            raise TrainerUnavailable(f"fal calls the request {str(other)[:40]!r}")
+
+
+def _failure(
+    handle: fal_client.SyncRequestHandle, state: Mapping[str, Any], units: str | None
+) -> Fact:
+    """A failed request is COMPLETED too; its result may say more of it than its state.
+
+    ``units`` is what the answer with its state said of money.
+    """
+    reason = {"detail": state["error"], "error_type": state.get("error_type")}
+    error = str(state["error"])
+    try:
+        answer = handle.client.get(handle.response_url)
+    except UNANSWERED:
+        return failed(handle.request_id, error, reason, billable_units=units)
+    said = json_object(answer)
+    if said is not None and answer.status_code not in ABOUT_US | GONE:
+        units = answer.headers.get(UNITS, units)
+    more = said if said and isinstance(said.get("detail"), list) else reason
+    return failed(handle.request_id, error, more, billable_units=units)
+
+
+def _result(handle: fal_client.SyncRequestHandle, units: str | None) -> Fact:
+    """What the model answered, with its own status."""
+    answer = handle.client.get(handle.response_url)
+    body = json_object(answer)
+    if body is None or answer.is_redirect or answer.status_code in ABOUT_US:
+        raise TrainerUnavailable(f"fal answered {answer.status_code} for a result")
+    if answer.is_success:
+        return finished(handle.request_id, body)
+    if answer.status_code in GONE:
+        return Gone(handle.request_id)
+    if body.get("detail") == "Request is still in progress":
+        return Running(handle.request_id, started=True)
+    if answer.is_server_error and not isinstance(body.get("detail"), list):
+        # Only the list is the model's own form; the rest may be fal's trouble of the moment.
+        raise TrainerUnavailable(f"fal answered {answer.status_code} for a result")
+    units = answer.headers.get(UNITS, units)
+    return failed(
+        handle.request_id, f"status code {answer.status_code}", body, billable_units=units
+    )

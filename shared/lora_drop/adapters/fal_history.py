@@ -1,0 +1,80 @@
+"""fal's request list (https://fal.ai/docs/platform-apis/v1/models/requests/by-endpoint)."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from lora_drop.adapters.fal_key import Key, KeyAuth
+from lora_drop.adapters.fal_transport import UNANSWERED, json_object
+from lora_drop.fal.trainers.table import DATASET_FIELDS
+from lora_drop.jobs.errors import TrainerUnavailable
+from lora_drop.jobs.evidence import is_of
+from lora_drop.jobs.job import Job
+
+TIMEOUT = httpx.Timeout(15.0)
+PAGE = 100  # the most that fal gives
+MAX_PAGES = 50
+
+
+class FalHistory:
+    """The requests of one key. Without its whole list nothing is concluded."""
+
+    def __init__(
+        self, key: Key, api_url: str, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self._auth = KeyAuth(key)
+        self._api_url = api_url.rstrip("/")
+        self._transport = transport
+
+    def requests_for(self, job: Job, *, since: datetime) -> Sequence[str]:
+        """The ids of the requests since then that were sent this job's dataset.
+
+        Raises TrainerUnavailable when the list cannot be read to its end.
+        """
+        found = (
+            str(row.get("request_id"))
+            for row in self._rows(job.application, since)
+            if any(is_of(job, url) for url in _dataset_urls(row.get("json_input")))
+        )
+        return tuple(dict.fromkeys(found))
+
+    def _rows(self, application: str, since: datetime) -> Iterator[Mapping[str, Any]]:
+        query = {
+            "endpoint_id": application,
+            "start": since.isoformat(),
+            "expand": "payloads",
+            "limit": str(PAGE),
+        }
+        with httpx.Client(transport=self._transport, timeout=TIMEOUT, auth=self._auth) as client:
+            for _ in range(MAX_PAGES):
+                page = self._page(client, query)
+                yield from (row for row in page["items"] if isinstance(row, dict))
+                if not (page.get("has_more") and page.get("next_cursor")):
+                    return
+                query["cursor"] = str(page["next_cursor"])
+        raise TrainerUnavailable(f"fal's request list is longer than {MAX_PAGES} pages")
+
+    def _page(self, client: httpx.Client, query: Mapping[str, str]) -> Mapping[str, Any]:
+        try:
+            answer = client.get(f"{self._api_url}/models/requests/by-endpoint", params=query)
+        except UNANSWERED as error:
+            raise TrainerUnavailable(f"fal did not answer: {type(error).__name__}") from error
+        body = json_object(answer)
+        if not answer.is_success or body is None or not isinstance(body.get("items"), list):
+            raise TrainerUnavailable(f"fal's request list answered {answer.status_code}")
+        return body
+
+
+def _dataset_urls(payload: object) -> Iterator[str]:
+    """The dataset's address in a request's stored input, which may be JSON as text."""
+    if isinstance(payload, str):
+        try:
+            payload = json.loads(payload)
+        except ValueError:
+            return
+    if isinstance(payload, dict):
+        given = (payload.get(field) for field in DATASET_FIELDS)
+        yield from (url for url in given if isinstance(url, str))

@@ -1,0 +1,108 @@
+"""The wire to fal, where a paid POST goes through once.
+
+``fal_client.submit()`` repeats its POST up to 10 times on timeouts, broken connections and 408, 409
+and 429, and fal has no idempotency key, so each repetition may be another training that is billed
+(https://github.com/fal-ai/fal-js/issues/238 is the same in JavaScript). This transport answers
+every outcome itself: with a response that the client does not retry, or with an error of ours that
+its retry loop does not catch.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from lora_drop.fal.status import quoted
+from lora_drop.jobs.errors import NotSubmitted, SubmissionRefused, SubmissionUnknown
+from lora_drop.jobs.problems import Problem
+
+# A definite no, and what a person can do. ``held``: the job can go on once it is done.
+KEY_REFUSED = "fal_key_refused"
+REFUSALS: Mapping[int, tuple[str, bool, str]] = {
+    400: ("fal_bad_request", False, "fal refused the request"),
+    401: (KEY_REFUSED, True, "fal does not know this key. Put a valid key into the secret"),
+    402: ("fal_payment_required", True, "fal asks for payment. Top up the balance"),
+    403: ("fal_account_locked", True, "fal refused this key or the account is locked; see to it"),
+    404: ("fal_unknown_application", False, "fal has no such trainer"),
+    413: ("fal_request_too_large", False, "fal refused the request as too large"),
+    422: ("fal_invalid_input", False, "fal refused the parameters"),
+}
+# No connection, so no byte of the request has left: DNS, refused, TLS, connect timeout, or a proxy
+# that does not let us through.
+NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+# Nothing that could be read came back. httpx reads where a redirect leads, whether or not it is to follow it.
+UNANSWERED = (httpx.HTTPError, httpx.InvalidURL)
+ACCEPTED = frozenset({200, 201, 202})
+# What may be otherwise in a moment.
+PASSING = frozenset({408, 409, 425, 429})
+TOO_MANY_REQUESTS = 429
+
+
+class SinglePost(httpx.BaseTransport):
+    """Lets one POST through, ever; everything after it is refused before it leaves."""
+
+    def __init__(self, inner: httpx.BaseTransport) -> None:
+        self._inner = inner
+        self.sent = False
+        self.request_id: str | None = None
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """The accepted answer; raises NotSubmitted, SubmissionRefused or SubmissionUnknown."""
+        if self.sent:
+            raise SubmissionUnknown("a second POST for the same job was stopped")
+        self.sent = True
+        try:
+            response = self._inner.handle_request(request)
+            response.read()
+        except NEVER_LEFT as error:
+            raise NotSubmitted(f"no connection to fal: {error}") from error
+        except UNANSWERED as error:
+            raise SubmissionUnknown(f"{type(error).__name__} after the request left") from error
+        self.request_id = _accepted(response)
+        return response
+
+    def close(self) -> None:
+        """End the connection."""
+        self._inner.close()
+
+
+def _accepted(response: httpx.Response) -> str:
+    """The request id of an accepted submission; raises for every other answer."""
+    status, body = response.status_code, json_object(response)
+    if status in ACCEPTED:
+        request_id = body.get("request_id") if body else None
+        if isinstance(request_id, str) and request_id:
+            return request_id
+        raise SubmissionUnknown(f"fal answered {status} without a request id")
+    if status == TOO_MANY_REQUESTS and body and "detail" in body:
+        raise NotSubmitted("fal takes no more requests now")
+    refusal = REFUSALS.get(status)
+    if refusal and body and "detail" in body:
+        code, held, advice = refusal
+        then = ", then let the job go on with lora-drop approve" if held else ""
+        message = f"{advice}{then}. fal says: {_said(body['detail'])}"
+        raise SubmissionRefused(Problem(code=code, message=message), held=held)
+    raise SubmissionUnknown(f"fal answered {status}")
+
+
+def json_object(response: httpx.Response) -> dict[str, Any] | None:
+    """The answer's JSON object; None when it is none."""
+    try:
+        body = response.json()
+    except (ValueError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _said(detail: object) -> str:
+    """Fal's reasons without their ``input``: that is our own request."""
+    rows = detail if isinstance(detail, list) else [detail]
+    return quoted("; ".join(_reason(row) for row in rows))
+
+
+def _reason(row: object) -> str:
+    if not isinstance(row, Mapping):
+        return str(row)
+    where = row.get("loc")
+    place = ".".join(map(str, where)) + ": " if isinstance(where, list) else ""
+    return f"{place}{row.get('msg', 'no reason given')}"

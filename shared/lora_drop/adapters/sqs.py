@@ -1,0 +1,70 @@
+"""The queues that lead on."""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from lora_drop.jobs.job import DatasetVersion
+from lora_drop.messages import StoreRequest, s3_notice_for
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+
+class SqsInbox:
+    """The inbox queue."""
+
+    def __init__(self, client: "SQSClient", url: str) -> None:
+        self._client = client
+        self._url = url
+
+    def announce(self, dataset: DatasetVersion) -> None:
+        """S3's own notice for a dataset, once more."""
+        body = json.dumps(s3_notice_for(dataset))
+        self._client.send_message(QueueUrl=self._url, MessageBody=body)
+
+
+class SqsHandover:
+    """The results queue."""
+
+    def __init__(self, client: "SQSClient", url: str) -> None:
+        self._client = client
+        self._url = url
+
+    def hand_over(self, job_id: str) -> None:
+        """A StoreRequest for the store worker."""
+        body = StoreRequest(job_id=job_id).model_dump_json()
+        self._client.send_message(QueueUrl=self._url, MessageBody=body)
+
+
+class SqsDeadLetters:
+    """The dead letters of several queues, each with the queue they came from.
+
+    ``queues``: name to (dead letters, source).
+    """
+
+    def __init__(self, client: "SQSClient", queues: Mapping[str, tuple[str, str]]) -> None:
+        self._client = client
+        self._queues = queues
+
+    def redrive(self, limit: int) -> Mapping[str, int]:
+        """Send first, delete afterwards: whoever dies in between has sent a message twice."""
+        return {
+            name: self._redrive(dead, source, limit)
+            for name, (dead, source) in self._queues.items()
+        }
+
+    def _redrive(self, dead: str, source: str, limit: int) -> int:
+        moved = 0
+        while moved < limit:
+            got = self._client.receive_message(
+                QueueUrl=dead, MaxNumberOfMessages=min(10, limit - moved), VisibilityTimeout=60
+            )
+            messages = got.get("Messages", [])
+            if not messages:
+                break
+            for message in messages:
+                self._client.send_message(QueueUrl=source, MessageBody=message["Body"])
+                self._client.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
+                moved += 1
+        return moved

@@ -1,0 +1,1 @@
+"""The ``lora-drop`` command."""

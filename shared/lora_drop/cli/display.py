@@ -1,0 +1,268 @@
+"""What a person sees in the terminal: a job moving on, one job, many jobs."""
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from lora_drop.cli.report_output import told
+from lora_drop.client.lora_drop import STOPS
+from lora_drop.client.lora_drop import Progress as Report
+from lora_drop.fal.trainers.parameters import ParameterSource
+from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
+from lora_drop.jobs.job import TROUBLED, Status
+from lora_drop.jobs.job_files import REPORT_PAGE, of_job
+from lora_drop.jobs.problems import Problem
+
+PROBLEMS_SHOWN = 10  # names of those with one code
+LORA = "lora.safetensors"
+WAITING: Mapping[str, str] = {
+    Status.RECEIVED: "checking the dataset",
+    Status.READY: "waiting for a slot at fal",
+    Status.SUBMITTING: "submitting, once",
+    Status.SUBMIT_UNKNOWN: "waiting for evidence from fal; nothing is sent again",
+    Status.SUBMITTED: "training at fal",
+    Status.TRAINING: "training at fal",
+    Status.STORING: "copying the files",
+}
+# Without a check there is no report.
+NEVER_READ = frozenset({"dataset_missing", "dataset_unreadable"})
+UNSEEN = "not seen yet"
+USUAL: Mapping[str, float] = {  # seconds; what lasts longer may never end by itself
+    UNSEEN: 120,
+    Status.RECEIVED: 600,  # every photo is looked at, twice if a function was stopped
+    Status.READY: 4 * 3600,
+    Status.SUBMITTING: 120,
+    Status.SUBMIT_UNKNOWN: 3600,
+    Status.SUBMITTED: 3600,
+    Status.TRAINING: 3600,
+    Status.STORING: 900,
+}
+
+
+class Display:
+    """One console; what is written for programs does not go through here."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._hinted: set[str] = set()
+
+    def say(self, line: str) -> None:
+        """One line."""
+        self.console.print(line, highlight=False, markup=False)
+
+    def say_whole(self, line: str) -> None:
+        """One line that a person may copy from: it is never broken."""
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Something that takes a while: shown while it lasts, then with how long it took."""
+        started = monotonic()
+        with self.console.status(name):
+            yield
+        self.say(f"{name:<14} {monotonic() - started:5.1f} s")
+
+    @contextmanager
+    def upload(self, name: str) -> Iterator[Report]:
+        """A progress bar for an upload, from its first bytes on: it may be refused before them."""
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+        bar = Progress(*columns, console=self.console)
+        task = bar.add_task(f"upload {name}", total=None)
+
+        def show(sent: int, size: int) -> None:
+            bar.start()  # does nothing when it has started
+            bar.update(task, completed=sent, total=size)
+
+        try:
+            yield show
+        finally:
+            if bar.live.is_started:
+                bar.stop()
+
+    def follow(self, job_id: str, looks: Iterator[dict[str, Any]]) -> dict[str, Any]:
+        """Show each state as the job comes to it; the job as it was seen last."""
+        self.say(f"job    {job_id}")
+        shown = 0
+        job: dict[str, Any] = {}
+        known: list[Any] = []
+        with self.console.status("waiting for the stack to see the dataset") as status:
+            try:
+                for job in looks:
+                    self._steps(job, shown, following=True)
+                    shown = len(job["history"])
+                    since = (datetime.now(UTC) - _moment(job["history"][-1]["at"])).total_seconds()
+                    status.update(f"{WAITING.get(job['status'], job['status'])}, {since:.0f} s")
+                    self._hint(job["status"], since)
+                    if job["problems"] != known and Status(job["status"]) not in STOPS:
+                        self.problems(job)
+                    known = job["problems"]
+            except KeyboardInterrupt:
+                self.say(f"The job goes on by itself: lora-drop job {job_id}")
+                raise
+        return job
+
+    def unseen(self, seconds: float) -> None:
+        """The stack does not know the job yet, after this time."""
+        self._hint(UNSEEN, seconds)
+
+    def _hint(self, status: str, seconds: float) -> None:
+        """Where to look when nothing moves; said once for each state."""
+        if status in self._hinted or seconds <= USUAL.get(status, math.inf):
+            return
+        self._hinted.add(status)
+        self.say(
+            f"{status} for more than {USUAL[status] / 60:.0f} minutes, which is unusual. Look into the "
+            "functions' logs and the stack's dead-letter queues, or stop waiting with Ctrl-C."
+        )
+
+    def outcome(self, job: Mapping[str, Any]) -> None:
+        """What a person does next: where the files are, or what is wrong."""
+        self.problems(job)
+        if job["duplicate_of"]:
+            self.say(f"The same was trained before, as {job['duplicate_of']}: nothing was paid.")
+        if job["files"]:
+            self.files(job)
+            self._trigger(job)
+        unread = any(problem["code"] in NEVER_READ for problem in job["problems"])
+        if job["parameters"] or (job["status"] == Status.REJECTED and not unread):
+            self.say_whole(f"  report          {job['location']}{REPORT_PAGE}")
+            self.say_whole(f"                  lora-drop download {job['job_id']} fetches it")
+
+    def budget(self, account: Mapping[str, Any]) -> None:
+        """A month's money, and the slots."""
+        limits = account["limits"]
+        held = account["in_flight"]
+        rows = {
+            "month": account["month"],
+            "spent": f"${account['spent_usd']:.2f}, of which ${account['wasted_usd']:.2f} wasted",
+            "reserved": f"${account['reserved_usd']:.2f}",
+            "left": f"${account['left_usd']:.2f} of ${limits['monthly_usd']:.2f}",
+            "one job": f"${limits['job_usd']:.2f} at the most",
+            "at fal": f"{len(held)} of {limits['max_in_flight']}"
+            + "".join(f"\n  {id_}" for id_ in held),
+        }
+        for name, value in rows.items():
+            self.say(f"{name:<10}{value}")
+
+    def job(self, job: Mapping[str, Any]) -> None:
+        """Everything of one job."""
+        rows = {
+            "job": job["job_id"],
+            "status": _coloured(job["status"]),
+            "dataset": f"s3://{job['dataset']['bucket']}/{job['dataset']['key']}",
+            "images": job["images"],
+            "trainer": job["application"],
+            "request": job["request_id"],
+            "estimate": f"${job['estimated_cost_usd']:.2f}" if job["estimated_cost_usd"] else None,
+            "money": f"${job['charge']['usd']:.2f} {job['charge']['state']}"
+            if job["charge"]
+            else None,
+            "retry of": job["retry_of"],
+            "same as": job["duplicate_of"],
+            "files in": job["location"],
+        }
+        for name, value in rows.items():
+            if value is not None:
+                shown = value if isinstance(value, Text) else str(value)
+                self.console.print(Text.assemble(f"{name:<10}", shown), soft_wrap=True)
+        self._parameters(job)
+        self._steps(job, 0)
+        self.outcome(job)
+
+    def jobs(self, jobs: list[dict[str, Any]]) -> None:
+        """A table of jobs."""
+        if not jobs:
+            self.say("No jobs yet. Drop a dataset: lora-drop train PATH")
+            return
+        table = Table("job", "status", "images", "steps", "estimate", "created", box=None)
+        for job in jobs:
+            steps = (job["parameters"] or {}).get("steps", "")
+            cost = job["estimated_cost_usd"]
+            table.add_row(
+                job["job_id"],
+                _coloured(job["status"]),
+                str(job["images"] or ""),
+                str(steps),
+                f"${cost:.2f}" if cost else "",
+                _local_time(job["created_at"]),
+            )
+        self.console.print(table)
+
+    def problems(self, job: Mapping[str, Any]) -> None:
+        """What is wrong and what to do."""
+        problems = [Problem.model_validate(each) for each in job["problems"]]
+        for line in told(problems, PROBLEMS_SHOWN, all_of_them="the report shows all"):
+            self.console.print(Text(f"  {of_job(line, job['job_id'])}"))
+
+    def advise(self, problem: Problem) -> None:
+        """What is allowed, and yet may not be meant."""
+        self.console.print(Text(f"  {problem.message} ({problem.code})", "dim"))
+
+    def files(self, job: Mapping[str, Any]) -> None:
+        """Where the files are."""
+        for file in sorted(job["files"], key=lambda file: -file["size"]):
+            where = f"s3://{file['bucket']}/{file['key']}"
+            self.console.print(Text(f"  {where}  {file['size']:,} bytes"), soft_wrap=True)
+
+    def _parameters(self, job: Mapping[str, Any]) -> None:
+        sources = job["parameter_sources"] or {}
+        table = Table.grid(padding=(0, 2))
+        for name, value in (job["parameters"] or {}).items():
+            if value not in (None, ""):
+                table.add_row(f"  {name}", str(value), Text(str(sources.get(name, "")), "dim"))
+        self.console.print(table)
+
+    def _accepted(self, job: Mapping[str, Any]) -> None:
+        """What a job that has passed its check will cost, and the word that will call it up."""
+        if job["estimated_cost_usd"]:
+            self.say(f"  estimate        ${job['estimated_cost_usd']:.2f}")
+        self._trigger(job)
+
+    def _trigger(self, job: Mapping[str, Any]) -> None:
+        """The LoRA is of no use without it."""
+        phrase = (job["parameters"] or {}).get(TRIGGER_PHRASE)
+        made = (job["parameter_sources"] or {}).get(TRIGGER_PHRASE) == ParameterSource.GENERATED
+        if phrase:
+            self.say(f"  trigger phrase  {phrase}{'  (made for this job)' if made else ''}")
+
+    def _steps(self, job: Mapping[str, Any], shown: int, *, following: bool = False) -> None:
+        """The job's states from here on, each with how long the one before it lasted."""
+        history = job["history"]
+        for number in range(shown, len(history)):
+            step, before = history[number], history[max(0, number - 1)]
+            waited = (_moment(step["at"]) - _moment(before["at"])).total_seconds()
+            line = Text.assemble((_local_time(step["at"]), "dim"), "  ", _coloured(step["status"]))
+            line.append(f"  +{waited:.1f} s" if number else "", "dim")
+            self.console.print(line)
+            if following and before["status"] == Status.RECEIVED != step["status"]:
+                self._accepted(job)
+
+
+def lora_line(job: Mapping[str, Any]) -> str:
+    """``SUCCEEDED <job_id> s3://… sha256:<hex>``; without a LoRA, status and job alone."""
+    for file in job["files"]:
+        if file["name"] == LORA:
+            where = f"s3://{file['bucket']}/{file['key']}"
+            return f"{job['status']} {job['job_id']} {where} sha256:{file['sha256']}"
+    return f"{job['status']} {job['job_id']}"
+
+
+def _coloured(status: str) -> Text:
+    colour = {Status.SUCCEEDED: "bold green"}.get(Status(status), "cyan")
+    return Text(status, "bold red" if Status(status) in TROUBLED else colour)
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _local_time(text: str) -> str:
+    return _moment(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,104 @@
+"""The command that erases a job, here and at fal, and shows what proves it."""
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from lora_drop.cli.display import Display
+from lora_drop.cli.terminal import Json, StackName, told, write, write_line
+from lora_drop.client.errors import CommandFailed
+from lora_drop.client.lora_drop import LoraDrop
+from lora_drop.client.stack import find_stack
+
+PAUSE = 1.0  # seconds
+
+
+def forget(
+    job_id: Annotated[str, typer.Argument(help="A job that has ended.")],
+    *,
+    family: Annotated[
+        bool,
+        typer.Option("--family", help="With all that share its dataset, its files or its photos."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether it is meant.")] = False,
+    wait: Annotated[
+        bool, typer.Option(help="Stay for the last look; else it comes by itself.")
+    ] = True,
+    stack: StackName = None,
+    json_output: Json = False,
+) -> None:
+    """Erase a job for good: its dataset, its results, its row, and what fal has stored.
+
+    Every job that goes is named before it is asked whether that is meant. Then it stays for about six
+    minutes, for a last look, which --no-wait leaves to the stack. Interrupted, what is begun goes on by
+    itself; said again, it goes on where it was, or shows the proof.
+    """
+    with told() as display:
+        lora_drop = LoraDrop(find_stack(stack))
+        going = [] if yes else lora_drop.to_be_forgotten(job_id, family=family)
+        for job in going:
+            display.say_whole(_named(job))
+        if going and (json_output or not _meant(going)):
+            raise CommandFailed("Nothing was erased. Say --yes to erase it without being asked.")
+        answer = _erased(lora_drop, job_id, display, family=family, wait=wait)
+    if json_output:
+        write(answer)
+        return
+    for proof in answer["erasures"]:
+        write_line(_line(proof))
+
+
+def _named(job: Mapping[str, Any]) -> str:
+    """A job that goes, and whether it was paid; the price of a training is not always known."""
+    usd = job["paid_usd"]
+    paid = "nothing paid" if usd is None else f"paid ${usd:.2f}" if usd else "paid"
+    return f"{job['job_id']}  {job['status']}, {paid}"
+
+
+def _meant(going: Sequence[Mapping[str, Any]]) -> bool:
+    question = (
+        f"Erase {going[0]['job_id']} for good: its photos, its LoRA, its report, and what fal has of it?"
+        if len(going) == 1
+        else f"Erase all {len(going)} for good: their photos, their LoRAs, their reports, and what fal "
+        "has of them?"
+    )
+    return typer.confirm(question, err=True)
+
+
+def _erased(
+    lora_drop: LoraDrop, job_id: str, display: Display, *, family: bool, wait: bool
+) -> dict[str, Any]:
+    """The API's answer when it is done, or when only the last look is left and nobody waits for it."""
+    said = False
+    while True:
+        answer = lora_drop.forget(job_id, family=family)
+        erased = all(proof["erased_at"] for proof in answer["erasures"])
+        if answer["done"] or (erased and not wait):
+            return answer
+        if erased and not said:
+            said = True
+            display.say(
+                "Everything is erased. A last look follows in some minutes, when nobody can write of "
+                "the job any more; Ctrl-C is safe, it comes by itself."
+            )
+        time.sleep(max(PAUSE, _seconds_to(answer["last_look_at"]) if erased else 0.0))
+
+
+def _seconds_to(moment: str) -> float:
+    return (datetime.fromisoformat(moment) - datetime.now(UTC)).total_seconds()
+
+
+def _line(proof: Mapping[str, Any]) -> str:
+    """One proof, in a sentence; it goes by the digest at the end of the job's id."""
+    found = proof["found"]
+    what = (
+        f"{found['dataset_versions']} versions of the dataset, {found['result_versions']} of its "
+        f"results, {found['unfinished_uploads']} unfinished uploads; at fal {proof['fal_files']} "
+        f"files of {proof['fal_requests']} requests"
+    )
+    state = f"done {proof['done_at']}" if proof["done_at"] else "the last look is still to come"
+    left = "".join(f"\n  left: {each}." for each in proof["left"])
+    return f"{proof['digest']}: erased {what}; {state}.{left}"

@@ -1,0 +1,106 @@
+"""The commands with which a person decides: what goes on, what stops, what is done once more."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from lora_drop.cli.display import lora_line
+from lora_drop.cli.terminal import Json, StackName, output, told, write, write_line
+from lora_drop.client.errors import CommandFailed
+from lora_drop.client.lora_drop import LoraDrop
+from lora_drop.client.stack import find_stack
+from lora_drop.jobs.job import Status
+
+JobId = Annotated[str, typer.Argument(help="As `lora-drop jobs` lists it.")]
+
+
+def resolve(
+    job_id: Annotated[str, typer.Argument(help="A job that is SUBMIT_UNKNOWN.")],
+    *,
+    request_id: Annotated[
+        str | None, typer.Option(help="fal has this request of ours, as its dashboard shows it.")
+    ] = None,
+    not_submitted: Annotated[
+        bool, typer.Option("--not-submitted", help="fal never got it: pay for it once more.")
+    ] = False,
+    stack: StackName = None,
+    json_output: Json = False,
+) -> None:
+    """Settle a submission whose answer was lost and that no evidence settles; kept with your name."""
+    with told():
+        if (request_id is None) is not not_submitted:
+            raise CommandFailed("Say either --request-id ID or --not-submitted.")
+        job = LoraDrop(find_stack(stack)).resolve(job_id, request_id=request_id)
+    _write_state(job, json_output=json_output)
+
+
+def approve(
+    job_id: Annotated[str, typer.Argument(help="A job that is HELD.")],
+    *,
+    stack: StackName = None,
+    json_output: Json = False,
+) -> None:
+    """Let a held job go on; kept with your name."""
+    with told():
+        job = LoraDrop(find_stack(stack)).approve(job_id)
+    _write_state(job, json_output=json_output)
+
+
+def cancel(job_id: JobId, *, stack: StackName = None, json_output: Json = False) -> None:
+    """Stop a job: for free before it is sent, as far as fal can afterwards; kept with your name."""
+    with told() as display:
+        job = LoraDrop(find_stack(stack)).cancel(job_id)
+        _write_state(job, json_output=json_output)
+        if job["status"] != Status.CANCELLED:
+            display.problems(job)
+            raise CommandFailed(f"{job_id} is not cancelled: it is {job['status']}, and goes on.")
+
+
+def retry(
+    job_id: JobId,
+    *,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last LoRA of this dataset.")
+    ] = False,
+    stack: StackName = None,
+    json_output: Json = False,
+) -> None:
+    """Pay for an ended job's dataset once more, as a new job; kept with your name."""
+    with told():
+        job = LoraDrop(find_stack(stack)).retry(job_id, resume=resume)
+    _write_state(job, json_output=json_output)
+
+
+def replay(job_id: JobId, *, stack: StackName = None, json_output: Json = False) -> None:
+    """Take in once more what fal has delivered for a job; one that has ended stays as it is."""
+    with told():
+        job = LoraDrop(find_stack(stack)).replay(job_id)
+    _write_state(job, json_output=json_output)
+
+
+def redrive(*, stack: StackName = None, json_output: Json = False) -> None:
+    """Send the dead letters of both queues back to where they came from."""
+    with told():
+        moved = LoraDrop(find_stack(stack)).redrive()
+    if json_output:
+        write({"moved": moved})
+    else:
+        write_line(", ".join(f"{count} to the {name} queue" for name, count in moved.items()))
+
+
+def budget(*, stack: StackName = None, json_output: Json = False) -> None:
+    """Show this month's dollars (spent, reserved, wasted, left) and who holds a slot at fal."""
+    with told():
+        account = LoraDrop(find_stack(stack)).budget()
+    if json_output:
+        write(account)
+    else:
+        output().budget(account)
+
+
+def _write_state(job: Mapping[str, Any], *, json_output: bool) -> None:
+    if json_output:
+        write(job)
+    else:
+        write_line(lora_line(job))

@@ -1,0 +1,147 @@
+"""The commands that drop and look: train, jobs, job."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lora_drop.cli.check import accepted_here
+from lora_drop.cli.display import lora_line
+from lora_drop.cli.options import (
+    Checkpoint,
+    CreateMasks,
+    LearningRate,
+    Multiresolution,
+    Others,
+    Preset,
+    Steps,
+    SubjectCrop,
+    TrainerName,
+    Trigger,
+    parameters_of,
+)
+from lora_drop.cli.terminal import Json, StackName, output, told, write, write_line
+from lora_drop.client.lora_drop import LoraDrop
+from lora_drop.client.stack import find_stack
+from lora_drop.jobs.job import Status
+
+
+def train(  # noqa: PLR0913  # one parameter is one option
+    path: Annotated[Path, typer.Argument(help="A ZIP, or a folder of photos and captions.")],
+    *,
+    trainer: TrainerName = None,
+    preset: Preset = None,
+    trigger_phrase: Trigger = None,
+    steps: Steps = None,
+    learning_rate: LearningRate = None,
+    multiresolution_training: Multiresolution = None,
+    subject_crop: SubjectCrop = None,
+    create_masks: CreateMasks = None,
+    resume_from_checkpoint: Checkpoint = None,
+    parameter: Others = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Pay for it even if the same was trained before.")
+    ] = False,
+    no_check: Annotated[
+        bool,
+        typer.Option("--no-check", help="Upload it unchecked; the stack checks it in any case."),
+    ] = False,
+    key: Annotated[
+        str | None, typer.Option(help="Key in the datasets bucket; else the file's name.")
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="Follow the job to its end.")] = True,
+    timeout: Annotated[
+        float | None, typer.Option(help="Follow it for so many seconds at most.")
+    ] = None,
+    stack: StackName = None,
+    json_output: Json = False,
+) -> None:
+    """Drop a dataset and follow its job; exits 0 only when the LoRA is there.
+
+    What the stack would refuse is refused here, before it is uploaded. What is not given is decided by training.json in the dataset, then the preset, then fal.
+    """
+    given = {
+        "trainer": trainer,
+        "preset": preset,
+        "trigger_phrase": trigger_phrase,
+        "steps": steps,
+        "learning_rate": learning_rate,
+        "multiresolution_training": multiresolution_training,
+        "subject_crop": subject_crop,
+        "create_masks": create_masks,
+        "resume_from_checkpoint": resume_from_checkpoint,
+        "force": force or None,
+    }
+    with told() as display:
+        parameters = parameters_of(given, parameter)
+        lora_drop = LoraDrop(find_stack(stack))
+        application = lora_drop.stack.application
+        unused = (
+            ()
+            if no_check
+            else accepted_here(
+                path, display, parameters=parameters, key=key, application=application
+            )
+        )
+        with display.upload(path.name) as progress:
+            job_id = lora_drop.drop(
+                path,
+                key=key,
+                parameters=parameters,
+                progress=progress,
+                advise=display.advise,
+                without=unused,
+            )
+        if wait:
+            looks = lora_drop.follow(job_id, timeout=timeout, unseen=display.unseen)
+            job = display.follow(job_id, looks)
+            display.outcome(job)
+        else:
+            job = {"job_id": job_id}
+            display.say_whole(
+                f"lora-drop job {job_id} shows where it stands, and its trigger phrase"
+            )
+    if json_output:
+        write(job)
+    else:
+        write_line(lora_line(job) if wait else job_id)
+    raise typer.Exit(wait and job["status"] != Status.SUCCEEDED)
+
+
+def jobs(
+    *,
+    status: Annotated[
+        Status | None, typer.Option(case_sensitive=False, help="Only jobs that stand here.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="Jobs on a page.")] = 20,
+    cursor: Annotated[str | None, typer.Option(help="“next” of the page before.")] = None,
+    stack: StackName = None,
+    json_output: Json = False,
+) -> None:
+    """List jobs, newest first."""
+    with told() as display:
+        page = LoraDrop(find_stack(stack)).jobs(status=status, limit=limit, cursor=cursor)
+    if json_output:
+        write(page)
+        return
+    output().jobs(page["jobs"])
+    if page["next"]:
+        only = f" --status {status}" if status else ""
+        display.say_whole(
+            f"There are more: lora-drop jobs{only} --limit {limit} --cursor {page['next']}"
+        )
+
+
+def job(
+    job_id: Annotated[str, typer.Argument(help="As `lora-drop jobs` lists it.")],
+    *,
+    stack: StackName = None,
+    json_output: Json = False,
+) -> None:
+    """Show one job: where it stands, its parameters, what is wrong, where its files are."""
+    with told():
+        found = LoraDrop(find_stack(stack)).job(job_id)
+    if json_output:
+        write(found)
+    else:
+        output().job(found)

@@ -1,0 +1,109 @@
+"""What a check has found, in the lines of a terminal: short however much it is."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from lora_drop.datasets.codes import MEANINGS
+from lora_drop.datasets.limits import IMAGE_SUFFIXES
+from lora_drop.datasets.report import ChangeMade, Fate, Report, Verdict
+from lora_drop.datasets.reports.groups import Group, groups_of
+from lora_drop.datasets.reports.markup import visible
+from lora_drop.datasets.reports.wording import counted
+from lora_drop.datasets.selection import suffix_of
+from lora_drop.fal.trainers.parameters import ParameterSource
+from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
+from lora_drop.jobs.problems import Problem
+
+ALONE = 2  # problems of one code that are told each by itself
+SHOWN = {"error": 10, "warning": 3}  # names of those that are told together
+TIMES = "\N{MULTIPLICATION SIGN}"
+CHANGED: Mapping[str, str] = {  # where the code itself does not say it well
+    "caption_encoding": "caption in UTF-8",
+    "dataset_flattened": "taken out of folders or renamed",
+    "dataset_junk_dropped": "computer's own file left out",
+    "dataset_other_file": "other file left out",
+    "image_exact_duplicate": "duplicate left out",
+    "image_flattened": "transparency filled",
+    "image_turned": "turned upright",
+}
+
+
+def findings(report: Report, *, all_of_them: str) -> Iterator[str]:
+    """A line for each error and warning, those of one code together.
+
+    ``all_of_them`` says what shows the names for which a line has no room.
+    """
+    for kind, problems in (("error", report.errors), ("warning", report.warnings)):
+        yield from (f"{kind}: {line}" for line in told(problems, SHOWN[kind], all_of_them))
+
+
+def told(problems: Iterable[Problem], shown: int, all_of_them: str) -> Iterator[str]:
+    """These problems, with at most so many names in a line."""
+    for group in groups_of(problems):
+        names = [case.member for case in group.cases if case.member is not None]
+        if len(names) <= ALONE or len(names) < len(group.cases) or group.code not in MEANINGS:
+            yield from (visible(f"{case.message} ({group.code})") for case in group.cases)
+            continue
+        # One more than is shown takes as much room as the word that there is one more.
+        cut = shown if len(names) > shown + 1 else len(names)
+        rest = f" and {len(names) - cut} more; {all_of_them}" if names[cut:] else ""
+        listed = f"{', '.join(names[:cut])}{rest}"
+        yield visible(f"{len(names)} files: {_of_all(group)} ({listed}) ({group.code})")
+
+
+def summary(report: Report) -> str:
+    """The verdict, how many images there are, and what comes of them; all of it in a line."""
+    images = "1 image" if report.images == 1 else f"{report.images} images"
+    words = [report.verdict.value, images]
+    if report.verdict is Verdict.REJECTED:
+        return ", ".join(words) + (_instead(report) if not report.images else "")
+    if report.estimated_cost_usd is not None:
+        words.append(f"about ${report.estimated_cost_usd:.2f}")
+    if trigger := _trigger(report):
+        words.append(trigger)
+    if report.mended:
+        words.append(f"a mended copy is trained on ({_changes(report.changes)})")
+    return ", ".join(words)
+
+
+def left_out(report: Report) -> tuple[str, ...]:
+    """The files that are neither photos nor anything else that is used."""
+    dropped = (photo for photo in report.photos if photo.fate is Fate.DROPPED)
+    return tuple(photo.member for photo in dropped if photo.format is None)
+
+
+def _of_all(group: Group) -> str:
+    """What all of them say of their files, or what their code means."""
+    said = {case.message.removeprefix(case.member or "") for case in group.cases}
+    if len(said) == 1 and (of_each := said.pop()).startswith(" "):
+        return f"each{of_each}"
+    return f"{group.heading}. {MEANINGS[group.code].do}"
+
+
+def _instead(report: Report) -> str:
+    """What there is where there are no photos: “12 .cr3 files”."""
+    suffixes = (suffix_of(photo.member) for photo in report.photos)
+    kinds = Counter(suffix for suffix in suffixes if suffix not in IMAGE_SUFFIXES)
+    found = [
+        counted(number, f".{suffix} file") if suffix else f"{number} without an ending"
+        for suffix, number in kinds.most_common(SHOWN["warning"])
+    ]
+    return visible(f" (found instead: {', '.join(found)})") if found else ""
+
+
+def _trigger(report: Report) -> str | None:
+    for each in report.parameters:
+        if each.name == TRIGGER_PHRASE:
+            made = each.source is ParameterSource.GENERATED
+            return f"trigger phrase {'made for the job' if made else f'“{each.value}”'}"
+    return None
+
+
+def _changes(changes: Iterable[ChangeMade]) -> str:
+    kinds = Counter(change.code for change in changes)
+    words = [f"{number}{TIMES} {_words(code)}" for code, number in kinds.most_common()]
+    return f"{counted(kinds.total(), 'change')}: {', '.join(words)}"
+
+
+def _words(code: str) -> str:
+    return CHANGED.get(code) or code.partition("_")[2].replace("_", " ")

@@ -1,0 +1,172 @@
+"""The commands for a stack on this machine: up, down, demo."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lora_drop.cli.display import Display, lora_line
+from lora_drop.cli.terminal import Json, ended_in_order, told, write, write_line
+from lora_drop.client.errors import CommandFailed
+from lora_drop.client.lora_drop import LoraDrop
+from lora_drop.client.stack import LOCAL, find_stack, local_failures, local_stack
+from lora_drop.jobs.job import Status
+
+DEMO_TIMEOUT = 180.0  # seconds
+DEMO_TRAINING = 6.0  # seconds: long enough to see it
+
+
+def up(
+    *,
+    fal: Annotated[
+        str | None,
+        typer.Option(help="https://HOST:PORT that speaks fal's protocol; else the simulator."),
+    ] = None,
+    fal_ca: Annotated[
+        Path | None, typer.Option(help="PEM file with the certificate authority of --fal.")
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address to listen on, 127.0.0.1; for containers, the Docker bridge's."),
+    ] = None,
+    training_seconds: Annotated[
+        float | None, typer.Option(min=0, help="How long the simulator trains; 3 seconds.")
+    ] = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE, a parameter of the template; may be given several times."),
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Bring the whole stack up on this machine: no account, no key, no Docker.
+
+    Up already, it is built and deployed anew, and keeps its data.
+    """
+    with told() as display, ended_in_order():
+        if fal_ca and not fal:
+            raise CommandFailed("--fal-ca goes with --fal.")
+        local = local_stack()
+        with local_failures():
+            local.up(
+                step=display.step,
+                fal=fal,
+                fal_ca=fal_ca,
+                host=host,
+                training_seconds=training_seconds,
+                parameters=_parameters(parameter or []),
+            )
+            access = local.access()
+    if json_output:
+        write(access)
+        return
+    for name, value in _shown(access).items():
+        write_line(f"{name:<18} {value}")
+    write_line("\nFor aws and other tools:\n" + _exports(access))
+    if access["sam_local"]:
+        write_line(f"\nlora-drop event s3_put --key KEY | {access['sam_local']}")
+
+
+def _parameters(given: Sequence[str]) -> dict[str, str]:
+    pairs = [each.partition("=") for each in given]
+    for name, equals, _ in pairs:
+        if not (name.isalnum() and equals):
+            raise CommandFailed("--parameter is NAME=VALUE, like --parameter MaxInFlight=5.")
+    return {name: value for name, _, value in pairs}
+
+
+def down(*, json_output: Json = False) -> None:
+    """End the stack on this machine; its buckets and jobs are gone with it."""
+    with told() as display, local_failures():
+        display.say("ending the stack on this machine, which may take a minute")
+        was_up = local_stack().down(say=display.say)
+    if json_output:
+        write({"was_up": was_up})
+    else:
+        write_line("The stack is down." if was_up else "No stack was up.")
+
+
+def demo(*, json_output: Json = False) -> None:
+    """The main job from start to end: stack up, a dataset dropped, its LoRA stored, stack down.
+
+    A stack that is up already is used, and stays up.
+    """
+    with told() as display, ended_in_order(), _stack_for_a_while(display) as local:
+        lora_drop = LoraDrop(find_stack(LOCAL))
+        with display.upload(local.sample.name) as progress:
+            # On a stack that is up, the sample may have been trained before.
+            job_id = lora_drop.drop(local.sample, parameters={"force": True}, progress=progress)
+        looks = lora_drop.follow(job_id, timeout=DEMO_TIMEOUT, unseen=display.unseen)
+        job = display.follow(job_id, looks)
+        display.outcome(job)
+        with local_failures():
+            ledger = local.ledger()
+        _hold_against(ledger, job, display)
+    if json_output:
+        write(job)
+    else:
+        write_line(lora_line(job))
+    raise typer.Exit(job["status"] != Status.SUCCEEDED)
+
+
+@contextmanager
+def _stack_for_a_while(display: Display) -> Iterator[Any]:
+    """The stack on this machine, up."""
+    local = local_stack()
+    with local_failures():
+        was_up = local.access() is not None
+        if was_up:
+            display.say("using the stack that is up")
+        else:
+            display.say("bringing the stack up; the first time takes longest")
+            local.up(step=display.step, training_seconds=DEMO_TRAINING)
+    try:
+        yield local
+    finally:
+        if not was_up:
+            with local_failures():
+                local.down(say=display.say)
+            display.say("the stack is down again; `lora-drop up` brings one up to stay")
+
+
+def _hold_against(
+    ledger: Mapping[str, Any] | None, job: Mapping[str, Any], display: Display
+) -> None:
+    """Compare what we paid for and stored with fal's own account of it; raises CommandFailed."""
+    if ledger is None or job["status"] != Status.SUCCEEDED:
+        return
+    paid = [row for row in ledger["submissions"] if row["request_id"] == job["request_id"]]
+    served: Counter[str] = Counter()
+    for row in ledger["served"]:  # a file may leave in ranges
+        served[row["file_sha256"]] += row["bytes"] if row["complete"] else 0
+    whole = all(served[file["sha256"]] >= file["size"] for file in job["files"])
+    if len(paid) != 1 or not whole:
+        raise CommandFailed("The simulator's ledger disagrees: something was lost or paid twice.")
+    display.say("The simulator's ledger agrees: one POST was paid, and these very bytes served.")
+
+
+def _exports(access: Mapping[str, Any]) -> str:
+    """What points a program at this stack's AWS."""
+    values = {
+        "AWS_ENDPOINT_URL": access["endpoint_url"],
+        "AWS_ACCESS_KEY_ID": access["access_key"],
+        "AWS_SECRET_ACCESS_KEY": access["secret_key"],
+        "AWS_REGION": access["region"],
+        "AWS_DEFAULT_REGION": access["region"],  # all that boto3 itself reads
+    }
+    return "export " + " ".join(f"{name}={value}" for name, value in values.items())
+
+
+def _shown(access: Mapping[str, Any]) -> dict[str, str]:
+    outputs = access["outputs"]
+    return {
+        "datasets bucket": outputs["DatasetsBucketName"],
+        "models bucket": outputs["ModelsBucketName"],
+        "jobs table": outputs["JobsTableName"],
+        "API": access["api_url"],
+        "AWS": access["endpoint_url"],
+        "fal": access["fal_url"],
+        "fal's CA": access["fal_ca_file"] or "the system's",
+    }

@@ -1,0 +1,135 @@
+"""A dataset on this machine: a ZIP as it is, or a folder that becomes one."""
+
+import re
+import tempfile
+import zipfile
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lora_drop.client.errors import CommandFailed
+from lora_drop.datasets.archives import Member, is_junk
+from lora_drop.datasets.limits import size_problem
+from lora_drop.datasets.selection import select
+from lora_drop.jobs.errors import RejectedDataset
+
+WHEN = (1980, 1, 1, 0, 0, 0)  # the same photos make the same archive
+SHOWN = 3  # names in a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A ZIP file to drop, and the key it is dropped under unless another is asked for.
+
+    ``links`` in a folder lead out of it, or nowhere, and are not followed.
+    """
+
+    path: Path
+    key: str
+    links: tuple[str, ...] = ()
+
+
+@contextmanager
+def archive_of(path: Path, *, without: Collection[str] = ()) -> Iterator[Archive]:
+    """The dataset as a ZIP, for as long as the block lasts.
+
+    A folder's has everything that a person has put there, but for the files ``without`` which it
+    is to be made. Raises CommandFailed; RejectedDataset for a folder with more than a dataset may
+    hold, which is refused before it is copied.
+    """
+    if path.is_file():
+        stem = path.name[:-4] if path.name.lower().endswith(".zip") else path.name
+        yield Archive(path, f"{_plain(stem)}.zip")
+        return
+    if not path.is_dir():
+        raise CommandFailed(f"There is no file or folder {path}.")
+    with tempfile.TemporaryDirectory(prefix="lora-drop-") as temporary:
+        target = Path(temporary) / "dataset.zip"
+        links = _pack(path, target, without)
+        yield Archive(target, f"{_plain(path.resolve().name)}.zip", links)
+
+
+def _pack(folder: Path, target: Path, without: Collection[str]) -> tuple[str, ...]:
+    """The files of the folder and of those below it, in order; the links that lead out of it."""
+    try:
+        names = sorted(_names(folder))
+        kept = [name for name in names if not is_junk(name)]
+        links = tuple(name for name in kept if _leads_out(folder, name))
+        files = {
+            name: folder / name
+            for name in kept
+            if name not in links and name not in without and (folder / name).is_file()
+        }
+        if not files:
+            raise CommandFailed(
+                _nothing_in(folder, links, [each for each in names if is_junk(each)])
+            )
+        _refuse_too_much(files)
+        _write(files, target)
+    except OSError as error:
+        raise CommandFailed(f"{folder} cannot be packed: {error}.") from error
+    except UnicodeEncodeError as error:
+        raise CommandFailed(
+            f"{folder} holds a file whose name is not UTF-8: {error.object!a}. Rename it."
+        ) from error
+    return links
+
+
+def _names(folder: Path) -> Iterator[str]:
+    """Every file by its path from the folder; a folder that cannot be read raises OSError."""
+
+    def unreadable(error: OSError) -> None:
+        raise error
+
+    for parent, folders, files in folder.walk(on_error=unreadable):
+        inside = parent.relative_to(folder)
+        # What is hidden may be large, and is nobody's photos.
+        folders[:] = [name for name in folders if not is_junk((inside / name / "x").as_posix())]
+        yield from ((inside / name).as_posix() for name in files)
+
+
+def _leads_out(folder: Path, name: str) -> bool:
+    """Whether this is a link to something elsewhere, or to nothing."""
+    path = folder / name
+    if not path.is_symlink():
+        return False
+    target = path.resolve()
+    return not (target.exists() and target.is_relative_to(folder.resolve()))
+
+
+def _refuse_too_much(files: Mapping[str, Path]) -> None:
+    """A ZIP of these would be refused by its directory alone: it need not be made."""
+    sizes = {name: path.stat().st_size for name, path in files.items()}
+    members = [Member(name, zipfile.ZIP_STORED, 0, size, size) for name, size in sizes.items()]
+    if problem := size_problem(select(members).others):
+        raise RejectedDataset([problem])
+
+
+def _write(files: Mapping[str, Path], target: Path) -> None:
+    with zipfile.ZipFile(target, "w") as archive:  # stored: photos do not shrink
+        for name, file in files.items():
+            entry = zipfile.ZipInfo(name, WHEN)
+            entry.external_attr = 0o644 << 16
+            entry.file_size = file.stat().st_size
+            with file.open("rb") as source, archive.open(entry, "w") as member:
+                while chunk := source.read(1 << 20):
+                    member.write(chunk)
+
+
+def _nothing_in(folder: Path, links: Collection[str], junk: Collection[str]) -> str:
+    found = [
+        f"{what} ({', '.join([*names][:SHOWN])}{', …' if len(names) > SHOWN else ''})"
+        for what, names in (
+            ("links that lead out of it and are not followed", links),
+            ("hidden files, or a computer's own", junk),
+        )
+        if names
+    ]
+    told = f", only {' and '.join(found)}" if found else ": it is empty"
+    return f"{folder} holds no photos{told}. Name a folder with at least 10 of them."
+
+
+def _plain(stem: str) -> str:
+    """A key that reads well wherever it stands: S3 would take more."""
+    return re.sub(r"[^\w.() -]+", "-", stem).strip(" .-") or "dataset"

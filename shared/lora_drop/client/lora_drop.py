@@ -1,0 +1,246 @@
+"""The Python client: drop a dataset, follow its job, list jobs. The command is built on it."""
+
+import json
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lora_drop.client.archive import Archive, archive_of
+from lora_drop.client.errors import CommandFailed, JobUnknown
+from lora_drop.client.parameters import check_parameters, metadata_of
+from lora_drop.client.stack import Stack, find_stack
+from lora_drop.datasets.advice import advice
+from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.ids import job_id_for, result_prefix
+from lora_drop.jobs.job import Status
+from lora_drop.jobs.problems import Problem
+
+PART = 16 * 1024**2  # bytes of an upload that are sent, and counted, at once
+TIMEOUT = httpx.Timeout(30.0)
+# The job waits for a person from here on.
+STOPS = frozenset(status for status in Status if status.terminal) | {Status.HELD}
+
+type Progress = Callable[[int, int], None]
+"""(bytes sent, bytes in all)"""
+type Advise = Callable[[Problem], None]
+
+
+class LoraDrop:
+    """One stack, as its users see it. Every method raises CommandFailed with what to do."""
+
+    def __init__(self, stack: Stack | None = None, *, http: httpx.Client | None = None) -> None:
+        self.stack = stack or find_stack(None)
+        self._http = http or httpx.Client(timeout=TIMEOUT)
+
+    def drop(
+        self,
+        path: Path,
+        *,
+        key: str | None = None,
+        parameters: Mapping[str, object] | None = None,
+        progress: Progress | None = None,
+        advise: Advise | None = None,
+        without: Collection[str] = (),
+    ) -> str:
+        """Upload a ZIP, or a folder as one; the id of the job that it becomes.
+
+        ``parameters`` are the trainer's, ``trainer`` and ``preset``; they become the object's
+        metadata. Wrong ones are refused before anything is sent; ``advise`` is told what is allowed
+        and yet may not be meant. A folder's files ``without`` which the ZIP is made stay here.
+        """
+        metadata = metadata_of(parameters or {})
+        with _packed(path, without) as archive:
+            at = key or archive.key
+            resolved = check_parameters(
+                archive.path, key=at, metadata=metadata, application=self.stack.application
+            )
+            for problem in advice(resolved) if resolved else ():
+                (advise or _silent)(problem)
+            try:
+                version = self._upload(archive.path, at, metadata, progress or _silent)
+            except (BotoCoreError, ClientError) as error:
+                raise CommandFailed(f"{path} could not be uploaded: {error}") from error
+        return job_id_for(self.stack.datasets_bucket, at, version)
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """The job as it stands, and ``location``, where its files lie; raises JobUnknown."""
+        return self._located(self._ask("GET", f"/jobs/{job_id}"))
+
+    def jobs(
+        self, *, status: Status | None = None, limit: int = 20, cursor: str | None = None
+    ) -> dict[str, Any]:
+        """``jobs``, newest first, and ``next``, the cursor of the page after them, or None."""
+        query = {"status": status, "limit": str(limit), "cursor": cursor}
+        page = self._ask("GET", "/jobs", {name: value for name, value in query.items() if value})
+        return {"jobs": [self._located(job) for job in page["jobs"]], "next": page["next"]}
+
+    def resolve(self, job_id: str, *, request_id: str | None = None) -> dict[str, Any]:
+        """Settle a submission in doubt: fal has this request, or (None) never got one.
+
+        Without a request the dataset is paid for once more. Our credentials are kept in the job.
+        """
+        said = {"request_id": request_id} if request_id else {"not_submitted": True}
+        return self._located(self._ask("POST", f"/jobs/{job_id}/resolve", body=json.dumps(said)))
+
+    def approve(self, job_id: str) -> dict[str, Any]:
+        """Let a held job go on. Our credentials are kept in the job."""
+        return self._located(self._ask("POST", f"/jobs/{job_id}/approve"))
+
+    def cancel(self, job_id: str) -> dict[str, Any]:
+        """Stop a job: for free before it is sent, as far as fal can afterwards."""
+        return self._located(self._ask("POST", f"/jobs/{job_id}/cancel"))
+
+    def retry(self, job_id: str, *, resume: bool = False) -> dict[str, Any]:
+        """The new job that pays for an ended one's dataset once more; ``resume`` from its LoRA."""
+        body = json.dumps({"resume": resume})
+        return self._located(self._ask("POST", f"/jobs/{job_id}/retry", body=body))
+
+    def replay(self, job_id: str) -> dict[str, Any]:
+        """The job after everything that fal has delivered for it, taken in once more."""
+        return self._located(self._ask("POST", f"/jobs/{job_id}/replay"))
+
+    def forget(self, job_id: str, *, family: bool = False) -> dict[str, Any]:
+        """Erase a job, and with ``family`` all that share with it: ``done``, and ``erasures``.
+
+        As far as there is time: to be called again until it is done.
+        """
+        body = json.dumps({"family": family})
+        return self._ask("POST", f"/jobs/{job_id}/forget", body=body)
+
+    def to_be_forgotten(self, job_id: str, *, family: bool = False) -> list[dict[str, Any]]:
+        """The jobs that ``forget`` would erase (``job_id``, ``status``, ``paid_usd``); erases nothing.
+
+        None, when their erasing is begun already.
+        """
+        body = json.dumps({"family": family, "look": True})
+        return list(self._ask("POST", f"/jobs/{job_id}/forget", body=body)["jobs"])
+
+    def redrive(self) -> dict[str, int]:
+        """Send dead letters back, until there are none; how many, by queue."""
+        moved: dict[str, int] = {}
+        while True:
+            batch = self._ask("POST", "/redrive")["moved"]
+            for queue, count in batch.items():
+                moved[queue] = moved.get(queue, 0) + count
+            if not any(batch.values()):
+                return moved
+
+    def budget(self) -> dict[str, Any]:
+        """The month's dollars, the stack's limits, and the jobs at fal."""
+        return self._ask("GET", "/budget")
+
+    def follow(
+        self,
+        job_id: str,
+        *,
+        timeout: float | None = None,
+        interval: float = 0.5,
+        unseen: Callable[[float], None] | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """The job each time it is looked at, until it has ended or waits for a person.
+
+        Times in seconds. A job that is not there yet is waited for; ``unseen`` is told for how long.
+        Raises CommandFailed at the timeout; the job goes on without us.
+        """
+        began = time.monotonic()
+        end = None if timeout is None else began + timeout
+        while True:
+            try:
+                job = self.job(job_id)
+            except JobUnknown:
+                job = None
+            if job is not None:
+                yield job
+                if Status(job["status"]) in STOPS:
+                    return
+            elif unseen is not None:
+                unseen(time.monotonic() - began)
+            if end is not None and time.monotonic() >= end:
+                stands = job["status"] if job else "not seen yet"
+                raise CommandFailed(
+                    f"{job_id} is {stands} after {timeout:.0f} s. It goes on by itself: "
+                    f"lora-drop job {job_id}"
+                )
+            time.sleep(interval)
+
+    def _upload(self, path: Path, key: str, metadata: dict[str, str], progress: Progress) -> str:
+        s3, size = self.stack.client("s3"), path.stat().st_size
+        named = {"Bucket": self.stack.datasets_bucket, "Key": key}
+        kind = {"ContentType": "application/zip", "Metadata": metadata}
+        if size <= PART:
+            put = s3.put_object(**named, **kind, Body=path.read_bytes())
+            progress(size, size)
+            return _version(put)
+        upload = {**named, "UploadId": s3.create_multipart_upload(**named, **kind)["UploadId"]}
+        parts: list[dict[str, object]] = []
+        try:
+            with path.open("rb") as file:
+                while chunk := file.read(PART):
+                    put = s3.upload_part(**upload, PartNumber=len(parts) + 1, Body=chunk)
+                    parts.append({"PartNumber": len(parts) + 1, "ETag": put["ETag"]})
+                    progress(file.tell(), size)
+            done = s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+        except BaseException:
+            s3.abort_multipart_upload(**upload)
+            raise
+        return _version(done)
+
+    def _located(self, job: dict[str, Any]) -> dict[str, Any]:
+        prefix = result_prefix(job["dataset"]["key"], job["job_id"])
+        return {**job, "location": f"s3://{self.stack.models_bucket}/{prefix}"}
+
+    def _ask(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: str = ""
+    ) -> dict[str, Any]:
+        url = str(httpx.URL(self.stack.api_url + path, params=dict(query or {})))
+        try:
+            headers = self._signed(method, url, body)
+            response = self._http.request(method, url, headers=headers, content=body or None)
+            answer = response.json()
+        except (httpx.HTTPError, json.JSONDecodeError) as error:
+            raise CommandFailed(f"The stack's API does not answer at {url}: {error}") from error
+        if response.is_success:
+            return dict(answer)
+        told = answer.get("error") or {}
+        if told.get("code") == "job_unknown":
+            raise JobUnknown(told["message"])
+        if "message" in told:
+            raise CommandFailed(told["message"])
+        message = answer.get("message") or response.text
+        raise CommandFailed(f"The stack's API answered {response.status_code}: {message}")
+
+    def _signed(self, method: str, url: str, body: str) -> dict[str, str]:
+        """The headers of a call that API Gateway lets in (IAM, Signature Version 4)."""
+        session = self.stack.session
+        credentials = session.get_credentials()
+        if credentials is None:
+            raise CommandFailed("There are no AWS credentials: set AWS_PROFILE, or log in.")
+        kind = {"Content-Type": "application/json"} if body else {}
+        request = AWSRequest(method=method, url=url, data=body or None, headers=kind)
+        SigV4Auth(credentials, "execute-api", session.region_name).add_auth(request)
+        return dict(request.headers)
+
+
+@contextmanager
+def _packed(path: Path, without: Collection[str]) -> Iterator[Archive]:
+    try:
+        with archive_of(path, without=without) as archive:
+            yield archive
+    except RejectedDataset as rejected:
+        messages = (problem.message for problem in rejected.problems)
+        raise CommandFailed("\n".join(("Nothing was uploaded.", *messages))) from rejected
+
+
+def _version(answer: Mapping[str, Any]) -> str:
+    return str(answer.get("VersionId") or "null")
+
+
+def _silent(*_: object) -> None:
+    """Nobody is told."""

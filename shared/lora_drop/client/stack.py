@@ -1,0 +1,148 @@
+"""Which stack a command speaks to, found by its outputs: in AWS, or on this machine."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any
+
+import boto3
+import botocore.session
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lora_drop.client.errors import CommandFailed
+from lora_drop.fal.trainers import table as trainers
+
+DEFAULT = "lora-drop"
+LOCAL = "local"
+TRAINER = trainers.DEFAULT.application  # of a stack that does not say
+API_IN_AWS = re.compile(r"https://(?P<id>\w+)\.execute-api\.[^/]+/(?P<stage>\w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A deployed stack and how to reach it; ``endpoint_url`` None is AWS.
+
+    ``application`` is the trainer of datasets that name none.
+    """
+
+    name: str
+    session: boto3.Session
+    endpoint_url: str | None
+    api_url: str
+    datasets_bucket: str
+    models_bucket: str
+    application: str = TRAINER
+
+    def client(self, service: str) -> Any:
+        """A boto3 client for this stack's account and place."""
+        return self.session.client(service, endpoint_url=self.endpoint_url)  # type: ignore[call-overload]  # a name, not a literal
+
+
+def find_stack(name: str | None) -> Stack:
+    """The stack of this name; raises CommandFailed.
+
+    Without a name it is ``LORA_DROP_STACK``, else the stack on this machine if one is up (also
+    called ``local``), else the CloudFormation stack ``lora-drop``.
+    """
+    name = name or os.environ.get("LORA_DROP_STACK")
+    with local_failures():
+        access = local_stack().access() if name in (None, LOCAL) else None
+    if access is not None:
+        return _local(access)
+    if name == LOCAL:
+        raise CommandFailed("No stack is up on this machine. Start one: lora-drop up")
+    return _deployed(name)
+
+
+def local_stack() -> Any:
+    """What brings a stack up on this machine; raises CommandFailed where that is not installed."""
+    found = entry_points(group="lora_drop.local", name="stack")
+    for entry in found:
+        return entry.load().here()
+    raise CommandFailed("This installation has no local stack; use one that is deployed in AWS.")
+
+
+@contextmanager
+def local_failures() -> Iterator[None]:
+    """What the local stack says when it fails, said as a command does: raises CommandFailed."""
+    try:
+        yield
+    except RuntimeError as failure:
+        raise CommandFailed(str(failure)) from failure
+
+
+def _local(access: Mapping[str, Any]) -> Stack:
+    # Whatever profile the caller has chosen, it is for AWS.
+    no_profile = botocore.session.Session({"profile": (None, [], None, None)})
+    session = boto3.Session(
+        botocore_session=no_profile,
+        aws_access_key_id=access["access_key"],
+        aws_secret_access_key=access["secret_key"],
+        region_name=access["region"],
+    )
+    outputs = access["outputs"]
+    return Stack(
+        name=LOCAL,
+        session=session,
+        endpoint_url=access["endpoint_url"],
+        api_url=access["api_url"],
+        datasets_bucket=outputs["DatasetsBucketName"],
+        models_bucket=outputs["ModelsBucketName"],
+        application=outputs.get("FalApplication", TRAINER),
+    )
+
+
+def _deployed(asked_for: str | None) -> Stack:
+    name = asked_for or DEFAULT
+    try:
+        # boto3 itself reads AWS_DEFAULT_REGION alone; AWS's other tools read AWS_REGION.
+        session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
+    except BotoCoreError as error:
+        raise CommandFailed(f"AWS cannot be reached as you: {error}. See AWS_PROFILE.") from error
+    if session.region_name is None:
+        raise CommandFailed(_no_region(asked_for))
+    try:
+        stacks = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+    except (BotoCoreError, ClientError) as error:
+        raise CommandFailed(
+            f"The stack {name} cannot be read in {session.region_name}: {error}. Deploy it with "
+            "sam deploy, name another with --stack, or start one here with lora-drop up."
+        ) from error
+    outputs = {row["OutputKey"]: row["OutputValue"] for row in stacks[0].get("Outputs", [])}
+    try:
+        return Stack(
+            name=name,
+            session=session,
+            endpoint_url=None,
+            api_url=_api_url(outputs["ApiUrl"]),
+            datasets_bucket=outputs["DatasetsBucketName"],
+            models_bucket=outputs["ModelsBucketName"],
+            application=outputs.get("FalApplication", TRAINER),
+        )
+    except KeyError as missing:
+        raise CommandFailed(
+            f"{name} is not a lora-drop stack: it has no output {missing}"
+        ) from None
+
+
+def _no_region(asked_for: str | None) -> str:
+    if asked_for is None:
+        return (
+            "No stack is up on this machine (lora-drop up starts one), and no AWS region is set "
+            "to look for a deployed one: set AWS_REGION and AWS_PROFILE."
+        )
+    return (
+        f"No AWS region is set to look for the stack {asked_for} in: set AWS_REGION and AWS_PROFILE. "
+        "The one on this machine is --stack local."
+    )
+
+
+def _api_url(told: str) -> str:
+    """Where the API is: an emulator tells AWS's own address of it, and serves it under its own."""
+    emulator, api = os.environ.get("AWS_ENDPOINT_URL"), API_IN_AWS.fullmatch(told)
+    if not emulator or api is None:
+        return told
+    return f"{emulator.rstrip('/')}/_aws/execute-api/{api['id']}/{api['stage']}"

@@ -1,0 +1,1 @@
+"""A dataset: its archive, images, captions and parameters, the check and the report. Pure."""

@@ -1,0 +1,117 @@
+"""The records of a ZIP as they lie in the file.
+
+Layout: APPNOTE.TXT 6.3.10, sections 4.3.7 (local header), 4.3.12 (central directory), 4.3.14 to
+4.3.16 (end records), 4.4.4 (flags), 4.5 (extra fields). All numbers are little-endian.
+"""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lora_drop.datasets.archives.refusals import AGAIN, inconsistent, refusal
+
+END = struct.Struct("<4s4H2LH")  # 22 bytes: end of central directory
+END64_LOCATOR = struct.Struct("<4sLQL")
+END64 = struct.Struct("<4sQ2H2L4Q")
+ENTRY = struct.Struct("<4s6H3L5H2L")  # 46 bytes: one file in the central directory
+LOCAL = struct.Struct("<4s5H3L2H")  # 30 bytes: the same before its data
+FIELD = struct.Struct("<2H")  # tag and length of an extra field
+END_MAGIC, END64_LOCATOR_MAGIC, END64_MAGIC = b"PK\x05\x06", b"PK\x06\x07", b"PK\x06\x06"
+ENTRY_MAGIC, LOCAL_MAGIC, DESCRIPTOR_MAGIC = b"PK\x01\x02", b"PK\x03\x04", b"PK\x07\x08"
+FULL16, FULL32 = 0xFFFF, 0xFFFFFFFF
+STORED, DEFLATED = 0, 8
+# Flag bits 0, 3, 5, 6, 11 and 13.
+ENCRYPTED, STREAMED, PATCHED = 0x1, 0x8, 0x20
+STRONGLY_ENCRYPTED, UTF8, MASKED = 0x40, 0x800, 0x2000
+ZIP64_TAG, UNICODE_PATH_TAG = 0x0001, 0x7075
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One file in an archive; sizes and offset in bytes, the offset that of its local header.
+
+    ``crc`` is the CRC-32 of its content, as the directory states it. ``raw_name`` is the name byte by
+    byte as it lies in the directory, ``name`` what a person calls it.
+    """
+
+    name: str
+    method: int
+    offset: int
+    compressed: int
+    size: int
+    crc: int = 0
+    flags: int = 0
+    raw_name: bytes = b""
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it only names a folder."""
+        return self.name.endswith(("/", "\\")) and not self.size
+
+
+def in_order(members: Sequence[Member], begin: int) -> list[tuple[Member, int]]:
+    """The members as they lie in the file, each with where the next one begins.
+
+    After the last one that is the directory, which lies at ``begin``.
+    """
+    ordered = sorted(members, key=lambda member: member.offset)
+    places = [*(member.offset for member in ordered), begin]
+    return list(zip(ordered, places[1:], strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What an extra field holds that is read here: every content of each of two tags.
+
+    ``others``: whether it tells anything else, like times, owners or a Mac's own notes.
+    """
+
+    zip64: tuple[bytes, ...] = ()
+    paths: tuple[bytes, ...] = ()
+    others: bool = False
+
+
+def extra_of(extra: bytes, name: str) -> Extra:
+    """The fields in it (4.5.1); raises RejectedDataset where one has no room.
+
+    Up to three bytes at the end are too few to be a field: some producers align data with them.
+    """
+    found: dict[int, list[bytes]] = {ZIP64_TAG: [], UNICODE_PATH_TAG: []}
+    others = False
+    at = 0
+    while at + FIELD.size <= len(extra):
+        tag, length = FIELD.unpack_from(extra, at)
+        at += FIELD.size + length
+        if at > len(extra):
+            message = f"What the ZIP says of {name} has no room for itself. {AGAIN}"
+            raise refusal("archive_extra_field", message, name)
+        if tag in found:
+            found[tag].append(extra[at - length : at])
+        else:
+            others = True
+    return Extra(tuple(found[ZIP64_TAG]), tuple(found[UNICODE_PATH_TAG]), others)
+
+
+def widened(plain: Sequence[int], extra: Extra, name: str, *, whole: bool) -> list[int]:
+    """The plain 32-bit numbers, with those that are full from the ZIP64 field (4.5.3).
+
+    In the directory the field holds the full ones alone, in their order; in a local header
+    (``whole``) it holds both sizes. Some producers write more than they have to: that is as good as
+    long as it says the same. Raises RejectedDataset ``archive_inconsistent`` otherwise.
+    """
+    if len(extra.zip64) > 1:
+        raise inconsistent(f"it states the size of {name} more than once", name)
+    field = extra.zip64[0] if extra.zip64 else b""
+    wide = [value for (value,) in struct.iter_unpack("<Q", field[: len(field) // 8 * 8])]
+    full = [at for at, value in enumerate(plain) if value == FULL32]
+    values = list(plain)
+    given = range(len(plain)) if whole and len(wide) >= len(plain) else full
+    for at, value in zip(given, wide, strict=False):
+        if values[at] not in (FULL32, value):
+            raise inconsistent(f"it states two sizes for {name}", name)
+        values[at] = value
+    if len(wide) < len(full):
+        raise inconsistent(f"the size of {name} is missing", name)
+    if len(wide) > len(full) and any(a != b for a, b in zip(wide, values, strict=False)):
+        raise inconsistent(f"it states two sizes for {name}", name)
+    return values

@@ -1,0 +1,144 @@
+"""What becomes of each file of a dataset, and of the dataset as a whole."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from lora_drop.datasets.archives import Member, Structure
+from lora_drop.datasets.captions import caption_warnings
+from lora_drop.datasets.changes import changes_made
+from lora_drop.datasets.clean_copy import Planned
+from lora_drop.datasets.images import hints
+from lora_drop.datasets.inspection import Seen
+from lora_drop.datasets.layout import Arrangement, arranged
+from lora_drop.datasets.limits import Dataset, count_problem, count_warning
+from lora_drop.datasets.report import ChangeMade, Fate, ImageReport
+from lora_drop.datasets.selection import Selection
+from lora_drop.fal.trainers.demands import mask_warnings, unmet_demands
+from lora_drop.fal.trainers.fields import Value
+from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE, Trainer
+from lora_drop.jobs.problems import Problem
+
+# Said by an error as well, and better.
+SAID_TWICE = {"caption_missing": "dataset_no_captions"}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdict's parts; ``plan`` is empty where the archive is good as it is."""
+
+    dataset: Dataset
+    plan: tuple[Planned, ...]
+    photos: tuple[ImageReport, ...]
+    changes: tuple[ChangeMade, ...]
+    errors: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+
+def judge(
+    structure: Structure,
+    selection: Selection,
+    seen: Seen,
+    *,
+    trainer: Trainer | None,
+    values: Mapping[str, Value],
+    keep_metadata: bool,
+) -> Judgement:
+    """Judge what was seen; without a ``trainer`` (its parameters are refused) as far as one can."""
+    found = arranged(
+        structure, selection, seen, trainer=trainer, values=values, keep_metadata=keep_metadata
+    )
+    errors = tuple(_errors(seen, found, trainer, values))
+    needless = {SAID_TWICE.get(error.code) for error in errors}
+    warnings = tuple(
+        each for each in _warnings(seen, found, trainer, values) if each.code not in needless
+    )
+    changes = changes_made(structure, selection, seen, found, keep_metadata=keep_metadata)
+    return Judgement(
+        dataset=_dataset(selection, found),
+        plan=found.plan,
+        photos=tuple(
+            _reported(member, seen, found, changes, warnings) for member in selection.others
+        ),
+        changes=changes,
+        errors=errors,
+        warnings=warnings,
+    )
+
+
+def _dataset(selection: Selection, found: Arrangement) -> Dataset:
+    captions = {member.name: member for member in selection.captions}
+    return Dataset(
+        images=tuple(photo.member for photo in found.photos),
+        captions={name: captions[found.pairs[name]] for name in found.texts},
+        masks={found.owners[name]: photo.member for name, photo in found.masks.items()},
+    )
+
+
+def _warnings(
+    seen: Seen, found: Arrangement, trainer: Trainer | None, values: Mapping[str, Value]
+) -> Iterator[Problem]:
+    shown = [photo.member.name for photo in found.photos]
+    own = {*shown, *found.twice}  # masks are looked at by nobody but a trainer
+    photos = [photo for name, photo in seen.photos.items() if name in own]
+    phrase = str(values.get(TRIGGER_PHRASE) or "") if trainer else None
+    yield from seen.left_out.values()
+    for photo in photos:
+        yield from hints.hints_for(photo)
+    yield from hints.hints_for_set(photos, found.twice)
+    yield from caption_warnings(seen.captions, found.pairs, shown, trigger_phrase=phrase)
+    if trainer is not None:
+        sizes = {name: photo.header.upright for name, photo in seen.photos.items()}
+        yield from mask_warnings(trainer, sizes, found.owners)
+    if enough := count_warning(len(shown)):
+        yield enough
+
+
+def _errors(
+    seen: Seen, found: Arrangement, trainer: Trainer | None, values: Mapping[str, Value]
+) -> Iterator[Problem]:
+    yield from seen.refused.values()
+    yield from seen.errors
+    if few := count_problem(len(found.photos), masks=len(found.masks)):
+        yield few
+    elif trainer is not None:
+        bare = [photo.member.name for photo in found.photos if photo.member.name not in found.texts]
+        yield from unmet_demands(trainer, values, bare=bare)
+
+
+def _reported(
+    member: Member,
+    seen: Seen,
+    found: Arrangement,
+    changes: Sequence[ChangeMade],
+    warnings: Sequence[Problem],
+) -> ImageReport:
+    name = member.name
+    photo = seen.photos.get(name)
+    width, height = photo.header.upright if photo else (None, None)
+    own = tuple(change for change in changes if change.member == name)
+    return ImageReport(
+        member=name,
+        fate=_fate(name, seen, found, own),
+        name=found.names.get(name),
+        format=photo.header.format if photo else None,
+        width=width,
+        height=height,
+        size=member.size,
+        caption=name in found.texts,
+        caption_text=found.texts.get(name, ""),
+        errors=(seen.refused[name],) if name in seen.refused else (),
+        warnings=tuple(warning for warning in warnings if warning.member == name),
+        changes=own,
+        thumbnail=photo.look.thumbnail if photo else b"",
+    )
+
+
+def _fate(name: str, seen: Seen, found: Arrangement, changes: Sequence[ChangeMade]) -> Fate:
+    if name in seen.refused:
+        return Fate.REFUSED
+    if name in found.names:
+        touched = any(change.code != "dataset_flattened" for change in changes)
+        return Fate.MENDED if touched else Fate.KEPT
+    if name in seen.left_out or name in seen.photos:
+        return Fate.DROPPED
+    return Fate.REFUSED  # nobody got so far

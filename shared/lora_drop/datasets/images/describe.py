@@ -1,0 +1,66 @@
+"""The facts of an image, from its bytes or from as few of them as it takes."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from lora_drop.datasets.images.bmp import describe_bmp
+from lora_drop.datasets.images.formats import CONVERTED, SNIFFED, TRAINED, ImageFormat, sniff
+from lora_drop.datasets.images.gif import describe_gif
+from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImage
+from lora_drop.datasets.images.heif import describe_heif
+from lora_drop.datasets.images.jpeg import describe_jpeg
+from lora_drop.datasets.images.png import describe_png
+from lora_drop.datasets.images.reading import MOST, BeyondPrefix, ImageBytes, Prefix
+from lora_drop.datasets.images.tiff import describe_tiff
+from lora_drop.datasets.images.webp import describe_webp
+
+READERS: Mapping[ImageFormat, Callable[[ImageBytes], ImageHeader]] = {
+    ImageFormat.JPEG: describe_jpeg,
+    ImageFormat.PNG: describe_png,
+    ImageFormat.WEBP: describe_webp,
+    ImageFormat.HEIF: describe_heif,
+    ImageFormat.AVIF: describe_heif,
+    ImageFormat.GIF: describe_gif,
+    ImageFormat.TIFF: describe_tiff,
+    ImageFormat.BMP: describe_bmp,
+}
+
+
+def describe(source: ImageBytes) -> ImageHeader:
+    """What an image says of itself; raises InvalidImage when it is none that can be trained on.
+
+    The format is read from the bytes. Whether the picture is whole is the decoder's to say, and
+    whether it is too large or too small is said in ``limits``. Over a Prefix: BeyondPrefix when
+    what is needed lies behind it; where the size is known, the header is incomplete instead.
+    """
+    head = source.read(0, SNIFFED)
+    if not head:
+        raise InvalidImage(Flaw.EMPTY, "is empty. Copy it again from the camera or phone.")
+    kind = sniff(head)
+    if kind is None:
+        raise InvalidImage(
+            Flaw.NO_IMAGE,
+            "is not a photo in any known format, whatever its name says. Open it in an image program "
+            "and save it as JPEG, or leave it out.",
+        )
+    if kind not in TRAINED and kind not in CONVERTED:
+        raise InvalidImage(
+            Flaw.UNSUPPORTED, f"is {kind.label}. Export the photo as JPEG and put that in instead."
+        )
+    return READERS[kind](source)
+
+
+def describe_beginning(pieces: Iterable[bytes], *, most: int = MOST) -> ImageHeader:
+    """What an image says of itself, from as few of its first bytes as it takes.
+
+    No more than 64 KiB are taken, in whole pieces, but where the header goes on: then 64 KiB more at
+    a time. Raises InvalidImage, and BeyondPrefix when it goes on behind ``most`` bytes, as the
+    directory at the end of many TIFFs does: only the whole file tells then.
+    """
+    prefix = Prefix(pieces)
+    while True:
+        try:
+            return describe(prefix)
+        except BeyondPrefix as beyond:
+            if beyond.end > most:
+                raise
+            prefix.grow(beyond.end)

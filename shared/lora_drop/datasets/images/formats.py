@@ -1,0 +1,183 @@
+"""Which kind of file this is, by its first bytes and never by its name."""
+
+from enum import StrEnum
+
+from lora_drop.datasets.images.reading import Whole
+from lora_drop.datasets.images.tags import Tag, open_tiff
+
+# A TIFF's first directory may lie a few KiB into the file; all other magic is in 32 bytes.
+SNIFFED = 4096
+
+
+class ImageFormat(StrEnum):
+    """What a file is: an image that is read here, or something that is only known by name."""
+
+    JPEG = "jpeg"
+    PNG = "png"
+    WEBP = "webp"
+    HEIF = "heif"
+    AVIF = "avif"
+    GIF = "gif"
+    TIFF = "tiff"
+    BMP = "bmp"
+    RAW = "raw"
+    JPEG_XL = "jxl"
+    JPEG_2000 = "jp2"
+    PHOTOSHOP = "psd"
+    SVG = "svg"
+    HTML = "html"
+    PDF = "pdf"
+    VIDEO = "video"
+
+    @property
+    def label(self) -> str:
+        """What a photographer calls it, with its article: “a HEIC photo”."""
+        return LABELS[self]
+
+    @property
+    def suffix(self) -> str:
+        """The end of a file name that says this format, without the dot."""
+        return "jpg" if self is ImageFormat.JPEG else self.value
+
+    @property
+    def suffixes(self) -> frozenset[str]:
+        """Every end of a name that says this format to a trainer as well, in lower case.
+
+        fal's trainers take the files of a ZIP by the endings jpg, jpeg, png and webp. What is called
+        otherwise gets its ``suffix``; empty for what is no image here.
+        """
+        return SUFFIXES.get(self, frozenset())
+
+
+LABELS = {
+    ImageFormat.JPEG: "a JPEG photo",
+    ImageFormat.PNG: "a PNG image",
+    ImageFormat.WEBP: "a WEBP image",
+    ImageFormat.HEIF: "a HEIC photo",
+    ImageFormat.AVIF: "an AVIF image",
+    ImageFormat.GIF: "a GIF image",
+    ImageFormat.TIFF: "a TIFF image",
+    ImageFormat.BMP: "a BMP image",
+    ImageFormat.RAW: "a raw camera file",
+    ImageFormat.JPEG_XL: "a JPEG XL image",
+    ImageFormat.JPEG_2000: "a JPEG 2000 image",
+    ImageFormat.PHOTOSHOP: "a Photoshop document",
+    ImageFormat.SVG: "an SVG drawing",
+    ImageFormat.HTML: "a web page",
+    ImageFormat.PDF: "a PDF",
+    ImageFormat.VIDEO: "a video",
+}
+SUFFIXES = {
+    ImageFormat.JPEG: frozenset({"jpg", "jpeg"}),
+    ImageFormat.PNG: frozenset({"png"}),
+    ImageFormat.WEBP: frozenset({"webp"}),
+    ImageFormat.HEIF: frozenset({"heic", "heif", "hif"}),
+    ImageFormat.AVIF: frozenset({"avif"}),
+    ImageFormat.GIF: frozenset({"gif"}),
+    ImageFormat.TIFF: frozenset({"tif", "tiff"}),
+    ImageFormat.BMP: frozenset({"bmp", "dib"}),
+}
+# The ends of names that no other program gives to anything but a photo: whoever has such a file means
+# it to be one. What it is, its bytes say.
+PHOTO_SUFFIXES = frozenset({"jpe", "jfif", "mpo", "apng"}).union(*SUFFIXES.values())
+TRAINED = frozenset({ImageFormat.JPEG, ImageFormat.PNG, ImageFormat.WEBP})
+CONVERTED = frozenset(
+    {ImageFormat.HEIF, ImageFormat.AVIF, ImageFormat.GIF, ImageFormat.TIFF, ImageFormat.BMP}
+)
+# JPEG: ITU T.81 B.1.1.3; PNG: ISO 15948 5.2; GIF: GIF89a 17; the others by their makers' documents.
+MAGIC: tuple[tuple[bytes, ImageFormat], ...] = (
+    (b"\xff\xd8\xff", ImageFormat.JPEG),
+    (b"\x89PNG\r\n\x1a\n", ImageFormat.PNG),
+    (b"GIF87a", ImageFormat.GIF),
+    (b"GIF89a", ImageFormat.GIF),
+    (b"FUJIFILMCCD-RAW", ImageFormat.RAW),
+    (b"IIRO", ImageFormat.RAW),  # Olympus
+    (b"IIRS", ImageFormat.RAW),
+    (b"MMOR", ImageFormat.RAW),
+    (b"IIU\x00", ImageFormat.RAW),  # Panasonic
+    (b"\x00MRM", ImageFormat.RAW),  # Minolta
+    (b"FOVb", ImageFormat.RAW),  # Sigma
+    (b"\xff\x0a", ImageFormat.JPEG_XL),
+    (b"\x00\x00\x00\x0cJXL \r\n\x87\n", ImageFormat.JPEG_XL),
+    (b"\x00\x00\x00\x0cjP  \r\n\x87\n", ImageFormat.JPEG_2000),
+    (b"\xff\x4f\xff\x51", ImageFormat.JPEG_2000),
+    (b"8BPS", ImageFormat.PHOTOSHOP),
+    (b"%PDF-", ImageFormat.PDF),
+    (b"\x1a\x45\xdf\xa3", ImageFormat.VIDEO),  # Matroska, WebM
+)
+TIFF_MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+# ISO 14496-12 4.3 (ftyp), ISO 23008-12 10.2 (HEIF brands), AV1 Image File Format 1.1 section 6.
+AVIF_BRANDS = frozenset({b"avif", b"avis"})
+HEIF_BRANDS = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+)
+QUICKTIME_BOXES = frozenset({b"moov", b"mdat", b"wide", b"pnot"})
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# TIFF 6.0 (8) and Supplement 1; compressions that only raw files have (Nikon, Sony, Pentax, DNG).
+RAW_COMPRESSIONS = frozenset({34713, 32767, 65535, 34892})
+
+
+def sniff(head: bytes) -> ImageFormat | None:
+    """What a file is that begins like this; None when it is nothing known.
+
+    The first 32 bytes tell an image's format; raw camera files are told from TIFF by up to 4 KiB.
+    """
+    found = next((found for magic, found in MAGIC if head.startswith(magic)), None)
+    if found is None and head.startswith(TIFF_MAGIC):
+        found = ImageFormat.RAW if _is_raw(head) else ImageFormat.TIFF
+    elif found is None and head.startswith(b"RIFF"):
+        found = {b"WEBP": ImageFormat.WEBP, b"AVI ": ImageFormat.VIDEO}.get(head[8:12])
+    elif found is None and head[4:8] == b"ftyp":
+        found = _by_brand(head)
+    elif found is None and head[4:8] in QUICKTIME_BOXES:
+        found = ImageFormat.VIDEO
+    # Last of all: two letters that a text may begin with. BMP's four reserved bytes are zero, or the
+    # length of its header is a small number.
+    elif found is None and head.startswith(b"BM"):
+        found = ImageFormat.BMP if bytes(3) in (head[6:9], head[15:18]) else None
+    return found or _text(head)
+
+
+def _by_brand(head: bytes) -> ImageFormat | None:
+    """HEIF, AVIF or a video, by the brands of the file type box."""
+    end = min(int.from_bytes(head[:4]), len(head))
+    major = head[8:12]
+    brands = {major, *(head[at : at + 4] for at in range(16, end - 3, 4))}
+    if len(major) < len("heic"):
+        return None
+    if major == b"crx ":
+        return ImageFormat.RAW  # Canon CR3
+    if brands & AVIF_BRANDS:
+        return ImageFormat.AVIF
+    if brands & HEIF_BRANDS:
+        return ImageFormat.HEIF
+    return ImageFormat.JPEG_XL if major == b"jxl " else ImageFormat.VIDEO
+
+
+def _is_raw(head: bytes) -> bool:
+    """Whether a TIFF is a camera's raw file.
+
+    CR2 says so, DNG has a tag, and the others' first directory holds a small preview and points to
+    the picture.
+    """
+    if head[8:10] == b"CR":
+        return True
+    tiff = open_tiff(Whole(head))
+    if tiff is None:
+        return False
+    first = tiff.directory(tiff.first)
+    if Tag.DNG_VERSION in first:
+        return True
+    preview = first.number(Tag.NEW_SUBFILE_TYPE, 0) & 1
+    return first.number(Tag.COMPRESSION, 1) in RAW_COMPRESSIONS or (
+        bool(preview) and Tag.SUB_DIRECTORIES in first
+    )
+
+
+def _text(head: bytes) -> ImageFormat | None:
+    text = head.removeprefix(BYTE_ORDER_MARK).lstrip().lower()
+    if not text.startswith(b"<"):
+        return None
+    if b"<svg" in text:
+        return ImageFormat.SVG
+    return ImageFormat.HTML if text.startswith((b"<!doctype html", b"<html", b"<head")) else None

@@ -1,0 +1,156 @@
+"""The facts of one image, and the ways a file can be none."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lora_drop.datasets.images.formats import ImageFormat
+from lora_drop.datasets.images.reading import ImageBytes
+from lora_drop.jobs.problems import Problem
+
+
+class Metadata(StrEnum):
+    """What a file carries beside its picture; all of it is taken out before a photo leaves."""
+
+    EXIF = "exif"
+    GPS = "gps"
+    XMP = "xmp"
+    IPTC = "iptc"
+    TEXT = "text"  # comments, captions, the name of the software
+    TIME = "time"
+    THUMBNAIL = "thumbnail"
+    PICTURES = "pictures"  # more pictures behind the first: MPO, depth and gain maps
+    TRAILER = "trailer"  # anything after the image's own end
+    PROFILE = "profile"  # of one screen or person, not of everybody: it is made use of and left out
+    HIDDEN = "hidden"  # bytes that cannot be cut out with certainty that the picture stays as it is
+    OTHER = "other"  # what only its maker can read
+
+
+class Colour(StrEnum):
+    """What a picture's numbers mean."""
+
+    GREY = "grey"
+    RGB = "rgb"  # YCbCr as well: every reader turns it into RGB
+    PALETTE = "palette"
+    CMYK = "cmyk"
+    OTHER = "other"
+
+
+class Flaw(StrEnum):
+    """The ways not to be an image that can be trained on, each with a stable code."""
+
+    EMPTY = "image_empty"
+    NO_IMAGE = "image_invalid_format"
+    UNSUPPORTED = "image_unsupported_format"
+    TRUNCATED = "image_truncated"
+    DAMAGED = "image_damaged"
+    TOO_MANY_PIXELS = "image_too_many_pixels"
+    TOO_MUCH_WORK = "image_too_much_work"
+    TOO_SMALL = "image_too_small"
+    UNSUPPORTED_PIXELS = "image_unsupported_pixels"
+    NOT_MENDED = "image_not_mended"
+
+
+class InvalidImage(ValueError):
+    """Raised when a file is no image that can be trained on; ``flaw`` says in which way.
+
+    ``says`` is the rest of a sentence that begins with the file's name, and what to do.
+    """
+
+    def __init__(self, flaw: Flaw, says: str) -> None:
+        super().__init__(f"The file {says}")
+        self.flaw = flaw
+        self.says = says
+
+    def problem(self, member: str) -> Problem:
+        """The same, told of a file in an archive."""
+        return Problem(code=self.flaw, message=f"{member} {self.says}", member=member)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageHeader:
+    """What an image says of itself. Believed only as far as it goes: the decoder has the last word.
+
+    ``width`` and ``height`` are those of the stored pixels, and ``orientation`` (EXIF 1 to 8) is
+    what a viewer does to them. For JPEG, PNG and WEBP that is the EXIF tag; for HEIF and AVIF
+    it is the file's own rotation and mirroring, and their EXIF tag means nothing (ISO 23008-12,
+    6.5.10); a HEIF's clean aperture is cut out already. ``bit_depth`` is per channel.
+    ``complete``: the file was read to its end, so nothing else is in it; otherwise frames, metadata
+    and even an orientation may follow that are not told of here.
+    """
+
+    format: ImageFormat
+    width: int
+    height: int
+    orientation: int = 1
+    animated: bool = False
+    metadata: frozenset[Metadata] = frozenset()
+    has_alpha: bool = False
+    has_profile: bool = False
+    bit_depth: int = 8
+    colour: Colour = Colour.RGB
+    progressive: bool = False
+    complete: bool = True
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """Width and height as a viewer shows the image."""
+        turned = self.orientation in (5, 6, 7, 8)
+        return (self.height, self.width) if turned else (self.width, self.height)
+
+    @property
+    def pixels(self) -> int:
+        """How many there are."""
+        return self.width * self.height
+
+    @property
+    def has_metadata(self) -> bool:
+        """Whether anything is in the file beside its picture."""
+        return bool(self.metadata)
+
+    @property
+    def has_gps(self) -> bool:
+        """Whether the file says where it was taken."""
+        return Metadata.GPS in self.metadata
+
+
+def exactly(source: ImageBytes, offset: int, length: int) -> bytes:
+    """So many bytes; raises InvalidImage where the file ends before."""
+    data = source.read(offset, length)
+    if len(data) < length:
+        raise cut_off()
+    return data
+
+
+def cut_off() -> InvalidImage:
+    """What is raised when an image ends before it is whole."""
+    return InvalidImage(
+        Flaw.TRUNCATED,
+        "ends too early: it was cut off, perhaps while it was copied. Copy it again from the "
+        "camera or phone, and check that it opens.",
+    )
+
+
+def hidden() -> InvalidImage:
+    """What is raised when something cannot be cut out of an image without touching the picture."""
+    return InvalidImage(
+        Flaw.NOT_MENDED,
+        "holds hidden data that cannot be cut out. Open it in an image program and save it as JPEG.",
+    )
+
+
+def too_much_work(what: str) -> InvalidImage:
+    """What is raised when an image would take far more work than its pixels are worth."""
+    return InvalidImage(
+        Flaw.TOO_MUCH_WORK,
+        f"would take too long to open: {what}. Open it in an image program and save it anew as JPEG, "
+        "or leave it out.",
+    )
+
+
+def damaged(what: str) -> InvalidImage:
+    """What is raised when an image contradicts itself."""
+    return InvalidImage(
+        Flaw.DAMAGED,
+        f"is damaged: {what}. If it opens in an image program, save it anew as JPEG; otherwise "
+        "leave it out.",
+    )

@@ -1,0 +1,119 @@
+"""What a dataset must be before a cent is paid for it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lora_drop.datasets.archives import Member
+from lora_drop.datasets.images.formats import PHOTO_SUFFIXES
+from lora_drop.datasets.selection import suffix_of
+from lora_drop.jobs.problems import Problem
+
+MIN_IMAGES = 10  # fal: "Try to use at least 10 images"
+GOOD_IMAGES = 20  # fal: 20 to 50 are best
+# Each image is looked at, and a thousand looks end well before the function does. fal's own
+# maximum (archive_file_count_exceeds_maximum) is not published.
+MAX_IMAGES = 1000
+MAX_IMAGE_BYTES = 100 * 1024**2
+MAX_DATASET_BYTES = 2 * 1024**3
+IMAGE_SUFFIXES = PHOTO_SUFFIXES
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What an archive holds for a trainer: the photos that are used.
+
+    ``captions`` and ``masks`` have those that belong to one, by the photo's name in the archive.
+    """
+
+    images: tuple[Member, ...]
+    captions: Mapping[str, Member]
+    masks: Mapping[str, Member]
+
+
+def size_problem(members: Sequence[Member]) -> Problem | None:
+    """Why there is too much in the archive to look at; ``members`` are what may be photos."""
+    members = [member for member in members if suffix_of(member.name) in {"", *IMAGE_SUFFIXES}]
+    if len(members) > MAX_IMAGES:
+        return Problem(
+            code="dataset_too_many_images",
+            message=f"The archive holds {len(members)} files that may be photos; {MAX_IMAGES} are "
+            "the most, 20 to 50 are best. Choose the best ones and drop it again.",
+        )
+    size = sum(member.size for member in members)
+    if size > MAX_DATASET_BYTES:
+        return Problem(
+            code="dataset_too_large",
+            message=f"The photos have {size:,} bytes together; {MAX_DATASET_BYTES:,} are the most. "
+            "Choose 20 to 50 of them, or save smaller copies: 2,048 pixels are plenty.",
+        )
+    return None
+
+
+def too_large_mended() -> Problem:
+    """That the photos have become too many bytes by what had to be converted about them."""
+    return Problem(
+        code="dataset_too_large",
+        message="Once they are converted, the photos have more than 4 GB together. Choose 20 to 50 of "
+        "them, or save smaller copies: 2,048 pixels are plenty.",
+    )
+
+
+def count_problem(images: int, *, masks: int = 0) -> Problem | None:
+    """Why there are too few photos; masks are none."""
+    if images >= MIN_IMAGES:
+        return None
+    held = "one image" if images == 1 else f"{images or 'no'} images"
+    held += f" (besides {masks} masks)" if masks else ""
+    return Problem(
+        code="dataset_insufficient_images",
+        message=f"The archive holds {held} that can be trained on; at least {MIN_IMAGES} are needed, "
+        "20 to 50 are best. Add photos and drop it again.",
+    )
+
+
+def count_warning(images: int) -> Problem | None:
+    """That more photos would be better."""
+    if not MIN_IMAGES <= images < GOOD_IMAGES:
+        return None
+    return Problem(
+        code="dataset_few_images",
+        message=f"{images} photos are enough to train; {GOOD_IMAGES} to 50 from different angles, with "
+        "different light and expressions, make a better likeness.",
+    )
+
+
+def image_too_large(member: Member) -> Problem:
+    """That one file is larger than any photo need be."""
+    return Problem(
+        code="image_too_large",
+        message=f"{member.name} has {member.size:,} bytes; {MAX_IMAGE_BYTES:,} are the most. Save a "
+        "smaller copy: 2,048 pixels along the longest side are plenty.",
+        member=member.name,
+    )
+
+
+def other_file(member: Member) -> Problem:
+    """That a file is neither a photo nor a caption."""
+    return Problem(
+        code="dataset_other_file",
+        message=f"{member.name} is neither a photo nor a caption, and is left out.",
+        member=member.name,
+    )
+
+
+def beside(name: str, photo: str) -> Problem:
+    """That a file is left out because the same photo lies beside it in a format that can be read."""
+    return Problem(
+        code="image_other_format_beside",
+        message=f"{name} cannot be read by trainers and is left out; {photo} is used.",
+        member=name,
+    )
+
+
+def took_too_long(seen: int, of: int) -> Problem:
+    """That the check had to end before it was through."""
+    return Problem(
+        code="dataset_check_too_long",
+        message=f"Only {seen} of {of} files could be looked at in the time there is. Choose 20 to 50 "
+        "photos, or save smaller copies, and drop it again.",
+    )

@@ -1,0 +1,170 @@
+"""A trainer's inputs for one dataset: whose word counts, what is refused, where each value is from.
+
+fal ignores unknown keys silently and bills, so here they are refused. What each trainer takes:
+``lora_drop.fal.trainers``.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+from lora_drop.datasets.parameter_layers import (
+    MAX_TRAINING_JSON,
+    PRESET,
+    TRAINER,
+    Layer,
+    metadata_layer,
+    quoted,
+    training_json_layer,
+    twice,
+)
+from lora_drop.datasets.parameter_names import unknown_parameter, unknown_preset, unknown_trainer
+from lora_drop.fal.trainers.fields import JOB_ID, Unacceptable, Value
+from lora_drop.fal.trainers.parameters import ParameterSource, TrainingParameters
+from lora_drop.fal.trainers.presets import NAMES as PRESETS
+from lora_drop.fal.trainers.table import DEFAULT, trainer_of
+from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE, Trainer
+from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.problems import Problem
+
+__all__ = [
+    "CHECKPOINT",
+    "MAX_TRAINING_JSON",
+    "PRESETS",
+    "ResolvedParameters",
+    "resolve",
+]
+
+CHECKPOINT = "resume_from_checkpoint"
+
+type Layers = Sequence[tuple[ParameterSource, Layer]]
+"""What is written, and where; the weakest first."""
+
+
+class ResolvedParameters(BaseModel):
+    """Parameters, the preset they started from, and the source of each.
+
+    ``resume_from`` is the id of the job whose LoRA the training is to go on from: that there is
+    such a job, and that it has one, is not known here.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    values: TrainingParameters
+    sources: Mapping[str, ParameterSource]
+    preset: str | None
+    resume_from: str | None = None
+
+
+def resolve(
+    *,
+    key: str,
+    training_json: bytes | None,
+    metadata: Mapping[str, str],
+    trigger_seed: str,
+    application: str = DEFAULT.application,
+) -> ResolvedParameters:
+    """Defaults < preset < ``training.json`` < object metadata; raises RejectedDataset.
+
+    ``application`` is the stack's trainer; ``trainer`` in metadata, else in ``training.json``, names
+    another one for this dataset. The preset is ``preset`` there likewise, else the first path
+    segment of the key where it names one. ``trigger_seed`` is hex: without a trigger phrase the job
+    gets ``TOK_`` and its first 8 digits, where the trainer has one.
+    """
+    problems: list[Problem] = []
+    layers = (
+        (ParameterSource.TRAINING_JSON, training_json_layer(training_json, problems)),
+        (ParameterSource.METADATA, metadata_layer(metadata, problems)),
+    )
+    trainer, chosen_by = _chosen_trainer(application, layers, problems)
+    preset = _preset(key, layers, problems)
+    if trainer is None:
+        raise RejectedDataset(problems)
+    values: dict[str, Value] = {
+        field.name: field.default for field in trainer.fields if field.default is not None
+    }
+    sources = {TRAINER: chosen_by, **dict.fromkeys(values, ParameterSource.DEFAULT)}
+    accepted = {
+        ParameterSource.PRESET: trainer.presets[preset].values if preset else {},
+        **{source: _accepted(layer, trainer, problems) for source, layer in layers},
+    }
+    for source, layer_values in accepted.items():
+        values |= layer_values
+        sources |= dict.fromkeys(layer_values, source)
+    if problems:
+        raise RejectedDataset(problems)
+    if trainer.makes_trigger and TRIGGER_PHRASE not in values:
+        values[TRIGGER_PHRASE] = f"TOK_{trigger_seed[:8]}"
+        sources[TRIGGER_PHRASE] = ParameterSource.GENERATED
+    return _resolved(trainer, values, sources, preset)
+
+
+def _resolved(
+    trainer: Trainer,
+    values: dict[str, Value],
+    sources: dict[str, ParameterSource],
+    preset: str | None,
+) -> ResolvedParameters:
+    """With the checkpoint where it belongs: an address is sent as it is, a job's id is not."""
+    checkpoint = str(values.get(CHECKPOINT, ""))
+    resume_from = checkpoint if JOB_ID.fullmatch(checkpoint) else None
+    if resume_from:
+        del values[CHECKPOINT]
+    elif not checkpoint:
+        sources.pop(CHECKPOINT, None)
+    return ResolvedParameters(
+        values=TrainingParameters(trainer=trainer.application, **values),
+        sources=sources,
+        preset=preset,
+        resume_from=resume_from,
+    )
+
+
+def _chosen_trainer(
+    application: str, layers: Layers, problems: list[Problem]
+) -> tuple[Trainer | None, ParameterSource]:
+    """Whose word counts, the strongest first; None after saying that nobody knows that trainer."""
+    for source, layer in reversed(layers):
+        said = layer.said(TRAINER)
+        if said is not None:
+            trainer = trainer_of(said.strip()) if isinstance(said, str) else None
+            if trainer is None:
+                problems.append(unknown_trainer(layer, said))
+            return trainer, source
+    trainer = trainer_of(application)
+    if trainer is None:
+        problems.append(unknown_trainer(None, application))
+    return trainer, ParameterSource.DEFAULT
+
+
+def _preset(key: str, layers: Layers, problems: list[Problem]) -> str | None:
+    for _, layer in reversed(layers):
+        said = layer.said(PRESET)
+        if said is not None:
+            if isinstance(said, str) and said in PRESETS:
+                return said
+            problems.append(unknown_preset(layer, said))
+            return None
+    folder = key.split("/", 1)[0] if "/" in key else ""
+    return folder if folder in PRESETS else None
+
+
+def _accepted(layer: Layer, trainer: Trainer, problems: list[Problem]) -> dict[str, Value]:
+    """What a layer says, in its own types and under our names, after saying what is wrong there."""
+    values: dict[str, Value] = {}
+    names: dict[str, str] = {}
+    for name, value in layer.parameters:
+        field = trainer.known_as(name)
+        if field is None:
+            problems.append(unknown_parameter(layer, name, trainer))
+            continue
+        if field.name in names:
+            problems.append(twice(layer, names[field.name], name))
+            continue
+        names[field.name] = name
+        try:
+            values[field.name] = field.accept(value, text=layer.text)
+        except Unacceptable as wrong:
+            message = f"{name} in {layer.where} is {quoted(value)}; {wrong}."
+            problems.append(layer.problem(wrong.code, message))
+    return values

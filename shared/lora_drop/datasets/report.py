@@ -1,0 +1,103 @@
+"""What a dataset's check has found, for people and programs: ``report.html`` and ``report.json``."""
+
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lora_drop.fal.trainers.parameters import ParameterSource
+from lora_drop.jobs.problems import Problem
+
+SCHEMA_VERSION: Final = 1
+
+type Value = bool | int | float | str
+
+
+class Verdict(StrEnum):
+    """Whether a dataset can be trained on."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+class Fate(StrEnum):
+    """What becomes of one file of the archive."""
+
+    KEPT = "kept"  # byte for byte
+    MENDED = "mended"
+    DROPPED = "dropped"  # it is left out, and nothing is lost by that
+    REFUSED = "refused"  # somebody has to do something about it first
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class ChangeMade(_Value):
+    """One thing that was changed, with a stable code and a sentence; ``member`` is its old name."""
+
+    code: str
+    member: str
+    message: str
+
+
+class ImageReport(_Value):
+    """One photo: what it is, what becomes of it, what is wrong or could be better.
+
+    ``width`` and ``height`` are those a viewer sees, in pixels; ``size`` in bytes. ``name`` is what it
+    is called in what fal gets, None where it gets nothing; ``caption_text`` is its caption there.
+    ``thumbnail`` is a JPEG of at most 320
+    pixels a side; it is in ``report.html`` alone.
+    """
+
+    member: str
+    fate: Fate
+    name: str | None = None
+    format: str | None = None
+    width: int | None = None
+    height: int | None = None
+    size: int
+    caption: bool = False
+    caption_text: str = ""
+    errors: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    changes: tuple[ChangeMade, ...] = ()
+    thumbnail: Annotated[bytes, Field(exclude=True, repr=False)] = b""
+
+
+class ParameterReport(_Value):
+    """One input of the trainer, and who decided it."""
+
+    name: str
+    value: Value
+    source: ParameterSource
+
+
+class Report(_Value):
+    """Everything that is known of a dataset before it is paid for.
+
+    ``errors``: nothing is paid while there is one. ``warnings``: it trains, and could train better.
+    Both have everything that is in the images' own, and what is about the dataset as a whole.
+    ``images`` counts the photos that are trained on, ``photos`` are all that were found, in the order
+    of the archive. ``mended`` says whether fal gets a clean copy instead of the archive itself.
+    ``seconds`` is how long the check took, ``requests`` and ``bytes_read`` what it read.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    file: str
+    verdict: Verdict
+    errors: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    images: int = 0
+    photos: tuple[ImageReport, ...] = ()
+    changes: tuple[ChangeMade, ...] = ()
+    mended: bool = False
+    size: int = 0
+    job_id: str | None = None
+    trainer: str | None = None
+    preset: str | None = None
+    parameters: tuple[ParameterReport, ...] = ()
+    estimated_cost_usd: float | None = None
+    bytes_read: int = 0
+    requests: int = 0
+    seconds: float = 0.0

@@ -1,0 +1,143 @@
+"""``report.html``: one page that needs nothing but itself."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+
+from lora_drop.datasets.report import ChangeMade, Report, Verdict
+from lora_drop.datasets.reports.groups import by_importance, group_item, groups_of
+from lora_drop.datasets.reports.markup import Child, Html, joined, tag
+from lora_drop.datasets.reports.sheet import anchors_of, contact_sheet
+from lora_drop.datasets.reports.style import STYLE
+from lora_drop.datasets.reports.verdict import headline, verdict
+from lora_drop.datasets.reports.wording import SOURCES, Anchors, counted, shown, size_of
+from lora_drop.fal.trainers.parameters import ParameterSource
+
+# Even if a name got past the escaping: no script, no request, no form; one style sheet, this one
+# (Content Security Policy Level 3, 6.1 and 2.3.1).
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "img-src data:",
+        f"style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'",
+        "base-uri 'none'",
+        "form-action 'none'",
+    )
+)
+
+
+def html_text(report: Report) -> str:
+    """``report.html``: one file without scripts that fetches nothing, for a phone, a screen, paper."""
+    anchors = anchors_of(report.photos)
+    body = (
+        tag("header", verdict(report)),
+        tag(
+            "main",
+            _errors(report, anchors),
+            _warnings(report, anchors),
+            contact_sheet(report.photos),
+            _changes(report, anchors),
+            _training(report),
+        ),
+        tag("footer", _small_print(report)),
+    )
+    page = tag("html", _head(report), tag("body", *body), lang="en")
+    return f"<!doctype html>\n{page.text}\n"
+
+
+def json_text(report: Report) -> str:
+    """``report.json``: everything but the thumbnails, as docs/report.schema.json describes it.
+
+    What no UTF-8 can hold (half a surrogate pair, from a file's name here) becomes a question mark.
+    """
+    written = json.dumps(report.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    return written.encode(errors="replace").decode() + "\n"
+
+
+def _head(report: Report) -> Html:
+    return tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("meta", name="referrer", content="no-referrer"),
+        tag("title", f"{headline(report)} ({report.file})"),
+        tag("style", Html(STYLE)),
+    )
+
+
+def _errors(report: Report, anchors: Anchors) -> Html | None:
+    groups = by_importance(groups_of(report.errors))
+    if not groups:
+        return None
+    items = [group_item(group, anchors) for group in groups]
+    return tag("section", tag("h2", "What to do"), tag("ol", *items, class_="errors"), id="errors")
+
+
+def _warnings(report: Report, anchors: Anchors) -> Html | None:
+    groups = by_importance(groups_of(report.warnings))
+    if not groups:
+        return None
+    trains = report.verdict is Verdict.ACCEPTED
+    note = "None of this stops the training." if trains else "None of this stands in the way."
+    items = [group_item(group, anchors) for group in groups]
+    listed = tag("ul", *items, class_="warnings")
+    return _section("What could be better", note, listed, place="warnings")
+
+
+def _changes(report: Report, anchors: Anchors) -> Html | None:
+    """What was changed. Each once, whether it is a photo's own or also one of the dataset's."""
+    own = (change for photo in report.photos for change in photo.changes)
+    changes: Sequence[ChangeMade] = tuple(dict.fromkeys((*report.changes, *own)))
+    if changes:
+        note = "In the copy that fal gets. Your ZIP stays as it is."
+        # Nobody has to do anything about these: what was done is enough, to which is for the curious.
+        items = [group_item(group, anchors, shown=0) for group in groups_of(changes)]
+        listed = tag("ul", *items, class_="changes")
+        return _section("What was changed", note, listed, place="changes")
+    if report.verdict is Verdict.REJECTED:
+        return None
+    note = "Nothing: fal gets your photos as they are, byte for byte."
+    return _section("What was changed", note, place="changes")
+
+
+def _training(report: Report) -> Html | None:
+    if not report.parameters:
+        return None
+    head = tag("tr", *(tag("th", name, scope="col") for name in ("Name", "Value", "Set by")))
+    rows = [
+        tag(
+            "tr",
+            tag("th", tag("code", each.name), scope="row"),
+            tag("td", shown(each.value)),
+            tag("td", _source(report, each.source)),
+        )
+        for each in report.parameters
+    ]
+    note = (
+        "Defaults give way to the preset, the preset to training.json, and that to the metadata of "
+        "the upload."
+    )
+    table = tag("table", tag("thead", head), tag("tbody", *rows))
+    return _section("Parameters", note, table, place="parameters")
+
+
+def _source(report: Report, source: ParameterSource) -> str:
+    told = SOURCES[source]
+    by_preset = source is ParameterSource.PRESET and report.preset
+    return f"{told} {report.preset}" if by_preset else told
+
+
+def _section(title: str, note: str, *content: Child, place: str) -> Html:
+    return tag("section", tag("h2", title), tag("p", note, class_="note"), *content, id=place)
+
+
+def _small_print(report: Report) -> Html:
+    read = f"{size_of(report.bytes_read)} in {counted(report.requests, 'request')}"
+    told = [
+        tag("p", f"The check read {read} and took {report.seconds:.1f} seconds."),
+        tag("p", "Job ", tag("code", report.job_id)) if report.job_id else None,
+    ]
+    return joined(told)

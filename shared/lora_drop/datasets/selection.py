@@ -1,0 +1,97 @@
+"""What each file of an archive is for, by its name alone; what it is, its bytes say later."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lora_drop.datasets.archives import Member, is_junk, path_of
+from lora_drop.datasets.parameters import MAX_TRAINING_JSON
+from lora_drop.jobs.problems import Problem
+
+TRAINING_JSON = "training.json"
+# A photo's name with .txt is what fal's trainers read; kohya's tools write .caption.
+CAPTIONS = frozenset({"txt", "caption"})
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The files of an archive, each in one place; ``others`` are photos if their bytes say so."""
+
+    others: tuple[Member, ...]
+    captions: tuple[Member, ...]
+    junk: tuple[Member, ...]
+    training_json: Member | None
+    problems: tuple[Problem, ...]
+
+
+def select(members: Sequence[Member]) -> Selection:
+    """Sort the files; ``problems`` says what is wrong with parameters in the wrong place."""
+    junk = tuple(member for member in members if is_junk(member.name))
+    rest = [member for member in members if not is_junk(member.name)]
+    used, misplaced, problems = _training_json(rest)
+    named = [member for member in rest if member is not used and member not in misplaced]
+    return Selection(
+        others=tuple(member for member in named if suffix_of(member.name) not in CAPTIONS),
+        captions=tuple(member for member in named if suffix_of(member.name) in CAPTIONS),
+        junk=junk,
+        training_json=used,
+        problems=tuple(problems),
+    )
+
+
+def suffix_of(name: str) -> str:
+    """The end of a file name behind its last dot, in lower case; empty for a name without one."""
+    return name.rsplit(".", 1)[-1].lower() if "." in name.rsplit("/", 1)[-1] else ""
+
+
+def _training_json(
+    members: Sequence[Member],
+) -> tuple[Member | None, Sequence[Member], Sequence[Problem]]:
+    """The file in the root, or in the one folder that holds everything; what is wrong with others.
+
+    One that lies elsewhere is not passed over: its parameters would be missing, and billed.
+    """
+    paths = {path_of(member.name): member for member in members}
+    tops = {path.partition("/")[0] for path in paths if "/" in path}
+    flat = any("/" not in path for path in paths)
+    root = "" if flat or len(tops) != 1 else f"{tops.pop()}/"
+    used: Member | None = None
+    misplaced, problems = [], []
+    for path, member in paths.items():
+        if path.lower() == root.lower() + TRAINING_JSON:
+            used = member
+            if member.size > MAX_TRAINING_JSON:
+                problems.append(_too_long(member))
+        elif path.lower().rsplit("/", 1)[-1] == TRAINING_JSON:
+            misplaced.append(member)
+            problems.append(_misplaced(member))
+        elif path.lower().rsplit("/", 1)[-1] == f"{TRAINING_JSON}.txt":
+            misplaced.append(member)
+            problems.append(_misnamed(member))
+    return used, misplaced, problems
+
+
+def _too_long(member: Member) -> Problem:
+    return Problem(
+        code="parameter_file_too_large",
+        message=f"{member.name} has {member.size} bytes; {MAX_TRAINING_JSON} are the most. It "
+        'holds parameters alone, like {"steps": 1500}.',
+        member=member.name,
+    )
+
+
+def _misnamed(member: Member) -> Problem:
+    return Problem(
+        code="parameter_file_misnamed",
+        message=f"{member.name} would not be read: it has to be called {TRAINING_JSON}. Windows hides "
+        "the ending .txt until file name extensions are shown. Rename it, or take it out.",
+        member=member.name,
+    )
+
+
+def _misplaced(member: Member) -> Problem:
+    return Problem(
+        code="parameter_file_misplaced",
+        message=f"{member.name} is not in the ZIP's root, so its parameters would not be used. "
+        "Move it there, or take it out.",
+        member=member.name,
+    )

@@ -1,0 +1,1 @@
+"""Generators of the docs. Never installed with the wheel."""

@@ -1,0 +1,1 @@
+"""The rules of fal: its statuses, errors, webhooks, trainers and hosts. Pure."""

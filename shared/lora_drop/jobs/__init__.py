@@ -1,0 +1,1 @@
+"""A job, its transitions, its money, and the files a person finds. Pure."""

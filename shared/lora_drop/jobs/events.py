@@ -1,0 +1,74 @@
+"""What others are told when a job changes its state: the event on EventBridge."""
+
+from datetime import datetime
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.problems import codes_of
+
+SOURCE = "lora-drop"
+DETAIL_TYPE = "Training Job Status Changed"
+
+
+class _Told(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Passed(_Told):
+    """A state the job has been in."""
+
+    status: Status
+    at: datetime = Field(description="since when, UTC")
+
+
+class StatusChange(_Told):
+    """The event's ``detail``: a job as it stands after a change of its state.
+
+    It goes to whoever makes a rule, so it says no more than a log line: no folder and no name of a
+    photo, no caption, no address, nobody who decided something.
+    """
+
+    schema_version: Literal[1] = 1
+    job_id: str
+    version: int = Field(
+        description="grows with every write of the job: the same one again is the same event, "
+        "a smaller one than the last is an older state"
+    )
+    status: Status
+    since: datetime = Field(description="since when the job is in this state, UTC")
+    ended: bool = Field(description="whether nothing more is expected to happen")
+    again: bool = Field(
+        description="whether it is HELD for the same as before, after a try that nobody has asked for: no news"
+    )
+    needs_person: bool = Field(description="whether an ERROR.txt says what a person has to do")
+    problems: tuple[str, ...] = Field(description="codes of what is in the way or went wrong")
+    history: tuple[Passed, ...] = Field(
+        description="every state until now, also those that had no event of their own"
+    )
+    application: str = Field(description="fal's name of the trainer")
+    bucket: str = Field(description="the models bucket, which says whose stack this is")
+
+    @classmethod
+    def of(cls, job: Job, *, bucket: str) -> Self:
+        """What is told of this job; ``bucket`` is the models bucket."""
+        return cls(
+            job_id=job.job_id,
+            version=job.version,
+            status=job.status,
+            since=job.since,
+            ended=job.terminal,
+            again=_held_again(job),
+            needs_person=job.troubled,
+            problems=codes_of(job.problems),
+            history=tuple(Passed(status=step.status, at=step.at) for step in job.history),
+            application=job.application,
+            bucket=bucket,
+        )
+
+
+def _held_again(job: Job) -> bool:
+    """Whether the clock alone has tried it once more, and it is held for just what it was held for."""
+    codes = codes_of(job.problems)
+    return job.status is Status.HELD and bool(codes) and job.held_for == codes

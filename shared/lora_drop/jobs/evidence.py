@@ -1,0 +1,35 @@
+"""How a request at fal is known for a job's own when the answer to its POST was lost."""
+
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from lora_drop.jobs.delivery import Way
+from lora_drop.jobs.job import DatasetVersion, Job
+
+
+def is_of(job: Job, url: str) -> bool:
+    """Whether a request with this address of a dataset can be the job's.
+
+    A presigned address names the object; any other is the very one that was sent, or it is not.
+    """
+    sent = job.delivery
+    if sent is None or sent.way is Way.PRESIGNED:
+        return points_at(url, job.sent)
+    return sent.made(url)
+
+
+def points_at(url: str, dataset: DatasetVersion) -> bool:
+    """Whether this address is a presigned one of exactly this object version.
+
+    Only the path and the version count: each signing makes another query. S3 puts the bucket into
+    the path or before the host.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    path = unquote(parts.path)
+    by_path = path == f"/{dataset.bucket}/{dataset.key}"
+    by_host = path == f"/{dataset.key}" and host.startswith(f"{dataset.bucket}.")
+    version = parse_qs(parts.query).get("versionId", [""])
+    return (by_path or by_host) and version == [dataset.named_version]

@@ -1,0 +1,305 @@
+"""A job: one dataset on its way to one LoRA, and the only moves it may make."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from lora_drop.fal.trainers.parameters import ParameterSource, TrainingParameters
+from lora_drop.jobs.artifacts import Artifact, StoredFile, Upload, holds_weights
+from lora_drop.jobs.budget import Charge, ChargeState
+from lora_drop.jobs.delivery import Delivery
+from lora_drop.jobs.ids import job_id_for, result_prefix
+from lora_drop.jobs.leases import Lease
+from lora_drop.jobs.problems import Problem
+
+
+class Status(StrEnum):
+    """Where a job stands."""
+
+    RECEIVED = "RECEIVED"
+    REJECTED = "REJECTED"
+    READY = "READY"
+    HELD = "HELD"
+    SUBMITTING = "SUBMITTING"
+    SUBMIT_UNKNOWN = "SUBMIT_UNKNOWN"
+    SUBMITTED = "SUBMITTED"
+    TRAINING = "TRAINING"
+    STORING = "STORING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    EXPIRED = "EXPIRED"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the job has ended; only a result that fal sends after all undoes that."""
+        return self in ENDED
+
+    @property
+    def troubling(self) -> bool:
+        """Whether a person has to act; each of these puts an ERROR.txt beside the job's files."""
+        return self in TROUBLED
+
+
+# The one table of moves. Each row: what may follow, and who says so.
+TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
+    {
+        # the dataset check
+        Status.RECEIVED: frozenset(
+            # SUCCEEDED: the very same training was done before, and its files are there
+            {Status.READY, Status.REJECTED, Status.CANCELLED, Status.SUCCEEDED}
+        ),
+        # the submitter, before it pays; a person or a budget may stop it here for free
+        # STORING: the result of an earlier request comes after all
+        Status.READY: frozenset({Status.SUBMITTING, Status.HELD, Status.CANCELLED, Status.STORING}),
+        Status.HELD: frozenset({Status.READY, Status.CANCELLED, Status.STORING}),
+        # the one POST: accepted, not sent, refused for a cause a person lifts, refused, ambiguous
+        Status.SUBMITTING: frozenset(
+            {Status.SUBMITTED, Status.READY, Status.HELD, Status.FAILED, Status.SUBMIT_UNKNOWN}
+        ),
+        # evidence (a webhook with our token, fal's own request list), or a person
+        Status.SUBMIT_UNKNOWN: frozenset({Status.SUBMITTED, Status.READY}),
+        # facts from fal; a dataset that fal could not fetch goes back: for free, or to a person
+        Status.SUBMITTED: frozenset(
+            {
+                *(Status.TRAINING, Status.STORING, Status.FAILED, Status.CANCELLED),
+                *(Status.EXPIRED, Status.READY, Status.HELD),
+            }
+        ),
+        Status.TRAINING: frozenset(
+            {
+                *(Status.STORING, Status.FAILED, Status.CANCELLED),
+                *(Status.EXPIRED, Status.READY, Status.HELD),
+            }
+        ),
+        # the store worker
+        Status.STORING: frozenset({Status.SUCCEEDED, Status.FAILED, Status.EXPIRED}),
+        Status.REJECTED: frozenset(),
+        Status.SUCCEEDED: frozenset(),
+        # fal took back its word and sent the result after all: it was paid for
+        Status.FAILED: frozenset({Status.STORING}),
+        Status.CANCELLED: frozenset({Status.STORING}),
+        Status.EXPIRED: frozenset({Status.STORING}),
+    }
+)
+
+ENDED = frozenset(
+    {Status.REJECTED, Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.EXPIRED}
+)
+
+# The training is at fal, or may be: it holds one of the stack's slots.
+AT_FAL = frozenset({Status.SUBMITTING, Status.SUBMIT_UNKNOWN, Status.SUBMITTED, Status.TRAINING})
+
+TROUBLED = frozenset(
+    {Status.REJECTED, Status.HELD, Status.SUBMIT_UNKNOWN, Status.FAILED, Status.EXPIRED}
+)
+
+
+class IllegalMove(ValueError):
+    """Raised when a move is not in the table: a bug, never an input."""
+
+
+class _Value(BaseModel):
+    # A row that cannot be read must not be told with what is in it.
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+
+class DatasetVersion(_Value):
+    """One immutable version of one object in the datasets bucket; ``size`` in bytes."""
+
+    bucket: str
+    key: str
+    version_id: str
+    etag: str = ""
+    size: int = 0
+
+    @property
+    def named_version(self) -> str:
+        """The version as a request names it; empty for an object from before versioning."""
+        return "" if self.version_id == "null" else self.version_id
+
+
+class Step(_Value):
+    """A status, since when, and the person who said so, where one did."""
+
+    status: Status
+    at: datetime
+    by: str | None = None
+
+
+class Job(_Value):
+    """Everything that is known of one job.
+
+    Stored as it stands here; what is served and published of it: ``notices.public``. ``attempt``
+    counts the jobs for one dataset version, ``earlier_requests`` are those at fal that are over (``own_requests``: of this very job),
+    and ``instead_of`` is the job that was the one for this content before. ``anew``: a person wants
+    it trained whatever came of an earlier one. ``held_for`` are the codes it was held for when the clock
+    tried it once more. ``clean`` is the mended copy that a trainer gets instead
+    of the dataset, where one was needed; ``delivery`` is how the last submission sent it.
+    """
+
+    job_id: str
+    status: Status
+    version: int = 1
+    dataset: DatasetVersion
+    clean: StoredFile | None = None
+    delivery: Delivery | None = None
+    application: str
+    created_at: datetime
+    updated_at: datetime
+    history: tuple[Step, ...]
+    preset: str | None = None
+    parameters: TrainingParameters | None = None
+    parameter_sources: Mapping[str, ParameterSource] | None = None
+    images: int | None = None
+    estimated_cost_usd: float | None = None
+    charge: Charge | None = None
+    past_charges: tuple[Charge, ...] = ()
+    approved: bool = False
+    intents: int = 0
+    refetched: bool = False
+    attempt: int = 1
+    retry_of: str | None = None
+    resume_from: str | None = None
+    content_digest: str | None = None
+    duplicate_of: str | None = None
+    instead_of: str | None = None
+    anew: bool = False
+    earlier_requests: tuple[str, ...] = ()
+    own_requests: tuple[str, ...] = ()
+    request_id: str | None = None
+    cancel_by: str | None = None
+    lease: Lease | None = None
+    uploads: tuple[Upload, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    files: tuple[StoredFile, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    held_for: tuple[str, ...] = ()
+
+    @classmethod
+    def receive(cls, dataset: DatasetVersion, *, application: str, now: datetime) -> Self:
+        """A new job for a dataset that has just arrived."""
+        return cls(
+            job_id=job_id_for(dataset.bucket, dataset.key, dataset.version_id),
+            status=Status.RECEIVED,
+            dataset=dataset,
+            application=application,
+            created_at=now,
+            updated_at=now,
+            history=(Step(status=Status.RECEIVED, at=now),),
+        )
+
+    def move(
+        self,
+        to: Status,
+        *,
+        now: datetime,
+        by: str | None = None,
+        billed: bool = True,
+        **changes: Any,
+    ) -> Self:
+        """The job one step on, with what was learnt on the way; raises IllegalMove.
+
+        ``billed`` false: fal says that a training which came to nothing costs nothing.
+        """
+        if to not in TRANSITIONS[self.status]:
+            raise IllegalMove(f"{self.job_id}: {self.status} cannot become {to}")
+        history = (*self.history, Step(status=to, at=now, by=by))
+        if (self.status, to) == (Status.SUBMITTING, Status.READY):
+            # Nothing has left, so nothing has happened; a long outage would fill the row with it.
+            history = self.history[:-1]
+        if to is Status.HELD:
+            # Tried again by the clock and held again: a locked account would fill the row with it.
+            history = _without_vain_tries(self.history) or history
+        return self.model_copy(
+            update={
+                **self._money_in(to, now=now, billed=billed),
+                "lease": None,
+                **changes,
+                "status": to,
+                "version": self.version + 1,
+                "updated_at": now,
+                "history": history,
+            }
+        )
+
+    def _money_in(self, to: Status, *, now: datetime, billed: bool) -> dict[str, Any]:
+        """What the job's charges become with a move; ``intents`` counts the submissions begun."""
+        if to is Status.SUBMITTING:
+            charge = Charge.reserve(self.estimated_cost_usd or 0.0, now=now)
+            return {"charge": charge, "intents": self.intents + 1}
+        if to is Status.STORING:
+            # Without a charge: fal had said that it would not bill what it sends after all.
+            paid = self.charge or Charge.reserve(self.estimated_cost_usd or 0.0, now=now)
+            return {"charge": paid.become(ChargeState.SPENT)}
+        if self.charge is None or to in AT_FAL | {Status.SUCCEEDED}:
+            return {}
+        # Nothing was accepted, or fal does not bill it.
+        if self.status in (Status.SUBMITTING, Status.SUBMIT_UNKNOWN) or not billed:
+            return {"charge": None}
+        wasted = self.charge.become(ChargeState.WASTED)
+        if to in ENDED:
+            return {"charge": wasted}
+        # It may be paid for once more, and both count.
+        return {"charge": None, "past_charges": (*self.past_charges, wasted)}
+
+    @property
+    def charges(self) -> tuple[Charge, ...]:
+        """All the money this job has to do with."""
+        return self.past_charges if self.charge is None else (*self.past_charges, self.charge)
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the job has ended."""
+        return self.status.terminal
+
+    @property
+    def at_fal(self) -> bool:
+        """Whether the job holds one of the stack's slots."""
+        return self.status in AT_FAL
+
+    @property
+    def troubled(self) -> bool:
+        """Whether a person is needed, or should know."""
+        return self.status.troubling or (self.status is Status.STORING and bool(self.problems))
+
+    @property
+    def since(self) -> datetime:
+        """Since when the job has been in its state."""
+        return self.history[-1].at
+
+    @property
+    def intended_at(self) -> datetime | None:
+        """When the last submission that may have left was begun."""
+        steps = [step.at for step in self.history if step.status is Status.SUBMITTING]
+        return steps[-1] if steps else None
+
+    @property
+    def sent(self) -> DatasetVersion:
+        """What a trainer gets: the clean copy, which has no versions to speak of, or the dataset."""
+        if self.clean is None:
+            return self.dataset
+        return DatasetVersion(bucket=self.clean.bucket, key=self.clean.key, version_id="null")
+
+    @property
+    def weights(self) -> StoredFile | None:
+        """The stored LoRA; where a file of somebody else's had its name, it has a number before it."""
+        return next((stored for stored in self.files if holds_weights(stored.name)), None)
+
+    @property
+    def prefix(self) -> str:
+        """Where the job's files lie in the models bucket, with the closing slash."""
+        return result_prefix(self.dataset.key, self.job_id)
+
+
+def _without_vain_tries(history: tuple[Step, ...]) -> tuple[Step, ...]:
+    """The story up to its last HELD, if nobody but the clock has done anything since; else nothing."""
+    for tried in ((Status.HELD, Status.READY, Status.SUBMITTING), (Status.HELD, Status.READY)):
+        last = history[-len(tried) :]
+        if tuple(step.status for step in last) == tried and last[1].by is None:
+            return history[: 1 - len(tried)]
+    return ()

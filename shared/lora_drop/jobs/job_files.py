@@ -1,0 +1,103 @@
+"""What a person finds in the models bucket: a job's state, its trouble, its story."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from lora_drop.jobs.job import Job, Status
+
+STATUS_FILE = "status.json"
+ERROR_FILE = "ERROR.txt"
+JOB_FILE = "job.json"
+REPORT_PAGE, REPORT_FILE = "report.html", "report.json"
+CLEAN_COPY = "dataset.zip"
+
+_HEADLINES: Mapping[Status, str] = {
+    Status.REJECTED: "This dataset was not sent to training. Nothing was paid.",
+    Status.HELD: "This job waits for a person, or for money. It is not at fal.",
+    Status.SUBMIT_UNKNOWN: (
+        "It is not known whether fal accepted this training. It will not be sent again by itself, "
+        "so nothing is paid twice; evidence from fal is awaited."
+    ),
+    Status.STORING: (
+        "This training is done and paid, but its files could not be copied yet. It is tried again "
+        "by itself; fal keeps them for about an hour."
+    ),
+    Status.FAILED: "This training failed.",
+    Status.EXPIRED: "fal no longer keeps the result of this training.",
+}
+
+
+def public(job: Job) -> dict[str, Any]:
+    """The job as the API serves it and ``status.json`` holds it."""
+    # Whoever has the address has the photos.
+    hidden: dict[str, Any] = {
+        "artifacts": True,
+        "lease": True,
+        "uploads": True,
+        "held_for": True,
+        "delivery": {"url", "sha256"},
+    }
+    return job.model_dump(mode="json", exclude=hidden)
+
+
+def status_text(job: Job) -> str:
+    """``status.json``."""
+    return json.dumps(public(job), indent=2) + "\n"
+
+
+def of_job(message: str, job_id: str) -> str:
+    """A problem's message with the job's own id in the commands that it names."""
+    return re.sub(r"(lora-drop [a-z]+) JOB\b", rf"\1 {job_id}", message)
+
+
+def error_text(job: Job) -> str:
+    """``ERROR.txt``: what is wrong and what to do, in plain words."""
+    lines = [
+        _HEADLINES[job.status],
+        "",
+        f"Dataset: {job.dataset.key}",
+        f"Job:     {job.job_id}",
+        "",
+    ]
+    for problem in job.problems:
+        lines += [f"- {of_job(problem.message, job.job_id)}", f"  ({problem.code})"]
+    return "\n".join(lines) + "\n"
+
+
+def job_text(job: Job) -> str:
+    """``job.json``: what the LoRA was made from, how, for how much and how long."""
+    since = {step.status: step.at for step in job.history}
+    story = {
+        "job_id": job.job_id,
+        "application": job.application,
+        "request_id": job.request_id,
+        "duplicate_of": job.duplicate_of,
+        "retry_of": job.retry_of,
+        "resume_from": job.resume_from,
+        "dataset": job.dataset.model_dump(mode="json"),
+        "images": job.images,
+        "preset": job.preset,
+        "parameters": job.parameters and job.parameters.model_dump(mode="json"),
+        "parameter_sources": job.parameter_sources and dict(job.parameter_sources),
+        "estimated_cost_usd": job.estimated_cost_usd,
+        "files": [stored.model_dump(mode="json") for stored in job.files],
+        "timings": {
+            "received_at": job.created_at.isoformat(),
+            "submitted_at": _iso(since.get(Status.SUBMITTED)),
+            "trained_at": _iso(since.get(Status.STORING)),
+            "seconds_to_submit": _between(job.created_at, since.get(Status.SUBMITTED)),
+            "seconds_to_train": _between(since.get(Status.SUBMITTED), since.get(Status.STORING)),
+        },
+    }
+    return json.dumps(story, indent=2) + "\n"
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _between(start: datetime | None, end: datetime | None) -> float | None:
+    return round((end - start).total_seconds(), 3) if start and end else None

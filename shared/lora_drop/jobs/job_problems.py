@@ -1,0 +1,140 @@
+"""What a job is told when it stops on its way, other than by its dataset or by fal's own errors."""
+
+from collections.abc import Iterable
+
+from lora_drop.fal.status import MONEY
+from lora_drop.jobs.problems import Problem
+
+UNKNOWN = Problem(
+    code="submit_unknown",
+    message="The connection to fal broke while the training was being submitted. fal's webhook or "
+    "its list of requests will tell. If neither does, look for the request in fal's dashboard and "
+    "say so: lora-drop resolve JOB --request-id ID, or --not-submitted to pay for it once more.",
+)
+FAL_UNREACHABLE = Problem(
+    code="fal_unreachable",
+    message="fal could not be reached, so nothing was sent and nothing was paid. It is tried again "
+    "by itself every few minutes.",
+)
+GONE = Problem(
+    code="result_expired",
+    message="fal no longer knows this request: it keeps a result for about an hour. "
+    "Look for it in fal's dashboard, or pay for a new training with lora-drop retry JOB.",
+)
+DENIED = Problem(
+    code="result_denied",
+    message="fal says that it does not know this request. It is asked once more in a few minutes; "
+    "if it says so again, the job ends as EXPIRED.",
+)
+CHECKPOINT_MISSING = Problem(
+    code="checkpoint_missing",
+    message="The LoRA that this training was to go on from is no longer in the models bucket. Put "
+    "it back and let the job go on with lora-drop approve JOB, or cancel it.",
+)
+COPY_MISSING = Problem(
+    code="clean_copy_missing",
+    message="The mended copy of the dataset (dataset.zip beside this file) is no longer there. Cancel "
+    "this job with lora-drop cancel JOB, and drop the dataset again.",
+)
+CANCELLED = Problem(
+    code="cancelled_by_person",
+    message="It was cancelled before it was sent; nothing was paid. lora-drop retry JOB sends it "
+    "after all.",
+)
+CANCELLED_UNCHECKED = Problem(
+    code="cancelled_by_person",
+    message="It was cancelled before it was checked; nothing was paid. Drop the dataset again to "
+    "train it after all.",
+)
+DATASET_UNREADABLE = Problem(
+    code="dataset_unreadable",
+    message="The dataset is there and may not be read: a right is missing, or the key it is "
+    "encrypted with. It is tried again every hour, and at once with lora-drop approve JOB.",
+)
+CANCEL_REQUESTED = Problem(
+    code="cancel_requested",
+    message="fal was asked to stop the training. One that runs already may still end, and is then "
+    "billed and kept.",
+)
+PAY_ONCE_MORE = Problem(
+    code="payment_uncertain",
+    message="fal may have billed it without training anything. Pay for it once more, with a fresh "
+    "address of the dataset, with lora-drop approve JOB, or end it with lora-drop cancel JOB.",
+)
+BUDGET_EXHAUSTED = "budget_exhausted"
+EARLIER_CAME = "earlier_result_came"
+RESULT_INVALID = "result_invalid"
+# What a person's approval overrides; every other cause has to be over before a job goes on.
+MONEY_CODES = frozenset({BUDGET_EXHAUSTED, "job_over_limit", "price_unknown", "payment_uncertain"})
+# Causes that may be over by themselves, and cost nothing to try.
+PROBED_CODES = frozenset({"dataset_unreadable"})
+# What fal holds against the account: no other job would fare better.
+ACCOUNT_CODES = frozenset({"fal_key_refused", "fal_payment_required", "fal_account_locked"})
+
+
+def cancelled_at_fal(*, billed: bool | None) -> Problem:
+    """That fal has stopped a training because a person wanted it to."""
+    return Problem(
+        code="cancelled_by_person",
+        message=f"It was cancelled, and fal has stopped it. {MONEY[billed]} lora-drop retry JOB trains "
+        "it after all.",
+    )
+
+
+def over_budget(cost: float, limit: float) -> Problem:
+    """That the month has no money left for this training."""
+    return Problem(
+        code=BUDGET_EXHAUSTED,
+        message=f"This training costs about ${cost:.2f}, more than is left of this month's "
+        f"${limit:.2f} (MonthlyBudgetUsd). It goes on when the month turns or the budget is raised, "
+        "or now with lora-drop approve JOB.",
+    )
+
+
+def over_limit(cost: float, limit: float) -> Problem:
+    """That this training is dearer than any may be."""
+    return Problem(
+        code="job_over_limit",
+        message=f"This training costs about ${cost:.2f}; one may cost ${limit:.2f} (MaxJobUsd). "
+        "Let it go on with lora-drop approve JOB, or drop the dataset with fewer steps.",
+    )
+
+
+def price_unknown(application: str) -> Problem:
+    """That nobody knows what this trainer costs."""
+    return Problem(
+        code="price_unknown",
+        message=f"Nobody knows what {application} costs: fal's prices could not be read and the "
+        "table has none. Let it go on with lora-drop approve JOB.",
+    )
+
+
+def came_after_all(job_id: str) -> Problem:
+    """That a job which was given up has got its result, so that nobody need pay once more."""
+    return Problem(
+        code=EARLIER_CAME,
+        message=f"Job {job_id} was given up before this one was asked for, and has got its result "
+        "after all. Nothing was paid for this one: end it with lora-drop cancel JOB, or train "
+        "anew with lora-drop approve JOB.",
+    )
+
+
+def waits_for(job_id: str, *, held: bool) -> Problem:
+    """That another job has the same content and has not ended."""
+    stands = "is HELD" if held else "is on its way"
+    return Problem(
+        code="duplicate_in_progress",
+        message=f"Job {job_id} has the same photos, captions and parameters and {stands}. This "
+        "job waits for what comes of it and pays nothing. To train them twice, drop them with "
+        "metadata force=true.",
+    )
+
+
+def worth_a_probe(problems: Iterable[Problem]) -> bool:
+    """Whether what holds a job may be over by now, and trying costs nothing."""
+    return any(problem.code in ACCOUNT_CODES | PROBED_CODES for problem in problems)
+
+
+def of_account(problems: Iterable[Problem]) -> bool:
+    """Whether one of these is about our account at fal."""
+    return any(problem.code in ACCOUNT_CODES for problem in problems)

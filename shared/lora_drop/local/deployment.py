@@ -1,0 +1,155 @@
+"""The real template on the emulator: ``sam build``, ``sam deploy``, the fal key into its secret."""
+
+import json
+import platform
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import boto3
+import botocore.session
+
+from lora_drop.local.emulator import CREDENTIALS, REGION, own_environment
+from lora_drop.local.fal_server import FalServer
+from lora_drop.local.processes import Started, run
+from lora_drop.local.tools import ROOT, command
+
+STACK = "lora-drop"
+API_ID = "10cadec0"  # the emulator gives an API the id that this tag asks for
+API_TAG = "ms-custom-id"
+STAGE = "live"
+CODE_BUCKET = "lora-drop-code"
+CA_IN_FUNCTION = "private-ca.pem"
+MACHINES: Mapping[str, tuple[str, str]] = {  # uname: Lambda's architecture, uv's platform
+    "x86_64": ("x86_64", "x86_64-manylinux_2_28"),
+    "aarch64": ("arm64", "aarch64-manylinux_2_28"),
+    "arm64": ("arm64", "aarch64-apple-darwin"),  # workers are processes of this machine
+}
+TAIL = 4000  # characters of a log that an error shows
+
+
+class SamFailed(RuntimeError):
+    """Raised when SAM cannot build or deploy; holds the end of what it said."""
+
+
+def api_url(emulator_url: str) -> str:
+    """Where the stack's API is on the emulator, without a final slash."""
+    return f"{emulator_url}/_aws/execute-api/{API_ID}/{STAGE}"
+
+
+def parameters(fal: FalServer, emulator_url: str) -> dict[str, str]:
+    """The template's parameters for a stack on this machine."""
+    return {
+        "Architecture": machine()[0],
+        "AwsEndpointUrl": emulator_url,
+        "WebhookBaseUrl": api_url(emulator_url),
+        "FalRunHost": fal.host_port,
+        "FalQueueRunHost": fal.host_port,
+        "FalJwksUrl": fal.jwks_url,
+        "FalApiUrl": fal.api_url,
+        "FalRestUrl": fal.rest_url,
+        "FalCdnUrl": fal.cdn_url,
+        "FalUserId": fal.user_id,
+        "ArtifactHosts": fal.artifact_hosts,
+        "AllowPrivateArtifactHosts": "true",
+        "CaBundle": CA_IN_FUNCTION if fal.ca_file else "",
+        "ReconcileSchedule": "rate(1 minute)",
+        "LateAfterSeconds": "20",
+        "LogLevel": "DEBUG",
+        # The simulator's dollars are nobody's.
+        **({"MonthlyBudgetUsd": "1000000"} if fal.simulated else {}),
+    }
+
+
+def build(state: Path, fal: FalServer, *, started: Started | None = None) -> Path:
+    """The built template, with each function's artifact beside it; raises SamFailed."""
+    target = state / "build"
+    ca_file = str(fal.ca_file) if fal.ca_file else ""
+    line = ["build", "--build-dir", str(target), "--cache-dir", str(state / "cache")]
+    log = state / "sam-build.log"
+    _sam(line, log, started, PLATFORM=machine()[1], CA_FILE=ca_file)
+    return target / "template.yaml"
+
+
+def deploy(
+    state: Path,
+    template: Path,
+    values: Mapping[str, str],
+    emulator_url: str,
+    *,
+    started: Started | None = None,
+) -> None:
+    """Deploy the built template, or bring a deployed one up to date; raises SamFailed."""
+    client(emulator_url, "s3").create_bucket(Bucket=CODE_BUCKET)
+    line = ["deploy", "--template-file", str(template), "--stack-name", STACK]
+    line += ["--no-resolve-s3", "--s3-bucket", CODE_BUCKET, "--region", REGION]
+    line += ["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"]
+    line += ["--tags", f"{API_TAG}={API_ID}", "--parameter-overrides"]
+    # In quotes of its own, for SAM ends a value at its first space.
+    line += [f'{name}="{value}"' for name, value in values.items() if value]
+    _sam(line, state / "sam-deploy.log", started, AWS_ENDPOINT_URL=emulator_url)
+
+
+def outputs(emulator_url: str) -> dict[str, str]:
+    """The deployed stack's outputs."""
+    stacks = client(emulator_url, "cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+    return {row["OutputKey"]: row["OutputValue"] for row in stacks[0].get("Outputs", [])}
+
+
+def write_environments(file: Path, emulator_url: str, found: Mapping[str, str]) -> None:
+    """What the deployed functions have in their environment, for ``sam local --env-vars``."""
+    functions = client(emulator_url, "lambda")
+    environments = {
+        name.removesuffix("Name"): functions.get_function_configuration(FunctionName=value)[
+            "Environment"
+        ]["Variables"]
+        for name, value in found.items()
+        if name.endswith("FunctionName")
+    }
+    file.write_text(json.dumps(environments, indent=2))
+
+
+def put_fal_key(emulator_url: str, secret: str, key: str) -> None:
+    """What a person does by hand after the first deployment."""
+    client(emulator_url, "secretsmanager").put_secret_value(SecretId=secret, SecretString=key)
+
+
+def client(emulator_url: str, service: str):  # type: ignore[no-untyped-def]  # boto3's own, by name
+    """A boto3 client of the emulator, whatever profile the caller has chosen."""
+    no_profile = botocore.session.Session({"profile": (None, [], None, None)})
+    return boto3.Session(botocore_session=no_profile).client(
+        service,  # type: ignore[call-overload]  # a name, not a literal
+        endpoint_url=emulator_url,
+        region_name=REGION,
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+def sam_local_line(state: Path, environments: Path) -> str:
+    """What runs submit in a container on a stack that is up there; it takes an event on its input."""
+    credentials = [f"{name}={value}" for name, value in CREDENTIALS.items()]
+    line = ["python", "-m", "lora_drop.local.tools", "sam", "local", "invoke", "SubmitFunction"]
+    line += ["--event", "-", "--region", REGION]
+    line += ["--template", str(state / "build" / "template.yaml")]
+    line += ["--env-vars", str(environments), "--parameter-overrides"]
+    # Only a parameter that is given makes SAM hand on AWS_ENDPOINT_URL, whose value is in the file.
+    line += [f"Architecture={machine()[0]} AwsEndpointUrl=here"]
+    return shlex.join([*credentials, *line])
+
+
+def _sam(line: Sequence[str], log: Path, started: Started | None, **env: str) -> None:
+    code = run(
+        command("sam", *line), log=log, env=own_environment(**env), cwd=ROOT, started=started
+    )
+    if code:
+        said = log.read_text(errors="replace")[-TAIL:].strip()
+        raise SamFailed(f"sam {line[0]} failed; all of it is in {log}\n\n{said}")
+
+
+def machine() -> tuple[str, str]:
+    """Lambda's name for this machine's processor, and uv's for what runs on it; raises SamFailed."""
+    name = platform.machine()
+    if name not in MACHINES:
+        raise SamFailed(f"Lambda has no {name} processors, and functions are built for this one")
+    return MACHINES[name]

@@ -1,0 +1,188 @@
+"""The whole stack on one machine: emulator, fal simulator, and the real template deployed there."""
+
+import json
+import os
+import shutil
+import ssl
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from ipaddress import ip_address
+from pathlib import Path
+from socket import gethostbyname
+from typing import Any, Self
+
+import httpx
+
+from lora_drop.local import deployment
+from lora_drop.local.emulator import CREDENTIALS, REGION, start_emulator
+from lora_drop.local.fal_server import fal_at, start_simulator
+from lora_drop.local.processes import NotStarted
+from lora_drop.local.state_file import Record, RunningStack, StackFailed
+from lora_drop.local.template_parameters import what_is_wrong
+from lora_drop.local.tools import ROOT
+
+HOME = "LORA_DROP_HOME"
+SAMPLE = Path(__file__).with_name("samples") / "astronaut.zip"
+LOOPBACK = "127.0.0.1"
+TRAINING_SECONDS = 3.0
+LEDGER_TIMEOUT = 5.0  # seconds
+
+type Step = Callable[[str], AbstractContextManager[None]]
+"""Shows what is being done for as long as it is."""
+type Say = Callable[[str], None]
+"""Tells a person one line."""
+
+
+class LocalStack:
+    """The stack of one state folder: ``LORA_DROP_HOME``, else ``.lora-drop`` in the project."""
+
+    sample = SAMPLE
+
+    def __init__(self, state: Path) -> None:
+        self.state = state.absolute()
+        self._record = Record(self.state)
+        self.sam_environments = self.state / "sam-env.json"
+
+    @classmethod
+    def here(cls) -> Self:
+        """The stack that the command speaks of."""
+        return cls(Path(os.environ.get(HOME) or ROOT / ".lora-drop"))
+
+    def running(self) -> RunningStack | None:
+        """The stack, if it was brought up and still runs; raises StackFailed."""
+        stack = self._record.stack()
+        return stack if stack is not None and stack.alive and stack.outputs else None
+
+    def access(self) -> dict[str, Any] | None:
+        """What a client needs to reach the running stack; None when it is down.
+
+        Raises StackFailed.
+        """
+        stack = self.running()
+        if stack is None:
+            return None
+        return {
+            "name": deployment.STACK,
+            "endpoint_url": stack.emulator_url,
+            "api_url": deployment.api_url(stack.emulator_url),
+            "region": REGION,
+            "access_key": CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            "secret_key": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+            "fal_url": stack.fal.url,
+            "fal_ca_file": str(stack.fal.ca_file or ""),
+            "fal_simulated": stack.fal.simulated,
+            "outputs": stack.outputs,
+            "sam_local": self._sam_local(stack),
+        }
+
+    def up(
+        self,
+        *,
+        step: Step,
+        fal: str | None = None,
+        fal_ca: Path | None = None,
+        host: str | None = None,
+        training_seconds: float | None = None,
+        parameters: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start what does not run yet, then build and deploy; raises StackFailed.
+
+        A stack that runs keeps its processes, its data, its fal and its ``parameters`` (the
+        template's, as far as no other are given), and gets today's code; what is decided when it
+        starts cannot be asked of it then.
+        """
+        if wrong := what_is_wrong(parameters or {}):
+            raise StackFailed(wrong)
+        stack = self.running()
+        if stack is not None and (fal, host, training_seconds) != (None, None, None):
+            raise StackFailed(
+                "A stack is up, and its fal, its address and its training time were decided when "
+                "it started. Run lora-drop down first, or lora-drop up without options."
+            )
+        started = self._record.keep
+        try:
+            if stack is None:
+                self._clear()
+                seconds = TRAINING_SECONDS if training_seconds is None else training_seconds
+                stack = self._start(step, fal, fal_ca, host or LOOPBACK, seconds)
+            given = {**stack.parameters, **(parameters or {})}
+            stack = stack.model_copy(update={"parameters": given})
+            with step("sam build"):
+                template = deployment.build(self.state, stack.fal, started=started)
+            with step("sam deploy"):
+                url = stack.emulator_url
+                values = {**deployment.parameters(stack.fal, url), **given}
+                deployment.deploy(self.state, template, values, url, started=started)
+                outputs = deployment.outputs(url)
+                deployment.put_fal_key(url, outputs["FalKeySecretArn"], stack.fal.key)
+                deployment.write_environments(self.sam_environments, url, outputs)
+            self._record.write(stack.model_copy(update={"outputs": outputs}))
+        except (NotStarted, deployment.SamFailed, OSError, ValueError) as error:
+            raise StackFailed(str(error)) from error
+        finally:
+            if self.running() is None:
+                self._record.end()
+
+    def ledger(self) -> dict[str, Any] | None:
+        """What the fal simulator saw and served; None without one that runs; raises StackFailed."""
+        stack = self._record.stack()
+        if stack is None or stack.simulator is None or not stack.simulator.alive:
+            return None
+        url = f"{stack.fal.url}/_sim/ledger"
+        try:
+            context = ssl.create_default_context(cafile=stack.fal.ca_file)
+            with httpx.Client(verify=context, trust_env=False, timeout=LEDGER_TIMEOUT) as client:
+                return dict(client.get(url).raise_for_status().json())
+        except (httpx.HTTPError, OSError, ValueError) as error:
+            raise StackFailed(f"The simulator's ledger could not be had: {error}") from error
+
+    def down(self, *, say: Say) -> bool:
+        """End the stack and forget its data; False if there was none; raises StackFailed.
+
+        Logs stay, and the simulator's ledger as ``ledger.json``, if it can be had.
+        """
+        try:
+            if (ledger := self.ledger()) is not None:
+                (self.state / "ledger.json").write_text(json.dumps(ledger, indent=2))
+        except (StackFailed, OSError) as failure:
+            say(str(failure))
+        return self._clear()
+
+    def _clear(self) -> bool:
+        was_up = self._record.end()
+        for folder in ("fal", "s3", "state", "tmp", "build", "cache"):
+            shutil.rmtree(self.state / folder, ignore_errors=True)
+        return was_up
+
+    def _start(
+        self,
+        step: Step,
+        fal: str | None,
+        fal_ca: Path | None,
+        host: str,
+        training_seconds: float,
+    ) -> RunningStack:
+        server = fal_at(fal, fal_ca) if fal else None
+        simulator, started = None, self._record.keep
+        with step("AWS emulator"):
+            emulator = start_emulator(self.state, host, started=started)
+        if server is None:
+            with step("fal simulator"):
+                simulator, server = start_simulator(
+                    self.state, host, training_seconds, started=started
+                )
+        stack = RunningStack(
+            emulator=emulator.process,
+            emulator_url=emulator.url,
+            simulator=simulator,
+            fal=server,
+            host=host,
+        )
+        self._record.write(stack)
+        return stack
+
+    def _sam_local(self, stack: RunningStack) -> str:
+        """A command that runs a function in a container; empty where none can reach the stack."""
+        if ip_address(gethostbyname(stack.host)).is_loopback:
+            return ""
+        return deployment.sam_local_line(self.state, self.sam_environments)

@@ -1,0 +1,232 @@
+"""What crosses a process boundary: S3's notices, fal's webhook, our own queue message."""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+from urllib.parse import quote_plus, unquote_plus
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lora_drop.fal.status import Fact, failed, finished
+from lora_drop.jobs.errors import BadDelivery, BadQuery
+from lora_drop.jobs.job import DatasetVersion, Status
+
+# Sent once, when a bucket's notifications are switched on.
+TEST_EVENT = "s3:TestEvent"
+JOB_ID = re.compile(r"[a-z0-9-]{1,40}-[0-9a-f]{10}")
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True
+    )
+
+
+class _Bucket(_Message):
+    name: str
+
+
+class _Object(_Message):
+    key: str
+    size: int = 0
+    etag: str = Field(default="", alias="eTag")
+    version_id: str = Field(default="", alias="versionId")
+
+
+class _S3(_Message):
+    bucket: _Bucket
+    object: _Object
+
+
+class _Record(_Message):
+    event_name: str = Field(alias="eventName")
+    s3: _S3
+
+
+class S3Notice(_Message):
+    """S3's notification: of new objects, or that the subscription works (``s3:TestEvent``)."""
+
+    records: tuple[_Record, ...] = Field(default=(), alias="Records")
+    event: str = Field(default="", alias="Event")
+
+    @model_validator(mode="after")
+    def _is_s3s(self) -> Self:
+        """What is neither is somebody else's message, and must not pass for a handled one."""
+        if not self.records and self.event != TEST_EVENT:
+            raise ValueError("this is no notification of S3's")
+        return self
+
+    def datasets(self) -> tuple[DatasetVersion, ...]:
+        """The object versions that were created, keys decoded; folder markers are left out."""
+        return tuple(
+            DatasetVersion(
+                bucket=record.s3.bucket.name,
+                key=unquote_plus(record.s3.object.key),
+                version_id=record.s3.object.version_id,
+                etag=record.s3.object.etag,
+                size=record.s3.object.size,
+            )
+            for record in self.records
+            if "ObjectCreated:" in record.event_name and not record.s3.object.key.endswith("/")
+        )
+
+
+def s3_notice_for(dataset: DatasetVersion) -> dict[str, Any]:
+    """S3's own shape for an object that is already there, for the inbox queue."""
+    record = _Record(
+        event_name="ObjectCreated:Put",
+        s3=_S3(
+            bucket=_Bucket(name=dataset.bucket),
+            object=_Object(
+                key=quote_plus(dataset.key, safe="/"),
+                size=dataset.size,
+                etag=dataset.etag,
+                version_id=dataset.version_id,
+            ),
+        ),
+    )
+    return {"Records": [record.model_dump(by_alias=True)]}
+
+
+class WebhookBody(_Message):
+    """fal's webhook body; ``status`` speaks of the model's answer, not of the queue."""
+
+    request_id: str
+    status: str
+    payload: Any = None
+    error: Any = None
+
+    @classmethod
+    def parse(cls, body: bytes) -> Self:
+        """The body of a verified delivery; raises BadDelivery when it is not of fal's form."""
+        try:
+            return cls.model_validate_json(body)
+        except ValueError as error:
+            raise BadDelivery("the body is not a fal webhook") from error
+
+    def fact(self) -> Fact:
+        """What the body says; raises BadDelivery for a status fal does not document."""
+        if self.status == "OK":
+            return finished(
+                self.request_id, self.payload if isinstance(self.payload, dict) else None
+            )
+        if self.status == "ERROR":
+            return failed(self.request_id, str(self.error or "no reason given"), self.payload)
+        raise BadDelivery("unknown status: neither OK nor ERROR")  # its words end up in a log
+
+
+class StoreRequest(_Message):
+    """Our message to the store worker: this job's result is ready to be copied."""
+
+    schema_version: Literal[1] = 1
+    job_id: str
+
+
+class Question(_Message):
+    """Our message to the reconciler: ask fal about this job now."""
+
+    schema_version: Literal[1] = 1
+    job_id: str
+
+
+class JobsQuery(_Message):
+    """The query of ``GET /jobs``; a misspelt part is not passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    status: Status | None = None
+    limit: int = Field(default=20, ge=1, le=100)
+    cursor: str | None = None
+
+    @classmethod
+    def parse(cls, parameters: Mapping[str, str]) -> Self:
+        """The query; raises BadQuery and says what is wrong with each parameter."""
+        try:
+            return cls.model_validate(parameters)
+        except ValidationError as error:
+            wrong = (f"{row['loc'][0]}: {row['msg']}" for row in error.errors())
+            raise BadQuery("; ".join(wrong)) from error
+
+
+class RetryOrder(_Message):
+    """The body of ``POST /jobs/{id}/retry``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    resume: bool = False
+
+    @classmethod
+    def parse(cls, body: str | None) -> Self:
+        """The order, which may be left out; raises BadQuery."""
+        try:
+            return cls.model_validate_json(body or "{}")
+        except ValidationError as error:
+            raise BadQuery('the body is {"resume": true}, or none at all') from error
+
+
+class ForgetOrder(_Message):
+    """The body of ``POST /jobs/{id}/forget``; a ``look`` asks who would go, and erases nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    family: bool = False
+    look: bool = False
+
+    @classmethod
+    def parse(cls, body: str | None) -> Self:
+        """The order, which may be left out; raises BadQuery."""
+        try:
+            return cls.model_validate_json(body or "{}")
+        except ValidationError as error:
+            raise BadQuery('the body is {"family": true, "look": true} or less') from error
+
+
+class Resolution(_Message):
+    """The body of ``POST /jobs/{id}/resolve``: one of the two, and nothing else."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    request_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,128}$")
+    not_submitted: bool = False
+
+    @classmethod
+    def parse(cls, body: str | None) -> Self:
+        """The body; raises BadQuery."""
+        try:
+            resolution = cls.model_validate_json(body or "")
+        except ValueError as error:
+            raise BadQuery('say {"request_id": "…"} or {"not_submitted": true}') from error
+        if (resolution.request_id is None) is not resolution.not_submitted:
+            raise BadQuery("say either request_id or not_submitted")
+        return resolution
+
+
+def raw_delivery(event: Mapping[str, Any]) -> tuple[dict[str, list[str]], bytes]:
+    """Every header with all its values, and the exact bytes, of a REST API event.
+
+    Raises BadDelivery for base64 that is none, and for text that has no bytes.
+    """
+    several = event.get("multiValueHeaders") or {
+        name: [value] for name, value in (event.get("headers") or {}).items()
+    }
+    try:
+        body = (event.get("body") or "").encode()
+        if event.get("isBase64Encoded"):
+            body = base64.b64decode(body, validate=True)
+    except (binascii.Error, UnicodeEncodeError) as error:
+        raise BadDelivery("the body cannot be read as bytes") from error
+    return several, body
+
+
+def job_id_in(event: Mapping[str, Any]) -> str:
+    """The job id in the path of a REST API event; empty for none, and for what cannot be one."""
+    job_id = str((event.get("pathParameters") or {}).get("job_id") or "")
+    return job_id if JOB_ID.fullmatch(job_id) else ""
+
+
+def caller_of(event: Mapping[str, Any]) -> str:
+    """Who called a REST API with IAM, as API Gateway says."""
+    identity = (event.get("requestContext") or {}).get("identity") or {}
+    return str(identity.get("userArn") or identity.get("caller") or "unknown")

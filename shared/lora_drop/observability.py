@@ -1,0 +1,87 @@
+"""The names of what is counted, and what log lines and traces say of a job, in one place."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from aws_lambda_powertools import Logger, Tracer
+from aws_xray_sdk.ext import boto_utils
+
+from lora_drop.jobs.job import Job, Status
+
+
+class Metric(StrEnum):
+    """What is counted; docs/runbook.md and the dashboard say it in a sentence each."""
+
+    DATASET_REJECTED = "DatasetRejected"
+    DATASET_FAILED = "DatasetFailed"
+    TRAINING_SUBMITTED = "TrainingSubmitted"
+    SUBMIT_UNKNOWN = "SubmitUnknown"
+    DELIVERY_ACCEPTED = "DeliveryAccepted"
+    DELIVERY_REFUSED = "DeliveryRefused"
+    DELIVERY_STALE = "DeliveryStale"
+    RESULT_STORED = "ResultStored"
+    RESULT_FAILED = "ResultFailed"
+    JOBS_OPEN = "JobsOpen"
+    JOBS_LATE = "JobsLate"
+    JOBS_UNANSWERED = "JobsUnanswered"
+    SUBMISSIONS_IN_DOUBT = "SubmissionsInDoubt"
+    DATASETS_FOUND = "DatasetsFound"
+    UPLOADS_ENDED = "UploadsEnded"
+    JOBS_OVERDUE = "JobsOverdue"
+    JOBS_HELD = "JobsHeld"
+    ERASURES_OPEN = "ErasuresOpen"
+    OLDEST_ERASURE_SECONDS = "OldestErasureSeconds"
+    JOBS_AT_FAL = "JobsAtFal"
+    JOBS_WAITING = "JobsWaiting"
+    JOBS_SUCCEEDED = "JobsSucceeded"
+    JOBS_FAILED = "JobsFailed"
+    JOBS_REJECTED = "JobsRejected"
+    JOBS_CANCELLED = "JobsCancelled"
+    JOBS_EXPIRED = "JobsExpired"
+    OLDEST_JOB_SECONDS = "OldestJobSeconds"
+    TRAINING_SECONDS = "TrainingSeconds"
+    BUDGET_PERCENT = "BudgetPercent"
+    EVENTS_UNTOLD = "EventsUntold"
+
+
+OUTCOMES: Mapping[Status, Metric] = {
+    Status.SUCCEEDED: Metric.JOBS_SUCCEEDED,
+    Status.FAILED: Metric.JOBS_FAILED,
+    Status.REJECTED: Metric.JOBS_REJECTED,
+    Status.CANCELLED: Metric.JOBS_CANCELLED,
+    Status.EXPIRED: Metric.JOBS_EXPIRED,
+}
+# All that is said of a job: neither its key nor its photos are for logs and traces.
+JOB_ID, REQUEST_ID = "job_id", "request_id"
+
+
+def about(job: Job | str, logger: Logger, tracer: Tracer) -> None:
+    """From now on log lines and the trace say which job this is about, and its request at fal.
+
+    ``job``: its id where no more is known, empty where not even that is, or is to be said no more.
+    What was said of another job before is over.
+    """
+    said = {JOB_ID: job} if isinstance(job, str) else {JOB_ID: job.job_id}
+    if isinstance(job, Job) and job.request_id:
+        said[REQUEST_ID] = job.request_id
+    logger.remove_keys([JOB_ID, REQUEST_ID])
+    logger.append_keys(**{name: value for name, value in said.items() if value})
+    for name in (JOB_ID, REQUEST_ID):
+        tracer.put_annotation(name, said.get(name, ""))
+
+
+def training_seconds(job: Job) -> float | None:
+    """How long fal took for what is stored now; None where it did not train, or was never seen to."""
+    since = {step.status: step.at for step in job.history}
+    begun, done = since.get(Status.SUBMITTED), since.get(Status.STORING)
+    return (done - begun).total_seconds() if begun and done and done >= begun else None
+
+
+def make_tracer() -> Tracer:
+    """Traces the function and its calls to AWS, without what must not be in a trace.
+
+    X-Ray's SDK would note the key of every object, which people name their photos by, and the
+    address of every HTTP call: whoever has fal's has the LoRA.
+    """
+    boto_utils.whitelist["services"].pop("s3", None)
+    return Tracer(patch_modules=("botocore",))

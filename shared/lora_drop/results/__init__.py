@@ -1,0 +1,1 @@
+"""The result files: safetensors, validation, checksums. Pure."""

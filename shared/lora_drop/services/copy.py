@@ -1,0 +1,280 @@
+"""One result file, from where fal keeps it to where we do: whole, checked, and put there once.
+
+What was copied before a crash is not copied again: the parts that lie in the store are listed, and
+only the others are fetched. The source is believed to be the same file only by its strong ETag.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import count
+from time import monotonic
+from typing import Protocol
+
+from lora_drop.jobs.artifacts import Artifact, StoredFile, Upload
+from lora_drop.jobs.errors import (
+    DownloadInterrupted,
+    Occupied,
+    ResultInvalid,
+    SourceChanged,
+    UploadGone,
+)
+from lora_drop.ports import ArtifactSource, CopyStore
+from lora_drop.results.copies import Label, Lying, OpenArtifact, Part
+from lora_drop.results.validation import Check, check_for
+from lora_drop.services.prefetch import Arrivals, spans
+
+PART = 8 * 1024**2  # S3 wants 5 MiB at least in every part but the last
+PIECE = 1024**2
+TRIES = 5
+SPOILT = (UploadGone, Occupied, ResultInvalid, SourceChanged)
+
+
+class Notes(Protocol):
+    """The unfinished copies of a job, kept where the next who copies its files finds them."""
+
+    def find(self, name: str) -> Upload | None:
+        """The unfinished copy of this name."""
+
+    def add(self, upload: Upload) -> None:
+        """Keep it for good; raises Conflict when somebody else copies this job's files by now."""
+
+    def drop(self, upload: Upload) -> None:
+        """It is no more; kept for good with whatever is kept next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to copy and where to; ``until`` on the monotonic clock; unchecked, it is taken as it is."""
+
+    artifact: Artifact
+    prefix: str
+    notes: Notes
+    until: float
+    checked: bool = True
+
+    @property
+    def label(self) -> Label:
+        """How a copy is known again: by its source's address, which is nobody else's business."""
+        kind = self.artifact.content_type or "application/octet-stream"
+        return Label(kind, hashlib.sha256(self.artifact.url.encode()).hexdigest())
+
+    def names(self) -> Iterator[str]:
+        """Its name, and those it can have when something else lies under that."""
+        yield self.artifact.name
+        yield from (f"{number}-{self.artifact.name}" for number in count(2))
+
+
+@dataclass(frozen=True, slots=True)
+class Copier:
+    """Copies files by parts: while one is hashed and stored, the next is on its way."""
+
+    results: CopyStore
+    source: ArtifactSource
+    part: int = PART
+    now: Callable[[], float] = monotonic
+
+    def copy(self, order: Order) -> StoredFile:
+        """The file where it lies now: its bytes are the source's, and are what their name says.
+
+        Raises ResultInvalid when they are not, ResultGone, ForeignHost, Conflict, and
+        DownloadInterrupted to be called again; what has arrived by then is not fetched twice.
+        """
+        occupied: set[str] = set()
+        whole = False
+        for _ in range(TRIES):
+            name, lying = self._place(order, occupied)
+            if lying and lying.source == order.label.source:
+                return self._adopt(order, name)
+            try:
+                return self._make(order, name, lying, whole=whole)
+            except Occupied:
+                occupied.add(name)
+            except UploadGone:
+                continue  # somebody else's copy came first, or S3 wants this one made anew
+            except SourceChanged:
+                whole = True  # servers that do not agree on an ETag give no file by ranges, ever
+        raise DownloadInterrupted(f"{order.artifact.name} was not to be stored in {TRIES} tries")
+
+    def _place(self, order: Order, occupied: set[str]) -> tuple[str, Lying | None]:
+        """The name that a copy of this source has already, or else the first that may be free."""
+        free: tuple[str, Lying | None] | None = None
+        for name in order.names():
+            lying = self.results.find(order.prefix + name)
+            if lying and lying.source == order.label.source:
+                return name, lying
+            if free is None and name not in occupied:
+                free = name, lying
+            if free and lying is None:
+                return free
+        raise AssertionError("there is always another name")
+
+    def _adopt(self, order: Order, name: str) -> StoredFile:
+        """A copy that was completed by somebody who then had no time to tell."""
+        if upload := order.notes.find(name):
+            self.results.abort(order.prefix + name, upload.upload_id)
+            order.notes.drop(upload)
+        return self.results.reread(order.prefix + name)
+
+    def _make(self, order: Order, name: str, lying: Lying | None, *, whole: bool) -> StoredFile:
+        copy = _Copy(self, order, name)
+        try:
+            copy.resume()
+            if copy.complete:
+                return copy.finish()  # whether or not fal still has it
+            # In this order: closing the file is what ends a part that is still on its way.
+            with (
+                ThreadPoolExecutor(1) as ahead,
+                self.source.open(order.artifact, until=order.until, whole=whole) as file,
+            ):
+                # Of another size it is another file; of the same, only its bytes can tell.
+                if lying and file.size not in (None, lying.size):
+                    raise Occupied(order.prefix + name)
+                return copy.fetch(file, ahead)
+        except SPOILT:
+            copy.discard()
+            raise
+        except DownloadInterrupted:
+            if not copy.resumable:
+                copy.discard()
+            raise
+
+
+class _Copy:
+    """One try at one file under one name."""
+
+    def __init__(self, copier: Copier, order: Order, name: str) -> None:
+        self._results = copier.results
+        self._now = copier.now
+        self._length = copier.part
+        self._order = order
+        self._name = name
+        self._key = order.prefix + name
+        self._upload: Upload | None = None
+        self._parts: dict[int, Part] = {}
+        self._fresh = True  # this try sees all of the file, from its first byte on
+        self._size = 0
+        self._digest = hashlib.sha256()
+        self._check = Check(None)
+
+    @property
+    def resumable(self) -> bool:
+        """Whether another try can go on from what is stored by now."""
+        return self._upload is not None and bool(self._upload.identity)
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is nothing left to fetch."""
+        return self._upload is not None and len(self._parts) == len(
+            spans(self._upload.size, self._length)
+        )
+
+    def resume(self) -> None:
+        """Take up what an earlier try has left, where it can be gone on with."""
+        self._upload = self._order.notes.find(self._name)
+        if self._upload is None:
+            return
+        if not self.resumable:
+            self.discard()
+            return
+        try:
+            kept = self._results.parts(self._key, self._upload.upload_id)
+        except UploadGone:
+            self.discard()
+            return
+        lengths = {number: length for number, _, length in spans(self._upload.size, self._length)}
+        self._parts = {
+            number: part for number, part in kept.items() if part.size == lengths.get(number)
+        }
+        self._fresh = not self._parts
+
+    def discard(self) -> None:
+        """End what is stored by now of this copy."""
+        if self._upload:
+            self._results.abort(self._key, self._upload.upload_id)
+            self._order.notes.drop(self._upload)
+        self._upload, self._parts, self._fresh = None, {}, True
+
+    def fetch(self, file: OpenArtifact, ahead: Executor) -> StoredFile:
+        """Fetch what is missing, store it, and complete the copy."""
+        identity = self._identity(file)
+        if self._upload and (self._upload.identity, self._upload.size) != (identity, file.size):
+            self.discard()
+        if self._order.checked and self._fresh:
+            self._check = check_for(self._order.artifact, file.size)
+        arrivals = Arrivals(file, self._length, self._parts, ahead)
+        try:
+            while arrivals.waiting:
+                self._take(file, *arrivals.take())
+            return self.finish()
+        except ResultInvalid as why:
+            if self._order.artifact.size in (None, file.size):
+                raise
+            raise DownloadInterrupted(f"{self._name} is not of the size that fal says") from why
+
+    def finish(self) -> StoredFile:
+        """Complete the copy; what this try has not seen whole is read back to be hashed."""
+        if self._upload:
+            self._check.finish(self._size)
+            parts = [self._parts[number] for number in sorted(self._parts)]
+            self._results.complete(self._key, self._upload.upload_id, parts)
+            self._order.notes.drop(self._upload)
+        if not self._fresh:
+            return self._results.reread(self._key)
+        return StoredFile(
+            name=self._name,
+            bucket=self._results.bucket,
+            key=self._key,
+            size=self._size,
+            sha256=self._digest.hexdigest(),
+        )
+
+    def _take(self, file: OpenArtifact, number: int, data: bytes) -> None:
+        if self._now() >= self._order.until:
+            raise DownloadInterrupted(f"{self._name} takes longer than there is time for")
+        self._size += len(data)
+        if self._fresh:
+            self._digest.update(data)
+            self._check.feed(data)
+        if number > 1 and not data:
+            return  # it has ended with the part before
+        if self._upload is None:
+            if len(data) < self._length or len(data) == file.size:
+                self._check.finish(len(data))
+                self._results.put(self._key, data, self._order.label)
+                return
+            self._upload = self._begin(file)
+        self._parts[number] = self._results.upload(self._key, self._upload.upload_id, number, data)
+
+    def _begin(self, file: OpenArtifact) -> Upload:
+        """A new copy in parts, noted before its first part: it can always be found and ended."""
+        if file.identity:
+            self._settle(file)
+        upload_id = self._results.begin(self._key, self._order.label)
+        upload = Upload(
+            name=self._name,
+            upload_id=upload_id,
+            identity=self._identity(file),
+            size=file.size or 0,
+        )
+        try:
+            self._order.notes.add(upload)
+        except Exception:
+            self._results.abort(self._key, upload_id)
+            raise
+        return upload
+
+    def _settle(self, file: OpenArtifact) -> None:
+        """Judge the file now, even where more than its first part is needed for that."""
+        offset = self._size
+        while missing := self._check.missing:
+            piece = bytearray(min(missing, PIECE))
+            if file.read(offset, memoryview(piece)) < len(piece):
+                raise SourceChanged(f"{self._name} has fewer bytes than it had")
+            self._check.feed(piece)
+            offset += len(piece)
+
+    def _identity(self, file: OpenArtifact) -> str:
+        """The ETag, which means something only together with the address."""
+        return file.identity and f"{file.identity} {self._order.label.source[:16]}"

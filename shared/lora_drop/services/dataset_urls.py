@@ -1,0 +1,69 @@
+"""Where fal gets a dataset from: made anew for every try, so that it outlives the wait."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from lora_drop.datasets.archives import RangedReader
+from lora_drop.jobs.artifacts import StoredFile
+from lora_drop.jobs.delivery import MAX_INLINE, Delivery, Way, data_uri, fingerprint
+from lora_drop.jobs.job import Job
+from lora_drop.ports import Clock, DatasetStore, FileStorage, ResultStore
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A dataset's address, and what the job keeps of it."""
+
+    url: str
+    delivery: Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Makes addresses, each good for ``seconds``."""
+
+    datasets: DatasetStore
+    results: ResultStore
+    storage: FileStorage
+    clock: Clock
+    way: Way
+    seconds: int
+
+    @property
+    def uploads(self) -> bool:
+        """Whether an address costs an upload."""
+        return self.way is Way.FAL
+
+    def of(self, job: Job) -> Address:
+        """Where fal is to get this job's dataset, or its clean copy, from.
+
+        Raises what reading it and uploading it raise: RejectedDataset, DatasetUnreadable,
+        NotSubmitted and SubmissionRefused. Nothing is paid by then.
+        """
+        expires_at = self.clock() + timedelta(seconds=self.seconds)
+        if self.way is Way.DATA and (archive := self._archive(job)).size <= MAX_INLINE:
+            url = data_uri(archive.read(0, archive.size))
+            return Address(url, Delivery(way=Way.DATA, sha256=fingerprint(url)))
+        if self.way is Way.FAL:
+            url = self.storage.upload(self._archive(job), f"{job.job_id}.zip", self.seconds)
+            sent = Delivery(way=Way.FAL, sha256=fingerprint(url), expires_at=expires_at, url=url)
+            return Address(url, sent)
+        url = self._presigned(job)
+        sent = Delivery(way=Way.PRESIGNED, sha256=fingerprint(url), expires_at=expires_at)
+        return Address(url, sent)
+
+    def of_checkpoint(self, weights: StoredFile) -> str:
+        """Where fal gets the LoRA from that a training goes on from."""
+        return self.results.url(weights, self.seconds)
+
+    def _archive(self, job: Job) -> RangedReader:
+        return (
+            self.results.reader(job.clean) if job.clean else self.datasets.open(job.dataset).archive
+        )
+
+    def _presigned(self, job: Job) -> str:
+        return (
+            self.results.url(job.clean, self.seconds)
+            if job.clean
+            else self.datasets.url(job.dataset)
+        )

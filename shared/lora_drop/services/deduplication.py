@@ -1,0 +1,49 @@
+"""The jobs that another one stands in for, and whether one of them has, or may yet have, a LoRA."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lora_drop.jobs.job import Job, Status
+from lora_drop.services.record import Record
+
+MOST = 20  # what a transaction holds is bounded
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A look back."""
+
+    record: Record
+
+    def standing_for(self, owner: str | None) -> Job | None:
+        """The last job for this content that came, or may come, to files; others are passed over.
+
+        One that was forced and came to nothing does not make an earlier LoRA forgotten.
+        """
+        while owner is not None:
+            same = self.record.jobs.get(owner)
+            if same is None or self.stands(same):
+                return same
+            owner = same.instead_of
+        return None
+
+    def given_up_for(self, job: Job) -> Sequence[Job]:
+        """The jobs that had come to nothing when this one was asked for, 20 or so at the most."""
+        found: dict[str, Job] = {}
+        ahead = [job]
+        while ahead and len(found) < MOST:
+            here = ahead.pop(0)
+            # What a person wanted anew does not stand in for anything.
+            for earlier_id in () if here.anew else (here.retry_of, here.instead_of):
+                if earlier_id is None or earlier_id in found:
+                    continue
+                if earlier := self.record.jobs.get(earlier_id):
+                    found[earlier_id] = earlier
+                    ahead.append(earlier)
+        return tuple(found.values())
+
+    def stands(self, job: Job) -> bool:
+        """Whether that job has, or may yet have, the files that its like would get."""
+        if job.status is Status.SUCCEEDED:
+            return all(self.record.results.has(stored) for stored in job.files)
+        return not job.terminal

@@ -1,0 +1,240 @@
+"""The line in front of fal: the oldest waiting job goes first, and only while there is a slot."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from lora_drop.jobs.budget import Limits, month_of
+from lora_drop.jobs.errors import (
+    Conflict,
+    DatasetUnreadable,
+    NoSlot,
+    NotSubmitted,
+    OverBudget,
+    RejectedDataset,
+    SubmissionRefused,
+    SubmissionUnknown,
+)
+from lora_drop.jobs.job import TRANSITIONS, Job, Status
+from lora_drop.jobs.job_problems import (
+    CHECKPOINT_MISSING,
+    COPY_MISSING,
+    DATASET_UNREADABLE,
+    FAL_UNREACHABLE,
+    UNKNOWN,
+    came_after_all,
+    of_account,
+    over_budget,
+    over_limit,
+    price_unknown,
+)
+from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.tokens import webhook_token
+from lora_drop.ports import DatasetStore, Inbox, JobStore, Trainer
+from lora_drop.services.dataset_urls import Address, Addresses
+from lora_drop.services.deduplication import Earlier
+from lora_drop.services.record import Record
+
+SETTLE_ATTEMPTS = 5
+# The submitter lives 300 s, and one POST may take 40. Whoever has looked at photos for longer than this
+# leaves the sending to the next, which begins at once.
+PATIENCE = timedelta(seconds=10)
+MAX_TURNS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Whoever has given back a slot calls the next one."""
+
+    jobs: JobStore
+    inbox: Inbox
+
+    def call_next(self) -> None:
+        """Wake the submitter if a job waits. When this is lost, the reconciler's round does it."""
+        waiting = self.jobs.next_waiting()
+        if waiting is not None:
+            self.inbox.announce(waiting.dataset)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a POST is made of; none is made once one of ``given_up`` has got its result after all."""
+
+    address: Address
+    checkpoint: str
+    given_up: Sequence[Job]
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatcher:
+    """The only one who pays."""
+
+    record: Record
+    datasets: DatasetStore
+    trainer: Trainer
+    inbox: Inbox
+    limits: Limits
+    addresses: Addresses
+    webhook_base_url: str
+    webhook_secret: Callable[[], bytes]
+
+    def dispatch(self, *, began: datetime | None = None) -> tuple[Job, ...]:
+        """Send waiting jobs, the oldest first, as long as there are slots, money and time.
+
+        Returns what became of each whose turn came. ``began``: since when the caller lives, where it
+        has done something else before. Raises TrainerUnavailable where there is no secret to make the
+        webhook's address with.
+        """
+        began = began or self.record.clock()
+        sent: list[Job] = []
+        for _ in range(MAX_TURNS):
+            job = self.record.jobs.next_waiting()
+            if job is None:
+                break
+            if self.record.clock() - began > PATIENCE:
+                self.inbox.announce(job.dataset)
+                break
+            try:
+                sent.append(self._turn(job))
+            except NoSlot:
+                break
+            except Conflict:
+                continue  # somebody else has sent it, or has stopped it
+            if sent[-1].status is Status.READY or _stands_in_everybodys_way(sent[-1]):
+                break
+        return tuple(sent)
+
+    def _turn(self, job: Job) -> Job:
+        """What becomes of the first in the line; raises NoSlot and Conflict."""
+        order: Order | Problem
+        try:
+            order = self._order(job)
+        except RejectedDataset as gone:
+            # Whoever deletes a dataset that has not been sent wants no training of it.
+            return self.record.move(job, Status.CANCELLED, problems=gone.problems)
+        except NotSubmitted:
+            return self.record.note(job, FAL_UNREACHABLE)
+        except DatasetUnreadable:
+            # One that cannot be read must not stand before all the others.
+            order = DATASET_UNREADABLE
+        except SubmissionRefused as refused:
+            order = refused.problem
+        if isinstance(order, Order):
+            try:
+                return self._pay(job, order)
+            except OverBudget:
+                order = over_budget(job.estimated_cost_usd or 0.0, self.limits.monthly_usd or 0.0)
+        return self.record.move(job, Status.HELD, problems=(order,))
+
+    def _order(self, job: Job) -> Order | Problem:
+        """What is to be sent, or what a person has to see to first; raises what delivery raises."""
+        self.datasets.open(job.dataset)
+        given_up = Earlier(self.record).given_up_for(job)
+        checkpoint = self._checkpoint(job)
+        if problem := self._in_the_way(job, given_up, checkpoint):
+            return problem
+        return Order(self._address(job), checkpoint or "", given_up)
+
+    def _address(self, job: Job) -> Address:
+        """Where fal is to get the dataset from; raises NoSlot rather than upload in vain."""
+        if self.addresses.uploads:
+            account = self.record.jobs.account(month_of(self.record.clock()))
+            if len(account.in_flight) >= self.limits.max_in_flight:
+                raise NoSlot
+        return self.addresses.of(job)
+
+    def _in_the_way(
+        self, job: Job, given_up: Sequence[Job], checkpoint: str | None
+    ) -> Problem | None:
+        """What a person has to decide, or put right, before this job is paid for."""
+        if not job.approved and (problem := self._too_dear(job)):
+            return problem
+        for each in given_up:
+            if Earlier(self.record).stands(each):
+                return came_after_all(each.job_id)
+        if job.clean and not self.record.results.has(job.clean):
+            return COPY_MISSING
+        return CHECKPOINT_MISSING if checkpoint is None else None
+
+    def _too_dear(self, job: Job) -> Problem | None:
+        cost, most = job.estimated_cost_usd, self.limits.job_usd
+        if cost is None:
+            limited = most is not None or self.limits.monthly_usd is not None
+            return price_unknown(job.application) if limited else None
+        return over_limit(cost, most) if most is not None and cost > most else None
+
+    def _checkpoint(self, job: Job) -> str | None:
+        """Where the LoRA is that this training goes on from, empty for none; None when it is gone."""
+        if job.resume_from is None:
+            return ""
+        earlier = self.record.jobs.get(job.resume_from)
+        weights = earlier.weights if earlier else None
+        if weights is None or not self.record.results.has(weights):
+            return None
+        return self.addresses.of_checkpoint(weights)
+
+    def _pay(self, job: Job, order: Order) -> Job:
+        """Write the intent, POST once, write what came of it.
+
+        No intent is written when a job that was given up has got its result meanwhile. Whoever dies
+        in between leaves a SUBMITTING job that nobody sends again.
+        """
+        arguments = self._arguments(job, order)
+        webhook_url = self._webhook_url(job)
+        intent = self.record.intend(
+            job,
+            Status.SUBMITTING,
+            limits=self.limits,
+            still=order.given_up,
+            delivery=order.address.delivery,
+            problems=(),
+        )
+        try:
+            receipt = self.trainer.submit(job.application, arguments, webhook_url=webhook_url)
+        except NotSubmitted:
+            return self._settle(intent, Status.READY, problems=(FAL_UNREACHABLE,))
+        except SubmissionRefused as refused:
+            to = Status.HELD if refused.held else Status.FAILED
+            return self._settle(intent, to, problems=(refused.problem,))
+        except SubmissionUnknown:
+            return self._settle(intent, Status.SUBMIT_UNKNOWN, problems=(UNKNOWN,))
+        return self._settle(intent, Status.SUBMITTED, request_id=receipt.request_id, problems=())
+
+    def _settle(self, intent: Job, to: Status, **changes: Any) -> Job:
+        """Write what came of the POST, even where a fact from fal was faster than this write.
+
+        fal's webhook may come before the answer to the POST was written down; it then has adopted
+        the request, and what it wrote says more than what is known here.
+        """
+        job = intent
+        for _ in range(SETTLE_ATTEMPTS):
+            try:
+                return self.record.move(job, to, **changes)
+            except Conflict:
+                job = self.record.jobs.get(intent.job_id) or intent
+                if not _still_open(job, intent) or to not in TRANSITIONS[job.status]:
+                    return job
+        raise Conflict(f"{intent.job_id} keeps changing")
+
+    def _arguments(self, job: Job, order: Order) -> dict[str, object]:
+        if job.parameters is None:
+            raise ValueError(f"{job.job_id} is {job.status} without parameters")
+        arguments = job.parameters.arguments(order.address.url)
+        checkpoint = {"resume_from_checkpoint": order.checkpoint} if order.checkpoint else {}
+        return {**arguments, **checkpoint}
+
+    def _webhook_url(self, job: Job) -> str:
+        token = webhook_token(self.webhook_secret(), job.job_id)
+        return f"{self.webhook_base_url.rstrip('/')}/webhooks/fal/{job.job_id}/{token}"
+
+
+def _stands_in_everybodys_way(job: Job) -> bool:
+    """Whether fal refused our account, not this job: the next one would be refused as well."""
+    return job.status is Status.HELD and of_account(job.problems)
+
+
+def _still_open(job: Job, intent: Job) -> bool:
+    """Whether nobody has settled this very submission, nor begun another."""
+    doubtful = job.status in (Status.SUBMITTING, Status.SUBMIT_UNKNOWN)
+    return doubtful and job.intents == intent.intents

@@ -1,0 +1,65 @@
+"""What settles a submission that nobody knows the outcome of, without a person."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from lora_drop.jobs.delivery import Way
+from lora_drop.jobs.job import Job, Status
+from lora_drop.ports import JobStore, RequestHistory
+
+PAGE = 100
+# fal's clock and ours may differ; an earlier request for the same dataset is known as one.
+SKEW = timedelta(hours=1)
+DOUBTFUL = frozenset({Status.SUBMITTING, Status.SUBMIT_UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """fal's list of requests, read for one job."""
+
+    jobs: JobStore
+    history: RequestHistory
+
+    def request_of(self, job: Job) -> str | None:
+        """The one request of fal's list that sent this job's dataset; raises TrainerUnavailable.
+
+        None or several decide nothing: fal does not promise that a waiting request is listed.
+        """
+        intended = job.intended_at or job.since
+        found = self.history.requests_for(job, since=intended - SKEW)
+        ours = [each for each in found if each not in job.earlier_requests]
+        if len(ours) != 1 or self._may_be_anothers(job, ours[0]):
+            return None
+        return ours[0]
+
+    def _may_be_anothers(self, job: Job, request_id: str) -> bool:
+        """Whether another job sent the very same address: only one that holds the dataset can be."""
+        sent = job.delivery
+        if sent is None or sent.way is not Way.DATA:
+            return False
+        return any(
+            each.job_id != job.job_id
+            and (has_request(each, request_id) or (each.status in DOUBTFUL and _like(each, job)))
+            for each in every(self.jobs)
+        )
+
+
+def every(jobs: JobStore) -> Iterator[Job]:
+    """Every job there is, newest first."""
+    cursor: str | None = None
+    while True:
+        page = jobs.page(status=None, limit=PAGE, cursor=cursor)
+        yield from page.jobs
+        if (cursor := page.cursor) is None:
+            return
+
+
+def has_request(job: Job, request_id: str) -> bool:
+    """Whether this job has, or had, this request; a duplicate has but its original's."""
+    return request_id in (job.request_id, *job.earlier_requests) and not job.duplicate_of
+
+
+def _like(one: Job, other: Job) -> bool:
+    mine, theirs = one.delivery, other.delivery
+    return mine is not None and theirs is not None and mine.sha256 == theirs.sha256

@@ -1,0 +1,250 @@
+"""A job is forgotten: everything that is kept of it here and at fal, but for a proof without names.
+
+The order makes it safe to stop anywhere. First of all the job's row becomes a tombstone, in one write:
+from then on no event, no webhook and no sweep can bring the job back, nor have it paid once more.
+Then its objects go, then what fal has stored. Last, when everybody is dead who may have read the job
+before, all of it is looked for again; only when nothing is found does the tombstone lose what is
+needed to look, and stays as the proof. Each step may be taken again.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from time import monotonic
+from typing import Any
+
+from lora_drop.jobs.erasures import FAL_KEEPS, UNANSWERED, Erasure, Found, digest_of
+from lora_drop.jobs.errors import Conflict, NothingToDecide, Shared, TrainerUnavailable, UnknownJob
+from lora_drop.jobs.job import Job, Status
+from lora_drop.ports import (
+    Clock,
+    Erasable,
+    Eraser,
+    Erasures,
+    JobStore,
+    Payloads,
+    PayloadsErased,
+    Place,
+)
+from lora_drop.services.related_jobs import Family, told
+
+# Of somebody who writes of the job at the same moment; it is read anew each time.
+ATTEMPTS = 3
+ROUND = timedelta(minutes=15)  # of the schedule in template.yaml
+# Where they are, and batches of versions and of unfinished uploads.
+type Things = tuple[Eraser, Iterable[Sequence[Erasable]], Iterable[Sequence[Erasable]]]
+
+# API Gateway waits for 29 s, and the last step takes its time.
+PATIENCE = 15.0  # seconds
+HOW_TO_END = {
+    Status.STORING: "it is trained and paid, and its files are being stored; wait for its end",
+    Status.SUBMITTING: "it is being submitted this very moment; try again in a minute",
+    Status.SUBMIT_UNKNOWN: "it may or may not be at fal; settle that first: lora-drop resolve {}",
+}
+CANCEL = "end it first: lora-drop cancel {}"
+
+
+@dataclass(frozen=True, slots=True)
+class Forgetter:
+    """``datasets`` and ``results`` are the two buckets. ``tick`` counts seconds."""
+
+    jobs: JobStore
+    erasures: Erasures
+    datasets: Eraser
+    results: Eraser
+    payloads: Payloads
+    clock: Clock
+    patience: float = PATIENCE
+    tick: Callable[[], float] = monotonic
+
+    def look(self, job_id: str, *, family: bool = False) -> Sequence[Job]:
+        """Who would go if this were ordered, the job first; nobody, when it is begun already.
+
+        Nothing is written. Raises UnknownJob, NothingToDecide and Shared as ``forget`` would.
+        """
+        begun = self.erasures.erasure(digest_of(job_id))
+        return () if begun else self._whole(job_id, family=family)
+
+    def forget(self, job_id: str, *, family: bool = False) -> Sequence[Erasure]:
+        """The erasures of a job and, where that is wanted, of all that share with it; the job's first.
+
+        As far as they have come in the time there is: to be called again until they are done. Raises
+        UnknownJob, NothingToDecide for a job that has not ended, Shared when others share with it and
+        are not to be forgotten, Conflict, NotErasable and TrainerUnavailable.
+        """
+        until = self.tick() + self.patience
+        first = self._first(job_id, family=family)
+        beside = (self.erasures.erasure(digest) for digest in first.beside)
+        return tuple(self._go_on(each, until) for each in (first, *beside) if each)
+
+    def go_on(self) -> Sequence[Erasure]:
+        """The erasures that are not done, as far as there is time; raises what ``forget`` raises.
+
+        What went wrong with one does not stop the others: the first of it is raised at the end. Each
+        round begins with another one, so one that takes all of the time takes it from nobody for long.
+        """
+        until, wrong, gone_on = self.tick() + self.patience, list[Exception](), list[Erasure]()
+        for erasure in self._in_turn():
+            if self.tick() > until:
+                break
+            try:
+                gone_on.append(self._go_on(erasure, until))
+            except Conflict:
+                continue  # somebody else is at it
+            except Exception as trouble:  # noqa: BLE001  # raised when the others were seen to
+                wrong.append(trouble)
+        if wrong:
+            raise wrong[0]
+        return gone_on
+
+    def waiting(self) -> Sequence[int]:
+        """How long each erasure that is not done has taken until now, in seconds."""
+        now = self.clock()
+        return [int((now - each.begun_at).total_seconds()) for each in self.erasures.erasing()]
+
+    def _in_turn(self) -> Sequence[Erasure]:
+        erasing = list(self.erasures.erasing())
+        first = int(self.clock().timestamp() // ROUND.total_seconds()) % max(len(erasing), 1)
+        return [*erasing[first:], *erasing[:first]]
+
+    def _first(self, job_id: str, *, family: bool) -> Erasure:
+        """The job's erasure, begun now where it is not; raises Conflict when others write of it all the time."""
+        for _ in range(ATTEMPTS - 1):
+            with suppress(Conflict):
+                return self._found_or_begun(job_id, family=family)
+        return self._found_or_begun(job_id, family=family)
+
+    def _found_or_begun(self, job_id: str, *, family: bool) -> Erasure:
+        found = self.erasures.erasure(digest_of(job_id))
+        return found or self._begun(job_id, family=family)
+
+    def _whole(self, job_id: str, *, family: bool) -> Sequence[Job]:
+        """A job and those that go with it, all of them ended."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            raise UnknownJob(job_id)
+        _check_ended(job)
+        found = Family(self.jobs).of(job)
+        if found and not family:
+            raise Shared(job_id, [kin.job.job_id for kin in found], told(found))
+        for kin in found:
+            _check_ended(kin.job)
+        return (job, *(kin.job for kin in found))
+
+    def _begun(self, job_id: str, *, family: bool) -> Erasure:
+        """The tombstones of a job and its family.
+
+        The job's comes last, and before it that of whom one was found by: so a repetition finds the
+        rest. Those that an interrupted order has begun with are not done before the job's either.
+        """
+        job, *others = self._whole(job_id, family=family)
+        digest = digest_of(job_id)
+        begun = [each for each in self.erasures.erasing() if each.ordered_with == digest]
+        whole = (job, *others, *(each.job for each in begun if each.job))
+        begun += [self._begin(each, whole, ordered_with=digest) for each in reversed(others)]
+        return self._begin(job, whole, beside=tuple(each.digest for each in begun))
+
+    def _begin(self, job: Job, family: Sequence[Job], **order: Any) -> Erasure:
+        # A retry is younger than the dataset; the first job for it is not.
+        dropped_by = min(each.created_at for each in family if each.dataset == job.dataset)
+        erasure = Erasure.of(job, now=self.clock(), dropped_by=dropped_by, **order)
+        self.erasures.begin(job, erasure)
+        return erasure
+
+    def _go_on(self, erasure: Erasure, until: float) -> Erasure:
+        job = erasure.job
+        if job is None:
+            return erasure
+        if erasure.found is None:
+            # Before the first of it goes, so that it is the whole number however often this stops.
+            erasure = erasure.since(self._came(job))
+            erasure = self._kept(erasure, erasure.counted(self._count(job, erasure)))
+        if not self._erase(job, erasure, until):
+            return erasure
+        for request_id in erasure.requests:
+            told = self._erased_at_fal(erasure, request_id)
+            after = erasure.at_fal(request_id, files=told.files, left=told.left)
+            erasure = self._kept(erasure, after)
+            if self.tick() > until:
+                return erasure
+        if erasure.erased_at is None:
+            erasure = self._kept(erasure, erasure.erased(self.clock()))
+        if self.clock() < erasure.last_look_at or self._count(job, erasure) != Found():
+            return erasure
+        return self._kept(erasure, erasure.done(self.clock()))
+
+    def _erased_at_fal(self, erasure: Erasure, request_id: str) -> PayloadsErased:
+        try:
+            return self.payloads.erase(request_id)
+        except TrainerUnavailable:
+            if self.clock() - erasure.begun_at < FAL_KEEPS:
+                raise
+            # A fal that is silent for ever must not make us keep for ever by whom it is.
+            return PayloadsErased(left=(UNANSWERED,))
+
+    def _erase(self, job: Job, erasure: Erasure, until: float) -> bool:
+        """Everything in the two buckets, until a look finds nothing; False when time is up before."""
+        found = True
+        while found:
+            found = False
+            for action in self._deletions(job, erasure):
+                action()
+                found = True
+                if self.tick() > until:
+                    return False
+        return True
+
+    def _deletions(self, job: Job, erasure: Erasure) -> Iterator[Callable[[], None]]:
+        for store, versions, uploads in self._things(job, erasure):
+            yield from (partial(store.abort_all, batch) for batch in uploads)
+            yield from (partial(store.erase, batch) for batch in versions)
+
+    def _came(self, job: Job) -> datetime | None:
+        """When the dataset came, by the clock that whatever came later is measured with."""
+        found = (each for batch in self.datasets.versions(Place(job.dataset.key)) for each in batch)
+        return next(
+            (each.came for each in found if each.version_id == job.dataset.version_id), None
+        )
+
+    def _count(self, job: Job, erasure: Erasure) -> Found:
+        (_, dropped, uploads), (_, files, unfinished) = self._things(job, erasure)
+        return Found(
+            dataset_versions=sum(map(len, dropped)),
+            result_versions=sum(map(len, files)),
+            unfinished_uploads=sum(map(len, uploads)) + sum(map(len, unfinished)),
+        )
+
+    def _things(self, job: Job, erasure: Erasure) -> tuple[Things, Things]:
+        """What lies in the two buckets: versions, and unfinished uploads."""
+        key, folder = Place(job.dataset.key), Place(job.prefix, folder=True)
+        mine = partial(_of_this_drop, job.dataset.version_id, erasure.dropped_by)
+        dropped = filter(None, map(mine, self.datasets.versions(key)))
+        uploads = filter(None, map(mine, self.datasets.unfinished(key)))
+        files, unfinished = self.results.versions(folder), self.results.unfinished(folder)
+        return (self.datasets, dropped, uploads), (self.results, files, unfinished)
+
+    def _kept(self, before: Erasure, after: Erasure) -> Erasure:
+        self.erasures.keep(before, after)
+        return after
+
+
+def _of_this_drop(
+    version_id: str, dropped_by: datetime, found: Sequence[Erasable]
+) -> Sequence[Erasable]:
+    """What of a dataset's key goes with a job: not what was dropped since and has no job yet.
+
+    A later delete marker goes as well, unless it hides such a drop.
+    """
+    later = [each for each in found if each.came > dropped_by and each.version_id != version_id]
+    if all(each.marker for each in later):
+        return found
+    return [each for each in found if each not in later]
+
+
+def _check_ended(job: Job) -> None:
+    """Raises NothingToDecide while somebody works on the job, or may."""
+    if not job.terminal:
+        how = HOW_TO_END.get(job.status, CANCEL).format(job.job_id)
+        raise NothingToDecide(f"{job.job_id} is {job.status}; {how}")

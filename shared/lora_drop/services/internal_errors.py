@@ -1,0 +1,31 @@
+"""A mistake of ours in a dataset's check is a verdict, and not a job that fails for ever."""
+
+import struct
+import zlib
+
+from lora_drop.jobs.problems import Problem
+
+# What a mistake in the check looks like. Trouble with S3 is none of these: it is tried again.
+OUR_MISTAKES = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
+
+def mistaken(mistake: Exception) -> Problem:
+    """Where the check broke, without a word of what the dataset holds."""
+    trace = mistake.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace else "nowhere"
+    return Problem(
+        code="dataset_check_failed",
+        message="The check itself broke on this dataset, which is our mistake, not yours "
+        f"({type(mistake).__name__} in {where}). Please report it; a ZIP made anew may pass.",
+    )

@@ -1,0 +1,114 @@
+"""What only a person can decide."""
+
+from dataclasses import dataclass
+
+from lora_drop.fal.status import Gone
+from lora_drop.jobs.errors import NothingToDecide
+from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job_problems import (
+    CANCEL_REQUESTED,
+    CANCELLED,
+    CANCELLED_UNCHECKED,
+    EARLIER_CAME,
+    MONEY_CODES,
+)
+from lora_drop.jobs.problems import codes_of
+from lora_drop.ports import Inbox, Trainer
+from lora_drop.services.evidence import every, has_request
+from lora_drop.services.fal_updates import Receiver
+from lora_drop.services.record import Record
+
+WHY_NOT_CANCELLED = {
+    Status.SUBMITTING: "is being submitted this very moment; try again in a minute",
+    Status.SUBMIT_UNKNOWN: "may or may not be at fal; settle that first: lora-drop resolve",
+    Status.STORING: "is trained and paid; its files are being stored",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """The decisions about a job that runs or waits; who made one is kept in the job."""
+
+    record: Record
+    inbox: Inbox
+    trainer: Trainer
+    receiver: Receiver
+
+    def accepted(self, job_id: str, request_id: str, *, by: str) -> Job:
+        """Wait for this request, which fal has for us.
+
+        Raises UnknownJob, NothingToDecide, Conflict, and TrainerUnavailable: fal is asked whether
+        it knows the request, and every job whether it is theirs, for a slip here would be paid for.
+        """
+        job = self._in_doubt(job_id)
+        if request_id in job.earlier_requests:
+            raise NothingToDecide(f"{request_id} is an earlier request of {job_id}, and is over")
+        if theirs := self._whose(request_id):
+            raise NothingToDecide(f"{request_id} is the request of {theirs.job_id}")
+        if isinstance(self.trainer.ask(job.application, request_id), Gone):
+            raise NothingToDecide(
+                f"fal knows no request {request_id}; look for it in its dashboard"
+            )
+        return self.record.move(job, Status.SUBMITTED, by=by, request_id=request_id, problems=())
+
+    def not_submitted(self, job_id: str, *, by: str) -> Job:
+        """Pay for it once more, since fal never got it. Raises as ``accepted`` does."""
+        job = self._in_doubt(job_id)
+        return self._ready(job, job.move(Status.READY, now=self.record.clock(), by=by, problems=()))
+
+    def approve(self, job_id: str, *, by: str) -> Job:
+        """Let a held job go on; held for money, whatever it costs.
+
+        Raises UnknownJob, NothingToDecide, Conflict.
+        """
+        job = self._waiting(job_id, Status.HELD)
+        codes = set(codes_of(job.problems))
+        ready = job.move(
+            Status.READY,
+            now=self.record.clock(),
+            by=by,
+            problems=(),
+            held_for=(),
+            approved=job.approved or bool(codes & MONEY_CODES),
+            anew=job.anew or EARLIER_CAME in codes,
+        )
+        return self._ready(job, ready)
+
+    def cancel(self, job_id: str, *, by: str) -> Job:
+        """Stop a job: for free before it is sent; at fal, as far as fal can, afterwards.
+
+        Raises UnknownJob, NothingToDecide, Conflict and TrainerUnavailable.
+        """
+        job = self.record.known(job_id)
+        if job.status in (Status.RECEIVED, Status.READY, Status.HELD):
+            told = CANCELLED_UNCHECKED if job.status is Status.RECEIVED else CANCELLED
+            return self.record.move(job, Status.CANCELLED, by=by, problems=(told,))
+        if job.status not in (Status.SUBMITTED, Status.TRAINING) or job.request_id is None:
+            why = WHY_NOT_CANCELLED.get(job.status, f"has ended: {job.status}")
+            raise NothingToDecide(f"{job_id} {why}")
+        if self.trainer.cancel(job.application, job.request_id):
+            job = self.record.note(job, CANCEL_REQUESTED, cancel_by=by)
+        # What fal makes of it counts, not that it was asked; the reconciler asks on.
+        fact = self.trainer.ask(job.application, job.request_id or "")
+        if isinstance(fact, Gone):
+            return job  # it takes fal's word twice, some minutes apart
+        return self.receiver.receive(job_id, fact, asked=True)
+
+    def _ready(self, before: Job, after: Job) -> Job:
+        """Whoever dies in between is made good by the reconciler, which wakes the line."""
+        ready = self.record.write(before, after)
+        self.inbox.announce(ready.dataset)
+        return ready
+
+    def _whose(self, request_id: str) -> Job | None:
+        """The job that has, or had, this request."""
+        return next((job for job in every(self.record.jobs) if has_request(job, request_id)), None)
+
+    def _in_doubt(self, job_id: str) -> Job:
+        return self._waiting(job_id, Status.SUBMIT_UNKNOWN)
+
+    def _waiting(self, job_id: str, status: Status) -> Job:
+        job = self.record.known(job_id)
+        if job.status is not status:
+            raise NothingToDecide(f"{job_id} is {job.status}; this is for {status} alone")
+        return job

@@ -1,0 +1,65 @@
+"""The clean copy of a dataset: what a trainer gets in place of what was dropped."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from time import monotonic
+
+from lora_drop.datasets.archives import RangedReader, Structure, contents_of
+from lora_drop.datasets.archives.writing import TooLarge, zip_of
+from lora_drop.datasets.clean_copy import Photo, Planned
+from lora_drop.datasets.images.header import InvalidImage
+from lora_drop.datasets.images.pictures import Pictures
+from lora_drop.datasets.limits import too_large_mended, took_too_long
+from lora_drop.jobs.errors import RejectedDataset
+
+# The submitter lives five minutes, of which the check takes two and a half at the most.
+PATIENCE = 100.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Mender:
+    """Makes clean copies; the same dataset makes the same bytes."""
+
+    pictures: Pictures
+    patience: float = PATIENCE
+    now: Callable[[], float] = monotonic
+
+    def mended(
+        self, archive: RangedReader, structure: Structure, plan: Sequence[Planned]
+    ) -> Iterator[bytes]:
+        """The copy, a ZIP, in pieces; never more than one photo is in memory.
+
+        Raises RejectedDataset, on the way as well, when the archive is not what was checked, when a
+        photo that could be looked at cannot be mended, or when it takes longer than ``patience``.
+        """
+        try:
+            yield from zip_of(self._files(archive, structure, plan))
+        except TooLarge as large:
+            raise RejectedDataset([too_large_mended()]) from large
+
+    def _files(
+        self, archive: RangedReader, structure: Structure, plan: Sequence[Planned]
+    ) -> Iterator[tuple[str, bytes]]:
+        planned = {each.photo.member.name: each for each in plan}
+        until, made = self.now() + self.patience, 0
+        for content in contents_of(archive, structure):
+            if content.member.name not in planned:
+                continue
+            if self.now() > until:
+                raise RejectedDataset([took_too_long(made, len(plan))])
+            made += 1
+            each = planned[content.member.name]
+            data = content.read()
+            yield each.name, self._photo(data, each.photo)
+            if each.caption is not None:
+                yield each.caption_name, each.caption.encode()
+
+    def _photo(self, data: bytes, photo: Photo) -> bytes:
+        if not photo.changes:
+            return data
+        try:
+            return self.pictures.mend(
+                data, photo.header, photo.changes, lossless=photo.lossless
+            ).data
+        except InvalidImage as invalid:
+            raise RejectedDataset([invalid.problem(photo.member.name)]) from invalid

@@ -1,0 +1,280 @@
+"""Jobs that wait longer than they should: ask fal itself, and send on what got stuck."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from time import monotonic
+
+from lora_drop.jobs.budget import MICRO, Limits, month_of
+from lora_drop.jobs.errors import LoraDropError
+from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job_problems import (
+    BUDGET_EXHAUSTED,
+    DENIED,
+    FAL_UNREACHABLE,
+    UNKNOWN,
+    worth_a_probe,
+)
+from lora_drop.jobs.problems import codes_of
+from lora_drop.ports import Handover, Inbox, Trainer
+from lora_drop.services.dispatch import Line
+from lora_drop.services.evidence import Evidence
+from lora_drop.services.fal_updates import Receiver
+from lora_drop.services.outbox import Outbox
+from lora_drop.services.record import SETTLED_AFTER, Record
+from lora_drop.services.sweep import Sweep, Swept
+
+# The submitter is stopped by Lambda after 5 min; whoever is SUBMITTING longer than this is dead.
+SUBMIT_DEADLINE = timedelta(minutes=10)
+# How long evidence may take before a person has to look.
+DOUBT_DEADLINE = timedelta(minutes=15)
+# A waiting job whose files could not be written has had several rounds by then.
+WAITS_AFTER = timedelta(minutes=15)
+# fal trains for half an hour or so and gives a run up after an hour.
+OVERDUE_AFTER = timedelta(hours=3)
+# A refusal costs nothing, so it is tried whether the account is in order again.
+PROBE_AFTER = timedelta(hours=1)
+# The function lives 120 s, and the sweeps and the last question take their time.
+PATIENCE = 80.0  # seconds
+# Who is helped first.
+URGENCY = {
+    status: place
+    for place, status in enumerate(
+        (
+            *(Status.STORING, Status.TRAINING, Status.SUBMITTED, Status.SUBMIT_UNKNOWN),
+            *(Status.SUBMITTING, Status.READY, Status.RECEIVED, Status.HELD),
+        )
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What one round did: jobs looked at, late ones, those that could not be helped now.
+
+    ``doubtful`` counts submissions that nothing has settled for 15 minutes, ``overdue`` trainings
+    and copies of more than three hours, ``held`` the jobs that wait for a person or for money: each
+    of them calls a person. ``swept`` is what the sweeps have found, ``untold``
+    the changes that nobody could be told of, ``oldest_seconds`` the age of the oldest job that goes on
+    by itself, ``budget_percent`` how much of the month's money is spent or reserved; 0 without one,
+    ``at_fal`` and ``waiting`` how many jobs train and wait for their turn, ``ended`` what the jobs
+    came to whose end was told for good in this round: each counts once.
+    """
+
+    open: int
+    late: int
+    unanswered: int
+    doubtful: int
+    overdue: int = 0
+    held: int = 0
+    swept: Swept = field(default_factory=Swept)
+    untold: int = 0
+    oldest_seconds: int = 0
+    budget_percent: float = 0.0
+    at_fal: int = 0
+    waiting: int = 0
+    ended: Mapping[Status, int] = field(default_factory=dict)
+
+
+class RoundIncomplete(ExceptionGroup[Exception]):
+    """Raised at the end of a round in which something happened that nobody had thought of.
+
+    ``tally`` is what the round did all the same: whoever is to be called is called.
+    """
+
+    tally: Tally
+
+
+@dataclass(slots=True)
+class _Round:
+    """What has gone wrong so far; it never stops the rest of the round."""
+
+    unanswered: int = 0
+    surprises: list[Exception] = field(default_factory=list)
+    swept: Swept = field(default_factory=Swept)
+    untold: int = 0
+    budget_percent: float = 0.0
+    ended: Counter[Status] = field(default_factory=Counter)
+
+    def attempt(self, what: str, action: Callable[[], object]) -> bool:
+        """Whether it could be done."""
+        try:
+            action()
+        except LoraDropError:
+            self.unanswered += 1
+        except Exception as surprise:  # noqa: BLE001  # raised when everything else was done
+            surprise.add_note(f"while looking after {what}")
+            self.surprises.append(surprise)
+        else:
+            return True
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """The round that makes sure no job is ever stuck."""
+
+    record: Record
+    receiver: Receiver
+    trainer: Trainer
+    evidence: Evidence
+    inbox: Inbox
+    handover: Handover
+    line: Line
+    sweep: Sweep
+    limits: Limits
+    late_after: timedelta
+    patience: float = PATIENCE
+    tick: Callable[[], float] = monotonic
+
+    def reconcile(self) -> Tally:
+        """One round over every open job; a job that cannot be helped now never stops the others.
+
+        What is at fal goes first: its result is not kept for ever. Raises RoundIncomplete, at the end of
+        the round, of whatever nobody had thought of.
+        """
+        until = self.tick() + self.patience
+        now = self.record.clock()
+        jobs = list(self.record.jobs.unfinished())
+        late = [job for job in jobs if now - job.updated_at >= self.late_after]
+        round_ = _Round()
+        if any(job.status is Status.READY for job in late):
+            # One message wakes the line, however long it is; the oldest goes first.
+            round_.attempt("the line", self.line.call_next)
+        for job in sorted(late, key=lambda job: URGENCY.get(job.status, len(URGENCY))):
+            if self.tick() > until:
+                break  # the next round begins with the urgent ones again
+            helped = round_.attempt(job.job_id, partial(self._help, job))
+            if helped and job.terminal and now - job.updated_at >= SETTLED_AFTER:
+                round_.ended[job.status] += 1
+        round_.attempt("the datasets", lambda: round_.swept.add(self.sweep.datasets(now)))
+        round_.attempt("the uploads", lambda: round_.swept.add(self.sweep.uploads(jobs, now)))
+        round_.attempt("the events", partial(self._tell_others, round_))
+        round_.attempt("the budget", partial(self._count_money, round_))
+        tally = self._tally(jobs, late, round_, now)
+        if round_.surprises:
+            incomplete = RoundIncomplete("some of the round could not be done", round_.surprises)
+            incomplete.tally = tally
+            raise incomplete
+        return tally
+
+    def _tally(
+        self, jobs: Sequence[Job], late: Sequence[Job], round_: _Round, now: datetime
+    ) -> Tally:
+        return Tally(
+            open=len(jobs),
+            late=len(late),
+            unanswered=round_.unanswered,
+            doubtful=sum(self._still_doubtful(job) for job in late),
+            # Not of the late ones alone: each vain try to reach fal is news of a job.
+            overdue=sum(_overdue(job, now) for job in jobs),
+            # Also of those that have just been tried once more, or an alarm would ring anew each time.
+            held=sum(job.status is Status.HELD for job in jobs),
+            swept=round_.swept,
+            untold=round_.untold,
+            oldest_seconds=max((_age(job, now) for job in jobs), default=0),
+            budget_percent=round_.budget_percent,
+            at_fal=sum(job.at_fal for job in jobs),
+            waiting=sum(job.status in (Status.RECEIVED, Status.READY) for job in jobs),
+            ended=dict(round_.ended),
+        )
+
+    def _tell_others(self, round_: _Round) -> None:
+        round_.untold = Outbox(self.record, self.tick).tell()
+
+    def _count_money(self, round_: _Round) -> None:
+        if most := self.limits.monthly_usd:
+            account = self.record.jobs.account(month_of(self.record.clock()))
+            round_.budget_percent = round(100 * account.committed_usd / most, 1)
+
+    def ask_about(self, job_id: str) -> Job:
+        """The job after fal was asked about it out of turn; raises UnknownJob, TrainerUnavailable, Conflict.
+
+        Only for what is at fal, and nothing that fal denies is final: that takes time as well.
+        """
+        job = self.record.known(job_id)
+        if job.status in (Status.SUBMITTED, Status.TRAINING) and job.request_id:
+            fact = self.trainer.ask(job.application, job.request_id)
+            return self.receiver.receive(job_id, fact, asked=True)
+        if job.status is Status.SUBMIT_UNKNOWN:
+            self._look_for_evidence(job)
+            return self.record.known(job_id)
+        return job
+
+    def _help(self, job: Job) -> None:
+        match job.status:
+            case Status.RECEIVED:
+                self.inbox.announce(job.dataset)
+            case Status.HELD:
+                self._release(job)
+            case Status.SUBMITTING:
+                # Marked, not sent again: the POST may have been accepted.
+                if self.record.clock() - job.updated_at >= SUBMIT_DEADLINE:
+                    self.record.move(job, Status.SUBMIT_UNKNOWN, problems=(UNKNOWN,))
+            case Status.SUBMIT_UNKNOWN:
+                self.record.publish(job)
+                self._look_for_evidence(job)
+            case Status.SUBMITTED | Status.TRAINING if job.request_id:
+                self._ask(job, job.request_id)
+            case Status.STORING:
+                self.handover.hand_over(job.job_id)
+            case Status.READY if self.record.clock() - job.updated_at >= WAITS_AFTER:
+                pass  # its files are long right, and thousands may wait
+            case _:
+                self.record.publish(job)
+
+    def _release(self, job: Job) -> None:
+        """Back into the line once what held the job may be over; a person is not replaced."""
+        if self._affordable(job) or self._worth_a_probe(job):
+            self.record.move(job, Status.READY, problems=(), held_for=codes_of(job.problems))
+            self.line.call_next()
+        elif self.record.clock() - job.updated_at < WAITS_AFTER:
+            self.record.publish(job)
+
+    def _affordable(self, job: Job) -> bool:
+        if not any(problem.code == BUDGET_EXHAUSTED for problem in job.problems):
+            return False
+        most, cost = self.limits.monthly_usd, job.estimated_cost_usd or 0.0
+        account = self.record.jobs.account(month_of(self.record.clock()))
+        # In whole numbers, as it is booked: a float would hold what fits to the cent.
+        return most is None or round((account.committed_usd + cost) * MICRO) <= round(most * MICRO)
+
+    def _worth_a_probe(self, job: Job) -> bool:
+        return worth_a_probe(job.problems) and self.record.clock() - job.updated_at >= PROBE_AFTER
+
+    def _ask(self, job: Job, request_id: str) -> None:
+        fact = self.trainer.ask(job.application, request_id)
+        self.receiver.receive(job.job_id, fact, asked=True, doubted=DENIED in job.problems)
+
+    def _look_for_evidence(self, job: Job) -> None:
+        """Adopt the one request of fal's list that is the job's, if there is one."""
+        request_id = self.evidence.request_of(job)
+        if request_id is not None:
+            self._ask(job, request_id)
+
+    def _still_doubtful(self, late: Job) -> bool:
+        if late.status not in (Status.SUBMITTING, Status.SUBMIT_UNKNOWN):
+            return False
+        job = self.record.jobs.get(late.job_id)
+        now = self.record.clock()
+        return (
+            job is not None
+            and job.status is Status.SUBMIT_UNKNOWN
+            and now - job.since >= DOUBT_DEADLINE
+        )
+
+
+def _overdue(job: Job, now: datetime) -> bool:
+    """Whether it takes so long that a person should know; to wait for a slot is no such thing."""
+    begun = job.status in (Status.SUBMITTED, Status.TRAINING, Status.STORING)
+    unreachable = job.status is Status.READY and FAL_UNREACHABLE in job.problems
+    return (begun or unreachable) and now - job.since >= OVERDUE_AFTER
+
+
+def _age(job: Job, now: datetime) -> int:
+    """In seconds; a job that has ended, or waits for a person or for money, does not grow older."""
+    if job.terminal or job.status is Status.HELD:
+        return 0
+    return int((now - job.created_at).total_seconds())

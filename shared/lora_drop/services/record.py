@@ -1,0 +1,120 @@
+"""Every change of a job: one conditional write, then the files a person reads, then an event."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from lora_drop.jobs.budget import Limits
+from lora_drop.jobs.errors import EventsUnavailable, Forgotten, UnknownJob
+from lora_drop.jobs.events import StatusChange
+from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job_files import ERROR_FILE, STATUS_FILE, error_text, status_text
+from lora_drop.jobs.problems import Problem
+from lora_drop.ports import Claim, Clock, Events, JobStore, ResultStore
+
+# No function lives longer than five minutes.
+SETTLED_AFTER = timedelta(minutes=6)
+
+
+def known(jobs: JobStore, job_id: str) -> Job:
+    """The job of this id, as it stands; raises UnknownJob, and Forgotten."""
+    job = jobs.get(job_id)
+    if job is None:
+        raise (Forgotten if jobs.forgotten(job_id) else UnknownJob)(job_id)
+    return job
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The jobs and what is published of them."""
+
+    jobs: JobStore
+    results: ResultStore
+    events: Events
+    clock: Clock
+
+    def open(self, job: Job, *, claim: Claim | None = None, still: Sequence[Job] = ()) -> Job:
+        """The job as it stands: this new one, or the one that an earlier event has opened.
+
+        Raises Forgotten and Conflict.
+        """
+        if self.jobs.add(job, claim=claim, still=still):
+            self.publish(job)
+            self.tell(job)
+            return job
+        return self.jobs.get(job.job_id) or job
+
+    def known(self, job_id: str) -> Job:
+        """The job of this id, as it stands; raises UnknownJob, and Forgotten."""
+        return known(self.jobs, job_id)
+
+    def move(self, job: Job, to: Status, **changes: Any) -> Job:
+        """The job one step on, written and published; raises Conflict and writes nothing then."""
+        return self.write(job, job.move(to, now=self.clock(), **changes))
+
+    def intend(
+        self, job: Job, to: Status, *, limits: Limits, still: Sequence[Job], **changes: Any
+    ) -> Job:
+        """The job one step on, written but not published or told: nothing may stand before a paid call.
+
+        Raises Conflict, also where others are not ``still`` what they were read as, and NoSlot or
+        OverBudget, and writes nothing then.
+        """
+        moved = job.move(to, now=self.clock(), **changes)
+        self.jobs.replace(job, moved, limits=limits, still=still)
+        return moved
+
+    def write(
+        self, before: Job, after: Job, *, claim: Claim | None = None, still: Sequence[Job] = ()
+    ) -> Job:
+        """Several steps as one write, published, and told to others where the state is another.
+
+        Raises Conflict and writes nothing then.
+        """
+        self.jobs.replace(before, after, claim=claim, still=still)
+        self.publish(after)
+        if after.status is not before.status:
+            self.tell(after)
+        return after
+
+    def note(self, job: Job, *problems: Problem, **changes: Any) -> Job:
+        """The job where it stands, with what is in its way, written and published."""
+        update = {**changes, "version": job.version + 1, "problems": problems}
+        return self.write(job, job.model_copy(update=update))
+
+    def tell(self, job: Job) -> bool:
+        """Tell others how the job stands; False where that has to be done later.
+
+        The write of a change has put it into the outbox, and it stays there until it is told: whoever
+        dies before that, or is not heard, leaves it to the reconciler's next round.
+        """
+        try:
+            self.events.emit(StatusChange.of(job, bucket=self.results.bucket))
+            self.jobs.told(job.job_id, job.version)
+        except EventsUnavailable:
+            return False
+        return True
+
+    def publish(self, job: Job) -> None:
+        """``status.json``, and ``ERROR.txt`` exactly while a person is needed. Safe to repeat.
+
+        Whoever writes an older state last looks again and writes the newer one over it.
+        """
+        newest: Job | None = job
+        while newest is not None:
+            job = newest
+            self._write_files(job)
+            found = self.jobs.get(job.job_id)
+            newest = found if found is not None and found.version > job.version else None
+        if job.terminal and self.clock() - job.updated_at >= SETTLED_AFTER:
+            # Not before it is told for good: whoever stands still with an older state in hand, and dies
+            # right after writing it, is dead by then. The reconciler comes once more.
+            self.jobs.close(job)
+
+    def _write_files(self, job: Job) -> None:
+        self.results.write(job.prefix + STATUS_FILE, status_text(job), "application/json")
+        if job.troubled:
+            self.results.write(job.prefix + ERROR_FILE, error_text(job), "text/plain")
+        elif job.status is Status.SUCCEEDED or any(step.status.troubling for step in job.history):
+            self.results.remove(job.prefix + ERROR_FILE)

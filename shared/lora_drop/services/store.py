@@ -1,0 +1,231 @@
+"""A finished job's files, from fal into our bucket."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from time import monotonic
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from lora_drop.fal.status import Failed, Finished, Gone, Running
+from lora_drop.jobs.artifacts import WEIGHTS, Artifact, StoredFile
+from lora_drop.jobs.errors import (
+    DownloadInterrupted,
+    ForeignHost,
+    ResultGone,
+    ResultInvalid,
+    ResultUnusable,
+    TrainerUnavailable,
+)
+from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job_files import JOB_FILE, job_text
+from lora_drop.jobs.job_problems import DENIED, GONE, RESULT_INVALID
+from lora_drop.jobs.problems import Problem
+from lora_drop.ports import ArtifactSource, CopyStore, Trainer
+from lora_drop.services.copy import PART, Copier, Order
+from lora_drop.services.lease import Hold
+from lora_drop.services.record import Record
+
+INVALID_SUFFIX = ".invalid"
+# A file that is of another size than fal says, and invalid, is taken for one that is not there yet;
+# so long. A server that says a wrong size for ever must not keep a job from its end.
+SETTLED_AFTER = timedelta(minutes=30)
+# How long nobody asks again for a result that fal has denied once.
+DENIAL_STANDS = timedelta(minutes=4)
+type Bad = dict[str, ResultGone | ResultInvalid]
+
+
+def new_owner() -> str:
+    """A name that no other holder has."""
+    return uuid4().hex
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """The worker that ends a job.
+
+    ``lease`` is longer than the function can live (180 s), ``patience`` shorter: it ends by itself,
+    and says so, before it would be ended.
+    """
+
+    record: Record
+    results: CopyStore
+    source: ArtifactSource
+    trainer: Trainer
+    lease: timedelta = timedelta(seconds=240)
+    patience: timedelta = timedelta(seconds=140)
+    part: int = PART
+    owner: Callable[[], str] = new_owner
+    now: Callable[[], float] = monotonic
+
+    def store_result(self, job_id: str) -> Job:
+        """The job with every result file in the models bucket; a second call changes nothing.
+
+        While somebody else copies the files it is left to them; where fal says for the first time that
+        it has none it is left alone for a while. Raises UnknownJob, and to be called
+        again DownloadInterrupted, ForeignHost, TrainerUnavailable, or Conflict where somebody else
+        has the job by now.
+        """
+        job = self.record.known(job_id)
+        if job.status is not Status.STORING:
+            if job.terminal:
+                self._abort_uploads(job)
+            self.record.publish(job)
+            return job
+        hold = Hold.take(self.record, job, owner=self.owner(), length=self.lease)
+        if hold is None:
+            return job
+        try:
+            return self._end(hold)
+        except (DownloadInterrupted, ForeignHost) as trouble:
+            # Once is enough: a person need not read the same in other words every few minutes.
+            hold.give_back(None if hold.job.problems else _trouble(trouble))
+            raise
+        except Exception:
+            with suppress(Exception):  # it runs out by itself, and this must not hide the cause
+                hold.give_back()
+            raise
+
+    @property
+    def _copier(self) -> Copier:
+        return Copier(self.results, self.source, self.part, self.now)
+
+    def _end(self, hold: Hold) -> Job:
+        problems: tuple[Problem, ...] = ()
+        artifacts: tuple[Artifact, ...] = ()
+        try:
+            artifacts, problems = self._store(hold)
+            to = Status.FAILED if problems else Status.SUCCEEDED
+        except ResultGone:
+            if DENIED not in hold.job.problems:
+                # It may be a slip of fal's: the reconciler hands it over again.
+                return hold.give_back(DENIED, rest=DENIAL_STANDS)
+            to, problems = Status.EXPIRED, (_gone(hold.job),)
+        except ResultUnusable as unusable:
+            to, problems = Status.FAILED, (unusable.problem,)
+        self._abort_uploads(hold.job)
+        known = {"artifacts": artifacts or hold.job.artifacts, "problems": problems}
+        if to is Status.SUCCEEDED:
+            story = job_text(hold.job.model_copy(update=known))
+            self.results.write(hold.job.prefix + JOB_FILE, story, "application/json")
+        return hold.end(to, **known)
+
+    def _abort_uploads(self, job: Job) -> None:
+        for upload in job.uploads:
+            self.results.abort(job.prefix + upload.name, upload.upload_id)
+
+    def _store(self, hold: Hold) -> tuple[tuple[Artifact, ...], tuple[Problem, ...]]:
+        """Copy every file of the result; the artifacts as they were named last, and what is wrong.
+
+        A CDN that says 404, or sends something else, says nothing of the result: fal is asked for
+        the addresses once more, and only its own word that there is none ends the job.
+        """
+        until = self.now() + self.patience.total_seconds()
+        artifacts = hold.job.artifacts
+        if not artifacts:
+            artifacts = self._artifacts(hold)
+            # Kept before anything is copied: fal may have forgotten them by the next try.
+            hold.name(artifacts)
+        bad = self._copy(hold, artifacts, until)
+        if not bad:
+            return artifacts, ()
+        over: ResultGone | ResultUnusable | None = None
+        try:
+            artifacts = self._artifacts(hold)
+            if artifacts != hold.job.artifacts:
+                hold.name(artifacts)
+        except (ResultGone, ResultUnusable) as said:
+            over = said  # and yet the files that are there may be whole now
+        bad = self._copy(hold, artifacts, until)
+        problems = self._set_aside(hold, artifacts, bad, until)
+        if missing := [name for name, why in bad.items() if isinstance(why, ResultGone)]:
+            raise over or DownloadInterrupted(
+                f"fal still names {', '.join(missing)}, and has it not"
+            )
+        return artifacts, problems
+
+    def _copy(self, hold: Hold, artifacts: Sequence[Artifact], until: float) -> Bad:
+        """Copy what is not copied yet, the weights first; what could not be had, and why."""
+        bad: Bad = {}
+        settled = self.record.clock() - hold.job.since >= SETTLED_AFTER
+        for artifact in sorted(artifacts, key=lambda each: each.name != WEIGHTS):
+            stored = hold.file(artifact.name)
+            if stored and self.results.has(stored):
+                continue
+            wanted = artifact.model_copy(update={"size": None}) if settled else artifact
+            try:
+                hold.store(self._copier.copy(Order(wanted, hold.job.prefix, hold, until)))
+            except (ResultGone, ResultInvalid) as why:
+                bad[artifact.name] = why
+        return bad
+
+    def _set_aside(
+        self, hold: Hold, artifacts: Sequence[Artifact], bad: Bad, until: float
+    ) -> tuple[Problem, ...]:
+        """Keep what is not what its name says as well: it was paid for, and may be mended."""
+        problems = []
+        for artifact in artifacts:
+            why = bad.get(artifact.name)
+            if isinstance(why, ResultInvalid):
+                name = artifact.name + INVALID_SUFFIX
+                aside = artifact.model_copy(update={"name": name, "size": None})
+                order = Order(aside, hold.job.prefix, hold, until, checked=False)
+                stored = self._copier.copy(order)
+                hold.store(stored)
+                problems.append(_invalid(artifact, why, stored))
+        return tuple(problems)
+
+    def _artifacts(self, hold: Hold) -> tuple[Artifact, ...]:
+        """The result as fal keeps it, for a webhook that came without one."""
+        job = hold.job
+        if job.request_id is None:
+            raise TrainerUnavailable(f"{job.job_id} has no request to ask about")
+        fact = self.trainer.ask(job.application, job.request_id)
+        if not isinstance(fact, Gone):
+            hold.forget(DENIED)
+        match fact:
+            case Finished(artifacts=()):
+                raise ResultUnusable(_without_files(job.request_id))
+            case Finished(artifacts=artifacts):
+                return artifacts
+            case Failed(problem=problem):
+                raise ResultUnusable(problem)
+            case Gone():
+                raise ResultGone(job.job_id)
+            case Running():
+                raise TrainerUnavailable(f"fal has no result for {job.job_id} yet")
+
+
+def _trouble(trouble: DownloadInterrupted | ForeignHost) -> Problem:
+    message = f"{trouble}. If this stays so for half an hour, look at the store function."
+    return Problem(code="result_not_copied", message=message)
+
+
+def _invalid(artifact: Artifact, why: ResultInvalid, stored: StoredFile) -> Problem:
+    address = urlsplit(artifact.url)._replace(query="", fragment="").geturl()
+    return Problem(
+        code=RESULT_INVALID,
+        message=f"{artifact.name} is not what its name says ({why.flaw}): {why} It was fetched "
+        f"twice. Its bytes are kept as {stored.name}; they came from {address}",
+        member=artifact.name,
+    )
+
+
+def _gone(job: Job) -> Problem:
+    if not job.files:
+        return GONE
+    names = " and ".join(stored.name for stored in job.files)
+    return Problem(
+        code="result_incomplete",
+        message=f"fal no longer has the whole result of request {job.request_id}. {names} could be "
+        "had and is stored beside this file.",
+    )
+
+
+def _without_files(request_id: str) -> Problem:
+    return Problem(
+        code="result_without_files",
+        message="fal says that the training succeeded, but its result names no file. "
+        f"Ask fal about request {request_id}.",
+    )

@@ -1,0 +1,207 @@
+"""A dataset has come: checked for free, told from its like, and put into the line."""
+
+from dataclasses import dataclass
+
+from lora_drop.datasets.content import content_digest, forced
+from lora_drop.datasets.reports import html_text, json_text
+from lora_drop.jobs.artifacts import StoredFile
+from lora_drop.jobs.errors import Conflict, DatasetUnreadable, RejectedDataset
+from lora_drop.jobs.job import DatasetVersion, Job, Status
+from lora_drop.jobs.job_files import CLEAN_COPY, JOB_FILE, REPORT_FILE, REPORT_PAGE, job_text
+from lora_drop.jobs.job_problems import DATASET_UNREADABLE, waits_for
+from lora_drop.jobs.problems import Problem, first_of
+from lora_drop.ports import Claim, DatasetStore, OpenDataset
+from lora_drop.services.check import Checked, Checker, Drop, Good
+from lora_drop.services.deduplication import Earlier
+from lora_drop.services.dispatch import Dispatcher
+from lora_drop.services.internal_errors import OUR_MISTAKES, mistaken
+from lora_drop.services.mend import Mender
+from lora_drop.services.record import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """The job of a dataset that has come, and what became of whoever's turn it was then."""
+
+    job: Job
+    sent: tuple[Job, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Submitter:
+    """The door that datasets come in by."""
+
+    record: Record
+    datasets: DatasetStore
+    dispatcher: Dispatcher
+    checker: Checker
+    mender: Mender
+    application: str
+
+    def submit_dataset(self, dataset: DatasetVersion) -> Handled:
+        """The job of this dataset, as far on as it can go now; then whoever waits is sent.
+
+        The same event twice is the same job: every step is taken only from the state before it. A
+        job that is being submitted is left alone, whoever asks and however long ago that was.
+        Raises Conflict and TrainerUnavailable (no secret to make the webhook's address with), after
+        each of which the same event may be handed in again; and Forgotten, after which it may not.
+        """
+        began = self.record.clock()
+        found = self._open(dataset)
+        version = found.version if isinstance(found, OpenDataset) else dataset
+        new = Job.receive(version, application=self.application, now=self.record.clock())
+        job = self.record.open(new)
+        if job.status is Status.RECEIVED:
+            job = self._still_waiting(job, found) or self._check(job, found)
+        sent = self.dispatcher.dispatch(began=began)
+        now = self.record.jobs.get(job.job_id) or job
+        if now.version == job.version:
+            # What an earlier run has written and died before it published.
+            self.record.publish(now)
+        return Handled(now, sent)
+
+    def _open(self, dataset: DatasetVersion) -> OpenDataset | RejectedDataset:
+        try:
+            return self.datasets.open(dataset)
+        except RejectedDataset as rejected:
+            return rejected
+        except DatasetUnreadable as unreadable:
+            message = f"{unreadable}. Make it readable, then drop it again."
+            return RejectedDataset([Problem(code=DATASET_UNREADABLE.code, message=message)])
+
+    def _check(self, job: Job, found: OpenDataset | RejectedDataset) -> Job:
+        try:
+            if isinstance(found, RejectedDataset):
+                raise found
+            trained = not forced(found.metadata)
+            checked = self._reported(job, self.checker.check(self._drop(job, found)))
+        except RejectedDataset as rejected:
+            return self._refused(job, *rejected.problems)
+        except OUR_MISTAKES as mistake:
+            # The same dataset would fail the same way for ever; a verdict, at least, for free.
+            return self._refused(job, mistaken(mistake))
+        if checked.good is None:
+            return self._refused(job, *checked.report.errors)
+        try:
+            return self._placed(job, found, checked.good, earlier=trained)
+        except RejectedDataset as rejected:
+            problems = rejected.problems
+        except OUR_MISTAKES as mistake:
+            problems = (mistaken(mistake),)
+        self._reported(job, checked.refused(problems))
+        return self._refused(job, *problems)
+
+    def _refused(self, job: Job, *problems: Problem) -> Job:
+        # The report has all of them; a row holds 400 KB.
+        return self.record.move(job, Status.REJECTED, problems=first_of(problems))
+
+    def _reported(self, job: Job, checked: Checked) -> Checked:
+        """Before the verdict is: whoever dies in between checks and reports the same once more."""
+        results = self.record.results
+        results.write(
+            job.prefix + REPORT_PAGE, html_text(checked.report), "text/html", expires=True
+        )
+        results.write(job.prefix + REPORT_FILE, json_text(checked.report), "application/json")
+        return checked
+
+    def _drop(self, job: Job, found: OpenDataset) -> Drop:
+        return Drop(
+            archive=found.archive,
+            file=job.dataset.key.rsplit("/", 1)[-1],
+            key=job.dataset.key,
+            metadata=found.metadata,
+            trigger_seed=job.job_id[-10:],
+            application=job.application,
+            job_id=job.job_id,
+        )
+
+    def _ready(self, job: Job, good: Good) -> Job:
+        """The job as it would wait to be sent."""
+        resolved = good.resolved
+        return job.move(
+            Status.READY,
+            now=self.record.clock(),
+            application=resolved.values.trainer,
+            images=len(good.dataset.images),
+            preset=resolved.preset,
+            parameters=resolved.values,
+            parameter_sources=resolved.sources,
+            resume_from=resolved.resume_from,
+            content_digest=content_digest(good.dataset, resolved),
+            estimated_cost_usd=good.cost_usd,
+            problems=(),
+        )
+
+    def _placed(self, job: Job, found: OpenDataset, good: Good, *, earlier: bool) -> Job:
+        """In the line; or with the result of the job that had the same content, where there is one.
+
+        Raises Conflict when another job claims the content at the same moment.
+        """
+        ready = self._ready(job, good)
+        owner = self.record.jobs.owner(ready.content_digest or "")
+        same = self._same(job, owner) if earlier else None
+        if same is None:
+            claimed = ready.model_copy(
+                update={
+                    "clean": self._mended(job, found, good),
+                    "instead_of": owner,
+                    "anew": not earlier,
+                }
+            )
+            return self.record.write(job, claimed, claim=Claim(owner))
+        if not same.terminal:
+            return self._waiting(job, same, ready.content_digest)
+        return self._given(job, ready, same)
+
+    def _same(self, job: Job, owner: str | None) -> Job | None:
+        """The job that stands for a content; raises Conflict when this one has become it meanwhile."""
+        same = Earlier(self.record).standing_for(owner)
+        if same is not None and same.job_id == job.job_id:
+            raise Conflict(f"{job.job_id} has moved on")
+        return same
+
+    def _mended(self, job: Job, found: OpenDataset, good: Good) -> StoredFile | None:
+        """The clean copy, where one is needed; raises RejectedDataset."""
+        if not good.plan:
+            return None
+        pieces = self.mender.mended(found.archive, good.structure, good.plan)
+        key = job.prefix + CLEAN_COPY
+        return self.record.results.write_pieces(key, pieces, "application/zip", expires=True)
+
+    def _given(self, job: Job, ready: Job, same: Job) -> Job:
+        """The end of a job that had been trained before: the earlier files, and nothing to pay."""
+        done = job.move(
+            Status.SUCCEEDED,
+            now=self.record.clock(),
+            application=ready.application,
+            images=ready.images,
+            preset=ready.preset,
+            resume_from=ready.resume_from,
+            content_digest=ready.content_digest,
+            parameters=same.parameters,
+            parameter_sources=same.parameter_sources,
+            duplicate_of=same.job_id,
+            request_id=same.request_id,
+            files=same.files,
+            problems=(),
+        )
+        self.record.results.write(done.prefix + JOB_FILE, job_text(done), "application/json")
+        # Whoever forgets the other at this moment would take these files away.
+        return self.record.write(job, done, still=(same,))
+
+    def _still_waiting(self, job: Job, found: OpenDataset | RejectedDataset) -> Job | None:
+        """The job, where another with its content is still at work; its photos need no second look."""
+        if job.content_digest is None or isinstance(found, RejectedDataset):
+            return None
+        same = self._same(job, self.record.jobs.owner(job.content_digest))
+        return (
+            None if same is None or same.terminal else self._waiting(job, same, job.content_digest)
+        )
+
+    def _waiting(self, job: Job, same: Job, content_digest: str | None) -> Job:
+        """Where it stands: the reconciler announces it every round until the other has ended."""
+        problem = waits_for(same.job_id, held=same.status is Status.HELD)
+        if problem in job.problems:
+            self.record.publish(job)
+            return job
+        return self.record.note(job, problem, content_digest=content_digest)

@@ -1,0 +1,64 @@
+"""What no job knows of: datasets whose event never came, uploads that nobody will finish."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from lora_drop.jobs.ids import job_id_for
+from lora_drop.jobs.job import Job
+from lora_drop.ports import Bookmarks, DatasetShelf, Inbox, JobStore, ResultStore
+
+BOOKMARK = "datasets"
+# S3: an event usually comes within seconds, and "can sometimes take a minute or longer".
+SETTLED_AFTER = timedelta(minutes=5)
+# Whatever is older was there before this table: nobody wants to pay for all of it at once.
+FORGOTTEN_AFTER = timedelta(days=14)
+# Longer than any lease, and than the store worker lives.
+ABANDONED_AFTER = timedelta(hours=1)
+
+
+@dataclass(slots=True)
+class Swept:
+    """Datasets without a job that were announced, uploads without one that were ended."""
+
+    datasets: int = 0
+    uploads: int = 0
+
+    def add(self, other: "Swept") -> None:
+        """Count another sweep's finds as well."""
+        self.datasets += other.datasets
+        self.uploads += other.uploads
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """The two sweeps of a round."""
+
+    jobs: JobStore
+    shelf: DatasetShelf
+    bookmarks: Bookmarks
+    inbox: Inbox
+    results: ResultStore
+
+    def datasets(self, now: datetime) -> Swept:
+        """Announce every dataset of the next page that no job is for; those of two weeks at most.
+
+        A page a round: a bucket of any size is walked through, and a small one each time.
+        """
+        page = self.shelf.walk(self.bookmarks.bookmark(BOOKMARK))
+        settled = {
+            job_id_for(dataset.bucket, dataset.key, dataset.version_id): dataset
+            for dataset, came in page.datasets
+            if SETTLED_AFTER <= now - came < FORGOTTEN_AFTER
+        }
+        missing = self.jobs.missing(tuple(settled))
+        for job_id in missing:
+            self.inbox.announce(settled[job_id])
+        # Kept last: whoever dies before it walks this page again.
+        self.bookmarks.keep_bookmark(BOOKMARK, page.after)
+        return Swept(datasets=len(missing))
+
+    def uploads(self, jobs: Iterable[Job], now: datetime) -> Swept:
+        """End every old multipart upload that no open job may still go on with."""
+        keep = {upload.upload_id for job in jobs for upload in job.uploads}
+        return Swept(uploads=self.results.sweep(older_than=now - ABANDONED_AFTER, keep=keep))

@@ -1,0 +1,128 @@
+"""What each function reads from its environment, once, when it is first used."""
+
+import os
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt, StringConstraints
+
+from lora_drop.jobs.budget import Limits
+from lora_drop.jobs.delivery import Way
+
+Name = Annotated[str, StringConstraints(min_length=1)]
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
+SafeUrl = Annotated[str, StringConstraints(pattern=r"^https://[^\s]+$")]
+
+
+class Settings(BaseModel):
+    """What every function needs."""
+
+    model_config = ConfigDict(
+        alias_generator=str.upper, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    jobs_table: Name = Field(description="DynamoDB table of the jobs")
+
+
+class FalSettings(Settings):
+    """What asking fal needs; its hosts are fal_client's own variables, read by fal_client."""
+
+    fal_key_secret: Name = Field(description="secret that holds the fal key")
+    fal_run_host: Name = Field(description="fal's host for direct calls, read by fal_client")
+    fal_queue_run_host: Name = Field(description="fal's queue host, read by fal_client")
+    ssl_cert_file: str = Field(default="", description="certificates of a private CA, PEM")
+
+
+class PlatformSettings(FalSettings):
+    """What asking fal for its prices and its list of requests needs besides."""
+
+    fal_api_url: SafeUrl = Field(description="fal's platform API: prices, list of requests")
+
+
+class LimitSettings(Settings):
+    """What a stack may have at fal at once, and pay."""
+
+    max_in_flight: PositiveInt = Field(description="trainings at fal at once")
+    monthly_budget_usd: NonNegativeFloat = Field(description="US dollars a month may cost")
+    max_job_usd: NonNegativeFloat = Field(description="US dollars one training may cost")
+
+    @property
+    def limits(self) -> Limits:
+        """The three as the services know them."""
+        return Limits(self.max_in_flight, self.monthly_budget_usd, self.max_job_usd)
+
+
+class SubmitSettings(PlatformSettings, LimitSettings):
+    """What submitting needs."""
+
+    inbox_queue_url: Url = Field(description="queue that datasets come in by")
+    models_bucket: Name = Field(description="bucket for results and reports")
+    fal_application: Name = Field(description="fal endpoint of the trainer")
+    webhook_base_url: Url = Field(description="where fal reaches this stack")
+    webhook_secret: Name = Field(description="secret that webhook tokens are made with")
+    dataset_url_seconds: PositiveInt = Field(description="how long a dataset's URL works")
+    dataset_delivery: Way = Field(
+        default=Way.PRESIGNED, description="what URL: `presigned`, `fal` or `data`"
+    )
+    fal_rest_url: SafeUrl = Field(description="where fal gives leave to upload")
+    fal_cdn_url: SafeUrl = Field(description="where fal takes uploads")
+    remove_metadata: bool = Field(
+        default=True, description="take camera, place and other hidden data out of photos"
+    )
+
+
+class WebhookSettings(Settings):
+    """What receiving webhooks needs."""
+
+    models_bucket: Name = Field(description="bucket for results and reports")
+    inbox_queue_url: Url = Field(description="queue that datasets come in by")
+    results_queue_url: Url = Field(description="queue in front of the store worker")
+    webhook_secret: Name = Field(description="secret that webhook tokens are made with")
+    reconcile_function: Name = Field(description="function that asks fal, for it holds the key")
+    fal_jwks_url: SafeUrl = Field(description="fal's public signing keys")
+    fal_user_id: str = Field(default="", description="our fal user id; empty accepts any")
+    ssl_cert_file: str = Field(default="", description="certificates of a private CA, PEM")
+
+
+class StoreSettings(FalSettings):
+    """What storing results needs."""
+
+    models_bucket: Name = Field(description="bucket for results and reports")
+    artifact_hosts: Name = Field(description="hosts result files may come from, by comma")
+    allow_private_artifact_hosts: bool = Field(
+        default=False, description="whether those may lie in a private network"
+    )
+
+
+class ReconcileSettings(PlatformSettings, LimitSettings):
+    """What the reconciler needs."""
+
+    datasets_bucket: Name = Field(description="bucket that datasets are dropped into")
+    models_bucket: Name = Field(description="bucket for results and reports")
+    inbox_queue_url: Url = Field(description="queue that datasets come in by")
+    results_queue_url: Url = Field(description="queue in front of the store worker")
+    late_after_seconds: PositiveInt = Field(description="how long a job may be silent")
+
+
+class JobsSettings(PlatformSettings, LimitSettings):
+    """What the jobs API needs."""
+
+    models_bucket: Name = Field(description="bucket for results and reports")
+    inbox_queue_url: Url = Field(description="queue that datasets come in by")
+    inbox_dead_letters_url: Url = Field(description="notices that could not be handled")
+    results_queue_url: Url = Field(description="queue in front of the store worker")
+    results_dead_letters_url: Url = Field(description="results that could not be stored")
+
+
+class ForgetSettings(Settings):
+    """What forgetting needs."""
+
+    datasets_bucket: Name = Field(description="bucket that datasets are dropped into")
+    models_bucket: Name = Field(description="bucket for results and reports")
+    fal_key_secret: Name = Field(description="secret that holds a fal key, of scope ADMIN at best")
+    fal_api_url: SafeUrl = Field(description="fal's platform API: deletes what fal has stored")
+    ssl_cert_file: str = Field(default="", description="certificates of a private CA, PEM")
+
+
+def load[S: Settings](model: type[S]) -> S:
+    """Read the environment, at the edge; the caller keeps the result."""
+    return model.model_validate(os.environ)

@@ -1,0 +1,156 @@
+"""What each trainer takes and gives, by its endpoint (facts of fal's schemas, April 2026)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError
+
+from lora_drop.simulator.errors import ERRORS_URL, TrainingFailed, details
+
+
+class Input(BaseModel):
+    """What every trainer has; keys that it does not know are ignored."""
+
+    steps: int
+
+
+class PortraitInput(Input):
+    """``fal-ai/flux-lora-portrait-trainer``."""
+
+    images_data_url: str
+    trigger_phrase: str | None = None
+    learning_rate: Annotated[float, Field(ge=0.000001, le=0.001)] = 0.00009
+    steps: Annotated[int, Field(ge=1, le=10_000)] = 2500
+    multiresolution_training: bool = True
+    subject_crop: bool = True
+    create_masks: bool = False
+    data_archive_format: str | None = None
+    resume_from_checkpoint: str = ""
+
+
+class TriggerWordInput(Input):
+    """``fal-ai/flux-lora-fast-training`` and ``fal-ai/flux-krea-trainer``."""
+
+    images_data_url: str
+    trigger_word: str | None = None
+    # Its schema names no default for the steps; the server takes 1000.
+    steps: Annotated[int, Field(ge=1, le=10_000)] = 1000
+
+
+class TurboInput(Input):
+    """``fal-ai/turbo-flux-trainer``."""
+
+    images_data_url: str
+    trigger_phrase: str = "ohwx"
+    learning_rate: Annotated[float, Field(ge=0.0000001, le=0.01)] = 0.00115
+    steps: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    training_style: Literal["subject", "style"] | None = None
+    face_crop: bool | None = None
+
+
+class CaptionedInput(Input):
+    """What these have who fail where a caption is missing and ``default_caption`` is too."""
+
+    image_data_url: str
+    default_caption: str | None = None
+
+
+class Flux2Input(CaptionedInput):
+    """``fal-ai/flux-2-trainer``."""
+
+    learning_rate: float = 0.00005
+    steps: Annotated[int, Field(ge=100, le=10_000)] = 1000
+    output_lora_format: Literal["fal", "comfy"] | None = None
+
+
+class QwenImageInput(Input):
+    """``fal-ai/qwen-image-trainer``."""
+
+    image_data_url: str
+    trigger_phrase: str | None = None
+    steps: Annotated[int, Field(ge=1, le=8000)] = 1000
+
+
+class QwenImageV2Input(CaptionedInput):
+    """``fal-ai/qwen-image-trainer-v2``."""
+
+    steps: Annotated[int, Field(ge=100, le=30_000)] = 1000
+
+
+class LongInput(CaptionedInput):
+    """``fal-ai/qwen-image-2512-trainer-v2`` and ``fal-ai/z-image-turbo-trainer-v2``."""
+
+    steps: Annotated[int, Field(ge=10, le=40_000)] = 2000
+
+
+class ZImageInput(CaptionedInput):
+    """``fal-ai/z-image-trainer``."""
+
+    steps: Annotated[int, Field(ge=100, le=10_000)] = 1000
+    training_type: Literal["content", "style", "balanced"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """One endpoint: its input, the name of its LoRA among its outputs, and what else it is like."""
+
+    model: type[Input]
+    weights: str = "diffusers_lora_file"
+    debug_output: bool = False
+    mask_suffix: str | None = None
+
+    @property
+    def dataset_field(self) -> str:
+        """The input that is the dataset's address."""
+        return next(name for name in self.model.model_fields if name.endswith("_data_url"))
+
+
+PORTRAIT = Rules(PortraitInput)
+ENDPOINTS: Mapping[str, Rules] = {
+    "fal-ai/flux-lora-portrait-trainer": PORTRAIT,
+    "fal-ai/flux-lora-fast-training": Rules(
+        TriggerWordInput, debug_output=True, mask_suffix="_mask"
+    ),
+    "fal-ai/flux-krea-trainer": Rules(TriggerWordInput, debug_output=True),
+    "fal-ai/turbo-flux-trainer": Rules(TurboInput),
+    "fal-ai/flux-2-trainer": Rules(Flux2Input),
+    "fal-ai/qwen-image-trainer": Rules(QwenImageInput, weights="lora_file"),
+    "fal-ai/qwen-image-trainer-v2": Rules(QwenImageV2Input),
+    "fal-ai/qwen-image-2512-trainer-v2": Rules(LongInput),
+    "fal-ai/z-image-trainer": Rules(ZImageInput),
+    "fal-ai/z-image-turbo-trainer-v2": Rules(LongInput),
+}
+
+
+def rules_of(endpoint_id: str) -> Rules:
+    """The rules of an endpoint; any that is not known here follows the portrait trainer's."""
+    return ENDPOINTS.get(endpoint_id, PORTRAIT)
+
+
+def read_input(rules: Rules, arguments: Any) -> Input:
+    """The input, or TrainingFailed with pydantic's details in fal's form."""
+    try:
+        return rules.model.model_validate(arguments)
+    except ValidationError as error:
+        rows = [_detail(row) for row in error.errors(include_url=False)]
+        raise TrainingFailed(details(422, rows)) from error
+
+
+def _detail(row: Any) -> dict[str, Any]:
+    """A row of pydantic's as fal shows it: some types are fal's own, with a page of their own."""
+    if row["type"] == "missing":
+        # The form in fal's documented webhook example.
+        return {
+            "loc": ["body", *row["loc"]],
+            "msg": "field required",
+            "type": "value_error.missing",
+        }
+    detail = {
+        "loc": ["body", *row["loc"]],
+        "msg": row["msg"],
+        "type": row["type"],
+        "url": ERRORS_URL + row["type"],
+        "input": row["input"],
+    }
+    return {**detail, "ctx": row["ctx"]} if "ctx" in row else detail

@@ -1,0 +1,3 @@
+from tests.support.client_fixtures import check, folder, phone, stack
+
+__all__ = ["check", "folder", "phone", "stack"]

@@ -1,0 +1,145 @@
+"""The README's lines for an AWS account, on an account in which there is nothing: one that they serve."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from lora_drop.client.stack import find_stack
+from lora_drop.local.emulator import own_environment
+from tests.support.template import template
+
+pytestmark = pytest.mark.stack
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 400  # seconds
+SECTION = (ROOT / "README.md").read_text().split("\n## Deploy\n", 1)[1].split("\n## ", 1)[0]
+LINES = re.findall(r"^\$ (.*?)(?:\s+#.*)?$", SECTION, re.MULTILINE)
+[SERVE] = [line for line in LINES if "lora_drop.local.emulator" in line]
+[DEPLOY] = [line for line in LINES if "make deploy" in line and "FAL_KEY" in line]
+KEY = re.findall(r"FAL_KEY=(\S+)", DEPLOY)[0]
+ALARMS = sum(each["Type"] == "AWS::CloudWatch::Alarm" for each in template()["Resources"].values())
+
+
+@pytest.fixture(scope="module")
+def account() -> Iterator[dict[str, str]]:
+    """The environment of somebody who has typed what the README's emulator says."""
+    with subprocess.Popen(  # noqa: S603  # the README's own words
+        ["/bin/bash", "-c", SERVE],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as serving:
+        try:
+            assert serving.stdout is not None
+            said = next(line for line in serving.stdout if line.strip().startswith("export "))
+            words = shlex.split(said)[1:]
+            yield own_environment(**dict(word.split("=", 1) for word in words))
+        finally:
+            os.killpg(serving.pid, signal.SIGINT)
+
+
+def typed(line: str, environment: dict[str, str]) -> str:
+    done = subprocess.run(  # noqa: S603  # the README's own words
+        ["/bin/bash", "-c", line],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def client(environment: dict[str, str], service: str) -> Any:
+    return boto3.client(  # type: ignore[call-overload]  # a name, not a literal
+        service,
+        endpoint_url=environment["AWS_ENDPOINT_URL"],
+        region_name=environment["AWS_REGION"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+def test_an_empty_account_has_the_stack_its_key_and_its_alarms_from_the_readme_alone(
+    account: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = typed(DEPLOY, account)
+
+    stacks = client(account, "cloudformation").describe_stacks(StackName="lora-drop-dev")["Stacks"]
+    outputs = {row["OutputKey"]: row["OutputValue"] for row in stacks[0]["Outputs"]}
+    secret = client(account, "secretsmanager").get_secret_value(SecretId=outputs["FalKeySecretArn"])
+    alarms = client(account, "cloudwatch").describe_alarms()["MetricAlarms"]
+    topics = client(account, "sns").list_topics()["Topics"]
+    assert secret["SecretString"] == KEY
+    assert all(value in said for value in outputs.values())
+    assert KEY not in said
+    assert len(alarms) == ALARMS
+    assert [alarm for alarm in alarms if alarm["AlarmActions"]] == topics == []
+    for name in ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, account[name])
+    assert find_stack("lora-drop-dev").datasets_bucket == outputs["DatasetsBucketName"]
+
+
+def test_deploying_again_changes_nothing_and_mails_are_a_parameter(account: dict[str, str]) -> None:
+    again = DEPLOY.replace(KEY, "''")
+    mails = "PARAMETERS='AlarmEmail=ops@example.com JobEmail=ada@example.com'"
+
+    said = typed(again.replace("ENV=dev", f"ENV=dev {mails}"), account)
+
+    subscribed = client(account, "sns").list_subscriptions()["Subscriptions"]
+    alarms = client(account, "cloudwatch").describe_alarms()["MetricAlarms"]
+    assert "stays as it is" in said
+    assert {row["Endpoint"] for row in subscribed} == {"ops@example.com", "ada@example.com"}
+    assert all(len(alarm["AlarmActions"]) == 1 for alarm in alarms)
+
+
+def test_whoever_wants_mails_hears_of_ends_in_words(account: dict[str, str]) -> None:
+    events, sns, sqs = (client(account, name) for name in ("events", "sns", "sqs"))
+    [topic] = [
+        row["TopicArn"] for row in sns.list_topics()["Topics"] if "JobTopic" in row["TopicArn"]
+    ]
+    queue = sqs.create_queue(QueueName="a-mailbox")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
+    sns.subscribe(
+        TopicArn=topic,
+        Protocol="sqs",
+        Endpoint=arn["QueueArn"],
+        Attributes={"RawMessageDelivery": "true"},
+    )
+
+    for stack, status, again in (
+        ("dev", "HELD", "true"),
+        ("dev", "SUCCEEDED", "false"),
+        ("dev", "TRAINING", "false"),
+        ("prod", "FAILED", "false"),
+    ):
+        bucket = f"lora-drop-{stack}-models-000000000000-us-east-1"
+        detail = (
+            f'{{"job_id": "ada-486fb2366b", "status": "{status}", "bucket": "{bucket}", '
+            f'"since": "2026-11-24T15:06:54Z", "again": {again}}}'
+        )
+        entry = {
+            "Source": "lora-drop",
+            "DetailType": "Training Job Status Changed",
+            "Detail": detail,
+        }
+        assert events.put_events(Entries=[entry])["FailedEntryCount"] == 0
+
+    heard = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=5, MaxNumberOfMessages=10)[
+        "Messages"
+    ]
+    [mail] = [message["Body"] for message in heard]
+    assert "Job ada-486fb2366b is SUCCEEDED since 2026-11-24T15:06:54Z." in mail
+    assert "--stack lora-drop-dev" in mail

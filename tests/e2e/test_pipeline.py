@@ -1,0 +1,294 @@
+"""A ZIP in, a LoRA out: the real template, deployed; nothing is stubbed."""
+
+import hashlib
+import json
+import time
+import zipfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lora_drop.local.stack import SAMPLE
+from lora_drop.messages import s3_notice_for
+from tests.e2e.conftest import Deployed
+from tests.support.bucket import expiring_tag
+from tests.support.builders import make_dataset
+from tests.support.phone import PHOTOS, phone_dataset
+from tests.support.photos import PLACE
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Photos and captions as a person has them."""
+    target = tmp_path / "ada lovelace"
+    with zipfile.ZipFile(SAMPLE) as archive:
+        archive.extractall(target)
+    (target / "training.json").unlink()
+    (target / ".DS_Store").write_bytes(b"junk")
+    return target
+
+
+def test_a_folder_becomes_a_lora_with_the_bytes_that_fal_served(
+    stack: Deployed, folder: Path
+) -> None:
+    job = stack.train(folder, "--preset", "fast", "--trigger", "ada", "--steps", "1200")
+
+    assert job["status"] == "SUCCEEDED"
+    assert job["location"].endswith(f"/ada lovelace/{job['job_id']}/")
+    files = stack.files_of(job)
+    [delivery] = [name for name in files if name.startswith("deliveries/")]
+    assert set(files) - {delivery} == {
+        *("config.json", "job.json", "lora.safetensors", "status.json"),
+        *("report.html", "report.json"),
+    }
+    served: Counter[str] = Counter()
+    for row in stack.simulator.ledger()["served"]:
+        served[row["file_sha256"]] += row["bytes"]
+    story = json.loads(files["job.json"])
+    for stored in story["files"]:
+        assert hashlib.sha256(files[stored["name"]]).hexdigest() == stored["sha256"]
+        assert served[stored["sha256"]] == stored["size"] == len(files[stored["name"]])
+    assert {stored["name"] for stored in story["files"]} == {"config.json", "lora.safetensors"}
+    assert json.loads(files["status.json"])["status"] == "SUCCEEDED"
+    assert {name for name in files if expires(stack, job, name)} == {"report.html"}
+
+
+def expires(stack: Deployed, job: dict[str, Any], name: str) -> bool:
+    """Whether the bucket's rule would let a file of the job expire; the emulator deploys no rules."""
+    bucket, _, prefix = job["location"].removeprefix("s3://").partition("/")
+    tags = stack.client("s3").get_object_tagging(Bucket=bucket, Key=prefix + name)
+    return expiring_tag() in tags["TagSet"]
+
+
+def test_fal_gets_the_parameters_that_the_job_shows_and_the_very_archive(
+    stack: Deployed, folder: Path
+) -> None:
+    job = stack.train(folder, "--key", "style/photos.zip", "--steps", "2100")
+
+    [post] = stack.posts_of(job)
+    sent = post["arguments"]
+    assert {name: sent[name] for name in sent if name != "images_data_url"} == {
+        "trigger_phrase": f"TOK_{job['job_id'][-10:-2]}",
+        "learning_rate": 0.00007,  # the preset of the folder it was dropped into
+        "steps": 2100,
+        "multiresolution_training": True,
+        "subject_crop": False,
+        "create_masks": False,
+        "data_archive_format": "zip",
+    }
+    [fetched] = [
+        row
+        for row in stack.simulator.ledger()["datasets"]
+        if row["request_id"] == job["request_id"]
+    ]
+    dropped = stack.client("s3").get_object(
+        Bucket=job["dataset"]["bucket"], Key="style/photos.zip"
+    )["Body"]
+    assert fetched["sha256"] == hashlib.sha256(dropped.read()).hexdigest()
+    assert fetched["images"] == job["images"] == 14
+
+
+def test_a_phones_dataset_is_mended_and_fal_gets_the_clean_copy(
+    stack: Deployed, tmp_path: Path
+) -> None:
+    phone = tmp_path / "phone.zip"
+    phone.write_bytes(phone_dataset())
+
+    job = stack.train(phone)
+
+    files = stack.files_of(job)
+    assert job["status"] == "SUCCEEDED"
+    [fetched] = [
+        row
+        for row in stack.simulator.ledger()["datasets"]
+        if row["request_id"] == job["request_id"]
+    ]
+    assert fetched["sha256"] == hashlib.sha256(files["dataset.zip"]).hexdigest()
+    assert fetched["images"] == job["images"] == PHOTOS
+    assert PLACE not in files["dataset.zip"]
+    assert json.loads(files["report.json"])["mended"]
+
+
+def bad_archives(folder: Path, target: Path) -> dict[str, tuple[Path, str]]:
+    """Each obvious mistake as a file, and the code it is refused with."""
+    photos = sorted(folder.glob("*.jpg"))
+    nine, named, cut, typo = (target / f"{n}.zip" for n in ("nine", "named", "cut", "typo"))
+    with zipfile.ZipFile(nine, "w") as archive:
+        for photo in photos[:9]:
+            archive.write(photo, photo.name)
+    named.write_text("these are not the photos you are looking for\n" * 100)
+    whole = SAMPLE.read_bytes()
+    cut.write_bytes(whole[: len(whole) * 2 // 3])
+    with zipfile.ZipFile(typo, "w") as archive:
+        for photo in photos:
+            archive.write(photo, photo.name)
+        archive.writestr("training.json", '{"trigger_word": "ada"}')
+    return {
+        "nine images": (nine, "dataset_insufficient_images"),
+        "text": (named, "archive_invalid_format"),
+        "truncated": (cut, "archive_truncated"),
+        "unknown parameter": (typo, "parameter_unknown"),
+    }
+
+
+@pytest.mark.parametrize("mistake", ["nine images", "text", "truncated", "unknown parameter"])
+def test_a_dataset_that_cannot_train_is_refused_for_free_with_what_to_do(
+    stack: Deployed, folder: Path, tmp_path: Path, mistake: str
+) -> None:
+    path, code = bad_archives(folder, tmp_path)[mistake]
+    before = stack.simulator.ledger()["submissions"]
+
+    job = stack.train(path, "--no-check", code=1)
+
+    assert job["status"] == "REJECTED"
+    assert [problem["code"] for problem in job["problems"]] == [code]
+    files = stack.files_of(job)
+    assert set(files) == {"status.json", "ERROR.txt", "report.html", "report.json"}
+    assert job["problems"][0]["message"] in files["ERROR.txt"].decode()
+    assert stack.simulator.ledger()["submissions"] == before
+
+
+def test_the_same_s3_event_five_times_is_one_job_and_one_post(stack: Deployed) -> None:
+    job = stack.train(SAMPLE, "--key", "five/times.zip")
+    notice = json.dumps(s3_notice_for(make_dataset().model_validate(job["dataset"])))
+    sqs, queue = stack.client("sqs"), stack.access["outputs"]["InboxQueueUrl"]
+
+    for _ in range(4):
+        sqs.send_message(QueueUrl=queue, MessageBody=notice)
+    _wait_until_empty(stack, queue)
+
+    listed = json.loads(stack.run("jobs", "--json", "--limit", "100"))["jobs"]
+    assert [each["job_id"] for each in listed if each["dataset"]["key"] == "five/times.zip"] == [
+        job["job_id"]
+    ]
+    assert len(stack.posts_of(job)) == 1
+    assert json.loads(stack.run("job", job["job_id"], "--json"))["version"] == job["version"]
+
+
+def _wait_until_empty(stack: Deployed, queue: str) -> None:
+    sqs, end = stack.client("sqs"), time.monotonic() + 60
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    while time.monotonic() < end:
+        got = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
+        if not any(int(got[name]) for name in names):
+            return
+        time.sleep(0.2)
+    raise AssertionError("the inbox was not emptied")
+
+
+def test_two_lost_webhooks_are_made_good_by_asking_fal(stack: Deployed) -> None:
+    earlier = _lost_webhooks(stack)
+    stack.simulator.inject("webhook_lost", times=2)
+    words = ("--key", "lost/one.zip", "--force", "--no-wait")
+    first = stack.run("train", str(SAMPLE), *words).strip()
+
+    second = stack.train(SAMPLE, "--key", "lost/two.zip")
+
+    lost = _lost_webhooks(stack) - earlier
+    one = json.loads(stack.run("job", first, "--json"))
+    assert {one["request_id"], second["request_id"]} == lost
+    assert second["status"] == "SUCCEEDED"
+    assert one["status"] == "SUCCEEDED"
+    assert [len(stack.posts_of(job)) for job in (one, second)] == [1, 1]
+
+
+def _lost_webhooks(stack: Deployed) -> set[str]:
+    rows = stack.simulator.ledger()["webhooks"]
+    return {row["request_id"] for row in rows if row["variant"] == "lost"}
+
+
+def test_a_lost_answer_is_found_by_the_webhook_and_never_paid_again(stack: Deployed) -> None:
+    stack.simulator.inject("submit_answer_lost")
+
+    job = stack.train(SAMPLE, "--key", "answer/lost.zip")
+
+    states = [step["status"] for step in job["history"]]
+    assert job["status"] == "SUCCEEDED"
+    assert states[:4] == ["RECEIVED", "READY", "SUBMITTING", "SUBMIT_UNKNOWN"]
+    assert len(stack.posts_of(job)) == 1
+    assert "ERROR.txt" not in stack.files_of(job)
+
+
+def test_a_forged_webhook_changes_nothing(stack: Deployed) -> None:
+    stack.simulator.inject("webhook_forged")
+    stack.simulator.inject("webhook_foreign_user")
+
+    jobs = [stack.train(SAMPLE, "--key", f"forged/{number}.zip") for number in range(2)]
+
+    rows = stack.simulator.ledger()["webhooks"]
+    refused = {row["variant"]: row["status"] for row in rows if row["variant"] != "true"}
+    assert [job["status"] for job in jobs] == ["SUCCEEDED", "SUCCEEDED"]
+    assert refused["forged"] == refused["foreign_user"] == 401
+
+
+def test_a_training_that_fails_says_why_in_plain_words(stack: Deployed) -> None:
+    stack.simulator.inject("training_error", type="image_load_error")
+
+    job = stack.train(SAMPLE, "--key", "fails.zip", code=1)
+
+    assert job["status"] == "FAILED"
+    assert [problem["code"] for problem in job["problems"]] == ["fal_image_load_error"]
+    assert "Open and save it again" in stack.files_of(job)["ERROR.txt"].decode()
+
+
+def test_a_full_queue_of_jobs_is_listed_page_by_page(stack: Deployed) -> None:
+    seen, cursor = [], None
+    while True:
+        words = ["jobs", "--json", "--limit", "3", *(["--cursor", cursor] if cursor else [])]
+        page = json.loads(stack.run(*words))
+        seen += [job["job_id"] for job in page["jobs"]]
+        if not (cursor := page["next"]):
+            break
+
+    everything = json.loads(stack.run("jobs", "--json", "--limit", "100"))
+    assert seen == [job["job_id"] for job in everything["jobs"]]
+    assert len(seen) == len(set(seen)) >= 3
+
+
+def test_a_lost_answer_and_a_lost_webhook_are_found_in_fals_own_list(stack: Deployed) -> None:
+    stack.simulator.inject("submit_answer_lost")
+    stack.simulator.inject("webhook_lost")
+
+    job = stack.train(SAMPLE, "--key", "both/lost.zip")
+
+    assert job["status"] == "SUCCEEDED"
+    assert "SUBMIT_UNKNOWN" in [step["status"] for step in job["history"]]
+    assert [post["request_id"] for post in stack.posts_of(job)] == [job["request_id"]]
+
+
+def test_a_404_of_the_cdn_loses_nothing_that_fal_still_has(stack: Deployed) -> None:
+    stack.simulator.inject("download_status", status=404, file_name="config.json")
+
+    job = stack.train(SAMPLE, "--key", "cdn/404.zip")
+
+    assert job["status"] == "SUCCEEDED"
+    assert {"config.json", "lora.safetensors"} <= set(stack.files_of(job))
+
+
+def test_a_job_that_waits_for_money_goes_on_when_a_person_says_so(stack: Deployed) -> None:
+    stack.simulator.inject("balance_exhausted")
+    held = stack.train(SAMPLE, "--key", "held.zip", code=1)
+    advice = stack.files_of(held)["ERROR.txt"].decode()
+
+    approved = json.loads(stack.run("approve", held["job_id"], "--json"))
+    job = _ended(stack, held["job_id"])
+
+    assert (held["status"], approved["status"]) == ("HELD", "READY")
+    assert "lora-drop approve" in advice
+    assert job["status"] == "SUCCEEDED"
+    assert "ERROR.txt" not in stack.files_of(job)
+    assert [post["accepted"] for post in stack.posts_of(job)] == [False, True]
+
+
+def _ended(stack: Deployed, job_id: str) -> dict[str, Any]:
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        job: dict[str, Any] = json.loads(stack.run("job", job_id, "--json"))
+        if job["status"] in ("SUCCEEDED", "FAILED", "EXPIRED"):
+            return job
+        time.sleep(0.5)
+    raise AssertionError(f"{job_id} did not end")

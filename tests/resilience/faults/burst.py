@@ -1,0 +1,185 @@
+"""Many datasets dropped at once on the deployed stack: ``python -m tests.resilience.faults.burst --jobs 200``.
+
+A fifth of fal's webhooks is lost, every ninth comes twice, and workers of the store function are
+killed at random. Each job must be paid for once and end well, and never may more be at fal at a
+time than ``MaxInFlight``.
+"""
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lora_drop.jobs.job import Job, Status
+from lora_drop.simulator.config import SimulatorConfig
+from lora_drop.simulator.running import running_simulator
+from tests.resilience.faults.deployed import Deployed, deployed
+from tests.resilience.faults.killer import Killer
+from tests.resilience.faults.patience import Patience
+from tests.resilience.faults.settled import Row, broken_promises, most_at_once, rows
+
+LORA_RANK = 2  # 11 MB: in two parts
+ROUND_EVERY = 3.0  # seconds
+LIMIT = 3600.0  # seconds
+
+
+@dataclass(frozen=True)
+class Burst:
+    """What is done to a stack; ``hurry`` as in Patience, None takes the template's own times.
+
+    ``pause``: the least and the most seconds between two kills.
+    """
+
+    jobs: int = 200
+    in_flight: int = 5
+    seed: int = 0
+    kills: int = 20
+    pause: tuple[float, float] = (1.0, 4.0)
+    hurry: int | None = None
+    limit: float = LIMIT
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What came of it."""
+
+    seconds: float
+    paid: int
+    succeeded: int
+    at_fal_by_fal: int
+    at_fal_by_slots: int
+    at_fal_by_history: int
+    lost: int
+    doubled: int
+    killed: int
+    messages_of_the_killed: int
+    messages_given_back: int
+    leases_abandoned: int
+    rounds: int
+    rounds_failed: int
+    slowest_round: float
+    dead_letters: int
+    in_flight_messages: int
+    violations: tuple[str, ...]
+
+    @property
+    def rows(self) -> list[Row]:
+        """The table: what struck how often."""
+        struck = {
+            "fal: webhook_lost": self.lost,
+            "fal: webhook_doubled": self.doubled,
+            "store worker killed at work": self.killed,
+        }
+        return rows(struck, len(self.violations))
+
+
+def run(burst: Burst) -> Figures:
+    """Bring a stack up, drop the datasets, wait, and look whether every promise was kept."""
+    parameters = {
+        "MaxInFlight": str(burst.in_flight),
+        "MonthlyBudgetUsd": "100000",
+        "LateAfterSeconds": "5",
+        "LogLevel": "INFO",
+    }
+    # fal would take them all: what is in progress there at once is what we have let through.
+    fal = SimulatorConfig(
+        training_seconds=0.3, lora_rank=LORA_RANK, max_in_progress=max(burst.jobs, 2)
+    )
+    with running_simulator(fal) as simulator, deployed(simulator, parameters) as stack:
+        simulator.inject("webhook_lost", times=None, every=5)
+        simulator.inject("webhook_doubled", times=None, every=9)
+        return _through(burst, stack)
+
+
+def _through(burst: Burst, stack: Deployed) -> Figures:
+    began = time.monotonic()
+    patience = Patience(stack, every=ROUND_EVERY, hurry=burst.hurry)
+    store = stack["StoreFunctionName"]
+    killer = Killer(
+        group=stack.stack.emulator.pid,
+        function=store,
+        port=stack.fal.access.port,
+        most=burst.kills,
+        seed=burst.seed,
+        pause=burst.pause,
+    )
+    with killer:
+        job_ids = stack.drop([f"burst/{burst.seed}-{number:03}" for number in range(burst.jobs)])
+        jobs = patience.wait(job_ids, limit=burst.limit)
+    seconds = time.monotonic() - began
+    waiting, taken = stack.messages("ResultsQueue")
+    ledger = stack.fal.ledger()
+    injected = {fault["fault"]: fault["injected"] for fault in stack.fal.faults()}
+    dead = sum(stack.dead_letters().values())
+    by_state = Counter(job.status for job in jobs.values())
+    figures: dict[str, Any] = {
+        "seconds": round(seconds, 1),
+        "paid": sum(row["accepted"] for row in ledger["submissions"]),
+        "succeeded": by_state[Status.SUCCEEDED],
+        "at_fal_by_fal": ledger["max_in_progress"],
+        "at_fal_by_slots": patience.most_at_fal,
+        "at_fal_by_history": most_at_once(jobs.values()),
+        "lost": injected["webhook_lost"],
+        "doubled": injected["webhook_doubled"],
+        "killed": len(killer.killed),
+        "messages_of_the_killed": stack.died(store),
+        "messages_given_back": stack.gave_back(store),
+        "leases_abandoned": len(patience.abandoned),
+        "rounds": patience.rounds,
+        "rounds_failed": patience.failed_rounds,
+        "slowest_round": round(patience.slowest_round, 1),
+        "dead_letters": dead,
+        "in_flight_messages": waiting + taken,
+    }
+    wrong = [*_wrong(burst, jobs, figures), *broken_promises(stack, job_ids)]
+    return Figures(**figures, violations=tuple(wrong))
+
+
+def _wrong(burst: Burst, jobs: Mapping[str, Job], figures: Mapping[str, Any]) -> list[str]:
+    """The promises of this run alone."""
+    found = [
+        f"{figures[name]} {name} of {burst.jobs}"
+        for name in ("paid", "succeeded")
+        if figures[name] != burst.jobs
+    ]
+    found += [
+        f"{name}: {figures[name]}, and {burst.in_flight} may be"
+        for name in ("at_fal_by_fal", "at_fal_by_slots", "at_fal_by_history")
+        if figures[name] > burst.in_flight
+    ]
+    if figures["dead_letters"]:
+        found.append(f"{figures['dead_letters']} dead letters, which nobody can explain")
+    explained = figures["messages_of_the_killed"] + figures["messages_given_back"]
+    if figures["in_flight_messages"] > explained:
+        found.append(f"of {figures['in_flight_messages']} messages {explained} were not handled")
+    estimate = {job.estimated_cost_usd for job in jobs.values()}
+    if len(estimate) != 1:
+        found.append(f"the estimates are {estimate}")
+    return found
+
+
+def main() -> None:
+    """One line for each figure, and for each promise that was broken."""
+    parser = argparse.ArgumentParser(prog="python -m tests.resilience.faults.burst")
+    given = Burst()
+    parser.add_argument("--jobs", type=int, default=given.jobs)
+    parser.add_argument("--in-flight", type=int, default=given.in_flight)
+    parser.add_argument("--seed", type=int, default=given.seed)
+    parser.add_argument("--kills", type=int, default=given.kills)
+    parser.add_argument(
+        "--hurry", type=int, default=given.hurry, help="see tests/resilience/faults/patience.py"
+    )
+    figures = run(Burst(**vars(parser.parse_args())))
+    for name, value in asdict(figures).items():
+        if name != "violations":
+            print(f"{name.replace('_', ' '):20} {value}")  # noqa: T201  # what it is for
+    for wrong in figures.violations:
+        print(f"VIOLATION {wrong}")  # noqa: T201
+    sys.exit(bool(figures.violations))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""The lives that accidents happen in: what is special about each, and how it has to end."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from lora_drop.jobs.budget import Limits
+from lora_drop.jobs.delivery import Way
+from lora_drop.jobs.errors import NotSubmitted, SubmissionRefused, SubmissionUnknown
+from lora_drop.jobs.job import Status
+from lora_drop.jobs.problems import Problem
+from tests.resilience.faults.fal import End, Request
+from tests.resilience.faults.stage import Stage
+from tests.support.builders import make_archive, with_exif
+
+KEY = "portrait/ada.zip"
+OTHER = "portrait/bob.zip"
+MINUTE = timedelta(minutes=1)
+DONE, FAILED = Status.SUCCEEDED, Status.FAILED
+CANCELLED, EXPIRED, REJECTED = Status.CANCELLED, Status.EXPIRED, Status.REJECTED
+NO_MONEY = Problem(code="fal_payment_required", message="fal asks for payment.")
+BAD_INPUT = Problem(code="fal_invalid_input", message="fal refused the parameters.")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A life from the first drop to its rest; it may end in more than one way where time decides.
+
+    Each end: how many trainings are paid, and the states of the jobs, in the alphabet's order.
+    """
+
+    name: str
+    prepare: Callable[[Stage], None]
+    ends: tuple[tuple[int, *tuple[Status, ...]], ...] = ((1, DONE),)
+
+
+def drop(stage: Stage, key: str = KEY, images: int = 10) -> None:
+    """A dataset, and S3's event for it."""
+    stage.announce(stage.drop(key, make_archive(images=images)))
+
+
+def _with_a_place(stage: Stage) -> None:
+    """A dataset that fal gets a clean copy of."""
+    stage.announce(stage.drop(KEY, make_archive(images=10, members={"IMG_1.jpg": with_exif(99)})))
+
+
+def _training(change: Callable[[Request], None]) -> Callable[[Stage], None]:
+    """A life whose trainings are changed when fal accepts them."""
+
+    def prepare(stage: Stage) -> None:
+        ledger = stage.fal.on_accept
+
+        def accepted(request: Request) -> None:
+            ledger(request)
+            change(request)
+
+        stage.fal.on_accept = accepted
+        drop(stage)
+
+    return prepare
+
+
+def _lost(request: Request) -> None:
+    request.webhook_lost = True
+
+
+def _signed_long_ago(request: Request) -> None:
+    request.signed_before = 10 * MINUTE
+
+
+def _empty(request: Request) -> None:
+    request.payload_missing = True
+
+
+def _fails(request: Request) -> None:
+    request.end = End.BILLED_FAILURE
+
+
+def _fails_in_silence(request: Request) -> None:
+    request.end, request.webhook_lost = End.BILLED_FAILURE, True
+
+
+def _is_gone(request: Request) -> None:
+    request.webhook_lost, request.kept_until = True, request.ended_at + MINUTE
+
+
+def _empty_and_soon_gone(request: Request) -> None:
+    request.payload_missing, request.kept_until = True, request.ended_at + 6 * MINUTE
+
+
+def _not_fetched_once(request: Request) -> None:
+    if request.request_id.endswith("1"):
+        request.end = End.NOT_FETCHED
+
+
+def _one_slot(stage: Stage) -> None:
+    stage.world.limits = Limits(max_in_flight=1, monthly_usd=100.0, job_usd=25.0)
+    drop(stage)
+    drop(stage, OTHER, images=11)
+
+
+def _deleted_in_the_line(stage: Stage) -> None:
+    _one_slot(stage)
+    stage.plan(stage.clock.now + 3 * MINUTE, lambda: _delete(stage, OTHER))
+
+
+def _delete(stage: Stage, key: str) -> None:
+    stage.datasets.put(key, None)
+
+
+def _twice(stage: Stage) -> None:
+    drop(stage)
+    stage.plan(stage.clock.now + MINUTE, lambda: drop(stage, OTHER))
+
+
+def _too_dear(stage: Stage) -> None:
+    stage.world.limits = Limits(max_in_flight=2, monthly_usd=1.0, job_usd=25.0)
+    drop(stage)
+
+
+def _refused(error: Exception) -> Callable[[Stage], None]:
+    def prepare(stage: Stage) -> None:
+        stage.fal.refusals.append(error)
+        drop(stage)
+
+    return prepare
+
+
+def _answer_lost(stage: Stage, drop: Callable[[Stage], None] = drop) -> None:
+    stage.fal.lost_answers.append(SubmissionUnknown("the answer was lost"))
+    drop(stage)
+
+
+def _by(way: Way) -> Callable[[Stage], None]:
+    """A dataset that goes to fal in this way, and an answer that is lost."""
+
+    def prepare(stage: Stage) -> None:
+        stage.world.way = way
+        _answer_lost(stage)
+
+    return prepare
+
+
+def _cancelled(stage: Stage) -> None:
+    stage.fal.training = 30 * MINUTE
+    drop(stage)
+    stage.plan(stage.clock.now + MINUTE, lambda: _cancel(stage))
+
+
+def _cancel(stage: Stage) -> None:
+    """A person asks until it is so."""
+    for job in list(stage.rows.values()):
+        if job.status in (Status.SUCCEEDED, Status.CANCELLED):
+            return
+        stage.ask("POST", f"/jobs/{job.job_id}/cancel")
+    stage.plan(stage.clock.now + MINUTE, lambda: _cancel(stage))
+
+
+HAPPY = Scenario("from the drop to the LoRA", drop)
+SCENARIOS = (
+    HAPPY,
+    Scenario("the event never comes", lambda stage: void(stage.drop(KEY))),
+    Scenario("the webhook never comes", _training(_lost)),
+    Scenario("the webhook was signed too long ago", _training(_signed_long_ago)),
+    Scenario("the webhook has no payload", _training(_empty)),
+    Scenario(
+        "the webhook has no payload, and fal keeps none for long",
+        _training(_empty_and_soon_gone),
+        ((1, DONE), (1, EXPIRED)),
+    ),
+    Scenario("the training fails", _training(_fails), ((1, FAILED),)),
+    Scenario("the training fails in silence", _training(_fails_in_silence), ((1, FAILED),)),
+    Scenario("the result is gone", _training(_is_gone), ((1, EXPIRED),)),
+    Scenario("fal cannot fetch the dataset once", _training(_not_fetched_once), ((2, DONE),)),
+    Scenario("the dataset cannot train", lambda s: drop(s, images=3), ((0, REJECTED),)),
+    Scenario("two datasets and one slot", _one_slot, ((2, DONE, DONE),)),
+    Scenario(
+        "deleted in the line",
+        _deleted_in_the_line,
+        # before it is checked, while it waits, or when it is at fal by then
+        ((1, REJECTED, DONE), (1, CANCELLED, DONE), (2, DONE, DONE)),
+    ),
+    Scenario("the same content twice", _twice, ((1, DONE, DONE),)),
+    Scenario("too dear for the month", _too_dear),
+    Scenario("fal is not reached once", _refused(NotSubmitted("refused"))),
+    Scenario("fal refuses the account once", _refused(SubmissionRefused(NO_MONEY, held=True))),
+    # where nobody remembers the refusal, a person lets it be sent again, and fal takes it
+    Scenario(
+        "fal refuses the input", _refused(SubmissionRefused(BAD_INPUT)), ((0, FAILED), (1, DONE))
+    ),
+    Scenario("the answer to the POST is lost", _answer_lost),
+    Scenario("the photos have to be mended", _with_a_place),
+    Scenario(
+        "the answer to the POST of a clean copy is lost", lambda s: _answer_lost(s, _with_a_place)
+    ),
+    Scenario("the answer is lost, and the dataset in fal's own storage", _by(Way.FAL)),
+    Scenario("the answer is lost, and the dataset was in the request", _by(Way.DATA)),
+    Scenario("nobody knows whether it was sent", _refused(SubmissionUnknown("timeout"))),
+    Scenario("a person cancels it at fal", _cancelled, ((1, CANCELLED), (0, CANCELLED), (1, DONE))),
+)
+
+
+def void(_: object) -> None:
+    """For what is done for its effect."""

@@ -1,0 +1,299 @@
+"""One stack on one day: the real handlers between queues, a table, buckets, fal and a person."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lora_drop.jobs.errors import LoraDropError
+from lora_drop.jobs.ids import job_id_for
+from lora_drop.jobs.job import DatasetVersion, Job, Status
+from tests.resilience.faults import functions
+from tests.resilience.faults.effects import Effect, Hand, wire
+from tests.resilience.faults.fal import Cdn, Delivery, Fal
+from tests.resilience.faults.killed import Killed
+from tests.resilience.faults.rows import Rows
+from tests.resilience.faults.sqs import Message, Post, Queue, Undertaker
+from tests.resilience.faults.weather import trouble
+from tests.resilience.faults.world import StackWorld
+from tests.support.builders import NOW, make_archive, s3_event
+from tests.support.memory import ManualClock
+from tests.support.memory_files import MemoryResults
+
+EVERY = timedelta(minutes=5)
+OF_FAULTS = (LoraDropError, ClientError, BotoCoreError)
+ASKED = frozenset({200, 404, 409, 503})
+ADA = "arn:aws:iam::123456789012:user/ada"
+BEFORE = NOW - timedelta(days=1)
+ARCHIVE = make_archive(images=10)
+
+
+@dataclass
+class Questions:
+    """An Inquiry: Lambda calls the reconciler with it, soon."""
+
+    stage: "Stage"
+
+    def ask_about(self, job_id: str) -> None:
+        self.stage.plan(self.stage.clock.now, lambda: self.stage.question(job_id))
+
+
+@dataclass
+class Stage:
+    """Everything there is, and what has gone wrong with it so far."""
+
+    hand: Hand
+    clock: ManualClock = field(default_factory=ManualClock)
+    violations: dict[str, None] = field(default_factory=dict)  # each once, in their order
+    failing: bool = False
+    invocations: int = 0
+    deaths: int = 0
+    rounds: int = 0
+    doubtful: int = 0
+    decided: int = 0
+    dropped: list[DatasetVersion] = field(default_factory=list)
+    planned: list[tuple[datetime, Callable[[], None]]] = field(default_factory=list)
+    calm_since: datetime | None = None
+
+    def __post_init__(self) -> None:
+        for name in functions.NAMES:
+            functions.worker(name, 0)  # what cannot be loaded is no accident
+        self.fal = Fal(self.clock)
+        self.cdn = Cdn(self.fal)
+        self.rows = Rows(self.violated, self.clock)
+        self.inbox = Queue("submit", timedelta(seconds=1800), self.clock)
+        self.results = Queue("store", timedelta(seconds=1080), self.clock)
+        self.fal.on_accept = self.rows.accepted
+        self.next_round = self.clock.now + EVERY
+        self.furnish()
+
+    def furnish(self) -> None:
+        """Put a world in, every way out of it in the hand."""
+        self.world = self.build()
+        # What the tests look at is not the stack's doing: it is in nobody's hand.
+        self.jobs, self.datasets = self.world.jobs, self.world.datasets
+        self.bucket = self.world.results
+        self.heard = self.world.events
+        self.jobs.rows = self.rows
+        wire(self.world, self.hand)
+
+    def build(self) -> StackWorld:
+        """The world whose every way out will be wired."""
+        doubles: dict[str, Any] = {
+            "trainer": self.fal,
+            "source": self.cdn,
+            "results": MemoryResults(now=self.clock),
+            "queue": Post(self.inbox, self.results),
+            "inquiry": Questions(self),
+            "dead_letters": Undertaker((self.inbox, self.results)),
+        }
+        return StackWorld(clock=self.clock, **doubles)
+
+    def violated(self, promise: str) -> None:
+        """Note that something has happened that never may."""
+        self.violations[promise] = None
+
+    # ------------------------------------------------------------------------ what happens
+
+    def drop(
+        self,
+        key: str = "portrait/ada.zip",
+        data: bytes = ARCHIVE,
+        metadata: Mapping[str, str] | None = None,
+    ) -> DatasetVersion:
+        """A dataset in the bucket; S3 has not said so yet."""
+        dataset = self.datasets.put(key, data, metadata)
+        self.datasets.came[key] = self.clock.now
+        self.dropped.append(dataset)
+        return dataset
+
+    def announce(self, dataset: DatasetVersion, *, delay: timedelta = timedelta(0)) -> None:
+        """S3's event for it."""
+        self.inbox.send(json.dumps(s3_event(dataset)), delay=delay)
+
+    def take(self, queue: Queue, messages: list[Message]) -> None:
+        """Lambda hands some messages to the queue's function."""
+        taken = queue.receive(messages)
+        if taken:
+            event = {"Records": [message.record() for message in taken]}
+            self.invoke(queue.function, event, lambda answer: queue.acknowledge(taken, answer))
+
+    def deliver(self, delivery: Delivery, request: dict[str, Any] | None = None) -> None:
+        """fal calls the webhook."""
+        request = request or self.request(delivery)
+
+        def answered(answer: Any) -> None:
+            self.fal.answered(delivery, 502 if answer is None else answer["statusCode"])
+
+        self.invoke("webhook", request, answered)
+
+    def request(self, delivery: Delivery) -> dict[str, Any]:
+        """The delivery as it comes through the API."""
+        body = delivery.request.body()
+        path = "/webhooks/" + delivery.request.webhook_url.split("/webhooks/", 1)[-1]
+        signed_at = self.clock.now - delivery.request.signed_before
+        headers = self.fal.headers(delivery.request, body, at=signed_at)
+        return functions.api_event("POST", path, body.decode(), headers)
+
+    def round(self) -> None:
+        """The schedule's tick."""
+        self.next_round = max(self.next_round, self.clock.now) + EVERY
+
+        def counted(tally: Any) -> None:
+            if tally is not None:
+                self.rounds += 1
+                self.doubtful = tally["doubtful"]
+
+        self.invoke("reconcile", functions.schedule_event(), counted)
+
+    def question(self, job_id: str) -> None:
+        """The reconciler is asked about one job."""
+        self.invoke("reconcile", {"job_id": job_id}, lambda _: None)
+
+    def dashboard(self, job: Job) -> str | None:
+        """The request of this job that a person sees at fal."""
+        seen = [
+            request.request_id
+            for request in self.fal.requests.values()
+            if request.job_id == job.job_id and request.request_id not in job.earlier_requests
+        ]
+        return seen[-1] if seen else None
+
+    def decide(self, job: Job, seen: str | None) -> None:
+        """A person says what fal's dashboard has shown of a submission in doubt."""
+        said = {"request_id": seen} if seen else {"not_submitted": True}
+        self.ask("POST", f"/jobs/{job.job_id}/resolve", json.dumps(said))
+
+    def ask(self, method: str, path: str, body: str | None = None) -> None:
+        """A person asks something of the jobs API."""
+
+        def answered(answer: Any) -> None:
+            if answer is not None and answer["statusCode"] not in ASKED:
+                self.violated(f"{method} {path} was answered {answer['statusCode']}")
+
+        self.invoke("jobs", functions.api_event(method, path, body, caller=ADA), answered)
+
+    def invoke(self, name: str, event: Mapping[str, Any], then: Callable[[Any], None]) -> None:
+        """A function's work on an event; ``then`` hears its answer, None if there was none."""
+        self._invoke(name, event, self.world, then)
+
+    def _invoke(
+        self,
+        name: str,
+        event: Mapping[str, Any],
+        world: object | None,
+        then: Callable[[Any], None],
+    ) -> None:
+        answer = None
+        self.invocations += 1
+        try:
+            answer = functions.call(name, event, world)
+        except Killed:
+            self.deaths += 1
+        except Exception as error:  # noqa: BLE001  # whatever a function lets out is looked at
+            self.complain(name, error)
+        self.hear(name)
+        then(answer)
+
+    def hear(self, name: str) -> None:
+        """What a function has logged as an error counts as if it had been raised."""
+        while functions.swallowed:
+            self.complain(name, functions.swallowed.pop())
+
+    def complain(self, name: str, error: BaseException) -> None:
+        """What a fault excuses is none of the function's own; without one it raises nothing."""
+        if isinstance(error, ExceptionGroup):
+            for each in error.exceptions:
+                self.complain(name, each)
+        elif not self.excused(error):
+            self.violated(f"{name} raised {error!r}")
+
+    def excused(self, error: BaseException) -> bool:
+        """Whether something was made to fail that raises this."""
+        return self.failing and isinstance(error, OF_FAULTS)
+
+    def trouble(self, effect: Effect, *, after: bool) -> BaseException:
+        """What a call raises that fails."""
+        return trouble(effect, after=after)
+
+    # ------------------------------------------------------------------------ how it goes on
+
+    def plan(self, at: datetime, event: Callable[[], None]) -> None:
+        """Something that will happen then."""
+        self.planned.append((at, event))
+        self.planned.sort(key=lambda each: each[0])
+
+    def _planned(self) -> None:
+        self.planned.pop(0)[1]()
+
+    def people(self) -> None:
+        """What the alarms and ERROR.txt ask of a person, done."""
+        if any(not message.poison for message in (*self.inbox.dead, *self.results.dead)):
+            self.ask("POST", "/redrive")
+        for job in list(self.rows.values()):
+            if job.status is Status.HELD:
+                self.ask("POST", f"/jobs/{job.job_id}/approve")
+        if self.doubtful:
+            self.doubtful = 0
+            for job in self.in_doubt():
+                self.decided += 1
+                self.decide(job, self.dashboard(job))
+
+    def next(self) -> Callable[[], None]:
+        """What happens next by the clock, which is then put there."""
+        at, step = min(
+            (
+                (at, step)
+                for at, step in (
+                    (self.planned[0][0] if self.planned else None, self._planned),
+                    (self.inbox.next_at(), lambda: self._first(self.inbox)),
+                    (self.fal.next_at(), lambda: self.deliver(self.fal.due()[0])),
+                    (self.results.next_at(), lambda: self._first(self.results)),
+                    (self.next_round, self.round),
+                )
+                if at is not None
+            ),
+            key=lambda each: each[0],
+        )
+        self.clock.now = max(self.clock.now, at)
+        return step
+
+    def _first(self, queue: Queue) -> None:
+        self.take(queue, queue.visible()[:1])
+
+    def in_doubt(self) -> list[Job]:
+        """The submissions that a person can settle now: no submitter that could still send lives."""
+        return [
+            job
+            for job in self.rows.values()
+            if job.status is Status.SUBMIT_UNKNOWN
+            and self.clock.now - self.rows.intended.get(job.job_id, BEFORE) > timedelta(minutes=2)
+        ]
+
+    def settle(self) -> None:
+        """Called before the reckoning."""
+
+    @property
+    def expected(self) -> list[str]:
+        """The jobs there must be: one for each dataset that still lies there as it was dropped."""
+        newest = {key: versions[-1] for key, versions in self.datasets.objects.items()}
+        return [
+            job_id_for(each.bucket, each.key, each.version_id)
+            for each in self.dropped
+            if newest[each.key].data is not None and newest[each.key].version_id == each.version_id
+        ]
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is left to happen by itself."""
+        return (
+            not self.planned
+            and not self.inbox.waiting
+            and not self.results.waiting
+            and not self.fal.outbox
+            and all(self.rows.get(job_id) for job_id in self.expected)
+            and all(job.terminal for job in self.rows.values())
+        )

@@ -1,0 +1,251 @@
+"""A hand that lets calls go wrong: which faults a call can suffer, and what each of them does."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, Protocol
+
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from lora_drop.fal.status import Gone
+from lora_drop.jobs.errors import (
+    Conflict,
+    DownloadInterrupted,
+    EventsUnavailable,
+    NotSubmitted,
+    ResultGone,
+    SigningKeysUnavailable,
+    SubmissionRefused,
+    SubmissionUnknown,
+    TrainerUnavailable,
+    UploadGone,
+)
+from lora_drop.jobs.problems import Problem
+from lora_drop.ports import Page
+from tests.resilience.faults.decisions import Decisions
+from tests.resilience.faults.effects import SECRET, Effect
+from tests.resilience.faults.faults import Fault
+from tests.resilience.faults.killed import Killed
+
+# How long a call takes that takes too long; no function lives 15 minutes.
+SLOW = {Fault.TIMED_OUT: timedelta(minutes=15), Fault.DOWNLOAD_SLOW: timedelta(seconds=100)}
+
+TABLE = (Fault.TABLE_THROTTLED, Fault.TABLE_FAILED, Fault.TABLE_LATE)
+BUCKET = (Fault.BUCKET_SLOW, Fault.BUCKET_FAILED, Fault.BUCKET_LATE)
+QUEUE = (Fault.QUEUE_FAILED, Fault.QUEUE_LATE)
+BY_PORT: dict[str, tuple[Fault, ...]] = {
+    "JobStore": TABLE,
+    "Bookmarks": TABLE,
+    "DatasetStore": BUCKET,
+    "DatasetShelf": BUCKET,
+    "RangedReader": BUCKET,
+    "ResultStore": BUCKET,
+    "CopyStore": BUCKET,
+    "DeadLetters": QUEUE,
+    "Events": (Fault.EVENTS_FAILED, Fault.EVENTS_LATE),
+    "Prices": (),
+    "Deliveries": BUCKET,
+    "Inbox": QUEUE,
+    "Handover": QUEUE,
+    "SigningKeys": (Fault.KEYS_UNAVAILABLE,),  # of newer keys there are none, and no error
+    "RequestHistory": (Fault.LIST_UNAVAILABLE, Fault.LIST_EMPTY, Fault.LIST_TWO),
+    "Trainer": (Fault.ASK_UNAVAILABLE,),
+    "ArtifactSource": (Fault.DOWNLOAD_CUT, Fault.DOWNLOAD_SLOW),
+    "OpenArtifact": (Fault.DOWNLOAD_CUT, Fault.DOWNLOAD_SLOW, Fault.DOWNLOAD_CHANGED),
+    SECRET: (Fault.SECRET_UNAVAILABLE,),
+}
+BY_CALL: dict[tuple[str, str], tuple[Fault, ...]] = {
+    ("SigningKeys", "newer_keys"): (),
+    ("JobStore", "add"): (*TABLE, Fault.TABLE_CONFLICT),
+    ("JobStore", "replace"): (*TABLE, Fault.TABLE_CONFLICT),
+    ("JobStore", "page"): (*TABLE, Fault.TABLE_STALE),
+    ("Trainer", "submit"): (
+        *(Fault.NOT_SENT, Fault.REFUSED_HELD, Fault.REFUSED),
+        *(Fault.DOUBT_ACCEPTED, Fault.DOUBT_NOT_ACCEPTED, Fault.WEBHOOK_EARLY),
+    ),
+    ("Trainer", "ask"): (Fault.ASK_UNAVAILABLE, Fault.ASK_DENIED),
+    ("CopyStore", "put"): (*BUCKET, Fault.BUCKET_CONFLICT),
+    ("CopyStore", "complete"): (*BUCKET, Fault.BUCKET_CONFLICT),
+    ("ArtifactSource", "open.enter"): (Fault.DOWNLOAD_CUT, Fault.DOWNLOAD_MISSING),
+}
+OTHER_ANSWERS = frozenset({Fault.LIST_EMPTY, Fault.LIST_TWO, Fault.TABLE_STALE, Fault.ASK_DENIED})
+DEATHS = (Fault.KILLED_BEFORE, Fault.KILLED_AFTER, Fault.TIMED_OUT)
+# What is rare in a life and interesting strikes more often than the rate of the rest.
+OFTEN: dict[tuple[str, str], float] = {
+    ("Trainer", "submit"): 0.25,
+    ("RequestHistory", "requests_for"): 0.25,
+    ("ArtifactSource", "open.enter"): 0.1,
+    ("SigningKeys", "keys"): 0.05,
+    ("OpenArtifact", "read"): 0.05,
+    ("CopyStore", "complete"): 0.1,
+    ("JobStore", "page"): 0.5,
+    (SECRET, "webhook_secret"): 0.05,
+    ("Trainer", "ask"): 0.15,
+}
+HELD = Problem(code="fal_payment_required", message="fal asks for payment.")
+REFUSED = Problem(code="fal_invalid_input", message="fal refused the parameters.")
+
+
+class Surroundings(Protocol):
+    """What happens around a call, besides the call."""
+
+    @property
+    def who(self) -> str:
+        """The function that makes the call."""
+
+    def pause(self, effect: Effect) -> None:
+        """Perhaps let others run before this call."""
+
+    def spend(self, time: timedelta) -> None:
+        """Let time pass; a function that is over its timeout then is stopped here."""
+
+    def change_servers(self) -> None:
+        """From now on each of fal's files has another ETag."""
+
+    def webhook_now(self) -> None:
+        """fal is done with what it has just accepted, and says so before anything else happens."""
+
+    def everything_is_listed(self) -> bool:
+        """Whether fal's list of requests has all that it has accepted."""
+
+
+class Weather:
+    """Faults at the rate of the day, and none at all once it is calm."""
+
+    def __init__(self, decisions: Decisions, *, rate: float) -> None:
+        self.decisions = decisions
+        self.rate = rate
+        self.calm = False
+        self.struck: Counter[Fault] = Counter()
+        self.around: Surroundings | None = None
+        self._pages: dict[object, Any] = {}
+        self._denied: set[str] = set()
+
+    def act[R](self, effect: Effect, call: Callable[[], R]) -> R:
+        """The call, with what the day does to it."""
+        if self.calm:
+            return call()
+        assert self.around is not None
+        self.around.pause(effect)
+        at = (effect.port, effect.method)
+        suffers = (*BY_CALL.get(at, BY_PORT.get(effect.port, ())), *DEATHS)
+        fault = self.decisions.pick(
+            f"{self.around.who}: {effect.port}.{effect.method}",
+            (None, *suffers),
+            likely=max(self.rate, OFTEN.get(at, 0.0) if self.rate else 0.0),
+        )
+        if fault is None:
+            return call()
+        self.strike(fault)
+        return self.suffer(fault, effect, call)
+
+    def strike(self, fault: Fault) -> None:
+        """Count it."""
+        self.struck[fault] += 1
+
+    def suffer[R](self, fault: Fault, effect: Effect, call: Callable[[], R]) -> R:
+        """What the fault makes of the call."""
+        assert self.around is not None
+        if error := _before(fault, effect):
+            raise error
+        if fault in OTHER_ANSWERS:
+            other: R = self._otherwise(fault, effect, call)
+            return other
+        if fault is Fault.DOWNLOAD_CHANGED:
+            self.around.change_servers()
+        answer = call()
+        if fault in SLOW:
+            self.around.spend(SLOW[fault])
+        if fault is Fault.WEBHOOK_EARLY:
+            self.around.webhook_now()
+        if error := _after(fault, effect):
+            raise error
+        return answer
+
+    def _otherwise(self, fault: Fault, effect: Effect, call: Callable[[], Any]) -> Any:
+        """Another answer than the true one."""
+        match fault:
+            case Fault.LIST_TWO:
+                found = call()
+                # Two, and not one that is wrong: nobody else can send the address of this very try.
+                two = found and self.around is not None and self.around.everything_is_listed()
+                return [*found, "somebody-elses-for-the-same-dataset"] if two else found
+            case Fault.ASK_DENIED:
+                fact = call()
+                if fact.request_id in self._denied:
+                    return fact  # fal's word counts when it says so twice
+                self._denied.add(fact.request_id)
+                return Gone(fact.request_id)
+            case Fault.TABLE_STALE:
+                older = self._pages.get(effect.method, Page((), None))
+                self._pages[effect.method] = call()
+                return older
+            case _:
+                return ()
+
+
+def trouble(effect: Effect, *, after: bool) -> BaseException:
+    """The error of a call that fails without a doubt about what kind of thing failed."""
+    if effect.method == "submit":
+        return SubmissionUnknown("the answer was lost")
+    by_port = BY_PORT.get(effect.port, ())
+    late = next((fault for fault in by_port if fault.name.endswith("_LATE")), None)
+    if after and late:
+        return _after(late, effect) or Killed()
+    for fault in by_port:
+        if error := _before(fault, effect):
+            return error
+    return Killed()
+
+
+def _aws(code: str) -> Callable[[Effect], BaseException]:
+    error: Any = {"Error": {"Code": code, "Message": "on purpose"}}
+    return lambda effect: ClientError(error, effect.method)
+
+
+def _ours(error: type[Exception], words: str = "on purpose") -> Callable[[Effect], BaseException]:
+    return lambda _: error(words)
+
+
+# The errors of a call that did not happen.
+REFUSALS: Mapping[Fault, Callable[[Effect], BaseException]] = {
+    Fault.KILLED_BEFORE: lambda _: Killed(),
+    Fault.TABLE_THROTTLED: _aws("ThrottlingException"),
+    Fault.TABLE_FAILED: _aws("InternalServerError"),
+    Fault.TABLE_CONFLICT: _ours(Conflict),
+    Fault.BUCKET_SLOW: _aws("SlowDown"),
+    Fault.BUCKET_FAILED: _aws("InternalError"),
+    Fault.BUCKET_CONFLICT: _ours(UploadGone),
+    Fault.QUEUE_FAILED: _aws("InternalError"),
+    Fault.EVENTS_FAILED: _ours(EventsUnavailable),
+    Fault.NOT_SENT: _ours(NotSubmitted),
+    Fault.REFUSED_HELD: lambda _: SubmissionRefused(HELD, held=True),
+    Fault.REFUSED: lambda _: SubmissionRefused(REFUSED),
+    Fault.DOUBT_NOT_ACCEPTED: _ours(SubmissionUnknown),
+    Fault.ASK_UNAVAILABLE: _ours(TrainerUnavailable),
+    Fault.LIST_UNAVAILABLE: _ours(TrainerUnavailable),
+    Fault.SECRET_UNAVAILABLE: _ours(TrainerUnavailable),
+    Fault.KEYS_UNAVAILABLE: _ours(SigningKeysUnavailable),
+    Fault.DOWNLOAD_CUT: _ours(DownloadInterrupted),
+    Fault.DOWNLOAD_MISSING: _ours(ResultGone),
+}
+
+
+def _before(fault: Fault, effect: Effect) -> BaseException | None:
+    refusal = REFUSALS.get(fault)
+    return refusal(effect) if refusal else None
+
+
+def _after(fault: Fault, effect: Effect) -> BaseException | None:
+    """The errors of a call that did happen."""
+    match fault:
+        case Fault.KILLED_AFTER:
+            return Killed()
+        case Fault.TABLE_LATE | Fault.BUCKET_LATE | Fault.QUEUE_LATE:
+            return ReadTimeoutError(endpoint_url=f"https://{effect.port}.example")
+        case Fault.EVENTS_LATE:
+            return EventsUnavailable("on purpose")
+        case Fault.DOUBT_ACCEPTED:
+            return SubmissionUnknown("ReadTimeout after the request left")
+        case _:
+            return None

@@ -1,0 +1,179 @@
+"""As much of DynamoDB as the jobs table needs, in memory and frozen between two steps.
+
+The real ``DynamoJobs`` runs over it, so its conditions, lists and counters are under check as well.
+Only a job's own row is not spelt out in DynamoDB's types: that is the contract suite's business.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from botocore.exceptions import ClientError
+
+from lora_drop.adapters import dynamodb, dynamodb_writes
+from lora_drop.adapters.dynamodb import DynamoJobs
+from lora_drop.jobs.job import Job
+from tests.resilience.model.values import Row
+
+type Place = tuple[str, str]
+type Item = Mapping[str, Any]
+type Frozen = tuple[tuple[Place, tuple[tuple[str, Any], ...]], ...]
+
+
+@contextmanager
+def plain_rows() -> Iterator[None]:
+    """While this lasts, a job's item holds the job itself, and nobody is to be told of anything."""
+    with (
+        patch.object(dynamodb_writes, "item_of", _item_of),
+        patch.object(dynamodb_writes, "_outbox", lambda *_: []),
+        patch.object(dynamodb, "job_of", lambda item: item["job"]["R"].job),
+    ):
+        yield
+
+
+def _item_of(job: Job) -> dict[str, Any]:
+    version = {"N": str(job.version)}
+    return {
+        "pk": {"S": job.job_id},
+        "sk": {"S": "job"},
+        "version": version,
+        "job": {"R": Row.of(job)},
+    }
+
+
+class Table:
+    """A DynamoDB client that knows one table."""
+
+    def __init__(self, frozen: Frozen = ()) -> None:
+        self.items: dict[Place, Item] = {place: _thawed(item) for place, item in frozen}
+
+    @property
+    def store(self) -> DynamoJobs:
+        """The real adapter over this table."""
+        client: Any = self
+        return DynamoJobs(client, "jobs")
+
+    def frozen(self) -> Frozen:
+        """All of it, to be compared and kept."""
+        return tuple(sorted((place, _frozen(item)) for place, item in self.items.items()))
+
+    def get_item(self, *, Key: Item, **_: Any) -> dict[str, Any]:  # noqa: N803  # boto3's names
+        """One item, or none."""
+        item = self.items.get(_place(Key))
+        return {} if item is None else {"Item": item}
+
+    def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N803
+        """Those that are there."""
+        keys = RequestItems["jobs"]["Keys"]
+        found = [self.items[_place(key)] for key in keys if _place(key) in self.items]
+        return {"Responses": {"jobs": found}}
+
+    def get_paginator(self, _: str) -> "Table":
+        """The one paginator: it knows ``pk = :…``, all of it in one page."""
+        return self
+
+    def paginate(
+        self,
+        *,
+        ExpressionAttributeValues: Mapping[str, Any],  # noqa: N803
+        PaginationConfig: Mapping[str, Any] | None = None,  # noqa: N803
+        **_: Any,
+    ) -> Iterator[dict[str, Any]]:
+        """The items under one partition key, in the order of their sort keys."""
+        [kind] = (value["S"] for value in ExpressionAttributeValues.values())
+        found = [item for (pk, _), item in sorted(self.items.items(), key=_first) if pk == kind]
+        yield {"Items": found[: (PaginationConfig or {}).get("MaxItems")]}
+
+    def delete_item(self, **action: Any) -> None:
+        """One item, if its condition holds."""
+        if not _holds(action, self.items.get(_target(action), {})):
+            raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}}, "DeleteItem")
+        self.items.pop(_target(action), None)
+
+    def transact_write_items(self, *, TransactItems: Sequence[Any]) -> None:  # noqa: N803
+        """All of it or nothing."""
+        actions = [next(iter(each.items())) for each in TransactItems]
+        if len({_target(action) for _, action in actions}) < len(actions):
+            raise ValueError("one transaction cannot touch an item twice")
+        held = [_holds(action, self.items.get(_target(action), {})) for _, action in actions]
+        if not all(held):
+            reasons = [{"Code": "None" if each else "ConditionalCheckFailed"} for each in held]
+            response: Any = {"Error": {"Code": "Cancelled"}, "CancellationReasons": reasons}
+            raise ClientError(response, "TransactWriteItems")
+        for kind, action in actions:
+            place = _target(action)
+            if kind == "Delete":
+                self.items.pop(place, None)
+            elif kind == "Put":
+                self.items[place] = action["Item"]
+            elif kind == "Update":
+                self.items[place] = _updated(action, self.items.get(place))
+
+
+def _first(pair: tuple[Place, Item]) -> Place:
+    return pair[0]
+
+
+def _place(key: Item) -> Place:
+    return key["pk"]["S"], key["sk"]["S"]
+
+
+def _target(action: Mapping[str, Any]) -> Place:
+    return _place(action["Key"] if "Key" in action else action["Item"])
+
+
+def _holds(action: Mapping[str, Any], item: Item) -> bool:
+    """Whether the action's condition holds; raises ValueError for one this table cannot read."""
+    condition = action.get("ConditionExpression")
+    return condition is None or any(_true(part, action, item) for part in condition.split(" OR "))
+
+
+def _true(term: str, action: Mapping[str, Any], item: Item) -> bool:
+    if absent := re.fullmatch(r"attribute_not_exists\((\w+)\)", term):
+        return absent[1] not in item
+    compared = re.fullmatch(r"(size\()?([#\w]+)\)? (=|<=|<) (:\w+)", term)
+    if compared is None:
+        raise ValueError(f"no such condition here: {term}")
+    name = action.get("ExpressionAttributeNames", {}).get(compared[2], compared[2])
+    if name not in item:
+        return False
+    has = len(item[name]["SS"]) if compared[1] else _plain(item[name])
+    wanted = _plain(action["ExpressionAttributeValues"][compared[4]])
+    return bool({"=": has == wanted, "<=": has <= wanted, "<": has < wanted}[compared[3]])
+
+
+def _plain(value: Mapping[str, Any]) -> Any:
+    return int(value["N"]) if "N" in value else value["S"]
+
+
+def _updated(action: Mapping[str, Any], item: Item | None) -> Item:
+    """What ADD and DELETE make of an item."""
+    verb, clauses = action["UpdateExpression"].split(" ", 1)
+    new = dict(action["Key"] if item is None else item)
+    for clause in clauses.split(", "):
+        name, value = clause.split(" ")
+        told = action["ExpressionAttributeValues"][value]
+        if "N" in told:
+            new[name] = {"N": str(_plain(new.get(name, {"N": "0"})) + _plain(told))}
+            continue
+        had = set(new.get(name, {"SS": ()})["SS"])
+        left = had | set(told["SS"]) if verb == "ADD" else had - set(told["SS"])
+        new.pop(name, None)
+        if left:
+            new[name] = {"SS": tuple(sorted(left))}
+    return new
+
+
+def _frozen(item: Item) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted((name, next(iter(value.items()))) for name, value in item.items()))
+
+
+def rows_of(frozen: Frozen) -> dict[Place, dict[str, Any]]:
+    """The table's items by their keys, each value without its type."""
+    return {place: {name: value for name, (_, value) in item} for place, item in frozen}
+
+
+def _thawed(item: tuple[tuple[str, Any], ...]) -> Item:
+    return {name: {kind: value} for name, (kind, value) in item}

@@ -1,0 +1,135 @@
+"""All moments of a check and the steps between them."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from tests.resilience.model.bounds import Bounds, Fault, Role
+from tests.resilience.model.house import Call, Houses
+from tests.resilience.model.meanings import answers
+from tests.resilience.model.moves import ended, moves
+from tests.resilience.model.promises import broken
+from tests.resilience.model.rehearsal import Answer, Effect, Local, Stage
+from tests.resilience.model.world import World
+
+type Workers = tuple[Local | None, ...]
+type State = tuple["Node", Workers]
+# Who (his place among the workers, or -1 for what happens outside), where he stood (or begins),
+# what came of his step, and the state after it.
+type Step = tuple[int, Local | None, str, State]
+
+DIES = "dies"
+
+
+class Node:
+    """A world, met once, with what is known to follow from it."""
+
+    __slots__ = ("_answers", "_moves", "world", "wrong")
+
+    def __init__(self, world: World, wrong: str) -> None:
+        self.world = world
+        self.wrong = wrong
+        self._answers: dict[Effect, tuple[tuple[str, Answer, Node], ...]] = {}
+        self._moves: tuple[tuple[str, Node, Call | None], ...] | None = None
+
+    def answers(
+        self, effect: Effect, universe: "Universe"
+    ) -> tuple[tuple[str, Answer, "Node"], ...]:
+        """What may come of a worker's next step."""
+        known = self._answers.get(effect)
+        if known is None:
+            possible = answers(self.world, effect, universe.bounds)
+            known = tuple((each.text, each.answer, universe.node(each.world)) for each in possible)
+            self._answers[effect] = known
+        return known
+
+    def moves(self, universe: "Universe") -> tuple[tuple[str, "Node", Call | None], ...]:
+        """What may happen outside."""
+        if self._moves is None:
+            found = moves(self.world, universe.bounds)
+            self._moves = tuple((each.text, universe.node(each.world), each.call) for each in found)
+        return self._moves
+
+
+class Universe:
+    """All worlds and all workers of one check."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.bounds = bounds
+        self.roles = bounds.roles
+        self.houses = Houses(bounds)
+        self.stage = Stage(self.houses.play)
+        self._nodes: dict[World, Node] = {}
+        self._places = {
+            role: [at for at, each in enumerate(self.roles) if each is role] for role in Role
+        }
+
+    @property
+    def worlds(self) -> int:
+        """How many worlds have been met."""
+        return len(self._nodes)
+
+    def node(self, world: World) -> Node:
+        """The one node of this world."""
+        node = self._nodes.get(world)
+        if node is None:
+            node = self._nodes[world] = Node(world, broken(world, self.bounds))
+        return node
+
+    def start(self) -> State:
+        """Every dataset was dropped, and nothing else has happened."""
+        bounds = self.bounds
+        inbox = tuple(sorted(self.houses.versions))
+        world = World(bounds.faults, bounds.rounds, bounds.decisions, inbox=inbox)
+        return self.node(world), (None,) * len(self.roles)
+
+    def steps(self, state: State) -> Iterator[Step]:
+        """Everything that may happen next, and the state after it."""
+        node, workers = state
+        for at, local in enumerate(workers):
+            if local is not None and local.effect is not None:
+                for text, answer, after in node.answers(local.effect, self):
+                    then = self.stage.after(local, answer)
+                    yield at, local, text, self._on(after, workers, at, then)
+                if node.world.faults and Fault.CRASH in self.bounds.kinds:
+                    after = self.node(node.world.fewer_faults())
+                    yield at, local, DIES, self._over(after, workers, at, local)
+        for text, after, call in node.moves(self):
+            if call is None:
+                yield -1, None, text, (after, workers)
+            else:
+                free = [at for at in self._places[call.role] if workers[at] is None]
+                if free:
+                    local = self.stage.begin(call)
+                    yield free[0], local, text, self._on(after, workers, free[0], local)
+
+    def _on(self, node: Node, workers: Workers, at: int, local: Local) -> State:
+        """The state with this worker one step on, or gone when its call has ended."""
+        if local.outcome is None:
+            return node, self._sorted(workers, at, local)
+        if local.outcome.surprising:
+            wrong = f"nobody had thought of {local.outcome.text}, in {local.call}"
+            node = self.node(replace(node.world, wrong=wrong))
+        return self._over(node, workers, at, local)
+
+    def _over(self, node: Node, workers: Workers, at: int, local: Local) -> State:
+        """The state without this worker, who is done or has died."""
+        return self.node(ended(node.world, local)), self._sorted(workers, at, None)
+
+    def alike(self, at: int) -> list[int]:
+        """The places of the workers of this one's kind."""
+        return self._places[self.roles[at]]
+
+    def _sorted(self, workers: Workers, at: int, local: Local | None) -> Workers:
+        """Workers of one kind are alike: only what they do tells them apart."""
+        changed = list(workers)
+        changed[at] = local
+        places = self.alike(at)
+        if len(places) > 1:
+            alike = sorted((changed[place] for place in places), key=number, reverse=True)
+            changed[places[0] : places[-1] + 1] = alike
+        return tuple(changed)
+
+
+def number(local: Local | None) -> int:
+    """What workers of one kind are sorted by."""
+    return 0 if local is None else local.number

@@ -1,0 +1,20 @@
+"""The canary run: ``python -m tests.security.canary [pytest's arguments]``.
+
+The functions over moto, the pipeline over the simulator, and traces of the functions. Prints how much
+was looked through and what was found there; fails on the first canary in the wrong place.
+"""
+
+import sys
+
+import pytest
+
+SUITES = (
+    "tests/handlers",
+    "tests/security/canary",
+    "tests/adapters/test_fal_post.py",
+    "tests/simulator/test_fal_pipeline.py",
+    "tests/simulator/test_fal_storage.py",
+)
+
+if __name__ == "__main__":
+    sys.exit(pytest.main(["-q", *(sys.argv[1:] or SUITES)]))

@@ -1,0 +1,162 @@
+"""The whole house at work: Lambda hands over what waits, S3 tells, fal fetches, each within its rights."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from lora_drop.jobs.job import DatasetVersion, Job
+from lora_drop.messages import s3_notice_for
+from tests.security.iam.arns import Names
+from tests.security.iam.guard import Guard
+from tests.security.iam.policies import functions
+from tests.security.iam.rights import Right
+from tests.support.builders import make_archive
+from tests.support.furnished import furnished, handlers
+from tests.support.house import Context, House, event
+from tests.support.template import template
+
+type Scenario = Callable[["Stage"], None]
+SCENARIOS: dict[str, Scenario] = {}
+
+
+def scenario(told: Scenario) -> Scenario:
+    """One of the things that the house does, with what must be true at its end."""
+    SCENARIOS[told.__name__] = told
+    return told
+
+
+class Refused(Exception):
+    """Somebody other than our code was refused what it does in a role's name."""
+
+
+@dataclass
+class Stage:
+    """A house, its guard, and what AWS itself does around the functions."""
+
+    house: House
+    guard: Guard
+
+    @property
+    def names(self) -> Names:
+        """The names of what is on the stage."""
+        return Names.of_environment(self.house.environment())
+
+    def invoke(self, function: str, said: dict[str, Any]) -> Any:
+        """A function's answer. Lambda writes its log and sends its trace; raises Refused."""
+        self._acts(function, *acts_around(function, self.names))
+        return handlers()[function].handler(said, Context())
+
+    def deliver(self, function: str) -> list[str]:
+        """Hand over what waits in a function's queue, one by one; the bodies of what came back."""
+        back: list[str] = []
+        for queue in queues_of(function):
+            arn = self.names.arn(queue)
+            polls = ("sqs:ReceiveMessage", "sqs:GetQueueAttributes", "sqs:DeleteMessage")
+            self._acts(function, *(Right(action, arn) for action in polls))
+            for body in self.house.aws.messages(self._url(queue)):
+                [record] = event("s3_put_in_sqs")["Records"]
+                said = {"Records": [{**record, "body": body, "eventSourceARN": arn}]}
+                back += [body for _ in self.invoke(function, said)["batchItemFailures"]]
+        return back
+
+    def drop(self, key: str = "portrait/ada.zip", *, tell: bool = True, **how: Any) -> str:
+        """A dataset in the bucket, of which S3 tells the inbox; its version."""
+        metadata = how.pop("metadata", {})
+        put = self.house.aws.s3.put_object(
+            Bucket="datasets", Key=key, Body=make_archive(**how), Metadata=metadata
+        )
+        version = DatasetVersion(
+            bucket="datasets", key=key, version_id=put["VersionId"], etag=put["ETag"].strip('"')
+        )
+        if tell:
+            self._put_into("InboxQueue", json.dumps(s3_notice_for(version)))
+        return put["VersionId"]
+
+    def submitted(self, **how: Any) -> Job:
+        """The job of a dataset that was dropped and handed over."""
+        self.drop(**how)
+        assert self.deliver("SubmitFunction") == []
+        return self.house.all_jobs()[0]
+
+    def asked(self, method: str, path: str, body: str | None = None, **query: str) -> Any:
+        """The jobs API's answer to somebody who may ask."""
+        said = event("job_resolve") | {
+            "httpMethod": method,
+            "path": path,
+            "resource": path,
+            "body": body,
+            "queryStringParameters": query or None,
+            "multiValueQueryStringParameters": {name: [value] for name, value in query.items()},
+        }
+        answer = self.invoke("JobsFunction", said)
+        assert answer["statusCode"] == 200, answer["body"]
+        return json.loads(answer["body"])
+
+    def fetched(self, url: str, function: str = "SubmitFunction") -> bytes:
+        """What fal gets from an address that a function has signed; raises Refused."""
+        parts = urlsplit(url)
+        bucket, key = (parts.hostname or "").partition(".")[0], unquote(parts.path[1:])
+        version = parse_qs(parts.query).get("versionId", [])
+        action = "s3:GetObjectVersion" if version else "s3:GetObject"
+        self._acts(function, Right(action, f"arn:aws:s3:::{bucket}/{key}"))
+        place: Any = {
+            "Bucket": bucket,
+            "Key": key,
+            **({"VersionId": version[0]} if version else {}),
+        }
+        return self.house.aws.s3.get_object(**place)["Body"].read()
+
+    def waiting(self, queue: str) -> list[str]:
+        """The bodies of what waits in a queue, taken out."""
+        return self.house.aws.messages(self._url(queue))
+
+    def _put_into(self, queue: str, body: str) -> None:
+        self.house.aws.sqs.send_message(QueueUrl=self._url(queue), MessageBody=body)
+
+    def _url(self, queue: str) -> str:
+        name = self.names.arn(queue).rsplit(":", 1)[-1]
+        return self.house.aws.sqs.get_queue_url(QueueName=name)["QueueUrl"]
+
+    def _acts(self, function: str, *rights: Right) -> None:
+        for right in rights:
+            if not self.guard.allows(function, right):
+                raise Refused(f"{function}: {right.action} on {right.resource}")
+
+
+def queues_of(function: str) -> list[str]:
+    """The logical ids of the queues that a function is fed from."""
+    return [
+        each["Properties"]["Queue"]["Fn::GetAtt"].removesuffix(".Arn")
+        for each in functions()[function].get("Events", {}).values()
+        if each["Type"] == "SQS"
+    ]
+
+
+def acts_around(function: str, names: Names) -> Iterator[Right]:
+    """What Lambda does in a function's name at every invocation, as its page on execution roles says."""
+    whole = {**template()["Globals"]["Function"], **functions()[function]}
+    stream = names.arn(whole["LoggingConfig"]["LogGroup"]["Ref"]).removesuffix("*") + "log-stream:1"
+    yield Right("logs:CreateLogStream", stream)
+    yield Right("logs:PutLogEvents", stream)
+    if whole["Tracing"] == "Active":
+        yield Right("xray:PutTraceSegments", "*")
+        yield Right("xray:PutTelemetryRecords", "*")
+
+
+@contextmanager
+def staged() -> Iterator[Stage]:
+    """A stage, empty at first; what functions print is kept from the screen."""
+    printed = io.StringIO()
+
+    def output() -> str:
+        text = printed.getvalue()
+        printed.seek(0)
+        printed.truncate()
+        return text
+
+    with redirect_stdout(printed), furnished(output) as (house, guard):
+        yield Stage(house, guard)

@@ -1,0 +1,90 @@
+"""Our own services over doubles whose files the simulator can fetch, and the real fal_client."""
+
+import ssl
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from lora_drop.adapters.checked_network import CheckedNetwork
+from lora_drop.adapters.download import CdnFiles
+from lora_drop.adapters.fal import FalTrainer
+from lora_drop.fal.status import Fact, Finished
+from lora_drop.jobs.artifacts import StoredFile
+from lora_drop.jobs.budget import Limits
+from lora_drop.jobs.job import DatasetVersion, Job
+from lora_drop.ports import Submission
+from lora_drop.simulator.running import ControlClient
+from tests.simulator.fal_calls import Calls, until
+from tests.support.fal_keys import FixedKey
+from tests.support.memory import MemoryDatasets, MemoryTrainer
+from tests.support.memory_files import MemoryResults
+from tests.support.world import World
+
+
+@dataclass
+class UploadedDatasets(MemoryDatasets):
+    """Datasets whose addresses the simulator can fetch."""
+
+    calls: Calls | None = None
+
+    def url(self, dataset: DatasetVersion) -> str:
+        assert self.calls
+        [data] = [each.data for each in self.objects[dataset.key]]
+        return self.calls.stored(data or b"")
+
+
+@dataclass
+class UploadedResults(MemoryResults):
+    """A models bucket whose addresses the simulator can fetch."""
+
+    calls: Calls | None = None
+
+    def url(self, stored: StoredFile, seconds: int) -> str:
+        assert seconds > 0
+        assert self.calls
+        return self.calls.stored(self.files[stored.key])
+
+
+@dataclass
+class TrainerAtFal(MemoryTrainer):
+    """The real one."""
+
+    fal: FalTrainer = field(default_factory=lambda: FalTrainer(FixedKey("")))
+    webhook_url: str = ""
+
+    def submit(self, application: str, arguments: Any, *, webhook_url: str) -> Submission:
+        assert webhook_url
+        self.posts.append((application, arguments, webhook_url))
+        return self.fal.submit(application, arguments, webhook_url=self.webhook_url)
+
+    def ask(self, application: str, request_id: str) -> Fact:
+        return self.fal.ask(application, request_id)
+
+
+def world_at(sim: ControlClient, calls: Calls, webhook_url: str, **parts: Any) -> World:
+    """A world that pays this simulator."""
+    trust = ssl.create_default_context(cafile=sim.ca_file)
+    fal = FalTrainer(FixedKey(sim.key), wire=lambda: httpx.HTTPTransport(verify=trust))
+    return World(
+        datasets=UploadedDatasets(calls=calls),
+        results=UploadedResults(calls=calls),
+        trainer=TrainerAtFal(fal=fal, webhook_url=webhook_url),
+        source=CdnFiles([urlsplit(sim.base_url).netloc], network=CheckedNetwork(private=True)),  # type: ignore[arg-type]  # the real one
+        limits=Limits(2),  # the price of some is not known
+        **parts,
+    )
+
+
+def to_its_end(world: World, job: Job) -> Job:
+    """The job once fal has trained it and its files are stored."""
+
+    def ended() -> Fact | None:
+        fact = world.trainer.ask(job.application, job.request_id or "")
+        return fact if isinstance(fact, Finished) else None
+
+    fact = until(ended)
+    assert fact
+    world.receiver.receive(job.job_id, fact)
+    return world.keeper.store_result(job.job_id)

@@ -1,0 +1,75 @@
+"""One file to be copied, from and to the doubles."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+import pytest
+
+from lora_drop.jobs.artifacts import Artifact, StoredFile, Upload
+from lora_drop.jobs.errors import DownloadInterrupted
+from lora_drop.services.copy import Copier, Order
+from tests.support.memory_files import MemoryResults, MemorySource
+
+PART = 256
+PREFIX = "ada/ada-0123456789/"
+BIN = Artifact(name="samples.bin", url="https://v3.fal.media/files/a/samples.bin")
+LORA = Artifact(name="lora.safetensors", url="https://v3.fal.media/files/a/lora.safetensors")
+KEY = PREFIX + BIN.name
+
+
+@dataclass
+class MemoryNotes:
+    """What is kept of unfinished copies; ``lost`` is the job that somebody else has by now."""
+
+    uploads: dict[str, Upload] = field(default_factory=dict)
+    lost: BaseException | None = None
+
+    def find(self, name: str) -> Upload | None:
+        return self.uploads.get(name)
+
+    def add(self, upload: Upload) -> None:
+        if self.lost:
+            raise self.lost
+        self.uploads[upload.name] = upload
+
+    def drop(self, upload: Upload) -> None:
+        del self.uploads[upload.name]
+
+
+@dataclass
+class Bench:
+    """One file to be copied, from and to the doubles."""
+
+    results: MemoryResults = field(default_factory=MemoryResults)
+    source: MemorySource = field(default_factory=MemorySource)
+    notes: MemoryNotes = field(default_factory=MemoryNotes)
+    now: float = 0.0
+
+    def copy(self, artifact: Artifact = BIN, *, checked: bool = True) -> StoredFile:
+        copier = Copier(self.results, self.source, PART, now=lambda: self.now)
+        return copier.copy(Order(artifact, PREFIX, self.notes, until=100.0, checked=checked))
+
+    def serves(self, size: int, artifact: Artifact = BIN) -> bytes:
+        """These bytes, from now on."""
+        data = hashlib.shake_128(artifact.name.encode()).digest(size)
+        self.source.files[artifact.name] = data
+        return data
+
+    def left(self) -> tuple[int, int]:
+        """The unfinished copies in the store, and in the notes."""
+        return len(self.results.uploads), len(self.notes.uploads)
+
+    def offsets(self) -> list[int]:
+        """Where the source was read from since this was last asked."""
+        read = [offset for _, offset in self.source.reads]
+        self.source.reads.clear()
+        return sorted(read)
+
+    def cut_at(self, size: int) -> None:
+        """Copy until the source breaks in the middle of it."""
+        self.serves(size)
+        self.source.cut = {BIN.name}
+        with pytest.raises(DownloadInterrupted):
+            self.copy()
+        self.source.cut = set()
+        self.offsets()

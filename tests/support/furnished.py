@@ -1,0 +1,80 @@
+"""The real functions in the house the template describes, on moto; only the wire is not real.
+
+Whatever a function asks of AWS passes its own role in the template.
+"""
+
+import io
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+
+import boto3
+import httpx
+import pytest
+from aws_lambda_powertools.utilities.parameters.constants import DEFAULT_PROVIDERS
+
+from lora_drop.bootstrap import SubmitBootstrap
+from tests.security.iam.arns import Names
+from tests.security.iam.guard import Guard, guarded
+from tests.security.iam.policies import functions
+from tests.support.aws import kept_client, moto
+from tests.support.house import House, Internet
+from tests.support.memory import ManualClock
+from tests.support.pictures import BlindPictures
+
+
+class _Stdout(io.TextIOBase):
+    """Standard output as it is now: the loggers were made when it was another."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(text)
+
+
+@cache
+def handlers() -> dict[str, ModuleType]:
+    """The module of every function's handler, by its logical id."""
+    found = {
+        name: import_module(each["Handler"].rpartition(".")[0])
+        for name, each in functions().items()
+    }
+    for output in logging.getLogger("lora-drop").handlers:
+        assert isinstance(output, logging.StreamHandler)
+        output.stream = _Stdout()
+    return found
+
+
+@contextmanager
+def furnished(output: Callable[[], str]) -> Iterator[tuple[House, Guard]]:
+    """Everything a function finds around it, freshly made; the clock stands at the time of the events.
+
+    httpx reaches fal, its keys and its CDN, and nobody else. ``output`` gives what was printed.
+    """
+    internet, clock = Internet(), ManualClock()
+    _start_anew()
+    with pytest.MonkeyPatch.context() as patch, moto() as aws:
+        patch.setattr(
+            httpx.HTTPTransport, "handle_request", lambda _, request: internet.answer(request)
+        )
+        patch.setattr("lora_drop.bootstrap.utc_now", clock)
+        # The photos of the drops have no pixels.
+        patch.setattr(SubmitBootstrap, "pictures", BlindPictures())
+        patch.setattr(boto3, "client", kept_client)
+        house = House(aws, internet, clock, output)
+        for name, value in house.environment().items():
+            patch.setenv(name, value)
+        guard = Guard.of(Names.of_environment(house.environment()))
+        with guarded(guard):
+            yield house, guard
+    _start_anew()
+
+
+def _start_anew() -> None:
+    """What a function keeps between two calls is gone."""
+    for provider in DEFAULT_PROVIDERS.values():
+        provider.clear_cache()  # the secrets, not the client that reads them
+    for handler in handlers().values():
+        handler.bootstrap.cache_clear()

@@ -1,0 +1,28 @@
+"""Datasets that come one after the other, and what becomes of them in the line."""
+
+from datetime import timedelta
+from typing import Any
+
+from lora_drop.jobs.budget import Limits
+from lora_drop.jobs.job import Job, Status
+from tests.support.builders import make_jpeg
+from tests.support.world import World
+
+
+def dropped(world: World, *names: str, **how: Any) -> list[Job]:
+    """A dataset of its own for each name, a second apart, handled as it comes."""
+    jobs = []
+    for name in names:
+        world.clock.now += timedelta(seconds=1)
+        photo = {f"{name}.jpg": make_jpeg(name)}
+        jobs.append(world.submit(world.drop(f"portrait/{name}.zip", members=photo, **how)))
+    return jobs
+
+
+def states(world: World, jobs: list[Job]) -> list[Status]:
+    return [world.job(job.job_id).status for job in jobs]
+
+
+def free(world: World) -> None:
+    """Limits that let everything pass."""
+    world.limits = Limits(max_in_flight=100)

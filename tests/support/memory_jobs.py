@@ -1,0 +1,191 @@
+"""The jobs table in memory; the contract suite keeps it honest."""
+
+import base64
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lora_drop.jobs.budget import MICRO, Account, Charge, ChargeState, Limits, bookings
+from lora_drop.jobs.erasures import Erasure, digest_of
+from lora_drop.jobs.errors import BadQuery, Conflict, Forgotten, NoSlot, OverBudget
+from lora_drop.jobs.job import Job, Status
+from lora_drop.ports import Claim, Page
+
+
+@dataclass
+class MemoryJobs:
+    """A JobStore, with the Erasures and the Bookmarks beside it.
+
+    Slots and money are counted from the jobs; ``spent`` is what forgotten ones have cost.
+    """
+
+    rows: dict[str, Job] = field(default_factory=dict)
+    contents: dict[str, str] = field(default_factory=dict)
+    bookmarks: dict[str, str] = field(default_factory=dict)
+    untold: set[str] = field(default_factory=set)
+    erasures: dict[str, Erasure] = field(default_factory=dict)
+    spent: list[Charge] = field(default_factory=list)
+    changes: dict[str, int] = field(default_factory=dict)
+
+    def add(self, job: Job, *, claim: Claim | None = None, still: Sequence[Job] = ()) -> bool:
+        if self.forgotten(job.job_id):
+            raise Forgotten(job.job_id)
+        if job.job_id in self.rows:
+            return False
+        self._check_still(still)
+        self._claim(job, claim)
+        self.rows[job.job_id] = job
+        self.changes[job.job_id] = job.version
+        return True
+
+    def get(self, job_id: str) -> Job | None:
+        return self.rows.get(job_id)
+
+    def replace(
+        self,
+        before: Job,
+        after: Job,
+        *,
+        limits: Limits | None = None,
+        claim: Claim | None = None,
+        still: Sequence[Job] = (),
+    ) -> None:
+        self._check_still((before, *still))
+        if limits is not None:
+            self._check(before, after, limits)
+        self._claim(after, claim)
+        self.rows[after.job_id] = after
+        if after.status is not before.status:
+            self.changes[after.job_id] = after.version
+        if after.terminal:
+            self.untold.add(after.job_id)
+
+    def outbox(self) -> Mapping[str, int]:
+        return dict(self.changes)
+
+    def told(self, job_id: str, version: int) -> None:
+        if self.changes.get(job_id, version + 1) <= version:
+            del self.changes[job_id]
+
+    def close(self, job: Job) -> None:
+        if job.job_id in self.rows and self.rows[job.job_id].version == job.version:
+            self.untold.discard(job.job_id)
+
+    def forgotten(self, job_id: str) -> bool:
+        return digest_of(job_id) in self.erasures
+
+    def begin(self, job: Job, erasure: Erasure) -> None:
+        self._check_still((job,))
+        if erasure.digest in self.erasures:
+            raise Conflict(erasure.digest)
+        del self.rows[job.job_id]
+        self.untold.discard(job.job_id)
+        self.changes.pop(job.job_id, None)
+        self.spent += job.charges
+        digest = job.content_digest or ""
+        if self.contents.get(digest) == job.job_id:
+            del self.contents[digest]
+            if job.instead_of in self.rows:
+                self.contents[digest] = job.instead_of
+        self.erasures[erasure.digest] = erasure
+
+    def erasure(self, digest: str) -> Erasure | None:
+        return self.erasures.get(digest)
+
+    def keep(self, before: Erasure, after: Erasure) -> None:
+        if self.erasures[before.digest].version != before.version:
+            raise Conflict(before.digest)
+        self.erasures[after.digest] = after
+
+    def erasing(self) -> Iterable[Erasure]:
+        return [each for each in self.erasures.values() if each.done_at is None]
+
+    def next_waiting(self) -> Job | None:
+        waiting = [job for job in self.rows.values() if job.status is Status.READY]
+        return min(waiting, key=lambda job: (job.created_at, job.job_id), default=None)
+
+    def owner(self, content_digest: str) -> str | None:
+        return self.contents.get(content_digest)
+
+    def account(self, month: str) -> Account:
+        charges = [charge for job in self.rows.values() for charge in job.charges] + self.spent
+        sums = {
+            state: sum(
+                each.micro_usd for each in charges if (each.month, each.state) == (month, state)
+            )
+            for state in ChargeState
+        }
+        wasted = sums[ChargeState.WASTED]
+        return Account(
+            month=month,
+            reserved_usd=sums[ChargeState.RESERVED] / MICRO,
+            spent_usd=(sums[ChargeState.SPENT] + wasted) / MICRO,
+            wasted_usd=wasted / MICRO,
+            in_flight=tuple(sorted(job.job_id for job in self.rows.values() if job.at_fal)),
+        )
+
+    def missing(self, job_ids: Sequence[str]) -> Sequence[str]:
+        return [each for each in job_ids if each not in self.rows and not self.forgotten(each)]
+
+    def bookmark(self, name: str) -> str | None:
+        return self.bookmarks.get(name)
+
+    def keep_bookmark(self, name: str, at: str | None) -> None:
+        self.bookmarks.pop(name, None)
+        if at is not None:
+            self.bookmarks[name] = at
+
+    def unfinished(self) -> Iterable[Job]:
+        return sorted(
+            (job for job in self.rows.values() if not job.terminal or job.job_id in self.untold),
+            key=lambda job: (job.created_at, job.job_id),
+        )
+
+    def page(self, *, status: Status | None, limit: int, cursor: str | None) -> Page:
+        start = _start(cursor, status) if cursor else 0
+        found = sorted(
+            (job for job in self.rows.values() if status in (None, job.status)),
+            key=lambda job: job.created_at,
+            reverse=True,
+        )
+        end = start + limit
+        following = _cursor(end, status) if end < len(found) else None
+        return Page(tuple(found[start:end]), following)
+
+    def _check_still(self, read: Sequence[Job]) -> None:
+        for job in read:
+            current = self.rows.get(job.job_id)
+            if current is None or current.version != job.version:
+                raise Conflict(job.job_id)
+
+    def _check(self, before: Job, after: Job, limits: Limits) -> None:
+        taken = len(self.account("").in_flight) if after.at_fal and not before.at_fal else 0
+        if taken >= limits.max_in_flight:
+            raise NoSlot(after.job_id)
+        for booking in bookings(before.charges, after.charges):
+            if limits.monthly_usd is None or after.approved or booking.reserved <= 0:
+                continue
+            committed = round(self.account(booking.month).committed_usd * MICRO)
+            if committed + booking.reserved > round(limits.monthly_usd * MICRO):
+                raise OverBudget(after.job_id)
+
+    def _claim(self, job: Job, claim: Claim | None) -> None:
+        if claim is None or job.content_digest is None:
+            return
+        if self.contents.get(job.content_digest) != claim.previous:
+            raise Conflict(job.content_digest)
+        self.contents[job.content_digest] = job.job_id
+
+
+def _cursor(start: int, status: Status | None) -> str:
+    return base64.b64encode(json.dumps({"start": start, "status": status}).encode()).decode()
+
+
+def _start(cursor: str, status: Status | None) -> int:
+    try:
+        seen = json.loads(base64.b64decode(cursor, validate=True))
+        if seen["status"] == status:
+            return int(seen["start"])
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise BadQuery("cursor: this is not a cursor of an earlier page") from error
+    raise BadQuery("cursor: this is not a cursor of an earlier page")

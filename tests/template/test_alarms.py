@@ -1,0 +1,124 @@
+"""Each alarm rings for what it is for, in time, and for nothing less: by CloudWatch's own arithmetic."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import pytest
+
+from tests.support.template import template
+
+type Samples = Sequence[tuple[float, float]]  # minutes since the beginning, and a value
+
+ALARMS: dict[str, dict[str, Any]] = {
+    name: resource["Properties"]
+    for name, resource in template()["Resources"].items()
+    if resource["Type"] == "AWS::CloudWatch::Alarm"
+}
+STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
+    "Sum": sum,
+    "Maximum": max,
+    "SampleCount": len,
+}
+COMPARISONS: dict[str, Callable[[float, float], bool]] = {
+    "GreaterThanOrEqualToThreshold": lambda value, threshold: value >= threshold,
+    "LessThanThreshold": lambda value, threshold: value < threshold,
+}
+HOURS = 3
+AN_HOUR = 60.0  # minutes, for which fal keeps a result
+
+
+def every(minutes: float, *values: float) -> Samples:
+    """A value after each so many minutes, for as long as there are any, the last one again and again."""
+    number = int(HOURS * 60 // minutes)
+    return [(at * minutes, values[min(at, len(values) - 1)]) for at in range(number)]
+
+
+def rings_at(alarm: dict[str, Any], samples: Samples) -> float | None:
+    """After how many minutes it rings; None for never ("Evaluating an alarm" in CloudWatch's guide)."""
+    period, periods = alarm["Period"] / 60, alarm["EvaluationPeriods"]
+    enough = alarm.get("DatapointsToAlarm", periods)
+    breaching = [
+        _breaches(alarm, _within(samples, at * period, period)) for at in range(_ends(period))
+    ]
+    for end in range(periods, len(breaching) + 1):
+        if sum(breaching[end - periods : end]) >= enough:
+            return float(end * period)
+    return None
+
+
+def _ends(period: float) -> int:
+    return int(HOURS * 60 // period)
+
+
+def _within(samples: Samples, begin: float, period: float) -> list[float]:
+    return [value for at, value in samples if begin <= at < begin + period]
+
+
+def _breaches(alarm: dict[str, Any], values: list[float]) -> bool:
+    if not values:
+        return bool(alarm["TreatMissingData"] == "breaching")
+    found = STATISTICS[alarm["Statistic"]](values)
+    return COMPARISONS[alarm["ComparisonOperator"]](found, alarm["Threshold"])
+
+
+def _for(names: Iterable[str], *case: object) -> dict[str, tuple[object, ...]]:
+    return dict.fromkeys((f"{name}Alarm" for name in names), case)
+
+
+# What each rings for, and what it does not, and within how many minutes it has to ring. Dead letters
+# are counted by SQS every minute, a round counts every five, errors are counted as they come.
+ONCE, NEVER = every(1000, 1), every(1, 0)
+CASES: dict[str, tuple[Any, ...]] = {
+    **_for(["InboxDeadLetters", "ResultsDeadLetters"], every(1, 0, 0, 1), NEVER, 10),
+    **_for(["SubmissionInDoubt", "JobOverdue"], every(5, 0, 1), every(5, 0), 15),
+    **_for(["JobHeld"], every(5, 1, 0, 1, 1), every(5, 0), 15),
+    **_for(["RoundsFailing"], every(5, 1), [(0, 1), (5, 1)], 30),
+    **_for(["RoundsMissing"], [(1, 0)], every(10, 0), 45),
+    # Lambda gives a message back after 30 minutes to submit, after 18 to store.
+    **_for(["SubmitFailing", "DatasetsFailing"], every(30, 1), ONCE, AN_HOUR),
+    **_for(["StoreFailing", "ResultsFailing"], every(18, 1), ONCE, AN_HOUR - 15),
+    **_for(["WebhookFailing", "JobsApiFailing"], every(2, 1), ONCE, 15),
+    **_for(["ForgetFailing"], every(15, 1), ONCE, AN_HOUR),
+    **_for(
+        [
+            f"{name}Throttled"
+            for name in ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Forget")
+        ],
+        every(1, 7),
+        ONCE,
+        15,
+    ),
+    **_for(["BudgetNearlySpent"], every(5, 80), every(5, 79.9), 15),
+    **_for(["DeliveriesRefused"], every(10, 1), every(20, 1), AN_HOUR),
+    **_for(["JobTooOld"], every(5, 86_400), every(5, 86_399), 15),
+    **_for(["EventsUntold"], every(5, 3), [(0, 3), (5, 3)], 30),
+    **_for(["ErasureOpen"], every(15, 86_400), every(15, 86_399), 15),
+}
+
+
+def test_a_job_that_is_held_rings_once_and_not_after_each_vain_try() -> None:
+    """Each hour it is tried once more by itself, and is not held for a moment."""
+    alarm, vain = ALARMS["JobHeldAlarm"], [*[(at * 5.0, 1.0) for at in range(11)], (55.0, 0.0)]
+    hours = [(60.0 * hour + at, value) for hour in range(HOURS) for at, value in vain]
+    period = alarm["Period"] / 60
+
+    assert all(_breaches(alarm, _within(hours, at * period, period)) for at in range(_ends(period)))
+
+
+def test_every_alarm_is_rung() -> None:
+    assert sorted(CASES) == sorted(ALARMS)
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_an_alarm_rings_in_time_for_what_it_is_for(name: str) -> None:
+    rung = rings_at(ALARMS[name], CASES[name][0])
+
+    assert rung is not None
+    assert rung <= CASES[name][2]
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_an_alarm_does_not_ring_for_less(name: str) -> None:
+    assert rings_at(ALARMS[name], CASES[name][1]) is None
+    if name != "RoundsMissingAlarm":
+        assert rings_at(ALARMS[name], []) is None

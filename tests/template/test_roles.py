@@ -1,0 +1,190 @@
+"""What every function and its role have, and where one leads to another: no list of names but the template's."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from tests.security.iam.arns import Names, chosen
+from tests.security.iam.policies import documents_of, functions, policy_of
+from tests.support.template import of_type, properties, target, template
+
+BUCKETS, QUEUES = of_type("AWS::S3::Bucket"), of_type("AWS::SQS::Queue")
+SECRETS, ROLES = of_type("AWS::SecretsManager::Secret"), of_type("AWS::IAM::Role")
+# X-Ray "does not support specifying a resource ARN" for these (Service Authorization Reference).
+WITHOUT_RESOURCES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+
+
+def whole(function: str) -> Mapping[str, Any]:
+    """A function with what it has of all functions."""
+    return {**template()["Globals"]["Function"], **functions()[function]}
+
+
+def events_of(function: str, kind: str) -> list[dict[str, Any]]:
+    events = functions()[function].get("Events", {}).values()
+    return [each["Properties"] for each in events if each["Type"] == kind]
+
+
+@pytest.mark.parametrize("function", functions())
+def test_a_function_has_a_role_of_its_own(function: str) -> None:
+    role = target(functions()[function]["Role"])
+    assert [name for name in functions() if target(functions()[name]["Role"]) == role] == [function]
+
+
+@pytest.mark.parametrize("function", functions())
+def test_a_functions_role_is_for_lambda_alone(function: str) -> None:
+    role = properties(target(functions()[function]["Role"]))
+    [trust] = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
+    assert trust["Action"] == "sts:AssumeRole"
+
+
+@pytest.mark.parametrize("function", functions())
+def test_a_functions_rights_name_actions_and_resources(function: str) -> None:
+    for grant in policy_of(function, Names({})).grants:
+        assert "*" not in grant.action
+        assert (grant.resource == "*") is (grant.action in WITHOUT_RESOURCES)
+
+
+@pytest.mark.parametrize("function", functions())
+def test_a_functions_rights_are_on_this_stacks_resources(function: str) -> None:
+    for document in documents_of(function):
+        for resource in _resources(document):
+            # The bus is the account's; what may be put there is bounded by a condition (test_operation.py).
+            if resource != "*" and not resource.endswith(':event-bus/default"}'):
+                assert any(f'"{name}' in resource for name in template()["Resources"]) or any(
+                    f"${{{name}" in resource for name in template()["Resources"]
+                ), resource
+
+
+@pytest.mark.parametrize("function", functions())
+def test_a_function_logs_into_a_group_of_its_own_which_forgets(function: str) -> None:
+    group = target(functions()[function]["LoggingConfig"]["LogGroup"])
+    used = [target(each["LoggingConfig"]["LogGroup"]) for each in functions().values()]
+    assert used.count(group) == 1
+    assert of_type("AWS::Logs::LogGroup")[group] == {"RetentionInDays": {"Ref": "LogRetentionDays"}}
+
+
+@pytest.mark.parametrize("function", functions())
+def test_a_function_is_traced(function: str) -> None:
+    assert whole(function)["Tracing"] == "Active"
+
+
+@pytest.mark.parametrize("function", functions())
+def test_a_function_ends_before_whoever_waits_for_it_gives_up(function: str) -> None:
+    # API Gateway waits 29 s, Lambda 900 s.
+    most = 29 if events_of(function, "Api") else 900
+    assert whole(function)["Timeout"] < most
+
+
+@pytest.mark.parametrize("function", functions())
+def test_a_functions_queues_wait_six_times_as_long_as_it_may_take(function: str) -> None:
+    for event in events_of(function, "SQS"):
+        queue = QUEUES[target(event["Queue"])]
+        assert queue["VisibilityTimeout"] >= 6 * whole(function)["Timeout"]
+        assert event["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+@pytest.mark.parametrize("function", functions())
+def test_a_function_cannot_take_all_of_the_accounts_concurrency(function: str) -> None:
+    # What a queue feeds is bounded there: a reserved number would throw messages back, and their
+    # receipts count. What a schedule starts comes one by one. An API is throttled.
+    queues, own = events_of(function, "SQS"), functions()[function]
+    bounded = [event["ScalingConfig"]["MaximumConcurrency"] for event in queues]
+    assert all(2 <= most <= 10 for most in bounded)
+    apis = [event for event in events_of(function, "Api") if event.get("Auth")]
+    assert not apis or "ReservedConcurrentExecutions" in own
+    assert queues or events_of(function, "Schedule") or events_of(function, "Api")
+
+
+@pytest.mark.parametrize("function", functions())
+def test_a_functions_environment_holds_names_and_no_secrets(function: str) -> None:
+    variables = whole(function)["Environment"]["Variables"]
+    for name, value in variables.items():
+        if "SECRET" in name or "KEY" in name:
+            assert target(chosen(value)) in SECRETS
+
+
+def _resources(document: Mapping[str, Any]) -> Iterator[str]:
+    for statement in document["Statement"]:
+        listed = statement["Resource"]
+        for each in listed if isinstance(listed, list) else [listed]:
+            yield each if isinstance(each, str) else json.dumps(each)
+
+
+# Where any name will do, and why.
+WHOLE_BUCKETS = {
+    ("Submit", "s3:GetObject", "DatasetsBucket"),  # people name their datasets
+    ("Submit", "s3:GetObjectVersion", "DatasetsBucket"),
+    ("Submit", "s3:GetObject", "ModelsBucket"),  # fal names its files
+    ("Store", "s3:GetObject", "ModelsBucket"),
+    ("Store", "s3:PutObject", "ModelsBucket"),
+    ("Store", "s3:ListMultipartUploadParts", "ModelsBucket"),
+    ("Store", "s3:AbortMultipartUpload", "ModelsBucket"),
+    ("Reconcile", "s3:AbortMultipartUpload", "ModelsBucket"),  # of whatever was left unfinished
+    ("Forget", "s3:DeleteObjectVersion", "DatasetsBucket"),  # whatever is there of a job
+    ("Forget", "s3:AbortMultipartUpload", "DatasetsBucket"),
+    ("Forget", "s3:DeleteObjectVersion", "ModelsBucket"),
+    ("Forget", "s3:AbortMultipartUpload", "ModelsBucket"),
+}
+
+
+def test_elsewhere_a_right_is_on_files_of_one_name() -> None:
+    names = Names({})
+    buckets = {names.arn(bucket): bucket for bucket in BUCKETS}
+    found = set()
+    for function in functions():
+        for grant in policy_of(function, names).grants:
+            place, _, key = grant.resource.partition("/")
+            if key == "*" and place in buckets:
+                found.add((function.removesuffix("Function"), grant.action, buckets[place]))
+            elif place in buckets:
+                # Below a dataset's key and a job's id, which may be anything.
+                assert re.fullmatch(r"|\*/[\w.]+|\*/deliveries/\*", key), grant
+            elif not grant.action.startswith(("logs:", "xray:")):
+                assert "*" not in grant.resource, grant
+
+    assert found == WHOLE_BUCKETS
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_role_is_some_functions(role: str) -> None:
+    assert role in {target(each["Role"]) for each in functions().values()}
+
+
+# --------------------------------------------------------------------------- the way round
+
+
+def test_the_only_way_round_is_the_submitters_call_for_the_next_in_the_line() -> None:
+    """Each message in its circle sends a waiting job or is the last; Lambda itself ends one of 16."""
+    names = Names({})
+    leads: dict[str, set[str]] = {}
+    for function in functions():
+        for event in events_of(function, "SQS"):
+            leads.setdefault(names.arn(target(event["Queue"])), set()).add(function)
+    for bucket in BUCKETS:
+        notified = BUCKETS[bucket].get("NotificationConfiguration", {})
+        for each in notified.get("QueueConfigurations", []):
+            leads.setdefault(f"{names.arn(bucket)}/*", set()).add(names.arn(target(each["Queue"])))
+        assert set(notified) <= {"QueueConfigurations"}
+    for function in functions():
+        for grant in policy_of(function, names).grants:
+            if grant.action in ("sqs:SendMessage", "s3:PutObject"):
+                place = grant.resource.partition("/")[0]
+                to = f"{place}/*" if grant.action == "s3:PutObject" else grant.resource
+                leads.setdefault(function, set()).add(to)
+
+    circles = {start for start in leads if start in _reached(start, leads)}
+    assert circles == {"SubmitFunction", names.arn("InboxQueue")}
+
+
+def _reached(start: str, leads: Mapping[str, set[str]]) -> set[str]:
+    found: set[str] = set()
+    ahead = [start]
+    while ahead:
+        for there in leads.get(ahead.pop(), set()) - found:
+            found.add(there)
+            ahead.append(there)
+    return found

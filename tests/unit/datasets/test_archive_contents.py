@@ -1,0 +1,199 @@
+"""The deep pass: every byte of every member, once, and nothing but what was packed."""
+
+import hashlib
+import tracemalloc
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from lora_drop.datasets.archives import Content, MeteredReader, contents_of, structure_of
+from lora_drop.jobs.errors import RejectedDataset
+from tests.support.builders import JPEG
+from tests.support.memory_files import MemoryRange
+from tests.support.zips import Part, assembled, deflated, photos, streamed
+
+WINDOW = 4 * 1024**2
+BIG = hashlib.shake_128(b"big").digest(3_300_000)
+
+
+def contents(data: bytes, *, window: int = WINDOW) -> Iterator[Content]:
+    return contents_of(MemoryRange(data), structure_of(MemoryRange(data)), window=window)
+
+
+def problems(data: bytes, *, window: int = WINDOW) -> list[tuple[str, str | None]]:
+    """What a pass over everything ends with, by code and member."""
+    try:
+        for _ in contents(data, window=window):
+            pass
+    except RejectedDataset as rejected:
+        return [(problem.code, problem.member) for problem in rejected.problems]
+    return []
+
+
+@pytest.mark.parametrize("method", [0, 8])
+@pytest.mark.parametrize("window", [1, 29, 31, 100, 4096, WINDOW])
+def test_every_member_comes_whole_and_in_order(method: int, window: int) -> None:
+    parts = [
+        Part(name=b"a.jpg", method=method),
+        streamed(Part(name=b"b.jpg", content=JPEG * 50, method=method)),
+        Part(name=b"x/", content=b"", method=0),
+        Part(name=b"x/c.txt", content=b"", method=0),
+        Part(name=b"._d", content=b"fork", method=method, local_extra=b"UT\x01\x00x"),
+    ]
+
+    came = [
+        (content.member.name, content.read())
+        for content in contents(assembled(parts), window=window)
+    ]
+
+    assert came == [
+        (part.name.decode(), part.content) for part in parts if not part.name.endswith(b"/")
+    ]
+
+
+@pytest.mark.parametrize("method", [0, 8])
+def test_chunks_are_bounded(method: int) -> None:
+    content = next(contents(assembled([Part(content=BIG, method=method)])))
+
+    chunks = list(content)
+
+    assert b"".join(chunks) == BIG
+    assert max(map(len, chunks)) <= 1024**2
+    assert min(map(len, chunks)) > 0
+
+
+def test_the_pass_asks_for_each_byte_once_in_windows() -> None:
+    parts = [Part(name=f"{n}.jpg".encode(), content=BIG, method=0) for n in range(6)]
+    data = assembled(parts)
+    structure = structure_of(MemoryRange(data))
+    archive = MeteredReader(MemoryRange(data))
+
+    for _ in contents_of(archive, structure):
+        pass
+
+    assert archive.requests == -(-structure.begin // WINDOW)
+    assert archive.bytes_read == structure.begin
+
+
+def test_what_is_not_taken_is_verified_all_the_same() -> None:
+    data = bytearray(assembled([Part(content=BIG), *photos(2)]))
+    data[len(BIG)] ^= 1  # near its end: the headers have some 40 bytes
+
+    assert problems(bytes(data)) == [("archive_crc_mismatch", "a.jpg")]
+
+
+def test_a_member_that_is_taken_in_part_does_not_hinder_the_next() -> None:
+    parts = [replace(part, content=BIG, method=0) for part in photos(3)]
+
+    came = [(content.member.name, next(content)[:3]) for content in contents(assembled(parts))]
+
+    assert came == [(f"photo-0{n}.jpg", BIG[:3]) for n in range(3)]
+
+
+def test_a_content_that_the_pass_has_left_behind_is_not_empty_but_gone() -> None:
+    first, *_ = contents(assembled(photos(2)))
+
+    with pytest.raises(RuntimeError, match="beyond photo"):
+        first.read()
+
+
+def bad(name: bytes, **changes: object) -> Part:
+    """A file that only its content gives away: it is behind a good megabyte."""
+    content = BIG[: 1024**2] + name
+    return Part(**{"name": name, "content": content, "method": 0, **changes})  # type: ignore[arg-type]  # any field
+
+
+def unfinished(content: bytes) -> bytes:
+    """A deflate stream whose last block has yet to come."""
+    packer = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return packer.compress(content) + packer.flush(zlib.Z_FULL_FLUSH)
+
+
+CRC = {"crc": 12345}
+BROKEN = {
+    "checksum": (bad(b"a.jpg", local=CRC, entry=CRC), "archive_crc_mismatch"),
+    "deflate stream": (
+        bad(b"b.jpg", method=8, packed=unfinished(BIG[:900_000]) + b"\xff" * 40),
+        "archive_damaged",
+    ),
+    "early end of the stream": (
+        bad(b"c.jpg", method=8, packed=deflated(BIG[: 1024**2] + b"c.jpg") + b"more"),
+        "archive_damaged",
+    ),
+    "no end of the stream": (
+        bad(b"d.jpg", method=8, packed=deflated(BIG[: 1024**2] + b"d.jpg")[:-4]),
+        "archive_damaged",
+    ),
+    "too much": (bad(b"e.jpg", method=8, packed=deflated(BIG)), "archive_size_mismatch"),
+    "too little": (bad(b"f.jpg", method=8, packed=deflated(BIG[:900_000])), "archive_size_mismatch"),
+    "descriptor": (replace(streamed(bad(b"g.jpg")), gap=b"PK\x07\x08" + bytes(12)), "archive_data_descriptor"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_each_fault_of_a_content_is_told_with_its_member(fault: str) -> None:
+    part, code = BROKEN[fault]
+    data = assembled([*photos(2), part, Part(name=b"z.jpg")])
+
+    assert problems(data) == [(code, part.name.decode())]
+
+
+def test_all_bad_members_are_told_in_the_end() -> None:
+    data = assembled([part for part, _ in BROKEN.values()])
+
+    assert problems(data) == [(code, part.name.decode()) for part, code in BROKEN.values()]
+
+
+def test_who_takes_a_bad_member_is_told_at_once_and_once_more_in_the_end() -> None:
+    part, code = BROKEN["checksum"]
+    taken: list[int | str] = []
+
+    with pytest.raises(RejectedDataset, match=code):  # noqa: PT012  # the end of the loop is the point
+        for content in contents(assembled([part, *photos(2)])):
+            try:
+                taken.append(len(content.read()))
+            except RejectedDataset as rejected:
+                taken.append(rejected.problems[0].code)
+
+    assert taken == [code, len(JPEG), len(JPEG)]
+
+
+def test_a_folder_that_is_wrong_is_told_as_well() -> None:
+    folder = Part(name=b"x/", content=b"", method=0, local={"crc": 1}, entry={"crc": 1})
+
+    assert problems(assembled([folder, *photos(2)])) == [("archive_crc_mismatch", "x/")]
+
+
+def test_a_member_that_is_larger_than_declared_stops_there() -> None:
+    declared = 2 * 1024**2
+    # Honest for the first 2 MiB, then a bomb of 200 MB.
+    packed = deflated(BIG[:declared] + bytes(200 * 1024**2))
+    part = Part(packed=packed, local={"size": declared}, entry={"size": declared})
+    data = assembled([part, *photos(2)])
+    size = 0
+
+    tracemalloc.start()
+    content = next(contents(data))
+    with pytest.raises(RejectedDataset, match="archive_size_mismatch"):  # noqa: PT012  # it counts
+        for chunk in content:
+            size += len(chunk)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert size <= declared
+    assert peak < len(data) + WINDOW + 8 * 1024**2
+
+
+def test_memory_is_a_window_and_a_chunk_whatever_a_member_unpacks_to() -> None:
+    mebibyte = BIG[:20_000] + bytes(1024**2 - 20_000)
+    data = assembled([Part(content=mebibyte * 100), *photos(2)])
+
+    tracemalloc.start()
+    total = sum(len(chunk) for content in contents(data) for chunk in content)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert total == 100 * 1024**2 + 2 * len(JPEG)
+    assert peak < WINDOW + 8 * 1024**2

@@ -1,0 +1,226 @@
+"""What an entry of the directory may be: plain files, packed plainly, each in its own place."""
+
+import io
+import struct
+import zipfile
+from dataclasses import replace
+
+import pytest
+
+from lora_drop.datasets.archives import Member, structure_of
+from lora_drop.jobs.errors import RejectedDataset
+from tests.support.builders import JPEG
+from tests.support.memory_files import MemoryRange
+from tests.support.zips import Part, assembled, codes, photos, structure_codes, zip64_field
+
+FULL = 0xFFFFFFFF
+
+
+def with_one(part: Part) -> bytes:
+    """A small dataset and one more file."""
+    return assembled([*photos(), part])
+
+
+def both(**fields: int) -> Part:
+    """A file that says so in both of its headers."""
+    return Part(local=fields, entry=fields)
+
+
+def test_what_is_read_is_what_python_reads() -> None:
+    data = assembled([*photos(3), Part(name=b"b/", content=b"", method=0), Part(name=b"b/c.jpg")])
+
+    structure = structure_of(MemoryRange(data))
+
+    with zipfile.ZipFile(io.BytesIO(data)) as python:
+        assert [_facts(member) for member in structure.entries] == [
+            (
+                info.orig_filename.encode("cp437"),
+                info.header_offset,
+                info.compress_size,
+                info.file_size,
+                info.compress_type,
+                info.flag_bits,
+                info.CRC,
+            )
+            for info in python.infolist()
+        ]
+    assert [member.name for member in structure.members][-1] == "b/c.jpg"
+
+
+def _facts(member: Member) -> tuple[object, ...]:
+    return (
+        member.raw_name,
+        member.offset,
+        member.compressed,
+        member.size,
+        member.method,
+        member.flags,
+        member.crc,
+    )
+
+
+REFUSED = {
+    "password": (both(flags=1), "dataset_encrypted"),
+    "strong encryption": (both(flags=0x41), "archive_strong_encryption"),
+    "masked directory": (both(flags=0x2000), "archive_strong_encryption"),
+    "AES": (both(flags=1, method=99), "dataset_encrypted"),
+    "bzip2": (both(method=12), "dataset_unsupported_compression"),
+    "deflate64": (both(method=9), "dataset_unsupported_compression"),
+    "patch": (both(flags=0x20), "dataset_unsupported_compression"),
+    "version 6.4": (both(need=64), "archive_unsupported_version"),
+    "symbolic link": (Part(mode=0o120777), "dataset_link"),
+    "character device": (Part(mode=0o020666), "dataset_special_file"),
+    "block device": (Part(mode=0o060666), "dataset_special_file"),
+    "socket": (Part(mode=0o140666), "dataset_special_file"),
+    "nested ZIP": (Part(name=b"more.ZIP"), "dataset_nested_archive"),
+    "nested tar": (Part(name=b"more/photos.tar.gz"), "dataset_nested_archive"),
+    "other disk": (Part(entry={"disk": 1}), "archive_multi_disk"),
+    "folder with content": (Part(name=b"b/"), "archive_size_mismatch"),
+    "stored in another size": (
+        Part(method=0, local={"size": 9}, entry={"size": 9}),
+        "archive_size_mismatch",
+    ),
+    "extra field too long": (Part(extra=struct.pack("<2H", 0x5455, 9)), "archive_extra_field"),
+}
+
+
+@pytest.mark.parametrize("fault", REFUSED)
+def test_what_nobody_can_train_on_is_refused_by_its_own_code(fault: str) -> None:
+    part, code = REFUSED[fault]
+
+    with pytest.raises(RejectedDataset) as rejected:
+        structure_of(MemoryRange(with_one(part)))
+
+    (problem,) = rejected.value.problems
+    assert problem.code == code
+    assert problem.member == part.name.decode()
+
+
+ACCEPTED = {
+    "a pipe, as Info-ZIP calls its input": Part(mode=0o010660),
+    "no mode at all": Part(mode=0),
+    "a directory's method of its own": Part(name=b"b/", content=b"", method=8),
+    "deflated nothing": Part(content=b"", method=8, packed=b""),
+    "a comment": Part(comment=b"me, last summer"),
+    "three bytes of padding": Part(extra=b"\0\0\0"),
+    "a nested archive that is junk": Part(name=b"__MACOSX/._more.zip"),
+    "the needed version of 7-Zip on Linux": Part(entry={"need": 0x30A}),
+}
+
+
+@pytest.mark.parametrize("kind", ACCEPTED)
+def test_what_real_programs_write_is_accepted(kind: str) -> None:
+    assert codes(with_one(ACCEPTED[kind])) == []
+
+
+def test_every_bad_file_is_told_at_once() -> None:
+    parts = [replace(part, name=f"{at}.jpg".encode()) for at, (part, _) in enumerate(
+        REFUSED[fault] for fault in ("password", "bzip2", "symbolic link", "socket")
+    )]  # fmt: skip
+
+    assert structure_codes(assembled(parts)) == [
+        "dataset_encrypted",
+        "dataset_unsupported_compression",
+        "dataset_link",
+        "dataset_special_file",
+    ]
+
+
+LENGTH, PACKED = len(JPEG), len(Part().data)
+WIDE = {
+    "sizes": (
+        Part(extra=zip64_field(LENGTH, PACKED), entry={"size": FULL, "compressed": FULL}),
+        [],
+    ),
+    "size": (Part(extra=zip64_field(LENGTH), entry={"size": FULL}), []),
+    "offset": (Part(extra=zip64_field(0), entry={"offset": FULL}), []),
+    "more than has to be, and the same": (
+        Part(extra=zip64_field(LENGTH, PACKED, 0), entry={"size": FULL, "compressed": FULL}),
+        [],
+    ),
+    "not needed": (Part(extra=zip64_field(LENGTH, PACKED)), []),
+    "both in the local header": (
+        Part(local_extra=zip64_field(LENGTH, PACKED), local={"size": FULL, "compressed": FULL}),
+        [],
+    ),
+    "empty": (Part(local_extra=zip64_field()), []),
+    "more than has to be, and another": (
+        Part(extra=zip64_field(LENGTH, PACKED, 9), entry={"size": FULL, "compressed": FULL}),
+        ["archive_inconsistent"],
+    ),
+    "not needed, and another": (
+        Part(extra=zip64_field(LENGTH, PACKED + 1)),
+        ["archive_inconsistent"],
+    ),
+    "missing": (Part(entry={"size": FULL}), ["archive_inconsistent"]),
+    "too short": (
+        Part(extra=zip64_field(LENGTH), entry={"size": FULL, "compressed": FULL}),
+        ["archive_inconsistent"],
+    ),
+    "twice": (
+        Part(extra=zip64_field(LENGTH) + zip64_field(LENGTH), entry={"size": FULL}),
+        ["archive_inconsistent"],
+    ),
+    "one thing here, another there": (
+        Part(local_extra=zip64_field(LENGTH + 1, PACKED), local={"size": FULL, "compressed": FULL}),
+        ["archive_header_mismatch"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WIDE)
+def test_zip64_sizes_are_read_where_they_say_one_thing(case: str) -> None:
+    part, expected = WIDE[case]
+
+    assert codes(assembled([part])) == expected
+
+
+def test_members_that_share_bytes_are_refused() -> None:
+    twin = Part(name=b"twin.jpg", entry={"offset": 0})
+
+    assert (
+        structure_codes(assembled([Part(), twin])) == ["archive_overlap", "archive_hidden_data"][:1]
+    )
+
+
+def test_a_member_that_reaches_into_the_directory_is_refused() -> None:
+    size = 10_000
+    part = Part(method=0, entry={"compressed": size, "size": size}, local={"compressed": size})
+
+    assert structure_codes(assembled([*photos(), part])) == ["archive_overlap"]
+
+
+def test_a_file_that_the_directory_does_not_name_is_refused() -> None:
+    hidden = Part(name=b"hidden.jpg")
+    data = assembled([replace(Part(), gap=hidden.before() + hidden.data), *photos()])
+
+    assert structure_codes(data) == ["archive_hidden_data"]
+
+
+@pytest.mark.parametrize("length", [1, 29, 70_000])
+def test_bytes_between_two_members_are_refused(length: int) -> None:
+    data = assembled([replace(Part(), gap=bytes(length)), *photos()])
+
+    assert structure_codes(data) == ["archive_hidden_data"]
+
+
+@pytest.mark.parametrize(("length", "expected"), [(29, []), (30, ["archive_hidden_data"])])
+def test_before_the_directory_there_is_room_for_less_than_a_file(
+    length: int, expected: list[str]
+) -> None:
+    assert codes(assembled([*photos(), Part(gap=bytes(length))])) == expected
+
+
+def test_the_order_of_the_directory_does_not_matter() -> None:
+    data = assembled(photos(3))
+    begin = data.find(b"PK\x01\x02")
+    size = (data.find(b"PK\x05\x06") - begin) // 3
+    first, second, third = (data[begin + at * size :][:size] for at in range(3))
+    turned = data[:begin] + third + first + second + data[begin + 3 * size :]
+
+    assert codes(turned) == []
+    assert [member.name for member in structure_of(MemoryRange(turned)).members] == [
+        "photo-02.jpg",
+        "photo-00.jpg",
+        "photo-01.jpg",
+    ]

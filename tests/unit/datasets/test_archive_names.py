@@ -1,0 +1,207 @@
+"""What files are called: every encoding there is, and no name that fools a reader or a file system."""
+
+import struct
+from dataclasses import replace
+
+import pytest
+
+from lora_drop.datasets.archives import is_junk, members_of, structure_of
+from tests.support.builders import JPEG, make_archive
+from tests.support.memory_files import MemoryRange
+from tests.support.zips import UTF8, Part, assembled, codes, photos, structure_codes, unicode_path
+
+JAPANESE = "写真.jpg"
+
+
+def names(*parts: Part) -> list[str]:
+    return [member.name for member in members_of(MemoryRange(assembled(parts)))]
+
+
+def test_names_are_decoded_as_their_programs_meant_them() -> None:
+    assert names(Part(name=b"\x81ber.jpg")) == ["über.jpg"]  # code page 437
+    assert names(Part(name=JAPANESE.encode(), flags=UTF8)) == [JAPANESE]
+    assert names(Part(name=JAPANESE.encode())) == [JAPANESE]  # macOS sets no flag
+    path = unicode_path(b"_.jpg", JAPANESE.encode())
+    assert names(Part(name=b"_.jpg", extra=path, local_extra=path)) == [JAPANESE]
+
+
+def test_a_unicode_path_only_in_the_directory_is_read() -> None:
+    part = Part(name=b"\x82.jpg", extra=unicode_path(b"\x82.jpg", "é.jpg".encode()))
+
+    assert names(part) == ["é.jpg"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        unicode_path(b"other", b"x.jpg"),
+        unicode_path(b"a.jpg", b"x.jpg", version=2),
+        unicode_path(b"a.jpg", b""),
+    ],
+)
+def test_a_unicode_path_for_another_name_is_passed_over(path: bytes) -> None:
+    assert names(Part(name=b"a.jpg", extra=path)) == ["a.jpg"]
+
+
+WRONG_PATHS = {
+    "cut short": struct.pack("<2HL", 0x7075, 4, 1),
+    "not UTF-8": unicode_path(b"a.jpg", b"\xff\xfe.jpg"),
+    "two of them": unicode_path(b"a.jpg", b"b.jpg") + unicode_path(b"a.jpg", b"c.jpg"),
+    "escaping": unicode_path(b"a.jpg", b"../b.jpg"),
+    "a control character": unicode_path(b"a.jpg", b"b\x00.jpg"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_PATHS)
+def test_a_unicode_path_that_cannot_be_is_refused(wrong: str) -> None:
+    path = WRONG_PATHS[wrong]
+
+    found = structure_codes(assembled([*photos(), Part(extra=path, local_extra=path)]))
+
+    assert found[0] in {"archive_extra_field", "archive_name_encoding", "archive_unsafe_name"}
+
+
+def test_a_unicode_path_in_the_directory_alone_is_refused() -> None:
+    """Whoever walks over the local headers finds another name."""
+    part = Part(name=b"a.bin", extra=unicode_path(b"a.bin", b"b.jpg"))
+
+    assert structure_codes(assembled([part])) == ["archive_header_mismatch"]
+
+
+def test_another_unicode_path_in_the_local_header_is_refused() -> None:
+    part = Part(local_extra=unicode_path(b"a.jpg", b"b.jpg"))
+
+    assert structure_codes(assembled([part])) == ["archive_header_mismatch"]
+
+
+def test_a_name_that_is_utf_8_in_one_header_alone_is_refused() -> None:
+    """Python's zipfile decodes both, and finds two names."""
+    part = Part(name=JAPANESE.encode(), flags=UTF8)
+
+    assert structure_codes(assembled([replace(part, local={"flags": 0})])) == [
+        "archive_header_mismatch"
+    ]
+    assert codes(assembled([Part(flags=UTF8, local={"flags": 0})])) == []
+
+
+def test_a_name_that_is_not_the_utf_8_it_says_is_refused() -> None:
+    """Python's zipfile does not even open such an archive."""
+    name = b"\xe9t\xe9.jpg"
+    beside = unicode_path(name, "été.jpg".encode())
+
+    for part in (Part(name=name, flags=UTF8), Part(name=name, flags=UTF8, extra=beside)):
+        assert structure_codes(assembled([part])) == ["archive_name_encoding"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Screenshot 2026-11-24 at 9.41.00\u202fAM.jpg",
+        "写真\u30001.jpg",
+        "👩\u200d🚀.jpg",
+        "a\xa0b.jpg",
+        "1: at the beach.jpg",
+        "..a.jpg",
+        "a...jpg",
+    ],
+)
+def test_what_real_people_and_programs_call_their_files_is_accepted(name: str) -> None:
+    members = members_of(MemoryRange(make_archive(members={name: JPEG})))
+
+    assert name in {member.name for member in members}
+
+
+@pytest.mark.parametrize("letter", ["\n", "\x1b", "\x7f", "\x85", "\u2028", "\u202e", "\u2067"])
+def test_a_name_that_steers_its_reader_is_refused(letter: str) -> None:
+    data = make_archive(members={f"a{letter}b.jpg": JPEG})
+
+    assert structure_codes(data) == ["archive_unsafe_name"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [b"", b"/etc/passwd", b"\\\\host\\x", b"../x", b"a/../../x", b"..\\x", b"a\\..\\x", b"c:x"],
+)
+def test_a_name_that_leads_elsewhere_is_refused(name: bytes) -> None:
+    assert structure_codes(assembled([*photos(), Part(name=name)])) == ["archive_unsafe_name"]
+
+
+def test_a_name_with_nul_is_refused() -> None:
+    assert structure_codes(assembled([Part(name=b"a.jpg\0.exe")])) == ["archive_unsafe_name"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a.jpg", "a.jpg"),
+        ("a.jpg", "A.JPG"),
+        ("straße.jpg", "STRASSE.jpg"),
+        ("\u00e9.jpg", "e\u0301.jpg"),
+        ("\u00c9.jpg", "e\u0301.jpg"),
+        ("x/a.jpg", "x\\a.jpg"),
+        ("x/a.jpg", "./x//a.jpg"),
+    ],
+)
+def test_names_that_some_computer_holds_to_be_the_same_are_refused(one: str, other: str) -> None:
+    parts = [Part(name=name.encode(), flags=UTF8) for name in (one, other)]
+
+    assert structure_codes(assembled([*photos(), *parts])) == ["archive_duplicate_name"]
+
+
+@pytest.mark.parametrize("other", ["x/", "X/a.jpg", "x/y/z.jpg"])
+def test_a_file_that_would_have_to_be_a_folder_is_refused(other: str) -> None:
+    content = b"" if other.endswith("/") else JPEG
+    parts = [
+        Part(name=b"x"),
+        Part(name=other.encode(), content=content, method=0),
+        Part(name=b"x."),
+    ]
+
+    assert structure_codes(assembled(parts)) == ["dataset_path_conflict"]
+
+
+def test_a_folder_beside_its_files_is_accepted() -> None:
+    folder = Part(name=b"x/", content=b"", method=0)
+
+    assert names(Part(name=b"x/a.jpg"), folder, Part(name=b"x-ray.jpg")) == ["x/a.jpg", "x-ray.jpg"]
+
+
+def test_backslashes_are_read_and_warned_of() -> None:
+    """IZArc writes them in the directory alone; Python's zipfile does not unpack such a file."""
+    part = Part(name=b"test\\a.jpg")
+    izarc = replace(part, local_name=b"test/a.jpg")
+
+    for data in (assembled([part]), assembled([izarc])):
+        structure = structure_of(MemoryRange(data))
+        assert [warning.code for warning in structure.warnings] == ["archive_backslash_names"]
+        assert codes(data) == []
+    assert structure_of(MemoryRange(assembled(photos()))).warnings == ()
+
+
+def test_a_slash_in_the_directory_is_no_backslash_where_the_file_lies() -> None:
+    part = Part(name=b"test/a.jpg", local_name=b"test\\a.jpg")
+
+    assert structure_codes(assembled([part])) == ["archive_header_mismatch"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "__MACOSX/._a.jpg",
+        "__macosx/a.jpg",
+        "._a.jpg",
+        "x/.DS_Store",
+        "Thumbs.db",
+        "x\\Desktop.ini",
+        ".git/a.jpg",
+    ],
+)
+def test_junk_is_known(name: str) -> None:
+    assert is_junk(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["a.jpg", "./a.jpg", "x/./a.jpg", "x/a.jpg", "macosx/a.jpg", "desktop.ini.jpg"]
+)
+def test_what_a_person_put_there_is_no_junk(name: str) -> None:
+    assert not is_junk(name)

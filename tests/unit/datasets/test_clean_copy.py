@@ -1,0 +1,264 @@
+"""What has to be mended is sent as a clean copy; the original stays as it is."""
+
+import io
+import json
+import zipfile
+from typing import Any
+
+import pytest
+
+from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImage
+from lora_drop.datasets.images.pictures import Look, Mended
+from lora_drop.fal.status import Failed
+from lora_drop.jobs.errors import Conflict, NotSubmitted, SubmissionUnknown
+from lora_drop.jobs.evidence import points_at
+from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.problems import Problem
+from tests.support.builders import make_jpeg, with_exif
+from tests.support.memory_jobs import MemoryJobs
+from tests.support.pictures import BlindPictures
+from tests.support.world import LATE_AFTER, World
+
+NESTED = {f"album/{number}.jpg": make_jpeg(number) for number in range(12)}
+FAILED = Problem(code="fal_image_load_error", message="One of the images cannot be read.")
+
+
+def drop(world: World, key: str = "portrait/ada.zip", **how: Any) -> Job:
+    """A dataset whose photos lie in a folder beside others, submitted."""
+    members = {**NESTED, "loose.jpg": make_jpeg(99), **how.pop("members", {})}
+    return world.submit(world.drop(key, images=0, members=members, **how))
+
+
+def copy_of(world: World, job: Job) -> zipfile.ZipFile:
+    assert job.clean
+    return zipfile.ZipFile(io.BytesIO(world.results.files[job.clean.key]))
+
+
+def report(world: World, job: Job) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(world.results.text(job, "report.json") or "")
+    return loaded
+
+
+def test_fal_gets_the_clean_copy_and_not_the_dataset(world: World) -> None:
+    job = drop(world)
+
+    [(_, arguments, _)] = world.trainer.posts
+    assert job.clean
+    assert job.clean.key == f"{job.prefix}dataset.zip"
+    assert arguments["images_data_url"] == f"https://models.example/{job.prefix}dataset.zip"
+
+
+def test_the_copy_holds_every_photo_and_caption_by_its_new_name(world: World) -> None:
+    job = drop(world, members={"album/3.txt": "Zo\u00eb".encode("cp1252")})
+
+    copy = copy_of(world, job)
+    assert set(copy.namelist()) == {*(f"{n}.jpg" for n in range(12)), "loose.jpg", "3.txt"}
+    assert copy.read("3.jpg") == NESTED["album/3.jpg"]
+    assert copy.read("3.txt").decode() == "Zo\u00eb"
+
+
+def test_the_original_is_left_as_it_was(world: World) -> None:
+    dataset = world.drop(images=0, members=NESTED | {"loose.jpg": make_jpeg(99)})
+    before = [version.data for version in world.datasets.objects[dataset.key]]
+
+    world.submit(dataset)
+
+    assert [version.data for version in world.datasets.objects[dataset.key]] == before
+
+
+def test_a_dataset_that_needs_nothing_is_passed_on_as_it_is(world: World) -> None:
+    job = world.submit(world.drop())
+
+    assert (job.clean, job.sent) == (None, job.dataset)
+    assert world.results.text(job, "dataset.zip") is None
+    assert "datasets.example" in world.trainer.posts[0][1]["images_data_url"]
+
+
+def test_a_lost_submission_is_looked_for_under_the_address_of_the_copy(world: World) -> None:
+    world.answer(SubmissionUnknown("no answer"))
+    job = drop(world)
+    world.clock.now += LATE_AFTER
+
+    world.reconciler.reconcile()
+
+    sent = world.trainer.posts[0][1]["images_data_url"]
+    assert world.trainer.listed
+    assert {version for version, _ in world.trainer.listed} == {"null"}
+    assert points_at(f"https://models.s3.us-east-1.amazonaws.com/{job.prefix}dataset.zip", job.sent)
+    assert points_at(sent.replace("models.example", "models.s3.amazonaws.com"), job.sent)
+    assert not points_at(sent, job.dataset)
+
+
+def test_a_retry_sends_the_same_copy_and_makes_none(world: World) -> None:
+    job = drop(world)
+    world.receiver.receive(job.job_id, Failed(job.request_id or "", FAILED, billed=True))
+
+    retried = world.repeater.retry(job.job_id, resume=False, by="ada")
+    world.work()
+
+    assert retried.clean == job.clean
+    first, second = (arguments["images_data_url"] for _, arguments, _ in world.trainer.posts)
+    assert first == second
+    assert world.results.text(retried, "dataset.zip") is None
+
+
+def test_a_copy_that_is_gone_holds_the_job_and_nothing_is_paid(world: World) -> None:
+    world.answer(NotSubmitted("no connection"))
+    job = drop(world)
+    assert job.clean
+    world.trainer.posts.clear()
+    world.results.remove(job.clean.key)
+
+    held = world.submit(job.dataset)
+
+    assert (held.status, held.problems[0].code) == (Status.HELD, "clean_copy_missing")
+    assert world.trainer.posts == []
+
+
+def test_a_duplicate_makes_no_copy(busy: World) -> None:
+    trained = busy.train(drop(busy))
+
+    given = drop(busy, "portrait/again.zip")
+
+    assert (given.status, given.duplicate_of) == (Status.SUCCEEDED, trained.job_id)
+    assert given.clean is None
+    assert busy.results.text(given, "dataset.zip") is None
+
+
+class Counting(BlindPictures):
+    """How many pictures were looked at."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def look(self, data: bytes, header: ImageHeader) -> Look:
+        self.looks += 1
+        return super().look(data, header)
+
+
+def test_a_duplicate_that_waits_is_looked_at_once_and_again_when_its_turn_comes(
+    busy: World,
+) -> None:
+    running = drop(busy)
+    waiting = drop(busy, "portrait/again.zip")
+    pictures = Counting()
+    busy.pictures = pictures
+
+    for _ in range(5):
+        busy.clock.now += LATE_AFTER
+        busy.reconciler.reconcile()
+        busy.work()
+    assert pictures.looks == 0
+
+    busy.receiver.receive(running.job_id, Failed(running.request_id or "", FAILED, billed=False))
+    busy.submit(waiting.dataset)
+
+    taken = busy.job(waiting.job_id)
+    assert (taken.status, pictures.looks) == (Status.SUBMITTED, 13)
+    assert taken.clean
+    assert taken.clean.key.startswith(taken.prefix)
+
+
+def test_a_duplicate_that_is_deleted_while_it_waits_is_rejected(busy: World) -> None:
+    drop(busy)
+    waiting = drop(busy, "portrait/again.zip")
+    busy.datasets.put("portrait/again.zip", None)
+
+    assert busy.submit(waiting.dataset).problems[0].code == "dataset_missing"
+
+
+@pytest.mark.parametrize("images", [12, 3])
+def test_every_verdict_is_reported_for_people_and_for_programs(world: World, images: int) -> None:
+    job = world.submit(world.drop(images=images))
+
+    told = report(world, job)
+    assert told["job_id"] == job.job_id
+    assert told["images"] == images
+    assert told["verdict"] == ("accepted" if images == 12 else "rejected")
+    assert [each["code"] for each in told["errors"]] == [each.code for each in job.problems]
+    page = world.results.text(job, "report.html") or ""
+    assert page.startswith("<!doctype html>")
+    assert "photo-00.jpg" in page
+
+
+def test_a_row_holds_the_first_of_many_problems_and_the_report_all(world: World) -> None:
+    texts = {f"{number:03}.jpg": b"I am a text, honestly" for number in range(200)}
+
+    job = world.submit(world.drop(images=0, members=texts))
+
+    assert len(job.problems) == 50
+    assert job.problems[-1].code == "dataset_more_problems"
+    assert len(report(world, job)["errors"]) == 201
+
+
+def test_whoever_dies_between_the_report_and_the_verdict_is_repaired_by_the_next_event(
+    world: World,
+) -> None:
+    class Dying(MemoryJobs):
+        def replace(self, *_: Any, **__: Any) -> None:
+            raise Conflict("killed here")
+
+    alive = world.jobs
+    world.jobs = Dying(alive.rows, alive.contents)
+    dataset = world.drop(images=0, members=NESTED | {"loose.jpg": make_jpeg(99)})
+    with pytest.raises(Conflict):
+        world.submit(dataset)
+    [left] = world.jobs.rows.values()
+    first, copy = report(world, left), world.results.files[f"{left.prefix}dataset.zip"]
+    assert (left.status, left.clean, world.trainer.posts) == (Status.RECEIVED, None, [])
+
+    world.jobs = alive
+    job = world.submit(dataset)
+
+    assert (job.status, len(world.trainer.posts)) == (Status.SUBMITTED, 1)
+    assert job.clean
+    assert world.results.files[job.clean.key] == copy
+    assert {**report(world, job), "seconds": 0} == {**first, "seconds": 0}
+
+
+class Unmendable(BlindPictures):
+    """Good to look at, and broken when it is to be mended."""
+
+    def __init__(self, trouble: Exception) -> None:
+        self.trouble = trouble
+
+    def mend(self, *_: object, **__: object) -> Mended:
+        raise self.trouble
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code"),
+    [
+        (InvalidImage(Flaw.NOT_MENDED, "cannot be mended."), "image_not_mended"),
+        (TypeError("ours"), "dataset_check_failed"),
+    ],
+)
+def test_what_cannot_be_mended_is_refused_for_free_and_reported_so(
+    world: World, trouble: Exception, code: str
+) -> None:
+    world.pictures = Unmendable(trouble)
+
+    job = world.submit(world.drop(members={"IMG_1.jpg": with_exif(50)}))
+
+    told = report(world, job)
+    assert (job.status, [each.code for each in job.problems]) == (Status.REJECTED, [code])
+    assert (told["verdict"], [each["code"] for each in told["errors"]]) == ("rejected", [code])
+    assert world.trainer.posts == []
+    assert world.results.text(job, "dataset.zip") is None
+
+
+@pytest.mark.parametrize("suffix", ["jfif", "jpe", "mpo", "JFIF"])
+def test_a_photo_gets_an_ending_that_trainers_know(world: World, suffix: str) -> None:
+    """fal takes the files of a ZIP by their endings: a photo under another one is not trained on."""
+    job = drop(world, members={f"anna.{suffix}": make_jpeg(50)})
+
+    names = copy_of(world, job).namelist()
+    assert "anna.jpg" in names
+    assert f"anna.{suffix}" not in names
+
+
+def test_what_shows_photos_is_kept_no_longer_than_the_dataset(world: World) -> None:
+    job = drop(world)
+
+    assert world.results.expiring == {f"{job.prefix}dataset.zip", f"{job.prefix}report.html"}
+    assert f"{job.prefix}report.json" in world.results.files

@@ -1,0 +1,230 @@
+"""What an image says of itself is what Pillow says of it, and what a viewer does with it."""
+
+import io
+import itertools
+from typing import Any
+
+import pillow_heif
+import pytest
+from PIL import Image, ImageCms, ImageOps
+
+from lora_drop.datasets.images.describe import describe
+from lora_drop.datasets.images.header import Colour, ImageHeader, Metadata
+from lora_drop.datasets.images.reading import Whole
+from tests.support import photos
+from tests.support.photos import encoded, jpeg_with, picture, png_with, riff, segment
+
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+XMP_NAME = b"http://ns.adobe.com/xap/1.0/\x00"
+EXIF_BLOCK = photos.exif(8, place=True).tobytes()  # begins with “Exif”
+TURNS = list(itertools.product(range(4), [None, 0, 1]))
+
+
+def described(data: bytes) -> ImageHeader:
+    return describe(Whole(data))
+
+
+def by_pillow(data: bytes) -> tuple[tuple[int, int], int]:
+    """Stored size and orientation, as Pillow has them."""
+    with Image.open(io.BytesIO(data)) as image:
+        return image.size, image.getexif().get(photos.ORIENTATION, 1)
+
+
+@pytest.mark.parametrize("kind", photos.KINDS)
+@pytest.mark.parametrize("size", [(96, 72), (72, 97), (1, 1), (641, 64)])
+def test_every_format_tells_its_size(kind: str, size: tuple[int, int]) -> None:
+    header = described(encoded(picture(*size), kind))
+
+    assert (header.format.name, header.width, header.height) == (kind, *size)
+    assert header.upright == size
+    assert not header.animated
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
+def test_an_orientation_is_what_pillow_says(kind: str, orientation: int) -> None:
+    data = photos.with_exif(picture(), kind, orientation)
+    header = described(data)
+
+    assert ((header.width, header.height), header.orientation) == by_pillow(data)
+    assert header.orientation == orientation
+    assert header.upright == ((96, 72) if orientation < 5 else (72, 96))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_heif_is_shown_as_its_own_turns_say(orientation: int) -> None:
+    """pillow-heif turns the picture by itself, and says 1: what it shows has to be our upright."""
+    data = photos.with_exif(picture(), "HEIF", orientation)
+    header = described(data)
+
+    assert header.orientation == orientation
+    assert header.upright == by_pillow(data)[0]
+    shown = ImageOps.exif_transpose(turned(picture(), header.orientation))
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.size == shown.size
+        assert nearly(image.convert("RGB"), shown)
+
+
+@pytest.mark.parametrize(("angle", "axis"), TURNS)
+def test_turns_and_mirrors_are_put_together_as_libheif_does(angle: int, axis: int | None) -> None:
+    data = replaced_turns(angle, axis)
+    header = described(data)
+
+    shown = turned(picture(), header.orientation)
+    heif = pillow_heif.open_heif(io.BytesIO(data))
+    assert heif.size == header.upright
+    assert nearly(heif.to_pillow().convert("RGB"), shown)
+
+
+def test_a_heif_whose_exif_disagrees_is_shown_by_its_own_turns() -> None:
+    turned_by_itself = photos.with_exif(picture(), "HEIF", 6)
+    exif_at = turned_by_itself.index(b"\x01\x12\x00\x03\x00\x00\x00\x01")
+    data = bytearray(turned_by_itself)
+    data[exif_at + 8 : exif_at + 10] = b"\x00\x03"
+
+    assert described(bytes(data)).orientation == 6
+
+
+def test_a_tiff_is_upright_as_pillow_shows_it() -> None:
+    for orientation in range(1, 9):
+        data = encoded(picture(), "TIFF", tiffinfo={photos.ORIENTATION: orientation})
+        header = described(data)
+
+        assert header.orientation == orientation
+        assert header.upright == by_pillow(data)[0]
+
+
+def test_the_clean_aperture_of_a_heif_is_what_is_shown() -> None:
+    """As libheif does; readers of AVIF show all of it."""
+    fractions = b"".join(number.to_bytes(4) for number in (60, 1, 81, 2, 0, 1, 0, 1))
+    heif = photos.heif(cropped=photos.box(b"clap", fractions))
+
+    assert described(heif).upright == (60, 40)
+    assert described(heif.replace(b"ftypheic", b"ftypavif")).upright == (96, 72)
+
+
+@pytest.mark.parametrize("value", [0, 9, 65535])
+def test_an_orientation_that_does_not_exist_is_none(value: int) -> None:
+    assert described(photos.with_exif(picture(), "JPEG", value)).orientation == 1
+
+
+def test_xmp_says_the_orientation_where_exif_does_not() -> None:
+    only_xmp = jpeg_with(segment(0xE1, XMP_NAME + XMP))
+    both = jpeg_with(segment(0xE1, XMP_NAME + XMP), segment(0xE1, EXIF_BLOCK))
+
+    assert described(only_xmp).orientation == by_pillow(only_xmp)[1] == 6
+    assert described(both).orientation == by_pillow(both)[1] == 8
+
+
+def test_a_png_keeps_exif_in_a_chunk_before_or_behind_its_pixels_or_as_text() -> None:
+    block = EXIF_BLOCK[6:]
+    chunk = photos.chunk(b"eXIf", block)
+    hexadecimal = b"\nexif\n%8d\n%s\n" % (len(EXIF_BLOCK), EXIF_BLOCK.hex().encode())
+    text = photos.chunk(b"tEXt", b"Raw profile type exif\x00" + hexadecimal)
+
+    for data in (png_with(chunk), png_with(after=[chunk]), png_with(text)):
+        header = described(data)
+        assert header.orientation == turned_by_pillow(data) == 8
+        assert {Metadata.EXIF, Metadata.GPS} <= header.metadata
+
+
+def turned_by_pillow(data: bytes) -> int:
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        return int(image.getexif().get(photos.ORIENTATION, 1))
+
+
+def test_a_webps_exif_counts_only_where_its_flags_say_so() -> None:
+    plain = encoded(picture(), "WEBP")
+    pixels = plain[20 : 20 + int.from_bytes(plain[16:20], "little")]
+    for flags, orientation in ((0x08, 8), (0x00, 1)):
+        canvas = bytes((flags, 0, 0, 0)) + (95).to_bytes(3, "little") + (71).to_bytes(3, "little")
+        data = riff((b"VP8X", canvas), (b"VP8 ", pixels), (b"EXIF", EXIF_BLOCK[6:]))
+
+        assert described(data).orientation == by_pillow(data)[1] == orientation
+        assert Metadata.EXIF in described(data).metadata  # it is in the file all the same
+
+
+SAVED: list[tuple[str, Image.Image, dict[str, Any], dict[str, Any]]] = [
+    ("JPEG", picture(mode="L"), {}, {"colour": Colour.GREY}),
+    ("JPEG", picture(mode="CMYK"), {}, {"colour": Colour.CMYK}),
+    ("JPEG", picture(), {"progressive": True}, {"progressive": True}),
+    ("PNG", picture(mode="RGBA"), {}, {"has_alpha": True}),
+    ("PNG", picture(mode="LA"), {}, {"has_alpha": True, "colour": Colour.GREY}),
+    ("PNG", picture(mode="P"), {"transparency": 0}, {"has_alpha": True, "colour": Colour.PALETTE}),
+    ("PNG", picture(mode="1"), {}, {"bit_depth": 1, "colour": Colour.GREY}),
+    ("PNG", picture(mode="I;16"), {}, {"bit_depth": 16, "colour": Colour.GREY}),
+    ("WEBP", picture(mode="RGBA"), {}, {"has_alpha": True}),
+    ("WEBP", picture(mode="RGBA"), {"lossless": True}, {"has_alpha": True}),
+    ("WEBP", picture(), {"lossless": True}, {}),
+    ("AVIF", picture(mode="RGBA"), {}, {"has_alpha": True}),
+    ("HEIF", picture(mode="RGBA"), {}, {"has_alpha": True}),
+    ("HEIF", picture(mode="L"), {}, {"colour": Colour.GREY}),
+    ("HEIF", picture(mode="I;16"), {}, {"bit_depth": 10, "colour": Colour.GREY}),
+    ("GIF", picture(mode="RGBA"), {}, {"has_alpha": True, "colour": Colour.PALETTE}),
+    ("TIFF", picture(mode="CMYK"), {}, {"colour": Colour.CMYK}),
+    ("TIFF", picture(mode="RGBA"), {}, {"has_alpha": True}),
+    ("TIFF", picture(mode="I;16"), {}, {"bit_depth": 16, "colour": Colour.GREY}),
+    ("BMP", picture(mode="P"), {}, {"colour": Colour.PALETTE}),
+]
+
+
+@pytest.mark.parametrize(("kind", "image", "options", "said"), SAVED)
+def test_depth_colours_and_transparency_are_told(
+    kind: str, image: Image.Image, options: dict[str, Any], said: dict[str, Any]
+) -> None:
+    usual = {"colour": Colour.RGB, "bit_depth": 8, "has_alpha": False, "progressive": False}
+    if kind == "GIF":
+        usual["colour"] = Colour.PALETTE
+
+    header = described(encoded(image, kind, **options))
+
+    assert {name: getattr(header, name) for name in usual} == usual | said
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
+def test_a_colour_profile_is_told_and_is_no_metadata(kind: str) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    header = described(encoded(picture(), kind, icc_profile=profile))
+
+    assert header.has_profile
+    assert not header.has_metadata
+    assert not described(encoded(picture(), kind)).has_profile
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "AVIF"])
+def test_an_animation_is_told_from_a_picture(kind: str) -> None:
+    assert described(photos.animated(kind)).animated
+    assert not described(photos.animated(kind, frames=1)).animated
+
+
+def test_a_tiff_of_several_pages_is_told() -> None:
+    assert described(photos.animated("TIFF")).animated
+
+
+def turned(image: Image.Image, orientation: int) -> Image.Image:
+    """What a viewer shows."""
+    tagged = encoded(image, "PNG", exif=photos.exif(orientation))
+    with Image.open(io.BytesIO(tagged)) as opened:
+        return ImageOps.exif_transpose(opened)
+
+
+def nearly(one: Image.Image, other: Image.Image) -> bool:
+    """Whether two pictures are the same but for what compression does."""
+    if one.size != other.size:
+        return False
+    small = [each.resize((12, 12), Image.Resampling.BOX).tobytes() for each in (one, other)]
+    return all(abs(a - b) < 24 for a, b in zip(*small, strict=True))
+
+
+def replaced_turns(angle: int, axis: int | None) -> bytes:
+    """A HEIF that says itself how it is turned and mirrored, whatever it said before."""
+    data = photos.with_exif(picture(), "HEIF", 5)  # turned and mirrored: it has both properties
+    irot, imir = data.index(b"irot"), data.index(b"imir")
+    changed = bytearray(data)
+    changed[irot + 4] = angle
+    if axis is None:
+        changed[imir : imir + 4] = b"free"
+    else:
+        changed[imir + 4] = axis
+    return bytes(changed)

@@ -1,0 +1,253 @@
+"""An archive goes to fal as it is only where every trainer sees just what the check has seen in it."""
+
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+
+import pytest
+
+from lora_drop.datasets.report import Fate
+from lora_drop.services.check import Checked, Good
+from lora_drop.services.mend import Mender
+from tests.support.builders import make_archive, make_jpeg, make_png
+from tests.support.checking import checked, errors, good, warnings
+from tests.support.memory_files import MemoryRange
+from tests.support.pictures import BlindPictures
+from tests.support.zips import Part, assembled
+
+FAST = "fal-ai/flux-lora-fast-training"
+FLUX_2 = "fal-ai/flux-2-trainer"
+PHOTOS = {f"photo-{number:02}.jpg": make_jpeg(number) for number in range(12)}
+
+
+def packed(members: Mapping[str, bytes]) -> bytes:
+    return make_archive(images=0, members=members)
+
+
+def codes(found: Checked) -> set[str]:
+    return {change.code for change in found.report.changes}
+
+
+def copy_of(data: bytes, found: Good) -> dict[str, bytes]:
+    """What fal gets, by name; fails where two members have one name."""
+    assert found.plan, "it would be passed through"
+    pieces = Mender(BlindPictures()).mended(MemoryRange(data), found.structure, found.plan)
+    with zipfile.ZipFile(io.BytesIO(b"".join(pieces))) as archive:
+        assert len(set(archive.namelist())) == len(archive.namelist())
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def unicode_path(raw: bytes, name: bytes) -> bytes:
+    """Info-ZIP's field (APPNOTE 4.6.9)."""
+    return struct.pack("<2HBL", 0x7075, 5 + len(name), 1, zlib.crc32(raw)) + name
+
+
+@pytest.mark.parametrize(
+    "raw", [b"p%d.bin", b"../../p%d.jpg", b"p%d.txt", b"p%d\0.jpg", b"same.jpg"]
+)
+def test_names_that_only_some_programs_see_never_reach_a_trainer(raw: bytes) -> None:
+    parts = []
+    for number in range(12):
+        name = raw % number if b"%d" in raw else raw
+        path = unicode_path(name, b"p%d.jpg" % number)
+        content = make_jpeg(number)
+        parts.append(Part(name=name, content=content, extra=path, local_extra=path))
+    data = assembled(parts)
+
+    assert set(copy_of(data, good(data))) == {f"p{number}.jpg" for number in range(12)}
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"notes/" + "x" * 250 + ".txt": b"far too long"},
+        {"y" * 300 + "/": b""},
+        {"nobody.txt": b"+49 30 1234567"},
+        {"folder/": b""},
+    ],
+    ids=["a long name", "a long folder", "somebody's notes", "a folder"],
+)
+def test_what_no_trainer_needs_is_left_out(others: dict[str, bytes]) -> None:
+    data = packed(PHOTOS | others)
+
+    assert set(copy_of(data, good(data))) == set(PHOTOS)
+
+
+def test_names_of_four_byte_letters_fit_every_file_system() -> None:
+    data = packed({f"{chr(0x1F600 + number) * 75}.jpg": make_jpeg(number) for number in range(12)})
+
+    names = copy_of(data, good(data))
+
+    assert len(names) == 12
+    assert max(len(name.encode()) for name in names) < 200
+
+
+@pytest.mark.parametrize(
+    "name", ["photo-00.TXT", "photo-00.caption", "photo-00.jpg.txt", "PHOTO-00.txt"]
+)
+def test_a_caption_lies_where_trainers_look_for_it(name: str) -> None:
+    data = packed(PHOTOS | {name: b"a [trigger]"})
+    found = checked(data)
+
+    assert found.good
+    assert copy_of(data, found.good)["photo-00.txt"] == b"a [trigger]"
+    assert "caption_renamed" in codes(found)
+    assert "caption_orphan" not in warnings(data)
+
+
+def with_comment(data: bytes) -> bytes:
+    with zipfile.ZipFile(buffer := io.BytesIO(data), "a") as archive:
+        archive.comment = b"52.5200 N 13.4050 E"
+    return buffer.getvalue()
+
+
+def with_times(data: bytes) -> bytes:
+    """As Info-ZIP has it: when a file was last used, and whose it is."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        parts = [
+            Part(
+                name=name.encode(),
+                content=archive.read(name),
+                local_extra=struct.pack("<2HBL", 0x5455, 5, 1, 1_700_000_000),
+            )
+            for name in archive.namelist()
+        ]
+    return assembled(parts)
+
+
+@pytest.mark.parametrize("told", [with_comment, with_times])
+def test_what_an_archive_tells_besides_its_files_is_removed_unless_it_is_to_be_kept(told) -> None:  # type: ignore[no-untyped-def]  # one of two
+    data = told(packed(PHOTOS))
+    found = checked(data)
+
+    assert found.good
+    assert copy_of(data, found.good) == PHOTOS
+    assert codes(found) == {"archive_metadata_removed"}
+    assert good(data, keep_metadata=True).plan == ()
+
+
+def test_of_two_like_photos_the_one_with_a_caption_is_used() -> None:
+    members = PHOTOS | {"a (1).jpg": PHOTOS["photo-03.jpg"], "photo-03.txt": b"in the garden"}
+    data = packed(members)
+    found = checked(data)
+
+    assert found.good
+    copy = copy_of(data, found.good)
+    assert copy["photo-03.txt"] == b"in the garden"
+    assert "a (1).jpg" not in copy
+    assert not {"caption_orphan"} & set(warnings(data))
+
+
+def test_a_caption_of_a_photo_that_is_refused_is_no_orphan() -> None:
+    found = checked(packed(PHOTOS | {"broken.jpg": b"no photo", "broken.txt": b"a photo"}))
+
+    assert [each.code for each in found.report.errors] == ["image_invalid_format"]
+    assert "caption_orphan" not in [each.code for each in found.report.warnings]
+
+
+def test_a_trainer_that_does_not_know_the_trigger_gets_the_phrase_itself() -> None:
+    captions = {f"photo-{number:02}.txt": b"a photo of [Trigger]" for number in range(12)}
+    data = packed(PHOTOS | captions)
+    for_flux_2 = checked(data, application=FLUX_2, metadata={"trigger-phrase": "ada"})
+    for_portraits = checked(data, metadata={"trigger-phrase": "ada"})
+
+    assert for_flux_2.good
+    assert for_portraits.good
+    assert copy_of(data, for_flux_2.good)["photo-00.txt"] == b"a photo of ada"
+    assert copy_of(data, for_portraits.good)["photo-00.txt"] == b"a photo of [trigger]"
+    assert "caption_trigger_filled" in codes(for_flux_2)
+
+
+def test_an_empty_caption_is_left_out() -> None:
+    data = packed(PHOTOS | {"photo-00.txt": b" \n"})
+
+    assert set(copy_of(data, good(data))) == set(PHOTOS)
+
+
+@pytest.mark.parametrize("folders", [("x/", "x/", "y/"), ("x/", "", "y/")])
+def test_a_mask_stays_with_its_photo_and_no_photo_becomes_one(folders: tuple[str, ...]) -> None:
+    photo, mask, other = folders
+    members = {f"z/{name}": data for name, data in PHOTOS.items()} | {
+        f"{photo}p0.jpg": make_jpeg(90),
+        f"{mask}p0_mask.png" if mask else "unused.jpg": make_png(91) if mask else make_jpeg(91),
+        f"{other}p0_mask.jpg": make_jpeg(92),
+    }
+    data = packed(members)
+
+    names = set(copy_of(data, good(data, application=FAST)))
+
+    assert ("p0_mask.png" in names) == bool(mask)
+    assert "p0_mask.jpg" not in names
+    assert "p0-photo.jpg" in names
+    assert len(names) == 15
+
+
+def test_the_mask_of_a_photo_that_is_dropped_is_dropped_as_well() -> None:
+    members = PHOTOS | {"photo-03 copy.jpg": PHOTOS["photo-03.jpg"]}
+    data = packed(members | {"photo-03 copy_mask.png": make_png(5)})
+    found = checked(data, application=FAST)
+
+    assert found.good
+    assert set(copy_of(data, found.good)) == set(PHOTOS)
+    [mask] = [each for each in found.report.photos if each.member == "photo-03 copy_mask.png"]
+    assert mask.fate is Fate.DROPPED
+
+
+def test_nothing_is_said_of_what_could_be_better_about_a_mask() -> None:
+    small = make_png(5, side=100)
+    members = PHOTOS | {"photo-03 copy.jpg": PHOTOS["photo-03.jpg"]}
+    masks = {"photo-03 copy_mask.png": small, "photo-00_mask.png": make_png(6, side=100)}
+
+    told = checked(packed(members | masks), application=FAST).report.warnings
+
+    assert {each.code for each in told if each.member in masks} == {"image_mask_differs"}
+
+
+def test_masks_are_no_photos() -> None:
+    photos = {f"{number}.jpg": make_jpeg(number) for number in range(9)}
+    masks = {f"{number}_mask.png": make_png(number) for number in range(9)}
+    enough = photos | masks | {"9.jpg": make_jpeg(9)}
+
+    assert errors(packed(photos | masks), application=FAST) == ["dataset_insufficient_images"]
+    assert len(good(packed(enough), application=FAST).dataset.images) == 10
+    assert "image_mask_unused" in warnings(packed(photos | masks))
+
+
+def test_a_raw_photo_beside_its_jpeg_is_left_out() -> None:
+    raw = b"FUJIFILMCCD-RAW " + bytes(5000)
+    data = packed(PHOTOS | {"photo-00.RAF": raw})
+
+    assert "image_other_format_beside" in warnings(data)
+    assert set(copy_of(data, good(data))) == set(PHOTOS)
+    assert errors(packed(PHOTOS | {"other.RAF": raw})) == ["image_unsupported_format"]
+
+
+@pytest.mark.parametrize(
+    "junk", ["Icon\r", "__MACOSX/._Icon\r", "@eaDir/a.jpg/SYNOFILE_THUMB_M.jpg"]
+)
+def test_what_macs_and_network_drives_put_there_is_left_out(junk: str) -> None:
+    data = packed(PHOTOS | {junk: make_jpeg(77)})
+
+    assert set(copy_of(data, good(data))) == set(PHOTOS)
+
+
+def test_a_training_json_with_a_hidden_ending_is_not_passed_over() -> None:
+    data = packed(PHOTOS | {"training.json.txt": b'{"steps": 1100}'})
+
+    assert errors(data) == ["parameter_file_misnamed"]
+
+
+def test_a_trigger_phrase_that_is_not_known_yet_is_not_missed() -> None:
+    data = make_archive(training={"triger_phrase": "ada"}, members={"photo-00.txt": b"[trigger]"})
+
+    assert errors(data) == ["parameter_unknown"]
+    assert "caption_trigger_unset" not in warnings(data)
+
+
+def test_where_captions_are_needed_nothing_is_said_of_doing_without() -> None:
+    found = checked(packed(PHOTOS), application=FLUX_2)
+
+    assert [each.code for each in found.report.errors] == ["caption_missing"]
+    assert "dataset_no_captions" not in [each.code for each in found.report.warnings]

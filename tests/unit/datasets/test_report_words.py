@@ -1,0 +1,252 @@
+import re
+
+import pytest
+
+from lora_drop.datasets.report import ChangeMade, Fate, ParameterReport, Verdict
+from lora_drop.datasets.reports import html_text
+from lora_drop.datasets.reports.groups import by_importance, groups_of, shared_end
+from lora_drop.datasets.reports.style import DARK, LIGHT, STYLE
+from lora_drop.datasets.reports.wording import counted, first_sentence, remark, shown, size_of
+from lora_drop.fal.trainers.parameters import ParameterSource
+from lora_drop.jobs.problems import Problem
+from tests.support.reports import Page, make_photo, make_report, whole_report
+
+READABLE = 4.5  # WCAG 2.2, 1.4.3
+ADVICE = "Keep the better one."
+
+
+def alike(number: int) -> tuple[Problem, ...]:
+    names = [f"IMG_{each:02}.jpg" for each in range(number)]
+    return tuple(
+        Problem(
+            code="image_near_duplicate",
+            message=f"{name} looks almost the same as a.jpg. {ADVICE}",
+            member=name,
+        )
+        for name in names
+    )
+
+
+def test_an_accepted_dataset_says_so_and_what_it_costs() -> None:
+    photos = tuple(make_photo(f"{number}.jpg") for number in range(24))
+    page = Page(html_text(make_report(photos=photos, estimated_cost_usd=3.6)))
+
+    assert "Ready to train: 24 photos" in page.text
+    assert "It costs about $3.60." in page.text
+    assert "fal gets your photos as they are, byte for byte" in page.text
+
+
+def test_a_cost_that_nobody_knows_is_not_made_up() -> None:
+    assert "The cost is not known." in Page(html_text(make_report())).text
+
+
+def test_a_rejected_dataset_says_that_nothing_was_paid_and_what_to_do_first() -> None:
+    errors = (
+        Problem(code="parameter_unknown", message="There is no lr. Correct it."),
+        Problem(code="image_empty", message="a.jpg is empty. Leave it out.", member="a.jpg"),
+        Problem(code="archive_damaged", message="The ZIP is damaged. Make it again."),
+    )
+    report = make_report(verdict=Verdict.REJECTED, errors=errors, job_id="ada-0123456789")
+    text = Page(html_text(report)).text
+    at_home = Page(html_text(report.model_copy(update={"job_id": None}))).text
+
+    places = [
+        text.index(each)
+        for each in (
+            *("Not sent to training", "Nothing was paid.", "3 things have to be mended"),
+            *("What to do", "The ZIP is damaged", "a.jpg is empty", "There is no lr"),
+        )
+    ]
+    assert places[1:] == sorted(places[1:])  # the first is in the title as well
+    assert "costs" not in text
+    # What was only checked was never to be sent.
+    assert "Cannot be trained on yet" in at_home
+    assert "paid" not in at_home
+
+
+def test_what_was_done_is_said_once() -> None:
+    renamed = ChangeMade(
+        code="dataset_flattened", member="x/a.jpg", message="x/a.jpg is called a.jpg now."
+    )
+    twice = Problem(code="image_exact_duplicate", message="b.jpg is used once.", member="b.jpg")
+    dropped = ChangeMade(code="image_exact_duplicate", member="b.jpg", message="b.jpg is left out.")
+    photos = (
+        make_photo("x/a.jpg", name="a.jpg", changes=(renamed,), caption_text="ada <in> Rome"),
+        make_photo("b.jpg", fate=Fate.DROPPED, warnings=(twice,), changes=(dropped,)),
+        make_photo("c.mov", fate=Fate.DROPPED, format=None),
+    )
+    text = Page(html_text(make_report(photos=photos, warnings=(twice,)))).text
+
+    assert "Is called a.jpg now." in text
+    assert "in the copy." not in text
+    assert "Is used once" not in text
+    assert "ada <in> Rome" in text
+    assert "c.mov" not in text
+    assert "1 of 2" in text
+
+
+def test_a_rejected_archive_without_photos_has_nothing_but_its_verdict() -> None:
+    errors = (Problem(code="archive_truncated", message="Its end is missing. Upload it again."),)
+    page = Page(html_text(make_report(verdict=Verdict.REJECTED, errors=errors)))
+
+    assert "One thing has to be mended" in page.text
+    assert [each.get("id") for each in page.all("section")] == ["errors"]
+    assert page.with_class("photo") == []
+
+
+def test_everything_that_is_known_is_on_the_page() -> None:
+    report = whole_report()
+    text = Page(html_text(report)).text
+
+    for told in (
+        *(
+            "anna.zip",
+            "48.0 MB",
+            "2 of 3",
+            "fal-ai/flux-lora-portrait-trainer",
+            "portrait",
+            "$3.60",
+        ),
+        *("a.heic", "b.jpg", "c.jpg", "was turned upright", "is very dark", "Brighten it."),
+        *("steps", "1,500", "training.json", "anna-0123456789"),
+        *("image_empty", "image_very_dark", "image_turned"),
+        "The check read 65.5 KB in 3 requests and took 0.2 seconds.",
+    ):
+        assert told in text
+
+
+@pytest.mark.parametrize("source", ParameterSource)
+def test_a_parameter_says_who_has_set_it(source: ParameterSource) -> None:
+    each = ParameterReport(name="steps", value=1500, source=source)
+    report = make_report(preset="portrait", parameters=(each,))
+    [told] = re.findall(r"<td>1,500</td><td>(.*?)</td>", html_text(report))
+
+    assert (
+        told
+        == {
+            "default": "default",
+            "preset": "preset portrait",
+            "training.json": "training.json",
+            "metadata": "metadata of the upload",
+            "generated": "made up for this job",
+        }[source]
+    )
+
+
+def test_thirty_photos_with_one_trouble_are_one_thing_to_read() -> None:
+    page = Page(html_text(make_report(warnings=alike(30))))
+
+    assert len(page.with_class("group")) == 1
+    assert "A photo looks almost the same as another 30 photos" in page.text
+    assert "Show 27 more" in page.text
+    assert page.text.count(ADVICE) == 1
+    assert page.text.count("looks almost the same as a.jpg.") == 30
+
+
+def test_nothing_is_hidden_where_it_takes_as_little_room() -> None:
+    assert Page(html_text(make_report(warnings=alike(4)))).all("details") == []
+
+
+def test_what_to_do_about_one_photo_stands_beside_all_photos_once() -> None:
+    [warning] = alike(1)
+    photo = make_photo("IMG_00.jpg", warnings=(warning,))
+    page = Page(html_text(make_report(photos=(photo,), warnings=(warning,))))
+
+    assert page.text.count(ADVICE) == 1
+    assert "Looks almost the same as a.jpg." in page.text
+
+
+def test_a_change_is_told_once_whether_the_dataset_tells_it_as_well_or_not() -> None:
+    change = ChangeMade(code="image_turned", member="a.jpg", message="a.jpg was turned upright.")
+    photo = make_photo("a.jpg", fate=Fate.MENDED, changes=(change,))
+    told = make_report(photos=(photo,), changes=(change,))
+    untold = make_report(photos=(photo,))
+
+    assert html_text(told) == html_text(untold)
+    assert len(Page(html_text(told)).with_class("group")) == 1
+
+
+def test_a_code_that_nobody_knows_is_told_as_well() -> None:
+    strange = Problem(code="mystery", message="Something is odd.")
+    text = Page(html_text(make_report(errors=(strange, strange), verdict=Verdict.REJECTED))).text
+
+    assert "mystery 2 times" in text
+
+
+def test_groups_keep_their_order_and_the_most_important_comes_first() -> None:
+    codes = ["image_empty", "dataset_link", "image_empty", "archive_bomb", "image_damaged"]
+    groups = groups_of([Problem(code=code, message="m") for code in codes])
+
+    assert [(group.code, len(group.cases)) for group in groups] == [
+        *(("image_empty", 2), ("dataset_link", 1), ("archive_bomb", 1), ("image_damaged", 1))
+    ]
+    assert [group.code for group in by_importance(groups)] == [
+        *("archive_bomb", "dataset_link", "image_empty", "image_damaged")
+    ]
+
+
+def test_what_all_say_is_found_by_whole_sentences() -> None:
+    assert shared_end(["a is bad. Do it. Now.", "b is bad. Do it. Now."]) == "Do it. Now."
+    assert shared_end(["a is bad.", "b is bad."]) == ""
+    assert shared_end(["a. One.", "b. Two."]) == ""
+
+
+def test_a_sentence_does_not_end_within_a_name() -> None:
+    message = "Dr. Who.jpg is dark. Brighten it. Soon."
+
+    assert first_sentence(message, "Dr. Who.jpg") == ("Dr. Who.jpg is dark.", "Brighten it. Soon.")
+    assert first_sentence("There are 1.5 photos", None) == ("There are 1.5 photos", "")
+
+
+def test_a_name_is_told_where_the_message_does_not_tell_it() -> None:
+    told = Problem(
+        code="archive_unsafe_name", message="A name misleads. Change it.", member="a\\x00"
+    )
+    page = Page(html_text(make_report(verdict=Verdict.REJECTED, errors=(told,))))
+
+    assert "A name misleads (a\\x00)Change it." in page.text
+
+
+def test_beside_a_name_a_message_goes_without_it() -> None:
+    long = f"{'x' * 300}.jpg"
+
+    assert remark("anna.jpg is dark.", "anna.jpg") == "Is dark."
+    assert remark(f"{long} is dark.", long) == "Is dark."
+    assert remark("The file anna.jpg is dark.", "anna.jpg") == "The file anna.jpg is dark."
+
+
+def test_numbers_are_written_as_people_write_them() -> None:
+    assert [size_of(each) for each in (0, 999, 1000, 999_999, 2_449_999, 5 * 10**12)] == [
+        *("0 bytes", "999 bytes", "1.0 KB", "1.0 MB", "2.4 MB", "5,000.0 GB")
+    ]
+    assert [counted(each, "photo") for each in (0, 1, 1200)] == [
+        *("no photos", "1 photo", "1,200 photos")
+    ]
+    assert [shown(each) for each in (True, 0.00015, 2000, "TOK", "")] == [
+        *("yes", "0.00015", "2,000", "TOK", "(empty)")
+    ]
+
+
+def luminance(colour: str) -> float:
+    """WCAG 2.2, relative luminance."""
+    channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (
+        each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in channels
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("colours", [LIGHT, DARK], ids=["light", "dark"])
+def test_all_text_can_be_read(colours: dict[str, str]) -> None:
+    pairs = [(paper, ink) for paper in ("paper", "card") for ink in ("ink", "faint", "link")]
+    pairs += [(kind, f"{kind}-ink") for kind in ("good", "bad", "warn", "mend", "calm")]
+    for paper, ink in pairs:
+        low, high = sorted((luminance(colours[paper]), luminance(colours[ink])))
+
+        assert (high + 0.05) / (low + 0.05) >= READABLE, (paper, ink)
+
+
+def test_every_colour_that_is_used_is_there_in_light_and_in_dark() -> None:
+    used = set(re.findall(r"var\(--([a-z-]+)\)", STYLE)) - {"edge"}
+
+    assert used == LIGHT.keys() == DARK.keys()

@@ -1,0 +1,255 @@
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from nacl.signing import SigningKey
+
+from lora_drop.adapters.signing_keys import verify_signature
+from lora_drop.fal.webhooks import MAX_BODY, Delivery, signed_headers, verify
+from lora_drop.jobs.errors import BadDelivery
+from tests.support.builders import KEY, NOW, REQUEST_ID, USER_ID, signed, webhook_body
+
+BODY = webhook_body()
+OUR_KEYS = [bytes(KEY.verify_key)]
+STRANGER = SigningKey(bytes(32))
+NAMES = [
+    "X-Fal-Webhook-Request-Id",
+    "X-Fal-Webhook-User-Id",
+    "X-Fal-Webhook-Timestamp",
+    "X-Fal-Webhook-Signature",
+]
+
+
+def verified(
+    headers: dict[str, list[str]],
+    body: bytes = BODY,
+    *,
+    keys: Sequence[bytes] = OUR_KEYS,
+    now: datetime = NOW,
+) -> Delivery:
+    return verify(
+        signed_headers(headers), body, keys=keys, verify_signature=verify_signature, now=now
+    )
+
+
+def test_a_delivery_of_fals_is_believed() -> None:
+    assert verified(signed(BODY)) == Delivery(REQUEST_ID, USER_ID, NOW, BODY)
+
+
+def test_what_is_signed_is_what_fal_documents() -> None:
+    headers = signed(BODY)
+
+    message = signed_headers(headers).message(BODY)
+
+    digest = hashlib.sha256(BODY).hexdigest()
+    assert message == f"{REQUEST_ID}\n{USER_ID}\n{int(NOW.timestamp())}\n{digest}".encode()
+
+
+def test_any_of_fals_keys_may_have_signed() -> None:
+    keys = [bytes(STRANGER.verify_key), *OUR_KEYS]
+
+    assert verified(signed(BODY), keys=keys).request_id == REQUEST_ID
+
+
+def test_a_strangers_key_is_refused() -> None:
+    with pytest.raises(BadDelivery, match="no key"):
+        verified(signed(BODY, key=STRANGER))
+
+
+def test_no_key_at_all_verifies_nothing() -> None:
+    with pytest.raises(BadDelivery):
+        verified(signed(BODY), keys=[])
+
+
+@pytest.mark.parametrize("seconds", [-300, -299, 0, 299, 300])
+def test_a_signature_is_believed_for_five_minutes_either_way(seconds: int) -> None:
+    at = NOW + timedelta(seconds=seconds)
+
+    assert verified(signed(BODY, at=at)).sent_at == at
+
+
+@pytest.mark.parametrize("seconds", [-3600, -301, 301, 3600])
+def test_an_older_or_a_future_signature_is_refused(seconds: int) -> None:
+    with pytest.raises(BadDelivery, match="seconds old"):
+        verified(signed(BODY, at=NOW + timedelta(seconds=seconds)))
+
+
+def test_the_five_minutes_end_within_the_second() -> None:
+    with pytest.raises(BadDelivery, match="seconds old"):
+        verified(signed(BODY), now=NOW + timedelta(seconds=300, milliseconds=1))
+
+
+def test_every_flipped_bit_of_a_body_is_noticed() -> None:
+    headers = signed(BODY)
+
+    for at in range(len(BODY)):
+        flipped = BODY[:at] + bytes([BODY[at] ^ 1]) + BODY[at + 1 :]
+        with pytest.raises(BadDelivery):
+            verified(headers, flipped)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        b"",
+        BODY[:-1],
+        BODY + b"\n",
+        b"\xef\xbb\xbf" + BODY,
+        json.dumps(json.loads(BODY), separators=(",", ":")).encode(),
+    ],
+    ids=["nothing", "shorter", "longer", "with a mark", "the same JSON written anew"],
+)
+def test_only_the_exact_bytes_are_believed(other: bytes) -> None:
+    assert other != BODY
+    with pytest.raises(BadDelivery):
+        verified(signed(BODY), other)
+
+
+@pytest.mark.parametrize("name", NAMES[:3])
+def test_no_signed_header_can_be_changed(name: str) -> None:
+    other = {NAMES[0]: "other", NAMES[1]: "other", NAMES[2]: str(int(NOW.timestamp()) + 1)}
+
+    with pytest.raises(BadDelivery, match="no key"):
+        verified({**signed(BODY), name: [other[name]]})
+
+
+def test_fields_cannot_be_moved_across_their_borders() -> None:
+    headers = signed(BODY, request_id="ab", user_id="cd")
+
+    with pytest.raises(BadDelivery):
+        verified({**headers, NAMES[0]: ["a"], NAMES[1]: ["bcd"]})
+
+
+def test_a_body_that_no_result_needs_is_refused_unread() -> None:
+    huge = bytes(MAX_BODY + 1)
+
+    with pytest.raises(BadDelivery, match="bytes"):
+        verified(signed(huge), huge)
+
+
+def test_the_largest_body_is_still_read() -> None:
+    large = bytes(MAX_BODY)
+
+    assert verified(signed(large), large).body == large
+
+
+def test_header_names_come_in_any_case() -> None:
+    headers = {name.lower(): values for name, values in signed(BODY).items()}
+
+    assert verified(headers).request_id == REQUEST_ID
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_header_that_is_missing_is_refused(name: str) -> None:
+    headers = {other: values for other, values in signed(BODY).items() if other != name}
+
+    with pytest.raises(BadDelivery, match="0 times"):
+        signed_headers(headers)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_header_that_is_given_twice_is_refused(name: str) -> None:
+    headers = signed(BODY)
+    one = headers[name]
+
+    with pytest.raises(BadDelivery, match="2 times"):
+        signed_headers({**headers, name: one * 2})
+    with pytest.raises(BadDelivery, match="2 times"):
+        signed_headers({**headers, name.lower(): one})
+    with pytest.raises(BadDelivery, match="malformed"):
+        signed_headers({**headers, name: [f"{one[0]},{one[0]}"]})
+
+
+# What int(), fromhex() and strip() would take, and what moves the borders between fields.
+MANGLED: dict[str, Callable[[str], str]] = {
+    "nothing": lambda value: "",  # noqa: ARG005
+    "a space before": lambda value: f" {value}",
+    "a space after": lambda value: f"{value} ",
+    "a tab": lambda value: f"{value}\t",
+    "a line end": lambda value: f"{value}\n",
+    "a return": lambda value: f"{value}\r\n",
+    "a null": lambda value: f"{value}\x00",
+    "a plus": lambda value: f"+{value}",
+    "a fullwidth digit": lambda value: f"\uff11{value[1:]}",
+    "an arabic digit": lambda value: f"{value[:-1]}\u0663",
+    "quotes": lambda value: f'"{value}"',
+    "far too long": lambda value: value * 300,
+    "a line end inside": lambda value: f"{value[:1]}\n{value[1:]}",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("how", MANGLED)
+def test_a_header_that_is_not_exactly_of_its_form_is_refused(name: str, how: str) -> None:
+    headers = signed(BODY)
+
+    with pytest.raises(BadDelivery, match="malformed"):
+        signed_headers({**headers, name: [MANGLED[how](headers[name][0])]})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (NAMES[2], "0x6748a3c0"),
+        (NAMES[2], "1_764_00000"),
+        (NAMES[2], "176400000"),
+        (NAMES[2], "17640000000"),
+        (NAMES[2], "-764000000"),
+        (NAMES[3], "AB" * 64),
+        (NAMES[3], "ab" * 63),
+        (NAMES[3], "ab" * 63 + "a"),
+        (NAMES[3], "ab" * 65),
+        (NAMES[3], "zz" * 64),
+        (NAMES[3], "ab " * 42 + "ab"),
+        (NAMES[0], "../../x"),
+    ],
+)
+def test_numbers_and_hex_are_taken_in_one_writing_only(name: str, value: str) -> None:
+    with pytest.raises(BadDelivery, match="malformed"):
+        signed_headers({**signed(BODY), name: [value]})
+
+
+def test_every_published_ed25519_vector_gets_its_verdict(corpora: Path) -> None:
+    vectors = json.loads((corpora / "crypto" / "wycheproof_ed25519.json").read_text())
+
+    verdicts = {
+        test["tcId"]: (
+            verify_signature(
+                bytes.fromhex(group["publicKey"]["pk"]),
+                bytes.fromhex(test["msg"]),
+                bytes.fromhex(test["sig"]),
+            ),
+            test["result"] == "valid",
+        )
+        for group in vectors["testGroups"]
+        for test in group["tests"]
+    }
+
+    assert len(verdicts) == 151
+    assert [case for case, (ours, theirs) in verdicts.items() if ours is not theirs] == []
+
+
+# Points of order 1, 2, 4 and 8: with such a "key" one signature holds for any message.
+SMALL_ORDER = [
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0000000000000000000000000000000000000000000000000000000000000080",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+]
+
+
+@pytest.mark.parametrize("point", SMALL_ORDER)
+def test_a_key_that_would_vouch_for_everything_vouches_for_nothing(point: str) -> None:
+    key = bytes.fromhex(point)
+    signature = bytes.fromhex(SMALL_ORDER[0]) + bytes(32)
+
+    assert not verify_signature(key, b"any message", signature)
+
+
+@pytest.mark.parametrize("length", [0, 31, 33])
+def test_a_key_of_another_length_verifies_nothing(length: int) -> None:
+    assert not verify_signature(bytes(length), b"message", bytes(64))

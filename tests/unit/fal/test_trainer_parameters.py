@@ -1,0 +1,229 @@
+"""One dataset, any trainer: the same words for all of them, and each refuses what it has not."""
+
+import json
+from typing import Any
+
+import pytest
+
+from lora_drop.datasets.parameters import ResolvedParameters, resolve
+from lora_drop.fal.trainers.parameters import ParameterSource
+from lora_drop.fal.trainers.table import TRAINERS
+from lora_drop.fal.trainers.trainer import Trainer
+from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.problems import Problem
+
+EVERY = pytest.mark.parametrize("trainer", TRAINERS.values(), ids=lambda each: each.short_name)
+JOB = "ada-0123456789"
+
+
+def resolved(
+    training: Any = None, metadata: dict[str, str] | None = None, key: str = "a.zip", **how: str
+) -> ResolvedParameters:
+    raw = training if isinstance(training, bytes | None) else json.dumps(training).encode()
+    return resolve(
+        key=key, training_json=raw, metadata=metadata or {}, trigger_seed="0123456789", **how
+    )
+
+
+def problems_of(*drop: Any, **how: Any) -> list[Problem]:
+    with pytest.raises(RejectedDataset) as rejected:
+        resolved(*drop, **how)
+    return list(rejected.value.problems)
+
+
+def codes_of(*drop: Any, **how: Any) -> list[str]:
+    return [problem.code for problem in problems_of(*drop, **how)]
+
+
+@EVERY
+def test_our_words_are_understood_by_every_trainer(trainer: Trainer) -> None:
+    said = {"trainer": trainer.short_name, "trigger-phrase": "ada", "steps": "1234"}
+
+    values = resolved(metadata=said).values
+
+    assert (values.trainer, values.trigger_phrase, values.steps) == (
+        trainer.application,
+        "ada",
+        1234,
+    )
+    sent = values.arguments("https://x/y")
+    [phrase] = [field.wire for field in trainer.fields if field.name == "trigger_phrase"]
+    assert (sent[trainer.dataset_field], sent[phrase]) == ("https://x/y", "ada")
+
+
+@EVERY
+def test_so_are_its_own(trainer: Trainer) -> None:
+    ours = {field.name: "ada" for field in trainer.fields if field.called}
+    own = {field.called: "ada" for field in trainer.fields if field.called}
+
+    by_ours = resolved(ours, application=trainer.application)
+    by_own = resolved(own, application=trainer.application)
+
+    assert by_own == by_ours
+
+
+@EVERY
+def test_what_is_accepted_and_kept_is_accepted_again_as_training_json(trainer: Trainer) -> None:
+    first = resolved({"trainer": trainer.application, "preset": "style", "trigger_phrase": "ada"})
+
+    again = resolved(first.values.model_dump_json().encode())
+
+    assert again.values == first.values
+
+
+@EVERY
+@pytest.mark.parametrize("preset", ["portrait", "style", "fast", "quality"])
+def test_a_folder_names_a_preset_of_whatever_trainer_it_is(trainer: Trainer, preset: str) -> None:
+    drop = resolved(key=f"{preset}/a.zip", application=trainer.application)
+
+    assert drop.preset == preset
+    assert trainer.presets[preset].values.items() <= dict(drop.values.values).items()
+    assert {drop.sources[name] for name in trainer.presets[preset].values} == {
+        ParameterSource.PRESET
+    }
+
+
+def test_the_nearest_word_chooses_the_trainer_and_is_remembered() -> None:
+    stack = resolved(application="fal-ai/z-image-trainer")
+    file = resolved({"trainer": "flux-krea-trainer"}, application="fal-ai/z-image-trainer")
+    both = resolved({"trainer": "flux-krea-trainer"}, {"trainer": "fal-ai/flux-2-trainer"})
+
+    chosen = [(drop.values.trainer, drop.sources["trainer"]) for drop in (stack, file, both)]
+    assert chosen == [
+        ("fal-ai/z-image-trainer", ParameterSource.DEFAULT),
+        ("fal-ai/flux-krea-trainer", ParameterSource.TRAINING_JSON),
+        ("fal-ai/flux-2-trainer", ParameterSource.METADATA),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("flux2-trainer", "flux-2-trainer"),
+        ("fal-ai/flux-lora-portrait", "fal-ai/flux-lora-portrait-trainer"),
+        ("Z-Image-Trainer", "z-image-trainer"),
+    ],
+)
+def test_a_trainer_that_nobody_knows_is_refused_with_the_right_one(said: str, meant: str) -> None:
+    [problem] = problems_of({"trainer": said, "no_such_thing": 1})
+
+    assert (problem.code, problem.member) == ("parameter_unknown_trainer", "training.json")
+    assert f"did you mean {meant}?" in problem.message
+    assert "qwen-image-trainer" in problem.message
+
+
+@pytest.mark.parametrize("said", [7, ["flux-2-trainer"], {"a": 1}, True, "", "\ud800"])
+def test_a_trainer_that_is_no_name_is_refused(said: object) -> None:
+    assert codes_of({"trainer": said}) == ["parameter_unknown_trainer"]
+
+
+def test_a_stack_with_a_trainer_that_nobody_knows_refuses_what_names_no_other() -> None:
+    [problem] = problems_of(application="fal-ai/brand-new-trainer")
+
+    assert problem.code == "parameter_unknown_trainer"
+    assert "FalApplication" in problem.message
+    named = resolved({"trainer": "flux-2-trainer"}, application="fal-ai/brand-new-trainer")
+    assert named.values.trainer == "fal-ai/flux-2-trainer"
+
+
+@pytest.mark.parametrize(
+    ("trainer", "name", "said"),
+    [
+        # the same thing under another trainer's name
+        ("flux-lora-portrait-trainer", "trigger_word", "did you mean trigger_phrase?"),
+        ("flux-lora-portrait-trainer", "default_caption", "did you mean trigger_phrase?"),
+        ("flux-2-trainer", "trigger_word", "did you mean trigger_phrase?"),
+        ("qwen-image-trainer", "default_caption", "did you mean trigger_phrase?"),
+        ("z-image-trainer", "number_of_steps", "did you mean steps?"),
+        ("flux-lora-portrait-trainer", "lr", "did you mean learning_rate?"),
+        # a slip
+        ("flux-2-trainer", "default_captoin", "did you mean default_caption?"),
+        ("flux-lora-fast-training", "triger_word", "did you mean trigger_word?"),
+        ("turbo-flux-trainer", "trainin_style", "did you mean training_style?"),
+        ("flux-krea-trainer", "trainr", "did you mean trainer?"),
+        # what only others have
+        ("flux-lora-portrait-trainer", "training_style", "it is one of turbo-flux-trainer."),
+        ("flux-krea-trainer", "subject_crop", "it is one of flux-lora-portrait-trainer."),
+        ("qwen-image-trainer", "learning_rate", "turbo-flux-trainer, flux-2-trainer."),
+        ("z-image-trainer", "resume_from_checkpoint", "one of flux-lora-portrait-trainer."),
+        # nobody
+        ("z-image-trainer", "webhook_url", "of z-image-trainer. Correct"),
+        ("z-image-trainer", "image_data_url", "of z-image-trainer. Correct"),
+    ],
+)
+def test_a_name_that_the_trainer_has_not_is_refused_with_what_may_be_meant(
+    trainer: str, name: str, said: str
+) -> None:
+    [problem] = problems_of({name: 1}, {"trainer": trainer})
+
+    assert problem.code == "parameter_unknown"
+    assert said in problem.message
+    assert trainer in problem.message
+
+
+def test_the_same_input_under_two_names_is_refused() -> None:
+    [problem] = problems_of(
+        {"trigger_phrase": "a", "default_caption": "b"}, application="fal-ai/flux-2-trainer"
+    )
+
+    assert problem.code == "parameter_given_twice"
+    assert "“trigger_phrase” and “default_caption”" in problem.message
+
+
+def test_json_that_says_a_thing_twice_is_refused() -> None:
+    assert codes_of(b'{"steps": 1000, "steps": 2000}') == ["parameter_given_twice"]
+    assert codes_of(b'{"preset": "fast", "preset": "style"}') == ["parameter_given_twice"]
+
+
+def test_metadata_with_both_dashes_says_a_thing_twice() -> None:
+    assert codes_of(None, {"learning-rate": "0.0001", "learning_rate": "0.0002"}) == [
+        "parameter_given_twice"
+    ]
+
+
+def test_another_layer_may_say_it_again_under_another_name() -> None:
+    drop = resolved(
+        {"default_caption": "a"}, {"trigger-phrase": "b"}, application="fal-ai/flux-2-trainer"
+    )
+
+    assert drop.values.trigger_phrase == "b"
+    assert drop.sources["trigger_phrase"] is ParameterSource.METADATA
+
+
+@pytest.mark.parametrize(
+    ("trainer", "steps"),
+    [("qwen-image-trainer", 8001), ("flux-2-trainer", 99), ("z-image-trainer", 1)],
+)
+def test_each_trainer_has_its_own_range(trainer: str, steps: int) -> None:
+    assert codes_of({"trainer": trainer, "steps": steps}) == ["parameter_out_of_range"]
+    assert resolved({"steps": steps}).values.steps == steps
+
+
+def test_no_default_caption_is_made_up() -> None:
+    values = resolved(application="fal-ai/flux-2-trainer").values
+
+    assert values.trigger_phrase is None
+    assert "default_caption" not in values.arguments("https://x/y")
+
+
+def test_a_job_to_go_on_from_is_named_apart_and_never_sent() -> None:
+    drop = resolved({"resume_from_checkpoint": JOB})
+
+    assert drop.resume_from == JOB
+    assert drop.sources["resume_from_checkpoint"] is ParameterSource.TRAINING_JSON
+    assert "resume_from_checkpoint" not in drop.values.arguments("https://x/y")
+    assert "resume_from_checkpoint" not in drop.values.model_dump()
+
+
+def test_an_address_to_go_on_from_is_sent_as_it_is() -> None:
+    drop = resolved({"resume_from_checkpoint": JOB}, {"resume-from-checkpoint": "https://x/y"})
+
+    assert drop.resume_from is None
+    assert drop.values.arguments("https://d")["resume_from_checkpoint"] == "https://x/y"
+
+
+def test_empty_means_none_and_leaves_no_trace() -> None:
+    drop = resolved({"resume_from_checkpoint": JOB}, {"resume-from-checkpoint": ""})
+
+    assert drop == resolved()
+    assert "resume_from_checkpoint" not in {*drop.sources, *drop.values.model_dump()}

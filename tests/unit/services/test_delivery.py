@@ -1,0 +1,238 @@
+"""A dataset gets to fal in one of three ways, its address is new at every try, and evidence knows it."""
+
+from datetime import timedelta
+
+import pytest
+
+from lora_drop.fal.status import Running
+from lora_drop.jobs.budget import Limits
+from lora_drop.jobs.delivery import MAX_INLINE, Delivery, Way, data_uri, fingerprint
+from lora_drop.jobs.errors import NotSubmitted, SubmissionRefused, SubmissionUnknown
+from lora_drop.jobs.evidence import is_of
+from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job_files import public
+from lora_drop.jobs.job_problems import FAL_UNREACHABLE
+from lora_drop.jobs.problems import Problem
+from lora_drop.ports import Submission
+from tests.support.builders import NOW, make_archive, make_job, make_jpeg, with_exif
+from tests.support.world import LATE_AFTER, World
+
+ARCHIVE = make_archive()
+HOUR = timedelta(hours=1)
+
+
+def sent_url(world: World) -> str:
+    url: str = world.trainer.posts[-1][1]["images_data_url"]
+    return url
+
+
+@pytest.fixture(params=Way)
+def way(request: pytest.FixtureRequest) -> Way:
+    found: Way = request.param
+    return found
+
+
+def address_of(world: World, job: Job, way: Way) -> str:
+    match way:
+        case Way.PRESIGNED:
+            return world.datasets.url(job.dataset)
+        case Way.FAL:
+            return list(world.storage.files)[-1]
+        case Way.DATA:
+            return data_uri(ARCHIVE)
+
+
+def test_fal_gets_the_address_of_the_stacks_way_and_the_job_keeps_how_long_it_works(
+    way: Way,
+) -> None:
+    world = World(way=way)
+
+    job = world.submit(world.drop(data=ARCHIVE))
+
+    assert job.status is Status.SUBMITTED
+    url = address_of(world, job, way)
+    assert sent_url(world) == url
+    assert job.delivery == Delivery(
+        way=way,
+        sha256=fingerprint(url),
+        expires_at=None if way is Way.DATA else NOW + HOUR,
+        url=url if way is Way.FAL else None,
+    )
+
+
+def test_what_is_uploaded_is_the_dataset_byte_for_byte_for_as_long_as_the_stack_says() -> None:
+    world = World(way=Way.FAL)
+
+    job = world.submit(world.drop("portrait/Ada Lovelace.zip", data=ARCHIVE))
+
+    assert world.storage.files == {sent_url(world): ARCHIVE}
+    assert world.storage.seconds == [3600]
+    # fal learns nothing from the name.
+    assert sent_url(world).endswith(f"/{job.job_id}.zip")
+
+
+@pytest.mark.parametrize("way", [Way.FAL, Way.DATA])
+def test_a_mended_dataset_is_sent_as_its_clean_copy(way: Way) -> None:
+    world = World(way=way)
+    members = {"place.jpg": with_exif(99)}
+
+    job = world.submit(world.drop(data=make_archive(members=members)))
+
+    assert job.clean
+    copy = world.results.files[job.clean.key]
+    url = sent_url(world)
+    assert copy == world.storage.files[url] if way is Way.FAL else url == data_uri(copy)
+
+
+def test_a_dataset_too_large_for_a_request_goes_by_a_presigned_address() -> None:
+    world = World(way=Way.DATA)
+    photo = make_jpeg(99)
+    members = {"large.jpg": photo[:-2] + bytes(MAX_INLINE) + photo[-2:]}
+
+    job = world.submit(world.drop(data=make_archive(members=members, compression=0)))
+
+    assert job.delivery
+    assert job.delivery.way is Way.PRESIGNED
+    assert sent_url(world).startswith("https://")
+
+
+def test_every_try_has_a_new_address() -> None:
+    world = World(way=Way.FAL)
+    world.answer(NotSubmitted("no connection"))
+    job = world.submit(world.drop(data=ARCHIVE))
+    assert job.status is Status.READY
+    world.clock.now += HOUR
+    world.answer(lambda: Submission("r1"))
+
+    world.dispatcher.dispatch()
+
+    job = world.job(job.job_id)
+    assert job.delivery
+    assert job.delivery.expires_at == NOW + 2 * HOUR
+    assert sent_url(world) == list(world.storage.files)[1] == job.delivery.url
+
+
+def test_nothing_is_uploaded_while_there_is_no_slot() -> None:
+    world = World(way=Way.FAL, limits=Limits(1))
+    world.submit(world.drop("a.zip", images=12))
+
+    second = world.submit(world.drop("b.zip", images=13))
+
+    assert second.status is Status.READY
+    assert len(world.storage.files) == 1
+
+
+def test_a_storage_that_cannot_be_reached_costs_nothing_and_is_tried_again() -> None:
+    world = World(way=Way.FAL)
+    world.storage.refuses = NotSubmitted("no connection")
+
+    job = world.submit(world.drop(data=ARCHIVE))
+
+    assert (job.status, job.problems, job.intents) == (Status.READY, (FAL_UNREACHABLE,), 0)
+    assert world.trainer.posts == []
+    world.storage.refuses = None
+    world.dispatcher.dispatch()
+    done = world.job(job.job_id)
+    assert (done.status, done.problems) == (Status.SUBMITTED, ())
+
+
+def test_a_storage_that_refuses_a_dataset_holds_that_one_and_no_other() -> None:
+    world = World(way=Way.FAL)
+    problem = Problem(code="fal_storage_refused", message="Too large.")
+    world.storage.refuses = SubmissionRefused(problem, held=True)
+    job = world.submit(world.drop("a.zip", images=12))
+    world.storage.refuses = None
+
+    other = world.submit(world.drop("b.zip", images=13))
+
+    assert (job.status, job.problems) == (Status.HELD, (problem,))
+    assert other.status is Status.SUBMITTED
+
+
+def test_whoever_dies_after_the_upload_uploads_again_and_pays_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(way=Way.FAL)
+    dataset = world.drop(data=ARCHIVE)
+    with monkeypatch.context() as patched:
+        patched.setattr(world.jobs, "replace", _dies_at_the_intent(world))
+        with pytest.raises(KeyboardInterrupt):
+            world.submit(dataset)
+    assert len(world.storage.files) == 1
+    assert world.trainer.posts == []
+
+    job = world.submit(dataset)
+
+    assert job.status is Status.SUBMITTED
+    assert len(world.storage.files) == 2
+    assert len(world.trainer.posts) == 1
+
+
+def _dies_at_the_intent(world: World):  # type: ignore[no-untyped-def]  # a method's double
+    real = world.jobs.replace
+
+    def replace(before: Job, after: Job, **more: object) -> None:
+        if after.status is Status.SUBMITTING:
+            raise KeyboardInterrupt
+        real(before, after, **more)  # type: ignore[arg-type]  # handed through
+
+    return replace
+
+
+def test_a_lost_request_is_known_by_the_address_that_was_sent(way: Way) -> None:
+    world = World(way=way)
+    world.answer(SubmissionUnknown("no answer"))
+    job = world.submit(world.drop(data=ARCHIVE))
+    job = world.job(job.job_id)
+    other = make_job(Status.SUBMIT_UNKNOWN)
+    elsewhere = [data_uri(b"PK"), "https://v3.fal.media/files/a/b.zip", world.datasets.url(
+        other.dataset.model_copy(update={"version_id": "v9"}))]  # fmt: skip
+
+    url = address_of(world, job, way)
+
+    ours = url if way is not Way.PRESIGNED else f"https://s3.example/datasets/{url[25:]}"
+    assert is_of(job, ours)
+    assert not any(is_of(job, each) for each in elsewhere)
+
+
+def test_a_lost_request_is_adopted_whatever_way_it_went(way: Way) -> None:
+    world = World(way=way)
+    world.answer(SubmissionUnknown("no answer"))
+    job = world.submit(world.drop(data=ARCHIVE))
+    world.trainer.known = ["r1"]
+    world.trainer.facts["r1"] = Running("r1", started=True)
+    world.clock.now += LATE_AFTER
+
+    world.reconciler.reconcile()
+
+    found = world.job(job.job_id)
+    assert (found.status, found.request_id) == (Status.TRAINING, "r1")
+
+
+@pytest.mark.parametrize("theirs", [Status.SUBMITTED, Status.SUBMIT_UNKNOWN])
+def test_a_request_that_may_be_anothers_with_the_same_bytes_is_not_adopted(theirs: Status) -> None:
+    world = World(way=Way.DATA)
+    world.answer(SubmissionUnknown("no answer"))
+    twin = world.submit(world.drop("twin.zip", data=ARCHIVE))
+    if theirs is Status.SUBMITTED:
+        world.record.move(world.job(twin.job_id), Status.SUBMITTED, request_id="r1")
+    job = world.submit(world.drop(data=ARCHIVE, metadata={"force": "true"}))
+    assert job.status is Status.SUBMIT_UNKNOWN
+    world.trainer.known = ["r1"]
+    world.trainer.facts["r1"] = Running("r1", started=True)
+    world.clock.now += LATE_AFTER
+
+    world.reconciler.reconcile()
+
+    found = world.job(job.job_id)
+    assert (found.status, found.request_id) == (Status.SUBMIT_UNKNOWN, None)
+
+
+def test_nobody_reads_the_address_of_the_photos_in_a_published_job(way: Way) -> None:
+    world = World(way=way)
+
+    job = world.submit(world.drop(data=ARCHIVE))
+
+    assert sent_url(world) not in (world.results.text(job, "status.json") or "")
+    told = public(job)["delivery"]
+    assert (told["way"], "url" in told, "sha256" in told) == (way, False, False)

@@ -1,0 +1,209 @@
+"""fal could not download the dataset: for free it gets one fresh address, else a person decides."""
+
+from datetime import timedelta
+
+import pytest
+
+from lora_drop.fal.status import Failed, Finished, Running, failed
+from lora_drop.jobs.job import Job, Status
+from lora_drop.ports import Submission
+from tests.support.builders import ARTIFACTS, signed, webhook_body
+from tests.support.world import LATE_AFTER, World
+
+ADA = "arn:aws:iam::123456789012:user/ada"
+PAYLOAD = {
+    "detail": [
+        {
+            "loc": ["body", "images_data_url"],
+            "msg": "Failed to download the file.",
+            "type": "file_download_error",
+        }
+    ]
+}
+
+
+def not_fetched(request_id: str, units: str | None = None) -> Failed:
+    """As fal says it when it is asked; ``units`` is what it has billed, where it says so."""
+    return failed(request_id, "status code 422", PAYLOAD, billable_units=units)
+
+
+@pytest.fixture
+def world(busy: World) -> World:
+    return busy
+
+
+@pytest.fixture
+def job(world: World) -> Job:
+    return world.submit(world.drop())
+
+
+def round_(world: World, **facts: Failed | Finished | Running) -> None:
+    """The reconciler asks fal, which says this of request-1, request-2 …"""
+    world.trainer.facts |= {name.replace("_", "-"): fact for name, fact in facts.items()}
+    world.clock.now += LATE_AFTER
+    world.reconciler.reconcile()
+
+
+def test_a_webhook_alone_decides_nothing(world: World, job: Job) -> None:
+    body = webhook_body(
+        request_id="request-1", status="ERROR", error="Invalid status code: 422", payload=PAYLOAD
+    )
+
+    for _ in range(3):
+        headers = signed(body, request_id="request-1")
+        world.doorkeeper.deliver(job.job_id, world.token(job.job_id), headers, body)
+
+    assert world.job(job.job_id) == job
+    assert world.jobs.account("2026-11").in_flight == (job.job_id,)
+    assert world.queue.datasets == []
+
+
+def test_a_webhook_alone_still_settles_a_submission_in_doubt(world: World, job: Job) -> None:
+    world.answer(lambda: Submission("request-1"))
+    doubtful = world.holds(
+        job.model_copy(update={"status": Status.SUBMIT_UNKNOWN, "request_id": None})
+    )
+
+    received = world.receiver.receive(doubtful.job_id, not_fetched("request-1"))
+
+    assert (received.status, received.request_id) == (Status.SUBMITTED, "request-1")
+
+
+def test_for_free_it_is_sent_once_more_with_a_fresh_address(world: World, job: Job) -> None:
+    round_(world, request_1=not_fetched("request-1", "0"))
+
+    ready = world.job(job.job_id)
+    assert (ready.status, ready.request_id, ready.charges) == (Status.READY, None, ())
+    assert ready.earlier_requests == ("request-1",)
+    assert ready.problems[0].code == "fal_file_download_error"
+    assert [each.key for each in world.queue.datasets] == [job.dataset.key]
+    world.work()
+
+    sent = world.job(job.job_id)
+    assert (sent.status, sent.request_id) == (Status.SUBMITTED, "request-2")
+    assert sent.problems == ()
+    assert world.jobs.account("2026-11").committed_usd == 3.6
+    assert world.train(sent).status is Status.SUCCEEDED
+
+
+def test_a_second_time_it_fails(world: World, job: Job) -> None:
+    round_(world, request_1=not_fetched("request-1", "0"))
+    world.work()
+
+    round_(world, request_2=not_fetched("request-2", "0"))
+    world.work()
+
+    failed_ = world.job(job.job_id)
+    assert (failed_.status, failed_.charges) == (Status.FAILED, ())
+    assert len(world.trainer.posts) == 2
+    assert "could not download" in (world.results.text(job, "ERROR.txt") or "")
+
+
+@pytest.mark.parametrize("units", ["1500", None], ids=["billed", "nobody says"])
+def test_where_money_may_have_gone_a_person_decides(
+    world: World, job: Job, units: str | None
+) -> None:
+    round_(world, request_1=not_fetched("request-1", units))
+
+    held = world.job(job.job_id)
+    assert (held.status, held.request_id) == (Status.HELD, None)
+    assert [charge.state for charge in held.charges] == ["wasted"]
+    assert world.jobs.account("2026-11").in_flight == ()
+    told = world.results.text(job, "ERROR.txt") or ""
+    assert "could not download" in told
+    assert "lora-drop approve" in told
+    for _ in range(30):
+        world.clock.now += timedelta(days=1)
+        world.reconciler.reconcile()
+        world.work()
+    assert world.job(job.job_id) == held
+    assert len(world.trainer.posts) == 1
+
+
+def test_a_person_may_pay_once_more_and_both_count(world: World, job: Job) -> None:
+    round_(world, request_1=not_fetched("request-1"))
+
+    world.resolver.approve(job.job_id, by=ADA)
+    world.work()
+    done = world.train(job)
+
+    account = world.jobs.account("2026-11")
+    assert done.status is Status.SUCCEEDED
+    assert (account.spent_usd, account.wasted_usd) == (7.2, 3.6)
+
+
+def test_a_person_may_give_it_up(world: World, job: Job) -> None:
+    round_(world, request_1=not_fetched("request-1"))
+
+    cancelled = world.resolver.cancel(job.job_id, by=ADA)
+
+    assert cancelled.status is Status.CANCELLED
+    assert world.jobs.account("2026-11").wasted_usd == 3.6
+
+
+@pytest.mark.parametrize("units", ["0", None], ids=["free", "nobody says"])
+@pytest.mark.parametrize("asked", [True, False], ids=["asked", "by webhook"])
+def test_what_fal_says_of_the_first_request_later_on_changes_nothing(
+    world: World,
+    job: Job,
+    units: str | None,
+    asked: bool,  # noqa: FBT001  # a table's column
+) -> None:
+    round_(world, request_1=not_fetched("request-1", units))
+    waits = world.job(job.job_id)
+
+    for fact in (
+        not_fetched("request-1", units),
+        Running("request-1", started=True),
+        Finished("request-1", ()),
+    ):
+        assert world.receiver.receive(job.job_id, fact, asked=asked) == waits
+    world.work()
+    sent = world.job(job.job_id)
+    assert world.receiver.receive(job.job_id, not_fetched("request-1", "1500"), asked=True) == sent
+
+    assert world.queue.handed == []
+
+
+@pytest.mark.parametrize("then", ["waits", "is given up", "is wanted once more"])
+@pytest.mark.parametrize(("units", "cost"), [("0", 3.6), (None, 3.6)], ids=["free", "nobody says"])
+def test_a_result_of_the_first_request_is_kept_while_it_is_not_sent_once_more(
+    world: World, job: Job, units: str | None, cost: float, then: str
+) -> None:
+    round_(world, request_1=not_fetched("request-1", units))
+    if then == "is given up":
+        world.resolver.cancel(job.job_id, by=ADA)
+    if then == "is wanted once more" and units is None:
+        world.resolver.approve(job.job_id, by=ADA)
+
+    world.receiver.receive(job.job_id, Finished("request-1", ARTIFACTS))
+    world.work()
+    done = world.keeper.store_result(job.job_id)
+
+    account = world.jobs.account("2026-11")
+    assert (done.status, done.request_id) == (Status.SUCCEEDED, "request-1")
+    assert (account.spent_usd, account.wasted_usd) == (cost, 0.0)
+    assert len(world.trainer.posts) == 1
+
+
+def test_the_slot_goes_to_the_oldest_and_that_is_the_job_itself(world: World, job: Job) -> None:
+    world.clock.now += timedelta(seconds=1)
+    second, third = (
+        world.submit(world.drop(f"{name}.zip", images=20 + number))
+        for number, name in enumerate("bc")
+    )
+    assert (second.status, third.status) == (Status.SUBMITTED, Status.READY)
+
+    world.receiver.receive(job.job_id, not_fetched("request-1", "0"), asked=True)
+    world.work()
+
+    assert world.paid == [job.job_id, second.job_id, job.job_id]
+    assert world.job(third.job_id).status is Status.READY
+
+
+def test_in_training_it_is_no_different(world: World, job: Job) -> None:
+    world.receiver.receive(job.job_id, Running("request-1", started=True))
+
+    world.receiver.receive(job.job_id, not_fetched("request-1", "0"), asked=True)
+
+    assert world.job(job.job_id).status is Status.READY

@@ -1,0 +1,278 @@
+"""A result that is not what its name says: asked for once more, kept, told, and never passed off."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from lora_drop.fal.status import Fact, Failed, Finished, Gone
+from lora_drop.jobs.artifacts import Artifact, Upload
+from lora_drop.jobs.errors import DownloadInterrupted, ResultGone, TrainerUnavailable
+from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.problems import Problem
+from lora_drop.results.copies import Label
+from tests.support.builders import ARTIFACTS, REQUEST_ID, make_job, make_weights
+from tests.support.world import World
+
+SIGNED = Artifact(
+    name="lora.safetensors", url="https://v3.fal.media/files/a/lora.safetensors?token=5ec4e7#x"
+)
+HTML = b"<html>Service unavailable</html>"
+
+
+def storing(world: World, *, fact: Fact | Exception | None = None, **changes: object) -> Job:
+    job = world.holds(make_job(Status.STORING, **changes))
+    world.trainer.facts[REQUEST_ID] = fact or Finished(REQUEST_ID, job.artifacts)
+    return job
+
+
+def test_a_file_that_is_sound_the_second_time_was_trouble_of_the_moment(world: World) -> None:
+    world.source.files["lora.safetensors"] = HTML
+    fresh = SIGNED.model_copy(update={"url": "https://v3b.fal.media/files/b/lora.safetensors"})
+    job = storing(world, artifacts=(SIGNED,), fact=None)
+
+    class Mending:
+        """fal, asked for the addresses; meanwhile its CDN has recovered."""
+
+        def ask(self, application: str, request_id: str) -> Finished:
+            assert application
+            world.source.files.clear()
+            return Finished(request_id, (fresh,))
+
+    stored = replace(
+        world.keeper,
+        trainer=Mending(),  # type: ignore[arg-type]  # it is asked this alone
+    ).store_result(job.job_id)
+
+    assert (stored.status, stored.artifacts, stored.problems) == (Status.SUCCEEDED, (fresh,), ())
+    assert world.results.files[job.prefix + "lora.safetensors"] == make_weights()
+    assert {key.rsplit("/", 1)[-1] for key in world.results.files} == {
+        *("lora.safetensors", "job.json", "status.json")
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "flaw"),
+    [
+        ("lora.safetensors", HTML, "weights_other_file"),
+        ("lora.safetensors", make_weights()[:-1], "weights_tensors_cut"),
+        ("config.json", HTML, "json_unreadable"),
+    ],
+    ids=["an error page", "cut weights", "no configuration"],
+)
+def test_a_file_that_stays_invalid_fails_the_job_and_says_which_flaw(
+    world: World, name: str, data: bytes, flaw: str
+) -> None:
+    world.source.files[name] = data
+    job = storing(world)
+
+    stored = world.keeper.store_result(job.job_id)
+
+    assert stored.status is Status.FAILED
+    [problem] = stored.problems
+    assert (problem.code, problem.member) == ("result_invalid", name)
+    assert flaw in problem.message
+    assert flaw in (world.results.text(job, "ERROR.txt") or "")
+    assert world.trainer.asked == [REQUEST_ID]
+
+
+def test_what_was_paid_for_is_kept_beside_it_and_under_no_name_that_promises_more(
+    world: World,
+) -> None:
+    world.source.files["lora.safetensors"] = HTML
+    job = storing(world)
+
+    stored = world.keeper.store_result(job.job_id)
+
+    assert world.results.files[job.prefix + "lora.safetensors.invalid"] == HTML
+    assert job.prefix + "lora.safetensors" not in world.results.files
+    assert {file.name for file in stored.files} == {"lora.safetensors.invalid", "config.json"}
+    assert world.results.files[job.prefix + "config.json"] == b"{}"
+
+
+def test_the_address_is_told_without_what_opens_it(world: World) -> None:
+    world.source.files["lora.safetensors"] = HTML
+    job = storing(world, artifacts=(SIGNED,))
+
+    [problem] = world.keeper.store_result(job.job_id).problems
+
+    assert problem.message.endswith("https://v3.fal.media/files/a/lora.safetensors")
+    assert "5ec4e7" not in (world.results.text(job, "ERROR.txt") or "")
+
+
+@pytest.mark.parametrize("minutes", [0, 29])
+def test_a_file_of_another_size_than_fal_says_is_waited_for_before_it_is_judged(
+    world: World, minutes: int
+) -> None:
+    world.source.files["lora.safetensors"] = HTML
+    sized = SIGNED.model_copy(update={"size": len(make_weights())})
+    job = storing(world, artifacts=(sized,))
+    world.clock.now = job.since + timedelta(minutes=minutes)
+
+    with pytest.raises(DownloadInterrupted, match="size"):
+        world.keeper.store_result(job.job_id)
+
+    world.source.files.clear()
+    assert world.keeper.store_result(job.job_id).status is Status.SUCCEEDED
+
+
+def test_a_file_of_another_size_than_fal_says_is_not_waited_for_for_ever(world: World) -> None:
+    world.source.files["lora.safetensors"] = HTML
+    job = storing(world, artifacts=(SIGNED.model_copy(update={"size": 7}),))
+    world.clock.now = job.since + timedelta(minutes=30)
+
+    stored = world.keeper.store_result(job.job_id)
+
+    assert (stored.status, stored.problems[0].code) == (Status.FAILED, "result_invalid")
+    assert world.results.files[job.prefix + "lora.safetensors.invalid"] == HTML
+
+
+def test_a_sound_file_of_another_size_than_fal_says_is_stored(world: World) -> None:
+    job = storing(world, artifacts=(SIGNED.model_copy(update={"size": 7}),))
+
+    assert world.keeper.store_result(job.job_id).status is Status.SUCCEEDED
+
+
+def test_two_invalid_files_are_two_problems(world: World) -> None:
+    world.source.files = {"lora.safetensors": HTML, "config.json": HTML}
+    job = storing(world)
+
+    stored = world.keeper.store_result(job.job_id)
+
+    assert [problem.member for problem in stored.problems] == ["lora.safetensors", "config.json"]
+    assert len(stored.files) == 2
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [Gone(REQUEST_ID), Failed(REQUEST_ID, Problem(code="x", message="x"))],
+    ids=["gone", "failed"],
+)
+def test_invalid_bytes_are_kept_even_where_fal_has_the_result_no_longer(
+    world: World, fact: Fact
+) -> None:
+    world.source.files["lora.safetensors"] = HTML
+    job = storing(world, fact=fact)
+
+    stored = world.keeper.store_result(job.job_id)
+
+    assert (stored.status, stored.problems[0].code) == (Status.FAILED, "result_invalid")
+    assert world.results.files[job.prefix + "lora.safetensors.invalid"] == HTML
+
+
+def test_while_fal_cannot_be_asked_nothing_is_judged_for_good(world: World) -> None:
+    world.source.files["lora.safetensors"] = HTML
+    job = storing(world, fact=TrainerUnavailable("503"))
+
+    with pytest.raises(TrainerUnavailable):
+        world.keeper.store_result(job.job_id)
+
+    assert world.job(job.job_id).status is Status.STORING
+    assert job.prefix + "lora.safetensors.invalid" not in world.results.files
+
+
+def test_an_invalid_file_beside_one_that_is_missing_is_kept_and_the_job_waits(
+    world: World,
+) -> None:
+    world.source.files["lora.safetensors"] = HTML
+    world.source.failing = {"config.json": ResultGone("404")}
+    job = storing(world)
+
+    with pytest.raises(DownloadInterrupted, match=r"still names config\.json"):
+        world.keeper.store_result(job.job_id)
+
+    assert world.job(job.job_id).status is Status.STORING
+    assert world.results.files[job.prefix + "lora.safetensors.invalid"] == HTML
+
+
+def test_an_invalid_file_beside_one_that_is_gone_for_good_is_told_as_all_there_is(
+    world: World,
+) -> None:
+    world.source.files["lora.safetensors"] = HTML
+    world.source.failing = {"config.json": ResultGone("404")}
+    job = storing(world, fact=Gone(REQUEST_ID))
+
+    stored = world.store_twice(job)
+
+    assert (stored.status, stored.problems[0].code) == (Status.EXPIRED, "result_incomplete")
+    assert [file.name for file in stored.files] == ["lora.safetensors.invalid"]
+
+
+def test_a_404_that_was_of_the_moment_ends_no_job_whatever_fal_still_knows(world: World) -> None:
+    job = storing(world)
+    world.source.failing = {"lora.safetensors": ResultGone("404")}
+
+    class Forgetful:
+        """fal has forgotten the result; its CDN has the file again."""
+
+        def ask(self, application: str, request_id: str) -> Gone:
+            assert application
+            world.source.failing = {}
+            return Gone(request_id)
+
+    stored = replace(
+        world.keeper,
+        trainer=Forgetful(),  # type: ignore[arg-type]  # it is asked this alone
+    ).store_result(job.job_id)
+
+    assert stored.status is Status.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("failing", "files", "fact", "end"),
+    [
+        ({}, {}, None, Status.SUCCEEDED),
+        ({"lora.safetensors": ResultGone("404")}, {}, Gone(REQUEST_ID), Status.EXPIRED),
+        ({}, {"lora.safetensors": HTML}, None, Status.FAILED),
+        (
+            {"lora.safetensors": ResultGone("404")},
+            {},
+            Failed(REQUEST_ID, Problem(code="x", message="x")),
+            Status.FAILED,
+        ),
+    ],
+    ids=["succeeded", "expired", "invalid", "failed"],
+)
+def test_no_upload_of_a_job_outlives_it_however_it_ends(
+    world: World,
+    failing: dict[str, Exception],
+    files: dict[str, bytes],
+    fact: Fact | None,
+    end: Status,
+) -> None:
+    job = make_job(Status.STORING)
+    upload_id = world.results.begin(job.prefix + "old.bin", Label("x", "y"))
+    upload = Upload(name="old.bin", upload_id=upload_id, identity='"x"', size=10)
+    job = storing(world, fact=fact, uploads=(upload,))
+    world.source.failing, world.source.files = failing, files
+
+    stored = world.store_twice(job)
+
+    assert (stored.status, stored.uploads) == (end, ())
+    assert world.results.uploads == {}
+
+
+def test_the_uploads_of_a_job_that_was_ended_elsewhere_are_ended_when_it_comes_again(
+    world: World,
+) -> None:
+    job = make_job(Status.FAILED)
+    upload_id = world.results.begin(job.prefix + "old.bin", Label("x", "y"))
+    upload = Upload(name="old.bin", upload_id=upload_id, identity='"x"', size=10)
+    job = world.holds(job.model_copy(update={"uploads": (upload,)}))
+
+    world.keeper.store_result(job.job_id)
+
+    assert world.results.uploads == {}
+
+
+def test_a_persons_file_under_our_name_stays_and_the_job_says_where_ours_is(world: World) -> None:
+    job = storing(world)
+    world.results.files[job.prefix + "lora.safetensors"] = b"a person's own"
+
+    stored = world.keeper.store_result(job.job_id)
+
+    assert stored.status is Status.SUCCEEDED
+    assert [file.name for file in stored.files] == ["2-lora.safetensors", "config.json"]
+    assert world.results.files[job.prefix + "lora.safetensors"] == b"a person's own"
+    assert world.results.files[job.prefix + "2-lora.safetensors"] == make_weights()
+    assert [artifact.name for artifact in stored.artifacts] == [each.name for each in ARTIFACTS]
