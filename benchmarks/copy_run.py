@@ -18,12 +18,12 @@ from lora_drop.adapters.download import CdnFiles
 from lora_drop.adapters.s3_client import s3_client
 from lora_drop.adapters.s3_copies import S3Copies
 from lora_drop.jobs.artifacts import Artifact, Upload
-from lora_drop.services.copy import Copier, Order
+from lora_drop.services.copy import Copier, CopyRequest
 
 KIB = 1024
 
 
-class Notes:
+class UploadLog:
     """Unfinished copies, as the job keeps them."""
 
     def __init__(self) -> None:
@@ -51,7 +51,9 @@ def ours(url: str) -> Callable[[str], Any]:
 
     def copy(name: str) -> Any:
         artifact = Artifact(name=name, url=url)
-        return copier.copy(Order(artifact, "ours/", Notes(), until=time.monotonic() + 3600))
+        return copier.copy(
+            CopyRequest(artifact, "ours/", UploadLog(), until=time.monotonic() + 3600)
+        )
 
     return copy
 

@@ -15,7 +15,7 @@ from benchmarks.fal_answers import API, CDN, Post
 from benchmarks.pipelines import Ending, Killed, raising, right_after
 from lora_drop.adapters.checked_network import CheckedNetwork
 from lora_drop.adapters.download import CdnFiles
-from lora_drop.adapters.fal import FalTrainer
+from lora_drop.adapters.fal import FalQueueClient
 from lora_drop.adapters.fal_history import FalHistory
 from lora_drop.fal.prices import Price
 from lora_drop.jobs.artifacts import WEIGHTS
@@ -27,7 +27,7 @@ from tests.support.fate import Throttled
 from tests.support.world import World
 
 if TYPE_CHECKING:
-    from tests.support.memory import MemoryTrainer
+    from tests.support.memory import MemoryFal
     from tests.support.memory_files import MemorySource
 
 VISIBILITY = timedelta(minutes=6)
@@ -36,7 +36,7 @@ RECEIVES = 5  # the template's maxReceiveCount
 STRANGER = SigningKey(bytes(32))
 
 
-class Fal(FalTrainer):
+class Fal(FalQueueClient):
     """The trainer and its list of requests, as the functions have them."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class Ours:
         """A ZIP in the bucket of a new world."""
         self._timeout = timeout
         self.world = World(
-            trainer=cast("MemoryTrainer", Fal()),
+            fal=cast("MemoryFal", Fal()),
             source=cast(
                 "MemorySource", CdnFiles(["fal.media"], network=CheckedNetwork(private=True))
             ),
@@ -85,7 +85,7 @@ class Ours:
             key=STRANGER if forged else KEY,
         )
         try:
-            self.world.doorkeeper.deliver(job_id, token, headers, body)
+            self.world.webhook_handler.deliver(job_id, token, headers, body)
         except LoraDropError:
             return False
         self._work()
@@ -134,7 +134,7 @@ class Ours:
         for dataset in _taken(queue.datasets):
             self._receive(partial(self.world.submit, dataset))
         for job_id in _taken(queue.handed):
-            self._receive(partial(self.world.keeper.store_result, job_id))
+            self._receive(partial(self.world.result_storer.store_result, job_id))
 
     def _receive(self, work: Callable[[], object]) -> None:
         """A message that is not done with is seen again after a while, five times in all."""

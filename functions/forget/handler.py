@@ -11,15 +11,15 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from lora_drop.bootstrap import ForgetBootstrap
 from lora_drop.jobs.erasures import Erasure, public, to_go
 from lora_drop.jobs.errors import (
+    ActionNotAllowedError,
     BadQuery,
-    Conflict,
-    NotErasable,
-    NothingToDecide,
-    Shared,
-    TrainerUnavailable,
-    UnknownJob,
+    ConflictError,
+    FalUnavailableError,
+    JobNotFoundError,
+    NotErasableError,
+    SharedJobError,
 )
-from lora_drop.messages import ForgetOrder
+from lora_drop.messages import ForgetRequest
 from lora_drop.observability import Metric, make_tracer
 from lora_drop.settings import ForgetSettings, load
 
@@ -43,11 +43,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if "httpMethod" in event:
         return app.resolve(event, context)
     try:
-        for each in bootstrap().forgetter.go_on():
+        for each in bootstrap().forget_service.go_on():
             told(each)
     finally:
         # Whatever went wrong: it is what does not go on that somebody is to be called for.
-        waiting = bootstrap().forgetter.waiting()
+        waiting = bootstrap().forget_service.waiting()
         metrics.add_metric(Metric.ERASURES_OPEN, MetricUnit.Count, len(waiting))
         oldest = max(waiting, default=0)
         metrics.add_metric(Metric.OLDEST_ERASURE_SECONDS, MetricUnit.Seconds, oldest)
@@ -60,11 +60,11 @@ def forget(job_id: str) -> dict[str, Any]:
 
     A look erases nothing: it answers which ``jobs`` would go; none, when that is begun already.
     """
-    order = ForgetOrder.parse(app.current_event.body)
+    order = ForgetRequest.parse(app.current_event.body)
     if order.look:
-        found = bootstrap().forgetter.look(job_id, family=order.family)
+        found = bootstrap().forget_service.look(job_id, family=order.family)
         return {"jobs": [to_go(each) for each in found]}
-    erasures = bootstrap().forgetter.forget(job_id, family=order.family)
+    erasures = bootstrap().forget_service.forget(job_id, family=order.family)
     return {
         "done": all(told(each).done_at for each in erasures),
         "last_look_at": max(each.last_look_at for each in erasures).isoformat(),
@@ -83,24 +83,24 @@ def _answer(status: int, code: str, message: str, **more: Any) -> Response[Any]:
     return Response(status, "application/json", body)
 
 
-def unknown(error: UnknownJob) -> Response[Any]:
+def unknown(error: JobNotFoundError) -> Response[Any]:
     """404, with a sentence."""
     return _answer(404, "job_unknown", f"There is no job {error}.")
 
 
-def shared(error: Shared) -> Response[Any]:
+def shared(error: SharedJobError) -> Response[Any]:
     """409, with the jobs that would lose their files."""
     return _answer(409, "job_shared", str(error), jobs=list(error.jobs))
 
 
-def not_now(error: NothingToDecide | NotErasable) -> Response[Any]:
+def not_now(error: ActionNotAllowedError | NotErasableError) -> Response[Any]:
     """409 for a job that has not ended, and for what S3 does not let go."""
     return _answer(409, "not_forgotten", str(error))
 
 
-def again(error: Conflict | TrainerUnavailable) -> Response[Any]:
+def again(error: ConflictError | FalUnavailableError) -> Response[Any]:
     """503 for what goes on by itself, and for what has to be asked again: it may not be begun."""
-    if isinstance(error, Conflict):
+    if isinstance(error, ConflictError):
         return _answer(503, "try_again", "Somebody else has just written of it. Say it again.")
     return _answer(503, "try_again", f"fal: {error}. The rest follows by itself within 15 minutes.")
 
@@ -110,8 +110,8 @@ def invalid(error: BadQuery) -> Response[Any]:
     return _answer(400, "query_invalid", str(error))
 
 
-app.exception_handler(UnknownJob)(unknown)
-app.exception_handler(Shared)(shared)
-app.exception_handler([NothingToDecide, NotErasable])(not_now)
-app.exception_handler([Conflict, TrainerUnavailable])(again)
+app.exception_handler(JobNotFoundError)(unknown)
+app.exception_handler(SharedJobError)(shared)
+app.exception_handler([ActionNotAllowedError, NotErasableError])(not_now)
+app.exception_handler([ConflictError, FalUnavailableError])(again)
 app.exception_handler(BadQuery)(invalid)

@@ -9,15 +9,15 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lora_drop.bootstrap import JobsBootstrap, utc_now
 from lora_drop.jobs.errors import (
+    ActionNotAllowedError,
     BadQuery,
-    Conflict,
-    Forgotten,
-    NothingToDecide,
-    TrainerUnavailable,
-    UnknownJob,
+    ConflictError,
+    FalUnavailableError,
+    JobForgottenError,
+    JobNotFoundError,
 )
 from lora_drop.jobs.job_files import public
-from lora_drop.messages import JobsQuery, Resolution, RetryOrder, caller_of, job_id_in
+from lora_drop.messages import JobsQuery, ResolveRequest, RetryRequest, caller_of, job_id_in
 from lora_drop.observability import about, make_tracer
 from lora_drop.services.browse import list_jobs, show_budget, show_job
 from lora_drop.settings import JobsSettings, load
@@ -62,36 +62,36 @@ def job(job_id: str) -> dict[str, Any]:
 @app.post("/jobs/<job_id>/resolve")
 def resolve(job_id: str) -> dict[str, Any]:
     """What the caller says of a submission in doubt; API Gateway knows who that is."""
-    said, by = Resolution.parse(app.current_event.body), _caller()
-    resolver = bootstrap().resolver
+    said, by = ResolveRequest.parse(app.current_event.body), _caller()
+    manual_actions = bootstrap().manual_actions
     if said.request_id is None:
-        return public(resolver.not_submitted(job_id, by=by))
-    return public(resolver.accepted(job_id, said.request_id, by=by))
+        return public(manual_actions.not_submitted(job_id, by=by))
+    return public(manual_actions.accepted(job_id, said.request_id, by=by))
 
 
 @app.post("/jobs/<job_id>/approve")
 def approve(job_id: str) -> dict[str, Any]:
     """Let a held job go on, in the caller's name."""
-    return public(bootstrap().resolver.approve(job_id, by=_caller()))
+    return public(bootstrap().manual_actions.approve(job_id, by=_caller()))
 
 
 @app.post("/jobs/<job_id>/cancel")
 def cancel(job_id: str) -> dict[str, Any]:
     """Stop a job, in the caller's name."""
-    return public(bootstrap().resolver.cancel(job_id, by=_caller()))
+    return public(bootstrap().manual_actions.cancel(job_id, by=_caller()))
 
 
 @app.post("/jobs/<job_id>/retry")
 def retry(job_id: str) -> dict[str, Any]:
     """Train the same dataset once more, in the caller's name: ``{"resume": true}`` goes on."""
-    order = RetryOrder.parse(app.current_event.body)
-    return public(bootstrap().repeater.retry(job_id, resume=order.resume, by=_caller()))
+    order = RetryRequest.parse(app.current_event.body)
+    return public(bootstrap().retry_service.retry(job_id, resume=order.resume, by=_caller()))
 
 
 @app.post("/jobs/<job_id>/replay")
 def replay(job_id: str) -> dict[str, Any]:
     """Take in once more what fal has delivered for a job."""
-    return public(bootstrap().repeater.replay(job_id))
+    return public(bootstrap().retry_service.replay(job_id))
 
 
 @app.get("/budget")
@@ -111,19 +111,19 @@ def _caller() -> str:
     return caller_of(app.current_event.raw_event)
 
 
-def unavailable(error: TrainerUnavailable) -> Response[Any]:
+def unavailable(error: FalUnavailableError) -> Response[Any]:
     """503 while fal does not answer."""
     body = {"error": {"code": "fal_unavailable", "message": f"{error}. Try again in a minute."}}
     return Response(503, "application/json", body)
 
 
-def unknown(error: UnknownJob) -> Response[Any]:
+def unknown(error: JobNotFoundError) -> Response[Any]:
     """404, with a sentence."""
     body = {"error": {"code": "job_unknown", "message": f"There is no job {error}."}}
     return Response(404, "application/json", body)
 
 
-def gone(error: Forgotten) -> Response[Any]:
+def gone(error: JobForgottenError) -> Response[Any]:
     """410, for good."""
     about("", logger, tracer)
     message = f"{error} was forgotten; lora-drop forget shows the proof."
@@ -132,7 +132,7 @@ def gone(error: Forgotten) -> Response[Any]:
     )
 
 
-def conflict(error: NothingToDecide | Conflict) -> Response[Any]:
+def conflict(error: ActionNotAllowedError | ConflictError) -> Response[Any]:
     """409 for a decision that is not open, or no longer."""
     body = {"error": {"code": "nothing_to_decide", "message": str(error)}}
     return Response(409, "application/json", body)
@@ -144,8 +144,8 @@ def invalid(error: BadQuery) -> Response[Any]:
     return Response(400, "application/json", body)
 
 
-app.exception_handler(TrainerUnavailable)(unavailable)
-app.exception_handler(UnknownJob)(unknown)
-app.exception_handler(Forgotten)(gone)
-app.exception_handler([NothingToDecide, Conflict])(conflict)
+app.exception_handler(FalUnavailableError)(unavailable)
+app.exception_handler(JobNotFoundError)(unknown)
+app.exception_handler(JobForgottenError)(gone)
+app.exception_handler([ActionNotAllowedError, ConflictError])(conflict)
 app.exception_handler(BadQuery)(invalid)

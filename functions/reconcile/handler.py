@@ -10,10 +10,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lora_drop.bootstrap import ReconcileBootstrap
 from lora_drop.jobs.erasures import digest_of
-from lora_drop.jobs.errors import Forgotten, LoraDropError
-from lora_drop.messages import Question
+from lora_drop.jobs.errors import JobForgottenError, LoraDropError
+from lora_drop.messages import StatusCheckRequest
 from lora_drop.observability import OUTCOMES, Metric, make_tracer
-from lora_drop.services.reconcile import RoundIncomplete, Tally
+from lora_drop.services.reconcile import RoundCounts, RoundIncompleteError
 from lora_drop.settings import ReconcileSettings, load
 
 logger = Logger()
@@ -36,20 +36,20 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     Whatever went wrong in a round, whoever is to be called is called.
     """
     if "job_id" in event:
-        return asked(Question.model_validate(event))
+        return asked(StatusCheckRequest.model_validate(event))
     try:
         return told(bootstrap().reconciler.reconcile())
-    except RoundIncomplete as incomplete:
-        told(incomplete.tally)
+    except RoundIncompleteError as incomplete:
+        told(incomplete.counts)
         raise
 
 
-def asked(question: Question) -> dict[str, Any]:
+def asked(question: StatusCheckRequest) -> dict[str, Any]:
     """What fal says of this job now; where it does not answer, the next round asks again."""
     job_id = question.job_id
     try:
-        status = bootstrap().reconciler.ask_about(job_id).status
-    except Forgotten as forgotten:
+        status = bootstrap().reconciler.request_status_check(job_id).status
+    except JobForgottenError as forgotten:
         logger.info("question about a forgotten job dropped", digest=digest_of(str(forgotten)))
         return {"job_id": job_id, "status": None}
     except LoraDropError as error:
@@ -60,22 +60,22 @@ def asked(question: Question) -> dict[str, Any]:
     return {"job_id": job_id, "status": status}
 
 
-def told(tally: Tally) -> dict[str, Any]:
+def told(counts: RoundCounts) -> dict[str, Any]:
     """The round's numbers, as metrics and in the log."""
-    metrics.add_metric(Metric.JOBS_OPEN, MetricUnit.Count, tally.open)
-    metrics.add_metric(Metric.JOBS_LATE, MetricUnit.Count, tally.late)
-    metrics.add_metric(Metric.JOBS_UNANSWERED, MetricUnit.Count, tally.unanswered)
-    metrics.add_metric(Metric.SUBMISSIONS_IN_DOUBT, MetricUnit.Count, tally.doubtful)
-    metrics.add_metric(Metric.JOBS_OVERDUE, MetricUnit.Count, tally.overdue)
-    metrics.add_metric(Metric.JOBS_HELD, MetricUnit.Count, tally.held)
-    metrics.add_metric(Metric.JOBS_AT_FAL, MetricUnit.Count, tally.at_fal)
-    metrics.add_metric(Metric.JOBS_WAITING, MetricUnit.Count, tally.waiting)
-    metrics.add_metric(Metric.OLDEST_JOB_SECONDS, MetricUnit.Seconds, tally.oldest_seconds)
-    metrics.add_metric(Metric.BUDGET_PERCENT, MetricUnit.Percent, tally.budget_percent)
-    metrics.add_metric(Metric.EVENTS_UNTOLD, MetricUnit.Count, tally.untold)
+    metrics.add_metric(Metric.JOBS_OPEN, MetricUnit.Count, counts.open)
+    metrics.add_metric(Metric.JOBS_LATE, MetricUnit.Count, counts.late)
+    metrics.add_metric(Metric.JOBS_UNANSWERED, MetricUnit.Count, counts.unanswered)
+    metrics.add_metric(Metric.SUBMISSIONS_IN_DOUBT, MetricUnit.Count, counts.doubtful)
+    metrics.add_metric(Metric.JOBS_OVERDUE, MetricUnit.Count, counts.overdue)
+    metrics.add_metric(Metric.JOBS_HELD, MetricUnit.Count, counts.held)
+    metrics.add_metric(Metric.JOBS_AT_FAL, MetricUnit.Count, counts.at_fal)
+    metrics.add_metric(Metric.JOBS_WAITING, MetricUnit.Count, counts.waiting)
+    metrics.add_metric(Metric.OLDEST_JOB_SECONDS, MetricUnit.Seconds, counts.oldest_seconds)
+    metrics.add_metric(Metric.BUDGET_PERCENT, MetricUnit.Percent, counts.budget_percent)
+    metrics.add_metric(Metric.EVENTS_UNTOLD, MetricUnit.Count, counts.untold)
     for status, outcome in OUTCOMES.items():
-        metrics.add_metric(outcome, MetricUnit.Count, tally.ended.get(status, 0))
-    metrics.add_metric(Metric.DATASETS_FOUND, MetricUnit.Count, tally.swept.datasets)
-    metrics.add_metric(Metric.UPLOADS_ENDED, MetricUnit.Count, tally.swept.uploads)
-    logger.info("round done", **asdict(tally))
-    return asdict(tally)
+        metrics.add_metric(outcome, MetricUnit.Count, counts.ended.get(status, 0))
+    metrics.add_metric(Metric.DATASETS_FOUND, MetricUnit.Count, counts.swept.datasets)
+    metrics.add_metric(Metric.UPLOADS_ENDED, MetricUnit.Count, counts.swept.uploads)
+    logger.info("round done", **asdict(counts))
+    return asdict(counts)

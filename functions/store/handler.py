@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lora_drop.bootstrap import StoreBootstrap
 from lora_drop.jobs.erasures import digest_of
-from lora_drop.jobs.errors import Forgotten
+from lora_drop.jobs.errors import JobForgottenError
 from lora_drop.jobs.job import Status
 from lora_drop.messages import StoreRequest
 from lora_drop.observability import Metric, about, make_tracer, training_seconds
@@ -50,8 +50,8 @@ def store_message(record: SQSRecord) -> None:
     try:
         request = StoreRequest.model_validate_json(record.body)
         about(request.job_id, logger, tracer)
-        job = bootstrap().keeper.store_result(request.job_id)
-    except Forgotten as forgotten:
+        job = bootstrap().result_storer.store_result(request.job_id)
+    except JobForgottenError as forgotten:
         about("", logger, tracer)
         logger.info("result of a forgotten job dropped", digest=digest_of(str(forgotten)))
         return

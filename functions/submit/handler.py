@@ -17,7 +17,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lora_drop.bootstrap import SubmitBootstrap
 from lora_drop.jobs.erasures import digest_of
-from lora_drop.jobs.errors import Forgotten
+from lora_drop.jobs.errors import JobForgottenError
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job import Status
 from lora_drop.messages import S3Notice
@@ -72,7 +72,7 @@ def submit_all(notice: dict[str, Any]) -> None:
         about(job_id_for(dataset.bucket, dataset.key, dataset.version_id), logger, tracer)
         try:
             handled = bootstrap().submitter.submit_dataset(dataset)
-        except Forgotten as forgotten:
+        except JobForgottenError as forgotten:
             about("", logger, tracer)
             logger.info("dataset of a forgotten job dropped", digest=digest_of(str(forgotten)))
             continue

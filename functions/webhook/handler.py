@@ -12,15 +12,15 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from lora_drop.bootstrap import WebhookBootstrap
 from lora_drop.jobs.erasures import digest_of
 from lora_drop.jobs.errors import (
-    BadDelivery,
-    Conflict,
-    ForeignRequest,
-    Forgotten,
+    ConflictError,
+    FalUnavailableError,
+    ForeignRequestError,
+    InvalidWebhookError,
+    JobForgottenError,
+    JobNotFoundError,
     LoraDropError,
-    SigningKeysUnavailable,
-    StaleDelivery,
-    TrainerUnavailable,
-    UnknownJob,
+    SigningKeysUnavailableError,
+    StaleWebhookError,
 )
 from lora_drop.messages import job_id_in, raw_delivery
 from lora_drop.observability import Metric, about, make_tracer
@@ -33,13 +33,13 @@ app = APIGatewayRestResolver()
 
 # fal takes only 2xx for delivered, tries again after 4xx and 5xx, and gives up after 3xx.
 ANSWERS: dict[type[LoraDropError], tuple[int, str]] = {
-    BadDelivery: (401, "delivery_refused"),
-    StaleDelivery: (401, "delivery_stale"),
-    UnknownJob: (404, "job_unknown"),
-    ForeignRequest: (409, "request_foreign"),
-    Conflict: (503, "try_again"),
-    SigningKeysUnavailable: (503, "try_again"),
-    TrainerUnavailable: (503, "try_again"),
+    InvalidWebhookError: (401, "delivery_refused"),
+    StaleWebhookError: (401, "delivery_stale"),
+    JobNotFoundError: (404, "job_unknown"),
+    ForeignRequestError: (409, "request_foreign"),
+    ConflictError: (503, "try_again"),
+    SigningKeysUnavailableError: (503, "try_again"),
+    FalUnavailableError: (503, "try_again"),
 }
 
 
@@ -62,7 +62,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def receive(job_id: str, token: str) -> dict[str, str]:
     """One delivery for one job."""
     headers, body = raw_delivery(app.current_event.raw_event)
-    job = bootstrap().doorkeeper.deliver(job_id, token, headers, body)
+    job = bootstrap().webhook_handler.deliver(job_id, token, headers, body)
     about(job, logger, tracer)
     metrics.add_metric(Metric.DELIVERY_ACCEPTED, MetricUnit.Count, 1)
     logger.info("delivery accepted", status=job.status)
@@ -71,7 +71,7 @@ def receive(job_id: str, token: str) -> dict[str, str]:
 
 def _answer(status: int, code: str) -> Callable[[Exception], Response[Any]]:
     def answer(error: Exception) -> Response[Any]:
-        stale = isinstance(error, StaleDelivery)
+        stale = isinstance(error, StaleWebhookError)
         counted = Metric.DELIVERY_STALE if stale else Metric.DELIVERY_REFUSED
         metrics.add_metric(counted, MetricUnit.Count, 1)
         logger.warning("delivery refused", code=code, reason=str(error))
@@ -80,13 +80,13 @@ def _answer(status: int, code: str) -> Callable[[Exception], Response[Any]]:
     return answer
 
 
-def dropped(forgotten: Forgotten) -> Response[Any]:
+def dropped(forgotten: JobForgottenError) -> Response[Any]:
     """200, so that fal does not send it again; nothing of it is kept."""
     about("", logger, tracer)
     logger.info("delivery for a forgotten job dropped", digest=digest_of(str(forgotten)))
     return Response(200, "application/json", {"status": "FORGOTTEN"})
 
 
-app.exception_handler(Forgotten)(dropped)
+app.exception_handler(JobForgottenError)(dropped)
 for _error, (_status, _code) in ANSWERS.items():
     app.exception_handler(_error)(_answer(_status, _code))

@@ -10,15 +10,15 @@ from lora_drop.ports import (
     DatasetStore,
     DeadLetters,
     Deliveries,
+    FalClient,
     Handover,
     Inbox,
-    Inquiry,
     JobStore,
     Prices,
     RequestHistory,
     ResultStore,
     SigningKeys,
-    Trainer,
+    StatusCheckTrigger,
 )
 from lora_drop.settings import (
     FalSettings,
@@ -34,17 +34,17 @@ from lora_drop.settings import (
 if TYPE_CHECKING:
     from lora_drop.adapters.dynamodb import DynamoJobs
     from lora_drop.adapters.secrets import FalKey
-    from lora_drop.services.dataset_urls import Addresses
-    from lora_drop.services.dispatch import Line
-    from lora_drop.services.fal_updates import Receiver
-    from lora_drop.services.forget import Forgetter
-    from lora_drop.services.manual_actions import Resolver
+    from lora_drop.services.dataset_urls import DatasetUrls
+    from lora_drop.services.dispatch import WaitingQueue
+    from lora_drop.services.fal_updates import FalUpdateHandler
+    from lora_drop.services.forget import ForgetService
+    from lora_drop.services.manual_actions import ManualActions
     from lora_drop.services.reconcile import Reconciler
     from lora_drop.services.record import Record
-    from lora_drop.services.retry import Repeater
-    from lora_drop.services.store import Keeper
+    from lora_drop.services.retry import RetryService
+    from lora_drop.services.store import ResultStorer
     from lora_drop.services.submit import Submitter
-    from lora_drop.services.webhook import Doorkeeper
+    from lora_drop.services.webhook import WebhookHandler
 
 
 def utc_now() -> datetime:
@@ -90,15 +90,17 @@ class Bootstrap[S: Settings]:
 
         return S3Deliveries(s3_client(), bucket)
 
-    def _line(self, inbox_url: str) -> "Line":
-        from lora_drop.services.dispatch import Line
+    def _waiting_queue(self, inbox_url: str) -> "WaitingQueue":
+        from lora_drop.services.dispatch import WaitingQueue
 
-        return Line(self.jobs, self._inbox(inbox_url))
+        return WaitingQueue(self.jobs, self._inbox(inbox_url))
 
-    def _receiver(self, record: "Record", results_url: str, inbox_url: str) -> "Receiver":
-        from lora_drop.services.fal_updates import Receiver
+    def _fal_updates(
+        self, record: "Record", results_url: str, inbox_url: str
+    ) -> "FalUpdateHandler":
+        from lora_drop.services.fal_updates import FalUpdateHandler
 
-        return Receiver(record, self._handover(results_url), self._line(inbox_url))
+        return FalUpdateHandler(record, self._handover(results_url), self._waiting_queue(inbox_url))
 
     def _handover(self, url: str) -> Handover:
         import boto3
@@ -132,10 +134,10 @@ class FalBootstrap[S: FalSettings](Bootstrap[S]):
 
         return FalKey(self.settings.fal_key_secret)
 
-    def _trainer(self) -> Trainer:
-        from lora_drop.adapters.fal import FalTrainer
+    def _fal(self) -> FalClient:
+        from lora_drop.adapters.fal import FalQueueClient
 
-        return FalTrainer(self._key)
+        return FalQueueClient(self._key)
 
     def _prices(self, api_url: str) -> Prices:
         from lora_drop.adapters.fal_prices import FalPrices
@@ -161,12 +163,12 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
 
         return PillowPictures()
 
-    def _addresses(self, results: ResultStore) -> "Addresses":
+    def _dataset_urls(self, results: ResultStore) -> "DatasetUrls":
         from lora_drop.adapters.fal_storage import FalStorage
-        from lora_drop.services.dataset_urls import Addresses
+        from lora_drop.services.dataset_urls import DatasetUrls
 
         settings = self.settings
-        return Addresses(
+        return DatasetUrls(
             datasets=self.datasets,
             results=results,
             storage=FalStorage(self._key, settings.fal_rest_url, settings.fal_cdn_url),
@@ -189,10 +191,10 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
         dispatcher = Dispatcher(
             record=record,
             datasets=self.datasets,
-            trainer=self._trainer(),
+            fal=self._fal(),
             inbox=self._inbox(settings.inbox_queue_url),
             limits=settings.limits,
-            addresses=self._addresses(record.results),
+            addresses=self._dataset_urls(record.results),
             webhook_base_url=settings.webhook_base_url,
             webhook_secret=lambda: self._webhook_secret(settings.webhook_secret),
         )
@@ -222,29 +224,31 @@ class WebhookBootstrap(Bootstrap[WebhookSettings]):
         return JwksKeys(self.settings.fal_jwks_url)
 
     @property
-    def _inquiry(self) -> Inquiry:
+    def _status_check(self) -> StatusCheckTrigger:
         import boto3
 
-        from lora_drop.adapters.status_check import LambdaInquiry
+        from lora_drop.adapters.status_check import LambdaStatusCheck
 
-        return LambdaInquiry(partial(boto3.client, "lambda"), self.settings.reconcile_function)
+        return LambdaStatusCheck(partial(boto3.client, "lambda"), self.settings.reconcile_function)
 
     @cached_property
-    def doorkeeper(self) -> "Doorkeeper":
+    def webhook_handler(self) -> "WebhookHandler":
         """The receiver of webhooks."""
         from lora_drop.adapters.signing_keys import verify_signature
-        from lora_drop.services.webhook import Doorkeeper
+        from lora_drop.services.webhook import WebhookHandler
 
         settings = self.settings
         record = self._record(self._results(settings.models_bucket))
-        return Doorkeeper(
-            receiver=self._receiver(record, settings.results_queue_url, settings.inbox_queue_url),
+        return WebhookHandler(
+            fal_updates=self._fal_updates(
+                record, settings.results_queue_url, settings.inbox_queue_url
+            ),
             deliveries=self._deliveries(settings.models_bucket),
             signing_keys=self.signing_keys,
             verify_signature=verify_signature,
             webhook_secret=lambda: self._webhook_secret(settings.webhook_secret),
             fal_user_id=settings.fal_user_id,
-            inquiry=self._inquiry,
+            status_check=self._status_check,
             clock=utc_now,
         )
 
@@ -263,14 +267,14 @@ class StoreBootstrap(FalBootstrap[StoreSettings]):
         return CdnFiles([host for host in hosts if host], network=network)
 
     @cached_property
-    def keeper(self) -> "Keeper":
+    def result_storer(self) -> "ResultStorer":
         """The worker that ends a job."""
         from lora_drop.adapters.s3_client import s3_client
         from lora_drop.adapters.s3_copies import S3Copies
-        from lora_drop.services.store import Keeper
+        from lora_drop.services.store import ResultStorer
 
         results = S3Copies(s3_client(), self.settings.models_bucket)
-        return Keeper(self._record(results), results, self.source, self._trainer())
+        return ResultStorer(self._record(results), results, self.source, self._fal())
 
 
 class ReconcileBootstrap(FalBootstrap[ReconcileSettings]):
@@ -301,12 +305,14 @@ class ReconcileBootstrap(FalBootstrap[ReconcileSettings]):
         shelf = S3Shelf(s3_client(), settings.datasets_bucket)
         return Reconciler(
             record=record,
-            receiver=self._receiver(record, settings.results_queue_url, settings.inbox_queue_url),
-            trainer=self._trainer(),
+            fal_updates=self._fal_updates(
+                record, settings.results_queue_url, settings.inbox_queue_url
+            ),
+            fal=self._fal(),
             evidence=Evidence(self.jobs, self.history),
             inbox=inbox,
             handover=self._handover(settings.results_queue_url),
-            line=self._line(settings.inbox_queue_url),
+            waiting_queue=self._waiting_queue(settings.inbox_queue_url),
             sweep=Sweep(self.jobs, shelf, self._table, inbox, results),
             limits=settings.limits,
             late_after=timedelta(seconds=settings.late_after_seconds),
@@ -317,16 +323,16 @@ class ForgetBootstrap(Bootstrap[ForgetSettings]):
     """The forget function."""
 
     @cached_property
-    def forgetter(self) -> "Forgetter":
+    def forget_service(self) -> "ForgetService":
         """What erases."""
         from lora_drop.adapters.fal_payloads import FalPayloads
         from lora_drop.adapters.s3_client import s3_client
         from lora_drop.adapters.s3_eraser import S3Eraser
         from lora_drop.adapters.secrets import FalKey
-        from lora_drop.services.forget import Forgetter
+        from lora_drop.services.forget import ForgetService
 
         settings = self.settings
-        return Forgetter(
+        return ForgetService(
             jobs=self.jobs,
             erasures=self._table,
             datasets=S3Eraser(s3_client(), settings.datasets_bucket),
@@ -345,29 +351,29 @@ class JobsBootstrap(FalBootstrap[JobsSettings]):
         return self._record(self._results(self.settings.models_bucket))
 
     @cached_property
-    def receiver(self) -> "Receiver":
+    def fal_updates(self) -> "FalUpdateHandler":
         """What is done with what fal says."""
         settings = self.settings
-        return self._receiver(self.record, settings.results_queue_url, settings.inbox_queue_url)
+        return self._fal_updates(self.record, settings.results_queue_url, settings.inbox_queue_url)
 
     @cached_property
-    def resolver(self) -> "Resolver":
+    def manual_actions(self) -> "ManualActions":
         """What a person decides."""
-        from lora_drop.services.manual_actions import Resolver
+        from lora_drop.services.manual_actions import ManualActions
 
         inbox = self._inbox(self.settings.inbox_queue_url)
-        return Resolver(self.record, inbox, self._trainer(), self.receiver)
+        return ManualActions(self.record, inbox, self._fal(), self.fal_updates)
 
     @cached_property
-    def repeater(self) -> "Repeater":
+    def retry_service(self) -> "RetryService":
         """Retries and replays."""
-        from lora_drop.services.retry import Repeater
+        from lora_drop.services.retry import RetryService
 
         settings = self.settings
         deliveries = self._deliveries(settings.models_bucket)
         inbox = self._inbox(settings.inbox_queue_url)
-        return Repeater(
-            self.record, self.receiver, deliveries, inbox, self._prices(settings.fal_api_url)
+        return RetryService(
+            self.record, self.fal_updates, deliveries, inbox, self._prices(settings.fal_api_url)
         )
 
     @cached_property

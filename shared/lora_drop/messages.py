@@ -9,8 +9,8 @@ from urllib.parse import quote_plus, unquote_plus
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from lora_drop.fal.status import Fact, failed, finished
-from lora_drop.jobs.errors import BadDelivery, BadQuery
+from lora_drop.fal.status import FalStatus, failed, finished
+from lora_drop.jobs.errors import BadQuery, InvalidWebhookError
 from lora_drop.jobs.job import DatasetVersion, Status
 
 # Sent once, when a bucket's notifications are switched on.
@@ -100,21 +100,23 @@ class WebhookBody(_Message):
 
     @classmethod
     def parse(cls, body: bytes) -> Self:
-        """The body of a verified delivery; raises BadDelivery when it is not of fal's form."""
+        """The body of a verified delivery; raises InvalidWebhookError when it is not of fal's form."""
         try:
             return cls.model_validate_json(body)
         except ValueError as error:
-            raise BadDelivery("the body is not a fal webhook") from error
+            raise InvalidWebhookError("the body is not a fal webhook") from error
 
-    def fact(self) -> Fact:
-        """What the body says; raises BadDelivery for a status fal does not document."""
+    def fact(self) -> FalStatus:
+        """What the body says; raises InvalidWebhookError for a status fal does not document."""
         if self.status == "OK":
             return finished(
                 self.request_id, self.payload if isinstance(self.payload, dict) else None
             )
         if self.status == "ERROR":
             return failed(self.request_id, str(self.error or "no reason given"), self.payload)
-        raise BadDelivery("unknown status: neither OK nor ERROR")  # its words end up in a log
+        raise InvalidWebhookError(
+            "unknown status: neither OK nor ERROR"
+        )  # its words end up in a log
 
 
 class StoreRequest(_Message):
@@ -124,7 +126,7 @@ class StoreRequest(_Message):
     job_id: str
 
 
-class Question(_Message):
+class StatusCheckRequest(_Message):
     """Our message to the reconciler: ask fal about this job now."""
 
     schema_version: Literal[1] = 1
@@ -150,7 +152,7 @@ class JobsQuery(_Message):
             raise BadQuery("; ".join(wrong)) from error
 
 
-class RetryOrder(_Message):
+class RetryRequest(_Message):
     """The body of ``POST /jobs/{id}/retry``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -166,7 +168,7 @@ class RetryOrder(_Message):
             raise BadQuery('the body is {"resume": true}, or none at all') from error
 
 
-class ForgetOrder(_Message):
+class ForgetRequest(_Message):
     """The body of ``POST /jobs/{id}/forget``; a ``look`` asks who would go, and erases nothing."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -183,7 +185,7 @@ class ForgetOrder(_Message):
             raise BadQuery('the body is {"family": true, "look": true} or less') from error
 
 
-class Resolution(_Message):
+class ResolveRequest(_Message):
     """The body of ``POST /jobs/{id}/resolve``: one of the two, and nothing else."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -206,7 +208,7 @@ class Resolution(_Message):
 def raw_delivery(event: Mapping[str, Any]) -> tuple[dict[str, list[str]], bytes]:
     """Every header with all its values, and the exact bytes, of a REST API event.
 
-    Raises BadDelivery for base64 that is none, and for text that has no bytes.
+    Raises InvalidWebhookError for base64 that is none, and for text that has no bytes.
     """
     several = event.get("multiValueHeaders") or {
         name: [value] for name, value in (event.get("headers") or {}).items()
@@ -216,7 +218,7 @@ def raw_delivery(event: Mapping[str, Any]) -> tuple[dict[str, list[str]], bytes]
         if event.get("isBase64Encoded"):
             body = base64.b64decode(body, validate=True)
     except (binascii.Error, UnicodeEncodeError) as error:
-        raise BadDelivery("the body cannot be read as bytes") from error
+        raise InvalidWebhookError("the body cannot be read as bytes") from error
     return several, body
 
 

@@ -8,14 +8,14 @@ from typing import Any, Protocol
 
 from lora_drop.datasets.archives import RangedReader
 from lora_drop.fal.prices import Price
-from lora_drop.fal.status import Fact
+from lora_drop.fal.status import FalStatus
 from lora_drop.fal.webhooks import RawDelivery
 from lora_drop.jobs.artifacts import Artifact, StoredFile
 from lora_drop.jobs.budget import Account, Limits
 from lora_drop.jobs.erasures import Erasure
 from lora_drop.jobs.events import StatusChange
 from lora_drop.jobs.job import DatasetVersion, Job, Status
-from lora_drop.results.copies import Label, Lying, OpenArtifact, Part
+from lora_drop.results.copies import ExistingFile, Label, OpenArtifact, Part
 
 
 class Clock(Protocol):
@@ -46,10 +46,10 @@ class JobStore(Protocol):
     Whatever is written of a job takes and gives back its slot and its money in the same write.
     """
 
-    def add(self, job: Job, *, claim: Claim | None = None, still: Sequence[Job] = ()) -> bool:
+    def add(self, job: Job, *, claim: Claim | None = None, unchanged: Sequence[Job] = ()) -> bool:
         """Keep a new job; False if its id is taken, and then nothing is changed.
 
-        Raises Forgotten when a job of this id was, and Conflict when two do so at the same moment and
+        Raises JobForgottenError when a job of this id was, and ConflictError when two do so at the same moment and
         neither is kept yet, when the content has another job than ``claim`` says, and when others
         are not ``still`` what they were read as.
         """
@@ -67,13 +67,13 @@ class JobStore(Protocol):
         *,
         limits: Limits | None = None,
         claim: Claim | None = None,
-        still: Sequence[Job] = (),
+        unchanged: Sequence[Job] = (),
     ) -> None:
         """Write ``after`` if the job is still ``before``, and others are ``still`` what they were read as.
 
-        Raises Conflict if one of them is not.
+        Raises ConflictError if one of them is not.
 
-        With limits: raises NoSlot or OverBudget when what the move takes is not to be had; an
+        With limits: raises NoSlotError or OverBudgetError when what the move takes is not to be had; an
         approved job does not mind the budget. With a claim: Conflict when the content has another
         job than it says.
         """
@@ -99,10 +99,10 @@ class JobStore(Protocol):
         A change gets in here by the very write that makes it.
         """
 
-    def told(self, job_id: str, version: int) -> None:
+    def mark_published(self, job_id: str, version: int) -> None:
         """The change of this version is told, and any before it; nothing if there was a later one.
 
-        Raises EventsUnavailable where that cannot be kept: it is told once more then.
+        Raises EventsUnavailableError where that cannot be kept: it is told once more then.
         """
 
     def close(self, job: Job) -> None:
@@ -119,14 +119,14 @@ class Erasures(Protocol):
         """Put an erasure in the place of a job that has ended, in one write.
 
         From then on there is no such job, nor can there be one. Its content goes back to the job that
-        it stood in for. Raises Conflict when the job is not any more what was read.
+        it stood in for. Raises ConflictError when the job is not any more what was read.
         """
 
     def erasure(self, digest: str) -> Erasure | None:
         """The erasure of this digest, or the proof of it."""
 
     def keep(self, before: Erasure, after: Erasure) -> None:
-        """Write how far it has come; raises Conflict when somebody else has."""
+        """Write how far it has come; raises ConflictError when somebody else has."""
 
     def erasing(self) -> Iterable[Erasure]:
         """Every erasure that is not done."""
@@ -155,9 +155,9 @@ class DatasetStore(Protocol):
     """Where datasets lie."""
 
     def open(self, dataset: DatasetVersion) -> OpenDataset:
-        """The dataset; without a version id the newest. Raises RejectedDataset when it is gone.
+        """The dataset; without a version id the newest. Raises DatasetRejectedError when it is gone.
 
-        Raises DatasetUnreadable when it may not be read.
+        Raises DatasetUnreadableError when it may not be read.
         """
 
     def url(self, dataset: DatasetVersion) -> str:
@@ -172,10 +172,10 @@ class DatasetPage:
     after: str | None
 
 
-class DatasetShelf(Protocol):
+class DatasetListing(Protocol):
     """The datasets bucket, walked through."""
 
-    def walk(self, after: str | None) -> DatasetPage:
+    def list_page(self, after: str | None) -> DatasetPage:
         """At most 1,000 datasets, newest versions only, from this place on; None: from the start."""
 
 
@@ -214,7 +214,7 @@ class ResultStore(Protocol):
         """An address anybody can download the file from, for so long."""
 
     def reader(self, stored: StoredFile) -> RangedReader:
-        """The file, by ranges, as it lies there now; raises DatasetUnreadable when it does not."""
+        """The file, by ranges, as it lies there now; raises DatasetUnreadableError when it does not."""
 
     def sweep(self, *, older_than: datetime, keep: Collection[str]) -> int:
         """End every unfinished copy from before then whose upload id is not to be kept; how many."""
@@ -223,28 +223,28 @@ class ResultStore(Protocol):
 class CopyStore(ResultStore, Protocol):
     """Where copies are put together as well: nothing that lies there is ever written over."""
 
-    def find(self, key: str) -> Lying | None:
+    def find(self, key: str) -> ExistingFile | None:
         """What lies under a key."""
 
     def put(self, key: str, data: bytes, label: Label) -> None:
         """A small file at once; the very same bytes there already are as good.
 
-        Raises Occupied when other bytes lie there, UploadGone when two did so at one moment.
+        Raises KeyOccupiedError when other bytes lie there, UploadGoneError when two did so at one moment.
         """
 
     def begin(self, key: str, label: Label) -> str:
         """The id of a new unfinished copy; nothing lies under the key until it is complete."""
 
     def parts(self, key: str, upload_id: str) -> Mapping[int, Part]:
-        """The parts that are there, each with a checksum; raises UploadGone."""
+        """The parts that are there, each with a checksum; raises UploadGoneError."""
 
     def upload(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
-        """One part, over an earlier one of its number; raises UploadGone."""
+        """One part, over an earlier one of its number; raises UploadGoneError."""
 
     def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
         """Make these parts a file, and see that it lies there; the very same there is as good.
 
-        Raises Occupied when other bytes lie there, UploadGone when it has to be begun anew.
+        Raises KeyOccupiedError when other bytes lie there, UploadGoneError when it has to be begun anew.
         """
 
     def abort(self, key: str, upload_id: str) -> None:
@@ -253,7 +253,7 @@ class CopyStore(ResultStore, Protocol):
     def reread(self, key: str) -> StoredFile:
         """A file as it lies there, read from its first byte to its last.
 
-        Raises DownloadInterrupted when that is not what the store's checksum says.
+        Raises DownloadInterruptedError when that is not what the store's checksum says.
         """
 
 
@@ -265,7 +265,7 @@ class ArtifactSource(Protocol):
     ) -> AbstractContextManager[OpenArtifact]:
         """The file, to be read until that moment of the monotonic clock; ``whole``: in one go.
 
-        Raises DownloadInterrupted, ResultGone when it is no more, and ForeignHost.
+        Raises DownloadInterruptedError, ResultGoneError when it is no more, and HostNotAllowedError.
         """
 
 
@@ -276,26 +276,26 @@ class Submission:
     request_id: str
 
 
-class Trainer(Protocol):
+class FalClient(Protocol):
     """fal, as far as a job needs it."""
 
     def submit(
         self, application: str, arguments: Mapping[str, Any], *, webhook_url: str
     ) -> Submission:
-        """Pay: exactly one POST. Raises NotSubmitted, SubmissionRefused or SubmissionUnknown."""
+        """Pay: exactly one POST. Raises NotSubmittedError, SubmissionRefusedError or SubmissionUnknownError."""
 
-    def ask(self, application: str, request_id: str) -> Fact:
-        """What fal says of a request now; raises TrainerUnavailable."""
+    def ask(self, application: str, request_id: str) -> FalStatus:
+        """What fal says of a request now; raises FalUnavailableError."""
 
     def cancel(self, application: str, request_id: str) -> bool:
-        """Ask fal to stop a request; False when it is over already. Raises TrainerUnavailable."""
+        """Ask fal to stop a request; False when it is over already. Raises FalUnavailableError."""
 
 
 class RequestHistory(Protocol):
     """fal's own list of what was asked of it with our key."""
 
     def requests_for(self, job: Job, *, since: datetime) -> Sequence[str]:
-        """The ids of the requests that sent this job's dataset; raises TrainerUnavailable."""
+        """The ids of the requests that sent this job's dataset; raises FalUnavailableError."""
 
 
 class FileStorage(Protocol):
@@ -304,8 +304,8 @@ class FileStorage(Protocol):
     def upload(self, archive: RangedReader, name: str, seconds: int) -> str:
         """The address of a copy that fal drops after so many seconds.
 
-        Raises what reading the archive raises, NotSubmitted when fal cannot be reached, and
-        SubmissionRefused when it does not take it.
+        Raises what reading the archive raises, NotSubmittedError when fal cannot be reached, and
+        SubmissionRefusedError when it does not take it.
         """
 
 
@@ -340,7 +340,7 @@ class Eraser(Protocol):
         """
 
     def erase(self, versions: Sequence[Erasable]) -> None:
-        """Delete a batch for good; what is gone already is fine. Raises NotErasable."""
+        """Delete a batch for good; what is gone already is fine. Raises NotErasableError."""
 
     def unfinished(self, place: Place) -> Iterable[Sequence[Erasable]]:
         """Every unfinished upload there, in batches of 1,000 at most."""
@@ -361,7 +361,7 @@ class Payloads(Protocol):
     """What fal stores of a request: what went in, what came out, and its files."""
 
     def erase(self, request_id: str) -> PayloadsErased:
-        """Have it deleted, as far as the key allows; raises TrainerUnavailable to be asked again."""
+        """Have it deleted, as far as the key allows; raises FalUnavailableError to be asked again."""
 
 
 class Deliveries(Protocol):
@@ -378,7 +378,7 @@ class Events(Protocol):
     """Where others hear of a job's changes."""
 
     def emit(self, change: StatusChange) -> None:
-        """Tell a change, at least once; gives up soon and raises EventsUnavailable."""
+        """Tell a change, at least once; gives up soon and raises EventsUnavailableError."""
 
 
 class DeadLetters(Protocol):
@@ -402,10 +402,10 @@ class Handover(Protocol):
         """Say that a result is ready to be copied."""
 
 
-class Inquiry(Protocol):
+class StatusCheckTrigger(Protocol):
     """Whoever holds fal's key, and may be told to ask fal about a job without being waited for."""
 
-    def ask_about(self, job_id: str) -> None:
+    def request_status_check(self, job_id: str) -> None:
         """Have fal asked now, instead of when the job is late."""
 
 
@@ -413,7 +413,7 @@ class SigningKeys(Protocol):
     """fal's public keys for webhooks."""
 
     def keys(self, *, now: datetime) -> Sequence[bytes]:
-        """The keys at hand, fetched when there are none or they are old; SigningKeysUnavailable."""
+        """The keys at hand, fetched when there are none or they are old; SigningKeysUnavailableError."""
 
     def newer_keys(self, *, now: datetime) -> Sequence[bytes]:
         """The keys fetched again for a signature no key made, at most once a minute; may be empty."""

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt, StringConstraints
 
 from lora_drop.jobs.budget import Limits
-from lora_drop.jobs.delivery import Way
+from lora_drop.jobs.delivery import DeliveryMethod
 
 Name = Annotated[str, StringConstraints(min_length=1)]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
@@ -60,8 +60,8 @@ class SubmitSettings(PlatformSettings, LimitSettings):
     webhook_base_url: Url = Field(description="where fal reaches this stack")
     webhook_secret: Name = Field(description="secret that webhook tokens are made with")
     dataset_url_seconds: PositiveInt = Field(description="how long a dataset's URL works")
-    dataset_delivery: Way = Field(
-        default=Way.PRESIGNED, description="what URL: `presigned`, `fal` or `data`"
+    dataset_delivery: DeliveryMethod = Field(
+        default=DeliveryMethod.PRESIGNED, description="what URL: `presigned`, `fal` or `data`"
     )
     fal_rest_url: SafeUrl = Field(description="where fal gives leave to upload")
     fal_cdn_url: SafeUrl = Field(description="where fal takes uploads")

@@ -18,7 +18,7 @@ from lora_drop.bootstrap import (
 )
 from lora_drop.jobs.artifacts import Artifact, StoredFile
 from lora_drop.jobs.budget import Limits
-from lora_drop.jobs.errors import ForeignHost
+from lora_drop.jobs.errors import HostNotAllowedError
 from lora_drop.settings import (
     ForgetSettings,
     JobsSettings,
@@ -113,19 +113,19 @@ def test_hosts_of_files_are_separated_by_commas() -> None:
     assert isinstance(store.source, CdnFiles)
     for url in ("https://evil.example/x", "https://x"):
         artifact = Artifact(name="x", url=url)
-        with pytest.raises(ForeignHost), store.source.open(artifact, until=monotonic() + 9):
+        with pytest.raises(HostNotAllowedError), store.source.open(artifact, until=monotonic() + 9):
             pass
 
 
 BUILT: dict[str, Any] = {
     "submit": lambda: SubmitBootstrap(settings(SubmitSettings)).submitter,
-    "webhook": lambda: WebhookBootstrap(settings(WebhookSettings)).doorkeeper,
-    "store": lambda: StoreBootstrap(settings(StoreSettings)).keeper,
+    "webhook": lambda: WebhookBootstrap(settings(WebhookSettings)).webhook_handler,
+    "store": lambda: StoreBootstrap(settings(StoreSettings)).result_storer,
     "reconcile": lambda: ReconcileBootstrap(settings(ReconcileSettings)).reconciler,
     "jobs": lambda: JobsBootstrap(settings(JobsSettings)).jobs,
-    "decisions": lambda: JobsBootstrap(settings(JobsSettings)).resolver,
-    "retries": lambda: JobsBootstrap(settings(JobsSettings)).repeater,
-    "erasing": lambda: ForgetBootstrap(settings(ForgetSettings)).forgetter,
+    "decisions": lambda: JobsBootstrap(settings(JobsSettings)).manual_actions,
+    "retries": lambda: JobsBootstrap(settings(JobsSettings)).retry_service,
+    "erasing": lambda: ForgetBootstrap(settings(ForgetSettings)).forget_service,
     "dead letters": lambda: JobsBootstrap(settings(JobsSettings)).dead_letters,
 }
 

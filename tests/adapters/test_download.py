@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from lora_drop.jobs.errors import DownloadInterrupted, ForeignHost, ResultGone
+from lora_drop.jobs.errors import DownloadInterruptedError, HostNotAllowedError, ResultGoneError
 from tests.support.cdn import DATA, LATER, Cdn, Cut, artifact, read
 
 
@@ -24,7 +24,7 @@ def test_a_file_on_a_host_of_the_list_is_read(url: str) -> None:
 
 
 def test_a_foreign_host_is_a_matter_of_settings_and_loses_no_result() -> None:
-    with pytest.raises(ForeignHost, match="ARTIFACT_HOSTS"):
+    with pytest.raises(HostNotAllowedError, match="ARTIFACT_HOSTS"):
         read(Cdn().files(), artifact("https://new-cdn.example/x"))
 
 
@@ -38,7 +38,7 @@ def test_the_cdn_never_sees_a_key_or_a_cookie() -> None:
 
 @pytest.mark.parametrize("status", [404, 410])
 def test_a_file_that_is_no_more_is_gone(status: int) -> None:
-    with pytest.raises(ResultGone):
+    with pytest.raises(ResultGoneError):
         read(Cdn(httpx.Response(status)).files(), artifact())
 
 
@@ -46,7 +46,7 @@ def test_a_file_that_is_no_more_is_gone(status: int) -> None:
 def test_any_other_answer_is_tried_again(status: int) -> None:
     cdn = Cdn(httpx.Response(status, headers={"Location": "https://v3.fal.media/y"}))
 
-    with pytest.raises(DownloadInterrupted):
+    with pytest.raises(DownloadInterruptedError):
         read(cdn.files(), artifact())
 
     assert len(cdn.requests) == 1
@@ -63,7 +63,7 @@ def test_any_other_answer_is_tried_again(status: int) -> None:
     ids=lambda error: type(error).__name__,
 )
 def test_a_connection_that_fails_is_tried_again(error: Exception) -> None:
-    with pytest.raises(DownloadInterrupted):
+    with pytest.raises(DownloadInterruptedError):
         read(Cdn(error).files(), artifact())
 
 
@@ -75,7 +75,7 @@ def test_a_connection_that_fails_is_tried_again(error: Exception) -> None:
 def test_a_file_that_breaks_off_is_interrupted(error: Exception) -> None:
     cut = httpx.Response(200, stream=Cut(error))
 
-    with pytest.raises(DownloadInterrupted):
+    with pytest.raises(DownloadInterruptedError):
         read(Cdn(cut).files(), artifact())
 
 
@@ -83,12 +83,12 @@ def test_a_file_shorter_than_it_says_is_interrupted() -> None:
     headers = {"Content-Length": str(len(DATA))}
     cut = httpx.Response(200, headers=headers, stream=Cut(None))
 
-    with pytest.raises(DownloadInterrupted):
+    with pytest.raises(DownloadInterruptedError):
         read(Cdn(cut).files(), artifact())
 
 
 def test_a_file_of_no_stated_length_is_as_long_as_fal_said() -> None:
-    with pytest.raises(DownloadInterrupted):
+    with pytest.raises(DownloadInterruptedError):
         read(Cdn(httpx.Response(200, stream=Cut(None))).files(), artifact(size=len(DATA)))
 
 
@@ -107,7 +107,7 @@ def test_what_goes_wrong_with_the_storing_is_no_matter_of_the_download() -> None
 
 
 def test_a_file_of_no_stated_length_is_no_longer_than_fal_said() -> None:
-    with pytest.raises(DownloadInterrupted):
+    with pytest.raises(DownloadInterruptedError):
         read(Cdn(httpx.Response(200, stream=Cut(None))).files(), artifact(size=999))
 
 
@@ -122,7 +122,7 @@ def test_a_file_in_one_go_is_read_in_parts_of_any_size(part: int) -> None:
 
 def test_a_file_in_one_go_cannot_be_read_from_its_middle() -> None:
     with (
-        pytest.raises(DownloadInterrupted),
+        pytest.raises(DownloadInterruptedError),
         Cdn().files().open(artifact(), until=LATER) as file,
     ):
         file.read(10, memoryview(bytearray(10)))
@@ -138,7 +138,7 @@ def test_ranges_that_cannot_be_relied_on_are_asked_for_once_and_then_the_whole(
 ) -> None:
     cdn = Cdn(httpx.Response(status, content=DATA))
 
-    with pytest.raises(DownloadInterrupted):
+    with pytest.raises(DownloadInterruptedError):
         read(cdn.files(), artifact())
 
     assert ["Range" in request.headers for request in cdn.requests] == [True, False]

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from lora_drop.adapters.download import CdnFiles
-from lora_drop.jobs.errors import DownloadInterrupted
+from lora_drop.jobs.errors import DownloadInterruptedError
 from tests.support.cdn import DATA, HOSTS, LATER, Cdn, artifact, read
 
 
@@ -49,13 +49,13 @@ def test_a_little_that_unpacks_to_much_is_never_in_memory_at_once() -> None:
     ids=["end cut", "cut", "more", "twice", "not packed", "empty"],
 )
 def test_what_is_not_packed_whole_is_interrupted(data: bytes) -> None:
-    with pytest.raises(DownloadInterrupted):
+    with pytest.raises(DownloadInterruptedError):
         read(packed(data).files(), artifact(), 100_000)
 
 
 @pytest.mark.parametrize("how", ["br", "zstd", "deflate", "gzip, br"])
 def test_an_unknown_packing_is_interrupted(how: str) -> None:
-    with pytest.raises(DownloadInterrupted, match="packed"):
+    with pytest.raises(DownloadInterruptedError, match="packed"):
         read(packed(DATA, how).files(), artifact())
 
 
@@ -72,7 +72,7 @@ def test_a_file_that_trickles_is_given_up_when_the_time_is_over() -> None:
     files = CdnFiles(HOSTS, transport=transport, now=lambda: now[0])
 
     with (
-        pytest.raises(DownloadInterrupted, match="time"),
+        pytest.raises(DownloadInterruptedError, match="time"),
         files.open(artifact(), until=140) as file,
     ):
         file.read(0, memoryview(bytearray(1000)))
@@ -84,7 +84,7 @@ def test_nothing_is_asked_for_when_the_time_is_over() -> None:
     cdn = Cdn()
 
     with (
-        pytest.raises(DownloadInterrupted, match="time"),
+        pytest.raises(DownloadInterruptedError, match="time"),
         cdn.files().open(artifact(), until=monotonic() - 1),
     ):
         pass

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from lora_drop.adapters.download_reads import ATTEMPTS, LEAST
-from lora_drop.jobs.errors import DownloadInterrupted, ResultGone, SourceChanged
+from lora_drop.jobs.errors import DownloadInterruptedError, ResultGoneError, SourceChangedError
 from tests.support.ranged_cdn import (
     DATA,
     ETAG,
@@ -168,13 +168,13 @@ CHANGED = [
 
 @pytest.mark.parametrize("answer", CHANGED, ids=range(len(CHANGED)))
 def test_a_piece_that_is_not_of_the_file_that_was_opened_is_none(answer: Answer) -> None:
-    with pytest.raises(SourceChanged):
+    with pytest.raises(SourceChangedError):
         reading(Ranged(changed={2: answer}), 524_288, LEAST)
 
 
 @pytest.mark.parametrize("code", [404, 410])
 def test_a_file_that_goes_while_it_is_read_is_gone(code: int) -> None:
-    with pytest.raises(ResultGone):
+    with pytest.raises(ResultGoneError):
         reading(Ranged(changed={3: status(code)}))
 
 
@@ -185,10 +185,10 @@ def test_any_other_answer_interrupts_the_download(code: int) -> None:
 
     cdn = Ranged(changed={3: answer})
 
-    with pytest.raises(DownloadInterrupted) as interrupted:
+    with pytest.raises(DownloadInterruptedError) as interrupted:
         reading(cdn)
 
-    assert not isinstance(interrupted.value, SourceChanged)
+    assert not isinstance(interrupted.value, SourceChangedError)
     assert {request.url.path for request in cdn.requests} == {"/files/a/lora"}
 
 
@@ -221,7 +221,7 @@ def test_a_line_that_breaks_again_and_again_interrupts_the_download() -> None:
     broken = breaking(10, httpx.ReadError("reset"))
     cdn = Ranged(changed=dict.fromkeys(range(2, 20), broken))
 
-    with pytest.raises(DownloadInterrupted):
+    with pytest.raises(DownloadInterruptedError):
         reading(cdn, FIRST, LEAST)
 
     assert len(cdn.requests) == 1 + ATTEMPTS
@@ -230,7 +230,7 @@ def test_a_line_that_breaks_again_and_again_interrupts_the_download() -> None:
 def test_a_server_that_ends_early_again_and_again_interrupts_the_download() -> None:
     cdn = Ranged(changed=dict.fromkeys(range(2, 20), breaking(10, None)))
 
-    with pytest.raises(DownloadInterrupted, match="early"):
+    with pytest.raises(DownloadInterruptedError, match="early"):
         reading(cdn, FIRST, LEAST)
 
 
@@ -245,7 +245,7 @@ def test_when_one_piece_fails_the_others_are_not_waited_for_to_their_end() -> No
     trickle = trickling(threading.Event())
     cdn = Ranged(changed={2: trickle, 3: trickle, 4: status(404)})
 
-    with pytest.raises(ResultGone):
+    with pytest.raises(ResultGoneError):
         reading(cdn, FIRST, 3 * LEAST)
 
 
@@ -256,4 +256,4 @@ def test_closing_a_file_ends_what_is_being_read_of_it() -> None:
         reading_on = reader.submit(file.read, FIRST, memoryview(bytearray(LEAST)))
         assert begun.wait(10)
 
-    assert isinstance(reading_on.exception(), DownloadInterrupted)
+    assert isinstance(reading_on.exception(), DownloadInterruptedError)

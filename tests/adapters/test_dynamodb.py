@@ -7,7 +7,7 @@ import pytest
 
 from lora_drop.adapters.dynamodb import DynamoJobs
 from lora_drop.fal.trainers.parameters import TrainingParameters
-from lora_drop.jobs.errors import Conflict
+from lora_drop.jobs.errors import ConflictError
 from lora_drop.jobs.job import Status
 from tests.support.aws import Aws, moto
 from tests.support.builders import NOW, make_job
@@ -75,7 +75,7 @@ def test_a_write_that_comes_too_late_leaves_every_row_as_it_was(aws: Aws, table:
     before = keys(aws, table)
 
     for late in (Status.CANCELLED, Status.SUBMITTING):
-        with pytest.raises(Conflict):
+        with pytest.raises(ConflictError):
             jobs.replace(job, job.move(late, now=NOW))
 
     assert keys(aws, table) == before

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from lora_drop.adapters.dynamodb import ATTEMPTS, DynamoJobs
 from lora_drop.jobs.budget import Limits
-from lora_drop.jobs.errors import Conflict, NoSlot, OverBudget
+from lora_drop.jobs.errors import ConflictError, NoSlotError, OverBudgetError
 from lora_drop.jobs.job import Job, Status
 from tests.support.aws import Aws, moto
 from tests.support.builders import NOW, make_job
@@ -64,22 +64,22 @@ def test_somebody_who_was_first_is_a_conflict(reason: str, place: int) -> None:
     reasons[place] = reason
     jobs, job = Cancelling(CANCELLED, *reasons).jobs(), make_job()
 
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         jobs.replace(job, job.move(Status.REJECTED, now=NOW))
 
 
 @pytest.mark.parametrize(
     ("reasons", "told"),
     [
-        ("C----", Conflict),
-        ("---C-", NoSlot),
-        ("----C", OverBudget),
+        ("C----", ConflictError),
+        ("---C-", NoSlotError),
+        ("----C", OverBudgetError),
         # who was first is told first
-        ("C--CC", Conflict),
-        ("---CC", NoSlot),
+        ("C--CC", ConflictError),
+        ("---CC", NoSlotError),
         # what does not hold would not hold the next time either
-        ("X--C-", NoSlot),
-        ("C---X", Conflict),
+        ("X--C-", NoSlotError),
+        ("C---X", ConflictError),
     ],
 )
 def test_the_condition_that_does_not_hold_says_what_it_is(
@@ -110,7 +110,7 @@ def test_who_meets_somebody_in_a_counter_goes_again(
 def test_a_counter_that_is_never_free_is_a_conflict_in_the_end(pauses: list[float]) -> None:
     client = Cancelling(CANCELLED, "None", "None", CLASH, "None")
 
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         submit(client.jobs())
 
     assert (client.asked, len(pauses)) == (ATTEMPTS, ATTEMPTS - 1)
@@ -120,7 +120,7 @@ def test_a_counter_that_is_never_free_is_a_conflict_in_the_end(pauses: list[floa
 def test_a_clash_over_a_job_that_is_not_there_is_not_taken_for_its_being_there() -> None:
     jobs = Cancelling(CANCELLED, CLASH, "None").jobs()
 
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         jobs.add(make_job())
 
 

@@ -7,7 +7,12 @@ import pytest
 
 from lora_drop.adapters.checked_network import resolved
 from lora_drop.jobs.artifacts import Artifact
-from lora_drop.jobs.errors import DownloadInterrupted, ForeignHost, ResultGone, ResultUnusable
+from lora_drop.jobs.errors import (
+    DownloadInterruptedError,
+    HostNotAllowedError,
+    ResultGoneError,
+    ResultUnusableError,
+)
 from lora_drop.ports import ArtifactSource
 from tests.adapters.hostile_urls import HOSTILE
 from tests.support.cdn import DATA, Cdn, artifact, read
@@ -29,7 +34,7 @@ def test_there_are_as_many_hostile_addresses_as_are_promised() -> None:
 def test_no_name_is_looked_up_and_no_connection_made_off_the_list(url: str) -> None:
     network = RecordingNetwork()
 
-    with pytest.raises(ForeignHost, match="ARTIFACT_HOSTS"):
+    with pytest.raises(HostNotAllowedError, match="ARTIFACT_HOSTS"):
         opened(network.files(private=True), url)
 
     assert (network.looked_up, network.connected) == ([], [])
@@ -42,7 +47,7 @@ def test_no_redirect_leads_off_the_list(url: str, status: int) -> None:
     redirect = httpx.Response(status, headers=[(b"Location", location)])
     cdn = Cdn(redirect)
 
-    with pytest.raises((ForeignHost, DownloadInterrupted)):
+    with pytest.raises((HostNotAllowedError, DownloadInterruptedError)):
         read(cdn.files(), artifact())
 
     hosts = {(request.url.scheme, request.url.host, request.url.port) for request in cdn.requests}
@@ -87,7 +92,7 @@ def test_a_name_of_the_list_that_lies_in_a_private_network_is_not_called(
 ) -> None:
     network = RecordingNetwork({"v3.fal.media": [[*beside, address]]})
 
-    with pytest.raises(ForeignHost, match="AllowPrivateArtifactHosts"):
+    with pytest.raises(HostNotAllowedError, match="AllowPrivateArtifactHosts"):
         opened(network.files())
 
     assert network.connected == []
@@ -106,7 +111,7 @@ def test_a_stack_may_say_that_its_files_lie_in_a_private_network() -> None:
     network = RecordingNetwork({"127.0.0.1": [["127.0.0.1"]]})
 
     opened(network.files(private=True), "https://127.0.0.1:8443/x")
-    with pytest.raises(ForeignHost):
+    with pytest.raises(HostNotAllowedError):
         opened(network.files(), "https://127.0.0.1:8443/x")
 
     assert network.connected == [("127.0.0.1", 8443)]
@@ -116,7 +121,7 @@ def test_a_name_that_changes_after_it_was_looked_at_changes_nothing() -> None:
     rebinding = RecordingNetwork({"v3.fal.media": [[PUBLIC], ["127.0.0.1"]]})
 
     opened(rebinding.files())
-    with pytest.raises(ForeignHost):
+    with pytest.raises(HostNotAllowedError):
         opened(rebinding.files())
 
     assert rebinding.connected == [(PUBLIC, 443)]
@@ -136,7 +141,7 @@ def test_an_address_that_is_down_is_not_the_only_one() -> None:
 def test_a_host_that_cannot_be_reached_is_tried_again(addresses: list[str]) -> None:
     network = RecordingNetwork({"v3.fal.media": [addresses]}, down=[PUBLIC])
 
-    with pytest.raises(DownloadInterrupted):
+    with pytest.raises(DownloadInterruptedError):
         opened(network.files())
 
 
@@ -155,7 +160,7 @@ def test_a_redirect_within_the_list_into_a_private_network_is_not_followed() -> 
     moved = answer(status=307, Location="https://v3b.fal.media/x")
     network = RecordingNetwork({"v3b.fal.media": [["127.0.0.1"]]}, [moved, answer(DATA)])
 
-    with pytest.raises(ForeignHost):
+    with pytest.raises(HostNotAllowedError):
         opened(network.files())
 
     assert network.connected == [(PUBLIC, 443)]
@@ -174,7 +179,7 @@ def test_a_file_that_has_moved_is_read_where_it_is(location: str) -> None:
 def test_nobody_is_sent_round_for_ever() -> None:
     cdn = Cdn(httpx.Response(302, headers={"Location": HERE}))
 
-    with pytest.raises(DownloadInterrupted, match="redirected"):
+    with pytest.raises(DownloadInterruptedError, match="redirected"):
         read(cdn.files(), artifact())
 
     assert len(cdn.requests) == 4
@@ -186,7 +191,7 @@ def test_where_a_redirect_leads_to_a_file_that_is_gone_it_is_gone() -> None:
             return httpx.Response(410)
         return httpx.Response(302, headers={"Location": "/y"})
 
-    with pytest.raises(ResultGone):
+    with pytest.raises(ResultGoneError):
         read(Cdn(serve).files(), artifact())
 
 
@@ -197,7 +202,7 @@ def test_a_file_larger_than_any_result_is_not_read_to_its_end(*, stated: bool) -
         headers = {"Content-Length": str(len(DATA) * 10)} if stated else {}
         return httpx.Response(200, headers=headers, stream=body)
 
-    with pytest.raises(ResultUnusable) as refused:
+    with pytest.raises(ResultUnusableError) as refused:
         read(Cdn(serve).files(most=len(DATA)), artifact())
     assert "larger than" in refused.value.problem.message
     assert read(Cdn(serve).files(most=len(DATA) * 10), artifact()) == DATA * 10

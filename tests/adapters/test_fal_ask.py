@@ -5,9 +5,9 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from lora_drop.adapters.fal import FalTrainer
-from lora_drop.fal.status import Fact, Failed, Finished, Gone, Running
-from lora_drop.jobs.errors import TrainerUnavailable
+from lora_drop.adapters.fal import FalQueueClient
+from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running
+from lora_drop.jobs.errors import FalUnavailableError
 from tests.support.builders import APPLICATION, REQUEST_ID
 from tests.support.fal_keys import FixedKey
 from tests.support.wire import of_fal, of_nginx
@@ -48,8 +48,8 @@ class Wire:
         return answer
 
 
-def ask(wire: Callable[[], httpx.BaseTransport]) -> Fact:
-    return FalTrainer(FixedKey("key"), wire=wire).ask(APPLICATION, REQUEST_ID)
+def ask(wire: Callable[[], httpx.BaseTransport]) -> FalStatus:
+    return FalQueueClient(FixedKey("key"), wire=wire).ask(APPLICATION, REQUEST_ID)
 
 
 @pytest.mark.parametrize("code", [200, 202])
@@ -231,7 +231,7 @@ SAYS_NOTHING: dict[str, Answer] = {
 def test_an_answer_that_says_nothing_of_the_job_changes_nothing(answer: str) -> None:
     wire = Wire(SAYS_NOTHING[answer])
 
-    with pytest.raises(TrainerUnavailable):
+    with pytest.raises(FalUnavailableError):
         ask(wire)
 
     assert len(wire.asked) == 1
@@ -256,7 +256,7 @@ def test_an_answer_that_says_nothing_of_the_job_changes_nothing(answer: str) -> 
 def test_a_result_that_cannot_be_read_says_nothing_of_the_job(result: Answer) -> None:
     wire = Wire(httpx.Response(200, json=COMPLETED), result)
 
-    with pytest.raises(TrainerUnavailable):
+    with pytest.raises(FalUnavailableError):
         ask(wire)
 
     assert len(wire.asked) == 2
@@ -266,8 +266,8 @@ def test_a_result_that_cannot_be_read_says_nothing_of_the_job(result: Answer) ->
 def test_without_a_usable_key_nobody_is_asked(key: str) -> None:
     wire = Wire(httpx.Response(200, json=QUEUED))
 
-    with pytest.raises(TrainerUnavailable):
-        FalTrainer(FixedKey(key), wire=wire).ask(APPLICATION, REQUEST_ID)
+    with pytest.raises(FalUnavailableError):
+        FalQueueClient(FixedKey(key), wire=wire).ask(APPLICATION, REQUEST_ID)
 
     assert wire.asked == []
 

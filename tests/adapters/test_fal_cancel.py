@@ -8,9 +8,9 @@ import fal_client
 import httpx
 import pytest
 
-from lora_drop.adapters.fal import FalTrainer
-from lora_drop.fal.status import Fact, Failed, Finished, Gone, Running
-from lora_drop.jobs.errors import TrainerUnavailable
+from lora_drop.adapters.fal import FalQueueClient
+from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running
+from lora_drop.jobs.errors import FalUnavailableError
 from lora_drop.simulator.config import SimulatorConfig
 from lora_drop.simulator.running import ControlClient, running_simulator
 from tests.simulator.fal_calls import DATASET
@@ -22,7 +22,7 @@ CANCEL = f"https://queue.fal.run/{APPLICATION}/requests/{REQUEST_ID}/cancel"
 
 
 def cancel(wire: Callable[[], httpx.BaseTransport], key: str = "key") -> bool:
-    return FalTrainer(FixedKey(key), wire=wire).cancel(APPLICATION, REQUEST_ID)
+    return FalQueueClient(FixedKey(key), wire=wire).cancel(APPLICATION, REQUEST_ID)
 
 
 @pytest.mark.parametrize("code", [200, 202])
@@ -64,7 +64,7 @@ def test_anything_else_says_nothing_and_is_not_tried_again(
 ) -> None:
     wire = Wire(answer)
 
-    with pytest.raises(TrainerUnavailable):
+    with pytest.raises(FalUnavailableError):
         cancel(wire)
 
     assert len(wire.requests) == 1
@@ -85,14 +85,14 @@ def test_it_is_one_put_with_our_key_to_the_requests_own_address() -> None:
 def test_without_a_key_that_can_be_sent_nothing_is(key: str) -> None:
     wire = Wire(httpx.Response(202))
 
-    with pytest.raises(TrainerUnavailable):
+    with pytest.raises(FalUnavailableError):
         cancel(wire, key)
 
     assert wire.requests == []
 
 
 def test_why_it_failed_tells_no_secret() -> None:
-    with pytest.raises(TrainerUnavailable) as raised:
+    with pytest.raises(FalUnavailableError) as raised:
         cancel(Wire(of_fal(401)), "key-id:key-secret")
 
     assert "key-secret" not in str(raised.value)
@@ -107,19 +107,21 @@ def sim() -> Iterator[ControlClient]:
 
 
 @pytest.fixture
-def trainer(sim: ControlClient, monkeypatch: pytest.MonkeyPatch) -> FalTrainer:
+def trainer(sim: ControlClient, monkeypatch: pytest.MonkeyPatch) -> FalQueueClient:
     # Read from FAL_QUEUE_RUN_HOST at import.
     monkeypatch.setattr(fal_client.client, "QUEUE_URL_FORMAT", f"{sim.base_url}/")
     trust = ssl.create_default_context(cafile=sim.ca_file)
-    return FalTrainer(FixedKey(sim.key), wire=lambda: httpx.HTTPTransport(verify=trust))
+    return FalQueueClient(FixedKey(sim.key), wire=lambda: httpx.HTTPTransport(verify=trust))
 
 
-def submitted(trainer: FalTrainer) -> str:
+def submitted(trainer: FalQueueClient) -> str:
     arguments = {"images_data_url": DATASET}
     return trainer.submit(APPLICATION, arguments, webhook_url=WEBHOOK_URL).request_id
 
 
-def until(trainer: FalTrainer, request_id: str, wanted: Callable[[Fact], bool]) -> Fact:
+def until(
+    trainer: FalQueueClient, request_id: str, wanted: Callable[[FalStatus], bool]
+) -> FalStatus:
     """What fal says of a request, once it is what we wait for."""
     end = time.monotonic() + 10
     while not wanted(fact := trainer.ask(APPLICATION, request_id)):
@@ -128,7 +130,7 @@ def until(trainer: FalTrainer, request_id: str, wanted: Callable[[Fact], bool]) 
     return fact
 
 
-def test_a_training_that_waits_or_runs_at_fal_is_stopped(trainer: FalTrainer) -> None:
+def test_a_training_that_waits_or_runs_at_fal_is_stopped(trainer: FalQueueClient) -> None:
     running, waiting = submitted(trainer), submitted(trainer)
     until(trainer, running, lambda fact: fact == Running(running, started=True))
 
@@ -142,7 +144,7 @@ def test_a_training_that_waits_or_runs_at_fal_is_stopped(trainer: FalTrainer) ->
 
 
 def test_a_training_that_goes_on_all_the_same_is_told_as_running(
-    sim: ControlClient, trainer: FalTrainer
+    sim: ControlClient, trainer: FalQueueClient
 ) -> None:
     sim.inject("cancel_ignored")
     request_id = submitted(trainer)
@@ -153,7 +155,7 @@ def test_a_training_that_goes_on_all_the_same_is_told_as_running(
     assert trainer.ask(APPLICATION, request_id) == Running(request_id, started=True)
 
 
-def test_a_request_that_fal_does_not_know_is_over(trainer: FalTrainer) -> None:
+def test_a_request_that_fal_does_not_know_is_over(trainer: FalQueueClient) -> None:
     unknown = REQUEST_ID
 
     assert trainer.cancel(APPLICATION, unknown) is False

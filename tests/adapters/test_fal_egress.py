@@ -7,9 +7,9 @@ import httpx
 import pytest
 from fal_client.client import BackupDomainTransport
 
-from lora_drop.adapters.fal import FalTrainer
+from lora_drop.adapters.fal import FalQueueClient
 from lora_drop.fal.status import Finished
-from lora_drop.jobs.errors import NotSubmitted, SubmissionUnknown, TrainerUnavailable
+from lora_drop.jobs.errors import FalUnavailableError, NotSubmittedError, SubmissionUnknownError
 from tests.adapters.hostile_urls import HOSTILE
 from tests.support.builders import APPLICATION, REQUEST_ID
 from tests.support.fal_keys import FixedKey
@@ -27,9 +27,9 @@ class Fal:
         self.asked: list[httpx.URL] = []
         self._answer = answer
 
-    def trainer(self) -> FalTrainer:
+    def trainer(self) -> FalQueueClient:
         line = httpx.MockTransport(self._note)
-        return FalTrainer(FixedKey("key"), wire=lambda: BackupDomainTransport(transport=line))
+        return FalQueueClient(FixedKey("key"), wire=lambda: BackupDomainTransport(transport=line))
 
     def _note(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request.url)
@@ -71,11 +71,11 @@ def test_no_redirect_takes_the_key_elsewhere() -> None:
             headers = [(b"Location", location)]
             fal = Fal(lambda _, s=status, h=headers: httpx.Response(s, headers=h))  # type: ignore[misc]  # bound at once
 
-            with pytest.raises(SubmissionUnknown):
+            with pytest.raises(SubmissionUnknownError):
                 fal.trainer().submit(APPLICATION, {}, webhook_url="https://api.example/hook")
-            with pytest.raises(TrainerUnavailable):
+            with pytest.raises(FalUnavailableError):
                 fal.trainer().ask(APPLICATION, REQUEST_ID)
-            with pytest.raises(TrainerUnavailable):
+            with pytest.raises(FalUnavailableError):
                 fal.trainer().cancel(APPLICATION, REQUEST_ID)
 
             assert {url.host for url in fal.asked} == {HOST}
@@ -92,9 +92,9 @@ def test_no_redirect_takes_the_key_elsewhere() -> None:
 def test_an_id_that_would_change_the_address_is_never_asked_about(request_id: str) -> None:
     fal = said({"status": "COMPLETED"})
 
-    with pytest.raises(TrainerUnavailable, match="form"):
+    with pytest.raises(FalUnavailableError, match="form"):
         fal.trainer().ask(APPLICATION, request_id)
-    with pytest.raises(TrainerUnavailable, match="form"):
+    with pytest.raises(FalUnavailableError, match="form"):
         fal.trainer().cancel(APPLICATION, request_id)
 
     assert fal.asked == []
@@ -102,11 +102,11 @@ def test_an_id_that_would_change_the_address_is_never_asked_about(request_id: st
 
 def test_without_a_key_nobody_is_asked() -> None:
     asked: list[httpx.Request] = []
-    trainer = FalTrainer(FixedKey(""), wire=lambda: httpx.MockTransport(asked.append))  # type: ignore[arg-type]  # never called
+    trainer = FalQueueClient(FixedKey(""), wire=lambda: httpx.MockTransport(asked.append))  # type: ignore[arg-type]  # never called
 
-    with pytest.raises(NotSubmitted):
+    with pytest.raises(NotSubmittedError):
         trainer.submit(APPLICATION, {}, webhook_url="https://api.example/hook")
-    with pytest.raises(TrainerUnavailable):
+    with pytest.raises(FalUnavailableError):
         trainer.ask(APPLICATION, REQUEST_ID)
 
     assert asked == []

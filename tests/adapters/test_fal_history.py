@@ -9,7 +9,7 @@ import pytest
 
 from lora_drop.adapters.fal_history import FalHistory
 from lora_drop.fal.trainers.table import DATASET_FIELDS
-from lora_drop.jobs.errors import TrainerUnavailable
+from lora_drop.jobs.errors import FalUnavailableError
 from lora_drop.jobs.job import Status
 from lora_drop.simulator.config import SimulatorConfig
 from lora_drop.simulator.running import ControlClient, running_simulator
@@ -104,14 +104,14 @@ def test_a_list_that_cannot_be_read_to_its_end_says_nothing(
 ) -> None:
     history, _ = listing(page(row("a"), cursor="2"), answer)
 
-    with pytest.raises(TrainerUnavailable):
+    with pytest.raises(FalUnavailableError):
         history.requests_for(JOB, since=SINCE)
 
 
 def test_a_list_without_end_is_given_up() -> None:
     history, asked = listing(*(page(row("a"), cursor="again") for _ in range(60)))
 
-    with pytest.raises(TrainerUnavailable, match="longer than 50 pages"):
+    with pytest.raises(FalUnavailableError, match="longer than 50 pages"):
         history.requests_for(JOB, since=SINCE)
 
     assert len(asked) == 50
@@ -162,6 +162,6 @@ def test_a_key_that_cannot_be_used_asks_nothing(key: str) -> None:
 
     history = FalHistory(FixedKey(key), API, httpx.MockTransport(answer))
 
-    with pytest.raises(TrainerUnavailable):
+    with pytest.raises(FalUnavailableError):
         history.requests_for(JOB, since=SINCE)
     assert asked == []

@@ -8,16 +8,16 @@ from typing import Any
 import httpx
 import pytest
 
-from lora_drop.adapters.fal import FalTrainer
+from lora_drop.adapters.fal import FalQueueClient
 from lora_drop.adapters.fal_history import FalHistory
 from lora_drop.adapters.fal_key import Key
 from lora_drop.adapters.fal_prices import FalPrices
 from lora_drop.adapters.fal_storage import FalStorage
 from lora_drop.jobs.errors import (
-    NotSubmitted,
-    SubmissionRefused,
-    SubmissionUnknown,
-    TrainerUnavailable,
+    FalUnavailableError,
+    NotSubmittedError,
+    SubmissionRefusedError,
+    SubmissionUnknownError,
 )
 from lora_drop.ports import Submission
 from tests.support.builders import APPLICATION, NOW, REQUEST_ID, make_job
@@ -71,8 +71,8 @@ class Fal:
         return [key for method, key in self.shown if method == "POST"]
 
 
-def trainer(fal: Fal, key: Key) -> FalTrainer:
-    return FalTrainer(key, wire=lambda: fal.wire)
+def trainer(fal: Fal, key: Key) -> FalQueueClient:
+    return FalQueueClient(key, wire=lambda: fal.wire)
 
 
 ASKED: dict[str, Callable[[Fal, Key], Any]] = {
@@ -100,7 +100,7 @@ def test_a_key_that_is_refused_and_has_no_newer_one_is_shown_once(what: str) -> 
     if what == "the price":
         assert ASKED[what](fal, key) is None
     else:
-        with pytest.raises(TrainerUnavailable, match="401"):
+        with pytest.raises(FalUnavailableError, match="401"):
             ASKED[what](fal, key)
 
     assert [shown for _, shown in fal.shown] == [f"Key {OLD}"]
@@ -114,7 +114,7 @@ def test_a_newer_key_that_is_refused_too_is_the_last_one(what: str) -> None:
     if what == "the price":
         assert ASKED[what](fal, FixedKey(OLD, then=NEW)) is None
     else:
-        with pytest.raises(TrainerUnavailable, match="401"):
+        with pytest.raises(FalUnavailableError, match="401"):
             ASKED[what](fal, FixedKey(OLD, then=NEW))
 
     assert len(fal.shown) == 2
@@ -124,7 +124,7 @@ def test_a_newer_key_that_is_refused_too_is_the_last_one(what: str) -> None:
 def test_nothing_else_is_a_reason_to_read_the_key_again(status: int) -> None:
     fal, key = Fal(refusal=httpx.Response(status, json={"detail": "no"})), FixedKey(OLD, then=NEW)
 
-    with pytest.raises(TrainerUnavailable):
+    with pytest.raises(FalUnavailableError):
         ASKED["the list"](fal, key)
 
     assert key.refused == []
@@ -137,7 +137,7 @@ def pay(fal: Fal, key: Key) -> Submission:
 def test_a_submission_with_an_old_key_was_none_and_the_next_has_the_new_key() -> None:
     fal, key = Fal(), FixedKey(OLD, then=NEW)
 
-    with pytest.raises(NotSubmitted, match="newer"):
+    with pytest.raises(NotSubmittedError, match="newer"):
         pay(fal, key)
 
     assert fal.posts == [f"Key {OLD}"], "one POST for one intent, also here"
@@ -146,7 +146,7 @@ def test_a_submission_with_an_old_key_was_none_and_the_next_has_the_new_key() ->
 
 
 def test_a_submission_whose_key_has_no_newer_one_is_refused_and_waits_for_a_person() -> None:
-    with pytest.raises(SubmissionRefused) as refused:
+    with pytest.raises(SubmissionRefusedError) as refused:
         pay(Fal(), FixedKey(OLD))
 
     assert (refused.value.problem.code, refused.value.held) == ("fal_key_refused", True)
@@ -160,7 +160,7 @@ def test_a_submission_whose_key_has_no_newer_one_is_refused_and_waits_for_a_pers
 def test_a_401_that_is_not_fals_own_proves_nothing(answer: httpx.Response) -> None:
     fal, key = Fal(refusal=answer), FixedKey(OLD, then=NEW)
 
-    with pytest.raises(SubmissionUnknown):
+    with pytest.raises(SubmissionUnknownError):
         pay(fal, key)
 
     assert (len(fal.posts), key.refused) == (1, [])
@@ -170,7 +170,7 @@ def test_a_401_that_is_not_fals_own_proves_nothing(answer: httpx.Response) -> No
 def test_no_other_refusal_of_a_submission_asks_for_a_newer_key(status: int) -> None:
     fal, key = Fal(refusal=httpx.Response(status, json={"detail": "no"})), FixedKey(OLD, then=NEW)
 
-    with pytest.raises(SubmissionRefused):
+    with pytest.raises(SubmissionRefusedError):
         pay(fal, key)
 
     assert (len(fal.posts), key.refused) == (1, [])
@@ -199,7 +199,7 @@ def test_an_upload_whose_key_has_no_newer_one_is_refused(monkeypatch: pytest.Mon
         httpx.HTTPTransport, "handle_request", lambda _, request: fal.answer(request)
     )
 
-    with pytest.raises(SubmissionRefused, match="fal_key_refused"):
+    with pytest.raises(SubmissionRefusedError, match="fal_key_refused"):
         FalStorage(
             FixedKey(OLD), "https://rest.fal.ai", "https://v3.fal.media", wire=lambda: fal.wire
         ).upload(MemoryRange(b"zip"), "x.zip", 60)

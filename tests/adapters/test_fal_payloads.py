@@ -8,7 +8,7 @@ import pytest
 
 from lora_drop.adapters.fal_key import Key
 from lora_drop.adapters.fal_payloads import FORBIDS, FalPayloads
-from lora_drop.jobs.errors import TrainerUnavailable
+from lora_drop.jobs.errors import FalUnavailableError
 from lora_drop.ports import PayloadsErased
 from lora_drop.simulator.config import SimulatorConfig
 from lora_drop.simulator.running import ControlClient, running_simulator
@@ -97,7 +97,7 @@ def test_a_key_that_may_do_anything_else_has_not_the_right_either() -> None:
 
 
 def test_a_key_that_fal_does_not_know_is_put_right_by_a_person_and_tried_again() -> None:
-    with pytest.raises(TrainerUnavailable, match="401"):
+    with pytest.raises(FalUnavailableError, match="401"):
         erased(Fal(httpx.Response(401), other=401))
 
 
@@ -126,7 +126,7 @@ def test_an_old_key_is_shown_once_and_then_the_new_one() -> None:
     ids=str,
 )
 def test_what_may_go_better_is_tried_again(trouble: httpx.Response | Exception) -> None:
-    with pytest.raises(TrainerUnavailable):
+    with pytest.raises(FalUnavailableError):
         erased(Fal(trouble))
 
 
@@ -140,7 +140,7 @@ def test_any_other_refusal_is_told(status: int) -> None:
 def test_without_a_key_nobody_is_asked() -> None:
     fal = Fal(httpx.Response(200, json=SUCCESS))
 
-    with pytest.raises(TrainerUnavailable):
+    with pytest.raises(FalUnavailableError):
         erased(fal, key=NoKey())
 
     assert fal.asked == []
@@ -149,7 +149,7 @@ def test_without_a_key_nobody_is_asked() -> None:
 def test_without_certificates_it_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
 
-    with pytest.raises(TrainerUnavailable):
+    with pytest.raises(FalUnavailableError):
         FalPayloads(FixedKey(), API).erase("r-1")
 
 

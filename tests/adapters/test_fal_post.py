@@ -8,9 +8,9 @@ import httpx
 import pytest
 from fal_client.client import BackupDomainTransport
 
-from lora_drop.adapters.fal import FalTrainer
+from lora_drop.adapters.fal import FalQueueClient
 from lora_drop.adapters.fal_transport import SinglePost
-from lora_drop.jobs.errors import NotSubmitted, SubmissionRefused, SubmissionUnknown
+from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError, SubmissionUnknownError
 from lora_drop.ports import Submission
 from tests.support.builders import APPLICATION, REQUEST_ID
 from tests.support.fal_keys import FixedKey, NoKey
@@ -71,7 +71,7 @@ def test_fals_second_address_gets_nothing_that_may_have_left() -> None:
     inner = Wire(httpx.ReadTimeout("slow"))
     wire = BackupDomainTransport(transport=inner())
 
-    with pytest.raises(SubmissionUnknown):
+    with pytest.raises(SubmissionUnknownError):
         submit(lambda: wire)
 
     assert [request.url.host for request in inner.requests] == ["queue.fal.run"]
@@ -82,7 +82,7 @@ def test_a_second_post_is_stopped_before_it_leaves() -> None:
     once = SinglePost(wire())
     once.handle_request(httpx.Request("POST", "https://queue.fal.run/x"))
 
-    with pytest.raises(SubmissionUnknown, match="second POST"):
+    with pytest.raises(SubmissionUnknownError, match="second POST"):
         once.handle_request(httpx.Request("POST", "https://queue.fal.run/x"))
 
     assert len(wire.requests) == 1
@@ -100,7 +100,7 @@ def test_a_key_that_was_saved_with_its_line_end_works() -> None:
 def test_a_key_that_cannot_be_sent_sends_nothing(key: str) -> None:
     wire = Wire(httpx.Response(200, json=RECEIPT))
 
-    with pytest.raises(NotSubmitted):
+    with pytest.raises(NotSubmittedError):
         submit(wire, key=key)
 
     assert wire.requests == []
@@ -109,8 +109,8 @@ def test_a_key_that_cannot_be_sent_sends_nothing(key: str) -> None:
 def test_without_a_key_nothing_is_sent() -> None:
     wire = Wire(httpx.Response(200, json=RECEIPT))
 
-    with pytest.raises(NotSubmitted):
-        FalTrainer(NoKey(), wire=wire).submit(APPLICATION, {}, webhook_url=WEBHOOK_URL)
+    with pytest.raises(NotSubmittedError):
+        FalQueueClient(NoKey(), wire=wire).submit(APPLICATION, {}, webhook_url=WEBHOOK_URL)
 
     assert wire.requests == []
 
@@ -127,7 +127,7 @@ def test_without_a_key_nothing_is_sent() -> None:
 def test_a_refusal_never_repeats_the_address_that_opens_the_dataset(detail: object) -> None:
     wire = Wire(httpx.Response(422, json={"detail": detail}))
 
-    with pytest.raises(SubmissionRefused) as refused:
+    with pytest.raises(SubmissionRefusedError) as refused:
         submit(wire)
 
     assert "5167" not in str(refused.value)
@@ -140,7 +140,7 @@ def test_neither_key_nor_token_nor_dataset_reaches_the_log(
     caplog.set_level(logging.DEBUG)
 
     submit(Wire(httpx.Response(200, json=RECEIPT)))
-    with pytest.raises(SubmissionUnknown):
+    with pytest.raises(SubmissionUnknownError):
         submit(Wire(of_nginx(503)))
 
     for secret in ("key-secret", "5ec4e7", "5167"):
@@ -149,9 +149,9 @@ def test_neither_key_nor_token_nor_dataset_reaches_the_log(
 
 def test_a_request_that_cannot_even_be_made_is_not_sent() -> None:
     wire = Wire(httpx.Response(200, json=RECEIPT))
-    trainer = FalTrainer(FixedKey("key"), wire=wire)
+    trainer = FalQueueClient(FixedKey("key"), wire=wire)
 
-    with pytest.raises(NotSubmitted):
+    with pytest.raises(NotSubmittedError):
         trainer.submit(APPLICATION, {"steps": object()}, webhook_url=WEBHOOK_URL)
 
     assert wire.requests == []
@@ -160,5 +160,5 @@ def test_a_request_that_cannot_even_be_made_is_not_sent() -> None:
 def test_without_certificates_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/private-ca.pem")
 
-    with pytest.raises(NotSubmitted):
+    with pytest.raises(NotSubmittedError):
         submit(BackupDomainTransport)

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from lora_drop.jobs.errors import NotSubmitted, SubmissionRefused, SubmissionUnknown
+from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError, SubmissionUnknownError
 from lora_drop.ports import Submission
 from tests.support.builders import REQUEST_ID
 from tests.support.wire import RECEIPT, Wire, of_fal, of_nginx, submit
@@ -38,7 +38,7 @@ NOT_SENT: dict[str, httpx.Response | Exception] = {
 def test_what_never_left_may_be_sent_later_by_somebody_else(outcome: str) -> None:
     wire = Wire(NOT_SENT[outcome])
 
-    with pytest.raises(NotSubmitted):
+    with pytest.raises(NotSubmittedError):
         submit(wire)
 
     assert len(wire.requests) == 1
@@ -60,7 +60,7 @@ def test_a_definite_no_is_told_with_what_fal_says(status: int) -> None:
     locked = "User is locked. Reason: Exhausted balance."
     wire = Wire(httpx.Response(status, json={"detail": locked}))
 
-    with pytest.raises(SubmissionRefused) as refused:
+    with pytest.raises(SubmissionRefusedError) as refused:
         submit(wire)
 
     assert (refused.value.problem.code, refused.value.held) == REFUSED[status]
@@ -108,7 +108,7 @@ UNKNOWN: dict[str, httpx.Response | Exception] = {
 def test_whatever_else_happens_is_a_doubt_and_never_a_second_post(outcome: str) -> None:
     wire = Wire(UNKNOWN[outcome])
 
-    with pytest.raises(SubmissionUnknown):
+    with pytest.raises(SubmissionUnknownError):
         submit(wire)
 
     assert len(wire.requests) == 1

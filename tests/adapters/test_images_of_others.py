@@ -15,10 +15,10 @@ from lora_drop.adapters.pillow import PillowPictures
 from lora_drop.datasets.images.cleaning import without_metadata
 from lora_drop.datasets.images.describe import describe, describe_beginning
 from lora_drop.datasets.images.formats import CONVERTED, TRAINED
-from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImage, Metadata
+from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImageError, Metadata
 from lora_drop.datasets.images.limits import check_not_too_large
 from lora_drop.datasets.images.mending import Change, changes_for
-from lora_drop.datasets.images.reading import STEP, BeyondPrefix, Whole
+from lora_drop.datasets.images.reading import STEP, BeyondPrefixError, WholeImage
 from tests.support import photos
 
 PICTURES = PillowPictures()
@@ -44,10 +44,10 @@ class Foreign:
         self.size = tuple(map(int, size.split("x"))) if self.opens else ()
         self.orientation = int(turn[1:]) if turn[1:].isdigit() else 1
 
-    def header(self) -> ImageHeader | InvalidImage:
+    def header(self) -> ImageHeader | InvalidImageError:
         try:
-            return describe(Whole(self.data))
-        except InvalidImage as refused:
+            return describe(WholeImage(self.data))
+        except InvalidImageError as refused:
             return refused
 
 
@@ -97,7 +97,7 @@ def test_what_is_not_read_is_refused_by_a_code(images: list[Foreign]) -> None:
     flaws = {
         image.name: header.flaw
         for image in images
-        if isinstance(header := image.header(), InvalidImage)
+        if isinstance(header := image.header(), InvalidImageError)
     }
     others = [image for image in images if image.opens and image.kind not in READ]
 
@@ -118,7 +118,7 @@ def test_64_kib_tell_what_the_whole_file_tells(read: list[tuple[Foreign, ImageHe
 
         try:
             beginning = describe_beginning(pieces())
-        except BeyondPrefix:
+        except BeyondPrefixError:
             assert header.format.name == "TIFF", image.name
             continue
         if taken > STEP + 4096:
@@ -147,8 +147,8 @@ def test_metadata_goes_and_pixels_stay(read: list[tuple[Foreign, ImageHeader]]) 
         if header.format not in TRAINED or Metadata.HIDDEN in header.metadata:
             saved_anew += header.format in TRAINED
             continue
-        left = b"".join(without_metadata(Whole(image.data), header.format))
-        after = describe(Whole(left))
+        left = b"".join(without_metadata(WholeImage(image.data), header.format))
+        after = describe(WholeImage(left))
         assert not after.has_metadata, image.name
         assert (left == image.data) == (not header.has_metadata), image.name
         assert pixels(left) == pixels(image.data), image.name
@@ -166,7 +166,7 @@ def test_whatever_pillow_decodes_is_looked_at_and_mended(
         try:
             check_not_too_large(header.width, header.height)
             look = PICTURES.look(image.data, header)
-        except InvalidImage as refused:
+        except InvalidImageError as refused:
             if image.opens and refused.flaw is not Flaw.TOO_MANY_PIXELS:
                 undecoded.append(image.name)
             continue
@@ -201,9 +201,9 @@ def test_changed_bytes_raise_nothing_but_what_is_typed(images: list[Foreign]) ->
             for _ in range(source.randrange(1, 5)):
                 reach = len(data) if source.random() < 0.4 else min(len(data), 600)
                 data[source.randrange(reach)] = source.randrange(256)
-            # Anything but InvalidImage that is raised here is a crash.
-            with contextlib.suppress(InvalidImage):
-                header = describe(Whole(bytes(data)))
+            # Anything but InvalidImageError that is raised here is a crash.
+            with contextlib.suppress(InvalidImageError):
+                header = describe(WholeImage(bytes(data)))
                 assert header.format in TRAINED | CONVERTED
                 if header.pixels < 10**6:
                     look = PICTURES.look(bytes(data), header)

@@ -11,7 +11,7 @@ import pytest
 from nacl.signing import SigningKey
 
 from lora_drop.adapters.signing_keys import MAX_AGE, MAX_DOCUMENT, MIN_REFRESH, JwksKeys
-from lora_drop.jobs.errors import SigningKeysUnavailable
+from lora_drop.jobs.errors import SigningKeysUnavailableError
 from tests.support.builders import KEY, NOW
 
 URL = "https://rest.fal.ai/.well-known/jwks.json"
@@ -76,7 +76,7 @@ def test_keys_older_than_a_day_are_not_believed_even_when_there_are_no_others() 
     keys = Jwks(jwks(OLD), httpx.ConnectError("down")).keys()
     keys.keys(now=NOW)
 
-    with pytest.raises(SigningKeysUnavailable):
+    with pytest.raises(SigningKeysUnavailableError):
         keys.keys(now=NOW + MAX_AGE)
 
 
@@ -104,7 +104,7 @@ def test_an_address_that_is_down_is_not_asked_more_than_once_a_minute_either() -
     keys = jwks_at.keys()
 
     for second in range(60):
-        with pytest.raises(SigningKeysUnavailable):
+        with pytest.raises(SigningKeysUnavailableError):
             keys.keys(now=NOW + timedelta(seconds=second))
 
     assert len(jwks_at.requests) == 1
@@ -112,7 +112,7 @@ def test_an_address_that_is_down_is_not_asked_more_than_once_a_minute_either() -
 
 def test_an_address_that_comes_back_is_believed_again() -> None:
     keys = Jwks(httpx.Response(503), jwks(OLD)).keys()
-    with pytest.raises(SigningKeysUnavailable):
+    with pytest.raises(SigningKeysUnavailableError):
         keys.keys(now=NOW)
 
     assert list(keys.keys(now=NOW + MIN_REFRESH)) == [OLD]
@@ -158,7 +158,7 @@ UNUSABLE: dict[str, httpx.Response | Exception] = {
 def test_without_usable_keys_it_is_said_so(answer: str) -> None:
     jwks_at = Jwks(UNUSABLE[answer])
 
-    with pytest.raises(SigningKeysUnavailable):
+    with pytest.raises(SigningKeysUnavailableError):
         jwks_at.keys().keys(now=NOW)
     assert [str(request.url) for request in jwks_at.requests] == [URL]
 
@@ -172,7 +172,7 @@ def test_a_document_without_an_end_is_not_read_to_it() -> None:
         URL, transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=Endless()))
     )
 
-    with pytest.raises(SigningKeysUnavailable):
+    with pytest.raises(SigningKeysUnavailableError):
         keys.keys(now=NOW)
 
 
@@ -208,7 +208,7 @@ def test_a_document_that_trickles_is_not_awaited_to_its_end() -> None:
         tick=lambda: float(next(seconds)),
     )
 
-    with pytest.raises(SigningKeysUnavailable):
+    with pytest.raises(SigningKeysUnavailableError):
         keys.keys(now=NOW)
     assert next(seconds) < 10
 

@@ -6,7 +6,7 @@ import pytest
 
 from lora_drop.adapters.local_files import open_range
 from lora_drop.datasets.archives import members_of
-from lora_drop.jobs.errors import DatasetUnreadable
+from lora_drop.jobs.errors import DatasetUnreadableError
 from tests.support.builders import make_archive
 
 DATA = bytes(range(256)) * 40
@@ -46,7 +46,7 @@ def test_a_file_that_becomes_shorter_is_not_taken_for_a_short_archive(path: Path
     with open_range(path) as archive:
         path.write_bytes(b"shorter")
 
-        with pytest.raises(DatasetUnreadable, match="changed while it was read"):
+        with pytest.raises(DatasetUnreadableError, match="changed while it was read"):
             archive.read(5000, 10)
 
 

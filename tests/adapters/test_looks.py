@@ -9,10 +9,10 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 from lora_drop.adapters.pillow import MEASURED, THUMBNAIL, PillowPictures
 from lora_drop.datasets.images.describe import describe
-from lora_drop.datasets.images.header import Flaw, InvalidImage
+from lora_drop.datasets.images.header import Flaw, InvalidImageError
 from lora_drop.datasets.images.hints import BLURRED, DARK_HIGHLIGHTS, DARK_MEAN
-from lora_drop.datasets.images.pictures import Look, Pictures
-from lora_drop.datasets.images.reading import Whole
+from lora_drop.datasets.images.pictures import ImageInspection, Pictures
+from lora_drop.datasets.images.reading import WholeImage
 from lora_drop.datasets.images.similarity import NEAR, distance
 from tests.support import photos
 from tests.support.photos import encoded, picture
@@ -20,8 +20,8 @@ from tests.support.photos import encoded, picture
 PICTURES: Pictures = PillowPictures()
 
 
-def looked(data: bytes) -> Look:
-    return PICTURES.look(data, describe(Whole(data)))
+def looked(data: bytes) -> ImageInspection:
+    return PICTURES.look(data, describe(WholeImage(data)))
 
 
 @pytest.mark.parametrize("kind", photos.KINDS)
@@ -38,7 +38,7 @@ def test_every_format_looks_the_same(kind: str) -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_photo_is_looked_at_upright(kind: str, orientation: int) -> None:
     data = photos.with_exif(picture(1024, 640), kind, orientation)
-    header = describe(Whole(data))
+    header = describe(WholeImage(data))
     look = PICTURES.look(data, header)
 
     with Image.open(io.BytesIO(look.thumbnail)) as thumbnail:
@@ -75,14 +75,17 @@ def test_a_thumbnail_says_nothing_but_what_it_shows(kind: str) -> None:
     data = photos.with_exif(picture(900, 700), kind, 6, place=True)
     thumbnail = looked(data).thumbnail
 
-    header = describe(Whole(thumbnail))
+    header = describe(WholeImage(thumbnail))
     assert (header.format, header.orientation, header.metadata) == ("jpeg", 1, frozenset())
     assert photos.PLACE not in thumbnail
     assert len(thumbnail) < 40_000
 
 
 def test_a_small_image_is_not_enlarged_for_its_thumbnail() -> None:
-    assert describe(Whole(looked(encoded(picture(100, 80), "PNG")).thumbnail)).upright == (100, 80)
+    assert describe(WholeImage(looked(encoded(picture(100, 80), "PNG")).thumbnail)).upright == (
+        100,
+        80,
+    )
 
 
 def test_a_dark_photo_is_darker_than_one_before_black() -> None:
@@ -146,9 +149,9 @@ def test_every_kind_of_png_can_be_looked_at(mode: str) -> None:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIF", "AVIF", "TIFF", "BMP"])
 def test_an_image_that_was_cut_off_is_found(kind: str) -> None:
     data = encoded(picture(640, 480), kind)
-    header = describe(Whole(data))
+    header = describe(WholeImage(data))
     for part in (0.5, 0.9, 0.99):
-        with pytest.raises(InvalidImage) as refused:
+        with pytest.raises(InvalidImageError) as refused:
             PICTURES.look(data[: int(len(data) * part)], header)
         assert refused.value.flaw is Flaw.DAMAGED
 
@@ -160,7 +163,7 @@ def test_an_image_cut_at_any_byte_is_looked_at_or_refused(kind: str) -> None:
     for length in range(len(data)):
         try:
             looked(data[:length])
-        except InvalidImage:
+        except InvalidImageError:
             refused += 1
 
     assert refused >= len(data) - 40  # what ends after the last pixel may lack its last words
@@ -168,13 +171,13 @@ def test_an_image_cut_at_any_byte_is_looked_at_or_refused(kind: str) -> None:
 
 def test_an_image_is_decoded_as_what_its_header_says_and_as_nothing_else() -> None:
     png = encoded(picture(), "PNG")
-    with pytest.raises(InvalidImage):
-        PICTURES.look(png, describe(Whole(encoded(picture(), "JPEG"))))
+    with pytest.raises(InvalidImageError):
+        PICTURES.look(png, describe(WholeImage(encoded(picture(), "JPEG"))))
 
 
 def test_a_header_that_lies_about_its_size_is_not_believed() -> None:
-    header = describe(Whole(encoded(picture(), "PNG")))
-    with pytest.raises(InvalidImage) as refused:
+    header = describe(WholeImage(encoded(picture(), "PNG")))
+    with pytest.raises(InvalidImageError) as refused:
         PICTURES.look(photos.png_header(10_000, 8_000), header)
 
     assert refused.value.flaw is Flaw.TOO_MANY_PIXELS
@@ -182,14 +185,14 @@ def test_a_header_that_lies_about_its_size_is_not_believed() -> None:
 
 def test_an_image_that_is_too_large_is_not_even_opened() -> None:
     data = photos.png_header(50_000, 50_000)
-    with pytest.raises(InvalidImage) as refused:
+    with pytest.raises(InvalidImageError) as refused:
         looked(data)
 
     assert refused.value.flaw is Flaw.TOO_MANY_PIXELS
 
 
 def test_colours_of_32_bits_are_refused_with_what_to_do() -> None:
-    with pytest.raises(InvalidImage) as refused:
+    with pytest.raises(InvalidImageError) as refused:
         looked(encoded(picture(mode="F"), "TIFF"))
 
     assert refused.value.flaw is Flaw.UNSUPPORTED_PIXELS

@@ -9,10 +9,10 @@ from PIL import Image, ImageCms, ImageOps
 from lora_drop.adapters.pillow import PillowPictures
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.formats import ImageFormat
-from lora_drop.datasets.images.header import Colour, ImageHeader, InvalidImage
+from lora_drop.datasets.images.header import Colour, ImageHeader, InvalidImageError
 from lora_drop.datasets.images.mending import Change, changes_for
 from lora_drop.datasets.images.pictures import Mended, Pictures
-from lora_drop.datasets.images.reading import Whole
+from lora_drop.datasets.images.reading import WholeImage
 from tests.support import photos
 from tests.support.photos import encoded, picture
 
@@ -22,7 +22,7 @@ LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
 
 
 def needed(data: bytes) -> tuple[ImageHeader, tuple[Change, ...]]:
-    header = describe(Whole(data))
+    header = describe(WholeImage(data))
     return header, changes_for(header, transparent=PICTURES.look(data, header).transparent)
 
 
@@ -73,7 +73,7 @@ def test_a_mended_image_shows_the_same_and_needs_nothing_more(kind: str) -> None
     data, expected = NEEDY[kind]
     result = mended(data)
 
-    assert result.header == describe(Whole(result.data))
+    assert result.header == describe(WholeImage(result.data))
     assert result.header.format is expected
     assert needed(result.data)[1] == ()
     assert not result.header.has_metadata
@@ -92,7 +92,7 @@ def test_an_image_is_turned_upright(kind: str, orientation: int) -> None:
     shown = ImageOps.exif_transpose(opened(photos.with_exif(picture(), "PNG", orientation)))
     assert far(opened(result.data), shown) < 20
     assert (result.header.orientation, result.header.metadata) == (1, frozenset())
-    assert result.header.upright == describe(Whole(data)).upright
+    assert result.header.upright == describe(WholeImage(data)).upright
     assert photos.PLACE not in result.data
 
 
@@ -192,9 +192,9 @@ def test_nothing_that_pillow_would_carry_over_is_written(
 def test_what_is_asked_for_and_not_reached_is_refused() -> None:
     """Asked only to remove metadata, a photo in the colours of a printer would keep those."""
     data = photos.with_exif(picture(mode="CMYK"), "JPEG", 1)
-    header = describe(Whole(data))
+    header = describe(WholeImage(data))
 
-    with pytest.raises(InvalidImage) as refused:
+    with pytest.raises(InvalidImageError) as refused:
         PICTURES.mend(data, header, [Change.METADATA_REMOVED])
     assert refused.value.flaw == "image_not_mended"
     assert header.colour is Colour.CMYK
@@ -202,9 +202,9 @@ def test_what_is_asked_for_and_not_reached_is_refused() -> None:
 
 def test_an_image_that_was_cut_off_is_not_mended() -> None:
     data = encoded(picture(), "HEIF")
-    header = describe(Whole(data))
+    header = describe(WholeImage(data))
 
-    with pytest.raises(InvalidImage):
+    with pytest.raises(InvalidImageError):
         PICTURES.mend(data[:-500], header, [Change.CONVERTED])
 
 

@@ -10,7 +10,7 @@ from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.mending import changes_for
 from lora_drop.datasets.images.pictures import Mended, Pictures
-from lora_drop.datasets.images.reading import Whole
+from lora_drop.datasets.images.reading import WholeImage
 from tests.support import photos
 from tests.support.photos import encoded, picture
 
@@ -24,7 +24,7 @@ def opened(data: bytes) -> Image.Image:
 
 
 def losslessly(data: bytes) -> Mended:
-    header = describe(Whole(data))
+    header = describe(WholeImage(data))
     look = PICTURES.look(data, header)
     changes = changes_for(header, transparent=look.transparent, lossless=True)
     return PICTURES.mend(data, header, changes, lossless=True)
@@ -43,7 +43,7 @@ def test_a_mask_in_an_alpha_channel_stays_there() -> None:
     """White everywhere, it would be all white with white behind it."""
     mask = Image.new("RGBA", (96, 72), (255, 255, 255, 255))
     mask.putalpha(Image.effect_noise((96, 72), 90))
-    before = describe(Whole(encoded(mask, "PNG")))
+    before = describe(WholeImage(encoded(mask, "PNG")))
 
     assert changes_for(before, transparent=True, lossless=True) == ()
     result = losslessly(encoded(mask, "TIFF"))

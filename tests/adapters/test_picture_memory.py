@@ -51,7 +51,7 @@ LOOK = """
     from pathlib import Path
     from lora_drop.adapters import pillow
     from lora_drop.datasets.images.describe import describe
-    from lora_drop.datasets.images.header import InvalidImage
+    from lora_drop.datasets.images.header import InvalidImageError
     from lora_drop.datasets.images.mending import Change
     from lora_drop.datasets.images.reading import Whole
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -61,7 +61,7 @@ LOOK = """
         try:
             pillow.PillowPictures().mend(data, header, [Change.CONVERTED])
             said = "mended"
-        except InvalidImage as refused:
+        except InvalidImageError as refused:
             said = refused.flaw
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
         pillow.MOST_MEMORY = int(sys.argv[1]) * 1024**2

@@ -9,8 +9,8 @@ import pytest
 from awscrt.checksums import crc64nvme
 
 from lora_drop.adapters.s3_copies import S3Copies
-from lora_drop.jobs.errors import DownloadInterrupted, Occupied, UploadGone
-from lora_drop.results.copies import Lying
+from lora_drop.jobs.errors import DownloadInterruptedError, KeyOccupiedError, UploadGoneError
+from lora_drop.results.copies import ExistingFile
 from tests.support.aws import Aws, moto
 from tests.support.s3_calls import (
     KEY,
@@ -136,7 +136,7 @@ def test_an_object_that_is_not_what_was_uploaded_does_not_count_as_stored(
 ) -> None:
     copies, _ = over(aws, models, head_object=headed(**changes))
 
-    with pytest.raises(Occupied):
+    with pytest.raises(KeyOccupiedError):
         copies.complete(KEY, *uploaded(copies))
 
 
@@ -146,7 +146,7 @@ def test_other_bytes_of_the_same_size_are_told_by_reading_them_where_nothing_els
     aws.s3.put_object(Bucket=models, Key=KEY, Body=b"x" * len(LAST))
     copies, _ = over(aws, models, head_object=headed(ChecksumCRC64NVME=None))
 
-    with pytest.raises(Occupied):
+    with pytest.raises(KeyOccupiedError):
         copies.put(KEY, LAST, LABEL)
 
 
@@ -156,7 +156,7 @@ def test_an_object_that_is_taken_away_at_once_is_made_anew(aws: Aws, models: str
 
     copies, _ = over(aws, models, head_object=deleted)
 
-    with pytest.raises(UploadGone):
+    with pytest.raises(UploadGoneError):
         copies.put(KEY, LAST, LABEL)
 
 
@@ -172,7 +172,7 @@ def test_a_completion_whose_answer_was_lost_is_as_good(aws: Aws, models: str) ->
 
     copies.complete(KEY, *uploaded(copies))
 
-    assert copies.find(KEY) == Lying(LEAST + len(LAST), "5ca1ab1e")
+    assert copies.find(KEY) == ExistingFile(LEAST + len(LAST), "5ca1ab1e")
 
 
 def test_a_put_whose_answer_was_lost_is_as_good(aws: Aws, models: str) -> None:
@@ -184,7 +184,7 @@ def test_a_put_whose_answer_was_lost_is_as_good(aws: Aws, models: str) -> None:
 
     copies.put(KEY, LAST, LABEL)
 
-    assert copies.find(KEY) == Lying(len(LAST), "5ca1ab1e")
+    assert copies.find(KEY) == ExistingFile(len(LAST), "5ca1ab1e")
 
 
 def test_an_object_that_changes_while_it_is_read_back_is_read_again_later(
@@ -193,7 +193,7 @@ def test_an_object_that_changes_while_it_is_read_back_is_read_again_later(
     copies, _ = over(aws, models, head_object=headed(ContentLength=3))
     aws.s3.put_object(Bucket=models, Key=KEY, Body=LAST)
 
-    with pytest.raises(DownloadInterrupted):
+    with pytest.raises(DownloadInterruptedError):
         copies.reread(KEY)
 
 
@@ -204,7 +204,7 @@ def test_an_object_that_is_not_what_its_checksum_says_is_not_taken_for_a_copy(
     copies, _ = over(aws, models, head_object=head)
     aws.s3.put_object(Bucket=models, Key=KEY, Body=LAST)
 
-    with pytest.raises(DownloadInterrupted):
+    with pytest.raises(DownloadInterruptedError):
         copies.reread(KEY)
 
 

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, IncompleteReadError
 from botocore.response import StreamingBody
 
 from lora_drop.adapters.s3_datasets import S3Datasets, S3Range
-from lora_drop.jobs.errors import DatasetUnreadable, RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError, DatasetUnreadableError
 from lora_drop.jobs.job import DatasetVersion
 from tests.support.aws import Aws, moto
 from tests.support.builders import make_dataset
@@ -58,7 +58,7 @@ def test_a_version_that_is_deleted_between_two_reads_is_missing(aws: Aws) -> Non
     archive = datasets(aws).open(dropped).archive
     aws.s3.delete_object(Bucket=bucket, Key=KEY, VersionId=version)
 
-    with pytest.raises(RejectedDataset, match="dataset_missing"):
+    with pytest.raises(DatasetRejectedError, match="dataset_missing"):
         archive.read(0, 10)
 
 
@@ -77,8 +77,8 @@ def test_an_object_from_before_versioning_has_an_address_without_a_version(
 @pytest.mark.parametrize(
     ("code", "told"),
     [
-        ("403", DatasetUnreadable),
-        ("AccessDenied", DatasetUnreadable),
+        ("403", DatasetUnreadableError),
+        ("AccessDenied", DatasetUnreadableError),
         ("500", ClientError),
         ("SlowDown", ClientError),
         ("400", ClientError),

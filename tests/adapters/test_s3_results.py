@@ -11,7 +11,7 @@ from lora_drop.adapters.s3_client import s3_client
 from lora_drop.adapters.s3_copies import S3Copies
 from lora_drop.adapters.s3_results import S3Results
 from lora_drop.jobs.artifacts import StoredFile
-from lora_drop.jobs.errors import UploadGone
+from lora_drop.jobs.errors import UploadGoneError
 from tests.support.aws import Aws, moto
 from tests.support.bucket import expiring_tag
 from tests.support.s3_calls import KEY, LABEL, LAST, over, refused
@@ -45,11 +45,11 @@ def test_what_s3_wants_anew_is_begun_anew(aws: Aws, models: str, code: str, stat
     )
     upload_id = copies.begin(KEY, LABEL)
 
-    with pytest.raises(UploadGone, match=code):
+    with pytest.raises(UploadGoneError, match=code):
         copies.put(KEY, LAST, LABEL)
-    with pytest.raises(UploadGone, match=code):
+    with pytest.raises(UploadGoneError, match=code):
         copies.upload(KEY, upload_id, 1, LAST)
-    with pytest.raises(UploadGone, match=code):
+    with pytest.raises(UploadGoneError, match=code):
         copies.complete(KEY, upload_id, [])
 
 

@@ -17,11 +17,11 @@ from lora_drop.adapters.checked_network import CheckedNetwork
 from lora_drop.adapters.download import CdnFiles
 from lora_drop.fal.status import Finished
 from lora_drop.jobs.artifacts import Artifact
-from lora_drop.jobs.errors import DownloadInterrupted, ForeignHost
+from lora_drop.jobs.errors import DownloadInterruptedError, HostNotAllowedError
 from lora_drop.jobs.job import Job, Status
 from lora_drop.ports import ArtifactSource
 from lora_drop.results.copies import Part
-from lora_drop.services.store import Keeper
+from lora_drop.services.store import ResultStorer
 from tests.support.builders import REQUEST_ID, make_job
 from tests.support.fate import Killed
 from tests.support.faulty_cdn import Asked, FaultyCdn, Said, serving
@@ -55,17 +55,17 @@ class Line:
     def begin(self, size: int | None = len(DATA)) -> None:
         lora = Artifact(name="lora.safetensors", url=self.cdn.url, size=size)
         self.job = self.world.holds(make_job(Status.STORING, artifacts=(lora,)))
-        self.world.trainer.facts[REQUEST_ID] = Finished(REQUEST_ID, (lora,))
+        self.world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, (lora,))
 
     @cached_property
-    def keeper(self) -> Keeper:
+    def result_storer(self) -> ResultStorer:
         source: ArtifactSource = CdnFiles(
             [self.cdn.host], network=CheckedNetwork(private=True), first=FIRST
         )
-        return replace(self.world.keeper, source=source, part=PART)
+        return replace(self.world.result_storer, source=source, part=PART)
 
     def deliver(self) -> Job:
-        return self.keeper.store_result(self.job.job_id)
+        return self.result_storer.store_result(self.job.job_id)
 
     def die_after(self, parts: int) -> None:
         """A first worker gets so far."""
@@ -79,7 +79,7 @@ class Line:
         results = self.world.results
         dying = Dying(results.files, results.sources, results.uploads, numbers=results.numbers)
         with pytest.raises(Killed):
-            replace(self.keeper, results=dying).store_result(self.job.job_id)
+            replace(self.result_storer, results=dying).store_result(self.job.job_id)
         self.world.clock.now += timedelta(minutes=5)
         self.cdn.asked.clear()
 
@@ -120,7 +120,7 @@ def test_a_fault_ends_in_the_exact_bytes_or_in_a_reason_and_is_over_when_it_is(
     if resumed and name in (f"closed at {edge}" for edge in EDGES if edge < 2 * PART):
         end = End.STORED  # nobody asks for that byte any more
 
-    with suppress(DownloadInterrupted, ForeignHost):
+    with suppress(DownloadInterruptedError, HostNotAllowedError):
         line.deliver()
 
     job = line.world.job(line.job.job_id)
@@ -209,7 +209,7 @@ def test_a_server_that_is_not_the_one_of_the_certificate_is_sent_nothing(
     line.begin()
     monkeypatch.delenv("SSL_CERT_FILE")
 
-    with pytest.raises(DownloadInterrupted):
+    with pytest.raises(DownloadInterruptedError):
         line.deliver()
 
     assert line.cdn.asked == []

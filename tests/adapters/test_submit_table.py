@@ -9,15 +9,15 @@ from fal_client.client import BackupDomainTransport
 from benchmarks.faulty_fal import FaultyFal, faulty_fal, patience
 from benchmarks.our_pipeline import Ours
 from benchmarks.submit_table import GOOD, ROWS, Place, Row
-from lora_drop.jobs.errors import NotSubmitted, SubmissionRefused, SubmissionUnknown
+from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError, SubmissionUnknownError
 from lora_drop.jobs.job import Job, Status
 from tests.support.wire import submit
 
 RAISES = {
-    Status.READY: NotSubmitted,
-    Status.HELD: SubmissionRefused,
-    Status.FAILED: SubmissionRefused,
-    Status.SUBMIT_UNKNOWN: SubmissionUnknown,
+    Status.READY: NotSubmittedError,
+    Status.HELD: SubmissionRefusedError,
+    Status.FAILED: SubmissionRefusedError,
+    Status.SUBMIT_UNKNOWN: SubmissionUnknownError,
 }
 IMPATIENT = 0.15  # seconds, where the fault is that nothing comes
 ANY_ROW = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.title)

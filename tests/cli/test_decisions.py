@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from lora_drop.cli.main import application
-from lora_drop.client.errors import CommandFailed
+from lora_drop.client.errors import CommandError
 from lora_drop.client.stack import Stack
 from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.job import Status
@@ -257,5 +257,5 @@ def test_the_client_tells_a_missing_job_apart(stack: Stack, api: Api) -> None:
     lora_drop = answering(stack, api)
 
     for decide in (lora_drop.cancel, lora_drop.retry, lora_drop.replay):
-        with pytest.raises(CommandFailed, match="no job x"):
+        with pytest.raises(CommandError, match="no job x"):
             decide("x")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lora_drop.local.deploy import Deployed, DeployFailed, main, parameters, target_of
+from lora_drop.local.deploy import Deployed, DeployError, main, parameters, target_of
 from tests.support.aws import Aws, moto
 from tests.support.builders import NOW
 
@@ -167,7 +167,7 @@ def test_parameters_are_those_of_the_environment_and_what_is_given_goes_before()
     ],
 )
 def test_a_parameter_that_is_none_is_refused_with_a_hint(given: str, says: str) -> None:
-    with pytest.raises(DeployFailed, match=says):
+    with pytest.raises(DeployError, match=says):
         parameters(target_of("dev"), None, [given], {})
 
 
@@ -236,5 +236,5 @@ def test_what_make_was_given_is_no_shells_and_not_passed_on(
 @pytest.mark.usefixtures("aws")
 @pytest.mark.parametrize("name", ["", "stage", "default", "version"])
 def test_an_environment_that_is_none_is_refused(name: str) -> None:
-    with pytest.raises(DeployFailed, match="dev, prod"):
+    with pytest.raises(DeployError, match="dev, prod"):
         target_of(name)

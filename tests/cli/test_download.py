@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from lora_drop.cli.download import fetch
 from lora_drop.cli.main import application
-from lora_drop.client.errors import CommandFailed
+from lora_drop.client.errors import CommandError
 from lora_drop.client.stack import Stack
 from lora_drop.jobs.job import Status
 from tests.support.client_fixtures import answering, job_answer
@@ -73,7 +73,7 @@ def test_a_file_of_somebody_elses_is_never_written_over(
     mine = tmp_path / "lora.safetensors"
     mine.write_bytes(b"mine")
 
-    with pytest.raises(CommandFailed, match="--to"):
+    with pytest.raises(CommandError, match="--to"):
         fetch(stack, job, tmp_path)
 
     assert mine.read_bytes() == b"mine"
@@ -84,7 +84,7 @@ def test_a_file_that_is_not_what_was_stored_is_not_left_behind(
 ) -> None:
     stack.client("s3").put_object(Bucket="models", Key=job["files"][0]["key"], Body=b"spoilt")
 
-    with pytest.raises(CommandFailed, match="SHA-256"):
+    with pytest.raises(CommandError, match="SHA-256"):
         fetch(stack, job, tmp_path)
 
     assert list(tmp_path.iterdir()) == []
@@ -93,7 +93,7 @@ def test_a_file_that_is_not_what_was_stored_is_not_left_behind(
 def test_a_file_that_is_gone_is_told(stack: Stack, job: dict[str, Any], tmp_path: Path) -> None:
     stack.client("s3").delete_object(Bucket="models", Key=job["files"][0]["key"])
 
-    with pytest.raises(CommandFailed, match="could not be fetched"):
+    with pytest.raises(CommandError, match="could not be fetched"):
         fetch(stack, job, tmp_path)
 
     assert list(tmp_path.iterdir()) == []
@@ -133,7 +133,7 @@ def test_another_jobs_report_is_never_written_over_and_nothing_is_fetched(
 ) -> None:
     (tmp_path / name).write_text("about eve-2")
 
-    with pytest.raises(CommandFailed, match="--to"):
+    with pytest.raises(CommandError, match="--to"):
         fetch(stack, told, tmp_path)
 
     assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [(name, "about eve-2")]
@@ -142,7 +142,7 @@ def test_another_jobs_report_is_never_written_over_and_nothing_is_fetched(
 def test_a_job_of_which_nothing_is_there_yet_says_where_it_stands(
     stack: Stack, job: dict[str, Any], tmp_path: Path
 ) -> None:
-    with pytest.raises(CommandFailed, match="RECEIVED"):
+    with pytest.raises(CommandError, match="RECEIVED"):
         fetch(stack, {**job, "status": "RECEIVED", "files": []}, tmp_path)
 
 

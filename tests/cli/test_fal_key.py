@@ -9,7 +9,7 @@ import pytest
 from botocore.stub import Stubber
 
 from lora_drop.adapters.fal_key import usable_key
-from lora_drop.local.fal_key import KeyTrouble, find_key, has_key, put_key
+from lora_drop.local.fal_key import FalKeyError, find_key, has_key, put_key
 from tests.support.aws import Aws, moto
 
 KEY = "key-id:key-secret"
@@ -44,7 +44,7 @@ def test_a_key_is_read_as_windows_saves_it(tmp_path: Path, encoding: str) -> Non
 def test_a_file_of_another_encoding_is_told_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(KEY.encode("utf-16"))
 
-    with pytest.raises(KeyTrouble, match="no UTF-8 text"):
+    with pytest.raises(FalKeyError, match="no UTF-8 text"):
         find_key({}, tmp_path / "key", terminal=False)
 
 
@@ -52,14 +52,14 @@ def test_a_file_of_another_encoding_is_told_in_a_sentence(tmp_path: Path) -> Non
 def test_what_is_no_key_is_refused_and_not_repeated(wrong: str, tmp_path: Path) -> None:
     (tmp_path / "key").write_text(wrong, "utf-8")
 
-    with pytest.raises(KeyTrouble, match="ID:SECRET") as caught:
+    with pytest.raises(FalKeyError, match="ID:SECRET") as caught:
         find_key({"FAL_KEY": KEY}, tmp_path / "key", terminal=False)
 
     assert not wrong or wrong not in str(caught.value)
 
 
 def test_a_file_that_is_not_there_is_no_reason_to_take_another_key(tmp_path: Path) -> None:
-    with pytest.raises(KeyTrouble, match="cannot be read"):
+    with pytest.raises(FalKeyError, match="cannot be read"):
         find_key({"FAL_KEY": KEY}, tmp_path / "none", terminal=True)
 
 
@@ -77,12 +77,12 @@ def test_a_secret_that_may_not_be_read_is_none_without_a_key() -> None:
     with Stubber(secrets) as stubber:
         stubber.add_client_error("get_secret_value", "AccessDeniedException")
 
-        with pytest.raises(KeyTrouble, match="cannot be read"):
+        with pytest.raises(FalKeyError, match="cannot be read"):
             has_key(secrets, "fal")
 
 
 def test_a_secret_that_may_not_be_written_is_told_without_the_key(aws: Aws) -> None:
-    with pytest.raises(KeyTrouble) as caught:
+    with pytest.raises(FalKeyError) as caught:
         put_key(aws.secrets, "no-such-secret", KEY)
 
     assert KEY not in str(caught.value)

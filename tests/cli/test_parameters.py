@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from lora_drop.cli.main import application
-from lora_drop.client.errors import CommandFailed
+from lora_drop.client.errors import CommandError
 from lora_drop.client.stack import Stack
 from lora_drop.jobs.problems import Problem
 from tests.support.builders import make_archive
@@ -112,7 +112,7 @@ def test_the_trainer_is_the_one_that_training_json_names(stack: Stack, tmp_path:
     file.write_bytes(make_archive(training={"trainer": "qwen-image-trainer-v2"}, folder="ada/"))
 
     assert [each.code for each in drop(stack, file, steps=20_000)] == []
-    with pytest.raises(CommandFailed, match="100 to 30000"):
+    with pytest.raises(CommandError, match="100 to 30000"):
         drop(stack, file, steps=99)
     assert len(uploads(stack)) == 1
 
@@ -121,7 +121,7 @@ def test_the_trainer_is_the_stacks_where_nothing_names_another(stack: Stack, pho
     flux_2 = replace(stack, application="fal-ai/flux-2-trainer")
 
     drop(flux_2, photos, default_caption="ada")
-    with pytest.raises(CommandFailed, match="did you mean trigger_phrase"):
+    with pytest.raises(CommandError, match="did you mean trigger_phrase"):
         drop(stack, photos, default_caption="ada")
 
 
@@ -149,7 +149,7 @@ def test_options_are_told_beside_a_slip_in_training_json(stack: Stack, tmp_path:
     file = tmp_path / "ada.zip"
     file.write_bytes(make_archive(training={"trigger_word": "ada"}))
 
-    with pytest.raises(CommandFailed) as failed:
+    with pytest.raises(CommandError) as failed:
         drop(stack, file, steps=0)
 
     assert str(failed.value).startswith("Nothing was uploaded.\nsteps in your options is “0”")
@@ -157,6 +157,6 @@ def test_options_are_told_beside_a_slip_in_training_json(stack: Stack, tmp_path:
 
 
 def test_force_takes_true_or_false(stack: Stack, photos: Path) -> None:
-    with pytest.raises(CommandFailed, match="takes true or false"):
+    with pytest.raises(CommandError, match="takes true or false"):
         drop(stack, photos, force="maybe")
     assert uploads(stack) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lora_drop.local import processes
-from lora_drop.local.processes import Background, NotStarted, run, start
+from lora_drop.local.processes import Background, NotStartedError, run, start
 
 SLEEP = ("sleep", "60")
 STUBBORN = ("sh", "-c", "(trap '' TERM; echo $$; while :; do sleep 0.1; done) & echo up; wait")
@@ -100,7 +100,7 @@ def test_an_impatient_person_leaves_nothing_running(tmp_path: Path) -> None:
 
 
 def test_a_program_that_fails_shows_the_end_of_what_it_said(tmp_path: Path) -> None:
-    with pytest.raises(NotStarted, match=r"it ended with 3:\nno luck"):
+    with pytest.raises(NotStartedError, match=r"it ended with 3:\nno luck"):
         started_here(tmp_path, ("sh", "-c", "echo no luck; exit 3"), "never")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lora_drop.cli.report_files import report_files
-from lora_drop.client.errors import CommandFailed
+from lora_drop.client.errors import CommandError
 from lora_drop.datasets.report import Report, Verdict
 
 REPORT = Report(file="ada.zip", verdict=Verdict.ACCEPTED, images=12)
@@ -73,7 +73,7 @@ def test_a_report_of_an_older_version_is_known_again(tmp_path: Path) -> None:
 def test_what_is_no_report_is_never_written_over(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
 
-    with pytest.raises(CommandFailed, match=rf"{name} is there already.*--report"):
+    with pytest.raises(CommandError, match=rf"{name} is there already.*--report"):
         report_files(f"{tmp_path}/training")
 
     assert (tmp_path / name).read_bytes() == content
@@ -83,14 +83,14 @@ def test_what_is_no_report_is_never_written_over(tmp_path: Path, name: str, cont
 def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ada.json").mkdir()
 
-    with pytest.raises(CommandFailed, match=r"ada\.json is there already"):
+    with pytest.raises(CommandError, match=r"ada\.json is there already"):
         report_files(f"{tmp_path}/ada.html")
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
 
-    with pytest.raises(CommandFailed, match="Nothing was checked"):
+    with pytest.raises(CommandError, match="Nothing was checked"):
         report_files(f"{tmp_path}/file/report.html")
 
 
@@ -98,5 +98,5 @@ def test_a_report_that_cannot_be_written_after_all_is_told(tmp_path: Path) -> No
     files = report_files(f"{tmp_path}/rep/")
     os.rmdir(tmp_path / "rep")  # noqa: PTH106
 
-    with pytest.raises(CommandFailed, match="cannot be written"):
+    with pytest.raises(CommandError, match="cannot be written"):
         files.write(REPORT)

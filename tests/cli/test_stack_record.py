@@ -12,7 +12,7 @@ from lora_drop.local import processes, stack
 from lora_drop.local.fal_server import FalServer
 from lora_drop.local.processes import Background, start
 from lora_drop.local.stack import LocalStack
-from lora_drop.local.state_file import Record, RunningStack, StackFailed
+from lora_drop.local.state_file import Record, RunningStack, StackError
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_a_stack_that_cannot_be_read_says_what_to_do_and_ends_all_the_same(
     said: list[str] = []
     for broken in (b"{", b"\xff", b"[]"):
         (tmp_path / "stack.json").write_bytes(broken)
-        with pytest.raises(StackFailed, match="lora-drop down"):
+        with pytest.raises(StackError, match="lora-drop down"):
             LocalStack(tmp_path).access()
 
     ended = LocalStack(tmp_path).down(say=said.append)
@@ -81,7 +81,7 @@ def test_a_stack_that_cannot_be_read_says_what_to_do_and_ends_all_the_same(
 def test_processes_that_cannot_be_read_are_left_to_a_person(tmp_path: Path) -> None:
     (tmp_path / "processes.json").write_text("{")
 
-    with pytest.raises(StackFailed, match=r"processes\.json cannot be read"):
+    with pytest.raises(StackError, match=r"processes\.json cannot be read"):
         LocalStack(tmp_path).down(say=print)
 
     assert (tmp_path / "processes.json").exists()

@@ -6,9 +6,9 @@ import pytest
 
 from lora_drop.cli.check import check_dataset
 from lora_drop.client.archive import archive_of
-from lora_drop.client.errors import CommandFailed
+from lora_drop.client.errors import CommandError
 from lora_drop.datasets.limits import MAX_DATASET_BYTES, MAX_IMAGES
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 from tests.support.builders import make_jpeg
 from tests.support.checking import good
 from tests.support.photos import encoded, picture
@@ -75,12 +75,12 @@ def test_a_file_is_dropped_as_it_is_whatever_it_is(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_photos_says_what_to_name_instead(tmp_path: Path) -> None:
-    with pytest.raises(CommandFailed, match="holds no photos"), archive_of(tmp_path):
+    with pytest.raises(CommandError, match="holds no photos"), archive_of(tmp_path):
         pass
 
 
 def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CommandFailed, match="no file or folder"), archive_of(tmp_path / "gone"):
+    with pytest.raises(CommandError, match="no file or folder"), archive_of(tmp_path / "gone"):
         pass
 
 
@@ -153,7 +153,7 @@ def test_a_folder_that_is_too_large_is_refused_as_its_zip_before_it_is_copied(
         os.truncate(photo.fileno(), MAX_DATASET_BYTES)  # no block of it is on the disk
     monkeypatch.setattr("lora_drop.client.archive._write", None)
 
-    with pytest.raises(RejectedDataset, match="dataset_too_large"), archive_of(album):
+    with pytest.raises(DatasetRejectedError, match="dataset_too_large"), archive_of(album):
         pass
     assert [each.code for each in check_dataset(album).errors] == ["dataset_too_large"]
 
@@ -170,7 +170,7 @@ def test_a_folder_without_photos_says_what_it_holds(tmp_path: Path) -> None:
     (tmp_path / "0.jpg").symlink_to("/nowhere/0.jpg")
 
     with (
-        pytest.raises(CommandFailed, match=r"links .*\(0\.jpg\).*own \(\.DS_Store\)"),
+        pytest.raises(CommandError, match=r"links .*\(0\.jpg\).*own \(\.DS_Store\)"),
         archive_of(tmp_path),
     ):
         pass
@@ -189,12 +189,12 @@ def test_a_folder_that_cannot_be_read_is_not_passed_over(
 
     monkeypatch.setattr("os.scandir", denied)
 
-    with pytest.raises(CommandFailed, match=r"Permission denied.*more"), archive_of(album):
+    with pytest.raises(CommandError, match=r"Permission denied.*more"), archive_of(album):
         pass
 
 
 def test_a_name_that_is_not_utf8_is_told(album: Path) -> None:
     os.rename(album / "0.jpg", os.fsencode(album) + b"/\xff.jpg")  # noqa: PTH104
 
-    with pytest.raises(CommandFailed, match=r"udcff\.jpg.*Rename it"), archive_of(album):
+    with pytest.raises(CommandError, match=r"udcff\.jpg.*Rename it"), archive_of(album):
         pass

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lora_drop.client.errors import CommandFailed, JobUnknown
+from lora_drop.client.errors import CommandError, JobUnknownError
 from lora_drop.client.lora_drop import PART
 from lora_drop.client.stack import Stack
 from lora_drop.jobs.ids import job_id_for
@@ -61,7 +61,7 @@ def test_what_metadata_cannot_carry_is_pointed_to_training_json(
     file = tmp_path / "ada.zip"
     file.write_bytes(b"x")
 
-    with pytest.raises(CommandFailed, match=r"training\.json"):
+    with pytest.raises(CommandError, match=r"training\.json"):
         answering(stack, never).drop(file, parameters={"trigger_phrase": "Zoë"})
 
     assert "Contents" not in stack.client("s3").list_objects_v2(Bucket="datasets")
@@ -72,7 +72,7 @@ def test_a_missing_bucket_is_told_in_a_sentence(stack: Stack, tmp_path: Path) ->
     file.write_bytes(b"x")
     stack.client("s3").delete_bucket(Bucket="datasets")
 
-    with pytest.raises(CommandFailed, match="could not be uploaded"):
+    with pytest.raises(CommandError, match="could not be uploaded"):
         answering(stack, never).drop(file)
 
 
@@ -113,7 +113,7 @@ def test_a_timeout_says_that_the_job_goes_on(stack: Stack) -> None:
         "x", timeout=0, interval=0
     )
 
-    with pytest.raises(CommandFailed, match="goes on by itself: lora-drop job x"):
+    with pytest.raises(CommandError, match="goes on by itself: lora-drop job x"):
         list(looks)
 
 
@@ -140,12 +140,12 @@ def test_jobs_are_asked_for_by_page(stack: Stack) -> None:
 def test_an_api_that_does_not_help_is_told_in_a_sentence(
     stack: Stack, response: httpx.Response, told: str
 ) -> None:
-    with pytest.raises(CommandFailed, match=told):
+    with pytest.raises(CommandError, match=told):
         answering(stack, lambda _: response).job("x")
 
 
 def test_a_job_that_nobody_knows_is_told_apart(stack: Stack) -> None:
-    with pytest.raises(JobUnknown, match="no job x"):
+    with pytest.raises(JobUnknownError, match="no job x"):
         answering(stack, lambda _: httpx.Response(404, json=UNKNOWN)).job("x")
 
 
@@ -153,7 +153,7 @@ def test_a_broken_connection_is_told_in_a_sentence(stack: Stack) -> None:
     def broken(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
 
-    with pytest.raises(CommandFailed, match="does not answer"):
+    with pytest.raises(CommandError, match="does not answer"):
         answering(stack, broken).job("x")
 
 

@@ -6,7 +6,7 @@ from moto import mock_aws
 from typer.testing import CliRunner
 
 from lora_drop.cli.main import application
-from lora_drop.client.errors import CommandFailed
+from lora_drop.client.errors import CommandError
 from lora_drop.client.stack import find_stack
 from lora_drop.local import deployment
 from lora_drop.local.stack import HOME
@@ -75,13 +75,13 @@ def test_the_stack_can_be_named_once_for_all(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_stack_of_something_else_is_told_apart() -> None:
     deploy("shop", ("ApiUrl",))
 
-    with pytest.raises(CommandFailed, match="not a lora-drop stack"):
+    with pytest.raises(CommandError, match="not a lora-drop stack"):
         find_stack("shop")
 
 
 @mock_aws
 def test_a_missing_stack_is_told_with_what_to_do() -> None:
-    with pytest.raises(CommandFailed, match="lora-drop up"):
+    with pytest.raises(CommandError, match="lora-drop up"):
         find_stack("nowhere")
 
 
@@ -90,7 +90,7 @@ def test_without_a_region_or_a_stack_here_both_ways_out_are_named(
 ) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
 
-    with pytest.raises(CommandFailed, match=r"lora-drop up.*AWS_REGION"):
+    with pytest.raises(CommandError, match=r"lora-drop up.*AWS_REGION"):
         find_stack(None)
 
 
@@ -102,7 +102,7 @@ def test_a_named_stack_without_a_region_is_told_what_is_missing_for_it_alone(
     if by == "variable":
         monkeypatch.setenv("LORA_DROP_STACK", "mine")
 
-    with pytest.raises(CommandFailed) as failure:
+    with pytest.raises(CommandError) as failure:
         find_stack("mine" if by == "option" else None)
 
     assert "mine" in str(failure.value)
@@ -150,7 +150,7 @@ def test_up_exports_all_that_awss_tools_want(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_local_stack_that_is_down_is_not_looked_for_in_aws() -> None:
-    with pytest.raises(CommandFailed, match="lora-drop up"):
+    with pytest.raises(CommandError, match="lora-drop up"):
         find_stack("local")
 
 
@@ -194,7 +194,7 @@ def test_nothing_was_up_is_an_answer() -> None:
 def test_a_profile_that_is_none_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nope")
 
-    with pytest.raises(CommandFailed, match="AWS_PROFILE"):
+    with pytest.raises(CommandError, match="AWS_PROFILE"):
         find_stack(None)
 
 

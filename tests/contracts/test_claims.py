@@ -3,7 +3,7 @@
 import pytest
 
 from lora_drop.adapters.dynamodb import DynamoJobs
-from lora_drop.jobs.errors import Conflict
+from lora_drop.jobs.errors import ConflictError
 from lora_drop.jobs.job import Job, Status
 from lora_drop.ports import Bookmarks, Claim, JobStore
 from tests.contracts.kept import waiting
@@ -47,7 +47,7 @@ def test_a_write_that_rests_on_other_jobs_is_made_while_they_are_as_they_were_re
 ) -> None:
     job, other = received(jobs, "a"), received(jobs, "b")
 
-    jobs.replace(job, checked(job), still=(other,))
+    jobs.replace(job, checked(job), unchanged=(other,))
 
     assert jobs.get("a") == checked(job)
     assert jobs.get("b") == other
@@ -59,8 +59,8 @@ def test_a_write_that_rests_on_another_job_is_not_made_when_that_has_changed(
     job, other, third = received(jobs, "a"), received(jobs, "b"), received(jobs, "c")
     jobs.replace(other, other.move(Status.CANCELLED, now=NOW))
 
-    with pytest.raises(Conflict):
-        jobs.replace(job, checked(job), still=(third, other))
+    with pytest.raises(ConflictError):
+        jobs.replace(job, checked(job), unchanged=(third, other))
 
     assert jobs.get("a") == job
     assert [each.job_id for each in jobs.unfinished() if not each.terminal] == ["a", "c"]
@@ -76,7 +76,7 @@ def test_of_two_who_found_it_free_the_second_writes_nothing(jobs: JobStore) -> N
     first, second = received(jobs, "a"), received(jobs, "b")
     jobs.replace(first, checked(first), claim=Claim(None))
 
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         jobs.replace(second, checked(second), claim=Claim(None))
 
     assert jobs.owner(CONTENT) == "a"
@@ -86,7 +86,7 @@ def test_of_two_who_found_it_free_the_second_writes_nothing(jobs: JobStore) -> N
 def test_of_two_new_jobs_who_found_it_free_the_second_is_not_kept(jobs: JobStore) -> None:
     assert jobs.add(checked(make_job(job_id="a")), claim=Claim(None))
 
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         jobs.add(checked(make_job(job_id="b")), claim=Claim(None))
 
     assert jobs.owner(CONTENT) == "a"
@@ -102,7 +102,7 @@ def test_a_claim_is_taken_over_from_whom_it_was_read(jobs: JobStore) -> None:
     assert jobs.owner(CONTENT) == "c"
     late = received(jobs, "d")
     for previous in ("a", "b", None, "d"):
-        with pytest.raises(Conflict):
+        with pytest.raises(ConflictError):
             jobs.replace(late, checked(late), claim=Claim(previous))
     assert jobs.owner(CONTENT) == "c"
 
@@ -110,7 +110,7 @@ def test_a_claim_is_taken_over_from_whom_it_was_read(jobs: JobStore) -> None:
 def test_a_claim_of_what_nobody_has_is_none(jobs: JobStore) -> None:
     job = received(jobs, "b")
 
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         jobs.replace(job, checked(job), claim=Claim("a"))
 
     assert jobs.owner(CONTENT) is None

@@ -8,7 +8,7 @@ import pytest
 from lora_drop.adapters.s3_copies import S3Copies
 from lora_drop.jobs.artifacts import Artifact
 from lora_drop.results.copies import Part
-from lora_drop.services.copy import Copier, Order
+from lora_drop.services.copy import Copier, CopyRequest
 from tests.support.aws import Aws
 from tests.support.builders import make_weights
 from tests.support.copying import MemoryNotes
@@ -43,15 +43,15 @@ class Dying(S3Copies):
 def test_a_copy_is_whole_wherever_the_first_try_has_ended(aws: Aws, at: str) -> None:
     bucket = aws.bucket("models")
     source = MemorySource({ARTIFACT.name: LORA})
-    order = Order(ARTIFACT, PREFIX, MemoryNotes(), until=1e12)
+    request = CopyRequest(ARTIFACT, PREFIX, MemoryNotes(), until=1e12)
     if at != "never":
         with pytest.raises(Killed):
-            Copier(Dying(aws, bucket, at), source, PART).copy(order)
+            Copier(Dying(aws, bucket, at), source, PART).copy(request)
     moto = aws.endpoint_url is None  # it lists no checksums, so its parts are not believed
     source.gone = set() if moto or at in ("never", "part") else {ARTIFACT.url}
     source.reads.clear()
 
-    stored = Copier(S3Copies(aws.s3, bucket), source, PART).copy(order)
+    stored = Copier(S3Copies(aws.s3, bucket), source, PART).copy(request)
 
     body = aws.s3.get_object(Bucket=bucket, Key=stored.key)["Body"].read()
     assert body == LORA
@@ -64,13 +64,13 @@ def test_a_copy_is_whole_wherever_the_first_try_has_ended(aws: Aws, at: str) -> 
 def test_a_persons_file_stays_and_ours_lies_beside_it(aws: Aws) -> None:
     bucket = aws.bucket("models")
     aws.s3.put_object(Bucket=bucket, Key=PREFIX + ARTIFACT.name, Body=bytes(len(LORA)))
-    order = Order(ARTIFACT, PREFIX, MemoryNotes(), until=1e12)
+    request = CopyRequest(ARTIFACT, PREFIX, MemoryNotes(), until=1e12)
     copier = Copier(S3Copies(aws.s3, bucket), MemorySource({ARTIFACT.name: LORA}), PART)
 
-    stored = copier.copy(order)
+    stored = copier.copy(request)
 
     theirs = aws.s3.get_object(Bucket=bucket, Key=PREFIX + ARTIFACT.name)["Body"].read()
     assert theirs == bytes(len(LORA))
     assert stored.name == "2-lora.safetensors"
-    assert copier.copy(replace(order, notes=MemoryNotes())) == stored
+    assert copier.copy(replace(request, notes=MemoryNotes())) == stored
     assert aws.s3.list_multipart_uploads(Bucket=bucket).get("Uploads", []) == []

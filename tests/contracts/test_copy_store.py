@@ -6,9 +6,9 @@ import pytest
 
 from lora_drop.adapters.s3_copies import S3Copies
 from lora_drop.jobs.artifacts import StoredFile
-from lora_drop.jobs.errors import Occupied, UploadGone
+from lora_drop.jobs.errors import KeyOccupiedError, UploadGoneError
 from lora_drop.ports import CopyStore
-from lora_drop.results.copies import Label, Lying
+from lora_drop.results.copies import ExistingFile, Label
 from tests.support.aws import Aws
 from tests.support.bucket import FIRST, KEY, LABEL, LAST, LEAST, Place
 from tests.support.memory_files import MemoryResults
@@ -37,13 +37,13 @@ def test_a_small_file_is_put_at_once_and_known_again_by_its_source(
     place.store.put(KEY, data, LABEL)
 
     assert place.files() == {KEY: data}
-    assert place.store.find(KEY) == Lying(len(data), "5ca1ab1e")
+    assert place.store.find(KEY) == ExistingFile(len(data), "5ca1ab1e")
 
 
 def test_what_somebody_else_put_has_no_source(place: Place) -> None:
     place.store.write(KEY, "mine", "text/plain")
 
-    assert place.store.find(KEY) == Lying(4, "")
+    assert place.store.find(KEY) == ExistingFile(4, "")
 
 
 def test_the_very_same_bytes_may_be_put_again(place: Place) -> None:
@@ -58,7 +58,7 @@ def test_the_very_same_bytes_may_be_put_again(place: Place) -> None:
 def test_other_bytes_are_never_written_over(place: Place, there: str) -> None:
     place.store.write(KEY, there, "text/plain")
 
-    with pytest.raises(Occupied):
+    with pytest.raises(KeyOccupiedError):
         place.store.put(KEY, b"weights", LABEL)
 
     assert place.files() == {KEY: there.encode()}
@@ -72,7 +72,7 @@ def test_a_copy_in_parts_lies_there_once_it_is_complete_and_not_before(place: Pl
 
     assert before == {}
     assert place.files() == {KEY: FIRST + LAST}
-    assert place.store.find(KEY) == Lying(len(FIRST + LAST), "5ca1ab1e")
+    assert place.store.find(KEY) == ExistingFile(len(FIRST + LAST), "5ca1ab1e")
     assert place.unfinished() == 0
 
 
@@ -138,7 +138,7 @@ def test_completing_the_same_copy_twice_is_no_loss(place: Place) -> None:
 
     try:
         place.store.complete(KEY, upload_id, parts)
-    except UploadGone:
+    except UploadGoneError:
         told = True
     else:
         told = place.aws is not None  # S3 answers a completion that is sent again as the first
@@ -151,7 +151,7 @@ def test_a_copy_in_parts_never_goes_over_other_bytes(place: Place) -> None:
     place.store.put(KEY, b"a person's own", Label("model/x", ""))
     upload_id, parts = place.uploaded(FIRST, LAST)
 
-    with pytest.raises(Occupied):
+    with pytest.raises(KeyOccupiedError):
         place.store.complete(KEY, upload_id, parts)
 
     assert place.files() == {KEY: b"a person's own"}
@@ -163,7 +163,7 @@ def test_parts_that_are_not_those_in_the_store_make_no_file(place: Place) -> Non
     upload_id, parts = place.uploaded(FIRST, LAST)
     place.store.upload(KEY, upload_id, 2, b"from another")
 
-    with pytest.raises(UploadGone):
+    with pytest.raises(UploadGoneError):
         place.store.complete(KEY, upload_id, parts)
 
     assert place.files() == {}
@@ -175,12 +175,12 @@ def test_an_ended_copy_is_gone_whatever_is_done_with_it(place: Place) -> None:
 
     place.store.abort(KEY, upload_id)
 
-    with pytest.raises(UploadGone):
+    with pytest.raises(UploadGoneError):
         place.store.parts(KEY, upload_id)
     if not forgets_uploads(place):
-        with pytest.raises(UploadGone):
+        with pytest.raises(UploadGoneError):
             place.store.upload(KEY, upload_id, 1, LAST)
-        with pytest.raises(UploadGone):
+        with pytest.raises(UploadGoneError):
             place.store.complete(KEY, upload_id, parts)
     assert (place.files(), place.unfinished()) == ({}, 0)
 

@@ -5,7 +5,7 @@ import pytest
 
 from lora_drop.adapters.s3_datasets import S3Datasets
 from lora_drop.datasets.archives import RangedReader, members_of
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.job import DatasetVersion
 from lora_drop.ports import DatasetStore
 from tests.contracts.drops import Drops, S3Drops
@@ -86,16 +86,16 @@ def test_what_a_person_has_deleted_is_missing_in_every_version(place: Place) -> 
     dropped = place.drops.put(KEY, DATA)
     place.drops.put(KEY, None)
 
-    with pytest.raises(RejectedDataset, match="dataset_missing"):
+    with pytest.raises(DatasetRejectedError, match="dataset_missing"):
         place.store.open(dropped)
-    with pytest.raises(RejectedDataset, match="dataset_missing"):
+    with pytest.raises(DatasetRejectedError, match="dataset_missing"):
         place.store.open(newest(dropped))
 
 
 def test_a_key_that_was_never_there_is_missing(place: Place) -> None:
     dropped = place.drops.put(KEY, DATA)
 
-    with pytest.raises(RejectedDataset, match="dataset_missing"):
+    with pytest.raises(DatasetRejectedError, match="dataset_missing"):
         place.store.open(DatasetVersion(bucket=dropped.bucket, key="other.zip", version_id=""))
 
 
@@ -103,7 +103,7 @@ def test_a_deletion_is_no_dataset(place: Place) -> None:
     place.drops.put(KEY, DATA)
     deletion = place.drops.put(KEY, None)
 
-    with pytest.raises(RejectedDataset, match="dataset_missing"):
+    with pytest.raises(DatasetRejectedError, match="dataset_missing"):
         place.store.open(deletion)
 
 

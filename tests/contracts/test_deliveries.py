@@ -12,7 +12,7 @@ from lora_drop.jobs.job import Job, Status
 from lora_drop.ports import Deliveries
 from tests.support.aws import Aws
 from tests.support.builders import NOW, make_dataset, make_job, signed, webhook_body
-from tests.support.memory import MemoryDeliveries
+from tests.support.memory import MemoryWebhookArchive
 
 BODIES = {
     "fal's": webhook_body(),
@@ -33,7 +33,7 @@ ODD_KEYS = [
 
 @pytest.fixture
 def deliveries(backend: Aws | None) -> Deliveries:
-    return S3Deliveries(backend.s3, backend.bucket("models")) if backend else MemoryDeliveries()
+    return S3Deliveries(backend.s3, backend.bucket("models")) if backend else MemoryWebhookArchive()
 
 
 def job_at(key: str = "portrait/ada.zip", job_id: str = "ada-0123456789") -> Job:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from lora_drop.adapters.s3_eraser import S3Eraser
-from lora_drop.jobs.errors import NotErasable
+from lora_drop.jobs.errors import NotErasableError
 from lora_drop.ports import Erasable, Eraser, Place
 from tests.contracts.drops import Drops, S3Drops
 from tests.support.aws import Aws
@@ -185,7 +185,7 @@ class Holding:
 def test_what_s3_does_not_let_go_is_told_without_its_name() -> None:
     eraser = S3Eraser(cast("Any", Holding()), "datasets")
 
-    with pytest.raises(NotErasable, match="AccessDenied") as held:
+    with pytest.raises(NotErasableError, match="AccessDenied") as held:
         eraser.erase([Erasable("portrait/ada.zip", "v1", NOW)])
 
     assert "ada" not in str(held.value)

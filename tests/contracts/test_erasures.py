@@ -7,9 +7,9 @@ import pytest
 
 from lora_drop.adapters.dynamodb import DynamoJobs
 from lora_drop.jobs.budget import Charge, ChargeState
-from lora_drop.jobs.delivery import Delivery, Way
+from lora_drop.jobs.delivery import DatasetDelivery, DeliveryMethod
 from lora_drop.jobs.erasures import Erasure, Found
-from lora_drop.jobs.errors import Conflict, Forgotten
+from lora_drop.jobs.errors import ConflictError, JobForgottenError
 from lora_drop.jobs.job import Job, Status
 from lora_drop.ports import Claim, JobStore
 from tests.contracts.kept import NOVEMBER, money
@@ -39,11 +39,11 @@ def ended(jobs: Both, job_id: str = "ada-0123456789", **changes: object) -> Job:
     return after
 
 
-def owning(jobs: Both, job_id: str, *, instead_of: str | None = None) -> Job:
+def owning(jobs: Both, job_id: str, *, supersedes: str | None = None) -> Job:
     """A job that has ended and has the content, in the place of an earlier one or of nobody."""
-    changes: dict[str, Any] = {"content_digest": CONTENT, "instead_of": instead_of}
+    changes: dict[str, Any] = {"content_digest": CONTENT, "supersedes": supersedes}
     job = make_job(Status.HELD, job_id=job_id, **changes)
-    assert jobs.add(job, claim=Claim(instead_of))
+    assert jobs.add(job, claim=Claim(supersedes))
     after = job.move(Status.CANCELLED, now=NOW)
     jobs.replace(job, after)
     return after
@@ -81,12 +81,12 @@ def test_a_forgotten_job_cannot_come_back(both: Both) -> None:
     job = ended(both)
     erasure = begun(both, job)
 
-    with pytest.raises(Forgotten, match=f"^{job.job_id}$"):
+    with pytest.raises(JobForgottenError, match=f"^{job.job_id}$"):
         both.add(make_job(job_id=job.job_id))
     both.keep(erasure, erasure.done(NOW))
-    with pytest.raises(Forgotten):
+    with pytest.raises(JobForgottenError):
         both.add(make_job(job_id=job.job_id))
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         both.replace(job, job.move(Status.STORING, now=NOW))
 
     assert both.get(job.job_id) is None
@@ -96,7 +96,7 @@ def test_a_job_that_has_moved_on_is_not_forgotten(both: Both) -> None:
     job = ended(both)
     both.replace(job, job.move(Status.STORING, now=NOW))
 
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         begun(both, job)
 
     assert not both.forgotten(job.job_id)
@@ -107,7 +107,7 @@ def test_of_two_who_forget_the_same_job_one_begins(both: Both) -> None:
     job = ended(both)
     begun(both, job)
 
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         begun(both, job)
 
 
@@ -118,8 +118,8 @@ def test_an_erasure_comes_back_as_it_was_kept(both: Both) -> None:
         request_id="r-2",
         earlier_requests=("r-1",),
         dataset=make_dataset("p/\u5199 \U0001f600\n.zip"),
-        delivery=Delivery(
-            way=Way.FAL, sha256="0", expires_at=NOW + timedelta(hours=1), url="https://x"
+        delivery=DatasetDelivery(
+            way=DeliveryMethod.FAL, sha256="0", expires_at=NOW + timedelta(hours=1), url="https://x"
         ),
     )
     erasure = Erasure.of(job, now=NOW, dropped_by=NOW, beside=("aa", "bb"))
@@ -154,7 +154,7 @@ def test_of_two_who_go_on_with_an_erasure_one_writes(both: Both) -> None:
     erasure = begun(both, ended(both))
     both.keep(erasure, erasure.counted(Found()))
 
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         both.keep(erasure, erasure.done(NOW))
 
     assert list(both.erasing()) == [erasure.counted(Found())]
@@ -170,7 +170,7 @@ def test_its_content_is_nobodys_again(both: Both) -> None:
 
 def test_its_content_goes_back_to_whom_it_stood_in_for(both: Both) -> None:
     first = owning(both, "bob-1111111111")
-    second = owning(both, "ada-0123456789", instead_of=first.job_id)
+    second = owning(both, "ada-0123456789", supersedes=first.job_id)
 
     begun(both, second)
 
@@ -179,7 +179,7 @@ def test_its_content_goes_back_to_whom_it_stood_in_for(both: Both) -> None:
 
 def test_its_content_goes_to_nobody_who_is_forgotten(both: Both) -> None:
     first = owning(both, "bob-1111111111")
-    second = owning(both, "ada-0123456789", instead_of=first.job_id)
+    second = owning(both, "ada-0123456789", supersedes=first.job_id)
 
     begun(both, first)
     begun(both, second)
@@ -232,10 +232,10 @@ def test_a_new_job_that_rests_on_others_is_kept_while_they_are_as_they_were_read
 ) -> None:
     one, two = ended(both), ended(both, "bob-1111111111")
 
-    assert both.add(make_job(job_id="eve-2222222222"), still=(one,))
+    assert both.add(make_job(job_id="eve-2222222222"), unchanged=(one,))
     begun(both, two)
-    with pytest.raises(Conflict):
-        both.add(make_job(job_id="eve-3333333333"), still=(one, two))
+    with pytest.raises(ConflictError):
+        both.add(make_job(job_id="eve-3333333333"), unchanged=(one, two))
 
     assert both.get("eve-3333333333") is None
 

@@ -9,7 +9,7 @@ from botocore.config import Config
 from botocore.stub import Stubber
 
 from lora_drop.adapters.eventbridge import BusEvents, bus_events
-from lora_drop.jobs.errors import EventsUnavailable
+from lora_drop.jobs.errors import EventsUnavailableError
 from lora_drop.jobs.events import StatusChange
 from lora_drop.jobs.job import Status
 from tests.support.aws import REGION, Aws
@@ -40,7 +40,7 @@ def test_an_event_that_is_not_taken_is_no_success() -> None:
     with Stubber(client) as stubber:
         stubber.add_response("put_events", refused)
 
-        with pytest.raises(EventsUnavailable, match="InternalFailure"):
+        with pytest.raises(EventsUnavailableError, match="InternalFailure"):
             BusEvents(client).emit(CHANGE)
 
 
@@ -49,7 +49,7 @@ def test_a_bus_that_may_not_be_used_is_unavailable() -> None:
     with Stubber(client) as stubber:
         stubber.add_client_error("put_events", "AccessDeniedException")
 
-        with pytest.raises(EventsUnavailable, match="AccessDenied"):
+        with pytest.raises(EventsUnavailableError, match="AccessDenied"):
             BusEvents(client).emit(CHANGE)
 
 
@@ -59,7 +59,7 @@ def test_a_bus_that_cannot_be_reached_is_given_up_at_once() -> None:
         "events", REGION, endpoint_url=nobody, config=Config(retries={"total_max_attempts": 1})
     )
 
-    with pytest.raises(EventsUnavailable):
+    with pytest.raises(EventsUnavailableError):
         BusEvents(client).emit(CHANGE)
 
 

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from lora_drop.jobs.budget import Charge, ChargeState
-from lora_drop.jobs.errors import BadQuery, Conflict
+from lora_drop.jobs.errors import BadQuery, ConflictError
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.leases import Lease
 from lora_drop.jobs.problems import Problem
@@ -121,7 +121,7 @@ def test_of_two_who_read_the_same_state_one_writes(jobs: JobStore) -> None:
     first = job.move(Status.SUBMITTING, now=NOW)
     jobs.replace(job, first)
 
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         jobs.replace(job, job.move(Status.CANCELLED, now=NOW))
 
     assert jobs.get(job.job_id) == first
@@ -131,7 +131,7 @@ def test_of_two_who_read_the_same_state_one_writes(jobs: JobStore) -> None:
 def test_a_job_that_is_not_there_cannot_be_replaced(jobs: JobStore) -> None:
     job = make_job()
 
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         jobs.replace(job, job.move(Status.READY, now=NOW))
 
     assert jobs.get(job.job_id) is None

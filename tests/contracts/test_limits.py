@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lora_drop.jobs.budget import Account, Limits
-from lora_drop.jobs.errors import NoSlot, OverBudget
+from lora_drop.jobs.errors import NoSlotError, OverBudgetError
 from lora_drop.jobs.job import TRANSITIONS, Job, Status
 from lora_drop.ports import JobStore
 from tests.contracts.kept import DECEMBER, LIMITS, NOVEMBER, money, moved, sent, slots, waiting
@@ -47,7 +47,7 @@ def test_the_budget_is_kept_to_the_cent(
         moved(jobs, job, Status.SUBMITTING, limits=limits)
         assert jobs.account(NOVEMBER).committed_usd == pytest.approx(sum(costs) + last)
     else:
-        with pytest.raises(OverBudget):
+        with pytest.raises(OverBudgetError):
             moved(jobs, job, Status.SUBMITTING, limits=limits)
         assert jobs.account(NOVEMBER) == before
         assert jobs.get(job.job_id) == job
@@ -60,7 +60,7 @@ def test_ten_dimes_are_a_dollar_though_floats_say_less(jobs: JobStore) -> None:
         moved(jobs, job, Status.SUBMITTED, Status.STORING, Status.SUCCEEDED)
 
     assert money(jobs) == (0.0, 1.0, 0.0)
-    with pytest.raises(OverBudget):
+    with pytest.raises(OverBudgetError):
         sent(jobs, 10, usd=0.01, limits=limits)
 
 
@@ -75,7 +75,7 @@ def test_a_budget_of_nothing_lets_nothing_through(jobs: JobStore, before: int) -
     for number in range(before):
         sent(jobs, number, usd=2.4)
 
-    with pytest.raises(OverBudget):
+    with pytest.raises(OverBudgetError):
         sent(jobs, 9, usd=0.01, limits=Limits(max_in_flight=9, monthly_usd=0.0))
 
 
@@ -83,14 +83,14 @@ def test_an_approved_job_minds_no_budget_but_counts_against_it(jobs: JobStore) -
     sent(jobs, 1, usd=25.0, limits=LIMITS, approved=True)
 
     assert money(jobs) == (25.0, 0.0, 0.0)
-    with pytest.raises(OverBudget):
+    with pytest.raises(OverBudgetError):
         sent(jobs, 2, usd=0.01, limits=LIMITS)
 
 
 def test_an_approval_is_no_slot(jobs: JobStore) -> None:
     sent(jobs, 1, limits=Limits(max_in_flight=1))
 
-    with pytest.raises(NoSlot):
+    with pytest.raises(NoSlotError):
         sent(jobs, 2, limits=Limits(max_in_flight=1), approved=True)
 
 
@@ -150,7 +150,7 @@ def test_what_was_wasted_still_counts_when_the_job_is_paid_for_once_more(jobs: J
     moved(jobs, again, Status.SUBMITTED, Status.STORING, Status.SUCCEEDED)
 
     assert money(jobs) == (0.0, 6.0, 3.0)
-    with pytest.raises(OverBudget):
+    with pytest.raises(OverBudgetError):
         sent(jobs, 2, usd=4.01, limits=LIMITS)
     sent(jobs, 3, usd=4.0, limits=LIMITS)
 
@@ -168,7 +168,7 @@ def test_an_expired_job_that_is_taken_up_again_was_not_wasted(jobs: JobStore) ->
 
 def test_a_new_month_has_its_whole_budget_and_an_old_job_ends_in_its_own(jobs: JobStore) -> None:
     old = sent(jobs, 1, usd=10.0, limits=LIMITS)
-    with pytest.raises(OverBudget):
+    with pytest.raises(OverBudgetError):
         sent(jobs, 2, usd=10.0, limits=LIMITS)
 
     new = moved(jobs, waiting(jobs, 3, usd=10.0), Status.SUBMITTING, limits=LIMITS, now=NEXT_MONTH)
@@ -223,6 +223,6 @@ def test_after_any_walk_the_figures_are_those_that_follow_from_the_jobs(
 def _outcome(store: JobStore, before: Job, after: Job, limits: Limits) -> str:
     try:
         store.replace(before, after, limits=limits)
-    except (NoSlot, OverBudget) as refusal:
+    except (NoSlotError, OverBudgetError) as refusal:
         return type(refusal).__name__
     return "written"

@@ -25,7 +25,7 @@ def test_each_change_of_state_takes_the_place_of_the_one_before(jobs: JobStore) 
 
 def test_a_write_that_leaves_the_state_is_nothing_to_tell(jobs: JobStore) -> None:
     job = waiting(jobs, 1)
-    jobs.told(job.job_id, job.version)
+    jobs.mark_published(job.job_id, job.version)
 
     jobs.replace(job, job.model_copy(update={"version": job.version + 1, "images": 7}))
 
@@ -35,8 +35,8 @@ def test_a_write_that_leaves_the_state_is_nothing_to_tell(jobs: JobStore) -> Non
 def test_what_is_told_is_out_and_may_be_told_again(jobs: JobStore) -> None:
     first, second = waiting(jobs, 1), waiting(jobs, 2)
 
-    jobs.told(first.job_id, first.version)
-    jobs.told(first.job_id, first.version)
+    jobs.mark_published(first.job_id, first.version)
+    jobs.mark_published(first.job_id, first.version)
 
     assert jobs.outbox() == {second.job_id: second.version}
 
@@ -44,7 +44,7 @@ def test_what_is_told_is_out_and_may_be_told_again(jobs: JobStore) -> None:
 def test_whoever_tells_a_later_version_has_told_the_change(jobs: JobStore) -> None:
     job = waiting(jobs, 1)
 
-    jobs.told(job.job_id, job.version + 3)
+    jobs.mark_published(job.job_id, job.version + 3)
 
     assert jobs.outbox() == {}
 
@@ -54,6 +54,6 @@ def test_whoever_tells_an_older_state_leaves_the_newer_one(jobs: JobStore) -> No
     held = job.move(Status.HELD, now=NOW)
     jobs.replace(job, held)
 
-    jobs.told(job.job_id, job.version)
+    jobs.mark_published(job.job_id, job.version)
 
     assert jobs.outbox() == {job.job_id: held.version}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lora_drop.jobs.budget import Account, Limits
-from lora_drop.jobs.errors import Conflict, NoSlot, OverBudget
+from lora_drop.jobs.errors import ConflictError, NoSlotError, OverBudgetError
 from lora_drop.jobs.job import Job, Status
 from lora_drop.ports import Claim, JobStore
 from tests.contracts.kept import NOVEMBER, WIDE, money, sent, slots, waiting
@@ -29,7 +29,7 @@ def test_of_many_who_race_for_the_last_slots_as_many_win_as_there_are(
 
     outcomes = _race([_submission(jobs, job, limits) for job in racers])
 
-    assert sorted(outcomes) == ["NoSlot"] * (8 - free) + ["written"] * free
+    assert sorted(outcomes) == ["NoSlotError"] * (8 - free) + ["written"] * free
     assert len(slots(jobs)) == free
     assert money(jobs) == (3.0 * free, 0.0, 0.0)
 
@@ -40,7 +40,7 @@ def test_of_many_who_race_for_the_last_dollars_one_wins(jobs: JobStore) -> None:
 
     outcomes = _race([_submission(jobs, job, limits) for job in racers])
 
-    assert sorted(outcomes) == ["OverBudget"] * 7 + ["written"]
+    assert sorted(outcomes) == ["OverBudgetError"] * 7 + ["written"]
     assert money(jobs) == (3.0, 0.0, 0.0)
 
 
@@ -49,7 +49,7 @@ def test_of_many_who_send_the_same_job_one_does(jobs: JobStore) -> None:
 
     outcomes = _race([_submission(jobs, job, WIDE)] * 8)
 
-    assert sorted(outcomes) == ["Conflict"] * 7 + ["written"]
+    assert sorted(outcomes) == ["ConflictError"] * 7 + ["written"]
     assert jobs.account(NOVEMBER) == Account(NOVEMBER, reserved_usd=3.0, in_flight=("job-01",))
 
 
@@ -58,7 +58,7 @@ def test_of_many_who_claim_the_same_content_one_has_it(jobs: JobStore) -> None:
 
     outcomes = _race([_move(jobs, job, Status.HELD, claim=Claim(None)) for job in racers])
 
-    assert sorted(outcomes) == ["Conflict"] * 7 + ["written"]
+    assert sorted(outcomes) == ["ConflictError"] * 7 + ["written"]
     [owner] = [job.job_id for job in racers if jobs.get(job.job_id) != job]
     assert jobs.owner("d") == owner
 
@@ -80,7 +80,7 @@ def _move(jobs: JobStore, job: Job, to: Status, **how: Any) -> Callable[[], str]
     def attempt() -> str:
         try:
             jobs.replace(job, job.move(to, now=NOW), **how)
-        except (Conflict, NoSlot, OverBudget) as lost:
+        except (ConflictError, NoSlotError, OverBudgetError) as lost:
             return type(lost).__name__
         return "written"
 

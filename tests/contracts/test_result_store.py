@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from lora_drop.jobs.artifacts import StoredFile
-from lora_drop.jobs.errors import DatasetUnreadable
+from lora_drop.jobs.errors import DatasetUnreadableError
 from tests.support.aws import Aws
 from tests.support.bucket import KEY, LAST, PREFIX, Place
 
@@ -65,7 +65,7 @@ def test_a_file_that_is_gone_is_not_read(place: Place) -> None:
     stored = place.store.write(PREFIX + "dataset.zip", "0123456789", "application/zip")
     place.store.remove(stored.key)
 
-    with pytest.raises(DatasetUnreadable):
+    with pytest.raises(DatasetUnreadableError):
         place.store.reader(stored)
 
 

@@ -4,7 +4,7 @@ import pytest
 from aws_lambda_powertools.utilities.parameters import clear_caches
 
 from lora_drop.adapters.secrets import REFETCH_SECONDS, FalKey, secret_text
-from lora_drop.jobs.errors import TrainerUnavailable
+from lora_drop.jobs.errors import FalUnavailableError
 from tests.support.aws import Aws
 
 
@@ -50,20 +50,20 @@ def test_a_key_in_the_environment_comes_first_and_has_no_newer_one(
 
 
 def test_a_new_stacks_secret_has_no_value_yet(aws: Aws) -> None:
-    with pytest.raises(TrainerUnavailable):
+    with pytest.raises(FalUnavailableError):
         FalKey(aws.secret("fal-key", None))()
 
 
 @pytest.mark.usefixtures("aws")
 @pytest.mark.parametrize("read", [secret_text, lambda name: FalKey(name)()])
 def test_a_secret_that_is_not_there_is_told_as_such(read: Callable[[str], str]) -> None:
-    with pytest.raises(TrainerUnavailable):
+    with pytest.raises(FalUnavailableError):
         read("nowhere")
 
 
 def test_a_value_that_comes_later_is_found(aws: Aws) -> None:
     key = FalKey(name := aws.secret("fal-key", None))
-    with pytest.raises(TrainerUnavailable):
+    with pytest.raises(FalUnavailableError):
         key()
 
     rotate(aws, name, "key")

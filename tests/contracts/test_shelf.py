@@ -7,7 +7,7 @@ import pytest
 
 from lora_drop.adapters import s3_shelf
 from lora_drop.jobs.job import DatasetVersion
-from lora_drop.ports import DatasetShelf
+from lora_drop.ports import DatasetListing
 from tests.contracts.drops import Drops, S3Drops
 from tests.support.aws import Aws
 from tests.support.memory import MemoryDatasets
@@ -27,7 +27,7 @@ ODD_KEYS = [
 class Place:
     """A shelf, and who puts things on it."""
 
-    shelf: DatasetShelf
+    shelf: DatasetListing
     drops: Drops
 
 
@@ -46,7 +46,7 @@ def walked(place: Place, after: str | None = None) -> list[DatasetVersion]:
     """Every dataset from the first page to the last."""
     found: list[DatasetVersion] = []
     for _ in range(100):
-        page = place.shelf.walk(after)
+        page = place.shelf.list_page(after)
         found += [dataset for dataset, _ in page.datasets]
         if page.after is None:
             return found
@@ -60,7 +60,7 @@ def by_key(datasets: list[DatasetVersion]) -> list[DatasetVersion]:
 
 
 def test_an_empty_bucket_is_one_page(place: Place) -> None:
-    page = place.shelf.walk(None)
+    page = place.shelf.list_page(None)
 
     assert (page.datasets, page.after) == ((), None)
 
@@ -127,7 +127,7 @@ def test_a_folder_is_no_dataset(place: Place) -> None:
 def test_a_walk_goes_on_though_its_place_is_gone(place: Place) -> None:
     for number in range(8):
         place.drops.put(f"{number}.zip", b"x")
-    after = place.shelf.walk(None).after
+    after = place.shelf.list_page(None).after
     for number in range(4):
         place.drops.put(f"{number}.zip", None)
 
@@ -138,7 +138,7 @@ def test_a_walk_goes_on_though_its_place_is_gone(place: Place) -> None:
 def test_when_a_dataset_came_is_told(place: Place) -> None:
     place.drops.put("a.zip", b"x")
 
-    [(_, came)] = place.shelf.walk(None).datasets
+    [(_, came)] = place.shelf.list_page(None).datasets
 
     assert came.tzinfo
     assert abs(datetime.now(UTC) - came) < timedelta(minutes=1)
@@ -150,6 +150,6 @@ def test_an_object_from_before_versioning_is_called_as_an_event_calls_it(aws: Aw
     aws.s3.put_object(Bucket=bucket, Key="a.zip", Body=b"x")
     aws.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
 
-    [(dataset, _)] = s3_shelf.S3Shelf(aws.s3, bucket).walk(None).datasets
+    [(dataset, _)] = s3_shelf.S3Shelf(aws.s3, bucket).list_page(None).datasets
 
     assert (dataset.version_id, dataset.named_version) == ("null", "")

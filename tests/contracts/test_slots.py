@@ -3,7 +3,7 @@
 import pytest
 
 from lora_drop.jobs.budget import Account, Limits
-from lora_drop.jobs.errors import Conflict, NoSlot
+from lora_drop.jobs.errors import ConflictError, NoSlotError
 from lora_drop.jobs.job import AT_FAL, TRANSITIONS, Job, Status
 from lora_drop.ports import JobStore
 from tests.contracts.kept import LIMITS, NOVEMBER, money, moved, sent, slots, waiting
@@ -39,7 +39,7 @@ def test_where_every_slot_is_taken_nothing_is_written(jobs: JobStore) -> None:
     sent(jobs, 2, limits=LIMITS)
     third, before = waiting(jobs, 3), jobs.account(NOVEMBER)
 
-    with pytest.raises(NoSlot):
+    with pytest.raises(NoSlotError):
         moved(jobs, third, Status.SUBMITTING, limits=LIMITS)
 
     assert jobs.account(NOVEMBER) == before
@@ -84,7 +84,7 @@ def test_whoever_comes_too_late_takes_nothing_and_gives_nothing_back(jobs: JobSt
     before = jobs.account(NOVEMBER)
 
     for stale in (Status.READY, Status.FAILED, Status.SUBMITTED):
-        with pytest.raises(Conflict):
+        with pytest.raises(ConflictError):
             moved(jobs, job, stale)
 
     assert jobs.account(NOVEMBER) == before
@@ -96,7 +96,7 @@ def test_who_has_read_an_old_job_hears_of_that_and_not_of_slots_or_money(jobs: J
     sent(jobs, 2)
     moved(jobs, job, Status.CANCELLED)
 
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         moved(jobs, job, Status.SUBMITTING, limits=Limits(max_in_flight=1, monthly_usd=1.0))
 
 
@@ -104,7 +104,7 @@ def test_without_a_slot_nobody_is_held_for_money(jobs: JobStore) -> None:
     sent(jobs, 1)
     job = waiting(jobs, 2, usd=1000.0)
 
-    with pytest.raises(NoSlot):
+    with pytest.raises(NoSlotError):
         moved(jobs, job, Status.SUBMITTING, limits=Limits(max_in_flight=1, monthly_usd=1.0))
 
 
@@ -113,7 +113,7 @@ def test_a_smaller_limit_lets_those_finish_who_are_there(jobs: JobStore) -> None
     third, one = waiting(jobs, 3), Limits(max_in_flight=1)
 
     moved(jobs, first, Status.SUBMITTED, Status.STORING)
-    with pytest.raises(NoSlot):
+    with pytest.raises(NoSlotError):
         moved(jobs, third, Status.SUBMITTING, limits=one)
     moved(jobs, second, Status.FAILED)
 

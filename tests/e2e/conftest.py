@@ -34,8 +34,10 @@ class Deployed:
 
     def train(self, path: Path, *words: str, code: int = 0, force: bool = True) -> dict[str, Any]:
         """The job that `lora-drop train --json` ends with; the same content is trained anew."""
-        anew = ["--force"] if force else []
-        told = self.run("train", str(path), "--json", "--timeout", "180", *anew, *words, code=code)
+        force_retrain = ["--force"] if force else []
+        told = self.run(
+            "train", str(path), "--json", "--timeout", "180", *force_retrain, *words, code=code
+        )
         job: dict[str, Any] = json.loads(told)
         return job
 

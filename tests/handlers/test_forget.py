@@ -14,7 +14,7 @@ from lora_drop.adapters.dynamodb import DynamoJobs
 from lora_drop.adapters.s3_eraser import S3Eraser
 from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.erasures import LAST_LOOK_AFTER
-from lora_drop.jobs.errors import Conflict, NotErasable
+from lora_drop.jobs.errors import ConflictError, NotErasableError
 from lora_drop.jobs.job import Status
 from tests.support.builders import make_job
 from tests.support.forget_orders import NAMES, READING, ask, lay_down, left_of
@@ -59,7 +59,7 @@ def test_an_order_that_was_not_begun_is_not_said_to_go_on(
     today: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def too_late(*_: object) -> None:
-        raise Conflict("zoe")
+        raise ConflictError("zoe")
 
     job = lay_down(today)
     monkeypatch.setattr(DynamoJobs, "begin", too_late)
@@ -75,14 +75,14 @@ def test_what_s3_does_not_let_go_is_counted_with_its_age(
     today: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def held(*_: object) -> None:
-        raise NotErasable("a legal hold")
+        raise NotErasableError("a legal hold")
 
     monkeypatch.setattr(S3Eraser, "erase", held)
     assert ask(lay_down(today).job_id)[0] == 409
     today.said()
     today.clock.now += timedelta(days=2)
 
-    with pytest.raises(NotErasable):
+    with pytest.raises(NotErasableError):
         handler(event("schedule"), Context())
 
     [counted] = [line for line in today.said() if "_aws" in line]

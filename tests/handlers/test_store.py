@@ -179,7 +179,7 @@ def test_what_was_done_is_logged_and_counted(
         "SUCCEEDED"
     ]
     [back] = [line for line in said if line.get("message") == "message failed"]
-    assert (back["message_id"], back["exception_name"]) == (ids()[1], "UnknownJob")
+    assert (back["message_id"], back["exception_name"]) == (ids()[1], "JobNotFoundError")
     assert any("ResultStored" in line for line in said)
     assert [line["ResultFailed"] for line in said if "ResultFailed" in line] == [[1.0]]
     assert FAL_KEY not in json.dumps(said) + caplog.text

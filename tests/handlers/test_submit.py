@@ -253,7 +253,7 @@ def test_why_a_message_comes_back_is_logged(house: House) -> None:
     assert [line["DatasetFailed"] for line in said if "DatasetFailed" in line] == [[1.0, 1.0]]
     assert [(line["message_id"], line["exception_name"]) for line in lines] == [
         ("message-1", "JSONDecodeError"),
-        ("message-2", "TrainerUnavailable"),
+        ("message-2", "FalUnavailableError"),
     ]
 
 

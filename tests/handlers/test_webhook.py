@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from functions.webhook.handler import handler
 from lora_drop.adapters.dynamodb import DynamoJobs
-from lora_drop.jobs.errors import Conflict
+from lora_drop.jobs.errors import ConflictError
 from lora_drop.jobs.job import Job, Status
 from lora_drop.messages import StoreRequest
 from tests.support.builders import ARTIFACTS, REQUEST_ID, make_job
@@ -212,7 +212,7 @@ def test_whoever_was_overtaken_is_asked_to_come_again(
     house: House, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def overtaken(_: DynamoJobs, before: Job, after: Job, **__: object) -> None:
-        raise Conflict(f"{before.job_id} {after.status}")
+        raise ConflictError(f"{before.job_id} {after.status}")
 
     monkeypatch.setattr(DynamoJobs, "replace", overtaken)
 

@@ -10,7 +10,7 @@ import pytest
 from functions.reconcile.handler import handler as ask
 from functions.webhook.handler import handler
 from lora_drop.jobs.job import Job, Status
-from lora_drop.messages import Question
+from lora_drop.messages import StatusCheckRequest
 from tests.support.builders import make_job, signed, webhook_body
 from tests.support.calls import recorded
 from tests.support.house import Context, House, event
@@ -88,7 +88,7 @@ def test_a_stale_delivery_writes_nothing_and_has_the_reconciler_ask_fal(
     assert (asked.service, asked.operation) == ("lambda", "Invoke")
     assert asked.parameters["FunctionName"] == reconcile
     assert asked.parameters["InvocationType"] == "Event"
-    assert Question.model_validate_json(asked.parameters["Payload"]).job_id == job.job_id
+    assert StatusCheckRequest.model_validate_json(asked.parameters["Payload"]).job_id == job.job_id
     assert house.internet.posts == []
 
 

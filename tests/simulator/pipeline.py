@@ -9,8 +9,8 @@ import httpx
 
 from lora_drop.adapters.checked_network import CheckedNetwork
 from lora_drop.adapters.download import CdnFiles
-from lora_drop.adapters.fal import FalTrainer
-from lora_drop.fal.status import Fact, Finished
+from lora_drop.adapters.fal import FalQueueClient
+from lora_drop.fal.status import FalStatus, Finished
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.job import DatasetVersion, Job
@@ -18,7 +18,7 @@ from lora_drop.ports import Submission
 from lora_drop.simulator.running import ControlClient
 from tests.simulator.fal_calls import Calls, until
 from tests.support.fal_keys import FixedKey
-from tests.support.memory import MemoryDatasets, MemoryTrainer
+from tests.support.memory import MemoryDatasets, MemoryFal
 from tests.support.memory_files import MemoryResults
 from tests.support.world import World
 
@@ -48,10 +48,10 @@ class UploadedResults(MemoryResults):
 
 
 @dataclass
-class TrainerAtFal(MemoryTrainer):
+class TrainerAtFal(MemoryFal):
     """The real one."""
 
-    fal: FalTrainer = field(default_factory=lambda: FalTrainer(FixedKey("")))
+    fal: FalQueueClient = field(default_factory=lambda: FalQueueClient(FixedKey("")))
     webhook_url: str = ""
 
     def submit(self, application: str, arguments: Any, *, webhook_url: str) -> Submission:
@@ -59,18 +59,18 @@ class TrainerAtFal(MemoryTrainer):
         self.posts.append((application, arguments, webhook_url))
         return self.fal.submit(application, arguments, webhook_url=self.webhook_url)
 
-    def ask(self, application: str, request_id: str) -> Fact:
+    def ask(self, application: str, request_id: str) -> FalStatus:
         return self.fal.ask(application, request_id)
 
 
 def world_at(sim: ControlClient, calls: Calls, webhook_url: str, **parts: Any) -> World:
     """A world that pays this simulator."""
     trust = ssl.create_default_context(cafile=sim.ca_file)
-    fal = FalTrainer(FixedKey(sim.key), wire=lambda: httpx.HTTPTransport(verify=trust))
+    fal = FalQueueClient(FixedKey(sim.key), wire=lambda: httpx.HTTPTransport(verify=trust))
     return World(
         datasets=UploadedDatasets(calls=calls),
         results=UploadedResults(calls=calls),
-        trainer=TrainerAtFal(fal=fal, webhook_url=webhook_url),
+        fal=TrainerAtFal(fal=fal, webhook_url=webhook_url),
         source=CdnFiles([urlsplit(sim.base_url).netloc], network=CheckedNetwork(private=True)),  # type: ignore[arg-type]  # the real one
         limits=Limits(2),  # the price of some is not known
         **parts,
@@ -80,11 +80,11 @@ def world_at(sim: ControlClient, calls: Calls, webhook_url: str, **parts: Any) -
 def to_its_end(world: World, job: Job) -> Job:
     """The job once fal has trained it and its files are stored."""
 
-    def ended() -> Fact | None:
-        fact = world.trainer.ask(job.application, job.request_id or "")
+    def ended() -> FalStatus | None:
+        fact = world.fal.ask(job.application, job.request_id or "")
         return fact if isinstance(fact, Finished) else None
 
     fact = until(ended)
     assert fact
-    world.receiver.receive(job.job_id, fact)
-    return world.keeper.store_result(job.job_id)
+    world.fal_updates.receive(job.job_id, fact)
+    return world.result_storer.store_result(job.job_id)

@@ -10,8 +10,8 @@ import pytest
 from lora_drop.adapters.checked_network import CheckedNetwork
 from lora_drop.adapters.download import CdnFiles
 from lora_drop.jobs.artifacts import Artifact, StoredFile, artifacts_in
-from lora_drop.jobs.errors import DownloadInterrupted, ResultGone
-from lora_drop.services.copy import Copier, Order
+from lora_drop.jobs.errors import DownloadInterruptedError, ResultGoneError
+from lora_drop.services.copy import Copier, CopyRequest
 from lora_drop.simulator.running import ControlClient
 from tests.simulator.fal_calls import Calls
 from tests.support.copying import MemoryNotes
@@ -36,7 +36,7 @@ class Copy:
             first=PART // 4,
         )
         copier = Copier(self.results, cdn, PART)
-        return copier.copy(Order(self.lora, "ada/", self.notes, until=monotonic() + 60))
+        return copier.copy(CopyRequest(self.lora, "ada/", self.notes, until=monotonic() + 60))
 
     def served(self) -> list[dict[str, Any]]:
         """What the simulator's ledger says was asked of this file."""
@@ -75,7 +75,7 @@ def test_a_cdn_that_does_not_answer_is_asked_again_for_what_is_missing(
     copy.results.files.clear()
     copy.sim.inject("download_status", status=status)
 
-    with pytest.raises(DownloadInterrupted):
+    with pytest.raises(DownloadInterruptedError):
         copy.make()
 
     assert copy.make() == first
@@ -84,5 +84,5 @@ def test_a_cdn_that_does_not_answer_is_asked_again_for_what_is_missing(
 def test_a_file_that_is_gone_is_told_so(copy: Copy) -> None:
     copy.sim.inject("download_status", status=404)
 
-    with pytest.raises(ResultGone):
+    with pytest.raises(ResultGoneError):
         copy.make()

@@ -13,7 +13,12 @@ import httpx
 import pytest
 
 from lora_drop.adapters.signing_keys import JwksKeys
-from lora_drop.jobs.errors import BadDelivery, ForeignRequest, StaleDelivery, UnknownJob
+from lora_drop.jobs.errors import (
+    ForeignRequestError,
+    InvalidWebhookError,
+    JobNotFoundError,
+    StaleWebhookError,
+)
 from lora_drop.jobs.job import Job, Status
 from lora_drop.simulator.running import ControlClient
 from tests.simulator.conftest import PointFalClient
@@ -68,7 +73,7 @@ def deliver(
     signed = {name: value for name, value in received.headers.items() if name.startswith(PREFIX)}
     headers = {name: [value] for name, value in {**signed, **(changed or {})}.items()}
     token = world.token((token_of or job).job_id)
-    return world.doorkeeper.deliver(job.job_id, token, headers, received.body)
+    return world.webhook_handler.deliver(job.job_id, token, headers, received.body)
 
 
 @contextmanager
@@ -89,10 +94,10 @@ def test_a_false_delivery_changes_nothing_and_the_true_one_after_it_does(
     job = submitted(world, "ada")
     false, true = brought(receiver), brought(receiver)
 
-    with nothing_changes(world), pytest.raises(BadDelivery, match=says):
+    with nothing_changes(world), pytest.raises(InvalidWebhookError, match=says):
         deliver(world, job, false)
 
-    assert world.inquiry.asked == []
+    assert world.status_check.asked == []
     assert deliver(world, job, true).status is Status.STORING
 
 
@@ -102,12 +107,12 @@ def test_a_delivery_that_is_sent_again_after_an_hour_changes_nothing(
     true = brought(receiver)
     world.clock.now += timedelta(hours=1)
 
-    with nothing_changes(world), pytest.raises(StaleDelivery):
+    with nothing_changes(world), pytest.raises(StaleWebhookError):
         deliver(world, job, true)
 
     # It is no more than a reason to ask fal, which holds the job's own request.
-    assert world.inquiry.asked == [job.job_id]
-    assert world.reconciler.ask_about(job.job_id).status is Status.STORING
+    assert world.status_check.asked == [job.job_id]
+    assert world.reconciler.request_status_check(job.job_id).status is Status.STORING
 
 
 @pytest.mark.parametrize("age", [3600, -3600])
@@ -117,7 +122,7 @@ def test_a_delivery_with_another_time_changes_nothing(
     sim.inject("webhook_stale", age=age)
     job = submitted(world, "ada")
 
-    with nothing_changes(world), pytest.raises(StaleDelivery):
+    with nothing_changes(world), pytest.raises(StaleWebhookError):
         deliver(world, job, brought(receiver))
 
 
@@ -134,26 +139,26 @@ def test_a_job_that_has_ended_stays_as_it_is_whatever_is_sent_again(
     for each in (true, again):
         with nothing_changes(world):
             if hours:
-                with pytest.raises(StaleDelivery):
+                with pytest.raises(StaleWebhookError):
                     deliver(world, job, each)
             else:
                 assert deliver(world, job, each) == done
 
-    assert world.inquiry.asked == []
+    assert world.status_check.asked == []
 
 
 def test_a_delivery_opens_no_other_job(world: World, job: Job, receiver: Receiver) -> None:
     true = brought(receiver)
     other = submitted(world, "grace", images=13)
 
-    with nothing_changes(world), pytest.raises(UnknownJob):
+    with nothing_changes(world), pytest.raises(JobNotFoundError):
         deliver(world, other, true, token_of=job)  # its own address, but for the job
-    with nothing_changes(world), pytest.raises(UnknownJob):
+    with nothing_changes(world), pytest.raises(JobNotFoundError):
         deliver(world, job, true, token_of=other)
-    with nothing_changes(world), pytest.raises(ForeignRequest):
+    with nothing_changes(world), pytest.raises(ForeignRequestError):
         deliver(world, other, true)  # somebody knows both tokens
 
-    assert world.inquiry.asked == []
+    assert world.status_check.asked == []
 
 
 def test_ids_that_are_swapped_are_not_signed(world: World, job: Job, receiver: Receiver) -> None:
@@ -162,9 +167,9 @@ def test_ids_that_are_swapped_are_not_signed(world: World, job: Job, receiver: R
     changed = {f"{PREFIX}request-id": other.request_id or ""}
 
     for target in (job, other):
-        with nothing_changes(world), pytest.raises(BadDelivery, match="no key"):
+        with nothing_changes(world), pytest.raises(InvalidWebhookError, match="no key"):
             deliver(world, target, true, changed=changed)
 
     changed = {f"{PREFIX}user-id": "user_mallory"}
-    with nothing_changes(world), pytest.raises(BadDelivery, match="no key"):
+    with nothing_changes(world), pytest.raises(InvalidWebhookError, match="no key"):
         deliver(world, job, true, changed=changed)

@@ -4,7 +4,7 @@ import pytest
 
 from lora_drop.fal.trainers.table import TRAINERS
 from lora_drop.fal.trainers.trainer import Trainer
-from lora_drop.jobs.errors import NothingToDecide
+from lora_drop.jobs.errors import ActionNotAllowedError
 from lora_drop.jobs.job import Job, Status
 from lora_drop.simulator.running import ControlClient
 from tests.simulator.conftest import PointFalClient
@@ -49,8 +49,8 @@ def test_a_zip_becomes_a_lora_that_can_be_gone_on_from_where_the_trainer_can(
     assert post["endpoint_id"] == trainer.application
     assert "ada" in post["arguments"].values()
     if trainer.resumes:
-        new = world.repeater.retry(done.job_id, resume=True, by=ADA)
+        new = world.retry_service.retry(done.job_id, resume=True, by=ADA)
         assert new.resume_from == done.job_id
     else:
-        with pytest.raises(NothingToDecide, match="cannot go on from a LoRA"):
-            world.repeater.retry(done.job_id, resume=True, by=ADA)
+        with pytest.raises(ActionNotAllowedError, match="cannot go on from a LoRA"):
+            world.retry_service.retry(done.job_id, resume=True, by=ADA)

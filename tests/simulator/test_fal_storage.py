@@ -11,8 +11,8 @@ import pytest
 
 from lora_drop.adapters.fal_history import FalHistory
 from lora_drop.adapters.fal_storage import PATIENCE, FalStorage
-from lora_drop.jobs.delivery import Way
-from lora_drop.jobs.errors import NotSubmitted, SubmissionRefused
+from lora_drop.jobs.delivery import DeliveryMethod
+from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError
 from lora_drop.jobs.job import Status
 from lora_drop.simulator.running import ControlClient
 from tests.simulator.conftest import PointFalClient
@@ -88,7 +88,7 @@ def test_what_was_uploaded_is_gone_after_its_time(
 
 
 def test_a_wrong_key_holds_the_job_for_a_person(storage: Store) -> None:
-    with pytest.raises(SubmissionRefused) as refused:
+    with pytest.raises(SubmissionRefusedError) as refused:
         storage(key="wrong").upload(MemoryRange(ARCHIVE), NAME, 3600)
 
     assert (refused.value.problem.code, refused.value.held) == ("fal_key_refused", True)
@@ -96,7 +96,7 @@ def test_a_wrong_key_holds_the_job_for_a_person(storage: Store) -> None:
 
 @pytest.mark.parametrize("key", ["", "two\nlines"])
 def test_without_a_key_nothing_is_sent(storage: Store, key: str) -> None:
-    with pytest.raises(NotSubmitted):
+    with pytest.raises(NotSubmittedError):
         storage(key=key).upload(MemoryRange(ARCHIVE), NAME, 3600)
 
 
@@ -104,7 +104,7 @@ def test_without_a_key_nothing_is_sent(storage: Store, key: str) -> None:
 def test_a_dataset_that_fal_does_not_take_is_held(storage: Store, status: int) -> None:
     wire = Wire([httpx.Response(status, json={"detail": "no"})])
 
-    with pytest.raises(SubmissionRefused) as refused:
+    with pytest.raises(SubmissionRefusedError) as refused:
         storage(wire=lambda: wire).upload(MemoryRange(ARCHIVE), NAME, 3600)
 
     assert refused.value.problem.code == "fal_storage_refused"
@@ -129,7 +129,7 @@ FAULTS: dict[str, httpx.Response | Exception] = {
 def test_a_storage_in_trouble_is_tried_again_later(storage: Store, name: str) -> None:
     wire = Wire([FAULTS[name]] * 20)
 
-    with pytest.raises(NotSubmitted):
+    with pytest.raises(NotSubmittedError):
         storage(wire=lambda: wire).upload(MemoryRange(ARCHIVE), NAME, 3600)
 
     assert wire.requests
@@ -140,15 +140,15 @@ def test_nobody_waits_longer_for_an_upload_than_its_function_lives(storage: Stor
     wire = Wire([httpx.ReadTimeout("late")] * 20)
     slow = storage(wire=lambda: wire, tick=lambda: next(moments))
 
-    with pytest.raises(NotSubmitted):
+    with pytest.raises(NotSubmittedError):
         slow.upload(MemoryRange(ARCHIVE), NAME, 3600)
 
     assert len(wire.requests) == 1
 
 
-@pytest.mark.parametrize("way", Way)
+@pytest.mark.parametrize("way", DeliveryMethod)
 def test_a_dataset_trains_whatever_way_it_goes(
-    sim: ControlClient, calls: Calls, receiver: Receiver, storage: Store, way: Way
+    sim: ControlClient, calls: Calls, receiver: Receiver, storage: Store, way: DeliveryMethod
 ) -> None:
     world = world_at(sim, calls, f"{receiver.url}/hook", storage=storage(), way=way)
 
@@ -161,9 +161,9 @@ def test_a_dataset_trains_whatever_way_it_goes(
     assert (row["sha256"], row["error"]) == (hashlib.sha256(ARCHIVE).hexdigest(), None)
 
 
-@pytest.mark.parametrize("way", [Way.FAL, Way.DATA])
+@pytest.mark.parametrize("way", [DeliveryMethod.FAL, DeliveryMethod.DATA])
 def test_fals_own_list_knows_a_request_by_the_address_it_was_sent(
-    sim: ControlClient, calls: Calls, receiver: Receiver, storage: Store, way: Way
+    sim: ControlClient, calls: Calls, receiver: Receiver, storage: Store, way: DeliveryMethod
 ) -> None:
     history = FalHistory(FixedKey(sim.key), f"{sim.base_url}/v1")
     world = world_at(sim, calls, f"{receiver.url}/hook", storage=storage(), way=way)

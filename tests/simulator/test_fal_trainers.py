@@ -8,7 +8,7 @@ from fal_client.client import FalClientHTTPError
 
 from lora_drop.datasets.parameters import ResolvedParameters, resolve
 from lora_drop.fal.prices import estimated_cost_usd
-from lora_drop.fal.trainers.fields import LEAST_RATE, Choice, Field, Flag, Rate, Whole
+from lora_drop.fal.trainers.fields import LEAST_RATE, Choice, Field, Flag, Rate, WholeNumber
 from lora_drop.fal.trainers.flux import FAST
 from lora_drop.fal.trainers.flux_2 import FLUX_2
 from lora_drop.fal.trainers.table import TRAINERS
@@ -58,7 +58,7 @@ def limits_in(schema: dict[str, Any]) -> tuple[Any, Any, Any]:
         pytest.param(trainer, field, id=f"{trainer.short_name}-{field.name}")
         for trainer in TRAINERS.values()
         for field in trainer.fields
-        if isinstance(field, Whole | Rate | Flag | Choice)
+        if isinstance(field, WholeNumber | Rate | Flag | Choice)
     ],
 )
 def test_the_simulator_takes_the_same_values(trainer: Trainer, field: Field) -> None:
@@ -66,7 +66,7 @@ def test_the_simulator_takes_the_same_values(trainer: Trainer, field: Field) -> 
     schema = model.model_json_schema()["properties"][field.wire]
 
     match field:
-        case Whole():
+        case WholeNumber():
             assert limits_in(schema) == (field.low, field.high, field.default)
         case Rate():
             low, high = (field.low, field.high) if field.low > LEAST_RATE else (None, None)

@@ -8,7 +8,7 @@ import pytest
 
 from lora_drop.adapters.pillow import PillowPictures
 from lora_drop.datasets.images.describe import describe
-from lora_drop.datasets.images.reading import Whole
+from lora_drop.datasets.images.reading import WholeImage
 from lora_drop.jobs.job import Status
 from lora_drop.simulator.running import ControlClient
 from tests.simulator.conftest import PointFalClient
@@ -48,7 +48,7 @@ def test_a_phones_dataset_is_mended_and_trains(world: World, sim: ControlClient)
         photos = [name for name in copy.namelist() if name.endswith((".jpg", ".JPG"))]
         assert len(photos) == PHOTOS
         for name in photos:
-            header = describe(Whole(copy.read(name)))
+            header = describe(WholeImage(copy.read(name)))
             assert (header.has_metadata, header.orientation, header.width) == (False, 1, 480)
         assert copy.read("IMG_0000.txt").decode() == "[trigger] f\u00fcr Zo\u00eb \u2013 0"
 

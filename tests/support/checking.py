@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from lora_drop.datasets.parameters import ResolvedParameters
-from lora_drop.services.check import Checked, Checker, Drop, Good
+from lora_drop.services.check import Checked, Checker, DatasetInput, ValidDataset
 from tests.support.builders import APPLICATION
-from tests.support.memory import MemoryTrainer
+from tests.support.memory import MemoryFal
 from tests.support.memory_files import MemoryRange
 from tests.support.pictures import BlindPictures
 
@@ -25,13 +25,13 @@ def checked(
     **how: Any,
 ) -> Checked:
     """The verdict on these bytes."""
-    given = {"pictures": BlindPictures(), "prices": MemoryTrainer(), "checkpoint": anything, **how}
+    given = {"pictures": BlindPictures(), "prices": MemoryFal(), "checkpoint": anything, **how}
     archive = MemoryRange(data) if isinstance(data, bytes) else data
-    drop = Drop(archive, key.rsplit("/", 1)[-1], key, metadata or {}, seed, application)
+    drop = DatasetInput(archive, key.rsplit("/", 1)[-1], key, metadata or {}, seed, application)
     return Checker(**given).check(drop)
 
 
-def good(data: bytes, **how: Any) -> Good:
+def good(data: bytes, **how: Any) -> ValidDataset:
     """What is trained with; fails when the dataset is refused."""
     found = checked(data, **how)
     assert found.good is not None, found.report.errors

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from lora_drop.jobs.artifacts import Artifact, StoredFile, Upload
-from lora_drop.jobs.errors import DownloadInterrupted
-from lora_drop.services.copy import Copier, Order
+from lora_drop.jobs.errors import DownloadInterruptedError
+from lora_drop.services.copy import Copier, CopyRequest
 from tests.support.memory_files import MemoryResults, MemorySource
 
 PART = 256
@@ -47,7 +47,7 @@ class Bench:
 
     def copy(self, artifact: Artifact = BIN, *, checked: bool = True) -> StoredFile:
         copier = Copier(self.results, self.source, PART, now=lambda: self.now)
-        return copier.copy(Order(artifact, PREFIX, self.notes, until=100.0, checked=checked))
+        return copier.copy(CopyRequest(artifact, PREFIX, self.notes, until=100.0, checked=checked))
 
     def serves(self, size: int, artifact: Artifact = BIN) -> bytes:
         """These bytes, from now on."""
@@ -69,7 +69,7 @@ class Bench:
         """Copy until the source breaks in the middle of it."""
         self.serves(size)
         self.source.cut = {BIN.name}
-        with pytest.raises(DownloadInterrupted):
+        with pytest.raises(DownloadInterruptedError):
             self.copy()
         self.source.cut = set()
         self.offsets()

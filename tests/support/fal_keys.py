@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lora_drop.jobs.errors import TrainerUnavailable
+from lora_drop.jobs.errors import FalUnavailableError
 
 
 @dataclass
@@ -32,4 +32,4 @@ class NoKey:
     newer: Callable[[str], None] = lambda _: None
 
     def __call__(self) -> str:
-        raise TrainerUnavailable("the secret fal-key has no value yet")
+        raise FalUnavailableError("the secret fal-key has no value yet")

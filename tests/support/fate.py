@@ -8,7 +8,7 @@ from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.ports import Submission
 from lora_drop.results.copies import Label, Part
-from tests.support.memory import MemoryQueue, MemoryTrainer
+from tests.support.memory import MemoryFal, MemoryQueue
 from tests.support.memory_files import MemoryResults
 from tests.support.memory_jobs import MemoryJobs
 from tests.support.world import World
@@ -23,7 +23,7 @@ class Throttled(Exception):
 
 
 @dataclass
-class Fate:
+class Outcome:
     """Lets every effect on the outside world happen, but for the one that is ``at`` hand."""
 
     at: int = 0
@@ -46,7 +46,7 @@ class Fate:
 class MortalJobs(MemoryJobs):
     """A JobStore whose writes are effects."""
 
-    fate: Fate = field(default_factory=Fate)
+    fate: Outcome = field(default_factory=Outcome)
 
     def add(self, job: Job, **more: Any) -> bool:
         return self.fate.act("add", lambda: MemoryJobs.add(self, job, **more))
@@ -61,7 +61,7 @@ class MortalJobs(MemoryJobs):
 class MortalResults(MemoryResults):
     """A ResultStore whose writes are effects."""
 
-    fate: Fate = field(default_factory=Fate)
+    fate: Outcome = field(default_factory=Outcome)
 
     def write(self, key: str, text: str, content_type: str, **more: Any) -> StoredFile:
         return self._act(
@@ -95,10 +95,10 @@ class MortalResults(MemoryResults):
 
 
 @dataclass
-class MortalTrainer(MemoryTrainer):
+class MortalTrainer(MemoryFal):
     """A Trainer whose submission is an effect; ``accepted`` is what fal has really taken."""
 
-    fate: Fate = field(default_factory=Fate)
+    fate: Outcome = field(default_factory=Outcome)
     accepted: list[str] = field(default_factory=list)
 
     def submit(
@@ -106,7 +106,7 @@ class MortalTrainer(MemoryTrainer):
     ) -> Submission:
         def accept() -> Submission:
             self.accepted.append(webhook_url)
-            return MemoryTrainer.submit(self, application, arguments, webhook_url=webhook_url)
+            return MemoryFal.submit(self, application, arguments, webhook_url=webhook_url)
 
         return self.fate.act("submit", accept)
 
@@ -115,7 +115,7 @@ class MortalTrainer(MemoryTrainer):
 class MortalQueue(MemoryQueue):
     """An Inbox and a Handover whose messages are effects."""
 
-    fate: Fate = field(default_factory=Fate)
+    fate: Outcome = field(default_factory=Outcome)
 
     def announce(self, dataset: DatasetVersion) -> None:
         self.fate.act("announce", lambda: MemoryQueue.announce(self, dataset))
@@ -128,7 +128,7 @@ class MortalQueue(MemoryQueue):
 class MortalWorld(World):
     """A world whose every effect is in the hands of one fate."""
 
-    fate: Fate = field(default_factory=Fate)
+    fate: Outcome = field(default_factory=Outcome)
     trainer: MortalTrainer = field(default_factory=MortalTrainer)
 
     def __post_init__(self) -> None:

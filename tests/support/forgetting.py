@@ -22,9 +22,9 @@ def trained(world: World, key: str = "portrait/ada.zip", **archive: Any) -> Job:
 
 def forget(world: World, job: Job, *, family: bool = False) -> list[Erasure]:
     """Asked for, and asked again after the last look."""
-    world.forgetter.forget(job.job_id, family=family)
+    world.forget_service.forget(job.job_id, family=family)
     world.clock.now += DONE
-    return list(world.forgetter.forget(job.job_id, family=family))
+    return list(world.forget_service.forget(job.job_id, family=family))
 
 
 def left_of(world: World, word: str) -> list[str]:

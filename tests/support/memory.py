@@ -9,9 +9,9 @@ from typing import Any
 
 from lora_drop.datasets.archives import RangedReader
 from lora_drop.fal.prices import Price
-from lora_drop.fal.status import Fact
+from lora_drop.fal.status import FalStatus
 from lora_drop.fal.webhooks import RawDelivery
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.events import StatusChange
 from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.jobs.problems import Problem
@@ -32,7 +32,7 @@ class _Version:
 
 @dataclass
 class MemoryDatasets:
-    """A DatasetStore, its DatasetShelf and its Eraser, with versions, as the bucket has them."""
+    """A DatasetStore, its DatasetListing and its Eraser, with versions, as the bucket has them."""
 
     objects: dict[str, list[_Version]] = field(default_factory=dict)
     came: dict[str, datetime] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class MemoryDatasets:
             if version.data is not None and dataset.version_id in ("", version.version_id):
                 found = _described(dataset, version)
                 return OpenDataset(found, version.metadata, MemoryRange(version.data))
-        raise RejectedDataset([Problem(code="dataset_missing", message="It was deleted.")])
+        raise DatasetRejectedError([Problem(code="dataset_missing", message="It was deleted.")])
 
     def url(self, dataset: DatasetVersion) -> str:
         return f"https://datasets.example/{dataset.key}?versionId={dataset.version_id}"
@@ -94,7 +94,7 @@ class MemoryDatasets:
         for upload in uploads:
             self.uploads.pop(upload.version_id, None)
 
-    def walk(self, after: str | None) -> DatasetPage:
+    def list_page(self, after: str | None) -> DatasetPage:
         keys = [key for key in sorted(self.objects) if after is None or key > after]
         found = []
         for key in keys[: self.page]:
@@ -115,14 +115,14 @@ def _described(dataset: DatasetVersion, version: _Version) -> DatasetVersion:
 
 
 @dataclass
-class MemoryTrainer:
+class MemoryFal:
     """A Trainer and its RequestHistory that count what is paid.
 
     ``outcome`` decides a submit, ``facts`` answer an ask.
     """
 
     outcome: Callable[[], Submission] = lambda: Submission(REQUEST_ID)
-    facts: dict[str, Fact | Exception] = field(default_factory=dict)
+    facts: dict[str, FalStatus | Exception] = field(default_factory=dict)
     posts: list[tuple[str, Mapping[str, Any], str]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
@@ -137,7 +137,7 @@ class MemoryTrainer:
         self.posts.append((application, arguments, webhook_url))
         return self.outcome()
 
-    def ask(self, application: str, request_id: str) -> Fact:
+    def ask(self, application: str, request_id: str) -> FalStatus:
         assert application
         self.asked.append(request_id)
         said = self.facts[request_id]
@@ -215,7 +215,7 @@ class MemoryEvents:
 
 
 @dataclass
-class MemoryDeliveries:
+class MemoryWebhookArchive:
     """Deliveries."""
 
     files: dict[str, RawDelivery] = field(default_factory=dict)
@@ -243,12 +243,12 @@ class MemoryQueue:
 
 
 @dataclass
-class MemoryInquiry:
-    """An Inquiry that is kept."""
+class MemoryStatusCheck:
+    """An StatusCheckTrigger that is kept."""
 
     asked: list[str] = field(default_factory=list)
 
-    def ask_about(self, job_id: str) -> None:
+    def request_status_check(self, job_id: str) -> None:
         self.asked.append(job_id)
 
 

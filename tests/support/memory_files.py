@@ -9,16 +9,16 @@ from itertools import count
 
 from lora_drop.jobs.artifacts import Artifact, StoredFile
 from lora_drop.jobs.errors import (
-    DatasetUnreadable,
-    DownloadInterrupted,
-    Occupied,
-    ResultGone,
-    SourceChanged,
-    UploadGone,
+    DatasetUnreadableError,
+    DownloadInterruptedError,
+    KeyOccupiedError,
+    ResultGoneError,
+    SourceChangedError,
+    UploadGoneError,
 )
 from lora_drop.jobs.job import Job
 from lora_drop.ports import Erasable, Place
-from lora_drop.results.copies import Label, Lying, Part
+from lora_drop.results.copies import ExistingFile, Label, Part
 from tests.support.builders import NOW, make_weights
 
 
@@ -97,13 +97,13 @@ class MemoryResults:
 
     def reader(self, stored: StoredFile) -> MemoryRange:
         if stored.key not in self.files:
-            raise DatasetUnreadable(stored.key)
+            raise DatasetUnreadableError(stored.key)
         return MemoryRange(self.files[stored.key])
 
-    def find(self, key: str) -> Lying | None:
+    def find(self, key: str) -> ExistingFile | None:
         if key not in self.files:
             return None
-        return Lying(len(self.files[key]), self.sources.get(key, ""))
+        return ExistingFile(len(self.files[key]), self.sources.get(key, ""))
 
     def put(self, key: str, data: bytes, label: Label) -> None:
         self._contend()
@@ -133,7 +133,7 @@ class MemoryResults:
         if parts != [
             _part(number, upload.parts.get(number, b"")) for number in sorted(upload.parts)
         ]:
-            raise UploadGone(f"{key}: these are not the parts")
+            raise UploadGoneError(f"{key}: these are not the parts")
         self._contend()
         self._lay(key, b"".join(upload.parts[part.number] for part in parts), upload.label)
         del self.uploads[upload_id]
@@ -188,17 +188,17 @@ class MemoryResults:
     def _upload(self, key: str, upload_id: str) -> MemoryUpload:
         upload = self.uploads.get(upload_id)
         if upload is None or upload.key != key:
-            raise UploadGone(upload_id)
+            raise UploadGoneError(upload_id)
         return upload
 
     def _contend(self) -> None:
         if self.contended:
             self.contended -= 1
-            raise UploadGone("409")
+            raise UploadGoneError("409")
 
     def _lay(self, key: str, data: bytes, label: Label) -> None:
         if self.files.get(key, data) != data:
-            raise Occupied(key)
+            raise KeyOccupiedError(key)
         if key not in self.files:
             self.sources[key] = label.source
         self.files[key] = data
@@ -239,7 +239,7 @@ class MemorySource:
         if artifact.name in self.failing:
             raise self.failing[artifact.name]
         if artifact.url in self.gone:
-            raise ResultGone(artifact.url)
+            raise ResultGoneError(artifact.url)
         yield MemoryArtifact(self, artifact.name, whole or artifact.name in self.whole)
 
     def data(self, name: str) -> bytes:
@@ -275,10 +275,10 @@ class MemoryArtifact:
         if self.whole:
             assert offset == self.position
         elif self.source.data(self.name) != self.data:
-            raise SourceChanged(self.name)
+            raise SourceChangedError(self.name)
         got = self.data[offset : offset + len(into)]
         self.position = offset + len(got)
         if self.name in self.source.cut and self.position > len(self.data) // 2:
-            raise DownloadInterrupted(self.name)
+            raise DownloadInterruptedError(self.name)
         into[: len(got)] = got
         return len(got)

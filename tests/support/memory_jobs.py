@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 
 from lora_drop.jobs.budget import MICRO, Account, Charge, ChargeState, Limits, bookings
 from lora_drop.jobs.erasures import Erasure, digest_of
-from lora_drop.jobs.errors import BadQuery, Conflict, Forgotten, NoSlot, OverBudget
+from lora_drop.jobs.errors import (
+    BadQuery,
+    ConflictError,
+    JobForgottenError,
+    NoSlotError,
+    OverBudgetError,
+)
 from lora_drop.jobs.job import Job, Status
 from lora_drop.ports import Claim, Page
 
@@ -27,12 +33,12 @@ class MemoryJobs:
     spent: list[Charge] = field(default_factory=list)
     changes: dict[str, int] = field(default_factory=dict)
 
-    def add(self, job: Job, *, claim: Claim | None = None, still: Sequence[Job] = ()) -> bool:
+    def add(self, job: Job, *, claim: Claim | None = None, unchanged: Sequence[Job] = ()) -> bool:
         if self.forgotten(job.job_id):
-            raise Forgotten(job.job_id)
+            raise JobForgottenError(job.job_id)
         if job.job_id in self.rows:
             return False
-        self._check_still(still)
+        self._check_still(unchanged)
         self._claim(job, claim)
         self.rows[job.job_id] = job
         self.changes[job.job_id] = job.version
@@ -48,9 +54,9 @@ class MemoryJobs:
         *,
         limits: Limits | None = None,
         claim: Claim | None = None,
-        still: Sequence[Job] = (),
+        unchanged: Sequence[Job] = (),
     ) -> None:
-        self._check_still((before, *still))
+        self._check_still((before, *unchanged))
         if limits is not None:
             self._check(before, after, limits)
         self._claim(after, claim)
@@ -63,7 +69,7 @@ class MemoryJobs:
     def outbox(self) -> Mapping[str, int]:
         return dict(self.changes)
 
-    def told(self, job_id: str, version: int) -> None:
+    def mark_published(self, job_id: str, version: int) -> None:
         if self.changes.get(job_id, version + 1) <= version:
             del self.changes[job_id]
 
@@ -77,7 +83,7 @@ class MemoryJobs:
     def begin(self, job: Job, erasure: Erasure) -> None:
         self._check_still((job,))
         if erasure.digest in self.erasures:
-            raise Conflict(erasure.digest)
+            raise ConflictError(erasure.digest)
         del self.rows[job.job_id]
         self.untold.discard(job.job_id)
         self.changes.pop(job.job_id, None)
@@ -85,8 +91,8 @@ class MemoryJobs:
         digest = job.content_digest or ""
         if self.contents.get(digest) == job.job_id:
             del self.contents[digest]
-            if job.instead_of in self.rows:
-                self.contents[digest] = job.instead_of
+            if job.supersedes in self.rows:
+                self.contents[digest] = job.supersedes
         self.erasures[erasure.digest] = erasure
 
     def erasure(self, digest: str) -> Erasure | None:
@@ -94,7 +100,7 @@ class MemoryJobs:
 
     def keep(self, before: Erasure, after: Erasure) -> None:
         if self.erasures[before.digest].version != before.version:
-            raise Conflict(before.digest)
+            raise ConflictError(before.digest)
         self.erasures[after.digest] = after
 
     def erasing(self) -> Iterable[Erasure]:
@@ -156,24 +162,24 @@ class MemoryJobs:
         for job in read:
             current = self.rows.get(job.job_id)
             if current is None or current.version != job.version:
-                raise Conflict(job.job_id)
+                raise ConflictError(job.job_id)
 
     def _check(self, before: Job, after: Job, limits: Limits) -> None:
         taken = len(self.account("").in_flight) if after.at_fal and not before.at_fal else 0
         if taken >= limits.max_in_flight:
-            raise NoSlot(after.job_id)
+            raise NoSlotError(after.job_id)
         for booking in bookings(before.charges, after.charges):
             if limits.monthly_usd is None or after.approved or booking.reserved <= 0:
                 continue
             committed = round(self.account(booking.month).committed_usd * MICRO)
             if committed + booking.reserved > round(limits.monthly_usd * MICRO):
-                raise OverBudget(after.job_id)
+                raise OverBudgetError(after.job_id)
 
     def _claim(self, job: Job, claim: Claim | None) -> None:
         if claim is None or job.content_digest is None:
             return
         if self.contents.get(job.content_digest) != claim.previous:
-            raise Conflict(job.content_digest)
+            raise ConflictError(job.content_digest)
         self.contents[job.content_digest] = job.job_id
 
 

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 from lora_drop.datasets.images.header import ImageHeader
 from lora_drop.datasets.images.mending import Change, format_after
-from lora_drop.datasets.images.pictures import Look, Mended
+from lora_drop.datasets.images.pictures import ImageInspection, Mended
 
 
 class BlindPictures:
     """Pictures that takes every image for a good photo of its own, and mends by a label in front."""
 
-    def look(self, data: bytes, header: ImageHeader) -> Look:
+    def look(self, data: bytes, header: ImageHeader) -> ImageInspection:
         assert header.width
-        return Look(
+        return ImageInspection(
             fingerprint=int.from_bytes(hashlib.sha256(data).digest()[:8]),
             brightness=128.0,
             highlights=220,

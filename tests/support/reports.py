@@ -4,11 +4,11 @@ from html.parser import HTMLParser
 from typing import Any, override
 
 from lora_drop.datasets.report import (
-    ChangeMade,
-    Fate,
+    ImageOutcome,
     ImageReport,
     ParameterReport,
     Report,
+    ReportedChange,
     Verdict,
 )
 from lora_drop.fal.trainers.parameters import ParameterSource
@@ -21,7 +21,7 @@ VOID = frozenset({"br", "img", "input", "meta"})
 
 def make_photo(member: str = "anna.jpg", **deviating: Any) -> ImageReport:
     usual = {
-        "fate": Fate.KEPT,
+        "fate": ImageOutcome.KEPT,
         "name": member,
         "format": "jpeg",
         "width": 3024,
@@ -37,7 +37,7 @@ def make_report(**deviating: Any) -> Report:
     usual = {
         "file": "anna.zip",
         "verdict": Verdict.ACCEPTED,
-        "images": sum(photo.fate in (Fate.KEPT, Fate.MENDED) for photo in photos),
+        "images": sum(photo.fate in (ImageOutcome.KEPT, ImageOutcome.MENDED) for photo in photos),
         "size": 48_000_000,
     }
     return Report(**{**usual, **deviating})
@@ -49,9 +49,15 @@ def whole_report() -> Report:
         code="image_very_dark", message="b.jpg is very dark. Brighten it.", member="b.jpg"
     )
     empty = Problem(code="image_empty", message="c.jpg is empty. Leave it out.", member="c.jpg")
-    turned = ChangeMade(code="image_turned", member="a.heic", message="a.heic was turned upright.")
-    mended = make_photo("a.heic", name="a.jpg", fate=Fate.MENDED, caption=True, changes=(turned,))
-    refused = make_photo("c.jpg", name=None, fate=Fate.REFUSED, format=None, errors=(empty,))
+    turned = ReportedChange(
+        code="image_turned", member="a.heic", message="a.heic was turned upright."
+    )
+    mended = make_photo(
+        "a.heic", name="a.jpg", fate=ImageOutcome.MENDED, caption=True, changes=(turned,)
+    )
+    refused = make_photo(
+        "c.jpg", name=None, fate=ImageOutcome.REFUSED, format=None, errors=(empty,)
+    )
     steps = ParameterReport(name="steps", value=1500, source=ParameterSource.TRAINING_JSON)
     return make_report(
         verdict=Verdict.REJECTED,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import httpx
 
-from lora_drop.adapters.fal import FalTrainer
+from lora_drop.adapters.fal import FalQueueClient
 from lora_drop.ports import Submission
 from tests.support.builders import APPLICATION, REQUEST_ID
 from tests.support.fal_keys import FixedKey
@@ -46,6 +46,6 @@ class Wire:
 
 
 def submit(wire: Callable[[], httpx.BaseTransport], key: str = "key-id:key-secret") -> Submission:
-    trainer = FalTrainer(FixedKey(key), wire=wire)
+    trainer = FalQueueClient(FixedKey(key), wire=wire)
     arguments = {"images_data_url": SIGNED_URL, "steps": 1000}
     return trainer.submit(APPLICATION, arguments, webhook_url=WEBHOOK_URL)

@@ -10,38 +10,38 @@ from lora_drop.adapters.signing_keys import verify_signature
 from lora_drop.datasets.images.pictures import Pictures
 from lora_drop.fal.status import Finished
 from lora_drop.jobs.budget import Limits
-from lora_drop.jobs.delivery import Way
+from lora_drop.jobs.delivery import DeliveryMethod
 from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.jobs.tokens import webhook_token
 from lora_drop.ports import Submission
 from lora_drop.services.check import Checker
 from lora_drop.services.checkpoints import check_checkpoint
-from lora_drop.services.dataset_urls import Addresses
-from lora_drop.services.dispatch import Dispatcher, Line
+from lora_drop.services.dataset_urls import DatasetUrls
+from lora_drop.services.dispatch import Dispatcher, WaitingQueue
 from lora_drop.services.evidence import Evidence
-from lora_drop.services.fal_updates import Receiver
-from lora_drop.services.forget import Forgetter
-from lora_drop.services.manual_actions import Resolver
+from lora_drop.services.fal_updates import FalUpdateHandler
+from lora_drop.services.forget import ForgetService
+from lora_drop.services.manual_actions import ManualActions
 from lora_drop.services.mend import Mender
 from lora_drop.services.reconcile import Reconciler
 from lora_drop.services.record import Record
-from lora_drop.services.retry import Repeater
-from lora_drop.services.store import DENIAL_STANDS, Keeper
+from lora_drop.services.retry import RetryService
+from lora_drop.services.store import DENIAL_STANDS, ResultStorer
 from lora_drop.services.submit import Submitter
 from lora_drop.services.sweep import Sweep
-from lora_drop.services.webhook import Doorkeeper
+from lora_drop.services.webhook import WebhookHandler
 from tests.support.builders import APPLICATION, ARTIFACTS, KEY, SECRET, USER_ID, make_archive
 from tests.support.memory import (
     ManualClock,
     MemoryDatasets,
-    MemoryDeliveries,
     MemoryEvents,
-    MemoryInquiry,
+    MemoryFal,
     MemoryKeys,
     MemoryPayloads,
     MemoryQueue,
+    MemoryStatusCheck,
     MemoryStorage,
-    MemoryTrainer,
+    MemoryWebhookArchive,
 )
 from tests.support.memory_files import MemoryResults, MemorySource
 from tests.support.memory_jobs import MemoryJobs
@@ -59,15 +59,15 @@ class World:
     datasets: MemoryDatasets = field(default_factory=MemoryDatasets)
     results: MemoryResults = field(default_factory=MemoryResults)
     source: MemorySource = field(default_factory=MemorySource)
-    trainer: MemoryTrainer = field(default_factory=MemoryTrainer)
+    fal: MemoryFal = field(default_factory=MemoryFal)
     queue: MemoryQueue = field(default_factory=MemoryQueue)
-    deliveries: MemoryDeliveries = field(default_factory=MemoryDeliveries)
-    inquiry: MemoryInquiry = field(default_factory=MemoryInquiry)
+    deliveries: MemoryWebhookArchive = field(default_factory=MemoryWebhookArchive)
+    status_check: MemoryStatusCheck = field(default_factory=MemoryStatusCheck)
     events: MemoryEvents = field(default_factory=MemoryEvents)
     keys: MemoryKeys = field(default_factory=lambda: MemoryKeys(known=[bytes(KEY.verify_key)]))
     payloads: MemoryPayloads = field(default_factory=MemoryPayloads)
     storage: MemoryStorage = field(default_factory=MemoryStorage)
-    way: Way = Way.PRESIGNED
+    way: DeliveryMethod = DeliveryMethod.PRESIGNED
     clock: ManualClock = field(default_factory=ManualClock)
     pictures: Pictures = field(default_factory=BlindPictures)
     webhook_secret: Callable[[], bytes] = lambda: SECRET
@@ -79,22 +79,22 @@ class World:
         return Record(self.jobs, self.results, self.events, self.clock)
 
     @property
-    def receiver(self) -> Receiver:
-        return Receiver(self.record, self.queue, self.line)
+    def fal_updates(self) -> FalUpdateHandler:
+        return FalUpdateHandler(self.record, self.queue, self.waiting_queue)
 
     @property
-    def line(self) -> Line:
-        return Line(self.jobs, self.queue)
+    def waiting_queue(self) -> WaitingQueue:
+        return WaitingQueue(self.jobs, self.queue)
 
     @property
     def dispatcher(self) -> Dispatcher:
         return Dispatcher(
             record=self.record,
             datasets=self.datasets,
-            trainer=self.trainer,
+            fal=self.fal,
             inbox=self.queue,
             limits=self.limits,
-            addresses=Addresses(
+            addresses=DatasetUrls(
                 datasets=self.datasets,
                 results=self.results,
                 storage=self.storage,
@@ -112,37 +112,35 @@ class World:
             record=self.record,
             datasets=self.datasets,
             dispatcher=self.dispatcher,
-            checker=Checker(
-                self.pictures, self.trainer, partial(check_checkpoint, record=self.record)
-            ),
+            checker=Checker(self.pictures, self.fal, partial(check_checkpoint, record=self.record)),
             mender=Mender(self.pictures),
             application=APPLICATION,
         )
 
     @property
-    def doorkeeper(self) -> Doorkeeper:
-        return Doorkeeper(
-            receiver=self.receiver,
+    def webhook_handler(self) -> WebhookHandler:
+        return WebhookHandler(
+            fal_updates=self.fal_updates,
             deliveries=self.deliveries,
             signing_keys=self.keys,
             verify_signature=verify_signature,
             webhook_secret=self.webhook_secret,
             fal_user_id=self.fal_user_id,
-            inquiry=self.inquiry,
+            status_check=self.status_check,
             clock=self.clock,
         )
 
     @property
-    def resolver(self) -> Resolver:
-        return Resolver(self.record, self.queue, self.trainer, self.receiver)
+    def manual_actions(self) -> ManualActions:
+        return ManualActions(self.record, self.queue, self.fal, self.fal_updates)
 
     @property
-    def repeater(self) -> Repeater:
-        return Repeater(self.record, self.receiver, self.deliveries, self.queue, self.trainer)
+    def retry_service(self) -> RetryService:
+        return RetryService(self.record, self.fal_updates, self.deliveries, self.queue, self.fal)
 
     @property
-    def forgetter(self) -> Forgetter:
-        return Forgetter(
+    def forget_service(self) -> ForgetService:
+        return ForgetService(
             jobs=self.jobs,
             erasures=self.jobs,
             datasets=self.datasets,
@@ -152,19 +150,19 @@ class World:
         )
 
     @property
-    def keeper(self) -> Keeper:
-        return Keeper(self.record, self.results, self.source, self.trainer)
+    def result_storer(self) -> ResultStorer:
+        return ResultStorer(self.record, self.results, self.source, self.fal)
 
     @property
     def reconciler(self) -> Reconciler:
         return Reconciler(
             record=self.record,
-            receiver=self.receiver,
-            trainer=self.trainer,
-            evidence=Evidence(self.jobs, self.trainer),
+            fal_updates=self.fal_updates,
+            fal=self.fal,
+            evidence=Evidence(self.jobs, self.fal),
             inbox=self.queue,
             handover=self.queue,
-            line=self.line,
+            waiting_queue=self.waiting_queue,
             sweep=self.sweep,
             limits=self.limits,
             late_after=LATE_AFTER,
@@ -209,19 +207,19 @@ class World:
         """fal trains what it has for this job and calls back, and the files are stored."""
         request_id = self.job(job.job_id).request_id
         assert request_id
-        self.receiver.receive(job.job_id, Finished(request_id, ARTIFACTS))
-        return self.keeper.store_result(job.job_id)
+        self.fal_updates.receive(job.job_id, Finished(request_id, ARTIFACTS))
+        return self.result_storer.store_result(job.job_id)
 
     def store_twice(self, job: Job) -> Job:
         """The store worker, and again when it may believe that fal has nothing."""
-        self.keeper.store_result(job.job_id)
+        self.result_storer.store_result(job.job_id)
         self.clock.now += DENIAL_STANDS
-        return self.keeper.store_result(job.job_id)
+        return self.result_storer.store_result(job.job_id)
 
     @property
     def paid(self) -> list[str]:
         """The jobs that were sent, in the order of the POSTs."""
-        return [webhook_url.split("/")[-2] for _, _, webhook_url in self.trainer.posts]
+        return [webhook_url.split("/")[-2] for _, _, webhook_url in self.fal.posts]
 
     def answer(self, outcome: Callable[[], Submission] | Exception) -> None:
         """What fal does with the next POSTs."""
@@ -231,7 +229,7 @@ class World:
             def outcome() -> Submission:
                 raise error
 
-        self.trainer.outcome = outcome
+        self.fal.outcome = outcome
 
     def job(self, job_id: str) -> Job:
         """The job as it is kept."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lora_drop.datasets.archives import contents_of, structure_of
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 from tests.support.builders import JPEG
 from tests.support.memory_files import MemoryRange
 
@@ -191,7 +191,7 @@ def structure_codes(data: bytes) -> list[str]:
     """What the archive's structure alone is refused with; nothing for a sound one."""
     try:
         structure_of(MemoryRange(data))
-    except RejectedDataset as rejected:
+    except DatasetRejectedError as rejected:
         return [problem.code for problem in rejected.problems]
     return []
 
@@ -201,6 +201,6 @@ def codes(data: bytes) -> list[str]:
     try:
         for _ in contents_of(MemoryRange(data), structure_of(MemoryRange(data))):
             pass
-    except RejectedDataset as rejected:
+    except DatasetRejectedError as rejected:
         return [problem.code for problem in rejected.problems]
     return []

@@ -1,9 +1,9 @@
 import pytest
 import pytest_socket
 
-from lora_drop.fal.status import Fact, Running
+from lora_drop.fal.status import FalStatus, Running
 from lora_drop.ports import Submission
-from tests.support.memory import MemoryTrainer
+from tests.support.memory import MemoryFal
 from tests.support.world import World
 
 
@@ -17,10 +17,10 @@ def world() -> World:
     return World()
 
 
-class BusyTrainer(MemoryTrainer):
+class BusyFal(MemoryFal):
     """What it was sent is being trained, where nothing else is said."""
 
-    def ask(self, application: str, request_id: str) -> Fact:
+    def ask(self, application: str, request_id: str) -> FalStatus:
         if request_id in self.facts:
             return super().ask(application, request_id)
         self.asked.append(request_id)
@@ -30,6 +30,6 @@ class BusyTrainer(MemoryTrainer):
 @pytest.fixture
 def busy(world: World) -> World:
     """A world in which fal takes its time, and calls its requests request-1, request-2 …"""
-    world.trainer = BusyTrainer()
-    world.answer(lambda: Submission(f"request-{len(world.trainer.posts)}"))
+    world.fal = BusyFal()
+    world.answer(lambda: Submission(f"request-{len(world.fal.posts)}"))
     return world

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from lora_drop.jobs.errors import BadDelivery, BadQuery
+from lora_drop.jobs.errors import BadQuery, InvalidWebhookError
 from lora_drop.jobs.job import Status
 from lora_drop.messages import (
     JobsQuery,
-    RetryOrder,
+    RetryRequest,
     S3Notice,
     StoreRequest,
     WebhookBody,
@@ -136,7 +136,7 @@ def test_a_request_without_headers_or_body_is_an_empty_one(missing: str) -> None
     [("not base64!", True), ("YQ", True), ("YQ==\n", True), ("\u00e9", True), ("\ud800", False)],
 )
 def test_a_body_that_cannot_be_bytes_is_refused(body: str, encoded: bool) -> None:  # noqa: FBT001  # a table's column
-    with pytest.raises(BadDelivery):
+    with pytest.raises(InvalidWebhookError):
         raw_delivery({"body": body, "isBase64Encoded": encoded})
 
 
@@ -188,10 +188,10 @@ def test_a_retry_goes_on_from_a_lora_only_when_it_says_so(
     body: str | None,
     resume: bool,  # noqa: FBT001  # a table's column
 ) -> None:
-    assert RetryOrder.parse(body).resume is resume
+    assert RetryRequest.parse(body).resume is resume
 
 
 @pytest.mark.parametrize("body", ["{", "[]", "null", '"true"', '{"resum": true}', '{"resume": 7}'])
 def test_an_order_that_is_none_is_refused_with_the_one_that_is(body: str) -> None:
     with pytest.raises(BadQuery, match=r'\{"resume": true\}'):
-        RetryOrder.parse(body)
+        RetryRequest.parse(body)

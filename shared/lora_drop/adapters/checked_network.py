@@ -12,7 +12,7 @@ import httpcore
 import httpx
 
 from lora_drop.fal.hosts import is_public
-from lora_drop.jobs.errors import ForeignHost
+from lora_drop.jobs.errors import HostNotAllowedError
 
 type Resolve = Callable[[str, int], Sequence[str]]
 """(host, port) to its IP addresses; raises OSError where it has none."""
@@ -49,7 +49,7 @@ class CheckedNetwork(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """A connection to one of the host's addresses.
 
-        Raises ForeignHost before anything is sent when one of them is not public, and httpcore's
+        Raises HostNotAllowedError before anything is sent when one of them is not public, and httpcore's
         ConnectError or ConnectTimeout, the last, when none can be reached.
         """
         failed: Exception = httpcore.ConnectError(f"{host} has no address")
@@ -68,7 +68,7 @@ class CheckedNetwork(httpcore.NetworkBackend):
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
         if not self._private and not all(is_public(address) for address in addresses):
-            raise ForeignHost(
+            raise HostNotAllowedError(
                 f"{host} is an address of a private network (AllowPrivateArtifactHosts)"
             )
         return addresses

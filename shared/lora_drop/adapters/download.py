@@ -17,7 +17,7 @@ from lora_drop.adapters.download_reads import InOneGo, InRanges, strong_etag
 from lora_drop.adapters.download_wire import Range, Wire
 from lora_drop.fal.hosts import AllowedHosts
 from lora_drop.jobs.artifacts import MAX_BYTES, Artifact
-from lora_drop.jobs.errors import DownloadInterrupted, ForeignHost
+from lora_drop.jobs.errors import DownloadInterruptedError, HostNotAllowedError
 from lora_drop.results.copies import OpenArtifact
 
 FIRST = 2 * 1024**2  # a quarter of a part: what is asked for to see what the server does
@@ -53,8 +53,8 @@ class CdnFiles:
     ) -> Iterator[OpenArtifact]:
         """The file, to be read until that moment of the monotonic clock; ``whole``: in one go.
 
-        Raises ForeignHost before anything is fetched from there, ResultGone at 404, ResultUnusable
-        for a file that is larger than any LoRA, and DownloadInterrupted.
+        Raises HostNotAllowedError before anything is fetched from there, ResultGoneError at 404, ResultUnusableError
+        for a file that is larger than any LoRA, and DownloadInterruptedError.
         """
         url = self._allowed(artifact.url, artifact.name)
         with self._client() as client:
@@ -87,12 +87,14 @@ class CdnFiles:
             response = wire.get(None)
         if response.status_code != httpx.codes.OK:
             response.close()
-            raise DownloadInterrupted(f"{artifact.name}: status {response.status_code}")
+            raise DownloadInterruptedError(f"{artifact.name}: status {response.status_code}")
         return InOneGo(wire, response, expected=artifact.size)
 
     def _allowed(self, url: str, name: str) -> httpx.URL:
         """The address as it will be fetched, so that no second reader sees another host in it."""
-        foreign = ForeignHost(f"{name} lies on a host that is not on the list (ARTIFACT_HOSTS)")
+        foreign = HostNotAllowedError(
+            f"{name} lies on a host that is not on the list (ARTIFACT_HOSTS)"
+        )
         if not self._hosts.allow(url):
             raise foreign
         try:

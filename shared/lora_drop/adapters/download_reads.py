@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 import httpx
 
 from lora_drop.adapters.download_wire import Broken, Range, Wire, encoding
-from lora_drop.jobs.errors import DownloadInterrupted, SourceChanged
+from lora_drop.jobs.errors import DownloadInterruptedError, SourceChangedError
 
 ATTEMPTS = 3  # of a piece, each from the byte that the last has got to
 LEAST = 256 * 1024  # less is not worth a request of its own
@@ -49,7 +49,7 @@ class InRanges:
     def read(self, offset: int, into: memoryview) -> int:
         """Fill the buffer in pieces, all of them at once.
 
-        Raises SourceChanged, ResultGone and DownloadInterrupted once no piece is written any more.
+        Raises SourceChangedError, ResultGoneError and DownloadInterruptedError once no piece is written any more.
         """
         length = max(LEAST, -(-len(into) // self._lanes))
         first = self._first if offset == 0 else None
@@ -87,7 +87,7 @@ class InRanges:
                     room[:] = chunk[: len(room)]
                     done += len(room)
                     if len(room) < len(chunk) and not first:
-                        raise SourceChanged(f"{self._wire.name} sends more than was asked for")
+                        raise SourceChangedError(f"{self._wire.name} sends more than was asked for")
                     if done == len(into) and first:
                         break  # it may be longer than what is wanted of it now
             except Broken:
@@ -96,18 +96,20 @@ class InRanges:
             if done == len(into):
                 return
             first = None
-        raise DownloadInterrupted(f"{self._wire.name} ended {len(into) - done} bytes too early")
+        raise DownloadInterruptedError(
+            f"{self._wire.name} ended {len(into) - done} bytes too early"
+        )
 
     def _asked(self, span: Range) -> httpx.Response:
-        """Exactly this range of exactly this file; raises SourceChanged where it is another."""
+        """Exactly this range of exactly this file; raises SourceChangedError where it is another."""
         response = self._wire.get(span, etag=self._etag)
         expected = Range(span.start, span.end, self._size)
         if Range.served(response) == expected and strong_etag(response) == self._etag:
             return response
         response.close()
         if response.status_code in CHANGED:
-            raise SourceChanged(f"{self._wire.name} is not the file any more that it was")
-        raise DownloadInterrupted(f"{self._wire.name}: status {response.status_code}")
+            raise SourceChangedError(f"{self._wire.name} is not the file any more that it was")
+        raise DownloadInterruptedError(f"{self._wire.name}: status {response.status_code}")
 
 
 class InOneGo:
@@ -135,10 +137,12 @@ class InOneGo:
     def read(self, offset: int, into: memoryview) -> int:
         """The bytes that come next, which have to be those that are asked for.
 
-        Raises DownloadInterrupted when they end before, or go on after, what the server or fal said.
+        Raises DownloadInterruptedError when they end before, or go on after, what the server or fal said.
         """
         if offset != self._arrived:
-            raise DownloadInterrupted(f"{self._wire.name} cannot be read but from its beginning")
+            raise DownloadInterruptedError(
+                f"{self._wire.name} cannot be read but from its beginning"
+            )
         filled = 0
         while filled < len(into) and self._more():
             piece = self._rest[: len(into) - filled]
@@ -151,7 +155,7 @@ class InOneGo:
         expected = self._arrived if self._expected is None else self._expected
         if self._arrived > expected or (ended and self._arrived < expected):
             how = "ended after" if ended else "goes on after"
-            raise DownloadInterrupted(
+            raise DownloadInterruptedError(
                 f"{self._wire.name} {how} {self._arrived} bytes, and should have {expected}"
             )
         return filled
@@ -171,7 +175,7 @@ class InOneGo:
 
 
 def _unpacked(wire: Wire, response: httpx.Response) -> Iterator[bytes]:
-    """The file's bytes; raises DownloadInterrupted for a packing that is unknown, or not whole.
+    """The file's bytes; raises DownloadInterruptedError for a packing that is unknown, or not whole.
 
     Packed against our wish, and a little may unpack to very much: never more than 1 MiB at once.
     """
@@ -180,19 +184,19 @@ def _unpacked(wire: Wire, response: httpx.Response) -> Iterator[bytes]:
         yield from wire.chunks(response)
         return
     if packed not in ("gzip", "x-gzip"):
-        raise DownloadInterrupted(f"{wire.name} comes packed, as {packed[:40]}")
+        raise DownloadInterruptedError(f"{wire.name} comes packed, as {packed[:40]}")
     unpack = zlib.decompressobj(wbits=GZIP)
     try:
         for chunk in wire.chunks(response):
             rest = chunk
             while rest:
                 if unpack.eof:
-                    raise DownloadInterrupted(f"{wire.name} goes on after what was packed")
+                    raise DownloadInterruptedError(f"{wire.name} goes on after what was packed")
                 yield unpack.decompress(rest, CHUNK)
                 rest = unpack.unconsumed_tail or unpack.unused_data
         while not unpack.eof and (data := unpack.decompress(b"", CHUNK)):
             yield data
     except zlib.error as error:
-        raise DownloadInterrupted(f"{wire.name} cannot be unpacked") from error
+        raise DownloadInterruptedError(f"{wire.name} cannot be unpacked") from error
     if not unpack.eof:
-        raise DownloadInterrupted(f"{wire.name} ended before it could be unpacked whole")
+        raise DownloadInterruptedError(f"{wire.name} ended before it could be unpacked whole")

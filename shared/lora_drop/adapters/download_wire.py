@@ -9,7 +9,7 @@ from typing import Self
 
 import httpx
 
-from lora_drop.jobs.errors import DownloadInterrupted, ResultGone, ResultUnusable
+from lora_drop.jobs.errors import DownloadInterruptedError, ResultGoneError, ResultUnusableError
 from lora_drop.jobs.problems import Problem
 
 READ_TIMEOUT = 20.0  # seconds without a byte
@@ -20,7 +20,7 @@ HOPS = 3
 CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", re.ASCII)
 
 
-class Broken(DownloadInterrupted):
+class Broken(DownloadInterruptedError):
     """Raised when the line broke: what is left may well arrive on another one, now."""
 
 
@@ -62,7 +62,7 @@ def encoding(response: httpx.Response) -> str:
 class Wire:
     """The way to one file; ``stopped`` ends what is being read of it.
 
-    ``allowed`` gives an address that may be fetched, or raises ForeignHost; ``most``: bytes.
+    ``allowed`` gives an address that may be fetched, or raises HostNotAllowedError; ``most``: bytes.
     """
 
     client: httpx.Client
@@ -77,7 +77,7 @@ class Wire:
     def get(self, span: Range | None, *, etag: str = "") -> httpx.Response:
         """The answer, its body not read yet; a redirect is followed, to where the first may lead as well.
 
-        Raises ResultGone at 404, ForeignHost, Broken and DownloadInterrupted.
+        Raises ResultGoneError at 404, HostNotAllowedError, Broken and DownloadInterruptedError.
         """
         headers = {"Range": str(span)} if span else {}
         if etag:
@@ -89,20 +89,20 @@ class Wire:
                 return response
             response.close()
             url = self._next(url, response)
-        raise DownloadInterrupted(f"{self.name} is redirected more than {HOPS} times")
+        raise DownloadInterruptedError(f"{self.name} is redirected more than {HOPS} times")
 
     def check_size(self, size: int) -> None:
-        """Raise ResultUnusable for more bytes than any result has."""
+        """Raise ResultUnusableError for more bytes than any result has."""
         if size > self.most:
             message = f"{self.name} is larger than {self.most:,} bytes, and no result is."
-            raise ResultUnusable(Problem(code="result_too_large", message=message))
+            raise ResultUnusableError(Problem(code="result_too_large", message=message))
 
     def _next(self, url: httpx.URL, response: httpx.Response) -> httpx.URL:
         location = response.headers.get("Location", "")
         try:
             target = str(url.join(location))
         except httpx.InvalidURL as error:
-            raise DownloadInterrupted(f"{self.name} is redirected to nowhere") from error
+            raise DownloadInterruptedError(f"{self.name} is redirected to nowhere") from error
         return self.allowed(target if location.isascii() else location, self.name)
 
     def _sent(self, url: httpx.URL, headers: dict[str, str]) -> httpx.Response:
@@ -113,11 +113,11 @@ class Wire:
             response = self.client.send(request, stream=True, follow_redirects=False)
         if response.status_code in GONE:
             response.close()
-            raise ResultGone(f"{self.name} is gone: {response.status_code}")
+            raise ResultGoneError(f"{self.name} is gone: {response.status_code}")
         return response
 
     def chunks(self, response: httpx.Response) -> Iterator[bytes]:
-        """The body as it comes, packed or not; raises Broken, DownloadInterrupted when time is over."""
+        """The body as it comes, packed or not; raises Broken, DownloadInterruptedError when time is over."""
         try:
             with self._told():
                 for chunk in response.iter_raw() if encoding(response) else response.iter_bytes():
@@ -128,10 +128,10 @@ class Wire:
 
     def _left(self) -> float:
         if self.stopped.is_set():
-            raise DownloadInterrupted(f"{self.name} is not read on")
+            raise DownloadInterruptedError(f"{self.name} is not read on")
         if (left := self.until - self.now()) <= 0:
             # However steadily it trickles: whoever waits is ended soon, and what has arrived is kept.
-            raise DownloadInterrupted(f"{self.name} takes longer than there is time for")
+            raise DownloadInterruptedError(f"{self.name} takes longer than there is time for")
         return left
 
     @contextmanager
@@ -142,4 +142,4 @@ class Wire:
             raise Broken(f"{self.name}: {type(error).__name__}") from error
         # InvalidURL: httpx reads where a redirect leads, whether or not it is to follow it.
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
-            raise DownloadInterrupted(f"{self.name}: {type(error).__name__}") from error
+            raise DownloadInterruptedError(f"{self.name}: {type(error).__name__}") from error

@@ -44,7 +44,7 @@ from lora_drop.adapters.dynamodb_rows import (
 from lora_drop.adapters.dynamodb_writes import Action, Written, add_actions, checks, replace_actions
 from lora_drop.jobs.budget import Account, Limits
 from lora_drop.jobs.erasures import Erasure, digest_of
-from lora_drop.jobs.errors import Conflict, EventsUnavailable, Forgotten
+from lora_drop.jobs.errors import ConflictError, EventsUnavailableError, JobForgottenError
 from lora_drop.jobs.job import Job, Status
 from lora_drop.ports import Claim, Page
 
@@ -64,14 +64,14 @@ class DynamoJobs:
         self._client = client
         self._table = table
 
-    def add(self, job: Job, *, claim: Claim | None = None, still: Sequence[Job] = ()) -> bool:
-        """Put the job if its id is free; raises Conflict when two do so at the same moment."""
+    def add(self, job: Job, *, claim: Claim | None = None, unchanged: Sequence[Job] = ()) -> bool:
+        """Put the job if its id is free; raises ConflictError when two do so at the same moment."""
         never_forgotten = tombstone_of(job.job_id)
         try:
-            self._write([never_forgotten, *add_actions(job, claim), *checks(still)])
-        except Forgotten as forgotten:
-            raise Forgotten(job.job_id) from forgotten
-        except Conflict:
+            self._write([never_forgotten, *add_actions(job, claim), *checks(unchanged)])
+        except JobForgottenError as forgotten:
+            raise JobForgottenError(job.job_id) from forgotten
+        except ConflictError:
             if self.get(job.job_id) is None:
                 raise
             return False
@@ -89,7 +89,7 @@ class DynamoJobs:
     def begin(self, job: Job, erasure: Erasure) -> None:
         """One transaction: the job's rows go, and the tombstone comes."""
         owner = self.owner(job.content_digest) if job.content_digest else None
-        heir = self.get(job.instead_of) if job.instead_of else None
+        heir = self.get(job.supersedes) if job.supersedes else None
         self._write(
             begin_actions(job, erasure, owns_content=owner == job.job_id, heir=heir is not None)
         )
@@ -115,10 +115,10 @@ class DynamoJobs:
         *,
         limits: Limits | None = None,
         claim: Claim | None = None,
-        still: Sequence[Job] = (),
+        unchanged: Sequence[Job] = (),
     ) -> None:
         """Put the job if its version is still the one that was read, with all that follows from it."""
-        self._write([*replace_actions(before, after, limits, claim), *checks(still)])
+        self._write([*replace_actions(before, after, limits, claim), *checks(unchanged)])
 
     def unfinished(self) -> Iterable[Job]:
         """Every job under OPEN by a strongly consistent query, oldest first."""
@@ -132,12 +132,12 @@ class DynamoJobs:
         """The rows under OUTBOX, by a strongly consistent query."""
         return {item["sk"]["S"]: int(item["written"]["N"]) for item in self._rows(OUTBOX)}
 
-    def told(self, job_id: str, version: int) -> None:
+    def mark_published(self, job_id: str, version: int) -> None:
         """Delete its row under OUTBOX, if that is about no later change."""
         try:
             self._delete_if("written <= :version", key_of(OUTBOX, job_id), version)
         except (BotoCoreError, ClientError) as error:
-            raise EventsUnavailable(f"{job_id}: {type(error).__name__}") from error
+            raise EventsUnavailableError(f"{job_id}: {type(error).__name__}") from error
 
     def close(self, job: Job) -> None:
         """Delete its row under OPEN, if that is about this very end."""
@@ -264,7 +264,7 @@ class DynamoJobs:
                 if CONFLICT not in codes:
                     raise
                 if attempt == ATTEMPTS - 1:
-                    raise Conflict(str(error)) from error
+                    raise ConflictError(str(error)) from error
                 pause = min(LONGEST_PAUSE, 0.02 * 2**attempt)
                 time.sleep(random.uniform(0, pause))  # noqa: S311  # jitter, no secret
             else:

@@ -10,7 +10,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from lora_drop.adapters.dynamodb_rows import CONTENT, JOB, OPEN, OUTBOX, key_of, place_of
 from lora_drop.adapters.dynamodb_writes import Action
 from lora_drop.jobs.erasures import Erasure, digest_of
-from lora_drop.jobs.errors import Forgotten
+from lora_drop.jobs.errors import JobForgottenError
 from lora_drop.jobs.job import Job
 
 FORGOTTEN, ERASING = "FORGOTTEN", "ERASING"
@@ -26,7 +26,7 @@ def erasure_of(item: Mapping[str, Any]) -> Erasure:
 def tombstone_of(job_id: str) -> Action:
     """That no job of this id was forgotten."""
     key = key_of(FORGOTTEN, digest_of(job_id))
-    return Action({"ConditionCheck": {"Key": key, "ConditionExpression": FREE}}, Forgotten)
+    return Action({"ConditionCheck": {"Key": key, "ConditionExpression": FREE}}, JobForgottenError)
 
 
 def begin_actions(
@@ -73,11 +73,11 @@ def _given_back(job: Job, *, heir: bool) -> Sequence[Action]:
         "ConditionExpression": "job_id = :job",
         "ExpressionAttributeValues": {":job": {"S": job.job_id}},
     }
-    if job.instead_of is None or not heir:
+    if job.supersedes is None or not heir:
         return [Action({"Delete": {"Key": key, **ours}})]
-    there = {"Key": key_of(job.instead_of, JOB), "ConditionExpression": "attribute_exists(pk)"}
+    there = {"Key": key_of(job.supersedes, JOB), "ConditionExpression": "attribute_exists(pk)"}
     return [
-        Action({"Put": {"Item": {**key, "job_id": {"S": job.instead_of}}, **ours}}),
+        Action({"Put": {"Item": {**key, "job_id": {"S": job.supersedes}}, **ours}}),
         Action({"ConditionCheck": there}),
     ]
 

@@ -21,7 +21,7 @@ from lora_drop.adapters.dynamodb_rows import (
     place_of,
 )
 from lora_drop.jobs.budget import MICRO, Booking, Limits, bookings
-from lora_drop.jobs.errors import Conflict, NoSlot, OverBudget
+from lora_drop.jobs.errors import ConflictError, NoSlotError, OverBudgetError
 from lora_drop.jobs.job import Job, Status
 from lora_drop.ports import Claim
 
@@ -33,7 +33,7 @@ class Action:
     """One part of a transaction, and what it means when its condition does not hold."""
 
     write: Written
-    otherwise: type[Exception] = Conflict
+    otherwise: type[Exception] = ConflictError
 
 
 def add_actions(job: Job, claim: Claim | None) -> Sequence[Action]:
@@ -56,11 +56,11 @@ def replace_actions(
     ]
 
 
-def checks(still: Sequence[Job]) -> Sequence[Action]:
+def checks(unchanged: Sequence[Job]) -> Sequence[Action]:
     """That each of these jobs is as it was read."""
     return [
         Action({"ConditionCheck": {"Key": key_of(job.job_id, JOB), **_unchanged(job)}})
-        for job in still
+        for job in unchanged
     ]
 
 
@@ -113,7 +113,7 @@ def _slot(before: Job, after: Job, limits: Limits | None) -> Sequence[Action]:
     if after.at_fal and limits is not None:
         update["ConditionExpression"] = "attribute_not_exists(holders) OR size(holders) < :most"
         update["ExpressionAttributeValues"][":most"] = {"N": str(limits.max_in_flight)}
-    return [Action({"Update": update}, NoSlot)]
+    return [Action({"Update": update}, NoSlotError)]
 
 
 def _money(before: Job, after: Job, limits: Limits | None) -> Sequence[Action]:
@@ -138,7 +138,7 @@ def _money(before: Job, after: Job, limits: Limits | None) -> Sequence[Action]:
             # A month without a row has spent nothing; without room for this job, no row will do.
             none_yet = "attribute_not_exists(committed) OR " if room >= 0 else ""
             update["ConditionExpression"] = f"{none_yet}committed <= :room"
-        actions.append(Action({"Update": update}, OverBudget))
+        actions.append(Action({"Update": update}, OverBudgetError))
     return actions
 
 

@@ -6,7 +6,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lora_drop.jobs.errors import EventsUnavailable
+from lora_drop.jobs.errors import EventsUnavailableError
 from lora_drop.jobs.events import DETAIL_TYPE, SOURCE, StatusChange
 
 if TYPE_CHECKING:
@@ -35,9 +35,11 @@ class BusEvents:
                 ]
             )
         except (BotoCoreError, ClientError) as error:
-            raise EventsUnavailable(f"{change.job_id}: {type(error).__name__}") from error
+            raise EventsUnavailableError(f"{change.job_id}: {type(error).__name__}") from error
         if answer["FailedEntryCount"]:
-            raise EventsUnavailable(f"{change.job_id}: {answer['Entries'][0].get('ErrorCode')}")
+            raise EventsUnavailableError(
+                f"{change.job_id}: {answer['Entries'][0].get('ErrorCode')}"
+            )
 
 
 def bus_events() -> BusEvents:

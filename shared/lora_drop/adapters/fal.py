@@ -11,12 +11,12 @@ from fal_client.client import BackupDomainTransport
 
 from lora_drop.adapters.fal_key import Key, KeyAuth, usable_key
 from lora_drop.adapters.fal_transport import KEY_REFUSED, UNANSWERED, SinglePost, json_object
-from lora_drop.fal.status import Fact, Gone, Running, failed, finished
+from lora_drop.fal.status import FalStatus, Gone, Running, failed, finished
 from lora_drop.jobs.errors import (
-    NotSubmitted,
-    SubmissionRefused,
-    SubmissionUnknown,
-    TrainerUnavailable,
+    FalUnavailableError,
+    NotSubmittedError,
+    SubmissionRefusedError,
+    SubmissionUnknownError,
 )
 from lora_drop.ports import Submission
 
@@ -33,7 +33,7 @@ ABOUT_US = frozenset({401, 403, 408, 409, 429})
 UNITS = "X-Fal-Billable-Units"
 
 
-class FalTrainer:
+class FalQueueClient:
     """The trainer at fal, called with the stack's own key.
 
     Hosts come from fal_client's own environment variables (``FAL_RUN_HOST``,
@@ -59,27 +59,31 @@ class FalTrainer:
         """
         try:
             key, once = usable_key(self._key()), SinglePost(self._wire())
-        except (TrainerUnavailable, OSError) as error:
-            raise NotSubmitted("there is no key, or no certificates, to call fal with") from error
+        except (FalUnavailableError, OSError) as error:
+            raise NotSubmittedError(
+                "there is no key, or no certificates, to call fal with"
+            ) from error
         client = _client(key, once, SUBMIT_TIMEOUT)
         try:
             client.submit(application, dict(arguments), webhook_url=webhook_url)
-        except SubmissionRefused as refused:
+        except SubmissionRefusedError as refused:
             if refused.problem.code == KEY_REFUSED and self._key.newer(key) is not None:
-                raise NotSubmitted("fal refused the key, and there is a newer one") from refused
+                raise NotSubmittedError(
+                    "fal refused the key, and there is a newer one"
+                ) from refused
             raise
         except (KeyError, TypeError, ValueError) as error:
             # The client could not make the request, or could not read the rest of the answer.
             if not once.sent:
-                raise NotSubmitted("the request cannot be made") from error
+                raise NotSubmittedError("the request cannot be made") from error
         finally:
             once.close()
         if once.request_id is None:
-            raise SubmissionUnknown("fal's answer has no request id")
+            raise SubmissionUnknownError("fal's answer has no request id")
         return Submission(once.request_id)
 
-    def ask(self, application: str, request_id: str) -> Fact:
-        """What fal says of the request now; anything that says nothing of it: TrainerUnavailable.
+    def ask(self, application: str, request_id: str) -> FalStatus:
+        """What fal says of the request now; anything that says nothing of it: FalUnavailableError.
 
         fal_client knows the addresses. Its own ``status()`` and ``get()`` repeat themselves, ask
         without end while a request is running, and want fields that fal does not promise.
@@ -88,7 +92,7 @@ class FalTrainer:
         try:
             return _asked(self._handle(wire, application, request_id))
         except UNANSWERED as error:
-            raise TrainerUnavailable(f"fal did not answer: {type(error).__name__}") from error
+            raise FalUnavailableError(f"fal did not answer: {type(error).__name__}") from error
         finally:
             wire.close()
 
@@ -102,7 +106,7 @@ class FalTrainer:
             handle = self._handle(wire, application, request_id)
             answer = handle.client.put(handle.cancel_url)
         except UNANSWERED as error:
-            raise TrainerUnavailable(f"fal did not answer: {type(error).__name__}") from error
+            raise FalUnavailableError(f"fal did not answer: {type(error).__name__}") from error
         finally:
             wire.close()
         said = (json_object(answer) or {}).get("status")
@@ -110,7 +114,7 @@ class FalTrainer:
             return True
         if said in OVER:
             return False
-        raise TrainerUnavailable(f"fal answered {answer.status_code} to a cancellation")
+        raise FalUnavailableError(f"fal answered {answer.status_code} to a cancellation")
 
     def _handle(
         self, wire: httpx.BaseTransport, application: str, request_id: str
@@ -120,7 +124,7 @@ class FalTrainer:
         Its calls may be repeated with a newer key. The id becomes a part of an address, and one that would change it is none of fal's.
         """
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,128}", request_id, re.ASCII):
-            raise TrainerUnavailable("the request's id is not of fal's form")
+            raise FalUnavailableError("the request's id is not of fal's form")
         client = _client(usable_key(self._key()), wire, ASK_TIMEOUT, auth=KeyAuth(self._key))
         return client.get_handle(application, request_id)
 
@@ -159,14 +163,14 @@ class _Deadline(httpx.BaseTransport):
         return self._inner.handle_request(request)
 
 
-def _asked(handle: fal_client.SyncRequestHandle) -> Fact:
+def _asked(handle: fal_client.SyncRequestHandle) -> FalStatus:
     """The state of a request first: only a completed one has a result to read."""
     answer = handle.client.get(handle.status_url)
     state = json_object(answer)
     if state is not None and answer.status_code in GONE:
         return Gone(handle.request_id)
     if state is None or not answer.is_success:
-        raise TrainerUnavailable(f"fal answered {answer.status_code}")
+        raise FalUnavailableError(f"fal answered {answer.status_code}")
     match state.get("status"):
         case "IN_QUEUE":
             return Running(handle.request_id, started=False)
@@ -177,12 +181,12 @@ def _asked(handle: fal_client.SyncRequestHandle) -> Fact:
         case "COMPLETED":
             return _result(handle, answer.headers.get(UNITS))
         case other:
-            raise TrainerUnavailable(f"fal calls the request {str(other)[:40]!r}")
+            raise FalUnavailableError(f"fal calls the request {str(other)[:40]!r}")
 
 
 def _failure(
     handle: fal_client.SyncRequestHandle, state: Mapping[str, Any], units: str | None
-) -> Fact:
+) -> FalStatus:
     """A failed request is COMPLETED too; its result may say more of it than its state.
 
     ``units`` is what the answer with its state said of money.
@@ -200,12 +204,12 @@ def _failure(
     return failed(handle.request_id, error, more, billable_units=units)
 
 
-def _result(handle: fal_client.SyncRequestHandle, units: str | None) -> Fact:
+def _result(handle: fal_client.SyncRequestHandle, units: str | None) -> FalStatus:
     """What the model answered, with its own status."""
     answer = handle.client.get(handle.response_url)
     body = json_object(answer)
     if body is None or answer.is_redirect or answer.status_code in ABOUT_US:
-        raise TrainerUnavailable(f"fal answered {answer.status_code} for a result")
+        raise FalUnavailableError(f"fal answered {answer.status_code} for a result")
     if answer.is_success:
         return finished(handle.request_id, body)
     if answer.status_code in GONE:
@@ -214,7 +218,7 @@ def _result(handle: fal_client.SyncRequestHandle, units: str | None) -> Fact:
         return Running(handle.request_id, started=True)
     if answer.is_server_error and not isinstance(body.get("detail"), list):
         # Only the list is the model's own form; the rest may be fal's trouble of the moment.
-        raise TrainerUnavailable(f"fal answered {answer.status_code} for a result")
+        raise FalUnavailableError(f"fal answered {answer.status_code} for a result")
     units = answer.headers.get(UNITS, units)
     return failed(
         handle.request_id, f"status code {answer.status_code}", body, billable_units=units

@@ -10,7 +10,7 @@ import httpx
 from lora_drop.adapters.fal_key import Key, KeyAuth
 from lora_drop.adapters.fal_transport import UNANSWERED, json_object
 from lora_drop.fal.trainers.table import DATASET_FIELDS
-from lora_drop.jobs.errors import TrainerUnavailable
+from lora_drop.jobs.errors import FalUnavailableError
 from lora_drop.jobs.evidence import is_of
 from lora_drop.jobs.job import Job
 
@@ -32,7 +32,7 @@ class FalHistory:
     def requests_for(self, job: Job, *, since: datetime) -> Sequence[str]:
         """The ids of the requests since then that were sent this job's dataset.
 
-        Raises TrainerUnavailable when the list cannot be read to its end.
+        Raises FalUnavailableError when the list cannot be read to its end.
         """
         found = (
             str(row.get("request_id"))
@@ -55,16 +55,16 @@ class FalHistory:
                 if not (page.get("has_more") and page.get("next_cursor")):
                     return
                 query["cursor"] = str(page["next_cursor"])
-        raise TrainerUnavailable(f"fal's request list is longer than {MAX_PAGES} pages")
+        raise FalUnavailableError(f"fal's request list is longer than {MAX_PAGES} pages")
 
     def _page(self, client: httpx.Client, query: Mapping[str, str]) -> Mapping[str, Any]:
         try:
             answer = client.get(f"{self._api_url}/models/requests/by-endpoint", params=query)
         except UNANSWERED as error:
-            raise TrainerUnavailable(f"fal did not answer: {type(error).__name__}") from error
+            raise FalUnavailableError(f"fal did not answer: {type(error).__name__}") from error
         body = json_object(answer)
         if not answer.is_success or body is None or not isinstance(body.get("items"), list):
-            raise TrainerUnavailable(f"fal's request list answered {answer.status_code}")
+            raise FalUnavailableError(f"fal's request list answered {answer.status_code}")
         return body
 
 

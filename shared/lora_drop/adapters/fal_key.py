@@ -6,7 +6,7 @@ from typing import Protocol
 
 import httpx
 
-from lora_drop.jobs.errors import TrainerUnavailable
+from lora_drop.jobs.errors import FalUnavailableError
 
 UNAUTHORIZED = 401
 
@@ -15,7 +15,7 @@ class Key(Protocol):
     """The fal key, wherever it comes from."""
 
     def __call__(self) -> str:
-        """The key; raises TrainerUnavailable when there is none."""
+        """The key; raises FalUnavailableError when there is none."""
 
     def newer(self, refused: str) -> str | None:
         """Another key than this one that fal refused; None when there is none."""
@@ -25,7 +25,7 @@ class KeyAuth(httpx.Auth):
     """The key on every call, and once more with a newer one where fal refuses it (401).
 
     For calls that may be repeated: the paid POST is none, see fal_transport. Raises
-    TrainerUnavailable from within the call when there is no key.
+    FalUnavailableError from within the call when there is no key.
     """
 
     def __init__(self, key: Key) -> None:
@@ -42,8 +42,8 @@ class KeyAuth(httpx.Auth):
 
 
 def usable_key(saved: str) -> str:
-    """The key without the line end it may have been saved with; raises TrainerUnavailable."""
+    """The key without the line end it may have been saved with; raises FalUnavailableError."""
     key = saved.strip()
     if not re.fullmatch(r"[!-~]+", key):
-        raise TrainerUnavailable("the fal key is empty or holds what no key can")
+        raise FalUnavailableError("the fal key is empty or holds what no key can")
     return key

@@ -13,7 +13,7 @@ import httpx
 from lora_drop.adapters.fal_key import UNAUTHORIZED, Key, KeyAuth
 from lora_drop.adapters.fal_transport import PASSING, UNANSWERED, json_object
 from lora_drop.fal.trainers.table import DEFAULT
-from lora_drop.jobs.errors import TrainerUnavailable
+from lora_drop.jobs.errors import FalUnavailableError
 from lora_drop.ports import PayloadsErased
 
 TIMEOUT = httpx.Timeout(10.0)
@@ -37,7 +37,7 @@ class FalPayloads:
     def erase(self, request_id: str) -> PayloadsErased:
         """Have fal delete it; what fal does not know is gone already.
 
-        Raises TrainerUnavailable where it may go better the next time.
+        Raises FalUnavailableError where it may go better the next time.
         """
         url = f"{self._api_url}/models/requests/{quote(request_id, safe='')}/payloads"
         try:
@@ -49,7 +49,7 @@ class FalPayloads:
                 if status == UNAUTHORIZED and self._is_known(client):
                     status = FORBIDDEN
         except (*UNANSWERED, OSError) as error:  # OSError: no certificates
-            raise TrainerUnavailable(f"fal did not answer: {type(error).__name__}") from error
+            raise FalUnavailableError(f"fal did not answer: {type(error).__name__}") from error
         if answer.is_success:
             return _erased(json_object(answer))
         if status == NOT_FOUND:
@@ -58,7 +58,7 @@ class FalPayloads:
             return PayloadsErased(left=(FORBIDS,))
         # A key that is not known at all, a person puts right.
         if status in {UNAUTHORIZED, *PASSING} or not answer.is_client_error:
-            raise TrainerUnavailable(f"fal answered {status} to a deletion")
+            raise FalUnavailableError(f"fal answered {status} to a deletion")
         return PayloadsErased(
             left=(f"fal answered {status} to the deletion of what it stored of the training",)
         )

@@ -17,7 +17,7 @@ from lora_drop.adapters.fal_key import Key, KeyAuth
 from lora_drop.adapters.fal_transport import UNANSWERED, json_object
 from lora_drop.fal.prices import Price, price_of
 from lora_drop.fal.trainers.table import TRAINERS
-from lora_drop.jobs.errors import TrainerUnavailable
+from lora_drop.jobs.errors import FalUnavailableError
 
 TIMEOUT = httpx.Timeout(3.0)  # an estimate is not worth more of a function's minute
 KEPT = 3600.0  # seconds
@@ -65,7 +65,7 @@ class FalPrices:
             ) as client:
                 query = {"endpoint_id": application}
                 answer = client.get(f"{self._api_url}/models/pricing", params=query)
-        except (TrainerUnavailable, *UNANSWERED, OSError):  # OSError: no certificates
+        except (FalUnavailableError, *UNANSWERED, OSError):  # OSError: no certificates
             return None
         body = json_object(answer)
         rows = body.get("prices") if answer.is_success and body else None

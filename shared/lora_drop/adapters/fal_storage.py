@@ -10,7 +10,7 @@ from fal_client import client as vendor
 from lora_drop.adapters.fal_key import UNAUTHORIZED, Key, usable_key
 from lora_drop.adapters.fal_transport import PASSING, REFUSALS, UNANSWERED
 from lora_drop.datasets.archives import RangedReader
-from lora_drop.jobs.errors import NotSubmitted, SubmissionRefused, TrainerUnavailable
+from lora_drop.jobs.errors import FalUnavailableError, NotSubmittedError, SubmissionRefusedError
 from lora_drop.jobs.problems import Problem
 
 # The submitter lives five minutes, begins to upload within ten seconds, and may wait 40 for a POST.
@@ -46,7 +46,7 @@ class FalStorage:
 
         Up to 100 MB go in one piece and lie in memory for it, larger ones in parts of 10 MB, as
         fal_client itself has it. A key that fal refuses is tried once more in its newer form. Raises
-        what reading the archive raises, NotSubmitted, and SubmissionRefused.
+        what reading the archive raises, NotSubmittedError, and SubmissionRefusedError.
         """
         try:
             key = usable_key(self._key())
@@ -60,8 +60,8 @@ class FalStorage:
             return self._upload(usable_key(newer), archive, name, seconds)
         except (fal_client.FalClientHTTPError, httpx.HTTPStatusError) as error:
             raise _verdict(error.response) from error
-        except (TrainerUnavailable, *UNANSWERED, KeyError, TypeError, ValueError) as error:
-            raise NotSubmitted(f"fal's storage: {type(error).__name__}") from error
+        except (FalUnavailableError, *UNANSWERED, KeyError, TypeError, ValueError) as error:
+            raise NotSubmittedError(f"fal's storage: {type(error).__name__}") from error
 
     def _upload(self, key: str, archive: RangedReader, name: str, seconds: int) -> str:
         # Its hosts are constants of its module.
@@ -111,17 +111,17 @@ def _https(url: object) -> str:
     return url
 
 
-def _verdict(answer: httpx.Response) -> NotSubmitted | SubmissionRefused:
+def _verdict(answer: httpx.Response) -> NotSubmittedError | SubmissionRefusedError:
     """What an answer that is no success says of the next try."""
     status = answer.status_code
     if not answer.is_client_error or status in PASSING:
-        return NotSubmitted(f"fal's storage answered {status}")
+        return NotSubmittedError(f"fal's storage answered {status}")
     of_account = {each: (code, advice) for each, (code, held, advice) in REFUSALS.items() if held}
     code, advice = of_account.get(status, REFUSED)
     message = (
         f"{advice}, then let the job go on with lora-drop approve. fal's storage says {status}."
     )
-    return SubmissionRefused(Problem(code=code, message=message), held=True)
+    return SubmissionRefusedError(Problem(code=code, message=message), held=True)
 
 
 class _Until(httpx.BaseTransport):
@@ -133,10 +133,10 @@ class _Until(httpx.BaseTransport):
         self._until = until
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """The answer; raises TrainerUnavailable, which fal_client's own repetitions let pass."""
+        """The answer; raises FalUnavailableError, which fal_client's own repetitions let pass."""
         left = self._until - self._tick()
         if left <= 0:
-            raise TrainerUnavailable("the upload takes too long")
+            raise FalUnavailableError("the upload takes too long")
         request.extensions["timeout"] = httpx.Timeout(min(left, SILENCE)).as_dict()
         return self._inner.handle_request(request)
 

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from lora_drop.fal.status import quoted
-from lora_drop.jobs.errors import NotSubmitted, SubmissionRefused, SubmissionUnknown
+from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError, SubmissionUnknownError
 from lora_drop.jobs.problems import Problem
 
 # A definite no, and what a person can do. ``held``: the job can go on once it is done.
@@ -47,17 +47,19 @@ class SinglePost(httpx.BaseTransport):
         self.request_id: str | None = None
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """The accepted answer; raises NotSubmitted, SubmissionRefused or SubmissionUnknown."""
+        """The accepted answer; raises NotSubmittedError, SubmissionRefusedError or SubmissionUnknownError."""
         if self.sent:
-            raise SubmissionUnknown("a second POST for the same job was stopped")
+            raise SubmissionUnknownError("a second POST for the same job was stopped")
         self.sent = True
         try:
             response = self._inner.handle_request(request)
             response.read()
         except NEVER_LEFT as error:
-            raise NotSubmitted(f"no connection to fal: {error}") from error
+            raise NotSubmittedError(f"no connection to fal: {error}") from error
         except UNANSWERED as error:
-            raise SubmissionUnknown(f"{type(error).__name__} after the request left") from error
+            raise SubmissionUnknownError(
+                f"{type(error).__name__} after the request left"
+            ) from error
         self.request_id = _accepted(response)
         return response
 
@@ -73,16 +75,16 @@ def _accepted(response: httpx.Response) -> str:
         request_id = body.get("request_id") if body else None
         if isinstance(request_id, str) and request_id:
             return request_id
-        raise SubmissionUnknown(f"fal answered {status} without a request id")
+        raise SubmissionUnknownError(f"fal answered {status} without a request id")
     if status == TOO_MANY_REQUESTS and body and "detail" in body:
-        raise NotSubmitted("fal takes no more requests now")
+        raise NotSubmittedError("fal takes no more requests now")
     refusal = REFUSALS.get(status)
     if refusal and body and "detail" in body:
         code, held, advice = refusal
         then = ", then let the job go on with lora-drop approve" if held else ""
         message = f"{advice}{then}. fal says: {_said(body['detail'])}"
-        raise SubmissionRefused(Problem(code=code, message=message), held=held)
-    raise SubmissionUnknown(f"fal answered {status}")
+        raise SubmissionRefusedError(Problem(code=code, message=message), held=held)
+    raise SubmissionUnknownError(f"fal answered {status}")
 
 
 def json_object(response: httpx.Response) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 
-from lora_drop.jobs.errors import DatasetUnreadable
+from lora_drop.jobs.errors import DatasetUnreadableError
 
 
 class FileRange:
@@ -22,14 +22,14 @@ class FileRange:
         return self._size
 
     def read(self, offset: int, length: int) -> bytes:
-        """Bytes of the file; raises DatasetUnreadable when it has become shorter."""
+        """Bytes of the file; raises DatasetUnreadableError when it has become shorter."""
         length = min(length, self._size - offset)
         if length <= 0:
             return b""
         self._file.seek(offset)
         data = self._file.read(length)
         if len(data) < length:
-            raise DatasetUnreadable(f"{self._file.name} was changed while it was read")
+            raise DatasetUnreadableError(f"{self._file.name} was changed while it was read")
         return data
 
 

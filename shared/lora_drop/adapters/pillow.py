@@ -13,11 +13,11 @@ from lora_drop.adapters.memory_limit import at_most
 from lora_drop.datasets.images.cleaning import without_metadata
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.formats import ImageFormat
-from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImage, too_much_work
+from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImageError, too_much_work
 from lora_drop.datasets.images.limits import check_not_too_large
 from lora_drop.datasets.images.mending import Change, changes_for, format_after, is_lossless
-from lora_drop.datasets.images.pictures import Look, Mended
-from lora_drop.datasets.images.reading import Whole
+from lora_drop.datasets.images.pictures import ImageInspection, Mended
+from lora_drop.datasets.images.reading import WholeImage
 from lora_drop.datasets.images.similarity import SIDE, fingerprint
 
 MEASURED, THUMBNAIL = 512, 320  # pixels along the longest side
@@ -69,15 +69,15 @@ class PillowPictures:
         )
         AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
-    def look(self, data: bytes, header: ImageHeader) -> Look:
-        """Decode all of an image, and say how it looks; raises InvalidImage when it cannot be."""
+    def look(self, data: bytes, header: ImageHeader) -> ImageInspection:
+        """Decode all of an image, and say how it looks; raises InvalidImageError when it cannot be."""
         image = _decoded(data, header, at_least=MEASURED)
         transparent = _is_transparent(image)
         small = _screen_colours(_smaller(image))
         small.thumbnail((MEASURED, MEASURED))
         small = _turned(_flat(small), header)
         grey = small.convert("L")
-        return Look(
+        return ImageInspection(
             fingerprint=fingerprint(grey.resize((SIDE, SIDE), Image.Resampling.BOX).tobytes()),
             brightness=ImageStat.Stat(grey).mean[0],
             highlights=_percentile(grey, BRIGHTEST_TWENTIETH),
@@ -94,21 +94,21 @@ class PillowPictures:
         *,
         lossless: bool = False,
     ) -> Mended:
-        """The image with these changes made, and no metadata; raises InvalidImage when it cannot be.
+        """The image with these changes made, and no metadata; raises InvalidImageError when it cannot be.
 
         Colours become sRGB where pixels change: trainers do not look at a profile. A profile that
         makes no sense is passed over. Without a change of pixels, profile and pixels stay as they are.
         ``lossless``: a PNG with the same numbers, whatever a profile says, and not flattened.
         """
         if is_lossless(header, changes):
-            mended = b"".join(without_metadata(Whole(data), header.format))
+            mended = b"".join(without_metadata(WholeImage(data), header.format))
         else:
             image = _screen_colours(_decoded(data, header), by_profile=not lossless)
             upright = _turned(image if lossless else _flat(image), header)
             mended = _encoded(upright, format_after(header, changes, lossless=lossless))
-        after = describe(Whole(mended))
+        after = describe(WholeImage(mended))
         if changes_for(after, transparent=False):
-            raise InvalidImage(
+            raise InvalidImageError(
                 Flaw.NOT_MENDED,
                 "could not be put right. Open it in an image program and save it as JPEG.",
             )
@@ -119,7 +119,7 @@ def _decoded(data: bytes, header: ImageHeader, *, at_least: int | None = None) -
     """All of the first picture, decoded as what its header says and as nothing else.
 
     ``at_least``: a JPEG may come smaller, with so many pixels along its shortest side; all of its
-    bytes are read nevertheless. Whatever a decoder raises is raised as InvalidImage.
+    bytes are read nevertheless. Whatever a decoder raises is raised as InvalidImageError.
     """
     check_not_too_large(header.width, header.height)
     try:
@@ -130,12 +130,12 @@ def _decoded(data: bytes, header: ImageHeader, *, at_least: int | None = None) -
             if at_least is not None:
                 image.draft(None, (at_least, at_least))
             image.load()
-    except InvalidImage:
+    except InvalidImageError:
         raise
     except MemoryError as error:
         raise too_much_work("it unpacks to far more than it shows") from error
     except DECODER_ERRORS as error:
-        raise InvalidImage(
+        raise InvalidImageError(
             Flaw.DAMAGED,
             "cannot be opened to its end: it is damaged or was cut off. Copy it again from the "
             "camera or phone, or leave it out.",
@@ -154,7 +154,7 @@ def _smaller(image: Image.Image) -> Image.Image:
 def _screen_colours(image: Image.Image, *, by_profile: bool = True) -> Image.Image:
     """The image in grey or sRGB of 8 bits, with its transparency."""
     if image.mode in ("I", "F", "LAB"):
-        raise InvalidImage(
+        raise InvalidImageError(
             Flaw.UNSUPPORTED_PIXELS,
             "stores its colours in a way that only special programs read. Save it as JPEG.",
         )

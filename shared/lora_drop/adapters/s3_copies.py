@@ -15,8 +15,8 @@ from botocore.exceptions import ClientError
 
 from lora_drop.adapters.s3_results import S3Results
 from lora_drop.jobs.artifacts import StoredFile
-from lora_drop.jobs.errors import DownloadInterrupted, Occupied, UploadGone
-from lora_drop.results.copies import Label, Lying, Part
+from lora_drop.jobs.errors import DownloadInterruptedError, KeyOccupiedError, UploadGoneError
+from lora_drop.results.copies import ExistingFile, Label, Part
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -43,13 +43,13 @@ class S3Copies(S3Results):
         # The uploads that S3 says it keeps a checksum of the whole object of.
         self._whole: set[str] = set()
 
-    def find(self, key: str) -> Lying | None:
+    def find(self, key: str) -> ExistingFile | None:
         """What lies under a key, by its head."""
         head = self._head(key)
-        return head and Lying(head["ContentLength"], head["Metadata"].get(SOURCE, ""))
+        return head and ExistingFile(head["ContentLength"], head["Metadata"].get(SOURCE, ""))
 
     def put(self, key: str, data: bytes, label: Label) -> None:
-        """One PutObject where nothing lies; raises Occupied, and UploadGone at a 409."""
+        """One PutObject where nothing lies; raises KeyOccupiedError, and UploadGoneError at a 409."""
         crc = crc64nvme(data)
         try:
             self._client.put_object(
@@ -79,7 +79,7 @@ class S3Copies(S3Results):
         return begun["UploadId"]
 
     def parts(self, key: str, upload_id: str) -> Mapping[int, Part]:
-        """Every part that S3 has with its checksum; raises UploadGone."""
+        """Every part that S3 has with its checksum; raises UploadGoneError."""
         found: dict[int, Part] = {}
         pages = self._client.get_paginator("list_parts").paginate(
             Bucket=self._bucket, Key=key, UploadId=upload_id
@@ -96,7 +96,7 @@ class S3Copies(S3Results):
         return found
 
     def upload(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
-        """One UploadPart; raises UploadGone."""
+        """One UploadPart; raises UploadGoneError."""
         checksum = _text(crc64nvme(data))
         try:
             put = self._client.upload_part(
@@ -112,7 +112,7 @@ class S3Copies(S3Results):
         return Part(number, len(data), put["ETag"], checksum)
 
     def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
-        """Complete the upload where nothing lies, then look; raises Occupied and UploadGone."""
+        """Complete the upload where nothing lies, then look; raises KeyOccupiedError and UploadGoneError."""
         size = sum(part.size for part in parts)
         crc = reduce(_combined, parts, 0)
         # One that keeps checksums of parts only (ministack does) takes ours for a wrong one.
@@ -150,29 +150,31 @@ class S3Copies(S3Results):
                 raise
 
     def reread(self, key: str) -> StoredFile:
-        """The object by its own bytes; raises DownloadInterrupted when they are not what S3 kept."""
+        """The object by its own bytes; raises DownloadInterruptedError when they are not what S3 kept."""
         size, crc, sha256 = self._read(key)
         head = self._head(key)
         if head is None or head["ContentLength"] != size or _whole_crc(head) not in (None, crc):
             name = key.rsplit("/", 1)[-1]
-            raise DownloadInterrupted(f"{name} is not what was stored, or was changed meanwhile")
+            raise DownloadInterruptedError(
+                f"{name} is not what was stored, or was changed meanwhile"
+            )
         return self._stored(key, size, sha256)
 
     def _refused(self, key: str, error: ClientError) -> None:
-        """Nothing to say where something lies there already; raises UploadGone, or S3's error."""
+        """Nothing to say where something lies there already; raises UploadGoneError, or S3's error."""
         if error.response["Error"]["Code"] != "PreconditionFailed":
             raise _gone(key, error) from error
 
     def _confirm(self, key: str, size: int, crc: int) -> None:
-        """That exactly these bytes lie there, whoever put them; raises Occupied."""
+        """That exactly these bytes lie there, whoever put them; raises KeyOccupiedError."""
         head = self._head(key)
         if head is None:
-            raise UploadGone(f"{key} was taken away at once")
+            raise UploadGoneError(f"{key} was taken away at once")
         if head["ContentLength"] == size:
             there = _whole_crc(head)
             if (self._read(key)[1] if there is None else there) == crc:
                 return
-        raise Occupied(f"something else lies at {key}")
+        raise KeyOccupiedError(f"something else lies at {key}")
 
     def _read(self, key: str) -> tuple[int, int, str]:
         """Size, CRC64NVME and SHA-256 of an object's bytes, a little of it in memory at once."""
@@ -206,9 +208,9 @@ def _text(crc: int) -> str:
     return base64.b64encode(crc.to_bytes(8)).decode()
 
 
-def _gone(what: str, error: ClientError) -> UploadGone:
+def _gone(what: str, error: ClientError) -> UploadGoneError:
     """That it has to be begun anew; raises every other trouble with S3 as it is."""
     code = error.response["Error"]["Code"]
     if code not in ANEW:
         raise error
-    return UploadGone(f"{what}: {code}")
+    return UploadGoneError(f"{what}: {code}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError, IncompleteReadError
 
-from lora_drop.jobs.errors import DatasetUnreadable, RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError, DatasetUnreadableError
 from lora_drop.jobs.job import DatasetVersion
 from lora_drop.jobs.problems import Problem
 from lora_drop.ports import OpenDataset
@@ -33,7 +33,7 @@ class S3Range:
         return self._dataset.size
 
     def read(self, offset: int, length: int) -> bytes:
-        """Bytes of this very version; raises RejectedDataset ``dataset_missing``, DatasetUnreadable.
+        """Bytes of this very version; raises DatasetRejectedError ``dataset_missing``, DatasetUnreadableError.
 
         S3 refuses it (412) when the ETag is not the one that was seen. An answer that ends early
         says nothing of the dataset, and botocore lets it pass: IncompleteReadError.
@@ -69,7 +69,7 @@ class S3Datasets:
         self._url_seconds = url_seconds
 
     def open(self, dataset: DatasetVersion) -> OpenDataset:
-        """The object as S3 describes it; raises RejectedDataset ``dataset_missing``, DatasetUnreadable."""
+        """The object as S3 describes it; raises DatasetRejectedError ``dataset_missing``, DatasetUnreadableError."""
         try:
             head = self._client.head_object(**_version(dataset))
             if dataset.named_version:
@@ -93,14 +93,14 @@ class S3Datasets:
         )
 
 
-def _missing(dataset: DatasetVersion, error: ClientError) -> RejectedDataset:
-    """That the dataset is gone; raises DatasetUnreadable, and other trouble with S3 as it is."""
+def _missing(dataset: DatasetVersion, error: ClientError) -> DatasetRejectedError:
+    """That the dataset is gone; raises DatasetUnreadableError, and other trouble with S3 as it is."""
     if error.response["Error"]["Code"] in FORBIDDEN:
-        raise DatasetUnreadable(f"{dataset.key} may not be read") from error
+        raise DatasetUnreadableError(f"{dataset.key} may not be read") from error
     if error.response["Error"]["Code"] not in MISSING:
         raise error
     message = f"{dataset.key} was deleted before it could be read. Drop it again."
-    return RejectedDataset([Problem(code="dataset_missing", message=message)])
+    return DatasetRejectedError([Problem(code="dataset_missing", message=message)])
 
 
 def _version(dataset: DatasetVersion) -> Any:

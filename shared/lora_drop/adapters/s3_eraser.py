@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from lora_drop.jobs.errors import NotErasable
+from lora_drop.jobs.errors import NotErasableError
 from lora_drop.ports import Erasable, Place
 
 if TYPE_CHECKING:
@@ -41,14 +41,14 @@ class S3Eraser:
                 yield found
 
     def erase(self, versions: Sequence[Erasable]) -> None:
-        """One call for a batch; raises NotErasable, with S3's code and no key: people choose those."""
+        """One call for a batch; raises NotErasableError, with S3's code and no key: people choose those."""
         named: Any = [{"Key": each.key, "VersionId": each.version_id} for each in versions]
         answer = self._client.delete_objects(
             Bucket=self._bucket, Delete={"Objects": named, "Quiet": True}
         )
         if refused := answer.get("Errors"):
             codes = ", ".join(sorted({row.get("Code", "no reason given") for row in refused}))
-            raise NotErasable(
+            raise NotErasableError(
                 f"S3 keeps {len(refused)} object versions ({codes}). Lift the hold or the retention on "
                 "them, or give the function its right back; then forget the job again."
             )

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from lora_drop.adapters.s3_datasets import S3Range
 from lora_drop.jobs.artifacts import StoredFile
-from lora_drop.jobs.errors import DatasetUnreadable
+from lora_drop.jobs.errors import DatasetUnreadableError
 from lora_drop.jobs.job import DatasetVersion
 
 if TYPE_CHECKING:
@@ -129,10 +129,10 @@ class S3Results:
         )
 
     def reader(self, stored: StoredFile) -> S3Range:
-        """The object as it lies there now; raises DatasetUnreadable when it does not."""
+        """The object as it lies there now; raises DatasetUnreadableError when it does not."""
         head = self._head(stored.key)
         if head is None:
-            raise DatasetUnreadable(f"{stored.key} is no longer there")
+            raise DatasetUnreadableError(f"{stored.key} is no longer there")
         place = DatasetVersion(
             bucket=self._bucket,
             key=stored.key,

@@ -19,7 +19,7 @@ class S3Shelf:
         self._client = client
         self._bucket = bucket
 
-    def walk(self, after: str | None) -> DatasetPage:
+    def list_page(self, after: str | None) -> DatasetPage:
         """A page of versions; ``after`` is the key, and the version, that the page before ended with."""
         marker, _, version = (after or "").rpartition("\n")  # a key may have lines, too
         start: Any = {"KeyMarker": marker, "VersionIdMarker": version} if after else {}

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from aws_lambda_powertools.utilities.parameters import get_secret
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 
-from lora_drop.jobs.errors import TrainerUnavailable
+from lora_drop.jobs.errors import FalUnavailableError
 
 MAX_AGE_SECONDS = 300
 REFETCH_SECONDS = 60.0
@@ -28,7 +28,7 @@ class FalKey:
         self._read_at = -math.inf
 
     def __call__(self) -> str:
-        """The key; raises TrainerUnavailable while the secret has no value."""
+        """The key; raises FalUnavailableError while the secret has no value."""
         given = os.environ.get("FAL_KEY")
         if given:
             return given
@@ -47,15 +47,15 @@ class FalKey:
             self._read_at = self._clock()
             try:
                 self._kept = secret_text(self._secret, anew=True)
-            except TrainerUnavailable:
+            except FalUnavailableError:
                 return None
         return self._kept if self._kept.strip() not in ("", refused) else None
 
 
 def secret_text(name: str, *, anew: bool = False) -> str:
-    """The secret's text, five minutes old at most; raises TrainerUnavailable when there is none yet."""
+    """The secret's text, five minutes old at most; raises FalUnavailableError when there is none yet."""
     try:
         value = get_secret(name, max_age=MAX_AGE_SECONDS, force_fetch=anew)
     except GetParameterError as error:
-        raise TrainerUnavailable(f"the secret {name} has no value yet") from error
+        raise FalUnavailableError(f"the secret {name} has no value yet") from error
     return str(value)

@@ -10,7 +10,7 @@ from nacl.signing import VerifyKey
 
 from lora_drop.adapters.fal_transport import UNANSWERED
 from lora_drop.fal.webhooks import keys_in
-from lora_drop.jobs.errors import BadDelivery, SigningKeysUnavailable
+from lora_drop.jobs.errors import InvalidWebhookError, SigningKeysUnavailableError
 
 MAX_AGE = timedelta(hours=24)  # fal: "Do not cache longer than 24 hours"
 MIN_REFRESH = timedelta(minutes=1)  # bad signatures must not become a flood of fetches
@@ -48,13 +48,13 @@ class JwksKeys:
         self._tried_at: datetime | None = None
 
     def keys(self, *, now: datetime) -> Sequence[bytes]:
-        """The keys at hand, not older than a day; raises SigningKeysUnavailable."""
+        """The keys at hand, not older than a day; raises SigningKeysUnavailableError."""
         fresh = self._fetched_at is not None and now - self._fetched_at < MAX_AGE
         if not fresh:
             self._keys = ()
             self._refresh(now)
         if not self._keys:
-            raise SigningKeysUnavailable("fal's signing keys cannot be had")
+            raise SigningKeysUnavailableError("fal's signing keys cannot be had")
         return self._keys
 
     def newer_keys(self, *, now: datetime) -> Sequence[bytes]:
@@ -91,5 +91,5 @@ class JwksKeys:
                     if len(document) > MAX_DOCUMENT or self._tick() > until:
                         return ()
             return keys_in(document)
-        except (*UNANSWERED, BadDelivery):
+        except (*UNANSWERED, InvalidWebhookError):
             return ()

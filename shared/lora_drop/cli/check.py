@@ -26,7 +26,7 @@ from lora_drop.cli.report_files import report_files
 from lora_drop.cli.report_output import findings, left_out, summary
 from lora_drop.cli.terminal import Json, told, write, write_line
 from lora_drop.client.archive import archive_of
-from lora_drop.client.errors import CommandFailed
+from lora_drop.client.errors import CommandError
 from lora_drop.client.parameters import NO_JOB_YET, metadata_of, of_options
 from lora_drop.datasets.parameters import ResolvedParameters
 from lora_drop.datasets.report import Report, Verdict
@@ -34,9 +34,9 @@ from lora_drop.datasets.reports.markup import visible
 from lora_drop.datasets.reports.wording import counted
 from lora_drop.fal.prices import Price
 from lora_drop.fal.trainers.table import DEFAULT
-from lora_drop.jobs.errors import DatasetUnreadable, RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError, DatasetUnreadableError
 from lora_drop.jobs.problems import Problem
-from lora_drop.services.check import Checker, Drop
+from lora_drop.services.check import Checker, DatasetInput
 
 NAMES_SHOWN = 3
 
@@ -99,7 +99,7 @@ def check(  # noqa: PLR0913  # one parameter is one option
     found = []
     with told() as display:
         if report and len(paths) > 1:
-            raise CommandFailed("--report takes one dataset at a time.")
+            raise CommandError("--report takes one dataset at a time.")
         metadata = metadata_of(parameters_of(given, parameter))
         files = report_files(report) if report else None
         for path in paths:
@@ -123,7 +123,7 @@ def check_dataset(
     application: str = DEFAULT.application,
     say: Say = _silent,
 ) -> Report:
-    """The report on a ZIP, or on a folder as one; raises CommandFailed when it cannot be read.
+    """The report on a ZIP, or on a folder as one; raises CommandError when it cannot be read.
 
     ``metadata`` and ``key`` are those that it would be dropped with, ``application`` the stack's
     trainer. ``say`` is told of links that are not followed. An earlier job that the training is to go
@@ -138,7 +138,7 @@ def check_dataset(
         with archive_of(path) as archive, open_range(archive.path) as file:
             if archive.links:
                 say(_not_followed(path, archive.links))
-            drop = Drop(
+            drop = DatasetInput(
                 archive=file,
                 file=name,
                 key=key or archive.key,
@@ -147,10 +147,10 @@ def check_dataset(
                 application=application,
             )
             return _of_options(checker.check(drop).report)
-    except RejectedDataset as rejected:
+    except DatasetRejectedError as rejected:
         return Report(file=name, verdict=Verdict.REJECTED, errors=tuple(rejected.problems))
-    except (OSError, DatasetUnreadable) as unreadable:
-        raise CommandFailed(f"{path} cannot be read: {unreadable}.") from unreadable
+    except (OSError, DatasetUnreadableError) as unreadable:
+        raise CommandError(f"{path} cannot be read: {unreadable}.") from unreadable
 
 
 def accepted_here(
@@ -163,7 +163,7 @@ def accepted_here(
 ) -> Collection[str]:
     """Check a dataset before it is uploaded; the files of a folder that are of no use to a training.
 
-    Tells what comes of it, and how many warnings there are. Raises CommandFailed with every error of
+    Tells what comes of it, and how many warnings there are. Raises CommandError with every error of
     a dataset that the stack would refuse.
     """
     metadata = metadata_of(parameters)
@@ -176,7 +176,7 @@ def accepted_here(
         errors = report.model_copy(update={"warnings": ()})
         lines = findings(errors, all_of_them=f"{again} --report FILE shows all")
         refused = f"{path}: {summary(report)}. Nothing was uploaded."
-        raise CommandFailed("\n".join((*lines, refused)))
+        raise CommandError("\n".join((*lines, refused)))
     display.say_whole(f"{path}: {summary(report)}")
     warnings = [each for each in report.warnings if not each.code.startswith("parameter_")]
     if warnings:

@@ -11,7 +11,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lora_drop.cli.terminal import Json, StackName, told, write, write_line
-from lora_drop.client.errors import CommandFailed
+from lora_drop.client.errors import CommandError
 from lora_drop.client.lora_drop import LoraDrop
 from lora_drop.client.stack import Stack, find_stack
 from lora_drop.jobs.job_files import ERROR_FILE, JOB_FILE, REPORT_FILE, REPORT_PAGE, STATUS_FILE
@@ -54,7 +54,7 @@ def download(
 def fetch(stack: Stack, job: Mapping[str, Any], folder: Path) -> Sequence[Path]:
     """The job's files in this folder, then its notices; a file that is the same already is kept.
 
-    An earlier notice of this job gives way to today's. Raises CommandFailed: nothing to fetch,
+    An earlier notice of this job gives way to today's. Raises CommandError: nothing to fetch,
     another file of that name, one that is not what was stored.
     """
     try:
@@ -64,10 +64,10 @@ def fetch(stack: Stack, job: Mapping[str, Any], folder: Path) -> Sequence[Path]:
         paths = [_fetched(stack, file, folder / file["name"]) for file in job["files"]]
         notices = [_noticed(stack, job, folder / name) for name in NOTICES]
     except (OSError, BotoCoreError, ClientError) as error:
-        raise CommandFailed(f"The files could not be fetched: {error}") from error
+        raise CommandError(f"The files could not be fetched: {error}") from error
     paths += [path for path in notices if path]
     if not paths:
-        raise CommandFailed(f"{job['job_id']} is {job['status']} and has no files to fetch.")
+        raise CommandError(f"{job['job_id']} is {job['status']} and has no files to fetch.")
     return paths
 
 
@@ -80,7 +80,7 @@ def _fetched(stack: Stack, file: Mapping[str, Any], path: Path) -> Path:
 
     def check(part: Path) -> None:
         if _digest(part) != file["sha256"]:
-            raise CommandFailed(f"{where} is not what was stored: its SHA-256 differs.")
+            raise CommandError(f"{where} is not what was stored: its SHA-256 differs.")
 
     _download(stack, file["bucket"], file["key"], path, check=check)
     return path
@@ -117,8 +117,8 @@ def _refuse_anothers(path: Path, job_id: str) -> None:
         raise _occupied(path)
 
 
-def _occupied(path: Path) -> CommandFailed:
-    return CommandFailed(f"{path} is there already, and is another file. Choose a folder: --to")
+def _occupied(path: Path) -> CommandError:
+    return CommandError(f"{path} is there already, and is another file. Choose a folder: --to")
 
 
 def _digest(path: Path) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from lora_drop.cli.display import Display
 from lora_drop.cli.terminal import Json, StackName, told, write, write_line
-from lora_drop.client.errors import CommandFailed
+from lora_drop.client.errors import CommandError
 from lora_drop.client.lora_drop import LoraDrop
 from lora_drop.client.stack import find_stack
 
@@ -42,7 +42,7 @@ def forget(
         for job in going:
             display.say_whole(_named(job))
         if going and (json_output or not _meant(going)):
-            raise CommandFailed("Nothing was erased. Say --yes to erase it without being asked.")
+            raise CommandError("Nothing was erased. Say --yes to erase it without being asked.")
         answer = _erased(lora_drop, job_id, display, family=family, wait=wait)
     if json_output:
         write(answer)

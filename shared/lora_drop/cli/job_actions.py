@@ -7,7 +7,7 @@ import typer
 
 from lora_drop.cli.display import lora_line
 from lora_drop.cli.terminal import Json, StackName, output, told, write, write_line
-from lora_drop.client.errors import CommandFailed
+from lora_drop.client.errors import CommandError
 from lora_drop.client.lora_drop import LoraDrop
 from lora_drop.client.stack import find_stack
 from lora_drop.jobs.job import Status
@@ -30,7 +30,7 @@ def resolve(
     """Settle a submission whose answer was lost and that no evidence settles; kept with your name."""
     with told():
         if (request_id is None) is not not_submitted:
-            raise CommandFailed("Say either --request-id ID or --not-submitted.")
+            raise CommandError("Say either --request-id ID or --not-submitted.")
         job = LoraDrop(find_stack(stack)).resolve(job_id, request_id=request_id)
     _write_state(job, json_output=json_output)
 
@@ -54,7 +54,7 @@ def cancel(job_id: JobId, *, stack: StackName = None, json_output: Json = False)
         _write_state(job, json_output=json_output)
         if job["status"] != Status.CANCELLED:
             display.problems(job)
-            raise CommandFailed(f"{job_id} is not cancelled: it is {job['status']}, and goes on.")
+            raise CommandError(f"{job_id} is not cancelled: it is {job['status']}, and goes on.")
 
 
 def retry(

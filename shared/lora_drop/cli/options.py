@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lora_drop.client.errors import CommandFailed
+from lora_drop.client.errors import CommandError
 from lora_drop.datasets.parameters import PRESETS
 from lora_drop.fal.trainers.table import DEFAULT
 
@@ -42,14 +42,14 @@ Others = Annotated[
 
 
 def parameters_of(given: Mapping[str, object], others: Sequence[str] | None) -> dict[str, object]:
-    """What is given by an option of its own, and by ``--set``; raises CommandFailed."""
+    """What is given by an option of its own, and by ``--set``; raises CommandError."""
     parameters = {name: value for name, value in given.items() if value is not None}
     for each in others or ():
         name, equals, value = each.partition("=")
         name = name.strip().replace("-", "_")
         if not (name and equals):
-            raise CommandFailed("--set is NAME=VALUE, like --set training_style=style.")
+            raise CommandError("--set is NAME=VALUE, like --set training_style=style.")
         if name in parameters:
-            raise CommandFailed(f"{name} is given twice. Keep one of them.")
+            raise CommandError(f"{name} is given twice. Keep one of them.")
         parameters[name] = value
     return parameters

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from lora_drop.client.errors import CommandFailed
+from lora_drop.client.errors import CommandError
 from lora_drop.datasets.report import Report, Verdict
 from lora_drop.datasets.reports import html_text, json_text
 from lora_drop.jobs.job_files import REPORT_FILE, REPORT_PAGE
@@ -24,31 +24,31 @@ class ReportFiles:
     data: Path
 
     def write(self, report: Report) -> None:
-        """Write both; raises CommandFailed."""
+        """Write both; raises CommandError."""
         try:
             self.page.write_text(html_text(report), encoding="utf-8")
             self.data.write_text(json_text(report), encoding="utf-8")
         except OSError as unwritable:
-            raise CommandFailed(f"The report cannot be written: {unwritable}.") from unwritable
+            raise CommandError(f"The report cannot be written: {unwritable}.") from unwritable
 
 
 def report_files(where: str) -> ReportFiles:
     """The files of a report that is wanted here: a folder, or the name of either file.
 
     Something that ends in a slash is a folder as well. A folder that is missing is made. Raises
-    CommandFailed for one that cannot be, and for what lies there and is no earlier report.
+    CommandError for one that cannot be, and for what lies there and is no earlier report.
     """
     files = _named(where)
     try:
         files.page.parent.mkdir(parents=True, exist_ok=True)
         for path, is_report in ((files.page, _is_page), (files.data, _is_data)):
             if path.exists() and not (path.is_file() and is_report(path.read_bytes())):
-                raise CommandFailed(
+                raise CommandError(
                     f"{path} is there already, and is no report of lora-drop. Nothing was checked: "
                     "name another file or folder with --report."
                 )
     except OSError as unusable:
-        raise CommandFailed(
+        raise CommandError(
             f"No report can be written to {where}: {unusable}. Nothing was checked."
         ) from unusable
     return files

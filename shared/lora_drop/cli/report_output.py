@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from lora_drop.datasets.codes import MEANINGS
 from lora_drop.datasets.limits import IMAGE_SUFFIXES
-from lora_drop.datasets.report import ChangeMade, Fate, Report, Verdict
+from lora_drop.datasets.report import ImageOutcome, Report, ReportedChange, Verdict
 from lora_drop.datasets.reports.groups import Group, groups_of
 from lora_drop.datasets.reports.markup import visible
 from lora_drop.datasets.reports.wording import counted
@@ -68,7 +68,7 @@ def summary(report: Report) -> str:
 
 def left_out(report: Report) -> tuple[str, ...]:
     """The files that are neither photos nor anything else that is used."""
-    dropped = (photo for photo in report.photos if photo.fate is Fate.DROPPED)
+    dropped = (photo for photo in report.photos if photo.fate is ImageOutcome.DROPPED)
     return tuple(photo.member for photo in dropped if photo.format is None)
 
 
@@ -99,7 +99,7 @@ def _trigger(report: Report) -> str | None:
     return None
 
 
-def _changes(changes: Iterable[ChangeMade]) -> str:
+def _changes(changes: Iterable[ReportedChange]) -> str:
     kinds = Counter(change.code for change in changes)
     words = [f"{number}{TIMES} {_words(code)}" for code, number in kinds.most_common()]
     return f"{counted(kinds.total(), 'change')}: {', '.join(words)}"

@@ -10,7 +10,7 @@ import typer
 
 from lora_drop.cli.display import Display, lora_line
 from lora_drop.cli.terminal import Json, ended_in_order, told, write, write_line
-from lora_drop.client.errors import CommandFailed
+from lora_drop.client.errors import CommandError
 from lora_drop.client.lora_drop import LoraDrop
 from lora_drop.client.stack import LOCAL, find_stack, local_failures, local_stack
 from lora_drop.jobs.job import Status
@@ -47,7 +47,7 @@ def up(
     """
     with told() as display, ended_in_order():
         if fal_ca and not fal:
-            raise CommandFailed("--fal-ca goes with --fal.")
+            raise CommandError("--fal-ca goes with --fal.")
         local = local_stack()
         with local_failures():
             local.up(
@@ -73,7 +73,7 @@ def _parameters(given: Sequence[str]) -> dict[str, str]:
     pairs = [each.partition("=") for each in given]
     for name, equals, _ in pairs:
         if not (name.isalnum() and equals):
-            raise CommandFailed("--parameter is NAME=VALUE, like --parameter MaxInFlight=5.")
+            raise CommandError("--parameter is NAME=VALUE, like --parameter MaxInFlight=5.")
     return {name: value for name, _, value in pairs}
 
 
@@ -134,7 +134,7 @@ def _stack_for_a_while(display: Display) -> Iterator[Any]:
 def _hold_against(
     ledger: Mapping[str, Any] | None, job: Mapping[str, Any], display: Display
 ) -> None:
-    """Compare what we paid for and stored with fal's own account of it; raises CommandFailed."""
+    """Compare what we paid for and stored with fal's own account of it; raises CommandError."""
     if ledger is None or job["status"] != Status.SUCCEEDED:
         return
     paid = [row for row in ledger["submissions"] if row["request_id"] == job["request_id"]]
@@ -143,7 +143,7 @@ def _hold_against(
         served[row["file_sha256"]] += row["bytes"] if row["complete"] else 0
     whole = all(served[file["sha256"]] >= file["size"] for file in job["files"])
     if len(paid) != 1 or not whole:
-        raise CommandFailed("The simulator's ledger disagrees: something was lost or paid twice.")
+        raise CommandError("The simulator's ledger disagrees: something was lost or paid twice.")
     display.say("The simulator's ledger agrees: one POST was paid, and these very bytes served.")
 
 

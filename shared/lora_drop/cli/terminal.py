@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from lora_drop.cli.display import Display
-from lora_drop.client.errors import CommandFailed
+from lora_drop.client.errors import CommandError
 
 WIDE = 200  # characters
 INTERRUPTED = 128 + signal.SIGINT
@@ -39,7 +39,7 @@ def told() -> Iterator[Display]:
     display = Display(Console(stderr=True))
     try:
         yield display
-    except CommandFailed as failure:
+    except CommandError as failure:
         display.say_whole(str(failure))
         raise typer.Exit(1) from failure
     except KeyboardInterrupt as interrupt:

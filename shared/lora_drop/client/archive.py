@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lora_drop.client.errors import CommandFailed
+from lora_drop.client.errors import CommandError
 from lora_drop.datasets.archives import Member, is_junk
 from lora_drop.datasets.limits import size_problem
 from lora_drop.datasets.selection import select
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 
 WHEN = (1980, 1, 1, 0, 0, 0)  # the same photos make the same archive
 SHOWN = 3  # names in a sentence
@@ -35,7 +35,7 @@ def archive_of(path: Path, *, without: Collection[str] = ()) -> Iterator[Archive
     """The dataset as a ZIP, for as long as the block lasts.
 
     A folder's has everything that a person has put there, but for the files ``without`` which it
-    is to be made. Raises CommandFailed; RejectedDataset for a folder with more than a dataset may
+    is to be made. Raises CommandError; DatasetRejectedError for a folder with more than a dataset may
     hold, which is refused before it is copied.
     """
     if path.is_file():
@@ -43,7 +43,7 @@ def archive_of(path: Path, *, without: Collection[str] = ()) -> Iterator[Archive
         yield Archive(path, f"{_plain(stem)}.zip")
         return
     if not path.is_dir():
-        raise CommandFailed(f"There is no file or folder {path}.")
+        raise CommandError(f"There is no file or folder {path}.")
     with tempfile.TemporaryDirectory(prefix="lora-drop-") as temporary:
         target = Path(temporary) / "dataset.zip"
         links = _pack(path, target, without)
@@ -62,15 +62,15 @@ def _pack(folder: Path, target: Path, without: Collection[str]) -> tuple[str, ..
             if name not in links and name not in without and (folder / name).is_file()
         }
         if not files:
-            raise CommandFailed(
+            raise CommandError(
                 _nothing_in(folder, links, [each for each in names if is_junk(each)])
             )
         _refuse_too_much(files)
         _write(files, target)
     except OSError as error:
-        raise CommandFailed(f"{folder} cannot be packed: {error}.") from error
+        raise CommandError(f"{folder} cannot be packed: {error}.") from error
     except UnicodeEncodeError as error:
-        raise CommandFailed(
+        raise CommandError(
             f"{folder} holds a file whose name is not UTF-8: {error.object!a}. Rename it."
         ) from error
     return links
@@ -103,7 +103,7 @@ def _refuse_too_much(files: Mapping[str, Path]) -> None:
     sizes = {name: path.stat().st_size for name, path in files.items()}
     members = [Member(name, zipfile.ZIP_STORED, 0, size, size) for name, size in sizes.items()]
     if problem := size_problem(select(members).others):
-        raise RejectedDataset([problem])
+        raise DatasetRejectedError([problem])
 
 
 def _write(files: Mapping[str, Path], target: Path) -> None:

@@ -1,9 +1,9 @@
 """What the client tells a person."""
 
 
-class CommandFailed(Exception):
+class CommandError(Exception):
     """Raised when a command cannot do what it was asked for; the message says what to do."""
 
 
-class JobUnknown(CommandFailed):
+class JobUnknownError(CommandError):
     """Raised when the stack has no such job (yet)."""

@@ -13,11 +13,11 @@ from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lora_drop.client.archive import Archive, archive_of
-from lora_drop.client.errors import CommandFailed, JobUnknown
+from lora_drop.client.errors import CommandError, JobUnknownError
 from lora_drop.client.parameters import check_parameters, metadata_of
 from lora_drop.client.stack import Stack, find_stack
 from lora_drop.datasets.advice import advice
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.ids import job_id_for, result_prefix
 from lora_drop.jobs.job import Status
 from lora_drop.jobs.problems import Problem
@@ -33,7 +33,7 @@ type Advise = Callable[[Problem], None]
 
 
 class LoraDrop:
-    """One stack, as its users see it. Every method raises CommandFailed with what to do."""
+    """One stack, as its users see it. Every method raises CommandError with what to do."""
 
     def __init__(self, stack: Stack | None = None, *, http: httpx.Client | None = None) -> None:
         self.stack = stack or find_stack(None)
@@ -66,11 +66,11 @@ class LoraDrop:
             try:
                 version = self._upload(archive.path, at, metadata, progress or _silent)
             except (BotoCoreError, ClientError) as error:
-                raise CommandFailed(f"{path} could not be uploaded: {error}") from error
+                raise CommandError(f"{path} could not be uploaded: {error}") from error
         return job_id_for(self.stack.datasets_bucket, at, version)
 
     def job(self, job_id: str) -> dict[str, Any]:
-        """The job as it stands, and ``location``, where its files lie; raises JobUnknown."""
+        """The job as it stands, and ``location``, where its files lie; raises JobUnknownError."""
         return self._located(self._ask("GET", f"/jobs/{job_id}"))
 
     def jobs(
@@ -147,14 +147,14 @@ class LoraDrop:
         """The job each time it is looked at, until it has ended or waits for a person.
 
         Times in seconds. A job that is not there yet is waited for; ``unseen`` is told for how long.
-        Raises CommandFailed at the timeout; the job goes on without us.
+        Raises CommandError at the timeout; the job goes on without us.
         """
         began = time.monotonic()
         end = None if timeout is None else began + timeout
         while True:
             try:
                 job = self.job(job_id)
-            except JobUnknown:
+            except JobUnknownError:
                 job = None
             if job is not None:
                 yield job
@@ -164,7 +164,7 @@ class LoraDrop:
                 unseen(time.monotonic() - began)
             if end is not None and time.monotonic() >= end:
                 stands = job["status"] if job else "not seen yet"
-                raise CommandFailed(
+                raise CommandError(
                     f"{job_id} is {stands} after {timeout:.0f} s. It goes on by itself: "
                     f"lora-drop job {job_id}"
                 )
@@ -205,23 +205,23 @@ class LoraDrop:
             response = self._http.request(method, url, headers=headers, content=body or None)
             answer = response.json()
         except (httpx.HTTPError, json.JSONDecodeError) as error:
-            raise CommandFailed(f"The stack's API does not answer at {url}: {error}") from error
+            raise CommandError(f"The stack's API does not answer at {url}: {error}") from error
         if response.is_success:
             return dict(answer)
         told = answer.get("error") or {}
         if told.get("code") == "job_unknown":
-            raise JobUnknown(told["message"])
+            raise JobUnknownError(told["message"])
         if "message" in told:
-            raise CommandFailed(told["message"])
+            raise CommandError(told["message"])
         message = answer.get("message") or response.text
-        raise CommandFailed(f"The stack's API answered {response.status_code}: {message}")
+        raise CommandError(f"The stack's API answered {response.status_code}: {message}")
 
     def _signed(self, method: str, url: str, body: str) -> dict[str, str]:
         """The headers of a call that API Gateway lets in (IAM, Signature Version 4)."""
         session = self.stack.session
         credentials = session.get_credentials()
         if credentials is None:
-            raise CommandFailed("There are no AWS credentials: set AWS_PROFILE, or log in.")
+            raise CommandError("There are no AWS credentials: set AWS_PROFILE, or log in.")
         kind = {"Content-Type": "application/json"} if body else {}
         request = AWSRequest(method=method, url=url, data=body or None, headers=kind)
         SigV4Auth(credentials, "execute-api", session.region_name).add_auth(request)
@@ -233,9 +233,9 @@ def _packed(path: Path, without: Collection[str]) -> Iterator[Archive]:
     try:
         with archive_of(path, without=without) as archive:
             yield archive
-    except RejectedDataset as rejected:
+    except DatasetRejectedError as rejected:
         messages = (problem.message for problem in rejected.problems)
-        raise CommandFailed("\n".join(("Nothing was uploaded.", *messages))) from rejected
+        raise CommandError("\n".join(("Nothing was uploaded.", *messages))) from rejected
 
 
 def _version(answer: Mapping[str, Any]) -> str:

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lora_drop.adapters.local_files import open_range
-from lora_drop.client.errors import CommandFailed
+from lora_drop.client.errors import CommandError
 from lora_drop.datasets.archives import members_of, read_member
 from lora_drop.datasets.content import forced
 from lora_drop.datasets.parameters import MAX_TRAINING_JSON, ResolvedParameters, resolve
 from lora_drop.datasets.selection import select
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.problems import Problem
 
 # What the stack says of metadata and of a file to be dropped anew, where options are meant.
@@ -22,7 +22,7 @@ NO_JOB_YET = "0" * 10  # what a trigger phrase would be made from
 
 
 def metadata_of(parameters: Mapping[str, object]) -> dict[str, str]:
-    """The parameters as they are sent along; raises CommandFailed for what cannot be."""
+    """The parameters as they are sent along; raises CommandError for what cannot be."""
     return {name: _text(name, value) for name, value in parameters.items()}
 
 
@@ -41,7 +41,7 @@ def check_parameters(
 ) -> ResolvedParameters | None:
     """What a job of this archive would train with, but for a trigger phrase that is made for it.
 
-    ``metadata`` is what is sent along, ``application`` the stack's trainer. Raises CommandFailed for
+    ``metadata`` is what is sent along, ``application`` the stack's trainer. Raises CommandError for
     what is wrong with ``metadata``. What is wrong with the archive is left to the stack, whose
     verdict lies beside the dataset then: None.
     """
@@ -55,12 +55,12 @@ def check_parameters(
             trigger_seed=NO_JOB_YET,
             application=application,
         )
-    except RejectedDataset as rejected:
+    except DatasetRejectedError as rejected:
         said_here = [
             of_options(problem).message for problem in rejected.problems if problem.member is None
         ]
         if said_here:
-            raise CommandFailed("\n".join(("Nothing was uploaded.", *said_here))) from rejected
+            raise CommandError("\n".join(("Nothing was uploaded.", *said_here))) from rejected
         return None
 
 
@@ -70,7 +70,7 @@ def _training_json(archive: Path) -> bytes | None:
         with open_range(archive) as file:
             found = select(members_of(file)).training_json
             return read_member(file, found, MAX_TRAINING_JSON) if found else None
-    except RejectedDataset:
+    except DatasetRejectedError:
         return None
 
 
@@ -78,7 +78,7 @@ def _text(name: str, value: object) -> str:
     """A value as object metadata, which is ASCII."""
     text = str(value).lower() if isinstance(value, bool) else str(value)
     if not text.isascii() or not text.isprintable():
-        raise CommandFailed(
+        raise CommandError(
             f"{name} {text!r} cannot be sent along with the upload, which takes ASCII only. "
             f'Write it into training.json in the dataset: {{"{name}": …}}'
         )

@@ -12,7 +12,7 @@ import boto3
 import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lora_drop.client.errors import CommandFailed
+from lora_drop.client.errors import CommandError
 from lora_drop.fal.trainers import table as trainers
 
 DEFAULT = "lora-drop"
@@ -42,7 +42,7 @@ class Stack:
 
 
 def find_stack(name: str | None) -> Stack:
-    """The stack of this name; raises CommandFailed.
+    """The stack of this name; raises CommandError.
 
     Without a name it is ``LORA_DROP_STACK``, else the stack on this machine if one is up (also
     called ``local``), else the CloudFormation stack ``lora-drop``.
@@ -53,25 +53,25 @@ def find_stack(name: str | None) -> Stack:
     if access is not None:
         return _local(access)
     if name == LOCAL:
-        raise CommandFailed("No stack is up on this machine. Start one: lora-drop up")
+        raise CommandError("No stack is up on this machine. Start one: lora-drop up")
     return _deployed(name)
 
 
 def local_stack() -> Any:
-    """What brings a stack up on this machine; raises CommandFailed where that is not installed."""
+    """What brings a stack up on this machine; raises CommandError where that is not installed."""
     found = entry_points(group="lora_drop.local", name="stack")
     for entry in found:
         return entry.load().here()
-    raise CommandFailed("This installation has no local stack; use one that is deployed in AWS.")
+    raise CommandError("This installation has no local stack; use one that is deployed in AWS.")
 
 
 @contextmanager
 def local_failures() -> Iterator[None]:
-    """What the local stack says when it fails, said as a command does: raises CommandFailed."""
+    """What the local stack says when it fails, said as a command does: raises CommandError."""
     try:
         yield
     except RuntimeError as failure:
-        raise CommandFailed(str(failure)) from failure
+        raise CommandError(str(failure)) from failure
 
 
 def _local(access: Mapping[str, Any]) -> Stack:
@@ -101,13 +101,13 @@ def _deployed(asked_for: str | None) -> Stack:
         # boto3 itself reads AWS_DEFAULT_REGION alone; AWS's other tools read AWS_REGION.
         session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
     except BotoCoreError as error:
-        raise CommandFailed(f"AWS cannot be reached as you: {error}. See AWS_PROFILE.") from error
+        raise CommandError(f"AWS cannot be reached as you: {error}. See AWS_PROFILE.") from error
     if session.region_name is None:
-        raise CommandFailed(_no_region(asked_for))
+        raise CommandError(_no_region(asked_for))
     try:
         stacks = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     except (BotoCoreError, ClientError) as error:
-        raise CommandFailed(
+        raise CommandError(
             f"The stack {name} cannot be read in {session.region_name}: {error}. Deploy it with "
             "sam deploy, name another with --stack, or start one here with lora-drop up."
         ) from error
@@ -123,9 +123,7 @@ def _deployed(asked_for: str | None) -> Stack:
             application=outputs.get("FalApplication", TRAINER),
         )
     except KeyError as missing:
-        raise CommandFailed(
-            f"{name} is not a lora-drop stack: it has no output {missing}"
-        ) from None
+        raise CommandError(f"{name} is not a lora-drop stack: it has no output {missing}") from None
 
 
 def _no_region(asked_for: str | None) -> str:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from lora_drop.datasets.archives import Structure
 from lora_drop.datasets.images.mending import told
-from lora_drop.datasets.inspection import Seen
-from lora_drop.datasets.layout import Arrangement
-from lora_drop.datasets.report import ChangeMade
+from lora_drop.datasets.inspection import InspectionResult
+from lora_drop.datasets.layout import Layout
+from lora_drop.datasets.report import ReportedChange
 from lora_drop.datasets.selection import Selection
 from lora_drop.fal.trainers.demands import stem
 
@@ -16,11 +16,11 @@ type Said = tuple[str, str, str]
 def changes_made(
     structure: Structure,
     selection: Selection,
-    seen: Seen,
-    found: Arrangement,
+    seen: InspectionResult,
+    found: Layout,
     *,
     keep_metadata: bool,
-) -> tuple[ChangeMade, ...]:
+) -> tuple[ReportedChange, ...]:
     """Everything that the clean copy has otherwise; nothing where there is no clean copy."""
     if not found.plan:
         return ()
@@ -35,12 +35,12 @@ def changes_made(
             ("dataset_repacked", "", "The ZIP was packed anew, so that every program reads it.")
         ]
     return tuple(
-        ChangeMade(code=code, member=member, message=f"{member} {what}".strip())
+        ReportedChange(code=code, member=member, message=f"{member} {what}".strip())
         for code, member, what in said
     )
 
 
-def _photos(found: Arrangement) -> Iterator[Said]:
+def _photos(found: Layout) -> Iterator[Said]:
     for photo in (*found.photos, *found.masks.values()):
         name = photo.member.name
         for change in photo.changes:
@@ -49,7 +49,7 @@ def _photos(found: Arrangement) -> Iterator[Said]:
             yield "dataset_flattened", name, f"is called {found.names[name]} now."
 
 
-def _captions(seen: Seen, found: Arrangement) -> Iterator[Said]:
+def _captions(seen: InspectionResult, found: Layout) -> Iterator[Said]:
     for photo, text in found.texts.items():
         caption = seen.captions[found.pairs[photo]]
         name, new = found.pairs[photo], f"{stem(found.names[photo])}.txt"
@@ -61,7 +61,7 @@ def _captions(seen: Seen, found: Arrangement) -> Iterator[Said]:
             yield "caption_trigger_filled", name, "has the trigger phrase where it said [trigger]."
 
 
-def _left_out(selection: Selection, seen: Seen, found: Arrangement) -> Iterator[Said]:
+def _left_out(selection: Selection, seen: InspectionResult, found: Layout) -> Iterator[Said]:
     for name, problem in seen.left_out.items():
         yield problem.code, name, "is left out."
     used = {found.pairs[photo] for photo in found.texts}

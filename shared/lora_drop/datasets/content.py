@@ -11,7 +11,7 @@ from lora_drop.datasets.parameters import CHECKPOINT, ResolvedParameters
 from lora_drop.fal.trainers.parameters import ParameterSource
 from lora_drop.fal.trainers.table import TRAINERS
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.problems import Problem
 
 FORCE = "force"
@@ -47,12 +47,12 @@ def _parameters(resolved: ResolvedParameters) -> dict[str, Any]:
 def forced(metadata: Mapping[str, str]) -> bool:
     """Whether the object's metadata wants a training whatever was trained before.
 
-    Raises RejectedDataset for what is neither true nor false.
+    Raises DatasetRejectedError for what is neither true nor false.
     """
     said = metadata.get(FORCE, "false").strip().lower()
     if said not in ("true", "false"):
         message = f"force in the object metadata is “{said[:60]}”; it takes true or false."
-        raise RejectedDataset([Problem(code="parameter_invalid_type", message=message)])
+        raise DatasetRejectedError([Problem(code="parameter_invalid_type", message=message)])
     return said == "true"
 
 

@@ -8,10 +8,10 @@ from lora_drop.datasets.captions import caption_warnings
 from lora_drop.datasets.changes import changes_made
 from lora_drop.datasets.clean_copy import Planned
 from lora_drop.datasets.images import hints
-from lora_drop.datasets.inspection import Seen
-from lora_drop.datasets.layout import Arrangement, arranged
+from lora_drop.datasets.inspection import InspectionResult
+from lora_drop.datasets.layout import Layout, layout_of
 from lora_drop.datasets.limits import Dataset, count_problem, count_warning
-from lora_drop.datasets.report import ChangeMade, Fate, ImageReport
+from lora_drop.datasets.report import ImageOutcome, ImageReport, ReportedChange
 from lora_drop.datasets.selection import Selection
 from lora_drop.fal.trainers.demands import mask_warnings, unmet_demands
 from lora_drop.fal.trainers.fields import Value
@@ -23,28 +23,28 @@ SAID_TWICE = {"caption_missing": "dataset_no_captions"}
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Evaluation:
     """The verdict's parts; ``plan`` is empty where the archive is good as it is."""
 
     dataset: Dataset
     plan: tuple[Planned, ...]
     photos: tuple[ImageReport, ...]
-    changes: tuple[ChangeMade, ...]
+    changes: tuple[ReportedChange, ...]
     errors: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
 
 
-def judge(
+def evaluate(
     structure: Structure,
     selection: Selection,
-    seen: Seen,
+    seen: InspectionResult,
     *,
     trainer: Trainer | None,
     values: Mapping[str, Value],
     keep_metadata: bool,
-) -> Judgement:
+) -> Evaluation:
     """Judge what was seen; without a ``trainer`` (its parameters are refused) as far as one can."""
-    found = arranged(
+    found = layout_of(
         structure, selection, seen, trainer=trainer, values=values, keep_metadata=keep_metadata
     )
     errors = tuple(_errors(seen, found, trainer, values))
@@ -53,7 +53,7 @@ def judge(
         each for each in _warnings(seen, found, trainer, values) if each.code not in needless
     )
     changes = changes_made(structure, selection, seen, found, keep_metadata=keep_metadata)
-    return Judgement(
+    return Evaluation(
         dataset=_dataset(selection, found),
         plan=found.plan,
         photos=tuple(
@@ -65,7 +65,7 @@ def judge(
     )
 
 
-def _dataset(selection: Selection, found: Arrangement) -> Dataset:
+def _dataset(selection: Selection, found: Layout) -> Dataset:
     captions = {member.name: member for member in selection.captions}
     return Dataset(
         images=tuple(photo.member for photo in found.photos),
@@ -75,7 +75,7 @@ def _dataset(selection: Selection, found: Arrangement) -> Dataset:
 
 
 def _warnings(
-    seen: Seen, found: Arrangement, trainer: Trainer | None, values: Mapping[str, Value]
+    seen: InspectionResult, found: Layout, trainer: Trainer | None, values: Mapping[str, Value]
 ) -> Iterator[Problem]:
     shown = [photo.member.name for photo in found.photos]
     own = {*shown, *found.twice}  # masks are looked at by nobody but a trainer
@@ -94,7 +94,7 @@ def _warnings(
 
 
 def _errors(
-    seen: Seen, found: Arrangement, trainer: Trainer | None, values: Mapping[str, Value]
+    seen: InspectionResult, found: Layout, trainer: Trainer | None, values: Mapping[str, Value]
 ) -> Iterator[Problem]:
     yield from seen.refused.values()
     yield from seen.errors
@@ -107,9 +107,9 @@ def _errors(
 
 def _reported(
     member: Member,
-    seen: Seen,
-    found: Arrangement,
-    changes: Sequence[ChangeMade],
+    seen: InspectionResult,
+    found: Layout,
+    changes: Sequence[ReportedChange],
     warnings: Sequence[Problem],
 ) -> ImageReport:
     name = member.name
@@ -133,12 +133,14 @@ def _reported(
     )
 
 
-def _fate(name: str, seen: Seen, found: Arrangement, changes: Sequence[ChangeMade]) -> Fate:
+def _fate(
+    name: str, seen: InspectionResult, found: Layout, changes: Sequence[ReportedChange]
+) -> ImageOutcome:
     if name in seen.refused:
-        return Fate.REFUSED
+        return ImageOutcome.REFUSED
     if name in found.names:
         touched = any(change.code != "dataset_flattened" for change in changes)
-        return Fate.MENDED if touched else Fate.KEPT
+        return ImageOutcome.MENDED if touched else ImageOutcome.KEPT
     if name in seen.left_out or name in seen.photos:
-        return Fate.DROPPED
-    return Fate.REFUSED  # nobody got so far
+        return ImageOutcome.DROPPED
+    return ImageOutcome.REFUSED  # nobody got so far

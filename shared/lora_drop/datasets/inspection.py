@@ -8,7 +8,7 @@ from lora_drop.jobs.problems import Problem
 
 
 @dataclass(slots=True)
-class Seen:
+class InspectionResult:
     """What was found, by the files' names in the order in which they lie."""
 
     photos: dict[str, Photo] = field(default_factory=dict)

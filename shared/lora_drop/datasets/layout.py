@@ -8,7 +8,7 @@ from lora_drop.datasets.captions import as_trained
 from lora_drop.datasets.clean_copy import Photo, Planned, is_as_planned, names_for
 from lora_drop.datasets.images import hints
 from lora_drop.datasets.images.mending import changes_for
-from lora_drop.datasets.inspection import Seen
+from lora_drop.datasets.inspection import InspectionResult
 from lora_drop.datasets.pairing import paired
 from lora_drop.datasets.selection import Selection
 from lora_drop.fal.trainers.demands import masks_in
@@ -17,7 +17,7 @@ from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE, Trainer
 
 
 @dataclass(frozen=True, slots=True)
-class Arrangement:
+class Layout:
     """Everything by the files' names in the archive.
 
     ``photos`` and ``masks`` are used, ``owners`` has the photo of each of the masks; ``twice`` each photo
@@ -36,15 +36,15 @@ class Arrangement:
     plan: tuple[Planned, ...]
 
 
-def arranged(
+def layout_of(
     structure: Structure,
     selection: Selection,
-    seen: Seen,
+    seen: InspectionResult,
     *,
     trainer: Trainer | None,
     values: Mapping[str, Value],
     keep_metadata: bool,
-) -> Arrangement:
+) -> Layout:
     """What of the archive a trainer is to get; without a ``trainer`` as far as one can say."""
     members = {member.name: member for member in selection.others}
     owners = masks_in(trainer, list(seen.photos)) if trainer else {}
@@ -83,7 +83,7 @@ def arranged(
     good = untouched and is_as_planned(
         structure, planned, selection.training_json, keep_metadata=keep_metadata
     )
-    return Arrangement(photos, masks, owners, twice, pairs, texts, names, () if good else planned)
+    return Layout(photos, masks, owners, twice, pairs, texts, names, () if good else planned)
 
 
 def _text(text: str, trainer: Trainer | None, values: Mapping[str, Value]) -> str:
@@ -92,7 +92,7 @@ def _text(text: str, trainer: Trainer | None, values: Mapping[str, Value]) -> st
     return as_trained(text, trigger_phrase=phrase, replaced=replaced)
 
 
-def _is_plain(seen: Seen, name: str, text: str) -> bool:
+def _is_plain(seen: InspectionResult, name: str, text: str) -> bool:
     """Whether a caption lies in the archive just as a trainer is to get it."""
     caption = seen.captions[name]
     return not caption.rewritten and caption.text == text

@@ -3,7 +3,8 @@
 import difflib
 from collections.abc import Iterable, Mapping
 
-from lora_drop.datasets.parameter_layers import PRESET, TRAINER, Layer, quoted
+from lora_drop.datasets.parameter_layers import PRESET, Layer, quoted
+from lora_drop.fal.trainers.parameters import TRAINER
 from lora_drop.fal.trainers.presets import NAMES
 from lora_drop.fal.trainers.table import SHORT_NAMES, TRAINERS
 from lora_drop.fal.trainers.trainer import Trainer

@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict
 from lora_drop.datasets.parameter_layers import (
     MAX_TRAINING_JSON,
     PRESET,
-    TRAINER,
     Layer,
     metadata_layer,
     quoted,
@@ -19,12 +18,12 @@ from lora_drop.datasets.parameter_layers import (
     twice,
 )
 from lora_drop.datasets.parameter_names import unknown_parameter, unknown_preset, unknown_trainer
-from lora_drop.fal.trainers.fields import JOB_ID, Unacceptable, Value
-from lora_drop.fal.trainers.parameters import ParameterSource, TrainingParameters
+from lora_drop.fal.trainers.fields import JOB_ID, UnacceptableValueError, Value
+from lora_drop.fal.trainers.parameters import TRAINER, ParameterSource, TrainingParameters
 from lora_drop.fal.trainers.presets import NAMES as PRESETS
 from lora_drop.fal.trainers.table import DEFAULT, trainer_of
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE, Trainer
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.problems import Problem
 
 __all__ = [
@@ -64,7 +63,7 @@ def resolve(
     trigger_seed: str,
     application: str = DEFAULT.application,
 ) -> ResolvedParameters:
-    """Defaults < preset < ``training.json`` < object metadata; raises RejectedDataset.
+    """Defaults < preset < ``training.json`` < object metadata; raises DatasetRejectedError.
 
     ``application`` is the stack's trainer; ``trainer`` in metadata, else in ``training.json``, names
     another one for this dataset. The preset is ``preset`` there likewise, else the first path
@@ -79,7 +78,7 @@ def resolve(
     trainer, chosen_by = _chosen_trainer(application, layers, problems)
     preset = _preset(key, layers, problems)
     if trainer is None:
-        raise RejectedDataset(problems)
+        raise DatasetRejectedError(problems)
     values: dict[str, Value] = {
         field.name: field.default for field in trainer.fields if field.default is not None
     }
@@ -92,7 +91,7 @@ def resolve(
         values |= layer_values
         sources |= dict.fromkeys(layer_values, source)
     if problems:
-        raise RejectedDataset(problems)
+        raise DatasetRejectedError(problems)
     if trainer.makes_trigger and TRIGGER_PHRASE not in values:
         values[TRIGGER_PHRASE] = f"TOK_{trigger_seed[:8]}"
         sources[TRIGGER_PHRASE] = ParameterSource.GENERATED
@@ -164,7 +163,7 @@ def _accepted(layer: Layer, trainer: Trainer, problems: list[Problem]) -> dict[s
         names[field.name] = name
         try:
             values[field.name] = field.accept(value, text=layer.text)
-        except Unacceptable as wrong:
+        except UnacceptableValueError as wrong:
             message = f"{name} in {layer.where} is {quoted(value)}; {wrong}."
             problems.append(layer.problem(wrong.code, message))
     return values

@@ -20,7 +20,7 @@ class Verdict(StrEnum):
     REJECTED = "rejected"
 
 
-class Fate(StrEnum):
+class ImageOutcome(StrEnum):
     """What becomes of one file of the archive."""
 
     KEPT = "kept"  # byte for byte
@@ -33,7 +33,7 @@ class _Value(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class ChangeMade(_Value):
+class ReportedChange(_Value):
     """One thing that was changed, with a stable code and a sentence; ``member`` is its old name."""
 
     code: str
@@ -51,7 +51,7 @@ class ImageReport(_Value):
     """
 
     member: str
-    fate: Fate
+    fate: ImageOutcome
     name: str | None = None
     format: str | None = None
     width: int | None = None
@@ -61,7 +61,7 @@ class ImageReport(_Value):
     caption_text: str = ""
     errors: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
-    changes: tuple[ChangeMade, ...] = ()
+    changes: tuple[ReportedChange, ...] = ()
     thumbnail: Annotated[bytes, Field(exclude=True, repr=False)] = b""
 
 
@@ -90,7 +90,7 @@ class Report(_Value):
     warnings: tuple[Problem, ...] = ()
     images: int = 0
     photos: tuple[ImageReport, ...] = ()
-    changes: tuple[ChangeMade, ...] = ()
+    changes: tuple[ReportedChange, ...] = ()
     mended: bool = False
     size: int = 0
     job_id: str | None = None

@@ -49,7 +49,7 @@ class Gone:
     request_id: str
 
 
-type Fact = Running | Finished | Failed | Gone
+type FalStatus = Running | Finished | Failed | Gone
 
 
 def finished(request_id: str, payload: Mapping[str, Any] | None) -> Finished:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from lora_drop.jobs.errors import BadDelivery, StaleDelivery
+from lora_drop.jobs.errors import InvalidWebhookError, StaleWebhookError
 
 TOLERANCE_SECONDS = 300
 MAX_BODY = 256 * 1024
@@ -51,7 +51,7 @@ class RawDelivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class WebhookDelivery:
     """A verified delivery: who sent what, when."""
 
     request_id: str
@@ -76,16 +76,16 @@ class SignedHeaders:
 
 
 def signed_headers(headers: Mapping[str, Sequence[str]]) -> SignedHeaders:
-    """The four headers, each given exactly once and of its form; raises BadDelivery."""
+    """The four headers, each given exactly once and of its form; raises InvalidWebhookError."""
     found: dict[str, str] = {}
     for name, grammar in GRAMMARS.items():
         values = [
             value for key, all_ in headers.items() if key.lower() == PREFIX + name for value in all_
         ]
         if len(values) != 1:
-            raise BadDelivery(f"{PREFIX}{name} is given {len(values)} times, not once")
+            raise InvalidWebhookError(f"{PREFIX}{name} is given {len(values)} times, not once")
         if not re.fullmatch(grammar, values[0], re.ASCII):
-            raise BadDelivery(f"{PREFIX}{name} is malformed")
+            raise InvalidWebhookError(f"{PREFIX}{name} is malformed")
         found[name] = values[0]
     return SignedHeaders(
         request_id=found["request-id"],
@@ -102,25 +102,25 @@ def verify(
     keys: Sequence[bytes],
     verify_signature: VerifySignature,
     now: datetime,
-) -> Delivery:
-    """The delivery, if one of the keys signed exactly this within 300 s; raises BadDelivery.
+) -> WebhookDelivery:
+    """The delivery, if one of the keys signed exactly this within 300 s; raises InvalidWebhookError.
 
-    StaleDelivery, which is one, where a key did sign it and only the time is not right.
+    StaleWebhookError, which is one, where a key did sign it and only the time is not right.
     """
     if len(body) > MAX_BODY:
-        raise BadDelivery(f"the body has {len(body)} bytes, more than {MAX_BODY}")
+        raise InvalidWebhookError(f"the body has {len(body)} bytes, more than {MAX_BODY}")
     message = headers.message(body)
     if not any(verify_signature(key, message, headers.signature) for key in keys):
-        raise BadDelivery("no key of fal's made this signature")
+        raise InvalidWebhookError("no key of fal's made this signature")
     sent_at = datetime.fromtimestamp(int(headers.timestamp), tz=now.tzinfo)
     age = (now - sent_at).total_seconds()
     if abs(age) > TOLERANCE_SECONDS:
-        raise StaleDelivery(
+        raise StaleWebhookError(
             f"the signature is {age:.0f} seconds old",
             request_id=headers.request_id,
             user_id=headers.user_id,
         )
-    return Delivery(headers.request_id, headers.user_id, sent_at, body)
+    return WebhookDelivery(headers.request_id, headers.user_id, sent_at, body)
 
 
 def keys_in(document: bytes) -> tuple[bytes, ...]:
@@ -128,14 +128,14 @@ def keys_in(document: bytes) -> tuple[bytes, ...]:
 
     Left out is whatever is no key that could vouch for fal alone: of another type or use, not in its
     one canonical form, of small order, or with its private half beside it. Accepts padded and
-    unpadded base64url: fal's own sample decodes without padding. Raises BadDelivery when the
+    unpadded base64url: fal's own sample decodes without padding. Raises InvalidWebhookError when the
     document is no JWKS at all.
     """
     try:
         listed = json.loads(document)["keys"]
         rows = [row for row in listed if isinstance(row, dict)]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise BadDelivery("the key set is not a JWKS") from error
+        raise InvalidWebhookError("the key set is not a JWKS") from error
     keys = (_key(row["x"]) for row in rows if _verifies_ed25519(row))
     return tuple(dict.fromkeys(key for key in keys if key is not None))[:MAX_KEYS]
 

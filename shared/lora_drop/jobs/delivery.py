@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 MAX_INLINE = 256 * 1024
 
 
-class Way(StrEnum):
+class DeliveryMethod(StrEnum):
     """What address fal downloads a dataset from."""
 
     PRESIGNED = "presigned"  # the bucket's own, signed
@@ -20,7 +20,7 @@ class Way(StrEnum):
     DATA = "data"  # none: the request holds the dataset (RFC 2397), if it is small
 
 
-class Delivery(BaseModel):
+class DatasetDelivery(BaseModel):
     """How a dataset was sent.
 
     ``expires_at`` is when the address stops working, None for never. ``sha256`` is the address's own,
@@ -29,7 +29,7 @@ class Delivery(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    way: Way
+    way: DeliveryMethod
     sha256: str
     expires_at: datetime | None = None
     url: str | None = None

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from lora_drop.jobs.delivery import Way
+from lora_drop.jobs.delivery import DeliveryMethod
 from lora_drop.jobs.job import Job
 
 # No function lives longer than five minutes: whoever has read the job before it was forgotten, and
@@ -146,7 +146,11 @@ def _requests_of(job: Job) -> tuple[str, ...]:
 def _copy_at_fal(job: Job, now: datetime) -> tuple[str, ...]:
     """What fal does not delete when it is asked to: inputs, which end by their own clock alone."""
     sent = job.delivery
-    if sent is None or sent.way is not Way.FAL or (sent.expires_at and sent.expires_at <= now):
+    if (
+        sent is None
+        or sent.way is not DeliveryMethod.FAL
+        or (sent.expires_at and sent.expires_at <= now)
+    ):
         return ()
     until = f"until {sent.expires_at:%Y-%m-%d %H:%M} UTC" if sent.expires_at else "for good"
     return (

@@ -12,18 +12,18 @@ SOURCE = "lora-drop"
 DETAIL_TYPE = "Training Job Status Changed"
 
 
-class _Told(BaseModel):
+class _Published(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Passed(_Told):
+class EarlierStep(_Published):
     """A state the job has been in."""
 
     status: Status
     at: datetime = Field(description="since when, UTC")
 
 
-class StatusChange(_Told):
+class StatusChange(_Published):
     """The event's ``detail``: a job as it stands after a change of its state.
 
     It goes to whoever makes a rule, so it says no more than a log line: no folder and no name of a
@@ -44,7 +44,7 @@ class StatusChange(_Told):
     )
     needs_person: bool = Field(description="whether an ERROR.txt says what a person has to do")
     problems: tuple[str, ...] = Field(description="codes of what is in the way or went wrong")
-    history: tuple[Passed, ...] = Field(
+    history: tuple[EarlierStep, ...] = Field(
         description="every state until now, also those that had no event of their own"
     )
     application: str = Field(description="fal's name of the trainer")
@@ -62,7 +62,7 @@ class StatusChange(_Told):
             again=_held_again(job),
             needs_person=job.troubled,
             problems=codes_of(job.problems),
-            history=tuple(Passed(status=step.status, at=step.at) for step in job.history),
+            history=tuple(EarlierStep(status=step.status, at=step.at) for step in job.history),
             application=job.application,
             bucket=bucket,
         )

@@ -2,7 +2,7 @@
 
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from lora_drop.jobs.delivery import Way
+from lora_drop.jobs.delivery import DeliveryMethod
 from lora_drop.jobs.job import DatasetVersion, Job
 
 
@@ -12,7 +12,7 @@ def is_of(job: Job, url: str) -> bool:
     A presigned address names the object; any other is the very one that was sent, or it is not.
     """
     sent = job.delivery
-    if sent is None or sent.way is Way.PRESIGNED:
+    if sent is None or sent.way is DeliveryMethod.PRESIGNED:
         return points_at(url, job.sent)
     return sent.made(url)
 

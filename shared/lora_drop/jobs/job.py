@@ -6,12 +6,12 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from lora_drop.fal.trainers.parameters import ParameterSource, TrainingParameters
 from lora_drop.jobs.artifacts import Artifact, StoredFile, Upload, holds_weights
 from lora_drop.jobs.budget import Charge, ChargeState
-from lora_drop.jobs.delivery import Delivery
+from lora_drop.jobs.delivery import DatasetDelivery
 from lora_drop.jobs.ids import job_id_for, result_prefix
 from lora_drop.jobs.leases import Lease
 from lora_drop.jobs.problems import Problem
@@ -99,7 +99,7 @@ TROUBLED = frozenset(
 )
 
 
-class IllegalMove(ValueError):
+class IllegalTransitionError(ValueError):
     """Raised when a move is not in the table: a bug, never an input."""
 
 
@@ -131,12 +131,16 @@ class Step(_Value):
     by: str | None = None
 
 
+# Old name of a stored field -> its name since version 0.2.
+RENAMED_FIELDS = MappingProxyType({"instead_of": "supersedes", "anew": "force_retrain"})
+
+
 class Job(_Value):
     """Everything that is known of one job.
 
     Stored as it stands here; what is served and published of it: ``notices.public``. ``attempt``
     counts the jobs for one dataset version, ``earlier_requests`` are those at fal that are over (``own_requests``: of this very job),
-    and ``instead_of`` is the job that was the one for this content before. ``anew``: a person wants
+    and ``supersedes`` is the job that was the one for this content before. ``force_retrain``: a person wants
     it trained whatever came of an earlier one. ``held_for`` are the codes it was held for when the clock
     tried it once more. ``clean`` is the mended copy that a trainer gets instead
     of the dataset, where one was needed; ``delivery`` is how the last submission sent it.
@@ -147,7 +151,7 @@ class Job(_Value):
     version: int = 1
     dataset: DatasetVersion
     clean: StoredFile | None = None
-    delivery: Delivery | None = None
+    delivery: DatasetDelivery | None = None
     application: str
     created_at: datetime
     updated_at: datetime
@@ -167,8 +171,8 @@ class Job(_Value):
     resume_from: str | None = None
     content_digest: str | None = None
     duplicate_of: str | None = None
-    instead_of: str | None = None
-    anew: bool = False
+    supersedes: str | None = None
+    force_retrain: bool = False
     earlier_requests: tuple[str, ...] = ()
     own_requests: tuple[str, ...] = ()
     request_id: str | None = None
@@ -179,6 +183,14 @@ class Job(_Value):
     files: tuple[StoredFile, ...] = ()
     problems: tuple[Problem, ...] = ()
     held_for: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_names(cls, row: Any) -> Any:
+        """Read the rows of earlier versions, whose fields had other names."""
+        if not isinstance(row, Mapping) or not RENAMED_FIELDS.keys() & row.keys():
+            return row
+        return {RENAMED_FIELDS.get(name, name): value for name, value in row.items()}
 
     @classmethod
     def receive(cls, dataset: DatasetVersion, *, application: str, now: datetime) -> Self:
@@ -202,12 +214,12 @@ class Job(_Value):
         billed: bool = True,
         **changes: Any,
     ) -> Self:
-        """The job one step on, with what was learnt on the way; raises IllegalMove.
+        """The job one step on, with what was learnt on the way; raises IllegalTransitionError.
 
         ``billed`` false: fal says that a training which came to nothing costs nothing.
         """
         if to not in TRANSITIONS[self.status]:
-            raise IllegalMove(f"{self.job_id}: {self.status} cannot become {to}")
+            raise IllegalTransitionError(f"{self.job_id}: {self.status} cannot become {to}")
         history = (*self.history, Step(status=to, at=now, by=by))
         if (self.status, to) == (Status.SUBMITTING, Status.READY):
             # Nothing has left, so nothing has happened; a long outage would fill the row with it.

@@ -20,8 +20,8 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lora_drop.local.deployment import SamFailed, machine
-from lora_drop.local.fal_key import KeyTrouble, find_key, has_key, put_key
+from lora_drop.local.deployment import SamError, machine
+from lora_drop.local.fal_key import FalKeyError, find_key, has_key, put_key
 from lora_drop.local.template_parameters import known, what_is_wrong
 from lora_drop.local.tools import ROOT, command, environment
 
@@ -38,7 +38,7 @@ YES = ("1", "y", "yes", "true", "on")
 OURS_ALONE = ("FAL_KEY", "MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "PARAMETERS", "KEY_FILE")
 
 
-class DeployFailed(RuntimeError):
+class DeployError(RuntimeError):
     """Raised when it cannot go on; says what to do."""
 
 
@@ -84,25 +84,25 @@ class Deployed:
 
 
 def configured(name: str) -> Mapping[str, Any]:
-    """What samconfig.toml says of deploying this environment; raises DeployFailed."""
+    """What samconfig.toml says of deploying this environment; raises DeployError."""
     sections = tomllib.loads((ROOT / "samconfig.toml").read_text())
     there = [each for each in sections if isinstance(sections[each], dict) and each != "default"]
     if name not in there:
-        raise DeployFailed(f"Say which of {', '.join(there)}: make deploy ENV={there[0]}")
+        raise DeployError(f"Say which of {', '.join(there)}: make deploy ENV={there[0]}")
     found: Mapping[str, Any] = sections[name]["deploy"]["parameters"]
     return found
 
 
 def target_of(name: str) -> Target:
-    """Where AWS's variables and profiles lead to; raises DeployFailed."""
+    """Where AWS's variables and profiles lead to; raises DeployError."""
     stack = configured(name)["stack_name"]
     try:
         session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
         if session.region_name is None:
-            raise DeployFailed("No AWS region is set: export AWS_REGION=eu-central-1, for example.")
+            raise DeployError("No AWS region is set: export AWS_REGION=eu-central-1, for example.")
         who = session.client("sts").get_caller_identity()
     except (BotoCoreError, ClientError) as error:
-        raise DeployFailed(
+        raise DeployError(
             f"AWS does not know you: {error}. Log in (aws sso login, or aws configure) and name the "
             "profile with AWS_PROFILE."
         ) from error
@@ -116,7 +116,7 @@ def parameters(
     """The template's parameters, all of them that differ from their defaults or once did.
 
     A new stack has samconfig.toml's and the answers, one that is there has its own; what is given
-    goes before. Raises DeployFailed.
+    goes before. Raises DeployError.
     """
     if before is None:
         values = dict(each.split("=", 1) for each in shlex.split(_overrides(target.environment)))
@@ -128,15 +128,15 @@ def parameters(
         values |= {"AwsEndpointUrl": target.endpoint_url, "Architecture": machine()[0]}
     for each in given:
         if not (pair := GIVEN.fullmatch(each)):
-            raise DeployFailed(f"{each!r} is not of the form NAME=VALUE.")
+            raise DeployError(f"{each!r} is not of the form NAME=VALUE.")
         values[pair[1]] = pair[2]
     if wrong := what_is_wrong(values):
-        raise DeployFailed(wrong)
+        raise DeployError(wrong)
     return values
 
 
 def build(target: Target, values: Mapping[str, str]) -> None:
-    """``sam build`` for the processor that the functions will have; raises DeployFailed."""
+    """``sam build`` for the processor that the functions will have; raises DeployError."""
     architecture = values.get("Architecture", "arm64")
     platform = machine()[1] if target.endpoint_url else PLATFORMS.get(architecture, "")
     _sam("build", "--config-env", target.environment, PLATFORM=platform)
@@ -145,7 +145,7 @@ def build(target: Target, values: Mapping[str, str]) -> None:
 def deploy(target: Target, values: Mapping[str, str], *, terminal: bool) -> Deployed:
     """``sam deploy``; on a terminal it shows the changes first where samconfig.toml says so.
 
-    SAM says nothing of changes that were not confirmed: it ends as if all were well. Raises DeployFailed.
+    SAM says nothing of changes that were not confirmed: it ends as if all were well. Raises DeployError.
     """
     line = ["deploy", "--config-env", target.environment, "--region", target.region]
     line += ["--no-fail-on-empty-changeset"]
@@ -155,7 +155,7 @@ def deploy(target: Target, values: Mapping[str, str], *, terminal: bool) -> Depl
     _sam(*line)
     after = target.deployed()
     if after is None:
-        raise DeployFailed("Nothing is deployed: the changes were not confirmed.")
+        raise DeployError("Nothing is deployed: the changes were not confirmed.")
     return after
 
 
@@ -164,7 +164,7 @@ def key_for(
 ) -> str | None:
     """The key to put in once it is deployed; None where the stack has one that stays.
 
-    It is settled before anything is built, so a wrong one leaves nothing half done. Raises KeyTrouble.
+    It is settled before anything is built, so a wrong one leaves nothing half done. Raises FalKeyError.
     """
     secret = before and before.outputs["FalKeySecretArn"]
     if secret and not asked.replace_key and has_key(target.client("secretsmanager"), secret):
@@ -186,7 +186,7 @@ def main(words: Sequence[str] | None = None) -> None:
         build(target, values)
         after = deploy(target, values, terminal=terminal)
         _settle(target, after, key)
-    except (DeployFailed, KeyTrouble, SamFailed) as failure:
+    except (DeployError, FalKeyError, SamError) as failure:
         sys.exit(str(failure))
     if before is not None and before.since == after.since:
         _say("The stack stays as it was: there was nothing to change, or it was not confirmed.")
@@ -232,7 +232,7 @@ def _sam(*line: str, **env: str) -> None:
     env = {name: value for name, value in environment(**env).items() if name not in OURS_ALONE}
     done = subprocess.run(command("sam", *line), env=env, cwd=ROOT, check=False)  # noqa: S603  # our own words
     if done.returncode:
-        raise DeployFailed(f"sam {line[0]} has failed; what it says stands above.")
+        raise DeployError(f"sam {line[0]} has failed; what it says stands above.")
 
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:

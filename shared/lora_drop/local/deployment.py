@@ -28,7 +28,7 @@ MACHINES: Mapping[str, tuple[str, str]] = {  # uname: Lambda's architecture, uv'
 TAIL = 4000  # characters of a log that an error shows
 
 
-class SamFailed(RuntimeError):
+class SamError(RuntimeError):
     """Raised when SAM cannot build or deploy; holds the end of what it said."""
 
 
@@ -62,7 +62,7 @@ def parameters(fal: FalServer, emulator_url: str) -> dict[str, str]:
 
 
 def build(state: Path, fal: FalServer, *, started: Started | None = None) -> Path:
-    """The built template, with each function's artifact beside it; raises SamFailed."""
+    """The built template, with each function's artifact beside it; raises SamError."""
     target = state / "build"
     ca_file = str(fal.ca_file) if fal.ca_file else ""
     line = ["build", "--build-dir", str(target), "--cache-dir", str(state / "cache")]
@@ -79,7 +79,7 @@ def deploy(
     *,
     started: Started | None = None,
 ) -> None:
-    """Deploy the built template, or bring a deployed one up to date; raises SamFailed."""
+    """Deploy the built template, or bring a deployed one up to date; raises SamError."""
     client(emulator_url, "s3").create_bucket(Bucket=CODE_BUCKET)
     line = ["deploy", "--template-file", str(template), "--stack-name", STACK]
     line += ["--no-resolve-s3", "--s3-bucket", CODE_BUCKET, "--region", REGION]
@@ -144,12 +144,12 @@ def _sam(line: Sequence[str], log: Path, started: Started | None, **env: str) ->
     )
     if code:
         said = log.read_text(errors="replace")[-TAIL:].strip()
-        raise SamFailed(f"sam {line[0]} failed; all of it is in {log}\n\n{said}")
+        raise SamError(f"sam {line[0]} failed; all of it is in {log}\n\n{said}")
 
 
 def machine() -> tuple[str, str]:
-    """Lambda's name for this machine's processor, and uv's for what runs on it; raises SamFailed."""
+    """Lambda's name for this machine's processor, and uv's for what runs on it; raises SamError."""
     name = platform.machine()
     if name not in MACHINES:
-        raise SamFailed(f"Lambda has no {name} processors, and functions are built for this one")
+        raise SamError(f"Lambda has no {name} processors, and functions are built for this one")
     return MACHINES[name]

@@ -42,7 +42,7 @@ def own_environment(**more: str) -> dict[str, str]:
 def start_emulator(
     state: Path, host: str = "127.0.0.1", *, started: Started | None = None
 ) -> Emulator:
-    """An emulator on a free port of this address; raises NotStarted. Its files lie in ``state``."""
+    """An emulator on a free port of this address; raises NotStartedError. Its files lie in ``state``."""
     port = free_port(host)
     url = f"http://{host}:{port}"
     temporary = state / "tmp"

@@ -19,7 +19,7 @@ from lora_drop.jobs.job import Job
 from lora_drop.jobs.tokens import webhook_token
 from lora_drop.local.deployment import client
 from lora_drop.local.stack import LocalStack
-from lora_drop.local.state_file import RunningStack, StackFailed
+from lora_drop.local.state_file import RunningStack, StackError
 from lora_drop.local.tools import ROOT
 from lora_drop.messages import StoreRequest
 from lora_drop.simulator.clock import now
@@ -34,17 +34,17 @@ ABOUT_JOBS = frozenset(
         *("job_item", "job_resolve", "job_forget"),
     }
 )
-FAILURES = (StackFailed, BotoCoreError, ClientError, httpx.HTTPError, OSError)
+FAILURES = (StackError, BotoCoreError, ClientError, httpx.HTTPError, OSError)
 
 type Event = dict[str, Any]
 
 
-class EventFailed(RuntimeError):
+class EventError(RuntimeError):
     """Raised when an event cannot be made; says what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fresh:
+class FreshEvents:
     """Makes the committed events fit a running stack."""
 
     local: LocalStack
@@ -87,7 +87,7 @@ class Fresh:
         """A delivery about this job, signed now by the simulator, or by a stranger."""
         job = self._job(job_id)
         if job.request_id is None:
-            raise EventFailed(f"{job_id} has no request at fal that a webhook could tell of")
+            raise EventError(f"{job_id} has no request at fal that a webhook could tell of")
         body = json.loads(event["body"])
         body |= {"request_id": job.request_id, "gateway_request_id": job.request_id}
         if body["status"] == "OK":
@@ -119,7 +119,7 @@ class Fresh:
         table = self.stack.outputs["JobsTableName"]
         job = DynamoJobs(self._client("dynamodb"), table).get(job_id)
         if job is None:
-            raise EventFailed(f"There is no job {job_id} on this stack; lora-drop jobs lists them")
+            raise EventError(f"There is no job {job_id} on this stack; lora-drop jobs lists them")
         return job
 
     def _head(self, bucket: str, key: str) -> Mapping[str, Any]:
@@ -128,7 +128,7 @@ class Fresh:
         except ClientError as error:
             if error.response["Error"]["Code"] != "404":
                 raise
-            raise EventFailed(
+            raise EventError(
                 f"There is no object {key} in {bucket}; drop one: lora-drop train PATH --key {key}"
             ) from error
 
@@ -144,23 +144,23 @@ class Fresh:
         with httpx.Client(verify=context, trust_env=False) as http:
             answer = http.get(url, headers={"Authorization": f"Key {fal.key}"})
         if not answer.is_success:
-            raise EventFailed(f"fal has no result of {job.job_id}: {answer.text}")
+            raise EventError(f"fal has no result of {job.job_id}: {answer.text}")
         return dict(answer.json())
 
 
 def fresh_event(local: LocalStack, name: str, *, job_id: str, key: str) -> Event:
-    """The committed event of this name, made fit for the stack that is up; raises EventFailed."""
+    """The committed event of this name, made fit for the stack that is up; raises EventError."""
     names = sorted(each.stem for each in EVENTS.glob("*.json"))
     if name not in names:
-        raise EventFailed(f"There is no event {name}; there are {', '.join(names)}")
+        raise EventError(f"There is no event {name}; there are {', '.join(names)}")
     if name in ABOUT_OBJECTS and not key:
-        raise EventFailed(f"{name} tells of a dropped object: name it with --key KEY")
+        raise EventError(f"{name} tells of a dropped object: name it with --key KEY")
     if name in ABOUT_JOBS and not job_id:
-        raise EventFailed(f"{name} is about a job: name it with --job JOB_ID")
+        raise EventError(f"{name} is about a job: name it with --job JOB_ID")
     stack = local.running()
     if stack is None:
-        raise EventFailed("No stack is up on this machine. Start one: lora-drop up")
-    fresh = Fresh(local, stack)
+        raise EventError("No stack is up on this machine. Start one: lora-drop up")
+    fresh = FreshEvents(local, stack)
     makers: Mapping[str, Callable[[Event], Event]] = {
         "s3_put": lambda event: fresh.s3_put(event, key=key),
         "s3_put_in_sqs": lambda event: fresh.s3_put_in_sqs(event, key=key),
@@ -185,7 +185,7 @@ def event(
     """Print an event of events/, made to fit the stack on this machine, for sam local invoke."""
     try:
         made = fresh_event(LocalStack.here(), name, job_id=job, key=key)
-    except (EventFailed, *FAILURES) as failure:
+    except (EventError, *FAILURES) as failure:
         typer.echo(str(failure), err=True)
         raise typer.Exit(1) from failure
     typer.echo(json.dumps(made))

@@ -12,7 +12,7 @@ FORM = re.compile(r"[!-9;-~]+:[!-9;-~]+")  # what an HTTP header can hold
 QUESTION = "The fal key (https://fal.ai/dashboard/keys; what you type is not shown): "
 
 
-class KeyTrouble(RuntimeError):
+class FalKeyError(RuntimeError):
     """Raised when there is no key to put in, or it cannot be put; says what to do, and no key."""
 
 
@@ -23,7 +23,7 @@ def has_key(secrets: Any, secret: str) -> bool:
     except secrets.exceptions.ResourceNotFoundException:
         return False
     except ClientError as error:
-        raise KeyTrouble(f"The secret {secret} cannot be read: {error}") from error
+        raise FalKeyError(f"The secret {secret} cannot be read: {error}") from error
 
 
 def find_key(
@@ -33,19 +33,19 @@ def find_key(
     terminal: bool,
     ask: Callable[[str], str] = getpass.getpass,
 ) -> str:
-    """The key: from the file, else ``FAL_KEY``, else typed at the terminal; raises KeyTrouble."""
+    """The key: from the file, else ``FAL_KEY``, else typed at the terminal; raises FalKeyError."""
     if file is not None:
         try:
             text = file.read_text("utf-8-sig")  # as Windows saves a text
         except OSError as error:
-            raise KeyTrouble(f"The key's file cannot be read: {error}") from error
+            raise FalKeyError(f"The key's file cannot be read: {error}") from error
         except UnicodeDecodeError:
-            raise KeyTrouble(f"The file {file} is no UTF-8 text, so it holds no key.") from None
+            raise FalKeyError(f"The file {file} is no UTF-8 text, so it holds no key.") from None
         return _checked(text, f"the file {file}")
     if environ.get("FAL_KEY"):
         return _checked(environ["FAL_KEY"], "FAL_KEY")
     if not terminal:
-        raise KeyTrouble(
+        raise FalKeyError(
             "There is no fal key, so nothing is deployed. Run this on a terminal, or with FAL_KEY in "
             "the environment, or with KEY_FILE=FILE."
         )
@@ -53,16 +53,16 @@ def find_key(
 
 
 def put_key(secrets: Any, secret: str, key: str) -> None:
-    """Make it the secret's value, which functions read anew once fal refuses the one they have; raises KeyTrouble."""
+    """Make it the secret's value, which functions read anew once fal refuses the one they have; raises FalKeyError."""
     try:
         secrets.put_secret_value(SecretId=secret, SecretString=key)
     except (BotoCoreError, ClientError) as error:
         # Not the cause with it: what botocore has rejected it may show.
-        raise KeyTrouble(f"The key was not put into the secret: {type(error).__name__}") from None
+        raise FalKeyError(f"The key was not put into the secret: {type(error).__name__}") from None
 
 
 def _checked(text: str, where: str) -> str:
     key = text.strip()
     if not FORM.fullmatch(key):
-        raise KeyTrouble(f"A fal key is of the form ID:SECRET, and {where} is not.")
+        raise FalKeyError(f"A fal key is of the form ID:SECRET, and {where} is not.")
     return key

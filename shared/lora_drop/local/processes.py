@@ -18,7 +18,7 @@ TAIL = 2000  # characters of a log that an error shows
 CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
 
 
-class NotStarted(RuntimeError):
+class NotStartedError(RuntimeError):
     """Raised when a program ends, or does not answer, before it is ready; holds its log's end."""
 
 
@@ -60,17 +60,17 @@ def start(
     timeout: float,
     started: Started | None = None,
 ) -> Background:
-    """Start a program in a process group of its own and wait until ``ready``; raises NotStarted."""
+    """Start a program in a process group of its own and wait until ``ready``; raises NotStartedError."""
     background, process = _spawn(line, log, env)
     with _ended_if_interrupted(background):
         if started is not None:
             started(background)
         _wait_for(lambda: process.poll() is not None or ready(), timeout)
     if process.poll() is not None:
-        raise NotStarted(f"{name} ended with {process.returncode}:\n{_tail(log)}")
+        raise NotStartedError(f"{name} ended with {process.returncode}:\n{_tail(log)}")
     if not ready():
         background.end()
-        raise NotStarted(f"{name} was not ready after {timeout:.0f} s:\n{_tail(log)}")
+        raise NotStartedError(f"{name} was not ready after {timeout:.0f} s:\n{_tail(log)}")
     return background
 
 

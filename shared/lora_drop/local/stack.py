@@ -16,8 +16,8 @@ import httpx
 from lora_drop.local import deployment
 from lora_drop.local.emulator import CREDENTIALS, REGION, start_emulator
 from lora_drop.local.fal_server import fal_at, start_simulator
-from lora_drop.local.processes import NotStarted
-from lora_drop.local.state_file import Record, RunningStack, StackFailed
+from lora_drop.local.processes import NotStartedError
+from lora_drop.local.state_file import Record, RunningStack, StackError
 from lora_drop.local.template_parameters import what_is_wrong
 from lora_drop.local.tools import ROOT
 
@@ -49,14 +49,14 @@ class LocalStack:
         return cls(Path(os.environ.get(HOME) or ROOT / ".lora-drop"))
 
     def running(self) -> RunningStack | None:
-        """The stack, if it was brought up and still runs; raises StackFailed."""
+        """The stack, if it was brought up and still runs; raises StackError."""
         stack = self._record.stack()
         return stack if stack is not None and stack.alive and stack.outputs else None
 
     def access(self) -> dict[str, Any] | None:
         """What a client needs to reach the running stack; None when it is down.
 
-        Raises StackFailed.
+        Raises StackError.
         """
         stack = self.running()
         if stack is None:
@@ -85,17 +85,17 @@ class LocalStack:
         training_seconds: float | None = None,
         parameters: Mapping[str, str] | None = None,
     ) -> None:
-        """Start what does not run yet, then build and deploy; raises StackFailed.
+        """Start what does not run yet, then build and deploy; raises StackError.
 
         A stack that runs keeps its processes, its data, its fal and its ``parameters`` (the
         template's, as far as no other are given), and gets today's code; what is decided when it
         starts cannot be asked of it then.
         """
         if wrong := what_is_wrong(parameters or {}):
-            raise StackFailed(wrong)
+            raise StackError(wrong)
         stack = self.running()
         if stack is not None and (fal, host, training_seconds) != (None, None, None):
-            raise StackFailed(
+            raise StackError(
                 "A stack is up, and its fal, its address and its training time were decided when "
                 "it started. Run lora-drop down first, or lora-drop up without options."
             )
@@ -117,14 +117,14 @@ class LocalStack:
                 deployment.put_fal_key(url, outputs["FalKeySecretArn"], stack.fal.key)
                 deployment.write_environments(self.sam_environments, url, outputs)
             self._record.write(stack.model_copy(update={"outputs": outputs}))
-        except (NotStarted, deployment.SamFailed, OSError, ValueError) as error:
-            raise StackFailed(str(error)) from error
+        except (NotStartedError, deployment.SamError, OSError, ValueError) as error:
+            raise StackError(str(error)) from error
         finally:
             if self.running() is None:
                 self._record.end()
 
     def ledger(self) -> dict[str, Any] | None:
-        """What the fal simulator saw and served; None without one that runs; raises StackFailed."""
+        """What the fal simulator saw and served; None without one that runs; raises StackError."""
         stack = self._record.stack()
         if stack is None or stack.simulator is None or not stack.simulator.alive:
             return None
@@ -134,17 +134,17 @@ class LocalStack:
             with httpx.Client(verify=context, trust_env=False, timeout=LEDGER_TIMEOUT) as client:
                 return dict(client.get(url).raise_for_status().json())
         except (httpx.HTTPError, OSError, ValueError) as error:
-            raise StackFailed(f"The simulator's ledger could not be had: {error}") from error
+            raise StackError(f"The simulator's ledger could not be had: {error}") from error
 
     def down(self, *, say: Say) -> bool:
-        """End the stack and forget its data; False if there was none; raises StackFailed.
+        """End the stack and forget its data; False if there was none; raises StackError.
 
         Logs stay, and the simulator's ledger as ``ledger.json``, if it can be had.
         """
         try:
             if (ledger := self.ledger()) is not None:
                 (self.state / "ledger.json").write_text(json.dumps(ledger, indent=2))
-        except (StackFailed, OSError) as failure:
+        except (StackError, OSError) as failure:
             say(str(failure))
         return self._clear()
 

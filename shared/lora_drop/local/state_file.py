@@ -10,7 +10,7 @@ from lora_drop.local.processes import Background
 PROCESSES = TypeAdapter(list[Background])
 
 
-class StackFailed(RuntimeError):
+class StackError(RuntimeError):
     """Raised when the stack cannot do what it is told; says what failed and where to look."""
 
 
@@ -41,13 +41,13 @@ class Record:
         self._processes = state / "processes.json"
 
     def stack(self) -> RunningStack | None:
-        """The stack that was brought up last, running or not; raises StackFailed."""
+        """The stack that was brought up last, running or not; raises StackError."""
         try:
             return RunningStack.model_validate_json(self._stack.read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, ValidationError) as error:
-            raise StackFailed(
+            raise StackError(
                 f"{self._stack} cannot be read. End the stack and forget it: lora-drop down"
             ) from error
 
@@ -76,7 +76,7 @@ class Record:
         except FileNotFoundError:
             return []
         except (OSError, ValidationError) as error:
-            raise StackFailed(
+            raise StackError(
                 f"{self._processes} cannot be read; end its processes yourself and delete it"
             ) from error
 

@@ -38,7 +38,7 @@ class WireFaults:
     def start(
         cls, upstream: str, log: Path, *, port: int | None = None, started: Started | None = None
     ) -> Self:
-        """A proxy that passes everything on until it is told otherwise; raises NotStarted."""
+        """A proxy that passes everything on until it is told otherwise; raises NotStartedError."""
         host = "127.0.0.1"
         port = port or free_port(host)
         process = start(

@@ -13,7 +13,7 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
-class Lying:
+class ExistingFile:
     """A file that lies there; ``source`` as its label says, empty where somebody else put it."""
 
     size: int
@@ -48,6 +48,6 @@ class OpenArtifact(Protocol):
     def read(self, offset: int, into: memoryview) -> int:
         """Fill the buffer from this offset on; how many bytes, fewer only at the file's end.
 
-        Raises SourceChanged when it is not the file any more that was opened, ResultGone when it
-        is no more, and DownloadInterrupted.
+        Raises SourceChangedError when it is not the file any more that was opened, ResultGoneError when it
+        is no more, and DownloadInterruptedError.
         """

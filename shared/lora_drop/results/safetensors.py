@@ -79,7 +79,7 @@ class Flaw(StrEnum):
     TRAILING_BYTES = "weights_trailing_bytes"
 
 
-class InvalidWeights(ValueError):
+class InvalidWeightsError(ValueError):
     """Raised when a file is no sound safetensors file; ``flaw`` says in which way."""
 
     def __init__(self, flaw: Flaw, message: str) -> None:
@@ -97,31 +97,31 @@ class WeightsSummary:
 
 
 def header_length(first: bytes) -> int:
-    """The bytes of the header that follows the first 8 bytes; raises InvalidWeights."""
+    """The bytes of the header that follows the first 8 bytes; raises InvalidWeightsError."""
     length = int.from_bytes(first[:PREFIX], "little")
     # A length may look like the start of another file, so only what is none is looked at. But for
     # gzip: without a timestamp it is 559,903, which no writer that aligns its header comes to.
     if len(first) < PREFIX or length > MAX_HEADER or first.startswith(GZIP):
         _refuse_other_files(first)
     if len(first) < PREFIX:
-        raise InvalidWeights(
+        raise InvalidWeightsError(
             Flaw.TOO_SHORT,
             f"The file has {len(first)} bytes; the length of its header alone has 8.",
         )
     if length > MAX_HEADER:
-        raise InvalidWeights(
+        raise InvalidWeightsError(
             Flaw.HEADER_TOO_LARGE,
             f"The header would have {length:,} bytes; {MAX_HEADER:,} at most.",
         )
     if length < len("{}"):
-        raise InvalidWeights(
+        raise InvalidWeightsError(
             Flaw.HEADER_TOO_SMALL, f"The header would have {length} bytes, too few for any tensor."
         )
     return length
 
 
 def check_weights(head: bytes, *, file_size: int) -> WeightsSummary:
-    """What the file holds, from its first 8 bytes and its header; raises InvalidWeights.
+    """What the file holds, from its first 8 bytes and its header; raises InvalidWeightsError.
 
     More bytes than that may be given and are not looked at. ``file_size`` in bytes: the tensors
     have to fill the file from the header to its end, each byte once.
@@ -130,27 +130,27 @@ def check_weights(head: bytes, *, file_size: int) -> WeightsSummary:
     start = PREFIX + length
     here = min(len(head), file_size)
     if here < start:
-        raise InvalidWeights(
+        raise InvalidWeightsError(
             Flaw.HEADER_CUT,
             f"The header would have {length:,} bytes, and the file ends after {here - PREFIX:,}.",
         )
     entries = _parsed(head[PREFIX:start])
     metadata = _metadata(entries.pop(METADATA, {}))
     if not entries:
-        raise InvalidWeights(Flaw.NO_TENSORS, "The file holds no tensor.")
+        raise InvalidWeightsError(Flaw.NO_TENSORS, "The file holds no tensor.")
     if len(entries) > MAX_TENSORS:
-        raise InvalidWeights(
+        raise InvalidWeightsError(
             Flaw.TOO_MANY_TENSORS,
             f"The file says it holds {len(entries):,} tensors; {MAX_TENSORS:,} at most.",
         )
     end = _end_of(_span(name, entry) for name, entry in entries.items())
     if start + end > file_size:
-        raise InvalidWeights(
+        raise InvalidWeightsError(
             Flaw.TENSORS_CUT,
             f"The tensors end at byte {start + end:,}, and the file already at {file_size:,}.",
         )
     if start + end < file_size:
-        raise InvalidWeights(
+        raise InvalidWeightsError(
             Flaw.TRAILING_BYTES,
             f"{file_size - start - end:,} bytes after the last tensor belong to none.",
         )
@@ -161,15 +161,17 @@ def _refuse_other_files(first: bytes) -> None:
     text = first.removeprefix(BYTE_ORDER_MARK).lstrip()
     for magic, kind in OTHER_FILES.items():
         if first.startswith(magic) or text.startswith(magic):
-            raise InvalidWeights(Flaw.OTHER_FILE, f"This is {kind}, not a safetensors file.")
+            raise InvalidWeightsError(Flaw.OTHER_FILE, f"This is {kind}, not a safetensors file.")
 
 
 def _parsed(header: bytes) -> dict[str, Any]:
     if not header.startswith(b"{"):
-        raise InvalidWeights(Flaw.HEADER_START, "The header is no JSON object.")
+        raise InvalidWeightsError(Flaw.HEADER_START, "The header is no JSON object.")
     bare = TEXTS.sub(b"", header)
     if sum(bare.count(mark) for mark in (b"{", b"[", b",")) > MAX_PARTS:
-        raise InvalidWeights(Flaw.TOO_COMPLEX, f"The header has more than {MAX_PARTS:,} parts.")
+        raise InvalidWeightsError(
+            Flaw.TOO_COMPLEX, f"The header has more than {MAX_PARTS:,} parts."
+        )
     try:
         parsed: dict[str, Any] = json.loads(
             header.decode(),
@@ -178,14 +180,14 @@ def _parsed(header: bytes) -> dict[str, Any]:
             parse_float=_no_number,
             parse_constant=_no_number,
         )
-    except InvalidWeights:
+    except InvalidWeightsError:
         raise
     except UnicodeError as error:  # half a surrogate pair as well, from _object
-        raise InvalidWeights(Flaw.NOT_UTF8, "The header is not UTF-8.") from error
+        raise InvalidWeightsError(Flaw.NOT_UTF8, "The header is not UTF-8.") from error
     except RecursionError as error:
-        raise InvalidWeights(Flaw.TOO_COMPLEX, "The header is nested without end.") from error
+        raise InvalidWeightsError(Flaw.TOO_COMPLEX, "The header is nested without end.") from error
     except ValueError as error:
-        raise InvalidWeights(Flaw.NOT_JSON, f"The header is no JSON: {error}.") from error
+        raise InvalidWeightsError(Flaw.NOT_JSON, f"The header is no JSON: {error}.") from error
     return parsed
 
 
@@ -194,7 +196,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise InvalidWeights(Flaw.DUPLICATE_KEY, f"The header names {_quoted(key)} twice.")
+            raise InvalidWeightsError(Flaw.DUPLICATE_KEY, f"The header names {_quoted(key)} twice.")
         for text in (key, value):
             if isinstance(text, str):
                 text.encode()
@@ -210,7 +212,7 @@ def _whole(digits: str) -> int:
 
 
 def _no_number(text: str) -> NoReturn:
-    raise InvalidWeights(
+    raise InvalidWeightsError(
         Flaw.BAD_NUMBER,
         f"The header has {shortened(text, 40)} where only whole numbers of 64 bits make sense.",
     )
@@ -219,7 +221,7 @@ def _no_number(text: str) -> NoReturn:
 def _metadata(value: object) -> dict[str, str]:
     if isinstance(value, dict) and all(isinstance(each, str) for each in value.values()):
         return value
-    raise InvalidWeights(Flaw.BAD_METADATA, f"{METADATA} is not an object of texts.")
+    raise InvalidWeightsError(Flaw.BAD_METADATA, f"{METADATA} is not an object of texts.")
 
 
 def _span(name: str, entry: object) -> tuple[int, int, str]:
@@ -276,8 +278,8 @@ def _end_of(spans: Iterable[tuple[int, int, str]]) -> int:
     return last
 
 
-def _flawed(flaw: Flaw, name: str, says: str) -> InvalidWeights:
-    return InvalidWeights(flaw, f"Tensor {_quoted(name)} {says}.")
+def _flawed(flaw: Flaw, name: str, says: str) -> InvalidWeightsError:
+    return InvalidWeightsError(flaw, f"Tensor {_quoted(name)} {says}.")
 
 
 def _quoted(name: str) -> str:

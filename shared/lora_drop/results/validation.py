@@ -3,8 +3,8 @@
 import json
 
 from lora_drop.jobs.artifacts import Artifact, is_json, is_weights
-from lora_drop.jobs.errors import ResultInvalid
-from lora_drop.results.safetensors import PREFIX, InvalidWeights, check_weights, header_length
+from lora_drop.jobs.errors import ResultInvalidError
+from lora_drop.results.safetensors import PREFIX, InvalidWeightsError, check_weights, header_length
 
 MAX_JSON = 1024**2
 
@@ -26,7 +26,7 @@ class Check:
         return 0 if self._judged else self._wanted() - len(self._seen)
 
     def feed(self, data: bytes | bytearray) -> None:
-        """See the next bytes; raises ResultInvalid as soon as they tell."""
+        """See the next bytes; raises ResultInvalidError as soon as they tell."""
         rest = memoryview(data)
         while rest and (missing := self.missing):
             self._seen += rest[:missing]
@@ -35,7 +35,7 @@ class Check:
             self.finish(self._size)
 
     def finish(self, size: int) -> None:
-        """Judge the file, of which nothing more comes; raises ResultInvalid."""
+        """Judge the file, of which nothing more comes; raises ResultInvalidError."""
         if not self._judged:
             self._judge(size)
             self._judged = True
@@ -46,7 +46,7 @@ class Check:
         return 0
 
     def _judge(self, size: int) -> None:
-        """Raise ResultInvalid, or not."""
+        """Raise ResultInvalidError, or not."""
 
 
 class _Weights(Check):
@@ -57,15 +57,15 @@ class _Weights(Check):
         if len(self._seen) >= PREFIX:
             try:
                 wanted += header_length(bytes(self._seen[:PREFIX]))
-            except InvalidWeights as error:
-                raise ResultInvalid(error.flaw, str(error)) from error
+            except InvalidWeightsError as error:
+                raise ResultInvalidError(error.flaw, str(error)) from error
         return wanted if self._size is None else min(wanted, self._size)
 
     def _judge(self, size: int) -> None:
         try:
             check_weights(bytes(self._seen), file_size=size)
-        except InvalidWeights as error:
-            raise ResultInvalid(error.flaw, str(error)) from error
+        except InvalidWeightsError as error:
+            raise ResultInvalidError(error.flaw, str(error)) from error
 
 
 class _Json(Check):
@@ -78,12 +78,12 @@ class _Json(Check):
     def _judge(self, size: int) -> None:
         if size > MAX_JSON:
             message = f"It has {size:,} bytes, and a configuration {MAX_JSON:,} at most."
-            raise ResultInvalid("json_too_large", message)
+            raise ResultInvalidError("json_too_large", message)
         try:
             # Digits stay text: int() gives up on more than 4,300 of them, and JSON does not.
             json.loads(self._seen, parse_int=str)
         except (ValueError, RecursionError) as error:
-            raise ResultInvalid("json_unreadable", "It is not JSON.") from error
+            raise ResultInvalidError("json_unreadable", "It is not JSON.") from error
 
 
 def check_for(artifact: Artifact, size: int | None) -> Check:

@@ -12,7 +12,7 @@ from lora_drop.services.record import known
 
 
 def show_job(job_id: str, *, jobs: JobStore) -> dict[str, Any]:
-    """One job as it stands; raises UnknownJob, and Forgotten."""
+    """One job as it stands; raises JobNotFoundError, and JobForgottenError."""
     return public(known(jobs, job_id))
 
 

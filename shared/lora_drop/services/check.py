@@ -14,7 +14,7 @@ from lora_drop.datasets.archives import (
     structure_of,
 )
 from lora_drop.datasets.clean_copy import Planned
-from lora_drop.datasets.evaluate import Judgement, judge
+from lora_drop.datasets.evaluate import Evaluation, evaluate
 from lora_drop.datasets.images.pictures import Pictures
 from lora_drop.datasets.limits import Dataset, size_problem
 from lora_drop.datasets.parameters import CHECKPOINT, MAX_TRAINING_JSON, ResolvedParameters, resolve
@@ -22,18 +22,18 @@ from lora_drop.datasets.report import ParameterReport, Report, Verdict
 from lora_drop.datasets.selection import select
 from lora_drop.fal.prices import estimated_cost_usd
 from lora_drop.fal.trainers.table import TRAINERS
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.problems import Problem
 from lora_drop.ports import Prices
-from lora_drop.services.inspect import Looker
-from lora_drop.services.internal_errors import OUR_MISTAKES, mistaken
+from lora_drop.services.inspect import Inspector
+from lora_drop.services.internal_errors import INTERNAL_ERRORS, internal_error
 
 # The submitter lives five minutes, and what is good has to be mended and sent as well.
 PATIENCE = 150.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Drop:
+class DatasetInput:
     """A dataset as somebody has dropped it: the file's name for people, its key, what came along.
 
     ``trigger_seed`` and ``application`` as in ``parameters.resolve``.
@@ -49,7 +49,7 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
-class Good:
+class ValidDataset:
     """A dataset that can be trained on; ``plan`` is the clean copy, empty where none is needed."""
 
     dataset: Dataset
@@ -64,7 +64,7 @@ class Checked:
     """The report, and what to train with; None where the dataset is refused."""
 
     report: Report
-    good: Good | None
+    good: ValidDataset | None
 
     def refused(self, problems: Sequence[Problem]) -> "Checked":
         """The same for a dataset that had passed, and could not be mended after all."""
@@ -83,12 +83,12 @@ class _Notes:
     structure: Structure | None = None
     resolved: ResolvedParameters | None = None
     cost_usd: float | None = None
-    judgement: Judgement | None = None
+    judgement: Evaluation | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Checker:
-    """Checks datasets. ``checkpoint`` raises RejectedDataset where there is no LoRA to go on from."""
+    """Checks datasets. ``checkpoint`` raises DatasetRejectedError where there is no LoRA to go on from."""
 
     pictures: Pictures
     prices: Prices
@@ -97,16 +97,16 @@ class Checker:
     patience: float = PATIENCE
     now: Callable[[], float] = monotonic
 
-    def check(self, drop: Drop) -> Checked:
+    def check(self, drop: DatasetInput) -> Checked:
         """The verdict on a dataset; it raises nothing but what its reader raises."""
         began, reader, notes = self.now(), MeteredReader(drop.archive), _Notes()
         try:
             self._through(drop, reader, notes, until=began + self.patience)
-        except RejectedDataset as rejected:
+        except DatasetRejectedError as rejected:
             notes.errors += rejected.problems
-        except OUR_MISTAKES as mistake:
+        except INTERNAL_ERRORS as mistake:
             # The same dataset would fail the same way for ever.
-            notes.errors.append(mistaken(mistake))
+            notes.errors.append(internal_error(mistake))
         report = _report(drop, notes).model_copy(
             update={
                 "bytes_read": reader.bytes_read,
@@ -116,7 +116,9 @@ class Checker:
         )
         return Checked(report, None if report.errors else _good(notes))
 
-    def _through(self, drop: Drop, reader: MeteredReader, notes: _Notes, *, until: float) -> None:
+    def _through(
+        self, drop: DatasetInput, reader: MeteredReader, notes: _Notes, *, until: float
+    ) -> None:
         structure = notes.structure = structure_of(reader)
         notes.warnings += structure.warnings
         selection = select(structure.members)
@@ -125,9 +127,9 @@ class Checker:
         if problem := size_problem(selection.others):
             notes.errors.append(problem)
             return
-        seen = Looker(self.pictures, self.now, until).look(reader, structure, selection)
+        seen = Inspector(self.pictures, self.now, until).look(reader, structure, selection)
         values = notes.resolved.values if notes.resolved else None
-        notes.judgement = judge(
+        notes.judgement = evaluate(
             structure,
             selection,
             seen,
@@ -139,7 +141,7 @@ class Checker:
         notes.warnings += notes.judgement.warnings
 
     def _parameters(
-        self, drop: Drop, reader: RangedReader, file: Member | None, notes: _Notes
+        self, drop: DatasetInput, reader: RangedReader, file: Member | None, notes: _Notes
     ) -> None:
         try:
             resolved = notes.resolved = resolve(
@@ -156,15 +158,17 @@ class Checker:
             notes.warnings += advice(resolved, price)
             notes.warnings += () if resolved.preset else folder_advice(drop.key)
             self.checkpoint(resolved)
-        except RejectedDataset as rejected:
+        except DatasetRejectedError as rejected:
             notes.errors += rejected.problems
 
 
-def _good(notes: _Notes) -> Good | None:
+def _good(notes: _Notes) -> ValidDataset | None:
     if notes.judgement is None or notes.resolved is None or notes.structure is None:
         return None
     judged = notes.judgement
-    return Good(judged.dataset, notes.resolved, notes.cost_usd, notes.structure, judged.plan)
+    return ValidDataset(
+        judged.dataset, notes.resolved, notes.cost_usd, notes.structure, judged.plan
+    )
 
 
 def _parameters(resolved: ResolvedParameters) -> Iterator[ParameterReport]:
@@ -176,7 +180,7 @@ def _parameters(resolved: ResolvedParameters) -> Iterator[ParameterReport]:
             yield ParameterReport(name=name, value=value, source=resolved.sources[name])
 
 
-def _report(drop: Drop, notes: _Notes) -> Report:
+def _report(drop: DatasetInput, notes: _Notes) -> Report:
     judged, resolved = notes.judgement, notes.resolved
     report = Report(
         file=drop.file,

@@ -1,7 +1,7 @@
 """Whether the job that a dataset wants to go on from has what it takes."""
 
 from lora_drop.datasets.parameters import CHECKPOINT, ResolvedParameters
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
 from lora_drop.services.record import Record
@@ -10,7 +10,7 @@ from lora_drop.services.record import Record
 def check_checkpoint(resolved: ResolvedParameters, record: Record) -> None:
     """Find the LoRA of the job that ``resume_from_checkpoint`` names, where it names one.
 
-    Raises RejectedDataset when there is no such job, when it has no LoRA in the models bucket (yet,
+    Raises DatasetRejectedError when there is no such job, when it has no LoRA in the models bucket (yet,
     or any more), and when it was trained by another trainer.
     """
     if resolved.resume_from is None:
@@ -22,7 +22,7 @@ def check_checkpoint(resolved: ResolvedParameters, record: Record) -> None:
         else _of_other_trainer(earlier, resolved.values.trainer) or _without_lora(earlier, record)
     )
     if problem is not None:
-        raise RejectedDataset([problem])
+        raise DatasetRejectedError([problem])
 
 
 def _without_job(job_id: str) -> Problem:

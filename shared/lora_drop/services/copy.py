@@ -14,43 +14,43 @@ from typing import Protocol
 
 from lora_drop.jobs.artifacts import Artifact, StoredFile, Upload
 from lora_drop.jobs.errors import (
-    DownloadInterrupted,
-    Occupied,
-    ResultInvalid,
-    SourceChanged,
-    UploadGone,
+    DownloadInterruptedError,
+    KeyOccupiedError,
+    ResultInvalidError,
+    SourceChangedError,
+    UploadGoneError,
 )
 from lora_drop.ports import ArtifactSource, CopyStore
-from lora_drop.results.copies import Label, Lying, OpenArtifact, Part
+from lora_drop.results.copies import ExistingFile, Label, OpenArtifact, Part
 from lora_drop.results.validation import Check, check_for
 from lora_drop.services.prefetch import Arrivals, spans
 
 PART = 8 * 1024**2  # S3 wants 5 MiB at least in every part but the last
 PIECE = 1024**2
 TRIES = 5
-SPOILT = (UploadGone, Occupied, ResultInvalid, SourceChanged)
+SPOILT = (UploadGoneError, KeyOccupiedError, ResultInvalidError, SourceChangedError)
 
 
-class Notes(Protocol):
+class UploadLog(Protocol):
     """The unfinished copies of a job, kept where the next who copies its files finds them."""
 
     def find(self, name: str) -> Upload | None:
         """The unfinished copy of this name."""
 
     def add(self, upload: Upload) -> None:
-        """Keep it for good; raises Conflict when somebody else copies this job's files by now."""
+        """Keep it for good; raises ConflictError when somebody else copies this job's files by now."""
 
     def drop(self, upload: Upload) -> None:
         """It is no more; kept for good with whatever is kept next."""
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class CopyRequest:
     """What to copy and where to; ``until`` on the monotonic clock; unchecked, it is taken as it is."""
 
     artifact: Artifact
     prefix: str
-    notes: Notes
+    notes: UploadLog
     until: float
     checked: bool = True
 
@@ -75,34 +75,36 @@ class Copier:
     part: int = PART
     now: Callable[[], float] = monotonic
 
-    def copy(self, order: Order) -> StoredFile:
+    def copy(self, request: CopyRequest) -> StoredFile:
         """The file where it lies now: its bytes are the source's, and are what their name says.
 
-        Raises ResultInvalid when they are not, ResultGone, ForeignHost, Conflict, and
-        DownloadInterrupted to be called again; what has arrived by then is not fetched twice.
+        Raises ResultInvalidError when they are not, ResultGoneError, HostNotAllowedError, ConflictError, and
+        DownloadInterruptedError to be called again; what has arrived by then is not fetched twice.
         """
         occupied: set[str] = set()
         whole = False
         for _ in range(TRIES):
-            name, lying = self._place(order, occupied)
-            if lying and lying.source == order.label.source:
-                return self._adopt(order, name)
+            name, lying = self._place(request, occupied)
+            if lying and lying.source == request.label.source:
+                return self._adopt(request, name)
             try:
-                return self._make(order, name, lying, whole=whole)
-            except Occupied:
+                return self._make(request, name, lying, whole=whole)
+            except KeyOccupiedError:
                 occupied.add(name)
-            except UploadGone:
+            except UploadGoneError:
                 continue  # somebody else's copy came first, or S3 wants this one made anew
-            except SourceChanged:
+            except SourceChangedError:
                 whole = True  # servers that do not agree on an ETag give no file by ranges, ever
-        raise DownloadInterrupted(f"{order.artifact.name} was not to be stored in {TRIES} tries")
+        raise DownloadInterruptedError(
+            f"{request.artifact.name} was not to be stored in {TRIES} tries"
+        )
 
-    def _place(self, order: Order, occupied: set[str]) -> tuple[str, Lying | None]:
+    def _place(self, request: CopyRequest, occupied: set[str]) -> tuple[str, ExistingFile | None]:
         """The name that a copy of this source has already, or else the first that may be free."""
-        free: tuple[str, Lying | None] | None = None
-        for name in order.names():
-            lying = self.results.find(order.prefix + name)
-            if lying and lying.source == order.label.source:
+        free: tuple[str, ExistingFile | None] | None = None
+        for name in request.names():
+            lying = self.results.find(request.prefix + name)
+            if lying and lying.source == request.label.source:
                 return name, lying
             if free is None and name not in occupied:
                 free = name, lying
@@ -110,15 +112,17 @@ class Copier:
                 return free
         raise AssertionError("there is always another name")
 
-    def _adopt(self, order: Order, name: str) -> StoredFile:
+    def _adopt(self, request: CopyRequest, name: str) -> StoredFile:
         """A copy that was completed by somebody who then had no time to tell."""
-        if upload := order.notes.find(name):
-            self.results.abort(order.prefix + name, upload.upload_id)
-            order.notes.drop(upload)
-        return self.results.reread(order.prefix + name)
+        if upload := request.notes.find(name):
+            self.results.abort(request.prefix + name, upload.upload_id)
+            request.notes.drop(upload)
+        return self.results.reread(request.prefix + name)
 
-    def _make(self, order: Order, name: str, lying: Lying | None, *, whole: bool) -> StoredFile:
-        copy = _Copy(self, order, name)
+    def _make(
+        self, request: CopyRequest, name: str, lying: ExistingFile | None, *, whole: bool
+    ) -> StoredFile:
+        copy = _Copy(self, request, name)
         try:
             copy.resume()
             if copy.complete:
@@ -126,16 +130,16 @@ class Copier:
             # In this order: closing the file is what ends a part that is still on its way.
             with (
                 ThreadPoolExecutor(1) as ahead,
-                self.source.open(order.artifact, until=order.until, whole=whole) as file,
+                self.source.open(request.artifact, until=request.until, whole=whole) as file,
             ):
                 # Of another size it is another file; of the same, only its bytes can tell.
                 if lying and file.size not in (None, lying.size):
-                    raise Occupied(order.prefix + name)
+                    raise KeyOccupiedError(request.prefix + name)
                 return copy.fetch(file, ahead)
         except SPOILT:
             copy.discard()
             raise
-        except DownloadInterrupted:
+        except DownloadInterruptedError:
             if not copy.resumable:
                 copy.discard()
             raise
@@ -144,13 +148,13 @@ class Copier:
 class _Copy:
     """One try at one file under one name."""
 
-    def __init__(self, copier: Copier, order: Order, name: str) -> None:
+    def __init__(self, copier: Copier, request: CopyRequest, name: str) -> None:
         self._results = copier.results
         self._now = copier.now
         self._length = copier.part
-        self._order = order
+        self._order = request
         self._name = name
-        self._key = order.prefix + name
+        self._key = request.prefix + name
         self._upload: Upload | None = None
         self._parts: dict[int, Part] = {}
         self._fresh = True  # this try sees all of the file, from its first byte on
@@ -180,7 +184,7 @@ class _Copy:
             return
         try:
             kept = self._results.parts(self._key, self._upload.upload_id)
-        except UploadGone:
+        except UploadGoneError:
             self.discard()
             return
         lengths = {number: length for number, _, length in spans(self._upload.size, self._length)}
@@ -208,10 +212,12 @@ class _Copy:
             while arrivals.waiting:
                 self._take(file, *arrivals.take())
             return self.finish()
-        except ResultInvalid as why:
+        except ResultInvalidError as why:
             if self._order.artifact.size in (None, file.size):
                 raise
-            raise DownloadInterrupted(f"{self._name} is not of the size that fal says") from why
+            raise DownloadInterruptedError(
+                f"{self._name} is not of the size that fal says"
+            ) from why
 
     def finish(self) -> StoredFile:
         """Complete the copy; what this try has not seen whole is read back to be hashed."""
@@ -232,7 +238,7 @@ class _Copy:
 
     def _take(self, file: OpenArtifact, number: int, data: bytes) -> None:
         if self._now() >= self._order.until:
-            raise DownloadInterrupted(f"{self._name} takes longer than there is time for")
+            raise DownloadInterruptedError(f"{self._name} takes longer than there is time for")
         self._size += len(data)
         if self._fresh:
             self._digest.update(data)
@@ -271,7 +277,7 @@ class _Copy:
         while missing := self._check.missing:
             piece = bytearray(min(missing, PIECE))
             if file.read(offset, memoryview(piece)) < len(piece):
-                raise SourceChanged(f"{self._name} has fewer bytes than it had")
+                raise SourceChangedError(f"{self._name} has fewer bytes than it had")
             self._check.feed(piece)
             offset += len(piece)
 

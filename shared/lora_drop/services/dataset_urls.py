@@ -5,52 +5,64 @@ from datetime import timedelta
 
 from lora_drop.datasets.archives import RangedReader
 from lora_drop.jobs.artifacts import StoredFile
-from lora_drop.jobs.delivery import MAX_INLINE, Delivery, Way, data_uri, fingerprint
+from lora_drop.jobs.delivery import (
+    MAX_INLINE,
+    DatasetDelivery,
+    DeliveryMethod,
+    data_uri,
+    fingerprint,
+)
 from lora_drop.jobs.job import Job
 from lora_drop.ports import Clock, DatasetStore, FileStorage, ResultStore
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class DatasetUrl:
     """A dataset's address, and what the job keeps of it."""
 
     url: str
-    delivery: Delivery
+    delivery: DatasetDelivery
 
 
 @dataclass(frozen=True, slots=True)
-class Addresses:
+class DatasetUrls:
     """Makes addresses, each good for ``seconds``."""
 
     datasets: DatasetStore
     results: ResultStore
     storage: FileStorage
     clock: Clock
-    way: Way
+    way: DeliveryMethod
     seconds: int
 
     @property
     def uploads(self) -> bool:
         """Whether an address costs an upload."""
-        return self.way is Way.FAL
+        return self.way is DeliveryMethod.FAL
 
-    def of(self, job: Job) -> Address:
+    def of(self, job: Job) -> DatasetUrl:
         """Where fal is to get this job's dataset, or its clean copy, from.
 
-        Raises what reading it and uploading it raise: RejectedDataset, DatasetUnreadable,
-        NotSubmitted and SubmissionRefused. Nothing is paid by then.
+        Raises what reading it and uploading it raise: DatasetRejectedError, DatasetUnreadableError,
+        NotSubmittedError and SubmissionRefusedError. Nothing is paid by then.
         """
         expires_at = self.clock() + timedelta(seconds=self.seconds)
-        if self.way is Way.DATA and (archive := self._archive(job)).size <= MAX_INLINE:
+        if self.way is DeliveryMethod.DATA and (archive := self._archive(job)).size <= MAX_INLINE:
             url = data_uri(archive.read(0, archive.size))
-            return Address(url, Delivery(way=Way.DATA, sha256=fingerprint(url)))
-        if self.way is Way.FAL:
+            return DatasetUrl(
+                url, DatasetDelivery(way=DeliveryMethod.DATA, sha256=fingerprint(url))
+            )
+        if self.way is DeliveryMethod.FAL:
             url = self.storage.upload(self._archive(job), f"{job.job_id}.zip", self.seconds)
-            sent = Delivery(way=Way.FAL, sha256=fingerprint(url), expires_at=expires_at, url=url)
-            return Address(url, sent)
+            sent = DatasetDelivery(
+                way=DeliveryMethod.FAL, sha256=fingerprint(url), expires_at=expires_at, url=url
+            )
+            return DatasetUrl(url, sent)
         url = self._presigned(job)
-        sent = Delivery(way=Way.PRESIGNED, sha256=fingerprint(url), expires_at=expires_at)
-        return Address(url, sent)
+        sent = DatasetDelivery(
+            way=DeliveryMethod.PRESIGNED, sha256=fingerprint(url), expires_at=expires_at
+        )
+        return DatasetUrl(url, sent)
 
     def of_checkpoint(self, weights: StoredFile) -> str:
         """Where fal gets the LoRA from that a training goes on from."""

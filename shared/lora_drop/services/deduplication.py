@@ -10,12 +10,12 @@ MOST = 20  # what a transaction holds is bounded
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class Deduplication:
     """A look back."""
 
     record: Record
 
-    def standing_for(self, owner: str | None) -> Job | None:
+    def find_duplicate(self, owner: str | None) -> Job | None:
         """The last job for this content that came, or may come, to files; others are passed over.
 
         One that was forced and came to nothing does not make an earlier LoRA forgotten.
@@ -24,17 +24,17 @@ class Earlier:
             same = self.record.jobs.get(owner)
             if same is None or self.stands(same):
                 return same
-            owner = same.instead_of
+            owner = same.supersedes
         return None
 
-    def given_up_for(self, job: Job) -> Sequence[Job]:
+    def superseded_jobs(self, job: Job) -> Sequence[Job]:
         """The jobs that had come to nothing when this one was asked for, 20 or so at the most."""
         found: dict[str, Job] = {}
         ahead = [job]
         while ahead and len(found) < MOST:
             here = ahead.pop(0)
             # What a person wanted anew does not stand in for anything.
-            for earlier_id in () if here.anew else (here.retry_of, here.instead_of):
+            for earlier_id in () if here.force_retrain else (here.retry_of, here.supersedes):
                 if earlier_id is None or earlier_id in found:
                     continue
                 if earlier := self.record.jobs.get(earlier_id):

@@ -7,14 +7,14 @@ from typing import Any
 
 from lora_drop.jobs.budget import Limits, month_of
 from lora_drop.jobs.errors import (
-    Conflict,
-    DatasetUnreadable,
-    NoSlot,
-    NotSubmitted,
-    OverBudget,
-    RejectedDataset,
-    SubmissionRefused,
-    SubmissionUnknown,
+    ConflictError,
+    DatasetRejectedError,
+    DatasetUnreadableError,
+    NoSlotError,
+    NotSubmittedError,
+    OverBudgetError,
+    SubmissionRefusedError,
+    SubmissionUnknownError,
 )
 from lora_drop.jobs.job import TRANSITIONS, Job, Status
 from lora_drop.jobs.job_problems import (
@@ -31,9 +31,9 @@ from lora_drop.jobs.job_problems import (
 )
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.tokens import webhook_token
-from lora_drop.ports import DatasetStore, Inbox, JobStore, Trainer
-from lora_drop.services.dataset_urls import Address, Addresses
-from lora_drop.services.deduplication import Earlier
+from lora_drop.ports import DatasetStore, FalClient, Inbox, JobStore
+from lora_drop.services.dataset_urls import DatasetUrl, DatasetUrls
+from lora_drop.services.deduplication import Deduplication
 from lora_drop.services.record import Record
 
 SETTLE_ATTEMPTS = 5
@@ -44,13 +44,13 @@ MAX_TURNS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class WaitingQueue:
     """Whoever has given back a slot calls the next one."""
 
     jobs: JobStore
     inbox: Inbox
 
-    def call_next(self) -> None:
+    def wake_next(self) -> None:
         """Wake the submitter if a job waits. When this is lost, the reconciler's round does it."""
         waiting = self.jobs.next_waiting()
         if waiting is not None:
@@ -58,10 +58,10 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class SubmissionRequest:
     """What a POST is made of; none is made once one of ``given_up`` has got its result after all."""
 
-    address: Address
+    address: DatasetUrl
     checkpoint: str
     given_up: Sequence[Job]
 
@@ -72,18 +72,18 @@ class Dispatcher:
 
     record: Record
     datasets: DatasetStore
-    trainer: Trainer
+    fal: FalClient
     inbox: Inbox
     limits: Limits
-    addresses: Addresses
+    addresses: DatasetUrls
     webhook_base_url: str
     webhook_secret: Callable[[], bytes]
 
-    def dispatch(self, *, began: datetime | None = None) -> tuple[Job, ...]:
+    def submit_waiting(self, *, began: datetime | None = None) -> tuple[Job, ...]:
         """Send waiting jobs, the oldest first, as long as there are slots, money and time.
 
         Returns what became of each whose turn came. ``began``: since when the caller lives, where it
-        has done something else before. Raises TrainerUnavailable where there is no secret to make the
+        has done something else before. Raises FalUnavailableError where there is no secret to make the
         webhook's address with.
         """
         began = began or self.record.clock()
@@ -97,51 +97,51 @@ class Dispatcher:
                 break
             try:
                 sent.append(self._turn(job))
-            except NoSlot:
+            except NoSlotError:
                 break
-            except Conflict:
+            except ConflictError:
                 continue  # somebody else has sent it, or has stopped it
             if sent[-1].status is Status.READY or _stands_in_everybodys_way(sent[-1]):
                 break
         return tuple(sent)
 
     def _turn(self, job: Job) -> Job:
-        """What becomes of the first in the line; raises NoSlot and Conflict."""
-        order: Order | Problem
+        """What becomes of the first in the line; raises NoSlotError and ConflictError."""
+        request: SubmissionRequest | Problem
         try:
-            order = self._order(job)
-        except RejectedDataset as gone:
+            request = self._request_for(job)
+        except DatasetRejectedError as gone:
             # Whoever deletes a dataset that has not been sent wants no training of it.
             return self.record.move(job, Status.CANCELLED, problems=gone.problems)
-        except NotSubmitted:
-            return self.record.note(job, FAL_UNREACHABLE)
-        except DatasetUnreadable:
+        except NotSubmittedError:
+            return self.record.set_problems(job, FAL_UNREACHABLE)
+        except DatasetUnreadableError:
             # One that cannot be read must not stand before all the others.
-            order = DATASET_UNREADABLE
-        except SubmissionRefused as refused:
-            order = refused.problem
-        if isinstance(order, Order):
+            request = DATASET_UNREADABLE
+        except SubmissionRefusedError as refused:
+            request = refused.problem
+        if isinstance(request, SubmissionRequest):
             try:
-                return self._pay(job, order)
-            except OverBudget:
-                order = over_budget(job.estimated_cost_usd or 0.0, self.limits.monthly_usd or 0.0)
-        return self.record.move(job, Status.HELD, problems=(order,))
+                return self._pay(job, request)
+            except OverBudgetError:
+                request = over_budget(job.estimated_cost_usd or 0.0, self.limits.monthly_usd or 0.0)
+        return self.record.move(job, Status.HELD, problems=(request,))
 
-    def _order(self, job: Job) -> Order | Problem:
+    def _request_for(self, job: Job) -> SubmissionRequest | Problem:
         """What is to be sent, or what a person has to see to first; raises what delivery raises."""
         self.datasets.open(job.dataset)
-        given_up = Earlier(self.record).given_up_for(job)
+        given_up = Deduplication(self.record).superseded_jobs(job)
         checkpoint = self._checkpoint(job)
         if problem := self._in_the_way(job, given_up, checkpoint):
             return problem
-        return Order(self._address(job), checkpoint or "", given_up)
+        return SubmissionRequest(self._address(job), checkpoint or "", given_up)
 
-    def _address(self, job: Job) -> Address:
-        """Where fal is to get the dataset from; raises NoSlot rather than upload in vain."""
+    def _address(self, job: Job) -> DatasetUrl:
+        """Where fal is to get the dataset from; raises NoSlotError rather than upload in vain."""
         if self.addresses.uploads:
             account = self.record.jobs.account(month_of(self.record.clock()))
             if len(account.in_flight) >= self.limits.max_in_flight:
-                raise NoSlot
+                raise NoSlotError
         return self.addresses.of(job)
 
     def _in_the_way(
@@ -151,7 +151,7 @@ class Dispatcher:
         if not job.approved and (problem := self._too_dear(job)):
             return problem
         for each in given_up:
-            if Earlier(self.record).stands(each):
+            if Deduplication(self.record).stands(each):
                 return came_after_all(each.job_id)
         if job.clean and not self.record.results.has(job.clean):
             return COPY_MISSING
@@ -174,30 +174,30 @@ class Dispatcher:
             return None
         return self.addresses.of_checkpoint(weights)
 
-    def _pay(self, job: Job, order: Order) -> Job:
+    def _pay(self, job: Job, request: SubmissionRequest) -> Job:
         """Write the intent, POST once, write what came of it.
 
         No intent is written when a job that was given up has got its result meanwhile. Whoever dies
         in between leaves a SUBMITTING job that nobody sends again.
         """
-        arguments = self._arguments(job, order)
+        arguments = self._arguments(job, request)
         webhook_url = self._webhook_url(job)
         intent = self.record.intend(
             job,
             Status.SUBMITTING,
             limits=self.limits,
-            still=order.given_up,
-            delivery=order.address.delivery,
+            unchanged=request.given_up,
+            delivery=request.address.delivery,
             problems=(),
         )
         try:
-            receipt = self.trainer.submit(job.application, arguments, webhook_url=webhook_url)
-        except NotSubmitted:
+            receipt = self.fal.submit(job.application, arguments, webhook_url=webhook_url)
+        except NotSubmittedError:
             return self._settle(intent, Status.READY, problems=(FAL_UNREACHABLE,))
-        except SubmissionRefused as refused:
+        except SubmissionRefusedError as refused:
             to = Status.HELD if refused.held else Status.FAILED
             return self._settle(intent, to, problems=(refused.problem,))
-        except SubmissionUnknown:
+        except SubmissionUnknownError:
             return self._settle(intent, Status.SUBMIT_UNKNOWN, problems=(UNKNOWN,))
         return self._settle(intent, Status.SUBMITTED, request_id=receipt.request_id, problems=())
 
@@ -211,17 +211,17 @@ class Dispatcher:
         for _ in range(SETTLE_ATTEMPTS):
             try:
                 return self.record.move(job, to, **changes)
-            except Conflict:
+            except ConflictError:
                 job = self.record.jobs.get(intent.job_id) or intent
                 if not _still_open(job, intent) or to not in TRANSITIONS[job.status]:
                     return job
-        raise Conflict(f"{intent.job_id} keeps changing")
+        raise ConflictError(f"{intent.job_id} keeps changing")
 
-    def _arguments(self, job: Job, order: Order) -> dict[str, object]:
+    def _arguments(self, job: Job, request: SubmissionRequest) -> dict[str, object]:
         if job.parameters is None:
             raise ValueError(f"{job.job_id} is {job.status} without parameters")
-        arguments = job.parameters.arguments(order.address.url)
-        checkpoint = {"resume_from_checkpoint": order.checkpoint} if order.checkpoint else {}
+        arguments = job.parameters.arguments(request.address.url)
+        checkpoint = {"resume_from_checkpoint": request.checkpoint} if request.checkpoint else {}
         return {**arguments, **checkpoint}
 
     def _webhook_url(self, job: Job) -> str:

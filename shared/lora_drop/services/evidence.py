@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from lora_drop.jobs.delivery import Way
+from lora_drop.jobs.delivery import DeliveryMethod
 from lora_drop.jobs.job import Job, Status
 from lora_drop.ports import JobStore, RequestHistory
 
@@ -22,7 +22,7 @@ class Evidence:
     history: RequestHistory
 
     def request_of(self, job: Job) -> str | None:
-        """The one request of fal's list that sent this job's dataset; raises TrainerUnavailable.
+        """The one request of fal's list that sent this job's dataset; raises FalUnavailableError.
 
         None or several decide nothing: fal does not promise that a waiting request is listed.
         """
@@ -36,7 +36,7 @@ class Evidence:
     def _may_be_anothers(self, job: Job, request_id: str) -> bool:
         """Whether another job sent the very same address: only one that holds the dataset can be."""
         sent = job.delivery
-        if sent is None or sent.way is not Way.DATA:
+        if sent is None or sent.way is not DeliveryMethod.DATA:
             return False
         return any(
             each.job_id != job.job_id

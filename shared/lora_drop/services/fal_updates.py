@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from lora_drop.fal.status import Fact, Failed, Finished, Gone, Running
+from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running
 from lora_drop.jobs.budget import ChargeState
-from lora_drop.jobs.errors import ForeignRequest
+from lora_drop.jobs.errors import ForeignRequestError
 from lora_drop.jobs.job import TRANSITIONS, Job, Status
 from lora_drop.jobs.job_problems import (
     DENIED,
@@ -15,7 +15,7 @@ from lora_drop.jobs.job_problems import (
     cancelled_at_fal,
 )
 from lora_drop.ports import Handover
-from lora_drop.services.dispatch import Line
+from lora_drop.services.dispatch import WaitingQueue
 from lora_drop.services.record import Record
 
 CANCELLED_AT_FAL = "fal_client_cancelled"
@@ -25,21 +25,21 @@ GIVEN_UP = frozenset({Status.FAILED, Status.CANCELLED, Status.EXPIRED, Status.RE
 
 
 @dataclass(frozen=True, slots=True)
-class Receiver:
+class FalUpdateHandler:
     """What is done with a fact."""
 
     record: Record
     handover: Handover
-    line: Line
+    waiting_queue: WaitingQueue
 
     def receive(
-        self, job_id: str, fact: Fact, *, asked: bool = False, doubted: bool = False
+        self, job_id: str, fact: FalStatus, *, asked: bool = False, doubted: bool = False
     ) -> Job:
         """The job after this fact; the same fact again, or an older one, changes nothing.
 
         ``asked``: fal said so when it was asked, with all it knows; a webhook may say less. ``doubted``:
-        it had denied the request before, and was asked again since. Raises UnknownJob, and
-        ForeignRequest for a request that is not this job's. A job whose submission was never answered
+        it had denied the request before, and was asked again since. Raises JobNotFoundError, and
+        ForeignRequestError for a request that is not this job's. A job whose submission was never answered
         adopts the request that its own token vouches for.
         """
         job = self.record.known(job_id)
@@ -53,16 +53,16 @@ class Receiver:
         adopted = _adopt(job, fact.request_id, self.record)
         return self._written(job, self._applied(adopted, fact, asked=asked, doubted=doubted), fact)
 
-    def _written(self, before: Job, job: Job, fact: Fact) -> Job:
+    def _written(self, before: Job, job: Job, fact: FalStatus) -> Job:
         if job is not before:
             job = self.record.write(before, job)
             if before.at_fal and not job.at_fal:
-                self.line.call_next()
+                self.waiting_queue.wake_next()
         if job.status is Status.STORING and isinstance(fact, Finished):
             self.handover.hand_over(job.job_id)
         return job
 
-    def _applied(self, job: Job, fact: Fact, *, asked: bool, doubted: bool) -> Job:
+    def _applied(self, job: Job, fact: FalStatus, *, asked: bool, doubted: bool) -> Job:
         if job.status is Status.STORING:
             return _with_addresses(job, fact)
         job = _believed(job, fact)
@@ -80,7 +80,7 @@ class Receiver:
         return _changed(job, problems=(*job.problems, DENIED), updated_at=self.record.clock())
 
 
-def comes_after_all(job: Job, fact: Fact) -> bool:
+def comes_after_all(job: Job, fact: FalStatus) -> bool:
     """Whether this is the result of a training that is not waited for any more: it was paid for.
 
     The job has ended, or is about to be sent once more. Its request is the one it had last; one of its
@@ -97,7 +97,7 @@ def comes_after_all(job: Job, fact: Fact) -> bool:
     return job.request_id == fact.request_id
 
 
-def _taken_back(job: Job, fact: Fact, record: Record) -> Job:
+def _taken_back(job: Job, fact: FalStatus, record: Record) -> Job:
     """The job with the result of this request after all."""
     rest = tuple(each for each in job.earlier_requests if each != fact.request_id)
     artifacts = fact.artifacts if isinstance(fact, Finished) else ()
@@ -116,14 +116,14 @@ def _taken_back(job: Job, fact: Fact, record: Record) -> Job:
     )
 
 
-def _with_addresses(job: Job, fact: Fact) -> Job:
+def _with_addresses(job: Job, fact: FalStatus) -> Job:
     """A result that is being copied is not lost because fal forgets it; new addresses are taken in."""
     if not isinstance(fact, Finished) or fact.artifacts in ((), job.artifacts):
         return job
     return _changed(_believed(job, fact), artifacts=fact.artifacts)
 
 
-def _believed(job: Job, fact: Fact) -> Job:
+def _believed(job: Job, fact: FalStatus) -> Job:
     """The job without fal's word that it knows no such request, once fal says anything else."""
     if isinstance(fact, Gone) or DENIED not in job.problems:
         return job
@@ -134,7 +134,7 @@ def _changed(job: Job, **changes: Any) -> Job:
     return job.model_copy(update={**changes, "version": job.version + 1})
 
 
-def _consequence(job: Job, fact: Fact, *, asked: bool) -> tuple[Status | None, dict[str, Any]]:
+def _consequence(job: Job, fact: FalStatus, *, asked: bool) -> tuple[Status | None, dict[str, Any]]:
     """The state a fact leads to, and what is learnt; None while the request only waits."""
     match fact:
         case Running(started=started):
@@ -175,9 +175,9 @@ def _not_fetched(job: Job, failed: Failed, *, asked: bool) -> tuple[Status | Non
 
 
 def _adopt(job: Job, request_id: str, record: Record) -> Job:
-    """The job with this request; raises ForeignRequest when it has another, or was never sent."""
+    """The job with this request; raises ForeignRequestError when it has another, or was never sent."""
     if job.request_id is None and job.status in (Status.SUBMITTING, Status.SUBMIT_UNKNOWN):
         return job.move(Status.SUBMITTED, now=record.clock(), request_id=request_id, problems=())
     if job.request_id != request_id:
-        raise ForeignRequest("the request is not the one this job has at fal")
+        raise ForeignRequestError("the request is not the one this job has at fal")
     return job

@@ -16,7 +16,13 @@ from time import monotonic
 from typing import Any
 
 from lora_drop.jobs.erasures import FAL_KEEPS, UNANSWERED, Erasure, Found, digest_of
-from lora_drop.jobs.errors import Conflict, NothingToDecide, Shared, TrainerUnavailable, UnknownJob
+from lora_drop.jobs.errors import (
+    ActionNotAllowedError,
+    ConflictError,
+    FalUnavailableError,
+    JobNotFoundError,
+    SharedJobError,
+)
 from lora_drop.jobs.job import Job, Status
 from lora_drop.ports import (
     Clock,
@@ -28,7 +34,7 @@ from lora_drop.ports import (
     PayloadsErased,
     Place,
 )
-from lora_drop.services.related_jobs import Family, told
+from lora_drop.services.related_jobs import RelatedJobs, told
 
 # Of somebody who writes of the job at the same moment; it is read anew each time.
 ATTEMPTS = 3
@@ -47,7 +53,7 @@ CANCEL = "end it first: lora-drop cancel {}"
 
 
 @dataclass(frozen=True, slots=True)
-class Forgetter:
+class ForgetService:
     """``datasets`` and ``results`` are the two buckets. ``tick`` counts seconds."""
 
     jobs: JobStore
@@ -62,7 +68,7 @@ class Forgetter:
     def look(self, job_id: str, *, family: bool = False) -> Sequence[Job]:
         """Who would go if this were ordered, the job first; nobody, when it is begun already.
 
-        Nothing is written. Raises UnknownJob, NothingToDecide and Shared as ``forget`` would.
+        Nothing is written. Raises JobNotFoundError, ActionNotAllowedError and SharedJobError as ``forget`` would.
         """
         begun = self.erasures.erasure(digest_of(job_id))
         return () if begun else self._whole(job_id, family=family)
@@ -71,8 +77,8 @@ class Forgetter:
         """The erasures of a job and, where that is wanted, of all that share with it; the job's first.
 
         As far as they have come in the time there is: to be called again until they are done. Raises
-        UnknownJob, NothingToDecide for a job that has not ended, Shared when others share with it and
-        are not to be forgotten, Conflict, NotErasable and TrainerUnavailable.
+        JobNotFoundError, ActionNotAllowedError for a job that has not ended, Shared when others share with it and
+        are not to be forgotten, Conflict, NotErasableError and FalUnavailableError.
         """
         until = self.tick() + self.patience
         first = self._first(job_id, family=family)
@@ -91,7 +97,7 @@ class Forgetter:
                 break
             try:
                 gone_on.append(self._go_on(erasure, until))
-            except Conflict:
+            except ConflictError:
                 continue  # somebody else is at it
             except Exception as trouble:  # noqa: BLE001  # raised when the others were seen to
                 wrong.append(trouble)
@@ -110,9 +116,9 @@ class Forgetter:
         return [*erasing[first:], *erasing[:first]]
 
     def _first(self, job_id: str, *, family: bool) -> Erasure:
-        """The job's erasure, begun now where it is not; raises Conflict when others write of it all the time."""
+        """The job's erasure, begun now where it is not; raises ConflictError when others write of it all the time."""
         for _ in range(ATTEMPTS - 1):
-            with suppress(Conflict):
+            with suppress(ConflictError):
                 return self._found_or_begun(job_id, family=family)
         return self._found_or_begun(job_id, family=family)
 
@@ -124,11 +130,11 @@ class Forgetter:
         """A job and those that go with it, all of them ended."""
         job = self.jobs.get(job_id)
         if job is None:
-            raise UnknownJob(job_id)
+            raise JobNotFoundError(job_id)
         _check_ended(job)
-        found = Family(self.jobs).of(job)
+        found = RelatedJobs(self.jobs).of(job)
         if found and not family:
-            raise Shared(job_id, [kin.job.job_id for kin in found], told(found))
+            raise SharedJobError(job_id, [kin.job.job_id for kin in found], told(found))
         for kin in found:
             _check_ended(kin.job)
         return (job, *(kin.job for kin in found))
@@ -178,7 +184,7 @@ class Forgetter:
     def _erased_at_fal(self, erasure: Erasure, request_id: str) -> PayloadsErased:
         try:
             return self.payloads.erase(request_id)
-        except TrainerUnavailable:
+        except FalUnavailableError:
             if self.clock() - erasure.begun_at < FAL_KEEPS:
                 raise
             # A fal that is silent for ever must not make us keep for ever by whom it is.
@@ -244,7 +250,7 @@ def _of_this_drop(
 
 
 def _check_ended(job: Job) -> None:
-    """Raises NothingToDecide while somebody works on the job, or may."""
+    """Raises ActionNotAllowedError while somebody works on the job, or may."""
     if not job.terminal:
         how = HOW_TO_END.get(job.status, CANCEL).format(job.job_id)
-        raise NothingToDecide(f"{job.job_id} is {job.status}; {how}")
+        raise ActionNotAllowedError(f"{job.job_id} is {job.status}; {how}")

@@ -9,11 +9,11 @@ from lora_drop.datasets.captions import MAX_CAPTION, caption_of, caption_problem
 from lora_drop.datasets.images import hints
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.formats import CONVERTED, SNIFFED, TRAINED, ImageFormat, sniff
-from lora_drop.datasets.images.header import Flaw, InvalidImage
+from lora_drop.datasets.images.header import Flaw, InvalidImageError
 from lora_drop.datasets.images.limits import check_size
 from lora_drop.datasets.images.pictures import Pictures
-from lora_drop.datasets.images.reading import Whole
-from lora_drop.datasets.inspection import Seen
+from lora_drop.datasets.images.reading import WholeImage
+from lora_drop.datasets.inspection import InspectionResult
 from lora_drop.datasets.limits import (
     IMAGE_SUFFIXES,
     MAX_IMAGE_BYTES,
@@ -24,7 +24,7 @@ from lora_drop.datasets.limits import (
 )
 from lora_drop.datasets.selection import Selection, suffix_of
 from lora_drop.fal.trainers.demands import stem
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 
 PHOTOS = TRAINED | CONVERTED
 # What a photographer meant to be a photo; a clip or a document beside the photos is just left out.
@@ -34,16 +34,18 @@ MEANT = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Looker:
+class Inspector:
     """Looks at every file, as long as there is time: ``until`` is a moment of ``now``."""
 
     pictures: Pictures
     now: Callable[[], float]
     until: float
 
-    def look(self, archive: RangedReader, structure: Structure, selection: Selection) -> Seen:
+    def look(
+        self, archive: RangedReader, structure: Structure, selection: Selection
+    ) -> InspectionResult:
         """Everything that is to be known of the files' contents; each byte is verified."""
-        seen = Seen()
+        seen = InspectionResult()
         others = {member.name: member for member in selection.others}
         captions = {member.name: member for member in selection.captions}
         try:
@@ -55,12 +57,12 @@ class Looker:
                     self._photo(content, seen)
                 elif content.member.name in captions:
                     _caption(content, seen)
-        except RejectedDataset as damaged:
+        except DatasetRejectedError as damaged:
             _refuse(damaged, others, seen)
         _spare_twins(seen)
         return seen
 
-    def _photo(self, content: Content, seen: Seen) -> None:
+    def _photo(self, content: Content, seen: InspectionResult) -> None:
         member = content.member
         try:
             head = next(content, b"")
@@ -72,23 +74,23 @@ class Looker:
             else:
                 data = head + content.read() if kind in PHOTOS else head
                 seen.photos[member.name] = self._seen(member, data)
-        except InvalidImage as invalid:
+        except InvalidImageError as invalid:
             seen.refused[member.name] = invalid.problem(member.name)
-        except RejectedDataset:
+        except DatasetRejectedError:
             pass  # the pass tells of it at its end, with everything else that is damaged
 
     def _seen(self, member: Member, data: bytes) -> hints.Photo:
-        header = describe(Whole(data))
+        header = describe(WholeImage(data))
         check_size(header)
         look = self.pictures.look(data, header)
         return hints.Photo(member.name, hashlib.sha256(data).hexdigest(), header, look)
 
 
-def _caption(content: Content, seen: Seen) -> None:
+def _caption(content: Content, seen: InspectionResult) -> None:
     member = content.member
     try:
         caption = caption_of(content.read()) if member.size <= MAX_CAPTION else None
-    except RejectedDataset:
+    except DatasetRejectedError:
         return  # told at the end of the pass
     if problem := caption_problem(member.name, member.size, caption):
         seen.errors.append(problem)
@@ -96,7 +98,7 @@ def _caption(content: Content, seen: Seen) -> None:
         seen.captions[member.name] = caption
 
 
-def _spare_twins(seen: Seen) -> None:
+def _spare_twins(seen: InspectionResult) -> None:
     """Cameras write the same photo twice, raw and as JPEG: the one that can be read is enough."""
     readable = {stem(name).casefold(): name for name in seen.photos}
     for name, problem in list(seen.refused.items()):
@@ -106,7 +108,9 @@ def _spare_twins(seen: Seen) -> None:
             seen.left_out[name] = beside(name, photo)
 
 
-def _refuse(damaged: RejectedDataset, others: Mapping[str, Member], seen: Seen) -> None:
+def _refuse(
+    damaged: DatasetRejectedError, others: Mapping[str, Member], seen: InspectionResult
+) -> None:
     """What is damaged is no photo, whatever could be seen of it."""
     for problem in damaged.problems:
         if problem.member is not None and problem.member in others:

@@ -6,7 +6,7 @@ import zlib
 from lora_drop.jobs.problems import Problem
 
 # What a mistake in the check looks like. Trouble with S3 is none of these: it is tried again.
-OUR_MISTAKES = (
+INTERNAL_ERRORS = (
     ArithmeticError,
     AttributeError,
     LookupError,
@@ -18,7 +18,7 @@ OUR_MISTAKES = (
 )
 
 
-def mistaken(mistake: Exception) -> Problem:
+def internal_error(mistake: Exception) -> Problem:
     """Where the check broke, without a word of what the dataset holds."""
     trace = mistake.__traceback__
     while trace is not None and trace.tb_next is not None:

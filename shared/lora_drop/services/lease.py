@@ -12,11 +12,11 @@ from lora_drop.services.record import Record
 
 
 @dataclass(slots=True)
-class Hold:
+class JobLease:
     """A job under its holder's lease.
 
     The clock only decides who may begin. What keeps holders apart is that every write names the
-    version it changes: whoever lost the job gets Conflict, however wrong the clocks are.
+    version it changes: whoever lost the job gets ConflictError, however wrong the clocks are.
     ``job`` is ahead of what is kept by what is kept with the next write.
     """
 
@@ -31,16 +31,16 @@ class Hold:
         if job.lease and job.lease.owner != owner and job.lease.until > now:
             return None
         fence = job.lease.fence + 1 if job.lease else 1
-        hold = cls(record, job, job)
-        hold._write(lease=Lease(owner=owner, fence=fence, until=now + length))
-        return hold
+        job_lease = cls(record, job, job)
+        job_lease._write(lease=Lease(owner=owner, fence=fence, until=now + length))
+        return job_lease
 
     def find(self, name: str) -> Upload | None:
         """The unfinished copy of this name."""
         return next((upload for upload in self.job.uploads if upload.name == name), None)
 
     def add(self, upload: Upload) -> None:
-        """Keep an unfinished copy for good; raises Conflict."""
+        """Keep an unfinished copy for good; raises ConflictError."""
         self._write(uploads=(*self.job.uploads, upload))
 
     def drop(self, upload: Upload) -> None:
@@ -53,7 +53,7 @@ class Hold:
         return next((file for file in self.job.files if file.name == name), None)
 
     def name(self, artifacts: tuple[Artifact, ...]) -> None:
-        """Keep where the files can be had; raises Conflict."""
+        """Keep where the files can be had; raises ConflictError."""
         self._write(artifacts=artifacts)
 
     def store(self, stored: StoredFile) -> None:
@@ -66,7 +66,7 @@ class Hold:
         self._change(problems=tuple(each for each in self.job.problems if each != problem))
 
     def give_back(self, problem: Problem | None = None, *, rest: timedelta = timedelta(0)) -> Job:
-        """Let the next one begin, after a ``rest``, and say what was in the way; raises Conflict.
+        """Let the next one begin, after a ``rest``, and say what was in the way; raises ConflictError.
 
         The lease is kept, as one that is over by then: its fence must not begin anew.
         """
@@ -81,7 +81,7 @@ class Hold:
         return self.job
 
     def end(self, to: Status, **changes: Any) -> Job:
-        """The job at its end, written and published; raises Conflict."""
+        """The job at its end, written and published; raises ConflictError."""
         return self.record.write(
             self.kept, self.job.move(to, now=self.record.clock(), uploads=(), **changes)
         )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from lora_drop.fal.status import Gone
-from lora_drop.jobs.errors import NothingToDecide
+from lora_drop.jobs.errors import ActionNotAllowedError
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.job_problems import (
     CANCEL_REQUESTED,
@@ -13,9 +13,9 @@ from lora_drop.jobs.job_problems import (
     MONEY_CODES,
 )
 from lora_drop.jobs.problems import codes_of
-from lora_drop.ports import Inbox, Trainer
+from lora_drop.ports import FalClient, Inbox
 from lora_drop.services.evidence import every, has_request
-from lora_drop.services.fal_updates import Receiver
+from lora_drop.services.fal_updates import FalUpdateHandler
 from lora_drop.services.record import Record
 
 WHY_NOT_CANCELLED = {
@@ -26,27 +26,29 @@ WHY_NOT_CANCELLED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Resolver:
+class ManualActions:
     """The decisions about a job that runs or waits; who made one is kept in the job."""
 
     record: Record
     inbox: Inbox
-    trainer: Trainer
-    receiver: Receiver
+    fal: FalClient
+    fal_updates: FalUpdateHandler
 
     def accepted(self, job_id: str, request_id: str, *, by: str) -> Job:
         """Wait for this request, which fal has for us.
 
-        Raises UnknownJob, NothingToDecide, Conflict, and TrainerUnavailable: fal is asked whether
+        Raises JobNotFoundError, ActionNotAllowedError, ConflictError, and FalUnavailableError: fal is asked whether
         it knows the request, and every job whether it is theirs, for a slip here would be paid for.
         """
         job = self._in_doubt(job_id)
         if request_id in job.earlier_requests:
-            raise NothingToDecide(f"{request_id} is an earlier request of {job_id}, and is over")
+            raise ActionNotAllowedError(
+                f"{request_id} is an earlier request of {job_id}, and is over"
+            )
         if theirs := self._whose(request_id):
-            raise NothingToDecide(f"{request_id} is the request of {theirs.job_id}")
-        if isinstance(self.trainer.ask(job.application, request_id), Gone):
-            raise NothingToDecide(
+            raise ActionNotAllowedError(f"{request_id} is the request of {theirs.job_id}")
+        if isinstance(self.fal.ask(job.application, request_id), Gone):
+            raise ActionNotAllowedError(
                 f"fal knows no request {request_id}; look for it in its dashboard"
             )
         return self.record.move(job, Status.SUBMITTED, by=by, request_id=request_id, problems=())
@@ -59,7 +61,7 @@ class Resolver:
     def approve(self, job_id: str, *, by: str) -> Job:
         """Let a held job go on; held for money, whatever it costs.
 
-        Raises UnknownJob, NothingToDecide, Conflict.
+        Raises JobNotFoundError, ActionNotAllowedError, ConflictError.
         """
         job = self._waiting(job_id, Status.HELD)
         codes = set(codes_of(job.problems))
@@ -70,14 +72,14 @@ class Resolver:
             problems=(),
             held_for=(),
             approved=job.approved or bool(codes & MONEY_CODES),
-            anew=job.anew or EARLIER_CAME in codes,
+            force_retrain=job.force_retrain or EARLIER_CAME in codes,
         )
         return self._ready(job, ready)
 
     def cancel(self, job_id: str, *, by: str) -> Job:
         """Stop a job: for free before it is sent; at fal, as far as fal can, afterwards.
 
-        Raises UnknownJob, NothingToDecide, Conflict and TrainerUnavailable.
+        Raises JobNotFoundError, ActionNotAllowedError, ConflictError and FalUnavailableError.
         """
         job = self.record.known(job_id)
         if job.status in (Status.RECEIVED, Status.READY, Status.HELD):
@@ -85,14 +87,14 @@ class Resolver:
             return self.record.move(job, Status.CANCELLED, by=by, problems=(told,))
         if job.status not in (Status.SUBMITTED, Status.TRAINING) or job.request_id is None:
             why = WHY_NOT_CANCELLED.get(job.status, f"has ended: {job.status}")
-            raise NothingToDecide(f"{job_id} {why}")
-        if self.trainer.cancel(job.application, job.request_id):
-            job = self.record.note(job, CANCEL_REQUESTED, cancel_by=by)
+            raise ActionNotAllowedError(f"{job_id} {why}")
+        if self.fal.cancel(job.application, job.request_id):
+            job = self.record.set_problems(job, CANCEL_REQUESTED, cancel_by=by)
         # What fal makes of it counts, not that it was asked; the reconciler asks on.
-        fact = self.trainer.ask(job.application, job.request_id or "")
+        fact = self.fal.ask(job.application, job.request_id or "")
         if isinstance(fact, Gone):
             return job  # it takes fal's word twice, some minutes apart
-        return self.receiver.receive(job_id, fact, asked=True)
+        return self.fal_updates.receive(job_id, fact, asked=True)
 
     def _ready(self, before: Job, after: Job) -> Job:
         """Whoever dies in between is made good by the reconciler, which wakes the line."""
@@ -110,5 +112,5 @@ class Resolver:
     def _waiting(self, job_id: str, status: Status) -> Job:
         job = self.record.known(job_id)
         if job.status is not status:
-            raise NothingToDecide(f"{job_id} is {job.status}; this is for {status} alone")
+            raise ActionNotAllowedError(f"{job_id} is {job.status}; this is for {status} alone")
         return job

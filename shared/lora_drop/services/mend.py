@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from time import monotonic
 
 from lora_drop.datasets.archives import RangedReader, Structure, contents_of
-from lora_drop.datasets.archives.writing import TooLarge, zip_of
+from lora_drop.datasets.archives.writing import ArchiveTooLargeError, zip_of
 from lora_drop.datasets.clean_copy import Photo, Planned
-from lora_drop.datasets.images.header import InvalidImage
+from lora_drop.datasets.images.header import InvalidImageError
 from lora_drop.datasets.images.pictures import Pictures
 from lora_drop.datasets.limits import too_large_mended, took_too_long
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 
 # The submitter lives five minutes, of which the check takes two and a half at the most.
 PATIENCE = 100.0  # seconds
@@ -29,13 +29,13 @@ class Mender:
     ) -> Iterator[bytes]:
         """The copy, a ZIP, in pieces; never more than one photo is in memory.
 
-        Raises RejectedDataset, on the way as well, when the archive is not what was checked, when a
+        Raises DatasetRejectedError, on the way as well, when the archive is not what was checked, when a
         photo that could be looked at cannot be mended, or when it takes longer than ``patience``.
         """
         try:
             yield from zip_of(self._files(archive, structure, plan))
-        except TooLarge as large:
-            raise RejectedDataset([too_large_mended()]) from large
+        except ArchiveTooLargeError as large:
+            raise DatasetRejectedError([too_large_mended()]) from large
 
     def _files(
         self, archive: RangedReader, structure: Structure, plan: Sequence[Planned]
@@ -46,7 +46,7 @@ class Mender:
             if content.member.name not in planned:
                 continue
             if self.now() > until:
-                raise RejectedDataset([took_too_long(made, len(plan))])
+                raise DatasetRejectedError([took_too_long(made, len(plan))])
             made += 1
             each = planned[content.member.name]
             data = content.read()
@@ -61,5 +61,5 @@ class Mender:
             return self.pictures.mend(
                 data, photo.header, photo.changes, lossless=photo.lossless
             ).data
-        except InvalidImage as invalid:
-            raise RejectedDataset([invalid.problem(photo.member.name)]) from invalid
+        except InvalidImageError as invalid:
+            raise DatasetRejectedError([invalid.problem(photo.member.name)]) from invalid

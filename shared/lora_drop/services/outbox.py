@@ -33,8 +33,8 @@ class Outbox:
             job = self.record.jobs.get(job_id)
             if job is None:
                 # It was forgotten, and nobody is to hear of it.
-                self.record.jobs.told(job_id, version)
+                self.record.jobs.mark_published(job_id, version)
             elif now - job.since >= LEFT_AFTER:
-                heard = self.record.tell(job)
+                heard = self.record.publish_event(job)
                 left += not heard
         return left

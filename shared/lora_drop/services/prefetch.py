@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from concurrent.futures import Executor, Future
 from itertools import count
 
-from lora_drop.jobs.errors import DownloadInterrupted
+from lora_drop.jobs.errors import DownloadInterruptedError
 from lora_drop.results.copies import OpenArtifact
 
 
@@ -43,7 +43,7 @@ class Arrivals:
     def take(self) -> tuple[int, bytes]:
         """The next part's number and bytes; none at all where an unsized file has ended before it.
 
-        Raises what reading the file raises, and DownloadInterrupted when it is shorter than it said.
+        Raises what reading the file raises, and DownloadInterruptedError when it is shorter than it said.
         """
         span = self._next
         if span is None:
@@ -51,7 +51,7 @@ class Arrivals:
         got = self._coming.result() if self._coming else self._read(span)
         number, _, length = span
         if got < length and self._file.size is not None:
-            raise DownloadInterrupted(f"part {number} ended after {got} of {length} bytes")
+            raise DownloadInterruptedError(f"part {number} ended after {got} of {length} bytes")
         # The one copy that is made of a part: the buffer is free for the next one.
         data = bytes(self._buffer[:got])
         self._next = next(self._missing, None) if got == length else None

@@ -18,13 +18,13 @@ from lora_drop.jobs.job_problems import (
     worth_a_probe,
 )
 from lora_drop.jobs.problems import codes_of
-from lora_drop.ports import Handover, Inbox, Trainer
-from lora_drop.services.dispatch import Line
+from lora_drop.ports import FalClient, Handover, Inbox
+from lora_drop.services.dispatch import WaitingQueue
 from lora_drop.services.evidence import Evidence
-from lora_drop.services.fal_updates import Receiver
+from lora_drop.services.fal_updates import FalUpdateHandler
 from lora_drop.services.outbox import Outbox
 from lora_drop.services.record import SETTLED_AFTER, Record
-from lora_drop.services.sweep import Sweep, Swept
+from lora_drop.services.sweep import Sweep, SweepResult
 
 # The submitter is stopped by Lambda after 5 min; whoever is SUBMITTING longer than this is dead.
 SUBMIT_DEADLINE = timedelta(minutes=10)
@@ -51,7 +51,7 @@ URGENCY = {
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class RoundCounts:
     """What one round did: jobs looked at, late ones, those that could not be helped now.
 
     ``doubtful`` counts submissions that nothing has settled for 15 minutes, ``overdue`` trainings
@@ -69,7 +69,7 @@ class Tally:
     doubtful: int
     overdue: int = 0
     held: int = 0
-    swept: Swept = field(default_factory=Swept)
+    swept: SweepResult = field(default_factory=SweepResult)
     untold: int = 0
     oldest_seconds: int = 0
     budget_percent: float = 0.0
@@ -78,13 +78,13 @@ class Tally:
     ended: Mapping[Status, int] = field(default_factory=dict)
 
 
-class RoundIncomplete(ExceptionGroup[Exception]):
+class RoundIncompleteError(ExceptionGroup[Exception]):
     """Raised at the end of a round in which something happened that nobody had thought of.
 
     ``tally`` is what the round did all the same: whoever is to be called is called.
     """
 
-    tally: Tally
+    counts: RoundCounts
 
 
 @dataclass(slots=True)
@@ -93,7 +93,7 @@ class _Round:
 
     unanswered: int = 0
     surprises: list[Exception] = field(default_factory=list)
-    swept: Swept = field(default_factory=Swept)
+    swept: SweepResult = field(default_factory=SweepResult)
     untold: int = 0
     budget_percent: float = 0.0
     ended: Counter[Status] = field(default_factory=Counter)
@@ -117,22 +117,22 @@ class Reconciler:
     """The round that makes sure no job is ever stuck."""
 
     record: Record
-    receiver: Receiver
-    trainer: Trainer
+    fal_updates: FalUpdateHandler
+    fal: FalClient
     evidence: Evidence
     inbox: Inbox
     handover: Handover
-    line: Line
+    waiting_queue: WaitingQueue
     sweep: Sweep
     limits: Limits
     late_after: timedelta
     patience: float = PATIENCE
     tick: Callable[[], float] = monotonic
 
-    def reconcile(self) -> Tally:
+    def reconcile(self) -> RoundCounts:
         """One round over every open job; a job that cannot be helped now never stops the others.
 
-        What is at fal goes first: its result is not kept for ever. Raises RoundIncomplete, at the end of
+        What is at fal goes first: its result is not kept for ever. Raises RoundIncompleteError, at the end of
         the round, of whatever nobody had thought of.
         """
         until = self.tick() + self.patience
@@ -142,7 +142,7 @@ class Reconciler:
         round_ = _Round()
         if any(job.status is Status.READY for job in late):
             # One message wakes the line, however long it is; the oldest goes first.
-            round_.attempt("the line", self.line.call_next)
+            round_.attempt("the line", self.waiting_queue.wake_next)
         for job in sorted(late, key=lambda job: URGENCY.get(job.status, len(URGENCY))):
             if self.tick() > until:
                 break  # the next round begins with the urgent ones again
@@ -153,17 +153,19 @@ class Reconciler:
         round_.attempt("the uploads", lambda: round_.swept.add(self.sweep.uploads(jobs, now)))
         round_.attempt("the events", partial(self._tell_others, round_))
         round_.attempt("the budget", partial(self._count_money, round_))
-        tally = self._tally(jobs, late, round_, now)
+        counts = self._counts(jobs, late, round_, now)
         if round_.surprises:
-            incomplete = RoundIncomplete("some of the round could not be done", round_.surprises)
-            incomplete.tally = tally
+            incomplete = RoundIncompleteError(
+                "some of the round could not be done", round_.surprises
+            )
+            incomplete.counts = counts
             raise incomplete
-        return tally
+        return counts
 
-    def _tally(
+    def _counts(
         self, jobs: Sequence[Job], late: Sequence[Job], round_: _Round, now: datetime
-    ) -> Tally:
-        return Tally(
+    ) -> RoundCounts:
+        return RoundCounts(
             open=len(jobs),
             late=len(late),
             unanswered=round_.unanswered,
@@ -189,15 +191,15 @@ class Reconciler:
             account = self.record.jobs.account(month_of(self.record.clock()))
             round_.budget_percent = round(100 * account.committed_usd / most, 1)
 
-    def ask_about(self, job_id: str) -> Job:
-        """The job after fal was asked about it out of turn; raises UnknownJob, TrainerUnavailable, Conflict.
+    def request_status_check(self, job_id: str) -> Job:
+        """The job after fal was asked about it out of turn; raises JobNotFoundError, FalUnavailableError, ConflictError.
 
         Only for what is at fal, and nothing that fal denies is final: that takes time as well.
         """
         job = self.record.known(job_id)
         if job.status in (Status.SUBMITTED, Status.TRAINING) and job.request_id:
-            fact = self.trainer.ask(job.application, job.request_id)
-            return self.receiver.receive(job_id, fact, asked=True)
+            fact = self.fal.ask(job.application, job.request_id)
+            return self.fal_updates.receive(job_id, fact, asked=True)
         if job.status is Status.SUBMIT_UNKNOWN:
             self._look_for_evidence(job)
             return self.record.known(job_id)
@@ -229,7 +231,7 @@ class Reconciler:
         """Back into the line once what held the job may be over; a person is not replaced."""
         if self._affordable(job) or self._worth_a_probe(job):
             self.record.move(job, Status.READY, problems=(), held_for=codes_of(job.problems))
-            self.line.call_next()
+            self.waiting_queue.wake_next()
         elif self.record.clock() - job.updated_at < WAITS_AFTER:
             self.record.publish(job)
 
@@ -245,8 +247,8 @@ class Reconciler:
         return worth_a_probe(job.problems) and self.record.clock() - job.updated_at >= PROBE_AFTER
 
     def _ask(self, job: Job, request_id: str) -> None:
-        fact = self.trainer.ask(job.application, request_id)
-        self.receiver.receive(job.job_id, fact, asked=True, doubted=DENIED in job.problems)
+        fact = self.fal.ask(job.application, request_id)
+        self.fal_updates.receive(job.job_id, fact, asked=True, doubted=DENIED in job.problems)
 
     def _look_for_evidence(self, job: Job) -> None:
         """Adopt the one request of fal's list that is the job's, if there is one."""

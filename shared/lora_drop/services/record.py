@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from lora_drop.jobs.budget import Limits
-from lora_drop.jobs.errors import EventsUnavailable, Forgotten, UnknownJob
+from lora_drop.jobs.errors import EventsUnavailableError, JobForgottenError, JobNotFoundError
 from lora_drop.jobs.events import StatusChange
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.job_files import ERROR_FILE, STATUS_FILE, error_text, status_text
@@ -18,10 +18,10 @@ SETTLED_AFTER = timedelta(minutes=6)
 
 
 def known(jobs: JobStore, job_id: str) -> Job:
-    """The job of this id, as it stands; raises UnknownJob, and Forgotten."""
+    """The job of this id, as it stands; raises JobNotFoundError, and JobForgottenError."""
     job = jobs.get(job_id)
     if job is None:
-        raise (Forgotten if jobs.forgotten(job_id) else UnknownJob)(job_id)
+        raise (JobForgottenError if jobs.forgotten(job_id) else JobNotFoundError)(job_id)
     return job
 
 
@@ -34,56 +34,56 @@ class Record:
     events: Events
     clock: Clock
 
-    def open(self, job: Job, *, claim: Claim | None = None, still: Sequence[Job] = ()) -> Job:
+    def open(self, job: Job, *, claim: Claim | None = None, unchanged: Sequence[Job] = ()) -> Job:
         """The job as it stands: this new one, or the one that an earlier event has opened.
 
-        Raises Forgotten and Conflict.
+        Raises JobForgottenError and ConflictError.
         """
-        if self.jobs.add(job, claim=claim, still=still):
+        if self.jobs.add(job, claim=claim, unchanged=unchanged):
             self.publish(job)
-            self.tell(job)
+            self.publish_event(job)
             return job
         return self.jobs.get(job.job_id) or job
 
     def known(self, job_id: str) -> Job:
-        """The job of this id, as it stands; raises UnknownJob, and Forgotten."""
+        """The job of this id, as it stands; raises JobNotFoundError, and JobForgottenError."""
         return known(self.jobs, job_id)
 
     def move(self, job: Job, to: Status, **changes: Any) -> Job:
-        """The job one step on, written and published; raises Conflict and writes nothing then."""
+        """The job one step on, written and published; raises ConflictError and writes nothing then."""
         return self.write(job, job.move(to, now=self.clock(), **changes))
 
     def intend(
-        self, job: Job, to: Status, *, limits: Limits, still: Sequence[Job], **changes: Any
+        self, job: Job, to: Status, *, limits: Limits, unchanged: Sequence[Job], **changes: Any
     ) -> Job:
         """The job one step on, written but not published or told: nothing may stand before a paid call.
 
-        Raises Conflict, also where others are not ``still`` what they were read as, and NoSlot or
-        OverBudget, and writes nothing then.
+        Raises ConflictError, also where others are not ``still`` what they were read as, and NoSlotError or
+        OverBudgetError, and writes nothing then.
         """
         moved = job.move(to, now=self.clock(), **changes)
-        self.jobs.replace(job, moved, limits=limits, still=still)
+        self.jobs.replace(job, moved, limits=limits, unchanged=unchanged)
         return moved
 
     def write(
-        self, before: Job, after: Job, *, claim: Claim | None = None, still: Sequence[Job] = ()
+        self, before: Job, after: Job, *, claim: Claim | None = None, unchanged: Sequence[Job] = ()
     ) -> Job:
         """Several steps as one write, published, and told to others where the state is another.
 
-        Raises Conflict and writes nothing then.
+        Raises ConflictError and writes nothing then.
         """
-        self.jobs.replace(before, after, claim=claim, still=still)
+        self.jobs.replace(before, after, claim=claim, unchanged=unchanged)
         self.publish(after)
         if after.status is not before.status:
-            self.tell(after)
+            self.publish_event(after)
         return after
 
-    def note(self, job: Job, *problems: Problem, **changes: Any) -> Job:
+    def set_problems(self, job: Job, *problems: Problem, **changes: Any) -> Job:
         """The job where it stands, with what is in its way, written and published."""
         update = {**changes, "version": job.version + 1, "problems": problems}
         return self.write(job, job.model_copy(update=update))
 
-    def tell(self, job: Job) -> bool:
+    def publish_event(self, job: Job) -> bool:
         """Tell others how the job stands; False where that has to be done later.
 
         The write of a change has put it into the outbox, and it stays there until it is told: whoever
@@ -91,8 +91,8 @@ class Record:
         """
         try:
             self.events.emit(StatusChange.of(job, bucket=self.results.bucket))
-            self.jobs.told(job.job_id, job.version)
-        except EventsUnavailable:
+            self.jobs.mark_published(job.job_id, job.version)
+        except EventsUnavailableError:
             return False
         return True
 

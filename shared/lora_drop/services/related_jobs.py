@@ -9,7 +9,7 @@ from lora_drop.ports import JobStore
 from lora_drop.services.evidence import every
 
 
-class Bond(StrEnum):
+class Relation(StrEnum):
     """What a job has in common with another, as one says it of either of them."""
 
     DATASET = "shares its dataset with {}, which would be left without it"
@@ -18,21 +18,21 @@ class Bond(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Kin:
+class RelatedJob:
     """A job that goes with another, by what, and with which of the family."""
 
     job: Job
-    bond: Bond
+    bond: Relation
     of: str
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class RelatedJobs:
     """Looks through all jobs, and reads those that it finds once more."""
 
     jobs: JobStore
 
-    def of(self, job: Job) -> Sequence[Kin]:
+    def of(self, job: Job) -> Sequence[RelatedJob]:
         """Everyone that goes with this job, without itself, as they stand.
 
         Those are: jobs for the same object in the datasets bucket, whatever its version; retries, and
@@ -44,13 +44,13 @@ class Family:
         listed = (*every(self.jobs), *self.jobs.unfinished())
         known = {each.job_id: each for each in sorted(listed, key=lambda each: each.created_at)}
         known.pop(job.job_id, None)
-        family, ahead = list[Kin](), [job]
+        family, ahead = list[RelatedJob](), [job]
         while ahead:
             member = ahead.pop(0)
             found = [
-                Kin(each, bond, member.job_id)
+                RelatedJob(each, bond, member.job_id)
                 for each in known.values()
-                if (bond := bond_of(each, member))
+                if (bond := relation_between(each, member))
             ]
             family += found
             ahead += [known.pop(kin.job.job_id) for kin in found]
@@ -58,24 +58,24 @@ class Family:
         return [replace(kin, job=each) for kin, each in now if each]
 
 
-def bond_of(job: Job, forgotten: Job) -> Bond | None:
+def relation_between(job: Job, forgotten: Job) -> Relation | None:
     """Why a job cannot stay as it is when another is forgotten; None when it can."""
     here, there = job.dataset, forgotten.dataset
     name = forgotten.job_id
     if (here.bucket, here.key) == (there.bucket, there.key) or job.retry_of == name:
-        return Bond.DATASET
+        return Relation.DATASET
     if name in (job.resume_from, job.duplicate_of) or job.prefix.startswith(forgotten.prefix):
-        return Bond.FILES
-    if job.instead_of == name or (
+        return Relation.FILES
+    if job.supersedes == name or (
         job.content_digest is not None and job.content_digest == forgotten.content_digest
     ):
-        return Bond.PHOTOS
+        return Relation.PHOTOS
     return None
 
 
-def told(family: Sequence[Kin]) -> str:
+def told(family: Sequence[RelatedJob]) -> str:
     """Who shares what with whom, in half sentences."""
-    shared = dict[tuple[str, Bond], list[str]]()
+    shared = dict[tuple[str, Relation], list[str]]()
     for kin in family:
         shared.setdefault((kin.of, kin.bond), []).append(kin.job.job_id)
     return "; ".join(

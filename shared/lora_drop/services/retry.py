@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from lora_drop.datasets.parameters import CHECKPOINT
 from lora_drop.fal.prices import estimated_cost_usd
 from lora_drop.fal.trainers.table import TRAINERS
-from lora_drop.jobs.errors import BadDelivery, ForeignRequest, NothingToDecide
+from lora_drop.jobs.errors import ActionNotAllowedError, ForeignRequestError, InvalidWebhookError
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job import DatasetVersion, Job, Status
 from lora_drop.messages import WebhookBody
 from lora_drop.ports import Claim, Deliveries, Inbox, Prices
-from lora_drop.services.deduplication import Earlier
-from lora_drop.services.fal_updates import Receiver
+from lora_drop.services.deduplication import Deduplication
+from lora_drop.services.fal_updates import FalUpdateHandler
 from lora_drop.services.record import Record
 
 WAYS_ON = {
@@ -27,11 +27,11 @@ NOT_RETRIED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Repeater:
+class RetryService:
     """Retries and replays."""
 
     record: Record
-    receiver: Receiver
+    fal_updates: FalUpdateHandler
     deliveries: Deliveries
     inbox: Inbox
     prices: Prices
@@ -40,24 +40,24 @@ class Repeater:
         """A new job that pays for the same dataset once more; the same retry again is the same job.
 
         ``resume`` goes on from the last LoRA of this job or of those it is a retry of. Raises
-        UnknownJob, NothingToDecide and Conflict.
+        JobNotFoundError, ActionNotAllowedError and Conflict.
         """
         ended = self.record.known(job_id)
         self._check(ended, resume=resume)
         new = self._again(ended, by, self._trained(ended) if resume else _named_by_dataset(ended))
         kept = self.record.jobs.get(new.job_id)
         if kept is None:
-            claim = self._claim(new, anew=ended.anew)
+            claim = self._claim(new, force_retrain=ended.force_retrain)
             if claim is not None:
-                new = new.model_copy(update={"instead_of": claim.previous})
-            kept = self.record.open(new, claim=claim, still=(ended,))
+                new = new.model_copy(update={"supersedes": claim.previous})
+            kept = self.record.open(new, claim=claim, unchanged=(ended,))
         elif kept.terminal:
-            raise NothingToDecide(
+            raise ActionNotAllowedError(
                 f"{job_id} was retried already, as {kept.job_id}, which is {kept.status}"
             )
         elif kept.resume_from != new.resume_from:
             how = "from a LoRA" if kept.resume_from else "from the start"
-            raise NothingToDecide(f"{job_id} was retried already, {how}: {kept.job_id}")
+            raise ActionNotAllowedError(f"{job_id} was retried already, {how}: {kept.job_id}")
         if kept.status is Status.READY:
             self.inbox.announce(kept.dataset)
         return kept
@@ -66,26 +66,26 @@ class Repeater:
         """The job after everything that fal has ever delivered for it, in order.
 
         A job that has ended stays as it is, but for one that was given up before its result came.
-        Raises UnknownJob, and NothingToDecide when nothing was delivered.
+        Raises JobNotFoundError, and ActionNotAllowedError when nothing was delivered.
         """
         job = self.record.known(job_id)
         bodies = self.deliveries.kept(job)
         if not bodies:
-            raise NothingToDecide(f"fal has delivered nothing for {job_id} so far")
+            raise ActionNotAllowedError(f"fal has delivered nothing for {job_id} so far")
         for body in bodies:
             # What was not for this job then is not for it now.
-            with suppress(BadDelivery, ForeignRequest):
-                job = self.receiver.receive(job_id, WebhookBody.parse(body).fact())
+            with suppress(InvalidWebhookError, ForeignRequestError):
+                job = self.fal_updates.receive(job_id, WebhookBody.parse(body).fact())
         return job
 
     def _check(self, job: Job, *, resume: bool) -> None:
         if not job.terminal:
             way = WAYS_ON.get(job.status, "it goes on by itself")
-            raise NothingToDecide(f"{job.job_id} is {job.status}; {way}")
+            raise ActionNotAllowedError(f"{job.job_id} is {job.status}; {way}")
         if job.status in NOT_RETRIED and not (resume and job.status is Status.SUCCEEDED):
-            raise NothingToDecide(f"{job.job_id} {NOT_RETRIED[job.status]}")
+            raise ActionNotAllowedError(f"{job.job_id} {NOT_RETRIED[job.status]}")
         if job.parameters is None:
-            raise NothingToDecide(f"{job.job_id} was never checked; drop its dataset again")
+            raise ActionNotAllowedError(f"{job.job_id} was never checked; drop its dataset again")
 
     def _again(self, ended: Job, by: str, resume_from: str | None) -> Job:
         now, dataset, attempt = self.record.clock(), ended.dataset, ended.attempt + 1
@@ -95,14 +95,14 @@ class Repeater:
                 "attempt": attempt,
                 "retry_of": ended.job_id,
                 "resume_from": resume_from,
-                "anew": resume_from != _named_by_dataset(ended),
+                "force_retrain": resume_from != _named_by_dataset(ended),
                 "earlier_requests": _requests_of(ended),
             }
         )
         kept = {"clean", "images", "preset", "parameters", "parameter_sources"}
         learnt = {name: getattr(ended, name) for name in kept}
         learnt["estimated_cost_usd"] = self._cost_of(ended)
-        digest = None if new.anew else ended.content_digest
+        digest = None if new.force_retrain else ended.content_digest
         return new.move(Status.READY, now=now, by=by, content_digest=digest, **learnt)
 
     def _cost_of(self, ended: Job) -> float | None:
@@ -113,15 +113,17 @@ class Repeater:
         cost = estimated_cost_usd(ended.application, ended.parameters.steps, price)
         return ended.estimated_cost_usd if cost is None else cost
 
-    def _claim(self, new: Job, *, anew: bool) -> Claim | None:
+    def _claim(self, new: Job, *, force_retrain: bool) -> Claim | None:
         if new.content_digest is None:
             return None
         owner = self.record.jobs.owner(new.content_digest)
-        twin = Earlier(self.record).standing_for(owner)
+        twin = Deduplication(self.record).find_duplicate(owner)
         if twin is not None and not twin.terminal:
-            raise NothingToDecide(f"{twin.job_id} is at work on the same content; wait for it")
-        if twin is not None and not anew:
-            raise NothingToDecide(
+            raise ActionNotAllowedError(
+                f"{twin.job_id} is at work on the same content; wait for it"
+            )
+        if twin is not None and not force_retrain:
+            raise ActionNotAllowedError(
                 f"{twin.job_id} has trained the same photos, captions and parameters, and its LoRA is "
                 "there; drop the dataset with metadata force=true to train it anew"
             )
@@ -132,13 +134,15 @@ class Repeater:
         trainer = TRAINERS.get(ended.application)
         if trainer is None or not trainer.resumes:
             # fal would ignore the address, train from the start and bill it.
-            raise NothingToDecide(f"{ended.application} cannot go on from a LoRA")
+            raise ActionNotAllowedError(f"{ended.application} cannot go on from a LoRA")
         job: Job | None = ended
         while job is not None:
             if job.weights is not None:
                 return job.job_id
             job = self.record.jobs.get(job.retry_of) if job.retry_of else None
-        raise NothingToDecide(f"{ended.job_id} has no LoRA to go on from; retry without --resume")
+        raise ActionNotAllowedError(
+            f"{ended.job_id} has no LoRA to go on from; retry without --resume"
+        )
 
 
 def _id_of(dataset: DatasetVersion, attempt: int) -> str:

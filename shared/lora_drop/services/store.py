@@ -11,20 +11,20 @@ from uuid import uuid4
 from lora_drop.fal.status import Failed, Finished, Gone, Running
 from lora_drop.jobs.artifacts import WEIGHTS, Artifact, StoredFile
 from lora_drop.jobs.errors import (
-    DownloadInterrupted,
-    ForeignHost,
-    ResultGone,
-    ResultInvalid,
-    ResultUnusable,
-    TrainerUnavailable,
+    DownloadInterruptedError,
+    FalUnavailableError,
+    HostNotAllowedError,
+    ResultGoneError,
+    ResultInvalidError,
+    ResultUnusableError,
 )
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.job_files import JOB_FILE, job_text
 from lora_drop.jobs.job_problems import DENIED, GONE, RESULT_INVALID
 from lora_drop.jobs.problems import Problem
-from lora_drop.ports import ArtifactSource, CopyStore, Trainer
-from lora_drop.services.copy import PART, Copier, Order
-from lora_drop.services.lease import Hold
+from lora_drop.ports import ArtifactSource, CopyStore, FalClient
+from lora_drop.services.copy import PART, Copier, CopyRequest
+from lora_drop.services.lease import JobLease
 from lora_drop.services.record import Record
 
 INVALID_SUFFIX = ".invalid"
@@ -33,7 +33,7 @@ INVALID_SUFFIX = ".invalid"
 SETTLED_AFTER = timedelta(minutes=30)
 # How long nobody asks again for a result that fal has denied once.
 DENIAL_STANDS = timedelta(minutes=4)
-type Bad = dict[str, ResultGone | ResultInvalid]
+type Bad = dict[str, ResultGoneError | ResultInvalidError]
 
 
 def new_owner() -> str:
@@ -42,7 +42,7 @@ def new_owner() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Keeper:
+class ResultStorer:
     """The worker that ends a job.
 
     ``lease`` is longer than the function can live (180 s), ``patience`` shorter: it ends by itself,
@@ -52,7 +52,7 @@ class Keeper:
     record: Record
     results: CopyStore
     source: ArtifactSource
-    trainer: Trainer
+    fal: FalClient
     lease: timedelta = timedelta(seconds=240)
     patience: timedelta = timedelta(seconds=140)
     part: int = PART
@@ -63,8 +63,8 @@ class Keeper:
         """The job with every result file in the models bucket; a second call changes nothing.
 
         While somebody else copies the files it is left to them; where fal says for the first time that
-        it has none it is left alone for a while. Raises UnknownJob, and to be called
-        again DownloadInterrupted, ForeignHost, TrainerUnavailable, or Conflict where somebody else
+        it has none it is left alone for a while. Raises JobNotFoundError, and to be called
+        again DownloadInterruptedError, HostNotAllowedError, FalUnavailableError, or Conflict where somebody else
         has the job by now.
         """
         job = self.record.known(job_id)
@@ -73,136 +73,138 @@ class Keeper:
                 self._abort_uploads(job)
             self.record.publish(job)
             return job
-        hold = Hold.take(self.record, job, owner=self.owner(), length=self.lease)
-        if hold is None:
+        job_lease = JobLease.take(self.record, job, owner=self.owner(), length=self.lease)
+        if job_lease is None:
             return job
         try:
-            return self._end(hold)
-        except (DownloadInterrupted, ForeignHost) as trouble:
+            return self._end(job_lease)
+        except (DownloadInterruptedError, HostNotAllowedError) as trouble:
             # Once is enough: a person need not read the same in other words every few minutes.
-            hold.give_back(None if hold.job.problems else _trouble(trouble))
+            job_lease.give_back(None if job_lease.job.problems else _trouble(trouble))
             raise
         except Exception:
             with suppress(Exception):  # it runs out by itself, and this must not hide the cause
-                hold.give_back()
+                job_lease.give_back()
             raise
 
     @property
     def _copier(self) -> Copier:
         return Copier(self.results, self.source, self.part, self.now)
 
-    def _end(self, hold: Hold) -> Job:
+    def _end(self, job_lease: JobLease) -> Job:
         problems: tuple[Problem, ...] = ()
         artifacts: tuple[Artifact, ...] = ()
         try:
-            artifacts, problems = self._store(hold)
+            artifacts, problems = self._store(job_lease)
             to = Status.FAILED if problems else Status.SUCCEEDED
-        except ResultGone:
-            if DENIED not in hold.job.problems:
+        except ResultGoneError:
+            if DENIED not in job_lease.job.problems:
                 # It may be a slip of fal's: the reconciler hands it over again.
-                return hold.give_back(DENIED, rest=DENIAL_STANDS)
-            to, problems = Status.EXPIRED, (_gone(hold.job),)
-        except ResultUnusable as unusable:
+                return job_lease.give_back(DENIED, rest=DENIAL_STANDS)
+            to, problems = Status.EXPIRED, (_gone(job_lease.job),)
+        except ResultUnusableError as unusable:
             to, problems = Status.FAILED, (unusable.problem,)
-        self._abort_uploads(hold.job)
-        known = {"artifacts": artifacts or hold.job.artifacts, "problems": problems}
+        self._abort_uploads(job_lease.job)
+        known = {"artifacts": artifacts or job_lease.job.artifacts, "problems": problems}
         if to is Status.SUCCEEDED:
-            story = job_text(hold.job.model_copy(update=known))
-            self.results.write(hold.job.prefix + JOB_FILE, story, "application/json")
-        return hold.end(to, **known)
+            story = job_text(job_lease.job.model_copy(update=known))
+            self.results.write(job_lease.job.prefix + JOB_FILE, story, "application/json")
+        return job_lease.end(to, **known)
 
     def _abort_uploads(self, job: Job) -> None:
         for upload in job.uploads:
             self.results.abort(job.prefix + upload.name, upload.upload_id)
 
-    def _store(self, hold: Hold) -> tuple[tuple[Artifact, ...], tuple[Problem, ...]]:
+    def _store(self, job_lease: JobLease) -> tuple[tuple[Artifact, ...], tuple[Problem, ...]]:
         """Copy every file of the result; the artifacts as they were named last, and what is wrong.
 
         A CDN that says 404, or sends something else, says nothing of the result: fal is asked for
         the addresses once more, and only its own word that there is none ends the job.
         """
         until = self.now() + self.patience.total_seconds()
-        artifacts = hold.job.artifacts
+        artifacts = job_lease.job.artifacts
         if not artifacts:
-            artifacts = self._artifacts(hold)
+            artifacts = self._artifacts(job_lease)
             # Kept before anything is copied: fal may have forgotten them by the next try.
-            hold.name(artifacts)
-        bad = self._copy(hold, artifacts, until)
+            job_lease.name(artifacts)
+        bad = self._copy(job_lease, artifacts, until)
         if not bad:
             return artifacts, ()
-        over: ResultGone | ResultUnusable | None = None
+        over: ResultGoneError | ResultUnusableError | None = None
         try:
-            artifacts = self._artifacts(hold)
-            if artifacts != hold.job.artifacts:
-                hold.name(artifacts)
-        except (ResultGone, ResultUnusable) as said:
+            artifacts = self._artifacts(job_lease)
+            if artifacts != job_lease.job.artifacts:
+                job_lease.name(artifacts)
+        except (ResultGoneError, ResultUnusableError) as said:
             over = said  # and yet the files that are there may be whole now
-        bad = self._copy(hold, artifacts, until)
-        problems = self._set_aside(hold, artifacts, bad, until)
-        if missing := [name for name, why in bad.items() if isinstance(why, ResultGone)]:
-            raise over or DownloadInterrupted(
+        bad = self._copy(job_lease, artifacts, until)
+        problems = self._set_aside(job_lease, artifacts, bad, until)
+        if missing := [name for name, why in bad.items() if isinstance(why, ResultGoneError)]:
+            raise over or DownloadInterruptedError(
                 f"fal still names {', '.join(missing)}, and has it not"
             )
         return artifacts, problems
 
-    def _copy(self, hold: Hold, artifacts: Sequence[Artifact], until: float) -> Bad:
+    def _copy(self, job_lease: JobLease, artifacts: Sequence[Artifact], until: float) -> Bad:
         """Copy what is not copied yet, the weights first; what could not be had, and why."""
         bad: Bad = {}
-        settled = self.record.clock() - hold.job.since >= SETTLED_AFTER
+        settled = self.record.clock() - job_lease.job.since >= SETTLED_AFTER
         for artifact in sorted(artifacts, key=lambda each: each.name != WEIGHTS):
-            stored = hold.file(artifact.name)
+            stored = job_lease.file(artifact.name)
             if stored and self.results.has(stored):
                 continue
             wanted = artifact.model_copy(update={"size": None}) if settled else artifact
             try:
-                hold.store(self._copier.copy(Order(wanted, hold.job.prefix, hold, until)))
-            except (ResultGone, ResultInvalid) as why:
+                job_lease.store(
+                    self._copier.copy(CopyRequest(wanted, job_lease.job.prefix, job_lease, until))
+                )
+            except (ResultGoneError, ResultInvalidError) as why:
                 bad[artifact.name] = why
         return bad
 
     def _set_aside(
-        self, hold: Hold, artifacts: Sequence[Artifact], bad: Bad, until: float
+        self, job_lease: JobLease, artifacts: Sequence[Artifact], bad: Bad, until: float
     ) -> tuple[Problem, ...]:
         """Keep what is not what its name says as well: it was paid for, and may be mended."""
         problems = []
         for artifact in artifacts:
             why = bad.get(artifact.name)
-            if isinstance(why, ResultInvalid):
+            if isinstance(why, ResultInvalidError):
                 name = artifact.name + INVALID_SUFFIX
                 aside = artifact.model_copy(update={"name": name, "size": None})
-                order = Order(aside, hold.job.prefix, hold, until, checked=False)
-                stored = self._copier.copy(order)
-                hold.store(stored)
+                request = CopyRequest(aside, job_lease.job.prefix, job_lease, until, checked=False)
+                stored = self._copier.copy(request)
+                job_lease.store(stored)
                 problems.append(_invalid(artifact, why, stored))
         return tuple(problems)
 
-    def _artifacts(self, hold: Hold) -> tuple[Artifact, ...]:
+    def _artifacts(self, job_lease: JobLease) -> tuple[Artifact, ...]:
         """The result as fal keeps it, for a webhook that came without one."""
-        job = hold.job
+        job = job_lease.job
         if job.request_id is None:
-            raise TrainerUnavailable(f"{job.job_id} has no request to ask about")
-        fact = self.trainer.ask(job.application, job.request_id)
+            raise FalUnavailableError(f"{job.job_id} has no request to ask about")
+        fact = self.fal.ask(job.application, job.request_id)
         if not isinstance(fact, Gone):
-            hold.forget(DENIED)
+            job_lease.forget(DENIED)
         match fact:
             case Finished(artifacts=()):
-                raise ResultUnusable(_without_files(job.request_id))
+                raise ResultUnusableError(_without_files(job.request_id))
             case Finished(artifacts=artifacts):
                 return artifacts
             case Failed(problem=problem):
-                raise ResultUnusable(problem)
+                raise ResultUnusableError(problem)
             case Gone():
-                raise ResultGone(job.job_id)
+                raise ResultGoneError(job.job_id)
             case Running():
-                raise TrainerUnavailable(f"fal has no result for {job.job_id} yet")
+                raise FalUnavailableError(f"fal has no result for {job.job_id} yet")
 
 
-def _trouble(trouble: DownloadInterrupted | ForeignHost) -> Problem:
+def _trouble(trouble: DownloadInterruptedError | HostNotAllowedError) -> Problem:
     message = f"{trouble}. If this stays so for half an hour, look at the store function."
     return Problem(code="result_not_copied", message=message)
 
 
-def _invalid(artifact: Artifact, why: ResultInvalid, stored: StoredFile) -> Problem:
+def _invalid(artifact: Artifact, why: ResultInvalidError, stored: StoredFile) -> Problem:
     address = urlsplit(artifact.url)._replace(query="", fragment="").geturl()
     return Problem(
         code=RESULT_INVALID,

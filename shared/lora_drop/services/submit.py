@@ -5,22 +5,22 @@ from dataclasses import dataclass
 from lora_drop.datasets.content import content_digest, forced
 from lora_drop.datasets.reports import html_text, json_text
 from lora_drop.jobs.artifacts import StoredFile
-from lora_drop.jobs.errors import Conflict, DatasetUnreadable, RejectedDataset
+from lora_drop.jobs.errors import ConflictError, DatasetRejectedError, DatasetUnreadableError
 from lora_drop.jobs.job import DatasetVersion, Job, Status
 from lora_drop.jobs.job_files import CLEAN_COPY, JOB_FILE, REPORT_FILE, REPORT_PAGE, job_text
 from lora_drop.jobs.job_problems import DATASET_UNREADABLE, waits_for
 from lora_drop.jobs.problems import Problem, first_of
 from lora_drop.ports import Claim, DatasetStore, OpenDataset
-from lora_drop.services.check import Checked, Checker, Drop, Good
-from lora_drop.services.deduplication import Earlier
+from lora_drop.services.check import Checked, Checker, DatasetInput, ValidDataset
+from lora_drop.services.deduplication import Deduplication
 from lora_drop.services.dispatch import Dispatcher
-from lora_drop.services.internal_errors import OUR_MISTAKES, mistaken
+from lora_drop.services.internal_errors import INTERNAL_ERRORS, internal_error
 from lora_drop.services.mend import Mender
 from lora_drop.services.record import Record
 
 
 @dataclass(frozen=True, slots=True)
-class Handled:
+class SubmitResult:
     """The job of a dataset that has come, and what became of whoever's turn it was then."""
 
     job: Job
@@ -38,12 +38,12 @@ class Submitter:
     mender: Mender
     application: str
 
-    def submit_dataset(self, dataset: DatasetVersion) -> Handled:
+    def submit_dataset(self, dataset: DatasetVersion) -> SubmitResult:
         """The job of this dataset, as far on as it can go now; then whoever waits is sent.
 
         The same event twice is the same job: every step is taken only from the state before it. A
         job that is being submitted is left alone, whoever asks and however long ago that was.
-        Raises Conflict and TrainerUnavailable (no secret to make the webhook's address with), after
+        Raises ConflictError and FalUnavailableError (no secret to make the webhook's address with), after
         each of which the same event may be handed in again; and Forgotten, after which it may not.
         """
         began = self.record.clock()
@@ -53,41 +53,41 @@ class Submitter:
         job = self.record.open(new)
         if job.status is Status.RECEIVED:
             job = self._still_waiting(job, found) or self._check(job, found)
-        sent = self.dispatcher.dispatch(began=began)
+        sent = self.dispatcher.submit_waiting(began=began)
         now = self.record.jobs.get(job.job_id) or job
         if now.version == job.version:
             # What an earlier run has written and died before it published.
             self.record.publish(now)
-        return Handled(now, sent)
+        return SubmitResult(now, sent)
 
-    def _open(self, dataset: DatasetVersion) -> OpenDataset | RejectedDataset:
+    def _open(self, dataset: DatasetVersion) -> OpenDataset | DatasetRejectedError:
         try:
             return self.datasets.open(dataset)
-        except RejectedDataset as rejected:
+        except DatasetRejectedError as rejected:
             return rejected
-        except DatasetUnreadable as unreadable:
+        except DatasetUnreadableError as unreadable:
             message = f"{unreadable}. Make it readable, then drop it again."
-            return RejectedDataset([Problem(code=DATASET_UNREADABLE.code, message=message)])
+            return DatasetRejectedError([Problem(code=DATASET_UNREADABLE.code, message=message)])
 
-    def _check(self, job: Job, found: OpenDataset | RejectedDataset) -> Job:
+    def _check(self, job: Job, found: OpenDataset | DatasetRejectedError) -> Job:
         try:
-            if isinstance(found, RejectedDataset):
+            if isinstance(found, DatasetRejectedError):
                 raise found
             trained = not forced(found.metadata)
             checked = self._reported(job, self.checker.check(self._drop(job, found)))
-        except RejectedDataset as rejected:
+        except DatasetRejectedError as rejected:
             return self._refused(job, *rejected.problems)
-        except OUR_MISTAKES as mistake:
+        except INTERNAL_ERRORS as mistake:
             # The same dataset would fail the same way for ever; a verdict, at least, for free.
-            return self._refused(job, mistaken(mistake))
+            return self._refused(job, internal_error(mistake))
         if checked.good is None:
             return self._refused(job, *checked.report.errors)
         try:
             return self._placed(job, found, checked.good, earlier=trained)
-        except RejectedDataset as rejected:
+        except DatasetRejectedError as rejected:
             problems = rejected.problems
-        except OUR_MISTAKES as mistake:
-            problems = (mistaken(mistake),)
+        except INTERNAL_ERRORS as mistake:
+            problems = (internal_error(mistake),)
         self._reported(job, checked.refused(problems))
         return self._refused(job, *problems)
 
@@ -104,8 +104,8 @@ class Submitter:
         results.write(job.prefix + REPORT_FILE, json_text(checked.report), "application/json")
         return checked
 
-    def _drop(self, job: Job, found: OpenDataset) -> Drop:
-        return Drop(
+    def _drop(self, job: Job, found: OpenDataset) -> DatasetInput:
+        return DatasetInput(
             archive=found.archive,
             file=job.dataset.key.rsplit("/", 1)[-1],
             key=job.dataset.key,
@@ -115,7 +115,7 @@ class Submitter:
             job_id=job.job_id,
         )
 
-    def _ready(self, job: Job, good: Good) -> Job:
+    def _ready(self, job: Job, good: ValidDataset) -> Job:
         """The job as it would wait to be sent."""
         resolved = good.resolved
         return job.move(
@@ -132,10 +132,10 @@ class Submitter:
             problems=(),
         )
 
-    def _placed(self, job: Job, found: OpenDataset, good: Good, *, earlier: bool) -> Job:
+    def _placed(self, job: Job, found: OpenDataset, good: ValidDataset, *, earlier: bool) -> Job:
         """In the line; or with the result of the job that had the same content, where there is one.
 
-        Raises Conflict when another job claims the content at the same moment.
+        Raises ConflictError when another job claims the content at the same moment.
         """
         ready = self._ready(job, good)
         owner = self.record.jobs.owner(ready.content_digest or "")
@@ -144,8 +144,8 @@ class Submitter:
             claimed = ready.model_copy(
                 update={
                     "clean": self._mended(job, found, good),
-                    "instead_of": owner,
-                    "anew": not earlier,
+                    "supersedes": owner,
+                    "force_retrain": not earlier,
                 }
             )
             return self.record.write(job, claimed, claim=Claim(owner))
@@ -154,14 +154,14 @@ class Submitter:
         return self._given(job, ready, same)
 
     def _same(self, job: Job, owner: str | None) -> Job | None:
-        """The job that stands for a content; raises Conflict when this one has become it meanwhile."""
-        same = Earlier(self.record).standing_for(owner)
+        """The job that stands for a content; raises ConflictError when this one has become it meanwhile."""
+        same = Deduplication(self.record).find_duplicate(owner)
         if same is not None and same.job_id == job.job_id:
-            raise Conflict(f"{job.job_id} has moved on")
+            raise ConflictError(f"{job.job_id} has moved on")
         return same
 
-    def _mended(self, job: Job, found: OpenDataset, good: Good) -> StoredFile | None:
-        """The clean copy, where one is needed; raises RejectedDataset."""
+    def _mended(self, job: Job, found: OpenDataset, good: ValidDataset) -> StoredFile | None:
+        """The clean copy, where one is needed; raises DatasetRejectedError."""
         if not good.plan:
             return None
         pieces = self.mender.mended(found.archive, good.structure, good.plan)
@@ -187,11 +187,11 @@ class Submitter:
         )
         self.record.results.write(done.prefix + JOB_FILE, job_text(done), "application/json")
         # Whoever forgets the other at this moment would take these files away.
-        return self.record.write(job, done, still=(same,))
+        return self.record.write(job, done, unchanged=(same,))
 
-    def _still_waiting(self, job: Job, found: OpenDataset | RejectedDataset) -> Job | None:
+    def _still_waiting(self, job: Job, found: OpenDataset | DatasetRejectedError) -> Job | None:
         """The job, where another with its content is still at work; its photos need no second look."""
-        if job.content_digest is None or isinstance(found, RejectedDataset):
+        if job.content_digest is None or isinstance(found, DatasetRejectedError):
             return None
         same = self._same(job, self.record.jobs.owner(job.content_digest))
         return (
@@ -204,4 +204,4 @@ class Submitter:
         if problem in job.problems:
             self.record.publish(job)
             return job
-        return self.record.note(job, problem, content_digest=content_digest)
+        return self.record.set_problems(job, problem, content_digest=content_digest)

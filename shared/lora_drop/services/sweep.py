@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job import Job
-from lora_drop.ports import Bookmarks, DatasetShelf, Inbox, JobStore, ResultStore
+from lora_drop.ports import Bookmarks, DatasetListing, Inbox, JobStore, ResultStore
 
 BOOKMARK = "datasets"
 # S3: an event usually comes within seconds, and "can sometimes take a minute or longer".
@@ -18,13 +18,13 @@ ABANDONED_AFTER = timedelta(hours=1)
 
 
 @dataclass(slots=True)
-class Swept:
+class SweepResult:
     """Datasets without a job that were announced, uploads without one that were ended."""
 
     datasets: int = 0
     uploads: int = 0
 
-    def add(self, other: "Swept") -> None:
+    def add(self, other: "SweepResult") -> None:
         """Count another sweep's finds as well."""
         self.datasets += other.datasets
         self.uploads += other.uploads
@@ -35,17 +35,17 @@ class Sweep:
     """The two sweeps of a round."""
 
     jobs: JobStore
-    shelf: DatasetShelf
+    shelf: DatasetListing
     bookmarks: Bookmarks
     inbox: Inbox
     results: ResultStore
 
-    def datasets(self, now: datetime) -> Swept:
+    def datasets(self, now: datetime) -> SweepResult:
         """Announce every dataset of the next page that no job is for; those of two weeks at most.
 
         A page a round: a bucket of any size is walked through, and a small one each time.
         """
-        page = self.shelf.walk(self.bookmarks.bookmark(BOOKMARK))
+        page = self.shelf.list_page(self.bookmarks.bookmark(BOOKMARK))
         settled = {
             job_id_for(dataset.bucket, dataset.key, dataset.version_id): dataset
             for dataset, came in page.datasets
@@ -56,9 +56,9 @@ class Sweep:
             self.inbox.announce(settled[job_id])
         # Kept last: whoever dies before it walks this page again.
         self.bookmarks.keep_bookmark(BOOKMARK, page.after)
-        return Swept(datasets=len(missing))
+        return SweepResult(datasets=len(missing))
 
-    def uploads(self, jobs: Iterable[Job], now: datetime) -> Swept:
+    def uploads(self, jobs: Iterable[Job], now: datetime) -> SweepResult:
         """End every old multipart upload that no open job may still go on with."""
         keep = {upload.upload_id for job in jobs for upload in job.uploads}
-        return Swept(uploads=self.results.sweep(older_than=now - ABANDONED_AFTER, keep=keep))
+        return SweepResult(uploads=self.results.sweep(older_than=now - ABANDONED_AFTER, keep=keep))

@@ -5,38 +5,38 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from lora_drop.fal.webhooks import (
-    Delivery,
     RawDelivery,
     SignedHeaders,
     VerifySignature,
+    WebhookDelivery,
     signed_headers,
     verify,
 )
-from lora_drop.jobs.errors import BadDelivery, StaleDelivery, UnknownJob
+from lora_drop.jobs.errors import InvalidWebhookError, JobNotFoundError, StaleWebhookError
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.tokens import token_matches
 from lora_drop.messages import WebhookBody
-from lora_drop.ports import Clock, Deliveries, Inquiry, SigningKeys
-from lora_drop.services.fal_updates import Receiver
+from lora_drop.ports import Clock, Deliveries, SigningKeys, StatusCheckTrigger
+from lora_drop.services.fal_updates import FalUpdateHandler
 
 # How long a job is not asked about again because of stale deliveries, however many there are.
 ASK_AGAIN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Doorkeeper:
+class WebhookHandler:
     """The receiver of webhooks. ``fal_user_id`` empty accepts every user of fal's.
 
     ``asked``: when it had fal asked about a job because of a delivery that was too old.
     """
 
-    receiver: Receiver
+    fal_updates: FalUpdateHandler
     deliveries: Deliveries
     signing_keys: SigningKeys
     verify_signature: VerifySignature
     webhook_secret: Callable[[], bytes]
     fal_user_id: str
-    inquiry: Inquiry
+    status_check: StatusCheckTrigger
     clock: Clock
     asked: dict[str, datetime] = field(default_factory=dict)
 
@@ -45,36 +45,36 @@ class Doorkeeper:
     ) -> Job:
         """The job after this delivery, which is kept as it came before anything is done with it.
 
-        Raises UnknownJob for a wrong token (whoever guesses learns nothing), BadDelivery for
-        whatever is not fal's, ForeignRequest for another job's request, SigningKeysUnavailable.
-        StaleDelivery changes nothing and has fal asked: it may be all that will ever come of a
+        Raises JobNotFoundError for a wrong token (whoever guesses learns nothing), InvalidWebhookError for
+        whatever is not fal's, ForeignRequestError for another job's request, SigningKeysUnavailableError.
+        StaleWebhookError changes nothing and has fal asked: it may be all that will ever come of a
         result, for fal does not say whether it signs anew what it delivers again.
         """
         if not token_matches(self.webhook_secret(), job_id, token):
-            raise UnknownJob(job_id)
+            raise JobNotFoundError(job_id)
         try:
             delivery = self._verified(signed_headers(headers), body)
-        except StaleDelivery as stale:
+        except StaleWebhookError as stale:
             self._check_user(stale.user_id)
             self._ask_instead(job_id, stale.request_id)
             raise
         self._check_user(delivery.user_id)
-        job = self.receiver.record.known(job_id)
+        job = self.fal_updates.record.known(job_id)
         self.deliveries.keep(job, RawDelivery(headers, body), sent_at=delivery.sent_at)
         said = WebhookBody.parse(delivery.body)
         if said.request_id != delivery.request_id:
-            raise BadDelivery("header and body name different requests")
-        return self.receiver.receive(job_id, said.fact())
+            raise InvalidWebhookError("header and body name different requests")
+        return self.fal_updates.receive(job_id, said.fact())
 
-    def _verified(self, headers: SignedHeaders, body: bytes) -> Delivery:
+    def _verified(self, headers: SignedHeaders, body: bytes) -> WebhookDelivery:
         """Tried with the keys at hand first; a key that fal has just added gets a second try."""
         now = self.clock()
         keys = self.signing_keys.keys(now=now)
         try:
             return verify(headers, body, keys=keys, verify_signature=self.verify_signature, now=now)
-        except StaleDelivery:
+        except StaleWebhookError:
             raise  # the key is known, and it is the time that is not right
-        except BadDelivery:
+        except InvalidWebhookError:
             newer = self.signing_keys.newer_keys(now=now)
             if not newer:
                 raise
@@ -85,11 +85,11 @@ class Doorkeeper:
     def _check_user(self, user_id: str) -> None:
         # fal's keys are the same for all its customers, so a signature does not say whose job it is.
         if self.fal_user_id and user_id != self.fal_user_id:
-            raise BadDelivery("the delivery belongs to another user of fal")
+            raise InvalidWebhookError("the delivery belongs to another user of fal")
 
     def _ask_instead(self, job_id: str, request_id: str) -> None:
         """Have fal asked about a job that still waits for this request, once a minute at most."""
-        now, job = self.clock(), self.receiver.record.known(job_id)
+        now, job = self.clock(), self.fal_updates.record.known(job_id)
         waits = job.status in (Status.SUBMITTED, Status.TRAINING) and job.request_id == request_id
         if not waits and job.status is not Status.SUBMIT_UNKNOWN:
             return
@@ -97,4 +97,4 @@ class Doorkeeper:
             del self.asked[earlier]
         if job_id not in self.asked:
             self.asked[job_id] = now
-            self.inquiry.ask_about(job_id)
+            self.status_check.request_status_check(job_id)

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 from nacl.signing import SigningKey
 
 from lora_drop.fal.prices import Price
-from lora_drop.fal.status import Fact, Finished, Gone, Running, failed
+from lora_drop.fal.status import FalStatus, Finished, Gone, Running, failed
 from lora_drop.jobs.artifacts import WEIGHTS, Artifact, artifacts_in
-from lora_drop.jobs.errors import SourceChanged
+from lora_drop.jobs.errors import SourceChangedError
 from lora_drop.jobs.evidence import is_of
 from lora_drop.jobs.job import Job
 from lora_drop.ports import Clock, Submission
@@ -116,7 +116,7 @@ class Request:
 
 
 @dataclass
-class Delivery:
+class WebhookDelivery:
     """An attempt to call the webhook, due at a time."""
 
     request: Request
@@ -131,7 +131,7 @@ class Fal:
     clock: Clock
     training: timedelta = timedelta(minutes=6)
     requests: dict[str, Request] = field(default_factory=dict)
-    outbox: list[Delivery] = field(default_factory=list)
+    outbox: list[WebhookDelivery] = field(default_factory=list)
     on_accept: Callable[[Request], None] = lambda _: None
     # What the next POSTs get for an answer, where it is not a receipt: before fal has accepted, or after.
     refusals: list[Exception] = field(default_factory=list)
@@ -159,12 +159,12 @@ class Fal:
         self.on_accept(request)
         self.requests[request.request_id] = request
         if not request.webhook_lost:
-            self.outbox.append(Delivery(request, request.called_at or request.ended_at))
+            self.outbox.append(WebhookDelivery(request, request.called_at or request.ended_at))
         if self.lost_answers:
             raise self.lost_answers.pop(0)
         return Submission(request.request_id)
 
-    def ask(self, application: str, request_id: str) -> Fact:
+    def ask(self, application: str, request_id: str) -> FalStatus:
         assert application
         now, request = self.clock(), self.requests.get(request_id)
         if request is None or now >= request.kept_until:
@@ -195,7 +195,7 @@ class Fal:
         request.end, request.payload_missing = End.DONE, False
         request.kept_until = self.clock() + KEPT
         self.outbox = [each for each in self.outbox if each.request is not request]
-        self.outbox.append(Delivery(request, self.clock()))
+        self.outbox.append(WebhookDelivery(request, self.clock()))
 
     def price(self, application: str) -> Price | None:
         """As far as anybody knows."""
@@ -216,14 +216,14 @@ class Fal:
         """When the next webhook is due."""
         return min((delivery.at for delivery in self.outbox), default=None)
 
-    def due(self) -> list[Delivery]:
+    def due(self) -> list[WebhookDelivery]:
         """The webhooks that are to be sent now, the oldest first."""
         now = self.clock()
         return sorted(
             (delivery for delivery in self.outbox if delivery.at <= now), key=lambda each: each.at
         )
 
-    def answered(self, delivery: Delivery, status: int) -> None:
+    def answered(self, delivery: WebhookDelivery, status: int) -> None:
         """2xx is delivered, 3xx is lost for good, anything else is tried again."""
         if delivery not in self.outbox:
             return
@@ -232,7 +232,7 @@ class Fal:
             return
         at = self.clock() + BACKOFF[min(delivery.attempt, len(BACKOFF)) - 1]
         if delivery.attempt < MAX_DELIVERIES and at < delivery.request.kept_until:
-            self.outbox.append(Delivery(delivery.request, at, delivery.attempt + 1))
+            self.outbox.append(WebhookDelivery(delivery.request, at, delivery.attempt + 1))
 
     def headers(
         self,
@@ -285,7 +285,7 @@ class CdnFile:
 
     def read(self, offset: int, into: memoryview) -> int:
         if not self.whole and self.server != self.cdn.servers:
-            raise SourceChanged("the ETag is another one")
+            raise SourceChangedError("the ETag is another one")
         got = self.data[offset : offset + len(into)]
         into[: len(got)] = got
         return len(got)

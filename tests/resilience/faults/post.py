@@ -8,7 +8,7 @@ from nacl.signing import SigningKey
 
 from lora_drop.jobs.job import DatasetVersion
 from tests.resilience.faults import functions
-from tests.resilience.faults.fal import Delivery, Request
+from tests.resilience.faults.fal import Request, WebhookDelivery
 from tests.resilience.faults.faults import Fault
 from tests.resilience.faults.sqs import Message, Queue
 from tests.resilience.faults.storm import Storm, forged
@@ -127,7 +127,7 @@ class PostRoom:
             self.weather.strike(Fault.LIST_EMPTY)
             request.listed_at += timedelta(minutes=self.decisions.below("list behind", 60))
 
-    def _send(self, delivery: Delivery) -> None:
+    def _send(self, delivery: WebhookDelivery) -> None:
         fault = self.decisions.pick("webhook", WEBHOOKS, likely=0.15)
         if fault is not None:
             self.weather.strike(fault)

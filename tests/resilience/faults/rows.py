@@ -135,6 +135,6 @@ def _same_training(job: Job | None, other: Job) -> bool:
         and job.content_digest is not None
         and job.content_digest == other.content_digest
         and job.job_id != other.job_id
-        and not (job.retry_of or job.anew)  # a person wants it once more
+        and not (job.retry_of or job.force_retrain)  # a person wants it once more
         and other.retry_of is None
     )

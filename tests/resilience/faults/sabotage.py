@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lora_drop.fal.webhooks import Delivery
-from lora_drop.jobs.errors import SubmissionUnknown
+from lora_drop.fal.webhooks import WebhookDelivery
+from lora_drop.jobs.errors import SubmissionUnknownError
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.job_problems import GONE
 from lora_drop.services import dispatch, reconcile, record, store, submit, sweep
@@ -50,9 +50,9 @@ _help = reconcile.Reconciler._help
 
 def _doubt_sent_again(self: Any, *arguments: Any, **named: Any) -> Any:
     try:
-        return self.trainer.submit(*arguments, **named)
-    except SubmissionUnknown:
-        return self.trainer.submit(*arguments, **named)
+        return self.fal.submit(*arguments, **named)
+    except SubmissionUnknownError:
+        return self.fal.submit(*arguments, **named)
 
 
 def _never_conflicts(self: MemoryJobs, _: Job, after: Job, **__: Any) -> None:
@@ -94,7 +94,7 @@ def _nothing(*_: object, **__: object) -> None:
 
 
 def _handed_over_first_time_only(
-    self: receive.Receiver, job_id: str, fact: Any, *, asked: bool = False
+    self: receive.FalUpdateHandler, job_id: str, fact: Any, *, asked: bool = False
 ) -> Job:
     job = self.record.jobs.get(job_id)
     if job is not None and job.status is Status.STORING:
@@ -102,24 +102,24 @@ def _handed_over_first_time_only(
     return _receive(self, job_id, fact, asked=asked)
 
 
-_receive = receive.Receiver.receive
+_receive = receive.FalUpdateHandler.receive
 
 
-def _ended_before_it_is_copied(self: store.Keeper, hold: Any) -> Job:
-    hold.job = hold.end(Status.SUCCEEDED)
-    return _end(self, hold)
+def _ended_before_it_is_copied(self: store.ResultStorer, job_lease: Any) -> Job:
+    job_lease.job = job_lease.end(Status.SUCCEEDED)
+    return _end(self, job_lease)
 
 
-_end = store.Keeper._end
+_end = store.ResultStorer._end
 
 
 def _told_apart_by_nothing(self: submit.Submitter, job: Job, ready: Job, **_: Any) -> Job:
     return self.record.write(job, ready)
 
 
-def _announced_too_late(self: Any, *_: Any) -> sweep.Swept:
+def _announced_too_late(self: Any, *_: Any) -> sweep.SweepResult:
     del self
-    return sweep.Swept()
+    return sweep.SweepResult()
 
 
 def _resumed_blindly(self: Any, file: Any) -> str:
@@ -127,11 +127,11 @@ def _resumed_blindly(self: Any, file: Any) -> str:
     return "always the same" if file.identity else ""
 
 
-def _unverified(_: deliver.Doorkeeper, headers: Any, body: bytes) -> Delivery:
-    return Delivery(headers.request_id, headers.user_id, NOW, body)
+def _unverified(_: deliver.WebhookHandler, headers: Any, body: bytes) -> WebhookDelivery:
+    return WebhookDelivery(headers.request_id, headers.user_id, NOW, body)
 
 
-def _given_up_at_once(self: receive.Receiver, job: Job) -> Job:
+def _given_up_at_once(self: receive.FalUpdateHandler, job: Job) -> Job:
     return job.move(Status.EXPIRED, now=self.record.clock(), problems=(GONE,))
 
 
@@ -149,7 +149,7 @@ MISTAKES = (
         "nobody sends a stuck handover again",
         (
             (reconcile.Reconciler, "_help", _without_help_for(Status.STORING)),
-            (receive.Receiver, "receive", _handed_over_first_time_only),
+            (receive.FalUpdateHandler, "receive", _handed_over_first_time_only),
         ),
     ),
     Mistake("nobody asks about a late job", ((reconcile.Reconciler, "_ask", _nothing),)),
@@ -161,27 +161,27 @@ MISTAKES = (
     ),
     Mistake(
         "a job ends before its files are there",
-        ((store.Keeper, "_end", _ended_before_it_is_copied),),
+        ((store.ResultStorer, "_end", _ended_before_it_is_copied),),
     ),
     Mistake(
         "the same content is not told apart",
         ((submit.Submitter, "_placed", _told_apart_by_nothing),),
     ),
-    Mistake("nobody calls the next in the line", ((dispatch.Line, "call_next", _nothing),)),
+    Mistake("nobody calls the next in the line", ((dispatch.WaitingQueue, "wake_next", _nothing),)),
     Mistake(
         "what has ended takes no result any more",
         ((receive, "comes_after_all", lambda *_: False),),
     ),
     Mistake(
         "fal is believed the first time that it denies a request",
-        ((receive.Receiver, "_denied", _given_up_at_once),),
+        ((receive.FalUpdateHandler, "_denied", _given_up_at_once),),
     ),
     Mistake("a token is not looked at", ((deliver, "token_matches", lambda *_: True),)),
     Mistake(
         "a signature is not looked at",
         (
             (
-                deliver.Doorkeeper,
+                deliver.WebhookHandler,
                 "_verified",
                 _unverified,
             ),

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from lora_drop.jobs.budget import Limits
-from lora_drop.jobs.delivery import Way
-from lora_drop.jobs.errors import NotSubmitted, SubmissionRefused, SubmissionUnknown
+from lora_drop.jobs.delivery import DeliveryMethod
+from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError, SubmissionUnknownError
 from lora_drop.jobs.job import Status
 from lora_drop.jobs.problems import Problem
 from tests.resilience.faults.fal import End, Request
@@ -127,11 +127,11 @@ def _refused(error: Exception) -> Callable[[Stage], None]:
 
 
 def _answer_lost(stage: Stage, drop: Callable[[Stage], None] = drop) -> None:
-    stage.fal.lost_answers.append(SubmissionUnknown("the answer was lost"))
+    stage.fal.lost_answers.append(SubmissionUnknownError("the answer was lost"))
     drop(stage)
 
 
-def _by(way: Way) -> Callable[[Stage], None]:
+def _by(way: DeliveryMethod) -> Callable[[Stage], None]:
     """A dataset that goes to fal in this way, and an answer that is lost."""
 
     def prepare(stage: Stage) -> None:
@@ -182,20 +182,22 @@ SCENARIOS = (
     ),
     Scenario("the same content twice", _twice, ((1, DONE, DONE),)),
     Scenario("too dear for the month", _too_dear),
-    Scenario("fal is not reached once", _refused(NotSubmitted("refused"))),
-    Scenario("fal refuses the account once", _refused(SubmissionRefused(NO_MONEY, held=True))),
+    Scenario("fal is not reached once", _refused(NotSubmittedError("refused"))),
+    Scenario("fal refuses the account once", _refused(SubmissionRefusedError(NO_MONEY, held=True))),
     # where nobody remembers the refusal, a person lets it be sent again, and fal takes it
     Scenario(
-        "fal refuses the input", _refused(SubmissionRefused(BAD_INPUT)), ((0, FAILED), (1, DONE))
+        "fal refuses the input",
+        _refused(SubmissionRefusedError(BAD_INPUT)),
+        ((0, FAILED), (1, DONE)),
     ),
     Scenario("the answer to the POST is lost", _answer_lost),
     Scenario("the photos have to be mended", _with_a_place),
     Scenario(
         "the answer to the POST of a clean copy is lost", lambda s: _answer_lost(s, _with_a_place)
     ),
-    Scenario("the answer is lost, and the dataset in fal's own storage", _by(Way.FAL)),
-    Scenario("the answer is lost, and the dataset was in the request", _by(Way.DATA)),
-    Scenario("nobody knows whether it was sent", _refused(SubmissionUnknown("timeout"))),
+    Scenario("the answer is lost, and the dataset in fal's own storage", _by(DeliveryMethod.FAL)),
+    Scenario("the answer is lost, and the dataset was in the request", _by(DeliveryMethod.DATA)),
+    Scenario("nobody knows whether it was sent", _refused(SubmissionUnknownError("timeout"))),
     Scenario("a person cancels it at fal", _cancelled, ((1, CANCELLED), (0, CANCELLED), (1, DONE))),
 )
 

@@ -13,7 +13,7 @@ from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job import DatasetVersion, Job, Status
 from tests.resilience.faults import functions
 from tests.resilience.faults.effects import Effect, Hand, wire
-from tests.resilience.faults.fal import Cdn, Delivery, Fal
+from tests.resilience.faults.fal import Cdn, Fal, WebhookDelivery
 from tests.resilience.faults.killed import Killed
 from tests.resilience.faults.rows import Rows
 from tests.resilience.faults.sqs import Message, Post, Queue, Undertaker
@@ -33,11 +33,11 @@ ARCHIVE = make_archive(images=10)
 
 @dataclass
 class Questions:
-    """An Inquiry: Lambda calls the reconciler with it, soon."""
+    """An StatusCheckTrigger: Lambda calls the reconciler with it, soon."""
 
     stage: "Stage"
 
-    def ask_about(self, job_id: str) -> None:
+    def request_status_check(self, job_id: str) -> None:
         self.stage.plan(self.stage.clock.now, lambda: self.stage.question(job_id))
 
 
@@ -83,11 +83,11 @@ class Stage:
     def build(self) -> StackWorld:
         """The world whose every way out will be wired."""
         doubles: dict[str, Any] = {
-            "trainer": self.fal,
+            "fal": self.fal,
             "source": self.cdn,
             "results": MemoryResults(now=self.clock),
             "queue": Post(self.inbox, self.results),
-            "inquiry": Questions(self),
+            "status_check": Questions(self),
             "dead_letters": Undertaker((self.inbox, self.results)),
         }
         return StackWorld(clock=self.clock, **doubles)
@@ -121,7 +121,7 @@ class Stage:
             event = {"Records": [message.record() for message in taken]}
             self.invoke(queue.function, event, lambda answer: queue.acknowledge(taken, answer))
 
-    def deliver(self, delivery: Delivery, request: dict[str, Any] | None = None) -> None:
+    def deliver(self, delivery: WebhookDelivery, request: dict[str, Any] | None = None) -> None:
         """fal calls the webhook."""
         request = request or self.request(delivery)
 
@@ -130,7 +130,7 @@ class Stage:
 
         self.invoke("webhook", request, answered)
 
-    def request(self, delivery: Delivery) -> dict[str, Any]:
+    def request(self, delivery: WebhookDelivery) -> dict[str, Any]:
         """The delivery as it comes through the API."""
         body = delivery.request.body()
         path = "/webhooks/" + delivery.request.webhook_url.split("/webhooks/", 1)[-1]

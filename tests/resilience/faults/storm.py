@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lora_drop.jobs.budget import Limits
-from lora_drop.jobs.errors import UnknownJob
+from lora_drop.jobs.errors import JobNotFoundError
 from tests.resilience.faults import functions
 from tests.resilience.faults.decisions import Decisions
 from tests.resilience.faults.effects import Effect
@@ -134,7 +134,7 @@ class Storm(Stage):
 
     def excused(self, error: BaseException) -> bool:
         """Faults raise what they raise, and poison is told in the log."""
-        if isinstance(error, ValueError | UnknownJob) and self.poisoned:
+        if isinstance(error, ValueError | JobNotFoundError) and self.poisoned:
             return True
         return not self.weather.calm and isinstance(error, OF_FAULTS)
 

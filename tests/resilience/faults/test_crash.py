@@ -68,7 +68,7 @@ def test_only_an_accident_around_the_post_needs_a_person() -> None:
 
     assert [(name.split()[0], bool(after)) for name, after in needed] == [
         ("JobStore.replace", True),
-        ("Trainer.submit", False),
+        ("FalClient.submit", False),
     ]
 
 
@@ -96,5 +96,7 @@ def test_a_life_that_is_not_as_promised_says_where_and_what() -> None:
 
     life = live(Blow(23, after=True), scenario=never)
 
-    assert str(life).startswith("never; killed after 23 (Trainer.submit flux-lora-portrait-trainer")
+    assert str(life).startswith(
+        "never; killed after 23 (FalClient.submit flux-lora-portrait-trainer"
+    )
     assert "paid 1 times, ended as SUCCEEDED" in str(life)

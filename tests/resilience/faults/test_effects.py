@@ -41,7 +41,7 @@ def test_every_field_of_a_world_that_leads_outside_is_wired() -> None:
 
     before = wire(world, hand)
 
-    assert set(before) >= {"jobs", "datasets", "results", "source", "trainer", "queue", "keys"}
+    assert set(before) >= {"jobs", "datasets", "results", "source", "fal", "queue", "keys"}
     assert isinstance(world.jobs, Wired)
     assert world.webhook_secret() == before["webhook_secret"]()
     assert hand.seen == ["Secret.webhook_secret"]

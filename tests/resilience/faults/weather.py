@@ -9,16 +9,16 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from lora_drop.fal.status import Gone
 from lora_drop.jobs.errors import (
-    Conflict,
-    DownloadInterrupted,
-    EventsUnavailable,
-    NotSubmitted,
-    ResultGone,
-    SigningKeysUnavailable,
-    SubmissionRefused,
-    SubmissionUnknown,
-    TrainerUnavailable,
-    UploadGone,
+    ConflictError,
+    DownloadInterruptedError,
+    EventsUnavailableError,
+    FalUnavailableError,
+    NotSubmittedError,
+    ResultGoneError,
+    SigningKeysUnavailableError,
+    SubmissionRefusedError,
+    SubmissionUnknownError,
+    UploadGoneError,
 )
 from lora_drop.jobs.problems import Problem
 from lora_drop.ports import Page
@@ -37,7 +37,7 @@ BY_PORT: dict[str, tuple[Fault, ...]] = {
     "JobStore": TABLE,
     "Bookmarks": TABLE,
     "DatasetStore": BUCKET,
-    "DatasetShelf": BUCKET,
+    "DatasetListing": BUCKET,
     "RangedReader": BUCKET,
     "ResultStore": BUCKET,
     "CopyStore": BUCKET,
@@ -49,7 +49,7 @@ BY_PORT: dict[str, tuple[Fault, ...]] = {
     "Handover": QUEUE,
     "SigningKeys": (Fault.KEYS_UNAVAILABLE,),  # of newer keys there are none, and no error
     "RequestHistory": (Fault.LIST_UNAVAILABLE, Fault.LIST_EMPTY, Fault.LIST_TWO),
-    "Trainer": (Fault.ASK_UNAVAILABLE,),
+    "FalClient": (Fault.ASK_UNAVAILABLE,),
     "ArtifactSource": (Fault.DOWNLOAD_CUT, Fault.DOWNLOAD_SLOW),
     "OpenArtifact": (Fault.DOWNLOAD_CUT, Fault.DOWNLOAD_SLOW, Fault.DOWNLOAD_CHANGED),
     SECRET: (Fault.SECRET_UNAVAILABLE,),
@@ -59,11 +59,11 @@ BY_CALL: dict[tuple[str, str], tuple[Fault, ...]] = {
     ("JobStore", "add"): (*TABLE, Fault.TABLE_CONFLICT),
     ("JobStore", "replace"): (*TABLE, Fault.TABLE_CONFLICT),
     ("JobStore", "page"): (*TABLE, Fault.TABLE_STALE),
-    ("Trainer", "submit"): (
+    ("FalClient", "submit"): (
         *(Fault.NOT_SENT, Fault.REFUSED_HELD, Fault.REFUSED),
         *(Fault.DOUBT_ACCEPTED, Fault.DOUBT_NOT_ACCEPTED, Fault.WEBHOOK_EARLY),
     ),
-    ("Trainer", "ask"): (Fault.ASK_UNAVAILABLE, Fault.ASK_DENIED),
+    ("FalClient", "ask"): (Fault.ASK_UNAVAILABLE, Fault.ASK_DENIED),
     ("CopyStore", "put"): (*BUCKET, Fault.BUCKET_CONFLICT),
     ("CopyStore", "complete"): (*BUCKET, Fault.BUCKET_CONFLICT),
     ("ArtifactSource", "open.enter"): (Fault.DOWNLOAD_CUT, Fault.DOWNLOAD_MISSING),
@@ -72,7 +72,7 @@ OTHER_ANSWERS = frozenset({Fault.LIST_EMPTY, Fault.LIST_TWO, Fault.TABLE_STALE, 
 DEATHS = (Fault.KILLED_BEFORE, Fault.KILLED_AFTER, Fault.TIMED_OUT)
 # What is rare in a life and interesting strikes more often than the rate of the rest.
 OFTEN: dict[tuple[str, str], float] = {
-    ("Trainer", "submit"): 0.25,
+    ("FalClient", "submit"): 0.25,
     ("RequestHistory", "requests_for"): 0.25,
     ("ArtifactSource", "open.enter"): 0.1,
     ("SigningKeys", "keys"): 0.05,
@@ -80,7 +80,7 @@ OFTEN: dict[tuple[str, str], float] = {
     ("CopyStore", "complete"): 0.1,
     ("JobStore", "page"): 0.5,
     (SECRET, "webhook_secret"): 0.05,
-    ("Trainer", "ask"): 0.15,
+    ("FalClient", "ask"): 0.15,
 }
 HELD = Problem(code="fal_payment_required", message="fal asks for payment.")
 REFUSED = Problem(code="fal_invalid_input", message="fal refused the parameters.")
@@ -187,7 +187,7 @@ class Weather:
 def trouble(effect: Effect, *, after: bool) -> BaseException:
     """The error of a call that fails without a doubt about what kind of thing failed."""
     if effect.method == "submit":
-        return SubmissionUnknown("the answer was lost")
+        return SubmissionUnknownError("the answer was lost")
     by_port = BY_PORT.get(effect.port, ())
     late = next((fault for fault in by_port if fault.name.endswith("_LATE")), None)
     if after and late:
@@ -212,22 +212,22 @@ REFUSALS: Mapping[Fault, Callable[[Effect], BaseException]] = {
     Fault.KILLED_BEFORE: lambda _: Killed(),
     Fault.TABLE_THROTTLED: _aws("ThrottlingException"),
     Fault.TABLE_FAILED: _aws("InternalServerError"),
-    Fault.TABLE_CONFLICT: _ours(Conflict),
+    Fault.TABLE_CONFLICT: _ours(ConflictError),
     Fault.BUCKET_SLOW: _aws("SlowDown"),
     Fault.BUCKET_FAILED: _aws("InternalError"),
-    Fault.BUCKET_CONFLICT: _ours(UploadGone),
+    Fault.BUCKET_CONFLICT: _ours(UploadGoneError),
     Fault.QUEUE_FAILED: _aws("InternalError"),
-    Fault.EVENTS_FAILED: _ours(EventsUnavailable),
-    Fault.NOT_SENT: _ours(NotSubmitted),
-    Fault.REFUSED_HELD: lambda _: SubmissionRefused(HELD, held=True),
-    Fault.REFUSED: lambda _: SubmissionRefused(REFUSED),
-    Fault.DOUBT_NOT_ACCEPTED: _ours(SubmissionUnknown),
-    Fault.ASK_UNAVAILABLE: _ours(TrainerUnavailable),
-    Fault.LIST_UNAVAILABLE: _ours(TrainerUnavailable),
-    Fault.SECRET_UNAVAILABLE: _ours(TrainerUnavailable),
-    Fault.KEYS_UNAVAILABLE: _ours(SigningKeysUnavailable),
-    Fault.DOWNLOAD_CUT: _ours(DownloadInterrupted),
-    Fault.DOWNLOAD_MISSING: _ours(ResultGone),
+    Fault.EVENTS_FAILED: _ours(EventsUnavailableError),
+    Fault.NOT_SENT: _ours(NotSubmittedError),
+    Fault.REFUSED_HELD: lambda _: SubmissionRefusedError(HELD, held=True),
+    Fault.REFUSED: lambda _: SubmissionRefusedError(REFUSED),
+    Fault.DOUBT_NOT_ACCEPTED: _ours(SubmissionUnknownError),
+    Fault.ASK_UNAVAILABLE: _ours(FalUnavailableError),
+    Fault.LIST_UNAVAILABLE: _ours(FalUnavailableError),
+    Fault.SECRET_UNAVAILABLE: _ours(FalUnavailableError),
+    Fault.KEYS_UNAVAILABLE: _ours(SigningKeysUnavailableError),
+    Fault.DOWNLOAD_CUT: _ours(DownloadInterruptedError),
+    Fault.DOWNLOAD_MISSING: _ours(ResultGoneError),
 }
 
 
@@ -244,8 +244,8 @@ def _after(fault: Fault, effect: Effect) -> BaseException | None:
         case Fault.TABLE_LATE | Fault.BUCKET_LATE | Fault.QUEUE_LATE:
             return ReadTimeoutError(endpoint_url=f"https://{effect.port}.example")
         case Fault.EVENTS_LATE:
-            return EventsUnavailable("on purpose")
+            return EventsUnavailableError("on purpose")
         case Fault.DOUBT_ACCEPTED:
-            return SubmissionUnknown("ReadTimeout after the request left")
+            return SubmissionUnknownError("ReadTimeout after the request left")
         case _:
             return None

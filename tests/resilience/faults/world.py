@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from types import SimpleNamespace
 
-from lora_drop.services.store import Keeper
+from lora_drop.services.store import ResultStorer
 from tests.resilience.faults.sqs import Undertaker
 from tests.support.builders import NOW
 from tests.support.world import World
@@ -20,8 +20,10 @@ class StackWorld(World):
     dead_letters: Undertaker = field(default_factory=lambda: Undertaker(()))
 
     @property
-    def keeper(self) -> Keeper:
-        return replace(super().keeper, part=PART, now=self.seconds, owner=lambda: next(OWNERS))
+    def result_storer(self) -> ResultStorer:
+        return replace(
+            super().result_storer, part=PART, now=self.seconds, owner=lambda: next(OWNERS)
+        )
 
     def seconds(self) -> float:
         """The monotonic clock."""

@@ -6,7 +6,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from lora_drop.fal.status import Fact, Failed, Finished, Gone, Running
+from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running
 from lora_drop.jobs.artifacts import Artifact
 from lora_drop.jobs.problems import Problem
 from tests.support.builders import USER_ID, signed, webhook_body
@@ -70,7 +70,7 @@ class Request:
         """Whether it has to be the only one of its job."""
         return not self.missed and not self.settled and self.end not in FREE
 
-    def fact(self) -> Fact:
+    def fact(self) -> FalStatus:
         """What fal says of it when it is asked."""
         if self.end is None:
             return Running(self.request_id, started=True)

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from lora_drop.jobs.job import Status
-from lora_drop.services.fal_updates import Receiver
+from lora_drop.services.fal_updates import FalUpdateHandler
 from lora_drop.services.reconcile import Reconciler
 from tests.resilience.model import off
 from tests.resilience.model.bounds import Bounds, Decision, Fault
@@ -158,7 +158,7 @@ GUARDS: Sequence[Guard] = (
     Guard("money that is not paid is given back", off.money_kept, few(Fault.UNSENT)),
     Guard(
         "whoever gives back a slot calls the next",
-        off.nobody_is_called(Receiver, "receive"),
+        off.nobody_is_called(FalUpdateHandler, "receive"),
         few(jobs=2),
     ),
     Guard(

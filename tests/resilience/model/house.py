@@ -20,9 +20,9 @@ from lora_drop.adapters.signing_keys import verify_signature
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.jobs.tokens import webhook_token
-from lora_drop.services.copy import Copier, Order
+from lora_drop.services.copy import Copier, CopyRequest
 from lora_drop.services.record import Record
-from lora_drop.services.store import Keeper
+from lora_drop.services.store import ResultStorer
 from tests.resilience.model.bounds import Bounds, Role
 from tests.resilience.model.fal import Webhook
 from tests.resilience.model.rehearsal import Rehearsal
@@ -57,11 +57,11 @@ class _Unpublished(Record):
         if job.terminal:
             self.jobs.close(job)
 
-    def tell(self, job: Job) -> bool:
+    def publish_event(self, job: Job) -> bool:
         return bool(job)
 
 
-class _Keeper(Keeper):
+class _Keeper(ResultStorer):
     """A Keeper that is told what came of a copy."""
 
     __slots__ = ()
@@ -77,13 +77,13 @@ class _House(Assembly):
     def record(self) -> Record:
         return _Unpublished(self.jobs, self.results, self.events, self.clock)
 
-    def keeper_named(self, owner: str) -> Keeper:
+    def keeper_named(self, owner: str) -> ResultStorer:
         """The store worker that has this name for its leases."""
         return _Keeper(
             self.record,
             self.results,
             self.source,
-            self.trainer,
+            self.fal,
             owner=lambda: owner,
             now=lambda: 0.0,
         )
@@ -116,16 +116,16 @@ class Houses:
                 "results", write=nothing, remove=nothing, abort=nothing, sweep=lambda **_: 0
             ),
             source=rehearsal.port("copier", copy=_copying(rehearsal)),
-            trainer=rehearsal.port("trainer", price=nothing),
+            fal=rehearsal.port("fal", price=nothing),
             queue=rehearsal.port("queue"),
             deliveries=rehearsal.port("deliveries", keep=nothing),
             limits=self.limits,
         )
 
 
-def _copying(rehearsal: Rehearsal) -> Callable[[Order], object]:
+def _copying(rehearsal: Rehearsal) -> Callable[[CopyRequest], object]:
     """What is copied where to; the notes that come with the order are the worker's own."""
-    return lambda order: rehearsal.ask("copier", "copy", order.prefix, order.artifact)
+    return lambda request: rehearsal.ask("copier", "copy", request.prefix, request.artifact)
 
 
 @contextmanager
@@ -153,19 +153,19 @@ def _deliver(house: _House, call: Call, _: Mapping[str, DatasetVersion]) -> obje
     assert call.message
     headers, body = call.message.delivery()
     token = webhook_token(SECRET, call.message.to)
-    return house.doorkeeper.deliver(call.about, token, headers, body)
+    return house.webhook_handler.deliver(call.about, token, headers, body)
 
 
 def _decide(name: str) -> Callable[[_House, Call, Mapping[str, DatasetVersion]], object]:
     def decided(house: _House, call: Call, _: Mapping[str, DatasetVersion]) -> object:
-        return getattr(house.resolver, name)(call.about, by=PERSON)
+        return getattr(house.manual_actions, name)(call.about, by=PERSON)
 
     return decided
 
 
 def _accepted(house: _House, call: Call, _: Mapping[str, DatasetVersion]) -> object:
     job_id, request_id = call.about.split(" ")
-    return house.resolver.accepted(job_id, request_id, by=PERSON)
+    return house.manual_actions.accepted(job_id, request_id, by=PERSON)
 
 
 CALLS: Mapping[str, Callable[[_House, Call, Mapping[str, DatasetVersion]], object]] = (
@@ -179,7 +179,7 @@ CALLS: Mapping[str, Callable[[_House, Call, Mapping[str, DatasetVersion]], objec
             "approve": _decide("approve"),
             "cancel": _decide("cancel"),
             "accepted": _accepted,
-            "retry": lambda house, call, _: house.repeater.retry(
+            "retry": lambda house, call, _: house.retry_service.retry(
                 call.about, resume=False, by=PERSON
             ),
         }

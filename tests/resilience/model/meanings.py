@@ -16,15 +16,15 @@ from typing import NamedTuple
 from lora_drop.fal.status import Gone, Running
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.errors import (
-    Conflict,
-    DownloadInterrupted,
-    NoSlot,
-    NotSubmitted,
-    OverBudget,
-    ResultGone,
-    SubmissionRefused,
-    SubmissionUnknown,
-    TrainerUnavailable,
+    ConflictError,
+    DownloadInterruptedError,
+    FalUnavailableError,
+    NoSlotError,
+    NotSubmittedError,
+    OverBudgetError,
+    ResultGoneError,
+    SubmissionRefusedError,
+    SubmissionUnknownError,
 )
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.problems import Problem
@@ -76,7 +76,7 @@ def _jobs(world: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
     args = [_timeless(each) if isinstance(each, Job) else each for each in effect.args]
     try:
         value = getattr(table.store, effect.method)(*args, **effect.options)
-    except (Conflict, NoSlot, OverBudget) as error:
+    except (ConflictError, NoSlotError, OverBudgetError) as error:
         answer = raised(partial(type(error), effect.args[0].job_id))
         yield Possible(answer.text, answer, world)
         return
@@ -86,7 +86,7 @@ def _jobs(world: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
     writes = effect.method in ("add", "replace", "close")
     yield _plain(world, value, _written(world, table.frozen()) if writes else world)
     if effect.method in ("add", "replace") and Fault.CONTENDED in faults:
-        yield _failed(world, partial(Conflict, "contended"), "Conflict, though nobody wrote")
+        yield _failed(world, partial(ConflictError, "contended"), "Conflict, though nobody wrote")
 
 
 def _page(world: World, _: Effect, __: frozenset[Fault]) -> Answers:
@@ -151,9 +151,9 @@ def _written(world: World, table: Frozen) -> World:
 
 def _came_after_all(job: Job, jobs: Mapping[str, Job]) -> str:
     """A job that this one stands in for and whose result came, unless a person knows of it."""
-    if job.anew:
+    if job.force_retrain:
         return ""
-    earlier = jobs.get(job.retry_of or job.instead_of or "")
+    earlier = jobs.get(job.retry_of or job.supersedes or "")
     states = [step.status for step in earlier.history] if earlier else []
     came = any(here.terminal and there is Status.STORING for here, there in pairwise(states))
     return earlier.job_id if earlier and came else ""
@@ -180,15 +180,17 @@ def _submit(world: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
     accepted = world.with_request(request)
     yield _plain(world, Submission(request.request_id), accepted)
     if Fault.UNANSWERED in faults:
-        lost = partial(SubmissionUnknown, "the answer is lost")
+        lost = partial(SubmissionUnknownError, "the answer is lost")
         but = f"accepted as {request.request_id}, but the answer is lost"
         yield _failed(accepted.in_doubt(job_id), lost, but)
         yield _failed(world.in_doubt(job_id), lost, "not accepted, and the answer is lost")
     if Fault.UNSENT in faults:
-        yield _failed(world, partial(NotSubmitted, "it never left"), "it never leaves")
+        yield _failed(world, partial(NotSubmittedError, "it never left"), "it never leaves")
     if Fault.REFUSED in faults:
         for held, problem in REFUSALS.items():
-            yield _failed(world, partial(SubmissionRefused, problem, held=held), problem.message)
+            yield _failed(
+                world, partial(SubmissionRefusedError, problem, held=held), problem.message
+            )
 
 
 def _ask(world: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
@@ -200,7 +202,7 @@ def _ask(world: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
     if request.end is None:
         yield _plain(world, Running(request.request_id, started=False))
     if Fault.UNREACHABLE in faults:
-        yield _failed(world, partial(TrainerUnavailable, "no answer"))
+        yield _failed(world, partial(FalUnavailableError, "no answer"))
     if Fault.DENIED in faults and request.kept:
         # Once is a slip; whoever is told so twice may believe it.
         twice = request.doubted
@@ -220,7 +222,7 @@ def _requests_for(world: World, effect: Effect, faults: frozenset[Fault]) -> Ans
     if Fault.ELSEWHERE in faults and found:
         yield _plain(world, (*found, BY_HAND), world.fewer_faults())
     if Fault.UNREACHABLE in faults:
-        yield _failed(world, partial(TrainerUnavailable, "no answer"))
+        yield _failed(world, partial(FalUnavailableError, "no answer"))
 
 
 def _cancel(world: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
@@ -231,7 +233,7 @@ def _cancel(world: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
         stopping = world.with_request(replace(request, stopping=True))
         yield _plain(world, value=True, after=stopping)
     if Fault.UNREACHABLE in faults:
-        yield _failed(world, partial(TrainerUnavailable, "no answer"))
+        yield _failed(world, partial(FalUnavailableError, "no answer"))
 
 
 # --- files and queues -----------------------------------------------------------------------------
@@ -247,9 +249,9 @@ def _copy(world: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
     with_it = tuple(sorted({**files, key: artifact.url}.items()))
     yield _plain(world, stored, replace(world, files=with_it))
     if Fault.INTERRUPTED in faults:
-        yield _failed(world, partial(DownloadInterrupted, "it broke off"))
+        yield _failed(world, partial(DownloadInterruptedError, "it broke off"))
     if Fault.FORGOTTEN in faults:
-        yield _failed(world, partial(ResultGone, "the CDN says 404"))
+        yield _failed(world, partial(ResultGoneError, "the CDN says 404"))
 
 
 def _has(world: World, effect: Effect, _: frozenset[Fault]) -> Answers:
@@ -267,10 +269,10 @@ def _hand_over(world: World, effect: Effect, _: frozenset[Fault]) -> Answers:
 MEANINGS: dict[str, Callable[[World, Effect, frozenset[Fault]], Answers]] = {
     "jobs.*": _jobs,
     "jobs.page": _page,
-    "trainer.submit": _submit,
-    "trainer.ask": _ask,
-    "trainer.requests_for": _requests_for,
-    "trainer.cancel": _cancel,
+    "fal.submit": _submit,
+    "fal.ask": _ask,
+    "fal.requests_for": _requests_for,
+    "fal.cancel": _cancel,
     "copier.copy": _copy,
     "results.has": _has,
     "queue.announce": _announce,

@@ -163,7 +163,7 @@ def _decisions(world: World, bounds: Bounds) -> Iterator[Move]:
                 yield Move("", fewer, Call(Role.PERSON, decision, job_id))
 
 
-# What there is to say of a job in a state; in any other the services answer NothingToDecide.
+# What there is to say of a job in a state; in any other the services answer ActionNotAllowedError.
 DECISIONS = {
     Status.RECEIVED: frozenset({Decision.CANCEL}),
     Status.READY: frozenset({Decision.CANCEL}),

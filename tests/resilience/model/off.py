@@ -10,19 +10,19 @@ from lora_drop.adapters import dynamodb, dynamodb_writes
 from lora_drop.adapters.dynamodb_writes import Action
 from lora_drop.fal.status import Failed
 from lora_drop.jobs import job as domain
-from lora_drop.jobs.errors import ForeignRequest
+from lora_drop.jobs.errors import ForeignRequestError
 from lora_drop.jobs.job import TRANSITIONS, Job, Status
 from lora_drop.jobs.job_problems import GONE
 from lora_drop.services import dispatch
 from lora_drop.services import fal_updates as receive
 from lora_drop.services import webhook as deliver
-from lora_drop.services.deduplication import Earlier
+from lora_drop.services.deduplication import Deduplication
 from lora_drop.services.dispatch import Dispatcher
-from lora_drop.services.fal_updates import Receiver
-from lora_drop.services.lease import Hold
+from lora_drop.services.fal_updates import FalUpdateHandler
+from lora_drop.services.lease import JobLease
 from lora_drop.services.reconcile import Reconciler
-from lora_drop.services.store import Keeper
-from lora_drop.services.sweep import Sweep, Swept
+from lora_drop.services.store import ResultStorer
+from lora_drop.services.sweep import Sweep, SweepResult
 from tests.resilience.model import meanings, moves
 from tests.resilience.model.bounds import Fault, Role
 from tests.resilience.model.meanings import Answers, Possible
@@ -94,12 +94,12 @@ def unclaimed() -> Context:
 def post_first() -> Context:
     """The intent is written when the POST has been answered."""
 
-    def pay(self: Dispatcher, job: Job, order: dispatch.Order) -> Job:
-        arguments = self._arguments(job, order)
+    def pay(self: Dispatcher, job: Job, request: dispatch.SubmissionRequest) -> Job:
+        arguments = self._arguments(job, request)
         url = self._webhook_url(job)
-        receipt = self.trainer.submit(job.application, arguments, webhook_url=url)
+        receipt = self.fal.submit(job.application, arguments, webhook_url=url)
         intent = self.record.intend(
-            job, Status.SUBMITTING, limits=self.limits, still=order.given_up, problems=()
+            job, Status.SUBMITTING, limits=self.limits, unchanged=request.given_up, problems=()
         )
         return self._settle(intent, Status.SUBMITTED, request_id=receipt.request_id, problems=())
 
@@ -118,7 +118,7 @@ def settled(meant: Status, *, to: Status) -> Off:
 
 def pays_for_what_came() -> Context:
     """Nobody looks whether a job that was given up has got its result after all."""
-    return patch.object(Earlier, "given_up_for", lambda *_: [])
+    return patch.object(Deduplication, "superseded_jobs", lambda *_: [])
 
 
 def looked_before() -> Context:
@@ -133,7 +133,7 @@ def settles_any_intent() -> Context:
 
 def posts_again() -> Context:
     """The client repeats a POST whose answer was lost, as fal's own does."""
-    real = meanings.MEANINGS["trainer.submit"]
+    real = meanings.MEANINGS["fal.submit"]
 
     def submit(now: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
         for possible in real(now, effect, faults):
@@ -143,7 +143,7 @@ def posts_again() -> Context:
             else:
                 yield possible
 
-    return patch.dict(meanings.MEANINGS, {"trainer.submit": submit})
+    return patch.dict(meanings.MEANINGS, {"fal.submit": submit})
 
 
 # --- what fal says --------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ def any_request() -> Context:
     def adopt(job: Job, request_id: str, record: Any) -> Job:
         try:
             return real(job, request_id, record)
-        except ForeignRequest:
+        except ForeignRequestError:
             return job
 
     return patch.object(receive, "_adopt", adopt)
@@ -194,20 +194,20 @@ def given_up_for_good() -> Context:
 def denied_once() -> Context:
     """A request that fal does not know is given up at once."""
 
-    def denied(self: Receiver, job: Job) -> Job:
+    def denied(self: FalUpdateHandler, job: Job) -> Job:
         return job.move(Status.EXPIRED, now=self.record.clock(), problems=(GONE,))
 
-    return patch.object(Receiver, "_denied", denied)
+    return patch.object(FalUpdateHandler, "_denied", denied)
 
 
 def result_denied_once() -> Context:
     """A result that fal does not have is given up at once."""
-    real = Hold.give_back
+    real = JobLease.give_back
 
-    def given_back(self: Hold, problem: Any = None, **more: Any) -> Job:
+    def given_back(self: JobLease, problem: Any = None, **more: Any) -> Job:
         return self.end(Status.EXPIRED) if more else real(self, problem)
 
-    return patch.object(Hold, "give_back", given_back)
+    return patch.object(JobLease, "give_back", given_back)
 
 
 def forgets_earlier() -> Context:
@@ -223,12 +223,12 @@ def forgets_earlier() -> Context:
 
 def not_handed_over() -> Context:
     """A result that is there is not handed to the store worker."""
-    real = Receiver.receive
+    real = FalUpdateHandler.receive
 
-    def received(self: Receiver, *args: Any, **more: Any) -> Job:
+    def received(self: FalUpdateHandler, *args: Any, **more: Any) -> Job:
         return real(replace(self, handover=_NoQueue()), *args, **more)
 
-    return patch.object(Receiver, "receive", received)
+    return patch.object(FalUpdateHandler, "receive", received)
 
 
 class _NoQueue:
@@ -273,23 +273,23 @@ def any_evidence() -> Context:
     return patch.object(Reconciler, "_look_for_evidence", look)
 
 
-def nobody_is_called(who: type[Receiver] | type[Reconciler], method: str) -> Off:
+def nobody_is_called(who: type[FalUpdateHandler] | type[Reconciler], method: str) -> Off:
     """Whoever gives back a slot, or makes a round, calls nobody."""
     real = getattr(who, method)
 
     def silent(self: Any, *args: Any, **more: Any) -> object:
-        return real(replace(self, line=_NoLine()), *args, **more)
+        return real(replace(self, waiting_queue=_NoLine()), *args, **more)
 
     return lambda: patch.object(who, method, silent)
 
 
 class _NoLine:
-    call_next = staticmethod(nothing)
+    wake_next = staticmethod(nothing)
 
 
 def not_swept() -> Context:
     """Nobody looks whether every dataset has a job."""
-    return patch.object(Sweep, "datasets", lambda *_: Swept())
+    return patch.object(Sweep, "datasets", lambda *_: SweepResult())
 
 
 # --- the files ------------------------------------------------------------------------------------
@@ -298,22 +298,24 @@ def not_swept() -> Context:
 def succeeds_first() -> Context:
     """The job ends before its files are copied."""
 
-    def end(self: Keeper, hold: Hold) -> Job:
-        job = hold.end(Status.SUCCEEDED)
-        self._store(hold)
+    def end(self: ResultStorer, job_lease: JobLease) -> Job:
+        job = job_lease.end(Status.SUCCEEDED)
+        self._store(job_lease)
         return job
 
-    return patch.object(Keeper, "_end", end)
+    return patch.object(ResultStorer, "_end", end)
 
 
 def leases_for_ever() -> Context:
     """A dead worker keeps its job."""
-    real = Hold.take.__func__  # type: ignore[attr-defined]  # a classmethod has it
+    real = JobLease.take.__func__  # type: ignore[attr-defined]  # a classmethod has it
 
-    def take(cls: type[Hold], record: Any, job: Job, *, owner: str, length: Any) -> Hold | None:
+    def take(
+        cls: type[JobLease], record: Any, job: Job, *, owner: str, length: Any
+    ) -> JobLease | None:
         if job.lease and job.lease.owner != owner:
             return None
-        taken: Hold | None = real(cls, record, job, owner=owner, length=length)
+        taken: JobLease | None = real(cls, record, job, owner=owner, length=length)
         return taken
 
-    return patch.object(Hold, "take", classmethod(take))
+    return patch.object(JobLease, "take", classmethod(take))

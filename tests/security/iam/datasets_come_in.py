@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from lora_drop.bootstrap import SubmitBootstrap
-from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImage
-from lora_drop.datasets.images.pictures import Look, Mended
+from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImageError
+from lora_drop.datasets.images.pictures import ImageInspection, Mended
 from lora_drop.jobs.job import Job, Status
 from tests.security.iam.stage import Stage, scenario
 from tests.support.bucket import expiring_tag
@@ -60,7 +60,7 @@ class Clumsy(BlindPictures):
     """Pictures that cannot be mended after all."""
 
     def mend(self, *_: object, **_other: object) -> Mended:
-        raise InvalidImage(Flaw.DAMAGED, "is no good, on purpose")
+        raise InvalidImageError(Flaw.DAMAGED, "is no good, on purpose")
 
 
 @scenario
@@ -144,7 +144,7 @@ class Slow(BlindPictures):
     def __init__(self, clock: ManualClock) -> None:
         self._clock = clock
 
-    def look(self, data: bytes, header: ImageHeader) -> Look:
+    def look(self, data: bytes, header: ImageHeader) -> ImageInspection:
         self._clock.now += timedelta(seconds=2)
         return super().look(data, header)
 

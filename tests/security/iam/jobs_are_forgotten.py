@@ -67,7 +67,7 @@ def a_job_that_another_stood_in_for_has_its_content_back_until_it_goes_too(stage
     """So whoever dies in between leaves nothing that would be paid once more."""
     content = "c" * 64
     job = ended(stage, content_digest=content)
-    stands_in = {"instead_of": job.job_id, "retry_of": job.job_id, "content_digest": content}
+    stands_in = {"supersedes": job.job_id, "retry_of": job.job_id, "content_digest": content}
     twin = make_job(Status.CANCELLED, job_id="twin-0000000000", **stands_in)
     assert stage.house.jobs.add(twin, claim=Claim(None))
 

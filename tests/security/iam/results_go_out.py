@@ -8,7 +8,7 @@ import httpx
 
 from lora_drop.adapters.s3_copies import S3Copies
 from lora_drop.jobs.artifacts import Upload
-from lora_drop.jobs.delivery import Delivery, Way, fingerprint
+from lora_drop.jobs.delivery import DatasetDelivery, DeliveryMethod, fingerprint
 from lora_drop.jobs.job import Job, Status
 from lora_drop.messages import StoreRequest
 from lora_drop.results.copies import Label
@@ -189,7 +189,7 @@ def a_dead_submission_is_told(stage: Stage) -> None:
 def a_doubt_is_settled_by_fals_list(stage: Stage) -> None:
     """Where the dataset was sent in the request itself, all jobs are looked at as well."""
     url = "data:application/zip;base64,UEs="
-    sent = Delivery(way=Way.DATA, sha256=fingerprint(url))
+    sent = DatasetDelivery(way=DeliveryMethod.DATA, sha256=fingerprint(url))
     job = stage.house.holds(make_job(Status.SUBMIT_UNKNOWN, delivery=sent))
     with_error_file(stage, job)
     stage.house.internet.listed = [

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lora_drop.datasets.archives import contents_of, structure_of
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 from tests.conftest import CORPORA
 from tests.resilience.faults.report import table
 from tests.support.foreign import foreign_archives
@@ -68,7 +68,7 @@ def judged(data: bytes) -> tuple[str | None, str | None]:
         structure = structure_of(archive)
         for _ in contents_of(archive, structure):
             pass
-    except RejectedDataset as rejected:
+    except DatasetRejectedError as rejected:
         return rejected.problems[0].code, None
     return None, walk_objection(data, structure) or python_objection(data, structure)
 

@@ -88,8 +88,8 @@ class Container:
         # The same wire as everybody has; a client of its own would read certificates first.
         wire = httpx.MockTransport(self.house.internet.answer)
         keys = JwksKeys(world.settings.fal_jwks_url, wire)
-        vars(world)["doorkeeper"] = replace(
-            world.doorkeeper, signing_keys=keys, fal_user_id=user_id, asked={}
+        vars(world)["webhook_handler"] = replace(
+            world.webhook_handler, signing_keys=keys, fal_user_id=user_id, asked={}
         )
 
     def _warm_up(self, cached: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from lora_drop.datasets.archives import MeteredReader, contents_of, structure_of
 from lora_drop.datasets.archives.structure import MAX_BYTES, MAX_DIRECTORY, MAX_REQUESTS
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 from tests.support.memory_files import MemoryRange
 from tests.support.zips import Part, assembled, deflated, end, photos, zip64_end, zip64_field
 
@@ -25,7 +25,7 @@ def verdict(data: bytes | MemoryRange) -> str:
     reader = MeteredReader(archive)
     started = time.process_time()
 
-    with pytest.raises(RejectedDataset) as rejected:
+    with pytest.raises(DatasetRejectedError) as rejected:
         for _ in contents_of(reader, structure_of(reader)):
             pass
 

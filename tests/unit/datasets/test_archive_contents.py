@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from lora_drop.datasets.archives import Content, MeteredReader, contents_of, structure_of
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 from tests.support.builders import JPEG
 from tests.support.memory_files import MemoryRange
 from tests.support.zips import Part, assembled, deflated, photos, streamed
@@ -27,7 +27,7 @@ def problems(data: bytes, *, window: int = WINDOW) -> list[tuple[str, str | None
     try:
         for _ in contents(data, window=window):
             pass
-    except RejectedDataset as rejected:
+    except DatasetRejectedError as rejected:
         return [(problem.code, problem.member) for problem in rejected.problems]
     return []
 
@@ -150,11 +150,11 @@ def test_who_takes_a_bad_member_is_told_at_once_and_once_more_in_the_end() -> No
     part, code = BROKEN["checksum"]
     taken: list[int | str] = []
 
-    with pytest.raises(RejectedDataset, match=code):  # noqa: PT012  # the end of the loop is the point
+    with pytest.raises(DatasetRejectedError, match=code):  # noqa: PT012  # the end of the loop is the point
         for content in contents(assembled([part, *photos(2)])):
             try:
                 taken.append(len(content.read()))
-            except RejectedDataset as rejected:
+            except DatasetRejectedError as rejected:
                 taken.append(rejected.problems[0].code)
 
     assert taken == [code, len(JPEG), len(JPEG)]
@@ -176,7 +176,7 @@ def test_a_member_that_is_larger_than_declared_stops_there() -> None:
 
     tracemalloc.start()
     content = next(contents(data))
-    with pytest.raises(RejectedDataset, match="archive_size_mismatch"):  # noqa: PT012  # it counts
+    with pytest.raises(DatasetRejectedError, match="archive_size_mismatch"):  # noqa: PT012  # it counts
         for chunk in content:
             size += len(chunk)
     peak = tracemalloc.get_traced_memory()[1]

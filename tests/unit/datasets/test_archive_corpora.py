@@ -9,7 +9,7 @@ import pytest
 
 from lora_drop.datasets.archives import MeteredReader, structure_of
 from lora_drop.datasets.archives.structure import MAX_BYTES, MAX_REQUESTS
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 from tests.support.foreign import DAMAGED, PYPI_ALONE, USELESS, foreign_archives, is_damaged
 from tests.support.memory_files import MemoryRange
 from tests.support.zips import codes
@@ -87,7 +87,7 @@ def test_each_structure_is_judged_within_the_budget(corpora: Path) -> None:
         directory = 0
         try:
             directory = len(data) - structure_of(reader).begin
-        except RejectedDataset:
+        except DatasetRejectedError:
             pass
         finally:
             assert time.process_time() - started < 2, name

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from lora_drop.datasets.archives import Member, structure_of
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 from tests.support.builders import JPEG
 from tests.support.memory_files import MemoryRange
 from tests.support.zips import Part, assembled, codes, photos, structure_codes, zip64_field
@@ -88,7 +88,7 @@ REFUSED = {
 def test_what_nobody_can_train_on_is_refused_by_its_own_code(fault: str) -> None:
     part, code = REFUSED[fault]
 
-    with pytest.raises(RejectedDataset) as rejected:
+    with pytest.raises(DatasetRejectedError) as rejected:
         structure_of(MemoryRange(with_one(part)))
 
     (problem,) = rejected.value.problems

@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from lora_drop.datasets.archives import structure_of
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 from tests.support.memory_files import MemoryRange
 from tests.support.zips import assembled, codes, end, photos, structure_codes, zip64_end
 
@@ -53,7 +53,7 @@ def test_an_end_that_swallows_another_one_as_its_comment_is_refused() -> None:
 def test_a_comment_of_64_kib_full_of_ends_is_refused_within_one_read() -> None:
     archive = MemoryRange(assembled(photos(), comment=(FAKE * 2979)[:65_535]))
 
-    with pytest.raises(RejectedDataset) as rejected:
+    with pytest.raises(DatasetRejectedError) as rejected:
         structure_of(archive)
 
     assert rejected.value.problems[0].code.startswith("archive_")
@@ -142,7 +142,7 @@ def test_an_archive_beyond_4_gib_that_the_finder_wrote_is_told_as_that() -> None
         def read(self, offset: int, length: int) -> bytes:
             return super().read(offset - 2**32, length) if offset >= 2**32 else bytes(length)
 
-    with pytest.raises(RejectedDataset) as rejected:
+    with pytest.raises(DatasetRejectedError) as rejected:
         structure_of(Far(bytes(70_000) + assembled(photos(), prefix=bytes(70_000))[70_000:]))
 
     assert rejected.value.problems[0].code == "archive_over_4_gib"

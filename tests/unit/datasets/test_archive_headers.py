@@ -9,7 +9,7 @@ import pytest
 
 from lora_drop.datasets.archives import Structure, structure_of
 from lora_drop.datasets.archives.structure import MAX_BYTES, MAX_REQUESTS
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 from tests.support.builders import JPEG
 from tests.support.memory_files import MemoryRange
 from tests.support.zips import (
@@ -184,7 +184,7 @@ def test_a_lie_beyond_the_budget_is_found_by_the_deep_pass() -> None:
     for member in honest.members:
         data[member.offset + 14] ^= 1  # its CRC-32, where it lies
 
-    with pytest.raises(RejectedDataset) as rejected:
+    with pytest.raises(DatasetRejectedError) as rejected:
         structure_of(MemoryRange(bytes(data)))
     seen = len(honest.members) - honest.unseen
     assert seen == sum(problem.member is not None for problem in rejected.value.problems)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_drop.datasets.archives import contents_of, structure_of, writing
-from lora_drop.datasets.archives.writing import TooLarge, zip_of
+from lora_drop.datasets.archives.writing import ArchiveTooLargeError, zip_of
 from tests.support.memory_files import MemoryRange
 
 FILES = [
@@ -77,12 +77,12 @@ def test_what_does_not_go_into_a_plain_zip_is_never_written_as_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(writing, "MAX_SIZE", 4000)
-    with pytest.raises(TooLarge):
+    with pytest.raises(ArchiveTooLargeError):
         whole(FILES)
 
     monkeypatch.setattr(writing, "MAX_SIZE", 10_000)
     monkeypatch.setattr(writing, "MAX_FILES", 3)
-    with pytest.raises(TooLarge):
+    with pytest.raises(ArchiveTooLargeError):
         whole(FILES)
 
 

@@ -6,9 +6,9 @@ import zipfile
 import pytest
 
 from lora_drop.datasets.archives import MeteredReader, members_of, read_member, structure_of
-from lora_drop.datasets.archives.ranges import TooManyReads
+from lora_drop.datasets.archives.ranges import TooManyReadsError
 from lora_drop.datasets.archives.refusals import CODES, problem
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 from tests.support.builders import JPEG, make_archive, make_jpeg
 from tests.support.memory_files import MemoryRange
 from tests.support.zips import codes, structure_codes
@@ -35,7 +35,7 @@ def test_a_small_archive_is_judged_with_one_read() -> None:
 def test_a_hopeless_archive_costs_at_most_two_reads() -> None:
     archive = MemoryRange(b"this is a text file\n" * 100_000)
 
-    with pytest.raises(RejectedDataset):
+    with pytest.raises(DatasetRejectedError):
         members_of(archive)
 
     assert archive.requests <= 2
@@ -118,10 +118,10 @@ def test_a_reader_that_may_read_no_more_reads_no_more() -> None:
     reader = MeteredReader(archive, most_requests=2, most_bytes=50)
 
     assert reader.read(90, 20) == bytes(10)
-    with pytest.raises(TooManyReads):
+    with pytest.raises(TooManyReadsError):
         reader.read(0, 41)
     assert reader.read(0, 40) == bytes(40)
-    with pytest.raises(TooManyReads):
+    with pytest.raises(TooManyReadsError):
         reader.read(0, 1)
 
     assert (reader.requests, reader.bytes_read) == (archive.requests, archive.bytes_read) == (2, 50)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from lora_drop.datasets.report import Fate, Report, Verdict
+from lora_drop.datasets.report import ImageOutcome, Report, Verdict
 from tests.support.builders import JPEG, PNG, WEBP, make_archive, make_jpeg, make_png, with_exif
 from tests.support.checking import checked, errors, good
 from tests.support.memory_files import MemoryRange
@@ -18,7 +18,7 @@ def report(members: Mapping[str, bytes], **archive: object) -> Report:
     return checked(make_archive(members=members, **archive)).report  # type: ignore[arg-type]  # its own
 
 
-def fates(found: Report) -> dict[str, Fate]:
+def fates(found: Report) -> dict[str, ImageOutcome]:
     return {photo.member: photo.fate for photo in found.photos}
 
 
@@ -40,7 +40,7 @@ def test_a_dataset_that_needs_nothing_is_left_as_it_is() -> None:
     assert found.good.plan == ()
     assert not found.report.mended
     assert found.report.changes == ()
-    assert set(fates(found.report).values()) == {Fate.KEPT}
+    assert set(fates(found.report).values()) == {ImageOutcome.KEPT}
 
 
 def test_one_folder_that_holds_everything_is_the_root() -> None:
@@ -78,7 +78,7 @@ def test_a_text_named_jpg_is_found_out() -> None:
     found = report({"fake.jpg": TEXT})
 
     assert [problem.code for problem in found.errors] == ["image_invalid_format"]
-    assert fates(found)["fake.jpg"] is Fate.REFUSED
+    assert fates(found)["fake.jpg"] is ImageOutcome.REFUSED
 
 
 def test_a_photo_is_known_by_its_bytes_whatever_it_is_called() -> None:
@@ -102,7 +102,7 @@ def test_a_raw_file_is_named_with_what_to_do() -> None:
 def test_what_is_no_photo_and_was_never_meant_to_be_is_left_out(name: str) -> None:
     found = report({name: b"%PDF-1.7 whatever"})
 
-    assert (found.verdict, fates(found)[name]) == (Verdict.ACCEPTED, Fate.DROPPED)
+    assert (found.verdict, fates(found)[name]) == (Verdict.ACCEPTED, ImageOutcome.DROPPED)
     assert "dataset_other_file" in [each.code for each in found.warnings]
 
 
@@ -132,7 +132,7 @@ def test_exact_duplicates_are_used_once_and_count_once() -> None:
 
     assert found.good is not None
     assert len(found.good.dataset.images) == len(found.good.plan) == 10
-    assert fates(found.report)["photo-03 (1).jpg"] is Fate.DROPPED
+    assert fates(found.report)["photo-03 (1).jpg"] is ImageOutcome.DROPPED
     assert errors(make_archive(images=9, members={"photo-03 (1).jpg": make_jpeg(3)})) == [
         "dataset_insufficient_images"
     ]
@@ -146,7 +146,7 @@ def test_what_a_phone_writes_into_a_photo_is_a_need() -> None:
 
     assert found.good is not None
     assert [each.code for each in found.report.changes] == ["image_metadata_removed"]
-    assert fates(found.report)["IMG_1.jpg"] is Fate.MENDED
+    assert fates(found.report)["IMG_1.jpg"] is ImageOutcome.MENDED
     assert kept.good is not None
     assert kept.good.plan == ()
 
@@ -194,7 +194,7 @@ def test_a_check_that_takes_too_long_ends_with_a_verdict() -> None:
     found = checked(make_archive(), now=lambda: next(moments), patience=100.0)
 
     assert found.report.errors[0].code == "dataset_check_too_long"
-    assert set(fates(found.report).values()) == {Fate.KEPT, Fate.REFUSED}
+    assert set(fates(found.report).values()) == {ImageOutcome.KEPT, ImageOutcome.REFUSED}
 
 
 @pytest.mark.parametrize("hidden", [".thumb.jpg", ".trash/a.jpg", "x/.cache/a.jpg", ".a\\b.jpg"])
@@ -243,7 +243,7 @@ def test_a_photo_that_does_not_unpack_is_refused_by_name_and_the_others_are_judg
     assert [(each.code, each.member) for each in found.errors] == [
         ("archive_crc_mismatch", "photo-05.jpg")
     ]
-    assert fates(found)["photo-05.jpg"] is Fate.REFUSED
+    assert fates(found)["photo-05.jpg"] is ImageOutcome.REFUSED
     assert found.images == 11
 
 

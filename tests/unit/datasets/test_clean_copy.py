@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImage
-from lora_drop.datasets.images.pictures import Look, Mended
+from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImageError
+from lora_drop.datasets.images.pictures import ImageInspection, Mended
 from lora_drop.fal.status import Failed
-from lora_drop.jobs.errors import Conflict, NotSubmitted, SubmissionUnknown
+from lora_drop.jobs.errors import ConflictError, NotSubmittedError, SubmissionUnknownError
 from lora_drop.jobs.evidence import points_at
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.problems import Problem
@@ -42,7 +42,7 @@ def report(world: World, job: Job) -> dict[str, Any]:
 def test_fal_gets_the_clean_copy_and_not_the_dataset(world: World) -> None:
     job = drop(world)
 
-    [(_, arguments, _)] = world.trainer.posts
+    [(_, arguments, _)] = world.fal.posts
     assert job.clean
     assert job.clean.key == f"{job.prefix}dataset.zip"
     assert arguments["images_data_url"] == f"https://models.example/{job.prefix}dataset.zip"
@@ -71,19 +71,19 @@ def test_a_dataset_that_needs_nothing_is_passed_on_as_it_is(world: World) -> Non
 
     assert (job.clean, job.sent) == (None, job.dataset)
     assert world.results.text(job, "dataset.zip") is None
-    assert "datasets.example" in world.trainer.posts[0][1]["images_data_url"]
+    assert "datasets.example" in world.fal.posts[0][1]["images_data_url"]
 
 
 def test_a_lost_submission_is_looked_for_under_the_address_of_the_copy(world: World) -> None:
-    world.answer(SubmissionUnknown("no answer"))
+    world.answer(SubmissionUnknownError("no answer"))
     job = drop(world)
     world.clock.now += LATE_AFTER
 
     world.reconciler.reconcile()
 
-    sent = world.trainer.posts[0][1]["images_data_url"]
-    assert world.trainer.listed
-    assert {version for version, _ in world.trainer.listed} == {"null"}
+    sent = world.fal.posts[0][1]["images_data_url"]
+    assert world.fal.listed
+    assert {version for version, _ in world.fal.listed} == {"null"}
     assert points_at(f"https://models.s3.us-east-1.amazonaws.com/{job.prefix}dataset.zip", job.sent)
     assert points_at(sent.replace("models.example", "models.s3.amazonaws.com"), job.sent)
     assert not points_at(sent, job.dataset)
@@ -91,28 +91,28 @@ def test_a_lost_submission_is_looked_for_under_the_address_of_the_copy(world: Wo
 
 def test_a_retry_sends_the_same_copy_and_makes_none(world: World) -> None:
     job = drop(world)
-    world.receiver.receive(job.job_id, Failed(job.request_id or "", FAILED, billed=True))
+    world.fal_updates.receive(job.job_id, Failed(job.request_id or "", FAILED, billed=True))
 
-    retried = world.repeater.retry(job.job_id, resume=False, by="ada")
+    retried = world.retry_service.retry(job.job_id, resume=False, by="ada")
     world.work()
 
     assert retried.clean == job.clean
-    first, second = (arguments["images_data_url"] for _, arguments, _ in world.trainer.posts)
+    first, second = (arguments["images_data_url"] for _, arguments, _ in world.fal.posts)
     assert first == second
     assert world.results.text(retried, "dataset.zip") is None
 
 
 def test_a_copy_that_is_gone_holds_the_job_and_nothing_is_paid(world: World) -> None:
-    world.answer(NotSubmitted("no connection"))
+    world.answer(NotSubmittedError("no connection"))
     job = drop(world)
     assert job.clean
-    world.trainer.posts.clear()
+    world.fal.posts.clear()
     world.results.remove(job.clean.key)
 
     held = world.submit(job.dataset)
 
     assert (held.status, held.problems[0].code) == (Status.HELD, "clean_copy_missing")
-    assert world.trainer.posts == []
+    assert world.fal.posts == []
 
 
 def test_a_duplicate_makes_no_copy(busy: World) -> None:
@@ -131,7 +131,7 @@ class Counting(BlindPictures):
     def __init__(self) -> None:
         self.looks = 0
 
-    def look(self, data: bytes, header: ImageHeader) -> Look:
+    def look(self, data: bytes, header: ImageHeader) -> ImageInspection:
         self.looks += 1
         return super().look(data, header)
 
@@ -150,7 +150,7 @@ def test_a_duplicate_that_waits_is_looked_at_once_and_again_when_its_turn_comes(
         busy.work()
     assert pictures.looks == 0
 
-    busy.receiver.receive(running.job_id, Failed(running.request_id or "", FAILED, billed=False))
+    busy.fal_updates.receive(running.job_id, Failed(running.request_id or "", FAILED, billed=False))
     busy.submit(waiting.dataset)
 
     taken = busy.job(waiting.job_id)
@@ -196,21 +196,21 @@ def test_whoever_dies_between_the_report_and_the_verdict_is_repaired_by_the_next
 ) -> None:
     class Dying(MemoryJobs):
         def replace(self, *_: Any, **__: Any) -> None:
-            raise Conflict("killed here")
+            raise ConflictError("killed here")
 
     alive = world.jobs
     world.jobs = Dying(alive.rows, alive.contents)
     dataset = world.drop(images=0, members=NESTED | {"loose.jpg": make_jpeg(99)})
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         world.submit(dataset)
     [left] = world.jobs.rows.values()
     first, copy = report(world, left), world.results.files[f"{left.prefix}dataset.zip"]
-    assert (left.status, left.clean, world.trainer.posts) == (Status.RECEIVED, None, [])
+    assert (left.status, left.clean, world.fal.posts) == (Status.RECEIVED, None, [])
 
     world.jobs = alive
     job = world.submit(dataset)
 
-    assert (job.status, len(world.trainer.posts)) == (Status.SUBMITTED, 1)
+    assert (job.status, len(world.fal.posts)) == (Status.SUBMITTED, 1)
     assert job.clean
     assert world.results.files[job.clean.key] == copy
     assert {**report(world, job), "seconds": 0} == {**first, "seconds": 0}
@@ -229,7 +229,7 @@ class Unmendable(BlindPictures):
 @pytest.mark.parametrize(
     ("trouble", "code"),
     [
-        (InvalidImage(Flaw.NOT_MENDED, "cannot be mended."), "image_not_mended"),
+        (InvalidImageError(Flaw.NOT_MENDED, "cannot be mended."), "image_not_mended"),
         (TypeError("ours"), "dataset_check_failed"),
     ],
 )
@@ -243,7 +243,7 @@ def test_what_cannot_be_mended_is_refused_for_free_and_reported_so(
     told = report(world, job)
     assert (job.status, [each.code for each in job.problems]) == (Status.REJECTED, [code])
     assert (told["verdict"], [each["code"] for each in told["errors"]]) == ("rejected", [code])
-    assert world.trainer.posts == []
+    assert world.fal.posts == []
     assert world.results.text(job, "dataset.zip") is None
 
 

@@ -10,7 +10,7 @@ from lora_drop.datasets.archives import Member
 from lora_drop.datasets.content import content_digest, forced
 from lora_drop.datasets.limits import Dataset
 from lora_drop.datasets.parameters import resolve
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 from tests.support.builders import APPLICATION, PNG, make_archive, make_jpeg, make_png
 from tests.support.checking import good
 
@@ -174,7 +174,7 @@ def test_a_training_is_forced_by_a_plain_true(metadata: dict[str, str], wanted: 
 
 @pytest.mark.parametrize("value", ["", "yes", "1", "on", "truefalse", "tru", "x" * 5000])
 def test_what_is_neither_true_nor_false_is_refused_with_what_it_takes(value: str) -> None:
-    with pytest.raises(RejectedDataset) as raised:
+    with pytest.raises(DatasetRejectedError) as raised:
         forced({"force": value})
 
     [problem] = raised.value.problems

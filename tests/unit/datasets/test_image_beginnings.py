@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from lora_drop.datasets.images.describe import describe, describe_beginning
-from lora_drop.datasets.images.header import Flaw, InvalidImage, Metadata
+from lora_drop.datasets.images.header import Flaw, InvalidImageError, Metadata
 from lora_drop.datasets.images.limits import (
     MAX_PIXELS,
     MAX_SIDE,
@@ -13,7 +13,14 @@ from lora_drop.datasets.images.limits import (
     check_not_too_large,
     check_size,
 )
-from lora_drop.datasets.images.reading import MOST, STEP, BeyondPrefix, Part, Prefix, Whole
+from lora_drop.datasets.images.reading import (
+    MOST,
+    STEP,
+    BeyondPrefixError,
+    Part,
+    Prefix,
+    WholeImage,
+)
 from tests.support import photos
 from tests.support.photos import encoded, jpeg_with, picture, png_with, segment
 
@@ -37,7 +44,7 @@ class Pieces:
 def test_a_small_file_says_the_same_in_pieces_as_whole(kind: str) -> None:
     data = encoded(picture(), kind)
 
-    assert describe_beginning(Pieces(data)) == describe(Whole(data))
+    assert describe_beginning(Pieces(data)) == describe(WholeImage(data))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF"])
@@ -45,7 +52,7 @@ def test_a_large_photo_is_known_by_its_first_64_kib(kind: str) -> None:
     data = photos.with_exif(picture(), kind, 6)
     pieces = Pieces(data + bytes(3_000_000))
     header = describe_beginning(pieces)
-    whole = describe(Whole(data))
+    whole = describe(WholeImage(data))
 
     assert (header.width, header.height, header.format) == (whole.width, whole.height, whole.format)
     assert header.orientation == 6
@@ -57,7 +64,7 @@ def test_only_what_is_needed_is_taken() -> None:
     header = describe_beginning(pieces)
 
     assert pieces.taken <= STEP + PIECE
-    with pytest.raises(InvalidImage) as refused:
+    with pytest.raises(InvalidImageError) as refused:
         check_size(header)
     assert refused.value.flaw is Flaw.TOO_MANY_PIXELS
 
@@ -76,10 +83,10 @@ def test_a_header_that_goes_on_for_too_long_is_left_to_who_reads_the_whole_file(
     data = jpeg_with(*[long] * 20)
     pieces = Pieces(data)
 
-    with pytest.raises(BeyondPrefix):
+    with pytest.raises(BeyondPrefixError):
         describe_beginning(pieces)
     assert pieces.taken <= MOST + PIECE
-    assert describe(Whole(data)).width == 96
+    assert describe(WholeImage(data)).width == 96
 
 
 def test_a_tiff_whose_directory_lies_at_its_end_is_not_read_for_nothing() -> None:
@@ -87,7 +94,7 @@ def test_a_tiff_whose_directory_lies_at_its_end_is_not_read_for_nothing() -> Non
     moved = data[:4] + (len(data)).to_bytes(4, "little") + data[8:] + data[8:400]
     pieces = Pieces(moved)
 
-    with pytest.raises(BeyondPrefix) as beyond:
+    with pytest.raises(BeyondPrefixError) as beyond:
         describe_beginning(pieces)
     assert beyond.value.end > len(data)
     assert pieces.taken <= STEP + PIECE
@@ -97,7 +104,7 @@ def test_what_lies_behind_the_pixels_is_told_only_of_the_whole_file() -> None:
     large = encoded(picture(800, 800), "PNG", compress_level=0)
     data = png_with(after=[photos.chunk(b"eXIf", photos.exif(3).tobytes()[6:])], image=large)
 
-    beginning, whole = describe_beginning(Pieces(data)), describe(Whole(data))
+    beginning, whole = describe_beginning(Pieces(data)), describe(WholeImage(data))
 
     assert (beginning.complete, beginning.orientation) == (False, 1)
     assert (whole.complete, whole.orientation) == (True, 3)
@@ -108,7 +115,7 @@ def test_a_prefix_says_where_the_file_ends_and_what_it_does_not_have() -> None:
 
     assert prefix.read(1, 3) == b"bcd"
     assert prefix.taken == 7
-    with pytest.raises(BeyondPrefix):
+    with pytest.raises(BeyondPrefixError):
         prefix.read(6, 2)
     prefix.grow(9)
     assert prefix.read(6, 9) == b"ghi"
@@ -116,7 +123,7 @@ def test_a_prefix_says_where_the_file_ends_and_what_it_does_not_have() -> None:
 
 
 def test_a_part_ends_where_it_ends() -> None:
-    part = Part(Whole(b"abcdefgh"), 2, 4)
+    part = Part(WholeImage(b"abcdefgh"), 2, 4)
 
     assert (part.read(0, 99), part.read(3, 9), part.read(4, 1), part.read(9, 1)) == (
         *(b"cdef", b"f", b"", b""),
@@ -135,17 +142,17 @@ def test_a_part_ends_where_it_ends() -> None:
 def test_an_image_is_refused_for_its_size_by_its_header(
     size: tuple[int, int], flaw: Flaw | None
 ) -> None:
-    header = describe(Whole(photos.png_header(*size)))
+    header = describe(WholeImage(photos.png_header(*size)))
     if flaw is None:
         check_size(header)
         return
 
-    with pytest.raises(InvalidImage) as refused:
+    with pytest.raises(InvalidImageError) as refused:
         check_size(header)
     assert refused.value.flaw is flaw
     assert f"{size[0]:,}" in refused.value.says or str(size[0]) in refused.value.says
 
 
 def test_sizes_that_overflow_elsewhere_do_not_here() -> None:
-    with pytest.raises(InvalidImage):
+    with pytest.raises(InvalidImageError):
         check_not_too_large(2**31, 2**31)

@@ -9,10 +9,10 @@ from PIL import Image, ImageCms
 
 from lora_drop.datasets.images.cleaning import PIECE, without_metadata
 from lora_drop.datasets.images.describe import describe
-from lora_drop.datasets.images.header import Flaw, InvalidImage, Metadata
+from lora_drop.datasets.images.header import Flaw, InvalidImageError, Metadata
 from lora_drop.datasets.images.mending import changes_for, is_lossless
 from lora_drop.datasets.images.png_data import length_of
-from lora_drop.datasets.images.reading import Whole
+from lora_drop.datasets.images.reading import WholeImage
 from tests.support import photos
 from tests.support.photos import PLACE, chunk, encoded, jpeg_with, picture, png_with, segment
 
@@ -24,7 +24,7 @@ THUMBNAIL = b"JFIF\x00\x01\x02\x00\x00\x01\x00\x01\x09\x01" + SECRET + b"!"
 
 
 def cleaned(data: bytes) -> bytes:
-    return b"".join(without_metadata(Whole(data), describe(Whole(data)).format))
+    return b"".join(without_metadata(WholeImage(data), describe(WholeImage(data)).format))
 
 
 def webp_with_secrets(image: Image.Image, **options: bool) -> bytes:
@@ -88,7 +88,7 @@ CARRYING: dict[str, bytes] = {
 @pytest.mark.parametrize("kind", CARRYING)
 def test_metadata_is_gone_and_every_pixel_is_there(kind: str) -> None:
     data = CARRYING[kind]
-    before, after = describe(Whole(data)), describe(Whole(cleaned(data)))
+    before, after = describe(WholeImage(data)), describe(WholeImage(cleaned(data)))
 
     assert before.has_metadata
     assert not after.has_metadata
@@ -134,7 +134,7 @@ HIDING_IN_PNG = {
 
 @pytest.mark.parametrize("kind", HIDING_IN_PNG)
 def test_a_png_that_hides_something_in_its_pixels_is_saved_anew(kind: str) -> None:
-    header = describe(Whole(HIDING_IN_PNG[kind]))
+    header = describe(WholeImage(HIDING_IN_PNG[kind]))
 
     assert Metadata.HIDDEN in header.metadata
     assert not is_lossless(header, changes_for(header, transparent=False))
@@ -143,7 +143,7 @@ def test_a_png_that_hides_something_in_its_pixels_is_saved_anew(kind: str) -> No
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
 @pytest.mark.parametrize("size", [(96, 72), (1, 1), (5, 3), (641, 64)])
 def test_pixels_that_end_with_the_picture_hide_nothing(mode: str, size: tuple[int, int]) -> None:
-    header = describe(Whole(encoded(picture(*size, mode=mode), "PNG")))
+    header = describe(WholeImage(encoded(picture(*size, mode=mode), "PNG")))
 
     assert not header.has_metadata
 
@@ -175,7 +175,7 @@ HIDING_IN_WEBP = {
 
 @pytest.mark.parametrize("kind", HIDING_IN_WEBP)
 def test_a_webp_that_holds_what_is_never_shown_is_saved_anew(kind: str) -> None:
-    header = describe(Whole(HIDING_IN_WEBP[kind]))
+    header = describe(WholeImage(HIDING_IN_WEBP[kind]))
 
     assert Metadata.HIDDEN in header.metadata
     assert not header.animated
@@ -193,11 +193,11 @@ HIDING = {
 @pytest.mark.parametrize("kind", HIDING)
 def test_what_cannot_be_cut_out_with_certainty_is_not_cut_out(kind: str) -> None:
     """A decoder stops at a marker, so what comes behind one within a scan is shown only once it goes."""
-    header = describe(Whole(HIDING[kind]))
+    header = describe(WholeImage(HIDING[kind]))
 
     assert Metadata.HIDDEN in header.metadata
     assert not is_lossless(header, changes_for(header, transparent=False))
-    with pytest.raises(InvalidImage) as refused:
+    with pytest.raises(InvalidImageError) as refused:
         cleaned(HIDING[kind])
     assert refused.value.flaw is Flaw.NOT_MENDED
 
@@ -214,7 +214,7 @@ def test_a_marker_in_the_midst_of_the_pixels_never_changes_what_is_left(step: in
     assert len(stuffed) > 9
     for at in stuffed[::step]:
         data = noise[: at + 1] + b"\xe1\x00\x09" + noise[at + 4 :]
-        header = describe(Whole(data))
+        header = describe(WholeImage(data))
         if Metadata.HIDDEN not in header.metadata:
             assert photos.pixels(cleaned(data)) == photos.pixels(data)
 
@@ -237,7 +237,7 @@ def test_cleaning_again_changes_nothing(kind: str) -> None:
     ],
 )
 def test_an_image_without_metadata_stays_as_it_is_byte_for_byte(data: bytes) -> None:
-    assert not describe(Whole(data)).has_metadata
+    assert not describe(WholeImage(data)).has_metadata
     assert cleaned(data) == data
 
 
@@ -260,7 +260,7 @@ def test_a_webps_size_and_flags_say_what_is_left() -> None:
 def test_a_large_image_comes_in_bounded_pieces() -> None:
     noise = Image.effect_noise((1000, 1000), 90)
     data = jpeg_with(segment(0xFE, SECRET), image=encoded(noise, "JPEG", quality=100))
-    pieces = list(without_metadata(Whole(data), describe(Whole(data)).format))
+    pieces = list(without_metadata(WholeImage(data), describe(WholeImage(data)).format))
 
     assert len(data) > PIECE
     assert max(map(len, pieces)) <= PIECE

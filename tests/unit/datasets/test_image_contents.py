@@ -3,8 +3,8 @@
 import pytest
 
 from lora_drop.datasets.images.describe import describe
-from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImage, Metadata
-from lora_drop.datasets.images.reading import Whole
+from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImageError, Metadata
+from lora_drop.datasets.images.reading import WholeImage
 from tests.support import photos
 from tests.support.photos import encoded, jpeg_with, picture, png_with, riff, segment
 
@@ -13,7 +13,7 @@ XMP_NAME = b"http://ns.adobe.com/xap/1.0/\x00"
 
 
 def described(data: bytes) -> ImageHeader:
-    return describe(Whole(data))
+    return describe(WholeImage(data))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIF", "AVIF", "TIFF"])
@@ -86,7 +86,7 @@ def test_a_stereo_photo_is_a_jpeg_with_more_behind_it() -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_image_is_refused_with_a_code_and_what_to_do(data: bytes, flaw: Flaw) -> None:
-    with pytest.raises(InvalidImage) as refused:
+    with pytest.raises(InvalidImageError) as refused:
         described(data)
 
     problem = refused.value.problem("photos/anna.jpg")
@@ -101,6 +101,6 @@ def test_a_changed_png_header_is_noticed() -> None:
     data = bytearray(encoded(picture(), "PNG"))
     data[19] ^= 1
 
-    with pytest.raises(InvalidImage) as refused:
+    with pytest.raises(InvalidImageError) as refused:
         described(bytes(data))
     assert refused.value.flaw is Flaw.DAMAGED

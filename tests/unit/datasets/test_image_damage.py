@@ -10,8 +10,8 @@ import pytest
 from lora_drop.datasets.images.cleaning import without_metadata
 from lora_drop.datasets.images.describe import describe, describe_beginning
 from lora_drop.datasets.images.formats import TRAINED
-from lora_drop.datasets.images.header import ImageHeader, InvalidImage, Metadata
-from lora_drop.datasets.images.reading import BeyondPrefix, Whole
+from lora_drop.datasets.images.header import ImageHeader, InvalidImageError, Metadata
+from lora_drop.datasets.images.reading import BeyondPrefixError, WholeImage
 from tests.support import photos
 from tests.support.photos import box, encoded, picture, riff
 
@@ -34,15 +34,15 @@ FLIPS = 400
 SECONDS = 2.0
 
 
-def verdict(data: bytes) -> ImageHeader | InvalidImage:
+def verdict(data: bytes) -> ImageHeader | InvalidImageError:
     """What is said of these bytes, whole and in pieces; anything else that is raised is an error."""
-    with contextlib.suppress(InvalidImage, BeyondPrefix):
+    with contextlib.suppress(InvalidImageError, BeyondPrefixError):
         describe_beginning([data[:40], data[40:]])
     try:
-        header = describe(Whole(data))
+        header = describe(WholeImage(data))
         if header.format in TRAINED and Metadata.HIDDEN not in header.metadata:
-            list(without_metadata(Whole(data), header.format))
-    except InvalidImage as refused:
+            list(without_metadata(WholeImage(data), header.format))
+    except InvalidImageError as refused:
         return refused
     return header
 
@@ -50,7 +50,7 @@ def verdict(data: bytes) -> ImageHeader | InvalidImage:
 @pytest.mark.parametrize("kind", SMALL)
 def test_an_image_cut_at_any_byte_has_a_verdict(kind: str) -> None:
     data = SMALL[kind]
-    whole = describe(Whole(data))
+    whole = describe(WholeImage(data))
     for length in range(len(data)):
         found = verdict(data[:length])
         if isinstance(found, ImageHeader):
@@ -130,4 +130,4 @@ def test_a_hostile_file_has_a_verdict_soon(kind: str) -> None:
 def test_an_empty_and_a_random_file_are_refused() -> None:
     source = random.Random(4)  # noqa: S311  # noise, no secret
     for length in (0, 1, 2, 11, 64, 5000):
-        assert isinstance(verdict(source.randbytes(length)), InvalidImage)
+        assert isinstance(verdict(source.randbytes(length)), InvalidImageError)

@@ -10,7 +10,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.header import Colour, ImageHeader, Metadata
-from lora_drop.datasets.images.reading import Whole
+from lora_drop.datasets.images.reading import WholeImage
 from tests.support import photos
 from tests.support.photos import encoded, jpeg_with, picture, png_with, riff, segment
 
@@ -21,7 +21,7 @@ TURNS = list(itertools.product(range(4), [None, 0, 1]))
 
 
 def described(data: bytes) -> ImageHeader:
-    return describe(Whole(data))
+    return describe(WholeImage(data))
 
 
 def by_pillow(data: bytes) -> tuple[tuple[int, int], int]:

@@ -17,10 +17,12 @@ from lora_drop.datasets.images.hints import (
     hints_for_set,
 )
 from lora_drop.datasets.images.limits import LOW_SIDE
-from lora_drop.datasets.images.pictures import Look
+from lora_drop.datasets.images.pictures import ImageInspection
 from lora_drop.datasets.images.similarity import NEAR, SIDE, distance, fingerprint, near_duplicates
 
-LOOK = Look(0, brightness=120, highlights=220, sharpness=300, transparent=False, thumbnail=b"")
+LOOK = ImageInspection(
+    0, brightness=120, highlights=220, sharpness=300, transparent=False, thumbnail=b""
+)
 GOOD = Photo("anna.jpg", "a1", ImageHeader(ImageFormat.JPEG, 1200, 1600), LOOK)
 
 

@@ -9,7 +9,7 @@ from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.header import Metadata
 from lora_drop.datasets.images.icc import is_standard
 from lora_drop.datasets.images.mending import changes_for, is_lossless
-from lora_drop.datasets.images.reading import Whole
+from lora_drop.datasets.images.reading import WholeImage
 from tests.support.photos import encoded, picture
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -65,8 +65,8 @@ def test_whatever_may_name_a_screen_or_a_person_is_no_standard(data: bytes) -> N
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_only_a_profile_of_ones_own_makes_a_photo_be_saved_anew(kind: str) -> None:
-    everybodys = describe(Whole(encoded(picture(), kind, icc_profile=SRGB)))
-    own = describe(Whole(encoded(picture(), kind, icc_profile=profile(b"Color LCD"))))
+    everybodys = describe(WholeImage(encoded(picture(), kind, icc_profile=SRGB)))
+    own = describe(WholeImage(encoded(picture(), kind, icc_profile=profile(b"Color LCD"))))
 
     assert everybodys.has_profile
     assert own.has_profile
@@ -82,4 +82,6 @@ def test_a_long_profile_is_put_together_from_its_parts() -> None:
     """A JPEG's segments hold 64 KiB each."""
     long = profile(b"Display P3", (b"A2B0", bytes(100_000)))
 
-    assert describe(Whole(encoded(picture(), "JPEG", icc_profile=long))).metadata == frozenset()
+    assert (
+        describe(WholeImage(encoded(picture(), "JPEG", icc_profile=long))).metadata == frozenset()
+    )

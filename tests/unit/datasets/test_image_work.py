@@ -3,9 +3,9 @@
 import pytest
 
 from lora_drop.datasets.images.describe import describe
-from lora_drop.datasets.images.header import Flaw, InvalidImage
+from lora_drop.datasets.images.header import Flaw, InvalidImageError
 from lora_drop.datasets.images.jpeg import MAX_SCANS
-from lora_drop.datasets.images.reading import Whole
+from lora_drop.datasets.images.reading import WholeImage
 from tests.support import photos
 from tests.support.photos import encoded, picture
 
@@ -19,9 +19,9 @@ def scans(count: int) -> bytes:
     return PROGRESSIVE[:-2] + LAST_SCAN * more + b"\xff\xd9"
 
 
-def refused(data: bytes) -> InvalidImage:
-    with pytest.raises(InvalidImage) as caught:
-        describe(Whole(data))
+def refused(data: bytes) -> InvalidImageError:
+    with pytest.raises(InvalidImageError) as caught:
+        describe(WholeImage(data))
     return caught.value
 
 
@@ -30,7 +30,7 @@ def test_a_jpeg_that_is_drawn_over_and_over_is_refused() -> None:
 
 
 def test_a_jpeg_of_as_many_scans_as_any_reader_takes_is_read() -> None:
-    header = describe(Whole(scans(MAX_SCANS)))
+    header = describe(WholeImage(scans(MAX_SCANS)))
 
     assert header.progressive
     assert photos.pixels(scans(MAX_SCANS))[0] == header.upright
@@ -55,7 +55,7 @@ def test_a_tiles_size_is_held_to_what_a_picture_may_have(
     across: int, down: int, flaw: Flaw | None
 ) -> None:
     if flaw is None:
-        assert describe(Whole(tiled(across, down))).upright == (640, 640)
+        assert describe(WholeImage(tiled(across, down))).upright == (640, 640)
     else:
         assert refused(tiled(across, down)).flaw is flaw
 
@@ -63,7 +63,7 @@ def test_a_tiles_size_is_held_to_what_a_picture_may_have(
 def test_tiles_that_are_hardly_shown_are_refused_and_those_of_a_real_writer_are_not() -> None:
     assert refused(tiled(16, 16_384, width=16_384, height=64)).flaw is Flaw.TOO_MUCH_WORK
     for side in (16, 64, 512):
-        header = describe(Whole(tiled(side, side, width=8_192, height=6_103)))
+        header = describe(WholeImage(tiled(side, side, width=8_192, height=6_103)))
         assert header.pixels > 49_000_000
 
 
@@ -88,7 +88,7 @@ def put_together(tiles: int, *, deep: bool = False) -> bytes:
 
 def test_a_grid_of_far_more_pixels_than_it_shows_is_refused() -> None:
     """48 tiles of 512 by 512 make a phone's photo; 65,535 are all that fit."""
-    assert describe(Whole(put_together(48))).upright == (96, 72)
+    assert describe(WholeImage(put_together(48))).upright == (96, 72)
     assert refused(put_together(65_535)).flaw is Flaw.TOO_MUCH_WORK
 
 

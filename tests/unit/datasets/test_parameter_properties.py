@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from lora_drop.datasets.advice import advice
 from lora_drop.datasets.parameters import ResolvedParameters, resolve
-from lora_drop.fal.trainers.fields import Choice, Flag, Rate, Text, Whole
+from lora_drop.fal.trainers.fields import Choice, Flag, Rate, Text, WholeNumber
 from lora_drop.fal.trainers.parameters import ParameterSource, TrainingParameters
 from lora_drop.fal.trainers.table import TRAINERS
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 
 EXAMPLES = 400
 NAMES = sorted(
@@ -66,7 +66,7 @@ TRAINER_KEYS = st.sampled_from(
 
 def verdict(
     key: str, file: bytes | None, metadata: Mapping[str, str], application: str
-) -> ResolvedParameters | RejectedDataset:
+) -> ResolvedParameters | DatasetRejectedError:
     """What comes of it; any other error is the test's."""
     try:
         return resolve(
@@ -76,7 +76,7 @@ def verdict(
             trigger_seed="0123456789",
             application=application,
         )
-    except RejectedDataset as rejected:
+    except DatasetRejectedError as rejected:
         return rejected
 
 
@@ -105,7 +105,7 @@ LIKELY = st.one_of(
         for field in trainer.fields
         for value in [
             st.integers(field.low - 2, field.high + 2)
-            if isinstance(field, Whole)
+            if isinstance(field, WholeNumber)
             else st.floats(field.low / 2, field.high * 2)
             if isinstance(field, Rate)
             else st.booleans()
@@ -129,13 +129,13 @@ def test_what_is_nearly_right_is_accepted_just_where_it_is_right(
     assert field is not None
     said = verdict(key, json.dumps({name: value}).encode(), {}, application)
     event(type(said).__name__)
-    if isinstance(said, RejectedDataset):
+    if isinstance(said, DatasetRejectedError):
         assert [problem.code for problem in said.problems] == ["parameter_out_of_range"]
-        if isinstance(field, Whole | Rate):
+        if isinstance(field, WholeNumber | Rate):
             assert not field.low <= value <= field.high
         return
     accepted_is_sound(said)
-    if isinstance(field, Whole | Rate | Flag | Choice):
+    if isinstance(field, WholeNumber | Rate | Flag | Choice):
         assert said.values.values[field.name] == value
 
 
@@ -146,7 +146,7 @@ def accepted_is_sound(drop: ResolvedParameters) -> None:
     for name, value in values.items():
         field = trainer.field(name)
         match field:
-            case Whole(low=low, high=high):
+            case WholeNumber(low=low, high=high):
                 assert type(value) is int
                 assert low <= value <= high
             case Rate(low=low, high=high):

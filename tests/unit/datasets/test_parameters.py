@@ -5,7 +5,7 @@ import pytest
 
 from lora_drop.datasets.parameters import ResolvedParameters, resolve
 from lora_drop.fal.trainers.parameters import ParameterSource
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 
 
 def resolved(
@@ -16,7 +16,7 @@ def resolved(
 
 
 def codes_of(**drop: Any) -> list[str]:
-    with pytest.raises(RejectedDataset) as rejected:
+    with pytest.raises(DatasetRejectedError) as rejected:
         resolved(**drop)
     return [problem.code for problem in rejected.value.problems]
 
@@ -71,14 +71,14 @@ def test_a_folder_that_is_no_preset_is_just_a_folder() -> None:
 
 
 def test_the_name_of_another_trainers_parameter_is_refused_with_the_right_one() -> None:
-    with pytest.raises(RejectedDataset) as rejected:
+    with pytest.raises(DatasetRejectedError) as rejected:
         resolved(training={"trigger_word": "ada"})
 
     assert "did you mean trigger_phrase" in rejected.value.problems[0].message
 
 
 def test_a_misspelling_is_refused_with_the_right_one() -> None:
-    with pytest.raises(RejectedDataset) as rejected:
+    with pytest.raises(DatasetRejectedError) as rejected:
         resolved(metadata={"learning-rat": "0.0001"})
 
     assert "did you mean learning_rate" in rejected.value.problems[0].message
@@ -160,7 +160,7 @@ def test_a_preset_that_is_no_name_is_refused(preset: object) -> None:
 
 @pytest.mark.parametrize("training", [{"\ud800": 1}, {"trigger_phrase": "\ud800"}])
 def test_what_no_file_can_hold_is_refused_in_a_sentence_that_can(training: object) -> None:
-    with pytest.raises(RejectedDataset) as rejected:
+    with pytest.raises(DatasetRejectedError) as rejected:
         resolved(training=training)
 
     assert "?" in rejected.value.problems[0].model_dump_json()

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from lora_drop.datasets.report import Fate
-from lora_drop.services.check import Checked, Good
+from lora_drop.datasets.report import ImageOutcome
+from lora_drop.services.check import Checked, ValidDataset
 from lora_drop.services.mend import Mender
 from tests.support.builders import make_archive, make_jpeg, make_png
 from tests.support.checking import checked, errors, good, warnings
@@ -30,7 +30,7 @@ def codes(found: Checked) -> set[str]:
     return {change.code for change in found.report.changes}
 
 
-def copy_of(data: bytes, found: Good) -> dict[str, bytes]:
+def copy_of(data: bytes, found: ValidDataset) -> dict[str, bytes]:
     """What fal gets, by name; fails where two members have one name."""
     assert found.plan, "it would be passed through"
     pieces = Mender(BlindPictures()).mended(MemoryRange(data), found.structure, found.plan)
@@ -192,7 +192,7 @@ def test_the_mask_of_a_photo_that_is_dropped_is_dropped_as_well() -> None:
     assert found.good
     assert set(copy_of(data, found.good)) == set(PHOTOS)
     [mask] = [each for each in found.report.photos if each.member == "photo-03 copy_mask.png"]
-    assert mask.fate is Fate.DROPPED
+    assert mask.fate is ImageOutcome.DROPPED
 
 
 def test_nothing_is_said_of_what_could_be_better_about_a_mask() -> None:

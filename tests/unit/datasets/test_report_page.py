@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from lora_drop.datasets.report import ChangeMade, Fate, ParameterReport, Report, Verdict
+from lora_drop.datasets.report import ImageOutcome, ParameterReport, Report, ReportedChange, Verdict
 from lora_drop.datasets.reports import html_text
 from lora_drop.fal.trainers.parameters import ParameterSource
 from lora_drop.jobs.problems import Problem
@@ -28,7 +28,7 @@ def report_of(name: str) -> Report:
         code="image_damaged", message=f"{name} is damaged. Leave it out.", member=name
     )
     unknown = Problem(code=name, message=name, member=name)
-    change = ChangeMade(code="image_turned", member=name, message=f"{name} was turned upright.")
+    change = ReportedChange(code="image_turned", member=name, message=f"{name} was turned upright.")
     photo = make_photo(
         name, format=name, errors=(problem,), warnings=(problem, unknown), changes=(change,)
     )
@@ -152,10 +152,10 @@ def test_a_picture_waits_until_it_is_looked_at_and_says_what_it_is() -> None:
 
 
 def test_every_photo_has_its_badge() -> None:
-    photos = tuple(make_photo(f"{fate}.jpg", fate=fate) for fate in Fate)
+    photos = tuple(make_photo(f"{fate}.jpg", fate=fate) for fate in ImageOutcome)
     badges = Page(html_text(make_report(photos=photos))).with_class("badge")
 
-    assert [each["class"] for each in badges] == [f"badge {fate}" for fate in Fate]
+    assert [each["class"] for each in badges] == [f"badge {fate}" for fate in ImageOutcome]
 
 
 def test_a_photo_says_what_it_is() -> None:
@@ -168,7 +168,7 @@ def test_a_photo_says_what_it_is() -> None:
 
 def test_many_photos_can_be_filtered_without_a_script() -> None:
     photos = [make_photo(f"{number}.jpg") for number in range(20)]
-    photos[3] = make_photo("3.jpg", fate=Fate.REFUSED)
+    photos[3] = make_photo("3.jpg", fate=ImageOutcome.REFUSED)
     text = html_text(make_report(photos=tuple(photos)))
 
     shown = [each["id"] for each in Page(text).all("input")]

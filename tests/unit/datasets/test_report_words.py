@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from lora_drop.datasets.report import ChangeMade, Fate, ParameterReport, Verdict
+from lora_drop.datasets.report import ImageOutcome, ParameterReport, ReportedChange, Verdict
 from lora_drop.datasets.reports import html_text
 from lora_drop.datasets.reports.groups import by_importance, groups_of, shared_end
 from lora_drop.datasets.reports.style import DARK, LIGHT, STYLE
@@ -65,15 +65,17 @@ def test_a_rejected_dataset_says_that_nothing_was_paid_and_what_to_do_first() ->
 
 
 def test_what_was_done_is_said_once() -> None:
-    renamed = ChangeMade(
+    renamed = ReportedChange(
         code="dataset_flattened", member="x/a.jpg", message="x/a.jpg is called a.jpg now."
     )
     twice = Problem(code="image_exact_duplicate", message="b.jpg is used once.", member="b.jpg")
-    dropped = ChangeMade(code="image_exact_duplicate", member="b.jpg", message="b.jpg is left out.")
+    dropped = ReportedChange(
+        code="image_exact_duplicate", member="b.jpg", message="b.jpg is left out."
+    )
     photos = (
         make_photo("x/a.jpg", name="a.jpg", changes=(renamed,), caption_text="ada <in> Rome"),
-        make_photo("b.jpg", fate=Fate.DROPPED, warnings=(twice,), changes=(dropped,)),
-        make_photo("c.mov", fate=Fate.DROPPED, format=None),
+        make_photo("b.jpg", fate=ImageOutcome.DROPPED, warnings=(twice,), changes=(dropped,)),
+        make_photo("c.mov", fate=ImageOutcome.DROPPED, format=None),
     )
     text = Page(html_text(make_report(photos=photos, warnings=(twice,)))).text
 
@@ -157,8 +159,10 @@ def test_what_to_do_about_one_photo_stands_beside_all_photos_once() -> None:
 
 
 def test_a_change_is_told_once_whether_the_dataset_tells_it_as_well_or_not() -> None:
-    change = ChangeMade(code="image_turned", member="a.jpg", message="a.jpg was turned upright.")
-    photo = make_photo("a.jpg", fate=Fate.MENDED, changes=(change,))
+    change = ReportedChange(
+        code="image_turned", member="a.jpg", message="a.jpg was turned upright."
+    )
+    photo = make_photo("a.jpg", fate=ImageOutcome.MENDED, changes=(change,))
     told = make_report(photos=(photo,), changes=(change,))
     untold = make_report(photos=(photo,))
 

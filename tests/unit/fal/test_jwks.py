@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lora_drop.fal.webhooks import MAX_KEYS, keys_in
-from lora_drop.jobs.errors import BadDelivery
+from lora_drop.jobs.errors import InvalidWebhookError
 from tests.support.builders import KEY
 
 PUBLIC = bytes(KEY.verify_key)
@@ -124,7 +124,7 @@ def test_a_row_that_is_no_usable_key_is_left_out_and_the_others_are_read(case: s
     ],
 )
 def test_a_document_that_is_no_key_set_is_told_as_such(document: bytes) -> None:
-    with pytest.raises(BadDelivery, match="not a JWKS"):
+    with pytest.raises(InvalidWebhookError, match="not a JWKS"):
         keys_in(document)
 
 

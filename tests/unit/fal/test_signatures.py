@@ -8,8 +8,8 @@ import pytest
 from nacl.signing import SigningKey
 
 from lora_drop.adapters.signing_keys import verify_signature
-from lora_drop.fal.webhooks import MAX_BODY, Delivery, signed_headers, verify
-from lora_drop.jobs.errors import BadDelivery
+from lora_drop.fal.webhooks import MAX_BODY, WebhookDelivery, signed_headers, verify
+from lora_drop.jobs.errors import InvalidWebhookError
 from tests.support.builders import KEY, NOW, REQUEST_ID, USER_ID, signed, webhook_body
 
 BODY = webhook_body()
@@ -29,14 +29,14 @@ def verified(
     *,
     keys: Sequence[bytes] = OUR_KEYS,
     now: datetime = NOW,
-) -> Delivery:
+) -> WebhookDelivery:
     return verify(
         signed_headers(headers), body, keys=keys, verify_signature=verify_signature, now=now
     )
 
 
 def test_a_delivery_of_fals_is_believed() -> None:
-    assert verified(signed(BODY)) == Delivery(REQUEST_ID, USER_ID, NOW, BODY)
+    assert verified(signed(BODY)) == WebhookDelivery(REQUEST_ID, USER_ID, NOW, BODY)
 
 
 def test_what_is_signed_is_what_fal_documents() -> None:
@@ -55,12 +55,12 @@ def test_any_of_fals_keys_may_have_signed() -> None:
 
 
 def test_a_strangers_key_is_refused() -> None:
-    with pytest.raises(BadDelivery, match="no key"):
+    with pytest.raises(InvalidWebhookError, match="no key"):
         verified(signed(BODY, key=STRANGER))
 
 
 def test_no_key_at_all_verifies_nothing() -> None:
-    with pytest.raises(BadDelivery):
+    with pytest.raises(InvalidWebhookError):
         verified(signed(BODY), keys=[])
 
 
@@ -73,12 +73,12 @@ def test_a_signature_is_believed_for_five_minutes_either_way(seconds: int) -> No
 
 @pytest.mark.parametrize("seconds", [-3600, -301, 301, 3600])
 def test_an_older_or_a_future_signature_is_refused(seconds: int) -> None:
-    with pytest.raises(BadDelivery, match="seconds old"):
+    with pytest.raises(InvalidWebhookError, match="seconds old"):
         verified(signed(BODY, at=NOW + timedelta(seconds=seconds)))
 
 
 def test_the_five_minutes_end_within_the_second() -> None:
-    with pytest.raises(BadDelivery, match="seconds old"):
+    with pytest.raises(InvalidWebhookError, match="seconds old"):
         verified(signed(BODY), now=NOW + timedelta(seconds=300, milliseconds=1))
 
 
@@ -87,7 +87,7 @@ def test_every_flipped_bit_of_a_body_is_noticed() -> None:
 
     for at in range(len(BODY)):
         flipped = BODY[:at] + bytes([BODY[at] ^ 1]) + BODY[at + 1 :]
-        with pytest.raises(BadDelivery):
+        with pytest.raises(InvalidWebhookError):
             verified(headers, flipped)
 
 
@@ -104,7 +104,7 @@ def test_every_flipped_bit_of_a_body_is_noticed() -> None:
 )
 def test_only_the_exact_bytes_are_believed(other: bytes) -> None:
     assert other != BODY
-    with pytest.raises(BadDelivery):
+    with pytest.raises(InvalidWebhookError):
         verified(signed(BODY), other)
 
 
@@ -112,21 +112,21 @@ def test_only_the_exact_bytes_are_believed(other: bytes) -> None:
 def test_no_signed_header_can_be_changed(name: str) -> None:
     other = {NAMES[0]: "other", NAMES[1]: "other", NAMES[2]: str(int(NOW.timestamp()) + 1)}
 
-    with pytest.raises(BadDelivery, match="no key"):
+    with pytest.raises(InvalidWebhookError, match="no key"):
         verified({**signed(BODY), name: [other[name]]})
 
 
 def test_fields_cannot_be_moved_across_their_borders() -> None:
     headers = signed(BODY, request_id="ab", user_id="cd")
 
-    with pytest.raises(BadDelivery):
+    with pytest.raises(InvalidWebhookError):
         verified({**headers, NAMES[0]: ["a"], NAMES[1]: ["bcd"]})
 
 
 def test_a_body_that_no_result_needs_is_refused_unread() -> None:
     huge = bytes(MAX_BODY + 1)
 
-    with pytest.raises(BadDelivery, match="bytes"):
+    with pytest.raises(InvalidWebhookError, match="bytes"):
         verified(signed(huge), huge)
 
 
@@ -146,7 +146,7 @@ def test_header_names_come_in_any_case() -> None:
 def test_a_header_that_is_missing_is_refused(name: str) -> None:
     headers = {other: values for other, values in signed(BODY).items() if other != name}
 
-    with pytest.raises(BadDelivery, match="0 times"):
+    with pytest.raises(InvalidWebhookError, match="0 times"):
         signed_headers(headers)
 
 
@@ -155,11 +155,11 @@ def test_a_header_that_is_given_twice_is_refused(name: str) -> None:
     headers = signed(BODY)
     one = headers[name]
 
-    with pytest.raises(BadDelivery, match="2 times"):
+    with pytest.raises(InvalidWebhookError, match="2 times"):
         signed_headers({**headers, name: one * 2})
-    with pytest.raises(BadDelivery, match="2 times"):
+    with pytest.raises(InvalidWebhookError, match="2 times"):
         signed_headers({**headers, name.lower(): one})
-    with pytest.raises(BadDelivery, match="malformed"):
+    with pytest.raises(InvalidWebhookError, match="malformed"):
         signed_headers({**headers, name: [f"{one[0]},{one[0]}"]})
 
 
@@ -186,7 +186,7 @@ MANGLED: dict[str, Callable[[str], str]] = {
 def test_a_header_that_is_not_exactly_of_its_form_is_refused(name: str, how: str) -> None:
     headers = signed(BODY)
 
-    with pytest.raises(BadDelivery, match="malformed"):
+    with pytest.raises(InvalidWebhookError, match="malformed"):
         signed_headers({**headers, name: [MANGLED[how](headers[name][0])]})
 
 
@@ -208,7 +208,7 @@ def test_a_header_that_is_not_exactly_of_its_form_is_refused(name: str, how: str
     ],
 )
 def test_numbers_and_hex_are_taken_in_one_writing_only(name: str, value: str) -> None:
-    with pytest.raises(BadDelivery, match="malformed"):
+    with pytest.raises(InvalidWebhookError, match="malformed"):
         signed_headers({**signed(BODY), name: [value]})
 
 

@@ -9,7 +9,7 @@ from lora_drop.datasets.parameters import ResolvedParameters, resolve
 from lora_drop.fal.trainers.parameters import ParameterSource
 from lora_drop.fal.trainers.table import TRAINERS
 from lora_drop.fal.trainers.trainer import Trainer
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.problems import Problem
 
 EVERY = pytest.mark.parametrize("trainer", TRAINERS.values(), ids=lambda each: each.short_name)
@@ -26,7 +26,7 @@ def resolved(
 
 
 def problems_of(*drop: Any, **how: Any) -> list[Problem]:
-    with pytest.raises(RejectedDataset) as rejected:
+    with pytest.raises(DatasetRejectedError) as rejected:
         resolved(*drop, **how)
     return list(rejected.value.problems)
 

@@ -10,8 +10,8 @@ from lora_drop.fal.trainers.fields import (
     Choice,
     Field,
     Rate,
-    Unacceptable,
-    Whole,
+    UnacceptableValueError,
+    WholeNumber,
     plain,
 )
 from lora_drop.fal.trainers.presets import NAMES
@@ -91,7 +91,7 @@ def test_both_ends_of_a_range_are_accepted_and_nothing_beyond(
 ) -> None:
     assert field in trainer.fields
     match field:
-        case Whole(low=low, high=high):
+        case WholeNumber(low=low, high=high):
             inside: list[object] = [low, high]
             outside: list[object] = [low - 1, high + 1]
         case Rate(low=low, high=high):
@@ -103,7 +103,7 @@ def test_both_ends_of_a_range_are_accepted_and_nothing_beyond(
             return
     assert [field.accept(value, text=False) for value in inside] == inside
     for value in outside:
-        with pytest.raises(Unacceptable) as refused:
+        with pytest.raises(UnacceptableValueError) as refused:
             field.accept(value, text=False)
         assert (refused.value.code, str(refused.value)) == (
             "parameter_out_of_range",
@@ -207,7 +207,9 @@ def test_a_checkpoint_is_an_address_or_a_job(value: str) -> None:
     ],
 )
 def test_what_is_neither_is_refused(value: str) -> None:
-    with pytest.raises(Unacceptable, match="https:// address of a LoRA, or the id of an earlier"):
+    with pytest.raises(
+        UnacceptableValueError, match="https:// address of a LoRA, or the id of an earlier"
+    ):
         Checkpoint(name="resume_from_checkpoint").accept(value, text=True)
 
 

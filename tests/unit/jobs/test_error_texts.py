@@ -2,7 +2,12 @@
 
 import pytest
 
-from lora_drop.jobs.errors import LoraDropError, RejectedDataset, ResultUnusable, SubmissionRefused
+from lora_drop.jobs.errors import (
+    DatasetRejectedError,
+    LoraDropError,
+    ResultUnusableError,
+    SubmissionRefusedError,
+)
 from lora_drop.jobs.problems import Problem
 
 PROBLEM = Problem(code="image_damaged", message="zoe.jpg ends in the middle.", member="zoe.jpg")
@@ -10,7 +15,11 @@ PROBLEM = Problem(code="image_damaged", message="zoe.jpg ends in the middle.", m
 
 @pytest.mark.parametrize(
     "error",
-    [RejectedDataset([PROBLEM, PROBLEM]), SubmissionRefused(PROBLEM), ResultUnusable(PROBLEM)],
+    [
+        DatasetRejectedError([PROBLEM, PROBLEM]),
+        SubmissionRefusedError(PROBLEM),
+        ResultUnusableError(PROBLEM),
+    ],
 )
 def test_an_error_about_somebodys_files_is_told_by_its_code(error: LoraDropError) -> None:
     assert str(error) == "image_damaged"

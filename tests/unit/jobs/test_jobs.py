@@ -1,7 +1,7 @@
 import pytest
 
 from lora_drop.jobs.ids import job_id_for, result_prefix
-from lora_drop.jobs.job import TRANSITIONS, IllegalMove, Status
+from lora_drop.jobs.job import TRANSITIONS, IllegalTransitionError, Status
 from lora_drop.jobs.leases import Lease
 from tests.support.builders import NOW, make_dataset, make_job
 
@@ -66,7 +66,7 @@ def test_what_has_ended_moves_only_for_a_result_that_comes_after_all() -> None:
         (status, Status.STORING) for status in (Status.FAILED, Status.CANCELLED, Status.EXPIRED)
     }
     for status, to in moves - undone:
-        with pytest.raises(IllegalMove):
+        with pytest.raises(IllegalTransitionError):
             make_job(status).move(to, now=NOW)
 
 

@@ -67,9 +67,9 @@ def test_there_are_as_many_as_are_promised() -> None:
 def test_no_file_that_is_none_becomes_a_result(world: World, name: str) -> None:
     world.source.files["lora.safetensors"] = HOSTILE[name]
     job = world.holds(make_job(Status.STORING))
-    world.trainer.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
+    world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
 
-    stored = world.keeper.store_result(job.job_id)
+    stored = world.result_storer.store_result(job.job_id)
 
     assert stored.status is Status.FAILED
     assert stored.weights is None
@@ -97,9 +97,9 @@ def test_real_weights_are_stored_bit_by_bit(tmp_path: Path) -> None:
         world = World()
         world.source.files["lora.safetensors"] = data
         job = world.holds(make_job(Status.STORING))
-        world.trainer.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
+        world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
 
-        stored = world.keeper.store_result(job.job_id)
+        stored = world.result_storer.store_result(job.job_id)
 
         assert stored.status is Status.SUCCEEDED
         assert stored.weights is not None

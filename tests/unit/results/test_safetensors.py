@@ -16,7 +16,7 @@ from lora_drop.results.safetensors import (
     MAX_HEADER,
     PREFIX,
     Flaw,
-    InvalidWeights,
+    InvalidWeightsError,
     WeightsSummary,
     check_weights,
     header_length,
@@ -35,7 +35,7 @@ HOSTILE = [(flaw, number) for flaw, files in FLAWED.items() for number in range(
 
 @pytest.mark.parametrize(("flaw", "number"), HOSTILE)
 def test_every_flaw_is_refused_under_its_own_code_with_a_sentence(flaw: Flaw, number: int) -> None:
-    with pytest.raises(InvalidWeights) as refused:
+    with pytest.raises(InvalidWeightsError) as refused:
         check(FLAWED[flaw][number])
 
     assert refused.value.flaw is flaw
@@ -59,7 +59,7 @@ def test_there_are_three_examples_of_every_flaw_and_two_hundred_in_all() -> None
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_another_kind_of_file_is_named(first: bytes, said: str) -> None:
-    with pytest.raises(InvalidWeights, match=said):
+    with pytest.raises(InvalidWeightsError, match=said):
         header_length(first[:PREFIX])
 
 
@@ -69,7 +69,7 @@ def test_a_length_that_looks_like_another_files_beginning_is_one(length: int) ->
 
 
 def test_names_from_a_file_do_nothing_to_a_terminal_or_a_log() -> None:
-    with pytest.raises(InvalidWeights) as refused:
+    with pytest.raises(InvalidWeightsError) as refused:
         check(file_of({"\x1b[31m\n" + "x" * 10_000: {}}))
 
     assert str(refused.value).isprintable()
@@ -90,7 +90,7 @@ def test_a_trainers_lora_is_sound(tmp_path: Path, rank: int) -> None:
     assert summary.tensors == len(list(tensors(rank)))
     assert summary.tensor_bytes == lora.size - len(head)
     assert summary.metadata == {"format": "pt"}
-    with pytest.raises(InvalidWeights):
+    with pytest.raises(InvalidWeightsError):
         check_weights(head, file_size=lora.size - 1)
 
 
@@ -132,9 +132,9 @@ def test_every_dtype_has_the_size_that_the_reference_implementation_gives_it(dty
 
 @pytest.mark.parametrize("length", range(len(GOOD)))
 def test_a_file_that_ends_anywhere_before_its_end_is_refused(length: int) -> None:
-    with pytest.raises(InvalidWeights):
+    with pytest.raises(InvalidWeightsError):
         check(GOOD[:length])
-    with pytest.raises(InvalidWeights):
+    with pytest.raises(InvalidWeightsError):
         check_weights(GOOD, file_size=length)
 
 
@@ -146,7 +146,7 @@ def test_a_changed_byte_is_refused_or_makes_a_file_that_others_open_as_well(
     changed = bytes(byte ^ mask if at == where else byte for at, byte in enumerate(GOOD))
     try:
         summary = check(changed)
-    except InvalidWeights:
+    except InvalidWeightsError:
         return
     assert summary.tensors == len(opened(changed))
 
@@ -155,5 +155,5 @@ def test_a_changed_byte_is_refused_or_makes_a_file_that_others_open_as_well(
 @given(st.binary(max_size=64), st.binary(max_size=200))
 def test_noise_is_refused(first: bytes, rest: bytes) -> None:
     for data in (first, file_of(rest), file_of(b"{" + rest), file_of(b'{"a":' + rest + b"}")):
-        with pytest.raises(InvalidWeights):
+        with pytest.raises(InvalidWeightsError):
             check(data)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lora_drop.jobs.artifacts import Artifact
-from lora_drop.jobs.errors import ResultInvalid
+from lora_drop.jobs.errors import ResultInvalidError
 from lora_drop.results.validation import MAX_JSON, Check, check_for
 from tests.support.builders import make_weights
 
@@ -57,7 +57,7 @@ def test_what_is_no_sound_weights_is_told_by_its_flaw(
     sized: bool,  # noqa: FBT001  # a table's column
     piece: int,
 ) -> None:
-    with pytest.raises(ResultInvalid) as refused:
+    with pytest.raises(ResultInvalidError) as refused:
         judged(check("LORA.SafeTensors", len(data) if sized else None), data, piece)
 
     assert str(refused.value)
@@ -69,7 +69,7 @@ def test_weights_of_a_known_size_are_judged_as_soon_as_their_header_is_there() -
     judge.feed(WEIGHTS[: HEADER - 1])
 
     assert judge.missing == 1
-    with pytest.raises(ResultInvalid):
+    with pytest.raises(ResultInvalidError):
         judge.feed(WEIGHTS[HEADER - 1 : HEADER])
 
 
@@ -86,7 +86,7 @@ def test_nothing_more_is_missing_once_a_file_is_judged() -> None:
 def test_a_length_that_is_absurd_is_told_before_the_header_is_waited_for() -> None:
     judge = check("lora.safetensors", None)
 
-    with pytest.raises(ResultInvalid):
+    with pytest.raises(ResultInvalidError):
         judge.feed(b"\xff" * 9)
 
 
@@ -102,7 +102,7 @@ def test_a_length_that_is_absurd_is_told_before_the_header_is_waited_for() -> No
     ],
 )
 def test_a_configuration_is_known_by_its_name_or_its_kind(name: str, kind: str | None) -> None:
-    with pytest.raises(ResultInvalid) as refused:
+    with pytest.raises(ResultInvalidError) as refused:
         judged(check(name, 8, kind), b"not JSON")
 
     assert refused.value.flaw == "json_unreadable"
@@ -149,7 +149,7 @@ def test_what_is_no_configuration_is_told_by_its_flaw(
     flaw: str,
     sized: bool,  # noqa: FBT001  # a table's column
 ) -> None:
-    with pytest.raises(ResultInvalid) as refused:
+    with pytest.raises(ResultInvalidError) as refused:
         judged(check("config.json", len(data) if sized else None), data, 100_000)
 
     assert refused.value.flaw == flaw

@@ -8,7 +8,12 @@ import pytest
 from lora_drop.fal.prices import Price
 from lora_drop.fal.status import Failed, Finished, Gone
 from lora_drop.jobs.budget import Limits
-from lora_drop.jobs.errors import NothingToDecide, SubmissionRefused, SubmissionUnknown, UnknownJob
+from lora_drop.jobs.errors import (
+    ActionNotAllowedError,
+    JobNotFoundError,
+    SubmissionRefusedError,
+    SubmissionUnknownError,
+)
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.problems import Problem
 from lora_drop.services.retry import WAYS_ON
@@ -26,35 +31,37 @@ def world(busy: World) -> World:
 
 def retried(world: World, job: Job, *, resume: bool = False) -> Job:
     """The new job, as far on as it goes at once."""
-    new = world.repeater.retry(job.job_id, resume=resume, by=ADA)
+    new = world.retry_service.retry(job.job_id, resume=resume, by=ADA)
     world.work()
     return world.job(new.job_id)
 
 
 def failed(world: World) -> Job:
     job = world.submit(world.drop(metadata={"steps": "1200"}))
-    return world.receiver.receive(job.job_id, Failed(job.request_id or "", BAD))
+    return world.fal_updates.receive(job.job_id, Failed(job.request_id or "", BAD))
 
 
 def cancelled(world: World) -> Job:
     world.limits = Limits(0)
     job = world.submit(world.drop(metadata={"steps": "1200"}))
-    ended = world.resolver.cancel(job.job_id, by=ADA)
+    ended = world.manual_actions.cancel(job.job_id, by=ADA)
     world.limits = Limits(2, 100.0, 25.0)
     return ended
 
 
 def expired(world: World) -> Job:
     job = world.submit(world.drop(metadata={"steps": "1200"}))
-    world.receiver.receive(job.job_id, Gone(job.request_id or ""), asked=True)
-    return world.receiver.receive(job.job_id, Gone(job.request_id or ""), asked=True, doubted=True)
+    world.fal_updates.receive(job.job_id, Gone(job.request_id or ""), asked=True)
+    return world.fal_updates.receive(
+        job.job_id, Gone(job.request_id or ""), asked=True, doubted=True
+    )
 
 
 def refused(world: World) -> Job:
-    accept = world.trainer.outcome
-    world.answer(SubmissionRefused(BAD))
+    accept = world.fal.outcome
+    world.answer(SubmissionRefusedError(BAD))
     job = world.submit(world.drop(metadata={"steps": "1200"}))
-    world.trainer.outcome = accept
+    world.fal.outcome = accept
     return job
 
 
@@ -83,26 +90,26 @@ def test_what_came_to_nothing_is_paid_for_once_more_as_a_new_job(world: World, e
 @pytest.mark.parametrize("ended", ENDED, ids=lambda ended: ended.__name__)
 def test_the_same_retry_again_is_the_same_job(world: World, ended: Any) -> None:
     old = ended(world)
-    before = len(world.trainer.posts)
+    before = len(world.fal.posts)
 
     jobs = [retried(world, old) for _ in range(4)]
 
     assert {job.job_id for job in jobs} == {jobs[0].job_id}
-    assert len(world.trainer.posts) == before + 1
+    assert len(world.fal.posts) == before + 1
 
 
 def test_a_retry_that_has_ended_is_named_and_not_made_again(world: World) -> None:
     old = failed(world)
     new = retried(world, old)
-    world.receiver.receive(new.job_id, Failed(new.request_id or "", BAD))
+    world.fal_updates.receive(new.job_id, Failed(new.request_id or "", BAD))
 
-    with pytest.raises(NothingToDecide, match=f"as {new.job_id}, which is FAILED"):
-        world.repeater.retry(old.job_id, resume=False, by=ADA)
+    with pytest.raises(ActionNotAllowedError, match=f"as {new.job_id}, which is FAILED"):
+        world.retry_service.retry(old.job_id, resume=False, by=ADA)
 
 
 def test_a_retry_whose_call_was_lost_is_called_again_by_the_next(world: World) -> None:
     old = failed(world)
-    world.repeater.retry(old.job_id, resume=False, by=ADA)
+    world.retry_service.retry(old.job_id, resume=False, by=ADA)
     world.queue.datasets.clear()
 
     assert retried(world, old).status is Status.SUBMITTED
@@ -111,7 +118,7 @@ def test_a_retry_whose_call_was_lost_is_called_again_by_the_next(world: World) -
 def test_a_retry_may_be_retried(world: World) -> None:
     first = failed(world)
     second = retried(world, first)
-    second = world.receiver.receive(second.job_id, Failed("request-2", BAD))
+    second = world.fal_updates.receive(second.job_id, Failed("request-2", BAD))
 
     third = retried(world, second)
 
@@ -146,8 +153,8 @@ def test_what_goes_on_by_itself_is_not_retried(world: World, status: Status) -> 
     job = world.submit(world.drop())
     world.holds(job.model_copy(update={"status": status}))
 
-    with pytest.raises(NothingToDecide, match=WAYS_ON.get(status, "goes on by itself")):
-        world.repeater.retry(job.job_id, resume=False, by=ADA)
+    with pytest.raises(ActionNotAllowedError, match=WAYS_ON.get(status, "goes on by itself")):
+        world.retry_service.retry(job.job_id, resume=False, by=ADA)
 
     assert len(world.jobs.rows) == 1
 
@@ -155,34 +162,34 @@ def test_what_goes_on_by_itself_is_not_retried(world: World, status: Status) -> 
 def test_what_was_rejected_would_be_again(world: World) -> None:
     job = world.submit(world.drop(images=3))
 
-    with pytest.raises(NothingToDecide, match="mend it and drop it"):
-        world.repeater.retry(job.job_id, resume=False, by=ADA)
-    with pytest.raises(NothingToDecide, match="mend it and drop it"):
-        world.repeater.retry(job.job_id, resume=True, by=ADA)
+    with pytest.raises(ActionNotAllowedError, match="mend it and drop it"):
+        world.retry_service.retry(job.job_id, resume=False, by=ADA)
+    with pytest.raises(ActionNotAllowedError, match="mend it and drop it"):
+        world.retry_service.retry(job.job_id, resume=True, by=ADA)
 
 
 def test_what_has_its_lora_is_not_paid_for_again_by_a_retry(world: World) -> None:
     job = trained(world)
 
-    with pytest.raises(NothingToDecide, match="force=true"):
-        world.repeater.retry(job.job_id, resume=False, by=ADA)
+    with pytest.raises(ActionNotAllowedError, match="force=true"):
+        world.retry_service.retry(job.job_id, resume=False, by=ADA)
 
 
 def test_what_was_cancelled_before_it_was_checked_is_to_be_dropped_again(world: World) -> None:
     first = world.submit(world.drop())
     waiting = world.submit(world.drop("copy.zip", metadata={"preset": "portrait"}))
-    cancelled = world.resolver.cancel(waiting.job_id, by=ADA)
+    cancelled = world.manual_actions.cancel(waiting.job_id, by=ADA)
 
-    with pytest.raises(NothingToDecide, match="drop its dataset again"):
-        world.repeater.retry(cancelled.job_id, resume=False, by=ADA)
+    with pytest.raises(ActionNotAllowedError, match="drop its dataset again"):
+        world.retry_service.retry(cancelled.job_id, resume=False, by=ADA)
     assert first.status is Status.SUBMITTED
 
 
 def test_nobody_retries_or_replays_a_job_that_is_not_there(world: World) -> None:
-    with pytest.raises(UnknownJob):
-        world.repeater.retry("nobody", resume=False, by=ADA)
-    with pytest.raises(UnknownJob):
-        world.repeater.replay("nobody")
+    with pytest.raises(JobNotFoundError):
+        world.retry_service.retry("nobody", resume=False, by=ADA)
+    with pytest.raises(JobNotFoundError):
+        world.retry_service.replay("nobody")
 
 
 def test_a_retry_of_a_deleted_dataset_is_not_paid_for(world: World) -> None:
@@ -203,7 +210,7 @@ def test_a_retry_waits_for_slots_and_money_like_everybody(world: World) -> None:
 
 def test_a_retry_costs_what_fal_asks_for_it_today(world: World) -> None:
     old = failed(world)
-    world.trainer.asks = Price(0.01, 1000)
+    world.fal.asks = Price(0.01, 1000)
 
     assert retried(world, old).estimated_cost_usd == 12.0
 
@@ -218,14 +225,14 @@ def test_a_retry_is_the_one_for_its_content(world: World) -> None:
 
 def test_evidence_for_an_earlier_request_is_never_taken_for_the_new_one(world: World) -> None:
     old = failed(world)
-    world.answer(SubmissionUnknown("ReadTimeout"))
+    world.answer(SubmissionUnknownError("ReadTimeout"))
     new = retried(world, old)
-    world.trainer.known = ["request-1"]
+    world.fal.known = ["request-1"]
     world.clock.now += timedelta(minutes=10)
 
     world.reconciler.reconcile()
     assert world.job(new.job_id).status is Status.SUBMIT_UNKNOWN
-    world.trainer.known = ["request-1", "request-2"]
+    world.fal.known = ["request-1", "request-2"]
     world.reconciler.reconcile()
 
     adopted = world.job(new.job_id)
@@ -234,11 +241,11 @@ def test_evidence_for_an_earlier_request_is_never_taken_for_the_new_one(world: W
 
 def test_a_person_cannot_name_an_earlier_request_either(world: World) -> None:
     old = failed(world)
-    world.answer(SubmissionUnknown("ReadTimeout"))
+    world.answer(SubmissionUnknownError("ReadTimeout"))
     new = retried(world, old)
 
-    with pytest.raises(NothingToDecide, match="is over"):
-        world.resolver.accepted(new.job_id, "request-1", by=ADA)
+    with pytest.raises(ActionNotAllowedError, match="is over"):
+        world.manual_actions.accepted(new.job_id, "request-1", by=ADA)
 
 
 @pytest.mark.parametrize("doubtful", [True, False], ids=["in doubt", "submitted"])
@@ -248,10 +255,10 @@ def test_a_webhook_of_an_earlier_request_changes_nothing(
 ) -> None:
     old = failed(world)
     if doubtful:
-        world.answer(SubmissionUnknown("ReadTimeout"))
+        world.answer(SubmissionUnknownError("ReadTimeout"))
     new = retried(world, old)
 
-    received = world.receiver.receive(new.job_id, Finished("request-1", ARTIFACTS))
+    received = world.fal_updates.receive(new.job_id, Finished("request-1", ARTIFACTS))
 
     assert received == new == world.job(new.job_id)
     assert world.queue.handed == []

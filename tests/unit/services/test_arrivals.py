@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import pytest
 
 from lora_drop.jobs.artifacts import Artifact
-from lora_drop.jobs.errors import DownloadInterrupted
+from lora_drop.jobs.errors import DownloadInterruptedError
 from lora_drop.results.copies import Label, Part
-from lora_drop.services.copy import Copier, Order
+from lora_drop.services.copy import Copier, CopyRequest
 from lora_drop.services.prefetch import Arrivals, spans
 from tests.support.copying import BIN, PART, PREFIX, Bench, MemoryNotes
 from tests.support.memory_files import MemoryArtifact, MemoryResults, MemorySource
@@ -55,10 +55,10 @@ class Zeros:
 def test_never_more_than_two_parts_are_in_memory() -> None:
     part = 1024**2
     copier = Copier(Discarding(), Zeros(30 * part + 7), part, now=lambda: 0)
-    order = Order(BIN, PREFIX, MemoryNotes(), until=1)
+    request = CopyRequest(BIN, PREFIX, MemoryNotes(), until=1)
 
     tracemalloc.start()
-    copier.copy(order)
+    copier.copy(request)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
@@ -134,7 +134,7 @@ def test_a_file_that_is_shorter_than_it_said_is_interrupted() -> None:
     with ThreadPoolExecutor(1) as ahead:
         arrivals = Arrivals(Short(2 * PART), PART, (), ahead)
         arrivals.take()
-        with pytest.raises(DownloadInterrupted):
+        with pytest.raises(DownloadInterruptedError):
             arrivals.take()
 
 

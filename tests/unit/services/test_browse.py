@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from lora_drop.jobs.budget import Limits
-from lora_drop.jobs.errors import BadQuery, UnknownJob
+from lora_drop.jobs.errors import BadQuery, JobNotFoundError
 from lora_drop.jobs.job import Status
 from lora_drop.jobs.job_files import public
 from lora_drop.services.browse import list_jobs, show_budget, show_job
@@ -31,7 +31,7 @@ def test_a_job_is_shown_as_its_public_self(jobs: MemoryJobs) -> None:
 
 
 def test_an_unknown_job_is_told_as_such(jobs: MemoryJobs) -> None:
-    with pytest.raises(UnknownJob, match="job-9"):
+    with pytest.raises(JobNotFoundError, match="job-9"):
         show_job("job-9", jobs=jobs)
 
 

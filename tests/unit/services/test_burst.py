@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from lora_drop.fal.status import Fact, Failed, Finished, Gone
+from lora_drop.fal.status import Failed, FalStatus, Finished, Gone
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.problems import Problem
@@ -29,7 +29,7 @@ class Burst:
 
     def accept(self) -> Submission:
         self.at_once.append(len(self.world.jobs.account("2026-11").in_flight))
-        return Submission(f"request-{len(self.world.trainer.posts)}")
+        return Submission(f"request-{len(self.world.fal.posts)}")
 
     def drop(self, many: int) -> None:
         """So many at once; S3 tells of each once or twice, in any order."""
@@ -52,11 +52,11 @@ class Burst:
         """fal ends it in one way or another, and says so once or twice."""
         request_id = job.request_id or ""
         done = Finished(request_id, ARTIFACTS)
-        ends: list[Fact] = [done, done, Failed(request_id, FREE), Gone(request_id)]
+        ends: list[FalStatus] = [done, done, Failed(request_id, FREE), Gone(request_id)]
         fact = self.chance.choice(ends)
         for _ in range(self.chance.choice([1, 2])):
-            self.world.receiver.receive(job.job_id, fact)
-        self.world.keeper.store_result(job.job_id)
+            self.world.fal_updates.receive(job.job_id, fact)
+        self.world.result_storer.store_result(job.job_id)
 
     def running(self) -> list[Job]:
         return [job for job in self.world.jobs.rows.values() if job.status is Status.SUBMITTED]

@@ -30,12 +30,14 @@ def full(world: World, *, full: bool) -> None:
 
 def expired(world: World, job: Job) -> Job:
     for doubted in (False, True):
-        world.receiver.receive(job.job_id, Gone(job.request_id or ""), asked=True, doubted=doubted)
+        world.fal_updates.receive(
+            job.job_id, Gone(job.request_id or ""), asked=True, doubted=doubted
+        )
     return world.job(job.job_id)
 
 
 def failed(world: World, job: Job) -> Job:
-    return world.receiver.receive(job.job_id, Failed(job.request_id or "", BAD, billed=False))
+    return world.fal_updates.receive(job.job_id, Failed(job.request_id or "", BAD, billed=False))
 
 
 def round_made(world: World) -> None:
@@ -58,7 +60,7 @@ def retried(world: World, ended: Callable[[World, Job], Job]) -> tuple[Job, Job]
     """A job that ended, and its retry, which waits for a slot now."""
     given_up = ended(world, first(world))
     full(world, full=True)
-    retry = world.repeater.retry(given_up.job_id, resume=False, by=ADA)
+    retry = world.retry_service.retry(given_up.job_id, resume=False, by=ADA)
     world.work()
     return given_up, world.job(retry.job_id)
 
@@ -76,7 +78,7 @@ def test_what_stands_in_for_a_job_whose_result_came_after_all_is_not_paid_for(
     given_up, waiting = standing_in(world, ended)
     assert waiting.status is Status.READY
     world.clock.now += LATE_AFTER
-    world.receiver.receive(given_up.job_id, Finished(given_up.request_id or "", ARTIFACTS))
+    world.fal_updates.receive(given_up.job_id, Finished(given_up.request_id or "", ARTIFACTS))
     full(world, full=False)
 
     round_made(world)
@@ -87,7 +89,7 @@ def test_what_stands_in_for_a_job_whose_result_came_after_all_is_not_paid_for(
         ["earlier_result_came"],
     )
     assert given_up.job_id in held.problems[0].message
-    assert (held.charges, len(world.trainer.posts)) == ((), 1)
+    assert (held.charges, len(world.fal.posts)) == ((), 1)
 
 
 @BOTH
@@ -96,12 +98,12 @@ def test_a_person_may_want_it_trained_anew_all_the_same(
 ) -> None:
     given_up, waiting = standing_in(world, expired)
     world.clock.now += LATE_AFTER
-    world.receiver.receive(given_up.job_id, Finished(given_up.request_id or "", ARTIFACTS))
+    world.fal_updates.receive(given_up.job_id, Finished(given_up.request_id or "", ARTIFACTS))
     full(world, full=False)
     round_made(world)
     world.clock.now += LATE_AFTER
 
-    world.resolver.approve(waiting.job_id, by=ADA)
+    world.manual_actions.approve(waiting.job_id, by=ADA)
     world.work()
 
     sent = world.job(waiting.job_id)
@@ -112,14 +114,14 @@ def test_a_person_may_want_it_trained_anew_all_the_same(
 def test_no_clock_lets_it_go_on(world: World, standing_in: StandingIn) -> None:
     given_up, waiting = standing_in(world, expired)
     world.clock.now += LATE_AFTER
-    world.receiver.receive(given_up.job_id, Finished(given_up.request_id or "", ARTIFACTS))
+    world.fal_updates.receive(given_up.job_id, Finished(given_up.request_id or "", ARTIFACTS))
     full(world, full=False)
 
     for _ in range(30):
         round_made(world)
 
     assert world.job(waiting.job_id).status is Status.HELD
-    assert len(world.trainer.posts) == 1
+    assert len(world.fal.posts) == 1
 
 
 @BOTH
@@ -145,12 +147,12 @@ def test_a_result_that_comes_in_this_very_moment_stops_the_payment(
     intend = Record.intend
 
     def just_before(self: Record, *args: Any, **how: Any) -> Job:
-        world.receiver.receive(given_up.job_id, result)
+        world.fal_updates.receive(given_up.job_id, result)
         return intend(self, *args, **how)
 
     monkeypatch.setattr(Record, "intend", just_before)
 
-    world.dispatcher.dispatch()
+    world.dispatcher.submit_waiting()
 
     assert world.job(waiting.job_id).status is Status.HELD
-    assert len(world.trainer.posts) == 1
+    assert len(world.fal.posts) == 1

@@ -4,14 +4,19 @@ from datetime import timedelta
 
 import pytest
 
-from lora_drop.fal.status import Fact, Failed, Finished, Gone, Running, failed
+from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running, failed
 from lora_drop.jobs.budget import Limits
-from lora_drop.jobs.errors import Conflict, NothingToDecide, TrainerUnavailable, UnknownJob
+from lora_drop.jobs.errors import (
+    ActionNotAllowedError,
+    ConflictError,
+    FalUnavailableError,
+    JobNotFoundError,
+)
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.problems import Problem
 from lora_drop.ports import Submission
 from tests.support.builders import ARTIFACTS, NOW, REQUEST_ID, make_job
-from tests.support.memory import MemoryTrainer
+from tests.support.memory import MemoryFal
 from tests.support.memory_jobs import MemoryJobs
 from tests.support.world import World
 
@@ -30,23 +35,23 @@ AT_FAL = [Status.SUBMITTED, Status.TRAINING]
 def test_what_is_not_at_fal_is_stopped_for_free_under_a_name(world: World, status: Status) -> None:
     job = world.holds(make_job(status))
 
-    cancelled = world.resolver.cancel(job.job_id, by=ADA)
+    cancelled = world.manual_actions.cancel(job.job_id, by=ADA)
 
     assert (cancelled.status, cancelled.history[-1].by) == (Status.CANCELLED, ADA)
     assert [problem.code for problem in cancelled.problems] == ["cancelled_by_person"]
     assert cancelled == world.job(job.job_id)
     assert cancelled.charges == ()
-    assert world.trainer.cancelled == []
+    assert world.fal.cancelled == []
 
 
 def test_what_was_stopped_is_not_sent_when_its_turn_comes(world: World) -> None:
     world.limits = Limits(max_in_flight=1)
-    world.answer(lambda: Submission(f"request-{len(world.trainer.posts)}"))
+    world.answer(lambda: Submission(f"request-{len(world.fal.posts)}"))
     first = world.submit(world.drop("a.zip", images=11))
     second = world.submit(world.drop("b.zip", images=12))
 
-    world.resolver.cancel(second.job_id, by=ADA)
-    world.receiver.receive(first.job_id, Finished("request-1", ARTIFACTS))
+    world.manual_actions.cancel(second.job_id, by=ADA)
+    world.fal_updates.receive(first.job_id, Finished("request-1", ARTIFACTS))
     world.work()
     again = world.submit(second.dataset)
 
@@ -58,7 +63,7 @@ def test_a_held_job_that_was_stopped_tells_no_trouble(world: World) -> None:
     job = world.holds(make_job(Status.HELD))
     world.record.publish(job)
 
-    world.resolver.cancel(job.job_id, by=ADA)
+    world.manual_actions.cancel(job.job_id, by=ADA)
 
     assert world.results.text(job, "ERROR.txt") is None
 
@@ -66,11 +71,11 @@ def test_a_held_job_that_was_stopped_tells_no_trouble(world: World) -> None:
 @pytest.mark.parametrize("status", AT_FAL)
 def test_fal_is_asked_to_stop_and_what_it_makes_of_it_counts(world: World, status: Status) -> None:
     job = world.holds(make_job(status))
-    world.trainer.facts[REQUEST_ID] = STOPPED
+    world.fal.facts[REQUEST_ID] = STOPPED
 
-    cancelled = world.resolver.cancel(job.job_id, by=ADA)
+    cancelled = world.manual_actions.cancel(job.job_id, by=ADA)
 
-    assert world.trainer.cancelled == [REQUEST_ID]
+    assert world.fal.cancelled == [REQUEST_ID]
     assert cancelled.status is Status.CANCELLED
     assert [problem.code for problem in cancelled.problems] == ["cancelled_by_person"]
     # fal does not say that a training it has begun is free.
@@ -80,9 +85,9 @@ def test_fal_is_asked_to_stop_and_what_it_makes_of_it_counts(world: World, statu
 def test_a_training_that_was_stopped_hands_its_slot_on(world: World) -> None:
     job = world.holds(make_job(Status.TRAINING))
     waiting = world.holds(make_job(Status.READY, job_id="next-1"))
-    world.trainer.facts[REQUEST_ID] = STOPPED
+    world.fal.facts[REQUEST_ID] = STOPPED
 
-    world.resolver.cancel(job.job_id, by=ADA)
+    world.manual_actions.cancel(job.job_id, by=ADA)
 
     assert world.queue.datasets == [waiting.dataset]
 
@@ -93,9 +98,9 @@ def test_until_fal_has_stopped_it_the_job_says_that_it_was_asked(
     started: bool,  # noqa: FBT001  # a table's column
 ) -> None:
     job = world.holds(make_job(Status.SUBMITTED))
-    world.trainer.facts[REQUEST_ID] = Running(REQUEST_ID, started=started)
+    world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=started)
 
-    asked = world.resolver.cancel(job.job_id, by=ADA)
+    asked = world.manual_actions.cancel(job.job_id, by=ADA)
 
     assert asked.status is (Status.TRAINING if started else Status.SUBMITTED)
     assert [problem.code for problem in asked.problems] == ["cancel_requested"]
@@ -110,35 +115,35 @@ def test_a_training_that_ended_all_the_same_is_kept(
     over: bool,  # noqa: FBT001  # a table's column
 ) -> None:
     job = world.holds(make_job(Status.TRAINING))
-    world.trainer.over = over
-    world.trainer.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
+    world.fal.over = over
+    world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
 
-    kept = world.resolver.cancel(job.job_id, by=ADA)
+    kept = world.manual_actions.cancel(job.job_id, by=ADA)
 
     assert (kept.status, kept.problems) == (Status.STORING, ())
     assert world.queue.handed == [job.job_id]
-    assert world.keeper.store_result(job.job_id).status is Status.SUCCEEDED
+    assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
 
 
 def test_whoever_asks_twice_in_a_minute_does_not_take_fals_word_that_it_has_nothing(
     world: World,
 ) -> None:
     job = world.holds(make_job(Status.TRAINING))
-    world.trainer.over = True
-    world.trainer.facts[REQUEST_ID] = Gone(REQUEST_ID)
+    world.fal.over = True
+    world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
 
-    world.resolver.cancel(job.job_id, by=ADA)
-    asked = world.resolver.cancel(job.job_id, by=ADA)
+    world.manual_actions.cancel(job.job_id, by=ADA)
+    asked = world.manual_actions.cancel(job.job_id, by=ADA)
 
     assert asked.status is Status.TRAINING
 
 
 def test_a_training_that_was_over_ends_as_it_has_ended(world: World) -> None:
     job = world.holds(make_job(Status.TRAINING))
-    world.trainer.over = True
-    world.trainer.facts[REQUEST_ID] = Failed(REQUEST_ID, BAD)
+    world.fal.over = True
+    world.fal.facts[REQUEST_ID] = Failed(REQUEST_ID, BAD)
 
-    ended = world.resolver.cancel(job.job_id, by=ADA)
+    ended = world.manual_actions.cancel(job.job_id, by=ADA)
 
     assert ended.status is Status.FAILED
     assert "cancel_requested" not in [problem.code for problem in ended.problems]
@@ -148,11 +153,11 @@ def test_whoever_had_it_stopped_is_remembered_and_told_how_to_train_it_after_all
     world: World,
 ) -> None:
     job = world.holds(make_job(Status.SUBMITTED))
-    world.trainer.facts[REQUEST_ID] = Running(REQUEST_ID, started=False)
-    world.resolver.cancel(job.job_id, by=ADA)
+    world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=False)
+    world.manual_actions.cancel(job.job_id, by=ADA)
     stopped = {"detail": "stopped", "error_type": "client_cancelled"}
 
-    ended = world.receiver.receive(
+    ended = world.fal_updates.receive(
         job.job_id, failed(REQUEST_ID, "x", stopped, billable_units="0"), asked=True
     )
 
@@ -164,20 +169,20 @@ def test_whoever_had_it_stopped_is_remembered_and_told_how_to_train_it_after_all
 
 def test_what_was_over_is_not_said_to_be_being_stopped(world: World) -> None:
     job = world.holds(make_job(Status.TRAINING))
-    world.trainer.over = True
-    world.trainer.facts[REQUEST_ID] = TrainerUnavailable("down")
+    world.fal.over = True
+    world.fal.facts[REQUEST_ID] = FalUnavailableError("down")
 
-    with pytest.raises(TrainerUnavailable):
-        world.resolver.cancel(job.job_id, by=ADA)
+    with pytest.raises(FalUnavailableError):
+        world.manual_actions.cancel(job.job_id, by=ADA)
 
     assert world.job(job.job_id) == job
 
 
 def test_the_reconciler_learns_the_rest(world: World) -> None:
     job = world.holds(make_job(Status.TRAINING))
-    world.trainer.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
-    world.resolver.cancel(job.job_id, by=ADA)
-    world.trainer.facts[REQUEST_ID] = STOPPED
+    world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
+    world.manual_actions.cancel(job.job_id, by=ADA)
+    world.fal.facts[REQUEST_ID] = STOPPED
     world.clock.now = NOW + timedelta(minutes=10)
 
     world.reconciler.reconcile()
@@ -187,12 +192,12 @@ def test_the_reconciler_learns_the_rest(world: World) -> None:
 
 def test_asking_again_asks_fal_again(world: World) -> None:
     job = world.holds(make_job(Status.TRAINING))
-    world.trainer.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
+    world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
 
     for _ in range(3):
-        world.resolver.cancel(job.job_id, by=ADA)
+        world.manual_actions.cancel(job.job_id, by=ADA)
 
-    assert world.trainer.cancelled == [REQUEST_ID] * 3
+    assert world.fal.cancelled == [REQUEST_ID] * 3
     assert world.job(job.job_id).status is Status.TRAINING
 
 
@@ -205,44 +210,44 @@ def test_what_cannot_be_stopped_now_says_why(world: World, status: Status) -> No
         Status.STORING: "trained and paid",
     }
 
-    with pytest.raises(NothingToDecide, match=why[status]):
-        world.resolver.cancel(job.job_id, by=ADA)
+    with pytest.raises(ActionNotAllowedError, match=why[status]):
+        world.manual_actions.cancel(job.job_id, by=ADA)
 
     assert world.job(job.job_id) == job
-    assert world.trainer.cancelled == []
+    assert world.fal.cancelled == []
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status.terminal])
 def test_what_has_ended_has_ended(world: World, status: Status) -> None:
     job = world.holds(make_job(status))
 
-    with pytest.raises(NothingToDecide, match=f"has ended: {status}"):
-        world.resolver.cancel(job.job_id, by=ADA)
+    with pytest.raises(ActionNotAllowedError, match=f"has ended: {status}"):
+        world.manual_actions.cancel(job.job_id, by=ADA)
 
     assert world.job(job.job_id) == job
 
 
 def test_nobody_stops_a_job_that_is_not_there(world: World) -> None:
-    with pytest.raises(UnknownJob):
-        world.resolver.cancel("nobody", by=ADA)
+    with pytest.raises(JobNotFoundError):
+        world.manual_actions.cancel("nobody", by=ADA)
 
 
 @pytest.mark.parametrize("call", ["cancel", "ask"])
 def test_when_fal_does_not_answer_the_job_goes_on(world: World, call: str) -> None:
-    class Down(MemoryTrainer):
+    class Down(MemoryFal):
         def cancel(self, application: str, request_id: str) -> bool:
             if call == "cancel":
-                raise TrainerUnavailable(f"{application} {request_id}")
+                raise FalUnavailableError(f"{application} {request_id}")
             return super().cancel(application, request_id)
 
-        def ask(self, application: str, request_id: str) -> Fact:
-            raise TrainerUnavailable(f"{application} {request_id}")
+        def ask(self, application: str, request_id: str) -> FalStatus:
+            raise FalUnavailableError(f"{application} {request_id}")
 
-    world.trainer = Down()
+    world.fal = Down()
     job = world.holds(make_job(Status.TRAINING))
 
-    with pytest.raises(TrainerUnavailable):
-        world.resolver.cancel(job.job_id, by=ADA)
+    with pytest.raises(FalUnavailableError):
+        world.manual_actions.cancel(job.job_id, by=ADA)
 
     assert world.job(job.job_id).status is Status.TRAINING
 
@@ -261,7 +266,7 @@ def test_a_job_that_is_sent_in_this_very_moment_is_not_taken_for_stopped(world: 
 
     world.jobs = Slow(world.jobs.rows)
 
-    with pytest.raises(Conflict):
-        world.resolver.cancel(job.job_id, by=ADA)
+    with pytest.raises(ConflictError):
+        world.manual_actions.cancel(job.job_id, by=ADA)
 
     assert world.job(job.job_id).status is Status.SUBMITTING

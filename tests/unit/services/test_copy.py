@@ -5,7 +5,12 @@ import hashlib
 import pytest
 
 from lora_drop.jobs.artifacts import StoredFile
-from lora_drop.jobs.errors import Conflict, DownloadInterrupted, ForeignHost, ResultGone
+from lora_drop.jobs.errors import (
+    ConflictError,
+    DownloadInterruptedError,
+    HostNotAllowedError,
+    ResultGoneError,
+)
 from lora_drop.results.copies import Label, Part
 from lora_drop.services.copy import TRIES
 from tests.support.copying import BIN, KEY, PART, PREFIX, Bench
@@ -139,7 +144,7 @@ def test_what_is_never_taken_is_given_up_for_now(bench: Bench, size: int) -> Non
     bench.serves(size)
     bench.results.contended = 1000
 
-    with pytest.raises(DownloadInterrupted):
+    with pytest.raises(DownloadInterruptedError):
         bench.copy()
 
     assert len(bench.source.opened) == TRIES
@@ -167,9 +172,9 @@ def test_an_upload_that_somebody_ends_in_the_middle_is_begun_again(bench: Bench)
 
 def test_who_loses_the_job_while_beginning_leaves_no_upload_behind(bench: Bench) -> None:
     bench.serves(5 * PART)
-    bench.notes.lost = Conflict("ada")
+    bench.notes.lost = ConflictError("ada")
 
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         bench.copy()
 
     assert bench.left() == (0, 0)
@@ -218,7 +223,9 @@ def test_a_file_that_changes_between_two_ranges_is_read_anew_in_one_go(bench: Be
     assert bench.left() == (0, 0)
 
 
-@pytest.mark.parametrize("error", [ResultGone("404"), ForeignHost("x"), DownloadInterrupted("503")])
+@pytest.mark.parametrize(
+    "error", [ResultGoneError("404"), HostNotAllowedError("x"), DownloadInterruptedError("503")]
+)
 def test_a_source_that_cannot_be_opened_says_so(bench: Bench, error: Exception) -> None:
     bench.source.failing = {BIN.name: error}
 
@@ -237,7 +244,7 @@ def test_who_runs_out_of_time_says_so_and_goes_on_later(bench: Bench) -> None:
             return super().upload(key, upload_id, number, data)
 
     bench.results = Slow()
-    with pytest.raises(DownloadInterrupted, match="time"):
+    with pytest.raises(DownloadInterruptedError, match="time"):
         bench.copy()
     assert bench.left() == (1, 1)
     [upload] = bench.results.uploads.values()

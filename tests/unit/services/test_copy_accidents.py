@@ -12,7 +12,7 @@ from lora_drop.jobs.artifacts import Artifact
 from lora_drop.jobs.errors import LoraDropError
 from lora_drop.jobs.job import Job, Status
 from tests.support.builders import REQUEST_ID, make_job, make_weights
-from tests.support.fate import Fate, Killed, MortalWorld, Throttled
+from tests.support.fate import Killed, MortalWorld, Outcome, Throttled
 
 PART = 200
 LORA = make_weights(4 * PART)
@@ -26,15 +26,15 @@ ACCIDENTS: list[Callable[[], BaseException]] = [Killed, Throttled]
 class Story:
     """One job whose result is ready to be copied."""
 
-    def __init__(self, fate: Fate) -> None:
+    def __init__(self, fate: Outcome) -> None:
         self.world = MortalWorld(fate=fate)
         self.world.source.files = dict(FILES)
-        self.world.trainer.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
+        self.world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
         self.job = self.world.holds(make_job(Status.STORING, artifacts=ARTIFACTS))
 
     def deliver(self) -> None:
         """The queue's message, once."""
-        replace(self.world.keeper, part=PART).store_result(self.job.job_id)
+        replace(self.world.result_storer, part=PART).store_result(self.job.job_id)
 
     def redeliver(self) -> Job:
         """Again and again, as long as it comes back; each time the visibility timeout later."""
@@ -69,7 +69,7 @@ class Story:
 
 
 def undisturbed() -> list[str]:
-    story = Story(Fate())
+    story = Story(Outcome())
     story.deliver()
     return story.world.fate.effects
 
@@ -107,7 +107,7 @@ def test_no_accident_loses_a_result_or_leaves_anything_behind(
     after: bool,  # noqa: FBT001  # a table's column
     accident: Callable[[], BaseException],
 ) -> None:
-    story = Story(Fate(at=at, after=after, accident=accident))
+    story = Story(Outcome(at=at, after=after, accident=accident))
 
     with pytest.raises((Killed, Throttled)):
         story.deliver()
@@ -122,7 +122,7 @@ def test_two_accidents_are_no_worse(
     after: bool,  # noqa: FBT001  # a table's column
 ) -> None:
     for second in range(1, len(EFFECTS) + 6):
-        story = Story(Fate(at=at, after=after))
+        story = Story(Outcome(at=at, after=after))
         with pytest.raises(Killed):
             story.deliver()
         story.world.clock.now += timedelta(minutes=18)
@@ -140,7 +140,7 @@ def test_what_had_arrived_is_not_fetched_again(
     at: int,
     after: bool,  # noqa: FBT001  # a table's column
 ) -> None:
-    story = Story(Fate(at=at, after=after))
+    story = Story(Outcome(at=at, after=after))
     with pytest.raises(Killed):
         story.deliver()
     results = story.world.results
@@ -167,7 +167,7 @@ def test_a_result_that_has_arrived_whole_survives_that_fal_and_its_cdn_forget_it
     at: int,
     after: bool,  # noqa: FBT001  # a table's column
 ) -> None:
-    story = Story(Fate(at=at, after=after))
+    story = Story(Outcome(at=at, after=after))
     with pytest.raises(Killed):
         story.deliver()
     has_all = EFFECTS.index("upload 3 of samples.bin") + 1
@@ -196,7 +196,7 @@ def test_who_takes_over_in_the_middle_ends_the_job_and_the_first_can_do_no_harm(
     class Continue(Exception):  # nothing goes wrong
         pass
 
-    story = Story(Fate(at=at, accident=overtaken))
+    story = Story(Outcome(at=at, accident=overtaken))
     act = story.world.fate.act
 
     def going_on[R](name: str, effect: Callable[[], R]) -> R:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from lora_drop.jobs.artifacts import Artifact
-from lora_drop.jobs.errors import DownloadInterrupted, ResultInvalid
+from lora_drop.jobs.errors import DownloadInterruptedError, ResultInvalidError
 from tests.support.builders import make_weights
 from tests.support.copying import LORA, PART, Bench
 from tests.support.memory_files import MemoryArtifact, MemorySource
@@ -25,7 +25,7 @@ def test_weights_that_are_none_are_never_stored(bench: Bench, size: int, how: st
     bench.source.whole = {LORA.name} if how != "ranges" else set()
     bench.source.unsized = {LORA.name} if how == "unsized" else set()
 
-    with pytest.raises(ResultInvalid):
+    with pytest.raises(ResultInvalidError):
         bench.copy(LORA)
 
     assert (bench.results.files, bench.left()) == ({}, (0, 0))
@@ -35,7 +35,7 @@ def test_small_weights_of_a_size_nobody_says_are_judged_at_their_end(bench: Benc
     bench.source.files[LORA.name] = make_weights(10)[:-1]
     bench.source.whole = bench.source.unsized = {LORA.name}
 
-    with pytest.raises(ResultInvalid):
+    with pytest.raises(ResultInvalidError):
         bench.copy(LORA)
 
     assert (bench.results.files, bench.left()) == ({}, (0, 0))
@@ -48,7 +48,7 @@ def test_where_the_size_is_known_nothing_is_begun_for_weights_that_are_cut(
     bench.source.files[LORA.name] = make_weights(5 * PART)[:-1]
     bench.source.whole = {LORA.name} if how == "whole" else set()
 
-    with pytest.raises(ResultInvalid):
+    with pytest.raises(ResultInvalidError):
         bench.copy(LORA)
 
     assert next(bench.results.numbers) == 1
@@ -58,7 +58,7 @@ def test_weights_that_turn_out_to_be_cut_at_their_end_are_taken_back(bench: Benc
     bench.source.files[LORA.name] = make_weights(5 * PART)[:-1]
     bench.source.whole = bench.source.unsized = {LORA.name}
 
-    with pytest.raises(ResultInvalid):
+    with pytest.raises(ResultInvalidError):
         bench.copy(LORA)
 
     assert next(bench.results.numbers) > 1
@@ -94,7 +94,7 @@ def test_nothing_is_begun_by_ranges_before_all_of_a_long_header_is_judged(
     bench.source.whole = {LORA.name} if how != "ranges" else set()
     bench.source.unsized = {LORA.name} if how == "unsized" else set()
 
-    with pytest.raises(ResultInvalid):
+    with pytest.raises(ResultInvalidError):
         bench.copy(LORA)
 
     assert (next(bench.results.numbers) == 1) == (how == "ranges")
@@ -115,7 +115,7 @@ def test_sound_weights_that_are_gone_on_with_were_judged_when_they_were_begun(
 ) -> None:
     bench.source.files[LORA.name] = data = make_weights(20 * PART)
     bench.source.cut = {LORA.name}
-    with pytest.raises(DownloadInterrupted):
+    with pytest.raises(DownloadInterruptedError):
         bench.copy(LORA)
     bench.source.cut = set()
 

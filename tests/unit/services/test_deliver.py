@@ -5,7 +5,12 @@ from typing import Any
 import pytest
 from nacl.signing import SigningKey
 
-from lora_drop.jobs.errors import BadDelivery, ForeignRequest, SigningKeysUnavailable, UnknownJob
+from lora_drop.jobs.errors import (
+    ForeignRequestError,
+    InvalidWebhookError,
+    JobNotFoundError,
+    SigningKeysUnavailableError,
+)
 from lora_drop.jobs.job import Job, Status
 from tests.support.builders import ARTIFACTS, KEY, NOW, REQUEST_ID, make_job, signed, webhook_body
 from tests.support.memory import MemoryKeys
@@ -30,7 +35,7 @@ def deliver(
     token: str | None = None,
     **signature: Any,
 ) -> Job:
-    return world.doorkeeper.deliver(
+    return world.webhook_handler.deliver(
         job.job_id,
         world.token(job.job_id) if token is None else token,
         headers or signed(body, **signature),
@@ -106,24 +111,24 @@ def test_the_same_delivery_again_changes_nothing(world: World, job: Job) -> None
 
 @pytest.mark.parametrize("token", ["", "0" * 32, "\u00e9" * 32, "x"])
 def test_whoever_guesses_the_token_learns_nothing(world: World, job: Job, token: str) -> None:
-    with pytest.raises(UnknownJob):
+    with pytest.raises(JobNotFoundError):
         deliver(world, job, webhook_body(), token=token)
 
     assert world.job(job.job_id) == job
 
 
 def test_another_jobs_token_opens_nothing(world: World, job: Job) -> None:
-    with pytest.raises(UnknownJob):
+    with pytest.raises(JobNotFoundError):
         deliver(world, job, webhook_body(), token=world.token("other-0000000000"))
 
 
 def test_a_job_we_do_not_have_is_told_as_such(world: World) -> None:
-    with pytest.raises(UnknownJob):
+    with pytest.raises(JobNotFoundError):
         deliver(world, make_job(Status.SUBMITTED), webhook_body())
 
 
 def test_a_signature_of_fals_for_another_customer_is_refused(world: World, job: Job) -> None:
-    with pytest.raises(BadDelivery, match="another user"):
+    with pytest.raises(InvalidWebhookError, match="another user"):
         deliver(world, job, webhook_body(), user_id="user_2")
 
     assert world.job(job.job_id) == job
@@ -138,7 +143,7 @@ def test_without_a_user_id_of_ours_any_customer_with_the_token_is_heard(
 
 
 def test_header_and_body_must_name_the_same_request(world: World, job: Job) -> None:
-    with pytest.raises(BadDelivery, match="different requests"):
+    with pytest.raises(InvalidWebhookError, match="different requests"):
         deliver(world, job, webhook_body(), request_id=OTHER_REQUEST)
 
     assert world.job(job.job_id) == job
@@ -147,7 +152,7 @@ def test_header_and_body_must_name_the_same_request(world: World, job: Job) -> N
 def test_another_request_is_refused_even_when_fal_signed_it(world: World, job: Job) -> None:
     body = webhook_body(request_id=OTHER_REQUEST)
 
-    with pytest.raises(ForeignRequest):
+    with pytest.raises(ForeignRequestError):
         deliver(world, job, body, request_id=OTHER_REQUEST)
 
     assert world.job(job.job_id) == job
@@ -163,7 +168,7 @@ def test_the_gateways_own_id_does_not_matter(world: World, job: Job) -> None:
 def test_a_status_that_fal_does_not_document_is_refused(
     world: World, job: Job, status: str
 ) -> None:
-    with pytest.raises(BadDelivery, match="unknown status"):
+    with pytest.raises(InvalidWebhookError, match="unknown status"):
         deliver(world, job, webhook_body(status=status))
 
     assert world.job(job.job_id) == job
@@ -184,7 +189,7 @@ NOT_WEBHOOKS: dict[str, bytes] = {
 
 @pytest.mark.parametrize("case", NOT_WEBHOOKS)
 def test_a_signed_body_that_is_no_webhook_is_refused(world: World, job: Job, case: str) -> None:
-    with pytest.raises(BadDelivery):
+    with pytest.raises(InvalidWebhookError):
         deliver(world, job, NOT_WEBHOOKS[case])
 
     assert world.job(job.job_id) == job
@@ -197,7 +202,7 @@ def test_a_number_larger_than_any_of_ours_does_no_harm(world: World, job: Job) -
 
 
 def test_a_strangers_signature_is_refused_and_nothing_is_written(world: World, job: Job) -> None:
-    with pytest.raises(BadDelivery):
+    with pytest.raises(InvalidWebhookError):
         deliver(world, job, webhook_body(), key=STRANGER)
 
     assert world.job(job.job_id) == job
@@ -205,7 +210,7 @@ def test_a_strangers_signature_is_refused_and_nothing_is_written(world: World, j
 
 
 def test_a_stale_signature_is_refused(world: World, job: Job) -> None:
-    with pytest.raises(BadDelivery):
+    with pytest.raises(InvalidWebhookError):
         deliver(world, job, webhook_body(), at=NOW - timedelta(seconds=301))
 
     assert world.job(job.job_id) == job
@@ -229,18 +234,18 @@ def test_a_signature_of_a_key_at_hand_asks_for_no_others(world: World, job: Job)
 def test_a_stale_delivery_of_a_new_key_is_refused_as_well(world: World, job: Job) -> None:
     world.keys = MemoryKeys(known=[bytes(KEY.verify_key)], newer=[bytes(NEW_KEY.verify_key)])
 
-    with pytest.raises(BadDelivery):
+    with pytest.raises(InvalidWebhookError):
         deliver(world, job, webhook_body(), key=NEW_KEY, at=NOW - timedelta(hours=1))
 
 
 def test_without_any_key_nobody_is_called_a_forger(world: World, job: Job) -> None:
     class NoKeys(MemoryKeys):
         def keys(self, *, now: Any) -> Any:
-            raise SigningKeysUnavailable(f"down at {now}")
+            raise SigningKeysUnavailableError(f"down at {now}")
 
     world.keys = NoKeys()
 
-    with pytest.raises(SigningKeysUnavailable):
+    with pytest.raises(SigningKeysUnavailableError):
         deliver(world, job, webhook_body())
 
 

@@ -6,8 +6,14 @@ import pytest
 
 from lora_drop.fal.status import Running
 from lora_drop.jobs.budget import Limits
-from lora_drop.jobs.delivery import MAX_INLINE, Delivery, Way, data_uri, fingerprint
-from lora_drop.jobs.errors import NotSubmitted, SubmissionRefused, SubmissionUnknown
+from lora_drop.jobs.delivery import (
+    MAX_INLINE,
+    DatasetDelivery,
+    DeliveryMethod,
+    data_uri,
+    fingerprint,
+)
+from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError, SubmissionUnknownError
 from lora_drop.jobs.evidence import is_of
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.job_files import public
@@ -22,28 +28,28 @@ HOUR = timedelta(hours=1)
 
 
 def sent_url(world: World) -> str:
-    url: str = world.trainer.posts[-1][1]["images_data_url"]
+    url: str = world.fal.posts[-1][1]["images_data_url"]
     return url
 
 
-@pytest.fixture(params=Way)
-def way(request: pytest.FixtureRequest) -> Way:
-    found: Way = request.param
+@pytest.fixture(params=DeliveryMethod)
+def way(request: pytest.FixtureRequest) -> DeliveryMethod:
+    found: DeliveryMethod = request.param
     return found
 
 
-def address_of(world: World, job: Job, way: Way) -> str:
+def address_of(world: World, job: Job, way: DeliveryMethod) -> str:
     match way:
-        case Way.PRESIGNED:
+        case DeliveryMethod.PRESIGNED:
             return world.datasets.url(job.dataset)
-        case Way.FAL:
+        case DeliveryMethod.FAL:
             return list(world.storage.files)[-1]
-        case Way.DATA:
+        case DeliveryMethod.DATA:
             return data_uri(ARCHIVE)
 
 
 def test_fal_gets_the_address_of_the_stacks_way_and_the_job_keeps_how_long_it_works(
-    way: Way,
+    way: DeliveryMethod,
 ) -> None:
     world = World(way=way)
 
@@ -52,16 +58,16 @@ def test_fal_gets_the_address_of_the_stacks_way_and_the_job_keeps_how_long_it_wo
     assert job.status is Status.SUBMITTED
     url = address_of(world, job, way)
     assert sent_url(world) == url
-    assert job.delivery == Delivery(
+    assert job.delivery == DatasetDelivery(
         way=way,
         sha256=fingerprint(url),
-        expires_at=None if way is Way.DATA else NOW + HOUR,
-        url=url if way is Way.FAL else None,
+        expires_at=None if way is DeliveryMethod.DATA else NOW + HOUR,
+        url=url if way is DeliveryMethod.FAL else None,
     )
 
 
 def test_what_is_uploaded_is_the_dataset_byte_for_byte_for_as_long_as_the_stack_says() -> None:
-    world = World(way=Way.FAL)
+    world = World(way=DeliveryMethod.FAL)
 
     job = world.submit(world.drop("portrait/Ada Lovelace.zip", data=ARCHIVE))
 
@@ -71,8 +77,8 @@ def test_what_is_uploaded_is_the_dataset_byte_for_byte_for_as_long_as_the_stack_
     assert sent_url(world).endswith(f"/{job.job_id}.zip")
 
 
-@pytest.mark.parametrize("way", [Way.FAL, Way.DATA])
-def test_a_mended_dataset_is_sent_as_its_clean_copy(way: Way) -> None:
+@pytest.mark.parametrize("way", [DeliveryMethod.FAL, DeliveryMethod.DATA])
+def test_a_mended_dataset_is_sent_as_its_clean_copy(way: DeliveryMethod) -> None:
     world = World(way=way)
     members = {"place.jpg": with_exif(99)}
 
@@ -81,30 +87,30 @@ def test_a_mended_dataset_is_sent_as_its_clean_copy(way: Way) -> None:
     assert job.clean
     copy = world.results.files[job.clean.key]
     url = sent_url(world)
-    assert copy == world.storage.files[url] if way is Way.FAL else url == data_uri(copy)
+    assert copy == world.storage.files[url] if way is DeliveryMethod.FAL else url == data_uri(copy)
 
 
 def test_a_dataset_too_large_for_a_request_goes_by_a_presigned_address() -> None:
-    world = World(way=Way.DATA)
+    world = World(way=DeliveryMethod.DATA)
     photo = make_jpeg(99)
     members = {"large.jpg": photo[:-2] + bytes(MAX_INLINE) + photo[-2:]}
 
     job = world.submit(world.drop(data=make_archive(members=members, compression=0)))
 
     assert job.delivery
-    assert job.delivery.way is Way.PRESIGNED
+    assert job.delivery.way is DeliveryMethod.PRESIGNED
     assert sent_url(world).startswith("https://")
 
 
 def test_every_try_has_a_new_address() -> None:
-    world = World(way=Way.FAL)
-    world.answer(NotSubmitted("no connection"))
+    world = World(way=DeliveryMethod.FAL)
+    world.answer(NotSubmittedError("no connection"))
     job = world.submit(world.drop(data=ARCHIVE))
     assert job.status is Status.READY
     world.clock.now += HOUR
     world.answer(lambda: Submission("r1"))
 
-    world.dispatcher.dispatch()
+    world.dispatcher.submit_waiting()
 
     job = world.job(job.job_id)
     assert job.delivery
@@ -113,7 +119,7 @@ def test_every_try_has_a_new_address() -> None:
 
 
 def test_nothing_is_uploaded_while_there_is_no_slot() -> None:
-    world = World(way=Way.FAL, limits=Limits(1))
+    world = World(way=DeliveryMethod.FAL, limits=Limits(1))
     world.submit(world.drop("a.zip", images=12))
 
     second = world.submit(world.drop("b.zip", images=13))
@@ -123,23 +129,23 @@ def test_nothing_is_uploaded_while_there_is_no_slot() -> None:
 
 
 def test_a_storage_that_cannot_be_reached_costs_nothing_and_is_tried_again() -> None:
-    world = World(way=Way.FAL)
-    world.storage.refuses = NotSubmitted("no connection")
+    world = World(way=DeliveryMethod.FAL)
+    world.storage.refuses = NotSubmittedError("no connection")
 
     job = world.submit(world.drop(data=ARCHIVE))
 
     assert (job.status, job.problems, job.intents) == (Status.READY, (FAL_UNREACHABLE,), 0)
-    assert world.trainer.posts == []
+    assert world.fal.posts == []
     world.storage.refuses = None
-    world.dispatcher.dispatch()
+    world.dispatcher.submit_waiting()
     done = world.job(job.job_id)
     assert (done.status, done.problems) == (Status.SUBMITTED, ())
 
 
 def test_a_storage_that_refuses_a_dataset_holds_that_one_and_no_other() -> None:
-    world = World(way=Way.FAL)
+    world = World(way=DeliveryMethod.FAL)
     problem = Problem(code="fal_storage_refused", message="Too large.")
-    world.storage.refuses = SubmissionRefused(problem, held=True)
+    world.storage.refuses = SubmissionRefusedError(problem, held=True)
     job = world.submit(world.drop("a.zip", images=12))
     world.storage.refuses = None
 
@@ -152,20 +158,20 @@ def test_a_storage_that_refuses_a_dataset_holds_that_one_and_no_other() -> None:
 def test_whoever_dies_after_the_upload_uploads_again_and_pays_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    world = World(way=Way.FAL)
+    world = World(way=DeliveryMethod.FAL)
     dataset = world.drop(data=ARCHIVE)
     with monkeypatch.context() as patched:
         patched.setattr(world.jobs, "replace", _dies_at_the_intent(world))
         with pytest.raises(KeyboardInterrupt):
             world.submit(dataset)
     assert len(world.storage.files) == 1
-    assert world.trainer.posts == []
+    assert world.fal.posts == []
 
     job = world.submit(dataset)
 
     assert job.status is Status.SUBMITTED
     assert len(world.storage.files) == 2
-    assert len(world.trainer.posts) == 1
+    assert len(world.fal.posts) == 1
 
 
 def _dies_at_the_intent(world: World):  # type: ignore[no-untyped-def]  # a method's double
@@ -179,9 +185,9 @@ def _dies_at_the_intent(world: World):  # type: ignore[no-untyped-def]  # a meth
     return replace
 
 
-def test_a_lost_request_is_known_by_the_address_that_was_sent(way: Way) -> None:
+def test_a_lost_request_is_known_by_the_address_that_was_sent(way: DeliveryMethod) -> None:
     world = World(way=way)
-    world.answer(SubmissionUnknown("no answer"))
+    world.answer(SubmissionUnknownError("no answer"))
     job = world.submit(world.drop(data=ARCHIVE))
     job = world.job(job.job_id)
     other = make_job(Status.SUBMIT_UNKNOWN)
@@ -190,17 +196,17 @@ def test_a_lost_request_is_known_by_the_address_that_was_sent(way: Way) -> None:
 
     url = address_of(world, job, way)
 
-    ours = url if way is not Way.PRESIGNED else f"https://s3.example/datasets/{url[25:]}"
+    ours = url if way is not DeliveryMethod.PRESIGNED else f"https://s3.example/datasets/{url[25:]}"
     assert is_of(job, ours)
     assert not any(is_of(job, each) for each in elsewhere)
 
 
-def test_a_lost_request_is_adopted_whatever_way_it_went(way: Way) -> None:
+def test_a_lost_request_is_adopted_whatever_way_it_went(way: DeliveryMethod) -> None:
     world = World(way=way)
-    world.answer(SubmissionUnknown("no answer"))
+    world.answer(SubmissionUnknownError("no answer"))
     job = world.submit(world.drop(data=ARCHIVE))
-    world.trainer.known = ["r1"]
-    world.trainer.facts["r1"] = Running("r1", started=True)
+    world.fal.known = ["r1"]
+    world.fal.facts["r1"] = Running("r1", started=True)
     world.clock.now += LATE_AFTER
 
     world.reconciler.reconcile()
@@ -211,15 +217,15 @@ def test_a_lost_request_is_adopted_whatever_way_it_went(way: Way) -> None:
 
 @pytest.mark.parametrize("theirs", [Status.SUBMITTED, Status.SUBMIT_UNKNOWN])
 def test_a_request_that_may_be_anothers_with_the_same_bytes_is_not_adopted(theirs: Status) -> None:
-    world = World(way=Way.DATA)
-    world.answer(SubmissionUnknown("no answer"))
+    world = World(way=DeliveryMethod.DATA)
+    world.answer(SubmissionUnknownError("no answer"))
     twin = world.submit(world.drop("twin.zip", data=ARCHIVE))
     if theirs is Status.SUBMITTED:
         world.record.move(world.job(twin.job_id), Status.SUBMITTED, request_id="r1")
     job = world.submit(world.drop(data=ARCHIVE, metadata={"force": "true"}))
     assert job.status is Status.SUBMIT_UNKNOWN
-    world.trainer.known = ["r1"]
-    world.trainer.facts["r1"] = Running("r1", started=True)
+    world.fal.known = ["r1"]
+    world.fal.facts["r1"] = Running("r1", started=True)
     world.clock.now += LATE_AFTER
 
     world.reconciler.reconcile()
@@ -228,7 +234,7 @@ def test_a_request_that_may_be_anothers_with_the_same_bytes_is_not_adopted(their
     assert (found.status, found.request_id) == (Status.SUBMIT_UNKNOWN, None)
 
 
-def test_nobody_reads_the_address_of_the_photos_in_a_published_job(way: Way) -> None:
+def test_nobody_reads_the_address_of_the_photos_in_a_published_job(way: DeliveryMethod) -> None:
     world = World(way=way)
 
     job = world.submit(world.drop(data=ARCHIVE))

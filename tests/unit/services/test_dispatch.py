@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lora_drop.fal.status import Fact, Failed, Finished, Gone, Running
+from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running
 from lora_drop.jobs.budget import Limits
-from lora_drop.jobs.errors import NotSubmitted, SubmissionUnknown
+from lora_drop.jobs.errors import NotSubmittedError, SubmissionUnknownError
 from lora_drop.jobs.job import DatasetVersion, Job, Status
 from lora_drop.jobs.problems import Problem
 from lora_drop.ports import OpenDataset, Submission
@@ -43,7 +43,7 @@ def test_whoever_waits_says_so_beside_its_files(world: World) -> None:
     assert world.results.text(waiting, "ERROR.txt") is None
 
 
-ENDS: list[Fact] = [
+ENDS: list[FalStatus] = [
     Finished("request-1", ARTIFACTS),
     Failed("request-1", BAD),
     Gone("request-1"),
@@ -51,11 +51,13 @@ ENDS: list[Fact] = [
 
 
 @pytest.mark.parametrize("fact", ENDS, ids=lambda fact: type(fact).__name__)
-def test_a_slot_is_handed_on_at_once_to_the_oldest_that_waits(world: World, fact: Fact) -> None:
+def test_a_slot_is_handed_on_at_once_to_the_oldest_that_waits(
+    world: World, fact: FalStatus
+) -> None:
     first, *others = dropped(world, "a", "b", "c", "d")
 
     for doubted in (False, True):  # fal has to say twice that it has no such request
-        world.receiver.receive(first.job_id, fact, asked=True, doubted=doubted)
+        world.fal_updates.receive(first.job_id, fact, asked=True, doubted=doubted)
     announced = list(world.queue.datasets)
     world.work()
 
@@ -66,12 +68,12 @@ def test_a_slot_is_handed_on_at_once_to_the_oldest_that_waits(world: World, fact
 def test_a_fact_that_frees_no_slot_calls_nobody(world: World) -> None:
     first, *_ = dropped(world, "a", "b", "c")
 
-    world.receiver.receive(first.job_id, Running("request-1", started=True))
+    world.fal_updates.receive(first.job_id, Running("request-1", started=True))
     assert world.queue.datasets == []
-    world.receiver.receive(first.job_id, Finished("request-1", ARTIFACTS))
+    world.fal_updates.receive(first.job_id, Finished("request-1", ARTIFACTS))
     world.queue.datasets.clear()
-    world.receiver.receive(first.job_id, Finished("request-1", ARTIFACTS))
-    world.receiver.receive(first.job_id, Gone("request-1"))
+    world.fal_updates.receive(first.job_id, Finished("request-1", ARTIFACTS))
+    world.fal_updates.receive(first.job_id, Gone("request-1"))
 
     assert world.queue.datasets == []
 
@@ -111,7 +113,7 @@ def test_any_event_sends_whoever_is_oldest_and_not_whom_it_speaks_of(world: Worl
 
 def test_a_job_whose_submission_is_in_doubt_keeps_its_slot(world: World) -> None:
     world.limits = Limits(max_in_flight=1)
-    world.answer(SubmissionUnknown("ReadTimeout"))
+    world.answer(SubmissionUnknownError("ReadTimeout"))
 
     first, second = dropped(world, "a", "b")
 
@@ -121,16 +123,16 @@ def test_a_job_whose_submission_is_in_doubt_keeps_its_slot(world: World) -> None
 
 def test_a_submitter_that_has_not_long_to_live_leaves_the_rest_to_the_next(world: World) -> None:
     free(world)
-    world.answer(NotSubmitted("no connection"))
+    world.answer(NotSubmittedError("no connection"))
     jobs = dropped(world, "a", "b", "c")
-    world.trainer.posts.clear()
+    world.fal.posts.clear()
 
     def slowly() -> Submission:
         world.clock.now += PATIENCE + timedelta(seconds=1)
-        return Submission(f"request-{len(world.trainer.posts)}")
+        return Submission(f"request-{len(world.fal.posts)}")
 
     world.answer(slowly)
-    world.dispatcher.dispatch()
+    world.dispatcher.submit_waiting()
 
     assert states(world, jobs) == [Status.SUBMITTED, Status.READY, Status.READY]
     assert [each.key for each in world.queue.datasets] == ["portrait/b.zip"]
@@ -140,15 +142,15 @@ def test_a_submitter_that_has_not_long_to_live_leaves_the_rest_to_the_next(world
 
 def test_patience_lasts_for_as_many_as_go_quickly(world: World) -> None:
     free(world)
-    world.answer(NotSubmitted("no connection"))
+    world.answer(NotSubmittedError("no connection"))
     jobs = dropped(world, *"abcde")
 
     def quickly() -> Submission:
         world.clock.now += PATIENCE / 5
-        return Submission(f"request-{len(world.trainer.posts)}")
+        return Submission(f"request-{len(world.fal.posts)}")
 
     world.answer(quickly)
-    world.dispatcher.dispatch()
+    world.dispatcher.submit_waiting()
 
     assert states(world, jobs) == [Status.SUBMITTED] * 5
 
@@ -163,7 +165,7 @@ def test_a_dataset_that_was_deleted_before_it_was_sent_is_not_paid_for(world: Wo
 
     assert states(world, [second, third]) == [Status.CANCELLED, Status.SUBMITTED]
     assert codes(world.job(second.job_id)) == ["dataset_missing"]
-    assert len(world.trainer.posts) == 2
+    assert len(world.fal.posts) == 2
 
 
 def test_a_newer_version_of_a_dataset_leaves_the_one_that_waits_alone(world: World) -> None:
@@ -175,7 +177,7 @@ def test_a_newer_version_of_a_dataset_leaves_the_one_that_waits_alone(world: Wor
     world.work()
 
     assert world.job(second.job_id).status is Status.SUBMITTED
-    assert world.trainer.posts[1][1]["images_data_url"].endswith("b.zip?versionId=v1")
+    assert world.fal.posts[1][1]["images_data_url"].endswith("b.zip?versionId=v1")
 
 
 def test_a_job_that_somebody_stops_in_this_very_moment_is_passed_over(world: World) -> None:
@@ -191,7 +193,7 @@ def test_a_job_that_somebody_stops_in_this_very_moment_is_passed_over(world: Wor
 
     world.train(first)
     world.jobs = Stopping(world.jobs.rows)
-    world.dispatcher.dispatch()
+    world.dispatcher.submit_waiting()
 
     assert states(world, [second, third]) == [Status.CANCELLED, Status.SUBMITTED]
 
@@ -216,7 +218,7 @@ def test_a_check_that_took_long_leaves_the_sending_to_the_next(world: World) -> 
     job = world.submit(world.drop())
     world.datasets = quick
 
-    assert (job.status, world.trainer.posts) == (Status.READY, [])
+    assert (job.status, world.fal.posts) == (Status.READY, [])
     assert world.queue.datasets == [job.dataset]
     world.work()
     assert world.job(job.job_id).status is Status.SUBMITTED

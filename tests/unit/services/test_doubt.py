@@ -7,12 +7,12 @@ import pytest
 
 from lora_drop.fal.status import Finished, Gone, Running
 from lora_drop.jobs.errors import (
-    ForeignRequest,
-    NothingToDecide,
-    SubmissionRefused,
-    SubmissionUnknown,
-    TrainerUnavailable,
-    UnknownJob,
+    ActionNotAllowedError,
+    FalUnavailableError,
+    ForeignRequestError,
+    JobNotFoundError,
+    SubmissionRefusedError,
+    SubmissionUnknownError,
 )
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.problems import Problem
@@ -34,15 +34,15 @@ def doubtful(world: World) -> Job:
 def test_the_one_request_of_fals_list_is_adopted_and_asked_about(
     world: World, doubtful: Job
 ) -> None:
-    world.trainer.known = [REQUEST_ID]
-    world.trainer.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
+    world.fal.known = [REQUEST_ID]
+    world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
 
     tally = world.reconciler.reconcile()
 
     job = world.job(doubtful.job_id)
     assert (job.status, job.request_id) == (Status.STORING, REQUEST_ID)
     assert world.queue.handed == [job.job_id]
-    assert world.trainer.posts == []
+    assert world.fal.posts == []
     assert tally.doubtful == 0
 
 
@@ -52,30 +52,30 @@ def test_the_list_is_asked_from_an_hour_before_the_intent_and_for_this_very_vers
     world.reconciler.reconcile()
 
     intended = next(s.at for s in doubtful.history if s.status is Status.SUBMITTING)
-    assert world.trainer.listed == [("v1", intended - timedelta(hours=1))]
+    assert world.fal.listed == [("v1", intended - timedelta(hours=1))]
 
 
 @pytest.mark.parametrize(
     "known",
-    [[], ["one", "two"], TrainerUnavailable("down")],
+    [[], ["one", "two"], FalUnavailableError("down")],
     ids=["none", "several", "no answer"],
 )
 def test_anything_but_exactly_one_request_decides_nothing(
     world: World, doubtful: Job, known: Sequence[str] | Exception
 ) -> None:
-    world.trainer.known = known
+    world.fal.known = known
 
     for _ in range(3):
         world.reconciler.reconcile()
 
     assert world.job(doubtful.job_id) == doubtful
-    assert world.trainer.posts == []
+    assert world.fal.posts == []
     assert world.queue.datasets == []
 
 
 def test_a_request_that_is_still_running_is_adopted_as_well(world: World, doubtful: Job) -> None:
-    world.trainer.known = [REQUEST_ID]
-    world.trainer.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
+    world.fal.known = [REQUEST_ID]
+    world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
 
     world.reconciler.reconcile()
 
@@ -92,33 +92,33 @@ def test_after_a_quarter_of_an_hour_without_evidence_a_person_is_called(
 
 
 def test_a_person_can_name_the_request_and_is_remembered(world: World, doubtful: Job) -> None:
-    world.trainer.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
+    world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
 
-    job = world.resolver.accepted(doubtful.job_id, REQUEST_ID, by=ADA)
+    job = world.manual_actions.accepted(doubtful.job_id, REQUEST_ID, by=ADA)
 
     assert (job.status, job.request_id) == (Status.SUBMITTED, REQUEST_ID)
     assert job.history[-1].by == ADA
     assert world.job(job.job_id) == job
     assert "ERROR.txt" not in {name.rsplit("/", 1)[-1] for name in world.results.files}
-    assert world.trainer.posts == []
+    assert world.fal.posts == []
 
 
 def test_a_person_can_say_that_it_never_arrived_and_it_is_sent_again(
     world: World,
 ) -> None:
     dataset = world.drop()
-    world.answer(SubmissionUnknown("ReadTimeout"))
+    world.answer(SubmissionUnknownError("ReadTimeout"))
     job = world.submit(dataset)
     world.answer(lambda: Submission(REQUEST_ID))
-    world.trainer.posts.clear()
+    world.fal.posts.clear()
 
-    ready = world.resolver.not_submitted(job.job_id, by=ADA)
+    ready = world.manual_actions.not_submitted(job.job_id, by=ADA)
     [announced] = world.queue.datasets
     again = world.submit(announced)
 
     assert (ready.status, ready.history[-1].by) == (Status.READY, ADA)
     assert again.status is Status.SUBMITTED
-    assert len(world.trainer.posts) == 1
+    assert len(world.fal.posts) == 1
 
 
 @pytest.mark.parametrize(
@@ -127,34 +127,34 @@ def test_a_person_can_say_that_it_never_arrived_and_it_is_sent_again(
 def test_only_a_submission_in_doubt_can_be_settled(world: World, status: Status) -> None:
     job = world.holds(make_job(status))
 
-    with pytest.raises(NothingToDecide, match=status):
-        world.resolver.accepted(job.job_id, "another", by=ADA)
-    with pytest.raises(NothingToDecide, match=status):
-        world.resolver.not_submitted(job.job_id, by=ADA)
+    with pytest.raises(ActionNotAllowedError, match=status):
+        world.manual_actions.accepted(job.job_id, "another", by=ADA)
+    with pytest.raises(ActionNotAllowedError, match=status):
+        world.manual_actions.not_submitted(job.job_id, by=ADA)
 
     assert world.job(job.job_id) == job
 
 
 def test_nobody_settles_a_job_that_is_not_there(world: World) -> None:
-    with pytest.raises(UnknownJob):
-        world.resolver.not_submitted("nobody", by=ADA)
+    with pytest.raises(JobNotFoundError):
+        world.manual_actions.not_submitted("nobody", by=ADA)
 
 
 def test_what_was_settled_takes_no_other_request(world: World, doubtful: Job) -> None:
-    world.trainer.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
-    world.resolver.accepted(doubtful.job_id, REQUEST_ID, by=ADA)
+    world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
+    world.manual_actions.accepted(doubtful.job_id, REQUEST_ID, by=ADA)
 
-    with pytest.raises(ForeignRequest):
-        world.receiver.receive(doubtful.job_id, Running("another", started=True))
+    with pytest.raises(ForeignRequestError):
+        world.fal_updates.receive(doubtful.job_id, Running("another", started=True))
 
 
 def test_a_held_job_goes_on_when_a_person_says_so(world: World) -> None:
     dataset = world.drop()
-    world.answer(SubmissionRefused(Problem(code="fal_account_locked", message="m"), held=True))
+    world.answer(SubmissionRefusedError(Problem(code="fal_account_locked", message="m"), held=True))
     held = world.submit(dataset)
     world.answer(lambda: Submission(REQUEST_ID))
 
-    ready = world.resolver.approve(held.job_id, by=ADA)
+    ready = world.manual_actions.approve(held.job_id, by=ADA)
     again = world.submit(world.queue.datasets[-1])
 
     assert (held.status, ready.status, ready.history[-1].by) == (Status.HELD, Status.READY, ADA)
@@ -165,31 +165,31 @@ def test_a_held_job_goes_on_when_a_person_says_so(world: World) -> None:
 def test_only_a_held_job_can_be_approved(world: World, status: Status) -> None:
     job = world.holds(make_job(status))
 
-    with pytest.raises(NothingToDecide, match=status):
-        world.resolver.approve(job.job_id, by=ADA)
+    with pytest.raises(ActionNotAllowedError, match=status):
+        world.manual_actions.approve(job.job_id, by=ADA)
 
 
-@pytest.mark.parametrize("said", [Gone("typo"), TrainerUnavailable("503")], ids=["gone", "down"])
+@pytest.mark.parametrize("said", [Gone("typo"), FalUnavailableError("503")], ids=["gone", "down"])
 def test_a_slip_in_a_request_id_settles_nothing(
-    world: World, doubtful: Job, said: Gone | TrainerUnavailable
+    world: World, doubtful: Job, said: Gone | FalUnavailableError
 ) -> None:
-    world.trainer.facts["typo"] = said
+    world.fal.facts["typo"] = said
 
-    with pytest.raises((NothingToDecide, TrainerUnavailable)):
-        world.resolver.accepted(doubtful.job_id, "typo", by=ADA)
+    with pytest.raises((ActionNotAllowedError, FalUnavailableError)):
+        world.manual_actions.accepted(doubtful.job_id, "typo", by=ADA)
 
     assert world.job(doubtful.job_id) == doubtful
 
 
 def test_another_jobs_request_settles_nothing(world: World, doubtful: Job) -> None:
-    world.trainer.facts["theirs"] = Running("theirs", started=True)
+    world.fal.facts["theirs"] = Running("theirs", started=True)
     for number in range(120):
         job_id = f"job-{number}"
         request_id = "theirs" if number == 5 else f"request-{number}"
         world.holds(make_job(Status.TRAINING, job_id=job_id, request_id=request_id))
 
-    with pytest.raises(NothingToDecide, match="job-5"):
-        world.resolver.accepted(doubtful.job_id, "theirs", by=ADA)
+    with pytest.raises(ActionNotAllowedError, match="job-5"):
+        world.manual_actions.accepted(doubtful.job_id, "theirs", by=ADA)
 
     assert world.job(doubtful.job_id) == doubtful
 
@@ -197,8 +197,8 @@ def test_another_jobs_request_settles_nothing(world: World, doubtful: Job) -> No
 def test_a_request_that_an_earlier_try_of_another_job_had_settles_nothing(
     world: World, doubtful: Job
 ) -> None:
-    world.trainer.facts["theirs"] = Running("theirs", started=True)
+    world.fal.facts["theirs"] = Running("theirs", started=True)
     world.holds(make_job(Status.HELD, job_id="other", earlier_requests=("theirs",)))
 
-    with pytest.raises(NothingToDecide, match="other"):
-        world.resolver.accepted(doubtful.job_id, "theirs", by=ADA)
+    with pytest.raises(ActionNotAllowedError, match="other"):
+        world.manual_actions.accepted(doubtful.job_id, "theirs", by=ADA)

@@ -7,7 +7,7 @@ import pytest
 
 from lora_drop.fal.status import Failed
 from lora_drop.jobs.budget import Limits
-from lora_drop.jobs.errors import Conflict
+from lora_drop.jobs.errors import ConflictError
 from lora_drop.jobs.job import DatasetVersion, Job, Status
 from lora_drop.jobs.problems import Problem
 from tests.support.memory_jobs import MemoryJobs
@@ -42,7 +42,7 @@ def test_what_was_trained_before_is_given_its_files_and_costs_nothing(world: Wor
     assert given.job_id != trained.job_id
     assert (given.status, given.duplicate_of) == (Status.SUCCEEDED, trained.job_id)
     assert given.files == trained.files != ()
-    assert (given.charges, len(world.trainer.posts)) == ((), 1)
+    assert (given.charges, len(world.fal.posts)) == ((), 1)
     assert [step.status for step in given.history] == [Status.RECEIVED, Status.SUCCEEDED]
     assert world.jobs.account("2026-11").committed_usd == 3.6
 
@@ -88,7 +88,7 @@ def test_the_same_zip_dropped_twice_under_one_key_is_trained_once(world: World) 
 
     given = first(world)
 
-    assert (given.status, len(world.trainer.posts)) == (Status.SUCCEEDED, 1)
+    assert (given.status, len(world.fal.posts)) == (Status.SUCCEEDED, 1)
     assert given.dataset.version_id == "v2"
 
 
@@ -111,7 +111,7 @@ def test_a_duplicate_waits_while_the_same_is_being_trained(world: World) -> None
     assert running.job_id in problem.message
     assert told(world, waiting, "status.json")["problems"][0]["code"] == "duplicate_in_progress"
     assert world.results.text(waiting, "ERROR.txt") is None
-    assert len(world.trainer.posts) == 1
+    assert len(world.fal.posts) == 1
 
 
 def test_waiting_is_told_once_and_leaves_no_trace_in_the_jobs_story(world: World) -> None:
@@ -140,7 +140,7 @@ def test_a_duplicate_that_waited_gets_the_files_once_they_are_there(world: World
         (),
     )
     assert given.files == trained.files
-    assert len(world.trainer.posts) == 1
+    assert len(world.fal.posts) == 1
 
 
 @pytest.mark.parametrize("billed", [True, False, None])
@@ -150,7 +150,7 @@ def test_when_the_first_fails_the_one_that_waited_takes_over(
 ) -> None:
     running, waiting, last = first(world), again(world), again(world, "portrait/last.zip")
 
-    world.receiver.receive(running.job_id, Failed("request-1", BAD, billed=billed))
+    world.fal_updates.receive(running.job_id, Failed("request-1", BAD, billed=billed))
     later(world)
 
     taken, behind = world.job(waiting.job_id), world.job(last.job_id)
@@ -166,7 +166,7 @@ def test_when_the_first_is_cancelled_the_one_that_waited_takes_over(world: World
     world.submit(world.drop("other.zip", images=20))
     queued, waiting = first(world), again(world)
 
-    world.resolver.cancel(queued.job_id, by="ada")
+    world.manual_actions.cancel(queued.job_id, by="ada")
     later(world)
 
     assert world.job(waiting.job_id).status is Status.READY
@@ -178,10 +178,10 @@ def test_when_a_file_of_the_first_is_gone_it_is_trained_anew(world: World, name:
     [gone] = [stored for stored in trained.files if stored.name == name]
     world.results.remove(gone.key)
 
-    anew = again(world)
+    force_retrain = again(world)
 
-    assert (anew.status, anew.duplicate_of) == (Status.SUBMITTED, None)
-    assert world.jobs.owner(anew.content_digest or "") == anew.job_id
+    assert (force_retrain.status, force_retrain.duplicate_of) == (Status.SUBMITTED, None)
+    assert world.jobs.owner(force_retrain.content_digest or "") == force_retrain.job_id
 
 
 def test_when_a_file_of_the_first_has_another_size_it_is_trained_anew(world: World) -> None:
@@ -194,11 +194,11 @@ def test_when_a_file_of_the_first_has_another_size_it_is_trained_anew(world: Wor
 def test_after_it_was_trained_anew_the_new_files_count(world: World) -> None:
     trained = world.train(first(world))
     world.results.remove(trained.files[0].key)
-    anew = world.train(again(world))
+    force_retrain = world.train(again(world))
 
     given = again(world, "portrait/third.zip")
 
-    assert (given.status, given.duplicate_of) == (Status.SUCCEEDED, anew.job_id)
+    assert (given.status, given.duplicate_of) == (Status.SUCCEEDED, force_retrain.job_id)
 
 
 def test_of_two_that_come_at_the_same_moment_one_is_paid(world: World) -> None:
@@ -214,7 +214,7 @@ def test_of_two_that_come_at_the_same_moment_one_is_paid(world: World) -> None:
     world.jobs = Meanwhile(world.jobs.rows, world.jobs.contents)
     dataset = world.drop("portrait/ada.zip", images=0, members=PHOTOS)
 
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         world.submit(dataset)
     redelivered = world.submit(dataset)
 
@@ -222,7 +222,7 @@ def test_of_two_that_come_at_the_same_moment_one_is_paid(world: World) -> None:
         Status.RECEIVED,
         "duplicate_in_progress",
     )
-    assert len(world.trainer.posts) == 1
+    assert len(world.fal.posts) == 1
 
 
 def test_a_duplicate_of_a_duplicate_gets_the_files_of_the_one_that_was_trained(
@@ -239,12 +239,12 @@ def test_a_duplicate_of_a_duplicate_gets_the_files_of_the_one_that_was_trained(
 def test_a_duplicate_that_waits_can_be_cancelled_for_free(world: World) -> None:
     running, waiting = first(world), again(world)
 
-    world.resolver.cancel(waiting.job_id, by="ada")
+    world.manual_actions.cancel(waiting.job_id, by="ada")
     world.train(running)
     later(world)
 
     assert world.job(waiting.job_id).status is Status.CANCELLED
-    assert len(world.trainer.posts) == 1
+    assert len(world.fal.posts) == 1
 
 
 def test_a_job_that_is_held_for_money_is_waited_for_too(world: World) -> None:
@@ -252,7 +252,7 @@ def test_a_job_that_is_held_for_money_is_waited_for_too(world: World) -> None:
     held = first(world)
 
     waiting = again(world)
-    world.resolver.cancel(held.job_id, by="ada")
+    world.manual_actions.cancel(held.job_id, by="ada")
     later(world)
 
     assert (held.status, waiting.status) == (Status.HELD, Status.RECEIVED)

@@ -15,10 +15,14 @@ def world(busy: World) -> World:
 def test_force_pays_for_it_whatever_was_trained_before(world: World) -> None:
     world.train(first(world))
 
-    anew = again(world, metadata={"force": "true"})
+    force_retrain = again(world, metadata={"force": "true"})
 
-    assert (anew.status, anew.duplicate_of, len(world.trainer.posts)) == (Status.SUBMITTED, None, 2)
-    assert "force" not in world.trainer.posts[1][1]
+    assert (force_retrain.status, force_retrain.duplicate_of, len(world.fal.posts)) == (
+        Status.SUBMITTED,
+        None,
+        2,
+    )
+    assert "force" not in world.fal.posts[1][1]
 
 
 def test_force_pays_for_it_while_the_same_is_being_trained(world: World) -> None:
@@ -29,9 +33,12 @@ def test_force_pays_for_it_while_the_same_is_being_trained(world: World) -> None
 
 def test_what_was_forced_is_what_the_next_one_gets(world: World) -> None:
     world.train(first(world))
-    anew = world.train(again(world, metadata={"force": "true"}))
+    force_retrain = world.train(again(world, metadata={"force": "true"}))
 
-    assert again(world, "third.zip", metadata={"preset": "portrait"}).duplicate_of == anew.job_id
+    assert (
+        again(world, "third.zip", metadata={"preset": "portrait"}).duplicate_of
+        == force_retrain.job_id
+    )
 
 
 def test_force_false_is_none(world: World) -> None:
@@ -44,4 +51,4 @@ def test_a_force_that_is_neither_true_nor_false_is_refused_for_free(world: World
     job = again(world, metadata={"force": "yes"})
 
     assert (job.status, job.problems[0].code) == (Status.REJECTED, "parameter_invalid_type")
-    assert world.trainer.posts == []
+    assert world.fal.posts == []

@@ -7,7 +7,12 @@ import pytest
 
 from lora_drop.fal.status import Finished
 from lora_drop.jobs.erasures import Erasure, Found
-from lora_drop.jobs.errors import Forgotten, NotErasable, NothingToDecide, UnknownJob
+from lora_drop.jobs.errors import (
+    ActionNotAllowedError,
+    JobForgottenError,
+    JobNotFoundError,
+    NotErasableError,
+)
 from lora_drop.jobs.job import Job, Status
 from lora_drop.ports import Erasable
 from tests.support.builders import ARTIFACTS, NOW, REQUEST_ID, make_job
@@ -26,18 +31,18 @@ def test_nothing_is_left_of_a_forgotten_job_but_a_proof(world: World) -> None:
     assert proof.done_at == world.clock.now
     assert proof.found == Found(dataset_versions=1, result_versions=results)
     assert (proof.fal_requests, proof.fal_files, proof.left) == (1, 2, ())
-    assert world.forgetter.forget(job.job_id) == (proof,), "asked again, it is shown"
+    assert world.forget_service.forget(job.job_id) == (proof,), "asked again, it is shown"
 
 
 def test_a_job_is_not_done_before_everybody_is_dead_who_may_write_of_it(world: World) -> None:
     job = trained(world)
-    [erasure] = world.forgetter.forget(job.job_id)
+    [erasure] = world.forget_service.forget(job.job_id)
     assert (erasure.erased_at, erasure.done_at) == (NOW, None)
 
     # Somebody had read it before, and writes only now.
     world.results.write(job.prefix + "status.json", "late", "application/json")
     world.clock.now += DONE
-    [proof] = world.forgetter.go_on()
+    [proof] = world.forget_service.go_on()
 
     assert proof.done_at == world.clock.now
     assert left_of(world, "ada") == []
@@ -59,8 +64,8 @@ def test_a_job_is_not_done_before_everybody_is_dead_who_may_write_of_it(world: W
 def test_a_job_that_has_not_ended_is_not_forgotten(world: World, status: Status, way: str) -> None:
     job = world.holds(make_job(status))
 
-    with pytest.raises(NothingToDecide, match=way):
-        world.forgetter.forget(job.job_id)
+    with pytest.raises(ActionNotAllowedError, match=way):
+        world.forget_service.forget(job.job_id)
 
     assert world.job(job.job_id) == job
 
@@ -76,8 +81,8 @@ def test_a_job_is_forgotten_however_it_ended(world: World, status: Status) -> No
 
 
 def test_what_was_never_there_cannot_be_forgotten(world: World) -> None:
-    with pytest.raises(UnknownJob):
-        world.forgetter.forget("ada-0123456789")
+    with pytest.raises(JobNotFoundError):
+        world.forget_service.forget("ada-0123456789")
 
 
 # ------------------------------------------------------------------------------ what comes late
@@ -94,21 +99,23 @@ def test_nothing_brings_a_forgotten_job_back(world: World, *, done: bool) -> Non
     job = world.holds(
         make_job(Status.CANCELLED, request_id=REQUEST_ID, intents=1, dataset=world.drop())
     )
-    world.forgetter.forget(job.job_id)
+    world.forget_service.forget(job.job_id)
     if done:
         world.clock.now += DONE
-        world.forgetter.go_on()
+        world.forget_service.go_on()
     attempts: dict[str, Callable[[], object]] = {
-        "its result": lambda: world.receiver.receive(job.job_id, Finished(REQUEST_ID, ARTIFACTS)),
-        "a replay": lambda: world.repeater.replay(job.job_id),
-        "a retry": lambda: world.repeater.retry(job.job_id, resume=False, by="me"),
-        "a copy": lambda: world.keeper.store_result(job.job_id),
-        "an approval": lambda: world.resolver.approve(job.job_id, by="me"),
+        "its result": lambda: world.fal_updates.receive(
+            job.job_id, Finished(REQUEST_ID, ARTIFACTS)
+        ),
+        "a replay": lambda: world.retry_service.replay(job.job_id),
+        "a retry": lambda: world.retry_service.retry(job.job_id, resume=False, by="me"),
+        "a copy": lambda: world.result_storer.store_result(job.job_id),
+        "an approval": lambda: world.manual_actions.approve(job.job_id, by="me"),
         "its event": lambda: world.submit(job.dataset),
     }
 
     for attempt in attempts.values():
-        with pytest.raises(Forgotten):
+        with pytest.raises(JobForgottenError):
             attempt()
     world.clock.now += timedelta(minutes=30)
     world.reconciler.reconcile()
@@ -143,8 +150,8 @@ def test_the_same_photos_dropped_again_are_trained_again(world: World) -> None:
 def test_a_call_that_runs_out_of_time_says_so_and_the_next_goes_on(world: World) -> None:
     job = trained(world)
     seconds = iter(range(0, 1000, 10))
-    forgetter = world.forgetter
-    slow = type(forgetter)(
+    forget_service = world.forget_service
+    slow = type(forget_service)(
         jobs=world.jobs,
         erasures=world.jobs,
         datasets=world.datasets,
@@ -175,26 +182,26 @@ def test_what_the_store_does_not_let_go_stops_nobody_else(
 
     def held(versions: list[Erasable]) -> None:
         if "ada" in versions[0].key:
-            raise NotErasable("a hold")
+            raise NotErasableError("a hold")
         erase(versions)
 
     monkeypatch.setattr(world.datasets, "erase", held)
-    with pytest.raises(NotErasable):
-        world.forgetter.forget(one.job_id)
-    world.forgetter.forget(two.job_id)
+    with pytest.raises(NotErasableError):
+        world.forget_service.forget(one.job_id)
+    world.forget_service.forget(two.job_id)
     world.clock.now += DONE
-    with pytest.raises(NotErasable):
-        world.forgetter.go_on()
+    with pytest.raises(NotErasableError):
+        world.forget_service.go_on()
 
     assert [each.digest for each in world.jobs.erasing()] == ["1"]
     monkeypatch.undo()
-    [proof] = world.forgetter.go_on()
+    [proof] = world.forget_service.go_on()
     assert proof.done_at
 
 
 def test_who_is_overtaken_leaves_it_to_the_other(world: World) -> None:
     job = trained(world)
-    world.forgetter.forget(job.job_id)
+    world.forget_service.forget(job.job_id)
     world.clock.now += DONE
     keep = world.jobs.keep
 
@@ -205,6 +212,6 @@ def test_who_is_overtaken_leaves_it_to_the_other(world: World) -> None:
 
     world.jobs.keep = overtaken  # type: ignore[method-assign]
 
-    assert world.forgetter.go_on() == []
-    [proof] = world.forgetter.go_on()
+    assert world.forget_service.go_on() == []
+    [proof] = world.forget_service.go_on()
     assert proof.done_at

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from lora_drop.jobs.delivery import Delivery, Way
+from lora_drop.jobs.delivery import DatasetDelivery, DeliveryMethod
 from lora_drop.jobs.erasures import FAL_KEEPS, UNANSWERED, public
-from lora_drop.jobs.errors import TrainerUnavailable
+from lora_drop.jobs.errors import FalUnavailableError
 from lora_drop.jobs.job import Status
 from lora_drop.ports import PayloadsErased
 from tests.support.builders import NOW, make_job
@@ -40,11 +40,13 @@ def test_what_fal_keeps_is_said_once(world: World) -> None:
 
 def test_a_fal_that_does_not_answer_keeps_nothing_of_ours_and_is_asked_again(world: World) -> None:
     job = trained(world)
-    world.payloads.says[job.request_id or ""] = TrainerUnavailable("503")
+    world.payloads.says[job.request_id or ""] = FalUnavailableError("503")
 
     for _ in range(3):
-        with pytest.raises(TrainerUnavailable):
-            world.forgetter.go_on() if world.jobs.erasures else world.forgetter.forget(job.job_id)
+        with pytest.raises(FalUnavailableError):
+            world.forget_service.go_on() if world.jobs.erasures else world.forget_service.forget(
+                job.job_id
+            )
     assert not world.results.files
     world.payloads.says.clear()
     [proof] = forget(world, job)
@@ -54,12 +56,12 @@ def test_a_fal_that_does_not_answer_keeps_nothing_of_ours_and_is_asked_again(wor
 
 def test_a_fal_that_never_answers_does_not_make_us_keep_a_name_for_ever(world: World) -> None:
     job = trained(world)
-    world.payloads.says[job.request_id or ""] = TrainerUnavailable("503")
-    with pytest.raises(TrainerUnavailable):
-        world.forgetter.forget(job.job_id)
+    world.payloads.says[job.request_id or ""] = FalUnavailableError("503")
+    with pytest.raises(FalUnavailableError):
+        world.forget_service.forget(job.job_id)
 
     world.clock.now += FAL_KEEPS
-    [proof] = world.forgetter.go_on()
+    [proof] = world.forget_service.go_on()
 
     assert (proof.done_at, proof.left) == (world.clock.now, (UNANSWERED,))
     assert left_of(world, "ada") == []
@@ -67,13 +69,20 @@ def test_a_fal_that_never_answers_does_not_make_us_keep_a_name_for_ever(world: W
 
 @pytest.mark.parametrize(
     ("way", "hours", "said"),
-    [(Way.FAL, 2, 1), (Way.FAL, -1, 0), (Way.PRESIGNED, 2, 0), (Way.DATA, None, 0)],
+    [
+        (DeliveryMethod.FAL, 2, 1),
+        (DeliveryMethod.FAL, -1, 0),
+        (DeliveryMethod.PRESIGNED, 2, 0),
+        (DeliveryMethod.DATA, None, 0),
+    ],
 )
 def test_a_dataset_in_fals_storage_is_said_to_be_there_while_it_is(
-    world: World, way: Way, hours: int | None, said: int
+    world: World, way: DeliveryMethod, hours: int | None, said: int
 ) -> None:
     until = None if hours is None else NOW + timedelta(hours=hours)
-    delivery = Delivery(way=way, sha256="0", expires_at=until, url="https://v3.fal.media/ada.zip")
+    delivery = DatasetDelivery(
+        way=way, sha256="0", expires_at=until, url="https://v3.fal.media/ada.zip"
+    )
 
     [proof] = forget(world, world.holds(make_job(Status.FAILED, delivery=delivery)))
 

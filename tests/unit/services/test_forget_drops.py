@@ -17,12 +17,12 @@ def test_every_version_of_its_dataset_goes_and_one_that_is_dropped_afterwards_st
     world.datasets.put("portrait/ada.zip", None)
     job = trained(world)
     world.datasets.uploads["u-1"] = "portrait/ada.zip"
-    world.forgetter.forget(job.job_id)
+    world.forget_service.forget(job.job_id)
     world.clock.now += timedelta(minutes=1)
     new = world.drop("portrait/ada.zip")
 
     world.clock.now += DONE
-    [proof] = world.forgetter.forget(job.job_id)
+    [proof] = world.forget_service.forget(job.job_id)
 
     [kept] = world.datasets.objects["portrait/ada.zip"]
     assert proof.found

@@ -8,7 +8,7 @@ import pytest
 
 from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.erasures import LAST_LOOK_AFTER, Erasure, public, to_go
-from lora_drop.jobs.errors import NothingToDecide, Shared, UnknownJob
+from lora_drop.jobs.errors import ActionNotAllowedError, JobNotFoundError, SharedJobError
 from lora_drop.jobs.job import Job, Status
 from tests.support.builders import NOW, make_dataset, make_job
 from tests.support.fate import Killed
@@ -19,7 +19,7 @@ DONE = LAST_LOOK_AFTER + timedelta(seconds=1)
 
 
 def looked(world: World, job_id: str, *, family: bool) -> list[str]:
-    return [each.job_id for each in world.forgetter.look(job_id, family=family)]
+    return [each.job_id for each in world.forget_service.look(job_id, family=family)]
 
 
 # ------------------------------------------------------------------------------ the look
@@ -31,7 +31,7 @@ def test_a_look_names_everyone_who_goes_and_changes_nothing(world: World) -> Non
     ports = (world.jobs, world.datasets, world.results, world.queue, world.payloads)
     before = [repr(vars(port)) for port in ports]
 
-    found = world.forgetter.look(job.job_id, family=True)
+    found = world.forget_service.look(job.job_id, family=True)
 
     assert [*found] == [job, twin]
     assert twin.status is Status.SUCCEEDED
@@ -51,8 +51,8 @@ def test_a_look_refuses_what_the_order_would_refuse(
         at_work = Status.TRAINING if how.endswith("work") else Status.FAILED
         world.holds(make_job(at_work, job_id="bob-2"))
 
-    looked = refusal(lambda: world.forgetter.look("ada-1", family=family))
-    ordered = refusal(lambda: world.forgetter.forget("ada-1", family=family))
+    looked = refusal(lambda: world.forget_service.look("ada-1", family=family))
+    ordered = refusal(lambda: world.forget_service.forget("ada-1", family=family))
 
     assert looked == ordered
     assert (looked is None) == (how == "shared" and family)
@@ -61,7 +61,7 @@ def test_a_look_refuses_what_the_order_would_refuse(
 def refusal(act: Any) -> tuple[type[Exception], str] | None:
     try:
         act()
-    except (UnknownJob, NothingToDecide) as refused:
+    except (JobNotFoundError, ActionNotAllowedError) as refused:
         return type(refused), str(refused)
     return None
 
@@ -69,10 +69,10 @@ def refusal(act: Any) -> tuple[type[Exception], str] | None:
 @pytest.mark.parametrize("done", [False, True])
 def test_of_what_is_begun_nobody_is_left_to_be_asked_about(world: World, *, done: bool) -> None:
     job = trained(world)
-    world.forgetter.forget(job.job_id)
+    world.forget_service.forget(job.job_id)
     if done:
         world.clock.now += DONE
-        world.forgetter.go_on()
+        world.forget_service.go_on()
 
     assert looked(world, job.job_id, family=False) == []
 
@@ -109,7 +109,7 @@ REASONS: dict[str, tuple[dict[str, Any], str]] = {
     "one that went on from it": ({"resume_from": "ada-1"}, "files"),
     "one in its folder": ({"dataset": make_dataset("ada-1/ada-1/x.zip")}, "files"),
     "the same content, forced": ({"content_digest": "c" * 64}, "photos"),
-    "one that stands in for it": ({"instead_of": "ada-1"}, "photos"),
+    "one that stands in for it": ({"supersedes": "ada-1"}, "photos"),
 }
 SENTENCES = {
     "dataset": "ada-1 shares its dataset with bob-2, which would be left without it",
@@ -124,8 +124,8 @@ def test_it_is_said_what_two_jobs_share(world: World, how: str) -> None:
     kept(world, "ada-1", content_digest="c" * 64)
     kept(world, "bob-2", **changes)
 
-    with pytest.raises(Shared) as shared:
-        world.forgetter.forget("ada-1")
+    with pytest.raises(SharedJobError) as shared:
+        world.forget_service.forget("ada-1")
 
     assert str(shared.value) == (
         f"{SENTENCES[what]}. Forget all of them: lora-drop forget ada-1 --family"
@@ -139,8 +139,8 @@ def test_of_a_large_family_it_is_said_who_shares_what_with_whom(world: World) ->
     kept(world, "bob-4", content_digest="c" * 64, created_at=NOW + timedelta(hours=3))
     kept(world, "eve-5", resume_from="ada-3")
 
-    with pytest.raises(Shared) as shared:
-        world.forgetter.forget("ada-1")
+    with pytest.raises(SharedJobError) as shared:
+        world.forget_service.forget("ada-1")
 
     assert shared.value.jobs == ("ada-2", "ada-3", "bob-4", "eve-5")
     assert str(shared.value).split(". ")[0].split("; ") == [
@@ -154,10 +154,10 @@ def test_a_job_at_work_is_told_so_before_it_is_told_who_shares_with_it(world: Wo
     world.holds(make_job(Status.TRAINING, job_id="ada-1"))
     kept(world, "bob-2", duplicate_of="ada-1")
 
-    with pytest.raises(NothingToDecide, match="ada-1 is TRAINING; end it first") as refused:
-        world.forgetter.forget("ada-1")
+    with pytest.raises(ActionNotAllowedError, match="ada-1 is TRAINING; end it first") as refused:
+        world.forget_service.forget("ada-1")
 
-    assert not isinstance(refused.value, Shared)
+    assert not isinstance(refused.value, SharedJobError)
 
 
 @pytest.mark.parametrize(
@@ -171,8 +171,8 @@ def test_what_ends_a_job_can_be_pasted(world: World, status: Status, command: st
     kept(world, "ada-1")
     world.holds(make_job(status, job_id="eve-3", duplicate_of="ada-1"))
 
-    with pytest.raises(NothingToDecide) as refused:
-        world.forgetter.forget("ada-1", family=True)
+    with pytest.raises(ActionNotAllowedError) as refused:
+        world.forget_service.forget("ada-1", family=True)
 
     assert str(refused.value).endswith(command)
 
@@ -202,11 +202,11 @@ def test_an_order_that_stops_between_two_tombstones_is_not_done_before_all_are(
 
     monkeypatch.setattr(world.jobs, "begin", begin_some)
     with pytest.raises(Killed):
-        world.forgetter.forget(job.job_id, family=True)
+        world.forget_service.forget(job.job_id, family=True)
     monkeypatch.undo()
     world.clock.now += LAST_LOOK_AFTER / 2
 
-    proofs = world.forgetter.forget(job.job_id, family=True)
+    proofs = world.forget_service.forget(job.job_id, family=True)
 
     assert world.jobs.rows == {}
     assert proofs[0].digest == "1"
@@ -217,9 +217,9 @@ def test_an_order_that_stops_between_two_tombstones_is_not_done_before_all_are(
 def test_what_was_ordered_with_another_is_not_told_as_beside(world: World) -> None:
     kept(world, "ada-1")
     kept(world, "bob-2")
-    world.forgetter.forget("bob-2")
+    world.forget_service.forget("bob-2")
 
-    [proof] = world.forgetter.forget("ada-1")
+    [proof] = world.forget_service.forget("ada-1")
 
     assert proof.beside == ()
 
@@ -227,7 +227,7 @@ def test_what_was_ordered_with_another_is_not_told_as_beside(world: World) -> No
 def test_the_proof_does_not_say_with_whom_it_was_ordered(world: World) -> None:
     job, *_ = chain(world)
 
-    proofs = world.forgetter.forget(job.job_id, family=True)
+    proofs = world.forget_service.forget(job.job_id, family=True)
 
     assert {each.ordered_with for each in proofs[1:]} == {"1"}
     assert not any("ordered_with" in public(each) for each in proofs)

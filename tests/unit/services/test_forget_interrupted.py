@@ -57,7 +57,7 @@ def live(blows: tuple[tuple[int, bool], ...]) -> tuple[World, Blows, list[Erasur
     proofs: list[Erasure] = []
     for _ in range(2 + len(blows)):
         try:
-            proofs = list(world.forgetter.forget(job.job_id, family=True))
+            proofs = list(world.forget_service.forget(job.job_id, family=True))
             if all(proof.done_at for proof in proofs):
                 break
         except Killed:
@@ -67,7 +67,7 @@ def live(blows: tuple[tuple[int, bool], ...]) -> tuple[World, Blows, list[Erasur
     for name, port in before.items():
         setattr(world, name, port)
     world.clock.now += 2 * LAST_LOOK_AFTER
-    world.forgetter.go_on()
+    world.forget_service.go_on()
     proofs = [world.jobs.erasures[digest] for digest in sorted(world.jobs.erasures)]
     assert len(world.paid) == paid, "nothing is paid"
     return world, hand, proofs

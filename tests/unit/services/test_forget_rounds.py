@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from lora_drop.jobs.erasures import Erasure
-from lora_drop.jobs.errors import Conflict, TrainerUnavailable
+from lora_drop.jobs.errors import ConflictError, FalUnavailableError
 from lora_drop.jobs.job import Job, Status
-from lora_drop.services.forget import PATIENCE, ROUND, Forgetter
+from lora_drop.services.forget import PATIENCE, ROUND, ForgetService
 from tests.support.builders import make_dataset, make_job
 from tests.support.forgetting import trained
 from tests.support.template import properties
@@ -23,7 +23,7 @@ def overtaken(world: World, times: int) -> Callable[[Job, Erasure], None]:
     def too_late(job: Job, erasure: Erasure) -> None:
         if left:
             left.pop()
-            raise Conflict(job.job_id)
+            raise ConflictError(job.job_id)
         begin(job, erasure)
 
     return too_late
@@ -35,7 +35,7 @@ def test_an_order_that_is_overtaken_is_tried_again(
     job = trained(world)
     monkeypatch.setattr(world.jobs, "begin", overtaken(world, 2))
 
-    [erasure] = world.forgetter.forget(job.job_id)
+    [erasure] = world.forget_service.forget(job.job_id)
 
     assert erasure.erased_at
 
@@ -46,11 +46,11 @@ def test_an_order_that_could_not_be_begun_says_so_and_changes_nothing(
     job = trained(world)
     monkeypatch.setattr(world.jobs, "begin", overtaken(world, 1000))
 
-    with pytest.raises(Conflict):
-        world.forgetter.forget(job.job_id)
+    with pytest.raises(ConflictError):
+        world.forget_service.forget(job.job_id)
 
     assert world.job(job.job_id) == job
-    assert world.forgetter.waiting() == []
+    assert world.forget_service.waiting() == []
 
 
 def several(world: World, number: int) -> list[Job]:
@@ -68,24 +68,24 @@ def several(world: World, number: int) -> list[Job]:
     return jobs
 
 
-def silent_fal(world: World) -> tuple[Forgetter, list[float]]:
+def silent_fal(world: World) -> tuple[ForgetService, list[float]]:
     """A fal that takes ten seconds to say nothing, and the seconds that have passed."""
     passed = [0.0]
 
     class Silent:
         def erase(self, _: str) -> Any:
             passed[0] += 10.0
-            raise TrainerUnavailable("silent")
+            raise FalUnavailableError("silent")
 
-    forgetter = world.forgetter
+    forget_service = world.forget_service
     return (
-        Forgetter(
-            forgetter.jobs,
-            forgetter.erasures,
-            forgetter.datasets,
-            forgetter.results,
+        ForgetService(
+            forget_service.jobs,
+            forget_service.erasures,
+            forget_service.datasets,
+            forget_service.results,
             Silent(),
-            forgetter.clock,
+            forget_service.clock,
             tick=lambda: passed[0],
         ),
         passed,
@@ -94,10 +94,10 @@ def silent_fal(world: World) -> tuple[Forgetter, list[float]]:
 
 def test_a_round_ends_in_time_and_each_erasure_has_its_turn(world: World) -> None:
     jobs = several(world, 6)
-    forgetter, passed = silent_fal(world)
+    forget_service, passed = silent_fal(world)
     for job in jobs:
-        with pytest.raises(TrainerUnavailable):
-            forgetter.forget(job.job_id)
+        with pytest.raises(FalUnavailableError):
+            forget_service.forget(job.job_id)
     asked: set[str] = set()
     world.jobs.erasures = {
         digest: each.model_copy(update={"found": None})
@@ -106,8 +106,8 @@ def test_a_round_ends_in_time_and_each_erasure_has_its_turn(world: World) -> Non
 
     for _ in jobs:
         passed[0] = 0.0
-        with pytest.raises(TrainerUnavailable):
-            forgetter.go_on()
+        with pytest.raises(FalUnavailableError):
+            forget_service.go_on()
         assert passed[0] <= PATIENCE + 10.0
         asked |= {each.digest for each in world.jobs.erasing() if each.found}
         world.clock.now += ROUND

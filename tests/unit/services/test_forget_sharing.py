@@ -8,7 +8,7 @@ import pytest
 from lora_drop.fal.status import Failed
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.erasures import Erasure
-from lora_drop.jobs.errors import Conflict, NothingToDecide, Shared
+from lora_drop.jobs.errors import ActionNotAllowedError, ConflictError, SharedJobError
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.problems import Problem
 from lora_drop.ports import Submission
@@ -20,7 +20,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "a retry of it": {"retry_of": "ada-1"},
     "one that went on from its LoRA": {"resume_from": "ada-1"},
     "a duplicate with its files": {"duplicate_of": "ada-1"},
-    "one that stands in for it": {"instead_of": "ada-1"},
+    "one that stands in for it": {"supersedes": "ada-1"},
     "one with the same content": {"content_digest": "c" * 64},
     "another version of its dataset": {"dataset": make_dataset("ada-1.zip", version_id="v2")},
     "one that lies in its folder": {"dataset": make_dataset("ada-1/ada-1/x.zip")},
@@ -32,8 +32,8 @@ def test_a_job_that_others_share_with_is_not_forgotten_alone(world: World, how: 
     job = kept(world, "ada-1", content_digest="c" * 64)
     other = kept(world, "bob-2", **OTHERS[how])
 
-    with pytest.raises(Shared, match="bob-2") as shared:
-        world.forgetter.forget(job.job_id)
+    with pytest.raises(SharedJobError, match="bob-2") as shared:
+        world.forget_service.forget(job.job_id)
 
     assert shared.value.jobs == ("bob-2",)
     assert set(world.jobs.rows) == {"ada-1", "bob-2"}
@@ -67,10 +67,10 @@ def test_of_a_training_and_its_retry_nothing_is_left_whichever_is_named(
 ) -> None:
     first = world.submit(world.drop("portrait/ada.zip"))
     failed = Failed(first.request_id or "", Problem(code="x", message="y"), billed=True)
-    world.receiver.receive(first.job_id, failed, asked=True)
+    world.fal_updates.receive(first.job_id, failed, asked=True)
     world.clock.now += timedelta(minutes=1)
     world.answer(lambda: Submission("another-request"))
-    retry = world.repeater.retry(first.job_id, resume=False, by="me")
+    retry = world.retry_service.retry(first.job_id, resume=False, by="me")
     world.work()
     done = world.train(world.job(retry.job_id))
     world.queue.handed.clear()
@@ -87,8 +87,8 @@ def test_whoever_shares_with_whom_shares_goes_as_well(world: World) -> None:
     kept(world, "ada-2", retry_of="ada-1", created_at=NOW + timedelta(hours=1))
     kept(world, "bob-3", duplicate_of="ada-2", created_at=NOW + timedelta(hours=2))
 
-    with pytest.raises(Shared) as shared:
-        world.forgetter.forget(job.job_id)
+    with pytest.raises(SharedJobError) as shared:
+        world.forget_service.forget(job.job_id)
 
     assert shared.value.jobs == ("ada-2", "bob-3")
 
@@ -99,8 +99,8 @@ def test_a_duplicate_is_forgotten_without_its_original(world: World) -> None:
     twin = world.submit(world.drop("portrait/bob.zip"))
     assert twin.duplicate_of == original.job_id
 
-    with pytest.raises(Shared):
-        world.forgetter.forget(twin.job_id)  # the same photos
+    with pytest.raises(SharedJobError):
+        world.forget_service.forget(twin.job_id)  # the same photos
     forget(world, twin, family=True)
 
     assert world.payloads.asked == [original.request_id], "fal has the original's request alone"
@@ -112,8 +112,8 @@ def test_one_of_the_family_that_has_not_ended_keeps_all_of_it(world: World) -> N
     kept(world, "bob-2", retry_of="ada-1").model_copy(update={"status": Status.TRAINING})
     world.holds(make_job(Status.TRAINING, job_id="eve-3", retry_of="ada-1"))
 
-    with pytest.raises(NothingToDecide, match="eve-3 is TRAINING"):
-        world.forgetter.forget(job.job_id, family=True)
+    with pytest.raises(ActionNotAllowedError, match="eve-3 is TRAINING"):
+        world.forget_service.forget(job.job_id, family=True)
 
     assert world.jobs.erasures == {}
 
@@ -124,8 +124,8 @@ def test_a_list_that_is_a_moment_old_hides_nobody(world: World) -> None:
     world.jobs.untold.add(twin.job_id)  # it has just ended
     world.jobs.page = lambda **_: type("Page", (), {"jobs": (), "cursor": None})()  # type: ignore[method-assign]  # the index lags
 
-    with pytest.raises(Shared, match="bob-2"):
-        world.forgetter.forget(job.job_id)
+    with pytest.raises(SharedJobError, match="bob-2"):
+        world.forget_service.forget(job.job_id)
 
 
 def test_a_twin_that_takes_its_files_at_the_same_moment_does_not_lose_them(world: World) -> None:
@@ -141,7 +141,7 @@ def test_a_twin_that_takes_its_files_at_the_same_moment_does_not_lose_them(world
     world.results.has = forgotten_meanwhile  # type: ignore[method-assign]
     dataset = world.drop("portrait/bob.zip")
 
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         world.submit(dataset)
     twin = world.submit(dataset)
 
@@ -159,7 +159,7 @@ def test_a_retry_at_the_same_moment_is_none(world: World) -> None:
         return found
 
     world.jobs.get = get  # type: ignore[method-assign]
-    with pytest.raises(Conflict):
-        world.repeater.retry(job.job_id, resume=False, by="me")
+    with pytest.raises(ConflictError):
+        world.retry_service.retry(job.job_id, resume=False, by="me")
 
     assert world.jobs.rows == {}

@@ -7,7 +7,7 @@ import pytest
 from lora_drop.fal.prices import Price
 from lora_drop.fal.status import Failed, Finished
 from lora_drop.jobs.budget import Limits
-from lora_drop.jobs.errors import NothingToDecide
+from lora_drop.jobs.errors import ActionNotAllowedError
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.problems import Problem
 from tests.support.builders import ARTIFACTS, NOW, make_jpeg
@@ -50,7 +50,7 @@ def test_a_training_dearer_than_any_may_be_is_held_for_a_person(world: World) ->
     assert "$3.60" in told
     assert "$3.59" in told
     assert "lora-drop approve" in told
-    assert world.trainer.posts == []
+    assert world.fal.posts == []
     round_(world, after=timedelta(days=60))
     assert world.job(held.job_id).status is Status.HELD
 
@@ -71,7 +71,7 @@ def test_a_training_that_the_month_has_no_money_for_is_held(world: World) -> Non
     told = world.results.text(held, "ERROR.txt") or ""
     assert "$3.60" in told
     assert "$7.19" in told
-    assert len(world.trainer.posts) == 1
+    assert len(world.fal.posts) == 1
 
 
 def test_the_month_is_spent_to_its_last_cent(world: World) -> None:
@@ -114,7 +114,7 @@ def test_money_that_is_given_back_sends_whoever_was_held_for_it(world: World) ->
     assert world.job(held.job_id).status is Status.HELD
     down = Problem(code="fal_internal_error", message="m")
 
-    world.receiver.receive(first.job_id, Failed("request-1", down, billed=False))
+    world.fal_updates.receive(first.job_id, Failed("request-1", down, billed=False))
     round_(world)
 
     assert world.job(held.job_id).status is Status.SUBMITTED
@@ -124,7 +124,7 @@ def test_money_that_was_wasted_is_not_given_back(world: World) -> None:
     world.limits = Limits(max_in_flight=9, monthly_usd=4.0)
     first, held = dropped(world, "a"), dropped(world, "b")
 
-    world.receiver.receive(first.job_id, Failed("request-1", Problem(code="fal_x", message="m")))
+    world.fal_updates.receive(first.job_id, Failed("request-1", Problem(code="fal_x", message="m")))
     round_(world)
 
     assert world.job(held.job_id).status is Status.HELD
@@ -194,7 +194,7 @@ def test_a_training_of_unknown_price_is_held_wherever_there_is_a_limit(
 
     assert (held.status, code(held)) == (Status.HELD, "price_unknown")
     assert "fal-ai/qwen-image-trainer" in (world.results.text(held, "ERROR.txt") or "")
-    assert world.trainer.posts == []
+    assert world.fal.posts == []
 
 
 def test_without_limits_a_price_does_not_matter(world: World) -> None:
@@ -204,7 +204,7 @@ def test_without_limits_a_price_does_not_matter(world: World) -> None:
 
 
 def test_fals_price_of_the_moment_is_the_one_that_counts(world: World) -> None:
-    world.trainer.asks = Price(0.01, 1000)
+    world.fal.asks = Price(0.01, 1000)
     world.limits = Limits(9, job_usd=14.99)
 
     held = dropped(world)
@@ -221,7 +221,7 @@ def test_an_approval_goes_over_every_limit_and_is_kept_with_its_name(
     world.limits = limits
     held = dropped(world)
 
-    ready = world.resolver.approve(held.job_id, by=ADA)
+    ready = world.manual_actions.approve(held.job_id, by=ADA)
     world.work()
 
     job = world.job(held.job_id)
@@ -233,7 +233,7 @@ def test_an_approval_goes_over_every_limit_and_is_kept_with_its_name(
 def test_an_approval_of_an_unknown_price_is_one_as_well(world: World) -> None:
     held = unpriced(world)
 
-    world.resolver.approve(held.job_id, by=ADA)
+    world.manual_actions.approve(held.job_id, by=ADA)
     world.work()
 
     assert world.job(held.job_id).status is Status.SUBMITTED
@@ -243,10 +243,10 @@ def test_an_approved_job_waits_for_a_slot_like_everybody(world: World) -> None:
     world.limits = Limits(1, job_usd=3.6)
     held, first = dropped(world, "a", steps=2000), dropped(world, "b")
 
-    world.resolver.approve(held.job_id, by=ADA)
+    world.manual_actions.approve(held.job_id, by=ADA)
     world.work()
     assert world.job(held.job_id).status is Status.READY
-    world.receiver.receive(first.job_id, Finished("request-1", ARTIFACTS))
+    world.fal_updates.receive(first.job_id, Finished("request-1", ARTIFACTS))
     world.work()
 
     assert world.job(held.job_id).status is Status.SUBMITTED
@@ -256,10 +256,10 @@ def test_an_approval_is_for_one_job_alone(world: World) -> None:
     world.limits = Limits(9, monthly_usd=4.0)
     first, second = dropped(world, "a", steps=2000), dropped(world, "b", steps=2000)
 
-    world.resolver.approve(first.job_id, by=ADA)
+    world.manual_actions.approve(first.job_id, by=ADA)
     world.work()
 
     assert world.job(second.job_id).status is Status.HELD
-    with pytest.raises(NothingToDecide):
-        world.resolver.approve(first.job_id, by=ADA)
+    with pytest.raises(ActionNotAllowedError):
+        world.manual_actions.approve(first.job_id, by=ADA)
     assert world.clock.now == NOW

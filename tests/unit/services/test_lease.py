@@ -7,12 +7,17 @@ import pytest
 
 from lora_drop.fal.status import Finished
 from lora_drop.jobs.artifacts import Upload
-from lora_drop.jobs.errors import Conflict, DownloadInterrupted, ForeignHost, TrainerUnavailable
+from lora_drop.jobs.errors import (
+    ConflictError,
+    DownloadInterruptedError,
+    FalUnavailableError,
+    HostNotAllowedError,
+)
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.leases import Lease
-from lora_drop.results.copies import Lying
-from lora_drop.services.lease import Hold
-from lora_drop.services.store import Keeper
+from lora_drop.results.copies import ExistingFile
+from lora_drop.services.lease import JobLease
+from lora_drop.services.store import ResultStorer
 from tests.support.builders import ARTIFACTS, NOW, REQUEST_ID, make_job
 from tests.support.memory_files import MemoryResults
 from tests.support.world import World
@@ -25,10 +30,10 @@ def storing(world: World, **changes: object) -> Job:
     return world.holds(make_job(Status.STORING, **changes))
 
 
-def held(world: World, job: Job, owner: str = "a") -> Hold:
-    hold = Hold.take(world.record, world.job(job.job_id), owner=owner, length=LENGTH)
-    assert hold
-    return hold
+def held(world: World, job: Job, owner: str = "a") -> JobLease:
+    job_lease = JobLease.take(world.record, world.job(job.job_id), owner=owner, length=LENGTH)
+    assert job_lease
+    return job_lease
 
 
 def lease(world: World, job: Job) -> Lease:
@@ -52,7 +57,7 @@ def test_a_job_that_somebody_else_copies_is_left_to_them(world: World) -> None:
     held(world, job)
     before = world.job(job.job_id)
 
-    assert world.keeper.store_result(job.job_id) == before
+    assert world.result_storer.store_result(job.job_id) == before
     assert world.job(job.job_id) == before
     assert world.source.opened == []
 
@@ -72,15 +77,15 @@ def test_a_second_before_its_end_a_lease_still_holds(world: World) -> None:
     held(world, job)
     world.clock.now += LENGTH - timedelta(seconds=1)
 
-    assert Hold.take(world.record, world.job(job.job_id), owner="b", length=LENGTH) is None
+    assert JobLease.take(world.record, world.job(job.job_id), owner="b", length=LENGTH) is None
 
 
 def test_two_who_take_it_at_one_moment_are_told_apart_by_the_row(world: World) -> None:
     job = storing(world)
     held(world, job, owner="a")
 
-    with pytest.raises(Conflict):
-        Hold.take(world.record, job, owner="b", length=LENGTH)
+    with pytest.raises(ConflictError):
+        JobLease.take(world.record, job, owner="b", length=LENGTH)
 
     assert lease(world, job).owner == "a"
 
@@ -92,11 +97,11 @@ def test_whoever_was_overtaken_can_write_nothing_any_more(world: World) -> None:
     held(world, job, owner="b")
     now = world.job(job.job_id)
 
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         first.add(Upload(name="x", upload_id="u", identity="", size=0))
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         first.give_back()
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         first.end(Status.SUCCEEDED)
 
     assert world.job(job.job_id) == now
@@ -114,9 +119,9 @@ def test_a_lease_that_is_given_back_can_be_taken_at_once_and_its_fence_grows(wor
 @pytest.mark.parametrize(
     "trouble",
     [
-        DownloadInterrupted("cut"),
-        ForeignHost("x"),
-        TrainerUnavailable("503"),
+        DownloadInterruptedError("cut"),
+        HostNotAllowedError("x"),
+        FalUnavailableError("503"),
         OSError("S3 is down"),
     ],
     ids=lambda error: type(error).__name__,
@@ -127,10 +132,10 @@ def test_after_any_trouble_the_next_delivery_can_start_at_once(
     job = storing(world)
     world.source.failing = {"config.json": trouble}
     with pytest.raises(type(trouble)):
-        world.keeper.store_result(job.job_id)
+        world.result_storer.store_result(job.job_id)
     world.source.failing = {}
 
-    assert world.keeper.store_result(job.job_id).status is Status.SUCCEEDED
+    assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
 
 
 def test_the_note_of_a_trouble_gives_the_lease_back_in_the_same_write(world: World) -> None:
@@ -138,8 +143,8 @@ def test_the_note_of_a_trouble_gives_the_lease_back_in_the_same_write(world: Wor
     world.source.cut = {"config.json"}
     taken = job.version + 1
 
-    with pytest.raises(DownloadInterrupted):
-        world.keeper.store_result(job.job_id)
+    with pytest.raises(DownloadInterruptedError):
+        world.result_storer.store_result(job.job_id)
 
     assert world.job(job.job_id).version == taken + 1
     assert lease(world, job).until == world.clock.now
@@ -148,18 +153,18 @@ def test_the_note_of_a_trouble_gives_the_lease_back_in_the_same_write(world: Wor
 def test_what_is_stored_by_then_is_kept_with_it_and_not_fetched_again(world: World) -> None:
     job = storing(world)
     world.source.cut = {"config.json"}
-    with pytest.raises(DownloadInterrupted):
-        world.keeper.store_result(job.job_id)
+    with pytest.raises(DownloadInterruptedError):
+        world.result_storer.store_result(job.job_id)
     world.source.cut, world.source.opened = set(), []
     looked_for: list[str] = []
 
     class Noting(MemoryResults):
-        def find(self, key: str) -> Lying | None:
+        def find(self, key: str) -> ExistingFile | None:
             looked_for.append(key)
             return super().find(key)
 
     noting = Noting(world.results.files, world.results.sources)
-    stored = replace(world.keeper, results=noting).store_result(job.job_id)
+    stored = replace(world.result_storer, results=noting).store_result(job.job_id)
 
     assert world.source.opened == ["config.json"]
     assert looked_for == [job.prefix + "config.json"]  # the other is known, and not read back
@@ -169,12 +174,12 @@ def test_what_is_stored_by_then_is_kept_with_it_and_not_fetched_again(world: Wor
 def test_a_stored_file_that_somebody_took_away_is_fetched_again(world: World) -> None:
     job = storing(world)
     world.source.cut = {"config.json"}
-    with pytest.raises(DownloadInterrupted):
-        world.keeper.store_result(job.job_id)
+    with pytest.raises(DownloadInterruptedError):
+        world.result_storer.store_result(job.job_id)
     world.source.cut = set()
     world.results.remove(job.prefix + "lora.safetensors")
 
-    stored = world.keeper.store_result(job.job_id)
+    stored = world.result_storer.store_result(job.job_id)
 
     assert stored.status is Status.SUCCEEDED
     assert all(world.results.has(file) for file in stored.files)
@@ -190,28 +195,28 @@ def test_trouble_with_giving_back_does_not_hide_what_went_wrong(world: World) ->
             raise OSError(f"S3 is down: {key}")
 
     with pytest.raises(OSError, match="S3 is down"):
-        replace(world.keeper, results=Overtaken()).store_result(job.job_id)
+        replace(world.result_storer, results=Overtaken()).store_result(job.job_id)
 
 
 def test_an_ended_job_has_no_lease_and_no_upload_left(world: World) -> None:
     job = storing(world)
 
-    stored = world.keeper.store_result(job.job_id)
+    stored = world.result_storer.store_result(job.job_id)
 
     assert (stored.lease, stored.uploads) == (None, ())
     assert world.job(job.job_id) == stored
 
 
 def test_every_call_is_an_owner_of_its_own(world: World) -> None:
-    owners = {world.keeper.owner() for _ in range(10)}
+    owners = {world.result_storer.owner() for _ in range(10)}
 
     assert len(owners) == 10
 
 
 def test_a_lease_is_longer_than_the_function_lives_and_patience_shorter(world: World) -> None:
-    keeper = world.keeper
+    result_storer = world.result_storer
 
-    assert keeper.patience < timedelta(seconds=180) < keeper.lease
+    assert result_storer.patience < timedelta(seconds=180) < result_storer.lease
 
 
 class Slow(MemoryResults):
@@ -226,7 +231,7 @@ class Slow(MemoryResults):
         if not self.meanwhile:
             self.meanwhile.append(self.job)
             self.world.clock.now += LENGTH
-            self.meanwhile[0] = self.world.keeper.store_result(self.job.job_id)
+            self.meanwhile[0] = self.world.result_storer.store_result(self.job.job_id)
         super().put(key, data, label)  # type: ignore[arg-type]  # as it came
 
 
@@ -236,8 +241,8 @@ def test_a_lease_that_runs_out_in_the_middle_lets_another_finish_the_job_and_har
     job = storing(world)
     results = Slow(world, job)
 
-    with pytest.raises(Conflict):
-        replace(world.keeper, results=results).store_result(job.job_id)
+    with pytest.raises(ConflictError):
+        replace(world.result_storer, results=results).store_result(job.job_id)
 
     [other] = results.meanwhile
     assert other.status is Status.SUCCEEDED
@@ -262,12 +267,12 @@ def test_a_clock_that_is_ahead_lets_two_copy_and_still_only_one_ends_the_job(wor
             world.clock.now -= timedelta(minutes=15)
             return Finished(request_id, ARTIFACTS)
 
-    def other(world: World) -> Keeper:
-        world.trainer.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
-        return world.keeper
+    def other(world: World) -> ResultStorer:
+        world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
+        return world.result_storer
 
-    with pytest.raises(Conflict):
-        replace(world.keeper, trainer=Ahead()).store_result(job.job_id)  # type: ignore[arg-type]
+    with pytest.raises(ConflictError):
+        replace(world.result_storer, fal=Ahead()).store_result(job.job_id)  # type: ignore[arg-type]
 
     assert asked[0].status is Status.SUCCEEDED
     assert world.job(job.job_id) == asked[0]

@@ -7,10 +7,10 @@ import pytest
 from lora_drop.fal.status import Failed, Finished
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.errors import (
-    DatasetUnreadable,
-    NothingToDecide,
-    NotSubmitted,
-    SubmissionRefused,
+    ActionNotAllowedError,
+    DatasetUnreadableError,
+    NotSubmittedError,
+    SubmissionRefusedError,
 )
 from lora_drop.jobs.job import DatasetVersion, Status
 from lora_drop.jobs.problems import Problem
@@ -30,7 +30,7 @@ class Guarded(MemoryDatasets):
 
     def open(self, dataset: DatasetVersion) -> OpenDataset:
         if dataset.key == self.forbidden:
-            raise DatasetUnreadable(f"{dataset.key} may not be read")
+            raise DatasetUnreadableError(f"{dataset.key} may not be read")
         return super().open(dataset)
 
 
@@ -43,7 +43,7 @@ def test_a_dataset_that_may_not_be_read_any_more_lets_the_others_pass(world: Wor
     guarded.forbidden = "b.zip"
     error = Failed(running.request_id or "", Problem(code="fal_x", message="No."), billed=False)
 
-    world.receiver.receive(running.job_id, error)
+    world.fal_updates.receive(running.job_id, error)
     for announced in world.queue.datasets:
         world.submit(announced)
 
@@ -57,12 +57,12 @@ def test_a_dataset_that_can_be_read_again_goes_on_by_itself(world: World) -> Non
     guarded.forbidden = "b.zip"
     dataset = world.drop("b.zip")
     job = world.holds(make_job(Status.READY, dataset=dataset))
-    world.dispatcher.dispatch(began=world.clock())
+    world.dispatcher.submit_waiting(began=world.clock())
     guarded.forbidden = ""
     world.clock.now += PROBE_AFTER
 
     world.reconciler.reconcile()
-    world.dispatcher.dispatch(began=world.clock())
+    world.dispatcher.submit_waiting(began=world.clock())
 
     assert world.job(job.job_id).status is Status.SUBMITTED
 
@@ -78,26 +78,26 @@ def test_a_new_dataset_that_may_not_be_read_is_told_so(world: World) -> None:
 
 
 def test_an_account_that_stays_locked_for_months_adds_nothing_to_a_jobs_story(world: World) -> None:
-    world.answer(SubmissionRefused(LOCKED, held=True))
+    world.answer(SubmissionRefusedError(LOCKED, held=True))
     job = world.submit(world.drop())
 
     for _ in range(30):
         world.clock.now += PROBE_AFTER + timedelta(minutes=1)
         world.reconciler.reconcile()
-        world.dispatcher.dispatch(began=world.clock())
+        world.dispatcher.submit_waiting(began=world.clock())
 
     held = world.job(job.job_id)
-    assert len(world.trainer.posts) == 31
+    assert len(world.fal.posts) == 31
     assert held.status is Status.HELD
     assert [step.status for step in held.history] == [step.status for step in job.history]
 
 
 def test_what_a_person_let_go_on_stays_in_the_story(world: World) -> None:
-    world.answer(SubmissionRefused(LOCKED, held=True))
+    world.answer(SubmissionRefusedError(LOCKED, held=True))
     job = world.submit(world.drop())
-    world.resolver.approve(job.job_id, by="ada")
+    world.manual_actions.approve(job.job_id, by="ada")
 
-    world.dispatcher.dispatch(began=world.clock())
+    world.dispatcher.submit_waiting(began=world.clock())
 
     assert "ada" in [step.by for step in world.job(job.job_id).history]
 
@@ -109,19 +109,19 @@ def test_a_retry_has_a_free_second_download_of_its_own(world: World) -> None:
     problem = Problem(code="fal_file_download_error", message="It could not be fetched.")
 
     fact = Failed(REQUEST_ID, problem, billed=False)
-    assert world.receiver.receive(job.job_id, fact, asked=True).status is Status.READY
+    assert world.fal_updates.receive(job.job_id, fact, asked=True).status is Status.READY
 
 
 def test_a_retry_of_another_kind_is_told_of_the_one_there_is(world: World) -> None:
     dataset = world.drop()
     job = world.holds(make_job(Status.FAILED, dataset=dataset))
-    first = world.repeater.retry(job.job_id, resume=False, by="ada")
+    first = world.retry_service.retry(job.job_id, resume=False, by="ada")
     stored = make_job(Status.SUCCEEDED).files
     assert stored == ()
     world.holds(first.model_copy(update={"resume_from": "another"}))
 
-    with pytest.raises(NothingToDecide, match=first.job_id):
-        world.repeater.retry(job.job_id, resume=False, by="ada")
+    with pytest.raises(ActionNotAllowedError, match=first.job_id):
+        world.retry_service.retry(job.job_id, resume=False, by="ada")
 
 
 def test_a_retry_does_not_pay_beside_a_job_with_the_same_content(world: World) -> None:
@@ -130,19 +130,19 @@ def test_a_retry_does_not_pay_beside_a_job_with_the_same_content(world: World) -
     twin = world.holds(make_job(Status.TRAINING, job_id="twin", content_digest="d"))
     world.jobs.contents["d"] = twin.job_id
 
-    with pytest.raises(NothingToDecide, match="twin"):
-        world.repeater.retry(job.job_id, resume=False, by="ada")
+    with pytest.raises(ActionNotAllowedError, match="twin"):
+        world.retry_service.retry(job.job_id, resume=False, by="ada")
 
 
 def test_a_forced_job_that_comes_to_nothing_does_not_make_an_earlier_lora_forgotten(
     world: World,
 ) -> None:
     first = world.submit(world.drop("a.zip"))
-    world.receiver.receive(first.job_id, Finished(REQUEST_ID, ARTIFACTS))
-    world.keeper.store_result(first.job_id)
-    world.answer(NotSubmitted("no connection"))
+    world.fal_updates.receive(first.job_id, Finished(REQUEST_ID, ARTIFACTS))
+    world.result_storer.store_result(first.job_id)
+    world.answer(NotSubmittedError("no connection"))
     forced = world.submit(world.drop("b.zip", metadata={"force": "true"}))
-    world.resolver.cancel(forced.job_id, by="ada")
+    world.manual_actions.cancel(forced.job_id, by="ada")
 
     again = world.submit(world.drop("c.zip"))
 
@@ -150,7 +150,7 @@ def test_a_forced_job_that_comes_to_nothing_does_not_make_an_earlier_lora_forgot
 
 
 def test_a_fal_that_stays_unreachable_calls_a_person(world: World) -> None:
-    world.answer(NotSubmitted("no connection"))
+    world.answer(NotSubmittedError("no connection"))
     world.submit(world.drop())
     world.clock.now += OVERDUE_AFTER
 
@@ -170,25 +170,25 @@ def test_what_stays_unreadable_for_months_adds_nothing_to_a_jobs_story(world: Wo
     dataset = world.drop("b.zip")
     job = world.holds(make_job(Status.READY, dataset=dataset))
     guarded.forbidden = "b.zip"
-    world.dispatcher.dispatch(began=world.clock())
+    world.dispatcher.submit_waiting(began=world.clock())
     held = world.job(job.job_id)
 
     for _ in range(30):
         world.clock.now += PROBE_AFTER + timedelta(minutes=1)
         world.reconciler.reconcile()
-        world.dispatcher.dispatch(began=world.clock())
+        world.dispatcher.submit_waiting(began=world.clock())
 
     assert world.job(job.job_id).history == held.history
 
 
 def test_an_approval_of_something_else_is_no_approval_of_the_price(world: World) -> None:
     world.limits = Limits(2)
-    world.answer(SubmissionRefused(LOCKED, held=True))
+    world.answer(SubmissionRefusedError(LOCKED, held=True))
     job = world.submit(world.drop())
     world.limits = Limits(2, monthly_usd=100.0, job_usd=1.0)
 
-    world.resolver.approve(job.job_id, by="ada")
-    world.dispatcher.dispatch(began=world.clock())
+    world.manual_actions.approve(job.job_id, by="ada")
+    world.dispatcher.submit_waiting(began=world.clock())
 
     held = world.job(job.job_id)
     assert (held.status, held.problems[0].code) == (Status.HELD, "job_over_limit")

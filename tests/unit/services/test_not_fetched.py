@@ -39,7 +39,7 @@ def job(world: World) -> Job:
 
 def round_(world: World, **facts: Failed | Finished | Running) -> None:
     """The reconciler asks fal, which says this of request-1, request-2 …"""
-    world.trainer.facts |= {name.replace("_", "-"): fact for name, fact in facts.items()}
+    world.fal.facts |= {name.replace("_", "-"): fact for name, fact in facts.items()}
     world.clock.now += LATE_AFTER
     world.reconciler.reconcile()
 
@@ -51,7 +51,7 @@ def test_a_webhook_alone_decides_nothing(world: World, job: Job) -> None:
 
     for _ in range(3):
         headers = signed(body, request_id="request-1")
-        world.doorkeeper.deliver(job.job_id, world.token(job.job_id), headers, body)
+        world.webhook_handler.deliver(job.job_id, world.token(job.job_id), headers, body)
 
     assert world.job(job.job_id) == job
     assert world.jobs.account("2026-11").in_flight == (job.job_id,)
@@ -64,7 +64,7 @@ def test_a_webhook_alone_still_settles_a_submission_in_doubt(world: World, job: 
         job.model_copy(update={"status": Status.SUBMIT_UNKNOWN, "request_id": None})
     )
 
-    received = world.receiver.receive(doubtful.job_id, not_fetched("request-1"))
+    received = world.fal_updates.receive(doubtful.job_id, not_fetched("request-1"))
 
     assert (received.status, received.request_id) == (Status.SUBMITTED, "request-1")
 
@@ -95,7 +95,7 @@ def test_a_second_time_it_fails(world: World, job: Job) -> None:
 
     failed_ = world.job(job.job_id)
     assert (failed_.status, failed_.charges) == (Status.FAILED, ())
-    assert len(world.trainer.posts) == 2
+    assert len(world.fal.posts) == 2
     assert "could not download" in (world.results.text(job, "ERROR.txt") or "")
 
 
@@ -117,13 +117,13 @@ def test_where_money_may_have_gone_a_person_decides(
         world.reconciler.reconcile()
         world.work()
     assert world.job(job.job_id) == held
-    assert len(world.trainer.posts) == 1
+    assert len(world.fal.posts) == 1
 
 
 def test_a_person_may_pay_once_more_and_both_count(world: World, job: Job) -> None:
     round_(world, request_1=not_fetched("request-1"))
 
-    world.resolver.approve(job.job_id, by=ADA)
+    world.manual_actions.approve(job.job_id, by=ADA)
     world.work()
     done = world.train(job)
 
@@ -135,7 +135,7 @@ def test_a_person_may_pay_once_more_and_both_count(world: World, job: Job) -> No
 def test_a_person_may_give_it_up(world: World, job: Job) -> None:
     round_(world, request_1=not_fetched("request-1"))
 
-    cancelled = world.resolver.cancel(job.job_id, by=ADA)
+    cancelled = world.manual_actions.cancel(job.job_id, by=ADA)
 
     assert cancelled.status is Status.CANCELLED
     assert world.jobs.account("2026-11").wasted_usd == 3.6
@@ -157,10 +157,12 @@ def test_what_fal_says_of_the_first_request_later_on_changes_nothing(
         Running("request-1", started=True),
         Finished("request-1", ()),
     ):
-        assert world.receiver.receive(job.job_id, fact, asked=asked) == waits
+        assert world.fal_updates.receive(job.job_id, fact, asked=asked) == waits
     world.work()
     sent = world.job(job.job_id)
-    assert world.receiver.receive(job.job_id, not_fetched("request-1", "1500"), asked=True) == sent
+    assert (
+        world.fal_updates.receive(job.job_id, not_fetched("request-1", "1500"), asked=True) == sent
+    )
 
     assert world.queue.handed == []
 
@@ -172,18 +174,18 @@ def test_a_result_of_the_first_request_is_kept_while_it_is_not_sent_once_more(
 ) -> None:
     round_(world, request_1=not_fetched("request-1", units))
     if then == "is given up":
-        world.resolver.cancel(job.job_id, by=ADA)
+        world.manual_actions.cancel(job.job_id, by=ADA)
     if then == "is wanted once more" and units is None:
-        world.resolver.approve(job.job_id, by=ADA)
+        world.manual_actions.approve(job.job_id, by=ADA)
 
-    world.receiver.receive(job.job_id, Finished("request-1", ARTIFACTS))
+    world.fal_updates.receive(job.job_id, Finished("request-1", ARTIFACTS))
     world.work()
-    done = world.keeper.store_result(job.job_id)
+    done = world.result_storer.store_result(job.job_id)
 
     account = world.jobs.account("2026-11")
     assert (done.status, done.request_id) == (Status.SUCCEEDED, "request-1")
     assert (account.spent_usd, account.wasted_usd) == (cost, 0.0)
-    assert len(world.trainer.posts) == 1
+    assert len(world.fal.posts) == 1
 
 
 def test_the_slot_goes_to_the_oldest_and_that_is_the_job_itself(world: World, job: Job) -> None:
@@ -194,7 +196,7 @@ def test_the_slot_goes_to_the_oldest_and_that_is_the_job_itself(world: World, jo
     )
     assert (second.status, third.status) == (Status.SUBMITTED, Status.READY)
 
-    world.receiver.receive(job.job_id, not_fetched("request-1", "0"), asked=True)
+    world.fal_updates.receive(job.job_id, not_fetched("request-1", "0"), asked=True)
     world.work()
 
     assert world.paid == [job.job_id, second.job_id, job.job_id]
@@ -202,8 +204,8 @@ def test_the_slot_goes_to_the_oldest_and_that_is_the_job_itself(world: World, jo
 
 
 def test_in_training_it_is_no_different(world: World, job: Job) -> None:
-    world.receiver.receive(job.job_id, Running("request-1", started=True))
+    world.fal_updates.receive(job.job_id, Running("request-1", started=True))
 
-    world.receiver.receive(job.job_id, not_fetched("request-1", "0"), asked=True)
+    world.fal_updates.receive(job.job_id, not_fetched("request-1", "0"), asked=True)
 
     assert world.job(job.job_id).status is Status.READY

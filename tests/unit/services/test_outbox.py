@@ -4,14 +4,14 @@ from datetime import timedelta
 
 import pytest
 
-from lora_drop.jobs.errors import EventsUnavailable, SubmissionRefused
+from lora_drop.jobs.errors import EventsUnavailableError, SubmissionRefusedError
 from lora_drop.jobs.job import Status
 from lora_drop.jobs.problems import Problem
 from lora_drop.services.outbox import PATIENCE, Outbox
 from tests.support.builders import REQUEST_ID, make_job
 from tests.support.world import World
 
-DOWN = EventsUnavailable("the bus is down")
+DOWN = EventsUnavailableError("the bus is down")
 
 
 def test_every_change_of_state_is_told_with_its_version(world: World) -> None:
@@ -29,7 +29,7 @@ def test_every_change_of_state_is_told_with_its_version(world: World) -> None:
 def test_what_is_learnt_of_a_job_where_it_stands_is_no_event(world: World) -> None:
     job = world.record.move(world.record.open(make_job()), Status.READY)
 
-    world.record.note(job, Problem(code="x", message="X."))
+    world.record.set_problems(job, Problem(code="x", message="X."))
     world.record.publish(world.job(job.job_id))
 
     assert [status for _, status in world.events.told()] == ["RECEIVED", "READY"]
@@ -37,7 +37,7 @@ def test_what_is_learnt_of_a_job_where_it_stands_is_no_event(world: World) -> No
 
 def test_nothing_is_told_before_the_post_and_the_next_event_has_it(world: World) -> None:
     job = world.holds(make_job(Status.READY))
-    intended = world.record.intend(job, Status.SUBMITTING, limits=world.limits, still=())
+    intended = world.record.intend(job, Status.SUBMITTING, limits=world.limits, unchanged=())
     before = list(world.events.changes)
 
     world.record.move(intended, Status.SUBMITTED, request_id=REQUEST_ID)
@@ -75,7 +75,7 @@ def test_whoever_dies_before_telling_leaves_it_to_the_reconciler(world: World) -
 def test_what_was_told_twice_is_the_same_event(world: World) -> None:
     job = world.record.open(make_job())
 
-    world.record.tell(job)
+    world.record.publish_event(job)
 
     assert len(world.events.changes) == 2
     assert len(set(world.events.changes)) == 1
@@ -97,7 +97,7 @@ def test_the_newest_state_is_told_and_an_older_teller_takes_nothing_out(world: W
     again = held.move(Status.READY, now=world.clock())
     world.jobs.replace(held, again)
 
-    world.record.tell(held)
+    world.record.publish_event(held)
     world.clock.now += timedelta(minutes=1)
     world.reconciler.reconcile()
 
@@ -137,13 +137,13 @@ LOCKED, SPENT = "fal_account_locked", "budget_exhausted"
 def test_only_a_job_that_is_held_for_the_same_as_before_is_no_news(
     world: World, by: str, then: str, *, again: bool
 ) -> None:
-    world.answer(SubmissionRefused(Problem(code=LOCKED, message="x"), held=True))
+    world.answer(SubmissionRefusedError(Problem(code=LOCKED, message="x"), held=True))
     job = world.submit(world.drop())
     world.clock.now += timedelta(hours=2)
-    world.answer(SubmissionRefused(Problem(code=then, message="x"), held=True))
+    world.answer(SubmissionRefusedError(Problem(code=then, message="x"), held=True))
 
     if by == "a person":
-        world.resolver.approve(job.job_id, by="ada")
+        world.manual_actions.approve(job.job_id, by="ada")
     else:
         world.reconciler.reconcile()
     world.work()
@@ -173,7 +173,7 @@ def test_an_event_says_nothing_personal(world: World, status: Status) -> None:
         update={"history": tuple(s.model_copy(update={"by": "ada"}) for s in job.history)}
     )
 
-    world.record.tell(job)
+    world.record.publish_event(job)
 
     [told] = world.events.changes
     text = told.model_dump_json()

@@ -3,11 +3,11 @@ from datetime import timedelta
 
 import pytest
 
-from lora_drop.fal.status import Fact, Failed, Finished, Gone, Running, failed
-from lora_drop.jobs.errors import Conflict, ForeignRequest, UnknownJob
+from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running, failed
+from lora_drop.jobs.errors import ConflictError, ForeignRequestError, JobNotFoundError
 from lora_drop.jobs.job import TRANSITIONS, Job, Status
 from lora_drop.jobs.problems import Problem
-from lora_drop.services.lease import Hold
+from lora_drop.services.lease import JobLease
 from tests.support.builders import ARTIFACTS, REQUEST_ID, make_job
 from tests.support.memory_jobs import MemoryJobs
 from tests.support.world import World
@@ -20,7 +20,7 @@ STARTED = Running(REQUEST_ID, started=True)
 FINISHED = Finished(REQUEST_ID, ARTIFACTS)
 FAILED = Failed(REQUEST_ID, PROBLEM)
 GONE = Gone(REQUEST_ID)
-FACTS: dict[str, Fact] = {
+FACTS: dict[str, FalStatus] = {
     "waiting": WAITING,
     "started": STARTED,
     "finished": FINISHED,
@@ -53,7 +53,7 @@ def test_a_fact_moves_a_job_that_is_at_fal_forwards_or_not_at_all(
 ) -> None:
     job = world.holds(make_job(status))
 
-    received = world.receiver.receive(job.job_id, FACTS[fact])
+    received = world.fal_updates.receive(job.job_id, FACTS[fact])
 
     assert received.status is after
     assert received == world.job(job.job_id)
@@ -71,7 +71,7 @@ def test_a_fact_moves_a_job_that_is_at_fal_forwards_or_not_at_all(
 def test_what_has_ended_stays_as_it_ended(world: World, status: Status, fact: str) -> None:
     job = world.holds(make_job(status))
 
-    received = world.receiver.receive(job.job_id, FACTS[fact])
+    received = world.fal_updates.receive(job.job_id, FACTS[fact])
 
     assert received == world.job(job.job_id) == job
     assert world.queue.handed == []
@@ -80,17 +80,19 @@ def test_what_has_ended_stays_as_it_ended(world: World, status: Status, fact: st
 def test_a_result_that_comes_after_all_is_kept_because_it_was_paid_for(world: World) -> None:
     job = world.holds(make_job(Status.EXPIRED))
 
-    received = world.receiver.receive(job.job_id, FINISHED)
+    received = world.fal_updates.receive(job.job_id, FINISHED)
 
     assert (received.status, received.problems) == (Status.STORING, ())
     assert world.queue.handed == [job.job_id]
-    assert world.keeper.store_result(job.job_id).status is Status.SUCCEEDED
+    assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
 
 
-def submitted(world: World, after: Fact) -> Job:
+def submitted(world: World, after: FalStatus) -> Job:
     """A job that was sent, and what fal said of it then."""
     job = world.submit(world.drop())
-    world.receiver.receive(job.job_id, replace(after, request_id=job.request_id or ""), asked=True)
+    world.fal_updates.receive(
+        job.job_id, replace(after, request_id=job.request_id or ""), asked=True
+    )
     return world.job(job.job_id)
 
 
@@ -109,8 +111,8 @@ def test_a_result_that_comes_after_fal_called_it_a_failure_is_kept_and_booked_on
     ended = submitted(world, word)
     finished = Finished(ended.request_id or "", ARTIFACTS)
 
-    received = world.receiver.receive(ended.job_id, finished)
-    stored = world.keeper.store_result(ended.job_id)
+    received = world.fal_updates.receive(ended.job_id, finished)
+    stored = world.result_storer.store_result(ended.job_id)
 
     assert ended.status in (Status.FAILED, Status.CANCELLED)
     assert (received.status, received.problems) == (Status.STORING, ())
@@ -125,27 +127,29 @@ def test_a_result_that_was_copied_and_found_invalid_is_not_copied_again(world: W
         make_job(Status.FAILED, request_id=REQUEST_ID, artifacts=ARTIFACTS, problems=(INVALID,))
     )
 
-    assert world.receiver.receive(job.job_id, FINISHED) == job
+    assert world.fal_updates.receive(job.job_id, FINISHED) == job
 
 
 def test_what_was_never_sent_takes_no_result(world: World) -> None:
     job = world.holds(make_job(Status.CANCELLED))
 
-    assert world.receiver.receive(job.job_id, FINISHED) == job
+    assert world.fal_updates.receive(job.job_id, FINISHED) == job
 
 
 @pytest.mark.parametrize("held", [False, True], ids=["free", "while somebody copies"])
 def test_addresses_that_come_to_a_result_without_any_are_taken_in(world: World, held: bool) -> None:  # noqa: FBT001
     job = world.holds(make_job(Status.STORING, artifacts=()))
-    hold = Hold.take(world.record, job, owner="k1", length=timedelta(minutes=4)) if held else None
+    job_lease = (
+        JobLease.take(world.record, job, owner="k1", length=timedelta(minutes=4)) if held else None
+    )
 
-    received = world.receiver.receive(job.job_id, FINISHED)
+    received = world.fal_updates.receive(job.job_id, FINISHED)
 
     assert (received.status, received.artifacts) == (Status.STORING, ARTIFACTS)
     assert received == world.job(job.job_id)
-    if hold:
-        with pytest.raises(Conflict):
-            hold.name(())
+    if job_lease:
+        with pytest.raises(ConflictError):
+            job_lease.name(())
 
 
 def test_fals_word_that_it_has_no_such_request_ends_nothing_until_it_says_so_again(
@@ -153,9 +157,9 @@ def test_fals_word_that_it_has_no_such_request_ends_nothing_until_it_says_so_aga
 ) -> None:
     job = world.holds(make_job(Status.SUBMITTED))
 
-    denied = world.receiver.receive(job.job_id, GONE, asked=True)
-    at_once = world.receiver.receive(job.job_id, GONE, asked=True)
-    ended = world.receiver.receive(job.job_id, GONE, asked=True, doubted=True)
+    denied = world.fal_updates.receive(job.job_id, GONE, asked=True)
+    at_once = world.fal_updates.receive(job.job_id, GONE, asked=True)
+    ended = world.fal_updates.receive(job.job_id, GONE, asked=True, doubted=True)
 
     assert (denied.status, [each.code for each in denied.problems]) == (
         Status.SUBMITTED,
@@ -173,7 +177,7 @@ def test_a_denial_is_forgotten_once_fal_knows_the_request(world: World) -> None:
     job = world.holds(make_job(Status.SUBMITTED))
 
     for fact in (GONE, WAITING, GONE):
-        job = world.receiver.receive(job.job_id, fact, asked=True, doubted=True)
+        job = world.fal_updates.receive(job.job_id, fact, asked=True, doubted=True)
 
     assert job.status is Status.SUBMITTED
 
@@ -181,7 +185,7 @@ def test_a_denial_is_forgotten_once_fal_knows_the_request(world: World) -> None:
 def test_a_late_success_without_files_brings_nothing_back(world: World) -> None:
     job = world.holds(make_job(Status.EXPIRED))
 
-    received = world.receiver.receive(job.job_id, Finished(REQUEST_ID, ()))
+    received = world.fal_updates.receive(job.job_id, Finished(REQUEST_ID, ()))
 
     assert received == job
 
@@ -190,7 +194,7 @@ def test_a_request_that_somebody_cancelled_at_fal_is_cancelled(world: World) -> 
     job = world.holds(make_job(Status.TRAINING))
     detail = {"detail": "Request was cancelled", "error_type": "client_cancelled"}
 
-    received = world.receiver.receive(job.job_id, failed(REQUEST_ID, "cancelled", detail))
+    received = world.fal_updates.receive(job.job_id, failed(REQUEST_ID, "cancelled", detail))
 
     assert received.status is Status.CANCELLED
 
@@ -198,7 +202,7 @@ def test_a_request_that_somebody_cancelled_at_fal_is_cancelled(world: World) -> 
 def test_a_result_is_handed_over_with_its_files(world: World) -> None:
     job = world.holds(make_job(Status.SUBMITTED))
 
-    received = world.receiver.receive(job.job_id, FINISHED)
+    received = world.fal_updates.receive(job.job_id, FINISHED)
 
     assert received.artifacts == ARTIFACTS
     assert world.queue.handed == [job.job_id]
@@ -207,8 +211,8 @@ def test_a_result_is_handed_over_with_its_files(world: World) -> None:
 def test_the_same_result_again_changes_nothing_but_is_handed_over_again(world: World) -> None:
     job = world.holds(make_job(Status.SUBMITTED))
 
-    first = world.receiver.receive(job.job_id, FINISHED)
-    again = world.receiver.receive(job.job_id, FINISHED)
+    first = world.fal_updates.receive(job.job_id, FINISHED)
+    again = world.fal_updates.receive(job.job_id, FINISHED)
 
     assert first == again
     assert world.queue.handed == [job.job_id, job.job_id]
@@ -217,7 +221,7 @@ def test_the_same_result_again_changes_nothing_but_is_handed_over_again(world: W
 def test_a_failure_is_told_with_fals_reason(world: World) -> None:
     job = world.holds(make_job(Status.TRAINING))
 
-    received = world.receiver.receive(job.job_id, FAILED)
+    received = world.fal_updates.receive(job.job_id, FAILED)
 
     assert received.problems == (PROBLEM,)
     assert PROBLEM.message in (world.results.text(job, "ERROR.txt") or "")
@@ -227,7 +231,7 @@ def test_facts_in_any_order_end_where_the_final_one_says(world: World) -> None:
     job = world.holds(make_job(Status.SUBMITTED))
 
     for fact in (STARTED, WAITING, FINISHED, STARTED, GONE, FAILED, WAITING, FINISHED):
-        world.receiver.receive(job.job_id, fact)
+        world.fal_updates.receive(job.job_id, fact)
 
     assert [step.status for step in world.job(job.job_id).history[-2:]] == [
         Status.TRAINING,
@@ -236,8 +240,8 @@ def test_facts_in_any_order_end_where_the_final_one_says(world: World) -> None:
 
 
 def test_an_unknown_job_is_told_as_such(world: World) -> None:
-    with pytest.raises(UnknownJob):
-        world.receiver.receive("ada-0000000000", FINISHED)
+    with pytest.raises(JobNotFoundError):
+        world.fal_updates.receive("ada-0000000000", FINISHED)
 
 
 AT_FAL = [Status.SUBMITTED, Status.TRAINING, Status.STORING]
@@ -248,8 +252,8 @@ NEVER_SENT = [Status.RECEIVED, Status.READY, Status.HELD]
 def test_another_jobs_request_is_refused(world: World, status: Status) -> None:
     job = world.holds(make_job(status))
 
-    with pytest.raises(ForeignRequest):
-        world.receiver.receive(job.job_id, Finished(OTHER_REQUEST, ARTIFACTS))
+    with pytest.raises(ForeignRequestError):
+        world.fal_updates.receive(job.job_id, Finished(OTHER_REQUEST, ARTIFACTS))
 
     assert world.job(job.job_id) == job
     assert world.queue.handed == []
@@ -271,7 +275,7 @@ def test_a_job_whose_submission_was_never_answered_adopts_its_request(
 ) -> None:
     job = world.holds(make_job(status))
 
-    received = world.receiver.receive(job.job_id, FACTS[fact])
+    received = world.fal_updates.receive(job.job_id, FACTS[fact])
 
     assert (received.status, received.request_id) == (after, REQUEST_ID)
     assert Status.SUBMITTED in [step.status for step in received.history]
@@ -280,17 +284,17 @@ def test_a_job_whose_submission_was_never_answered_adopts_its_request(
 
 def test_an_adopted_request_keeps_others_out(world: World) -> None:
     job = world.holds(make_job(Status.SUBMIT_UNKNOWN))
-    world.receiver.receive(job.job_id, STARTED)
+    world.fal_updates.receive(job.job_id, STARTED)
 
-    with pytest.raises(ForeignRequest):
-        world.receiver.receive(job.job_id, Finished(OTHER_REQUEST, ARTIFACTS))
+    with pytest.raises(ForeignRequestError):
+        world.fal_updates.receive(job.job_id, Finished(OTHER_REQUEST, ARTIFACTS))
 
 
 def test_the_alarm_about_a_doubtful_submission_ends_with_the_evidence(world: World) -> None:
     job = world.holds(make_job(Status.SUBMIT_UNKNOWN))
     world.record.publish(job)
 
-    received = world.receiver.receive(job.job_id, WAITING)
+    received = world.fal_updates.receive(job.job_id, WAITING)
 
     assert received.problems == ()
     assert world.results.text(job, "ERROR.txt") is None
@@ -301,13 +305,13 @@ def test_a_write_that_somebody_else_overtook_is_told_and_nothing_is_handed_over(
 ) -> None:
     class Overtaken(MemoryJobs):
         def replace(self, before: Job, after: Job, **_: object) -> None:
-            raise Conflict(f"{before.job_id} {after.status}")
+            raise ConflictError(f"{before.job_id} {after.status}")
 
     job = world.holds(make_job(Status.SUBMITTED))
     world.jobs = Overtaken(world.jobs.rows)
 
-    with pytest.raises(Conflict):
-        world.receiver.receive(job.job_id, FINISHED)
+    with pytest.raises(ConflictError):
+        world.fal_updates.receive(job.job_id, FINISHED)
 
     assert world.queue.handed == []
 
@@ -317,8 +321,8 @@ def test_no_fact_leads_where_the_table_has_no_move(world: World) -> None:
         for fact in FACTS.values():
             job = world.holds(make_job(status))
             try:
-                received = world.receiver.receive(job.job_id, fact)
-            except ForeignRequest:
+                received = world.fal_updates.receive(job.job_id, fact)
+            except ForeignRequestError:
                 continue
             for earlier, later in zip(received.history, received.history[1:], strict=False):
                 assert later.status in TRANSITIONS[earlier.status]

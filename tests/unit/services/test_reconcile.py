@@ -4,13 +4,18 @@ from itertools import count
 
 import pytest
 
-from lora_drop.fal.status import Fact, Failed, Finished, Gone, Running
-from lora_drop.jobs.errors import Conflict, ForeignRequest, NotSubmitted, TrainerUnavailable
+from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running
+from lora_drop.jobs.errors import (
+    ConflictError,
+    FalUnavailableError,
+    ForeignRequestError,
+    NotSubmittedError,
+)
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.job_files import status_text
 from lora_drop.jobs.problems import Problem
 from lora_drop.ports import DatasetPage
-from lora_drop.services.reconcile import SUBMIT_DEADLINE, RoundIncomplete, Tally
+from lora_drop.services.reconcile import SUBMIT_DEADLINE, RoundCounts, RoundIncompleteError
 from lora_drop.services.record import SETTLED_AFTER
 from tests.support.builders import APPLICATION, ARTIFACTS, NOW, REQUEST_ID, make_dataset, make_job
 from tests.support.memory import MemoryDatasets
@@ -21,11 +26,11 @@ PROBLEM = Problem(code="fal_internal_error", message="fal ended the training.")
 LATE = LATE_AFTER + timedelta(seconds=1)
 
 
-def counted(tally: Tally) -> Tally:
+def counted(counts: RoundCounts) -> RoundCounts:
     """What a round has done and whom it calls, without what it has measured."""
-    measured = Tally(open=0, late=0, unanswered=0, doubtful=0)
+    measured = RoundCounts(open=0, late=0, unanswered=0, doubtful=0)
     names = ("oldest_seconds", "budget_percent", "at_fal", "waiting", "ended")
-    return replace(tally, **{name: getattr(measured, name) for name in names})
+    return replace(counts, **{name: getattr(measured, name) for name in names})
 
 
 @pytest.fixture
@@ -57,22 +62,22 @@ def another(name: str, status: Status, *, request_id: str) -> Job:
     ids=["running", "finished", "failed", "gone"],
 )
 def test_fal_is_asked_about_a_late_job_and_its_answer_goes_through_the_same_door(
-    late: World, fact: Fact, after: Status
+    late: World, fact: FalStatus, after: Status
 ) -> None:
     job = late.holds(make_job(Status.SUBMITTED))
-    late.trainer.facts[REQUEST_ID] = fact
+    late.fal.facts[REQUEST_ID] = fact
 
-    tally = late.reconciler.reconcile()
+    counts = late.reconciler.reconcile()
 
-    assert counted(tally) == Tally(open=1, late=1, unanswered=0, doubtful=0)
-    assert late.trainer.asked == [REQUEST_ID]
+    assert counted(counts) == RoundCounts(open=1, late=1, unanswered=0, doubtful=0)
+    assert late.fal.asked == [REQUEST_ID]
     assert late.job(job.job_id).status is after
     assert late.queue.handed == ([job.job_id] if after is Status.STORING else [])
 
 
 def test_a_job_ends_as_expired_when_fal_denies_it_in_two_late_rounds(late: World) -> None:
     job = late.holds(make_job(Status.SUBMITTED))
-    late.trainer.facts[REQUEST_ID] = Gone(REQUEST_ID)
+    late.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
 
     late.reconciler.reconcile()
     late.reconciler.reconcile()  # not late again yet
@@ -86,7 +91,7 @@ def test_a_job_ends_as_expired_when_fal_denies_it_in_two_late_rounds(late: World
 
 def test_a_job_in_training_is_asked_about_as_well(late: World) -> None:
     job = late.holds(make_job(Status.TRAINING))
-    late.trainer.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
+    late.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
 
     late.reconciler.reconcile()
 
@@ -98,11 +103,11 @@ def test_a_job_that_is_not_late_is_left_alone(world: World, status: Status) -> N
     job = world.holds(make_job(status))
     world.clock.now = job.updated_at + LATE_AFTER - timedelta(seconds=1)
 
-    tally = world.reconciler.reconcile()
+    counts = world.reconciler.reconcile()
 
     held = int(status is Status.HELD)
-    assert counted(tally) == Tally(open=1, late=0, unanswered=0, doubtful=0, held=held)
-    assert world.trainer.asked == []
+    assert counted(counts) == RoundCounts(open=1, late=0, unanswered=0, doubtful=0, held=held)
+    assert world.fal.asked == []
     assert world.queue.datasets == []
     assert world.queue.handed == []
     assert world.job(job.job_id) == job
@@ -113,7 +118,9 @@ def test_what_has_ended_is_not_looked_at(late: World) -> None:
         if status.terminal:
             late.holds(make_job(status, job_id=f"{status}-0000000000"))
 
-    assert counted(late.reconciler.reconcile()) == Tally(open=0, late=0, unanswered=0, doubtful=0)
+    assert counted(late.reconciler.reconcile()) == RoundCounts(
+        open=0, late=0, unanswered=0, doubtful=0
+    )
 
 
 @pytest.mark.parametrize("status", [Status.RECEIVED, Status.READY])
@@ -123,7 +130,7 @@ def test_a_job_that_was_never_sent_is_announced_again(late: World, status: Statu
     late.reconciler.reconcile()
 
     assert late.queue.datasets == [job.dataset]
-    assert late.trainer.posts == []
+    assert late.fal.posts == []
 
 
 def test_an_announced_job_goes_on_by_itself(late: World) -> None:
@@ -143,7 +150,7 @@ def test_a_result_that_nobody_stores_is_handed_over_again(late: World) -> None:
     late.reconciler.reconcile()
 
     assert late.queue.handed == [job.job_id]
-    assert late.trainer.asked == []
+    assert late.fal.asked == []
 
 
 def test_a_submitter_that_died_leaves_a_doubtful_job_and_nothing_is_paid(world: World) -> None:
@@ -153,7 +160,7 @@ def test_a_submitter_that_died_leaves_a_doubtful_job_and_nothing_is_paid(world: 
     world.reconciler.reconcile()
 
     assert world.job(job.job_id).status is Status.SUBMIT_UNKNOWN
-    assert world.trainer.posts == []
+    assert world.fal.posts == []
     assert "nothing is paid twice" in (world.results.text(job, "ERROR.txt") or "")
 
 
@@ -174,12 +181,12 @@ def test_a_job_that_waits_for_a_person_says_so_again(late: World, status: Status
 
     assert late.job(job.job_id) == job
     assert late.results.text(job, "ERROR.txt")
-    assert late.trainer.posts == []
+    assert late.fal.posts == []
 
 
 @pytest.mark.parametrize(
     "trouble",
-    [TrainerUnavailable("503"), Conflict("overtaken"), ForeignRequest("not ours")],
+    [FalUnavailableError("503"), ConflictError("overtaken"), ForeignRequestError("not ours")],
     ids=lambda trouble: type(trouble).__name__,
 )
 def test_a_job_that_cannot_be_helped_now_never_stops_the_others(
@@ -187,11 +194,11 @@ def test_a_job_that_cannot_be_helped_now_never_stops_the_others(
 ) -> None:
     troubled = late.holds(another("a", Status.SUBMITTED, request_id="a"))
     helped = late.holds(another("b", Status.SUBMITTED, request_id="b"))
-    late.trainer.facts = {"a": trouble, "b": Finished("b", ARTIFACTS)}
+    late.fal.facts = {"a": trouble, "b": Finished("b", ARTIFACTS)}
 
-    tally = late.reconciler.reconcile()
+    counts = late.reconciler.reconcile()
 
-    assert counted(tally) == Tally(open=2, late=2, unanswered=1, doubtful=0)
+    assert counted(counts) == RoundCounts(open=2, late=2, unanswered=1, doubtful=0)
     assert late.job(troubled.job_id) == troubled
     assert late.job(helped.job_id).status is Status.STORING
 
@@ -199,7 +206,7 @@ def test_a_job_that_cannot_be_helped_now_never_stops_the_others(
 def test_even_a_bug_about_one_job_never_stops_the_others_and_is_not_hidden(late: World) -> None:
     late.holds(another("a", Status.SUBMITTED, request_id="a"))
     helped = late.holds(another("b", Status.SUBMITTED, request_id="b"))
-    late.trainer.facts = {"a": AttributeError("a bug"), "b": Finished("b", ARTIFACTS)}
+    late.fal.facts = {"a": AttributeError("a bug"), "b": Finished("b", ARTIFACTS)}
 
     with pytest.raises(ExceptionGroup) as raised:
         late.reconciler.reconcile()
@@ -215,12 +222,12 @@ def test_a_job_that_vanishes_meanwhile_never_stops_the_others(late: World) -> No
 
     late.holds(another("a", Status.SUBMITTED, request_id="a"))
     helped = late.holds(another("b", Status.SUBMITTED, request_id="b"))
-    late.trainer.facts = {name: Finished(name, ARTIFACTS) for name in "ab"}
+    late.fal.facts = {name: Finished(name, ARTIFACTS) for name in "ab"}
     late.jobs = Vanishing(late.jobs.rows)
 
-    tally = late.reconciler.reconcile()
+    counts = late.reconciler.reconcile()
 
-    assert counted(tally) == Tally(open=2, late=2, unanswered=1, doubtful=0)
+    assert counted(counts) == RoundCounts(open=2, late=2, unanswered=1, doubtful=0)
     assert late.job(helped.job_id).status is Status.STORING
 
 
@@ -228,7 +235,7 @@ def test_an_end_is_told_once_more_when_nobody_can_stand_in_an_older_state_any_mo
     late: World,
 ) -> None:
     job = late.holds(make_job(Status.SUBMITTED))
-    late.trainer.facts[REQUEST_ID] = Failed(REQUEST_ID, PROBLEM)
+    late.fal.facts[REQUEST_ID] = Failed(REQUEST_ID, PROBLEM)
     late.reconciler.reconcile()
     ended = late.job(job.job_id)
 
@@ -238,7 +245,7 @@ def test_an_end_is_told_once_more_when_nobody_can_stand_in_an_older_state_any_mo
     later = late.reconciler.reconcile()
     after_that = late.reconciler.reconcile()
 
-    assert [tally.open for tally in (at_once, later, after_that)] == [1, 1, 0]
+    assert [counts.open for counts in (at_once, later, after_that)] == [1, 1, 0]
     assert late.job(job.job_id) == ended
     assert late.results.text(job, "status.json") == status_text(ended)
 
@@ -258,7 +265,7 @@ def test_after_three_hours_at_fal_a_person_is_called(
     world: World, status: Status, minutes: int, overdue: int
 ) -> None:
     job = world.holds(make_job(status))
-    world.trainer.facts[REQUEST_ID] = Running(REQUEST_ID, started=status is not Status.SUBMITTED)
+    world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=status is not Status.SUBMITTED)
     world.clock.now = job.since + timedelta(minutes=minutes)
 
     assert world.reconciler.reconcile().overdue == overdue
@@ -267,9 +274,9 @@ def test_after_three_hours_at_fal_a_person_is_called(
 def test_a_job_that_waits_for_a_person_or_for_money_is_counted(late: World) -> None:
     late.holds(another("a", Status.HELD, request_id="a"))
     late.holds(another("b", Status.TRAINING, request_id="b"))
-    late.trainer.facts["b"] = Running("b", started=True)
+    late.fal.facts["b"] = Running("b", started=True)
 
-    assert counted(late.reconciler.reconcile()) == Tally(
+    assert counted(late.reconciler.reconcile()) == RoundCounts(
         open=2, late=2, unanswered=0, doubtful=0, overdue=0, held=1
     )
 
@@ -284,7 +291,7 @@ def test_however_many_wait_the_line_is_woken_once_by_the_oldest(late: World) -> 
 
 
 def test_a_person_is_called_for_a_fal_that_nobody_reaches_however_many_wait(world: World) -> None:
-    world.answer(NotSubmitted("down"))
+    world.answer(NotSubmittedError("down"))
     for name in ("a", "b", "c"):
         world.submit(world.drop(f"{name}.zip", metadata={"steps": str(1000 + ord(name))}))
 
@@ -305,15 +312,15 @@ def test_whoever_is_to_be_called_is_called_whatever_else_goes_wrong_in_a_round(
     world.clock.now = NOW + timedelta(hours=1)
 
     class Locked(MemoryDatasets):
-        def walk(self, after: str | None) -> DatasetPage:
+        def list_page(self, after: str | None) -> DatasetPage:
             raise PermissionError(after)
 
     world.datasets = Locked()
 
-    with pytest.raises(RoundIncomplete) as raised:
+    with pytest.raises(RoundIncompleteError) as raised:
         world.reconciler.reconcile()
 
-    assert raised.value.tally.doubtful == 1
+    assert raised.value.counts.doubtful == 1
 
 
 def test_a_round_that_gets_too_long_has_looked_after_what_is_at_fal(world: World) -> None:
@@ -321,11 +328,11 @@ def test_a_round_that_gets_too_long_has_looked_after_what_is_at_fal(world: World
     for job in held:
         world.holds(job.model_copy(update={"request_id": None}))
     training = world.holds(another("z", Status.TRAINING, request_id="late"))
-    world.trainer.facts["late"] = Finished("late", ARTIFACTS)
+    world.fal.facts["late"] = Finished("late", ARTIFACTS)
     world.clock.now = NOW + timedelta(hours=1)
     ticks = count(step=30.0)
 
-    tally = replace(world.reconciler, tick=lambda: next(ticks)).reconcile()
+    counts = replace(world.reconciler, tick=lambda: next(ticks)).reconcile()
 
     assert world.job(training.job_id).status is Status.STORING
-    assert tally.held == 20
+    assert counts.held == 20

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from lora_drop.jobs.artifacts import StoredFile
-from lora_drop.jobs.errors import Conflict
+from lora_drop.jobs.errors import ConflictError
 from lora_drop.jobs.job import Status
 from tests.support.builders import ARTIFACTS, REQUEST_ID, make_job
 from tests.support.memory_files import MemoryResults
@@ -41,7 +41,7 @@ def test_a_move_that_comes_too_late_writes_nothing(world: World) -> None:
     world.record.move(stale, Status.SUBMITTING)
     told = dict(world.results.files)
 
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         world.record.move(stale, Status.CANCELLED)
 
     assert world.job(stale.job_id).status is Status.SUBMITTING
@@ -51,7 +51,7 @@ def test_a_move_that_comes_too_late_writes_nothing(world: World) -> None:
 def test_nothing_stands_between_an_intent_and_the_post(world: World) -> None:
     job = world.holds(make_job(Status.READY))
 
-    world.record.intend(job, Status.SUBMITTING, limits=world.limits, still=())
+    world.record.intend(job, Status.SUBMITTING, limits=world.limits, unchanged=())
 
     assert world.job(job.job_id).status is Status.SUBMITTING
     assert world.results.files == {}

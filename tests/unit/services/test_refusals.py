@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from lora_drop.fal.status import Failed
-from lora_drop.jobs.errors import NotSubmitted, SubmissionRefused, SubmissionUnknown
+from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError, SubmissionUnknownError
 from lora_drop.jobs.job import DatasetVersion, Job, Status
 from lora_drop.jobs.problems import Problem
 from lora_drop.ports import Submission
@@ -23,7 +23,7 @@ def world(busy: World) -> World:
 
 
 def test_what_cannot_be_sent_now_stops_the_line_and_keeps_no_slot(world: World) -> None:
-    world.answer(NotSubmitted("no connection"))
+    world.answer(NotSubmittedError("no connection"))
 
     jobs = dropped(world, "a", "b", "c")
 
@@ -35,32 +35,32 @@ def test_what_cannot_be_sent_now_stops_the_line_and_keeps_no_slot(world: World) 
 
 def test_what_fal_holds_against_one_job_does_not_stop_the_others(world: World) -> None:
     free(world)
-    world.answer(NotSubmitted("no connection"))
+    world.answer(NotSubmittedError("no connection"))
     jobs = dropped(world, "a", "b", "c")
     outcomes: list[Callable[[], Submission]] = [lambda: Submission("r2"), lambda: Submission("r3")]
 
     def refuse_the_first() -> Submission:
-        if len(world.trainer.posts) == 4:
-            raise SubmissionRefused(BAD)
+        if len(world.fal.posts) == 4:
+            raise SubmissionRefusedError(BAD)
         return outcomes.pop(0)()
 
     world.answer(refuse_the_first)
-    world.dispatcher.dispatch()
+    world.dispatcher.submit_waiting()
 
     assert states(world, jobs) == [Status.FAILED, Status.SUBMITTED, Status.SUBMITTED]
 
 
 def test_what_fal_holds_against_the_account_stops_the_line(world: World) -> None:
     free(world)
-    world.answer(NotSubmitted("no connection"))
+    world.answer(NotSubmittedError("no connection"))
     jobs = dropped(world, "a", "b", "c")
-    world.trainer.posts.clear()
-    world.answer(SubmissionRefused(LOCKED, held=True))
+    world.fal.posts.clear()
+    world.answer(SubmissionRefusedError(LOCKED, held=True))
 
-    world.dispatcher.dispatch()
+    world.dispatcher.submit_waiting()
 
     assert states(world, jobs) == [Status.HELD, Status.READY, Status.READY]
-    assert len(world.trainer.posts) == 1
+    assert len(world.fal.posts) == 1
     assert "Top up the balance." in (world.results.text(jobs[0], "ERROR.txt") or "")
     assert world.jobs.account("2026-11").committed_usd == 0
 
@@ -69,23 +69,23 @@ def test_what_fal_holds_against_the_account_stops_the_line(world: World) -> None
 def test_after_an_hour_it_is_tried_whether_the_account_is_in_order_again(
     world: World, minutes: int, probes: int
 ) -> None:
-    world.answer(SubmissionRefused(LOCKED, held=True))
+    world.answer(SubmissionRefusedError(LOCKED, held=True))
     [held] = dropped(world, "a")
-    world.trainer.posts.clear()
+    world.fal.posts.clear()
     world.clock.now += timedelta(minutes=minutes)
 
     world.reconciler.reconcile()
     world.work()
 
-    assert len(world.trainer.posts) == probes
+    assert len(world.fal.posts) == probes
     assert world.job(held.job_id).status is Status.HELD
 
 
 def test_once_the_account_is_in_order_everything_goes_on_by_itself(world: World) -> None:
     free(world)
-    world.answer(SubmissionRefused(LOCKED, held=True))
+    world.answer(SubmissionRefusedError(LOCKED, held=True))
     jobs = dropped(world, "a", "b", "c")
-    world.answer(lambda: Submission(f"request-{len(world.trainer.posts)}"))
+    world.answer(lambda: Submission(f"request-{len(world.fal.posts)}"))
 
     world.clock.now += timedelta(hours=1)
     world.reconciler.reconcile()
@@ -96,7 +96,7 @@ def test_once_the_account_is_in_order_everything_goes_on_by_itself(world: World)
 
 
 def test_what_only_a_person_can_lift_is_not_tried_again(world: World) -> None:
-    world.answer(SubmissionRefused(Problem(code="fal_x", message="m"), held=True))
+    world.answer(SubmissionRefusedError(Problem(code="fal_x", message="m"), held=True))
     [held] = dropped(world, "a")
     world.clock.now += timedelta(days=40)
 
@@ -104,7 +104,7 @@ def test_what_only_a_person_can_lift_is_not_tried_again(world: World) -> None:
     world.work()
 
     assert world.job(held.job_id).status is Status.HELD
-    assert len(world.trainer.posts) == 1
+    assert len(world.fal.posts) == 1
 
 
 def test_settling_never_touches_another_submission(world: World) -> None:
@@ -112,12 +112,12 @@ def test_settling_never_touches_another_submission(world: World) -> None:
 
     def fail_and_be_sent_again() -> Submission:
         [job_id] = world.jobs.rows
-        if len(world.trainer.posts) == 1:
+        if len(world.fal.posts) == 1:
             not_fetched = Problem(code="fal_file_download_error", message="m")
             fact = Failed("request-1", not_fetched, billed=False)
-            world.receiver.receive(job_id, fact, asked=True)
+            world.fal_updates.receive(job_id, fact, asked=True)
             world.submit(dataset)
-            raise SubmissionUnknown("ReadTimeout")
+            raise SubmissionUnknownError("ReadTimeout")
         return Submission("request-2")
 
     world.answer(fail_and_be_sent_again)
@@ -135,12 +135,12 @@ def test_settling_never_touches_a_submission_of_the_same_moment(world: World) ->
 
     def overtaken() -> Submission:
         [job_id] = world.jobs.rows
-        if len(world.trainer.posts) == 1:
+        if len(world.fal.posts) == 1:
             world.reconciler.record.move(world.job(job_id), Status.READY)
             world.submit(dataset)
-            raise NotSubmitted("no connection")
+            raise NotSubmittedError("no connection")
         seen.append(world.job(job_id))
-        raise SubmissionUnknown("ReadTimeout")
+        raise SubmissionUnknownError("ReadTimeout")
 
     world.answer(overtaken)
     job = world.submit(dataset)
@@ -150,13 +150,13 @@ def test_settling_never_touches_a_submission_of_the_same_moment(world: World) ->
 
 def test_nobody_is_sent_without_the_secret_for_the_way_back(world: World) -> None:
     def no_secret() -> bytes:
-        raise NotSubmitted("the secret has no value yet")
+        raise NotSubmittedError("the secret has no value yet")
 
     world.webhook_secret = no_secret
     dataset: DatasetVersion = world.drop()
 
-    with pytest.raises(NotSubmitted):
+    with pytest.raises(NotSubmittedError):
         world.submit(dataset)
 
     assert world.jobs.account("2026-11").in_flight == ()
-    assert world.trainer.posts == []
+    assert world.fal.posts == []

@@ -3,10 +3,16 @@
 import pytest
 
 from lora_drop.fal.webhooks import RawDelivery
-from lora_drop.jobs.errors import BadDelivery, Conflict, ForeignRequest, NothingToDecide, UnknownJob
+from lora_drop.jobs.errors import (
+    ActionNotAllowedError,
+    ConflictError,
+    ForeignRequestError,
+    InvalidWebhookError,
+    JobNotFoundError,
+)
 from lora_drop.jobs.job import Job, Status
 from tests.support.builders import ARTIFACTS, NOW, REQUEST_ID, make_job, signed, webhook_body
-from tests.support.memory import MemoryDeliveries
+from tests.support.memory import MemoryWebhookArchive
 from tests.support.memory_jobs import MemoryJobs
 from tests.support.world import World
 
@@ -16,7 +22,7 @@ OTHER = "019d9e0b-6eb0-7920-8000-000000000000"
 def deliver(world: World, job: Job, body: bytes, **how: str) -> Job:
     headers = signed(body, request_id=how.get("request_id", REQUEST_ID))
     token = how.get("token", world.token(job.job_id))
-    return world.doorkeeper.deliver(job.job_id, token, headers, body)
+    return world.webhook_handler.deliver(job.job_id, token, headers, body)
 
 
 def kept(world: World, job: Job, *bodies: bytes) -> Job:
@@ -33,10 +39,10 @@ def test_a_delivery_is_kept_with_every_header_before_anything_is_done_with_it(
 
     class Overtaken(MemoryJobs):
         def replace(self, before: Job, after: Job, **_: object) -> None:
-            raise Conflict(f"{before.job_id} {after.status}")
+            raise ConflictError(f"{before.job_id} {after.status}")
 
     world.jobs = Overtaken(world.jobs.rows)
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         deliver(world, job, webhook_body())
 
     [delivery] = world.deliveries.files.values()
@@ -47,7 +53,10 @@ def test_a_delivery_is_kept_with_every_header_before_anything_is_done_with_it(
 def test_what_is_not_fals_is_not_kept(world: World) -> None:
     job = world.holds(make_job(Status.SUBMITTED))
 
-    for trouble, how in ((UnknownJob, {"token": "0" * 32}), (BadDelivery, {"request_id": "a b"})):
+    for trouble, how in (
+        (JobNotFoundError, {"token": "0" * 32}),
+        (InvalidWebhookError, {"request_id": "a b"}),
+    ):
         with pytest.raises(trouble):
             deliver(world, job, webhook_body(), **how)
 
@@ -61,14 +70,14 @@ def test_what_fal_says_and_nobody_understands_yet_is_kept(world: World, body: by
     job = world.holds(make_job(Status.SUBMITTED))
     request_id = OTHER if OTHER.encode() in body else REQUEST_ID
 
-    with pytest.raises((BadDelivery, ForeignRequest)):
+    with pytest.raises((InvalidWebhookError, ForeignRequestError)):
         deliver(world, job, body, request_id=request_id)
 
     assert world.deliveries.kept(job) == [body]
 
 
 def test_where_a_delivery_cannot_be_kept_fal_is_not_told_that_it_was(world: World) -> None:
-    class Full(MemoryDeliveries):
+    class Full(MemoryWebhookArchive):
         def keep(self, job: Job, *_: object, **__: object) -> None:
             raise OSError(f"no place for {job.job_id}")
 
@@ -84,30 +93,30 @@ def test_where_a_delivery_cannot_be_kept_fal_is_not_told_that_it_was(world: Worl
 def test_without_deliveries_there_is_nothing_to_replay(world: World) -> None:
     job = world.holds(make_job(Status.SUBMITTED))
 
-    with pytest.raises(NothingToDecide, match="delivered nothing"):
-        world.repeater.replay(job.job_id)
+    with pytest.raises(ActionNotAllowedError, match="delivered nothing"):
+        world.retry_service.replay(job.job_id)
 
 
 def test_a_job_that_missed_its_delivery_is_made_good(world: World) -> None:
     job = kept(world, make_job(Status.TRAINING), webhook_body())
 
-    replayed = world.repeater.replay(job.job_id)
+    replayed = world.retry_service.replay(job.job_id)
 
     assert (replayed.status, {each.url for each in replayed.artifacts}) == (
         Status.STORING,
         {each.url for each in ARTIFACTS},
     )
     assert world.queue.handed == [job.job_id]
-    assert world.keeper.store_result(job.job_id).status is Status.SUCCEEDED
+    assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
 
 
 def test_a_job_that_was_given_up_gets_its_result_after_all(world: World) -> None:
     job = kept(world, make_job(Status.EXPIRED), webhook_body())
 
-    replayed = world.repeater.replay(job.job_id)
+    replayed = world.retry_service.replay(job.job_id)
 
     assert replayed.status is Status.STORING
-    assert world.keeper.store_result(job.job_id).status is Status.SUCCEEDED
+    assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
 
 
 @pytest.mark.parametrize(
@@ -117,7 +126,7 @@ def test_a_job_that_has_ended_stays_as_it_is(world: World, status: Status) -> No
     job = kept(world, make_job(status), webhook_body(), webhook_body(status="ERROR"))
 
     for _ in range(2):
-        assert world.repeater.replay(job.job_id) == job
+        assert world.retry_service.replay(job.job_id) == job
 
     assert world.job(job.job_id) == job
     assert world.queue.handed == []
@@ -132,7 +141,7 @@ def test_what_was_not_for_the_job_then_is_not_for_it_now(world: World) -> None:
         webhook_body(status="NEW"),
     )
 
-    assert world.repeater.replay(job.job_id) == job
+    assert world.retry_service.replay(job.job_id) == job
 
 
 def test_a_bad_delivery_hides_no_good_one(world: World) -> None:
@@ -144,13 +153,13 @@ def test_a_bad_delivery_hides_no_good_one(world: World) -> None:
         webhook_body(),
     )
 
-    assert world.repeater.replay(job.job_id).status is Status.STORING
+    assert world.retry_service.replay(job.job_id).status is Status.STORING
 
 
 def test_a_replay_settles_a_submission_in_doubt(world: World) -> None:
     job = kept(world, make_job(Status.SUBMIT_UNKNOWN), webhook_body())
 
-    replayed = world.repeater.replay(job.job_id)
+    replayed = world.retry_service.replay(job.job_id)
 
     assert (replayed.status, replayed.request_id) == (Status.STORING, REQUEST_ID)
 
@@ -159,8 +168,8 @@ def test_a_replay_pays_nothing(world: World) -> None:
     for status in Status:
         job = kept(world, make_job(status, job_id=f"{status}-1".lower()), webhook_body())
         try:
-            world.repeater.replay(job.job_id)
-        except NothingToDecide as nothing:
+            world.retry_service.replay(job.job_id)
+        except ActionNotAllowedError as nothing:
             raise AssertionError(status) from nothing
 
-    assert world.trainer.posts == []
+    assert world.fal.posts == []

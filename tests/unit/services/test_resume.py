@@ -4,7 +4,7 @@ import pytest
 
 from lora_drop.fal.status import Failed
 from lora_drop.jobs.artifacts import WEIGHTS
-from lora_drop.jobs.errors import NothingToDecide
+from lora_drop.jobs.errors import ActionNotAllowedError
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.problems import Problem
 from tests.support.memory_files import MemoryResults
@@ -26,7 +26,7 @@ def trained(world: World) -> Job:
 
 def resumed(world: World, job: Job) -> Job:
     """The new job, as far on as it goes at once."""
-    new = world.repeater.retry(job.job_id, resume=True, by=ADA)
+    new = world.retry_service.retry(job.job_id, resume=True, by=ADA)
     world.work()
     return world.job(new.job_id)
 
@@ -42,7 +42,7 @@ def test_fal_gets_an_address_of_the_lora_and_everything_else_as_before(
 ) -> None:
     new = resumed(world, trained)
 
-    (_, before, _), (_, arguments, _) = world.trainer.posts
+    (_, before, _), (_, arguments, _) = world.fal.posts
     assert (new.status, new.resume_from) == (Status.SUBMITTED, trained.job_id)
     assert arguments == {
         **before,
@@ -76,17 +76,17 @@ def test_one_goes_on_from_the_other_through_a_chain(world: World, trained: Job) 
     third = resumed(world, second)
 
     assert (second.resume_from, third.resume_from) == (trained.job_id, second.job_id)
-    assert world.trainer.posts[2][1]["resume_from_checkpoint"].endswith(weights(second))
+    assert world.fal.posts[2][1]["resume_from_checkpoint"].endswith(weights(second))
 
 
 def test_past_attempts_that_failed_one_goes_on_from_the_last_lora(
     world: World, trained: Job
 ) -> None:
     second = resumed(world, trained)
-    second = world.receiver.receive(second.job_id, Failed("request-2", BAD))
+    second = world.fal_updates.receive(second.job_id, Failed("request-2", BAD))
 
     third = resumed(world, second)
-    third = world.receiver.receive(third.job_id, Failed("request-3", BAD))
+    third = world.fal_updates.receive(third.job_id, Failed("request-3", BAD))
     fourth = resumed(world, third)
 
     assert (third.resume_from, fourth.resume_from) == (trained.job_id, trained.job_id)
@@ -95,17 +95,17 @@ def test_past_attempts_that_failed_one_goes_on_from_the_last_lora(
 
 def test_where_no_attempt_has_a_lora_there_is_nothing_to_go_on_from(world: World) -> None:
     job = world.submit(world.drop())
-    failed = world.receiver.receive(job.job_id, Failed("request-1", BAD))
+    failed = world.fal_updates.receive(job.job_id, Failed("request-1", BAD))
 
-    with pytest.raises(NothingToDecide, match="without --resume"):
-        world.repeater.retry(failed.job_id, resume=True, by=ADA)
+    with pytest.raises(ActionNotAllowedError, match="without --resume"):
+        world.retry_service.retry(failed.job_id, resume=True, by=ADA)
 
 
 def test_the_same_resume_again_is_the_same_job(world: World, trained: Job) -> None:
     jobs = [resumed(world, trained) for _ in range(3)]
 
     assert {job.job_id for job in jobs} == {jobs[0].job_id}
-    assert len(world.trainer.posts) == 2
+    assert len(world.fal.posts) == 2
 
 
 def test_what_goes_on_from_a_lora_is_not_what_the_photos_alone_make(
@@ -124,11 +124,11 @@ def test_a_lora_that_is_gone_holds_the_job_until_it_is_back(world: World, traine
     held = resumed(world, trained)
     assert (held.status, held.problems[0].code) == (Status.HELD, "checkpoint_missing")
     assert "lora-drop approve" in (world.results.text(held, "ERROR.txt") or "")
-    assert len(world.trainer.posts) == 1
+    assert len(world.fal.posts) == 1
     world.clock.now += LATE_AFTER
     world.reconciler.reconcile()
     world.results.files[weights(trained)] = kept
-    world.resolver.approve(held.job_id, by=ADA)
+    world.manual_actions.approve(held.job_id, by=ADA)
     world.work()
 
     assert world.job(held.job_id).status is Status.SUBMITTED
@@ -141,7 +141,7 @@ def test_what_was_trained_before_is_gone_on_from_as_well(world: World, trained: 
     new = resumed(world, given)
 
     assert (new.status, new.estimated_cost_usd) == (Status.SUBMITTED, 3.6)
-    assert world.trainer.posts[1][1]["resume_from_checkpoint"].endswith(weights(trained))
+    assert world.fal.posts[1][1]["resume_from_checkpoint"].endswith(weights(trained))
 
 
 def test_a_lora_that_has_a_number_before_its_name_is_gone_on_from_as_well(world: World) -> None:
@@ -151,6 +151,6 @@ def test_a_lora_that_has_a_number_before_its_name_is_gone_on_from_as_well(world:
 
     new = resumed(world, trained)
 
-    _, arguments, _ = world.trainer.posts[-1]
+    _, arguments, _ = world.fal.posts[-1]
     assert new.status is Status.SUBMITTED
     assert arguments["resume_from_checkpoint"].endswith(f"/2-{WEIGHTS}")

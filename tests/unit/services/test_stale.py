@@ -6,10 +6,15 @@ import pytest
 from nacl.signing import SigningKey
 
 from lora_drop.fal.status import Finished, Gone, Running
-from lora_drop.jobs.errors import BadDelivery, StaleDelivery, TrainerUnavailable, UnknownJob
+from lora_drop.jobs.errors import (
+    FalUnavailableError,
+    InvalidWebhookError,
+    JobNotFoundError,
+    StaleWebhookError,
+)
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.job_problems import DENIED
-from lora_drop.services.webhook import ASK_AGAIN, Doorkeeper
+from lora_drop.services.webhook import ASK_AGAIN, WebhookHandler
 from tests.support.builders import (
     ARTIFACTS,
     NOW,
@@ -35,14 +40,14 @@ def deliver(
     world: World,
     job: Job,
     *,
-    door: Doorkeeper | None = None,
+    door: WebhookHandler | None = None,
     token: str | None = None,
     request_id: str = REQUEST_ID,
     user_id: str = USER_ID,
 ) -> None:
     body = webhook_body(request_id=request_id)
     headers = signed(body, at=STALE, request_id=request_id, user_id=user_id)
-    door = door or world.doorkeeper
+    door = door or world.webhook_handler
     door.deliver(job.job_id, world.token(job.job_id) if token is None else token, headers, body)
 
 
@@ -53,10 +58,10 @@ def test_a_stale_delivery_is_refused_changes_nothing_and_has_fal_asked(
     body = webhook_body()
     headers = signed(body, at=NOW + timedelta(seconds=seconds))
 
-    with pytest.raises(StaleDelivery, match="seconds old"):
-        world.doorkeeper.deliver(job.job_id, world.token(job.job_id), headers, body)
+    with pytest.raises(StaleWebhookError, match="seconds old"):
+        world.webhook_handler.deliver(job.job_id, world.token(job.job_id), headers, body)
 
-    assert world.inquiry.asked == [job.job_id]
+    assert world.status_check.asked == [job.job_id]
     assert world.job(job.job_id) == job
     assert (world.results.files, world.deliveries.files, world.queue.handed) == ({}, {}, [])
 
@@ -64,7 +69,7 @@ def test_a_stale_delivery_is_refused_changes_nothing_and_has_fal_asked(
 def test_the_key_that_signed_it_is_known_so_fal_is_asked_for_no_others(
     world: World, job: Job
 ) -> None:
-    with pytest.raises(StaleDelivery):
+    with pytest.raises(StaleWebhookError):
         deliver(world, job)
 
     assert world.keys.refreshes == 0
@@ -75,91 +80,91 @@ def test_a_stale_delivery_of_a_key_that_fal_has_just_added_has_fal_asked_as_well
 ) -> None:
     world.keys = MemoryKeys(known=[bytes(SigningKey(bytes(32)).verify_key)], newer=world.keys.known)
 
-    with pytest.raises(StaleDelivery):
+    with pytest.raises(StaleWebhookError):
         deliver(world, job)
 
-    assert world.inquiry.asked == [job.job_id]
+    assert world.status_check.asked == [job.job_id]
 
 
 def test_whoever_is_not_fal_or_not_us_has_nobody_asked(world: World, job: Job) -> None:
     body = webhook_body()
     unsigned = signed(body, at=STALE, key=SigningKey(bytes(32)))
 
-    with pytest.raises(UnknownJob):
+    with pytest.raises(JobNotFoundError):
         deliver(world, job, token="0" * 32)
-    with pytest.raises(BadDelivery, match="another user"):
+    with pytest.raises(InvalidWebhookError, match="another user"):
         deliver(world, job, user_id="user_2")
-    with pytest.raises(BadDelivery, match="no key"):
-        world.doorkeeper.deliver(job.job_id, world.token(job.job_id), unsigned, body)
+    with pytest.raises(InvalidWebhookError, match="no key"):
+        world.webhook_handler.deliver(job.job_id, world.token(job.job_id), unsigned, body)
 
-    assert world.inquiry.asked == []
+    assert world.status_check.asked == []
 
 
 def test_nobody_asks_about_a_job_that_is_not_there(world: World) -> None:
-    with pytest.raises(UnknownJob):
+    with pytest.raises(JobNotFoundError):
         deliver(world, make_job(Status.TRAINING))
 
-    assert world.inquiry.asked == []
+    assert world.status_check.asked == []
 
 
 def test_another_request_than_the_jobs_has_nobody_asked(world: World, job: Job) -> None:
-    with pytest.raises(StaleDelivery):
+    with pytest.raises(StaleWebhookError):
         deliver(world, job, request_id=OTHER_REQUEST)
 
-    assert world.inquiry.asked == []
+    assert world.status_check.asked == []
 
 
 @pytest.mark.parametrize("status", list(Status))
 def test_only_what_waits_for_fal_is_asked_about(world: World, status: Status) -> None:
     job = world.holds(make_job(status))
 
-    with pytest.raises(StaleDelivery):
+    with pytest.raises(StaleWebhookError):
         deliver(world, job)
 
     waits = status in (Status.SUBMITTED, Status.TRAINING, Status.SUBMIT_UNKNOWN)
-    assert world.inquiry.asked == [job.job_id] * waits
+    assert world.status_check.asked == [job.job_id] * waits
 
 
 def test_a_flood_of_stale_deliveries_has_fal_asked_once_a_minute_for_each_job(
     world: World, job: Job
 ) -> None:
-    door = world.doorkeeper
+    door = world.webhook_handler
     other = world.holds(make_job(Status.TRAINING, job_id="other-0000000000"))
 
     for _ in range(180):
         for each in (job, other):
-            with pytest.raises(StaleDelivery):
+            with pytest.raises(StaleWebhookError):
                 deliver(world, each, door=door)
         world.clock.now += timedelta(seconds=1)
 
     assert timedelta(seconds=60) == ASK_AGAIN
-    assert sorted(world.inquiry.asked) == sorted([job.job_id, other.job_id] * 3)
+    assert sorted(world.status_check.asked) == sorted([job.job_id, other.job_id] * 3)
     assert len(door.asked) == 2
 
 
 def test_fals_own_word_moves_the_job_on(world: World, job: Job) -> None:
-    world.trainer.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
+    world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
 
-    asked = world.reconciler.ask_about(job.job_id)
+    asked = world.reconciler.request_status_check(job.job_id)
 
     assert (asked.status, asked.artifacts) == (Status.STORING, ARTIFACTS)
-    assert world.trainer.asked == [REQUEST_ID]
+    assert world.fal.asked == [REQUEST_ID]
     assert world.queue.handed == [job.job_id]
 
 
 def test_while_fal_trains_nothing_changes(world: World, job: Job) -> None:
-    world.trainer.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
+    world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
 
-    assert world.reconciler.ask_about(job.job_id) == job
+    assert world.reconciler.request_status_check(job.job_id) == job
 
 
 def test_however_often_fal_denies_a_request_in_a_minute_the_job_is_not_given_up(
     world: World, job: Job
 ) -> None:
-    world.trainer.facts[REQUEST_ID] = Gone(REQUEST_ID)
+    world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
 
     for _ in range(5):
-        world.reconciler.ask_about(job.job_id)
+        world.reconciler.request_status_check(job.job_id)
 
     after = world.job(job.job_id)
     assert (after.status, after.problems) == (Status.TRAINING, (DENIED,))
@@ -167,26 +172,26 @@ def test_however_often_fal_denies_a_request_in_a_minute_the_job_is_not_given_up(
 
 def test_a_doubtful_submission_is_settled_by_fals_own_list_only(world: World) -> None:
     job = world.holds(make_job(Status.SUBMIT_UNKNOWN))
-    world.trainer.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
+    world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
 
-    assert world.reconciler.ask_about(job.job_id).status is Status.SUBMIT_UNKNOWN
+    assert world.reconciler.request_status_check(job.job_id).status is Status.SUBMIT_UNKNOWN
 
-    world.trainer.known = [REQUEST_ID]
-    assert world.reconciler.ask_about(job.job_id).status is Status.STORING
+    world.fal.known = [REQUEST_ID]
+    assert world.reconciler.request_status_check(job.job_id).status is Status.STORING
 
 
 @pytest.mark.parametrize("status", [Status.READY, Status.SUBMITTING, Status.STORING, Status.FAILED])
 def test_about_anything_else_fal_is_not_asked(world: World, status: Status) -> None:
     job = world.holds(make_job(status))
 
-    assert world.reconciler.ask_about(job.job_id) == job
-    assert world.trainer.asked == []
+    assert world.reconciler.request_status_check(job.job_id) == job
+    assert world.fal.asked == []
 
 
 def test_where_fal_does_not_answer_it_is_said_so(world: World, job: Job) -> None:
-    world.trainer.facts[REQUEST_ID] = TrainerUnavailable("down")
+    world.fal.facts[REQUEST_ID] = FalUnavailableError("down")
 
-    with pytest.raises(TrainerUnavailable):
-        world.reconciler.ask_about(job.job_id)
-    with pytest.raises(UnknownJob):
-        world.reconciler.ask_about("other-0000000000")
+    with pytest.raises(FalUnavailableError):
+        world.reconciler.request_status_check(job.job_id)
+    with pytest.raises(JobNotFoundError):
+        world.reconciler.request_status_check("other-0000000000")

@@ -6,11 +6,11 @@ import pytest
 from lora_drop.fal.status import Failed, Finished, Gone, Running
 from lora_drop.jobs.artifacts import Artifact, StoredFile
 from lora_drop.jobs.errors import (
-    DownloadInterrupted,
-    ForeignHost,
-    ResultGone,
-    TrainerUnavailable,
-    UnknownJob,
+    DownloadInterruptedError,
+    FalUnavailableError,
+    HostNotAllowedError,
+    JobNotFoundError,
+    ResultGoneError,
 )
 from lora_drop.jobs.job import Status
 from lora_drop.jobs.problems import Problem
@@ -23,7 +23,7 @@ def test_every_file_is_stored_under_the_jobs_prefix_with_its_hash(world: World) 
     job = world.holds(make_job(Status.STORING))
     world.source.files = {"lora.safetensors": make_weights(500), "config.json": b'{"rank": 16}'}
 
-    stored = world.keeper.store_result(job.job_id)
+    stored = world.result_storer.store_result(job.job_id)
 
     assert stored.status is Status.SUCCEEDED
     assert stored.files == tuple(
@@ -42,7 +42,7 @@ def test_every_file_is_stored_under_the_jobs_prefix_with_its_hash(world: World) 
 def test_the_jobs_story_lies_beside_its_files(world: World) -> None:
     job = world.holds(make_job(Status.STORING))
 
-    stored = world.keeper.store_result(job.job_id)
+    stored = world.result_storer.store_result(job.job_id)
 
     story = json.loads(world.results.text(job, "job.json") or "")
     assert story["request_id"] == REQUEST_ID
@@ -53,10 +53,10 @@ def test_the_jobs_story_lies_beside_its_files(world: World) -> None:
 
 def test_the_same_message_again_copies_nothing(world: World) -> None:
     job = world.holds(make_job(Status.STORING))
-    first = world.keeper.store_result(job.job_id)
+    first = world.result_storer.store_result(job.job_id)
     world.source.opened.clear()
 
-    again = world.keeper.store_result(job.job_id)
+    again = world.result_storer.store_result(job.job_id)
 
     assert again == first
     assert world.source.opened == []
@@ -66,28 +66,28 @@ def test_the_same_message_again_copies_nothing(world: World) -> None:
 def test_a_job_that_is_not_to_be_stored_is_left_as_it_is(world: World, status: Status) -> None:
     job = world.holds(make_job(status))
 
-    assert world.keeper.store_result(job.job_id) == job
+    assert world.result_storer.store_result(job.job_id) == job
     assert world.source.opened == []
 
 
 def test_an_unknown_job_is_told_as_such(world: World) -> None:
-    with pytest.raises(UnknownJob):
-        world.keeper.store_result("ada-0000000000")
+    with pytest.raises(JobNotFoundError):
+        world.result_storer.store_result("ada-0000000000")
 
 
 def test_a_download_that_breaks_leaves_the_job_to_be_stored_again(world: World) -> None:
     job = world.holds(make_job(Status.STORING))
     world.source.cut = {"config.json"}
 
-    with pytest.raises(DownloadInterrupted):
-        world.keeper.store_result(job.job_id)
+    with pytest.raises(DownloadInterruptedError):
+        world.result_storer.store_result(job.job_id)
 
     waiting = world.job(job.job_id)
     assert (waiting.status, waiting.problems[0].code) == (Status.STORING, "result_not_copied")
     assert "tried again by itself" in " ".join((world.results.text(job, "ERROR.txt") or "").split())
     assert world.results.text(job, "config.json") is None
     world.source.cut.clear()
-    stored = world.keeper.store_result(job.job_id)
+    stored = world.result_storer.store_result(job.job_id)
     assert (stored.status, stored.problems) == (Status.SUCCEEDED, ())
     assert world.results.text(job, "ERROR.txt") is None
 
@@ -97,8 +97,8 @@ def test_a_trouble_that_stays_is_told_once(world: World) -> None:
     world.source.cut = {"config.json"}
 
     for _ in range(3):
-        with pytest.raises(DownloadInterrupted):
-            world.keeper.store_result(job.job_id)
+        with pytest.raises(DownloadInterruptedError):
+            world.result_storer.store_result(job.job_id)
 
     waiting = world.job(job.job_id)
     assert [problem.code for problem in waiting.problems] == ["result_not_copied"]
@@ -107,10 +107,10 @@ def test_a_trouble_that_stays_is_told_once(world: World) -> None:
 
 def test_a_file_that_settings_keep_out_leaves_the_job_to_be_stored_again(world: World) -> None:
     job = world.holds(make_job(Status.STORING))
-    world.source.failing = {"lora.safetensors": ForeignHost("new-cdn.example")}
+    world.source.failing = {"lora.safetensors": HostNotAllowedError("new-cdn.example")}
 
-    with pytest.raises(ForeignHost):
-        world.keeper.store_result(job.job_id)
+    with pytest.raises(HostNotAllowedError):
+        world.result_storer.store_result(job.job_id)
 
     waiting = world.job(job.job_id)
     assert waiting.status is Status.STORING
@@ -119,8 +119,10 @@ def test_a_file_that_settings_keep_out_leaves_the_job_to_be_stored_again(world: 
 
 def test_a_file_that_neither_the_cdn_nor_fal_has_ends_the_job_and_is_told(world: World) -> None:
     job = world.holds(make_job(Status.STORING))
-    world.source.failing = {name: ResultGone("404") for name in ("lora.safetensors", "config.json")}
-    world.trainer.facts[REQUEST_ID] = Gone(REQUEST_ID)
+    world.source.failing = {
+        name: ResultGoneError("404") for name in ("lora.safetensors", "config.json")
+    }
+    world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
 
     stored = world.store_twice(job)
 
@@ -130,8 +132,8 @@ def test_a_file_that_neither_the_cdn_nor_fal_has_ends_the_job_and_is_told(world:
 
 def test_weights_that_could_be_had_are_kept_when_the_rest_is_gone(world: World) -> None:
     job = world.holds(make_job(Status.STORING))
-    world.source.failing = {"config.json": ResultGone("404")}
-    world.trainer.facts[REQUEST_ID] = Gone(REQUEST_ID)
+    world.source.failing = {"config.json": ResultGoneError("404")}
+    world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
 
     stored = world.store_twice(job)
 
@@ -142,15 +144,15 @@ def test_weights_that_could_be_had_are_kept_when_the_rest_is_gone(world: World) 
 
 def test_a_404_of_the_cdn_does_not_end_a_job_that_fal_still_has(world: World) -> None:
     job = world.holds(make_job(Status.STORING))
-    world.source.failing = {"config.json": ResultGone("404")}
-    world.trainer.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
+    world.source.failing = {"config.json": ResultGoneError("404")}
+    world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
 
-    with pytest.raises(DownloadInterrupted):
-        world.keeper.store_result(job.job_id)
+    with pytest.raises(DownloadInterruptedError):
+        world.result_storer.store_result(job.job_id)
 
     assert world.job(job.job_id).status is Status.STORING
     world.source.failing = {}
-    assert world.keeper.store_result(job.job_id).status is Status.SUCCEEDED
+    assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
 
 
 def test_an_address_that_fal_names_anew_is_followed(world: World) -> None:
@@ -158,18 +160,18 @@ def test_an_address_that_fal_names_anew_is_followed(world: World) -> None:
     job = world.holds(make_job(Status.STORING, artifacts=(old,)))
     new = old.model_copy(update={"url": "https://v3b.fal.media/new"})
     world.source.gone = {old.url}
-    world.trainer.facts[REQUEST_ID] = Finished(REQUEST_ID, (new,))
+    world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, (new,))
 
-    stored = world.keeper.store_result(job.job_id)
+    stored = world.result_storer.store_result(job.job_id)
 
     assert (stored.status, stored.artifacts) == (Status.SUCCEEDED, (new,))
 
 
 def test_a_result_that_the_webhook_did_not_bring_is_read_from_fal(world: World) -> None:
     job = world.holds(make_job(Status.STORING, artifacts=()))
-    world.trainer.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
+    world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
 
-    stored = world.keeper.store_result(job.job_id)
+    stored = world.result_storer.store_result(job.job_id)
 
     assert (stored.status, stored.artifacts) == (Status.SUCCEEDED, ARTIFACTS)
     assert [file.name for file in stored.files] == ["lora.safetensors", "config.json"]
@@ -177,7 +179,7 @@ def test_a_result_that_the_webhook_did_not_bring_is_read_from_fal(world: World) 
 
 def test_a_result_that_fal_forgot_before_it_was_read_is_told(world: World) -> None:
     job = world.holds(make_job(Status.STORING, artifacts=()))
-    world.trainer.facts[REQUEST_ID] = Gone(REQUEST_ID)
+    world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
 
     stored = world.store_twice(job)
 
@@ -189,25 +191,25 @@ def test_fals_word_that_it_has_no_result_ends_nothing_until_it_says_so_again_min
     world: World, artifacts: tuple[Artifact, ...]
 ) -> None:
     job = world.holds(make_job(Status.STORING, artifacts=artifacts))
-    world.source.failing = {each.name: ResultGone("404") for each in ARTIFACTS}
-    world.trainer.facts[REQUEST_ID] = Gone(REQUEST_ID)
+    world.source.failing = {each.name: ResultGoneError("404") for each in ARTIFACTS}
+    world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
 
-    denied = world.keeper.store_result(job.job_id)
-    again = world.keeper.store_result(job.job_id)
+    denied = world.result_storer.store_result(job.job_id)
+    again = world.result_storer.store_result(job.job_id)
 
     assert denied == again
     assert (denied.status, denied.problems[0].code) == (Status.STORING, "result_denied")
-    assert world.trainer.asked == [REQUEST_ID]
+    assert world.fal.asked == [REQUEST_ID]
 
 
 def test_a_result_that_fal_denied_once_is_stored_when_it_has_it_after_all(world: World) -> None:
     job = world.holds(make_job(Status.STORING, artifacts=()))
-    world.trainer.facts[REQUEST_ID] = Gone(REQUEST_ID)
-    world.keeper.store_result(job.job_id)
-    world.trainer.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
+    world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
+    world.result_storer.store_result(job.job_id)
+    world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
     world.clock.now += DENIAL_STANDS
 
-    stored = world.keeper.store_result(job.job_id)
+    stored = world.result_storer.store_result(job.job_id)
 
     assert (stored.status, stored.problems) == (Status.SUCCEEDED, ())
     assert world.results.text(job, "ERROR.txt") is None
@@ -215,25 +217,25 @@ def test_a_result_that_fal_denied_once_is_stored_when_it_has_it_after_all(world:
 
 def test_a_denial_before_other_trouble_is_not_counted(world: World) -> None:
     job = world.holds(make_job(Status.STORING, artifacts=()))
-    world.trainer.facts[REQUEST_ID] = Gone(REQUEST_ID)
-    world.keeper.store_result(job.job_id)
+    world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
+    world.result_storer.store_result(job.job_id)
     world.clock.now += DENIAL_STANDS
-    world.trainer.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
-    world.source.failing = {each.name: DownloadInterrupted("503") for each in ARTIFACTS}
-    with pytest.raises(DownloadInterrupted):
-        world.keeper.store_result(job.job_id)
-    world.source.failing = {each.name: ResultGone("404") for each in ARTIFACTS}
-    world.trainer.facts[REQUEST_ID] = Gone(REQUEST_ID)
+    world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
+    world.source.failing = {each.name: DownloadInterruptedError("503") for each in ARTIFACTS}
+    with pytest.raises(DownloadInterruptedError):
+        world.result_storer.store_result(job.job_id)
+    world.source.failing = {each.name: ResultGoneError("404") for each in ARTIFACTS}
+    world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
 
-    assert world.keeper.store_result(job.job_id).status is Status.STORING
+    assert world.result_storer.store_result(job.job_id).status is Status.STORING
 
 
 def test_a_success_that_fal_takes_back_fails_with_fals_reason(world: World) -> None:
     job = world.holds(make_job(Status.STORING, artifacts=()))
     problem = Problem(code="fal_internal_error", message="fal ended the training.")
-    world.trainer.facts[REQUEST_ID] = Failed(REQUEST_ID, problem)
+    world.fal.facts[REQUEST_ID] = Failed(REQUEST_ID, problem)
 
-    stored = world.keeper.store_result(job.job_id)
+    stored = world.result_storer.store_result(job.job_id)
 
     assert (stored.status, stored.problems) == (Status.FAILED, (problem,))
 
@@ -242,25 +244,25 @@ def test_a_result_without_a_single_file_fails_instead_of_being_asked_for_ever(
     world: World,
 ) -> None:
     job = world.holds(make_job(Status.STORING, artifacts=()))
-    world.trainer.facts[REQUEST_ID] = Finished(REQUEST_ID, ())
+    world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ())
 
-    stored = world.keeper.store_result(job.job_id)
+    stored = world.result_storer.store_result(job.job_id)
 
     assert (stored.status, stored.problems[0].code) == (Status.FAILED, "result_without_files")
     assert REQUEST_ID in (world.results.text(job, "ERROR.txt") or "")
 
 
 @pytest.mark.parametrize(
-    "said", [TrainerUnavailable("503"), Running(REQUEST_ID, started=True)], ids=["down", "running"]
+    "said", [FalUnavailableError("503"), Running(REQUEST_ID, started=True)], ids=["down", "running"]
 )
 def test_a_result_that_cannot_be_read_now_is_read_later(
-    world: World, said: TrainerUnavailable | Running
+    world: World, said: FalUnavailableError | Running
 ) -> None:
     job = world.holds(make_job(Status.STORING, artifacts=()))
-    world.trainer.facts[REQUEST_ID] = said
+    world.fal.facts[REQUEST_ID] = said
 
-    with pytest.raises(TrainerUnavailable):
-        world.keeper.store_result(job.job_id)
+    with pytest.raises(FalUnavailableError):
+        world.result_storer.store_result(job.job_id)
 
     waiting = world.job(job.job_id)
     assert (waiting.status, waiting.problems) == (Status.STORING, ())

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from lora_drop.fal.status import Fact, Failed, Finished, Gone
+from lora_drop.fal.status import Failed, FalStatus, Finished, Gone
 from lora_drop.jobs.artifacts import Artifact, Upload
-from lora_drop.jobs.errors import DownloadInterrupted, ResultGone, TrainerUnavailable
+from lora_drop.jobs.errors import DownloadInterruptedError, FalUnavailableError, ResultGoneError
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.problems import Problem
 from lora_drop.results.copies import Label
@@ -20,9 +20,9 @@ SIGNED = Artifact(
 HTML = b"<html>Service unavailable</html>"
 
 
-def storing(world: World, *, fact: Fact | Exception | None = None, **changes: object) -> Job:
+def storing(world: World, *, fact: FalStatus | Exception | None = None, **changes: object) -> Job:
     job = world.holds(make_job(Status.STORING, **changes))
-    world.trainer.facts[REQUEST_ID] = fact or Finished(REQUEST_ID, job.artifacts)
+    world.fal.facts[REQUEST_ID] = fact or Finished(REQUEST_ID, job.artifacts)
     return job
 
 
@@ -40,8 +40,8 @@ def test_a_file_that_is_sound_the_second_time_was_trouble_of_the_moment(world: W
             return Finished(request_id, (fresh,))
 
     stored = replace(
-        world.keeper,
-        trainer=Mending(),  # type: ignore[arg-type]  # it is asked this alone
+        world.result_storer,
+        fal=Mending(),  # type: ignore[arg-type]  # it is asked this alone
     ).store_result(job.job_id)
 
     assert (stored.status, stored.artifacts, stored.problems) == (Status.SUCCEEDED, (fresh,), ())
@@ -66,14 +66,14 @@ def test_a_file_that_stays_invalid_fails_the_job_and_says_which_flaw(
     world.source.files[name] = data
     job = storing(world)
 
-    stored = world.keeper.store_result(job.job_id)
+    stored = world.result_storer.store_result(job.job_id)
 
     assert stored.status is Status.FAILED
     [problem] = stored.problems
     assert (problem.code, problem.member) == ("result_invalid", name)
     assert flaw in problem.message
     assert flaw in (world.results.text(job, "ERROR.txt") or "")
-    assert world.trainer.asked == [REQUEST_ID]
+    assert world.fal.asked == [REQUEST_ID]
 
 
 def test_what_was_paid_for_is_kept_beside_it_and_under_no_name_that_promises_more(
@@ -82,7 +82,7 @@ def test_what_was_paid_for_is_kept_beside_it_and_under_no_name_that_promises_mor
     world.source.files["lora.safetensors"] = HTML
     job = storing(world)
 
-    stored = world.keeper.store_result(job.job_id)
+    stored = world.result_storer.store_result(job.job_id)
 
     assert world.results.files[job.prefix + "lora.safetensors.invalid"] == HTML
     assert job.prefix + "lora.safetensors" not in world.results.files
@@ -94,7 +94,7 @@ def test_the_address_is_told_without_what_opens_it(world: World) -> None:
     world.source.files["lora.safetensors"] = HTML
     job = storing(world, artifacts=(SIGNED,))
 
-    [problem] = world.keeper.store_result(job.job_id).problems
+    [problem] = world.result_storer.store_result(job.job_id).problems
 
     assert problem.message.endswith("https://v3.fal.media/files/a/lora.safetensors")
     assert "5ec4e7" not in (world.results.text(job, "ERROR.txt") or "")
@@ -109,11 +109,11 @@ def test_a_file_of_another_size_than_fal_says_is_waited_for_before_it_is_judged(
     job = storing(world, artifacts=(sized,))
     world.clock.now = job.since + timedelta(minutes=minutes)
 
-    with pytest.raises(DownloadInterrupted, match="size"):
-        world.keeper.store_result(job.job_id)
+    with pytest.raises(DownloadInterruptedError, match="size"):
+        world.result_storer.store_result(job.job_id)
 
     world.source.files.clear()
-    assert world.keeper.store_result(job.job_id).status is Status.SUCCEEDED
+    assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
 
 
 def test_a_file_of_another_size_than_fal_says_is_not_waited_for_for_ever(world: World) -> None:
@@ -121,7 +121,7 @@ def test_a_file_of_another_size_than_fal_says_is_not_waited_for_for_ever(world: 
     job = storing(world, artifacts=(SIGNED.model_copy(update={"size": 7}),))
     world.clock.now = job.since + timedelta(minutes=30)
 
-    stored = world.keeper.store_result(job.job_id)
+    stored = world.result_storer.store_result(job.job_id)
 
     assert (stored.status, stored.problems[0].code) == (Status.FAILED, "result_invalid")
     assert world.results.files[job.prefix + "lora.safetensors.invalid"] == HTML
@@ -130,14 +130,14 @@ def test_a_file_of_another_size_than_fal_says_is_not_waited_for_for_ever(world: 
 def test_a_sound_file_of_another_size_than_fal_says_is_stored(world: World) -> None:
     job = storing(world, artifacts=(SIGNED.model_copy(update={"size": 7}),))
 
-    assert world.keeper.store_result(job.job_id).status is Status.SUCCEEDED
+    assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
 
 
 def test_two_invalid_files_are_two_problems(world: World) -> None:
     world.source.files = {"lora.safetensors": HTML, "config.json": HTML}
     job = storing(world)
 
-    stored = world.keeper.store_result(job.job_id)
+    stored = world.result_storer.store_result(job.job_id)
 
     assert [problem.member for problem in stored.problems] == ["lora.safetensors", "config.json"]
     assert len(stored.files) == 2
@@ -149,12 +149,12 @@ def test_two_invalid_files_are_two_problems(world: World) -> None:
     ids=["gone", "failed"],
 )
 def test_invalid_bytes_are_kept_even_where_fal_has_the_result_no_longer(
-    world: World, fact: Fact
+    world: World, fact: FalStatus
 ) -> None:
     world.source.files["lora.safetensors"] = HTML
     job = storing(world, fact=fact)
 
-    stored = world.keeper.store_result(job.job_id)
+    stored = world.result_storer.store_result(job.job_id)
 
     assert (stored.status, stored.problems[0].code) == (Status.FAILED, "result_invalid")
     assert world.results.files[job.prefix + "lora.safetensors.invalid"] == HTML
@@ -162,10 +162,10 @@ def test_invalid_bytes_are_kept_even_where_fal_has_the_result_no_longer(
 
 def test_while_fal_cannot_be_asked_nothing_is_judged_for_good(world: World) -> None:
     world.source.files["lora.safetensors"] = HTML
-    job = storing(world, fact=TrainerUnavailable("503"))
+    job = storing(world, fact=FalUnavailableError("503"))
 
-    with pytest.raises(TrainerUnavailable):
-        world.keeper.store_result(job.job_id)
+    with pytest.raises(FalUnavailableError):
+        world.result_storer.store_result(job.job_id)
 
     assert world.job(job.job_id).status is Status.STORING
     assert job.prefix + "lora.safetensors.invalid" not in world.results.files
@@ -175,11 +175,11 @@ def test_an_invalid_file_beside_one_that_is_missing_is_kept_and_the_job_waits(
     world: World,
 ) -> None:
     world.source.files["lora.safetensors"] = HTML
-    world.source.failing = {"config.json": ResultGone("404")}
+    world.source.failing = {"config.json": ResultGoneError("404")}
     job = storing(world)
 
-    with pytest.raises(DownloadInterrupted, match=r"still names config\.json"):
-        world.keeper.store_result(job.job_id)
+    with pytest.raises(DownloadInterruptedError, match=r"still names config\.json"):
+        world.result_storer.store_result(job.job_id)
 
     assert world.job(job.job_id).status is Status.STORING
     assert world.results.files[job.prefix + "lora.safetensors.invalid"] == HTML
@@ -189,7 +189,7 @@ def test_an_invalid_file_beside_one_that_is_gone_for_good_is_told_as_all_there_i
     world: World,
 ) -> None:
     world.source.files["lora.safetensors"] = HTML
-    world.source.failing = {"config.json": ResultGone("404")}
+    world.source.failing = {"config.json": ResultGoneError("404")}
     job = storing(world, fact=Gone(REQUEST_ID))
 
     stored = world.store_twice(job)
@@ -200,7 +200,7 @@ def test_an_invalid_file_beside_one_that_is_gone_for_good_is_told_as_all_there_i
 
 def test_a_404_that_was_of_the_moment_ends_no_job_whatever_fal_still_knows(world: World) -> None:
     job = storing(world)
-    world.source.failing = {"lora.safetensors": ResultGone("404")}
+    world.source.failing = {"lora.safetensors": ResultGoneError("404")}
 
     class Forgetful:
         """fal has forgotten the result; its CDN has the file again."""
@@ -211,8 +211,8 @@ def test_a_404_that_was_of_the_moment_ends_no_job_whatever_fal_still_knows(world
             return Gone(request_id)
 
     stored = replace(
-        world.keeper,
-        trainer=Forgetful(),  # type: ignore[arg-type]  # it is asked this alone
+        world.result_storer,
+        fal=Forgetful(),  # type: ignore[arg-type]  # it is asked this alone
     ).store_result(job.job_id)
 
     assert stored.status is Status.SUCCEEDED
@@ -222,10 +222,10 @@ def test_a_404_that_was_of_the_moment_ends_no_job_whatever_fal_still_knows(world
     ("failing", "files", "fact", "end"),
     [
         ({}, {}, None, Status.SUCCEEDED),
-        ({"lora.safetensors": ResultGone("404")}, {}, Gone(REQUEST_ID), Status.EXPIRED),
+        ({"lora.safetensors": ResultGoneError("404")}, {}, Gone(REQUEST_ID), Status.EXPIRED),
         ({}, {"lora.safetensors": HTML}, None, Status.FAILED),
         (
-            {"lora.safetensors": ResultGone("404")},
+            {"lora.safetensors": ResultGoneError("404")},
             {},
             Failed(REQUEST_ID, Problem(code="x", message="x")),
             Status.FAILED,
@@ -237,7 +237,7 @@ def test_no_upload_of_a_job_outlives_it_however_it_ends(
     world: World,
     failing: dict[str, Exception],
     files: dict[str, bytes],
-    fact: Fact | None,
+    fact: FalStatus | None,
     end: Status,
 ) -> None:
     job = make_job(Status.STORING)
@@ -260,7 +260,7 @@ def test_the_uploads_of_a_job_that_was_ended_elsewhere_are_ended_when_it_comes_a
     upload = Upload(name="old.bin", upload_id=upload_id, identity='"x"', size=10)
     job = world.holds(job.model_copy(update={"uploads": (upload,)}))
 
-    world.keeper.store_result(job.job_id)
+    world.result_storer.store_result(job.job_id)
 
     assert world.results.uploads == {}
 
@@ -269,7 +269,7 @@ def test_a_persons_file_under_our_name_stays_and_the_job_says_where_ours_is(worl
     job = storing(world)
     world.results.files[job.prefix + "lora.safetensors"] = b"a person's own"
 
-    stored = world.keeper.store_result(job.job_id)
+    stored = world.result_storer.store_result(job.job_id)
 
     assert stored.status is Status.SUCCEEDED
     assert [file.name for file in stored.files] == ["2-lora.safetensors", "config.json"]

@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 
 from lora_drop.fal.status import Failed, Finished
-from lora_drop.jobs.errors import NotSubmitted, SubmissionRefused, SubmissionUnknown
+from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError, SubmissionUnknownError
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.problems import Problem
 from lora_drop.ports import Submission
@@ -33,7 +33,7 @@ def test_fal_gets_the_exact_version_the_parameters_and_the_jobs_own_address(worl
 
     job = world.submit(dataset)
 
-    [(application, arguments, webhook_url)] = world.trainer.posts
+    [(application, arguments, webhook_url)] = world.fal.posts
     assert application == APPLICATION
     assert arguments == {
         "images_data_url": "https://datasets.example/portrait/ada.zip?versionId=v1",
@@ -77,7 +77,7 @@ def test_the_same_event_five_times_is_one_job_and_one_payment(world: World) -> N
     jobs = [world.submit(dataset) for _ in range(5)]
 
     assert len(world.jobs.rows) == 1
-    assert len(world.trainer.posts) == 1
+    assert len(world.fal.posts) == 1
     assert [jobs[0]] * 5 == jobs
 
 
@@ -93,7 +93,7 @@ def test_the_same_event_during_the_post_pays_nothing_more(world: World) -> None:
 
     job = world.submit(dataset)
 
-    assert len(world.trainer.posts) == 1
+    assert len(world.fal.posts) == 1
     assert [one.status for one in meanwhile] == [Status.SUBMITTING]
     assert job.status == Status.SUBMITTED
 
@@ -104,7 +104,7 @@ def test_two_versions_of_one_key_are_two_jobs(world: World) -> None:
     second = world.submit(world.drop(images=13))
 
     assert first.job_id != second.job_id
-    assert len(world.trainer.posts) == 2
+    assert len(world.fal.posts) == 2
 
 
 def test_an_event_without_a_version_means_the_newest(world: World) -> None:
@@ -120,18 +120,18 @@ def test_an_event_without_a_version_means_the_newest(world: World) -> None:
 def test_a_job_that_is_being_submitted_is_never_sent_again_however_old(world: World) -> None:
     dataset = world.drop()
     world.holds(make_job(Status.SUBMITTING, job_id=world.submit(dataset).job_id))
-    world.trainer.posts.clear()
+    world.fal.posts.clear()
     world.clock.now = NOW + timedelta(days=30)
 
     job = world.submit(dataset)
 
     assert job.status == Status.SUBMITTING
-    assert world.trainer.posts == []
+    assert world.fal.posts == []
 
 
 def test_a_post_that_never_left_is_sent_the_next_time(world: World) -> None:
     dataset = world.drop()
-    world.answer(NotSubmitted("no connection"))
+    world.answer(NotSubmittedError("no connection"))
 
     waiting = world.submit(dataset)
 
@@ -139,12 +139,12 @@ def test_a_post_that_never_left_is_sent_the_next_time(world: World) -> None:
     assert "fal_unreachable" in (world.results.text(waiting, "status.json") or "")
     world.answer(lambda: Submission(REQUEST_ID))
     assert world.submit(dataset).status == Status.SUBMITTED
-    assert len(world.trainer.posts) == 2
+    assert len(world.fal.posts) == 2
 
 
 def test_a_long_outage_leaves_no_trace_in_the_jobs_story(world: World) -> None:
     dataset = world.drop()
-    world.answer(NotSubmitted("no connection"))
+    world.answer(NotSubmittedError("no connection"))
 
     for _ in range(50):
         world.clock.now += timedelta(minutes=5)
@@ -159,27 +159,27 @@ def test_a_long_outage_leaves_no_trace_in_the_jobs_story(world: World) -> None:
 def test_a_refusal_is_told_and_never_sent_again(world: World, held: bool, status: Status) -> None:  # noqa: FBT001
     dataset = world.drop()
     problem = Problem(code="fal_account_locked", message="Top up the balance.")
-    world.answer(SubmissionRefused(problem, held=held))
+    world.answer(SubmissionRefusedError(problem, held=held))
 
     job = world.submit(dataset)
     again = world.submit(dataset)
 
     assert (status, (problem,)) == (job.status, job.problems)
     assert job == again
-    assert len(world.trainer.posts) == 1
+    assert len(world.fal.posts) == 1
     assert "Top up the balance." in (world.results.text(job, "ERROR.txt") or "")
 
 
 def test_a_doubtful_answer_is_told_and_never_sent_again(world: World) -> None:
     dataset = world.drop()
-    world.answer(SubmissionUnknown("ReadTimeout"))
+    world.answer(SubmissionUnknownError("ReadTimeout"))
 
     job = world.submit(dataset)
     again = world.submit(dataset)
 
     assert job.status == Status.SUBMIT_UNKNOWN
     assert job == again
-    assert len(world.trainer.posts) == 1
+    assert len(world.fal.posts) == 1
     assert "nothing is paid twice" in (world.results.text(job, "ERROR.txt") or "")
 
 
@@ -188,7 +188,7 @@ def test_a_webhook_that_is_faster_than_our_own_write_is_not_overwritten(world: W
 
     def call_back_first() -> Submission:
         [job_id] = world.jobs.rows
-        world.receiver.receive(job_id, Finished(REQUEST_ID, ARTIFACTS))
+        world.fal_updates.receive(job_id, Finished(REQUEST_ID, ARTIFACTS))
         return Submission(REQUEST_ID)
 
     world.answer(call_back_first)
@@ -205,8 +205,8 @@ def test_a_webhook_answers_for_a_receipt_that_was_lost(world: World) -> None:
     def fail_after_the_webhook() -> Submission:
         [job_id] = world.jobs.rows
         problem = Problem(code="fal_invalid_archive", message="The archive must be a ZIP.")
-        world.receiver.receive(job_id, Failed(REQUEST_ID, problem))
-        raise SubmissionUnknown("ReadTimeout")
+        world.fal_updates.receive(job_id, Failed(REQUEST_ID, problem))
+        raise SubmissionUnknownError("ReadTimeout")
 
     world.answer(fail_after_the_webhook)
 
@@ -219,12 +219,12 @@ def test_without_the_webhook_secret_nothing_is_sent_and_the_job_waits(world: Wor
     dataset = world.drop()
 
     def no_secret() -> bytes:
-        raise NotSubmitted("the secret has no value yet")
+        raise NotSubmittedError("the secret has no value yet")
 
     world.webhook_secret = no_secret
 
-    with pytest.raises(NotSubmitted):
+    with pytest.raises(NotSubmittedError):
         world.submit(dataset)
 
-    assert world.trainer.posts == []
+    assert world.fal.posts == []
     assert [job.status for job in world.jobs.rows.values()] == [Status.READY]

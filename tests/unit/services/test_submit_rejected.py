@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from lora_drop.jobs.errors import NotSubmitted
+from lora_drop.jobs.errors import NotSubmittedError
 from lora_drop.jobs.job import Job, Status
 from tests.support.builders import make_dataset
 from tests.support.world import World
@@ -25,7 +25,7 @@ def test_a_dataset_that_cannot_train_is_told_and_costs_nothing(world: World, cas
     job = world.submit(world.drop(**drop))
 
     assert (Status.REJECTED, [code]) == (job.status, [problem.code for problem in job.problems])
-    assert world.trainer.posts == []
+    assert world.fal.posts == []
     status = json.loads(world.results.text(job, "status.json") or "")
     assert ("REJECTED", code) == (status["status"], status["problems"][0]["code"])
     told = world.results.text(job, "ERROR.txt") or ""
@@ -47,20 +47,20 @@ def test_a_dataset_that_is_gone_is_rejected(world: World) -> None:
     job = world.submit(make_dataset("portrait/gone.zip"))
 
     assert (job.status, job.problems[0].code) == (Status.REJECTED, "dataset_missing")
-    assert world.trainer.posts == []
+    assert world.fal.posts == []
 
 
 def test_a_dataset_that_is_deleted_while_it_waits_is_cancelled_for_free(world: World) -> None:
     dataset = world.drop()
-    world.answer(NotSubmitted("no connection"))
+    world.answer(NotSubmittedError("no connection"))
     world.submit(dataset)
-    world.trainer.posts.clear()
+    world.fal.posts.clear()
     world.datasets.objects.clear()
 
     job = world.submit(dataset)
 
     assert (job.status, job.problems[0].code) == (Status.CANCELLED, "dataset_missing")
-    assert world.trainer.posts == []
+    assert world.fal.posts == []
 
 
 def test_a_file_that_is_no_zip_is_told_what_it_is(world: World) -> None:
@@ -76,7 +76,7 @@ def test_a_mistake_in_the_check_is_a_verdict_and_not_a_job_without_end(
     def broken(*_: object, **__: object) -> None:
         raise mistake
 
-    monkeypatch.setattr("lora_drop.services.check.judge", broken)
+    monkeypatch.setattr("lora_drop.services.check.evaluate", broken)
 
     job = world.submit(world.drop())
 
@@ -84,7 +84,7 @@ def test_a_mistake_in_the_check_is_a_verdict_and_not_a_job_without_end(
     assert (job.status, problem.code) == (Status.REJECTED, "dataset_check_failed")
     assert type(mistake).__name__ in problem.message
     assert "ada.jpg" not in problem.message
-    assert world.trainer.posts == []
+    assert world.fal.posts == []
 
 
 def test_a_mistake_of_ours_after_the_check_is_a_verdict_too(

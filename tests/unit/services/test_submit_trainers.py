@@ -37,7 +37,7 @@ def test_a_dataset_goes_to_the_trainer_it_names_in_that_trainers_words(world: Wo
 
     job = dropped(world, training=said)
 
-    [(application, arguments, _)] = world.trainer.posts
+    [(application, arguments, _)] = world.fal.posts
     assert application == job.application == "fal-ai/flux-2-trainer"
     assert arguments == {
         "image_data_url": "https://datasets.example/a.zip?versionId=v1",
@@ -87,7 +87,7 @@ def test_the_same_photos_for_another_trainer_are_another_training(world: World) 
     assert other.duplicate_of is None
     assert (again.duplicate_of, again.application) == (other.job_id, "fal-ai/flux-krea-trainer")
     assert first.application != again.application
-    assert len(world.trainer.posts) == 2
+    assert len(world.fal.posts) == 2
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_a_dataset_goes_on_from_the_job_it_names(world: World, trained: Job, whe
     job = dropped(world, "second.zip", **how)
 
     assert (job.status, job.resume_from) == (Status.SUBMITTED, trained.job_id)
-    sent = world.trainer.posts[-1][1]["resume_from_checkpoint"]
+    sent = world.fal.posts[-1][1]["resume_from_checkpoint"]
     assert sent == f"https://models.example/{weights_of(trained)}"
     story = json.loads(world.results.text(world.train(job), "job.json") or "")
     assert story["resume_from"] == trained.job_id
@@ -139,20 +139,20 @@ def test_a_job_that_does_not_exist_is_refused_for_free(world: World) -> None:
 
     assert problem.code == "parameter_checkpoint_unknown"
     assert "nobody-0123456789" in problem.message
-    assert world.trainer.posts == []
+    assert world.fal.posts == []
 
 
 def test_a_job_without_a_lora_is_refused_for_free_and_says_whether_to_wait(world: World) -> None:
     running = dropped(world, "first.zip")
 
     early = refused(world, running.job_id)
-    world.receiver.receive(running.job_id, Failed(running.request_id or "", BAD))
+    world.fal_updates.receive(running.job_id, Failed(running.request_id or "", BAD))
     late = refused(world, running.job_id)
 
     assert early.code == late.code == "parameter_checkpoint_missing"
     assert "is SUBMITTED and has no LoRA yet. Wait" in early.message
     assert "is FAILED and has no LoRA. Name" in late.message
-    assert len(world.trainer.posts) == 1
+    assert len(world.fal.posts) == 1
 
 
 def test_a_lora_that_has_a_number_before_its_name_is_gone_on_from_as_well(world: World) -> None:
@@ -189,25 +189,25 @@ def test_another_trainers_lora_is_refused_for_free(world: World) -> None:
 def test_a_retry_goes_on_from_what_the_dataset_named(world: World, trained: Job) -> None:
     named = {"resume_from_checkpoint": trained.job_id}
     second = dropped(world, "second.zip", metadata=named)
-    world.receiver.receive(second.job_id, Failed(second.request_id or "", BAD))
+    world.fal_updates.receive(second.job_id, Failed(second.request_id or "", BAD))
 
-    new = world.repeater.retry(second.job_id, resume=False, by=ADA)
+    new = world.retry_service.retry(second.job_id, resume=False, by=ADA)
     world.work()
 
     assert new.resume_from == trained.job_id
     assert new.content_digest == second.content_digest
-    sent = world.trainer.posts[-1][1]["resume_from_checkpoint"]
+    sent = world.fal.posts[-1][1]["resume_from_checkpoint"]
     assert sent.endswith(weights_of(trained))
 
 
 def test_a_retry_forgets_what_a_person_had_it_go_on_from(world: World, trained: Job) -> None:
-    resumed = world.repeater.retry(trained.job_id, resume=True, by=ADA)
+    resumed = world.retry_service.retry(trained.job_id, resume=True, by=ADA)
     world.work()
-    resumed = world.receiver.receive(
+    resumed = world.fal_updates.receive(
         resumed.job_id, Failed(world.job(resumed.job_id).request_id or "", BAD)
     )
 
-    new = world.repeater.retry(resumed.job_id, resume=False, by=ADA)
+    new = world.retry_service.retry(resumed.job_id, resume=False, by=ADA)
 
     assert resumed.resume_from == trained.job_id
     assert new.resume_from is None

@@ -138,7 +138,7 @@ def test_who_dies_in_a_page_walks_it_again(world: World) -> None:
 
 def test_a_sweep_that_fails_stops_neither_the_jobs_nor_the_other_sweep(world: World) -> None:
     class Broken(MemoryDatasets):
-        def walk(self, after: str | None) -> object:  # type: ignore[override]  # it never comes to it
+        def list_page(self, after: str | None) -> object:  # type: ignore[override]  # it never comes to it
             raise OSError(f"no bucket, {after}")
 
     world.datasets = Broken()

@@ -15,7 +15,7 @@ from lora_drop.datasets.archives.ranges import ForwardReader, RangedReader
 from lora_drop.datasets.archives.records import DEFLATED, LOCAL, STORED, Member, in_order
 from lora_drop.datasets.archives.refusals import AGAIN, refusal
 from lora_drop.datasets.archives.structure import Structure
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.problems import Problem
 
 WINDOW = 4 * 1024**2  # bytes that one request asks for
@@ -29,7 +29,7 @@ class Content:
     """One member's content as it comes, in chunks of at most 1 MiB.
 
     A chunk may be the beginning of something damaged: only after the last one is the content known to
-    be what was packed. Iterating raises RejectedDataset when it is not, and RuntimeError when the pass
+    be what was packed. Iterating raises DatasetRejectedError when it is not, and RuntimeError when the pass
     has gone on to the next member. Never more than ``member.size`` bytes come.
     """
 
@@ -47,7 +47,7 @@ class Content:
             raise RuntimeError(f"the pass is beyond {self.member.name}")
         try:
             return next(self._chunks)
-        except RejectedDataset as rejected:
+        except DatasetRejectedError as rejected:
             self._problems = rejected.problems
             raise
 
@@ -57,7 +57,7 @@ class Content:
 
     def finish(self) -> Sequence[Problem]:
         """Go through what is left of it; what is wrong with it, whoever was told so before."""
-        with suppress(RejectedDataset):  # it is remembered
+        with suppress(DatasetRejectedError):  # it is remembered
             for _ in self:
                 pass
         self._passed = True
@@ -70,7 +70,7 @@ def contents_of(
     """Every file's content in the order in which they lie, each once, junk as well as photos.
 
     What of one is not taken is verified all the same before the next one comes. The last one is
-    followed by RejectedDataset if anything was wrong with any, folders included: nobody comes to the
+    followed by DatasetRejectedError if anything was wrong with any, folders included: nobody comes to the
     end of a damaged archive without being told. Holds one window of bytes and one chunk.
     """
     reader = ForwardReader(archive, end=structure.begin, window=window)
@@ -82,11 +82,11 @@ def contents_of(
             yield content
         problems += content.finish()
     if problems:
-        raise RejectedDataset(problems)
+        raise DatasetRejectedError(problems)
 
 
 def read_member(archive: RangedReader, member: Member, limit: int) -> bytes:
-    """At most ``limit`` bytes from the member's beginning, inflated; raises RejectedDataset.
+    """At most ``limit`` bytes from the member's beginning, inflated; raises DatasetRejectedError.
 
     Never reads or allocates more than ``limit`` asks for, whatever the headers claim.
     """
@@ -110,7 +110,7 @@ def read_member(archive: RangedReader, member: Member, limit: int) -> bytes:
 def _verified(
     reader: ForwardReader, member: Member, following: int, *, last: bool
 ) -> Iterator[bytes]:
-    """A member's chunks, and then everything else that has to be right; raises RejectedDataset."""
+    """A member's chunks, and then everything else that has to be right; raises DatasetRejectedError."""
     header = _header(reader, member)
     at = member.offset + header.length
     size, crc = 0, 0
@@ -133,7 +133,7 @@ def _verified(
     gap = reader.exactly(at, min(room, LOCAL.size))
     found = gap_problem(member, header, room, gap, last=last)
     if found:
-        raise RejectedDataset([found])
+        raise DatasetRejectedError([found])
 
 
 def _header(reader: ForwardReader, member: Member) -> LocalHeader:
@@ -145,7 +145,7 @@ def _header(reader: ForwardReader, member: Member) -> LocalHeader:
 
 
 def _unpacked(reader: ForwardReader, member: Member, at: int) -> Iterator[bytes]:
-    """What a member's packed bytes unpack to, as far as they go; raises RejectedDataset."""
+    """What a member's packed bytes unpack to, as far as they go; raises DatasetRejectedError."""
     packed = _packed(reader, at, member.compressed, FEED if member.method == DEFLATED else CHUNK)
     if member.method == STORED or not member.compressed:
         yield from packed

@@ -53,7 +53,7 @@ class Entry:
 
 
 def entries_of(directory: bytes, count: int) -> list[Entry]:
-    """Every entry, in the directory's order; raises RejectedDataset where it cannot be parsed."""
+    """Every entry, in the directory's order; raises DatasetRejectedError where it cannot be parsed."""
     entries = []
     at = 0
     for _ in range(count):

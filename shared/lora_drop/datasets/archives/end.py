@@ -49,7 +49,7 @@ class EndRecord:
 
 
 def end_of(archive: TailReader) -> EndRecord:
-    """The one end of the archive, which its directory reaches up to; raises RejectedDataset."""
+    """The one end of the archive, which its directory reaches up to; raises DatasetRejectedError."""
     at = _find_end(archive)
     fields = END.unpack_from(archive.tail, at)
     _, disk, directory_disk, here, count, size, offset, comment = fields
@@ -139,7 +139,7 @@ def _end64(archive: RangedReader, plain: EndRecord) -> EndRecord:
 
 
 def _check_place(end: EndRecord) -> None:
-    """Whether the directory lies right before the end; raises RejectedDataset."""
+    """Whether the directory lies right before the end; raises DatasetRejectedError."""
     shift = end.begin - end.size - end.offset
     if not shift:
         return

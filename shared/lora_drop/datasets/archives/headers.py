@@ -15,7 +15,7 @@ from lora_drop.datasets.archives.records import (
     in_order,
 )
 from lora_drop.datasets.archives.refusals import AGAIN, refusal
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.problems import Problem
 
 NEAR = 64 * 1024  # headers no further apart than that are read in one go
@@ -37,7 +37,7 @@ class _Place:
 
 
 @dataclass(slots=True)
-class Glance:
+class HeaderChecks:
     """How many local headers were seen, what is wrong with them, whether one tells more than it must."""
 
     seen: int = 0
@@ -45,13 +45,13 @@ class Glance:
     problems: list[Problem] = field(default_factory=list)
 
 
-def look_at_headers(reader: TailReader, members: Sequence[Member], begin: int) -> Glance:
+def look_at_headers(reader: TailReader, members: Sequence[Member], begin: int) -> HeaderChecks:
     """The local headers that were seen, and what is wrong with them.
 
     What the reader affords no request for is left to whoever reads the members' data. The directory
     begins at ``begin``.
     """
-    glance, probes = Glance(), PROBES
+    glance, probes = HeaderChecks(), PROBES
     # Where requests are short, those are worth most that show the most headers.
     for window in sorted(_windows(_places(members, begin)), key=len, reverse=True):
         start = window[0].member.offset
@@ -70,7 +70,7 @@ def look_at_headers(reader: TailReader, members: Sequence[Member], begin: int) -
                 header = local_header(record[: length_of(record)], place.member)
                 glance.told |= header.told
                 probes -= _look(record, place, header, min(probes, PROBE))
-            except RejectedDataset as rejected:
+            except DatasetRejectedError as rejected:
                 glance.problems += rejected.problems
     return glance
 
@@ -99,7 +99,7 @@ def _windows(places: Sequence[_Place]) -> list[list[_Place]]:
 def _look(record: bytes, place: _Place, header: LocalHeader, probe: int) -> int:
     """Hold a member against what lies at its place; how many bytes were inflated for it.
 
-    ``record`` begins with the local header and may end anywhere after it. Raises RejectedDataset.
+    ``record`` begins with the local header and may end anywhere after it. Raises DatasetRejectedError.
     """
     member, length = place.member, header.length
     room = place.following - member.offset
@@ -107,7 +107,7 @@ def _look(record: bytes, place: _Place, header: LocalHeader, probe: int) -> int:
     gap = record[end:] if len(record) == room else None
     found = gap_problem(member, header, room - end, gap, last=place.last)
     if found:
-        raise RejectedDataset([found])
+        raise DatasetRejectedError([found])
     sealed = member.method != DEFLATED or member.flags & (ENCRYPTED | PATCHED)
     if sealed or not member.compressed or not probe:
         return 0
@@ -115,7 +115,7 @@ def _look(record: bytes, place: _Place, header: LocalHeader, probe: int) -> int:
 
 
 def _probe(data: bytes, member: Member, most: int) -> int:
-    """Inflate the beginning of a member; raises RejectedDataset where that cannot be it."""
+    """Inflate the beginning of a member; raises DatasetRejectedError where that cannot be it."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         size = len(inflater.decompress(data, most))
@@ -127,7 +127,7 @@ def _probe(data: bytes, member: Member, most: int) -> int:
     return size
 
 
-def damaged(member: Member) -> RejectedDataset:
+def damaged(member: Member) -> DatasetRejectedError:
     """That a member cannot be inflated."""
     return refusal(
         "archive_damaged",
@@ -136,7 +136,7 @@ def damaged(member: Member) -> RejectedDataset:
     )
 
 
-def missized(member: Member) -> RejectedDataset:
+def missized(member: Member) -> DatasetRejectedError:
     """That a member is not of the size that the directory says."""
     return refusal(
         "archive_size_mismatch",

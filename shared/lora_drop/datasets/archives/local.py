@@ -47,7 +47,7 @@ def length_of(record: bytes) -> int:
 
 
 def local_header(record: bytes, member: Member) -> LocalHeader:
-    """The whole local header; raises RejectedDataset where it and the directory do not agree.
+    """The whole local header; raises DatasetRejectedError where it and the directory do not agree.
 
     Sizes and CRC-32 of a streamed member may still be nought here; an encrypted one has something
     else for a CRC-32. IZArc writes backslashes in the directory and slashes here.

@@ -22,7 +22,7 @@ PATH_HEAD = 5  # version and CRC-32 before the name
 
 
 def decoded(raw: bytes, flags: int, extra: Extra) -> str:
-    """What a person calls the file; raises RejectedDataset.
+    """What a person calls the file; raises DatasetRejectedError.
 
     The Unicode path field (4.6.9) wins where its CRC-32 is that of the plain name, then flag 11
     (UTF-8). Without either it is code page 437 (appendix D), unless it happens to be UTF-8: macOS

@@ -14,7 +14,7 @@ class RangedReader(Protocol):
         """The bytes from ``offset``, fewer only at the end of the file."""
 
 
-class TooManyReads(RuntimeError):
+class TooManyReadsError(RuntimeError):
     """Raised when code of ours would read more than it was given; no archive can bring that about."""
 
 
@@ -22,7 +22,7 @@ class MeteredReader:
     """A reader that counts, and that reads no more than it may.
 
     ``requests`` and ``bytes_read`` are what was asked of the file so far. ``most_requests`` and
-    ``most_bytes`` bound them where they are given: a read beyond raises TooManyReads and is not made.
+    ``most_bytes`` bound them where they are given: a read beyond raises TooManyReadsError and is not made.
     """
 
     def __init__(
@@ -55,7 +55,9 @@ class MeteredReader:
         if length <= 0:
             return b""
         if not self.affords(length):
-            raise TooManyReads(f"{self.requests} requests, {self.bytes_read} bytes, and {length}")
+            raise TooManyReadsError(
+                f"{self.requests} requests, {self.bytes_read} bytes, and {length}"
+            )
         self.requests += 1
         data = self._archive.read(offset, length)
         self.bytes_read += len(data)

@@ -72,7 +72,7 @@ class Extra:
 
 
 def extra_of(extra: bytes, name: str) -> Extra:
-    """The fields in it (4.5.1); raises RejectedDataset where one has no room.
+    """The fields in it (4.5.1); raises DatasetRejectedError where one has no room.
 
     Up to three bytes at the end are too few to be a field: some producers align data with them.
     """
@@ -97,7 +97,7 @@ def widened(plain: Sequence[int], extra: Extra, name: str, *, whole: bool) -> li
 
     In the directory the field holds the full ones alone, in their order; in a local header
     (``whole``) it holds both sizes. Some producers write more than they have to: that is as good as
-    long as it says the same. Raises RejectedDataset ``archive_inconsistent`` otherwise.
+    long as it says the same. Raises DatasetRejectedError ``archive_inconsistent`` otherwise.
     """
     if len(extra.zip64) > 1:
         raise inconsistent(f"it states the size of {name} more than once", name)

@@ -4,7 +4,7 @@
 speak of a sound container that holds what nobody can train on.
 """
 
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.problems import Problem
 
 AGAIN = "Make the ZIP again with an ordinary program, check that it opens, and drop it again."
@@ -53,11 +53,11 @@ def problem(code: str, message: str, member: str | None = None) -> Problem:
     return Problem(code=code, message=message, member=member)
 
 
-def refusal(code: str, message: str, member: str | None = None) -> RejectedDataset:
+def refusal(code: str, message: str, member: str | None = None) -> DatasetRejectedError:
     """The same as the only reason."""
-    return RejectedDataset([problem(code, message, member)])
+    return DatasetRejectedError([problem(code, message, member)])
 
 
-def inconsistent(what: str, member: str | None = None) -> RejectedDataset:
+def inconsistent(what: str, member: str | None = None) -> DatasetRejectedError:
     """That the directory or the end records contradict themselves."""
     return refusal("archive_inconsistent", f"The ZIP contradicts itself: {what}. {AGAIN}", member)

@@ -19,7 +19,7 @@ from lora_drop.datasets.archives.names import spelling_warnings
 from lora_drop.datasets.archives.ranges import MeteredReader, RangedReader, TailReader
 from lora_drop.datasets.archives.records import Member
 from lora_drop.datasets.archives.refusals import refusal
-from lora_drop.jobs.errors import RejectedDataset
+from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.problems import Problem
 
 MAX_DIRECTORY = 4 * 1024**2
@@ -55,7 +55,7 @@ def members_of(archive: RangedReader) -> tuple[Member, ...]:
 
 
 def structure_of(archive: RangedReader) -> Structure:
-    """The archive's structure, or every reason why it has none; raises RejectedDataset.
+    """The archive's structure, or every reason why it has none; raises DatasetRejectedError.
 
     Costs at most 40 requests, and 4 MiB beyond the central directory. Nothing is allocated because a
     header says so.
@@ -89,7 +89,7 @@ def structure_of(archive: RangedReader) -> Structure:
 
 def _raise(problems: Sequence[Problem]) -> None:
     if problems:
-        raise RejectedDataset(problems)
+        raise DatasetRejectedError(problems)
 
 
 def _apart(problems: Iterable[Problem], earlier: Sequence[Problem]) -> Iterator[Problem]:

@@ -26,12 +26,12 @@ MAX_SIZE = 2**32 - 1
 MAX_FILES = 2**16 - 1
 
 
-class TooLarge(ValueError):
+class ArchiveTooLargeError(ValueError):
     """Raised when files do not go into a plain ZIP."""
 
 
 def zip_of(files: Iterable[tuple[str, bytes]]) -> Iterator[bytes]:
-    """The bytes of a ZIP of these files, a piece at a time; raises TooLarge on the way."""
+    """The bytes of a ZIP of these files, a piece at a time; raises ArchiveTooLargeError on the way."""
     directory: list[bytes] = []
     at = 0
     for name, data in files:
@@ -44,7 +44,7 @@ def zip_of(files: Iterable[tuple[str, bytes]]) -> Iterator[bytes]:
         directory.append(ENTRY.pack(*entry) + raw)
         at += LOCAL.size + len(raw) + len(data)
         if at > MAX_SIZE or len(directory) > MAX_FILES:
-            raise TooLarge("more than 4 GiB, or 65,535 files")
+            raise ArchiveTooLargeError("more than 4 GiB, or 65,535 files")
     whole = b"".join(directory)
     count = len(directory)
     yield whole + END.pack(END_MAGIC, 0, 0, count, count, len(whole), at, 0)

@@ -13,7 +13,7 @@ PALETTE_BITS = 8
 
 
 def describe_bmp(source: ImageBytes) -> ImageHeader:
-    """The facts of a BMP; raises InvalidImage. A negative height means that it is stored top down."""
+    """The facts of a BMP; raises InvalidImageError. A negative height means that it is stored top down."""
     size = int.from_bytes(exactly(source, FILE_HEADER, 4), "little")
     if size != CORE and size not in HEADERS:
         raise damaged("it is a kind of BMP that does not exist")

@@ -77,7 +77,7 @@ def boxes(source: ImageBytes, at: int, end: int | None = None) -> Iterator[Box]:
 
 
 class Cursor:
-    """A stretch of bytes read from front to back; raises InvalidImage behind its end."""
+    """A stretch of bytes read from front to back; raises InvalidImageError behind its end."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -105,7 +105,7 @@ class Cursor:
 
 
 def read_meta(source: ImageBytes, box: Box) -> Meta:
-    """What a meta box lists; raises InvalidImage when it makes no sense."""
+    """What a meta box lists; raises InvalidImageError when it makes no sense."""
     if box.end - box.data > MAX_META:
         raise damaged("its list of contents is too long")
     meta = Meta()

@@ -22,7 +22,7 @@ def without_metadata(source: ImageBytes, kind: ImageFormat) -> Iterator[bytes]:
     """The bytes of a JPEG, PNG or WEBP without its metadata, 256 KiB at a time.
 
     The EXIF orientation goes as well: an image that has another one than 1 has to be turned
-    instead. One without metadata comes out as it is. Raises InvalidImage, also on the way, and for one
+    instead. One without metadata comes out as it is. Raises InvalidImageError, also on the way, and for one
     with HIDDEN metadata, which cannot be cut out.
     """
     return CLEANERS[kind](source)

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Mapping
 from lora_drop.datasets.images.bmp import describe_bmp
 from lora_drop.datasets.images.formats import CONVERTED, SNIFFED, TRAINED, ImageFormat, sniff
 from lora_drop.datasets.images.gif import describe_gif
-from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImage
+from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImageError
 from lora_drop.datasets.images.heif import describe_heif
 from lora_drop.datasets.images.jpeg import describe_jpeg
 from lora_drop.datasets.images.png import describe_png
-from lora_drop.datasets.images.reading import MOST, BeyondPrefix, ImageBytes, Prefix
+from lora_drop.datasets.images.reading import MOST, BeyondPrefixError, ImageBytes, Prefix
 from lora_drop.datasets.images.tiff import describe_tiff
 from lora_drop.datasets.images.webp import describe_webp
 
@@ -26,24 +26,24 @@ READERS: Mapping[ImageFormat, Callable[[ImageBytes], ImageHeader]] = {
 
 
 def describe(source: ImageBytes) -> ImageHeader:
-    """What an image says of itself; raises InvalidImage when it is none that can be trained on.
+    """What an image says of itself; raises InvalidImageError when it is none that can be trained on.
 
     The format is read from the bytes. Whether the picture is whole is the decoder's to say, and
-    whether it is too large or too small is said in ``limits``. Over a Prefix: BeyondPrefix when
+    whether it is too large or too small is said in ``limits``. Over a Prefix: BeyondPrefixError when
     what is needed lies behind it; where the size is known, the header is incomplete instead.
     """
     head = source.read(0, SNIFFED)
     if not head:
-        raise InvalidImage(Flaw.EMPTY, "is empty. Copy it again from the camera or phone.")
+        raise InvalidImageError(Flaw.EMPTY, "is empty. Copy it again from the camera or phone.")
     kind = sniff(head)
     if kind is None:
-        raise InvalidImage(
+        raise InvalidImageError(
             Flaw.NO_IMAGE,
             "is not a photo in any known format, whatever its name says. Open it in an image program "
             "and save it as JPEG, or leave it out.",
         )
     if kind not in TRAINED and kind not in CONVERTED:
-        raise InvalidImage(
+        raise InvalidImageError(
             Flaw.UNSUPPORTED, f"is {kind.label}. Export the photo as JPEG and put that in instead."
         )
     return READERS[kind](source)
@@ -53,14 +53,14 @@ def describe_beginning(pieces: Iterable[bytes], *, most: int = MOST) -> ImageHea
     """What an image says of itself, from as few of its first bytes as it takes.
 
     No more than 64 KiB are taken, in whole pieces, but where the header goes on: then 64 KiB more at
-    a time. Raises InvalidImage, and BeyondPrefix when it goes on behind ``most`` bytes, as the
+    a time. Raises InvalidImageError, and BeyondPrefixError when it goes on behind ``most`` bytes, as the
     directory at the end of many TIFFs does: only the whole file tells then.
     """
     prefix = Prefix(pieces)
     while True:
         try:
             return describe(prefix)
-        except BeyondPrefix as beyond:
+        except BeyondPrefixError as beyond:
             if beyond.end > most:
                 raise
             prefix.grow(beyond.end)

@@ -17,7 +17,7 @@ MAX_BLOCKS = 16
 
 
 @dataclass(slots=True)
-class Notes:
+class ImageMetadata:
     """What is gathered while an image's metadata goes by; the first word on a matter holds."""
 
     found: set[Metadata]

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from lora_drop.datasets.images.reading import Whole
+from lora_drop.datasets.images.reading import WholeImage
 from lora_drop.datasets.images.tags import Tag, open_tiff
 
 # A TIFF's first directory may lie a few KiB into the file; all other magic is in 32 bytes.
@@ -162,7 +162,7 @@ def _is_raw(head: bytes) -> bool:
     """
     if head[8:10] == b"CR":
         return True
-    tiff = open_tiff(Whole(head))
+    tiff = open_tiff(WholeImage(head))
     if tiff is None:
         return False
     first = tiff.directory(tiff.first)

@@ -5,7 +5,7 @@ Layout: GIF89a specification, sections 18 (screen), 20 (image), 23 to 26 (extens
 
 from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.header import Colour, ImageHeader, Metadata, damaged, exactly
-from lora_drop.datasets.images.reading import BeyondPrefix, ImageBytes
+from lora_drop.datasets.images.reading import BeyondPrefixError, ImageBytes
 
 SCREEN = 13
 TABLE, TABLE_SIZE, TRANSPARENT = 0x80, 0x07, 0x01
@@ -16,7 +16,7 @@ MAX_EXTENSIONS = 10_000
 
 
 def describe_gif(source: ImageBytes) -> ImageHeader:
-    """The facts of a GIF; raises InvalidImage, and BeyondPrefix before its first frame.
+    """The facts of a GIF; raises InvalidImageError, and BeyondPrefixError before its first frame.
 
     Its size is that of the screen, or of a first frame that reaches out of it, as Pillow has it.
     """
@@ -45,7 +45,7 @@ def describe_gif(source: ImageBytes) -> ImageHeader:
                 at = _blocks(source, at + 11 + _table(place[8]))
             else:
                 at += 1  # readers look on until they find a block
-    except BeyondPrefix:
+    except BeyondPrefixError:
         if not frames:
             raise
         complete = False

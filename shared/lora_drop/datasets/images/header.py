@@ -50,7 +50,7 @@ class Flaw(StrEnum):
     NOT_MENDED = "image_not_mended"
 
 
-class InvalidImage(ValueError):
+class InvalidImageError(ValueError):
     """Raised when a file is no image that can be trained on; ``flaw`` says in which way.
 
     ``says`` is the rest of a sentence that begins with the file's name, and what to do.
@@ -114,42 +114,42 @@ class ImageHeader:
 
 
 def exactly(source: ImageBytes, offset: int, length: int) -> bytes:
-    """So many bytes; raises InvalidImage where the file ends before."""
+    """So many bytes; raises InvalidImageError where the file ends before."""
     data = source.read(offset, length)
     if len(data) < length:
         raise cut_off()
     return data
 
 
-def cut_off() -> InvalidImage:
+def cut_off() -> InvalidImageError:
     """What is raised when an image ends before it is whole."""
-    return InvalidImage(
+    return InvalidImageError(
         Flaw.TRUNCATED,
         "ends too early: it was cut off, perhaps while it was copied. Copy it again from the "
         "camera or phone, and check that it opens.",
     )
 
 
-def hidden() -> InvalidImage:
+def hidden() -> InvalidImageError:
     """What is raised when something cannot be cut out of an image without touching the picture."""
-    return InvalidImage(
+    return InvalidImageError(
         Flaw.NOT_MENDED,
         "holds hidden data that cannot be cut out. Open it in an image program and save it as JPEG.",
     )
 
 
-def too_much_work(what: str) -> InvalidImage:
+def too_much_work(what: str) -> InvalidImageError:
     """What is raised when an image would take far more work than its pixels are worth."""
-    return InvalidImage(
+    return InvalidImageError(
         Flaw.TOO_MUCH_WORK,
         f"would take too long to open: {what}. Open it in an image program and save it anew as JPEG, "
         "or leave it out.",
     )
 
 
-def damaged(what: str) -> InvalidImage:
+def damaged(what: str) -> InvalidImageError:
     """What is raised when an image contradicts itself."""
-    return InvalidImage(
+    return InvalidImageError(
         Flaw.DAMAGED,
         f"is damaged: {what}. If it opens in an image program, save it anew as JPEG; otherwise "
         "leave it out.",

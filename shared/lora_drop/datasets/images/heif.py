@@ -7,7 +7,7 @@ File Format 1.1; ISO/IEC 14496-12, 8.3 (tracks of an image sequence).
 from dataclasses import dataclass
 
 from lora_drop.datasets.images.boxes import IN_FILE, IN_META, Box, Meta, boxes, read_meta
-from lora_drop.datasets.images.exif import MAX_XMP, Notes
+from lora_drop.datasets.images.exif import MAX_XMP, ImageMetadata
 from lora_drop.datasets.images.formats import ImageFormat, sniff
 from lora_drop.datasets.images.header import (
     Colour,
@@ -18,7 +18,7 @@ from lora_drop.datasets.images.header import (
     too_much_work,
 )
 from lora_drop.datasets.images.limits import check_unpacked
-from lora_drop.datasets.images.reading import BeyondPrefix, ImageBytes, Part
+from lora_drop.datasets.images.reading import BeyondPrefixError, ImageBytes, Part
 
 MAX_EXIF = 16 * 1024**2
 # Auxiliary pictures that are an alpha channel (ISO 23008-12, 6.5.8.1, and 14496-12's own).
@@ -45,7 +45,7 @@ class Picture:
 
 
 def describe_heif(source: ImageBytes) -> ImageHeader:
-    """The facts of a HEIF or an AVIF; raises InvalidImage, and BeyondPrefix before its meta box.
+    """The facts of a HEIF or an AVIF; raises InvalidImageError, and BeyondPrefixError before its meta box.
 
     Where EXIF and XMP lie behind what is at hand they are named and not looked into.
     """
@@ -59,7 +59,7 @@ def describe_heif(source: ImageBytes) -> ImageHeader:
                 meta = read_meta(source, box)
             elif box.type == b"moov":
                 track = _track(source, box)
-    except BeyondPrefix:
+    except BeyondPrefixError:
         if meta is None:
             raise
         complete = False
@@ -112,7 +112,7 @@ def _picture(meta: Meta, kind: ImageFormat) -> Picture:
 
 
 def _check_parts(meta: Meta, item: int) -> None:
-    """Raise InvalidImage where a picture is put together from far more than it shows.
+    """Raise InvalidImageError where a picture is put together from far more than it shows.
 
     A phone's grid has 48 tiles, each of which is a picture of its own; one that is put together
     again could be of any depth.
@@ -142,9 +142,9 @@ def _has_alpha(meta: Meta) -> bool:
     )
 
 
-def _notes(source: ImageBytes, meta: Meta) -> tuple[Notes, bool]:
+def _notes(source: ImageBytes, meta: Meta) -> tuple[ImageMetadata, bool]:
     """What EXIF and XMP items say, and whether all of them could be read."""
-    notes, complete = Notes(set()), True
+    notes, complete = ImageMetadata(set()), True
     for number, item in meta.items.items():
         exif = item.type == b"Exif"
         xmp = item.type == b"mime" and b"rdf+xml" in item.content_type
@@ -161,7 +161,7 @@ def _notes(source: ImageBytes, meta: Meta) -> tuple[Notes, bool]:
                 notes.exif(Part(source, offset, length), min(skipped, length), MAX_EXIF)
             else:
                 notes.xmp(source.read(offset, min(length, MAX_XMP)))
-        except BeyondPrefix:
+        except BeyondPrefixError:
             complete = False
     return notes, complete
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lora_drop.datasets.images.header import ImageHeader
 from lora_drop.datasets.images.limits import LOW_SIDE
-from lora_drop.datasets.images.pictures import Look
+from lora_drop.datasets.images.pictures import ImageInspection
 from lora_drop.datasets.images.similarity import near_duplicates
 from lora_drop.jobs.problems import Problem
 
@@ -25,7 +25,7 @@ class Photo:
     member: str
     digest: str
     header: ImageHeader
-    look: Look
+    look: ImageInspection
 
 
 def hints_for(photo: Photo) -> tuple[Problem, ...]:

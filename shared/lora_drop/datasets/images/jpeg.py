@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from lora_drop.datasets.images.exif import MAX_XMP, Notes
+from lora_drop.datasets.images.exif import MAX_XMP, ImageMetadata
 from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.header import (
     Colour,
@@ -20,7 +20,7 @@ from lora_drop.datasets.images.header import (
     too_much_work,
 )
 from lora_drop.datasets.images.icc import MOST, is_standard
-from lora_drop.datasets.images.reading import BeyondPrefix, ImageBytes
+from lora_drop.datasets.images.reading import BeyondPrefixError, ImageBytes
 
 START, END, SCAN, COMMENT = 0xD8, 0xD9, 0xDA, 0xFE
 TABLES = frozenset({0xC4, 0xCC, 0xDB, 0xDD})  # Huffman, arithmetic, quantization, restart interval
@@ -80,19 +80,19 @@ class Segment:
 class Facts:
     """What is gathered on the way."""
 
-    notes: Notes = field(default_factory=lambda: Notes(set()))
+    notes: ImageMetadata = field(default_factory=lambda: ImageMetadata(set()))
     frame: tuple[int, int, int, int, int] | None = None  # marker, depth, height, width, components
     profile: dict[int, bytes] = field(default_factory=dict)  # its parts by their numbers
     scanned: bool = False
 
 
 def describe_jpeg(source: ImageBytes) -> ImageHeader:
-    """The facts of a JPEG; raises InvalidImage, and BeyondPrefix before the first scan."""
+    """The facts of a JPEG; raises InvalidImageError, and BeyondPrefixError before the first scan."""
     facts, complete = Facts(), True
     try:
         for segment, kind in contents(source):
             _take(facts, source, segment, kind)
-    except BeyondPrefix:
+    except BeyondPrefixError:
         if not facts.scanned:
             raise
         complete = False
@@ -121,7 +121,7 @@ def describe_jpeg(source: ImageBytes) -> ImageHeader:
 def segments(source: ImageBytes) -> Iterator[Segment]:
     """All of the file from its first byte to its last, each byte in one segment.
 
-    Raises InvalidImage where it is cut or makes no sense before the first scan, and for more than
+    Raises InvalidImageError where it is cut or makes no sense before the first scan, and for more than
     100 scans; after the first one it may end anywhere.
     """
     yield Segment(START, 0, 2, 2)
@@ -157,7 +157,7 @@ def contents(source: ImageBytes) -> Iterator[tuple[Segment, Metadata | None]]:
     scan's data ends at whatever marker comes, and behind each segment between two scans another
     marker follows. Where data goes on behind such a segment, it was not between two scans but
     within one that is damaged; where the end of the image is missing, anything may lie behind its
-    last pixel. Raises InvalidImage as ``segments`` does.
+    last pixel. Raises InvalidImageError as ``segments`` does.
     """
     scanned, before, ended = False, START, False
     segment = Segment(START, 0, 0, 0)

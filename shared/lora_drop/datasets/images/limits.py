@@ -7,7 +7,7 @@ and fal advises a high resolution: below 512 a photo trains, with little to lear
 advice; below 64 there is no face left to see, and FLUX's own grid (16 pixels) nearly ends.
 """
 
-from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImage, too_much_work
+from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImageError, too_much_work
 
 MAX_SIDE = 16_384
 MAX_PIXELS = 50_000_000
@@ -19,9 +19,9 @@ LOW_SIDE = 512
 
 
 def check_not_too_large(width: int, height: int) -> None:
-    """Raise InvalidImage for more than 16,384 pixels along a side, or 50 megapixels."""
+    """Raise InvalidImageError for more than 16,384 pixels along a side, or 50 megapixels."""
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-        raise InvalidImage(
+        raise InvalidImageError(
             Flaw.TOO_MANY_PIXELS,
             f"has {width:,} by {height:,} pixels; {MAX_SIDE:,} along a side and "
             f"{MAX_PIXELS // 1_000_000} megapixels are the most. Save a smaller copy, 2,048 pixels "
@@ -30,7 +30,7 @@ def check_not_too_large(width: int, height: int) -> None:
 
 
 def check_unpacked(pixels: int) -> None:
-    """Raise InvalidImage where more than 100 megapixels have to be unpacked for one picture."""
+    """Raise InvalidImageError where more than 100 megapixels have to be unpacked for one picture."""
     if pixels > MAX_UNPACKED:
         raise too_much_work(
             f"it is made of tiles with {pixels:,} pixels, of which most are never shown"
@@ -38,11 +38,11 @@ def check_unpacked(pixels: int) -> None:
 
 
 def check_size(header: ImageHeader) -> None:
-    """Raise InvalidImage for an image that is too large, or has less than 64 pixels along a side."""
+    """Raise InvalidImageError for an image that is too large, or has less than 64 pixels along a side."""
     check_not_too_large(header.width, header.height)
     width, height = header.upright
     if min(width, height) < MIN_SIDE:
-        raise InvalidImage(
+        raise InvalidImageError(
             Flaw.TOO_SMALL,
             f"has only {width} by {height} pixels; {MIN_SIDE} along the shortest side are the least, "
             "1,024 or more are best. Put in the original photo, not a thumbnail or a preview.",

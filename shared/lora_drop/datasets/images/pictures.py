@@ -9,7 +9,7 @@ from lora_drop.datasets.images.mending import Change
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ImageInspection:
     """How an image looks, upright and in sRGB, measured on a copy of at most 512 pixels a side.
 
     ``fingerprint``: 64 bits, see ``similarity``. ``brightness``: the mean of its grey values, 0 to
@@ -38,8 +38,8 @@ class Mended:
 class Pictures(Protocol):
     """A decoder and encoder of images."""
 
-    def look(self, data: bytes, header: ImageHeader) -> Look:
-        """Decode all of an image, and say how it looks; raises InvalidImage when it cannot be."""
+    def look(self, data: bytes, header: ImageHeader) -> ImageInspection:
+        """Decode all of an image, and say how it looks; raises InvalidImageError when it cannot be."""
 
     def mend(
         self,
@@ -49,7 +49,7 @@ class Pictures(Protocol):
         *,
         lossless: bool = False,
     ) -> Mended:
-        """The image with these changes made, and no metadata; raises InvalidImage when it cannot be.
+        """The image with these changes made, and no metadata; raises InvalidImageError when it cannot be.
 
         The same input makes the same bytes. Where pixels change, all metadata goes, asked for or
         not, and the colours become sRGB. ``lossless``: as for ``changes_for`` and ``format_after``; an

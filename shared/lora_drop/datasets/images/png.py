@@ -10,13 +10,13 @@ import zlib
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from lora_drop.datasets.images.exif import Notes
+from lora_drop.datasets.images.exif import ImageMetadata
 from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.header import Colour, ImageHeader, Metadata, damaged, exactly
 from lora_drop.datasets.images.icc import is_standard
 from lora_drop.datasets.images.limits import MAX_PIXELS
 from lora_drop.datasets.images.png_data import WINDOW, holds_more, length_of
-from lora_drop.datasets.images.reading import BeyondPrefix, ImageBytes, Whole
+from lora_drop.datasets.images.reading import BeyondPrefixError, ImageBytes, WholeImage
 
 SIGNATURE = 8
 FRAME = 12  # bytes around a chunk's data: length, type, CRC-32
@@ -65,7 +65,7 @@ class Chunk:
 class Facts:
     """What is gathered on the way."""
 
-    notes: Notes = field(default_factory=lambda: Notes(set()))
+    notes: ImageMetadata = field(default_factory=lambda: ImageMetadata(set()))
     transparency: bool = False
     profile: bool = False
     frames: int = 1
@@ -74,7 +74,7 @@ class Facts:
 
 
 def describe_png(source: ImageBytes) -> ImageHeader:
-    """The facts of a PNG; raises InvalidImage, and BeyondPrefix before the first pixels."""
+    """The facts of a PNG; raises InvalidImageError, and BeyondPrefixError before the first pixels."""
     width, height, depth, colour, interlaced = _header(source)
     facts, complete = Facts(), True
     try:
@@ -83,7 +83,7 @@ def describe_png(source: ImageBytes) -> ImageHeader:
         length = length_of((width, height), depth, colour, interlaced=interlaced)
         if width * height <= MAX_PIXELS and holds_more(_pixels(source), length):
             facts.notes.found.add(Metadata.HIDDEN)
-    except BeyondPrefix:
+    except BeyondPrefixError:
         if not facts.pixels:
             raise
         complete = False
@@ -105,7 +105,7 @@ def describe_png(source: ImageBytes) -> ImageHeader:
 def chunks(source: ImageBytes) -> Iterator[Chunk]:
     """Every chunk after the signature, and what follows the last sound one as a TRAILER.
 
-    Raises InvalidImage for a file of endless chunks.
+    Raises InvalidImageError for a file of endless chunks.
     """
     at = SIGNATURE
     for _ in range(MAX_CHUNKS):
@@ -174,7 +174,7 @@ def _take(facts: Facts, source: ImageBytes, chunk: Chunk) -> None:
             block = bytes.fromhex(b"".join(lines).decode("ascii"))
         except ValueError:
             return  # no EXIF after all; it is taken out as such
-        facts.notes.exif(Whole(block), 0, len(block))
+        facts.notes.exif(WholeImage(block), 0, len(block))
     elif chunk.type == b"acTL":
         facts.frames = int.from_bytes(source.read(chunk.data, 4))
     if chunk.type == b"IDAT" and facts.pixels and facts.last != b"IDAT":

@@ -11,10 +11,10 @@ class ImageBytes(Protocol):
     """The bytes of one file, read in any order."""
 
     def read(self, offset: int, length: int) -> bytes:
-        """The bytes from ``offset``, fewer only where the file ends; may raise BeyondPrefix."""
+        """The bytes from ``offset``, fewer only where the file ends; may raise BeyondPrefixError."""
 
 
-class BeyondPrefix(LookupError):
+class BeyondPrefixError(LookupError):
     """Raised when only the beginning of a file is at hand and what is asked for lies behind it.
 
     ``end`` is where the bytes that were asked for end.
@@ -25,7 +25,7 @@ class BeyondPrefix(LookupError):
         self.end = end
 
 
-class Whole:
+class WholeImage:
     """A file that is all in memory."""
 
     def __init__(self, data: bytes) -> None:
@@ -68,7 +68,7 @@ class Prefix:
         return len(self._seen)
 
     def read(self, offset: int, length: int) -> bytes:
-        """The bytes from ``offset``, fewer only where the file ends; raises BeyondPrefix."""
+        """The bytes from ``offset``, fewer only where the file ends; raises BeyondPrefixError."""
         end = offset + length
         while len(self._seen) < min(end, self._limit) and not self._ended:
             piece = next(self._pieces, None)
@@ -77,7 +77,7 @@ class Prefix:
             else:
                 self._seen += piece
         if end > len(self._seen) and not self._ended:
-            raise BeyondPrefix(end)
+            raise BeyondPrefixError(end)
         return bytes(self._seen[offset:end])
 
     def grow(self, end: int) -> None:

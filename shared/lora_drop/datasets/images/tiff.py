@@ -1,10 +1,10 @@
 """What a TIFF says of itself, by its first directory (TIFF 6.0, section 4 and on; BigTIFF)."""
 
-from lora_drop.datasets.images.exif import Notes
+from lora_drop.datasets.images.exif import ImageMetadata
 from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.header import Colour, ImageHeader, Metadata, damaged, too_much_work
 from lora_drop.datasets.images.limits import check_not_too_large, check_unpacked
-from lora_drop.datasets.images.reading import BeyondPrefix, ImageBytes
+from lora_drop.datasets.images.reading import BeyondPrefixError, ImageBytes
 from lora_drop.datasets.images.tags import Directory, Tag, open_tiff
 
 COLOURS = {
@@ -27,7 +27,7 @@ KINDS = {
 
 
 def describe_tiff(source: ImageBytes) -> ImageHeader:
-    """The facts of a TIFF's first page; raises InvalidImage and BeyondPrefix.
+    """The facts of a TIFF's first page; raises InvalidImageError and BeyondPrefixError.
 
     Its directory often lies at the file's end. What further pages hold is not told: a TIFF is always
     converted.
@@ -40,7 +40,7 @@ def describe_tiff(source: ImageBytes) -> ImageHeader:
     if width <= 0 or height <= 0:
         raise damaged("its picture has no size")
     _check_tiles(first, width, height)
-    notes = Notes({kind for tag, kind in KINDS.items() if tag in first})
+    notes = ImageMetadata({kind for tag, kind in KINDS.items() if tag in first})
     notes.tags(first)
     return ImageHeader(
         format=ImageFormat.TIFF,
@@ -57,7 +57,7 @@ def describe_tiff(source: ImageBytes) -> ImageHeader:
 
 
 def _check_tiles(first: Directory, width: int, height: int) -> None:
-    """Raise InvalidImage where tiles (TIFF 6.0, section 15) are far larger than what they show.
+    """Raise InvalidImageError where tiles (TIFF 6.0, section 15) are far larger than what they show.
 
     Strips need no such check: libtiff and Pillow cut them off at the picture's height.
     """
@@ -73,5 +73,5 @@ def _has_more(source: ImageBytes, first: Directory) -> bool:
     """Whether a second page follows; a directory behind what is at hand is one."""
     try:
         return first.next > 0 and bool(source.read(first.next, 1))
-    except BeyondPrefix:
+    except BeyondPrefixError:
         return True

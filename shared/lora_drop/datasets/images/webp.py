@@ -7,11 +7,11 @@ RFC 9649 3.4 (VP8L header).
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from lora_drop.datasets.images.exif import MAX_XMP, Notes
+from lora_drop.datasets.images.exif import MAX_XMP, ImageMetadata
 from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.header import ImageHeader, Metadata, damaged, exactly
 from lora_drop.datasets.images.icc import MOST, is_standard
-from lora_drop.datasets.images.reading import BeyondPrefix, ImageBytes
+from lora_drop.datasets.images.reading import BeyondPrefixError, ImageBytes
 
 RIFF = 12
 FRAME = 8  # bytes before a chunk's data: its type and its length
@@ -40,19 +40,19 @@ class Facts:
     """What is gathered on the way."""
 
     flags: int
-    notes: Notes = field(default_factory=lambda: Notes(set()))
+    notes: ImageMetadata = field(default_factory=lambda: ImageMetadata(set()))
     frames: int = 0
     pictures: int = 0
 
 
 def describe_webp(source: ImageBytes) -> ImageHeader:
-    """The facts of a WEBP; raises InvalidImage, and BeyondPrefix before its first 30 bytes."""
+    """The facts of a WEBP; raises InvalidImageError, and BeyondPrefixError before its first 30 bytes."""
     width, height, flags = _size(source)
     facts, complete = Facts(flags), True
     try:
         for chunk in chunks(source):
             _take(facts, source, chunk)
-    except BeyondPrefix:
+    except BeyondPrefixError:
         complete = False
     if facts.frames == 1 or facts.pictures > 1 or (facts.pictures and facts.frames):
         # 2.7: a still picture is one chunk, not a frame, which may hold chunks of its own.

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from lora_drop.datasets.codes import MEANINGS, rank
-from lora_drop.datasets.report import ChangeMade
+from lora_drop.datasets.report import ReportedChange
 from lora_drop.datasets.reports.markup import Html, joined, tag
 from lora_drop.datasets.reports.wording import Anchors, counted, first_sentence, sentence
 from lora_drop.jobs.problems import Problem
 
 SHOWN = 3  # cases of a group before one has to ask for the others
 
-type Told = Problem | ChangeMade
+type Told = Problem | ReportedChange
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 
-from lora_drop.datasets.report import ChangeMade, Report, Verdict
+from lora_drop.datasets.report import Report, ReportedChange, Verdict
 from lora_drop.datasets.reports.groups import by_importance, group_item, groups_of
 from lora_drop.datasets.reports.markup import Child, Html, joined, tag
 from lora_drop.datasets.reports.sheet import anchors_of, contact_sheet
@@ -90,7 +90,7 @@ def _warnings(report: Report, anchors: Anchors) -> Html | None:
 def _changes(report: Report, anchors: Anchors) -> Html | None:
     """What was changed. Each once, whether it is a photo's own or also one of the dataset's."""
     own = (change for photo in report.photos for change in photo.changes)
-    changes: Sequence[ChangeMade] = tuple(dict.fromkeys((*report.changes, *own)))
+    changes: Sequence[ReportedChange] = tuple(dict.fromkeys((*report.changes, *own)))
     if changes:
         note = "In the copy that fal gets. Your ZIP stays as it is."
         # Nobody has to do anything about these: what was done is enough, to which is for the curious.

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Iterator, Sequence
 
-from lora_drop.datasets.report import Fate, ImageReport
+from lora_drop.datasets.report import ImageOutcome, ImageReport
 from lora_drop.datasets.reports.markup import Html, joined, tag
 from lora_drop.datasets.reports.wording import (
     FATES,
@@ -48,7 +48,7 @@ def contact_sheet(photos: Sequence[ImageReport]) -> Html | None:
 
 def is_photo(file: ImageReport) -> bool:
     """Whether it is, or was meant to be, a photo; a clip or a document is left out and no more."""
-    return file.format is not None or file.fate is not Fate.DROPPED
+    return file.format is not None or file.fate is not ImageOutcome.DROPPED
 
 
 def _place(number: int) -> str:
@@ -57,7 +57,9 @@ def _place(number: int) -> str:
 
 def _filter(photos: Sequence[ImageReport]) -> Html | None:
     """Radio buttons that the style sheet goes by: a thousand photos take more than scrolling."""
-    fates = [(fate.value, FATES[fate], [p for p in photos if p.fate is fate]) for fate in Fate]
+    fates = [
+        (fate.value, FATES[fate], [p for p in photos if p.fate is fate]) for fate in ImageOutcome
+    ]
     advised = [photo for photo in photos if photo.warnings]
     choices = [(key, label, len(of)) for key, label, of in (*fates, (ADVISED, "Advice", advised))]
     there = [choice for choice in choices if 0 < choice[2] < len(photos)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lora_drop.datasets.report import Fate, Report, Verdict
+from lora_drop.datasets.report import ImageOutcome, Report, Verdict
 from lora_drop.datasets.reports.groups import groups_of
 from lora_drop.datasets.reports.markup import Html, joined, tag
 from lora_drop.datasets.reports.sheet import is_photo
@@ -50,7 +50,7 @@ def _words(report: Report) -> Iterator[str]:
 
 def _fates(report: Report) -> str:
     fates = [photo.fate for photo in report.photos if is_photo(photo)]
-    mended, dropped = fates.count(Fate.MENDED), fates.count(Fate.DROPPED)
+    mended, dropped = fates.count(ImageOutcome.MENDED), fates.count(ImageOutcome.DROPPED)
     parts = [(mended, "mended"), (dropped, "left out")]
     told = [f"{counted(number, 'photo')} {_was(number)} {what}" for number, what in parts if number]
     return f"{' and '.join(told)}." if told else ""

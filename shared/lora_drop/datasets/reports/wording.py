@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from lora_drop.datasets.report import Fate, Value
+from lora_drop.datasets.report import ImageOutcome, Value
 from lora_drop.datasets.reports.markup import Html, joined, tag
 from lora_drop.fal.trainers.fields import plain
 from lora_drop.fal.trainers.parameters import ParameterSource
@@ -18,10 +18,10 @@ SENTENCE_END = re.compile(r"(?<=[.?]) (?=[A-Z])")
 KB = 1000  # as phones, cameras and macOS count
 UNITS = ("KB", "MB", "GB")
 FATES = {
-    Fate.KEPT: "Kept",
-    Fate.MENDED: "Mended",
-    Fate.DROPPED: "Left out",
-    Fate.REFUSED: "Refused",
+    ImageOutcome.KEPT: "Kept",
+    ImageOutcome.MENDED: "Mended",
+    ImageOutcome.DROPPED: "Left out",
+    ImageOutcome.REFUSED: "Refused",
 }
 SOURCES = {
     ParameterSource.DEFAULT: "default",

@@ -1,6 +1,6 @@
 """What several trainers have in common, and where their facts are from."""
 
-from lora_drop.fal.trainers.fields import Text, Whole
+from lora_drop.fal.trainers.fields import Text, WholeNumber
 
 SCHEMA = "fal's schemas as fal-js has them (libs/types/src/training/zod.gen.ts, April 2026)"
 RETIRED = (
@@ -17,6 +17,6 @@ TRIGGER_WORD = Text(name="trigger_phrase", called="trigger_word")
 DEFAULT_CAPTION = Text(name="trigger_phrase", called="default_caption", longest=500)
 
 
-def steps(low: int, high: int, default: int) -> Whole:
+def steps(low: int, high: int, default: int) -> WholeNumber:
     """The field that every price goes by; ``default`` is sent where nobody says anything."""
-    return Whole(name="steps", low=low, high=high, default=default)
+    return WholeNumber(name="steps", low=low, high=high, default=default)

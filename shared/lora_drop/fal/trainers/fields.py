@@ -19,7 +19,7 @@ JOB_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*-[0-9a-f]{10}")
 LEAST_RATE = 1e-9
 
 
-class Unacceptable(ValueError):
+class UnacceptableValueError(ValueError):
     """Raised when a field does not take a value; ``code`` is a problem's, the message its reason."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -50,7 +50,7 @@ class Field(ABC):
 
     @abstractmethod
     def accept(self, value: Any, *, text: bool) -> Value:
-        """The value in its own type; raises Unacceptable.
+        """The value in its own type; raises UnacceptableValueError.
 
         ``text``: it comes from where there is nothing but text (object metadata).
         """
@@ -61,7 +61,7 @@ class Field(ABC):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Whole(Field):
+class WholeNumber(Field):
     """A whole number from ``low`` to ``high``."""
 
     low: int
@@ -76,9 +76,9 @@ class Whole(Field):
         if text and re.fullmatch(r"[0-9]{1,9}", value.strip(), re.ASCII):
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise Unacceptable(INVALID_TYPE, "it takes a whole number")
+            raise UnacceptableValueError(INVALID_TYPE, "it takes a whole number")
         if not self.low <= value <= self.high:
-            raise Unacceptable(OUT_OF_RANGE, f"it takes {self.takes}")
+            raise UnacceptableValueError(OUT_OF_RANGE, f"it takes {self.takes}")
         return value
 
     def stored(self, value: Any) -> Any:  # noqa: D102  # as Field promises
@@ -102,10 +102,10 @@ class Rate(Field):
         if text and re.fullmatch(pattern, value.strip(), re.ASCII):
             value = float(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise Unacceptable(INVALID_TYPE, "it takes a number")
+            raise UnacceptableValueError(INVALID_TYPE, "it takes a number")
         # An integer may be too large for a float; NaN compares with nothing.
         if not self.low <= value <= self.high:
-            raise Unacceptable(OUT_OF_RANGE, f"it takes {self.takes}")
+            raise UnacceptableValueError(OUT_OF_RANGE, f"it takes {self.takes}")
         return float(value)
 
     def stored(self, value: Any) -> Any:  # noqa: D102  # as Field promises
@@ -126,7 +126,7 @@ class Flag(Field):
         if text:
             value = {"true": True, "false": False}.get(value.strip().lower())
         if not isinstance(value, bool):
-            raise Unacceptable(INVALID_TYPE, f"it takes {self.takes}")
+            raise UnacceptableValueError(INVALID_TYPE, f"it takes {self.takes}")
         return value
 
 
@@ -143,7 +143,7 @@ class Text(Field):
     def accept(self, value: Any, *, text: bool) -> str:  # noqa: ARG002, D102  # as Field promises
         said = _said(value)
         if not 1 <= len(said) <= self.longest or not said.isprintable():
-            raise Unacceptable(OUT_OF_RANGE, f"it takes {self.takes}")
+            raise UnacceptableValueError(OUT_OF_RANGE, f"it takes {self.takes}")
         return said
 
 
@@ -160,7 +160,7 @@ class Choice(Field):
     def accept(self, value: Any, *, text: bool) -> str:  # noqa: ARG002, D102  # as Field promises
         said = _said(value)
         if said not in self.choices:
-            raise Unacceptable(OUT_OF_RANGE, f"it takes {self.takes}")
+            raise UnacceptableValueError(OUT_OF_RANGE, f"it takes {self.takes}")
         return said
 
 
@@ -176,7 +176,7 @@ class Checkpoint(Field):
         said = _said(value)
         url = len(said) <= LONGEST_URL and URL.fullmatch(said)
         if said and not (url or JOB_ID.fullmatch(said)):
-            raise Unacceptable(OUT_OF_RANGE, f"it takes {self.takes}")
+            raise UnacceptableValueError(OUT_OF_RANGE, f"it takes {self.takes}")
         return said
 
 
@@ -187,5 +187,5 @@ def plain(number: float) -> str:
 
 def _said(value: Any) -> str:
     if not isinstance(value, str):
-        raise Unacceptable(INVALID_TYPE, "it takes text")
+        raise UnacceptableValueError(INVALID_TYPE, "it takes text")
     return value.strip()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from lora_drop.fal.trainers.fields import Checkpoint, Field, Value, Whole, plain
+from lora_drop.fal.trainers.fields import Checkpoint, Field, Value, WholeNumber, plain
 
 TRIGGER_PHRASE = "trigger_phrase"
 STEPS = "steps"
@@ -95,9 +95,9 @@ class Trainer:
         return any(isinstance(field, Checkpoint) for field in self.fields)
 
     @property
-    def steps(self) -> Whole:
+    def steps(self) -> WholeNumber:
         """The field that the price goes by."""
-        [steps] = [field for field in self.fields if isinstance(field, Whole)]
+        [steps] = [field for field in self.fields if isinstance(field, WholeNumber)]
         return steps
 
     def field(self, name: str) -> Field | None:
