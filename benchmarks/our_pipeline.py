@@ -23,7 +23,7 @@ from lora_drop.jobs.errors import LoraDropError
 from lora_drop.jobs.job import Status
 from tests.support.builders import KEY, signed
 from tests.support.fal_keys import FixedKey
-from tests.support.fate import Throttled
+from tests.support.outcome import Throttled
 from tests.support.world import World
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from lora_drop.services.copy import Copier, CopyRequest
 from tests.support.aws import Aws
 from tests.support.builders import make_weights
 from tests.support.copying import MemoryNotes
-from tests.support.fate import Killed
 from tests.support.memory_files import MemorySource
+from tests.support.outcome import Killed
 
 PART = 5 * 1024**2  # the least that S3 takes
 LORA = make_weights(2 * PART + 1)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.support.furnished import furnished
-from tests.support.house import House
+from tests.support.lambda_environment import House
 
 
 @pytest.fixture

@@ -23,11 +23,12 @@ from lora_drop.bootstrap import SubmitBootstrap
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.tokens import webhook_token
 from lora_drop.messages import StoreRequest
-from tests.security.canary import birds, nest
-from tests.security.canary.birds import Kind, Place
+from tests.security.canary import canary_dataset as nest
+from tests.security.canary import canary_values as birds
+from tests.security.canary.canary_values import Kind, Place
 from tests.security.canary.plugin import WATCH
 from tests.support.builders import NOW, SECRET, make_dataset, s3_event, signed, webhook_body
-from tests.support.house import RESULT, Context, House, event
+from tests.support.lambda_environment import RESULT, Context, House, event
 
 
 @pytest.fixture(autouse=True)

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from lora_drop.jobs.tokens import webhook_token
-from tests.security.canary import birds, nest
-from tests.security.canary.birds import MAY, Cage, Kind, Place
+from tests.security.canary import canary_dataset as nest
+from tests.security.canary import canary_values as birds
+from tests.security.canary.canary_values import MAY, Cage, Kind, Place
 from tests.security.canary.plugin import WATCH
 from tests.support.builders import SECRET
-from tests.support.house import Context, House
+from tests.support.lambda_environment import Context, House
 
 
 @pytest.mark.parametrize("place", Place)

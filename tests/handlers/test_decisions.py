@@ -13,7 +13,7 @@ from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.job import Status
 from lora_drop.messages import StoreRequest
 from tests.support.builders import NOW, REQUEST_ID, make_job, signed, webhook_body
-from tests.support.house import Context, House, event
+from tests.support.lambda_environment import Context, House, event
 
 ADA = "arn:aws:iam::123456789012:user/ada"
 JOB_ID = make_job().job_id

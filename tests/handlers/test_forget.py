@@ -18,7 +18,7 @@ from lora_drop.jobs.errors import ConflictError, NotErasableError
 from lora_drop.jobs.job import Status
 from tests.support.builders import make_job
 from tests.support.forget_orders import NAMES, READING, ask, lay_down, left_of
-from tests.support.house import Context, House, event
+from tests.support.lambda_environment import Context, House, event
 
 
 def test_a_job_is_forgotten_and_the_proof_is_served_again_and_again(today: House) -> None:

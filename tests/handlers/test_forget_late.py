@@ -19,9 +19,9 @@ from lora_drop.jobs.job import Job
 from lora_drop.jobs.tokens import webhook_token
 from lora_drop.messages import StoreRequest
 from tests.support.builders import NOW, SECRET, s3_event
-from tests.support.fate import Killed
 from tests.support.forget_orders import READING, ask, lay_down, left_of
-from tests.support.house import Context, House, event
+from tests.support.lambda_environment import Context, House, event
+from tests.support.outcome import Killed
 
 # ------------------------------------------------------------------------------ what comes late
 

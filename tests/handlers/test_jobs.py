@@ -8,7 +8,7 @@ from functions.jobs.handler import handler
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.job_files import public
 from tests.support.builders import NOW, REQUEST_ID, make_job
-from tests.support.house import Context, House, event
+from tests.support.lambda_environment import Context, House, event
 
 
 @pytest.fixture

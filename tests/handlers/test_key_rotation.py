@@ -8,7 +8,7 @@ from functions.submit.handler import bootstrap as submit_bootstrap
 from functions.submit.handler import handler as submit
 from lora_drop.jobs.job import Status
 from tests.support.builders import make_dataset, make_job, s3_event
-from tests.support.house import FAL_KEY, Context, House, event
+from tests.support.lambda_environment import FAL_KEY, Context, House, event
 
 OLD = "old-id:old-secret"
 

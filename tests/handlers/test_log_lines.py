@@ -14,7 +14,7 @@ from functions.webhook.handler import handler as deliver
 from lora_drop.jobs.job import Status
 from lora_drop.messages import StoreRequest
 from tests.support.builders import REQUEST_ID, make_dataset, make_job, s3_event
-from tests.support.house import Context, House, event
+from tests.support.lambda_environment import Context, House, event
 
 JOB = make_job().job_id
 

@@ -11,7 +11,7 @@ from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.job_problems import over_budget
 from lora_drop.messages import StoreRequest
 from tests.support.builders import APPLICATION, ARTIFACTS, NOW, make_dataset, make_job
-from tests.support.house import FAL_KEY, Context, House, event
+from tests.support.lambda_environment import FAL_KEY, Context, House, event
 
 QUIET = {
     "open": 0,

@@ -13,11 +13,11 @@ from functions.submit.handler import handler as submit
 from functions.webhook.handler import handler as webhook
 from lora_drop.jobs.job import Status
 from lora_drop.messages import StoreRequest
-from tests.security.canary import nest
-from tests.security.canary.birds import Place
+from tests.security.canary import canary_dataset as nest
+from tests.security.canary.canary_values import Place
 from tests.security.canary.plugin import WATCH
 from tests.support.builders import make_dataset, make_job, s3_event
-from tests.support.house import Context, House, event
+from tests.support.lambda_environment import Context, House, event
 from tests.support.silent_s3 import silence_s3
 
 

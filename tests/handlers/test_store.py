@@ -10,7 +10,7 @@ from functions.store.handler import handler
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.leases import Lease
 from tests.support.builders import ARTIFACTS, make_dataset, make_job, make_weights
-from tests.support.house import FAL_KEY, FILES, Context, House, event
+from tests.support.lambda_environment import FAL_KEY, FILES, Context, House, event
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from functions.submit.handler import handler
 from lora_drop.jobs.job import Status
 from tests.support.builders import REQUEST_ID
-from tests.support.house import FAL_KEY, Answer, Context, House, event
+from tests.support.lambda_environment import FAL_KEY, Answer, Context, House, event
 
 TEST_EVENT = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "datasets"}
 

@@ -13,7 +13,7 @@ from lora_drop.jobs.errors import ConflictError
 from lora_drop.jobs.job import Job, Status
 from lora_drop.messages import StoreRequest
 from tests.support.builders import ARTIFACTS, REQUEST_ID, make_job
-from tests.support.house import FAL_KEY, Context, House, event
+from tests.support.lambda_environment import FAL_KEY, Context, House, event
 
 
 @pytest.fixture

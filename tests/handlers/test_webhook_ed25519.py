@@ -13,7 +13,7 @@ import pytest
 from nacl.signing import SigningKey
 
 from lora_drop.fal.webhooks import SignedHeaders
-from tests.support.house import House
+from tests.support.lambda_environment import House
 from tests.support.vectors.container import Container
 from tests.support.vectors.deliveries import RFC_8032
 from tests.support.vectors.scheme import SIGNATURE, USUAL, jwk, replaced

@@ -13,7 +13,7 @@ from lora_drop.jobs.job import Job, Status
 from lora_drop.messages import StatusCheckRequest
 from tests.support.builders import make_job, signed, webhook_body
 from tests.support.calls import recorded
-from tests.support.house import Context, House, event
+from tests.support.lambda_environment import Context, House, event
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.tokens import webhook_token
 from tests.support.builders import REQUEST_ID, SECRET, USER_ID, make_job, signed, webhook_body
 from tests.support.calls import recorded
-from tests.support.house import Context, House, event
+from tests.support.lambda_environment import Context, House, event
 
 DELIVERIES = 10_000
 STEP = timedelta(milliseconds=200)

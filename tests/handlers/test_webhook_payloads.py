@@ -11,7 +11,7 @@ from functions.webhook.handler import handler
 from lora_drop.jobs.job import Status
 from lora_drop.jobs.tokens import webhook_token
 from tests.support.builders import REQUEST_ID, SECRET, make_job, signed, webhook_body
-from tests.support.house import Context, House, event
+from tests.support.lambda_environment import Context, House, event
 
 URL = "https://v3.fal.media/files/a/b"
 LONG = "x" * 200_000

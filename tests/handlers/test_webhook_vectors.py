@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.house import House
+from tests.support.lambda_environment import House
 from tests.support.vectors.container import ANSWERS, Container
 from tests.support.vectors.make import FILE, text
 from tests.support.vectors.scheme import USUAL

@@ -7,7 +7,7 @@ from functions.forget.handler import handler
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job import Job, Status
 from tests.support.builders import REQUEST_ID, make_dataset, make_job
-from tests.support.house import Context, House, event
+from tests.support.lambda_environment import Context, House, event
 
 NAMES = ("status.json", "ERROR.txt", "report.html", "lora.safetensors", "deliveries/1.json")
 READING = ("Get", "List", "Query", "BatchGet")  # how calls that change nothing begin

@@ -22,7 +22,7 @@ from tests.security.iam.arns import Names
 from tests.security.iam.guard import Guard, guarded
 from tests.security.iam.policies import functions
 from tests.support.aws import kept_client, moto
-from tests.support.house import House, Internet
+from tests.support.lambda_environment import House, Internet
 from tests.support.memory import ManualClock
 from tests.support.pictures import BlindPictures
 

@@ -19,13 +19,13 @@ from tests.resilience.faults import functions
 from tests.resilience.faults.crash import Mortal
 from tests.resilience.faults.effects import Effect, Hand
 from tests.resilience.faults.fal import Request
+from tests.resilience.faults.harness import ARCHIVE, Stage
 from tests.resilience.faults.sqs import Queue
-from tests.resilience.faults.stage import ARCHIVE, Stage
 from tests.resilience.faults.wire import Wire
 from tests.security.iam.arns import Names
 from tests.security.iam.guard import Guard, guarded
 from tests.support.aws import Aws, kept_client, moto
-from tests.support.house import House, Internet
+from tests.support.lambda_environment import House, Internet
 from tests.support.memory import ManualClock, MemoryEvents
 from tests.support.memory_files import MemoryResults
 from tests.support.pictures import BlindPictures

@@ -9,9 +9,9 @@ from datetime import timedelta
 
 from lora_drop.jobs.job import Status
 from tests.resilience.faults.effects import Effect
+from tests.resilience.faults.harness import Stage
 from tests.resilience.faults.killed import Killed
 from tests.resilience.faults.scenarios import HAPPY, Scenario
-from tests.resilience.faults.stage import Stage
 from tests.resilience.faults.truth import broken_promises
 
 LONGEST = timedelta(hours=6)

@@ -17,7 +17,7 @@ from aws_lambda_powertools.utilities.parameters import clear_caches
 from lora_drop.adapters import download_reads
 from lora_drop.services import copy
 from tests import conftest  # noqa: F401  # Powertools reads its names from the environment
-from tests.support.house import Context
+from tests.support.lambda_environment import Context
 
 NAMES = ("submit", "webhook", "store", "reconcile", "jobs")
 CONTEXT = Context()

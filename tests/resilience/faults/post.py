@@ -8,10 +8,10 @@ from nacl.signing import SigningKey
 
 from lora_drop.jobs.job import DatasetVersion
 from tests.resilience.faults import functions
+from tests.resilience.faults.burst_run import Storm, forged
 from tests.resilience.faults.fal import Request, WebhookDelivery
 from tests.resilience.faults.faults import Fault
 from tests.resilience.faults.sqs import Message, Queue
-from tests.resilience.faults.storm import Storm, forged
 from tests.support.builders import KEY, USER_ID
 
 STRANGER = SigningKey(bytes(range(1, 33)))

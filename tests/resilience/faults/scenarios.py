@@ -10,7 +10,7 @@ from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError, Sub
 from lora_drop.jobs.job import Status
 from lora_drop.jobs.problems import Problem
 from tests.resilience.faults.fal import End, Request
-from tests.resilience.faults.stage import Stage
+from tests.resilience.faults.harness import Stage
 from tests.support.builders import make_archive, with_exif
 
 KEY = "portrait/ada.zip"

@@ -9,13 +9,13 @@ from functools import cache, partial
 from nacl.signing import SigningKey
 
 from lora_drop.jobs.job import Status
+from tests.resilience.faults.burst_run import Storm
 from tests.resilience.faults.decisions import Decisions, Made
 from tests.resilience.faults.fal import KEPT, End, Request
+from tests.resilience.faults.fault_injection import Weather
 from tests.resilience.faults.faults import Fault
 from tests.resilience.faults.post import PostRoom
-from tests.resilience.faults.storm import Storm
 from tests.resilience.faults.truth import broken_promises
-from tests.resilience.faults.weather import Weather
 from tests.support.builders import NOW, make_archive
 
 DAY = timedelta(hours=2)

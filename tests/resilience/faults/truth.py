@@ -8,7 +8,7 @@ from lora_drop.jobs.artifacts import WEIGHTS
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.job_files import ERROR_FILE, JOB_FILE, STATUS_FILE, error_text, status_text
 from tests.resilience.faults.fal import FREE, End, Request
-from tests.resilience.faults.stage import Stage
+from tests.resilience.faults.harness import Stage
 
 
 def broken_promises(stage: Stage) -> list[str]:

@@ -13,8 +13,8 @@ from lora_drop.adapters.dynamodb_rows import OPEN
 from lora_drop.jobs.job import Job, Status
 from tests.resilience.model.bounds import Role
 from tests.resilience.model.fal import End
-from tests.resilience.model.house import Call
 from tests.resilience.model.moves import ended, ending, messages
+from tests.resilience.model.services import Call
 from tests.resilience.model.table import rows_of
 from tests.resilience.model.universe import Node, Universe
 from tests.resilience.model.world import World

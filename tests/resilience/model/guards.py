@@ -10,9 +10,9 @@ from lora_drop.services.fal_updates import FalUpdateHandler
 from lora_drop.services.reconcile import Reconciler
 from tests.resilience.model import off
 from tests.resilience.model.bounds import Bounds, Decision, Fault
-from tests.resilience.model.house import rehearsing
 from tests.resilience.model.off import Off
 from tests.resilience.model.search import Found, Search
+from tests.resilience.model.services import rehearsing
 from tests.resilience.model.universe import Universe
 
 

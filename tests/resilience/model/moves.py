@@ -7,8 +7,8 @@ from typing import NamedTuple
 from lora_drop.jobs.job import Status
 from tests.resilience.model.bounds import Bounds, Decision, Fault, Role
 from tests.resilience.model.fal import STRANGER, End, Request, Webhook
-from tests.resilience.model.house import Call
 from tests.resilience.model.rehearsal import Local, Outcome
+from tests.resilience.model.services import Call
 from tests.resilience.model.world import World, queued
 
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tests.resilience.model.bounds import Bounds, Fault, Role
-from tests.resilience.model.house import Call, Houses
 from tests.resilience.model.meanings import answers
 from tests.resilience.model.moves import ended, moves
 from tests.resilience.model.promises import broken
 from tests.resilience.model.rehearsal import Answer, Effect, Local, Stage
+from tests.resilience.model.services import Call, Houses
 from tests.resilience.model.world import World
 
 type Workers = tuple[Local | None, ...]

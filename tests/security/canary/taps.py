@@ -13,7 +13,7 @@ from aws_lambda_powertools import Logger
 from botocore.client import BaseClient
 
 from lora_drop.jobs import tokens
-from tests.security.canary.birds import Cage, Hit, Kind, Place
+from tests.security.canary.canary_values import Cage, Hit, Kind, Place
 
 # In Lambda the root logger is at WARNING; ours says more.
 OURS = ("lora-drop", "lora_drop", "functions")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.security.canary.birds import Place
+from tests.security.canary.canary_values import Place
 from tests.security.canary.plugin import WATCH
 
 

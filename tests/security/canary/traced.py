@@ -51,10 +51,10 @@ def _the_way_through() -> None:
     from functions.submit.handler import handler as submit  # noqa: PLC0415
     from functions.webhook.handler import handler as webhook  # noqa: PLC0415
     from lora_drop.jobs.tokens import webhook_token  # noqa: PLC0415
-    from tests.security.canary import nest  # noqa: PLC0415
+    from tests.security.canary import canary_dataset as nest  # noqa: PLC0415
     from tests.support.aws import moto  # noqa: PLC0415
     from tests.support.builders import SECRET, make_dataset, s3_event, signed, webhook_body  # noqa: PLC0415
-    from tests.support.house import RESULT, Context, House, Internet, event  # noqa: PLC0415
+    from tests.support.lambda_environment import RESULT, Context, House, Internet, event  # noqa: PLC0415
     from tests.support.memory import ManualClock  # noqa: PLC0415
     from tests.support.silent_s3 import silence_s3  # noqa: PLC0415
 

@@ -14,7 +14,7 @@ from lora_drop.jobs.job import Job, Status
 from tests.security.iam.stage import Stage, scenario
 from tests.support.bucket import expiring_tag
 from tests.support.builders import REQUEST_ID, make_job, make_jpeg, signed, webhook_body, with_exif
-from tests.support.house import RESULT, event
+from tests.support.lambda_environment import RESULT, event
 from tests.support.memory import ManualClock
 from tests.support.pictures import BlindPictures
 

@@ -12,7 +12,7 @@ from lora_drop.ports import Claim
 from tests.security.iam.datasets_come_in import SUBMIT
 from tests.security.iam.stage import Stage, scenario
 from tests.support.builders import REQUEST_ID, make_dataset, make_job
-from tests.support.house import event
+from tests.support.lambda_environment import event
 
 FORGET = "ForgetFunction"
 KEY = "portrait/zoe.zip"

@@ -15,7 +15,7 @@ from lora_drop.results.copies import Label
 from tests.security.iam.datasets_come_in import STORE, delivered, known_path, told
 from tests.security.iam.stage import Stage, scenario
 from tests.support.builders import ARTIFACTS, REQUEST_ID, make_job, webhook_body
-from tests.support.house import FILES, event
+from tests.support.lambda_environment import FILES, event
 
 RECONCILE = "ReconcileFunction"
 WEIGHTS = FILES[ARTIFACTS[0].url]

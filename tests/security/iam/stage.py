@@ -16,7 +16,7 @@ from tests.security.iam.policies import functions
 from tests.security.iam.rights import Right
 from tests.support.builders import make_archive
 from tests.support.furnished import furnished, handlers
-from tests.support.house import Context, House, event
+from tests.support.lambda_environment import Context, House, event
 from tests.support.template import template
 
 type Scenario = Callable[["Stage"], None]

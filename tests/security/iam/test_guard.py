@@ -17,7 +17,7 @@ from tests.security.iam.rights import Right
 from tests.security.iam.stage import Refused, Stage, staged
 from tests.support.builders import make_job
 from tests.support.furnished import handlers
-from tests.support.house import Context, event
+from tests.support.lambda_environment import Context, event
 
 JOBS, SUBMIT = "JobsFunction", "SubmitFunction"
 

@@ -15,7 +15,7 @@ from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.tokens import webhook_token
 from tests.support.builders import SECRET, make_job
 from tests.support.calls import Call, recorded
-from tests.support.house import Context, House
+from tests.support.lambda_environment import Context, House
 
 JWKS_HOST = "rest.fal.ai"
 ANSWERS = {

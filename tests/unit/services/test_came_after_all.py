@@ -11,7 +11,7 @@ from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.problems import Problem
 from lora_drop.services.record import Record
 from tests.support.builders import ARTIFACTS
-from tests.support.twins import again, first
+from tests.support.duplicates import again, first
 from tests.support.world import LATE_AFTER, World
 
 ADA = "arn:aws:iam::123456789012:user/ada"

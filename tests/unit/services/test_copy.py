@@ -14,8 +14,8 @@ from lora_drop.jobs.errors import (
 from lora_drop.results.copies import Label, Part
 from lora_drop.services.copy import TRIES
 from tests.support.copying import BIN, KEY, PART, PREFIX, Bench
-from tests.support.fate import Killed
 from tests.support.memory_files import MemoryResults
+from tests.support.outcome import Killed
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from lora_drop.jobs.artifacts import Artifact
 from lora_drop.jobs.errors import LoraDropError
 from lora_drop.jobs.job import Job, Status
 from tests.support.builders import REQUEST_ID, make_job, make_weights
-from tests.support.fate import Killed, MortalWorld, Outcome, Throttled
+from tests.support.outcome import Killed, MortalWorld, Outcome, Throttled
 
 PART = 200
 LORA = make_weights(4 * PART)

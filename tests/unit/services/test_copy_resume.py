@@ -9,8 +9,8 @@ from lora_drop.jobs.artifacts import Upload
 from lora_drop.results.copies import Label, Part
 from lora_drop.services.prefetch import spans
 from tests.support.copying import BIN, KEY, PART, Bench
-from tests.support.fate import Killed
 from tests.support.memory_files import MemoryResults
+from tests.support.outcome import Killed
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from lora_drop.jobs.problems import Problem
 from lora_drop.ports import OpenDataset, Submission
 from lora_drop.services.dispatch import PATIENCE
 from tests.support.builders import ARTIFACTS, NOW
-from tests.support.line import dropped, free, states
 from tests.support.memory import MemoryDatasets
 from tests.support.memory_jobs import MemoryJobs
+from tests.support.queue import dropped, free, states
 from tests.support.world import LATE_AFTER, World
 
 BAD = Problem(code="fal_bad_request", message="fal could not make sense of it.")

@@ -10,8 +10,8 @@ from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.errors import ConflictError
 from lora_drop.jobs.job import DatasetVersion, Job, Status
 from lora_drop.jobs.problems import Problem
+from tests.support.duplicates import PHOTOS, RENAMED, again, first
 from tests.support.memory_jobs import MemoryJobs
-from tests.support.twins import PHOTOS, RENAMED, again, first
 from tests.support.world import LATE_AFTER, World
 
 BAD = Problem(code="fal_image_load_error", message="One of the images cannot be read.")

@@ -3,7 +3,7 @@
 import pytest
 
 from lora_drop.jobs.job import Status
-from tests.support.twins import again, first
+from tests.support.duplicates import again, first
 from tests.support.world import World
 
 

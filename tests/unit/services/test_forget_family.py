@@ -11,8 +11,8 @@ from lora_drop.jobs.erasures import LAST_LOOK_AFTER, Erasure, public, to_go
 from lora_drop.jobs.errors import ActionNotAllowedError, JobNotFoundError, SharedJobError
 from lora_drop.jobs.job import Job, Status
 from tests.support.builders import NOW, make_dataset, make_job
-from tests.support.fate import Killed
 from tests.support.forgetting import kept, trained
+from tests.support.outcome import Killed
 from tests.support.world import World
 
 DONE = LAST_LOOK_AFTER + timedelta(seconds=1)

@@ -9,8 +9,8 @@ from lora_drop.jobs.erasures import LAST_LOOK_AFTER, Erasure
 from lora_drop.jobs.job import Job, Status
 from tests.resilience.faults.effects import Effect, wire
 from tests.support.builders import make_dataset, make_job
-from tests.support.fate import Killed
 from tests.support.forgetting import left_of, trained
+from tests.support.outcome import Killed
 from tests.support.world import World
 
 

@@ -10,7 +10,7 @@ from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError, Sub
 from lora_drop.jobs.job import DatasetVersion, Job, Status
 from lora_drop.jobs.problems import Problem
 from lora_drop.ports import Submission
-from tests.support.line import dropped, free, states
+from tests.support.queue import dropped, free, states
 from tests.support.world import World
 
 LOCKED = Problem(code="fal_account_locked", message="Top up the balance.")

@@ -18,8 +18,8 @@ from lora_drop.jobs.problems import Problem
 from lora_drop.ports import Submission
 from lora_drop.services.store import DENIAL_STANDS
 from tests.support.builders import ARTIFACTS, REQUEST_ID, make_job
+from tests.support.duplicates import again, first
 from tests.support.memory import MemoryFal
-from tests.support.twins import again, first
 from tests.support.world import World
 
 ADA = "arn:aws:iam::123456789012:user/ada"

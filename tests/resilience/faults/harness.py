@@ -14,10 +14,10 @@ from lora_drop.jobs.job import DatasetVersion, Job, Status
 from tests.resilience.faults import functions
 from tests.resilience.faults.effects import Effect, Hand, wire
 from tests.resilience.faults.fal import Cdn, Fal, WebhookDelivery
+from tests.resilience.faults.fault_injection import trouble
 from tests.resilience.faults.killed import Killed
 from tests.resilience.faults.rows import Rows
 from tests.resilience.faults.sqs import Message, Post, Queue, Undertaker
-from tests.resilience.faults.weather import trouble
 from tests.resilience.faults.world import StackWorld
 from tests.support.builders import NOW, make_archive, s3_event
 from tests.support.memory import ManualClock

@@ -6,7 +6,7 @@ from functools import cache
 
 from PIL import Image, TiffImagePlugin
 
-from tests.security.canary.birds import CAMERA, CAPTION, FOLDER, LATITUDE, OWNER, PHOTO
+from tests.security.canary.canary_values import CAMERA, CAPTION, FOLDER, LATITUDE, OWNER, PHOTO
 from tests.support import photos
 
 KEY = f"{FOLDER}/holiday.zip"

@@ -11,11 +11,11 @@ from tests.resilience.faults import functions
 from tests.resilience.faults.decisions import Decisions
 from tests.resilience.faults.effects import Effect
 from tests.resilience.faults.fal import Request
+from tests.resilience.faults.fault_injection import Weather
 from tests.resilience.faults.faults import Fault
+from tests.resilience.faults.harness import OF_FAULTS, Stage
 from tests.resilience.faults.killed import Killed
-from tests.resilience.faults.stage import OF_FAULTS, Stage
-from tests.resilience.faults.strands import Strand
-from tests.resilience.faults.weather import Weather
+from tests.resilience.faults.workers import Strand
 from tests.resilience.faults.world import StackWorld
 from tests.support.memory import ManualClock
 
