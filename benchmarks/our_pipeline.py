@@ -20,7 +20,7 @@ from lora_drop.adapters.fal_history import FalHistory
 from lora_drop.fal.prices import Price
 from lora_drop.jobs.artifacts import WEIGHTS
 from lora_drop.jobs.errors import LoraDropError
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from tests.support.builders import KEY, signed
 from tests.support.fal_keys import FixedKey
 from tests.support.outcome import Throttled

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 
 Place = StrEnum(
     "Place",

@@ -12,7 +12,7 @@ from typing import Any
 
 from nacl.signing import SigningKey
 
-from lora_drop.jobs.tokens import webhook_token
+from lora_drop.jobs.ids import webhook_token
 from lora_drop.messages import StoreRequest
 from tests.support.builders import (
     KEY,

@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lora_drop.bootstrap import ForgetBootstrap
+from lora_drop.bootstrap.forget import ForgetBootstrap
 from lora_drop.jobs.erasures import Erasure, public, to_go
 from lora_drop.jobs.errors import (
     ActionNotAllowedError,

@@ -7,7 +7,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lora_drop.bootstrap import JobsBootstrap, utc_now
+from lora_drop.bootstrap.jobs import JobsBootstrap
 from lora_drop.jobs.errors import (
     ActionNotAllowedError,
     BadQuery,
@@ -16,7 +16,7 @@ from lora_drop.jobs.errors import (
     JobForgottenError,
     JobNotFoundError,
 )
-from lora_drop.jobs.job_files import public
+from lora_drop.jobs.public_job import public
 from lora_drop.messages import JobsQuery, ResolveRequest, RetryRequest, caller_of, job_id_in
 from lora_drop.observability import about, make_tracer
 from lora_drop.services.browse import list_jobs, show_budget, show_job
@@ -98,7 +98,7 @@ def replay(job_id: str) -> dict[str, Any]:
 def budget() -> dict[str, Any]:
     """The month's dollars and the slots."""
     limits = bootstrap().settings.limits
-    return show_budget(now=utc_now(), limits=limits, jobs=bootstrap().jobs)
+    return show_budget(now=bootstrap().clock(), limits=limits, jobs=bootstrap().jobs)
 
 
 @app.post("/redrive")

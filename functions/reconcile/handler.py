@@ -8,9 +8,9 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lora_drop.bootstrap import ReconcileBootstrap
-from lora_drop.jobs.erasures import digest_of
+from lora_drop.bootstrap.reconcile import ReconcileBootstrap
 from lora_drop.jobs.errors import JobForgottenError, LoraDropError
+from lora_drop.jobs.ids import digest_of
 from lora_drop.messages import StatusCheckRequest
 from lora_drop.observability import OUTCOMES, Metric, make_tracer
 from lora_drop.services.reconcile import RoundCounts, RoundIncompleteError

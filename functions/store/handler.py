@@ -13,10 +13,10 @@ from aws_lambda_powertools.utilities.batch import (
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lora_drop.bootstrap import StoreBootstrap
-from lora_drop.jobs.erasures import digest_of
+from lora_drop.bootstrap.store import StoreBootstrap
 from lora_drop.jobs.errors import JobForgottenError
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.ids import digest_of
+from lora_drop.jobs.status import Status
 from lora_drop.messages import StoreRequest
 from lora_drop.observability import Metric, about, make_tracer, training_seconds
 from lora_drop.settings import StoreSettings, load

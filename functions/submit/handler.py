@@ -15,11 +15,10 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.parser import parse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lora_drop.bootstrap import SubmitBootstrap
-from lora_drop.jobs.erasures import digest_of
+from lora_drop.bootstrap.submit import SubmitBootstrap
 from lora_drop.jobs.errors import JobForgottenError
-from lora_drop.jobs.ids import job_id_for
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.ids import digest_of, job_id_for
+from lora_drop.jobs.status import Status
 from lora_drop.messages import S3Notice
 from lora_drop.observability import Metric, about, make_tracer
 from lora_drop.settings import SubmitSettings, load

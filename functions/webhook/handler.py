@@ -9,8 +9,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lora_drop.bootstrap import WebhookBootstrap
-from lora_drop.jobs.erasures import digest_of
+from lora_drop.bootstrap.webhook import WebhookBootstrap
 from lora_drop.jobs.errors import (
     ConflictError,
     FalUnavailableError,
@@ -22,6 +21,7 @@ from lora_drop.jobs.errors import (
     SigningKeysUnavailableError,
     StaleWebhookError,
 )
+from lora_drop.jobs.ids import digest_of
 from lora_drop.messages import job_id_in, raw_delivery
 from lora_drop.observability import Metric, about, make_tracer
 from lora_drop.settings import WebhookSettings, load

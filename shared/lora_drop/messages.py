@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import re
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 from urllib.parse import quote_plus, unquote_plus
@@ -11,11 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from lora_drop.fal.status import FalStatus, failed, finished
 from lora_drop.jobs.errors import BadQuery, InvalidWebhookError
-from lora_drop.jobs.job import DatasetVersion, Status
+from lora_drop.jobs.ids import JOB_ID
+from lora_drop.jobs.job import DatasetVersion
+from lora_drop.jobs.status import Status
 
 # Sent once, when a bucket's notifications are switched on.
 TEST_EVENT = "s3:TestEvent"
-JOB_ID = re.compile(r"[a-z0-9-]{1,40}-[0-9a-f]{10}")
 
 
 class _Message(BaseModel):

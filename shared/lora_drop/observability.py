@@ -6,7 +6,8 @@ from enum import StrEnum
 from aws_lambda_powertools import Logger, Tracer
 from aws_xray_sdk.ext import boto_utils
 
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 
 
 class Metric(StrEnum):

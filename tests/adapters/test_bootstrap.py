@@ -8,14 +8,12 @@ import httpx
 import pytest
 
 from lora_drop.adapters.download import CdnFiles
-from lora_drop.bootstrap import (
-    ForgetBootstrap,
-    JobsBootstrap,
-    ReconcileBootstrap,
-    StoreBootstrap,
-    SubmitBootstrap,
-    WebhookBootstrap,
-)
+from lora_drop.bootstrap.forget import ForgetBootstrap
+from lora_drop.bootstrap.jobs import JobsBootstrap
+from lora_drop.bootstrap.reconcile import ReconcileBootstrap
+from lora_drop.bootstrap.store import StoreBootstrap
+from lora_drop.bootstrap.submit import SubmitBootstrap
+from lora_drop.bootstrap.webhook import WebhookBootstrap
 from lora_drop.jobs.artifacts import Artifact, StoredFile
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.errors import HostNotAllowedError

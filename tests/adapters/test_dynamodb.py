@@ -8,7 +8,7 @@ import pytest
 from lora_drop.adapters.dynamodb import DynamoJobs
 from lora_drop.fal.trainers.parameters import TrainingParameters
 from lora_drop.jobs.errors import ConflictError
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from tests.support.aws import Aws, moto
 from tests.support.builders import NOW, make_job
 

@@ -9,7 +9,8 @@ from botocore.exceptions import ClientError
 from lora_drop.adapters.dynamodb import ATTEMPTS, DynamoJobs
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.errors import ConflictError, NoSlotError, OverBudgetError
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from tests.support.aws import Aws, moto
 from tests.support.builders import NOW, make_job
 

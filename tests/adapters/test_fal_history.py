@@ -10,7 +10,7 @@ import pytest
 from lora_drop.adapters.fal_history import FalHistory
 from lora_drop.fal.trainers.table import DATASET_FIELDS
 from lora_drop.jobs.errors import FalUnavailableError
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from lora_drop.simulator.config import SimulatorConfig
 from lora_drop.simulator.running import ControlClient, running_simulator
 from tests.support.builders import APPLICATION, NOW, make_job

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from lora_drop.adapters.fal_key import Key
 from lora_drop.adapters.fal_payloads import FORBIDS, FalPayloads
+from lora_drop.adapters.secrets import Key
 from lora_drop.jobs.errors import FalUnavailableError
 from lora_drop.ports import PayloadsErased
 from lora_drop.simulator.config import SimulatorConfig

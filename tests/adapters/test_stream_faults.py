@@ -18,7 +18,8 @@ from lora_drop.adapters.download import CdnFiles
 from lora_drop.fal.status import Finished
 from lora_drop.jobs.artifacts import Artifact
 from lora_drop.jobs.errors import DownloadInterruptedError, HostNotAllowedError
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from lora_drop.ports import ArtifactSource
 from lora_drop.results.copies import Part
 from lora_drop.services.store import ResultStorer

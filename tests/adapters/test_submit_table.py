@@ -10,7 +10,8 @@ from benchmarks.faulty_fal import FaultyFal, faulty_fal, patience
 from benchmarks.our_pipeline import Ours
 from benchmarks.submit_table import GOOD, ROWS, Place, Row
 from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError, SubmissionUnknownError
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from tests.support.wire import submit
 
 RAISES = {

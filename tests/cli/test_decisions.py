@@ -12,9 +12,9 @@ from lora_drop.cli.main import application
 from lora_drop.client.errors import CommandError
 from lora_drop.client.stack import Stack
 from lora_drop.jobs.budget import Charge, ChargeState
-from lora_drop.jobs.job import Status
 from lora_drop.jobs.job_problems import over_limit
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from tests.support.client_fixtures import answering, job_answer
 
 type Run = Callable[..., Result]

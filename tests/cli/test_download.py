@@ -11,7 +11,7 @@ from lora_drop.cli.download import fetch
 from lora_drop.cli.main import application
 from lora_drop.client.errors import CommandError
 from lora_drop.client.stack import Stack
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from tests.support.client_fixtures import answering, job_answer
 
 LORA = bytes(range(256)) * 5000

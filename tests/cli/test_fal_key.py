@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from lora_drop.adapters.fal_key import usable_key
+from lora_drop.adapters.secrets import usable_key
 from lora_drop.local.fal_key import FalKeyError, find_key, has_key, put_key
 from tests.support.aws import Aws, moto
 

@@ -18,7 +18,7 @@ from lora_drop.cli.display import Display
 from lora_drop.cli.main import application
 from lora_drop.cli.terminal import ENDS, ended_in_order, told
 from lora_drop.client.stack import Stack
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from tests.support.client_fixtures import answering, job_answer
 
 

@@ -15,8 +15,8 @@ from lora_drop.client.stack import Stack
 from lora_drop.datasets.report import Verdict
 from lora_drop.fal.trainers.parameters import ParameterSource, TrainingParameters
 from lora_drop.jobs.artifacts import StoredFile
-from lora_drop.jobs.job import Status
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from tests.support.client_fixtures import answering, job_answer
 
 type Run = Callable[..., Result]

@@ -10,7 +10,7 @@ from lora_drop.client.errors import CommandError, JobUnknownError
 from lora_drop.client.lora_drop import PART
 from lora_drop.client.stack import Stack
 from lora_drop.jobs.ids import job_id_for
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from tests.support.client_fixtures import answering, job_answer
 
 UNKNOWN = {"error": {"code": "job_unknown", "message": "There is no job x."}}

@@ -4,7 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 from lora_drop.jobs.budget import Limits
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from lora_drop.ports import JobStore
 from tests.support.builders import NOW, learnt, make_job
 

@@ -4,7 +4,8 @@ import pytest
 
 from lora_drop.adapters.dynamodb import DynamoJobs
 from lora_drop.jobs.errors import ConflictError
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from lora_drop.ports import Bookmarks, Claim, JobStore
 from tests.contracts.kept import waiting
 from tests.support.builders import NOW, make_job

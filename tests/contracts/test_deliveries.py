@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from lora_drop.adapters.s3_deliveries import S3Deliveries
+from lora_drop.adapters.s3_results import S3Deliveries
 from lora_drop.fal.webhooks import RawDelivery
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from lora_drop.ports import Deliveries
 from tests.support.aws import Aws
 from tests.support.builders import NOW, make_dataset, make_job, signed, webhook_body

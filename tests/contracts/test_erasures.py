@@ -10,7 +10,8 @@ from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.delivery import DatasetDelivery, DeliveryMethod
 from lora_drop.jobs.erasures import Erasure, Found
 from lora_drop.jobs.errors import ConflictError, JobForgottenError
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from lora_drop.ports import Claim, JobStore
 from tests.contracts.kept import NOVEMBER, money
 from tests.support.aws import Aws

@@ -11,7 +11,7 @@ from botocore.stub import Stubber
 from lora_drop.adapters.eventbridge import BusEvents, bus_events
 from lora_drop.jobs.errors import EventsUnavailableError
 from lora_drop.jobs.events import StatusChange
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from tests.support.aws import REGION, Aws
 from tests.support.builders import make_job
 

@@ -4,9 +4,9 @@ import pytest
 
 from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.errors import BadQuery, ConflictError
-from lora_drop.jobs.job import Job, Status
-from lora_drop.jobs.leases import Lease
+from lora_drop.jobs.job import Job, Lease
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from lora_drop.ports import JobStore
 from tests.support.builders import ARTIFACTS, NOW, REQUEST_ID, make_job
 

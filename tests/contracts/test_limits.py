@@ -7,7 +7,8 @@ import pytest
 
 from lora_drop.jobs.budget import Account, Limits
 from lora_drop.jobs.errors import NoSlotError, OverBudgetError
-from lora_drop.jobs.job import TRANSITIONS, Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import TRANSITIONS, Status
 from lora_drop.ports import JobStore
 from tests.contracts.kept import DECEMBER, LIMITS, NOVEMBER, money, moved, sent, slots, waiting
 from tests.support.builders import NOW, learnt, make_job

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from lora_drop.jobs.job import TRANSITIONS, Status
+from lora_drop.jobs.status import TRANSITIONS, Status
 from lora_drop.ports import JobStore
 from tests.contracts.kept import moved, waiting
 from tests.support.builders import NOW, make_job

@@ -1,6 +1,6 @@
 """A change of state is in the outbox by the very write that makes it, until it is told."""
 
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from lora_drop.ports import JobStore
 from tests.contracts.kept import moved, waiting
 from tests.support.builders import NOW, make_job

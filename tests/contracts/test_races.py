@@ -12,7 +12,8 @@ import pytest
 
 from lora_drop.jobs.budget import Account, Limits
 from lora_drop.jobs.errors import ConflictError, NoSlotError, OverBudgetError
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from lora_drop.ports import Claim, JobStore
 from tests.contracts.kept import NOVEMBER, WIDE, money, sent, slots, waiting
 from tests.support.builders import NOW

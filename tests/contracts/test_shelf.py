@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lora_drop.adapters import s3_shelf
+from lora_drop.adapters import s3_datasets as s3_shelf
 from lora_drop.jobs.job import DatasetVersion
 from lora_drop.ports import DatasetListing
 from tests.contracts.drops import Drops, S3Drops

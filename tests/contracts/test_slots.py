@@ -4,7 +4,8 @@ import pytest
 
 from lora_drop.jobs.budget import Account, Limits
 from lora_drop.jobs.errors import ConflictError, NoSlotError
-from lora_drop.jobs.job import AT_FAL, TRANSITIONS, Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import AT_FAL, TRANSITIONS, Status
 from lora_drop.ports import JobStore
 from tests.contracts.kept import LIMITS, NOVEMBER, money, moved, sent, slots, waiting
 from tests.support.builders import NOW

@@ -9,8 +9,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from lora_drop.jobs.events import DETAIL_TYPE, SOURCE, StatusChange
-from lora_drop.jobs.job import Status
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from tests.docs.console import calls_of_aws, typed, wrong_with
 from tests.support.builders import make_job
 

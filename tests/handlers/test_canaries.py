@@ -19,9 +19,10 @@ from functions.submit.handler import handler as submit
 from functions.webhook.handler import handler as webhook
 from lora_drop.adapters.pillow import PillowPictures
 from lora_drop.adapters.s3_datasets import S3Range
-from lora_drop.bootstrap import SubmitBootstrap
-from lora_drop.jobs.job import Job, Status
-from lora_drop.jobs.tokens import webhook_token
+from lora_drop.bootstrap.submit import SubmitBootstrap
+from lora_drop.jobs.ids import webhook_token
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from lora_drop.messages import StoreRequest
 from tests.security.canary import canary_dataset as nest
 from tests.security.canary import canary_values as birds

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lora_drop.jobs.tokens import webhook_token
+from lora_drop.jobs.ids import webhook_token
 from tests.security.canary import canary_dataset as nest
 from tests.security.canary import canary_values as birds
 from tests.security.canary.canary_values import MAY, Cage, Kind, Place

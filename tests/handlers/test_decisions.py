@@ -7,10 +7,10 @@ import httpx
 import pytest
 
 from functions.jobs.handler import handler
-from lora_drop.adapters.s3_deliveries import S3Deliveries
+from lora_drop.adapters.s3_results import S3Deliveries
 from lora_drop.fal.webhooks import RawDelivery
 from lora_drop.jobs.artifacts import StoredFile
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from lora_drop.messages import StoreRequest
 from tests.support.builders import NOW, REQUEST_ID, make_job, signed, webhook_body
 from tests.support.lambda_environment import Context, House, event

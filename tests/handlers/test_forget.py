@@ -15,7 +15,7 @@ from lora_drop.adapters.s3_eraser import S3Eraser
 from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.erasures import LAST_LOOK_AFTER
 from lora_drop.jobs.errors import ConflictError, NotErasableError
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from tests.support.builders import make_job
 from tests.support.forget_orders import NAMES, READING, ask, lay_down, left_of
 from tests.support.lambda_environment import Context, House, event

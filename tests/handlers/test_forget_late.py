@@ -14,9 +14,9 @@ from functions.reconcile.handler import handler as reconcile
 from functions.store.handler import handler as store
 from functions.submit.handler import handler as submit
 from functions.webhook.handler import handler as webhook
-from lora_drop.jobs.erasures import LAST_LOOK_AFTER, digest_of
+from lora_drop.jobs.erasures import LAST_LOOK_AFTER
+from lora_drop.jobs.ids import digest_of, webhook_token
 from lora_drop.jobs.job import Job
-from lora_drop.jobs.tokens import webhook_token
 from lora_drop.messages import StoreRequest
 from tests.support.builders import NOW, SECRET, s3_event
 from tests.support.forget_orders import READING, ask, lay_down, left_of

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from functions.jobs.handler import handler
-from lora_drop.jobs.job import Job, Status
-from lora_drop.jobs.job_files import public
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.public_job import public
+from lora_drop.jobs.status import Status
 from tests.support.builders import NOW, REQUEST_ID, make_job
 from tests.support.lambda_environment import Context, House, event
 

@@ -6,7 +6,7 @@ from functions.reconcile.handler import bootstrap as reconcile_bootstrap
 from functions.reconcile.handler import handler as reconcile
 from functions.submit.handler import bootstrap as submit_bootstrap
 from functions.submit.handler import handler as submit
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from tests.support.builders import make_dataset, make_job, s3_event
 from tests.support.lambda_environment import FAL_KEY, Context, House, event
 

@@ -11,7 +11,7 @@ from functions.reconcile.handler import handler as reconcile
 from functions.store.handler import handler as store
 from functions.submit.handler import handler as submit
 from functions.webhook.handler import handler as deliver
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from lora_drop.messages import StoreRequest
 from tests.support.builders import REQUEST_ID, make_dataset, make_job, s3_event
 from tests.support.lambda_environment import Context, House, event

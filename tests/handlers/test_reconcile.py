@@ -7,8 +7,9 @@ import pytest
 
 from functions.reconcile.handler import handler
 from functions.submit.handler import handler as submit
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_problems import over_budget
+from lora_drop.jobs.status import Status
 from lora_drop.messages import StoreRequest
 from tests.support.builders import APPLICATION, ARTIFACTS, NOW, make_dataset, make_job
 from tests.support.lambda_environment import FAL_KEY, Context, House, event

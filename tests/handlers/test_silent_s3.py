@@ -11,7 +11,7 @@ from functions.forget.handler import handler as forget
 from functions.store.handler import handler as store
 from functions.submit.handler import handler as submit
 from functions.webhook.handler import handler as webhook
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from lora_drop.messages import StoreRequest
 from tests.security.canary import canary_dataset as nest
 from tests.security.canary.canary_values import Place

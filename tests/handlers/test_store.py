@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from functions.store.handler import handler
-from lora_drop.jobs.job import Job, Status
-from lora_drop.jobs.leases import Lease
+from lora_drop.jobs.job import Job, Lease
+from lora_drop.jobs.status import Status
 from tests.support.builders import ARTIFACTS, make_dataset, make_job, make_weights
 from tests.support.lambda_environment import FAL_KEY, FILES, Context, House, event
 

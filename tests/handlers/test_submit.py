@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from functions.submit.handler import handler
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from tests.support.builders import REQUEST_ID
 from tests.support.lambda_environment import FAL_KEY, Answer, Context, House, event
 

@@ -10,7 +10,8 @@ from botocore.exceptions import ClientError
 from functions.webhook.handler import handler
 from lora_drop.adapters.dynamodb import DynamoJobs
 from lora_drop.jobs.errors import ConflictError
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from lora_drop.messages import StoreRequest
 from tests.support.builders import ARTIFACTS, REQUEST_ID, make_job
 from tests.support.lambda_environment import FAL_KEY, Context, House, event

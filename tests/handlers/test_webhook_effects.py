@@ -9,7 +9,8 @@ import pytest
 
 from functions.reconcile.handler import handler as ask
 from functions.webhook.handler import handler
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from lora_drop.messages import StatusCheckRequest
 from tests.support.builders import make_job, signed, webhook_body
 from tests.support.calls import recorded

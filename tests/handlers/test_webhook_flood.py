@@ -13,8 +13,9 @@ import pytest
 from nacl.signing import SigningKey
 
 from functions.webhook.handler import handler
-from lora_drop.jobs.job import Job, Status
-from lora_drop.jobs.tokens import webhook_token
+from lora_drop.jobs.ids import webhook_token
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from tests.support.builders import REQUEST_ID, SECRET, USER_ID, make_job, signed, webhook_body
 from tests.support.calls import recorded
 from tests.support.lambda_environment import Context, House, event

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from functions.webhook.handler import handler
-from lora_drop.jobs.job import Status
-from lora_drop.jobs.tokens import webhook_token
+from lora_drop.jobs.ids import webhook_token
+from lora_drop.jobs.status import Status
 from tests.support.builders import REQUEST_ID, SECRET, make_job, signed, webhook_body
 from tests.support.lambda_environment import Context, House, event
 

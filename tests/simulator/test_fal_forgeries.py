@@ -19,7 +19,8 @@ from lora_drop.jobs.errors import (
     JobNotFoundError,
     StaleWebhookError,
 )
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from lora_drop.simulator.running import ControlClient
 from tests.simulator.conftest import PointFalClient
 from tests.simulator.fal_calls import Calls

@@ -5,7 +5,8 @@ import pytest
 from lora_drop.fal.trainers.table import TRAINERS
 from lora_drop.fal.trainers.trainer import Trainer
 from lora_drop.jobs.errors import ActionNotAllowedError
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from lora_drop.simulator.running import ControlClient
 from tests.simulator.conftest import PointFalClient
 from tests.simulator.fal_calls import Calls

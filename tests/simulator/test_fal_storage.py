@@ -13,7 +13,7 @@ from lora_drop.adapters.fal_history import FalHistory
 from lora_drop.adapters.fal_storage import PATIENCE, FalStorage
 from lora_drop.jobs.delivery import DeliveryMethod
 from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from lora_drop.simulator.running import ControlClient
 from tests.simulator.conftest import PointFalClient
 from tests.simulator.fal_calls import Calls, until

@@ -9,7 +9,7 @@ import pytest
 from lora_drop.adapters.pillow import PillowPictures
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.reading import WholeImage
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from lora_drop.simulator.running import ControlClient
 from tests.simulator.conftest import PointFalClient
 from tests.simulator.fal_calls import Calls

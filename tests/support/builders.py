@@ -16,7 +16,8 @@ from nacl.signing import SigningKey
 from lora_drop.fal.trainers.parameters import TrainingParameters
 from lora_drop.fal.webhooks import SignedHeaders
 from lora_drop.jobs.artifacts import Artifact
-from lora_drop.jobs.job import TRANSITIONS, DatasetVersion, Job, Status
+from lora_drop.jobs.job import DatasetVersion, Job
+from lora_drop.jobs.status import TRANSITIONS, Status
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 APPLICATION = "fal-ai/flux-lora-portrait-trainer"

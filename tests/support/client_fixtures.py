@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from lora_drop.cli.main import application
 from lora_drop.client.lora_drop import LoraDrop
 from lora_drop.client.stack import Stack
-from lora_drop.jobs.job_files import public
+from lora_drop.jobs.public_job import public
 from tests.support.builders import make_job
 from tests.support.phone import phone_dataset
 from tests.support.photos import encoded, picture

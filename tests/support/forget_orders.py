@@ -5,7 +5,8 @@ from typing import Any
 
 from functions.forget.handler import handler
 from lora_drop.jobs.ids import job_id_for
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from tests.support.builders import REQUEST_ID, make_dataset, make_job
 from tests.support.lambda_environment import Context, House, event
 

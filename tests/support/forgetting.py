@@ -4,7 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 from lora_drop.jobs.erasures import LAST_LOOK_AFTER, Erasure
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from tests.support.builders import make_dataset, make_job
 from tests.support.world import World
 

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from aws_lambda_powertools.utilities.parameters.constants import DEFAULT_PROVIDERS
 
-from lora_drop.bootstrap import SubmitBootstrap
+from lora_drop.bootstrap.submit import SubmitBootstrap
 from tests.security.iam.arns import Names
 from tests.security.iam.guard import Guard, guarded
 from tests.security.iam.policies import functions
@@ -59,7 +59,7 @@ def furnished(output: Callable[[], str]) -> Iterator[tuple[House, Guard]]:
         patch.setattr(
             httpx.HTTPTransport, "handle_request", lambda _, request: internet.answer(request)
         )
-        patch.setattr("lora_drop.bootstrap.utc_now", clock)
+        patch.setattr("lora_drop.bootstrap.base.Bootstrap.clock", clock)
         # The photos of the drops have no pixels.
         patch.setattr(SubmitBootstrap, "pictures", BlindPictures())
         patch.setattr(boto3, "client", kept_client)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lora_drop.jobs.budget import MICRO, Account, Charge, ChargeState, Limits, bookings
-from lora_drop.jobs.erasures import Erasure, digest_of
+from lora_drop.jobs.erasures import Erasure
 from lora_drop.jobs.errors import (
     BadQuery,
     ConflictError,
@@ -14,7 +14,9 @@ from lora_drop.jobs.errors import (
     NoSlotError,
     OverBudgetError,
 )
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.ids import digest_of
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from lora_drop.ports import Claim, Page
 
 

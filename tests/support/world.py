@@ -11,13 +11,13 @@ from lora_drop.datasets.images.pictures import Pictures
 from lora_drop.fal.status import Finished
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.delivery import DeliveryMethod
+from lora_drop.jobs.ids import webhook_token
 from lora_drop.jobs.job import DatasetVersion, Job
-from lora_drop.jobs.tokens import webhook_token
 from lora_drop.ports import Submission
 from lora_drop.services.check import Checker
 from lora_drop.services.checkpoints import check_checkpoint
 from lora_drop.services.dataset_urls import DatasetUrls
-from lora_drop.services.dispatch import Dispatcher, WaitingQueue
+from lora_drop.services.dispatch import Dispatcher
 from lora_drop.services.evidence import Evidence
 from lora_drop.services.fal_updates import FalUpdateHandler
 from lora_drop.services.forget import ForgetService
@@ -29,6 +29,7 @@ from lora_drop.services.retry import RetryService
 from lora_drop.services.store import DENIAL_STANDS, ResultStorer
 from lora_drop.services.submit import Submitter
 from lora_drop.services.sweep import Sweep
+from lora_drop.services.waiting_queue import WaitingQueue
 from lora_drop.services.webhook import WebhookHandler
 from tests.support.builders import APPLICATION, ARTIFACTS, KEY, SECRET, USER_ID, make_archive
 from tests.support.memory import (

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from lora_drop.observability import OUTCOMES, Metric
 from tests.support.template import TEMPLATE
 

@@ -9,7 +9,7 @@ import pytest
 
 from lora_drop.jobs.erasures import LAST_LOOK_AFTER
 from lora_drop.jobs.events import DETAIL_TYPE, SOURCE, StatusChange
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from lora_drop.observability import Metric
 from lora_drop.services.record import SETTLED_AFTER
 from tests.support.template import properties, template

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from lora_drop.jobs.budget import Charge, Limits
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from tests.support.builders import NOW, make_job
 from tests.support.world import World
 

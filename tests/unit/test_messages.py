@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from lora_drop.jobs.errors import BadQuery, InvalidWebhookError
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from lora_drop.messages import (
     JobsQuery,
     RetryRequest,

@@ -43,9 +43,11 @@ from lora_drop.adapters.dynamodb_rows import (
 )
 from lora_drop.adapters.dynamodb_writes import Action, Written, add_actions, checks, replace_actions
 from lora_drop.jobs.budget import Account, Limits
-from lora_drop.jobs.erasures import Erasure, digest_of
+from lora_drop.jobs.erasures import Erasure
 from lora_drop.jobs.errors import ConflictError, EventsUnavailableError, JobForgottenError
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.ids import digest_of
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from lora_drop.ports import Claim, Page
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from lora_drop.adapters.dynamodb_rows import CONTENT, JOB, OPEN, OUTBOX, key_of, place_of
 from lora_drop.adapters.dynamodb_writes import Action
-from lora_drop.jobs.erasures import Erasure, digest_of
+from lora_drop.jobs.erasures import Erasure
 from lora_drop.jobs.errors import JobForgottenError
+from lora_drop.jobs.ids import digest_of
 from lora_drop.jobs.job import Job
 
 FORGOTTEN, ERASING = "FORGOTTEN", "ERASING"

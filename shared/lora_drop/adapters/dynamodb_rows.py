@@ -10,7 +10,8 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from lora_drop.jobs.budget import MICRO, Account
 from lora_drop.jobs.errors import BadQuery
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 
 JOB, OPEN, WAITING, OUTBOX, SLOTS, ACCOUNT, CONTENT = (
     "job",

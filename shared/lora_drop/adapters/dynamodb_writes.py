@@ -22,7 +22,8 @@ from lora_drop.adapters.dynamodb_rows import (
 )
 from lora_drop.jobs.budget import MICRO, Booking, Limits, bookings
 from lora_drop.jobs.errors import ConflictError, NoSlotError, OverBudgetError
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from lora_drop.ports import Claim
 
 type Written = Mapping[str, Mapping[str, Any]]

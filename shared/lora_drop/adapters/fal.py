@@ -9,8 +9,8 @@ import fal_client
 import httpx
 from fal_client.client import BackupDomainTransport
 
-from lora_drop.adapters.fal_key import Key, KeyAuth, usable_key
 from lora_drop.adapters.fal_transport import KEY_REFUSED, UNANSWERED, SinglePost, json_object
+from lora_drop.adapters.secrets import Key, KeyAuth, usable_key
 from lora_drop.fal.status import FalStatus, Gone, Running, failed, finished
 from lora_drop.jobs.errors import (
     FalUnavailableError,

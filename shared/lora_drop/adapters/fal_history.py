@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from lora_drop.adapters.fal_key import Key, KeyAuth
 from lora_drop.adapters.fal_transport import UNANSWERED, json_object
+from lora_drop.adapters.secrets import Key, KeyAuth
 from lora_drop.fal.trainers.table import DATASET_FIELDS
 from lora_drop.jobs.errors import FalUnavailableError
 from lora_drop.jobs.evidence import is_of

@@ -1,4 +1,4 @@
-"""The models bucket: the texts in it, and what is asked of its files."""
+"""The models bucket: a job's files, and the webhook deliveries kept beside them."""
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
@@ -17,6 +17,18 @@ from lora_drop.jobs.job import DatasetVersion
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
+
+import base64
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lora_drop.fal.webhooks import RawDelivery
+from lora_drop.jobs.job import Job
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
 
 PART = 8 * 1024**2  # bytes; S3 takes no less than 5 MiB but for the last one
 MISSING = frozenset({"404", "NoSuchKey"})
@@ -179,3 +191,40 @@ def _kind(content_type: str, *, expires: bool) -> Any:
     """What a new object says of itself; tags go into a header, in the form of a query."""
     tagged = {"Tagging": urlencode([EXPIRES])} if expires else {}
     return {"ContentType": content_type, **tagged}
+
+
+FOLDER = "deliveries/"
+
+
+class S3Deliveries:
+    """One object for each delivery, named by when fal sent it and what it says."""
+
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def keep(self, job: Job, delivery: RawDelivery, *, sent_at: datetime) -> None:
+        """Put it; the same delivery again lies in the same place."""
+        digest = hashlib.sha256(delivery.body).hexdigest()[:16]
+        kept = {
+            "headers": {name: list(values) for name, values in delivery.headers.items()},
+            "body": base64.b64encode(delivery.body).decode(),
+        }
+        self._client.put_object(
+            Bucket=self._bucket,
+            Key=f"{job.prefix}{FOLDER}{sent_at:%Y%m%dT%H%M%SZ}-{digest}.json",
+            Body=json.dumps(kept, indent=2).encode(),
+            ContentType="application/json",
+        )
+
+    def kept(self, job: Job) -> Sequence[bytes]:
+        """The bodies, in the order of their names, which begin with the time."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=job.prefix + FOLDER
+        )
+        keys = sorted(item["Key"] for page in pages for item in page.get("Contents", []))
+        return [self._body(key) for key in keys]
+
+    def _body(self, key: str) -> bytes:
+        with self._client.get_object(Bucket=self._bucket, Key=key)["Body"] as kept:
+            return base64.b64decode(json.load(kept)["body"])

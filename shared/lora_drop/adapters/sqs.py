@@ -1,4 +1,4 @@
-"""The queues that lead on."""
+"""Messages between the functions: SQS queues, and the asynchronous call of the reconciler."""
 
 import json
 from collections.abc import Mapping
@@ -9,6 +9,14 @@ from lora_drop.messages import StoreRequest, s3_notice_for
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from lora_drop.messages import StatusCheckRequest
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
 
 
 class SqsInbox:
@@ -68,3 +76,19 @@ class SqsDeadLetters:
                 self._client.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
                 moved += 1
         return moved
+
+
+class LambdaStatusCheck:
+    """A function that takes a Question, and is not waited for. ``client`` is made when it is needed."""
+
+    def __init__(self, client: Callable[[], "LambdaClient"], function: str) -> None:
+        self._client = client
+        self._function = function
+
+    def request_status_check(self, job_id: str) -> None:
+        """Lambda keeps the question until the function has taken it."""
+        self._client().invoke(
+            FunctionName=self._function,
+            InvocationType="Event",
+            Payload=StatusCheckRequest(job_id=job_id).model_dump_json().encode(),
+        )

@@ -17,9 +17,9 @@ from lora_drop.client.lora_drop import STOPS
 from lora_drop.client.lora_drop import Progress as Report
 from lora_drop.fal.trainers.parameters import ParameterSource
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
-from lora_drop.jobs.job import TROUBLED, Status
 from lora_drop.jobs.job_files import REPORT_PAGE, of_job
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import TROUBLED, Status
 
 PROBLEMS_SHOWN = 10  # names of those with one code
 LORA = "lora.safetensors"

@@ -10,7 +10,7 @@ from lora_drop.cli.terminal import Json, StackName, output, told, write, write_l
 from lora_drop.client.errors import CommandError
 from lora_drop.client.lora_drop import LoraDrop
 from lora_drop.client.stack import find_stack
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 
 JobId = Annotated[str, typer.Argument(help="As `lora-drop jobs` lists it.")]
 

@@ -23,7 +23,7 @@ from lora_drop.cli.options import (
 from lora_drop.cli.terminal import Json, StackName, output, told, write, write_line
 from lora_drop.client.lora_drop import LoraDrop
 from lora_drop.client.stack import find_stack
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 
 
 def train(  # noqa: PLR0913  # one parameter is one option

@@ -13,7 +13,7 @@ from lora_drop.cli.terminal import Json, ended_in_order, told, write, write_line
 from lora_drop.client.errors import CommandError
 from lora_drop.client.lora_drop import LoraDrop
 from lora_drop.client.stack import LOCAL, find_stack, local_failures, local_stack
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 
 DEMO_TIMEOUT = 180.0  # seconds
 DEMO_TRAINING = 6.0  # seconds: long enough to see it

@@ -19,8 +19,8 @@ from lora_drop.client.stack import Stack, find_stack
 from lora_drop.datasets.advice import advice
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.ids import job_id_for, result_prefix
-from lora_drop.jobs.job import Status
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 
 PART = 16 * 1024**2  # bytes of an upload that are sent, and counted, at once
 TIMEOUT = httpx.Timeout(30.0)

@@ -17,7 +17,7 @@ from lora_drop.dev.dataset_errors_page import dataset_errors_page
 from lora_drop.dev.events_schema import events_schema
 from lora_drop.dev.report_schema import report_schema
 from lora_drop.dev.trainers_page import trainers_page
-from lora_drop.jobs.job import TRANSITIONS, TROUBLED, Status
+from lora_drop.jobs.status import TRANSITIONS, TROUBLED, Status
 from lora_drop.local.tools import ROOT
 
 DOCS = ROOT / "docs"

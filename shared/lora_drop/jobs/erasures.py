@@ -11,6 +11,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict
 
 from lora_drop.jobs.delivery import DeliveryMethod
+from lora_drop.jobs.ids import digest_of
 from lora_drop.jobs.job import Job
 
 # No function lives longer than five minutes: whoever has read the job before it was forgotten, and
@@ -116,11 +117,6 @@ class Erasure(BaseModel):
 
     def _changed(self, **changes: Any) -> Self:
         return self.model_copy(update={**changes, "version": self.version + 1})
-
-
-def digest_of(job_id: str) -> str:
-    """The part of a job's id that names nobody."""
-    return job_id.rpartition("-")[2]
 
 
 def public(erasure: Erasure) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import codes_of
+from lora_drop.jobs.status import Status
 
 SOURCE = "lora-drop"
 DETAIL_TYPE = "Training Job Status Changed"

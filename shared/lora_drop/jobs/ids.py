@@ -1,8 +1,11 @@
-"""What a job is called, and where its files lie."""
+"""The id of a job, the folder of its files, and the secret part of its webhook address."""
 
 import hashlib
+import hmac
 import re
 
+JOB_ID = re.compile(r"[a-z0-9-]{1,40}-[0-9a-f]{10}")
+TOKEN_LENGTH = 32
 MAX_STEM = 800  # bytes; a job id has 51 at the most, the name of a file 120
 
 
@@ -24,6 +27,25 @@ def result_prefix(key: str, job_id: str) -> str:
     """
     stem = _without_zip(key).encode()[:MAX_STEM].decode(errors="ignore")
     return f"{stem}/{job_id}/"
+
+
+def digest_of(job_id: str) -> str:
+    """Return the hex digest at the end of a job id: the part that contains no name."""
+    return job_id.rpartition("-")[2]
+
+
+def webhook_token(secret: bytes, job_id: str) -> str:
+    """32 hex digits that only this stack can make for this job (HMAC-SHA256, RFC 2104)."""
+    return hmac.new(secret, b"webhook\n" + job_id.encode(), hashlib.sha256).hexdigest()[
+        :TOKEN_LENGTH
+    ]
+
+
+def token_matches(secret: bytes, job_id: str, token: str) -> bool:
+    """Whether the token is this job's, compared in constant time."""
+    return hmac.compare_digest(
+        webhook_token(secret, job_id).encode(), token.encode(errors="replace")
+    )
 
 
 def _without_zip(name: str) -> str:

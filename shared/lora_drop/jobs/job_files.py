@@ -4,9 +4,10 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.public_job import public
+from lora_drop.jobs.status import Status
 
 STATUS_FILE = "status.json"
 ERROR_FILE = "ERROR.txt"
@@ -28,19 +29,6 @@ _HEADLINES: Mapping[Status, str] = {
     Status.FAILED: "This training failed.",
     Status.EXPIRED: "fal no longer keeps the result of this training.",
 }
-
-
-def public(job: Job) -> dict[str, Any]:
-    """The job as the API serves it and ``status.json`` holds it."""
-    # Whoever has the address has the photos.
-    hidden: dict[str, Any] = {
-        "artifacts": True,
-        "lease": True,
-        "uploads": True,
-        "held_for": True,
-        "delivery": {"url", "sha256"},
-    }
-    return job.model_dump(mode="json", exclude=hidden)
 
 
 def status_text(job: Job) -> str:

@@ -15,8 +15,8 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lora_drop.adapters.dynamodb import DynamoJobs
+from lora_drop.jobs.ids import webhook_token
 from lora_drop.jobs.job import Job
-from lora_drop.jobs.tokens import webhook_token
 from lora_drop.local.deployment import client
 from lora_drop.local.stack import LocalStack
 from lora_drop.local.state_file import RunningStack, StackError

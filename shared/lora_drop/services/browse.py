@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from lora_drop.jobs.budget import Limits, month_of
-from lora_drop.jobs.job import Status
-from lora_drop.jobs.job_files import public
+from lora_drop.jobs.public_job import public
+from lora_drop.jobs.status import Status
 from lora_drop.ports import JobStore
 from lora_drop.services.record import known
 

@@ -16,7 +16,8 @@ from lora_drop.jobs.errors import (
     SubmissionRefusedError,
     SubmissionUnknownError,
 )
-from lora_drop.jobs.job import TRANSITIONS, Job, Status
+from lora_drop.jobs.ids import webhook_token
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_problems import (
     CHECKPOINT_MISSING,
     COPY_MISSING,
@@ -30,8 +31,8 @@ from lora_drop.jobs.job_problems import (
     price_unknown,
 )
 from lora_drop.jobs.problems import Problem
-from lora_drop.jobs.tokens import webhook_token
-from lora_drop.ports import DatasetStore, FalClient, Inbox, JobStore
+from lora_drop.jobs.status import TRANSITIONS, Status
+from lora_drop.ports import DatasetStore, FalClient, Inbox
 from lora_drop.services.dataset_urls import DatasetUrl, DatasetUrls
 from lora_drop.services.deduplication import Deduplication
 from lora_drop.services.record import Record
@@ -41,20 +42,6 @@ SETTLE_ATTEMPTS = 5
 # leaves the sending to the next, which begins at once.
 PATIENCE = timedelta(seconds=10)
 MAX_TURNS = 100
-
-
-@dataclass(frozen=True, slots=True)
-class WaitingQueue:
-    """Whoever has given back a slot calls the next one."""
-
-    jobs: JobStore
-    inbox: Inbox
-
-    def wake_next(self) -> None:
-        """Wake the submitter if a job waits. When this is lost, the reconciler's round does it."""
-        waiting = self.jobs.next_waiting()
-        if waiting is not None:
-            self.inbox.announce(waiting.dataset)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from lora_drop.jobs.delivery import DeliveryMethod
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from lora_drop.ports import JobStore, RequestHistory
 
 PAGE = 100

@@ -6,7 +6,7 @@ from typing import Any
 from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running
 from lora_drop.jobs.budget import ChargeState
 from lora_drop.jobs.errors import ForeignRequestError
-from lora_drop.jobs.job import TRANSITIONS, Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_problems import (
     DENIED,
     GONE,
@@ -14,9 +14,10 @@ from lora_drop.jobs.job_problems import (
     RESULT_INVALID,
     cancelled_at_fal,
 )
+from lora_drop.jobs.status import TRANSITIONS, Status
 from lora_drop.ports import Handover
-from lora_drop.services.dispatch import WaitingQueue
 from lora_drop.services.record import Record
+from lora_drop.services.waiting_queue import WaitingQueue
 
 CANCELLED_AT_FAL = "fal_client_cancelled"
 NOT_FETCHED = "fal_file_download_error"
@@ -48,7 +49,7 @@ class FalUpdateHandler:
         if fact.request_id in job.earlier_requests:
             return job
         if job.terminal:
-            self.record.publish(job)
+            self.record.publish_files(job)
             return job
         adopted = _adopt(job, fact.request_id, self.record)
         return self._written(job, self._applied(adopted, fact, asked=asked, doubted=doubted), fact)

@@ -15,7 +15,7 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from lora_drop.jobs.erasures import FAL_KEEPS, UNANSWERED, Erasure, Found, digest_of
+from lora_drop.jobs.erasures import FAL_KEEPS, UNANSWERED, Erasure, Found
 from lora_drop.jobs.errors import (
     ActionNotAllowedError,
     ConflictError,
@@ -23,7 +23,9 @@ from lora_drop.jobs.errors import (
     JobNotFoundError,
     SharedJobError,
 )
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.ids import digest_of
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from lora_drop.ports import (
     Clock,
     Erasable,

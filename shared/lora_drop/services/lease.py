@@ -5,9 +5,9 @@ from datetime import timedelta
 from typing import Any, Self
 
 from lora_drop.jobs.artifacts import Artifact, StoredFile, Upload
-from lora_drop.jobs.job import Job, Status
-from lora_drop.jobs.leases import Lease
+from lora_drop.jobs.job import Job, Lease
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from lora_drop.services.record import Record
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from lora_drop.fal.status import Gone
 from lora_drop.jobs.errors import ActionNotAllowedError
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_problems import (
     CANCEL_REQUESTED,
     CANCELLED,
@@ -13,6 +13,7 @@ from lora_drop.jobs.job_problems import (
     MONEY_CODES,
 )
 from lora_drop.jobs.problems import codes_of
+from lora_drop.jobs.status import Status
 from lora_drop.ports import FalClient, Inbox
 from lora_drop.services.evidence import every, has_request
 from lora_drop.services.fal_updates import FalUpdateHandler

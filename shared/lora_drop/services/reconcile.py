@@ -9,7 +9,7 @@ from time import monotonic
 
 from lora_drop.jobs.budget import MICRO, Limits, month_of
 from lora_drop.jobs.errors import LoraDropError
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_problems import (
     BUDGET_EXHAUSTED,
     DENIED,
@@ -18,13 +18,13 @@ from lora_drop.jobs.job_problems import (
     worth_a_probe,
 )
 from lora_drop.jobs.problems import codes_of
+from lora_drop.jobs.status import Status
 from lora_drop.ports import FalClient, Handover, Inbox
-from lora_drop.services.dispatch import WaitingQueue
 from lora_drop.services.evidence import Evidence
 from lora_drop.services.fal_updates import FalUpdateHandler
-from lora_drop.services.outbox import Outbox
 from lora_drop.services.record import SETTLED_AFTER, Record
-from lora_drop.services.sweep import Sweep, SweepResult
+from lora_drop.services.sweep import Outbox, Sweep, SweepResult
+from lora_drop.services.waiting_queue import WaitingQueue
 
 # The submitter is stopped by Lambda after 5 min; whoever is SUBMITTING longer than this is dead.
 SUBMIT_DEADLINE = timedelta(minutes=10)
@@ -216,7 +216,7 @@ class Reconciler:
                 if self.record.clock() - job.updated_at >= SUBMIT_DEADLINE:
                     self.record.move(job, Status.SUBMIT_UNKNOWN, problems=(UNKNOWN,))
             case Status.SUBMIT_UNKNOWN:
-                self.record.publish(job)
+                self.record.publish_files(job)
                 self._look_for_evidence(job)
             case Status.SUBMITTED | Status.TRAINING if job.request_id:
                 self._ask(job, job.request_id)
@@ -225,7 +225,7 @@ class Reconciler:
             case Status.READY if self.record.clock() - job.updated_at >= WAITS_AFTER:
                 pass  # its files are long right, and thousands may wait
             case _:
-                self.record.publish(job)
+                self.record.close_when_settled(self.record.publish_files(job))
 
     def _release(self, job: Job) -> None:
         """Back into the line once what held the job may be over; a person is not replaced."""
@@ -233,7 +233,7 @@ class Reconciler:
             self.record.move(job, Status.READY, problems=(), held_for=codes_of(job.problems))
             self.waiting_queue.wake_next()
         elif self.record.clock() - job.updated_at < WAITS_AFTER:
-            self.record.publish(job)
+            self.record.publish_files(job)
 
     def _affordable(self, job: Job) -> bool:
         if not any(problem.code == BUDGET_EXHAUSTED for problem in job.problems):

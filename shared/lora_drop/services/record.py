@@ -8,9 +8,10 @@ from typing import Any
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.errors import EventsUnavailableError, JobForgottenError, JobNotFoundError
 from lora_drop.jobs.events import StatusChange
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_files import ERROR_FILE, STATUS_FILE, error_text, status_text
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from lora_drop.ports import Claim, Clock, Events, JobStore, ResultStore
 
 # No function lives longer than five minutes.
@@ -40,7 +41,7 @@ class Record:
         Raises JobForgottenError and ConflictError.
         """
         if self.jobs.add(job, claim=claim, unchanged=unchanged):
-            self.publish(job)
+            self.publish_files(job)
             self.publish_event(job)
             return job
         return self.jobs.get(job.job_id) or job
@@ -73,7 +74,7 @@ class Record:
         Raises ConflictError and writes nothing then.
         """
         self.jobs.replace(before, after, claim=claim, unchanged=unchanged)
-        self.publish(after)
+        self.publish_files(after)
         if after.status is not before.status:
             self.publish_event(after)
         return after
@@ -96,10 +97,11 @@ class Record:
             return False
         return True
 
-    def publish(self, job: Job) -> None:
-        """``status.json``, and ``ERROR.txt`` exactly while a person is needed. Safe to repeat.
+    def publish_files(self, job: Job) -> Job:
+        """Write ``status.json``, and ``ERROR.txt`` while a person is needed; return the newest state.
 
-        Whoever writes an older state last looks again and writes the newer one over it.
+        Safe to repeat. A writer that held an older state reads the job again and writes the newer
+        state over its own.
         """
         newest: Job | None = job
         while newest is not None:
@@ -107,9 +109,14 @@ class Record:
             self._write_files(job)
             found = self.jobs.get(job.job_id)
             newest = found if found is not None and found.version > job.version else None
+        return job
+
+    def close_when_settled(self, job: Job) -> None:
+        """Take an ended job off the list of open jobs once no function can still write its files.
+
+        A function that stopped with an older state in memory may write it up to six minutes later.
+        """
         if job.terminal and self.clock() - job.updated_at >= SETTLED_AFTER:
-            # Not before it is told for good: whoever stands still with an older state in hand, and dies
-            # right after writing it, is dead by then. The reconciler comes once more.
             self.jobs.close(job)
 
     def _write_files(self, job: Job) -> None:

@@ -8,7 +8,8 @@ from lora_drop.fal.prices import estimated_cost_usd
 from lora_drop.fal.trainers.table import TRAINERS
 from lora_drop.jobs.errors import ActionNotAllowedError, ForeignRequestError, InvalidWebhookError
 from lora_drop.jobs.ids import job_id_for
-from lora_drop.jobs.job import DatasetVersion, Job, Status
+from lora_drop.jobs.job import DatasetVersion, Job
+from lora_drop.jobs.status import Status
 from lora_drop.messages import WebhookBody
 from lora_drop.ports import Claim, Deliveries, Inbox, Prices
 from lora_drop.services.deduplication import Deduplication

@@ -18,10 +18,11 @@ from lora_drop.jobs.errors import (
     ResultInvalidError,
     ResultUnusableError,
 )
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_files import JOB_FILE, job_text
 from lora_drop.jobs.job_problems import DENIED, GONE, RESULT_INVALID
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from lora_drop.ports import ArtifactSource, CopyStore, FalClient
 from lora_drop.services.copy import PART, Copier, CopyRequest
 from lora_drop.services.lease import JobLease
@@ -71,7 +72,7 @@ class ResultStorer:
         if job.status is not Status.STORING:
             if job.terminal:
                 self._abort_uploads(job)
-            self.record.publish(job)
+            self.record.publish_files(job)
             return job
         job_lease = JobLease.take(self.record, job, owner=self.owner(), length=self.lease)
         if job_lease is None:

@@ -6,10 +6,11 @@ from lora_drop.datasets.content import content_digest, forced
 from lora_drop.datasets.reports import html_text, json_text
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.errors import ConflictError, DatasetRejectedError, DatasetUnreadableError
-from lora_drop.jobs.job import DatasetVersion, Job, Status
+from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.jobs.job_files import CLEAN_COPY, JOB_FILE, REPORT_FILE, REPORT_PAGE, job_text
 from lora_drop.jobs.job_problems import DATASET_UNREADABLE, waits_for
 from lora_drop.jobs.problems import Problem, first_of
+from lora_drop.jobs.status import Status
 from lora_drop.ports import Claim, DatasetStore, OpenDataset
 from lora_drop.services.check import Checked, Checker, DatasetInput, ValidDataset
 from lora_drop.services.deduplication import Deduplication
@@ -57,7 +58,7 @@ class Submitter:
         now = self.record.jobs.get(job.job_id) or job
         if now.version == job.version:
             # What an earlier run has written and died before it published.
-            self.record.publish(now)
+            self.record.publish_files(now)
         return SubmitResult(now, sent)
 
     def _open(self, dataset: DatasetVersion) -> OpenDataset | DatasetRejectedError:
@@ -202,6 +203,6 @@ class Submitter:
         """Where it stands: the reconciler announces it every round until the other has ended."""
         problem = waits_for(same.job_id, held=same.status is Status.HELD)
         if problem in job.problems:
-            self.record.publish(job)
+            self.record.publish_files(job)
             return job
         return self.record.set_problems(job, problem, content_digest=content_digest)

@@ -13,8 +13,9 @@ from lora_drop.fal.webhooks import (
     verify,
 )
 from lora_drop.jobs.errors import InvalidWebhookError, JobNotFoundError, StaleWebhookError
-from lora_drop.jobs.job import Job, Status
-from lora_drop.jobs.tokens import token_matches
+from lora_drop.jobs.ids import token_matches
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from lora_drop.messages import WebhookBody
 from lora_drop.ports import Clock, Deliveries, SigningKeys, StatusCheckTrigger
 from lora_drop.services.fal_updates import FalUpdateHandler

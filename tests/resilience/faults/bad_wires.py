@@ -13,8 +13,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_files import ERROR_FILE
+from lora_drop.jobs.status import Status
 from lora_drop.local.processes import free_port
 from lora_drop.local.wire_faults import WireFault, WireFaults
 from lora_drop.simulator.config import SimulatorConfig

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from lora_drop.simulator.config import SimulatorConfig
 from lora_drop.simulator.running import running_simulator
 from tests.resilience.faults.deployed import Deployed, deployed

@@ -11,7 +11,8 @@ import httpx
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from lora_drop import bootstrap
+from lora_drop.bootstrap import base
+from lora_drop.bootstrap.submit import SubmitBootstrap
 from lora_drop.jobs.events import StatusChange
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job import DatasetVersion
@@ -161,8 +162,8 @@ def on_moto(hand: Mortal) -> Iterator[Cloud]:
         with (
             patch.object(boto3, "client", kept_client),
             patch.dict("os.environ", cloud.house.environment()),
-            patch.object(bootstrap, "utc_now", cloud.clock),
-            patch.object(bootstrap.SubmitBootstrap, "pictures", BlindPictures()),
+            patch.object(base.Bootstrap, "clock", cloud.clock),
+            patch.object(SubmitBootstrap, "pictures", BlindPictures()),
             patch.object(BaseClient, "_make_api_call", called),
             patch.object(
                 httpx.HTTPTransport, "handle_request", lambda _, request: cloud.answer(request)

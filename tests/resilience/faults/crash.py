@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from tests.resilience.faults.effects import Effect
 from tests.resilience.faults.harness import Stage
 from tests.resilience.faults.killed import Killed

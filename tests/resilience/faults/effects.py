@@ -112,7 +112,7 @@ def _leads(kind: Any) -> str:
         return "stream"
     if _ports_of(kind):
         return "port"
-    return "holder" if is_dataclass(kind) and kind.__module__ == ports.__name__ else ""
+    return "holder" if is_dataclass(kind) and kind.__module__.startswith(ports.__name__) else ""
 
 
 def _wired(result: Any, effect: Effect, hand: Hand) -> Any:

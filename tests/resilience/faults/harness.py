@@ -10,7 +10,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lora_drop.jobs.errors import LoraDropError
 from lora_drop.jobs.ids import job_id_for
-from lora_drop.jobs.job import DatasetVersion, Job, Status
+from lora_drop.jobs.job import DatasetVersion, Job
+from lora_drop.jobs.status import Status
 from tests.resilience.faults import functions
 from tests.resilience.faults.effects import Effect, Hand, wire
 from tests.resilience.faults.fal import Cdn, Fal, WebhookDelivery

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from tests.resilience.faults import functions
 from tests.resilience.faults.cloud import on_moto
 from tests.resilience.faults.crash import Report, every_pair, every_single, some_triples

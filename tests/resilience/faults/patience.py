@@ -10,7 +10,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lora_drop.adapters.dynamodb_rows import JOB, key_of
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from lora_drop.services.reconcile import SUBMIT_DEADLINE
 from tests.resilience.faults.deployed import QUEUES, Deployed
 

@@ -6,7 +6,8 @@ from datetime import datetime
 from itertools import pairwise
 
 from lora_drop.jobs.budget import Limits
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from tests.resilience.faults.fal import End, Request
 
 # Said once more, apart from the code: what may follow what.

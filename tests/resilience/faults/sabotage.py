@@ -7,10 +7,11 @@ from typing import Any
 
 from lora_drop.fal.webhooks import WebhookDelivery
 from lora_drop.jobs.errors import SubmissionUnknownError
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_problems import GONE
-from lora_drop.services import dispatch, reconcile, record, store, submit, sweep
+from lora_drop.jobs.status import Status
 from lora_drop.services import fal_updates as receive
+from lora_drop.services import reconcile, record, store, submit, sweep, waiting_queue
 from lora_drop.services import webhook as deliver
 from tests.support.builders import NOW
 from tests.support.memory_jobs import MemoryJobs
@@ -167,7 +168,9 @@ MISTAKES = (
         "the same content is not told apart",
         ((submit.Submitter, "_placed", _told_apart_by_nothing),),
     ),
-    Mistake("nobody calls the next in the line", ((dispatch.WaitingQueue, "wake_next", _nothing),)),
+    Mistake(
+        "nobody calls the next in the line", ((waiting_queue.WaitingQueue, "wake_next", _nothing),)
+    ),
     Mistake(
         "what has ended takes no result any more",
         ((receive, "comes_after_all", lambda *_: False),),

@@ -7,8 +7,8 @@ from datetime import timedelta
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.delivery import DeliveryMethod
 from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError, SubmissionUnknownError
-from lora_drop.jobs.job import Status
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from tests.resilience.faults.fal import End, Request
 from tests.resilience.faults.harness import Stage
 from tests.support.builders import make_archive, with_exif

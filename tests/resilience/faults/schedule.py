@@ -8,7 +8,7 @@ from functools import cache, partial
 
 from nacl.signing import SigningKey
 
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from tests.resilience.faults.burst_run import Storm
 from tests.resilience.faults.decisions import Decisions, Made
 from tests.resilience.faults.fal import KEPT, End, Request

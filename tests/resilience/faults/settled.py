@@ -9,8 +9,9 @@ from typing import Any
 
 from lora_drop.adapters.s3_results import S3Results
 from lora_drop.jobs.artifacts import StoredFile
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_files import ERROR_FILE, STATUS_FILE, error_text, status_text
+from lora_drop.jobs.status import Status
 from tests.resilience.faults.deployed import UPLOADERS, Deployed
 
 CHUNK = 1024**2

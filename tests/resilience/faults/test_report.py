@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from tests.resilience.faults import __main__ as program
 from tests.resilience.faults.faults import Fault, Tally
 from tests.resilience.faults.parts import PARTS, Options, run

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from lora_drop.jobs.artifacts import WEIGHTS
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_files import ERROR_FILE, JOB_FILE, STATUS_FILE, error_text, status_text
+from lora_drop.jobs.status import Status
 from tests.resilience.faults.fal import FREE, End, Request
 from tests.resilience.faults.harness import Stage
 

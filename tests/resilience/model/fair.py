@@ -10,7 +10,8 @@ be reached, and a fair run, which takes every step that is possible again and ag
 from dataclasses import dataclass, replace
 
 from lora_drop.adapters.dynamodb_rows import OPEN
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from tests.resilience.model.bounds import Role
 from tests.resilience.model.fal import End
 from tests.resilience.model.moves import ended, ending, messages

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from lora_drop.services.fal_updates import FalUpdateHandler
 from lora_drop.services.reconcile import Reconciler
 from tests.resilience.model import off

@@ -26,8 +26,9 @@ from lora_drop.jobs.errors import (
     SubmissionRefusedError,
     SubmissionUnknownError,
 )
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from lora_drop.ports import Page, Submission
 from tests.resilience.model.bounds import Bounds, Fault
 from tests.resilience.model.fal import BY_HAND, Request

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from tests.resilience.model.bounds import Bounds, Decision, Fault, Role
 from tests.resilience.model.fal import STRANGER, End, Request, Webhook
 from tests.resilience.model.rehearsal import Local, Outcome

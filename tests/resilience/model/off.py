@@ -11,8 +11,9 @@ from lora_drop.adapters.dynamodb_writes import Action
 from lora_drop.fal.status import Failed
 from lora_drop.jobs import job as domain
 from lora_drop.jobs.errors import ForeignRequestError
-from lora_drop.jobs.job import TRANSITIONS, Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_problems import GONE
+from lora_drop.jobs.status import TRANSITIONS, Status
 from lora_drop.services import dispatch
 from lora_drop.services import fal_updates as receive
 from lora_drop.services import webhook as deliver

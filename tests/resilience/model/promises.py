@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from lora_drop.adapters.dynamodb_rows import ACCOUNT, OPEN, SLOTS, WAITING
 from lora_drop.jobs.budget import bookings
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from tests.resilience.model.bounds import Bounds
 from tests.resilience.model.fal import End, Request
 from tests.resilience.model.table import rows_of

@@ -18,8 +18,8 @@ from unittest.mock import patch
 
 from lora_drop.adapters.signing_keys import verify_signature
 from lora_drop.jobs.budget import Limits
+from lora_drop.jobs.ids import webhook_token
 from lora_drop.jobs.job import DatasetVersion, Job
-from lora_drop.jobs.tokens import webhook_token
 from lora_drop.services.copy import Copier, CopyRequest
 from lora_drop.services.record import Record
 from lora_drop.services.store import ResultStorer
@@ -53,7 +53,11 @@ class _Unpublished(Record):
 
     __slots__ = ()
 
-    def publish(self, job: Job) -> None:
+    def publish_files(self, job: Job) -> Job:
+        self.close_when_settled(job)
+        return job
+
+    def close_when_settled(self, job: Job) -> None:
         if job.terminal:
             self.jobs.close(job)
 

@@ -12,7 +12,7 @@ import pytest
 from aws_lambda_powertools import Logger
 from botocore.client import BaseClient
 
-from lora_drop.jobs import tokens
+from lora_drop.jobs import ids as tokens
 from tests.security.canary.canary_values import Cage, Hit, Kind, Place
 
 # In Lambda the root logger is at WARNING; ours says more.

@@ -50,7 +50,7 @@ def _the_way_through() -> None:
     from functions.store.handler import handler as store  # noqa: PLC0415
     from functions.submit.handler import handler as submit  # noqa: PLC0415
     from functions.webhook.handler import handler as webhook  # noqa: PLC0415
-    from lora_drop.jobs.tokens import webhook_token  # noqa: PLC0415
+    from lora_drop.jobs.ids import webhook_token  # noqa: PLC0415
     from tests.security.canary import canary_dataset as nest  # noqa: PLC0415
     from tests.support.aws import moto  # noqa: PLC0415
     from tests.support.builders import SECRET, make_dataset, s3_event, signed, webhook_body  # noqa: PLC0415
@@ -69,7 +69,7 @@ def _the_way_through() -> None:
         house = House(aws, internet, clock, output=str)  # nobody listens
         for name, value in house.environment().items():
             patch.setenv(name, value)
-        patch.setattr("lora_drop.bootstrap.utc_now", clock)
+        patch.setattr("lora_drop.bootstrap.base.Bootstrap.clock", clock)
         patch.setattr(
             httpx.HTTPTransport, "handle_request", lambda _, request: internet.answer(request)
         )

@@ -7,10 +7,11 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from lora_drop.bootstrap import SubmitBootstrap
+from lora_drop.bootstrap.submit import SubmitBootstrap
 from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImageError
 from lora_drop.datasets.images.pictures import ImageInspection, Mended
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from tests.security.iam.stage import Stage, scenario
 from tests.support.bucket import expiring_tag
 from tests.support.builders import REQUEST_ID, make_job, make_jpeg, signed, webhook_body, with_exif

@@ -6,7 +6,8 @@ from typing import Any
 
 from lora_drop.jobs.erasures import LAST_LOOK_AFTER
 from lora_drop.jobs.ids import job_id_for
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from lora_drop.messages import s3_notice_for
 from lora_drop.ports import Claim
 from tests.security.iam.datasets_come_in import SUBMIT

@@ -1,6 +1,6 @@
 """What others hear of a job's changes: whoever makes a change tells it at once, in its own right."""
 
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from tests.security.iam.datasets_come_in import delivered, known_path
 from tests.security.iam.results_go_out import later, stored
 from tests.security.iam.stage import Stage, scenario

@@ -1,8 +1,8 @@
 """What people ask and decide through the jobs API: each of these needs rights of its function."""
 
-from lora_drop.adapters.s3_deliveries import S3Deliveries
+from lora_drop.adapters.s3_results import S3Deliveries
 from lora_drop.fal.webhooks import RawDelivery
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from tests.security.iam.results_go_out import JOB_ID, with_error_file
 from tests.security.iam.stage import Stage, scenario
 from tests.support.builders import NOW, make_job, signed, webhook_body

@@ -9,7 +9,8 @@ import httpx
 from lora_drop.adapters.s3_copies import S3Copies
 from lora_drop.jobs.artifacts import Upload
 from lora_drop.jobs.delivery import DatasetDelivery, DeliveryMethod, fingerprint
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from lora_drop.messages import StoreRequest
 from lora_drop.results.copies import Label
 from tests.security.iam.datasets_come_in import STORE, delivered, known_path, told

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from lora_drop.adapters.s3_client import s3_client
 from lora_drop.adapters.s3_results import S3Results
 from lora_drop.jobs.artifacts import StoredFile
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from tests.security.iam.datasets_come_in import sent_url
 from tests.security.iam.policies import Policy
 from tests.security.iam.rights import Right

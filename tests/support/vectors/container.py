@@ -11,8 +11,9 @@ import httpx
 
 from functions.webhook import handler as webhook
 from lora_drop.adapters.signing_keys import JwksKeys
-from lora_drop.jobs.job import Job, Status
-from lora_drop.jobs.tokens import webhook_token
+from lora_drop.jobs.ids import webhook_token
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from tests.support.builders import SECRET, make_job
 from tests.support.calls import Call, recorded
 from tests.support.lambda_environment import Context, House

@@ -12,8 +12,9 @@ from lora_drop.datasets.images.pictures import ImageInspection, Mended
 from lora_drop.fal.status import Failed
 from lora_drop.jobs.errors import ConflictError, NotSubmittedError, SubmissionUnknownError
 from lora_drop.jobs.evidence import points_at
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from tests.support.builders import make_jpeg, with_exif
 from tests.support.memory_jobs import MemoryJobs
 from tests.support.pictures import BlindPictures

@@ -11,7 +11,8 @@ from lora_drop.datasets.parameters import resolve
 from lora_drop.fal.trainers.parameters import TrainingParameters
 from lora_drop.fal.trainers.table import TRAINERS
 from lora_drop.fal.trainers.trainer import Trainer
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from tests.support.builders import APPLICATION, make_job
 
 # What the version before wrote: DynamoDB gives every number as a decimal.

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lora_drop.jobs.budget import MICRO, Account, Booking, Charge, ChargeState, bookings, month_of
-from lora_drop.jobs.job import AT_FAL, TRANSITIONS, Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import AT_FAL, TRANSITIONS, Status
 from tests.support.builders import NOW, learnt, make_job
 
 RESERVED, SPENT, WASTED = ChargeState.RESERVED, ChargeState.SPENT, ChargeState.WASTED

@@ -1,8 +1,8 @@
 import pytest
 
 from lora_drop.jobs.ids import job_id_for, result_prefix
-from lora_drop.jobs.job import TRANSITIONS, IllegalTransitionError, Status
-from lora_drop.jobs.leases import Lease
+from lora_drop.jobs.job import Lease
+from lora_drop.jobs.status import TRANSITIONS, IllegalTransitionError, Status
 from tests.support.builders import NOW, make_dataset, make_job
 
 

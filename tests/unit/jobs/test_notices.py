@@ -4,11 +4,12 @@ from datetime import timedelta
 import pytest
 
 from lora_drop.jobs.artifacts import StoredFile, Upload
-from lora_drop.jobs.job import Status
-from lora_drop.jobs.job_files import error_text, job_text, public, status_text
+from lora_drop.jobs.job import Lease
+from lora_drop.jobs.job_files import error_text, job_text, status_text
 from lora_drop.jobs.job_problems import over_limit
-from lora_drop.jobs.leases import Lease
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.public_job import public
+from lora_drop.jobs.status import Status
 from tests.support.builders import APPLICATION, NOW, REQUEST_ID, make_job
 
 

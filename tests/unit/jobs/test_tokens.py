@@ -3,7 +3,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lora_drop.jobs.tokens import token_matches, webhook_token
+from lora_drop.jobs.ids import token_matches, webhook_token
 
 SECRET, JOB = b"secret", "ada-0123456789"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lora_drop.fal.status import Finished
-from lora_drop.jobs.job import Status
 from lora_drop.jobs.job_problems import RESULT_INVALID
+from lora_drop.jobs.status import Status
 from lora_drop.results.safetensors import PREFIX
 from lora_drop.simulator.lora import write_lora
 from tests.support.builders import ARTIFACTS, REQUEST_ID, make_archive, make_job, make_weights

@@ -14,8 +14,9 @@ from lora_drop.jobs.errors import (
     SubmissionRefusedError,
     SubmissionUnknownError,
 )
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from lora_drop.services.retry import WAYS_ON
 from tests.support.builders import ARTIFACTS
 from tests.support.world import World

@@ -4,8 +4,8 @@ import pytest
 
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.errors import BadQuery, JobNotFoundError
-from lora_drop.jobs.job import Status
-from lora_drop.jobs.job_files import public
+from lora_drop.jobs.public_job import public
+from lora_drop.jobs.status import Status
 from lora_drop.services.browse import list_jobs, show_budget, show_job
 from tests.support.builders import NOW, make_job, path_to
 from tests.support.memory_jobs import MemoryJobs

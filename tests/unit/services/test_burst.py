@@ -8,8 +8,9 @@ import pytest
 
 from lora_drop.fal.status import Failed, FalStatus, Finished, Gone
 from lora_drop.jobs.budget import Limits
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from lora_drop.ports import Submission
 from tests.support.builders import ARTIFACTS, make_jpeg
 from tests.support.world import World

@@ -7,8 +7,9 @@ import pytest
 
 from lora_drop.fal.status import Failed, Finished, Gone
 from lora_drop.jobs.budget import Limits
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from lora_drop.services.record import Record
 from tests.support.builders import ARTIFACTS
 from tests.support.duplicates import again, first

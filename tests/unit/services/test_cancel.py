@@ -12,8 +12,9 @@ from lora_drop.jobs.errors import (
     FalUnavailableError,
     JobNotFoundError,
 )
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from lora_drop.ports import Submission
 from tests.support.builders import ARTIFACTS, NOW, REQUEST_ID, make_job
 from tests.support.memory import MemoryFal
@@ -61,7 +62,7 @@ def test_what_was_stopped_is_not_sent_when_its_turn_comes(world: World) -> None:
 
 def test_a_held_job_that_was_stopped_tells_no_trouble(world: World) -> None:
     job = world.holds(make_job(Status.HELD))
-    world.record.publish(job)
+    world.record.publish_files(job)
 
     world.manual_actions.cancel(job.job_id, by=ADA)
 

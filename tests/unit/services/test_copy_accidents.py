@@ -10,7 +10,8 @@ import pytest
 from lora_drop.fal.status import Finished
 from lora_drop.jobs.artifacts import Artifact
 from lora_drop.jobs.errors import LoraDropError
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from tests.support.builders import REQUEST_ID, make_job, make_weights
 from tests.support.outcome import Killed, MortalWorld, Outcome, Throttled
 

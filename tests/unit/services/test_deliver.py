@@ -11,7 +11,8 @@ from lora_drop.jobs.errors import (
     JobNotFoundError,
     SigningKeysUnavailableError,
 )
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from tests.support.builders import ARTIFACTS, KEY, NOW, REQUEST_ID, make_job, signed, webhook_body
 from tests.support.memory import MemoryKeys
 from tests.support.world import World

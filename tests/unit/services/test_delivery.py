@@ -15,10 +15,11 @@ from lora_drop.jobs.delivery import (
 )
 from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError, SubmissionUnknownError
 from lora_drop.jobs.evidence import is_of
-from lora_drop.jobs.job import Job, Status
-from lora_drop.jobs.job_files import public
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_problems import FAL_UNREACHABLE
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.public_job import public
+from lora_drop.jobs.status import Status
 from lora_drop.ports import Submission
 from tests.support.builders import NOW, make_archive, make_job, make_jpeg, with_exif
 from tests.support.world import LATE_AFTER, World

@@ -7,8 +7,9 @@ import pytest
 from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.errors import NotSubmittedError, SubmissionUnknownError
-from lora_drop.jobs.job import DatasetVersion, Job, Status
+from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from lora_drop.ports import OpenDataset, Submission
 from lora_drop.services.dispatch import PATIENCE
 from tests.support.builders import ARTIFACTS, NOW

@@ -14,8 +14,9 @@ from lora_drop.jobs.errors import (
     SubmissionRefusedError,
     SubmissionUnknownError,
 )
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from lora_drop.ports import Submission
 from tests.support.builders import ARTIFACTS, NOW, REQUEST_ID, make_job
 from tests.support.world import World

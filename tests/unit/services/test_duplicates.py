@@ -8,8 +8,9 @@ import pytest
 from lora_drop.fal.status import Failed
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.errors import ConflictError
-from lora_drop.jobs.job import DatasetVersion, Job, Status
+from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from tests.support.duplicates import PHOTOS, RENAMED, again, first
 from tests.support.memory_jobs import MemoryJobs
 from tests.support.world import LATE_AFTER, World

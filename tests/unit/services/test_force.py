@@ -2,7 +2,7 @@
 
 import pytest
 
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from tests.support.duplicates import again, first
 from tests.support.world import World
 

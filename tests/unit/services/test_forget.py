@@ -13,7 +13,8 @@ from lora_drop.jobs.errors import (
     JobNotFoundError,
     NotErasableError,
 )
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from lora_drop.ports import Erasable
 from tests.support.builders import ARTIFACTS, NOW, REQUEST_ID, make_job
 from tests.support.forgetting import DONE, forget, kept, left_of, trained

@@ -7,7 +7,7 @@ import pytest
 from lora_drop.jobs.delivery import DatasetDelivery, DeliveryMethod
 from lora_drop.jobs.erasures import FAL_KEEPS, UNANSWERED, public
 from lora_drop.jobs.errors import FalUnavailableError
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from lora_drop.ports import PayloadsErased
 from tests.support.builders import NOW, make_job
 from tests.support.forgetting import forget, left_of, trained

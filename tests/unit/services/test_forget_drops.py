@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from tests.support.forgetting import DONE, forget, trained
 from tests.support.world import World
 

@@ -9,7 +9,8 @@ import pytest
 from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.erasures import LAST_LOOK_AFTER, Erasure, public, to_go
 from lora_drop.jobs.errors import ActionNotAllowedError, JobNotFoundError, SharedJobError
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from tests.support.builders import NOW, make_dataset, make_job
 from tests.support.forgetting import kept, trained
 from tests.support.outcome import Killed

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from lora_drop.jobs.erasures import LAST_LOOK_AFTER, Erasure
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from tests.resilience.faults.effects import Effect, wire
 from tests.support.builders import make_dataset, make_job
 from tests.support.forgetting import left_of, trained

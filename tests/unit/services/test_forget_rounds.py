@@ -8,7 +8,8 @@ import pytest
 
 from lora_drop.jobs.erasures import Erasure
 from lora_drop.jobs.errors import ConflictError, FalUnavailableError
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from lora_drop.services.forget import PATIENCE, ROUND, ForgetService
 from tests.support.builders import make_dataset, make_job
 from tests.support.forgetting import trained

@@ -9,8 +9,9 @@ from lora_drop.fal.status import Failed
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.erasures import Erasure
 from lora_drop.jobs.errors import ActionNotAllowedError, ConflictError, SharedJobError
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from lora_drop.ports import Submission
 from tests.support.builders import NOW, make_dataset, make_job
 from tests.support.forgetting import forget, kept, left_of, trained

@@ -8,8 +8,9 @@ from lora_drop.fal.prices import Price
 from lora_drop.fal.status import Failed, Finished
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.errors import ActionNotAllowedError
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from tests.support.builders import ARTIFACTS, NOW, make_jpeg
 from tests.support.world import LATE_AFTER, World
 

@@ -13,8 +13,8 @@ from lora_drop.jobs.errors import (
     FalUnavailableError,
     HostNotAllowedError,
 )
-from lora_drop.jobs.job import Job, Status
-from lora_drop.jobs.leases import Lease
+from lora_drop.jobs.job import Job, Lease
+from lora_drop.jobs.status import Status
 from lora_drop.results.copies import ExistingFile
 from lora_drop.services.lease import JobLease
 from lora_drop.services.store import ResultStorer

@@ -12,8 +12,9 @@ from lora_drop.jobs.errors import (
     NotSubmittedError,
     SubmissionRefusedError,
 )
-from lora_drop.jobs.job import DatasetVersion, Status
+from lora_drop.jobs.job import DatasetVersion
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from lora_drop.ports import OpenDataset
 from lora_drop.services.reconcile import OVERDUE_AFTER, PROBE_AFTER
 from tests.support.builders import ARTIFACTS, REQUEST_ID, make_job

@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from lora_drop.fal.status import Failed, Finished, Running, failed
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from lora_drop.ports import Submission
 from tests.support.builders import ARTIFACTS, signed, webhook_body
 from tests.support.world import LATE_AFTER, World

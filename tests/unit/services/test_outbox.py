@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from lora_drop.jobs.errors import EventsUnavailableError, SubmissionRefusedError
-from lora_drop.jobs.job import Status
 from lora_drop.jobs.problems import Problem
-from lora_drop.services.outbox import PATIENCE, Outbox
+from lora_drop.jobs.status import Status
+from lora_drop.services.sweep import PATIENCE, Outbox
 from tests.support.builders import REQUEST_ID, make_job
 from tests.support.world import World
 
@@ -30,7 +30,7 @@ def test_what_is_learnt_of_a_job_where_it_stands_is_no_event(world: World) -> No
     job = world.record.move(world.record.open(make_job()), Status.READY)
 
     world.record.set_problems(job, Problem(code="x", message="X."))
-    world.record.publish(world.job(job.job_id))
+    world.record.publish_files(world.job(job.job_id))
 
     assert [status for _, status in world.events.told()] == ["RECEIVED", "READY"]
 

@@ -5,8 +5,9 @@ import pytest
 
 from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running, failed
 from lora_drop.jobs.errors import ConflictError, ForeignRequestError, JobNotFoundError
-from lora_drop.jobs.job import TRANSITIONS, Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import TRANSITIONS, Status
 from lora_drop.services.lease import JobLease
 from tests.support.builders import ARTIFACTS, REQUEST_ID, make_job
 from tests.support.memory_jobs import MemoryJobs
@@ -292,7 +293,7 @@ def test_an_adopted_request_keeps_others_out(world: World) -> None:
 
 def test_the_alarm_about_a_doubtful_submission_ends_with_the_evidence(world: World) -> None:
     job = world.holds(make_job(Status.SUBMIT_UNKNOWN))
-    world.record.publish(job)
+    world.record.publish_files(job)
 
     received = world.fal_updates.receive(job.job_id, WAITING)
 

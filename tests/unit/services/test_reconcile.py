@@ -11,9 +11,10 @@ from lora_drop.jobs.errors import (
     ForeignRequestError,
     NotSubmittedError,
 )
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_files import status_text
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from lora_drop.ports import DatasetPage
 from lora_drop.services.reconcile import SUBMIT_DEADLINE, RoundCounts, RoundIncompleteError
 from lora_drop.services.record import SETTLED_AFTER

@@ -7,7 +7,7 @@ import pytest
 
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.errors import ConflictError
-from lora_drop.jobs.job import Status
+from lora_drop.jobs.status import Status
 from tests.support.builders import ARTIFACTS, REQUEST_ID, make_job
 from tests.support.memory_files import MemoryResults
 from tests.support.world import World
@@ -92,14 +92,14 @@ def test_a_slower_writer_leaves_no_false_alarm_behind(world: World) -> None:
 def test_trouble_puts_an_error_file_beside_the_state(world: World, status: Status) -> None:
     job = world.holds(make_job(status))
 
-    world.record.publish(job)
+    world.record.publish_files(job)
 
     assert {job.prefix + "status.json", job.prefix + "ERROR.txt"} == set(world.results.files)
 
 
 def test_the_error_file_goes_when_the_trouble_is_over(world: World) -> None:
     job = world.holds(make_job(Status.SUBMIT_UNKNOWN))
-    world.record.publish(job)
+    world.record.publish_files(job)
 
     world.record.move(job, Status.SUBMITTED, request_id=REQUEST_ID)
 

@@ -7,8 +7,9 @@ import pytest
 
 from lora_drop.fal.status import Failed
 from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError, SubmissionUnknownError
-from lora_drop.jobs.job import DatasetVersion, Job, Status
+from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from lora_drop.ports import Submission
 from tests.support.queue import dropped, free, states
 from tests.support.world import World

@@ -10,7 +10,8 @@ from lora_drop.jobs.errors import (
     InvalidWebhookError,
     JobNotFoundError,
 )
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from tests.support.builders import ARTIFACTS, NOW, REQUEST_ID, make_job, signed, webhook_body
 from tests.support.memory import MemoryWebhookArchive
 from tests.support.memory_jobs import MemoryJobs

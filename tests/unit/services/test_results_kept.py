@@ -13,8 +13,9 @@ from lora_drop.jobs.errors import (
     ResultGoneError,
     SubmissionUnknownError,
 )
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from lora_drop.ports import Submission
 from lora_drop.services.store import DENIAL_STANDS
 from tests.support.builders import ARTIFACTS, REQUEST_ID, make_job

@@ -5,8 +5,9 @@ import pytest
 from lora_drop.fal.status import Failed
 from lora_drop.jobs.artifacts import WEIGHTS
 from lora_drop.jobs.errors import ActionNotAllowedError
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from tests.support.memory_files import MemoryResults
 from tests.support.world import LATE_AFTER, World
 

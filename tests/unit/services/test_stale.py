@@ -12,8 +12,9 @@ from lora_drop.jobs.errors import (
     JobNotFoundError,
     StaleWebhookError,
 )
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_problems import DENIED
+from lora_drop.jobs.status import Status
 from lora_drop.services.webhook import ASK_AGAIN, WebhookHandler
 from tests.support.builders import (
     ARTIFACTS,

@@ -12,8 +12,8 @@ from lora_drop.jobs.errors import (
     JobNotFoundError,
     ResultGoneError,
 )
-from lora_drop.jobs.job import Status
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from lora_drop.services.store import DENIAL_STANDS
 from tests.support.builders import ARTIFACTS, REQUEST_ID, make_job, make_weights
 from tests.support.world import World

@@ -8,8 +8,9 @@ import pytest
 from lora_drop.fal.status import Failed, FalStatus, Finished, Gone
 from lora_drop.jobs.artifacts import Artifact, Upload
 from lora_drop.jobs.errors import DownloadInterruptedError, FalUnavailableError, ResultGoneError
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from lora_drop.results.copies import Label
 from tests.support.builders import ARTIFACTS, REQUEST_ID, make_job, make_weights
 from tests.support.world import World

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from lora_drop.jobs.errors import NotSubmittedError
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from tests.support.builders import make_dataset
 from tests.support.world import World
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from lora_drop.fal.status import Failed
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
 from tests.support.builders import JPEG
 from tests.support.world import World
 

@@ -6,7 +6,8 @@ import pytest
 
 from lora_drop.jobs.artifacts import Upload
 from lora_drop.jobs.ids import job_id_for
-from lora_drop.jobs.job import DatasetVersion, Status
+from lora_drop.jobs.job import DatasetVersion
+from lora_drop.jobs.status import Status
 from lora_drop.results.copies import Label
 from lora_drop.services.sweep import ABANDONED_AFTER, FORGOTTEN_AFTER, SETTLED_AFTER
 from tests.support.builders import NOW, make_job

@@ -1,0 +1,124 @@
+"""What the functions have in common: the clock, the table, the record, the fal key."""
+
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+from lora_drop.ports import (
+    Clock,
+    Deliveries,
+    FalClient,
+    Handover,
+    Inbox,
+    JobStore,
+    Prices,
+    ResultStore,
+)
+from lora_drop.settings import FalSettings, Settings
+
+if TYPE_CHECKING:
+    from lora_drop.adapters.dynamodb import DynamoJobs
+    from lora_drop.adapters.secrets import FalKey
+    from lora_drop.services.fal_updates import FalUpdateHandler
+    from lora_drop.services.record import Record
+    from lora_drop.services.waiting_queue import WaitingQueue
+
+
+def utc_now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+class Bootstrap[S: Settings]:
+    """What every function has."""
+
+    clock: ClassVar[Clock] = staticmethod(utc_now)
+
+    def __init__(self, settings: S) -> None:
+        self.settings = settings
+
+    @cached_property
+    def jobs(self) -> JobStore:
+        """The jobs table."""
+        return self._table
+
+    @cached_property
+    def _table(self) -> "DynamoJobs":
+        import boto3
+
+        from lora_drop.adapters.dynamodb import DynamoJobs
+
+        return DynamoJobs(boto3.client("dynamodb"), self.settings.jobs_table)
+
+    def _results(self, bucket: str) -> ResultStore:
+        from lora_drop.adapters.s3_client import s3_client
+        from lora_drop.adapters.s3_results import S3Results
+
+        return S3Results(s3_client(), bucket)
+
+    def _record(self, results: ResultStore) -> "Record":
+        from lora_drop.adapters.eventbridge import bus_events
+        from lora_drop.services.record import Record
+
+        return Record(self.jobs, results, bus_events(), self.clock)
+
+    @staticmethod
+    def _deliveries(bucket: str) -> Deliveries:
+        from lora_drop.adapters.s3_client import s3_client
+        from lora_drop.adapters.s3_results import S3Deliveries
+
+        return S3Deliveries(s3_client(), bucket)
+
+    def _waiting_queue(self, inbox_url: str) -> "WaitingQueue":
+        from lora_drop.services.waiting_queue import WaitingQueue
+
+        return WaitingQueue(self.jobs, self._inbox(inbox_url))
+
+    def _fal_updates(
+        self, record: "Record", results_url: str, inbox_url: str
+    ) -> "FalUpdateHandler":
+        from lora_drop.services.fal_updates import FalUpdateHandler
+
+        return FalUpdateHandler(record, self._handover(results_url), self._waiting_queue(inbox_url))
+
+    def _handover(self, url: str) -> Handover:
+        import boto3
+
+        from lora_drop.adapters.sqs import SqsHandover
+
+        return SqsHandover(boto3.client("sqs"), url)
+
+    @staticmethod
+    def _inbox(url: str) -> Inbox:
+        import boto3
+
+        from lora_drop.adapters.sqs import SqsInbox
+
+        return SqsInbox(boto3.client("sqs"), url)
+
+    @staticmethod
+    def _webhook_secret(name: str) -> bytes:
+        from lora_drop.adapters.secrets import secret_text
+
+        return secret_text(name).encode()
+
+
+class FalBootstrap[S: FalSettings](Bootstrap[S]):
+    """What every function has that asks fal."""
+
+    @cached_property
+    def _key(self) -> "FalKey":
+        """One for all that ask: whoever learns that it is old has it read again for everybody."""
+        from lora_drop.adapters.secrets import FalKey
+
+        return FalKey(self.settings.fal_key_secret)
+
+    def _fal(self) -> FalClient:
+        from lora_drop.adapters.fal import FalQueueClient
+
+        return FalQueueClient(self._key)
+
+    def _prices(self, api_url: str) -> Prices:
+        from lora_drop.adapters.fal_prices import FalPrices
+
+        return FalPrices(self._key, api_url)

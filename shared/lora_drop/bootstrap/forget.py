@@ -1,0 +1,33 @@
+"""The services of the forget function."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from lora_drop.bootstrap.base import Bootstrap
+from lora_drop.settings import ForgetSettings
+
+if TYPE_CHECKING:
+    from lora_drop.services.forget import ForgetService
+
+
+class ForgetBootstrap(Bootstrap[ForgetSettings]):
+    """The forget function."""
+
+    @cached_property
+    def forget_service(self) -> "ForgetService":
+        """What erases."""
+        from lora_drop.adapters.fal_payloads import FalPayloads
+        from lora_drop.adapters.s3_client import s3_client
+        from lora_drop.adapters.s3_eraser import S3Eraser
+        from lora_drop.adapters.secrets import FalKey
+        from lora_drop.services.forget import ForgetService
+
+        settings = self.settings
+        return ForgetService(
+            jobs=self.jobs,
+            erasures=self._table,
+            datasets=S3Eraser(s3_client(), settings.datasets_bucket),
+            results=S3Eraser(s3_client(), settings.models_bucket),
+            payloads=FalPayloads(FalKey(settings.fal_key_secret), settings.fal_api_url),
+            clock=self.clock,
+        )

@@ -1,0 +1,63 @@
+"""The services of the jobs function."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from lora_drop.bootstrap.base import FalBootstrap
+from lora_drop.ports import DeadLetters
+from lora_drop.settings import JobsSettings
+
+if TYPE_CHECKING:
+    from lora_drop.services.fal_updates import FalUpdateHandler
+    from lora_drop.services.manual_actions import ManualActions
+    from lora_drop.services.record import Record
+    from lora_drop.services.retry import RetryService
+
+
+class JobsBootstrap(FalBootstrap[JobsSettings]):
+    """The jobs function."""
+
+    @cached_property
+    def record(self) -> "Record":
+        """The jobs and what is published of them."""
+        return self._record(self._results(self.settings.models_bucket))
+
+    @cached_property
+    def fal_updates(self) -> "FalUpdateHandler":
+        """What is done with what fal says."""
+        settings = self.settings
+        return self._fal_updates(self.record, settings.results_queue_url, settings.inbox_queue_url)
+
+    @cached_property
+    def manual_actions(self) -> "ManualActions":
+        """What a person decides."""
+        from lora_drop.services.manual_actions import ManualActions
+
+        inbox = self._inbox(self.settings.inbox_queue_url)
+        return ManualActions(self.record, inbox, self._fal(), self.fal_updates)
+
+    @cached_property
+    def retry_service(self) -> "RetryService":
+        """Retries and replays."""
+        from lora_drop.services.retry import RetryService
+
+        settings = self.settings
+        deliveries = self._deliveries(settings.models_bucket)
+        inbox = self._inbox(settings.inbox_queue_url)
+        return RetryService(
+            self.record, self.fal_updates, deliveries, inbox, self._prices(settings.fal_api_url)
+        )
+
+    @cached_property
+    def dead_letters(self) -> DeadLetters:
+        """What was given up, by queue."""
+        import boto3
+
+        from lora_drop.adapters.sqs import SqsDeadLetters
+
+        settings = self.settings
+        queues = {
+            "inbox": (settings.inbox_dead_letters_url, settings.inbox_queue_url),
+            "results": (settings.results_dead_letters_url, settings.results_queue_url),
+        }
+        return SqsDeadLetters(boto3.client("sqs"), queues)

@@ -1,0 +1,54 @@
+"""The services of the reconcile function."""
+
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from lora_drop.bootstrap.base import FalBootstrap
+from lora_drop.ports import RequestHistory
+from lora_drop.settings import ReconcileSettings
+
+if TYPE_CHECKING:
+    from lora_drop.services.reconcile import Reconciler
+
+
+class ReconcileBootstrap(FalBootstrap[ReconcileSettings]):
+    """The reconcile function."""
+
+    @cached_property
+    def history(self) -> RequestHistory:
+        """Fal's list of our requests."""
+        from lora_drop.adapters.fal_history import FalHistory
+
+        return FalHistory(self._key, self.settings.fal_api_url)
+
+    @cached_property
+    def reconciler(self) -> "Reconciler":
+        """The round that makes sure no job is ever stuck."""
+        from lora_drop.adapters.s3_client import s3_client
+        from lora_drop.adapters.s3_datasets import S3Shelf
+        from lora_drop.services.evidence import Evidence
+        from lora_drop.services.reconcile import Reconciler
+        from lora_drop.services.sweep import Sweep
+
+        settings = self.settings
+        results, inbox = (
+            self._results(settings.models_bucket),
+            self._inbox(settings.inbox_queue_url),
+        )
+        record = self._record(results)
+        shelf = S3Shelf(s3_client(), settings.datasets_bucket)
+        return Reconciler(
+            record=record,
+            fal_updates=self._fal_updates(
+                record, settings.results_queue_url, settings.inbox_queue_url
+            ),
+            fal=self._fal(),
+            evidence=Evidence(self.jobs, self.history),
+            inbox=inbox,
+            handover=self._handover(settings.results_queue_url),
+            waiting_queue=self._waiting_queue(settings.inbox_queue_url),
+            sweep=Sweep(self.jobs, shelf, self._table, inbox, results),
+            limits=settings.limits,
+            late_after=timedelta(seconds=settings.late_after_seconds),
+        )

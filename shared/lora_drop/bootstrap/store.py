@@ -1,0 +1,35 @@
+"""The services of the store function."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from lora_drop.bootstrap.base import FalBootstrap
+from lora_drop.ports import ArtifactSource
+from lora_drop.settings import StoreSettings
+
+if TYPE_CHECKING:
+    from lora_drop.services.store import ResultStorer
+
+
+class StoreBootstrap(FalBootstrap[StoreSettings]):
+    """The store function."""
+
+    @cached_property
+    def source(self) -> ArtifactSource:
+        """Fal's CDN."""
+        from lora_drop.adapters.checked_network import CheckedNetwork
+        from lora_drop.adapters.download import CdnFiles
+
+        hosts = [host.strip() for host in self.settings.artifact_hosts.split(",")]
+        network = CheckedNetwork(private=self.settings.allow_private_artifact_hosts)
+        return CdnFiles([host for host in hosts if host], network=network)
+
+    @cached_property
+    def result_storer(self) -> "ResultStorer":
+        """The worker that ends a job."""
+        from lora_drop.adapters.s3_client import s3_client
+        from lora_drop.adapters.s3_copies import S3Copies
+        from lora_drop.services.store import ResultStorer
+
+        results = S3Copies(s3_client(), self.settings.models_bucket)
+        return ResultStorer(self._record(results), results, self.source, self._fal())

@@ -1,0 +1,81 @@
+"""The services of the submit function."""
+
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+from lora_drop.bootstrap.base import FalBootstrap
+from lora_drop.datasets.images.pictures import Pictures
+from lora_drop.ports import DatasetStore, ResultStore
+from lora_drop.settings import SubmitSettings
+
+if TYPE_CHECKING:
+    from lora_drop.services.dataset_urls import DatasetUrls
+    from lora_drop.services.submit import Submitter
+
+
+class SubmitBootstrap(FalBootstrap[SubmitSettings]):
+    """The submit function."""
+
+    @cached_property
+    def datasets(self) -> DatasetStore:
+        """The datasets bucket."""
+        from lora_drop.adapters.s3_client import s3_client
+        from lora_drop.adapters.s3_datasets import S3Datasets
+
+        return S3Datasets(s3_client(), url_seconds=self.settings.dataset_url_seconds)
+
+    @cached_property
+    def pictures(self) -> Pictures:
+        """Decodes and mends images."""
+        from lora_drop.adapters.pillow import PillowPictures
+
+        return PillowPictures()
+
+    def _dataset_urls(self, results: ResultStore) -> "DatasetUrls":
+        from lora_drop.adapters.fal_storage import FalStorage
+        from lora_drop.services.dataset_urls import DatasetUrls
+
+        settings = self.settings
+        return DatasetUrls(
+            datasets=self.datasets,
+            results=results,
+            storage=FalStorage(self._key, settings.fal_rest_url, settings.fal_cdn_url),
+            clock=self.clock,
+            way=settings.dataset_delivery,
+            seconds=settings.dataset_url_seconds,
+        )
+
+    @cached_property
+    def submitter(self) -> "Submitter":
+        """The door that datasets come in by."""
+        from lora_drop.services.check import Checker
+        from lora_drop.services.checkpoints import check_checkpoint
+        from lora_drop.services.dispatch import Dispatcher
+        from lora_drop.services.mend import Mender
+        from lora_drop.services.submit import Submitter
+
+        settings = self.settings
+        record = self._record(self._results(settings.models_bucket))
+        dispatcher = Dispatcher(
+            record=record,
+            datasets=self.datasets,
+            fal=self._fal(),
+            inbox=self._inbox(settings.inbox_queue_url),
+            limits=settings.limits,
+            addresses=self._dataset_urls(record.results),
+            webhook_base_url=settings.webhook_base_url,
+            webhook_secret=lambda: self._webhook_secret(settings.webhook_secret),
+        )
+        return Submitter(
+            record=record,
+            datasets=self.datasets,
+            dispatcher=dispatcher,
+            checker=Checker(
+                self.pictures,
+                self._prices(settings.fal_api_url),
+                partial(check_checkpoint, record=record),
+                keep_metadata=not settings.remove_metadata,
+            ),
+            mender=Mender(self.pictures),
+            application=settings.fal_application,
+        )

@@ -1,0 +1,98 @@
+"""What services need of fal: submitting, status, files, prices, keys."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from lora_drop.datasets.archives import RangedReader
+from lora_drop.fal.prices import Price
+from lora_drop.fal.status import FalStatus
+from lora_drop.jobs.artifacts import Artifact
+from lora_drop.jobs.job import Job
+from lora_drop.results.copies import OpenArtifact
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """fal's receipt for a request it has accepted."""
+
+    request_id: str
+
+
+class FalClient(Protocol):
+    """fal, as far as a job needs it."""
+
+    def submit(
+        self, application: str, arguments: Mapping[str, Any], *, webhook_url: str
+    ) -> Submission:
+        """Pay: exactly one POST. Raises NotSubmittedError, SubmissionRefusedError or SubmissionUnknownError."""
+
+    def ask(self, application: str, request_id: str) -> FalStatus:
+        """What fal says of a request now; raises FalUnavailableError."""
+
+    def cancel(self, application: str, request_id: str) -> bool:
+        """Ask fal to stop a request; False when it is over already. Raises FalUnavailableError."""
+
+
+class RequestHistory(Protocol):
+    """fal's own list of what was asked of it with our key."""
+
+    def requests_for(self, job: Job, *, since: datetime) -> Sequence[str]:
+        """The ids of the requests that sent this job's dataset; raises FalUnavailableError."""
+
+
+class Prices(Protocol):
+    """What fal asks for a training."""
+
+    def price(self, application: str) -> Price | None:
+        """Fal's own price of the moment; None when it cannot be had."""
+
+
+class FileStorage(Protocol):
+    """fal's own storage of files."""
+
+    def upload(self, archive: RangedReader, name: str, seconds: int) -> str:
+        """The address of a copy that fal drops after so many seconds.
+
+        Raises what reading the archive raises, NotSubmittedError when fal cannot be reached, and
+        SubmissionRefusedError when it does not take it.
+        """
+
+
+class ArtifactSource(Protocol):
+    """Where fal's result files come from."""
+
+    def open(
+        self, artifact: Artifact, *, until: float, whole: bool = False
+    ) -> AbstractContextManager[OpenArtifact]:
+        """The file, to be read until that moment of the monotonic clock; ``whole``: in one go.
+
+        Raises DownloadInterruptedError, ResultGoneError when it is no more, and HostNotAllowedError.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadsErased:
+    """What fal deleted of a request: so many output files; ``left`` is what it kept, in sentences."""
+
+    files: int = 0
+    left: tuple[str, ...] = ()
+
+
+class Payloads(Protocol):
+    """What fal stores of a request: what went in, what came out, and its files."""
+
+    def erase(self, request_id: str) -> PayloadsErased:
+        """Have it deleted, as far as the key allows; raises FalUnavailableError to be asked again."""
+
+
+class SigningKeys(Protocol):
+    """fal's public keys for webhooks."""
+
+    def keys(self, *, now: datetime) -> Sequence[bytes]:
+        """The keys at hand, fetched when there are none or they are old; SigningKeysUnavailableError."""
+
+    def newer_keys(self, *, now: datetime) -> Sequence[bytes]:
+        """The keys fetched again for a signature no key made, at most once a minute; may be empty."""

@@ -1,0 +1,135 @@
+"""What services need of the jobs table: jobs, erasures, bookmarks, and the clock."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from lora_drop.jobs.budget import Account, Limits
+from lora_drop.jobs.erasures import Erasure
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
+
+
+class Clock(Protocol):
+    """The time, in UTC."""
+
+    def __call__(self) -> datetime:
+        """Now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some jobs, newest first, and where to go on (None at the end)."""
+
+    jobs: tuple[Job, ...]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """That a job is the one for its content from now on; ``previous`` is the job that was it."""
+
+    previous: str | None
+
+
+class JobStore(Protocol):
+    """Where jobs are kept. Reads are strongly consistent unless they say otherwise.
+
+    Whatever is written of a job takes and gives back its slot and its money in the same write.
+    """
+
+    def add(self, job: Job, *, claim: Claim | None = None, unchanged: Sequence[Job] = ()) -> bool:
+        """Keep a new job; False if its id is taken, and then nothing is changed.
+
+        Raises JobForgottenError when a job of this id was, and ConflictError when two do so at the same moment and
+        neither is kept yet, when the content has another job than ``claim`` says, and when others
+        are not ``still`` what they were read as.
+        """
+
+    def get(self, job_id: str) -> Job | None:
+        """The job as it stands."""
+
+    def forgotten(self, job_id: str) -> bool:
+        """Whether the job of this id was forgotten, or is being erased."""
+
+    def replace(
+        self,
+        before: Job,
+        after: Job,
+        *,
+        limits: Limits | None = None,
+        claim: Claim | None = None,
+        unchanged: Sequence[Job] = (),
+    ) -> None:
+        """Write ``after`` if the job is still ``before``, and others are ``still`` what they were read as.
+
+        Raises ConflictError if one of them is not.
+
+        With limits: raises NoSlotError or OverBudgetError when what the move takes is not to be had; an
+        approved job does not mind the budget. With a claim: Conflict when the content has another
+        job than it says.
+        """
+
+    def next_waiting(self) -> Job | None:
+        """The oldest of the jobs that are READY."""
+
+    def owner(self, content_digest: str) -> str | None:
+        """The id of the job that this content was last claimed by."""
+
+    def account(self, month: str) -> Account:
+        """A month's money, and who holds a slot now."""
+
+    def missing(self, job_ids: Sequence[str]) -> Sequence[str]:
+        """Which of these ids no job has, nor had one that was forgotten."""
+
+    def unfinished(self) -> Iterable[Job]:
+        """Every job that has not ended, or whose end is not closed; oldest first."""
+
+    def outbox(self) -> Mapping[str, int]:
+        """Whose last change of state is not told to others yet, and the version it came with.
+
+        A change gets in here by the very write that makes it.
+        """
+
+    def mark_published(self, job_id: str, version: int) -> None:
+        """The change of this version is told, and any before it; nothing if there was a later one.
+
+        Raises EventsUnavailableError where that cannot be kept: it is told once more then.
+        """
+
+    def close(self, job: Job) -> None:
+        """The end of this job is told, and nothing is left to do; nothing if it goes on by now."""
+
+    def page(self, *, status: Status | None, limit: int, cursor: str | None) -> Page:
+        """Jobs newest first, eventually consistent; raises BadQuery for a foreign cursor."""
+
+
+class Erasures(Protocol):
+    """Jobs that were forgotten, beside those that are kept."""
+
+    def begin(self, job: Job, erasure: Erasure) -> None:
+        """Put an erasure in the place of a job that has ended, in one write.
+
+        From then on there is no such job, nor can there be one. Its content goes back to the job that
+        it stood in for. Raises ConflictError when the job is not any more what was read.
+        """
+
+    def erasure(self, digest: str) -> Erasure | None:
+        """The erasure of this digest, or the proof of it."""
+
+    def keep(self, before: Erasure, after: Erasure) -> None:
+        """Write how far it has come; raises ConflictError when somebody else has."""
+
+    def erasing(self) -> Iterable[Erasure]:
+        """Every erasure that is not done."""
+
+
+class Bookmarks(Protocol):
+    """Where the sweeps have got to, from one round to the next."""
+
+    def bookmark(self, name: str) -> str | None:
+        """The place that was kept last; None is the beginning."""
+
+    def keep_bookmark(self, name: str, at: str | None) -> None:
+        """Keep a place."""

@@ -1,0 +1,42 @@
+"""What services need of queues and events."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from lora_drop.jobs.events import StatusChange
+from lora_drop.jobs.job import DatasetVersion
+
+
+class Inbox(Protocol):
+    """The queue that datasets come in by."""
+
+    def announce(self, dataset: DatasetVersion) -> None:
+        """Put a dataset into the inbox once more, as S3 does."""
+
+
+class Handover(Protocol):
+    """The queue in front of the store worker."""
+
+    def hand_over(self, job_id: str) -> None:
+        """Say that a result is ready to be copied."""
+
+
+class DeadLetters(Protocol):
+    """Messages that were given up after several tries."""
+
+    def redrive(self, limit: int) -> Mapping[str, int]:
+        """Send so many at most back to where they came from; how many, by queue."""
+
+
+class Events(Protocol):
+    """Where others hear of a job's changes."""
+
+    def emit(self, change: StatusChange) -> None:
+        """Tell a change, at least once; gives up soon and raises EventsUnavailableError."""
+
+
+class StatusCheckTrigger(Protocol):
+    """Whoever holds fal's key, and may be told to ask fal about a job without being waited for."""
+
+    def request_status_check(self, job_id: str) -> None:
+        """Have fal asked now, instead of when the job is late."""
