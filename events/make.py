@@ -1,4 +1,4 @@
-"""Makes the events beside it anew: ``python events/make.py``. A test checks that nothing changes.
+"""Make the events beside it: ``python events/make.py``. A test checks that nothing changes.
 
 The webhooks are signed with the tests' own key at a fixed time, so they verify only under a clock
 that stands there; ``lora-drop event`` makes them live for a running stack.

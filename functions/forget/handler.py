@@ -1,4 +1,4 @@
-"""A job is forgotten: asked for by somebody, and gone on with every few minutes until it is done."""
+"""A job is forgotten: on request, and continued every few minutes until it is done."""
 
 from functools import cache
 from typing import Any
@@ -44,9 +44,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return app.resolve(event, context)
     try:
         for each in bootstrap().forget_service.go_on():
-            told(each)
+            logged(each)
     finally:
-        # Whatever went wrong: it is what does not go on that somebody is to be called for.
+        # Also after an error: an erasure that does not go on must ring the alarm.
         waiting = bootstrap().forget_service.waiting()
         metrics.add_metric(Metric.ERASURES_OPEN, MetricUnit.Count, len(waiting))
         oldest = max(waiting, default=0)
@@ -66,14 +66,14 @@ def forget(job_id: str) -> dict[str, Any]:
         return {"jobs": [to_go(each) for each in found]}
     erasures = bootstrap().forget_service.forget(job_id, family=order.family)
     return {
-        "done": all(told(each).done_at for each in erasures),
+        "done": all(logged(each).done_at for each in erasures),
         "last_look_at": max(each.last_look_at for each in erasures).isoformat(),
         "erasures": [public(each) for each in erasures],
     }
 
 
-def told(erasure: Erasure) -> Erasure:
-    """Logged by its digest: the job's id begins with what somebody called their photos."""
+def logged(erasure: Erasure) -> Erasure:
+    """Log the erasure by its digest: the job's id begins with the name of the ZIP."""
     logger.info("erasing", digest=erasure.digest, done=bool(erasure.done_at))
     return erasure
 
@@ -101,7 +101,9 @@ def not_now(error: ActionNotAllowedError | NotErasableError) -> Response[Any]:
 def again(error: ConflictError | FalUnavailableError) -> Response[Any]:
     """503 for what goes on by itself, and for what has to be asked again: it may not be begun."""
     if isinstance(error, ConflictError):
-        return _answer(503, "try_again", "Somebody else has just written of it. Say it again.")
+        return _answer(
+            503, "try_again", "The job has just been changed by another request. Try again."
+        )
     return _answer(503, "try_again", f"fal: {error}. The rest follows by itself within 15 minutes.")
 
 

@@ -33,14 +33,14 @@ def bootstrap() -> ReconcileBootstrap:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001  # Lambda's shape
     """One round over the open jobs, or a question about one of them.
 
-    Whatever went wrong in a round, whoever is to be called is called.
+    The metrics are written also after an error, so that alarms ring.
     """
     if "job_id" in event:
         return asked(StatusCheckRequest.model_validate(event))
     try:
-        return told(bootstrap().reconciler.reconcile())
+        return counted(bootstrap().reconciler.reconcile())
     except RoundIncompleteError as incomplete:
-        told(incomplete.counts)
+        counted(incomplete.counts)
         raise
 
 
@@ -60,7 +60,7 @@ def asked(question: StatusCheckRequest) -> dict[str, Any]:
     return {"job_id": job_id, "status": status}
 
 
-def told(counts: RoundCounts) -> dict[str, Any]:
+def counted(counts: RoundCounts) -> dict[str, Any]:
     """The round's numbers, as metrics and in the log."""
     metrics.add_metric(Metric.JOBS_OPEN, MetricUnit.Count, counts.open)
     metrics.add_metric(Metric.JOBS_LATE, MetricUnit.Count, counts.late)

@@ -53,7 +53,7 @@ class S3Notice(_Message):
 
     @model_validator(mode="after")
     def _is_s3s(self) -> Self:
-        """What is neither is somebody else's message, and must not pass for a handled one."""
+        """Refuse every other message: it must not pass for a handled one."""
         if not self.records and self.event != TEST_EVENT:
             raise ValueError("this is no notification of S3's")
         return self

@@ -82,7 +82,7 @@ def make_tracer() -> Tracer:
     """Traces the function and its calls to AWS, without what must not be in a trace.
 
     X-Ray's SDK would note the key of every object, which people name their photos by, and the
-    address of every HTTP call: whoever has fal's has the LoRA.
+    address of every HTTP call: fal's give access to the LoRA.
     """
     boto_utils.whitelist["services"].pop("s3", None)
     return Tracer(patch_modules=("botocore",))

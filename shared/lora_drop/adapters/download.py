@@ -82,7 +82,7 @@ class CdnFiles:
             if served and etag and served.starts(self._first):
                 wire.check_size(served.total)
                 return InRanges(wire, response, size=served.total, etag=etag, lanes=LANES)
-            # Ranges as nobody can rely on, or none of an empty file.
+            # Ranges that cannot be relied on, or none of an empty file.
             response.close()
             response = wire.get(None)
         if response.status_code != httpx.codes.OK:

@@ -1,4 +1,4 @@
-"""One file's requests to the CDN, each answer bounded in time and told in our own errors."""
+"""One file's requests to the CDN, each answer bounded in time, each failure one of our own errors."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -130,7 +130,7 @@ class Wire:
         if self.stopped.is_set():
             raise DownloadInterruptedError(f"{self.name} is not read on")
         if (left := self.until - self.now()) <= 0:
-            # However steadily it trickles: whoever waits is ended soon, and what has arrived is kept.
+            # However steadily it trickles: the function ends soon, and what has arrived is kept.
             raise DownloadInterruptedError(f"{self.name} takes longer than there is time for")
         return left
 

@@ -1,9 +1,9 @@
 """Jobs in one DynamoDB table; conditional writes are what makes an event idempotent.
 
 ``pk = <job_id>, sk = job`` holds the job. Beside it, written in the same transaction: ``OPEN`` for a
-job whose end is not told yet and ``WAITING`` for one that is READY (``sk`` puts the oldest first), so that
+job that is not closed yet and ``WAITING`` for one that is READY (``sk`` puts the oldest first), so that
 both can be read with one strongly consistent query (an index could not promise that); ``OUTBOX`` for
-one whose last change of state nobody was told of yet; ``SLOTS``, the ids of the jobs at fal; ``ACCOUNT``,
+one whose last change of state is not published yet; ``SLOTS``, the ids of the jobs at fal; ``ACCOUNT``,
 a month's money in millionths of a dollar; and ``CONTENT``, the job that trains, or has trained, a dataset's
 content. In the place of a job that is forgotten stands a row under ``FORGOTTEN``, and under ``ERASING``
 as long as there is something left of it.

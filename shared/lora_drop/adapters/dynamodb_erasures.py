@@ -65,7 +65,7 @@ def keep_actions(before: Erasure, after: Erasure) -> Sequence[Action]:
 
 
 def _given_back(job: Job, *, heir: bool) -> Sequence[Action]:
-    """The content is again the one's that this job stood in for, or nobody's.
+    """The content belongs again to the job that this one superseded, or to none.
 
     A job that is forgotten gets nothing back, also if that happens at this very moment.
     """

@@ -78,7 +78,7 @@ def _lists(before: Job | None, after: Job) -> Sequence[Action]:
     row = {"job_id": {"S": after.job_id}}
     actions = []
     if before is None or before.terminal or after.terminal:
-        # What has ended stays there until its end is told: close() deletes this very row.
+        # An ended job stays there until it is closed: close() deletes this very row.
         ended = {"ended": {"N": str(after.version)}} if after.terminal else {}
         item = {**key_of(OPEN, place_of(after)), **row, **ended}
         actions.append(Action({"Put": {"Item": item}}))
@@ -91,7 +91,7 @@ def _lists(before: Job | None, after: Job) -> Sequence[Action]:
 
 
 def _outbox(before: Job | None, after: Job) -> Sequence[Action]:
-    """That others have not heard of this change of state: whoever has told it takes the row away."""
+    """Return the outbox row of this change of state; it is deleted once the event is published."""
     if before is not None and before.status is after.status:
         return []
     row = {**key_of(OUTBOX, after.job_id), "written": {"N": str(after.version)}}

@@ -12,7 +12,7 @@ from lora_drop.jobs.events import DETAIL_TYPE, SOURCE, StatusChange
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
-# Nobody who pays or stores waits longer for an event; what was not told is told by the reconciler.
+# A function that pays or stores waits no longer for an event; the reconciler publishes what was left.
 PATIENCE = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
 
 

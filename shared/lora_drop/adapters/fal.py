@@ -99,7 +99,7 @@ class FalQueueClient:
     def cancel(self, application: str, request_id: str) -> bool:
         """Ask fal to stop a request: False when it had ended before, or fal does not know it.
 
-        fal only takes note of it (202): what becomes of the request is for ``ask`` to tell.
+        fal only takes note of it (202): ``ask`` returns what becomes of the request.
         """
         wire = self._wire()
         try:

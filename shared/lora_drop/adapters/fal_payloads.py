@@ -66,7 +66,7 @@ class FalPayloads:
     def _is_known(self, client: httpx.Client) -> bool:
         """Whether fal takes the key for what every key may do.
 
-        It is documented for no answer of fal's whether a key that may not is told 401 or 403.
+        It is documented for no answer of fal's whether a key without the right gets 401 or 403.
         """
         query = {"endpoint_id": DEFAULT.application, "limit": "1"}
         return client.get(f"{self._api_url}/models/requests/by-endpoint", params=query).is_success

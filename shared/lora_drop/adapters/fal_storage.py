@@ -125,7 +125,7 @@ def _verdict(answer: httpx.Response) -> NotSubmittedError | SubmissionRefusedErr
 
 
 class _Until(httpx.BaseTransport):
-    """A wire that nobody waits for longer than there is time."""
+    """A transport that ends each request at a deadline."""
 
     def __init__(self, inner: httpx.BaseTransport, tick: Callable[[], float], until: float) -> None:
         self._inner = inner

@@ -1,4 +1,4 @@
-"""The one way our functions speak to S3, and what its errors say: no key of an object, which may be somebody's name."""
+"""The one way our functions speak to S3, and what its errors say: never the key of an object, which may be a person's name."""
 
 import os
 import re
@@ -31,7 +31,7 @@ def s3_client() -> "S3Client":
         s3={"addressing_style": style, "payload_signing_enabled": False},
         connect_timeout=5,
         retries={"mode": "standard"},
-        # Whoever reads a file back compares its checksum; botocore would do so once more.
+        # The callers compare checksums themselves; botocore would do so once more.
         response_checksum_validation="when_required",
     )
     client = boto3.client("s3", config=config)

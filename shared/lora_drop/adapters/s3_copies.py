@@ -27,7 +27,7 @@ WHOLE = "FULL_OBJECT"
 CHUNK = 1024**2
 # Ended, made of other parts than ours, or at the same moment as another. S3 on the last (409):
 # "re-initiate the multipart upload with CreateMultipartUpload, and re-upload each part".
-ANEW = frozenset(
+BEGIN_AGAIN = frozenset(
     {
         *("NoSuchUpload", "InvalidPart", "InvalidPartOrder", "BadDigest"),
         *("ConditionalRequestConflict", "OperationAborted"),
@@ -166,7 +166,7 @@ class S3Copies(S3Results):
             raise _gone(key, error) from error
 
     def _confirm(self, key: str, size: int, crc: int) -> None:
-        """That exactly these bytes lie there, whoever put them; raises KeyOccupiedError."""
+        """Confirm that exactly these bytes lie there, whichever worker put them; raises KeyOccupiedError."""
         head = self._head(key)
         if head is None:
             raise UploadGoneError(f"{key} was taken away at once")
@@ -209,8 +209,8 @@ def _text(crc: int) -> str:
 
 
 def _gone(what: str, error: ClientError) -> UploadGoneError:
-    """That it has to be begun anew; raises every other trouble with S3 as it is."""
+    """Return the error that it has to be begun again; raise every other S3 error as it is."""
     code = error.response["Error"]["Code"]
-    if code not in ANEW:
+    if code not in BEGIN_AGAIN:
         raise error
     return UploadGoneError(f"{what}: {code}")

@@ -155,7 +155,7 @@ class S3Results:
         return S3Range(self._client, place)
 
     def sweep(self, *, older_than: datetime, keep: Collection[str]) -> int:
-        """Abort every multipart upload from before then that nobody goes on with."""
+        """Abort every multipart upload from before then that no job continues."""
         pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket)
         old = [
             (row["Key"], row["UploadId"])
@@ -171,7 +171,7 @@ class S3Results:
         except ClientError as error:
             if error.response["Error"]["Code"] != "NoSuchUpload":
                 raise
-            return False  # somebody else was quicker
+            return False  # another sweep was quicker
         return True
 
     def _head(self, key: str) -> "HeadObjectOutputTypeDef | None":

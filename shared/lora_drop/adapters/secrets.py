@@ -77,7 +77,7 @@ class FalKey:
         if given:
             return given
         if not self._kept:
-            self._kept = secret_text(self._secret, anew=True)
+            self._kept = secret_text(self._secret, fresh=True)
         return self._kept
 
     def newer(self, refused: str) -> str | None:
@@ -90,16 +90,16 @@ class FalKey:
         if self._kept.strip() == refused and self._clock() - self._read_at >= REFETCH_SECONDS:
             self._read_at = self._clock()
             try:
-                self._kept = secret_text(self._secret, anew=True)
+                self._kept = secret_text(self._secret, fresh=True)
             except FalUnavailableError:
                 return None
         return self._kept if self._kept.strip() not in ("", refused) else None
 
 
-def secret_text(name: str, *, anew: bool = False) -> str:
+def secret_text(name: str, *, fresh: bool = False) -> str:
     """The secret's text, five minutes old at most; raises FalUnavailableError when there is none yet."""
     try:
-        value = get_secret(name, max_age=MAX_AGE_SECONDS, force_fetch=anew)
+        value = get_secret(name, max_age=MAX_AGE_SECONDS, force_fetch=fresh)
     except GetParameterError as error:
         raise FalUnavailableError(f"the secret {name} has no value yet") from error
     return str(value)

@@ -79,7 +79,7 @@ class JwksKeys:
         try:
             with (
                 httpx.Client(transport=self._transport, timeout=TIMEOUT, headers=headers) as client,
-                # Whoever is redirected would be told by somebody else what fal's keys are.
+                # A redirect would let another host say what fal's keys are.
                 client.stream("GET", self._url, follow_redirects=False) as response,
             ):
                 packed = "Content-Encoding" in response.headers

@@ -56,7 +56,7 @@ class SqsDeadLetters:
         self._queues = queues
 
     def redrive(self, limit: int) -> Mapping[str, int]:
-        """Send first, delete afterwards: whoever dies in between has sent a message twice."""
+        """Send first, delete afterwards: after a crash in between a message is sent twice."""
         return {
             name: self._redrive(dead, source, limit)
             for name, (dead, source) in self._queues.items()

@@ -108,7 +108,7 @@ class FalBootstrap[S: FalSettings](Bootstrap[S]):
 
     @cached_property
     def _key(self) -> "FalKey":
-        """One for all that ask: whoever learns that it is old has it read again for everybody."""
+        """One key for all callers: the first that fal refuses reads it again for all of them."""
         from lora_drop.adapters.secrets import FalKey
 
         return FalKey(self.settings.fal_key_secret)

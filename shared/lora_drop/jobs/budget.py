@@ -20,7 +20,7 @@ class ChargeState(StrEnum):
 
     RESERVED = "reserved"  # it may be spent: the training is at fal
     SPENT = "spent"  # for a result
-    WASTED = "wasted"  # for nothing, or nobody can say that it was not
+    WASTED = "wasted"  # for nothing, or it cannot be shown that it was not
 
 
 class Charge(BaseModel):

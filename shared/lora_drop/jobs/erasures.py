@@ -1,7 +1,6 @@
 """A job that is forgotten: what is still to be erased of it, and the proof that is left.
 
-The proof names nobody: neither the dataset nor the job's id, which begins with what somebody called
-their ZIP. It goes by the digest at the end of that id, which is made from a random version id and
+The proof contains no name: neither the dataset nor the job's id, which begins with the name of the ZIP. It goes by the digest at the end of that id, which is made from a random version id and
 leads back to nothing.
 """
 
@@ -14,8 +13,8 @@ from lora_drop.jobs.delivery import DeliveryMethod
 from lora_drop.jobs.ids import digest_of
 from lora_drop.jobs.job import Job
 
-# No function lives longer than five minutes: whoever has read the job before it was forgotten, and
-# may yet write a file of it, is dead by then.
+# No function lives longer than five minutes: an invocation that read the job before it was forgotten,
+# and may still write a file of it, has ended by then.
 LAST_LOOK_AFTER = timedelta(minutes=6)
 # fal deletes the payloads of a request by itself after so long
 # (https://fal.ai/docs/documentation/model-apis/media-expiration).
@@ -89,7 +88,7 @@ class Erasure(BaseModel):
 
     @property
     def last_look_at(self) -> datetime:
-        """When nobody can write anything of the job any more."""
+        """Return when no running function can still write a file of the job."""
         return self.begun_at + LAST_LOOK_AFTER
 
     def since(self, came: datetime | None) -> Self:
@@ -104,8 +103,8 @@ class Erasure(BaseModel):
         """After fal's answer to the deletion of one request's payloads."""
         rest = tuple(each for each in self.requests if each != request_id)
         # The same sentence for several requests says enough once.
-        told = tuple(dict.fromkeys((*self.left, *left)))
-        return self._changed(requests=rest, fal_files=self.fal_files + files, left=told)
+        all_left = tuple(dict.fromkeys((*self.left, *left)))
+        return self._changed(requests=rest, fal_files=self.fal_files + files, left=all_left)
 
     def erased(self, now: datetime) -> Self:
         """Nothing is left but the last look."""

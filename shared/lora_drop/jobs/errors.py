@@ -25,13 +25,13 @@
     │   ├── SigningKeysUnavailableError  no key to verify a webhook with
     │   ├── DownloadInterruptedError a result file did not arrive whole
     │   │   └── SourceChangedError   it is another file now than the one that was opened
-    │   ├── UploadGoneError          an unfinished copy is no more: begin it anew
+    │   ├── UploadGoneError          an unfinished copy is gone: begin it again
     │   ├── Occupied            another file lies where a copy was to lie
     │   ├── HostNotAllowedError         a result file lies on a host that is not on the list
     │   ├── NoSlotError              as many trainings are at fal as the stack allows
-    │   ├── EventsUnavailableError   an event was not taken: it is told later
+    │   ├── EventsUnavailableError   an event was not taken: it is published later
     │   ├── OverBudgetError          the month's money does not suffice for this training
-    │   └── Conflict            somebody else changed the job first: read it again
+    │   └── Conflict            another writer changed the job first: read it again
     └── SubmissionUnknownError       the POST may or may not have been accepted: only evidence decides
 """
 
@@ -168,7 +168,7 @@ class SourceChangedError(DownloadInterruptedError):
 
 
 class UploadGoneError(TransientError):
-    """Raised when an unfinished copy was ended by somebody, or is not taken as it is."""
+    """Raised when an unfinished copy was ended elsewhere, or S3 does not accept it as it is."""
 
 
 class KeyOccupiedError(TransientError):

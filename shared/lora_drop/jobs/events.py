@@ -1,4 +1,4 @@
-"""What others are told when a job changes its state: the event on EventBridge."""
+"""The event that EventBridge gets when a job changes its state."""
 
 from datetime import datetime
 from typing import Literal, Self
@@ -27,8 +27,8 @@ class EarlierStep(_Published):
 class StatusChange(_Published):
     """The event's ``detail``: a job as it stands after a change of its state.
 
-    It goes to whoever makes a rule, so it says no more than a log line: no folder and no name of a
-    photo, no caption, no address, nobody who decided something.
+    Every rule on the bus can read it, so it says no more than a log line: no folder and no name of a
+    photo, no caption, no address, no person who decided something.
     """
 
     schema_version: Literal[1] = 1
@@ -41,7 +41,7 @@ class StatusChange(_Published):
     since: datetime = Field(description="since when the job is in this state, UTC")
     ended: bool = Field(description="whether nothing more is expected to happen")
     again: bool = Field(
-        description="whether it is HELD for the same as before, after a try that nobody has asked for: no news"
+        description="whether it is HELD for the same as before, after an automatic try: no news"
     )
     needs_person: bool = Field(description="whether an ERROR.txt says what a person has to do")
     problems: tuple[str, ...] = Field(description="codes of what is in the way or went wrong")
@@ -53,7 +53,7 @@ class StatusChange(_Published):
 
     @classmethod
     def of(cls, job: Job, *, bucket: str) -> Self:
-        """What is told of this job; ``bucket`` is the models bucket."""
+        """Return the event of this job; ``bucket`` is the models bucket."""
         return cls(
             job_id=job.job_id,
             version=job.version,

@@ -17,7 +17,7 @@ from lora_drop.jobs.status import AT_FAL, ENDED, TRANSITIONS, IllegalTransitionE
 
 
 class _Value(BaseModel):
-    # A row that cannot be read must not be told with what is in it.
+    # The error about an unreadable row must not contain what is in the row.
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
 
@@ -220,7 +220,7 @@ class Job(_Value):
 
     @property
     def weights(self) -> StoredFile | None:
-        """The stored LoRA; where a file of somebody else's had its name, it has a number before it."""
+        """The stored LoRA; its name begins with a number where another file already had its name."""
         return next((stored for stored in self.files if holds_weights(stored.name)), None)
 
     @property
@@ -230,7 +230,7 @@ class Job(_Value):
 
 
 def _without_vain_tries(history: tuple[Step, ...]) -> tuple[Step, ...]:
-    """The story up to its last HELD, if nobody but the clock has done anything since; else nothing."""
+    """Return the history up to its last HELD if only the clock acted since then, else nothing."""
     for tried in ((Status.HELD, Status.READY, Status.SUBMITTING), (Status.HELD, Status.READY)):
         last = history[-len(tried) :]
         if tuple(step.status for step in last) == tried and last[1].by is None:

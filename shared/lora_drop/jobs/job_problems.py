@@ -1,4 +1,4 @@
-"""What a job is told when it stops on its way, other than by its dataset or by fal's own errors."""
+"""The problems that stop a job on its way, other than those of its dataset and fal's own errors."""
 
 from collections.abc import Iterable
 
@@ -101,21 +101,21 @@ def over_limit(cost: float, limit: float) -> Problem:
 
 
 def price_unknown(application: str) -> Problem:
-    """That nobody knows what this trainer costs."""
+    """Return the problem that the price of this trainer is unknown."""
     return Problem(
         code="price_unknown",
-        message=f"Nobody knows what {application} costs: fal's prices could not be read and the "
+        message=f"The price of {application} is unknown: fal's prices could not be read and the "
         "table has none. Let it go on with lora-drop approve JOB.",
     )
 
 
 def came_after_all(job_id: str) -> Problem:
-    """That a job which was given up has got its result, so that nobody need pay once more."""
+    """Return the problem that an earlier job got its result after all, so that no second payment is needed."""
     return Problem(
         code=EARLIER_CAME,
         message=f"Job {job_id} was given up before this one was asked for, and has got its result "
         "after all. Nothing was paid for this one: end it with lora-drop cancel JOB, or train "
-        "anew with lora-drop approve JOB.",
+        "again with lora-drop approve JOB.",
     )
 
 

@@ -1,4 +1,4 @@
-"""What a person is told when something stands in a job's way."""
+"""A problem: what is wrong with a job or its dataset, with a code and what to do."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -27,7 +27,7 @@ class Problem(BaseModel):
     """One reason, with a stable code and a sentence that says what to do.
 
     ``retryable``: whether the same dataset, as it is, may do better the next time; None where
-    nobody knows.
+    that is unknown.
     """
 
     model_config = ConfigDict(frozen=True)

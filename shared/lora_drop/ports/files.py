@@ -107,7 +107,7 @@ class CopyStore(ResultStore, Protocol):
     def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
         """Make these parts a file, and see that it lies there; the very same there is as good.
 
-        Raises KeyOccupiedError when other bytes lie there, UploadGoneError when it has to be begun anew.
+        Raises KeyOccupiedError when other bytes lie there, UploadGoneError when it has to be begun again.
         """
 
     def abort(self, key: str, upload_id: str) -> None:
@@ -130,7 +130,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Erasable:
-    """Something that can be deleted for good; ``version_id`` tells it from others under its key.
+    """Something that can be deleted for good; ``version_id`` distinguishes it from others under its key.
 
     ``came`` is since when it is there, in whole seconds on some stores; a ``marker`` is no data but that something was deleted.
     """
@@ -147,7 +147,7 @@ class Eraser(Protocol):
     def versions(self, place: Place) -> Iterable[Sequence[Erasable]]:
         """Every version and delete marker there, in batches of 1,000 at most.
 
-        Whoever erases on the way asks again until there is none.
+        A caller that erases in between asks again until there is none.
         """
 
     def erase(self, versions: Sequence[Erasable]) -> None:

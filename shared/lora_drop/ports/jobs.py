@@ -87,19 +87,19 @@ class JobStore(Protocol):
         """Every job that has not ended, or whose end is not closed; oldest first."""
 
     def outbox(self) -> Mapping[str, int]:
-        """Whose last change of state is not told to others yet, and the version it came with.
+        """Return the jobs whose last change of state is not published yet, each with its version.
 
         A change gets in here by the very write that makes it.
         """
 
     def mark_published(self, job_id: str, version: int) -> None:
-        """The change of this version is told, and any before it; nothing if there was a later one.
+        """Mark the change of this version, and any before it, as published; do nothing if there is a later one.
 
-        Raises EventsUnavailableError where that cannot be kept: it is told once more then.
+        Raises EventsUnavailableError where that cannot be kept: it is published once more then.
         """
 
     def close(self, job: Job) -> None:
-        """The end of this job is told, and nothing is left to do; nothing if it goes on by now."""
+        """Take an ended job off the list of open jobs; do nothing if it goes on by now."""
 
     def page(self, *, status: Status | None, limit: int, cursor: str | None) -> Page:
         """Jobs newest first, eventually consistent; raises BadQuery for a foreign cursor."""
@@ -119,7 +119,7 @@ class Erasures(Protocol):
         """The erasure of this digest, or the proof of it."""
 
     def keep(self, before: Erasure, after: Erasure) -> None:
-        """Write how far it has come; raises ConflictError when somebody else has."""
+        """Write how far it has come; raises ConflictError when another writer has."""
 
     def erasing(self) -> Iterable[Erasure]:
         """Every erasure that is not done."""

@@ -32,11 +32,11 @@ class Events(Protocol):
     """Where others hear of a job's changes."""
 
     def emit(self, change: StatusChange) -> None:
-        """Tell a change, at least once; gives up soon and raises EventsUnavailableError."""
+        """Publish a change, at least once; gives up soon and raises EventsUnavailableError."""
 
 
 class StatusCheckTrigger(Protocol):
-    """Whoever holds fal's key, and may be told to ask fal about a job without being waited for."""
+    """Asks the function that holds fal's key to check a job's status; the caller does not wait."""
 
     def request_status_check(self, job_id: str) -> None:
         """Have fal asked now, instead of when the job is late."""

@@ -38,7 +38,7 @@ class UploadLog(Protocol):
         """The unfinished copy of this name."""
 
     def add(self, upload: Upload) -> None:
-        """Keep it for good; raises ConflictError when somebody else copies this job's files by now."""
+        """Keep it for good; raises ConflictError when another worker copies this job's files by now."""
 
     def drop(self, upload: Upload) -> None:
         """It is no more; kept for good with whatever is kept next."""
@@ -56,7 +56,7 @@ class CopyRequest:
 
     @property
     def label(self) -> Label:
-        """How a copy is known again: by its source's address, which is nobody else's business."""
+        """Return what identifies a copy: a digest of its source's URL, which itself stays private."""
         kind = self.artifact.content_type or "application/octet-stream"
         return Label(kind, hashlib.sha256(self.artifact.url.encode()).hexdigest())
 
@@ -92,7 +92,7 @@ class Copier:
             except KeyOccupiedError:
                 occupied.add(name)
             except UploadGoneError:
-                continue  # somebody else's copy came first, or S3 wants this one made anew
+                continue  # another copy came first, or S3 wants this one begun again
             except SourceChangedError:
                 whole = True  # servers that do not agree on an ETag give no file by ranges, ever
         raise DownloadInterruptedError(
@@ -113,7 +113,7 @@ class Copier:
         raise AssertionError("there is always another name")
 
     def _adopt(self, request: CopyRequest, name: str) -> StoredFile:
-        """A copy that was completed by somebody who then had no time to tell."""
+        """Take over a copy whose worker completed it and died before it could record that."""
         if upload := request.notes.find(name):
             self.results.abort(request.prefix + name, upload.upload_id)
             request.notes.drop(upload)
@@ -132,7 +132,7 @@ class Copier:
                 ThreadPoolExecutor(1) as ahead,
                 self.source.open(request.artifact, until=request.until, whole=whole) as file,
             ):
-                # Of another size it is another file; of the same, only its bytes can tell.
+                # Of another size it is another file; of the same, only its bytes decide.
                 if lying and file.size not in (None, lying.size):
                     raise KeyOccupiedError(request.prefix + name)
                 return copy.fetch(file, ahead)

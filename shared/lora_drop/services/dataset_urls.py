@@ -1,4 +1,4 @@
-"""Where fal gets a dataset from: made anew for every try, so that it outlives the wait."""
+"""The URLs that fal downloads datasets from: a fresh one for every try, so that none expires in the queue."""
 
 from dataclasses import dataclass
 from datetime import timedelta

@@ -34,7 +34,7 @@ class Deduplication:
         ahead = [job]
         while ahead and len(found) < MOST:
             here = ahead.pop(0)
-            # What a person wanted anew does not stand in for anything.
+            # A forced retraining supersedes no earlier job.
             for earlier_id in () if here.force_retrain else (here.retry_of, here.supersedes):
                 if earlier_id is None or earlier_id in found:
                     continue

@@ -38,8 +38,8 @@ from lora_drop.services.deduplication import Deduplication
 from lora_drop.services.record import Record
 
 SETTLE_ATTEMPTS = 5
-# The submitter lives 300 s, and one POST may take 40. Whoever has looked at photos for longer than this
-# leaves the sending to the next, which begins at once.
+# The submitter lives 300 s, and one POST may take 40. An invocation that has checked photos for longer
+# than this leaves the sending to the next one, which begins at once.
 PATIENCE = timedelta(seconds=10)
 MAX_TURNS = 100
 
@@ -87,7 +87,7 @@ class Dispatcher:
             except NoSlotError:
                 break
             except ConflictError:
-                continue  # somebody else has sent it, or has stopped it
+                continue  # another invocation sent it, or stopped it
             if sent[-1].status is Status.READY or _stands_in_everybodys_way(sent[-1]):
                 break
         return tuple(sent)
@@ -98,7 +98,7 @@ class Dispatcher:
         try:
             request = self._request_for(job)
         except DatasetRejectedError as gone:
-            # Whoever deletes a dataset that has not been sent wants no training of it.
+            # A dataset that was deleted before it was sent is not to be trained.
             return self.record.move(job, Status.CANCELLED, problems=gone.problems)
         except NotSubmittedError:
             return self.record.set_problems(job, FAL_UNREACHABLE)
@@ -164,8 +164,8 @@ class Dispatcher:
     def _pay(self, job: Job, request: SubmissionRequest) -> Job:
         """Write the intent, POST once, write what came of it.
 
-        No intent is written when a job that was given up has got its result meanwhile. Whoever dies
-        in between leaves a SUBMITTING job that nobody sends again.
+        No intent is written when a job that was given up has got its result meanwhile. An invocation
+        that dies in between leaves a SUBMITTING job, which is never sent again by itself.
         """
         arguments = self._arguments(job, request)
         webhook_url = self._webhook_url(job)
@@ -222,6 +222,6 @@ def _stands_in_everybodys_way(job: Job) -> bool:
 
 
 def _still_open(job: Job, intent: Job) -> bool:
-    """Whether nobody has settled this very submission, nor begun another."""
+    """Return whether this very submission is still open, and no other was begun."""
     doubtful = job.status in (Status.SUBMITTING, Status.SUBMIT_UNKNOWN)
     return doubtful and job.intents == intent.intents

@@ -1,4 +1,4 @@
-"""What settles a submission that nobody knows the outcome of, without a person."""
+"""The evidence that settles a submission of unknown outcome without a person."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

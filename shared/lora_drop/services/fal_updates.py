@@ -21,7 +21,7 @@ from lora_drop.services.waiting_queue import WaitingQueue
 
 CANCELLED_AT_FAL = "fal_client_cancelled"
 NOT_FETCHED = "fal_file_download_error"
-# Nobody waits for a result of these any more; the last two are about to pay once more.
+# No result is awaited in these states; the last two are about to pay once more.
 GIVEN_UP = frozenset({Status.FAILED, Status.CANCELLED, Status.EXPIRED, Status.READY, Status.HELD})
 
 
@@ -85,7 +85,7 @@ def comes_after_all(job: Job, fact: FalStatus) -> bool:
     """Whether this is the result of a training that is not waited for any more: it was paid for.
 
     The job has ended, or is about to be sent once more. Its request is the one it had last; one of its
-    own that is over; or, where it was told that fal has none, whatever fal has for its address. What was
+    own that is over; or, where a person said that fal has none, whatever fal has for its address. What was
     copied already and found invalid is not copied again.
     """
     if not isinstance(fact, Finished) or not fact.artifacts or job.status not in GIVEN_UP:
@@ -145,12 +145,12 @@ def _consequence(job: Job, fact: FalStatus, *, asked: bool) -> tuple[Status | No
         case Failed(problem=problem) if problem.code == NOT_FETCHED:
             return _not_fetched(job, fact, asked=asked)
         case Failed(problem=problem, billed=billed):
-            told: dict[str, Any] = {"problems": (problem,), "billed": billed is not False}
+            changes: dict[str, Any] = {"problems": (problem,), "billed": billed is not False}
             if problem.code != CANCELLED_AT_FAL:
-                return Status.FAILED, told
+                return Status.FAILED, changes
             if job.cancel_by is not None:
-                told |= {"by": job.cancel_by, "problems": (cancelled_at_fal(billed=billed),)}
-            return Status.CANCELLED, told
+                changes |= {"by": job.cancel_by, "problems": (cancelled_at_fal(billed=billed),)}
+            return Status.CANCELLED, changes
         case Gone():
             return Status.EXPIRED, {"problems": (GONE,)}
 

@@ -36,9 +36,9 @@ from lora_drop.ports import (
     PayloadsErased,
     Place,
 )
-from lora_drop.services.related_jobs import RelatedJobs, told
+from lora_drop.services.related_jobs import RelatedJobs, sentences
 
-# Of somebody who writes of the job at the same moment; it is read anew each time.
+# Against another writer of the job at the same moment; the job is read again each time.
 ATTEMPTS = 3
 ROUND = timedelta(minutes=15)  # of the schedule in template.yaml
 # Where they are, and batches of versions and of unfinished uploads.
@@ -68,7 +68,7 @@ class ForgetService:
     tick: Callable[[], float] = monotonic
 
     def look(self, job_id: str, *, family: bool = False) -> Sequence[Job]:
-        """Who would go if this were ordered, the job first; nobody, when it is begun already.
+        """Return the jobs that this order would erase, the job first; none when it is begun already.
 
         Nothing is written. Raises JobNotFoundError, ActionNotAllowedError and SharedJobError as ``forget`` would.
         """
@@ -91,7 +91,7 @@ class ForgetService:
         """The erasures that are not done, as far as there is time; raises what ``forget`` raises.
 
         What went wrong with one does not stop the others: the first of it is raised at the end. Each
-        round begins with another one, so one that takes all of the time takes it from nobody for long.
+        round begins with another one, so one that takes all of the time delays no other for long.
         """
         until, wrong, gone_on = self.tick() + self.patience, list[Exception](), list[Erasure]()
         for erasure in self._in_turn():
@@ -100,7 +100,7 @@ class ForgetService:
             try:
                 gone_on.append(self._go_on(erasure, until))
             except ConflictError:
-                continue  # somebody else is at it
+                continue  # another invocation works on it
             except Exception as trouble:  # noqa: BLE001  # raised when the others were seen to
                 wrong.append(trouble)
         if wrong:
@@ -136,7 +136,7 @@ class ForgetService:
         _check_ended(job)
         found = RelatedJobs(self.jobs).of(job)
         if found and not family:
-            raise SharedJobError(job_id, [kin.job.job_id for kin in found], told(found))
+            raise SharedJobError(job_id, [kin.job.job_id for kin in found], sentences(found))
         for kin in found:
             _check_ended(kin.job)
         return (job, *(kin.job for kin in found))
@@ -172,8 +172,8 @@ class ForgetService:
         if not self._erase(job, erasure, until):
             return erasure
         for request_id in erasure.requests:
-            told = self._erased_at_fal(erasure, request_id)
-            after = erasure.at_fal(request_id, files=told.files, left=told.left)
+            answer = self._erased_at_fal(erasure, request_id)
+            after = erasure.at_fal(request_id, files=answer.files, left=answer.left)
             erasure = self._kept(erasure, after)
             if self.tick() > until:
                 return erasure
@@ -252,7 +252,7 @@ def _of_this_drop(
 
 
 def _check_ended(job: Job) -> None:
-    """Raises ActionNotAllowedError while somebody works on the job, or may."""
+    """Raise ActionNotAllowedError while the job is, or may be, worked on."""
     if not job.terminal:
         how = HOW_TO_END.get(job.status, CANCEL).format(job.job_id)
         raise ActionNotAllowedError(f"{job.job_id} is {job.status}; {how}")

@@ -16,7 +16,7 @@ class JobLease:
     """A job under its holder's lease.
 
     The clock only decides who may begin. What keeps holders apart is that every write names the
-    version it changes: whoever lost the job gets ConflictError, however wrong the clocks are.
+    version it changes: a worker that lost the job gets ConflictError, however wrong the clocks are.
     ``job`` is ahead of what is kept by what is kept with the next write.
     """
 
@@ -26,7 +26,7 @@ class JobLease:
 
     @classmethod
     def take(cls, record: Record, job: Job, *, owner: str, length: timedelta) -> Self | None:
-        """Take the lease; None while somebody else has it, Conflict when they took it just now."""
+        """Take the lease; return None while another worker has it, raise ConflictError if it took it just now."""
         now = record.clock()
         if job.lease and job.lease.owner != owner and job.lease.until > now:
             return None
@@ -68,15 +68,15 @@ class JobLease:
     def give_back(self, problem: Problem | None = None, *, rest: timedelta = timedelta(0)) -> Job:
         """Let the next one begin, after a ``rest``, and say what was in the way; raises ConflictError.
 
-        The lease is kept, as one that is over by then: its fence must not begin anew.
+        The lease is kept, as one that is over by then: its fence must go on counting.
         """
         until = self.record.clock() + rest
         over = self.job.lease and self.job.lease.model_copy(update={"until": until})
-        told = self.job.problems if problem is None else (problem,)
-        if told == self.kept.problems:
+        problems = self.job.problems if problem is None else (problem,)
+        if problems == self.kept.problems:
             self._write(lease=over)
         else:
-            self._change(lease=over, problems=told, version=self.kept.version + 1)
+            self._change(lease=over, problems=problems, version=self.kept.version + 1)
             self.record.write(self.kept, self.job)
         return self.job
 

@@ -84,8 +84,8 @@ class ManualActions:
         """
         job = self.record.known(job_id)
         if job.status in (Status.RECEIVED, Status.READY, Status.HELD):
-            told = CANCELLED_UNCHECKED if job.status is Status.RECEIVED else CANCELLED
-            return self.record.move(job, Status.CANCELLED, by=by, problems=(told,))
+            problem = CANCELLED_UNCHECKED if job.status is Status.RECEIVED else CANCELLED
+            return self.record.move(job, Status.CANCELLED, by=by, problems=(problem,))
         if job.status not in (Status.SUBMITTED, Status.TRAINING) or job.request_id is None:
             why = WHY_NOT_CANCELLED.get(job.status, f"has ended: {job.status}")
             raise ActionNotAllowedError(f"{job_id} {why}")
@@ -98,7 +98,7 @@ class ManualActions:
         return self.fal_updates.receive(job_id, fact, asked=True)
 
     def _ready(self, before: Job, after: Job) -> Job:
-        """Whoever dies in between is made good by the reconciler, which wakes the line."""
+        """Write the job and wake the submitter; if this dies in between, the reconciler wakes it."""
         ready = self.record.write(before, after)
         self.inbox.announce(ready.dataset)
         return ready

@@ -26,7 +26,7 @@ from lora_drop.services.record import SETTLED_AFTER, Record
 from lora_drop.services.sweep import Outbox, Sweep, SweepResult
 from lora_drop.services.waiting_queue import WaitingQueue
 
-# The submitter is stopped by Lambda after 5 min; whoever is SUBMITTING longer than this is dead.
+# Lambda stops the submitter after 5 min: a job that is SUBMITTING longer than this has no submitter.
 SUBMIT_DEADLINE = timedelta(minutes=10)
 # How long evidence may take before a person has to look.
 DOUBT_DEADLINE = timedelta(minutes=15)
@@ -57,10 +57,10 @@ class RoundCounts:
     ``doubtful`` counts submissions that nothing has settled for 15 minutes, ``overdue`` trainings
     and copies of more than three hours, ``held`` the jobs that wait for a person or for money: each
     of them calls a person. ``swept`` is what the sweeps have found, ``untold``
-    the changes that nobody could be told of, ``oldest_seconds`` the age of the oldest job that goes on
+    the changes that could not be published, ``oldest_seconds`` the age of the oldest job that goes on
     by itself, ``budget_percent`` how much of the month's money is spent or reserved; 0 without one,
     ``at_fal`` and ``waiting`` how many jobs train and wait for their turn, ``ended`` what the jobs
-    came to whose end was told for good in this round: each counts once.
+    came to that were closed in this round: each counts once.
     """
 
     open: int
@@ -79,9 +79,9 @@ class RoundCounts:
 
 
 class RoundIncompleteError(ExceptionGroup[Exception]):
-    """Raised at the end of a round in which something happened that nobody had thought of.
+    """Raised at the end of a round in which an unexpected error happened.
 
-    ``tally`` is what the round did all the same: whoever is to be called is called.
+    ``counts`` is what the round did all the same, so that alarms still ring.
     """
 
     counts: RoundCounts
@@ -133,7 +133,7 @@ class Reconciler:
         """One round over every open job; a job that cannot be helped now never stops the others.
 
         What is at fal goes first: its result is not kept for ever. Raises RoundIncompleteError, at the end of
-        the round, of whatever nobody had thought of.
+        the round, with every unexpected error.
         """
         until = self.tick() + self.patience
         now = self.record.clock()
@@ -172,7 +172,7 @@ class Reconciler:
             doubtful=sum(self._still_doubtful(job) for job in late),
             # Not of the late ones alone: each vain try to reach fal is news of a job.
             overdue=sum(_overdue(job, now) for job in jobs),
-            # Also of those that have just been tried once more, or an alarm would ring anew each time.
+            # Also of those that have just been tried once more, or an alarm would ring again each time.
             held=sum(job.status is Status.HELD for job in jobs),
             swept=round_.swept,
             untold=round_.untold,
@@ -184,7 +184,7 @@ class Reconciler:
         )
 
     def _tell_others(self, round_: _Round) -> None:
-        round_.untold = Outbox(self.record, self.tick).tell()
+        round_.untold = Outbox(self.record, self.tick).publish_left()
 
     def _count_money(self, round_: _Round) -> None:
         if most := self.limits.monthly_usd:

@@ -57,7 +57,7 @@ class Record:
     def intend(
         self, job: Job, to: Status, *, limits: Limits, unchanged: Sequence[Job], **changes: Any
     ) -> Job:
-        """The job one step on, written but not published or told: nothing may stand before a paid call.
+        """Return the job one step on, written but not published: nothing may stand before a paid call.
 
         Raises ConflictError, also where others are not ``still`` what they were read as, and NoSlotError or
         OverBudgetError, and writes nothing then.
@@ -69,7 +69,7 @@ class Record:
     def write(
         self, before: Job, after: Job, *, claim: Claim | None = None, unchanged: Sequence[Job] = ()
     ) -> Job:
-        """Several steps as one write, published, and told to others where the state is another.
+        """Write several steps at once, publish the files, and an event where the state has changed.
 
         Raises ConflictError and writes nothing then.
         """
@@ -85,10 +85,10 @@ class Record:
         return self.write(job, job.model_copy(update=update))
 
     def publish_event(self, job: Job) -> bool:
-        """Tell others how the job stands; False where that has to be done later.
+        """Publish the job's state as an event; return False where that has to be done later.
 
-        The write of a change has put it into the outbox, and it stays there until it is told: whoever
-        dies before that, or is not heard, leaves it to the reconciler's next round.
+        The write of a change puts it into the outbox, where it stays until it is published: if this
+        call fails or never happens, the reconciler's next round publishes it.
         """
         try:
             self.events.emit(StatusChange.of(job, bucket=self.results.bucket))

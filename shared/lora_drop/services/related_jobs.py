@@ -36,9 +36,9 @@ class RelatedJobs:
         """Everyone that goes with this job, without itself, as they stand.
 
         Those are: jobs for the same object in the datasets bucket, whatever its version; retries, and
-        whoever went on from its LoRA or stood in for it; whoever has the same content, and with it
-        its files; and whoever lies in its folder. All of it again for each of them. Whom one is
-        found by comes before it; of those that are found together the oldest is first.
+        jobs that continued its LoRA or superseded it; jobs with the same content, and with it
+        its files; and jobs whose files lie in its folder. All of it again for each of them. The job that
+        another is found by comes before it; of those that are found together the oldest is first.
         """
         # The list of all may be a moment old; what has just ended is on the other one, which is not.
         listed = (*every(self.jobs), *self.jobs.unfinished())
@@ -73,7 +73,7 @@ def relation_between(job: Job, forgotten: Job) -> Relation | None:
     return None
 
 
-def told(family: Sequence[RelatedJob]) -> str:
+def sentences(family: Sequence[RelatedJob]) -> str:
     """Who shares what with whom, in half sentences."""
     shared = dict[tuple[str, Relation], list[str]]()
     for kin in family:

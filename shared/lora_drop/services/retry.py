@@ -23,7 +23,7 @@ WAYS_ON = {
 NOT_RETRIED = {
     Status.REJECTED: "was rejected, and the same dataset would be again; mend it and drop it",
     Status.SUCCEEDED: "has its LoRA; go on from it with --resume, or drop the dataset with "
-    "metadata force=true (lora-drop train PATH --force) to train it anew",
+    "metadata force=true (lora-drop train PATH --force) to train it again",
 }
 
 
@@ -126,7 +126,7 @@ class RetryService:
         if twin is not None and not force_retrain:
             raise ActionNotAllowedError(
                 f"{twin.job_id} has trained the same photos, captions and parameters, and its LoRA is "
-                "there; drop the dataset with metadata force=true to train it anew"
+                "there; drop the dataset with metadata force=true to train it again"
             )
         return Claim(owner)
 

@@ -32,7 +32,7 @@ INVALID_SUFFIX = ".invalid"
 # A file that is of another size than fal says, and invalid, is taken for one that is not there yet;
 # so long. A server that says a wrong size for ever must not keep a job from its end.
 SETTLED_AFTER = timedelta(minutes=30)
-# How long nobody asks again for a result that fal has denied once.
+# How long a result that fal has denied once is not asked for again.
 DENIAL_STANDS = timedelta(minutes=4)
 type Bad = dict[str, ResultGoneError | ResultInvalidError]
 
@@ -63,9 +63,9 @@ class ResultStorer:
     def store_result(self, job_id: str) -> Job:
         """The job with every result file in the models bucket; a second call changes nothing.
 
-        While somebody else copies the files it is left to them; where fal says for the first time that
+        While another worker copies the files it is left to that worker; where fal says for the first time that
         it has none it is left alone for a while. Raises JobNotFoundError, and to be called
-        again DownloadInterruptedError, HostNotAllowedError, FalUnavailableError, or Conflict where somebody else
+        again DownloadInterruptedError, HostNotAllowedError, FalUnavailableError, or ConflictError where another worker
         has the job by now.
         """
         job = self.record.known(job_id)

@@ -1,4 +1,4 @@
-"""A dataset has come: checked for free, told from its like, and put into the line."""
+"""A dataset has come: it is checked for free, deduplicated, and put into the waiting queue."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ from lora_drop.services.record import Record
 
 @dataclass(frozen=True, slots=True)
 class SubmitResult:
-    """The job of a dataset that has come, and what became of whoever's turn it was then."""
+    """The job of a dataset that has come, and the jobs that were sent after it."""
 
     job: Job
     sent: tuple[Job, ...]
@@ -40,10 +40,10 @@ class Submitter:
     application: str
 
     def submit_dataset(self, dataset: DatasetVersion) -> SubmitResult:
-        """The job of this dataset, as far on as it can go now; then whoever waits is sent.
+        """The job of this dataset, as far on as it can go now; then the waiting jobs are sent.
 
         The same event twice is the same job: every step is taken only from the state before it. A
-        job that is being submitted is left alone, whoever asks and however long ago that was.
+        job that is being submitted is left alone, however long ago that began.
         Raises ConflictError and FalUnavailableError (no secret to make the webhook's address with), after
         each of which the same event may be handed in again; and Forgotten, after which it may not.
         """
@@ -97,7 +97,7 @@ class Submitter:
         return self.record.move(job, Status.REJECTED, problems=first_of(problems))
 
     def _reported(self, job: Job, checked: Checked) -> Checked:
-        """Before the verdict is: whoever dies in between checks and reports the same once more."""
+        """Write the report before the verdict: after a crash in between the same is checked and written again."""
         results = self.record.results
         results.write(
             job.prefix + REPORT_PAGE, html_text(checked.report), "text/html", expires=True
@@ -187,7 +187,7 @@ class Submitter:
             problems=(),
         )
         self.record.results.write(done.prefix + JOB_FILE, job_text(done), "application/json")
-        # Whoever forgets the other at this moment would take these files away.
+        # If the other job is forgotten at this moment, these files go with it.
         return self.record.write(job, done, unchanged=(same,))
 
     def _still_waiting(self, job: Job, found: OpenDataset | DatasetRejectedError) -> Job | None:

@@ -10,22 +10,22 @@ from lora_drop.jobs.job import Job
 from lora_drop.ports import Bookmarks, DatasetListing, Inbox, JobStore, ResultStore
 from lora_drop.services.record import Record
 
-# Whoever has just written a change is about to tell it, after the one POST of a submission at the latest.
+# The writer of a change publishes it itself, after the one POST of a submission at the latest.
 LEFT_AFTER = timedelta(minutes=1)
 PATIENCE = 10.0  # seconds of a round
 
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """Tells what was left in the outbox."""
+    """The changes that their writers could not publish."""
 
     record: Record
     tick: Callable[[], float] = monotonic
 
-    def tell(self) -> int:
-        """Tell how every job stands whose last change was left; how many are left all the same.
+    def publish_left(self) -> int:
+        """Publish each job's state that was left; return how many are left all the same.
 
-        Where nobody listens now it is not tried for each of them.
+        After the first event that EventBridge does not take, the others wait for the next round.
         """
         until, now = self.tick() + PATIENCE, self.record.clock()
         left, heard = 0, True
@@ -35,7 +35,7 @@ class Outbox:
                 continue
             job = self.record.jobs.get(job_id)
             if job is None:
-                # It was forgotten, and nobody is to hear of it.
+                # It was forgotten, so no event names it.
                 self.record.jobs.mark_published(job_id, version)
             elif now - job.since >= LEFT_AFTER:
                 heard = self.record.publish_event(job)
@@ -46,7 +46,7 @@ class Outbox:
 BOOKMARK = "datasets"
 # S3: an event usually comes within seconds, and "can sometimes take a minute or longer".
 SETTLED_AFTER = timedelta(minutes=5)
-# Whatever is older was there before this table: nobody wants to pay for all of it at once.
+# Older objects were there before this table: to train all of them at once would be a surprise bill.
 FORGOTTEN_AFTER = timedelta(days=14)
 # Longer than any lease, and than the store worker lives.
 ABANDONED_AFTER = timedelta(hours=1)
@@ -89,7 +89,7 @@ class Sweep:
         missing = self.jobs.missing(tuple(settled))
         for job_id in missing:
             self.inbox.announce(settled[job_id])
-        # Kept last: whoever dies before it walks this page again.
+        # Kept last: if this dies before, the next round lists this page again.
         self.bookmarks.keep_bookmark(BOOKMARK, page.after)
         return SweepResult(datasets=len(missing))
 

@@ -7,7 +7,7 @@ from lora_drop.ports import Inbox, JobStore
 
 @dataclass(frozen=True, slots=True)
 class WaitingQueue:
-    """Whoever has given back a slot calls the next one."""
+    """Wakes the next waiting job when a slot becomes free."""
 
     jobs: JobStore
     inbox: Inbox

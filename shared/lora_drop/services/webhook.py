@@ -46,10 +46,10 @@ class WebhookHandler:
     ) -> Job:
         """The job after this delivery, which is kept as it came before anything is done with it.
 
-        Raises JobNotFoundError for a wrong token (whoever guesses learns nothing), InvalidWebhookError for
+        Raises JobNotFoundError for a wrong token (a guess learns nothing), InvalidWebhookError for
         whatever is not fal's, ForeignRequestError for another job's request, SigningKeysUnavailableError.
         StaleWebhookError changes nothing and has fal asked: it may be all that will ever come of a
-        result, for fal does not say whether it signs anew what it delivers again.
+        result, for fal does not say whether it signs a repeated delivery again.
         """
         if not token_matches(self.webhook_secret(), job_id, token):
             raise JobNotFoundError(job_id)

@@ -121,7 +121,7 @@ def test_a_round_reads_no_more_jobs_than_it_has_time_for(world: World) -> None:
     world.clock.now += timedelta(minutes=1)
     ticks = iter(range(1000))
 
-    left = Outbox(world.record, lambda: float(next(ticks))).tell()
+    left = Outbox(world.record, lambda: float(next(ticks))).publish_left()
 
     assert len(world.events.changes) < PATIENCE
     assert left + len(world.events.changes) == 100
