@@ -31,7 +31,7 @@ app = APIGatewayRestResolver()
 
 @cache
 def bootstrap() -> ForgetBootstrap:
-    """The function's world, built on first use."""
+    """Return the function's world, built on first use."""
     return ForgetBootstrap(load(ForgetSettings))
 
 
@@ -39,7 +39,7 @@ def bootstrap() -> ForgetBootstrap:
 @tracer.capture_lambda_handler(capture_response=False, capture_error=False)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """One request, or the round that goes on with what was begun."""
+    """Return one request, or the round that goes on with what was begun."""
     if "httpMethod" in event:
         return app.resolve(event, context)
     try:
@@ -84,22 +84,22 @@ def _answer(status: int, code: str, message: str, **more: Any) -> Response[Any]:
 
 
 def unknown(error: JobNotFoundError) -> Response[Any]:
-    """404, with a sentence."""
+    """Answer 404, with a sentence."""
     return _answer(404, "job_unknown", f"There is no job {error}.")
 
 
 def shared(error: SharedJobError) -> Response[Any]:
-    """409, with the jobs that would lose their files."""
+    """Answer 409, with the jobs that would lose their files."""
     return _answer(409, "job_shared", str(error), jobs=list(error.jobs))
 
 
 def not_now(error: ActionNotAllowedError | NotErasableError) -> Response[Any]:
-    """409 for a job that has not ended, and for what S3 does not let go."""
+    """Answer 409 for a job that has not ended, and for what S3 does not let go."""
     return _answer(409, "not_forgotten", str(error))
 
 
 def again(error: ConflictError | FalUnavailableError) -> Response[Any]:
-    """503 for what goes on by itself, and for what has to be asked again: it may not be begun."""
+    """Answer 503 for what goes on by itself, and for what has to be asked again: it may not be begun."""
     if isinstance(error, ConflictError):
         return _answer(
             503, "try_again", "The job has just been changed by another request. Try again."
@@ -108,7 +108,7 @@ def again(error: ConflictError | FalUnavailableError) -> Response[Any]:
 
 
 def invalid(error: BadQuery) -> Response[Any]:
-    """400 for a body that is not of its form."""
+    """Answer 400 for a body that is not of its form."""
     return _answer(400, "query_invalid", str(error))
 
 

@@ -30,7 +30,7 @@ REDRIVEN_AT_ONCE = 100
 
 @cache
 def bootstrap() -> JobsBootstrap:
-    """The function's world, built on first use."""
+    """Return the function's world, built on first use."""
     return JobsBootstrap(load(JobsSettings))
 
 
@@ -46,7 +46,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 @app.get("/jobs")
 def jobs() -> dict[str, Any]:
-    """Jobs newest first, ``?status=``, ``?limit=`` (1 to 100), ``?cursor=``."""
+    """Return jobs, newest first, ``?status=``, ``?limit=`` (1 to 100), ``?cursor=``."""
     query = JobsQuery.parse(app.current_event.query_string_parameters)
     return list_jobs(
         status=query.status, limit=query.limit, cursor=query.cursor, jobs=bootstrap().jobs
@@ -55,13 +55,13 @@ def jobs() -> dict[str, Any]:
 
 @app.get("/jobs/<job_id>")
 def job(job_id: str) -> dict[str, Any]:
-    """One job."""
+    """Return one job."""
     return show_job(job_id, jobs=bootstrap().jobs)
 
 
 @app.post("/jobs/<job_id>/resolve")
 def resolve(job_id: str) -> dict[str, Any]:
-    """What the caller says of a submission in doubt; API Gateway knows who that is."""
+    """Return what the caller says of a submission in doubt; API Gateway knows who that is."""
     said, by = ResolveRequest.parse(app.current_event.body), _caller()
     manual_actions = bootstrap().manual_actions
     if said.request_id is None:
@@ -96,7 +96,7 @@ def replay(job_id: str) -> dict[str, Any]:
 
 @app.get("/budget")
 def budget() -> dict[str, Any]:
-    """The month's dollars and the slots."""
+    """Return the month's dollars and the slots."""
     limits = bootstrap().settings.limits
     return show_budget(now=bootstrap().clock(), limits=limits, jobs=bootstrap().jobs)
 
@@ -112,19 +112,19 @@ def _caller() -> str:
 
 
 def unavailable(error: FalUnavailableError) -> Response[Any]:
-    """503 while fal does not answer."""
+    """Answer 503 while fal does not answer."""
     body = {"error": {"code": "fal_unavailable", "message": f"{error}. Try again in a minute."}}
     return Response(503, "application/json", body)
 
 
 def unknown(error: JobNotFoundError) -> Response[Any]:
-    """404, with a sentence."""
+    """Answer 404, with a sentence."""
     body = {"error": {"code": "job_unknown", "message": f"There is no job {error}."}}
     return Response(404, "application/json", body)
 
 
 def gone(error: JobForgottenError) -> Response[Any]:
-    """410, for good."""
+    """Answer 410: the job is gone for good."""
     about("", logger, tracer)
     message = f"{error} was forgotten; lora-drop forget shows the proof."
     return Response(
@@ -133,13 +133,13 @@ def gone(error: JobForgottenError) -> Response[Any]:
 
 
 def conflict(error: ActionNotAllowedError | ConflictError) -> Response[Any]:
-    """409 for a decision that is not open, or no longer."""
+    """Answer 409 for a decision that is not open, or no longer."""
     body = {"error": {"code": "nothing_to_decide", "message": str(error)}}
     return Response(409, "application/json", body)
 
 
 def invalid(error: BadQuery) -> Response[Any]:
-    """400 for a query that is not of its form."""
+    """Answer 400 for a query that is not of its form."""
     body = {"error": {"code": "query_invalid", "message": str(error)}}
     return Response(400, "application/json", body)
 

@@ -23,7 +23,7 @@ metrics = Metrics()
 
 @cache
 def bootstrap() -> ReconcileBootstrap:
-    """The function's world, built on first use."""
+    """Return the function's world, built on first use."""
     return ReconcileBootstrap(load(ReconcileSettings))
 
 
@@ -31,7 +31,7 @@ def bootstrap() -> ReconcileBootstrap:
 @tracer.capture_lambda_handler(capture_response=False, capture_error=False)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001  # Lambda's shape
-    """One round over the open jobs, or a question about one of them.
+    """Run one round over the open jobs, or check one job.
 
     The metrics are written also after an error, so that alarms ring.
     """
@@ -45,7 +45,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
 
 
 def asked(question: StatusCheckRequest) -> dict[str, Any]:
-    """What fal says of this job now; where it does not answer, the next round asks again."""
+    """Return what fal says of this job now; where it does not answer, the next round asks again."""
     job_id = question.job_id
     try:
         status = bootstrap().reconciler.request_status_check(job_id).status
@@ -61,7 +61,7 @@ def asked(question: StatusCheckRequest) -> dict[str, Any]:
 
 
 def counted(counts: RoundCounts) -> dict[str, Any]:
-    """The round's numbers, as metrics and in the log."""
+    """Return the round's numbers, as metrics and in the log."""
     metrics.add_metric(Metric.JOBS_OPEN, MetricUnit.Count, counts.open)
     metrics.add_metric(Metric.JOBS_LATE, MetricUnit.Count, counts.late)
     metrics.add_metric(Metric.JOBS_UNANSWERED, MetricUnit.Count, counts.unanswered)

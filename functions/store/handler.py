@@ -29,7 +29,7 @@ processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failu
 
 @cache
 def bootstrap() -> StoreBootstrap:
-    """The function's world, built on first use."""
+    """Return the function's world, built on first use."""
     return StoreBootstrap(load(StoreSettings))
 
 
@@ -45,7 +45,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def store_message(record: SQSRecord) -> None:
-    """One message of the results queue; the log says why one comes back."""
+    """Handle one message of the results queue; the log says why one comes back."""
     about("", logger, tracer)
     try:
         request = StoreRequest.model_validate_json(record.body)

@@ -36,7 +36,7 @@ COUNTED = {
 
 @cache
 def bootstrap() -> SubmitBootstrap:
-    """The function's world, built on first use."""
+    """Return the function's world, built on first use."""
     return SubmitBootstrap(load(SubmitSettings))
 
 
@@ -55,7 +55,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def submit_message(record: SQSRecord) -> None:
-    """One message of the inbox queue; the log says why one comes back."""
+    """Handle one message of the inbox queue; the log says why one comes back."""
     about("", logger, tracer)
     try:
         submit_all(json.loads(record.body))
@@ -66,7 +66,7 @@ def submit_message(record: SQSRecord) -> None:
 
 
 def submit_all(notice: dict[str, Any]) -> None:
-    """Every dataset S3 speaks of; its ``s3:TestEvent`` speaks of none."""
+    """Submit every dataset that the notification names; ``s3:TestEvent`` names none."""
     for dataset in parse(event=notice, model=S3Notice).datasets():
         about(job_id_for(dataset.bucket, dataset.key, dataset.version_id), logger, tracer)
         try:

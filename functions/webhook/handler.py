@@ -45,7 +45,7 @@ ANSWERS: dict[type[LoraDropError], tuple[int, str]] = {
 
 @cache
 def bootstrap() -> WebhookBootstrap:
-    """The function's world, built on first use."""
+    """Return the function's world, built on first use."""
     return WebhookBootstrap(load(WebhookSettings))
 
 
@@ -60,7 +60,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 @app.post("/webhooks/fal/<job_id>/<token>")
 def receive(job_id: str, token: str) -> dict[str, str]:
-    """One delivery for one job."""
+    """Return one delivery for one job."""
     headers, body = raw_delivery(app.current_event.raw_event)
     job = bootstrap().webhook_handler.deliver(job_id, token, headers, body)
     about(job, logger, tracer)
@@ -81,7 +81,7 @@ def _answer(status: int, code: str) -> Callable[[Exception], Response[Any]]:
 
 
 def dropped(forgotten: JobForgottenError) -> Response[Any]:
-    """200, so that fal does not send it again; nothing of it is kept."""
+    """Answer 200, so that fal does not send it again; nothing of it is kept."""
     about("", logger, tracer)
     logger.info("delivery for a forgotten job dropped", digest=digest_of(str(forgotten)))
     return Response(200, "application/json", {"status": "FORGOTTEN"})

@@ -59,7 +59,7 @@ class S3Notice(_Message):
         return self
 
     def datasets(self) -> tuple[DatasetVersion, ...]:
-        """The object versions that were created, keys decoded; folder markers are left out."""
+        """Return the object versions that were created, keys decoded; folder markers are left out."""
         return tuple(
             DatasetVersion(
                 bucket=record.s3.bucket.name,
@@ -74,7 +74,7 @@ class S3Notice(_Message):
 
 
 def s3_notice_for(dataset: DatasetVersion) -> dict[str, Any]:
-    """S3's own shape for an object that is already there, for the inbox queue."""
+    """Return S3's own notification for an object that is already there, for the inbox queue."""
     record = _Record(
         event_name="ObjectCreated:Put",
         s3=_S3(
@@ -100,14 +100,14 @@ class WebhookBody(_Message):
 
     @classmethod
     def parse(cls, body: bytes) -> Self:
-        """The body of a verified delivery; raises InvalidWebhookError when it is not of fal's form."""
+        """Return the body of a verified delivery; raises InvalidWebhookError when it is not of fal's form."""
         try:
             return cls.model_validate_json(body)
         except ValueError as error:
             raise InvalidWebhookError("the body is not a fal webhook") from error
 
     def fact(self) -> FalStatus:
-        """What the body says; raises InvalidWebhookError for a status fal does not document."""
+        """Return what the body says; raises InvalidWebhookError for a status fal does not document."""
         if self.status == "OK":
             return finished(
                 self.request_id, self.payload if isinstance(self.payload, dict) else None
@@ -144,7 +144,7 @@ class JobsQuery(_Message):
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str]) -> Self:
-        """The query; raises BadQuery and says what is wrong with each parameter."""
+        """Return the query; raises BadQuery and says what is wrong with each parameter."""
         try:
             return cls.model_validate(parameters)
         except ValidationError as error:
@@ -161,7 +161,7 @@ class RetryRequest(_Message):
 
     @classmethod
     def parse(cls, body: str | None) -> Self:
-        """The order, which may be left out; raises BadQuery."""
+        """Return the order, which may be left out; raises BadQuery."""
         try:
             return cls.model_validate_json(body or "{}")
         except ValidationError as error:
@@ -178,7 +178,7 @@ class ForgetRequest(_Message):
 
     @classmethod
     def parse(cls, body: str | None) -> Self:
-        """The order, which may be left out; raises BadQuery."""
+        """Return the order, which may be left out; raises BadQuery."""
         try:
             return cls.model_validate_json(body or "{}")
         except ValidationError as error:
@@ -195,7 +195,7 @@ class ResolveRequest(_Message):
 
     @classmethod
     def parse(cls, body: str | None) -> Self:
-        """The body; raises BadQuery."""
+        """Return the body; raises BadQuery."""
         try:
             resolution = cls.model_validate_json(body or "")
         except ValueError as error:
@@ -206,7 +206,7 @@ class ResolveRequest(_Message):
 
 
 def raw_delivery(event: Mapping[str, Any]) -> tuple[dict[str, list[str]], bytes]:
-    """Every header with all its values, and the exact bytes, of a REST API event.
+    """Return every header with all its values, and the exact bytes, of a REST API event.
 
     Raises InvalidWebhookError for base64 that is none, and for text that has no bytes.
     """
@@ -223,12 +223,12 @@ def raw_delivery(event: Mapping[str, Any]) -> tuple[dict[str, list[str]], bytes]
 
 
 def job_id_in(event: Mapping[str, Any]) -> str:
-    """The job id in the path of a REST API event; empty for none, and for what cannot be one."""
+    """Return the job id in the path of a REST API event; empty for none, and for what cannot be one."""
     job_id = str((event.get("pathParameters") or {}).get("job_id") or "")
     return job_id if JOB_ID.fullmatch(job_id) else ""
 
 
 def caller_of(event: Mapping[str, Any]) -> str:
-    """Who called a REST API with IAM, as API Gateway says."""
+    """Return who called a REST API with IAM, as API Gateway says."""
     identity = (event.get("requestContext") or {}).get("identity") or {}
     return str(identity.get("userArn") or identity.get("caller") or "unknown")

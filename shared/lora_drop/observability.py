@@ -57,7 +57,7 @@ JOB_ID, REQUEST_ID = "job_id", "request_id"
 
 
 def about(job: Job | str, logger: Logger, tracer: Tracer) -> None:
-    """From now on log lines and the trace say which job this is about, and its request at fal.
+    """Make the following log lines and the trace name this job and its request at fal.
 
     ``job``: its id where no more is known, empty where not even that is, or is to be said no more.
     What was said of another job before is over.
@@ -72,14 +72,14 @@ def about(job: Job | str, logger: Logger, tracer: Tracer) -> None:
 
 
 def training_seconds(job: Job) -> float | None:
-    """How long fal took for what is stored now; None where it did not train, or was never seen to."""
+    """Return how long fal took for what is stored now; None where it did not train, or was never seen to."""
     since = {step.status: step.at for step in job.history}
     begun, done = since.get(Status.SUBMITTED), since.get(Status.STORING)
     return (done - begun).total_seconds() if begun and done and done >= begun else None
 
 
 def make_tracer() -> Tracer:
-    """Traces the function and its calls to AWS, without what must not be in a trace.
+    """Return a tracer of the function and its calls to AWS, without what must not be in a trace.
 
     X-Ray's SDK would note the key of every object, which people name their photos by, and the
     address of every HTTP call: fal's give access to the LoRA.

@@ -47,7 +47,7 @@ class LimitSettings(Settings):
 
     @property
     def limits(self) -> Limits:
-        """The three as the services know them."""
+        """Return the three as the services know them."""
         return Limits(self.max_in_flight, self.monthly_budget_usd, self.max_job_usd)
 
 

@@ -20,7 +20,7 @@ type SocketOptions = Iterable[httpcore.SOCKET_OPTION]
 
 
 def resolved(host: str, port: int) -> Sequence[str]:
-    """The addresses that this machine finds for a name, in the order in which to try them."""
+    """Return the addresses that this machine finds for a name, in the order in which to try them."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
@@ -47,7 +47,7 @@ class CheckedNetwork(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: SocketOptions | None = None,
     ) -> httpcore.NetworkStream:
-        """A connection to one of the host's addresses.
+        """Return a connection to one of the host's addresses.
 
         Raises HostNotAllowedError before anything is sent when one of them is not public, and httpcore's
         ConnectError or ConnectTimeout, the last, when none can be reached.

@@ -51,7 +51,7 @@ class CdnFiles:
     def open(
         self, artifact: Artifact, *, until: float, whole: bool = False
     ) -> Iterator[OpenArtifact]:
-        """The file, to be read until that moment of the monotonic clock; ``whole``: in one go.
+        """Yield the file, to be read until that moment of the monotonic clock; ``whole``: in one go.
 
         Raises HostNotAllowedError before anything is fetched from there, ResultGoneError at 404, ResultUnusableError
         for a file that is larger than any LoRA, and DownloadInterruptedError.
@@ -72,7 +72,7 @@ class CdnFiles:
 
     @cached_property
     def _certificates(self) -> SSLContext:
-        """Read once: it takes longer than a small file."""
+        """Return the certificates, read once: reading takes longer than a small file."""
         return httpx.create_ssl_context()
 
     def _opened(self, wire: Wire, artifact: Artifact, *, whole: bool) -> InRanges | InOneGo:
@@ -91,7 +91,7 @@ class CdnFiles:
         return InOneGo(wire, response, expected=artifact.size)
 
     def _allowed(self, url: str, name: str) -> httpx.URL:
-        """The address as it will be fetched, so that no second reader sees another host in it."""
+        """Return the address as it will be fetched, so that no second reader sees another host in it."""
         foreign = HostNotAllowedError(
             f"{name} lies on a host that is not on the list (ARTIFACT_HOSTS)"
         )

@@ -18,7 +18,7 @@ GZIP = zlib.MAX_WBITS | 16
 
 
 def strong_etag(response: httpx.Response) -> str:
-    """The ETag where it stands for one sequence of bytes (RFC 9110, 8.8.1); empty otherwise."""
+    """Return the ETag where it stands for one sequence of bytes (RFC 9110, 8.8.1); empty otherwise."""
     etag: str = response.headers.get("ETag", "")
     return etag if re.fullmatch(r'"[!#-~]{1,200}"', etag) else ""
 
@@ -38,12 +38,12 @@ class InRanges:
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """Return the size in bytes."""
         return self._size
 
     @property
     def identity(self) -> str:
-        """Its strong ETag."""
+        """Return its strong ETag."""
         return self._etag
 
     def read(self, offset: int, into: memoryview) -> int:
@@ -101,7 +101,7 @@ class InRanges:
         )
 
     def _asked(self, span: Range) -> httpx.Response:
-        """Exactly this range of exactly this file; raises SourceChangedError where it is another."""
+        """Request exactly this range of exactly this file; raises SourceChangedError where it is another."""
         response = self._wire.get(span, etag=self._etag)
         expected = Range(span.start, span.end, self._size)
         if Range.served(response) == expected and strong_etag(response) == self._etag:
@@ -131,11 +131,11 @@ class InOneGo:
 
     @property
     def size(self) -> int | None:
-        """As the server states it."""
+        """Return the size as the server states it."""
         return self._size
 
     def read(self, offset: int, into: memoryview) -> int:
-        """The bytes that come next, which have to be those that are asked for.
+        """Return the bytes that come next, which have to be those that are asked for.
 
         Raises DownloadInterruptedError when they end before, or go on after, what the server or fal said.
         """
@@ -175,7 +175,7 @@ class InOneGo:
 
 
 def _unpacked(wire: Wire, response: httpx.Response) -> Iterator[bytes]:
-    """The file's bytes; raises DownloadInterruptedError for a packing that is unknown, or not whole.
+    """Yield the file's bytes; raises DownloadInterruptedError for a packing that is unknown, or not whole.
 
     Packed against our wish, and a little may unpack to very much: never more than 1 MiB at once.
     """

@@ -37,7 +37,7 @@ class Range:
 
     @classmethod
     def served(cls, response: httpx.Response) -> Self | None:
-        """The range that an answer says it is; None where it is none, or not to be relied on."""
+        """Return the range that an answer says it is; None where it is none, or not to be relied on."""
         found = CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         partial = response.status_code == httpx.codes.PARTIAL_CONTENT
         if not (partial and found and encoding(response) == ""):
@@ -48,12 +48,12 @@ class Range:
         return cls(first, last + 1, total) if sound else None
 
     def starts(self, asked: int) -> bool:
-        """Whether it is all that was asked for of the beginning."""
+        """Return whether it is all that was asked for of the beginning."""
         return (self.start, self.end) == (0, min(asked, self.total))
 
 
 def encoding(response: httpx.Response) -> str:
-    """How the body is packed; empty where it is not."""
+    """Return how the body is packed; empty where it is not."""
     packed: str = response.headers.get("Content-Encoding", "").strip().lower()
     return "" if packed == "identity" else packed
 
@@ -75,7 +75,7 @@ class Wire:
     stopped: Event = field(default_factory=Event)
 
     def get(self, span: Range | None, *, etag: str = "") -> httpx.Response:
-        """The answer, its body not read yet; a redirect is followed, to where the first may lead as well.
+        """Return the answer, its body not read yet; a redirect is followed, to where the first may lead as well.
 
         Raises ResultGoneError at 404, HostNotAllowedError, Broken and DownloadInterruptedError.
         """
@@ -117,7 +117,7 @@ class Wire:
         return response
 
     def chunks(self, response: httpx.Response) -> Iterator[bytes]:
-        """The body as it comes, packed or not; raises Broken, DownloadInterruptedError when time is over."""
+        """Yield the body as it comes, packed or not; raises Broken, DownloadInterruptedError when time is over."""
         try:
             with self._told():
                 for chunk in response.iter_raw() if encoding(response) else response.iter_bytes():

@@ -80,16 +80,16 @@ class DynamoJobs:
         return True
 
     def get(self, job_id: str) -> Job | None:
-        """A strongly consistent read."""
+        """Return a strongly consistent read."""
         item = self._item(key_of(job_id, JOB))
         return job_of(item) if item else None
 
     def forgotten(self, job_id: str) -> bool:
-        """A strongly consistent read."""
+        """Return a strongly consistent read."""
         return self.erasure(digest_of(job_id)) is not None
 
     def begin(self, job: Job, erasure: Erasure) -> None:
-        """One transaction: the job's rows go, and the tombstone comes."""
+        """Replace the job's rows by the tombstone, in one transaction."""
         owner = self.owner(job.content_digest) if job.content_digest else None
         heir = self.get(job.supersedes) if job.supersedes else None
         self._write(
@@ -97,7 +97,7 @@ class DynamoJobs:
         )
 
     def erasure(self, digest: str) -> Erasure | None:
-        """A strongly consistent read."""
+        """Return a strongly consistent read."""
         item = self._item(key_of(FORGOTTEN, digest))
         return erasure_of(item) if item else None
 
@@ -106,7 +106,7 @@ class DynamoJobs:
         self._write(keep_actions(before, after))
 
     def erasing(self) -> Iterable[Erasure]:
-        """Every one under ERASING, by a strongly consistent query."""
+        """Return every one under ERASING, by a strongly consistent query."""
         found = (self.erasure(item["sk"]["S"]) for item in list(self._rows(ERASING)))
         return [erasure for erasure in found if erasure is not None and erasure.done_at is None]
 
@@ -123,7 +123,7 @@ class DynamoJobs:
         self._write([*replace_actions(before, after, limits, claim), *checks(unchanged)])
 
     def unfinished(self) -> Iterable[Job]:
-        """Every job under OPEN by a strongly consistent query, oldest first."""
+        """Return every job under OPEN by a strongly consistent query, oldest first."""
         found = (self.get(_id_in(item)) for item in list(self._rows(OPEN)))
         return sorted(
             (job for job in found if job is not None),
@@ -131,7 +131,7 @@ class DynamoJobs:
         )
 
     def outbox(self) -> Mapping[str, int]:
-        """The rows under OUTBOX, by a strongly consistent query."""
+        """Return the rows under OUTBOX, by a strongly consistent query."""
         return {item["sk"]["S"]: int(item["written"]["N"]) for item in self._rows(OUTBOX)}
 
     def mark_published(self, job_id: str, version: int) -> None:
@@ -158,7 +158,7 @@ class DynamoJobs:
                 raise
 
     def next_waiting(self) -> Job | None:
-        """The first of the line; one that has just left it is passed over."""
+        """Return the first of the line; one that has just left it is passed over."""
         for item in self._rows(WAITING, limit=5):
             job = self.get(_id_in(item))
             if job is not None and job.status is Status.READY:
@@ -166,18 +166,18 @@ class DynamoJobs:
         return None
 
     def owner(self, content_digest: str) -> str | None:
-        """Who claimed this content last."""
+        """Return who claimed this content last."""
         item = self._item(key_of(CONTENT, content_digest))
         return item["job_id"]["S"] if item else None
 
     def account(self, month: str) -> Account:
-        """The month's counters and the slots, each strongly consistent."""
+        """Return the month's counters and the slots, each strongly consistent."""
         money = self._item(key_of(ACCOUNT, month))
         slots = self._item(key_of(SLOTS, SLOTS))
         return account_of(month, money, slots)
 
     def page(self, *, status: Status | None, limit: int, cursor: str | None) -> Page:
-        """A page of the index, newest first."""
+        """Return a page of the index, newest first."""
         name, value = ("status", status.value) if status else ("sk", JOB)
         start = {"ExclusiveStartKey": start_of(cursor, status)} if cursor else {}
         found = self._client.query(
@@ -195,7 +195,7 @@ class DynamoJobs:
         return Page(jobs, cursor_of(last) if last else None)
 
     def bookmark(self, name: str) -> str | None:
-        """Where a sweep has got to."""
+        """Return where a sweep has got to."""
         item = self._item(key_of("BOOKMARK", name))
         return item["at"]["S"] if item else None
 
@@ -208,14 +208,14 @@ class DynamoJobs:
             self._client.put_item(TableName=self._table, Item={**key, "at": {"S": at}})
 
     def missing(self, job_ids: Sequence[str]) -> Sequence[str]:
-        """Which of these ids no job has, nor had a forgotten one, by strongly consistent reads."""
+        """Return which of these ids no job has, nor had a forgotten one, by strongly consistent reads."""
         jobs = self._there([(each, JOB) for each in job_ids])
         rest = [each for each in job_ids if (each, JOB) not in jobs]
         gone = self._there([(FORGOTTEN, digest_of(each)) for each in rest])
         return [each for each in rest if (FORGOTTEN, digest_of(each)) not in gone]
 
     def _there(self, rows: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Which of these rows there are."""
+        """Return which of these rows there are."""
         wanted, found = list(dict.fromkeys(rows)), set[tuple[str, str]]()
         for start in range(0, len(wanted), 100):  # BatchGetItem takes no more
             keys: list[dict[str, Any]] = [key_of(*row) for row in wanted[start : start + 100]]
@@ -251,7 +251,7 @@ class DynamoJobs:
             yield from page["Items"]
 
     def _write(self, actions: Sequence[Action]) -> None:
-        """All of it or nothing; raises what the first action whose condition does not hold says."""
+        """Write all of it or nothing; raise the error of the first action whose condition does not hold."""
         for attempt in range(ATTEMPTS):
             try:
                 self._client.transact_write_items(

@@ -19,13 +19,13 @@ FREE = "attribute_not_exists(pk)"
 
 
 def erasure_of(item: Mapping[str, Any]) -> Erasure:
-    """The erasure in its row."""
+    """Return the erasure in its row."""
     deserializer = TypeDeserializer()
     return Erasure.model_validate({name: deserializer.deserialize(item[name]) for name in item})
 
 
 def tombstone_of(job_id: str) -> Action:
-    """That no job of this id was forgotten."""
+    """Return that no job of this id was forgotten."""
     key = key_of(FORGOTTEN, digest_of(job_id))
     return Action({"ConditionCheck": {"Key": key, "ConditionExpression": FREE}}, JobForgottenError)
 
@@ -33,7 +33,7 @@ def tombstone_of(job_id: str) -> Action:
 def begin_actions(
     job: Job, erasure: Erasure, *, owns_content: bool, heir: bool
 ) -> Sequence[Action]:
-    """The job out, the tombstone in; ``heir``: whether the one that it stood in for is still there."""
+    """Return the job out, the tombstone in; ``heir``: whether the one that it stood in for is still there."""
     version = {":version": {"N": str(job.version)}}
     gone = {
         "Key": key_of(job.job_id, JOB),
@@ -53,7 +53,7 @@ def begin_actions(
 
 
 def keep_actions(before: Erasure, after: Erasure) -> Sequence[Action]:
-    """``after`` in the place of ``before``; at the end it is on no list any more."""
+    """Return ``after`` in the place of ``before``; at the end it is on no list any more."""
     put = {
         "Item": _item(after),
         "ConditionExpression": "#version = :version",
@@ -65,7 +65,7 @@ def keep_actions(before: Erasure, after: Erasure) -> Sequence[Action]:
 
 
 def _given_back(job: Job, *, heir: bool) -> Sequence[Action]:
-    """The content belongs again to the job that this one superseded, or to none.
+    """Return the content belongs again to the job that this one superseded, or to none.
 
     A job that is forgotten gets nothing back, also if that happens at this very moment.
     """

@@ -26,17 +26,17 @@ BY_STATUS, BY_CREATION = "by-status", "by-creation"
 
 
 def key_of(pk: str, sk: str) -> dict[str, Any]:
-    """A row's key."""
+    """Return a row's key."""
     return {"pk": {"S": pk}, "sk": {"S": sk}}
 
 
 def place_of(job: Job) -> str:
-    """Where a job stands among others of its kind: the oldest first."""
+    """Return where a job stands among others of its kind: the oldest first."""
     return f"{job.created_at.isoformat(timespec='microseconds')}#{job.job_id}"
 
 
 def item_of(job: Job) -> dict[str, Any]:
-    """The job's own row."""
+    """Return the job's own row."""
     serializer = TypeSerializer()
     values = json.loads(job.model_dump_json(exclude_none=True), parse_float=Decimal)
     values |= {"pk": job.job_id, "sk": JOB}
@@ -44,7 +44,7 @@ def item_of(job: Job) -> dict[str, Any]:
 
 
 def job_of(item: Mapping[str, Any]) -> Job:
-    """The job in its row."""
+    """Return the job in its row."""
     deserializer = TypeDeserializer()
     return Job.model_validate({name: deserializer.deserialize(item[name]) for name in item})
 
@@ -52,7 +52,7 @@ def job_of(item: Mapping[str, Any]) -> Job:
 def account_of(
     month: str, money: Mapping[str, Any] | None, slots: Mapping[str, Any] | None
 ) -> Account:
-    """A month's account from its row and the row of the slots, either of which may not be there."""
+    """Return a month's account from its row and the row of the slots, either of which may not be there."""
     return Account(
         month=month,
         reserved_usd=_usd(money, "reserved"),
@@ -63,12 +63,12 @@ def account_of(
 
 
 def cursor_of(key: Mapping[str, Any]) -> str:
-    """The key that a page ended with, as its reader hands it in again."""
+    """Return the key that a page ended with, as its reader hands it in again."""
     return base64.urlsafe_b64encode(json.dumps(key, sort_keys=True).encode()).decode()
 
 
 def start_of(cursor: str, status: Status | None) -> dict[str, Any]:
-    """The key a page ended with; raises BadQuery when it is not one of this very list."""
+    """Return the key a page ended with; raises BadQuery when it is not one of this very list."""
     foreign = BadQuery("cursor: this is not a cursor of an earlier page")
     try:
         key = json.loads(base64.urlsafe_b64decode(cursor.encode()))

@@ -38,7 +38,7 @@ class Action:
 
 
 def add_actions(job: Job, claim: Claim | None) -> Sequence[Action]:
-    """A new job, if its id is free."""
+    """Return a new job, if its id is free."""
     put = {"Item": item_of(job), "ConditionExpression": "attribute_not_exists(pk)"}
     return [Action({"Put": put}), *_lists(None, job), *_outbox(None, job), *_claimed(job, claim)]
 
@@ -46,7 +46,7 @@ def add_actions(job: Job, claim: Claim | None) -> Sequence[Action]:
 def replace_actions(
     before: Job, after: Job, limits: Limits | None, claim: Claim | None
 ) -> Sequence[Action]:
-    """``after`` in the place of ``before``."""
+    """Return ``after`` in the place of ``before``."""
     return [
         Action({"Put": {"Item": item_of(after), **_unchanged(before)}}),
         *_lists(before, after),
@@ -58,7 +58,7 @@ def replace_actions(
 
 
 def checks(unchanged: Sequence[Job]) -> Sequence[Action]:
-    """That each of these jobs is as it was read."""
+    """Return that each of these jobs is as it was read."""
     return [
         Action({"ConditionCheck": {"Key": key_of(job.job_id, JOB), **_unchanged(job)}})
         for job in unchanged
@@ -74,7 +74,7 @@ def _unchanged(job: Job) -> Mapping[str, Any]:
 
 
 def _lists(before: Job | None, after: Job) -> Sequence[Action]:
-    """The rows under OPEN and WAITING, as far as they change."""
+    """Return the rows under OPEN and WAITING, as far as they change."""
     row = {"job_id": {"S": after.job_id}}
     actions = []
     if before is None or before.terminal or after.terminal:
@@ -103,7 +103,7 @@ def _waits(job: Job | None) -> bool:
 
 
 def _slot(before: Job, after: Job, limits: Limits | None) -> Sequence[Action]:
-    """A slot is taken or given back; the row holds who has one, so nothing is counted twice."""
+    """Return a slot is taken or given back; the row holds who has one, so nothing is counted twice."""
     if before.at_fal == after.at_fal:
         return []
     update: dict[str, Any] = {
@@ -118,7 +118,7 @@ def _slot(before: Job, after: Job, limits: Limits | None) -> Sequence[Action]:
 
 
 def _money(before: Job, after: Job, limits: Limits | None) -> Sequence[Action]:
-    """What the move books; the budget is a condition where money is set aside for it."""
+    """Return what the move books; the budget is a condition where money is set aside for it."""
     actions = []
     for booking in bookings(before.charges, after.charges):
         update: dict[str, Any] = {
@@ -144,7 +144,7 @@ def _money(before: Job, after: Job, limits: Limits | None) -> Sequence[Action]:
 
 
 def _room(booking: Booking, job: Job, limits: Limits | None) -> int | None:
-    """What may be committed already for this booking to fit; None where nothing limits it."""
+    """Return what may be committed already for this booking to fit; None where nothing limits it."""
     if limits is None or limits.monthly_usd is None or job.approved or booking.reserved <= 0:
         return None
     return round(limits.monthly_usd * MICRO) - booking.reserved

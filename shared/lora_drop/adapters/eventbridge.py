@@ -23,7 +23,7 @@ class BusEvents:
         self._client = client
 
     def emit(self, change: StatusChange) -> None:
-        """One entry; EventBridge answers 200 to one that it does not take."""
+        """Put one entry; EventBridge answers 200 also to an entry that it does not take."""
         try:
             answer = self._client.put_events(
                 Entries=[
@@ -43,5 +43,5 @@ class BusEvents:
 
 
 def bus_events() -> BusEvents:
-    """The bus, with little patience."""
+    """Return the bus, with little patience."""
     return BusEvents(boto3.client("events", config=PATIENCE))

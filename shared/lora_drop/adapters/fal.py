@@ -52,7 +52,7 @@ class FalQueueClient:
     def submit(
         self, application: str, arguments: Mapping[str, Any], *, webhook_url: str
     ) -> Submission:
-        """One POST on a connection of its own; see fal_transport for every outcome.
+        """Return one POST on a connection of its own; see fal_transport for every outcome.
 
         A key that fal does not know any more, and that has a newer one, is no refusal: nothing was
         accepted, and the next submission of the job goes out with the newer key.
@@ -83,7 +83,7 @@ class FalQueueClient:
         return Submission(once.request_id)
 
     def ask(self, application: str, request_id: str) -> FalStatus:
-        """What fal says of the request now; anything that says nothing of it: FalUnavailableError.
+        """Return what fal says of the request now; anything that says nothing of it: FalUnavailableError.
 
         fal_client knows the addresses. Its own ``status()`` and ``get()`` repeat themselves, ask
         without end while a request is running, and want fields that fal does not promise.
@@ -119,7 +119,7 @@ class FalQueueClient:
     def _handle(
         self, wire: httpx.BaseTransport, application: str, request_id: str
     ) -> fal_client.SyncRequestHandle:
-        """A request by its id alone: no address that an answer of fal's names is ever called.
+        """Return a request by its id alone: no address that an answer of fal's names is ever called.
 
         Its calls may be repeated with a newer key. The id becomes a part of an address, and one that would change it is none of fal's.
         """
@@ -135,7 +135,7 @@ def _client(
     timeout: httpx.Timeout,
     auth: httpx.Auth | None = None,
 ) -> fal_client.SyncClient:
-    """fal_client on our wire. ``_client`` is its one seam: a cached property of a frozen class.
+    """Return fal_client on our transport. ``_client`` is its one seam: a cached property of a frozen class.
 
     Without ``auth`` this key is shown, and no other.
     """
@@ -164,7 +164,7 @@ class _Deadline(httpx.BaseTransport):
 
 
 def _asked(handle: fal_client.SyncRequestHandle) -> FalStatus:
-    """The state of a request first: only a completed one has a result to read."""
+    """Ask for the state of a request first: only a completed one has a result to read."""
     answer = handle.client.get(handle.status_url)
     state = json_object(answer)
     if state is not None and answer.status_code in GONE:
@@ -187,7 +187,7 @@ def _asked(handle: fal_client.SyncRequestHandle) -> FalStatus:
 def _failure(
     handle: fal_client.SyncRequestHandle, state: Mapping[str, Any], units: str | None
 ) -> FalStatus:
-    """A failed request is COMPLETED too; its result may say more of it than its state.
+    """Return a failed request is COMPLETED too; its result may say more of it than its state.
 
     ``units`` is what the answer with its state said of money.
     """
@@ -205,7 +205,7 @@ def _failure(
 
 
 def _result(handle: fal_client.SyncRequestHandle, units: str | None) -> FalStatus:
-    """What the model answered, with its own status."""
+    """Return what the model answered, with its own status."""
     answer = handle.client.get(handle.response_url)
     body = json_object(answer)
     if body is None or answer.is_redirect or answer.status_code in ABOUT_US:

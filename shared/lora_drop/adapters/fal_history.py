@@ -30,7 +30,7 @@ class FalHistory:
         self._transport = transport
 
     def requests_for(self, job: Job, *, since: datetime) -> Sequence[str]:
-        """The ids of the requests since then that were sent this job's dataset.
+        """Return the ids of the requests since then that were sent this job's dataset.
 
         Raises FalUnavailableError when the list cannot be read to its end.
         """
@@ -69,7 +69,7 @@ class FalHistory:
 
 
 def _dataset_urls(payload: object) -> Iterator[str]:
-    """The dataset's address in a request's stored input, which may be JSON as text."""
+    """Yield the dataset's address in a request's stored input, which may be JSON as text."""
     if isinstance(payload, str):
         try:
             payload = json.loads(payload)

@@ -64,7 +64,7 @@ class FalPayloads:
         )
 
     def _is_known(self, client: httpx.Client) -> bool:
-        """Whether fal takes the key for what every key may do.
+        """Return whether fal takes the key for what every key may do.
 
         It is documented for no answer of fal's whether a key without the right gets 401 or 403.
         """

@@ -47,7 +47,7 @@ class FalPrices:
         self._known: dict[str, tuple[float, Price | None]] = {}
 
     def price(self, application: str) -> Price | None:
-        """The price of a trainer as fal lists it; None, and the table counts, when in doubt.
+        """Return the price of a trainer as fal lists it; None, and the table counts, when in doubt.
 
         Asked once an hour, five minutes after a failure.
         """
@@ -78,7 +78,7 @@ class FalPrices:
 
 
 def _read(application: str, row: Mapping[str, Any]) -> Price | None:
-    """The price of a step, or None for a unit or an amount that may mean something else."""
+    """Return the price of a step, or None for a unit or an amount that may mean something else."""
     unit, amount = row.get("unit"), row.get("unit_price")
     read = UNIT.fullmatch(" ".join(unit.lower().split())) if isinstance(unit, str) else None
     if read is None or row.get("currency") != "USD":

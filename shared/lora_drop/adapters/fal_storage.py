@@ -42,7 +42,7 @@ class FalStorage:
         self._tick = tick
 
     def upload(self, archive: RangedReader, name: str, seconds: int) -> str:
-        """The address of a copy that fal drops after so many seconds; memory for a part at a time.
+        """Return the address of a copy that fal drops after so many seconds; memory for a part at a time.
 
         Up to 100 MB go in one piece and lie in memory for it, larger ones in parts of 10 MB, as
         fal_client itself has it. A key that fal refuses is tried once more in its newer form. Raises
@@ -112,7 +112,7 @@ def _https(url: object) -> str:
 
 
 def _verdict(answer: httpx.Response) -> NotSubmittedError | SubmissionRefusedError:
-    """What an answer that is no success says of the next try."""
+    """Return what an answer that is no success says of the next try."""
     status = answer.status_code
     if not answer.is_client_error or status in PASSING:
         return NotSubmittedError(f"fal's storage answered {status}")
@@ -133,7 +133,7 @@ class _Until(httpx.BaseTransport):
         self._until = until
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """The answer; raises FalUnavailableError, which fal_client's own repetitions let pass."""
+        """Return the answer; raises FalUnavailableError, which fal_client's own repetitions let pass."""
         left = self._until - self._tick()
         if left <= 0:
             raise FalUnavailableError("the upload takes too long")

@@ -47,7 +47,7 @@ class SinglePost(httpx.BaseTransport):
         self.request_id: str | None = None
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """The accepted answer; raises NotSubmittedError, SubmissionRefusedError or SubmissionUnknownError."""
+        """Return the accepted answer; raises NotSubmittedError, SubmissionRefusedError or SubmissionUnknownError."""
         if self.sent:
             raise SubmissionUnknownError("a second POST for the same job was stopped")
         self.sent = True
@@ -69,7 +69,7 @@ class SinglePost(httpx.BaseTransport):
 
 
 def _accepted(response: httpx.Response) -> str:
-    """The request id of an accepted submission; raises for every other answer."""
+    """Return the request id of an accepted submission; raises for every other answer."""
     status, body = response.status_code, json_object(response)
     if status in ACCEPTED:
         request_id = body.get("request_id") if body else None
@@ -88,7 +88,7 @@ def _accepted(response: httpx.Response) -> str:
 
 
 def json_object(response: httpx.Response) -> dict[str, Any] | None:
-    """The answer's JSON object; None when it is none."""
+    """Return the answer's JSON object; None when it is none."""
     try:
         body = response.json()
     except (ValueError, RecursionError):
@@ -97,7 +97,7 @@ def json_object(response: httpx.Response) -> dict[str, Any] | None:
 
 
 def _said(detail: object) -> str:
-    """Fal's reasons without their ``input``: that is our own request."""
+    """Return fal's reasons without their ``input``: that is our own request."""
     rows = detail if isinstance(detail, list) else [detail]
     return quoted("; ".join(_reason(row) for row in rows))
 

@@ -18,7 +18,7 @@ OBJECT = re.compile(r'(arn:[\w-]+:s3:::[^/"\s]+/)(?:.*(?=" because)|.*)', re.DOT
 
 
 def s3_client() -> "S3Client":
-    """A client whose URLs carry today's signature version and the region's own host.
+    """Return a client whose URLs carry today's signature version and the region's own host.
 
     By itself botocore presigns for the global host, which answers for a new bucket elsewhere with
     a redirect. An emulator has one host for all of its buckets. What is uploaded is not hashed once
@@ -42,7 +42,7 @@ def s3_client() -> "S3Client":
 
 
 def _without_address(caught_exception: object = None, **_: Any) -> None:
-    """An error of the connection says to which host, and not for which key, prefix or signature."""
+    """Keep the host in an error of the connection, and remove key, prefix and signature."""
     if not isinstance(caught_exception, BotoCoreError):
         return
     given = caught_exception.kwargs.items()
@@ -54,7 +54,7 @@ def _without_address(caught_exception: object = None, **_: Any) -> None:
 
 
 def _without_object(parsed: Any, **_: Any) -> None:
-    """S3's own words name the object; its code and the action that was refused are enough."""
+    """Keep the code and the refused action of S3's error, and remove the text that names the object."""
     if "Error" in parsed:
         said = {"Code": "Unknown", "Message": "Unknown", **parsed["Error"]}
         message = OBJECT.sub(r"\1…", said["Message"])
@@ -62,6 +62,6 @@ def _without_object(parsed: Any, **_: Any) -> None:
 
 
 def _host_of(text: str) -> str:
-    """An address without its path and query; any other text as it is."""
+    """Return an address without its path and query; any other text as it is."""
     parts = urlsplit(text) if text.startswith(("http://", "https://")) else None
     return f"{parts.scheme}://{parts.netloc}" if parts else text

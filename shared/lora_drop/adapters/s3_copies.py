@@ -44,12 +44,12 @@ class S3Copies(S3Results):
         self._whole: set[str] = set()
 
     def find(self, key: str) -> ExistingFile | None:
-        """What lies under a key, by its head."""
+        """Return what lies under a key, by its head."""
         head = self._head(key)
         return head and ExistingFile(head["ContentLength"], head["Metadata"].get(SOURCE, ""))
 
     def put(self, key: str, data: bytes, label: Label) -> None:
-        """One PutObject where nothing lies; raises KeyOccupiedError, and UploadGoneError at a 409."""
+        """Put the object where nothing lies; raises KeyOccupiedError, and UploadGoneError at a 409."""
         crc = crc64nvme(data)
         try:
             self._client.put_object(
@@ -66,7 +66,7 @@ class S3Copies(S3Results):
         self._confirm(key, len(data), crc)
 
     def begin(self, key: str, label: Label) -> str:
-        """A new multipart upload."""
+        """Return a new multipart upload."""
         begun = self._client.create_multipart_upload(
             Bucket=self._bucket,
             Key=key,
@@ -79,7 +79,7 @@ class S3Copies(S3Results):
         return begun["UploadId"]
 
     def parts(self, key: str, upload_id: str) -> Mapping[int, Part]:
-        """Every part that S3 has with its checksum; raises UploadGoneError."""
+        """Return every part that S3 has with its checksum; raises UploadGoneError."""
         found: dict[int, Part] = {}
         pages = self._client.get_paginator("list_parts").paginate(
             Bucket=self._bucket, Key=key, UploadId=upload_id
@@ -96,7 +96,7 @@ class S3Copies(S3Results):
         return found
 
     def upload(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
-        """One UploadPart; raises UploadGoneError."""
+        """Upload one part; raises UploadGoneError."""
         checksum = _text(crc64nvme(data))
         try:
             put = self._client.upload_part(
@@ -142,7 +142,7 @@ class S3Copies(S3Results):
         self._confirm(key, size, crc)
 
     def abort(self, key: str, upload_id: str) -> None:
-        """AbortMultipartUpload; one that is no more is fine."""
+        """Abort a multipart upload; one that is no more is fine."""
         try:
             self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
         except ClientError as error:
@@ -150,7 +150,7 @@ class S3Copies(S3Results):
                 raise
 
     def reread(self, key: str) -> StoredFile:
-        """The object by its own bytes; raises DownloadInterruptedError when they are not what S3 kept."""
+        """Return the object by its own bytes; raises DownloadInterruptedError when they are not what S3 kept."""
         size, crc, sha256 = self._read(key)
         head = self._head(key)
         if head is None or head["ContentLength"] != size or _whole_crc(head) not in (None, crc):
@@ -161,7 +161,7 @@ class S3Copies(S3Results):
         return self._stored(key, size, sha256)
 
     def _refused(self, key: str, error: ClientError) -> None:
-        """Nothing to say where something lies there already; raises UploadGoneError, or S3's error."""
+        """Do nothing where something lies there already; raise UploadGoneError, or S3's error."""
         if error.response["Error"]["Code"] != "PreconditionFailed":
             raise _gone(key, error) from error
 
@@ -177,7 +177,7 @@ class S3Copies(S3Results):
         raise KeyOccupiedError(f"something else lies at {key}")
 
     def _read(self, key: str) -> tuple[int, int, str]:
-        """Size, CRC64NVME and SHA-256 of an object's bytes, a little of it in memory at once."""
+        """Return size, CRC64NVME and SHA-256 of an object's bytes, a little of it in memory at once."""
         size, crc, digest = 0, 0, hashlib.sha256()
         with self._client.get_object(Bucket=self._bucket, Key=key)["Body"] as body:
             while chunk := body.read(CHUNK):
@@ -192,7 +192,7 @@ class S3Copies(S3Results):
 
 
 def _whole_crc(head: "HeadObjectOutputTypeDef") -> int | None:
-    """The object's own CRC64NVME; None where S3 has another checksum of it, or one of its parts."""
+    """Return the object's own CRC64NVME; None where S3 has another checksum of it, or one of its parts."""
     text = head.get("ChecksumCRC64NVME")
     whole = head.get("ChecksumType", WHOLE) == WHOLE
     return int.from_bytes(base64.b64decode(text)) if text and whole else None

@@ -38,11 +38,11 @@ class S3Range:
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """Return the size in bytes."""
         return self._dataset.size
 
     def read(self, offset: int, length: int) -> bytes:
-        """Bytes of this very version; raises DatasetRejectedError ``dataset_missing``, DatasetUnreadableError.
+        """Return bytes of this very version; raises DatasetRejectedError ``dataset_missing``, DatasetUnreadableError.
 
         S3 refuses it (412) when the ETag is not the one that was seen. An answer that ends early
         says nothing of the dataset, and botocore lets it pass: IncompleteReadError.
@@ -78,7 +78,7 @@ class S3Datasets:
         self._url_seconds = url_seconds
 
     def open(self, dataset: DatasetVersion) -> OpenDataset:
-        """The object as S3 describes it; raises DatasetRejectedError ``dataset_missing``, DatasetUnreadableError."""
+        """Return the object as S3 describes it; raises DatasetRejectedError ``dataset_missing``, DatasetUnreadableError."""
         try:
             head = self._client.head_object(**_version(dataset))
             if dataset.named_version:
@@ -96,14 +96,14 @@ class S3Datasets:
         return OpenDataset(found, _metadata(head["Metadata"]), S3Range(self._client, found))
 
     def url(self, dataset: DatasetVersion) -> str:
-        """A presigned GET of exactly this version; it dies with the signing role's session."""
+        """Return a presigned GET of exactly this version; it dies with the signing role's session."""
         return self._client.generate_presigned_url(
             "get_object", Params=dict(_version(dataset)), ExpiresIn=self._url_seconds
         )
 
 
 def _missing(dataset: DatasetVersion, error: ClientError) -> DatasetRejectedError:
-    """That the dataset is gone; raises DatasetUnreadableError, and other trouble with S3 as it is."""
+    """Return that the dataset is gone; raises DatasetUnreadableError, and other trouble with S3 as it is."""
     if error.response["Error"]["Code"] in FORBIDDEN:
         raise DatasetUnreadableError(f"{dataset.key} may not be read") from error
     if error.response["Error"]["Code"] not in MISSING:
@@ -113,7 +113,7 @@ def _missing(dataset: DatasetVersion, error: ClientError) -> DatasetRejectedErro
 
 
 def _version(dataset: DatasetVersion) -> Any:
-    """The call's arguments; an object from before versioning has no version to name."""
+    """Return the call's arguments; an object from before versioning has no version to name."""
     named = {"Bucket": dataset.bucket, "Key": dataset.key}
     if dataset.named_version:
         named["VersionId"] = dataset.named_version
@@ -135,7 +135,7 @@ class S3Shelf:
         self._bucket = bucket
 
     def list_page(self, after: str | None) -> DatasetPage:
-        """A page of versions; ``after`` is the key, and the version, that the page before ended with."""
+        """Return a page of versions; ``after`` is the key, and the version, that the page before ended with."""
         marker, _, version = (after or "").rpartition("\n")  # a key may have lines, too
         start: Any = {"KeyMarker": marker, "VersionIdMarker": version} if after else {}
         found = self._client.list_object_versions(Bucket=self._bucket, MaxKeys=PAGE, **start)

@@ -22,7 +22,7 @@ class S3Eraser:
         self._bucket = bucket
 
     def versions(self, place: Place) -> Iterator[Sequence[Erasable]]:
-        """S3's own pages, of 1,000 rows.
+        """Yield S3's own pages, of 1,000 rows.
 
         S3 does not say where a page goes on whose marker was deleted meanwhile: rows may be passed over.
         """
@@ -41,7 +41,7 @@ class S3Eraser:
                 yield found
 
     def erase(self, versions: Sequence[Erasable]) -> None:
-        """One call for a batch; raises NotErasableError, with S3's code and no key: people choose those."""
+        """Delete a batch in one call; raises NotErasableError, with S3's code and no key: people choose those."""
         named: Any = [{"Key": each.key, "VersionId": each.version_id} for each in versions]
         answer = self._client.delete_objects(
             Bucket=self._bucket, Delete={"Objects": named, "Quiet": True}
@@ -54,7 +54,7 @@ class S3Eraser:
             )
 
     def unfinished(self, place: Place) -> Iterator[Sequence[Erasable]]:
-        """S3's own pages of multipart uploads, of 1,000 rows."""
+        """Yield S3's own pages of multipart uploads, of 1,000 rows."""
         pages = self._client.get_paginator("list_multipart_uploads").paginate(
             Bucket=self._bucket, Prefix=place.key
         )
@@ -68,7 +68,7 @@ class S3Eraser:
                 yield found
 
     def abort_all(self, uploads: Sequence[Erasable]) -> None:
-        """One call for each."""
+        """Abort each in a call of its own."""
         for each in uploads:
             try:
                 self._client.abort_multipart_upload(
@@ -80,5 +80,5 @@ class S3Eraser:
 
 
 def _is_there(place: Place, key: str) -> bool:
-    """Whether a row of a list by prefix is of this place."""
+    """Return whether a row of a list by prefix is of this place."""
     return place.folder or key == place.key

@@ -95,7 +95,7 @@ class S3Results:
 
     @property
     def bucket(self) -> str:
-        """Its name."""
+        """Return its name."""
         return self._bucket
 
     def write(self, key: str, text: str, content_type: str, *, expires: bool = False) -> StoredFile:
@@ -128,12 +128,12 @@ class S3Results:
         self._client.delete_object(Bucket=self._bucket, Key=key)
 
     def has(self, stored: StoredFile) -> bool:
-        """Whether an object of that size lies there."""
+        """Return whether an object of that size lies there."""
         head = self._head(stored.key)
         return head is not None and head["ContentLength"] == stored.size
 
     def url(self, stored: StoredFile, seconds: int) -> str:
-        """A presigned GET; it dies with the signing role's session."""
+        """Return a presigned GET; it dies with the signing role's session."""
         return self._client.generate_presigned_url(
             "get_object",
             Params={"Bucket": self._bucket, "Key": stored.key},
@@ -141,7 +141,7 @@ class S3Results:
         )
 
     def reader(self, stored: StoredFile) -> S3Range:
-        """The object as it lies there now; raises DatasetUnreadableError when it does not."""
+        """Return the object as it lies there now; raises DatasetUnreadableError when it does not."""
         head = self._head(stored.key)
         if head is None:
             raise DatasetUnreadableError(f"{stored.key} is no longer there")
@@ -188,7 +188,7 @@ class S3Results:
 
 
 def _kind(content_type: str, *, expires: bool) -> Any:
-    """What a new object says of itself; tags go into a header, in the form of a query."""
+    """Return what a new object says of itself; tags go into a header, in the form of a query."""
     tagged = {"Tagging": urlencode([EXPIRES])} if expires else {}
     return {"ContentType": content_type, **tagged}
 
@@ -218,7 +218,7 @@ class S3Deliveries:
         )
 
     def kept(self, job: Job) -> Sequence[bytes]:
-        """The bodies, in the order of their names, which begin with the time."""
+        """Return the bodies, in the order of their names, which begin with the time."""
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=job.prefix + FOLDER
         )

@@ -20,10 +20,10 @@ class Key(Protocol):
     """The fal key, wherever it comes from."""
 
     def __call__(self) -> str:
-        """The key; raises FalUnavailableError when there is none."""
+        """Return the key; raises FalUnavailableError when there is none."""
 
     def newer(self, refused: str) -> str | None:
-        """Another key than this one that fal refused; None when there is none."""
+        """Return another key than this one that fal refused; None when there is none."""
 
 
 class KeyAuth(httpx.Auth):
@@ -37,7 +37,7 @@ class KeyAuth(httpx.Auth):
         self._key = key
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
-        """At most two requests."""
+        """Yield at most two requests."""
         key = usable_key(self._key())
         request.headers["Authorization"] = f"Key {key}"
         response = yield request
@@ -47,7 +47,7 @@ class KeyAuth(httpx.Auth):
 
 
 def usable_key(saved: str) -> str:
-    """The key without the line end it may have been saved with; raises FalUnavailableError."""
+    """Return the key without the line end it may have been saved with; raises FalUnavailableError."""
     key = saved.strip()
     if not re.fullmatch(r"[!-~]+", key):
         raise FalUnavailableError("the fal key is empty or holds what no key can")
@@ -72,7 +72,7 @@ class FalKey:
         self._read_at = -math.inf
 
     def __call__(self) -> str:
-        """The key; raises FalUnavailableError while the secret has no value."""
+        """Return the key; raises FalUnavailableError while the secret has no value."""
         given = os.environ.get("FAL_KEY")
         if given:
             return given
@@ -81,7 +81,7 @@ class FalKey:
         return self._kept
 
     def newer(self, refused: str) -> str | None:
-        """Another key than the one that fal has just refused; None when there is none.
+        """Return another key than the one that fal has just refused; None when there is none.
 
         The secret is read for it once a minute at most, however many calls are refused.
         """
@@ -97,7 +97,7 @@ class FalKey:
 
 
 def secret_text(name: str, *, fresh: bool = False) -> str:
-    """The secret's text, five minutes old at most; raises FalUnavailableError when there is none yet."""
+    """Return the secret's text, five minutes old at most; raises FalUnavailableError when there is none yet."""
     try:
         value = get_secret(name, max_age=MAX_AGE_SECONDS, force_fetch=fresh)
     except GetParameterError as error:

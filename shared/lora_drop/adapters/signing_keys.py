@@ -20,7 +20,7 @@ PATIENCE = 4.0  # seconds for the whole document, however steadily it trickles
 
 
 def verify_signature(key: bytes, message: bytes, signature: bytes) -> bool:
-    """Whether this Ed25519 key signed this message (libsodium: no small-order keys)."""
+    """Return whether this Ed25519 key signed this message (libsodium: no small-order keys)."""
     try:
         VerifyKey(key).verify(message, signature)
     except (BadSignatureError, ValueError):
@@ -48,7 +48,7 @@ class JwksKeys:
         self._tried_at: datetime | None = None
 
     def keys(self, *, now: datetime) -> Sequence[bytes]:
-        """The keys at hand, not older than a day; raises SigningKeysUnavailableError."""
+        """Return the keys at hand, not older than a day; raises SigningKeysUnavailableError."""
         fresh = self._fetched_at is not None and now - self._fetched_at < MAX_AGE
         if not fresh:
             self._keys = ()
@@ -58,7 +58,7 @@ class JwksKeys:
         return self._keys
 
     def newer_keys(self, *, now: datetime) -> Sequence[bytes]:
-        """Keys that were not known before, asking fal at most once a minute; may be none."""
+        """Return keys that were not known before, asking fal at most once a minute; may be none."""
         known = set(self._keys)
         self._refresh(now)
         return tuple(key for key in self._keys if key not in known)
@@ -72,7 +72,7 @@ class JwksKeys:
             self._keys, self._fetched_at = keys, now
 
     def _fetch(self) -> tuple[bytes, ...]:
-        """The keys that fal publishes now; none when it does not answer, and the caller says so."""
+        """Return the keys that fal publishes now; none when it does not answer, and the caller says so."""
         until = self._tick() + PATIENCE
         # Packed, a small document could become a large one at once.
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}

@@ -27,7 +27,7 @@ class SqsInbox:
         self._url = url
 
     def announce(self, dataset: DatasetVersion) -> None:
-        """S3's own notice for a dataset, once more."""
+        """Send S3's own notice for a dataset once more."""
         body = json.dumps(s3_notice_for(dataset))
         self._client.send_message(QueueUrl=self._url, MessageBody=body)
 
@@ -40,7 +40,7 @@ class SqsHandover:
         self._url = url
 
     def hand_over(self, job_id: str) -> None:
-        """A StoreRequest for the store worker."""
+        """Send a StoreRequest to the store worker."""
         body = StoreRequest(job_id=job_id).model_dump_json()
         self._client.send_message(QueueUrl=self._url, MessageBody=body)
 
@@ -86,7 +86,7 @@ class LambdaStatusCheck:
         self._function = function
 
     def request_status_check(self, job_id: str) -> None:
-        """Lambda keeps the question until the function has taken it."""
+        """Invoke the function asynchronously: Lambda keeps the request until it has run."""
         self._client().invoke(
             FunctionName=self._function,
             InvocationType="Event",

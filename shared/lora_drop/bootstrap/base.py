@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def utc_now() -> datetime:
-    """The time, in UTC."""
+    """Return the time, in UTC."""
     return datetime.now(UTC)
 
 
@@ -39,7 +39,7 @@ class Bootstrap[S: Settings]:
 
     @cached_property
     def jobs(self) -> JobStore:
-        """The jobs table."""
+        """Return the jobs table."""
         return self._table
 
     @cached_property
@@ -108,7 +108,7 @@ class FalBootstrap[S: FalSettings](Bootstrap[S]):
 
     @cached_property
     def _key(self) -> "FalKey":
-        """One key for all callers: the first that fal refuses reads it again for all of them."""
+        """Return one key for all callers: the first that fal refuses reads it again for all of them."""
         from lora_drop.adapters.secrets import FalKey
 
         return FalKey(self.settings.fal_key_secret)

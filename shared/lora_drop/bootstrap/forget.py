@@ -15,7 +15,7 @@ class ForgetBootstrap(Bootstrap[ForgetSettings]):
 
     @cached_property
     def forget_service(self) -> "ForgetService":
-        """What erases."""
+        """Return the service that erases jobs."""
         from lora_drop.adapters.fal_payloads import FalPayloads
         from lora_drop.adapters.s3_client import s3_client
         from lora_drop.adapters.s3_eraser import S3Eraser

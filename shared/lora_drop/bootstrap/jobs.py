@@ -19,18 +19,18 @@ class JobsBootstrap(FalBootstrap[JobsSettings]):
 
     @cached_property
     def record(self) -> "Record":
-        """The jobs and what is published of them."""
+        """Return the jobs and what is published of them."""
         return self._record(self._results(self.settings.models_bucket))
 
     @cached_property
     def fal_updates(self) -> "FalUpdateHandler":
-        """What is done with what fal says."""
+        """Return what is done with what fal says."""
         settings = self.settings
         return self._fal_updates(self.record, settings.results_queue_url, settings.inbox_queue_url)
 
     @cached_property
     def manual_actions(self) -> "ManualActions":
-        """What a person decides."""
+        """Return what a person decides."""
         from lora_drop.services.manual_actions import ManualActions
 
         inbox = self._inbox(self.settings.inbox_queue_url)
@@ -38,7 +38,7 @@ class JobsBootstrap(FalBootstrap[JobsSettings]):
 
     @cached_property
     def retry_service(self) -> "RetryService":
-        """Retries and replays."""
+        """Return the service of retries and replays."""
         from lora_drop.services.retry import RetryService
 
         settings = self.settings
@@ -50,7 +50,7 @@ class JobsBootstrap(FalBootstrap[JobsSettings]):
 
     @cached_property
     def dead_letters(self) -> DeadLetters:
-        """What was given up, by queue."""
+        """Return the dead letter queues."""
         import boto3
 
         from lora_drop.adapters.sqs import SqsDeadLetters

@@ -17,14 +17,14 @@ class ReconcileBootstrap(FalBootstrap[ReconcileSettings]):
 
     @cached_property
     def history(self) -> RequestHistory:
-        """Fal's list of our requests."""
+        """Return fal's list of our requests."""
         from lora_drop.adapters.fal_history import FalHistory
 
         return FalHistory(self._key, self.settings.fal_api_url)
 
     @cached_property
     def reconciler(self) -> "Reconciler":
-        """The round that makes sure no job is ever stuck."""
+        """Return the round that makes sure no job is ever stuck."""
         from lora_drop.adapters.s3_client import s3_client
         from lora_drop.adapters.s3_datasets import S3Shelf
         from lora_drop.services.evidence import Evidence

@@ -16,7 +16,7 @@ class StoreBootstrap(FalBootstrap[StoreSettings]):
 
     @cached_property
     def source(self) -> ArtifactSource:
-        """Fal's CDN."""
+        """Return fal's CDN."""
         from lora_drop.adapters.checked_network import CheckedNetwork
         from lora_drop.adapters.download import CdnFiles
 
@@ -26,7 +26,7 @@ class StoreBootstrap(FalBootstrap[StoreSettings]):
 
     @cached_property
     def result_storer(self) -> "ResultStorer":
-        """The worker that ends a job."""
+        """Return the worker that ends a job."""
         from lora_drop.adapters.s3_client import s3_client
         from lora_drop.adapters.s3_copies import S3Copies
         from lora_drop.services.store import ResultStorer

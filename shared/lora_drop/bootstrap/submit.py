@@ -18,7 +18,7 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
 
     @cached_property
     def datasets(self) -> DatasetStore:
-        """The datasets bucket."""
+        """Return the datasets bucket."""
         from lora_drop.adapters.s3_client import s3_client
         from lora_drop.adapters.s3_datasets import S3Datasets
 
@@ -26,7 +26,7 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
 
     @cached_property
     def pictures(self) -> Pictures:
-        """Decodes and mends images."""
+        """Return the decoder and converter of images."""
         from lora_drop.adapters.pillow import PillowPictures
 
         return PillowPictures()
@@ -47,7 +47,7 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
 
     @cached_property
     def submitter(self) -> "Submitter":
-        """The door that datasets come in by."""
+        """Return the door that datasets come in by."""
         from lora_drop.services.check import Checker
         from lora_drop.services.checkpoints import check_checkpoint
         from lora_drop.services.dispatch import Dispatcher

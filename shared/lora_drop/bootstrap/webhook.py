@@ -16,7 +16,7 @@ class WebhookBootstrap(Bootstrap[WebhookSettings]):
 
     @cached_property
     def signing_keys(self) -> SigningKeys:
-        """Fal's public keys."""
+        """Return fal's public keys."""
         from lora_drop.adapters.signing_keys import JwksKeys
 
         return JwksKeys(self.settings.fal_jwks_url)
@@ -31,7 +31,7 @@ class WebhookBootstrap(Bootstrap[WebhookSettings]):
 
     @cached_property
     def webhook_handler(self) -> "WebhookHandler":
-        """The receiver of webhooks."""
+        """Return the receiver of webhooks."""
         from lora_drop.adapters.signing_keys import verify_signature
         from lora_drop.services.webhook import WebhookHandler
 

@@ -65,24 +65,24 @@ class StoredFile(BaseModel):
 
 
 def holds_weights(name: str) -> bool:
-    """Whether a stored file of this name is the LoRA."""
+    """Return whether a stored file of this name is the LoRA."""
     return re.fullmatch(rf"([0-9]+-)?{re.escape(WEIGHTS)}", name) is not None
 
 
 def is_weights(artifact: Artifact) -> bool:
-    """Whether a file has to be a safetensors file."""
+    """Return whether a file has to be a safetensors file."""
     return artifact.name.lower().endswith(WEIGHTS_SUFFIX)
 
 
 def is_json(artifact: Artifact) -> bool:
-    """Whether a file has to be JSON."""
+    """Return whether a file has to be JSON."""
     kind = (artifact.content_type or "").partition(";")[0].strip().lower()
     named = artifact.name.lower().endswith(JSON_SUFFIX)
     return named or (kind.endswith(("/json", "+json")) and not is_weights(artifact))
 
 
 def artifacts_in(payload: Mapping[str, Any]) -> tuple[Artifact, ...]:
-    """The weights and JSON files of a result, the trainer's own first, under the names they are kept by.
+    """Return the weights and JSON files of a result, the trainer's own first, under the names they are kept by.
 
     A File is an object with a ``url`` (fal's File type: url, content_type, file_name, file_size). Files
     of other kinds are left out: what cannot be looked into is not brought into the house.
@@ -125,7 +125,7 @@ def _free_name(output: str, item: Mapping[str, Any], *, taken: set[str]) -> str:
 
 
 def _plain(name: str) -> str:
-    """A file name without folders or surprises: a name from outside is never a path."""
+    """Return a file name without folders or surprises: a name from outside is never a path."""
     last = re.split(r"[/\\]", name)[-1]
     cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", last).lstrip(".-")[-MAX_FILE_NAME:]
     return cleaned or "file"

@@ -34,16 +34,16 @@ class Charge(BaseModel):
 
     @classmethod
     def reserve(cls, usd: float, *, now: datetime) -> Self:
-        """Money set aside for a training that is about to be submitted."""
+        """Return money set aside for a training that is about to be submitted."""
         return cls(month=month_of(now), usd=usd, state=ChargeState.RESERVED)
 
     def become(self, state: ChargeState) -> Self:
-        """The same money, in another state."""
+        """Return the same money, in another state."""
         return self.model_copy(update={"state": state})
 
     @property
     def micro_usd(self) -> int:
-        """Millionths of a dollar: sums of whole numbers stay exact."""
+        """Return millionths of a dollar: sums of whole numbers stay exact."""
         return round(self.usd * MICRO)
 
 
@@ -68,7 +68,7 @@ class Account:
 
     @property
     def committed_usd(self) -> float:
-        """What the month has cost or may still cost."""
+        """Return what the month has cost or may still cost."""
         return self.reserved_usd + self.spent_usd
 
 
@@ -83,12 +83,12 @@ class Booking:
 
     @property
     def committed(self) -> int:
-        """The difference to what counts against the budget."""
+        """Return the difference to what counts against the budget."""
         return self.reserved + self.spent
 
 
 def bookings(before: Sequence[Charge], after: Sequence[Charge]) -> tuple[Booking, ...]:
-    """What changes in which month's account when a job's charges change; empty when nothing does."""
+    """Return what changes in which month's account when a job's charges change; empty when nothing does."""
     changes: dict[str, Booking] = {}
     for sign, charges in ((-1, before), (1, after)):
         for charge in charges:
@@ -104,7 +104,7 @@ def bookings(before: Sequence[Charge], after: Sequence[Charge]) -> tuple[Booking
 
 
 def month_of(moment: datetime) -> str:
-    """``YYYY-MM`` of a moment in UTC."""
+    """Return ``YYYY-MM`` of a moment in UTC."""
     return f"{moment:%Y-%m}"
 
 

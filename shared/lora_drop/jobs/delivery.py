@@ -35,15 +35,15 @@ class DatasetDelivery(BaseModel):
     url: str | None = None
 
     def made(self, url: str) -> bool:
-        """Whether this is the address that was sent."""
+        """Return whether this is the address that was sent."""
         return fingerprint(url) == self.sha256
 
 
 def fingerprint(url: str) -> str:
-    """The SHA-256 of an address, in hex."""
+    """Return the SHA-256 of an address, in hex."""
     return hashlib.sha256(url.encode()).hexdigest()
 
 
 def data_uri(archive: bytes) -> str:
-    """A ZIP as its own address (RFC 2397)."""
+    """Return a ZIP as its own address (RFC 2397)."""
     return f"data:application/zip;base64,{base64.b64encode(archive).decode()}"

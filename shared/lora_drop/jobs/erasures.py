@@ -72,7 +72,7 @@ class Erasure(BaseModel):
         beside: tuple[str, ...] = (),
         ordered_with: str | None = None,
     ) -> Self:
-        """The beginning of a job's erasing."""
+        """Return the beginning of a job's erasing."""
         requests = _requests_of(job)
         return cls(
             digest=digest_of(job.job_id),
@@ -92,26 +92,26 @@ class Erasure(BaseModel):
         return self.begun_at + LAST_LOOK_AFTER
 
     def since(self, came: datetime | None) -> Self:
-        """With the moment at which the dataset came, where it is still there to tell."""
+        """Return the erasure with the moment at which the dataset came, where that is still known."""
         return self.model_copy(update={"dropped_by": came or self.dropped_by})
 
     def counted(self, found: Found) -> Self:
-        """With what there was."""
+        """Return the erasure with the counts of what there was."""
         return self._changed(found=found)
 
     def at_fal(self, request_id: str, *, files: int, left: tuple[str, ...]) -> Self:
-        """After fal's answer to the deletion of one request's payloads."""
+        """Return the erasure after fal's answer to the deletion of one request's payloads."""
         rest = tuple(each for each in self.requests if each != request_id)
         # The same sentence for several requests says enough once.
         all_left = tuple(dict.fromkeys((*self.left, *left)))
         return self._changed(requests=rest, fal_files=self.fal_files + files, left=all_left)
 
     def erased(self, now: datetime) -> Self:
-        """Nothing is left but the last look."""
+        """Return the erasure when nothing is left but the last look."""
         return self._changed(erased_at=now)
 
     def done(self, now: datetime) -> Self:
-        """The proof alone."""
+        """Return the proof alone."""
         return self._changed(done_at=now, job=None, requests=())
 
     def _changed(self, **changes: Any) -> Self:
@@ -119,19 +119,19 @@ class Erasure(BaseModel):
 
 
 def public(erasure: Erasure) -> dict[str, Any]:
-    """The proof, as the API serves it."""
+    """Return the proof, as the API serves it."""
     kept = {"job", "requests", "version", "dropped_by", "ordered_with"}
     return erasure.model_dump(mode="json", exclude=kept)
 
 
 def to_go(job: Job) -> dict[str, Any]:
-    """A job that an order would erase, as the API serves it; ``paid_usd`` is null for none."""
+    """Return a job that an order would erase, as the API serves it; ``paid_usd`` is null for none."""
     paid = sum(each.usd for each in job.charges) if job.charges else None
     return {"job_id": job.job_id, "status": job.status, "paid_usd": paid}
 
 
 def _requests_of(job: Job) -> tuple[str, ...]:
-    """The job's requests at fal; a duplicate has but its original's."""
+    """Return the job's requests at fal; a duplicate has but its original's."""
     if job.duplicate_of:
         return ()
     own = (job.request_id,) if job.request_id else ()
@@ -139,7 +139,7 @@ def _requests_of(job: Job) -> tuple[str, ...]:
 
 
 def _copy_at_fal(job: Job, now: datetime) -> tuple[str, ...]:
-    """What fal does not delete when it is asked to: inputs, which end by their own clock alone."""
+    """Return what fal does not delete when it is asked to: inputs, which end by their own clock alone."""
     sent = job.delivery
     if (
         sent is None

@@ -70,6 +70,6 @@ class StatusChange(_Published):
 
 
 def _held_again(job: Job) -> bool:
-    """Whether the clock alone has tried it once more, and it is held for just what it was held for."""
+    """Return whether the clock alone has tried it once more, and it is held for just what it was held for."""
     codes = codes_of(job.problems)
     return job.status is Status.HELD and bool(codes) and job.held_for == codes

@@ -7,7 +7,7 @@ from lora_drop.jobs.job import DatasetVersion, Job
 
 
 def is_of(job: Job, url: str) -> bool:
-    """Whether a request with this address of a dataset can be the job's.
+    """Return whether a request with this address of a dataset can be the job's.
 
     A presigned address names the object; any other is the very one that was sent, or it is not.
     """
@@ -18,7 +18,7 @@ def is_of(job: Job, url: str) -> bool:
 
 
 def points_at(url: str, dataset: DatasetVersion) -> bool:
-    """Whether this address is a presigned one of exactly this object version.
+    """Return whether this address is a presigned one of exactly this object version.
 
     Only the path and the version count: each signing makes another query. S3 puts the bucket into
     the path or before the host.

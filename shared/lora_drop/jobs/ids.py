@@ -10,7 +10,7 @@ MAX_STEM = 800  # bytes; a job id has 51 at the most, the name of a file 120
 
 
 def job_id_for(bucket: str, key: str, version_id: str, attempt: int = 1) -> str:
-    """The id of the job for this object version: the same drop is always the same job.
+    """Return the id of the job for this object version: the same drop is always the same job.
 
     A slug of the archive's name, then 10 hex digits of SHA-256 over bucket, key and version, and
     from the second attempt on its number.
@@ -21,7 +21,7 @@ def job_id_for(bucket: str, key: str, version_id: str, attempt: int = 1) -> str:
 
 
 def result_prefix(key: str, job_id: str) -> str:
-    """``<dataset key without .zip>/<job_id>/``, the folder of a job's files.
+    """Return ``<dataset key without .zip>/<job_id>/``, the folder of a job's files.
 
     A key that leaves no room for the files' names is cut: S3 takes keys of 1,024 bytes.
     """
@@ -35,14 +35,14 @@ def digest_of(job_id: str) -> str:
 
 
 def webhook_token(secret: bytes, job_id: str) -> str:
-    """32 hex digits that only this stack can make for this job (HMAC-SHA256, RFC 2104)."""
+    """Return 32 hex digits that only this stack can make for this job (HMAC-SHA256, RFC 2104)."""
     return hmac.new(secret, b"webhook\n" + job_id.encode(), hashlib.sha256).hexdigest()[
         :TOKEN_LENGTH
     ]
 
 
 def token_matches(secret: bytes, job_id: str, token: str) -> bool:
-    """Whether the token is this job's, compared in constant time."""
+    """Return whether the token is this job's, compared in constant time."""
     return hmac.compare_digest(
         webhook_token(secret, job_id).encode(), token.encode(errors="replace")
     )

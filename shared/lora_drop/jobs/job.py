@@ -32,7 +32,7 @@ class DatasetVersion(_Value):
 
     @property
     def named_version(self) -> str:
-        """The version as a request names it; empty for an object from before versioning."""
+        """Return the version as a request names it; empty for an object from before versioning."""
         return "" if self.version_id == "null" else self.version_id
 
 
@@ -115,7 +115,7 @@ class Job(_Value):
 
     @classmethod
     def receive(cls, dataset: DatasetVersion, *, application: str, now: datetime) -> Self:
-        """A new job for a dataset that has just arrived."""
+        """Return a new job for a dataset that has just arrived."""
         return cls(
             job_id=job_id_for(dataset.bucket, dataset.key, dataset.version_id),
             status=Status.RECEIVED,
@@ -135,7 +135,7 @@ class Job(_Value):
         billed: bool = True,
         **changes: Any,
     ) -> Self:
-        """The job one step on, with what was learnt on the way; raises IllegalTransitionError.
+        """Return the job one step on, with what was learnt on the way; raises IllegalTransitionError.
 
         ``billed`` false: fal says that a training which came to nothing costs nothing.
         """
@@ -161,7 +161,7 @@ class Job(_Value):
         )
 
     def _money_in(self, to: Status, *, now: datetime, billed: bool) -> dict[str, Any]:
-        """What the job's charges become with a move; ``intents`` counts the submissions begun."""
+        """Return what the job's charges become with a move; ``intents`` counts the submissions begun."""
         if to is Status.SUBMITTING:
             charge = Charge.reserve(self.estimated_cost_usd or 0.0, now=now)
             return {"charge": charge, "intents": self.intents + 1}
@@ -182,50 +182,50 @@ class Job(_Value):
 
     @property
     def charges(self) -> tuple[Charge, ...]:
-        """All the money this job has to do with."""
+        """Return all the money this job has to do with."""
         return self.past_charges if self.charge is None else (*self.past_charges, self.charge)
 
     @property
     def terminal(self) -> bool:
-        """Whether the job has ended."""
+        """Return whether the job has ended."""
         return self.status.terminal
 
     @property
     def at_fal(self) -> bool:
-        """Whether the job holds one of the stack's slots."""
+        """Return whether the job holds one of the stack's slots."""
         return self.status in AT_FAL
 
     @property
     def troubled(self) -> bool:
-        """Whether a person is needed, or should know."""
+        """Return whether a person is needed, or should know."""
         return self.status.troubling or (self.status is Status.STORING and bool(self.problems))
 
     @property
     def since(self) -> datetime:
-        """Since when the job has been in its state."""
+        """Return since when the job has been in its state."""
         return self.history[-1].at
 
     @property
     def intended_at(self) -> datetime | None:
-        """When the last submission that may have left was begun."""
+        """Return when the last submission that may have left was begun."""
         steps = [step.at for step in self.history if step.status is Status.SUBMITTING]
         return steps[-1] if steps else None
 
     @property
     def sent(self) -> DatasetVersion:
-        """What a trainer gets: the clean copy, which has no versions to speak of, or the dataset."""
+        """Return what a trainer gets: the clean copy, which has no versions to speak of, or the dataset."""
         if self.clean is None:
             return self.dataset
         return DatasetVersion(bucket=self.clean.bucket, key=self.clean.key, version_id="null")
 
     @property
     def weights(self) -> StoredFile | None:
-        """The stored LoRA; its name begins with a number where another file already had its name."""
+        """Return the stored LoRA; its name begins with a number where another file already had its name."""
         return next((stored for stored in self.files if holds_weights(stored.name)), None)
 
     @property
     def prefix(self) -> str:
-        """Where the job's files lie in the models bucket, with the closing slash."""
+        """Return where the job's files lie in the models bucket, with the closing slash."""
         return result_prefix(self.dataset.key, self.job_id)
 
 

@@ -32,17 +32,17 @@ _HEADLINES: Mapping[Status, str] = {
 
 
 def status_text(job: Job) -> str:
-    """``status.json``."""
+    """Return ``status.json``."""
     return json.dumps(public(job), indent=2) + "\n"
 
 
 def of_job(message: str, job_id: str) -> str:
-    """A problem's message with the job's own id in the commands that it names."""
+    """Return a problem's message with the job's own id in the commands that it names."""
     return re.sub(r"(lora-drop [a-z]+) JOB\b", rf"\1 {job_id}", message)
 
 
 def error_text(job: Job) -> str:
-    """``ERROR.txt``: what is wrong and what to do, in plain words."""
+    """Return ``ERROR.txt``: what is wrong and what to do, in plain words."""
     lines = [
         _HEADLINES[job.status],
         "",
@@ -56,7 +56,7 @@ def error_text(job: Job) -> str:
 
 
 def job_text(job: Job) -> str:
-    """``job.json``: what the LoRA was made from, how, for how much and how long."""
+    """Return ``job.json``: what the LoRA was made from, how, for how much and how long."""
     since = {step.status: step.at for step in job.history}
     story = {
         "job_id": job.job_id,

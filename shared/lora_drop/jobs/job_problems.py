@@ -73,7 +73,7 @@ ACCOUNT_CODES = frozenset({"fal_key_refused", "fal_payment_required", "fal_accou
 
 
 def cancelled_at_fal(*, billed: bool | None) -> Problem:
-    """That fal has stopped a training because a person wanted it to."""
+    """Return the problem that fal has stopped a training because a person wanted it to."""
     return Problem(
         code="cancelled_by_person",
         message=f"It was cancelled, and fal has stopped it. {MONEY[billed]} lora-drop retry JOB trains "
@@ -82,7 +82,7 @@ def cancelled_at_fal(*, billed: bool | None) -> Problem:
 
 
 def over_budget(cost: float, limit: float) -> Problem:
-    """That the month has no money left for this training."""
+    """Return the problem that the month has no money left for this training."""
     return Problem(
         code=BUDGET_EXHAUSTED,
         message=f"This training costs about ${cost:.2f}, more than is left of this month's "
@@ -92,7 +92,7 @@ def over_budget(cost: float, limit: float) -> Problem:
 
 
 def over_limit(cost: float, limit: float) -> Problem:
-    """That this training is dearer than any may be."""
+    """Return the problem that this training costs more than one may."""
     return Problem(
         code="job_over_limit",
         message=f"This training costs about ${cost:.2f}; one may cost ${limit:.2f} (MaxJobUsd). "
@@ -120,7 +120,7 @@ def came_after_all(job_id: str) -> Problem:
 
 
 def waits_for(job_id: str, *, held: bool) -> Problem:
-    """That another job has the same content and has not ended."""
+    """Return the problem that another job has the same content and has not ended."""
     stands = "is HELD" if held else "is on its way"
     return Problem(
         code="duplicate_in_progress",
@@ -131,10 +131,10 @@ def waits_for(job_id: str, *, held: bool) -> Problem:
 
 
 def worth_a_probe(problems: Iterable[Problem]) -> bool:
-    """Whether what holds a job may be over by now, and trying costs nothing."""
+    """Return whether what holds a job may be over by now, and trying costs nothing."""
     return any(problem.code in ACCOUNT_CODES | PROBED_CODES for problem in problems)
 
 
 def of_account(problems: Iterable[Problem]) -> bool:
-    """Whether one of these is about our account at fal."""
+    """Return whether one of these is about our account at fal."""
     return any(problem.code in ACCOUNT_CODES for problem in problems)

@@ -12,7 +12,7 @@ MAX_PROBLEMS = 50
 
 
 def shortened(text: str, length: int) -> str:
-    """The text, or its beginning and end, in so many characters at most.
+    """Return the text, or its beginning and end, in so many characters at most.
 
     What no UTF-8 can hold (half a surrogate pair, from JSON) becomes a question mark.
     """
@@ -39,12 +39,12 @@ class Problem(BaseModel):
 
 
 def codes_of(problems: Sequence[Problem]) -> tuple[str, ...]:
-    """Their codes, each once, in their order: what may be said of them anywhere."""
+    """Return their codes, each once, in their order: what may be said of them anywhere."""
     return tuple(dict.fromkeys(problem.code for problem in problems))
 
 
 def first_of(problems: Sequence[Problem]) -> tuple[Problem, ...]:
-    """At most 50 problems; the last of them then says how many more there are."""
+    """Return at most 50 problems; the last of them then says how many more there are."""
     if len(problems) <= MAX_PROBLEMS:
         return tuple(problems)
     shown = tuple(problems[: MAX_PROBLEMS - 1])

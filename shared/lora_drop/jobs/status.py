@@ -24,12 +24,12 @@ class Status(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether the job has ended; only a result that fal sends after all undoes that."""
+        """Return whether the job has ended; only a result that fal sends after all undoes that."""
         return self in ENDED
 
     @property
     def troubling(self) -> bool:
-        """Whether a person has to act; each of these puts an ERROR.txt beside the job's files."""
+        """Return whether a person has to act; each of these puts an ERROR.txt beside the job's files."""
         return self in TROUBLED
 
 

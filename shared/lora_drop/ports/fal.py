@@ -22,7 +22,7 @@ class Submission:
 
 
 class FalClient(Protocol):
-    """fal, as far as a job needs it."""
+    """The calls to fal that a job needs."""
 
     def submit(
         self, application: str, arguments: Mapping[str, Any], *, webhook_url: str
@@ -30,7 +30,7 @@ class FalClient(Protocol):
         """Pay: exactly one POST. Raises NotSubmittedError, SubmissionRefusedError or SubmissionUnknownError."""
 
     def ask(self, application: str, request_id: str) -> FalStatus:
-        """What fal says of a request now; raises FalUnavailableError."""
+        """Return what fal says of a request now; raises FalUnavailableError."""
 
     def cancel(self, application: str, request_id: str) -> bool:
         """Ask fal to stop a request; False when it is over already. Raises FalUnavailableError."""
@@ -40,21 +40,21 @@ class RequestHistory(Protocol):
     """fal's own list of what was asked of it with our key."""
 
     def requests_for(self, job: Job, *, since: datetime) -> Sequence[str]:
-        """The ids of the requests that sent this job's dataset; raises FalUnavailableError."""
+        """Return the ids of the requests that sent this job's dataset; raises FalUnavailableError."""
 
 
 class Prices(Protocol):
     """What fal asks for a training."""
 
     def price(self, application: str) -> Price | None:
-        """Fal's own price of the moment; None when it cannot be had."""
+        """Return fal's own price of the moment; None when it cannot be had."""
 
 
 class FileStorage(Protocol):
     """fal's own storage of files."""
 
     def upload(self, archive: RangedReader, name: str, seconds: int) -> str:
-        """The address of a copy that fal drops after so many seconds.
+        """Return the address of a copy that fal drops after so many seconds.
 
         Raises what reading the archive raises, NotSubmittedError when fal cannot be reached, and
         SubmissionRefusedError when it does not take it.
@@ -62,12 +62,12 @@ class FileStorage(Protocol):
 
 
 class ArtifactSource(Protocol):
-    """Where fal's result files come from."""
+    """fal's CDN, where result files come from."""
 
     def open(
         self, artifact: Artifact, *, until: float, whole: bool = False
     ) -> AbstractContextManager[OpenArtifact]:
-        """The file, to be read until that moment of the monotonic clock; ``whole``: in one go.
+        """Return the file, to be read until that moment of the monotonic clock; ``whole``: in one go.
 
         Raises DownloadInterruptedError, ResultGoneError when it is no more, and HostNotAllowedError.
         """
@@ -92,7 +92,7 @@ class SigningKeys(Protocol):
     """fal's public keys for webhooks."""
 
     def keys(self, *, now: datetime) -> Sequence[bytes]:
-        """The keys at hand, fetched when there are none or they are old; SigningKeysUnavailableError."""
+        """Return the keys at hand, fetched when there are none or they are old; SigningKeysUnavailableError."""
 
     def newer_keys(self, *, now: datetime) -> Sequence[bytes]:
-        """The keys fetched again for a signature no key made, at most once a minute; may be empty."""
+        """Return the keys fetched again for a signature no key made, at most once a minute; may be empty."""

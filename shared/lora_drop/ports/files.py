@@ -22,16 +22,16 @@ class OpenDataset:
 
 
 class DatasetStore(Protocol):
-    """Where datasets lie."""
+    """The datasets bucket."""
 
     def open(self, dataset: DatasetVersion) -> OpenDataset:
-        """The dataset; without a version id the newest. Raises DatasetRejectedError when it is gone.
+        """Return the dataset; without a version id the newest. Raises DatasetRejectedError when it is gone.
 
         Raises DatasetUnreadableError when it may not be read.
         """
 
     def url(self, dataset: DatasetVersion) -> str:
-        """An address anybody can download exactly this version from, for a few hours."""
+        """Return an address anybody can download exactly this version from, for a few hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +43,21 @@ class DatasetPage:
 
 
 class DatasetListing(Protocol):
-    """The datasets bucket, walked through."""
+    """The datasets bucket, listed page by page."""
 
     def list_page(self, after: str | None) -> DatasetPage:
-        """At most 1,000 datasets, newest versions only, from this place on; None: from the start."""
+        """Return at most 1,000 datasets, newest versions only, from this place on; None: from the start."""
 
 
 class ResultStore(Protocol):
-    """Where a job's files lie.
+    """The models bucket.
 
     What ``expires`` shows the photos of a dataset and is kept no longer than datasets are.
     """
 
     @property
     def bucket(self) -> str:
-        """Its name."""
+        """Return its name."""
 
     def write(self, key: str, text: str, content_type: str, *, expires: bool = False) -> StoredFile:
         """Put a small text file, over an earlier one."""
@@ -71,38 +71,38 @@ class ResultStore(Protocol):
         """Take a file away; a missing one is fine."""
 
     def has(self, stored: StoredFile) -> bool:
-        """Whether a file still lies where it was stored, in its size."""
+        """Return whether a file still lies where it was stored, in its size."""
 
     def url(self, stored: StoredFile, seconds: int) -> str:
-        """An address anybody can download the file from, for so long."""
+        """Return an address anybody can download the file from, for so long."""
 
     def reader(self, stored: StoredFile) -> RangedReader:
-        """The file, by ranges, as it lies there now; raises DatasetUnreadableError when it does not."""
+        """Return the file, by ranges, as it lies there now; raises DatasetUnreadableError when it does not."""
 
     def sweep(self, *, older_than: datetime, keep: Collection[str]) -> int:
-        """End every unfinished copy from before then whose upload id is not to be kept; how many."""
+        """End every unfinished copy from before then whose upload id is not to be kept; return how many."""
 
 
 class CopyStore(ResultStore, Protocol):
     """Where copies are put together as well: nothing that lies there is ever written over."""
 
     def find(self, key: str) -> ExistingFile | None:
-        """What lies under a key."""
+        """Return what lies under a key."""
 
     def put(self, key: str, data: bytes, label: Label) -> None:
-        """A small file at once; the very same bytes there already are as good.
+        """Put a small file at once; the very same bytes there already are as good.
 
         Raises KeyOccupiedError when other bytes lie there, UploadGoneError when two did so at one moment.
         """
 
     def begin(self, key: str, label: Label) -> str:
-        """The id of a new unfinished copy; nothing lies under the key until it is complete."""
+        """Return the id of a new unfinished copy; nothing lies under the key until it is complete."""
 
     def parts(self, key: str, upload_id: str) -> Mapping[int, Part]:
-        """The parts that are there, each with a checksum; raises UploadGoneError."""
+        """Return the parts that are there, each with a checksum; raises UploadGoneError."""
 
     def upload(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
-        """One part, over an earlier one of its number; raises UploadGoneError."""
+        """Upload one part, over an earlier one of its number; raises UploadGoneError."""
 
     def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
         """Make these parts a file, and see that it lies there; the very same there is as good.
@@ -114,7 +114,7 @@ class CopyStore(ResultStore, Protocol):
         """End an unfinished copy and drop its parts; one that is no more is fine."""
 
     def reread(self, key: str) -> StoredFile:
-        """A file as it lies there, read from its first byte to its last.
+        """Return a file as it lies there, read from its first byte to its last.
 
         Raises DownloadInterruptedError when that is not what the store's checksum says.
         """
@@ -142,10 +142,10 @@ class Erasable:
 
 
 class Eraser(Protocol):
-    """A bucket, as far as things in it are erased."""
+    """A bucket whose objects are erased for good."""
 
     def versions(self, place: Place) -> Iterable[Sequence[Erasable]]:
-        """Every version and delete marker there, in batches of 1,000 at most.
+        """Return every version and delete marker there, in batches of 1,000 at most.
 
         A caller that erases in between asks again until there is none.
         """
@@ -154,7 +154,7 @@ class Eraser(Protocol):
         """Delete a batch for good; what is gone already is fine. Raises NotErasableError."""
 
     def unfinished(self, place: Place) -> Iterable[Sequence[Erasable]]:
-        """Every unfinished upload there, in batches of 1,000 at most."""
+        """Return every unfinished upload there, in batches of 1,000 at most."""
 
     def abort_all(self, uploads: Sequence[Erasable]) -> None:
         """End a batch of unfinished uploads; one that is no more is fine."""
@@ -167,4 +167,4 @@ class Deliveries(Protocol):
         """Keep a delivery; the same one again changes nothing."""
 
     def kept(self, job: Job) -> Sequence[bytes]:
-        """The bodies of a job's deliveries, the oldest first."""
+        """Return the bodies of a job's deliveries, the oldest first."""

@@ -15,7 +15,7 @@ class Clock(Protocol):
     """The time, in UTC."""
 
     def __call__(self) -> datetime:
-        """Now."""
+        """Return the present time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,13 @@ class Claim:
 
 
 class JobStore(Protocol):
-    """Where jobs are kept. Reads are strongly consistent unless they say otherwise.
+    """The jobs table. Reads are strongly consistent unless they say otherwise.
 
     Whatever is written of a job takes and gives back its slot and its money in the same write.
     """
 
     def add(self, job: Job, *, claim: Claim | None = None, unchanged: Sequence[Job] = ()) -> bool:
-        """Keep a new job; False if its id is taken, and then nothing is changed.
+        """Keep a new job; return False if its id is taken, and then nothing is changed.
 
         Raises JobForgottenError when a job of this id was, and ConflictError when two do so at the same moment and
         neither is kept yet, when the content has another job than ``claim`` says, and when others
@@ -48,10 +48,10 @@ class JobStore(Protocol):
         """
 
     def get(self, job_id: str) -> Job | None:
-        """The job as it stands."""
+        """Return the job as it stands."""
 
     def forgotten(self, job_id: str) -> bool:
-        """Whether the job of this id was forgotten, or is being erased."""
+        """Return whether the job of this id was forgotten, or is being erased."""
 
     def replace(
         self,
@@ -72,19 +72,19 @@ class JobStore(Protocol):
         """
 
     def next_waiting(self) -> Job | None:
-        """The oldest of the jobs that are READY."""
+        """Return the oldest of the jobs that are READY."""
 
     def owner(self, content_digest: str) -> str | None:
-        """The id of the job that this content was last claimed by."""
+        """Return the id of the job that this content was last claimed by."""
 
     def account(self, month: str) -> Account:
-        """A month's money, and who holds a slot now."""
+        """Return a month's money, and who holds a slot now."""
 
     def missing(self, job_ids: Sequence[str]) -> Sequence[str]:
-        """Which of these ids no job has, nor had one that was forgotten."""
+        """Return which of these ids no job has, nor had one that was forgotten."""
 
     def unfinished(self) -> Iterable[Job]:
-        """Every job that has not ended, or whose end is not closed; oldest first."""
+        """Return every job that has not ended, or whose end is not closed; oldest first."""
 
     def outbox(self) -> Mapping[str, int]:
         """Return the jobs whose last change of state is not published yet, each with its version.
@@ -102,7 +102,7 @@ class JobStore(Protocol):
         """Take an ended job off the list of open jobs; do nothing if it goes on by now."""
 
     def page(self, *, status: Status | None, limit: int, cursor: str | None) -> Page:
-        """Jobs newest first, eventually consistent; raises BadQuery for a foreign cursor."""
+        """Return jobs, newest first, eventually consistent; raises BadQuery for a foreign cursor."""
 
 
 class Erasures(Protocol):
@@ -116,20 +116,20 @@ class Erasures(Protocol):
         """
 
     def erasure(self, digest: str) -> Erasure | None:
-        """The erasure of this digest, or the proof of it."""
+        """Return the erasure of this digest, or the proof of it."""
 
     def keep(self, before: Erasure, after: Erasure) -> None:
         """Write how far it has come; raises ConflictError when another writer has."""
 
     def erasing(self) -> Iterable[Erasure]:
-        """Every erasure that is not done."""
+        """Return every erasure that is not done."""
 
 
 class Bookmarks(Protocol):
     """Where the sweeps have got to, from one round to the next."""
 
     def bookmark(self, name: str) -> str | None:
-        """The place that was kept last; None is the beginning."""
+        """Return the place that was kept last; None is the beginning."""
 
     def keep_bookmark(self, name: str, at: str | None) -> None:
         """Keep a place."""

@@ -25,11 +25,11 @@ class DeadLetters(Protocol):
     """Messages that were given up after several tries."""
 
     def redrive(self, limit: int) -> Mapping[str, int]:
-        """Send so many at most back to where they came from; how many, by queue."""
+        """Send at most ``limit`` back to where they came from; return how many, by queue."""
 
 
 class Events(Protocol):
-    """Where others hear of a job's changes."""
+    """The event bus that gets a job's changes."""
 
     def emit(self, change: StatusChange) -> None:
         """Publish a change, at least once; gives up soon and raises EventsUnavailableError."""

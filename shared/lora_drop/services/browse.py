@@ -12,20 +12,20 @@ from lora_drop.services.record import known
 
 
 def show_job(job_id: str, *, jobs: JobStore) -> dict[str, Any]:
-    """One job as it stands; raises JobNotFoundError, and JobForgottenError."""
+    """Return one job as it stands; raises JobNotFoundError, and JobForgottenError."""
     return public(known(jobs, job_id))
 
 
 def list_jobs(
     *, status: Status | None, limit: int, cursor: str | None, jobs: JobStore
 ) -> dict[str, Any]:
-    """Some jobs, newest first; ``next`` is the cursor of the next page, or None at the end."""
+    """Return some jobs, newest first; ``next`` is the cursor of the next page, or None at the end."""
     page = jobs.page(status=status, limit=limit, cursor=cursor)
     return {"jobs": [public(job) for job in page.jobs], "next": page.cursor}
 
 
 def show_budget(*, now: datetime, limits: Limits, jobs: JobStore) -> dict[str, Any]:
-    """The month's dollars, the stack's limits, and which jobs hold a slot."""
+    """Return the month's dollars, the stack's limits, and which jobs hold a slot."""
     account = jobs.account(month_of(now))
     left = max(0.0, (limits.monthly_usd or 0.0) - account.committed_usd)
     return {**asdict(account), "left_usd": round(left, 2), "limits": asdict(limits)}

@@ -35,13 +35,13 @@ class UploadLog(Protocol):
     """The unfinished copies of a job, kept where the next who copies its files finds them."""
 
     def find(self, name: str) -> Upload | None:
-        """The unfinished copy of this name."""
+        """Return the unfinished copy of this name."""
 
     def add(self, upload: Upload) -> None:
         """Keep it for good; raises ConflictError when another worker copies this job's files by now."""
 
     def drop(self, upload: Upload) -> None:
-        """It is no more; kept for good with whatever is kept next."""
+        """Remove it; that is kept for good with the next write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class CopyRequest:
         return Label(kind, hashlib.sha256(self.artifact.url.encode()).hexdigest())
 
     def names(self) -> Iterator[str]:
-        """Its name, and those it can have when something else lies under that."""
+        """Yield its name, and those it can have when something else lies under that."""
         yield self.artifact.name
         yield from (f"{number}-{self.artifact.name}" for number in count(2))
 
@@ -76,7 +76,7 @@ class Copier:
     now: Callable[[], float] = monotonic
 
     def copy(self, request: CopyRequest) -> StoredFile:
-        """The file where it lies now: its bytes are the source's, and are what their name says.
+        """Return the file where it lies now: its bytes are the source's, and are what their name says.
 
         Raises ResultInvalidError when they are not, ResultGoneError, HostNotAllowedError, ConflictError, and
         DownloadInterruptedError to be called again; what has arrived by then is not fetched twice.
@@ -100,7 +100,7 @@ class Copier:
         )
 
     def _place(self, request: CopyRequest, occupied: set[str]) -> tuple[str, ExistingFile | None]:
-        """The name that a copy of this source has already, or else the first that may be free."""
+        """Return the name that a copy of this source has already, or else the first that may be free."""
         free: tuple[str, ExistingFile | None] | None = None
         for name in request.names():
             lying = self.results.find(request.prefix + name)
@@ -164,12 +164,12 @@ class _Copy:
 
     @property
     def resumable(self) -> bool:
-        """Whether another try can go on from what is stored by now."""
+        """Return whether another try can go on from what is stored by now."""
         return self._upload is not None and bool(self._upload.identity)
 
     @property
     def complete(self) -> bool:
-        """Whether there is nothing left to fetch."""
+        """Return whether there is nothing left to fetch."""
         return self._upload is not None and len(self._parts) == len(
             spans(self._upload.size, self._length)
         )
@@ -254,7 +254,7 @@ class _Copy:
         self._parts[number] = self._results.upload(self._key, self._upload.upload_id, number, data)
 
     def _begin(self, file: OpenArtifact) -> Upload:
-        """A new copy in parts, noted before its first part: it can always be found and ended."""
+        """Begin a new copy in parts, logged before its first part, so that it can always be found and ended."""
         if file.identity:
             self._settle(file)
         upload_id = self._results.begin(self._key, self._order.label)
@@ -282,5 +282,5 @@ class _Copy:
             offset += len(piece)
 
     def _identity(self, file: OpenArtifact) -> str:
-        """The ETag, which means something only together with the address."""
+        """Return the ETag, which means something only together with the address."""
         return file.identity and f"{file.identity} {self._order.label.source[:16]}"

@@ -26,7 +26,7 @@ class DatasetUrl:
 
 @dataclass(frozen=True, slots=True)
 class DatasetUrls:
-    """Makes addresses, each good for ``seconds``."""
+    """Makes dataset URLs, each valid for ``seconds``."""
 
     datasets: DatasetStore
     results: ResultStore
@@ -37,11 +37,11 @@ class DatasetUrls:
 
     @property
     def uploads(self) -> bool:
-        """Whether an address costs an upload."""
+        """Return whether an address costs an upload."""
         return self.way is DeliveryMethod.FAL
 
     def of(self, job: Job) -> DatasetUrl:
-        """Where fal is to get this job's dataset, or its clean copy, from.
+        """Return where fal is to get this job's dataset, or its clean copy, from.
 
         Raises what reading it and uploading it raise: DatasetRejectedError, DatasetUnreadableError,
         NotSubmittedError and SubmissionRefusedError. Nothing is paid by then.
@@ -65,7 +65,7 @@ class DatasetUrls:
         return DatasetUrl(url, sent)
 
     def of_checkpoint(self, weights: StoredFile) -> str:
-        """Where fal gets the LoRA from that a training goes on from."""
+        """Return where fal gets the LoRA from that a training goes on from."""
         return self.results.url(weights, self.seconds)
 
     def _archive(self, job: Job) -> RangedReader:

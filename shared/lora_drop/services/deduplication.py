@@ -12,12 +12,12 @@ MOST = 20  # what a transaction holds is bounded
 
 @dataclass(frozen=True, slots=True)
 class Deduplication:
-    """A look back."""
+    """Finds earlier jobs of the same content."""
 
     record: Record
 
     def find_duplicate(self, owner: str | None) -> Job | None:
-        """The last job for this content that came, or may come, to files; others are passed over.
+        """Return the last job for this content that came, or may come, to files; others are passed over.
 
         One that was forced and came to nothing does not make an earlier LoRA forgotten.
         """
@@ -29,7 +29,7 @@ class Deduplication:
         return None
 
     def superseded_jobs(self, job: Job) -> Sequence[Job]:
-        """The jobs that had come to nothing when this one was asked for, 20 or so at the most."""
+        """Return the jobs that had come to nothing when this one was asked for, 20 or so at the most."""
         found: dict[str, Job] = {}
         ahead = [job]
         while ahead and len(found) < MOST:
@@ -44,7 +44,7 @@ class Deduplication:
         return tuple(found.values())
 
     def stands(self, job: Job) -> bool:
-        """Whether that job has, or may yet have, the files that its like would get."""
+        """Return whether that job has, or may yet have, the files that its like would get."""
         if job.status is Status.SUCCEEDED:
             return all(self.record.results.has(stored) for stored in job.files)
         return not job.terminal

@@ -1,4 +1,4 @@
-"""The line in front of fal: the oldest waiting job goes first, and only while there is a slot."""
+"""Submits waiting jobs: the oldest goes first, and only while there is a slot."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ class SubmissionRequest:
 
 @dataclass(frozen=True, slots=True)
 class Dispatcher:
-    """The only one who pays."""
+    """Sends waiting jobs to fal: the only code that pays."""
 
     record: Record
     datasets: DatasetStore
@@ -93,7 +93,7 @@ class Dispatcher:
         return tuple(sent)
 
     def _turn(self, job: Job) -> Job:
-        """What becomes of the first in the line; raises NoSlotError and ConflictError."""
+        """Return what becomes of the oldest waiting job; raises NoSlotError and ConflictError."""
         request: SubmissionRequest | Problem
         try:
             request = self._request_for(job)
@@ -115,7 +115,7 @@ class Dispatcher:
         return self.record.move(job, Status.HELD, problems=(request,))
 
     def _request_for(self, job: Job) -> SubmissionRequest | Problem:
-        """What is to be sent, or what a person has to see to first; raises what delivery raises."""
+        """Return what is to be sent, or what a person has to see to first; raises what delivery raises."""
         self.datasets.open(job.dataset)
         given_up = Deduplication(self.record).superseded_jobs(job)
         checkpoint = self._checkpoint(job)
@@ -124,7 +124,7 @@ class Dispatcher:
         return SubmissionRequest(self._address(job), checkpoint or "", given_up)
 
     def _address(self, job: Job) -> DatasetUrl:
-        """Where fal is to get the dataset from; raises NoSlotError rather than upload in vain."""
+        """Return where fal is to get the dataset from; raises NoSlotError rather than upload in vain."""
         if self.addresses.uploads:
             account = self.record.jobs.account(month_of(self.record.clock()))
             if len(account.in_flight) >= self.limits.max_in_flight:
@@ -134,7 +134,7 @@ class Dispatcher:
     def _in_the_way(
         self, job: Job, given_up: Sequence[Job], checkpoint: str | None
     ) -> Problem | None:
-        """What a person has to decide, or put right, before this job is paid for."""
+        """Return what a person has to decide, or put right, before this job is paid for."""
         if not job.approved and (problem := self._too_dear(job)):
             return problem
         for each in given_up:
@@ -152,7 +152,7 @@ class Dispatcher:
         return over_limit(cost, most) if most is not None and cost > most else None
 
     def _checkpoint(self, job: Job) -> str | None:
-        """Where the LoRA is that this training goes on from, empty for none; None when it is gone."""
+        """Return where the LoRA is that this training goes on from, empty for none; None when it is gone."""
         if job.resume_from is None:
             return ""
         earlier = self.record.jobs.get(job.resume_from)
@@ -217,7 +217,7 @@ class Dispatcher:
 
 
 def _stands_in_everybodys_way(job: Job) -> bool:
-    """Whether fal refused our account, not this job: the next one would be refused as well."""
+    """Return whether fal refused our account, not this job: the next one would be refused as well."""
     return job.status is Status.HELD and of_account(job.problems)
 
 

@@ -23,7 +23,7 @@ class Evidence:
     history: RequestHistory
 
     def request_of(self, job: Job) -> str | None:
-        """The one request of fal's list that sent this job's dataset; raises FalUnavailableError.
+        """Return the one request of fal's list that sent this job's dataset; raises FalUnavailableError.
 
         None or several decide nothing: fal does not promise that a waiting request is listed.
         """
@@ -35,7 +35,7 @@ class Evidence:
         return ours[0]
 
     def _may_be_anothers(self, job: Job, request_id: str) -> bool:
-        """Whether another job sent the very same address: only one that holds the dataset can be."""
+        """Return whether another job sent the very same address: only one that holds the dataset can be."""
         sent = job.delivery
         if sent is None or sent.way is not DeliveryMethod.DATA:
             return False
@@ -47,7 +47,7 @@ class Evidence:
 
 
 def every(jobs: JobStore) -> Iterator[Job]:
-    """Every job there is, newest first."""
+    """Yield every job there is, newest first."""
     cursor: str | None = None
     while True:
         page = jobs.page(status=None, limit=PAGE, cursor=cursor)
@@ -57,7 +57,7 @@ def every(jobs: JobStore) -> Iterator[Job]:
 
 
 def has_request(job: Job, request_id: str) -> bool:
-    """Whether this job has, or had, this request; a duplicate has but its original's."""
+    """Return whether this job has, or had, this request; a duplicate has but its original's."""
     return request_id in (job.request_id, *job.earlier_requests) and not job.duplicate_of
 
 

@@ -1,4 +1,4 @@
-"""The one door for "fal says this about that job": webhooks and the reconciler both come here."""
+"""The one place where a status of fal changes a job: webhooks and the reconciler both call it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +27,7 @@ GIVEN_UP = frozenset({Status.FAILED, Status.CANCELLED, Status.EXPIRED, Status.RE
 
 @dataclass(frozen=True, slots=True)
 class FalUpdateHandler:
-    """What is done with a fact."""
+    """Applies a status of fal to a job."""
 
     record: Record
     handover: Handover
@@ -36,7 +36,7 @@ class FalUpdateHandler:
     def receive(
         self, job_id: str, fact: FalStatus, *, asked: bool = False, doubted: bool = False
     ) -> Job:
-        """The job after this fact; the same fact again, or an older one, changes nothing.
+        """Return the job after this fact; the same fact again, or an older one, changes nothing.
 
         ``asked``: fal said so when it was asked, with all it knows; a webhook may say less. ``doubted``:
         it had denied the request before, and was asked again since. Raises JobNotFoundError, and
@@ -75,14 +75,14 @@ class FalUpdateHandler:
         return job.move(to, now=self.record.clock(), **changes)
 
     def _denied(self, job: Job) -> Job:
-        """Fal's first word that it has none of it may be a slip: it is asked again when that is late."""
+        """Return fal's first word that it has none of it may be a slip: it is asked again when that is late."""
         if DENIED in job.problems:
             return job
         return _changed(job, problems=(*job.problems, DENIED), updated_at=self.record.clock())
 
 
 def comes_after_all(job: Job, fact: FalStatus) -> bool:
-    """Whether this is the result of a training that is not waited for any more: it was paid for.
+    """Return whether this is the result of a training that is not waited for any more: it was paid for.
 
     The job has ended, or is about to be sent once more. Its request is the one it had last; one of its
     own that is over; or, where a person said that fal has none, whatever fal has for its address. What was
@@ -99,7 +99,7 @@ def comes_after_all(job: Job, fact: FalStatus) -> bool:
 
 
 def _taken_back(job: Job, fact: FalStatus, record: Record) -> Job:
-    """The job with the result of this request after all."""
+    """Return the job with the result of this request after all."""
     rest = tuple(each for each in job.earlier_requests if each != fact.request_id)
     artifacts = fact.artifacts if isinstance(fact, Finished) else ()
     paid: dict[str, Any] = {}
@@ -118,14 +118,14 @@ def _taken_back(job: Job, fact: FalStatus, record: Record) -> Job:
 
 
 def _with_addresses(job: Job, fact: FalStatus) -> Job:
-    """A result that is being copied is not lost because fal forgets it; new addresses are taken in."""
+    """Return a result that is being copied is not lost because fal forgets it; new addresses are taken in."""
     if not isinstance(fact, Finished) or fact.artifacts in ((), job.artifacts):
         return job
     return _changed(_believed(job, fact), artifacts=fact.artifacts)
 
 
 def _believed(job: Job, fact: FalStatus) -> Job:
-    """The job without fal's word that it knows no such request, once fal says anything else."""
+    """Return the job without fal's word that it knows no such request, once fal says anything else."""
     if isinstance(fact, Gone) or DENIED not in job.problems:
         return job
     return _changed(job, problems=tuple(each for each in job.problems if each != DENIED))
@@ -136,7 +136,7 @@ def _changed(job: Job, **changes: Any) -> Job:
 
 
 def _consequence(job: Job, fact: FalStatus, *, asked: bool) -> tuple[Status | None, dict[str, Any]]:
-    """The state a fact leads to, and what is learnt; None while the request only waits."""
+    """Return the state a fact leads to, and what is learnt; None while the request only waits."""
     match fact:
         case Running(started=started):
             return (Status.TRAINING if started else None), {}
@@ -156,7 +156,7 @@ def _consequence(job: Job, fact: FalStatus, *, asked: bool) -> tuple[Status | No
 
 
 def _not_fetched(job: Job, failed: Failed, *, asked: bool) -> tuple[Status | None, dict[str, Any]]:
-    """One fresh address and one more try, where fal says that nothing was billed; else a person.
+    """Return one fresh address and one more try, where fal says that nothing was billed; else a person.
 
     A webhook cannot say what was billed, so the job waits until fal has been asked.
     """
@@ -176,7 +176,7 @@ def _not_fetched(job: Job, failed: Failed, *, asked: bool) -> tuple[Status | Non
 
 
 def _adopt(job: Job, request_id: str, record: Record) -> Job:
-    """The job with this request; raises ForeignRequestError when it has another, or was never sent."""
+    """Return the job with this request; raises ForeignRequestError when it has another, or was never sent."""
     if job.request_id is None and job.status in (Status.SUBMITTING, Status.SUBMIT_UNKNOWN):
         return job.move(Status.SUBMITTED, now=record.clock(), request_id=request_id, problems=())
     if job.request_id != request_id:

@@ -1,4 +1,4 @@
-"""A job is forgotten: everything that is kept of it here and at fal, but for a proof without names.
+"""Erases everything that is kept of a job here and at fal, but for a proof without names.
 
 The order makes it safe to stop anywhere. First of all the job's row becomes a tombstone, in one write:
 from then on no event, no webhook and no sweep can bring the job back, nor have it paid once more.
@@ -76,7 +76,7 @@ class ForgetService:
         return () if begun else self._whole(job_id, family=family)
 
     def forget(self, job_id: str, *, family: bool = False) -> Sequence[Erasure]:
-        """The erasures of a job and, where that is wanted, of all that share with it; the job's first.
+        """Return the erasures of a job and, where that is wanted, of all that share with it; the job's first.
 
         As far as they have come in the time there is: to be called again until they are done. Raises
         JobNotFoundError, ActionNotAllowedError for a job that has not ended, Shared when others share with it and
@@ -88,7 +88,7 @@ class ForgetService:
         return tuple(self._go_on(each, until) for each in (first, *beside) if each)
 
     def go_on(self) -> Sequence[Erasure]:
-        """The erasures that are not done, as far as there is time; raises what ``forget`` raises.
+        """Return the erasures that are not done, as far as there is time; raises what ``forget`` raises.
 
         What went wrong with one does not stop the others: the first of it is raised at the end. Each
         round begins with another one, so one that takes all of the time delays no other for long.
@@ -108,7 +108,7 @@ class ForgetService:
         return gone_on
 
     def waiting(self) -> Sequence[int]:
-        """How long each erasure that is not done has taken until now, in seconds."""
+        """Return how long each erasure that is not done has taken until now, in seconds."""
         now = self.clock()
         return [int((now - each.begun_at).total_seconds()) for each in self.erasures.erasing()]
 
@@ -118,7 +118,7 @@ class ForgetService:
         return [*erasing[first:], *erasing[:first]]
 
     def _first(self, job_id: str, *, family: bool) -> Erasure:
-        """The job's erasure, begun now where it is not; raises ConflictError when others write of it all the time."""
+        """Return the job's erasure, begun now where it is not; raises ConflictError when others write of it all the time."""
         for _ in range(ATTEMPTS - 1):
             with suppress(ConflictError):
                 return self._found_or_begun(job_id, family=family)
@@ -129,7 +129,7 @@ class ForgetService:
         return found or self._begun(job_id, family=family)
 
     def _whole(self, job_id: str, *, family: bool) -> Sequence[Job]:
-        """A job and those that go with it, all of them ended."""
+        """Return a job and those that go with it, all of them ended."""
         job = self.jobs.get(job_id)
         if job is None:
             raise JobNotFoundError(job_id)
@@ -142,7 +142,7 @@ class ForgetService:
         return (job, *(kin.job for kin in found))
 
     def _begun(self, job_id: str, *, family: bool) -> Erasure:
-        """The tombstones of a job and its family.
+        """Return the tombstones of a job and its family.
 
         The job's comes last, and before it that of whom one was found by: so a repetition finds the
         rest. Those that an interrupted order has begun with are not done before the job's either.
@@ -193,7 +193,7 @@ class ForgetService:
             return PayloadsErased(left=(UNANSWERED,))
 
     def _erase(self, job: Job, erasure: Erasure, until: float) -> bool:
-        """Everything in the two buckets, until a look finds nothing; False when time is up before."""
+        """Return everything in the two buckets, until a look finds nothing; False when time is up before."""
         found = True
         while found:
             found = False
@@ -210,7 +210,7 @@ class ForgetService:
             yield from (partial(store.erase, batch) for batch in versions)
 
     def _came(self, job: Job) -> datetime | None:
-        """When the dataset came, by the clock that whatever came later is measured with."""
+        """Return when the dataset came, by the clock that whatever came later is measured with."""
         found = (each for batch in self.datasets.versions(Place(job.dataset.key)) for each in batch)
         return next(
             (each.came for each in found if each.version_id == job.dataset.version_id), None
@@ -225,7 +225,7 @@ class ForgetService:
         )
 
     def _things(self, job: Job, erasure: Erasure) -> tuple[Things, Things]:
-        """What lies in the two buckets: versions, and unfinished uploads."""
+        """Return what lies in the two buckets: versions, and unfinished uploads."""
         key, folder = Place(job.dataset.key), Place(job.prefix, folder=True)
         mine = partial(_of_this_drop, job.dataset.version_id, erasure.dropped_by)
         dropped = filter(None, map(mine, self.datasets.versions(key)))
@@ -241,7 +241,7 @@ class ForgetService:
 def _of_this_drop(
     version_id: str, dropped_by: datetime, found: Sequence[Erasable]
 ) -> Sequence[Erasable]:
-    """What of a dataset's key goes with a job: not what was dropped since and has no job yet.
+    """Return what of a dataset's key goes with a job: not what was dropped since and has no job yet.
 
     A later delete marker goes as well, unless it hides such a drop.
     """

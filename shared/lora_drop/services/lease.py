@@ -36,7 +36,7 @@ class JobLease:
         return job_lease
 
     def find(self, name: str) -> Upload | None:
-        """The unfinished copy of this name."""
+        """Return the unfinished copy of this name."""
         return next((upload for upload in self.job.uploads if upload.name == name), None)
 
     def add(self, upload: Upload) -> None:
@@ -44,12 +44,12 @@ class JobLease:
         self._write(uploads=(*self.job.uploads, upload))
 
     def drop(self, upload: Upload) -> None:
-        """An unfinished copy is no more."""
+        """Remove an unfinished copy."""
         rest = tuple(each for each in self.job.uploads if each.upload_id != upload.upload_id)
         self._change(uploads=rest)
 
     def file(self, name: str) -> StoredFile | None:
-        """The file of this name that is stored already."""
+        """Return the file of this name that is stored already."""
         return next((file for file in self.job.files if file.name == name), None)
 
     def name(self, artifacts: tuple[Artifact, ...]) -> None:
@@ -57,12 +57,12 @@ class JobLease:
         self._write(artifacts=artifacts)
 
     def store(self, stored: StoredFile) -> None:
-        """A file is stored."""
+        """Add a stored file."""
         others = tuple(file for file in self.job.files if file.name != stored.name)
         self._change(files=(*others, stored))
 
     def forget(self, problem: Problem) -> None:
-        """What was in the way is not any more."""
+        """Remove a problem that is over."""
         self._change(problems=tuple(each for each in self.job.problems if each != problem))
 
     def give_back(self, problem: Problem | None = None, *, rest: timedelta = timedelta(0)) -> Job:
@@ -81,7 +81,7 @@ class JobLease:
         return self.job
 
     def end(self, to: Status, **changes: Any) -> Job:
-        """The job at its end, written and published; raises ConflictError."""
+        """Return the job at its end, written and published; raises ConflictError."""
         return self.record.write(
             self.kept, self.job.move(to, now=self.record.clock(), uploads=(), **changes)
         )

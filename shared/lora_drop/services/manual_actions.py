@@ -1,4 +1,4 @@
-"""What only a person can decide."""
+"""The actions that only a person can decide on."""
 
 from dataclasses import dataclass
 
@@ -104,7 +104,7 @@ class ManualActions:
         return ready
 
     def _whose(self, request_id: str) -> Job | None:
-        """The job that has, or had, this request."""
+        """Return the job that has, or had, this request."""
         return next((job for job in every(self.record.jobs) if has_request(job, request_id)), None)
 
     def _in_doubt(self, job_id: str) -> Job:

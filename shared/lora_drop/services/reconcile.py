@@ -99,7 +99,7 @@ class _Round:
     ended: Counter[Status] = field(default_factory=Counter)
 
     def attempt(self, what: str, action: Callable[[], object]) -> bool:
-        """Whether it could be done."""
+        """Return whether it could be done."""
         try:
             action()
         except LoraDropError:
@@ -130,7 +130,7 @@ class Reconciler:
     tick: Callable[[], float] = monotonic
 
     def reconcile(self) -> RoundCounts:
-        """One round over every open job; a job that cannot be helped now never stops the others.
+        """Return one round over every open job; a job that cannot be helped now never stops the others.
 
         What is at fal goes first: its result is not kept for ever. Raises RoundIncompleteError, at the end of
         the round, with every unexpected error.
@@ -192,7 +192,7 @@ class Reconciler:
             round_.budget_percent = round(100 * account.committed_usd / most, 1)
 
     def request_status_check(self, job_id: str) -> Job:
-        """The job after fal was asked about it out of turn; raises JobNotFoundError, FalUnavailableError, ConflictError.
+        """Return the job after fal was asked about it out of turn; raises JobNotFoundError, FalUnavailableError, ConflictError.
 
         Only for what is at fal, and nothing that fal denies is final: that takes time as well.
         """
@@ -228,7 +228,7 @@ class Reconciler:
                 self.record.close_when_settled(self.record.publish_files(job))
 
     def _release(self, job: Job) -> None:
-        """Back into the line once what held the job may be over; a person is not replaced."""
+        """Put the job back into the waiting queue once what held it may be over; a person's decision is not replaced."""
         if self._affordable(job) or self._worth_a_probe(job):
             self.record.move(job, Status.READY, problems=(), held_for=codes_of(job.problems))
             self.waiting_queue.wake_next()
@@ -269,14 +269,14 @@ class Reconciler:
 
 
 def _overdue(job: Job, now: datetime) -> bool:
-    """Whether it takes so long that a person should know; to wait for a slot is no such thing."""
+    """Return whether it takes so long that a person should know; to wait for a slot is no such thing."""
     begun = job.status in (Status.SUBMITTED, Status.TRAINING, Status.STORING)
     unreachable = job.status is Status.READY and FAL_UNREACHABLE in job.problems
     return (begun or unreachable) and now - job.since >= OVERDUE_AFTER
 
 
 def _age(job: Job, now: datetime) -> int:
-    """In seconds; a job that has ended, or waits for a person or for money, does not grow older."""
+    """Return the age in seconds; a job that has ended, or waits for a person or for money, does not grow older."""
     if job.terminal or job.status is Status.HELD:
         return 0
     return int((now - job.created_at).total_seconds())

@@ -19,7 +19,7 @@ SETTLED_AFTER = timedelta(minutes=6)
 
 
 def known(jobs: JobStore, job_id: str) -> Job:
-    """The job of this id, as it stands; raises JobNotFoundError, and JobForgottenError."""
+    """Return the job of this id, as it stands; raises JobNotFoundError, and JobForgottenError."""
     job = jobs.get(job_id)
     if job is None:
         raise (JobForgottenError if jobs.forgotten(job_id) else JobNotFoundError)(job_id)
@@ -36,7 +36,7 @@ class Record:
     clock: Clock
 
     def open(self, job: Job, *, claim: Claim | None = None, unchanged: Sequence[Job] = ()) -> Job:
-        """The job as it stands: this new one, or the one that an earlier event has opened.
+        """Return the job as it stands: this new one, or the one that an earlier event has opened.
 
         Raises JobForgottenError and ConflictError.
         """
@@ -47,11 +47,11 @@ class Record:
         return self.jobs.get(job.job_id) or job
 
     def known(self, job_id: str) -> Job:
-        """The job of this id, as it stands; raises JobNotFoundError, and JobForgottenError."""
+        """Return the job of this id, as it stands; raises JobNotFoundError, and JobForgottenError."""
         return known(self.jobs, job_id)
 
     def move(self, job: Job, to: Status, **changes: Any) -> Job:
-        """The job one step on, written and published; raises ConflictError and writes nothing then."""
+        """Return the job one step on, written and published; raises ConflictError and writes nothing then."""
         return self.write(job, job.move(to, now=self.clock(), **changes))
 
     def intend(
@@ -80,7 +80,7 @@ class Record:
         return after
 
     def set_problems(self, job: Job, *problems: Problem, **changes: Any) -> Job:
-        """The job where it stands, with what is in its way, written and published."""
+        """Return the job where it stands, with what is in its way, written and published."""
         update = {**changes, "version": job.version + 1, "problems": problems}
         return self.write(job, job.model_copy(update=update))
 

@@ -33,7 +33,7 @@ class RelatedJobs:
     jobs: JobStore
 
     def of(self, job: Job) -> Sequence[RelatedJob]:
-        """Everyone that goes with this job, without itself, as they stand.
+        """Return all jobs that are erased together with this job, without itself, as they stand.
 
         Those are: jobs for the same object in the datasets bucket, whatever its version; retries, and
         jobs that continued its LoRA or superseded it; jobs with the same content, and with it
@@ -59,7 +59,7 @@ class RelatedJobs:
 
 
 def relation_between(job: Job, forgotten: Job) -> Relation | None:
-    """Why a job cannot stay as it is when another is forgotten; None when it can."""
+    """Return why a job cannot stay as it is when another is forgotten; None when it can."""
     here, there = job.dataset, forgotten.dataset
     name = forgotten.job_id
     if (here.bucket, here.key) == (there.bucket, there.key) or job.retry_of == name:
@@ -74,7 +74,7 @@ def relation_between(job: Job, forgotten: Job) -> Relation | None:
 
 
 def sentences(family: Sequence[RelatedJob]) -> str:
-    """Who shares what with whom, in half sentences."""
+    """Return who shares what with whom, in half sentences."""
     shared = dict[tuple[str, Relation], list[str]]()
     for kin in family:
         shared.setdefault((kin.of, kin.bond), []).append(kin.job.job_id)

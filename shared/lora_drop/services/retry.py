@@ -29,7 +29,7 @@ NOT_RETRIED = {
 
 @dataclass(frozen=True, slots=True)
 class RetryService:
-    """Retries and replays."""
+    """Retries jobs, and replays their webhook deliveries."""
 
     record: Record
     fal_updates: FalUpdateHandler
@@ -38,7 +38,7 @@ class RetryService:
     prices: Prices
 
     def retry(self, job_id: str, *, resume: bool, by: str) -> Job:
-        """A new job that pays for the same dataset once more; the same retry again is the same job.
+        """Return a new job that pays for the same dataset once more; the same retry again is the same job.
 
         ``resume`` goes on from the last LoRA of this job or of those it is a retry of. Raises
         JobNotFoundError, ActionNotAllowedError and Conflict.
@@ -64,7 +64,7 @@ class RetryService:
         return kept
 
     def replay(self, job_id: str) -> Job:
-        """The job after everything that fal has ever delivered for it, in order.
+        """Return the job after everything that fal has ever delivered for it, in order.
 
         A job that has ended stays as it is, but for one that was given up before its result came.
         Raises JobNotFoundError, and ActionNotAllowedError when nothing was delivered.
@@ -107,7 +107,7 @@ class RetryService:
         return new.move(Status.READY, now=now, by=by, content_digest=digest, **learnt)
 
     def _cost_of(self, ended: Job) -> float | None:
-        """What it costs by today's price; by the old one where there is no other."""
+        """Return what it costs by today's price; by the old one where there is no other."""
         if ended.parameters is None:
             return ended.estimated_cost_usd
         price = self.prices.price(ended.application)
@@ -131,7 +131,7 @@ class RetryService:
         return Claim(owner)
 
     def _trained(self, ended: Job) -> str:
-        """The newest of the jobs that has a LoRA stored, for a trainer that can go on from one."""
+        """Return the newest of the jobs that has a LoRA stored, for a trainer that can go on from one."""
         trainer = TRAINERS.get(ended.application)
         if trainer is None or not trainer.resumes:
             # fal would ignore the address, train from the start and bill it.
@@ -151,7 +151,7 @@ def _id_of(dataset: DatasetVersion, attempt: int) -> str:
 
 
 def _named_by_dataset(ended: Job) -> str | None:
-    """The job whose LoRA the dataset itself wants to go on from, not a person who retried it."""
+    """Return the job whose LoRA the dataset itself wants to go on from, not a person who retried it."""
     return ended.resume_from if CHECKPOINT in (ended.parameter_sources or {}) else None
 
 

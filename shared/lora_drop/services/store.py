@@ -38,7 +38,7 @@ type Bad = dict[str, ResultGoneError | ResultInvalidError]
 
 
 def new_owner() -> str:
-    """A name that no other holder has."""
+    """Return a name that no other holder has."""
     return uuid4().hex
 
 
@@ -61,7 +61,7 @@ class ResultStorer:
     now: Callable[[], float] = monotonic
 
     def store_result(self, job_id: str) -> Job:
-        """The job with every result file in the models bucket; a second call changes nothing.
+        """Return the job with every result file in the models bucket; a second call changes nothing.
 
         While another worker copies the files it is left to that worker; where fal says for the first time that
         it has none it is left alone for a while. Raises JobNotFoundError, and to be called
@@ -180,7 +180,7 @@ class ResultStorer:
         return tuple(problems)
 
     def _artifacts(self, job_lease: JobLease) -> tuple[Artifact, ...]:
-        """The result as fal keeps it, for a webhook that came without one."""
+        """Return the result as fal keeps it, for a webhook that came without one."""
         job = job_lease.job
         if job.request_id is None:
             raise FalUnavailableError(f"{job.job_id} has no request to ask about")

@@ -30,7 +30,7 @@ class SubmitResult:
 
 @dataclass(frozen=True, slots=True)
 class Submitter:
-    """The door that datasets come in by."""
+    """Takes datasets in: checks, deduplicates, mends them and sends what waits."""
 
     record: Record
     datasets: DatasetStore
@@ -40,7 +40,7 @@ class Submitter:
     application: str
 
     def submit_dataset(self, dataset: DatasetVersion) -> SubmitResult:
-        """The job of this dataset, as far on as it can go now; then the waiting jobs are sent.
+        """Return the job of this dataset, as far on as it can go now; then the waiting jobs are sent.
 
         The same event twice is the same job: every step is taken only from the state before it. A
         job that is being submitted is left alone, however long ago that began.
@@ -117,7 +117,7 @@ class Submitter:
         )
 
     def _ready(self, job: Job, good: ValidDataset) -> Job:
-        """The job as it would wait to be sent."""
+        """Return the job as it would wait to be sent."""
         resolved = good.resolved
         return job.move(
             Status.READY,
@@ -134,7 +134,7 @@ class Submitter:
         )
 
     def _placed(self, job: Job, found: OpenDataset, good: ValidDataset, *, earlier: bool) -> Job:
-        """In the line; or with the result of the job that had the same content, where there is one.
+        """Put the job into the waiting queue, or give it the result of the job with the same content, where there is one.
 
         Raises ConflictError when another job claims the content at the same moment.
         """
@@ -155,14 +155,14 @@ class Submitter:
         return self._given(job, ready, same)
 
     def _same(self, job: Job, owner: str | None) -> Job | None:
-        """The job that stands for a content; raises ConflictError when this one has become it meanwhile."""
+        """Return the job that stands for a content; raises ConflictError when this one has become it meanwhile."""
         same = Deduplication(self.record).find_duplicate(owner)
         if same is not None and same.job_id == job.job_id:
             raise ConflictError(f"{job.job_id} has moved on")
         return same
 
     def _mended(self, job: Job, found: OpenDataset, good: ValidDataset) -> StoredFile | None:
-        """The clean copy, where one is needed; raises DatasetRejectedError."""
+        """Return the clean copy, where one is needed; raises DatasetRejectedError."""
         if not good.plan:
             return None
         pieces = self.mender.mended(found.archive, good.structure, good.plan)
@@ -170,7 +170,7 @@ class Submitter:
         return self.record.results.write_pieces(key, pieces, "application/zip", expires=True)
 
     def _given(self, job: Job, ready: Job, same: Job) -> Job:
-        """The end of a job that had been trained before: the earlier files, and nothing to pay."""
+        """Return the end of a job that had been trained before: the earlier files, and nothing to pay."""
         done = job.move(
             Status.SUCCEEDED,
             now=self.record.clock(),
@@ -191,7 +191,7 @@ class Submitter:
         return self.record.write(job, done, unchanged=(same,))
 
     def _still_waiting(self, job: Job, found: OpenDataset | DatasetRejectedError) -> Job | None:
-        """The job, where another with its content is still at work; its photos need no second look."""
+        """Return the job, where another with its content is still at work; its photos need no second look."""
         if job.content_digest is None or isinstance(found, DatasetRejectedError):
             return None
         same = self._same(job, self.record.jobs.owner(job.content_digest))
@@ -200,7 +200,7 @@ class Submitter:
         )
 
     def _waiting(self, job: Job, same: Job, content_digest: str | None) -> Job:
-        """Where it stands: the reconciler announces it every round until the other has ended."""
+        """Return where it stands: the reconciler announces it every round until the other has ended."""
         problem = waits_for(same.job_id, held=same.status is Status.HELD)
         if problem in job.problems:
             self.record.publish_files(job)

@@ -26,7 +26,7 @@ ASK_AGAIN = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class WebhookHandler:
-    """The receiver of webhooks. ``fal_user_id`` empty accepts every user of fal's.
+    """Handles webhook deliveries. ``fal_user_id`` empty accepts every user of fal's.
 
     ``asked``: when it had fal asked about a job because of a delivery that was too old.
     """
@@ -44,7 +44,7 @@ class WebhookHandler:
     def deliver(
         self, job_id: str, token: str, headers: Mapping[str, Sequence[str]], body: bytes
     ) -> Job:
-        """The job after this delivery, which is kept as it came before anything is done with it.
+        """Return the job after this delivery, which is kept as it came before anything is done with it.
 
         Raises JobNotFoundError for a wrong token (a guess learns nothing), InvalidWebhookError for
         whatever is not fal's, ForeignRequestError for another job's request, SigningKeysUnavailableError.
@@ -68,7 +68,7 @@ class WebhookHandler:
         return self.fal_updates.receive(job_id, said.fact())
 
     def _verified(self, headers: SignedHeaders, body: bytes) -> WebhookDelivery:
-        """Tried with the keys at hand first; a key that fal has just added gets a second try."""
+        """Verify with the keys at hand first; a key that fal has just added gets a second try."""
         now = self.clock()
         keys = self.signing_keys.keys(now=now)
         try:
