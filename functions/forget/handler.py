@@ -4,10 +4,11 @@ from functools import cache
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from lora_drop.api import ErrorAnswer, answer_errors
 from lora_drop.bootstrap.forget import ForgetBootstrap
 from lora_drop.jobs.erasures import Erasure, public, to_go
 from lora_drop.jobs.errors import (
@@ -78,42 +79,23 @@ def logged(erasure: Erasure) -> Erasure:
     return erasure
 
 
-def _answer(status: int, code: str, message: str, **more: Any) -> Response[Any]:
-    body = {"error": {"code": code, "message": message, **more}}
-    return Response(status, "application/json", body)
-
-
-def unknown(error: JobNotFoundError) -> Response[Any]:
-    """Answer 404, with a sentence."""
-    return _answer(404, "job_unknown", f"There is no job {error}.")
-
-
-def shared(error: SharedJobError) -> Response[Any]:
-    """Answer 409, with the jobs that would lose their files."""
-    return _answer(409, "job_shared", str(error), jobs=list(error.jobs))
-
-
-def not_now(error: ActionNotAllowedError | NotErasableError) -> Response[Any]:
-    """Answer 409 for a job that has not ended, and for what S3 does not let go."""
-    return _answer(409, "not_forgotten", str(error))
-
-
-def again(error: ConflictError | FalUnavailableError) -> Response[Any]:
-    """Answer 503 for what goes on by itself, and for what has to be asked again: it may not be begun."""
+def _try_again(error: ConflictError | FalUnavailableError) -> str:
     if isinstance(error, ConflictError):
-        return _answer(
-            503, "try_again", "The job has just been changed by another request. Try again."
-        )
-    return _answer(503, "try_again", f"fal: {error}. The rest follows by itself within 15 minutes.")
+        return "The job has just been changed by another request. Try again."
+    return f"fal: {error}. The rest follows by itself within 15 minutes."
 
 
-def invalid(error: BadQuery) -> Response[Any]:
-    """Answer 400 for a body that is not of its form."""
-    return _answer(400, "query_invalid", str(error))
-
-
-app.exception_handler(JobNotFoundError)(unknown)
-app.exception_handler(SharedJobError)(shared)
-app.exception_handler([ActionNotAllowedError, NotErasableError])(not_now)
-app.exception_handler([ConflictError, FalUnavailableError])(again)
-app.exception_handler(BadQuery)(invalid)
+answer_errors(
+    app,
+    [
+        ErrorAnswer(
+            [JobNotFoundError], 404, "job_unknown", lambda error: f"There is no job {error}."
+        ),
+        ErrorAnswer(
+            [SharedJobError], 409, "job_shared", more=lambda error: {"jobs": list(error.jobs)}
+        ),
+        ErrorAnswer([ActionNotAllowedError, NotErasableError], 409, "not_forgotten"),
+        ErrorAnswer([ConflictError, FalUnavailableError], 503, "try_again", _try_again),
+        ErrorAnswer([BadQuery], 400, "query_invalid"),
+    ],
+)

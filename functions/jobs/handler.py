@@ -4,9 +4,10 @@ from functools import cache
 from typing import Any
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from lora_drop.api import ErrorAnswer, answer_errors
 from lora_drop.bootstrap.jobs import JobsBootstrap
 from lora_drop.jobs.errors import (
     ActionNotAllowedError,
@@ -111,41 +112,25 @@ def _caller() -> str:
     return caller_of(app.current_event.raw_event)
 
 
-def unavailable(error: FalUnavailableError) -> Response[Any]:
-    """Answer 503 while fal does not answer."""
-    body = {"error": {"code": "fal_unavailable", "message": f"{error}. Try again in a minute."}}
-    return Response(503, "application/json", body)
+def _forgotten(error: JobForgottenError) -> str:
+    about("", logger, tracer)  # its id is for no log any more
+    return f"{error} was forgotten; lora-drop forget shows the proof."
 
 
-def unknown(error: JobNotFoundError) -> Response[Any]:
-    """Answer 404, with a sentence."""
-    body = {"error": {"code": "job_unknown", "message": f"There is no job {error}."}}
-    return Response(404, "application/json", body)
-
-
-def gone(error: JobForgottenError) -> Response[Any]:
-    """Answer 410: the job is gone for good."""
-    about("", logger, tracer)
-    message = f"{error} was forgotten; lora-drop forget shows the proof."
-    return Response(
-        410, "application/json", {"error": {"code": "job_forgotten", "message": message}}
-    )
-
-
-def conflict(error: ActionNotAllowedError | ConflictError) -> Response[Any]:
-    """Answer 409 for a decision that is not open, or no longer."""
-    body = {"error": {"code": "nothing_to_decide", "message": str(error)}}
-    return Response(409, "application/json", body)
-
-
-def invalid(error: BadQuery) -> Response[Any]:
-    """Answer 400 for a query that is not of its form."""
-    body = {"error": {"code": "query_invalid", "message": str(error)}}
-    return Response(400, "application/json", body)
-
-
-app.exception_handler(FalUnavailableError)(unavailable)
-app.exception_handler(JobNotFoundError)(unknown)
-app.exception_handler(JobForgottenError)(gone)
-app.exception_handler([ActionNotAllowedError, ConflictError])(conflict)
-app.exception_handler(BadQuery)(invalid)
+answer_errors(
+    app,
+    [
+        ErrorAnswer(
+            [FalUnavailableError],
+            503,
+            "fal_unavailable",
+            lambda error: f"{error}. Try again in a minute.",
+        ),
+        ErrorAnswer(
+            [JobNotFoundError], 404, "job_unknown", lambda error: f"There is no job {error}."
+        ),
+        ErrorAnswer([JobForgottenError], 410, "job_forgotten", _forgotten),
+        ErrorAnswer([ActionNotAllowedError, ConflictError], 409, "nothing_to_decide"),
+        ErrorAnswer([BadQuery], 400, "query_invalid"),
+    ],
+)

@@ -60,7 +60,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 @app.post("/webhooks/fal/<job_id>/<token>")
 def receive(job_id: str, token: str) -> dict[str, str]:
-    """Return one delivery for one job."""
+    """Take one delivery for one job."""
     headers, body = raw_delivery(app.current_event.raw_event)
     job = bootstrap().webhook_handler.deliver(job_id, token, headers, body)
     about(job, logger, tracer)

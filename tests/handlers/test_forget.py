@@ -67,7 +67,7 @@ def test_an_order_that_was_not_begun_is_not_said_to_go_on(
     status, answer = ask(job.job_id)
 
     assert (status, answer["error"]["code"]) == (503, "try_again")
-    assert "Say it again" in answer["error"]["message"]
+    assert "Try again" in answer["error"]["message"]
     assert "follows by itself" not in answer["error"]["message"]
 
 
