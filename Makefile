@@ -8,7 +8,7 @@
 #   make venv   just .venv, with the `lora-drop` command and uv in it
 #   make deploy the stack into your AWS account: ENV=dev|prod PARAMETERS='NAME=VALUE …'
 #               KEY_FILE=FILE or FAL_KEY for the fal key, REPLACE_KEY=1 for another one
-#   make pins   compile the pinned requirements anew from pyproject.toml
+#   make pins   compile the pinned requirements from pyproject.toml
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -40,8 +40,9 @@ $(UV):
 
 $(VENV): $(UV) requirements-dev.txt pyproject.toml
 	"$(UV)" venv --quiet --clear --python 3.13 .venv
-	"$(UV)" pip sync --quiet --require-hashes requirements-dev.txt
+	"$(UV)" pip sync --quiet --compile-bytecode --require-hashes requirements-dev.txt
 	"$(UV)" pip install --quiet --no-deps --editable .
+	.venv/bin/python -m compileall -q shared
 	@touch $@
 
 demo: venv
@@ -64,12 +65,13 @@ iam: venv
 # Which environment is said each time, and never by what a shell has exported. PARAMETERS, KEY_FILE and
 # REPLACE_KEY come as variables: no shell reads them once more, and the key is on no command line.
 deploy: venv
-	@$(RUN) python -m lora_drop.local.deploy '$(if $(filter command%,$(origin ENV)),$(filter dev prod,$(ENV)),)'
+	@$(RUN) lora-drop deploy '$(if $(filter command%,$(origin ENV)),$(filter dev prod,$(ENV)),)'
 
 check: venv
 	@$(RUN) ruff format --check .
 	@$(RUN) ruff check .
 	@$(RUN) mypy
+	@$(RUN) mypy --python-version 3.12 shared/lora_drop # the oldest that the wheel installs on
 	@$(RUN) lint-imports
 	@$(RUN) python -m lora_drop.local.tools sam validate --lint --region us-east-1
 	@$(RUN) cfn-lint --include-checks I --regions us-east-1 -- template.yaml
@@ -81,7 +83,7 @@ COMPILE := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-hea
 	--python-version 3.13
 
 pins: venv
-	@$(RUN) $(COMPILE) --universal --group dev --output-file requirements-dev.txt pyproject.toml
+	@$(RUN) $(COMPILE) --universal --group dev --extra local --output-file requirements-dev.txt pyproject.toml
 	@for name in $(FUNCTIONS); do \
 	  $(RUN) $(COMPILE) --python-platform aarch64-manylinux_2_28 --constraint requirements-dev.txt \
 	    $(RUNTIME:%=--no-emit-package %) --group "$$name" \

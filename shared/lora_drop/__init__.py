@@ -1,1 +1,36 @@
-"""Drop a dataset ZIP into an S3 bucket; get a trained portrait LoRA in another."""
+"""Drop a dataset ZIP into an S3 bucket; get a trained portrait LoRA in another.
+
+The public names are loaded on first use, so that ``import lora_drop`` costs next to nothing.
+"""
+
+TYPE_CHECKING = False  # type checkers take it for true; typing would cost half of an empty Python
+
+if TYPE_CHECKING:
+    from lora_drop.client.errors import CommandError, JobUnknownError
+    from lora_drop.client.lora_drop import LoraDrop
+    from lora_drop.client.stack import Stack, find_stack
+
+__version__ = "0.1.0"
+__all__ = ["CommandError", "JobUnknownError", "LoraDrop", "Stack", "__version__", "find_stack"]
+_MODULES = {
+    "CommandError": "lora_drop.client.errors",
+    "JobUnknownError": "lora_drop.client.errors",
+    "LoraDrop": "lora_drop.client.lora_drop",
+    "Stack": "lora_drop.client.stack",
+    "find_stack": "lora_drop.client.stack",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name on its first use."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415
+
+    globals()[name] = value = getattr(import_module(_MODULES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return __all__

@@ -180,7 +180,7 @@ def test_a_report_that_cannot_be_written_hides_no_verdict(
         raise OSError("No space left on device")
 
     wanted = tmp_path / "report.html"
-    monkeypatch.setattr("lora_drop.cli.report_files.html_text", full)
+    monkeypatch.setattr("lora_drop.cli.reports.html_text", full)
 
     result = check(phone, "--report", wanted, *how)
 

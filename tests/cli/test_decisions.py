@@ -53,9 +53,8 @@ def api() -> Api:
 @pytest.fixture
 def run(stack: Stack, api: Api, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the command against that API."""
-    for module in ("lora_drop.cli.job_actions", "lora_drop.cli.jobs"):
-        monkeypatch.setattr(f"{module}.find_stack", lambda _: stack)
-        monkeypatch.setattr(f"{module}.LoraDrop", lambda found: answering(found, api))
+    monkeypatch.setattr("lora_drop.client.stack.find_stack", lambda _: stack)
+    monkeypatch.setattr("lora_drop.client.lora_drop.LoraDrop", lambda found: answering(found, api))
     return lambda *words: CliRunner().invoke(application(), list(words))
 
 

@@ -153,9 +153,9 @@ def test_the_command_says_that_a_job_has_no_lora_and_lists_what_it_fetched(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answer = job_answer(job_id="ada-1", status=Status.REJECTED)
-    monkeypatch.setattr("lora_drop.cli.download.find_stack", lambda _: stack)
+    monkeypatch.setattr("lora_drop.client.stack.find_stack", lambda _: stack)
     monkeypatch.setattr(
-        "lora_drop.cli.download.LoraDrop", lambda found: answering(found, lambda _: answer)
+        "lora_drop.client.lora_drop.LoraDrop", lambda found: answering(found, lambda _: answer)
     )
 
     result = CliRunner().invoke(application(), ["download", "ada-1", "--to", str(tmp_path)])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lora_drop.cli.report_output import told
+from lora_drop.cli.reports import problem_lines
 from lora_drop.jobs.problems import Problem
 from tests.support.client_fixtures import RunCheck
 from tests.support.photos import encoded, picture
@@ -47,7 +47,9 @@ def test_what_differs_from_file_to_file_is_told_by_what_its_code_means(
     assert "(0.jpg, 1.jpg, 2.jpg) (image_low_resolution)" in told
 
 
-def test_what_there_is_in_the_place_of_photos_is_told(check: RunCheck, tmp_path: Path) -> None:
+def test_what_there_is_in_the_place_of_photos_is_problem_lines(
+    check: RunCheck, tmp_path: Path
+) -> None:
     for number in range(12):
         (tmp_path / f"{number}.CR3").write_bytes(b"\0\0\0\x18ftypcrx \0\0\0\1")
     (tmp_path / "notes.pdf").write_bytes(b"%PDF-1.7")
@@ -62,7 +64,7 @@ def test_what_there_is_in_the_place_of_photos_is_told(check: RunCheck, tmp_path:
     assert "and 2 more; --report shows all)" in raw
 
 
-def test_links_that_are_not_followed_are_told(
+def test_links_that_are_not_followed_are_problem_lines(
     check: RunCheck, folder: Path, tmp_path: Path
 ) -> None:
     (folder / "out.jpg").symlink_to(tmp_path / "elsewhere.jpg")
@@ -78,7 +80,7 @@ def test_names_cannot_steer_the_terminal(number: int) -> None:
     names = [f"{each}\x1b[2J.mov" for each in range(number)]
     found = [Problem(code="dataset_other_file", message=name, member=name) for name in names]
 
-    [line] = told(found, 3, all_of_them="--report shows all")
+    [line] = problem_lines(found, 3, all_of_them="--report shows all")
 
     assert "0[U+001B][2J.mov" in line
     assert line.isprintable()

@@ -64,8 +64,8 @@ def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def run(stack: Stack, api: Api, waited: list[float], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the command against that API."""
     assert waited == []
-    monkeypatch.setattr("lora_drop.cli.forget.find_stack", lambda _: stack)
-    monkeypatch.setattr("lora_drop.cli.forget.LoraDrop", lambda found: answering(found, api))
+    monkeypatch.setattr("lora_drop.client.stack.find_stack", lambda _: stack)
+    monkeypatch.setattr("lora_drop.client.lora_drop.LoraDrop", lambda found: answering(found, api))
 
     def invoke(*words: str, answer: str = "") -> Result:
         return CliRunner().invoke(application(), ["forget", "ada-0123456789", *words], input=answer)

@@ -37,8 +37,10 @@ def photos(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs ``lora-drop train`` without waiting, against the stack's buckets alone."""
-    monkeypatch.setattr("lora_drop.cli.jobs.find_stack", lambda _: stack)
-    monkeypatch.setattr("lora_drop.cli.jobs.LoraDrop", lambda found: answering(found, never))
+    monkeypatch.setattr("lora_drop.client.stack.find_stack", lambda _: stack)
+    monkeypatch.setattr(
+        "lora_drop.client.lora_drop.LoraDrop", lambda found: answering(found, never)
+    )
     return lambda *words: CliRunner().invoke(application(), ["train", "--no-wait", *words])
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lora_drop.cli.report_files import report_files
+from lora_drop.cli.reports import report_files
 from lora_drop.client.errors import CommandError
 from lora_drop.datasets.report import Report, Verdict
 

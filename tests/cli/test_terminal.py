@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from lora_drop.cli.display import Display
 from lora_drop.cli.main import application
-from lora_drop.cli.terminal import ENDS, ended_in_order, told
+from lora_drop.cli.terminal import ENDS, ended_in_order, reporting
 from lora_drop.client.stack import Stack
 from lora_drop.jobs.status import Status
 from tests.support.client_fixtures import answering, job_answer
@@ -27,7 +27,7 @@ def command_that(does: Callable[[], None]) -> typer.Typer:
 
     @app.command()
     def command() -> None:
-        with told(), ended_in_order():
+        with reporting(), ended_in_order():
             does()
 
     return app

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
-from lora_drop.cli.check import check_dataset
 from lora_drop.cli.main import application
+from lora_drop.client.check import check_dataset
 from lora_drop.client.stack import Stack
 from lora_drop.datasets.report import Verdict
 from lora_drop.fal.trainers.parameters import ParameterSource, TrainingParameters
@@ -31,9 +31,9 @@ def api() -> list[httpx.Response]:
 @pytest.fixture
 def run(stack: Stack, api: list[httpx.Response], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs ``lora-drop train`` against the stack's buckets and that API."""
-    monkeypatch.setattr("lora_drop.cli.jobs.find_stack", lambda _: stack)
+    monkeypatch.setattr("lora_drop.client.stack.find_stack", lambda _: stack)
     monkeypatch.setattr(
-        "lora_drop.cli.jobs.LoraDrop", lambda found: answering(found, lambda _: api.pop(0))
+        "lora_drop.client.lora_drop.LoraDrop", lambda found: answering(found, lambda _: api.pop(0))
     )
     return lambda *words: CliRunner().invoke(application(), ["train", *map(str, words)])
 

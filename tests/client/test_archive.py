@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lora_drop.cli.check import check_dataset
 from lora_drop.client.archive import archive_of
+from lora_drop.client.check import check_dataset
 from lora_drop.client.errors import CommandError
 from lora_drop.datasets.limits import MAX_DATASET_BYTES, MAX_IMAGES
 from lora_drop.jobs.errors import DatasetRejectedError

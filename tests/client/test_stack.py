@@ -134,7 +134,7 @@ def test_the_api_of_a_named_stack_in_aws_is_its_own_output() -> None:
 
 
 def test_up_exports_all_that_awss_tools_want(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lora_drop.cli.stack.local_stack", UpAlready)
+    monkeypatch.setattr("lora_drop.client.stack.local_stack", UpAlready)
 
     result = CliRunner().invoke(application(), ["up"])
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
-from lora_drop.cli.main import application
+from lora_drop.cli.main import command_of
 from tests.docs.console import calls_of_aws, typed, wrong_with
 from tests.support.template import properties, template
 
@@ -94,9 +93,8 @@ def test_an_alarm_says_what_to_type_and_writes_to_whoever_wants_it(name: str) ->
 )
 def test_a_line_of_the_runbook_can_be_typed(line: str) -> None:
     _, name, *words = shlex.split(line)
-    command: Any = typer.main.get_command(application())
 
-    command.commands[name].make_context(name, words)
+    command_of(name).make_context(name, words)
 
 
 def test_the_functions_in_the_runbook_are_the_templates() -> None:

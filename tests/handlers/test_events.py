@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from events.make import HERE, files
+from lora_drop.dev.events import HERE, files
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,18 @@
 """The command that checks a dataset here, as the stack would, before anything is uploaded."""
 
+from __future__ import annotations
+
 import shlex
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lora_drop.adapters.local_files import open_range
-from lora_drop.cli.display import Display
-from lora_drop.cli.options import (
+from lora_drop.cli.terminal import (
     Checkpoint,
     CreateMasks,
+    Json,
     LearningRate,
     Multiresolution,
     Others,
@@ -21,38 +22,16 @@ from lora_drop.cli.options import (
     TrainerName,
     Trigger,
     parameters_of,
+    reporting,
+    write,
+    write_line,
 )
-from lora_drop.cli.report_files import report_files
-from lora_drop.cli.report_output import findings, left_out, summary
-from lora_drop.cli.terminal import Json, told, write, write_line
-from lora_drop.client.archive import archive_of
 from lora_drop.client.errors import CommandError
-from lora_drop.client.parameters import NO_JOB_YET, metadata_of, of_options
-from lora_drop.datasets.parameters import ResolvedParameters
-from lora_drop.datasets.report import Report, Verdict
-from lora_drop.datasets.reports.markup import visible
-from lora_drop.datasets.reports.wording import counted
-from lora_drop.fal.prices import Price
-from lora_drop.fal.trainers.table import DEFAULT
-from lora_drop.jobs.errors import DatasetRejectedError, DatasetUnreadableError
-from lora_drop.jobs.problems import Problem
-from lora_drop.services.check import Checker, DatasetInput
 
-NAMES_SHOWN = 3
-
-type Say = Callable[[str], None]
-
-
-def _silent(_: str) -> None:
-    """Nobody is told."""
-
-
-class NoPrices:
-    """Prices for whoever asks nobody: the table's own stand."""
-
-    def price(self, application: str) -> Price | None:  # noqa: ARG002  # of no trainer
-        """None: it cannot be had."""
-        return None
+if TYPE_CHECKING:
+    from lora_drop.cli.display import Display
+    from lora_drop.datasets.report import Report
+    from lora_drop.jobs.problems import Problem
 
 
 def check(  # noqa: PLR0913  # one parameter is one option
@@ -85,6 +64,10 @@ def check(  # noqa: PLR0913  # one parameter is one option
     Says what would be refused, what could be better, and what a training with the same options
     would cost.
     """
+    from lora_drop.cli.reports import report_files
+    from lora_drop.client.check import check_dataset
+    from lora_drop.client.parameters import metadata_of
+
     given = {
         "trainer": trainer,
         "preset": preset,
@@ -97,7 +80,7 @@ def check(  # noqa: PLR0913  # one parameter is one option
         "resume_from_checkpoint": resume_from_checkpoint,
     }
     found = []
-    with told() as display:
+    with reporting() as display:
         if report and len(paths) > 1:
             raise CommandError("--report takes one dataset at a time.")
         metadata = metadata_of(parameters_of(given, parameter))
@@ -108,49 +91,11 @@ def check(  # noqa: PLR0913  # one parameter is one option
             if json_output:
                 write(_row(path, checked))
             else:
-                _tell(path, checked)
+                _print(path, checked)
             if files:
                 files.write(checked)
                 display.say_whole(f"The report is in {files.page} and {files.data}.")
-    raise typer.Exit(any(each.verdict is Verdict.REJECTED for each in found))
-
-
-def check_dataset(
-    path: Path,
-    *,
-    metadata: Mapping[str, str] | None = None,
-    key: str | None = None,
-    application: str = DEFAULT.application,
-    say: Say = _silent,
-) -> Report:
-    """The report on a ZIP, or on a folder as one; raises CommandError when it cannot be read.
-
-    ``metadata`` and ``key`` are those that it would be dropped with, ``application`` the stack's
-    trainer. ``say`` is told of links that are not followed. An earlier job that the training is to go
-    on from is not looked for: only the stack knows it.
-    """
-    # Pillow takes longer to load than any other command to run.
-    from lora_drop.adapters.pillow import PillowPictures  # noqa: PLC0415
-
-    checker = Checker(PillowPictures(), NoPrices(), _any_checkpoint)
-    name = path.name or path.resolve().name
-    try:
-        with archive_of(path) as archive, open_range(archive.path) as file:
-            if archive.links:
-                say(_not_followed(path, archive.links))
-            drop = DatasetInput(
-                archive=file,
-                file=name,
-                key=key or archive.key,
-                metadata=metadata or {},
-                trigger_seed=NO_JOB_YET,
-                application=application,
-            )
-            return _of_options(checker.check(drop).report)
-    except DatasetRejectedError as rejected:
-        return Report(file=name, verdict=Verdict.REJECTED, errors=tuple(rejected.problems))
-    except (OSError, DatasetUnreadableError) as unreadable:
-        raise CommandError(f"{path} cannot be read: {unreadable}.") from unreadable
+    raise typer.Exit(any(each.verdict == "rejected" for each in found))
 
 
 def accepted_here(
@@ -163,9 +108,16 @@ def accepted_here(
 ) -> Collection[str]:
     """Check a dataset before it is uploaded; the files of a folder that are of no use to a training.
 
-    Tells what comes of it, and how many warnings there are. Raises CommandError with every error of
+    Says what comes of it, and how many warnings there are. Raises CommandError with every error of
     a dataset that the stack would refuse.
     """
+    from lora_drop.cli.reports import findings, left_out, summary
+    from lora_drop.client.check import NAMES_SHOWN, check_dataset
+    from lora_drop.client.parameters import metadata_of
+    from lora_drop.datasets.report import Verdict
+    from lora_drop.datasets.reports.markup import visible
+    from lora_drop.datasets.reports.wording import counted
+
     metadata = metadata_of(parameters)
     with display.console.status(f"checking {path}"):
         report = check_dataset(
@@ -188,23 +140,6 @@ def accepted_here(
     return unused
 
 
-def _of_options(report: Report) -> Report:
-    errors = tuple(of_options(each) for each in report.errors)
-    return report.model_copy(update={"errors": errors})
-
-
-def _not_followed(path: Path, links: Sequence[str]) -> str:
-    names = ", ".join(links[:NAMES_SHOWN]) + (", …" if len(links) > NAMES_SHOWN else "")
-    return (
-        f"{path}: {counted(len(links), 'link')} out of the folder not followed ({visible(names)}). "
-        "Copy the files themselves into it."
-    )
-
-
-def _any_checkpoint(_: ResolvedParameters) -> None:
-    """Whether it is there, the stack says."""
-
-
 def _row(path: Path, report: Report) -> Mapping[str, Any]:
     return {
         "file": str(path),
@@ -222,6 +157,8 @@ def _finding(problem: Problem) -> Mapping[str, Any]:
     return {"code": problem.code, "member": problem.member, "message": problem.message}
 
 
-def _tell(path: Path, report: Report) -> None:
+def _print(path: Path, report: Report) -> None:
+    from lora_drop.cli.reports import findings, summary
+
     for line in (*findings(report, all_of_them="--report shows all"), summary(report)):
         write_line(f"{path}: {line}")

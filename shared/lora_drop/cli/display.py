@@ -12,7 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from lora_drop.cli.report_output import told
+from lora_drop.cli.reports import problem_lines
 from lora_drop.client.lora_drop import STOPS
 from lora_drop.client.lora_drop import Progress as Report
 from lora_drop.fal.trainers.parameters import ParameterSource
@@ -199,7 +199,7 @@ class Display:
     def problems(self, job: Mapping[str, Any]) -> None:
         """What is wrong and what to do."""
         problems = [Problem.model_validate(each) for each in job["problems"]]
-        for line in told(problems, PROBLEMS_SHOWN, all_of_them="the report shows all"):
+        for line in problem_lines(problems, PROBLEMS_SHOWN, all_of_them="the report shows all"):
             self.console.print(Text(f"  {of_job(line, job['job_id'])}"))
 
     def advise(self, problem: Problem) -> None:
@@ -221,13 +221,13 @@ class Display:
         self.console.print(table)
 
     def _accepted(self, job: Mapping[str, Any]) -> None:
-        """What a job that has passed its check will cost, and the word that will call it up."""
+        """What a job that has passed its check will cost, and its trigger phrase."""
         if job["estimated_cost_usd"]:
             self.say(f"  estimate        ${job['estimated_cost_usd']:.2f}")
         self._trigger(job)
 
     def _trigger(self, job: Mapping[str, Any]) -> None:
-        """The LoRA is of no use without it."""
+        """The trigger phrase, which a prompt needs."""
         phrase = (job["parameters"] or {}).get(TRIGGER_PHRASE)
         made = (job["parameter_sources"] or {}).get(TRIGGER_PHRASE) == ParameterSource.GENERATED
         if phrase:

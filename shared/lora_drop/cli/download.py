@@ -1,24 +1,26 @@
 """A job's files, from the models bucket to this machine; whole, or not at all."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
 
-from lora_drop.cli.terminal import Json, StackName, told, write, write_line
+from lora_drop.cli.terminal import Json, StackName, client_of, job_ids, reporting, write, write_line
 from lora_drop.client.errors import CommandError
-from lora_drop.client.lora_drop import LoraDrop
-from lora_drop.client.stack import Stack, find_stack
-from lora_drop.jobs.job_files import ERROR_FILE, JOB_FILE, REPORT_FILE, REPORT_PAGE, STATUS_FILE
 
-# What is told of a job beside its files, where there is such a thing; rewritten as the job goes on.
-NOTICES = (REPORT_PAGE, REPORT_FILE, ERROR_FILE, STATUS_FILE, JOB_FILE)
-# S3 says 403 of a missing key to whoever may not list the bucket.
+if TYPE_CHECKING:
+    from lora_drop.client.stack import Stack
+
+# The files about a job beside its results, as far as there are any; rewritten as the job goes on.
+# Their names stand in lora_drop.jobs.job_files as well, which takes long to import; a test compares.
+NOTICES = ("report.html", "report.json", "ERROR.txt", "status.json", "job.json")
+# S3 says 403 of a missing key to a caller who may not list the bucket.
 MISSING = frozenset({"404", "NoSuchKey", "403"})
 
 Target = Annotated[
@@ -27,7 +29,12 @@ Target = Annotated[
 
 
 def download(
-    job_id: Annotated[str, typer.Argument(help="As `lora-drop jobs` lists it, however it stands.")],
+    job_id: Annotated[
+        str,
+        typer.Argument(
+            help="As `lora-drop jobs` lists it, however it stands.", autocompletion=job_ids
+        ),
+    ],
     *,
     to: Target = Path(),
     stack: StackName = None,
@@ -35,11 +42,10 @@ def download(
 ) -> None:
     """Fetch what there is of a job: the LoRA and what came with it, held against their SHA-256.
 
-    With it come the report and what else is told of the job, which is all there is of one that was
-    rejected.
+    With it come the report and the other files about the job, which is all that a rejected one has.
     """
-    with told() as display:
-        drop = LoraDrop(find_stack(stack))
+    with reporting() as display:
+        drop = client_of(stack)
         job = drop.job(job_id)
         paths = fetch(drop.stack, job, to)
         if not job["files"]:
@@ -54,9 +60,11 @@ def download(
 def fetch(stack: Stack, job: Mapping[str, Any], folder: Path) -> Sequence[Path]:
     """The job's files in this folder, then its notices; a file that is the same already is kept.
 
-    An earlier notice of this job gives way to today's. Raises CommandError: nothing to fetch,
+    An earlier notice of this job is replaced by today's. Raises CommandError: nothing to fetch,
     another file of that name, one that is not what was stored.
     """
+    from botocore.exceptions import BotoCoreError, ClientError
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in NOTICES:
@@ -88,6 +96,8 @@ def _fetched(stack: Stack, file: Mapping[str, Any], path: Path) -> Path:
 
 def _noticed(stack: Stack, job: Mapping[str, Any], path: Path) -> Path | None:
     """None where the job has no such notice."""
+    from botocore.exceptions import ClientError
+
     bucket, _, prefix = job["location"].removeprefix("s3://").partition("/")
     try:
         _download(stack, bucket, prefix + path.name, path, check=lambda _: None)
@@ -112,7 +122,7 @@ def _download(
 
 
 def _refuse_anothers(path: Path, job_id: str) -> None:
-    """Every notice of a job names it; what does not is somebody's own, or another job's."""
+    """Every notice of a job names it; a file that does not is the user's own, or another job's."""
     if path.exists() and not (path.is_file() and job_id.encode() in path.read_bytes()):
         raise _occupied(path)
 

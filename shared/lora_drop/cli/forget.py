@@ -1,23 +1,26 @@
 """The command that erases a job, here and at fal, and shows what proves it."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lora_drop.cli.display import Display
-from lora_drop.cli.terminal import Json, StackName, told, write, write_line
+from lora_drop.cli.terminal import Json, StackName, client_of, job_ids, reporting, write, write_line
 from lora_drop.client.errors import CommandError
-from lora_drop.client.lora_drop import LoraDrop
-from lora_drop.client.stack import find_stack
+
+if TYPE_CHECKING:
+    from lora_drop.cli.display import Display
+    from lora_drop.client.lora_drop import LoraDrop
 
 PAUSE = 1.0  # seconds
 
 
 def forget(
-    job_id: Annotated[str, typer.Argument(help="A job that has ended.")],
+    job_id: Annotated[str, typer.Argument(help="A job that has ended.", autocompletion=job_ids)],
     *,
     family: Annotated[
         bool,
@@ -36,8 +39,8 @@ def forget(
     minutes, for a last look, which --no-wait leaves to the stack. Interrupted, what is begun goes on by
     itself; said again, it goes on where it was, or shows the proof.
     """
-    with told() as display:
-        lora_drop = LoraDrop(find_stack(stack))
+    with reporting() as display:
+        lora_drop = client_of(stack)
         going = [] if yes else lora_drop.to_be_forgotten(job_id, family=family)
         for job in going:
             display.say_whole(_named(job))
@@ -71,7 +74,7 @@ def _meant(going: Sequence[Mapping[str, Any]]) -> bool:
 def _erased(
     lora_drop: LoraDrop, job_id: str, display: Display, *, family: bool, wait: bool
 ) -> dict[str, Any]:
-    """The API's answer when it is done, or when only the last look is left and nobody waits for it."""
+    """The API's answer when it is done, or when only the last look is left and ``wait`` is false."""
     said = False
     while True:
         answer = lora_drop.forget(job_id, family=family)
@@ -81,7 +84,7 @@ def _erased(
         if erased and not said:
             said = True
             display.say(
-                "Everything is erased. A last look follows in some minutes, when nobody can write of "
+                "Everything is erased. A last look follows in some minutes, when nothing can be written about "
                 "the job any more; Ctrl-C is safe, it comes by itself."
             )
         time.sleep(max(PAUSE, _seconds_to(answer["last_look_at"]) if erased else 0.0))

@@ -1,22 +1,30 @@
 """The commands with which a person decides: what goes on, what stops, what is done once more."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
-from lora_drop.cli.display import lora_line
-from lora_drop.cli.terminal import Json, StackName, output, told, write, write_line
+from lora_drop.cli.terminal import (
+    JobId,
+    Json,
+    StackName,
+    client_of,
+    job_ids,
+    output,
+    reporting,
+    write,
+    write_line,
+)
 from lora_drop.client.errors import CommandError
-from lora_drop.client.lora_drop import LoraDrop
-from lora_drop.client.stack import find_stack
-from lora_drop.jobs.status import Status
-
-JobId = Annotated[str, typer.Argument(help="As `lora-drop jobs` lists it.")]
 
 
 def resolve(
-    job_id: Annotated[str, typer.Argument(help="A job that is SUBMIT_UNKNOWN.")],
+    job_id: Annotated[
+        str, typer.Argument(help="A job that is SUBMIT_UNKNOWN.", autocompletion=job_ids)
+    ],
     *,
     request_id: Annotated[
         str | None, typer.Option(help="fal has this request of ours, as its dashboard shows it.")
@@ -28,31 +36,31 @@ def resolve(
     json_output: Json = False,
 ) -> None:
     """Settle a submission whose answer was lost and that no evidence settles; kept with your name."""
-    with told():
+    with reporting():
         if (request_id is None) is not not_submitted:
             raise CommandError("Say either --request-id ID or --not-submitted.")
-        job = LoraDrop(find_stack(stack)).resolve(job_id, request_id=request_id)
+        job = client_of(stack).resolve(job_id, request_id=request_id)
     _write_state(job, json_output=json_output)
 
 
 def approve(
-    job_id: Annotated[str, typer.Argument(help="A job that is HELD.")],
+    job_id: Annotated[str, typer.Argument(help="A job that is HELD.", autocompletion=job_ids)],
     *,
     stack: StackName = None,
     json_output: Json = False,
 ) -> None:
     """Let a held job go on; kept with your name."""
-    with told():
-        job = LoraDrop(find_stack(stack)).approve(job_id)
+    with reporting():
+        job = client_of(stack).approve(job_id)
     _write_state(job, json_output=json_output)
 
 
 def cancel(job_id: JobId, *, stack: StackName = None, json_output: Json = False) -> None:
     """Stop a job: for free before it is sent, as far as fal can afterwards; kept with your name."""
-    with told() as display:
-        job = LoraDrop(find_stack(stack)).cancel(job_id)
+    with reporting() as display:
+        job = client_of(stack).cancel(job_id)
         _write_state(job, json_output=json_output)
-        if job["status"] != Status.CANCELLED:
+        if job["status"] != "CANCELLED":
             display.problems(job)
             raise CommandError(f"{job_id} is not cancelled: it is {job['status']}, and goes on.")
 
@@ -67,22 +75,22 @@ def retry(
     json_output: Json = False,
 ) -> None:
     """Pay for an ended job's dataset once more, as a new job; kept with your name."""
-    with told():
-        job = LoraDrop(find_stack(stack)).retry(job_id, resume=resume)
+    with reporting():
+        job = client_of(stack).retry(job_id, resume=resume)
     _write_state(job, json_output=json_output)
 
 
 def replay(job_id: JobId, *, stack: StackName = None, json_output: Json = False) -> None:
     """Take in once more what fal has delivered for a job; one that has ended stays as it is."""
-    with told():
-        job = LoraDrop(find_stack(stack)).replay(job_id)
+    with reporting():
+        job = client_of(stack).replay(job_id)
     _write_state(job, json_output=json_output)
 
 
 def redrive(*, stack: StackName = None, json_output: Json = False) -> None:
     """Send the dead letters of both queues back to where they came from."""
-    with told():
-        moved = LoraDrop(find_stack(stack)).redrive()
+    with reporting():
+        moved = client_of(stack).redrive()
     if json_output:
         write({"moved": moved})
     else:
@@ -91,8 +99,8 @@ def redrive(*, stack: StackName = None, json_output: Json = False) -> None:
 
 def budget(*, stack: StackName = None, json_output: Json = False) -> None:
     """Show this month's dollars (spent, reserved, wasted, left) and who holds a slot at fal."""
-    with told():
-        account = LoraDrop(find_stack(stack)).budget()
+    with reporting():
+        account = client_of(stack).budget()
     if json_output:
         write(account)
     else:
@@ -100,6 +108,8 @@ def budget(*, stack: StackName = None, json_output: Json = False) -> None:
 
 
 def _write_state(job: Mapping[str, Any], *, json_output: bool) -> None:
+    from lora_drop.cli.display import lora_line
+
     if json_output:
         write(job)
     else:

@@ -1,29 +1,50 @@
 """The commands that drop and look: train, jobs, job."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from lora_drop.cli.check import accepted_here
-from lora_drop.cli.display import lora_line
-from lora_drop.cli.options import (
+from lora_drop.cli.terminal import (
     Checkpoint,
     CreateMasks,
+    JobId,
+    Json,
     LearningRate,
     Multiresolution,
     Others,
     Preset,
+    StackName,
     Steps,
     SubjectCrop,
     TrainerName,
     Trigger,
+    client_of,
+    output,
     parameters_of,
+    reporting,
+    write,
+    write_line,
 )
-from lora_drop.cli.terminal import Json, StackName, output, told, write, write_line
-from lora_drop.client.lora_drop import LoraDrop
-from lora_drop.client.stack import find_stack
-from lora_drop.jobs.status import Status
+
+# The values of `Status`, whose module takes long to import; a test compares.
+StatusName = Literal[
+    "RECEIVED",
+    "REJECTED",
+    "READY",
+    "HELD",
+    "SUBMITTING",
+    "SUBMIT_UNKNOWN",
+    "SUBMITTED",
+    "TRAINING",
+    "STORING",
+    "SUCCEEDED",
+    "FAILED",
+    "CANCELLED",
+    "EXPIRED",
+]
 
 
 def train(  # noqa: PLR0913  # one parameter is one option
@@ -60,6 +81,9 @@ def train(  # noqa: PLR0913  # one parameter is one option
 
     What the stack would refuse is refused here, before it is uploaded. What is not given is decided by training.json in the dataset, then the preset, then fal.
     """
+    from lora_drop.cli.check import accepted_here
+    from lora_drop.cli.display import lora_line
+
     given = {
         "trainer": trainer,
         "preset": preset,
@@ -72,9 +96,9 @@ def train(  # noqa: PLR0913  # one parameter is one option
         "resume_from_checkpoint": resume_from_checkpoint,
         "force": force or None,
     }
-    with told() as display:
+    with reporting() as display:
         parameters = parameters_of(given, parameter)
-        lora_drop = LoraDrop(find_stack(stack))
+        lora_drop = client_of(stack)
         application = lora_drop.stack.application
         unused = (
             ()
@@ -105,13 +129,13 @@ def train(  # noqa: PLR0913  # one parameter is one option
         write(job)
     else:
         write_line(lora_line(job) if wait else job_id)
-    raise typer.Exit(wait and job["status"] != Status.SUCCEEDED)
+    raise typer.Exit(wait and job["status"] != "SUCCEEDED")
 
 
 def jobs(
     *,
     status: Annotated[
-        Status | None, typer.Option(case_sensitive=False, help="Only jobs that stand here.")
+        StatusName | None, typer.Option(case_sensitive=False, help="Only jobs that stand here.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=100, help="Jobs on a page.")] = 20,
     cursor: Annotated[str | None, typer.Option(help="“next” of the page before.")] = None,
@@ -119,8 +143,11 @@ def jobs(
     json_output: Json = False,
 ) -> None:
     """List jobs, newest first."""
-    with told() as display:
-        page = LoraDrop(find_stack(stack)).jobs(status=status, limit=limit, cursor=cursor)
+    from lora_drop.jobs.status import Status
+
+    only_status = Status(status) if status else None
+    with reporting() as display:
+        page = client_of(stack).jobs(status=only_status, limit=limit, cursor=cursor)
     if json_output:
         write(page)
         return
@@ -132,15 +159,10 @@ def jobs(
         )
 
 
-def job(
-    job_id: Annotated[str, typer.Argument(help="As `lora-drop jobs` lists it.")],
-    *,
-    stack: StackName = None,
-    json_output: Json = False,
-) -> None:
+def job(job_id: JobId, *, stack: StackName = None, json_output: Json = False) -> None:
     """Show one job: where it stands, its parameters, what is wrong, where its files are."""
-    with told():
-        found = LoraDrop(find_stack(stack)).job(job_id)
+    with reporting():
+        found = client_of(stack).job(job_id)
     if json_output:
         write(found)
     else:

@@ -1,19 +1,20 @@
-"""The commands for a stack on this machine: up, down, demo."""
+"""The commands for a stack: up, down, demo, event and fal-sim on this machine, deploy in AWS."""
+
+from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lora_drop.cli.display import Display, lora_line
-from lora_drop.cli.terminal import Json, ended_in_order, told, write, write_line
+from lora_drop.cli.terminal import Json, ended_in_order, reporting, write, write_line
 from lora_drop.client.errors import CommandError
-from lora_drop.client.lora_drop import LoraDrop
-from lora_drop.client.stack import LOCAL, find_stack, local_failures, local_stack
-from lora_drop.jobs.status import Status
+
+if TYPE_CHECKING:
+    from lora_drop.cli.display import Display
 
 DEMO_TIMEOUT = 180.0  # seconds
 DEMO_TRAINING = 6.0  # seconds: long enough to see it
@@ -43,9 +44,11 @@ def up(
 ) -> None:
     """Bring the whole stack up on this machine: no account, no key, no Docker.
 
-    Up already, it is built and deployed anew, and keeps its data.
+    Up already, it is built and deployed again, and keeps its data.
     """
-    with told() as display, ended_in_order():
+    from lora_drop.client.stack import local_failures, local_stack
+
+    with reporting() as display, ended_in_order():
         if fal_ca and not fal:
             raise CommandError("--fal-ca goes with --fal.")
         local = local_stack()
@@ -79,7 +82,9 @@ def _parameters(given: Sequence[str]) -> dict[str, str]:
 
 def down(*, json_output: Json = False) -> None:
     """End the stack on this machine; its buckets and jobs are gone with it."""
-    with told() as display, local_failures():
+    from lora_drop.client.stack import local_failures, local_stack
+
+    with reporting() as display, local_failures():
         display.say("ending the stack on this machine, which may take a minute")
         was_up = local_stack().down(say=display.say)
     if json_output:
@@ -88,12 +93,58 @@ def down(*, json_output: Json = False) -> None:
         write_line("The stack is down." if was_up else "No stack was up.")
 
 
+def event(
+    name: Annotated[str, typer.Argument(help="A file of events/, without .json.")],
+    *,
+    job: Annotated[str, typer.Option(help="The job that a webhook or message is about.")] = "",
+    key: Annotated[str, typer.Option(help="The dropped object that S3 names.")] = "",
+) -> None:
+    """Print an event of events/, made to fit the stack on this machine, for sam local invoke."""
+    from lora_drop.local.events import printable_event
+
+    try:
+        made = printable_event(name, job_id=job, key=key)
+    except RuntimeError as failure:
+        typer.echo(str(failure), err=True)
+        raise typer.Exit(1) from failure
+    write(made)
+
+
+def deploy(
+    environment: Annotated[str, typer.Argument(help="dev or prod: a section of samconfig.toml.")],
+    *,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE, a parameter of the template; may be given several times."),
+    ] = None,
+    key_file: Annotated[Path | None, typer.Option(help="A file that holds the fal key.")] = None,
+    replace_key: Annotated[
+        bool, typer.Option("--replace-key", help="Put in a key where there is one already.")
+    ] = False,
+) -> None:
+    """Deploy the stack into an AWS account, with its fal key.
+
+    Goes by AWS's own variables and profiles. The key is read from --key-file, from FAL_KEY, or is asked
+    for. PARAMETERS, KEY_FILE and REPLACE_KEY in the environment stand for options that are not given.
+    """
+    from lora_drop.local.deploy import main
+
+    words = [f"--parameter={each}" for each in parameter or ()]
+    words += [f"--key-file={key_file}"] if key_file else []
+    words += ["--replace-key"] if replace_key else []
+    main([*words, "--", environment])
+
+
 def demo(*, json_output: Json = False) -> None:
     """The main job from start to end: stack up, a dataset dropped, its LoRA stored, stack down.
 
     A stack that is up already is used, and stays up.
     """
-    with told() as display, ended_in_order(), _stack_for_a_while(display) as local:
+    from lora_drop.cli.display import lora_line
+    from lora_drop.client.lora_drop import LoraDrop
+    from lora_drop.client.stack import LOCAL, find_stack, local_failures
+
+    with reporting() as display, ended_in_order(), _stack_for_a_while(display) as local:
         lora_drop = LoraDrop(find_stack(LOCAL))
         with display.upload(local.sample.name) as progress:
             # On a stack that is up, the sample may have been trained before.
@@ -108,12 +159,14 @@ def demo(*, json_output: Json = False) -> None:
         write(job)
     else:
         write_line(lora_line(job))
-    raise typer.Exit(job["status"] != Status.SUCCEEDED)
+    raise typer.Exit(job["status"] != "SUCCEEDED")
 
 
 @contextmanager
 def _stack_for_a_while(display: Display) -> Iterator[Any]:
     """The stack on this machine, up."""
+    from lora_drop.client.stack import local_failures, local_stack
+
     local = local_stack()
     with local_failures():
         was_up = local.access() is not None
@@ -135,7 +188,7 @@ def _hold_against(
     ledger: Mapping[str, Any] | None, job: Mapping[str, Any], display: Display
 ) -> None:
     """Compare what we paid for and stored with fal's own account of it; raises CommandError."""
-    if ledger is None or job["status"] != Status.SUCCEEDED:
+    if ledger is None or job["status"] != "SUCCEEDED":
         return
     paid = [row for row in ledger["submissions"] if row["request_id"] == job["request_id"]]
     served: Counter[str] = Counter()

@@ -1,22 +1,89 @@
-"""What all commands have in common: their options, their errors, their output."""
+"""What all commands share: their options, their errors, their output.
+
+Everything heavy is imported on first use, so that a command starts at once.
+"""
+
+from __future__ import annotations
 
 import json
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
-from lora_drop.cli.display import Display
 from lora_drop.client.errors import CommandError
+
+if TYPE_CHECKING:
+    from lora_drop.cli.display import Display
+    from lora_drop.client.lora_drop import LoraDrop
 
 WIDE = 200  # characters
 INTERRUPTED = 128 + signal.SIGINT
 ENDS = (signal.SIGTERM, signal.SIGHUP)
 
+# Said here as well, since the tables that have them take long to import; a test compares.
+DEFAULT_TRAINER = "flux-lora-portrait-trainer"
+PRESETS = ("portrait", "style", "fast", "quality")
+SHOWN_IDS = 50  # jobs that a shell offers
+COMPLETION_TIMEOUT = 2.0  # seconds
+
+TrainerName = Annotated[
+    str | None,
+    typer.Option("--trainer", help=f"As {DEFAULT_TRAINER}; all of them: docs/trainers.md."),
+]
+Preset = Annotated[str | None, typer.Option(help=f"One of {', '.join(PRESETS)}.")]
+Trigger = Annotated[
+    str | None,
+    typer.Option("--trigger", "--trigger-phrase", help="The word that calls the person up."),
+]
+Steps = Annotated[int | None, typer.Option(help="How long it trains.")]
+LearningRate = Annotated[float | None, typer.Option(help="How much each step counts.")]
+Multiresolution = Annotated[
+    bool | None,
+    typer.Option("--multiresolution/--no-multiresolution", help="Train on several sizes."),
+]
+SubjectCrop = Annotated[
+    bool | None,
+    typer.Option("--subject-crop/--no-subject-crop", help="Crop photos to the person."),
+]
+CreateMasks = Annotated[
+    bool | None,
+    typer.Option("--create-masks/--no-create-masks", help="Mask everything but the person."),
+]
+Checkpoint = Annotated[
+    str | None, typer.Option(help="An earlier LoRA to go on from: its URL, or its job's id.")
+]
+Others = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="NAME=VALUE, any input of the trainer; as often as needed."),
+]
+
+
+def job_ids(context: typer.Context, incomplete: str) -> list[str]:
+    """The ids of the stack's newest jobs that begin so, for a shell at the Tab key.
+
+    Empty where the stack cannot be reached or does not answer soon: a completion shows no errors.
+    """
+    found: list[str] = []
+
+    def ask() -> None:
+        try:
+            jobs = client_of(context.params.get("stack")).jobs(limit=SHOWN_IDS)["jobs"]
+            found.extend(job["job_id"] for job in jobs)
+        except Exception:  # noqa: BLE001, S110  # whatever it is, there is nothing to complete
+            pass
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(COMPLETION_TIMEOUT)
+    return [each for each in found if each.startswith(incomplete)]
+
+
+JobId = Annotated[str, typer.Argument(help="As `lora-drop jobs` lists it.", autocompletion=job_ids)]
 Json = Annotated[
     bool, typer.Option("--json", help="Print JSON instead of text, one object per line.")
 ]
@@ -30,12 +97,24 @@ StackName = Annotated[
 ]
 
 
+def client_of(stack: str | None) -> LoraDrop:
+    """The client of this stack; raises CommandError."""
+    from lora_drop.client import lora_drop
+    from lora_drop.client import stack as stacks
+
+    return lora_drop.LoraDrop(stacks.find_stack(stack))
+
+
 @contextmanager
-def told() -> Iterator[Display]:
-    """A display on standard error; a failure is told there in a sentence, and the command exits 1.
+def reporting() -> Iterator[Display]:
+    """A display on standard error; a failure is one sentence there, and the command exits 1.
 
     Interrupted, it says so and exits 130, as a shell does.
     """
+    from rich.console import Console
+
+    from lora_drop.cli.display import Display
+
     display = Display(Console(stderr=True))
     try:
         yield display
@@ -49,7 +128,7 @@ def told() -> Iterator[Display]:
 
 @contextmanager
 def ended_in_order() -> Iterator[None]:
-    """A request to end, or a terminal that is closed, is a Ctrl-C: what was started is ended first.
+    """Treat a request to end, or a closed terminal, as Ctrl-C: what was started is ended first.
 
     What the caller has ignored (nohup) stays ignored.
     """
@@ -70,6 +149,10 @@ def ended_in_order() -> Iterator[None]:
 
 def output() -> Display:
     """A display on standard output; a file or a pipe is as wide as a row needs."""
+    from rich.console import Console
+
+    from lora_drop.cli.display import Display
+
     return Display(Console() if sys.stdout.isatty() else Console(width=WIDE))
 
 
@@ -82,3 +165,17 @@ def write_line(line: str) -> None:
     """One line on standard output."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
+
+
+def parameters_of(given: Mapping[str, object], others: Sequence[str] | None) -> dict[str, object]:
+    """What is given by an option of its own, and by ``--set``; raises CommandError."""
+    parameters = {name: value for name, value in given.items() if value is not None}
+    for each in others or ():
+        name, equals, value = each.partition("=")
+        name = name.strip().replace("-", "_")
+        if not (name and equals):
+            raise CommandError("--set is NAME=VALUE, like --set training_style=style.")
+        if name in parameters:
+            raise CommandError(f"{name} is given twice. Keep one of them.")
+        parameters[name] = value
+    return parameters

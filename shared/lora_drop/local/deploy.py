@@ -1,4 +1,4 @@
-"""``python -m lora_drop.local.deploy dev|prod``: the stack into an AWS account, with its key and what to do next.
+"""``lora-drop deploy dev|prod``: the stack into an AWS account, with its key and what to do next.
 
 Goes by AWS's own variables and profiles, ``AWS_ENDPOINT_URL`` for an emulator, and by the section
 of samconfig.toml that is named like the environment.
@@ -23,14 +23,22 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lora_drop.local.deployment import SamError, machine
 from lora_drop.local.fal_key import FalKeyError, find_key, has_key, put_key
 from lora_drop.local.template_parameters import known, what_is_wrong
-from lora_drop.local.tools import ROOT, command, environment
+from lora_drop.local.tools import (
+    MissingExtraError,
+    command,
+    deployment_files,
+    environment,
+    in_checkout,
+    project_folder,
+    require_extra,
+)
 
 PLATFORMS = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
 ASKED = {
     "FalUserId": "Your fal user id (https://fal.ai/dashboard); empty accepts webhooks of any user",
     "MonthlyBudgetUsd": "US dollars that a month may cost; empty is 100",
-    "AlarmEmail": "Who is written to when an alarm goes off; empty is nobody",
-    "JobEmail": "Who is written to about every job's end; empty is nobody",
+    "AlarmEmail": "Who is written to when an alarm goes off; empty is no one",
+    "JobEmail": "Who is written to about every job's end; empty is no one",
 }
 GIVEN = re.compile(r"(\w+)=(.*)", re.DOTALL)
 YES = ("1", "y", "yes", "true", "on")
@@ -44,7 +52,7 @@ class DeployError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to: an account and region, as somebody, and the stack's name there."""
+    """Where to: an account and region, the caller, and the stack's name there."""
 
     environment: str
     stack: str
@@ -85,10 +93,12 @@ class Deployed:
 
 def configured(name: str) -> Mapping[str, Any]:
     """What samconfig.toml says of deploying this environment; raises DeployError."""
-    sections = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    sections = tomllib.loads((deployment_files() / "samconfig.toml").read_text())
     there = [each for each in sections if isinstance(sections[each], dict) and each != "default"]
     if name not in there:
-        raise DeployError(f"Say which of {', '.join(there)}: make deploy ENV={there[0]}")
+        raise DeployError(
+            f"Say which of {', '.join(there)}: lora-drop deploy {there[0]}, or make deploy ENV={there[0]}"
+        )
     found: Mapping[str, Any] = sections[name]["deploy"]["parameters"]
     return found
 
@@ -177,6 +187,7 @@ def main(words: Sequence[str] | None = None) -> None:
     asked = _arguments(words)
     terminal = sys.stdin.isatty()
     try:
+        require_extra()
         target = target_of(asked.environment)
         _say(f"{target.stack} in account {target.account}, {target.region}, as {target.caller}")
         before = target.deployed()
@@ -186,7 +197,7 @@ def main(words: Sequence[str] | None = None) -> None:
         build(target, values)
         after = deploy(target, values, terminal=terminal)
         _settle(target, after, key)
-    except (DeployError, FalKeyError, SamError) as failure:
+    except (DeployError, FalKeyError, MissingExtraError, SamError) as failure:
         sys.exit(str(failure))
     if before is not None and before.since == after.since:
         _say("The stack stays as it was: there was nothing to change, or it was not confirmed.")
@@ -212,7 +223,8 @@ def _conclude(target: Target, after: Deployed) -> None:
                 f"AWS writes to {after.parameters[name]} once the link in its first mail is opened."
             )
     _say("Next, with the same AWS credentials:")
-    _say("  source .venv/bin/activate")
+    if in_checkout():
+        _say("  source .venv/bin/activate")
     _say(f"  export AWS_REGION={target.region} LORA_DROP_STACK={target.stack}")
     _say("  lora-drop train photos/")
 
@@ -230,7 +242,7 @@ def _overrides(name: str) -> str:
 
 def _sam(*line: str, **env: str) -> None:
     env = {name: value for name, value in environment(**env).items() if name not in OURS_ALONE}
-    done = subprocess.run(command("sam", *line), env=env, cwd=ROOT, check=False)  # noqa: S603  # our own words
+    done = subprocess.run(command("sam", *line), env=env, cwd=project_folder(), check=False)  # noqa: S603  # our own words
     if done.returncode:
         raise DeployError(f"sam {line[0]} has failed; what it says stands above.")
 
@@ -238,7 +250,7 @@ def _sam(*line: str, **env: str) -> None:
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     """From the command line, and what is not said there from the variables that make exports."""
     made = os.environ
-    parser = argparse.ArgumentParser(prog="python -m lora_drop.local.deploy", description=__doc__)
+    parser = argparse.ArgumentParser(prog="lora-drop deploy", description=__doc__)
     parser.add_argument("environment", help="dev or prod: a section of samconfig.toml")
     parser.add_argument("--parameter", action="append", metavar="NAME=VALUE")
     parser.add_argument("--key-file", type=Path, help="a file that holds the fal key")
@@ -256,7 +268,3 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
 def _say(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main()

@@ -12,7 +12,7 @@ import botocore.session
 from lora_drop.local.emulator import CREDENTIALS, REGION, own_environment
 from lora_drop.local.fal_server import FalServer
 from lora_drop.local.processes import Started, run
-from lora_drop.local.tools import ROOT, command
+from lora_drop.local.tools import command, project_folder
 
 STACK = "lora-drop"
 API_ID = "10cadec0"  # the emulator gives an API the id that this tag asks for
@@ -140,7 +140,11 @@ def sam_local_line(state: Path, environments: Path) -> str:
 
 def _sam(line: Sequence[str], log: Path, started: Started | None, **env: str) -> None:
     code = run(
-        command("sam", *line), log=log, env=own_environment(**env), cwd=ROOT, started=started
+        command("sam", *line),
+        log=log,
+        env=own_environment(**env),
+        cwd=project_folder(),
+        started=started,
     )
     if code:
         said = log.read_text(errors="replace")[-TAIL:].strip()

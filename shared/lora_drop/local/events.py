@@ -1,4 +1,4 @@
-"""The events of ``events/`` made fresh for the stack that is up: its buckets, its jobs, its keys.
+"""The events of ``events/`` made to fit the stack that is up: its buckets, its jobs, its keys.
 
 A committed event is as real as it can be and belongs to no stack: its bucket is not there, its
 signature is long stale. ``lora-drop event NAME | sam local invoke FUNCTION -e -`` needs live ones.
@@ -7,11 +7,10 @@ signature is long stale. ``lora-drop event NAME | sam local invoke FUNCTION -e -
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import quote_plus
 
 import httpx
-import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lora_drop.adapters.dynamodb import DynamoJobs
@@ -20,13 +19,13 @@ from lora_drop.jobs.job import Job
 from lora_drop.local.deployment import client
 from lora_drop.local.stack import LocalStack
 from lora_drop.local.state_file import RunningStack, StackError
-from lora_drop.local.tools import ROOT
+from lora_drop.local.tools import deployment_files
 from lora_drop.messages import StoreRequest
 from lora_drop.simulator.clock import now
 from lora_drop.simulator.keys import WebhookKey, client_context
 from lora_drop.simulator.webhooks import signed_headers
 
-EVENTS = ROOT / "events"
+EVENTS = deployment_files() / "events"
 ABOUT_OBJECTS = frozenset({"s3_put", "s3_put_in_sqs"})
 ABOUT_JOBS = frozenset(
     {
@@ -84,7 +83,7 @@ class FreshEvents:
         return {**event, "path": path, "pathParameters": {"job_id": job_id}}
 
     def webhook(self, event: Event, *, job_id: str, forged: bool) -> Event:
-        """A delivery about this job, signed now by the simulator, or by a stranger."""
+        """A delivery about this job, signed now by the simulator, or by a key that fal does not have."""
         job = self._job(job_id)
         if job.request_id is None:
             raise EventError(f"{job_id} has no request at fal that a webhook could tell of")
@@ -176,16 +175,9 @@ def fresh_event(local: LocalStack, name: str, *, job_id: str, key: str) -> Event
     return makers.get(name, dict)(event)
 
 
-def event(
-    name: Annotated[str, typer.Argument(help="A file of events/, without .json.")],
-    *,
-    job: Annotated[str, typer.Option(help="The job that a webhook or message is about.")] = "",
-    key: Annotated[str, typer.Option(help="The dropped object that S3 tells of.")] = "",
-) -> None:
-    """Print an event of events/, made to fit the stack on this machine, for sam local invoke."""
+def printable_event(name: str, *, job_id: str, key: str) -> Event:
+    """The event for the stack of this machine; raises EventError for every failure."""
     try:
-        made = fresh_event(LocalStack.here(), name, job_id=job, key=key)
-    except (EventError, *FAILURES) as failure:
-        typer.echo(str(failure), err=True)
-        raise typer.Exit(1) from failure
-    typer.echo(json.dumps(made))
+        return fresh_event(LocalStack.here(), name, job_id=job_id, key=key)
+    except FAILURES as failure:
+        raise EventError(str(failure)) from failure

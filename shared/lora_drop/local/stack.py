@@ -1,7 +1,6 @@
 """The whole stack on one machine: emulator, fal simulator, and the real template deployed there."""
 
 import json
-import os
 import shutil
 import ssl
 from collections.abc import Callable, Mapping
@@ -13,15 +12,15 @@ from typing import Any, Self
 
 import httpx
 
-from lora_drop.local import deployment
+from lora_drop.local import deployment, tools
 from lora_drop.local.emulator import CREDENTIALS, REGION, start_emulator
 from lora_drop.local.fal_server import fal_at, start_simulator
 from lora_drop.local.processes import NotStartedError
 from lora_drop.local.state_file import Record, RunningStack, StackError
 from lora_drop.local.template_parameters import what_is_wrong
-from lora_drop.local.tools import ROOT
+from lora_drop.local.tools import MissingExtraError, require_extra, state_folder
 
-HOME = "LORA_DROP_HOME"
+HOME = tools.HOME
 SAMPLE = Path(__file__).with_name("samples") / "astronaut.zip"
 LOOPBACK = "127.0.0.1"
 TRAINING_SECONDS = 3.0
@@ -34,7 +33,7 @@ type Say = Callable[[str], None]
 
 
 class LocalStack:
-    """The stack of one state folder: ``LORA_DROP_HOME``, else ``.lora-drop`` in the project."""
+    """The stack of one state folder."""
 
     sample = SAMPLE
 
@@ -46,7 +45,7 @@ class LocalStack:
     @classmethod
     def here(cls) -> Self:
         """The stack that the command speaks of."""
-        return cls(Path(os.environ.get(HOME) or ROOT / ".lora-drop"))
+        return cls(state_folder())
 
     def running(self) -> RunningStack | None:
         """The stack, if it was brought up and still runs; raises StackError."""
@@ -91,6 +90,10 @@ class LocalStack:
         template's, as far as no other are given), and gets today's code; what is decided when it
         starts cannot be asked of it then.
         """
+        try:
+            require_extra()
+        except MissingExtraError as missing:
+            raise StackError(str(missing)) from missing
         if wrong := what_is_wrong(parameters or {}):
             raise StackError(wrong)
         stack = self.running()

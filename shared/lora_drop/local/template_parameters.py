@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-import yaml
-
-from lora_drop.local.tools import ROOT
+from lora_drop.local.tools import deployment_files
 
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
@@ -16,7 +14,9 @@ NUMBER = re.compile(r"-?\d+(\.\d+)?")
 @cache
 def known() -> Mapping[str, Mapping[str, Any]]:
     """Every parameter with its constraints, by its name."""
-    text = (ROOT / "template.yaml").read_text()
+    import yaml  # noqa: PLC0415  # of the extra `local`
+
+    text = (deployment_files() / "template.yaml").read_text()
     section = text.split("\nParameters:\n", 1)[1].split("\nConditions:\n", 1)[0]
     found: Mapping[str, Mapping[str, Any]] = yaml.safe_load(section)
     return found

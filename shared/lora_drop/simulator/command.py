@@ -1,6 +1,5 @@
 """``lora-drop fal-sim``: a simulator as a program."""
 
-import asyncio
 import json
 import signal
 import tempfile
@@ -10,7 +9,6 @@ from typing import Annotated
 import typer
 
 from lora_drop.simulator.config import Access, SimulatorConfig
-from lora_drop.simulator.simulator import Simulator
 
 
 def fal_sim(  # noqa: PLR0913 -- one parameter is one option
@@ -33,8 +31,10 @@ def fal_sim(  # noqa: PLR0913 -- one parameter is one option
 ) -> None:
     """Speak fal's protocol on this machine: train, call back, and fail on request.
 
-    Prints the settings that point a program here, then serves until it is told to end.
+    Prints the settings that point a program here, then serves until it is interrupted.
     """
+    import asyncio  # noqa: PLC0415  # --help does without
+
     try:
         config = SimulatorConfig(
             host=host,
@@ -57,6 +57,10 @@ def fal_sim(  # noqa: PLR0913 -- one parameter is one option
 
 
 async def _serve(config: SimulatorConfig, state: Path, *, json_output: bool) -> None:
+    import asyncio  # noqa: PLC0415
+
+    from lora_drop.simulator.simulator import Simulator  # noqa: PLC0415  # needs the extra `local`
+
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

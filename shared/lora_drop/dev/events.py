@@ -1,8 +1,8 @@
-"""Make the events beside it: ``python events/make.py``. A test checks that nothing changes.
+"""The generator of events/: ``python -m lora_drop.dev.events``. A test checks that nothing changes.
 
 The webhooks are signed with the tests' own key at a fixed time, so they verify only under a clock
 that stands there; ``lora-drop event`` makes them live for a running stack.
-"""  # noqa: INP001  # a folder of data with one script, not a package
+"""
 
 import hashlib
 import json
@@ -13,6 +13,7 @@ from typing import Any
 from nacl.signing import SigningKey
 
 from lora_drop.jobs.ids import webhook_token
+from lora_drop.local.tools import ROOT
 from lora_drop.messages import StoreRequest
 from tests.support.builders import (
     KEY,
@@ -27,7 +28,7 @@ from tests.support.builders import (
 
 type Event = dict[str, Any]
 
-HERE = Path(__file__).parent
+HERE = ROOT / "events"
 REGION, ACCOUNT = "us-east-1", "123456789012"
 DATASET, JOB = make_dataset(), make_job()
 OTHER_JOB = make_job(dataset=make_dataset("style/bob.zip"), job_id="bob-5f0c1a2b3d")
@@ -99,7 +100,7 @@ def in_sqs(queue: str, *bodies: str) -> Event:
                     "ApproximateFirstReceiveTimestamp": f"{MILLISECONDS + 1}",
                 },
                 "messageAttributes": {},
-                # SQS's own checksum, of no use against anybody.
+                # SQS's own checksum, of no use against an attacker.
                 "md5OfBody": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest(),
                 "eventSource": "aws:sqs",
                 "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}",

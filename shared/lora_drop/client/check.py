@@ -1,0 +1,88 @@
+"""A dataset is checked on this machine, as the stack would check it, before anything is uploaded."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from lora_drop.adapters.local_files import open_range
+from lora_drop.client.archive import archive_of
+from lora_drop.client.errors import CommandError
+from lora_drop.client.parameters import NO_JOB_YET, of_options
+from lora_drop.datasets.parameters import ResolvedParameters
+from lora_drop.datasets.report import Report, Verdict
+from lora_drop.datasets.reports.markup import visible
+from lora_drop.datasets.reports.wording import counted
+from lora_drop.fal.prices import Price
+from lora_drop.fal.trainers.table import DEFAULT
+from lora_drop.jobs.errors import DatasetRejectedError, DatasetUnreadableError
+from lora_drop.services.check import Checker, DatasetInput
+
+NAMES_SHOWN = 3
+
+type Say = Callable[[str], None]
+
+
+class NoPrices:
+    """Prices without fal: those of the table of trainers stand."""
+
+    def price(self, application: str) -> Price | None:  # noqa: ARG002  # of no trainer
+        """None: fal's own price is not known here."""
+        return None
+
+
+def _silent(_: str) -> None:
+    """Say nothing."""
+
+
+def check_dataset(
+    path: Path,
+    *,
+    metadata: Mapping[str, str] | None = None,
+    key: str | None = None,
+    application: str = DEFAULT.application,
+    say: Say = _silent,
+) -> Report:
+    """The report on a ZIP, or on a folder as one; raises CommandError when it cannot be read.
+
+    ``metadata`` and ``key`` are those that it would be dropped with, ``application`` the stack's
+    trainer. ``say`` is called for links that are not followed. An earlier job that the training is to
+    go on from is not looked for: only the stack knows it.
+    """
+    # Pillow takes longer to load than any other command to run.
+    from lora_drop.adapters.pillow import PillowPictures  # noqa: PLC0415
+
+    checker = Checker(PillowPictures(), NoPrices(), _any_checkpoint)
+    name = path.name or path.resolve().name
+    try:
+        with archive_of(path) as archive, open_range(archive.path) as file:
+            if archive.links:
+                say(_not_followed(path, archive.links))
+            drop = DatasetInput(
+                archive=file,
+                file=name,
+                key=key or archive.key,
+                metadata=metadata or {},
+                trigger_seed=NO_JOB_YET,
+                application=application,
+            )
+            return _of_options(checker.check(drop).report)
+    except DatasetRejectedError as rejected:
+        return Report(file=name, verdict=Verdict.REJECTED, errors=tuple(rejected.problems))
+    except (OSError, DatasetUnreadableError) as unreadable:
+        raise CommandError(f"{path} cannot be read: {unreadable}.") from unreadable
+
+
+def _of_options(report: Report) -> Report:
+    errors = tuple(of_options(each) for each in report.errors)
+    return report.model_copy(update={"errors": errors})
+
+
+def _not_followed(path: Path, links: Sequence[str]) -> str:
+    names = ", ".join(links[:NAMES_SHOWN]) + (", …" if len(links) > NAMES_SHOWN else "")
+    return (
+        f"{path}: {counted(len(links), 'link')} out of the folder not followed ({visible(names)}). "
+        "Copy the files themselves into it."
+    )
+
+
+def _any_checkpoint(_: ResolvedParameters) -> None:
+    """Accept every checkpoint: only the stack knows whether it is there."""
