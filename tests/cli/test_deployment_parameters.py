@@ -1,6 +1,6 @@
 """A slip in a parameter, its name or its value, is told before anything is built."""
 
-from lora_drop.local.template_parameters import known, what_is_wrong
+from lora_drop.local.inputs import known, what_is_wrong
 from tests.support.template import template
 
 

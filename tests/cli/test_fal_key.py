@@ -9,7 +9,7 @@ import pytest
 from botocore.stub import Stubber
 
 from lora_drop.adapters.secrets import usable_key
-from lora_drop.local.fal_key import FalKeyError, find_key, has_key, put_key
+from lora_drop.local.inputs import FalKeyError, find_key, has_key, put_key
 from tests.support.aws import Aws, moto
 
 KEY = "key-id:key-secret"

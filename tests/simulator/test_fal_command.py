@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from lora_drop.simulator.command import fal_sim
 
 PROGRAM = (sys.executable, "-c")
-CALL = "import typer; from local.fal.command import fal_sim; typer.run(fal_sim)"
+CALL = "import typer; from lora_drop.simulator.command import fal_sim; typer.run(fal_sim)"
 
 
 @contextmanager

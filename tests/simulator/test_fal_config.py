@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from lora_drop.simulator.config import SimulatorConfig
-from lora_drop.simulator.keys import client_context, server_context
 from lora_drop.simulator.running import running_simulator
+from lora_drop.simulator.wire import client_context, server_context
 from tests.simulator.conftest import CallTo, Simulate
 from tests.simulator.fal_calls import data_uri
 from tests.support.builders import make_archive

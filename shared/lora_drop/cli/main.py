@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -14,104 +14,69 @@ from lora_drop import __version__
 from lora_drop.cli.terminal import write_line
 
 NAME = "lora-drop"
-EXTRA = "This needs the extra “local”. Install it: pip install 'lora-drop[local]'"
-OF_THE_EXTRA = frozenset({"aiohttp", "nacl", "trustme", "yaml"})
 
 
-class Place(NamedTuple):
-    """Where a command's function is, and the first line of its docstring; a test compares it."""
-
-    module: str
-    function: str
-    help: str
-
-
-COMMANDS: Mapping[str, Place] = {
-    "check": Place(
-        "lora_drop.cli.check",
-        "check",
+# Where a command's function is, and the first line of its docstring; a test compares it.
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "check": (
+        "cli.check",
         "Check datasets as the stack would, without a stack or a network; exits 1 if any is rejected.",
     ),
-    "train": Place(
-        "lora_drop.cli.jobs",
-        "train",
+    "train": (
+        "cli.jobs",
         "Drop a dataset and follow its job; exits 0 only when the LoRA is there.",
     ),
-    "jobs": Place("lora_drop.cli.jobs", "jobs", "List jobs, newest first."),
-    "job": Place(
-        "lora_drop.cli.jobs",
-        "job",
+    "jobs": ("cli.jobs", "List jobs, newest first."),
+    "job": (
+        "cli.jobs",
         "Show one job: where it stands, its parameters, what is wrong, where its files are.",
     ),
-    "download": Place(
-        "lora_drop.cli.download",
-        "download",
+    "download": (
+        "cli.download",
         "Fetch what there is of a job: the LoRA and what came with it, held against their SHA-256.",
     ),
-    "cancel": Place(
-        "lora_drop.cli.job_actions",
-        "cancel",
+    "cancel": (
+        "cli.job_actions",
         "Stop a job: for free before it is sent, as far as fal can afterwards; kept with your name.",
     ),
-    "retry": Place(
-        "lora_drop.cli.job_actions",
-        "retry",
+    "retry": (
+        "cli.job_actions",
         "Pay for an ended job's dataset once more, as a new job; kept with your name.",
     ),
-    "approve": Place(
-        "lora_drop.cli.job_actions", "approve", "Let a held job go on; kept with your name."
-    ),
-    "resolve": Place(
-        "lora_drop.cli.job_actions",
-        "resolve",
+    "approve": ("cli.job_actions", "Let a held job go on; kept with your name."),
+    "resolve": (
+        "cli.job_actions",
         "Settle a submission whose answer was lost and that no evidence settles; kept with your name.",
     ),
-    "replay": Place(
-        "lora_drop.cli.job_actions",
-        "replay",
+    "replay": (
+        "cli.job_actions",
         "Take in once more what fal has delivered for a job; one that has ended stays as it is.",
     ),
-    "redrive": Place(
-        "lora_drop.cli.job_actions",
-        "redrive",
+    "redrive": (
+        "cli.job_actions",
         "Send the dead letters of both queues back to where they came from.",
     ),
-    "forget": Place(
-        "lora_drop.cli.forget",
-        "forget",
+    "forget": (
+        "cli.forget",
         "Erase a job for good: its dataset, its results, its row, and what fal has stored.",
     ),
-    "budget": Place(
-        "lora_drop.cli.job_actions",
-        "budget",
+    "budget": (
+        "cli.job_actions",
         "Show this month's dollars (spent, reserved, wasted, left) and who holds a slot at fal.",
     ),
-    "up": Place(
-        "lora_drop.cli.stack",
-        "up",
-        "Bring the whole stack up on this machine: no account, no key, no Docker.",
-    ),
-    "down": Place(
-        "lora_drop.cli.stack",
-        "down",
-        "End the stack on this machine; its buckets and jobs are gone with it.",
-    ),
-    "demo": Place(
-        "lora_drop.cli.stack",
-        "demo",
+    "up": ("cli.stack", "Bring the whole stack up on this machine: no account, no key, no Docker."),
+    "down": ("cli.stack", "End the stack on this machine; its buckets and jobs are gone with it."),
+    "demo": (
+        "cli.stack",
         "The main job from start to end: stack up, a dataset dropped, its LoRA stored, stack down.",
     ),
-    "deploy": Place(
-        "lora_drop.cli.stack", "deploy", "Deploy the stack into an AWS account, with its fal key."
-    ),
-    "event": Place(
-        "lora_drop.cli.stack",
-        "event",
+    "deploy": ("cli.stack", "Deploy the stack into an AWS account, with its fal key."),
+    "event": (
+        "cli.stack",
         "Print an event of events/, made to fit the stack on this machine, for sam local invoke.",
     ),
-    "fal-sim": Place(
-        "lora_drop.simulator.command",
-        "fal_sim",
+    "fal-sim": (
+        "simulator.command",
         "Speak fal's protocol on this machine: train, call back, and fail on request.",
     ),
 }
@@ -128,7 +93,14 @@ class LazyGroup(TyperGroup):
         """A command for the list; only ``resolve_command`` imports it."""
         if cmd_name not in COMMANDS:
             return None
-        return TyperCommand(cmd_name, short_help=COMMANDS[cmd_name].help, rich_markup_mode=None)
+        return TyperCommand(cmd_name, short_help=COMMANDS[cmd_name][1], rich_markup_mode=None)
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Read the options. Typer's own default to None, and it imports pydantic to convert that."""
+        for each in self.get_params(ctx):
+            if each.name in ("help", "install_completion", "show_completion"):
+                each.default = False
+        return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]
         """The command itself, of what is left of the command line."""
@@ -138,9 +110,9 @@ class LazyGroup(TyperGroup):
 
 def command_of(name: str) -> Any:
     """The command of this name, imported."""
-    place = COMMANDS[name]
+    module = import_module(f"lora_drop.{COMMANDS[name][0]}")
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(name)(getattr(import_module(place.module), place.function))
+    app.command(name)(getattr(module, name.replace("-", "_")))
     return typer.main.get_command(app)
 
 
@@ -175,10 +147,12 @@ def _options(
 
 
 def main() -> None:
-    """Run the command; what only the extra installs is missed in a sentence."""
+    """Run the command; say how to install the extra where it is missing."""
     try:
         application()(prog_name=NAME)
     except ModuleNotFoundError as missing:
-        if (missing.name or "").partition(".")[0] not in OF_THE_EXTRA:
+        from lora_drop.local.tools import EXTRA_MODULES, NEEDS_EXTRA
+
+        if (missing.name or "").partition(".")[0] not in EXTRA_MODULES:
             raise
-        sys.exit(EXTRA)
+        sys.exit(NEEDS_EXTRA)

@@ -1,1 +1,1 @@
-"""The `lora-drop` command and the Python client behind it."""
+"""The Python client of a stack."""

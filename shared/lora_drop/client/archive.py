@@ -84,7 +84,7 @@ def _names(folder: Path) -> Iterator[str]:
 
     for parent, folders, files in folder.walk(on_error=unreadable):
         inside = parent.relative_to(folder)
-        # What is hidden may be large, and is nobody's photos.
+        # Hidden files may be large, and are no photos.
         folders[:] = [name for name in folders if not is_junk((inside / name / "x").as_posix())]
         yield from ((inside / name).as_posix() for name in files)
 
@@ -126,8 +126,8 @@ def _nothing_in(folder: Path, links: Collection[str], junk: Collection[str]) -> 
         )
         if names
     ]
-    told = f", only {' and '.join(found)}" if found else ": it is empty"
-    return f"{folder} holds no photos{told}. Name a folder with at least 10 of them."
+    only = f", only {' and '.join(found)}" if found else ": it is empty"
+    return f"{folder} holds no photos{only}. Name a folder with at least 10 of them."
 
 
 def _plain(stem: str) -> str:

@@ -1,4 +1,4 @@
-"""What the client tells a person."""
+"""The errors of the client; their messages are for people."""
 
 
 class CommandError(Exception):

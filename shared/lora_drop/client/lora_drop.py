@@ -52,8 +52,8 @@ class LoraDrop:
         """Upload a ZIP, or a folder as one; the id of the job that it becomes.
 
         ``parameters`` are the trainer's, ``trainer`` and ``preset``; they become the object's
-        metadata. Wrong ones are refused before anything is sent; ``advise`` is told what is allowed
-        and yet may not be meant. A folder's files ``without`` which the ZIP is made stay here.
+        metadata. Wrong ones are refused before anything is sent; ``advise`` is called with what is
+        allowed and yet may not be meant. A folder's files ``without`` which the ZIP is made stay here.
         """
         metadata = metadata_of(parameters or {})
         with _packed(path, without) as archive:
@@ -146,7 +146,7 @@ class LoraDrop:
     ) -> Iterator[dict[str, Any]]:
         """The job each time it is looked at, until it has ended or waits for a person.
 
-        Times in seconds. A job that is not there yet is waited for; ``unseen`` is told for how long.
+        Times in seconds. A job that is not there yet is waited for; ``unseen`` is called with the seconds so far.
         Raises CommandError at the timeout; the job goes on without us.
         """
         began = time.monotonic()
@@ -208,11 +208,11 @@ class LoraDrop:
             raise CommandError(f"The stack's API does not answer at {url}: {error}") from error
         if response.is_success:
             return dict(answer)
-        told = answer.get("error") or {}
-        if told.get("code") == "job_unknown":
-            raise JobUnknownError(told["message"])
-        if "message" in told:
-            raise CommandError(told["message"])
+        problem = answer.get("error") or {}
+        if problem.get("code") == "job_unknown":
+            raise JobUnknownError(problem["message"])
+        if "message" in problem:
+            raise CommandError(problem["message"])
         message = answer.get("message") or response.text
         raise CommandError(f"The stack's API answered {response.status_code}: {message}")
 
@@ -243,4 +243,4 @@ def _version(answer: Mapping[str, Any]) -> str:
 
 
 def _silent(*_: object) -> None:
-    """Nobody is told."""
+    """Report nothing."""

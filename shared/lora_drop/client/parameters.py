@@ -12,7 +12,7 @@ from lora_drop.datasets.selection import select
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.problems import Problem
 
-# What the stack says of metadata and of a file to be dropped anew, where options are meant.
+# The stack's words about metadata and about dropping a file again, and those about options.
 SAID_OF_OPTIONS = (
     ("the object metadata", "your options"),
     (" and drop the ZIP again", ""),

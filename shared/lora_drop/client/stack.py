@@ -65,7 +65,7 @@ def local_stack() -> Any:
 
 @contextmanager
 def local_failures() -> Iterator[None]:
-    """What the local stack says when it fails, said as a command does: raises CommandError."""
+    """Raise the local stack's failures as CommandError."""
     try:
         yield
     except RuntimeError as failure:
@@ -73,7 +73,7 @@ def local_failures() -> Iterator[None]:
 
 
 def _local(access: Mapping[str, Any]) -> Stack:
-    # Whatever profile the caller has chosen, it is for AWS.
+    # A profile that the caller has chosen is for AWS.
     no_profile = botocore.session.Session({"profile": (None, [], None, None)})
     session = boto3.Session(
         botocore_session=no_profile,
@@ -136,9 +136,9 @@ def _no_region(asked_for: str | None) -> str:
     )
 
 
-def _api_url(told: str) -> str:
-    """Where the API is: an emulator tells AWS's own address of it, and serves it under its own."""
-    emulator, api = os.environ.get("AWS_ENDPOINT_URL"), API_IN_AWS.fullmatch(told)
+def _api_url(output: str) -> str:
+    """Where the API is: an emulator's output has AWS's address, and it serves the API under its own."""
+    emulator, api = os.environ.get("AWS_ENDPOINT_URL"), API_IN_AWS.fullmatch(output)
     if not emulator or api is None:
-        return told
+        return output
     return f"{emulator.rstrip('/')}/_aws/execute-api/{api['id']}/{api['stage']}"

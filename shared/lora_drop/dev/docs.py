@@ -13,10 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lora_drop import settings
-from lora_drop.dev.dataset_errors_page import dataset_errors_page
-from lora_drop.dev.events_schema import events_schema
-from lora_drop.dev.report_schema import report_schema
-from lora_drop.dev.trainers_page import trainers_page
+from lora_drop.dev.pages import dataset_errors_page, trainers_page
+from lora_drop.dev.schemas import events_schema, report_schema
 from lora_drop.jobs.status import TRANSITIONS, TROUBLED, Status
 from lora_drop.local.tools import ROOT
 

@@ -21,8 +21,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lora_drop.local.deployment import SamError, machine
-from lora_drop.local.fal_key import FalKeyError, find_key, has_key, put_key
-from lora_drop.local.template_parameters import known, what_is_wrong
+from lora_drop.local.inputs import FalKeyError, find_key, has_key, known, put_key, what_is_wrong
 from lora_drop.local.tools import (
     MissingExtraError,
     command,

@@ -56,7 +56,7 @@ def parameters(fal: FalServer, emulator_url: str) -> dict[str, str]:
         "ReconcileSchedule": "rate(1 minute)",
         "LateAfterSeconds": "20",
         "LogLevel": "DEBUG",
-        # The simulator's dollars are nobody's.
+        # The simulator's dollars cost nothing.
         **({"MonthlyBudgetUsd": "1000000"} if fal.simulated else {}),
     }
 

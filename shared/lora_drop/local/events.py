@@ -21,9 +21,8 @@ from lora_drop.local.stack import LocalStack
 from lora_drop.local.state_file import RunningStack, StackError
 from lora_drop.local.tools import deployment_files
 from lora_drop.messages import StoreRequest
-from lora_drop.simulator.clock import now
-from lora_drop.simulator.keys import WebhookKey, client_context
 from lora_drop.simulator.webhooks import signed_headers
+from lora_drop.simulator.wire import WebhookKey, client_context, now
 
 EVENTS = deployment_files() / "events"
 ABOUT_OBJECTS = frozenset({"s3_put", "s3_put_in_sqs"})
@@ -53,9 +52,9 @@ class FreshEvents:
         """S3's notice of the newest version under this key."""
         bucket = self.stack.outputs["DatasetsBucketName"]
         head = self._head(bucket, key)
-        told = event["Records"][0]["s3"]
-        told["bucket"] |= {"name": bucket, "arn": f"arn:aws:s3:::{bucket}"}
-        told["object"] |= {
+        notice = event["Records"][0]["s3"]
+        notice["bucket"] |= {"name": bucket, "arn": f"arn:aws:s3:::{bucket}"}
+        notice["object"] |= {
             "key": quote_plus(key, safe="/"),
             "size": head["ContentLength"],
             "eTag": head["ETag"].strip('"'),

@@ -76,26 +76,26 @@ def start_simulator(
         line,
         log=log,
         env=dict(os.environ),
-        ready=lambda: _told(log) is not None,
+        ready=lambda: _ready_line(log) is not None,
         timeout=START_TIMEOUT,
         started=started,
     )
-    told = json.loads(_told(log) or "")
+    ready = json.loads(_ready_line(log) or "")
     return process, FalServer(
-        url=told["url"],
-        key=told["key"],
-        user_id=told["user_id"],
-        artifact_hosts=urlsplit(told["url"]).netloc,
-        jwks_url=f"{told['url']}/.well-known/jwks.json",
-        api_url=f"{told['url']}/v1",
-        rest_url=told["url"],
-        cdn_url=told["url"],
-        ca_file=Path(told["ca_file"]),
+        url=ready["url"],
+        key=ready["key"],
+        user_id=ready["user_id"],
+        artifact_hosts=urlsplit(ready["url"]).netloc,
+        jwks_url=f"{ready['url']}/.well-known/jwks.json",
+        api_url=f"{ready['url']}/v1",
+        rest_url=ready["url"],
+        cdn_url=ready["url"],
+        ca_file=Path(ready["ca_file"]),
         simulated=True,
     )
 
 
-def _told(log: Path) -> str | None:
+def _ready_line(log: Path) -> str | None:
     """The line that the simulator prints once it serves."""
     lines = log.read_text().splitlines(keepends=True)
     return next((line for line in lines if line.startswith("{") and line.endswith("\n")), None)

@@ -47,7 +47,7 @@ class Background:
 
 
 type Started = Callable[[Background], None]
-"""Is told of a program as soon as it runs, long before it is ready."""
+"""Is called with a program as soon as it runs, long before it is ready."""
 
 
 def start(
@@ -93,7 +93,7 @@ def run(
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port of this address that nobody listens on now."""
+    """A port of this address that is free now."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
@@ -101,7 +101,7 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 def listens(host: str, port: int) -> bool:
-    """Whether somebody answers there."""
+    """Whether a server answers there."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex((host, port)) == 0
@@ -127,7 +127,7 @@ def _spawn(
 
 @contextmanager
 def _ended_if_interrupted(program: Background) -> Iterator[None]:
-    """An impatient person's Ctrl-C leaves nothing running."""
+    """End the program where Ctrl-C interrupts the block."""
     try:
         yield
     except BaseException:
@@ -155,12 +155,12 @@ def _group_runs(group: int) -> bool:
     if not PROC.exists():
         rows = (row.split() for row in _ps("pgid=,stat=", "-A").splitlines())
         return any(int(row[0]) == group and not row[1].startswith("Z") for row in rows)
-    told = (_fields(process) for process in PROC.glob("[0-9]*"))
-    return any(fields and int(fields[2]) == group and fields[0] != "Z" for fields in told)
+    found = (_fields(process) for process in PROC.glob("[0-9]*"))
+    return any(fields and int(fields[2]) == group and fields[0] != "Z" for fields in found)
 
 
 def _fields(process: Path) -> list[str]:
-    """State, parent, group, … of a process as proc(5) tells them; empty when it is gone."""
+    """State, parent, group, … of a process as proc(5) lists them; empty when it is gone."""
     try:
         return (process / "stat").read_text().rpartition(")")[2].split()
     except OSError:

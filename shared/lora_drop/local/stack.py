@@ -15,9 +15,9 @@ import httpx
 from lora_drop.local import deployment, tools
 from lora_drop.local.emulator import CREDENTIALS, REGION, start_emulator
 from lora_drop.local.fal_server import fal_at, start_simulator
+from lora_drop.local.inputs import what_is_wrong
 from lora_drop.local.processes import NotStartedError
 from lora_drop.local.state_file import Record, RunningStack, StackError
-from lora_drop.local.template_parameters import what_is_wrong
 from lora_drop.local.tools import MissingExtraError, require_extra, state_folder
 
 HOME = tools.HOME

@@ -11,7 +11,7 @@ PROCESSES = TypeAdapter(list[Background])
 
 
 class StackError(RuntimeError):
-    """Raised when the stack cannot do what it is told; says what failed and where to look."""
+    """Raised when the stack cannot do what it is asked for; says what failed and where to look."""
 
 
 class RunningStack(BaseModel):

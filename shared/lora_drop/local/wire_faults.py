@@ -1,7 +1,7 @@
 """A proxy in front of the emulator that fails as AWS does: microburst, in a process of its own.
 
-The stack's functions get its address as their AWS endpoint (``AwsEndpointUrl``); whoever speaks to
-the emulator itself is spared.
+The stack's functions get its address as their AWS endpoint (``AwsEndpointUrl``); calls to the
+emulator itself are spared.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ class WireFaults:
     def start(
         cls, upstream: str, log: Path, *, port: int | None = None, started: Started | None = None
     ) -> Self:
-        """A proxy that passes everything on until it is told otherwise; raises NotStartedError."""
+        """A proxy that passes everything on until faults are injected; raises NotStartedError."""
         host = "127.0.0.1"
         port = port or free_port(host)
         process = start(

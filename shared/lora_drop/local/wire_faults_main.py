@@ -52,7 +52,7 @@ def _as_signed(upstream: Any, request: web.Request) -> dict[str, str]:
 async def _answer(
     request: web.Request, status: int, headers: Any, mutator: Any, chunks: Any
 ) -> web.StreamResponse:
-    """The upstream has done the work by now, whether or not it is told."""
+    """The upstream has done the work by now, whether or not the caller learns of it."""
     if mutator is None or mutator.abort_bytes != 0:
         answer: web.StreamResponse = await _to_client(request, status, headers, mutator, chunks)
         return answer

@@ -1,4 +1,4 @@
-"""What a simulator can be told, and what it tells a program that is to use it."""
+"""The settings of a simulator, and how a program reaches it."""
 
 import math
 from collections.abc import Mapping

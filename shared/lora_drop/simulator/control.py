@@ -6,11 +6,10 @@ from typing import Any
 from aiohttp import web
 
 from lora_drop.simulator.faults import BadFault, Faults, Place
-from lora_drop.simulator.keys import WebhookKey
 from lora_drop.simulator.ledger import Ledger
 from lora_drop.simulator.requests import ModelRequest, Requests
 from lora_drop.simulator.webhooks import Deliveries
-from lora_drop.simulator.wire import answer, error_answer
+from lora_drop.simulator.wire import WebhookKey, answer, error_answer
 
 
 class Control:

@@ -65,7 +65,7 @@ async def download(session: aiohttp.ClientSession, url: str, into: Incoming) -> 
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=SILENCE, sock_read=SILENCE)
     try:
         async with session.get(
-            URL(url, encoded=True),  # a presigned URL does not outlive being written anew
+            URL(url, encoded=True),  # a presigned URL does not survive being quoted again
             headers=HEADERS,
             timeout=timeout,
             max_redirects=MAX_REDIRECTS + 1,  # aiohttp counts the one it does not follow

@@ -28,7 +28,7 @@ class Place(StrEnum):
 
     @property
     def filters(self) -> tuple[str, ...]:
-        """What an occasion here can be told by; a fault that names one strikes only there."""
+        """What identifies an occasion here; a fault that names one strikes only there."""
         return FILTERS.get(self, ("request_id", "endpoint_id"))
 
 
@@ -41,7 +41,7 @@ FILTERS: Mapping[Place, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class FaultKind:
-    """One row of the table: settings that can be given anew, and those that its name stands for."""
+    """One row of the table: settings that can be given, and those that its name stands for."""
 
     name: str
     place: Place

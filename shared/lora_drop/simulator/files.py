@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Self
 
-from lora_drop.simulator.clock import now
+from lora_drop.simulator.wire import now
 
 CHUNK = 256 * 1024
 UNUSUAL = re.compile(r"[^A-Za-z0-9._-]")
@@ -84,7 +84,7 @@ class PublicFiles:
         self._files: dict[str, PublicFile] = {}
 
     def new_path(self, name: str) -> str:
-        """A public path that nobody can guess, of the form that fal's have."""
+        """A public path that cannot be guessed, of the form that fal's have."""
         plain = UNUSUAL.sub("_", name)
         return f"/files/{secrets.choice(FOLDERS)}/{secrets.token_urlsafe(16)}_{plain[-100:]}"
 

@@ -9,8 +9,8 @@ from typing import Any, Self
 
 from multidict import MultiMapping
 
-from lora_drop.simulator.clock import now, stamp
 from lora_drop.simulator.requests import ModelRequest
+from lora_drop.simulator.wire import now, stamp
 
 DAY = timedelta(hours=24)
 QUARTER = timedelta(days=90)

@@ -6,11 +6,10 @@ from typing import Any
 
 from aiohttp import web
 
-from lora_drop.simulator.clock import now
 from lora_drop.simulator.config import SimulatorConfig
 from lora_drop.simulator.files import PublicFiles
 from lora_drop.simulator.history import BadQuery, HistoryQuery, read_endpoints, read_time
-from lora_drop.simulator.prices import (
+from lora_drop.simulator.ledger import (
     PRICES,
     billed_steps,
     billing_event,
@@ -19,7 +18,7 @@ from lora_drop.simulator.prices import (
     price_row,
 )
 from lora_drop.simulator.requests import Requests
-from lora_drop.simulator.wire import answer, authorized
+from lora_drop.simulator.wire import answer, authorized, now
 
 REMEMBERED = timedelta(minutes=10)
 ONE_PAGE = {"next_cursor": None, "has_more": False}

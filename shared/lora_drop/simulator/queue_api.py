@@ -10,8 +10,7 @@ from aiohttp import web
 
 from lora_drop.simulator.config import SimulatorConfig
 from lora_drop.simulator.faults import ActiveFault, Faults, Place
-from lora_drop.simulator.ledger import Ledger
-from lora_drop.simulator.prices import billed_steps
+from lora_drop.simulator.ledger import Ledger, billed_steps
 from lora_drop.simulator.requests import ModelRequest, Requests, Status, short_path
 from lora_drop.simulator.slots import Slots
 from lora_drop.simulator.wire import (
@@ -33,7 +32,7 @@ SHORTEST_DEADLINE = 0.1  # seconds
 
 
 class QueueApi:
-    """The queue; told apart from fal's other hosts by path."""
+    """The queue; its paths differ from those of fal's other hosts."""
 
     def __init__(
         self,
@@ -111,7 +110,7 @@ class QueueApi:
         )
         await response.prepare(http)
         last = b""
-        while http.transport is not None:  # until nobody listens any more
+        while http.transport is not None:  # until the client has gone
             body = self._status_body(http, request)
             event = b"data: " + json.dumps(body).encode() + b"\n\n"
             if event != last:

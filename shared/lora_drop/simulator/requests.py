@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from lora_drop.simulator.clock import now, stamp
 from lora_drop.simulator.errors import Outcome
+from lora_drop.simulator.wire import now, stamp
 
 NAMESPACES = frozenset({"workflows", "comfy"})  # these stand before the owner
 

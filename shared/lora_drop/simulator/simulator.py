@@ -12,7 +12,6 @@ from lora_drop.simulator.config import Access, SimulatorConfig
 from lora_drop.simulator.control import Control
 from lora_drop.simulator.faults import Faults
 from lora_drop.simulator.files import PublicFiles
-from lora_drop.simulator.keys import WebhookKey, client_context, server_context
 from lora_drop.simulator.ledger import Ledger
 from lora_drop.simulator.platform_api import PlatformApi
 from lora_drop.simulator.queue_api import QueueApi
@@ -21,6 +20,7 @@ from lora_drop.simulator.slots import Slots
 from lora_drop.simulator.storage import Storage
 from lora_drop.simulator.trainer import Trainer
 from lora_drop.simulator.webhooks import Deliveries
+from lora_drop.simulator.wire import WebhookKey, client_context, server_context
 
 MAX_BODY = 512 * 1024**2  # a data URI holds a whole dataset
 GRACE = 0.2  # seconds that open calls have when it stops
@@ -54,7 +54,7 @@ class Simulator:
 
     async def stop(self) -> None:
         """End trainings, deliveries and connections."""
-        if self._runner:  # first of all: what comes in now would start what nobody ends
+        if self._runner:  # first of all: what comes in now would start work that nothing ends
             await self._runner.cleanup()
         if self._slots:
             await self._slots.close()
@@ -70,7 +70,7 @@ class Simulator:
         session = self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            requote_redirect_url=False,  # a presigned URL does not outlive being written anew
+            requote_redirect_url=False,  # a presigned URL does not survive being quoted again
         )
         trainer = Trainer(config, session=session, files=files, faults=faults, ledger=ledger)
         deliveries = self._deliveries = Deliveries(
@@ -109,7 +109,7 @@ class Simulator:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    """The address is ours, but nobody is let in before there is somebody to answer."""
+    """The address is bound, but connections are accepted only once the server answers."""
     bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -84,7 +84,7 @@ class Slots:
             logger.error("the runner of %s broke", request.request_id, exc_info=error)
             outcome = request_error("runner_server_error")
         else:
-            request.cancelled = False  # whoever asked for it came too late
+            request.cancelled = False  # the call to cancel it came too late
             outcome = task.result()
         self._end(request, outcome)
         self._advance()

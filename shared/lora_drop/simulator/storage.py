@@ -9,9 +9,8 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from lora_drop.simulator.clock import now
 from lora_drop.simulator.files import CHUNK, PublicFile, PublicFiles
-from lora_drop.simulator.wire import answer, authorized, unauthorized
+from lora_drop.simulator.wire import answer, authorized, now, unauthorized
 
 TOKEN_LIFE = timedelta(hours=1)
 MALFORMED = (KeyError, TypeError, ValueError)

@@ -9,7 +9,6 @@ from typing import Any
 
 import aiohttp
 
-from lora_drop.simulator.clock import now, stamp
 from lora_drop.simulator.config import SimulatorConfig
 from lora_drop.simulator.dataset import Contents, DownloadFailed, download, look_into
 from lora_drop.simulator.errors import (
@@ -25,6 +24,7 @@ from lora_drop.simulator.inputs import CaptionedInput, Input, PortraitInput, rea
 from lora_drop.simulator.ledger import Ledger
 from lora_drop.simulator.lora import write_lora
 from lora_drop.simulator.requests import ModelRequest
+from lora_drop.simulator.wire import now, stamp
 
 TICKS = 20  # lines of progress
 MAX_LEDGER_URL = 2000  # a data URI can be the whole dataset
@@ -214,7 +214,7 @@ class Trainer:
 
 
 def _check_captions(given: Input, found: Contents) -> None:
-    """That "the training will fail" is all that fal says: it is told here as wrong input is."""
+    """Fal documents only that "the training will fail": here it is answered as wrong input is."""
     if not isinstance(given, CaptionedInput) or given.default_caption or not found.without_caption:
         return
     row = {

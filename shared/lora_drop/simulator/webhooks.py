@@ -10,12 +10,11 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from lora_drop.simulator.clock import now
 from lora_drop.simulator.config import SimulatorConfig
 from lora_drop.simulator.faults import ActiveFault, Faults, Place
-from lora_drop.simulator.keys import WebhookKey
 from lora_drop.simulator.ledger import Ledger
 from lora_drop.simulator.requests import ModelRequest
+from lora_drop.simulator.wire import WebhookKey, now
 
 MAX_RETRIES = 31
 UNSERIALISABLE = (
@@ -57,7 +56,7 @@ def signed_headers(
 
 
 class Deliveries:
-    """Delivers until somebody says 2xx, the result expires, or 31 retries are spent."""
+    """Delivers until the receiver answers 2xx, the result expires, or 31 retries are spent."""
 
     def __init__(
         self,
@@ -148,7 +147,7 @@ class Deliveries:
             key or self._key,
             request_id=request.request_id,
             user_id=user_id or config.user_id,
-            # fal does not say whether a retry is signed anew; here it is.
+            # fal does not say whether a retry is signed again; here it is.
             timestamp=int(now().timestamp()) - age,
             body=body,
         )

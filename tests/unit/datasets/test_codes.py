@@ -10,7 +10,7 @@ from lora_drop.datasets.archives import CODES
 from lora_drop.datasets.codes import MEANINGS, PREFIXES, Kind, rank
 from lora_drop.datasets.images.header import Flaw
 from lora_drop.datasets.images.mending import Change
-from lora_drop.dev.dataset_errors_page import dataset_errors_page
+from lora_drop.dev.pages import dataset_errors_page
 
 # Names of fields, which only look like codes.
 NO_CODES = frozenset(
@@ -19,6 +19,7 @@ NO_CODES = frozenset(
 # The table itself, and fal's own words for what has failed there.
 NOT_READ = (
     "shared/lora_drop/datasets/codes",
+    "shared/lora_drop/dev",
     "shared/lora_drop/fal/errors.py",
     "shared/lora_drop/simulator",
 )

@@ -7,7 +7,7 @@ from jsonschema import Draft202012Validator
 
 from lora_drop.datasets.report import Report
 from lora_drop.datasets.reports import json_text
-from lora_drop.dev.report_schema import report_schema
+from lora_drop.dev.schemas import report_schema
 from tests.support.reports import make_photo, make_report, whole_report
 
 

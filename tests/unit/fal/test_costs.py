@@ -4,7 +4,7 @@ import pytest
 
 from lora_drop.fal.prices import Price, estimated_cost_usd, price_of
 from lora_drop.fal.trainers.table import TRAINERS
-from lora_drop.simulator.prices import PRICES as SIMULATED
+from lora_drop.simulator.ledger import PRICES as SIMULATED
 from tests.support.builders import APPLICATION
 
 PRICES = {name: trainer.price for name, trainer in TRAINERS.items() if trainer.price}

@@ -1,13 +1,48 @@
-"""docs/trainers.md: what is known of each trainer, from the rows that the program goes by."""
+"""docs/dataset-errors.md and docs/trainers.md, from the tables that the program goes by."""
 
 from collections.abc import Iterator
 
+from lora_drop.datasets.codes import MEANINGS, PREFIXES, Kind, Meaning
 from lora_drop.fal.trainers.fields import Field, Value, plain
 from lora_drop.fal.trainers.table import DEFAULT, TRAINERS
 from lora_drop.fal.trainers.trainer import Captions, Trainer
 from lora_drop.jobs.artifacts import KNOWN_OUTPUTS
 
-INTRO = f"""\
+ERRORS_INTRO = """\
+# What a check finds in a dataset
+
+Every code that a dataset's check gives: in `report.json`, in `report.html`, in `ERROR.txt`, by
+`lora-drop check` and by the API. Codes do not change; the sentence beside one in a report names the file and
+the numbers.
+
+- **refuses**: nothing is sent to fal and nothing is paid until the dataset is mended and dropped again.
+- **warns**: it is trained on, and could train better.
+- **changes**: it was changed in the copy that fal gets; the ZIP that was dropped stays as it is."""
+ORDER = tuple(Kind)
+
+
+def dataset_errors_page() -> str:
+    """Every code by what it speaks of; what refuses comes first."""
+    lines = [ERRORS_INTRO]
+    for prefix, about in PREFIXES.items():
+        lines += ["", f"## `{prefix}_`: {about}", "", *_table(prefix)]
+    return "\n".join(lines) + "\n"
+
+
+def _table(prefix: str) -> Iterator[str]:
+    yield "| code | | what it means | what to do |"
+    yield "|---|---|---|---|"
+    found = [(code, each) for code, each in MEANINGS.items() if code.startswith(f"{prefix}_")]
+    for code, meaning in sorted(found, key=lambda pair: ORDER.index(pair[1].kind)):
+        yield _row(code, meaning)
+
+
+def _row(code: str, meaning: Meaning) -> str:
+    cells = (f"`{code}`", str(meaning.kind), meaning.means, meaning.do)
+    return f"| {' | '.join(cell.replace('|', '\\|') for cell in cells)} |"
+
+
+TRAINERS_INTRO = f"""\
 # Trainers
 
 A stack trains with `{DEFAULT.application}` unless its parameter `FalApplication` says otherwise. A dataset
@@ -15,8 +50,8 @@ chooses another trainer with `trainer`, by its id or by its id without `fal-ai/`
 object's metadata, or with `lora-drop train --trainer`. One that is not listed here is refused.
 
 Inputs have the same names whatever a trainer calls them; its own name is understood as well. An input that a
-trainer does not have is refused before anything is paid: fal would ignore it and bill. What is sent where nobody
-says anything is fal's default; an input without one is not sent then. A preset sets what its column shows;
+trainer does not have is refused before anything is paid: fal would ignore it and bill. What is sent where nothing
+is said is fal's default; an input without one is not sent then. A preset sets what its column shows;
 outside its range of steps or learning rate a training goes on, with a warning.
 
 The portrait trainer's inputs are listed whole. Of the others, those are listed that could be verified; there may
@@ -29,7 +64,7 @@ CAPTIONS = {
 
 def trainers_page() -> str:
     """Every trainer's inputs, presets, outputs, price and sources."""
-    lines = [INTRO, "", *_overview()]
+    lines = [TRAINERS_INTRO, "", *_overview()]
     for trainer in TRAINERS.values():
         lines += ["", f"## {trainer.short_name}", "", *_facts(trainer), "", *_inputs(trainer)]
         lines += ["", *_presets(trainer)]

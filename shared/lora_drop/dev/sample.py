@@ -1,4 +1,4 @@
-"""How astronaut.zip was made: ``python -m lora_drop.local.samples.make ASTRONAUT.PNG``.
+"""How astronaut.zip was made: ``python -m lora_drop.dev.sample ASTRONAUT.PNG``.
 
 The photograph is NASA's portrait of Eileen Collins (https://flic.kr/p/r9qvLn), in the public
 domain, as the Python package scikit-image 0.26.0 ships it in ``skimage/data/astronaut.png``.
@@ -12,7 +12,9 @@ from pathlib import Path
 
 from PIL import Image, ImageEnhance, ImageOps
 
-TARGET = Path(__file__).with_name("astronaut.zip")
+from lora_drop.local.tools import ROOT
+
+TARGET = ROOT / "shared" / "lora_drop" / "local" / "samples" / "astronaut.zip"
 QUALITY = 88
 WHEN = (2026, 1, 1, 0, 0, 0)  # the same input makes the same archive
 

@@ -1,1 +1,0 @@
-"""Datasets to try lora-drop with."""

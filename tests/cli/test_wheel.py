@@ -1,0 +1,164 @@
+"""The wheel stands alone: one package, with all that a deployment needs."""
+
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from email.message import Message
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+from lora_drop.local import tools
+from tests.support.phone import phone_dataset
+
+NEEDS_EXTRA = [["fal-sim"], ["up"], ["demo"], ["deploy", "dev"]]
+# As if only the wheel and what it requires were installed: no uv, and no module of the extra.
+BASE_ONLY = (
+    "import sys; sys.modules.update(dict.fromkeys({modules!r})); sys.executable = '/nowhere/python'; "
+    "from lora_drop.cli.main import main; main()"
+)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("dist")
+    subprocess.run(  # noqa: S603  # our own words
+        [tools.uv(), "build", "--quiet", "--wheel", "--out-dir", target, tools.ROOT], check=True
+    )
+    [file] = target.glob("*.whl")
+    return file
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the wheel's files lie, as in site-packages."""
+    folder = tmp_path_factory.mktemp("site-packages")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    """A folder with nothing in it, where the command is run."""
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    return folder
+
+
+def python(
+    installed: Path, folder: Path, code: str, *words: str, **env: str
+) -> subprocess.CompletedProcess[str]:
+    """Run this code with the wheel's package, in this folder."""
+    own = {
+        "PYTHONPATH": str(installed),
+        "XDG_DATA_HOME": str(folder.parent / "data"),
+        "PATH": "/bin",
+    }
+    kept = {
+        name: value for name, value in os.environ.items() if name not in (tools.HOME, "FAL_KEY")
+    }
+    return subprocess.run(  # noqa: S603  # our own words
+        [sys.executable, "-c", code, *words],
+        cwd=folder,
+        env={**kept, **own, **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_wheel_is_one_package(installed: Path) -> None:
+    [package, metadata] = sorted(folder.name for folder in installed.iterdir())
+    files = {
+        file.relative_to(installed / package).as_posix()
+        for file in installed.rglob("*.*")
+        if file.is_relative_to(installed / package)
+    }
+
+    assert (package, metadata) == (
+        "lora_drop",
+        f"lora_drop-{metadata.split('-')[1].removesuffix('.dist')}.dist-info",
+    )
+    assert {"py.typed", "deployment/template.yaml", "deployment/samconfig.toml"} <= files
+    assert not any(name.startswith("dev/") or "__pycache__" in name for name in files)
+
+
+def test_its_metadata_is_whole(installed: Path) -> None:
+    [file] = installed.glob("*.dist-info/METADATA")
+    metadata: Message = Parser().parsestr(file.read_text())
+
+    assert metadata["Requires-Python"] == ">=3.12"
+    assert (metadata["License-Expression"], metadata["License-File"]) == ("MIT", "LICENSE")
+    assert metadata["Provides-Extra"] == "local"
+    assert metadata["Keywords"]
+    assert metadata["Project-URL"]
+    assert len(metadata.get_all("Classifier", [])) > 5
+    required = metadata.get_all("Requires-Dist", [])
+    base = {re.split(r"[^\w-]", each)[0] for each in required if "extra ==" not in each}
+    assert base == {
+        *("boto3", "httpx", "pillow", "pillow-heif", "platformdirs", "pydantic", "rich", "typer")
+    }
+
+
+@pytest.mark.promise("it can be operated")
+def test_sam_gets_the_checkouts_files(installed: Path, empty: Path, root: Path) -> None:
+    """An installed wheel lays out the same project for SAM as the checkout has, of what ships alone."""
+    code = "from lora_drop.local.tools import project_folder; print(project_folder())"
+
+    first, second = (python(installed, empty, code).stdout.strip() for _ in range(2))
+
+    assert first == second
+    assert Path(first).is_relative_to(empty.parent / "data")
+    assert list(empty.iterdir()) == []
+    names = {
+        file.relative_to(first).as_posix() for file in Path(first).rglob("*") if file.is_file()
+    }
+    assert {"template.yaml", "samconfig.toml", "functions/Makefile"} <= names
+    assert {"functions/submit/requirements.txt", "shared/lora_drop/bootstrap.py"} <= names
+    assert not [
+        name
+        for name in names
+        if re.match(r"shared/lora_drop/(cli|client|dev|local|deployment|simulator|__main__)", name)
+    ]
+    for name in names:
+        assert (Path(first) / name).read_bytes() == (root / name).read_bytes()
+
+
+def test_state_lies_where_it_is_asked_for(installed: Path, empty: Path) -> None:
+    code = "from lora_drop.local.tools import state_folder; print(state_folder())"
+
+    asked = python(installed, empty, code, **{tools.HOME: "/somewhere"})
+
+    assert asked.stdout.strip() == "/somewhere"
+
+
+@pytest.mark.parametrize("words", NEEDS_EXTRA, ids=" ".join)
+def test_a_missing_extra_is_named(installed: Path, empty: Path, words: list[str]) -> None:
+    code = BASE_ONLY.format(modules=tools.EXTRA_MODULES)
+
+    done = python(installed, empty, code, *words, AWS_REGION="eu-central-1")
+
+    assert done.returncode == 1
+    assert " ".join(done.stderr.split()).endswith(tools.NEEDS_EXTRA)
+    assert "Traceback" not in done.stderr
+
+
+def test_the_base_checks_a_dataset(installed: Path, empty: Path) -> None:
+    (empty / "photos.zip").write_bytes(phone_dataset())
+    code = BASE_ONLY.format(modules=tools.EXTRA_MODULES)
+
+    done = python(installed, empty, code, "check", "photos.zip")
+
+    assert done.returncode == 0, done.stderr
+    assert "photos.zip: accepted" in done.stdout
+
+
+def test_the_makefile_leaves_the_same_behind(root: Path) -> None:
+    text = (root / "functions" / "Makefile").read_text()
+
+    [listed] = re.findall(r"filter-out ([^,]+),", text)
+    assert sorted(listed.split()) == sorted(tools.NOT_SHIPPED)
