@@ -1,24 +1,69 @@
-"""Pictures over Pillow and pillow-heif. Importing this module imports both."""
+"""Pictures over Pillow and pillow-heif, with a bound on the memory that they take.
+
+Importing this module imports both.
+"""
 
 import io
 import struct
+import sys
 import warnings
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pillow_heif
 from PIL import AvifImagePlugin, Image, ImageChops, ImageCms, ImageFilter, ImageStat
 
-from lora_drop.adapters.memory_limit import at_most
 from lora_drop.datasets.images.cleaning import without_metadata
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.formats import ImageFormat
-from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImageError, too_much_work
-from lora_drop.datasets.images.limits import check_not_too_large
-from lora_drop.datasets.images.mending import Change, changes_for, format_after, is_lossless
-from lora_drop.datasets.images.pictures import ImageInspection, Mended
+from lora_drop.datasets.images.header import (
+    Flaw,
+    ImageHeader,
+    InvalidImageError,
+    check_not_too_large,
+    too_much_work,
+)
+from lora_drop.datasets.images.pictures import (
+    SIDE,
+    Change,
+    ImageInspection,
+    Mended,
+    changes_for,
+    fingerprint,
+    format_after,
+    is_lossless,
+)
 from lora_drop.datasets.images.reading import WholeImage
-from lora_drop.datasets.images.similarity import SIDE, fingerprint
+
+if sys.platform == "linux":
+    import resource
+
+STATM = Path(
+    "/proc/self/statm"
+)  # its first number: pages of this process's address space (proc(5))
+
+
+@contextmanager
+def at_most(more: int) -> Iterator[None]:
+    """Let this process take no more than so many bytes beside what it has, while the block lasts.
+
+    What asks for more is told that there is none: MemoryError, or a library's own error. On Linux
+    alone, as in the functions; elsewhere, on somebody's laptop, nothing is bounded.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    bound = int(STATM.read_text().split()[0]) * resource.getpagesize() + more
+    bounds = [limit for limit in (soft, hard, bound) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min(bounds), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
 
 MEASURED, THUMBNAIL = 512, 320  # pixels along the longest side
 QUALITY, THUMBNAIL_QUALITY = 95, 80

@@ -3,12 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from lora_drop.datasets.codes import MEANINGS
-from lora_drop.datasets.limits import IMAGE_SUFFIXES
+from lora_drop.datasets.dataset import IMAGE_SUFFIXES
+from lora_drop.datasets.problem_codes import MEANINGS
 from lora_drop.datasets.report import ImageOutcome, Report, ReportedChange, Verdict
-from lora_drop.datasets.reports.groups import Group, groups_of
-from lora_drop.datasets.reports.markup import visible
-from lora_drop.datasets.reports.wording import counted
+from lora_drop.datasets.reports.markup import counted, visible
+from lora_drop.datasets.reports.sections import Group, groups_of
 from lora_drop.datasets.selection import suffix_of
 from lora_drop.fal.trainers.parameters import ParameterSource
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE

@@ -1,10 +1,13 @@
-"""Captions: what is written under a photo, in whatever encoding somebody's editor has written it."""
+"""Captions: what is written under a photo, in any encoding that an editor writes, and which photo's it is."""
 
 import codecs
 import re
-from collections.abc import Collection, Mapping, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from lora_drop.fal.trainers.demands import stem
 from lora_drop.jobs.problems import Problem
 
 MAX_CAPTION = 16 * 1024  # bytes; trainers read some hundred words of it
@@ -151,3 +154,50 @@ def _no_trigger(name: str) -> Problem:
         "trigger_phrase, or write the word itself.",
         member=name,
     )
+
+
+type Key = Callable[[str], str]
+
+
+def paired(captions: Iterable[str], photos: Sequence[str]) -> Mapping[str, str]:
+    """The caption of each photo that has one, by their names in the archive.
+
+    A caption has its photo's name but for the ending, as trainers have it (``anna.txt``); several
+    photos of that name share it. Of what is left, one is taken that was named after the whole file
+    (``anna.jpg.txt``), one whose name differs in case or in how its letters are composed, and one
+    that lies in another folder; each only where nothing else could be meant.
+    """
+    # Where a photo has two, the trainers' own ending is the one that counts.
+    left = sorted(captions, key=lambda name: not name.endswith(".txt"))
+    own: dict[str, str] = {}
+    for name in left:
+        own.setdefault(stem(name), name)
+    found = {photo: own[stem(photo)] for photo in photos if stem(photo) in own}
+    ways: tuple[tuple[Key, Key], ...] = ((stem, str), (_folded, _folded), (_alone, _alone))
+    for of_caption, of_photo in ways:
+        taken = {*found.values(), *(name for name in left if own[stem(name)] in found.values())}
+        free = [name for name in left if name not in taken]
+        bare = [photo for photo in photos if photo not in found]
+        found |= _only(free, bare, of_caption, of_photo)
+    return found
+
+
+def _only(
+    captions: Sequence[str], photos: Sequence[str], of_caption: Key, of_photo: Key
+) -> dict[str, str]:
+    """Pairs where exactly one caption and one photo are called the same."""
+    said = Counter(map(of_caption, captions))
+    meant = Counter(map(of_photo, photos))
+    own = {of_caption(name): name for name in captions}
+    keyed = ((photo, of_photo(photo)) for photo in photos)
+    return {photo: own[key] for photo, key in keyed if said[key] == meant[key] == 1}
+
+
+def _folded(name: str) -> str:
+    """The same for names that Windows or macOS take for the same (Unicode, 3.13, D145)."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", stem(name)).casefold())
+
+
+def _alone(name: str) -> str:
+    """The same, without folders."""
+    return _folded(name).replace("\\", "/").rsplit("/", 1)[-1]

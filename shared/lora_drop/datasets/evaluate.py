@@ -1,19 +1,17 @@
-"""What becomes of each file of a dataset, and of the dataset as a whole."""
+"""What becomes of each file of a dataset and of the dataset as a whole, and what was changed, in words."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lora_drop.datasets.archives import Member, Structure
 from lora_drop.datasets.captions import caption_warnings
-from lora_drop.datasets.changes import changes_made
-from lora_drop.datasets.clean_copy import Planned
+from lora_drop.datasets.clean_copy import Layout, Planned, layout_of
+from lora_drop.datasets.dataset import Dataset, count_problem, count_warning
 from lora_drop.datasets.images import hints
-from lora_drop.datasets.inspection import InspectionResult
-from lora_drop.datasets.layout import Layout, layout_of
-from lora_drop.datasets.limits import Dataset, count_problem, count_warning
+from lora_drop.datasets.images.pictures import told
 from lora_drop.datasets.report import ImageOutcome, ImageReport, ReportedChange
-from lora_drop.datasets.selection import Selection
-from lora_drop.fal.trainers.demands import mask_warnings, unmet_demands
+from lora_drop.datasets.selection import InspectionResult, Selection
+from lora_drop.fal.trainers.demands import mask_warnings, stem, unmet_demands
 from lora_drop.fal.trainers.fields import Value
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE, Trainer
 from lora_drop.jobs.problems import Problem
@@ -144,3 +142,76 @@ def _fate(
     if name in seen.left_out or name in seen.photos:
         return ImageOutcome.DROPPED
     return ImageOutcome.REFUSED  # nobody got so far
+
+
+type Said = tuple[str, str, str]
+
+
+def changes_made(
+    structure: Structure,
+    selection: Selection,
+    seen: InspectionResult,
+    found: Layout,
+    *,
+    keep_metadata: bool,
+) -> tuple[ReportedChange, ...]:
+    """Everything that the clean copy has otherwise; nothing where there is no clean copy."""
+    if not found.plan:
+        return ()
+    said = [
+        *_photos(found),
+        *_captions(seen, found),
+        *_left_out(selection, seen, found),
+        *_archive(structure, keep_metadata=keep_metadata),
+    ]
+    if not said:
+        said = [
+            ("dataset_repacked", "", "The ZIP was packed anew, so that every program reads it.")
+        ]
+    return tuple(
+        ReportedChange(code=code, member=member, message=f"{member} {what}".strip())
+        for code, member, what in said
+    )
+
+
+def _photos(found: Layout) -> Iterator[Said]:
+    for photo in (*found.photos, *found.masks.values()):
+        name = photo.member.name
+        for change in photo.changes:
+            yield change, name, told(change, photo.header)
+        if found.names[name] != name:
+            yield "dataset_flattened", name, f"is called {found.names[name]} now."
+
+
+def _captions(seen: InspectionResult, found: Layout) -> Iterator[Said]:
+    for photo, text in found.texts.items():
+        caption = seen.captions[found.pairs[photo]]
+        name, new = found.pairs[photo], f"{stem(found.names[photo])}.txt"
+        if name != f"{stem(photo)}.txt":
+            yield "caption_renamed", name, f"belongs to {photo} and is called {new} now."
+        if caption.rewritten:
+            yield "caption_encoding", name, "was in an old encoding and is UTF-8 now."
+        if caption.text != text:
+            yield "caption_trigger_filled", name, "has the trigger phrase where it said [trigger]."
+
+
+def _left_out(selection: Selection, seen: InspectionResult, found: Layout) -> Iterator[Said]:
+    for name, problem in seen.left_out.items():
+        yield problem.code, name, "is left out."
+    used = {found.pairs[photo] for photo in found.texts}
+    for name in seen.captions:
+        if name not in used:
+            yield "caption_left_out", name, "is no used photo's caption, or empty; it is left out."
+    for member in selection.junk:
+        yield "dataset_junk_dropped", member.name, "is what a computer put there; it is left out."
+    for name, first in found.twice.items():
+        yield "image_exact_duplicate", name, f"is the same file as {first}, and is left out."
+
+
+def _archive(structure: Structure, *, keep_metadata: bool) -> Iterator[Said]:
+    if structure.told and not keep_metadata:
+        yield (
+            "archive_metadata_removed",
+            "",
+            "The ZIP told more than its files (times, owners, comments); that was removed.",
+        )

@@ -1,9 +1,11 @@
-"""What each file of an archive is for, by its name alone; what it is, its bytes say later."""
+"""What each file of an archive is for, by its name alone, and what its bytes say later."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lora_drop.datasets.archives import Member, is_junk, path_of
+from lora_drop.datasets.captions import Caption
+from lora_drop.datasets.images.hints import Photo
 from lora_drop.datasets.parameters import MAX_TRAINING_JSON
 from lora_drop.jobs.problems import Problem
 
@@ -95,3 +97,14 @@ def _misplaced(member: Member) -> Problem:
         "Move it there, or take it out.",
         member=member.name,
     )
+
+
+@dataclass(slots=True)
+class InspectionResult:
+    """What was found, by the files' names in the order in which they lie."""
+
+    photos: dict[str, Photo] = field(default_factory=dict)
+    refused: dict[str, Problem] = field(default_factory=dict)
+    captions: dict[str, Caption] = field(default_factory=dict)
+    left_out: dict[str, Problem] = field(default_factory=dict)
+    errors: list[Problem] = field(default_factory=list)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lora_drop.datasets.codes import MEANINGS, PREFIXES, Kind, Meaning
+from lora_drop.datasets.problem_codes import MEANINGS, PREFIXES, Kind, Meaning
 
 INTRO = """\
 # What a dataset can be told

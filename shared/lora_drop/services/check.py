@@ -1,10 +1,11 @@
-"""A dataset's verdict: everything that can be known of it before a cent is paid, and what to mend."""
+"""A dataset's check: everything that can be known of it before a cent is paid, and what to mend."""
 
+import struct
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
-from lora_drop.datasets.advice import advice, folder_advice
 from lora_drop.datasets.archives import (
     Member,
     MeteredReader,
@@ -14,10 +15,17 @@ from lora_drop.datasets.archives import (
     structure_of,
 )
 from lora_drop.datasets.clean_copy import Planned
+from lora_drop.datasets.dataset import Dataset, size_problem
 from lora_drop.datasets.evaluate import Evaluation, evaluate
 from lora_drop.datasets.images.pictures import Pictures
-from lora_drop.datasets.limits import Dataset, size_problem
-from lora_drop.datasets.parameters import CHECKPOINT, MAX_TRAINING_JSON, ResolvedParameters, resolve
+from lora_drop.datasets.parameters import (
+    CHECKPOINT,
+    MAX_TRAINING_JSON,
+    ResolvedParameters,
+    advice,
+    folder_advice,
+    resolve,
+)
 from lora_drop.datasets.report import ParameterReport, Report, Verdict
 from lora_drop.datasets.selection import select
 from lora_drop.fal.prices import estimated_cost_usd
@@ -26,7 +34,32 @@ from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.problems import Problem
 from lora_drop.ports import Prices
 from lora_drop.services.inspect import Inspector
-from lora_drop.services.internal_errors import INTERNAL_ERRORS, internal_error
+
+# What a mistake in the check looks like. Trouble with S3 is none of these: it is tried again.
+INTERNAL_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
+
+def internal_error(mistake: Exception) -> Problem:
+    """Where the check broke, without a word of what the dataset holds."""
+    trace = mistake.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace else "nowhere"
+    return Problem(
+        code="dataset_check_failed",
+        message="The check itself broke on this dataset, which is our mistake, not yours "
+        f"({type(mistake).__name__} in {where}). Please report it; a ZIP made anew may pass.",
+    )
+
 
 # The submitter lives five minutes, and what is good has to be mended and sent as well.
 PATIENCE = 150.0  # seconds

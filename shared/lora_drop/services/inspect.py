@@ -6,15 +6,7 @@ from dataclasses import dataclass
 
 from lora_drop.datasets.archives import Content, Member, RangedReader, Structure, contents_of
 from lora_drop.datasets.captions import MAX_CAPTION, caption_of, caption_problem
-from lora_drop.datasets.images import hints
-from lora_drop.datasets.images.describe import describe
-from lora_drop.datasets.images.formats import CONVERTED, SNIFFED, TRAINED, ImageFormat, sniff
-from lora_drop.datasets.images.header import Flaw, InvalidImageError
-from lora_drop.datasets.images.limits import check_size
-from lora_drop.datasets.images.pictures import Pictures
-from lora_drop.datasets.images.reading import WholeImage
-from lora_drop.datasets.inspection import InspectionResult
-from lora_drop.datasets.limits import (
+from lora_drop.datasets.dataset import (
     IMAGE_SUFFIXES,
     MAX_IMAGE_BYTES,
     beside,
@@ -22,7 +14,13 @@ from lora_drop.datasets.limits import (
     other_file,
     took_too_long,
 )
-from lora_drop.datasets.selection import Selection, suffix_of
+from lora_drop.datasets.images import hints
+from lora_drop.datasets.images.describe import describe
+from lora_drop.datasets.images.formats import CONVERTED, SNIFFED, TRAINED, ImageFormat, sniff
+from lora_drop.datasets.images.header import Flaw, InvalidImageError, check_size
+from lora_drop.datasets.images.pictures import Pictures
+from lora_drop.datasets.images.reading import WholeImage
+from lora_drop.datasets.selection import InspectionResult, Selection, suffix_of
 from lora_drop.fal.trainers.demands import stem
 from lora_drop.jobs.errors import DatasetRejectedError
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from time import monotonic
 
 from lora_drop.datasets.archives import RangedReader, Structure, contents_of
-from lora_drop.datasets.archives.writing import ArchiveTooLargeError, zip_of
+from lora_drop.datasets.archives.records import ArchiveTooLargeError, zip_of
 from lora_drop.datasets.clean_copy import Photo, Planned
+from lora_drop.datasets.dataset import too_large_mended, took_too_long
 from lora_drop.datasets.images.header import InvalidImageError
 from lora_drop.datasets.images.pictures import Pictures
-from lora_drop.datasets.limits import too_large_mended, took_too_long
 from lora_drop.jobs.errors import DatasetRejectedError
 
 # The submitter lives five minutes, of which the check takes two and a half at the most.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lora_drop.datasets.content import content_digest, forced
+from lora_drop.datasets.dataset import content_digest, forced
 from lora_drop.datasets.reports import html_text, json_text
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.errors import ConflictError, DatasetRejectedError, DatasetUnreadableError
@@ -11,10 +11,16 @@ from lora_drop.jobs.job_files import CLEAN_COPY, JOB_FILE, REPORT_FILE, REPORT_P
 from lora_drop.jobs.job_problems import DATASET_UNREADABLE, waits_for
 from lora_drop.jobs.problems import Problem, first_of
 from lora_drop.ports import Claim, DatasetStore, OpenDataset
-from lora_drop.services.check import Checked, Checker, DatasetInput, ValidDataset
+from lora_drop.services.check import (
+    INTERNAL_ERRORS,
+    Checked,
+    Checker,
+    DatasetInput,
+    ValidDataset,
+    internal_error,
+)
 from lora_drop.services.deduplication import Deduplication
 from lora_drop.services.dispatch import Dispatcher
-from lora_drop.services.internal_errors import INTERNAL_ERRORS, internal_error
 from lora_drop.services.mend import Mender
 from lora_drop.services.record import Record
 

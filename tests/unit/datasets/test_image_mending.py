@@ -4,7 +4,7 @@ import pytest
 
 from lora_drop.datasets.images.formats import CONVERTED, TRAINED, ImageFormat
 from lora_drop.datasets.images.header import Colour, ImageHeader, Metadata
-from lora_drop.datasets.images.mending import Change, changes_for, format_after, is_lossless, told
+from lora_drop.datasets.images.pictures import Change, changes_for, format_after, is_lossless, told
 
 PLAIN = {kind: ImageHeader(kind, 800, 600) for kind in ImageFormat}
 

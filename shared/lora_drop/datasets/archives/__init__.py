@@ -8,11 +8,9 @@ from lora_drop.datasets.archives.contents import Content, contents_of, read_memb
 from lora_drop.datasets.archives.names import is_junk, path_of
 from lora_drop.datasets.archives.ranges import MeteredReader, RangedReader
 from lora_drop.datasets.archives.records import UTF8, Member
-from lora_drop.datasets.archives.refusals import CODES
 from lora_drop.datasets.archives.structure import Structure, members_of, structure_of
 
 __all__ = [
-    "CODES",
     "UTF8",
     "Content",
     "Member",

@@ -9,12 +9,18 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from lora_drop.datasets.archives.headers import damaged, missized
-from lora_drop.datasets.archives.local import LocalHeader, gap_problem, length_of, local_header
+from lora_drop.datasets.archives.headers import (
+    LocalHeader,
+    damaged,
+    gap_problem,
+    length_of,
+    local_header,
+    missized,
+)
 from lora_drop.datasets.archives.ranges import ForwardReader, RangedReader
-from lora_drop.datasets.archives.records import DEFLATED, LOCAL, STORED, Member, in_order
-from lora_drop.datasets.archives.refusals import AGAIN, refusal
+from lora_drop.datasets.archives.records import DEFLATED, LOCAL, STORED, Member, in_order, refusal
 from lora_drop.datasets.archives.structure import Structure
+from lora_drop.datasets.problem_codes import MAKE_AGAIN
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.problems import Problem
 
@@ -125,7 +131,7 @@ def _verified(
     if crc != member.crc:
         raise refusal(
             "archive_crc_mismatch",
-            f"{member.name} does not unpack to what was packed: the archive is damaged. {AGAIN}",
+            f"{member.name} does not unpack to what was packed: the archive is damaged. {MAKE_AGAIN}",
             member.name,
         )
     at += member.compressed

@@ -24,9 +24,12 @@ from lora_drop.datasets.archives.records import (
     Member,
     extra_of,
     in_order,
+    inconsistent,
+    problem,
+    refusal,
     widened,
 )
-from lora_drop.datasets.archives.refusals import AGAIN, inconsistent, problem, refusal
+from lora_drop.datasets.problem_codes import MAKE_AGAIN
 from lora_drop.jobs.problems import Problem
 
 MAX_VERSION = 63  # APPNOTE 6.3; Python's zipfile reads no directory with a higher one
@@ -104,13 +107,15 @@ def layout_problems(members: Sequence[Member], begin: int) -> Iterator[Problem]:
     first = min((member.offset for member in members), default=begin)
     if first:
         message = (
-            f"The first file of the ZIP does not lie at its beginning ({first} bytes). {AGAIN}"
+            f"The first file of the ZIP does not lie at its beginning ({first} bytes). {MAKE_AGAIN}"
         )
         yield problem("archive_leading_data", message)
     for member, following in in_order(members, begin):
         least = member.offset + LOCAL.size + len(member.raw_name) + member.compressed
         if least > following:
-            message = f"{member.name} lies over another file or the directory of the ZIP. {AGAIN}"
+            message = (
+                f"{member.name} lies over another file or the directory of the ZIP. {MAKE_AGAIN}"
+            )
             yield problem("archive_overlap", message, member.name)
 
 
@@ -163,7 +168,9 @@ def _encryption(member: Member) -> Problem | None:
 def _packing(entry: Entry) -> Problem | None:
     member, name = entry.member, entry.member.name
     if entry.version > MAX_VERSION:
-        message = f"{name} needs a program for ZIP {entry.version / 10}, and there is none. {AGAIN}"
+        message = (
+            f"{name} needs a program for ZIP {entry.version / 10}, and there is none. {MAKE_AGAIN}"
+        )
         return problem("archive_unsupported_version", message, name)
     if member.method not in (STORED, DEFLATED) or member.flags & PATCHED:
         message = (
@@ -174,7 +181,7 @@ def _packing(entry: Entry) -> Problem | None:
     if (member.method == STORED and member.size != member.compressed) or (
         member.size and name.endswith("/")
     ):
-        message = f"The ZIP states a size for {name} that cannot be. {AGAIN}"
+        message = f"The ZIP states a size for {name} that cannot be. {MAKE_AGAIN}"
         return problem("archive_size_mismatch", message, name)
     return None
 

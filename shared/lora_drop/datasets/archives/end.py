@@ -17,8 +17,10 @@ from lora_drop.datasets.archives.records import (
     FULL16,
     FULL32,
     LOCAL_MAGIC,
+    inconsistent,
+    refusal,
 )
-from lora_drop.datasets.archives.refusals import AGAIN, inconsistent, refusal
+from lora_drop.datasets.problem_codes import MAKE_AGAIN
 
 MAX_COMMENT = 0xFFFF
 TAIL = END.size + MAX_COMMENT + END64_LOCATOR.size + END64.size
@@ -79,7 +81,9 @@ def _find_end(archive: TailReader) -> int:
     if not ends:
         raise _endless(archive, last)
     if ends != [last]:
-        message = f"The ZIP ends in more than one way: each program would see other files. {AGAIN}"
+        message = (
+            f"The ZIP ends in more than one way: each program would see other files. {MAKE_AGAIN}"
+        )
         raise refusal("archive_several_ends", message)
     return last
 
@@ -96,7 +100,7 @@ def _endless(archive: TailReader, last: int) -> Exception:
     if last >= 0 and (extra := _reaches(archive.tail, last)) > 0:
         return refusal(
             "archive_trailing_data",
-            f"Something follows the end of the ZIP ({extra} bytes): it is not as it was made. {AGAIN}",
+            f"Something follows the end of the ZIP ({extra} bytes): it is not as it was made. {MAKE_AGAIN}",
         )
     head = archive.read(0, 8)
     if last >= 0 or head.startswith((LOCAL_MAGIC, END_MAGIC, b"PK\x07\x08")):
@@ -153,7 +157,7 @@ def _check_place(end: EndRecord) -> None:
         raise refusal(
             "archive_leading_data",
             f"The ZIP does not begin where it should ({shift} bytes): something was put before its "
-            f"files or taken out. {AGAIN}",
+            f"files or taken out. {MAKE_AGAIN}",
         )
     raise inconsistent("its directory does not lie where its end says")
 
@@ -166,5 +170,5 @@ def _multi_disk() -> Exception:
 
 def _mismatch() -> Exception:
     return refusal(
-        "archive_zip64_mismatch", f"The ZIP's two ends (ZIP64) do not say the same. {AGAIN}"
+        "archive_zip64_mismatch", f"The ZIP's two ends (ZIP64) do not say the same. {MAKE_AGAIN}"
     )

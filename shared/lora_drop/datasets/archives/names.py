@@ -5,8 +5,8 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from lora_drop.datasets.archives.records import UTF8, Extra, Member
-from lora_drop.datasets.archives.refusals import AGAIN, problem, refusal
+from lora_drop.datasets.archives.records import UTF8, Extra, Member, problem, refusal
+from lora_drop.datasets.problem_codes import MAKE_AGAIN
 from lora_drop.jobs.problems import Problem
 
 MAX_NAME = 1024  # characters; file systems take 255 for a file and 4,096 for a path
@@ -49,7 +49,7 @@ def unicode_path(raw: bytes, extra: Extra) -> str | None:
     paths = set()
     for content in extra.paths:
         if len(content) < PATH_HEAD:
-            message = f"What the ZIP says of {plain_name(raw)} is cut short. {AGAIN}"
+            message = f"What the ZIP says of {plain_name(raw)} is cut short. {MAKE_AGAIN}"
             raise refusal("archive_extra_field", message, plain_name(raw))
         named = int.from_bytes(content[1:PATH_HEAD], "little")
         if content[0] == PATH_VERSION and named == zlib.crc32(raw) and content[PATH_HEAD:]:

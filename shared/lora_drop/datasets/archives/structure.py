@@ -17,8 +17,7 @@ from lora_drop.datasets.archives.end import TAIL, end_of
 from lora_drop.datasets.archives.headers import look_at_headers
 from lora_drop.datasets.archives.names import spelling_warnings
 from lora_drop.datasets.archives.ranges import MeteredReader, RangedReader, TailReader
-from lora_drop.datasets.archives.records import Member
-from lora_drop.datasets.archives.refusals import refusal
+from lora_drop.datasets.archives.records import Member, refusal
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.problems import Problem
 

@@ -2,15 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from lora_drop.datasets.images.bmp import describe_bmp
+from lora_drop.datasets.images.converted import describe_bmp, describe_gif, describe_tiff
 from lora_drop.datasets.images.formats import CONVERTED, SNIFFED, TRAINED, ImageFormat, sniff
-from lora_drop.datasets.images.gif import describe_gif
 from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImageError
 from lora_drop.datasets.images.heif import describe_heif
 from lora_drop.datasets.images.jpeg import describe_jpeg
 from lora_drop.datasets.images.png import describe_png
 from lora_drop.datasets.images.reading import MOST, BeyondPrefixError, ImageBytes, Prefix
-from lora_drop.datasets.images.tiff import describe_tiff
 from lora_drop.datasets.images.webp import describe_webp
 
 READERS: Mapping[ImageFormat, Callable[[ImageBytes], ImageHeader]] = {

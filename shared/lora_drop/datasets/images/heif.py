@@ -7,17 +7,17 @@ File Format 1.1; ISO/IEC 14496-12, 8.3 (tracks of an image sequence).
 from dataclasses import dataclass
 
 from lora_drop.datasets.images.boxes import IN_FILE, IN_META, Box, Meta, boxes, read_meta
-from lora_drop.datasets.images.exif import MAX_XMP, ImageMetadata
 from lora_drop.datasets.images.formats import ImageFormat, sniff
 from lora_drop.datasets.images.header import (
     Colour,
     ImageHeader,
     Metadata,
+    check_unpacked,
     damaged,
     exactly,
     too_much_work,
 )
-from lora_drop.datasets.images.limits import check_unpacked
+from lora_drop.datasets.images.metadata import MAX_XMP, ImageMetadata
 from lora_drop.datasets.images.reading import BeyondPrefixError, ImageBytes, Part
 
 MAX_EXIF = 16 * 1024**2

@@ -3,10 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from lora_drop.datasets.images.header import ImageHeader
-from lora_drop.datasets.images.limits import LOW_SIDE
-from lora_drop.datasets.images.pictures import ImageInspection
-from lora_drop.datasets.images.similarity import near_duplicates
+from lora_drop.datasets.images.header import LOW_SIDE, ImageHeader
+from lora_drop.datasets.images.pictures import ImageInspection, near_duplicates
 from lora_drop.jobs.problems import Problem
 
 # Of 255. Both have to be small: a portrait in front of black is dark on the whole and well lit where

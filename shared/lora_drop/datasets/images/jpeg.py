@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from lora_drop.datasets.images.exif import MAX_XMP, ImageMetadata
 from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.header import (
     Colour,
@@ -19,7 +18,7 @@ from lora_drop.datasets.images.header import (
     exactly,
     too_much_work,
 )
-from lora_drop.datasets.images.icc import MOST, is_standard
+from lora_drop.datasets.images.metadata import MAX_PROFILE, MAX_XMP, ImageMetadata, is_standard
 from lora_drop.datasets.images.reading import BeyondPrefixError, ImageBytes
 
 START, END, SCAN, COMMENT = 0xD8, 0xD9, 0xDA, 0xFE
@@ -228,7 +227,7 @@ def _take(facts: Facts, source: ImageBytes, segment: Segment, kind: Metadata | N
             int.from_bytes(data[3:5]),
             data[5],
         )
-    elif segment.marker == APP2 and sum(map(len, facts.profile.values())) <= MOST:
+    elif segment.marker == APP2 and sum(map(len, facts.profile.values())) <= MAX_PROFILE:
         part = source.read(segment.data + len(ICC), segment.length - len(ICC))
         facts.profile[int.from_bytes(part[:1])] = part[2:]
     facts.scanned = facts.scanned or segment.marker == SCAN

@@ -7,10 +7,9 @@ RFC 9649 3.4 (VP8L header).
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from lora_drop.datasets.images.exif import MAX_XMP, ImageMetadata
 from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.header import ImageHeader, Metadata, damaged, exactly
-from lora_drop.datasets.images.icc import MOST, is_standard
+from lora_drop.datasets.images.metadata import MAX_PROFILE, MAX_XMP, ImageMetadata, is_standard
 from lora_drop.datasets.images.reading import BeyondPrefixError, ImageBytes
 
 RIFF = 12
@@ -129,7 +128,7 @@ def _take(facts: Facts, source: ImageBytes, chunk: Chunk) -> None:
     facts.frames += chunk.type == b"ANMF"
     facts.pictures += chunk.type in (LOSSY, LOSSLESS)
     if chunk.type == b"ICCP" and not is_standard(
-        source.read(chunk.data, min(chunk.length, MOST + 1))
+        source.read(chunk.data, min(chunk.length, MAX_PROFILE + 1))
     ):
         facts.notes.found.add(Metadata.PROFILE)
     # A reader looks for these where the flags say that they are there.
