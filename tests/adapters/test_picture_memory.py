@@ -53,11 +53,11 @@ LOOK = """
     from lora_drop.datasets.images.describe import describe
     from lora_drop.datasets.images.header import InvalidImageError
     from lora_drop.datasets.images.pictures import Change
-    from lora_drop.datasets.images.reading import Whole
+    from lora_drop.datasets.images.reading import WholeImage
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for file in sys.argv[2:]:
         data = Path(file).read_bytes()
-        header = describe(Whole(data))
+        header = describe(WholeImage(data))
         try:
             pillow.PillowPictures().mend(data, header, [Change.CONVERTED])
             said = "mended"

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from lora_drop.datasets.archives import UTF8, Member, Structure
 from lora_drop.datasets.captions import as_trained, paired
+from lora_drop.datasets.dataset import Dataset
 from lora_drop.datasets.images import hints
 from lora_drop.datasets.images.header import ImageHeader
 from lora_drop.datasets.images.pictures import Change, changes_for, format_after
-from lora_drop.datasets.selection import InspectionResult, Selection, suffix_of
+from lora_drop.datasets.selection import InspectionResult, suffix_of
 from lora_drop.fal.trainers.demands import masks_in, stem
 from lora_drop.fal.trainers.fields import Value
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE, Trainer
@@ -126,7 +127,7 @@ class Layout:
     ``photos`` and ``masks`` are used, ``owners`` has the photo of each of the masks; ``twice`` each photo
     that another one's bytes stand for, with that one; ``pairs`` the caption of each photo that has one,
     used or not; ``names`` what each photo and mask is called from now on; ``texts`` the used photos'
-    captions, as a trainer gets them. ``plan`` is empty where the archive is good as it is.
+    captions, as a trainer gets them; ``dataset`` the same as members of the archive. ``plan`` is empty where the archive is good as it is.
     """
 
     photos: tuple[Photo, ...]
@@ -136,30 +137,31 @@ class Layout:
     pairs: Mapping[str, str]
     texts: Mapping[str, str]
     names: Mapping[str, str]
+    dataset: Dataset
     plan: tuple[Planned, ...]
 
 
 def layout_of(
-    structure: Structure,
-    selection: Selection,
-    seen: InspectionResult,
+    inspection: InspectionResult,
     *,
     trainer: Trainer | None,
     values: Mapping[str, Value],
     keep_metadata: bool,
 ) -> Layout:
     """What of the archive a trainer is to get; without a ``trainer`` as far as one can say."""
-    members = {member.name: member for member in selection.others}
-    owners = masks_in(trainer, list(seen.photos)) if trainer else {}
-    single = [photo for name, photo in seen.photos.items() if name not in owners]
-    pairs = paired(seen.captions, [*(photo.member for photo in single), *seen.refused])
-    said = {name for name, caption in pairs.items() if seen.captions[caption].text.strip()}
-    twice = hints.exact_duplicates(single, said)
+    members = {member.name: member for member in inspection.selection.others}
+    owners = masks_in(trainer, list(inspection.photos)) if trainer else {}
+    single = [photo for name, photo in inspection.photos.items() if name not in owners]
+    pairs = paired(inspection.captions, [*(photo.member for photo in single), *inspection.refused])
+    captioned = {
+        name for name, caption in pairs.items() if inspection.captions[caption].text.strip()
+    }
+    twice = hints.exact_duplicates(single, captioned)
     owners = {mask: photo for mask, photo in owners.items() if photo not in twice}
     used = [photo for photo in single if photo.member not in twice]
 
     def photo(name: str, *, lossless: bool = False) -> Photo:
-        found = seen.photos[name]
+        found = inspection.photos[name]
         changes = changes_for(
             found.header,
             transparent=found.look.transparent,
@@ -172,9 +174,9 @@ def layout_of(
     masks = {name: photo(name, lossless=True) for name in owners}
     names = names_for([*photos, *masks.values()], owners, trainer.mask_suffix if trainer else None)
     texts = {
-        name: _text(seen.captions[pairs[name]].text, trainer, values)
+        name: _text(inspection.captions[pairs[name]].text, trainer, values)
         for name in names
-        if name in said
+        if name in captioned
     }
     planned = tuple(
         Planned(names[each.member.name], each, texts.get(each.member.name))
@@ -182,11 +184,21 @@ def layout_of(
     )
     untouched = all(
         not each.photo.changes and each.name == each.photo.member.name for each in planned
-    ) and all(_is_plain(seen, pairs[name], text) for name, text in texts.items())
+    ) and all(_is_plain(inspection, pairs[name], text) for name, text in texts.items())
     good = untouched and is_as_planned(
-        structure, planned, selection.training_json, keep_metadata=keep_metadata
+        inspection.structure,
+        planned,
+        inspection.selection.training_json,
+        keep_metadata=keep_metadata,
     )
-    return Layout(photos, masks, owners, twice, pairs, texts, names, () if good else planned)
+    captions = {member.name: member for member in inspection.selection.captions}
+    dataset = Dataset(
+        images=tuple(each.member for each in photos),
+        captions={name: captions[pairs[name]] for name in texts},
+        masks={owners[name]: each.member for name, each in masks.items()},
+    )
+    plan = () if good else planned
+    return Layout(photos, masks, owners, twice, pairs, texts, names, dataset, plan)
 
 
 def _text(text: str, trainer: Trainer | None, values: Mapping[str, Value]) -> str:
@@ -195,7 +207,7 @@ def _text(text: str, trainer: Trainer | None, values: Mapping[str, Value]) -> st
     return as_trained(text, trigger_phrase=phrase, replaced=replaced)
 
 
-def _is_plain(seen: InspectionResult, name: str, text: str) -> bool:
+def _is_plain(inspection: InspectionResult, name: str, text: str) -> bool:
     """Whether a caption lies in the archive just as a trainer is to get it."""
-    caption = seen.captions[name]
+    caption = inspection.captions[name]
     return not caption.rewritten and caption.text == text

@@ -13,7 +13,6 @@ from lora_drop.datasets.selection import suffix_of
 from lora_drop.fal.trainers.parameters import ParameterSource
 from lora_drop.fal.trainers.table import TRAINERS
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
-from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.problems import Problem
 
 MIN_IMAGES = 10  # fal: "Try to use at least 10 images"
@@ -127,9 +126,6 @@ def took_too_long(seen: int, of: int) -> Problem:
     )
 
 
-FORCE = "force"
-
-
 def content_digest(dataset: Dataset, resolved: ResolvedParameters) -> str:
     """The same for two datasets exactly when a training of them would be the same; hex SHA-256.
 
@@ -155,18 +151,6 @@ def _parameters(resolved: ResolvedParameters) -> dict[str, Any]:
     if trainer is not None and trainer.resumes:
         values[CHECKPOINT] = resolved.resume_from or values.get(CHECKPOINT, "")
     return values
-
-
-def forced(metadata: Mapping[str, str]) -> bool:
-    """Whether the object's metadata wants a training whatever was trained before.
-
-    Raises DatasetRejectedError for what is neither true nor false.
-    """
-    said = metadata.get(FORCE, "false").strip().lower()
-    if said not in ("true", "false"):
-        message = f"force in the object metadata is “{said[:60]}”; it takes true or false."
-        raise DatasetRejectedError([Problem(code="parameter_invalid_type", message=message)])
-    return said == "true"
 
 
 def _mask(member: Member | None) -> tuple[int, ...]:

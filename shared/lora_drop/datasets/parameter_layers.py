@@ -11,18 +11,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from lora_drop.fal.trainers.common import NAMES
-from lora_drop.fal.trainers.parameters import TRAINER
+from lora_drop.fal.trainers.parameters import TRAINER, ParameterSource
 from lora_drop.fal.trainers.table import SHORT_NAMES, TRAINERS
 from lora_drop.fal.trainers.trainer import Trainer
+from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.problems import Problem
 
 MAX_TRAINING_JSON = 64 * 1024
-TRAINING_JSON = "training.json"
+TRAINING_JSON = ParameterSource.TRAINING_JSON.value
 
+# What is read from the metadata besides parameters: train again, whatever was trained before.
+FORCE = "force"
 # Metadata that upload tools add by themselves; everything else has to be a parameter.
 TOOL_METADATA = frozenset(
-    # what this project itself reads there besides parameters: content.py
-    {"force"}
+    {FORCE}
     | {"mtime", "ctime", "atime", "s3cmd-attrs", "md5chksum", "md5", "sha256", "filename"}
     | {"s3b-last-modified", "cb-modifiedtime"}
     | {"original-filename", "file-mtime", "file-permissions", "file-owner", "file-group"}
@@ -86,6 +88,18 @@ def metadata_layer(metadata: Mapping[str, str], problems: list[Problem]) -> Laye
         if name not in TOOL_METADATA
     )
     return _filled(Layer("the object metadata", None, text=True, given={}), pairs, problems)
+
+
+def forced(metadata: Mapping[str, str]) -> bool:
+    """Whether the object's metadata wants a training whatever was trained before.
+
+    Raises DatasetRejectedError for what is neither true nor false.
+    """
+    said = metadata.get(FORCE, "false").strip().lower()
+    if said not in ("true", "false"):
+        message = f"{FORCE} in the object metadata is “{said[:60]}”; it takes true or false."
+        raise DatasetRejectedError([Problem(code="parameter_invalid_type", message=message)])
+    return said == "true"
 
 
 def _filled(layer: Layer, pairs: Iterable[tuple[str, Any]], problems: list[Problem]) -> Layer:

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lora_drop.datasets.archives import Member, is_junk, path_of
+from lora_drop.datasets.archives import Member, Structure, is_junk, path_of
 from lora_drop.datasets.captions import Caption
 from lora_drop.datasets.images.hints import Photo
-from lora_drop.datasets.parameters import MAX_TRAINING_JSON
+from lora_drop.datasets.parameter_layers import MAX_TRAINING_JSON, TRAINING_JSON
 from lora_drop.jobs.problems import Problem
 
-TRAINING_JSON = "training.json"
 # A photo's name with .txt is what fal's trainers read; kohya's tools write .caption.
 CAPTIONS = frozenset({"txt", "caption"})
 
@@ -101,8 +100,15 @@ def _misplaced(member: Member) -> Problem:
 
 @dataclass(slots=True)
 class InspectionResult:
-    """What was found, by the files' names in the order in which they lie."""
+    """The one value between the archive and its report: all that was found in it.
 
+    ``structure`` and ``selection`` come from the directory alone, everything else from the files' bytes,
+    by the files' names in the order in which they lie. ``refused`` and ``left_out`` are files that may be
+    photos; ``errors`` are about captions or the dataset as a whole.
+    """
+
+    structure: Structure
+    selection: Selection
     photos: dict[str, Photo] = field(default_factory=dict)
     refused: dict[str, Problem] = field(default_factory=dict)
     captions: dict[str, Caption] = field(default_factory=dict)

@@ -1,28 +1,23 @@
 """Whether the job that a dataset wants to go on from has what it takes."""
 
 from lora_drop.datasets.parameters import CHECKPOINT, ResolvedParameters
-from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
 from lora_drop.services.record import Record
 
 
-def check_checkpoint(resolved: ResolvedParameters, record: Record) -> None:
-    """Find the LoRA of the job that ``resume_from_checkpoint`` names, where it names one.
+def check_checkpoint(resolved: ResolvedParameters, record: Record) -> Problem | None:
+    """Return why the job that ``resume_from_checkpoint`` names has no LoRA to go on from.
 
-    Raises DatasetRejectedError when there is no such job, when it has no LoRA in the models bucket (yet,
-    or any more), and when it was trained by another trainer.
+    None where none is named, or where it has one. A problem is that there is no such job, that it has no
+    LoRA in the models bucket (yet, or any more), or that another trainer trained it.
     """
     if resolved.resume_from is None:
-        return
+        return None
     earlier = record.jobs.get(resolved.resume_from)
-    problem = (
-        _without_job(resolved.resume_from)
-        if earlier is None
-        else _of_other_trainer(earlier, resolved.values.trainer) or _without_lora(earlier, record)
-    )
-    if problem is not None:
-        raise DatasetRejectedError([problem])
+    if earlier is None:
+        return _without_job(resolved.resume_from)
+    return _of_other_trainer(earlier, resolved.values.trainer) or _without_lora(earlier, record)
 
 
 def _without_job(job_id: str) -> Problem:

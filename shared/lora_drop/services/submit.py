@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from lora_drop.datasets.dataset import content_digest, forced
+from lora_drop.datasets.dataset import content_digest
+from lora_drop.datasets.parameter_layers import forced
 from lora_drop.datasets.reports import html_text, json_text
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.errors import ConflictError, DatasetRejectedError, DatasetUnreadableError

@@ -12,8 +12,9 @@ from lora_drop.jobs.problems import Problem
 MAX_NAME = 1024  # characters; file systems take 255 for a file and 4,096 for a path
 MAX_MARKS = 30
 ICON = "icon\r"  # what macOS calls the picture of a folder
+# What steers a terminal or ends a line, and what turns the reading direction of all that follows (Unicode
+# UAX 9: embeddings, overrides and isolates): a file called “anna\u202egpj.exe” is shown as “annaexe.jpg”.
 CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
-# Unicode UAX 9: embeddings, overrides and isolates.
 BIDI_CONTROLS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 JUNK_NAMES = frozenset({"thumbs.db", "desktop.ini", ICON})
 ARCHIVE_SUFFIXES = (".zip", ".rar", ".7z", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst")
@@ -155,10 +156,17 @@ def _misleads(name: str) -> bool:
     marks = 0
     for letter in name:
         marks = marks + 1 if unicodedata.combining(letter) else 0
-        control = unicodedata.category(letter) in CONTROLS
-        if control or marks > MAX_MARKS or unicodedata.bidirectional(letter) in BIDI_CONTROLS:
+        if marks > MAX_MARKS or is_misleading(letter):
             return True
     return False
+
+
+def is_misleading(letter: str) -> bool:
+    """Whether a character steers a terminal, ends a line or turns the reading direction."""
+    return (
+        unicodedata.category(letter) in CONTROLS
+        or unicodedata.bidirectional(letter) in BIDI_CONTROLS
+    )
 
 
 def _misencoded(name: str) -> Exception:

@@ -5,11 +5,12 @@ Every plain text that is put into the HTML is escaped.
 
 import html
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from lora_drop.datasets.archives import is_misleading
+from lora_drop.datasets.parameter_layers import TRAINING_JSON
 from lora_drop.datasets.report import ImageOutcome, Value
 from lora_drop.fal.trainers.fields import plain
 from lora_drop.fal.trainers.parameters import ParameterSource
@@ -17,10 +18,6 @@ from lora_drop.jobs.problems import MAX_NAME, shortened
 
 # HTML Living Standard, 13.1.2: elements that have no content and no end tag.
 VOID = frozenset({"br", "img", "input", "meta"})
-# What steers a terminal or ends a line, and what turns the reading direction of all that follows
-# (Unicode UAX 9): a file called “anna\u202egpj.exe” would be shown as “annaexe.jpg”.
-CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
-BIDI_CONTROLS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +37,7 @@ def visible(text: str) -> str:
     """The text with every character that would mislead its reader spelled out, like [U+202E]."""
     if text.isprintable():  # none of these characters is
         return text
-    return "".join(f"[U+{ord(each):04X}]" if _misleads(each) else each for each in text)
+    return "".join(f"[U+{ord(each):04X}]" if is_misleading(each) else each for each in text)
 
 
 def tag(name: str, /, *children: Child, **attributes: str | bool) -> Html:
@@ -77,13 +74,6 @@ def _attributes(attributes: Mapping[str, str | bool]) -> Iterator[str]:
             yield f" {written}"
 
 
-def _misleads(letter: str) -> bool:
-    return (
-        unicodedata.category(letter) in CONTROLS
-        or unicodedata.bidirectional(letter) in BIDI_CONTROLS
-    )
-
-
 type Anchors = Mapping[str, str]
 
 NO_ANCHORS: Anchors = MappingProxyType({})
@@ -100,7 +90,7 @@ FATES = {
 SOURCES = {
     ParameterSource.DEFAULT: "default",
     ParameterSource.PRESET: "preset",
-    ParameterSource.TRAINING_JSON: "training.json",
+    ParameterSource.TRAINING_JSON: TRAINING_JSON,
     ParameterSource.METADATA: "metadata of the upload",
     ParameterSource.GENERATED: "made up for this job",
 }
