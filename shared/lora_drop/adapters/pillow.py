@@ -49,8 +49,8 @@ STATM = Path(
 def at_most(more: int) -> Iterator[None]:
     """Let this process take no more than so many bytes beside what it has, while the block lasts.
 
-    What asks for more is told that there is none: MemoryError, or a library's own error. On Linux
-    alone, as in the functions; elsewhere, on somebody's laptop, nothing is bounded.
+    Code that asks for more gets MemoryError, or a library's own error. On Linux
+    alone, as in the functions; elsewhere, as on a laptop, nothing is bounded.
     """
     if sys.platform != "linux":
         yield

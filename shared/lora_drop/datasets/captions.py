@@ -33,7 +33,7 @@ class Caption:
 
 
 def caption_of(data: bytes) -> Caption | None:
-    """The text in these bytes: UTF-8, anything with a byte order mark, or Windows-1252.
+    """Return the text in these bytes: UTF-8, anything with a byte order mark, or Windows-1252.
 
     None for what is no text: it has control characters, or bytes that no encoding explains.
     """
@@ -61,7 +61,7 @@ def caption_problem(name: str, size: int, caption: Caption | None) -> Problem | 
     if caption is None:
         return Problem(
             code="caption_unreadable",
-            message=f"{name} is not a text. Write the caption anew in a text editor and save it as "
+            message=f"{name} is not a text. Write the caption again in a text editor and save it as "
             "UTF-8, or take the file out.",
             member=name,
         )
@@ -89,7 +89,7 @@ def caption_warnings(
     """What could be better about the captions.
 
     ``pairs`` has the caption of each photo that has one, ``photos`` are the names of those that are
-    used. Without a ``trigger_phrase`` (empty: none; None: nobody knows yet) ``[trigger]`` stands for
+    used. Without a ``trigger_phrase`` (empty: none; None: not known yet) ``[trigger]`` stands for
     nothing.
     """
     owned = set(pairs.values())

@@ -81,10 +81,10 @@ def is_as_planned(
 ) -> bool:
     """Whether the archive already is what ``plan`` would make of it, for every program that reads it.
 
-    It then holds the planned files and nothing else but ``extra``, each under its plain name, and tells
-    nothing besides (unless that is to be kept).
+    It then holds the planned files and nothing else but ``extra``, each under its plain name, and no
+    metadata (unless that is to be kept).
     """
-    if structure.told and not keep_metadata:
+    if structure.has_metadata and not keep_metadata:
         return False
     planned = [name for each in plan for name in each.names]
     lying = [member for member in structure.entries if member != extra]

@@ -127,7 +127,7 @@ def took_too_long(seen: int, of: int) -> Problem:
 
 
 def content_digest(dataset: Dataset, resolved: ResolvedParameters) -> str:
-    """The same for two datasets exactly when a training of them would be the same; hex SHA-256.
+    """Return the same digest for two datasets exactly when a training of them would be the same; hex SHA-256.
 
     Photos and captions count by their size and CRC-32, as the archive's directory states them, and
     by which caption (and mask, where the trainer takes masks) belongs to which photo; names do not. A
@@ -138,12 +138,12 @@ def content_digest(dataset: Dataset, resolved: ResolvedParameters) -> str:
         (*_content(image), *_content(captions.get(image.name)), *_mask(masks.get(image.name)))
         for image in dataset.images
     )
-    told = json.dumps([resolved.values.trainer, photos, _parameters(resolved)], sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()
+    content = json.dumps([resolved.values.trainer, photos, _parameters(resolved)], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _parameters(resolved: ResolvedParameters) -> dict[str, Any]:
-    """What is trained with, written as ever: in other words, everything would be paid for again."""
+    """Return what is trained with, always written the same way: another spelling would be paid for again."""
     values = dict(resolved.values.values)
     if resolved.sources.get(TRIGGER_PHRASE) is ParameterSource.GENERATED:
         del values[TRIGGER_PHRASE]

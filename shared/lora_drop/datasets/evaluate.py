@@ -7,7 +7,7 @@ from lora_drop.datasets.captions import caption_warnings
 from lora_drop.datasets.clean_copy import Layout
 from lora_drop.datasets.dataset import count_problem, count_warning
 from lora_drop.datasets.images import hints
-from lora_drop.datasets.images.pictures import told
+from lora_drop.datasets.images.pictures import change_sentence
 from lora_drop.datasets.report import ImageOutcome, ImageReport, ReportedChange
 from lora_drop.datasets.selection import InspectionResult
 from lora_drop.fal.trainers.demands import mask_warnings, stem, unmet_demands
@@ -150,7 +150,7 @@ def changes_made(
     ]
     if not made:
         made = [
-            ("dataset_repacked", "", "The ZIP was packed anew, so that every program reads it.")
+            ("dataset_repacked", "", "The ZIP was packed again, so that every program reads it.")
         ]
     return tuple(
         ReportedChange(code=code, member=member, message=f"{member} {what}".strip())
@@ -162,7 +162,7 @@ def _photos_changes(layout: Layout) -> Iterator[Change]:
     for photo in (*layout.photos, *layout.masks.values()):
         name = photo.member.name
         for change in photo.changes:
-            yield change, name, told(change, photo.header)
+            yield change, name, change_sentence(change, photo.header)
         if layout.names[name] != name:
             yield "dataset_flattened", name, f"is called {layout.names[name]} now."
 
@@ -193,9 +193,9 @@ def _left_out_changes(inspection: InspectionResult, layout: Layout) -> Iterator[
 
 
 def _archive_changes(structure: Structure, *, keep_metadata: bool) -> Iterator[Change]:
-    if structure.told and not keep_metadata:
+    if structure.has_metadata and not keep_metadata:
         yield (
             "archive_metadata_removed",
             "",
-            "The ZIP told more than its files (times, owners, comments); that was removed.",
+            "The ZIP held more than its files (times, owners, comments); that was removed.",
         )

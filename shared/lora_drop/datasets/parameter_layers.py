@@ -65,7 +65,7 @@ def training_json_layer(raw: bytes | None, problems: list[Problem]) -> Layer:
     pairs: object = ()
     if raw is not None:
         try:
-            # Pairs, since JSON may say a thing twice; an object is then told from a list by its type.
+            # Pairs, since JSON may say a thing twice; its type then tells an object from a list.
             pairs = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=tuple)
         except (ValueError, RecursionError):
             pairs = None
@@ -112,10 +112,12 @@ def _filled(layer: Layer, pairs: Iterable[tuple[str, Any]], problems: list[Probl
 
 
 def twice(layer: Layer, one: str, other: str) -> Problem:
-    """That a parameter is given under two names, or twice under one."""
-    told = f"{quoted(one)} is there twice" if one == other else f"{quoted(one)} and {quoted(other)}"
-    told += f" in {layer.where}" if one == other else f" in {layer.where} are the same parameter"
-    return layer.problem("parameter_given_twice", f"{told}. Keep one of them and drop it again.")
+    """Return the problem that a parameter is given under two names, or twice under one."""
+    if one == other:
+        given = f"{quoted(one)} is there twice in {layer.where}"
+    else:
+        given = f"{quoted(one)} and {quoted(other)} in {layer.where} are the same parameter"
+    return layer.problem("parameter_given_twice", f"{given}. Keep one of them and drop it again.")
 
 
 def quoted(value: object) -> str:

@@ -125,7 +125,10 @@ def _resolved(
 def _chosen_trainer(
     application: str, layers: Layers, problems: list[Problem]
 ) -> tuple[Trainer | None, ParameterSource]:
-    """Whose word counts, the strongest first; None after saying that nobody knows that trainer."""
+    """Return the trainer and the source that names it, the strongest source first.
+
+    None, after adding a problem, for a trainer that is not known.
+    """
     for source, layer in reversed(layers):
         said = layer.said(TRAINER)
         if said is not None:

@@ -20,7 +20,7 @@ PREFIXES: Mapping[str, str] = MappingProxyType(
         "dataset": "what the ZIP holds, as a whole",
         "image": "one photo",
         "caption": "the text beside a photo",
-        "parameter": "what the training is told",
+        "parameter": "the parameters of the training",
     }
 )
 MAKE_AGAIN = "Make the ZIP again with an ordinary program, check that it opens, and drop it again."
@@ -29,9 +29,9 @@ MAKE_AGAIN = "Make the ZIP again with an ordinary program, check that it opens, 
 class Kind(StrEnum):
     """What comes of it when a code is found."""
 
-    REFUSES = "refuses"  # nothing is paid until somebody has done something about it
+    REFUSES = "refuses"  # nothing is paid until it is put right
     WARNS = "warns"  # it trains, and could train better
-    CHANGES = "changes"  # it was changed in what fal gets; nobody has to do anything
+    CHANGES = "changes"  # it was changed in what fal gets; nothing has to be done
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def refuses(means: str, do: str = MAKE_AGAIN) -> Meaning:
 
 
 def warns(means: str, do: str) -> Meaning:
-    """A code that a dataset is trained with, and somebody is told."""
+    """A code that is a warning: the dataset is trained all the same."""
     return Meaning(Kind.WARNS, means, do)
 
 
@@ -96,7 +96,7 @@ ARCHIVE: Mapping[str, Meaning] = {
     ),
     "archive_bomb": refuses(
         "A file unpacks to far more than a photo of its packed size could.",
-        "Leave the file out, or save it anew in an image program.",
+        "Leave the file out, or save it again in an image program.",
     ),
     "archive_inconsistent": refuses("The directory of the ZIP contradicts itself."),
     "archive_overlap": refuses("Two files share bytes, or a file reaches into the directory."),
@@ -129,7 +129,7 @@ ARCHIVE: Mapping[str, Meaning] = {
     "archive_crc_mismatch": refuses("A file unpacks to other bytes than were packed."),
     "archive_data_descriptor": refuses("What follows a file's data does not fit the file."),
     "archive_metadata_removed": changes(
-        "The ZIP told more than its files: when they were made, by whom, or a comment."
+        "The ZIP held more than its files: when they were made, by whom, or a comment."
     ),
 }
 
@@ -177,7 +177,7 @@ DATASET: Mapping[str, Meaning] = {
     ),
     "dataset_check_failed": refuses(
         "The check itself broke on this dataset, which is our mistake.",
-        "Please report it; a ZIP made anew may pass.",
+        "Please report it; a ZIP that is made again may pass.",
     ),
     "dataset_more_problems": refuses(
         "There are more problems than are listed.", "Mend the listed ones first, and try again."
@@ -202,7 +202,7 @@ DATASET: Mapping[str, Meaning] = {
         "A file that a computer had put there by itself was left out.",
     ),
     "dataset_repacked": changes(
-        "The ZIP was packed anew, so that every program sees the same files in it."
+        "The ZIP was packed again, so that every program sees the same files in it."
     ),
     "dataset_flattened": changes(
         "A file was taken out of its folder, or was given a name of its own.",
@@ -226,7 +226,7 @@ IMAGE: Mapping[str, Meaning] = {
     ),
     "image_damaged": refuses(
         "A photo is damaged.",
-        "If it opens in an image program, save it anew as JPEG; otherwise leave it out.",
+        "If it opens in an image program, save it again as JPEG; otherwise leave it out.",
     ),
     "image_too_many_pixels": refuses(
         "A photo has more pixels than can be trained on.",
@@ -234,7 +234,7 @@ IMAGE: Mapping[str, Meaning] = {
     ),
     "image_too_much_work": refuses(
         "A photo is stored in such a way that it would take far too long to open.",
-        "Open it in an image program and save it anew as JPEG, or leave it out.",
+        "Open it in an image program and save it again as JPEG, or leave it out.",
     ),
     "image_too_small": refuses(
         "A photo is too small to see anything in: it has less than 64 pixels along a side.",
@@ -319,7 +319,7 @@ CAPTION: Mapping[str, Meaning] = {
         "Give one with trigger_phrase, or write the word itself into the captions.",
     ),
     "caption_encoding": changes(
-        "A caption was in another encoding, and was written anew in UTF-8.",
+        "A caption was in another encoding, and was written again in UTF-8.",
         "Read it in the report: where the encoding was not Windows-1252, save the caption as UTF-8.",
     ),
     "caption_renamed": changes("A caption got the name under which trainers look for it."),

@@ -26,7 +26,7 @@ class ImageOutcome(StrEnum):
     KEPT = "kept"  # byte for byte
     MENDED = "mended"
     DROPPED = "dropped"  # it is left out, and nothing is lost by that
-    REFUSED = "refused"  # somebody has to do something about it first
+    REFUSED = "refused"  # it has to be put right first
 
 
 class _Value(BaseModel):
@@ -66,7 +66,7 @@ class ImageReport(_Value):
 
 
 class ParameterReport(_Value):
-    """One input of the trainer, and who decided it."""
+    """One input of the trainer, and where its value is from."""
 
     name: str
     value: Value

@@ -14,7 +14,7 @@ __all__ = ["Price", "estimated_cost_usd", "price_of"]
 
 
 def price_of(application: str) -> Price | None:
-    """The price of a trainer as it was last published; None for one that nobody knows it of."""
+    """Return the price of a trainer as it was last published; None where it is not known."""
     trainer = TRAINERS.get(application)
     return trainer.price if trainer else None
 

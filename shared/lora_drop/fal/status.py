@@ -1,4 +1,4 @@
-"""What fal says about a request, in our words: from a webhook or from an answer to a question."""
+"""What fal says about a request, in our words, from a webhook or from its status API."""
 
 import re
 from collections.abc import Mapping
@@ -66,18 +66,18 @@ def failed(
     ``billable_units`` is the header ``X-Fal-Billable-Units`` of an answer about the request: what
     it says of money comes before what the type of error does.
     """
-    kind, reason = _told(error, payload)
+    kind, reason = _kind_and_reason(error, payload)
     known = fal_error(kind, request_id=request_id)
     billed = _billed(billable_units)
     if billed is None:
         billed = known.billed
-    told = f"fal ended the training: {quoted(reason).rstrip('.')}."
-    message = f"{told} {MONEY[billed]} {known.advice}"
+    ended = f"fal ended the training: {quoted(reason).rstrip('.')}."
+    message = f"{ended} {MONEY[billed]} {known.advice}"
     problem = Problem(code=known.code, message=message, retryable=known.retry)
     return Failed(request_id, problem, billed)
 
 
-def _told(error: str, payload: object) -> tuple[str, str]:
+def _kind_and_reason(error: str, payload: object) -> tuple[str, str]:
     """The type and the words of a failure."""
     said = payload if isinstance(payload, Mapping) else {}
     named, detail = said.get("error_type"), said.get("detail")

@@ -57,7 +57,7 @@ def internal_error(mistake: Exception) -> Problem:
     return Problem(
         code="dataset_check_failed",
         message="The check itself broke on this dataset, which is our mistake, not yours "
-        f"({type(mistake).__name__} in {where}). Please report it; a ZIP made anew may pass.",
+        f"({type(mistake).__name__} in {where}). Please report it; a ZIP that is made again may pass.",
     )
 
 
@@ -67,7 +67,7 @@ PATIENCE = 150.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class DatasetInput:
-    """A dataset as somebody has dropped it: the file's name for people, its key, what came along.
+    """A dataset as it was dropped: the file's name for people, its key, its metadata.
 
     ``trigger_seed`` and ``application`` as in ``parameters.resolve``.
     """

@@ -75,7 +75,7 @@ class Inspector:
         except InvalidImageError as invalid:
             result.refused[member.name] = invalid.problem(member.name)
         except DatasetRejectedError:
-            pass  # the pass tells of it at its end, with everything else that is damaged
+            pass  # raised again at the end of the pass, with everything else that is damaged
 
     def _photo_of(self, member: Member, data: bytes) -> hints.Photo:
         header = describe(WholeImage(data))
@@ -89,7 +89,7 @@ def _inspect_caption(content: Content, result: InspectionResult) -> None:
     try:
         caption = caption_of(content.read()) if member.size <= MAX_CAPTION else None
     except DatasetRejectedError:
-        return  # told at the end of the pass
+        return  # raised again at the end of the pass
     if problem := caption_problem(member.name, member.size, caption):
         result.errors.append(problem)
     elif caption is not None:

@@ -20,7 +20,7 @@ class Arrivals:
     """The parts that are not there yet, in order.
 
     There are never more than two in memory: the one that is worked on, and the one that is on its
-    way. The first is fetched by whoever asks for it, so a file of one part needs no thread.
+    way. The first is fetched by the caller, so a file of one part needs no thread.
     """
 
     def __init__(

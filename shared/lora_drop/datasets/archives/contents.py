@@ -58,11 +58,11 @@ class Content:
             raise
 
     def read(self) -> bytes:
-        """All that is left of it; whoever calls this has looked at ``member.size``."""
+        """Return all that is left of it; the caller has checked ``member.size`` before."""
         return b"".join(self)
 
     def finish(self) -> Sequence[Problem]:
-        """Go through what is left of it; what is wrong with it, whoever was told so before."""
+        """Read what is left of it, and return what is wrong with it, also where that was raised before."""
         with suppress(DatasetRejectedError):  # it is remembered
             for _ in self:
                 pass
@@ -76,8 +76,8 @@ def contents_of(
     """Every file's content in the order in which they lie, each once, junk as well as photos.
 
     What of one is not taken is verified all the same before the next one comes. The last one is
-    followed by DatasetRejectedError if anything was wrong with any, folders included: nobody comes to the
-    end of a damaged archive without being told. Holds one window of bytes and one chunk.
+    followed by DatasetRejectedError if anything was wrong with any, folders included: the end of a
+    damaged archive is never reached without an error. Holds one window of bytes and one chunk.
     """
     reader = ForwardReader(archive, end=structure.begin, window=window)
     problems: list[Problem] = []

@@ -46,13 +46,13 @@ DEVICES = frozenset({0o020000, 0o060000, 0o140000})  # a pipe is what `zip -` ca
 class Entry:
     """A member and, beside it, what only the directory says of it.
 
-    ``told``: whether it tells more of the file than a reader needs: a comment, times, an owner.
+    ``has_metadata``: whether it says more of the file than a reader needs: a comment, times, an owner.
     """
 
     member: Member
     mode: int
     version: int
-    told: bool
+    has_metadata: bool
 
 
 def entries_of(directory: bytes, count: int) -> list[Entry]:
@@ -95,8 +95,10 @@ def _entry(fields: Sequence[int], raw: bytes, tail: bytes) -> Entry:
         flags=fields[3],
         raw_name=raw,
     )
-    told = extra.others or bool(fields[12])
-    return Entry(member, mode=fields[15] >> MODE_SHIFT, version=fields[2] & 0xFF, told=told)
+    has_metadata = extra.others or bool(fields[12])
+    return Entry(
+        member, mode=fields[15] >> MODE_SHIFT, version=fields[2] & 0xFF, has_metadata=has_metadata
+    )
 
 
 def layout_problems(members: Sequence[Member], begin: int) -> Iterator[Problem]:
@@ -120,7 +122,7 @@ def layout_problems(members: Sequence[Member], begin: int) -> Iterator[Problem]:
 
 
 def size_problems(members: Sequence[Member]) -> Iterator[Problem]:
-    """Members that would unpack to more than anybody's photos, each or all together."""
+    """Members that would unpack to more than photos ever do, each or all together."""
     for member in members:
         if member.size > SMALL and member.size > MAX_RATIO * member.compressed:
             message = (

@@ -132,12 +132,12 @@ def _end64(archive: RangedReader, plain: EndRecord) -> EndRecord:
     _, length, _, _, disk, directory_disk, here, count, size, offset = END64.unpack(raw)
     if disk or directory_disk:
         raise _multi_disk()
-    told = (
+    pairs = (
         (plain.count, count, FULL16),
         (plain.size, size, FULL32),
         (plain.offset, offset, FULL32),
     )
-    if length != END64_REST or here != count or any(a not in (b, full) for a, b, full in told):
+    if length != END64_REST or here != count or any(a not in (b, full) for a, b, full in pairs):
         raise _mismatch()
     return EndRecord(count, size, offset, at, plain.comment)
 

@@ -39,14 +39,14 @@ COMPARED = ENCRYPTED | STRONGLY_ENCRYPTED | MASKED
 class LocalHeader:
     """``length`` in bytes, up to the data; whether a descriptor follows the data.
 
-    ``complete``: whether the header itself says all that a descriptor would. ``told``: whether it
-    tells more of the file than a reader needs, like times or an owner.
+    ``complete``: whether the header itself says all that a descriptor would. ``has_metadata``: whether it
+    says more of the file than a reader needs, like times or an owner.
     """
 
     length: int
     streamed: bool
     complete: bool
-    told: bool
+    has_metadata: bool
 
 
 def length_of(record: bytes) -> int:
@@ -84,15 +84,15 @@ def local_header(record: bytes, member: Member) -> LocalHeader:
     streamed = bool(flags & STREAMED)
     if streamed and flags & ENCRYPTED:
         crc = member.crc
-    told, true = (size, compressed, crc), (member.size, member.compressed, member.crc)
-    if told != true and not (
-        streamed and all(a in (0, b) for a, b in zip(told, true, strict=True))
+    local, listed = (size, compressed, crc), (member.size, member.compressed, member.crc)
+    if local != listed and not (
+        streamed and all(a in (0, b) for a, b in zip(local, listed, strict=True))
     ):
         raise _mismatch(member, "it has another size or checksum where it lies")
     if streamed and method == DEFLATED and not member.compressed:
         raise _mismatch(member, "not even the end of nothing is packed where it lies")
-    complete = told == true
-    return LocalHeader(length, streamed=streamed, complete=complete, told=extra.others)
+    complete = local == listed
+    return LocalHeader(length, streamed=streamed, complete=complete, has_metadata=extra.others)
 
 
 def descriptors(member: Member) -> tuple[bytes, ...]:
@@ -157,20 +157,20 @@ class _Place:
 
 @dataclass(slots=True)
 class HeaderChecks:
-    """How many local headers were seen, what is wrong with them, whether one tells more than it must."""
+    """How many local headers were read, what is wrong with them, and whether one holds metadata."""
 
     seen: int = 0
-    told: bool = False
+    has_metadata: bool = False
     problems: list[Problem] = field(default_factory=list)
 
 
 def look_at_headers(reader: TailReader, members: Sequence[Member], begin: int) -> HeaderChecks:
     """The local headers that were seen, and what is wrong with them.
 
-    What the reader affords no request for is left to whoever reads the members' data. The directory
+    What the reader affords no request for is left to the reader of the members' data. The directory
     begins at ``begin``.
     """
-    glance, probes = HeaderChecks(), PROBES
+    checks, probes = HeaderChecks(), PROBES
     # Where requests are short, those are worth most that show the most headers.
     for window in sorted(_windows(_places(members, begin)), key=len, reverse=True):
         start = window[0].member.offset
@@ -184,14 +184,14 @@ def look_at_headers(reader: TailReader, members: Sequence[Member], begin: int) -
             room = place.following - place.member.offset
             if len(record) < min(length_of(record), room):
                 continue  # longer than headers are
-            glance.seen += 1
+            checks.seen += 1
             try:
                 header = local_header(record[: length_of(record)], place.member)
-                glance.told |= header.told
+                checks.has_metadata |= header.has_metadata
                 probes -= _look(record, place, header, min(probes, PROBE))
             except DatasetRejectedError as rejected:
-                glance.problems += rejected.problems
-    return glance
+                checks.problems += rejected.problems
+    return checks
 
 
 def _places(members: Sequence[Member], begin: int) -> list[_Place]:

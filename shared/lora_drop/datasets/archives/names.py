@@ -140,7 +140,7 @@ def spelling_warnings(members: Sequence[Member]) -> Iterator[Problem]:
 
 
 def _key(name: str) -> str:
-    """The same for two names that are the same to somebody."""
+    """Return the same for two names that some program takes for one."""
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
     return path_of(folded).replace("/", "\0")
 
@@ -149,7 +149,7 @@ def _misleads(name: str) -> bool:
     """Whether it has characters that end a line, steer a terminal or turn the reading direction.
 
     Or marks without end, one over the other (Unicode UAX 15, section 13), which are slow to compare.
-    Every other character is somebody's: macOS puts U+202F into the names of screenshots.
+    Every other character is in use: macOS puts U+202F into the names of screenshots.
     """
     if name.isascii():
         return not name.isprintable()

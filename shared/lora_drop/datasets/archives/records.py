@@ -18,18 +18,18 @@ from lora_drop.jobs.problems import Problem
 
 
 def problem(code: str, message: str, member: str | None = None) -> Problem:
-    """A problem with one of the codes of the table; raises KeyError for any other."""
+    """Return a problem with one of the codes of the table; raises KeyError for any other."""
     MEANINGS[code]  # a code that has no meaning there is a mistake of ours
     return Problem(code=code, message=message, member=member)
 
 
 def refusal(code: str, message: str, member: str | None = None) -> DatasetRejectedError:
-    """The same as the only reason."""
+    """Return the error that rejects an archive for this one problem."""
     return DatasetRejectedError([problem(code, message, member)])
 
 
 def inconsistent(what: str, member: str | None = None) -> DatasetRejectedError:
-    """That the directory or the end records contradict themselves."""
+    """Return the error for a directory or end records that contradict themselves."""
     return refusal(
         "archive_inconsistent", f"The ZIP contradicts itself: {what}. {MAKE_AGAIN}", member
     )
@@ -145,7 +145,7 @@ def widened(plain: Sequence[int], extra: Extra, name: str, *, whole: bool) -> li
 VERSION = 10  # 1.0: the ordinary kind (4.4.3.2)
 MADE_ON_UNIX = 3 << 8
 READABLE = 0o100644 << 16
-NEW_YEAR_1980 = (1 << 5) | 1  # MS-DOS's first day: nobody's clock is in it
+NEW_YEAR_1980 = (1 << 5) | 1  # MS-DOS's first day: it says nothing of a clock
 MAX_SIZE = 2**32 - 1
 MAX_FILES = 2**16 - 1
 

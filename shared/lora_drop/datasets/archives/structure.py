@@ -1,7 +1,7 @@
 """What a ZIP says of itself, and whether it says one thing: its end, its directory, its local headers.
 
 The directory is believed only where the archive is consistent with it. Every rule is about what two
-readers could see differently, or about what would fail, or hurt, once somebody unpacks it.
+readers could see differently, or about what would fail, or hurt, once it is unpacked.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,14 +32,14 @@ class Structure:
     """A sound archive: every entry in the directory's order, and where the directory begins.
 
     ``unseen`` counts the local headers that lay too far apart to be read: ``contents_of`` reads them
-    all. ``told``: whether the archive tells more than its files: comments, times, owners. ``warnings``
-    tell what is sound and may still hinder a trainer's own unzip.
+    all. ``has_metadata``: whether the archive holds more than its files: comments, times, owners.
+    ``warnings`` are about what is sound and may still hinder a trainer's own unzip.
     """
 
     entries: tuple[Member, ...]
     begin: int
     unseen: int
-    told: bool
+    has_metadata: bool
     warnings: tuple[Problem, ...]
 
     @property
@@ -74,14 +74,19 @@ def structure_of(archive: RangedReader) -> Structure:
     entries = entries_of(reader.read(end.offset, end.size), end.count)
     members = [entry.member for entry in entries]
     _raise([*layout_problems(members, end.offset), *size_problems(members)])
-    glance = look_at_headers(reader, members, end.offset)
-    _raise([*glance.problems, *_apart(member_problems(entries), glance.problems)])
-    unseen = len(entries) - glance.seen
+    headers = look_at_headers(reader, members, end.offset)
+    _raise([*headers.problems, *_apart(member_problems(entries), headers.problems)])
+    unseen = len(entries) - headers.seen
     return Structure(
         entries=tuple(members),
         begin=end.offset,
         unseen=unseen,
-        told=bool(end.comment or unseen or glance.told or any(entry.told for entry in entries)),
+        has_metadata=bool(
+            end.comment
+            or unseen
+            or headers.has_metadata
+            or any(entry.has_metadata for entry in entries)
+        ),
         warnings=tuple(spelling_warnings(members)),
     )
 

@@ -149,7 +149,7 @@ TIFF_METADATA = {
 def describe_tiff(source: ImageBytes) -> ImageHeader:
     """The facts of a TIFF's first page; raises InvalidImageError and BeyondPrefixError.
 
-    Its directory often lies at the file's end. What further pages hold is not told: a TIFF is always
+    Its directory often lies at the file's end. What further pages hold is not read: a TIFF is always
     converted.
     """
     tiff = open_tiff(source)

@@ -77,8 +77,8 @@ SUFFIXES = {
     ImageFormat.TIFF: frozenset({"tif", "tiff"}),
     ImageFormat.BMP: frozenset({"bmp", "dib"}),
 }
-# The ends of names that no other program gives to anything but a photo: whoever has such a file means
-# it to be one. What it is, its bytes say.
+# The ends of names that programs give to photos alone: a file that is called so is meant
+# to be one. What it is, its bytes say.
 PHOTO_SUFFIXES = frozenset({"jpe", "jfif", "mpo", "apng"}).union(*SUFFIXES.values())
 TRAINED = frozenset({ImageFormat.JPEG, ImageFormat.PNG, ImageFormat.WEBP})
 CONVERTED = frozenset(
@@ -120,7 +120,7 @@ RAW_COMPRESSIONS = frozenset({34713, 32767, 65535, 34892})
 def sniff(head: bytes) -> ImageFormat | None:
     """What a file is that begins like this; None when it is nothing known.
 
-    The first 32 bytes tell an image's format; raw camera files are told from TIFF by up to 4 KiB.
+    The first 32 bytes tell an image's format; raw camera files differ from TIFF within the first 4 KiB.
     """
     found = next((found for magic, found in MAGIC if head.startswith(magic)), None)
     if found is None and head.startswith(TIFF_MAGIC):

@@ -1,4 +1,4 @@
-"""The facts of one image, the ways a file can be none, and how large and how small one may be.
+"""The facts of one image, the ways in which a file is no usable image, and the limits of its size.
 
 Upper limits: ours, far below where Pillow warns of a decompression bomb (89 megapixels), so that one
 image never takes more memory than a function has; no phone or camera photo that a portrait trainer
@@ -27,7 +27,7 @@ class Metadata(StrEnum):
     THUMBNAIL = "thumbnail"
     PICTURES = "pictures"  # more pictures behind the first: MPO, depth and gain maps
     TRAILER = "trailer"  # anything after the image's own end
-    PROFILE = "profile"  # of one screen or person, not of everybody: it is made use of and left out
+    PROFILE = "profile"  # of one screen or person, not a standard: its colours are applied, and it is left out
     HIDDEN = "hidden"  # bytes that cannot be cut out with certainty that the picture stays as it is
     OTHER = "other"  # what only its maker can read
 
@@ -69,7 +69,7 @@ class InvalidImageError(ValueError):
         self.says = says
 
     def problem(self, member: str) -> Problem:
-        """The same, told of a file in an archive."""
+        """The same as a problem of a file in an archive."""
         return Problem(code=self.flaw, message=f"{member} {self.says}", member=member)
 
 
@@ -82,7 +82,7 @@ class ImageHeader:
     it is the file's own rotation and mirroring, and their EXIF tag means nothing (ISO 23008-12,
     6.5.10); a HEIF's clean aperture is cut out already. ``bit_depth`` is per channel.
     ``complete``: the file was read to its end, so nothing else is in it; otherwise frames, metadata
-    and even an orientation may follow that are not told of here.
+    and even an orientation may follow that are not known here.
     """
 
     format: ImageFormat
@@ -149,7 +149,7 @@ def too_much_work(what: str) -> InvalidImageError:
     """What is raised when an image would take far more work than its pixels are worth."""
     return InvalidImageError(
         Flaw.TOO_MUCH_WORK,
-        f"would take too long to open: {what}. Open it in an image program and save it anew as JPEG, "
+        f"would take too long to open: {what}. Open it in an image program and save it again as JPEG, "
         "or leave it out.",
     )
 
@@ -158,7 +158,7 @@ def damaged(what: str) -> InvalidImageError:
     """What is raised when an image contradicts itself."""
     return InvalidImageError(
         Flaw.DAMAGED,
-        f"is damaged: {what}. If it opens in an image program, save it anew as JPEG; otherwise "
+        f"is damaged: {what}. If it opens in an image program, save it again as JPEG; otherwise "
         "leave it out.",
     )
 

@@ -10,7 +10,7 @@ from lora_drop.jobs.problems import Problem
 # Of 255. Both have to be small: a portrait in front of black is dark on the whole and well lit where
 # it matters.
 DARK_MEAN, DARK_HIGHLIGHTS = 40, 96
-# Variance of the Laplacian at 512 pixels. Of 44 photos nobody here chose, the softest sharp one has
+# Variance of the Laplacian at 512 pixels. Of 44 photos from other sources, the softest sharp one has
 # 120; blurred by one pixel at that size they have 19 to 142, by two 5 to 20, by three 3 to 8.
 BLURRED = 10.0
 SIZES_APART = 2.0

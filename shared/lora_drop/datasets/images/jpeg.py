@@ -46,7 +46,7 @@ ALONE = {COMMENT: Metadata.TEXT, TRAILER: Metadata.TRAILER}
 # be a picture that no decoder here shows.
 PICTURE = FRAMES | TABLES | {START, SCAN, END, ENTROPY}
 PICTURE_ONCE_SCANNED = TABLES | {SCAN, END, ENTROPY}
-# Application segments by how they begin; of others nobody knows what they say.
+# Application segments by how they begin; what others say is not known.
 NAMED: tuple[tuple[int, bytes, Metadata], ...] = (
     (APP0, b"JFXX\x00", Metadata.THUMBNAIL),
     (APP1, EXIF, Metadata.EXIF),

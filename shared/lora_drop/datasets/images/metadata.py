@@ -1,4 +1,4 @@
-"""What an image's metadata says that matters here: which way is up, where it was taken, whose profile it has.
+"""What an image's metadata says that matters here: orientation, place, and whose colour profile it has.
 
 A colour profile is one of the standards, or says whose screen it was made for: a Mac writes the profile
 of its display into every screenshot, with the display's maker, model and serial number. Layout:
@@ -23,7 +23,7 @@ MAX_BLOCKS = 16
 
 @dataclass(slots=True)
 class ImageMetadata:
-    """What is gathered while an image's metadata goes by; the first word on a matter holds."""
+    """What is gathered while an image's metadata is read; of two values the first one counts."""
 
     found: set[Metadata]
     exif_orientation: int | None = None
@@ -32,12 +32,12 @@ class ImageMetadata:
 
     @property
     def open(self) -> bool:
-        """Whether another block is looked into; its being there is noted in any case."""
+        """Whether another block is looked into; that it is there is recorded in any case."""
         return self.blocks < MAX_BLOCKS
 
     @property
     def orientation(self) -> int:
-        """What a viewer does: EXIF has the say, then XMP; whatever is not 1 to 8 is 1."""
+        """The orientation that a viewer applies: EXIF counts, then XMP; a number other than 1 to 8 is 1."""
         said = self.xmp_orientation if self.exif_orientation is None else self.exif_orientation
         return said if said is not None and said in ORIENTATIONS else 1
 
@@ -73,10 +73,10 @@ class ImageMetadata:
             self.xmp_orientation = int(match[1])
 
 
-MAX_PROFILE = 1024**2  # bytes; what everybody has is far smaller
+MAX_PROFILE = 1024**2  # bytes; the standard profiles are far smaller
 PROFILE_HEADER, PROFILE_ENTRY = 128, 12
 MAX_PROFILE_TAGS = 64
-# What a profile for everybody is made of: names, rights, white and black, primaries, curves, tables, and
+# What a standard profile is made of: names, rights, white and black, primaries, curves, tables, and
 # how it was measured. What Apple adds for one display (mmod, vcgt, ndin) and colord (meta) is not here.
 PROFILE_TAGS = frozenset(
     {

@@ -12,7 +12,7 @@ from lora_drop.datasets.images.header import Colour, ImageHeader, Metadata
 
 PLAIN_DEPTH = 8
 # What cannot be cut out without a change of the picture or of what its colours mean.
-SAVED_ANEW = frozenset({Metadata.PROFILE, Metadata.HIDDEN})
+SAVED_AGAIN = frozenset({Metadata.PROFILE, Metadata.HIDDEN})
 
 
 class Change(StrEnum):
@@ -37,7 +37,7 @@ def changes_for(
     """What has to change about an image; nothing for one that is passed through byte for byte.
 
     ``transparent``: whether one can see through any of its pixels. Trainers drop an alpha channel,
-    and show what nobody was meant to see; one that is opaque everywhere harms nobody. ``lossless``: for
+    and show what was meant to be hidden; one that is opaque everywhere does no harm. ``lossless``: for
     an image that is read as numbers, a mask: what is in its alpha channel stays there.
     """
     needed = {
@@ -70,10 +70,10 @@ def format_after(
 def is_lossless(header: ImageHeader, changes: Collection[Change]) -> bool:
     """Whether these changes leave every pixel as it is: only what can be cut out is."""
     cut = header.format in TRAINED and set(changes) <= {Change.METADATA_REMOVED}
-    return cut and not header.metadata & SAVED_ANEW
+    return cut and not header.metadata & SAVED_AGAIN
 
 
-def told(change: Change, header: ImageHeader) -> str:
+def change_sentence(change: Change, header: ImageHeader) -> str:
     """What was changed, as the rest of a sentence that begins with the file's name."""
     return {
         Change.CONVERTED: f"was {header.format.label} and was converted.",
@@ -90,7 +90,7 @@ def told(change: Change, header: ImageHeader) -> str:
 
 SIDE = 32
 KEPT = 8
-# Of 64 bits. The same photo made smaller, saved anew, brightened, in grey or cut by a fiftieth differs
+# Of 64 bits. The same photo made smaller, saved again, brightened, in grey or cut by a fiftieth differs
 # in 0 to 8; no two different ones of the 44 foreign photos and the sample's 14 in less than 12.
 NEAR = 8
 COSINES = tuple(

@@ -77,7 +77,7 @@ WITH_ALPHA = frozenset({4, 6})
 TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 TRAILER = b""
 # What makes up the picture: critical chunks, transparency, colour and physical size, each with the
-# lengths that it can have. Everything else is somebody's own, and may say anything.
+# lengths that it can have. Everything else is an application's own, and may hold anything.
 ANY = range(2**31)
 PICTURE: Mapping[bytes, Container[int]] = {
     b"IHDR": (HEADER,), b"PLTE": range(3, 769, 3), b"tRNS": range(1, 257), b"IEND": (0,),

@@ -81,7 +81,7 @@ NO_ANCHORS: Anchors = MappingProxyType({})
 SENTENCE_END = re.compile(r"(?<=[.?]) (?=[A-Z])")
 KB = 1000  # as phones, cameras and macOS count
 UNITS = ("KB", "MB", "GB")
-FATES = {
+OUTCOME_WORDS = {
     ImageOutcome.KEPT: "Kept",
     ImageOutcome.MENDED: "Mended",
     ImageOutcome.DROPPED: "Left out",
@@ -114,7 +114,7 @@ def size_of(size: int) -> str:
 
 
 def dollars(usd: float | None) -> str:
-    """What a training costs; “not known” where nobody knows."""
+    """What a training costs; “not known” without a price."""
     return "not known" if usd is None else f"${usd:,.2f}"
 
 

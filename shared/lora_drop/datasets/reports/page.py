@@ -66,16 +66,18 @@ def _words(report: Report) -> Iterator[str]:
         return
     cost = report.estimated_cost_usd
     yield "The cost is not known." if cost is None else f"It costs about {dollars(cost)}."
-    if told := _fates(report):
-        yield f"{told} Your ZIP stays as it is."
+    if outcomes := _outcomes(report):
+        yield f"{outcomes} Your ZIP stays as it is."
 
 
-def _fates(report: Report) -> str:
-    fates = [photo.fate for photo in report.photos if is_photo(photo)]
-    mended, dropped = fates.count(ImageOutcome.MENDED), fates.count(ImageOutcome.DROPPED)
+def _outcomes(report: Report) -> str:
+    outcomes = [photo.fate for photo in report.photos if is_photo(photo)]
+    mended, dropped = outcomes.count(ImageOutcome.MENDED), outcomes.count(ImageOutcome.DROPPED)
     parts = [(mended, "mended"), (dropped, "left out")]
-    told = [f"{counted(number, 'photo')} {_was(number)} {what}" for number, what in parts if number]
-    return f"{' and '.join(told)}." if told else ""
+    words = [
+        f"{counted(number, 'photo')} {_was(number)} {what}" for number, what in parts if number
+    ]
+    return f"{' and '.join(words)}." if words else ""
 
 
 def _was(number: int) -> str:
@@ -181,7 +183,7 @@ def _changes(report: Report, anchors: Anchors) -> Html | None:
     changes: Sequence[ReportedChange] = tuple(dict.fromkeys((*report.changes, *own)))
     if changes:
         note = "In the copy that fal gets. Your ZIP stays as it is."
-        # Nobody has to do anything about these: what was done is enough, to which is for the curious.
+        # Nothing has to be done about these, so only what was done is shown, and the files on request.
         items = [group_item(group, anchors, shown=0) for group in groups_of(changes)]
         listed = tag("ul", *items, class_="changes")
         return _section("What was changed", note, listed, place="changes")
@@ -213,9 +215,9 @@ def _training(report: Report) -> Html | None:
 
 
 def _source(report: Report, source: ParameterSource) -> str:
-    told = SOURCES[source]
+    name = SOURCES[source]
     by_preset = source is ParameterSource.PRESET and report.preset
-    return f"{told} {report.preset}" if by_preset else told
+    return f"{name} {report.preset}" if by_preset else name
 
 
 def _section(title: str, note: str, *content: Child, place: str) -> Html:
@@ -224,8 +226,8 @@ def _section(title: str, note: str, *content: Child, place: str) -> Html:
 
 def _small_print(report: Report) -> Html:
     read = f"{size_of(report.bytes_read)} in {counted(report.requests, 'request')}"
-    told = [
+    lines = [
         tag("p", f"The check read {read} and took {report.seconds:.1f} seconds."),
         tag("p", "Job ", tag("code", report.job_id)) if report.job_id else None,
     ]
-    return joined(told)
+    return joined(lines)

@@ -11,7 +11,7 @@ from itertools import takewhile
 from lora_drop.datasets.problem_codes import MEANINGS, rank
 from lora_drop.datasets.report import ImageOutcome, ImageReport, ReportedChange
 from lora_drop.datasets.reports.markup import (
-    FATES,
+    OUTCOME_WORDS,
     Anchors,
     Html,
     counted,
@@ -27,7 +27,7 @@ from lora_drop.jobs.problems import MAX_NAME, Problem, shortened
 
 SHOWN = 3  # cases of a group before one has to ask for the others
 
-type Told = Problem | ReportedChange
+type Case = Problem | ReportedChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,11 @@ class Group:
     """All that was found of one code, in the order in which it was found."""
 
     code: str
-    cases: tuple[Told, ...]
+    cases: tuple[Case, ...]
 
     @property
     def heading(self) -> str:
-        """What the code means; for one that nobody knows the code itself."""
+        """What the code means; the code itself where it is not known."""
         meaning = MEANINGS.get(self.code)
         return meaning.means.removesuffix(".") if meaning else self.code
 
@@ -50,12 +50,12 @@ class Group:
         return counted(len(self.cases), noun)
 
 
-def groups_of(told: Iterable[Told]) -> list[Group]:
+def groups_of(cases: Iterable[Case]) -> list[Group]:
     """A group for each code, in the order of the first of each."""
-    found: dict[str, list[Told]] = {}
-    for each in told:
+    found: dict[str, list[Case]] = {}
+    for each in cases:
         found.setdefault(each.code, []).append(each)
-    return [Group(code, tuple(cases)) for code, cases in found.items()]
+    return [Group(code, tuple(those)) for code, those in found.items()]
 
 
 def by_importance(groups: Iterable[Group]) -> list[Group]:
@@ -81,14 +81,14 @@ def shared_end(messages: Sequence[str]) -> str:
     return end if found else ""
 
 
-def _one(told: Told, anchors: Anchors) -> Html:
+def _one(case: Case, anchors: Anchors) -> Html:
     """The first sentence, which says what is wrong, above the others, which say what to do."""
-    first, others = first_sentence(told.message, told.member)
-    heading = tag("h3", sentence(first.removesuffix("."), told.member, anchors))
+    first, others = first_sentence(case.message, case.member)
+    heading = tag("h3", sentence(first.removesuffix("."), case.member, anchors))
     return joined((heading, tag("p", others) if others else None))
 
 
-def _several(cases: Sequence[Told], anchors: Anchors, shown: int) -> Html:
+def _several(cases: Sequence[Case], anchors: Anchors, shown: int) -> Html:
     """What all of them say once, and what each says by itself."""
     end = shared_end([case.message for case in cases])
     items = [
@@ -154,7 +154,8 @@ def _place(number: int) -> str:
 def _filter(photos: Sequence[ImageReport]) -> Html | None:
     """Radio buttons that the style sheet goes by: a thousand photos take more than scrolling."""
     fates = [
-        (fate.value, FATES[fate], [p for p in photos if p.fate is fate]) for fate in ImageOutcome
+        (fate.value, OUTCOME_WORDS[fate], [p for p in photos if p.fate is fate])
+        for fate in ImageOutcome
     ]
     advised = [photo for photo in photos if photo.warnings]
     choices = [(key, label, len(of)) for key, label, of in (*fates, (ADVISED, "Advice", advised))]
@@ -179,7 +180,7 @@ def _choice(key: str, label: str, number: int) -> Html:
 
 def _card(photo: ImageReport, place: str) -> Html:
     kinds = [photo.fate.value, *([ADVISED] if photo.warnings else [])]
-    badge = tag("span", FATES[photo.fate], class_=f"badge {photo.fate.value}")
+    badge = tag("span", OUTCOME_WORDS[photo.fate], class_=f"badge {photo.fate.value}")
     remarks = list(_remarks(photo))
     return tag(
         "li",
@@ -196,7 +197,7 @@ def _card(photo: ImageReport, place: str) -> Html:
 
 
 def _picture(photo: ImageReport) -> Html:
-    # Nothing but a JPEG is ever called one here, whoever made this report.
+    # Nothing but a JPEG is ever called one here, also in a report from another version.
     if not photo.thumbnail.startswith(JPEG):
         return tag("span", "No preview", class_="no-picture")
     data = base64.b64encode(photo.thumbnail).decode()

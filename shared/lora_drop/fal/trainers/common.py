@@ -28,7 +28,7 @@ DEFAULT_CAPTION = Text(name="trigger_phrase", called="default_caption", longest=
 
 
 def steps(low: int, high: int, default: int) -> WholeNumber:
-    """The field that every price goes by; ``default`` is sent where nobody says anything."""
+    """The field that every price goes by; ``default`` is sent where none is given."""
     return WholeNumber(name="steps", low=low, high=high, default=default)
 
 

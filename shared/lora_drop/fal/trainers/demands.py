@@ -38,7 +38,7 @@ def unmet_demands(
 def mask_warnings(
     trainer: Trainer, sizes: Mapping[str, tuple[int, int]], masks: Mapping[str, str]
 ) -> Iterator[Problem]:
-    """Masks that do not fit their photo, and photos that look like masks to everybody but the trainer.
+    """Masks that do not fit their photo, and photos that look like masks and are none to the trainer.
 
     ``sizes`` has width and height of every image as a viewer sees it, ``masks`` each mask with its photo.
     """

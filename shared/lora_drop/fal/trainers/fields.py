@@ -31,7 +31,7 @@ class UnacceptableValueError(ValueError):
 class Field(ABC):
     """One input: ``name`` is ours, ``called`` the trainer's where it has another.
 
-    ``default`` is sent where nobody says anything; without one nothing is, and fal decides.
+    ``default`` is sent where none is given; without one nothing is, and fal decides.
     """
 
     name: str

@@ -85,7 +85,7 @@ class Trainer:
     def makes_trigger(self) -> bool:
         """Whether a job that names no trigger phrase is given one.
 
-        Not where it would be every photo's caption: nobody wants to pay for that unasked.
+        Not where it would be every photo's caption: that is not paid for without being asked.
         """
         return self.field(TRIGGER_PHRASE) is not None and self.captions is Captions.OPTIONAL
 
