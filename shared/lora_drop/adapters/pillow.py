@@ -139,7 +139,7 @@ class PillowPictures:
         *,
         lossless: bool = False,
     ) -> Mended:
-        """The image with these changes made, and no metadata; raises InvalidImageError when it cannot be.
+        """Return the image with these changes made, and no metadata; raises InvalidImageError when it cannot be.
 
         Colours become sRGB where pixels change: trainers do not look at a profile. A profile that
         makes no sense is passed over. Without a change of pixels, profile and pixels stay as they are.
@@ -161,7 +161,7 @@ class PillowPictures:
 
 
 def _decoded(data: bytes, header: ImageHeader, *, at_least: int | None = None) -> Image.Image:
-    """All of the first picture, decoded as what its header says and as nothing else.
+    """Return all of the first picture, decoded as what its header says and as nothing else.
 
     ``at_least``: a JPEG may come smaller, with so many pixels along its shortest side; all of its
     bytes are read nevertheless. Whatever a decoder raises is raised as InvalidImageError.
@@ -189,7 +189,7 @@ def _decoded(data: bytes, header: ImageHeader, *, at_least: int | None = None) -
 
 
 def _smaller(image: Image.Image) -> Image.Image:
-    """A copy that is at least as large as what is measured, made before anything else costs memory."""
+    """Return a copy that is at least as large as what is measured, made before anything else costs memory."""
     factor = max(image.size) // (2 * MEASURED)
     if factor < 2 or image.mode in ("1", "P") or image.mode.startswith("I;16"):  # noqa: PLR2004
         return image
@@ -197,7 +197,7 @@ def _smaller(image: Image.Image) -> Image.Image:
 
 
 def _screen_colours(image: Image.Image, *, by_profile: bool = True) -> Image.Image:
-    """The image in grey or sRGB of 8 bits, with its transparency."""
+    """Return the image in grey or sRGB of 8 bits, with its transparency."""
     if image.mode in ("I", "F", "LAB"):
         raise InvalidImageError(
             Flaw.UNSUPPORTED_PIXELS,
@@ -221,7 +221,7 @@ def _screen_colours(image: Image.Image, *, by_profile: bool = True) -> Image.Ima
 
 
 def _by_profile(image: Image.Image, profile: bytes) -> Image.Image | None:
-    """The image in sRGB; None when the profile is none, or one for other colours."""
+    """Return the image in sRGB; None when the profile is none, or one for other colours."""
     alpha = image.getchannel("A") if image.mode == "RGBA" else None
     try:
         converted = ImageCms.profileToProfile(
@@ -248,7 +248,7 @@ def _is_transparent(image: Image.Image) -> bool:
 
 
 def _seen_through(image: Image.Image) -> Image.Image:
-    """White where a grey of 16 bits is the one that a PNG calls transparent (11.3.1.1, tRNS)."""
+    """Return white where a grey of 16 bits is the one that a PNG calls transparent (11.3.1.1, tRNS)."""
     key = int(image.info["transparency"])
     bytes_of = Image.frombytes("LA", image.size, image.tobytes("raw", "I;16"))  # low and high
     same = [
@@ -259,7 +259,7 @@ def _seen_through(image: Image.Image) -> Image.Image:
 
 
 def _flat(image: Image.Image) -> Image.Image:
-    """The image with white behind it."""
+    """Return the image with white behind it."""
     if image.mode != "RGBA":
         return image
     flat = Image.new("RGB", image.size, WHITE)
@@ -292,7 +292,7 @@ def _thumbnail(image: Image.Image) -> bytes:
 
 
 def _sharpness(grey: Image.Image) -> float:
-    """The variance of the Laplacian; the outermost pixels have none."""
+    """Return the variance of the Laplacian; the outermost pixels have none."""
     width, height = grey.size
     if min(width, height) < len("abc"):
         return 0.0
@@ -301,7 +301,7 @@ def _sharpness(grey: Image.Image) -> float:
 
 
 def _percentile(grey: Image.Image, part: float) -> int:
-    """The grey value that this part of the pixels does not exceed."""
+    """Return the grey value that this part of the pixels does not exceed."""
     histogram = grey.histogram()
     left = part * sum(histogram)
     for value, count in enumerate(histogram):

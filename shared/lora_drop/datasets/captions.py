@@ -50,7 +50,7 @@ def caption_of(data: bytes) -> Caption | None:
 
 
 def caption_problem(name: str, size: int, caption: Caption | None) -> Problem | None:
-    """Why a caption cannot be used; None for a good one."""
+    """Return why a caption cannot be used; None for a good one."""
     if size > MAX_CAPTION:
         return Problem(
             code="caption_too_long",
@@ -69,7 +69,7 @@ def caption_problem(name: str, size: int, caption: Caption | None) -> Problem | 
 
 
 def as_trained(text: str, *, trigger_phrase: str | None, replaced: bool) -> str:
-    """The text as it has to lie before a trainer, with its word for the person where there is one.
+    """Return the text as it has to lie before a trainer, with its word for the person where there is one.
 
     ``replaced``: the trainer puts the trigger phrase in place of ``[trigger]`` itself, written just so;
     with any other trainer it is done here, or the brackets would be trained.
@@ -86,7 +86,7 @@ def caption_warnings(
     *,
     trigger_phrase: str | None,
 ) -> tuple[Problem, ...]:
-    """What could be better about the captions.
+    """Return what could be better about the captions.
 
     ``pairs`` has the caption of each photo that has one, ``photos`` are the names of those that are
     used. Without a ``trigger_phrase`` (empty: none; None: not known yet) ``[trigger]`` stands for
@@ -160,7 +160,7 @@ type Key = Callable[[str], str]
 
 
 def paired(captions: Iterable[str], photos: Sequence[str]) -> Mapping[str, str]:
-    """The caption of each photo that has one, by their names in the archive.
+    """Return the caption of each photo that has one, by their names in the archive.
 
     A caption has its photo's name but for the ending, as trainers have it (``anna.txt``); several
     photos of that name share it. Of what is left, one is taken that was named after the whole file
@@ -185,7 +185,7 @@ def paired(captions: Iterable[str], photos: Sequence[str]) -> Mapping[str, str]:
 def _only(
     captions: Sequence[str], photos: Sequence[str], of_caption: Key, of_photo: Key
 ) -> dict[str, str]:
-    """Pairs where exactly one caption and one photo are called the same."""
+    """Return pairs where exactly one caption and one photo have the same name."""
     said = Counter(map(of_caption, captions))
     meant = Counter(map(of_photo, photos))
     own = {of_caption(name): name for name in captions}
@@ -194,10 +194,10 @@ def _only(
 
 
 def _folded(name: str) -> str:
-    """The same for names that Windows or macOS take for the same (Unicode, 3.13, D145)."""
+    """Return the same for names that Windows or macOS take for the same (Unicode, 3.13, D145)."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", stem(name)).casefold())
 
 
 def _alone(name: str) -> str:
-    """The same, without folders."""
+    """Return the same for two names that differ only in their folders."""
     return _folded(name).replace("\\", "/").rsplit("/", 1)[-1]

@@ -54,7 +54,7 @@ class Planned:
 def names_for(
     photos: Sequence[Photo], masks: Mapping[str, str], mask_suffix: str | None
 ) -> dict[str, str]:
-    """New names without folders, by the old ones: no two alike, and each with its format's ending.
+    """Return new names without folders, by the old ones: no two alike, and each with its format's ending.
 
     ``masks`` has the photos that are masks, each with the photo that it belongs to; no other photo
     comes to be called like a mask.
@@ -79,7 +79,7 @@ def names_for(
 def is_as_planned(
     structure: Structure, plan: Sequence[Planned], extra: Member | None, *, keep_metadata: bool
 ) -> bool:
-    """Whether the archive already is what ``plan`` would make of it, for every program that reads it.
+    """Return whether the archive already is what ``plan`` would make of it, for every program that reads it.
 
     It then holds the planned files and nothing else but ``extra``, each under its plain name, and no
     metadata (unless that is to be kept).
@@ -92,7 +92,7 @@ def is_as_planned(
 
 
 def _plainly_named(member: Member) -> str:
-    """The name as every program reads it; empty where programs differ."""
+    """Return the name as every program reads it; empty where programs differ."""
     known = member.raw_name.isascii() or member.flags & UTF8
     return member.name if known and member.raw_name == member.name.encode() else ""
 
@@ -105,7 +105,7 @@ def _with_suffix(name: str, photo: Photo) -> str:
 
 
 def _plain(path: str) -> str:
-    """A name without folders and without what some program may stumble over."""
+    """Return a name without folders and without what some program may stumble over."""
     last = unicodedata.normalize("NFC", re.split(r"[/\\]", path)[-1])
     name = last.rsplit(".", 1)[0] if "." in last.lstrip(".") else last
     plain = re.sub(r"[^\w .()+-]", "_", name).strip(" .")
@@ -148,7 +148,7 @@ def layout_of(
     values: Mapping[str, Value],
     keep_metadata: bool,
 ) -> Layout:
-    """What of the archive a trainer is to get; without a ``trainer`` as far as one can say."""
+    """Return what of the archive a trainer is to get; without a ``trainer`` as far as one can say."""
     members = {member.name: member for member in inspection.selection.others}
     owners = masks_in(trainer, list(inspection.photos)) if trainer else {}
     single = [photo for name, photo in inspection.photos.items() if name not in owners]
@@ -208,6 +208,6 @@ def _text(text: str, trainer: Trainer | None, values: Mapping[str, Value]) -> st
 
 
 def _is_plain(inspection: InspectionResult, name: str, text: str) -> bool:
-    """Whether a caption lies in the archive just as a trainer is to get it."""
+    """Return whether a caption lies in the archive just as a trainer is to get it."""
     caption = inspection.captions[name]
     return not caption.rewritten and caption.text == text

@@ -38,7 +38,7 @@ class Dataset:
 
 
 def size_problem(members: Sequence[Member]) -> Problem | None:
-    """Why there is too much in the archive to look at; ``members`` are what may be photos."""
+    """Return why there is too much in the archive to look at; ``members`` are what may be photos."""
     members = [member for member in members if suffix_of(member.name) in {"", *IMAGE_SUFFIXES}]
     if len(members) > MAX_IMAGES:
         return Problem(
@@ -57,7 +57,7 @@ def size_problem(members: Sequence[Member]) -> Problem | None:
 
 
 def too_large_mended() -> Problem:
-    """That the photos have become too many bytes by what had to be converted about them."""
+    """Return the problem that the photos have become too many bytes by what had to be converted about them."""
     return Problem(
         code="dataset_too_large",
         message="Once they are converted, the photos have more than 4 GB together. Choose 20 to 50 of "
@@ -66,7 +66,7 @@ def too_large_mended() -> Problem:
 
 
 def count_problem(images: int, *, masks: int = 0) -> Problem | None:
-    """Why there are too few photos; masks are none."""
+    """Return why there are too few photos; masks are none."""
     if images >= MIN_IMAGES:
         return None
     held = "one image" if images == 1 else f"{images or 'no'} images"
@@ -79,7 +79,7 @@ def count_problem(images: int, *, masks: int = 0) -> Problem | None:
 
 
 def count_warning(images: int) -> Problem | None:
-    """That more photos would be better."""
+    """Return the problem that more photos would be better."""
     if not MIN_IMAGES <= images < GOOD_IMAGES:
         return None
     return Problem(
@@ -90,7 +90,7 @@ def count_warning(images: int) -> Problem | None:
 
 
 def image_too_large(member: Member) -> Problem:
-    """That one file is larger than any photo need be."""
+    """Return the problem that one file is larger than any photo need be."""
     return Problem(
         code="image_too_large",
         message=f"{member.name} has {member.size:,} bytes; {MAX_IMAGE_BYTES:,} are the most. Save a "
@@ -100,7 +100,7 @@ def image_too_large(member: Member) -> Problem:
 
 
 def other_file(member: Member) -> Problem:
-    """That a file is neither a photo nor a caption."""
+    """Return the problem that a file is neither a photo nor a caption."""
     return Problem(
         code="dataset_other_file",
         message=f"{member.name} is neither a photo nor a caption, and is left out.",
@@ -109,7 +109,7 @@ def other_file(member: Member) -> Problem:
 
 
 def beside(name: str, photo: str) -> Problem:
-    """That a file is left out because the same photo lies beside it in a format that can be read."""
+    """Return the problem that a file is left out because the same photo lies beside it in a format that can be read."""
     return Problem(
         code="image_other_format_beside",
         message=f"{name} cannot be read by trainers and is left out; {photo} is used.",
@@ -118,7 +118,7 @@ def beside(name: str, photo: str) -> Problem:
 
 
 def took_too_long(seen: int, of: int) -> Problem:
-    """That the check had to end before it was through."""
+    """Return the problem that the check had to end before it was through."""
     return Problem(
         code="dataset_check_too_long",
         message=f"Only {seen} of {of} files could be looked at in the time there is. Choose 20 to 50 "

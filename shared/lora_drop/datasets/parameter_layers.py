@@ -51,17 +51,17 @@ class Layer:
         return ((name, self.given[name]) for name in self.given if name not in (PRESET, TRAINER))
 
     def said(self, name: str) -> Any:
-        """The value under this name; None for none, and for empty text in metadata."""
+        """Return the value under this name; None for none, and for empty text in metadata."""
         value = self.given.get(name)
         return None if self.text and value == "" else value
 
     def problem(self, code: str, message: str) -> Problem:
-        """Something that is wrong here."""
+        """Return a problem of this layer."""
         return Problem(code=code, message=message, member=self.member)
 
 
 def training_json_layer(raw: bytes | None, problems: list[Problem]) -> Layer:
-    """The file's parameters; none of them where it is not there, or not of its form."""
+    """Return the file's parameters; none of them where it is not there, or not of its form."""
     pairs: object = ()
     if raw is not None:
         try:
@@ -81,7 +81,7 @@ def training_json_layer(raw: bytes | None, problems: list[Problem]) -> Layer:
 
 
 def metadata_layer(metadata: Mapping[str, str], problems: list[Problem]) -> Layer:
-    """The object's parameters; S3 lowercases the names, and people write them with either dash."""
+    """Return the object's parameters; S3 lowercases the names, and people write them with either dash."""
     pairs = (
         (name.replace("-", "_"), value)
         for name, value in metadata.items()
@@ -91,7 +91,7 @@ def metadata_layer(metadata: Mapping[str, str], problems: list[Problem]) -> Laye
 
 
 def forced(metadata: Mapping[str, str]) -> bool:
-    """Whether the object's metadata wants a training whatever was trained before.
+    """Return whether the object's metadata wants a training whatever was trained before.
 
     Raises DatasetRejectedError for what is neither true nor false.
     """
@@ -121,7 +121,7 @@ def twice(layer: Layer, one: str, other: str) -> Problem:
 
 
 def quoted(value: object) -> str:
-    """What a person wrote, short enough for a sentence."""
+    """Return what a person wrote, short enough for a sentence."""
     if isinstance(value, str):
         return f"“{value[:60]}”"
     if isinstance(value, tuple):  # an object, as it is read above
@@ -145,7 +145,7 @@ OTHER_NAMES: Mapping[str, str] = {
 
 
 def unknown_parameter(layer: Layer, name: str, trainer: Trainer) -> Problem:
-    """That this trainer has no such parameter, and which one may be meant."""
+    """Return the problem that this trainer has no such parameter, and which one may be meant."""
     return layer.problem(
         "parameter_unknown",
         f"{quoted(name)} in {layer.where} is not a parameter of {trainer.short_name}"
@@ -155,7 +155,7 @@ def unknown_parameter(layer: Layer, name: str, trainer: Trainer) -> Problem:
 
 
 def unknown_preset(layer: Layer, preset: object) -> Problem:
-    """That there is no such preset."""
+    """Return the problem that there is no such preset."""
     return layer.problem(
         "parameter_unknown_preset",
         f"There is no preset {quoted(preset)}{_did_you_mean(_close(preset, NAMES))} "
@@ -164,7 +164,7 @@ def unknown_preset(layer: Layer, preset: object) -> Problem:
 
 
 def unknown_trainer(layer: Layer | None, trainer: object) -> Problem:
-    """That lora-drop does not know such a trainer; ``layer`` None: the stack is set to it."""
+    """Return the problem that lora-drop does not know such a trainer; ``layer`` None: the stack is set to it."""
     known = ", ".join(SHORT_NAMES)
     if layer is None:
         return Problem(
@@ -181,7 +181,7 @@ def unknown_trainer(layer: Layer | None, trainer: object) -> Problem:
 
 
 def _meant(name: str, trainer: Trainer) -> str:
-    """What may be meant; that it is another trainer's; or just the end of the sentence."""
+    """Return what may be meant; that it is another trainer's; or just the end of the sentence."""
     others = {
         other.short_name: field.name
         for other in TRAINERS.values()

@@ -66,9 +66,9 @@ def resolve(
     trigger_seed: str,
     application: str = DEFAULT.application,
 ) -> ResolvedParameters:
-    """Defaults < preset < ``training.json`` < object metadata; raises DatasetRejectedError.
+    """Return the parameters: defaults < preset < ``training.json`` < object metadata.
 
-    ``application`` is the stack's trainer; ``trainer`` in metadata, else in ``training.json``, names
+    Raises DatasetRejectedError. ``application`` is the stack's trainer; ``trainer`` in metadata, else in ``training.json``, names
     another one for this dataset. The preset is ``preset`` there likewise, else the first path
     segment of the key where it names one. ``trigger_seed`` is hex: without a trigger phrase the job
     gets ``TOK_`` and its first 8 digits, where the trainer has one.
@@ -107,7 +107,7 @@ def _resolved(
     sources: dict[str, ParameterSource],
     preset: str | None,
 ) -> ResolvedParameters:
-    """With the checkpoint where it belongs: an address is sent as it is, a job's id is not."""
+    """Return the parameters with the checkpoint where it belongs: an address is sent as it is, a job's id is not."""
     checkpoint = str(values.get(CHECKPOINT, ""))
     resume_from = checkpoint if JOB_ID.fullmatch(checkpoint) else None
     if resume_from:
@@ -155,7 +155,7 @@ def _preset(key: str, layers: Layers, problems: list[Problem]) -> str | None:
 
 
 def _accepted(layer: Layer, trainer: Trainer, problems: list[Problem]) -> dict[str, Value]:
-    """What a layer says, in its own types and under our names, after saying what is wrong there."""
+    """Return what a layer says, in its own types and under our names, after saying what is wrong there."""
     values: dict[str, Value] = {}
     names: dict[str, str] = {}
     for name, value in layer.parameters:
@@ -182,7 +182,7 @@ type Presets = Mapping[str, Preset]
 
 
 def advice(resolved: ResolvedParameters, price: Price | None = None) -> tuple[Problem, ...]:
-    """What to think over in these parameters, as problems with ``parameter_`` codes; none refuses.
+    """Return what to think over in these parameters, as problems with ``parameter_`` codes; none refuses.
 
     With a preset its own ranges count; without one it is enough to be within those of any.
     ``price`` is fal's of the moment and comes before the row's.
@@ -207,7 +207,7 @@ def advice(resolved: ResolvedParameters, price: Price | None = None) -> tuple[Pr
 
 
 def folder_advice(key: str) -> tuple[Problem, ...]:
-    """That the folder a dataset was dropped into is nearly called like a preset, and is none."""
+    """Return the problem that the folder a dataset was dropped into is nearly called like a preset, and is none."""
     folder, _, rest = key.partition("/")
     near = difflib.get_close_matches(folder.lower(), PRESETS, n=1, cutoff=CLOSE)
     if not rest or not near or folder in PRESETS:
@@ -222,7 +222,7 @@ def folder_advice(key: str) -> tuple[Problem, ...]:
 
 
 def _chosen_rate(resolved: ResolvedParameters) -> float | None:
-    """The learning rate, where it is not just fal's own."""
+    """Return the learning rate, where it is not just fal's own."""
     rate = resolved.values.values.get(RATE)
     chosen = resolved.sources.get(RATE) is not ParameterSource.DEFAULT
     return rate if chosen and isinstance(rate, float) else None

@@ -47,17 +47,17 @@ class Meaning:
 
 
 def refuses(means: str, do: str = MAKE_AGAIN) -> Meaning:
-    """A code that a dataset is refused with."""
+    """Return the meaning of an error: the dataset is refused."""
     return Meaning(Kind.REFUSES, means, do)
 
 
 def warns(means: str, do: str) -> Meaning:
-    """A code that is a warning: the dataset is trained all the same."""
+    """Return the meaning of a warning: the dataset is trained all the same."""
     return Meaning(Kind.WARNS, means, do)
 
 
 def changes(means: str, do: str = "Nothing has to be done.") -> Meaning:
-    """A code of what was changed in the copy that fal gets."""
+    """Return the meaning of a change in the copy that fal gets."""
     return Meaning(Kind.CHANGES, means, do)
 
 
@@ -402,7 +402,7 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType(
 
 
 def rank(code: str) -> int:
-    """How soon a problem with this code has to be mended; the smallest number first."""
+    """Return how soon a problem with this code has to be mended; the smallest number first."""
     order = [*PREFIXES]
     prefix = code.partition("_")[0]
     return order.index(prefix) if prefix in order else len(order)

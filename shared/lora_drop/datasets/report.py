@@ -46,8 +46,7 @@ class ImageReport(_Value):
 
     ``width`` and ``height`` are those a viewer sees, in pixels; ``size`` in bytes. ``name`` is what it
     is called in what fal gets, None where it gets nothing; ``caption_text`` is its caption there.
-    ``thumbnail`` is a JPEG of at most 320
-    pixels a side; it is in ``report.html`` alone.
+    ``thumbnail`` is a JPEG of at most 320 pixels a side; it is in ``report.html`` alone.
     """
 
     member: str

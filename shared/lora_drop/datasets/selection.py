@@ -40,14 +40,14 @@ def select(members: Sequence[Member]) -> Selection:
 
 
 def suffix_of(name: str) -> str:
-    """The end of a file name behind its last dot, in lower case; empty for a name without one."""
+    """Return the end of a file name behind its last dot, in lower case; empty for a name without one."""
     return name.rsplit(".", 1)[-1].lower() if "." in name.rsplit("/", 1)[-1] else ""
 
 
 def _training_json(
     members: Sequence[Member],
 ) -> tuple[Member | None, Sequence[Member], Sequence[Problem]]:
-    """The file in the root, or in the one folder that holds everything; what is wrong with others.
+    """Return the file in the root, or in the one folder that holds everything; what is wrong with others.
 
     One that lies elsewhere is not passed over: its parameters would be missing, and billed.
     """

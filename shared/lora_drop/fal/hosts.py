@@ -25,7 +25,7 @@ class AllowedHosts:
         self._hosts = frozenset(host.lower() for host in hosts)
 
     def allow(self, url: str) -> bool:
-        """Whether this address may be fetched; one that two readers could take for two never is."""
+        """Return whether this address may be fetched; one that two readers could take for two never is."""
         if not re.fullmatch(r"https://[!-~]+", url) or "\\" in url:
             return False
         try:

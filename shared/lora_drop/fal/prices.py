@@ -20,7 +20,7 @@ def price_of(application: str) -> Price | None:
 
 
 def estimated_cost_usd(application: str, steps: int, price: Price | None = None) -> float | None:
-    """US dollars for one training, in whole cents rounded up; None where no price is known.
+    """Return US dollars for one training, in whole cents rounded up; None where no price is known.
 
     ``price`` is fal's of the moment and comes before the row's.
     """

@@ -53,14 +53,14 @@ type FalStatus = Running | Finished | Failed | Gone
 
 
 def finished(request_id: str, payload: Mapping[str, Any] | None) -> Finished:
-    """A success; a payload that is missing (fal: ``payload_error``) is read later."""
+    """Return a success; a payload that is missing (fal: ``payload_error``) is read later."""
     return Finished(request_id, artifacts_in(payload or {}))
 
 
 def failed(
     request_id: str, error: str, payload: object, *, billable_units: str | None = None
 ) -> Failed:
-    """A failure, in any of fal's forms.
+    """Return a failure, in any of fal's forms.
 
     ``detail`` as a list (the model's) or as text (fal's own), or the ``error`` of a state.
     ``billable_units`` is the header ``X-Fal-Billable-Units`` of an answer about the request: what
@@ -78,7 +78,7 @@ def failed(
 
 
 def _kind_and_reason(error: str, payload: object) -> tuple[str, str]:
-    """The type and the words of a failure."""
+    """Return the type and the words of a failure."""
     said = payload if isinstance(payload, Mapping) else {}
     named, detail = said.get("error_type"), said.get("detail")
     if isinstance(detail, list) and detail and isinstance(detail[0], Mapping):
@@ -90,13 +90,13 @@ def _kind_and_reason(error: str, payload: object) -> tuple[str, str]:
 
 
 def _billed(units: str | None) -> bool | None:
-    """Whether units were billed; None where the header is missing or no plain number."""
+    """Return whether units were billed; None where the header is missing or no plain number."""
     if units is None or not re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,15})?", units.strip(), re.ASCII):
         return None
     return float(units) > 0
 
 
 def quoted(reason: str) -> str:
-    """Fal's own words, in one breath, without the part of an address that opens the dataset."""
+    """Return fal's own words, shortened, without the part of an address that opens the dataset."""
     plain = re.sub(r"(https?://[^\s?\"'<>]+)\?[^\s\"'<>]*", r"\1", reason)
     return re.sub(r"X-Amz-[^\s\"'<>]*", "", plain)[:MAX_QUOTE]

@@ -49,7 +49,7 @@ INTERNAL_ERRORS = (
 
 
 def internal_error(mistake: Exception) -> Problem:
-    """Where the check broke, without a word of what the dataset holds."""
+    """Return where the check broke, without a word of what the dataset holds."""
     trace = mistake.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -100,7 +100,7 @@ class Checked:
     good: ValidDataset | None
 
     def refused(self, problems: Sequence[Problem]) -> "Checked":
-        """The same for a dataset that had passed, and could not be mended after all."""
+        """Return the same for a dataset that had passed, and could not be mended after all."""
         report = self.report.model_copy(
             update={"verdict": Verdict.REJECTED, "errors": tuple(problems), "mended": False}
         )

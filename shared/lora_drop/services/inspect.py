@@ -97,7 +97,7 @@ def _inspect_caption(content: Content, result: InspectionResult) -> None:
 
 
 def _leave_out_raw_twins(result: InspectionResult) -> None:
-    """Cameras write the same photo twice, raw and as JPEG: the one that can be read is enough."""
+    """Leave out a raw photo whose JPEG lies beside it: cameras write both."""
     readable = {stem(name).casefold(): name for name in result.photos}
     for name, problem in list(result.refused.items()):
         photo = readable.get(stem(name).casefold())
@@ -109,7 +109,7 @@ def _leave_out_raw_twins(result: InspectionResult) -> None:
 def _refuse(
     damaged: DatasetRejectedError, others: Mapping[str, Member], result: InspectionResult
 ) -> None:
-    """What is damaged is no photo, whatever could be result of it."""
+    """Refuse what is damaged, also where its picture could be decoded."""
     for problem in damaged.problems:
         if problem.member is not None and problem.member in others:
             result.photos.pop(problem.member, None)

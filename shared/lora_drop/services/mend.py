@@ -27,7 +27,7 @@ class Mender:
     def mended(
         self, archive: RangedReader, structure: Structure, plan: Sequence[Planned]
     ) -> Iterator[bytes]:
-        """The copy, a ZIP, in pieces; never more than one photo is in memory.
+        """Yield the copy, a ZIP, in pieces; never more than one photo is in memory.
 
         Raises DatasetRejectedError, on the way as well, when the archive is not what was checked, when a
         photo that could be looked at cannot be mended, or when it takes longer than ``patience``.

@@ -9,7 +9,7 @@ from lora_drop.results.copies import OpenArtifact
 
 
 def spans(size: int, length: int) -> list[tuple[int, int, int]]:
-    """The parts of a file: number, offset, length. A file without a byte is one part as well."""
+    """Return the parts of a file: number, offset, length. A file without a byte is one part as well."""
     return [
         (number, offset, min(length, size - offset))
         for number, offset in enumerate(range(0, max(size, 1), length), start=1)
@@ -41,7 +41,7 @@ class Arrivals:
         return self._next is not None
 
     def take(self) -> tuple[int, bytes]:
-        """The next part's number and bytes; none at all where an unsized file has ended before it.
+        """Return the next part's number and bytes; none at all where an unsized file has ended before it.
 
         Raises what reading the file raises, and DownloadInterruptedError when it is shorter than it said.
         """

@@ -73,7 +73,7 @@ class Content:
 def contents_of(
     archive: RangedReader, structure: Structure, *, window: int = WINDOW
 ) -> Iterator[Content]:
-    """Every file's content in the order in which they lie, each once, junk as well as photos.
+    """Yield every file's content in the order in which they lie, each once, junk as well as photos.
 
     What of one is not taken is verified all the same before the next one comes. The last one is
     followed by DatasetRejectedError if anything was wrong with any, folders included: the end of a
@@ -92,7 +92,7 @@ def contents_of(
 
 
 def read_member(archive: RangedReader, member: Member, limit: int) -> bytes:
-    """At most ``limit`` bytes from the member's beginning, inflated; raises DatasetRejectedError.
+    """Return at most ``limit`` bytes from the member's beginning, inflated; raises DatasetRejectedError.
 
     Never reads or allocates more than ``limit`` asks for, whatever the headers claim.
     """
@@ -116,7 +116,7 @@ def read_member(archive: RangedReader, member: Member, limit: int) -> bytes:
 def _verified(
     reader: ForwardReader, member: Member, following: int, *, last: bool
 ) -> Iterator[bytes]:
-    """A member's chunks, and then everything else that has to be right; raises DatasetRejectedError."""
+    """Yield a member's chunks, and then everything else that has to be right; raises DatasetRejectedError."""
     header = _header(reader, member)
     at = member.offset + header.length
     size, crc = 0, 0
@@ -151,7 +151,7 @@ def _header(reader: ForwardReader, member: Member) -> LocalHeader:
 
 
 def _unpacked(reader: ForwardReader, member: Member, at: int) -> Iterator[bytes]:
-    """What a member's packed bytes unpack to, as far as they go; raises DatasetRejectedError."""
+    """Yield what a member's packed bytes unpack to, as far as they go; raises DatasetRejectedError."""
     packed = _packed(reader, at, member.compressed, FEED if member.method == DEFLATED else CHUNK)
     if member.method == STORED or not member.compressed:
         yield from packed
@@ -176,7 +176,7 @@ def _packed(reader: ForwardReader, at: int, length: int, most: int) -> Iterator[
 
 
 def _inflated(inflater: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
-    """All that can be had from the bytes so far, in chunks."""
+    """Yield all that can be had from the bytes so far, in chunks."""
     while True:
         chunk = inflater.decompress(data, CHUNK)
         if chunk:

@@ -56,7 +56,7 @@ class Entry:
 
 
 def entries_of(directory: bytes, count: int) -> list[Entry]:
-    """Every entry, in the directory's order; raises DatasetRejectedError where it cannot be parsed."""
+    """Return every entry, in the directory's order; raises DatasetRejectedError where it cannot be parsed."""
     entries = []
     at = 0
     for _ in range(count):
@@ -102,7 +102,7 @@ def _entry(fields: Sequence[int], raw: bytes, tail: bytes) -> Entry:
 
 
 def layout_problems(members: Sequence[Member], begin: int) -> Iterator[Problem]:
-    """Members that overlap, reach into the directory at ``begin``, or have something before them.
+    """Yield problems of members that overlap, reach into the directory, or have something before them.
 
     As far as the directory alone can tell: how long a local header is, it says itself.
     """
@@ -122,7 +122,7 @@ def layout_problems(members: Sequence[Member], begin: int) -> Iterator[Problem]:
 
 
 def size_problems(members: Sequence[Member]) -> Iterator[Problem]:
-    """Members that would unpack to more than photos ever do, each or all together."""
+    """Yield problems of members that would unpack to more than photos ever do, each or all together."""
     for member in members:
         if member.size > SMALL and member.size > MAX_RATIO * member.compressed:
             message = (
@@ -140,7 +140,7 @@ def size_problems(members: Sequence[Member]) -> Iterator[Problem]:
 
 
 def member_problems(entries: Sequence[Entry]) -> Iterator[Problem]:
-    """What is wrong with each entry by itself, and with its name beside the others."""
+    """Yield what is wrong with each entry by itself, and with its name beside the others."""
     good = []
     for entry in entries:
         found = (

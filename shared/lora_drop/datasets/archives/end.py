@@ -51,7 +51,7 @@ class EndRecord:
 
 
 def end_of(archive: TailReader) -> EndRecord:
-    """The one end of the archive, which its directory reaches up to; raises DatasetRejectedError."""
+    """Return the one end of the archive, which its directory reaches up to; raises DatasetRejectedError."""
     at = _find_end(archive)
     fields = END.unpack_from(archive.tail, at)
     _, disk, directory_disk, here, count, size, offset, comment = fields
@@ -70,7 +70,7 @@ def end_of(archive: TailReader) -> EndRecord:
 
 
 def _find_end(archive: TailReader) -> int:
-    """Where in the tail the record begins, which is the last there is and ends the file."""
+    """Return where in the tail the record begins, which is the last there is and ends the file."""
     last = archive.tail.rfind(END_MAGIC)
     ends = []
     at = last
@@ -89,14 +89,14 @@ def _find_end(archive: TailReader) -> int:
 
 
 def _reaches(tail: bytes, at: int) -> int:
-    """How many bytes follow the record and its comment; fewer than none where they are cut."""
+    """Return how many bytes follow the record and its comment; fewer than none where they are cut."""
     if at + END.size > len(tail):
         return -1
     return len(tail) - at - END.size - int(END.unpack_from(tail, at)[7])
 
 
 def _endless(archive: TailReader, last: int) -> Exception:
-    """Why there is no end; ``last`` is where something like one begins."""
+    """Return why there is no end; ``last`` is where something like one begins."""
     if last >= 0 and (extra := _reaches(archive.tail, last)) > 0:
         return refusal(
             "archive_trailing_data",
@@ -117,7 +117,7 @@ def _endless(archive: TailReader, last: int) -> Exception:
 
 
 def _end64(archive: RangedReader, plain: EndRecord) -> EndRecord:
-    """The ZIP64 end; every number the plain end states as well has to be the same.
+    """Return the ZIP64 end; every number the plain end states as well has to be the same.
 
     The record lies right before its locator, and has no room for anything else: what programs look
     for it there, and what go where the locator points, are to find the same.
@@ -143,7 +143,7 @@ def _end64(archive: RangedReader, plain: EndRecord) -> EndRecord:
 
 
 def _check_place(end: EndRecord) -> None:
-    """Whether the directory lies right before the end; raises DatasetRejectedError."""
+    """Check that the directory lies right before the end; raises DatasetRejectedError."""
     shift = end.begin - end.size - end.offset
     if not shift:
         return

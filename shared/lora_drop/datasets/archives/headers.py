@@ -50,7 +50,7 @@ class LocalHeader:
 
 
 def length_of(record: bytes) -> int:
-    """How long the local header is that begins here, in bytes; its first 30 are needed to tell."""
+    """Return how long the local header is that begins here, in bytes; its first 30 are needed to tell."""
     if len(record) < LOCAL.size:
         return LOCAL.size
     fields = LOCAL.unpack_from(record)
@@ -58,7 +58,7 @@ def length_of(record: bytes) -> int:
 
 
 def local_header(record: bytes, member: Member) -> LocalHeader:
-    """The whole local header; raises DatasetRejectedError where it and the directory do not agree.
+    """Return the whole local header; raises DatasetRejectedError where it and the directory do not agree.
 
     Sizes and CRC-32 of a streamed member may still be nought here; an encrypted one has something
     else for a CRC-32. IZArc writes backslashes in the directory and slashes here.
@@ -96,7 +96,7 @@ def local_header(record: bytes, member: Member) -> LocalHeader:
 
 
 def descriptors(member: Member) -> tuple[bytes, ...]:
-    """Each form that the descriptor after the member's data may have (4.3.9, 4.3.9.3, 4.3.9.4)."""
+    """Return each form that the descriptor after the member's data may have (4.3.9, 4.3.9.3, 4.3.9.4)."""
     numbers = (member.crc, member.compressed, member.size)
     forms = [struct.pack("<L2Q", *numbers)]
     if max(numbers) < 1 << 32:
@@ -107,7 +107,7 @@ def descriptors(member: Member) -> tuple[bytes, ...]:
 def gap_problem(
     member: Member, header: LocalHeader, length: int, gap: bytes | None, *, last: bool
 ) -> Problem | None:
-    """What is wrong with the ``length`` bytes between the member's data and what follows it.
+    """Return what is wrong with the ``length`` bytes between the member's data and what follows it.
 
     They are its descriptor, where it has one, and nothing else. Only ``last``, before the directory,
     there may be a few bytes: too few to hold a file. Without the ``gap`` itself its length is judged.
@@ -165,7 +165,7 @@ class HeaderChecks:
 
 
 def look_at_headers(reader: TailReader, members: Sequence[Member], begin: int) -> HeaderChecks:
-    """The local headers that were seen, and what is wrong with them.
+    """Return the local headers that were seen, and what is wrong with them.
 
     What the reader affords no request for is left to the reader of the members' data. The directory
     begins at ``begin``.
@@ -204,7 +204,7 @@ def _places(members: Sequence[Member], begin: int) -> list[_Place]:
 
 
 def _windows(places: Sequence[_Place]) -> list[list[_Place]]:
-    """Neighbours together, in their order."""
+    """Return neighbours together, in their order."""
     windows: list[list[_Place]] = []
     for place in places:
         near = windows and place.member.offset - windows[-1][-1].reach <= NEAR
@@ -247,7 +247,7 @@ def _probe(data: bytes, member: Member, most: int) -> int:
 
 
 def damaged(member: Member) -> DatasetRejectedError:
-    """That a member cannot be inflated."""
+    """Return the error for a member that cannot be inflated."""
     return refusal(
         "archive_damaged",
         f"{member.name} cannot be unpacked: the archive is damaged. {MAKE_AGAIN}",
@@ -256,7 +256,7 @@ def damaged(member: Member) -> DatasetRejectedError:
 
 
 def missized(member: Member) -> DatasetRejectedError:
-    """That a member is not of the size that the directory says."""
+    """Return the error for a member of another size than the directory says."""
     return refusal(
         "archive_size_mismatch",
         f"{member.name} does not unpack to the {member.size} bytes that the ZIP says. {MAKE_AGAIN}",

@@ -75,7 +75,7 @@ class Member:
 
 
 def in_order(members: Sequence[Member], begin: int) -> list[tuple[Member, int]]:
-    """The members as they lie in the file, each with where the next one begins.
+    """Return the members as they lie in the file, each with where the next one begins.
 
     After the last one that is the directory, which lies at ``begin``.
     """
@@ -97,7 +97,7 @@ class Extra:
 
 
 def extra_of(extra: bytes, name: str) -> Extra:
-    """The fields in it (4.5.1); raises DatasetRejectedError where one has no room.
+    """Return the fields in it (4.5.1); raises DatasetRejectedError where one has no room.
 
     Up to three bytes at the end are too few to be a field: some producers align data with them.
     """
@@ -118,7 +118,7 @@ def extra_of(extra: bytes, name: str) -> Extra:
 
 
 def widened(plain: Sequence[int], extra: Extra, name: str, *, whole: bool) -> list[int]:
-    """The plain 32-bit numbers, with those that are full from the ZIP64 field (4.5.3).
+    """Return the plain 32-bit numbers, with those that are full from the ZIP64 field (4.5.3).
 
     In the directory the field holds the full ones alone, in their order; in a local header
     (``whole``) it holds both sizes. Some producers write more than they have to: that is as good as
@@ -155,7 +155,7 @@ class ArchiveTooLargeError(ValueError):
 
 
 def zip_of(files: Iterable[tuple[str, bytes]]) -> Iterator[bytes]:
-    """The bytes of a ZIP of these files, a piece at a time; raises ArchiveTooLargeError on the way."""
+    """Yield the bytes of a ZIP of these files, a piece at a time; raises ArchiveTooLargeError on the way."""
     directory: list[bytes] = []
     at = 0
     for name, data in files:

@@ -49,12 +49,12 @@ class Structure:
 
 
 def members_of(archive: RangedReader) -> tuple[Member, ...]:
-    """Every file of the archive, folders left out; the same as ``structure_of`` otherwise."""
+    """Return every file of the archive, folders left out; the same as ``structure_of`` otherwise."""
     return structure_of(archive).members
 
 
 def structure_of(archive: RangedReader) -> Structure:
-    """The archive's structure, or every reason why it has none; raises DatasetRejectedError.
+    """Return the archive's structure, or every reason why it has none; raises DatasetRejectedError.
 
     Costs at most 40 requests, and 4 MiB beyond the central directory. Nothing is allocated because a
     header says so.
@@ -97,6 +97,6 @@ def _raise(problems: Sequence[Problem]) -> None:
 
 
 def _apart(problems: Iterable[Problem], earlier: Sequence[Problem]) -> Iterator[Problem]:
-    """Those of members that nothing was found against."""
+    """Return those of members that nothing was found against."""
     named = {problem.member for problem in earlier}
     return (problem for problem in problems if problem.member not in named)

@@ -28,7 +28,7 @@ PALETTE_BITS = 8
 
 
 def describe_bmp(source: ImageBytes) -> ImageHeader:
-    """The facts of a BMP; raises InvalidImageError. A negative height means that it is stored top down."""
+    """Return the facts of a BMP; raises InvalidImageError. A negative height means that it is stored top down."""
     size = int.from_bytes(exactly(source, BMP_FILE_HEADER, 4), "little")
     if size != BMP_CORE and size not in BMP_HEADERS:
         raise damaged("it is a kind of BMP that does not exist")
@@ -61,7 +61,7 @@ MAX_EXTENSIONS = 10_000
 
 
 def describe_gif(source: ImageBytes) -> ImageHeader:
-    """The facts of a GIF; raises InvalidImageError, and BeyondPrefixError before its first frame.
+    """Return the facts of a GIF; raises InvalidImageError, and BeyondPrefixError before its first frame.
 
     Its size is that of the screen, or of a first frame that reaches out of it, as Pillow has it.
     """
@@ -113,12 +113,12 @@ def _gif_box(place: bytes) -> tuple[int, ...]:
 
 
 def _gif_table_size(flags: int) -> int:
-    """Bytes of the colour table that follows."""
+    """Return how many bytes the colour table that follows has."""
     return 3 << ((flags & GIF_TABLE_SIZE) + 1) if flags & GIF_TABLE else 0
 
 
 def _gif_blocks_end(source: ImageBytes, at: int) -> int:
-    """Where a row of sub-blocks ends; a file may end in the middle of one."""
+    """Return where a sequence of sub-blocks ends; a file may end in the middle of one."""
     for _ in range(MAX_BLOCKS):
         length = source.read(at, 1)
         at += 1 + int.from_bytes(length)
@@ -147,7 +147,7 @@ TIFF_METADATA = {
 
 
 def describe_tiff(source: ImageBytes) -> ImageHeader:
-    """The facts of a TIFF's first page; raises InvalidImageError and BeyondPrefixError.
+    """Return the facts of a TIFF's first page; raises InvalidImageError and BeyondPrefixError.
 
     Its directory often lies at the file's end. What further pages hold is not read: a TIFF is always
     converted.
@@ -190,7 +190,7 @@ def _check_tiff_tiles(first: Directory, width: int, height: int) -> None:
 
 
 def _has_second_page(source: ImageBytes, first: Directory) -> bool:
-    """Whether a second page follows; a directory behind what is at hand is one."""
+    """Return whether a second page follows; a directory behind what is at hand is one."""
     try:
         return first.next > 0 and bool(source.read(first.next, 1))
     except BeyondPrefixError:

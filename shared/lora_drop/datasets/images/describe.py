@@ -24,7 +24,7 @@ READERS: Mapping[ImageFormat, Callable[[ImageBytes], ImageHeader]] = {
 
 
 def describe(source: ImageBytes) -> ImageHeader:
-    """What an image says of itself; raises InvalidImageError when it is none that can be trained on.
+    """Return what an image says of itself; raises InvalidImageError when it is none that can be trained on.
 
     The format is read from the bytes. Whether the picture is whole is the decoder's to say, and
     whether it is too large or too small is said in ``limits``. Over a Prefix: BeyondPrefixError when
@@ -48,7 +48,7 @@ def describe(source: ImageBytes) -> ImageHeader:
 
 
 def describe_beginning(pieces: Iterable[bytes], *, most: int = MOST) -> ImageHeader:
-    """What an image says of itself, from as few of its first bytes as it takes.
+    """Return what an image says of itself, from as few of its first bytes as it takes.
 
     No more than 64 KiB are taken, in whole pieces, but where the header goes on: then 64 KiB more at
     a time. Raises InvalidImageError, and BeyondPrefixError when it goes on behind ``most`` bytes, as the

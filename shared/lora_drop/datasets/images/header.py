@@ -69,7 +69,7 @@ class InvalidImageError(ValueError):
         self.says = says
 
     def problem(self, member: str) -> Problem:
-        """The same as a problem of a file in an archive."""
+        """Return the same as a problem of a file in an archive."""
         return Problem(code=self.flaw, message=f"{member} {self.says}", member=member)
 
 
@@ -121,7 +121,7 @@ class ImageHeader:
 
 
 def exactly(source: ImageBytes, offset: int, length: int) -> bytes:
-    """So many bytes; raises InvalidImageError where the file ends before."""
+    """Return so many bytes; raises InvalidImageError where the file ends before."""
     data = source.read(offset, length)
     if len(data) < length:
         raise cut_off()
@@ -129,7 +129,7 @@ def exactly(source: ImageBytes, offset: int, length: int) -> bytes:
 
 
 def cut_off() -> InvalidImageError:
-    """What is raised when an image ends before it is whole."""
+    """Return the error for an image that ends too early."""
     return InvalidImageError(
         Flaw.TRUNCATED,
         "ends too early: it was cut off, perhaps while it was copied. Copy it again from the "
@@ -138,7 +138,7 @@ def cut_off() -> InvalidImageError:
 
 
 def hidden() -> InvalidImageError:
-    """What is raised when something cannot be cut out of an image without touching the picture."""
+    """Return the error for hidden data that cannot be cut out without a change of the picture."""
     return InvalidImageError(
         Flaw.NOT_MENDED,
         "holds hidden data that cannot be cut out. Open it in an image program and save it as JPEG.",
@@ -146,7 +146,7 @@ def hidden() -> InvalidImageError:
 
 
 def too_much_work(what: str) -> InvalidImageError:
-    """What is raised when an image would take far more work than its pixels are worth."""
+    """Return the error for an image that would take far more work than its pixels justify."""
     return InvalidImageError(
         Flaw.TOO_MUCH_WORK,
         f"would take too long to open: {what}. Open it in an image program and save it again as JPEG, "
@@ -155,7 +155,7 @@ def too_much_work(what: str) -> InvalidImageError:
 
 
 def damaged(what: str) -> InvalidImageError:
-    """What is raised when an image contradicts itself."""
+    """Return the error for an image that contradicts itself."""
     return InvalidImageError(
         Flaw.DAMAGED,
         f"is damaged: {what}. If it opens in an image program, save it again as JPEG; otherwise "

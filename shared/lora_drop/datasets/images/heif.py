@@ -45,7 +45,7 @@ class Picture:
 
 
 def describe_heif(source: ImageBytes) -> ImageHeader:
-    """The facts of a HEIF or an AVIF; raises InvalidImageError, and BeyondPrefixError before its meta box.
+    """Return the facts of a HEIF or an AVIF; raises InvalidImageError, and BeyondPrefixError before its meta box.
 
     Where EXIF and XMP lie behind what is at hand they are named and not looked into.
     """
@@ -143,7 +143,7 @@ def _has_alpha(meta: Meta) -> bool:
 
 
 def _notes(source: ImageBytes, meta: Meta) -> tuple[ImageMetadata, bool]:
-    """What EXIF and XMP items say, and whether all of them could be read."""
+    """Return what EXIF and XMP items say, and whether all of them could be read."""
     notes, complete = ImageMetadata(set()), True
     for number, item in meta.items.items():
         exif = item.type == b"Exif"
@@ -167,7 +167,7 @@ def _notes(source: ImageBytes, meta: Meta) -> tuple[ImageMetadata, bool]:
 
 
 def _track(source: ImageBytes, moov: Box) -> tuple[int, int]:
-    """Width and height of the first track that shows something; (0, 0) without one."""
+    """Return width and height of the first track that shows something; (0, 0) without one."""
     for trak in boxes(source, moov.data, moov.end):
         if trak.type != b"trak":
             continue

@@ -86,7 +86,7 @@ class Facts:
 
 
 def describe_jpeg(source: ImageBytes) -> ImageHeader:
-    """The facts of a JPEG; raises InvalidImageError, and BeyondPrefixError before the first scan."""
+    """Return the facts of a JPEG; raises InvalidImageError, and BeyondPrefixError before the first scan."""
     facts, complete = Facts(), True
     try:
         for segment, kind in contents(source):
@@ -118,7 +118,7 @@ def describe_jpeg(source: ImageBytes) -> ImageHeader:
 
 
 def segments(source: ImageBytes) -> Iterator[Segment]:
-    """All of the file from its first byte to its last, each byte in one segment.
+    """Yield all of the file from its first byte to its last, each byte in one segment.
 
     Raises InvalidImageError where it is cut or makes no sense before the first scan, and for more than
     100 scans; after the first one it may end anywhere.
@@ -150,7 +150,7 @@ def segments(source: ImageBytes) -> Iterator[Segment]:
 
 
 def contents(source: ImageBytes) -> Iterator[tuple[Segment, Metadata | None]]:
-    """Every segment, and what it carries beside the picture; None for what belongs to it.
+    """Yield every segment, and what it carries beside the picture; None for what belongs to it.
 
     Where nothing is HIDDEN, whatever is not None can be cut out, and every decoder shows the same: a
     scan's data ends at whatever marker comes, and behind each segment between two scans another
@@ -172,7 +172,7 @@ def contents(source: ImageBytes) -> Iterator[tuple[Segment, Metadata | None]]:
 
 
 def _kind(source: ImageBytes, segment: Segment, *, scanned: bool) -> Metadata | None:
-    """Only what is known to belong to the picture is let through.
+    """Return what a segment carries; only what is known to belong to the picture is let through.
 
     JFIF, a colour profile and Adobe's colour transform do before the first scan; behind it no reader
     looks for them.
@@ -192,12 +192,12 @@ def _kind(source: ImageBytes, segment: Segment, *, scanned: bool) -> Metadata | 
 
 
 def is_jfif(source: ImageBytes, segment: Segment) -> bool:
-    """Whether this is a JFIF header, with a thumbnail or without."""
+    """Return whether this is a JFIF header, with a thumbnail or without."""
     return _begins(source, segment, APP0, JFIF, JFIF_BARE)
 
 
 def is_adobe(source: ImageBytes, segment: Segment) -> bool:
-    """Whether this says how Adobe's programs have turned the colours, and whatever else."""
+    """Return whether this says how Adobe's programs have turned the colours, and whatever else."""
     return _begins(source, segment, APP14, ADOBE, ADOBE_BARE)
 
 
@@ -234,14 +234,14 @@ def _take(facts: Facts, source: ImageBytes, segment: Segment, kind: Metadata | N
 
 
 def end_of_file(source: ImageBytes, at: int) -> int:
-    """Where the file ends, sought from a place in it."""
+    """Return where the file ends, sought from a place in it."""
     while got := source.read(at, WINDOW):
         at += len(got)
     return at
 
 
 def _end_of(source: ImageBytes, marker: int, code_at: int) -> int | None:
-    """Where the segment ends whose marker's code is there; None when the file ends before it."""
+    """Return where the segment ends whose marker's code is there; None when the file ends before it."""
     if marker == END or marker in BARE:
         return code_at + 1
     length = source.read(code_at + 1, 2)
@@ -254,7 +254,7 @@ def _end_of(source: ImageBytes, marker: int, code_at: int) -> int | None:
 
 
 def _find(source: ImageBytes, at: int, window: int) -> tuple[int, int]:
-    """Where the next marker begins, and where its code is.
+    """Return where the next marker begins, and where its code is.
 
     Fill bytes right before it belong to it where nothing else lies between. At the end of the file:
     the place that it was sought from, and 0.

@@ -97,7 +97,7 @@ STANDARD_PROFILES = re.compile(
 
 
 def is_standard(profile: bytes) -> bool:
-    """Whether a profile has a standard's name, and only tags that say nothing of a device or a person."""
+    """Return whether a profile has a standard's name, and only tags that say nothing of a device or a person."""
     if not PROFILE_HEADER + 4 <= len(profile) <= MAX_PROFILE or profile[36:40] != b"acsp":
         return False
     if int.from_bytes(profile[:4]) != len(profile):
@@ -123,7 +123,7 @@ def _profile_content(profile: bytes, entry: bytes) -> bytes:
 
 
 def _profile_text(content: bytes) -> str:
-    """What a name says, in the first of its languages; empty for what is none."""
+    """Return what a name says, in the first of its languages; empty for what is none."""
     if content[:4] == b"desc":
         text = content[12 : 12 + int.from_bytes(content[8:12])].decode("latin-1")
     elif content[:4] == b"mluc":

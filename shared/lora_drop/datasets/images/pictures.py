@@ -34,7 +34,7 @@ def changes_for(
     keep_metadata: bool = False,
     lossless: bool = False,
 ) -> tuple[Change, ...]:
-    """What has to change about an image; nothing for one that is passed through byte for byte.
+    """Return what has to change about an image; nothing for one that is passed through byte for byte.
 
     ``transparent``: whether one can see through any of its pixels. Trainers drop an alpha channel,
     and show what was meant to be hidden; one that is opaque everywhere does no harm. ``lossless``: for
@@ -55,7 +55,7 @@ def changes_for(
 def format_after(
     header: ImageHeader, changes: Collection[Change], *, lossless: bool = False
 ) -> ImageFormat:
-    """The format of the mended image.
+    """Return the format of the mended image.
 
     The same where only metadata goes that can be cut out. Otherwise PNG for what was a PNG, which loses nothing, and
     for what was transparent: there flat white meets hard edges. JPEG for everything else, unless
@@ -68,13 +68,13 @@ def format_after(
 
 
 def is_lossless(header: ImageHeader, changes: Collection[Change]) -> bool:
-    """Whether these changes leave every pixel as it is: only what can be cut out is."""
+    """Return whether these changes leave every pixel as it is: only what can be cut out is."""
     cut = header.format in TRAINED and set(changes) <= {Change.METADATA_REMOVED}
     return cut and not header.metadata & SAVED_AGAIN
 
 
 def change_sentence(change: Change, header: ImageHeader) -> str:
-    """What was changed, as the rest of a sentence that begins with the file's name."""
+    """Return what was changed, as the rest of a sentence that begins with the file's name."""
     return {
         Change.CONVERTED: f"was {header.format.label} and was converted.",
         Change.FIRST_FRAME: "was an animation; only its first picture is used.",
@@ -100,7 +100,7 @@ COSINES = tuple(
 
 
 def fingerprint(grey: bytes) -> int:
-    """64 bits of how a picture looks, from its 32 by 32 grey values, row by row."""
+    """Return 64 bits of how a picture looks, from its 32 by 32 grey values, row by row."""
     rows = [grey[at : at + SIDE] for at in range(0, SIDE * SIDE, SIDE)]
     across = [[sum(map(float.__mul__, wave, map(float, row))) for wave in COSINES] for row in rows]
     columns = list(zip(*across, strict=True))
@@ -113,12 +113,12 @@ def fingerprint(grey: bytes) -> int:
 
 
 def distance(one: int, other: int) -> int:
-    """In how many of their 64 bits two fingerprints differ."""
+    """Return in how many of their 64 bits two fingerprints differ."""
     return (one ^ other).bit_count()
 
 
 def near_duplicates(fingerprints: Mapping[str, int]) -> Mapping[str, str]:
-    """The images that look like an earlier one, each with the first of those, by name."""
+    """Return the images that look like an earlier one, each with the first of those, by name."""
     found: dict[str, str] = {}
     seen: list[tuple[str, int]] = []
     for name, bits in fingerprints.items():
@@ -171,7 +171,7 @@ class Pictures(Protocol):
         *,
         lossless: bool = False,
     ) -> Mended:
-        """The image with these changes made, and no metadata; raises InvalidImageError when it cannot be.
+        """Return the image with these changes made, and no metadata; raises InvalidImageError when it cannot be.
 
         The same input makes the same bytes. Where pixels change, all metadata goes, asked for or
         not, and the colours become sRGB. ``lossless``: as for ``changes_for`` and ``format_after``; an

@@ -33,7 +33,7 @@ WINDOW = 256 * 1024
 
 
 def length_of(size: tuple[int, int], depth: int, colour: int, *, interlaced: bool) -> int:
-    """Bytes of all rows, each with the byte that says its filter."""
+    """Return bytes of all rows, each with the byte that says its filter."""
     bits = CHANNELS[colour] * depth
     length = 0
     for left, top, across, down in PASSES if interlaced else WHOLE:
@@ -44,7 +44,7 @@ def length_of(size: tuple[int, int], depth: int, colour: int, *, interlaced: boo
 
 
 def holds_more(pieces: Iterator[bytes], length: int) -> bool:
-    """Whether a zlib stream is longer than this once unpacked, or anything follows on its end.
+    """Return whether a zlib stream is longer than this once unpacked, or anything follows on its end.
 
     No more than 256 KiB are unpacked at once, and nothing behind the first byte that is too many. A
     stream that is damaged is the decoder's to tell.
@@ -121,7 +121,7 @@ class Facts:
 
 
 def describe_png(source: ImageBytes) -> ImageHeader:
-    """The facts of a PNG; raises InvalidImageError, and BeyondPrefixError before the first pixels."""
+    """Return the facts of a PNG; raises InvalidImageError, and BeyondPrefixError before the first pixels."""
     width, height, depth, colour, interlaced = _header(source)
     facts, complete = Facts(), True
     try:
@@ -150,7 +150,7 @@ def describe_png(source: ImageBytes) -> ImageHeader:
 
 
 def chunks(source: ImageBytes) -> Iterator[Chunk]:
-    """Every chunk after the signature, and what follows the last sound one as a TRAILER.
+    """Yield every chunk after the signature, and what follows the last sound one as a TRAILER.
 
     Raises InvalidImageError for a file of endless chunks.
     """
@@ -174,7 +174,7 @@ def chunks(source: ImageBytes) -> Iterator[Chunk]:
 
 
 def kind_of(source: ImageBytes, chunk: Chunk) -> Metadata | None:
-    """What a chunk carries beside the picture; None for what belongs to it."""
+    """Return what a chunk carries beside the picture; None for what belongs to it."""
     if chunk.length in PICTURE.get(chunk.type, ()):
         return None
     if chunk.type in TEXTS:
@@ -192,7 +192,7 @@ def _kind_of_text(source: ImageBytes, chunk: Chunk) -> Metadata:
 
 
 def _header(source: ImageBytes) -> tuple[int, int, int, int, bool]:
-    """Width, height, bit depth, colour type, and whether it comes in seven passes."""
+    """Return width, height, bit depth, colour type, and whether it comes in seven passes."""
     head = exactly(source, SIGNATURE, FRAME + HEADER)
     if head[:8] != HEADER.to_bytes(4) + b"IHDR":
         raise damaged("it does not begin as a PNG has to")
@@ -237,7 +237,7 @@ def _take(facts: Facts, source: ImageBytes, chunk: Chunk) -> None:
 
 
 def _pixels(source: ImageBytes) -> Iterator[bytes]:
-    """The compressed pixels in pieces."""
+    """Yield the compressed pixels in pieces."""
     for chunk in chunks(source):
         end = chunk.data + chunk.length if chunk.type == b"IDAT" else chunk.data
         for at in range(chunk.data, end, WINDOW):
@@ -245,7 +245,7 @@ def _pixels(source: ImageBytes) -> Iterator[bytes]:
 
 
 def _text(source: ImageBytes, chunk: Chunk) -> bytes:
-    """What a text chunk or a profile says, at most 1 MiB of it; empty when it cannot be unpacked."""
+    """Return what a text chunk or a profile says, at most 1 MiB of it; empty when it cannot be unpacked."""
     data = source.read(chunk.data, min(chunk.length, MAX_TEXT))
     _, _, rest = data.partition(b"\x00")
     packed = chunk.type in (b"zTXt", b"iCCP")

@@ -45,7 +45,7 @@ class Facts:
 
 
 def describe_webp(source: ImageBytes) -> ImageHeader:
-    """The facts of a WEBP; raises InvalidImageError, and BeyondPrefixError before its first 30 bytes."""
+    """Return the facts of a WEBP; raises InvalidImageError, and BeyondPrefixError before its first 30 bytes."""
     width, height, flags = _size(source)
     facts, complete = Facts(flags), True
     try:
@@ -70,7 +70,7 @@ def describe_webp(source: ImageBytes) -> ImageHeader:
 
 
 def chunks(source: ImageBytes) -> Iterator[Chunk]:
-    """Every chunk in the RIFF, and what follows the last whole one as a TRAILER."""
+    """Yield every chunk in the RIFF, and what follows the last whole one as a TRAILER."""
     at = RIFF
     limit = int.from_bytes(exactly(source, 4, 4), "little") + 8
     for _ in range(MAX_CHUNKS):
@@ -91,7 +91,7 @@ def chunks(source: ImageBytes) -> Iterator[Chunk]:
 
 
 def kind_of(chunk: Chunk) -> Metadata | None:
-    """What a chunk carries beside the picture; None for what belongs to it."""
+    """Return what a chunk carries beside the picture; None for what belongs to it."""
     if chunk.type in PICTURE:
         return None
     return {b"EXIF": Metadata.EXIF, b"XMP ": Metadata.XMP, TRAILER: Metadata.TRAILER}.get(
@@ -100,7 +100,7 @@ def kind_of(chunk: Chunk) -> Metadata | None:
 
 
 def _size(source: ImageBytes) -> tuple[int, int, int]:
-    """Width, height and flags, those of VP8X also where there is none."""
+    """Return width, height and flags, those of VP8X also where there is none."""
     first = exactly(source, RIFF, 4)
     if first == EXTENDED:
         data = exactly(source, RIFF + FRAME, 10)

@@ -34,14 +34,14 @@ NOTHING = Html("")
 
 
 def visible(text: str) -> str:
-    """The text with every character that would mislead its reader spelled out, like [U+202E]."""
+    """Return the text with every character that would mislead its reader spelled out, like [U+202E]."""
     if text.isprintable():  # none of these characters is
         return text
     return "".join(f"[U+{ord(each):04X}]" if is_misleading(each) else each for each in text)
 
 
 def tag(name: str, /, *children: Child, **attributes: str | bool) -> Html:
-    """An element with these children; ``class_`` is ``class``, ``aria_label`` is ``aria-label``.
+    """Return an element with these children; ``class_`` is ``class``, ``aria_label`` is ``aria-label``.
 
     An attribute that is True has no value, and one that is False is not there. Raises ValueError for
     children of an element that has none.
@@ -55,7 +55,7 @@ def tag(name: str, /, *children: Child, **attributes: str | bool) -> Html:
 
 
 def joined(children: Iterable[Child]) -> Html:
-    """All of them, one after the other."""
+    """Return all children, one after the other."""
     return Html("".join(_inside(child) for child in children))
 
 
@@ -97,14 +97,14 @@ SOURCES = {
 
 
 def counted(number: int, noun: str) -> str:
-    """“1 photo”, “24 photos”, “no photos”."""
+    """Return a number and its noun: “1 photo”, “24 photos”, “no photos”."""
     if number == 1:
         return f"1 {noun}"
     return f"{number:,} {noun}s" if number else f"no {noun}s"
 
 
 def size_of(size: int) -> str:
-    """Bytes, in the largest unit that leaves a number before the point: “2.4 MB”."""
+    """Return a size in bytes, in the largest unit that leaves a number before the point: “2.4 MB”."""
     if size < KB:
         return f"{size} bytes"
     power = 1
@@ -114,12 +114,12 @@ def size_of(size: int) -> str:
 
 
 def dollars(usd: float | None) -> str:
-    """What a training costs; “not known” without a price."""
+    """Return what a training costs; “not known” without a price."""
     return "not known" if usd is None else f"${usd:,.2f}"
 
 
 def shown(value: Value) -> str:
-    """A parameter's value, as a person writes it."""
+    """Return a parameter's value, as a person writes it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
@@ -128,7 +128,7 @@ def shown(value: Value) -> str:
 
 
 def named(member: str, anchors: Anchors = NO_ANCHORS) -> Html:
-    """A file's name: as long as it may be, apart from the reading direction around it, and a link.
+    """Return a file's name: as long as it may be, apart from the reading direction around it, and a link.
 
     ``anchors``: the id of each photo's place on the page.
     """
@@ -137,7 +137,7 @@ def named(member: str, anchors: Anchors = NO_ANCHORS) -> Html:
 
 
 def sentence(message: str, member: str | None, anchors: Anchors = NO_ANCHORS) -> Html:
-    """A message in which the file's name stands out; it follows where the message is without it."""
+    """Return a message in which the file's name stands out; it follows where the message is without it."""
     if not member:
         return joined((message,))
     before, found, after = message.partition(member)
@@ -146,7 +146,7 @@ def sentence(message: str, member: str | None, anchors: Anchors = NO_ANCHORS) ->
 
 
 def first_sentence(message: str, member: str | None) -> tuple[str, str]:
-    """What is wrong, and what else the message says, which is what to do."""
+    """Return what is wrong, and what else the message says, which is what to do."""
     # A file may be called “Dr. Who.jpg”: no sentence ends within its name.
     start = message.find(member) + len(member) if member and member in message else 0
     end = SENTENCE_END.search(message, start)
@@ -154,7 +154,7 @@ def first_sentence(message: str, member: str | None) -> tuple[str, str]:
 
 
 def remark(message: str, member: str) -> str:
-    """A message beside the file's name: “anna.jpg is very dark.” is “Is very dark.” there."""
+    """Return a message beside the file's name: “anna.jpg is very dark.” is “Is very dark.” there."""
     for name in (member, shortened(member, MAX_NAME)):
         rest = message.removeprefix(f"{name} ")
         if rest != message:

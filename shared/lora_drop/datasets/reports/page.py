@@ -34,14 +34,14 @@ SIGNS = {Verdict.ACCEPTED: "M5 12.5l4.5 4.5L19 7.5", Verdict.REJECTED: "M7 7l10 
 
 
 def headline(report: Report) -> str:
-    """The verdict in a line."""
+    """Return the verdict in a line."""
     if report.verdict is Verdict.ACCEPTED:
         return f"Ready to train: {counted(report.images, 'photo')}"
     return "Not sent to training" if report.job_id else "Cannot be trained on yet"
 
 
 def verdict(report: Report) -> Html:
-    """The verdict, what it means for one's money, and the facts of the dataset."""
+    """Return the verdict, what it means for one's money, and the facts of the dataset."""
     words = [tag("p", each) for each in _words(report)]
     band = tag(
         "div",
@@ -118,7 +118,7 @@ POLICY = "; ".join(
 
 
 def html_text(report: Report) -> str:
-    """``report.html``: one file without scripts that fetches nothing, for a phone, a screen, paper."""
+    """Return ``report.html``: one file without scripts that fetches nothing, for a phone, a screen, paper."""
     anchors = anchors_of(report.photos)
     body = (
         tag("header", verdict(report)),
@@ -137,7 +137,7 @@ def html_text(report: Report) -> str:
 
 
 def json_text(report: Report) -> str:
-    """``report.json``: everything but the thumbnails, as docs/report.schema.json describes it.
+    """Return ``report.json``: everything but the thumbnails, as docs/report.schema.json describes it.
 
     What no UTF-8 can hold (half a surrogate pair, from a file's name here) becomes a question mark.
     """
@@ -178,7 +178,7 @@ def _warnings(report: Report, anchors: Anchors) -> Html | None:
 
 
 def _changes(report: Report, anchors: Anchors) -> Html | None:
-    """What was changed. Each once, whether it is a photo's own or also one of the dataset's."""
+    """Return what was changed, each once, whether a photo's own or also one of the dataset's."""
     own = (change for photo in report.photos for change in photo.changes)
     changes: Sequence[ReportedChange] = tuple(dict.fromkeys((*report.changes, *own)))
     if changes:

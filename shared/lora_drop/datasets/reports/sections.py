@@ -51,7 +51,7 @@ class Group:
 
 
 def groups_of(cases: Iterable[Case]) -> list[Group]:
-    """A group for each code, in the order of the first of each."""
+    """Return a group for each code, in the order of the first of each."""
     found: dict[str, list[Case]] = {}
     for each in cases:
         found.setdefault(each.code, []).append(each)
@@ -59,12 +59,12 @@ def groups_of(cases: Iterable[Case]) -> list[Group]:
 
 
 def by_importance(groups: Iterable[Group]) -> list[Group]:
-    """What has to be mended first comes first."""
+    """Return the groups in the order in which they have to be mended."""
     return sorted(groups, key=lambda group: rank(group.code))
 
 
 def group_item(group: Group, anchors: Anchors, shown: int = SHOWN) -> Html:
-    """One group as an item of a list; so many of its cases are seen at once."""
+    """Return one group as an item of a list; so many of its cases are seen at once."""
     if len(group.cases) == 1:
         body = _one(group.cases[0], anchors)
     else:
@@ -74,7 +74,7 @@ def group_item(group: Group, anchors: Anchors, shown: int = SHOWN) -> Html:
 
 
 def shared_end(messages: Sequence[str]) -> str:
-    """The sentences with which all of them end, behind the first sentence of each; often none."""
+    """Return the sentences with which all of them end, behind the first sentence of each; often none."""
     letters = zip(*(reversed(message) for message in messages), strict=False)
     common = "".join(each[0] for each in takewhile(lambda each: len(set(each)) == 1, letters))
     _, found, end = common[::-1].partition(". ")
@@ -82,14 +82,14 @@ def shared_end(messages: Sequence[str]) -> str:
 
 
 def _one(case: Case, anchors: Anchors) -> Html:
-    """The first sentence, which says what is wrong, above the others, which say what to do."""
+    """Return the first sentence, which says what is wrong, above the others, which say what to do."""
     first, others = first_sentence(case.message, case.member)
     heading = tag("h3", sentence(first.removesuffix("."), case.member, anchors))
     return joined((heading, tag("p", others) if others else None))
 
 
 def _several(cases: Sequence[Case], anchors: Anchors, shown: int) -> Html:
-    """What all of them say once, and what each says by itself."""
+    """Return what all of them say once, and what each says by itself."""
     end = shared_end([case.message for case in cases])
     items = [
         tag("li", sentence(case.message.removesuffix(end).rstrip(), case.member, anchors))
@@ -123,7 +123,7 @@ WORTH_A_FILTER = 12
 
 
 def anchors_of(photos: Sequence[ImageReport]) -> Anchors:
-    """The id of each photo's place, by its name as photos and as problems have it."""
+    """Return the id of each photo's place, by its name as photos and as problems have it."""
     places: dict[str, str] = {}
     for number, photo in enumerate(photos, 1):
         for name in (photo.member, shortened(photo.member, MAX_NAME)) if is_photo(photo) else ():
@@ -132,7 +132,7 @@ def anchors_of(photos: Sequence[ImageReport]) -> Anchors:
 
 
 def contact_sheet(photos: Sequence[ImageReport]) -> Html | None:
-    """The section; None where no photo was found."""
+    """Return the section with every photo; None where no photo was found."""
     shown = [(photo, _place(number)) for number, photo in enumerate(photos, 1) if is_photo(photo)]
     if not shown:
         return None
@@ -143,7 +143,7 @@ def contact_sheet(photos: Sequence[ImageReport]) -> Html | None:
 
 
 def is_photo(file: ImageReport) -> bool:
-    """Whether it is, or was meant to be, a photo; a clip or a document is left out and no more."""
+    """Return whether it is, or was meant to be, a photo; a clip or a document is left out and no more."""
     return file.format is not None or file.fate is not ImageOutcome.DROPPED
 
 
@@ -152,7 +152,7 @@ def _place(number: int) -> str:
 
 
 def _filter(photos: Sequence[ImageReport]) -> Html | None:
-    """Radio buttons that the style sheet goes by: a thousand photos take more than scrolling."""
+    """Return radio buttons that the style sheet goes by: a thousand photos take more than scrolling."""
     fates = [
         (fate.value, OUTCOME_WORDS[fate], [p for p in photos if p.fate is fate])
         for fate in ImageOutcome

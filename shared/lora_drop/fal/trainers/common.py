@@ -28,7 +28,7 @@ DEFAULT_CAPTION = Text(name="trigger_phrase", called="default_caption", longest=
 
 
 def steps(low: int, high: int, default: int) -> WholeNumber:
-    """The field that every price goes by; ``default`` is sent where none is given."""
+    """Return the field that every price goes by; ``default`` is sent where none is given."""
     return WholeNumber(name="steps", low=low, high=high, default=default)
 
 
@@ -68,7 +68,7 @@ def by_steps(
     portrait: Mapping[str, Value] | None = None,
     style: Mapping[str, Value] | None = None,
 ) -> Mapping[str, Preset]:
-    """The presets of a trainer whose learning rate is left as it is.
+    """Return the presets of a trainer whose learning rate is left as it is.
 
     ``fast``: 500 where so few are billed as so few. ``portrait`` and ``style`` are what else these
     two set.

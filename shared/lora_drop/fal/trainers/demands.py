@@ -11,12 +11,12 @@ MASK_SUFFIX = "_mask"  # as fal's trainers that take masks have it
 
 
 def stem(name: str) -> str:
-    """What a photo, its caption and its mask have in common: the path without the suffix."""
+    """Return what a photo, its caption and its mask have in common: the path without the suffix."""
     return name.rsplit(".", 1)[0]
 
 
 def masks_in(trainer: Trainer, images: Sequence[str]) -> Mapping[str, str]:
-    """The images that this trainer takes for masks, each with the name of its photo."""
+    """Return the images that this trainer takes for masks, each with the name of its photo."""
     if trainer.mask_suffix is None:
         return {}
     photos = {stem(name) + trainer.mask_suffix: name for name in images}
@@ -26,7 +26,7 @@ def masks_in(trainer: Trainer, images: Sequence[str]) -> Mapping[str, str]:
 def unmet_demands(
     trainer: Trainer, values: Mapping[str, Value], *, bare: Sequence[str]
 ) -> list[Problem]:
-    """Why this trainer would fail; ``bare`` are the photos without a caption.
+    """Return why this trainer would fail; ``bare`` are the photos without a caption.
 
     ``values`` are the trainer's inputs under our names.
     """
@@ -38,7 +38,7 @@ def unmet_demands(
 def mask_warnings(
     trainer: Trainer, sizes: Mapping[str, tuple[int, int]], masks: Mapping[str, str]
 ) -> Iterator[Problem]:
-    """Masks that do not fit their photo, and photos that look like masks and are none to the trainer.
+    """Yield warnings about masks that do not fit their photo, and photos that only look like masks.
 
     ``sizes`` has width and height of every image as a viewer sees it, ``masks`` each mask with its photo.
     """

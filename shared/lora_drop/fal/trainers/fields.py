@@ -50,13 +50,13 @@ class Field(ABC):
 
     @abstractmethod
     def accept(self, value: Any, *, text: bool) -> Value:
-        """The value in its own type; raises UnacceptableValueError.
+        """Return the value in its own type; raises UnacceptableValueError.
 
         ``text``: it comes from where there is nothing but text (object metadata).
         """
 
     def stored(self, value: Any) -> Any:
-        """A value that was accepted, from a row in which every number is a decimal."""
+        """Return a value that was accepted, from a row in which every number is a decimal."""
         return value
 
 
@@ -181,7 +181,7 @@ class Checkpoint(Field):
 
 
 def plain(number: float) -> str:
-    """A number as a person writes it, without an exponent."""
+    """Return a number as a person writes it, without an exponent."""
     return f"{Decimal(repr(number)).normalize():f}"
 
 

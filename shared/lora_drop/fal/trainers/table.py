@@ -212,5 +212,5 @@ DATASET_FIELDS = frozenset(trainer.dataset_field for trainer in TRAINERS.values(
 
 
 def trainer_of(name: str) -> Trainer | None:
-    """The trainer of this endpoint id, or of this id without its owner."""
+    """Return the trainer of this endpoint id, or of this id without its owner."""
     return TRAINERS.get(name) or SHORT_NAMES.get(name)
