@@ -1,7 +1,4 @@
-"""Pictures over Pillow and pillow-heif, with a bound on the memory that they take.
-
-Importing this module imports both.
-"""
+"""Pictures over Pillow and pillow-heif, which this module imports, with a bound on their memory."""
 
 import io
 import struct
@@ -40,31 +37,7 @@ from lora_drop.datasets.images.reading import WholeImage
 if sys.platform == "linux":
     import resource
 
-STATM = Path(
-    "/proc/self/statm"
-)  # its first number: pages of this process's address space (proc(5))
-
-
-@contextmanager
-def at_most(more: int) -> Iterator[None]:
-    """Let this process take no more than so many bytes beside what it has, while the block lasts.
-
-    Code that asks for more gets MemoryError, or a library's own error. On Linux
-    alone, as in the functions; elsewhere, as on a laptop, nothing is bounded.
-    """
-    if sys.platform != "linux":
-        yield
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    bound = int(STATM.read_text().split()[0]) * resource.getpagesize() + more
-    bounds = [limit for limit in (soft, hard, bound) if limit != resource.RLIM_INFINITY]
-    resource.setrlimit(resource.RLIMIT_AS, (min(bounds), hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-
-
+STATM = Path("/proc/self/statm")  # its first number: pages of this process (proc(5))
 MEASURED, THUMBNAIL = 512, 320  # pixels along the longest side
 QUALITY, THUMBNAIL_QUALITY = 95, 80
 FULL_COLOUR = 0  # 4:4:4: a portrait's edges keep their colours, for a fifth more bytes
@@ -97,6 +70,26 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 TURNED_WHEN_READ = frozenset({ImageFormat.HEIF, ImageFormat.TIFF})
+
+
+@contextmanager
+def at_most(more: int) -> Iterator[None]:
+    """Let this process take no more than so many bytes beside what it has, while the block lasts.
+
+    Code that asks for more gets MemoryError, or a library's own error. On Linux alone, as in the
+    functions; elsewhere nothing is bounded.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    bound = int(STATM.read_text().split()[0]) * resource.getpagesize() + more
+    bounds = [limit for limit in (soft, hard, bound) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min(bounds), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 class PillowPictures:

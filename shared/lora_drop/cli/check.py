@@ -31,8 +31,8 @@ from lora_drop.client.parameters import NO_JOB_YET, metadata_of, of_options
 from lora_drop.datasets.parameters import ResolvedParameters
 from lora_drop.datasets.report import Report, Verdict
 from lora_drop.datasets.reports.markup import counted, visible
-from lora_drop.fal.prices import Price
 from lora_drop.fal.trainers.table import DEFAULT
+from lora_drop.fal.trainers.trainer import Price
 from lora_drop.jobs.errors import DatasetRejectedError, DatasetUnreadableError
 from lora_drop.jobs.problems import Problem
 from lora_drop.services.check import Checker, DatasetInput

@@ -22,6 +22,7 @@ MARKS: Sequence[tuple[bytes, str]] = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+type Key = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +155,6 @@ def _no_trigger(name: str) -> Problem:
         "trigger_phrase, or write the word itself.",
         member=name,
     )
-
-
-type Key = Callable[[str], str]
 
 
 def paired(captions: Iterable[str], photos: Sequence[str]) -> Mapping[str, str]:

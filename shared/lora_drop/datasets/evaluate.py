@@ -17,6 +17,8 @@ from lora_drop.jobs.problems import Problem
 
 # An error with the key as its code says the same as the warning, and better.
 SAID_TWICE = {"caption_missing": "dataset_no_captions"}
+type ChangeText = tuple[str, str, str]
+"""A code, the file's name (empty: the archive), and the rest of a sentence that begins with the name."""
 
 
 def problems_of(
@@ -129,10 +131,6 @@ def _outcome(
     return ImageOutcome.REFUSED  # the check ended before it
 
 
-type Change = tuple[str, str, str]
-"""A code, the file's name (empty: the archive), and the rest of a sentence that begins with the name."""
-
-
 def changes_made(
     inspection: InspectionResult,
     layout: Layout,
@@ -158,7 +156,7 @@ def changes_made(
     )
 
 
-def _photos_changes(layout: Layout) -> Iterator[Change]:
+def _photos_changes(layout: Layout) -> Iterator[ChangeText]:
     for photo in (*layout.photos, *layout.masks.values()):
         name = photo.member.name
         for change in photo.changes:
@@ -167,7 +165,7 @@ def _photos_changes(layout: Layout) -> Iterator[Change]:
             yield "dataset_flattened", name, f"is called {layout.names[name]} now."
 
 
-def _captions_changes(inspection: InspectionResult, layout: Layout) -> Iterator[Change]:
+def _captions_changes(inspection: InspectionResult, layout: Layout) -> Iterator[ChangeText]:
     for photo, text in layout.texts.items():
         caption = inspection.captions[layout.pairs[photo]]
         name, new = layout.pairs[photo], f"{stem(layout.names[photo])}.txt"
@@ -179,7 +177,7 @@ def _captions_changes(inspection: InspectionResult, layout: Layout) -> Iterator[
             yield "caption_trigger_filled", name, "has the trigger phrase where it said [trigger]."
 
 
-def _left_out_changes(inspection: InspectionResult, layout: Layout) -> Iterator[Change]:
+def _left_out_changes(inspection: InspectionResult, layout: Layout) -> Iterator[ChangeText]:
     for name, problem in inspection.left_out.items():
         yield problem.code, name, "is left out."
     used = {layout.pairs[photo] for photo in layout.texts}
@@ -192,7 +190,7 @@ def _left_out_changes(inspection: InspectionResult, layout: Layout) -> Iterator[
         yield "image_exact_duplicate", name, f"is the same file as {first}, and is left out."
 
 
-def _archive_changes(structure: Structure, *, keep_metadata: bool) -> Iterator[Change]:
+def _archive_changes(structure: Structure, *, keep_metadata: bool) -> Iterator[ChangeText]:
     if structure.has_metadata and not keep_metadata:
         yield (
             "archive_metadata_removed",

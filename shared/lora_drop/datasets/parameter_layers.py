@@ -31,6 +31,19 @@ TOOL_METADATA = frozenset(
 )
 # What is said there besides the trainer's own inputs.
 PRESET = "preset"
+LONGEST = 60  # characters of a name that are looked at
+# What people write for trainers elsewhere.
+OTHER_NAMES: Mapping[str, str] = {
+    "trigger": "trigger_phrase",
+    "instance_prompt": "trigger_phrase",
+    "lr": "learning_rate",
+    "rate": "learning_rate",
+    "max_train_steps": "steps",
+    "iterations": "steps",
+    "number_of_steps": "steps",
+    "masks": "create_masks",
+    "resume_from": "resume_from_checkpoint",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,21 +140,6 @@ def quoted(value: object) -> str:
     if isinstance(value, tuple):  # an object, as it is read above
         return "an object"
     return "a list" if isinstance(value, list) else f"“{json.dumps(value)[:60]}”"
-
-
-LONGEST = 60  # characters of a name that are looked at
-# What people write for trainers elsewhere.
-OTHER_NAMES: Mapping[str, str] = {
-    "trigger": "trigger_phrase",
-    "instance_prompt": "trigger_phrase",
-    "lr": "learning_rate",
-    "rate": "learning_rate",
-    "max_train_steps": "steps",
-    "iterations": "steps",
-    "number_of_steps": "steps",
-    "masks": "create_masks",
-    "resume_from": "resume_from_checkpoint",
-}
 
 
 def unknown_parameter(layer: Layer, name: str, trainer: Trainer) -> Problem:

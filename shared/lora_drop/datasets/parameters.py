@@ -41,6 +41,9 @@ CHECKPOINT = "resume_from_checkpoint"
 
 type Layers = Sequence[tuple[ParameterSource, Layer]]
 """What is written, and where; the weakest first."""
+RATE = "learning_rate"
+CLOSE = 0.75  # of difflib's ratio
+type Presets = Mapping[str, Preset]
 
 
 class ResolvedParameters(BaseModel):
@@ -173,12 +176,6 @@ def _accepted(layer: Layer, trainer: Trainer, problems: list[Problem]) -> dict[s
             message = f"{name} in {layer.where} is {quoted(value)}; {wrong}."
             problems.append(layer.problem(wrong.code, message))
     return values
-
-
-RATE = "learning_rate"
-CLOSE = 0.75  # of difflib's ratio
-
-type Presets = Mapping[str, Preset]
 
 
 def advice(resolved: ResolvedParameters, price: Price | None = None) -> tuple[Problem, ...]:

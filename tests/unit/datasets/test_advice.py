@@ -3,9 +3,9 @@
 import pytest
 
 from lora_drop.datasets.parameters import advice, folder_advice, resolve
-from lora_drop.fal.prices import Price
 from lora_drop.fal.trainers.common import NAMES
 from lora_drop.fal.trainers.table import TRAINERS
+from lora_drop.fal.trainers.trainer import Price
 
 STEPS, RATE, BILLED = (
     "parameter_steps_unusual",

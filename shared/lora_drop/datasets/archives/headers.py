@@ -33,6 +33,12 @@ from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.problems import Problem
 
 COMPARED = ENCRYPTED | STRONGLY_ENCRYPTED | MASKED
+NEAR = 64 * 1024  # headers no further apart than that are read in one go
+WINDOW = 512 * 1024  # and no more than that at once
+# What is read beyond a header's name: its extra fields, most likely, and a member's first bytes.
+SPARE, BEGINNING = 256, 512
+PROBE = 64 * 1024  # bytes that a member is inflated to, at most
+PROBES = 8 * 1024**2  # and all members together
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +141,6 @@ def _mismatch(member: Member, how: str) -> Exception:
         f"The ZIP describes {member.name} in two ways: {how}. {MAKE_AGAIN}",
         member.name,
     )
-
-
-NEAR = 64 * 1024  # headers no further apart than that are read in one go
-WINDOW = 512 * 1024  # and no more than that at once
-# What is read beyond a header's name: its extra fields, most likely, and a member's first bytes.
-SPARE, BEGINNING = 256, 512
-PROBE = 64 * 1024  # bytes that a member is inflated to, at most
-PROBES = 8 * 1024**2  # and all members together
 
 
 @dataclass(frozen=True, slots=True)

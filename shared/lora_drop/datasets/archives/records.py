@@ -16,6 +16,28 @@ from lora_drop.datasets.problem_codes import MAKE_AGAIN, MEANINGS
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.problems import Problem
 
+END = struct.Struct("<4s4H2LH")  # 22 bytes: end of central directory
+END64_LOCATOR = struct.Struct("<4sLQL")
+END64 = struct.Struct("<4sQ2H2L4Q")
+ENTRY = struct.Struct("<4s6H3L5H2L")  # 46 bytes: one file in the central directory
+LOCAL = struct.Struct("<4s5H3L2H")  # 30 bytes: the same before its data
+FIELD = struct.Struct("<2H")  # tag and length of an extra field
+END_MAGIC, END64_LOCATOR_MAGIC, END64_MAGIC = b"PK\x05\x06", b"PK\x06\x07", b"PK\x06\x06"
+ENTRY_MAGIC, LOCAL_MAGIC, DESCRIPTOR_MAGIC = b"PK\x01\x02", b"PK\x03\x04", b"PK\x07\x08"
+FULL16, FULL32 = 0xFFFF, 0xFFFFFFFF
+STORED, DEFLATED = 0, 8
+# Flag bits 0, 3, 5, 6, 11 and 13.
+ENCRYPTED, STREAMED, PATCHED = 0x1, 0x8, 0x20
+STRONGLY_ENCRYPTED, UTF8, MASKED = 0x40, 0x800, 0x2000
+ZIP64_TAG, UNICODE_PATH_TAG = 0x0001, 0x7075
+# What is written.
+VERSION = 10  # 1.0: the ordinary kind (4.4.3.2)
+MADE_ON_UNIX = 3 << 8
+READABLE = 0o100644 << 16
+NEW_YEAR_1980 = (1 << 5) | 1  # MS-DOS's first day: it says nothing of a clock
+MAX_SIZE = 2**32 - 1
+MAX_FILES = 2**16 - 1
+
 
 def problem(code: str, message: str, member: str | None = None) -> Problem:
     """Return a problem with one of the codes of the table; raises KeyError for any other."""
@@ -33,22 +55,6 @@ def inconsistent(what: str, member: str | None = None) -> DatasetRejectedError:
     return refusal(
         "archive_inconsistent", f"The ZIP contradicts itself: {what}. {MAKE_AGAIN}", member
     )
-
-
-END = struct.Struct("<4s4H2LH")  # 22 bytes: end of central directory
-END64_LOCATOR = struct.Struct("<4sLQL")
-END64 = struct.Struct("<4sQ2H2L4Q")
-ENTRY = struct.Struct("<4s6H3L5H2L")  # 46 bytes: one file in the central directory
-LOCAL = struct.Struct("<4s5H3L2H")  # 30 bytes: the same before its data
-FIELD = struct.Struct("<2H")  # tag and length of an extra field
-END_MAGIC, END64_LOCATOR_MAGIC, END64_MAGIC = b"PK\x05\x06", b"PK\x06\x07", b"PK\x06\x06"
-ENTRY_MAGIC, LOCAL_MAGIC, DESCRIPTOR_MAGIC = b"PK\x01\x02", b"PK\x03\x04", b"PK\x07\x08"
-FULL16, FULL32 = 0xFFFF, 0xFFFFFFFF
-STORED, DEFLATED = 0, 8
-# Flag bits 0, 3, 5, 6, 11 and 13.
-ENCRYPTED, STREAMED, PATCHED = 0x1, 0x8, 0x20
-STRONGLY_ENCRYPTED, UTF8, MASKED = 0x40, 0x800, 0x2000
-ZIP64_TAG, UNICODE_PATH_TAG = 0x0001, 0x7075
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +146,6 @@ def widened(plain: Sequence[int], extra: Extra, name: str, *, whole: bool) -> li
     if len(wide) > len(full) and any(a != b for a, b in zip(wide, values, strict=False)):
         raise inconsistent(f"it states two sizes for {name}", name)
     return values
-
-
-VERSION = 10  # 1.0: the ordinary kind (4.4.3.2)
-MADE_ON_UNIX = 3 << 8
-READABLE = 0o100644 << 16
-NEW_YEAR_1980 = (1 << 5) | 1  # MS-DOS's first day: it says nothing of a clock
-MAX_SIZE = 2**32 - 1
-MAX_FILES = 2**16 - 1
 
 
 class ArchiveTooLargeError(ValueError):

@@ -25,6 +25,29 @@ BMP_HEADERS = frozenset({40, 52, 56, 64, 108, 124})
 WITH_ALPHA_MASK = frozenset({56, 108, 124})
 ALPHA_MASK = 52  # its offset in a header that has one
 PALETTE_BITS = 8
+GIF_SCREEN = 13
+GIF_TABLE, GIF_TABLE_SIZE, GIF_TRANSPARENT = 0x80, 0x07, 0x01
+EXTENSION, IMAGE, END = 0x21, 0x2C, 0x3B
+CONTROL, COMMENT, APPLICATION = 0xF9, 0xFE, 0xFF
+MAX_BLOCKS = 300_000  # of 255 bytes: more than 50 megapixels take
+MAX_EXTENSIONS = 10_000
+TIFF_COLOURS = {
+    **dict.fromkeys((0, 1), Colour.GREY),
+    **dict.fromkeys((2, 6), Colour.RGB),
+    3: Colour.PALETTE,
+    5: Colour.CMYK,
+}
+TIFF_ALPHAS = frozenset({1, 2})  # associated and not
+TIFF_TEXTS = (
+    *(Tag.DESCRIPTION, Tag.MAKE, Tag.MODEL, Tag.SOFTWARE, Tag.TIME, Tag.ARTIST, Tag.COPYRIGHT),
+)  # fmt: skip
+TIFF_METADATA = {
+    Tag.XMP: Metadata.XMP,
+    Tag.IPTC: Metadata.IPTC,
+    Tag.PHOTOSHOP: Metadata.IPTC,
+    Tag.EXIF: Metadata.EXIF,
+    **dict.fromkeys(TIFF_TEXTS, Metadata.TEXT),
+}
 
 
 def describe_bmp(source: ImageBytes) -> ImageHeader:
@@ -50,14 +73,6 @@ def describe_bmp(source: ImageBytes) -> ImageHeader:
         has_alpha=alpha,
         colour=Colour.PALETTE if bits <= PALETTE_BITS else Colour.RGB,
     )
-
-
-GIF_SCREEN = 13
-GIF_TABLE, GIF_TABLE_SIZE, GIF_TRANSPARENT = 0x80, 0x07, 0x01
-EXTENSION, IMAGE, END = 0x21, 0x2C, 0x3B
-CONTROL, COMMENT, APPLICATION = 0xF9, 0xFE, 0xFF
-MAX_BLOCKS = 300_000  # of 255 bytes: more than 50 megapixels take
-MAX_EXTENSIONS = 10_000
 
 
 def describe_gif(source: ImageBytes) -> ImageHeader:
@@ -125,25 +140,6 @@ def _gif_blocks_end(source: ImageBytes, at: int) -> int:
         if not int.from_bytes(length):
             return at
     raise damaged("it has too many parts")
-
-
-TIFF_COLOURS = {
-    **dict.fromkeys((0, 1), Colour.GREY),
-    **dict.fromkeys((2, 6), Colour.RGB),
-    3: Colour.PALETTE,
-    5: Colour.CMYK,
-}
-TIFF_ALPHAS = frozenset({1, 2})  # associated and not
-TIFF_TEXTS = (
-    *(Tag.DESCRIPTION, Tag.MAKE, Tag.MODEL, Tag.SOFTWARE, Tag.TIME, Tag.ARTIST, Tag.COPYRIGHT),
-)  # fmt: skip
-TIFF_METADATA = {
-    Tag.XMP: Metadata.XMP,
-    Tag.IPTC: Metadata.IPTC,
-    Tag.PHOTOSHOP: Metadata.IPTC,
-    Tag.EXIF: Metadata.EXIF,
-    **dict.fromkeys(TIFF_TEXTS, Metadata.TEXT),
-}
 
 
 def describe_tiff(source: ImageBytes) -> ImageHeader:

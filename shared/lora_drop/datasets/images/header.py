@@ -14,6 +14,14 @@ from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.reading import ImageBytes
 from lora_drop.jobs.problems import Problem
 
+MAX_SIDE = 16_384
+MAX_PIXELS = 50_000_000
+MIN_SIDE = 64
+# Pixels that are unpacked for a picture, with the parts of its tiles that are not shown: a tile is at
+# most as large as a picture may be, and a sound file's reach over the edge by less than one tile.
+MAX_UNPACKED = 2 * MAX_PIXELS
+LOW_SIDE = 512
+
 
 class Metadata(StrEnum):
     """What a file carries beside its picture; all of it is taken out before a photo leaves."""
@@ -161,15 +169,6 @@ def damaged(what: str) -> InvalidImageError:
         f"is damaged: {what}. If it opens in an image program, save it again as JPEG; otherwise "
         "leave it out.",
     )
-
-
-MAX_SIDE = 16_384
-MAX_PIXELS = 50_000_000
-MIN_SIDE = 64
-# Pixels that are unpacked for a picture, with the parts of its tiles that are not shown: a tile is at
-# most as large as a picture may be, and a sound file's reach over the edge by less than one tile.
-MAX_UNPACKED = 2 * MAX_PIXELS
-LOW_SIDE = 512
 
 
 def check_not_too_large(width: int, height: int) -> None:

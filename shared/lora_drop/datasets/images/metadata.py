@@ -19,6 +19,27 @@ XMP_GPS = re.compile(rb"exif:GPS")
 MAX_XMP = 256 * 1024
 # A photo has one of each kind; a file that is made to take long has thousands.
 MAX_BLOCKS = 16
+MAX_PROFILE = 1024**2  # bytes; the standard profiles are far smaller
+PROFILE_HEADER, PROFILE_ENTRY = 128, 12
+MAX_PROFILE_TAGS = 64
+# What a standard profile is made of: names, rights, white and black, primaries, curves, tables, and
+# how it was measured. What Apple adds for one display (mmod, vcgt, ndin) and colord (meta) is not here.
+PROFILE_TAGS = frozenset(
+    {
+        *(b"desc", b"dscm", b"cprt", b"dmnd", b"dmdd", b"vued", b"tech", b"view", b"meas", b"lumi"),
+        *(b"wtpt", b"bkpt", b"chad", b"chrm", b"cicp", b"ciis", b"rig0", b"rig2", b"gamt"),
+        *(b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC", b"kTRC"),
+        *(b"A2B0", b"A2B1", b"A2B2", b"B2A0", b"B2A1", b"B2A2"),
+    }
+)
+# The names that operating systems, Adobe, cameras and phones give to the colour spaces that are standards.
+STANDARD_PROFILES = re.compile(
+    r"(?:Compatible with |Generic |Nikon |Canon |Artifex |GIMP built-in )?"
+    r"(?:e?sRGB|s?Gr[ae]y|RGB Profile|RGB built-in|Display P3|DCI[- (]?P3|Adobe ?RGB|ProPhoto|ROMM|Apple RGB"
+    r"|ColorMatch RGB|Wide Gamut RGB|Camera RGB Profile|Dot Gain|(?:ITU-R )?(?:BT|Rec)\.? ?\d"
+    r"|uRGB$|c2$|c2ci$|Google/Skia/).{0,40}",
+    re.ASCII,
+)
 
 
 @dataclass(slots=True)
@@ -71,29 +92,6 @@ class ImageMetadata:
         match = XMP_ORIENTATION.search(text)
         if match and self.xmp_orientation is None:
             self.xmp_orientation = int(match[1])
-
-
-MAX_PROFILE = 1024**2  # bytes; the standard profiles are far smaller
-PROFILE_HEADER, PROFILE_ENTRY = 128, 12
-MAX_PROFILE_TAGS = 64
-# What a standard profile is made of: names, rights, white and black, primaries, curves, tables, and
-# how it was measured. What Apple adds for one display (mmod, vcgt, ndin) and colord (meta) is not here.
-PROFILE_TAGS = frozenset(
-    {
-        *(b"desc", b"dscm", b"cprt", b"dmnd", b"dmdd", b"vued", b"tech", b"view", b"meas", b"lumi"),
-        *(b"wtpt", b"bkpt", b"chad", b"chrm", b"cicp", b"ciis", b"rig0", b"rig2", b"gamt"),
-        *(b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC", b"kTRC"),
-        *(b"A2B0", b"A2B1", b"A2B2", b"B2A0", b"B2A1", b"B2A2"),
-    }
-)
-# The names that operating systems, Adobe, cameras and phones give to the colour spaces that are standards.
-STANDARD_PROFILES = re.compile(
-    r"(?:Compatible with |Generic |Nikon |Canon |Artifex |GIMP built-in )?"
-    r"(?:e?sRGB|s?Gr[ae]y|RGB Profile|RGB built-in|Display P3|DCI[- (]?P3|Adobe ?RGB|ProPhoto|ROMM|Apple RGB"
-    r"|ColorMatch RGB|Wide Gamut RGB|Camera RGB Profile|Dot Gain|(?:ITU-R )?(?:BT|Rec)\.? ?\d"
-    r"|uRGB$|c2$|c2ci$|Google/Skia/).{0,40}",
-    re.ASCII,
-)
 
 
 def is_standard(profile: bytes) -> bool:

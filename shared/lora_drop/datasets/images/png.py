@@ -30,6 +30,36 @@ PASSES = (
 )
 WHOLE = ((0, 0, 1, 1),)
 WINDOW = 256 * 1024
+SIGNATURE = 8
+FRAME = 12  # bytes around a chunk's data: length, type, CRC-32
+HEADER = 13
+MAX_CHUNKS = 100_000
+MAX_TEXT = 1024**2
+TYPE = re.compile(rb"[A-Za-z]{4}")
+COLOURS = {0: Colour.GREY, 2: Colour.RGB, 3: Colour.PALETTE, 4: Colour.GREY, 6: Colour.RGB}
+DEPTHS = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 16}}
+WITH_ALPHA = frozenset({4, 6})
+TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+TRAILER = b""
+# What makes up the picture: critical chunks, transparency, colour and physical size, each with the
+# lengths that it can have. Everything else is an application's own, and may hold anything.
+ANY = range(2**31)
+PICTURE: Mapping[bytes, Container[int]] = {
+    b"IHDR": (HEADER,), b"PLTE": range(3, 769, 3), b"tRNS": range(1, 257), b"IEND": (0,),
+    b"IDAT": ANY, b"iCCP": ANY, b"gAMA": (4,), b"cHRM": (32,), b"sRGB": (1,), b"cICP": (4,),
+    b"mDCV": (24,), b"cLLI": (8,), b"sBIT": (1, 2, 3, 4), b"bKGD": (1, 2, 6), b"pHYs": (9,),
+}  # fmt: skip
+# What else is known. Without the four that may not be cut out there is no picture; an animation's frames
+# can be: what is left is what readers show who know no animations.
+KINDS = {
+    **dict.fromkeys((b"IHDR", b"PLTE", b"tRNS", b"IEND"), Metadata.HIDDEN),
+    **dict.fromkeys((b"acTL", b"fcTL", b"fdAT"), Metadata.PICTURES),
+    b"eXIf": Metadata.EXIF,
+    b"tIME": Metadata.TIME,
+    TRAILER: Metadata.TRAILER,
+}
+XMP = b"XML:com.adobe.xmp"
+RAW_EXIF, RAW_IPTC = re.compile(rb"Raw profile type (?:exif|APP1)"), b"Raw profile type iptc"
 
 
 def length_of(size: tuple[int, int], depth: int, colour: int, *, interlaced: bool) -> int:
@@ -63,38 +93,6 @@ def holds_more(pieces: Iterator[bytes], length: int) -> bool:
     except zlib.error:
         return False
     return False
-
-
-SIGNATURE = 8
-FRAME = 12  # bytes around a chunk's data: length, type, CRC-32
-HEADER = 13
-MAX_CHUNKS = 100_000
-MAX_TEXT = 1024**2
-TYPE = re.compile(rb"[A-Za-z]{4}")
-COLOURS = {0: Colour.GREY, 2: Colour.RGB, 3: Colour.PALETTE, 4: Colour.GREY, 6: Colour.RGB}
-DEPTHS = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 16}}
-WITH_ALPHA = frozenset({4, 6})
-TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
-TRAILER = b""
-# What makes up the picture: critical chunks, transparency, colour and physical size, each with the
-# lengths that it can have. Everything else is an application's own, and may hold anything.
-ANY = range(2**31)
-PICTURE: Mapping[bytes, Container[int]] = {
-    b"IHDR": (HEADER,), b"PLTE": range(3, 769, 3), b"tRNS": range(1, 257), b"IEND": (0,),
-    b"IDAT": ANY, b"iCCP": ANY, b"gAMA": (4,), b"cHRM": (32,), b"sRGB": (1,), b"cICP": (4,),
-    b"mDCV": (24,), b"cLLI": (8,), b"sBIT": (1, 2, 3, 4), b"bKGD": (1, 2, 6), b"pHYs": (9,),
-}  # fmt: skip
-# What else is known. Without the four that may not be cut out there is no picture; an animation's frames
-# can be: what is left is what readers show who know no animations.
-KINDS = {
-    **dict.fromkeys((b"IHDR", b"PLTE", b"tRNS", b"IEND"), Metadata.HIDDEN),
-    **dict.fromkeys((b"acTL", b"fcTL", b"fdAT"), Metadata.PICTURES),
-    b"eXIf": Metadata.EXIF,
-    b"tIME": Metadata.TIME,
-    TRAILER: Metadata.TRAILER,
-}
-XMP = b"XML:com.adobe.xmp"
-RAW_EXIF, RAW_IPTC = re.compile(rb"Raw profile type (?:exif|APP1)"), b"Raw profile type iptc"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,25 @@ from lora_drop.jobs.problems import MAX_NAME, shortened
 
 # HTML Living Standard, 13.1.2: elements that have no content and no end tag.
 VOID = frozenset({"br", "img", "input", "meta"})
+type Anchors = Mapping[str, str]
+NO_ANCHORS: Anchors = MappingProxyType({})
+# Before a capital letter: within a sentence there may be a number, or a name like v1.2.
+SENTENCE_END = re.compile(r"(?<=[.?]) (?=[A-Z])")
+KB = 1000  # as phones, cameras and macOS count
+UNITS = ("KB", "MB", "GB")
+OUTCOME_WORDS = {
+    ImageOutcome.KEPT: "Kept",
+    ImageOutcome.MENDED: "Mended",
+    ImageOutcome.DROPPED: "Left out",
+    ImageOutcome.REFUSED: "Refused",
+}
+SOURCES = {
+    ParameterSource.DEFAULT: "default",
+    ParameterSource.PRESET: "preset",
+    ParameterSource.TRAINING_JSON: TRAINING_JSON,
+    ParameterSource.METADATA: "metadata of the upload",
+    ParameterSource.GENERATED: "made up for this job",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +91,6 @@ def _attributes(attributes: Mapping[str, str | bool]) -> Iterator[str]:
             yield f' {written}="{html.escape(visible(value))}"'
         elif value:
             yield f" {written}"
-
-
-type Anchors = Mapping[str, str]
-
-NO_ANCHORS: Anchors = MappingProxyType({})
-# Before a capital letter: within a sentence there may be a number, or a name like v1.2.
-SENTENCE_END = re.compile(r"(?<=[.?]) (?=[A-Z])")
-KB = 1000  # as phones, cameras and macOS count
-UNITS = ("KB", "MB", "GB")
-OUTCOME_WORDS = {
-    ImageOutcome.KEPT: "Kept",
-    ImageOutcome.MENDED: "Mended",
-    ImageOutcome.DROPPED: "Left out",
-    ImageOutcome.REFUSED: "Refused",
-}
-SOURCES = {
-    ParameterSource.DEFAULT: "default",
-    ParameterSource.PRESET: "preset",
-    ParameterSource.TRAINING_JSON: TRAINING_JSON,
-    ParameterSource.METADATA: "metadata of the upload",
-    ParameterSource.GENERATED: "made up for this job",
-}
 
 
 def counted(number: int, noun: str) -> str:

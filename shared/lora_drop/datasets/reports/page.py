@@ -31,6 +31,17 @@ from lora_drop.datasets.reports.style import STYLE
 from lora_drop.fal.trainers.parameters import ParameterSource
 
 SIGNS = {Verdict.ACCEPTED: "M5 12.5l4.5 4.5L19 7.5", Verdict.REJECTED: "M7 7l10 10M17 7L7 17"}
+# Even if a name got past the escaping: no script, no request, no form; one style sheet, this one
+# (Content Security Policy Level 3, 6.1 and 2.3.1).
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "img-src data:",
+        f"style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'",
+        "base-uri 'none'",
+        "form-action 'none'",
+    )
+)
 
 
 def headline(report: Report) -> str:
@@ -102,19 +113,6 @@ def _facts(report: Report) -> Iterator[tuple[str, Html | str]]:
 def _sign(of: Verdict) -> Html:
     path = tag("path", d=SIGNS[of])
     return tag("svg", path, viewBox="0 0 24 24", class_="sign", aria_hidden="true")
-
-
-# Even if a name got past the escaping: no script, no request, no form; one style sheet, this one
-# (Content Security Policy Level 3, 6.1 and 2.3.1).
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "img-src data:",
-        f"style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'",
-        "base-uri 'none'",
-        "form-action 'none'",
-    )
-)
 
 
 def html_text(report: Report) -> str:

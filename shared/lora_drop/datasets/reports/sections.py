@@ -25,9 +25,18 @@ from lora_drop.datasets.reports.markup import (
 )
 from lora_drop.jobs.problems import MAX_NAME, Problem, shortened
 
-SHOWN = 3  # cases of a group before one has to ask for the others
-
 type Case = Problem | ReportedChange
+
+SHOWN = 3  # cases of a group that are shown at once
+JPEG = b"\xff\xd8\xff"
+TIMES = "\N{MULTIPLICATION SIGN}"
+# What people call them.
+FORMATS = {"HEIF": "HEIC", "JXL": "JPEG XL", "JP2": "JPEG 2000"}
+ADVISED = "advised"
+RENAMED = "dataset_flattened"
+MAX_CAPTION = 240  # characters
+# Fewer than that can be looked through.
+WORTH_A_FILTER = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +118,6 @@ def _several(cases: Sequence[Case], anchors: Anchors, shown: int) -> Html:
 def _hidden(items: Sequence[Html], which: str) -> Html:
     summary = tag("summary", f"Show {len(items):,} {which}")
     return tag("details", summary, tag("ul", *items, class_="cases"))
-
-
-JPEG = b"\xff\xd8\xff"
-TIMES = "\N{MULTIPLICATION SIGN}"
-# What people call them.
-FORMATS = {"HEIF": "HEIC", "JXL": "JPEG XL", "JP2": "JPEG 2000"}
-ADVISED = "advised"
-RENAMED = "dataset_flattened"
-MAX_CAPTION = 240  # characters
-# Fewer than that can be looked through.
-WORTH_A_FILTER = 12
 
 
 def anchors_of(photos: Sequence[ImageReport]) -> Anchors:

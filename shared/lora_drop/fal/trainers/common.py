@@ -25,15 +25,7 @@ FILES = (WEIGHTS_FILE, CONFIG_FILE)
 TRIGGER_WORD = Text(name="trigger_phrase", called="trigger_word")
 # May be a sentence, where a trigger phrase is a word or two.
 DEFAULT_CAPTION = Text(name="trigger_phrase", called="default_caption", longest=500)
-
-
-def steps(low: int, high: int, default: int) -> WholeNumber:
-    """Return the field that every price goes by; ``default`` is sent where none is given."""
-    return WholeNumber(name="steps", low=low, high=high, default=default)
-
-
 NAMES = ("portrait", "style", "fast", "quality")
-
 # Less than 1000 steps cost the same, so the fast preset takes them all.
 FOR_PORTRAITS: Mapping[str, Preset] = MappingProxyType(
     {
@@ -60,6 +52,11 @@ FOR_PORTRAITS: Mapping[str, Preset] = MappingProxyType(
         ),
     }
 )
+
+
+def steps(low: int, high: int, default: int) -> WholeNumber:
+    """Return the field that every price goes by; ``default`` is sent where none is given."""
+    return WholeNumber(name="steps", low=low, high=high, default=default)
 
 
 def by_steps(
