@@ -100,13 +100,13 @@ def caption_warnings(
             found.append(_orphan(name))
         elif not caption.text.strip():
             found.append(_empty(name))
-    said = {name for name, caption in captions.items() if caption.text.strip()}
-    bare = [name for name in photos if pairs.get(name) not in said]
+    with_text = {name for name, caption in captions.items() if caption.text.strip()}
+    bare = [name for name in photos if pairs.get(name) not in with_text]
     if photos and len(bare) == len(photos):
         found.append(_none_at_all())
     elif bare:
         found.append(_some_missing(bare))
-    wanting = [name for name in owned & said if MEANT.search(captions[name].text)]
+    wanting = [name for name in owned & with_text if MEANT.search(captions[name].text)]
     if wanting and trigger_phrase == "":
         found.append(_no_trigger(min(wanting)))
     return tuple(found)
@@ -184,11 +184,11 @@ def _only(
     captions: Sequence[str], photos: Sequence[str], of_caption: Key, of_photo: Key
 ) -> dict[str, str]:
     """Return pairs where exactly one caption and one photo have the same name."""
-    said = Counter(map(of_caption, captions))
+    named = Counter(map(of_caption, captions))
     meant = Counter(map(of_photo, photos))
     own = {of_caption(name): name for name in captions}
     keyed = ((photo, of_photo(photo)) for photo in photos)
-    return {photo: own[key] for photo, key in keyed if said[key] == meant[key] == 1}
+    return {photo: own[key] for photo, key in keyed if named[key] == meant[key] == 1}
 
 
 def _folded(name: str) -> str:

@@ -29,7 +29,7 @@ TOOL_METADATA = frozenset(
     | {"s3b-last-modified", "cb-modifiedtime"}
     | {"original-filename", "file-mtime", "file-permissions", "file-owner", "file-group"}
 )
-# What is said there besides the trainer's own inputs.
+# What can be given there besides the trainer's own inputs.
 PRESET = "preset"
 LONGEST = 60  # characters of a name that are looked at
 # What people write for trainers elsewhere.
@@ -63,7 +63,7 @@ class Layer:
         """What is meant for the trainer."""
         return ((name, self.given[name]) for name in self.given if name not in (PRESET, TRAINER))
 
-    def said(self, name: str) -> Any:
+    def value_of(self, name: str) -> Any:
         """Return the value under this name; None for none, and for empty text in metadata."""
         value = self.given.get(name)
         return None if self.text and value == "" else value
@@ -108,11 +108,11 @@ def forced(metadata: Mapping[str, str]) -> bool:
 
     Raises DatasetRejectedError for what is neither true nor false.
     """
-    said = metadata.get(FORCE, "false").strip().lower()
-    if said not in ("true", "false"):
-        message = f"{FORCE} in the object metadata is “{said[:60]}”; it takes true or false."
+    value = metadata.get(FORCE, "false").strip().lower()
+    if value not in ("true", "false"):
+        message = f"{FORCE} in the object metadata is “{value[:60]}”; it takes true or false."
         raise DatasetRejectedError([Problem(code="parameter_invalid_type", message=message)])
-    return said == "true"
+    return value == "true"
 
 
 def _filled(layer: Layer, pairs: Iterable[tuple[str, Any]], problems: list[Problem]) -> Layer:

@@ -133,11 +133,11 @@ def _chosen_trainer(
     None, after adding a problem, for a trainer that is not known.
     """
     for source, layer in reversed(layers):
-        said = layer.said(TRAINER)
-        if said is not None:
-            trainer = trainer_of(said.strip()) if isinstance(said, str) else None
+        value = layer.value_of(TRAINER)
+        if value is not None:
+            trainer = trainer_of(value.strip()) if isinstance(value, str) else None
             if trainer is None:
-                problems.append(unknown_trainer(layer, said))
+                problems.append(unknown_trainer(layer, value))
             return trainer, source
     trainer = trainer_of(application)
     if trainer is None:
@@ -147,11 +147,11 @@ def _chosen_trainer(
 
 def _preset(key: str, layers: Layers, problems: list[Problem]) -> str | None:
     for _, layer in reversed(layers):
-        said = layer.said(PRESET)
-        if said is not None:
-            if isinstance(said, str) and said in PRESETS:
-                return said
-            problems.append(unknown_preset(layer, said))
+        value = layer.value_of(PRESET)
+        if value is not None:
+            if isinstance(value, str) and value in PRESETS:
+                return value
+            problems.append(unknown_preset(layer, value))
             return None
     folder = key.split("/", 1)[0] if "/" in key else ""
     return folder if folder in PRESETS else None

@@ -79,13 +79,13 @@ def failed(
 
 def _kind_and_reason(error: str, payload: object) -> tuple[str, str]:
     """Return the type and the words of a failure."""
-    said = payload if isinstance(payload, Mapping) else {}
-    named, detail = said.get("error_type"), said.get("detail")
+    fields = payload if isinstance(payload, Mapping) else {}
+    named, detail = fields.get("error_type"), fields.get("detail")
     if isinstance(detail, list) and detail and isinstance(detail[0], Mapping):
         kind = detail[0].get("type") or named
         reason = detail[0].get("msg") or error
     else:
-        kind, reason = named, detail or said.get("error") or error
+        kind, reason = named, detail or fields.get("error") or error
     return str(kind or "unknown"), str(reason)
 
 

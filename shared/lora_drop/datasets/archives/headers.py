@@ -157,13 +157,13 @@ class _Place:
 class HeaderChecks:
     """How many local headers were read, what is wrong with them, and whether one holds metadata."""
 
-    seen: int = 0
+    read: int = 0
     has_metadata: bool = False
     problems: list[Problem] = field(default_factory=list)
 
 
-def look_at_headers(reader: TailReader, members: Sequence[Member], begin: int) -> HeaderChecks:
-    """Return the local headers that were seen, and what is wrong with them.
+def check_headers(reader: TailReader, members: Sequence[Member], begin: int) -> HeaderChecks:
+    """Return how many local headers were read, and what is wrong with them.
 
     What the reader affords no request for is left to the reader of the members' data. The directory
     begins at ``begin``.
@@ -182,11 +182,11 @@ def look_at_headers(reader: TailReader, members: Sequence[Member], begin: int) -
             room = place.following - place.member.offset
             if len(record) < min(length_of(record), room):
                 continue  # longer than headers are
-            checks.seen += 1
+            checks.read += 1
             try:
                 header = local_header(record[: length_of(record)], place.member)
                 checks.has_metadata |= header.has_metadata
-                probes -= _look(record, place, header, min(probes, PROBE))
+                probes -= _check_place(record, place, header, min(probes, PROBE))
             except DatasetRejectedError as rejected:
                 checks.problems += rejected.problems
     return checks
@@ -213,7 +213,7 @@ def _windows(places: Sequence[_Place]) -> list[list[_Place]]:
     return windows
 
 
-def _look(record: bytes, place: _Place, header: LocalHeader, probe: int) -> int:
+def _check_place(record: bytes, place: _Place, header: LocalHeader, probe: int) -> int:
     """Hold a member against what lies at its place; how many bytes were inflated for it.
 
     ``record`` begins with the local header and may end anywhere after it. Raises DatasetRejectedError.

@@ -14,7 +14,7 @@ from lora_drop.datasets.archives.directory import (
     size_problems,
 )
 from lora_drop.datasets.archives.end import TAIL, end_of
-from lora_drop.datasets.archives.headers import look_at_headers
+from lora_drop.datasets.archives.headers import check_headers
 from lora_drop.datasets.archives.names import spelling_warnings
 from lora_drop.datasets.archives.ranges import MeteredReader, RangedReader, TailReader
 from lora_drop.datasets.archives.records import Member, refusal
@@ -74,9 +74,9 @@ def structure_of(archive: RangedReader) -> Structure:
     entries = entries_of(reader.read(end.offset, end.size), end.count)
     members = [entry.member for entry in entries]
     _raise([*layout_problems(members, end.offset), *size_problems(members)])
-    headers = look_at_headers(reader, members, end.offset)
+    headers = check_headers(reader, members, end.offset)
     _raise([*headers.problems, *_apart(member_problems(entries), headers.problems)])
-    unseen = len(entries) - headers.seen
+    unseen = len(entries) - headers.read
     return Structure(
         entries=tuple(members),
         begin=end.offset,

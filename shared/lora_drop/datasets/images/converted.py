@@ -156,15 +156,15 @@ def describe_tiff(source: ImageBytes) -> ImageHeader:
     if width <= 0 or height <= 0:
         raise damaged("its picture has no size")
     _check_tiff_tiles(first, width, height)
-    notes = ImageMetadata({kind for tag, kind in TIFF_METADATA.items() if tag in first})
-    notes.tags(first)
+    metadata = ImageMetadata({kind for tag, kind in TIFF_METADATA.items() if tag in first})
+    metadata.tags(first)
     return ImageHeader(
         format=ImageFormat.TIFF,
         width=width,
         height=height,
-        orientation=notes.orientation,
+        orientation=metadata.orientation,
         animated=_has_second_page(source, first),
-        metadata=frozenset(notes.found),
+        metadata=frozenset(metadata.kinds),
         has_alpha=bool(TIFF_ALPHAS.intersection(first.numbers(Tag.EXTRA_SAMPLES))),
         has_profile=Tag.PROFILE in first,
         bit_depth=max(first.numbers(Tag.BITS), default=1),

@@ -73,14 +73,14 @@ def describe_heif(source: ImageBytes) -> ImageHeader:
         picture.width, picture.height = track
     if not picture.width or not picture.height:
         raise damaged("its picture has no size")
-    notes, all_read = _notes(source, meta)
+    metadata, all_read = _read_metadata(source, meta)
     return ImageHeader(
         format=kind,
         width=picture.width,
         height=picture.height,
         orientation=picture.orientation,
         animated=track is not None,
-        metadata=frozenset(notes.found),
+        metadata=frozenset(metadata.kinds),
         has_alpha=_has_alpha(meta),
         has_profile=picture.profile,
         bit_depth=picture.depth,
@@ -142,15 +142,15 @@ def _has_alpha(meta: Meta) -> bool:
     )
 
 
-def _notes(source: ImageBytes, meta: Meta) -> tuple[ImageMetadata, bool]:
+def _read_metadata(source: ImageBytes, meta: Meta) -> tuple[ImageMetadata, bool]:
     """Return what EXIF and XMP items say, and whether all of them could be read."""
-    notes, complete = ImageMetadata(set()), True
+    metadata, complete = ImageMetadata(set()), True
     for number, item in meta.items.items():
         exif = item.type == b"Exif"
         xmp = item.type == b"mime" and b"rdf+xml" in item.content_type
         if not exif and not xmp:
             continue
-        notes.found.add(Metadata.EXIF if exif else Metadata.XMP)
+        metadata.kinds.add(Metadata.EXIF if exif else Metadata.XMP)
         method, offset, length = meta.extents.get(number, (IN_FILE, 0, 0))
         if method not in (IN_FILE, IN_META) or not length:
             continue
@@ -158,12 +158,12 @@ def _notes(source: ImageBytes, meta: Meta) -> tuple[ImageMetadata, bool]:
         try:
             if exif:  # four bytes say how many more lie before the TIFF header
                 skipped = 4 + int.from_bytes(source.read(offset, 4))
-                notes.exif(Part(source, offset, length), min(skipped, length), MAX_EXIF)
+                metadata.exif(Part(source, offset, length), min(skipped, length), MAX_EXIF)
             else:
-                notes.xmp(source.read(offset, min(length, MAX_XMP)))
+                metadata.xmp(source.read(offset, min(length, MAX_XMP)))
         except BeyondPrefixError:
             complete = False
-    return notes, complete
+    return metadata, complete
 
 
 def _track(source: ImageBytes, moov: Box) -> tuple[int, int]:

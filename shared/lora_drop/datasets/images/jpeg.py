@@ -79,7 +79,7 @@ class Segment:
 class Facts:
     """What is gathered on the way."""
 
-    notes: ImageMetadata = field(default_factory=lambda: ImageMetadata(set()))
+    metadata: ImageMetadata = field(default_factory=lambda: ImageMetadata(set()))
     frame: tuple[int, int, int, int, int] | None = None  # marker, depth, height, width, components
     profile: dict[int, bytes] = field(default_factory=dict)  # its parts by their numbers
     scanned: bool = False
@@ -97,7 +97,7 @@ def describe_jpeg(source: ImageBytes) -> ImageHeader:
         complete = False
     profile = b"".join(part for _, part in sorted(facts.profile.items()))
     if profile and not is_standard(profile):
-        facts.notes.found.add(Metadata.PROFILE)
+        facts.metadata.kinds.add(Metadata.PROFILE)
     if facts.frame is None:
         raise damaged("it holds no picture")
     marker, depth, height, width, components = facts.frame
@@ -107,8 +107,8 @@ def describe_jpeg(source: ImageBytes) -> ImageHeader:
         format=ImageFormat.JPEG,
         width=width,
         height=height,
-        orientation=facts.notes.orientation,
-        metadata=frozenset(facts.notes.found),
+        orientation=facts.metadata.orientation,
+        metadata=frozenset(facts.metadata.kinds),
         has_profile=bool(facts.profile),
         bit_depth=depth,
         colour=COLOURS.get(components, Colour.OTHER),
@@ -211,13 +211,13 @@ def _begins(source: ImageBytes, segment: Segment, marker: int, name: bytes, leas
 
 def _take(facts: Facts, source: ImageBytes, segment: Segment, kind: Metadata | None) -> None:
     if facts.scanned:  # readers no longer look at what it says
-        facts.notes.found |= {kind} if kind else set()
+        facts.metadata.kinds |= {kind} if kind else set()
     elif kind is Metadata.EXIF:
-        facts.notes.exif(source, segment.data, segment.length)
+        facts.metadata.exif(source, segment.data, segment.length)
     elif kind is Metadata.XMP:
-        facts.notes.xmp(source.read(segment.data, min(segment.length, MAX_XMP)))
+        facts.metadata.xmp(source.read(segment.data, min(segment.length, MAX_XMP)))
     elif kind is not None:
-        facts.notes.found.add(kind)
+        facts.metadata.kinds.add(kind)
     elif segment.marker in FRAMES:
         data = exactly(source, segment.data, 6)
         facts.frame = (

@@ -46,7 +46,7 @@ STANDARD_PROFILES = re.compile(
 class ImageMetadata:
     """What is gathered while an image's metadata is read; of two values the first one counts."""
 
-    found: set[Metadata]
+    kinds: set[Metadata]
     exif_orientation: int | None = None
     xmp_orientation: int | None = None
     blocks: int = 0
@@ -59,12 +59,14 @@ class ImageMetadata:
     @property
     def orientation(self) -> int:
         """The orientation that a viewer applies: EXIF counts, then XMP; a number other than 1 to 8 is 1."""
-        said = self.xmp_orientation if self.exif_orientation is None else self.exif_orientation
-        return said if said is not None and said in ORIENTATIONS else 1
+        orientation = (
+            self.xmp_orientation if self.exif_orientation is None else self.exif_orientation
+        )
+        return orientation if orientation is not None and orientation in ORIENTATIONS else 1
 
     def exif(self, source: ImageBytes, offset: int, length: int) -> None:
         """Take in a block of EXIF, with or without its “Exif” in front."""
-        self.found.add(Metadata.EXIF)
+        self.kinds.add(Metadata.EXIF)
         if not self.open:
             return
         self.blocks += 1
@@ -77,18 +79,18 @@ class ImageMetadata:
     def tags(self, first: Directory) -> None:
         """Take in the first directory of EXIF or of a TIFF."""
         if Tag.GPS in first:
-            self.found.add(Metadata.GPS)
+            self.kinds.add(Metadata.GPS)
         if self.exif_orientation is None and first.numbers(Tag.ORIENTATION):
             self.exif_orientation = first.number(Tag.ORIENTATION, 1)
 
     def xmp(self, text: bytes) -> None:
         """Take in an XMP packet."""
-        self.found.add(Metadata.XMP)
+        self.kinds.add(Metadata.XMP)
         if not self.open:
             return
         self.blocks += 1
         if XMP_GPS.search(text):
-            self.found.add(Metadata.GPS)
+            self.kinds.add(Metadata.GPS)
         match = XMP_ORIENTATION.search(text)
         if match and self.xmp_orientation is None:
             self.xmp_orientation = int(match[1])

@@ -119,11 +119,11 @@ def distance(one: int, other: int) -> int:
 def near_duplicates(fingerprints: Mapping[str, int]) -> Mapping[str, str]:
     """Return the images that look like an earlier one, each with the first of those, by name."""
     found: dict[str, str] = {}
-    seen: list[tuple[str, int]] = []
+    kept: list[tuple[str, int]] = []
     for name, bits in fingerprints.items():
-        like = next((other for other, its in seen if distance(bits, its) <= NEAR), None)
+        like = next((other for other, its in kept if distance(bits, its) <= NEAR), None)
         if like is None:
-            seen.append((name, bits))
+            kept.append((name, bits))
         else:
             found[name] = like
     return found

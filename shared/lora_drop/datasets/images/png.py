@@ -110,7 +110,7 @@ class Chunk:
 class Facts:
     """What is gathered on the way."""
 
-    notes: ImageMetadata = field(default_factory=lambda: ImageMetadata(set()))
+    metadata: ImageMetadata = field(default_factory=lambda: ImageMetadata(set()))
     transparency: bool = False
     profile: bool = False
     frames: int = 1
@@ -127,7 +127,7 @@ def describe_png(source: ImageBytes) -> ImageHeader:
             _take(facts, source, chunk)
         length = length_of((width, height), depth, colour, interlaced=interlaced)
         if width * height <= MAX_PIXELS and holds_more(_pixels(source), length):
-            facts.notes.found.add(Metadata.HIDDEN)
+            facts.metadata.kinds.add(Metadata.HIDDEN)
     except BeyondPrefixError:
         if not facts.pixels:
             raise
@@ -136,9 +136,9 @@ def describe_png(source: ImageBytes) -> ImageHeader:
         format=ImageFormat.PNG,
         width=width,
         height=height,
-        orientation=facts.notes.orientation,
+        orientation=facts.metadata.orientation,
         animated=facts.frames > 1,
-        metadata=frozenset(facts.notes.found),
+        metadata=frozenset(facts.metadata.kinds),
         has_alpha=colour in WITH_ALPHA or facts.transparency,
         has_profile=facts.profile,
         bit_depth=depth,
@@ -208,29 +208,29 @@ def _header(source: ImageBytes) -> tuple[int, int, int, int, bool]:
 
 def _take(facts: Facts, source: ImageBytes, chunk: Chunk) -> None:
     kind = kind_of(source, chunk)
-    facts.notes.found |= {kind} if kind else set()
+    facts.metadata.kinds |= {kind} if kind else set()
     if chunk.type == b"eXIf":
-        facts.notes.exif(source, chunk.data, chunk.length)
-    elif kind is Metadata.XMP and facts.notes.open:
-        facts.notes.xmp(_text(source, chunk))
-    elif kind is Metadata.EXIF and facts.notes.open:
+        facts.metadata.exif(source, chunk.data, chunk.length)
+    elif kind is Metadata.XMP and facts.metadata.open:
+        facts.metadata.xmp(_text(source, chunk))
+    elif kind is Metadata.EXIF and facts.metadata.open:
         lines = _text(source, chunk).split(b"\n")[3:]  # after an empty line, the name, the length
         try:
             block = bytes.fromhex(b"".join(lines).decode("ascii"))
         except ValueError:
             return  # no EXIF after all; it is taken out as such
-        facts.notes.exif(WholeImage(block), 0, len(block))
+        facts.metadata.exif(WholeImage(block), 0, len(block))
     elif chunk.type == b"acTL":
         facts.frames = int.from_bytes(source.read(chunk.data, 4))
     if chunk.type == b"IDAT" and facts.pixels and facts.last != b"IDAT":
         # 5.6: they follow on each other. Some readers stop at the first gap, and would go on without.
-        facts.notes.found.add(Metadata.HIDDEN)
+        facts.metadata.kinds.add(Metadata.HIDDEN)
     facts.last = chunk.type
     facts.transparency |= chunk.type == b"tRNS"
     if chunk.type == b"iCCP":
         facts.profile = True
         if not is_standard(_text(source, chunk)):
-            facts.notes.found.add(Metadata.PROFILE)
+            facts.metadata.kinds.add(Metadata.PROFILE)
     facts.pixels |= chunk.type == b"IDAT"
 
 

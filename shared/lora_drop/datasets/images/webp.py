@@ -39,7 +39,7 @@ class Facts:
     """What is gathered on the way."""
 
     flags: int
-    notes: ImageMetadata = field(default_factory=lambda: ImageMetadata(set()))
+    metadata: ImageMetadata = field(default_factory=lambda: ImageMetadata(set()))
     frames: int = 0
     pictures: int = 0
 
@@ -55,14 +55,14 @@ def describe_webp(source: ImageBytes) -> ImageHeader:
         complete = False
     if facts.frames == 1 or facts.pictures > 1 or (facts.pictures and facts.frames):
         # 2.7: a still picture is one chunk, not a frame, which may hold chunks of its own.
-        facts.notes.found.add(Metadata.HIDDEN)
+        facts.metadata.kinds.add(Metadata.HIDDEN)
     return ImageHeader(
         format=ImageFormat.WEBP,
         width=width,
         height=height,
-        orientation=facts.notes.orientation,
+        orientation=facts.metadata.orientation,
         animated=facts.frames > 1 or (not complete and bool(flags & ANIMATED)),
-        metadata=frozenset(facts.notes.found),
+        metadata=frozenset(facts.metadata.kinds),
         has_alpha=bool(flags & ALPHA),
         has_profile=bool(flags & PROFILE),
         complete=complete,
@@ -124,15 +124,15 @@ def _size(source: ImageBytes) -> tuple[int, int, int]:
 
 def _take(facts: Facts, source: ImageBytes, chunk: Chunk) -> None:
     kind = kind_of(chunk)
-    facts.notes.found |= {kind} if kind else set()
+    facts.metadata.kinds |= {kind} if kind else set()
     facts.frames += chunk.type == b"ANMF"
     facts.pictures += chunk.type in (LOSSY, LOSSLESS)
     if chunk.type == b"ICCP" and not is_standard(
         source.read(chunk.data, min(chunk.length, MAX_PROFILE + 1))
     ):
-        facts.notes.found.add(Metadata.PROFILE)
+        facts.metadata.kinds.add(Metadata.PROFILE)
     # A reader looks for these where the flags say that they are there.
     if kind is Metadata.EXIF and facts.flags & EXIF_FLAG:
-        facts.notes.exif(source, chunk.data, chunk.length)
+        facts.metadata.exif(source, chunk.data, chunk.length)
     elif kind is Metadata.XMP and facts.flags & XMP_FLAG:
-        facts.notes.xmp(source.read(chunk.data, min(chunk.length, MAX_XMP)))
+        facts.metadata.xmp(source.read(chunk.data, min(chunk.length, MAX_XMP)))
