@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from lora_drop.datasets.dataset import IMAGE_SUFFIXES
+from lora_drop.datasets.images.formats import PHOTO_SUFFIXES
 from lora_drop.datasets.problem_codes import MEANINGS
 from lora_drop.datasets.report import ImageOutcome, Report, ReportedChange, Verdict
 from lora_drop.datasets.reports.markup import counted, visible
@@ -82,7 +82,7 @@ def _of_all(group: Group) -> str:
 def _instead(report: Report) -> str:
     """What there is where there are no photos: “12 .cr3 files”."""
     suffixes = (suffix_of(photo.member) for photo in report.photos)
-    kinds = Counter(suffix for suffix in suffixes if suffix not in IMAGE_SUFFIXES)
+    kinds = Counter(suffix for suffix in suffixes if suffix not in PHOTO_SUFFIXES)
     found = [
         counted(number, f".{suffix} file") if suffix else f"{number} without an ending"
         for suffix, number in kinds.most_common(SHOWN["warning"])

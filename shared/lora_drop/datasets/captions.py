@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from lora_drop.fal.trainers.demands import stem
+from lora_drop.fal.trainers.demands import first_names, stem
 from lora_drop.jobs.problems import Problem
 
 MAX_CAPTION = 16 * 1024  # bytes; trainers read some hundred words of it
 TRIGGER = "[trigger]"  # fal: replaced by the trigger phrase
 MEANT = re.compile(re.escape(TRIGGER), re.IGNORECASE)
-SHOWN = 3  # names in a sentence
 # The byte order marks of UTF-8, UTF-16 and UTF-32; the longer ones first, for they begin alike.
 MARKS: Sequence[tuple[bytes, str]] = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -139,12 +138,11 @@ def _none_at_all() -> Problem:
 
 
 def _some_missing(bare: Sequence[str]) -> Problem:
-    names = ", ".join(bare[:SHOWN]) + (", …" if len(bare) > SHOWN else "")
     photos = "1 photo has" if len(bare) == 1 else f"{len(bare)} photos have"
     return Problem(
         code="caption_absent",
-        message=f"{photos} no caption ({names}), while others have. Captions teach best when every "
-        "photo has one.",
+        message=f"{photos} no caption ({first_names(bare)}), while others have. Captions teach "
+        "best when every photo has one.",
     )
 
 

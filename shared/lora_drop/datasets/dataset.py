@@ -22,7 +22,6 @@ GOOD_IMAGES = 20  # fal: 20 to 50 are best
 MAX_IMAGES = 1000
 MAX_IMAGE_BYTES = 100 * 1024**2
 MAX_DATASET_BYTES = 2 * 1024**3
-IMAGE_SUFFIXES = PHOTO_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class Dataset:
 
 def size_problem(members: Sequence[Member]) -> Problem | None:
     """Return why there is too much in the archive to look at; ``members`` are what may be photos."""
-    members = [member for member in members if suffix_of(member.name) in {"", *IMAGE_SUFFIXES}]
+    members = [member for member in members if suffix_of(member.name) in {"", *PHOTO_SUFFIXES}]
     if len(members) > MAX_IMAGES:
         return Problem(
             code="dataset_too_many_images",

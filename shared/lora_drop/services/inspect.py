@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from lora_drop.datasets.archives import Content, Member, RangedReader, Structure, contents_of
 from lora_drop.datasets.captions import MAX_CAPTION, caption_of, caption_problem
 from lora_drop.datasets.dataset import (
-    IMAGE_SUFFIXES,
     MAX_IMAGE_BYTES,
     beside,
     image_too_large,
@@ -16,7 +15,14 @@ from lora_drop.datasets.dataset import (
 )
 from lora_drop.datasets.images import hints
 from lora_drop.datasets.images.describe import describe
-from lora_drop.datasets.images.formats import CONVERTED, SNIFFED, TRAINED, ImageFormat, sniff
+from lora_drop.datasets.images.formats import (
+    CONVERTED,
+    PHOTO_SUFFIXES,
+    SNIFFED,
+    TRAINED,
+    ImageFormat,
+    sniff,
+)
 from lora_drop.datasets.images.header import Flaw, InvalidImageError, check_size
 from lora_drop.datasets.images.pictures import Pictures
 from lora_drop.datasets.images.reading import WholeImage
@@ -65,7 +71,7 @@ class Inspector:
         try:
             head = next(content, b"")
             kind = sniff(head[:SNIFFED])
-            if kind not in PHOTOS | MEANT and suffix_of(member.name) not in IMAGE_SUFFIXES:
+            if kind not in PHOTOS | MEANT and suffix_of(member.name) not in PHOTO_SUFFIXES:
                 result.left_out[member.name] = other_file(member)
             elif kind in PHOTOS and member.size > MAX_IMAGE_BYTES:
                 result.refused[member.name] = image_too_large(member)

@@ -15,6 +15,11 @@ def stem(name: str) -> str:
     return name.rsplit(".", 1)[0]
 
 
+def first_names(names: Sequence[str]) -> str:
+    """Return the first three names for a sentence, and a sign that there are more."""
+    return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+
+
 def masks_in(trainer: Trainer, images: Sequence[str]) -> Mapping[str, str]:
     """Return the images that this trainer takes for masks, each with the name of its photo."""
     if trainer.mask_suffix is None:
@@ -68,12 +73,11 @@ def _size(size: tuple[int, int]) -> str:
 
 
 def _no_captions(trainer: Trainer, bare: Sequence[str]) -> Problem:
-    names = ", ".join(bare[:SHOWN]) + (", …" if len(bare) > SHOWN else "")
     of_all = "1 photo has" if len(bare) == 1 else f"{len(bare)} photos have"
     return Problem(
         code="caption_missing",
-        message=f"{of_all} no caption ({names}), and {trainer.short_name} fails without. Write one "
-        "for each into a text file with the photo's name (anna.jpg, anna.txt), or give all of them "
+        message=f"{of_all} no caption ({first_names(bare)}), and {trainer.short_name} fails without. "
+        "Write one for each into a text file with the photo's name (anna.jpg, anna.txt), or give all of them "
         "one with default_caption.",
         member=bare[0],
     )
