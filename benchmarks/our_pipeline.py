@@ -17,7 +17,7 @@ from lora_drop.adapters.checked_network import CheckedNetwork
 from lora_drop.adapters.download import CdnFiles
 from lora_drop.adapters.fal import FalQueueClient
 from lora_drop.adapters.fal_history import FalHistory
-from lora_drop.fal.prices import Price
+from lora_drop.fal.trainers.trainer import Price
 from lora_drop.jobs.artifacts import WEIGHTS
 from lora_drop.jobs.errors import LoraDropError
 from lora_drop.jobs.status import Status

@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from lora_drop.adapters.fal_prices import FalPrices
-from lora_drop.fal.prices import Price, price_of
+from lora_drop.fal.trainers.table import price_of
+from lora_drop.fal.trainers.trainer import Price
 from lora_drop.simulator.config import SimulatorConfig
 from lora_drop.simulator.running import ControlClient, running_simulator
 from tests.support.builders import APPLICATION

@@ -15,9 +15,14 @@ from lora_drop.adapters.pillow import PillowPictures
 from lora_drop.datasets.images.cleaning import without_metadata
 from lora_drop.datasets.images.describe import describe, describe_beginning
 from lora_drop.datasets.images.formats import CONVERTED, TRAINED
-from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImageError, Metadata
-from lora_drop.datasets.images.limits import check_not_too_large
-from lora_drop.datasets.images.mending import Change, changes_for
+from lora_drop.datasets.images.header import (
+    Flaw,
+    ImageHeader,
+    InvalidImageError,
+    Metadata,
+    check_not_too_large,
+)
+from lora_drop.datasets.images.pictures import Change, changes_for
 from lora_drop.datasets.images.reading import STEP, BeyondPrefixError, WholeImage
 from tests.support import photos
 

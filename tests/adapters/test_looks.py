@@ -11,9 +11,8 @@ from lora_drop.adapters.pillow import MEASURED, THUMBNAIL, PillowPictures
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.header import Flaw, InvalidImageError
 from lora_drop.datasets.images.hints import BLURRED, DARK_HIGHLIGHTS, DARK_MEAN
-from lora_drop.datasets.images.pictures import ImageInspection, Pictures
+from lora_drop.datasets.images.pictures import NEAR, ImageInspection, Pictures, distance
 from lora_drop.datasets.images.reading import WholeImage
-from lora_drop.datasets.images.similarity import NEAR, distance
 from tests.support import photos
 from tests.support.photos import encoded, picture
 

@@ -10,8 +10,7 @@ from lora_drop.adapters.pillow import PillowPictures
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.header import Colour, ImageHeader, InvalidImageError
-from lora_drop.datasets.images.mending import Change, changes_for
-from lora_drop.datasets.images.pictures import Mended, Pictures
+from lora_drop.datasets.images.pictures import Change, Mended, Pictures, changes_for
 from lora_drop.datasets.images.reading import WholeImage
 from tests.support import photos
 from tests.support.photos import encoded, picture

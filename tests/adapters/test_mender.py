@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from lora_drop.adapters.pillow import PillowPictures
-from lora_drop.datasets.archives import writing
+from lora_drop.datasets.archives import records
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.reading import WholeImage
 from lora_drop.jobs.errors import DatasetRejectedError
@@ -114,7 +114,7 @@ def test_a_photo_that_has_changed_since_it_was_checked_is_never_mended(
 def test_photos_that_become_too_many_bytes_are_refused(
     data: bytes, checked: ValidDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "MAX_SIZE", 10_000)
+    monkeypatch.setattr(records, "MAX_SIZE", 10_000)
 
     with pytest.raises(DatasetRejectedError) as refused:
         list(pieces(data, checked))

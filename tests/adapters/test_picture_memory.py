@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lora_drop.adapters.memory_limit import at_most
+from lora_drop.adapters.pillow import at_most
 from tests.support.photos import encoded, picture
 
 pytestmark = pytest.mark.skipif(
@@ -52,12 +52,12 @@ LOOK = """
     from lora_drop.adapters import pillow
     from lora_drop.datasets.images.describe import describe
     from lora_drop.datasets.images.header import InvalidImageError
-    from lora_drop.datasets.images.mending import Change
-    from lora_drop.datasets.images.reading import Whole
+    from lora_drop.datasets.images.pictures import Change
+    from lora_drop.datasets.images.reading import WholeImage
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for file in sys.argv[2:]:
         data = Path(file).read_bytes()
-        header = describe(Whole(data))
+        header = describe(WholeImage(data))
         try:
             pillow.PillowPictures().mend(data, header, [Change.CONVERTED])
             said = "mended"

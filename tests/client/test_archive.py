@@ -7,7 +7,7 @@ import pytest
 from lora_drop.client.archive import archive_of
 from lora_drop.client.check import check_dataset
 from lora_drop.client.errors import CommandError
-from lora_drop.datasets.limits import MAX_DATASET_BYTES, MAX_IMAGES
+from lora_drop.datasets.dataset import MAX_DATASET_BYTES, MAX_IMAGES
 from lora_drop.jobs.errors import DatasetRejectedError
 from tests.support.builders import make_jpeg
 from tests.support.checking import good

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from lora_drop.dev.docs import stale
-from lora_drop.fal.prices import estimated_cost_usd
-from lora_drop.fal.trainers.flux import PORTRAIT
+from lora_drop.fal.trainers.table import PORTRAIT, estimated_cost_usd
 from lora_drop.local.deployment import sam_local_line
 from tests.e2e.conftest import run_command_both
 from tests.support.builders import APPLICATION

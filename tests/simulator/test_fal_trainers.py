@@ -7,11 +7,8 @@ import pytest
 from fal_client.client import FalClientHTTPError
 
 from lora_drop.datasets.parameters import ResolvedParameters, resolve
-from lora_drop.fal.prices import estimated_cost_usd
 from lora_drop.fal.trainers.fields import LEAST_RATE, Choice, Field, Flag, Rate, WholeNumber
-from lora_drop.fal.trainers.flux import FAST
-from lora_drop.fal.trainers.flux_2 import FLUX_2
-from lora_drop.fal.trainers.table import TRAINERS
+from lora_drop.fal.trainers.table import FAST, FLUX_2, TRAINERS, estimated_cost_usd
 from lora_drop.fal.trainers.trainer import Captions, Trainer
 from lora_drop.jobs.artifacts import artifacts_in
 from lora_drop.simulator.inputs import ENDPOINTS

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from lora_drop.datasets.archives import RangedReader
-from lora_drop.fal.prices import Price
 from lora_drop.fal.status import FalStatus
+from lora_drop.fal.trainers.trainer import Price
 from lora_drop.fal.webhooks import RawDelivery
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.events import StatusChange

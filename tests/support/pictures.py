@@ -5,8 +5,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from lora_drop.datasets.images.header import ImageHeader
-from lora_drop.datasets.images.mending import Change, format_after
-from lora_drop.datasets.images.pictures import ImageInspection, Mended
+from lora_drop.datasets.images.pictures import Change, ImageInspection, Mended, format_after
 
 
 class BlindPictures:

@@ -15,8 +15,8 @@ import httpx
 
 from lora_drop.adapters.fal_transport import UNANSWERED, json_object
 from lora_drop.adapters.secrets import Key, KeyAuth
-from lora_drop.fal.prices import Price, price_of
-from lora_drop.fal.trainers.table import TRAINERS
+from lora_drop.fal.trainers.table import TRAINERS, price_of
+from lora_drop.fal.trainers.trainer import Price
 from lora_drop.jobs.errors import FalUnavailableError
 
 TIMEOUT = httpx.Timeout(3.0)  # an estimate is not worth more of a function's minute

@@ -22,7 +22,7 @@ class FileRange:
         return self._size
 
     def read(self, offset: int, length: int) -> bytes:
-        """Bytes of the file; raises DatasetUnreadableError when it has become shorter."""
+        """Return bytes of the file; raises DatasetUnreadableError when it has become shorter."""
         length = min(length, self._size - offset)
         if length <= 0:
             return b""
@@ -35,6 +35,6 @@ class FileRange:
 
 @contextmanager
 def open_range(path: Path) -> Iterator[FileRange]:
-    """The file, for as long as the block lasts; raises OSError."""
+    """Open the file, for as long as the block lasts; raises OSError."""
     with path.open("rb") as file:
         yield FileRange(file)

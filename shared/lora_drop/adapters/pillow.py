@@ -1,25 +1,43 @@
-"""Pictures over Pillow and pillow-heif. Importing this module imports both."""
+"""Pictures over Pillow and pillow-heif, which this module imports, with a bound on their memory."""
 
 import io
 import struct
+import sys
 import warnings
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pillow_heif
 from PIL import AvifImagePlugin, Image, ImageChops, ImageCms, ImageFilter, ImageStat
 
-from lora_drop.adapters.memory_limit import at_most
 from lora_drop.datasets.images.cleaning import without_metadata
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.formats import ImageFormat
-from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImageError, too_much_work
-from lora_drop.datasets.images.limits import check_not_too_large
-from lora_drop.datasets.images.mending import Change, changes_for, format_after, is_lossless
-from lora_drop.datasets.images.pictures import ImageInspection, Mended
+from lora_drop.datasets.images.header import (
+    Flaw,
+    ImageHeader,
+    InvalidImageError,
+    check_not_too_large,
+    too_much_work,
+)
+from lora_drop.datasets.images.pictures import (
+    SIDE,
+    Change,
+    ImageInspection,
+    Mended,
+    changes_for,
+    fingerprint,
+    format_after,
+    is_lossless,
+)
 from lora_drop.datasets.images.reading import WholeImage
-from lora_drop.datasets.images.similarity import SIDE, fingerprint
 
+if sys.platform == "linux":
+    import resource
+
+STATM = Path("/proc/self/statm")  # its first number: pages of this process (proc(5))
 MEASURED, THUMBNAIL = 512, 320  # pixels along the longest side
 QUALITY, THUMBNAIL_QUALITY = 95, 80
 FULL_COLOUR = 0  # 4:4:4: a portrait's edges keep their colours, for a fifth more bytes
@@ -52,6 +70,26 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 TURNED_WHEN_READ = frozenset({ImageFormat.HEIF, ImageFormat.TIFF})
+
+
+@contextmanager
+def at_most(more: int) -> Iterator[None]:
+    """Let this process take no more than so many bytes beside what it has, while the block lasts.
+
+    Code that asks for more gets MemoryError, or a library's own error. On Linux alone, as in the
+    functions; elsewhere nothing is bounded.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    bound = int(STATM.read_text().split()[0]) * resource.getpagesize() + more
+    bounds = [limit for limit in (soft, hard, bound) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min(bounds), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 class PillowPictures:
@@ -94,7 +132,7 @@ class PillowPictures:
         *,
         lossless: bool = False,
     ) -> Mended:
-        """The image with these changes made, and no metadata; raises InvalidImageError when it cannot be.
+        """Return the image with these changes made, and no metadata; raises InvalidImageError when it cannot be.
 
         Colours become sRGB where pixels change: trainers do not look at a profile. A profile that
         makes no sense is passed over. Without a change of pixels, profile and pixels stay as they are.
@@ -116,7 +154,7 @@ class PillowPictures:
 
 
 def _decoded(data: bytes, header: ImageHeader, *, at_least: int | None = None) -> Image.Image:
-    """All of the first picture, decoded as what its header says and as nothing else.
+    """Return all of the first picture, decoded as what its header says and as nothing else.
 
     ``at_least``: a JPEG may come smaller, with so many pixels along its shortest side; all of its
     bytes are read nevertheless. Whatever a decoder raises is raised as InvalidImageError.
@@ -144,7 +182,7 @@ def _decoded(data: bytes, header: ImageHeader, *, at_least: int | None = None) -
 
 
 def _smaller(image: Image.Image) -> Image.Image:
-    """A copy that is at least as large as what is measured, made before anything else costs memory."""
+    """Return a copy that is at least as large as what is measured, made before anything else costs memory."""
     factor = max(image.size) // (2 * MEASURED)
     if factor < 2 or image.mode in ("1", "P") or image.mode.startswith("I;16"):  # noqa: PLR2004
         return image
@@ -152,7 +190,7 @@ def _smaller(image: Image.Image) -> Image.Image:
 
 
 def _screen_colours(image: Image.Image, *, by_profile: bool = True) -> Image.Image:
-    """The image in grey or sRGB of 8 bits, with its transparency."""
+    """Return the image in grey or sRGB of 8 bits, with its transparency."""
     if image.mode in ("I", "F", "LAB"):
         raise InvalidImageError(
             Flaw.UNSUPPORTED_PIXELS,
@@ -176,7 +214,7 @@ def _screen_colours(image: Image.Image, *, by_profile: bool = True) -> Image.Ima
 
 
 def _by_profile(image: Image.Image, profile: bytes) -> Image.Image | None:
-    """The image in sRGB; None when the profile is none, or one for other colours."""
+    """Return the image in sRGB; None when the profile is none, or one for other colours."""
     alpha = image.getchannel("A") if image.mode == "RGBA" else None
     try:
         converted = ImageCms.profileToProfile(
@@ -203,7 +241,7 @@ def _is_transparent(image: Image.Image) -> bool:
 
 
 def _seen_through(image: Image.Image) -> Image.Image:
-    """White where a grey of 16 bits is the one that a PNG calls transparent (11.3.1.1, tRNS)."""
+    """Return white where a grey of 16 bits is the one that a PNG calls transparent (11.3.1.1, tRNS)."""
     key = int(image.info["transparency"])
     bytes_of = Image.frombytes("LA", image.size, image.tobytes("raw", "I;16"))  # low and high
     same = [
@@ -214,7 +252,7 @@ def _seen_through(image: Image.Image) -> Image.Image:
 
 
 def _flat(image: Image.Image) -> Image.Image:
-    """The image with white behind it."""
+    """Return the image with white behind it."""
     if image.mode != "RGBA":
         return image
     flat = Image.new("RGB", image.size, WHITE)
@@ -247,7 +285,7 @@ def _thumbnail(image: Image.Image) -> bytes:
 
 
 def _sharpness(grey: Image.Image) -> float:
-    """The variance of the Laplacian; the outermost pixels have none."""
+    """Return the variance of the Laplacian; the outermost pixels have none."""
     width, height = grey.size
     if min(width, height) < len("abc"):
         return 0.0
@@ -256,7 +294,7 @@ def _sharpness(grey: Image.Image) -> float:
 
 
 def _percentile(grey: Image.Image, part: float) -> int:
-    """The grey value that this part of the pixels does not exceed."""
+    """Return the grey value that this part of the pixels does not exceed."""
     histogram = grey.histogram()
     left = part * sum(histogram)
     for value, count in enumerate(histogram):

@@ -115,8 +115,7 @@ def accepted_here(
     from lora_drop.client.check import NAMES_SHOWN, check_dataset
     from lora_drop.client.parameters import metadata_of
     from lora_drop.datasets.report import Verdict
-    from lora_drop.datasets.reports.markup import visible
-    from lora_drop.datasets.reports.wording import counted
+    from lora_drop.datasets.reports.markup import counted, visible
 
     metadata = metadata_of(parameters)
     with display.console.status(f"checking {path}"):

@@ -8,13 +8,12 @@ from functools import cache
 from pathlib import Path
 
 from lora_drop.client.errors import CommandError
-from lora_drop.datasets.codes import MEANINGS
-from lora_drop.datasets.limits import IMAGE_SUFFIXES
+from lora_drop.datasets.images.formats import PHOTO_SUFFIXES
+from lora_drop.datasets.problem_codes import MEANINGS
 from lora_drop.datasets.report import ImageOutcome, Report, ReportedChange, Verdict
 from lora_drop.datasets.reports import html_text, json_text
-from lora_drop.datasets.reports.groups import Group, groups_of
-from lora_drop.datasets.reports.markup import visible
-from lora_drop.datasets.reports.wording import counted
+from lora_drop.datasets.reports.markup import counted, visible
+from lora_drop.datasets.reports.sections import Group, groups_of
 from lora_drop.datasets.selection import suffix_of
 from lora_drop.fal.trainers.parameters import ParameterSource
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
@@ -94,7 +93,7 @@ def _of_all(group: Group) -> str:
 def _instead(report: Report) -> str:
     """What there is where there are no photos: “12 .cr3 files”."""
     suffixes = (suffix_of(photo.member) for photo in report.photos)
-    kinds = Counter(suffix for suffix in suffixes if suffix not in IMAGE_SUFFIXES)
+    kinds = Counter(suffix for suffix in suffixes if suffix not in PHOTO_SUFFIXES)
     found = [
         counted(number, f".{suffix} file") if suffix else f"{number} without an ending"
         for suffix, number in kinds.most_common(SHOWN["warning"])

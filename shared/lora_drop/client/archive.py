@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lora_drop.client.errors import CommandError
 from lora_drop.datasets.archives import Member, is_junk
-from lora_drop.datasets.limits import size_problem
+from lora_drop.datasets.dataset import size_problem
 from lora_drop.datasets.selection import select
 from lora_drop.jobs.errors import DatasetRejectedError
 

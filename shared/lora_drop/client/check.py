@@ -9,10 +9,9 @@ from lora_drop.client.errors import CommandError
 from lora_drop.client.parameters import NO_JOB_YET, of_options
 from lora_drop.datasets.parameters import ResolvedParameters
 from lora_drop.datasets.report import Report, Verdict
-from lora_drop.datasets.reports.markup import visible
-from lora_drop.datasets.reports.wording import counted
-from lora_drop.fal.prices import Price
+from lora_drop.datasets.reports.markup import counted, visible
 from lora_drop.fal.trainers.table import DEFAULT
+from lora_drop.fal.trainers.trainer import Price
 from lora_drop.jobs.errors import DatasetRejectedError, DatasetUnreadableError
 from lora_drop.services.check import Checker, DatasetInput
 

@@ -16,7 +16,7 @@ from lora_drop.client.archive import Archive, archive_of
 from lora_drop.client.errors import CommandError, JobUnknownError
 from lora_drop.client.parameters import check_parameters, metadata_of
 from lora_drop.client.stack import Stack, find_stack
-from lora_drop.datasets.advice import advice
+from lora_drop.datasets.parameters import advice
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.ids import job_id_for, result_prefix
 from lora_drop.jobs.problems import Problem

@@ -6,7 +6,7 @@ from pathlib import Path
 from lora_drop.adapters.local_files import open_range
 from lora_drop.client.errors import CommandError
 from lora_drop.datasets.archives import members_of, read_member
-from lora_drop.datasets.content import forced
+from lora_drop.datasets.parameter_layers import forced
 from lora_drop.datasets.parameters import MAX_TRAINING_JSON, ResolvedParameters, resolve
 from lora_drop.datasets.selection import select
 from lora_drop.jobs.errors import DatasetRejectedError

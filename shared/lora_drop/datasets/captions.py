@@ -1,16 +1,18 @@
-"""Captions: what is written under a photo, in whatever encoding somebody's editor has written it."""
+"""Captions: what is written under a photo, in any encoding that an editor writes, and which photo's it is."""
 
 import codecs
 import re
-from collections.abc import Collection, Mapping, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from lora_drop.fal.trainers.demands import first_names, stem
 from lora_drop.jobs.problems import Problem
 
 MAX_CAPTION = 16 * 1024  # bytes; trainers read some hundred words of it
 TRIGGER = "[trigger]"  # fal: replaced by the trigger phrase
 MEANT = re.compile(re.escape(TRIGGER), re.IGNORECASE)
-SHOWN = 3  # names in a sentence
 # The byte order marks of UTF-8, UTF-16 and UTF-32; the longer ones first, for they begin alike.
 MARKS: Sequence[tuple[bytes, str]] = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -19,6 +21,7 @@ MARKS: Sequence[tuple[bytes, str]] = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+type Key = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class Caption:
 
 
 def caption_of(data: bytes) -> Caption | None:
-    """The text in these bytes: UTF-8, anything with a byte order mark, or Windows-1252.
+    """Return the text in these bytes: UTF-8, anything with a byte order mark, or Windows-1252.
 
     None for what is no text: it has control characters, or bytes that no encoding explains.
     """
@@ -47,7 +50,7 @@ def caption_of(data: bytes) -> Caption | None:
 
 
 def caption_problem(name: str, size: int, caption: Caption | None) -> Problem | None:
-    """Why a caption cannot be used; None for a good one."""
+    """Return why a caption cannot be used; None for a good one."""
     if size > MAX_CAPTION:
         return Problem(
             code="caption_too_long",
@@ -58,7 +61,7 @@ def caption_problem(name: str, size: int, caption: Caption | None) -> Problem | 
     if caption is None:
         return Problem(
             code="caption_unreadable",
-            message=f"{name} is not a text. Write the caption anew in a text editor and save it as "
+            message=f"{name} is not a text. Write the caption again in a text editor and save it as "
             "UTF-8, or take the file out.",
             member=name,
         )
@@ -66,7 +69,7 @@ def caption_problem(name: str, size: int, caption: Caption | None) -> Problem | 
 
 
 def as_trained(text: str, *, trigger_phrase: str | None, replaced: bool) -> str:
-    """The text as it has to lie before a trainer, with its word for the person where there is one.
+    """Return the text as it has to lie before a trainer, with its word for the person where there is one.
 
     ``replaced``: the trainer puts the trigger phrase in place of ``[trigger]`` itself, written just so;
     with any other trainer it is done here, or the brackets would be trained.
@@ -83,10 +86,10 @@ def caption_warnings(
     *,
     trigger_phrase: str | None,
 ) -> tuple[Problem, ...]:
-    """What could be better about the captions.
+    """Return what could be better about the captions.
 
     ``pairs`` has the caption of each photo that has one, ``photos`` are the names of those that are
-    used. Without a ``trigger_phrase`` (empty: none; None: nobody knows yet) ``[trigger]`` stands for
+    used. Without a ``trigger_phrase`` (empty: none; None: not known yet) ``[trigger]`` stands for
     nothing.
     """
     owned = set(pairs.values())
@@ -96,13 +99,13 @@ def caption_warnings(
             found.append(_orphan(name))
         elif not caption.text.strip():
             found.append(_empty(name))
-    said = {name for name, caption in captions.items() if caption.text.strip()}
-    bare = [name for name in photos if pairs.get(name) not in said]
+    with_text = {name for name, caption in captions.items() if caption.text.strip()}
+    bare = [name for name in photos if pairs.get(name) not in with_text]
     if photos and len(bare) == len(photos):
         found.append(_none_at_all())
     elif bare:
         found.append(_some_missing(bare))
-    wanting = [name for name in owned & said if MEANT.search(captions[name].text)]
+    wanting = [name for name in owned & with_text if MEANT.search(captions[name].text)]
     if wanting and trigger_phrase == "":
         found.append(_no_trigger(min(wanting)))
     return tuple(found)
@@ -135,12 +138,11 @@ def _none_at_all() -> Problem:
 
 
 def _some_missing(bare: Sequence[str]) -> Problem:
-    names = ", ".join(bare[:SHOWN]) + (", …" if len(bare) > SHOWN else "")
     photos = "1 photo has" if len(bare) == 1 else f"{len(bare)} photos have"
     return Problem(
         code="caption_absent",
-        message=f"{photos} no caption ({names}), while others have. Captions teach best when every "
-        "photo has one.",
+        message=f"{photos} no caption ({first_names(bare)}), while others have. Captions teach "
+        "best when every photo has one.",
     )
 
 
@@ -151,3 +153,47 @@ def _no_trigger(name: str) -> Problem:
         "trigger_phrase, or write the word itself.",
         member=name,
     )
+
+
+def paired(captions: Iterable[str], photos: Sequence[str]) -> Mapping[str, str]:
+    """Return the caption of each photo that has one, by their names in the archive.
+
+    A caption has its photo's name but for the ending, as trainers have it (``anna.txt``); several
+    photos of that name share it. Of what is left, one is taken that was named after the whole file
+    (``anna.jpg.txt``), one whose name differs in case or in how its letters are composed, and one
+    that lies in another folder; each only where nothing else could be meant.
+    """
+    # Where a photo has two, the trainers' own ending is the one that counts.
+    left = sorted(captions, key=lambda name: not name.endswith(".txt"))
+    own: dict[str, str] = {}
+    for name in left:
+        own.setdefault(stem(name), name)
+    found = {photo: own[stem(photo)] for photo in photos if stem(photo) in own}
+    ways: tuple[tuple[Key, Key], ...] = ((stem, str), (_folded, _folded), (_alone, _alone))
+    for of_caption, of_photo in ways:
+        taken = {*found.values(), *(name for name in left if own[stem(name)] in found.values())}
+        free = [name for name in left if name not in taken]
+        bare = [photo for photo in photos if photo not in found]
+        found |= _only(free, bare, of_caption, of_photo)
+    return found
+
+
+def _only(
+    captions: Sequence[str], photos: Sequence[str], of_caption: Key, of_photo: Key
+) -> dict[str, str]:
+    """Return pairs where exactly one caption and one photo have the same name."""
+    named = Counter(map(of_caption, captions))
+    meant = Counter(map(of_photo, photos))
+    own = {of_caption(name): name for name in captions}
+    keyed = ((photo, of_photo(photo)) for photo in photos)
+    return {photo: own[key] for photo, key in keyed if named[key] == meant[key] == 1}
+
+
+def _folded(name: str) -> str:
+    """Return the same for names that Windows or macOS take for the same (Unicode, 3.13, D145)."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", stem(name)).casefold())
+
+
+def _alone(name: str) -> str:
+    """Return the same for two names that differ only in their folders."""
+    return _folded(name).replace("\\", "/").rsplit("/", 1)[-1]

@@ -1,4 +1,4 @@
-"""What a trainer gets in place of an archive that is not quite as it should be."""
+"""What a trainer gets: which files of an archive are used, as what, and under which names."""
 
 import re
 import unicodedata
@@ -6,10 +6,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from lora_drop.datasets.archives import UTF8, Member, Structure
+from lora_drop.datasets.captions import as_trained, paired
+from lora_drop.datasets.dataset import Dataset
+from lora_drop.datasets.images import hints
 from lora_drop.datasets.images.header import ImageHeader
-from lora_drop.datasets.images.mending import Change, format_after
-from lora_drop.datasets.selection import suffix_of
-from lora_drop.fal.trainers.demands import stem
+from lora_drop.datasets.images.pictures import Change, changes_for, format_after
+from lora_drop.datasets.selection import InspectionResult, suffix_of
+from lora_drop.fal.trainers.demands import masks_in, stem
+from lora_drop.fal.trainers.fields import Value
+from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE, Trainer
 
 MAX_STEM = 120  # bytes; file systems take 255, and a number and an ending may follow
 
@@ -49,7 +54,7 @@ class Planned:
 def names_for(
     photos: Sequence[Photo], masks: Mapping[str, str], mask_suffix: str | None
 ) -> dict[str, str]:
-    """New names without folders, by the old ones: no two alike, and each with its format's ending.
+    """Return new names without folders, by the old ones: no two alike, and each with its format's ending.
 
     ``masks`` has the photos that are masks, each with the photo that it belongs to; no other photo
     comes to be called like a mask.
@@ -74,12 +79,12 @@ def names_for(
 def is_as_planned(
     structure: Structure, plan: Sequence[Planned], extra: Member | None, *, keep_metadata: bool
 ) -> bool:
-    """Whether the archive already is what ``plan`` would make of it, for every program that reads it.
+    """Return whether the archive already is what ``plan`` would make of it, for every program that reads it.
 
-    It then holds the planned files and nothing else but ``extra``, each under its plain name, and tells
-    nothing besides (unless that is to be kept).
+    It then holds the planned files and nothing else but ``extra``, each under its plain name, and no
+    metadata (unless that is to be kept).
     """
-    if structure.told and not keep_metadata:
+    if structure.has_metadata and not keep_metadata:
         return False
     planned = [name for each in plan for name in each.names]
     lying = [member for member in structure.entries if member != extra]
@@ -87,7 +92,7 @@ def is_as_planned(
 
 
 def _plainly_named(member: Member) -> str:
-    """The name as every program reads it; empty where programs differ."""
+    """Return the name as every program reads it; empty where programs differ."""
     known = member.raw_name.isascii() or member.flags & UTF8
     return member.name if known and member.raw_name == member.name.encode() else ""
 
@@ -100,7 +105,7 @@ def _with_suffix(name: str, photo: Photo) -> str:
 
 
 def _plain(path: str) -> str:
-    """A name without folders and without what some program may stumble over."""
+    """Return a name without folders and without what some program may stumble over."""
     last = unicodedata.normalize("NFC", re.split(r"[/\\]", path)[-1])
     name = last.rsplit(".", 1)[0] if "." in last.lstrip(".") else last
     plain = re.sub(r"[^\w .()+-]", "_", name).strip(" .")
@@ -113,3 +118,96 @@ def _free(name: str, taken: Collection[str]) -> str:
         number += 1
         free = f"{name}-{number}"
     return free
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Everything by the files' names in the archive.
+
+    ``photos`` and ``masks`` are used, ``owners`` has the photo of each of the masks; ``twice`` each photo
+    that another one's bytes stand for, with that one; ``pairs`` the caption of each photo that has one,
+    used or not; ``names`` what each photo and mask is called from now on; ``texts`` the used photos'
+    captions, as a trainer gets them; ``dataset`` the same as members of the archive. ``plan`` is empty where the archive is good as it is.
+    """
+
+    photos: tuple[Photo, ...]
+    masks: Mapping[str, Photo]
+    owners: Mapping[str, str]
+    twice: Mapping[str, str]
+    pairs: Mapping[str, str]
+    texts: Mapping[str, str]
+    names: Mapping[str, str]
+    dataset: Dataset
+    plan: tuple[Planned, ...]
+
+
+def layout_of(
+    inspection: InspectionResult,
+    *,
+    trainer: Trainer | None,
+    values: Mapping[str, Value],
+    keep_metadata: bool,
+) -> Layout:
+    """Return what of the archive a trainer is to get; without a ``trainer`` as far as one can say."""
+    members = {member.name: member for member in inspection.selection.others}
+    owners = masks_in(trainer, list(inspection.photos)) if trainer else {}
+    single = [photo for name, photo in inspection.photos.items() if name not in owners]
+    pairs = paired(inspection.captions, [*(photo.member for photo in single), *inspection.refused])
+    captioned = {
+        name for name, caption in pairs.items() if inspection.captions[caption].text.strip()
+    }
+    twice = hints.exact_duplicates(single, captioned)
+    owners = {mask: photo for mask, photo in owners.items() if photo not in twice}
+    used = [photo for photo in single if photo.member not in twice]
+
+    def photo(name: str, *, lossless: bool = False) -> Photo:
+        found = inspection.photos[name]
+        changes = changes_for(
+            found.header,
+            transparent=found.look.transparent,
+            keep_metadata=keep_metadata,
+            lossless=lossless,
+        )
+        return Photo(members[name], found.header, changes, lossless=lossless)
+
+    photos = tuple(photo(each.member) for each in used)
+    masks = {name: photo(name, lossless=True) for name in owners}
+    names = names_for([*photos, *masks.values()], owners, trainer.mask_suffix if trainer else None)
+    texts = {
+        name: _text(inspection.captions[pairs[name]].text, trainer, values)
+        for name in names
+        if name in captioned
+    }
+    planned = tuple(
+        Planned(names[each.member.name], each, texts.get(each.member.name))
+        for each in (*photos, *masks.values())
+    )
+    untouched = all(
+        not each.photo.changes and each.name == each.photo.member.name for each in planned
+    ) and all(_is_plain(inspection, pairs[name], text) for name, text in texts.items())
+    good = untouched and is_as_planned(
+        inspection.structure,
+        planned,
+        inspection.selection.training_json,
+        keep_metadata=keep_metadata,
+    )
+    captions = {member.name: member for member in inspection.selection.captions}
+    dataset = Dataset(
+        images=tuple(each.member for each in photos),
+        captions={name: captions[pairs[name]] for name in texts},
+        masks={owners[name]: each.member for name, each in masks.items()},
+    )
+    plan = () if good else planned
+    return Layout(photos, masks, owners, twice, pairs, texts, names, dataset, plan)
+
+
+def _text(text: str, trainer: Trainer | None, values: Mapping[str, Value]) -> str:
+    phrase = str(values.get(TRIGGER_PHRASE) or "")
+    replaced = trainer is None or trainer.trigger_in_captions
+    return as_trained(text, trigger_phrase=phrase, replaced=replaced)
+
+
+def _is_plain(inspection: InspectionResult, name: str, text: str) -> bool:
+    """Return whether a caption lies in the archive just as a trainer is to get it."""
+    caption = inspection.captions[name]
+    return not caption.rewritten and caption.text == text

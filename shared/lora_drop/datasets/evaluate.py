@@ -1,146 +1,199 @@
-"""What becomes of each file of a dataset, and of the dataset as a whole."""
+"""What becomes of each file of a dataset and of the dataset as a whole, and what was changed, in words."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from lora_drop.datasets.archives import Member, Structure
 from lora_drop.datasets.captions import caption_warnings
-from lora_drop.datasets.changes import changes_made
-from lora_drop.datasets.clean_copy import Planned
+from lora_drop.datasets.clean_copy import Layout
+from lora_drop.datasets.dataset import count_problem, count_warning
 from lora_drop.datasets.images import hints
-from lora_drop.datasets.inspection import InspectionResult
-from lora_drop.datasets.layout import Layout, layout_of
-from lora_drop.datasets.limits import Dataset, count_problem, count_warning
+from lora_drop.datasets.images.pictures import change_sentence
 from lora_drop.datasets.report import ImageOutcome, ImageReport, ReportedChange
-from lora_drop.datasets.selection import Selection
-from lora_drop.fal.trainers.demands import mask_warnings, unmet_demands
+from lora_drop.datasets.selection import InspectionResult
+from lora_drop.fal.trainers.demands import mask_warnings, stem, unmet_demands
 from lora_drop.fal.trainers.fields import Value
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE, Trainer
 from lora_drop.jobs.problems import Problem
 
-# Said by an error as well, and better.
+# An error with the key as its code says the same as the warning, and better.
 SAID_TWICE = {"caption_missing": "dataset_no_captions"}
+type ChangeText = tuple[str, str, str]
+"""A code, the file's name (empty: the archive), and the rest of a sentence that begins with the name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """The verdict's parts; ``plan`` is empty where the archive is good as it is."""
-
-    dataset: Dataset
-    plan: tuple[Planned, ...]
-    photos: tuple[ImageReport, ...]
-    changes: tuple[ReportedChange, ...]
-    errors: tuple[Problem, ...]
-    warnings: tuple[Problem, ...]
-
-
-def evaluate(
-    structure: Structure,
-    selection: Selection,
-    seen: InspectionResult,
+def problems_of(
+    inspection: InspectionResult,
+    layout: Layout,
     *,
     trainer: Trainer | None,
     values: Mapping[str, Value],
-    keep_metadata: bool,
-) -> Evaluation:
-    """Judge what was seen; without a ``trainer`` (its parameters are refused) as far as one can."""
-    found = layout_of(
-        structure, selection, seen, trainer=trainer, values=values, keep_metadata=keep_metadata
-    )
-    errors = tuple(_errors(seen, found, trainer, values))
+) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    """Return the errors and the warnings about a dataset's files.
+
+    Without a ``trainer`` (its parameters are refused) only what holds for every trainer is found.
+    """
+    errors = tuple(_errors(inspection, layout, trainer, values))
     needless = {SAID_TWICE.get(error.code) for error in errors}
-    warnings = tuple(
-        each for each in _warnings(seen, found, trainer, values) if each.code not in needless
-    )
-    changes = changes_made(structure, selection, seen, found, keep_metadata=keep_metadata)
-    return Evaluation(
-        dataset=_dataset(selection, found),
-        plan=found.plan,
-        photos=tuple(
-            _reported(member, seen, found, changes, warnings) for member in selection.others
-        ),
-        changes=changes,
-        errors=errors,
-        warnings=warnings,
-    )
+    warnings = _warnings(inspection, layout, trainer, values)
+    return errors, tuple(each for each in warnings if each.code not in needless)
 
 
-def _dataset(selection: Selection, found: Layout) -> Dataset:
-    captions = {member.name: member for member in selection.captions}
-    return Dataset(
-        images=tuple(photo.member for photo in found.photos),
-        captions={name: captions[found.pairs[name]] for name in found.texts},
-        masks={found.owners[name]: photo.member for name, photo in found.masks.items()},
+def image_reports(
+    inspection: InspectionResult,
+    layout: Layout,
+    changes: Sequence[ReportedChange],
+    warnings: Sequence[Problem],
+) -> tuple[ImageReport, ...]:
+    """Return a report on each file that may be a photo, in the order of the archive."""
+    return tuple(
+        _image_report(member, inspection, layout, changes, warnings)
+        for member in inspection.selection.others
     )
 
 
 def _warnings(
-    seen: InspectionResult, found: Layout, trainer: Trainer | None, values: Mapping[str, Value]
+    inspection: InspectionResult,
+    layout: Layout,
+    trainer: Trainer | None,
+    values: Mapping[str, Value],
 ) -> Iterator[Problem]:
-    shown = [photo.member.name for photo in found.photos]
-    own = {*shown, *found.twice}  # masks are looked at by nobody but a trainer
-    photos = [photo for name, photo in seen.photos.items() if name in own]
+    shown = [photo.member.name for photo in layout.photos]
+    own = {*shown, *layout.twice}  # a mask is for the trainer alone
+    photos = [photo for name, photo in inspection.photos.items() if name in own]
     phrase = str(values.get(TRIGGER_PHRASE) or "") if trainer else None
-    yield from seen.left_out.values()
+    yield from inspection.left_out.values()
     for photo in photos:
         yield from hints.hints_for(photo)
-    yield from hints.hints_for_set(photos, found.twice)
-    yield from caption_warnings(seen.captions, found.pairs, shown, trigger_phrase=phrase)
+    yield from hints.hints_for_set(photos, layout.twice)
+    yield from caption_warnings(inspection.captions, layout.pairs, shown, trigger_phrase=phrase)
     if trainer is not None:
-        sizes = {name: photo.header.upright for name, photo in seen.photos.items()}
-        yield from mask_warnings(trainer, sizes, found.owners)
+        sizes = {name: photo.header.upright for name, photo in inspection.photos.items()}
+        yield from mask_warnings(trainer, sizes, layout.owners)
     if enough := count_warning(len(shown)):
         yield enough
 
 
 def _errors(
-    seen: InspectionResult, found: Layout, trainer: Trainer | None, values: Mapping[str, Value]
+    inspection: InspectionResult,
+    layout: Layout,
+    trainer: Trainer | None,
+    values: Mapping[str, Value],
 ) -> Iterator[Problem]:
-    yield from seen.refused.values()
-    yield from seen.errors
-    if few := count_problem(len(found.photos), masks=len(found.masks)):
+    yield from inspection.refused.values()
+    yield from inspection.errors
+    if few := count_problem(len(layout.photos), masks=len(layout.masks)):
         yield few
     elif trainer is not None:
-        bare = [photo.member.name for photo in found.photos if photo.member.name not in found.texts]
+        bare = [
+            photo.member.name for photo in layout.photos if photo.member.name not in layout.texts
+        ]
         yield from unmet_demands(trainer, values, bare=bare)
 
 
-def _reported(
+def _image_report(
     member: Member,
-    seen: InspectionResult,
-    found: Layout,
+    inspection: InspectionResult,
+    layout: Layout,
     changes: Sequence[ReportedChange],
     warnings: Sequence[Problem],
 ) -> ImageReport:
     name = member.name
-    photo = seen.photos.get(name)
+    photo = inspection.photos.get(name)
     width, height = photo.header.upright if photo else (None, None)
     own = tuple(change for change in changes if change.member == name)
     return ImageReport(
         member=name,
-        fate=_fate(name, seen, found, own),
-        name=found.names.get(name),
+        fate=_outcome(name, inspection, layout, own),
+        name=layout.names.get(name),
         format=photo.header.format if photo else None,
         width=width,
         height=height,
         size=member.size,
-        caption=name in found.texts,
-        caption_text=found.texts.get(name, ""),
-        errors=(seen.refused[name],) if name in seen.refused else (),
+        caption=name in layout.texts,
+        caption_text=layout.texts.get(name, ""),
+        errors=(inspection.refused[name],) if name in inspection.refused else (),
         warnings=tuple(warning for warning in warnings if warning.member == name),
         changes=own,
         thumbnail=photo.look.thumbnail if photo else b"",
     )
 
 
-def _fate(
-    name: str, seen: InspectionResult, found: Layout, changes: Sequence[ReportedChange]
+def _outcome(
+    name: str, inspection: InspectionResult, layout: Layout, changes: Sequence[ReportedChange]
 ) -> ImageOutcome:
-    if name in seen.refused:
+    if name in inspection.refused:
         return ImageOutcome.REFUSED
-    if name in found.names:
+    if name in layout.names:
         touched = any(change.code != "dataset_flattened" for change in changes)
         return ImageOutcome.MENDED if touched else ImageOutcome.KEPT
-    if name in seen.left_out or name in seen.photos:
+    if name in inspection.left_out or name in inspection.photos:
         return ImageOutcome.DROPPED
-    return ImageOutcome.REFUSED  # nobody got so far
+    return ImageOutcome.REFUSED  # the check ended before it
+
+
+def changes_made(
+    inspection: InspectionResult,
+    layout: Layout,
+    *,
+    keep_metadata: bool,
+) -> tuple[ReportedChange, ...]:
+    """Return everything that differs in the clean copy; nothing where there is no clean copy."""
+    if not layout.plan:
+        return ()
+    made = [
+        *_photos_changes(layout),
+        *_captions_changes(inspection, layout),
+        *_left_out_changes(inspection, layout),
+        *_archive_changes(inspection.structure, keep_metadata=keep_metadata),
+    ]
+    if not made:
+        made = [
+            ("dataset_repacked", "", "The ZIP was packed again, so that every program reads it.")
+        ]
+    return tuple(
+        ReportedChange(code=code, member=member, message=f"{member} {what}".strip())
+        for code, member, what in made
+    )
+
+
+def _photos_changes(layout: Layout) -> Iterator[ChangeText]:
+    for photo in (*layout.photos, *layout.masks.values()):
+        name = photo.member.name
+        for change in photo.changes:
+            yield change, name, change_sentence(change, photo.header)
+        if layout.names[name] != name:
+            yield "dataset_flattened", name, f"is called {layout.names[name]} now."
+
+
+def _captions_changes(inspection: InspectionResult, layout: Layout) -> Iterator[ChangeText]:
+    for photo, text in layout.texts.items():
+        caption = inspection.captions[layout.pairs[photo]]
+        name, new = layout.pairs[photo], f"{stem(layout.names[photo])}.txt"
+        if name != f"{stem(photo)}.txt":
+            yield "caption_renamed", name, f"belongs to {photo} and is called {new} now."
+        if caption.rewritten:
+            yield "caption_encoding", name, "was in an old encoding and is UTF-8 now."
+        if caption.text != text:
+            yield "caption_trigger_filled", name, "has the trigger phrase where it said [trigger]."
+
+
+def _left_out_changes(inspection: InspectionResult, layout: Layout) -> Iterator[ChangeText]:
+    for name, problem in inspection.left_out.items():
+        yield problem.code, name, "is left out."
+    used = {layout.pairs[photo] for photo in layout.texts}
+    for name in inspection.captions:
+        if name not in used:
+            yield "caption_left_out", name, "is no used photo's caption, or empty; it is left out."
+    for member in inspection.selection.junk:
+        yield "dataset_junk_dropped", member.name, "is what a computer put there; it is left out."
+    for name, first in layout.twice.items():
+        yield "image_exact_duplicate", name, f"is the same file as {first}, and is left out."
+
+
+def _archive_changes(structure: Structure, *, keep_metadata: bool) -> Iterator[ChangeText]:
+    if structure.has_metadata and not keep_metadata:
+        yield (
+            "archive_metadata_removed",
+            "",
+            "The ZIP held more than its files (times, owners, comments); that was removed.",
+        )

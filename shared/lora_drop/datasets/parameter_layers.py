@@ -1,26 +1,49 @@
-"""What people write parameters into: ``training.json`` in a dataset, and an object's metadata."""
+"""What people write parameters into, and the right name for a wrong one.
 
+The places are ``training.json`` in a dataset and an object's metadata. fal ignores what a trainer does
+not know, and bills, so a wrong name is refused.
+"""
+
+import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lora_drop.fal.trainers.parameters import TRAINER
+from lora_drop.fal.trainers.common import NAMES
+from lora_drop.fal.trainers.parameters import TRAINER, ParameterSource
+from lora_drop.fal.trainers.table import SHORT_NAMES, TRAINERS
+from lora_drop.fal.trainers.trainer import Trainer
+from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.problems import Problem
 
 MAX_TRAINING_JSON = 64 * 1024
-TRAINING_JSON = "training.json"
+TRAINING_JSON = ParameterSource.TRAINING_JSON.value
 
+# What is read from the metadata besides parameters: train again, whatever was trained before.
+FORCE = "force"
 # Metadata that upload tools add by themselves; everything else has to be a parameter.
 TOOL_METADATA = frozenset(
-    # what this project itself reads there besides parameters: content.py
-    {"force"}
+    {FORCE}
     | {"mtime", "ctime", "atime", "s3cmd-attrs", "md5chksum", "md5", "sha256", "filename"}
     | {"s3b-last-modified", "cb-modifiedtime"}
     | {"original-filename", "file-mtime", "file-permissions", "file-owner", "file-group"}
 )
-# What is said there besides the trainer's own inputs.
+# What can be given there besides the trainer's own inputs.
 PRESET = "preset"
+LONGEST = 60  # characters of a name that are looked at
+# What people write for trainers elsewhere.
+OTHER_NAMES: Mapping[str, str] = {
+    "trigger": "trigger_phrase",
+    "instance_prompt": "trigger_phrase",
+    "lr": "learning_rate",
+    "rate": "learning_rate",
+    "max_train_steps": "steps",
+    "iterations": "steps",
+    "number_of_steps": "steps",
+    "masks": "create_masks",
+    "resume_from": "resume_from_checkpoint",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +63,22 @@ class Layer:
         """What is meant for the trainer."""
         return ((name, self.given[name]) for name in self.given if name not in (PRESET, TRAINER))
 
-    def said(self, name: str) -> Any:
-        """The value under this name; None for none, and for empty text in metadata."""
+    def value_of(self, name: str) -> Any:
+        """Return the value under this name; None for none, and for empty text in metadata."""
         value = self.given.get(name)
         return None if self.text and value == "" else value
 
     def problem(self, code: str, message: str) -> Problem:
-        """Something that is wrong here."""
+        """Return a problem of this layer."""
         return Problem(code=code, message=message, member=self.member)
 
 
 def training_json_layer(raw: bytes | None, problems: list[Problem]) -> Layer:
-    """The file's parameters; none of them where it is not there, or not of its form."""
+    """Return the file's parameters; none of them where it is not there, or not of its form."""
     pairs: object = ()
     if raw is not None:
         try:
-            # Pairs, since JSON may say a thing twice; an object is then told from a list by its type.
+            # Pairs, since JSON may say a thing twice; its type then tells an object from a list.
             pairs = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=tuple)
         except (ValueError, RecursionError):
             pairs = None
@@ -71,13 +94,25 @@ def training_json_layer(raw: bytes | None, problems: list[Problem]) -> Layer:
 
 
 def metadata_layer(metadata: Mapping[str, str], problems: list[Problem]) -> Layer:
-    """The object's parameters; S3 lowercases the names, and people write them with either dash."""
+    """Return the object's parameters; S3 lowercases the names, and people write them with either dash."""
     pairs = (
         (name.replace("-", "_"), value)
         for name, value in metadata.items()
         if name not in TOOL_METADATA
     )
     return _filled(Layer("the object metadata", None, text=True, given={}), pairs, problems)
+
+
+def forced(metadata: Mapping[str, str]) -> bool:
+    """Return whether the object's metadata wants a training whatever was trained before.
+
+    Raises DatasetRejectedError for what is neither true nor false.
+    """
+    value = metadata.get(FORCE, "false").strip().lower()
+    if value not in ("true", "false"):
+        message = f"{FORCE} in the object metadata is “{value[:60]}”; it takes true or false."
+        raise DatasetRejectedError([Problem(code="parameter_invalid_type", message=message)])
+    return value == "true"
 
 
 def _filled(layer: Layer, pairs: Iterable[tuple[str, Any]], problems: list[Problem]) -> Layer:
@@ -90,16 +125,80 @@ def _filled(layer: Layer, pairs: Iterable[tuple[str, Any]], problems: list[Probl
 
 
 def twice(layer: Layer, one: str, other: str) -> Problem:
-    """That a parameter is given under two names, or twice under one."""
-    told = f"{quoted(one)} is there twice" if one == other else f"{quoted(one)} and {quoted(other)}"
-    told += f" in {layer.where}" if one == other else f" in {layer.where} are the same parameter"
-    return layer.problem("parameter_given_twice", f"{told}. Keep one of them and drop it again.")
+    """Return the problem that a parameter is given under two names, or twice under one."""
+    if one == other:
+        given = f"{quoted(one)} is there twice in {layer.where}"
+    else:
+        given = f"{quoted(one)} and {quoted(other)} in {layer.where} are the same parameter"
+    return layer.problem("parameter_given_twice", f"{given}. Keep one of them and drop it again.")
 
 
 def quoted(value: object) -> str:
-    """What a person wrote, short enough for a sentence."""
+    """Return what a person wrote, short enough for a sentence."""
     if isinstance(value, str):
         return f"“{value[:60]}”"
     if isinstance(value, tuple):  # an object, as it is read above
         return "an object"
     return "a list" if isinstance(value, list) else f"“{json.dumps(value)[:60]}”"
+
+
+def unknown_parameter(layer: Layer, name: str, trainer: Trainer) -> Problem:
+    """Return the problem that this trainer has no such parameter, and which one may be meant."""
+    return layer.problem(
+        "parameter_unknown",
+        f"{quoted(name)} in {layer.where} is not a parameter of {trainer.short_name}"
+        f"{_meant(name, trainer)} Correct or remove it and drop the ZIP again; fal would have "
+        "ignored it and billed.",
+    )
+
+
+def unknown_preset(layer: Layer, preset: object) -> Problem:
+    """Return the problem that there is no such preset."""
+    return layer.problem(
+        "parameter_unknown_preset",
+        f"There is no preset {quoted(preset)}{_did_you_mean(_close(preset, NAMES))} "
+        f"Presets are {', '.join(NAMES)}.",
+    )
+
+
+def unknown_trainer(layer: Layer | None, trainer: object) -> Problem:
+    """Return the problem that lora-drop does not know such a trainer; ``layer`` None: the stack is set to it."""
+    known = ", ".join(SHORT_NAMES)
+    if layer is None:
+        return Problem(
+            code="parameter_unknown_trainer",
+            message=f"This stack is set to the trainer {quoted(trainer)}, which lora-drop does not "
+            f"know. Set FalApplication to one of {', '.join(TRAINERS)}, or name one of them as "
+            "trainer in training.json or the object metadata.",
+        )
+    close = _close(trainer, (*SHORT_NAMES, *TRAINERS))
+    return layer.problem(
+        "parameter_unknown_trainer",
+        f"lora-drop knows no trainer {quoted(trainer)}{_did_you_mean(close)} Trainers are {known}.",
+    )
+
+
+def _meant(name: str, trainer: Trainer) -> str:
+    """Return what may be meant; that it is another trainer's; or just the end of the sentence."""
+    others = {
+        other.short_name: field.name
+        for other in TRAINERS.values()
+        if (field := other.known_as(name)) is not None
+    }
+    likely = {*others.values(), OTHER_NAMES.get(name.lower(), "")}
+    for field in trainer.fields:
+        if field.name in likely:
+            return _did_you_mean(field.name)
+    if others:
+        return f"; it is one of {', '.join(others)}."
+    ours = [name for field in trainer.fields for name in (field.name, field.wire)]
+    return _did_you_mean(_close(name, (*ours, PRESET, TRAINER)))
+
+
+def _close(written: object, known: Iterable[str]) -> str | None:
+    name = written[:LONGEST].lower() if isinstance(written, str) else ""
+    return next(iter(difflib.get_close_matches(name, known, n=1)), None)
+
+
+def _did_you_mean(name: str | None) -> str:
+    return f"; did you mean {name}?" if name else "."

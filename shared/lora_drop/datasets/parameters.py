@@ -1,9 +1,10 @@
-"""A trainer's inputs for one dataset: whose word counts, what is refused, where each value is from.
+"""A trainer's inputs for one dataset: which source counts, what is refused, what is better thought over.
 
 fal ignores unknown keys silently and bills, so here they are refused. What each trainer takes:
-``lora_drop.fal.trainers``.
+``lora_drop.fal.trainers``. Values that are allowed and paid for, and yet may not be meant, are warnings.
 """
 
+import difflib
 from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
@@ -16,13 +17,15 @@ from lora_drop.datasets.parameter_layers import (
     quoted,
     training_json_layer,
     twice,
+    unknown_parameter,
+    unknown_preset,
+    unknown_trainer,
 )
-from lora_drop.datasets.parameter_names import unknown_parameter, unknown_preset, unknown_trainer
-from lora_drop.fal.trainers.fields import JOB_ID, UnacceptableValueError, Value
+from lora_drop.fal.trainers.common import NAMES as PRESETS
+from lora_drop.fal.trainers.fields import JOB_ID, UnacceptableValueError, Value, plain
 from lora_drop.fal.trainers.parameters import TRAINER, ParameterSource, TrainingParameters
-from lora_drop.fal.trainers.presets import NAMES as PRESETS
-from lora_drop.fal.trainers.table import DEFAULT, trainer_of
-from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE, Trainer
+from lora_drop.fal.trainers.table import DEFAULT, TRAINERS, trainer_of
+from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE, Preset, Price, Trainer
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.problems import Problem
 
@@ -38,6 +41,9 @@ CHECKPOINT = "resume_from_checkpoint"
 
 type Layers = Sequence[tuple[ParameterSource, Layer]]
 """What is written, and where; the weakest first."""
+RATE = "learning_rate"
+CLOSE = 0.75  # of difflib's ratio
+type Presets = Mapping[str, Preset]
 
 
 class ResolvedParameters(BaseModel):
@@ -63,9 +69,9 @@ def resolve(
     trigger_seed: str,
     application: str = DEFAULT.application,
 ) -> ResolvedParameters:
-    """Defaults < preset < ``training.json`` < object metadata; raises DatasetRejectedError.
+    """Return the parameters: defaults < preset < ``training.json`` < object metadata.
 
-    ``application`` is the stack's trainer; ``trainer`` in metadata, else in ``training.json``, names
+    Raises DatasetRejectedError. ``application`` is the stack's trainer; ``trainer`` in metadata, else in ``training.json``, names
     another one for this dataset. The preset is ``preset`` there likewise, else the first path
     segment of the key where it names one. ``trigger_seed`` is hex: without a trigger phrase the job
     gets ``TOK_`` and its first 8 digits, where the trainer has one.
@@ -104,7 +110,7 @@ def _resolved(
     sources: dict[str, ParameterSource],
     preset: str | None,
 ) -> ResolvedParameters:
-    """With the checkpoint where it belongs: an address is sent as it is, a job's id is not."""
+    """Return the parameters with the checkpoint where it belongs: an address is sent as it is, a job's id is not."""
     checkpoint = str(values.get(CHECKPOINT, ""))
     resume_from = checkpoint if JOB_ID.fullmatch(checkpoint) else None
     if resume_from:
@@ -122,13 +128,16 @@ def _resolved(
 def _chosen_trainer(
     application: str, layers: Layers, problems: list[Problem]
 ) -> tuple[Trainer | None, ParameterSource]:
-    """Whose word counts, the strongest first; None after saying that nobody knows that trainer."""
+    """Return the trainer and the source that names it, the strongest source first.
+
+    None, after adding a problem, for a trainer that is not known.
+    """
     for source, layer in reversed(layers):
-        said = layer.said(TRAINER)
-        if said is not None:
-            trainer = trainer_of(said.strip()) if isinstance(said, str) else None
+        value = layer.value_of(TRAINER)
+        if value is not None:
+            trainer = trainer_of(value.strip()) if isinstance(value, str) else None
             if trainer is None:
-                problems.append(unknown_trainer(layer, said))
+                problems.append(unknown_trainer(layer, value))
             return trainer, source
     trainer = trainer_of(application)
     if trainer is None:
@@ -138,18 +147,18 @@ def _chosen_trainer(
 
 def _preset(key: str, layers: Layers, problems: list[Problem]) -> str | None:
     for _, layer in reversed(layers):
-        said = layer.said(PRESET)
-        if said is not None:
-            if isinstance(said, str) and said in PRESETS:
-                return said
-            problems.append(unknown_preset(layer, said))
+        value = layer.value_of(PRESET)
+        if value is not None:
+            if isinstance(value, str) and value in PRESETS:
+                return value
+            problems.append(unknown_preset(layer, value))
             return None
     folder = key.split("/", 1)[0] if "/" in key else ""
     return folder if folder in PRESETS else None
 
 
 def _accepted(layer: Layer, trainer: Trainer, problems: list[Problem]) -> dict[str, Value]:
-    """What a layer says, in its own types and under our names, after saying what is wrong there."""
+    """Return what a layer says, in its own types and under our names, after saying what is wrong there."""
     values: dict[str, Value] = {}
     names: dict[str, str] = {}
     for name, value in layer.parameters:
@@ -167,3 +176,82 @@ def _accepted(layer: Layer, trainer: Trainer, problems: list[Problem]) -> dict[s
             message = f"{name} in {layer.where} is {quoted(value)}; {wrong}."
             problems.append(layer.problem(wrong.code, message))
     return values
+
+
+def advice(resolved: ResolvedParameters, price: Price | None = None) -> tuple[Problem, ...]:
+    """Return what to think over in these parameters, as problems with ``parameter_`` codes; none refuses.
+
+    With a preset its own ranges count; without one it is enough to be within those of any.
+    ``price`` is fal's of the moment and comes before the row's.
+    """
+    trainer = TRAINERS.get(resolved.values.trainer)
+    if trainer is None:
+        return ()
+    named = resolved.preset
+    presets = {named: trainer.presets[named]} if named else trainer.presets
+    steps = resolved.values.steps
+    fitting = {name: each for name, each in presets.items() if _within(steps, each.steps)}
+    asked = price or trainer.price
+    problems = []
+    if asked is not None and steps < asked.min_steps:
+        problems.append(_billed_anyway(steps, asked.min_steps))
+    if not fitting:
+        problems.append(_unusual_steps(steps, presets))
+    judged, rate = fitting or presets, _chosen_rate(resolved)
+    if rate is not None and not any(_fits(rate, each) for each in judged.values()):
+        problems.append(_unusual_rate(rate, judged))
+    return tuple(problems)
+
+
+def folder_advice(key: str) -> tuple[Problem, ...]:
+    """Return the problem that the folder a dataset was dropped into is nearly called like a preset, and is none."""
+    folder, _, rest = key.partition("/")
+    near = difflib.get_close_matches(folder.lower(), PRESETS, n=1, cutoff=CLOSE)
+    if not rest or not near or folder in PRESETS:
+        return ()
+    return (
+        Problem(
+            code="parameter_preset_unlike",
+            message=f"The folder is called {folder}, which is no preset, so fal's own defaults count. For the "
+            f"preset {near[0]}, drop the dataset into {near[0]}/ or give preset={near[0]}.",
+        ),
+    )
+
+
+def _chosen_rate(resolved: ResolvedParameters) -> float | None:
+    """Return the learning rate, where it is not just fal's own."""
+    rate = resolved.values.values.get(RATE)
+    chosen = resolved.sources.get(RATE) is not ParameterSource.DEFAULT
+    return rate if chosen and isinstance(rate, float) else None
+
+
+def _within(number: float, ends: tuple[float, float]) -> bool:
+    return ends[0] <= number <= ends[1]
+
+
+def _fits(rate: float, preset: Preset) -> bool:
+    return preset.learning_rate is None or _within(rate, preset.learning_rate)
+
+
+def _billed_anyway(steps: int, least: int) -> Problem:
+    return Problem(
+        code="parameter_steps_below_minimum",
+        message=f"{steps} steps will be trained and {least} billed, which is the least: {least} "
+        "steps would cost the same.",
+    )
+
+
+def _unusual_steps(steps: int, presets: Presets) -> Problem:
+    advised = (f"{each.steps_advised} for {name}" for name, each in presets.items())
+    return Problem(
+        code="parameter_steps_unusual",
+        message=f"{steps} steps are unusual; advised are {', '.join(advised)}.",
+    )
+
+
+def _unusual_rate(rate: float, presets: Presets) -> Problem:
+    advised = (f"{each.rate_advised} for {name}" for name, each in presets.items())
+    return Problem(
+        code="parameter_learning_rate_unusual",
+        message=f"A learning rate of {plain(rate)} is unusual; advised are {', '.join(advised)}.",
+    )

@@ -26,7 +26,7 @@ class ImageOutcome(StrEnum):
     KEPT = "kept"  # byte for byte
     MENDED = "mended"
     DROPPED = "dropped"  # it is left out, and nothing is lost by that
-    REFUSED = "refused"  # somebody has to do something about it first
+    REFUSED = "refused"  # it has to be put right first
 
 
 class _Value(BaseModel):
@@ -46,8 +46,7 @@ class ImageReport(_Value):
 
     ``width`` and ``height`` are those a viewer sees, in pixels; ``size`` in bytes. ``name`` is what it
     is called in what fal gets, None where it gets nothing; ``caption_text`` is its caption there.
-    ``thumbnail`` is a JPEG of at most 320
-    pixels a side; it is in ``report.html`` alone.
+    ``thumbnail`` is a JPEG of at most 320 pixels a side; it is in ``report.html`` alone.
     """
 
     member: str
@@ -66,7 +65,7 @@ class ImageReport(_Value):
 
 
 class ParameterReport(_Value):
-    """One input of the trainer, and who decided it."""
+    """One input of the trainer, and where its value is from."""
 
     name: str
     value: Value

@@ -1,13 +1,14 @@
-"""What each file of an archive is for, by its name alone; what it is, its bytes say later."""
+"""What each file of an archive is for, by its name alone, and what its bytes say later."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from lora_drop.datasets.archives import Member, is_junk, path_of
-from lora_drop.datasets.parameters import MAX_TRAINING_JSON
+from lora_drop.datasets.archives import Member, Structure, is_junk, path_of
+from lora_drop.datasets.captions import Caption
+from lora_drop.datasets.images.hints import Photo
+from lora_drop.datasets.parameter_layers import MAX_TRAINING_JSON, TRAINING_JSON
 from lora_drop.jobs.problems import Problem
 
-TRAINING_JSON = "training.json"
 # A photo's name with .txt is what fal's trainers read; kohya's tools write .caption.
 CAPTIONS = frozenset({"txt", "caption"})
 
@@ -39,14 +40,14 @@ def select(members: Sequence[Member]) -> Selection:
 
 
 def suffix_of(name: str) -> str:
-    """The end of a file name behind its last dot, in lower case; empty for a name without one."""
+    """Return the end of a file name behind its last dot, in lower case; empty for a name without one."""
     return name.rsplit(".", 1)[-1].lower() if "." in name.rsplit("/", 1)[-1] else ""
 
 
 def _training_json(
     members: Sequence[Member],
 ) -> tuple[Member | None, Sequence[Member], Sequence[Problem]]:
-    """The file in the root, or in the one folder that holds everything; what is wrong with others.
+    """Return the file in the root, or in the one folder that holds everything; what is wrong with others.
 
     One that lies elsewhere is not passed over: its parameters would be missing, and billed.
     """
@@ -95,3 +96,21 @@ def _misplaced(member: Member) -> Problem:
         "Move it there, or take it out.",
         member=member.name,
     )
+
+
+@dataclass(slots=True)
+class InspectionResult:
+    """The one value between the archive and its report: all that was found in it.
+
+    ``structure`` and ``selection`` come from the directory alone, everything else from the files' bytes,
+    by the files' names in the order in which they lie. ``refused`` and ``left_out`` are files that may be
+    photos; ``errors`` are about captions or the dataset as a whole.
+    """
+
+    structure: Structure
+    selection: Selection
+    photos: dict[str, Photo] = field(default_factory=dict)
+    refused: dict[str, Problem] = field(default_factory=dict)
+    captions: dict[str, Caption] = field(default_factory=dict)
+    left_out: dict[str, Problem] = field(default_factory=dict)
+    errors: list[Problem] = field(default_factory=list)

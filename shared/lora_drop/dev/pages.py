@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lora_drop.datasets.codes import MEANINGS, PREFIXES, Kind, Meaning
+from lora_drop.datasets.problem_codes import MEANINGS, PREFIXES, Kind, Meaning
 from lora_drop.fal.trainers.fields import Field, Value, plain
 from lora_drop.fal.trainers.table import DEFAULT, TRAINERS
 from lora_drop.fal.trainers.trainer import Captions, Trainer

@@ -144,11 +144,11 @@ FAL_ERRORS: Mapping[str, FalError] = MappingProxyType(
             retry=True,
             billed=False,
         ),
-        # 499: fal calls them not worth another try for whoever left; the dataset is as good as
+        # 499: fal calls them not worth another try; the dataset is as good as
         # before. Whether a run that was stopped is billed, it does not say.
         **_rows(
             ("client_cancelled",),
-            "Somebody cancelled it at fal. Drop the dataset again to train it.",
+            "It was cancelled at fal. Drop the dataset again to train it.",
             retry=True,
         ),
         **_rows(
@@ -172,7 +172,7 @@ SCHEMA = re.compile(
 
 
 def fal_error(kind: str, *, request_id: str) -> FalError:
-    """What a type of error means; a type that nobody told us of is passed on with where to look."""
+    """Return what a type of error means; one that is not known is passed on with where to look."""
     if kind in FAL_ERRORS:
         return FAL_ERRORS[kind]
     plain = re.sub(r"[^A-Za-z0-9_.-]", "_", kind)[:MAX_TYPE]

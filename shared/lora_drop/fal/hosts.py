@@ -1,7 +1,7 @@
 """Where result files may be fetched from: the hosts on the list, and public addresses behind them.
 
-An address comes from outside, and whoever fetches it stands inside: what is not on the list or lies in
-somebody's own network is never called (OWASP, Server-Side Request Forgery).
+An address comes from outside, and the code that fetches it runs inside: what is not on the list or lies
+in a private network is never called (OWASP, Server-Side Request Forgery).
 """
 
 import re
@@ -25,7 +25,7 @@ class AllowedHosts:
         self._hosts = frozenset(host.lower() for host in hosts)
 
     def allow(self, url: str) -> bool:
-        """Whether this address may be fetched; one that two readers could take for two never is."""
+        """Return whether this address may be fetched; one that two readers could take for two never is."""
         if not re.fullmatch(r"https://[!-~]+", url) or "\\" in url:
             return False
         try:
@@ -44,7 +44,7 @@ class AllowedHosts:
 
 
 def is_public(address: str) -> bool:
-    """Whether anybody could reach this IP address; not so a machine's own, a network's, a group's."""
+    """Return whether this IP address is public: not loopback, private, link-local or multicast."""
     try:
         ip = ip_address(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What fal says about a request, in our words: from a webhook or from an answer to a question."""
+"""What fal says about a request, in our words, from a webhook or from its status API."""
 
 import re
 from collections.abc import Mapping
@@ -53,50 +53,50 @@ type FalStatus = Running | Finished | Failed | Gone
 
 
 def finished(request_id: str, payload: Mapping[str, Any] | None) -> Finished:
-    """A success; a payload that is missing (fal: ``payload_error``) is read later."""
+    """Return a success; a payload that is missing (fal: ``payload_error``) is read later."""
     return Finished(request_id, artifacts_in(payload or {}))
 
 
 def failed(
     request_id: str, error: str, payload: object, *, billable_units: str | None = None
 ) -> Failed:
-    """A failure, in any of fal's forms.
+    """Return a failure, in any of fal's forms.
 
     ``detail`` as a list (the model's) or as text (fal's own), or the ``error`` of a state.
     ``billable_units`` is the header ``X-Fal-Billable-Units`` of an answer about the request: what
     it says of money comes before what the type of error does.
     """
-    kind, reason = _told(error, payload)
+    kind, reason = _kind_and_reason(error, payload)
     known = fal_error(kind, request_id=request_id)
     billed = _billed(billable_units)
     if billed is None:
         billed = known.billed
-    told = f"fal ended the training: {quoted(reason).rstrip('.')}."
-    message = f"{told} {MONEY[billed]} {known.advice}"
+    ended = f"fal ended the training: {quoted(reason).rstrip('.')}."
+    message = f"{ended} {MONEY[billed]} {known.advice}"
     problem = Problem(code=known.code, message=message, retryable=known.retry)
     return Failed(request_id, problem, billed)
 
 
-def _told(error: str, payload: object) -> tuple[str, str]:
-    """The type and the words of a failure."""
-    said = payload if isinstance(payload, Mapping) else {}
-    named, detail = said.get("error_type"), said.get("detail")
+def _kind_and_reason(error: str, payload: object) -> tuple[str, str]:
+    """Return the type and the words of a failure."""
+    fields = payload if isinstance(payload, Mapping) else {}
+    named, detail = fields.get("error_type"), fields.get("detail")
     if isinstance(detail, list) and detail and isinstance(detail[0], Mapping):
         kind = detail[0].get("type") or named
         reason = detail[0].get("msg") or error
     else:
-        kind, reason = named, detail or said.get("error") or error
+        kind, reason = named, detail or fields.get("error") or error
     return str(kind or "unknown"), str(reason)
 
 
 def _billed(units: str | None) -> bool | None:
-    """Whether units were billed; None where the header is missing or no plain number."""
+    """Return whether units were billed; None where the header is missing or no plain number."""
     if units is None or not re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,15})?", units.strip(), re.ASCII):
         return None
     return float(units) > 0
 
 
 def quoted(reason: str) -> str:
-    """Fal's own words, in one breath, without the part of an address that opens the dataset."""
+    """Return fal's own words, shortened, without the part of an address that opens the dataset."""
     plain = re.sub(r"(https?://[^\s?\"'<>]+)\?[^\s\"'<>]*", r"\1", reason)
     return re.sub(r"X-Amz-[^\s\"'<>]*", "", plain)[:MAX_QUOTE]

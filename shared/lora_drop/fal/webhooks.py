@@ -70,13 +70,13 @@ class SignedHeaders:
     signature: bytes
 
     def message(self, body: bytes) -> bytes:
-        """The bytes that fal signs."""
+        """Return the bytes that fal signs."""
         digest = hashlib.sha256(body).hexdigest()
         return f"{self.request_id}\n{self.user_id}\n{self.timestamp}\n{digest}".encode()
 
 
 def signed_headers(headers: Mapping[str, Sequence[str]]) -> SignedHeaders:
-    """The four headers, each given exactly once and of its form; raises InvalidWebhookError."""
+    """Return the four headers, each given exactly once and of its form; raises InvalidWebhookError."""
     found: dict[str, str] = {}
     for name, grammar in GRAMMARS.items():
         values = [
@@ -103,7 +103,7 @@ def verify(
     verify_signature: VerifySignature,
     now: datetime,
 ) -> WebhookDelivery:
-    """The delivery, if one of the keys signed exactly this within 300 s; raises InvalidWebhookError.
+    """Return the delivery, if one of the keys signed exactly this within 300 s; raises InvalidWebhookError.
 
     StaleWebhookError, which is one, where a key did sign it and only the time is not right.
     """
@@ -124,7 +124,7 @@ def verify(
 
 
 def keys_in(document: bytes) -> tuple[bytes, ...]:
-    """The Ed25519 public keys of a JWKS (RFC 8037), 32 bytes each, the first 16 of them.
+    """Return the Ed25519 public keys of a JWKS (RFC 8037), 32 bytes each, the first 16 of them.
 
     Left out is whatever is no key that could vouch for fal alone: of another type or use, not in its
     one canonical form, of small order, or with its private half beside it. Accepts padded and
@@ -141,7 +141,7 @@ def keys_in(document: bytes) -> tuple[bytes, ...]:
 
 
 def _verifies_ed25519(row: Mapping[str, object]) -> bool:
-    """Whether a row says that it is a public Ed25519 key, and nothing that contradicts it."""
+    """Return whether a row says that it is a public Ed25519 key, and nothing that contradicts it."""
     operations = row.get("key_ops") or ["verify"]
     return (
         (row.get("kty"), row.get("crv")) == ("OKP", "Ed25519")
@@ -155,7 +155,7 @@ def _verifies_ed25519(row: Mapping[str, object]) -> bool:
 
 
 def _key(x: object) -> bytes | None:
-    """The key that ``x`` writes down, in the one way there is to write it."""
+    """Return the key that ``x`` writes down, in the one way there is to write it."""
     if not isinstance(x, str) or not re.fullmatch(r"[A-Za-z0-9_-]{43}=?", x, re.ASCII):
         return None
     plain = x.rstrip("=")

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from lora_drop.datasets.archives import RangedReader
-from lora_drop.fal.prices import Price
 from lora_drop.fal.status import FalStatus
+from lora_drop.fal.trainers.trainer import Price
 from lora_drop.jobs.artifacts import Artifact
 from lora_drop.jobs.job import Job
 from lora_drop.results.copies import OpenArtifact

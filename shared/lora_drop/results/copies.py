@@ -14,7 +14,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class ExistingFile:
-    """A file that lies there; ``source`` as its label says, empty where somebody else put it."""
+    """A file that lies there; ``source`` as its label says, empty where something else put it."""
 
     size: int
     source: str
@@ -34,7 +34,7 @@ class OpenArtifact(Protocol):
     """A result file that is open to be read.
 
     ``identity`` tells this very file from another one at its address; where it is empty, the file
-    can only be read in one go, from its first byte on. ``size`` is None where nobody says it.
+    can only be read in one go, from its first byte on. ``size`` is None where it is not said.
     """
 
     @property

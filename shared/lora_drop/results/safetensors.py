@@ -97,7 +97,7 @@ class WeightsSummary:
 
 
 def header_length(first: bytes) -> int:
-    """The bytes of the header that follows the first 8 bytes; raises InvalidWeightsError."""
+    """Return the bytes of the header that follows the first 8 bytes; raises InvalidWeightsError."""
     length = int.from_bytes(first[:PREFIX], "little")
     # A length may look like the start of another file, so only what is none is looked at. But for
     # gzip: without a timestamp it is 559,903, which no writer that aligns its header comes to.
@@ -121,7 +121,7 @@ def header_length(first: bytes) -> int:
 
 
 def check_weights(head: bytes, *, file_size: int) -> WeightsSummary:
-    """What the file holds, from its first 8 bytes and its header; raises InvalidWeightsError.
+    """Return what the file holds, from its first 8 bytes and its header; raises InvalidWeightsError.
 
     More bytes than that may be given and are not looked at. ``file_size`` in bytes: the tensors
     have to fill the file from the header to its end, each byte once.
@@ -192,7 +192,7 @@ def _parsed(header: bytes) -> dict[str, Any]:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose every key is there once and whose every text can be written down."""
+    """Return an object whose every key is there once and whose every text can be written down."""
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
@@ -205,7 +205,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _whole(digits: str) -> int:
-    """A number from 0 to 2**64 - 1; int() itself gives up on more than 4,300 digits."""
+    """Return a number from 0 to 2**64 - 1; int() itself gives up on more than 4,300 digits."""
     if len(digits) > len(str(MAX_U64)) or digits.startswith("-") or int(digits) > MAX_U64:
         _no_number(digits)
     return int(digits)
@@ -225,7 +225,7 @@ def _metadata(value: object) -> dict[str, str]:
 
 
 def _span(name: str, entry: object) -> tuple[int, int, str]:
-    """Where a tensor begins and ends among the tensors' bytes, and its name."""
+    """Return where a tensor begins and ends among the tensors' bytes, and its name."""
     if not isinstance(entry, dict) or entry.keys() != ENTRY:
         raise _flawed(Flaw.BAD_ENTRY, name, f"is not described by {', '.join(sorted(ENTRY))} alone")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
@@ -253,7 +253,7 @@ def _whole_numbers(value: object) -> bool:
 
 
 def _size(name: str, shape: list[int], bits: int) -> int:
-    """Bytes of a tensor, multiplied as 64 bits would: a 0 at the end mends no overflow before it."""
+    """Return bytes of a tensor, multiplied as 64 bits would: a 0 at the end mends no overflow before it."""
     elements = 1
     for dimension in shape:
         elements *= dimension
@@ -267,7 +267,7 @@ def _size(name: str, shape: list[int], bits: int) -> int:
 
 
 def _end_of(spans: Iterable[tuple[int, int, str]]) -> int:
-    """Where the last tensor ends, after seeing that each begins where the one before it ends."""
+    """Return where the last tensor ends, after seeing that each begins where the one before it ends."""
     last = 0
     for begin, end, name in sorted(spans):
         if begin > last:
@@ -283,6 +283,6 @@ def _flawed(flaw: Flaw, name: str, says: str) -> InvalidWeightsError:
 
 
 def _quoted(name: str) -> str:
-    """A name from outside, short and with nothing in it that a terminal or a log would obey."""
+    """Return a name from outside, short and with nothing in it that a terminal or a log would obey."""
     shown = "".join(letter if letter.isprintable() else "?" for letter in shortened(name, 120))
     return f"“{shown}”"

@@ -42,11 +42,11 @@ class Check:
             self._seen.clear()
 
     def _wanted(self) -> int:
-        """How many bytes from the first on the judgement takes, as far as it is known by now."""
+        """Return how many bytes from the first on the judgement takes, as far as it is known by now."""
         return 0
 
     def _judge(self, size: int) -> None:
-        """Raise ResultInvalidError, or not."""
+        """Raise ResultInvalidError where the file is not valid."""
 
 
 class _Weights(Check):
@@ -87,7 +87,7 @@ class _Json(Check):
 
 
 def check_for(artifact: Artifact, size: int | None) -> Check:
-    """The check that a file of this name and kind has to pass; none for what is not known here."""
+    """Return the check that a file of this name and kind has to pass; none for what is not known here."""
     if is_weights(artifact):
         return _Weights(size)
     if is_json(artifact):

@@ -1,10 +1,11 @@
-"""A dataset's verdict: everything that can be known of it before a cent is paid, and what to mend."""
+"""A dataset's check: everything that can be known of it before a cent is paid, and what to mend."""
 
+import struct
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
-from lora_drop.datasets.advice import advice, folder_advice
 from lora_drop.datasets.archives import (
     Member,
     MeteredReader,
@@ -13,28 +14,59 @@ from lora_drop.datasets.archives import (
     read_member,
     structure_of,
 )
-from lora_drop.datasets.clean_copy import Planned
-from lora_drop.datasets.evaluate import Evaluation, evaluate
+from lora_drop.datasets.clean_copy import Layout, Planned, layout_of
+from lora_drop.datasets.dataset import Dataset, size_problem
+from lora_drop.datasets.evaluate import changes_made, image_reports, problems_of
 from lora_drop.datasets.images.pictures import Pictures
-from lora_drop.datasets.limits import Dataset, size_problem
-from lora_drop.datasets.parameters import CHECKPOINT, MAX_TRAINING_JSON, ResolvedParameters, resolve
-from lora_drop.datasets.report import ParameterReport, Report, Verdict
-from lora_drop.datasets.selection import select
-from lora_drop.fal.prices import estimated_cost_usd
-from lora_drop.fal.trainers.table import TRAINERS
+from lora_drop.datasets.parameters import (
+    CHECKPOINT,
+    MAX_TRAINING_JSON,
+    ResolvedParameters,
+    advice,
+    folder_advice,
+    resolve,
+)
+from lora_drop.datasets.report import ImageReport, ParameterReport, Report, ReportedChange, Verdict
+from lora_drop.datasets.selection import InspectionResult, select
+from lora_drop.fal.trainers.table import TRAINERS, estimated_cost_usd
 from lora_drop.jobs.errors import DatasetRejectedError
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
 from lora_drop.ports import Prices
 from lora_drop.services.inspect import Inspector
-from lora_drop.services.internal_errors import INTERNAL_ERRORS, internal_error
+from lora_drop.services.record import Record
 
+# What a mistake in the check looks like. Trouble with S3 is none of these: it is tried again.
+INTERNAL_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 # The submitter lives five minutes, and what is good has to be mended and sent as well.
 PATIENCE = 150.0  # seconds
 
 
+def internal_error(mistake: Exception) -> Problem:
+    """Return where the check broke, without a word of what the dataset holds."""
+    trace = mistake.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace else "nowhere"
+    return Problem(
+        code="dataset_check_failed",
+        message="The check itself broke on this dataset, which is our mistake, not yours "
+        f"({type(mistake).__name__} in {where}). Please report it; a ZIP that is made again may pass.",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class DatasetInput:
-    """A dataset as somebody has dropped it: the file's name for people, its key, what came along.
+    """A dataset as it was dropped: the file's name for people, its key, its metadata.
 
     ``trigger_seed`` and ``application`` as in ``parameters.resolve``.
     """
@@ -67,7 +99,7 @@ class Checked:
     good: ValidDataset | None
 
     def refused(self, problems: Sequence[Problem]) -> "Checked":
-        """The same for a dataset that had passed, and could not be mended after all."""
+        """Return the same for a dataset that had passed, and could not be mended after all."""
         report = self.report.model_copy(
             update={"verdict": Verdict.REJECTED, "errors": tuple(problems), "mended": False}
         )
@@ -75,100 +107,104 @@ class Checked:
 
 
 @dataclass(slots=True)
-class _Notes:
-    """What is known so far."""
+class _CheckState:
+    """What one check has found so far; it outlives the exception that ends the check early."""
 
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     structure: Structure | None = None
     resolved: ResolvedParameters | None = None
     cost_usd: float | None = None
-    judgement: Evaluation | None = None
+    layout: Layout | None = None
+    photos: tuple[ImageReport, ...] = ()
+    changes: tuple[ReportedChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Checker:
-    """Checks datasets. ``checkpoint`` raises DatasetRejectedError where there is no LoRA to go on from."""
+    """Checks datasets. ``checkpoint`` returns why there is no LoRA to go on from, None where there is one."""
 
     pictures: Pictures
     prices: Prices
-    checkpoint: Callable[[ResolvedParameters], None]
+    checkpoint: Callable[[ResolvedParameters], Problem | None]
     keep_metadata: bool = False
     patience: float = PATIENCE
     now: Callable[[], float] = monotonic
 
-    def check(self, drop: DatasetInput) -> Checked:
-        """The verdict on a dataset; it raises nothing but what its reader raises."""
-        began, reader, notes = self.now(), MeteredReader(drop.archive), _Notes()
+    def check(self, dataset: DatasetInput) -> Checked:
+        """Return the report on a dataset; it raises nothing but what the dataset's reader raises."""
+        began, reader, state = self.now(), MeteredReader(dataset.archive), _CheckState()
         try:
-            self._through(drop, reader, notes, until=began + self.patience)
+            self._check_archive(dataset, reader, state, until=began + self.patience)
         except DatasetRejectedError as rejected:
-            notes.errors += rejected.problems
+            state.errors += rejected.problems
         except INTERNAL_ERRORS as mistake:
             # The same dataset would fail the same way for ever.
-            notes.errors.append(internal_error(mistake))
-        report = _report(drop, notes).model_copy(
+            state.errors.append(internal_error(mistake))
+        report = _report(dataset, state).model_copy(
             update={
                 "bytes_read": reader.bytes_read,
                 "requests": reader.requests,
                 "seconds": round(self.now() - began, 3),
             }
         )
-        return Checked(report, None if report.errors else _good(notes))
+        return Checked(report, None if report.errors else _valid_dataset(state))
 
-    def _through(
-        self, drop: DatasetInput, reader: MeteredReader, notes: _Notes, *, until: float
+    def _check_archive(
+        self, dataset: DatasetInput, reader: MeteredReader, state: _CheckState, *, until: float
     ) -> None:
-        structure = notes.structure = structure_of(reader)
-        notes.warnings += structure.warnings
+        structure = state.structure = structure_of(reader)
+        state.warnings += structure.warnings
         selection = select(structure.members)
-        notes.errors += selection.problems
-        self._parameters(drop, reader, selection.training_json, notes)
+        state.errors += selection.problems
+        self._check_parameters(dataset, reader, selection.training_json, state)
         if problem := size_problem(selection.others):
-            notes.errors.append(problem)
+            state.errors.append(problem)
             return
-        seen = Inspector(self.pictures, self.now, until).look(reader, structure, selection)
-        values = notes.resolved.values if notes.resolved else None
-        notes.judgement = evaluate(
-            structure,
-            selection,
-            seen,
-            trainer=TRAINERS[values.trainer] if values else None,
-            values=values.values if values else {},
-            keep_metadata=self.keep_metadata,
-        )
-        notes.errors += notes.judgement.errors
-        notes.warnings += notes.judgement.warnings
+        inspection = Inspector(self.pictures, self.now, until).inspect(reader, structure, selection)
+        self._evaluate(inspection, state)
 
-    def _parameters(
-        self, drop: DatasetInput, reader: RangedReader, file: Member | None, notes: _Notes
+    def _check_parameters(
+        self, dataset: DatasetInput, reader: RangedReader, file: Member | None, state: _CheckState
     ) -> None:
         try:
-            resolved = notes.resolved = resolve(
-                key=drop.key,
+            resolved = state.resolved = resolve(
+                key=dataset.key,
                 training_json=read_member(reader, file, MAX_TRAINING_JSON) if file else None,
-                metadata=drop.metadata,
-                trigger_seed=drop.trigger_seed,
-                application=drop.application,
+                metadata=dataset.metadata,
+                trigger_seed=dataset.trigger_seed,
+                application=dataset.application,
             )
-            price = self.prices.price(resolved.values.trainer)
-            notes.cost_usd = estimated_cost_usd(
-                resolved.values.trainer, resolved.values.steps, price
-            )
-            notes.warnings += advice(resolved, price)
-            notes.warnings += () if resolved.preset else folder_advice(drop.key)
-            self.checkpoint(resolved)
         except DatasetRejectedError as rejected:
-            notes.errors += rejected.problems
+            state.errors += rejected.problems
+            return
+        price = self.prices.price(resolved.values.trainer)
+        state.cost_usd = estimated_cost_usd(resolved.values.trainer, resolved.values.steps, price)
+        state.warnings += advice(resolved, price)
+        state.warnings += () if resolved.preset else folder_advice(dataset.key)
+        if problem := self.checkpoint(resolved):
+            state.errors.append(problem)
+
+    def _evaluate(self, inspection: InspectionResult, state: _CheckState) -> None:
+        parameters = state.resolved.values if state.resolved else None
+        trainer = TRAINERS[parameters.trainer] if parameters else None
+        values = parameters.values if parameters else {}
+        layout = layout_of(
+            inspection, trainer=trainer, values=values, keep_metadata=self.keep_metadata
+        )
+        errors, warnings = problems_of(inspection, layout, trainer=trainer, values=values)
+        changes = changes_made(inspection, layout, keep_metadata=self.keep_metadata)
+        state.photos = image_reports(inspection, layout, changes, warnings)
+        state.changes, state.layout = changes, layout
+        state.errors += errors
+        state.warnings += warnings
 
 
-def _good(notes: _Notes) -> ValidDataset | None:
-    if notes.judgement is None or notes.resolved is None or notes.structure is None:
+def _valid_dataset(state: _CheckState) -> ValidDataset | None:
+    layout, resolved, structure = state.layout, state.resolved, state.structure
+    if layout is None or resolved is None or structure is None:
         return None
-    judged = notes.judgement
-    return ValidDataset(
-        judged.dataset, notes.resolved, notes.cost_usd, notes.structure, judged.plan
-    )
+    return ValidDataset(layout.dataset, resolved, state.cost_usd, structure, layout.plan)
 
 
 def _parameters(resolved: ResolvedParameters) -> Iterator[ParameterReport]:
@@ -180,32 +216,70 @@ def _parameters(resolved: ResolvedParameters) -> Iterator[ParameterReport]:
             yield ParameterReport(name=name, value=value, source=resolved.sources[name])
 
 
-def _report(drop: DatasetInput, notes: _Notes) -> Report:
-    judged, resolved = notes.judgement, notes.resolved
-    report = Report(
-        file=drop.file,
-        verdict=Verdict.REJECTED if notes.errors else Verdict.ACCEPTED,
-        errors=tuple(notes.errors),
-        warnings=tuple(notes.warnings),
-        size=drop.archive.size,
-        job_id=drop.job_id,
+def _report(dataset: DatasetInput, state: _CheckState) -> Report:
+    layout, resolved = state.layout, state.resolved
+    return Report(
+        file=dataset.file,
+        verdict=Verdict.REJECTED if state.errors else Verdict.ACCEPTED,
+        errors=tuple(state.errors),
+        warnings=tuple(state.warnings),
+        images=len(layout.dataset.images) if layout else 0,
+        photos=state.photos,
+        changes=state.changes,
+        mended=bool(layout and layout.plan),
+        size=dataset.archive.size,
+        job_id=dataset.job_id,
+        trainer=resolved.values.trainer if resolved else None,
+        preset=resolved.preset if resolved else None,
+        parameters=tuple(_parameters(resolved)) if resolved else (),
+        estimated_cost_usd=state.cost_usd,
     )
-    if judged is not None:
-        report = report.model_copy(
-            update={
-                "images": len(judged.dataset.images),
-                "photos": judged.photos,
-                "changes": judged.changes,
-                "mended": bool(judged.plan),
-            }
-        )
-    if resolved is not None:
-        report = report.model_copy(
-            update={
-                "trainer": resolved.values.trainer,
-                "preset": resolved.preset,
-                "parameters": tuple(_parameters(resolved)),
-                "estimated_cost_usd": notes.cost_usd,
-            }
-        )
-    return report
+
+
+def check_checkpoint(resolved: ResolvedParameters, record: Record) -> Problem | None:
+    """Return why the job that ``resume_from_checkpoint`` names has no LoRA to go on from.
+
+    None where none is named, or where it has one. A problem is that there is no such job, that it has no
+    LoRA in the models bucket (yet, or any more), or that another trainer trained it.
+    """
+    if resolved.resume_from is None:
+        return None
+    earlier = record.jobs.get(resolved.resume_from)
+    if earlier is None:
+        return _without_job(resolved.resume_from)
+    return _of_other_trainer(earlier, resolved.values.trainer) or _without_lora(earlier, record)
+
+
+def _without_job(job_id: str) -> Problem:
+    return Problem(
+        code="parameter_checkpoint_unknown",
+        message=f"{CHECKPOINT} names job {job_id}, and there is none of this id. Write the id as "
+        "lora-drop jobs lists it, or the https:// address of a LoRA.",
+    )
+
+
+def _of_other_trainer(earlier: Job, trainer: str) -> Problem | None:
+    if earlier.application == trainer:
+        return None
+    return Problem(
+        code="parameter_checkpoint_of_other_trainer",
+        message=f"{CHECKPOINT} names job {earlier.job_id}, whose LoRA was trained by "
+        f"{earlier.application}; {trainer} goes on from its own. Name another job, or say trainer: "
+        f"{earlier.application}.",
+    )
+
+
+def _without_lora(earlier: Job, record: Record) -> Problem | None:
+    weights = earlier.weights
+    if weights is not None and record.results.has(weights):
+        return None
+    if weights is not None:
+        why = "and its LoRA is no longer in the models bucket. Put it back, or name another job"
+    elif earlier.terminal:
+        why = f"which is {earlier.status} and has no LoRA. Name one that has"
+    else:
+        why = f"which is {earlier.status} and has no LoRA yet. Wait until it has"
+    return Problem(
+        code="parameter_checkpoint_missing",
+        message=f"{CHECKPOINT} names job {earlier.job_id}, {why}, then drop it again.",
+    )

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from time import monotonic
 
 from lora_drop.datasets.archives import RangedReader, Structure, contents_of
-from lora_drop.datasets.archives.writing import ArchiveTooLargeError, zip_of
+from lora_drop.datasets.archives.records import ArchiveTooLargeError, zip_of
 from lora_drop.datasets.clean_copy import Photo, Planned
+from lora_drop.datasets.dataset import too_large_mended, took_too_long
 from lora_drop.datasets.images.header import InvalidImageError
 from lora_drop.datasets.images.pictures import Pictures
-from lora_drop.datasets.limits import too_large_mended, took_too_long
 from lora_drop.jobs.errors import DatasetRejectedError
 
 # The submitter lives five minutes, of which the check takes two and a half at the most.
@@ -27,7 +27,7 @@ class Mender:
     def mended(
         self, archive: RangedReader, structure: Structure, plan: Sequence[Planned]
     ) -> Iterator[bytes]:
-        """The copy, a ZIP, in pieces; never more than one photo is in memory.
+        """Yield the copy, a ZIP, in pieces; never more than one photo is in memory.
 
         Raises DatasetRejectedError, on the way as well, when the archive is not what was checked, when a
         photo that could be looked at cannot be mended, or when it takes longer than ``patience``.

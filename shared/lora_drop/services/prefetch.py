@@ -9,7 +9,7 @@ from lora_drop.results.copies import OpenArtifact
 
 
 def spans(size: int, length: int) -> list[tuple[int, int, int]]:
-    """The parts of a file: number, offset, length. A file without a byte is one part as well."""
+    """Return the parts of a file: number, offset, length. A file without a byte is one part as well."""
     return [
         (number, offset, min(length, size - offset))
         for number, offset in enumerate(range(0, max(size, 1), length), start=1)
@@ -20,7 +20,7 @@ class Arrivals:
     """The parts that are not there yet, in order.
 
     There are never more than two in memory: the one that is worked on, and the one that is on its
-    way. The first is fetched by whoever asks for it, so a file of one part needs no thread.
+    way. The first is fetched by the caller, so a file of one part needs no thread.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Arrivals:
         return self._next is not None
 
     def take(self) -> tuple[int, bytes]:
-        """The next part's number and bytes; none at all where an unsized file has ended before it.
+        """Return the next part's number and bytes; none at all where an unsized file has ended before it.
 
         Raises what reading the file raises, and DownloadInterruptedError when it is shorter than it said.
         """

@@ -4,8 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from lora_drop.datasets.parameters import CHECKPOINT
-from lora_drop.fal.prices import estimated_cost_usd
-from lora_drop.fal.trainers.table import TRAINERS
+from lora_drop.fal.trainers.table import TRAINERS, estimated_cost_usd
 from lora_drop.jobs.errors import ActionNotAllowedError, ForeignRequestError, InvalidWebhookError
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job import DatasetVersion, Job

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from lora_drop.datasets.content import content_digest, forced
+from lora_drop.datasets.dataset import content_digest
+from lora_drop.datasets.parameter_layers import forced
 from lora_drop.datasets.reports import html_text, json_text
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.errors import ConflictError, DatasetRejectedError, DatasetUnreadableError
@@ -12,10 +13,16 @@ from lora_drop.jobs.job_problems import DATASET_UNREADABLE, waits_for
 from lora_drop.jobs.problems import Problem, first_of
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Claim, DatasetStore, OpenDataset
-from lora_drop.services.check import Checked, Checker, DatasetInput, ValidDataset
+from lora_drop.services.check import (
+    INTERNAL_ERRORS,
+    Checked,
+    Checker,
+    DatasetInput,
+    ValidDataset,
+    internal_error,
+)
 from lora_drop.services.deduplication import Deduplication
 from lora_drop.services.dispatch import Dispatcher
-from lora_drop.services.internal_errors import INTERNAL_ERRORS, internal_error
 from lora_drop.services.mend import Mender
 from lora_drop.services.record import Record
 

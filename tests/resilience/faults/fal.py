@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from nacl.signing import SigningKey
 
-from lora_drop.fal.prices import Price
 from lora_drop.fal.status import FalStatus, Finished, Gone, Running, failed
+from lora_drop.fal.trainers.trainer import Price
 from lora_drop.jobs.artifacts import WEIGHTS, Artifact, artifacts_in
 from lora_drop.jobs.errors import SourceChangedError
 from lora_drop.jobs.evidence import is_of

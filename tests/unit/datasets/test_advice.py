@@ -2,11 +2,10 @@
 
 import pytest
 
-from lora_drop.datasets.advice import advice, folder_advice
-from lora_drop.datasets.parameters import resolve
-from lora_drop.fal.prices import Price
-from lora_drop.fal.trainers.presets import NAMES
+from lora_drop.datasets.parameters import advice, folder_advice, resolve
+from lora_drop.fal.trainers.common import NAMES
 from lora_drop.fal.trainers.table import TRAINERS
+from lora_drop.fal.trainers.trainer import Price
 
 STEPS, RATE, BILLED = (
     "parameter_steps_unusual",

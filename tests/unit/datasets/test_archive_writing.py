@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_drop.datasets.archives import contents_of, structure_of, writing
-from lora_drop.datasets.archives.writing import ArchiveTooLargeError, zip_of
+from lora_drop.datasets.archives import contents_of, records, structure_of
+from lora_drop.datasets.archives.records import ArchiveTooLargeError, zip_of
 from tests.support.memory_files import MemoryRange
 
 FILES = [
@@ -76,12 +76,12 @@ def test_only_names_that_need_it_are_marked_as_utf_8() -> None:
 def test_what_does_not_go_into_a_plain_zip_is_never_written_as_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(writing, "MAX_SIZE", 4000)
+    monkeypatch.setattr(records, "MAX_SIZE", 4000)
     with pytest.raises(ArchiveTooLargeError):
         whole(FILES)
 
-    monkeypatch.setattr(writing, "MAX_SIZE", 10_000)
-    monkeypatch.setattr(writing, "MAX_FILES", 3)
+    monkeypatch.setattr(records, "MAX_SIZE", 10_000)
+    monkeypatch.setattr(records, "MAX_FILES", 3)
     with pytest.raises(ArchiveTooLargeError):
         whole(FILES)
 

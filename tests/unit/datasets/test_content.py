@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from lora_drop.datasets.archives import Member
-from lora_drop.datasets.content import content_digest, forced
-from lora_drop.datasets.limits import Dataset
+from lora_drop.datasets.dataset import Dataset, content_digest
+from lora_drop.datasets.parameter_layers import forced
 from lora_drop.datasets.parameters import resolve
 from lora_drop.jobs.errors import DatasetRejectedError
 from tests.support.builders import APPLICATION, PNG, make_archive, make_jpeg, make_png

@@ -6,9 +6,7 @@ import pytest
 
 from lora_drop.fal.trainers.demands import mask_warnings, masks_in, unmet_demands
 from lora_drop.fal.trainers.fields import Value
-from lora_drop.fal.trainers.flux import FAST, PORTRAIT
-from lora_drop.fal.trainers.flux_2 import FLUX_2
-from lora_drop.fal.trainers.table import TRAINERS
+from lora_drop.fal.trainers.table import FAST, FLUX_2, PORTRAIT, TRAINERS
 from lora_drop.fal.trainers.trainer import Captions, Trainer
 from lora_drop.jobs.problems import Problem
 

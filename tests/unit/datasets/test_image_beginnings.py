@@ -5,11 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from lora_drop.datasets.images.describe import describe, describe_beginning
-from lora_drop.datasets.images.header import Flaw, InvalidImageError, Metadata
-from lora_drop.datasets.images.limits import (
+from lora_drop.datasets.images.header import (
     MAX_PIXELS,
     MAX_SIDE,
     MIN_SIDE,
+    Flaw,
+    InvalidImageError,
+    Metadata,
     check_not_too_large,
     check_size,
 )

@@ -10,8 +10,8 @@ from PIL import Image, ImageCms
 from lora_drop.datasets.images.cleaning import PIECE, without_metadata
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.header import Flaw, InvalidImageError, Metadata
-from lora_drop.datasets.images.mending import changes_for, is_lossless
-from lora_drop.datasets.images.png_data import length_of
+from lora_drop.datasets.images.pictures import changes_for, is_lossless
+from lora_drop.datasets.images.png import length_of
 from lora_drop.datasets.images.reading import WholeImage
 from tests.support import photos
 from tests.support.photos import PLACE, chunk, encoded, jpeg_with, picture, png_with, segment

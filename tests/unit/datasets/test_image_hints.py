@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from lora_drop.datasets.images.formats import ImageFormat
-from lora_drop.datasets.images.header import ImageHeader
+from lora_drop.datasets.images.header import LOW_SIDE, ImageHeader
 from lora_drop.datasets.images.hints import (
     BLURRED,
     DARK_HIGHLIGHTS,
@@ -16,9 +16,14 @@ from lora_drop.datasets.images.hints import (
     hints_for,
     hints_for_set,
 )
-from lora_drop.datasets.images.limits import LOW_SIDE
-from lora_drop.datasets.images.pictures import ImageInspection
-from lora_drop.datasets.images.similarity import NEAR, SIDE, distance, fingerprint, near_duplicates
+from lora_drop.datasets.images.pictures import (
+    NEAR,
+    SIDE,
+    ImageInspection,
+    distance,
+    fingerprint,
+    near_duplicates,
+)
 
 LOOK = ImageInspection(
     0, brightness=120, highlights=220, sharpness=300, transparent=False, thumbnail=b""

@@ -4,7 +4,13 @@ import pytest
 
 from lora_drop.datasets.images.formats import CONVERTED, TRAINED, ImageFormat
 from lora_drop.datasets.images.header import Colour, ImageHeader, Metadata
-from lora_drop.datasets.images.mending import Change, changes_for, format_after, is_lossless, told
+from lora_drop.datasets.images.pictures import (
+    Change,
+    change_sentence,
+    changes_for,
+    format_after,
+    is_lossless,
+)
 
 PLAIN = {kind: ImageHeader(kind, 800, 600) for kind in ImageFormat}
 
@@ -88,11 +94,11 @@ def test_what_loses_nothing_stays_so_and_the_rest_becomes_jpeg(
 @pytest.mark.parametrize("change", Change)
 def test_every_change_has_a_code_and_is_told_in_a_sentence(change: Change) -> None:
     assert change.startswith("image_")
-    assert told(change, PLAIN[ImageFormat.HEIF]).endswith(".")
+    assert change_sentence(change, PLAIN[ImageFormat.HEIF]).endswith(".")
 
 
 def test_a_place_that_was_removed_is_told() -> None:
     placed = jpeg(metadata=frozenset({Metadata.EXIF, Metadata.GPS}))
 
-    assert "where it was taken" in told(Change.METADATA_REMOVED, placed)
-    assert "where" not in told(Change.METADATA_REMOVED, jpeg())
+    assert "where it was taken" in change_sentence(Change.METADATA_REMOVED, placed)
+    assert "where" not in change_sentence(Change.METADATA_REMOVED, jpeg())

@@ -7,8 +7,8 @@ from PIL import ImageCms
 
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.header import Metadata
-from lora_drop.datasets.images.icc import is_standard
-from lora_drop.datasets.images.mending import changes_for, is_lossless
+from lora_drop.datasets.images.metadata import is_standard
+from lora_drop.datasets.images.pictures import changes_for, is_lossless
 from lora_drop.datasets.images.reading import WholeImage
 from tests.support.photos import encoded, picture
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lora_drop.datasets.pairing import paired
+from lora_drop.datasets.captions import paired
 
 
 @pytest.mark.parametrize(

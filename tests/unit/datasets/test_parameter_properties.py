@@ -8,8 +8,7 @@ from typing import Any
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from lora_drop.datasets.advice import advice
-from lora_drop.datasets.parameters import ResolvedParameters, resolve
+from lora_drop.datasets.parameters import ResolvedParameters, advice, resolve
 from lora_drop.fal.trainers.fields import Choice, Flag, Rate, Text, WholeNumber
 from lora_drop.fal.trainers.parameters import ParameterSource, TrainingParameters
 from lora_drop.fal.trainers.table import TRAINERS

@@ -4,9 +4,9 @@ import pytest
 
 from lora_drop.datasets.report import ImageOutcome, ParameterReport, ReportedChange, Verdict
 from lora_drop.datasets.reports import html_text
-from lora_drop.datasets.reports.groups import by_importance, groups_of, shared_end
+from lora_drop.datasets.reports.markup import counted, first_sentence, remark, shown, size_of
+from lora_drop.datasets.reports.sections import by_importance, groups_of, shared_end
 from lora_drop.datasets.reports.style import DARK, LIGHT, STYLE
-from lora_drop.datasets.reports.wording import counted, first_sentence, remark, shown, size_of
 from lora_drop.fal.trainers.parameters import ParameterSource
 from lora_drop.jobs.problems import Problem
 from tests.support.reports import Page, make_photo, make_report, whole_report

@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from lora_drop.fal.prices import Price, estimated_cost_usd, price_of
-from lora_drop.fal.trainers.table import TRAINERS
+from lora_drop.fal.trainers.table import TRAINERS, estimated_cost_usd, price_of
+from lora_drop.fal.trainers.trainer import Price
 from lora_drop.simulator.ledger import PRICES as SIMULATED
 from tests.support.builders import APPLICATION
 

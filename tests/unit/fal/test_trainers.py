@@ -5,6 +5,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
+from lora_drop.fal.trainers.common import NAMES
 from lora_drop.fal.trainers.fields import (
     Checkpoint,
     Choice,
@@ -14,7 +15,6 @@ from lora_drop.fal.trainers.fields import (
     WholeNumber,
     plain,
 )
-from lora_drop.fal.trainers.presets import NAMES
 from lora_drop.fal.trainers.table import DATASET_FIELDS, TRAINERS, trainer_of
 from lora_drop.fal.trainers.trainer import Captions, Trainer
 from lora_drop.jobs.artifacts import KNOWN_OUTPUTS, WEIGHTS, artifacts_in

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from lora_drop.fal.prices import Price
 from lora_drop.fal.status import Failed, Finished, Gone
+from lora_drop.fal.trainers.trainer import Price
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.errors import (
     ActionNotAllowedError,

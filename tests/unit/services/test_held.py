@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lora_drop.fal.prices import Price
 from lora_drop.fal.status import Failed, Finished
+from lora_drop.fal.trainers.trainer import Price
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.errors import ActionNotAllowedError
 from lora_drop.jobs.job import Job

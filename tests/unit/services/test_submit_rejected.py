@@ -77,7 +77,7 @@ def test_a_mistake_in_the_check_is_a_verdict_and_not_a_job_without_end(
     def broken(*_: object, **__: object) -> None:
         raise mistake
 
-    monkeypatch.setattr("lora_drop.services.check.evaluate", broken)
+    monkeypatch.setattr("lora_drop.services.check.layout_of", broken)
 
     job = world.submit(world.drop())
 

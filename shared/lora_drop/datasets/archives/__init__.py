@@ -5,14 +5,12 @@ reaches; ``contents_of`` goes through every byte of it. What both accept, every 
 """
 
 from lora_drop.datasets.archives.contents import Content, contents_of, read_member
-from lora_drop.datasets.archives.names import is_junk, path_of
+from lora_drop.datasets.archives.names import is_junk, is_misleading, path_of
 from lora_drop.datasets.archives.ranges import MeteredReader, RangedReader
 from lora_drop.datasets.archives.records import UTF8, Member
-from lora_drop.datasets.archives.refusals import CODES
 from lora_drop.datasets.archives.structure import Structure, members_of, structure_of
 
 __all__ = [
-    "CODES",
     "UTF8",
     "Content",
     "Member",
@@ -21,6 +19,7 @@ __all__ = [
     "Structure",
     "contents_of",
     "is_junk",
+    "is_misleading",
     "members_of",
     "path_of",
     "read_member",

@@ -9,12 +9,18 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from lora_drop.datasets.archives.headers import damaged, missized
-from lora_drop.datasets.archives.local import LocalHeader, gap_problem, length_of, local_header
+from lora_drop.datasets.archives.headers import (
+    LocalHeader,
+    damaged,
+    gap_problem,
+    length_of,
+    local_header,
+    missized,
+)
 from lora_drop.datasets.archives.ranges import ForwardReader, RangedReader
-from lora_drop.datasets.archives.records import DEFLATED, LOCAL, STORED, Member, in_order
-from lora_drop.datasets.archives.refusals import AGAIN, refusal
+from lora_drop.datasets.archives.records import DEFLATED, LOCAL, STORED, Member, in_order, refusal
 from lora_drop.datasets.archives.structure import Structure
+from lora_drop.datasets.problem_codes import MAKE_AGAIN
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.problems import Problem
 
@@ -52,11 +58,11 @@ class Content:
             raise
 
     def read(self) -> bytes:
-        """All that is left of it; whoever calls this has looked at ``member.size``."""
+        """Return all that is left of it; the caller has checked ``member.size`` before."""
         return b"".join(self)
 
     def finish(self) -> Sequence[Problem]:
-        """Go through what is left of it; what is wrong with it, whoever was told so before."""
+        """Read what is left of it, and return what is wrong with it, also where that was raised before."""
         with suppress(DatasetRejectedError):  # it is remembered
             for _ in self:
                 pass
@@ -67,11 +73,11 @@ class Content:
 def contents_of(
     archive: RangedReader, structure: Structure, *, window: int = WINDOW
 ) -> Iterator[Content]:
-    """Every file's content in the order in which they lie, each once, junk as well as photos.
+    """Yield every file's content in the order in which they lie, each once, junk as well as photos.
 
     What of one is not taken is verified all the same before the next one comes. The last one is
-    followed by DatasetRejectedError if anything was wrong with any, folders included: nobody comes to the
-    end of a damaged archive without being told. Holds one window of bytes and one chunk.
+    followed by DatasetRejectedError if anything was wrong with any, folders included: the end of a
+    damaged archive is never reached without an error. Holds one window of bytes and one chunk.
     """
     reader = ForwardReader(archive, end=structure.begin, window=window)
     problems: list[Problem] = []
@@ -86,7 +92,7 @@ def contents_of(
 
 
 def read_member(archive: RangedReader, member: Member, limit: int) -> bytes:
-    """At most ``limit`` bytes from the member's beginning, inflated; raises DatasetRejectedError.
+    """Return at most ``limit`` bytes from the member's beginning, inflated; raises DatasetRejectedError.
 
     Never reads or allocates more than ``limit`` asks for, whatever the headers claim.
     """
@@ -110,7 +116,7 @@ def read_member(archive: RangedReader, member: Member, limit: int) -> bytes:
 def _verified(
     reader: ForwardReader, member: Member, following: int, *, last: bool
 ) -> Iterator[bytes]:
-    """A member's chunks, and then everything else that has to be right; raises DatasetRejectedError."""
+    """Yield a member's chunks, and then everything else that has to be right; raises DatasetRejectedError."""
     header = _header(reader, member)
     at = member.offset + header.length
     size, crc = 0, 0
@@ -125,7 +131,7 @@ def _verified(
     if crc != member.crc:
         raise refusal(
             "archive_crc_mismatch",
-            f"{member.name} does not unpack to what was packed: the archive is damaged. {AGAIN}",
+            f"{member.name} does not unpack to what was packed: the archive is damaged. {MAKE_AGAIN}",
             member.name,
         )
     at += member.compressed
@@ -145,7 +151,7 @@ def _header(reader: ForwardReader, member: Member) -> LocalHeader:
 
 
 def _unpacked(reader: ForwardReader, member: Member, at: int) -> Iterator[bytes]:
-    """What a member's packed bytes unpack to, as far as they go; raises DatasetRejectedError."""
+    """Yield what a member's packed bytes unpack to, as far as they go; raises DatasetRejectedError."""
     packed = _packed(reader, at, member.compressed, FEED if member.method == DEFLATED else CHUNK)
     if member.method == STORED or not member.compressed:
         yield from packed
@@ -170,7 +176,7 @@ def _packed(reader: ForwardReader, at: int, length: int, most: int) -> Iterator[
 
 
 def _inflated(inflater: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
-    """All that can be had from the bytes so far, in chunks."""
+    """Yield all that can be had from the bytes so far, in chunks."""
     while True:
         chunk = inflater.decompress(data, CHUNK)
         if chunk:

@@ -24,9 +24,12 @@ from lora_drop.datasets.archives.records import (
     Member,
     extra_of,
     in_order,
+    inconsistent,
+    problem,
+    refusal,
     widened,
 )
-from lora_drop.datasets.archives.refusals import AGAIN, inconsistent, problem, refusal
+from lora_drop.datasets.problem_codes import MAKE_AGAIN
 from lora_drop.jobs.problems import Problem
 
 MAX_VERSION = 63  # APPNOTE 6.3; Python's zipfile reads no directory with a higher one
@@ -43,17 +46,17 @@ DEVICES = frozenset({0o020000, 0o060000, 0o140000})  # a pipe is what `zip -` ca
 class Entry:
     """A member and, beside it, what only the directory says of it.
 
-    ``told``: whether it tells more of the file than a reader needs: a comment, times, an owner.
+    ``has_metadata``: whether it says more of the file than a reader needs: a comment, times, an owner.
     """
 
     member: Member
     mode: int
     version: int
-    told: bool
+    has_metadata: bool
 
 
 def entries_of(directory: bytes, count: int) -> list[Entry]:
-    """Every entry, in the directory's order; raises DatasetRejectedError where it cannot be parsed."""
+    """Return every entry, in the directory's order; raises DatasetRejectedError where it cannot be parsed."""
     entries = []
     at = 0
     for _ in range(count):
@@ -92,30 +95,34 @@ def _entry(fields: Sequence[int], raw: bytes, tail: bytes) -> Entry:
         flags=fields[3],
         raw_name=raw,
     )
-    told = extra.others or bool(fields[12])
-    return Entry(member, mode=fields[15] >> MODE_SHIFT, version=fields[2] & 0xFF, told=told)
+    has_metadata = extra.others or bool(fields[12])
+    return Entry(
+        member, mode=fields[15] >> MODE_SHIFT, version=fields[2] & 0xFF, has_metadata=has_metadata
+    )
 
 
 def layout_problems(members: Sequence[Member], begin: int) -> Iterator[Problem]:
-    """Members that overlap, reach into the directory at ``begin``, or have something before them.
+    """Yield problems of members that overlap, reach into the directory, or have something before them.
 
     As far as the directory alone can tell: how long a local header is, it says itself.
     """
     first = min((member.offset for member in members), default=begin)
     if first:
         message = (
-            f"The first file of the ZIP does not lie at its beginning ({first} bytes). {AGAIN}"
+            f"The first file of the ZIP does not lie at its beginning ({first} bytes). {MAKE_AGAIN}"
         )
         yield problem("archive_leading_data", message)
     for member, following in in_order(members, begin):
         least = member.offset + LOCAL.size + len(member.raw_name) + member.compressed
         if least > following:
-            message = f"{member.name} lies over another file or the directory of the ZIP. {AGAIN}"
+            message = (
+                f"{member.name} lies over another file or the directory of the ZIP. {MAKE_AGAIN}"
+            )
             yield problem("archive_overlap", message, member.name)
 
 
 def size_problems(members: Sequence[Member]) -> Iterator[Problem]:
-    """Members that would unpack to more than anybody's photos, each or all together."""
+    """Yield problems of members that would unpack to more than photos ever do, each or all together."""
     for member in members:
         if member.size > SMALL and member.size > MAX_RATIO * member.compressed:
             message = (
@@ -133,7 +140,7 @@ def size_problems(members: Sequence[Member]) -> Iterator[Problem]:
 
 
 def member_problems(entries: Sequence[Entry]) -> Iterator[Problem]:
-    """What is wrong with each entry by itself, and with its name beside the others."""
+    """Yield what is wrong with each entry by itself, and with its name beside the others."""
     good = []
     for entry in entries:
         found = (
@@ -163,7 +170,9 @@ def _encryption(member: Member) -> Problem | None:
 def _packing(entry: Entry) -> Problem | None:
     member, name = entry.member, entry.member.name
     if entry.version > MAX_VERSION:
-        message = f"{name} needs a program for ZIP {entry.version / 10}, and there is none. {AGAIN}"
+        message = (
+            f"{name} needs a program for ZIP {entry.version / 10}, and there is none. {MAKE_AGAIN}"
+        )
         return problem("archive_unsupported_version", message, name)
     if member.method not in (STORED, DEFLATED) or member.flags & PATCHED:
         message = (
@@ -174,7 +183,7 @@ def _packing(entry: Entry) -> Problem | None:
     if (member.method == STORED and member.size != member.compressed) or (
         member.size and name.endswith("/")
     ):
-        message = f"The ZIP states a size for {name} that cannot be. {AGAIN}"
+        message = f"The ZIP states a size for {name} that cannot be. {MAKE_AGAIN}"
         return problem("archive_size_mismatch", message, name)
     return None
 

@@ -17,8 +17,10 @@ from lora_drop.datasets.archives.records import (
     FULL16,
     FULL32,
     LOCAL_MAGIC,
+    inconsistent,
+    refusal,
 )
-from lora_drop.datasets.archives.refusals import AGAIN, inconsistent, refusal
+from lora_drop.datasets.problem_codes import MAKE_AGAIN
 
 MAX_COMMENT = 0xFFFF
 TAIL = END.size + MAX_COMMENT + END64_LOCATOR.size + END64.size
@@ -49,7 +51,7 @@ class EndRecord:
 
 
 def end_of(archive: TailReader) -> EndRecord:
-    """The one end of the archive, which its directory reaches up to; raises DatasetRejectedError."""
+    """Return the one end of the archive, which its directory reaches up to; raises DatasetRejectedError."""
     at = _find_end(archive)
     fields = END.unpack_from(archive.tail, at)
     _, disk, directory_disk, here, count, size, offset, comment = fields
@@ -68,7 +70,7 @@ def end_of(archive: TailReader) -> EndRecord:
 
 
 def _find_end(archive: TailReader) -> int:
-    """Where in the tail the record begins, which is the last there is and ends the file."""
+    """Return where in the tail the record begins, which is the last there is and ends the file."""
     last = archive.tail.rfind(END_MAGIC)
     ends = []
     at = last
@@ -79,24 +81,26 @@ def _find_end(archive: TailReader) -> int:
     if not ends:
         raise _endless(archive, last)
     if ends != [last]:
-        message = f"The ZIP ends in more than one way: each program would see other files. {AGAIN}"
+        message = (
+            f"The ZIP ends in more than one way: each program would see other files. {MAKE_AGAIN}"
+        )
         raise refusal("archive_several_ends", message)
     return last
 
 
 def _reaches(tail: bytes, at: int) -> int:
-    """How many bytes follow the record and its comment; fewer than none where they are cut."""
+    """Return how many bytes follow the record and its comment; fewer than none where they are cut."""
     if at + END.size > len(tail):
         return -1
     return len(tail) - at - END.size - int(END.unpack_from(tail, at)[7])
 
 
 def _endless(archive: TailReader, last: int) -> Exception:
-    """Why there is no end; ``last`` is where something like one begins."""
+    """Return why there is no end; ``last`` is where something like one begins."""
     if last >= 0 and (extra := _reaches(archive.tail, last)) > 0:
         return refusal(
             "archive_trailing_data",
-            f"Something follows the end of the ZIP ({extra} bytes): it is not as it was made. {AGAIN}",
+            f"Something follows the end of the ZIP ({extra} bytes): it is not as it was made. {MAKE_AGAIN}",
         )
     head = archive.read(0, 8)
     if last >= 0 or head.startswith((LOCAL_MAGIC, END_MAGIC, b"PK\x07\x08")):
@@ -113,7 +117,7 @@ def _endless(archive: TailReader, last: int) -> Exception:
 
 
 def _end64(archive: RangedReader, plain: EndRecord) -> EndRecord:
-    """The ZIP64 end; every number the plain end states as well has to be the same.
+    """Return the ZIP64 end; every number the plain end states as well has to be the same.
 
     The record lies right before its locator, and has no room for anything else: what programs look
     for it there, and what go where the locator points, are to find the same.
@@ -128,18 +132,18 @@ def _end64(archive: RangedReader, plain: EndRecord) -> EndRecord:
     _, length, _, _, disk, directory_disk, here, count, size, offset = END64.unpack(raw)
     if disk or directory_disk:
         raise _multi_disk()
-    told = (
+    pairs = (
         (plain.count, count, FULL16),
         (plain.size, size, FULL32),
         (plain.offset, offset, FULL32),
     )
-    if length != END64_REST or here != count or any(a not in (b, full) for a, b, full in told):
+    if length != END64_REST or here != count or any(a not in (b, full) for a, b, full in pairs):
         raise _mismatch()
     return EndRecord(count, size, offset, at, plain.comment)
 
 
 def _check_place(end: EndRecord) -> None:
-    """Whether the directory lies right before the end; raises DatasetRejectedError."""
+    """Check that the directory lies right before the end; raises DatasetRejectedError."""
     shift = end.begin - end.size - end.offset
     if not shift:
         return
@@ -153,7 +157,7 @@ def _check_place(end: EndRecord) -> None:
         raise refusal(
             "archive_leading_data",
             f"The ZIP does not begin where it should ({shift} bytes): something was put before its "
-            f"files or taken out. {AGAIN}",
+            f"files or taken out. {MAKE_AGAIN}",
         )
     raise inconsistent("its directory does not lie where its end says")
 
@@ -166,5 +170,5 @@ def _multi_disk() -> Exception:
 
 def _mismatch() -> Exception:
     return refusal(
-        "archive_zip64_mismatch", f"The ZIP's two ends (ZIP64) do not say the same. {AGAIN}"
+        "archive_zip64_mismatch", f"The ZIP's two ends (ZIP64) do not say the same. {MAKE_AGAIN}"
     )

@@ -5,15 +5,16 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from lora_drop.datasets.archives.records import UTF8, Extra, Member
-from lora_drop.datasets.archives.refusals import AGAIN, problem, refusal
+from lora_drop.datasets.archives.records import UTF8, Extra, Member, problem, refusal
+from lora_drop.datasets.problem_codes import MAKE_AGAIN
 from lora_drop.jobs.problems import Problem
 
 MAX_NAME = 1024  # characters; file systems take 255 for a file and 4,096 for a path
 MAX_MARKS = 30
 ICON = "icon\r"  # what macOS calls the picture of a folder
+# What steers a terminal or ends a line, and what turns the reading direction of all that follows (Unicode
+# UAX 9: embeddings, overrides and isolates): a file called “anna\u202egpj.exe” is shown as “annaexe.jpg”.
 CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
-# Unicode UAX 9: embeddings, overrides and isolates.
 BIDI_CONTROLS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 JUNK_NAMES = frozenset({"thumbs.db", "desktop.ini", ICON})
 ARCHIVE_SUFFIXES = (".zip", ".rar", ".7z", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst")
@@ -22,7 +23,7 @@ PATH_HEAD = 5  # version and CRC-32 before the name
 
 
 def decoded(raw: bytes, flags: int, extra: Extra) -> str:
-    """What a person calls the file; raises DatasetRejectedError.
+    """Return what a person calls the file; raises DatasetRejectedError.
 
     The Unicode path field (4.6.9) wins where its CRC-32 is that of the plain name, then flag 11
     (UTF-8). Without either it is code page 437 (appendix D), unless it happens to be UTF-8: macOS
@@ -40,16 +41,16 @@ def decoded(raw: bytes, flags: int, extra: Extra) -> str:
 
 
 def plain_name(raw: bytes) -> str:
-    """Some name for the bytes, whatever they are."""
+    """Return the bytes decoded as code page 437, which takes any bytes."""
     return raw.decode("cp437")
 
 
 def unicode_path(raw: bytes, extra: Extra) -> str | None:
-    """The name in the Unicode path field; one for another name, or an empty one, is passed over."""
+    """Return the name in the Unicode path field; one for another name, or an empty one, is passed over."""
     paths = set()
     for content in extra.paths:
         if len(content) < PATH_HEAD:
-            message = f"What the ZIP says of {plain_name(raw)} is cut short. {AGAIN}"
+            message = f"What the ZIP says of {plain_name(raw)} is cut short. {MAKE_AGAIN}"
             raise refusal("archive_extra_field", message, plain_name(raw))
         named = int.from_bytes(content[1:PATH_HEAD], "little")
         if content[0] == PATH_VERSION and named == zlib.crc32(raw) and content[PATH_HEAD:]:
@@ -63,7 +64,7 @@ def unicode_path(raw: bytes, extra: Extra) -> str | None:
 
 
 def name_problem(name: str) -> Problem | None:
-    """Why a file must not be called that; None for a good name."""
+    """Return why a file must not be called that; None for a good name."""
     shown = name.encode("unicode_escape").decode()[:100]
     if len(name) > MAX_NAME:
         message = (
@@ -87,13 +88,13 @@ def name_problem(name: str) -> Problem | None:
 
 
 def path_of(name: str) -> str:
-    """The name with plain slashes: some programs write backslashes, or put ``./`` before it all."""
+    """Return the name with plain slashes: some programs write backslashes, or put ``./`` before it all."""
     parts = name.replace("\\", "/").split("/")
     return "/".join(part for part in parts if part not in ("", "."))
 
 
 def is_junk(name: str) -> bool:
-    """What no person put there: resource forks, hidden files and folders, thumbnails.
+    """Return whether a computer put the file there by itself: resource forks, hidden files and folders, thumbnails.
 
     ``@eaDir`` is where a Synology keeps small copies of every photo.
     """
@@ -103,12 +104,12 @@ def is_junk(name: str) -> bool:
 
 
 def is_archive(name: str) -> bool:
-    """Whether the name is that of a ZIP or the like."""
+    """Return whether the name is that of a ZIP or the like."""
     return name.lower().endswith(ARCHIVE_SUFFIXES) and not is_junk(name)
 
 
 def collisions(members: Iterable[Member]) -> Iterator[Problem]:
-    """Files that some computers would write over each other.
+    """Yield the problem of each file that some computers would write over another.
 
     That is what Windows and macOS do with names that differ in case or in how a letter is composed
     (Unicode, 3.13, D145), and every system with a file that is called like a folder.
@@ -128,7 +129,7 @@ def collisions(members: Iterable[Member]) -> Iterator[Problem]:
 
 
 def spelling_warnings(members: Sequence[Member]) -> Iterator[Problem]:
-    """That paths are written with backslashes, which APPNOTE 4.4.17.1 forbids, and not all read."""
+    """Yield the problem that paths are written with backslashes, which APPNOTE 4.4.17.1 forbids, and not all read."""
     named = [member.name for member in members if "\\" in member.name]
     if named:
         message = (
@@ -139,26 +140,33 @@ def spelling_warnings(members: Sequence[Member]) -> Iterator[Problem]:
 
 
 def _key(name: str) -> str:
-    """The same for two names that are the same to somebody."""
+    """Return the same for two names that some program takes for one."""
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
     return path_of(folded).replace("/", "\0")
 
 
 def _misleads(name: str) -> bool:
-    """Whether it has characters that end a line, steer a terminal or turn the reading direction.
+    """Return whether it has characters that end a line, steer a terminal or turn the reading direction.
 
     Or marks without end, one over the other (Unicode UAX 15, section 13), which are slow to compare.
-    Every other character is somebody's: macOS puts U+202F into the names of screenshots.
+    Every other character is in use: macOS puts U+202F into the names of screenshots.
     """
     if name.isascii():
         return not name.isprintable()
     marks = 0
     for letter in name:
         marks = marks + 1 if unicodedata.combining(letter) else 0
-        control = unicodedata.category(letter) in CONTROLS
-        if control or marks > MAX_MARKS or unicodedata.bidirectional(letter) in BIDI_CONTROLS:
+        if marks > MAX_MARKS or is_misleading(letter):
             return True
     return False
+
+
+def is_misleading(letter: str) -> bool:
+    """Return whether a character steers a terminal, ends a line or turns the reading direction."""
+    return (
+        unicodedata.category(letter) in CONTROLS
+        or unicodedata.bidirectional(letter) in BIDI_CONTROLS
+    )
 
 
 def _misencoded(name: str) -> Exception:

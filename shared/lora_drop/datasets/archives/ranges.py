@@ -11,7 +11,7 @@ class RangedReader(Protocol):
         """How many bytes there are."""
 
     def read(self, offset: int, length: int) -> bytes:
-        """The bytes from ``offset``, fewer only at the end of the file."""
+        """Return the bytes from ``offset``, fewer only at the end of the file."""
 
 
 class TooManyReadsError(RuntimeError):
@@ -44,13 +44,13 @@ class MeteredReader:
         return self._archive.size
 
     def affords(self, length: int) -> bool:
-        """Whether a read of so many bytes may be made."""
+        """Return whether a read of so many bytes may be made."""
         return (self.most_requests is None or self.requests < self.most_requests) and (
             self.most_bytes is None or self.bytes_read + length <= self.most_bytes
         )
 
     def read(self, offset: int, length: int) -> bytes:
-        """The same as the file's own; what lies beyond its end costs nothing."""
+        """Return the same as the file's own; what lies beyond its end costs nothing."""
         length = min(length, self.size - offset)
         if length <= 0:
             return b""
@@ -81,12 +81,12 @@ class TailReader:
         return self._archive.size
 
     def affords(self, offset: int, length: int) -> bool:
-        """Whether these bytes are at hand, or may be read."""
+        """Return whether these bytes are at hand, or may be read."""
         missing = min(offset + length, self.start) - offset
         return missing <= 0 or self._archive.affords(missing)
 
     def read(self, offset: int, length: int) -> bytes:
-        """The same as the file's own, in one request at most."""
+        """Return the same as the file's own, in one request at most."""
         before = self._archive.read(offset, min(length, self.start - offset))
         at = offset + len(before) - self.start
         return before + self.tail[at : at + length - len(before)] if at >= 0 else before
@@ -106,7 +106,7 @@ class ForwardReader:
         self._held = b""
 
     def some(self, offset: int, most: int) -> bytes:
-        """At least one byte and at most so many from ``offset``; none at the end."""
+        """Return at least one byte and at most so many from ``offset``; none at the end."""
         at = offset - self._start
         if not 0 <= at < len(self._held):
             length = min(self._window, self._end - offset)
@@ -115,7 +115,7 @@ class ForwardReader:
         return self._held[at : at + most]
 
     def exactly(self, offset: int, length: int) -> bytes:
-        """So many bytes from ``offset``; fewer only at the end."""
+        """Return so many bytes from ``offset``; fewer only at the end."""
         parts = []
         while length > 0 and (part := self.some(offset, length)):
             parts.append(part)

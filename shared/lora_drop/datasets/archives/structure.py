@@ -1,7 +1,7 @@
 """What a ZIP says of itself, and whether it says one thing: its end, its directory, its local headers.
 
 The directory is believed only where the archive is consistent with it. Every rule is about what two
-readers could see differently, or about what would fail, or hurt, once somebody unpacks it.
+readers could see differently, or about what would fail, or hurt, once it is unpacked.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,11 +14,10 @@ from lora_drop.datasets.archives.directory import (
     size_problems,
 )
 from lora_drop.datasets.archives.end import TAIL, end_of
-from lora_drop.datasets.archives.headers import look_at_headers
+from lora_drop.datasets.archives.headers import check_headers
 from lora_drop.datasets.archives.names import spelling_warnings
 from lora_drop.datasets.archives.ranges import MeteredReader, RangedReader, TailReader
-from lora_drop.datasets.archives.records import Member
-from lora_drop.datasets.archives.refusals import refusal
+from lora_drop.datasets.archives.records import Member, refusal
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.problems import Problem
 
@@ -33,14 +32,14 @@ class Structure:
     """A sound archive: every entry in the directory's order, and where the directory begins.
 
     ``unseen`` counts the local headers that lay too far apart to be read: ``contents_of`` reads them
-    all. ``told``: whether the archive tells more than its files: comments, times, owners. ``warnings``
-    tell what is sound and may still hinder a trainer's own unzip.
+    all. ``has_metadata``: whether the archive holds more than its files: comments, times, owners.
+    ``warnings`` are about what is sound and may still hinder a trainer's own unzip.
     """
 
     entries: tuple[Member, ...]
     begin: int
     unseen: int
-    told: bool
+    has_metadata: bool
     warnings: tuple[Problem, ...]
 
     @property
@@ -50,12 +49,12 @@ class Structure:
 
 
 def members_of(archive: RangedReader) -> tuple[Member, ...]:
-    """Every file of the archive, folders left out; the same as ``structure_of`` otherwise."""
+    """Return every file of the archive, folders left out; the same as ``structure_of`` otherwise."""
     return structure_of(archive).members
 
 
 def structure_of(archive: RangedReader) -> Structure:
-    """The archive's structure, or every reason why it has none; raises DatasetRejectedError.
+    """Return the archive's structure, or every reason why it has none; raises DatasetRejectedError.
 
     Costs at most 40 requests, and 4 MiB beyond the central directory. Nothing is allocated because a
     header says so.
@@ -75,14 +74,19 @@ def structure_of(archive: RangedReader) -> Structure:
     entries = entries_of(reader.read(end.offset, end.size), end.count)
     members = [entry.member for entry in entries]
     _raise([*layout_problems(members, end.offset), *size_problems(members)])
-    glance = look_at_headers(reader, members, end.offset)
-    _raise([*glance.problems, *_apart(member_problems(entries), glance.problems)])
-    unseen = len(entries) - glance.seen
+    headers = check_headers(reader, members, end.offset)
+    _raise([*headers.problems, *_apart(member_problems(entries), headers.problems)])
+    unseen = len(entries) - headers.read
     return Structure(
         entries=tuple(members),
         begin=end.offset,
         unseen=unseen,
-        told=bool(end.comment or unseen or glance.told or any(entry.told for entry in entries)),
+        has_metadata=bool(
+            end.comment
+            or unseen
+            or headers.has_metadata
+            or any(entry.has_metadata for entry in entries)
+        ),
         warnings=tuple(spelling_warnings(members)),
     )
 
@@ -93,6 +97,6 @@ def _raise(problems: Sequence[Problem]) -> None:
 
 
 def _apart(problems: Iterable[Problem], earlier: Sequence[Problem]) -> Iterator[Problem]:
-    """Those of members that nothing was found against."""
+    """Return those of members that nothing was found against."""
     named = {problem.member for problem in earlier}
     return (problem for problem in problems if problem.member not in named)

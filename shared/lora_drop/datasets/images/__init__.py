@@ -3,13 +3,12 @@
 ::
 
     formats     which kind of file this is, by its first bytes
-    header      the facts of one image, and the ways a file can be none
+    header      the facts of one image, the ways in which a file is no usable image, the limits of size
     reading     an image's bytes, whole or only their beginning
-    describe    the facts from the bytes: jpeg, png, webp, boxes (HEIF, AVIF), gif, tiff, bmp; icc and
-                png_data for what a colour profile and a PNG's pixels hold besides
-    limits      how large and how small an image may be
-    mending     what has to change before an image is trained on
+    describe    the facts from the bytes: jpeg, png, webp, heif (over boxes), converted (gif, tiff, bmp)
+    tags        directories of tags, as TIFF and EXIF have them
+    metadata    what EXIF, XMP and a colour profile say
     cleaning    the same image without its metadata, pixel for pixel
-    pictures    what takes a decoder: how an image looks, and a mended copy
-    hints       what a photographer should know of one photo, and of the set
+    pictures    what has to change, and what takes a decoder: how an image looks, and a mended copy
+    hints       warnings about one photo, and about the set
 """

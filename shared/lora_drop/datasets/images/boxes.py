@@ -53,14 +53,14 @@ class Meta:
     data: int = 0  # where the content of its own data box begins in the file
 
     def properties_of(self, item: int) -> Iterator[tuple[bytes, bytes]]:
-        """An item's properties, type and content, in the order in which they are applied."""
+        """Yield an item's properties, type and content, in the order in which they are applied."""
         for index in self.assigned.get(item, ()):
             if 0 < index <= len(self.properties):
                 yield self.properties[index - 1]
 
 
 def boxes(source: ImageBytes, at: int, end: int | None = None) -> Iterator[Box]:
-    """The boxes that lie one behind the other from there on, to ``end`` or the file's end."""
+    """Yield the boxes that lie one behind the other from there on, to ``end`` or the file's end."""
     for _ in range(MAX_BOXES):
         head = source.read(at, 16) if end is None or at + 8 <= end else b""
         if len(head) < len("sizetype"):
@@ -84,11 +84,11 @@ class Cursor:
         self._at = 0
 
     def number(self, width: int) -> int:
-        """The next whole number of so many bytes; 0 of none."""
+        """Return the next whole number of so many bytes; 0 of none."""
         return int.from_bytes(self.take(width))
 
     def take(self, length: int) -> bytes:
-        """The next bytes."""
+        """Return the next bytes."""
         taken = self._data[self._at : self._at + length]
         if len(taken) < length:
             raise damaged("one of its lists is cut")
@@ -96,7 +96,7 @@ class Cursor:
         return taken
 
     def text(self) -> bytes:
-        """The next text, which ends with a zero byte or with the stretch."""
+        """Return the next text, which ends with a zero byte or with the stretch."""
         end = self._data.find(b"\x00", self._at)
         end = len(self._data) if end < 0 else end
         taken = self._data[self._at : end]
@@ -105,7 +105,7 @@ class Cursor:
 
 
 def read_meta(source: ImageBytes, box: Box) -> Meta:
-    """What a meta box lists; raises InvalidImageError when it makes no sense."""
+    """Return what a meta box lists; raises InvalidImageError when it makes no sense."""
     if box.end - box.data > MAX_META:
         raise damaged("its list of contents is too long")
     meta = Meta()

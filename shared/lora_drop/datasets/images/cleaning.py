@@ -19,7 +19,7 @@ ADOBE_HEAD = b"\xff\xee\x00\x0e"  # APP14, 14 bytes
 
 
 def without_metadata(source: ImageBytes, kind: ImageFormat) -> Iterator[bytes]:
-    """The bytes of a JPEG, PNG or WEBP without its metadata, 256 KiB at a time.
+    """Return the bytes of a JPEG, PNG or WEBP without its metadata, 256 KiB at a time.
 
     The EXIF orientation goes as well: an image that has another one than 1 has to be turned
     instead. One without metadata comes out as it is. Raises InvalidImageError, also on the way, and for one

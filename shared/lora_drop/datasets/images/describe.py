@@ -2,15 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from lora_drop.datasets.images.bmp import describe_bmp
+from lora_drop.datasets.images.converted import describe_bmp, describe_gif, describe_tiff
 from lora_drop.datasets.images.formats import CONVERTED, SNIFFED, TRAINED, ImageFormat, sniff
-from lora_drop.datasets.images.gif import describe_gif
 from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImageError
 from lora_drop.datasets.images.heif import describe_heif
 from lora_drop.datasets.images.jpeg import describe_jpeg
 from lora_drop.datasets.images.png import describe_png
 from lora_drop.datasets.images.reading import MOST, BeyondPrefixError, ImageBytes, Prefix
-from lora_drop.datasets.images.tiff import describe_tiff
 from lora_drop.datasets.images.webp import describe_webp
 
 READERS: Mapping[ImageFormat, Callable[[ImageBytes], ImageHeader]] = {
@@ -26,7 +24,7 @@ READERS: Mapping[ImageFormat, Callable[[ImageBytes], ImageHeader]] = {
 
 
 def describe(source: ImageBytes) -> ImageHeader:
-    """What an image says of itself; raises InvalidImageError when it is none that can be trained on.
+    """Return what an image says of itself; raises InvalidImageError when it is none that can be trained on.
 
     The format is read from the bytes. Whether the picture is whole is the decoder's to say, and
     whether it is too large or too small is said in ``limits``. Over a Prefix: BeyondPrefixError when
@@ -50,7 +48,7 @@ def describe(source: ImageBytes) -> ImageHeader:
 
 
 def describe_beginning(pieces: Iterable[bytes], *, most: int = MOST) -> ImageHeader:
-    """What an image says of itself, from as few of its first bytes as it takes.
+    """Return what an image says of itself, from as few of its first bytes as it takes.
 
     No more than 64 KiB are taken, in whole pieces, but where the header goes on: then 64 KiB more at
     a time. Raises InvalidImageError, and BeyondPrefixError when it goes on behind ``most`` bytes, as the

@@ -77,8 +77,8 @@ SUFFIXES = {
     ImageFormat.TIFF: frozenset({"tif", "tiff"}),
     ImageFormat.BMP: frozenset({"bmp", "dib"}),
 }
-# The ends of names that no other program gives to anything but a photo: whoever has such a file means
-# it to be one. What it is, its bytes say.
+# The ends of names that programs give to photos alone: a file that is called so is meant
+# to be one. What it is, its bytes say.
 PHOTO_SUFFIXES = frozenset({"jpe", "jfif", "mpo", "apng"}).union(*SUFFIXES.values())
 TRAINED = frozenset({ImageFormat.JPEG, ImageFormat.PNG, ImageFormat.WEBP})
 CONVERTED = frozenset(
@@ -118,9 +118,9 @@ RAW_COMPRESSIONS = frozenset({34713, 32767, 65535, 34892})
 
 
 def sniff(head: bytes) -> ImageFormat | None:
-    """What a file is that begins like this; None when it is nothing known.
+    """Return what a file is that begins like this; None when it is nothing known.
 
-    The first 32 bytes tell an image's format; raw camera files are told from TIFF by up to 4 KiB.
+    The first 32 bytes tell an image's format; raw camera files differ from TIFF within the first 4 KiB.
     """
     found = next((found for magic, found in MAGIC if head.startswith(magic)), None)
     if found is None and head.startswith(TIFF_MAGIC):
@@ -139,7 +139,7 @@ def sniff(head: bytes) -> ImageFormat | None:
 
 
 def _by_brand(head: bytes) -> ImageFormat | None:
-    """HEIF, AVIF or a video, by the brands of the file type box."""
+    """Return HEIF, AVIF or a video, by the brands of the file type box."""
     end = min(int.from_bytes(head[:4]), len(head))
     major = head[8:12]
     brands = {major, *(head[at : at + 4] for at in range(16, end - 3, 4))}
@@ -155,7 +155,7 @@ def _by_brand(head: bytes) -> ImageFormat | None:
 
 
 def _is_raw(head: bytes) -> bool:
-    """Whether a TIFF is a camera's raw file.
+    """Return whether a TIFF is a camera's raw file.
 
     CR2 says so, DNG has a tag, and the others' first directory holds a small preview and points to
     the picture.

@@ -1,4 +1,11 @@
-"""The facts of one image, and the ways a file can be none."""
+"""The facts of one image, the ways in which a file is no usable image, and the limits of its size.
+
+Upper limits: ours, far below where Pillow warns of a decompression bomb (89 megapixels), so that one
+image never takes more memory than a function has; no phone or camera photo that a portrait trainer
+can use is larger. Lower limits: the trainers work at 512 to 1,024 pixels and enlarge what is smaller,
+and fal advises a high resolution: below 512 a photo trains, with little to learn from, and gets a
+warning; below 64 there is no face left to see, and FLUX's own grid (16 pixels) nearly ends.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,6 +13,14 @@ from enum import StrEnum
 from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.reading import ImageBytes
 from lora_drop.jobs.problems import Problem
+
+MAX_SIDE = 16_384
+MAX_PIXELS = 50_000_000
+MIN_SIDE = 64
+# Pixels that are unpacked for a picture, with the parts of its tiles that are not shown: a tile is at
+# most as large as a picture may be, and a sound file's reach over the edge by less than one tile.
+MAX_UNPACKED = 2 * MAX_PIXELS
+LOW_SIDE = 512
 
 
 class Metadata(StrEnum):
@@ -20,7 +35,7 @@ class Metadata(StrEnum):
     THUMBNAIL = "thumbnail"
     PICTURES = "pictures"  # more pictures behind the first: MPO, depth and gain maps
     TRAILER = "trailer"  # anything after the image's own end
-    PROFILE = "profile"  # of one screen or person, not of everybody: it is made use of and left out
+    PROFILE = "profile"  # of one screen or person, not a standard: its colours are applied, and it is left out
     HIDDEN = "hidden"  # bytes that cannot be cut out with certainty that the picture stays as it is
     OTHER = "other"  # what only its maker can read
 
@@ -62,7 +77,7 @@ class InvalidImageError(ValueError):
         self.says = says
 
     def problem(self, member: str) -> Problem:
-        """The same, told of a file in an archive."""
+        """Return the same as a problem of a file in an archive."""
         return Problem(code=self.flaw, message=f"{member} {self.says}", member=member)
 
 
@@ -75,7 +90,7 @@ class ImageHeader:
     it is the file's own rotation and mirroring, and their EXIF tag means nothing (ISO 23008-12,
     6.5.10); a HEIF's clean aperture is cut out already. ``bit_depth`` is per channel.
     ``complete``: the file was read to its end, so nothing else is in it; otherwise frames, metadata
-    and even an orientation may follow that are not told of here.
+    and even an orientation may follow that are not known here.
     """
 
     format: ImageFormat
@@ -114,7 +129,7 @@ class ImageHeader:
 
 
 def exactly(source: ImageBytes, offset: int, length: int) -> bytes:
-    """So many bytes; raises InvalidImageError where the file ends before."""
+    """Return so many bytes; raises InvalidImageError where the file ends before."""
     data = source.read(offset, length)
     if len(data) < length:
         raise cut_off()
@@ -122,7 +137,7 @@ def exactly(source: ImageBytes, offset: int, length: int) -> bytes:
 
 
 def cut_off() -> InvalidImageError:
-    """What is raised when an image ends before it is whole."""
+    """Return the error for an image that ends too early."""
     return InvalidImageError(
         Flaw.TRUNCATED,
         "ends too early: it was cut off, perhaps while it was copied. Copy it again from the "
@@ -131,7 +146,7 @@ def cut_off() -> InvalidImageError:
 
 
 def hidden() -> InvalidImageError:
-    """What is raised when something cannot be cut out of an image without touching the picture."""
+    """Return the error for hidden data that cannot be cut out without a change of the picture."""
     return InvalidImageError(
         Flaw.NOT_MENDED,
         "holds hidden data that cannot be cut out. Open it in an image program and save it as JPEG.",
@@ -139,18 +154,49 @@ def hidden() -> InvalidImageError:
 
 
 def too_much_work(what: str) -> InvalidImageError:
-    """What is raised when an image would take far more work than its pixels are worth."""
+    """Return the error for an image that would take far more work than its pixels justify."""
     return InvalidImageError(
         Flaw.TOO_MUCH_WORK,
-        f"would take too long to open: {what}. Open it in an image program and save it anew as JPEG, "
+        f"would take too long to open: {what}. Open it in an image program and save it again as JPEG, "
         "or leave it out.",
     )
 
 
 def damaged(what: str) -> InvalidImageError:
-    """What is raised when an image contradicts itself."""
+    """Return the error for an image that contradicts itself."""
     return InvalidImageError(
         Flaw.DAMAGED,
-        f"is damaged: {what}. If it opens in an image program, save it anew as JPEG; otherwise "
+        f"is damaged: {what}. If it opens in an image program, save it again as JPEG; otherwise "
         "leave it out.",
     )
+
+
+def check_not_too_large(width: int, height: int) -> None:
+    """Raise InvalidImageError for more than 16,384 pixels along a side, or 50 megapixels."""
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise InvalidImageError(
+            Flaw.TOO_MANY_PIXELS,
+            f"has {width:,} by {height:,} pixels; {MAX_SIDE:,} along a side and "
+            f"{MAX_PIXELS // 1_000_000} megapixels are the most. Save a smaller copy, 2,048 pixels "
+            "along the longest side are plenty, and put that in instead.",
+        )
+
+
+def check_unpacked(pixels: int) -> None:
+    """Raise InvalidImageError where more than 100 megapixels have to be unpacked for one picture."""
+    if pixels > MAX_UNPACKED:
+        raise too_much_work(
+            f"it is made of tiles with {pixels:,} pixels, of which most are never shown"
+        )
+
+
+def check_size(header: ImageHeader) -> None:
+    """Raise InvalidImageError for an image that is too large, or has less than 64 pixels along a side."""
+    check_not_too_large(header.width, header.height)
+    width, height = header.upright
+    if min(width, height) < MIN_SIDE:
+        raise InvalidImageError(
+            Flaw.TOO_SMALL,
+            f"has only {width} by {height} pixels; {MIN_SIDE} along the shortest side are the least, "
+            "1,024 or more are best. Put in the original photo, not a thumbnail or a preview.",
+        )

@@ -7,17 +7,17 @@ File Format 1.1; ISO/IEC 14496-12, 8.3 (tracks of an image sequence).
 from dataclasses import dataclass
 
 from lora_drop.datasets.images.boxes import IN_FILE, IN_META, Box, Meta, boxes, read_meta
-from lora_drop.datasets.images.exif import MAX_XMP, ImageMetadata
 from lora_drop.datasets.images.formats import ImageFormat, sniff
 from lora_drop.datasets.images.header import (
     Colour,
     ImageHeader,
     Metadata,
+    check_unpacked,
     damaged,
     exactly,
     too_much_work,
 )
-from lora_drop.datasets.images.limits import check_unpacked
+from lora_drop.datasets.images.metadata import MAX_XMP, ImageMetadata
 from lora_drop.datasets.images.reading import BeyondPrefixError, ImageBytes, Part
 
 MAX_EXIF = 16 * 1024**2
@@ -45,7 +45,7 @@ class Picture:
 
 
 def describe_heif(source: ImageBytes) -> ImageHeader:
-    """The facts of a HEIF or an AVIF; raises InvalidImageError, and BeyondPrefixError before its meta box.
+    """Return the facts of a HEIF or an AVIF; raises InvalidImageError, and BeyondPrefixError before its meta box.
 
     Where EXIF and XMP lie behind what is at hand they are named and not looked into.
     """
@@ -73,14 +73,14 @@ def describe_heif(source: ImageBytes) -> ImageHeader:
         picture.width, picture.height = track
     if not picture.width or not picture.height:
         raise damaged("its picture has no size")
-    notes, all_read = _notes(source, meta)
+    metadata, all_read = _read_metadata(source, meta)
     return ImageHeader(
         format=kind,
         width=picture.width,
         height=picture.height,
         orientation=picture.orientation,
         animated=track is not None,
-        metadata=frozenset(notes.found),
+        metadata=frozenset(metadata.kinds),
         has_alpha=_has_alpha(meta),
         has_profile=picture.profile,
         bit_depth=picture.depth,
@@ -142,15 +142,15 @@ def _has_alpha(meta: Meta) -> bool:
     )
 
 
-def _notes(source: ImageBytes, meta: Meta) -> tuple[ImageMetadata, bool]:
-    """What EXIF and XMP items say, and whether all of them could be read."""
-    notes, complete = ImageMetadata(set()), True
+def _read_metadata(source: ImageBytes, meta: Meta) -> tuple[ImageMetadata, bool]:
+    """Return what EXIF and XMP items say, and whether all of them could be read."""
+    metadata, complete = ImageMetadata(set()), True
     for number, item in meta.items.items():
         exif = item.type == b"Exif"
         xmp = item.type == b"mime" and b"rdf+xml" in item.content_type
         if not exif and not xmp:
             continue
-        notes.found.add(Metadata.EXIF if exif else Metadata.XMP)
+        metadata.kinds.add(Metadata.EXIF if exif else Metadata.XMP)
         method, offset, length = meta.extents.get(number, (IN_FILE, 0, 0))
         if method not in (IN_FILE, IN_META) or not length:
             continue
@@ -158,16 +158,16 @@ def _notes(source: ImageBytes, meta: Meta) -> tuple[ImageMetadata, bool]:
         try:
             if exif:  # four bytes say how many more lie before the TIFF header
                 skipped = 4 + int.from_bytes(source.read(offset, 4))
-                notes.exif(Part(source, offset, length), min(skipped, length), MAX_EXIF)
+                metadata.exif(Part(source, offset, length), min(skipped, length), MAX_EXIF)
             else:
-                notes.xmp(source.read(offset, min(length, MAX_XMP)))
+                metadata.xmp(source.read(offset, min(length, MAX_XMP)))
         except BeyondPrefixError:
             complete = False
-    return notes, complete
+    return metadata, complete
 
 
 def _track(source: ImageBytes, moov: Box) -> tuple[int, int]:
-    """Width and height of the first track that shows something; (0, 0) without one."""
+    """Return width and height of the first track that shows something; (0, 0) without one."""
     for trak in boxes(source, moov.data, moov.end):
         if trak.type != b"trak":
             continue

@@ -3,16 +3,14 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from lora_drop.datasets.images.header import ImageHeader
-from lora_drop.datasets.images.limits import LOW_SIDE
-from lora_drop.datasets.images.pictures import ImageInspection
-from lora_drop.datasets.images.similarity import near_duplicates
+from lora_drop.datasets.images.header import LOW_SIDE, ImageHeader
+from lora_drop.datasets.images.pictures import ImageInspection, near_duplicates
 from lora_drop.jobs.problems import Problem
 
 # Of 255. Both have to be small: a portrait in front of black is dark on the whole and well lit where
 # it matters.
 DARK_MEAN, DARK_HIGHLIGHTS = 40, 96
-# Variance of the Laplacian at 512 pixels. Of 44 photos nobody here chose, the softest sharp one has
+# Variance of the Laplacian at 512 pixels. Of 44 photos from other sources, the softest sharp one has
 # 120; blurred by one pixel at that size they have 19 to 142, by two 5 to 20, by three 3 to 8.
 BLURRED = 10.0
 SIZES_APART = 2.0
@@ -29,13 +27,13 @@ class Photo:
 
 
 def hints_for(photo: Photo) -> tuple[Problem, ...]:
-    """What to know of one photo."""
+    """Return what to know of one photo, as warnings."""
     hints = (_name(photo), _resolution(photo), _darkness(photo), _blur(photo))
     return tuple(hint for hint in hints if hint is not None)
 
 
 def hints_for_set(photos: Sequence[Photo], twice: Mapping[str, str]) -> tuple[Problem, ...]:
-    """What to know of the set: the same photo ``twice``, photos that look the same, several sizes."""
+    """Return what to know of the set: the same photo ``twice``, photos that look the same, several sizes."""
     single = [photo for photo in photos if photo.member not in twice]
     alike = near_duplicates({photo.member: photo.look.fingerprint for photo in single})
     hints = [_twice(member, first) for member, first in twice.items()]
@@ -45,7 +43,7 @@ def hints_for_set(photos: Sequence[Photo], twice: Mapping[str, str]) -> tuple[Pr
 
 
 def exact_duplicates(photos: Sequence[Photo], captioned: Collection[str] = ()) -> Mapping[str, str]:
-    """The photos whose bytes another one has that is kept, each with that one, by name.
+    """Return the photos whose bytes another one has that is kept, each with that one, by name.
 
     Kept is one with a caption, where there is any, and of those the one with the shortest name: a
     copy's has ``(1)`` or ``copy`` in it, and may stand before the original's.
@@ -61,7 +59,7 @@ def exact_duplicates(photos: Sequence[Photo], captioned: Collection[str] = ()) -
 
 
 def _name(photo: Photo) -> Problem | None:
-    """A name that says another format than the bytes: some programs believe the name."""
+    """Return a warning for a name that says another format than the bytes: some programs believe the name."""
     _, dot, suffix = photo.member.rpartition(".")
     kind = photo.header.format
     if dot and suffix.lower() in kind.suffixes:
@@ -124,7 +122,7 @@ def _alike(member: str, first: str) -> Problem:
 
 
 def _sizes(photos: Sequence[Photo]) -> Problem | None:
-    """Sizes far apart: twice as long a side. Upright and lying photos of one size are not."""
+    """Return a warning for sizes far apart: twice as long a side, however the photos are turned."""
     by_pixels = sorted(photos, key=lambda photo: photo.header.pixels)
     if not photos or by_pixels[-1].header.pixels < by_pixels[0].header.pixels * SIZES_APART**2:
         return None

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from lora_drop.datasets.images.exif import MAX_XMP, ImageMetadata
 from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.header import (
     Colour,
@@ -19,7 +18,7 @@ from lora_drop.datasets.images.header import (
     exactly,
     too_much_work,
 )
-from lora_drop.datasets.images.icc import MOST, is_standard
+from lora_drop.datasets.images.metadata import MAX_PROFILE, MAX_XMP, ImageMetadata, is_standard
 from lora_drop.datasets.images.reading import BeyondPrefixError, ImageBytes
 
 START, END, SCAN, COMMENT = 0xD8, 0xD9, 0xDA, 0xFE
@@ -47,7 +46,7 @@ ALONE = {COMMENT: Metadata.TEXT, TRAILER: Metadata.TRAILER}
 # be a picture that no decoder here shows.
 PICTURE = FRAMES | TABLES | {START, SCAN, END, ENTROPY}
 PICTURE_ONCE_SCANNED = TABLES | {SCAN, END, ENTROPY}
-# Application segments by how they begin; of others nobody knows what they say.
+# Application segments by how they begin; what others say is not known.
 NAMED: tuple[tuple[int, bytes, Metadata], ...] = (
     (APP0, b"JFXX\x00", Metadata.THUMBNAIL),
     (APP1, EXIF, Metadata.EXIF),
@@ -80,14 +79,14 @@ class Segment:
 class Facts:
     """What is gathered on the way."""
 
-    notes: ImageMetadata = field(default_factory=lambda: ImageMetadata(set()))
+    metadata: ImageMetadata = field(default_factory=lambda: ImageMetadata(set()))
     frame: tuple[int, int, int, int, int] | None = None  # marker, depth, height, width, components
     profile: dict[int, bytes] = field(default_factory=dict)  # its parts by their numbers
     scanned: bool = False
 
 
 def describe_jpeg(source: ImageBytes) -> ImageHeader:
-    """The facts of a JPEG; raises InvalidImageError, and BeyondPrefixError before the first scan."""
+    """Return the facts of a JPEG; raises InvalidImageError, and BeyondPrefixError before the first scan."""
     facts, complete = Facts(), True
     try:
         for segment, kind in contents(source):
@@ -98,7 +97,7 @@ def describe_jpeg(source: ImageBytes) -> ImageHeader:
         complete = False
     profile = b"".join(part for _, part in sorted(facts.profile.items()))
     if profile and not is_standard(profile):
-        facts.notes.found.add(Metadata.PROFILE)
+        facts.metadata.kinds.add(Metadata.PROFILE)
     if facts.frame is None:
         raise damaged("it holds no picture")
     marker, depth, height, width, components = facts.frame
@@ -108,8 +107,8 @@ def describe_jpeg(source: ImageBytes) -> ImageHeader:
         format=ImageFormat.JPEG,
         width=width,
         height=height,
-        orientation=facts.notes.orientation,
-        metadata=frozenset(facts.notes.found),
+        orientation=facts.metadata.orientation,
+        metadata=frozenset(facts.metadata.kinds),
         has_profile=bool(facts.profile),
         bit_depth=depth,
         colour=COLOURS.get(components, Colour.OTHER),
@@ -119,7 +118,7 @@ def describe_jpeg(source: ImageBytes) -> ImageHeader:
 
 
 def segments(source: ImageBytes) -> Iterator[Segment]:
-    """All of the file from its first byte to its last, each byte in one segment.
+    """Yield all of the file from its first byte to its last, each byte in one segment.
 
     Raises InvalidImageError where it is cut or makes no sense before the first scan, and for more than
     100 scans; after the first one it may end anywhere.
@@ -151,7 +150,7 @@ def segments(source: ImageBytes) -> Iterator[Segment]:
 
 
 def contents(source: ImageBytes) -> Iterator[tuple[Segment, Metadata | None]]:
-    """Every segment, and what it carries beside the picture; None for what belongs to it.
+    """Yield every segment, and what it carries beside the picture; None for what belongs to it.
 
     Where nothing is HIDDEN, whatever is not None can be cut out, and every decoder shows the same: a
     scan's data ends at whatever marker comes, and behind each segment between two scans another
@@ -173,7 +172,7 @@ def contents(source: ImageBytes) -> Iterator[tuple[Segment, Metadata | None]]:
 
 
 def _kind(source: ImageBytes, segment: Segment, *, scanned: bool) -> Metadata | None:
-    """Only what is known to belong to the picture is let through.
+    """Return what a segment carries; only what is known to belong to the picture is let through.
 
     JFIF, a colour profile and Adobe's colour transform do before the first scan; behind it no reader
     looks for them.
@@ -193,12 +192,12 @@ def _kind(source: ImageBytes, segment: Segment, *, scanned: bool) -> Metadata | 
 
 
 def is_jfif(source: ImageBytes, segment: Segment) -> bool:
-    """Whether this is a JFIF header, with a thumbnail or without."""
+    """Return whether this is a JFIF header, with a thumbnail or without."""
     return _begins(source, segment, APP0, JFIF, JFIF_BARE)
 
 
 def is_adobe(source: ImageBytes, segment: Segment) -> bool:
-    """Whether this says how Adobe's programs have turned the colours, and whatever else."""
+    """Return whether this says how Adobe's programs have turned the colours, and whatever else."""
     return _begins(source, segment, APP14, ADOBE, ADOBE_BARE)
 
 
@@ -212,13 +211,13 @@ def _begins(source: ImageBytes, segment: Segment, marker: int, name: bytes, leas
 
 def _take(facts: Facts, source: ImageBytes, segment: Segment, kind: Metadata | None) -> None:
     if facts.scanned:  # readers no longer look at what it says
-        facts.notes.found |= {kind} if kind else set()
+        facts.metadata.kinds |= {kind} if kind else set()
     elif kind is Metadata.EXIF:
-        facts.notes.exif(source, segment.data, segment.length)
+        facts.metadata.exif(source, segment.data, segment.length)
     elif kind is Metadata.XMP:
-        facts.notes.xmp(source.read(segment.data, min(segment.length, MAX_XMP)))
+        facts.metadata.xmp(source.read(segment.data, min(segment.length, MAX_XMP)))
     elif kind is not None:
-        facts.notes.found.add(kind)
+        facts.metadata.kinds.add(kind)
     elif segment.marker in FRAMES:
         data = exactly(source, segment.data, 6)
         facts.frame = (
@@ -228,21 +227,21 @@ def _take(facts: Facts, source: ImageBytes, segment: Segment, kind: Metadata | N
             int.from_bytes(data[3:5]),
             data[5],
         )
-    elif segment.marker == APP2 and sum(map(len, facts.profile.values())) <= MOST:
+    elif segment.marker == APP2 and sum(map(len, facts.profile.values())) <= MAX_PROFILE:
         part = source.read(segment.data + len(ICC), segment.length - len(ICC))
         facts.profile[int.from_bytes(part[:1])] = part[2:]
     facts.scanned = facts.scanned or segment.marker == SCAN
 
 
 def end_of_file(source: ImageBytes, at: int) -> int:
-    """Where the file ends, sought from a place in it."""
+    """Return where the file ends, sought from a place in it."""
     while got := source.read(at, WINDOW):
         at += len(got)
     return at
 
 
 def _end_of(source: ImageBytes, marker: int, code_at: int) -> int | None:
-    """Where the segment ends whose marker's code is there; None when the file ends before it."""
+    """Return where the segment ends whose marker's code is there; None when the file ends before it."""
     if marker == END or marker in BARE:
         return code_at + 1
     length = source.read(code_at + 1, 2)
@@ -255,7 +254,7 @@ def _end_of(source: ImageBytes, marker: int, code_at: int) -> int | None:
 
 
 def _find(source: ImageBytes, at: int, window: int) -> tuple[int, int]:
-    """Where the next marker begins, and where its code is.
+    """Return where the next marker begins, and where its code is.
 
     Fill bytes right before it belong to it where nothing else lies between. At the end of the file:
     the place that it was sought from, and 0.

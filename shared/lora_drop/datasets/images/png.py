@@ -1,8 +1,8 @@
-"""What a PNG says of itself, chunk by chunk.
+"""What a PNG says of itself, chunk by chunk, and whether its compressed pixels hold more than pixels.
 
 Layout: ISO/IEC 15948 (PNG), third edition: 5.3 chunks, 11.2.2 IHDR, 11.3 ancillary chunks (eXIf,
-tEXt, zTXt, iTXt, tIME) and APNG (acTL). ImageMagick and ExifTool keep EXIF and IPTC as hexadecimal
-text under “Raw profile type …”.
+tEXt, zTXt, iTXt, tIME) and APNG (acTL); 7.2, 8.1 and 10 for the pixels. ImageMagick and ExifTool keep
+EXIF and IPTC as hexadecimal text under “Raw profile type …”.
 """
 
 import re
@@ -10,14 +10,26 @@ import zlib
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from lora_drop.datasets.images.exif import ImageMetadata
 from lora_drop.datasets.images.formats import ImageFormat
-from lora_drop.datasets.images.header import Colour, ImageHeader, Metadata, damaged, exactly
-from lora_drop.datasets.images.icc import is_standard
-from lora_drop.datasets.images.limits import MAX_PIXELS
-from lora_drop.datasets.images.png_data import WINDOW, holds_more, length_of
+from lora_drop.datasets.images.header import (
+    MAX_PIXELS,
+    Colour,
+    ImageHeader,
+    Metadata,
+    damaged,
+    exactly,
+)
+from lora_drop.datasets.images.metadata import ImageMetadata, is_standard
 from lora_drop.datasets.images.reading import BeyondPrefixError, ImageBytes, WholeImage
 
+CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
+# Adam7: where each pass begins, across and down, and its steps.
+PASSES = (
+    *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2)),
+    (0, 1, 1, 2),
+)
+WHOLE = ((0, 0, 1, 1),)
+WINDOW = 256 * 1024
 SIGNATURE = 8
 FRAME = 12  # bytes around a chunk's data: length, type, CRC-32
 HEADER = 13
@@ -30,7 +42,7 @@ WITH_ALPHA = frozenset({4, 6})
 TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 TRAILER = b""
 # What makes up the picture: critical chunks, transparency, colour and physical size, each with the
-# lengths that it can have. Everything else is somebody's own, and may say anything.
+# lengths that it can have. Everything else is an application's own, and may hold anything.
 ANY = range(2**31)
 PICTURE: Mapping[bytes, Container[int]] = {
     b"IHDR": (HEADER,), b"PLTE": range(3, 769, 3), b"tRNS": range(1, 257), b"IEND": (0,),
@@ -50,6 +62,39 @@ XMP = b"XML:com.adobe.xmp"
 RAW_EXIF, RAW_IPTC = re.compile(rb"Raw profile type (?:exif|APP1)"), b"Raw profile type iptc"
 
 
+def length_of(size: tuple[int, int], depth: int, colour: int, *, interlaced: bool) -> int:
+    """Return bytes of all rows, each with the byte that says its filter."""
+    bits = CHANNELS[colour] * depth
+    length = 0
+    for left, top, across, down in PASSES if interlaced else WHOLE:
+        width, height = -(-(size[0] - left) // across), -(-(size[1] - top) // down)
+        if width > 0 and height > 0:
+            length += height * (1 + -(-width * bits // 8))
+    return length
+
+
+def holds_more(pieces: Iterator[bytes], length: int) -> bool:
+    """Return whether a zlib stream is longer than this once unpacked, or anything follows on its end.
+
+    No more than 256 KiB are unpacked at once, and nothing behind the first byte that is too many. A
+    stream that is damaged is the decoder's to tell.
+    """
+    inflater, made = zlib.decompressobj(), 0
+    try:
+        for piece in pieces:
+            rest, out = piece, b""
+            while rest or len(out) == WINDOW:
+                out = inflater.decompress(rest, WINDOW)
+                rest, made = inflater.unconsumed_tail, made + len(out)
+                if made > length:
+                    return True
+                if inflater.eof:
+                    return bool(inflater.unused_data) or any(pieces)
+    except zlib.error:
+        return False
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A stretch of the file, from ``at`` to ``end``, with its type and where its data begins."""
@@ -65,7 +110,7 @@ class Chunk:
 class Facts:
     """What is gathered on the way."""
 
-    notes: ImageMetadata = field(default_factory=lambda: ImageMetadata(set()))
+    metadata: ImageMetadata = field(default_factory=lambda: ImageMetadata(set()))
     transparency: bool = False
     profile: bool = False
     frames: int = 1
@@ -74,7 +119,7 @@ class Facts:
 
 
 def describe_png(source: ImageBytes) -> ImageHeader:
-    """The facts of a PNG; raises InvalidImageError, and BeyondPrefixError before the first pixels."""
+    """Return the facts of a PNG; raises InvalidImageError, and BeyondPrefixError before the first pixels."""
     width, height, depth, colour, interlaced = _header(source)
     facts, complete = Facts(), True
     try:
@@ -82,7 +127,7 @@ def describe_png(source: ImageBytes) -> ImageHeader:
             _take(facts, source, chunk)
         length = length_of((width, height), depth, colour, interlaced=interlaced)
         if width * height <= MAX_PIXELS and holds_more(_pixels(source), length):
-            facts.notes.found.add(Metadata.HIDDEN)
+            facts.metadata.kinds.add(Metadata.HIDDEN)
     except BeyondPrefixError:
         if not facts.pixels:
             raise
@@ -91,9 +136,9 @@ def describe_png(source: ImageBytes) -> ImageHeader:
         format=ImageFormat.PNG,
         width=width,
         height=height,
-        orientation=facts.notes.orientation,
+        orientation=facts.metadata.orientation,
         animated=facts.frames > 1,
-        metadata=frozenset(facts.notes.found),
+        metadata=frozenset(facts.metadata.kinds),
         has_alpha=colour in WITH_ALPHA or facts.transparency,
         has_profile=facts.profile,
         bit_depth=depth,
@@ -103,7 +148,7 @@ def describe_png(source: ImageBytes) -> ImageHeader:
 
 
 def chunks(source: ImageBytes) -> Iterator[Chunk]:
-    """Every chunk after the signature, and what follows the last sound one as a TRAILER.
+    """Yield every chunk after the signature, and what follows the last sound one as a TRAILER.
 
     Raises InvalidImageError for a file of endless chunks.
     """
@@ -127,7 +172,7 @@ def chunks(source: ImageBytes) -> Iterator[Chunk]:
 
 
 def kind_of(source: ImageBytes, chunk: Chunk) -> Metadata | None:
-    """What a chunk carries beside the picture; None for what belongs to it."""
+    """Return what a chunk carries beside the picture; None for what belongs to it."""
     if chunk.length in PICTURE.get(chunk.type, ()):
         return None
     if chunk.type in TEXTS:
@@ -145,7 +190,7 @@ def _kind_of_text(source: ImageBytes, chunk: Chunk) -> Metadata:
 
 
 def _header(source: ImageBytes) -> tuple[int, int, int, int, bool]:
-    """Width, height, bit depth, colour type, and whether it comes in seven passes."""
+    """Return width, height, bit depth, colour type, and whether it comes in seven passes."""
     head = exactly(source, SIGNATURE, FRAME + HEADER)
     if head[:8] != HEADER.to_bytes(4) + b"IHDR":
         raise damaged("it does not begin as a PNG has to")
@@ -163,34 +208,34 @@ def _header(source: ImageBytes) -> tuple[int, int, int, int, bool]:
 
 def _take(facts: Facts, source: ImageBytes, chunk: Chunk) -> None:
     kind = kind_of(source, chunk)
-    facts.notes.found |= {kind} if kind else set()
+    facts.metadata.kinds |= {kind} if kind else set()
     if chunk.type == b"eXIf":
-        facts.notes.exif(source, chunk.data, chunk.length)
-    elif kind is Metadata.XMP and facts.notes.open:
-        facts.notes.xmp(_text(source, chunk))
-    elif kind is Metadata.EXIF and facts.notes.open:
+        facts.metadata.exif(source, chunk.data, chunk.length)
+    elif kind is Metadata.XMP and facts.metadata.open:
+        facts.metadata.xmp(_text(source, chunk))
+    elif kind is Metadata.EXIF and facts.metadata.open:
         lines = _text(source, chunk).split(b"\n")[3:]  # after an empty line, the name, the length
         try:
             block = bytes.fromhex(b"".join(lines).decode("ascii"))
         except ValueError:
             return  # no EXIF after all; it is taken out as such
-        facts.notes.exif(WholeImage(block), 0, len(block))
+        facts.metadata.exif(WholeImage(block), 0, len(block))
     elif chunk.type == b"acTL":
         facts.frames = int.from_bytes(source.read(chunk.data, 4))
     if chunk.type == b"IDAT" and facts.pixels and facts.last != b"IDAT":
         # 5.6: they follow on each other. Some readers stop at the first gap, and would go on without.
-        facts.notes.found.add(Metadata.HIDDEN)
+        facts.metadata.kinds.add(Metadata.HIDDEN)
     facts.last = chunk.type
     facts.transparency |= chunk.type == b"tRNS"
     if chunk.type == b"iCCP":
         facts.profile = True
         if not is_standard(_text(source, chunk)):
-            facts.notes.found.add(Metadata.PROFILE)
+            facts.metadata.kinds.add(Metadata.PROFILE)
     facts.pixels |= chunk.type == b"IDAT"
 
 
 def _pixels(source: ImageBytes) -> Iterator[bytes]:
-    """The compressed pixels in pieces."""
+    """Yield the compressed pixels in pieces."""
     for chunk in chunks(source):
         end = chunk.data + chunk.length if chunk.type == b"IDAT" else chunk.data
         for at in range(chunk.data, end, WINDOW):
@@ -198,7 +243,7 @@ def _pixels(source: ImageBytes) -> Iterator[bytes]:
 
 
 def _text(source: ImageBytes, chunk: Chunk) -> bytes:
-    """What a text chunk or a profile says, at most 1 MiB of it; empty when it cannot be unpacked."""
+    """Return what a text chunk or a profile says, at most 1 MiB of it; empty when it cannot be unpacked."""
     data = source.read(chunk.data, min(chunk.length, MAX_TEXT))
     _, _, rest = data.partition(b"\x00")
     packed = chunk.type in (b"zTXt", b"iCCP")

@@ -11,7 +11,7 @@ class ImageBytes(Protocol):
     """The bytes of one file, read in any order."""
 
     def read(self, offset: int, length: int) -> bytes:
-        """The bytes from ``offset``, fewer only where the file ends; may raise BeyondPrefixError."""
+        """Return the bytes from ``offset``, fewer only where the file ends; may raise BeyondPrefixError."""
 
 
 class BeyondPrefixError(LookupError):
@@ -32,7 +32,7 @@ class WholeImage:
         self._data = data
 
     def read(self, offset: int, length: int) -> bytes:
-        """The bytes from ``offset``, fewer only where the file ends."""
+        """Return the bytes from ``offset``, fewer only where the file ends."""
         return self._data[offset : offset + length]
 
 
@@ -45,7 +45,7 @@ class Part:
         self._length = length
 
     def read(self, offset: int, length: int) -> bytes:
-        """The bytes from ``offset`` of the stretch, fewer only where it ends."""
+        """Return the bytes from ``offset`` of the stretch, fewer only where it ends."""
         length = min(length, self._length - offset)
         return self._source.read(self._offset + offset, length) if length > 0 else b""
 
@@ -68,7 +68,7 @@ class Prefix:
         return len(self._seen)
 
     def read(self, offset: int, length: int) -> bytes:
-        """The bytes from ``offset``, fewer only where the file ends; raises BeyondPrefixError."""
+        """Return the bytes from ``offset``, fewer only where the file ends; raises BeyondPrefixError."""
         end = offset + length
         while len(self._seen) < min(end, self._limit) and not self._ended:
             piece = next(self._pieces, None)

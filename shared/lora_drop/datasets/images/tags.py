@@ -68,12 +68,12 @@ class Directory:
         return tag in self.entries
 
     def number(self, tag: int, default: int) -> int:
-        """The one whole number under a tag; the default where there is none or several."""
+        """Return the one whole number under a tag; the default where there is none or several."""
         values = self.entries.get(tag, ())
         return values[0] if len(values) == 1 else default
 
     def numbers(self, tag: int) -> tuple[int, ...]:
-        """All whole numbers under a tag."""
+        """Return all whole numbers under a tag."""
         return self.entries.get(tag, ())
 
 
@@ -87,7 +87,7 @@ class Tiff:
     first: int
 
     def directory(self, offset: int) -> Directory:
-        """The directory there; empty where none is."""
+        """Return the directory there; empty where none is."""
         head, size, tail = (8, 20, 8) if self.big else (2, 12, 4)
         count = self._number(self.source.read(offset, head))
         data = self.source.read(offset + head, min(count, MAX_ENTRIES) * size)
@@ -102,7 +102,7 @@ class Tiff:
         )
 
     def _values(self, entry: bytes) -> tuple[int, ...]:
-        """The whole numbers of an entry, given its type, its count, and its value or offset."""
+        """Return the whole numbers of an entry, given its type, its count, and its value or offset."""
         kind = self._number(entry[:2])
         width = WIDTHS.get(kind, 0)
         inline = 8 if self.big else 4
@@ -122,7 +122,7 @@ class Tiff:
 
 
 def open_tiff(source: ImageBytes) -> Tiff | None:
-    """The block of directories that begins here; None when none does."""
+    """Return the block of directories that begins here; None when none does."""
     head = source.read(0, 16)
     order: Literal["little", "big"] | None = {b"II": "little", b"MM": "big"}.get(head[:2])  # type: ignore[assignment]
     if order is None:

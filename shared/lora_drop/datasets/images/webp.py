@@ -7,10 +7,9 @@ RFC 9649 3.4 (VP8L header).
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from lora_drop.datasets.images.exif import MAX_XMP, ImageMetadata
 from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.header import ImageHeader, Metadata, damaged, exactly
-from lora_drop.datasets.images.icc import MOST, is_standard
+from lora_drop.datasets.images.metadata import MAX_PROFILE, MAX_XMP, ImageMetadata, is_standard
 from lora_drop.datasets.images.reading import BeyondPrefixError, ImageBytes
 
 RIFF = 12
@@ -40,13 +39,13 @@ class Facts:
     """What is gathered on the way."""
 
     flags: int
-    notes: ImageMetadata = field(default_factory=lambda: ImageMetadata(set()))
+    metadata: ImageMetadata = field(default_factory=lambda: ImageMetadata(set()))
     frames: int = 0
     pictures: int = 0
 
 
 def describe_webp(source: ImageBytes) -> ImageHeader:
-    """The facts of a WEBP; raises InvalidImageError, and BeyondPrefixError before its first 30 bytes."""
+    """Return the facts of a WEBP; raises InvalidImageError, and BeyondPrefixError before its first 30 bytes."""
     width, height, flags = _size(source)
     facts, complete = Facts(flags), True
     try:
@@ -56,14 +55,14 @@ def describe_webp(source: ImageBytes) -> ImageHeader:
         complete = False
     if facts.frames == 1 or facts.pictures > 1 or (facts.pictures and facts.frames):
         # 2.7: a still picture is one chunk, not a frame, which may hold chunks of its own.
-        facts.notes.found.add(Metadata.HIDDEN)
+        facts.metadata.kinds.add(Metadata.HIDDEN)
     return ImageHeader(
         format=ImageFormat.WEBP,
         width=width,
         height=height,
-        orientation=facts.notes.orientation,
+        orientation=facts.metadata.orientation,
         animated=facts.frames > 1 or (not complete and bool(flags & ANIMATED)),
-        metadata=frozenset(facts.notes.found),
+        metadata=frozenset(facts.metadata.kinds),
         has_alpha=bool(flags & ALPHA),
         has_profile=bool(flags & PROFILE),
         complete=complete,
@@ -71,7 +70,7 @@ def describe_webp(source: ImageBytes) -> ImageHeader:
 
 
 def chunks(source: ImageBytes) -> Iterator[Chunk]:
-    """Every chunk in the RIFF, and what follows the last whole one as a TRAILER."""
+    """Yield every chunk in the RIFF, and what follows the last whole one as a TRAILER."""
     at = RIFF
     limit = int.from_bytes(exactly(source, 4, 4), "little") + 8
     for _ in range(MAX_CHUNKS):
@@ -92,7 +91,7 @@ def chunks(source: ImageBytes) -> Iterator[Chunk]:
 
 
 def kind_of(chunk: Chunk) -> Metadata | None:
-    """What a chunk carries beside the picture; None for what belongs to it."""
+    """Return what a chunk carries beside the picture; None for what belongs to it."""
     if chunk.type in PICTURE:
         return None
     return {b"EXIF": Metadata.EXIF, b"XMP ": Metadata.XMP, TRAILER: Metadata.TRAILER}.get(
@@ -101,7 +100,7 @@ def kind_of(chunk: Chunk) -> Metadata | None:
 
 
 def _size(source: ImageBytes) -> tuple[int, int, int]:
-    """Width, height and flags, those of VP8X also where there is none."""
+    """Return width, height and flags, those of VP8X also where there is none."""
     first = exactly(source, RIFF, 4)
     if first == EXTENDED:
         data = exactly(source, RIFF + FRAME, 10)
@@ -125,15 +124,15 @@ def _size(source: ImageBytes) -> tuple[int, int, int]:
 
 def _take(facts: Facts, source: ImageBytes, chunk: Chunk) -> None:
     kind = kind_of(chunk)
-    facts.notes.found |= {kind} if kind else set()
+    facts.metadata.kinds |= {kind} if kind else set()
     facts.frames += chunk.type == b"ANMF"
     facts.pictures += chunk.type in (LOSSY, LOSSLESS)
     if chunk.type == b"ICCP" and not is_standard(
-        source.read(chunk.data, min(chunk.length, MOST + 1))
+        source.read(chunk.data, min(chunk.length, MAX_PROFILE + 1))
     ):
-        facts.notes.found.add(Metadata.PROFILE)
+        facts.metadata.kinds.add(Metadata.PROFILE)
     # A reader looks for these where the flags say that they are there.
     if kind is Metadata.EXIF and facts.flags & EXIF_FLAG:
-        facts.notes.exif(source, chunk.data, chunk.length)
+        facts.metadata.exif(source, chunk.data, chunk.length)
     elif kind is Metadata.XMP and facts.flags & XMP_FLAG:
-        facts.notes.xmp(source.read(chunk.data, min(chunk.length, MAX_XMP)))
+        facts.metadata.xmp(source.read(chunk.data, min(chunk.length, MAX_XMP)))

@@ -1,19 +1,36 @@
-"""``report.html``: one page that needs nothing but itself."""
+"""``report.html``: one page that needs nothing but itself, and the verdict at its top."""
 
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from lora_drop.datasets.report import Report, ReportedChange, Verdict
-from lora_drop.datasets.reports.groups import by_importance, group_item, groups_of
-from lora_drop.datasets.reports.markup import Child, Html, joined, tag
-from lora_drop.datasets.reports.sheet import anchors_of, contact_sheet
+from lora_drop.datasets.report import ImageOutcome, Report, ReportedChange, Verdict
+from lora_drop.datasets.reports.markup import (
+    SOURCES,
+    Anchors,
+    Child,
+    Html,
+    counted,
+    dollars,
+    joined,
+    named,
+    shown,
+    size_of,
+    tag,
+)
+from lora_drop.datasets.reports.sections import (
+    anchors_of,
+    by_importance,
+    contact_sheet,
+    group_item,
+    groups_of,
+    is_photo,
+)
 from lora_drop.datasets.reports.style import STYLE
-from lora_drop.datasets.reports.verdict import headline, verdict
-from lora_drop.datasets.reports.wording import SOURCES, Anchors, counted, shown, size_of
 from lora_drop.fal.trainers.parameters import ParameterSource
 
+SIGNS = {Verdict.ACCEPTED: "M5 12.5l4.5 4.5L19 7.5", Verdict.REJECTED: "M7 7l10 10M17 7L7 17"}
 # Even if a name got past the escaping: no script, no request, no form; one style sheet, this one
 # (Content Security Policy Level 3, 6.1 and 2.3.1).
 POLICY = "; ".join(
@@ -27,8 +44,79 @@ POLICY = "; ".join(
 )
 
 
+def headline(report: Report) -> str:
+    """Return the verdict in a line."""
+    if report.verdict is Verdict.ACCEPTED:
+        return f"Ready to train: {counted(report.images, 'photo')}"
+    return "Not sent to training" if report.job_id else "Cannot be trained on yet"
+
+
+def verdict(report: Report) -> Html:
+    """Return the verdict, what it means for one's money, and the facts of the dataset."""
+    words = [tag("p", each) for each in _words(report)]
+    band = tag(
+        "div",
+        _sign(report.verdict),
+        tag("div", tag("h1", headline(report)), *words),
+        class_=f"verdict {report.verdict.value}",
+    )
+    facts = [tag("div", tag("dt", name), tag("dd", value)) for name, value in _facts(report)]
+    return joined((band, tag("dl", *facts, class_="dataset")))
+
+
+def _words(report: Report) -> Iterator[str]:
+    if report.verdict is Verdict.REJECTED:
+        if report.job_id:
+            yield "Nothing was paid."
+        then = "Then drop the ZIP again." if report.job_id else "Then check it again."
+        things = len(groups_of(report.errors))
+        if things == 1:
+            yield f"One thing has to be mended. {then}"
+        elif things:
+            yield f"{things} things have to be mended, the most important first. {then}"
+        return
+    cost = report.estimated_cost_usd
+    yield "The cost is not known." if cost is None else f"It costs about {dollars(cost)}."
+    if outcomes := _outcomes(report):
+        yield f"{outcomes} Your ZIP stays as it is."
+
+
+def _outcomes(report: Report) -> str:
+    outcomes = [photo.fate for photo in report.photos if is_photo(photo)]
+    mended, dropped = outcomes.count(ImageOutcome.MENDED), outcomes.count(ImageOutcome.DROPPED)
+    parts = [(mended, "mended"), (dropped, "left out")]
+    words = [
+        f"{counted(number, 'photo')} {_was(number)} {what}" for number, what in parts if number
+    ]
+    return f"{' and '.join(words)}." if words else ""
+
+
+def _was(number: int) -> str:
+    return "was" if number == 1 else "were"
+
+
+def _facts(report: Report) -> Iterator[tuple[str, Html | str]]:
+    yield "Dataset", named(report.file)
+    if report.size:
+        yield "Size", size_of(report.size)
+    if report.photos:
+        good = f"{report.images:,} of {sum(map(is_photo, report.photos)):,}"
+        yield "Photos to train on", good
+    if report.trainer:
+        yield "Trainer", report.trainer
+    if report.preset:
+        yield "Preset", report.preset
+    if report.verdict is Verdict.ACCEPTED or report.estimated_cost_usd is not None:
+        yield "Estimated cost", dollars(report.estimated_cost_usd)
+
+
+def _sign(of: Verdict) -> Html:
+    path = tag("path", d=SIGNS[of])
+    return tag("svg", path, viewBox="0 0 24 24", class_="sign", aria_hidden="true")
+
+
 def html_text(report: Report) -> str:
-    """``report.html``: one file without scripts that fetches nothing, for a phone, a screen, paper."""
+    """Return ``report.html``: one file without scripts that fetches nothing, for a phone, a screen, paper."""
     anchors = anchors_of(report.photos)
     body = (
         tag("header", verdict(report)),
@@ -47,7 +135,7 @@ def html_text(report: Report) -> str:
 
 
 def json_text(report: Report) -> str:
-    """``report.json``: everything but the thumbnails, as docs/report.schema.json describes it.
+    """Return ``report.json``: everything but the thumbnails, as docs/report.schema.json describes it.
 
     What no UTF-8 can hold (half a surrogate pair, from a file's name here) becomes a question mark.
     """
@@ -88,12 +176,12 @@ def _warnings(report: Report, anchors: Anchors) -> Html | None:
 
 
 def _changes(report: Report, anchors: Anchors) -> Html | None:
-    """What was changed. Each once, whether it is a photo's own or also one of the dataset's."""
+    """Return what was changed, each once, whether a photo's own or also one of the dataset's."""
     own = (change for photo in report.photos for change in photo.changes)
     changes: Sequence[ReportedChange] = tuple(dict.fromkeys((*report.changes, *own)))
     if changes:
         note = "In the copy that fal gets. Your ZIP stays as it is."
-        # Nobody has to do anything about these: what was done is enough, to which is for the curious.
+        # Nothing has to be done about these, so only what was done is shown, and the files on request.
         items = [group_item(group, anchors, shown=0) for group in groups_of(changes)]
         listed = tag("ul", *items, class_="changes")
         return _section("What was changed", note, listed, place="changes")
@@ -125,9 +213,9 @@ def _training(report: Report) -> Html | None:
 
 
 def _source(report: Report, source: ParameterSource) -> str:
-    told = SOURCES[source]
+    name = SOURCES[source]
     by_preset = source is ParameterSource.PRESET and report.preset
-    return f"{told} {report.preset}" if by_preset else told
+    return f"{name} {report.preset}" if by_preset else name
 
 
 def _section(title: str, note: str, *content: Child, place: str) -> Html:
@@ -136,8 +224,8 @@ def _section(title: str, note: str, *content: Child, place: str) -> Html:
 
 def _small_print(report: Report) -> Html:
     read = f"{size_of(report.bytes_read)} in {counted(report.requests, 'request')}"
-    told = [
+    lines = [
         tag("p", f"The check read {read} and took {report.seconds:.1f} seconds."),
         tag("p", "Job ", tag("code", report.job_id)) if report.job_id else None,
     ]
-    return joined(told)
+    return joined(lines)

@@ -4,7 +4,7 @@ Every pair of colours that text is written in has a contrast of 4.5 or more (WCA
 """
 
 # Names of colours: the paper, what lies on it, ink and fainter ink, lines, links; then a pair (of paper
-# and ink) for each thing that is told.
+# and ink) for each kind of message.
 LIGHT = {
     "paper": "#f6f5f2", "card": "#ffffff", "ink": "#1c1b19", "faint": "#5f5c56", "line": "#dedbd4",
     "link": "#0b57a4",

@@ -11,12 +11,17 @@ MASK_SUFFIX = "_mask"  # as fal's trainers that take masks have it
 
 
 def stem(name: str) -> str:
-    """What a photo, its caption and its mask have in common: the path without the suffix."""
+    """Return what a photo, its caption and its mask have in common: the path without the suffix."""
     return name.rsplit(".", 1)[0]
 
 
+def first_names(names: Sequence[str]) -> str:
+    """Return the first three names for a sentence, and a sign that there are more."""
+    return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+
+
 def masks_in(trainer: Trainer, images: Sequence[str]) -> Mapping[str, str]:
-    """The images that this trainer takes for masks, each with the name of its photo."""
+    """Return the images that this trainer takes for masks, each with the name of its photo."""
     if trainer.mask_suffix is None:
         return {}
     photos = {stem(name) + trainer.mask_suffix: name for name in images}
@@ -26,7 +31,7 @@ def masks_in(trainer: Trainer, images: Sequence[str]) -> Mapping[str, str]:
 def unmet_demands(
     trainer: Trainer, values: Mapping[str, Value], *, bare: Sequence[str]
 ) -> list[Problem]:
-    """Why this trainer would fail; ``bare`` are the photos without a caption.
+    """Return why this trainer would fail; ``bare`` are the photos without a caption.
 
     ``values`` are the trainer's inputs under our names.
     """
@@ -38,7 +43,7 @@ def unmet_demands(
 def mask_warnings(
     trainer: Trainer, sizes: Mapping[str, tuple[int, int]], masks: Mapping[str, str]
 ) -> Iterator[Problem]:
-    """Masks that do not fit their photo, and photos that look like masks to everybody but the trainer.
+    """Yield warnings about masks that do not fit their photo, and photos that only look like masks.
 
     ``sizes`` has width and height of every image as a viewer sees it, ``masks`` each mask with its photo.
     """
@@ -68,12 +73,11 @@ def _size(size: tuple[int, int]) -> str:
 
 
 def _no_captions(trainer: Trainer, bare: Sequence[str]) -> Problem:
-    names = ", ".join(bare[:SHOWN]) + (", …" if len(bare) > SHOWN else "")
     of_all = "1 photo has" if len(bare) == 1 else f"{len(bare)} photos have"
     return Problem(
         code="caption_missing",
-        message=f"{of_all} no caption ({names}), and {trainer.short_name} fails without. Write one "
-        "for each into a text file with the photo's name (anna.jpg, anna.txt), or give all of them "
+        message=f"{of_all} no caption ({first_names(bare)}), and {trainer.short_name} fails without. "
+        "Write one for each into a text file with the photo's name (anna.jpg, anna.txt), or give all of them "
         "one with default_caption.",
         member=bare[0],
     )

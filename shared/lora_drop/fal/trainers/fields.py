@@ -31,7 +31,7 @@ class UnacceptableValueError(ValueError):
 class Field(ABC):
     """One input: ``name`` is ours, ``called`` the trainer's where it has another.
 
-    ``default`` is sent where nobody says anything; without one nothing is, and fal decides.
+    ``default`` is sent where none is given; without one nothing is, and fal decides.
     """
 
     name: str
@@ -50,13 +50,13 @@ class Field(ABC):
 
     @abstractmethod
     def accept(self, value: Any, *, text: bool) -> Value:
-        """The value in its own type; raises UnacceptableValueError.
+        """Return the value in its own type; raises UnacceptableValueError.
 
         ``text``: it comes from where there is nothing but text (object metadata).
         """
 
     def stored(self, value: Any) -> Any:
-        """A value that was accepted, from a row in which every number is a decimal."""
+        """Return a value that was accepted, from a row in which every number is a decimal."""
         return value
 
 
@@ -141,10 +141,10 @@ class Text(Field):
         return f"a line of 1 to {self.longest} characters"
 
     def accept(self, value: Any, *, text: bool) -> str:  # noqa: ARG002, D102  # as Field promises
-        said = _said(value)
-        if not 1 <= len(said) <= self.longest or not said.isprintable():
+        written = _text_of(value)
+        if not 1 <= len(written) <= self.longest or not written.isprintable():
             raise UnacceptableValueError(OUT_OF_RANGE, f"it takes {self.takes}")
-        return said
+        return written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,10 +158,10 @@ class Choice(Field):
         return " or ".join(self.choices)
 
     def accept(self, value: Any, *, text: bool) -> str:  # noqa: ARG002, D102  # as Field promises
-        said = _said(value)
-        if said not in self.choices:
+        written = _text_of(value)
+        if written not in self.choices:
             raise UnacceptableValueError(OUT_OF_RANGE, f"it takes {self.takes}")
-        return said
+        return written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,19 +173,19 @@ class Checkpoint(Field):
         return "the https:// address of a LoRA, or the id of an earlier job"
 
     def accept(self, value: Any, *, text: bool) -> str:  # noqa: ARG002, D102  # as Field promises
-        said = _said(value)
-        url = len(said) <= LONGEST_URL and URL.fullmatch(said)
-        if said and not (url or JOB_ID.fullmatch(said)):
+        written = _text_of(value)
+        url = len(written) <= LONGEST_URL and URL.fullmatch(written)
+        if written and not (url or JOB_ID.fullmatch(written)):
             raise UnacceptableValueError(OUT_OF_RANGE, f"it takes {self.takes}")
-        return said
+        return written
 
 
 def plain(number: float) -> str:
-    """A number as a person writes it, without an exponent."""
+    """Return a number as a person writes it, without an exponent."""
     return f"{Decimal(repr(number)).normalize():f}"
 
 
-def _said(value: Any) -> str:
+def _text_of(value: Any) -> str:
     if not isinstance(value, str):
         raise UnacceptableValueError(INVALID_TYPE, "it takes text")
     return value.strip()

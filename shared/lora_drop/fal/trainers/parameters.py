@@ -67,10 +67,10 @@ class TrainingParameters(BaseModel):
         return None if phrase is None else str(phrase)
 
     def arguments(self, dataset_url: str) -> dict[str, Any]:
-        """The request body for fal, under the trainer's own names."""
+        """Return the request body for fal, under the trainer's own names."""
         return _trainer(self.trainer).arguments(self.values, dataset_url)
 
 
 def _trainer(application: object) -> Trainer:
-    """The trainer of a row; one that this version does not know is taken for the first there was."""
+    """Return the trainer of a row; one that this version does not know is taken for the first there was."""
     return TRAINERS.get(str(application), DEFAULT)

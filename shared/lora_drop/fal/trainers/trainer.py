@@ -85,7 +85,7 @@ class Trainer:
     def makes_trigger(self) -> bool:
         """Whether a job that names no trigger phrase is given one.
 
-        Not where it would be every photo's caption: nobody wants to pay for that unasked.
+        Not where it would be every photo's caption: that is not paid for without being asked.
         """
         return self.field(TRIGGER_PHRASE) is not None and self.captions is Captions.OPTIONAL
 
@@ -101,16 +101,16 @@ class Trainer:
         return steps
 
     def field(self, name: str) -> Field | None:
-        """The field of this name of ours."""
+        """Return the field of this name of ours."""
         return next((field for field in self.fields if field.name == name), None)
 
     def known_as(self, written: str) -> Field | None:
-        """The field that a person means: by our name for it, or by the trainer's own."""
+        """Return the field that a person means: by our name for it, or by the trainer's own."""
         known = (field for field in self.fields if written in (field.name, field.wire))
         return next(known, None)
 
     def arguments(self, values: Mapping[str, Value], dataset_url: str) -> dict[str, Any]:
-        """The request body: these values of ours under the trainer's own names."""
+        """Return the request body: these values of ours under the trainer's own names."""
         named = {field.name: field.wire for field in self.fields}
         return {
             self.dataset_field: dataset_url,

@@ -1,11 +1,18 @@
-"""What a dataset must be before a cent is paid for it."""
+"""What a dataset must be before a cent is paid for it, and what makes two datasets the same."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lora_drop.datasets.archives import Member
 from lora_drop.datasets.images.formats import PHOTO_SUFFIXES
+from lora_drop.datasets.parameters import CHECKPOINT, ResolvedParameters
 from lora_drop.datasets.selection import suffix_of
+from lora_drop.fal.trainers.parameters import ParameterSource
+from lora_drop.fal.trainers.table import TRAINERS
+from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
 from lora_drop.jobs.problems import Problem
 
 MIN_IMAGES = 10  # fal: "Try to use at least 10 images"
@@ -15,7 +22,6 @@ GOOD_IMAGES = 20  # fal: 20 to 50 are best
 MAX_IMAGES = 1000
 MAX_IMAGE_BYTES = 100 * 1024**2
 MAX_DATASET_BYTES = 2 * 1024**3
-IMAGE_SUFFIXES = PHOTO_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +37,8 @@ class Dataset:
 
 
 def size_problem(members: Sequence[Member]) -> Problem | None:
-    """Why there is too much in the archive to look at; ``members`` are what may be photos."""
-    members = [member for member in members if suffix_of(member.name) in {"", *IMAGE_SUFFIXES}]
+    """Return why there is too much in the archive to look at; ``members`` are what may be photos."""
+    members = [member for member in members if suffix_of(member.name) in {"", *PHOTO_SUFFIXES}]
     if len(members) > MAX_IMAGES:
         return Problem(
             code="dataset_too_many_images",
@@ -50,7 +56,7 @@ def size_problem(members: Sequence[Member]) -> Problem | None:
 
 
 def too_large_mended() -> Problem:
-    """That the photos have become too many bytes by what had to be converted about them."""
+    """Return the problem that the photos have become too many bytes by what had to be converted about them."""
     return Problem(
         code="dataset_too_large",
         message="Once they are converted, the photos have more than 4 GB together. Choose 20 to 50 of "
@@ -59,7 +65,7 @@ def too_large_mended() -> Problem:
 
 
 def count_problem(images: int, *, masks: int = 0) -> Problem | None:
-    """Why there are too few photos; masks are none."""
+    """Return why there are too few photos; masks are none."""
     if images >= MIN_IMAGES:
         return None
     held = "one image" if images == 1 else f"{images or 'no'} images"
@@ -72,7 +78,7 @@ def count_problem(images: int, *, masks: int = 0) -> Problem | None:
 
 
 def count_warning(images: int) -> Problem | None:
-    """That more photos would be better."""
+    """Return the problem that more photos would be better."""
     if not MIN_IMAGES <= images < GOOD_IMAGES:
         return None
     return Problem(
@@ -83,7 +89,7 @@ def count_warning(images: int) -> Problem | None:
 
 
 def image_too_large(member: Member) -> Problem:
-    """That one file is larger than any photo need be."""
+    """Return the problem that one file is larger than any photo need be."""
     return Problem(
         code="image_too_large",
         message=f"{member.name} has {member.size:,} bytes; {MAX_IMAGE_BYTES:,} are the most. Save a "
@@ -93,7 +99,7 @@ def image_too_large(member: Member) -> Problem:
 
 
 def other_file(member: Member) -> Problem:
-    """That a file is neither a photo nor a caption."""
+    """Return the problem that a file is neither a photo nor a caption."""
     return Problem(
         code="dataset_other_file",
         message=f"{member.name} is neither a photo nor a caption, and is left out.",
@@ -102,7 +108,7 @@ def other_file(member: Member) -> Problem:
 
 
 def beside(name: str, photo: str) -> Problem:
-    """That a file is left out because the same photo lies beside it in a format that can be read."""
+    """Return the problem that a file is left out because the same photo lies beside it in a format that can be read."""
     return Problem(
         code="image_other_format_beside",
         message=f"{name} cannot be read by trainers and is left out; {photo} is used.",
@@ -110,10 +116,45 @@ def beside(name: str, photo: str) -> Problem:
     )
 
 
-def took_too_long(seen: int, of: int) -> Problem:
-    """That the check had to end before it was through."""
+def took_too_long(checked: int, of: int) -> Problem:
+    """Return the problem that the check had to end before it was through."""
     return Problem(
         code="dataset_check_too_long",
-        message=f"Only {seen} of {of} files could be looked at in the time there is. Choose 20 to 50 "
+        message=f"Only {checked} of {of} files could be looked at in the time there is. Choose 20 to 50 "
         "photos, or save smaller copies, and drop it again.",
     )
+
+
+def content_digest(dataset: Dataset, resolved: ResolvedParameters) -> str:
+    """Return the same digest for two datasets exactly when a training of them would be the same; hex SHA-256.
+
+    Photos and captions count by their size and CRC-32, as the archive's directory states them, and
+    by which caption (and mask, where the trainer takes masks) belongs to which photo; names do not. A
+    trigger phrase that was made up for the job does not count either.
+    """
+    captions, masks = dataset.captions, dataset.masks
+    photos = sorted(
+        (*_content(image), *_content(captions.get(image.name)), *_mask(masks.get(image.name)))
+        for image in dataset.images
+    )
+    content = json.dumps([resolved.values.trainer, photos, _parameters(resolved)], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _parameters(resolved: ResolvedParameters) -> dict[str, Any]:
+    """Return what is trained with, always written the same way: another spelling would be paid for again."""
+    values = dict(resolved.values.values)
+    if resolved.sources.get(TRIGGER_PHRASE) is ParameterSource.GENERATED:
+        del values[TRIGGER_PHRASE]
+    trainer = TRAINERS.get(resolved.values.trainer)
+    if trainer is not None and trainer.resumes:
+        values[CHECKPOINT] = resolved.resume_from or values.get(CHECKPOINT, "")
+    return values
+
+
+def _mask(member: Member | None) -> tuple[int, ...]:
+    return (member.size, member.crc) if member else ()
+
+
+def _content(member: Member | None) -> tuple[int, int]:
+    return (member.size, member.crc) if member else (-1, -1)
