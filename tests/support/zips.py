@@ -73,7 +73,7 @@ class Part:
         return deflated(self.content) if self.method else self.content
 
     def facts(self) -> dict[str, int]:
-        """What both headers say, unless they are told otherwise."""
+        """What both headers say, but for single fields that are overruled."""
         return {
             "need": 20,
             "flags": self.flags,

@@ -52,7 +52,7 @@ CARRYING: dict[str, bytes] = {
         picture(), "JPEG", exif=EXIF, xmp=XMP, comment=SECRET, icc_profile=PROFILE
     ),
     "a segment of Adobe's with more in it": jpeg_with(segment(0xEE, b"Adobe\x00\x64" + bytes(4) + b"\x01" + SECRET)),
-    "a height that is told later": jpeg_with(segment(0xDC, SECRET)),
+    "a height that comes later": jpeg_with(segment(0xDC, SECRET)),
     "a profile between scans": PROGRESSIVE[:LAST_SCAN] + segment(0xE2, b"ICC_PROFILE\x00\x01\x01" + SECRET) + PROGRESSIVE[LAST_SCAN:],
     "a JFIF header between scans": PROGRESSIVE[:LAST_SCAN] + segment(0xE0, b"JFIF\x00" + SECRET[:9]) + PROGRESSIVE[LAST_SCAN:],
     "a comment before the end": PLAIN[:-2] + segment(0xFE, SECRET) + PLAIN[-2:],

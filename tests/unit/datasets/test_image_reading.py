@@ -119,7 +119,7 @@ def test_a_beginning_is_no_other_format() -> None:
         *((ImageFormat[kind], encoded(picture(), kind)) for kind in KINDS),
     ]:
         for length in range(min(len(head), 400)):
-            # That a TIFF is a raw file is told by its directory.
+            # Only the directory of a TIFF says that it is a raw file.
             allowed = {None, expected} | (
                 {ImageFormat.TIFF} if expected is ImageFormat.RAW else set()
             )

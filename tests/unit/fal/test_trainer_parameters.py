@@ -151,7 +151,7 @@ def test_an_unknown_default_trainer_is_refused() -> None:
         ("flux-krea-trainer", "subject_crop", "it is one of flux-lora-portrait-trainer."),
         ("qwen-image-trainer", "learning_rate", "turbo-flux-trainer, flux-2-trainer."),
         ("z-image-trainer", "resume_from_checkpoint", "one of flux-lora-portrait-trainer."),
-        # nobody
+        # of no trainer
         ("z-image-trainer", "webhook_url", "of z-image-trainer. Correct"),
         ("z-image-trainer", "image_data_url", "of z-image-trainer. Correct"),
     ],

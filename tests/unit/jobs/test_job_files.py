@@ -194,9 +194,9 @@ def test_a_command_names_the_job() -> None:
 def test_the_state_is_the_public_job(status: Status) -> None:
     """The state file of a job is the whole public job."""
     job = make_job(status)
-    told = json.loads(status_text(job))
-    assert told == public(job)
-    assert (told["status"], told["job_id"]) == (status, job.job_id)
+    public_job = json.loads(status_text(job))
+    assert public_job == public(job)
+    assert (public_job["status"], public_job["job_id"]) == (status, job.job_id)
 
 
 @pytest.mark.promise("nothing leaks")
@@ -249,11 +249,11 @@ def test_leases_are_private_money_is_public() -> None:
     """Leases and uploads of a job are private; its money, attempts and relations are public."""
     lease = Lease(owner="0123456789abcdef", fence=1, until=NOW)
     upload = Upload(name="lora.safetensors", upload_id="upload-1", identity="e", size=9)
-    told = public(make_job(Status.STORING, lease=lease, uploads=(upload,)))
+    public_job = public(make_job(Status.STORING, lease=lease, uploads=(upload,)))
 
-    assert not {"lease", "uploads", "artifacts"} & told.keys()
-    assert told["charge"] == {"month": "2026-11", "usd": 6.0, "state": "spent"}
-    assert {"past_charges", "approved", "attempt", "retry_of", "duplicate_of"} <= told.keys()
+    assert not {"lease", "uploads", "artifacts"} & public_job.keys()
+    assert public_job["charge"] == {"month": "2026-11", "usd": 6.0, "state": "spent"}
+    assert {"past_charges", "approved", "attempt", "retry_of", "duplicate_of"} <= public_job.keys()
 
 
 def test_the_story_names_related_jobs() -> None:

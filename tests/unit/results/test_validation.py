@@ -31,7 +31,7 @@ def check(name: str, size: int | None, content_type: str | None = None) -> Check
 
 
 def judged(check: Check, data: bytes, piece: int | None = None) -> None:
-    """Everything is fed and the end told, as the copier does it."""
+    """Feed everything and announce the end, as the copier does."""
     step = piece or max(len(data), 1)
     for start in range(0, max(len(data), 1), step):
         check.feed(data[start : start + step])
