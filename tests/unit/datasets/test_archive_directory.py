@@ -7,11 +7,20 @@ from dataclasses import replace
 
 import pytest
 
-from lora_drop.datasets.archives import Member, structure_of
+from lora_drop.datasets.archives import structure_of
 from lora_drop.jobs.errors import DatasetRejectedError
 from tests.support.builders import JPEG
 from tests.support.memory_files import MemoryRange
-from tests.support.zips import Part, assembled, codes, photos, structure_codes, zip64_field
+from tests.support.zips import (
+    Part,
+    as_python_reads,
+    as_read,
+    assembled,
+    codes,
+    photos,
+    structure_codes,
+    zip64_field,
+)
 
 FULL = 0xFFFFFFFF
 
@@ -27,36 +36,13 @@ def both(**fields: int) -> Part:
 
 
 def test_entries_are_those_python_reads() -> None:
-    """What is read is what python reads."""
     data = assembled([*photos(3), Part(name=b"b/", content=b"", method=0), Part(name=b"b/c.jpg")])
     structure = structure_of(MemoryRange(data))
-
     with zipfile.ZipFile(io.BytesIO(data)) as python:
-        assert [_facts(member) for member in structure.entries] == [
-            (
-                info.orig_filename.encode("cp437"),
-                info.header_offset,
-                info.compress_size,
-                info.file_size,
-                info.compress_type,
-                info.flag_bits,
-                info.CRC,
-            )
-            for info in python.infolist()
-        ]
+        infos = python.infolist()
+
+    assert list(map(as_read, structure.entries)) == list(map(as_python_reads, infos))
     assert [member.name for member in structure.members][-1] == "b/c.jpg"
-
-
-def _facts(member: Member) -> tuple[object, ...]:
-    return (
-        member.raw_name,
-        member.offset,
-        member.compressed,
-        member.size,
-        member.method,
-        member.flags,
-        member.crc,
-    )
 
 
 REFUSED = {

@@ -39,7 +39,7 @@ def test_a_comment_is_accepted(comment: bytes) -> None:
 
 
 @pytest.mark.parametrize("zip64", [False, True])
-def test_an_empty_archive_has_no_members(zip64: bool) -> None:  # noqa: FBT001  # a parameter
+def test_an_empty_archive_has_no_members(*, zip64: bool) -> None:
     """An archive of nothing has no members."""
     assert structure_of(MemoryRange(assembled([], zip64=zip64))).members == ()
 

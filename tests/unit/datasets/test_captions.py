@@ -44,7 +44,6 @@ def test_captions_are_looked_after() -> None:
 
 
 def test_a_caption_trigger_needs_a_phrase() -> None:
-    """A trigger in a caption needs a trigger phrase."""
     archive = make_archive(members={f"photo-{n:02}.txt": b"[trigger]" for n in range(12)})
     assert warnings(archive) == []
     assert warnings(archive, application="fal-ai/z-image-trainer") == ["caption_trigger_unset"]

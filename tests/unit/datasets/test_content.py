@@ -164,7 +164,7 @@ def test_trainer_checkpoint_and_phrase_count() -> None:
         ({"force": "False"}, False),
     ],
 )
-def test_only_true_forces_a_training(metadata: dict[str, str], wanted: bool) -> None:  # noqa: FBT001
+def test_only_true_forces_a_training(metadata: dict[str, str], *, wanted: bool) -> None:
     """A training is forced by a plain true."""
     assert forced(metadata) is wanted
 

@@ -99,11 +99,7 @@ def test_a_type_may_stand_beside(payload: object) -> None:
     ],
     ids=ascii,
 )
-def test_fals_bill_comes_first(
-    kind: str,
-    units: str | None,
-    billed: bool | None,  # noqa: FBT001  # a table's column
-) -> None:
+def test_fals_bill_comes_first(kind: str, units: str | None, *, billed: bool | None) -> None:
     """The units that fal bills come before what such a failure usually costs."""
     fact = failed(REQUEST_ID, "x", detail(type=kind), billable_units=units)
     assert fact.billed is billed
@@ -203,7 +199,6 @@ def test_every_documented_type_has_its_meaning(kind: str) -> None:
     ],
 )
 def test_schema_types_are_about_the_parameters(kind: str) -> None:
-    """A schemas own types are about the parameters."""
     error = fal_error(kind, request_id=REQUEST_ID)
     assert (error.code, error.retry, error.billed) == (f"fal_{kind}", False, None)
     assert error.advice == PARAMETERS

@@ -51,7 +51,6 @@ def test_the_signed_text_is_fals() -> None:
 
 
 def test_any_of_fals_keys_may_sign() -> None:
-    """Any of fal's keys may have signed."""
     keys = [bytes(STRANGER.verify_key), *OUR_KEYS]
     assert verified(signed(BODY), keys=keys).request_id == REQUEST_ID
 
@@ -123,7 +122,6 @@ def test_header_names_have_any_case() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_missing_header_is_refused(name: str) -> None:
-    """A header that is missing is refused."""
     headers = {other: values for other, values in signed(BODY).items() if other != name}
     with pytest.raises(InvalidWebhookError, match="0 times"):
         signed_headers(headers)
@@ -131,7 +129,6 @@ def test_a_missing_header_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_header_given_twice_is_refused(name: str) -> None:
-    """A header that is given twice is refused."""
     headers = signed(BODY)
     one = headers[name]
 

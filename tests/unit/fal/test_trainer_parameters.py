@@ -201,7 +201,6 @@ def test_another_layer_may_say_it_again() -> None:
     [("qwen-image-trainer", 8001), ("flux-2-trainer", 99), ("z-image-trainer", 1)],
 )
 def test_each_trainer_has_its_range(trainer: str, steps: int) -> None:
-    """Each trainer has its own range."""
     assert codes_of({"trainer": trainer, "steps": steps}) == ["parameter_out_of_range"]
     assert resolved({"steps": steps}).values.steps == steps
 

@@ -139,10 +139,18 @@ def test_no_preset_wastes_billed_steps(trainer: Trainer) -> None:
 
 
 @EVERY
-def test_a_job_always_has_steps(trainer: Trainer) -> None:
-    """A job has steps whatever is said since they are what is paid for."""
+def test_each_row_holds_together(trainer: Trainer) -> None:
+    """A job always has steps, arguments have the trainer's names, needed captions a default."""
+    values = {field.name: field.default or "ada" for field in trainer.fields}
+    sent = trainer.arguments(values, "https://x/y")
+    caption = trainer.known_as("default_caption")
+
     assert trainer.steps.default is not None
     assert trainer.steps.name == "steps"
+    assert (caption is not None) == (trainer.captions is Captions.NEEDED)
+    assert trainer.makes_trigger == (trainer.captions is Captions.OPTIONAL)
+    assert sent[trainer.dataset_field] == "https://x/y"
+    assert set(sent) == {trainer.dataset_field, *(field.wire for field in trainer.fields)}
 
 
 @pytest.mark.promise("interfaces stay")
@@ -161,23 +169,6 @@ def test_every_trainers_lora_has_one_name(trainer: Trainer) -> None:
     assert len(found) == 2  # the photos that some give back as well are not kept
 
 
-@EVERY
-def test_needed_captions_have_a_default(trainer: Trainer) -> None:
-    """A trainer that needs captions takes a default caption."""
-    named = trainer.known_as("default_caption")
-    assert (named is not None) == (trainer.captions is Captions.NEEDED)
-    assert trainer.makes_trigger == (trainer.captions is Captions.OPTIONAL)
-
-
-@EVERY
-def test_arguments_have_the_trainers_names(trainer: Trainer) -> None:
-    """Arguments are in the trainers own words."""
-    values = {field.name: field.default or "ada" for field in trainer.fields}
-    sent = trainer.arguments(values, "https://x/y")
-    assert sent[trainer.dataset_field] == "https://x/y"
-    assert set(sent) == {trainer.dataset_field, *(field.wire for field in trainer.fields)}
-
-
 def test_only_the_portrait_trainer_resumes() -> None:
     """The portrait trainer alone is known to go on from a LoRA."""
     assert [trainer.application for trainer in ROWS if trainer.resumes] == [APPLICATION]
@@ -189,7 +180,6 @@ URLS = ["https://v3.fal.media/files/a/b.safetensors", "https://x/y?a=b%20c"]
 
 @pytest.mark.parametrize("value", [*JOBS, *URLS, ""])
 def test_a_checkpoint_is_address_or_job(value: str) -> None:
-    """A checkpoint is an address or a job."""
     field = Checkpoint(name="resume_from_checkpoint")
     assert field.accept(f" {value} ", text=True) == value
 

@@ -51,34 +51,36 @@ def test_the_trainers_files_have_fixed_names() -> None:
     )
 
 
-def test_another_trainers_lora_gets_our_name() -> None:
-    """A LoRA by another trainers name has the same name here."""
-    assert names_in({"lora_file": {"url": URL, "file_name": "x.safetensors"}}) == [
-        "lora.safetensors"
-    ]
-    both = {
-        "diffusers_lora_file": {"url": URL},
-        "lora_file": {"url": URL, "file_name": "x.safetensors"},
-    }
-    assert names_in(both) == ["lora.safetensors", "x.safetensors"]
+UNKNOWN = ("debug.zip", "a.png", "x.bin", "x.ckpt", "x.pt", "x.pkl", "x.safetensors.exe", "x")
+NO_FILES: list[dict[str, Any]] = [
+    *({}, {"seed": 17454220438242315174}, {"text": URL}, {"file": {"url": 7}}),
+    *({"file": {"link": URL}}, {"file": None}, {"files": [None, 7, "x", []]}),
+]
+LORA: dict[str, Any] = {"lora_file": {"url": URL, "file_name": "x.safetensors"}}
+LIST = {"url": URL, "file_name": "a.json"}
+NAMED: list[tuple[dict[str, Any], list[str]]] = [
+    (LORA, ["lora.safetensors"]),
+    ({"diffusers_lora_file": {"url": URL}, **LORA}, ["lora.safetensors", "x.safetensors"]),
+    ({"more": {"url": URL, "file_name": "more.json"}}, ["more.json"]),
+    ({"more": {"url": URL, "content_type": "application/json"}}, ["more"]),
+    ({"images": [LIST, LIST]}, ["a.json", "2-a.json"]),
+    # What cannot be inspected is left out.
+    *(({"debug": {"url": URL, "file_name": name}}, []) for name in UNKNOWN),
+    *(
+        ({"debug": {"url": URL, "file_name": name}, **LORA}, ["lora.safetensors"])
+        for name in UNKNOWN
+    ),
+    # An address longer than any is none.
+    ({"lora_file": {"url": URL.ljust(MAX_URL, "x")}}, ["lora.safetensors"]),
+    ({"lora_file": {"url": URL.ljust(MAX_URL + 1, "x")}}, []),
+    *((payload, []) for payload in NO_FILES),
+]
 
 
-def test_other_files_keep_fals_names() -> None:
-    """Other files keep the names fal gives them."""
-    assert names_in({"more": {"url": URL, "file_name": "more.json"}}) == ["more.json"]
-    assert names_in({"more": {"url": URL, "content_type": "application/json"}}) == ["more"]
-
-
-@pytest.mark.parametrize(
-    "file_name",
-    ["debug.zip", "a.png", "x.bin", "x.ckpt", "x.pt", "x.pkl", "x.safetensors.exe", "x"],
-)
-def test_what_cannot_be_inspected_is_dropped(file_name: str) -> None:
-    """What cannot be looked into is left out."""
-    assert names_in({"debug": {"url": URL, "file_name": file_name}}) == []
-    assert names_in({"debug": {"url": URL, "file_name": file_name}, "lora_file": {"url": URL}}) == [
-        "lora.safetensors"
-    ]
+@pytest.mark.parametrize(("payload", "names"), NAMED)
+def test_files_are_found_and_named(payload: dict[str, Any], names: list[str]) -> None:
+    """The files of a result are found, and named as fal does, but for the LoRA."""
+    assert names_in(payload) == names
 
 
 @pytest.mark.promise("never lose a result")
@@ -88,18 +90,6 @@ def test_too_many_files_keep_the_loras() -> None:
     names = names_in({"a": many, "config_file": {"url": URL}, "lora_file": {"url": URL}})
     assert len(names) == MAX_FILES
     assert names[:2] == ["config.json", "lora.safetensors"]
-
-
-@pytest.mark.parametrize(("length", "kept"), [(MAX_URL, 1), (MAX_URL + 1, 0)])
-def test_an_overlong_address_is_none(length: int, kept: int) -> None:
-    """An address longer than any is none."""
-    assert len(names_in({"lora_file": {"url": URL.ljust(length, "x")}})) == kept
-
-
-def test_a_list_is_kept_whole() -> None:
-    """A list of files is kept whole."""
-    images = [{"url": URL, "file_name": "a.json"}, {"url": URL, "file_name": "a.json"}]
-    assert names_in({"images": images}) == ["a.json", "2-a.json"]
 
 
 @pytest.mark.promise("never lose a result")
@@ -132,23 +122,6 @@ def test_a_foreign_name_is_no_path(offered: str, kept: str) -> None:
     """A file name from outside never becomes a path."""
     file = {"url": URL, "file_name": offered, "content_type": "application/json"}
     assert names_in({"debug": file}) == [kept]
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [
-        {},
-        {"seed": 17454220438242315174},
-        {"text": URL},
-        {"file": {"url": 7}},
-        {"file": {"link": URL}},
-        {"file": None},
-        {"files": [None, 7, "x", []]},
-    ],
-)
-def test_what_is_no_file_is_dropped(payload: dict[str, Any]) -> None:
-    """What is no file is left out."""
-    assert artifacts_in(payload) == ()
 
 
 @pytest.mark.parametrize("size", [None, -1, "9", 1.5, [9], True, 10**4000])

@@ -159,7 +159,6 @@ def test_any_signing_of_one_version_matches(url: str) -> None:
     ],
 )
 def test_another_version_key_or_bucket_differs(url: str) -> None:
-    """Another version key or bucket is not."""
     assert not points_at(url, DATASET)
 
 

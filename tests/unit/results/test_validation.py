@@ -40,10 +40,7 @@ def judged(check: Check, data: bytes, piece: int | None = None) -> None:
 
 @pytest.mark.parametrize("piece", PIECES)
 @pytest.mark.parametrize("sized", [True, False], ids=["sized", "unsized"])
-def test_sound_weights_pass_in_pieces(
-    piece: int,
-    sized: bool,  # noqa: FBT001  # a table's column
-) -> None:
+def test_sound_weights_pass_in_pieces(piece: int, *, sized: bool) -> None:
     """Sound weights pass in pieces of any size."""
     judged(check("lora.safetensors", len(WEIGHTS) if sized else None), WEIGHTS, piece)
 
@@ -66,10 +63,7 @@ def test_sound_weights_pass_in_pieces(
     ids=["cut", "longer", "header cut", "7 bytes", "empty", "html", "zip", "json"],
 )
 def test_broken_weights_are_refused_in_pieces(
-    data: bytes,
-    flaw: str,
-    sized: bool,  # noqa: FBT001  # a table's column
-    piece: int,
+    data: bytes, flaw: str, piece: int, *, sized: bool
 ) -> None:
     """Broken weights are refused by their flaw, in whatever pieces they come."""
     with pytest.raises(ResultInvalidError) as refused:
@@ -134,10 +128,7 @@ def test_a_configuration_is_recognised(name: str, kind: str | None) -> None:
     ],
     ids=["object", "null", "spaces", "bom", "large number", "5000 digits", "NaN", "1 MiB"],
 )
-def test_json_up_to_a_megabyte_passes(
-    data: bytes,
-    sized: bool,  # noqa: FBT001  # a table's column
-) -> None:
+def test_json_up_to_a_megabyte_passes(data: bytes, *, sized: bool) -> None:
     """Any JSON of a megabyte at most is a configuration."""
     judged(check("config.json", len(data) if sized else None), data, 1000)
 
@@ -157,11 +148,7 @@ def test_json_up_to_a_megabyte_passes(
     ],
     ids=["empty", "cut", "html", "no text", "deep", "1 MiB + 1", "2 MiB"],
 )
-def test_a_broken_configuration_is_refused(
-    data: bytes,
-    flaw: str,
-    sized: bool,  # noqa: FBT001  # a table's column
-) -> None:
+def test_a_broken_configuration_is_refused(data: bytes, flaw: str, *, sized: bool) -> None:
     """A configuration that cannot be read is refused by its flaw."""
     with pytest.raises(ResultInvalidError) as refused:
         judged(check("config.json", len(data) if sized else None), data, 100_000)
