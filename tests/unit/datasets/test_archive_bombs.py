@@ -82,7 +82,7 @@ def test_quoted_local_headers_are_refused(count: int) -> None:
 
 
 def test_a_zip64_bomb_is_refused() -> None:
-    """The same with ZIP64 records is refused."""
+    """A bomb with ZIP64 records is refused."""
     kernel = Part(content=ZEROS, extra=zip64_field(2**40), entry={"size": FULL})
     twin = replace(kernel, name=b"b.jpg", entry={"size": FULL, "offset": 0})
     assert verdict(assembled([kernel, twin], zip64=True)) == "archive_overlap"

@@ -205,7 +205,7 @@ def test_damaged_archives_of_ours() -> None:
 
 
 def test_a_run_follows_its_seed() -> None:
-    """A run is the same again and another one by another seed."""
+    """A run is repeated by its seed, and differs by another seed."""
     first, again, other = (run(range(200), seed, bases(None)) for seed in (3, 3, 4))
     assert first == again
     assert first != other
@@ -240,7 +240,7 @@ def test_a_hang_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_both_oracles_agree_on_good() -> None:
-    """The walk and python see what is there."""
+    """The walk and Python's zipfile see what is there."""
     structure = structure_of(MemoryRange(GOOD))
     assert judged(GOOD) == (None, None)
     assert [file.name for file in walk(GOOD)[0]] == [

@@ -198,7 +198,7 @@ def test_every_data_descriptor_is_accepted(*, signed: bool, wide: bool, method: 
 
 
 def test_a_streamed_member_says_its_size() -> None:
-    """A streamed member may say all beforehand."""
+    """A streamed member may say its sizes beforehand."""
     known = {"crc": zlib.crc32(JPEG), "size": len(JPEG), "compressed": len(deflated(JPEG))}
     part = streamed(Part())
 

@@ -38,7 +38,7 @@ def test_names_are_decoded_as_meant() -> None:
     ],
 )
 def test_a_foreign_unicode_path_is_ignored(path: bytes) -> None:
-    """A unicode path for another name is passed over."""
+    """A Unicode path for another name is ignored."""
     assert names(Part(name=b"a.jpg", extra=path)) == ["a.jpg"]
 
 
@@ -53,7 +53,7 @@ WRONG_PATHS = {
 
 @pytest.mark.parametrize("wrong", WRONG_PATHS)
 def test_an_impossible_unicode_path_is_refused(wrong: str) -> None:
-    """A unicode path that cannot be is refused."""
+    """A Unicode path that is cut, unsafe or given twice is refused."""
     path = WRONG_PATHS[wrong]
     found = structure_codes(assembled([*photos(), Part(extra=path, local_extra=path)]))
     assert found[0] in {"archive_extra_field", "archive_name_encoding", "archive_unsafe_name"}

@@ -33,21 +33,20 @@ def test_members_are_those_python_finds() -> None:
     assert [member.size for member in members] == [len(make_jpeg(n)) for n in range(30)]
 
 
-def test_a_small_archive_costs_one_read() -> None:
-    """A small archive is judged with one read."""
-    archive = MemoryRange(make_archive(images=30))
-    members_of(archive)
-    assert archive.requests == 1
-    assert archive.bytes_read == len(archive.data)
+def test_a_verdict_costs_few_reads() -> None:
+    """A small archive costs one read, a hopeless one two, and reading beyond the end none."""
+    small = MemoryRange(make_archive(images=30))
+    hopeless = MemoryRange(b"this is a text file\n" * 100_000)
+    reader = MeteredReader(MemoryRange(bytes(10)))
 
-
-def test_a_hopeless_archive_costs_two_reads() -> None:
-    """A hopeless archive costs at most two reads."""
-    archive = MemoryRange(b"this is a text file\n" * 100_000)
+    members_of(small)
+    assert (small.requests, small.bytes_read) == (1, len(small.data))
     with pytest.raises(DatasetRejectedError):
-        members_of(archive)
-    assert archive.requests <= 2
-    assert archive.bytes_read < 70_000
+        members_of(hopeless)
+    assert hopeless.requests <= 2
+    assert hopeless.bytes_read < 70_000
+    assert reader.read(10, 5) == reader.read(3, 0) == b""
+    assert reader.requests == 0
 
 
 FAULTS = {
@@ -135,13 +134,6 @@ def test_a_metered_reader_stops() -> None:
         reader.read(0, 1)
 
     assert (reader.requests, reader.bytes_read) == (archive.requests, archive.bytes_read) == (2, 50)
-
-
-def test_reading_beyond_the_end_is_free() -> None:
-    """What lies beyond the end costs nothing."""
-    reader = MeteredReader(MemoryRange(bytes(10)))
-    assert reader.read(10, 5) == reader.read(3, 0) == b""
-    assert reader.requests == 0
 
 
 @pytest.mark.promise("never get stuck")

@@ -87,7 +87,7 @@ def test_an_ambiguous_caption_has_no_photo(captions: list[str], photos: list[str
 
 
 def test_an_exact_name_comes_first() -> None:
-    """What is exactly named is never given away."""
+    """A caption with exactly the photo's name belongs to that photo."""
     captions = ["x/ada.txt", "ada.txt"]
     assert paired(captions, ["ada.jpg", "y/ada.jpg"]) == {
         "ada.jpg": "ada.txt",

@@ -85,7 +85,7 @@ def test_a_photo_is_known_by_bytes() -> None:
 
 
 def test_a_raw_file_has_its_advice() -> None:
-    """A raw file is named with what to do."""
+    """A problem with a raw file says what to do."""
     [problem] = report({"IMG_1.CR2": RAW}).errors
     assert problem.code == "image_unsupported_format"
     assert "IMG_1.CR2" in problem.message

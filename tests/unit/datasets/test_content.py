@@ -165,7 +165,7 @@ def test_trainer_checkpoint_and_phrase_count() -> None:
     ],
 )
 def test_only_true_forces_a_training(metadata: dict[str, str], *, wanted: bool) -> None:
-    """A training is forced by a plain true."""
+    """Only a plain true forces a training."""
     assert forced(metadata) is wanted
 
 

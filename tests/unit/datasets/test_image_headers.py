@@ -76,7 +76,7 @@ def test_turns_and_mirrors_follow_libheif(angle: int, axis: int | None) -> None:
 
 
 def test_a_heifs_turns_overrule_exif() -> None:
-    """A HEIF whose exif disagrees is shown by its own turns."""
+    """A HEIF whose EXIF disagrees is shown by its own turns."""
     turned_by_itself = photos.with_exif(picture(), "HEIF", 6)
     exif_at = turned_by_itself.index(b"\x01\x12\x00\x03\x00\x00\x00\x01")
     data = bytearray(turned_by_itself)
@@ -85,7 +85,7 @@ def test_a_heifs_turns_overrule_exif() -> None:
 
 
 def test_a_tiff_is_upright_like_pillow() -> None:
-    """A TIFF is upright as pillow shows it."""
+    """A TIFF is upright as Pillow shows it."""
     for orientation in range(1, 9):
         data = encoded(picture(), "TIFF", tiffinfo={photos.ORIENTATION: orientation})
         header = described(data)
@@ -109,7 +109,7 @@ def test_an_impossible_orientation_is_none(value: int) -> None:
 
 
 def test_xmp_gives_an_orientation_without_exif() -> None:
-    """XMP says the orientation where exif does not."""
+    """XMP says the orientation where EXIF does not."""
     only_xmp = jpeg_with(segment(0xE1, XMP_NAME + XMP))
     both = jpeg_with(segment(0xE1, XMP_NAME + XMP), segment(0xE1, EXIF_BLOCK))
     assert described(only_xmp).orientation == by_pillow(only_xmp)[1] == 6
@@ -117,7 +117,7 @@ def test_xmp_gives_an_orientation_without_exif() -> None:
 
 
 def test_a_pngs_exif_is_found_anywhere() -> None:
-    """A PNG keeps exif in a chunk before or behind its pixels or as text."""
+    """The EXIF of a PNG is found before or behind its pixels, and in a text."""
     block = EXIF_BLOCK[6:]
     chunk = photos.chunk(b"eXIf", block)
     hexadecimal = b"\nexif\n%8d\n%s\n" % (len(EXIF_BLOCK), EXIF_BLOCK.hex().encode())
@@ -136,7 +136,7 @@ def turned_by_pillow(data: bytes) -> int:
 
 
 def test_a_webps_flags_decide_about_exif() -> None:
-    """A webps exif counts only where its flags say so."""
+    """The EXIF of a WebP counts only where its flags say so."""
     plain = encoded(picture(), "WEBP")
     pixels = plain[20 : 20 + int.from_bytes(plain[16:20], "little")]
     for flags, orientation in ((0x08, 8), (0x00, 1)):

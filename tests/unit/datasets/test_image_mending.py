@@ -141,7 +141,7 @@ def profile(name: bytes, *tags: tuple[bytes, bytes], long: bool = False) -> byte
 )
 @pytest.mark.parametrize("long", [True, False])
 def test_a_standard_profile_is_known(name: bytes, *, long: bool) -> None:
-    """A standard is known by its name."""
+    """A standard profile is known by its name."""
     assert is_standard(profile(name, (b"cprt", b"text"), long=long))
 
 

@@ -65,30 +65,27 @@ OTHERS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_image_is_known_by_bytes(kind: str) -> None:
-    """An image is known by its first bytes."""
-    data = encoded(picture(), kind)
-    assert sniff(data[:SNIFFED]) is ImageFormat[kind]
-    assert sniff(data[:32]) is ImageFormat[kind]
+UNKNOWN = [
+    *(b"", b"BM", b"BMW is a car maker in Munich", b"GIF", b"RIFF\x00\x00\x00\x00WAVE", b"II*"),
+    *(b"a portrait of [trigger]", b"PK\x03\x04", b"<", b"<xml>", b"\xff\xd8", bytes(64)),
+]
+SNIFFED_AS: list[tuple[bytes, ImageFormat | None]] = [
+    *((encoded(picture(), kind)[:SNIFFED], ImageFormat[kind]) for kind in KINDS),
+    *((encoded(picture(), kind)[:32], ImageFormat[kind]) for kind in KINDS),
+    *((mpo(picture(), picture(seed=1)), ImageFormat.JPEG), (animated("PNG"), ImageFormat.PNG)),
+    *((animated("WEBP"), ImageFormat.WEBP), (animated("AVIF"), ImageFormat.AVIF)),
+    (box(b"ftyp", b"mif1", bytes(4), b"mif1", b"avif"), ImageFormat.AVIF),
+    (box(b"ftyp", b"mif1", bytes(4), b"mif1", b"heic"), ImageFormat.HEIF),
+    (box(b"ftyp", b"msf1", bytes(4), b"hevc"), ImageFormat.HEIF),
+    (tiff((256, 3, 1, 4), (257, 3, 1, 4)), ImageFormat.TIFF),
+    (tiff((254, 4, 1, 1), (256, 3, 1, 4)), ImageFormat.TIFF),  # a preview of nothing else
+    *((head, None) for head in UNKNOWN),
+]
 
 
-@pytest.mark.parametrize(
-    ("data", "expected"),
-    [
-        (mpo(picture(), picture(seed=1)), ImageFormat.JPEG),
-        (animated("PNG"), ImageFormat.PNG),
-        (animated("WEBP"), ImageFormat.WEBP),
-        (animated("AVIF"), ImageFormat.AVIF),
-        (box(b"ftyp", b"mif1", bytes(4), b"mif1", b"avif"), ImageFormat.AVIF),
-        (box(b"ftyp", b"mif1", bytes(4), b"mif1", b"heic"), ImageFormat.HEIF),
-        (box(b"ftyp", b"msf1", bytes(4), b"hevc"), ImageFormat.HEIF),
-        (tiff((256, 3, 1, 4), (257, 3, 1, 4)), ImageFormat.TIFF),
-        (tiff((254, 4, 1, 1), (256, 3, 1, 4)), ImageFormat.TIFF),  # a preview of nothing else
-    ],
-)
-def test_variants_of_a_format_are_it(data: bytes, expected: ImageFormat) -> None:
-    """Kinds of one format are one format."""
+@pytest.mark.parametrize(("data", "expected"), SNIFFED_AS)
+def test_a_format_follows_from_bytes(data: bytes, expected: ImageFormat | None) -> None:
+    """A format is known by its first bytes in all its variants, and unknown bytes are none."""
     assert sniff(data[:SNIFFED]) is expected
 
 
@@ -98,18 +95,6 @@ def test_what_is_no_photo_is_named(expected: ImageFormat, head: bytes) -> None:
     """A file that is no photo is named: a PDF, a video, a raw file."""
     assert sniff(head) is expected
     assert expected not in TRAINED | CONVERTED
-
-
-@pytest.mark.parametrize(
-    "head",
-    [
-        *(b"", b"BM", b"BMW is a car maker in Munich", b"GIF", b"RIFF\x00\x00\x00\x00WAVE", b"II*"),
-        *(b"a portrait of [trigger]", b"PK\x03\x04", b"<", b"<xml>", b"\xff\xd8", bytes(64)),
-    ],
-)
-def test_unknown_bytes_are_no_format(head: bytes) -> None:
-    """Bytes of no known format are no format."""
-    assert sniff(head) is None
 
 
 def test_a_beginning_is_no_other_format() -> None:
@@ -126,23 +111,20 @@ def test_a_beginning_is_no_other_format() -> None:
             assert sniff(head[:length]) in allowed
 
 
-def test_every_format_has_a_label() -> None:
-    """Every format has a name for people and every image its suffixes."""
-    assert set(LABELS) == set(ImageFormat)
-    assert set(SUFFIXES) == TRAINED | CONVERTED
-    assert all(kind.suffix in kind.suffixes for kind in SUFFIXES)
-
-
 @pytest.mark.promise("never pay for a dataset that cannot train")
 def test_suffixes_are_those_trainers_know() -> None:
     """A photo gets a suffix that fal's trainers take: jpg, jpeg, png or webp."""
-    known = {suffix for kind in TRAINED for suffix in kind.suffixes}
-    assert known == {"jpg", "jpeg", "png", "webp"}
-
-
-def test_a_photo_suffix_means_a_photo() -> None:
-    """A name that means a photo means it in every format that is read."""
     meant = {"jfif", "jpe", "mpo", "apng", "jpg", "jpeg", "png", "webp", "heic", "heif", "avif"}
+
+    assert {suffix for kind in TRAINED for suffix in kind.suffixes} == {
+        "jpg",
+        "jpeg",
+        "png",
+        "webp",
+    }
+    assert set(LABELS) == set(ImageFormat)
+    assert set(SUFFIXES) == TRAINED | CONVERTED
+    assert all(kind.suffix in kind.suffixes for kind in SUFFIXES)
     assert {*meant, "bmp", "gif", "tif", "tiff", "hif", "dib"} == PHOTO_SUFFIXES
     assert {kind.suffix for kind in TRAINED | CONVERTED} <= PHOTO_SUFFIXES
 
@@ -184,7 +166,7 @@ def test_photos_are_known_by_64_kib(kind: str) -> None:
 
 
 def test_only_what_is_needed_is_read() -> None:
-    """Only what is needed is taken."""
+    """Only the bytes that are needed are read."""
     pieces = Pieces(photos.png_header(50_000, 50_000) + bytes(1_000_000))
     header = describe_beginning(pieces)
 
@@ -216,7 +198,7 @@ def test_an_endless_header_is_given_up() -> None:
 
 
 def test_a_tiff_directory_at_the_end() -> None:
-    """A TIFF whose directory lies at its end is not read for nothing."""
+    """A TIFF whose directory lies at its end is not read in vain."""
     data = encoded(picture(2000, 1500), "TIFF")
     moved = data[:4] + (len(data)).to_bytes(4, "little") + data[8:] + data[8:400]
     pieces = Pieces(moved)
@@ -237,23 +219,17 @@ def test_what_follows_pixels_needs_the_whole() -> None:
 
 
 def test_a_prefix_knows_its_end() -> None:
-    """A prefix says where the file ends and what it does not have."""
-    prefix = Prefix([b"abc", b"defg", b"hi"], limit=5)
+    """A prefix says where the file ends and what it does not have; a part ends where it ends."""
+    prefix, part = Prefix([b"abc", b"defg", b"hi"], limit=5), Part(WholeImage(b"abcdefgh"), 2, 4)
 
     assert prefix.read(1, 3) == b"bcd"
     assert prefix.taken == 7
     with pytest.raises(BeyondPrefixError):
         prefix.read(6, 2)
     prefix.grow(9)
-    assert prefix.read(6, 9) == b"ghi"
-    assert prefix.read(20, 1) == b""
-
-
-def test_a_part_ends_where_it_ends() -> None:
-    part = Part(WholeImage(b"abcdefgh"), 2, 4)
-    assert (part.read(0, 99), part.read(3, 9), part.read(4, 1), part.read(9, 1)) == (
-        *(b"cdef", b"f", b"", b""),
-    )
+    assert (prefix.read(6, 9), prefix.read(20, 1)) == (b"ghi", b"")
+    assert [part.read(0, 99), part.read(3, 9)] == [b"cdef", b"f"]
+    assert [part.read(4, 1), part.read(9, 1)] == [b"", b""]
 
 
 @pytest.mark.promise("never pay for a dataset that cannot train")

@@ -57,7 +57,7 @@ def test_an_old_row_is_read() -> None:
 
 
 def test_an_old_job_has_no_checkpoint() -> None:
-    """Such a job is read and shows no empty checkpoint."""
+    """A job of an old version is read, and shows no empty checkpoint."""
     row = json.loads(make_job(Status.READY).model_dump_json())
     job = Job.model_validate({**row, "parameters": OLD_ROW, "resume_from": "ada-0123456789"})
     assert job.parameters
@@ -66,7 +66,7 @@ def test_an_old_job_has_no_checkpoint() -> None:
 
 
 def test_a_row_keeps_its_checkpoint() -> None:
-    """A row with an address to go on from keeps it."""
+    """A row with the address of a checkpoint keeps it."""
     row = {**OLD_ROW, "resume_from_checkpoint": "https://x/y"}
     sent = TrainingParameters.model_validate(row).arguments("https://d")
     assert sent["resume_from_checkpoint"] == "https://x/y"
@@ -86,7 +86,7 @@ def test_parameters_survive_their_row(trainer: Trainer) -> None:
 
 
 def test_a_whole_rate_stays_a_float() -> None:
-    """A whole learning rate is a number with a point again."""
+    """A learning rate without decimals is a float again."""
     row = {"trainer": "fal-ai/flux-2-trainer", "steps": Decimal(1000), "learning_rate": Decimal(1)}
     read = TrainingParameters.model_validate(row)
     assert read.model_dump_json() == (
@@ -105,7 +105,7 @@ def test_a_later_versions_fields_are_kept() -> None:
 
 @pytest.mark.parametrize("row", [[], "steps", {**OLD_ROW, "steps": [1]}, {"trainer": 7}])
 def test_no_parameters_are_no_row(row: Any) -> None:
-    """What are no parameters are not read."""
+    """A row that holds no parameters is refused."""
     with pytest.raises((ValidationError, TypeError)):
         TrainingParameters.model_validate(row)
 
@@ -228,7 +228,7 @@ LIKELY = st.one_of(
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(likely=LIKELY, key=TRAINER_KEYS)
 def test_nearly_right_values_are_decided(likely: tuple[str, str, Any], key: str) -> None:
-    """What is nearly right is accepted just where it is right."""
+    """A value near the border of its range is accepted just where it lies within."""
     application, name, value = likely
     trainer = TRAINERS[application]
     field = trainer.known_as(name)

@@ -148,7 +148,7 @@ def test_a_wrong_value_is_refused(name: str, value: object, code: str) -> None:
     ],
 )
 def test_metadata_numbers_are_plain(name: str, value: str) -> None:
-    """Text that only python takes for a number is refused."""
+    """A text that only Python takes for a number is refused."""
     assert codes_of(metadata={name: value}) == ["parameter_invalid_type"]
 
 
@@ -175,7 +175,7 @@ def test_a_preset_is_a_name(preset: object) -> None:
 
 @pytest.mark.parametrize("training", [{"\ud800": 1}, {"trigger_phrase": "\ud800"}])
 def test_half_a_character_is_refused_readably(training: object) -> None:
-    """What no file can hold is refused in a sentence that can."""
+    """Half a character is refused with a message that can be written."""
     with pytest.raises(DatasetRejectedError) as rejected:
         resolved(training=training)
     assert "?" in rejected.value.problems[0].model_dump_json()
@@ -252,7 +252,7 @@ def test_steps_below_the_bill_are_named() -> None:
 
 
 def test_fals_current_price_counts() -> None:
-    """What fal asks at the moment counts."""
+    """The price that fal asks at the moment counts."""
     assert list(advised(Price(0.003, 2000), preset="portrait")) == [BILLED]
     assert advised(Price(0.003, 1), preset="fast", steps="600") == {}
 

@@ -3,7 +3,6 @@
 import io
 import struct
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -15,7 +14,7 @@ from tests.support.builders import make_archive, make_jpeg, make_png
 from tests.support.checking import checked, errors, good, warnings
 from tests.support.memory_files import MemoryRange
 from tests.support.pictures import BlindPictures
-from tests.support.zips import Part, assembled
+from tests.support.zips import Part, assembled, unicode_path
 
 FAST = "fal-ai/flux-lora-fast-training"
 FLUX_2 = "fal-ai/flux-2-trainer"
@@ -37,11 +36,6 @@ def copy_of(data: bytes, found: ValidDataset) -> dict[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(b"".join(pieces))) as archive:
         assert len(set(archive.namelist())) == len(archive.namelist())
         return {name: archive.read(name) for name in archive.namelist()}
-
-
-def unicode_path(raw: bytes, name: bytes) -> bytes:
-    """Info-ZIP's field (APPNOTE 4.6.9)."""
-    return struct.pack("<2HBL", 0x7075, 5 + len(name), 1, zlib.crc32(raw)) + name
 
 
 @pytest.mark.promise("never pay for a dataset that cannot train")
@@ -84,7 +78,7 @@ def test_needless_files_are_left_out(others: dict[str, bytes]) -> None:
 
 
 def test_long_names_fit_every_file_system() -> None:
-    """Names of four byte letters fit every file system."""
+    """Names of four-byte letters fit every file system."""
     data = packed({f"{chr(0x1F600 + number) * 75}.jpg": make_jpeg(number) for number in range(12)})
     names = copy_of(data, good(data))
     assert len(names) == 12
@@ -115,12 +109,9 @@ def with_comment(data: bytes) -> bytes:
 def with_times(data: bytes) -> bytes:
     """As Info-ZIP has it: when a file was last used, and whose it is."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        times = struct.pack("<2HBL", 0x5455, 5, 1, 1_700_000_000)
         parts = [
-            Part(
-                name=name.encode(),
-                content=archive.read(name),
-                local_extra=struct.pack("<2HBL", 0x5455, 5, 1, 1_700_000_000),
-            )
+            Part(name=name.encode(), content=archive.read(name), local_extra=times)
             for name in archive.namelist()
         ]
     return assembled(parts)
@@ -140,7 +131,7 @@ def test_an_archives_metadata_is_removed(with_metadata: Callable[[bytes], bytes]
 
 
 def test_the_captioned_duplicate_is_used() -> None:
-    """Of two like photos the one with a caption is used."""
+    """Of two equal photos the one with a caption is used."""
     members = PHOTOS | {"a (1).jpg": PHOTOS["photo-03.jpg"], "photo-03.txt": b"in the garden"}
     data = packed(members)
     found = checked(data)
@@ -240,14 +231,14 @@ def test_a_misnamed_training_json_is_refused() -> None:
 
 
 def test_an_unknown_parameter_hides_no_trigger() -> None:
-    """A trigger phrase that is not known yet is not missed."""
+    """A trigger phrase is not called missing where a parameter is misspelt."""
     data = make_archive(training={"triger_phrase": "ada"}, members={"photo-00.txt": b"[trigger]"})
     assert errors(data) == ["parameter_unknown"]
     assert "caption_trigger_unset" not in warnings(data)
 
 
 def test_needed_captions_get_no_advice() -> None:
-    """Where captions are needed nothing is said of doing without."""
+    """Where captions are needed, no advice says that they are optional."""
     found = checked(packed(PHOTOS), application=FLUX_2)
     assert [each.code for each in found.report.errors] == ["caption_missing"]
     assert "dataset_no_captions" not in [each.code for each in found.report.warnings]

@@ -121,7 +121,7 @@ def test_a_report_fits_its_schema(schema: Draft202012Validator, report: Report) 
 
 
 def test_the_schema_requires_every_field(schema: Draft202012Validator) -> None:
-    """The schema knows every field and asks for it."""
+    """The schema describes and requires every field."""
     written = json.loads(json_text(whole_report()))
     assert set(schema.schema["required"]) == described(schema.schema) == set(written)
     photo = schema.schema["$defs"]["ImageReport"]
@@ -134,7 +134,7 @@ def test_the_schema_requires_every_field(schema: Draft202012Validator) -> None:
 def test_the_schema_refuses_other_reports(
     schema: Draft202012Validator, wrong: dict[str, Any]
 ) -> None:
-    """The schema refuses what no report says."""
+    """The schema refuses values that no report has."""
     assert not schema.is_valid({**json.loads(json_text(whole_report())), **wrong})
 
 

@@ -130,7 +130,7 @@ def test_the_content_policy_is_strict() -> None:
 
 
 def test_a_link_leads_to_its_photo() -> None:
-    """A link leads to the photo that is spoken of."""
+    """A link leads to the photo of its problem."""
     page = Page(html_text(whole_report()))
     places = [each["id"] for each in page.with_class("photo")]
     assert places == ["photo-1", "photo-2", "photo-3"]
@@ -146,7 +146,7 @@ def test_ids_on_the_page_are_unique() -> None:
 
 
 def test_only_jpegs_are_shown() -> None:
-    """What is no JPEG is shown as none."""
+    """A thumbnail that is no JPEG is not shown."""
     svg = make_photo(thumbnail=b"<svg onload=alert(1)>")
     page = Page(html_text(make_report(photos=(svg, make_photo(), make_photo(thumbnail=b"")))))
     encoded = base64.b64encode(THUMBNAIL).decode()
@@ -155,7 +155,7 @@ def test_only_jpegs_are_shown() -> None:
 
 
 def test_a_picture_is_loaded_lazily() -> None:
-    """A picture waits until it is looked at and says what it is."""
+    """A picture is loaded when it is scrolled to, and has a text beside it."""
     [picture] = Page(html_text(make_report(photos=(make_photo(),)))).all("img")
     assert (picture["loading"], picture["alt"]) == ("lazy", "Preview of anna.jpg")
 

@@ -124,7 +124,7 @@ def test_the_page_has_everything_known() -> None:
 
 @pytest.mark.parametrize("source", ParameterSource)
 def test_a_parameter_says_its_source(source: ParameterSource) -> None:
-    """A parameter says who has set it."""
+    """A parameter says where its value comes from."""
     each = ParameterReport(name="steps", value=1500, source=source)
     report = make_report(preset="portrait", parameters=(each,))
     [said] = re.findall(r"<td>1,500</td><td>(.*?)</td>", html_text(report))
@@ -142,7 +142,7 @@ def test_a_parameter_says_its_source(source: ParameterSource) -> None:
 
 
 def test_equal_problems_are_one_group() -> None:
-    """Thirty photos with one trouble are one thing to read."""
+    """Thirty photos with one problem are one group on the page."""
     page = Page(html_text(make_report(warnings=alike(30))))
 
     assert len(page.with_class("group")) == 1
@@ -153,12 +153,12 @@ def test_equal_problems_are_one_group() -> None:
 
 
 def test_a_small_group_is_not_folded() -> None:
-    """Nothing is hidden where it takes as little room."""
+    """A group is not folded where that saves no room."""
     assert Page(html_text(make_report(warnings=alike(4)))).all("details") == []
 
 
 def test_advice_stands_on_the_page_once() -> None:
-    """What to do about one photo stands beside all photos once."""
+    """The advice about a photo stands on the page once."""
     [warning] = alike(1)
     photo = make_photo("IMG_00.jpg", warnings=(warning,))
     page = Page(html_text(make_report(photos=(photo,), warnings=(warning,))))
@@ -200,15 +200,12 @@ def test_the_most_important_group_comes_first() -> None:
 
 
 def test_a_shared_end_is_whole_sentences() -> None:
-    """What all say is found by whole sentences."""
+    """What all messages share is found by whole sentences, and none ends within a name."""
+    message = "Dr. Who.jpg is dark. Brighten it. Soon."
+
     assert shared_end(["a is bad. Do it. Now.", "b is bad. Do it. Now."]) == "Do it. Now."
     assert shared_end(["a is bad.", "b is bad."]) == ""
     assert shared_end(["a. One.", "b. Two."]) == ""
-
-
-def test_no_sentence_ends_in_a_name() -> None:
-    """A sentence does not end within a name."""
-    message = "Dr. Who.jpg is dark. Brighten it. Soon."
     assert first_sentence(message, "Dr. Who.jpg") == ("Dr. Who.jpg is dark.", "Brighten it. Soon.")
     assert first_sentence("There are 1.5 photos", None) == ("There are 1.5 photos", "")
 
@@ -260,6 +257,6 @@ def test_all_text_can_be_read(colours: dict[str, str]) -> None:
 
 
 def test_both_themes_have_every_colour() -> None:
-    """Every colour that is used is there in light and in dark."""
+    """Each colour that is used exists in the light and in the dark theme."""
     used = set(re.findall(r"var\(--([a-z-]+)\)", STYLE)) - {"edge"}
     assert used == LIGHT.keys() == DARK.keys()

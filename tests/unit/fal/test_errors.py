@@ -74,7 +74,7 @@ def test_a_known_reason_has_its_advice(kind: str, form: str) -> None:
     ids=["no type", "null", "no detail", "empty"],
 )
 def test_a_type_may_stand_beside(payload: object) -> None:
-    """A type beside the detail is one too."""
+    """The type of a failure may stand beside its detail."""
     fact = failed(REQUEST_ID, "It broke.", payload)
     assert fact.problem.code == "fal_image_load_error"
     assert "It broke" in fact.problem.message
@@ -206,7 +206,7 @@ def test_schema_types_are_about_the_parameters(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["unknown", "brand_new_error", "runner_on_fire", "too_shortish"])
 def test_an_unknown_type_says_the_request(kind: str) -> None:
-    """An unknown type is passed on with where to look."""
+    """An unknown type is passed on with the request to look at."""
     error = fal_error(kind, request_id=REQUEST_ID)
     assert (error.code, error.retry, error.billed) == (f"fal_{kind}", True, None)
     assert REQUEST_ID in error.advice

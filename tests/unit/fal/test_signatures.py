@@ -185,7 +185,7 @@ def test_a_mangled_header_is_refused(name: str, how: str) -> None:
     ],
 )
 def test_numbers_and_hex_have_one_writing(name: str, value: str) -> None:
-    """Numbers and hex are taken in one writing only."""
+    """Numbers and hexadecimal texts are accepted in one writing only."""
     with pytest.raises(InvalidWebhookError, match="malformed"):
         signed_headers({**signed(BODY), name: [value]})
 

@@ -74,7 +74,7 @@ def test_kept_parameters_are_accepted_again(trainer: Trainer) -> None:
 @EVERY
 @pytest.mark.parametrize("preset", ["portrait", "style", "fast", "quality"])
 def test_a_folder_names_a_preset(trainer: Trainer, preset: str) -> None:
-    """A folder names a preset of whatever trainer it is."""
+    """A folder names a preset of any trainer."""
     drop = resolved(key=f"{preset}/a.zip", application=trainer.application)
 
     assert drop.preset == preset
@@ -85,7 +85,7 @@ def test_a_folder_names_a_preset(trainer: Trainer, preset: str) -> None:
 
 
 def test_the_nearest_source_chooses_the_trainer() -> None:
-    """The nearest word chooses the trainer and is remembered."""
+    """The nearest source chooses the trainer, and is recorded."""
     stack = resolved(application="fal-ai/z-image-trainer")
     file = resolved({"trainer": "flux-krea-trainer"}, application="fal-ai/z-image-trainer")
     both = resolved({"trainer": "flux-krea-trainer"}, {"trainer": "fal-ai/flux-2-trainer"})
@@ -117,7 +117,7 @@ def test_an_unknown_trainer_is_refused(said: str, meant: str) -> None:
 
 @pytest.mark.parametrize("said", [7, ["flux-2-trainer"], {"a": 1}, True, "", "\ud800"])
 def test_a_trainer_has_a_name(said: object) -> None:
-    """A trainer that is no name is refused."""
+    """A trainer that is not given as a name is refused."""
     assert codes_of({"trainer": said}) == ["parameter_unknown_trainer"]
 
 
@@ -188,7 +188,7 @@ def test_what_is_given_twice_is_refused(said: tuple[Any, ...]) -> None:
 
 
 def test_another_layer_may_say_it_again() -> None:
-    """Another layer may say it again under another name."""
+    """Another source may set the same input under another name."""
     drop = resolved(
         {"default_caption": "a"}, {"trigger-phrase": "b"}, application="fal-ai/flux-2-trainer"
     )

@@ -27,7 +27,7 @@ def walk(*steps: Status, billed: bool = True) -> Job:
 
 @pytest.mark.parametrize("status", NEVER_AT_FAL)
 def test_an_unsent_job_has_no_charges(status: Status) -> None:
-    """A job that was never sent has to do with no money."""
+    """A job that was never sent has no charges."""
     assert make_job(status).charges == ()
 
 
@@ -119,7 +119,7 @@ def test_an_unknown_cost_reserves_nothing() -> None:
 
 
 def test_a_duplicate_costs_nothing() -> None:
-    """What was trained before costs nothing."""
+    """A job that duplicates a finished one costs nothing."""
     assert make_job().move(Status.SUCCEEDED, now=NOW).charges == ()
 
 
@@ -192,7 +192,7 @@ def test_changes_are_booked_in_its_month(
 
 
 def test_wasted_money_is_spent_as_well() -> None:
-    """What is wasted is spent as well and only the rest is left."""
+    """Wasted money is spent as well, and only the rest is left."""
     assert Booking("2026-11", reserved=1, spent=2, wasted=3).committed == 3
     assert Account("2026-11", reserved_usd=1.5, spent_usd=2.5, wasted_usd=2.0).committed_usd == 4.0
 

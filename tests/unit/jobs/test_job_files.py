@@ -126,14 +126,14 @@ def test_a_foreign_name_is_no_path(offered: str, kept: str) -> None:
 
 @pytest.mark.parametrize("size", [None, -1, "9", 1.5, [9], True, 10**4000])
 def test_a_strange_size_is_not_believed(size: object) -> None:
-    """A size that is none is not believed."""
+    """A file size that is no size is ignored."""
     [artifact] = artifacts_in({"lora_file": {"url": URL, "file_size": size}})
     assert artifact.size is None
 
 
 @pytest.mark.parametrize("kind", [None, 7, ["text/html"]])
 def test_a_strange_content_type_is_dropped(kind: object) -> None:
-    """A content type that is none is not believed."""
+    """A content type that is no text is ignored."""
     [artifact] = artifacts_in({"lora_file": {"url": URL, "content_type": kind}})
     assert artifact.content_type is None
 
@@ -157,7 +157,7 @@ def test_an_error_text_names_its_reasons(status: Status) -> None:
 
 
 def test_a_command_names_the_job() -> None:
-    """What a person is to run names the job."""
+    """The command in an error text names the job."""
     job = make_job(Status.HELD, problems=(over_limit(30.0, 25.0),))
     assert f"lora-drop approve {job.job_id}, or drop" in error_text(job)
 
@@ -230,7 +230,7 @@ def test_leases_are_private_money_is_public() -> None:
 
 
 def test_the_story_names_related_jobs() -> None:
-    """The story says which job it goes on from."""
+    """A job's file says which job it goes on from."""
     names = {"duplicate_of": "a", "retry_of": "b", "resume_from": "c"}
     story = json.loads(job_text(make_job(Status.SUCCEEDED, **names)))
     assert names.items() <= story.items()

@@ -33,7 +33,7 @@ def test_the_same_drop_is_one_job() -> None:
     "other", [("c", "k.zip", "v1"), ("b", "l.zip", "v1"), ("b", "k.zip", "v2")]
 )
 def test_another_version_is_another_job(other: tuple[str, str, str]) -> None:
-    """Another bucket key or version is another job."""
+    """Another bucket, key or version is another job."""
     assert job_id_for("b", "k.zip", "v1") != job_id_for(*other)
 
 
@@ -93,7 +93,7 @@ def test_money_is_spent_out_of_ready() -> None:
 
 
 def test_a_move_keeps_the_history() -> None:
-    """A move keeps the story and counts the version."""
+    """A move keeps the history and counts the version."""
     job = make_job(Status.READY)
     assert [step.status for step in job.history] == [Status.RECEIVED, Status.READY]
     assert job.version == 2
@@ -202,7 +202,7 @@ def test_a_guess_opens_nothing(token: str) -> None:
     ids=["upper case", "shorter", "longer"],
 )
 def test_a_token_has_one_writing(change: Callable[[str], str]) -> None:
-    """A token is taken in one writing only."""
+    """A token is accepted in one writing only."""
     assert not token_matches(SECRET, JOB_ID, change(webhook_token(SECRET, JOB_ID)))
 
 

@@ -68,7 +68,7 @@ def test_another_kind_of_file_is_named(first: bytes, said: str) -> None:
 
 @pytest.mark.parametrize("length", [2, 0x80, 0x4B50, ord("{"), ord("<"), MAX_HEADER])
 def test_an_odd_length_is_a_length(length: int) -> None:
-    """A length that looks like another files beginning is one."""
+    """A length that looks like another file's beginning is a length."""
     assert header_length(length.to_bytes(PREFIX, "little")) == length
 
 
