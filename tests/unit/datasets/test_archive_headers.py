@@ -187,7 +187,6 @@ def test_every_bad_header_is_reported() -> None:
 @pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("signed", [False, True])
 def test_every_data_descriptor_is_accepted(*, signed: bool, wide: bool, method: int) -> None:
-    """Data descriptors of every form are accepted."""
     parts = [streamed(replace(part, method=method), signed=signed, wide=wide) for part in photos()]
     with_room = replace(
         parts[0], local_extra=zip64_field(0, 0), local={"size": FULL, "compressed": FULL}
