@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from functools import cache
 
 from tests.support.photos import encoded, exif, picture
 
@@ -9,6 +10,7 @@ PHOTOS = 12  # that are trained on
 JPEGS = 4
 
 
+@cache
 def phone_dataset() -> bytes:
     """Twelve photos, two of them twice, in two folders, with captions in Windows-1252.
 

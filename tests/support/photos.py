@@ -1,4 +1,4 @@
-"""Images of every kind, made anew for each test: the same arguments make the same bytes."""
+"""Images of every kind, made when asked for: the same arguments make the same bytes."""
 
 import io
 import random
@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 pillow_heif.register_heif_opener(thumbnails=False)
 
 ORIENTATION, MAKE, GPS = 0x0112, 0x010F, 0x8825
-PLACE = b"GPS-CANARY"  # what nobody is to find again
+PLACE = b"GPS-CANARY"  # which is never to be found again
 TRAINED = ("JPEG", "PNG", "WEBP")
 KINDS = (*TRAINED, "HEIF", "AVIF", "GIF", "TIFF", "BMP")
 

@@ -1,11 +1,13 @@
 """ZIPs byte by byte: every field as a test wants it, right or wrong."""
 
 import struct
+import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 
-from lora_drop.datasets.archives import contents_of, structure_of
+from lora_drop.datasets.archives import Member, contents_of, structure_of
 from lora_drop.jobs.errors import DatasetRejectedError
 from tests.support.builders import JPEG
 from tests.support.memory_files import MemoryRange
@@ -73,7 +75,7 @@ class Part:
         return deflated(self.content) if self.method else self.content
 
     def facts(self) -> dict[str, int]:
-        """What both headers say, unless they are told otherwise."""
+        """What both headers say, but for single fields that are overruled."""
         return {
             "need": 20,
             "flags": self.flags,
@@ -204,3 +206,17 @@ def codes(data: bytes) -> list[str]:
     except DatasetRejectedError as rejected:
         return [problem.code for problem in rejected.problems]
     return []
+
+
+def as_read(member: Member) -> tuple[object, ...]:
+    """Return what our reader knows of an entry, to be compared with ``as_python_reads``."""
+    return tuple(
+        attrgetter("raw_name", "offset", "compressed", "size", "method", "flags", "crc")(member)
+    )
+
+
+def as_python_reads(info: zipfile.ZipInfo) -> tuple[object, ...]:
+    """Return what Python's zipfile knows of an entry."""
+    name = info.orig_filename.encode("utf-8" if info.flag_bits & UTF8 else "cp437")
+    fields = ("header_offset", "compress_size", "file_size", "compress_type", "flag_bits", "CRC")
+    return (name, *attrgetter(*fields)(info))

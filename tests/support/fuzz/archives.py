@@ -1,4 +1,4 @@
-"""``python -m tests.support.fuzz.archives``: spoilt archives, and whether anybody could see one differently.
+"""``python -m tests.support.fuzz.archives``: spoilt archives, and and whether another reader sees one differently.
 
 Each archive is made from its own seed, so that each can be had again: ``--seed N --only NUMBER``.
 """
@@ -118,7 +118,7 @@ def _ended_after(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def told(tally: Tally) -> Iterator[str]:
+def summary_of(tally: Tally) -> Iterator[str]:
     """The table, the codes by how often they came, and each failure."""
     rows = [
         (kind, row.count, row.accepted, row.count - row.accepted - row.crashes, row.crashes,
@@ -134,7 +134,7 @@ def told(tally: Tally) -> Iterator[str]:
 
 
 def main() -> int:
-    """1 when anything crashed, took too long, or was accepted although somebody sees it otherwise."""
+    """1 when anything crashed, took too long, or was accepted although another reader sees it otherwise."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.support.fuzz.archives", description=__doc__
     )
@@ -148,7 +148,7 @@ def main() -> int:
     started = time.process_time()
     tally = run(said.only or range(said.count), said.seed, bases(corpora))
     seconds = time.process_time() - started
-    sys.stdout.write("\n".join([*told(tally), f"{seconds:.0f} s, seed {said.seed}", ""]))
+    sys.stdout.write("\n".join([*summary_of(tally), f"{seconds:.0f} s, seed {said.seed}", ""]))
     return int(bool(tally.failures))
 
 

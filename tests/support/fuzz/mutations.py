@@ -140,7 +140,7 @@ def _splice(chance: random.Random, data: bytes, others: Sequence[bytes]) -> byte
 
 
 def _directory(chance: random.Random, data: bytes, _: Sequence[bytes]) -> bytes:
-    """Entries of the directory dropped, doubled or turned around, and the end told so."""
+    """Entries of the directory dropped, doubled or turned around, and the end changed accordingly."""
     end = data.rfind(b"PK\x05\x06")
     if end < 0 or end + 22 > len(data):
         return data + b"PK\x05\x06"

@@ -55,9 +55,9 @@ def _step(data: bytes, offset: int) -> tuple[Found, int]:
     if not flags & 8:
         return Found(offset, name, method, compressed, size), begin + compressed
     for length, content in _ends(data, begin, method):
-        told = (length, len(content))
-        for after in _after_descriptor(data, begin + length, zlib.crc32(content), *told):
-            return Found(offset, name, method, *told), after
+        sizes = (length, len(content))
+        for after in _after_descriptor(data, begin + length, zlib.crc32(content), *sizes):
+            return Found(offset, name, method, *sizes), after
     # It was written back into the header, and nothing follows.
     return Found(offset, name, method, compressed, size), begin + compressed
 

@@ -34,7 +34,8 @@ def problems(data: bytes, *, window: int = WINDOW) -> list[tuple[str, str | None
 
 @pytest.mark.parametrize("method", [0, 8])
 @pytest.mark.parametrize("window", [1, 29, 31, 100, 4096, WINDOW])
-def test_every_member_comes_whole_and_in_order(method: int, window: int) -> None:
+def test_members_come_whole_in_order(method: int, window: int) -> None:
+    """Every member comes whole and in order."""
     parts = [
         Part(name=b"a.jpg", method=method),
         streamed(Part(name=b"b.jpg", content=JPEG * 50, method=method)),
@@ -42,7 +43,6 @@ def test_every_member_comes_whole_and_in_order(method: int, window: int) -> None
         Part(name=b"x/c.txt", content=b"", method=0),
         Part(name=b"._d", content=b"fork", method=method, local_extra=b"UT\x01\x00x"),
     ]
-
     came = [
         (content.member.name, content.read())
         for content in contents(assembled(parts), window=window)
@@ -56,20 +56,18 @@ def test_every_member_comes_whole_and_in_order(method: int, window: int) -> None
 @pytest.mark.parametrize("method", [0, 8])
 def test_chunks_are_bounded(method: int) -> None:
     content = next(contents(assembled([Part(content=BIG, method=method)])))
-
     chunks = list(content)
-
     assert b"".join(chunks) == BIG
     assert max(map(len, chunks)) <= 1024**2
     assert min(map(len, chunks)) > 0
 
 
-def test_the_pass_asks_for_each_byte_once_in_windows() -> None:
+def test_each_byte_is_read_once() -> None:
+    """The pass asks for each byte once in windows."""
     parts = [Part(name=f"{n}.jpg".encode(), content=BIG, method=0) for n in range(6)]
     data = assembled(parts)
     structure = structure_of(MemoryRange(data))
     archive = MeteredReader(MemoryRange(data))
-
     for _ in contents_of(archive, structure):
         pass
 
@@ -77,24 +75,21 @@ def test_the_pass_asks_for_each_byte_once_in_windows() -> None:
     assert archive.bytes_read == structure.begin
 
 
-def test_what_is_not_taken_is_verified_all_the_same() -> None:
+@pytest.mark.promise("never pay for a dataset that cannot train")
+def test_skipped_members_are_verified() -> None:
+    """A member that is not taken is verified all the same."""
     data = bytearray(assembled([Part(content=BIG), *photos(2)]))
     data[len(BIG)] ^= 1  # near its end: the headers have some 40 bytes
-
     assert problems(bytes(data)) == [("archive_crc_mismatch", "a.jpg")]
 
 
-def test_a_member_that_is_taken_in_part_does_not_hinder_the_next() -> None:
+def test_a_member_may_be_taken_partly() -> None:
+    """A member taken in part does not hinder the next; reading behind the pass is an error."""
     parts = [replace(part, content=BIG, method=0) for part in photos(3)]
-
     came = [(content.member.name, next(content)[:3]) for content in contents(assembled(parts))]
-
-    assert came == [(f"photo-0{n}.jpg", BIG[:3]) for n in range(3)]
-
-
-def test_a_content_that_the_pass_has_left_behind_is_not_empty_but_gone() -> None:
     first, *_ = contents(assembled(photos(2)))
 
+    assert came == [(f"photo-0{n}.jpg", BIG[:3]) for n in range(3)]
     with pytest.raises(RuntimeError, match="beyond photo"):
         first.read()
 
@@ -132,24 +127,22 @@ BROKEN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("fault", BROKEN)
-def test_each_fault_of_a_content_is_told_with_its_member(fault: str) -> None:
-    part, code = BROKEN[fault]
-    data = assembled([*photos(2), part, Part(name=b"z.jpg")])
+@pytest.mark.promise("it can be operated")
+def test_each_bad_content_names_its_member() -> None:
+    """Each damaged content is reported with its code and member, alone and among others."""
+    for part, code in BROKEN.values():
+        data = assembled([*photos(2), part, Part(name=b"z.jpg")])
+        assert problems(data) == [(code, part.name.decode())]
 
-    assert problems(data) == [(code, part.name.decode())]
-
-
-def test_all_bad_members_are_told_in_the_end() -> None:
-    data = assembled([part for part, _ in BROKEN.values()])
-
-    assert problems(data) == [(code, part.name.decode()) for part, code in BROKEN.values()]
+    assert problems(assembled([part for part, _ in BROKEN.values()])) == [
+        (code, part.name.decode()) for part, code in BROKEN.values()
+    ]
 
 
-def test_who_takes_a_bad_member_is_told_at_once_and_once_more_in_the_end() -> None:
+def test_a_bad_member_raises_when_read() -> None:
+    """A bad member raises when it is read, and once more at the end of the pass."""
     part, code = BROKEN["checksum"]
     taken: list[int | str] = []
-
     with pytest.raises(DatasetRejectedError, match=code):  # noqa: PT012  # the end of the loop is the point
         for content in contents(assembled([part, *photos(2)])):
             try:
@@ -160,20 +153,21 @@ def test_who_takes_a_bad_member_is_told_at_once_and_once_more_in_the_end() -> No
     assert taken == [code, len(JPEG), len(JPEG)]
 
 
-def test_a_folder_that_is_wrong_is_told_as_well() -> None:
+def test_a_wrong_folder_is_reported() -> None:
+    """A folder with a wrong checksum is reported as well."""
     folder = Part(name=b"x/", content=b"", method=0, local={"crc": 1}, entry={"crc": 1})
-
     assert problems(assembled([folder, *photos(2)])) == [("archive_crc_mismatch", "x/")]
 
 
-def test_a_member_that_is_larger_than_declared_stops_there() -> None:
+@pytest.mark.promise("never get stuck")
+def test_a_lying_member_stops_there() -> None:
+    """A member that unpacks to more than it declares stops there, in bounded memory."""
     declared = 2 * 1024**2
     # Honest for the first 2 MiB, then a bomb of 200 MB.
     packed = deflated(BIG[:declared] + bytes(200 * 1024**2))
     part = Part(packed=packed, local={"size": declared}, entry={"size": declared})
     data = assembled([part, *photos(2)])
     size = 0
-
     tracemalloc.start()
     content = next(contents(data))
     with pytest.raises(DatasetRejectedError, match="archive_size_mismatch"):  # noqa: PT012  # it counts
@@ -186,10 +180,11 @@ def test_a_member_that_is_larger_than_declared_stops_there() -> None:
     assert peak < len(data) + WINDOW + 8 * 1024**2
 
 
-def test_memory_is_a_window_and_a_chunk_whatever_a_member_unpacks_to() -> None:
+@pytest.mark.promise("never get stuck")
+def test_memory_is_bounded() -> None:
+    """Memory is a window and a chunk, whatever a member unpacks to."""
     mebibyte = BIG[:20_000] + bytes(1024**2 - 20_000)
     data = assembled([Part(content=mebibyte * 100), *photos(2)])
-
     tracemalloc.start()
     total = sum(len(chunk) for content in contents(data) for chunk in content)
     peak = tracemalloc.get_traced_memory()[1]

@@ -7,11 +7,20 @@ from dataclasses import replace
 
 import pytest
 
-from lora_drop.datasets.archives import Member, structure_of
+from lora_drop.datasets.archives import structure_of
 from lora_drop.jobs.errors import DatasetRejectedError
 from tests.support.builders import JPEG
 from tests.support.memory_files import MemoryRange
-from tests.support.zips import Part, assembled, codes, photos, structure_codes, zip64_field
+from tests.support.zips import (
+    Part,
+    as_python_reads,
+    as_read,
+    assembled,
+    codes,
+    photos,
+    structure_codes,
+    zip64_field,
+)
 
 FULL = 0xFFFFFFFF
 
@@ -26,37 +35,14 @@ def both(**fields: int) -> Part:
     return Part(local=fields, entry=fields)
 
 
-def test_what_is_read_is_what_python_reads() -> None:
+def test_entries_are_those_python_reads() -> None:
     data = assembled([*photos(3), Part(name=b"b/", content=b"", method=0), Part(name=b"b/c.jpg")])
-
     structure = structure_of(MemoryRange(data))
-
     with zipfile.ZipFile(io.BytesIO(data)) as python:
-        assert [_facts(member) for member in structure.entries] == [
-            (
-                info.orig_filename.encode("cp437"),
-                info.header_offset,
-                info.compress_size,
-                info.file_size,
-                info.compress_type,
-                info.flag_bits,
-                info.CRC,
-            )
-            for info in python.infolist()
-        ]
+        infos = python.infolist()
+
+    assert list(map(as_read, structure.entries)) == list(map(as_python_reads, infos))
     assert [member.name for member in structure.members][-1] == "b/c.jpg"
-
-
-def _facts(member: Member) -> tuple[object, ...]:
-    return (
-        member.raw_name,
-        member.offset,
-        member.compressed,
-        member.size,
-        member.method,
-        member.flags,
-        member.crc,
-    )
 
 
 REFUSED = {
@@ -84,13 +70,14 @@ REFUSED = {
 }
 
 
+@pytest.mark.promise("never pay for a dataset that cannot train")
 @pytest.mark.parametrize("fault", REFUSED)
-def test_what_nobody_can_train_on_is_refused_by_its_own_code(fault: str) -> None:
+def test_useless_members_are_refused(fault: str) -> None:
+    """A member that cannot be trained on is refused with its own code and name."""
     part, code = REFUSED[fault]
 
     with pytest.raises(DatasetRejectedError) as rejected:
         structure_of(MemoryRange(with_one(part)))
-
     (problem,) = rejected.value.problems
     assert problem.code == code
     assert problem.member == part.name.decode()
@@ -109,11 +96,13 @@ ACCEPTED = {
 
 
 @pytest.mark.parametrize("kind", ACCEPTED)
-def test_what_real_programs_write_is_accepted(kind: str) -> None:
+def test_what_real_programs_write_passes(kind: str) -> None:
+    """What real programs write is accepted."""
     assert codes(with_one(ACCEPTED[kind])) == []
 
 
-def test_every_bad_file_is_told_at_once() -> None:
+def test_all_bad_files_are_reported() -> None:
+    """All bad files are reported at once."""
     parts = [replace(part, name=f"{at}.jpg".encode()) for at, (part, _) in enumerate(
         REFUSED[fault] for fault in ("password", "bzip2", "symbolic link", "socket")
     )]  # fmt: skip
@@ -169,49 +158,45 @@ WIDE = {
 
 
 @pytest.mark.parametrize("case", WIDE)
-def test_zip64_sizes_are_read_where_they_say_one_thing(case: str) -> None:
+def test_zip64_sizes_say_one_thing(case: str) -> None:
+    """ZIP64 sizes are read where they say one thing."""
     part, expected = WIDE[case]
-
     assert codes(assembled([part])) == expected
 
 
-def test_members_that_share_bytes_are_refused() -> None:
-    twin = Part(name=b"twin.jpg", entry={"offset": 0})
-
-    assert (
-        structure_codes(assembled([Part(), twin])) == ["archive_overlap", "archive_hidden_data"][:1]
-    )
-
-
-def test_a_member_that_reaches_into_the_directory_is_refused() -> None:
+def test_members_share_no_bytes() -> None:
+    """Members that share bytes, with each other or with the directory, are refused."""
     size = 10_000
-    part = Part(method=0, entry={"compressed": size, "size": size}, local={"compressed": size})
-
-    assert structure_codes(assembled([*photos(), part])) == ["archive_overlap"]
-
-
-def test_a_file_that_the_directory_does_not_name_is_refused() -> None:
-    hidden = Part(name=b"hidden.jpg")
-    data = assembled([replace(Part(), gap=hidden.before() + hidden.data), *photos()])
-
-    assert structure_codes(data) == ["archive_hidden_data"]
+    twin = Part(name=b"twin.jpg", entry={"offset": 0})
+    far = Part(method=0, entry={"compressed": size, "size": size}, local={"compressed": size})
+    assert structure_codes(assembled([Part(), twin])) == ["archive_overlap"]
+    assert structure_codes(assembled([*photos(), far])) == ["archive_overlap"]
 
 
-@pytest.mark.parametrize("length", [1, 29, 70_000])
-def test_bytes_between_two_members_are_refused(length: int) -> None:
-    data = assembled([replace(Part(), gap=bytes(length)), *photos()])
+HIDDEN = Part(name=b"hidden.jpg")
+
+
+@pytest.mark.promise("nothing leaks")
+@pytest.mark.parametrize(
+    "gap",
+    [HIDDEN.before() + HIDDEN.data, bytes(1), bytes(29), bytes(70_000)],
+    ids=["a file", "1", "29", "70000"],
+)
+def test_a_hidden_file_is_refused(gap: bytes) -> None:
+    """A file that the directory does not name, or bytes between two members, are refused."""
+    data = assembled([replace(Part(), gap=gap), *photos()])
 
     assert structure_codes(data) == ["archive_hidden_data"]
 
 
 @pytest.mark.parametrize(("length", "expected"), [(29, []), (30, ["archive_hidden_data"])])
-def test_before_the_directory_there_is_room_for_less_than_a_file(
-    length: int, expected: list[str]
-) -> None:
+def test_room_before_the_directory(length: int, expected: list[str]) -> None:
+    """Before the directory there is room for less than a file."""
     assert codes(assembled([*photos(), Part(gap=bytes(length))])) == expected
 
 
-def test_the_order_of_the_directory_does_not_matter() -> None:
+def test_the_directorys_order_is_free() -> None:
+    """The order of the directory does not matter."""
     data = assembled(photos(3))
     begin = data.find(b"PK\x01\x02")
     size = (data.find(b"PK\x05\x06") - begin) // 3

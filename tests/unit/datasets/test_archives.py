@@ -1,13 +1,24 @@
-"""What anybody finds out about a ZIP first: what it holds, what it costs to know, and the plain faults."""
+"""What a ZIP holds, what it costs to know, its plain faults; and the ZIPs that we write ourselves."""
 
+import io
 import struct
 import zipfile
+from collections.abc import Iterator, Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lora_drop.datasets.archives import MeteredReader, members_of, read_member, structure_of
+from lora_drop.datasets.archives import (
+    MeteredReader,
+    contents_of,
+    members_of,
+    read_member,
+    structure_of,
+)
+from lora_drop.datasets.archives import records as writing
 from lora_drop.datasets.archives.ranges import TooManyReadsError
-from lora_drop.datasets.archives.records import problem
+from lora_drop.datasets.archives.records import ArchiveTooLargeError, problem, zip_of
 from lora_drop.jobs.errors import DatasetRejectedError
 from tests.support.builders import JPEG, make_archive, make_jpeg
 from tests.support.memory_files import MemoryRange
@@ -16,30 +27,25 @@ from tests.support.zips import codes, structure_codes
 
 def test_members_are_those_python_finds() -> None:
     data = make_archive(images=30, folder="ada/", members={"ada/sub/": b""})
-
     members = members_of(MemoryRange(data))
-
     assert [member.name for member in members] == [f"ada/photo-{n:02}.jpg" for n in range(30)]
     assert [member.size for member in members] == [len(make_jpeg(n)) for n in range(30)]
 
 
-def test_a_small_archive_is_judged_with_one_read() -> None:
-    archive = MemoryRange(make_archive(images=30))
+def test_a_verdict_costs_few_reads() -> None:
+    """A small archive costs one read, a hopeless one two, and reading beyond the end none."""
+    small = MemoryRange(make_archive(images=30))
+    hopeless = MemoryRange(b"this is a text file\n" * 100_000)
+    reader = MeteredReader(MemoryRange(bytes(10)))
 
-    members_of(archive)
-
-    assert archive.requests == 1
-    assert archive.bytes_read == len(archive.data)
-
-
-def test_a_hopeless_archive_costs_at_most_two_reads() -> None:
-    archive = MemoryRange(b"this is a text file\n" * 100_000)
-
+    members_of(small)
+    assert (small.requests, small.bytes_read) == (1, len(small.data))
     with pytest.raises(DatasetRejectedError):
-        members_of(archive)
-
-    assert archive.requests <= 2
-    assert archive.bytes_read < 70_000
+        members_of(hopeless)
+    assert hopeless.requests <= 2
+    assert hopeless.bytes_read < 70_000
+    assert reader.read(10, 5) == reader.read(3, 0) == b""
+    assert reader.requests == 0
 
 
 FAULTS = {
@@ -60,29 +66,32 @@ FAULTS = {
 }
 
 
+@pytest.mark.promise("never pay for a dataset that cannot train")
 @pytest.mark.parametrize("fault", FAULTS)
-def test_each_fault_has_its_own_code(fault: str) -> None:
+def test_each_fault_has_its_code(fault: str) -> None:
+    """Each fault of an archive is refused with a code of its own."""
     data, code = FAULTS[fault]
-
     assert structure_codes(data)[0] == code
 
 
-def test_a_thousand_bad_names_are_told_as_fifty_problems() -> None:
+@pytest.mark.promise("it can be operated")
+def test_problems_are_at_most_fifty() -> None:
+    """A thousand bad names are reported as fifty problems."""
     data = make_archive(members={f"../{number}.jpg": b"x" for number in range(1000)})
-
     found = structure_codes(data)
-
     assert len(found) == 50
     assert found[-1] == "dataset_more_problems"
 
 
-def test_every_refusal_names_a_code_that_can_be_looked_up() -> None:
+def test_every_refusal_has_a_known_code() -> None:
+    """Every refusal names a code that can be looked up."""
     with pytest.raises(KeyError):
         problem("archive_made_up", "?")
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_a_member_is_read_no_further_than_asked(compression: int) -> None:
+def test_a_member_is_read_as_asked(compression: int) -> None:
+    """A member is read no further than asked."""
     data = make_archive(images=1, members={"big.txt": b"x" * 1_000_000}, compression=compression)
     archive = MemoryRange(data)
     big = members_of(archive)[-1]
@@ -92,11 +101,11 @@ def test_a_member_is_read_no_further_than_asked(compression: int) -> None:
     assert archive.bytes_read < 4096
 
 
-def test_a_member_is_read_whole_behind_a_long_header() -> None:
+def test_a_long_header_hides_no_member() -> None:
+    """A member is read whole behind a long header."""
     buffer = make_archive(images=0, members={"a.txt": bytes(range(256)) * 40})
     archive = MemoryRange(_with_local_extra(buffer, 5000))
     (member,) = members_of(archive)
-
     assert read_member(archive, member, member.size) == bytes(range(256)) * 40
 
 
@@ -111,10 +120,10 @@ def _with_local_extra(data: bytes, length: int) -> bytes:
     return bytes(moved)
 
 
-def test_a_reader_that_may_read_no_more_reads_no_more() -> None:
+def test_a_metered_reader_stops() -> None:
+    """A reader that may read no more reads no more."""
     archive = MemoryRange(bytes(100))
     reader = MeteredReader(archive, most_requests=2, most_bytes=50)
-
     assert reader.read(90, 20) == bytes(10)
     with pytest.raises(TooManyReadsError):
         reader.read(0, 41)
@@ -125,36 +134,25 @@ def test_a_reader_that_may_read_no_more_reads_no_more() -> None:
     assert (reader.requests, reader.bytes_read) == (archive.requests, archive.bytes_read) == (2, 50)
 
 
-def test_what_lies_beyond_the_end_costs_nothing() -> None:
-    reader = MeteredReader(MemoryRange(bytes(10)))
-
-    assert reader.read(10, 5) == reader.read(3, 0) == b""
-    assert reader.requests == 0
-
-
-def test_every_truncation_has_a_typed_verdict() -> None:
+@pytest.mark.promise("never get stuck")
+def test_every_truncation_has_a_code() -> None:
+    """An archive that is cut off anywhere is refused with a code."""
     data = make_archive()
+    members = {f"big-{n}.jpg": JPEG + bytes(range(256)) * 64 for n in range(12)}
+    large = make_archive(members=members, compression=zipfile.ZIP_STORED)
 
     for length in range(0, len(data), 37):
         assert structure_codes(data[:length])[0].startswith("archive_")
+    assert (codes(large), len(large) > 190 * 1024) == ([], True)
+    found = {structure_codes(large[:length])[0] for length in range(0, len(large), 1024)}
+    assert found == {"archive_empty", "archive_truncated"}
 
 
-def test_truncation_at_each_kibibyte_has_a_typed_verdict() -> None:
-    members = {f"big-{n}.jpg": JPEG + bytes(range(256)) * 64 for n in range(12)}
-    data = make_archive(members=members, compression=zipfile.ZIP_STORED)
-
-    verdicts = {structure_codes(data[:length])[0] for length in range(0, len(data), 1024)}
-
-    assert codes(data) == []
-    assert len(data) > 190 * 1024
-    assert verdicts == {"archive_empty", "archive_truncated"}
-
-
-def test_every_changed_byte_of_the_directory_and_end_is_accepted_or_typed() -> None:
+def test_every_changed_byte_has_a_verdict() -> None:
+    """An archive with any changed byte in its directory or end is accepted or refused with a code."""
     data = make_archive(images=10)
     start = data.find(b"PK\x01\x02")
     verdicts = set()
-
     for at in range(start, len(data)):
         for mask in (0x01, 0x20, 0xFF):
             changed = bytearray(data)
@@ -165,9 +163,9 @@ def test_every_changed_byte_of_the_directory_and_end_is_accepted_or_typed() -> N
     assert len(verdicts) > 10
 
 
-def test_zip64_records_that_are_not_needed_are_read() -> None:
+def test_needless_zip64_records_are_read() -> None:
+    """ZIP64 records that are not needed are read."""
     data = _with_zip64(make_archive(images=12))
-
     assert len(structure_of(MemoryRange(data)).members) == 12
 
 
@@ -179,3 +177,86 @@ def _with_zip64(data: bytes) -> bytes:
     locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, at, 1)
     full = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 65535, 65535, 2**32 - 1, 2**32 - 1, 0)
     return data[:at] + end64 + locator + full
+
+
+FILES = [
+    ("1.jpg", b"\xff\xd8 a photo"),
+    ("1.txt", b"a photo of [trigger]"),
+    ("Zo\u00eb \u5199\u771f.png", b"\x89PNG" * 1000),
+    ("empty.txt", b""),
+]
+names = st.text("abc\u00eb\u5199 -_", min_size=1, max_size=20).map(lambda name: f"{name}.jpg")
+many = st.lists(st.tuples(names, st.binary(max_size=200)), unique_by=lambda file: file[0])
+
+
+def whole(files: Sequence[tuple[str, bytes]]) -> bytes:
+    return b"".join(zip_of(files))
+
+
+def by_python(data: bytes) -> list[tuple[str, bytes]]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.testzip() is None
+        return [(each.filename, archive.read(each)) for each in archive.infolist()]
+
+
+def by_us(data: bytes) -> list[tuple[str, bytes]]:
+    archive = MemoryRange(data)
+    structure = structure_of(archive)
+    assert structure.warnings == ()
+    return [(each.member.name, each.read()) for each in contents_of(archive, structure)]
+
+
+@pytest.mark.promise("never lose a result")
+def test_a_copy_holds_its_files() -> None:
+    """A clean copy holds its files in their order, for our reader and for Python's."""
+    data = whole(FILES)
+    assert by_python(data) == FILES
+    assert by_us(data) == FILES
+
+
+@given(many)
+def test_any_names_and_bytes_survive(files: list[tuple[str, bytes]]) -> None:
+    """Any names and bytes come out as they were."""
+    assert by_python(whole(files)) == files
+
+
+@pytest.mark.promise("never pay twice")
+def test_equal_files_make_equal_bytes() -> None:
+    """The same files make the same bytes whenever they are written, as plain readable members."""
+    data = whole(FILES)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = archive.infolist()
+
+    assert whole(FILES) == data
+    assert {each.date_time for each in members} == {(1980, 1, 1, 0, 0, 0)}
+    assert {each.compress_type for each in members} == {zipfile.ZIP_STORED}
+    assert {each.external_attr >> 16 for each in members} == {0o100644}
+    # Only names that need it are marked as UTF-8.
+    assert {each.filename for each in members if each.flag_bits & 0x800} == {FILES[2][0]}
+
+
+def test_too_much_for_a_plain_zip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not go into a plain ZIP is never written as one."""
+    monkeypatch.setattr(writing, "MAX_SIZE", 4000)
+    with pytest.raises(ArchiveTooLargeError):
+        whole(FILES)
+
+    monkeypatch.setattr(writing, "MAX_SIZE", 10_000)
+    monkeypatch.setattr(writing, "MAX_FILES", 3)
+    with pytest.raises(ArchiveTooLargeError):
+        whole(FILES)
+
+
+def test_a_copy_is_made_in_pieces() -> None:
+    """A copy is made a piece at a time."""
+    taken: list[str] = []
+
+    def files() -> Iterator[tuple[str, bytes]]:
+        for name, data in FILES:
+            taken.append(name)
+            yield name, data
+
+    pieces = zip_of(files())
+    next(pieces)
+
+    assert taken == ["1.jpg"]

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,6 @@ def fates(found: Report) -> dict[str, ImageOutcome]:
 
 def test_photos_captions_and_parameters_are_found() -> None:
     members = {"a.png": PNG, "b.webp": WEBP, "a.txt": b"a [trigger]"}
-
     found = good(make_archive(training={"steps": 1007}, members=members))
 
     assert len(found.dataset.images) == 14
@@ -33,7 +33,8 @@ def test_photos_captions_and_parameters_are_found() -> None:
     assert found.cost_usd == 2.42
 
 
-def test_a_dataset_that_needs_nothing_is_left_as_it_is() -> None:
+def test_a_good_dataset_is_left_alone() -> None:
+    """A dataset that needs nothing is left as it is."""
     found = checked(make_archive(training={}, members={"photo-00.txt": b"[trigger]"}))
 
     assert found.good is not None
@@ -43,16 +44,17 @@ def test_a_dataset_that_needs_nothing_is_left_as_it_is() -> None:
     assert set(fates(found.report).values()) == {ImageOutcome.KEPT}
 
 
-def test_one_folder_that_holds_everything_is_the_root() -> None:
+def test_one_outer_folder_is_the_root() -> None:
+    """One folder that holds everything is the root."""
     archive = make_archive(folder="ada/", training={"steps": 1007})
-
     assert good(archive).resolved.values.steps == 1007
 
 
 @pytest.mark.parametrize(
     "junk", ["__MACOSX/._photo-00.jpg", "._x.jpg", ".DS_Store", "Thumbs.db", "sub/desktop.ini"]
 )
-def test_junk_is_neither_counted_nor_refused_and_dropped(junk: str) -> None:
+def test_junk_is_dropped(junk: str) -> None:
+    """Junk is neither counted nor refused, and dropped."""
     assert errors(make_archive(images=9, members={junk: b"junk"})) == [
         "dataset_insufficient_images"
     ]
@@ -62,72 +64,97 @@ def test_junk_is_neither_counted_nor_refused_and_dropped(junk: str) -> None:
     assert len(found.good.plan) == 10
 
 
-def test_nine_images_are_too_few_and_ten_are_enough() -> None:
-    assert errors(make_archive(images=9)) == ["dataset_insufficient_images"]
+def test_ten_images_are_enough() -> None:
+    """Ten images are enough, and twenty are advised."""
+    few, enough = (
+        [each.code for each in checked(make_archive(images=count)).report.warnings]
+        for count in (19, 20)
+    )
+
     assert len(good(make_archive(images=10)).dataset.images) == 10
+    assert ("dataset_few_images" in few, "dataset_few_images" in enough) == (True, False)
 
 
-def test_twenty_are_advised() -> None:
-    few, enough = checked(make_archive(images=19)), checked(make_archive(images=20))
-
-    assert "dataset_few_images" in [each.code for each in few.report.warnings]
-    assert "dataset_few_images" not in [each.code for each in enough.report.warnings]
-
-
-def test_a_text_named_jpg_is_found_out() -> None:
-    found = report({"fake.jpg": TEXT})
-
-    assert [problem.code for problem in found.errors] == ["image_invalid_format"]
-    assert fates(found)["fake.jpg"] is ImageOutcome.REFUSED
-
-
-def test_a_photo_is_known_by_its_bytes_whatever_it_is_called() -> None:
+def test_a_photo_is_known_by_bytes() -> None:
+    """A photo is known by its bytes whatever it is called."""
     found = checked(make_archive(members={"scan": make_png(1), "b.dat": make_jpeg(100)}))
-
     assert found.good is not None
     assert {each.name for each in found.good.plan} >= {"scan.png", "b.jpg"}
     codes = [each.code for each in found.report.warnings]
     assert codes.count("image_wrong_extension") == 2
 
 
-def test_a_raw_file_is_named_with_what_to_do() -> None:
+def test_a_raw_file_has_its_advice() -> None:
+    """A problem with a raw file says what to do."""
     [problem] = report({"IMG_1.CR2": RAW}).errors
-
     assert problem.code == "image_unsupported_format"
     assert "IMG_1.CR2" in problem.message
     assert "JPEG" in problem.message
 
 
 @pytest.mark.parametrize("name", ["notes.pdf", "clip.mov", "readme.md", "list.csv"])
-def test_what_is_no_photo_and_was_never_meant_to_be_is_left_out(name: str) -> None:
+def test_other_files_are_left_out(name: str) -> None:
+    """A file that is no photo and was not meant to be one is left out."""
     found = report({name: b"%PDF-1.7 whatever"})
-
     assert (found.verdict, fates(found)[name]) == (Verdict.ACCEPTED, ImageOutcome.DROPPED)
     assert "dataset_other_file" in [each.code for each in found.warnings]
 
 
-def test_every_problem_is_told_at_once() -> None:
-    members = {"fake.jpg": TEXT, "IMG_1.CR2": RAW, "photo-00.txt": b"\x00\x01", "empty.png": b""}
-    archive = make_archive(images=3, members=members, training={"stepz": 7})
+HIDDEN = (".thumb.jpg", ".trash/a.jpg", "x/.cache/a.jpg", ".a\\b.jpg")
+MISPLACED = ("sub/training.json", "sub\\training.json", "a/b/Training.json")
+NOTES = {"notes/readme.txt": b"x"}
+UNUSABLE: list[tuple[str, dict[str, Any]]] = [
+    ("dataset_insufficient_images", {"images": 9}),
+    *(("dataset_insufficient_images", {"images": 9, "members": {each: JPEG}}) for each in HIDDEN),
+    ("image_invalid_format", {"members": {"fake.jpg": TEXT}}),
+    # More pixels than fit into memory are refused by the header.
+    ("image_too_many_pixels", {"members": {"huge.png": make_png(1, side=50_000)}}),
+    *(("parameter_file_misplaced", {"members": {each: b"{}"}}) for each in MISPLACED),
+    ("parameter_file_misplaced", {"folder": "photos/", "training": {}, "members": NOTES}),
+]
 
-    assert sorted(errors(archive)) == [
-        "caption_unreadable",
-        "dataset_insufficient_images",
-        "image_empty",
-        "image_invalid_format",
-        "image_unsupported_format",
-        "parameter_unknown",
-    ]
+
+@pytest.mark.promise("never pay for a dataset that cannot train")
+@pytest.mark.parametrize(("code", "archive"), UNUSABLE)
+def test_unusable_datasets_are_refused(code: str, archive: dict[str, Any]) -> None:
+    """A dataset that cannot be trained on is refused with the code of its problem."""
+    found = checked(make_archive(**archive)).report
+
+    assert [problem.code for problem in found.errors] == [code]
+    assert fates(found).get("fake.jpg", ImageOutcome.REFUSED) is ImageOutcome.REFUSED
 
 
-def test_more_files_than_anybody_trains_on_are_refused_without_looking_at_each() -> None:
+@pytest.mark.promise("never pay for a dataset that cannot train")
+def test_missing_captions_are_refused() -> None:
+    """A trainer that fails without captions is not paid, nor is one with a huge training.json."""
+    huge = make_archive(members={"training.json": b" " * 65_537})
+
+    assert errors(make_archive(), application="fal-ai/flux-2-trainer") == ["caption_missing"]
+    assert "parameter_file_too_large" in errors(huge)
+
+
+@pytest.mark.promise("never get stuck")
+def test_too_many_images_are_refused() -> None:
+    """More images than any training takes are refused without a look at each."""
     archive = MemoryRange(make_archive(images=1001))
-
     assert errors(archive) == ["dataset_too_many_images"]
     assert archive.requests <= 8
 
 
-def test_exact_duplicates_are_used_once_and_count_once() -> None:
+@pytest.mark.promise("it can be operated")
+def test_all_problems_are_reported_at_once() -> None:
+    """All problems of a dataset are reported at once."""
+    members = {"fake.jpg": TEXT, "IMG_1.CR2": RAW, "photo-00.txt": b"\x00\x01", "empty.png": b""}
+    archive = make_archive(images=3, members=members, training={"stepz": 7})
+
+    assert sorted(errors(archive)) == [
+        *("caption_unreadable", "dataset_insufficient_images", "image_empty"),
+        *("image_invalid_format", "image_unsupported_format", "parameter_unknown"),
+    ]
+
+
+def test_exact_duplicates_count_once() -> None:
+    """Exact duplicates are used once and count once."""
     found = checked(make_archive(images=10, members={"photo-03 (1).jpg": make_jpeg(3)}))
 
     assert found.good is not None
@@ -138,9 +165,10 @@ def test_exact_duplicates_are_used_once_and_count_once() -> None:
     ]
 
 
-def test_what_a_phone_writes_into_a_photo_is_a_need() -> None:
+@pytest.mark.promise("nothing leaks")
+def test_a_phones_metadata_is_removed() -> None:
+    """What a phone writes into a photo is removed, unless it is to be kept."""
     members = {"IMG_1.jpg": with_exif(50)}
-
     found = checked(make_archive(members=members))
     kept = checked(make_archive(members=members), keep_metadata=True)
 
@@ -151,7 +179,8 @@ def test_what_a_phone_writes_into_a_photo_is_a_need() -> None:
     assert kept.good.plan == ()
 
 
-def test_folders_are_flattened_and_no_two_names_are_alike() -> None:
+def test_folders_are_flattened() -> None:
+    """Folders are flattened, and no two names are alike."""
     members = {
         "a/1.jpg": make_jpeg(50),
         "b/1.jpg": make_jpeg(51),
@@ -174,70 +203,37 @@ def test_folders_are_flattened_and_no_two_names_are_alike() -> None:
     assert plan["a/1.jpg"].caption is None
 
 
-def test_a_mask_stays_with_its_photo_under_its_new_name() -> None:
+def test_a_mask_follows_its_renamed_photo() -> None:
+    """A mask stays with its photo under its new name."""
     members = {"a/1.jpg": make_jpeg(50), "a/1_mask.png": make_png(1), "b/1.jpg": make_jpeg(51)}
     archive = make_archive(members={**members, "b/1_mask.png": make_png(1)})
-
     found = good(archive, application="fal-ai/flux-lora-fast-training")
-
     names = {each.photo.member.name: each.name for each in found.plan}
     assert (names["a/1_mask.png"], names["b/1_mask.png"]) == ("1_mask.png", "1-2_mask.png")
 
 
-def test_a_trainer_that_fails_without_captions_is_not_paid() -> None:
-    assert errors(make_archive(), application="fal-ai/flux-2-trainer") == ["caption_missing"]
-
-
-def test_a_check_that_takes_too_long_ends_with_a_verdict() -> None:
+@pytest.mark.promise("never get stuck")
+def test_an_overlong_check_ends() -> None:
+    """A check that takes too long ends with a verdict."""
     moments = itertools.count(step=20.0)
-
     found = checked(make_archive(), now=lambda: next(moments), patience=100.0)
-
     assert found.report.errors[0].code == "dataset_check_too_long"
     assert set(fates(found.report).values()) == {ImageOutcome.KEPT, ImageOutcome.REFUSED}
 
 
-@pytest.mark.parametrize("hidden", [".thumb.jpg", ".trash/a.jpg", "x/.cache/a.jpg", ".a\\b.jpg"])
-def test_hidden_files_are_no_images_as_for_the_trainer(hidden: str) -> None:
-    assert errors(make_archive(images=9, members={hidden: JPEG})) == ["dataset_insufficient_images"]
-
-
 @pytest.mark.parametrize("name", ["training.json", "Training.JSON", "TRAINING.json"])
-def test_parameters_are_found_in_the_root_in_any_case(name: str) -> None:
+def test_training_json_has_any_case(name: str) -> None:
+    """Parameters are found in the root, whatever the case of the file's name."""
     found = good(make_archive(members={name: b'{"steps": 1007}'}))
-
     assert found.resolved.values.steps == 1007
     assert found.plan == ()
 
 
-@pytest.mark.parametrize("name", ["sub/training.json", "sub\\training.json", "a/b/Training.json"])
-def test_parameters_that_would_not_be_used_are_refused(name: str) -> None:
-    assert errors(make_archive(members={name: b"{}"})) == ["parameter_file_misplaced"]
-
-
-def test_parameters_beside_the_one_folder_are_misplaced_only_if_not_in_the_root() -> None:
-    archive = make_archive(folder="photos/", training={}, members={"notes/readme.txt": b"x"})
-
-    assert errors(archive) == ["parameter_file_misplaced"]
-
-
-def test_a_training_json_that_is_no_list_of_parameters_is_told_its_size() -> None:
-    archive = make_archive(members={"training.json": b" " * 65_537})
-
-    assert "parameter_file_too_large" in errors(archive)
-
-
-def test_a_picture_of_more_pixels_than_anybody_has_memory_for_is_refused_by_its_header() -> None:
-    huge = make_png(1, side=50_000)
-
-    assert errors(make_archive(members={"huge.png": huge})) == ["image_too_many_pixels"]
-
-
-def test_a_photo_that_does_not_unpack_is_refused_by_name_and_the_others_are_judged() -> None:
+def test_a_broken_member_is_named() -> None:
+    """A photo that does not unpack is refused by name, and the others are judged."""
     data = bytearray(make_archive(compression=0))
     at = data.find(b"photo 5") + 3
     data[at] ^= 0xFF
-
     found = checked(bytes(data)).report
 
     assert [(each.code, each.member) for each in found.errors] == [
@@ -247,23 +243,25 @@ def test_a_photo_that_does_not_unpack_is_refused_by_name_and_the_others_are_judg
     assert found.images == 11
 
 
-def test_the_report_has_the_parameters_and_who_decided_them() -> None:
+@pytest.mark.promise("it can be operated")
+def test_the_report_names_parameter_sources() -> None:
+    """The report has the parameters and where each comes from."""
     found = checked(make_archive(training={"steps": 1200}), metadata={"learning-rate": "0.0001"})
 
-    told = {each.name: (each.value, each.source) for each in found.report.parameters}
-    assert told["steps"] == (1200, "training.json")
-    assert told["learning_rate"] == (0.0001, "metadata")
-    assert told["subject_crop"] == (True, "preset")
-    assert told["trigger_phrase"] == ("TOK_01234567", "generated")
+    known = {each.name: (each.value, each.source) for each in found.report.parameters}
+    assert known["steps"] == (1200, "training.json")
+    assert known["learning_rate"] == (0.0001, "metadata")
+    assert known["subject_crop"] == (True, "preset")
+    assert known["trigger_phrase"] == ("TOK_01234567", "generated")
     assert (found.report.trainer, found.report.preset) == (
         "fal-ai/flux-lora-portrait-trainer",
         "portrait",
     )
 
 
-def test_a_refused_archive_has_a_report_as_well() -> None:
+def test_a_refused_archive_has_a_report() -> None:
+    """A refused archive has a report as well."""
     found = checked(b"not a ZIP").report
-
     assert (found.verdict, found.images, found.photos) == (Verdict.REJECTED, 0, ())
     assert [each.code for each in found.errors] == ["archive_invalid_format"]
     assert found.bytes_read == 9

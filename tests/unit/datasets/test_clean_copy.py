@@ -40,46 +40,43 @@ def report(world: World, job: Job) -> dict[str, Any]:
     return loaded
 
 
-def test_fal_gets_the_clean_copy_and_not_the_dataset(world: World) -> None:
-    job = drop(world)
+@pytest.mark.promise("nothing leaks")
+def test_fal_gets_the_clean_copy(world: World) -> None:
+    """fal gets the clean copy and not the dataset, which stays as it was."""
+    dataset = world.drop(images=0, members=NESTED | {"loose.jpg": make_jpeg(99)})
+    before = [version.data for version in world.datasets.objects[dataset.key]]
+    job = world.submit(dataset)
 
     [(_, arguments, _)] = world.fal.posts
     assert job.clean
     assert job.clean.key == f"{job.prefix}dataset.zip"
     assert arguments["images_data_url"] == f"https://models.example/{job.prefix}dataset.zip"
+    assert [version.data for version in world.datasets.objects[dataset.key]] == before
 
 
-def test_the_copy_holds_every_photo_and_caption_by_its_new_name(world: World) -> None:
+def test_the_copy_holds_photos_and_captions(world: World) -> None:
+    """The copy holds every photo and caption by its new name."""
     job = drop(world, members={"album/3.txt": "Zo\u00eb".encode("cp1252")})
-
     copy = copy_of(world, job)
     assert set(copy.namelist()) == {*(f"{n}.jpg" for n in range(12)), "loose.jpg", "3.txt"}
     assert copy.read("3.jpg") == NESTED["album/3.jpg"]
     assert copy.read("3.txt").decode() == "Zo\u00eb"
 
 
-def test_the_original_is_left_as_it_was(world: World) -> None:
-    dataset = world.drop(images=0, members=NESTED | {"loose.jpg": make_jpeg(99)})
-    before = [version.data for version in world.datasets.objects[dataset.key]]
-
-    world.submit(dataset)
-
-    assert [version.data for version in world.datasets.objects[dataset.key]] == before
-
-
-def test_a_dataset_that_needs_nothing_is_passed_on_as_it_is(world: World) -> None:
+def test_a_good_dataset_is_passed_on(world: World) -> None:
+    """A dataset that needs nothing is passed on as it is."""
     job = world.submit(world.drop())
-
     assert (job.clean, job.sent) == (None, job.dataset)
     assert world.results.text(job, "dataset.zip") is None
     assert "datasets.example" in world.fal.posts[0][1]["images_data_url"]
 
 
-def test_a_lost_submission_is_looked_for_under_the_address_of_the_copy(world: World) -> None:
+@pytest.mark.promise("never pay twice")
+def test_a_lost_submission_is_searched_for(world: World) -> None:
+    """A lost submission is searched for under the address of the copy."""
     world.answer(SubmissionUnknownError("no answer"))
     job = drop(world)
     world.clock.now += LATE_AFTER
-
     world.reconciler.reconcile()
 
     sent = world.fal.posts[0][1]["images_data_url"]
@@ -90,10 +87,10 @@ def test_a_lost_submission_is_looked_for_under_the_address_of_the_copy(world: Wo
     assert not points_at(sent, job.dataset)
 
 
-def test_a_retry_sends_the_same_copy_and_makes_none(world: World) -> None:
+def test_a_retry_sends_the_same_copy(world: World) -> None:
+    """A retry sends the same copy and makes none."""
     job = drop(world)
     world.fal_updates.receive(job.job_id, Failed(job.request_id or "", FAILED, billed=True))
-
     retried = world.retry_service.retry(job.job_id, resume=False, by="ada")
     world.work()
 
@@ -103,13 +100,14 @@ def test_a_retry_sends_the_same_copy_and_makes_none(world: World) -> None:
     assert world.results.text(retried, "dataset.zip") is None
 
 
-def test_a_copy_that_is_gone_holds_the_job_and_nothing_is_paid(world: World) -> None:
+@pytest.mark.promise("never pay for a dataset that cannot train")
+def test_a_missing_copy_holds_the_job(world: World) -> None:
+    """A copy that is gone holds the job, and nothing is paid."""
     world.answer(NotSubmittedError("no connection"))
     job = drop(world)
     assert job.clean
     world.fal.posts.clear()
     world.results.remove(job.clean.key)
-
     held = world.submit(job.dataset)
 
     assert (held.status, held.problems[0].code) == (Status.HELD, "clean_copy_missing")
@@ -118,9 +116,7 @@ def test_a_copy_that_is_gone_holds_the_job_and_nothing_is_paid(world: World) -> 
 
 def test_a_duplicate_makes_no_copy(busy: World) -> None:
     trained = busy.train(drop(busy))
-
     given = drop(busy, "portrait/again.zip")
-
     assert (given.status, given.duplicate_of) == (Status.SUCCEEDED, trained.job_id)
     assert given.clean is None
     assert busy.results.text(given, "dataset.zip") is None
@@ -137,20 +133,17 @@ class Counting(BlindPictures):
         return super().look(data, header)
 
 
-def test_a_duplicate_that_waits_is_looked_at_once_and_again_when_its_turn_comes(
-    busy: World,
-) -> None:
+def test_a_waiting_duplicate_is_inspected_once(busy: World) -> None:
+    """A duplicate that waits is inspected once, and again when its turn comes."""
     running = drop(busy)
     waiting = drop(busy, "portrait/again.zip")
     pictures = Counting()
     busy.pictures = pictures
-
     for _ in range(5):
         busy.clock.now += LATE_AFTER
         busy.reconciler.reconcile()
         busy.work()
     assert pictures.looks == 0
-
     busy.fal_updates.receive(running.job_id, Failed(running.request_id or "", FAILED, billed=False))
     busy.submit(waiting.dataset)
 
@@ -160,41 +153,43 @@ def test_a_duplicate_that_waits_is_looked_at_once_and_again_when_its_turn_comes(
     assert taken.clean.key.startswith(taken.prefix)
 
 
-def test_a_duplicate_that_is_deleted_while_it_waits_is_rejected(busy: World) -> None:
+def test_a_deleted_duplicate_is_rejected(busy: World) -> None:
+    """A duplicate that is deleted while it waits is rejected."""
     drop(busy)
     waiting = drop(busy, "portrait/again.zip")
     busy.datasets.put("portrait/again.zip", None)
-
     assert busy.submit(waiting.dataset).problems[0].code == "dataset_missing"
 
 
+@pytest.mark.promise("it can be operated")
 @pytest.mark.parametrize("images", [12, 3])
-def test_every_verdict_is_reported_for_people_and_for_programs(world: World, images: int) -> None:
+def test_every_verdict_has_its_report(world: World, images: int) -> None:
+    """Each verdict is reported for people and for programs."""
     job = world.submit(world.drop(images=images))
 
-    told = report(world, job)
-    assert told["job_id"] == job.job_id
-    assert told["images"] == images
-    assert told["verdict"] == ("accepted" if images == 12 else "rejected")
-    assert [each["code"] for each in told["errors"]] == [each.code for each in job.problems]
+    written = report(world, job)
+    assert written["job_id"] == job.job_id
+    assert written["images"] == images
+    assert written["verdict"] == ("accepted" if images == 12 else "rejected")
+    assert [each["code"] for each in written["errors"]] == [each.code for each in job.problems]
     page = world.results.text(job, "report.html") or ""
     assert page.startswith("<!doctype html>")
     assert "photo-00.jpg" in page
 
 
-def test_a_row_holds_the_first_of_many_problems_and_the_report_all(world: World) -> None:
+def test_a_row_holds_fifty_problems(world: World) -> None:
+    """A row holds the first of many problems, and the report holds all."""
     texts = {f"{number:03}.jpg": b"I am a text, honestly" for number in range(200)}
-
     job = world.submit(world.drop(images=0, members=texts))
-
     assert len(job.problems) == 50
     assert job.problems[-1].code == "dataset_more_problems"
     assert len(report(world, job)["errors"]) == 201
 
 
-def test_whoever_dies_between_the_report_and_the_verdict_is_repaired_by_the_next_event(
-    world: World,
-) -> None:
+@pytest.mark.promise("never get stuck")
+def test_a_crash_before_the_verdict(world: World) -> None:
+    """A crash between the report and the verdict is repaired by the next event."""
+
     class Dying(MemoryJobs):
         def replace(self, *_: Any, **__: Any) -> None:
             raise ConflictError("killed here")
@@ -207,7 +202,6 @@ def test_whoever_dies_between_the_report_and_the_verdict_is_repaired_by_the_next
     [left] = world.jobs.rows.values()
     first, copy = report(world, left), world.results.files[f"{left.prefix}dataset.zip"]
     assert (left.status, left.clean, world.fal.posts) == (Status.RECEIVED, None, [])
-
     world.jobs = alive
     job = world.submit(dataset)
 
@@ -227,6 +221,7 @@ class Unmendable(BlindPictures):
         raise self.trouble
 
 
+@pytest.mark.promise("never pay for a dataset that cannot train")
 @pytest.mark.parametrize(
     ("trouble", "code"),
     [
@@ -234,32 +229,33 @@ class Unmendable(BlindPictures):
         (TypeError("ours"), "dataset_check_failed"),
     ],
 )
-def test_what_cannot_be_mended_is_refused_for_free_and_reported_so(
-    world: World, trouble: Exception, code: str
-) -> None:
+def test_what_cannot_be_mended_costs_nothing(world: World, trouble: Exception, code: str) -> None:
+    """A dataset that cannot be mended is refused and reported, and nothing is paid."""
     world.pictures = Unmendable(trouble)
-
     job = world.submit(world.drop(members={"IMG_1.jpg": with_exif(50)}))
 
-    told = report(world, job)
+    written = report(world, job)
     assert (job.status, [each.code for each in job.problems]) == (Status.REJECTED, [code])
-    assert (told["verdict"], [each["code"] for each in told["errors"]]) == ("rejected", [code])
+    assert (written["verdict"], [each["code"] for each in written["errors"]]) == (
+        "rejected",
+        [code],
+    )
     assert world.fal.posts == []
     assert world.results.text(job, "dataset.zip") is None
 
 
 @pytest.mark.parametrize("suffix", ["jfif", "jpe", "mpo", "JFIF"])
-def test_a_photo_gets_an_ending_that_trainers_know(world: World, suffix: str) -> None:
-    """fal takes the files of a ZIP by their endings: a photo under another one is not trained on."""
+def test_a_photo_gets_a_known_suffix(world: World, suffix: str) -> None:
+    """A photo gets a suffix that trainers know: fal takes the files of a ZIP by their suffixes."""
     job = drop(world, members={f"anna.{suffix}": make_jpeg(50)})
-
     names = copy_of(world, job).namelist()
     assert "anna.jpg" in names
     assert f"anna.{suffix}" not in names
 
 
-def test_what_shows_photos_is_kept_no_longer_than_the_dataset(world: World) -> None:
+@pytest.mark.promise("nothing leaks")
+def test_photos_expire_with_the_dataset(world: World) -> None:
+    """What shows photos is kept no longer than the dataset."""
     job = drop(world)
-
     assert world.results.expiring == {f"{job.prefix}dataset.zip", f"{job.prefix}report.html"}
     assert f"{job.prefix}report.json" in world.results.files

@@ -1,3 +1,5 @@
+"""Two datasets are the same where the same would be trained, however they come."""
+
 import random
 import zipfile
 from collections.abc import Mapping
@@ -61,7 +63,7 @@ THE_SAME: dict[str, dict[str, Any]] = {
     "not compressed": {"compression": zipfile.ZIP_STORED},
     "junk beside it": {"members": WHOLE | {"__MACOSX/._00.jpg": b"x", "Thumbs.db": b"y"}},
     "a photo twice": {"members": WHOLE | {"12.jpg": PHOTOS["00.jpg"]}},
-    "a caption for nobody": {"members": WHOLE | {"nobody.txt": b"a photo of nobody"}},
+    "a caption of no photo": {"members": WHOLE | {"other.txt": b"a photo of no person"}},
     "an empty caption": {"members": WHOLE | {"00.txt": b""}},
     "a caption with another ending": {
         "members": without("03.txt") | {"03.caption": CAPTIONS["03.txt"]}
@@ -78,8 +80,10 @@ THE_SAME: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.promise("never pay twice")
 @pytest.mark.parametrize("case", THE_SAME)
-def test_the_same_photos_captions_and_parameters_are_the_same_however_they_come(case: str) -> None:
+def test_the_same_content_is_recognised(case: str) -> None:
+    """The same photos, captions and parameters are the same dataset, however they come."""
     assert digest(**THE_SAME[case]) == digest()
 
 
@@ -107,29 +111,21 @@ ANOTHER: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("case", ANOTHER)
-def test_what_would_be_trained_otherwise_is_another(case: str) -> None:
-    assert digest(**ANOTHER[case]) != digest()
+@pytest.mark.promise("never lose a result")
+def test_another_training_is_another_dataset() -> None:
+    """A dataset that would be trained otherwise is another one, and differs from each other one."""
+    digests = {case: digest(**changes) for case, changes in ANOTHER.items()}
+    assert [case for case, found in digests.items() if found == digest()] == []
+    assert len(set(digests.values())) == len(ANOTHER)
 
 
-def test_what_is_another_is_another_from_each_other() -> None:
-    assert len({digest(**case) for case in ANOTHER.values()}) == len(ANOTHER)
-
-
-def test_a_chosen_trigger_phrase_counts() -> None:
-    ada, grace = {"trigger-phrase": "ada"}, {"trigger-phrase": "grace"}
-
-    assert digest(metadata=ada) == digest(metadata=ada, seed="9876543210")
-    assert digest(metadata=ada) != digest(metadata=grace)
-
-
-def test_a_digest_is_the_same_in_the_next_version_or_everything_would_be_paid_again() -> None:
+@pytest.mark.promise("never pay twice")
+def test_a_digest_stays_across_versions() -> None:
+    """A digest is the same in the next version, or everything would be paid again."""
     photo = Member("ada.jpg", method=0, offset=0, compressed=9, size=9, crc=7)
     caption = Member("ada.txt", method=0, offset=99, compressed=5, size=5, crc=3)
     resolved = resolve(key="a.zip", training_json=None, metadata={}, trigger_seed="0123456789")
-
     found = content_digest(Dataset((photo,), {"ada.jpg": caption}, {}), resolved)
-
     assert found == "7dd45970d50b770fdd9e75f9f0fe2bcf2d3a2ba93ff85964e1cd544993a8b55d"
 
 
@@ -137,24 +133,24 @@ MASKS = {"00_mask.png": make_png(1), "01_mask.png": make_png(2)}
 SWAPPED = {"00_mask.png": make_png(2), "01_mask.png": make_png(1)}
 
 
-def test_which_mask_belongs_to_which_photo_counts_for_who_takes_masks() -> None:
+def test_masks_count_where_they_are_used() -> None:
+    """Which mask belongs to which photo counts for a trainer that takes masks."""
     fast = partial(digest, application="fal-ai/flux-lora-fast-training")
-
     assert len({fast(), fast(WHOLE | MASKS), fast(WHOLE | SWAPPED)}) == 3
     assert digest(WHOLE | MASKS) == digest(WHOLE | SWAPPED)
 
 
-def test_the_trainer_counts_whoever_chose_it() -> None:
+def test_trainer_checkpoint_and_phrase_count() -> None:
+    """The trainer, the job to resume from and a chosen trigger phrase count, however chosen."""
     krea = "fal-ai/flux-krea-trainer"
+    one, other = ({"resume-from-checkpoint": f"ada-000000000{n}"} for n in (1, 2))
+    ada, grace = {"trigger-phrase": "ada"}, {"trigger-phrase": "grace"}
 
     assert digest(application=krea) == digest(metadata={"trainer": "flux-krea-trainer"})
     assert digest(application=krea) != digest()
-
-
-def test_a_job_to_go_on_from_counts() -> None:
-    one, other = ({"resume-from-checkpoint": f"ada-000000000{n}"} for n in (1, 2))
-
     assert len({digest(metadata=one), digest(metadata=other), digest()}) == 3
+    assert digest(metadata=ada) == digest(metadata=ada, seed="9876543210")
+    assert digest(metadata=ada) != digest(metadata=grace)
 
 
 @pytest.mark.parametrize(
@@ -168,12 +164,15 @@ def test_a_job_to_go_on_from_counts() -> None:
         ({"force": "False"}, False),
     ],
 )
-def test_a_training_is_forced_by_a_plain_true(metadata: dict[str, str], wanted: bool) -> None:  # noqa: FBT001
+def test_only_true_forces_a_training(metadata: dict[str, str], *, wanted: bool) -> None:
+    """Only a plain true forces a training."""
     assert forced(metadata) is wanted
 
 
+@pytest.mark.promise("never pay twice")
 @pytest.mark.parametrize("value", ["", "yes", "1", "on", "truefalse", "tru", "x" * 5000])
-def test_what_is_neither_true_nor_false_is_refused_with_what_it_takes(value: str) -> None:
+def test_another_value_of_force_is_refused(value: str) -> None:
+    """A value of force that is neither true nor false is refused."""
     with pytest.raises(DatasetRejectedError) as raised:
         forced({"force": value})
 

@@ -34,7 +34,6 @@ def by_pillow(data: bytes) -> tuple[tuple[int, int], int]:
 @pytest.mark.parametrize("size", [(96, 72), (72, 97), (1, 1), (641, 64)])
 def test_every_format_tells_its_size(kind: str, size: tuple[int, int]) -> None:
     header = described(encoded(picture(*size), kind))
-
     assert (header.format.name, header.width, header.height) == (kind, *size)
     assert header.upright == size
     assert not header.animated
@@ -45,14 +44,13 @@ def test_every_format_tells_its_size(kind: str, size: tuple[int, int]) -> None:
 def test_an_orientation_is_what_pillow_says(kind: str, orientation: int) -> None:
     data = photos.with_exif(picture(), kind, orientation)
     header = described(data)
-
     assert ((header.width, header.height), header.orientation) == by_pillow(data)
     assert header.orientation == orientation
     assert header.upright == ((96, 72) if orientation < 5 else (72, 96))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_heif_is_shown_as_its_own_turns_say(orientation: int) -> None:
+def test_a_heif_follows_its_own_turns(orientation: int) -> None:
     """pillow-heif turns the picture by itself, and says 1: what it shows has to be our upright."""
     data = photos.with_exif(picture(), "HEIF", orientation)
     header = described(data)
@@ -66,7 +64,8 @@ def test_a_heif_is_shown_as_its_own_turns_say(orientation: int) -> None:
 
 
 @pytest.mark.parametrize(("angle", "axis"), TURNS)
-def test_turns_and_mirrors_are_put_together_as_libheif_does(angle: int, axis: int | None) -> None:
+def test_turns_and_mirrors_follow_libheif(angle: int, axis: int | None) -> None:
+    """Turns and mirrors are put together as libheif does."""
     data = replaced_turns(angle, axis)
     header = described(data)
 
@@ -76,16 +75,17 @@ def test_turns_and_mirrors_are_put_together_as_libheif_does(angle: int, axis: in
     assert nearly(heif.to_pillow().convert("RGB"), shown)
 
 
-def test_a_heif_whose_exif_disagrees_is_shown_by_its_own_turns() -> None:
+def test_a_heifs_turns_overrule_exif() -> None:
+    """A HEIF whose EXIF disagrees is shown by its own turns."""
     turned_by_itself = photos.with_exif(picture(), "HEIF", 6)
     exif_at = turned_by_itself.index(b"\x01\x12\x00\x03\x00\x00\x00\x01")
     data = bytearray(turned_by_itself)
     data[exif_at + 8 : exif_at + 10] = b"\x00\x03"
-
     assert described(bytes(data)).orientation == 6
 
 
-def test_a_tiff_is_upright_as_pillow_shows_it() -> None:
+def test_a_tiff_is_upright_like_pillow() -> None:
+    """A TIFF is upright as Pillow shows it."""
     for orientation in range(1, 9):
         data = encoded(picture(), "TIFF", tiffinfo={photos.ORIENTATION: orientation})
         header = described(data)
@@ -94,29 +94,30 @@ def test_a_tiff_is_upright_as_pillow_shows_it() -> None:
         assert header.upright == by_pillow(data)[0]
 
 
-def test_the_clean_aperture_of_a_heif_is_what_is_shown() -> None:
-    """As libheif does; readers of AVIF show all of it."""
+def test_a_heifs_clean_aperture_is_shown() -> None:
+    """The clean aperture of a HEIF is what is shown, as libheif does; readers of AVIF show all of it."""
     fractions = b"".join(number.to_bytes(4) for number in (60, 1, 81, 2, 0, 1, 0, 1))
     heif = photos.heif(cropped=photos.box(b"clap", fractions))
-
     assert described(heif).upright == (60, 40)
     assert described(heif.replace(b"ftypheic", b"ftypavif")).upright == (96, 72)
 
 
 @pytest.mark.parametrize("value", [0, 9, 65535])
-def test_an_orientation_that_does_not_exist_is_none(value: int) -> None:
+def test_an_impossible_orientation_is_none(value: int) -> None:
+    """An orientation that does not exist is none."""
     assert described(photos.with_exif(picture(), "JPEG", value)).orientation == 1
 
 
-def test_xmp_says_the_orientation_where_exif_does_not() -> None:
+def test_xmp_gives_an_orientation_without_exif() -> None:
+    """XMP says the orientation where EXIF does not."""
     only_xmp = jpeg_with(segment(0xE1, XMP_NAME + XMP))
     both = jpeg_with(segment(0xE1, XMP_NAME + XMP), segment(0xE1, EXIF_BLOCK))
-
     assert described(only_xmp).orientation == by_pillow(only_xmp)[1] == 6
     assert described(both).orientation == by_pillow(both)[1] == 8
 
 
-def test_a_png_keeps_exif_in_a_chunk_before_or_behind_its_pixels_or_as_text() -> None:
+def test_a_pngs_exif_is_found_anywhere() -> None:
+    """The EXIF of a PNG is found before or behind its pixels, and in a text."""
     block = EXIF_BLOCK[6:]
     chunk = photos.chunk(b"eXIf", block)
     hexadecimal = b"\nexif\n%8d\n%s\n" % (len(EXIF_BLOCK), EXIF_BLOCK.hex().encode())
@@ -134,7 +135,8 @@ def turned_by_pillow(data: bytes) -> int:
         return int(image.getexif().get(photos.ORIENTATION, 1))
 
 
-def test_a_webps_exif_counts_only_where_its_flags_say_so() -> None:
+def test_a_webps_flags_decide_about_exif() -> None:
+    """The EXIF of a WebP counts only where its flags say so."""
     plain = encoded(picture(), "WEBP")
     pixels = plain[20 : 20 + int.from_bytes(plain[16:20], "little")]
     for flags, orientation in ((0x08, 8), (0x00, 1)):
@@ -170,35 +172,32 @@ SAVED: list[tuple[str, Image.Image, dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("kind", "image", "options", "said"), SAVED)
-def test_depth_colours_and_transparency_are_told(
+def test_depth_colours_and_transparency_are_known(
     kind: str, image: Image.Image, options: dict[str, Any], said: dict[str, Any]
 ) -> None:
+    """Bit depth, colours and transparency are known from the header."""
     usual = {"colour": Colour.RGB, "bit_depth": 8, "has_alpha": False, "progressive": False}
     if kind == "GIF":
         usual["colour"] = Colour.PALETTE
-
     header = described(encoded(image, kind, **options))
-
     assert {name: getattr(header, name) for name in usual} == usual | said
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
-def test_a_colour_profile_is_told_and_is_no_metadata(kind: str) -> None:
+def test_a_colour_profile_is_no_metadata(kind: str) -> None:
+    """A colour profile is found and is no metadata."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     header = described(encoded(picture(), kind, icc_profile=profile))
-
     assert header.has_profile
     assert not header.has_metadata
     assert not described(encoded(picture(), kind)).has_profile
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "AVIF"])
-def test_an_animation_is_told_from_a_picture(kind: str) -> None:
+def test_an_animation_is_recognised(kind: str) -> None:
+    """An animation differs from a picture, and so does a TIFF of several pages."""
     assert described(photos.animated(kind)).animated
     assert not described(photos.animated(kind, frames=1)).animated
-
-
-def test_a_tiff_of_several_pages_is_told() -> None:
     assert described(photos.animated("TIFF")).animated
 
 

@@ -1,29 +1,48 @@
-"""An image is changed where a trainer would stumble over it, and left alone where not."""
+"""An image is changed where a trainer would stumble over it; what would teach more is a hint."""
+
+import struct
+from dataclasses import replace
 
 import pytest
+from PIL import ImageCms
 
+from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.formats import CONVERTED, TRAINED, ImageFormat
-from lora_drop.datasets.images.header import Colour, ImageHeader, Metadata
+from lora_drop.datasets.images.header import LOW_SIDE, Colour, ImageHeader, Metadata
+from lora_drop.datasets.images.hints import (
+    BLURRED,
+    DARK_HIGHLIGHTS,
+    DARK_MEAN,
+    Photo,
+    exact_duplicates,
+    hints_for,
+    hints_for_set,
+)
+from lora_drop.datasets.images.metadata import is_standard
 from lora_drop.datasets.images.pictures import (
+    NEAR,
+    SIDE,
     Change,
+    ImageInspection,
     change_sentence,
     changes_for,
+    distance,
+    fingerprint,
     format_after,
     is_lossless,
+    near_duplicates,
 )
+from lora_drop.datasets.images.reading import WholeImage
+from tests.support.photos import encoded, picture
 
 PLAIN = {kind: ImageHeader(kind, 800, 600) for kind in ImageFormat}
 
 
-@pytest.mark.parametrize("kind", sorted(TRAINED))
-def test_a_plain_photo_is_passed_through(kind: ImageFormat) -> None:
-    assert changes_for(PLAIN[kind], transparent=False) == ()
-
-
+@pytest.mark.promise("never pay for a dataset that cannot train")
 @pytest.mark.parametrize("kind", sorted(CONVERTED))
-def test_what_no_trainer_names_is_converted(kind: ImageFormat) -> None:
+def test_other_formats_are_converted(kind: ImageFormat) -> None:
+    """A photo in a format that no trainer names is converted to JPEG."""
     changes = changes_for(PLAIN[kind], transparent=False)
-
     assert changes == (Change.CONVERTED,)
     assert not is_lossless(PLAIN[kind], changes)
     assert format_after(PLAIN[kind], changes) is ImageFormat.JPEG
@@ -42,6 +61,7 @@ def jpeg(**facts: object) -> ImageHeader:
         (ImageHeader(ImageFormat.PNG, 8, 8, bit_depth=16), (Change.DEPTH_REDUCED,)),
         (ImageHeader(ImageFormat.PNG, 8, 8, bit_depth=1, colour=Colour.PALETTE), ()),
         (ImageHeader(ImageFormat.WEBP, 8, 8, animated=True), (Change.FIRST_FRAME,)),
+        *((PLAIN[kind], ()) for kind in sorted(TRAINED)),
         (ImageHeader(ImageFormat.PNG, 8, 8, has_alpha=True), ()),  # and opaque everywhere
         (
             ImageHeader(ImageFormat.HEIF, 8, 8, 6, metadata=frozenset({Metadata.GPS})),
@@ -49,28 +69,25 @@ def jpeg(**facts: object) -> ImageHeader:
         ),
     ],
 )
-def test_each_need_is_a_change_of_its_own(header: ImageHeader, changes: tuple[Change, ...]) -> None:
+def test_each_need_is_one_change(header: ImageHeader, changes: tuple[Change, ...]) -> None:
+    """Each need is a change of its own, and a plain photo has none."""
     assert changes_for(header, transparent=False) == changes
 
 
-def test_transparency_counts_where_one_can_see_through() -> None:
+def test_transparency_counts_where_it_shows() -> None:
     png = ImageHeader(ImageFormat.PNG, 8, 8, has_alpha=True)
-
     assert changes_for(png, transparent=True) == (Change.FLATTENED,)
 
 
-def test_metadata_alone_is_no_need_where_it_may_stay() -> None:
-    header = jpeg(metadata=frozenset({Metadata.EXIF, Metadata.GPS}))
-
-    assert changes_for(header, transparent=False, keep_metadata=True) == ()
-
-
-def test_only_metadata_goes_without_touching_a_pixel() -> None:
+def test_only_metadata_goes_without_loss() -> None:
+    """Only metadata goes without touching a pixel, and stays where it may."""
     header = jpeg(metadata=frozenset({Metadata.EXIF}))
+    placed = jpeg(metadata=frozenset({Metadata.EXIF, Metadata.GPS}))
 
     assert is_lossless(header, [Change.METADATA_REMOVED])
     assert not is_lossless(header, [Change.TURNED, Change.METADATA_REMOVED])
     assert not is_lossless(PLAIN[ImageFormat.HEIF], [Change.METADATA_REMOVED])
+    assert changes_for(placed, transparent=False, keep_metadata=True) == ()
 
 
 @pytest.mark.parametrize(
@@ -85,20 +102,204 @@ def test_only_metadata_goes_without_touching_a_pixel() -> None:
         (ImageFormat.JPEG, [Change.COLOURS_CONVERTED], ImageFormat.JPEG),
     ],
 )
-def test_what_loses_nothing_stays_so_and_the_rest_becomes_jpeg(
+def test_lossless_formats_stay_lossless(
     kind: ImageFormat, changes: list[Change], after: ImageFormat
 ) -> None:
+    """What loses nothing stays so, and the rest becomes JPEG."""
     assert format_after(PLAIN[kind], changes) is after
 
 
-@pytest.mark.parametrize("change", Change)
-def test_every_change_has_a_code_and_is_told_in_a_sentence(change: Change) -> None:
-    assert change.startswith("image_")
-    assert change_sentence(change, PLAIN[ImageFormat.HEIF]).endswith(".")
-
-
-def test_a_place_that_was_removed_is_told() -> None:
+def test_every_change_has_a_sentence() -> None:
+    """Each change has a code and a sentence, which says that a place was removed."""
     placed = jpeg(metadata=frozenset({Metadata.EXIF, Metadata.GPS}))
 
+    for change in Change:
+        assert change.startswith("image_")
+        assert change_sentence(change, PLAIN[ImageFormat.HEIF]).endswith(".")
     assert "where it was taken" in change_sentence(Change.METADATA_REMOVED, placed)
     assert "where" not in change_sentence(Change.METADATA_REMOVED, jpeg())
+
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+SERIAL = b"\x00\x00\x06\x10\x00\x00\xa0\x3fC02XJ0AA"
+
+
+def profile(name: bytes, *tags: tuple[bytes, bytes], long: bool = False) -> bytes:
+    """A profile of this name with these tags, its name in ASCII or as it is written since 2001."""
+    if long:
+        wide = name.decode().encode("utf-16-be")
+        text = b"mluc" + bytes(4) + struct.pack(">II4sII", 1, 12, b"enUS", len(wide), 28) + wide
+    else:
+        text = b"desc" + bytes(4) + struct.pack(">I", len(name) + 1) + name + bytes(79)
+    contents = [(b"desc", text), *tags]
+    table, data, at = b"", b"", 128 + 4 + 12 * len(contents)
+    for tag, content in contents:
+        table += tag + struct.pack(">II", at + len(data), len(content))
+        data += content
+    rest = bytes(32) + b"acsp" + bytes(88) + struct.pack(">I", len(contents)) + table + data
+    return (len(rest) + 4).to_bytes(4) + rest
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(b"sRGB IEC61966-2.1", b"sRGB built-in", b"Display P3", b"Adobe RGB (1998)", b"c2"),
+        *(b"ProPhoto RGB", b"Generic RGB Profile", b"Dot Gain 20%", b"Gray Gamma 2.2", b"uRGB"),
+        *(b"Nikon sRGB 4.0.0.3002", b"Google/Skia/E3CADAB7BD3DE5E3436874D2A9DEE126", b"Rec. 709"),
+    ],
+)
+@pytest.mark.parametrize("long", [True, False])
+def test_a_standard_profile_is_known(name: bytes, *, long: bool) -> None:
+    """A standard profile is known by its name."""
+    assert is_standard(profile(name, (b"cprt", b"text"), long=long))
+
+
+@pytest.mark.promise("nothing leaks")
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(profile(b"Color LCD"), profile(b"DELL U2720Q"), profile(b"Anna's screen"), profile(b"")),
+        *(profile(b"Display"), profile(b"c2 of Anna"), profile(b"Display P3", (b"mmod", SERIAL))),
+        profile(b"sRGB", (b"meta", b"dict" + SERIAL)),
+        profile(b"sRGB " + b"Anna Example, Hauptstrasse 1, 80331 Munich"),
+        *(profile(b"sRGB")[:-9], profile(b"sRGB") + SERIAL),
+        *(b"", b"nonsense", SRGB[:200], bytes(300)),
+    ],
+)
+def test_a_personal_profile_is_no_standard(data: bytes) -> None:
+    """A colour profile that may name a screen or a person is no standard one."""
+    assert not is_standard(data)
+
+
+@pytest.mark.promise("nothing leaks")
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_personal_profile_is_removed(kind: str) -> None:
+    """A photo with a personal colour profile is encoded again without it; a standard profile stays."""
+    standard = describe(WholeImage(encoded(picture(), kind, icc_profile=SRGB)))
+    own = describe(WholeImage(encoded(picture(), kind, icc_profile=profile(b"Color LCD"))))
+
+    assert standard.has_profile
+    assert own.has_profile
+    assert standard.metadata == frozenset()
+    assert own.metadata == {Metadata.PROFILE}
+    changes = changes_for(own, transparent=False)
+    assert changes == ("image_metadata_removed",)
+    assert not is_lossless(own, changes)
+    assert changes_for(own, transparent=False, keep_metadata=True) == ()
+
+
+def test_a_long_profile_is_joined() -> None:
+    """A profile longer than a JPEG's segment of 64 KiB is put together from its parts."""
+    long = profile(b"Display P3", (b"A2B0", bytes(100_000)))
+    header = describe(WholeImage(encoded(picture(), "JPEG", icc_profile=long)))
+    assert header.metadata == frozenset()
+
+
+LOOK = ImageInspection(
+    0, brightness=120, highlights=220, sharpness=300, transparent=False, thumbnail=b""
+)
+GOOD = Photo("anna.jpg", "a1", ImageHeader(ImageFormat.JPEG, 1200, 1600), LOOK)
+HEIF = replace(GOOD.header, format=ImageFormat.HEIF)
+
+
+def photo(member: str, digest: str, bits: int, size: tuple[int, int] = (1200, 1600)) -> Photo:
+    header = ImageHeader(ImageFormat.JPEG, *size)
+    return Photo(member, digest, header, replace(LOOK, fingerprint=bits))
+
+
+@pytest.mark.promise("it can be operated")
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        (GOOD, None),
+        (replace(GOOD, header=replace(GOOD.header, width=LOW_SIDE - 1)), "image_low_resolution"),
+        (replace(GOOD, header=replace(GOOD.header, width=LOW_SIDE)), None),
+        (replace(GOOD, look=replace(LOOK, brightness=10, highlights=30)), "image_very_dark"),
+        (replace(GOOD, look=replace(LOOK, brightness=DARK_MEAN, highlights=30)), None),
+        (replace(GOOD, look=replace(LOOK, brightness=10, highlights=DARK_HIGHLIGHTS)), None),
+        (replace(GOOD, look=replace(LOOK, sharpness=BLURRED - 1)), "image_blurred"),
+        (replace(GOOD, look=replace(LOOK, sharpness=BLURRED)), None),
+        (replace(GOOD, member="anna.png"), "image_wrong_extension"),
+        (replace(GOOD, member="anna"), "image_wrong_extension"),
+        # as Windows saves from the web
+        (replace(GOOD, member="anna.jfif"), "image_wrong_extension"),
+        (replace(GOOD, member="holiday/anna.JPEG"), None),
+        (replace(GOOD, header=HEIF), "image_wrong_extension"),
+    ],
+)
+def test_each_hint_says_what_to_do(changed: Photo, code: str | None) -> None:
+    """Each hint about a photo has its code and says what to do."""
+    hints = hints_for(changed)
+
+    assert [hint.code for hint in hints] == ([code] if code else [])
+    for hint in hints:
+        assert hint.member == changed.member
+        assert hint.message.startswith(f"{changed.member} ")
+        assert hint.message.endswith(".")
+
+
+def test_a_photo_is_judged_upright() -> None:
+    """A photo that lies on its side has the size that one sees."""
+    lying = replace(GOOD, header=replace(GOOD.header, width=1600, height=400, orientation=6))
+    assert "400 by 1600" in hints_for(lying)[0].message
+
+
+def test_an_exact_duplicate_is_reported() -> None:
+    """Of two equal files the later one is reported."""
+    photos = [photo("a.jpg", "x", 1), photo("b.jpg", "y", 2**40 - 1), photo("c.jpg", "x", 1)]
+
+    assert exact_duplicates(photos) == {"c.jpg": "a.jpg"}
+    assert exact_duplicates(photos, {"c.jpg"}) == {"a.jpg": "c.jpg"}
+    hints = hints_for_set(photos, {"c.jpg": "a.jpg"})
+    assert [(hint.code, hint.member) for hint in hints] == [("image_exact_duplicate", "c.jpg")]
+    assert "a.jpg" in hints[0].message
+
+
+def test_a_near_duplicate_is_reported() -> None:
+    """Of photos that look alike the later ones are reported."""
+    near, far = (1 << NEAR) - 1, (1 << NEAR + 1) - 1
+    photos = [photo("a.jpg", "1", 0), photo("b.jpg", "2", near), photo("c.jpg", "3", far << 20)]
+    hints = hints_for_set(photos, {})
+    assert [(hint.code, hint.member) for hint in hints] == [("image_near_duplicate", "b.jpg")]
+    assert "a.jpg" in hints[0].message
+
+
+def test_sizes_far_apart_are_reported() -> None:
+    """Sizes far apart are reported, and another way up is not."""
+    apart = hints_for_set([photo("a", "1", 0), photo("b", "2", 2**40 - 1, (600, 800))], {})
+    turned = hints_for_set([photo("a", "1", 0), photo("b", "2", 2**40 - 1, (1600, 1200))], {})
+
+    assert [hint.code for hint in apart] == ["dataset_several_sizes"]
+    assert "600 by 800" in apart[0].message
+    assert turned == ()
+    assert hints_for_set([], {}) == ()
+
+
+def gradient(step: int, *, turn: bool = False) -> bytes:
+    """Grey values with waves in them."""
+    rows = [[(x * y * step + x * 7) % 256 for x in range(SIDE)] for y in range(SIDE)]
+    return bytes(value for row in (zip(*rows, strict=True) if turn else rows) for value in row)
+
+
+def test_a_fingerprint_follows_the_shapes() -> None:
+    """A fingerprint follows the shapes and not the light; half of its 64 bits are set."""
+    picture = gradient(1)
+    darker = bytes(value * 3 // 4 for value in picture)
+    noisy = bytes(min(255, value + at % 3) for at, value in enumerate(picture))
+    bits = fingerprint(picture)
+
+    assert distance(bits, fingerprint(darker)) <= 2
+    assert distance(bits, fingerprint(noisy)) <= 2
+    assert distance(bits, fingerprint(gradient(3, turn=True))) > 2 * NEAR
+    assert (bits < 2**64, bits.bit_count()) == (True, 32)
+
+
+def test_fingerprints_are_compared() -> None:
+    """A thousand fingerprints have no false match, and flat pictures of any grey have one."""
+    many = {
+        str(n): (n * 0x9E3779B97F4A7C15) % 2**64 ^ (n * 0xC2B2AE3D27D4EB4F >> 7) % 2**64
+        for n in range(1000)
+    }
+
+    assert near_duplicates(many) == {}
+    assert len({fingerprint(bytes([grey]) * SIDE * SIDE) for grey in (0, 1, 77, 255)}) == 1

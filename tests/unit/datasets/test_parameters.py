@@ -1,10 +1,15 @@
+"""Parameters come from folder, file and metadata; wrong ones are refused, unusual ones advised on."""
+
 import json
 from typing import Any
 
 import pytest
 
-from lora_drop.datasets.parameters import ResolvedParameters, resolve
+from lora_drop.datasets.parameters import ResolvedParameters, advice, folder_advice, resolve
+from lora_drop.fal.trainers.common import NAMES
 from lora_drop.fal.trainers.parameters import ParameterSource
+from lora_drop.fal.trainers.table import TRAINERS
+from lora_drop.fal.trainers.trainer import Price
 from lora_drop.jobs.errors import DatasetRejectedError
 
 
@@ -21,7 +26,9 @@ def codes_of(**drop: Any) -> list[str]:
     return [problem.code for problem in rejected.value.problems]
 
 
-def test_without_a_word_fals_defaults_hold_and_a_trigger_is_made() -> None:
+@pytest.mark.promise("interfaces stay")
+def test_without_parameters_fals_defaults_hold() -> None:
+    """Without parameters fal's defaults hold and a trigger phrase is made."""
     values = resolved().values
 
     assert values.arguments("https://x/y") == {
@@ -57,114 +64,198 @@ def test_the_nearer_source_wins() -> None:
     }
 
 
+@pytest.mark.promise("interfaces stay")
 @pytest.mark.parametrize("preset", ["portrait", "style", "fast", "quality"])
-def test_a_preset_is_named_by_folder_metadata_or_file(preset: str) -> None:
+def test_a_preset_has_three_sources(preset: str) -> None:
+    """A preset is named by folder, metadata or file; another folder is just a folder."""
     by_folder = resolved(f"{preset}/ada.zip")
-
     assert resolved(metadata={"preset": preset}).values == by_folder.values
     assert resolved(training={"preset": preset}).values == by_folder.values
     assert by_folder.preset == preset
-
-
-def test_a_folder_that_is_no_preset_is_just_a_folder() -> None:
     assert resolved("customers/ada.zip").preset is None
 
 
-def test_the_name_of_another_trainers_parameter_is_refused_with_the_right_one() -> None:
+@pytest.mark.promise("never pay for a dataset that cannot train")
+@pytest.mark.parametrize(
+    ("drop", "name"),
+    [
+        ({"training": {"trigger_word": "ada"}}, "trigger_phrase"),
+        ({"metadata": {"learning-rat": "0.0001"}}, "learning_rate"),
+    ],
+)
+def test_a_wrong_parameter_suggests_another(drop: dict[str, Any], name: str) -> None:
+    """A misspelt parameter, or another trainer's, is refused with the right name."""
     with pytest.raises(DatasetRejectedError) as rejected:
-        resolved(training={"trigger_word": "ada"})
-
-    assert "did you mean trigger_phrase" in rejected.value.problems[0].message
-
-
-def test_a_misspelling_is_refused_with_the_right_one() -> None:
-    with pytest.raises(DatasetRejectedError) as rejected:
-        resolved(metadata={"learning-rat": "0.0001"})
-
-    assert "did you mean learning_rate" in rejected.value.problems[0].message
+        resolved(**drop)
+    assert f"did you mean {name}" in rejected.value.problems[0].message
 
 
-def test_metadata_of_upload_tools_is_left_alone() -> None:
+def test_dashes_and_underscores_are_equal() -> None:
+    """Both dashes name a parameter in metadata, and metadata of upload tools is ignored."""
     assert resolved(metadata={"mtime": "1700000000", "s3cmd-attrs": "uid:0"}) == resolved()
-
-
-def test_both_dashes_name_a_parameter_in_metadata() -> None:
     assert resolved(metadata={"trigger-phrase": "ada"}).values.trigger_phrase == "ada"
     assert resolved(metadata={"trigger_phrase": "ada"}).values.trigger_phrase == "ada"
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "code"),
-    [
-        ("steps", 0, "parameter_out_of_range"),
-        ("steps", 10_001, "parameter_out_of_range"),
-        ("steps", "1000", "parameter_invalid_type"),
-        ("steps", True, "parameter_invalid_type"),
-        ("steps", 1000.0, "parameter_invalid_type"),
-        ("learning_rate", 0.01, "parameter_out_of_range"),
-        ("learning_rate", "fast", "parameter_invalid_type"),
-        ("learning_rate", 10**400, "parameter_out_of_range"),
-        ("learning_rate", float("nan"), "parameter_out_of_range"),
-        ("subject_crop", 1, "parameter_invalid_type"),
-        ("trigger_phrase", "", "parameter_out_of_range"),
-        ("trigger_phrase", "a\nb", "parameter_out_of_range"),
-        ("trigger_phrase", "x" * 101, "parameter_out_of_range"),
-        ("data_archive_format", "tar", "parameter_out_of_range"),
-        ("resume_from_checkpoint", "http://x/y", "parameter_out_of_range"),
-        ("resume_from_checkpoint", "https://a.example/\ud800", "parameter_out_of_range"),
-        ("resume_from_checkpoint", "https://a.example/\0\u202e", "parameter_out_of_range"),
-        ("resume_from_checkpoint", f"https://a.example/{'x' * 60_000}", "parameter_out_of_range"),
-        ("learning_rate", 1e-200, "parameter_out_of_range"),
-        ("images_data_url", "https://x/y", "parameter_unknown"),
-        ("webhook_url", "https://x/y", "parameter_unknown"),
-        ("preset", "portait", "parameter_unknown_preset"),
-    ],
-)
-def test_a_wrong_value_in_training_json_is_refused(name: str, value: object, code: str) -> None:
-    assert codes_of(training={name: value}) == [code]
+URL = "https://a.example/"
+WRONG: dict[str, dict[str, list[object]]] = {
+    "parameter_out_of_range": {
+        "steps": [0, 10_001],
+        "learning_rate": [0.01, 10**400, float("nan"), 1e-200],
+        "trigger_phrase": ["", "a\nb", "x" * 101],
+        "data_archive_format": ["tar"],
+        "resume_from_checkpoint": [
+            *("http://x/y", f"{URL}\ud800", f"{URL}\0\u202e", URL + "x" * 60_000)
+        ],
+    },
+    "parameter_invalid_type": {
+        "steps": ["1000", True, 1000.0],
+        "learning_rate": ["fast"],
+        "subject_crop": [1],
+    },
+    "parameter_unknown": {"images_data_url": ["https://x/y"], "webhook_url": ["https://x/y"]},
+    "parameter_unknown_preset": {"preset": ["portait", ["portrait"], {"a": 1}, 7, True, "\ud800"]},
+}
+
+
+@pytest.mark.promise("never pay for a dataset that cannot train")
+@pytest.mark.parametrize("code", WRONG)
+def test_a_wrong_value_is_refused(code: str) -> None:
+    """A wrong value in training.json is refused with its code."""
+    for name, values in WRONG[code].items():
+        for value in values:
+            assert codes_of(training={name: value}) == [code], (name, value)
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("steps", "1_000"),
-        ("steps", "+12"),
+        *(("steps", text) for text in ("1_000", "+12", "1e3")),
         ("steps", "١٢"),  # digits that int() takes and fal would not
-        ("steps", "1e3"),
-        ("learning_rate", "nan"),
-        ("learning_rate", "0x1"),
-        ("subject_crop", "yes"),
+        *(("learning_rate", "nan"), ("learning_rate", "0x1"), ("subject_crop", "yes")),
     ],
 )
-def test_text_that_only_python_takes_for_a_number_is_refused(name: str, value: str) -> None:
+def test_metadata_numbers_are_plain(name: str, value: str) -> None:
+    """A text that only Python takes for a number is refused."""
     assert codes_of(metadata={name: value}) == ["parameter_invalid_type"]
 
 
+@pytest.mark.promise("never pay for a dataset that cannot train")
 @pytest.mark.parametrize("raw", [b"{", b"[]", b"\xff\xfe", b"[" * 100_000, b"null"])
-def test_a_broken_training_json_is_told_as_such(raw: bytes) -> None:
+def test_a_broken_training_json_is_refused(raw: bytes) -> None:
+    """A broken training.json is refused as such."""
     assert codes_of(training=raw) == ["parameter_invalid_json"]
 
 
-def test_every_wrong_parameter_is_told_at_once() -> None:
+def test_all_wrong_parameters_are_reported() -> None:
+    """All wrong parameters are reported at once, and at most fifty."""
     assert codes_of(training={"steps": 0, "trigger_word": "x"}, metadata={"lr": "1"}) == [
-        "parameter_out_of_range",
-        "parameter_unknown",
-        "parameter_unknown",
+        *("parameter_out_of_range", "parameter_unknown", "parameter_unknown")
     ]
-
-
-@pytest.mark.parametrize("preset", [["portrait"], {"a": 1}, 7, True, "\ud800"])
-def test_a_preset_that_is_no_name_is_refused(preset: object) -> None:
-    assert codes_of(training={"preset": preset}) == ["parameter_unknown_preset"]
+    assert len(codes_of(training={f"key{n}": n for n in range(3500)})) == 50
 
 
 @pytest.mark.parametrize("training", [{"\ud800": 1}, {"trigger_phrase": "\ud800"}])
-def test_what_no_file_can_hold_is_refused_in_a_sentence_that_can(training: object) -> None:
+def test_half_a_character_is_refused_readably(training: object) -> None:
+    """Half a character is refused with a message that can be written."""
     with pytest.raises(DatasetRejectedError) as rejected:
         resolved(training=training)
-
     assert "?" in rejected.value.problems[0].model_dump_json()
 
 
-def test_thousands_of_unknown_parameters_are_told_as_fifty_problems() -> None:
-    assert len(codes_of(training={f"key{n}": n for n in range(3500)})) == 50
+STEPS, RATE, BILLED = (
+    "parameter_steps_unusual",
+    "parameter_learning_rate_unusual",
+    "parameter_steps_below_minimum",
+)
+
+
+def advised(asked: Price | None = None, /, **metadata: str) -> dict[str, str]:
+    """Each code of the advice and its sentence."""
+    resolved = resolve(
+        key="a.zip", training_json=None, metadata=metadata, trigger_seed="0123456789"
+    )
+    return {problem.code: problem.message for problem in advice(resolved, asked)}
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_presets_and_defaults_need_no_advice(trainer: str) -> None:
+    """A preset as it is needs no advice, and neither do fal's own defaults."""
+    assert [advised(trainer=trainer, preset=preset) for preset in NAMES] == [{}] * len(NAMES)
+    assert advised(trainer=trainer) == {}
+
+
+@pytest.mark.promise("it can be operated")
+@pytest.mark.parametrize(
+    ("metadata", "codes"),
+    [
+        ({"preset": "portrait", "steps": "1000"}, []),
+        ({"preset": "portrait", "steps": "2500"}, []),
+        ({"preset": "portrait", "steps": "2501"}, [STEPS]),
+        ({"preset": "portrait", "steps": "999"}, [BILLED, STEPS]),
+        ({"preset": "portrait", "learning_rate": "0.0001"}, []),
+        ({"preset": "portrait", "learning_rate": "0.0002"}, []),
+        ({"preset": "portrait", "learning_rate": "0.00021"}, [RATE]),
+        ({"preset": "portrait", "learning_rate": "0.00009"}, [RATE]),
+        ({"preset": "portrait", "steps": "9000", "learning_rate": "0.001"}, [STEPS, RATE]),
+        ({"preset": "style", "steps": "1999"}, [STEPS]),
+        ({"preset": "style", "learning_rate": "0.00011"}, [RATE]),
+        ({"preset": "fast", "steps": "500"}, [BILLED]),
+        ({"preset": "fast", "learning_rate": "0.0001"}, [RATE]),
+        ({"preset": "quality", "steps": "10000"}, []),
+        ({"preset": "quality", "steps": "2999"}, [STEPS]),
+        ({"preset": "quality", "learning_rate": "0.0002"}, [RATE]),
+        # without a preset it is enough to be like one of them
+        ({"steps": "1500", "learning_rate": "0.00015"}, []),
+        ({"steps": "10000", "learning_rate": "0.00006"}, []),
+        ({"steps": "1200"}, []),
+        ({"steps": "1200", "learning_rate": "0.00009"}, [RATE]),
+        ({"steps": "499"}, [BILLED, STEPS]),
+        ({"steps": "10000", "learning_rate": "0.001"}, [RATE]),
+        # a trainer without advice on its learning rate
+        ({"trainer": "flux-2-trainer", "preset": "portrait", "learning_rate": "0.9"}, []),
+        ({"trainer": "flux-2-trainer", "preset": "portrait", "steps": "100"}, [STEPS]),
+        ({"trainer": "qwen-image-trainer-v2", "preset": "fast", "steps": "499"}, [BILLED, STEPS]),
+    ],
+)
+def test_advice_is_given_beyond_ranges(metadata: dict[str, str], codes: list[str]) -> None:
+    """Advice is given beyond the usual ranges of a preset, and only there."""
+    assert list(advised(**metadata)) == codes
+
+
+@pytest.mark.promise("never pay twice")
+def test_steps_below_the_bill_are_named() -> None:
+    """Steps below what is billed are reported in numbers."""
+    said = advised(preset="fast", steps="600")[BILLED]
+    assert (
+        said
+        == "600 steps will be trained and 1000 billed, which is the least: 1000 steps would cost the same."
+    )
+
+
+def test_fals_current_price_counts() -> None:
+    """The price that fal asks at the moment counts."""
+    assert list(advised(Price(0.003, 2000), preset="portrait")) == [BILLED]
+    assert advised(Price(0.003, 1), preset="fast", steps="600") == {}
+
+
+def test_the_advised_ranges_are_named() -> None:
+    said = advised(preset="quality", steps="100")[STEPS]
+    rates = advised(steps="10000", learning_rate="0.001")[RATE]
+    assert "3000 and more for quality" in said
+    assert "0.000001 to 0.0001 for quality" in rates
+
+
+@pytest.mark.promise("it can be operated")
+@pytest.mark.parametrize("folder", ["portriat", "Portrait", "syle", "qualty"])
+def test_a_folder_nearly_like_a_preset(folder: str) -> None:
+    """A folder that is nearly called like a preset gets a warning."""
+    [problem] = folder_advice(f"{folder}/ada.zip")
+    assert problem.code == "parameter_preset_unlike"
+    assert folder in problem.message
+
+
+@pytest.mark.parametrize("key", ["portrait/a.zip", "anna/a.zip", "portrai.zip", "style/x/a.zip"])
+def test_another_folder_gets_no_advice(key: str) -> None:
+    """A folder of one's own gets no warning."""
+    assert folder_advice(key) == ()

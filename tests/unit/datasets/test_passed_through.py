@@ -1,10 +1,9 @@
-"""An archive goes to fal as it is only where every trainer sees just what the check has seen in it."""
+"""An archive goes to fal unchanged only where every trainer sees just what the check has seen."""
 
 import io
 import struct
 import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -15,7 +14,7 @@ from tests.support.builders import make_archive, make_jpeg, make_png
 from tests.support.checking import checked, errors, good, warnings
 from tests.support.memory_files import MemoryRange
 from tests.support.pictures import BlindPictures
-from tests.support.zips import Part, assembled
+from tests.support.zips import Part, assembled, unicode_path
 
 FAST = "fal-ai/flux-lora-fast-training"
 FLUX_2 = "fal-ai/flux-2-trainer"
@@ -39,15 +38,12 @@ def copy_of(data: bytes, found: ValidDataset) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def unicode_path(raw: bytes, name: bytes) -> bytes:
-    """Info-ZIP's field (APPNOTE 4.6.9)."""
-    return struct.pack("<2HBL", 0x7075, 5 + len(name), 1, zlib.crc32(raw)) + name
-
-
+@pytest.mark.promise("never pay for a dataset that cannot train")
 @pytest.mark.parametrize(
     "raw", [b"p%d.bin", b"../../p%d.jpg", b"p%d.txt", b"p%d\0.jpg", b"same.jpg"]
 )
-def test_names_that_only_some_programs_see_never_reach_a_trainer(raw: bytes) -> None:
+def test_ambiguous_names_reach_no_trainer(raw: bytes) -> None:
+    """A name that only some programs see never reaches a trainer."""
     parts = []
     for number in range(12):
         name = raw % number if b"%d" in raw else raw
@@ -59,35 +55,42 @@ def test_names_that_only_some_programs_see_never_reach_a_trainer(raw: bytes) -> 
     assert set(copy_of(data, good(data))) == {f"p{number}.jpg" for number in range(12)}
 
 
+@pytest.mark.promise("nothing leaks")
 @pytest.mark.parametrize(
     "others",
     [
         {"notes/" + "x" * 250 + ".txt": b"far too long"},
         {"y" * 300 + "/": b""},
-        {"nobody.txt": b"+49 30 1234567"},
+        {"notes.txt": b"+49 30 1234567"},
         {"folder/": b""},
+        {"photo-00.txt": b" \n"},
+        *(
+            {junk: make_jpeg(77)}
+            for junk in ("Icon\r", "__MACOSX/._Icon\r", "@eaDir/a.jpg/SYNOFILE_THUMB_M.jpg")
+        ),
     ],
-    ids=["a long name", "a long folder", "somebody's notes", "a folder"],
+    ids=ascii,
 )
-def test_what_no_trainer_needs_is_left_out(others: dict[str, bytes]) -> None:
+def test_needless_files_are_left_out(others: dict[str, bytes]) -> None:
+    """What no trainer needs is left out of the copy."""
     data = packed(PHOTOS | others)
-
     assert set(copy_of(data, good(data))) == set(PHOTOS)
 
 
-def test_names_of_four_byte_letters_fit_every_file_system() -> None:
+def test_long_names_fit_every_file_system() -> None:
+    """Names of four-byte letters fit every file system."""
     data = packed({f"{chr(0x1F600 + number) * 75}.jpg": make_jpeg(number) for number in range(12)})
-
     names = copy_of(data, good(data))
-
     assert len(names) == 12
     assert max(len(name.encode()) for name in names) < 200
 
 
+@pytest.mark.promise("never pay for a dataset that cannot train")
 @pytest.mark.parametrize(
     "name", ["photo-00.TXT", "photo-00.caption", "photo-00.jpg.txt", "PHOTO-00.txt"]
 )
-def test_a_caption_lies_where_trainers_look_for_it(name: str) -> None:
+def test_a_caption_is_renamed_for_trainers(name: str) -> None:
+    """A caption lies where trainers look for it."""
     data = packed(PHOTOS | {name: b"a [trigger]"})
     found = checked(data)
 
@@ -106,20 +109,19 @@ def with_comment(data: bytes) -> bytes:
 def with_times(data: bytes) -> bytes:
     """As Info-ZIP has it: when a file was last used, and whose it is."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        times = struct.pack("<2HBL", 0x5455, 5, 1, 1_700_000_000)
         parts = [
-            Part(
-                name=name.encode(),
-                content=archive.read(name),
-                local_extra=struct.pack("<2HBL", 0x5455, 5, 1, 1_700_000_000),
-            )
+            Part(name=name.encode(), content=archive.read(name), local_extra=times)
             for name in archive.namelist()
         ]
     return assembled(parts)
 
 
-@pytest.mark.parametrize("told", [with_comment, with_times])
-def test_what_an_archive_tells_besides_its_files_is_removed_unless_it_is_to_be_kept(told) -> None:  # type: ignore[no-untyped-def]  # one of two
-    data = told(packed(PHOTOS))
+@pytest.mark.promise("nothing leaks")
+@pytest.mark.parametrize("with_metadata", [with_comment, with_times])
+def test_an_archives_metadata_is_removed(with_metadata: Callable[[bytes], bytes]) -> None:
+    """The comment and the times of an archive are removed, unless they are to be kept."""
+    data = with_metadata(packed(PHOTOS))
     found = checked(data)
 
     assert found.good
@@ -128,7 +130,8 @@ def test_what_an_archive_tells_besides_its_files_is_removed_unless_it_is_to_be_k
     assert good(data, keep_metadata=True).plan == ()
 
 
-def test_of_two_like_photos_the_one_with_a_caption_is_used() -> None:
+def test_the_captioned_duplicate_is_used() -> None:
+    """Of two equal photos the one with a caption is used."""
     members = PHOTOS | {"a (1).jpg": PHOTOS["photo-03.jpg"], "photo-03.txt": b"in the garden"}
     data = packed(members)
     found = checked(data)
@@ -140,14 +143,16 @@ def test_of_two_like_photos_the_one_with_a_caption_is_used() -> None:
     assert not {"caption_orphan"} & set(warnings(data))
 
 
-def test_a_caption_of_a_photo_that_is_refused_is_no_orphan() -> None:
+def test_a_refused_photos_caption() -> None:
+    """A caption of a photo that is refused is no orphan."""
     found = checked(packed(PHOTOS | {"broken.jpg": b"no photo", "broken.txt": b"a photo"}))
-
     assert [each.code for each in found.report.errors] == ["image_invalid_format"]
     assert "caption_orphan" not in [each.code for each in found.report.warnings]
 
 
-def test_a_trainer_that_does_not_know_the_trigger_gets_the_phrase_itself() -> None:
+@pytest.mark.promise("never pay for a dataset that cannot train")
+def test_a_trigger_becomes_the_phrase() -> None:
+    """A trainer that does not know the trigger gets the phrase itself."""
     captions = {f"photo-{number:02}.txt": b"a photo of [Trigger]" for number in range(12)}
     data = packed(PHOTOS | captions)
     for_flux_2 = checked(data, application=FLUX_2, metadata={"trigger-phrase": "ada"})
@@ -160,14 +165,9 @@ def test_a_trainer_that_does_not_know_the_trigger_gets_the_phrase_itself() -> No
     assert "caption_trigger_filled" in codes(for_flux_2)
 
 
-def test_an_empty_caption_is_left_out() -> None:
-    data = packed(PHOTOS | {"photo-00.txt": b" \n"})
-
-    assert set(copy_of(data, good(data))) == set(PHOTOS)
-
-
 @pytest.mark.parametrize("folders", [("x/", "x/", "y/"), ("x/", "", "y/")])
-def test_a_mask_stays_with_its_photo_and_no_photo_becomes_one(folders: tuple[str, ...]) -> None:
+def test_no_photo_becomes_a_mask(folders: tuple[str, ...]) -> None:
+    """A mask stays with its photo, and no photo becomes a mask."""
     photo, mask, other = folders
     members = {f"z/{name}": data for name, data in PHOTOS.items()} | {
         f"{photo}p0.jpg": make_jpeg(90),
@@ -175,7 +175,6 @@ def test_a_mask_stays_with_its_photo_and_no_photo_becomes_one(folders: tuple[str
         f"{other}p0_mask.jpg": make_jpeg(92),
     }
     data = packed(members)
-
     names = set(copy_of(data, good(data, application=FAST)))
 
     assert ("p0_mask.png" in names) == bool(mask)
@@ -184,7 +183,8 @@ def test_a_mask_stays_with_its_photo_and_no_photo_becomes_one(folders: tuple[str
     assert len(names) == 15
 
 
-def test_the_mask_of_a_photo_that_is_dropped_is_dropped_as_well() -> None:
+def test_a_mask_goes_with_its_photo() -> None:
+    """The mask of a photo that is dropped is dropped as well."""
     members = PHOTOS | {"photo-03 copy.jpg": PHOTOS["photo-03.jpg"]}
     data = packed(members | {"photo-03 copy_mask.png": make_png(5)})
     found = checked(data, application=FAST)
@@ -195,14 +195,13 @@ def test_the_mask_of_a_photo_that_is_dropped_is_dropped_as_well() -> None:
     assert mask.fate is ImageOutcome.DROPPED
 
 
-def test_nothing_is_said_of_what_could_be_better_about_a_mask() -> None:
+def test_masks_get_no_hints() -> None:
+    """A mask gets no hints, as a photo does."""
     small = make_png(5, side=100)
     members = PHOTOS | {"photo-03 copy.jpg": PHOTOS["photo-03.jpg"]}
     masks = {"photo-03 copy_mask.png": small, "photo-00_mask.png": make_png(6, side=100)}
-
-    told = checked(packed(members | masks), application=FAST).report.warnings
-
-    assert {each.code for each in told if each.member in masks} == {"image_mask_differs"}
+    warned = checked(packed(members | masks), application=FAST).report.warnings
+    assert {each.code for each in warned if each.member in masks} == {"image_mask_differs"}
 
 
 def test_masks_are_no_photos() -> None:
@@ -215,39 +214,31 @@ def test_masks_are_no_photos() -> None:
     assert "image_mask_unused" in warnings(packed(photos | masks))
 
 
-def test_a_raw_photo_beside_its_jpeg_is_left_out() -> None:
+def test_a_raw_beside_its_jpeg() -> None:
+    """A raw photo beside its JPEG is left out."""
     raw = b"FUJIFILMCCD-RAW " + bytes(5000)
     data = packed(PHOTOS | {"photo-00.RAF": raw})
-
     assert "image_other_format_beside" in warnings(data)
     assert set(copy_of(data, good(data))) == set(PHOTOS)
     assert errors(packed(PHOTOS | {"other.RAF": raw})) == ["image_unsupported_format"]
 
 
-@pytest.mark.parametrize(
-    "junk", ["Icon\r", "__MACOSX/._Icon\r", "@eaDir/a.jpg/SYNOFILE_THUMB_M.jpg"]
-)
-def test_what_macs_and_network_drives_put_there_is_left_out(junk: str) -> None:
-    data = packed(PHOTOS | {junk: make_jpeg(77)})
-
-    assert set(copy_of(data, good(data))) == set(PHOTOS)
-
-
-def test_a_training_json_with_a_hidden_ending_is_not_passed_over() -> None:
+@pytest.mark.promise("never pay for a dataset that cannot train")
+def test_a_misnamed_training_json_is_refused() -> None:
+    """A training.json with a hidden second suffix is refused and not passed over."""
     data = packed(PHOTOS | {"training.json.txt": b'{"steps": 1100}'})
-
     assert errors(data) == ["parameter_file_misnamed"]
 
 
-def test_a_trigger_phrase_that_is_not_known_yet_is_not_missed() -> None:
+def test_an_unknown_parameter_hides_no_trigger() -> None:
+    """A trigger phrase is not called missing where a parameter is misspelt."""
     data = make_archive(training={"triger_phrase": "ada"}, members={"photo-00.txt": b"[trigger]"})
-
     assert errors(data) == ["parameter_unknown"]
     assert "caption_trigger_unset" not in warnings(data)
 
 
-def test_where_captions_are_needed_nothing_is_said_of_doing_without() -> None:
+def test_needed_captions_get_no_advice() -> None:
+    """Where captions are needed, no advice says that they are optional."""
     found = checked(packed(PHOTOS), application=FLUX_2)
-
     assert [each.code for each in found.report.errors] == ["caption_missing"]
     assert "dataset_no_captions" not in [each.code for each in found.report.warnings]

@@ -1,3 +1,5 @@
+"""The report's page is safe to open: foreign names are nothing but text, and nothing is fetched."""
+
 import base64
 import hashlib
 import re
@@ -46,8 +48,10 @@ def report_of(name: str) -> Report:
     )
 
 
+@pytest.mark.promise("nothing leaks")
 @pytest.mark.parametrize("name", HOSTILE)
-def test_whatever_a_file_is_called_it_is_nothing_but_text(name: str) -> None:
+def test_a_file_name_is_only_text(name: str) -> None:
+    """A file name on the page is nothing but text."""
     page, plain = Page(html_text(report_of(name))), Page(html_text(report_of("anna.jpg")))
 
     assert [tag for tag, _ in page.elements] == [tag for tag, _ in plain.elements]
@@ -58,9 +62,9 @@ def test_whatever_a_file_is_called_it_is_nothing_but_text(name: str) -> None:
 
 
 @pytest.mark.parametrize("control", ["\u202e", "\u2066", "\u202b", "\n", "\x00", "\ud800"])
-def test_a_name_does_not_turn_its_reader_around(control: str) -> None:
+def test_control_characters_are_shown(control: str) -> None:
+    """A control character in a name is shown, and does not turn its reader around."""
     name = f"anna{control}gpj.exe"
-
     text = html_text(report_of(name))
     page = Page(text)
 
@@ -69,7 +73,8 @@ def test_a_name_does_not_turn_its_reader_around(control: str) -> None:
     assert text.encode()
 
 
-def test_a_name_in_any_script_is_shown_as_it_is_and_apart_from_what_is_around_it() -> None:
+def test_any_script_is_shown_apart() -> None:
+    """A name in any script is shown as it is and apart from what is around it."""
     for name in ("מסיבה.jpg", "عيد.jpg", "👩‍👧.jpg", "été.jpg", "נ\u200dכ.jpg"):
         text = html_text(report_of(name))
 
@@ -77,16 +82,18 @@ def test_a_name_in_any_script_is_shown_as_it_is_and_apart_from_what_is_around_it
         assert "[U+" not in text
 
 
-def test_a_name_of_a_thousand_characters_keeps_its_ends_and_may_break_anywhere() -> None:
+def test_a_long_name_is_shortened() -> None:
+    """A name of a thousand characters keeps its ends and may break anywhere."""
     text = html_text(report_of(f"first{'x' * 1000}last.jpg"))
-
     names = re.findall(r'<bdi class="name">(.*?)</bdi>', text)
     assert {len(name) for name in names} == {200}
     assert all(re.fullmatch(r"firstx+…x+last\.jpg2?", name) for name in names)
     assert "overflow-wrap:anywhere" in text
 
 
-def test_the_page_fetches_nothing_and_runs_nothing() -> None:
+@pytest.mark.promise("nothing leaks")
+def test_the_page_fetches_and_runs_nothing() -> None:
+    """The page fetches nothing and runs nothing."""
     text = html_text(whole_report())
     page = Page(text)
 
@@ -104,7 +111,9 @@ def test_the_page_fetches_nothing_and_runs_nothing() -> None:
     )
 
 
-def test_the_policy_lets_in_this_style_sheet_and_pictures_in_the_page_alone() -> None:
+@pytest.mark.promise("nothing leaks")
+def test_the_content_policy_is_strict() -> None:
+    """The page's content policy lets in its own style sheet and pictures alone."""
     text = html_text(whole_report())
     [policy] = [
         each["content"]
@@ -120,53 +129,52 @@ def test_the_policy_lets_in_this_style_sheet_and_pictures_in_the_page_alone() ->
     )
 
 
-def test_a_link_leads_to_the_photo_that_is_spoken_of() -> None:
+def test_a_link_leads_to_its_photo() -> None:
+    """A link leads to the photo of its problem."""
     page = Page(html_text(whole_report()))
     places = [each["id"] for each in page.with_class("photo")]
-
     assert places == ["photo-1", "photo-2", "photo-3"]
     assert {each["href"] for each in page.all("a")} == {"#photo-1", "#photo-2", "#photo-3"}
 
 
-def test_no_two_things_on_the_page_have_the_same_id() -> None:
+def test_ids_on_the_page_are_unique() -> None:
+    """No two things on the page have the same id."""
     photos = (make_photo("anna.jpg"), make_photo("anna.jpg"), make_photo("x" * 300)) * 10
     page = Page(html_text(make_report(photos=photos)))
     ids = [each["id"] for _, each in page.elements if "id" in each]
-
     assert len(ids) == len(set(ids))
 
 
-def test_what_is_no_jpeg_is_shown_as_none() -> None:
+def test_only_jpegs_are_shown() -> None:
+    """A thumbnail that is no JPEG is not shown."""
     svg = make_photo(thumbnail=b"<svg onload=alert(1)>")
     page = Page(html_text(make_report(photos=(svg, make_photo(), make_photo(thumbnail=b"")))))
     encoded = base64.b64encode(THUMBNAIL).decode()
-
     assert [each["src"] for each in page.all("img")] == [f"data:image/jpeg;base64,{encoded}"]
     assert page.text.count("No preview") == 2
 
 
-def test_a_picture_waits_until_it_is_looked_at_and_says_what_it_is() -> None:
+def test_a_picture_is_loaded_lazily() -> None:
+    """A picture is loaded when it is scrolled to, and has a text beside it."""
     [picture] = Page(html_text(make_report(photos=(make_photo(),)))).all("img")
-
     assert (picture["loading"], picture["alt"]) == ("lazy", "Preview of anna.jpg")
 
 
 def test_every_photo_has_its_badge() -> None:
     photos = tuple(make_photo(f"{fate}.jpg", fate=fate) for fate in ImageOutcome)
     badges = Page(html_text(make_report(photos=photos))).with_class("badge")
-
     assert [each["class"] for each in badges] == [f"badge {fate}" for fate in ImageOutcome]
 
 
 def test_a_photo_says_what_it_is() -> None:
     photo = make_photo("a.heic", name="a.jpg", format="heif", caption=True)
     page = Page(html_text(make_report(photos=(photo,))))
-
     assert "3,024 × 4,032HEIC · 2.4 MB · captioned" in page.text  # noqa: RUF001  # as on the page
     assert "Is called a.jpg in the copy." in page.text
 
 
-def test_many_photos_can_be_filtered_without_a_script() -> None:
+def test_photos_are_filtered_without_script() -> None:
+    """Many photos can be filtered without a script."""
     photos = [make_photo(f"{number}.jpg") for number in range(20)]
     photos[3] = make_photo("3.jpg", fate=ImageOutcome.REFUSED)
     text = html_text(make_report(photos=tuple(photos)))
@@ -176,10 +184,10 @@ def test_many_photos_can_be_filtered_without_a_script() -> None:
     assert "#photos:has(#show-refused:checked) .photo:not(.refused){display:none}" in text
 
 
-def test_a_thousand_photos_are_a_page_of_their_thumbnails_and_little_more() -> None:
+def test_a_thousand_photos_fit_a_page() -> None:
+    """A thousand photos are a page of their thumbnails and little more."""
     thumbnail = b"\xff\xd8\xff" + bytes(8_000)
     photos = tuple(make_photo(f"IMG_{n:04}.jpg", thumbnail=thumbnail) for n in range(1000))
     text = html_text(make_report(photos=photos))
-
     assert len(Page(text).with_class("photo")) == 1000
     assert len(text) < 1000 * (len(thumbnail) * 4 / 3 + 1000)

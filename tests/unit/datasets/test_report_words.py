@@ -1,3 +1,5 @@
+"""The report's page says what a person needs to know, once, in plain words."""
+
 import re
 
 import pytest
@@ -27,20 +29,21 @@ def alike(number: int) -> tuple[Problem, ...]:
     )
 
 
-def test_an_accepted_dataset_says_so_and_what_it_costs() -> None:
+@pytest.mark.promise("it can be operated")
+def test_an_accepted_dataset_says_its_cost() -> None:
+    """The page of an accepted dataset says so, and what the training costs where that is known."""
     photos = tuple(make_photo(f"{number}.jpg") for number in range(24))
     page = Page(html_text(make_report(photos=photos, estimated_cost_usd=3.6)))
 
     assert "Ready to train: 24 photos" in page.text
     assert "It costs about $3.60." in page.text
     assert "fal gets your photos as they are, byte for byte" in page.text
-
-
-def test_a_cost_that_nobody_knows_is_not_made_up() -> None:
     assert "The cost is not known." in Page(html_text(make_report())).text
 
 
-def test_a_rejected_dataset_says_that_nothing_was_paid_and_what_to_do_first() -> None:
+@pytest.mark.promise("it can be operated")
+def test_a_rejected_dataset_says_why() -> None:
+    """The page of a rejected dataset says that nothing was paid and what to do first."""
     errors = (
         Problem(code="parameter_unknown", message="There is no lr. Correct it."),
         Problem(code="image_empty", message="a.jpg is empty. Leave it out.", member="a.jpg"),
@@ -87,20 +90,22 @@ def test_what_was_done_is_said_once() -> None:
     assert "1 of 2" in text
 
 
-def test_a_rejected_archive_without_photos_has_nothing_but_its_verdict() -> None:
+def test_a_broken_archive_has_no_photos() -> None:
+    """A rejected archive without photos has nothing but its verdict."""
     errors = (Problem(code="archive_truncated", message="Its end is missing. Upload it again."),)
     page = Page(html_text(make_report(verdict=Verdict.REJECTED, errors=errors)))
-
     assert "One thing has to be mended" in page.text
     assert [each.get("id") for each in page.all("section")] == ["errors"]
     assert page.with_class("photo") == []
 
 
-def test_everything_that_is_known_is_on_the_page() -> None:
+@pytest.mark.promise("it can be operated")
+def test_the_page_has_everything_known() -> None:
+    """Everything in a report is on its page."""
     report = whole_report()
     text = Page(html_text(report)).text
 
-    for told in (
+    for said in (
         *(
             "anna.zip",
             "48.0 MB",
@@ -114,17 +119,18 @@ def test_everything_that_is_known_is_on_the_page() -> None:
         *("image_empty", "image_very_dark", "image_turned"),
         "The check read 65.5 KB in 3 requests and took 0.2 seconds.",
     ):
-        assert told in text
+        assert said in text
 
 
 @pytest.mark.parametrize("source", ParameterSource)
-def test_a_parameter_says_who_has_set_it(source: ParameterSource) -> None:
+def test_a_parameter_says_its_source(source: ParameterSource) -> None:
+    """A parameter says where its value comes from."""
     each = ParameterReport(name="steps", value=1500, source=source)
     report = make_report(preset="portrait", parameters=(each,))
-    [told] = re.findall(r"<td>1,500</td><td>(.*?)</td>", html_text(report))
+    [said] = re.findall(r"<td>1,500</td><td>(.*?)</td>", html_text(report))
 
     assert (
-        told
+        said
         == {
             "default": "default",
             "preset": "preset portrait",
@@ -135,7 +141,8 @@ def test_a_parameter_says_who_has_set_it(source: ParameterSource) -> None:
     )
 
 
-def test_thirty_photos_with_one_trouble_are_one_thing_to_read() -> None:
+def test_equal_problems_are_one_group() -> None:
+    """Thirty photos with one problem are one group on the page."""
     page = Page(html_text(make_report(warnings=alike(30))))
 
     assert len(page.with_class("group")) == 1
@@ -145,39 +152,42 @@ def test_thirty_photos_with_one_trouble_are_one_thing_to_read() -> None:
     assert page.text.count("looks almost the same as a.jpg.") == 30
 
 
-def test_nothing_is_hidden_where_it_takes_as_little_room() -> None:
+def test_a_small_group_is_not_folded() -> None:
+    """A group is not folded where that saves no room."""
     assert Page(html_text(make_report(warnings=alike(4)))).all("details") == []
 
 
-def test_what_to_do_about_one_photo_stands_beside_all_photos_once() -> None:
+def test_advice_stands_on_the_page_once() -> None:
+    """The advice about a photo stands on the page once."""
     [warning] = alike(1)
     photo = make_photo("IMG_00.jpg", warnings=(warning,))
     page = Page(html_text(make_report(photos=(photo,), warnings=(warning,))))
-
     assert page.text.count(ADVICE) == 1
     assert "Looks almost the same as a.jpg." in page.text
 
 
-def test_a_change_is_told_once_whether_the_dataset_tells_it_as_well_or_not() -> None:
+def test_a_change_is_reported_once() -> None:
+    """A change is reported once, whether the dataset reports it as well or not."""
     change = ReportedChange(
         code="image_turned", member="a.jpg", message="a.jpg was turned upright."
     )
     photo = make_photo("a.jpg", fate=ImageOutcome.MENDED, changes=(change,))
-    told = make_report(photos=(photo,), changes=(change,))
-    untold = make_report(photos=(photo,))
+    said = make_report(photos=(photo,), changes=(change,))
+    unsaid = make_report(photos=(photo,))
 
-    assert html_text(told) == html_text(untold)
-    assert len(Page(html_text(told)).with_class("group")) == 1
+    assert html_text(said) == html_text(unsaid)
+    assert len(Page(html_text(said)).with_class("group")) == 1
 
 
-def test_a_code_that_nobody_knows_is_told_as_well() -> None:
+def test_an_unknown_code_is_reported() -> None:
+    """A code that the table does not have is reported as well."""
     strange = Problem(code="mystery", message="Something is odd.")
     text = Page(html_text(make_report(errors=(strange, strange), verdict=Verdict.REJECTED))).text
-
     assert "mystery 2 times" in text
 
 
-def test_groups_keep_their_order_and_the_most_important_comes_first() -> None:
+def test_the_most_important_group_comes_first() -> None:
+    """Groups keep their order, and the most important one comes first."""
     codes = ["image_empty", "dataset_link", "image_empty", "archive_bomb", "image_damaged"]
     groups = groups_of([Problem(code=code, message="m") for code in codes])
 
@@ -189,37 +199,33 @@ def test_groups_keep_their_order_and_the_most_important_comes_first() -> None:
     ]
 
 
-def test_what_all_say_is_found_by_whole_sentences() -> None:
+def test_a_shared_end_is_whole_sentences() -> None:
+    """What all messages share is found by whole sentences, and none ends within a name."""
+    message = "Dr. Who.jpg is dark. Brighten it. Soon."
+
     assert shared_end(["a is bad. Do it. Now.", "b is bad. Do it. Now."]) == "Do it. Now."
     assert shared_end(["a is bad.", "b is bad."]) == ""
     assert shared_end(["a. One.", "b. Two."]) == ""
-
-
-def test_a_sentence_does_not_end_within_a_name() -> None:
-    message = "Dr. Who.jpg is dark. Brighten it. Soon."
-
     assert first_sentence(message, "Dr. Who.jpg") == ("Dr. Who.jpg is dark.", "Brighten it. Soon.")
     assert first_sentence("There are 1.5 photos", None) == ("There are 1.5 photos", "")
 
 
-def test_a_name_is_told_where_the_message_does_not_tell_it() -> None:
-    told = Problem(
+def test_a_missing_name_is_added() -> None:
+    """A member's name is added where the message does not say it, and left out beside a name."""
+    problem = Problem(
         code="archive_unsafe_name", message="A name misleads. Change it.", member="a\\x00"
     )
-    page = Page(html_text(make_report(verdict=Verdict.REJECTED, errors=(told,))))
-
-    assert "A name misleads (a\\x00)Change it." in page.text
-
-
-def test_beside_a_name_a_message_goes_without_it() -> None:
+    page = Page(html_text(make_report(verdict=Verdict.REJECTED, errors=(problem,))))
     long = f"{'x' * 300}.jpg"
 
+    assert "A name misleads (a\\x00)Change it." in page.text
     assert remark("anna.jpg is dark.", "anna.jpg") == "Is dark."
     assert remark(f"{long} is dark.", long) == "Is dark."
     assert remark("The file anna.jpg is dark.", "anna.jpg") == "The file anna.jpg is dark."
 
 
-def test_numbers_are_written_as_people_write_them() -> None:
+def test_numbers_are_written_for_people() -> None:
+    """Numbers are written as people write them."""
     assert [size_of(each) for each in (0, 999, 1000, 999_999, 2_449_999, 5 * 10**12)] == [
         *("0 bytes", "999 bytes", "1.0 KB", "1.0 MB", "2.4 MB", "5,000.0 GB")
     ]
@@ -250,7 +256,7 @@ def test_all_text_can_be_read(colours: dict[str, str]) -> None:
         assert (high + 0.05) / (low + 0.05) >= READABLE, (paper, ink)
 
 
-def test_every_colour_that_is_used_is_there_in_light_and_in_dark() -> None:
+def test_both_themes_have_every_colour() -> None:
+    """Each colour that is used exists in the light and in the dark theme."""
     used = set(re.findall(r"var\(--([a-z-]+)\)", STYLE)) - {"edge"}
-
     assert used == LIGHT.keys() == DARK.keys()

@@ -1,3 +1,5 @@
+"""fal's published keys are read strictly: each key in one writing, and only keys that verify."""
+
 import base64
 import json
 from typing import Any
@@ -11,8 +13,6 @@ from tests.support.builders import KEY
 PUBLIC = bytes(KEY.verify_key)
 ANOTHER = bytes([2]) * 32
 X = base64.urlsafe_b64encode(PUBLIC).decode()
-
-
 # The last letter holds four bits of the key, and two that stand for nothing.
 SPARE_BIT = chr(ord(X.rstrip("=")[-1]) + 1)
 
@@ -30,20 +30,21 @@ def jwks(*rows: object) -> bytes:
 
 
 @pytest.mark.parametrize("x", [X, X.rstrip("=")], ids=["padded", "unpadded"])
-def test_a_key_is_read_with_and_without_padding(x: str) -> None:
+def test_padding_of_a_key_is_optional(x: str) -> None:
+    """A key is read with and without padding."""
     assert keys_in(jwks(row(x=x))) == (PUBLIC,)
 
 
-def test_key_ids_and_other_members_do_not_matter() -> None:
+def test_other_members_do_not_matter() -> None:
+    """Key ids and other members do not matter."""
     said = row(kid="1", use="sig", alg="EdDSA", key_ops=["verify"], x5c=[], ext=True)
-
     assert keys_in(jwks(said)) == (PUBLIC,)
     assert keys_in(jwks(row(kid=None, use=None, alg=None, key_ops=None))) == (PUBLIC,)
 
 
-def test_the_same_key_twice_takes_the_place_of_no_other() -> None:
+def test_a_repeated_key_takes_one_place() -> None:
+    """The same key twice takes the place of no other."""
     others = [row(x=written(bytes([number]) * 32)) for number in range(2, 18)]
-
     assert len(keys_in(jwks(*[row(kid=str(n)) for n in range(40)], *others))) == MAX_KEYS
     assert keys_in(jwks(row(kid="a"), row(kid="a"))) == (PUBLIC,)
 
@@ -67,8 +68,10 @@ SMALL_ORDER = sorted(
 )
 
 
+@pytest.mark.promise("nothing leaks")
 @pytest.mark.parametrize("key", SMALL_ORDER, ids=bytes.hex)
-def test_a_key_that_would_vouch_for_everything_is_none(key: bytes) -> None:
+def test_a_weak_key_is_none(key: bytes) -> None:
+    """A key that would vouch for every message is no key."""
     assert len(SMALL_ORDER) == 14
     assert keys_in(jwks(row(x=written(key)), row())) == (PUBLIC,)
 
@@ -76,7 +79,6 @@ def test_a_key_that_would_vouch_for_everything_is_none(key: bytes) -> None:
 @pytest.mark.parametrize("above", range(19))
 def test_a_key_has_one_writing(above: int) -> None:
     key = (FIELD + above).to_bytes(32, "little")
-
     assert keys_in(jwks(row(x=written(key)))) == ()
 
 
@@ -104,26 +106,22 @@ UNUSABLE: dict[str, object] = {
 }
 
 
+@pytest.mark.promise("never get stuck")
 @pytest.mark.parametrize("case", UNUSABLE)
-def test_a_row_that_is_no_usable_key_is_left_out_and_the_others_are_read(case: str) -> None:
+def test_an_unusable_key_is_left_out(case: str) -> None:
+    """A row that is no usable key is left out, and the others are read."""
     assert keys_in(jwks(UNUSABLE[case], row(x=written(ANOTHER)))) == (ANOTHER,)
 
 
 @pytest.mark.parametrize(
     "document",
     [
-        b"",
-        b"<html>down for maintenance</html>",
-        b"null",
-        b"[]",
-        b"{}",
-        b'{"keys": null}',
-        b'{"keys": 7}',
-        b"\xff\xfe",
-        b"[" * 100_000,
+        *(b"", b"<html>down for maintenance</html>", b"null", b"[]", b"{}"),
+        *(b'{"keys": null}', b'{"keys": 7}', b"\xff\xfe", b"[" * 100_000),
     ],
 )
-def test_a_document_that_is_no_key_set_is_told_as_such(document: bytes) -> None:
+def test_a_document_without_keys_is_refused(document: bytes) -> None:
+    """A document that is no key set is refused as such."""
     with pytest.raises(InvalidWebhookError, match="not a JWKS"):
         keys_in(document)
 
@@ -133,7 +131,7 @@ def test_a_key_set_may_be_empty(document: bytes) -> None:
     assert keys_in(document) == ()
 
 
-def test_more_keys_than_fal_will_ever_have_are_not_tried() -> None:
+def test_a_bounded_number_of_keys_counts() -> None:
+    """More keys than fal will ever have are not tried."""
     rows = [row(x=written(bytes([number]) * 32)) for number in range(2, 42)]
-
     assert len(keys_in(jwks(*rows))) == MAX_KEYS

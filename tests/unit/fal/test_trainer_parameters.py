@@ -35,10 +35,11 @@ def codes_of(*drop: Any, **how: Any) -> list[str]:
     return [problem.code for problem in problems_of(*drop, **how)]
 
 
+@pytest.mark.promise("interfaces stay")
 @EVERY
-def test_our_words_are_understood_by_every_trainer(trainer: Trainer) -> None:
+def test_every_trainer_understands_our_words(trainer: Trainer) -> None:
+    """The same parameter names work with every trainer."""
     said = {"trainer": trainer.short_name, "trigger-phrase": "ada", "steps": "1234"}
-
     values = resolved(metadata=said).values
 
     assert (values.trainer, values.trigger_phrase, values.steps) == (
@@ -52,28 +53,28 @@ def test_our_words_are_understood_by_every_trainer(trainer: Trainer) -> None:
 
 
 @EVERY
-def test_so_are_its_own(trainer: Trainer) -> None:
+def test_every_trainer_understands_its_own_words(trainer: Trainer) -> None:
+    """Each trainer's own names are understood as well."""
     ours = {field.name: "ada" for field in trainer.fields if field.called}
     own = {field.called: "ada" for field in trainer.fields if field.called}
-
     by_ours = resolved(ours, application=trainer.application)
     by_own = resolved(own, application=trainer.application)
-
     assert by_own == by_ours
 
 
+@pytest.mark.promise("interfaces stay")
 @EVERY
-def test_what_is_accepted_and_kept_is_accepted_again_as_training_json(trainer: Trainer) -> None:
+def test_kept_parameters_are_accepted_again(trainer: Trainer) -> None:
+    """The parameters of a finished job can be used as training.json."""
     first = resolved({"trainer": trainer.application, "preset": "style", "trigger_phrase": "ada"})
-
     again = resolved(first.values.model_dump_json().encode())
-
     assert again.values == first.values
 
 
 @EVERY
 @pytest.mark.parametrize("preset", ["portrait", "style", "fast", "quality"])
-def test_a_folder_names_a_preset_of_whatever_trainer_it_is(trainer: Trainer, preset: str) -> None:
+def test_a_folder_names_a_preset(trainer: Trainer, preset: str) -> None:
+    """A folder names a preset of any trainer."""
     drop = resolved(key=f"{preset}/a.zip", application=trainer.application)
 
     assert drop.preset == preset
@@ -83,7 +84,8 @@ def test_a_folder_names_a_preset_of_whatever_trainer_it_is(trainer: Trainer, pre
     }
 
 
-def test_the_nearest_word_chooses_the_trainer_and_is_remembered() -> None:
+def test_the_nearest_source_chooses_the_trainer() -> None:
+    """The nearest source chooses the trainer, and is recorded."""
     stack = resolved(application="fal-ai/z-image-trainer")
     file = resolved({"trainer": "flux-krea-trainer"}, application="fal-ai/z-image-trainer")
     both = resolved({"trainer": "flux-krea-trainer"}, {"trainer": "fal-ai/flux-2-trainer"})
@@ -96,6 +98,7 @@ def test_the_nearest_word_chooses_the_trainer_and_is_remembered() -> None:
     ]
 
 
+@pytest.mark.promise("never pay for a dataset that cannot train")
 @pytest.mark.parametrize(
     ("said", "meant"),
     [
@@ -104,28 +107,30 @@ def test_the_nearest_word_chooses_the_trainer_and_is_remembered() -> None:
         ("Z-Image-Trainer", "z-image-trainer"),
     ],
 )
-def test_a_trainer_that_nobody_knows_is_refused_with_the_right_one(said: str, meant: str) -> None:
+def test_an_unknown_trainer_is_refused(said: str, meant: str) -> None:
+    """An unknown trainer is refused with the name that was meant."""
     [problem] = problems_of({"trainer": said, "no_such_thing": 1})
-
     assert (problem.code, problem.member) == ("parameter_unknown_trainer", "training.json")
     assert f"did you mean {meant}?" in problem.message
     assert "qwen-image-trainer" in problem.message
 
 
 @pytest.mark.parametrize("said", [7, ["flux-2-trainer"], {"a": 1}, True, "", "\ud800"])
-def test_a_trainer_that_is_no_name_is_refused(said: object) -> None:
+def test_a_trainer_has_a_name(said: object) -> None:
+    """A trainer that is not given as a name is refused."""
     assert codes_of({"trainer": said}) == ["parameter_unknown_trainer"]
 
 
-def test_a_stack_with_a_trainer_that_nobody_knows_refuses_what_names_no_other() -> None:
+def test_an_unknown_default_trainer_is_refused() -> None:
+    """A stack with an unknown trainer refuses a dataset that names no other."""
     [problem] = problems_of(application="fal-ai/brand-new-trainer")
-
     assert problem.code == "parameter_unknown_trainer"
     assert "FalApplication" in problem.message
     named = resolved({"trainer": "flux-2-trainer"}, application="fal-ai/brand-new-trainer")
     assert named.values.trainer == "fal-ai/flux-2-trainer"
 
 
+@pytest.mark.promise("never pay for a dataset that cannot train")
 @pytest.mark.parametrize(
     ("trainer", "name", "said"),
     [
@@ -146,46 +151,47 @@ def test_a_stack_with_a_trainer_that_nobody_knows_refuses_what_names_no_other() 
         ("flux-krea-trainer", "subject_crop", "it is one of flux-lora-portrait-trainer."),
         ("qwen-image-trainer", "learning_rate", "turbo-flux-trainer, flux-2-trainer."),
         ("z-image-trainer", "resume_from_checkpoint", "one of flux-lora-portrait-trainer."),
-        # nobody
+        # of no trainer
         ("z-image-trainer", "webhook_url", "of z-image-trainer. Correct"),
         ("z-image-trainer", "image_data_url", "of z-image-trainer. Correct"),
     ],
 )
-def test_a_name_that_the_trainer_has_not_is_refused_with_what_may_be_meant(
-    trainer: str, name: str, said: str
-) -> None:
+def test_an_unknown_parameter_is_refused(trainer: str, name: str, said: str) -> None:
+    """A parameter that the trainer does not have is refused with what may be meant."""
     [problem] = problems_of({name: 1}, {"trainer": trainer})
-
     assert problem.code == "parameter_unknown"
     assert said in problem.message
     assert trainer in problem.message
 
 
-def test_the_same_input_under_two_names_is_refused() -> None:
+def test_one_input_under_two_names() -> None:
+    """The same input under two names is refused."""
     [problem] = problems_of(
         {"trigger_phrase": "a", "default_caption": "b"}, application="fal-ai/flux-2-trainer"
     )
-
     assert problem.code == "parameter_given_twice"
     assert "“trigger_phrase” and “default_caption”" in problem.message
 
 
-def test_json_that_says_a_thing_twice_is_refused() -> None:
-    assert codes_of(b'{"steps": 1000, "steps": 2000}') == ["parameter_given_twice"]
-    assert codes_of(b'{"preset": "fast", "preset": "style"}') == ["parameter_given_twice"]
+@pytest.mark.promise("never pay for a dataset that cannot train")
+@pytest.mark.parametrize(
+    "said",
+    [
+        (b'{"steps": 1000, "steps": 2000}',),
+        (b'{"preset": "fast", "preset": "style"}',),
+        (None, {"learning-rate": "0.0001", "learning_rate": "0.0002"}),
+    ],
+)
+def test_what_is_given_twice_is_refused(said: tuple[Any, ...]) -> None:
+    """A parameter that is given twice is refused."""
+    assert codes_of(*said) == ["parameter_given_twice"]
 
 
-def test_metadata_with_both_dashes_says_a_thing_twice() -> None:
-    assert codes_of(None, {"learning-rate": "0.0001", "learning_rate": "0.0002"}) == [
-        "parameter_given_twice"
-    ]
-
-
-def test_another_layer_may_say_it_again_under_another_name() -> None:
+def test_another_layer_may_say_it_again() -> None:
+    """Another source may set the same input under another name."""
     drop = resolved(
         {"default_caption": "a"}, {"trigger-phrase": "b"}, application="fal-ai/flux-2-trainer"
     )
-
     assert drop.values.trigger_phrase == "b"
     assert drop.sources["trigger_phrase"] is ParameterSource.METADATA
 
@@ -194,36 +200,29 @@ def test_another_layer_may_say_it_again_under_another_name() -> None:
     ("trainer", "steps"),
     [("qwen-image-trainer", 8001), ("flux-2-trainer", 99), ("z-image-trainer", 1)],
 )
-def test_each_trainer_has_its_own_range(trainer: str, steps: int) -> None:
+def test_each_trainer_has_its_range(trainer: str, steps: int) -> None:
     assert codes_of({"trainer": trainer, "steps": steps}) == ["parameter_out_of_range"]
     assert resolved({"steps": steps}).values.steps == steps
 
 
-def test_no_default_caption_is_made_up() -> None:
+def test_no_default_caption_is_invented() -> None:
+    """No default caption is made up."""
     values = resolved(application="fal-ai/flux-2-trainer").values
-
     assert values.trigger_phrase is None
     assert "default_caption" not in values.arguments("https://x/y")
 
 
-def test_a_job_to_go_on_from_is_named_apart_and_never_sent() -> None:
-    drop = resolved({"resume_from_checkpoint": JOB})
+def test_a_resumed_job_is_never_sent() -> None:
+    """A job to resume from is kept apart, an address is sent, and an empty value is none."""
+    by_job = resolved({"resume_from_checkpoint": JOB})
+    by_url = resolved({"resume_from_checkpoint": JOB}, {"resume-from-checkpoint": "https://x/y"})
+    by_none = resolved({"resume_from_checkpoint": JOB}, {"resume-from-checkpoint": ""})
 
-    assert drop.resume_from == JOB
-    assert drop.sources["resume_from_checkpoint"] is ParameterSource.TRAINING_JSON
-    assert "resume_from_checkpoint" not in drop.values.arguments("https://x/y")
-    assert "resume_from_checkpoint" not in drop.values.model_dump()
-
-
-def test_an_address_to_go_on_from_is_sent_as_it_is() -> None:
-    drop = resolved({"resume_from_checkpoint": JOB}, {"resume-from-checkpoint": "https://x/y"})
-
-    assert drop.resume_from is None
-    assert drop.values.arguments("https://d")["resume_from_checkpoint"] == "https://x/y"
-
-
-def test_empty_means_none_and_leaves_no_trace() -> None:
-    drop = resolved({"resume_from_checkpoint": JOB}, {"resume-from-checkpoint": ""})
-
-    assert drop == resolved()
-    assert "resume_from_checkpoint" not in {*drop.sources, *drop.values.model_dump()}
+    assert by_job.resume_from == JOB
+    assert by_job.sources["resume_from_checkpoint"] is ParameterSource.TRAINING_JSON
+    assert "resume_from_checkpoint" not in by_job.values.arguments("https://x/y")
+    assert "resume_from_checkpoint" not in by_job.values.model_dump()
+    assert by_url.resume_from is None
+    assert by_url.values.arguments("https://d")["resume_from_checkpoint"] == "https://x/y"
+    assert by_none == resolved()
+    assert "resume_from_checkpoint" not in {*by_none.sources, *by_none.values.model_dump()}

@@ -1,4 +1,4 @@
-"""Each row of facts holds together, and none says what no other part can keep."""
+"""Each row of the trainers' table holds together, and each training has a price."""
 
 import math
 from dataclasses import FrozenInstanceError
@@ -15,9 +15,16 @@ from lora_drop.fal.trainers.fields import (
     WholeNumber,
     plain,
 )
-from lora_drop.fal.trainers.table import DATASET_FIELDS, TRAINERS, trainer_of
-from lora_drop.fal.trainers.trainer import Captions, Trainer
+from lora_drop.fal.trainers.table import (
+    DATASET_FIELDS,
+    TRAINERS,
+    estimated_cost_usd,
+    price_of,
+    trainer_of,
+)
+from lora_drop.fal.trainers.trainer import Captions, Price, Trainer
 from lora_drop.jobs.artifacts import KNOWN_OUTPUTS, WEIGHTS, artifacts_in
+from lora_drop.simulator.ledger import PRICES as SIMULATED
 from tests.support.builders import APPLICATION
 
 ROWS = list(TRAINERS.values())
@@ -37,9 +44,9 @@ ASKED_FOR = (
 
 
 @pytest.mark.parametrize("name", ASKED_FOR)
-def test_a_trainer_is_found_by_its_id_with_and_without_its_owner(name: str) -> None:
+def test_a_trainer_is_found_by_id(name: str) -> None:
+    """A trainer is found by its id with and without its owner."""
     trainer = trainer_of(name)
-
     assert trainer is not None
     assert trainer is trainer_of(f"fal-ai/{name}")
     assert trainer.short_name == name
@@ -50,11 +57,9 @@ def test_what_is_no_trainer_is_none(name: str) -> None:
     assert trainer_of(name) is None
 
 
-def test_no_two_trainers_have_one_short_name() -> None:
-    assert len({trainer.short_name for trainer in ROWS}) == len(ROWS)
-
-
 def test_a_row_cannot_be_changed() -> None:
+    """The table of trainers is read-only, and each short name stands in it once."""
+    assert len({trainer.short_name for trainer in ROWS}) == len(ROWS)
     with pytest.raises(FrozenInstanceError):
         ROWS[0].price = None  # type: ignore[misc]  # that is the point
     with pytest.raises(TypeError):
@@ -74,7 +79,8 @@ def test_each_name_means_one_input(trainer: Trainer) -> None:
 
 
 @EVERY_FIELD
-def test_a_default_is_a_value_that_is_accepted(trainer: Trainer, field: Field) -> None:
+def test_a_default_is_accepted(trainer: Trainer, field: Field) -> None:
+    """A default is a value that is accepted."""
     assert trainer.sources
     if field.default is not None:
         assert field.accept(field.default, text=False) == field.default
@@ -85,10 +91,10 @@ def text_of(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+@pytest.mark.promise("never pay for a dataset that cannot train")
 @EVERY_FIELD
-def test_both_ends_of_a_range_are_accepted_and_nothing_beyond(
-    trainer: Trainer, field: Field
-) -> None:
+def test_a_range_ends_where_it_says(trainer: Trainer, field: Field) -> None:
+    """Both ends of a parameter's range are accepted and nothing beyond."""
     assert field in trainer.fields
     match field:
         case WholeNumber(low=low, high=high):
@@ -111,10 +117,10 @@ def test_both_ends_of_a_range_are_accepted_and_nothing_beyond(
         )
 
 
+@pytest.mark.promise("never pay for a dataset that cannot train")
 @EVERY
-def test_every_preset_is_there_and_sets_what_the_trainer_takes_and_is_advised(
-    trainer: Trainer,
-) -> None:
+def test_every_preset_fits_its_trainer(trainer: Trainer) -> None:
+    """Each trainer has every preset, and each preset sets what the trainer takes and what is advised."""
     assert tuple(trainer.presets) == NAMES
     for preset in trainer.presets.values():
         for name, value in preset.values.items():
@@ -129,28 +135,37 @@ def test_every_preset_is_there_and_sets_what_the_trainer_takes_and_is_advised(
             assert preset.learning_rate[0] <= float(rate or 0) <= preset.learning_rate[1]
 
 
+@pytest.mark.promise("never pay twice")
 @EVERY
-def test_no_preset_trains_less_than_is_billed(trainer: Trainer) -> None:
+def test_no_preset_wastes_billed_steps(trainer: Trainer) -> None:
+    """No preset trains fewer steps than are billed."""
     least = trainer.price.min_steps if trainer.price else 1
-
     assert all(int(preset.values["steps"]) >= least for preset in trainer.presets.values())
 
 
 @EVERY
-def test_a_job_has_steps_whatever_is_said_since_they_are_what_is_paid_for(trainer: Trainer) -> None:
+def test_each_row_holds_together(trainer: Trainer) -> None:
+    """A job always has steps, arguments have the trainer's names, needed captions a default."""
+    values = {field.name: field.default or "ada" for field in trainer.fields}
+    sent = trainer.arguments(values, "https://x/y")
+    caption = trainer.known_as("default_caption")
+
     assert trainer.steps.default is not None
     assert trainer.steps.name == "steps"
+    assert (caption is not None) == (trainer.captions is Captions.NEEDED)
+    assert trainer.makes_trigger == (trainer.captions is Captions.OPTIONAL)
+    assert sent[trainer.dataset_field] == "https://x/y"
+    assert set(sent) == {trainer.dataset_field, *(field.wire for field in trainer.fields)}
 
 
+@pytest.mark.promise("interfaces stay")
 @EVERY
-def test_the_lora_of_every_trainer_gets_the_one_name_and_its_configuration_too(
-    trainer: Trainer,
-) -> None:
+def test_every_trainers_lora_has_one_name(trainer: Trainer) -> None:
+    """The LoRA of every trainer gets the same name, and so does its configuration."""
     payload = {
         name: {"url": f"https://v3.fal.media/files/a/{name}", "file_name": f"{name}.bin"}
         for name in trainer.outputs
     }
-
     found = {artifact.name: artifact.url for artifact in artifacts_in(payload)}
 
     assert KNOWN_OUTPUTS[trainer.weights] == WEIGHTS
@@ -159,25 +174,8 @@ def test_the_lora_of_every_trainer_gets_the_one_name_and_its_configuration_too(
     assert len(found) == 2  # the photos that some give back as well are not kept
 
 
-@EVERY
-def test_who_needs_captions_has_a_default_one_to_give(trainer: Trainer) -> None:
-    named = trainer.known_as("default_caption")
-
-    assert (named is not None) == (trainer.captions is Captions.NEEDED)
-    assert trainer.makes_trigger == (trainer.captions is Captions.OPTIONAL)
-
-
-@EVERY
-def test_arguments_are_in_the_trainers_own_words(trainer: Trainer) -> None:
-    values = {field.name: field.default or "ada" for field in trainer.fields}
-
-    sent = trainer.arguments(values, "https://x/y")
-
-    assert sent[trainer.dataset_field] == "https://x/y"
-    assert set(sent) == {trainer.dataset_field, *(field.wire for field in trainer.fields)}
-
-
-def test_the_portrait_trainer_alone_is_known_to_go_on_from_a_lora() -> None:
+def test_only_the_portrait_trainer_resumes() -> None:
+    """The portrait trainer alone is known to go on from a LoRA."""
     assert [trainer.application for trainer in ROWS if trainer.resumes] == [APPLICATION]
 
 
@@ -186,9 +184,8 @@ URLS = ["https://v3.fal.media/files/a/b.safetensors", "https://x/y?a=b%20c"]
 
 
 @pytest.mark.parametrize("value", [*JOBS, *URLS, ""])
-def test_a_checkpoint_is_an_address_or_a_job(value: str) -> None:
+def test_a_checkpoint_is_address_or_job(value: str) -> None:
     field = Checkpoint(name="resume_from_checkpoint")
-
     assert field.accept(f" {value} ", text=True) == value
 
 
@@ -206,7 +203,8 @@ def test_a_checkpoint_is_an_address_or_a_job(value: str) -> None:
         *("ada/ada-0123456789", "ada-0123456789\nx", "ada--0123456789"),
     ],
 )
-def test_what_is_neither_is_refused(value: str) -> None:
+def test_another_checkpoint_is_refused(value: str) -> None:
+    """A checkpoint that is neither an address nor a job is refused."""
     with pytest.raises(
         UnacceptableValueError, match="https:// address of a LoRA, or the id of an earlier"
     ):
@@ -216,5 +214,75 @@ def test_what_is_neither_is_refused(value: str) -> None:
 @pytest.mark.parametrize(
     ("number", "shown"), [(1e-6, "0.000001"), (0.00115, "0.00115"), (1.0, "1"), (100.0, "100")]
 )
-def test_a_number_is_shown_as_a_person_writes_it(number: float, shown: str) -> None:
+def test_a_number_is_shown_plainly(number: float, shown: str) -> None:
+    """A number is shown as a person writes it."""
     assert plain(number) == shown
+
+
+PRICES = {name: trainer.price for name, trainer in TRAINERS.items() if trainer.price}
+
+
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize(
+    ("application", "steps", "usd"),
+    [
+        *((APPLICATION, 1, 2.4), (APPLICATION, 1000, 2.4), (APPLICATION, 1001, 2.41)),
+        *((APPLICATION, 1500, 3.6), (APPLICATION, 2500, 6.0), (APPLICATION, 10_000, 24.0)),
+        *(("fal-ai/flux-2-trainer", 100, 0.64), ("fal-ai/flux-2-trainer", 1, 0.01)),
+        *(("fal-ai/qwen-image-trainer-v2", 1, 1.0), ("fal-ai/qwen-image-trainer-v2", 501, 1.01)),
+        ("fal-ai/z-image-turbo-trainer-v2", 2000, 1.7),
+    ],
+)
+def test_each_trainer_has_its_price(application: str, steps: int, usd: float) -> None:
+    """A training costs by its steps, with the trainer's price and minimum."""
+    assert estimated_cost_usd(application, steps) == usd
+
+
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize(
+    "application", ["fal-ai/nothing", "", "fal-ai/flux-lora-portrait", "fal-ai/z-image-trainer"]
+)
+def test_no_price_is_invented(application: str) -> None:
+    """A trainer without a published price has no estimate."""
+    assert price_of(application) is None
+    assert estimated_cost_usd(application, 1000) is None
+
+
+def test_a_current_price_comes_first() -> None:
+    """A price of the moment comes before the tables."""
+    assert estimated_cost_usd(APPLICATION, 2500, Price(0.003, 1000)) == 7.5
+    assert estimated_cost_usd("fal-ai/nothing", 2500, Price(0.003, 1)) == 7.5
+
+
+@pytest.mark.parametrize("steps", [1, 333, 1000, 1001, 1999, 2500, 7777, 10_000])
+@pytest.mark.parametrize("application", PRICES)
+def test_an_estimate_is_in_whole_cents(application: str, steps: int) -> None:
+    """An estimate is in whole cents, and less than a cent too much."""
+    price = PRICES[application]
+    bill = max(steps, price.min_steps) * price.usd_per_step
+    usd = estimated_cost_usd(application, steps)
+
+    assert usd is not None
+    assert usd == round(usd, 2)
+    assert -1e-9 < usd - bill < 0.01
+
+
+@pytest.mark.parametrize("usd_per_step", [0.0024000000000000002, 0.0023999999999999994])
+def test_rounding_costs_no_cent(usd_per_step: float) -> None:
+    """A price that binary cannot hold costs no cent more."""
+    assert estimated_cost_usd(APPLICATION, 1000, Price(usd_per_step, 1000)) == 2.4
+
+
+def test_every_price_is_one() -> None:
+    for price in PRICES.values():
+        assert math.isfinite(price.usd_per_step)
+        assert 0 < price.usd_per_step < 1
+        assert price.min_steps >= 1
+
+
+def test_the_simulator_bills_the_estimate() -> None:
+    """The simulator bills what is estimated."""
+    known = {
+        application: (price.usd_per_step, price.min_steps) for application, price in PRICES.items()
+    }
+    assert known == SIMULATED

@@ -27,11 +27,13 @@ def walk(*steps: Status, billed: bool = True) -> Job:
 
 
 @pytest.mark.parametrize("status", NEVER_AT_FAL)
-def test_a_job_that_was_never_sent_has_to_do_with_no_money(status: Status) -> None:
+def test_an_unsent_job_has_no_charges(status: Status) -> None:
+    """A job that was never sent has no charges."""
     assert make_job(status).charges == ()
 
 
-def test_a_job_is_at_fal_from_its_intent_to_its_last_word() -> None:
+def test_an_intent_is_at_fal() -> None:
+    """A job is at fal from its intent to its last word."""
     assert [status for status in Status if make_job(status).at_fal] == [
         Status.SUBMITTING,
         Status.SUBMIT_UNKNOWN,
@@ -40,38 +42,40 @@ def test_a_job_is_at_fal_from_its_intent_to_its_last_word() -> None:
     ]
 
 
+@pytest.mark.promise("never pay twice")
 @pytest.mark.parametrize("to", sorted(AT_FAL))
-def test_money_is_set_aside_with_the_intent_and_as_long_as_nobody_knows_better(to: Status) -> None:
+def test_money_is_reserved_with_the_intent(to: Status) -> None:
+    """Money is reserved with the intent to submit, and stays so until the outcome is known."""
     steps = {Status.SUBMITTING: (), Status.TRAINING: (Status.SUBMITTED, Status.TRAINING)}
-
     assert walk(Status.SUBMITTING, *steps.get(to, (to,))).charges == (charge(RESERVED),)
 
 
-def test_money_that_is_set_aside_is_what_was_estimated_in_the_month_of_the_intent() -> None:
+def test_the_estimate_is_reserved_that_month() -> None:
+    """The estimated cost is reserved in the month of the intent."""
     ready = make_job(Status.READY, estimated_cost_usd=3.61)
-
     intent = ready.move(Status.SUBMITTING, now=datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC))
-
     assert intent.charges == (charge(RESERVED, 3.61, "2026-12"),)
 
 
-@pytest.mark.parametrize(
-    "way",
-    [
-        [Status.READY],
-        [Status.HELD],
-        [Status.FAILED],
-        [Status.SUBMIT_UNKNOWN, Status.READY],
-    ],
-    ids=["not sent", "refused for now", "refused", "never arrived"],
-)
-def test_what_fal_never_took_costs_nothing(way: list[Status]) -> None:
-    assert walk(Status.SUBMITTING, *way).charges == ()
+WAYS = {
+    "not sent": ([Status.READY], ()),
+    "refused for now": ([Status.HELD], ()),
+    "refused": ([Status.FAILED], ()),
+    "never arrived": ([Status.SUBMIT_UNKNOWN, Status.READY], ()),
+    "a result": ([Status.SUBMITTED, Status.STORING], (charge(SPENT),)),
+    "stored": ([Status.SUBMITTED, Status.STORING, Status.SUCCEEDED], (charge(SPENT),)),
+    "not stored": ([Status.SUBMITTED, Status.STORING, Status.FAILED], (charge(WASTED),)),
+    "expired": ([Status.SUBMITTED, Status.STORING, Status.EXPIRED], (charge(WASTED),)),
+    "a late result": ([Status.SUBMITTED, Status.EXPIRED, Status.STORING], (charge(SPENT),)),
+    "given up": ([Status.SUBMITTED, Status.HELD, Status.CANCELLED], (charge(WASTED),)),
+}
 
 
-@pytest.mark.parametrize("way", [[Status.STORING], [Status.STORING, Status.SUCCEEDED]])
-def test_a_result_was_worth_its_money(way: list[Status]) -> None:
-    assert walk(Status.SUBMITTING, Status.SUBMITTED, *way).charges == (charge(SPENT),)
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize(("way", "charges"), WAYS.values(), ids=WAYS)
+def test_charges_follow_from_the_moves(way: list[Status], charges: tuple[Charge, ...]) -> None:
+    """A job is charged for what fal trained, once, and for nothing else."""
+    assert walk(Status.SUBMITTING, *way).charges == charges
 
 
 BARREN = [
@@ -85,34 +89,21 @@ BARREN = [
 
 
 @pytest.mark.parametrize("way", BARREN)
-def test_a_training_without_a_result_wasted_it_unless_fal_says_that_it_is_free(
-    way: list[Status],
-) -> None:
+def test_a_failed_training_wastes_its_money(way: list[Status]) -> None:
+    """A training without a result wasted its money, unless fal says that it is free."""
     assert walk(Status.SUBMITTING, Status.SUBMITTED, *way).charges == (charge(WASTED),)
     assert walk(Status.SUBMITTING, Status.SUBMITTED, *way, billed=False).charges == ()
 
 
-@pytest.mark.parametrize("end", [Status.FAILED, Status.EXPIRED])
-def test_a_result_that_could_not_be_kept_wasted_it(end: Status) -> None:
-    assert walk(Status.SUBMITTING, Status.SUBMITTED, Status.STORING, end).charges == (
-        charge(WASTED),
-    )
-
-
-def test_a_result_that_comes_after_all_was_worth_it() -> None:
-    steps = (Status.SUBMITTING, Status.SUBMITTED, Status.EXPIRED, Status.STORING)
-
-    assert walk(*steps).charges == (charge(SPENT),)
-
-
 @pytest.mark.parametrize("back", [Status.READY, Status.HELD])
-def test_what_goes_back_unbilled_may_be_paid_for_as_if_for_the_first_time(back: Status) -> None:
+def test_unbilled_work_leaves_no_charge(back: Status) -> None:
+    """A job that goes back unbilled may be paid for as if for the first time."""
     job = walk(Status.SUBMITTING, Status.SUBMITTED, back, billed=False)
-
     assert job.charges == ()
 
 
-def test_what_goes_back_billed_is_wasted_and_what_follows_counts_beside_it() -> None:
+def test_a_second_attempt_counts_beside() -> None:
+    """A billed attempt that failed stays charged, and the next one counts beside it."""
     back = walk(Status.SUBMITTING, Status.SUBMITTED, Status.HELD, Status.READY)
     again = back.move(Status.SUBMITTING, now=NOW + timedelta(days=7))
     done = again.move(Status.SUBMITTED, now=NOW).move(Status.STORING, now=NOW)
@@ -122,19 +113,14 @@ def test_what_goes_back_billed_is_wasted_and_what_follows_counts_beside_it() -> 
     assert done.charges == (charge(WASTED), charge(SPENT, month="2026-12"))
 
 
-def test_what_was_wasted_once_stays_so_when_the_job_is_given_up() -> None:
-    job = walk(Status.SUBMITTING, Status.SUBMITTED, Status.HELD, Status.CANCELLED)
-
-    assert job.charges == (charge(WASTED),)
-
-
-def test_a_job_of_unknown_cost_sets_nothing_aside() -> None:
+def test_an_unknown_cost_reserves_nothing() -> None:
+    """A job of unknown cost sets nothing aside."""
     job = make_job(Status.READY, estimated_cost_usd=None).move(Status.SUBMITTING, now=NOW)
-
     assert [each.micro_usd for each in job.charges] == [0]
 
 
-def test_what_was_trained_before_costs_nothing() -> None:
+def test_a_duplicate_costs_nothing() -> None:
+    """A job that duplicates a finished one costs nothing."""
     assert make_job().move(Status.SUCCEEDED, now=NOW).charges == ()
 
 
@@ -165,9 +151,9 @@ def test_money_is_counted_in_whole_numbers(usd: float, micro: int) -> None:
     assert charge(SPENT, usd).micro_usd == micro
 
 
-def test_what_does_not_change_is_not_booked() -> None:
+def test_no_change_is_no_booking() -> None:
+    """What does not change is not booked."""
     charges = (charge(WASTED), charge(RESERVED, month="2026-12"))
-
     assert bookings((), ()) == bookings(charges, charges) == ()
 
 
@@ -199,19 +185,23 @@ def test_what_does_not_change_is_not_booked() -> None:
         ),
     ],
 )
-def test_a_change_is_booked_in_its_month(
+def test_changes_are_booked_in_its_month(
     before: list[Charge], after: list[Charge], booked: list[Booking]
 ) -> None:
+    """A change is booked in its month."""
     assert list(bookings(before, after)) == booked
 
 
-def test_what_is_wasted_is_spent_as_well_and_only_the_rest_is_left() -> None:
+def test_wasted_money_is_spent_as_well() -> None:
+    """Wasted money is spent as well, and only the rest is left."""
     assert Booking("2026-11", reserved=1, spent=2, wasted=3).committed == 3
     assert Account("2026-11", reserved_usd=1.5, spent_usd=2.5, wasted_usd=2.0).committed_usd == 4.0
 
 
+@pytest.mark.promise("it can be operated")
 @pytest.mark.parametrize("seed", range(50))
-def test_the_bookings_of_a_life_add_up_to_what_the_job_holds_at_its_end(seed: int) -> None:
+def test_bookings_add_up_to_the_charges(seed: int) -> None:
+    """The bookings of a whole life add up to what the job is charged at its end."""
     chance = random.Random(seed)  # noqa: S311  # a walk, no secret
     job, now, sums = make_job(), NOW, dict[str, list[int]]()
     while TRANSITIONS[job.status] and len(job.history) < 40:

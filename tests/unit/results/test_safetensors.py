@@ -23,7 +23,7 @@ from lora_drop.results.safetensors import (
 )
 from lora_drop.simulator.lora import tensors, write_lora
 from tests.support.builders import make_archive
-from tests.unit.results.flawed_weights import FLAWED, GOOD, PICKLE, file_of, tensor
+from tests.support.flawed_weights import FLAWED, GOOD, PICKLE, file_of, tensor
 
 
 def check(data: bytes) -> WeightsSummary:
@@ -33,8 +33,10 @@ def check(data: bytes) -> WeightsSummary:
 HOSTILE = [(flaw, number) for flaw, files in FLAWED.items() for number in range(len(files))]
 
 
+@pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize(("flaw", "number"), HOSTILE)
-def test_every_flaw_is_refused_under_its_own_code_with_a_sentence(flaw: Flaw, number: int) -> None:
+def test_every_flaw_has_its_code(flaw: Flaw, number: int) -> None:
+    """Each way in which a weights file is broken is refused with its own code and a sentence."""
     with pytest.raises(InvalidWeightsError) as refused:
         check(FLAWED[flaw][number])
 
@@ -45,7 +47,8 @@ def test_every_flaw_is_refused_under_its_own_code_with_a_sentence(flaw: Flaw, nu
     assert str(refused.value).isprintable()
 
 
-def test_there_are_three_examples_of_every_flaw_and_two_hundred_in_all() -> None:
+def test_every_flaw_has_three_examples() -> None:
+    """There are three examples of every flaw and two hundred in all."""
     assert {flaw for flaw in Flaw if len(FLAWED[flaw]) < 3} == set()
     assert len(HOSTILE) > 200
 
@@ -64,14 +67,16 @@ def test_another_kind_of_file_is_named(first: bytes, said: str) -> None:
 
 
 @pytest.mark.parametrize("length", [2, 0x80, 0x4B50, ord("{"), ord("<"), MAX_HEADER])
-def test_a_length_that_looks_like_another_files_beginning_is_one(length: int) -> None:
+def test_an_odd_length_is_a_length(length: int) -> None:
+    """A length that looks like another file's beginning is a length."""
     assert header_length(length.to_bytes(PREFIX, "little")) == length
 
 
-def test_names_from_a_file_do_nothing_to_a_terminal_or_a_log() -> None:
+@pytest.mark.promise("nothing leaks")
+def test_a_files_names_are_harmless() -> None:
+    """Names from a weights file do nothing to a terminal or a log."""
     with pytest.raises(InvalidWeightsError) as refused:
         check(file_of({"\x1b[31m\n" + "x" * 10_000: {}}))
-
     assert str(refused.value).isprintable()
     assert len(str(refused.value)) < 300
 
@@ -84,7 +89,6 @@ def test_a_trainers_lora_is_sound(tmp_path: Path, rank: int) -> None:
     with lora.path.open("rb") as file:
         first = file.read(PREFIX)
         head = first + file.read(header_length(first))
-
     summary = check_weights(head, file_size=lora.size)
 
     assert summary.tensors == len(list(tensors(rank)))
@@ -109,9 +113,8 @@ def opened(data: bytes) -> dict[str, dict[str, Any]]:
     ],
     ids=str,
 )
-def test_what_the_reference_implementation_writes_is_sound(
-    name: str, size: int, shape: list[int]
-) -> None:
+def test_reference_files_are_sound(name: str, size: int, shape: list[int]) -> None:
+    """What the reference implementation writes is sound."""
     length = size * math.prod(shape)
     memory = (ctypes.c_uint8 * max(1, length))()
     spec = safetensors.TensorSpec(
@@ -123,15 +126,17 @@ def test_what_the_reference_implementation_writes_is_sound(
 
 
 @pytest.mark.parametrize("dtype", BITS)
-def test_every_dtype_has_the_size_that_the_reference_implementation_gives_it(dtype: str) -> None:
+def test_every_dtype_has_its_size(dtype: str) -> None:
+    """Every dtype has the size that the reference implementation gives it."""
     data = file_of({"a": tensor(dtype=dtype, shape=[8], data_offsets=[0, BITS[dtype]])}, data=0)
     data += bytes(BITS[dtype])
-
     assert check(data).tensor_bytes == len(opened(data)["a"]["data"])
 
 
+@pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize("length", range(len(GOOD)))
-def test_a_file_that_ends_anywhere_before_its_end_is_refused(length: int) -> None:
+def test_a_cut_file_is_refused(length: int) -> None:
+    """A file that ends anywhere before its end is refused."""
     with pytest.raises(InvalidWeightsError):
         check(GOOD[:length])
     with pytest.raises(InvalidWeightsError):
@@ -140,9 +145,8 @@ def test_a_file_that_ends_anywhere_before_its_end_is_refused(length: int) -> Non
 
 @settings(max_examples=1000, deadline=None)
 @given(st.integers(0, len(GOOD) - 1), st.integers(1, 255))
-def test_a_changed_byte_is_refused_or_makes_a_file_that_others_open_as_well(
-    where: int, mask: int
-) -> None:
+def test_a_changed_byte_is_never_missed(where: int, mask: int) -> None:
+    """A changed byte is refused, or makes a file that the reference implementation opens as well."""
     changed = bytes(byte ^ mask if at == where else byte for at, byte in enumerate(GOOD))
     try:
         summary = check(changed)
