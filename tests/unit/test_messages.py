@@ -56,8 +56,7 @@ def test_our_own_notice_reads_like_s3s(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["ObjectCreated:Put", "ObjectCreated:CompleteMultipartUpload", "s3:ObjectCreated:Copy"],
+    "name", ["ObjectCreated:Put", "ObjectCreated:CompleteMultipartUpload", "s3:ObjectCreated:Copy"]
 )
 def test_every_way_of_creating_an_object_counts(name: str) -> None:
     assert S3Notice.model_validate(s3_event(make_dataset(), name)).datasets() == (make_dataset(),)

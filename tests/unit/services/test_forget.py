@@ -1,4 +1,4 @@
-"""What is forgotten, what may not be, and that nothing brings it back."""
+"""What is forgotten here and at fal, what may not be, and that nothing brings it back."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -6,24 +6,27 @@ from datetime import timedelta
 import pytest
 
 from lora_drop.fal.status import Finished
-from lora_drop.jobs.erasures import Erasure, Found
+from lora_drop.jobs.delivery import DatasetDelivery, DeliveryMethod
+from lora_drop.jobs.erasures import FAL_KEEPS, UNANSWERED, Erasure, Found, public
 from lora_drop.jobs.errors import (
     ActionNotAllowedError,
+    FalUnavailableError,
     JobForgottenError,
     JobNotFoundError,
     NotErasableError,
 )
 from lora_drop.jobs.job import Job, Status
-from lora_drop.ports import Erasable
+from lora_drop.ports import Erasable, PayloadsErased
 from tests.support.builders import ARTIFACTS, NOW, REQUEST_ID, make_job
 from tests.support.forgetting import DONE, forget, kept, left_of, trained
 from tests.support.world import World
 
 
-def test_nothing_is_left_of_a_forgotten_job_but_a_proof(world: World) -> None:
+@pytest.mark.promise("nothing leaks")
+def test_forgotten_job_leaves_only_proof(world: World) -> None:
+    """Nothing is left of a forgotten job but a proof."""
     job = trained(world)
     results = len(world.results.files)
-
     [proof] = forget(world, job)
 
     assert left_of(world, "ada") == []
@@ -34,11 +37,12 @@ def test_nothing_is_left_of_a_forgotten_job_but_a_proof(world: World) -> None:
     assert world.forget_service.forget(job.job_id) == (proof,), "asked again, it is shown"
 
 
-def test_a_job_is_not_done_before_everybody_is_dead_who_may_write_of_it(world: World) -> None:
+@pytest.mark.promise("nothing leaks")
+def test_late_writes_are_erased(world: World) -> None:
+    """A job is not done before each worker that may write of it has ended."""
     job = trained(world)
     [erasure] = world.forget_service.forget(job.job_id)
     assert (erasure.erased_at, erasure.done_at) == (NOW, None)
-
     # Somebody had read it before, and writes only now.
     world.results.write(job.prefix + "status.json", "late", "application/json")
     world.clock.now += DONE
@@ -48,6 +52,7 @@ def test_a_job_is_not_done_before_everybody_is_dead_who_may_write_of_it(world: W
     assert left_of(world, "ada") == []
 
 
+@pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize(
     ("status", "way"),
     [
@@ -61,9 +66,9 @@ def test_a_job_is_not_done_before_everybody_is_dead_who_may_write_of_it(world: W
         (Status.STORING, "wait for its end"),
     ],
 )
-def test_a_job_that_has_not_ended_is_not_forgotten(world: World, status: Status, way: str) -> None:
+def test_open_job_is_not_forgotten(world: World, status: Status, way: str) -> None:
+    """A job that has not ended is not forgotten."""
     job = world.holds(make_job(status))
-
     with pytest.raises(ActionNotAllowedError, match=way):
         world.forget_service.forget(job.job_id)
 
@@ -71,21 +76,19 @@ def test_a_job_that_has_not_ended_is_not_forgotten(world: World, status: Status,
 
 
 @pytest.mark.parametrize(
-    "status",
-    [Status.REJECTED, Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.EXPIRED],
+    "status", [Status.REJECTED, Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.EXPIRED]
 )
-def test_a_job_is_forgotten_however_it_ended(world: World, status: Status) -> None:
+def test_ended_job_is_forgotten(world: World, status: Status) -> None:
+    """A job is forgotten however it ended."""
     [proof] = forget(world, world.holds(make_job(status)))
 
     assert proof.done_at
 
 
-def test_what_was_never_there_cannot_be_forgotten(world: World) -> None:
+def test_unknown_job_cannot_be_forgotten(world: World) -> None:
+    """What was never there cannot be forgotten."""
     with pytest.raises(JobNotFoundError):
         world.forget_service.forget("ada-0123456789")
-
-
-# ------------------------------------------------------------------------------ what comes late
 
 
 def forgotten(world: World) -> Job:
@@ -94,8 +97,10 @@ def forgotten(world: World) -> Job:
     return job
 
 
+@pytest.mark.promise("never pay twice")
 @pytest.mark.parametrize("done", [False, True])
-def test_nothing_brings_a_forgotten_job_back(world: World, *, done: bool) -> None:
+def test_forgotten_job_never_returns(world: World, *, done: bool) -> None:
+    """Nothing brings a forgotten job back."""
     job = world.holds(
         make_job(Status.CANCELLED, request_id=REQUEST_ID, intents=1, dataset=world.drop())
     )
@@ -127,7 +132,8 @@ def test_nothing_brings_a_forgotten_job_back(world: World, *, done: bool) -> Non
     assert not world.results.files
 
 
-def test_a_sweep_does_not_announce_a_dataset_that_is_being_erased(world: World) -> None:
+def test_sweep_ignores_an_erased_dataset(world: World) -> None:
+    """A sweep does not announce a dataset that is being erased."""
     job = world.holds(make_job(Status.CANCELLED, dataset=world.drop()))
     world.jobs.begin(job, Erasure.of(job, now=NOW, dropped_by=NOW))
     world.clock.now += timedelta(minutes=30)
@@ -136,18 +142,17 @@ def test_a_sweep_does_not_announce_a_dataset_that_is_being_erased(world: World) 
     assert world.queue.datasets == []
 
 
-def test_the_same_photos_dropped_again_are_trained_again(world: World) -> None:
+def test_same_photos_are_trained_again(world: World) -> None:
+    """The same photos dropped again are trained again."""
     forgotten(world)
-
     again = world.submit(world.drop("portrait/ada.zip"))
 
     assert (again.status, len(world.paid)) == (Status.SUBMITTED, 2)
 
 
-# ------------------------------------------------------------------------------ time and trouble
-
-
-def test_a_call_that_runs_out_of_time_says_so_and_the_next_goes_on(world: World) -> None:
+@pytest.mark.promise("never get stuck")
+def test_slow_erasure_goes_on_later(world: World) -> None:
+    """A call that runs out of time says so, and the next goes on."""
     job = trained(world)
     seconds = iter(range(0, 1000, 10))
     forget_service = world.forget_service
@@ -173,9 +178,8 @@ def test_a_call_that_runs_out_of_time_says_so_and_the_next_goes_on(world: World)
     assert erasures[0].fal_files == 2
 
 
-def test_what_the_store_does_not_let_go_stops_nobody_else(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_held_version_stops_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the store does not let go stops no one else."""
     one, two = kept(world, "ada-1"), kept(world, "bob-2")
     world.datasets.put(one.dataset.key, b"held")
     erase = world.datasets.erase
@@ -199,7 +203,8 @@ def test_what_the_store_does_not_let_go_stops_nobody_else(
     assert proof.done_at
 
 
-def test_who_is_overtaken_leaves_it_to_the_other(world: World) -> None:
+def test_overtaken_call_changes_nothing(world: World) -> None:
+    """Who is overtaken leaves it to the other."""
     job = trained(world)
     world.forget_service.forget(job.job_id)
     world.clock.now += DONE
@@ -215,3 +220,79 @@ def test_who_is_overtaken_leaves_it_to_the_other(world: World) -> None:
     assert world.forget_service.go_on() == []
     [proof] = world.forget_service.go_on()
     assert proof.done_at
+
+
+@pytest.mark.promise("nothing leaks")
+def test_every_request_is_deleted(world: World) -> None:
+    """Every request of the job is deleted at fal."""
+    job = world.holds(
+        make_job(Status.FAILED, request_id="r-3", earlier_requests=("r-1", "r-2"), own_requests=())
+    )
+    [proof] = forget(world, job)
+
+    assert world.payloads.asked == ["r-1", "r-2", "r-3"]
+    assert proof.fal_requests == 3
+
+
+def test_fals_refusal_is_reported_once(world: World) -> None:
+    job = world.holds(make_job(Status.FAILED, request_id="r-2", earlier_requests=("r-1",)))
+    for request_id in ("r-1", "r-2"):
+        world.payloads.says[request_id] = PayloadsErased(left=("fal keeps it",))
+    [proof] = forget(world, job)
+
+    assert (proof.left, proof.fal_files) == (("fal keeps it",), 0)
+    assert public(proof)["left"] == ["fal keeps it"]
+
+
+@pytest.mark.promise("nothing leaks")
+def test_silent_fal_is_asked_again(world: World) -> None:
+    """While fal does not answer, our copies go, and it is asked again."""
+    job = trained(world)
+    world.payloads.says[job.request_id or ""] = FalUnavailableError("503")
+    for _ in range(3):
+        with pytest.raises(FalUnavailableError):
+            world.forget_service.go_on() if world.jobs.erasures else world.forget_service.forget(
+                job.job_id
+            )
+    assert not world.results.files
+    world.payloads.says.clear()
+    [proof] = forget(world, job)
+
+    assert (proof.done_at, proof.fal_files) == (world.clock.now, 2)
+
+
+def test_silent_fal_blocks_no_proof(world: World) -> None:
+    """A fal that never answers does not make us keep a name for ever."""
+    job = trained(world)
+    world.payloads.says[job.request_id or ""] = FalUnavailableError("503")
+    with pytest.raises(FalUnavailableError):
+        world.forget_service.forget(job.job_id)
+    world.clock.now += FAL_KEEPS
+    [proof] = world.forget_service.go_on()
+
+    assert (proof.done_at, proof.left) == (world.clock.now, (UNANSWERED,))
+    assert left_of(world, "ada") == []
+
+
+@pytest.mark.parametrize(
+    ("way", "hours", "said"),
+    [
+        (DeliveryMethod.FAL, 2, 1),
+        (DeliveryMethod.FAL, -1, 0),
+        (DeliveryMethod.PRESIGNED, 2, 0),
+        (DeliveryMethod.DATA, None, 0),
+    ],
+)
+def test_storage_end_is_named(
+    world: World, way: DeliveryMethod, hours: int | None, said: int
+) -> None:
+    """A dataset in fal's storage is said to be there while it is."""
+    until = None if hours is None else NOW + timedelta(hours=hours)
+    delivery = DatasetDelivery(
+        way=way, sha256="0", expires_at=until, url="https://v3.fal.media/ada.zip"
+    )
+    [proof] = forget(world, world.holds(make_job(Status.FAILED, delivery=delivery)))
+
+    assert len(proof.left) == said
+    assert all("2026-11-24 14:00" in each for each in proof.left)
+    assert "ada" not in proof.model_dump_json()

@@ -1,3 +1,5 @@
+"""A dataset is checked, kept as an intent and sent to fal once."""
+
 import json
 from datetime import timedelta
 
@@ -12,7 +14,8 @@ from tests.support.builders import APPLICATION, ARTIFACTS, NOW, REQUEST_ID, make
 from tests.support.world import World
 
 
-def test_a_good_dataset_is_submitted_and_its_request_id_kept(world: World) -> None:
+def test_good_dataset_is_submitted_with_request(world: World) -> None:
+    """A good dataset is submitted, and its request id is kept."""
     job = world.submit(world.drop())
 
     assert (job.status, job.request_id) == (Status.SUBMITTED, REQUEST_ID)
@@ -26,11 +29,12 @@ def test_a_good_dataset_is_submitted_and_its_request_id_kept(world: World) -> No
     assert (job.images, job.estimated_cost_usd) == (12, 3.6)
 
 
-def test_fal_gets_the_exact_version_the_parameters_and_the_jobs_own_address(world: World) -> None:
+@pytest.mark.promise("interfaces stay")
+def test_fal_gets_exact_version_and_parameters(world: World) -> None:
+    """fal gets the exact version, the parameters and the job's own address."""
     dataset = world.drop(
         "portrait/ada.zip", training={"steps": 1200}, metadata={"create-masks": "true"}
     )
-
     job = world.submit(dataset)
 
     [(application, arguments, webhook_url)] = world.fal.posts
@@ -49,7 +53,9 @@ def test_fal_gets_the_exact_version_the_parameters_and_the_jobs_own_address(worl
     assert address == webhook_url
 
 
-def test_the_intent_is_kept_before_anything_is_paid(world: World) -> None:
+@pytest.mark.promise("never pay twice")
+def test_intent_is_kept_before_payment(world: World) -> None:
+    """A job is kept as SUBMITTING before the one POST that costs money."""
     seen: list[Status] = []
 
     def look() -> Submission:
@@ -57,13 +63,14 @@ def test_the_intent_is_kept_before_anything_is_paid(world: World) -> None:
         return Submission(REQUEST_ID)
 
     world.answer(look)
-
     world.submit(world.drop())
 
     assert seen == [Status.SUBMITTING]
 
 
-def test_the_state_can_be_read_beside_the_results(world: World) -> None:
+@pytest.mark.promise("it can be operated")
+def test_state_lies_beside_the_results(world: World) -> None:
+    """The state of a job can be read beside its results."""
     job = world.submit(world.drop())
 
     status = json.loads(world.results.text(job, "status.json") or "")
@@ -71,9 +78,10 @@ def test_the_state_can_be_read_beside_the_results(world: World) -> None:
     assert world.results.text(job, "ERROR.txt") is None
 
 
-def test_the_same_event_five_times_is_one_job_and_one_payment(world: World) -> None:
+@pytest.mark.promise("never pay twice")
+def test_same_event_is_one_payment(world: World) -> None:
+    """The same event five times is one job and one payment."""
     dataset = world.drop()
-
     jobs = [world.submit(dataset) for _ in range(5)]
 
     assert len(world.jobs.rows) == 1
@@ -81,7 +89,8 @@ def test_the_same_event_five_times_is_one_job_and_one_payment(world: World) -> N
     assert [jobs[0]] * 5 == jobs
 
 
-def test_the_same_event_during_the_post_pays_nothing_more(world: World) -> None:
+def test_same_event_during_post_pays_nothing(world: World) -> None:
+    """The same event during the POST pays nothing more."""
     dataset = world.drop()
     meanwhile: list[Job] = []
 
@@ -90,7 +99,6 @@ def test_the_same_event_during_the_post_pays_nothing_more(world: World) -> None:
         return Submission(REQUEST_ID)
 
     world.answer(deliver_again)
-
     job = world.submit(dataset)
 
     assert len(world.fal.posts) == 1
@@ -98,41 +106,43 @@ def test_the_same_event_during_the_post_pays_nothing_more(world: World) -> None:
     assert job.status == Status.SUBMITTED
 
 
-def test_two_versions_of_one_key_are_two_jobs(world: World) -> None:
+def test_two_versions_are_two_jobs(world: World) -> None:
+    """Two versions of one key are two jobs."""
     first = world.submit(world.drop())
-
     second = world.submit(world.drop(images=13))
 
     assert first.job_id != second.job_id
     assert len(world.fal.posts) == 2
 
 
-def test_an_event_without_a_version_means_the_newest(world: World) -> None:
+def test_event_without_version_means_newest(world: World) -> None:
+    """An event without a version means the newest."""
     dataset = world.drop(images=3)
     newest = world.drop(images=20)
-
     job = world.submit(dataset.model_copy(update={"version_id": ""}))
 
     assert newest == job.dataset
     assert job.images == 20
 
 
-def test_a_job_that_is_being_submitted_is_never_sent_again_however_old(world: World) -> None:
+@pytest.mark.promise("never pay twice")
+def test_submitting_job_is_never_sent_again(world: World) -> None:
+    """A job that is being submitted is never sent again however old."""
     dataset = world.drop()
     world.holds(make_job(Status.SUBMITTING, job_id=world.submit(dataset).job_id))
     world.fal.posts.clear()
     world.clock.now = NOW + timedelta(days=30)
-
     job = world.submit(dataset)
 
     assert job.status == Status.SUBMITTING
     assert world.fal.posts == []
 
 
-def test_a_post_that_never_left_is_sent_the_next_time(world: World) -> None:
+@pytest.mark.promise("never get stuck")
+def test_unsent_post_is_sent_next_time(world: World) -> None:
+    """A POST that never left is sent the next time."""
     dataset = world.drop()
     world.answer(NotSubmittedError("no connection"))
-
     waiting = world.submit(dataset)
 
     assert (waiting.status, waiting.problems[0].code) == (Status.READY, "fal_unreachable")
@@ -142,10 +152,10 @@ def test_a_post_that_never_left_is_sent_the_next_time(world: World) -> None:
     assert len(world.fal.posts) == 2
 
 
-def test_a_long_outage_leaves_no_trace_in_the_jobs_story(world: World) -> None:
+def test_long_outage_leaves_no_trace(world: World) -> None:
+    """A long outage adds nothing to a job's history."""
     dataset = world.drop()
     world.answer(NotSubmittedError("no connection"))
-
     for _ in range(50):
         world.clock.now += timedelta(minutes=5)
         world.submit(dataset)
@@ -156,11 +166,11 @@ def test_a_long_outage_leaves_no_trace_in_the_jobs_story(world: World) -> None:
 
 
 @pytest.mark.parametrize(("held", "status"), [(False, Status.FAILED), (True, Status.HELD)])
-def test_a_refusal_is_told_and_never_sent_again(world: World, held: bool, status: Status) -> None:  # noqa: FBT001
+def test_refusal_is_never_sent_again(world: World, *, held: bool, status: Status) -> None:
+    """A refusal is reported and never sent again."""
     dataset = world.drop()
     problem = Problem(code="fal_account_locked", message="Top up the balance.")
     world.answer(SubmissionRefusedError(problem, held=held))
-
     job = world.submit(dataset)
     again = world.submit(dataset)
 
@@ -170,10 +180,11 @@ def test_a_refusal_is_told_and_never_sent_again(world: World, held: bool, status
     assert "Top up the balance." in (world.results.text(job, "ERROR.txt") or "")
 
 
-def test_a_doubtful_answer_is_told_and_never_sent_again(world: World) -> None:
+@pytest.mark.promise("never pay twice")
+def test_doubtful_answer_is_never_sent_again(world: World) -> None:
+    """A doubtful answer is reported and never sent again."""
     dataset = world.drop()
     world.answer(SubmissionUnknownError("ReadTimeout"))
-
     job = world.submit(dataset)
     again = world.submit(dataset)
 
@@ -183,7 +194,9 @@ def test_a_doubtful_answer_is_told_and_never_sent_again(world: World) -> None:
     assert "nothing is paid twice" in (world.results.text(job, "ERROR.txt") or "")
 
 
-def test_a_webhook_that_is_faster_than_our_own_write_is_not_overwritten(world: World) -> None:
+@pytest.mark.promise("never lose a result")
+def test_faster_webhook_is_not_overwritten(world: World) -> None:
+    """A webhook that is faster than our own write is not overwritten."""
     dataset = world.drop()
 
     def call_back_first() -> Submission:
@@ -192,14 +205,14 @@ def test_a_webhook_that_is_faster_than_our_own_write_is_not_overwritten(world: W
         return Submission(REQUEST_ID)
 
     world.answer(call_back_first)
-
     job = world.submit(dataset)
 
     assert (job.status, job.request_id) == (Status.STORING, REQUEST_ID)
     assert world.job(job.job_id).artifacts == ARTIFACTS
 
 
-def test_a_webhook_answers_for_a_receipt_that_was_lost(world: World) -> None:
+def test_webhook_answers_for_lost_receipt(world: World) -> None:
+    """A webhook answers for a receipt that was lost."""
     dataset = world.drop()
 
     def fail_after_the_webhook() -> Submission:
@@ -209,22 +222,21 @@ def test_a_webhook_answers_for_a_receipt_that_was_lost(world: World) -> None:
         raise SubmissionUnknownError("ReadTimeout")
 
     world.answer(fail_after_the_webhook)
-
     job = world.submit(dataset)
 
     assert (job.status, job.request_id) == (Status.FAILED, REQUEST_ID)
 
 
-def test_without_the_webhook_secret_nothing_is_sent_and_the_job_waits(world: World) -> None:
-    dataset = world.drop()
+def test_without_webhook_secret_nothing_is_sent(world: World) -> None:
+    """Without the webhook secret nothing is sent, no slot is taken and the job waits."""
 
     def no_secret() -> bytes:
         raise NotSubmittedError("the secret has no value yet")
 
     world.webhook_secret = no_secret
-
     with pytest.raises(NotSubmittedError):
-        world.submit(dataset)
+        world.submit(world.drop())
 
     assert world.fal.posts == []
+    assert world.jobs.account("2026-11").in_flight == ()
     assert [job.status for job in world.jobs.rows.values()] == [Status.READY]

@@ -1,3 +1,5 @@
+"""A webhook delivery is kept and taken in once its token, its signature and its request are right."""
+
 import json
 from datetime import timedelta
 from typing import Any
@@ -17,7 +19,11 @@ from tests.support.memory import MemoryKeys
 from tests.support.world import World
 
 OTHER_REQUEST = "019d9e0b-6eb0-7920-8000-000000000000"
+
+
 STRANGER = SigningKey(bytes(32))
+
+
 NEW_KEY = SigningKey(bytes([1] * 32))
 
 
@@ -43,7 +49,9 @@ def deliver(
     )
 
 
-def test_a_success_is_recorded_and_handed_over(world: World, job: Job) -> None:
+@pytest.mark.promise("never lose a result")
+def test_success_is_recorded_and_handed_over(world: World, job: Job) -> None:
+    """A success is recorded and handed over."""
     delivered = deliver(world, job, webhook_body())
 
     assert delivered.status is Status.STORING
@@ -53,9 +61,9 @@ def test_a_success_is_recorded_and_handed_over(world: World, job: Job) -> None:
     assert world.queue.handed == [job.job_id]
 
 
-def test_a_success_without_its_result_is_still_a_success(world: World, job: Job) -> None:
+def test_success_without_result_is_a_success(world: World, job: Job) -> None:
+    """A success without its result is still a success."""
     body = webhook_body(payload=None, payload_error="Response payload is not JSON serializable.")
-
     delivered = deliver(world, job, body)
 
     assert (delivered.status, delivered.artifacts) == (Status.STORING, ())
@@ -71,7 +79,11 @@ MODEL_ERROR = {
         }
     ]
 }
+
+
 ERROR_OBJECT = {"code": 7}
+
+
 REQUEST_ERROR = {"detail": "Request timed out", "error_type": "request_timeout"}
 
 
@@ -84,11 +96,9 @@ REQUEST_ERROR = {"detail": "Request timed out", "error_type": "request_timeout"}
     ],
     ids=["the model's", "fal's", "none"],
 )
-def test_a_failure_is_recorded_in_each_of_fals_forms(
-    world: World, job: Job, payload: object, code: str, says: str
-) -> None:
+def test_failure_is_recorded(world: World, job: Job, payload: object, code: str, says: str) -> None:
+    """A failure is recorded in each of fal's forms."""
     body = webhook_body(status="ERROR", error="Invalid status code: 422", payload=payload)
-
     delivered = deliver(world, job, body)
 
     assert (delivered.status, delivered.problems[0].code) == (Status.FAILED, code)
@@ -97,77 +107,78 @@ def test_a_failure_is_recorded_in_each_of_fals_forms(
 
 
 @pytest.mark.parametrize("error", [ERROR_OBJECT, ["x"], 7, None])
-def test_a_failure_needs_no_reason_in_words(world: World, job: Job, error: object) -> None:
+def test_failure_needs_no_reason(world: World, job: Job, error: object) -> None:
+    """A failure needs no reason in words."""
     delivered = deliver(world, job, webhook_body(status="ERROR", error=error, payload=None))
 
     assert delivered.status is Status.FAILED
 
 
-def test_the_same_delivery_again_changes_nothing(world: World, job: Job) -> None:
+def test_same_delivery_changes_nothing(world: World, job: Job) -> None:
     first = deliver(world, job, webhook_body())
 
     assert deliver(world, job, webhook_body()) == first
 
 
+@pytest.mark.promise("nothing leaks")
 @pytest.mark.parametrize("token", ["", "0" * 32, "\u00e9" * 32, "x"])
-def test_whoever_guesses_the_token_learns_nothing(world: World, job: Job, token: str) -> None:
+def test_guessed_token_learns_nothing(world: World, job: Job, token: str) -> None:
+    """A request with a guessed token learns and changes nothing."""
     with pytest.raises(JobNotFoundError):
         deliver(world, job, webhook_body(), token=token)
 
     assert world.job(job.job_id) == job
 
 
-def test_another_jobs_token_opens_nothing(world: World, job: Job) -> None:
-    with pytest.raises(JobNotFoundError):
-        deliver(world, job, webhook_body(), token=world.token("other-0000000000"))
-
-
-def test_a_job_we_do_not_have_is_told_as_such(world: World) -> None:
+def test_unknown_job_is_reported(world: World) -> None:
+    """A job we do not have is reported as such."""
     with pytest.raises(JobNotFoundError):
         deliver(world, make_job(Status.SUBMITTED), webhook_body())
 
 
-def test_a_signature_of_fals_for_another_customer_is_refused(world: World, job: Job) -> None:
+def test_other_customers_signature_is_refused(world: World, job: Job) -> None:
+    """A signature of fal's for another customer is refused."""
     with pytest.raises(InvalidWebhookError, match="another user"):
         deliver(world, job, webhook_body(), user_id="user_2")
 
     assert world.job(job.job_id) == job
 
 
-def test_without_a_user_id_of_ours_any_customer_with_the_token_is_heard(
-    world: World, job: Job
-) -> None:
+def test_unknown_user_id_accepts_any_customer(world: World, job: Job) -> None:
+    """Without a user ID of ours any customer with the token is heard."""
     world.fal_user_id = ""
 
     assert deliver(world, job, webhook_body(), user_id="user_2").status is Status.STORING
 
 
-def test_header_and_body_must_name_the_same_request(world: World, job: Job) -> None:
+def test_different_requests_are_refused(world: World, job: Job) -> None:
+    """Header and body must name the same request."""
     with pytest.raises(InvalidWebhookError, match="different requests"):
         deliver(world, job, webhook_body(), request_id=OTHER_REQUEST)
 
     assert world.job(job.job_id) == job
 
 
-def test_another_request_is_refused_even_when_fal_signed_it(world: World, job: Job) -> None:
+@pytest.mark.promise("never pay twice")
+def test_foreign_request_is_refused(world: World, job: Job) -> None:
+    """Another request is refused even when fal signed it."""
     body = webhook_body(request_id=OTHER_REQUEST)
-
     with pytest.raises(ForeignRequestError):
         deliver(world, job, body, request_id=OTHER_REQUEST)
 
     assert world.job(job.job_id) == job
 
 
-def test_the_gateways_own_id_does_not_matter(world: World, job: Job) -> None:
+def test_gateway_id_does_not_matter(world: World, job: Job) -> None:
+    """The gateways own ID does not matter."""
     delivered = deliver(world, job, webhook_body(gateway_request_id=OTHER_REQUEST))
 
     assert delivered.status is Status.STORING
 
 
 @pytest.mark.parametrize("status", ["COMPLETED", "FAILED", "ok", ""])
-def test_a_status_that_fal_does_not_document_is_refused(
-    world: World, job: Job, status: str
-) -> None:
+def test_undocumented_status_is_refused(world: World, job: Job, status: str) -> None:
+    """A status that fal does not document is refused."""
     with pytest.raises(InvalidWebhookError, match="unknown status"):
         deliver(world, job, webhook_body(status=status))
 
@@ -188,20 +199,24 @@ NOT_WEBHOOKS: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("case", NOT_WEBHOOKS)
-def test_a_signed_body_that_is_no_webhook_is_refused(world: World, job: Job, case: str) -> None:
+def test_signed_nonsense_is_refused(world: World, job: Job, case: str) -> None:
+    """A signed body that is no webhook is refused."""
     with pytest.raises(InvalidWebhookError):
         deliver(world, job, NOT_WEBHOOKS[case])
 
     assert world.job(job.job_id) == job
 
 
-def test_a_number_larger_than_any_of_ours_does_no_harm(world: World, job: Job) -> None:
+def test_large_number_does_no_harm(world: World, job: Job) -> None:
+    """A number larger than any of ours does no harm."""
     payload = {**json.loads(webhook_body())["payload"], "seed": 17454220438242315174}
 
     assert deliver(world, job, webhook_body(payload=payload)).status is Status.STORING
 
 
-def test_a_strangers_signature_is_refused_and_nothing_is_written(world: World, job: Job) -> None:
+@pytest.mark.promise("nothing leaks")
+def test_strangers_signature_is_refused(world: World, job: Job) -> None:
+    """A stranger's signature is refused and nothing is written."""
     with pytest.raises(InvalidWebhookError):
         deliver(world, job, webhook_body(), key=STRANGER)
 
@@ -209,36 +224,33 @@ def test_a_strangers_signature_is_refused_and_nothing_is_written(world: World, j
     assert world.results.files == {}
 
 
-def test_a_stale_signature_is_refused(world: World, job: Job) -> None:
-    with pytest.raises(InvalidWebhookError):
-        deliver(world, job, webhook_body(), at=NOW - timedelta(seconds=301))
-
-    assert world.job(job.job_id) == job
-
-
-def test_a_key_that_fal_has_just_added_is_fetched_and_believed(world: World, job: Job) -> None:
+def test_new_key_is_fetched(world: World, job: Job) -> None:
+    """A key that fal has just added is fetched and believed."""
     world.keys = MemoryKeys(known=[bytes(KEY.verify_key)], newer=[bytes(NEW_KEY.verify_key)])
-
     delivered = deliver(world, job, webhook_body(), key=NEW_KEY)
 
     assert delivered.status is Status.STORING
     assert world.keys.refreshes == 1
 
 
-def test_a_signature_of_a_key_at_hand_asks_for_no_others(world: World, job: Job) -> None:
+def test_known_key_asks_for_no_others(world: World, job: Job) -> None:
+    """A signature of a key at hand asks for no others."""
     deliver(world, job, webhook_body())
 
     assert world.keys.refreshes == 0
 
 
-def test_a_stale_delivery_of_a_new_key_is_refused_as_well(world: World, job: Job) -> None:
+def test_new_keys_stale_delivery_is_refused(world: World, job: Job) -> None:
+    """A stale delivery of a new key is refused as well."""
     world.keys = MemoryKeys(known=[bytes(KEY.verify_key)], newer=[bytes(NEW_KEY.verify_key)])
 
     with pytest.raises(InvalidWebhookError):
         deliver(world, job, webhook_body(), key=NEW_KEY, at=NOW - timedelta(hours=1))
 
 
-def test_without_any_key_nobody_is_called_a_forger(world: World, job: Job) -> None:
+def test_missing_keys_accuse_no_sender(world: World, job: Job) -> None:
+    """Without any key no one is called a forger."""
+
     class NoKeys(MemoryKeys):
         def keys(self, *, now: Any) -> Any:
             raise SigningKeysUnavailableError(f"down at {now}")
@@ -249,9 +261,10 @@ def test_without_any_key_nobody_is_called_a_forger(world: World, job: Job) -> No
         deliver(world, job, webhook_body())
 
 
-def test_evidence_with_our_token_resolves_a_doubtful_submission(world: World) -> None:
+@pytest.mark.promise("never lose a result")
+def test_webhook_resolves_an_unknown_submission(world: World) -> None:
+    """Evidence with our token resolves a doubtful submission."""
     job = world.holds(make_job(Status.SUBMIT_UNKNOWN))
-
     delivered = deliver(world, job, webhook_body())
 
     assert (delivered.status, delivered.request_id) == (Status.STORING, REQUEST_ID)

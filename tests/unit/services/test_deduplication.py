@@ -1,4 +1,4 @@
-"""The same photos, captions and parameters are paid for once, whatever they are called."""
+"""The same photos, captions and parameters are paid for once, unless a person forces a training."""
 
 import json
 from typing import Any
@@ -7,14 +7,13 @@ import pytest
 
 from lora_drop.fal.status import Failed
 from lora_drop.jobs.budget import Limits
-from lora_drop.jobs.errors import ConflictError
+from lora_drop.jobs.errors import ConflictError, NotSubmittedError
 from lora_drop.jobs.job import DatasetVersion, Job, Status
-from lora_drop.jobs.problems import Problem
+from tests.support.builders import BAD_IMAGE
 from tests.support.duplicates import PHOTOS, RENAMED, again, first
 from tests.support.memory_jobs import MemoryJobs
-from tests.support.world import LATE_AFTER, World
-
-BAD = Problem(code="fal_image_load_error", message="One of the images cannot be read.")
+from tests.support.queue import later
+from tests.support.world import World
 
 
 @pytest.fixture
@@ -22,21 +21,15 @@ def world(busy: World) -> World:
     return busy
 
 
-def later(world: World) -> None:
-    """A round of the reconciler, and what it announces."""
-    world.clock.now += LATE_AFTER
-    world.reconciler.reconcile()
-    world.work()
-
-
-def told(world: World, job: Job, name: str) -> dict[str, Any]:
+def shown(world: World, job: Job, name: str) -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads(world.results.text(job, name) or "")
     return loaded
 
 
-def test_what_was_trained_before_is_given_its_files_and_costs_nothing(world: World) -> None:
+@pytest.mark.promise("never pay twice")
+def test_trained_content_costs_nothing(world: World) -> None:
+    """Content that was trained before is given its files and costs nothing."""
     trained = world.train(first(world))
-
     given = again(world)
 
     assert given.job_id != trained.job_id
@@ -47,25 +40,26 @@ def test_what_was_trained_before_is_given_its_files_and_costs_nothing(world: Wor
     assert world.jobs.account("2026-11").committed_usd == 3.6
 
 
-def test_a_duplicate_tells_its_story_beside_its_own_dataset(world: World) -> None:
+@pytest.mark.promise("it can be operated")
+def test_duplicate_is_described_beside_its_dataset(world: World) -> None:
+    """A duplicate tells its written beside its own dataset."""
     trained = world.train(first(world))
-
     given = again(world)
 
-    story, status = told(world, given, "job.json"), told(world, given, "status.json")
-    assert story["duplicate_of"] == status["duplicate_of"] == trained.job_id
-    assert story["request_id"] == "request-1"
-    assert story["files"] == [stored.model_dump(mode="json") for stored in trained.files]
-    assert {file["key"].rsplit("/", 1)[0] for file in story["files"]} == {
+    written, status = shown(world, given, "job.json"), shown(world, given, "status.json")
+    assert written["duplicate_of"] == status["duplicate_of"] == trained.job_id
+    assert written["request_id"] == "request-1"
+    assert written["files"] == [stored.model_dump(mode="json") for stored in trained.files]
+    assert {file["key"].rsplit("/", 1)[0] for file in written["files"]} == {
         trained.prefix.rstrip("/")
     }
-    assert story["dataset"]["key"] == "portrait/copy.zip"
+    assert written["dataset"]["key"] == "portrait/copy.zip"
     assert world.results.text(given, "ERROR.txt") is None
 
 
-def test_a_duplicate_shows_the_parameters_its_lora_was_trained_with(world: World) -> None:
+def test_duplicate_shows_its_loras_parameters(world: World) -> None:
+    """A duplicate shows the parameters that its LoRA was trained with."""
     trained = world.train(first(world))
-
     given = again(world)
 
     assert given.parameters == trained.parameters
@@ -74,18 +68,18 @@ def test_a_duplicate_shows_the_parameters_its_lora_was_trained_with(world: World
     assert (given.images, given.preset) == (12, "portrait")
 
 
-def test_the_event_of_a_duplicate_again_changes_nothing(world: World) -> None:
+def test_repeated_event_changes_nothing(world: World) -> None:
+    """The event of a duplicate again changes nothing."""
     world.train(first(world))
     given = again(world)
-
     repeated = world.submit(given.dataset)
 
     assert repeated == given
 
 
-def test_the_same_zip_dropped_twice_under_one_key_is_trained_once(world: World) -> None:
+def test_same_zip_twice_is_trained_once(world: World) -> None:
+    """The same ZIP dropped twice under one key is trained once."""
     world.train(first(world))
-
     given = first(world)
 
     assert (given.status, len(world.fal.posts)) == (Status.SUCCEEDED, 1)
@@ -94,30 +88,29 @@ def test_the_same_zip_dropped_twice_under_one_key_is_trained_once(world: World) 
 
 def test_other_parameters_are_another_training(world: World) -> None:
     world.train(first(world))
-
     other = again(world, metadata={"steps": "1600"})
 
     assert (other.status, other.duplicate_of) == (Status.SUBMITTED, None)
 
 
-def test_a_duplicate_waits_while_the_same_is_being_trained(world: World) -> None:
+def test_duplicate_waits_for_running_training(world: World) -> None:
+    """A duplicate waits while the same is being trained."""
     running = first(world)
-
     waiting = again(world)
 
     assert (waiting.status, waiting.charges) == (Status.RECEIVED, ())
     [problem] = waiting.problems
     assert problem.code == "duplicate_in_progress"
     assert running.job_id in problem.message
-    assert told(world, waiting, "status.json")["problems"][0]["code"] == "duplicate_in_progress"
+    assert shown(world, waiting, "status.json")["problems"][0]["code"] == "duplicate_in_progress"
     assert world.results.text(waiting, "ERROR.txt") is None
     assert len(world.fal.posts) == 1
 
 
-def test_waiting_is_told_once_and_leaves_no_trace_in_the_jobs_story(world: World) -> None:
+def test_waiting_leaves_no_trace(world: World) -> None:
+    """Waiting is reported once and leaves no trace in the job's history."""
     first(world)
     waiting = again(world)
-
     for _ in range(20):
         later(world)
 
@@ -126,10 +119,11 @@ def test_waiting_is_told_once_and_leaves_no_trace_in_the_jobs_story(world: World
     assert len(now.history) == 1
 
 
-def test_a_duplicate_that_waited_gets_the_files_once_they_are_there(world: World) -> None:
+@pytest.mark.promise("never get stuck")
+def test_waiting_duplicate_gets_the_files(world: World) -> None:
+    """A duplicate that waited gets the files once they are there."""
     running, waiting = first(world), again(world)
     later(world)
-
     trained = world.train(running)
     later(world)
 
@@ -143,14 +137,12 @@ def test_a_duplicate_that_waited_gets_the_files_once_they_are_there(world: World
     assert len(world.fal.posts) == 1
 
 
+@pytest.mark.promise("never get stuck")
 @pytest.mark.parametrize("billed", [True, False, None])
-def test_when_the_first_fails_the_one_that_waited_takes_over(
-    world: World,
-    billed: bool | None,  # noqa: FBT001  # a table's column
-) -> None:
+def test_failed_first_is_replaced(world: World, *, billed: bool | None) -> None:
+    """When the first fails, the one that waited takes over."""
     running, waiting, last = first(world), again(world), again(world, "portrait/last.zip")
-
-    world.fal_updates.receive(running.job_id, Failed("request-1", BAD, billed=billed))
+    world.fal_updates.receive(running.job_id, Failed("request-1", BAD_IMAGE, billed=billed))
     later(world)
 
     taken, behind = world.job(waiting.job_id), world.job(last.job_id)
@@ -161,47 +153,51 @@ def test_when_the_first_fails_the_one_that_waited_takes_over(
     assert world.paid == [running.job_id, taken.job_id]
 
 
-def test_when_the_first_is_cancelled_the_one_that_waited_takes_over(world: World) -> None:
+def test_cancelled_first_is_replaced(world: World) -> None:
+    """When the first is cancelled, the one that waited takes over."""
     world.limits = Limits(max_in_flight=1)
     world.submit(world.drop("other.zip", images=20))
     queued, waiting = first(world), again(world)
-
     world.manual_actions.cancel(queued.job_id, by="ada")
     later(world)
 
     assert world.job(waiting.job_id).status is Status.READY
 
 
+@pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize("name", ["lora.safetensors", "config.json"])
-def test_when_a_file_of_the_first_is_gone_it_is_trained_anew(world: World, name: str) -> None:
+def test_missing_file_is_trained_again(world: World, name: str) -> None:
+    """When a file of the first is gone, the dataset is trained again."""
     trained = world.train(first(world))
     [gone] = [stored for stored in trained.files if stored.name == name]
     world.results.remove(gone.key)
-
     force_retrain = again(world)
 
     assert (force_retrain.status, force_retrain.duplicate_of) == (Status.SUBMITTED, None)
     assert world.jobs.owner(force_retrain.content_digest or "") == force_retrain.job_id
 
 
-def test_when_a_file_of_the_first_has_another_size_it_is_trained_anew(world: World) -> None:
+def test_changed_file_is_trained_again(world: World) -> None:
+    """When a file of the first has another size, the dataset is trained again."""
     trained = world.train(first(world))
     world.results.files[trained.files[0].key] = b"cut"
 
     assert again(world).status is Status.SUBMITTED
 
 
-def test_after_it_was_trained_anew_the_new_files_count(world: World) -> None:
+def test_retrained_files_count_from_then(world: World) -> None:
+    """After it was trained again the new files count."""
     trained = world.train(first(world))
     world.results.remove(trained.files[0].key)
     force_retrain = world.train(again(world))
-
     given = again(world, "portrait/third.zip")
 
     assert (given.status, given.duplicate_of) == (Status.SUCCEEDED, force_retrain.job_id)
 
 
-def test_of_two_that_come_at_the_same_moment_one_is_paid(world: World) -> None:
+@pytest.mark.promise("never pay twice")
+def test_simultaneous_duplicates_pay_once(world: World) -> None:
+    """Of two that come at the same moment one is paid."""
     second: DatasetVersion = world.drop("portrait/copy.zip", images=0, members=RENAMED)
 
     class Meanwhile(MemoryJobs):
@@ -213,7 +209,6 @@ def test_of_two_that_come_at_the_same_moment_one_is_paid(world: World) -> None:
 
     world.jobs = Meanwhile(world.jobs.rows, world.jobs.contents)
     dataset = world.drop("portrait/ada.zip", images=0, members=PHOTOS)
-
     with pytest.raises(ConflictError):
         world.submit(dataset)
     redelivered = world.submit(dataset)
@@ -225,20 +220,18 @@ def test_of_two_that_come_at_the_same_moment_one_is_paid(world: World) -> None:
     assert len(world.fal.posts) == 1
 
 
-def test_a_duplicate_of_a_duplicate_gets_the_files_of_the_one_that_was_trained(
-    world: World,
-) -> None:
+def test_duplicate_of_a_duplicate_gets_files(world: World) -> None:
+    """A duplicate of a duplicate gets the files of the one that was trained."""
     trained = world.train(first(world))
     again(world)
-
     third = again(world, "portrait/third.zip")
 
     assert (third.duplicate_of, third.files) == (trained.job_id, trained.files)
 
 
-def test_a_duplicate_that_waits_can_be_cancelled_for_free(world: World) -> None:
+def test_waiting_duplicate_is_cancelled_for_free(world: World) -> None:
+    """A duplicate that waits can be cancelled for free."""
     running, waiting = first(world), again(world)
-
     world.manual_actions.cancel(waiting.job_id, by="ada")
     world.train(running)
     later(world)
@@ -247,13 +240,64 @@ def test_a_duplicate_that_waits_can_be_cancelled_for_free(world: World) -> None:
     assert len(world.fal.posts) == 1
 
 
-def test_a_job_that_is_held_for_money_is_waited_for_too(world: World) -> None:
+def test_held_job_is_waited_for(world: World) -> None:
+    """A job that is held for money is waited for too."""
     world.limits = Limits(max_in_flight=2, monthly_usd=1.0)
     held = first(world)
-
     waiting = again(world)
     world.manual_actions.cancel(held.job_id, by="ada")
     later(world)
 
     assert (held.status, waiting.status) == (Status.HELD, Status.RECEIVED)
     assert world.job(waiting.job_id).status is Status.HELD
+
+
+def test_force_pays_whatever_was_trained(world: World) -> None:
+    """Force pays for it whatever was trained before."""
+    world.train(first(world))
+    forced = again(world, metadata={"force": "true"})
+
+    assert (forced.status, forced.duplicate_of, len(world.fal.posts)) == (Status.SUBMITTED, None, 2)
+    assert "force" not in world.fal.posts[1][1]
+
+
+def test_force_pays_during_same_training(world: World) -> None:
+    """Force pays for it while the same is being trained."""
+    first(world)
+
+    assert again(world, metadata={"force": "true"}).status is Status.SUBMITTED
+
+
+def test_forced_result_is_the_next_duplicates(world: World) -> None:
+    """What was forced is what the next one gets."""
+    world.train(first(world))
+    forced = world.train(again(world, metadata={"force": "true"}))
+
+    assert again(world, "third.zip", metadata={"preset": "portrait"}).duplicate_of == forced.job_id
+
+
+def test_force_false_is_none(world: World) -> None:
+    world.train(first(world))
+
+    assert again(world, metadata={"force": "false"}).status is Status.SUCCEEDED
+
+
+def test_invalid_force_is_refused_for_free(world: World) -> None:
+    """A force that is neither true nor false is refused for free."""
+    job = again(world, metadata={"force": "yes"})
+
+    assert (job.status, job.problems[0].code) == (Status.REJECTED, "parameter_invalid_type")
+    assert world.fal.posts == []
+
+
+@pytest.mark.promise("never lose a result")
+def test_failed_force_hides_no_lora(world: World) -> None:
+    """A forced job that comes to nothing does not hide an earlier LoRA."""
+    first = world.submit(world.drop("a.zip"))
+    world.train(first)
+    world.answer(NotSubmittedError("no connection"))
+    forced = world.submit(world.drop("b.zip", metadata={"force": "true"}))
+    world.manual_actions.cancel(forced.job_id, by="ada")
+    again = world.submit(world.drop("c.zip"))
+
+    assert (again.status, again.duplicate_of) == (Status.SUCCEEDED, first.job_id)

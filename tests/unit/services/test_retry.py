@@ -1,4 +1,4 @@
-"""A job that has ended, once more: paid for as a new job, and never mixed up with the old one."""
+"""A job that has ended is paid for once more as a new job, and what fal delivered is taken in again."""
 
 from datetime import timedelta
 from typing import Any
@@ -15,13 +15,9 @@ from lora_drop.jobs.errors import (
     SubmissionUnknownError,
 )
 from lora_drop.jobs.job import Job, Status
-from lora_drop.jobs.problems import Problem
 from lora_drop.services.retry import WAYS_ON
-from tests.support.builders import ARTIFACTS
+from tests.support.builders import ADA, ARTIFACTS, BAD_IMAGE, make_job
 from tests.support.world import World
-
-ADA = "arn:aws:iam::123456789012:user/ada"
-BAD = Problem(code="fal_image_load_error", message="One of the images cannot be read.")
 
 
 @pytest.fixture
@@ -38,7 +34,7 @@ def retried(world: World, job: Job, *, resume: bool = False) -> Job:
 
 def failed(world: World) -> Job:
     job = world.submit(world.drop(metadata={"steps": "1200"}))
-    return world.fal_updates.receive(job.job_id, Failed(job.request_id or "", BAD))
+    return world.fal_updates.receive(job.job_id, Failed(job.request_id or "", BAD_IMAGE))
 
 
 def cancelled(world: World) -> Job:
@@ -59,7 +55,7 @@ def expired(world: World) -> Job:
 
 def refused(world: World) -> Job:
     accept = world.fal.outcome
-    world.answer(SubmissionRefusedError(BAD))
+    world.answer(SubmissionRefusedError(BAD_IMAGE))
     job = world.submit(world.drop(metadata={"steps": "1200"}))
     world.fal.outcome = accept
     return job
@@ -73,9 +69,9 @@ ENDED = [failed, cancelled, expired, refused]
 
 
 @pytest.mark.parametrize("ended", ENDED, ids=lambda ended: ended.__name__)
-def test_what_came_to_nothing_is_paid_for_once_more_as_a_new_job(world: World, ended: Any) -> None:
+def test_retry_is_a_new_job(world: World, ended: Any) -> None:
+    """A job that came to nothing is paid for once more as a new job."""
     old = ended(world)
-
     new = retried(world, old)
 
     assert (new.status, new.attempt, new.retry_of) == (Status.SUBMITTED, 2, old.job_id)
@@ -87,27 +83,31 @@ def test_what_came_to_nothing_is_paid_for_once_more_as_a_new_job(world: World, e
     assert world.paid[-1] == new.job_id
 
 
+@pytest.mark.promise("never pay twice")
 @pytest.mark.parametrize("ended", ENDED, ids=lambda ended: ended.__name__)
-def test_the_same_retry_again_is_the_same_job(world: World, ended: Any) -> None:
+def test_same_retry_is_same_job(world: World, ended: Any) -> None:
+    """The same retry again is the same job."""
     old = ended(world)
     before = len(world.fal.posts)
-
     jobs = [retried(world, old) for _ in range(4)]
 
     assert {job.job_id for job in jobs} == {jobs[0].job_id}
     assert len(world.fal.posts) == before + 1
 
 
-def test_a_retry_that_has_ended_is_named_and_not_made_again(world: World) -> None:
+def test_ended_retry_is_named(world: World) -> None:
+    """A retry that has ended is named and not made again."""
     old = failed(world)
     new = retried(world, old)
-    world.fal_updates.receive(new.job_id, Failed(new.request_id or "", BAD))
+    world.fal_updates.receive(new.job_id, Failed(new.request_id or "", BAD_IMAGE))
 
     with pytest.raises(ActionNotAllowedError, match=f"as {new.job_id}, which is FAILED"):
         world.retry_service.retry(old.job_id, resume=False, by=ADA)
 
 
-def test_a_retry_whose_call_was_lost_is_called_again_by_the_next(world: World) -> None:
+@pytest.mark.promise("never get stuck")
+def test_lost_retry_is_announced_again(world: World) -> None:
+    """A retry whose announcement was lost is announced again by the next."""
     old = failed(world)
     world.retry_service.retry(old.job_id, resume=False, by=ADA)
     world.queue.datasets.clear()
@@ -118,8 +118,7 @@ def test_a_retry_whose_call_was_lost_is_called_again_by_the_next(world: World) -
 def test_a_retry_may_be_retried(world: World) -> None:
     first = failed(world)
     second = retried(world, first)
-    second = world.fal_updates.receive(second.job_id, Failed("request-2", BAD))
-
+    second = world.fal_updates.receive(second.job_id, Failed("request-2", BAD_IMAGE))
     third = retried(world, second)
 
     assert (third.attempt, third.retry_of, third.status) == (3, second.job_id, Status.SUBMITTED)
@@ -127,39 +126,36 @@ def test_a_retry_may_be_retried(world: World) -> None:
     assert len({first.job_id, second.job_id, third.job_id}) == 3
 
 
-def test_each_attempt_is_paid_and_both_count(world: World) -> None:
+def test_both_attempts_are_paid(world: World) -> None:
+    """Each attempt is paid and both count."""
     old = failed(world)
-
     world.train(retried(world, old))
 
     account = world.jobs.account("2026-11")
     assert (account.spent_usd, account.wasted_usd) == (5.76, 2.88)
 
 
-def test_a_retry_has_files_of_its_own(world: World) -> None:
+def test_retry_has_its_own_files(world: World) -> None:
+    """A retry has files of its own."""
     old = failed(world)
-
     new = world.train(retried(world, old))
 
     assert new.prefix != old.prefix
     assert all(stored.key.startswith(new.prefix) for stored in new.files)
 
 
-@pytest.mark.parametrize(
-    "status",
-    [status for status in Status if not status.terminal],
-)
-def test_what_goes_on_by_itself_is_not_retried(world: World, status: Status) -> None:
+@pytest.mark.parametrize("status", [status for status in Status if not status.terminal])
+def test_open_job_is_not_retried(world: World, status: Status) -> None:
+    """What goes on by itself is not retried."""
     job = world.submit(world.drop())
     world.holds(job.model_copy(update={"status": status}))
-
     with pytest.raises(ActionNotAllowedError, match=WAYS_ON.get(status, "goes on by itself")):
         world.retry_service.retry(job.job_id, resume=False, by=ADA)
 
     assert len(world.jobs.rows) == 1
 
 
-def test_what_was_rejected_would_be_again(world: World) -> None:
+def test_rejected_job_is_not_retried(world: World) -> None:
     job = world.submit(world.drop(images=3))
 
     with pytest.raises(ActionNotAllowedError, match="mend it and drop it"):
@@ -168,14 +164,17 @@ def test_what_was_rejected_would_be_again(world: World) -> None:
         world.retry_service.retry(job.job_id, resume=True, by=ADA)
 
 
-def test_what_has_its_lora_is_not_paid_for_again_by_a_retry(world: World) -> None:
+@pytest.mark.promise("never pay twice")
+def test_succeeded_job_is_not_retried(world: World) -> None:
+    """A job that has its LoRA is not paid for again by a retry."""
     job = trained(world)
 
     with pytest.raises(ActionNotAllowedError, match="force=true"):
         world.retry_service.retry(job.job_id, resume=False, by=ADA)
 
 
-def test_what_was_cancelled_before_it_was_checked_is_to_be_dropped_again(world: World) -> None:
+def test_unchecked_job_is_dropped_again(world: World) -> None:
+    """A job that was cancelled before it was checked is to be dropped again."""
     first = world.submit(world.drop())
     waiting = world.submit(world.drop("copy.zip", metadata={"preset": "portrait"}))
     cancelled = world.manual_actions.cancel(waiting.job_id, by=ADA)
@@ -185,51 +184,55 @@ def test_what_was_cancelled_before_it_was_checked_is_to_be_dropped_again(world: 
     assert first.status is Status.SUBMITTED
 
 
-def test_nobody_retries_or_replays_a_job_that_is_not_there(world: World) -> None:
+def test_unknown_job_is_not_retried(world: World) -> None:
+    """No one retries or replays a job that is not there."""
     with pytest.raises(JobNotFoundError):
-        world.retry_service.retry("nobody", resume=False, by=ADA)
+        world.retry_service.retry("unknown", resume=False, by=ADA)
     with pytest.raises(JobNotFoundError):
-        world.retry_service.replay("nobody")
+        world.retry_service.replay("unknown")
 
 
-def test_a_retry_of_a_deleted_dataset_is_not_paid_for(world: World) -> None:
+def test_deleted_dataset_is_not_retried(world: World) -> None:
+    """A retry of a deleted dataset is not paid for."""
     old = failed(world)
     world.datasets.put(old.dataset.key, None)
 
     assert retried(world, old).status is Status.CANCELLED
 
 
-def test_a_retry_waits_for_slots_and_money_like_everybody(world: World) -> None:
+def test_retry_waits_for_money(world: World) -> None:
+    """A retry waits for slots and money like everybody."""
     old = failed(world)
     world.limits = Limits(2, monthly_usd=5.0)
-
     new = retried(world, old)
 
     assert (new.status, new.problems[0].code) == (Status.HELD, "budget_exhausted")
 
 
-def test_a_retry_costs_what_fal_asks_for_it_today(world: World) -> None:
+def test_retry_costs_todays_price(world: World) -> None:
+    """A retry costs what fal asks for it today."""
     old = failed(world)
     world.fal.asks = Price(0.01, 1000)
 
     assert retried(world, old).estimated_cost_usd == 12.0
 
 
-def test_a_retry_is_the_one_for_its_content(world: World) -> None:
+def test_retry_counts_for_its_content(world: World) -> None:
+    """A retry is the one for its content."""
     new = world.train(retried(world, failed(world)))
-
     again = world.submit(world.drop("copy.zip", metadata={"preset": "portrait", "steps": "1200"}))
 
     assert (again.status, again.duplicate_of) == (Status.SUCCEEDED, new.job_id)
 
 
-def test_evidence_for_an_earlier_request_is_never_taken_for_the_new_one(world: World) -> None:
+@pytest.mark.promise("never pay twice")
+def test_earlier_requests_evidence_is_ignored(world: World) -> None:
+    """Evidence for an earlier request is never taken for the new one."""
     old = failed(world)
     world.answer(SubmissionUnknownError("ReadTimeout"))
     new = retried(world, old)
     world.fal.known = ["request-1"]
     world.clock.now += timedelta(minutes=10)
-
     world.reconciler.reconcile()
     assert world.job(new.job_id).status is Status.SUBMIT_UNKNOWN
     world.fal.known = ["request-1", "request-2"]
@@ -239,7 +242,8 @@ def test_evidence_for_an_earlier_request_is_never_taken_for_the_new_one(world: W
     assert (adopted.status, adopted.request_id) == (Status.TRAINING, "request-2")
 
 
-def test_a_person_cannot_name_an_earlier_request_either(world: World) -> None:
+def test_earlier_request_cannot_be_named(world: World) -> None:
+    """A person cannot name an earlier request either."""
     old = failed(world)
     world.answer(SubmissionUnknownError("ReadTimeout"))
     new = retried(world, old)
@@ -249,16 +253,38 @@ def test_a_person_cannot_name_an_earlier_request_either(world: World) -> None:
 
 
 @pytest.mark.parametrize("doubtful", [True, False], ids=["in doubt", "submitted"])
-def test_a_webhook_of_an_earlier_request_changes_nothing(
-    world: World,
-    doubtful: bool,  # noqa: FBT001  # a table's column
-) -> None:
+def test_earlier_webhook_changes_nothing(world: World, *, doubtful: bool) -> None:
+    """A webhook of an earlier request changes nothing."""
     old = failed(world)
     if doubtful:
         world.answer(SubmissionUnknownError("ReadTimeout"))
     new = retried(world, old)
-
     received = world.fal_updates.receive(new.job_id, Finished("request-1", ARTIFACTS))
 
     assert received == new == world.job(new.job_id)
     assert world.queue.handed == []
+
+
+def test_retry_of_another_kind_is_named(world: World) -> None:
+    """A retry of another kind is reported of the one there is."""
+    dataset = world.drop()
+    job = world.holds(make_job(Status.FAILED, dataset=dataset))
+    first = world.retry_service.retry(job.job_id, resume=False, by="ada")
+    stored = make_job(Status.SUCCEEDED).files
+    assert stored == ()
+    world.holds(first.model_copy(update={"resume_from": "another"}))
+
+    with pytest.raises(ActionNotAllowedError, match=first.job_id):
+        world.retry_service.retry(job.job_id, resume=False, by="ada")
+
+
+@pytest.mark.promise("never pay twice")
+def test_retry_beside_same_content_is_refused(world: World) -> None:
+    """A retry does not pay beside a job with the same content."""
+    dataset = world.drop()
+    job = world.holds(make_job(Status.FAILED, dataset=dataset, content_digest="d"))
+    twin = world.holds(make_job(Status.TRAINING, job_id="twin", content_digest="d"))
+    world.jobs.contents["d"] = twin.job_id
+
+    with pytest.raises(ActionNotAllowedError, match="twin"):
+        world.retry_service.retry(job.job_id, resume=False, by="ada")

@@ -1,4 +1,4 @@
-"""A result that is not what its name says: asked for once more, kept, told, and never passed off."""
+"""A result that is not what its name says: asked for once more, kept, shown, and never passed off."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -17,6 +17,8 @@ from tests.support.world import World
 SIGNED = Artifact(
     name="lora.safetensors", url="https://v3.fal.media/files/a/lora.safetensors?token=5ec4e7#x"
 )
+
+
 HTML = b"<html>Service unavailable</html>"
 
 
@@ -26,7 +28,8 @@ def storing(world: World, *, fact: FalStatus | Exception | None = None, **change
     return job
 
 
-def test_a_file_that_is_sound_the_second_time_was_trouble_of_the_moment(world: World) -> None:
+def test_sound_second_copy_is_stored(world: World) -> None:
+    """A file that is sound the second time was trouble of the moment."""
     world.source.files["lora.safetensors"] = HTML
     fresh = SIGNED.model_copy(update={"url": "https://v3b.fal.media/files/b/lora.safetensors"})
     job = storing(world, artifacts=(SIGNED,), fact=None)
@@ -51,6 +54,7 @@ def test_a_file_that_is_sound_the_second_time_was_trouble_of_the_moment(world: W
     }
 
 
+@pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize(
     ("name", "data", "flaw"),
     [
@@ -60,12 +64,10 @@ def test_a_file_that_is_sound_the_second_time_was_trouble_of_the_moment(world: W
     ],
     ids=["an error page", "cut weights", "no configuration"],
 )
-def test_a_file_that_stays_invalid_fails_the_job_and_says_which_flaw(
-    world: World, name: str, data: bytes, flaw: str
-) -> None:
+def test_invalid_file_fails_the_job(world: World, name: str, data: bytes, flaw: str) -> None:
+    """A file that stays invalid fails the job and says which flaw it has."""
     world.source.files[name] = data
     job = storing(world)
-
     stored = world.result_storer.store_result(job.job_id)
 
     assert stored.status is Status.FAILED
@@ -76,12 +78,11 @@ def test_a_file_that_stays_invalid_fails_the_job_and_says_which_flaw(
     assert world.fal.asked == [REQUEST_ID]
 
 
-def test_what_was_paid_for_is_kept_beside_it_and_under_no_name_that_promises_more(
-    world: World,
-) -> None:
+@pytest.mark.promise("never lose a result")
+def test_invalid_file_is_kept_renamed(world: World) -> None:
+    """An invalid file that was paid for is kept, under a name that promises nothing."""
     world.source.files["lora.safetensors"] = HTML
     job = storing(world)
-
     stored = world.result_storer.store_result(job.job_id)
 
     assert world.results.files[job.prefix + "lora.safetensors.invalid"] == HTML
@@ -90,10 +91,11 @@ def test_what_was_paid_for_is_kept_beside_it_and_under_no_name_that_promises_mor
     assert world.results.files[job.prefix + "config.json"] == b"{}"
 
 
-def test_the_address_is_told_without_what_opens_it(world: World) -> None:
+@pytest.mark.promise("nothing leaks")
+def test_address_is_shown_without_token(world: World) -> None:
+    """The address of an invalid file is shown without the token that opens it."""
     world.source.files["lora.safetensors"] = HTML
     job = storing(world, artifacts=(SIGNED,))
-
     [problem] = world.result_storer.store_result(job.job_id).problems
 
     assert problem.message.endswith("https://v3.fal.media/files/a/lora.safetensors")
@@ -101,14 +103,12 @@ def test_the_address_is_told_without_what_opens_it(world: World) -> None:
 
 
 @pytest.mark.parametrize("minutes", [0, 29])
-def test_a_file_of_another_size_than_fal_says_is_waited_for_before_it_is_judged(
-    world: World, minutes: int
-) -> None:
+def test_other_size_is_waited_for(world: World, minutes: int) -> None:
+    """A file of another size than fal says is waited for before it is judged."""
     world.source.files["lora.safetensors"] = HTML
     sized = SIGNED.model_copy(update={"size": len(make_weights())})
     job = storing(world, artifacts=(sized,))
     world.clock.now = job.since + timedelta(minutes=minutes)
-
     with pytest.raises(DownloadInterruptedError, match="size"):
         world.result_storer.store_result(job.job_id)
 
@@ -116,18 +116,19 @@ def test_a_file_of_another_size_than_fal_says_is_waited_for_before_it_is_judged(
     assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
 
 
-def test_a_file_of_another_size_than_fal_says_is_not_waited_for_for_ever(world: World) -> None:
+def test_other_size_is_judged_at_last(world: World) -> None:
+    """A file of another size than fal says is not waited for for ever."""
     world.source.files["lora.safetensors"] = HTML
     job = storing(world, artifacts=(SIGNED.model_copy(update={"size": 7}),))
     world.clock.now = job.since + timedelta(minutes=30)
-
     stored = world.result_storer.store_result(job.job_id)
 
     assert (stored.status, stored.problems[0].code) == (Status.FAILED, "result_invalid")
     assert world.results.files[job.prefix + "lora.safetensors.invalid"] == HTML
 
 
-def test_a_sound_file_of_another_size_than_fal_says_is_stored(world: World) -> None:
+def test_sound_file_is_stored_anyway(world: World) -> None:
+    """A sound file of another size than fal says is stored."""
     job = storing(world, artifacts=(SIGNED.model_copy(update={"size": 7}),))
 
     assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
@@ -136,7 +137,6 @@ def test_a_sound_file_of_another_size_than_fal_says_is_stored(world: World) -> N
 def test_two_invalid_files_are_two_problems(world: World) -> None:
     world.source.files = {"lora.safetensors": HTML, "config.json": HTML}
     job = storing(world)
-
     stored = world.result_storer.store_result(job.job_id)
 
     assert [problem.member for problem in stored.problems] == ["lora.safetensors", "config.json"]
@@ -148,22 +148,20 @@ def test_two_invalid_files_are_two_problems(world: World) -> None:
     [Gone(REQUEST_ID), Failed(REQUEST_ID, Problem(code="x", message="x"))],
     ids=["gone", "failed"],
 )
-def test_invalid_bytes_are_kept_even_where_fal_has_the_result_no_longer(
-    world: World, fact: FalStatus
-) -> None:
+def test_invalid_bytes_outlive_fals_result(world: World, fact: FalStatus) -> None:
+    """Invalid bytes are kept even where fal no longer has the result."""
     world.source.files["lora.safetensors"] = HTML
     job = storing(world, fact=fact)
-
     stored = world.result_storer.store_result(job.job_id)
 
     assert (stored.status, stored.problems[0].code) == (Status.FAILED, "result_invalid")
     assert world.results.files[job.prefix + "lora.safetensors.invalid"] == HTML
 
 
-def test_while_fal_cannot_be_asked_nothing_is_judged_for_good(world: World) -> None:
+def test_silent_fal_judges_no_file(world: World) -> None:
+    """While fal cannot be asked nothing is judged for good."""
     world.source.files["lora.safetensors"] = HTML
     job = storing(world, fact=FalUnavailableError("503"))
-
     with pytest.raises(FalUnavailableError):
         world.result_storer.store_result(job.job_id)
 
@@ -171,13 +169,11 @@ def test_while_fal_cannot_be_asked_nothing_is_judged_for_good(world: World) -> N
     assert job.prefix + "lora.safetensors.invalid" not in world.results.files
 
 
-def test_an_invalid_file_beside_one_that_is_missing_is_kept_and_the_job_waits(
-    world: World,
-) -> None:
+def test_invalid_beside_missing_file_waits(world: World) -> None:
+    """An invalid file beside one that is missing is kept and the job waits."""
     world.source.files["lora.safetensors"] = HTML
     world.source.failing = {"config.json": ResultGoneError("404")}
     job = storing(world)
-
     with pytest.raises(DownloadInterruptedError, match=r"still names config\.json"):
         world.result_storer.store_result(job.job_id)
 
@@ -185,20 +181,19 @@ def test_an_invalid_file_beside_one_that_is_missing_is_kept_and_the_job_waits(
     assert world.results.files[job.prefix + "lora.safetensors.invalid"] == HTML
 
 
-def test_an_invalid_file_beside_one_that_is_gone_for_good_is_told_as_all_there_is(
-    world: World,
-) -> None:
+def test_invalid_beside_lost_file_expires(world: World) -> None:
+    """An invalid file beside one that is gone for good is reported as all there is."""
     world.source.files["lora.safetensors"] = HTML
     world.source.failing = {"config.json": ResultGoneError("404")}
     job = storing(world, fact=Gone(REQUEST_ID))
-
     stored = world.store_twice(job)
 
     assert (stored.status, stored.problems[0].code) == (Status.EXPIRED, "result_incomplete")
     assert [file.name for file in stored.files] == ["lora.safetensors.invalid"]
 
 
-def test_a_404_that_was_of_the_moment_ends_no_job_whatever_fal_still_knows(world: World) -> None:
+def test_passing_404_ends_no_job(world: World) -> None:
+    """A 404 that was of the moment ends no job whatever fal still knows."""
     job = storing(world)
     world.source.failing = {"lora.safetensors": ResultGoneError("404")}
 
@@ -233,42 +228,41 @@ def test_a_404_that_was_of_the_moment_ends_no_job_whatever_fal_still_knows(world
     ],
     ids=["succeeded", "expired", "invalid", "failed"],
 )
-def test_no_upload_of_a_job_outlives_it_however_it_ends(
+def test_no_upload_outlives_its_job(
     world: World,
     failing: dict[str, Exception],
     files: dict[str, bytes],
     fact: FalStatus | None,
     end: Status,
 ) -> None:
+    """No upload of a job outlives it however it ends."""
     job = make_job(Status.STORING)
     upload_id = world.results.begin(job.prefix + "old.bin", Label("x", "y"))
     upload = Upload(name="old.bin", upload_id=upload_id, identity='"x"', size=10)
     job = storing(world, fact=fact, uploads=(upload,))
     world.source.failing, world.source.files = failing, files
-
     stored = world.store_twice(job)
 
     assert (stored.status, stored.uploads) == (end, ())
     assert world.results.uploads == {}
 
 
-def test_the_uploads_of_a_job_that_was_ended_elsewhere_are_ended_when_it_comes_again(
-    world: World,
-) -> None:
+def test_ended_jobs_uploads_are_ended(world: World) -> None:
+    """The uploads of a job that was ended elsewhere are ended when it comes again."""
     job = make_job(Status.FAILED)
     upload_id = world.results.begin(job.prefix + "old.bin", Label("x", "y"))
     upload = Upload(name="old.bin", upload_id=upload_id, identity='"x"', size=10)
     job = world.holds(job.model_copy(update={"uploads": (upload,)}))
-
     world.result_storer.store_result(job.job_id)
 
     assert world.results.uploads == {}
 
 
-def test_a_persons_file_under_our_name_stays_and_the_job_says_where_ours_is(world: World) -> None:
+@pytest.mark.promise("never lose a result")
+def test_persons_file_keeps_its_name(world: World) -> None:
+    """A person's file under our name stays, and the job says where ours is."""
     job = storing(world)
     world.results.files[job.prefix + "lora.safetensors"] = b"a person's own"
-
     stored = world.result_storer.store_result(job.job_id)
 
     assert stored.status is Status.SUCCEEDED

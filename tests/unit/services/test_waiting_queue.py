@@ -1,6 +1,8 @@
-"""The line in front of fal: the oldest first, and never more than there are slots and money."""
+"""The queue in front of fal: the oldest first, and never more than there are slots."""
 
+import random
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import pytest
 
@@ -11,13 +13,11 @@ from lora_drop.jobs.job import DatasetVersion, Job, Status
 from lora_drop.jobs.problems import Problem
 from lora_drop.ports import OpenDataset, Submission
 from lora_drop.services.dispatch import PATIENCE
-from tests.support.builders import ARTIFACTS, NOW
+from tests.support.builders import ARTIFACTS, BAD_IMAGE, NOW, make_jpeg
 from tests.support.memory import MemoryDatasets
 from tests.support.memory_jobs import MemoryJobs
-from tests.support.queue import dropped, free, states
+from tests.support.queue import codes, dropped, free, states
 from tests.support.world import LATE_AFTER, World
-
-BAD = Problem(code="fal_bad_request", message="fal could not make sense of it.")
 
 
 @pytest.fixture
@@ -25,18 +25,16 @@ def world(busy: World) -> World:
     return busy
 
 
-def codes(job: Job) -> list[str]:
-    return [problem.code for problem in job.problems]
-
-
-def test_no_more_are_sent_than_there_are_slots(world: World) -> None:
+def test_never_more_than_the_slots(world: World) -> None:
+    """No more jobs are sent than there are slots."""
     jobs = dropped(world, "a", "b", "c", "d")
 
     assert states(world, jobs) == [Status.SUBMITTED] * 2 + [Status.READY] * 2
     assert world.paid == [job.job_id for job in jobs[:2]]
 
 
-def test_whoever_waits_says_so_beside_its_files(world: World) -> None:
+def test_waiting_job_says_so(world: World) -> None:
+    """A job that waits says so beside its files."""
     *_, waiting = dropped(world, "a", "b", "c")
 
     assert '"READY"' in (world.results.text(waiting, "status.json") or "")
@@ -45,17 +43,16 @@ def test_whoever_waits_says_so_beside_its_files(world: World) -> None:
 
 ENDS: list[FalStatus] = [
     Finished("request-1", ARTIFACTS),
-    Failed("request-1", BAD),
+    Failed("request-1", BAD_IMAGE),
     Gone("request-1"),
 ]
 
 
+@pytest.mark.promise("never get stuck")
 @pytest.mark.parametrize("fact", ENDS, ids=lambda fact: type(fact).__name__)
-def test_a_slot_is_handed_on_at_once_to_the_oldest_that_waits(
-    world: World, fact: FalStatus
-) -> None:
+def test_free_slot_goes_to_the_oldest(world: World, fact: FalStatus) -> None:
+    """A slot is handed on at once to the oldest job that waits."""
     first, *others = dropped(world, "a", "b", "c", "d")
-
     for doubted in (False, True):  # fal has to say twice that it has no such request
         world.fal_updates.receive(first.job_id, fact, asked=True, doubted=doubted)
     announced = list(world.queue.datasets)
@@ -65,9 +62,9 @@ def test_a_slot_is_handed_on_at_once_to_the_oldest_that_waits(
     assert states(world, others) == [Status.SUBMITTED, Status.SUBMITTED, Status.READY]
 
 
-def test_a_fact_that_frees_no_slot_calls_nobody(world: World) -> None:
+def test_busy_slot_wakes_no_job(world: World) -> None:
+    """News of a job that frees no slot wakes no other job."""
     first, *_ = dropped(world, "a", "b", "c")
-
     world.fal_updates.receive(first.job_id, Running("request-1", started=True))
     assert world.queue.datasets == []
     world.fal_updates.receive(first.job_id, Finished("request-1", ARTIFACTS))
@@ -78,21 +75,21 @@ def test_a_fact_that_frees_no_slot_calls_nobody(world: World) -> None:
     assert world.queue.datasets == []
 
 
-def test_where_nobody_waits_nobody_is_called(world: World) -> None:
+def test_empty_queue_wakes_no_job(world: World) -> None:
     [job] = dropped(world, "a")
-
     world.train(job)
 
     assert world.queue.datasets == []
 
 
-def test_a_call_that_was_lost_is_made_again_by_the_reconciler(world: World) -> None:
+@pytest.mark.promise("never get stuck")
+def test_lost_wake_up_is_repeated(world: World) -> None:
+    """A wake-up that was lost is repeated by the reconciler."""
     jobs = dropped(world, "a", "b", "c", "d")
     for job in jobs[:2]:
         world.train(job)
     world.queue.datasets.clear()
     world.clock.now += LATE_AFTER
-
     world.reconciler.reconcile()
     assert [each.key for each in world.queue.datasets] == ["portrait/c.zip"]
     world.work()
@@ -100,28 +97,30 @@ def test_a_call_that_was_lost_is_made_again_by_the_reconciler(world: World) -> N
     assert states(world, jobs[2:]) == [Status.SUBMITTED] * 2
 
 
-def test_any_event_sends_whoever_is_oldest_and_not_whom_it_speaks_of(world: World) -> None:
+def test_any_event_sends_the_oldest(world: World) -> None:
+    """Any event sends the oldest job, and not the job that it names."""
     world.limits = Limits(max_in_flight=1)
     first, second = dropped(world, "a", "b")
     world.train(first)
     world.queue.datasets.clear()
-
     [third] = dropped(world, "c")
 
     assert states(world, [second, third]) == [Status.SUBMITTED, Status.READY]
 
 
-def test_a_job_whose_submission_is_in_doubt_keeps_its_slot(world: World) -> None:
+@pytest.mark.promise("never pay twice")
+def test_unknown_submission_keeps_its_slot(world: World) -> None:
+    """A job whose submission is in doubt keeps its slot."""
     world.limits = Limits(max_in_flight=1)
     world.answer(SubmissionUnknownError("ReadTimeout"))
-
     first, second = dropped(world, "a", "b")
 
     assert states(world, [first, second]) == [Status.SUBMIT_UNKNOWN, Status.READY]
     assert len(world.paid) == 1
 
 
-def test_a_submitter_that_has_not_long_to_live_leaves_the_rest_to_the_next(world: World) -> None:
+def test_slow_submitter_leaves_the_rest(world: World) -> None:
+    """A submitter that has not long to live leaves the rest to the next."""
     free(world)
     world.answer(NotSubmittedError("no connection"))
     jobs = dropped(world, "a", "b", "c")
@@ -140,7 +139,8 @@ def test_a_submitter_that_has_not_long_to_live_leaves_the_rest_to_the_next(world
     assert states(world, jobs) == [Status.SUBMITTED] * 3
 
 
-def test_patience_lasts_for_as_many_as_go_quickly(world: World) -> None:
+def test_quick_submitter_sends_them_all(world: World) -> None:
+    """A submitter goes on for as long as its patience lasts."""
     free(world)
     world.answer(NotSubmittedError("no connection"))
     jobs = dropped(world, *"abcde")
@@ -155,11 +155,11 @@ def test_patience_lasts_for_as_many_as_go_quickly(world: World) -> None:
     assert states(world, jobs) == [Status.SUBMITTED] * 5
 
 
-def test_a_dataset_that_was_deleted_before_it_was_sent_is_not_paid_for(world: World) -> None:
+def test_deleted_dataset_is_not_paid(world: World) -> None:
+    """A dataset that was deleted before it was sent is not paid for."""
     world.limits = Limits(max_in_flight=1)
     first, second, third = dropped(world, "a", "b", "c")
     world.datasets.put("portrait/b.zip", None)
-
     world.train(first)
     world.work()
 
@@ -168,11 +168,11 @@ def test_a_dataset_that_was_deleted_before_it_was_sent_is_not_paid_for(world: Wo
     assert len(world.fal.posts) == 2
 
 
-def test_a_newer_version_of_a_dataset_leaves_the_one_that_waits_alone(world: World) -> None:
+def test_newer_version_changes_no_waiting_job(world: World) -> None:
+    """A newer version of a dataset leaves the one that waits alone."""
     world.limits = Limits(max_in_flight=1)
     first, second = dropped(world, "a", "b")
     world.drop("portrait/b.zip", images=30)
-
     world.train(first)
     world.work()
 
@@ -180,7 +180,8 @@ def test_a_newer_version_of_a_dataset_leaves_the_one_that_waits_alone(world: Wor
     assert world.fal.posts[1][1]["images_data_url"].endswith("b.zip?versionId=v1")
 
 
-def test_a_job_that_somebody_stops_in_this_very_moment_is_passed_over(world: World) -> None:
+def test_job_stopped_meanwhile_is_passed_over(world: World) -> None:
+    """A job that a person stops in this very moment is passed over."""
     world.limits = Limits(max_in_flight=1)
     first, second, third = dropped(world, "a", "b", "c")
 
@@ -198,7 +199,7 @@ def test_a_job_that_somebody_stops_in_this_very_moment_is_passed_over(world: Wor
     assert states(world, [second, third]) == [Status.CANCELLED, Status.SUBMITTED]
 
 
-def test_what_is_paid_is_booked(world: World) -> None:
+def test_paid_job_is_booked(world: World) -> None:
     world.clock.now = datetime(2027, 1, 31, 23, 59, 58, tzinfo=UTC)
     first, second = dropped(world, "a", "b")
     world.train(first)
@@ -208,7 +209,9 @@ def test_what_is_paid_is_booked(world: World) -> None:
     assert world.jobs.account("2027-02").reserved_usd == 3.6
 
 
-def test_a_check_that_took_long_leaves_the_sending_to_the_next(world: World) -> None:
+def test_slow_check_leaves_the_sending(world: World) -> None:
+    """A check that took long leaves the sending to the next."""
+
     class Slow(MemoryDatasets):
         def open(self, dataset: DatasetVersion) -> OpenDataset:
             world.clock.now += PATIENCE + timedelta(seconds=1)
@@ -222,3 +225,90 @@ def test_a_check_that_took_long_leaves_the_sending_to_the_next(world: World) -> 
     assert world.queue.datasets == [job.dataset]
     world.work()
     assert world.job(job.job_id).status is Status.SUBMITTED
+
+
+FREE = Problem(code="fal_internal_error", message="m")
+
+
+class Burst:
+    """Everybody works as it comes: submitters and fal; ``seed`` decides who is next."""
+
+    def __init__(self, world: World, *, seed: int, most: int) -> None:
+        self.world, self.most = world, most
+        self.chance = random.Random(seed)  # noqa: S311  # an order, no secret
+        self.at_once: list[int] = []
+        world.limits = Limits(max_in_flight=most, monthly_usd=10_000.0, job_usd=25.0)
+        world.answer(self.accept)
+
+    def accept(self) -> Submission:
+        self.at_once.append(len(self.world.jobs.account("2026-11").in_flight))
+        return Submission(f"request-{len(self.world.fal.posts)}")
+
+    def drop(self, many: int) -> None:
+        """So many at once; S3 tells of each once or twice, in any order."""
+        for number in range(many):
+            photo = {f"{number}.jpg": make_jpeg(f"of {number}")}
+            dataset = self.world.drop(f"{number:02}.zip", members=photo)
+            self.world.queue.datasets += [dataset] * self.chance.choice([1, 1, 2])
+        self.chance.shuffle(self.world.queue.datasets)
+
+    def run(self) -> None:
+        """Until nothing is left to do."""
+        while self.world.queue.datasets or self.running():
+            self.world.clock.now += timedelta(milliseconds=self.chance.randrange(1, 5000))
+            if self.world.queue.datasets and self.chance.random() < 0.7:
+                self.world.submit(self.world.queue.datasets.pop(0))
+            elif running := self.running():
+                self.end(self.chance.choice(running))
+
+    def end(self, job: Job) -> None:
+        """fal ends it in one way or another, and says so once or twice."""
+        request_id = job.request_id or ""
+        done = Finished(request_id, ARTIFACTS)
+        ends: list[FalStatus] = [done, done, Failed(request_id, FREE), Gone(request_id)]
+        fact = self.chance.choice(ends)
+        for _ in range(self.chance.choice([1, 2])):
+            self.world.fal_updates.receive(job.job_id, fact)
+        self.world.result_storer.store_result(job.job_id)
+
+    def running(self) -> list[Job]:
+        return [job for job in self.world.jobs.rows.values() if job.status is Status.SUBMITTED]
+
+
+@cache
+def ended_burst(seed: int, most: int) -> Burst:
+    burst = Burst(World(), seed=seed, most=most)
+    burst.drop(50)
+    burst.run()
+    return burst
+
+
+@pytest.fixture(params=[(seed, most) for seed in range(4) for most in (1, 2, 7)], ids=str)
+def burst(request: pytest.FixtureRequest) -> Burst:
+    """50 datasets, from their drop to their ends."""
+    return ended_burst(*request.param)
+
+
+def test_burst_never_exceeds_the_slots(burst: Burst) -> None:
+    """In a burst, never more jobs are at fal than there are slots."""
+    assert max(burst.at_once) == burst.most
+    assert burst.world.jobs.account("2026-11").in_flight == ()
+
+
+@pytest.mark.promise("never pay twice")
+def test_burst_pays_each_job_once(burst: Burst) -> None:
+    """In a burst, each job is paid once and ends without a reconciler."""
+    jobs = burst.world.jobs.rows
+
+    assert sorted(burst.world.paid) == sorted(jobs)
+    assert len(jobs) == 50
+    assert all(job.terminal for job in jobs.values())
+
+
+@pytest.mark.promise("never get stuck")
+def test_burst_sends_older_jobs_first(burst: Burst) -> None:
+    """In a burst, no job is sent before an older one that waits."""
+    jobs = burst.world.jobs.rows
+    sent = [jobs[job_id] for job_id in burst.world.paid]
+
+    assert sent == sorted(sent, key=lambda job: job.created_at)

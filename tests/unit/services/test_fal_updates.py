@@ -1,3 +1,5 @@
+"""What fal says of a request moves a job that is at fal forwards, or not at all."""
+
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,26 +10,41 @@ from lora_drop.jobs.errors import ConflictError, ForeignRequestError, JobNotFoun
 from lora_drop.jobs.job import TRANSITIONS, Job, Status
 from lora_drop.jobs.problems import Problem
 from lora_drop.services.lease import JobLease
-from tests.support.builders import ARTIFACTS, REQUEST_ID, make_job
+from tests.support.builders import ARTIFACTS, BAD_IMAGE, REQUEST_ID, make_job
 from tests.support.memory_jobs import MemoryJobs
 from tests.support.world import World
 
 OTHER_REQUEST = "019d9e0b-6eb0-7920-8000-000000000000"
+
+
 INVALID = Problem(code="result_invalid", message="lora.safetensors is not what its name says.")
-PROBLEM = Problem(code="fal_image_load_error", message="One of the images cannot be read.")
+
+
 WAITING = Running(REQUEST_ID, started=False)
+
+
 STARTED = Running(REQUEST_ID, started=True)
+
+
 FINISHED = Finished(REQUEST_ID, ARTIFACTS)
-FAILED = Failed(REQUEST_ID, PROBLEM)
+
+
+FAILED = Failed(REQUEST_ID, BAD_IMAGE)
+
+
 GONE = Gone(REQUEST_ID)
-FACTS: dict[str, FalStatus] = {
+
+
+STATUSES: dict[str, FalStatus] = {
     "waiting": WAITING,
     "started": STARTED,
     "finished": FINISHED,
     "failed": FAILED,
     "gone": GONE,
 }
-# What each fact makes of a job that is at fal.
+
+
+# What each said makes of a job that is at fal.
 CONSEQUENCES = [
     (Status.SUBMITTED, "waiting", Status.SUBMITTED),
     (Status.SUBMITTED, "started", Status.TRAINING),
@@ -47,39 +64,40 @@ CONSEQUENCES = [
 ]
 
 
-@pytest.mark.parametrize(("status", "fact", "after"), CONSEQUENCES)
-def test_a_fact_moves_a_job_that_is_at_fal_forwards_or_not_at_all(
-    world: World, status: Status, fact: str, after: Status
+@pytest.mark.parametrize(("status", "said", "after"), CONSEQUENCES)
+def test_status_moves_a_job_forwards(
+    world: World, status: Status, said: str, after: Status
 ) -> None:
+    """A status moves a job that is at fal forwards or not at all."""
     job = world.holds(make_job(status))
-
-    received = world.fal_updates.receive(job.job_id, FACTS[fact])
+    received = world.fal_updates.receive(job.job_id, STATUSES[said])
 
     assert received.status is after
     assert received == world.job(job.job_id)
 
 
 @pytest.mark.parametrize(
-    ("status", "fact"),
+    ("status", "said"),
     [
-        (status, fact)
+        (status, said)
         for status in Status
-        for fact in FACTS
-        if status.terminal and (status, fact) != (Status.EXPIRED, "finished")  # see below
+        for said in STATUSES
+        if status.terminal and (status, said) != (Status.EXPIRED, "finished")  # see below
     ],
 )
-def test_what_has_ended_stays_as_it_ended(world: World, status: Status, fact: str) -> None:
+def test_ended_job_stays_as_it_is(world: World, status: Status, said: str) -> None:
+    """What has ended stays as it ended."""
     job = world.holds(make_job(status))
-
-    received = world.fal_updates.receive(job.job_id, FACTS[fact])
+    received = world.fal_updates.receive(job.job_id, STATUSES[said])
 
     assert received == world.job(job.job_id) == job
     assert world.queue.handed == []
 
 
-def test_a_result_that_comes_after_all_is_kept_because_it_was_paid_for(world: World) -> None:
+@pytest.mark.promise("never lose a result")
+def test_late_result_is_kept(world: World) -> None:
+    """A result that comes after all is kept because it was paid for."""
     job = world.holds(make_job(Status.EXPIRED))
-
     received = world.fal_updates.receive(job.job_id, FINISHED)
 
     assert (received.status, received.problems) == (Status.STORING, ())
@@ -97,6 +115,8 @@ def submitted(world: World, after: FalStatus) -> Job:
 
 
 CANCELLED = failed(REQUEST_ID, "x", {"detail": "stopped", "error_type": "client_cancelled"})
+
+
 TAKEN_BACK = {
     "billed": replace(FAILED, billed=True),
     "not billed": replace(FAILED, billed=False),
@@ -104,13 +124,12 @@ TAKEN_BACK = {
 }
 
 
+@pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize("word", TAKEN_BACK.values(), ids=TAKEN_BACK)
-def test_a_result_that_comes_after_fal_called_it_a_failure_is_kept_and_booked_once(
-    world: World, word: Failed
-) -> None:
+def test_result_after_failure_is_kept(world: World, word: Failed) -> None:
+    """A result that comes after fal called it a failure is kept and booked once."""
     ended = submitted(world, word)
     finished = Finished(ended.request_id or "", ARTIFACTS)
-
     received = world.fal_updates.receive(ended.job_id, finished)
     stored = world.result_storer.store_result(ended.job_id)
 
@@ -122,7 +141,8 @@ def test_a_result_that_comes_after_fal_called_it_a_failure_is_kept_and_booked_on
     assert (account.spent_usd, account.wasted_usd, account.reserved_usd) == (3.6, 0.0, 0.0)
 
 
-def test_a_result_that_was_copied_and_found_invalid_is_not_copied_again(world: World) -> None:
+def test_invalid_result_is_not_copied_again(world: World) -> None:
+    """A result that was copied and found invalid is not copied again."""
     job = world.holds(
         make_job(Status.FAILED, request_id=REQUEST_ID, artifacts=ARTIFACTS, problems=(INVALID,))
     )
@@ -130,19 +150,20 @@ def test_a_result_that_was_copied_and_found_invalid_is_not_copied_again(world: W
     assert world.fal_updates.receive(job.job_id, FINISHED) == job
 
 
-def test_what_was_never_sent_takes_no_result(world: World) -> None:
+def test_unsent_job_takes_no_result(world: World) -> None:
+    """What was never sent takes no result."""
     job = world.holds(make_job(Status.CANCELLED))
 
     assert world.fal_updates.receive(job.job_id, FINISHED) == job
 
 
 @pytest.mark.parametrize("held", [False, True], ids=["free", "while somebody copies"])
-def test_addresses_that_come_to_a_result_without_any_are_taken_in(world: World, held: bool) -> None:  # noqa: FBT001
+def test_late_addresses_are_taken_in(world: World, *, held: bool) -> None:
+    """Addresses that come to a result without any are taken in."""
     job = world.holds(make_job(Status.STORING, artifacts=()))
     job_lease = (
         JobLease.take(world.record, job, owner="k1", length=timedelta(minutes=4)) if held else None
     )
-
     received = world.fal_updates.receive(job.job_id, FINISHED)
 
     assert (received.status, received.artifacts) == (Status.STORING, ARTIFACTS)
@@ -152,11 +173,10 @@ def test_addresses_that_come_to_a_result_without_any_are_taken_in(world: World, 
             job_lease.name(())
 
 
-def test_fals_word_that_it_has_no_such_request_ends_nothing_until_it_says_so_again(
-    world: World,
-) -> None:
+@pytest.mark.promise("never lose a result")
+def test_one_denial_ends_no_job(world: World) -> None:
+    """fal's word that it has no such request ends nothing until it says so again."""
     job = world.holds(make_job(Status.SUBMITTED))
-
     denied = world.fal_updates.receive(job.job_id, GONE, asked=True)
     at_once = world.fal_updates.receive(job.job_id, GONE, asked=True)
     ended = world.fal_updates.receive(job.job_id, GONE, asked=True, doubted=True)
@@ -173,44 +193,45 @@ def test_fals_word_that_it_has_no_such_request_ends_nothing_until_it_says_so_aga
     assert "no longer" in (world.results.text(job, "ERROR.txt") or "")
 
 
-def test_a_denial_is_forgotten_once_fal_knows_the_request(world: World) -> None:
+def test_later_knowledge_clears_a_denial(world: World) -> None:
+    """A denial is forgotten once fal knows the request."""
     job = world.holds(make_job(Status.SUBMITTED))
-
-    for fact in (GONE, WAITING, GONE):
-        job = world.fal_updates.receive(job.job_id, fact, asked=True, doubted=True)
+    for said in (GONE, WAITING, GONE):
+        job = world.fal_updates.receive(job.job_id, said, asked=True, doubted=True)
 
     assert job.status is Status.SUBMITTED
 
 
-def test_a_late_success_without_files_brings_nothing_back(world: World) -> None:
+def test_late_success_without_files_is_ignored(world: World) -> None:
+    """A late success without files brings nothing back."""
     job = world.holds(make_job(Status.EXPIRED))
-
     received = world.fal_updates.receive(job.job_id, Finished(REQUEST_ID, ()))
 
     assert received == job
 
 
-def test_a_request_that_somebody_cancelled_at_fal_is_cancelled(world: World) -> None:
+def test_cancelled_request_cancels_the_job(world: World) -> None:
+    """A request that a person cancelled at fal is cancelled."""
     job = world.holds(make_job(Status.TRAINING))
     detail = {"detail": "Request was cancelled", "error_type": "client_cancelled"}
-
     received = world.fal_updates.receive(job.job_id, failed(REQUEST_ID, "cancelled", detail))
 
     assert received.status is Status.CANCELLED
 
 
-def test_a_result_is_handed_over_with_its_files(world: World) -> None:
+def test_result_is_handed_over_with_files(world: World) -> None:
+    """A result is handed over with its files."""
     job = world.holds(make_job(Status.SUBMITTED))
-
     received = world.fal_updates.receive(job.job_id, FINISHED)
 
     assert received.artifacts == ARTIFACTS
     assert world.queue.handed == [job.job_id]
 
 
-def test_the_same_result_again_changes_nothing_but_is_handed_over_again(world: World) -> None:
+@pytest.mark.promise("never get stuck")
+def test_same_result_is_handed_over_again(world: World) -> None:
+    """The same result again changes nothing but is handed over again."""
     job = world.holds(make_job(Status.SUBMITTED))
-
     first = world.fal_updates.receive(job.job_id, FINISHED)
     again = world.fal_updates.receive(job.job_id, FINISHED)
 
@@ -218,20 +239,20 @@ def test_the_same_result_again_changes_nothing_but_is_handed_over_again(world: W
     assert world.queue.handed == [job.job_id, job.job_id]
 
 
-def test_a_failure_is_told_with_fals_reason(world: World) -> None:
+def test_failure_keeps_fals_reason(world: World) -> None:
+    """A failure is reported with fal's reason."""
     job = world.holds(make_job(Status.TRAINING))
-
     received = world.fal_updates.receive(job.job_id, FAILED)
 
-    assert received.problems == (PROBLEM,)
-    assert PROBLEM.message in (world.results.text(job, "ERROR.txt") or "")
+    assert received.problems == (BAD_IMAGE,)
+    assert BAD_IMAGE.message in (world.results.text(job, "ERROR.txt") or "")
 
 
-def test_facts_in_any_order_end_where_the_final_one_says(world: World) -> None:
+def test_any_order_ends_the_same(world: World) -> None:
+    """Facts in any order end where the final one says."""
     job = world.holds(make_job(Status.SUBMITTED))
-
-    for fact in (STARTED, WAITING, FINISHED, STARTED, GONE, FAILED, WAITING, FINISHED):
-        world.fal_updates.receive(job.job_id, fact)
+    for said in (STARTED, WAITING, FINISHED, STARTED, GONE, FAILED, WAITING, FINISHED):
+        world.fal_updates.receive(job.job_id, said)
 
     assert [step.status for step in world.job(job.job_id).history[-2:]] == [
         Status.TRAINING,
@@ -239,19 +260,23 @@ def test_facts_in_any_order_end_where_the_final_one_says(world: World) -> None:
     ]
 
 
-def test_an_unknown_job_is_told_as_such(world: World) -> None:
+def test_unknown_job_is_reported(world: World) -> None:
+    """An unknown job is reported as such."""
     with pytest.raises(JobNotFoundError):
         world.fal_updates.receive("ada-0000000000", FINISHED)
 
 
 AT_FAL = [Status.SUBMITTED, Status.TRAINING, Status.STORING]
+
+
 NEVER_SENT = [Status.RECEIVED, Status.READY, Status.HELD]
 
 
+@pytest.mark.promise("never pay twice")
 @pytest.mark.parametrize("status", [*AT_FAL, *NEVER_SENT])
 def test_another_jobs_request_is_refused(world: World, status: Status) -> None:
+    """Another jobs request is refused."""
     job = world.holds(make_job(status))
-
     with pytest.raises(ForeignRequestError):
         world.fal_updates.receive(job.job_id, Finished(OTHER_REQUEST, ARTIFACTS))
 
@@ -259,9 +284,10 @@ def test_another_jobs_request_is_refused(world: World, status: Status) -> None:
     assert world.queue.handed == []
 
 
+@pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize("status", [Status.SUBMITTING, Status.SUBMIT_UNKNOWN])
 @pytest.mark.parametrize(
-    ("fact", "after"),
+    ("said", "after"),
     [
         ("waiting", Status.SUBMITTED),
         ("started", Status.TRAINING),
@@ -270,19 +296,19 @@ def test_another_jobs_request_is_refused(world: World, status: Status) -> None:
         ("gone", Status.SUBMITTED),
     ],
 )
-def test_a_job_whose_submission_was_never_answered_adopts_its_request(
-    world: World, status: Status, fact: str, after: Status
+def test_unanswered_submission_adopts_its_request(
+    world: World, status: Status, said: str, after: Status
 ) -> None:
+    """A job whose submission was never answered adopts its request."""
     job = world.holds(make_job(status))
-
-    received = world.fal_updates.receive(job.job_id, FACTS[fact])
+    received = world.fal_updates.receive(job.job_id, STATUSES[said])
 
     assert (received.status, received.request_id) == (after, REQUEST_ID)
     assert Status.SUBMITTED in [step.status for step in received.history]
     assert received == world.job(job.job_id)
 
 
-def test_an_adopted_request_keeps_others_out(world: World) -> None:
+def test_adopted_request_keeps_others_out(world: World) -> None:
     job = world.holds(make_job(Status.SUBMIT_UNKNOWN))
     world.fal_updates.receive(job.job_id, STARTED)
 
@@ -290,38 +316,38 @@ def test_an_adopted_request_keeps_others_out(world: World) -> None:
         world.fal_updates.receive(job.job_id, Finished(OTHER_REQUEST, ARTIFACTS))
 
 
-def test_the_alarm_about_a_doubtful_submission_ends_with_the_evidence(world: World) -> None:
+def test_evidence_ends_the_alarm(world: World) -> None:
+    """The alarm about a doubtful submission ends with the evidence."""
     job = world.holds(make_job(Status.SUBMIT_UNKNOWN))
     world.record.publish(job)
-
     received = world.fal_updates.receive(job.job_id, WAITING)
 
     assert received.problems == ()
     assert world.results.text(job, "ERROR.txt") is None
 
 
-def test_a_write_that_somebody_else_overtook_is_told_and_nothing_is_handed_over(
-    world: World,
-) -> None:
+def test_overtaken_write_hands_nothing_over(world: World) -> None:
+    """A write that another worker overtook is reported and nothing is handed over."""
+
     class Overtaken(MemoryJobs):
         def replace(self, before: Job, after: Job, **_: object) -> None:
             raise ConflictError(f"{before.job_id} {after.status}")
 
     job = world.holds(make_job(Status.SUBMITTED))
     world.jobs = Overtaken(world.jobs.rows)
-
     with pytest.raises(ConflictError):
         world.fal_updates.receive(job.job_id, FINISHED)
 
     assert world.queue.handed == []
 
 
-def test_no_fact_leads_where_the_table_has_no_move(world: World) -> None:
+def test_no_status_leaves_the_table(world: World) -> None:
+    """No status leads where the table has no move."""
     for status in Status:
-        for fact in FACTS.values():
+        for said in STATUSES.values():
             job = world.holds(make_job(status))
             try:
-                received = world.fal_updates.receive(job.job_id, fact)
+                received = world.fal_updates.receive(job.job_id, said)
             except ForeignRequestError:
                 continue
             for earlier, later in zip(received.history, received.history[1:], strict=False):

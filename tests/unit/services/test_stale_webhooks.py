@@ -1,4 +1,4 @@
-"""What fal signed too long ago is no fact: fal itself is asked, with our key, and not too often."""
+"""What fal signed too long ago is not believed: fal itself is asked, with our key, not too often."""
 
 from datetime import timedelta
 
@@ -28,6 +28,8 @@ from tests.support.memory import MemoryKeys
 from tests.support.world import World
 
 OTHER_REQUEST = "019d9e0b-6eb0-7920-8000-000000000000"
+
+
 STALE = NOW - timedelta(hours=1)
 
 
@@ -51,13 +53,12 @@ def deliver(
     door.deliver(job.job_id, world.token(job.job_id) if token is None else token, headers, body)
 
 
+@pytest.mark.promise("never get stuck")
 @pytest.mark.parametrize("seconds", [-86_400, -3600, -301, 301, 3600])
-def test_a_stale_delivery_is_refused_changes_nothing_and_has_fal_asked(
-    world: World, job: Job, seconds: int
-) -> None:
+def test_stale_delivery_has_fal_asked(world: World, job: Job, seconds: int) -> None:
+    """A stale delivery is refused, changes nothing and has fal asked."""
     body = webhook_body()
     headers = signed(body, at=NOW + timedelta(seconds=seconds))
-
     with pytest.raises(StaleWebhookError, match="seconds old"):
         world.webhook_handler.deliver(job.job_id, world.token(job.job_id), headers, body)
 
@@ -66,30 +67,27 @@ def test_a_stale_delivery_is_refused_changes_nothing_and_has_fal_asked(
     assert (world.results.files, world.deliveries.files, world.queue.handed) == ({}, {}, [])
 
 
-def test_the_key_that_signed_it_is_known_so_fal_is_asked_for_no_others(
-    world: World, job: Job
-) -> None:
+def test_known_key_is_not_refreshed(world: World, job: Job) -> None:
+    """The key that signed it is known so fal is asked for no others."""
     with pytest.raises(StaleWebhookError):
         deliver(world, job)
 
     assert world.keys.refreshes == 0
 
 
-def test_a_stale_delivery_of_a_key_that_fal_has_just_added_has_fal_asked_as_well(
-    world: World, job: Job
-) -> None:
+def test_new_key_has_fal_asked(world: World, job: Job) -> None:
+    """A stale delivery of a key that fal has just added has fal asked as well."""
     world.keys = MemoryKeys(known=[bytes(SigningKey(bytes(32)).verify_key)], newer=world.keys.known)
-
     with pytest.raises(StaleWebhookError):
         deliver(world, job)
 
     assert world.status_check.asked == [job.job_id]
 
 
-def test_whoever_is_not_fal_or_not_us_has_nobody_asked(world: World, job: Job) -> None:
+def test_foreign_delivery_has_fal_unasked(world: World, job: Job) -> None:
+    """A delivery that is not fal's or not ours has no one asked."""
     body = webhook_body()
     unsigned = signed(body, at=STALE, key=SigningKey(bytes(32)))
-
     with pytest.raises(JobNotFoundError):
         deliver(world, job, token="0" * 32)
     with pytest.raises(InvalidWebhookError, match="another user"):
@@ -100,14 +98,16 @@ def test_whoever_is_not_fal_or_not_us_has_nobody_asked(world: World, job: Job) -
     assert world.status_check.asked == []
 
 
-def test_nobody_asks_about_a_job_that_is_not_there(world: World) -> None:
+def test_unknown_job_has_fal_unasked(world: World) -> None:
+    """No one asks about a job that is not there."""
     with pytest.raises(JobNotFoundError):
         deliver(world, make_job(Status.TRAINING))
 
     assert world.status_check.asked == []
 
 
-def test_another_request_than_the_jobs_has_nobody_asked(world: World, job: Job) -> None:
+def test_other_request_has_fal_unasked(world: World, job: Job) -> None:
+    """Another request than the jobs has no one asked."""
     with pytest.raises(StaleWebhookError):
         deliver(world, job, request_id=OTHER_REQUEST)
 
@@ -115,9 +115,9 @@ def test_another_request_than_the_jobs_has_nobody_asked(world: World, job: Job) 
 
 
 @pytest.mark.parametrize("status", list(Status))
-def test_only_what_waits_for_fal_is_asked_about(world: World, status: Status) -> None:
+def test_only_waiting_jobs_are_asked_about(world: World, status: Status) -> None:
+    """Only what waits for fal is asked about."""
     job = world.holds(make_job(status))
-
     with pytest.raises(StaleWebhookError):
         deliver(world, job)
 
@@ -125,12 +125,11 @@ def test_only_what_waits_for_fal_is_asked_about(world: World, status: Status) ->
     assert world.status_check.asked == [job.job_id] * waits
 
 
-def test_a_flood_of_stale_deliveries_has_fal_asked_once_a_minute_for_each_job(
-    world: World, job: Job
-) -> None:
+@pytest.mark.promise("never get stuck")
+def test_flood_asks_once_a_minute(world: World, job: Job) -> None:
+    """A flood of stale deliveries has fal asked once a minute for each job."""
     door = world.webhook_handler
     other = world.holds(make_job(Status.TRAINING, job_id="other-0000000000"))
-
     for _ in range(180):
         for each in (job, other):
             with pytest.raises(StaleWebhookError):
@@ -142,9 +141,9 @@ def test_a_flood_of_stale_deliveries_has_fal_asked_once_a_minute_for_each_job(
     assert len(door.asked) == 2
 
 
-def test_fals_own_word_moves_the_job_on(world: World, job: Job) -> None:
+def test_fals_own_word_counts(world: World, job: Job) -> None:
+    """fal's own word moves the job on."""
     world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
-
     asked = world.reconciler.request_status_check(job.job_id)
 
     assert (asked.status, asked.artifacts) == (Status.STORING, ARTIFACTS)
@@ -158,11 +157,9 @@ def test_while_fal_trains_nothing_changes(world: World, job: Job) -> None:
     assert world.reconciler.request_status_check(job.job_id) == job
 
 
-def test_however_often_fal_denies_a_request_in_a_minute_the_job_is_not_given_up(
-    world: World, job: Job
-) -> None:
+def test_quick_denials_expire_no_job(world: World, job: Job) -> None:
+    """However often fal denies a request in a minute, the job is not given up."""
     world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
-
     for _ in range(5):
         world.reconciler.request_status_check(job.job_id)
 
@@ -170,10 +167,10 @@ def test_however_often_fal_denies_a_request_in_a_minute_the_job_is_not_given_up(
     assert (after.status, after.problems) == (Status.TRAINING, (DENIED,))
 
 
-def test_a_doubtful_submission_is_settled_by_fals_own_list_only(world: World) -> None:
+def test_doubt_is_settled_by_list_only(world: World) -> None:
+    """A doubtful submission is settled by fal's own list only."""
     job = world.holds(make_job(Status.SUBMIT_UNKNOWN))
     world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
-
     assert world.reconciler.request_status_check(job.job_id).status is Status.SUBMIT_UNKNOWN
 
     world.fal.known = [REQUEST_ID]
@@ -181,14 +178,16 @@ def test_a_doubtful_submission_is_settled_by_fals_own_list_only(world: World) ->
 
 
 @pytest.mark.parametrize("status", [Status.READY, Status.SUBMITTING, Status.STORING, Status.FAILED])
-def test_about_anything_else_fal_is_not_asked(world: World, status: Status) -> None:
+def test_other_jobs_are_not_asked_about(world: World, status: Status) -> None:
+    """About anything else fal is not asked."""
     job = world.holds(make_job(status))
 
     assert world.reconciler.request_status_check(job.job_id) == job
     assert world.fal.asked == []
 
 
-def test_where_fal_does_not_answer_it_is_said_so(world: World, job: Job) -> None:
+def test_silent_fal_is_reported(world: World, job: Job) -> None:
+    """Where fal does not answer it is said so."""
     world.fal.facts[REQUEST_ID] = FalUnavailableError("down")
 
     with pytest.raises(FalUnavailableError):
