@@ -1,5 +1,6 @@
 """A result that is not what its name says: asked for once more, kept, shown, and never passed off."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,9 +10,10 @@ from lora_drop.fal.status import Failed, FalStatus, Finished, Gone
 from lora_drop.jobs.artifacts import Artifact, Upload
 from lora_drop.jobs.errors import DownloadInterruptedError, FalUnavailableError, ResultGoneError
 from lora_drop.jobs.job import Job, Status
-from lora_drop.jobs.problems import Problem
 from lora_drop.results.copies import Label
-from tests.support.builders import ARTIFACTS, REQUEST_ID, make_job, make_weights
+from tests.support.builders import ARTIFACTS, BAD_IMAGE, REQUEST_ID, make_job, make_weights
+from tests.support.memory import MemoryFal
+from tests.support.queue import codes
 from tests.support.world import World
 
 SIGNED = Artifact(
@@ -22,30 +24,37 @@ SIGNED = Artifact(
 HTML = b"<html>Service unavailable</html>"
 
 
+@pytest.fixture
+def html(world: World) -> None:
+    """An error page in the place of the weights."""
+    world.source.files["lora.safetensors"] = HTML
+
+
 def storing(world: World, *, fact: FalStatus | Exception | None = None, **changes: object) -> Job:
     job = world.holds(make_job(Status.STORING, **changes))
     world.fal.facts[REQUEST_ID] = fact or Finished(REQUEST_ID, job.artifacts)
     return job
 
 
+def asks(world: World, artifacts: tuple[Artifact, ...] | None, effect: Callable[[], object]) -> Job:
+    """Store the one job while fal, when it is asked, answers so, after this effect."""
+
+    class Asked(MemoryFal):
+        def ask(self, application: str, request_id: str) -> FalStatus:
+            assert application
+            effect()
+            return Gone(request_id) if artifacts is None else Finished(request_id, artifacts)
+
+    [job] = world.jobs.rows.values()
+    return replace(world.result_storer, fal=Asked()).store_result(job.job_id)
+
+
+@pytest.mark.usefixtures("html")
 def test_sound_second_copy_is_stored(world: World) -> None:
     """A file that is sound the second time was trouble of the moment."""
-    world.source.files["lora.safetensors"] = HTML
     fresh = SIGNED.model_copy(update={"url": "https://v3b.fal.media/files/b/lora.safetensors"})
-    job = storing(world, artifacts=(SIGNED,), fact=None)
-
-    class Mending:
-        """fal, asked for the addresses; meanwhile its CDN has recovered."""
-
-        def ask(self, application: str, request_id: str) -> Finished:
-            assert application
-            world.source.files.clear()
-            return Finished(request_id, (fresh,))
-
-    stored = replace(
-        world.result_storer,
-        fal=Mending(),  # type: ignore[arg-type]  # it is asked this alone
-    ).store_result(job.job_id)
+    job = storing(world, artifacts=(SIGNED,))
+    stored = asks(world, (fresh,), world.source.files.clear)
 
     assert (stored.status, stored.artifacts, stored.problems) == (Status.SUCCEEDED, (fresh,), ())
     assert world.results.files[job.prefix + "lora.safetensors"] == make_weights()
@@ -79,9 +88,9 @@ def test_invalid_file_fails_the_job(world: World, name: str, data: bytes, flaw: 
 
 
 @pytest.mark.promise("never lose a result")
+@pytest.mark.usefixtures("html")
 def test_invalid_file_is_kept_renamed(world: World) -> None:
     """An invalid file that was paid for is kept, under a name that promises nothing."""
-    world.source.files["lora.safetensors"] = HTML
     job = storing(world)
     stored = world.result_storer.store_result(job.job_id)
 
@@ -92,9 +101,9 @@ def test_invalid_file_is_kept_renamed(world: World) -> None:
 
 
 @pytest.mark.promise("nothing leaks")
+@pytest.mark.usefixtures("html")
 def test_address_is_shown_without_token(world: World) -> None:
     """The address of an invalid file is shown without the token that opens it."""
-    world.source.files["lora.safetensors"] = HTML
     job = storing(world, artifacts=(SIGNED,))
     [problem] = world.result_storer.store_result(job.job_id).problems
 
@@ -102,28 +111,21 @@ def test_address_is_shown_without_token(world: World) -> None:
     assert "5ec4e7" not in (world.results.text(job, "ERROR.txt") or "")
 
 
-@pytest.mark.parametrize("minutes", [0, 29])
+@pytest.mark.usefixtures("html")
+@pytest.mark.parametrize("minutes", [0, 29, 30])
 def test_other_size_is_waited_for(world: World, minutes: int) -> None:
-    """A file of another size than fal says is waited for before it is judged."""
-    world.source.files["lora.safetensors"] = HTML
-    sized = SIGNED.model_copy(update={"size": len(make_weights())})
-    job = storing(world, artifacts=(sized,))
+    """A file of another size than fal says is waited for, half an hour, before it is judged."""
+    job = storing(world, artifacts=(SIGNED.model_copy(update={"size": len(make_weights())}),))
     world.clock.now = job.since + timedelta(minutes=minutes)
-    with pytest.raises(DownloadInterruptedError, match="size"):
-        world.result_storer.store_result(job.job_id)
-
-    world.source.files.clear()
-    assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
-
-
-def test_other_size_is_judged_at_last(world: World) -> None:
-    """A file of another size than fal says is not waited for for ever."""
-    world.source.files["lora.safetensors"] = HTML
-    job = storing(world, artifacts=(SIGNED.model_copy(update={"size": 7}),))
-    world.clock.now = job.since + timedelta(minutes=30)
+    if minutes < 30:
+        with pytest.raises(DownloadInterruptedError, match="size"):
+            world.result_storer.store_result(job.job_id)
+        world.source.files.clear()
+        assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
+        return
     stored = world.result_storer.store_result(job.job_id)
 
-    assert (stored.status, stored.problems[0].code) == (Status.FAILED, "result_invalid")
+    assert (stored.status, codes(stored)) == (Status.FAILED, ["result_invalid"])
     assert world.results.files[job.prefix + "lora.safetensors.invalid"] == HTML
 
 
@@ -143,14 +145,12 @@ def test_two_invalid_files_are_two_problems(world: World) -> None:
     assert len(stored.files) == 2
 
 
+@pytest.mark.usefixtures("html")
 @pytest.mark.parametrize(
-    "fact",
-    [Gone(REQUEST_ID), Failed(REQUEST_ID, Problem(code="x", message="x"))],
-    ids=["gone", "failed"],
+    "fact", [Gone(REQUEST_ID), Failed(REQUEST_ID, BAD_IMAGE)], ids=["gone", "failed"]
 )
 def test_invalid_bytes_outlive_fals_result(world: World, fact: FalStatus) -> None:
     """Invalid bytes are kept even where fal no longer has the result."""
-    world.source.files["lora.safetensors"] = HTML
     job = storing(world, fact=fact)
     stored = world.result_storer.store_result(job.job_id)
 
@@ -158,9 +158,9 @@ def test_invalid_bytes_outlive_fals_result(world: World, fact: FalStatus) -> Non
     assert world.results.files[job.prefix + "lora.safetensors.invalid"] == HTML
 
 
+@pytest.mark.usefixtures("html")
 def test_silent_fal_judges_no_file(world: World) -> None:
     """While fal cannot be asked nothing is judged for good."""
-    world.source.files["lora.safetensors"] = HTML
     job = storing(world, fact=FalUnavailableError("503"))
     with pytest.raises(FalUnavailableError):
         world.result_storer.store_result(job.job_id)
@@ -169,9 +169,9 @@ def test_silent_fal_judges_no_file(world: World) -> None:
     assert job.prefix + "lora.safetensors.invalid" not in world.results.files
 
 
+@pytest.mark.usefixtures("html")
 def test_invalid_beside_missing_file_waits(world: World) -> None:
     """An invalid file beside one that is missing is kept and the job waits."""
-    world.source.files["lora.safetensors"] = HTML
     world.source.failing = {"config.json": ResultGoneError("404")}
     job = storing(world)
     with pytest.raises(DownloadInterruptedError, match=r"still names config\.json"):
@@ -181,36 +181,28 @@ def test_invalid_beside_missing_file_waits(world: World) -> None:
     assert world.results.files[job.prefix + "lora.safetensors.invalid"] == HTML
 
 
+@pytest.mark.usefixtures("html")
 def test_invalid_beside_lost_file_expires(world: World) -> None:
-    """An invalid file beside one that is gone for good is reported as all there is."""
-    world.source.files["lora.safetensors"] = HTML
+    """An invalid file beside one that is gone for good is shown as all there is."""
     world.source.failing = {"config.json": ResultGoneError("404")}
-    job = storing(world, fact=Gone(REQUEST_ID))
-    stored = world.store_twice(job)
+    stored = world.store_twice(storing(world, fact=Gone(REQUEST_ID)))
 
     assert (stored.status, stored.problems[0].code) == (Status.EXPIRED, "result_incomplete")
     assert [file.name for file in stored.files] == ["lora.safetensors.invalid"]
 
 
 def test_passing_404_ends_no_job(world: World) -> None:
-    """A 404 that was of the moment ends no job whatever fal still knows."""
-    job = storing(world)
+    """A 404 that was of the moment ends no job, whatever fal still knows."""
+    storing(world)
     world.source.failing = {"lora.safetensors": ResultGoneError("404")}
 
-    class Forgetful:
-        """fal has forgotten the result; its CDN has the file again."""
+    assert asks(world, None, world.source.failing.clear).status is Status.SUCCEEDED
 
-        def ask(self, application: str, request_id: str) -> Gone:
-            assert application
-            world.source.failing = {}
-            return Gone(request_id)
 
-    stored = replace(
-        world.result_storer,
-        fal=Forgetful(),  # type: ignore[arg-type]  # it is asked this alone
-    ).store_result(job.job_id)
-
-    assert stored.status is Status.SUCCEEDED
+def with_upload(world: World) -> tuple[Upload, ...]:
+    """An upload of a job that is not finished."""
+    upload_id = world.results.begin(make_job(Status.STORING).prefix + "old.bin", Label("x", "y"))
+    return (Upload(name="old.bin", upload_id=upload_id, identity='"x"', size=10),)
 
 
 @pytest.mark.parametrize(
@@ -220,10 +212,8 @@ def test_passing_404_ends_no_job(world: World) -> None:
         ({"lora.safetensors": ResultGoneError("404")}, {}, Gone(REQUEST_ID), Status.EXPIRED),
         ({}, {"lora.safetensors": HTML}, None, Status.FAILED),
         (
-            {"lora.safetensors": ResultGoneError("404")},
-            {},
-            Failed(REQUEST_ID, Problem(code="x", message="x")),
-            Status.FAILED,
+            *({"lora.safetensors": ResultGoneError("404")}, {}),
+            *(Failed(REQUEST_ID, BAD_IMAGE), Status.FAILED),
         ),
     ],
     ids=["succeeded", "expired", "invalid", "failed"],
@@ -235,11 +225,8 @@ def test_no_upload_outlives_its_job(
     fact: FalStatus | None,
     end: Status,
 ) -> None:
-    """No upload of a job outlives it however it ends."""
-    job = make_job(Status.STORING)
-    upload_id = world.results.begin(job.prefix + "old.bin", Label("x", "y"))
-    upload = Upload(name="old.bin", upload_id=upload_id, identity='"x"', size=10)
-    job = storing(world, fact=fact, uploads=(upload,))
+    """No upload of a job outlives it, however it ends."""
+    job = storing(world, fact=fact, uploads=with_upload(world))
     world.source.failing, world.source.files = failing, files
     stored = world.store_twice(job)
 
@@ -249,10 +236,7 @@ def test_no_upload_outlives_its_job(
 
 def test_ended_jobs_uploads_are_ended(world: World) -> None:
     """The uploads of a job that was ended elsewhere are ended when it comes again."""
-    job = make_job(Status.FAILED)
-    upload_id = world.results.begin(job.prefix + "old.bin", Label("x", "y"))
-    upload = Upload(name="old.bin", upload_id=upload_id, identity='"x"', size=10)
-    job = world.holds(job.model_copy(update={"uploads": (upload,)}))
+    job = world.holds(make_job(Status.FAILED, uploads=with_upload(world)))
     world.result_storer.store_result(job.job_id)
 
     assert world.results.uploads == {}

@@ -19,7 +19,7 @@ from lora_drop.jobs.problems import Problem
 from lora_drop.ports import DatasetPage
 from lora_drop.services.reconcile import SUBMIT_DEADLINE, RoundCounts, RoundIncompleteError
 from lora_drop.services.record import SETTLED_AFTER
-from tests.support.builders import APPLICATION, ARTIFACTS, NOW, REQUEST_ID, make_dataset, make_job
+from tests.support.builders import ARTIFACTS, NOW, REQUEST_ID, make_dataset, make_job
 from tests.support.memory import MemoryDatasets
 from tests.support.memory_jobs import MemoryJobs
 from tests.support.world import LATE_AFTER, World
@@ -56,25 +56,28 @@ def another(name: str, status: Status, *, request_id: str) -> Job:
 
 
 @pytest.mark.promise("never get stuck")
+@pytest.mark.parametrize("status", [Status.SUBMITTED, Status.TRAINING])
 @pytest.mark.parametrize(
     ("fact", "after"),
     [
         (Running(REQUEST_ID, started=True), Status.TRAINING),
         (Finished(REQUEST_ID, ARTIFACTS), Status.STORING),
         (Failed(REQUEST_ID, PROBLEM), Status.FAILED),
-        (Gone(REQUEST_ID), Status.SUBMITTED),
+        (Gone(REQUEST_ID), None),
     ],
     ids=["running", "finished", "failed", "gone"],
 )
-def test_late_job_is_asked_about(late: World, fact: FalStatus, after: Status) -> None:
+def test_late_job_is_asked_about(
+    late: World, status: Status, fact: FalStatus, after: Status | None
+) -> None:
     """fal is asked about a late job, and its answer is received like any other."""
-    job = late.holds(make_job(Status.SUBMITTED))
+    job = late.holds(make_job(status))
     late.fal.facts[REQUEST_ID] = fact
     counts = late.reconciler.reconcile()
 
     assert counted(counts) == RoundCounts(open=1, late=1, unanswered=0, doubtful=0)
     assert late.fal.asked == [REQUEST_ID]
-    assert late.job(job.job_id).status is after
+    assert late.job(job.job_id).status is (after or status)
     assert late.queue.handed == ([job.job_id] if after is Status.STORING else [])
 
 
@@ -90,15 +93,6 @@ def test_two_late_denials_expire_job(late: World) -> None:
 
     assert early is Status.SUBMITTED
     assert late.job(job.job_id).status is Status.EXPIRED
-
-
-def test_training_job_is_asked_about(late: World) -> None:
-    """A job in training is asked about as well."""
-    job = late.holds(make_job(Status.TRAINING))
-    late.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
-    late.reconciler.reconcile()
-
-    assert late.job(job.job_id).status is Status.STORING
 
 
 @pytest.mark.parametrize("status", [status for status in Status if not status.terminal])
@@ -130,23 +124,15 @@ def test_ended_jobs_are_not_read(late: World) -> None:
 @pytest.mark.promise("never get stuck")
 @pytest.mark.parametrize("status", [Status.RECEIVED, Status.READY])
 def test_unsent_job_is_announced_again(late: World, status: Status) -> None:
-    """A job that was never sent is announced again."""
-    job = late.holds(make_job(status))
+    """A job that was never sent is announced again, and goes on by that."""
+    job = late.holds(make_job(status, dataset=late.drop()))
     late.reconciler.reconcile()
 
     assert late.queue.datasets == [job.dataset]
     assert late.fal.posts == []
-
-
-def test_announced_job_goes_on(late: World) -> None:
-    """An announced job goes on by itself."""
-    dataset = late.drop()
-    late.holds(Job.receive(dataset, application=APPLICATION, now=NOW))
-    late.reconciler.reconcile()
-
-    assert [late.submit(announced).status for announced in late.queue.datasets] == [
-        Status.SUBMITTED
-    ]
+    late.work()
+    [job] = late.jobs.rows.values()
+    assert job.status is Status.SUBMITTED
 
 
 @pytest.mark.promise("never get stuck")
@@ -160,24 +146,25 @@ def test_unstored_result_is_handed_over(late: World) -> None:
 
 
 @pytest.mark.promise("never pay twice")
-def test_dead_submitter_leaves_unknown_submission(world: World) -> None:
-    """A submitter that died leaves a job in doubt, and nothing is paid."""
+@pytest.mark.parametrize(
+    ("seconds", "after"),
+    [(-1, Status.SUBMITTING), (0, Status.SUBMIT_UNKNOWN)],
+    ids=["lives", "died"],
+)
+def test_dead_submitter_leaves_unknown_submission(
+    world: World, seconds: int, after: Status
+) -> None:
+    """A submitter that died leaves a job in doubt, and nothing is paid; one that may live is left alone."""
     job = world.holds(make_job(Status.SUBMITTING))
-    world.clock.now = job.updated_at + SUBMIT_DEADLINE
+    world.clock.now = job.updated_at + SUBMIT_DEADLINE + timedelta(seconds=seconds)
     world.reconciler.reconcile()
 
-    assert world.job(job.job_id).status is Status.SUBMIT_UNKNOWN
+    assert world.job(job.job_id).status is after
     assert world.fal.posts == []
-    assert "nothing is paid twice" in (world.results.text(job, "ERROR.txt") or "")
-
-
-def test_living_submitter_is_left_alone(world: World) -> None:
-    """A submitter that may still live is left alone."""
-    job = world.holds(make_job(Status.SUBMITTING))
-    world.clock.now = job.updated_at + SUBMIT_DEADLINE - timedelta(seconds=1)
-    world.reconciler.reconcile()
-
-    assert world.job(job.job_id) == job
+    if after is Status.SUBMITTING:
+        assert world.job(job.job_id) == job
+    else:
+        assert "nothing is paid twice" in (world.results.text(job, "ERROR.txt") or "")
 
 
 @pytest.mark.parametrize("status", [Status.HELD, Status.SUBMIT_UNKNOWN])
@@ -191,17 +178,26 @@ def test_waiting_job_says_so_again(late: World, status: Status) -> None:
     assert late.fal.posts == []
 
 
+class Vanishing(MemoryJobs):
+    def get(self, job_id: str) -> Job | None:
+        return None if job_id.startswith("a-") else super().get(job_id)
+
+
 @pytest.mark.promise("never get stuck")
 @pytest.mark.parametrize(
     "trouble",
-    [FalUnavailableError("503"), ConflictError("overtaken"), ForeignRequestError("not ours")],
-    ids=lambda trouble: type(trouble).__name__,
+    [
+        *(FalUnavailableError("503"), ConflictError("overtaken"), ForeignRequestError("not ours")),
+        None,
+    ],
+    ids=lambda trouble: type(trouble).__name__ if trouble else "vanished",
 )
-def test_troubled_job_stops_no_other(late: World, trouble: Exception) -> None:
-    """A job that cannot be helped now never stops the others."""
+def test_troubled_job_stops_no_other(late: World, trouble: Exception | None) -> None:
+    """A job that cannot be helped now, or vanishes meanwhile, never stops the others."""
     troubled = late.holds(another("a", Status.SUBMITTED, request_id="a"))
     helped = late.holds(another("b", Status.SUBMITTED, request_id="b"))
-    late.fal.facts = {"a": trouble, "b": Finished("b", ARTIFACTS)}
+    late.fal.facts = {"a": trouble or Finished("a", ARTIFACTS), "b": Finished("b", ARTIFACTS)}
+    late.jobs = late.jobs if trouble else Vanishing(late.jobs.rows)
     counts = late.reconciler.reconcile()
 
     assert counted(counts) == RoundCounts(open=2, late=2, unanswered=1, doubtful=0)
@@ -218,23 +214,6 @@ def test_bug_stops_no_other_job(late: World) -> None:
         late.reconciler.reconcile()
 
     assert [str(error) for error in raised.value.exceptions] == ["a bug"]
-    assert late.job(helped.job_id).status is Status.STORING
-
-
-def test_vanished_job_stops_no_other(late: World) -> None:
-    """A job that vanishes meanwhile never stops the others."""
-
-    class Vanishing(MemoryJobs):
-        def get(self, job_id: str) -> Job | None:
-            return None if job_id.startswith("a-") else super().get(job_id)
-
-    late.holds(another("a", Status.SUBMITTED, request_id="a"))
-    helped = late.holds(another("b", Status.SUBMITTED, request_id="b"))
-    late.fal.facts = {name: Finished(name, ARTIFACTS) for name in "ab"}
-    late.jobs = Vanishing(late.jobs.rows)
-    counts = late.reconciler.reconcile()
-
-    assert counted(counts) == RoundCounts(open=2, late=2, unanswered=1, doubtful=0)
     assert late.job(helped.job_id).status is Status.STORING
 
 
@@ -278,6 +257,15 @@ def test_overdue_job_calls_a_person(
     assert world.reconciler.reconcile().overdue == overdue
 
 
+def test_queue_is_woken_once(late: World) -> None:
+    """However many jobs wait, the queue is woken once, by the oldest."""
+    for name in "cab":
+        late.holds(another(name, Status.READY, request_id=name))
+    late.reconciler.reconcile()
+
+    assert [dataset.key for dataset in late.queue.datasets] == ["a.zip"]
+
+
 def test_held_jobs_are_counted(late: World) -> None:
     """A job that waits for a person or for money is counted."""
     late.holds(another("a", Status.HELD, request_id="a"))
@@ -287,15 +275,6 @@ def test_held_jobs_are_counted(late: World) -> None:
     assert counted(late.reconciler.reconcile()) == RoundCounts(
         open=2, late=2, unanswered=0, doubtful=0, overdue=0, held=1
     )
-
-
-def test_queue_is_woken_once(late: World) -> None:
-    """However many wait the line is woken once by the oldest."""
-    for name in "cab":
-        late.holds(another(name, Status.READY, request_id=name))
-    late.reconciler.reconcile()
-
-    assert [dataset.key for dataset in late.queue.datasets] == ["a.zip"]
 
 
 @pytest.mark.promise("it can be operated")

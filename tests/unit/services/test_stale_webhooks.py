@@ -67,49 +67,32 @@ def test_stale_delivery_has_fal_asked(world: World, job: Job, seconds: int) -> N
     assert (world.results.files, world.deliveries.files, world.queue.handed) == ({}, {}, [])
 
 
-def test_known_key_is_not_refreshed(world: World, job: Job) -> None:
-    """The key that signed it is known so fal is asked for no others."""
+@pytest.mark.parametrize("known", [True, False])
+def test_known_key_is_not_refreshed(world: World, job: Job, *, known: bool) -> None:
+    """A stale delivery of a new key has fal asked as well; of a known key no others are fetched."""
+    if not known:
+        stranger = SigningKey(bytes(32)).verify_key
+        world.keys = MemoryKeys(known=[bytes(stranger)], newer=world.keys.known)
     with pytest.raises(StaleWebhookError):
         deliver(world, job)
 
-    assert world.keys.refreshes == 0
-
-
-def test_new_key_has_fal_asked(world: World, job: Job) -> None:
-    """A stale delivery of a key that fal has just added has fal asked as well."""
-    world.keys = MemoryKeys(known=[bytes(SigningKey(bytes(32)).verify_key)], newer=world.keys.known)
-    with pytest.raises(StaleWebhookError):
-        deliver(world, job)
-
-    assert world.status_check.asked == [job.job_id]
+    assert (world.status_check.asked, world.keys.refreshes) == ([job.job_id], int(not known))
 
 
 def test_foreign_delivery_has_fal_unasked(world: World, job: Job) -> None:
-    """A delivery that is not fal's or not ours has no one asked."""
+    """For a delivery that is not fal's, not ours or not of this request, fal is not asked."""
     body = webhook_body()
     unsigned = signed(body, at=STALE, key=SigningKey(bytes(32)))
     with pytest.raises(JobNotFoundError):
         deliver(world, job, token="0" * 32)
+    with pytest.raises(JobNotFoundError):
+        deliver(world, make_job(Status.TRAINING, job_id="other-0000000000"))
+    with pytest.raises(StaleWebhookError):
+        deliver(world, job, request_id=OTHER_REQUEST)
     with pytest.raises(InvalidWebhookError, match="another user"):
         deliver(world, job, user_id="user_2")
     with pytest.raises(InvalidWebhookError, match="no key"):
         world.webhook_handler.deliver(job.job_id, world.token(job.job_id), unsigned, body)
-
-    assert world.status_check.asked == []
-
-
-def test_unknown_job_has_fal_unasked(world: World) -> None:
-    """No one asks about a job that is not there."""
-    with pytest.raises(JobNotFoundError):
-        deliver(world, make_job(Status.TRAINING))
-
-    assert world.status_check.asked == []
-
-
-def test_other_request_has_fal_unasked(world: World, job: Job) -> None:
-    """Another request than the jobs has no one asked."""
-    with pytest.raises(StaleWebhookError):
-        deliver(world, job, request_id=OTHER_REQUEST)
 
     assert world.status_check.asked == []
 
@@ -157,6 +140,15 @@ def test_while_fal_trains_nothing_changes(world: World, job: Job) -> None:
     assert world.reconciler.request_status_check(job.job_id) == job
 
 
+@pytest.mark.parametrize("status", [Status.READY, Status.SUBMITTING, Status.STORING, Status.FAILED])
+def test_other_jobs_are_not_asked_about(world: World, status: Status) -> None:
+    """About a job in any other state fal is not asked."""
+    job = world.holds(make_job(status))
+
+    assert world.reconciler.request_status_check(job.job_id) == job
+    assert world.fal.asked == []
+
+
 def test_quick_denials_expire_no_job(world: World, job: Job) -> None:
     """However often fal denies a request in a minute, the job is not given up."""
     world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
@@ -175,15 +167,6 @@ def test_doubt_is_settled_by_list_only(world: World) -> None:
 
     world.fal.known = [REQUEST_ID]
     assert world.reconciler.request_status_check(job.job_id).status is Status.STORING
-
-
-@pytest.mark.parametrize("status", [Status.READY, Status.SUBMITTING, Status.STORING, Status.FAILED])
-def test_other_jobs_are_not_asked_about(world: World, status: Status) -> None:
-    """About anything else fal is not asked."""
-    job = world.holds(make_job(status))
-
-    assert world.reconciler.request_status_check(job.job_id) == job
-    assert world.fal.asked == []
 
 
 def test_silent_fal_is_reported(world: World, job: Job) -> None:

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from lora_drop.fal.status import Failed, Finished, Gone, Running
+from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running
 from lora_drop.jobs.artifacts import Artifact, StoredFile
 from lora_drop.jobs.errors import (
     DownloadInterruptedError,
@@ -14,18 +14,26 @@ from lora_drop.jobs.errors import (
     JobNotFoundError,
     ResultGoneError,
 )
-from lora_drop.jobs.job import Status
-from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.job import Job, Status
 from lora_drop.services.store import DENIAL_STANDS
-from tests.support.builders import ARTIFACTS, REQUEST_ID, make_job, make_weights
+from tests.support.builders import ARTIFACTS, BAD_IMAGE, REQUEST_ID, make_job, make_weights
+from tests.support.queue import codes
 from tests.support.world import World
+
+
+def storing(world: World, *, fact: FalStatus | Exception | None = None, **changes: object) -> Job:
+    """A job whose result is to be stored, and what fal says of it."""
+    job = world.holds(make_job(Status.STORING, **changes))
+    world.fal.facts[REQUEST_ID] = fact or Finished(REQUEST_ID, job.artifacts)
+    return job
 
 
 @pytest.mark.promise("never lose a result")
 def test_files_are_stored_with_hashes(world: World) -> None:
     """Every file is stored under the job's prefix with its hash."""
-    job = world.holds(make_job(Status.STORING))
-    world.source.files = {"lora.safetensors": make_weights(500), "config.json": b'{"rank": 16}'}
+    job = storing(world)
+    served = {"lora.safetensors": make_weights(500), "config.json": b'{"rank": 16}'}
+    world.source.files = dict(served)
     stored = world.result_storer.store_result(job.job_id)
 
     assert stored.status is Status.SUCCEEDED
@@ -37,7 +45,7 @@ def test_files_are_stored_with_hashes(world: World) -> None:
             size=len(data),
             sha256=hashlib.sha256(data).hexdigest(),
         )
-        for name, data in world.source.files.items()
+        for name, data in served.items()
     )
     assert world.results.files[job.prefix + "lora.safetensors"] == make_weights(500)
 
@@ -45,7 +53,7 @@ def test_files_are_stored_with_hashes(world: World) -> None:
 @pytest.mark.promise("it can be operated")
 def test_job_json_lies_beside_files(world: World) -> None:
     """The job's history lies beside its files."""
-    job = world.holds(make_job(Status.STORING))
+    job = storing(world)
     stored = world.result_storer.store_result(job.job_id)
 
     story = json.loads(world.results.text(job, "job.json") or "")
@@ -53,16 +61,6 @@ def test_job_json_lies_beside_files(world: World) -> None:
     assert story["dataset"]["version_id"] == "v1"
     assert [file["sha256"] for file in story["files"]] == [file.sha256 for file in stored.files]
     assert '"SUCCEEDED"' in (world.results.text(job, "status.json") or "")
-
-
-def test_same_message_copies_no_file(world: World) -> None:
-    job = world.holds(make_job(Status.STORING))
-    first = world.result_storer.store_result(job.job_id)
-    world.source.opened.clear()
-    again = world.result_storer.store_result(job.job_id)
-
-    assert again == first
-    assert world.source.opened == []
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.STORING])
@@ -74,6 +72,16 @@ def test_other_states_are_left_alone(world: World, status: Status) -> None:
     assert world.source.opened == []
 
 
+def test_same_message_copies_no_file(world: World) -> None:
+    """The same message again copies nothing."""
+    job = storing(world)
+    first = world.result_storer.store_result(job.job_id)
+    world.source.opened.clear()
+
+    assert world.result_storer.store_result(job.job_id) == first
+    assert world.source.opened == []
+
+
 def test_unknown_job_is_reported(world: World) -> None:
     """An unknown job is reported as such."""
     with pytest.raises(JobNotFoundError):
@@ -82,14 +90,16 @@ def test_unknown_job_is_reported(world: World) -> None:
 
 @pytest.mark.promise("never get stuck")
 def test_broken_download_is_tried_again(world: World) -> None:
-    """A download that breaks leaves the job to be stored again."""
-    job = world.holds(make_job(Status.STORING))
+    """A download that breaks leaves the job to be stored again; trouble that stays is noted once."""
+    job = storing(world)
     world.source.cut = {"config.json"}
-    with pytest.raises(DownloadInterruptedError):
-        world.result_storer.store_result(job.job_id)
+    for _ in range(3):
+        with pytest.raises(DownloadInterruptedError):
+            world.result_storer.store_result(job.job_id)
 
     waiting = world.job(job.job_id)
-    assert (waiting.status, waiting.problems[0].code) == (Status.STORING, "result_not_copied")
+    assert (waiting.status, codes(waiting)) == (Status.STORING, ["result_not_copied"])
+    assert (waiting.updated_at, waiting.history) == (job.updated_at, job.history)
     assert "tried again by itself" in " ".join((world.results.text(job, "ERROR.txt") or "").split())
     assert world.results.text(job, "config.json") is None
     world.source.cut.clear()
@@ -98,22 +108,9 @@ def test_broken_download_is_tried_again(world: World) -> None:
     assert world.results.text(job, "ERROR.txt") is None
 
 
-def test_lasting_trouble_is_noted_once(world: World) -> None:
-    """A trouble that stays is reported once."""
-    job = world.holds(make_job(Status.STORING))
-    world.source.cut = {"config.json"}
-    for _ in range(3):
-        with pytest.raises(DownloadInterruptedError):
-            world.result_storer.store_result(job.job_id)
-
-    waiting = world.job(job.job_id)
-    assert [problem.code for problem in waiting.problems] == ["result_not_copied"]
-    assert (waiting.updated_at, waiting.history) == (job.updated_at, job.history)
-
-
 def test_blocked_host_leaves_job_storing(world: World) -> None:
     """A file that settings keep out leaves the job to be stored again."""
-    job = world.holds(make_job(Status.STORING))
+    job = storing(world)
     world.source.failing = {"lora.safetensors": HostNotAllowedError("new-cdn.example")}
     with pytest.raises(HostNotAllowedError):
         world.result_storer.store_result(job.job_id)
@@ -123,36 +120,36 @@ def test_blocked_host_leaves_job_storing(world: World) -> None:
     assert "new-cdn.example" in (world.results.text(job, "ERROR.txt") or "")
 
 
-def test_lost_result_expires_the_job(world: World) -> None:
-    """A file that neither the CDN nor fal has ends the job, with an error."""
-    job = world.holds(make_job(Status.STORING))
-    world.source.failing = {
-        name: ResultGoneError("404") for name in ("lora.safetensors", "config.json")
-    }
-    world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
-    stored = world.store_twice(job)
-
-    assert (stored.status, stored.problems[0].code) == (Status.EXPIRED, "result_expired")
-    assert world.results.text(job, "ERROR.txt")
+LOST: dict[str, tuple[tuple[Artifact, ...], tuple[str, ...], str, list[str], str]] = {
+    "all files": (ARTIFACTS, ("lora.safetensors", "config.json"), "result_expired", [], ""),
+    "before it was read": ((), (), "result_expired", [], ""),
+    "all but the weights": (
+        *(ARTIFACTS, ("config.json",), "result_incomplete", ["lora.safetensors"]),
+        "lora.safetensors could be had",
+    ),
+}
 
 
 @pytest.mark.promise("never lose a result")
-def test_available_weights_are_kept(world: World) -> None:
-    """Weights that could be had are kept when the rest is gone."""
-    job = world.holds(make_job(Status.STORING))
-    world.source.failing = {"config.json": ResultGoneError("404")}
-    world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
+@pytest.mark.parametrize("case", LOST)
+def test_lost_result_expires_the_job(world: World, case: str) -> None:
+    """A result that neither the CDN nor fal has ends the job; files that could be had are kept."""
+    artifacts, lost, code, kept, text = LOST[case]
+    job = storing(world, fact=Gone(REQUEST_ID), artifacts=artifacts)
+    world.source.failing = {name: ResultGoneError("404") for name in lost}
     stored = world.store_twice(job)
 
-    assert (stored.status, stored.problems[0].code) == (Status.EXPIRED, "result_incomplete")
-    assert [file.name for file in stored.files] == ["lora.safetensors"]
-    assert "lora.safetensors could be had" in (world.results.text(job, "ERROR.txt") or "")
+    assert (stored.status, codes(stored)) == (Status.EXPIRED, [code])
+    assert [file.name for file in stored.files] == kept
+    error = world.results.text(job, "ERROR.txt")
+    assert error
+    assert text in error
 
 
 @pytest.mark.promise("never lose a result")
 def test_cdn_404_ends_no_job(world: World) -> None:
     """A 404 of the CDN does not end a job that fal still has."""
-    job = world.holds(make_job(Status.STORING))
+    job = storing(world)
     world.source.failing = {"config.json": ResultGoneError("404")}
     world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
     with pytest.raises(DownloadInterruptedError):
@@ -163,35 +160,23 @@ def test_cdn_404_ends_no_job(world: World) -> None:
     assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
 
 
-def test_new_address_is_followed(world: World) -> None:
-    """An address that fal names again is followed."""
-    old = Artifact(name="lora.safetensors", url="https://v3.fal.media/old")
-    job = world.holds(make_job(Status.STORING, artifacts=(old,)))
-    new = old.model_copy(update={"url": "https://v3b.fal.media/new"})
-    world.source.gone = {old.url}
-    world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, (new,))
+OLD = Artifact(name="lora.safetensors", url="https://v3.fal.media/old")
+NEW = OLD.model_copy(update={"url": "https://v3b.fal.media/new"})
+
+
+@pytest.mark.parametrize(
+    ("known", "named"), [((OLD,), (NEW,)), ((), ARTIFACTS)], ids=["dead ones", "none"]
+)
+def test_new_address_is_followed(
+    world: World, known: tuple[Artifact, ...], named: tuple[Artifact, ...]
+) -> None:
+    """Where the addresses are dead or the webhook brought none, fal is asked for them."""
+    job = storing(world, fact=Finished(REQUEST_ID, named), artifacts=known)
+    world.source.gone = {OLD.url}
     stored = world.result_storer.store_result(job.job_id)
 
-    assert (stored.status, stored.artifacts) == (Status.SUCCEEDED, (new,))
-
-
-def test_missing_addresses_are_read_from_fal(world: World) -> None:
-    """A result that the webhook did not bring is read from fal."""
-    job = world.holds(make_job(Status.STORING, artifacts=()))
-    world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
-    stored = world.result_storer.store_result(job.job_id)
-
-    assert (stored.status, stored.artifacts) == (Status.SUCCEEDED, ARTIFACTS)
-    assert [file.name for file in stored.files] == ["lora.safetensors", "config.json"]
-
-
-def test_forgotten_result_expires_the_job(world: World) -> None:
-    """A result that fal forgot before it was read is reported."""
-    job = world.holds(make_job(Status.STORING, artifacts=()))
-    world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
-    stored = world.store_twice(job)
-
-    assert (stored.status, stored.problems[0].code) == (Status.EXPIRED, "result_expired")
+    assert (stored.status, stored.artifacts) == (Status.SUCCEEDED, named)
+    assert [file.name for file in stored.files] == [artifact.name for artifact in named]
 
 
 @pytest.mark.promise("never lose a result")
@@ -211,8 +196,7 @@ def test_one_denial_ends_no_job(world: World, artifacts: tuple[Artifact, ...]) -
 
 def test_denied_result_is_stored_after_all(world: World) -> None:
     """A result that fal denied once is stored when it has it after all."""
-    job = world.holds(make_job(Status.STORING, artifacts=()))
-    world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
+    job = storing(world, fact=Gone(REQUEST_ID), artifacts=())
     world.result_storer.store_result(job.job_id)
     world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
     world.clock.now += DENIAL_STANDS
@@ -224,8 +208,7 @@ def test_denied_result_is_stored_after_all(world: World) -> None:
 
 def test_interrupted_denial_is_not_counted(world: World) -> None:
     """A denial before other trouble is not counted."""
-    job = world.holds(make_job(Status.STORING, artifacts=()))
-    world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
+    job = storing(world, fact=Gone(REQUEST_ID), artifacts=())
     world.result_storer.store_result(job.job_id)
     world.clock.now += DENIAL_STANDS
     world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
@@ -238,25 +221,22 @@ def test_interrupted_denial_is_not_counted(world: World) -> None:
     assert world.result_storer.store_result(job.job_id).status is Status.STORING
 
 
-def test_withdrawn_success_fails_the_job(world: World) -> None:
-    """A success that fal takes back fails with fal's reason."""
-    job = world.holds(make_job(Status.STORING, artifacts=()))
-    problem = Problem(code="fal_internal_error", message="fal ended the training.")
-    world.fal.facts[REQUEST_ID] = Failed(REQUEST_ID, problem)
-    stored = world.result_storer.store_result(job.job_id)
-
-    assert (stored.status, stored.problems) == (Status.FAILED, (problem,))
-
-
 @pytest.mark.promise("never get stuck")
-def test_result_without_files_fails(world: World) -> None:
-    """A result without a single file fails instead of being requested for ever."""
-    job = world.holds(make_job(Status.STORING, artifacts=()))
-    world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ())
+@pytest.mark.parametrize(
+    ("fact", "code", "text"),
+    [
+        (Failed(REQUEST_ID, BAD_IMAGE), BAD_IMAGE.code, BAD_IMAGE.message),
+        (Finished(REQUEST_ID, ()), "result_without_files", REQUEST_ID),
+    ],
+    ids=["taken back", "without files"],
+)
+def test_result_without_files_fails(world: World, fact: FalStatus, code: str, text: str) -> None:
+    """A success that fal takes back, or without a file, fails the job with the reason."""
+    job = storing(world, fact=fact, artifacts=())
     stored = world.result_storer.store_result(job.job_id)
 
-    assert (stored.status, stored.problems[0].code) == (Status.FAILED, "result_without_files")
-    assert REQUEST_ID in (world.results.text(job, "ERROR.txt") or "")
+    assert (stored.status, codes(stored)) == (Status.FAILED, [code])
+    assert text in " ".join((world.results.text(job, "ERROR.txt") or "").split())
 
 
 @pytest.mark.parametrize(
