@@ -33,20 +33,6 @@ FREE = [Status.RECEIVED, Status.READY, Status.HELD]
 AT_FAL = [Status.SUBMITTED, Status.TRAINING]
 
 
-@pytest.mark.promise("it can be operated")
-@pytest.mark.parametrize("status", FREE)
-def test_unsent_job_is_cancelled_for_free(world: World, status: Status) -> None:
-    """A job that is not at fal is cancelled for free, under the person's name."""
-    job = world.holds(make_job(status))
-    cancelled = world.manual_actions.cancel(job.job_id, by=ADA)
-
-    assert (cancelled.status, cancelled.history[-1].by) == (Status.CANCELLED, ADA)
-    assert codes(cancelled) == ["cancelled_by_person"]
-    assert cancelled == world.job(job.job_id)
-    assert cancelled.charges == ()
-    assert world.fal.cancelled == []
-
-
 @pytest.mark.promise("never pay twice")
 def test_cancelled_job_is_not_sent(world: World) -> None:
     """A cancelled job is not sent when its turn comes."""
@@ -63,52 +49,54 @@ def test_cancelled_job_is_not_sent(world: World) -> None:
     assert world.paid == [first.job_id]
 
 
-def test_cancelled_job_shows_no_error(world: World) -> None:
-    """A held job that was stopped tells no trouble."""
-    job = world.holds(make_job(Status.HELD))
+@pytest.mark.promise("it can be operated")
+@pytest.mark.parametrize("status", FREE)
+def test_unsent_job_is_cancelled_for_free(world: World, status: Status) -> None:
+    """A job that is not at fal is cancelled for free, under the person's name, without an error."""
+    job = world.holds(make_job(status))
     world.record.publish(job)
-    world.manual_actions.cancel(job.job_id, by=ADA)
+    cancelled = world.manual_actions.cancel(job.job_id, by=ADA)
 
+    assert (cancelled.status, cancelled.history[-1].by) == (Status.CANCELLED, ADA)
+    assert (codes(cancelled), cancelled.charges) == (["cancelled_by_person"], ())
+    assert cancelled == world.job(job.job_id)
+    assert world.fal.cancelled == []
     assert world.results.text(job, "ERROR.txt") is None
 
 
+@pytest.mark.promise("never get stuck")
 @pytest.mark.parametrize("status", AT_FAL)
 def test_fal_is_asked_to_stop(world: World, status: Status) -> None:
-    """fal is asked to stop a training, and what it makes of it counts."""
+    """fal is asked to stop a training, what it makes of it counts, and the slot is handed on."""
     job = world.holds(make_job(status))
+    waiting = world.holds(make_job(Status.READY, job_id="next-1"))
     world.fal.facts[REQUEST_ID] = STOPPED
     cancelled = world.manual_actions.cancel(job.job_id, by=ADA)
 
     assert world.fal.cancelled == [REQUEST_ID]
-    assert cancelled.status is Status.CANCELLED
-    assert codes(cancelled) == ["cancelled_by_person"]
+    assert (cancelled.status, codes(cancelled)) == (Status.CANCELLED, ["cancelled_by_person"])
     # fal does not say that a training it has begun is free.
     assert [charge.state for charge in cancelled.charges] == ["wasted"]
-
-
-@pytest.mark.promise("never get stuck")
-def test_cancelled_training_frees_its_slot(world: World) -> None:
-    """A training that was stopped hands its slot on."""
-    job = world.holds(make_job(Status.TRAINING))
-    waiting = world.holds(make_job(Status.READY, job_id="next-1"))
-    world.fal.facts[REQUEST_ID] = STOPPED
-    world.manual_actions.cancel(job.job_id, by=ADA)
-
     assert world.queue.datasets == [waiting.dataset]
 
 
 @pytest.mark.parametrize("started", [False, True])
 def test_unfinished_cancel_is_shown(world: World, *, started: bool) -> None:
-    """Until fal has stopped it, the job says that it was asked."""
+    """Until fal has stopped it, the job says that it was asked; the reconciler learns the end."""
     job = world.holds(make_job(Status.SUBMITTED))
     world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=started)
-    asked = world.manual_actions.cancel(job.job_id, by=ADA)
+    asked = [world.manual_actions.cancel(job.job_id, by=ADA) for _ in range(3)][-1]
 
     assert asked.status is (Status.TRAINING if started else Status.SUBMITTED)
+    assert world.fal.cancelled == [REQUEST_ID] * 3
     assert codes(asked) == ["cancel_requested"]
     assert "cancel_requested" in (world.results.text(job, "status.json") or "")
     assert world.results.text(job, "ERROR.txt") is None
     assert asked.at_fal
+    world.fal.facts[REQUEST_ID] = STOPPED
+    world.clock.now = NOW + timedelta(minutes=10)
+    world.reconciler.reconcile()
+    assert world.job(job.job_id).status is Status.CANCELLED
 
 
 @pytest.mark.promise("never lose a result")
@@ -131,18 +119,21 @@ def test_quick_denials_decide_nothing(world: World) -> None:
     world.fal.over = True
     world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
     world.manual_actions.cancel(job.job_id, by=ADA)
-    asked = world.manual_actions.cancel(job.job_id, by=ADA)
 
-    assert asked.status is Status.TRAINING
+    assert world.manual_actions.cancel(job.job_id, by=ADA).status is Status.TRAINING
 
 
-def test_failed_training_ends_as_failed(world: World) -> None:
-    """A training that was over ends as it has ended."""
+def test_finished_training_is_not_being_stopped(world: World) -> None:
+    """A training that was over ends as it has ended, and is not shown as being stopped."""
     job = world.holds(make_job(Status.TRAINING))
     world.fal.over = True
+    world.fal.facts[REQUEST_ID] = FalUnavailableError("down")
+    with pytest.raises(FalUnavailableError):
+        world.manual_actions.cancel(job.job_id, by=ADA)
+    assert world.job(job.job_id) == job
     world.fal.facts[REQUEST_ID] = Failed(REQUEST_ID, BAD_IMAGE)
-    ended = world.manual_actions.cancel(job.job_id, by=ADA)
 
+    ended = world.manual_actions.cancel(job.job_id, by=ADA)
     assert ended.status is Status.FAILED
     assert "cancel_requested" not in codes(ended)
 
@@ -163,67 +154,25 @@ def test_cancelling_person_is_remembered(world: World) -> None:
     assert "fal does not bill it" in ended.problems[0].message
 
 
-def test_finished_training_is_not_being_stopped(world: World) -> None:
-    """What was over is not said to be being stopped."""
-    job = world.holds(make_job(Status.TRAINING))
-    world.fal.over = True
-    world.fal.facts[REQUEST_ID] = FalUnavailableError("down")
-    with pytest.raises(FalUnavailableError):
-        world.manual_actions.cancel(job.job_id, by=ADA)
-
-    assert world.job(job.job_id) == job
+WHY_NOT = {
+    Status.SUBMITTING: "this very moment",
+    Status.SUBMIT_UNKNOWN: "lora-drop resolve",
+    Status.STORING: "trained and paid",
+    **{status: f"has ended: {status}" for status in Status if status.terminal},
+}
 
 
-def test_reconciler_learns_the_end(world: World) -> None:
-    job = world.holds(make_job(Status.TRAINING))
-    world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
-    world.manual_actions.cancel(job.job_id, by=ADA)
-    world.fal.facts[REQUEST_ID] = STOPPED
-    world.clock.now = NOW + timedelta(minutes=10)
-    world.reconciler.reconcile()
-
-    assert world.job(job.job_id).status is Status.CANCELLED
-
-
-def test_asking_again_asks_fal_again(world: World) -> None:
-    job = world.holds(make_job(Status.TRAINING))
-    world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
-    for _ in range(3):
-        world.manual_actions.cancel(job.job_id, by=ADA)
-
-    assert world.fal.cancelled == [REQUEST_ID] * 3
-    assert world.job(job.job_id).status is Status.TRAINING
-
-
-@pytest.mark.parametrize("status", [Status.SUBMITTING, Status.SUBMIT_UNKNOWN, Status.STORING])
+@pytest.mark.parametrize("status", WHY_NOT)
 def test_uncancellable_job_says_why(world: World, status: Status) -> None:
-    """What cannot be stopped now says why."""
+    """A job that cannot be stopped now or has ended stays as it is, and says why."""
     job = world.holds(make_job(status))
-    why = {
-        Status.SUBMITTING: "this very moment",
-        Status.SUBMIT_UNKNOWN: "lora-drop resolve",
-        Status.STORING: "trained and paid",
-    }
-    with pytest.raises(ActionNotAllowedError, match=why[status]):
+    with pytest.raises(ActionNotAllowedError, match=WHY_NOT[status]):
         world.manual_actions.cancel(job.job_id, by=ADA)
+    with pytest.raises(JobNotFoundError):
+        world.manual_actions.cancel("unknown", by=ADA)
 
     assert world.job(job.job_id) == job
     assert world.fal.cancelled == []
-
-
-@pytest.mark.parametrize("status", [status for status in Status if status.terminal])
-def test_ended_job_stays_as_it_is(world: World, status: Status) -> None:
-    job = world.holds(make_job(status))
-    with pytest.raises(ActionNotAllowedError, match=f"has ended: {status}"):
-        world.manual_actions.cancel(job.job_id, by=ADA)
-
-    assert world.job(job.job_id) == job
-
-
-def test_unknown_job_cannot_be_cancelled(world: World) -> None:
-    """No one stops a job that is not there."""
-    with pytest.raises(JobNotFoundError):
-        world.manual_actions.cancel("nobody", by=ADA)
 
 
 @pytest.mark.parametrize("call", ["cancel", "ask"])

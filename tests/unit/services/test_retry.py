@@ -1,7 +1,7 @@
 """A job that has ended is paid for once more as a new job, and what fal delivered is taken in again."""
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -17,6 +17,7 @@ from lora_drop.jobs.errors import (
 from lora_drop.jobs.job import Job, Status
 from lora_drop.services.retry import WAYS_ON
 from tests.support.builders import ADA, ARTIFACTS, BAD_IMAGE, make_job
+from tests.support.queue import later
 from tests.support.world import World
 
 
@@ -25,51 +26,52 @@ def world(busy: World) -> World:
     return busy
 
 
-def retried(world: World, job: Job, *, resume: bool = False) -> Job:
+def retried(world: World, job: Job) -> Job:
     """The new job, as far on as it goes at once."""
-    new = world.retry_service.retry(job.job_id, resume=resume, by=ADA)
+    new = world.retry_service.retry(job.job_id, resume=False, by=ADA)
     world.work()
     return world.job(new.job_id)
 
 
+def sent(world: World) -> Job:
+    return world.submit(world.drop(metadata={"steps": "1200"}))
+
+
 def failed(world: World) -> Job:
-    job = world.submit(world.drop(metadata={"steps": "1200"}))
+    job = sent(world)
     return world.fal_updates.receive(job.job_id, Failed(job.request_id or "", BAD_IMAGE))
 
 
 def cancelled(world: World) -> Job:
     world.limits = Limits(0)
-    job = world.submit(world.drop(metadata={"steps": "1200"}))
-    ended = world.manual_actions.cancel(job.job_id, by=ADA)
+    ended = world.manual_actions.cancel(sent(world).job_id, by=ADA)
     world.limits = Limits(2, 100.0, 25.0)
     return ended
 
 
 def expired(world: World) -> Job:
-    job = world.submit(world.drop(metadata={"steps": "1200"}))
-    world.fal_updates.receive(job.job_id, Gone(job.request_id or ""), asked=True)
-    return world.fal_updates.receive(
-        job.job_id, Gone(job.request_id or ""), asked=True, doubted=True
-    )
+    job = sent(world)
+    for doubted in (False, True):
+        gone = Gone(job.request_id or "")
+        world.fal_updates.receive(job.job_id, gone, asked=True, doubted=doubted)
+    return world.job(job.job_id)
 
 
 def refused(world: World) -> Job:
     accept = world.fal.outcome
     world.answer(SubmissionRefusedError(BAD_IMAGE))
-    job = world.submit(world.drop(metadata={"steps": "1200"}))
+    job = sent(world)
     world.fal.outcome = accept
     return job
 
 
-def trained(world: World, **how: Any) -> Job:
-    return world.train(world.submit(world.drop(**how)))
+ENDED = pytest.mark.parametrize(
+    "ended", [failed, cancelled, expired, refused], ids=lambda ended: ended.__name__
+)
 
 
-ENDED = [failed, cancelled, expired, refused]
-
-
-@pytest.mark.parametrize("ended", ENDED, ids=lambda ended: ended.__name__)
-def test_retry_is_a_new_job(world: World, ended: Any) -> None:
+@ENDED
+def test_retry_is_a_new_job(world: World, ended: Callable[[World], Job]) -> None:
     """A job that came to nothing is paid for once more as a new job."""
     old = ended(world)
     new = retried(world, old)
@@ -84,8 +86,8 @@ def test_retry_is_a_new_job(world: World, ended: Any) -> None:
 
 
 @pytest.mark.promise("never pay twice")
-@pytest.mark.parametrize("ended", ENDED, ids=lambda ended: ended.__name__)
-def test_same_retry_is_same_job(world: World, ended: Any) -> None:
+@ENDED
+def test_same_retry_is_same_job(world: World, ended: Callable[[World], Job]) -> None:
     """The same retry again is the same job."""
     old = ended(world)
     before = len(world.fal.posts)
@@ -93,6 +95,17 @@ def test_same_retry_is_same_job(world: World, ended: Any) -> None:
 
     assert {job.job_id for job in jobs} == {jobs[0].job_id}
     assert len(world.fal.posts) == before + 1
+
+
+def test_both_attempts_are_paid(world: World) -> None:
+    """Each attempt has files of its own, is paid, and both count."""
+    old = failed(world)
+    new = world.train(retried(world, old))
+
+    account = world.jobs.account("2026-11")
+    assert (account.spent_usd, account.wasted_usd) == (5.76, 2.88)
+    assert new.prefix != old.prefix
+    assert all(stored.key.startswith(new.prefix) for stored in new.files)
 
 
 def test_ended_retry_is_named(world: World) -> None:
@@ -126,24 +139,6 @@ def test_a_retry_may_be_retried(world: World) -> None:
     assert len({first.job_id, second.job_id, third.job_id}) == 3
 
 
-def test_both_attempts_are_paid(world: World) -> None:
-    """Each attempt is paid and both count."""
-    old = failed(world)
-    world.train(retried(world, old))
-
-    account = world.jobs.account("2026-11")
-    assert (account.spent_usd, account.wasted_usd) == (5.76, 2.88)
-
-
-def test_retry_has_its_own_files(world: World) -> None:
-    """A retry has files of its own."""
-    old = failed(world)
-    new = world.train(retried(world, old))
-
-    assert new.prefix != old.prefix
-    assert all(stored.key.startswith(new.prefix) for stored in new.files)
-
-
 @pytest.mark.parametrize("status", [status for status in Status if not status.terminal])
 def test_open_job_is_not_retried(world: World, status: Status) -> None:
     """What goes on by itself is not retried."""
@@ -155,22 +150,20 @@ def test_open_job_is_not_retried(world: World, status: Status) -> None:
     assert len(world.jobs.rows) == 1
 
 
-def test_rejected_job_is_not_retried(world: World) -> None:
-    job = world.submit(world.drop(images=3))
-
-    with pytest.raises(ActionNotAllowedError, match="mend it and drop it"):
-        world.retry_service.retry(job.job_id, resume=False, by=ADA)
-    with pytest.raises(ActionNotAllowedError, match="mend it and drop it"):
-        world.retry_service.retry(job.job_id, resume=True, by=ADA)
-
-
 @pytest.mark.promise("never pay twice")
-def test_succeeded_job_is_not_retried(world: World) -> None:
-    """A job that has its LoRA is not paid for again by a retry."""
-    job = trained(world)
-
+def test_rejected_job_is_not_retried(world: World) -> None:
+    """A job that was rejected, has its LoRA or does not exist is not paid for by a retry."""
+    rejected = world.submit(world.drop(images=3))
+    done = world.train(world.submit(world.drop("b.zip")))
+    for resume in (False, True):
+        with pytest.raises(ActionNotAllowedError, match="mend it and drop it"):
+            world.retry_service.retry(rejected.job_id, resume=resume, by=ADA)
     with pytest.raises(ActionNotAllowedError, match="force=true"):
-        world.retry_service.retry(job.job_id, resume=False, by=ADA)
+        world.retry_service.retry(done.job_id, resume=False, by=ADA)
+    with pytest.raises(JobNotFoundError):
+        world.retry_service.retry("unknown", resume=False, by=ADA)
+    with pytest.raises(JobNotFoundError):
+        world.retry_service.replay("unknown")
 
 
 def test_unchecked_job_is_dropped_again(world: World) -> None:
@@ -182,14 +175,6 @@ def test_unchecked_job_is_dropped_again(world: World) -> None:
     with pytest.raises(ActionNotAllowedError, match="drop its dataset again"):
         world.retry_service.retry(cancelled.job_id, resume=False, by=ADA)
     assert first.status is Status.SUBMITTED
-
-
-def test_unknown_job_is_not_retried(world: World) -> None:
-    """No one retries or replays a job that is not there."""
-    with pytest.raises(JobNotFoundError):
-        world.retry_service.retry("unknown", resume=False, by=ADA)
-    with pytest.raises(JobNotFoundError):
-        world.retry_service.replay("unknown")
 
 
 def test_deleted_dataset_is_not_retried(world: World) -> None:
@@ -227,29 +212,20 @@ def test_retry_counts_for_its_content(world: World) -> None:
 
 @pytest.mark.promise("never pay twice")
 def test_earlier_requests_evidence_is_ignored(world: World) -> None:
-    """Evidence for an earlier request is never taken for the new one."""
+    """Evidence for an earlier request is never taken for the new one, nor can a person name it."""
     old = failed(world)
     world.answer(SubmissionUnknownError("ReadTimeout"))
     new = retried(world, old)
     world.fal.known = ["request-1"]
-    world.clock.now += timedelta(minutes=10)
-    world.reconciler.reconcile()
+    later(world, after=timedelta(minutes=10))
     assert world.job(new.job_id).status is Status.SUBMIT_UNKNOWN
+    with pytest.raises(ActionNotAllowedError, match="is over"):
+        world.manual_actions.accepted(new.job_id, "request-1", by=ADA)
     world.fal.known = ["request-1", "request-2"]
     world.reconciler.reconcile()
 
     adopted = world.job(new.job_id)
     assert (adopted.status, adopted.request_id) == (Status.TRAINING, "request-2")
-
-
-def test_earlier_request_cannot_be_named(world: World) -> None:
-    """A person cannot name an earlier request either."""
-    old = failed(world)
-    world.answer(SubmissionUnknownError("ReadTimeout"))
-    new = retried(world, old)
-
-    with pytest.raises(ActionNotAllowedError, match="is over"):
-        world.manual_actions.accepted(new.job_id, "request-1", by=ADA)
 
 
 @pytest.mark.parametrize("doubtful", [True, False], ids=["in doubt", "submitted"])

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from lora_drop.fal.status import Finished, Gone, Running
+from lora_drop.fal.status import FalStatus, Finished, Gone, Running
 from lora_drop.jobs.errors import (
     ActionNotAllowedError,
     FalUnavailableError,
@@ -29,23 +29,26 @@ def doubtful(world: World) -> Job:
 
 
 @pytest.mark.promise("never lose a result")
-def test_only_listed_request_is_adopted(world: World, doubtful: Job) -> None:
-    """The one request of fal's list is adopted and asked about."""
+@pytest.mark.parametrize(
+    ("said", "after"),
+    [
+        (Finished(REQUEST_ID, ARTIFACTS), Status.STORING),
+        (Running(REQUEST_ID, started=True), Status.TRAINING),
+    ],
+    ids=["finished", "running"],
+)
+def test_only_listed_request_is_adopted(
+    world: World, doubtful: Job, said: FalStatus, after: Status
+) -> None:
+    """The one request of fal's list, from an hour before the intent, is adopted and asked about."""
     world.fal.known = [REQUEST_ID]
-    world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
+    world.fal.facts[REQUEST_ID] = said
     tally = world.reconciler.reconcile()
 
     job = world.job(doubtful.job_id)
-    assert (job.status, job.request_id) == (Status.STORING, REQUEST_ID)
-    assert world.queue.handed == [job.job_id]
-    assert world.fal.posts == []
-    assert tally.doubtful == 0
-
-
-def test_list_starts_before_the_intent(world: World, doubtful: Job) -> None:
-    """The list is asked from an hour before the intent and for this very version."""
-    world.reconciler.reconcile()
-
+    assert (job.status, job.request_id) == (after, REQUEST_ID)
+    assert world.queue.handed == ([job.job_id] if after is Status.STORING else [])
+    assert (world.fal.posts, tally.doubtful) == ([], 0)
     intended = next(s.at for s in doubtful.history if s.status is Status.SUBMITTING)
     assert world.fal.listed == [("v1", intended - timedelta(hours=1))]
 
@@ -67,15 +70,6 @@ def test_only_one_request_decides(
     assert world.queue.datasets == []
 
 
-def test_running_request_is_adopted(world: World, doubtful: Job) -> None:
-    """A request that is still running is adopted as well."""
-    world.fal.known = [REQUEST_ID]
-    world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
-    world.reconciler.reconcile()
-
-    assert world.job(doubtful.job_id).status is Status.TRAINING
-
-
 @pytest.mark.promise("it can be operated")
 @pytest.mark.parametrize(("minutes", "alarms"), [(14, 0), (15, 1), (600, 1)])
 def test_doubt_calls_a_person(world: World, doubtful: Job, minutes: int, alarms: int) -> None:
@@ -86,7 +80,7 @@ def test_doubt_calls_a_person(world: World, doubtful: Job, minutes: int, alarms:
 
 
 def test_person_names_the_request(world: World, doubtful: Job) -> None:
-    """A person can name the request and is remembered."""
+    """A person can name the request and is remembered; the job takes no other request then."""
     world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
     job = world.manual_actions.accepted(doubtful.job_id, REQUEST_ID, by=ADA)
 
@@ -95,6 +89,8 @@ def test_person_names_the_request(world: World, doubtful: Job) -> None:
     assert world.job(job.job_id) == job
     assert "ERROR.txt" not in {name.rsplit("/", 1)[-1] for name in world.results.files}
     assert world.fal.posts == []
+    with pytest.raises(ForeignRequestError):
+        world.fal_updates.receive(job.job_id, Running("another", started=True))
 
 
 def test_person_says_it_never_arrived(world: World) -> None:
@@ -113,33 +109,22 @@ def test_person_says_it_never_arrived(world: World) -> None:
     assert len(world.fal.posts) == 1
 
 
-@pytest.mark.parametrize(
-    "status", [status for status in Status if status is not Status.SUBMIT_UNKNOWN]
-)
+@pytest.mark.parametrize("status", list(Status))
 def test_only_doubt_can_be_settled(world: World, status: Status) -> None:
-    """Only a submission in doubt can be settled."""
+    """Only a submission in doubt can be settled, and only a held job approved."""
     job = world.holds(make_job(status))
-    with pytest.raises(ActionNotAllowedError, match=status):
-        world.manual_actions.accepted(job.job_id, "another", by=ADA)
-    with pytest.raises(ActionNotAllowedError, match=status):
-        world.manual_actions.not_submitted(job.job_id, by=ADA)
+    if status is not Status.SUBMIT_UNKNOWN:
+        with pytest.raises(ActionNotAllowedError, match=status):
+            world.manual_actions.accepted(job.job_id, "another", by=ADA)
+        with pytest.raises(ActionNotAllowedError, match=status):
+            world.manual_actions.not_submitted(job.job_id, by=ADA)
+    if status is not Status.HELD:
+        with pytest.raises(ActionNotAllowedError, match=status):
+            world.manual_actions.approve(job.job_id, by=ADA)
+    with pytest.raises(JobNotFoundError):
+        world.manual_actions.not_submitted("unknown", by=ADA)
 
     assert world.job(job.job_id) == job
-
-
-def test_unknown_job_cannot_be_settled(world: World) -> None:
-    """No one settles a job that is not there."""
-    with pytest.raises(JobNotFoundError):
-        world.manual_actions.not_submitted("nobody", by=ADA)
-
-
-def test_settled_job_takes_no_other_request(world: World, doubtful: Job) -> None:
-    """What was settled takes no other request."""
-    world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
-    world.manual_actions.accepted(doubtful.job_id, REQUEST_ID, by=ADA)
-
-    with pytest.raises(ForeignRequestError):
-        world.fal_updates.receive(doubtful.job_id, Running("another", started=True))
 
 
 def test_approved_job_goes_on(world: World) -> None:
@@ -153,15 +138,6 @@ def test_approved_job_goes_on(world: World) -> None:
 
     assert (held.status, ready.status, ready.history[-1].by) == (Status.HELD, Status.READY, ADA)
     assert again.status is Status.SUBMITTED
-
-
-@pytest.mark.parametrize("status", [status for status in Status if status is not Status.HELD])
-def test_only_held_jobs_are_approved(world: World, status: Status) -> None:
-    """Only a held job can be approved."""
-    job = world.holds(make_job(status))
-
-    with pytest.raises(ActionNotAllowedError, match=status):
-        world.manual_actions.approve(job.job_id, by=ADA)
 
 
 @pytest.mark.parametrize("said", [Gone("typo"), FalUnavailableError("503")], ids=["gone", "down"])
@@ -178,22 +154,17 @@ def test_mistyped_request_settles_nothing(
 
 @pytest.mark.promise("never pay twice")
 def test_another_jobs_request_settles_nothing(world: World, doubtful: Job) -> None:
-    """Another job's request settles nothing."""
-    world.fal.facts["theirs"] = Running("theirs", started=True)
+    """A request that another job has, or an earlier try of it had, settles nothing."""
+    for request_id in ("theirs", "earlier"):
+        world.fal.facts[request_id] = Running(request_id, started=True)
     for number in range(120):
         job_id = f"job-{number}"
         request_id = "theirs" if number == 5 else f"request-{number}"
         world.holds(make_job(Status.TRAINING, job_id=job_id, request_id=request_id))
+    world.holds(make_job(Status.HELD, job_id="other", earlier_requests=("earlier",)))
+
     with pytest.raises(ActionNotAllowedError, match="job-5"):
         world.manual_actions.accepted(doubtful.job_id, "theirs", by=ADA)
-
-    assert world.job(doubtful.job_id) == doubtful
-
-
-def test_earlier_request_settles_nothing(world: World, doubtful: Job) -> None:
-    """A request that an earlier try of another job had settles nothing."""
-    world.fal.facts["theirs"] = Running("theirs", started=True)
-    world.holds(make_job(Status.HELD, job_id="other", earlier_requests=("theirs",)))
-
     with pytest.raises(ActionNotAllowedError, match="other"):
-        world.manual_actions.accepted(doubtful.job_id, "theirs", by=ADA)
+        world.manual_actions.accepted(doubtful.job_id, "earlier", by=ADA)
+    assert world.job(doubtful.job_id) == doubtful

@@ -2,7 +2,6 @@
 
 import random
 from datetime import UTC, datetime, timedelta
-from functools import cache
 
 import pytest
 
@@ -26,35 +25,25 @@ def world(busy: World) -> World:
 
 
 def test_never_more_than_the_slots(world: World) -> None:
-    """No more jobs are sent than there are slots."""
+    """No more jobs are sent than there are slots; one that waits says so beside its files."""
     jobs = dropped(world, "a", "b", "c", "d")
 
     assert states(world, jobs) == [Status.SUBMITTED] * 2 + [Status.READY] * 2
     assert world.paid == [job.job_id for job in jobs[:2]]
+    assert '"READY"' in (world.results.text(jobs[2], "status.json") or "")
+    assert world.results.text(jobs[2], "ERROR.txt") is None
 
 
-def test_waiting_job_says_so(world: World) -> None:
-    """A job that waits says so beside its files."""
-    *_, waiting = dropped(world, "a", "b", "c")
-
-    assert '"READY"' in (world.results.text(waiting, "status.json") or "")
-    assert world.results.text(waiting, "ERROR.txt") is None
-
-
-ENDS: list[FalStatus] = [
-    Finished("request-1", ARTIFACTS),
-    Failed("request-1", BAD_IMAGE),
-    Gone("request-1"),
-]
+ENDS = [Finished("request-1", ARTIFACTS), Failed("request-1", BAD_IMAGE), Gone("request-1")]
 
 
 @pytest.mark.promise("never get stuck")
-@pytest.mark.parametrize("fact", ENDS, ids=lambda fact: type(fact).__name__)
-def test_free_slot_goes_to_the_oldest(world: World, fact: FalStatus) -> None:
+@pytest.mark.parametrize("said", ENDS, ids=lambda said: type(said).__name__)
+def test_free_slot_goes_to_the_oldest(world: World, said: FalStatus) -> None:
     """A slot is handed on at once to the oldest job that waits."""
     first, *others = dropped(world, "a", "b", "c", "d")
     for doubted in (False, True):  # fal has to say twice that it has no such request
-        world.fal_updates.receive(first.job_id, fact, asked=True, doubted=doubted)
+        world.fal_updates.receive(first.job_id, said, asked=True, doubted=doubted)
     announced = list(world.queue.datasets)
     world.work()
 
@@ -119,39 +108,28 @@ def test_unknown_submission_keeps_its_slot(world: World) -> None:
     assert len(world.paid) == 1
 
 
-def test_slow_submitter_leaves_the_rest(world: World) -> None:
-    """A submitter that has not long to live leaves the rest to the next."""
-    free(world)
-    world.answer(NotSubmittedError("no connection"))
-    jobs = dropped(world, "a", "b", "c")
-    world.fal.posts.clear()
-
-    def slowly() -> Submission:
-        world.clock.now += PATIENCE + timedelta(seconds=1)
-        return Submission(f"request-{len(world.fal.posts)}")
-
-    world.answer(slowly)
-    world.dispatcher.submit_waiting()
-
-    assert states(world, jobs) == [Status.SUBMITTED, Status.READY, Status.READY]
-    assert [each.key for each in world.queue.datasets] == ["portrait/b.zip"]
-    world.work()
-    assert states(world, jobs) == [Status.SUBMITTED] * 3
-
-
-def test_quick_submitter_sends_them_all(world: World) -> None:
-    """A submitter goes on for as long as its patience lasts."""
+@pytest.mark.parametrize(
+    ("seconds", "sent"),
+    [(PATIENCE + timedelta(seconds=1), 1), (PATIENCE / 5, 5)],
+    ids=["slow", "quick"],
+)
+def test_slow_submitter_leaves_the_rest(world: World, seconds: timedelta, sent: int) -> None:
+    """A submitter sends for as long as its patience lasts, and leaves the rest to the next."""
     free(world)
     world.answer(NotSubmittedError("no connection"))
     jobs = dropped(world, *"abcde")
+    world.fal.posts.clear()
 
-    def quickly() -> Submission:
-        world.clock.now += PATIENCE / 5
+    def accept() -> Submission:
+        world.clock.now += seconds
         return Submission(f"request-{len(world.fal.posts)}")
 
-    world.answer(quickly)
+    world.answer(accept)
     world.dispatcher.submit_waiting()
 
+    assert states(world, jobs) == [Status.SUBMITTED] * sent + [Status.READY] * (5 - sent)
+    assert [each.key for each in world.queue.datasets] == ["portrait/b.zip"] * (sent == 1)
+    world.work()
     assert states(world, jobs) == [Status.SUBMITTED] * 5
 
 
@@ -275,40 +253,20 @@ class Burst:
         return [job for job in self.world.jobs.rows.values() if job.status is Status.SUBMITTED]
 
 
-@cache
-def ended_burst(seed: int, most: int) -> Burst:
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize("most", [1, 2, 7])
+@pytest.mark.parametrize("seed", range(4))
+def test_burst_pays_each_job_once(seed: int, most: int) -> None:
+    """In a burst each job is paid once, older ones first, never more at fal than there are slots."""
     burst = Burst(World(), seed=seed, most=most)
     burst.drop(50)
     burst.run()
-    return burst
 
-
-@pytest.fixture(params=[(seed, most) for seed in range(4) for most in (1, 2, 7)], ids=str)
-def burst(request: pytest.FixtureRequest) -> Burst:
-    """50 datasets, from their drop to their ends."""
-    return ended_burst(*request.param)
-
-
-def test_burst_never_exceeds_the_slots(burst: Burst) -> None:
-    """In a burst, never more jobs are at fal than there are slots."""
-    assert max(burst.at_once) == burst.most
-    assert burst.world.jobs.account("2026-11").in_flight == ()
-
-
-@pytest.mark.promise("never pay twice")
-def test_burst_pays_each_job_once(burst: Burst) -> None:
-    """In a burst, each job is paid once and ends without a reconciler."""
     jobs = burst.world.jobs.rows
-
+    assert max(burst.at_once) == most
+    assert burst.world.jobs.account("2026-11").in_flight == ()
     assert sorted(burst.world.paid) == sorted(jobs)
     assert len(jobs) == 50
     assert all(job.terminal for job in jobs.values())
-
-
-@pytest.mark.promise("never get stuck")
-def test_burst_sends_older_jobs_first(burst: Burst) -> None:
-    """In a burst, no job is sent before an older one that waits."""
-    jobs = burst.world.jobs.rows
     sent = [jobs[job_id] for job_id in burst.world.paid]
-
     assert sent == sorted(sent, key=lambda job: job.created_at)
