@@ -42,7 +42,7 @@ def test_trained_content_costs_nothing(world: World) -> None:
 
 @pytest.mark.promise("it can be operated")
 def test_duplicate_is_described_beside_its_dataset(world: World) -> None:
-    """A duplicate tells its written beside its own dataset."""
+    """Beside a duplicate's dataset lie its LoRA's origin, files and parameters."""
     trained = world.train(first(world))
     given = again(world)
 
@@ -50,18 +50,10 @@ def test_duplicate_is_described_beside_its_dataset(world: World) -> None:
     assert written["duplicate_of"] == status["duplicate_of"] == trained.job_id
     assert written["request_id"] == "request-1"
     assert written["files"] == [stored.model_dump(mode="json") for stored in trained.files]
-    assert {file["key"].rsplit("/", 1)[0] for file in written["files"]} == {
-        trained.prefix.rstrip("/")
-    }
+    folders = {file["key"].rsplit("/", 1)[0] for file in written["files"]}
+    assert folders == {trained.prefix.rstrip("/")}
     assert written["dataset"]["key"] == "portrait/copy.zip"
     assert world.results.text(given, "ERROR.txt") is None
-
-
-def test_duplicate_shows_its_loras_parameters(world: World) -> None:
-    """A duplicate shows the parameters that its LoRA was trained with."""
-    trained = world.train(first(world))
-    given = again(world)
-
     assert given.parameters == trained.parameters
     assert given.parameters
     assert given.parameters.trigger_phrase == f"TOK_{trained.job_id[-10:-2]}"
@@ -94,7 +86,7 @@ def test_other_parameters_are_another_training(world: World) -> None:
 
 
 def test_duplicate_waits_for_running_training(world: World) -> None:
-    """A duplicate waits while the same is being trained."""
+    """A duplicate waits while the same is being trained; waiting adds nothing to its history."""
     running = first(world)
     waiting = again(world)
 
@@ -104,19 +96,10 @@ def test_duplicate_waits_for_running_training(world: World) -> None:
     assert running.job_id in problem.message
     assert shown(world, waiting, "status.json")["problems"][0]["code"] == "duplicate_in_progress"
     assert world.results.text(waiting, "ERROR.txt") is None
-    assert len(world.fal.posts) == 1
-
-
-def test_waiting_leaves_no_trace(world: World) -> None:
-    """Waiting is reported once and leaves no trace in the job's history."""
-    first(world)
-    waiting = again(world)
     for _ in range(20):
         later(world)
-
-    now = world.job(waiting.job_id)
-    assert now == waiting
-    assert len(now.history) == 1
+    assert world.job(waiting.job_id) == waiting
+    assert (len(waiting.history), len(world.fal.posts)) == (1, 1)
 
 
 @pytest.mark.promise("never get stuck")
@@ -165,24 +148,21 @@ def test_cancelled_first_is_replaced(world: World) -> None:
 
 
 @pytest.mark.promise("never lose a result")
-@pytest.mark.parametrize("name", ["lora.safetensors", "config.json"])
-def test_missing_file_is_trained_again(world: World, name: str) -> None:
-    """When a file of the first is gone, the dataset is trained again."""
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [("lora.safetensors", None), ("config.json", None), ("lora.safetensors", b"cut")],
+)
+def test_missing_file_is_trained_again(world: World, name: str, left: bytes | None) -> None:
+    """When a file of the first is gone or has another size, the dataset is trained again."""
     trained = world.train(first(world))
     [gone] = [stored for stored in trained.files if stored.name == name]
     world.results.remove(gone.key)
-    force_retrain = again(world)
+    if left:
+        world.results.files[gone.key] = left
+    retrained = again(world)
 
-    assert (force_retrain.status, force_retrain.duplicate_of) == (Status.SUBMITTED, None)
-    assert world.jobs.owner(force_retrain.content_digest or "") == force_retrain.job_id
-
-
-def test_changed_file_is_trained_again(world: World) -> None:
-    """When a file of the first has another size, the dataset is trained again."""
-    trained = world.train(first(world))
-    world.results.files[trained.files[0].key] = b"cut"
-
-    assert again(world).status is Status.SUBMITTED
+    assert (retrained.status, retrained.duplicate_of) == (Status.SUBMITTED, None)
+    assert world.jobs.owner(retrained.content_digest or "") == retrained.job_id
 
 
 def test_retrained_files_count_from_then(world: World) -> None:
@@ -252,20 +232,17 @@ def test_held_job_is_waited_for(world: World) -> None:
     assert world.job(waiting.job_id).status is Status.HELD
 
 
-def test_force_pays_whatever_was_trained(world: World) -> None:
-    """Force pays for it whatever was trained before."""
-    world.train(first(world))
+@pytest.mark.parametrize("over", [True, False], ids=["trained", "training"])
+def test_force_pays_whatever_was_trained(world: World, *, over: bool) -> None:
+    """``force`` pays for a training whatever was trained before, or is being trained."""
+    earlier = first(world)
+    if over:
+        world.train(earlier)
     forced = again(world, metadata={"force": "true"})
 
-    assert (forced.status, forced.duplicate_of, len(world.fal.posts)) == (Status.SUBMITTED, None, 2)
+    assert (forced.status, forced.duplicate_of) == (Status.SUBMITTED, None)
+    assert len(world.fal.posts) == 2
     assert "force" not in world.fal.posts[1][1]
-
-
-def test_force_pays_during_same_training(world: World) -> None:
-    """Force pays for it while the same is being trained."""
-    first(world)
-
-    assert again(world, metadata={"force": "true"}).status is Status.SUBMITTED
 
 
 def test_forced_result_is_the_next_duplicates(world: World) -> None:

@@ -47,21 +47,16 @@ STATUSES: dict[str, FalStatus] = {
 }
 
 
-# What each status that fal reports makes of a job that is at fal.
+# What each status of STATUSES makes of a job that is at fal; one denial ends nothing, see below.
+AFTER = {
+    Status.SUBMITTED: "SUBMITTED TRAINING STORING FAILED SUBMITTED",
+    Status.TRAINING: "TRAINING TRAINING STORING FAILED TRAINING",
+    Status.STORING: "STORING STORING STORING STORING STORING",
+}
 CONSEQUENCES = [
-    (status, said, after)
-    for status, afters in {
-        Status.SUBMITTED: (
-            *(Status.SUBMITTED, Status.TRAINING, Status.STORING, Status.FAILED),
-            Status.SUBMITTED,  # one denial ends nothing, see below
-        ),
-        Status.TRAINING: (
-            *(Status.TRAINING, Status.TRAINING, Status.STORING, Status.FAILED),
-            Status.TRAINING,
-        ),
-        Status.STORING: (Status.STORING,) * 5,
-    }.items()
-    for said, after in zip(STATUSES, afters, strict=True)
+    (status, said, Status(after))
+    for status, afters in AFTER.items()
+    for said, after in zip(STATUSES, afters.split(), strict=True)
 ]
 
 
@@ -204,13 +199,19 @@ def test_later_knowledge_clears_a_denial(world: World) -> None:
     assert job.status is Status.SUBMITTED
 
 
-def test_cancelled_request_cancels_the_job(world: World) -> None:
-    """A request that a person cancelled at fal is cancelled."""
+@pytest.mark.parametrize(
+    ("said", "after", "text"),
+    [(FAILED, Status.FAILED, BAD_IMAGE.message), (CANCELLED, Status.CANCELLED, "")],
+    ids=["failed", "cancelled"],
+)
+def test_failure_keeps_fals_reason(world: World, said: Failed, after: Status, text: str) -> None:
+    """A failure is shown with fal's reason; a request that was cancelled at fal is cancelled."""
     job = world.holds(make_job(Status.TRAINING))
-    detail = {"detail": "Request was cancelled", "error_type": "client_cancelled"}
-    received = world.fal_updates.receive(job.job_id, failed(REQUEST_ID, "cancelled", detail))
+    received = world.fal_updates.receive(job.job_id, said)
 
-    assert received.status is Status.CANCELLED
+    assert received.status is after
+    assert received.problems == (BAD_IMAGE,) or after is Status.CANCELLED
+    assert text in (world.results.text(job, "ERROR.txt") or "")
 
 
 @pytest.mark.promise("never get stuck")
@@ -225,15 +226,6 @@ def test_same_result_is_handed_over_again(world: World) -> None:
     assert world.queue.handed == [job.job_id, job.job_id]
 
 
-def test_failure_keeps_fals_reason(world: World) -> None:
-    """A failure is reported with fal's reason."""
-    job = world.holds(make_job(Status.TRAINING))
-    received = world.fal_updates.receive(job.job_id, FAILED)
-
-    assert received.problems == (BAD_IMAGE,)
-    assert BAD_IMAGE.message in (world.results.text(job, "ERROR.txt") or "")
-
-
 def test_any_order_ends_the_same(world: World) -> None:
     """Facts in any order end where the final one says."""
     job = world.holds(make_job(Status.SUBMITTED))
@@ -246,12 +238,6 @@ def test_any_order_ends_the_same(world: World) -> None:
     ]
 
 
-def test_unknown_job_is_reported(world: World) -> None:
-    """An unknown job is reported as such."""
-    with pytest.raises(JobNotFoundError):
-        world.fal_updates.receive("ada-0000000000", FINISHED)
-
-
 AT_FAL = [Status.SUBMITTED, Status.TRAINING, Status.STORING]
 
 
@@ -261,10 +247,12 @@ NEVER_SENT = [Status.RECEIVED, Status.READY, Status.HELD]
 @pytest.mark.promise("never pay twice")
 @pytest.mark.parametrize("status", [*AT_FAL, *NEVER_SENT])
 def test_another_jobs_request_is_refused(world: World, status: Status) -> None:
-    """Another jobs request is refused."""
+    """Another job's request, or a request of a job that is not there, is refused."""
     job = world.holds(make_job(status))
     with pytest.raises(ForeignRequestError):
         world.fal_updates.receive(job.job_id, Finished(OTHER_REQUEST, ARTIFACTS))
+    with pytest.raises(JobNotFoundError):
+        world.fal_updates.receive("ada-0000000000", FINISHED)
 
     assert world.job(job.job_id) == job
     assert world.queue.handed == []

@@ -1,13 +1,16 @@
 """What is forgotten here and at fal, what may not be, and that nothing brings it back."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from lora_drop.fal.status import Finished
+from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.delivery import DatasetDelivery, DeliveryMethod
-from lora_drop.jobs.erasures import FAL_KEEPS, UNANSWERED, Erasure, Found, public
+from lora_drop.jobs.erasures import FAL_KEEPS, UNANSWERED, Erasure, Found, public, to_go
 from lora_drop.jobs.errors import (
     ActionNotAllowedError,
     FalUnavailableError,
@@ -52,43 +55,30 @@ def test_late_writes_are_erased(world: World) -> None:
     assert left_of(world, "ada") == []
 
 
+WAYS = {
+    **dict.fromkeys((Status.RECEIVED, Status.READY, Status.HELD), "lora-drop cancel"),
+    **dict.fromkeys((Status.SUBMITTED, Status.TRAINING), "lora-drop cancel"),
+    Status.SUBMITTING: "a minute",
+    Status.SUBMIT_UNKNOWN: "lora-drop resolve",
+    Status.STORING: "wait for its end",
+}
+
+
 @pytest.mark.promise("never lose a result")
-@pytest.mark.parametrize(
-    ("status", "way"),
-    [
-        (Status.RECEIVED, "lora-drop cancel"),
-        (Status.READY, "lora-drop cancel"),
-        (Status.HELD, "lora-drop cancel"),
-        (Status.SUBMITTING, "a minute"),
-        (Status.SUBMIT_UNKNOWN, "lora-drop resolve"),
-        (Status.SUBMITTED, "lora-drop cancel"),
-        (Status.TRAINING, "lora-drop cancel"),
-        (Status.STORING, "wait for its end"),
-    ],
-)
-def test_open_job_is_not_forgotten(world: World, status: Status, way: str) -> None:
-    """A job that has not ended is not forgotten."""
+@pytest.mark.parametrize("status", list(Status))
+def test_open_job_is_not_forgotten(world: World, status: Status) -> None:
+    """A job is forgotten however it ended, and not before; the way to end it is named."""
     job = world.holds(make_job(status))
-    with pytest.raises(ActionNotAllowedError, match=way):
-        world.forget_service.forget(job.job_id)
-
-    assert world.job(job.job_id) == job
-
-
-@pytest.mark.parametrize(
-    "status", [Status.REJECTED, Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.EXPIRED]
-)
-def test_ended_job_is_forgotten(world: World, status: Status) -> None:
-    """A job is forgotten however it ended."""
-    [proof] = forget(world, world.holds(make_job(status)))
-
-    assert proof.done_at
-
-
-def test_unknown_job_cannot_be_forgotten(world: World) -> None:
-    """What was never there cannot be forgotten."""
     with pytest.raises(JobNotFoundError):
-        world.forget_service.forget("ada-0123456789")
+        world.forget_service.forget("ada-0000000000")
+    assert status.terminal == (status not in WAYS)
+    if status.terminal:
+        [proof] = forget(world, job)
+        assert proof.done_at
+        return
+    with pytest.raises(ActionNotAllowedError, match=WAYS[status]):
+        world.forget_service.forget(job.job_id)
+    assert world.job(job.job_id) == job
 
 
 def forgotten(world: World) -> Job:
@@ -155,17 +145,7 @@ def test_slow_erasure_goes_on_later(world: World) -> None:
     """A call that runs out of time says so, and the next goes on."""
     job = trained(world)
     seconds = iter(range(0, 1000, 10))
-    forget_service = world.forget_service
-    slow = type(forget_service)(
-        jobs=world.jobs,
-        erasures=world.jobs,
-        datasets=world.datasets,
-        results=world.results,
-        payloads=world.payloads,
-        clock=world.clock,
-        patience=5,
-        tick=lambda: next(seconds),
-    )
+    slow = replace(world.forget_service, patience=5, tick=lambda: next(seconds))
     calls = 0
     world.clock.now += DONE
     while not (erasures := slow.forget(job.job_id))[0].done_at:
@@ -223,37 +203,30 @@ def test_overtaken_call_changes_nothing(world: World) -> None:
 
 
 @pytest.mark.promise("nothing leaks")
-def test_every_request_is_deleted(world: World) -> None:
-    """Every request of the job is deleted at fal."""
-    job = world.holds(
-        make_job(Status.FAILED, request_id="r-3", earlier_requests=("r-1", "r-2"), own_requests=())
-    )
-    [proof] = forget(world, job)
+@pytest.mark.parametrize("left", [(), ("fal keeps it",)], ids=["deleted", "kept"])
+def test_every_request_is_deleted(world: World, left: tuple[str, ...]) -> None:
+    """Every request of the job is deleted at fal; what fal keeps is reported once."""
+    earlier = ("r-1", "r-2")
+    job = make_job(Status.FAILED, request_id="r-3", earlier_requests=earlier, own_requests=())
+    for request_id in (*earlier, "r-3"):
+        world.payloads.says[request_id] = PayloadsErased(left=left)
+    [proof] = forget(world, world.holds(job))
 
     assert world.payloads.asked == ["r-1", "r-2", "r-3"]
-    assert proof.fal_requests == 3
-
-
-def test_fals_refusal_is_reported_once(world: World) -> None:
-    job = world.holds(make_job(Status.FAILED, request_id="r-2", earlier_requests=("r-1",)))
-    for request_id in ("r-1", "r-2"):
-        world.payloads.says[request_id] = PayloadsErased(left=("fal keeps it",))
-    [proof] = forget(world, job)
-
-    assert (proof.left, proof.fal_files) == (("fal keeps it",), 0)
-    assert public(proof)["left"] == ["fal keeps it"]
+    assert (proof.fal_requests, proof.left, proof.fal_files) == (3, left, 0)
+    assert public(proof)["left"] == list(left)
 
 
 @pytest.mark.promise("nothing leaks")
 def test_silent_fal_is_asked_again(world: World) -> None:
-    """While fal does not answer, our copies go, and it is asked again."""
+    """While fal does not answer, our copies go, and fal is asked again."""
     job = trained(world)
     world.payloads.says[job.request_id or ""] = FalUnavailableError("503")
-    for _ in range(3):
+    with pytest.raises(FalUnavailableError):
+        world.forget_service.forget(job.job_id)
+    for _ in range(2):
         with pytest.raises(FalUnavailableError):
-            world.forget_service.go_on() if world.jobs.erasures else world.forget_service.forget(
-                job.job_id
-            )
+            world.forget_service.go_on()
     assert not world.results.files
     world.payloads.says.clear()
     [proof] = forget(world, job)
@@ -296,3 +269,39 @@ def test_storage_end_is_named(
     assert len(proof.left) == said
     assert all("2026-11-24 14:00" in each for each in proof.left)
     assert "ada" not in proof.model_dump_json()
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_begun_erasure_needs_no_question(world: World, *, done: bool) -> None:
+    """Of an erasure that is begun no job is left to be confirmed."""
+    job = trained(world)
+    world.forget_service.forget(job.job_id)
+    if done:
+        world.clock.now += DONE
+        world.forget_service.go_on()
+
+    assert [*world.forget_service.look(job.job_id, family=False)] == []
+
+
+SPENT = Charge(month="2026-11", usd=2.4, state=ChargeState.SPENT)
+
+
+WASTED = Charge(month="2026-11", usd=0.6, state=ChargeState.WASTED)
+
+
+@pytest.mark.promise("it can be operated")
+@pytest.mark.parametrize(
+    ("money", "paid"),
+    [
+        ({}, None),
+        ({"charge": SPENT}, 2.4),
+        ({"charge": SPENT, "past_charges": (WASTED,)}, 3.0),
+        ({"past_charges": (WASTED,)}, 0.6),
+        ({"charge": SPENT.model_copy(update={"usd": 0.0})}, 0.0),
+    ],
+)
+def test_paid_money_is_shown_first(money: dict[str, Any], paid: float | None) -> None:
+    """The money that was paid for a job is shown before it goes."""
+    job = make_job(Status.FAILED, **money)
+
+    assert to_go(job) == {"job_id": job.job_id, "status": "FAILED", "paid_usd": paid}

@@ -1,7 +1,7 @@
 """Forgetting ends in time and in turn, however often it is interrupted, and spares later drops."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -143,39 +143,37 @@ def overtaken(world: World, times: int) -> Callable[[Job, Erasure], None]:
     return too_late
 
 
-def test_overtaken_order_is_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An order that is overtaken is tried again."""
+@pytest.mark.parametrize(("times", "begun"), [(2, True), (1000, False)])
+def test_overtaken_order_is_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, times: int, *, begun: bool
+) -> None:
+    """An order that is overtaken is tried again; one that cannot be begun changes nothing."""
     job = trained(world)
-    monkeypatch.setattr(world.jobs, "begin", overtaken(world, 2))
-    [erasure] = world.forget_service.forget(job.job_id)
-
-    assert erasure.erased_at
-
-
-def test_unbegun_order_changes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An order that could not be begun says so and changes nothing."""
-    job = trained(world)
-    monkeypatch.setattr(world.jobs, "begin", overtaken(world, 1000))
+    monkeypatch.setattr(world.jobs, "begin", overtaken(world, times))
+    if begun:
+        [erasure] = world.forget_service.forget(job.job_id)
+        assert erasure.erased_at
+        return
     with pytest.raises(ConflictError):
         world.forget_service.forget(job.job_id)
-
     assert world.job(job.job_id) == job
     assert world.forget_service.waiting() == []
 
 
 def several(world: World, number: int) -> list[Job]:
-    """Jobs that nobody shares with, each with a request at fal."""
-    jobs = []
-    for at in range(number):
-        job_id, request = f"ada-{at:010}", f"request-{at}"
-        dataset = make_dataset(f"{at}/ada.zip", version_id=f"v{at}")
-        jobs.append(
+    """Jobs that share with no other, each with a request at fal."""
+    return [
+        world.holds(
             make_job(
-                *(Status.CANCELLED,), job_id=job_id, dataset=dataset, request_id=request, intents=1
+                Status.CANCELLED,
+                job_id=f"ada-{at:010}",
+                dataset=make_dataset(f"{at}/ada.zip", version_id=f"v{at}"),
+                request_id=f"request-{at}",
+                intents=1,
             )
         )
-        world.holds(jobs[-1])
-    return jobs
+        for at in range(number)
+    ]
 
 
 def silent_fal(world: World) -> tuple[ForgetService, list[float]]:
@@ -187,19 +185,7 @@ def silent_fal(world: World) -> tuple[ForgetService, list[float]]:
             passed[0] += 10.0
             raise FalUnavailableError("silent")
 
-    forget_service = world.forget_service
-    return (
-        ForgetService(
-            forget_service.jobs,
-            forget_service.erasures,
-            forget_service.datasets,
-            forget_service.results,
-            Silent(),
-            forget_service.clock,
-            tick=lambda: passed[0],
-        ),
-        passed,
-    )
+    return replace(world.forget_service, payloads=Silent(), tick=lambda: passed[0]), passed
 
 
 @pytest.mark.promise("never get stuck")

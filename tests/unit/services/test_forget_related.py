@@ -8,8 +8,7 @@ import pytest
 
 from lora_drop.fal.status import Failed
 from lora_drop.jobs.artifacts import StoredFile
-from lora_drop.jobs.budget import Charge, ChargeState
-from lora_drop.jobs.erasures import LAST_LOOK_AFTER, Erasure, public, to_go
+from lora_drop.jobs.erasures import LAST_LOOK_AFTER, Erasure, public
 from lora_drop.jobs.errors import (
     ActionNotAllowedError,
     ConflictError,
@@ -20,7 +19,7 @@ from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.problems import Problem
 from lora_drop.ports import Submission
 from tests.support.builders import NOW, make_dataset, make_job
-from tests.support.forgetting import DONE, forget, kept, left_of, trained
+from tests.support.forgetting import forget, kept, left_of, trained
 from tests.support.outcome import Killed
 from tests.support.world import World
 
@@ -68,53 +67,18 @@ def refusal(act: Any) -> tuple[type[Exception], str] | None:
     return None
 
 
-@pytest.mark.parametrize("done", [False, True])
-def test_begun_erasure_needs_no_question(world: World, *, done: bool) -> None:
-    """Of an erasure that is begun no job is left to be confirmed."""
-    job = trained(world)
-    world.forget_service.forget(job.job_id)
-    if done:
-        world.clock.now += DONE
-        world.forget_service.go_on()
-
-    assert looked(world, job.job_id, family=False) == []
-
-
-SPENT = Charge(month="2026-11", usd=2.4, state=ChargeState.SPENT)
-
-
-WASTED = Charge(month="2026-11", usd=0.6, state=ChargeState.WASTED)
-
-
-@pytest.mark.promise("it can be operated")
-@pytest.mark.parametrize(
-    ("money", "paid"),
-    [
-        ({}, None),
-        ({"charge": SPENT}, 2.4),
-        ({"charge": SPENT, "past_charges": (WASTED,)}, 3.0),
-        ({"past_charges": (WASTED,)}, 0.6),
-        ({"charge": SPENT.model_copy(update={"usd": 0.0})}, 0.0),
-    ],
-)
-def test_paid_money_is_shown_first(money: dict[str, Any], paid: float | None) -> None:
-    """The money that was paid for a job is shown before it goes."""
-    job = make_job(Status.FAILED, **money)
-
-    assert to_go(job) == {"job_id": job.job_id, "status": "FAILED", "paid_usd": paid}
-
-
 REASONS: dict[str, tuple[dict[str, Any], str]] = {
     "another version": ({"dataset": make_dataset("ada-1.zip", version_id="v2")}, "dataset"),
     "a retry": ({"retry_of": "ada-1"}, "dataset"),
-    "a duplicate": ({"duplicate_of": "ada-1", "content_digest": "c" * 64}, "files"),
+    "a duplicate": ({"duplicate_of": "ada-1"}, "files"),
+    "a duplicate with its content": (
+        *({"duplicate_of": "ada-1", "content_digest": "c" * 64}, "files"),
+    ),
     "one that went on from it": ({"resume_from": "ada-1"}, "files"),
     "one in its folder": ({"dataset": make_dataset("ada-1/ada-1/x.zip")}, "files"),
     "the same content, forced": ({"content_digest": "c" * 64}, "photos"),
     "one that stands in for it": ({"supersedes": "ada-1"}, "photos"),
 }
-
-
 SENTENCES = {
     "dataset": "ada-1 shares its dataset with bob-2, which would be left without it",
     "files": "ada-1 shares its files with bob-2, which would be left without them",
@@ -122,22 +86,28 @@ SENTENCES = {
 }
 
 
+@pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize("how", REASONS)
-def test_shared_things_are_named(world: World, how: str) -> None:
-    """It is said what two jobs share."""
+def test_shared_job_is_not_forgotten_alone(world: World, how: str) -> None:
+    """A job that others share with is not forgotten alone, and it is said what they share."""
     changes, what = REASONS[how]
-    kept(world, "ada-1", content_digest="c" * 64)
-    kept(world, "bob-2", **changes)
+    job = kept(world, "ada-1", content_digest="c" * 64)
+    other = kept(world, "bob-2", **changes)
     with pytest.raises(SharedJobError) as shared:
-        world.forget_service.forget("ada-1")
+        world.forget_service.forget(job.job_id)
 
     assert str(shared.value) == (
         f"{SENTENCES[what]}. Forget all of them: lora-drop forget ada-1 --family"
     )
+    assert shared.value.jobs == ("bob-2",)
+    assert set(world.jobs.rows) == {"ada-1", "bob-2"}
+    assert world.jobs.erasures == {}
+    assert len(forget(world, job, family=True)) == 2
+    assert left_of(world, "ada") == left_of(world, other.job_id) == []
 
 
 def test_large_family_is_explained(world: World) -> None:
-    """Of a large family it is said which jobs share what."""
+    """What shares with a job that shares goes too, and of a large family each bond is named."""
     kept(world, "ada-1", content_digest="c" * 64)
     kept(world, "ada-2", retry_of="ada-1", created_at=NOW + timedelta(hours=1))
     kept(world, "ada-3", retry_of="ada-1", created_at=NOW + timedelta(hours=2))
@@ -155,7 +125,7 @@ def test_large_family_is_explained(world: World) -> None:
 
 
 def test_open_job_is_refused_first(world: World) -> None:
-    """A job at work is reported so before it is reported who shares with it."""
+    """A job at work is refused as such before the jobs that share with it are named."""
     world.holds(make_job(Status.TRAINING, job_id="ada-1"))
     kept(world, "bob-2", duplicate_of="ada-1")
     with pytest.raises(ActionNotAllowedError, match="ada-1 is TRAINING; end it first") as refused:
@@ -171,14 +141,16 @@ def test_open_job_is_refused_first(world: World) -> None:
         (Status.SUBMIT_UNKNOWN, "lora-drop resolve eve-3"),
     ],
 )
-def test_ending_command_can_be_pasted(world: World, status: Status, command: str) -> None:
-    """What ends a job can be pasted."""
+def test_open_relative_keeps_all(world: World, status: Status, command: str) -> None:
+    """One job that has not ended keeps all it shares with; the command that ends it is shown."""
     kept(world, "ada-1")
-    world.holds(make_job(status, job_id="eve-3", duplicate_of="ada-1"))
-    with pytest.raises(ActionNotAllowedError) as refused:
+    kept(world, "bob-2", retry_of="ada-1")
+    world.holds(make_job(status, job_id="eve-3", retry_of="ada-1"))
+    with pytest.raises(ActionNotAllowedError, match=f"eve-3 is {status}") as refused:
         world.forget_service.forget("ada-1", family=True)
 
     assert str(refused.value).endswith(command)
+    assert world.jobs.erasures == {}
 
 
 def chain(world: World) -> Iterator[Job]:
@@ -217,7 +189,7 @@ def test_interrupted_order_is_finished(
 
 
 def test_separate_order_is_not_beside(world: World) -> None:
-    """What was ordered with another is not reported as beside."""
+    """A job that was forgotten by another order is not named beside this one."""
     kept(world, "ada-1")
     kept(world, "bob-2")
     world.forget_service.forget("bob-2")
@@ -227,29 +199,12 @@ def test_separate_order_is_not_beside(world: World) -> None:
 
 
 def test_proof_names_no_shared_order(world: World) -> None:
-    """The proof does not say with whom it was ordered."""
+    """The proof does not say with which job it was ordered."""
     job, *_ = chain(world)
     proofs = world.forget_service.forget(job.job_id, family=True)
 
     assert {each.ordered_with for each in proofs[1:]} == {"1"}
     assert not any("ordered_with" in public(each) for each in proofs)
-
-
-@pytest.mark.promise("never lose a result")
-@pytest.mark.parametrize("how", REASONS)
-def test_shared_job_is_not_forgotten_alone(world: World, how: str) -> None:
-    """A job that others share with is not forgotten alone."""
-    job = kept(world, "ada-1", content_digest="c" * 64)
-    other = kept(world, "bob-2", **REASONS[how][0])
-    with pytest.raises(SharedJobError, match="bob-2") as shared:
-        world.forget_service.forget(job.job_id)
-
-    assert shared.value.jobs == ("bob-2",)
-    assert set(world.jobs.rows) == {"ada-1", "bob-2"}
-    assert world.jobs.erasures == {}
-    assert len(forget(world, job, family=True)) == 2
-    assert left_of(world, "ada") == []
-    assert left_of(world, other.job_id) == []
 
 
 STRANGERS: dict[str, dict[str, Any]] = {
@@ -291,17 +246,6 @@ def test_training_and_retry_go_together(world: World, asked: int) -> None:
     assert left_of(world, "ada") == []
 
 
-def test_indirect_sharing_counts(world: World) -> None:
-    """What shares with whom shares goes as well."""
-    job = kept(world, "ada-1")
-    kept(world, "ada-2", retry_of="ada-1", created_at=NOW + timedelta(hours=1))
-    kept(world, "bob-3", duplicate_of="ada-2", created_at=NOW + timedelta(hours=2))
-    with pytest.raises(SharedJobError) as shared:
-        world.forget_service.forget(job.job_id)
-
-    assert shared.value.jobs == ("ada-2", "bob-3")
-
-
 def test_duplicate_goes_without_its_original(world: World) -> None:
     """A duplicate is forgotten without its original."""
     world.clock.now = NOW
@@ -314,17 +258,6 @@ def test_duplicate_goes_without_its_original(world: World) -> None:
 
     assert world.payloads.asked == [original.request_id], "fal has the original's request alone"
     assert left_of(world, "ada") == left_of(world, "bob") == []
-
-
-def test_open_relative_keeps_all(world: World) -> None:
-    """One of the family that has not ended keeps all of it."""
-    job = kept(world, "ada-1")
-    kept(world, "bob-2", retry_of="ada-1").model_copy(update={"status": Status.TRAINING})
-    world.holds(make_job(Status.TRAINING, job_id="eve-3", retry_of="ada-1"))
-    with pytest.raises(ActionNotAllowedError, match="eve-3 is TRAINING"):
-        world.forget_service.forget(job.job_id, family=True)
-
-    assert world.jobs.erasures == {}
 
 
 def test_lagging_index_hides_no_job(world: World) -> None:
