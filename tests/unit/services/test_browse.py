@@ -35,7 +35,6 @@ def test_job_is_shown_publicly(jobs: MemoryJobs) -> None:
 
 
 def test_unknown_job_is_reported(jobs: MemoryJobs) -> None:
-    """An unknown job is reported as such."""
     with pytest.raises(JobNotFoundError, match="job-9"):
         show_job("job-9", jobs=jobs)
 
@@ -59,7 +58,7 @@ def test_jobs_of_one_state_alone(jobs: MemoryJobs) -> None:
 def test_foreign_cursor_is_refused(jobs: MemoryJobs) -> None:
     """A cursor of another workers is refused."""
     with pytest.raises(BadQuery, match="not a cursor"):
-        list_jobs(status=None, limit=3, cursor="somebody else's", jobs=jobs)
+        list_jobs(status=None, limit=3, cursor="another list's", jobs=jobs)
 
 
 @pytest.mark.promise("it can be operated")

@@ -110,7 +110,6 @@ def test_returned_money_sends_held_jobs(
 
 
 def test_larger_budget_sends_held_jobs(world: World) -> None:
-    """A larger budget sends what was held."""
     world.limits = Limits(max_in_flight=9, monthly_usd=1.0)
     held = dropped(world)
     world.limits = Limits(max_in_flight=9, monthly_usd=3.6)
@@ -123,7 +122,6 @@ def test_larger_budget_sends_held_jobs(world: World) -> None:
     ("first", "second", "both"), [(1000, 1209, 5.31), (1000, 1627, 6.31), (1000, 1693, 6.47)]
 )
 def test_money_to_the_cent_is_enough(world: World, first: int, second: int, both: float) -> None:
-    """What is left to the cent is enough."""
     # In binary the two cost a bit more than their sum: 2.4 + 2.91 > 5.31.
     world.limits = Limits(max_in_flight=9, monthly_usd=round(both - 0.01, 2))
     dropped(world, "a", steps=first)
@@ -147,12 +145,12 @@ def test_money_sends_as_many_as_possible(world: World) -> None:
 
     assert [world.job(job.job_id).at_fal for job in jobs] == [True, True, False, False]
     assert [world.job(job.job_id).status for job in jobs[2:]] == [Status.HELD, Status.HELD]
-    # Nobody walks in and out for ever.
+    # No job is held and released without end.
     assert len(world.job(jobs[3].job_id).history) <= len(jobs[3].history) + 2
 
 
 def unpriced(world: World, application: str = "fal-ai/qwen-image-trainer") -> Job:
-    """A dataset for a trainer that nobody knows the price of."""
+    """A dataset for a trainer of unknown price."""
     submitter = world.submitter
     object.__setattr__(submitter, "application", application)
     return submitter.submit_dataset(world.drop()).job
@@ -172,14 +170,12 @@ def test_unknown_price_is_held(world: World, limits: Limits) -> None:
 
 
 def test_without_limits_price_is_no_matter(world: World) -> None:
-    """Without limits a price does not matter."""
     world.limits = Limits(9)
 
     assert unpriced(world).status is Status.SUBMITTED
 
 
 def test_fals_current_price_counts(world: World) -> None:
-    """fal's price of the moment is the one that counts."""
     world.fal.asks = Price(0.01, 1000)
     world.limits = Limits(9, job_usd=14.99)
     held = dropped(world)
@@ -208,7 +204,6 @@ def test_approval_overrides_every_limit(world: World, limits: Limits) -> None:
 
 
 def test_approval_overrides_an_unknown_price(world: World) -> None:
-    """An approval of an unknown price is one as well."""
     held = unpriced(world)
     world.manual_actions.approve(held.job_id, by=ADA)
     world.work()

@@ -11,7 +11,6 @@ from lora_drop.jobs.errors import ActionNotAllowedError
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.problems import Problem
 from tests.support.builders import ADA, BAD_IMAGE
-from tests.support.memory_files import MemoryResults
 from tests.support.world import LATE_AFTER, World
 
 
@@ -38,44 +37,28 @@ def weights(job: Job) -> str:
     return key
 
 
-@pytest.mark.promise("interfaces stay")
-def test_fal_gets_the_loras_address(world: World, trained: Job) -> None:
-    """fal gets an address of the LoRA, and everything else as before."""
+@pytest.mark.promise("nothing leaks")
+def test_fal_gets_the_loras_address(
+    world: World, trained: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """fal gets an address of the LoRA that lasts as long as the dataset's and is not kept in the job."""
+    asked: list[int] = []
+    url = world.results.url
+    monkeypatch.setattr(
+        world.results, "url", lambda stored, seconds: asked.append(seconds) or url(stored, seconds)
+    )
     new = resumed(world, trained)
 
     (_, before, _), (_, arguments, _) = world.fal.posts
+    address = f"https://models.example/{weights(trained)}"
     assert (new.status, new.resume_from) == (Status.SUBMITTED, trained.job_id)
-    assert arguments == {
-        **before,
-        "resume_from_checkpoint": f"https://models.example/{weights(trained)}",
-    }
-
-
-@pytest.mark.promise("nothing leaks")
-def test_address_is_not_kept_in_job(world: World, trained: Job) -> None:
-    """The address of a LoRA is not kept in the job."""
-    new = resumed(world, trained)
-
+    assert arguments == {**before, "resume_from_checkpoint": address}
     assert "https://models.example" not in new.model_dump_json()
-
-
-def test_address_lasts_as_long_as_dataset(world: World, trained: Job) -> None:
-    """The address of the LoRA works for as long as the dataset's."""
-    asked: list[int] = []
-
-    class Watched(MemoryResults):
-        def url(self, stored: object, seconds: int) -> str:
-            asked.append(seconds)
-            return f"https://models.example/{stored}"
-
-    world.results = Watched(world.results.files)
-    resumed(world, trained)
-
     assert asked == [world.dispatcher.addresses.seconds]
 
 
 def test_chain_goes_on_from_last_lora(world: World, trained: Job) -> None:
-    """One goes on from the other through a chain."""
+    """One job goes on from the other through a chain."""
     second = world.train(resumed(world, trained))
     third = resumed(world, second)
 
@@ -85,14 +68,14 @@ def test_chain_goes_on_from_last_lora(world: World, trained: Job) -> None:
 
 def test_failed_attempts_are_skipped(world: World, trained: Job) -> None:
     """Past attempts that failed, a job goes on from the last LoRA."""
-    second = resumed(world, trained)
-    second = world.fal_updates.receive(second.job_id, Failed("request-2", BAD_IMAGE))
-    third = resumed(world, second)
-    third = world.fal_updates.receive(third.job_id, Failed("request-3", BAD_IMAGE))
-    fourth = resumed(world, third)
+    job = trained
+    for number in (2, 3):
+        job = resumed(world, job)
+        assert job.resume_from == trained.job_id
+        job = world.fal_updates.receive(job.job_id, Failed(f"request-{number}", BAD_IMAGE))
+    fourth = resumed(world, job)
 
-    assert (third.resume_from, fourth.resume_from) == (trained.job_id, trained.job_id)
-    assert fourth.attempt == 4
+    assert (fourth.resume_from, fourth.attempt) == (trained.job_id, 4)
 
 
 def test_no_lora_is_no_resume(world: World) -> None:
@@ -149,15 +132,17 @@ def test_duplicate_is_gone_on_from(world: World, trained: Job) -> None:
 
 
 def test_numbered_lora_is_gone_on_from(world: World) -> None:
-    """A LoRA that has a number before its name is gone on from as well."""
+    """A LoRA with a number before its name is gone on from, by a retry and by a dataset."""
     job = world.submit(world.drop())
     world.results.files[job.prefix + WEIGHTS] = b"a person's own"
     trained = world.train(job)
-    new = resumed(world, trained)
+    retry = resumed(world, trained)
+    new = dropped(world, "b.zip", metadata={"resume-from-checkpoint": trained.job_id, "steps": "9"})
 
-    _, arguments, _ = world.fal.posts[-1]
-    assert new.status is Status.SUBMITTED
-    assert arguments["resume_from_checkpoint"].endswith(f"/2-{WEIGHTS}")
+    assert (retry.status, new.status, new.problems) == (Status.SUBMITTED, Status.SUBMITTED, ())
+    assert new.resume_from == trained.job_id
+    for _, arguments, _ in world.fal.posts[1:]:
+        assert arguments["resume_from_checkpoint"].endswith(f"/2-{WEIGHTS}")
 
 
 def dropped(world: World, key: str, **how: Any) -> Job:
@@ -169,7 +154,6 @@ def dropped(world: World, key: str, **how: Any) -> Job:
 
 @pytest.mark.parametrize("where", ["training.json", "metadata"])
 def test_dataset_goes_on_from_named_job(world: World, trained: Job, where: str) -> None:
-    """A dataset goes on from the job it names."""
     name = {"resume_from_checkpoint": trained.job_id}
     how = {"training": name} if where == "training.json" else {"metadata": name}
     job = dropped(world, "second.zip", **how)
@@ -202,13 +186,28 @@ def refused(world: World, job_id: str, **metadata: str) -> Problem:
 
 
 @pytest.mark.promise("never pay for a dataset that cannot train")
-def test_unknown_job_is_refused_for_free(world: World) -> None:
-    """A checkpoint of a job that does not exist is refused for free."""
-    problem = refused(world, "nobody-0123456789")
+def test_unusable_checkpoint_is_refused_for_free(world: World, trained: Job) -> None:
+    """A LoRA that is unknown, was deleted or is another trainer's is refused for free."""
+    other = world.train(
+        dropped(world, "krea.zip", metadata={"trainer": "fal-ai/flux-krea-trainer"})
+    )
+    del world.results.files[weights(trained)]
+    paid = len(world.fal.posts)
+    problems = [refused(world, job_id) for job_id in ("x-0123456789", trained.job_id, other.job_id)]
 
-    assert problem.code == "parameter_checkpoint_unknown"
-    assert "nobody-0123456789" in problem.message
-    assert world.fal.posts == []
+    assert [
+        (problem.code, says in problem.message)
+        for problem, says in zip(
+            problems,
+            ("x-0123456789", "no longer in the models bucket", "fal-ai/flux-krea-trainer"),
+            strict=True,
+        )
+    ] == [
+        ("parameter_checkpoint_unknown", True),
+        ("parameter_checkpoint_missing", True),
+        ("parameter_checkpoint_of_other_trainer", True),
+    ]
+    assert len(world.fal.posts) == paid
 
 
 def test_job_without_lora_is_refused(world: World) -> None:
@@ -222,37 +221,6 @@ def test_job_without_lora_is_refused(world: World) -> None:
     assert "is SUBMITTED and has no LoRA yet. Wait" in early.message
     assert "is FAILED and has no LoRA. Name" in late.message
     assert len(world.fal.posts) == 1
-
-
-def test_numbered_lora_is_named_too(world: World) -> None:
-    """A dataset goes on from a LoRA that has a number before its name."""
-    job = world.submit(world.drop())
-    world.results.files[job.prefix + "lora.safetensors"] = b"a person's own"
-    trained = world.train(job)
-    new = world.submit(world.drop("b.zip", metadata={"resume-from-checkpoint": trained.job_id}))
-
-    assert (new.status, new.problems) == (Status.SUBMITTED, ())
-    assert new.resume_from == trained.job_id
-
-
-def test_deleted_lora_is_refused_for_free(world: World, trained: Job) -> None:
-    """A LoRA that was deleted is refused for free."""
-    del world.results.files[weights(trained)]
-    problem = refused(world, trained.job_id)
-
-    assert problem.code == "parameter_checkpoint_missing"
-    assert "no longer in the models bucket" in problem.message
-
-
-def test_other_trainers_lora_is_refused(world: World) -> None:
-    """Another trainer's LoRA is refused for free."""
-    other = world.train(
-        dropped(world, "krea.zip", metadata={"trainer": "fal-ai/flux-krea-trainer"})
-    )
-    problem = refused(world, other.job_id)
-
-    assert problem.code == "parameter_checkpoint_of_other_trainer"
-    assert "fal-ai/flux-krea-trainer" in problem.message
 
 
 def test_retry_keeps_the_datasets_checkpoint(world: World, trained: Job) -> None:

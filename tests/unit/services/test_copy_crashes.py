@@ -151,7 +151,6 @@ def test_two_faults_are_no_worse(at: int, *, after: bool) -> None:
 @ANY_EFFECT
 @EITHER_SIDE
 def test_arrived_parts_are_not_fetched_again(at: int, *, after: bool) -> None:
-    """What had arrived is not fetched again."""
     run = CopyRun(Outcome(at=at, after=after))
     with pytest.raises(Killed):
         run.deliver()

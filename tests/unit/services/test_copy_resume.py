@@ -69,7 +69,6 @@ def test_copy_without_upload_starts_again(bench: Bench) -> None:
 
 
 def test_same_etag_elsewhere_is_another_file(bench: Bench) -> None:
-    """The same ETag at another address is another file."""
     bench.cut_at(5 * PART)
     bench.copy(BIN.model_copy(update={"url": "https://v3b.fal.media/other"}))
 
@@ -182,7 +181,6 @@ class Zeros:
 
 
 def test_two_parts_in_memory_at_most() -> None:
-    """Never more than two parts are in memory."""
     part = 1024**2
     copier = Copier(Discarding(), Zeros(30 * part + 7), part, now=lambda: 0)
     request = CopyRequest(BIN, PREFIX, MemoryNotes(), until=1)
@@ -226,7 +224,6 @@ def test_one_part_is_fetched_ahead(bench: Bench) -> None:
 
 
 def test_single_part_needs_no_thread(bench: Bench) -> None:
-    """A file of one part needs no thread."""
     bench.serves(PART)
     before = threading.active_count()
     counted: list[int] = []
@@ -243,7 +240,6 @@ def test_single_part_needs_no_thread(bench: Bench) -> None:
 
 
 def test_empty_file_is_one_part() -> None:
-    """An empty file is one part of nothing."""
     assert spans(0, PART) == [(1, 0, 0)]
 
 

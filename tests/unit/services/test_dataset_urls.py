@@ -80,7 +80,6 @@ def test_upload_is_the_exact_dataset() -> None:
 
 @pytest.mark.parametrize("way", [DeliveryMethod.FAL, DeliveryMethod.DATA])
 def test_mended_dataset_is_sent_clean(way: DeliveryMethod) -> None:
-    """A mended dataset is sent as its clean copy."""
     world = World(way=way)
     members = {"place.jpg": with_exif(99)}
     job = world.submit(world.drop(data=make_archive(members=members)))
@@ -119,7 +118,6 @@ def test_every_try_has_a_new_address() -> None:
 
 
 def test_nothing_is_uploaded_without_a_slot() -> None:
-    """Nothing is uploaded while there is no slot."""
     world = World(way=DeliveryMethod.FAL, limits=Limits(1))
     world.submit(world.drop("a.zip", images=12))
     second = world.submit(world.drop("b.zip", images=13))
@@ -144,7 +142,6 @@ def test_unreachable_storage_costs_nothing() -> None:
 
 
 def test_refusing_storage_holds_one_dataset() -> None:
-    """A storage that refuses a dataset holds that one and no other."""
     world = World(way=DeliveryMethod.FAL)
     problem = Problem(code="fal_storage_refused", message="Too large.")
     world.storage.refuses = SubmissionRefusedError(problem, held=True)
@@ -186,7 +183,6 @@ def _dies_at_the_intent(world: World):  # type: ignore[no-untyped-def]  # a meth
 
 
 def test_lost_request_is_known_by_address(way: DeliveryMethod) -> None:
-    """A lost request is known by the address that was sent."""
     world = World(way=way)
     world.answer(SubmissionUnknownError("no answer"))
     job = world.submit(world.drop(data=ARCHIVE))

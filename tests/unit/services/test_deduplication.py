@@ -201,7 +201,6 @@ def test_simultaneous_duplicates_pay_once(world: World) -> None:
 
 
 def test_duplicate_of_a_duplicate_gets_files(world: World) -> None:
-    """A duplicate of a duplicate gets the files of the one that was trained."""
     trained = world.train(first(world))
     again(world)
     third = again(world, "portrait/third.zip")
@@ -210,7 +209,6 @@ def test_duplicate_of_a_duplicate_gets_files(world: World) -> None:
 
 
 def test_waiting_duplicate_is_cancelled_for_free(world: World) -> None:
-    """A duplicate that waits can be cancelled for free."""
     running, waiting = first(world), again(world)
     world.manual_actions.cancel(waiting.job_id, by="ada")
     world.train(running)
@@ -246,7 +244,6 @@ def test_force_pays_whatever_was_trained(world: World, *, over: bool) -> None:
 
 
 def test_forced_result_is_the_next_duplicates(world: World) -> None:
-    """What was forced is what the next one gets."""
     world.train(first(world))
     forced = world.train(again(world, metadata={"force": "true"}))
 

@@ -119,24 +119,18 @@ def test_possible_charge_waits_for_a_person(world: World, job: Job, units: str |
     assert len(world.fal.posts) == 1
 
 
-def test_person_may_pay_once_more(world: World, job: Job) -> None:
-    """A person may pay once more and both count."""
+@pytest.mark.parametrize("pays", [True, False], ids=["pays", "gives up"])
+def test_person_may_pay_once_more(world: World, job: Job, *, pays: bool) -> None:
+    """A person may pay once more, then both count, or may give the job up."""
     ask_fal(world, request_1=not_downloaded("request-1"))
-    world.manual_actions.approve(job.job_id, by=ADA)
+    act = world.manual_actions.approve if pays else world.manual_actions.cancel
+    act(job.job_id, by=ADA)
     world.work()
-    done = world.train(job)
+    done = world.train(job) if pays else world.job(job.job_id)
 
     account = world.jobs.account("2026-11")
-    assert done.status is Status.SUCCEEDED
-    assert (account.spent_usd, account.wasted_usd) == (7.2, 3.6)
-
-
-def test_person_may_give_it_up(world: World, job: Job) -> None:
-    ask_fal(world, request_1=not_downloaded("request-1"))
-    cancelled = world.manual_actions.cancel(job.job_id, by=ADA)
-
-    assert cancelled.status is Status.CANCELLED
-    assert world.jobs.account("2026-11").wasted_usd == 3.6
+    assert done.status is (Status.SUCCEEDED if pays else Status.CANCELLED)
+    assert (account.spent_usd, account.wasted_usd) == (7.2 if pays else 3.6, 3.6)
 
 
 @pytest.mark.parametrize("units", ["0", None], ids=["free", "unknown"])
@@ -185,30 +179,26 @@ def test_first_result_is_kept_while_waiting(
     assert len(world.fal.posts) == 1
 
 
-def test_oldest_job_keeps_its_slot(world: World, job: Job) -> None:
-    """The slot goes to the oldest, and that is the job itself."""
+@pytest.mark.parametrize("started", [False, True])
+def test_oldest_job_keeps_its_slot(world: World, job: Job, *, started: bool) -> None:
+    """The slot goes to the oldest, and that is the job itself, also when it was in training."""
     world.clock.now += timedelta(seconds=1)
     second, third = (
         world.submit(world.drop(f"{name}.zip", images=20 + number))
         for number, name in enumerate("bc")
     )
     assert (second.status, third.status) == (Status.SUBMITTED, Status.READY)
+    if started:
+        world.fal_updates.receive(job.job_id, Running("request-1", started=True))
     world.fal_updates.receive(job.job_id, not_downloaded("request-1", "0"), asked=True)
+    assert world.job(job.job_id).status is Status.READY
     world.work()
 
     assert world.paid == [job.job_id, second.job_id, job.job_id]
     assert world.job(third.job_id).status is Status.READY
 
 
-def test_failure_in_training_is_no_different(world: World, job: Job) -> None:
-    world.fal_updates.receive(job.job_id, Running("request-1", started=True))
-    world.fal_updates.receive(job.job_id, not_downloaded("request-1", "0"), asked=True)
-
-    assert world.job(job.job_id).status is Status.READY
-
-
 def test_retry_has_its_own_second_download(world: World) -> None:
-    """A retry has a free second download of its own."""
     dataset = world.drop()
     made = make_job(Status.SUBMITTED, dataset=dataset, earlier_requests=("an earlier attempt's",))
     job = world.holds(made)

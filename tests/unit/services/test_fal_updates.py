@@ -82,7 +82,6 @@ def test_status_moves_a_job_forwards(
     ],
 )
 def test_ended_job_stays_as_it_is(world: World, status: Status, said: str) -> None:
-    """What has ended stays as it ended."""
     job = world.holds(make_job(status))
     received = world.fal_updates.receive(job.job_id, STATUSES[said])
 

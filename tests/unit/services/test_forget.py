@@ -46,7 +46,7 @@ def test_late_writes_are_erased(world: World) -> None:
     job = trained(world)
     [erasure] = world.forget_service.forget(job.job_id)
     assert (erasure.erased_at, erasure.done_at) == (NOW, None)
-    # Somebody had read it before, and writes only now.
+    # Another function had read it before, and writes only now.
     world.results.write(job.prefix + "status.json", "late", "application/json")
     world.clock.now += DONE
     [proof] = world.forget_service.go_on()
@@ -133,7 +133,6 @@ def test_sweep_ignores_an_erased_dataset(world: World) -> None:
 
 
 def test_same_photos_are_trained_again(world: World) -> None:
-    """The same photos dropped again are trained again."""
     forgotten(world)
     again = world.submit(world.drop("portrait/ada.zip"))
 

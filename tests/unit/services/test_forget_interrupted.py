@@ -99,7 +99,7 @@ def broken(world: World, proofs: list[Erasure]) -> Iterator[str]:
     if sum(proof.fal_requests for proof in proofs) != 1 or world.payloads.stored:
         yield "fal was not asked"
     if set(world.jobs.rows) != {"eve-9999999999"}:
-        yield f"a stranger is gone, or somebody came back: {set(world.jobs.rows)}"
+        yield f"another job is gone, or one came back: {set(world.jobs.rows)}"
 
 
 @pytest.mark.promise("nothing leaks")
@@ -213,7 +213,6 @@ def test_round_ends_in_time(world: World) -> None:
 
 
 def test_turn_is_as_long_as_schedule() -> None:
-    """A turn is as long as the schedule is."""
     schedule = properties("ForgetFunction")["Events"]["GoOn"]["Properties"]["Schedule"]
 
     assert schedule == f"rate({ROUND // timedelta(minutes=1)} minutes)"
@@ -246,7 +245,7 @@ def test_late_event_saves_its_drop(world: World) -> None:
     world.datasets.now = world.clock
     job = trained(world)
     world.clock.now += timedelta(hours=1)
-    new = world.drop("portrait/ada.zip")  # there is no job for it yet, so nobody is named
+    new = world.drop("portrait/ada.zip")  # there is no job for it yet
     world.clock.now += timedelta(seconds=5)
     forget(world, job)
 

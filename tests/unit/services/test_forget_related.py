@@ -247,7 +247,6 @@ def test_training_and_retry_go_together(world: World, asked: int) -> None:
 
 
 def test_duplicate_goes_without_its_original(world: World) -> None:
-    """A duplicate is forgotten without its original."""
     world.clock.now = NOW
     original = trained(world)
     duplicate = world.submit(world.drop("portrait/bob.zip"))

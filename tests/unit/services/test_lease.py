@@ -44,45 +44,29 @@ def lease(world: World, job: Job) -> Lease:
     return found
 
 
-def test_lease_is_taken_before_fetching(world: World) -> None:
-    """A lease is taken with one write before anything is fetched."""
+@pytest.mark.promise("never pay twice")
+def test_leased_job_is_left_alone(world: World) -> None:
+    """A lease is taken with one write before anything is fetched; others leave the job alone."""
     job = storing(world)
     held(world, job, owner="a")
 
-    assert lease(world, job) == Lease(owner="a", fence=1, until=NOW + LENGTH)
-    assert world.job(job.job_id).version == job.version + 1
-    assert world.results.files == {}
-
-
-@pytest.mark.promise("never pay twice")
-def test_leased_job_is_left_alone(world: World) -> None:
-    """A job that another worker copies is left to them."""
-    job = storing(world)
-    held(world, job)
     before = world.job(job.job_id)
-
-    assert world.result_storer.store_result(job.job_id) == before
-    assert world.job(job.job_id) == before
-    assert world.source.opened == []
+    assert lease(world, job) == Lease(owner="a", fence=1, until=NOW + LENGTH)
+    assert before.version == job.version + 1
+    assert world.result_storer.store_result(job.job_id) == before == world.job(job.job_id)
+    assert (world.source.opened, world.results.files) == ([], {})
 
 
 def test_expired_lease_gets_greater_fence(world: World) -> None:
-    """A lease that is over is taken with a greater fence."""
+    """A lease holds to its last second; then it is taken with a greater fence."""
     job = storing(world)
     held(world, job, owner="a")
-    world.clock.now += LENGTH
+    world.clock.now += LENGTH - timedelta(seconds=1)
+    assert JobLease.take(world.record, world.job(job.job_id), owner="b", length=LENGTH) is None
+    world.clock.now += timedelta(seconds=1)
     held(world, job, owner="b")
 
     assert (lease(world, job).owner, lease(world, job).fence) == ("b", 2)
-
-
-def test_lease_holds_to_its_last_second(world: World) -> None:
-    """A second before its end a lease still holds."""
-    job = storing(world)
-    held(world, job)
-    world.clock.now += LENGTH - timedelta(seconds=1)
-
-    assert JobLease.take(world.record, world.job(job.job_id), owner="b", length=LENGTH) is None
 
 
 def test_row_decides_between_simultaneous_workers(world: World) -> None:
@@ -126,10 +110,8 @@ def test_returned_lease_is_free_at_once(world: World) -> None:
 @pytest.mark.parametrize(
     "trouble",
     [
-        DownloadInterruptedError("cut"),
-        HostNotAllowedError("x"),
-        FalUnavailableError("503"),
-        OSError("S3 is down"),
+        *(DownloadInterruptedError("cut"), HostNotAllowedError("x")),
+        *(FalUnavailableError("503"), OSError("S3 is down")),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -144,25 +126,27 @@ def test_trouble_frees_the_lease(world: World, trouble: Exception) -> None:
     assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
 
 
-def test_note_and_lease_are_one_write(world: World) -> None:
-    """The note of a trouble gives the lease back in the same write."""
-    job = storing(world)
-    world.source.cut = {"config.json"}
-    taken = job.version + 1
-    with pytest.raises(DownloadInterruptedError):
-        world.result_storer.store_result(job.job_id)
-
-    assert world.job(job.job_id).version == taken + 1
-    assert lease(world, job).until == world.clock.now
-
-
-def test_stored_files_are_not_fetched_again(world: World) -> None:
-    """What is stored by then is kept with it and not fetched again."""
+def interrupted(world: World) -> Job:
+    """A job of whose files the weights are stored, and the configuration was cut."""
     job = storing(world)
     world.source.cut = {"config.json"}
     with pytest.raises(DownloadInterruptedError):
         world.result_storer.store_result(job.job_id)
     world.source.cut, world.source.opened = set(), []
+    return job
+
+
+def test_note_and_lease_are_one_write(world: World) -> None:
+    """The note of a trouble gives the lease back in the same write."""
+    job = interrupted(world)
+
+    assert world.job(job.job_id).version == job.version + 2  # the lease, and the note
+    assert lease(world, job).until == world.clock.now
+
+
+def test_stored_files_are_not_fetched_again(world: World) -> None:
+    """What is stored by then is kept with the job and not fetched again."""
+    job = interrupted(world)
     looked_for: list[str] = []
 
     class Noting(MemoryResults):
@@ -181,11 +165,7 @@ def test_stored_files_are_not_fetched_again(world: World) -> None:
 @pytest.mark.promise("never lose a result")
 def test_removed_file_is_fetched_again(world: World) -> None:
     """A stored file that a person removed is fetched again."""
-    job = storing(world)
-    world.source.cut = {"config.json"}
-    with pytest.raises(DownloadInterruptedError):
-        world.result_storer.store_result(job.job_id)
-    world.source.cut = set()
+    job = interrupted(world)
     world.results.remove(job.prefix + "lora.safetensors")
     stored = world.result_storer.store_result(job.job_id)
 
@@ -216,22 +196,16 @@ def test_ended_job_has_no_lease(world: World) -> None:
     assert world.job(job.job_id) == stored
 
 
-def test_every_call_is_its_own_owner(world: World) -> None:
-    """Every call is an owner of its own."""
-    owners = {world.result_storer.owner() for _ in range(10)}
-
-    assert len(owners) == 10
-
-
 def test_lease_outlasts_the_function(world: World) -> None:
-    """A lease is longer than the function lives and patience shorter."""
-    result_storer = world.result_storer
+    """Every call is its own owner; a lease is longer than the function lives, patience shorter."""
+    storer = world.result_storer
 
-    assert result_storer.patience < timedelta(seconds=180) < result_storer.lease
+    assert len({storer.owner() for _ in range(10)}) == 10
+    assert storer.patience < timedelta(seconds=180) < storer.lease
 
 
 class Slow(MemoryResults):
-    """A bucket that somebody else uses while one call of it lasts."""
+    """A bucket in which another worker stores the job while one call of it lasts."""
 
     def __init__(self, world: World, job: Job) -> None:
         super().__init__(world.results.files, world.results.sources)

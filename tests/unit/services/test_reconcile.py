@@ -156,7 +156,6 @@ def test_dead_submitter_leaves_unknown_submission(
 
 @pytest.mark.parametrize("status", [Status.HELD, Status.SUBMIT_UNKNOWN])
 def test_waiting_job_says_so_again(late: World, status: Status) -> None:
-    """A job that waits for a person says so again."""
     job = late.holds(make_job(status))
     late.reconciler.reconcile()
 
@@ -247,17 +246,6 @@ def test_queue_is_woken_once(late: World) -> None:
     late.reconciler.reconcile()
 
     assert [dataset.key for dataset in late.queue.datasets] == ["a.zip"]
-
-
-def test_held_jobs_are_counted(late: World) -> None:
-    """A job that waits for a person or for money is counted."""
-    late.holds(another("a", Status.HELD, request_id="a"))
-    late.holds(another("b", Status.TRAINING, request_id="b"))
-    late.fal.facts["b"] = Running("b", started=True)
-
-    assert counted(late.reconciler.reconcile()) == RoundCounts(
-        open=2, late=2, unanswered=0, doubtful=0, overdue=0, held=1
-    )
 
 
 @pytest.mark.promise("it can be operated")

@@ -19,7 +19,7 @@ from lora_drop.ports import OpenDataset, Submission
 from lora_drop.services.reconcile import PROBE_AFTER
 from tests.support.builders import BAD_IMAGE, LOCKED, make_job
 from tests.support.memory import MemoryDatasets
-from tests.support.queue import dropped, free, states
+from tests.support.queue import dropped, free, later, states
 from tests.support.world import World
 
 
@@ -58,8 +58,9 @@ def test_refused_job_does_not_stop_others(world: World) -> None:
     assert states(world, jobs) == [Status.FAILED, Status.SUBMITTED, Status.SUBMITTED]
 
 
-def test_locked_account_stops_the_queue(world: World) -> None:
-    """A refusal of the account stops the queue."""
+@pytest.mark.promise("never get stuck")
+def test_unlocked_account_sends_everything(world: World) -> None:
+    """A locked account stops the queue; once it is in order again, everything goes on by itself."""
     free(world)
     world.answer(NotSubmittedError("no connection"))
     jobs = dropped(world, "a", "b", "c")
@@ -71,47 +72,31 @@ def test_locked_account_stops_the_queue(world: World) -> None:
     assert len(world.fal.posts) == 1
     assert "Top up the balance." in (world.results.text(jobs[0], "ERROR.txt") or "")
     assert world.jobs.account("2026-11").committed_usd == 0
-
-
-@pytest.mark.parametrize(("minutes", "probes"), [(59, 0), (60, 1)])
-def test_locked_account_is_probed_hourly(world: World, minutes: int, probes: int) -> None:
-    """After an hour it is tried whether the account is in order again."""
-    world.answer(SubmissionRefusedError(LOCKED, held=True))
-    [held] = dropped(world, "a")
-    world.fal.posts.clear()
-    world.clock.now += timedelta(minutes=minutes)
-    world.reconciler.reconcile()
-    world.work()
-
-    assert len(world.fal.posts) == probes
-    assert world.job(held.job_id).status is Status.HELD
-
-
-@pytest.mark.promise("never get stuck")
-def test_unlocked_account_sends_everything(world: World) -> None:
-    """Once the account is in order again, everything goes on by itself."""
-    free(world)
-    world.answer(SubmissionRefusedError(LOCKED, held=True))
-    jobs = dropped(world, "a", "b", "c")
     world.answer(lambda: Submission(f"request-{len(world.fal.posts)}"))
-    world.clock.now += timedelta(hours=1)
-    world.reconciler.reconcile()
-    world.work()
-
+    later(world, after=timedelta(hours=1))
     assert states(world, jobs) == [Status.SUBMITTED] * 3
     assert world.results.text(jobs[0], "ERROR.txt") is None
 
 
-def test_unknown_refusal_waits_for_a_person(world: World) -> None:
-    """A refusal that only a person can lift is not tried again."""
-    world.answer(SubmissionRefusedError(Problem(code="fal_x", message="m"), held=True))
+@pytest.mark.parametrize(
+    ("code", "after", "probes"),
+    [
+        (LOCKED.code, timedelta(minutes=59), 0),
+        (LOCKED.code, timedelta(minutes=60), 1),
+        ("fal_x", timedelta(days=40), 0),
+    ],
+)
+def test_locked_account_is_probed_hourly(
+    world: World, code: str, after: timedelta, probes: int
+) -> None:
+    """A locked account is tried again after an hour; what only a person can lift never is."""
+    world.answer(SubmissionRefusedError(Problem(code=code, message="m"), held=True))
     [held] = dropped(world, "a")
-    world.clock.now += timedelta(days=40)
-    world.reconciler.reconcile()
-    world.work()
+    world.fal.posts.clear()
+    later(world, after=after)
 
+    assert len(world.fal.posts) == probes
     assert world.job(held.job_id).status is Status.HELD
-    assert len(world.fal.posts) == 1
 
 
 def test_settling_never_touches_another_submission(world: World) -> None:

@@ -51,7 +51,6 @@ def test_delivery_is_kept_first(world: World) -> None:
 
 
 def test_foreign_delivery_is_not_kept(world: World) -> None:
-    """What is not fal's is not kept."""
     job = world.holds(make_job(Status.SUBMITTED))
     for trouble, how in (
         (JobNotFoundError, {"token": "0" * 32}),
@@ -92,7 +91,6 @@ def test_unkept_delivery_is_an_error(world: World) -> None:
 
 
 def test_without_deliveries_replay_is_refused(world: World) -> None:
-    """Without deliveries there is nothing to replay."""
     job = world.holds(make_job(Status.SUBMITTED))
 
     with pytest.raises(ActionNotAllowedError, match="delivered nothing"):
@@ -126,7 +124,6 @@ def test_replay_brings_a_missed_result(
     "status", [status for status in Status if status.terminal and status is not Status.EXPIRED]
 )
 def test_ended_job_stays_as_it_is(world: World, status: Status) -> None:
-    """A job that has ended stays as it is."""
     job = kept(world, make_job(status), webhook_body(), webhook_body(status="ERROR"))
     for _ in range(2):
         assert world.retry_service.replay(job.job_id) == job

@@ -203,7 +203,6 @@ def test_retry_costs_todays_price(world: World) -> None:
 
 
 def test_retry_counts_for_its_content(world: World) -> None:
-    """A retry is the one for its content."""
     new = world.train(retried(world, failed(world)))
     again = world.submit(world.drop("copy.zip", metadata={"preset": "portrait", "steps": "1200"}))
 
@@ -230,7 +229,6 @@ def test_earlier_requests_evidence_is_ignored(world: World) -> None:
 
 @pytest.mark.parametrize("doubtful", [True, False], ids=["in doubt", "submitted"])
 def test_earlier_webhook_changes_nothing(world: World, *, doubtful: bool) -> None:
-    """A webhook of an earlier request changes nothing."""
     old = failed(world)
     if doubtful:
         world.answer(SubmissionUnknownError("ReadTimeout"))
@@ -242,7 +240,6 @@ def test_earlier_webhook_changes_nothing(world: World, *, doubtful: bool) -> Non
 
 
 def test_retry_of_another_kind_is_named(world: World) -> None:
-    """A retry of another kind is reported of the one there is."""
     dataset = world.drop()
     job = world.holds(make_job(Status.FAILED, dataset=dataset))
     first = world.retry_service.retry(job.job_id, resume=False, by="ada")

@@ -99,7 +99,6 @@ def test_foreign_delivery_has_fal_unasked(world: World, job: Job) -> None:
 
 @pytest.mark.parametrize("status", list(Status))
 def test_only_waiting_jobs_are_asked_about(world: World, status: Status) -> None:
-    """Only what waits for fal is asked about."""
     job = world.holds(make_job(status))
     with pytest.raises(StaleWebhookError):
         deliver(world, job)

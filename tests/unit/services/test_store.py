@@ -83,7 +83,6 @@ def test_same_message_copies_no_file(world: World) -> None:
 
 
 def test_unknown_job_is_reported(world: World) -> None:
-    """An unknown job is reported as such."""
     with pytest.raises(JobNotFoundError):
         world.result_storer.store_result("ada-0000000000")
 

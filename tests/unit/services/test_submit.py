@@ -5,12 +5,20 @@ from datetime import timedelta
 
 import pytest
 
-from lora_drop.fal.status import Failed, Finished
+from lora_drop.fal.status import Failed, FalStatus, Finished
 from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError, SubmissionUnknownError
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.problems import Problem
 from lora_drop.ports import Submission
-from tests.support.builders import APPLICATION, ARTIFACTS, NOW, REQUEST_ID, make_job
+from tests.support.builders import (
+    APPLICATION,
+    ARTIFACTS,
+    BAD_IMAGE,
+    LOCKED,
+    NOW,
+    REQUEST_ID,
+    make_job,
+)
 from tests.support.world import World
 
 
@@ -90,7 +98,6 @@ def test_same_event_is_one_payment(world: World) -> None:
 
 
 def test_same_event_during_post_pays_nothing(world: World) -> None:
-    """The same event during the POST pays nothing more."""
     dataset = world.drop()
     meanwhile: list[Job] = []
 
@@ -107,7 +114,6 @@ def test_same_event_during_post_pays_nothing(world: World) -> None:
 
 
 def test_two_versions_are_two_jobs(world: World) -> None:
-    """Two versions of one key are two jobs."""
     first = world.submit(world.drop())
     second = world.submit(world.drop(images=13))
 
@@ -116,7 +122,6 @@ def test_two_versions_are_two_jobs(world: World) -> None:
 
 
 def test_event_without_version_means_newest(world: World) -> None:
-    """An event without a version means the newest."""
     dataset = world.drop(images=3)
     newest = world.drop(images=20)
     job = world.submit(dataset.model_copy(update={"version_id": ""}))
@@ -165,66 +170,60 @@ def test_long_outage_leaves_no_trace(world: World) -> None:
     assert waiting.updated_at == world.clock.now
 
 
-@pytest.mark.parametrize(("held", "status"), [(False, Status.FAILED), (True, Status.HELD)])
-def test_refusal_is_never_sent_again(world: World, *, held: bool, status: Status) -> None:
-    """A refusal is reported and never sent again."""
-    dataset = world.drop()
-    problem = Problem(code="fal_account_locked", message="Top up the balance.")
-    world.answer(SubmissionRefusedError(problem, held=held))
-    job = world.submit(dataset)
-    again = world.submit(dataset)
-
-    assert (status, (problem,)) == (job.status, job.problems)
-    assert job == again
-    assert len(world.fal.posts) == 1
-    assert "Top up the balance." in (world.results.text(job, "ERROR.txt") or "")
-
-
 @pytest.mark.promise("never pay twice")
-def test_doubtful_answer_is_never_sent_again(world: World) -> None:
-    """A doubtful answer is reported and never sent again."""
+@pytest.mark.parametrize(
+    ("error", "status", "problems", "text"),
+    [
+        (SubmissionRefusedError(LOCKED), Status.FAILED, (LOCKED,), LOCKED.message),
+        (SubmissionRefusedError(LOCKED, held=True), Status.HELD, (LOCKED,), LOCKED.message),
+        (
+            *(SubmissionUnknownError("ReadTimeout"), Status.SUBMIT_UNKNOWN),
+            *(None, "nothing is paid twice"),
+        ),
+    ],
+    ids=["refused", "held", "in doubt"],
+)
+def test_doubtful_answer_is_never_sent_again(
+    world: World, error: Exception, status: Status, problems: tuple[Problem, ...] | None, text: str
+) -> None:
+    """A refusal and a doubtful answer are shown and never sent again by themselves."""
     dataset = world.drop()
-    world.answer(SubmissionUnknownError("ReadTimeout"))
+    world.answer(error)
     job = world.submit(dataset)
-    again = world.submit(dataset)
 
-    assert job.status == Status.SUBMIT_UNKNOWN
-    assert job == again
+    assert job == world.submit(dataset)
+    assert job.status is status
+    assert problems in (None, job.problems)
     assert len(world.fal.posts) == 1
-    assert "nothing is paid twice" in (world.results.text(job, "ERROR.txt") or "")
+    assert text in (world.results.text(job, "ERROR.txt") or "")
 
 
 @pytest.mark.promise("never lose a result")
-def test_faster_webhook_is_not_overwritten(world: World) -> None:
-    """A webhook that is faster than our own write is not overwritten."""
-    dataset = world.drop()
+@pytest.mark.parametrize(
+    ("said", "answer", "after"),
+    [
+        (Finished(REQUEST_ID, ARTIFACTS), Submission(REQUEST_ID), Status.STORING),
+        (Failed(REQUEST_ID, BAD_IMAGE), SubmissionUnknownError("ReadTimeout"), Status.FAILED),
+    ],
+    ids=["faster", "receipt lost"],
+)
+def test_faster_webhook_is_not_overwritten(
+    world: World, said: FalStatus, answer: Submission | Exception, after: Status
+) -> None:
+    """A webhook that is faster than our own write is kept, and answers for a receipt that was lost."""
 
     def call_back_first() -> Submission:
         [job_id] = world.jobs.rows
-        world.fal_updates.receive(job_id, Finished(REQUEST_ID, ARTIFACTS))
-        return Submission(REQUEST_ID)
+        world.fal_updates.receive(job_id, said)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     world.answer(call_back_first)
-    job = world.submit(dataset)
+    job = world.submit(world.drop())
 
-    assert (job.status, job.request_id) == (Status.STORING, REQUEST_ID)
-    assert world.job(job.job_id).artifacts == ARTIFACTS
-
-
-def test_webhook_answers_for_lost_receipt(world: World) -> None:
-    """A webhook answers for a receipt that was lost."""
-    dataset = world.drop()
-
-    def fail_after_the_webhook() -> Submission:
-        [job_id] = world.jobs.rows
-        problem = Problem(code="fal_invalid_archive", message="The archive must be a ZIP.")
-        world.fal_updates.receive(job_id, Failed(REQUEST_ID, problem))
-        raise SubmissionUnknownError("ReadTimeout")
-
-    world.answer(fail_after_the_webhook)
-    job = world.submit(dataset)
-
-    assert (job.status, job.request_id) == (Status.FAILED, REQUEST_ID)
+    assert (job.status, job.request_id) == (after, REQUEST_ID)
+    assert world.job(job.job_id).artifacts == (ARTIFACTS if after is Status.STORING else ())
 
 
 def test_without_webhook_secret_nothing_is_sent(world: World) -> None:

@@ -32,10 +32,10 @@ def test_unusable_dataset_costs_nothing(world: World, case: str) -> None:
     assert world.fal.posts == []
     status = json.loads(world.results.text(job, "status.json") or "")
     assert ("REJECTED", code) == (status["status"], status["problems"][0]["code"])
-    told = world.results.text(job, "ERROR.txt") or ""
-    assert "Nothing was paid." in told
-    assert job.problems[0].message in told
-    assert f"({code})" in told
+    text = world.results.text(job, "ERROR.txt") or ""
+    assert "Nothing was paid." in text
+    assert job.problems[0].message in text
+    assert f"({code})" in text
 
 
 def test_rejected_dataset_stays_rejected(world: World) -> None:
@@ -48,7 +48,6 @@ def test_rejected_dataset_stays_rejected(world: World) -> None:
 
 
 def test_gone_dataset_is_rejected(world: World) -> None:
-    """A dataset that is gone is rejected."""
     job = world.submit(make_dataset("portrait/gone.zip"))
 
     assert (job.status, job.problems[0].code) == (Status.REJECTED, "dataset_missing")

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from lora_drop.fal.status import Running
 from lora_drop.jobs.artifacts import Upload
 from lora_drop.jobs.budget import Charge, Limits
 from lora_drop.jobs.errors import NotSubmittedError
@@ -12,15 +13,15 @@ from lora_drop.jobs.job import DatasetVersion, Status
 from lora_drop.results.copies import Label
 from lora_drop.services.reconcile import OVERDUE_AFTER
 from lora_drop.services.sweep import ABANDONED_AFTER, FORGOTTEN_AFTER, SETTLED_AFTER
-from tests.support.builders import NOW, make_job
+from tests.support.builders import NOW, REQUEST_ID, make_job
 from tests.support.memory import MemoryDatasets, MemoryQueue
-from tests.support.world import World
+from tests.support.world import LATE_AFTER, World
 
 SETTLED = NOW + SETTLED_AFTER
 
 
 def lost(settled: World, key: str, *, came: datetime = NOW) -> DatasetVersion:
-    """A dataset that nobody was told of."""
+    """A dataset whose event was lost."""
     settled.datasets.came[key] = came
     return settled.drop(key, images=len(settled.datasets.objects) + 10)
 
@@ -85,42 +86,28 @@ def test_dataset_with_job_is_left_alone(settled: World) -> None:
 
 
 def test_newest_version_alone_is_swept(settled: World) -> None:
-    """Only the newest version is looked for."""
+    """Only the newest version is looked for, and none of a dataset that was deleted."""
     lost(settled, "a.zip")
     newest = lost(settled, "a.zip")
-    swept(settled)
+    lost(settled, "b.zip")
+    settled.datasets.put("b.zip", None)
 
+    assert swept(settled) == ["a.zip"]
     assert settled.queue.datasets == [newest]
 
 
-def test_deleted_dataset_is_not_announced(settled: World) -> None:
-    """A dataset that was deleted is not announced."""
-    lost(settled, "a.zip")
-    settled.datasets.put("a.zip", None)
-
-    assert swept(settled) == []
-
-
-def test_large_bucket_is_swept_by_pages(settled: World) -> None:
-    """A large bucket is walked through page by page and then again."""
+@pytest.mark.parametrize(
+    ("size", "rounds"),
+    [(8, ["012", "345", "67", "012"]), (1, ["0", "0", "0"])],
+    ids=["large", "small"],
+)
+def test_large_bucket_is_swept_by_pages(settled: World, size: int, rounds: list[str]) -> None:
+    """A large bucket is read page by page and then again, a small one in every round."""
     settled.datasets.page = 3
-    for number in range(8):
+    for number in range(size):
         lost(settled, f"{number}.zip")
-    rounds = [swept(settled) for _ in range(4)]
 
-    assert rounds == [
-        ["0.zip", "1.zip", "2.zip"],
-        ["3.zip", "4.zip", "5.zip"],
-        ["6.zip", "7.zip"],
-        ["0.zip", "1.zip", "2.zip"],
-    ]
-
-
-def test_small_bucket_is_swept_each_round(settled: World) -> None:
-    """A small bucket is walked through in every round."""
-    lost(settled, "a.zip")
-
-    assert [swept(settled) for _ in range(3)] == [["a.zip"]] * 3
+    assert [swept(settled) for _ in rounds] == [[f"{n}.zip" for n in each] for each in rounds]
 
 
 def test_dead_sweep_repeats_its_page(settled: World) -> None:
@@ -233,18 +220,26 @@ def test_end_is_counted_once(world: World, status: Status) -> None:
     assert [each for each in counts if each] == [{status: 1}]
 
 
-def test_unreachable_fal_is_overdue(world: World) -> None:
-    """A fal that stays unreachable calls a person."""
-    world.answer(NotSubmittedError("no connection"))
+@pytest.mark.parametrize(("reachable", "overdue"), [(False, 1), (True, 0)])
+def test_unreachable_fal_is_overdue(world: World, *, reachable: bool, overdue: int) -> None:
+    """A fal that stays unreachable calls a person; waiting for a slot calls no one."""
+    if reachable:
+        world.limits = Limits(0, monthly_usd=100.0, job_usd=25.0)
+    else:
+        world.answer(NotSubmittedError("no connection"))
     world.submit(world.drop())
     world.clock.now += OVERDUE_AFTER
 
-    assert world.reconciler.reconcile().overdue == 1
+    assert world.reconciler.reconcile().overdue == overdue
 
 
-def test_waiting_for_slot_calls_no_person(world: World) -> None:
-    world.limits = Limits(0, monthly_usd=100.0, job_usd=25.0)
-    world.submit(world.drop())
-    world.clock.now += OVERDUE_AFTER
+def test_held_jobs_are_counted(world: World) -> None:
+    """A job that waits for a person or for money is counted."""
+    world.clock.now = NOW + LATE_AFTER + A_SECOND
+    for status in (Status.HELD, Status.TRAINING):
+        world.holds(make_job(status, job_id=status))
+    world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
+    counts = world.reconciler.reconcile()
 
-    assert world.reconciler.reconcile().overdue == 0
+    found = (counts.open, counts.late, counts.unanswered, counts.doubtful, counts.overdue)
+    assert (found, counts.held) == ((2, 2, 0, 0, 0), 1)
