@@ -25,11 +25,7 @@ STOPPED = failed(
     "Request cancelled",
     {"detail": "Request cancelled", "error_type": "client_cancelled"},
 )
-
-
 FREE = [Status.RECEIVED, Status.READY, Status.HELD]
-
-
 AT_FAL = [Status.SUBMITTED, Status.TRAINING]
 
 

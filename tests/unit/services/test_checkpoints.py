@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lora_drop.fal.status import Failed
-from lora_drop.jobs.artifacts import WEIGHTS
+from lora_drop.jobs.artifacts import WEIGHTS, StoredFile
 from lora_drop.jobs.errors import ActionNotAllowedError
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.problems import Problem
@@ -44,9 +44,12 @@ def test_fal_gets_the_loras_address(
     """fal gets an address of the LoRA that lasts as long as the dataset's and is not kept in the job."""
     asked: list[int] = []
     url = world.results.url
-    monkeypatch.setattr(
-        world.results, "url", lambda stored, seconds: asked.append(seconds) or url(stored, seconds)
-    )
+
+    def noted(stored: StoredFile, seconds: int) -> str:
+        asked.append(seconds)
+        return url(stored, seconds)
+
+    monkeypatch.setattr(world.results, "url", noted)
     new = resumed(world, trained)
 
     (_, before, _), (_, arguments, _) = world.fal.posts

@@ -126,24 +126,16 @@ def test_our_renamed_copy_is_found_again(bench: Bench) -> None:
 
 @SMALL_AND_LARGE
 def test_simultaneous_copy_is_made_again(bench: Bench, size: int) -> None:
-    """A copy that meets another at the same moment is made again."""
+    """A copy that meets another is made again; one that is never taken is given up for now."""
     data = bench.serves(size)
-    bench.results.contended = 2
-    bench.copy()
-
-    assert bench.stored() == {KEY: data}
-
-
-@SMALL_AND_LARGE
-def test_refused_copy_is_given_up(bench: Bench, size: int) -> None:
-    """A copy that the store never takes is given up for now."""
-    bench.serves(size)
     bench.results.contended = 1000
     with pytest.raises(DownloadInterruptedError):
         bench.copy()
-
     assert len(bench.source.opened) == TRIES
     assert bench.stored() == {}
+    bench.results.contended = 2
+    bench.copy()
+    assert bench.stored() == {KEY: data}
 
 
 def test_ended_upload_is_begun_again(bench: Bench) -> None:

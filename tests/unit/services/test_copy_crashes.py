@@ -15,23 +15,11 @@ from tests.support.builders import REQUEST_ID, make_job, make_weights
 from tests.support.outcome import FailingWorld, Killed, Outcome, Throttled
 
 PART = 200
-
-
 LORA = make_weights(4 * PART)
-
-
 CONFIG = b'{"rank": 16}'
-
-
 EXTRA = b"s" * (2 * PART + 1)
-
-
 FILES = {"lora.safetensors": LORA, "config.json": CONFIG, "samples.bin": EXTRA}
-
-
 ARTIFACTS = tuple(Artifact(name=name, url=f"https://v3.fal.media/{name}") for name in FILES)
-
-
 FAULTS: list[Callable[[], BaseException]] = [Killed, Throttled]
 
 
@@ -87,14 +75,8 @@ def effects_of_a_copy() -> list[str]:
 
 
 EFFECTS = effects_of_a_copy()
-
-
 ANY_EFFECT = pytest.mark.parametrize("at", range(1, len(EFFECTS) + 1), ids=lambda at: f"{at}")
-
-
 EITHER_SIDE = pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-
-
 ANY_FAULT = pytest.mark.parametrize("fault", FAULTS, ids=["killed", "throttled"])
 
 

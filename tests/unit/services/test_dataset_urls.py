@@ -1,6 +1,7 @@
 """A dataset gets to fal in one of three ways; its address is new at every try, and proves a request."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -21,11 +22,11 @@ from lora_drop.jobs.job_problems import FAL_UNREACHABLE
 from lora_drop.jobs.problems import Problem
 from lora_drop.ports import Submission
 from tests.support.builders import NOW, make_archive, make_job, make_jpeg, with_exif
+from tests.support.outcome import Killed
+from tests.support.queue import later
 from tests.support.world import LATE_AFTER, World
 
 ARCHIVE = make_archive()
-
-
 HOUR = timedelta(hours=1)
 
 
@@ -102,21 +103,6 @@ def test_large_dataset_goes_by_presigned_url() -> None:
     assert sent_url(world).startswith("https://")
 
 
-def test_every_try_has_a_new_address() -> None:
-    world = World(way=DeliveryMethod.FAL)
-    world.answer(NotSubmittedError("no connection"))
-    job = world.submit(world.drop(data=ARCHIVE))
-    assert job.status is Status.READY
-    world.clock.now += HOUR
-    world.answer(lambda: Submission("r1"))
-    world.dispatcher.submit_waiting()
-
-    job = world.job(job.job_id)
-    assert job.delivery
-    assert job.delivery.expires_at == NOW + 2 * HOUR
-    assert sent_url(world) == list(world.storage.files)[1] == job.delivery.url
-
-
 def test_nothing_is_uploaded_without_a_slot() -> None:
     world = World(way=DeliveryMethod.FAL, limits=Limits(1))
     world.submit(world.drop("a.zip", images=12))
@@ -141,6 +127,20 @@ def test_unreachable_storage_costs_nothing() -> None:
     assert (done.status, done.problems) == (Status.SUBMITTED, ())
 
 
+def test_every_try_has_a_new_address() -> None:
+    world = World(way=DeliveryMethod.FAL)
+    world.answer(NotSubmittedError("no connection"))
+    job = world.submit(world.drop(data=ARCHIVE))
+    assert job.status is Status.READY
+    world.answer(lambda: Submission("r1"))
+    later(world, after=HOUR)
+
+    job = world.job(job.job_id)
+    assert job.delivery
+    assert job.delivery.expires_at == NOW + 2 * HOUR
+    assert sent_url(world) == list(world.storage.files)[1] == job.delivery.url
+
+
 def test_refusing_storage_holds_one_dataset() -> None:
     world = World(way=DeliveryMethod.FAL)
     problem = Problem(code="fal_storage_refused", message="Too large.")
@@ -158,28 +158,22 @@ def test_death_after_upload_pays_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A function that dies after the upload uploads again and pays once."""
     world = World(way=DeliveryMethod.FAL)
     dataset = world.drop(data=ARCHIVE)
+    kept = world.jobs.replace
+
+    def dies_at_the_intent(before: Job, after: Job, **more: Any) -> None:
+        if after.status is Status.SUBMITTING:
+            raise Killed
+        kept(before, after, **more)
+
     with monkeypatch.context() as patched:
-        patched.setattr(world.jobs, "replace", _dies_at_the_intent(world))
-        with pytest.raises(KeyboardInterrupt):
+        patched.setattr(world.jobs, "replace", dies_at_the_intent)
+        with pytest.raises(Killed):
             world.submit(dataset)
-    assert len(world.storage.files) == 1
-    assert world.fal.posts == []
+    assert (len(world.storage.files), world.fal.posts) == (1, [])
     job = world.submit(dataset)
 
     assert job.status is Status.SUBMITTED
-    assert len(world.storage.files) == 2
-    assert len(world.fal.posts) == 1
-
-
-def _dies_at_the_intent(world: World):  # type: ignore[no-untyped-def]  # a method's double
-    real = world.jobs.replace
-
-    def replace(before: Job, after: Job, **more: object) -> None:
-        if after.status is Status.SUBMITTING:
-            raise KeyboardInterrupt
-        real(before, after, **more)  # type: ignore[arg-type]  # handed through
-
-    return replace
+    assert (len(world.storage.files), len(world.fal.posts)) == (2, 1)
 
 
 def test_lost_request_is_known_by_address(way: DeliveryMethod) -> None:

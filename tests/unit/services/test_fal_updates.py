@@ -18,26 +18,12 @@ from tests.support.queue import codes
 from tests.support.world import World
 
 OTHER_REQUEST = "019d9e0b-6eb0-7920-8000-000000000000"
-
-
 INVALID = Problem(code="result_invalid", message="lora.safetensors is not what its name says.")
-
-
 WAITING = Running(REQUEST_ID, started=False)
-
-
 STARTED = Running(REQUEST_ID, started=True)
-
-
 FINISHED = Finished(REQUEST_ID, ARTIFACTS)
-
-
 FAILED = Failed(REQUEST_ID, BAD_IMAGE)
-
-
 GONE = Gone(REQUEST_ID)
-
-
 STATUSES: dict[str, FalStatus] = {
     "waiting": WAITING,
     "started": STARTED,
@@ -45,8 +31,6 @@ STATUSES: dict[str, FalStatus] = {
     "failed": FAILED,
     "gone": GONE,
 }
-
-
 # What each status of STATUSES makes of a job that is at fal; one denial ends nothing, see below.
 AFTER = {
     Status.SUBMITTED: "SUBMITTED TRAINING STORING FAILED SUBMITTED",
@@ -110,8 +94,6 @@ def submitted(world: World, after: FalStatus) -> Job:
 
 
 CANCELLED = failed(REQUEST_ID, "x", {"detail": "stopped", "error_type": "client_cancelled"})
-
-
 TAKEN_BACK = {
     "billed": replace(FAILED, billed=True),
     "not billed": replace(FAILED, billed=False),
@@ -238,8 +220,6 @@ def test_any_order_ends_the_same(world: World) -> None:
 
 
 AT_FAL = [Status.SUBMITTED, Status.TRAINING, Status.STORING]
-
-
 NEVER_SENT = [Status.RECEIVED, Status.READY, Status.HELD]
 
 

@@ -67,13 +67,12 @@ def refusal(act: Any) -> tuple[type[Exception], str] | None:
     return None
 
 
+DUPLICATE = {"duplicate_of": "ada-1"}
 REASONS: dict[str, tuple[dict[str, Any], str]] = {
     "another version": ({"dataset": make_dataset("ada-1.zip", version_id="v2")}, "dataset"),
     "a retry": ({"retry_of": "ada-1"}, "dataset"),
-    "a duplicate": ({"duplicate_of": "ada-1"}, "files"),
-    "a duplicate with its content": (
-        *({"duplicate_of": "ada-1", "content_digest": "c" * 64}, "files"),
-    ),
+    "a duplicate": (DUPLICATE, "files"),
+    "a duplicate with its content": ({**DUPLICATE, "content_digest": "c" * 64}, "files"),
     "one that went on from it": ({"resume_from": "ada-1"}, "files"),
     "one in its folder": ({"dataset": make_dataset("ada-1/ada-1/x.zip")}, "files"),
     "the same content, forced": ({"content_digest": "c" * 64}, "photos"),
@@ -189,20 +188,13 @@ def test_interrupted_order_is_finished(
 
 
 def test_separate_order_is_not_beside(world: World) -> None:
-    """A job that was forgotten by another order is not named beside this one."""
-    kept(world, "ada-1")
-    kept(world, "bob-2")
-    world.forget_service.forget("bob-2")
-    [proof] = world.forget_service.forget("ada-1")
-
-    assert proof.beside == ()
-
-
-def test_proof_names_no_shared_order(world: World) -> None:
-    """The proof does not say with which job it was ordered."""
+    """The proof names the jobs of its order beside it, and not with which job it was ordered."""
     job, *_ = chain(world)
+    kept(world, "other-5")
+    world.forget_service.forget("other-5")
     proofs = world.forget_service.forget(job.job_id, family=True)
 
+    assert {*proofs[0].beside} == {"2", "3", "4"}
     assert {each.ordered_with for each in proofs[1:]} == {"1"}
     assert not any("ordered_with" in public(each) for each in proofs)
 

@@ -19,8 +19,6 @@ from tests.support.world import World
 SIGNED = Artifact(
     name="lora.safetensors", url="https://v3.fal.media/files/a/lora.safetensors?token=5ec4e7#x"
 )
-
-
 HTML = b"<html>Service unavailable</html>"
 
 

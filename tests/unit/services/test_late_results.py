@@ -66,8 +66,6 @@ def retried(world: World, ended: Callable[[World, Job], Job]) -> tuple[Job, Job]
 
 
 BOTH = pytest.mark.parametrize("replacement", [duplicate, retried], ids=["duplicate", "retry"])
-
-
 ENDS = pytest.mark.parametrize("ended", [expired, failed], ids=["expired", "failed"])
 
 
@@ -149,8 +147,6 @@ def test_simultaneous_result_stops_the_payment(
 
 
 FINISHED = Finished(REQUEST_ID, ARTIFACTS)
-
-
 MOVED = tuple(Artifact(name=each.name, url=each.url.replace("/a/", "/b/")) for each in ARTIFACTS)
 
 

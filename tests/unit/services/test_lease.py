@@ -23,8 +23,6 @@ from tests.support.memory_files import MemoryResults
 from tests.support.world import World
 
 LENGTH = timedelta(seconds=240)
-
-
 MINUTE = timedelta(minutes=1)
 
 

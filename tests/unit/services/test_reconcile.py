@@ -25,8 +25,6 @@ from tests.support.memory_jobs import MemoryJobs
 from tests.support.world import LATE_AFTER, World
 
 PROBLEM = Problem(code="fal_internal_error", message="fal ended the training.")
-
-
 LATE = LATE_AFTER + timedelta(seconds=1)
 
 

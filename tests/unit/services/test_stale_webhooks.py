@@ -28,8 +28,6 @@ from tests.support.memory import MemoryKeys
 from tests.support.world import World
 
 OTHER_REQUEST = "019d9e0b-6eb0-7920-8000-000000000000"
-
-
 STALE = NOW - timedelta(hours=1)
 
 

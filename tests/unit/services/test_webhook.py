@@ -20,11 +20,7 @@ from tests.support.memory import MemoryKeys
 from tests.support.world import World
 
 OTHER_REQUEST = "019d9e0b-6eb0-7920-8000-000000000000"
-
-
 STRANGER = SigningKey(bytes(32))
-
-
 NEW_KEY = SigningKey(bytes([1] * 32))
 
 
