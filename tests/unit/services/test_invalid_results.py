@@ -63,39 +63,39 @@ def test_sound_second_copy_is_stored(world: World) -> None:
 
 @pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize(
-    ("name", "data", "flaw"),
+    ("files", "flaws"),
     [
-        ("lora.safetensors", HTML, "weights_other_file"),
-        ("lora.safetensors", make_weights()[:-1], "weights_tensors_cut"),
-        ("config.json", HTML, "json_unreadable"),
+        ({"lora.safetensors": HTML}, ["weights_other_file"]),
+        ({"lora.safetensors": make_weights()[:-1]}, ["weights_tensors_cut"]),
+        ({"config.json": HTML}, ["json_unreadable"]),
+        (
+            {"lora.safetensors": HTML, "config.json": HTML},
+            ["weights_other_file", "json_unreadable"],
+        ),
     ],
-    ids=["an error page", "cut weights", "no configuration"],
+    ids=["an error page", "cut weights", "no configuration", "both"],
 )
-def test_invalid_file_fails_the_job(world: World, name: str, data: bytes, flaw: str) -> None:
-    """A file that stays invalid fails the job and says which flaw it has."""
-    world.source.files[name] = data
+def test_invalid_file_fails_the_job(
+    world: World, files: dict[str, bytes], flaws: list[str]
+) -> None:
+    """A file that stays invalid fails the job, says its flaw, and is kept under another name."""
+    world.source.files = dict(files)
     job = storing(world)
+    valid = {"lora.safetensors": make_weights(), "config.json": b"{}"}
     stored = world.result_storer.store_result(job.job_id)
 
     assert stored.status is Status.FAILED
-    [problem] = stored.problems
-    assert (problem.code, problem.member) == ("result_invalid", name)
-    assert flaw in problem.message
-    assert flaw in (world.results.text(job, "ERROR.txt") or "")
+    assert [each.code for each in stored.problems] == ["result_invalid"] * len(flaws)
+    assert [each.member for each in stored.problems] == list(files)
+    for problem, flaw in zip(stored.problems, flaws, strict=True):
+        assert flaw in problem.message
+        assert flaw in (world.results.text(job, "ERROR.txt") or "")
+    expected = {f"{name}.invalid": data for name, data in files.items()}
+    expected |= {name: data for name, data in valid.items() if name not in files}
+    assert {file.name for file in stored.files} == set(expected)
+    for name in (*valid, *expected):
+        assert world.results.files.get(job.prefix + name) == expected.get(name)
     assert world.fal.asked == [REQUEST_ID]
-
-
-@pytest.mark.promise("never lose a result")
-@pytest.mark.usefixtures("html")
-def test_invalid_file_is_kept_renamed(world: World) -> None:
-    """An invalid file that was paid for is kept, under a name that promises nothing."""
-    job = storing(world)
-    stored = world.result_storer.store_result(job.job_id)
-
-    assert world.results.files[job.prefix + "lora.safetensors.invalid"] == HTML
-    assert job.prefix + "lora.safetensors" not in world.results.files
-    assert {file.name for file in stored.files} == {"lora.safetensors.invalid", "config.json"}
-    assert world.results.files[job.prefix + "config.json"] == b"{}"
 
 
 @pytest.mark.promise("nothing leaks")
@@ -132,15 +132,6 @@ def test_sound_file_is_stored_anyway(world: World) -> None:
     job = storing(world, artifacts=(SIGNED.model_copy(update={"size": 7}),))
 
     assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
-
-
-def test_two_invalid_files_are_two_problems(world: World) -> None:
-    world.source.files = {"lora.safetensors": HTML, "config.json": HTML}
-    job = storing(world)
-    stored = world.result_storer.store_result(job.job_id)
-
-    assert [problem.member for problem in stored.problems] == ["lora.safetensors", "config.json"]
-    assert len(stored.files) == 2
 
 
 @pytest.mark.usefixtures("html")

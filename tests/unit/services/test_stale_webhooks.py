@@ -122,19 +122,21 @@ def test_flood_asks_once_a_minute(world: World, job: Job) -> None:
 
 
 def test_fals_own_word_counts(world: World, job: Job) -> None:
-    """fal's own word moves the job on."""
+    """fal's own word moves the job on; while it trains or does not answer, nothing changes."""
+    world.fal.facts[REQUEST_ID] = FalUnavailableError("down")
+    with pytest.raises(FalUnavailableError):
+        world.reconciler.request_status_check(job.job_id)
+    with pytest.raises(JobNotFoundError):
+        world.reconciler.request_status_check("other-0000000000")
+    world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
+    assert world.reconciler.request_status_check(job.job_id) == job
     world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
-    asked = world.reconciler.request_status_check(job.job_id)
+    world.fal.asked.clear()
 
+    asked = world.reconciler.request_status_check(job.job_id)
     assert (asked.status, asked.artifacts) == (Status.STORING, ARTIFACTS)
     assert world.fal.asked == [REQUEST_ID]
     assert world.queue.handed == [job.job_id]
-
-
-def test_while_fal_trains_nothing_changes(world: World, job: Job) -> None:
-    world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
-
-    assert world.reconciler.request_status_check(job.job_id) == job
 
 
 @pytest.mark.parametrize("status", [Status.READY, Status.SUBMITTING, Status.STORING, Status.FAILED])
@@ -164,13 +166,3 @@ def test_doubt_is_settled_by_list_only(world: World) -> None:
 
     world.fal.known = [REQUEST_ID]
     assert world.reconciler.request_status_check(job.job_id).status is Status.STORING
-
-
-def test_silent_fal_is_reported(world: World, job: Job) -> None:
-    """Where fal does not answer it is said so."""
-    world.fal.facts[REQUEST_ID] = FalUnavailableError("down")
-
-    with pytest.raises(FalUnavailableError):
-        world.reconciler.request_status_check(job.job_id)
-    with pytest.raises(JobNotFoundError):
-        world.reconciler.request_status_check("other-0000000000")

@@ -52,22 +52,17 @@ def test_free_slot_goes_to_the_oldest(world: World, said: FalStatus) -> None:
 
 
 def test_busy_slot_wakes_no_job(world: World) -> None:
-    """News of a job that frees no slot wakes no other job."""
-    first, *_ = dropped(world, "a", "b", "c")
+    """News that frees no slot wakes no job, and neither does a free slot where none waits."""
+    first, *others = dropped(world, "a", "b", "c")
     world.fal_updates.receive(first.job_id, Running("request-1", started=True))
     assert world.queue.datasets == []
     world.fal_updates.receive(first.job_id, Finished("request-1", ARTIFACTS))
     world.queue.datasets.clear()
     world.fal_updates.receive(first.job_id, Finished("request-1", ARTIFACTS))
     world.fal_updates.receive(first.job_id, Gone("request-1"))
-
     assert world.queue.datasets == []
-
-
-def test_empty_queue_wakes_no_job(world: World) -> None:
-    [job] = dropped(world, "a")
-    world.train(job)
-
+    world.manual_actions.cancel(others[1].job_id, by="ada")
+    world.train(others[0])
     assert world.queue.datasets == []
 
 
@@ -133,29 +128,25 @@ def test_slow_submitter_leaves_the_rest(world: World, seconds: timedelta, sent: 
     assert states(world, jobs) == [Status.SUBMITTED] * 5
 
 
-def test_deleted_dataset_is_not_paid(world: World) -> None:
-    """A dataset that was deleted before it was sent is not paid for."""
+@pytest.mark.parametrize("deleted", [True, False], ids=["deleted", "newer version"])
+def test_deleted_dataset_is_not_paid(world: World, *, deleted: bool) -> None:
+    """A dataset that is deleted while it waits is not paid for; a newer version changes nothing."""
     world.limits = Limits(max_in_flight=1)
     first, second, third = dropped(world, "a", "b", "c")
-    world.datasets.put("portrait/b.zip", None)
+    if deleted:
+        world.datasets.put("portrait/b.zip", None)
+    else:
+        world.drop("portrait/b.zip", images=30)
     world.train(first)
     world.work()
 
-    assert states(world, [second, third]) == [Status.CANCELLED, Status.SUBMITTED]
-    assert codes(world.job(second.job_id)) == ["dataset_missing"]
     assert len(world.fal.posts) == 2
-
-
-def test_newer_version_changes_no_waiting_job(world: World) -> None:
-    """A newer version of a dataset leaves the one that waits alone."""
-    world.limits = Limits(max_in_flight=1)
-    first, second = dropped(world, "a", "b")
-    world.drop("portrait/b.zip", images=30)
-    world.train(first)
-    world.work()
-
-    assert world.job(second.job_id).status is Status.SUBMITTED
-    assert world.fal.posts[1][1]["images_data_url"].endswith("b.zip?versionId=v1")
+    if deleted:
+        assert states(world, [second, third]) == [Status.CANCELLED, Status.SUBMITTED]
+        assert codes(world.job(second.job_id)) == ["dataset_missing"]
+    else:
+        assert states(world, [second, third]) == [Status.SUBMITTED, Status.READY]
+        assert world.fal.posts[1][1]["images_data_url"].endswith("b.zip?versionId=v1")
 
 
 def test_job_stopped_meanwhile_is_passed_over(world: World) -> None:
