@@ -212,7 +212,7 @@ def test_approval_overrides_an_unknown_price(world: World) -> None:
 
 
 def test_approved_job_waits_for_a_slot(world: World) -> None:
-    """An approved job waits for a slot like everybody."""
+    """An approved job waits for a slot like any other job."""
     world.limits = Limits(1, job_usd=3.6)
     held, first = dropped(world, "a", steps=2000), dropped(world, "b")
     world.manual_actions.approve(held.job_id, by=ADA)

@@ -213,7 +213,7 @@ def test_one_part_is_fetched_ahead(bench: Bench) -> None:
 
     class WaitingStore(MemoryResults):
         def upload(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
-            next_one = number == 5 or reading[number + 1].wait(timeout=10)
+            next_one = number == 5 or reading[number + 1].wait(timeout=60)
             ahead.append((next_one, number < 4 and reading[number + 2].is_set()))
             return super().upload(key, upload_id, number, data)
 

@@ -12,7 +12,7 @@ from lora_drop.jobs.job import DatasetVersion, Job, Status
 from tests.support.builders import BAD_IMAGE
 from tests.support.duplicates import PHOTOS, RENAMED, again, first
 from tests.support.memory_jobs import MemoryJobs
-from tests.support.queue import later
+from tests.support.queue import codes, later
 from tests.support.world import World
 
 
@@ -250,18 +250,14 @@ def test_forced_result_is_the_next_duplicates(world: World) -> None:
     assert again(world, "third.zip", metadata={"preset": "portrait"}).duplicate_of == forced.job_id
 
 
-def test_force_false_is_none(world: World) -> None:
+def test_invalid_force_is_refused_for_free(world: World) -> None:
+    """``force=false`` forces nothing; a value that is neither true nor false is refused for free."""
+    refused = again(world, "x.zip", metadata={"force": "yes"})
+    assert (refused.status, codes(refused)) == (Status.REJECTED, ["parameter_invalid_type"])
+    assert world.fal.posts == []
     world.train(first(world))
 
     assert again(world, metadata={"force": "false"}).status is Status.SUCCEEDED
-
-
-def test_invalid_force_is_refused_for_free(world: World) -> None:
-    """A force that is neither true nor false is refused for free."""
-    job = again(world, metadata={"force": "yes"})
-
-    assert (job.status, job.problems[0].code) == (Status.REJECTED, "parameter_invalid_type")
-    assert world.fal.posts == []
 
 
 @pytest.mark.promise("never lose a result")

@@ -200,7 +200,7 @@ FREE = Problem(code="fal_internal_error", message="m")
 
 
 class Burst:
-    """Everybody works as it comes: submitters and fal; ``seed`` decides who is next."""
+    """Datasets come and fal ends jobs in an order that ``seed`` decides."""
 
     def __init__(self, world: World, *, seed: int, most: int) -> None:
         self.world, self.most = world, most
