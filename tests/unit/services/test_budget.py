@@ -75,7 +75,7 @@ def test_month_is_spent_to_its_cent(
 
 @pytest.mark.promise("never get stuck")
 def test_new_month_sends_held_jobs(world: World) -> None:
-    """A new month sends what the old one could not pay."""
+    """A new month sends the jobs that the old one could not pay."""
     world.limits = Limits(max_in_flight=9, monthly_usd=4.0)
     dropped(world, "a")
     held = dropped(world, "b")

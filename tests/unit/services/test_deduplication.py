@@ -123,7 +123,7 @@ def test_waiting_duplicate_gets_the_files(world: World) -> None:
 @pytest.mark.promise("never get stuck")
 @pytest.mark.parametrize("billed", [True, False, None])
 def test_failed_first_is_replaced(world: World, *, billed: bool | None) -> None:
-    """When the first fails, the one that waited takes over."""
+    """When the first job fails, the duplicate that waited takes over."""
     running, waiting, last = first(world), again(world), again(world, "portrait/last.zip")
     world.fal_updates.receive(running.job_id, Failed("request-1", BAD_IMAGE, billed=billed))
     later(world)
@@ -153,7 +153,7 @@ def test_cancelled_first_is_replaced(world: World) -> None:
     [("lora.safetensors", None), ("config.json", None), ("lora.safetensors", b"cut")],
 )
 def test_missing_file_is_trained_again(world: World, name: str, left: bytes | None) -> None:
-    """When a file of the first is gone or has another size, the dataset is trained again."""
+    """When a file of the first job is gone or has another size, the dataset is trained again."""
     trained = world.train(first(world))
     [gone] = [stored for stored in trained.files if stored.name == name]
     world.results.remove(gone.key)
@@ -177,7 +177,7 @@ def test_retrained_files_count_from_then(world: World) -> None:
 
 @pytest.mark.promise("never pay twice")
 def test_simultaneous_duplicates_pay_once(world: World) -> None:
-    """Of two that come at the same moment one is paid."""
+    """Of two duplicates that come at the same moment one is paid."""
     second: DatasetVersion = world.drop("portrait/copy.zip", images=0, members=RENAMED)
 
     class Meanwhile(MemoryJobs):

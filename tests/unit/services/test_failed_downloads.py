@@ -101,7 +101,7 @@ def test_a_second_time_it_fails(world: World, job: Job) -> None:
 @pytest.mark.promise("never pay twice")
 @pytest.mark.parametrize("units", ["1500", None], ids=["billed", "unknown"])
 def test_possible_charge_waits_for_a_person(world: World, job: Job, units: str | None) -> None:
-    """Where money may have gone, a person decides."""
+    """Where fal may have billed a failed download, a person decides."""
     ask_fal(world, request_1=not_downloaded("request-1", units))
 
     held = world.job(job.job_id)

@@ -210,7 +210,7 @@ STRANGERS: dict[str, dict[str, Any]] = {
 @pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize("how", STRANGERS)
 def test_stranger_stays(world: World, how: str) -> None:
-    """A job that shares nothing stays."""
+    """A job that shares nothing with a forgotten one stays."""
     job, other = kept(world, "ada-1"), kept(world, "bob-2", **STRANGERS[how])
     [proof] = forget(world, job)
 

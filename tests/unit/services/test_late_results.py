@@ -86,7 +86,7 @@ def result_comes(world: World, given_up: Job) -> None:
 def test_late_result_stops_its_replacement(
     busy: World, replacement: Replacement, ended: Callable[[World, Job], Job]
 ) -> None:
-    """What replaces a job whose result came after all is not paid for, however long it waits."""
+    """A job that replaces another is not paid for once the result of the other came after all."""
     given_up, waiting = replacement(busy, ended)
     assert waiting.status is Status.READY
     result_comes(busy, given_up)

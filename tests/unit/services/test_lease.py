@@ -79,7 +79,7 @@ def test_row_decides_between_simultaneous_workers(world: World) -> None:
 
 @pytest.mark.promise("never lose a result")
 def test_overtaken_worker_writes_no_more(world: World) -> None:
-    """What was overtaken can write nothing any more."""
+    """A worker that was overtaken can write nothing any more."""
     job = storing(world)
     first = held(world, job, owner="a")
     world.clock.now += LENGTH

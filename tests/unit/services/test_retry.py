@@ -88,7 +88,7 @@ def test_retry_is_a_new_job(world: World, ended: Callable[[World], Job]) -> None
 @pytest.mark.promise("never pay twice")
 @ENDED
 def test_same_retry_is_same_job(world: World, ended: Callable[[World], Job]) -> None:
-    """The same retry again is the same job."""
+    """The same retry, asked for again, is the same job."""
     old = ended(world)
     before = len(world.fal.posts)
     jobs = [retried(world, old) for _ in range(4)]

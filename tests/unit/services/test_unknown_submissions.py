@@ -60,7 +60,7 @@ def test_only_listed_request_is_adopted(
 def test_only_one_request_decides(
     world: World, doubtful: Job, known: Sequence[str] | Exception
 ) -> None:
-    """Anything but exactly one request decides nothing."""
+    """A list of fal with none or several requests settles no submission in doubt."""
     world.fal.known = known
     for _ in range(3):
         world.reconciler.reconcile()
