@@ -17,6 +17,7 @@ from lora_drop.fal.trainers.parameters import TrainingParameters
 from lora_drop.fal.webhooks import SignedHeaders
 from lora_drop.jobs.artifacts import Artifact
 from lora_drop.jobs.job import DatasetVersion, Job
+from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import TRANSITIONS, Status
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -217,3 +218,9 @@ def s3_event(dataset: DatasetVersion, name: str = "ObjectCreated:Put") -> dict[s
             }
         ]
     }
+
+
+# A person who acts on jobs, and two things that fal says of a request.
+ADA = "arn:aws:iam::123456789012:user/ada"
+BAD_IMAGE = Problem(code="fal_image_load_error", message="One of the images cannot be read.")
+LOCKED = Problem(code="fal_account_locked", message="Top up the balance.")

@@ -22,14 +22,14 @@ def trained(world: World, key: str = "portrait/ada.zip", **archive: Any) -> Job:
 
 
 def forget(world: World, job: Job, *, family: bool = False) -> list[Erasure]:
-    """Asked for, and asked again after the last look."""
+    """Forget a job, and ask again after the last look."""
     world.forget_service.forget(job.job_id, family=family)
     world.clock.now += DONE
     return list(world.forget_service.forget(job.job_id, family=family))
 
 
 def left_of(world: World, word: str) -> list[str]:
-    """Where a word is still to be found."""
+    """Return the places where a word is still found."""
     places = {
         "datasets": world.datasets.objects,
         "uploads": world.datasets.uploads,
@@ -47,9 +47,7 @@ def left_of(world: World, word: str) -> list[str]:
     return [name for name, place in places.items() if word in repr(place)]
 
 
-# ------------------------------------------------------------------------------ who shares
-
-
 def kept(world: World, job_id: str, **changes: Any) -> Job:
+    """A job that has failed, with a dataset of its own where nothing else is said."""
     dataset = make_dataset(f"{job_id}.zip")
     return world.holds(make_job(Status.FAILED, **{"dataset": dataset, "job_id": job_id, **changes}))

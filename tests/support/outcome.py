@@ -1,21 +1,20 @@
-"""Accidents on purpose: the process dies, or a call fails, right before or after one effect."""
+"""Faults on purpose: the process dies, or a call fails, right before or after one effect."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.job import DatasetVersion, Job
-from lora_drop.ports import Submission
 from lora_drop.results.copies import Label, Part
-from tests.support.memory import MemoryFal, MemoryQueue
+from tests.support.memory import MemoryQueue
 from tests.support.memory_files import MemoryResults
 from tests.support.memory_jobs import MemoryJobs
 from tests.support.world import World
 
 
 class Killed(BaseException):
-    """The process ends here: no ``except Exception`` hears of it."""
+    """The process ends here; ``except Exception`` does not catch it."""
 
 
 class Throttled(Exception):
@@ -24,44 +23,44 @@ class Throttled(Exception):
 
 @dataclass
 class Outcome:
-    """Lets every effect on the outside world happen, but for the one that is ``at`` hand."""
+    """Let every effect on the outside world happen, but fail at the one with the number ``at``."""
 
     at: int = 0
     after: bool = False
-    accident: Callable[[], BaseException] = Killed
+    fault: Callable[[], BaseException] = Killed
     effects: list[str] = field(default_factory=list)
 
     def act[R](self, name: str, effect: Callable[[], R]) -> R:
         self.effects.append(name)
         now = len(self.effects) == self.at
         if now and not self.after:
-            raise self.accident()
+            raise self.fault()
         result = effect()
         if now:
-            raise self.accident()
+            raise self.fault()
         return result
 
 
 @dataclass
-class MortalJobs(MemoryJobs):
+class FailingJobs(MemoryJobs):
     """A JobStore whose writes are effects."""
 
-    fate: Outcome = field(default_factory=Outcome)
+    outcome: Outcome = field(default_factory=Outcome)
 
     def add(self, job: Job, **more: Any) -> bool:
-        return self.fate.act("add", lambda: MemoryJobs.add(self, job, **more))
+        return self.outcome.act("add", lambda: MemoryJobs.add(self, job, **more))
 
     def replace(self, before: Job, after: Job, **more: Any) -> None:
-        self.fate.act(
+        self.outcome.act(
             f"replace {after.status}", lambda: MemoryJobs.replace(self, before, after, **more)
         )
 
 
 @dataclass
-class MortalResults(MemoryResults):
+class FailingResults(MemoryResults):
     """A ResultStore whose writes are effects."""
 
-    fate: Outcome = field(default_factory=Outcome)
+    outcome: Outcome = field(default_factory=Outcome)
 
     def write(self, key: str, text: str, content_type: str, **more: Any) -> StoredFile:
         return self._act(
@@ -69,7 +68,7 @@ class MortalResults(MemoryResults):
         )
 
     def remove(self, key: str) -> None:
-        self.fate.act("remove", lambda: MemoryResults.remove(self, key))
+        self.outcome.act("remove", lambda: MemoryResults.remove(self, key))
 
     def put(self, key: str, data: bytes, label: Label) -> None:
         self._act("put", key, lambda: MemoryResults.put(self, key, data, label))
@@ -91,48 +90,29 @@ class MortalResults(MemoryResults):
         self._act("abort", key, lambda: MemoryResults.abort(self, key, upload_id))
 
     def _act[R](self, call: str, key: str, effect: Callable[[], R]) -> R:
-        return self.fate.act(f"{call} {key.rsplit('/', 1)[-1]}", effect)
+        return self.outcome.act(f"{call} {key.rsplit('/', 1)[-1]}", effect)
 
 
 @dataclass
-class MortalTrainer(MemoryFal):
-    """A Trainer whose submission is an effect; ``accepted`` is what fal has really taken."""
-
-    fate: Outcome = field(default_factory=Outcome)
-    accepted: list[str] = field(default_factory=list)
-
-    def submit(
-        self, application: str, arguments: Mapping[str, Any], *, webhook_url: str
-    ) -> Submission:
-        def accept() -> Submission:
-            self.accepted.append(webhook_url)
-            return MemoryFal.submit(self, application, arguments, webhook_url=webhook_url)
-
-        return self.fate.act("submit", accept)
-
-
-@dataclass
-class MortalQueue(MemoryQueue):
+class FailingQueue(MemoryQueue):
     """An Inbox and a Handover whose messages are effects."""
 
-    fate: Outcome = field(default_factory=Outcome)
+    outcome: Outcome = field(default_factory=Outcome)
 
     def announce(self, dataset: DatasetVersion) -> None:
-        self.fate.act("announce", lambda: MemoryQueue.announce(self, dataset))
+        self.outcome.act("announce", lambda: MemoryQueue.announce(self, dataset))
 
     def hand_over(self, job_id: str) -> None:
-        self.fate.act("hand over", lambda: MemoryQueue.hand_over(self, job_id))
+        self.outcome.act("hand over", lambda: MemoryQueue.hand_over(self, job_id))
 
 
 @dataclass
-class MortalWorld(World):
-    """A world whose every effect is in the hands of one fate."""
+class FailingWorld(World):
+    """A world whose every effect passes through one outcome."""
 
-    fate: Outcome = field(default_factory=Outcome)
-    trainer: MortalTrainer = field(default_factory=MortalTrainer)
+    outcome: Outcome = field(default_factory=Outcome)
 
     def __post_init__(self) -> None:
-        self.jobs = MortalJobs(fate=self.fate)
-        self.results = MortalResults(fate=self.fate)
-        self.queue = MortalQueue(fate=self.fate)
-        self.trainer = MortalTrainer(fate=self.fate)
+        self.jobs = FailingJobs(outcome=self.outcome)
+        self.results = FailingResults(outcome=self.outcome)
+        self.queue = FailingQueue(outcome=self.outcome)

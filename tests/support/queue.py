@@ -1,4 +1,4 @@
-"""Datasets that come one after the other, and what becomes of them in the line."""
+"""Datasets that come one after the other, and what becomes of them in the waiting queue."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,7 +7,7 @@ from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from tests.support.builders import make_jpeg
-from tests.support.world import World
+from tests.support.world import LATE_AFTER, World
 
 
 def dropped(world: World, *names: str, **how: Any) -> list[Job]:
@@ -24,6 +24,17 @@ def states(world: World, jobs: list[Job]) -> list[Status]:
     return [world.job(job.job_id).status for job in jobs]
 
 
+def codes(job: Job) -> list[str]:
+    return [problem.code for problem in job.problems]
+
+
 def free(world: World) -> None:
     """Limits that let everything pass."""
     world.limits = Limits(max_in_flight=100)
+
+
+def later(world: World, after: timedelta = LATE_AFTER) -> None:
+    """Time passes, the reconciler makes a round, and the submitter empties the inbox."""
+    world.clock.now += after
+    world.reconciler.reconcile()
+    world.work()

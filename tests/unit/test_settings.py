@@ -1,3 +1,5 @@
+"""Each function loads its settings from its environment, or says which one is wrong."""
+
 import pytest
 from pydantic import ValidationError
 
@@ -38,11 +40,7 @@ ENVIRONMENT = {
     "LATE_AFTER_SECONDS": "300",
 }
 EACH: list[type[Settings]] = [
-    SubmitSettings,
-    WebhookSettings,
-    StoreSettings,
-    ReconcileSettings,
-    JobsSettings,
+    *(SubmitSettings, WebhookSettings, StoreSettings, ReconcileSettings, JobsSettings)
 ]
 NEEDED = [
     (model, name.upper())
@@ -61,26 +59,19 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 @pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize("model", EACH)
-def test_every_function_finds_what_it_needs_in_its_environment(model: type[Settings]) -> None:
+def test_functions_load_their_settings(model: type[Settings]) -> None:
+    """Each function finds what it needs in its environment."""
     assert load(model).jobs_table == "jobs"
 
 
+@pytest.mark.promise("it can be operated")
+@pytest.mark.parametrize("value", [None, ""], ids=["missing", "empty"])
 @pytest.mark.parametrize(("model", "name"), NEEDED)
-def test_what_is_needed_is_missed_at_once_and_by_name(
-    environment: pytest.MonkeyPatch, model: type[Settings], name: str
+def test_missing_setting_is_named(
+    environment: pytest.MonkeyPatch, model: type[Settings], name: str, value: str | None
 ) -> None:
-    environment.delenv(name)
-
-    with pytest.raises(ValidationError, match=name):
-        load(model)
-
-
-@pytest.mark.parametrize(("model", "name"), NEEDED)
-def test_what_is_needed_is_never_empty(
-    environment: pytest.MonkeyPatch, model: type[Settings], name: str
-) -> None:
-    environment.setenv(name, "")
-
+    """A setting that is missing or empty is an error at once, and is named."""
+    environment.setenv(name, "") if value is not None else environment.delenv(name)
     with pytest.raises(ValidationError, match=name):
         load(model)
 
@@ -91,6 +82,7 @@ def test_numbers_come_as_text(environment: pytest.MonkeyPatch) -> None:
     assert load(SubmitSettings).dataset_url_seconds == 900
 
 
+@pytest.mark.promise("nothing leaks")
 @pytest.mark.parametrize(
     ("model", "name", "value"),
     [
@@ -105,25 +97,25 @@ def test_numbers_come_as_text(environment: pytest.MonkeyPatch) -> None:
         (WebhookSettings, "FAL_JWKS_URL", "http://rest.fal.ai/.well-known/jwks.json"),
     ],
 )
-def test_a_wrong_value_is_told_by_name_and_not_repeated(
+def test_wrong_value_is_not_repeated(
     environment: pytest.MonkeyPatch, model: type[Settings], name: str, value: str
 ) -> None:
+    """A wrong value is named and not repeated."""
     environment.setenv(name, value)
-
     with pytest.raises(ValidationError, match=name) as raised:
         load(model)
 
     assert f"input_value='{value}'" not in str(raised.value)
 
 
-def test_our_user_id_at_fal_may_be_left_out(environment: pytest.MonkeyPatch) -> None:
+def test_user_id_may_be_left_out(environment: pytest.MonkeyPatch) -> None:
     assert load(WebhookSettings).fal_user_id == ""
     environment.setenv("FAL_USER_ID", "user_1")
     assert load(WebhookSettings).fal_user_id == "user_1"
 
 
 @pytest.mark.usefixtures("environment")
-def test_settings_never_change_under_a_functions_feet() -> None:
+def test_settings_never_change() -> None:
     settings = load(JobsSettings)
 
     with pytest.raises(ValidationError):

@@ -1,3 +1,5 @@
+"""What is shown of jobs and of the month's money."""
+
 from datetime import timedelta
 
 import pytest
@@ -26,16 +28,19 @@ def jobs() -> MemoryJobs:
     )
 
 
-def test_a_job_is_shown_as_its_public_self(jobs: MemoryJobs) -> None:
+@pytest.mark.promise("nothing leaks")
+def test_job_is_shown_publicly(jobs: MemoryJobs) -> None:
+    """A job is shown as its public form."""
     assert show_job("job-3", jobs=jobs) == public(jobs.rows["job-3"])
 
 
-def test_an_unknown_job_is_told_as_such(jobs: MemoryJobs) -> None:
+def test_unknown_job_is_reported(jobs: MemoryJobs) -> None:
     with pytest.raises(JobNotFoundError, match="job-9"):
         show_job("job-9", jobs=jobs)
 
 
-def test_jobs_come_newest_first_page_by_page(jobs: MemoryJobs) -> None:
+def test_jobs_come_newest_first(jobs: MemoryJobs) -> None:
+    """Jobs come newest first page by page."""
     first = list_jobs(status=None, limit=3, cursor=None, jobs=jobs)
     second = list_jobs(status=None, limit=3, cursor=first["next"], jobs=jobs)
 
@@ -50,18 +55,19 @@ def test_jobs_of_one_state_alone(jobs: MemoryJobs) -> None:
     assert [job["job_id"] for job in page["jobs"]] == ["job-3", "job-1"]
 
 
-def test_a_cursor_of_somebody_elses_is_refused(jobs: MemoryJobs) -> None:
+def test_foreign_cursor_is_refused(jobs: MemoryJobs) -> None:
+    """A cursor of another workers is refused."""
     with pytest.raises(BadQuery, match="not a cursor"):
-        list_jobs(status=None, limit=3, cursor="somebody else's", jobs=jobs)
+        list_jobs(status=None, limit=3, cursor="another list's", jobs=jobs)
 
 
+@pytest.mark.promise("it can be operated")
 @pytest.mark.parametrize(
     ("limits", "left"),
     [(Limits(2, 100.0, 25.0), 87.99), (Limits(2, 12.01), 0.0), (Limits(2, 5.0), 0.0)],
 )
-def test_the_months_money_is_what_the_jobs_have_cost_and_may_cost(
-    limits: Limits, left: float
-) -> None:
+def test_months_money_is_shown(limits: Limits, left: float) -> None:
+    """The month's money is what the jobs have cost and may cost."""
     jobs = MemoryJobs()
     for name, status, usd in (
         ("a", Status.TRAINING, 3.6),

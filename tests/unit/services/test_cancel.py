@@ -13,44 +13,30 @@ from lora_drop.jobs.errors import (
     JobNotFoundError,
 )
 from lora_drop.jobs.job import Job
-from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Submission
-from tests.support.builders import ARTIFACTS, NOW, REQUEST_ID, make_job
+from tests.support.builders import ADA, ARTIFACTS, BAD_IMAGE, NOW, REQUEST_ID, make_job
 from tests.support.memory import MemoryFal
 from tests.support.memory_jobs import MemoryJobs
+from tests.support.queue import codes
 from tests.support.world import World
 
-ADA = "arn:aws:iam::123456789012:user/ada"
 STOPPED = failed(
     REQUEST_ID,
     "Request cancelled",
     {"detail": "Request cancelled", "error_type": "client_cancelled"},
 )
-BAD = Problem(code="fal_image_load_error", message="One of the images cannot be read.")
 FREE = [Status.RECEIVED, Status.READY, Status.HELD]
 AT_FAL = [Status.SUBMITTED, Status.TRAINING]
 
 
-@pytest.mark.parametrize("status", FREE)
-def test_what_is_not_at_fal_is_stopped_for_free_under_a_name(world: World, status: Status) -> None:
-    job = world.holds(make_job(status))
-
-    cancelled = world.manual_actions.cancel(job.job_id, by=ADA)
-
-    assert (cancelled.status, cancelled.history[-1].by) == (Status.CANCELLED, ADA)
-    assert [problem.code for problem in cancelled.problems] == ["cancelled_by_person"]
-    assert cancelled == world.job(job.job_id)
-    assert cancelled.charges == ()
-    assert world.fal.cancelled == []
-
-
-def test_what_was_stopped_is_not_sent_when_its_turn_comes(world: World) -> None:
+@pytest.mark.promise("never pay twice")
+def test_cancelled_job_is_not_sent(world: World) -> None:
+    """A cancelled job is not sent when its turn comes."""
     world.limits = Limits(max_in_flight=1)
     world.answer(lambda: Submission(f"request-{len(world.fal.posts)}"))
     first = world.submit(world.drop("a.zip", images=11))
     second = world.submit(world.drop("b.zip", images=12))
-
     world.manual_actions.cancel(second.job_id, by=ADA)
     world.fal_updates.receive(first.job_id, Finished("request-1", ARTIFACTS))
     world.work()
@@ -60,65 +46,63 @@ def test_what_was_stopped_is_not_sent_when_its_turn_comes(world: World) -> None:
     assert world.paid == [first.job_id]
 
 
-def test_a_held_job_that_was_stopped_tells_no_trouble(world: World) -> None:
-    job = world.holds(make_job(Status.HELD))
+@pytest.mark.promise("it can be operated")
+@pytest.mark.parametrize("status", FREE)
+def test_unsent_job_is_cancelled_for_free(world: World, status: Status) -> None:
+    """A job that is not at fal is cancelled for free, under the person's name, without an error."""
+    job = world.holds(make_job(status))
     world.record.publish_files(job)
+    cancelled = world.manual_actions.cancel(job.job_id, by=ADA)
 
-    world.manual_actions.cancel(job.job_id, by=ADA)
-
+    assert (cancelled.status, cancelled.history[-1].by) == (Status.CANCELLED, ADA)
+    assert (codes(cancelled), cancelled.charges) == (["cancelled_by_person"], ())
+    assert cancelled == world.job(job.job_id)
+    assert world.fal.cancelled == []
     assert world.results.text(job, "ERROR.txt") is None
 
 
+@pytest.mark.promise("never get stuck")
 @pytest.mark.parametrize("status", AT_FAL)
-def test_fal_is_asked_to_stop_and_what_it_makes_of_it_counts(world: World, status: Status) -> None:
+def test_fal_is_asked_to_stop(world: World, status: Status) -> None:
+    """fal is asked to stop a training, what it makes of it counts, and the slot is handed on."""
     job = world.holds(make_job(status))
+    waiting = world.holds(make_job(Status.READY, job_id="next-1"))
     world.fal.facts[REQUEST_ID] = STOPPED
-
     cancelled = world.manual_actions.cancel(job.job_id, by=ADA)
 
     assert world.fal.cancelled == [REQUEST_ID]
-    assert cancelled.status is Status.CANCELLED
-    assert [problem.code for problem in cancelled.problems] == ["cancelled_by_person"]
+    assert (cancelled.status, codes(cancelled)) == (Status.CANCELLED, ["cancelled_by_person"])
     # fal does not say that a training it has begun is free.
     assert [charge.state for charge in cancelled.charges] == ["wasted"]
-
-
-def test_a_training_that_was_stopped_hands_its_slot_on(world: World) -> None:
-    job = world.holds(make_job(Status.TRAINING))
-    waiting = world.holds(make_job(Status.READY, job_id="next-1"))
-    world.fal.facts[REQUEST_ID] = STOPPED
-
-    world.manual_actions.cancel(job.job_id, by=ADA)
-
     assert world.queue.datasets == [waiting.dataset]
 
 
 @pytest.mark.parametrize("started", [False, True])
-def test_until_fal_has_stopped_it_the_job_says_that_it_was_asked(
-    world: World,
-    started: bool,  # noqa: FBT001  # a table's column
-) -> None:
+def test_unfinished_cancel_is_shown(world: World, *, started: bool) -> None:
+    """Until fal has stopped it, the job says that it was asked; the reconciler learns the end."""
     job = world.holds(make_job(Status.SUBMITTED))
     world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=started)
-
-    asked = world.manual_actions.cancel(job.job_id, by=ADA)
+    asked = [world.manual_actions.cancel(job.job_id, by=ADA) for _ in range(3)][-1]
 
     assert asked.status is (Status.TRAINING if started else Status.SUBMITTED)
-    assert [problem.code for problem in asked.problems] == ["cancel_requested"]
+    assert world.fal.cancelled == [REQUEST_ID] * 3
+    assert codes(asked) == ["cancel_requested"]
     assert "cancel_requested" in (world.results.text(job, "status.json") or "")
     assert world.results.text(job, "ERROR.txt") is None
     assert asked.at_fal
+    world.fal.facts[REQUEST_ID] = STOPPED
+    world.clock.now = NOW + timedelta(minutes=10)
+    world.reconciler.reconcile()
+    assert world.job(job.job_id).status is Status.CANCELLED
 
 
+@pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize("over", [False, True], ids=["too late", "over"])
-def test_a_training_that_ended_all_the_same_is_kept(
-    world: World,
-    over: bool,  # noqa: FBT001  # a table's column
-) -> None:
+def test_finished_training_is_kept(world: World, *, over: bool) -> None:
+    """A training that ended all the same is kept."""
     job = world.holds(make_job(Status.TRAINING))
     world.fal.over = over
     world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
-
     kept = world.manual_actions.cancel(job.job_id, by=ADA)
 
     assert (kept.status, kept.problems) == (Status.STORING, ())
@@ -126,38 +110,37 @@ def test_a_training_that_ended_all_the_same_is_kept(
     assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
 
 
-def test_whoever_asks_twice_in_a_minute_does_not_take_fals_word_that_it_has_nothing(
-    world: World,
-) -> None:
+def test_quick_denials_decide_nothing(world: World) -> None:
+    """fal's word that it has nothing does not count twice within a minute."""
     job = world.holds(make_job(Status.TRAINING))
     world.fal.over = True
     world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
-
     world.manual_actions.cancel(job.job_id, by=ADA)
-    asked = world.manual_actions.cancel(job.job_id, by=ADA)
 
-    assert asked.status is Status.TRAINING
+    assert world.manual_actions.cancel(job.job_id, by=ADA).status is Status.TRAINING
 
 
-def test_a_training_that_was_over_ends_as_it_has_ended(world: World) -> None:
+def test_finished_training_is_not_being_stopped(world: World) -> None:
+    """A training that was over ends as it has ended, and is not shown as being stopped."""
     job = world.holds(make_job(Status.TRAINING))
     world.fal.over = True
-    world.fal.facts[REQUEST_ID] = Failed(REQUEST_ID, BAD)
+    world.fal.facts[REQUEST_ID] = FalUnavailableError("down")
+    with pytest.raises(FalUnavailableError):
+        world.manual_actions.cancel(job.job_id, by=ADA)
+    assert world.job(job.job_id) == job
+    world.fal.facts[REQUEST_ID] = Failed(REQUEST_ID, BAD_IMAGE)
 
     ended = world.manual_actions.cancel(job.job_id, by=ADA)
-
     assert ended.status is Status.FAILED
-    assert "cancel_requested" not in [problem.code for problem in ended.problems]
+    assert "cancel_requested" not in codes(ended)
 
 
-def test_whoever_had_it_stopped_is_remembered_and_told_how_to_train_it_after_all(
-    world: World,
-) -> None:
+def test_cancelling_person_is_remembered(world: World) -> None:
+    """The person who cancelled is named, and the way to train after all is shown."""
     job = world.holds(make_job(Status.SUBMITTED))
     world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=False)
     world.manual_actions.cancel(job.job_id, by=ADA)
     stopped = {"detail": "stopped", "error_type": "client_cancelled"}
-
     ended = world.fal_updates.receive(
         job.job_id, failed(REQUEST_ID, "x", stopped, billable_units="0"), asked=True
     )
@@ -168,73 +151,31 @@ def test_whoever_had_it_stopped_is_remembered_and_told_how_to_train_it_after_all
     assert "fal does not bill it" in ended.problems[0].message
 
 
-def test_what_was_over_is_not_said_to_be_being_stopped(world: World) -> None:
-    job = world.holds(make_job(Status.TRAINING))
-    world.fal.over = True
-    world.fal.facts[REQUEST_ID] = FalUnavailableError("down")
-
-    with pytest.raises(FalUnavailableError):
-        world.manual_actions.cancel(job.job_id, by=ADA)
-
-    assert world.job(job.job_id) == job
+WHY_NOT = {
+    Status.SUBMITTING: "this very moment",
+    Status.SUBMIT_UNKNOWN: "lora-drop resolve",
+    Status.STORING: "trained and paid",
+    **{status: f"has ended: {status}" for status in Status if status.terminal},
+}
 
 
-def test_the_reconciler_learns_the_rest(world: World) -> None:
-    job = world.holds(make_job(Status.TRAINING))
-    world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
-    world.manual_actions.cancel(job.job_id, by=ADA)
-    world.fal.facts[REQUEST_ID] = STOPPED
-    world.clock.now = NOW + timedelta(minutes=10)
-
-    world.reconciler.reconcile()
-
-    assert world.job(job.job_id).status is Status.CANCELLED
-
-
-def test_asking_again_asks_fal_again(world: World) -> None:
-    job = world.holds(make_job(Status.TRAINING))
-    world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
-
-    for _ in range(3):
-        world.manual_actions.cancel(job.job_id, by=ADA)
-
-    assert world.fal.cancelled == [REQUEST_ID] * 3
-    assert world.job(job.job_id).status is Status.TRAINING
-
-
-@pytest.mark.parametrize("status", [Status.SUBMITTING, Status.SUBMIT_UNKNOWN, Status.STORING])
-def test_what_cannot_be_stopped_now_says_why(world: World, status: Status) -> None:
+@pytest.mark.parametrize("status", WHY_NOT)
+def test_uncancellable_job_says_why(world: World, status: Status) -> None:
+    """A job that cannot be stopped now or has ended stays as it is, and says why."""
     job = world.holds(make_job(status))
-    why = {
-        Status.SUBMITTING: "this very moment",
-        Status.SUBMIT_UNKNOWN: "lora-drop resolve",
-        Status.STORING: "trained and paid",
-    }
-
-    with pytest.raises(ActionNotAllowedError, match=why[status]):
+    with pytest.raises(ActionNotAllowedError, match=WHY_NOT[status]):
         world.manual_actions.cancel(job.job_id, by=ADA)
+    with pytest.raises(JobNotFoundError):
+        world.manual_actions.cancel("unknown", by=ADA)
 
     assert world.job(job.job_id) == job
     assert world.fal.cancelled == []
 
 
-@pytest.mark.parametrize("status", [status for status in Status if status.terminal])
-def test_what_has_ended_has_ended(world: World, status: Status) -> None:
-    job = world.holds(make_job(status))
-
-    with pytest.raises(ActionNotAllowedError, match=f"has ended: {status}"):
-        world.manual_actions.cancel(job.job_id, by=ADA)
-
-    assert world.job(job.job_id) == job
-
-
-def test_nobody_stops_a_job_that_is_not_there(world: World) -> None:
-    with pytest.raises(JobNotFoundError):
-        world.manual_actions.cancel("nobody", by=ADA)
-
-
 @pytest.mark.parametrize("call", ["cancel", "ask"])
-def test_when_fal_does_not_answer_the_job_goes_on(world: World, call: str) -> None:
+def test_silent_fal_stops_nothing(world: World, call: str) -> None:
+    """When fal does not answer, the job goes on."""
+
     class Down(MemoryFal):
         def cancel(self, application: str, request_id: str) -> bool:
             if call == "cancel":
@@ -246,14 +187,15 @@ def test_when_fal_does_not_answer_the_job_goes_on(world: World, call: str) -> No
 
     world.fal = Down()
     job = world.holds(make_job(Status.TRAINING))
-
     with pytest.raises(FalUnavailableError):
         world.manual_actions.cancel(job.job_id, by=ADA)
 
     assert world.job(job.job_id).status is Status.TRAINING
 
 
-def test_a_job_that_is_sent_in_this_very_moment_is_not_taken_for_stopped(world: World) -> None:
+@pytest.mark.promise("never pay twice")
+def test_job_being_sent_is_not_cancelled(world: World) -> None:
+    """A job that is sent in this very moment is not taken for cancelled."""
     job = world.holds(make_job(Status.READY))
 
     class Slow(MemoryJobs):
@@ -266,7 +208,6 @@ def test_a_job_that_is_sent_in_this_very_moment_is_not_taken_for_stopped(world: 
             return found
 
     world.jobs = Slow(world.jobs.rows)
-
     with pytest.raises(ConflictError):
         world.manual_actions.cancel(job.job_id, by=ADA)
 

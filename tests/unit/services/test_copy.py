@@ -1,20 +1,24 @@
-"""A file is copied whole and put there once, whatever lies there and whoever else is at it."""
+"""A file is copied whole and put there once, and a file that is invalid is never stored under its name."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from lora_drop.jobs.artifacts import StoredFile
+from lora_drop.jobs.artifacts import Artifact, StoredFile
 from lora_drop.jobs.errors import (
     ConflictError,
     DownloadInterruptedError,
     HostNotAllowedError,
     ResultGoneError,
+    ResultInvalidError,
 )
-from lora_drop.results.copies import Label, Part
+from lora_drop.results.copies import Label
 from lora_drop.services.copy import TRIES
-from tests.support.copying import BIN, KEY, PART, PREFIX, Bench
-from tests.support.memory_files import MemoryResults
+from tests.support.builders import make_weights
+from tests.support.copying import BIN, KEY, LORA, PART, PREFIX, Bench, HookedResults
+from tests.support.memory_files import MemoryArtifact, MemoryResults, MemorySource
 from tests.support.outcome import Killed
 
 
@@ -24,38 +28,40 @@ def bench() -> Bench:
 
 
 SIZES = [0, 1, PART - 1, PART, PART + 1, 2 * PART - 1, 2 * PART, 2 * PART + 1, 5 * PART + 7]
+SMALL_AND_LARGE = pytest.mark.parametrize("size", [5, 5 * PART], ids=["small", "in parts"])
 
 
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def long_header(size: int) -> bytes:
+    """Weights whose header is longer than two parts, cut at this size."""
+    valid = make_weights(PART)
+    length = int.from_bytes(valid[:8], "little")
+    padding = b" " * (2 * PART)
+    header = (length + len(padding)).to_bytes(8, "little") + valid[8 : 8 + length] + padding
+    return (header + valid[8 + length :])[:size]
+
+
+@pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("how", ["ranges", "whole", "unsized"])
-def test_a_file_of_any_size_arrives_whole_with_its_hash(bench: Bench, size: int, how: str) -> None:
+def test_file_of_any_size_arrives_whole(bench: Bench, size: int, how: str) -> None:
+    """A file of any size arrives whole, with its hash; by ranges each byte is requested once."""
     data = bench.serves(size)
-    bench.source.whole = {BIN.name} if how != "ranges" else set()
-    bench.source.unsized = {BIN.name} if how == "unsized" else set()
+    bench.serves_in(how)
 
-    stored = bench.copy()
-
-    assert stored == StoredFile(
-        name=BIN.name,
-        bucket="models",
-        key=KEY,
-        size=size,
-        sha256=hashlib.sha256(data).hexdigest(),
+    assert bench.copy() == StoredFile(
+        name=BIN.name, bucket="models", key=KEY, size=size, sha256=sha256(data)
     )
-    assert bench.results.files == {KEY: data}
-    assert bench.left() == (0, 0)
+    assert bench.stored() == {KEY: data}
+    if how == "ranges":
+        assert bench.offsets() == list(range(0, size, PART))
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_every_byte_is_asked_for_once(bench: Bench, size: int) -> None:
-    bench.serves(size)
-
-    bench.copy()
-
-    assert bench.offsets() == (list(range(0, size, PART)))
-
-
-def test_a_file_keeps_its_kind_and_says_where_it_is_from(bench: Bench) -> None:
+def test_file_keeps_type_and_source(bench: Bench) -> None:
+    """A file keeps its kind and says where it is from."""
     bench.serves(10)
     seen: list[Label] = []
 
@@ -72,53 +78,43 @@ def test_a_file_keeps_its_kind_and_says_where_it_is_from(bench: Bench) -> None:
     assert seen == [Label("application/octet-stream", source), Label("model/x", source)]
 
 
-@pytest.mark.parametrize("size", [5, 5 * PART], ids=["small", "in parts"])
-def test_the_very_same_bytes_of_somebody_else_are_as_good(bench: Bench, size: int) -> None:
-    data = bench.serves(size)
-    bench.results.files[KEY] = data
-
+@SMALL_AND_LARGE
+def test_identical_existing_file_is_accepted(bench: Bench, size: int) -> None:
+    """The very same bytes of another worker are as good as our own."""
+    data = bench.results.files[KEY] = bench.serves(size)
     stored = bench.copy()
 
-    assert (stored.key, stored.sha256) == (KEY, hashlib.sha256(data).hexdigest())
-    assert bench.results.files == {KEY: data}
-    assert bench.left() == (0, 0)
+    assert (stored.key, stored.sha256) == (KEY, sha256(data))
+    assert bench.stored() == {KEY: data}
 
 
-@pytest.mark.parametrize("size", [5, 5 * PART], ids=["small", "in parts"])
-@pytest.mark.parametrize("same_size", [True, False], ids=["same size", "another size"])
+@pytest.mark.promise("never lose a result")
+@SMALL_AND_LARGE
+@pytest.mark.parametrize("more", [0, 1], ids=["same size", "another size"])
 @pytest.mark.parametrize("how", ["ranges", "unsized"])
-def test_a_persons_file_stays_and_ours_lies_beside_it(
-    bench: Bench,
-    size: int,
-    same_size: bool,  # noqa: FBT001  # a table's column
-    how: str,
-) -> None:
+def test_persons_file_stays_untouched(bench: Bench, size: int, more: int, how: str) -> None:
+    """A person's file under our name stays, and our file lies beside it."""
     data = bench.serves(size)
-    theirs = bytes(size if same_size else size + 1)
-    bench.results.files = {KEY: theirs, f"{PREFIX}2-{BIN.name}": b"theirs as well"}
-    bench.source.whole = bench.source.unsized = {BIN.name} if how == "unsized" else set()
-
+    theirs = {KEY: bytes(size + more), f"{PREFIX}2-{BIN.name}": b"theirs as well"}
+    bench.results.files = dict(theirs)
+    bench.serves_in(how)
     stored = bench.copy()
 
     assert (stored.name, stored.key) == (f"3-{BIN.name}", f"{PREFIX}3-{BIN.name}")
-    assert bench.results.files[KEY] == theirs
-    assert bench.results.files[f"{PREFIX}2-{BIN.name}"] == b"theirs as well"
-    assert bench.results.files[stored.key] == data
-    assert bench.left() == (0, 0)
+    assert bench.stored() == theirs | {stored.key: data}
 
 
-def test_a_file_of_another_size_is_known_to_be_another_before_a_byte_is_fetched(
-    bench: Bench,
-) -> None:
+def test_other_size_is_known_before_fetching(bench: Bench) -> None:
+    """A file of another size is known to be another before a byte is fetched."""
     bench.serves(5 * PART)
     bench.results.files[KEY] = b"theirs"
-
     bench.copy()
 
     assert bench.offsets() == list(range(0, 5 * PART, PART))
 
 
-def test_our_copy_under_another_name_is_found_again(bench: Bench) -> None:
+def test_our_renamed_copy_is_found_again(bench: Bench) -> None:
+    """Our copy under another name is found again."""
     bench.serves(5 * PART)
     bench.results.files[KEY] = bytes(5 * PART)
     first = bench.copy()
@@ -128,128 +124,178 @@ def test_our_copy_under_another_name_is_found_again(bench: Bench) -> None:
     assert first.name == f"2-{BIN.name}"
 
 
-@pytest.mark.parametrize("size", [5, 5 * PART], ids=["small", "in parts"])
-def test_a_copy_that_meets_another_at_the_same_moment_is_made_anew(bench: Bench, size: int) -> None:
+@SMALL_AND_LARGE
+def test_simultaneous_copy_is_made_again(bench: Bench, size: int) -> None:
+    """A copy that meets another is made again; one that is never taken is given up for now."""
     data = bench.serves(size)
-    bench.results.contended = 2
-
-    bench.copy()
-
-    assert bench.results.files == {KEY: data}
-    assert bench.left() == (0, 0)
-
-
-@pytest.mark.parametrize("size", [5, 5 * PART], ids=["small", "in parts"])
-def test_what_is_never_taken_is_given_up_for_now(bench: Bench, size: int) -> None:
-    bench.serves(size)
     bench.results.contended = 1000
-
     with pytest.raises(DownloadInterruptedError):
         bench.copy()
-
     assert len(bench.source.opened) == TRIES
-    assert (bench.results.files, bench.left()) == ({}, (0, 0))
+    assert bench.stored() == {}
+    bench.results.contended = 2
+    bench.copy()
+    assert bench.stored() == {KEY: data}
 
 
-def test_an_upload_that_somebody_ends_in_the_middle_is_begun_again(bench: Bench) -> None:
+def test_ended_upload_is_begun_again(bench: Bench) -> None:
+    """An upload that a person ends in the middle is begun again."""
     data = bench.serves(5 * PART)
+    ended: list[str] = []
 
-    class Ended(MemoryResults):
-        ended = False
+    def end_once(number: int, upload_id: str) -> None:
+        if number == 3 and not ended:
+            ended.append(upload_id)
+            bench.results.uploads.clear()
 
-        def upload(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
-            if number == 3 and not self.ended:
-                self.ended = True
-                self.uploads.clear()
-            return super().upload(key, upload_id, number, data)
-
-    bench.results = Ended()
+    bench.results = HookedResults(end_once)
     bench.copy()
 
-    assert bench.results.files == {KEY: data}
-    assert bench.left() == (0, 0)
+    assert ended
+    assert bench.stored() == {KEY: data}
 
 
-def test_who_loses_the_job_while_beginning_leaves_no_upload_behind(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    ("error", "left"), [(ConflictError("ada"), (0, 0)), (Killed(), (1, 0))], ids=["lost", "killed"]
+)
+def test_lost_job_leaves_no_upload(
+    bench: Bench, error: BaseException, left: tuple[int, int]
+) -> None:
+    """A worker that loses the job ends its upload; one that is killed leaves it for the sweep."""
     bench.serves(5 * PART)
-    bench.notes.lost = ConflictError("ada")
-
-    with pytest.raises(ConflictError):
+    bench.notes.lost = error
+    with pytest.raises(type(error)):
         bench.copy()
 
-    assert bench.left() == (0, 0)
+    assert bench.left() == left
 
 
-def test_who_dies_while_beginning_leaves_an_upload_for_the_sweep_alone(bench: Bench) -> None:
-    bench.serves(5 * PART)
-    bench.notes.lost = Killed()
-
-    with pytest.raises(Killed):
-        bench.copy()
-
-    assert bench.left() == (1, 0)
-
-
-def test_an_upload_is_noted_before_its_first_part(bench: Bench) -> None:
+@pytest.mark.promise("never lose a result")
+def test_upload_is_noted_before_first_part(bench: Bench) -> None:
+    """An upload is noted before its first part."""
     bench.serves(5 * PART)
     noted: list[bool] = []
 
-    class Noting(MemoryResults):
-        def upload(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
-            upload = bench.notes.find(BIN.name)
-            noted.append(upload is not None and upload.upload_id == upload_id)
-            return super().upload(key, upload_id, number, data)
+    def note(_: int, upload_id: str) -> None:
+        upload = bench.notes.find(BIN.name)
+        noted.append(upload is not None and upload.upload_id == upload_id)
 
-    bench.results = Noting()
+    bench.results = HookedResults(note)
     bench.copy()
 
     assert noted == [True] * 5
 
 
-def test_a_file_that_changes_between_two_ranges_is_read_anew_in_one_go(bench: Bench) -> None:
+def test_changed_file_is_read_again(bench: Bench) -> None:
+    """A file that changes between two ranges is read again in one go."""
     bench.serves(5 * PART)
     changed = bytes(6 * PART)
+    bench.results = HookedResults(lambda *_: bench.source.files.update({BIN.name: changed}))
 
-    class Changing(MemoryResults):
-        def upload(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
-            bench.source.files[BIN.name] = changed
-            return super().upload(key, upload_id, number, data)
-
-    bench.results = Changing()
-    stored = bench.copy()
-
-    assert stored.sha256 == hashlib.sha256(changed).hexdigest()
-    assert bench.results.files == {KEY: changed}
-    assert bench.left() == (0, 0)
+    assert bench.copy().sha256 == sha256(changed)
+    assert bench.stored() == {KEY: changed}
 
 
 @pytest.mark.parametrize(
     "error", [ResultGoneError("404"), HostNotAllowedError("x"), DownloadInterruptedError("503")]
 )
-def test_a_source_that_cannot_be_opened_says_so(bench: Bench, error: Exception) -> None:
+def test_unopened_source_says_so(bench: Bench, error: Exception) -> None:
+    """A source that cannot be opened says so."""
     bench.source.failing = {BIN.name: error}
-
     with pytest.raises(type(error)):
         bench.copy()
 
-    assert (bench.results.files, bench.left()) == ({}, (0, 0))
+    assert bench.stored() == {}
 
 
-def test_who_runs_out_of_time_says_so_and_goes_on_later(bench: Bench) -> None:
+def test_copy_out_of_time_goes_on(bench: Bench) -> None:
+    """A copy that runs out of time says so and goes on later."""
     data = bench.serves(5 * PART)
 
-    class Slow(MemoryResults):
-        def upload(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
-            bench.now += 40
-            return super().upload(key, upload_id, number, data)
+    def take_long(*_: object) -> None:
+        bench.now += 40
 
-    bench.results = Slow()
+    bench.results = HookedResults(take_long)
     with pytest.raises(DownloadInterruptedError, match="time"):
         bench.copy()
     assert bench.left() == (1, 1)
     [upload] = bench.results.uploads.values()
     assert sorted(upload.parts) == [1, 2, 3]
-
     bench.now = 0
     bench.copy()
     assert bench.results.files == {KEY: data}
+
+
+INVALID = {
+    "none": hashlib.shake_128(b"none").digest(10),
+    "none in parts": hashlib.shake_128(b"none").digest(5 * PART),
+    "cut": make_weights(10)[:-1],
+    "cut in parts": make_weights(5 * PART)[:-1],
+    "long header": long_header(10 * PART)[:-1],
+}
+# Only here an upload is begun before the weights are judged, and taken back.
+BEGUN = {("cut in parts", "unsized"), ("long header", "whole"), ("long header", "unsized")}
+
+
+@pytest.mark.promise("never lose a result")
+@pytest.mark.parametrize("how", ["ranges", "whole", "unsized"])
+@pytest.mark.parametrize("case", INVALID)
+def test_invalid_weights_are_never_stored(bench: Bench, case: str, how: str) -> None:
+    """Weights that are none or are cut are never stored; where it can be, no upload is begun."""
+    bench.source.files[LORA.name] = INVALID[case]
+    bench.serves_in(how)
+    with pytest.raises(ResultInvalidError):
+        bench.copy(LORA)
+
+    assert bench.stored() == {}
+    assert (next(bench.results.numbers) > 1) == ((case, how) in BEGUN)
+
+
+@pytest.mark.parametrize("how", ["ranges", "whole", "unsized"])
+def test_long_header_is_judged(bench: Bench, how: str) -> None:
+    """A header that is longer than a part is judged as well."""
+    bench.source.files[LORA.name] = data = long_header(10 * PART)
+    bench.serves_in(how)
+
+    assert bench.copy(LORA).sha256 == sha256(data)
+
+
+@pytest.mark.parametrize("size", [10, 5 * PART], ids=["small", "in parts"])
+def test_unchecked_file_is_stored_as_is(bench: Bench, size: int) -> None:
+    data = bench.serves(size, LORA)
+
+    assert bench.copy(LORA, checked=False).sha256 == sha256(data)
+
+
+def test_resumed_weights_were_judged_before(bench: Bench) -> None:
+    """Sound weights that are gone on with were judged when they were begun."""
+    bench.source.files[LORA.name] = data = make_weights(20 * PART)
+    bench.source.cut = {LORA.name}
+    with pytest.raises(DownloadInterruptedError):
+        bench.copy(LORA)
+    bench.source.cut = set()
+
+    assert bench.copy(LORA).sha256 == hashlib.sha256(data).hexdigest()
+
+
+def test_shrinking_header_is_another_file(bench: Bench) -> None:
+    """A header that becomes shorter while it is read is another file."""
+    bench.source.files[LORA.name] = long_header(10 * PART)
+
+    class Shrinking(MemorySource):
+        @contextmanager
+        def open(
+            self, artifact: Artifact, *, until: float, whole: bool = False
+        ) -> Iterator[MemoryArtifact]:
+            with MemorySource.open(self, artifact, until=until, whole=whole) as file:
+                yield (file if whole else Shrunk(self, file.name, whole=False))
+
+    class Shrunk(MemoryArtifact):
+        def read(self, offset: int, into: memoryview) -> int:
+            got = super().read(offset, into)
+            return got - 1 if len(into) > PART else got
+
+    bench.source = Shrinking(bench.source.files)
+    stored = bench.copy(LORA)
+
+    assert stored.size == len(bench.source.files[LORA.name])

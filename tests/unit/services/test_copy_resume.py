@@ -1,15 +1,22 @@
-"""Nothing is fetched twice that has arrived, and nothing is mixed that is not of one file."""
+"""No part is fetched twice or mixed with another file's, and never more than two are in memory."""
 
 import hashlib
-from collections.abc import Sequence
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pytest
 
-from lora_drop.jobs.artifacts import Upload
+from lora_drop.jobs.artifacts import Artifact, Upload
+from lora_drop.jobs.errors import DownloadInterruptedError
 from lora_drop.results.copies import Label, Part
-from lora_drop.services.prefetch import spans
-from tests.support.copying import BIN, KEY, PART, Bench
-from tests.support.memory_files import MemoryResults
+from lora_drop.services.copy import Copier, CopyRequest
+from lora_drop.services.prefetch import Arrivals, spans
+from tests.support.copying import BIN, KEY, PART, PREFIX, Bench, MemoryNotes
+from tests.support.memory_files import MemoryArtifact, MemoryResults, MemorySource
 from tests.support.outcome import Killed
 
 
@@ -18,25 +25,25 @@ def bench() -> Bench:
     return Bench()
 
 
+@pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize("size", [4 * PART, 5 * PART + 7, 20 * PART])
-def test_a_copy_goes_on_from_the_parts_that_are_there(bench: Bench, size: int) -> None:
-    bench.cut_at(size)
-    data = bench.source.files[BIN.name]
+def test_copy_goes_on_from_its_parts(bench: Bench, size: int) -> None:
+    """A copy that broke leaves its parts, and the next one goes on from them."""
+    data = bench.cut_at(size)
     [upload] = bench.results.uploads.values()
     there = set(upload.parts)
-
+    assert there
+    assert bench.left() == (1, 1)
     stored = bench.copy()
 
-    assert there
-    assert bench.offsets() == [
-        offset for number, offset, _ in spans(size, PART) if number not in there
-    ]
+    missing = [offset for number, offset, _ in spans(size, PART) if number not in there]
+    assert bench.offsets() == missing
     assert stored.sha256 == hashlib.sha256(data).hexdigest()
-    assert bench.results.files == {KEY: data}
-    assert bench.left() == (0, 0)
+    assert bench.stored() == {KEY: data}
 
 
-def test_a_part_of_another_size_or_without_a_checksum_is_fetched_again(bench: Bench) -> None:
+def test_bad_part_is_fetched_again(bench: Bench) -> None:
+    """A part of another size or without a checksum is fetched again."""
     bench.cut_at(20 * PART)
     [upload] = bench.results.uploads.values()
     upload.parts[2] = b"short"
@@ -45,48 +52,44 @@ def test_a_part_of_another_size_or_without_a_checksum_is_fetched_again(bench: Be
     missing = [span for span in spans(20 * PART, PART) if span[0] not in upload.parts]
     expected = sorted([PART, 2 * PART, *(offset for _, offset, _ in missing)])
     del upload.parts[99]
-
     bench.copy()
 
     assert bench.offsets() == expected
     assert bench.results.files == {KEY: bench.source.files[BIN.name]}
 
 
-def test_a_copy_whose_upload_is_gone_is_made_anew(bench: Bench) -> None:
-    bench.cut_at(5 * PART)
+def test_copy_without_upload_starts_again(bench: Bench) -> None:
+    """A copy whose upload is gone is made again."""
+    data = bench.cut_at(5 * PART)
     bench.results.uploads.clear()
-
     bench.copy()
 
     assert bench.offsets() == list(range(0, 5 * PART, PART))
-    assert bench.results.files == {KEY: bench.source.files[BIN.name]}
-    assert bench.left() == (0, 0)
+    assert bench.stored() == {KEY: data}
 
 
-@pytest.mark.parametrize("size", [5 * PART, 5 * PART + 1], ids=["same size", "longer"])
-def test_another_file_at_the_address_is_never_mixed_with_what_is_there(
-    bench: Bench, size: int
-) -> None:
+def test_same_etag_elsewhere_is_another_file(bench: Bench) -> None:
     bench.cut_at(5 * PART)
-    bench.source.files[BIN.name] = data = b"x" * size
-
-    stored = bench.copy()
-
-    assert stored.sha256 == hashlib.sha256(data).hexdigest()
-    assert bench.results.files == {KEY: data}
-    assert bench.left() == (0, 0)
-
-
-def test_the_same_etag_at_another_address_is_another_file(bench: Bench) -> None:
-    bench.cut_at(5 * PART)
-
     bench.copy(BIN.model_copy(update={"url": "https://v3b.fal.media/other"}))
 
     assert bench.offsets() == list(range(0, 5 * PART, PART))
     assert bench.left() == (0, 0)
 
 
-def test_a_copy_that_was_read_in_one_go_begins_again_and_ends_the_old_one(bench: Bench) -> None:
+@pytest.mark.promise("never lose a result")
+@pytest.mark.parametrize("size", [5 * PART, 5 * PART + 1], ids=["same size", "longer"])
+def test_changed_file_is_never_mixed(bench: Bench, size: int) -> None:
+    """Another file at the address is never mixed with what is there."""
+    bench.cut_at(5 * PART)
+    data = bench.source.files[BIN.name] = b"x" * size
+    stored = bench.copy()
+
+    assert stored.sha256 == hashlib.sha256(data).hexdigest()
+    assert bench.stored() == {KEY: data}
+
+
+def test_one_go_copy_begins_again(bench: Bench) -> None:
+    """A copy that was read in one go begins again and ends the old one."""
     bench.serves(5 * PART)
     bench.notes.uploads[BIN.name] = Upload(
         name=BIN.name,
@@ -95,27 +98,20 @@ def test_a_copy_that_was_read_in_one_go_begins_again_and_ends_the_old_one(bench:
         size=5 * PART,
     )
     bench.source.whole = {BIN.name}
-
     bench.copy()
 
-    assert bench.results.files == {KEY: bench.source.files[BIN.name]}
-    assert bench.left() == (0, 0)
+    assert bench.stored() == {KEY: bench.source.files[BIN.name]}
 
 
-def test_a_broken_stream_that_cannot_be_gone_on_with_leaves_nothing_behind(bench: Bench) -> None:
+def test_broken_stream_leaves_no_upload(bench: Bench) -> None:
+    """A broken stream that cannot be gone on with leaves nothing behind."""
     bench.source.whole = {BIN.name}
     bench.cut_at(5 * PART)
 
     assert bench.left() == (0, 0)
 
 
-def test_a_broken_download_leaves_its_parts_for_the_next_try(bench: Bench) -> None:
-    bench.cut_at(5 * PART)
-
-    assert bench.left() == (1, 1)
-
-
-class Breaking(MemoryResults):
+class Killing(MemoryResults):
     """A store that dies at one call, or right after it."""
 
     def __init__(self, call: str, *, after: bool) -> None:
@@ -128,42 +124,154 @@ class Breaking(MemoryResults):
     def put(self, key: str, data: bytes, label: Label) -> None:
         self._do("put", lambda: MemoryResults.put(self, key, data, label))
 
-    def _do(self, call: str, effect: object) -> None:
-        assert callable(effect)
+    def _do(self, call: str, effect: Callable[[], None]) -> None:
         dies = call == self.call
         self.call = "" if dies else self.call
-        if dies and not self.after:
-            raise Killed
-        effect()
+        if not dies or self.after:
+            effect()
         if dies:
             raise Killed
 
 
-def test_a_copy_whose_every_part_is_there_needs_no_source(bench: Bench) -> None:
-    bench.results = Breaking("complete", after=False)
-    data = bench.serves(5 * PART)
-    with pytest.raises(Killed):
-        bench.copy()
-    bench.source.gone = {BIN.url}
-
-    stored = bench.copy()
-
-    assert stored.sha256 == hashlib.sha256(data).hexdigest()
-    assert bench.results.files == {KEY: data}
-    assert bench.left() == (0, 0)
-
-
-@pytest.mark.parametrize(("size", "call"), [(5 * PART, "complete"), (5, "put")])
-def test_a_copy_that_was_complete_before_it_could_be_told_needs_no_source(
-    bench: Bench, size: int, call: str
-) -> None:
-    bench.results = Breaking(call, after=True)
+@pytest.mark.promise("never lose a result")
+@pytest.mark.parametrize(
+    ("size", "call", "after"),
+    [(5 * PART, "complete", False), (5 * PART, "complete", True), (5, "put", True)],
+    ids=["not complete", "complete", "small"],
+)
+def test_complete_parts_need_no_source(bench: Bench, size: int, call: str, *, after: bool) -> None:
+    """A copy whose every part is there, or that was complete, needs no source any more."""
+    bench.results = Killing(call, after=after)
     data = bench.serves(size)
     with pytest.raises(Killed):
         bench.copy()
     bench.source.gone = {BIN.url}
 
-    stored = bench.copy()
+    assert bench.copy().sha256 == hashlib.sha256(data).hexdigest()
+    assert bench.stored() == {KEY: data}
 
-    assert stored.sha256 == hashlib.sha256(data).hexdigest()
-    assert bench.left() == (0, 0)
+
+class Discarding(MemoryResults):
+    """A store that keeps nothing but the sizes."""
+
+    def upload(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
+        assert upload_id
+        return Part(number, len(data), key, "")
+
+    def complete(self, key: str, upload_id: str, parts: object) -> None:
+        del self.uploads[upload_id]
+        assert parts
+        assert key
+
+
+@dataclass
+class Zeros:
+    """A file that takes no memory."""
+
+    size: int
+    identity: str = '"zeros"'
+
+    @contextmanager
+    def open(self, artifact: Artifact, *, until: float, whole: bool = False) -> Iterator["Zeros"]:
+        assert artifact.name, (until, whole)
+        yield self
+
+    def read(self, offset: int, into: memoryview) -> int:
+        return min(len(into), self.size - offset)
+
+
+def test_two_parts_in_memory_at_most() -> None:
+    part = 1024**2
+    copier = Copier(Discarding(), Zeros(30 * part + 7), part, now=lambda: 0)
+    request = CopyRequest(BIN, PREFIX, MemoryNotes(), until=1)
+    tracemalloc.start()
+    copier.copy(request)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert 2 * part <= peak < 2.2 * part
+
+
+def test_one_part_is_fetched_ahead(bench: Bench) -> None:
+    """One part is on its way while the one before is stored, and no more than one."""
+    bench.serves(5 * PART)
+    reading = {number: threading.Event() for number in range(1, 7)}
+    ahead: list[tuple[bool, bool]] = []
+
+    class ReportingSource(MemorySource):
+        @contextmanager
+        def open(
+            self, artifact: Artifact, *, until: float, whole: bool = False
+        ) -> Iterator[MemoryArtifact]:
+            with MemorySource.open(self, artifact, until=until, whole=whole) as file:
+                yield ReportingFile(self, file.name, whole=False)
+
+    class ReportingFile(MemoryArtifact):
+        def read(self, offset: int, into: memoryview) -> int:
+            reading[offset // PART + 1].set()
+            return super().read(offset, into)
+
+    class WaitingStore(MemoryResults):
+        def upload(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
+            next_one = number == 5 or reading[number + 1].wait(timeout=60)
+            ahead.append((next_one, number < 4 and reading[number + 2].is_set()))
+            return super().upload(key, upload_id, number, data)
+
+    bench.source, bench.results = ReportingSource(bench.source.files), WaitingStore()
+    bench.copy()
+
+    assert ahead == [(True, False)] * 5
+
+
+def test_single_part_needs_no_thread(bench: Bench) -> None:
+    bench.serves(PART)
+    before = threading.active_count()
+    counted: list[int] = []
+
+    class Counting(MemoryResults):
+        def put(self, key: str, data: bytes, label: Label) -> None:
+            counted.append(threading.active_count())
+            super().put(key, data, label)
+
+    bench.results = Counting()
+    bench.copy()
+
+    assert counted == [before]
+
+
+def test_empty_file_is_one_part() -> None:
+    assert spans(0, PART) == [(1, 0, 0)]
+
+
+@pytest.mark.parametrize("size", [1, PART - 1, PART, PART + 1, 3 * PART + 5])
+def test_parts_cover_the_whole_file(size: int) -> None:
+    """The parts of a file are all of it without a gap."""
+    parts = spans(size, PART)
+
+    assert [number for number, _, _ in parts] == list(range(1, len(parts) + 1))
+    assert sum(length for _, _, length in parts) == size
+    assert all(offset == (number - 1) * PART for number, offset, _ in parts)
+
+
+def test_short_file_is_interrupted() -> None:
+    """A file that is shorter than it said is interrupted."""
+
+    class Short(Zeros):
+        def read(self, offset: int, into: memoryview) -> int:
+            return len(into) - 1 if offset else len(into)
+
+    with ThreadPoolExecutor(1) as ahead:
+        arrivals = Arrivals(Short(2 * PART), PART, (), ahead)
+        arrivals.take()
+        with pytest.raises(DownloadInterruptedError):
+            arrivals.take()
+
+
+def test_last_part_is_the_last() -> None:
+    """No part is left after the last."""
+    with ThreadPoolExecutor(1) as ahead:
+        arrivals = Arrivals(Zeros(PART), PART, (), ahead)
+        arrivals.take()
+        assert not arrivals.waiting
+        with pytest.raises(IndexError):
+            arrivals.take()

@@ -1,30 +1,35 @@
-"""What is forgotten, what may not be, and that nothing brings it back."""
+"""What is forgotten here and at fal, what may not be, and that nothing brings it back."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from lora_drop.fal.status import Finished
-from lora_drop.jobs.erasures import Erasure, Found
+from lora_drop.jobs.budget import Charge, ChargeState
+from lora_drop.jobs.delivery import DatasetDelivery, DeliveryMethod
+from lora_drop.jobs.erasures import FAL_KEEPS, UNANSWERED, Erasure, Found, public, to_go
 from lora_drop.jobs.errors import (
     ActionNotAllowedError,
+    FalUnavailableError,
     JobForgottenError,
     JobNotFoundError,
     NotErasableError,
 )
-from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
-from lora_drop.ports import Erasable
+from lora_drop.ports import Erasable, PayloadsErased
 from tests.support.builders import ARTIFACTS, NOW, REQUEST_ID, make_job
 from tests.support.forgetting import DONE, forget, kept, left_of, trained
 from tests.support.world import World
 
 
-def test_nothing_is_left_of_a_forgotten_job_but_a_proof(world: World) -> None:
+@pytest.mark.promise("nothing leaks")
+def test_forgotten_job_leaves_only_proof(world: World) -> None:
+    """Nothing is left of a forgotten job but a proof."""
     job = trained(world)
     results = len(world.results.files)
-
     [proof] = forget(world, job)
 
     assert left_of(world, "ada") == []
@@ -35,12 +40,13 @@ def test_nothing_is_left_of_a_forgotten_job_but_a_proof(world: World) -> None:
     assert world.forget_service.forget(job.job_id) == (proof,), "asked again, it is shown"
 
 
-def test_a_job_is_not_done_before_everybody_is_dead_who_may_write_of_it(world: World) -> None:
+@pytest.mark.promise("nothing leaks")
+def test_late_writes_are_erased(world: World) -> None:
+    """A job is not done before each worker that may write of it has ended."""
     job = trained(world)
     [erasure] = world.forget_service.forget(job.job_id)
     assert (erasure.erased_at, erasure.done_at) == (NOW, None)
-
-    # Somebody had read it before, and writes only now.
+    # Another function had read it before, and writes only now.
     world.results.write(job.prefix + "status.json", "late", "application/json")
     world.clock.now += DONE
     [proof] = world.forget_service.go_on()
@@ -49,54 +55,36 @@ def test_a_job_is_not_done_before_everybody_is_dead_who_may_write_of_it(world: W
     assert left_of(world, "ada") == []
 
 
-@pytest.mark.parametrize(
-    ("status", "way"),
-    [
-        (Status.RECEIVED, "lora-drop cancel"),
-        (Status.READY, "lora-drop cancel"),
-        (Status.HELD, "lora-drop cancel"),
-        (Status.SUBMITTING, "a minute"),
-        (Status.SUBMIT_UNKNOWN, "lora-drop resolve"),
-        (Status.SUBMITTED, "lora-drop cancel"),
-        (Status.TRAINING, "lora-drop cancel"),
-        (Status.STORING, "wait for its end"),
-    ],
-)
-def test_a_job_that_has_not_ended_is_not_forgotten(world: World, status: Status, way: str) -> None:
+WAYS = {
+    **dict.fromkeys((Status.RECEIVED, Status.READY, Status.HELD), "lora-drop cancel"),
+    **dict.fromkeys((Status.SUBMITTED, Status.TRAINING), "lora-drop cancel"),
+    Status.SUBMITTING: "a minute",
+    Status.SUBMIT_UNKNOWN: "lora-drop resolve",
+    Status.STORING: "wait for its end",
+}
+
+
+@pytest.mark.promise("never lose a result")
+@pytest.mark.parametrize("status", list(Status))
+def test_open_job_is_not_forgotten(world: World, status: Status) -> None:
+    """A job is forgotten however it ended, and not before; the way to end it is named."""
     job = world.holds(make_job(status))
-
-    with pytest.raises(ActionNotAllowedError, match=way):
+    with pytest.raises(JobNotFoundError):
+        world.forget_service.forget("ada-0000000000")
+    assert status.terminal == (status not in WAYS)
+    if status.terminal:
+        [proof] = forget(world, job)
+        assert proof.done_at
+        return
+    with pytest.raises(ActionNotAllowedError, match=WAYS[status]):
         world.forget_service.forget(job.job_id)
-
     assert world.job(job.job_id) == job
 
 
-@pytest.mark.parametrize(
-    "status",
-    [Status.REJECTED, Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.EXPIRED],
-)
-def test_a_job_is_forgotten_however_it_ended(world: World, status: Status) -> None:
-    [proof] = forget(world, world.holds(make_job(status)))
-
-    assert proof.done_at
-
-
-def test_what_was_never_there_cannot_be_forgotten(world: World) -> None:
-    with pytest.raises(JobNotFoundError):
-        world.forget_service.forget("ada-0123456789")
-
-
-# ------------------------------------------------------------------------------ what comes late
-
-
-def forgotten(world: World) -> Job:
-    job = trained(world)
-    forget(world, job)
-    return job
-
-
+@pytest.mark.promise("never pay twice")
 @pytest.mark.parametrize("done", [False, True])
-def test_nothing_brings_a_forgotten_job_back(world: World, *, done: bool) -> None:
+def test_forgotten_job_never_returns(world: World, *, done: bool) -> None:
+    """Nothing brings a forgotten job back."""
     job = world.holds(
         make_job(Status.CANCELLED, request_id=REQUEST_ID, intents=1, dataset=world.drop())
     )
@@ -128,7 +116,8 @@ def test_nothing_brings_a_forgotten_job_back(world: World, *, done: bool) -> Non
     assert not world.results.files
 
 
-def test_a_sweep_does_not_announce_a_dataset_that_is_being_erased(world: World) -> None:
+def test_sweep_ignores_an_erased_dataset(world: World) -> None:
+    """A sweep does not announce a dataset that is being erased."""
     job = world.holds(make_job(Status.CANCELLED, dataset=world.drop()))
     world.jobs.begin(job, Erasure.of(job, now=NOW, dropped_by=NOW))
     world.clock.now += timedelta(minutes=30)
@@ -137,31 +126,19 @@ def test_a_sweep_does_not_announce_a_dataset_that_is_being_erased(world: World) 
     assert world.queue.datasets == []
 
 
-def test_the_same_photos_dropped_again_are_trained_again(world: World) -> None:
-    forgotten(world)
-
+def test_same_photos_are_trained_again(world: World) -> None:
+    forget(world, trained(world))
     again = world.submit(world.drop("portrait/ada.zip"))
 
     assert (again.status, len(world.paid)) == (Status.SUBMITTED, 2)
 
 
-# ------------------------------------------------------------------------------ time and trouble
-
-
-def test_a_call_that_runs_out_of_time_says_so_and_the_next_goes_on(world: World) -> None:
+@pytest.mark.promise("never get stuck")
+def test_slow_erasure_goes_on_later(world: World) -> None:
+    """A call that runs out of time says so, and the next goes on."""
     job = trained(world)
     seconds = iter(range(0, 1000, 10))
-    forget_service = world.forget_service
-    slow = type(forget_service)(
-        jobs=world.jobs,
-        erasures=world.jobs,
-        datasets=world.datasets,
-        results=world.results,
-        payloads=world.payloads,
-        clock=world.clock,
-        patience=5,
-        tick=lambda: next(seconds),
-    )
+    slow = replace(world.forget_service, patience=5, tick=lambda: next(seconds))
     calls = 0
     world.clock.now += DONE
     while not (erasures := slow.forget(job.job_id))[0].done_at:
@@ -174,9 +151,8 @@ def test_a_call_that_runs_out_of_time_says_so_and_the_next_goes_on(world: World)
     assert erasures[0].fal_files == 2
 
 
-def test_what_the_store_does_not_let_go_stops_nobody_else(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_held_version_stops_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the store does not let go stops no one else."""
     one, two = kept(world, "ada-1"), kept(world, "bob-2")
     world.datasets.put(one.dataset.key, b"held")
     erase = world.datasets.erase
@@ -200,7 +176,8 @@ def test_what_the_store_does_not_let_go_stops_nobody_else(
     assert proof.done_at
 
 
-def test_who_is_overtaken_leaves_it_to_the_other(world: World) -> None:
+def test_overtaken_call_changes_nothing(world: World) -> None:
+    """Who is overtaken leaves it to the other."""
     job = trained(world)
     world.forget_service.forget(job.job_id)
     world.clock.now += DONE
@@ -216,3 +193,106 @@ def test_who_is_overtaken_leaves_it_to_the_other(world: World) -> None:
     assert world.forget_service.go_on() == []
     [proof] = world.forget_service.go_on()
     assert proof.done_at
+
+
+@pytest.mark.promise("nothing leaks")
+@pytest.mark.parametrize("left", [(), ("fal keeps it",)], ids=["deleted", "kept"])
+def test_every_request_is_deleted(world: World, left: tuple[str, ...]) -> None:
+    """Every request of the job is deleted at fal; what fal keeps is reported once."""
+    earlier = ("r-1", "r-2")
+    job = make_job(Status.FAILED, request_id="r-3", earlier_requests=earlier, own_requests=())
+    for request_id in (*earlier, "r-3") if left else ():
+        world.payloads.says[request_id] = PayloadsErased(left=left)
+    [proof] = forget(world, world.holds(job))
+
+    assert world.payloads.asked == ["r-1", "r-2", "r-3"]
+    assert (proof.fal_requests, proof.left, proof.fal_files) == (3, left, 0)
+    assert public(proof)["left"] == list(left)
+
+
+@pytest.mark.promise("nothing leaks")
+def test_silent_fal_is_asked_again(world: World) -> None:
+    """While fal does not answer, our copies go, and fal is asked again."""
+    job = trained(world)
+    world.payloads.says[job.request_id or ""] = FalUnavailableError("503")
+    with pytest.raises(FalUnavailableError):
+        world.forget_service.forget(job.job_id)
+    for _ in range(2):
+        with pytest.raises(FalUnavailableError):
+            world.forget_service.go_on()
+    assert not world.results.files
+    world.payloads.says.clear()
+    [proof] = forget(world, job)
+
+    assert (proof.done_at, proof.fal_files) == (world.clock.now, 2)
+
+
+def test_silent_fal_blocks_no_proof(world: World) -> None:
+    """A fal that never answers does not make us keep a name for ever."""
+    job = trained(world)
+    world.payloads.says[job.request_id or ""] = FalUnavailableError("503")
+    with pytest.raises(FalUnavailableError):
+        world.forget_service.forget(job.job_id)
+    world.clock.now += FAL_KEEPS
+    [proof] = world.forget_service.go_on()
+
+    assert (proof.done_at, proof.left) == (world.clock.now, (UNANSWERED,))
+    assert left_of(world, "ada") == []
+
+
+@pytest.mark.parametrize(
+    ("way", "hours", "said"),
+    [
+        (DeliveryMethod.FAL, 2, 1),
+        (DeliveryMethod.FAL, -1, 0),
+        (DeliveryMethod.PRESIGNED, 2, 0),
+        (DeliveryMethod.DATA, None, 0),
+    ],
+)
+def test_storage_end_is_named(
+    world: World, way: DeliveryMethod, hours: int | None, said: int
+) -> None:
+    """A dataset in fal's storage is said to be there while it is."""
+    until = None if hours is None else NOW + timedelta(hours=hours)
+    delivery = DatasetDelivery(
+        way=way, sha256="0", expires_at=until, url="https://v3.fal.media/ada.zip"
+    )
+    [proof] = forget(world, world.holds(make_job(Status.FAILED, delivery=delivery)))
+
+    assert len(proof.left) == said
+    assert all("2026-11-24 14:00" in each for each in proof.left)
+    assert "ada" not in proof.model_dump_json()
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_begun_erasure_needs_no_question(world: World, *, done: bool) -> None:
+    """Of an erasure that is begun no job is left to be confirmed."""
+    job = trained(world)
+    world.forget_service.forget(job.job_id)
+    if done:
+        world.clock.now += DONE
+        world.forget_service.go_on()
+
+    assert [*world.forget_service.look(job.job_id, family=False)] == []
+
+
+SPENT = Charge(month="2026-11", usd=2.4, state=ChargeState.SPENT)
+WASTED = Charge(month="2026-11", usd=0.6, state=ChargeState.WASTED)
+
+
+@pytest.mark.promise("it can be operated")
+@pytest.mark.parametrize(
+    ("money", "paid"),
+    [
+        ({}, None),
+        ({"charge": SPENT}, 2.4),
+        ({"charge": SPENT, "past_charges": (WASTED,)}, 3.0),
+        ({"past_charges": (WASTED,)}, 0.6),
+        ({"charge": SPENT.model_copy(update={"usd": 0.0})}, 0.0),
+    ],
+)
+def test_paid_money_is_shown_first(money: dict[str, Any], paid: float | None) -> None:
+    """The money that was paid for a job is shown before it goes."""
+    job = make_job(Status.FAILED, **money)
+
+    assert to_go(job) == {"job_id": job.job_id, "status": "FAILED", "paid_usd": paid}

@@ -1,4 +1,4 @@
-"""Two who copy one job's files: the clock says who may begin, the row says whose writes count."""
+"""Two workers copy one job's files: the clock says which may begin, the row says whose writes count."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -42,61 +42,49 @@ def lease(world: World, job: Job) -> Lease:
     return found
 
 
-def test_a_lease_is_taken_with_one_write_before_anything_is_fetched(world: World) -> None:
+@pytest.mark.promise("never pay twice")
+def test_leased_job_is_left_alone(world: World) -> None:
+    """A lease is taken with one write before anything is fetched; others leave the job alone."""
     job = storing(world)
-
     held(world, job, owner="a")
 
-    assert lease(world, job) == Lease(owner="a", fence=1, until=NOW + LENGTH)
-    assert world.job(job.job_id).version == job.version + 1
-    assert world.results.files == {}
-
-
-def test_a_job_that_somebody_else_copies_is_left_to_them(world: World) -> None:
-    job = storing(world)
-    held(world, job)
     before = world.job(job.job_id)
+    assert lease(world, job) == Lease(owner="a", fence=1, until=NOW + LENGTH)
+    assert before.version == job.version + 1
+    assert world.result_storer.store_result(job.job_id) == before == world.job(job.job_id)
+    assert (world.source.opened, world.results.files) == ([], {})
 
-    assert world.result_storer.store_result(job.job_id) == before
-    assert world.job(job.job_id) == before
-    assert world.source.opened == []
 
-
-def test_a_lease_that_is_over_is_taken_with_a_greater_fence(world: World) -> None:
+def test_expired_lease_gets_greater_fence(world: World) -> None:
+    """A lease holds to its last second; then it is taken with a greater fence."""
     job = storing(world)
     held(world, job, owner="a")
-    world.clock.now += LENGTH
-
+    world.clock.now += LENGTH - timedelta(seconds=1)
+    assert JobLease.take(world.record, world.job(job.job_id), owner="b", length=LENGTH) is None
+    world.clock.now += timedelta(seconds=1)
     held(world, job, owner="b")
 
     assert (lease(world, job).owner, lease(world, job).fence) == ("b", 2)
 
 
-def test_a_second_before_its_end_a_lease_still_holds(world: World) -> None:
-    job = storing(world)
-    held(world, job)
-    world.clock.now += LENGTH - timedelta(seconds=1)
-
-    assert JobLease.take(world.record, world.job(job.job_id), owner="b", length=LENGTH) is None
-
-
-def test_two_who_take_it_at_one_moment_are_told_apart_by_the_row(world: World) -> None:
+def test_row_decides_between_simultaneous_workers(world: World) -> None:
+    """Two who take it at one moment are reported apart by the row."""
     job = storing(world)
     held(world, job, owner="a")
-
     with pytest.raises(ConflictError):
         JobLease.take(world.record, job, owner="b", length=LENGTH)
 
     assert lease(world, job).owner == "a"
 
 
-def test_whoever_was_overtaken_can_write_nothing_any_more(world: World) -> None:
+@pytest.mark.promise("never lose a result")
+def test_overtaken_worker_writes_no_more(world: World) -> None:
+    """A worker that was overtaken can write nothing any more."""
     job = storing(world)
     first = held(world, job, owner="a")
     world.clock.now += LENGTH
     held(world, job, owner="b")
     now = world.job(job.job_id)
-
     with pytest.raises(ConflictError):
         first.add(Upload(name="x", upload_id="u", identity="", size=0))
     with pytest.raises(ConflictError):
@@ -107,28 +95,26 @@ def test_whoever_was_overtaken_can_write_nothing_any_more(world: World) -> None:
     assert world.job(job.job_id) == now
 
 
-def test_a_lease_that_is_given_back_can_be_taken_at_once_and_its_fence_grows(world: World) -> None:
+def test_returned_lease_is_free_at_once(world: World) -> None:
+    """A lease that is given back can be taken at once and its fence grows."""
     job = storing(world)
     held(world, job, owner="a").give_back()
-
     held(world, job, owner="b")
 
     assert lease(world, job) == Lease(owner="b", fence=2, until=NOW + LENGTH)
 
 
+@pytest.mark.promise("never get stuck")
 @pytest.mark.parametrize(
     "trouble",
     [
-        DownloadInterruptedError("cut"),
-        HostNotAllowedError("x"),
-        FalUnavailableError("503"),
-        OSError("S3 is down"),
+        *(DownloadInterruptedError("cut"), HostNotAllowedError("x")),
+        *(FalUnavailableError("503"), OSError("S3 is down")),
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_after_any_trouble_the_next_delivery_can_start_at_once(
-    world: World, trouble: Exception
-) -> None:
+def test_trouble_frees_the_lease(world: World, trouble: Exception) -> None:
+    """After any trouble the next delivery can start at once."""
     job = storing(world)
     world.source.failing = {"config.json": trouble}
     with pytest.raises(type(trouble)):
@@ -138,24 +124,27 @@ def test_after_any_trouble_the_next_delivery_can_start_at_once(
     assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
 
 
-def test_the_note_of_a_trouble_gives_the_lease_back_in_the_same_write(world: World) -> None:
-    job = storing(world)
-    world.source.cut = {"config.json"}
-    taken = job.version + 1
-
-    with pytest.raises(DownloadInterruptedError):
-        world.result_storer.store_result(job.job_id)
-
-    assert world.job(job.job_id).version == taken + 1
-    assert lease(world, job).until == world.clock.now
-
-
-def test_what_is_stored_by_then_is_kept_with_it_and_not_fetched_again(world: World) -> None:
+def interrupted(world: World) -> Job:
+    """A job of whose files the weights are stored, and the configuration was cut."""
     job = storing(world)
     world.source.cut = {"config.json"}
     with pytest.raises(DownloadInterruptedError):
         world.result_storer.store_result(job.job_id)
     world.source.cut, world.source.opened = set(), []
+    return job
+
+
+def test_note_and_lease_are_one_write(world: World) -> None:
+    """The note of a trouble gives the lease back in the same write."""
+    job = interrupted(world)
+
+    assert world.job(job.job_id).version == job.version + 2  # the lease, and the note
+    assert lease(world, job).until == world.clock.now
+
+
+def test_stored_files_are_not_fetched_again(world: World) -> None:
+    """What is stored by then is kept with the job and not fetched again."""
+    job = interrupted(world)
     looked_for: list[str] = []
 
     class Noting(MemoryResults):
@@ -171,21 +160,19 @@ def test_what_is_stored_by_then_is_kept_with_it_and_not_fetched_again(world: Wor
     assert [file.name for file in stored.files] == ["lora.safetensors", "config.json"]
 
 
-def test_a_stored_file_that_somebody_took_away_is_fetched_again(world: World) -> None:
-    job = storing(world)
-    world.source.cut = {"config.json"}
-    with pytest.raises(DownloadInterruptedError):
-        world.result_storer.store_result(job.job_id)
-    world.source.cut = set()
+@pytest.mark.promise("never lose a result")
+def test_removed_file_is_fetched_again(world: World) -> None:
+    """A stored file that a person removed is fetched again."""
+    job = interrupted(world)
     world.results.remove(job.prefix + "lora.safetensors")
-
     stored = world.result_storer.store_result(job.job_id)
 
     assert stored.status is Status.SUCCEEDED
     assert all(world.results.has(file) for file in stored.files)
 
 
-def test_trouble_with_giving_back_does_not_hide_what_went_wrong(world: World) -> None:
+def test_trouble_is_not_hidden(world: World) -> None:
+    """Trouble with giving back does not hide what went wrong."""
     job = storing(world)
 
     class Overtaken(MemoryResults):
@@ -198,29 +185,25 @@ def test_trouble_with_giving_back_does_not_hide_what_went_wrong(world: World) ->
         replace(world.result_storer, results=Overtaken()).store_result(job.job_id)
 
 
-def test_an_ended_job_has_no_lease_and_no_upload_left(world: World) -> None:
+def test_ended_job_has_no_lease(world: World) -> None:
+    """An ended job has no lease and no upload left."""
     job = storing(world)
-
     stored = world.result_storer.store_result(job.job_id)
 
     assert (stored.lease, stored.uploads) == (None, ())
     assert world.job(job.job_id) == stored
 
 
-def test_every_call_is_an_owner_of_its_own(world: World) -> None:
-    owners = {world.result_storer.owner() for _ in range(10)}
+def test_lease_outlasts_the_function(world: World) -> None:
+    """Every call is its own owner; a lease is longer than the function lives, patience shorter."""
+    storer = world.result_storer
 
-    assert len(owners) == 10
-
-
-def test_a_lease_is_longer_than_the_function_lives_and_patience_shorter(world: World) -> None:
-    result_storer = world.result_storer
-
-    assert result_storer.patience < timedelta(seconds=180) < result_storer.lease
+    assert len({storer.owner() for _ in range(10)}) == 10
+    assert storer.patience < timedelta(seconds=180) < storer.lease
 
 
 class Slow(MemoryResults):
-    """A bucket that somebody else uses while one call of it lasts."""
+    """A bucket in which another worker stores the job while one call of it lasts."""
 
     def __init__(self, world: World, job: Job) -> None:
         super().__init__(world.results.files, world.results.sources)
@@ -235,12 +218,10 @@ class Slow(MemoryResults):
         super().put(key, data, label)  # type: ignore[arg-type]  # as it came
 
 
-def test_a_lease_that_runs_out_in_the_middle_lets_another_finish_the_job_and_harms_nothing(
-    world: World,
-) -> None:
+def test_expired_lease_harms_no_file(world: World) -> None:
+    """A lease that runs out in the middle lets another finish the job and harms nothing."""
     job = storing(world)
     results = Slow(world, job)
-
     with pytest.raises(ConflictError):
         replace(world.result_storer, results=results).store_result(job.job_id)
 
@@ -253,7 +234,8 @@ def test_a_lease_that_runs_out_in_the_middle_lets_another_finish_the_job_and_har
     }
 
 
-def test_a_clock_that_is_ahead_lets_two_copy_and_still_only_one_ends_the_job(world: World) -> None:
+def test_fast_clock_ends_job_once(world: World) -> None:
+    """A clock that is ahead lets two copy and still only one ends the job."""
     job = storing(world, artifacts=())
     asked: list[Job] = []
 

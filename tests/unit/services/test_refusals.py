@@ -1,4 +1,4 @@
-"""What fal refuses, or never hears of: who waits for it, and who goes on."""
+"""What fal refuses or never hears of, and datasets that cannot be read: who waits, and who goes on."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -6,16 +6,22 @@ from datetime import timedelta
 import pytest
 
 from lora_drop.fal.status import Failed
-from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError, SubmissionUnknownError
+from lora_drop.jobs.budget import Limits
+from lora_drop.jobs.errors import (
+    DatasetUnreadableError,
+    NotSubmittedError,
+    SubmissionRefusedError,
+    SubmissionUnknownError,
+)
 from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
-from lora_drop.ports import Submission
-from tests.support.queue import dropped, free, states
+from lora_drop.ports import OpenDataset, Submission
+from lora_drop.services.reconcile import PROBE_AFTER
+from tests.support.builders import BAD_IMAGE, LOCKED, make_job
+from tests.support.memory import MemoryDatasets
+from tests.support.queue import dropped, free, later, states
 from tests.support.world import World
-
-LOCKED = Problem(code="fal_account_locked", message="Top up the balance.")
-BAD = Problem(code="fal_bad_request", message="fal could not make sense of it.")
 
 
 @pytest.fixture
@@ -23,9 +29,9 @@ def world(busy: World) -> World:
     return busy
 
 
-def test_what_cannot_be_sent_now_stops_the_line_and_keeps_no_slot(world: World) -> None:
+def test_unsendable_job_stops_the_queue(world: World) -> None:
+    """A job that cannot be sent now stops the queue and keeps no slot."""
     world.answer(NotSubmittedError("no connection"))
-
     jobs = dropped(world, "a", "b", "c")
 
     assert states(world, jobs) == [Status.READY] * 3
@@ -34,7 +40,9 @@ def test_what_cannot_be_sent_now_stops_the_line_and_keeps_no_slot(world: World) 
     assert world.jobs.account("2026-11").in_flight == ()
 
 
-def test_what_fal_holds_against_one_job_does_not_stop_the_others(world: World) -> None:
+@pytest.mark.promise("never get stuck")
+def test_refused_job_does_not_stop_others(world: World) -> None:
+    """A refusal of one job does not stop the others."""
     free(world)
     world.answer(NotSubmittedError("no connection"))
     jobs = dropped(world, "a", "b", "c")
@@ -42,7 +50,7 @@ def test_what_fal_holds_against_one_job_does_not_stop_the_others(world: World) -
 
     def refuse_the_first() -> Submission:
         if len(world.fal.posts) == 4:
-            raise SubmissionRefusedError(BAD)
+            raise SubmissionRefusedError(BAD_IMAGE)
         return outcomes.pop(0)()
 
     world.answer(refuse_the_first)
@@ -51,61 +59,45 @@ def test_what_fal_holds_against_one_job_does_not_stop_the_others(world: World) -
     assert states(world, jobs) == [Status.FAILED, Status.SUBMITTED, Status.SUBMITTED]
 
 
-def test_what_fal_holds_against_the_account_stops_the_line(world: World) -> None:
+@pytest.mark.promise("never get stuck")
+def test_unlocked_account_sends_everything(world: World) -> None:
+    """A locked account stops the queue; once it is in order again, everything goes on by itself."""
     free(world)
     world.answer(NotSubmittedError("no connection"))
     jobs = dropped(world, "a", "b", "c")
     world.fal.posts.clear()
     world.answer(SubmissionRefusedError(LOCKED, held=True))
-
     world.dispatcher.submit_waiting()
 
     assert states(world, jobs) == [Status.HELD, Status.READY, Status.READY]
     assert len(world.fal.posts) == 1
     assert "Top up the balance." in (world.results.text(jobs[0], "ERROR.txt") or "")
     assert world.jobs.account("2026-11").committed_usd == 0
-
-
-@pytest.mark.parametrize(("minutes", "probes"), [(59, 0), (60, 1)])
-def test_after_an_hour_it_is_tried_whether_the_account_is_in_order_again(
-    world: World, minutes: int, probes: int
-) -> None:
-    world.answer(SubmissionRefusedError(LOCKED, held=True))
-    [held] = dropped(world, "a")
-    world.fal.posts.clear()
-    world.clock.now += timedelta(minutes=minutes)
-
-    world.reconciler.reconcile()
-    world.work()
-
-    assert len(world.fal.posts) == probes
-    assert world.job(held.job_id).status is Status.HELD
-
-
-def test_once_the_account_is_in_order_everything_goes_on_by_itself(world: World) -> None:
-    free(world)
-    world.answer(SubmissionRefusedError(LOCKED, held=True))
-    jobs = dropped(world, "a", "b", "c")
     world.answer(lambda: Submission(f"request-{len(world.fal.posts)}"))
-
-    world.clock.now += timedelta(hours=1)
-    world.reconciler.reconcile()
-    world.work()
-
+    later(world, after=timedelta(hours=1))
     assert states(world, jobs) == [Status.SUBMITTED] * 3
     assert world.results.text(jobs[0], "ERROR.txt") is None
 
 
-def test_what_only_a_person_can_lift_is_not_tried_again(world: World) -> None:
-    world.answer(SubmissionRefusedError(Problem(code="fal_x", message="m"), held=True))
+@pytest.mark.parametrize(
+    ("code", "after", "probes"),
+    [
+        (LOCKED.code, timedelta(minutes=59), 0),
+        (LOCKED.code, timedelta(minutes=60), 1),
+        ("fal_x", timedelta(days=40), 0),
+    ],
+)
+def test_locked_account_is_probed_hourly(
+    world: World, code: str, after: timedelta, probes: int
+) -> None:
+    """A locked account is tried again after an hour; what only a person can lift never is."""
+    world.answer(SubmissionRefusedError(Problem(code=code, message="m"), held=True))
     [held] = dropped(world, "a")
-    world.clock.now += timedelta(days=40)
+    world.fal.posts.clear()
+    later(world, after=after)
 
-    world.reconciler.reconcile()
-    world.work()
-
+    assert len(world.fal.posts) == probes
     assert world.job(held.job_id).status is Status.HELD
-    assert len(world.fal.posts) == 1
 
 
 def test_settling_never_touches_another_submission(world: World) -> None:
@@ -129,8 +121,8 @@ def test_settling_never_touches_another_submission(world: World) -> None:
     assert world.job(job.job_id).problems == ()
 
 
-def test_settling_never_touches_a_submission_of_the_same_moment(world: World) -> None:
-    """As above, but the other one is still open: only its number tells it apart."""
+def test_settling_spares_a_simultaneous_submission(world: World) -> None:
+    """Settling never touches a submission of the same moment."""
     dataset = world.drop()
     seen: list[Job] = []
 
@@ -149,15 +141,97 @@ def test_settling_never_touches_a_submission_of_the_same_moment(world: World) ->
     assert (job.status, seen[0].status) == (Status.SUBMIT_UNKNOWN, Status.SUBMITTING)
 
 
-def test_nobody_is_sent_without_the_secret_for_the_way_back(world: World) -> None:
-    def no_secret() -> bytes:
-        raise NotSubmittedError("the secret has no value yet")
+class Guarded(MemoryDatasets):
+    """Datasets of which one may not be read."""
 
-    world.webhook_secret = no_secret
-    dataset: DatasetVersion = world.drop()
+    forbidden = ""
 
-    with pytest.raises(NotSubmittedError):
-        world.submit(dataset)
+    def open(self, dataset: DatasetVersion) -> OpenDataset:
+        if dataset.key == self.forbidden:
+            raise DatasetUnreadableError(f"{dataset.key} may not be read")
+        return super().open(dataset)
 
-    assert world.jobs.account("2026-11").in_flight == ()
-    assert world.fal.posts == []
+
+@pytest.mark.promise("never get stuck")
+def test_unreadable_dataset_lets_others_pass(world: World) -> None:
+    """A dataset that cannot be read any more lets the others pass."""
+    guarded = world.datasets = Guarded()
+    world.limits = Limits(1)
+    running = world.submit(world.drop("a.zip", images=11))
+    bad = world.submit(world.drop("b.zip", images=12))
+    good = world.submit(world.drop("c.zip", images=13))
+    guarded.forbidden = "b.zip"
+    error = Failed(running.request_id or "", Problem(code="fal_x", message="No."), billed=False)
+    world.fal_updates.receive(running.job_id, error)
+    for announced in world.queue.datasets:
+        world.submit(announced)
+
+    held = world.job(bad.job_id)
+    assert (held.status, held.problems[0].code) == (Status.HELD, "dataset_unreadable")
+    assert world.job(good.job_id).status is Status.SUBMITTED
+
+
+def test_readable_again_goes_on_by_itself(world: World) -> None:
+    """A dataset that can be read again goes on by itself."""
+    guarded = world.datasets = Guarded()
+    guarded.forbidden = "b.zip"
+    dataset = world.drop("b.zip")
+    job = world.holds(make_job(Status.READY, dataset=dataset))
+    world.dispatcher.submit_waiting(began=world.clock())
+    guarded.forbidden = ""
+    world.clock.now += PROBE_AFTER
+    world.reconciler.reconcile()
+    world.dispatcher.submit_waiting(began=world.clock())
+
+    assert world.job(job.job_id).status is Status.SUBMITTED
+
+
+def test_new_unreadable_dataset_is_rejected(world: World) -> None:
+    """A new dataset that may not be read is reported so."""
+    guarded = world.datasets = Guarded()
+    dataset = world.drop("b.zip")
+    guarded.forbidden = "b.zip"
+    job = world.submit(dataset)
+
+    assert (job.status, job.problems[0].code) == (Status.REJECTED, "dataset_unreadable")
+
+
+def test_long_lock_adds_no_history(world: World) -> None:
+    """An account that stays locked for months adds nothing to a job's history."""
+    world.answer(SubmissionRefusedError(LOCKED, held=True))
+    job = world.submit(world.drop())
+    for _ in range(30):
+        world.clock.now += PROBE_AFTER + timedelta(minutes=1)
+        world.reconciler.reconcile()
+        world.dispatcher.submit_waiting(began=world.clock())
+
+    held = world.job(job.job_id)
+    assert len(world.fal.posts) == 31
+    assert held.status is Status.HELD
+    assert [step.status for step in held.history] == [step.status for step in job.history]
+
+
+def test_an_approval_stays_in_history(world: World) -> None:
+    """What a person let go on stays in the story."""
+    world.answer(SubmissionRefusedError(LOCKED, held=True))
+    job = world.submit(world.drop())
+    world.manual_actions.approve(job.job_id, by="ada")
+    world.dispatcher.submit_waiting(began=world.clock())
+
+    assert "ada" in [step.by for step in world.job(job.job_id).history]
+
+
+def test_long_unreadable_adds_no_history(world: World) -> None:
+    """A dataset that cannot be read for months adds nothing to a job's history."""
+    guarded = world.datasets = Guarded()
+    dataset = world.drop("b.zip")
+    job = world.holds(make_job(Status.READY, dataset=dataset))
+    guarded.forbidden = "b.zip"
+    world.dispatcher.submit_waiting(began=world.clock())
+    held = world.job(job.job_id)
+    for _ in range(30):
+        world.clock.now += PROBE_AFTER + timedelta(minutes=1)
+        world.reconciler.reconcile()
+        world.dispatcher.submit_waiting(began=world.clock())
+
+    assert world.job(job.job_id).history == held.history

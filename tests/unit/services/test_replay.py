@@ -33,9 +33,9 @@ def kept(world: World, job: Job, *bodies: bytes) -> Job:
     return world.holds(job)
 
 
-def test_a_delivery_is_kept_with_every_header_before_anything_is_done_with_it(
-    world: World,
-) -> None:
+@pytest.mark.promise("never lose a result")
+def test_delivery_is_kept_first(world: World) -> None:
+    """A delivery is kept with every header before anything is done with it."""
     job = world.holds(make_job(Status.SUBMITTED))
 
     class Overtaken(MemoryJobs):
@@ -51,9 +51,8 @@ def test_a_delivery_is_kept_with_every_header_before_anything_is_done_with_it(
     assert delivery.headers == signed(webhook_body())
 
 
-def test_what_is_not_fals_is_not_kept(world: World) -> None:
+def test_foreign_delivery_is_not_kept(world: World) -> None:
     job = world.holds(make_job(Status.SUBMITTED))
-
     for trouble, how in (
         (JobNotFoundError, {"token": "0" * 32}),
         (InvalidWebhookError, {"request_id": "a b"}),
@@ -67,65 +66,66 @@ def test_what_is_not_fals_is_not_kept(world: World) -> None:
 @pytest.mark.parametrize(
     "body", [b"not JSON", webhook_body(status="NEW"), webhook_body(request_id=OTHER)]
 )
-def test_what_fal_says_and_nobody_understands_yet_is_kept(world: World, body: bytes) -> None:
+def test_unreadable_delivery_is_kept(world: World, body: bytes) -> None:
+    """What fal says and no one understands yet is kept."""
     job = world.holds(make_job(Status.SUBMITTED))
     request_id = OTHER if OTHER.encode() in body else REQUEST_ID
-
     with pytest.raises((InvalidWebhookError, ForeignRequestError)):
         deliver(world, job, body, request_id=request_id)
 
     assert world.deliveries.kept(job) == [body]
 
 
-def test_where_a_delivery_cannot_be_kept_fal_is_not_told_that_it_was(world: World) -> None:
+def test_unkept_delivery_is_an_error(world: World) -> None:
+    """Where a delivery cannot be kept, fal does not hear that it was."""
+
     class Full(MemoryWebhookArchive):
         def keep(self, job: Job, *_: object, **__: object) -> None:
             raise OSError(f"no place for {job.job_id}")
 
     world.deliveries = Full()
     job = world.holds(make_job(Status.SUBMITTED))
-
     with pytest.raises(OSError, match="no place"):
         deliver(world, job, webhook_body())
 
     assert world.job(job.job_id) == job
 
 
-def test_without_deliveries_there_is_nothing_to_replay(world: World) -> None:
+def test_without_deliveries_replay_is_refused(world: World) -> None:
     job = world.holds(make_job(Status.SUBMITTED))
 
     with pytest.raises(ActionNotAllowedError, match="delivered nothing"):
         world.retry_service.replay(job.job_id)
 
 
-def test_a_job_that_missed_its_delivery_is_made_good(world: World) -> None:
-    job = kept(world, make_job(Status.TRAINING), webhook_body())
-
+@pytest.mark.promise("never lose a result")
+@pytest.mark.parametrize(
+    ("status", "before"),
+    [
+        (Status.SUBMITTED, (b"not JSON", webhook_body(request_id=OTHER))),
+        (Status.TRAINING, ()),
+        (Status.EXPIRED, ()),
+        (Status.SUBMIT_UNKNOWN, ()),
+    ],
+)
+def test_replay_brings_a_missed_result(
+    world: World, status: Status, before: tuple[bytes, ...]
+) -> None:
+    """A job that missed its delivery gets its result by a replay, also after bad deliveries."""
+    job = kept(world, make_job(status), *before, webhook_body())
     replayed = world.retry_service.replay(job.job_id)
 
-    assert (replayed.status, {each.url for each in replayed.artifacts}) == (
-        Status.STORING,
-        {each.url for each in ARTIFACTS},
-    )
+    assert (replayed.status, replayed.request_id) == (Status.STORING, REQUEST_ID)
+    assert {each.url for each in replayed.artifacts} == {each.url for each in ARTIFACTS}
     assert world.queue.handed == [job.job_id]
-    assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
-
-
-def test_a_job_that_was_given_up_gets_its_result_after_all(world: World) -> None:
-    job = kept(world, make_job(Status.EXPIRED), webhook_body())
-
-    replayed = world.retry_service.replay(job.job_id)
-
-    assert replayed.status is Status.STORING
     assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
 
 
 @pytest.mark.parametrize(
     "status", [status for status in Status if status.terminal and status is not Status.EXPIRED]
 )
-def test_a_job_that_has_ended_stays_as_it_is(world: World, status: Status) -> None:
+def test_ended_job_stays_as_it_is(world: World, status: Status) -> None:
     job = kept(world, make_job(status), webhook_body(), webhook_body(status="ERROR"))
-
     for _ in range(2):
         assert world.retry_service.replay(job.job_id) == job
 
@@ -133,44 +133,19 @@ def test_a_job_that_has_ended_stays_as_it_is(world: World, status: Status) -> No
     assert world.queue.handed == []
 
 
-def test_what_was_not_for_the_job_then_is_not_for_it_now(world: World) -> None:
-    job = kept(
-        world,
-        make_job(Status.SUBMITTED),
-        b"not JSON",
-        webhook_body(request_id=OTHER),
-        webhook_body(status="NEW"),
-    )
+def test_foreign_delivery_stays_foreign(world: World) -> None:
+    """A delivery that was not for the job then is not for it now."""
+    bodies = (b"not JSON", webhook_body(request_id=OTHER), webhook_body(status="NEW"))
+    job = kept(world, make_job(Status.SUBMITTED), *bodies)
 
     assert world.retry_service.replay(job.job_id) == job
 
 
-def test_a_bad_delivery_hides_no_good_one(world: World) -> None:
-    job = kept(
-        world,
-        make_job(Status.SUBMITTED),
-        b"not JSON",
-        webhook_body(request_id=OTHER),
-        webhook_body(),
-    )
-
-    assert world.retry_service.replay(job.job_id).status is Status.STORING
-
-
-def test_a_replay_settles_a_submission_in_doubt(world: World) -> None:
-    job = kept(world, make_job(Status.SUBMIT_UNKNOWN), webhook_body())
-
-    replayed = world.retry_service.replay(job.job_id)
-
-    assert (replayed.status, replayed.request_id) == (Status.STORING, REQUEST_ID)
-
-
-def test_a_replay_pays_nothing(world: World) -> None:
-    for status in Status:
-        job = kept(world, make_job(status, job_id=f"{status}-1".lower()), webhook_body())
-        try:
-            world.retry_service.replay(job.job_id)
-        except ActionNotAllowedError as nothing:
-            raise AssertionError(status) from nothing
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize("status", list(Status))
+def test_replay_pays_nothing(world: World, status: Status) -> None:
+    """A replay pays nothing."""
+    job = kept(world, make_job(status), webhook_body())
+    world.retry_service.replay(job.job_id)
 
     assert world.fal.posts == []

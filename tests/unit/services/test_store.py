@@ -1,9 +1,11 @@
+"""The files of a result are stored beside the job, and trouble with them is tried again or shown."""
+
 import hashlib
 import json
 
 import pytest
 
-from lora_drop.fal.status import Failed, Finished, Gone, Running
+from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running
 from lora_drop.jobs.artifacts import Artifact, StoredFile
 from lora_drop.jobs.errors import (
     DownloadInterruptedError,
@@ -12,17 +14,27 @@ from lora_drop.jobs.errors import (
     JobNotFoundError,
     ResultGoneError,
 )
-from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from lora_drop.services.store import DENIAL_STANDS
-from tests.support.builders import ARTIFACTS, REQUEST_ID, make_job, make_weights
+from tests.support.builders import ARTIFACTS, BAD_IMAGE, REQUEST_ID, make_job, make_weights
+from tests.support.queue import codes
 from tests.support.world import World
 
 
-def test_every_file_is_stored_under_the_jobs_prefix_with_its_hash(world: World) -> None:
-    job = world.holds(make_job(Status.STORING))
-    world.source.files = {"lora.safetensors": make_weights(500), "config.json": b'{"rank": 16}'}
+def storing(world: World, *, fact: FalStatus | Exception | None = None, **changes: object) -> Job:
+    """A job whose result is to be stored, and what fal says of it."""
+    job = world.holds(make_job(Status.STORING, **changes))
+    world.fal.facts[REQUEST_ID] = fact or Finished(REQUEST_ID, job.artifacts)
+    return job
 
+
+@pytest.mark.promise("never lose a result")
+def test_files_are_stored_with_hashes(world: World) -> None:
+    """Every file is stored under the job's prefix with its hash."""
+    job = storing(world)
+    served = {"lora.safetensors": make_weights(500), "config.json": b'{"rank": 16}'}
+    world.source.files = dict(served)
     stored = world.result_storer.store_result(job.job_id)
 
     assert stored.status is Status.SUCCEEDED
@@ -34,14 +46,15 @@ def test_every_file_is_stored_under_the_jobs_prefix_with_its_hash(world: World) 
             size=len(data),
             sha256=hashlib.sha256(data).hexdigest(),
         )
-        for name, data in world.source.files.items()
+        for name, data in served.items()
     )
     assert world.results.files[job.prefix + "lora.safetensors"] == make_weights(500)
 
 
-def test_the_jobs_story_lies_beside_its_files(world: World) -> None:
-    job = world.holds(make_job(Status.STORING))
-
+@pytest.mark.promise("it can be operated")
+def test_job_json_lies_beside_files(world: World) -> None:
+    """The job's history lies beside its files."""
+    job = storing(world)
     stored = world.result_storer.store_result(job.job_id)
 
     story = json.loads(world.results.text(job, "job.json") or "")
@@ -51,39 +64,42 @@ def test_the_jobs_story_lies_beside_its_files(world: World) -> None:
     assert '"SUCCEEDED"' in (world.results.text(job, "status.json") or "")
 
 
-def test_the_same_message_again_copies_nothing(world: World) -> None:
-    job = world.holds(make_job(Status.STORING))
-    first = world.result_storer.store_result(job.job_id)
-    world.source.opened.clear()
-
-    again = world.result_storer.store_result(job.job_id)
-
-    assert again == first
-    assert world.source.opened == []
-
-
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.STORING])
-def test_a_job_that_is_not_to_be_stored_is_left_as_it_is(world: World, status: Status) -> None:
+def test_other_states_are_left_alone(world: World, status: Status) -> None:
+    """A job that is not to be stored is left as it is."""
     job = world.holds(make_job(status))
 
     assert world.result_storer.store_result(job.job_id) == job
     assert world.source.opened == []
 
 
-def test_an_unknown_job_is_told_as_such(world: World) -> None:
+def test_same_message_copies_no_file(world: World) -> None:
+    """The same message again copies nothing."""
+    job = storing(world)
+    first = world.result_storer.store_result(job.job_id)
+    world.source.opened.clear()
+
+    assert world.result_storer.store_result(job.job_id) == first
+    assert world.source.opened == []
+
+
+def test_unknown_job_is_reported(world: World) -> None:
     with pytest.raises(JobNotFoundError):
         world.result_storer.store_result("ada-0000000000")
 
 
-def test_a_download_that_breaks_leaves_the_job_to_be_stored_again(world: World) -> None:
-    job = world.holds(make_job(Status.STORING))
+@pytest.mark.promise("never get stuck")
+def test_broken_download_is_tried_again(world: World) -> None:
+    """A download that breaks leaves the job to be stored again; trouble that stays is noted once."""
+    job = storing(world)
     world.source.cut = {"config.json"}
-
-    with pytest.raises(DownloadInterruptedError):
-        world.result_storer.store_result(job.job_id)
+    for _ in range(3):
+        with pytest.raises(DownloadInterruptedError):
+            world.result_storer.store_result(job.job_id)
 
     waiting = world.job(job.job_id)
-    assert (waiting.status, waiting.problems[0].code) == (Status.STORING, "result_not_copied")
+    assert (waiting.status, codes(waiting)) == (Status.STORING, ["result_not_copied"])
+    assert (waiting.updated_at, waiting.history) == (job.updated_at, job.history)
     assert "tried again by itself" in " ".join((world.results.text(job, "ERROR.txt") or "").split())
     assert world.results.text(job, "config.json") is None
     world.source.cut.clear()
@@ -92,23 +108,10 @@ def test_a_download_that_breaks_leaves_the_job_to_be_stored_again(world: World) 
     assert world.results.text(job, "ERROR.txt") is None
 
 
-def test_a_trouble_that_stays_is_told_once(world: World) -> None:
-    job = world.holds(make_job(Status.STORING))
-    world.source.cut = {"config.json"}
-
-    for _ in range(3):
-        with pytest.raises(DownloadInterruptedError):
-            world.result_storer.store_result(job.job_id)
-
-    waiting = world.job(job.job_id)
-    assert [problem.code for problem in waiting.problems] == ["result_not_copied"]
-    assert (waiting.updated_at, waiting.history) == (job.updated_at, job.history)
-
-
-def test_a_file_that_settings_keep_out_leaves_the_job_to_be_stored_again(world: World) -> None:
-    job = world.holds(make_job(Status.STORING))
+def test_blocked_host_leaves_job_storing(world: World) -> None:
+    """A file that settings keep out leaves the job to be stored again."""
+    job = storing(world)
     world.source.failing = {"lora.safetensors": HostNotAllowedError("new-cdn.example")}
-
     with pytest.raises(HostNotAllowedError):
         world.result_storer.store_result(job.job_id)
 
@@ -117,36 +120,38 @@ def test_a_file_that_settings_keep_out_leaves_the_job_to_be_stored_again(world: 
     assert "new-cdn.example" in (world.results.text(job, "ERROR.txt") or "")
 
 
-def test_a_file_that_neither_the_cdn_nor_fal_has_ends_the_job_and_is_told(world: World) -> None:
-    job = world.holds(make_job(Status.STORING))
-    world.source.failing = {
-        name: ResultGoneError("404") for name in ("lora.safetensors", "config.json")
-    }
-    world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
+LOST: dict[str, tuple[tuple[Artifact, ...], tuple[str, ...], str, list[str], str]] = {
+    "all files": (ARTIFACTS, ("lora.safetensors", "config.json"), "result_expired", [], ""),
+    "before it was read": ((), (), "result_expired", [], ""),
+    "all but the weights": (
+        *(ARTIFACTS, ("config.json",), "result_incomplete", ["lora.safetensors"]),
+        "lora.safetensors could be had",
+    ),
+}
 
+
+@pytest.mark.promise("never lose a result")
+@pytest.mark.parametrize("case", LOST)
+def test_lost_result_expires_the_job(world: World, case: str) -> None:
+    """A result that neither the CDN nor fal has ends the job; files that could be had are kept."""
+    artifacts, lost, code, kept, text = LOST[case]
+    job = storing(world, fact=Gone(REQUEST_ID), artifacts=artifacts)
+    world.source.failing = {name: ResultGoneError("404") for name in lost}
     stored = world.store_twice(job)
 
-    assert (stored.status, stored.problems[0].code) == (Status.EXPIRED, "result_expired")
-    assert world.results.text(job, "ERROR.txt")
+    assert (stored.status, codes(stored)) == (Status.EXPIRED, [code])
+    assert [file.name for file in stored.files] == kept
+    error = world.results.text(job, "ERROR.txt")
+    assert error
+    assert text in error
 
 
-def test_weights_that_could_be_had_are_kept_when_the_rest_is_gone(world: World) -> None:
-    job = world.holds(make_job(Status.STORING))
-    world.source.failing = {"config.json": ResultGoneError("404")}
-    world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
-
-    stored = world.store_twice(job)
-
-    assert (stored.status, stored.problems[0].code) == (Status.EXPIRED, "result_incomplete")
-    assert [file.name for file in stored.files] == ["lora.safetensors"]
-    assert "lora.safetensors could be had" in (world.results.text(job, "ERROR.txt") or "")
-
-
-def test_a_404_of_the_cdn_does_not_end_a_job_that_fal_still_has(world: World) -> None:
-    job = world.holds(make_job(Status.STORING))
+@pytest.mark.promise("never lose a result")
+def test_cdn_404_ends_no_job(world: World) -> None:
+    """A 404 of the CDN does not end a job that fal still has."""
+    job = storing(world)
     world.source.failing = {"config.json": ResultGoneError("404")}
     world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
-
     with pytest.raises(DownloadInterruptedError):
         world.result_storer.store_result(job.job_id)
 
@@ -155,45 +160,32 @@ def test_a_404_of_the_cdn_does_not_end_a_job_that_fal_still_has(world: World) ->
     assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
 
 
-def test_an_address_that_fal_names_anew_is_followed(world: World) -> None:
-    old = Artifact(name="lora.safetensors", url="https://v3.fal.media/old")
-    job = world.holds(make_job(Status.STORING, artifacts=(old,)))
-    new = old.model_copy(update={"url": "https://v3b.fal.media/new"})
-    world.source.gone = {old.url}
-    world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, (new,))
-
-    stored = world.result_storer.store_result(job.job_id)
-
-    assert (stored.status, stored.artifacts) == (Status.SUCCEEDED, (new,))
+OLD = Artifact(name="lora.safetensors", url="https://v3.fal.media/old")
+NEW = OLD.model_copy(update={"url": "https://v3b.fal.media/new"})
 
 
-def test_a_result_that_the_webhook_did_not_bring_is_read_from_fal(world: World) -> None:
-    job = world.holds(make_job(Status.STORING, artifacts=()))
-    world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
-
-    stored = world.result_storer.store_result(job.job_id)
-
-    assert (stored.status, stored.artifacts) == (Status.SUCCEEDED, ARTIFACTS)
-    assert [file.name for file in stored.files] == ["lora.safetensors", "config.json"]
-
-
-def test_a_result_that_fal_forgot_before_it_was_read_is_told(world: World) -> None:
-    job = world.holds(make_job(Status.STORING, artifacts=()))
-    world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
-
-    stored = world.store_twice(job)
-
-    assert (stored.status, stored.problems[0].code) == (Status.EXPIRED, "result_expired")
-
-
-@pytest.mark.parametrize("artifacts", [(), ARTIFACTS], ids=["without addresses", "with dead ones"])
-def test_fals_word_that_it_has_no_result_ends_nothing_until_it_says_so_again_minutes_later(
-    world: World, artifacts: tuple[Artifact, ...]
+@pytest.mark.parametrize(
+    ("known", "named"), [((OLD,), (NEW,)), ((), ARTIFACTS)], ids=["dead ones", "none"]
+)
+def test_new_address_is_followed(
+    world: World, known: tuple[Artifact, ...], named: tuple[Artifact, ...]
 ) -> None:
+    """Where the addresses are dead or the webhook brought none, fal is asked for them."""
+    job = storing(world, fact=Finished(REQUEST_ID, named), artifacts=known)
+    world.source.gone = {OLD.url}
+    stored = world.result_storer.store_result(job.job_id)
+
+    assert (stored.status, stored.artifacts) == (Status.SUCCEEDED, named)
+    assert [file.name for file in stored.files] == [artifact.name for artifact in named]
+
+
+@pytest.mark.promise("never lose a result")
+@pytest.mark.parametrize("artifacts", [(), ARTIFACTS], ids=["without addresses", "with dead ones"])
+def test_one_denial_ends_no_job(world: World, artifacts: tuple[Artifact, ...]) -> None:
+    """fal's word that it has no result ends nothing until it says so again later."""
     job = world.holds(make_job(Status.STORING, artifacts=artifacts))
     world.source.failing = {each.name: ResultGoneError("404") for each in ARTIFACTS}
     world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
-
     denied = world.result_storer.store_result(job.job_id)
     again = world.result_storer.store_result(job.job_id)
 
@@ -202,22 +194,21 @@ def test_fals_word_that_it_has_no_result_ends_nothing_until_it_says_so_again_min
     assert world.fal.asked == [REQUEST_ID]
 
 
-def test_a_result_that_fal_denied_once_is_stored_when_it_has_it_after_all(world: World) -> None:
-    job = world.holds(make_job(Status.STORING, artifacts=()))
-    world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
+def test_denied_result_is_stored_after_all(world: World) -> None:
+    """A result that fal denied once is stored when it has it after all."""
+    job = storing(world, fact=Gone(REQUEST_ID), artifacts=())
     world.result_storer.store_result(job.job_id)
     world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
     world.clock.now += DENIAL_STANDS
-
     stored = world.result_storer.store_result(job.job_id)
 
     assert (stored.status, stored.problems) == (Status.SUCCEEDED, ())
     assert world.results.text(job, "ERROR.txt") is None
 
 
-def test_a_denial_before_other_trouble_is_not_counted(world: World) -> None:
-    job = world.holds(make_job(Status.STORING, artifacts=()))
-    world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
+def test_interrupted_denial_is_not_counted(world: World) -> None:
+    """A denial before other trouble is not counted."""
+    job = storing(world, fact=Gone(REQUEST_ID), artifacts=())
     world.result_storer.store_result(job.job_id)
     world.clock.now += DENIAL_STANDS
     world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
@@ -230,37 +221,31 @@ def test_a_denial_before_other_trouble_is_not_counted(world: World) -> None:
     assert world.result_storer.store_result(job.job_id).status is Status.STORING
 
 
-def test_a_success_that_fal_takes_back_fails_with_fals_reason(world: World) -> None:
-    job = world.holds(make_job(Status.STORING, artifacts=()))
-    problem = Problem(code="fal_internal_error", message="fal ended the training.")
-    world.fal.facts[REQUEST_ID] = Failed(REQUEST_ID, problem)
-
+@pytest.mark.promise("never get stuck")
+@pytest.mark.parametrize(
+    ("fact", "code", "text"),
+    [
+        (Failed(REQUEST_ID, BAD_IMAGE), BAD_IMAGE.code, BAD_IMAGE.message),
+        (Finished(REQUEST_ID, ()), "result_without_files", REQUEST_ID),
+    ],
+    ids=["taken back", "without files"],
+)
+def test_result_without_files_fails(world: World, fact: FalStatus, code: str, text: str) -> None:
+    """A success that fal takes back, or without a file, fails the job with the reason."""
+    job = storing(world, fact=fact, artifacts=())
     stored = world.result_storer.store_result(job.job_id)
 
-    assert (stored.status, stored.problems) == (Status.FAILED, (problem,))
-
-
-def test_a_result_without_a_single_file_fails_instead_of_being_asked_for_ever(
-    world: World,
-) -> None:
-    job = world.holds(make_job(Status.STORING, artifacts=()))
-    world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ())
-
-    stored = world.result_storer.store_result(job.job_id)
-
-    assert (stored.status, stored.problems[0].code) == (Status.FAILED, "result_without_files")
-    assert REQUEST_ID in (world.results.text(job, "ERROR.txt") or "")
+    assert (stored.status, codes(stored)) == (Status.FAILED, [code])
+    assert text in " ".join((world.results.text(job, "ERROR.txt") or "").split())
 
 
 @pytest.mark.parametrize(
     "said", [FalUnavailableError("503"), Running(REQUEST_ID, started=True)], ids=["down", "running"]
 )
-def test_a_result_that_cannot_be_read_now_is_read_later(
-    world: World, said: FalUnavailableError | Running
-) -> None:
+def test_unreadable_result_is_read_later(world: World, said: FalUnavailableError | Running) -> None:
+    """A result that cannot be read now is read later."""
     job = world.holds(make_job(Status.STORING, artifacts=()))
     world.fal.facts[REQUEST_ID] = said
-
     with pytest.raises(FalUnavailableError):
         world.result_storer.store_result(job.job_id)
 

@@ -1,19 +1,30 @@
+"""A dataset is checked, kept as an intent and sent to fal once."""
+
 import json
 from datetime import timedelta
 
 import pytest
 
-from lora_drop.fal.status import Failed, Finished
+from lora_drop.fal.status import Failed, FalStatus, Finished
 from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError, SubmissionUnknownError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Submission
-from tests.support.builders import APPLICATION, ARTIFACTS, NOW, REQUEST_ID, make_job
+from tests.support.builders import (
+    APPLICATION,
+    ARTIFACTS,
+    BAD_IMAGE,
+    LOCKED,
+    NOW,
+    REQUEST_ID,
+    make_job,
+)
 from tests.support.world import World
 
 
-def test_a_good_dataset_is_submitted_and_its_request_id_kept(world: World) -> None:
+def test_good_dataset_is_submitted_with_request(world: World) -> None:
+    """A good dataset is submitted, and its request id is kept."""
     job = world.submit(world.drop())
 
     assert (job.status, job.request_id) == (Status.SUBMITTED, REQUEST_ID)
@@ -27,11 +38,12 @@ def test_a_good_dataset_is_submitted_and_its_request_id_kept(world: World) -> No
     assert (job.images, job.estimated_cost_usd) == (12, 3.6)
 
 
-def test_fal_gets_the_exact_version_the_parameters_and_the_jobs_own_address(world: World) -> None:
+@pytest.mark.promise("interfaces stay")
+def test_fal_gets_exact_version_and_parameters(world: World) -> None:
+    """fal gets the exact version, the parameters and the job's own address."""
     dataset = world.drop(
         "portrait/ada.zip", training={"steps": 1200}, metadata={"create-masks": "true"}
     )
-
     job = world.submit(dataset)
 
     [(application, arguments, webhook_url)] = world.fal.posts
@@ -50,7 +62,9 @@ def test_fal_gets_the_exact_version_the_parameters_and_the_jobs_own_address(worl
     assert address == webhook_url
 
 
-def test_the_intent_is_kept_before_anything_is_paid(world: World) -> None:
+@pytest.mark.promise("never pay twice")
+def test_intent_is_kept_before_payment(world: World) -> None:
+    """A job is kept as SUBMITTING before the one POST that costs money."""
     seen: list[Status] = []
 
     def look() -> Submission:
@@ -58,13 +72,14 @@ def test_the_intent_is_kept_before_anything_is_paid(world: World) -> None:
         return Submission(REQUEST_ID)
 
     world.answer(look)
-
     world.submit(world.drop())
 
     assert seen == [Status.SUBMITTING]
 
 
-def test_the_state_can_be_read_beside_the_results(world: World) -> None:
+@pytest.mark.promise("it can be operated")
+def test_state_lies_beside_the_results(world: World) -> None:
+    """The state of a job can be read beside its results."""
     job = world.submit(world.drop())
 
     status = json.loads(world.results.text(job, "status.json") or "")
@@ -72,9 +87,10 @@ def test_the_state_can_be_read_beside_the_results(world: World) -> None:
     assert world.results.text(job, "ERROR.txt") is None
 
 
-def test_the_same_event_five_times_is_one_job_and_one_payment(world: World) -> None:
+@pytest.mark.promise("never pay twice")
+def test_same_event_is_one_payment(world: World) -> None:
+    """The same event five times is one job and one payment."""
     dataset = world.drop()
-
     jobs = [world.submit(dataset) for _ in range(5)]
 
     assert len(world.jobs.rows) == 1
@@ -82,7 +98,7 @@ def test_the_same_event_five_times_is_one_job_and_one_payment(world: World) -> N
     assert [jobs[0]] * 5 == jobs
 
 
-def test_the_same_event_during_the_post_pays_nothing_more(world: World) -> None:
+def test_same_event_during_post_pays_nothing(world: World) -> None:
     dataset = world.drop()
     meanwhile: list[Job] = []
 
@@ -91,7 +107,6 @@ def test_the_same_event_during_the_post_pays_nothing_more(world: World) -> None:
         return Submission(REQUEST_ID)
 
     world.answer(deliver_again)
-
     job = world.submit(dataset)
 
     assert len(world.fal.posts) == 1
@@ -99,41 +114,41 @@ def test_the_same_event_during_the_post_pays_nothing_more(world: World) -> None:
     assert job.status == Status.SUBMITTED
 
 
-def test_two_versions_of_one_key_are_two_jobs(world: World) -> None:
+def test_two_versions_are_two_jobs(world: World) -> None:
     first = world.submit(world.drop())
-
     second = world.submit(world.drop(images=13))
 
     assert first.job_id != second.job_id
     assert len(world.fal.posts) == 2
 
 
-def test_an_event_without_a_version_means_the_newest(world: World) -> None:
+def test_event_without_version_means_newest(world: World) -> None:
     dataset = world.drop(images=3)
     newest = world.drop(images=20)
-
     job = world.submit(dataset.model_copy(update={"version_id": ""}))
 
     assert newest == job.dataset
     assert job.images == 20
 
 
-def test_a_job_that_is_being_submitted_is_never_sent_again_however_old(world: World) -> None:
+@pytest.mark.promise("never pay twice")
+def test_submitting_job_is_never_sent_again(world: World) -> None:
+    """A job that is being submitted is never sent again however old."""
     dataset = world.drop()
     world.holds(make_job(Status.SUBMITTING, job_id=world.submit(dataset).job_id))
     world.fal.posts.clear()
     world.clock.now = NOW + timedelta(days=30)
-
     job = world.submit(dataset)
 
     assert job.status == Status.SUBMITTING
     assert world.fal.posts == []
 
 
-def test_a_post_that_never_left_is_sent_the_next_time(world: World) -> None:
+@pytest.mark.promise("never get stuck")
+def test_unsent_post_is_sent_next_time(world: World) -> None:
+    """A POST that never left is sent the next time."""
     dataset = world.drop()
     world.answer(NotSubmittedError("no connection"))
-
     waiting = world.submit(dataset)
 
     assert (waiting.status, waiting.problems[0].code) == (Status.READY, "fal_unreachable")
@@ -143,10 +158,10 @@ def test_a_post_that_never_left_is_sent_the_next_time(world: World) -> None:
     assert len(world.fal.posts) == 2
 
 
-def test_a_long_outage_leaves_no_trace_in_the_jobs_story(world: World) -> None:
+def test_long_outage_leaves_no_trace(world: World) -> None:
+    """A long outage adds nothing to a job's history."""
     dataset = world.drop()
     world.answer(NotSubmittedError("no connection"))
-
     for _ in range(50):
         world.clock.now += timedelta(minutes=5)
         world.submit(dataset)
@@ -156,76 +171,72 @@ def test_a_long_outage_leaves_no_trace_in_the_jobs_story(world: World) -> None:
     assert waiting.updated_at == world.clock.now
 
 
-@pytest.mark.parametrize(("held", "status"), [(False, Status.FAILED), (True, Status.HELD)])
-def test_a_refusal_is_told_and_never_sent_again(world: World, held: bool, status: Status) -> None:  # noqa: FBT001
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize(
+    ("error", "status", "problems", "text"),
+    [
+        (SubmissionRefusedError(LOCKED), Status.FAILED, (LOCKED,), LOCKED.message),
+        (SubmissionRefusedError(LOCKED, held=True), Status.HELD, (LOCKED,), LOCKED.message),
+        (
+            *(SubmissionUnknownError("ReadTimeout"), Status.SUBMIT_UNKNOWN),
+            *(None, "nothing is paid twice"),
+        ),
+    ],
+    ids=["refused", "held", "in doubt"],
+)
+def test_doubtful_answer_is_never_sent_again(
+    world: World, error: Exception, status: Status, problems: tuple[Problem, ...] | None, text: str
+) -> None:
+    """A refusal and a doubtful answer are shown and never sent again by themselves."""
     dataset = world.drop()
-    problem = Problem(code="fal_account_locked", message="Top up the balance.")
-    world.answer(SubmissionRefusedError(problem, held=held))
-
+    world.answer(error)
     job = world.submit(dataset)
-    again = world.submit(dataset)
 
-    assert (status, (problem,)) == (job.status, job.problems)
-    assert job == again
+    assert job == world.submit(dataset)
+    assert job.status is status
+    assert problems in (None, job.problems)
     assert len(world.fal.posts) == 1
-    assert "Top up the balance." in (world.results.text(job, "ERROR.txt") or "")
+    assert text in (world.results.text(job, "ERROR.txt") or "")
 
 
-def test_a_doubtful_answer_is_told_and_never_sent_again(world: World) -> None:
-    dataset = world.drop()
-    world.answer(SubmissionUnknownError("ReadTimeout"))
-
-    job = world.submit(dataset)
-    again = world.submit(dataset)
-
-    assert job.status == Status.SUBMIT_UNKNOWN
-    assert job == again
-    assert len(world.fal.posts) == 1
-    assert "nothing is paid twice" in (world.results.text(job, "ERROR.txt") or "")
-
-
-def test_a_webhook_that_is_faster_than_our_own_write_is_not_overwritten(world: World) -> None:
-    dataset = world.drop()
+@pytest.mark.promise("never lose a result")
+@pytest.mark.parametrize(
+    ("said", "answer", "after"),
+    [
+        (Finished(REQUEST_ID, ARTIFACTS), Submission(REQUEST_ID), Status.STORING),
+        (Failed(REQUEST_ID, BAD_IMAGE), SubmissionUnknownError("ReadTimeout"), Status.FAILED),
+    ],
+    ids=["faster", "receipt lost"],
+)
+def test_faster_webhook_is_not_overwritten(
+    world: World, said: FalStatus, answer: Submission | Exception, after: Status
+) -> None:
+    """A webhook that is faster than our own write is kept, and answers for a receipt that was lost."""
 
     def call_back_first() -> Submission:
         [job_id] = world.jobs.rows
-        world.fal_updates.receive(job_id, Finished(REQUEST_ID, ARTIFACTS))
-        return Submission(REQUEST_ID)
+        world.fal_updates.receive(job_id, said)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     world.answer(call_back_first)
+    job = world.submit(world.drop())
 
-    job = world.submit(dataset)
-
-    assert (job.status, job.request_id) == (Status.STORING, REQUEST_ID)
-    assert world.job(job.job_id).artifacts == ARTIFACTS
-
-
-def test_a_webhook_answers_for_a_receipt_that_was_lost(world: World) -> None:
-    dataset = world.drop()
-
-    def fail_after_the_webhook() -> Submission:
-        [job_id] = world.jobs.rows
-        problem = Problem(code="fal_invalid_archive", message="The archive must be a ZIP.")
-        world.fal_updates.receive(job_id, Failed(REQUEST_ID, problem))
-        raise SubmissionUnknownError("ReadTimeout")
-
-    world.answer(fail_after_the_webhook)
-
-    job = world.submit(dataset)
-
-    assert (job.status, job.request_id) == (Status.FAILED, REQUEST_ID)
+    assert (job.status, job.request_id) == (after, REQUEST_ID)
+    assert world.job(job.job_id).artifacts == (ARTIFACTS if after is Status.STORING else ())
 
 
-def test_without_the_webhook_secret_nothing_is_sent_and_the_job_waits(world: World) -> None:
-    dataset = world.drop()
+def test_without_webhook_secret_nothing_is_sent(world: World) -> None:
+    """Without the webhook secret nothing is sent, no slot is taken and the job waits."""
 
     def no_secret() -> bytes:
         raise NotSubmittedError("the secret has no value yet")
 
     world.webhook_secret = no_secret
-
     with pytest.raises(NotSubmittedError):
-        world.submit(dataset)
+        world.submit(world.drop())
 
     assert world.fal.posts == []
+    assert world.jobs.account("2026-11").in_flight == ()
     assert [job.status for job in world.jobs.rows.values()] == [Status.READY]

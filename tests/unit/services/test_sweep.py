@@ -1,57 +1,63 @@
-"""Every dataset has a job, every unfinished upload somebody who goes on with it."""
+"""Every dataset has a job, every unfinished upload an owner, and each round its measures."""
 
 from datetime import datetime, timedelta
 
 import pytest
 
+from lora_drop.fal.status import Running
 from lora_drop.jobs.artifacts import Upload
+from lora_drop.jobs.budget import Charge, Limits
+from lora_drop.jobs.errors import NotSubmittedError
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job import DatasetVersion
 from lora_drop.jobs.status import Status
 from lora_drop.results.copies import Label
+from lora_drop.services.reconcile import OVERDUE_AFTER
 from lora_drop.services.sweep import ABANDONED_AFTER, FORGOTTEN_AFTER, SETTLED_AFTER
-from tests.support.builders import NOW, make_job
+from tests.support.builders import NOW, REQUEST_ID, make_job
 from tests.support.memory import MemoryDatasets, MemoryQueue
-from tests.support.world import World
+from tests.support.world import LATE_AFTER, World
 
 SETTLED = NOW + SETTLED_AFTER
 
 
-@pytest.fixture
-def world(world: World) -> World:
-    """A world in which an event may have been lost for as long as it takes."""
-    world.clock.now = SETTLED
-    return world
+def lost(settled: World, key: str, *, came: datetime = NOW) -> DatasetVersion:
+    """A dataset whose event was lost."""
+    settled.datasets.came[key] = came
+    return settled.drop(key, images=len(settled.datasets.objects) + 10)
 
 
-def lost(world: World, key: str, *, came: datetime = NOW) -> DatasetVersion:
-    """A dataset that nobody was told of."""
-    world.datasets.came[key] = came
-    return world.drop(key, images=len(world.datasets.objects) + 10)
-
-
-def swept(world: World) -> list[str]:
+def swept(settled: World) -> list[str]:
     """The keys that a round announces."""
-    world.queue.datasets.clear()
-    found = world.reconciler.reconcile().swept.datasets
-    assert found == len(world.queue.datasets)
-    return [dataset.key for dataset in world.queue.datasets]
-
-
-def test_a_dataset_whose_event_was_lost_is_announced_and_trained(world: World) -> None:
-    dataset = lost(world, "portrait/ada.zip")
-
-    assert swept(world) == ["portrait/ada.zip"]
-    world.work()
-
-    [job] = world.jobs.rows.values()
-    assert (job.status, job.dataset) == (Status.SUBMITTED, dataset)
-    assert swept(world) == []
+    settled.queue.datasets.clear()
+    found = settled.reconciler.reconcile().swept.datasets
+    assert found == len(settled.queue.datasets)
+    return [dataset.key for dataset in settled.queue.datasets]
 
 
 A_SECOND = timedelta(seconds=1)
 
 
+@pytest.fixture
+def settled(world: World) -> World:
+    """A world in which an event may have been lost for as long as it takes."""
+    world.clock.now = SETTLED
+    return world
+
+
+@pytest.mark.promise("never get stuck")
+def test_lost_event_is_made_up_for(settled: World) -> None:
+    """A dataset whose event was lost is announced and trained."""
+    dataset = lost(settled, "portrait/ada.zip")
+    assert swept(settled) == ["portrait/ada.zip"]
+    settled.work()
+
+    [job] = settled.jobs.rows.values()
+    assert (job.status, job.dataset) == (Status.SUBMITTED, dataset)
+    assert swept(settled) == []
+
+
+@pytest.mark.promise("never pay twice")
 @pytest.mark.parametrize(
     ("age", "found"),
     [
@@ -62,117 +68,179 @@ A_SECOND = timedelta(seconds=1)
     ],
     ids=str,
 )
-def test_an_event_gets_its_time_and_an_old_bucket_is_not_paid_for_at_once(
-    world: World, age: timedelta, found: list[str]
-) -> None:
-    lost(world, "a.zip")
+def test_event_gets_its_time(settled: World, age: timedelta, found: list[str]) -> None:
+    """An event gets its time, and an old bucket is not paid for at once."""
+    lost(settled, "a.zip")
+    settled.clock.now = NOW + age
 
-    world.clock.now = NOW + age
-
-    assert swept(world) == found
+    assert swept(settled) == found
 
 
-def test_a_dataset_that_has_a_job_is_left_alone_whatever_became_of_it(world: World) -> None:
+def test_dataset_with_job_is_left_alone(settled: World) -> None:
+    """A dataset that has a job is left alone whatever became of it."""
     for status in Status:
-        dataset = lost(world, f"{status}.zip")
+        dataset = lost(settled, f"{status}.zip")
         job_id = job_id_for(dataset.bucket, dataset.key, dataset.version_id)
-        world.holds(make_job(status, job_id=job_id, dataset=dataset, updated_at=SETTLED))
+        settled.holds(make_job(status, job_id=job_id, dataset=dataset, updated_at=SETTLED))
 
-    assert swept(world) == []
-
-
-def test_only_the_newest_version_is_looked_for(world: World) -> None:
-    lost(world, "a.zip")
-    newest = lost(world, "a.zip")
-
-    swept(world)
-
-    assert world.queue.datasets == [newest]
+    assert swept(settled) == []
 
 
-def test_a_dataset_that_was_deleted_is_not_announced(world: World) -> None:
-    lost(world, "a.zip")
-    world.datasets.put("a.zip", None)
+def test_newest_version_alone_is_swept(settled: World) -> None:
+    """Only the newest version is looked for, and none of a dataset that was deleted."""
+    lost(settled, "a.zip")
+    newest = lost(settled, "a.zip")
+    lost(settled, "b.zip")
+    settled.datasets.put("b.zip", None)
 
-    assert swept(world) == []
-
-
-def test_a_large_bucket_is_walked_through_page_by_page_and_then_again(world: World) -> None:
-    world.datasets.page = 3
-    for number in range(8):
-        lost(world, f"{number}.zip")
-
-    rounds = [swept(world) for _ in range(4)]
-
-    assert rounds == [
-        ["0.zip", "1.zip", "2.zip"],
-        ["3.zip", "4.zip", "5.zip"],
-        ["6.zip", "7.zip"],
-        ["0.zip", "1.zip", "2.zip"],
-    ]
+    assert swept(settled) == ["a.zip"]
+    assert settled.queue.datasets == [newest]
 
 
-def test_a_small_bucket_is_walked_through_in_every_round(world: World) -> None:
-    lost(world, "a.zip")
+@pytest.mark.parametrize(
+    ("size", "rounds"),
+    [(8, ["012", "345", "67", "012"]), (1, ["0", "0", "0"])],
+    ids=["large", "small"],
+)
+def test_large_bucket_is_swept_by_pages(settled: World, size: int, rounds: list[str]) -> None:
+    """A large bucket is read page by page and then again, a small one in every round."""
+    settled.datasets.page = 3
+    for number in range(size):
+        lost(settled, f"{number}.zip")
 
-    assert [swept(world) for _ in range(3)] == [["a.zip"]] * 3
+    assert [swept(settled) for _ in rounds] == [[f"{n}.zip" for n in each] for each in rounds]
 
 
-def test_who_dies_in_a_page_walks_it_again(world: World) -> None:
+def test_dead_sweep_repeats_its_page(settled: World) -> None:
+    """Who dies in a page walks it again."""
+
     class Dying(MemoryQueue):
         def announce(self, dataset: DatasetVersion) -> None:
             if dataset.key == "1.zip":
                 raise OSError(dataset.key)
             super().announce(dataset)
 
-    world.datasets.page = 3
+    settled.datasets.page = 3
     for number in range(5):
-        lost(world, f"{number}.zip")
-    world.queue = Dying()
+        lost(settled, f"{number}.zip")
+    settled.queue = Dying()
     with pytest.raises(ExceptionGroup):
-        world.reconciler.reconcile()
+        settled.reconciler.reconcile()
+    settled.queue = MemoryQueue()
 
-    world.queue = MemoryQueue()
-
-    assert swept(world) == ["0.zip", "1.zip", "2.zip"]
+    assert swept(settled) == ["0.zip", "1.zip", "2.zip"]
 
 
-def test_a_sweep_that_fails_stops_neither_the_jobs_nor_the_other_sweep(world: World) -> None:
+def test_failing_sweep_stops_no_job(settled: World) -> None:
+    """A sweep that fails stops neither the jobs nor the other sweep."""
+
     class Broken(MemoryDatasets):
         def list_page(self, after: str | None) -> object:  # type: ignore[override]  # it never comes to it
             raise OSError(f"no bucket, {after}")
 
-    world.datasets = Broken()
-    stuck = world.holds(make_job(Status.STORING))
-    world.results.begin("x", Label("lora", "u"))
-    world.clock.now = NOW + timedelta(days=1)
-
+    settled.datasets = Broken()
+    stuck = settled.holds(make_job(Status.STORING))
+    settled.results.begin("x", Label("lora", "u"))
+    settled.clock.now = NOW + timedelta(days=1)
     with pytest.raises(ExceptionGroup) as raised:
-        world.reconciler.reconcile()
+        settled.reconciler.reconcile()
 
     assert [str(error) for error in raised.value.exceptions] == ["no bucket, None"]
-    assert world.queue.handed == [stuck.job_id]
-    assert world.results.uploads == {}
+    assert settled.queue.handed == [stuck.job_id]
+    assert settled.results.uploads == {}
 
 
 @pytest.mark.parametrize(("seconds", "ended"), [(0, 0), (1, 1)])
-def test_an_upload_that_nobody_goes_on_with_is_ended_after_an_hour(
-    world: World, seconds: int, ended: int
-) -> None:
-    world.results.begin("x", Label("lora", "u"))
-    world.clock.now = NOW + ABANDONED_AFTER + timedelta(seconds=seconds)
+def test_abandoned_upload_ends_after_hour(settled: World, seconds: int, ended: int) -> None:
+    """An upload that no one goes on with is ended after an hour."""
+    settled.results.begin("x", Label("lora", "u"))
+    settled.clock.now = NOW + ABANDONED_AFTER + timedelta(seconds=seconds)
 
-    assert world.reconciler.reconcile().swept.uploads == ended
-    assert len(world.results.uploads) == 1 - ended
+    assert settled.reconciler.reconcile().swept.uploads == ended
+    assert len(settled.results.uploads) == 1 - ended
 
 
-def test_an_upload_of_a_job_that_is_open_is_kept_however_old(world: World) -> None:
-    ids = {name: world.results.begin(name, Label("lora", name)) for name in ("open", "ended", "no")}
+@pytest.mark.promise("never lose a result")
+def test_open_jobs_upload_is_kept(settled: World) -> None:
+    """An upload of a job that is open is kept, however old."""
+    ids = {
+        name: settled.results.begin(name, Label("lora", name)) for name in ("open", "ended", "no")
+    }
     for name, status in (("open", Status.STORING), ("ended", Status.FAILED)):
         upload = Upload(name=name, upload_id=ids[name], identity="e", size=9)
-        world.holds(make_job(status, job_id=name, uploads=(upload,)))
-    world.clock.now = NOW + timedelta(days=3)
+        settled.holds(make_job(status, job_id=name, uploads=(upload,)))
+    settled.clock.now = NOW + timedelta(days=3)
+    assert settled.reconciler.reconcile().swept.uploads == 2
 
-    assert world.reconciler.reconcile().swept.uploads == 2
+    assert list(settled.results.uploads) == [ids["open"]]
 
-    assert list(world.results.uploads) == [ids["open"]]
+
+@pytest.mark.promise("it can be operated")
+def test_oldest_open_job_is_measured(world: World) -> None:
+    """The oldest job that goes on by itself is measured."""
+    world.holds(make_job(Status.HELD, job_id="held", created_at=NOW - timedelta(days=9)))
+    world.holds(make_job(Status.FAILED, job_id="failed", created_at=NOW - timedelta(days=8)))
+    world.holds(make_job(Status.TRAINING, job_id="trains", created_at=NOW - timedelta(hours=2)))
+    world.holds(make_job(Status.READY, job_id="waits", created_at=NOW - timedelta(hours=1)))
+
+    assert world.reconciler.reconcile().oldest_seconds == 7200
+
+
+@pytest.mark.parametrize(
+    ("budget", "percent"), [(100.0, 3.6), (3.6, 100.0), (0.0, 0.0), (None, 0.0)]
+)
+def test_budget_share_is_measured(world: World, budget: float | None, percent: float) -> None:
+    """What the month has taken of its budget is measured."""
+    world.limits = Limits(2, monthly_usd=budget, job_usd=25.0)
+    charge = Charge.reserve(3.6, now=world.clock())
+    world.holds(make_job(Status.TRAINING, charge=charge))
+
+    assert world.reconciler.reconcile().budget_percent == percent
+
+
+def test_jobs_at_fal_are_counted(world: World) -> None:
+    """Who trains and who waits is counted."""
+    for number, status in enumerate(Status):
+        world.holds(make_job(status, job_id=f"job-{number}"))
+    tally = world.reconciler.reconcile()
+
+    assert (tally.at_fal, tally.waiting, tally.ended) == (4, 2, {})
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status.terminal])
+def test_end_is_counted_once(world: World, status: Status) -> None:
+    """An end counts once when it is reported for good."""
+    job = make_job(status)
+    world.holds(job)
+    world.jobs.untold.add(job.job_id)
+    counts = []
+    for _ in range(4):
+        counts.append(world.reconciler.reconcile().ended)
+        world.clock.now += timedelta(minutes=5)
+
+    assert [each for each in counts if each] == [{status: 1}]
+
+
+@pytest.mark.parametrize(("reachable", "overdue"), [(False, 1), (True, 0)])
+def test_unreachable_fal_is_overdue(world: World, *, reachable: bool, overdue: int) -> None:
+    """A fal that stays unreachable calls a person; waiting for a slot calls no one."""
+    if reachable:
+        world.limits = Limits(0, monthly_usd=100.0, job_usd=25.0)
+    else:
+        world.answer(NotSubmittedError("no connection"))
+    world.submit(world.drop())
+    world.clock.now += OVERDUE_AFTER
+
+    assert world.reconciler.reconcile().overdue == overdue
+
+
+def test_held_jobs_are_counted(world: World) -> None:
+    """A job that waits for a person or for money is counted."""
+    world.clock.now = NOW + LATE_AFTER + A_SECOND
+    for status in (Status.HELD, Status.TRAINING):
+        world.holds(make_job(status, job_id=status))
+    world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
+    counts = world.reconciler.reconcile()
+
+    found = (counts.open, counts.late, counts.unanswered, counts.doubtful, counts.overdue)
+    assert (found, counts.held) == ((2, 2, 0, 0, 0), 1)

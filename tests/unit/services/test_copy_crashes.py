@@ -13,7 +13,7 @@ from lora_drop.jobs.errors import LoraDropError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from tests.support.builders import REQUEST_ID, make_job, make_weights
-from tests.support.outcome import Killed, MortalWorld, Outcome, Throttled
+from tests.support.outcome import FailingWorld, Killed, Outcome, Throttled
 
 PART = 200
 LORA = make_weights(4 * PART)
@@ -21,14 +21,14 @@ CONFIG = b'{"rank": 16}'
 EXTRA = b"s" * (2 * PART + 1)
 FILES = {"lora.safetensors": LORA, "config.json": CONFIG, "samples.bin": EXTRA}
 ARTIFACTS = tuple(Artifact(name=name, url=f"https://v3.fal.media/{name}") for name in FILES)
-ACCIDENTS: list[Callable[[], BaseException]] = [Killed, Throttled]
+FAULTS: list[Callable[[], BaseException]] = [Killed, Throttled]
 
 
-class Story:
+class CopyRun:
     """One job whose result is ready to be copied."""
 
-    def __init__(self, fate: Outcome) -> None:
-        self.world = MortalWorld(fate=fate)
+    def __init__(self, outcome: Outcome) -> None:
+        self.world = FailingWorld(outcome=outcome)
         self.world.source.files = dict(FILES)
         self.world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
         self.job = self.world.holds(make_job(Status.STORING, artifacts=ARTIFACTS))
@@ -69,19 +69,20 @@ class Story:
         assert (job.uploads, job.lease) == ((), None)
 
 
-def undisturbed() -> list[str]:
-    story = Story(Outcome())
-    story.deliver()
-    return story.world.fate.effects
+def effects_of_a_copy() -> list[str]:
+    run = CopyRun(Outcome())
+    run.deliver()
+    return run.world.outcome.effects
 
 
-EFFECTS = undisturbed()
+EFFECTS = effects_of_a_copy()
 ANY_EFFECT = pytest.mark.parametrize("at", range(1, len(EFFECTS) + 1), ids=lambda at: f"{at}")
 EITHER_SIDE = pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-ANY_ACCIDENT = pytest.mark.parametrize("accident", ACCIDENTS, ids=["killed", "throttled"])
+ANY_FAULT = pytest.mark.parametrize("fault", FAULTS, ids=["killed", "throttled"])
 
 
-def test_an_undisturbed_copy_has_these_effects_or_the_rest_would_prove_nothing() -> None:
+def test_copy_has_these_effects() -> None:
+    """A copy without a fault has these effects, or the rest proves nothing."""
     assert [
         "replace STORING",  # the lease
         "begin lora.safetensors",
@@ -100,81 +101,70 @@ def test_an_undisturbed_copy_has_these_effects_or_the_rest_would_prove_nothing()
     ] == EFFECTS
 
 
+@pytest.mark.promise("never lose a result")
 @ANY_EFFECT
 @EITHER_SIDE
-@ANY_ACCIDENT
-def test_no_accident_loses_a_result_or_leaves_anything_behind(
-    at: int,
-    after: bool,  # noqa: FBT001  # a table's column
-    accident: Callable[[], BaseException],
+@ANY_FAULT
+def test_no_fault_loses_a_result(
+    at: int, *, after: bool, fault: Callable[[], BaseException]
 ) -> None:
-    story = Story(Outcome(at=at, after=after, accident=accident))
-
+    """No fault at any effect loses a result or leaves anything behind."""
+    run = CopyRun(Outcome(at=at, after=after, fault=fault))
     with pytest.raises((Killed, Throttled)):
-        story.deliver()
+        run.deliver()
 
-    story.check()
+    run.check()
 
 
 @ANY_EFFECT
 @EITHER_SIDE
-def test_two_accidents_are_no_worse(
-    at: int,
-    after: bool,  # noqa: FBT001  # a table's column
-) -> None:
+def test_two_faults_are_no_worse(at: int, *, after: bool) -> None:
     for second in range(1, len(EFFECTS) + 6):
-        story = Story(Outcome(at=at, after=after))
+        run = CopyRun(Outcome(at=at, after=after))
         with pytest.raises(Killed):
-            story.deliver()
-        story.world.clock.now += timedelta(minutes=18)
-        story.world.fate.at = len(story.world.fate.effects) + second
+            run.deliver()
+        run.world.clock.now += timedelta(minutes=18)
+        run.world.outcome.at = len(run.world.outcome.effects) + second
         with suppress(Killed):
-            story.deliver()
-        story.world.fate.at = 0
-
-        story.check()
+            run.deliver()
+        run.world.outcome.at = 0
+        run.check()
 
 
 @ANY_EFFECT
 @EITHER_SIDE
-def test_what_had_arrived_is_not_fetched_again(
-    at: int,
-    after: bool,  # noqa: FBT001  # a table's column
-) -> None:
-    story = Story(Outcome(at=at, after=after))
+def test_arrived_parts_are_not_fetched_again(at: int, *, after: bool) -> None:
+    run = CopyRun(Outcome(at=at, after=after))
     with pytest.raises(Killed):
-        story.deliver()
-    results = story.world.results
+        run.deliver()
+    results = run.world.results
     there = {
         (upload.key.rsplit("/", 1)[-1], (number - 1) * PART)
         for upload_id, upload in results.uploads.items()
-        if upload_id in {each.upload_id for each in story.world.job(story.job.job_id).uploads}
+        if upload_id in {each.upload_id for each in run.world.job(run.job.job_id).uploads}
         for number in upload.parts
     }
     whole = {key.rsplit("/", 1)[-1] for key in results.files}
-    story.world.source.reads.clear()
+    run.world.source.reads.clear()
+    run.redeliver()
 
-    story.redeliver()
-
-    fetched = story.world.source.reads
+    fetched = run.world.source.reads
     assert not there & set(fetched)
     assert not whole & {name for name, _ in fetched}
     assert len(fetched) == len(set(fetched))
 
 
+@pytest.mark.promise("never lose a result")
 @ANY_EFFECT
 @EITHER_SIDE
-def test_a_result_that_has_arrived_whole_survives_that_fal_and_its_cdn_forget_it(
-    at: int,
-    after: bool,  # noqa: FBT001  # a table's column
-) -> None:
-    story = Story(Outcome(at=at, after=after))
+def test_whole_result_survives_fals_deletion(at: int, *, after: bool) -> None:
+    """A result that has arrived whole survives that fal and its CDN delete it."""
+    run = CopyRun(Outcome(at=at, after=after))
     with pytest.raises(Killed):
-        story.deliver()
+        run.deliver()
     has_all = EFFECTS.index("upload 3 of samples.bin") + 1
-    story.world.source.gone = {artifact.url for artifact in ARTIFACTS}
-
-    job = story.redeliver()
+    run.world.source.gone = {artifact.url for artifact in ARTIFACTS}
+    job = run.redeliver()
 
     if at > has_all or (at == has_all and after):
         assert job.status is Status.SUCCEEDED
@@ -183,22 +173,22 @@ def test_a_result_that_has_arrived_whole_survives_that_fal_and_its_cdn_forget_it
 
 
 @ANY_EFFECT
-def test_who_takes_over_in_the_middle_ends_the_job_and_the_first_can_do_no_harm(at: int) -> None:
-    """The first is only slow: it comes to life again when the second is done."""
+def test_overtaken_copy_does_no_harm(at: int) -> None:
+    """A worker that takes over in the middle ends the job; the first does no harm."""
     taken: list[Job] = []
 
     def overtaken() -> BaseException:
-        story.world.fate.at = 0
-        story.world.clock.now += timedelta(minutes=15)
-        story.deliver()
-        taken.append(story.world.job(story.job.job_id))
+        run.world.outcome.at = 0
+        run.world.clock.now += timedelta(minutes=15)
+        run.deliver()
+        taken.append(run.world.job(run.job.job_id))
         return Continue()
 
     class Continue(Exception):  # nothing goes wrong
         pass
 
-    story = Story(Outcome(at=at, accident=overtaken))
-    act = story.world.fate.act
+    run = CopyRun(Outcome(at=at, fault=overtaken))
+    act = run.world.outcome.act
 
     def going_on[R](name: str, effect: Callable[[], R]) -> R:
         try:
@@ -206,11 +196,11 @@ def test_who_takes_over_in_the_middle_ends_the_job_and_the_first_can_do_no_harm(
         except Continue:
             return effect()
 
-    story.world.fate.act = going_on  # type: ignore[method-assign]  # this one fate is kinder
+    run.world.outcome.act = going_on  # type: ignore[method-assign]  # this outcome goes on
     with suppress(LoraDropError):
-        story.deliver()
+        run.deliver()
 
     [ended] = taken
     assert ended.status is Status.SUCCEEDED
-    assert story.world.job(story.job.job_id) == ended
-    story.check()
+    assert run.world.job(run.job.job_id) == ended
+    run.check()

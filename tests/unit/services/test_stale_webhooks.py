@@ -1,4 +1,4 @@
-"""What fal signed too long ago is no fact: fal itself is asked, with our key, and not too often."""
+"""What fal signed too long ago is not believed: fal itself is asked, with our key, not too often."""
 
 from datetime import timedelta
 
@@ -52,13 +52,12 @@ def deliver(
     door.deliver(job.job_id, world.token(job.job_id) if token is None else token, headers, body)
 
 
+@pytest.mark.promise("never get stuck")
 @pytest.mark.parametrize("seconds", [-86_400, -3600, -301, 301, 3600])
-def test_a_stale_delivery_is_refused_changes_nothing_and_has_fal_asked(
-    world: World, job: Job, seconds: int
-) -> None:
+def test_stale_delivery_has_fal_asked(world: World, job: Job, seconds: int) -> None:
+    """A stale delivery is refused, changes nothing and has fal asked."""
     body = webhook_body()
     headers = signed(body, at=NOW + timedelta(seconds=seconds))
-
     with pytest.raises(StaleWebhookError, match="seconds old"):
         world.webhook_handler.deliver(job.job_id, world.token(job.job_id), headers, body)
 
@@ -67,32 +66,28 @@ def test_a_stale_delivery_is_refused_changes_nothing_and_has_fal_asked(
     assert (world.results.files, world.deliveries.files, world.queue.handed) == ({}, {}, [])
 
 
-def test_the_key_that_signed_it_is_known_so_fal_is_asked_for_no_others(
-    world: World, job: Job
-) -> None:
+@pytest.mark.parametrize("known", [True, False])
+def test_known_key_is_not_refreshed(world: World, job: Job, *, known: bool) -> None:
+    """A stale delivery of a new key has fal asked as well; of a known key no others are fetched."""
+    if not known:
+        stranger = SigningKey(bytes(32)).verify_key
+        world.keys = MemoryKeys(known=[bytes(stranger)], newer=world.keys.known)
     with pytest.raises(StaleWebhookError):
         deliver(world, job)
 
-    assert world.keys.refreshes == 0
+    assert (world.status_check.asked, world.keys.refreshes) == ([job.job_id], int(not known))
 
 
-def test_a_stale_delivery_of_a_key_that_fal_has_just_added_has_fal_asked_as_well(
-    world: World, job: Job
-) -> None:
-    world.keys = MemoryKeys(known=[bytes(SigningKey(bytes(32)).verify_key)], newer=world.keys.known)
-
-    with pytest.raises(StaleWebhookError):
-        deliver(world, job)
-
-    assert world.status_check.asked == [job.job_id]
-
-
-def test_whoever_is_not_fal_or_not_us_has_nobody_asked(world: World, job: Job) -> None:
+def test_foreign_delivery_has_fal_unasked(world: World, job: Job) -> None:
+    """For a delivery that is not fal's, not ours or not of this request, fal is not asked."""
     body = webhook_body()
     unsigned = signed(body, at=STALE, key=SigningKey(bytes(32)))
-
     with pytest.raises(JobNotFoundError):
         deliver(world, job, token="0" * 32)
+    with pytest.raises(JobNotFoundError):
+        deliver(world, make_job(Status.TRAINING, job_id="other-0000000000"))
+    with pytest.raises(StaleWebhookError):
+        deliver(world, job, request_id=OTHER_REQUEST)
     with pytest.raises(InvalidWebhookError, match="another user"):
         deliver(world, job, user_id="user_2")
     with pytest.raises(InvalidWebhookError, match="no key"):
@@ -101,24 +96,9 @@ def test_whoever_is_not_fal_or_not_us_has_nobody_asked(world: World, job: Job) -
     assert world.status_check.asked == []
 
 
-def test_nobody_asks_about_a_job_that_is_not_there(world: World) -> None:
-    with pytest.raises(JobNotFoundError):
-        deliver(world, make_job(Status.TRAINING))
-
-    assert world.status_check.asked == []
-
-
-def test_another_request_than_the_jobs_has_nobody_asked(world: World, job: Job) -> None:
-    with pytest.raises(StaleWebhookError):
-        deliver(world, job, request_id=OTHER_REQUEST)
-
-    assert world.status_check.asked == []
-
-
 @pytest.mark.parametrize("status", list(Status))
-def test_only_what_waits_for_fal_is_asked_about(world: World, status: Status) -> None:
+def test_only_waiting_jobs_are_asked_about(world: World, status: Status) -> None:
     job = world.holds(make_job(status))
-
     with pytest.raises(StaleWebhookError):
         deliver(world, job)
 
@@ -126,12 +106,11 @@ def test_only_what_waits_for_fal_is_asked_about(world: World, status: Status) ->
     assert world.status_check.asked == [job.job_id] * waits
 
 
-def test_a_flood_of_stale_deliveries_has_fal_asked_once_a_minute_for_each_job(
-    world: World, job: Job
-) -> None:
+@pytest.mark.promise("never get stuck")
+def test_flood_asks_once_a_minute(world: World, job: Job) -> None:
+    """A flood of stale deliveries has fal asked once a minute for each job."""
     door = world.webhook_handler
     other = world.holds(make_job(Status.TRAINING, job_id="other-0000000000"))
-
     for _ in range(180):
         for each in (job, other):
             with pytest.raises(StaleWebhookError):
@@ -143,27 +122,36 @@ def test_a_flood_of_stale_deliveries_has_fal_asked_once_a_minute_for_each_job(
     assert len(door.asked) == 2
 
 
-def test_fals_own_word_moves_the_job_on(world: World, job: Job) -> None:
+def test_fals_own_word_counts(world: World, job: Job) -> None:
+    """fal's own word moves the job on; while it trains or does not answer, nothing changes."""
+    world.fal.facts[REQUEST_ID] = FalUnavailableError("down")
+    with pytest.raises(FalUnavailableError):
+        world.reconciler.request_status_check(job.job_id)
+    with pytest.raises(JobNotFoundError):
+        world.reconciler.request_status_check("other-0000000000")
+    world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
+    assert world.reconciler.request_status_check(job.job_id) == job
     world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
+    world.fal.asked.clear()
 
     asked = world.reconciler.request_status_check(job.job_id)
-
     assert (asked.status, asked.artifacts) == (Status.STORING, ARTIFACTS)
     assert world.fal.asked == [REQUEST_ID]
     assert world.queue.handed == [job.job_id]
 
 
-def test_while_fal_trains_nothing_changes(world: World, job: Job) -> None:
-    world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
+@pytest.mark.parametrize("status", [Status.READY, Status.SUBMITTING, Status.STORING, Status.FAILED])
+def test_other_jobs_are_not_asked_about(world: World, status: Status) -> None:
+    """About a job in any other state fal is not asked."""
+    job = world.holds(make_job(status))
 
     assert world.reconciler.request_status_check(job.job_id) == job
+    assert world.fal.asked == []
 
 
-def test_however_often_fal_denies_a_request_in_a_minute_the_job_is_not_given_up(
-    world: World, job: Job
-) -> None:
+def test_quick_denials_expire_no_job(world: World, job: Job) -> None:
+    """However often fal denies a request in a minute, the job is not given up."""
     world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
-
     for _ in range(5):
         world.reconciler.request_status_check(job.job_id)
 
@@ -171,28 +159,11 @@ def test_however_often_fal_denies_a_request_in_a_minute_the_job_is_not_given_up(
     assert (after.status, after.problems) == (Status.TRAINING, (DENIED,))
 
 
-def test_a_doubtful_submission_is_settled_by_fals_own_list_only(world: World) -> None:
+def test_doubt_is_settled_by_list_only(world: World) -> None:
+    """A doubtful submission is settled by fal's own list only."""
     job = world.holds(make_job(Status.SUBMIT_UNKNOWN))
     world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
-
     assert world.reconciler.request_status_check(job.job_id).status is Status.SUBMIT_UNKNOWN
 
     world.fal.known = [REQUEST_ID]
     assert world.reconciler.request_status_check(job.job_id).status is Status.STORING
-
-
-@pytest.mark.parametrize("status", [Status.READY, Status.SUBMITTING, Status.STORING, Status.FAILED])
-def test_about_anything_else_fal_is_not_asked(world: World, status: Status) -> None:
-    job = world.holds(make_job(status))
-
-    assert world.reconciler.request_status_check(job.job_id) == job
-    assert world.fal.asked == []
-
-
-def test_where_fal_does_not_answer_it_is_said_so(world: World, job: Job) -> None:
-    world.fal.facts[REQUEST_ID] = FalUnavailableError("down")
-
-    with pytest.raises(FalUnavailableError):
-        world.reconciler.request_status_check(job.job_id)
-    with pytest.raises(JobNotFoundError):
-        world.reconciler.request_status_check("other-0000000000")

@@ -6,12 +6,12 @@ import pytest
 
 from lora_drop.fal.status import Failed, Finished, Running, failed
 from lora_drop.jobs.job import Job
+from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Submission
-from tests.support.builders import ARTIFACTS, signed, webhook_body
+from tests.support.builders import ADA, ARTIFACTS, REQUEST_ID, make_job, signed, webhook_body
 from tests.support.world import LATE_AFTER, World
 
-ADA = "arn:aws:iam::123456789012:user/ada"
 PAYLOAD = {
     "detail": [
         {
@@ -23,7 +23,7 @@ PAYLOAD = {
 }
 
 
-def not_fetched(request_id: str, units: str | None = None) -> Failed:
+def not_downloaded(request_id: str, units: str | None = None) -> Failed:
     """As fal says it when it is asked; ``units`` is what it has billed, where it says so."""
     return failed(request_id, "status code 422", PAYLOAD, billable_units=units)
 
@@ -38,18 +38,17 @@ def job(world: World) -> Job:
     return world.submit(world.drop())
 
 
-def round_(world: World, **facts: Failed | Finished | Running) -> None:
+def ask_fal(world: World, **facts: Failed | Finished | Running) -> None:
     """The reconciler asks fal, which says this of request-1, request-2 …"""
     world.fal.facts |= {name.replace("_", "-"): fact for name, fact in facts.items()}
     world.clock.now += LATE_AFTER
     world.reconciler.reconcile()
 
 
-def test_a_webhook_alone_decides_nothing(world: World, job: Job) -> None:
+def test_webhook_alone_decides_nothing(world: World, job: Job) -> None:
     body = webhook_body(
         request_id="request-1", status="ERROR", error="Invalid status code: 422", payload=PAYLOAD
     )
-
     for _ in range(3):
         headers = signed(body, request_id="request-1")
         world.webhook_handler.deliver(job.job_id, world.token(job.job_id), headers, body)
@@ -59,20 +58,21 @@ def test_a_webhook_alone_decides_nothing(world: World, job: Job) -> None:
     assert world.queue.datasets == []
 
 
-def test_a_webhook_alone_still_settles_a_submission_in_doubt(world: World, job: Job) -> None:
+def test_webhook_alone_settles_unknown_submission(world: World, job: Job) -> None:
+    """A webhook alone still settles a submission in doubt."""
     world.answer(lambda: Submission("request-1"))
     doubtful = world.holds(
         job.model_copy(update={"status": Status.SUBMIT_UNKNOWN, "request_id": None})
     )
-
-    received = world.fal_updates.receive(doubtful.job_id, not_fetched("request-1"))
+    received = world.fal_updates.receive(doubtful.job_id, not_downloaded("request-1"))
 
     assert (received.status, received.request_id) == (Status.SUBMITTED, "request-1")
 
 
-def test_for_free_it_is_sent_once_more_with_a_fresh_address(world: World, job: Job) -> None:
-    round_(world, request_1=not_fetched("request-1", "0"))
-
+@pytest.mark.promise("never get stuck")
+def test_free_failure_is_sent_once_more(world: World, job: Job) -> None:
+    """A download that failed for free is tried once more with a fresh address."""
+    ask_fal(world, request_1=not_downloaded("request-1", "0"))
     ready = world.job(job.job_id)
     assert (ready.status, ready.request_id, ready.charges) == (Status.READY, None, ())
     assert ready.earlier_requests == ("request-1",)
@@ -88,31 +88,30 @@ def test_for_free_it_is_sent_once_more_with_a_fresh_address(world: World, job: J
 
 
 def test_a_second_time_it_fails(world: World, job: Job) -> None:
-    round_(world, request_1=not_fetched("request-1", "0"))
+    ask_fal(world, request_1=not_downloaded("request-1", "0"))
+    world.work()
+    ask_fal(world, request_2=not_downloaded("request-2", "0"))
     world.work()
 
-    round_(world, request_2=not_fetched("request-2", "0"))
-    world.work()
-
-    failed_ = world.job(job.job_id)
-    assert (failed_.status, failed_.charges) == (Status.FAILED, ())
+    ended = world.job(job.job_id)
+    assert (ended.status, ended.charges) == (Status.FAILED, ())
     assert len(world.fal.posts) == 2
     assert "could not download" in (world.results.text(job, "ERROR.txt") or "")
 
 
-@pytest.mark.parametrize("units", ["1500", None], ids=["billed", "nobody says"])
-def test_where_money_may_have_gone_a_person_decides(
-    world: World, job: Job, units: str | None
-) -> None:
-    round_(world, request_1=not_fetched("request-1", units))
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize("units", ["1500", None], ids=["billed", "unknown"])
+def test_possible_charge_waits_for_a_person(world: World, job: Job, units: str | None) -> None:
+    """Where fal may have billed a failed download, a person decides."""
+    ask_fal(world, request_1=not_downloaded("request-1", units))
 
     held = world.job(job.job_id)
     assert (held.status, held.request_id) == (Status.HELD, None)
     assert [charge.state for charge in held.charges] == ["wasted"]
     assert world.jobs.account("2026-11").in_flight == ()
-    told = world.results.text(job, "ERROR.txt") or ""
-    assert "could not download" in told
-    assert "lora-drop approve" in told
+    text = world.results.text(job, "ERROR.txt") or ""
+    assert "could not download" in text
+    assert "lora-drop approve" in text
     for _ in range(30):
         world.clock.now += timedelta(days=1)
         world.reconciler.reconcile()
@@ -121,40 +120,30 @@ def test_where_money_may_have_gone_a_person_decides(
     assert len(world.fal.posts) == 1
 
 
-def test_a_person_may_pay_once_more_and_both_count(world: World, job: Job) -> None:
-    round_(world, request_1=not_fetched("request-1"))
-
-    world.manual_actions.approve(job.job_id, by=ADA)
+@pytest.mark.parametrize("pays", [True, False], ids=["pays", "gives up"])
+def test_person_may_pay_once_more(world: World, job: Job, *, pays: bool) -> None:
+    """A person may pay once more, then both count, or may give the job up."""
+    ask_fal(world, request_1=not_downloaded("request-1"))
+    act = world.manual_actions.approve if pays else world.manual_actions.cancel
+    act(job.job_id, by=ADA)
     world.work()
-    done = world.train(job)
+    done = world.train(job) if pays else world.job(job.job_id)
 
     account = world.jobs.account("2026-11")
-    assert done.status is Status.SUCCEEDED
-    assert (account.spent_usd, account.wasted_usd) == (7.2, 3.6)
+    assert done.status is (Status.SUCCEEDED if pays else Status.CANCELLED)
+    assert (account.spent_usd, account.wasted_usd) == (7.2 if pays else 3.6, 3.6)
 
 
-def test_a_person_may_give_it_up(world: World, job: Job) -> None:
-    round_(world, request_1=not_fetched("request-1"))
-
-    cancelled = world.manual_actions.cancel(job.job_id, by=ADA)
-
-    assert cancelled.status is Status.CANCELLED
-    assert world.jobs.account("2026-11").wasted_usd == 3.6
-
-
-@pytest.mark.parametrize("units", ["0", None], ids=["free", "nobody says"])
+@pytest.mark.parametrize("units", ["0", None], ids=["free", "unknown"])
 @pytest.mark.parametrize("asked", [True, False], ids=["asked", "by webhook"])
-def test_what_fal_says_of_the_first_request_later_on_changes_nothing(
-    world: World,
-    job: Job,
-    units: str | None,
-    asked: bool,  # noqa: FBT001  # a table's column
+def test_late_news_changes_nothing(
+    world: World, job: Job, units: str | None, *, asked: bool
 ) -> None:
-    round_(world, request_1=not_fetched("request-1", units))
+    """What fal says of the first request later on changes nothing."""
+    ask_fal(world, request_1=not_downloaded("request-1", units))
     waits = world.job(job.job_id)
-
     for fact in (
-        not_fetched("request-1", units),
+        not_downloaded("request-1", units),
         Running("request-1", started=True),
         Finished("request-1", ()),
     ):
@@ -162,23 +151,25 @@ def test_what_fal_says_of_the_first_request_later_on_changes_nothing(
     world.work()
     sent = world.job(job.job_id)
     assert (
-        world.fal_updates.receive(job.job_id, not_fetched("request-1", "1500"), asked=True) == sent
+        world.fal_updates.receive(job.job_id, not_downloaded("request-1", "1500"), asked=True)
+        == sent
     )
 
     assert world.queue.handed == []
 
 
+@pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize("then", ["waits", "is given up", "is wanted once more"])
-@pytest.mark.parametrize(("units", "cost"), [("0", 3.6), (None, 3.6)], ids=["free", "nobody says"])
-def test_a_result_of_the_first_request_is_kept_while_it_is_not_sent_once_more(
+@pytest.mark.parametrize(("units", "cost"), [("0", 3.6), (None, 3.6)], ids=["free", "unknown"])
+def test_first_result_is_kept_while_waiting(
     world: World, job: Job, units: str | None, cost: float, then: str
 ) -> None:
-    round_(world, request_1=not_fetched("request-1", units))
+    """A result of the first request is kept while it is not sent once more."""
+    ask_fal(world, request_1=not_downloaded("request-1", units))
     if then == "is given up":
         world.manual_actions.cancel(job.job_id, by=ADA)
     if then == "is wanted once more" and units is None:
         world.manual_actions.approve(job.job_id, by=ADA)
-
     world.fal_updates.receive(job.job_id, Finished("request-1", ARTIFACTS))
     world.work()
     done = world.result_storer.store_result(job.job_id)
@@ -189,24 +180,30 @@ def test_a_result_of_the_first_request_is_kept_while_it_is_not_sent_once_more(
     assert len(world.fal.posts) == 1
 
 
-def test_the_slot_goes_to_the_oldest_and_that_is_the_job_itself(world: World, job: Job) -> None:
+@pytest.mark.parametrize("started", [False, True])
+def test_oldest_job_keeps_its_slot(world: World, job: Job, *, started: bool) -> None:
+    """The slot goes to the oldest, and that is the job itself, also when it was in training."""
     world.clock.now += timedelta(seconds=1)
     second, third = (
         world.submit(world.drop(f"{name}.zip", images=20 + number))
         for number, name in enumerate("bc")
     )
     assert (second.status, third.status) == (Status.SUBMITTED, Status.READY)
-
-    world.fal_updates.receive(job.job_id, not_fetched("request-1", "0"), asked=True)
+    if started:
+        world.fal_updates.receive(job.job_id, Running("request-1", started=True))
+    world.fal_updates.receive(job.job_id, not_downloaded("request-1", "0"), asked=True)
+    assert world.job(job.job_id).status is Status.READY
     world.work()
 
     assert world.paid == [job.job_id, second.job_id, job.job_id]
     assert world.job(third.job_id).status is Status.READY
 
 
-def test_in_training_it_is_no_different(world: World, job: Job) -> None:
-    world.fal_updates.receive(job.job_id, Running("request-1", started=True))
+def test_retry_has_its_own_second_download(world: World) -> None:
+    dataset = world.drop()
+    made = make_job(Status.SUBMITTED, dataset=dataset, earlier_requests=("an earlier attempt's",))
+    job = world.holds(made)
+    problem = Problem(code="fal_file_download_error", message="It could not be fetched.")
 
-    world.fal_updates.receive(job.job_id, not_fetched("request-1", "0"), asked=True)
-
-    assert world.job(job.job_id).status is Status.READY
+    fact = Failed(REQUEST_ID, problem, billed=False)
+    assert world.fal_updates.receive(job.job_id, fact, asked=True).status is Status.READY

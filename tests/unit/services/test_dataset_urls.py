@@ -1,6 +1,7 @@
-"""A dataset gets to fal in one of three ways, its address is new at every try, and evidence knows it."""
+"""A dataset gets to fal in one of three ways; its address is new at every try, and proves a request."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,8 @@ from lora_drop.jobs.public_job import public
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Submission
 from tests.support.builders import NOW, make_archive, make_job, make_jpeg, with_exif
+from tests.support.outcome import Killed
+from tests.support.queue import later
 from tests.support.world import LATE_AFTER, World
 
 ARCHIVE = make_archive()
@@ -49,11 +52,10 @@ def address_of(world: World, job: Job, way: DeliveryMethod) -> str:
             return data_uri(ARCHIVE)
 
 
-def test_fal_gets_the_address_of_the_stacks_way_and_the_job_keeps_how_long_it_works(
-    way: DeliveryMethod,
-) -> None:
+@pytest.mark.promise("interfaces stay")
+def test_dataset_goes_the_stacks_way(way: DeliveryMethod) -> None:
+    """fal gets the address of the stack's delivery method, and the job keeps its end."""
     world = World(way=way)
-
     job = world.submit(world.drop(data=ARCHIVE))
 
     assert job.status is Status.SUBMITTED
@@ -67,9 +69,9 @@ def test_fal_gets_the_address_of_the_stacks_way_and_the_job_keeps_how_long_it_wo
     )
 
 
-def test_what_is_uploaded_is_the_dataset_byte_for_byte_for_as_long_as_the_stack_says() -> None:
+def test_upload_is_the_exact_dataset() -> None:
+    """The upload is the dataset byte for byte, kept for as long as the stack says."""
     world = World(way=DeliveryMethod.FAL)
-
     job = world.submit(world.drop("portrait/Ada Lovelace.zip", data=ARCHIVE))
 
     assert world.storage.files == {sent_url(world): ARCHIVE}
@@ -79,10 +81,9 @@ def test_what_is_uploaded_is_the_dataset_byte_for_byte_for_as_long_as_the_stack_
 
 
 @pytest.mark.parametrize("way", [DeliveryMethod.FAL, DeliveryMethod.DATA])
-def test_a_mended_dataset_is_sent_as_its_clean_copy(way: DeliveryMethod) -> None:
+def test_mended_dataset_is_sent_clean(way: DeliveryMethod) -> None:
     world = World(way=way)
     members = {"place.jpg": with_exif(99)}
-
     job = world.submit(world.drop(data=make_archive(members=members)))
 
     assert job.clean
@@ -91,11 +92,11 @@ def test_a_mended_dataset_is_sent_as_its_clean_copy(way: DeliveryMethod) -> None
     assert copy == world.storage.files[url] if way is DeliveryMethod.FAL else url == data_uri(copy)
 
 
-def test_a_dataset_too_large_for_a_request_goes_by_a_presigned_address() -> None:
+def test_large_dataset_goes_by_presigned_url() -> None:
+    """A dataset too large for a request goes by a presigned address."""
     world = World(way=DeliveryMethod.DATA)
     photo = make_jpeg(99)
     members = {"large.jpg": photo[:-2] + bytes(MAX_INLINE) + photo[-2:]}
-
     job = world.submit(world.drop(data=make_archive(members=members, compression=0)))
 
     assert job.delivery
@@ -103,36 +104,20 @@ def test_a_dataset_too_large_for_a_request_goes_by_a_presigned_address() -> None
     assert sent_url(world).startswith("https://")
 
 
-def test_every_try_has_a_new_address() -> None:
-    world = World(way=DeliveryMethod.FAL)
-    world.answer(NotSubmittedError("no connection"))
-    job = world.submit(world.drop(data=ARCHIVE))
-    assert job.status is Status.READY
-    world.clock.now += HOUR
-    world.answer(lambda: Submission("r1"))
-
-    world.dispatcher.submit_waiting()
-
-    job = world.job(job.job_id)
-    assert job.delivery
-    assert job.delivery.expires_at == NOW + 2 * HOUR
-    assert sent_url(world) == list(world.storage.files)[1] == job.delivery.url
-
-
-def test_nothing_is_uploaded_while_there_is_no_slot() -> None:
+def test_nothing_is_uploaded_without_a_slot() -> None:
     world = World(way=DeliveryMethod.FAL, limits=Limits(1))
     world.submit(world.drop("a.zip", images=12))
-
     second = world.submit(world.drop("b.zip", images=13))
 
     assert second.status is Status.READY
     assert len(world.storage.files) == 1
 
 
-def test_a_storage_that_cannot_be_reached_costs_nothing_and_is_tried_again() -> None:
+@pytest.mark.promise("never get stuck")
+def test_unreachable_storage_costs_nothing() -> None:
+    """A storage that cannot be reached costs nothing and is tried again."""
     world = World(way=DeliveryMethod.FAL)
     world.storage.refuses = NotSubmittedError("no connection")
-
     job = world.submit(world.drop(data=ARCHIVE))
 
     assert (job.status, job.problems, job.intents) == (Status.READY, (FAL_UNREACHABLE,), 0)
@@ -143,50 +128,56 @@ def test_a_storage_that_cannot_be_reached_costs_nothing_and_is_tried_again() -> 
     assert (done.status, done.problems) == (Status.SUBMITTED, ())
 
 
-def test_a_storage_that_refuses_a_dataset_holds_that_one_and_no_other() -> None:
+def test_every_try_has_a_new_address() -> None:
+    world = World(way=DeliveryMethod.FAL)
+    world.answer(NotSubmittedError("no connection"))
+    job = world.submit(world.drop(data=ARCHIVE))
+    assert job.status is Status.READY
+    world.answer(lambda: Submission("r1"))
+    later(world, after=HOUR)
+
+    job = world.job(job.job_id)
+    assert job.delivery
+    assert job.delivery.expires_at == NOW + 2 * HOUR
+    assert sent_url(world) == list(world.storage.files)[1] == job.delivery.url
+
+
+def test_refusing_storage_holds_one_dataset() -> None:
     world = World(way=DeliveryMethod.FAL)
     problem = Problem(code="fal_storage_refused", message="Too large.")
     world.storage.refuses = SubmissionRefusedError(problem, held=True)
     job = world.submit(world.drop("a.zip", images=12))
     world.storage.refuses = None
-
     other = world.submit(world.drop("b.zip", images=13))
 
     assert (job.status, job.problems) == (Status.HELD, (problem,))
     assert other.status is Status.SUBMITTED
 
 
-def test_whoever_dies_after_the_upload_uploads_again_and_pays_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.mark.promise("never pay twice")
+def test_death_after_upload_pays_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function that dies after the upload uploads again and pays once."""
     world = World(way=DeliveryMethod.FAL)
     dataset = world.drop(data=ARCHIVE)
-    with monkeypatch.context() as patched:
-        patched.setattr(world.jobs, "replace", _dies_at_the_intent(world))
-        with pytest.raises(KeyboardInterrupt):
-            world.submit(dataset)
-    assert len(world.storage.files) == 1
-    assert world.fal.posts == []
+    kept = world.jobs.replace
 
+    def dies_at_the_intent(before: Job, after: Job, **more: Any) -> None:
+        if after.status is Status.SUBMITTING:
+            raise Killed
+        kept(before, after, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.jobs, "replace", dies_at_the_intent)
+        with pytest.raises(Killed):
+            world.submit(dataset)
+    assert (len(world.storage.files), world.fal.posts) == (1, [])
     job = world.submit(dataset)
 
     assert job.status is Status.SUBMITTED
-    assert len(world.storage.files) == 2
-    assert len(world.fal.posts) == 1
+    assert (len(world.storage.files), len(world.fal.posts)) == (2, 1)
 
 
-def _dies_at_the_intent(world: World):  # type: ignore[no-untyped-def]  # a method's double
-    real = world.jobs.replace
-
-    def replace(before: Job, after: Job, **more: object) -> None:
-        if after.status is Status.SUBMITTING:
-            raise KeyboardInterrupt
-        real(before, after, **more)  # type: ignore[arg-type]  # handed through
-
-    return replace
-
-
-def test_a_lost_request_is_known_by_the_address_that_was_sent(way: DeliveryMethod) -> None:
+def test_lost_request_is_known_by_address(way: DeliveryMethod) -> None:
     world = World(way=way)
     world.answer(SubmissionUnknownError("no answer"))
     job = world.submit(world.drop(data=ARCHIVE))
@@ -194,7 +185,6 @@ def test_a_lost_request_is_known_by_the_address_that_was_sent(way: DeliveryMetho
     other = make_job(Status.SUBMIT_UNKNOWN)
     elsewhere = [data_uri(b"PK"), "https://v3.fal.media/files/a/b.zip", world.datasets.url(
         other.dataset.model_copy(update={"version_id": "v9"}))]  # fmt: skip
-
     url = address_of(world, job, way)
 
     ours = url if way is not DeliveryMethod.PRESIGNED else f"https://s3.example/datasets/{url[25:]}"
@@ -202,14 +192,15 @@ def test_a_lost_request_is_known_by_the_address_that_was_sent(way: DeliveryMetho
     assert not any(is_of(job, each) for each in elsewhere)
 
 
-def test_a_lost_request_is_adopted_whatever_way_it_went(way: DeliveryMethod) -> None:
+@pytest.mark.promise("never lose a result")
+def test_lost_request_is_adopted(way: DeliveryMethod) -> None:
+    """A lost request is adopted whatever way it went."""
     world = World(way=way)
     world.answer(SubmissionUnknownError("no answer"))
     job = world.submit(world.drop(data=ARCHIVE))
     world.fal.known = ["r1"]
     world.fal.facts["r1"] = Running("r1", started=True)
     world.clock.now += LATE_AFTER
-
     world.reconciler.reconcile()
 
     found = world.job(job.job_id)
@@ -217,29 +208,30 @@ def test_a_lost_request_is_adopted_whatever_way_it_went(way: DeliveryMethod) -> 
 
 
 @pytest.mark.parametrize("theirs", [Status.SUBMITTED, Status.SUBMIT_UNKNOWN])
-def test_a_request_that_may_be_anothers_with_the_same_bytes_is_not_adopted(theirs: Status) -> None:
+def test_request_of_identical_bytes_stays_open(theirs: Status) -> None:
+    """A request that may be another job's with the same bytes is not adopted."""
     world = World(way=DeliveryMethod.DATA)
     world.answer(SubmissionUnknownError("no answer"))
-    twin = world.submit(world.drop("twin.zip", data=ARCHIVE))
+    other = world.submit(world.drop("other.zip", data=ARCHIVE))
     if theirs is Status.SUBMITTED:
-        world.record.move(world.job(twin.job_id), Status.SUBMITTED, request_id="r1")
+        world.record.move(world.job(other.job_id), Status.SUBMITTED, request_id="r1")
     job = world.submit(world.drop(data=ARCHIVE, metadata={"force": "true"}))
     assert job.status is Status.SUBMIT_UNKNOWN
     world.fal.known = ["r1"]
     world.fal.facts["r1"] = Running("r1", started=True)
     world.clock.now += LATE_AFTER
-
     world.reconciler.reconcile()
 
     found = world.job(job.job_id)
     assert (found.status, found.request_id) == (Status.SUBMIT_UNKNOWN, None)
 
 
-def test_nobody_reads_the_address_of_the_photos_in_a_published_job(way: DeliveryMethod) -> None:
+@pytest.mark.promise("nothing leaks")
+def test_photos_address_is_not_published(way: DeliveryMethod) -> None:
+    """The address of the photos is not published with the job."""
     world = World(way=way)
-
     job = world.submit(world.drop(data=ARCHIVE))
 
     assert sent_url(world) not in (world.results.text(job, "status.json") or "")
-    told = public(job)["delivery"]
-    assert (told["way"], "url" in told, "sha256" in told) == (way, False, False)
+    published = public(job)["delivery"]
+    assert (published["way"], "url" in published, "sha256" in published) == (way, False, False)

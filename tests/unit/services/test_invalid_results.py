@@ -1,0 +1,246 @@
+"""A result that is not what its name says: asked for once more, kept, shown, and never passed off."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from lora_drop.fal.status import Failed, FalStatus, Finished, Gone
+from lora_drop.jobs.artifacts import Artifact, Upload
+from lora_drop.jobs.errors import DownloadInterruptedError, FalUnavailableError, ResultGoneError
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
+from lora_drop.results.copies import Label
+from tests.support.builders import ARTIFACTS, BAD_IMAGE, REQUEST_ID, make_job, make_weights
+from tests.support.memory import MemoryFal
+from tests.support.queue import codes
+from tests.support.world import World
+
+SIGNED = Artifact(
+    name="lora.safetensors", url="https://v3.fal.media/files/a/lora.safetensors?token=5ec4e7#x"
+)
+HTML = b"<html>Service unavailable</html>"
+
+
+@pytest.fixture
+def html(world: World) -> None:
+    """An error page in the place of the weights."""
+    world.source.files["lora.safetensors"] = HTML
+
+
+def storing(world: World, *, fact: FalStatus | Exception | None = None, **changes: object) -> Job:
+    job = world.holds(make_job(Status.STORING, **changes))
+    world.fal.facts[REQUEST_ID] = fact or Finished(REQUEST_ID, job.artifacts)
+    return job
+
+
+def asks(world: World, artifacts: tuple[Artifact, ...] | None, effect: Callable[[], object]) -> Job:
+    """Store the one job while fal, when it is asked, answers so, after this effect."""
+
+    class Asked(MemoryFal):
+        def ask(self, application: str, request_id: str) -> FalStatus:
+            assert application
+            effect()
+            return Gone(request_id) if artifacts is None else Finished(request_id, artifacts)
+
+    [job] = world.jobs.rows.values()
+    return replace(world.result_storer, fal=Asked()).store_result(job.job_id)
+
+
+@pytest.mark.usefixtures("html")
+def test_sound_second_copy_is_stored(world: World) -> None:
+    """A file that is sound the second time was trouble of the moment."""
+    fresh = SIGNED.model_copy(update={"url": "https://v3b.fal.media/files/b/lora.safetensors"})
+    job = storing(world, artifacts=(SIGNED,))
+    stored = asks(world, (fresh,), world.source.files.clear)
+
+    assert (stored.status, stored.artifacts, stored.problems) == (Status.SUCCEEDED, (fresh,), ())
+    assert world.results.files[job.prefix + "lora.safetensors"] == make_weights()
+    assert {key.rsplit("/", 1)[-1] for key in world.results.files} == {
+        *("lora.safetensors", "job.json", "status.json")
+    }
+
+
+@pytest.mark.promise("never lose a result")
+@pytest.mark.parametrize(
+    ("files", "flaws"),
+    [
+        ({"lora.safetensors": HTML}, ["weights_other_file"]),
+        ({"lora.safetensors": make_weights()[:-1]}, ["weights_tensors_cut"]),
+        ({"config.json": HTML}, ["json_unreadable"]),
+        (
+            {"lora.safetensors": HTML, "config.json": HTML},
+            ["weights_other_file", "json_unreadable"],
+        ),
+    ],
+    ids=["an error page", "cut weights", "no configuration", "both"],
+)
+def test_invalid_file_fails_the_job(
+    world: World, files: dict[str, bytes], flaws: list[str]
+) -> None:
+    """A file that stays invalid fails the job, says its flaw, and is kept under another name."""
+    world.source.files = dict(files)
+    job = storing(world)
+    valid = {"lora.safetensors": make_weights(), "config.json": b"{}"}
+    stored = world.result_storer.store_result(job.job_id)
+
+    assert stored.status is Status.FAILED
+    assert [each.code for each in stored.problems] == ["result_invalid"] * len(flaws)
+    assert [each.member for each in stored.problems] == list(files)
+    for problem, flaw in zip(stored.problems, flaws, strict=True):
+        assert flaw in problem.message
+        assert flaw in (world.results.text(job, "ERROR.txt") or "")
+    expected = {f"{name}.invalid": data for name, data in files.items()}
+    expected |= {name: data for name, data in valid.items() if name not in files}
+    assert {file.name for file in stored.files} == set(expected)
+    for name in (*valid, *expected):
+        assert world.results.files.get(job.prefix + name) == expected.get(name)
+    assert world.fal.asked == [REQUEST_ID]
+
+
+@pytest.mark.promise("nothing leaks")
+@pytest.mark.usefixtures("html")
+def test_address_is_shown_without_token(world: World) -> None:
+    """The address of an invalid file is shown without the token that opens it."""
+    job = storing(world, artifacts=(SIGNED,))
+    [problem] = world.result_storer.store_result(job.job_id).problems
+
+    assert problem.message.endswith("https://v3.fal.media/files/a/lora.safetensors")
+    assert "5ec4e7" not in (world.results.text(job, "ERROR.txt") or "")
+
+
+@pytest.mark.usefixtures("html")
+@pytest.mark.parametrize("minutes", [0, 29, 30])
+def test_other_size_is_waited_for(world: World, minutes: int) -> None:
+    """A file of another size than fal says is waited for, half an hour, before it is judged."""
+    job = storing(world, artifacts=(SIGNED.model_copy(update={"size": len(make_weights())}),))
+    world.clock.now = job.since + timedelta(minutes=minutes)
+    if minutes < 30:
+        with pytest.raises(DownloadInterruptedError, match="size"):
+            world.result_storer.store_result(job.job_id)
+        world.source.files.clear()
+        assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
+        return
+    stored = world.result_storer.store_result(job.job_id)
+
+    assert (stored.status, codes(stored)) == (Status.FAILED, ["result_invalid"])
+    assert world.results.files[job.prefix + "lora.safetensors.invalid"] == HTML
+
+
+def test_sound_file_is_stored_anyway(world: World) -> None:
+    """A sound file of another size than fal says is stored."""
+    job = storing(world, artifacts=(SIGNED.model_copy(update={"size": 7}),))
+
+    assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
+
+
+@pytest.mark.usefixtures("html")
+@pytest.mark.parametrize(
+    "fact", [Gone(REQUEST_ID), Failed(REQUEST_ID, BAD_IMAGE)], ids=["gone", "failed"]
+)
+def test_invalid_bytes_outlive_fals_result(world: World, fact: FalStatus) -> None:
+    """Invalid bytes are kept even where fal no longer has the result."""
+    job = storing(world, fact=fact)
+    stored = world.result_storer.store_result(job.job_id)
+
+    assert (stored.status, stored.problems[0].code) == (Status.FAILED, "result_invalid")
+    assert world.results.files[job.prefix + "lora.safetensors.invalid"] == HTML
+
+
+@pytest.mark.usefixtures("html")
+def test_silent_fal_judges_no_file(world: World) -> None:
+    """While fal cannot be asked nothing is judged for good."""
+    job = storing(world, fact=FalUnavailableError("503"))
+    with pytest.raises(FalUnavailableError):
+        world.result_storer.store_result(job.job_id)
+
+    assert world.job(job.job_id).status is Status.STORING
+    assert job.prefix + "lora.safetensors.invalid" not in world.results.files
+
+
+@pytest.mark.usefixtures("html")
+def test_invalid_beside_missing_file_waits(world: World) -> None:
+    """An invalid file beside one that is missing is kept and the job waits."""
+    world.source.failing = {"config.json": ResultGoneError("404")}
+    job = storing(world)
+    with pytest.raises(DownloadInterruptedError, match=r"still names config\.json"):
+        world.result_storer.store_result(job.job_id)
+
+    assert world.job(job.job_id).status is Status.STORING
+    assert world.results.files[job.prefix + "lora.safetensors.invalid"] == HTML
+
+
+@pytest.mark.usefixtures("html")
+def test_invalid_beside_lost_file_expires(world: World) -> None:
+    """An invalid file beside one that is gone for good is shown as all there is."""
+    world.source.failing = {"config.json": ResultGoneError("404")}
+    stored = world.store_twice(storing(world, fact=Gone(REQUEST_ID)))
+
+    assert (stored.status, stored.problems[0].code) == (Status.EXPIRED, "result_incomplete")
+    assert [file.name for file in stored.files] == ["lora.safetensors.invalid"]
+
+
+def test_passing_404_ends_no_job(world: World) -> None:
+    """A 404 that was of the moment ends no job, whatever fal still knows."""
+    storing(world)
+    world.source.failing = {"lora.safetensors": ResultGoneError("404")}
+
+    assert asks(world, None, world.source.failing.clear).status is Status.SUCCEEDED
+
+
+def with_upload(world: World) -> tuple[Upload, ...]:
+    """An upload of a job that is not finished."""
+    upload_id = world.results.begin(make_job(Status.STORING).prefix + "old.bin", Label("x", "y"))
+    return (Upload(name="old.bin", upload_id=upload_id, identity='"x"', size=10),)
+
+
+@pytest.mark.parametrize(
+    ("failing", "files", "fact", "end"),
+    [
+        ({}, {}, None, Status.SUCCEEDED),
+        ({"lora.safetensors": ResultGoneError("404")}, {}, Gone(REQUEST_ID), Status.EXPIRED),
+        ({}, {"lora.safetensors": HTML}, None, Status.FAILED),
+        (
+            *({"lora.safetensors": ResultGoneError("404")}, {}),
+            *(Failed(REQUEST_ID, BAD_IMAGE), Status.FAILED),
+        ),
+    ],
+    ids=["succeeded", "expired", "invalid", "failed"],
+)
+def test_no_upload_outlives_its_job(
+    world: World,
+    failing: dict[str, Exception],
+    files: dict[str, bytes],
+    fact: FalStatus | None,
+    end: Status,
+) -> None:
+    """No upload of a job outlives it, however it ends."""
+    job = storing(world, fact=fact, uploads=with_upload(world))
+    world.source.failing, world.source.files = failing, files
+    stored = world.store_twice(job)
+
+    assert (stored.status, stored.uploads) == (end, ())
+    assert world.results.uploads == {}
+
+
+def test_ended_jobs_uploads_are_ended(world: World) -> None:
+    """The uploads of a job that was ended elsewhere are ended when it comes again."""
+    job = world.holds(make_job(Status.FAILED, uploads=with_upload(world)))
+    world.result_storer.store_result(job.job_id)
+
+    assert world.results.uploads == {}
+
+
+@pytest.mark.promise("never lose a result")
+def test_persons_file_keeps_its_name(world: World) -> None:
+    """A person's file under our name stays, and the job says where ours is."""
+    job = storing(world)
+    world.results.files[job.prefix + "lora.safetensors"] = b"a person's own"
+    stored = world.result_storer.store_result(job.job_id)
+
+    assert stored.status is Status.SUCCEEDED
+    assert [file.name for file in stored.files] == ["2-lora.safetensors", "config.json"]
+    assert world.results.files[job.prefix + "lora.safetensors"] == b"a person's own"
+    assert world.results.files[job.prefix + "2-lora.safetensors"] == make_weights()
+    assert [artifact.name for artifact in stored.artifacts] == [each.name for each in ARTIFACTS]

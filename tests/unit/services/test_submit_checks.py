@@ -1,0 +1,175 @@
+"""A dataset is checked for the trainer it names, and rejected for free where it cannot train."""
+
+import json
+from typing import Any
+
+import pytest
+
+from lora_drop.jobs.errors import NotSubmittedError
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
+from tests.support.builders import JPEG, make_dataset
+from tests.support.queue import codes
+from tests.support.world import World
+
+REJECTED: dict[str, tuple[dict[str, Any], str]] = {
+    "no ZIP": ({"data": b"hello"}, "archive_invalid_format"),
+    "empty": ({"data": b""}, "archive_empty"),
+    "few photos": ({"images": 3}, "dataset_insufficient_images"),
+    "text": ({"members": {"fake.jpg": b"I am a text, honestly"}}, "image_invalid_format"),
+    "bad parameter": ({"training": {"steps": 0}}, "parameter_out_of_range"),
+    "other parameter": ({"metadata": {"trigger-word": "ada"}}, "parameter_unknown"),
+}
+
+
+@pytest.mark.promise("never pay for a dataset that cannot train")
+@pytest.mark.parametrize("case", REJECTED)
+def test_unusable_dataset_costs_nothing(world: World, case: str) -> None:
+    """A dataset that cannot train is rejected with its problems and costs nothing."""
+    drop, code = REJECTED[case]
+    job = world.submit(world.drop(**drop))
+
+    assert (Status.REJECTED, [code]) == (job.status, codes(job))
+    assert world.fal.posts == []
+    status = json.loads(world.results.text(job, "status.json") or "")
+    assert ("REJECTED", code) == (status["status"], status["problems"][0]["code"])
+    text = world.results.text(job, "ERROR.txt") or ""
+    assert "Nothing was paid." in text
+    assert job.problems[0].message in text
+    assert f"({code})" in text
+
+
+def test_gone_dataset_is_rejected(world: World) -> None:
+    job = world.submit(make_dataset("portrait/gone.zip"))
+
+    assert (job.status, codes(job)) == (Status.REJECTED, ["dataset_missing"])
+    assert world.fal.posts == []
+
+
+def test_rejected_dataset_stays_rejected(world: World) -> None:
+    """A rejected dataset stays rejected when its event comes again, and is named as what it is."""
+    dataset = world.drop("portrait/ada.jpg", data=b"\xff\xd8\xff\xe0 and so on")
+    job = world.submit(dataset)
+
+    assert world.submit(dataset) == job
+    assert "a JPEG image" in job.problems[0].message
+
+
+def test_dataset_deleted_while_waiting_is_cancelled(world: World) -> None:
+    """A dataset that is deleted while its job waits is cancelled for free."""
+    dataset = world.drop()
+    world.answer(NotSubmittedError("no connection"))
+    world.submit(dataset)
+    world.fal.posts.clear()
+    world.datasets.objects.clear()
+    job = world.submit(dataset)
+
+    assert (job.status, job.problems[0].code) == (Status.CANCELLED, "dataset_missing")
+    assert world.fal.posts == []
+
+
+@pytest.mark.promise("never get stuck")
+@pytest.mark.parametrize("mistake", [TypeError("ada.jpg"), KeyError("ada.jpg"), ValueError("x")])
+def test_error_in_check_rejects_the_job(
+    world: World, monkeypatch: pytest.MonkeyPatch, mistake: Exception
+) -> None:
+    """An error of our own in the check rejects the job; it does not stay open without end."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise mistake
+
+    monkeypatch.setattr("lora_drop.services.check.evaluate", broken)
+    job = world.submit(world.drop())
+
+    [problem] = job.problems
+    assert (job.status, problem.code) == (Status.REJECTED, "dataset_check_failed")
+    assert type(mistake).__name__ in problem.message
+    assert "ada.jpg" not in problem.message
+    assert world.fal.posts == []
+
+
+def test_error_after_check_rejects_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of our own after the check rejects the job, too."""
+    world = World()
+    dataset = world.drop()
+    replace = world.jobs.replace
+
+    def broken(before: Job, after: Job, **more: Any) -> None:
+        if after.status is Status.READY:
+            raise ArithmeticError
+        replace(before, after, **more)
+
+    monkeypatch.setattr(world.jobs, "replace", broken)
+    job = world.submit(dataset)
+
+    assert (job.status, codes(job)) == (Status.REJECTED, ["dataset_check_failed"])
+    assert "dataset_check_failed" in (world.results.text(job, "report.json") or "")
+
+
+CAPTIONS = {f"photo-{number:02}.txt": b"a photo of ada" for number in range(12)}
+
+
+def submitted(world: World, key: str = "a.zip", **how: Any) -> Job:
+    """The job of a dataset, as far on as it goes at once."""
+    job = world.submit(world.drop(key, **how))
+    world.work()
+    return world.job(job.job_id)
+
+
+@pytest.mark.promise("interfaces stay")
+def test_dataset_goes_to_the_named_trainer(busy: World) -> None:
+    """A dataset goes to the trainer that it names, with that trainer's parameters."""
+    said = {"trainer": "flux-2-trainer", "trigger_phrase": "ada", "steps": 700}
+    job = submitted(busy, training=said)
+
+    [(application, arguments, _)] = busy.fal.posts
+    assert application == job.application == "fal-ai/flux-2-trainer"
+    assert arguments == {
+        "image_data_url": "https://datasets.example/a.zip?versionId=v1",
+        "default_caption": "ada",
+        "learning_rate": 0.00005,
+        "steps": 700,
+    }
+    assert job.estimated_cost_usd == 4.48
+    assert busy.job(job.job_id).status is Status.SUBMITTED
+
+
+@pytest.mark.promise("never pay for a dataset that cannot train")
+def test_missing_captions_are_refused_for_free(busy: World) -> None:
+    """Missing captions are refused where fal would fail, and nothing is paid."""
+    said = {"trainer": "z-image-trainer"}
+    refused = submitted(busy, "bare.zip", training=said)
+    mended = submitted(busy, "captioned.zip", training=said, members=CAPTIONS)
+
+    assert (refused.status, codes(refused)) == (Status.REJECTED, ["caption_missing"])
+    assert "default_caption" in (busy.results.text(refused, "ERROR.txt") or "")
+    assert mended.parameters
+    assert mended.parameters.trigger_phrase is None
+    assert mended.application == "fal-ai/z-image-trainer"
+
+
+def test_masks_do_not_count_as_photos(busy: World) -> None:
+    """Masks do not make up for photos."""
+    masks = {f"photo-{number:02}_mask.jpg": JPEG for number in range(9)}
+    refused = submitted(
+        busy, training={"trainer": "flux-lora-fast-training"}, images=9, members=masks
+    )
+
+    assert codes(refused) == ["dataset_insufficient_images"]
+
+
+def test_other_trainer_is_another_training(busy: World) -> None:
+    """The same photos for another trainer are another training."""
+    first = busy.train(submitted(busy, "one.zip", metadata={"trigger-phrase": "ada"}))
+    other = submitted(
+        busy, "two.zip", metadata={"trigger-phrase": "ada", "trainer": "flux-krea-trainer"}
+    )
+    other = busy.train(other)
+    again = submitted(
+        busy, "three.zip", metadata={"trigger-phrase": "ada", "trainer": "flux-krea-trainer"}
+    )
+
+    assert other.duplicate_of is None
+    assert (again.duplicate_of, again.application) == (other.job_id, "fal-ai/flux-krea-trainer")
+    assert first.application != again.application
+    assert len(busy.fal.posts) == 2
