@@ -1,4 +1,4 @@
-"""Asking fal about a request: what it says of the job, and what says nothing of it."""
+"""The state of a request at fal: what fal says of the job, and what says nothing of it."""
 
 from collections.abc import Callable
 
@@ -63,37 +63,32 @@ def ask(wire: Callable[[], httpx.BaseTransport]) -> FalStatus:
     ],
     ids=["queued", "queued in short", "running", "running in short"],
 )
-def test_a_request_that_has_not_ended_is_running(
+def test_unended_request_is_running(
     code: int,
     body: dict[str, object],
     started: bool,  # noqa: FBT001  # a table's column
 ) -> None:
     wire = Wire(httpx.Response(code, json=body))
-
     assert ask(wire) == Running(REQUEST_ID, started=started)
     assert wire.asked == [f"{BASE}/status"]
 
 
 @pytest.mark.parametrize("body", [COMPLETED, {"status": "COMPLETED"}], ids=["whole", "short"])
-def test_a_request_that_succeeded_has_its_files(body: dict[str, object]) -> None:
+def test_succeeded_request_has_its_files(body: dict[str, object]) -> None:
     wire = Wire(httpx.Response(200, json=body), httpx.Response(200, json=RESULT))
-
-    fact = ask(wire)
-
-    assert isinstance(fact, Finished)
-    assert [artifact.name for artifact in fact.artifacts] == ["config.json"]
+    answer = ask(wire)
+    assert isinstance(answer, Finished)
+    assert [artifact.name for artifact in answer.artifacts] == ["config.json"]
     assert wire.asked == [f"{BASE}/status", BASE]
 
 
-def test_a_request_that_failed_is_completed_too() -> None:
+def test_failed_request_is_completed_too() -> None:
     status = {**COMPLETED, "error": "Invalid status code: 422", "error_type": "image_load_error"}
     wire = Wire(httpx.Response(200, json=status), httpx.Response(422, json=MODEL_ERROR))
-
-    fact = ask(wire)
-
-    assert isinstance(fact, Failed)
-    assert fact.problem.code == "fal_image_load_error"
-    assert "It broke." in fact.problem.message
+    answer = ask(wire)
+    assert isinstance(answer, Failed)
+    assert answer.problem.code == "fal_image_load_error"
+    assert "It broke." in answer.problem.message
 
 
 @pytest.mark.parametrize(
@@ -105,11 +100,10 @@ def test_a_request_that_failed_is_completed_too() -> None:
     ],
     ids=["500", "504", "422"],
 )
-def test_a_result_that_is_the_models_own_error_is_a_failure(result: httpx.Response) -> None:
-    fact = ask(Wire(httpx.Response(200, json=COMPLETED), result))
-
-    assert isinstance(fact, Failed)
-    assert fact.problem.code == "fal_image_load_error"
+def test_model_error_is_a_failure(result: httpx.Response) -> None:
+    answer = ask(Wire(httpx.Response(200, json=COMPLETED), result))
+    assert isinstance(answer, Failed)
+    assert answer.problem.code == "fal_image_load_error"
 
 
 @pytest.mark.parametrize(
@@ -124,14 +118,12 @@ def test_a_result_that_is_the_models_own_error_is_a_failure(result: httpx.Respon
     ],
     ids=["page", "gone", "key", "nothing", "null", "silence"],
 )
-def test_a_failure_needs_no_result_to_be_one(result: Answer) -> None:
+def test_failure_needs_no_result(result: Answer) -> None:
     status = {**COMPLETED, "error": "Request timed out", "error_type": "request_timeout"}
-
-    fact = ask(Wire(httpx.Response(200, json=status), result))
-
-    assert isinstance(fact, Failed)
-    assert fact.problem.code == "fal_request_timeout"
-    assert "Request timed out" in fact.problem.message
+    answer = ask(Wire(httpx.Response(200, json=status), result))
+    assert isinstance(answer, Failed)
+    assert answer.problem.code == "fal_request_timeout"
+    assert "Request timed out" in answer.problem.message
 
 
 def units(said: str | None) -> dict[str, str]:
@@ -145,22 +137,23 @@ def units(said: str | None) -> dict[str, str]:
         *(("1000", None, True), ("1000", "0", False), ("0", "1000", True), ("0", "?", None)),
     ],
 )
-@pytest.mark.parametrize("state", [{"error": "Invalid status code: 422"}, {}], ids=["told", "bare"])
-def test_what_a_failure_cost_is_told_by_its_result_or_else_by_its_state(
+@pytest.mark.parametrize(
+    "state", [{"error": "Invalid status code: 422"}, {}], ids=["error", "bare"]
+)
+def test_billed_units_prefer_the_result(
     state: dict[str, str],
     of_state: str | None,
     of_result: str | None,
     billed: bool | None,  # noqa: FBT001  # a table's column
 ) -> None:
+    """Whether a failure was billed is read from its result, or else from its status."""
     wire = Wire(
         httpx.Response(200, json={**COMPLETED, **state}, headers=units(of_state)),
         httpx.Response(422, json=MODEL_ERROR, headers=units(of_result)),
     )
-
-    fact = ask(wire)
-
-    assert isinstance(fact, Failed)
-    assert fact.billed is billed
+    answer = ask(wire)
+    assert isinstance(answer, Failed)
+    assert answer.billed is billed
 
 
 @pytest.mark.parametrize(
@@ -174,34 +167,30 @@ def test_what_a_failure_cost_is_told_by_its_result_or_else_by_its_state(
     ],
     ids=["gone", "key", "hurry", "page", "silence"],
 )
-def test_an_answer_that_is_no_result_says_nothing_of_what_it_cost(result: Answer) -> None:
+def test_non_result_says_nothing_about_billing(result: Answer) -> None:
+    """An answer that is no result says nothing about billing."""
     status = {**COMPLETED, "error": "It broke", "error_type": "image_load_error"}
-
-    untold = ask(Wire(httpx.Response(200, json=status), result))
-    told = ask(Wire(httpx.Response(200, json=status, headers=units("1000")), result))
-
-    assert isinstance(untold, Failed)
-    assert isinstance(told, Failed)
-    assert (untold.billed, told.billed) == (None, True)
+    unknown = ask(Wire(httpx.Response(200, json=status), result))
+    known = ask(Wire(httpx.Response(200, json=status, headers=units("1000")), result))
+    assert isinstance(unknown, Failed)
+    assert isinstance(known, Failed)
+    assert (unknown.billed, known.billed) == (None, True)
 
 
 @pytest.mark.parametrize("code", [404, 410])
-def test_a_request_that_fal_does_not_know_is_gone(code: int) -> None:
+def test_unknown_request_is_gone(code: int) -> None:
     assert ask(Wire(httpx.Response(code, json={"status": "NOT_FOUND"}))) == Gone(REQUEST_ID)
 
 
-def test_a_result_that_fal_no_longer_keeps_is_gone() -> None:
+def test_expired_result_is_gone() -> None:
     gone = httpx.Response(404, json={"status": "NOT_FOUND"})
-
     assert ask(Wire(httpx.Response(200, json=COMPLETED), gone)) == Gone(REQUEST_ID)
 
 
-def test_a_result_that_is_not_there_yet_is_awaited() -> None:
+def test_early_result_is_awaited() -> None:
     early = httpx.Response(400, json={"detail": "Request is still in progress"})
-
-    fact = ask(Wire(httpx.Response(200, json=COMPLETED), early))
-
-    assert fact == Running(REQUEST_ID, started=True)
+    answer = ask(Wire(httpx.Response(200, json=COMPLETED), early))
+    assert answer == Running(REQUEST_ID, started=True)
 
 
 SAYS_NOTHING: dict[str, Answer] = {
@@ -227,16 +216,17 @@ SAYS_NOTHING: dict[str, Answer] = {
 }
 
 
+@pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize("answer", SAYS_NOTHING)
-def test_an_answer_that_says_nothing_of_the_job_changes_nothing(answer: str) -> None:
+def test_unclear_answer_changes_nothing(answer: str) -> None:
+    """An answer that says nothing about the request changes nothing."""
     wire = Wire(SAYS_NOTHING[answer])
-
     with pytest.raises(FalUnavailableError):
         ask(wire)
-
     assert len(wire.asked) == 1
 
 
+@pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize(
     "result",
     [
@@ -253,26 +243,15 @@ def test_an_answer_that_says_nothing_of_the_job_changes_nothing(answer: str) -> 
     ],
     ids=["401", "403", "429", "500", "502", "404", "307", "page", "list", "silence"],
 )
-def test_a_result_that_cannot_be_read_says_nothing_of_the_job(result: Answer) -> None:
+def test_unreadable_result_changes_nothing(result: Answer) -> None:
+    """A result that cannot be read says nothing about the job."""
     wire = Wire(httpx.Response(200, json=COMPLETED), result)
-
     with pytest.raises(FalUnavailableError):
         ask(wire)
-
     assert len(wire.asked) == 2
 
 
-@pytest.mark.parametrize("key", ["", "key\u00e9"])
-def test_without_a_usable_key_nobody_is_asked(key: str) -> None:
-    wire = Wire(httpx.Response(200, json=QUEUED))
-
-    with pytest.raises(FalUnavailableError):
-        FalQueueClient(FixedKey(key), wire=wire).ask(APPLICATION, REQUEST_ID)
-
-    assert wire.asked == []
-
-
-def test_an_answer_is_not_awaited_for_long() -> None:
+def test_read_timeout_is_short() -> None:
     timeouts: list[object] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -280,5 +259,4 @@ def test_an_answer_is_not_awaited_for_long() -> None:
         return httpx.Response(200, json=RUNNING)
 
     ask(lambda: httpx.MockTransport(answer))
-
     assert timeouts == [15.0]

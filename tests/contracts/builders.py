@@ -1,11 +1,14 @@
-"""Jobs that a store keeps, moved on there as the services do it."""
+"""What the contract tests set up: jobs that are moved on, and uploads by a person."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from lora_drop.jobs.budget import Limits
-from lora_drop.jobs.job import Job, Status
+from lora_drop.jobs.job import DatasetVersion, Job, Status
 from lora_drop.ports import JobStore
+from tests.support.aws import Aws
 from tests.support.builders import NOW, learnt, make_job
 
 NOVEMBER, DECEMBER = "2026-11", "2026-12"
@@ -48,3 +51,37 @@ def money(jobs: JobStore, month: str = NOVEMBER) -> tuple[float, float, float]:
 
 def slots(jobs: JobStore) -> tuple[str, ...]:
     return jobs.account(NOVEMBER).in_flight
+
+
+class Drops(Protocol):
+    """What a person does to the bucket."""
+
+    def put(
+        self, key: str, data: bytes | None, metadata: Mapping[str, str] | None = None
+    ) -> DatasetVersion:
+        """Lay an object down, or delete it; what S3 says of it."""
+
+
+@dataclass
+class S3Drops:
+    """A person with S3 access."""
+
+    aws: Aws
+    bucket: str
+
+    def put(
+        self, key: str, data: bytes | None, metadata: Mapping[str, str] | None = None
+    ) -> DatasetVersion:
+        if data is None:
+            gone = self.aws.s3.delete_object(Bucket=self.bucket, Key=key)
+            return DatasetVersion(bucket=self.bucket, key=key, version_id=gone["VersionId"])
+        put = self.aws.s3.put_object(
+            Bucket=self.bucket, Key=key, Body=data, Metadata=dict(metadata or {})
+        )
+        return DatasetVersion(
+            bucket=self.bucket,
+            key=key,
+            version_id=put["VersionId"],
+            etag=put["ETag"].strip('"'),
+            size=len(data),
+        )
