@@ -141,6 +141,7 @@ def pixels(data: bytes) -> object:
             return type(error)
 
 
+@pytest.mark.proof
 @pytest.mark.promise("nothing leaks")
 def test_metadata_goes_and_pixels_stay(read: list[tuple[Foreign, ImageHeader]]) -> None:
     """Cleaning removes the metadata of any image and changes no pixel."""
@@ -160,6 +161,7 @@ def test_metadata_goes_and_pixels_stay(read: list[tuple[Foreign, ImageHeader]]) 
     assert saved_again <= FUZZED
 
 
+@pytest.mark.proof
 def test_decodable_images_are_inspected_and_mended(read: list[tuple[Foreign, ImageHeader]]) -> None:
     mended, undecoded = 0, []
     for image, header in read:
@@ -195,6 +197,7 @@ def test_no_gps_position_is_left(read: list[tuple[Foreign, ImageHeader]]) -> Non
                 assert dict(opened.getexif().get_ifd(photos.GPS)) == {}, image.name
 
 
+@pytest.mark.proof
 @pytest.mark.promise("never get stuck")
 def test_mutated_images_raise_only_known_errors(images: list[Foreign]) -> None:
     """Images with changed bytes raise no error but the typed one."""

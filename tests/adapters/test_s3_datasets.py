@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError, IncompleteReadError
 from botocore.response import StreamingBody
@@ -14,7 +15,7 @@ from lora_drop.adapters.s3_datasets import S3Datasets, S3Range
 from lora_drop.datasets.archives import members_of
 from lora_drop.jobs.errors import DatasetRejectedError, DatasetUnreadableError
 from lora_drop.jobs.job import DatasetVersion
-from tests.support.aws import Aws, moto
+from tests.support.aws import REGION, Aws, moto
 from tests.support.builders import make_archive, make_dataset
 
 KEY = "portrait/ada.zip"
@@ -124,10 +125,11 @@ def test_read_names_version_and_etag(aws: Aws) -> None:
     put = aws.s3.put_object(Bucket=bucket, Key=KEY, Body=DATA)
     dropped = DatasetVersion(bucket=bucket, key=KEY, version_id=put["VersionId"])
     asked: list[dict[str, str]] = []
-    aws.s3.meta.events.register(
+    client = boto3.client("s3", REGION)  # of its own: it is changed here
+    client.meta.events.register(
         "provide-client-params.s3.GetObject", lambda params, **_: asked.append(params)
     )
-    datasets(aws).open(dropped).archive.read(5, 7)
+    S3Datasets(client, url_seconds=900).open(dropped).archive.read(5, 7)
     [params] = asked
     assert params.items() >= {
         ("Bucket", bucket),
