@@ -183,18 +183,14 @@ def test_other_answers_interrupt(code: int) -> None:
 
 @pytest.mark.parametrize("keep", [0, 1, 1000, LEAST - 1])
 @pytest.mark.parametrize(
-    "error", [httpx.ReadError("reset"), httpx.ReadTimeout("slow"), httpx.RemoteProtocolError("x")]
+    "error",
+    [httpx.ReadError("reset"), httpx.ReadTimeout("slow"), httpx.RemoteProtocolError("x"), None],
 )
-def test_broken_connection_is_resumed(keep: int, error: Exception) -> None:
-    """A connection that breaks is resumed at the byte where it broke."""
+def test_broken_connection_is_resumed(keep: int, error: Exception | None) -> None:
+    """A connection that breaks, or a piece that ends early, is resumed at the byte where it ended."""
     cdn = Ranged(changed={2: breaking(keep, error)})
     assert reading(cdn, FIRST, LEAST) == DATA[FIRST : FIRST + LEAST]
     assert cdn.asked()[1:] == [(FIRST, FIRST + LEAST), (FIRST + keep, FIRST + LEAST)]
-
-
-def test_short_piece_is_resumed() -> None:
-    cdn = Ranged(changed={2: breaking(1000, None)})
-    assert reading(cdn, FIRST, LEAST) == DATA[FIRST : FIRST + LEAST]
 
 
 def test_first_answer_may_break() -> None:
@@ -203,19 +199,13 @@ def test_first_answer_may_break() -> None:
 
 
 @pytest.mark.promise("never get stuck")
-def test_repeated_breaks_interrupt() -> None:
+@pytest.mark.parametrize(("error", "message"), [(httpx.ReadError("reset"), "."), (None, "early")])
+def test_repeated_breaks_interrupt(error: Exception | None, message: str) -> None:
     """A connection that breaks again and again is given up after a fixed number of attempts."""
-    broken = breaking(10, httpx.ReadError("reset"))
-    cdn = Ranged(changed=dict.fromkeys(range(2, 20), broken))
-    with pytest.raises(DownloadInterruptedError):
+    cdn = Ranged(changed=dict.fromkeys(range(2, 20), breaking(10, error)))
+    with pytest.raises(DownloadInterruptedError, match=message):
         reading(cdn, FIRST, LEAST)
     assert len(cdn.requests) == 1 + ATTEMPTS
-
-
-def test_repeated_short_pieces_interrupt() -> None:
-    cdn = Ranged(changed=dict.fromkeys(range(2, 20), breaking(10, None)))
-    with pytest.raises(DownloadInterruptedError, match="early"):
-        reading(cdn, FIRST, LEAST)
 
 
 def test_refused_connection_is_retried() -> None:

@@ -23,9 +23,8 @@ from lora_drop.jobs.errors import (
 from lora_drop.ports import ArtifactSource
 from tests.adapters.hostile_urls import HOSTILE
 from tests.support.builders import APPLICATION, REQUEST_ID
-from tests.support.cdn import DATA, Cdn, artifact, read
+from tests.support.cdn import DATA, PUBLIC, Cdn, RecordingNetwork, answer, artifact, read
 from tests.support.fal_keys import FixedKey
-from tests.support.recording_network import PUBLIC, RecordingNetwork, answer
 from tests.support.sweeps import sweep
 
 HERE = "https://v3.fal.media/files/a/lora"

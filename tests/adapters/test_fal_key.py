@@ -167,7 +167,7 @@ def test_refused_key_holds_the_job() -> None:
 @pytest.mark.parametrize(
     "answer",
     [of_nginx(401), httpx.Response(401), httpx.Response(401, json=["detail"])],
-    ids=["a proxy's", "nobody's", "of another form"],
+    ids=["a proxy's", "without a body", "of another form"],
 )
 def test_foreign_401_proves_nothing(answer: httpx.Response) -> None:
     """A 401 that is not fal's own leaves the submission unknown."""

@@ -167,30 +167,21 @@ def test_any_cut_is_inspected_or_refused(kind: str) -> None:
     assert refused >= len(data) - 40  # what ends after the last pixel may lack its last words
 
 
-def test_decoder_follows_the_header() -> None:
-    png = encoded(picture(), "PNG")
-    with pytest.raises(InvalidImageError):
-        PICTURES.look(png, describe(WholeImage(encoded(picture(), "JPEG"))))
-
-
-def test_understated_size_is_refused() -> None:
-    header = describe(WholeImage(encoded(picture(), "PNG")))
+@pytest.mark.parametrize(
+    ("data", "header", "flaw"),
+    [
+        (encoded(picture(), "PNG"), encoded(picture(), "JPEG"), Flaw.DAMAGED),
+        (photos.png_header(10_000, 8_000), encoded(picture(), "PNG"), Flaw.TOO_MANY_PIXELS),
+        (photos.png_header(50_000, 50_000), None, Flaw.TOO_MANY_PIXELS),
+        (encoded(picture(mode="F"), "TIFF"), None, Flaw.UNSUPPORTED_PIXELS),
+    ],
+    ids=["another format", "an understated size", "too large", "32 bits"],
+)
+def test_unsuitable_image_is_refused(data: bytes, header: bytes | None, flaw: Flaw) -> None:
+    """An image is decoded as what its header says, and refused before that if it is too large."""
     with pytest.raises(InvalidImageError) as refused:
-        PICTURES.look(photos.png_header(10_000, 8_000), header)
-    assert refused.value.flaw is Flaw.TOO_MANY_PIXELS
-
-
-def test_too_large_image_is_not_opened() -> None:
-    data = photos.png_header(50_000, 50_000)
-    with pytest.raises(InvalidImageError) as refused:
-        looked(data)
-    assert refused.value.flaw is Flaw.TOO_MANY_PIXELS
-
-
-def test_32_bit_colours_are_refused() -> None:
-    with pytest.raises(InvalidImageError) as refused:
-        looked(encoded(picture(mode="F"), "TIFF"))
-    assert refused.value.flaw is Flaw.UNSUPPORTED_PIXELS
+        PICTURES.look(data, describe(WholeImage(header or data)))
+    assert refused.value.flaw is flaw
 
 
 def test_bootstrap_does_not_import_pillow() -> None:

@@ -20,8 +20,7 @@ from lora_drop.adapters.s3_results import S3Results
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.errors import UploadGoneError
 from tests.support.aws import Aws, moto
-from tests.support.bucket import expiring_tag
-from tests.support.s3_calls import KEY, LABEL, LAST, over, refused
+from tests.support.bucket import KEY, LABEL, LAST, expiring_tag, over, refused
 from tests.support.silent_s3 import Trouble, silence_s3, timed_out
 
 PERSONAL_KEY = 'zoe "kanarienvogel"/\n"holiday".zip'

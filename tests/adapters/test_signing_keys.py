@@ -49,17 +49,17 @@ class Jwks:
 
 
 def test_keys_are_fetched_once() -> None:
+    """Keys are fetched when they are needed, once a day, uncompressed and with a short timeout."""
     jwks_at = Jwks(jwks(OLD, NEW))
     keys = jwks_at.keys()
+    assert jwks_at.requests == []
     assert list(keys.keys(now=NOW)) == [OLD, NEW]
     assert list(keys.keys(now=NOW + MAX_AGE - JUST_BEFORE)) == [OLD, NEW]
-    assert [str(request.url) for request in jwks_at.requests] == [URL]
-
-
-def test_nothing_is_fetched_before_use() -> None:
-    jwks_at = Jwks(jwks(OLD))
-    jwks_at.keys()
-    assert jwks_at.requests == []
+    [request] = jwks_at.requests
+    assert str(request.url) == URL
+    assert request.headers["Accept-Encoding"] == "identity"
+    timeout = dict.fromkeys(("connect", "read", "write", "pool"), 2.0)
+    assert request.extensions["timeout"] == timeout
 
 
 def test_keys_are_refreshed_daily() -> None:
@@ -174,14 +174,6 @@ def test_largest_document_is_read() -> None:
     assert list(keys.keys(now=NOW)) == [OLD]
 
 
-def test_fetch_timeout_is_short() -> None:
-    jwks_at = Jwks(jwks(OLD))
-    jwks_at.keys().keys(now=NOW)
-    assert jwks_at.requests[0].extensions["timeout"] == dict.fromkeys(
-        ("connect", "read", "write", "pool"), 2.0
-    )
-
-
 def test_trickling_document_is_given_up() -> None:
     document = jwks(OLD).content
     seconds = iter(range(1000))
@@ -198,12 +190,6 @@ def test_trickling_document_is_given_up() -> None:
     with pytest.raises(SigningKeysUnavailableError):
         keys.keys(now=NOW)
     assert next(seconds) < 10
-
-
-def test_document_is_requested_uncompressed() -> None:
-    jwks_at = Jwks(jwks(OLD))
-    jwks_at.keys().keys(now=NOW)
-    assert jwks_at.requests[0].headers["Accept-Encoding"] == "identity"
 
 
 @pytest.mark.parametrize(

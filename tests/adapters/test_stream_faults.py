@@ -120,7 +120,7 @@ def test_fault_never_stores_wrong_bytes(
     fault, end = FAULTS[name]
     line.cdn.fault = fault.armed() if isinstance(fault, Once) else fault
     if resumed and name in (f"closed at {edge}" for edge in EDGES if edge < 2 * PART):
-        end = End.STORED  # nobody asks for that byte any more
+        end = End.STORED  # that byte is not requested any more
     with suppress(DownloadInterruptedError, HostNotAllowedError):
         line.deliver()
     job = line.world.job(line.job.job_id)

@@ -29,13 +29,10 @@ def checked(job: Job, content: str | None = CONTENT) -> Job:
     return job.move(Status.READY, now=NOW, content_digest=content)
 
 
-def test_unclaimed_content_has_no_owner(jobs: JobStore) -> None:
-    assert jobs.owner(CONTENT) is None
-
-
 def test_job_claims_its_content(jobs: JobStore) -> None:
-    """A job claims its content with the write that names it."""
+    """A job claims its content, which had no owner, with the write that names it."""
     job = received(jobs, "a")
+    assert jobs.owner(CONTENT) is None
     jobs.replace(job, checked(job), claim=Claim(None))
     assert jobs.owner(CONTENT) == "a"
     assert jobs.owner("1" * 64) is None
@@ -58,11 +55,6 @@ def test_write_fails_if_dependency_changed(jobs: JobStore) -> None:
         jobs.replace(job, checked(job), unchanged=(third, other))
     assert jobs.get("a") == job
     assert [each.job_id for each in jobs.unfinished() if not each.terminal] == ["a", "c"]
-
-
-def test_new_job_may_claim_at_once(jobs: JobStore) -> None:
-    assert jobs.add(checked(make_job(job_id="a")), claim=Claim(None))
-    assert jobs.owner(CONTENT) == "a"
 
 
 @pytest.mark.promise("never pay twice")

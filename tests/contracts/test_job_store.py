@@ -70,10 +70,6 @@ def test_every_field_comes_back(jobs: JobStore) -> None:
     assert jobs.get(job.job_id) == job
 
 
-def test_unknown_job_is_none(jobs: JobStore) -> None:
-    assert jobs.get("job-99") is None
-
-
 @pytest.mark.promise("never pay twice")
 def test_job_cannot_be_added_twice(jobs: JobStore) -> None:
     """The same job cannot be added twice."""
@@ -93,14 +89,6 @@ def test_changed_job_cannot_be_added(jobs: JobStore) -> None:
     assert jobs.add(job) is False
     assert jobs.get(job.job_id) == rejected
     assert list(jobs.unfinished()) == [rejected]
-
-
-def test_job_is_replaced_by_next_state(jobs: JobStore) -> None:
-    job = make_job()
-    added(jobs, job)
-    after = job.move(Status.READY, now=NOW, images=12)
-    jobs.replace(job, after)
-    assert jobs.get(job.job_id) == after
 
 
 def test_several_steps_may_be_one_write(jobs: JobStore) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lora_drop.jobs.budget import Account, Limits
+from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.errors import NoSlotError, OverBudgetError
 from lora_drop.jobs.job import TRANSITIONS, Job, Status
 from lora_drop.ports import JobStore
@@ -15,10 +15,6 @@ from tests.support.memory_jobs import MemoryJobs
 from tests.support.sweeps import sweep
 
 NEXT_MONTH = datetime(2026, 12, 1, tzinfo=UTC)
-
-
-def test_new_table_has_spent_nothing(jobs: JobStore) -> None:
-    assert jobs.account(NOVEMBER) == Account(NOVEMBER)
 
 
 @pytest.mark.promise("never pay twice")
