@@ -1,6 +1,5 @@
 """What only DynamoDB can get wrong: transactions, consistency, contention, foreign rows."""
 
-from collections.abc import Iterator
 from typing import Any, cast
 
 import boto3
@@ -12,14 +11,8 @@ from lora_drop.fal.trainers.parameters import TrainingParameters
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.errors import ConflictError, NoSlotError, OverBudgetError
 from lora_drop.jobs.job import Job, Status
-from tests.support.aws import REGION, Aws, moto
+from tests.support.aws import REGION, Aws
 from tests.support.builders import NOW, make_job
-
-
-@pytest.fixture
-def aws() -> Iterator[Aws]:
-    with moto() as world:
-        yield world
 
 
 @pytest.fixture

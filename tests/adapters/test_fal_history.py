@@ -1,7 +1,6 @@
 """fal's request list, which is read to its end or not used at all."""
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 
 import httpx
@@ -11,8 +10,7 @@ from lora_drop.adapters.fal_history import FalHistory
 from lora_drop.fal.trainers.table import DATASET_FIELDS
 from lora_drop.jobs.errors import FalUnavailableError
 from lora_drop.jobs.job import Status
-from lora_drop.simulator.config import SimulatorConfig
-from lora_drop.simulator.running import ControlClient, running_simulator
+from lora_drop.simulator.running import ControlClient
 from tests.support.builders import APPLICATION, NOW, make_job
 from tests.support.fal_keys import FixedKey
 
@@ -106,12 +104,6 @@ def test_each_trainer_names_its_dataset_field(field: str) -> None:
     row = {"request_id": "a", "json_input": {field: URL, "steps": 1000, "other": URL}}
     history, _ = listing(page(row, {"request_id": "b", "json_input": {"other": URL, field: 7}}))
     assert history.requests_for(JOB, since=SINCE) == ("a",)
-
-
-@pytest.fixture(scope="module")
-def fal() -> Iterator[ControlClient]:
-    with running_simulator(SimulatorConfig(training_seconds=0, lora_rank=1)) as simulator:
-        yield simulator
 
 
 def test_simulator_list_is_read(fal: ControlClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,5 @@
 """fal's price list is used only where it cannot mean anything else."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -8,8 +7,7 @@ import pytest
 
 from lora_drop.adapters.fal_prices import FalPrices
 from lora_drop.fal.prices import Price, price_of
-from lora_drop.simulator.config import SimulatorConfig
-from lora_drop.simulator.running import ControlClient, running_simulator
+from lora_drop.simulator.running import ControlClient
 from tests.support.builders import APPLICATION
 from tests.support.fal_keys import FixedKey
 
@@ -190,12 +188,6 @@ def test_each_trainer_has_its_request() -> None:
 def test_missing_certificates_have_no_price(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
     assert FalPrices(FixedKey("key"), API).price(APPLICATION) is None
-
-
-@pytest.fixture(scope="module")
-def fal() -> Iterator[ControlClient]:
-    with running_simulator(SimulatorConfig(training_seconds=0, lora_rank=1)) as simulator:
-        yield simulator
 
 
 def test_simulator_prices_are_read(fal: ControlClient, monkeypatch: pytest.MonkeyPatch) -> None:

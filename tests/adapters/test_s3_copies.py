@@ -1,7 +1,6 @@
 """What only S3 can get wrong with a copy: checksums, refusals, answers that get lost."""
 
 import base64
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,7 @@ from awscrt.checksums import crc64nvme
 from lora_drop.adapters.s3_copies import S3Copies
 from lora_drop.jobs.errors import DownloadInterruptedError, KeyOccupiedError, UploadGoneError
 from lora_drop.results.copies import ExistingFile
-from tests.support.aws import Aws, moto
+from tests.support.aws import Aws
 from tests.support.bucket import (
     KEY,
     LABEL,
@@ -24,17 +23,6 @@ from tests.support.bucket import (
     refused,
     uploaded,
 )
-
-
-@pytest.fixture
-def aws() -> Iterator[Aws]:
-    with moto() as world:
-        yield world
-
-
-@pytest.fixture
-def models(aws: Aws) -> str:
-    return aws.bucket("models")
 
 
 @pytest.fixture

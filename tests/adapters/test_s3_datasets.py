@@ -1,7 +1,6 @@
 """Datasets in S3 and on this machine: versions and answers that change while they are read."""
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,17 +14,11 @@ from lora_drop.adapters.s3_datasets import S3Datasets, S3Range
 from lora_drop.datasets.archives import members_of
 from lora_drop.jobs.errors import DatasetRejectedError, DatasetUnreadableError
 from lora_drop.jobs.job import DatasetVersion
-from tests.support.aws import REGION, Aws, moto
+from tests.support.aws import REGION, Aws
 from tests.support.builders import make_archive, make_dataset
 
 KEY = "portrait/ada.zip"
 DATA = bytes(range(256)) * 40
-
-
-@pytest.fixture
-def aws() -> Iterator[Aws]:
-    with moto() as world:
-        yield world
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import hashlib
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -12,14 +12,13 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
-from urllib3.connectionpool import HTTPConnectionPool
 
 from lora_drop.adapters.s3_client import s3_client
 from lora_drop.adapters.s3_copies import S3Copies
 from lora_drop.adapters.s3_results import S3Results
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.errors import UploadGoneError
-from tests.support.aws import Aws, moto
+from tests.support.aws import Aws
 from tests.support.bucket import KEY, LABEL, LAST, expiring_tag, over, refused
 from tests.support.silent_s3 import Trouble, silence_s3, timed_out
 
@@ -31,38 +30,25 @@ CALLS: dict[str, Callable[[Any], object]] = {
 }
 
 
-@pytest.fixture
-def aws() -> Iterator[Aws]:
-    with moto() as world:
-        yield world
-
-
-def unreachable(pool: HTTPConnectionPool, url: str) -> Exception:
-    return urllib3.exceptions.NewConnectionError(pool, f"no server listens for {url[:1]}")  # type: ignore[arg-type]  # only shown
-
-
-def cut(_: HTTPConnectionPool, url: str) -> Exception:
-    return urllib3.exceptions.ProtocolError(f"Connection aborted{url[:0]}.")
-
-
-def not_trusted(_: HTTPConnectionPool, url: str) -> Exception:
-    return urllib3.exceptions.SSLError(f"certificate verify failed{url[:0]}")
-
-
-def slow(pool: HTTPConnectionPool, url: str) -> Exception:
-    return urllib3.exceptions.ConnectTimeoutError(pool, f"timed out{url[:0]}")
+TROUBLES: dict[str, Trouble] = {
+    "timed out": timed_out,
+    "slow": lambda pool, _: urllib3.exceptions.ConnectTimeoutError(pool, "timed out"),
+    "refused": lambda pool, _: urllib3.exceptions.NewConnectionError(pool, "no server listens"),  # type: ignore[arg-type]  # only formatted
+    "cut": lambda *_: urllib3.exceptions.ProtocolError("Connection aborted."),
+    "not trusted": lambda *_: urllib3.exceptions.SSLError("certificate verify failed"),
+}
 
 
 @pytest.mark.promise("nothing leaks")
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-@pytest.mark.parametrize("trouble", [timed_out, slow, unreachable, cut, not_trusted])
+@pytest.mark.parametrize("trouble", TROUBLES)
 @pytest.mark.usefixtures("aws")
 def test_connection_error_names_only_host(
-    monkeypatch: pytest.MonkeyPatch, trouble: Trouble, call: Callable[[Any], object]
+    monkeypatch: pytest.MonkeyPatch, trouble: str, call: Callable[[Any], object]
 ) -> None:
     """The error of a failed connection names the host and no key."""
     client = s3_client()
-    silence_s3(monkeypatch, trouble)
+    silence_s3(monkeypatch, TROUBLES[trouble])
     with pytest.raises(BotoCoreError) as failure:
         call(client)
     shown = "".join(traceback.format_exception(failure.value)) + repr(vars(failure.value))
@@ -70,7 +56,7 @@ def test_connection_error_names_only_host(
     assert "X-Amz" not in shown
     assert "https://datasets.s3.amazonaws.com" in shown
     assert isinstance(failure.value, ReadTimeoutError | ConnectTimeoutError) is (
-        trouble in (timed_out, slow)
+        trouble in ("timed out", "slow")
     )
 
 
@@ -97,11 +83,6 @@ def test_refusal_names_only_the_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "kanarienvogel" not in shown
     assert refusal.value.response["Error"]["Code"] == "AccessDenied"
     assert 's3:GetObject on resource: "arn:aws:s3:::datasets/…" because no identity' in shown
-
-
-@pytest.fixture
-def models(aws: Aws) -> str:
-    return aws.bucket("models")
 
 
 RESTART = [

@@ -13,6 +13,15 @@ from tests.support.builders import NOW, learnt, make_job
 
 NOVEMBER, DECEMBER = "2026-11", "2026-12"
 LIMITS = Limits(max_in_flight=2, monthly_usd=10.0)
+ODD_KEYS = [
+    "portrait/a b+c%20d.zip",
+    "\u5199\u771f/\U0001f600.zip",
+    "quote'\"&<>.zip",
+    "two\nlines.zip",
+    "%0A.zip",
+    "a" * 1000 + ".zip",
+    "no suffix",
+]
 WIDE = Limits(max_in_flight=100, monthly_usd=1_000_000.0)
 
 

@@ -12,7 +12,7 @@ from lora_drop.datasets.archives import RangedReader, members_of
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.job import DatasetVersion
 from lora_drop.ports import DatasetListing, DatasetStore
-from tests.contracts.builders import Drops, S3Drops
+from tests.contracts.builders import ODD_KEYS, Drops, S3Drops
 from tests.support.aws import Aws
 from tests.support.builders import make_archive
 from tests.support.memory import MemoryDatasets
@@ -131,17 +131,6 @@ def test_url_serves_exactly_that_version(place: Place) -> None:
     with httpx.Client(trust_env=False) as client:
         got = client.get(place.store.url(dropped))
     assert (got.status_code, got.content) == (200, DATA)
-
-
-ODD_KEYS = [
-    "portrait/a b+c%20d.zip",
-    "\u5199\u771f/\U0001f600.zip",
-    "quote'\"&<>.zip",
-    "two\nlines.zip",
-    "%0A.zip",
-    "a" * 1000 + ".zip",
-    "no suffix",
-]
 
 
 @dataclass

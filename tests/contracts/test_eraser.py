@@ -10,12 +10,11 @@ import pytest
 from lora_drop.adapters.s3_eraser import S3Eraser
 from lora_drop.jobs.errors import NotErasableError
 from lora_drop.ports import Erasable, Eraser, Place
-from tests.contracts.builders import Drops, S3Drops
+from tests.contracts.builders import ODD_KEYS, Drops, S3Drops
 from tests.support.aws import Aws
 from tests.support.builders import NOW
 from tests.support.memory import MemoryDatasets
 
-ODD_KEYS = ["portrait/a b+c%20d.zip", "\u5199\u771f/\U0001f600.zip", "quote'\"&<>.zip", "%0A.zip"]
 EVERYTHING = Place("", folder=True)
 
 

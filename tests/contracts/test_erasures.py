@@ -79,9 +79,11 @@ def test_other_jobs_are_not_forgotten(both: Both) -> None:
 
 @pytest.mark.promise("never pay twice")
 def test_forgotten_job_cannot_come_back(both: Both) -> None:
-    """A forgotten job cannot be added or changed again."""
+    """A forgotten job cannot be added, changed or forgotten again."""
     job = ended(both)
     erasure = begun(both, job)
+    with pytest.raises(ConflictError):
+        begun(both, job)
     with pytest.raises(JobForgottenError, match=f"^{job.job_id}$"):
         both.add(make_job(job_id=job.job_id))
     both.keep(erasure, erasure.done(NOW))
@@ -102,13 +104,6 @@ def test_changed_job_is_not_forgotten(both: Both) -> None:
         begun(both, job)
     assert not both.forgotten(job.job_id)
     assert both.get(job.job_id)
-
-
-def test_only_one_erasure_begins(both: Both) -> None:
-    job = ended(both)
-    begun(both, job)
-    with pytest.raises(ConflictError):
-        begun(both, job)
 
 
 def test_erasure_is_read_as_written(both: Both) -> None:
