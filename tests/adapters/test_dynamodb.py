@@ -128,14 +128,14 @@ CLASH = "TransactionConflict"
 
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long each pause between two attempts would be; no test waits."""
+    """The pauses between attempts, which no test waits for."""
     waited: list[float] = []
     monkeypatch.setattr("lora_drop.adapters.dynamodb.time.sleep", waited.append)
     return waited
 
 
 class Cancelling:
-    """A DynamoDB that cancels transactions, so many or every one, for one reason; it is empty."""
+    """An empty DynamoDB that cancels the first transactions, or all of them, for one reason."""
 
     def __init__(self, code: str, *reasons: str, times: int | None = None) -> None:
         self._answer: Any = {
@@ -160,7 +160,7 @@ class Cancelling:
 
 
 def submit(jobs: DynamoJobs, **changes: Any) -> None:
-    """The write with the most conditions: the job, the lists, the outbox, the slot, the money."""
+    """Make the write with the most conditions: the job, the lists, the outbox, the slot, the money."""
     job = make_job(Status.READY, **changes)
     jobs.replace(job, job.move(Status.SUBMITTING, now=NOW), limits=LIMITS)
 

@@ -212,7 +212,7 @@ BASE = f"https://{HOST}/fal-ai/flux-lora-portrait-trainer/requests/{REQUEST_ID}"
 
 
 class FalHosts:
-    """Answers with one thing, and remembers where it was asked."""
+    """fal with one answer; it records the URLs of the requests."""
 
     def __init__(self, answer: Callable[[httpx.Request], httpx.Response]) -> None:
         self.asked: list[httpx.URL] = []

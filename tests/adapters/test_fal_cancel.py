@@ -88,8 +88,8 @@ def test_cancellation_error_hides_the_key() -> None:
 
 @pytest.fixture
 def sim() -> Iterator[ControlClient]:
-    """A fal with one slot whose trainings take a while."""
-    config = SimulatorConfig(training_seconds=20.0, lora_rank=1, max_in_progress=1)
+    """A simulator with one slot whose trainings outlast the test."""
+    config = SimulatorConfig(training_seconds=600.0, lora_rank=1, max_in_progress=1)
     with running_simulator(config) as running:
         yield running
 
@@ -110,8 +110,8 @@ def submitted(trainer: FalQueueClient) -> str:
 def until(
     trainer: FalQueueClient, request_id: str, wanted: Callable[[FalStatus], bool]
 ) -> FalStatus:
-    """What fal says of a request, once it is what we wait for."""
-    end = time.monotonic() + 10
+    """Return what fal says of a request once it is the state that is waited for."""
+    end = time.monotonic() + 120
     while not wanted(state := trainer.ask(APPLICATION, request_id)):
         assert time.monotonic() < end, state
         time.sleep(0.02)
@@ -259,7 +259,7 @@ def test_missing_certificates_are_retried(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.fixture(params=["ADMIN", "API"])
 def scoped_sim(request: pytest.FixtureRequest) -> Iterator[ControlClient]:
-    """A simulator whose key may do this."""
+    """A simulator whose key has this scope."""
     settings = {"training_seconds": 0.02, "lora_rank": 1, "key_scope": request.param}
     with running_simulator(SimulatorConfig(**settings)) as running:
         yield running

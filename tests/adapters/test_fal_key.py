@@ -48,7 +48,7 @@ ANSWERS: dict[str, Any] = {
 
 @dataclass
 class Fal:
-    """Knows one key, and refuses every other as fal does (fal, "Errors")."""
+    """fal that accepts one key and refuses every other as fal does (fal, "Errors")."""
 
     knows: str = NEW
     shown: list[tuple[str, str]] = field(default_factory=list)

@@ -24,7 +24,7 @@ from tests.support import photos
 PICTURES = PillowPictures()
 READ = {"JPEG", "PNG", "WEBP", "AVIF", "HEIF", "GIF", "TIFF", "BMP"}
 NO_PIXELS = "png__xdtn0g01.png"  # its header is sound, and it has no picture
-# What Pillow opens and does not decode: it begins to be an image.
+# Pillow opens these and cannot decode them: only their beginning is an image.
 UNDECODED = ("lenient__rle_overflow.bmp", "pal4rlecut.bmp", NO_PIXELS)
 LONG = "tests__images__png__bugfixes__debug_triangle_corners_widescreen.png"
 FEWEST = 320  # images of a format that is read, in the corpora as they are

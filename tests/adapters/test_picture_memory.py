@@ -20,8 +20,8 @@ MB = 1024**2
 SMALL = (640).to_bytes(4) * 2
 
 
-def belittled(kind: str, side: int) -> bytes:
-    """A HEIF or an AVIF of so many pixels a side whose box of sizes says 640 by 640."""
+def understated(kind: str, side: int) -> bytes:
+    """Return a HEIF or an AVIF whose size box says 640 by 640 and not its true side."""
     fast: dict[str, Any] = {"speed": 10}
     if kind == "HEIF":
         fast = {"enc_params": {"preset": "ultrafast"}}
@@ -72,7 +72,7 @@ LOOK = """
 
 
 def looked(root: Path, files: list[Path], most: int) -> list[tuple[str, str, int]]:
-    """Of each file its size, what became of it, and by how many MB the process had grown then.
+    """Return for each file its size, its outcome, and the MB by which the process had grown.
 
     The bound holds from the second file on: the first one loads the library.
     """
@@ -90,7 +90,7 @@ def looked(root: Path, files: list[Path], most: int) -> list[tuple[str, str, int
 @pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
 def test_understated_picture_stays_in_limit(kind: str, tmp_path: Path, root: Path) -> None:
     """A picture larger than its file says is stopped at the limit."""
-    (tmp_path / "small").write_bytes(belittled(kind, 3000))
+    (tmp_path / "small").write_bytes(understated(kind, 3000))
     (tmp_path / "first").write_bytes(encoded(picture(), kind))
     _, (size, said, grown) = looked(root, [tmp_path / "first", tmp_path / "small"], 16)
     assert (size, said) == ("640x640", "image_damaged")

@@ -139,7 +139,7 @@ def test_other_s3_errors_pass_through(aws: Aws, models: str, code: str, status: 
 
 
 def stored_long_ago(aws: Aws, models: str) -> Any:
-    """A moment after every upload there is."""
+    """Return a moment after every upload."""
     [upload] = aws.s3.list_multipart_uploads(Bucket=models)["Uploads"]
     return upload["Initiated"].replace(year=2100)
 

@@ -29,7 +29,7 @@ def jwks(*keys: bytes) -> httpx.Response:
 
 
 class Jwks:
-    """The address of the keys: answers with the next thing, the last one for ever."""
+    """The URL of the keys, which gives one answer after another and repeats the last one."""
 
     def __init__(self, *answers: httpx.Response | Exception) -> None:
         self.requests: list[httpx.Request] = []

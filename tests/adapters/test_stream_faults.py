@@ -46,7 +46,7 @@ from tests.support.world import World
 
 @dataclass
 class Line:
-    """A job whose weights lie on a CDN at the other end of a real line."""
+    """A job whose weights lie on a CDN behind a real connection."""
 
     cdn: FaultyCdn
     world: World = field(default_factory=World)
@@ -68,7 +68,7 @@ class Line:
         return self.result_storer.store_result(self.job.job_id)
 
     def die_after(self, parts: int) -> None:
-        """A first worker gets so far."""
+        """Let a first worker die after this many parts."""
 
         class Dying(MemoryResults):
             def upload(self, key: str, upload_id: str, number: int, data: bytes) -> Part:

@@ -26,7 +26,7 @@ WIDE = Limits(max_in_flight=100, monthly_usd=1_000_000.0)
 
 
 def waiting(jobs: JobStore, number: int, *, usd: float | None = 3.0, **changes: Any) -> Job:
-    """A job that is kept and READY; younger with every number."""
+    """Add a READY job; a higher number is a younger job."""
     job = make_job(
         Status.READY,
         job_id=f"job-{number:02}",
@@ -38,7 +38,7 @@ def waiting(jobs: JobStore, number: int, *, usd: float | None = 3.0, **changes: 
 
 
 def moved(jobs: JobStore, job: Job, *steps: Status, limits: Limits = WIDE, **how: Any) -> Job:
-    """The job these steps on, each of them written."""
+    """Move the job through these steps, writing each of them."""
     for step in steps:
         known = {} if step is Status.READY else learnt(step)
         after = job.move(step, **{"now": NOW, **known, **how})
@@ -48,12 +48,12 @@ def moved(jobs: JobStore, job: Job, *steps: Status, limits: Limits = WIDE, **how
 
 
 def sent(jobs: JobStore, number: int, *, limits: Limits = WIDE, **changes: Any) -> Job:
-    """A job whose submission has begun."""
+    """Add a job whose submission has begun."""
     return moved(jobs, waiting(jobs, number, **changes), Status.SUBMITTING, limits=limits)
 
 
 def money(jobs: JobStore, month: str = NOVEMBER) -> tuple[float, float, float]:
-    """Reserved, spent, wasted."""
+    """Return the reserved, spent and wasted dollars."""
     account = jobs.account(month)
     return (account.reserved_usd, account.spent_usd, account.wasted_usd)
 
@@ -68,7 +68,7 @@ class Drops(Protocol):
     def put(
         self, key: str, data: bytes | None, metadata: Mapping[str, str] | None = None
     ) -> DatasetVersion:
-        """Lay an object down, or delete it; what S3 says of it."""
+        """Put an object, or delete it, and return its version."""
 
 
 @dataclass

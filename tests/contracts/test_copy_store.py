@@ -26,7 +26,7 @@ def place(backend: Aws | None) -> Place:
 
 
 def forgets_uploads(place: Place) -> bool:
-    """moto keeps no part's checksum, and breaks (KeyError) over an upload that is no more."""
+    """Tell moto, which keeps no checksum of a part and raises KeyError for an upload that has ended."""
     return place.aws is not None and place.aws.endpoint_url is None
 
 
@@ -185,7 +185,7 @@ PREFIX = "ada/ada-0123456789/"
 
 
 class Dying(S3Copies):
-    """A bucket whose user dies at the second part, or right before or after the completion."""
+    """A store whose process dies at the second part, or right before or after the completion."""
 
     def __init__(self, aws: Aws, bucket: str, at: str) -> None:
         super().__init__(aws.s3, bucket)

@@ -20,7 +20,7 @@ EVERYTHING = Place("", folder=True)
 
 @dataclass
 class Bucket:
-    """A bucket with versions, and who puts things into it."""
+    """A bucket with versions, and the person who uploads to it."""
 
     eraser: Eraser
     drops: Drops
@@ -40,7 +40,7 @@ def listed(batches: Iterable[Sequence[Erasable]]) -> list[Erasable]:
 
 
 def there(bucket: Bucket, place: Place = EVERYTHING) -> list[str]:
-    """The keys of all versions, each as often as it has versions."""
+    """Return the keys of all versions, each as often as it has versions."""
     return sorted(each.key for each in listed(bucket.eraser.versions(place)))
 
 

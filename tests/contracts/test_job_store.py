@@ -14,7 +14,7 @@ from tests.support.builders import ARTIFACTS, NOW, REQUEST_ID, make_job
 
 
 def job_number(number: int, status: Status = Status.RECEIVED) -> Job:
-    """A job of its own, younger with every number."""
+    """Return a job; a higher number is a younger job."""
     return make_job(status, job_id=f"job-{number:02}", created_at=NOW + timedelta(seconds=number))
 
 
@@ -28,7 +28,7 @@ def ids(jobs: tuple[Job, ...]) -> list[str]:
 
 
 def walked(jobs: JobStore, *, status: Status | None = None, limit: int) -> list[str]:
-    """Every job from the first page to the last."""
+    """Return the ids of all jobs from the first page to the last."""
     page = jobs.page(status=status, limit=limit, cursor=None)
     found = ids(page.jobs)
     while page.cursor:

@@ -16,7 +16,7 @@ from tests.support.memory import MemoryQueue
 
 @dataclass
 class Place:
-    """Both queues, and who reads them."""
+    """Both queues and their readers."""
 
     inbox: Inbox
     handover: Handover
@@ -94,7 +94,7 @@ class Letters:
         return sorted(self.aws.messages(self.source[name]))
 
     def left(self, name: str) -> int:
-        """How many dead letters there still are, those being moved included."""
+        """Count the dead letters, those being moved included."""
         counted = self.aws.sqs.get_queue_attributes(
             QueueUrl=self.dead[name],
             AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],

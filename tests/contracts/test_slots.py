@@ -19,7 +19,7 @@ WAYS_OUT = [
 
 
 def at(jobs: JobStore, status: Status) -> Job:
-    """A job that has come to this state at fal."""
+    """Return a job that has come to this state at fal."""
     job = sent(jobs, 1)
     on_the_way = {Status.SUBMITTING: (), Status.TRAINING: (Status.SUBMITTED, Status.TRAINING)}
     return moved(jobs, job, *on_the_way.get(status, (status,)))
