@@ -1,6 +1,5 @@
 """A key is rotated in its secret alone: a refused key is read again, and no job is paid twice."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -185,28 +184,23 @@ def test_other_refusals_read_no_key(status: int) -> None:
     assert (len(fal.posts), key.refused) == (1, [])
 
 
-def test_upload_repeats_with_the_newer_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    fal, key = Fal(), FixedKey(OLD, then=NEW)
+@pytest.mark.parametrize("then", [NEW, None])
+def test_upload_repeats_with_the_newer_key(
+    monkeypatch: pytest.MonkeyPatch, then: str | None
+) -> None:
+    """An upload with an old key is repeated with the newer one, or refused if there is none."""
+    fal = Fal()
     # fal_client fetches its upload token with a client of its own.
     monkeypatch.setattr(
         httpx.HTTPTransport, "handle_request", lambda _, request: fal.answer(request)
     )
-    url = FalStorage(
-        key, "https://rest.fal.ai", "https://v3.fal.media", wire=lambda: fal.wire
-    ).upload(MemoryRange(json.dumps({}).encode()), "x.zip", 60)
-
-    assert url == "https://v3.fal.media/files/a/x.zip"
-    assert [shown for _, shown in fal.shown] == [f"Key {OLD}", f"Key {NEW}", "Bearer t"]
-
-
-def test_upload_with_refused_key_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    fal = Fal()
-    monkeypatch.setattr(
-        httpx.HTTPTransport, "handle_request", lambda _, request: fal.answer(request)
-    )
-    with pytest.raises(SubmissionRefusedError, match="fal_key_refused"):
-        FalStorage(
-            FixedKey(OLD), "https://rest.fal.ai", "https://v3.fal.media", wire=lambda: fal.wire
-        ).upload(MemoryRange(b"zip"), "x.zip", 60)
-
-    assert len(fal.shown) == 1
+    hosts = ("https://rest.fal.ai", "https://v3.fal.media")
+    storage = FalStorage(FixedKey(OLD, then=then), *hosts, wire=lambda: fal.wire)
+    if then:
+        url = storage.upload(MemoryRange(b"{}"), "x.zip", 60)
+        assert url == "https://v3.fal.media/files/a/x.zip"
+        assert [key for _, key in fal.shown] == [f"Key {OLD}", f"Key {NEW}", "Bearer t"]
+    else:
+        with pytest.raises(SubmissionRefusedError, match="fal_key_refused"):
+            storage.upload(MemoryRange(b"zip"), "x.zip", 60)
+        assert len(fal.shown) == 1

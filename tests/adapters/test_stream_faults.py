@@ -23,7 +23,7 @@ from lora_drop.ports import ArtifactSource
 from lora_drop.results.copies import Part
 from lora_drop.services.store import ResultStorer
 from tests.support.builders import REQUEST_ID, make_job
-from tests.support.faulty_cdn import Asked, FaultyCdn, Said, serving
+from tests.support.faulty_cdn import Asked, Fault, FaultyCdn, Said, serving
 from tests.support.memory_files import MemoryResults
 from tests.support.outcome import Killed
 from tests.support.stream_faults import (
@@ -137,36 +137,37 @@ def test_fault_never_stores_wrong_bytes(
     assert {asked.path for asked in line.cdn.asked} <= paths
 
 
-@pytest.mark.promise("never lose a result")
-@pytest.mark.parametrize("name", ["length too short", "an error page", "an empty body"])
-def test_invalid_result_is_reported_and_kept(line: Line, name: str) -> None:
-    """A result of unknown size that stays invalid is reported and kept."""
-    line.begin(size=None)
-    fault, _ = FAULTS[name]
+NEVER_VALID = {
+    name: FAULTS[name][0] for name in ("length too short", "an error page", "an empty body")
+}
+CUT = always(lambda said: chunked(cut_clean(said)))
+
+
+@pytest.mark.promise("never get stuck")
+@pytest.mark.parametrize(
+    ("fault", "size", "age"),
+    [
+        *((fault, None, timedelta()) for fault in NEVER_VALID.values()),
+        *(
+            (fault, len(DATA), timedelta(minutes=30))
+            for fault in (NEVER_VALID["length too short"], NEVER_VALID["an error page"], CUT)
+        ),
+    ],
+    ids=[*NEVER_VALID, *(f"{name}, of known size" for name in ("too short", "a page", "cut"))],
+)
+def test_invalid_result_is_reported_and_kept(
+    line: Line, fault: Fault | Once, size: int | None, age: timedelta
+) -> None:
+    """A result that stays invalid ends the job and is kept; if fal named a size, after half an hour."""
+    line.begin(size)
+    line.world.clock.now = max(line.world.clock.now, line.job.since + age)
     assert not isinstance(fault, Once)
     line.cdn.fault = lambda asked, usual: fault(asked, without_ranges(usual))
     job = line.deliver()
-
     assert (job.status, job.problems[0].code) == (Status.FAILED, "result_invalid")
     assert line.stored is None
     assert line.job.prefix + "lora.safetensors.invalid" in line.world.results.files
     assert line.world.results.uploads == {}
-
-
-@pytest.mark.promise("never get stuck")
-@pytest.mark.parametrize("name", ["length too short", "an error page", "chunked, and cut clean"])
-def test_wrong_size_ends_after_half_hour(line: Line, name: str) -> None:
-    """A file that never has fal's size ends the job after half an hour, and is kept."""
-    line.begin()
-    line.world.clock.now = line.job.since + timedelta(minutes=30)
-    fault, _ = FAULTS.get(name, (always(lambda said: chunked(cut_clean(said))), None))
-    assert not isinstance(fault, Once)
-    line.cdn.fault = lambda asked, usual: fault(asked, without_ranges(usual))
-    job = line.deliver()
-
-    assert (job.status, job.problems[0].code) == (Status.FAILED, "result_invalid")
-    assert line.stored is None
-    assert line.job.prefix + "lora.safetensors.invalid" in line.world.results.files
 
 
 @pytest.mark.parametrize("resumed", [False, True], ids=["fresh", "resumed"])
