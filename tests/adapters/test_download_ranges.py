@@ -187,7 +187,7 @@ def test_other_answers_interrupt(code: int) -> None:
     [httpx.ReadError("reset"), httpx.ReadTimeout("slow"), httpx.RemoteProtocolError("x"), None],
 )
 def test_broken_connection_is_resumed(keep: int, error: Exception | None) -> None:
-    """A connection that breaks, or a piece that ends early, is resumed at the byte where it ended."""
+    """A piece that breaks off or ends early is resumed at the byte where it ended."""
     cdn = Ranged(changed={2: breaking(keep, error)})
     assert reading(cdn, FIRST, LEAST) == DATA[FIRST : FIRST + LEAST]
     assert cdn.asked()[1:] == [(FIRST, FIRST + LEAST), (FIRST + keep, FIRST + LEAST)]

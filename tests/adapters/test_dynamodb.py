@@ -160,7 +160,7 @@ class Cancelling:
 
 
 def submit(jobs: DynamoJobs, **changes: Any) -> None:
-    """Make the write with the most conditions: the job, the lists, the outbox, the slot, the money."""
+    """Make the write with the most conditions: job, lists, outbox, slot and money."""
     job = make_job(Status.READY, **changes)
     jobs.replace(job, job.move(Status.SUBMITTING, now=NOW), limits=LIMITS)
 

@@ -191,7 +191,7 @@ def test_truncated_image_is_not_mended() -> None:
 
 
 def grey_of_16_bits(transparent: int) -> bytes:
-    """A PNG of 16 bits of grey whose left half has this very grey, and says that it is transparent."""
+    """Return a PNG of 16 bits whose left half has this grey, which it declares transparent."""
     image = picture(mode="L").convert("I").point(lambda value: value * 256 + 1).convert("I;16")
     image.paste(transparent, (0, 0, 48, 72))
     return encoded(image, "PNG", transparency=transparent)

@@ -158,7 +158,7 @@ CUT = always(lambda said: chunked(cut_clean(said)))
 def test_invalid_result_is_reported_and_kept(
     line: Line, fault: Fault | Once, size: int | None, age: timedelta
 ) -> None:
-    """A result that stays invalid ends the job and is kept; if fal named a size, after half an hour."""
+    """A result that stays invalid is kept and ends the job, with a known size after half an hour."""
     line.begin(size)
     line.world.clock.now = max(line.world.clock.now, line.job.since + age)
     assert not isinstance(fault, Once)

@@ -26,7 +26,7 @@ def place(backend: Aws | None) -> Place:
 
 
 def forgets_uploads(place: Place) -> bool:
-    """Tell moto, which keeps no checksum of a part and raises KeyError for an upload that has ended."""
+    """Tell moto: it keeps no checksums of parts and raises KeyError for an ended upload."""
     return place.aws is not None and place.aws.endpoint_url is None
 
 
