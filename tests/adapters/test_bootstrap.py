@@ -1,4 +1,4 @@
-"""The composition root puts the right parts together, each on first use."""
+"""Each function is put together from the right parts, each made on first use."""
 
 from collections.abc import Iterator
 from time import monotonic
@@ -76,14 +76,13 @@ def _aws() -> Iterator[None]:
         ("cn-north-1", "datasets.s3.cn-north-1.amazonaws.com.cn"),
     ],
 )
-def test_a_datasets_address_is_on_the_buckets_own_host(
+def test_dataset_url_is_on_bucket_host(
     monkeypatch: pytest.MonkeyPatch, region: str, host: str
 ) -> None:
+    """The URL of a dataset is on its bucket's own host."""
     # The global host answers for a new bucket elsewhere with a redirect, which breaks a signature.
     monkeypatch.setenv("AWS_DEFAULT_REGION", region)
-
     url = httpx.URL(SubmitBootstrap(settings(SubmitSettings)).datasets.url(make_dataset()))
-
     assert url.host == host
     assert url.params["X-Amz-Algorithm"] == "AWS4-HMAC-SHA256"
     assert url.params["X-Amz-SignedHeaders"] == "host"
@@ -91,13 +90,9 @@ def test_a_datasets_address_is_on_the_buckets_own_host(
 
 
 @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
-def test_an_emulator_has_one_host_for_all_of_its_buckets(
-    monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_emulator_url_has_one_host(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "http://host.docker.internal:4566")
-
     url = httpx.URL(SubmitBootstrap(settings(SubmitSettings)).datasets.url(make_dataset()))
-
     assert (url.host, url.port, url.path) == (
         "host.docker.internal",
         4566,
@@ -105,9 +100,8 @@ def test_an_emulator_has_one_host_for_all_of_its_buckets(
     )
 
 
-def test_hosts_of_files_are_separated_by_commas() -> None:
+def test_artifact_hosts_are_comma_separated() -> None:
     store = StoreBootstrap(settings(StoreSettings, ARTIFACT_HOSTS=" fal.media, 127.0.0.1:9 ,,"))
-
     assert isinstance(store.source, CdnFiles)
     for url in ("https://evil.example/x", "https://x"):
         artifact = Artifact(name="x", url=url)
@@ -128,26 +122,26 @@ BUILT: dict[str, Any] = {
 }
 
 
-def test_whoever_counts_counts_against_the_same_limits() -> None:
+def test_functions_share_the_same_limits() -> None:
+    """Each function that counts slots and money has the same limits."""
     submitter = SubmitBootstrap(settings(SubmitSettings)).submitter
     reconciler = ReconcileBootstrap(settings(ReconcileSettings)).reconciler
-
     assert submitter.dispatcher.limits == reconciler.limits == Limits(2, 100.0, 25.0)
 
 
-def test_a_lora_to_go_on_from_can_be_downloaded_for_as_long_as_the_dataset() -> None:
+def test_lora_url_lives_like_the_dataset() -> None:
+    """The URL of a LoRA to resume from is valid for as long as the dataset's."""
     submitter = SubmitBootstrap(settings(SubmitSettings)).submitter
     results = submitter.record.results
     lora = StoredFile(name="x", bucket="models", key="a b/x", size=1, sha256="0")
-
     url = httpx.URL(results.url(lora, submitter.dispatcher.addresses.seconds))
-
     assert url.host == "models.s3.amazonaws.com"
     assert url.params["X-Amz-Algorithm"] == "AWS4-HMAC-SHA256"
     assert url.params["X-Amz-Expires"] == "900"
 
 
 @pytest.mark.parametrize("function", BUILT)
-def test_every_functions_world_is_built_without_calling_anybody(function: str) -> None:
+def test_bootstrap_makes_no_calls(function: str) -> None:
+    """Each function is put together without a call to AWS."""
     # Neither bucket nor table nor queue nor secret is there, and moto lets nothing else through.
     assert BUILT[function]()

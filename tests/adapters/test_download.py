@@ -1,126 +1,137 @@
-"""Result files from fal's CDN: from hosts on the list only, whole, and without our key."""
+"""Result files from fal's CDN: whole, without our key, and bounded in time and memory."""
+
+import gzip
+import tracemalloc
+from collections.abc import Iterator
+from time import monotonic
 
 import httpx
 import pytest
 
+from lora_drop.adapters.download import CdnFiles
 from lora_drop.jobs.errors import DownloadInterruptedError, HostNotAllowedError, ResultGoneError
-from tests.support.cdn import DATA, LATER, Cdn, Cut, artifact, read
+from tests.support.cdn import DATA, HOSTS, LATER, Answer, Cdn, Cut, artifact, read
+
+PACKED = gzip.compress(DATA)
+
+
+def packed(data: bytes, how: str = "gzip") -> httpx.Response:
+    headers = {"Content-Encoding": how, "Content-Length": str(len(data))}
+    return httpx.Response(200, headers=headers, stream=httpx.ByteStream(data))
+
+
+def cut(error: Exception | None = None, length: int | None = None) -> httpx.Response:
+    """An answer that ends after 1000 bytes, with an error or without."""
+    headers = {} if length is None else {"Content-Length": str(length)}
+    return httpx.Response(200, headers=headers, stream=Cut(error))
 
 
 @pytest.mark.parametrize(
     "url",
     [
-        "https://fal.media/x",
-        "https://v3.fal.media/x",
-        "https://V3B.FAL.MEDIA/x",
-        "https://a.b.fal.media/x",
-        "https://fal.media:443/x",
-        "https://127.0.0.1:8443/x",
+        *("https://fal.media/x", "https://v3.fal.media/x", "https://V3B.FAL.MEDIA/x"),
+        *("https://a.b.fal.media/x", "https://fal.media:443/x", "https://127.0.0.1:8443/x"),
         "https://v3.fal.media/x?token=1#y",
     ],
 )
-def test_a_file_on_a_host_of_the_list_is_read(url: str) -> None:
+def test_allowed_host_is_read(url: str) -> None:
     assert read(Cdn().files(), artifact(url)) == DATA
 
 
-def test_a_foreign_host_is_a_matter_of_settings_and_loses_no_result() -> None:
+@pytest.mark.promise("never lose a result")
+def test_foreign_host_names_the_setting() -> None:
+    """A host that is not listed raises an error that names the setting."""
     with pytest.raises(HostNotAllowedError, match="ARTIFACT_HOSTS"):
         read(Cdn().files(), artifact("https://new-cdn.example/x"))
 
 
-def test_the_cdn_never_sees_a_key_or_a_cookie() -> None:
+@pytest.mark.promise("nothing leaks")
+def test_cdn_gets_no_key_or_cookie() -> None:
+    """The CDN receives neither our key nor a cookie, and is asked for the bytes as they are."""
     cdn = Cdn()
-
     read(cdn.files(), artifact())
-
     assert {"authorization", "cookie"}.isdisjoint(cdn.requests[0].headers)
+    assert cdn.requests[0].headers["Accept-Encoding"] == "identity"
 
 
 @pytest.mark.parametrize("status", [404, 410])
-def test_a_file_that_is_no_more_is_gone(status: int) -> None:
+def test_missing_file_is_gone(status: int) -> None:
     with pytest.raises(ResultGoneError):
         read(Cdn(httpx.Response(status)).files(), artifact())
 
 
 @pytest.mark.parametrize("status", [202, 204, 300, 304, 401, 403, 408, 429, 500, 503])
-def test_any_other_answer_is_tried_again(status: int) -> None:
+def test_other_answers_are_retried(status: int) -> None:
     cdn = Cdn(httpx.Response(status, headers={"Location": "https://v3.fal.media/y"}))
-
     with pytest.raises(DownloadInterruptedError):
         read(cdn.files(), artifact())
-
     assert len(cdn.requests) == 1
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        httpx.ConnectError("x"),
-        httpx.ConnectTimeout("x"),
-        httpx.ReadTimeout("x"),
-        httpx.ReadError("x"),
-    ],
-    ids=lambda error: type(error).__name__,
-)
-def test_a_connection_that_fails_is_tried_again(error: Exception) -> None:
+INTERRUPTED: dict[str, tuple[Answer | httpx.Response | Exception, int | None]] = {
+    **{
+        type(error).__name__: (error, None)
+        for error in (
+            *(httpx.ConnectError("x"), httpx.ConnectTimeout("x")),
+            *(httpx.ReadTimeout("x"), httpx.ReadError("x")),
+        )
+    },
+    "reset in the body": (cut(httpx.ReadError("reset")), None),
+    "incomplete body": (cut(httpx.RemoteProtocolError("incomplete")), None),
+    "slow body": (cut(httpx.ReadTimeout("slow")), None),
+    "shorter than stated": (cut(length=len(DATA)), None),
+    "shorter than fal said": (cut(), len(DATA)),
+    "longer than fal said": (cut(), 999),
+    "gzip, end cut": (packed(PACKED[:-1]), None),
+    "gzip, cut": (packed(PACKED[:100]), None),
+    "gzip and more": (packed(PACKED + b"more"), None),
+    "gzip twice": (packed(PACKED + PACKED), None),
+    "not gzip": (packed(DATA), None),
+    "gzip, empty": (packed(b""), None),
+}
+
+
+@pytest.mark.promise("never lose a result")
+@pytest.mark.parametrize("fault", INTERRUPTED)
+def test_incomplete_file_is_interrupted(fault: str) -> None:
+    """A file that is broken, too short, too long or not unpacked whole is never taken for whole."""
+    answer, size = INTERRUPTED[fault]
+    part = 100_000 if "gzip" in fault else 1000
     with pytest.raises(DownloadInterruptedError):
-        read(Cdn(error).files(), artifact())
+        read(Cdn(answer).files(), artifact(size=size), part)
 
 
-@pytest.mark.parametrize(
-    "error",
-    [httpx.ReadError("reset"), httpx.RemoteProtocolError("incomplete"), httpx.ReadTimeout("slow")],
-    ids=lambda error: type(error).__name__,
-)
-def test_a_file_that_breaks_off_is_interrupted(error: Exception) -> None:
-    cut = httpx.Response(200, stream=Cut(error))
-
-    with pytest.raises(DownloadInterruptedError):
-        read(Cdn(cut).files(), artifact())
+@pytest.mark.parametrize("how", ["br", "zstd", "deflate", "gzip, br"])
+def test_unknown_encoding_is_interrupted(how: str) -> None:
+    with pytest.raises(DownloadInterruptedError, match="packed"):
+        read(Cdn(packed(DATA, how)).files(), artifact())
 
 
-def test_a_file_shorter_than_it_says_is_interrupted() -> None:
-    headers = {"Content-Length": str(len(DATA))}
-    cut = httpx.Response(200, headers=headers, stream=Cut(None))
-
-    with pytest.raises(DownloadInterruptedError):
-        read(Cdn(cut).files(), artifact())
+def test_unknown_length_is_what_arrives() -> None:
+    assert read(Cdn(cut()).files(), artifact()) == DATA[:1000]
 
 
-def test_a_file_of_no_stated_length_is_as_long_as_fal_said() -> None:
-    with pytest.raises(DownloadInterruptedError):
-        read(Cdn(httpx.Response(200, stream=Cut(None))).files(), artifact(size=len(DATA)))
-
-
-def test_a_file_of_unknown_length_is_what_arrives() -> None:
-    files = Cdn(httpx.Response(200, stream=Cut(None))).files()
-
-    assert read(files, artifact()) == DATA[:1000]
-
-
-def test_what_goes_wrong_with_the_storing_is_no_matter_of_the_download() -> None:
-    with (
-        pytest.raises(ValueError, match="ours"),
-        Cdn().files().open(artifact(), until=LATER),
-    ):
-        raise ValueError("ours")
-
-
-def test_a_file_of_no_stated_length_is_no_longer_than_fal_said() -> None:
-    with pytest.raises(DownloadInterruptedError):
-        read(Cdn(httpx.Response(200, stream=Cut(None))).files(), artifact(size=999))
-
-
-def test_what_fal_said_of_the_length_is_no_matter_where_the_server_states_one() -> None:
+def test_stated_length_wins_over_fals() -> None:
+    """The length that the server states wins over the one that fal said."""
     assert read(Cdn().files(), artifact(size=7)) == DATA
 
 
 @pytest.mark.parametrize("part", [1, 999, 4096, 5000])
-def test_a_file_in_one_go_is_read_in_parts_of_any_size(part: int) -> None:
+def test_body_is_read_in_any_parts(part: int) -> None:
     assert read(Cdn().files(), artifact(), part) == DATA
 
 
-def test_a_file_in_one_go_cannot_be_read_from_its_middle() -> None:
+@pytest.mark.parametrize("how", ["gzip", "x-gzip", "GZIP"])
+@pytest.mark.parametrize("part", [100, 10_000])
+def test_compressed_body_is_unpacked(how: str, part: int) -> None:
+    assert read(Cdn(packed(PACKED, how)).files(), artifact(), part) == DATA
+
+
+def test_empty_file_is_read() -> None:
+    assert read(Cdn(httpx.Response(200, content=b"")).files(), artifact()) == b""
+
+
+def test_body_is_not_read_from_middle() -> None:
     with (
         pytest.raises(DownloadInterruptedError),
         Cdn().files().open(artifact(), until=LATER) as file,
@@ -128,17 +139,68 @@ def test_a_file_in_one_go_cannot_be_read_from_its_middle() -> None:
         file.read(10, memoryview(bytearray(10)))
 
 
-def test_an_empty_file_is_read() -> None:
-    assert read(Cdn(httpx.Response(200, content=b"")).files(), artifact()) == b""
+def test_error_of_the_caller_passes_through() -> None:
+    with pytest.raises(ValueError, match="ours"), Cdn().files().open(artifact(), until=LATER):
+        raise ValueError("ours")
 
 
 @pytest.mark.parametrize("status", [206, 416])
-def test_ranges_that_cannot_be_relied_on_are_asked_for_once_and_then_the_whole(
-    status: int,
-) -> None:
+def test_unreliable_ranges_fall_back_once(status: int) -> None:
+    """Ranges that are unreliable are requested once, and then the whole file."""
     cdn = Cdn(httpx.Response(status, content=DATA))
-
     with pytest.raises(DownloadInterruptedError):
         read(cdn.files(), artifact())
-
     assert ["Range" in request.headers for request in cdn.requests] == [True, False]
+
+
+def test_gzip_bomb_stays_small_in_memory() -> None:
+    """A small body that unpacks to a large one is never in memory as a whole."""
+    bomb = gzip.compress(bytes(64 * 1024**2))
+    tracemalloc.start()
+    with Cdn(packed(bomb)).files().open(artifact(), until=LATER) as file:
+        file.read(0, memoryview(bytearray(1000)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8 * 1024**2
+
+
+@pytest.mark.promise("never get stuck")
+def test_slow_body_ends_at_the_deadline() -> None:
+    """A download that trickles is given up at its deadline."""
+    now = [0.0]
+
+    class Trickle(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            while True:
+                now[0] += 1
+                yield b"x"
+
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=Trickle()))
+    files = CdnFiles(HOSTS, transport=transport, now=lambda: now[0])
+    with (
+        pytest.raises(DownloadInterruptedError, match="time"),
+        files.open(artifact(), until=140) as file,
+    ):
+        file.read(0, memoryview(bytearray(1000)))
+    assert now[0] == 140
+
+
+def test_no_request_after_the_deadline() -> None:
+    cdn = Cdn()
+    with (
+        pytest.raises(DownloadInterruptedError, match="time"),
+        cdn.files().open(artifact(), until=monotonic() - 1),
+    ):
+        pass
+    assert cdn.requests == []
+
+
+@pytest.mark.parametrize(("left", "longest"), [(3600, 20), (7, 7)])
+def test_timeout_fits_the_time_left(left: int, longest: int) -> None:
+    cdn = Cdn()
+    files = CdnFiles(HOSTS, transport=httpx.MockTransport(cdn._serve), now=lambda: 0.0)
+    with files.open(artifact(), until=left):
+        pass
+    timeout = cdn.requests[0].extensions["timeout"]
+    assert timeout["read"] == longest
+    assert timeout["connect"] <= 5

@@ -1,6 +1,4 @@
-"""Asking fal about a request: what it says of the job, and what says nothing of it."""
-
-from collections.abc import Callable
+"""The state of a request at fal: what fal says of the job, and what says nothing of it."""
 
 import httpx
 import pytest
@@ -23,6 +21,9 @@ COMPLETED: dict[str, object] = {
 }
 RESULT = {"config_file": {"url": "https://v3.fal.media/c"}}
 MODEL_ERROR = {"detail": [{"loc": ["body"], "msg": "It broke.", "type": "image_load_error"}]}
+NOT_FOUND = {"status": "NOT_FOUND"}
+INVALID = {"error": "Invalid status code: 422", "error_type": "image_load_error"}
+BROKE = {"error": "It broke", "error_type": "image_load_error"}
 type Answer = httpx.Response | Exception
 
 
@@ -39,6 +40,7 @@ class Wire:
     def _answer(self, request: httpx.Request) -> httpx.Response:
         assert request.method == "GET"
         assert request.headers["Authorization"] == "Key key"
+        assert request.extensions["timeout"]["read"] == 15.0
         address = str(request.url.copy_with(query=None))
         self.asked.append(address)
         answer = self._answers[address]
@@ -48,163 +50,133 @@ class Wire:
         return answer
 
 
-def ask(wire: Callable[[], httpx.BaseTransport]) -> FalStatus:
+def ask(wire: Wire) -> FalStatus:
     return FalQueueClient(FixedKey("key"), wire=wire).ask(APPLICATION, REQUEST_ID)
+
+
+def completed(result: Answer, *, units: str | None = None, **more: object) -> Wire:
+    """A request that has ended, and the answer to the question for its result."""
+    return Wire(httpx.Response(200, json={**COMPLETED, **more}, headers=billed(units)), result)
+
+
+def billed(units: str | None) -> dict[str, str]:
+    return {} if units is None else {"X-Fal-Billable-Units": units}
+
+
+def failed(wire: Wire) -> Failed:
+    status = ask(wire)
+    assert isinstance(status, Failed)
+    return status
 
 
 @pytest.mark.parametrize("code", [200, 202])
 @pytest.mark.parametrize(
-    ("body", "started"),
-    [
-        (QUEUED, False),
-        ({"status": "IN_QUEUE"}, False),
-        (RUNNING, True),
-        ({"status": "IN_PROGRESS"}, True),
-    ],
-    ids=["queued", "queued in short", "running", "running in short"],
+    "body", [QUEUED, {"status": "IN_QUEUE"}, RUNNING, {"status": "IN_PROGRESS"}], ids=range(4)
 )
-def test_a_request_that_has_not_ended_is_running(
-    code: int,
-    body: dict[str, object],
-    started: bool,  # noqa: FBT001  # a table's column
-) -> None:
+def test_unended_request_is_running(code: int, body: dict[str, object]) -> None:
     wire = Wire(httpx.Response(code, json=body))
-
-    assert ask(wire) == Running(REQUEST_ID, started=started)
+    assert ask(wire) == Running(REQUEST_ID, started=body["status"] == "IN_PROGRESS")
     assert wire.asked == [f"{BASE}/status"]
 
 
 @pytest.mark.parametrize("body", [COMPLETED, {"status": "COMPLETED"}], ids=["whole", "short"])
-def test_a_request_that_succeeded_has_its_files(body: dict[str, object]) -> None:
+def test_succeeded_request_has_its_files(body: dict[str, object]) -> None:
     wire = Wire(httpx.Response(200, json=body), httpx.Response(200, json=RESULT))
-
-    fact = ask(wire)
-
-    assert isinstance(fact, Finished)
-    assert [artifact.name for artifact in fact.artifacts] == ["config.json"]
+    answer = ask(wire)
+    assert isinstance(answer, Finished)
+    assert [artifact.name for artifact in answer.artifacts] == ["config.json"]
     assert wire.asked == [f"{BASE}/status", BASE]
 
 
-def test_a_request_that_failed_is_completed_too() -> None:
-    status = {**COMPLETED, "error": "Invalid status code: 422", "error_type": "image_load_error"}
-    wire = Wire(httpx.Response(200, json=status), httpx.Response(422, json=MODEL_ERROR))
-
-    fact = ask(wire)
-
-    assert isinstance(fact, Failed)
-    assert fact.problem.code == "fal_image_load_error"
-    assert "It broke." in fact.problem.message
+@pytest.mark.parametrize("code", [422, 500, 504])
+@pytest.mark.parametrize("status", [{}, INVALID], ids=["bare", "error"])
+def test_model_error_is_a_failure(code: int, status: dict[str, str]) -> None:
+    problem = failed(completed(httpx.Response(code, json=MODEL_ERROR), **status)).problem
+    assert problem.code == "fal_image_load_error"
+    assert "It broke." in problem.message
 
 
-@pytest.mark.parametrize(
-    "result",
-    [
-        httpx.Response(500, json=MODEL_ERROR),
-        httpx.Response(504, json=MODEL_ERROR),
-        httpx.Response(422, json=MODEL_ERROR),
-    ],
-    ids=["500", "504", "422"],
-)
-def test_a_result_that_is_the_models_own_error_is_a_failure(result: httpx.Response) -> None:
-    fact = ask(Wire(httpx.Response(200, json=COMPLETED), result))
-
-    assert isinstance(fact, Failed)
-    assert fact.problem.code == "fal_image_load_error"
+NO_RESULT: dict[str, Answer] = {
+    "page": of_nginx(503),
+    "gone": httpx.Response(404, json=NOT_FOUND),
+    "key": of_fal(401),
+    "nothing": httpx.Response(500, content=b""),
+    "null": httpx.Response(200, json=None),
+    "silence": httpx.ReadTimeout("slow"),
+}
 
 
-@pytest.mark.parametrize(
-    "result",
-    [
-        of_nginx(503),
-        httpx.Response(404, json={"status": "NOT_FOUND"}),
-        of_fal(401),
-        httpx.Response(500, content=b""),
-        httpx.Response(200, json=None),
-        httpx.ReadTimeout("slow"),
-    ],
-    ids=["page", "gone", "key", "nothing", "null", "silence"],
-)
-def test_a_failure_needs_no_result_to_be_one(result: Answer) -> None:
-    status = {**COMPLETED, "error": "Request timed out", "error_type": "request_timeout"}
-
-    fact = ask(Wire(httpx.Response(200, json=status), result))
-
-    assert isinstance(fact, Failed)
-    assert fact.problem.code == "fal_request_timeout"
-    assert "Request timed out" in fact.problem.message
-
-
-def units(said: str | None) -> dict[str, str]:
-    return {} if said is None else {"X-Fal-Billable-Units": said}
+@pytest.mark.parametrize("result", NO_RESULT)
+def test_failure_needs_no_result(result: str) -> None:
+    timed_out = {"error": "Request timed out", "error_type": "request_timeout"}
+    problem = failed(completed(NO_RESULT[result], **timed_out)).problem
+    assert problem.code == "fal_request_timeout"
+    assert "Request timed out" in problem.message
 
 
 @pytest.mark.parametrize(
-    ("of_state", "of_result", "billed"),
+    ("of_state", "of_result", "expected"),
     [
         *((None, None, None), (None, "0", False), (None, "1000", True), ("0", None, False)),
         *(("1000", None, True), ("1000", "0", False), ("0", "1000", True), ("0", "?", None)),
     ],
 )
-@pytest.mark.parametrize("state", [{"error": "Invalid status code: 422"}, {}], ids=["told", "bare"])
-def test_what_a_failure_cost_is_told_by_its_result_or_else_by_its_state(
+@pytest.mark.parametrize(
+    "state", [{"error": "Invalid status code: 422"}, {}], ids=["error", "bare"]
+)
+def test_billed_units_prefer_the_result(
     state: dict[str, str],
     of_state: str | None,
     of_result: str | None,
-    billed: bool | None,  # noqa: FBT001  # a table's column
+    expected: bool | None,  # noqa: FBT001  # a table's column
 ) -> None:
-    wire = Wire(
-        httpx.Response(200, json={**COMPLETED, **state}, headers=units(of_state)),
-        httpx.Response(422, json=MODEL_ERROR, headers=units(of_result)),
-    )
-
-    fact = ask(wire)
-
-    assert isinstance(fact, Failed)
-    assert fact.billed is billed
+    """Whether a failure was billed is read from its result, or else from its status."""
+    result = httpx.Response(422, json=MODEL_ERROR, headers=billed(of_result))
+    assert failed(completed(result, units=of_state, **state)).billed is expected
 
 
 @pytest.mark.parametrize(
     "result",
     [
-        httpx.Response(404, json={"status": "NOT_FOUND"}, headers=units("0")),
-        httpx.Response(401, json={"detail": "no"}, headers=units("0")),
-        httpx.Response(429, json={"detail": "slowly"}, headers=units("0")),
-        httpx.Response(502, html="<center>nginx</center>", headers=units("0")),
+        httpx.Response(404, json=NOT_FOUND, headers=billed("0")),
+        *(httpx.Response(code, json={"detail": "no"}, headers=billed("0")) for code in (401, 429)),
+        httpx.Response(502, html="<center>nginx</center>", headers=billed("0")),
         httpx.ReadTimeout("slow"),
     ],
-    ids=["gone", "key", "hurry", "page", "silence"],
+    ids=["gone", "key", "throttle", "page", "silence"],
 )
-def test_an_answer_that_is_no_result_says_nothing_of_what_it_cost(result: Answer) -> None:
-    status = {**COMPLETED, "error": "It broke", "error_type": "image_load_error"}
-
-    untold = ask(Wire(httpx.Response(200, json=status), result))
-    told = ask(Wire(httpx.Response(200, json=status, headers=units("1000")), result))
-
-    assert isinstance(untold, Failed)
-    assert isinstance(told, Failed)
-    assert (untold.billed, told.billed) == (None, True)
+def test_non_result_says_nothing_about_billing(result: Answer) -> None:
+    """An answer that is no result says nothing about billing."""
+    assert failed(completed(result, **BROKE)).billed is None
+    assert failed(completed(result, units="1000", **BROKE)).billed is True
 
 
-@pytest.mark.parametrize("code", [404, 410])
-def test_a_request_that_fal_does_not_know_is_gone(code: int) -> None:
-    assert ask(Wire(httpx.Response(code, json={"status": "NOT_FOUND"}))) == Gone(REQUEST_ID)
+@pytest.mark.parametrize(
+    "wire",
+    [
+        *(Wire(httpx.Response(code, json=NOT_FOUND)) for code in (404, 410)),
+        completed(httpx.Response(404, json=NOT_FOUND)),
+    ],
+    ids=["404", "410", "the result"],
+)
+def test_unknown_request_is_gone(wire: Wire) -> None:
+    """A request, or a result, that fal does not know is gone."""
+    assert ask(wire) == Gone(REQUEST_ID)
 
 
-def test_a_result_that_fal_no_longer_keeps_is_gone() -> None:
-    gone = httpx.Response(404, json={"status": "NOT_FOUND"})
-
-    assert ask(Wire(httpx.Response(200, json=COMPLETED), gone)) == Gone(REQUEST_ID)
-
-
-def test_a_result_that_is_not_there_yet_is_awaited() -> None:
+def test_early_result_is_awaited() -> None:
     early = httpx.Response(400, json={"detail": "Request is still in progress"})
-
-    fact = ask(Wire(httpx.Response(200, json=COMPLETED), early))
-
-    assert fact == Running(REQUEST_ID, started=True)
+    assert ask(completed(early)) == Running(REQUEST_ID, started=True)
 
 
-SAYS_NOTHING: dict[str, Answer] = {
+ANY: dict[str, Answer] = {
+    "a page": of_nginx(200),
+    "a list": httpx.Response(200, json=[RESULT]),
+    "a redirect": httpx.Response(307, headers={"Location": BASE}),
+    "silence": httpx.ReadTimeout("slow"),
+}
+UNCLEAR: dict[str, Answer] = {
+    **ANY,
     **{
         f"{code} of fal's": of_fal(code)
         for code in (400, 401, 403, 408, 409, 422, 429, 500, 502, 503, 504)
@@ -213,72 +185,37 @@ SAYS_NOTHING: dict[str, Answer] = {
         f"{code} of nginx": of_nginx(code)
         for code in (400, 401, 403, 404, 410, 429, 500, 502, 503, 504)
     },
-    **{f"{code}": httpx.Response(code, headers={"Location": BASE}) for code in (301, 302, 307)},
-    "a page": of_nginx(200),
+    **{f"{code}": httpx.Response(code, headers={"Location": BASE}) for code in (301, 302)},
     "nothing": httpx.Response(200),
     "null": httpx.Response(200, json=None),
-    "a list": httpx.Response(200, json=[]),
+    "an empty list": httpx.Response(200, json=[]),
     "much nesting": httpx.Response(200, content=b"[" * 100_000),
     "no state": httpx.Response(200, json={"request_id": REQUEST_ID}),
     "another state": httpx.Response(200, json={"status": "PAUSED"}),
     "no connection": httpx.ConnectError("refused"),
-    "silence": httpx.ReadTimeout("slow"),
-    "a broken line": httpx.ReadError("reset"),
+    "a broken connection": httpx.ReadError("reset"),
+}
+UNREADABLE: dict[str, Answer] = {
+    **ANY,
+    "401": of_fal(401),
+    "403": httpx.Response(403, json={"detail": "User is locked."}),
+    "429": httpx.Response(429, json={"detail": "slowly"}),
+    "500": httpx.Response(500, json={"detail": "Internal error"}),
+    "502": of_nginx(502),
+    "404": of_nginx(404),
 }
 
 
-@pytest.mark.parametrize("answer", SAYS_NOTHING)
-def test_an_answer_that_says_nothing_of_the_job_changes_nothing(answer: str) -> None:
-    wire = Wire(SAYS_NOTHING[answer])
-
-    with pytest.raises(FalUnavailableError):
-        ask(wire)
-
-    assert len(wire.asked) == 1
-
-
+@pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize(
-    "result",
+    ("wire", "asked"),
     [
-        of_fal(401),
-        httpx.Response(403, json={"detail": "User is locked."}),
-        httpx.Response(429, json={"detail": "slowly"}),
-        httpx.Response(500, json={"detail": "Internal error"}),
-        of_nginx(502),
-        of_nginx(404),
-        httpx.Response(307, headers={"Location": BASE}),
-        of_nginx(200),
-        httpx.Response(200, json=[RESULT]),
-        httpx.ReadTimeout("slow"),
+        *(pytest.param(Wire(answer), 1, id=name) for name, answer in UNCLEAR.items()),
+        *(pytest.param(completed(a), 2, id=f"result: {name}") for name, a in UNREADABLE.items()),
     ],
-    ids=["401", "403", "429", "500", "502", "404", "307", "page", "list", "silence"],
 )
-def test_a_result_that_cannot_be_read_says_nothing_of_the_job(result: Answer) -> None:
-    wire = Wire(httpx.Response(200, json=COMPLETED), result)
-
+def test_unclear_answer_changes_nothing(wire: Wire, asked: int) -> None:
+    """An answer that says nothing about the request, or about its result, changes nothing."""
     with pytest.raises(FalUnavailableError):
         ask(wire)
-
-    assert len(wire.asked) == 2
-
-
-@pytest.mark.parametrize("key", ["", "key\u00e9"])
-def test_without_a_usable_key_nobody_is_asked(key: str) -> None:
-    wire = Wire(httpx.Response(200, json=QUEUED))
-
-    with pytest.raises(FalUnavailableError):
-        FalQueueClient(FixedKey(key), wire=wire).ask(APPLICATION, REQUEST_ID)
-
-    assert wire.asked == []
-
-
-def test_an_answer_is_not_awaited_for_long() -> None:
-    timeouts: list[object] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        timeouts.append(request.extensions["timeout"]["read"])
-        return httpx.Response(200, json=RUNNING)
-
-    ask(lambda: httpx.MockTransport(answer))
-
-    assert timeouts == [15.0]
+    assert len(wire.asked) == asked

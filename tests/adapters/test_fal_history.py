@@ -1,7 +1,6 @@
-"""fal's request list, read to its end or not believed at all."""
+"""fal's request list, which is read to its end or not used at all."""
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 
 import httpx
@@ -11,8 +10,7 @@ from lora_drop.adapters.fal_history import FalHistory
 from lora_drop.fal.trainers.table import DATASET_FIELDS
 from lora_drop.jobs.errors import FalUnavailableError
 from lora_drop.jobs.status import Status
-from lora_drop.simulator.config import SimulatorConfig
-from lora_drop.simulator.running import ControlClient, running_simulator
+from lora_drop.simulator.running import ControlClient
 from tests.support.builders import APPLICATION, NOW, make_job
 from tests.support.fal_keys import FixedKey
 
@@ -46,7 +44,9 @@ def listing(*answers: httpx.Response | Exception) -> tuple[FalHistory, list[http
     return FalHistory(FixedKey(" key\n"), f"{API}/", httpx.MockTransport(answer)), asked
 
 
-def test_requests_for_this_very_version_are_found_over_all_pages() -> None:
+@pytest.mark.promise("never pay twice")
+def test_requests_are_found_over_all_pages() -> None:
+    """Requests for a dataset version are found over all pages of fal's list."""
     history, asked = listing(
         page(row("a"), row("b", "https://elsewhere.example/x.zip"), row("c", None), cursor="2"),
         page({"request_id": "d", "json_input": None}, "junk", row("e"), row("a")),
@@ -66,74 +66,47 @@ def test_requests_for_this_very_version_are_found_over_all_pages() -> None:
     assert asked[0].headers["Authorization"] == "Key key"
 
 
-def test_an_input_that_is_stored_as_text_is_read() -> None:
+def test_input_as_text_is_read() -> None:
     text = json.dumps({"images_data_url": URL})
-
     history, _ = listing(page({"request_id": "a", "json_input": text}, row("b"), cursor=None))
-
     assert history.requests_for(JOB, since=SINCE) == ("a", "b")
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        httpx.Response(401, json={"detail": "no"}),
-        httpx.Response(403, json={"detail": "locked"}),
-        httpx.Response(429, json={"detail": "slow down"}),
-        httpx.Response(500, text="oops"),
-        httpx.Response(200, text="<html>"),
-        httpx.Response(200, json={"items": None}),
-        httpx.Response(302, headers={"Location": "https://evil.example"}),
-        httpx.Response(302, headers={"Location": "data:,x"}),
-        httpx.ReadTimeout("late"),
-    ],
-    ids=[
-        "401",
-        "403",
-        "429",
-        "500",
-        "no JSON",
-        "no list",
-        "redirect",
-        "redirect nowhere",
-        "timeout",
-    ],
-)
-def test_a_list_that_cannot_be_read_to_its_end_says_nothing(
-    answer: httpx.Response | Exception,
-) -> None:
-    history, _ = listing(page(row("a"), cursor="2"), answer)
+UNREADABLE: dict[str, httpx.Response | Exception] = {
+    **{f"{code}": httpx.Response(code, json={"detail": "no"}) for code in (401, 403, 429)},
+    "500": httpx.Response(500, text="oops"),
+    "no JSON": httpx.Response(200, text="<html>"),
+    "no list": httpx.Response(200, json={"items": None}),
+    "redirect": httpx.Response(302, headers={"Location": "https://evil.example"}),
+    "redirect nowhere": httpx.Response(302, headers={"Location": "data:,x"}),
+    "timeout": httpx.ReadTimeout("late"),
+}
 
+
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize("answer", UNREADABLE)
+def test_partial_list_is_not_used(answer: str) -> None:
+    """A list that cannot be read to its end is not used at all."""
+    history, _ = listing(page(row("a"), cursor="2"), UNREADABLE[answer])
     with pytest.raises(FalUnavailableError):
         history.requests_for(JOB, since=SINCE)
 
 
-def test_a_list_without_end_is_given_up() -> None:
+def test_endless_list_is_given_up() -> None:
     history, asked = listing(*(page(row("a"), cursor="again") for _ in range(60)))
-
     with pytest.raises(FalUnavailableError, match="longer than 50 pages"):
         history.requests_for(JOB, since=SINCE)
-
     assert len(asked) == 50
 
 
 @pytest.mark.parametrize("field", sorted(DATASET_FIELDS))
-def test_each_trainer_has_its_own_name_for_the_datasets_address(field: str) -> None:
+def test_each_trainer_names_its_dataset_field(field: str) -> None:
     row = {"request_id": "a", "json_input": {field: URL, "steps": 1000, "other": URL}}
     history, _ = listing(page(row, {"request_id": "b", "json_input": {"other": URL, field: 7}}))
-
     assert history.requests_for(JOB, since=SINCE) == ("a",)
 
 
-@pytest.fixture(scope="module")
-def fal() -> Iterator[ControlClient]:
-    with running_simulator(SimulatorConfig(training_seconds=0, lora_rank=1)) as simulator:
-        yield simulator
-
-
-def test_the_simulators_list_is_read_the_same(
-    fal: ControlClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_simulator_list_is_read(fal: ControlClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(fal.ca_file))
     with httpx.Client() as client:
         said = client.post(
@@ -146,22 +119,6 @@ def test_the_simulators_list_is_read_the_same(
             json={"images_data_url": URL.replace("v1", "v2")},
             headers={"Authorization": f"Key {fal.key}"},
         )
-
     history = FalHistory(FixedKey(fal.key), f"{fal.base_url}/v1")
 
     assert history.requests_for(JOB, since=SINCE) == (said["request_id"],)
-
-
-@pytest.mark.parametrize("key", ["", " \n", "kéy", "a b"])
-def test_a_key_that_cannot_be_used_asks_nothing(key: str) -> None:
-    asked: list[httpx.Request] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
-        return page()
-
-    history = FalHistory(FixedKey(key), API, httpx.MockTransport(answer))
-
-    with pytest.raises(FalUnavailableError):
-        history.requests_for(JOB, since=SINCE)
-    assert asked == []

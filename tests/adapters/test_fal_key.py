@@ -1,6 +1,5 @@
-"""A key is rotated in its secret alone: who learns that it is old reads it anew, and nobody pays twice."""
+"""A key is rotated in its secret alone: a refused key is read again, and no job is paid twice."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 
 from lora_drop.adapters.fal import FalQueueClient
 from lora_drop.adapters.fal_history import FalHistory
+from lora_drop.adapters.fal_payloads import FalPayloads
 from lora_drop.adapters.fal_prices import FalPrices
 from lora_drop.adapters.fal_storage import FalStorage
 from lora_drop.adapters.secrets import Key
@@ -21,7 +21,7 @@ from lora_drop.jobs.errors import (
 )
 from lora_drop.ports import Submission
 from tests.support.builders import APPLICATION, NOW, REQUEST_ID, make_job
-from tests.support.fal_keys import FixedKey
+from tests.support.fal_keys import FixedKey, NoKey
 from tests.support.memory_files import MemoryRange
 from tests.support.wire import RECEIPT, WEBHOOK_URL, of_nginx
 
@@ -38,6 +38,7 @@ ANSWERS: dict[str, Any] = {
     "/status": {"status": "IN_PROGRESS"},
     "/cancel": {"status": "CANCELLATION_REQUESTED"},
     "/by-endpoint": {"items": []},
+    "/payloads": {"cdn_delete_results": [{"link": "https://v3.fal.media/x", "exception": None}]},
     "/pricing": {"prices": [PRICE]},
     "/auth/token": TOKEN,
     "/files/upload": {"access_url": "https://v3.fal.media/files/a/x.zip"},
@@ -46,7 +47,7 @@ ANSWERS: dict[str, Any] = {
 
 @dataclass
 class Fal:
-    """Knows one key, and refuses every other as fal does (fal, "Errors")."""
+    """fal that accepts one key and refuses every other as fal does (fal, "Errors")."""
 
     knows: str = NEW
     shown: list[tuple[str, str]] = field(default_factory=list)
@@ -75,58 +76,56 @@ def trainer(fal: Fal, key: Key) -> FalQueueClient:
     return FalQueueClient(key, wire=lambda: fal.wire)
 
 
-ASKED: dict[str, Callable[[Fal, Key], Any]] = {
+type Call = Callable[[Fal, Key], Any]
+ASKED: dict[str, Call] = {
     "a request": lambda fal, key: trainer(fal, key).ask(APPLICATION, REQUEST_ID),
     "a cancellation": lambda fal, key: trainer(fal, key).cancel(APPLICATION, REQUEST_ID),
     "the list": lambda fal, key: FalHistory(key, API, fal.wire).requests_for(make_job(), since=NOW),
     "the price": lambda fal, key: FalPrices(key, API, fal.wire).price(APPLICATION),
 }
+CALLS: dict[str, Call] = {
+    **ASKED,
+    "a deletion": lambda fal, key: FalPayloads(key, API, fal.wire).erase(REQUEST_ID),
+}
+# A key that is saved with its line end is a good key; these cannot be sent in a header.
+UNUSABLE: dict[str, Key] = {
+    "no value": NoKey(),
+    **{
+        ascii(key): FixedKey(key)
+        for key in ("", " ", " \n", "two words", "key\u00e9", "a\nb", "key\nInjected: yes")
+    },
+}
 
 
-@pytest.mark.parametrize("what", ASKED)
-def test_who_asks_with_an_old_key_asks_once_more_with_the_new_one(what: str) -> None:
+@pytest.mark.promise("it can be operated")
+@pytest.mark.parametrize("what", CALLS)
+def test_read_repeats_with_the_newer_key(what: str) -> None:
+    """A read with an old key is repeated once with the newer one."""
     old, new = Fal(), Fal()
-
-    answer = ASKED[what](old, FixedKey(OLD, then=NEW))
-
-    assert answer == ASKED[what](new, FixedKey(NEW))
+    answer = CALLS[what](old, FixedKey(OLD, then=NEW))
+    assert answer == CALLS[what](new, FixedKey(NEW))
     assert [key for _, key in old.shown] == [f"Key {OLD}", f"Key {NEW}"]
 
 
 @pytest.mark.parametrize("what", ASKED)
-def test_a_key_that_is_refused_and_has_no_newer_one_is_shown_once(what: str) -> None:
-    fal, key = Fal(), FixedKey(OLD)
-
+@pytest.mark.parametrize(("then", "shown"), [(None, [OLD]), (NEW, [OLD, NEW])])
+def test_refused_key_is_shown_once(what: str, then: str | None, shown: list[str]) -> None:
+    """A key that fal refuses is shown once, and so is a newer one."""
+    fal, key = Fal(knows="another"), FixedKey(OLD, then=then)
     if what == "the price":
         assert ASKED[what](fal, key) is None
     else:
         with pytest.raises(FalUnavailableError, match="401"):
             ASKED[what](fal, key)
-
-    assert [shown for _, shown in fal.shown] == [f"Key {OLD}"]
+    assert [key for _, key in fal.shown] == [f"Key {each}" for each in shown]
     assert key.refused == [OLD]
 
 
-@pytest.mark.parametrize("what", ASKED)
-def test_a_newer_key_that_is_refused_too_is_the_last_one(what: str) -> None:
-    fal = Fal(knows="another")
-
-    if what == "the price":
-        assert ASKED[what](fal, FixedKey(OLD, then=NEW)) is None
-    else:
-        with pytest.raises(FalUnavailableError, match="401"):
-            ASKED[what](fal, FixedKey(OLD, then=NEW))
-
-    assert len(fal.shown) == 2
-
-
 @pytest.mark.parametrize("status", [403, 404, 429, 500])
-def test_nothing_else_is_a_reason_to_read_the_key_again(status: int) -> None:
+def test_other_refusals_keep_the_key(status: int) -> None:
     fal, key = Fal(refusal=httpx.Response(status, json={"detail": "no"})), FixedKey(OLD, then=NEW)
-
     with pytest.raises(FalUnavailableError):
         ASKED["the list"](fal, key)
-
     assert key.refused == []
 
 
@@ -134,74 +133,74 @@ def pay(fal: Fal, key: Key) -> Submission:
     return trainer(fal, key).submit(APPLICATION, {"steps": 1}, webhook_url=WEBHOOK_URL)
 
 
-def test_a_submission_with_an_old_key_was_none_and_the_next_has_the_new_key() -> None:
-    fal, key = Fal(), FixedKey(OLD, then=NEW)
+@pytest.mark.parametrize("key", UNUSABLE)
+@pytest.mark.parametrize("what", [*CALLS, "a submission"])
+def test_unusable_key_makes_no_request(what: str, key: str) -> None:
+    fal, call = Fal(), {**CALLS, "a submission": pay}[what]
+    if what == "the price":
+        assert call(fal, UNUSABLE[key]) is None
+    else:
+        with pytest.raises(NotSubmittedError if what == "a submission" else FalUnavailableError):
+            call(fal, UNUSABLE[key])
+    assert fal.shown == []
 
+
+@pytest.mark.promise("never pay twice")
+def test_submission_is_not_repeated_at_once() -> None:
+    """A submission with an old key is not repeated; the next attempt has the newer key."""
+    fal, key = Fal(), FixedKey(OLD, then=NEW)
     with pytest.raises(NotSubmittedError, match="newer"):
         pay(fal, key)
-
     assert fal.posts == [f"Key {OLD}"], "one POST for one intent, also here"
     assert pay(fal, key) == Submission(REQUEST_ID)
     assert fal.posts == [f"Key {OLD}", f"Key {NEW}"]
 
 
-def test_a_submission_whose_key_has_no_newer_one_is_refused_and_waits_for_a_person() -> None:
+def test_refused_key_holds_the_job() -> None:
     with pytest.raises(SubmissionRefusedError) as refused:
         pay(Fal(), FixedKey(OLD))
-
     assert (refused.value.problem.code, refused.value.held) == ("fal_key_refused", True)
 
 
+@pytest.mark.promise("never pay twice")
 @pytest.mark.parametrize(
     "answer",
     [of_nginx(401), httpx.Response(401), httpx.Response(401, json=["detail"])],
-    ids=["a proxy's", "nobody's", "of another form"],
+    ids=["a proxy's", "without a body", "of another form"],
 )
-def test_a_401_that_is_not_fals_own_proves_nothing(answer: httpx.Response) -> None:
+def test_foreign_401_proves_nothing(answer: httpx.Response) -> None:
+    """A 401 that is not fal's own leaves the submission unknown."""
     fal, key = Fal(refusal=answer), FixedKey(OLD, then=NEW)
-
     with pytest.raises(SubmissionUnknownError):
         pay(fal, key)
-
     assert (len(fal.posts), key.refused) == (1, [])
 
 
 @pytest.mark.parametrize("status", [400, 402, 403, 404, 413, 422])
-def test_no_other_refusal_of_a_submission_asks_for_a_newer_key(status: int) -> None:
+def test_other_refusals_read_no_key(status: int) -> None:
     fal, key = Fal(refusal=httpx.Response(status, json={"detail": "no"})), FixedKey(OLD, then=NEW)
-
     with pytest.raises(SubmissionRefusedError):
         pay(fal, key)
-
     assert (len(fal.posts), key.refused) == (1, [])
 
 
-def test_an_upload_with_an_old_key_is_begun_once_more_with_the_new_one(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("then", [NEW, None])
+def test_upload_repeats_with_the_newer_key(
+    monkeypatch: pytest.MonkeyPatch, then: str | None
 ) -> None:
-    fal, key = Fal(), FixedKey(OLD, then=NEW)
+    """An upload with an old key is repeated with the newer one, or refused if there is none."""
+    fal = Fal()
     # fal_client fetches its upload token with a client of its own.
     monkeypatch.setattr(
         httpx.HTTPTransport, "handle_request", lambda _, request: fal.answer(request)
     )
-
-    url = FalStorage(
-        key, "https://rest.fal.ai", "https://v3.fal.media", wire=lambda: fal.wire
-    ).upload(MemoryRange(json.dumps({}).encode()), "x.zip", 60)
-
-    assert url == "https://v3.fal.media/files/a/x.zip"
-    assert [shown for _, shown in fal.shown] == [f"Key {OLD}", f"Key {NEW}", "Bearer t"]
-
-
-def test_an_upload_whose_key_has_no_newer_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    fal = Fal()
-    monkeypatch.setattr(
-        httpx.HTTPTransport, "handle_request", lambda _, request: fal.answer(request)
-    )
-
-    with pytest.raises(SubmissionRefusedError, match="fal_key_refused"):
-        FalStorage(
-            FixedKey(OLD), "https://rest.fal.ai", "https://v3.fal.media", wire=lambda: fal.wire
-        ).upload(MemoryRange(b"zip"), "x.zip", 60)
-
-    assert len(fal.shown) == 1
+    hosts = ("https://rest.fal.ai", "https://v3.fal.media")
+    storage = FalStorage(FixedKey(OLD, then=then), *hosts, wire=lambda: fal.wire)
+    if then:
+        url = storage.upload(MemoryRange(b"{}"), "x.zip", 60)
+        assert url == "https://v3.fal.media/files/a/x.zip"
+        assert [key for _, key in fal.shown] == [f"Key {OLD}", f"Key {NEW}", "Bearer t"]
+    else:
+        with pytest.raises(SubmissionRefusedError, match="fal_key_refused"):
+            storage.upload(MemoryRange(b"zip"), "x.zip", 60)
+        assert len(fal.shown) == 1

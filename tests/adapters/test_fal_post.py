@@ -1,4 +1,4 @@
-"""The paid POST itself: what is in it, where it goes, and what nobody else gets to see."""
+"""The one paid POST: its content, its secrets, every outcome, and never a second one."""
 
 import gzip
 import json
@@ -13,46 +13,36 @@ from lora_drop.adapters.fal_transport import SinglePost
 from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError, SubmissionUnknownError
 from lora_drop.ports import Submission
 from tests.support.builders import APPLICATION, REQUEST_ID
-from tests.support.fal_keys import FixedKey, NoKey
-from tests.support.wire import RECEIPT, SIGNED_URL, WEBHOOK_URL, Wire, of_nginx, submit
+from tests.support.fal_keys import FixedKey
+from tests.support.wire import RECEIPT, SIGNED_URL, WEBHOOK_URL, Wire, of_fal, of_nginx, submit
 
 
-def test_the_post_is_fals_own() -> None:
+@pytest.mark.parametrize("key", ["key-id:key-secret", " key-id:key-secret\n"])
+def test_post_has_fals_form(key: str) -> None:
+    """The POST has fal's own form, and its timeout is shorter than the function's."""
     wire = Wire(httpx.Response(200, json=RECEIPT))
-
-    submit(wire)
-
+    submit(wire, key=key)
     [request] = wire.requests
     assert request.method == "POST"
     assert request.url.copy_with(query=None) == f"https://queue.fal.run/{APPLICATION}"
     assert dict(request.url.params) == {"fal_webhook": WEBHOOK_URL}
     assert json.loads(request.content) == {"images_data_url": SIGNED_URL, "steps": 1000}
     assert request.headers["Authorization"] == "Key key-id:key-secret"
+    timeout = {"connect": 5.0, "read": 40.0, "write": 40.0, "pool": 40.0}
+    assert request.extensions["timeout"] == timeout
 
 
-def test_an_answer_is_awaited_for_less_than_the_function_lives() -> None:
-    wire = Wire(httpx.Response(200, json=RECEIPT))
-
-    submit(wire)
-
-    assert wire.requests[0].extensions["timeout"] == {
-        "connect": 5.0,
-        "read": 40.0,
-        "write": 40.0,
-        "pool": 40.0,
-    }
-
-
-def test_a_packed_answer_is_read() -> None:
+def test_compressed_answer_is_read() -> None:
     packed = gzip.compress(json.dumps(RECEIPT).encode())
     answer = httpx.Response(
         200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(packed)
     )
-
     assert submit(Wire(answer)) == Submission(REQUEST_ID)
 
 
-def test_fals_second_address_is_tried_only_where_nothing_has_left() -> None:
+@pytest.mark.promise("never pay twice")
+def test_second_host_after_refused_connection() -> None:
+    """fal's second host is tried only where nothing was sent to the first one."""
     hosts: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -67,54 +57,28 @@ def test_fals_second_address_is_tried_only_where_nothing_has_left() -> None:
     assert hosts == ["queue.fal.run", "queue.falrun.com"]
 
 
-def test_fals_second_address_gets_nothing_that_may_have_left() -> None:
+@pytest.mark.promise("never pay twice")
+def test_no_second_host_after_sending() -> None:
+    """fal's second host receives nothing that may have reached the first one."""
     inner = Wire(httpx.ReadTimeout("slow"))
     wire = BackupDomainTransport(transport=inner())
-
     with pytest.raises(SubmissionUnknownError):
         submit(lambda: wire)
-
     assert [request.url.host for request in inner.requests] == ["queue.fal.run"]
 
 
-def test_a_second_post_is_stopped_before_it_leaves() -> None:
+@pytest.mark.promise("never pay twice")
+def test_second_post_is_stopped() -> None:
+    """A second POST is stopped before it is sent."""
     wire = Wire(httpx.Response(200, json=RECEIPT))
     once = SinglePost(wire())
     once.handle_request(httpx.Request("POST", "https://queue.fal.run/x"))
-
     with pytest.raises(SubmissionUnknownError, match="second POST"):
         once.handle_request(httpx.Request("POST", "https://queue.fal.run/x"))
-
     assert len(wire.requests) == 1
 
 
-def test_a_key_that_was_saved_with_its_line_end_works() -> None:
-    wire = Wire(httpx.Response(200, json=RECEIPT))
-
-    submit(wire, key=" key-id:key-secret\n")
-
-    assert wire.requests[0].headers["Authorization"] == "Key key-id:key-secret"
-
-
-@pytest.mark.parametrize("key", ["", " ", "two words", "key\u00e9", "key\nInjected: yes"])
-def test_a_key_that_cannot_be_sent_sends_nothing(key: str) -> None:
-    wire = Wire(httpx.Response(200, json=RECEIPT))
-
-    with pytest.raises(NotSubmittedError):
-        submit(wire, key=key)
-
-    assert wire.requests == []
-
-
-def test_without_a_key_nothing_is_sent() -> None:
-    wire = Wire(httpx.Response(200, json=RECEIPT))
-
-    with pytest.raises(NotSubmittedError):
-        FalQueueClient(NoKey(), wire=wire).submit(APPLICATION, {}, webhook_url=WEBHOOK_URL)
-
-    assert wire.requests == []
-
-
+@pytest.mark.promise("nothing leaks")
 @pytest.mark.parametrize(
     "detail",
     [
@@ -124,41 +88,138 @@ def test_without_a_key_nothing_is_sent() -> None:
     ],
     ids=["text", "input", "msg"],
 )
-def test_a_refusal_never_repeats_the_address_that_opens_the_dataset(detail: object) -> None:
+def test_refusal_hides_the_dataset_url(detail: object) -> None:
+    """A refusal never repeats the URL that opens the dataset."""
     wire = Wire(httpx.Response(422, json={"detail": detail}))
-
     with pytest.raises(SubmissionRefusedError) as refused:
         submit(wire)
-
     assert "5167" not in str(refused.value)
     assert "fal says: " in refused.value.problem.message
 
 
-def test_neither_key_nor_token_nor_dataset_reaches_the_log(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+@pytest.mark.promise("nothing leaks")
+def test_log_has_no_secrets(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither key nor token nor dataset URL reaches the log."""
     caplog.set_level(logging.DEBUG)
-
     submit(Wire(httpx.Response(200, json=RECEIPT)))
     with pytest.raises(SubmissionUnknownError):
         submit(Wire(of_nginx(503)))
-
     for secret in ("key-secret", "5ec4e7", "5167"):
         assert secret not in caplog.text
 
 
-def test_a_request_that_cannot_even_be_made_is_not_sent() -> None:
+def test_unserializable_request_is_not_sent() -> None:
     wire = Wire(httpx.Response(200, json=RECEIPT))
     trainer = FalQueueClient(FixedKey("key"), wire=wire)
-
     with pytest.raises(NotSubmittedError):
         trainer.submit(APPLICATION, {"steps": object()}, webhook_url=WEBHOOK_URL)
-
     assert wire.requests == []
 
 
-def test_without_certificates_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_certificates_send_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/private-ca.pem")
-
     with pytest.raises(NotSubmittedError):
         submit(BackupDomainTransport)
+
+
+ACCEPTED = {
+    "200": httpx.Response(200, json=RECEIPT),
+    "201": httpx.Response(201, json=RECEIPT),
+    "202": httpx.Response(202, json=RECEIPT),
+    "200 with nothing but the id": httpx.Response(200, json={"request_id": REQUEST_ID}),
+    "200 with more than is known": httpx.Response(200, json={**RECEIPT, "status": "IN_QUEUE"}),
+}
+
+
+@pytest.mark.parametrize("outcome", ACCEPTED)
+def test_accepted_request_has_its_id(outcome: str) -> None:
+    wire = Wire(ACCEPTED[outcome])
+    assert submit(wire) == Submission(REQUEST_ID)
+    assert len(wire.requests) == 1
+
+
+NOT_SENT: dict[str, httpx.Response | Exception] = {
+    "no name, refused or no TLS": httpx.ConnectError("refused"),
+    "no connection in time": httpx.ConnectTimeout("slow"),
+    "no connection free": httpx.PoolTimeout("full"),
+    "no way through the proxy": httpx.ProxyError("407"),
+    "fal takes no more now": of_fal(429),
+}
+
+
+@pytest.mark.promise("never get stuck")
+@pytest.mark.parametrize("outcome", NOT_SENT)
+def test_unsent_request_may_be_retried(outcome: str) -> None:
+    """A request that was never sent may be sent by a later attempt."""
+    wire = Wire(NOT_SENT[outcome])
+    with pytest.raises(NotSubmittedError):
+        submit(wire)
+    assert len(wire.requests) == 1
+
+
+REFUSED = {
+    400: ("fal_bad_request", False),
+    401: ("fal_key_refused", True),
+    402: ("fal_payment_required", True),
+    403: ("fal_account_locked", True),
+    404: ("fal_unknown_application", False),
+    413: ("fal_request_too_large", False),
+    422: ("fal_invalid_input", False),
+}
+
+
+@pytest.mark.parametrize("status", REFUSED)
+def test_refusal_repeats_fals_message(status: int) -> None:
+    locked = "User is locked. Reason: Exhausted balance."
+    wire = Wire(httpx.Response(status, json={"detail": locked}))
+    with pytest.raises(SubmissionRefusedError) as refused:
+        submit(wire)
+    assert (refused.value.problem.code, refused.value.held) == REFUSED[status]
+    assert locked in refused.value.problem.message
+    assert len(wire.requests) == 1
+
+
+UNKNOWN: dict[str, httpx.Response | Exception] = {
+    "no answer in time": httpx.ReadTimeout("slow"),
+    "not written in time": httpx.WriteTimeout("slow"),
+    "broken while reading": httpx.ReadError("reset"),
+    "broken while writing": httpx.WriteError("reset"),
+    "hung up": httpx.RemoteProtocolError("Server disconnected without sending a response."),
+    "broken while closing": httpx.CloseError("reset"),
+    "200 and nothing": httpx.Response(200),
+    "200 and garbage": httpx.Response(200, content=b"\x00\xffgarbage"),
+    "200 and half an answer": httpx.Response(200, content=b'{"request_id": "764'),
+    "200 and a page": of_nginx(200),
+    "200 and a list": httpx.Response(200, json=[RECEIPT]),
+    "200 and null": httpx.Response(200, json=None),
+    "200 and much nesting": httpx.Response(200, content=b"[" * 100_000),
+    "200 without an id": httpx.Response(200, json={"status": "IN_QUEUE"}),
+    "200 with an empty id": httpx.Response(200, json={"request_id": ""}),
+    "200 with a number for an id": httpx.Response(200, json={"request_id": 7}),
+    "200 that cannot be unpacked": httpx.Response(
+        200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(b"not gzip")
+    ),
+    "204": httpx.Response(204),
+    **{
+        f"{status}": httpx.Response(status, headers={"Location": "https://queue.fal.run/elsewhere"})
+        for status in (301, 302, 303, 307, 308)
+    },
+    **{f"{status} and a page": of_nginx(status) for status in (*REFUSED, 429)},
+    **{f"{status} and nothing": httpx.Response(status) for status in (*REFUSED, 429)},
+    **{f"{status} of fal's": of_fal(status) for status in (405, 408, 409, 410)},
+    **{f"{status} of fal's ": of_fal(status) for status in (500, 502, 503, 504)},
+    **{f"{status} of nginx": of_nginx(status) for status in (502, 503, 504)},
+    "504 with a deadline": httpx.Response(
+        504, headers={"X-Fal-Request-Timeout-Type": "user"}, json={"detail": "no"}
+    ),
+}
+
+
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize("outcome", UNKNOWN)
+def test_unclear_outcome_is_never_repeated(outcome: str) -> None:
+    """Any other outcome of the POST is unknown and never leads to a second one."""
+    wire = Wire(UNKNOWN[outcome])
+    with pytest.raises(SubmissionUnknownError):
+        submit(wire)
+    assert len(wire.requests) == 1

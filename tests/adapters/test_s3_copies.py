@@ -1,7 +1,6 @@
-"""What only S3 itself can get wrong with a copy: its checksums, its refusals, its answers that get lost."""
+"""What only S3 can get wrong with a copy: checksums, refusals, answers that get lost."""
 
 import base64
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +10,8 @@ from awscrt.checksums import crc64nvme
 from lora_drop.adapters.s3_copies import S3Copies
 from lora_drop.jobs.errors import DownloadInterruptedError, KeyOccupiedError, UploadGoneError
 from lora_drop.results.copies import ExistingFile
-from tests.support.aws import Aws, moto
-from tests.support.s3_calls import (
+from tests.support.aws import Aws
+from tests.support.bucket import (
     KEY,
     LABEL,
     LAST,
@@ -27,26 +26,15 @@ from tests.support.s3_calls import (
 
 
 @pytest.fixture
-def aws() -> Iterator[Aws]:
-    with moto() as world:
-        yield world
-
-
-@pytest.fixture
-def models(aws: Aws) -> str:
-    return aws.bucket("models")
-
-
-@pytest.fixture
 def copies(aws: Aws, models: str) -> S3Copies:
     return S3Copies(aws.s3, models)
 
 
-def test_s3_is_told_the_checksum_of_every_part_and_of_the_whole(aws: Aws, models: str) -> None:
+@pytest.mark.promise("never lose a result")
+def test_upload_sends_all_checksums(aws: Aws, models: str) -> None:
+    """S3 receives the checksum of every part and of the whole."""
     copies, calls = over(aws, models)
-
     copies.complete(KEY, *uploaded(copies))
-
     crc = base64.b64encode(crc64nvme(LAST).to_bytes(8)).decode()
     assert calls.asked["create_multipart_upload"].items() >= {
         ("ChecksumAlgorithm", "CRC64NVME"),
@@ -60,11 +48,8 @@ def test_s3_is_told_the_checksum_of_every_part_and_of_the_whole(aws: Aws, models
     assert (complete["IfNoneMatch"], complete["MpuObjectSize"]) == ("*", LEAST + len(LAST))
 
 
-def test_a_small_file_is_put_only_where_nothing_lies_and_with_its_checksum(
-    aws: Aws, models: str
-) -> None:
+def test_small_file_is_put_with_checksum(aws: Aws, models: str) -> None:
     copies, calls = over(aws, models)
-
     copies.put(KEY, LAST, LABEL)
 
     assert calls.asked["put_object"] == {
@@ -78,51 +63,38 @@ def test_a_small_file_is_put_only_where_nothing_lies_and_with_its_checksum(
     }
 
 
-def test_an_s3_that_keeps_checksums_of_parts_alone_is_told_none_of_the_whole(
-    aws: Aws, models: str
-) -> None:
+def test_parts_only_store_gets_no_whole(aws: Aws, models: str) -> None:
+    """A store that keeps only checksums of parts receives none of the whole."""
     copies, calls = over(aws, models, create_multipart_upload=parts_only)
-
     copies.complete(KEY, *uploaded(copies))
-
     assert "ChecksumCRC64NVME" not in calls.asked["complete_multipart_upload"]
     assert calls.asked["complete_multipart_upload"]["MpuObjectSize"] == LEAST + len(LAST)
 
 
 @pytest.mark.parametrize(
-    "head",
-    [headed(ChecksumCRC64NVME=WHOLE, ChecksumType="FULL_OBJECT"), headed(ChecksumCRC64NVME=WHOLE)],
-    ids=["typed", "untyped"],
-)
-def test_the_checksum_that_s3_keeps_is_believed_without_reading_back(
-    aws: Aws, models: str, head: Any
-) -> None:
-    copies, calls = over(aws, models, head_object=head)
-
-    copies.complete(KEY, *uploaded(copies))
-
-    assert calls.asked["head_object"]["ChecksumMode"] == "ENABLED"
-    assert "get_object" not in calls.asked
-
-
-@pytest.mark.parametrize(
-    "changes",
+    ("changes", "read_back"),
     [
-        {"ChecksumCRC64NVME": f"{WHOLE}-2", "ChecksumType": "COMPOSITE"},
-        {"ChecksumCRC64NVME": None, "ChecksumCRC32": "AAAAAA=="},
+        ({"ChecksumCRC64NVME": WHOLE, "ChecksumType": "FULL_OBJECT"}, False),
+        ({"ChecksumCRC64NVME": WHOLE}, False),
+        ({"ChecksumCRC64NVME": f"{WHOLE}-2", "ChecksumType": "COMPOSITE"}, True),
+        ({"ChecksumCRC64NVME": None, "ChecksumCRC32": "AAAAAA=="}, True),
     ],
-    ids=["of the parts", "another"],
+    ids=["typed", "untyped", "of the parts", "another"],
 )
-def test_where_s3_keeps_no_checksum_of_the_whole_the_object_is_read_back(
-    aws: Aws, models: str, changes: dict[str, Any]
+def test_missing_checksum_is_read_back(
+    aws: Aws,
+    models: str,
+    changes: dict[str, Any],
+    read_back: bool,  # noqa: FBT001  # a table's column
 ) -> None:
+    """Only where S3 keeps no checksum of the whole the object is read back."""
     copies, calls = over(aws, models, head_object=headed(**changes))
-
     copies.complete(KEY, *uploaded(copies))
+    assert calls.asked["head_object"]["ChecksumMode"] == "ENABLED"
+    assert ("get_object" in calls.asked) is read_back
 
-    assert "get_object" in calls.asked
 
-
+@pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -131,87 +103,66 @@ def test_where_s3_keeps_no_checksum_of_the_whole_the_object_is_read_back(
     ],
     ids=["size", "checksum"],
 )
-def test_an_object_that_is_not_what_was_uploaded_does_not_count_as_stored(
-    aws: Aws, models: str, changes: dict[str, Any]
-) -> None:
+def test_wrong_object_is_not_stored(aws: Aws, models: str, changes: dict[str, Any]) -> None:
+    """An object that is not what was uploaded does not count as stored."""
     copies, _ = over(aws, models, head_object=headed(**changes))
-
     with pytest.raises(KeyOccupiedError):
         copies.complete(KEY, *uploaded(copies))
 
 
-def test_other_bytes_of_the_same_size_are_told_by_reading_them_where_nothing_else_tells(
-    aws: Aws, models: str
-) -> None:
+def test_same_size_is_compared_by_reading(aws: Aws, models: str) -> None:
+    """Other bytes of the same size are found by reading where there is no checksum."""
     aws.s3.put_object(Bucket=models, Key=KEY, Body=b"x" * len(LAST))
     copies, _ = over(aws, models, head_object=headed(ChecksumCRC64NVME=None))
-
     with pytest.raises(KeyOccupiedError):
         copies.put(KEY, LAST, LABEL)
 
 
-def test_an_object_that_is_taken_away_at_once_is_made_anew(aws: Aws, models: str) -> None:
+def test_vanished_object_is_uploaded_again(aws: Aws, models: str) -> None:
     def deleted(_: Any, __: Any) -> Any:
         raise refused("404", 404)
 
     copies, _ = over(aws, models, head_object=deleted)
-
     with pytest.raises(UploadGoneError):
         copies.put(KEY, LAST, LABEL)
 
 
-# The answer that is lost: the call has been done, and botocore does it once more
+@pytest.mark.parametrize("call", ["complete_multipart_upload", "put_object"])
+def test_lost_completion_answer_is_fine(aws: Aws, models: str, call: str) -> None:
+    """A call that botocore repeats because its answer was lost counts as done."""
 
-
-def test_a_completion_whose_answer_was_lost_is_as_good(aws: Aws, models: str) -> None:
     def twice(call: Any, arguments: Any) -> Any:
         call(**arguments)
         raise refused("PreconditionFailed", 412)
 
-    copies, _ = over(aws, models, complete_multipart_upload=twice)
-
-    copies.complete(KEY, *uploaded(copies))
-
-    assert copies.find(KEY) == ExistingFile(LEAST + len(LAST), "5ca1ab1e")
-
-
-def test_a_put_whose_answer_was_lost_is_as_good(aws: Aws, models: str) -> None:
-    def twice(call: Any, arguments: Any) -> Any:
-        call(**arguments)
-        raise refused("PreconditionFailed", 412)
-
-    copies, _ = over(aws, models, put_object=twice)
-
-    copies.put(KEY, LAST, LABEL)
-
-    assert copies.find(KEY) == ExistingFile(len(LAST), "5ca1ab1e")
+    copies, _ = over(aws, models, **{call: twice})
+    if call == "put_object":
+        copies.put(KEY, LAST, LABEL)
+        assert copies.find(KEY) == ExistingFile(len(LAST), "5ca1ab1e")
+    else:
+        copies.complete(KEY, *uploaded(copies))
+        assert copies.find(KEY) == ExistingFile(LEAST + len(LAST), "5ca1ab1e")
 
 
-def test_an_object_that_changes_while_it_is_read_back_is_read_again_later(
-    aws: Aws, models: str
-) -> None:
-    copies, _ = over(aws, models, head_object=headed(ContentLength=3))
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ContentLength": 3},
+        {"ChecksumCRC64NVME": "AAAAAAAAAAA=", "ChecksumType": "FULL_OBJECT"},
+    ],
+    ids=["size", "checksum"],
+)
+def test_changing_object_is_read_later(aws: Aws, models: str, changes: dict[str, Any]) -> None:
+    """An object that is not what its head says is not taken for a copy, and is read again later."""
+    copies, _ = over(aws, models, head_object=headed(**changes))
     aws.s3.put_object(Bucket=models, Key=KEY, Body=LAST)
-
     with pytest.raises(DownloadInterruptedError):
         copies.reread(KEY)
 
 
-def test_an_object_that_is_not_what_its_checksum_says_is_not_taken_for_a_copy(
-    aws: Aws, models: str
-) -> None:
-    head = headed(ChecksumCRC64NVME="AAAAAAAAAAA=", ChecksumType="FULL_OBJECT")
-    copies, _ = over(aws, models, head_object=head)
-    aws.s3.put_object(Bucket=models, Key=KEY, Body=LAST)
-
-    with pytest.raises(DownloadInterruptedError):
-        copies.reread(KEY)
-
-
-def test_a_file_keeps_its_kind(aws: Aws, models: str, copies: S3Copies) -> None:
+def test_file_keeps_its_content_type(aws: Aws, models: str, copies: S3Copies) -> None:
     copies.put("a/small", LAST, LABEL)
     upload_id = copies.begin("a/large", replace(LABEL, kind="model/y"))
     copies.complete("a/large", upload_id, [copies.upload("a/large", upload_id, 1, LAST)])
-
     kinds = [aws.s3.head_object(Bucket=models, Key=key) for key in ("a/small", "a/large")]
     assert [head["ContentType"] for head in kinds] == ["model/x", "model/y"]

@@ -1,27 +1,24 @@
-"""What only S3 itself can get wrong with a dataset: versions under a reader's hands."""
+"""Datasets in S3 and on this machine: versions and answers that change while they are read."""
 
 import io
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError, IncompleteReadError
 from botocore.response import StreamingBody
 
+from lora_drop.adapters.local_files import open_range
 from lora_drop.adapters.s3_datasets import S3Datasets, S3Range
+from lora_drop.datasets.archives import members_of
 from lora_drop.jobs.errors import DatasetRejectedError, DatasetUnreadableError
 from lora_drop.jobs.job import DatasetVersion
-from tests.support.aws import Aws, moto
-from tests.support.builders import make_dataset
+from tests.support.aws import REGION, Aws
+from tests.support.builders import make_archive, make_dataset
 
 KEY = "portrait/ada.zip"
 DATA = bytes(range(256)) * 40
-
-
-@pytest.fixture
-def aws() -> Iterator[Aws]:
-    with moto() as world:
-        yield world
 
 
 @pytest.fixture
@@ -35,47 +32,42 @@ def datasets(aws: Aws) -> S3Datasets:
     return S3Datasets(aws.s3, url_seconds=900)
 
 
-def test_an_overwrite_between_two_reads_is_refused(aws: Aws, unversioned: str) -> None:
+def test_overwrite_between_reads_is_refused(aws: Aws, unversioned: str) -> None:
     aws.s3.put_object(Bucket=unversioned, Key=KEY, Body=DATA)
     dropped = DatasetVersion(bucket=unversioned, key=KEY, version_id="")
     archive = datasets(aws).open(dropped).archive
     before = archive.read(0, 10)
     aws.s3.put_object(Bucket=unversioned, Key=KEY, Body=b"x" * len(DATA))
-
     with pytest.raises(ClientError) as refused:
         archive.read(10, 10)
 
     assert before == DATA[:10]
-    # Nobody's own error: the message comes back to the queue, and the next try opens it anew.
+    # No error of ours: the message returns to the queue, and the next attempt opens it again.
     assert refused.value.response["Error"]["Code"] == "PreconditionFailed"
     assert datasets(aws).open(dropped).archive.read(0, 3) == b"xxx"
 
 
-def test_a_version_that_is_deleted_between_two_reads_is_missing(aws: Aws) -> None:
+def test_version_deleted_between_reads(aws: Aws) -> None:
     bucket = aws.bucket("datasets")
     version = aws.s3.put_object(Bucket=bucket, Key=KEY, Body=DATA)["VersionId"]
     dropped = DatasetVersion(bucket=bucket, key=KEY, version_id=version)
     archive = datasets(aws).open(dropped).archive
     aws.s3.delete_object(Bucket=bucket, Key=KEY, VersionId=version)
-
     with pytest.raises(DatasetRejectedError, match="dataset_missing"):
         archive.read(0, 10)
 
 
-def test_an_object_from_before_versioning_has_an_address_without_a_version(
-    aws: Aws, unversioned: str
-) -> None:
+def test_unversioned_object_has_plain_url(aws: Aws, unversioned: str) -> None:
     aws.s3.put_object(Bucket=unversioned, Key=KEY, Body=DATA)
     dropped = DatasetVersion(bucket=unversioned, key=KEY, version_id="")
-
     found = datasets(aws).open(dropped).version
-
     assert found.version_id == "null"
     assert "versionId" not in datasets(aws).url(found)
 
 
+@pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "expected"),
     [
         ("403", DatasetUnreadableError),
         ("AccessDenied", DatasetUnreadableError),
@@ -84,16 +76,15 @@ def test_an_object_from_before_versioning_has_an_address_without_a_version(
         ("400", ClientError),
     ],
 )
-def test_trouble_with_s3_is_never_taken_for_a_missing_dataset(
-    code: str, told: type[Exception]
-) -> None:
+def test_s3_errors_are_no_missing_dataset(code: str, expected: type[Exception]) -> None:
+    """An error of S3 is never taken for a missing dataset."""
+
     class Troubled:
         def head_object(self, **_: object) -> None:
             raise ClientError({"Error": {"Code": code, "Message": "no"}}, "HeadObject")
 
     store = S3Datasets(cast("Any", Troubled()), url_seconds=900)
-
-    with pytest.raises(told):
+    with pytest.raises(expected):
         store.open(make_dataset())
 
 
@@ -111,30 +102,27 @@ class IgnoringRanges:
 
 
 @pytest.mark.parametrize(("offset", "length"), [(0, 10), (100, 50), (len(DATA) - 3, 100)])
-def test_a_range_is_exact_even_where_the_server_sends_everything(offset: int, length: int) -> None:
+def test_range_is_cut_from_everything(offset: int, length: int) -> None:
     archive = S3Range(cast("Any", IgnoringRanges(DATA)), make_dataset(size=len(DATA)))
-
     assert archive.read(offset, length) == DATA[offset : offset + length]
 
 
-def test_a_server_that_sends_too_little_is_not_waited_for_for_ever() -> None:
+def test_too_short_answer_raises() -> None:
     archive = S3Range(cast("Any", IgnoringRanges(DATA[:50])), make_dataset(size=len(DATA)))
-
     with pytest.raises(IncompleteReadError):
         archive.read(100, 10)
 
 
-def test_every_read_asks_for_the_very_version_and_the_etag_that_was_seen(aws: Aws) -> None:
+def test_read_names_version_and_etag(aws: Aws) -> None:
     bucket = aws.bucket("datasets")
     put = aws.s3.put_object(Bucket=bucket, Key=KEY, Body=DATA)
     dropped = DatasetVersion(bucket=bucket, key=KEY, version_id=put["VersionId"])
     asked: list[dict[str, str]] = []
-    aws.s3.meta.events.register(
+    client = boto3.client("s3", REGION)  # of its own: it is changed here
+    client.meta.events.register(
         "provide-client-params.s3.GetObject", lambda params, **_: asked.append(params)
     )
-
-    datasets(aws).open(dropped).archive.read(5, 7)
-
+    S3Datasets(client, url_seconds=900).open(dropped).archive.read(5, 7)
     [params] = asked
     assert params.items() >= {
         ("Bucket", bucket),
@@ -143,3 +131,81 @@ def test_every_read_asks_for_the_very_version_and_the_etag_that_was_seen(aws: Aw
         ("Range", "bytes=5-11"),
         ("IfMatch", put["ETag"]),
     }
+
+
+SHORT = bytes(range(200))
+
+
+class Cut:
+    """S3 when the connection ends within the body: botocore hands on what has come by then."""
+
+    def __init__(self, status: int, sent: bytes) -> None:
+        self.status, self.sent = status, sent
+
+    def get_object(self, **_: object) -> dict[str, Any]:
+        body = StreamingBody(cast("Any", io.BytesIO(self.sent)), len(SHORT))
+        return {"Body": body, "ResponseMetadata": {"HTTPStatusCode": self.status}}
+
+
+@pytest.mark.promise("never pay for a dataset that cannot train")
+@pytest.mark.parametrize(
+    ("status", "sent"),
+    [
+        pytest.param(206, SHORT[100:180], id="the range itself"),
+        pytest.param(206, b"", id="before its first byte"),
+        pytest.param(200, SHORT[:180], id="the whole file"),
+        pytest.param(200, SHORT[:50], id="before the range begins"),
+    ],
+)
+def test_cut_read_is_not_the_end(status: int, sent: bytes) -> None:
+    """A read that was cut is never taken for the end of the archive."""
+    dataset = make_dataset(size=len(SHORT))
+    archive = S3Range(cast("Any", Cut(status, sent)), dataset)
+    with pytest.raises(IncompleteReadError):
+        archive.read(100, 100)
+
+
+def test_read_past_the_end_is_short() -> None:
+    archive = S3Range(cast("Any", Cut(206, SHORT[150:])), make_dataset(size=len(SHORT)))
+    assert archive.read(150, 1000) == SHORT[150:]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "ada.zip"
+    path.write_bytes(DATA)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("offset", "length"),
+    [(0, 1), (0, len(DATA)), (100, 50), (len(DATA) - 1, 1), (len(DATA) - 10, 100), (255, 2)],
+)
+def test_local_range_is_read_exactly(path: Path, offset: int, length: int) -> None:
+    with open_range(path) as archive:
+        assert archive.read(offset, length) == DATA[offset : offset + length]
+
+
+@pytest.mark.parametrize(("offset", "length"), [(len(DATA), 1), (len(DATA) + 5, 10), (0, 0)])
+def test_local_read_beyond_the_end(path: Path, offset: int, length: int) -> None:
+    with open_range(path) as archive:
+        assert archive.size == len(DATA)
+        assert archive.read(offset, length) == b""
+
+
+def test_local_archive_is_read(path: Path) -> None:
+    path.write_bytes(make_archive(images=30))
+    with open_range(path) as archive:
+        assert len(members_of(archive)) == 30
+
+
+def test_shrunken_local_file_is_refused(path: Path) -> None:
+    with open_range(path) as archive:
+        path.write_bytes(b"shorter")
+        with pytest.raises(DatasetUnreadableError, match="changed while it was read"):
+            archive.read(5000, 10)
+
+
+def test_missing_local_file_raises(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), open_range(tmp_path / "gone.zip"):
+        pass

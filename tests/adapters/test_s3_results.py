@@ -1,34 +1,91 @@
-"""What S3 refuses, what it does not know any more, and the addresses of what lies in it."""
+"""Errors of S3 without keys of objects, uploads that S3 forgot, and URLs of results."""
 
 import hashlib
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable
 from typing import Any
+from xml.sax.saxutils import escape
 
 import pytest
-from botocore.exceptions import ClientError
+import urllib3
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
+from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 
 from lora_drop.adapters.s3_client import s3_client
 from lora_drop.adapters.s3_copies import S3Copies
 from lora_drop.adapters.s3_results import S3Results
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.errors import UploadGoneError
-from tests.support.aws import Aws, moto
-from tests.support.bucket import expiring_tag
-from tests.support.s3_calls import KEY, LABEL, LAST, over, refused
+from tests.support.aws import Aws
+from tests.support.bucket import KEY, LABEL, LAST, expiring_tag, over, refused
+from tests.support.silent_s3 import Trouble, silence_s3, timed_out
+
+PERSONAL_KEY = 'zoe "kanarienvogel"/\n"holiday".zip'
+CALLS: dict[str, Callable[[Any], object]] = {
+    "an object": lambda s3: s3.get_object(Bucket="datasets", Key=PERSONAL_KEY, VersionId="v1"),
+    "a list": lambda s3: s3.list_object_versions(Bucket="datasets", Prefix=PERSONAL_KEY),
+    "an upload": lambda s3: s3.put_object(Bucket="datasets", Key=PERSONAL_KEY, Body=b"x"),
+}
 
 
-@pytest.fixture
-def aws() -> Iterator[Aws]:
-    with moto() as world:
-        yield world
+TROUBLES: dict[str, Trouble] = {
+    "timed out": timed_out,
+    "slow": lambda pool, _: urllib3.exceptions.ConnectTimeoutError(pool, "timed out"),
+    "refused": lambda pool, _: urllib3.exceptions.NewConnectionError(pool, "no server listens"),  # type: ignore[arg-type]  # only formatted
+    "cut": lambda *_: urllib3.exceptions.ProtocolError("Connection aborted."),
+    "not trusted": lambda *_: urllib3.exceptions.SSLError("certificate verify failed"),
+}
 
 
-@pytest.fixture
-def models(aws: Aws) -> str:
-    return aws.bucket("models")
+@pytest.mark.promise("nothing leaks")
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.usefixtures("aws")
+def test_connection_error_names_only_host(
+    monkeypatch: pytest.MonkeyPatch, trouble: str, call: Callable[[Any], object]
+) -> None:
+    """The error of a failed connection names the host and no key."""
+    client = s3_client()
+    silence_s3(monkeypatch, TROUBLES[trouble])
+    with pytest.raises(BotoCoreError) as failure:
+        call(client)
+    shown = "".join(traceback.format_exception(failure.value)) + repr(vars(failure.value))
+    assert "kanarienvogel" not in shown
+    assert "X-Amz" not in shown
+    assert "https://datasets.s3.amazonaws.com" in shown
+    assert isinstance(failure.value, ReadTimeoutError | ConnectTimeoutError) is (
+        trouble in ("timed out", "slow")
+    )
 
 
-ANEW = [
+@pytest.mark.promise("nothing leaks")
+@pytest.mark.usefixtures("aws")
+def test_refusal_names_only_the_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error of a refusal names the bucket and no key."""
+    client = s3_client()
+    body = (
+        "<Error><Code>AccessDenied</Code><Message>User: arn:aws:sts::123456789012:assumed-role/x/y is not "
+        "authorized to perform: s3:GetObject on resource: &quot;arn:aws:s3:::datasets/"
+        f"{escape(PERSONAL_KEY)}&quot; because no identity-based policy allows it</Message><Key>{escape(PERSONAL_KEY)}</Key></Error>"
+    )
+
+    def answer(_: BotocoreStubber, event_name: str, request: Any, **__: Any) -> AWSResponse | None:
+        if not event_name.startswith("before-send"):
+            return None
+        return AWSResponse(request.url, 403, HTTPHeaders(), MockRawResponse(body.encode()))
+
+    monkeypatch.setattr(BotocoreStubber, "__call__", answer)
+    with pytest.raises(ClientError) as refusal:
+        client.get_object(Bucket="datasets", Key=PERSONAL_KEY)
+    shown = str(refusal.value) + repr(refusal.value.response)
+    assert "kanarienvogel" not in shown
+    assert refusal.value.response["Error"]["Code"] == "AccessDenied"
+    assert 's3:GetObject on resource: "arn:aws:s3:::datasets/…" because no identity' in shown
+
+
+RESTART = [
     ("NoSuchUpload", 404),
     ("ConditionalRequestConflict", 409),
     ("OperationAborted", 409),
@@ -37,14 +94,13 @@ ANEW = [
 ]
 
 
-@pytest.mark.parametrize(("code", "status"), ANEW)
-def test_what_s3_wants_anew_is_begun_anew(aws: Aws, models: str, code: str, status: int) -> None:
+@pytest.mark.parametrize(("code", "status"), RESTART)
+def test_expired_upload_starts_again(aws: Aws, models: str, code: str, status: int) -> None:
     error = refused(code, status)
     copies, _ = over(
         aws, models, put_object=error, upload_part=error, complete_multipart_upload=error
     )
     upload_id = copies.begin(KEY, LABEL)
-
     with pytest.raises(UploadGoneError, match=code):
         copies.put(KEY, LAST, LABEL)
     with pytest.raises(UploadGoneError, match=code):
@@ -57,9 +113,7 @@ TROUBLE = [("AccessDenied", 403), ("SlowDown", 503), ("InternalError", 500), ("N
 
 
 @pytest.mark.parametrize(("code", "status"), TROUBLE)
-def test_any_other_trouble_with_s3_is_nobodys_own(
-    aws: Aws, models: str, code: str, status: int
-) -> None:
+def test_other_s3_errors_pass_through(aws: Aws, models: str, code: str, status: int) -> None:
     error = refused(code, status)
     instead = dict.fromkeys(
         (
@@ -71,7 +125,6 @@ def test_any_other_trouble_with_s3_is_nobodys_own(
     copies, _ = over(aws, models, **instead)
     upload_id = copies.begin(KEY, LABEL)
     stored = StoredFile(name="x", bucket=models, key=KEY, size=1, sha256="")
-
     for call in (
         lambda: copies.put(KEY, LAST, LABEL),
         lambda: copies.upload(KEY, upload_id, 1, LAST),
@@ -86,50 +139,41 @@ def test_any_other_trouble_with_s3_is_nobodys_own(
 
 
 def stored_long_ago(aws: Aws, models: str) -> Any:
-    """A moment after every upload there is."""
+    """Return a moment after every upload."""
     [upload] = aws.s3.list_multipart_uploads(Bucket=models)["Uploads"]
     return upload["Initiated"].replace(year=2100)
 
 
-def test_trouble_while_the_parts_are_listed_is_not_taken_for_an_upload_that_is_gone(
-    aws: Aws,
-) -> None:
+def test_failed_listing_is_no_gone_upload(aws: Aws) -> None:
     copies = S3Copies(aws.s3, "no-such-bucket")
-
     with pytest.raises(ClientError, match="NoSuchBucket"):
         copies.parts(KEY, "upload")
 
 
-def test_a_sweep_that_meets_an_upload_somebody_else_has_ended_goes_on(
-    aws: Aws, models: str
-) -> None:
+def test_sweep_skips_ended_uploads(aws: Aws, models: str) -> None:
     copies, calls = over(aws, models)
     copies.begin(KEY, LABEL)
     later = stored_long_ago(aws, models)
     calls._instead["abort_multipart_upload"] = refused("NoSuchUpload", 404)
-
     assert copies.sweep(older_than=later, keep=[]) == 0
 
 
-def test_a_text_says_how_its_letters_are_written(aws: Aws, models: str) -> None:
+def test_text_states_its_charset(aws: Aws, models: str) -> None:
     stored = S3Results(aws.s3, models).write("a/ERROR.txt", "\u5199\u771f", "text/plain")
-
     head = aws.s3.head_object(Bucket=models, Key="a/ERROR.txt")
     assert head["ContentType"] == "text/plain; charset=utf-8"
     assert stored.sha256 == hashlib.sha256("\u5199\u771f".encode()).hexdigest()
 
 
-def test_a_files_address_is_on_its_regions_own_host(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_url_is_on_region_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     stored = StoredFile(name="x", bucket="models", key="a b/x", size=1, sha256="")
-
     url = S3Results(s3_client(), "models").url(stored, 60)
-
     assert url.startswith("https://models.s3.eu-central-1.amazonaws.com/a%20b/x?")
     assert "X-Amz-Expires=60" in url
 
 
-def test_what_is_uploaded_is_not_hashed_once_more_to_be_signed() -> None:
+def test_upload_is_not_hashed_twice() -> None:
     sent: list[Any] = []
     client = s3_client()
 
@@ -147,11 +191,10 @@ def test_what_is_uploaded_is_not_hashed_once_more_to_be_signed() -> None:
     assert sent[0].url.startswith("https://")
 
 
-def test_a_large_file_is_tagged_when_its_upload_begins(aws: Aws, models: str) -> None:
+def test_large_file_is_tagged_at_start(aws: Aws, models: str) -> None:
     # Not in the contracts: ministack 1.5.33 takes no tags with an upload by parts.
     S3Results(aws.s3, models).write_pieces(
         KEY, [bytes(9 * 1024**2)], "application/zip", expires=True
     )
-
     tags = aws.s3.get_object_tagging(Bucket=models, Key=KEY)["TagSet"]
     assert tags == [expiring_tag()]

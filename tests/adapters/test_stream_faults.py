@@ -1,7 +1,7 @@
-"""Whatever goes wrong on the way from the CDN: the exact bytes, or a reason; never anything between.
+"""Faults on the way from the CDN end in the exact bytes or in an error.
 
-Each fault strikes a fresh copy, and one that goes on from two parts that lie there. The copy is the
-real one, over a real line: the store worker, the download, TLS.
+Each fault strikes a fresh copy, and one that goes on from two stored parts. The copy is the real
+one, over a real connection: the store worker, the download, TLS.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from lora_drop.ports import ArtifactSource
 from lora_drop.results.copies import Part
 from lora_drop.services.store import ResultStorer
 from tests.support.builders import REQUEST_ID, make_job
-from tests.support.faulty_cdn import Asked, FaultyCdn, Said, serving
+from tests.support.faulty_cdn import Asked, Fault, FaultyCdn, Said, serving
 from tests.support.memory_files import MemoryResults
 from tests.support.outcome import Killed
 from tests.support.stream_faults import (
@@ -47,7 +47,7 @@ from tests.support.world import World
 
 @dataclass
 class Line:
-    """A job whose weights lie on a CDN at the other end of a real line."""
+    """A job whose weights lie on a CDN behind a real connection."""
 
     cdn: FaultyCdn
     world: World = field(default_factory=World)
@@ -69,7 +69,7 @@ class Line:
         return self.result_storer.store_result(self.job.job_id)
 
     def die_after(self, parts: int) -> None:
-        """A first worker gets so far."""
+        """Let a first worker die after this many parts."""
 
         class Dying(MemoryResults):
             def upload(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
@@ -102,28 +102,28 @@ def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
         yield Line(cdn)
 
 
-def test_the_table_has_every_kind_of_fault() -> None:
+def test_table_has_enough_faults() -> None:
     assert len(FAULTS) >= 40
 
 
+@pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize("resumed", [False, True], ids=["fresh", "resumed"])
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_ends_in_the_exact_bytes_or_in_a_reason_and_is_over_when_it_is(
+def test_fault_never_stores_wrong_bytes(
     line: Line,
     name: str,
     resumed: bool,  # noqa: FBT001  # a table's column
 ) -> None:
+    """A fault ends in the exact bytes or in an error, and the next attempt stores them."""
     line.begin()
     if resumed:
         line.die_after(2)
     fault, end = FAULTS[name]
     line.cdn.fault = fault.armed() if isinstance(fault, Once) else fault
     if resumed and name in (f"closed at {edge}" for edge in EDGES if edge < 2 * PART):
-        end = End.STORED  # nobody asks for that byte any more
-
+        end = End.STORED  # that byte is not requested any more
     with suppress(DownloadInterruptedError, HostNotAllowedError):
         line.deliver()
-
     job = line.world.job(line.job.job_id)
     assert (job.status, line.stored) == (
         (Status.SUCCEEDED, DATA) if end is End.STORED else (Status.STORING, None)
@@ -138,40 +138,41 @@ def test_a_fault_ends_in_the_exact_bytes_or_in_a_reason_and_is_over_when_it_is(
     assert {asked.path for asked in line.cdn.asked} <= paths
 
 
-@pytest.mark.parametrize("name", ["length too short", "an error page", "an empty body"])
-def test_where_fal_names_no_size_what_stays_invalid_is_told_and_kept(line: Line, name: str) -> None:
-    line.begin(size=None)
-    fault, _ = FAULTS[name]
+NEVER_VALID = {
+    name: FAULTS[name][0] for name in ("length too short", "an error page", "an empty body")
+}
+CUT = always(lambda said: chunked(cut_clean(said)))
+
+
+@pytest.mark.promise("never get stuck")
+@pytest.mark.parametrize(
+    ("fault", "size", "age"),
+    [
+        *((fault, None, timedelta()) for fault in NEVER_VALID.values()),
+        *(
+            (fault, len(DATA), timedelta(minutes=30))
+            for fault in (NEVER_VALID["length too short"], NEVER_VALID["an error page"], CUT)
+        ),
+    ],
+    ids=[*NEVER_VALID, *(f"{name}, of known size" for name in ("too short", "a page", "cut"))],
+)
+def test_invalid_result_is_reported_and_kept(
+    line: Line, fault: Fault | Once, size: int | None, age: timedelta
+) -> None:
+    """A result that stays invalid is kept and ends the job, with a known size after half an hour."""
+    line.begin(size)
+    line.world.clock.now = max(line.world.clock.now, line.job.since + age)
     assert not isinstance(fault, Once)
     line.cdn.fault = lambda asked, usual: fault(asked, without_ranges(usual))
-
     job = line.deliver()
-
     assert (job.status, job.problems[0].code) == (Status.FAILED, "result_invalid")
     assert line.stored is None
     assert line.job.prefix + "lora.safetensors.invalid" in line.world.results.files
     assert line.world.results.uploads == {}
 
 
-@pytest.mark.parametrize("name", ["length too short", "an error page", "chunked, and cut clean"])
-def test_what_is_never_of_the_size_that_fal_names_ends_the_job_after_half_an_hour_and_is_kept(
-    line: Line, name: str
-) -> None:
-    line.begin()
-    line.world.clock.now = line.job.since + timedelta(minutes=30)
-    fault, _ = FAULTS.get(name, (always(lambda said: chunked(cut_clean(said))), None))
-    assert not isinstance(fault, Once)
-    line.cdn.fault = lambda asked, usual: fault(asked, without_ranges(usual))
-
-    job = line.deliver()
-
-    assert (job.status, job.problems[0].code) == (Status.FAILED, "result_invalid")
-    assert line.stored is None
-    assert line.job.prefix + "lora.safetensors.invalid" in line.world.results.files
-
-
 @pytest.mark.parametrize("resumed", [False, True], ids=["fresh", "resumed"])
-def test_a_file_that_is_another_from_some_moment_on_is_stored_as_that_other(
+def test_replaced_file_is_stored_whole(
     line: Line,
     resumed: bool,  # noqa: FBT001  # a table's column
 ) -> None:
@@ -193,24 +194,20 @@ def test_a_file_that_is_another_from_some_moment_on_is_stored_as_that_other(
     assert line.world.results.uploads == {}
 
 
-def test_a_copy_that_goes_on_asks_for_nothing_that_it_has(line: Line) -> None:
+def test_resumed_copy_requests_only_the_rest(line: Line) -> None:
     line.begin()
     line.die_after(2)
-
     line.deliver()
-
     starts = [asked.span[0] for asked in line.cdn.asked if asked.span]
     assert starts[0] == 0  # what the server says of the file, its body left unread
     assert min(starts[1:]) == 2 * PART
 
 
-def test_a_server_that_is_not_the_one_of_the_certificate_is_sent_nothing(
-    line: Line, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.promise("nothing leaks")
+def test_untrusted_server_gets_no_request(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server without a trusted certificate receives no request."""
     line.begin()
     monkeypatch.delenv("SSL_CERT_FILE")
-
     with pytest.raises(DownloadInterruptedError):
         line.deliver()
-
     assert line.cdn.asked == []

@@ -1,4 +1,4 @@
-"""Every port's promises are asked of the double and of the adapter, over two emulators of AWS."""
+"""Every port's promises are tested on the fake and on the adapter, over two emulators of AWS."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -25,7 +25,7 @@ def ministack() -> Iterator[str]:
 
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> Iterator[Aws | None]:
-    """An AWS, or None for the double in memory."""
+    """An AWS, or None for the fake in memory."""
     if request.param == MEMORY:
         yield None
     else:
@@ -34,13 +34,13 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Aws | None]:
 
 @pytest.fixture
 def jobs(backend: Aws | None) -> JobStore:
-    """A table of its own."""
+    """A job store with a table of its own."""
     return DynamoJobs(backend.dynamodb, backend.table()) if backend else MemoryJobs()
 
 
 @pytest.fixture(params=BACKENDS[1:])
 def aws(request: pytest.FixtureRequest) -> Iterator[Aws]:
-    """An AWS, for what has no double."""
+    """An AWS, for adapters without a fake."""
     yield from _aws(request)
 
 

@@ -1,17 +1,25 @@
-"""What fal has delivered is kept as it came, beside the job's files."""
+"""Webhook deliveries are kept as they came; events reach the bus."""
 
 import base64
 import json
 from datetime import timedelta
+from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
+from botocore.stub import Stubber
 
+from lora_drop.adapters.eventbridge import BusEvents, bus_events
 from lora_drop.adapters.s3_results import S3Deliveries
 from lora_drop.fal.webhooks import RawDelivery
+from lora_drop.jobs.errors import EventsUnavailableError
+from lora_drop.jobs.events import StatusChange
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Deliveries
-from tests.support.aws import Aws
+from tests.contracts.builders import ODD_KEYS
+from tests.support.aws import REGION, Aws
 from tests.support.builders import NOW, make_dataset, make_job, signed, webhook_body
 from tests.support.memory import MemoryWebhookArchive
 
@@ -22,14 +30,7 @@ BODIES = {
     "as large as may be": bytes(range(256)) * 1024,
     "with every line end": b"a\r\nb\nc\rd\n\n",
 }
-ODD_KEYS = [
-    "portrait/a b+c%20d.zip",
-    "\u5199\u771f/\U0001f600.zip",
-    "quote'\"&<>.zip",
-    "two\nlines.zip",
-    "a" * 1020 + ".zip",
-    "\u5199" * 340 + ".zip",
-]
+LONG_KEYS = ["a" * 1020 + ".zip", "\u5199" * 340 + ".zip"]
 
 
 @pytest.fixture
@@ -45,49 +46,43 @@ def delivery(body: bytes) -> RawDelivery:
     return RawDelivery(signed(body), body)
 
 
-def test_before_the_first_there_are_none(deliveries: Deliveries) -> None:
-    assert list(deliveries.kept(job_at())) == []
-
-
+@pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize("name", BODIES)
-def test_a_body_is_kept_byte_by_byte(deliveries: Deliveries, name: str) -> None:
+def test_body_is_kept_byte_by_byte(deliveries: Deliveries, name: str) -> None:
+    """The body of a webhook delivery is kept byte by byte."""
+    assert list(deliveries.kept(job_at())) == []
     deliveries.keep(job_at(), delivery(BODIES[name]), sent_at=NOW)
-
     assert list(deliveries.kept(job_at())) == [BODIES[name]]
 
 
-@pytest.mark.parametrize("key", ODD_KEYS)
-def test_a_job_of_any_name_has_its_own(deliveries: Deliveries, key: str) -> None:
+@pytest.mark.parametrize("key", [*ODD_KEYS, *LONG_KEYS])
+def test_any_job_keeps_its_own_deliveries(deliveries: Deliveries, key: str) -> None:
     deliveries.keep(job_at("other.zip"), delivery(b"another's"), sent_at=NOW)
     deliveries.keep(job_at(key), delivery(b"its own"), sent_at=NOW)
-
     assert list(deliveries.kept(job_at(key))) == [b"its own"]
 
 
-def test_jobs_whose_names_begin_alike_are_told_apart(deliveries: Deliveries) -> None:
+def test_similar_job_ids_are_kept_apart(deliveries: Deliveries) -> None:
+    """The deliveries of jobs whose ids begin alike are kept apart."""
     for job_id in ("ada-1", "ada-10", "ada-"):
         deliveries.keep(job_at(job_id=job_id), delivery(job_id.encode()), sent_at=NOW)
-
     assert list(deliveries.kept(job_at(job_id="ada-1"))) == [b"ada-1"]
 
 
-def test_the_same_delivery_again_is_one(deliveries: Deliveries) -> None:
+def test_repeated_delivery_is_kept_once(deliveries: Deliveries) -> None:
     for _ in range(3):
         deliveries.keep(job_at(), delivery(webhook_body()), sent_at=NOW)
-
     assert list(deliveries.kept(job_at())) == [webhook_body()]
 
 
-def test_two_of_the_same_moment_are_two(deliveries: Deliveries) -> None:
+def test_deliveries_of_one_moment_are_distinct(deliveries: Deliveries) -> None:
     for body in (b"one", b"two"):
         deliveries.keep(job_at(), delivery(body), sent_at=NOW)
-
     assert sorted(deliveries.kept(job_at())) == [b"one", b"two"]
 
 
-def test_they_come_back_in_the_order_fal_sent_them_however_they_came(
-    deliveries: Deliveries,
-) -> None:
+def test_deliveries_return_in_sending_order(deliveries: Deliveries) -> None:
+    """Deliveries come back in the order in which fal sent them, not in the order of arrival."""
     sent = {
         b"first": NOW,
         b"second": NOW + timedelta(seconds=1),
@@ -100,20 +95,20 @@ def test_they_come_back_in_the_order_fal_sent_them_however_they_came(
     assert list(deliveries.kept(job_at())) == list(sent)
 
 
-def test_as_many_as_fal_ever_sends_come_back(deliveries: Deliveries) -> None:
+def test_all_redeliveries_come_back(deliveries: Deliveries) -> None:
+    """As many deliveries as fal ever sends for one request come back."""
     for number in range(35):
         moment = NOW + timedelta(minutes=number)
         deliveries.keep(job_at(), delivery(b"%d" % number), sent_at=moment)
-
     assert list(deliveries.kept(job_at())) == [b"%d" % number for number in range(35)]
 
 
-def test_a_person_finds_each_with_its_headers_under_the_jobs_files(aws: Aws) -> None:
+@pytest.mark.promise("it can be operated")
+def test_delivery_lies_beside_job_files(aws: Aws) -> None:
+    """A person finds each delivery with its headers among the job's files."""
     bucket = aws.bucket("models")
     headers = signed(webhook_body()) | {"Twice": ["a", "b"]}
-
     S3Deliveries(aws.s3, bucket).keep(job_at(), RawDelivery(headers, webhook_body()), sent_at=NOW)
-
     [found] = aws.s3.list_objects_v2(Bucket=bucket)["Contents"]
     assert found["Key"].startswith("portrait/ada/ada-0123456789/deliveries/20261124T120000Z-")
     got = aws.s3.get_object(Bucket=bucket, Key=found["Key"])
@@ -121,3 +116,54 @@ def test_a_person_finds_each_with_its_headers_under_the_jobs_files(aws: Aws) -> 
     assert got["ContentType"] == "application/json"
     assert kept["headers"] == headers
     assert base64.b64decode(kept["body"]) == webhook_body()
+
+
+CHANGE = StatusChange.of(make_job(Status.SUCCEEDED), bucket="models")
+
+
+@pytest.mark.promise("interfaces stay")
+def test_event_reaches_a_matching_rule(aws: Aws) -> None:
+    """A change of state reaches a queue that has a rule for its bucket."""
+    client = boto3.client("events", REGION, endpoint_url=aws.endpoint_url)
+    queue = aws.queue("listener")
+    arn = aws.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
+    pattern = {"source": ["lora-drop"], "detail": {"bucket": ["models"]}}
+    client.put_rule(Name=f"rule-{queue[-6:]}", EventPattern=json.dumps(pattern))
+    client.put_targets(Rule=f"rule-{queue[-6:]}", Targets=[{"Id": "queue", "Arn": arn["QueueArn"]}])
+    BusEvents(client).emit(CHANGE)
+    BusEvents(client).emit(CHANGE.model_copy(update={"bucket": "another stack's"}))
+    [heard] = map(json.loads, aws.messages(queue))
+    assert (heard["source"], heard["detail-type"]) == ("lora-drop", "Training Job Status Changed")
+    assert StatusChange.model_validate(heard["detail"]) == CHANGE
+
+
+def test_rejected_event_raises() -> None:
+    client = boto3.client("events", REGION)
+    refused: Any = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]}
+    with Stubber(client) as stubber:
+        stubber.add_response("put_events", refused)
+        with pytest.raises(EventsUnavailableError, match="InternalFailure"):
+            BusEvents(client).emit(CHANGE)
+
+
+def test_forbidden_bus_is_unavailable() -> None:
+    client = boto3.client("events", REGION)
+    with Stubber(client) as stubber:
+        stubber.add_client_error("put_events", "AccessDeniedException")
+        with pytest.raises(EventsUnavailableError, match="AccessDenied"):
+            BusEvents(client).emit(CHANGE)
+
+
+def test_unreachable_bus_is_not_retried() -> None:
+    unreachable = "http://127.0.0.1:1"
+    client = boto3.client(
+        "events", REGION, endpoint_url=unreachable, config=Config(retries={"total_max_attempts": 1})
+    )
+    with pytest.raises(EventsUnavailableError):
+        BusEvents(client).emit(CHANGE)
+
+
+def test_bus_timeout_is_three_seconds() -> None:
+    config: Any = bus_events()._client.meta.config
+    assert config.connect_timeout + config.read_timeout <= 3
+    assert config.retries["total_max_attempts"] == 1

@@ -1,4 +1,4 @@
-"""What a place names is erased, in every version; its neighbours stay."""
+"""What a place names is erased in every version; its neighbours stay."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,18 +10,17 @@ import pytest
 from lora_drop.adapters.s3_eraser import S3Eraser
 from lora_drop.jobs.errors import NotErasableError
 from lora_drop.ports import Erasable, Eraser, Place
-from tests.contracts.drops import Drops, S3Drops
+from tests.contracts.builders import ODD_KEYS, Drops, S3Drops
 from tests.support.aws import Aws
 from tests.support.builders import NOW
 from tests.support.memory import MemoryDatasets
 
-ODD_KEYS = ["portrait/a b+c%20d.zip", "\u5199\u771f/\U0001f600.zip", "quote'\"&<>.zip", "%0A.zip"]
 EVERYTHING = Place("", folder=True)
 
 
 @dataclass
 class Bucket:
-    """A bucket with versions, and who puts things into it."""
+    """A bucket with versions, and the person who uploads to it."""
 
     eraser: Eraser
     drops: Drops
@@ -41,7 +40,7 @@ def listed(batches: Iterable[Sequence[Erasable]]) -> list[Erasable]:
 
 
 def there(bucket: Bucket, place: Place = EVERYTHING) -> list[str]:
-    """The keys of all versions, each as often as it has versions."""
+    """Return the keys of all versions, each as often as it has versions."""
     return sorted(each.key for each in listed(bucket.eraser.versions(place)))
 
 
@@ -50,73 +49,59 @@ def erase(bucket: Bucket, place: Place) -> None:
         bucket.eraser.erase(batch)
 
 
-def test_every_version_and_every_delete_marker_of_a_key_is_erased(bucket: Bucket) -> None:
+@pytest.mark.promise("nothing leaks")
+@pytest.mark.parametrize("key", ["ada.zip", *ODD_KEYS])
+def test_all_versions_and_markers_are_erased(bucket: Bucket, key: str) -> None:
+    """Every version and every delete marker of a key is erased, whatever its characters."""
     for data in (b"one", b"two", None, b"three", None):
-        bucket.drops.put("ada.zip", data)
-
-    assert there(bucket, Place("ada.zip")) == ["ada.zip"] * 5
-    erase(bucket, Place("ada.zip"))
-
+        bucket.drops.put(key, data)
+    assert there(bucket, Place(key)) == [key] * 5
+    erase(bucket, Place(key))
     assert there(bucket) == []
 
 
-def test_keys_that_begin_the_same_are_other_keys(bucket: Bucket) -> None:
+def test_keys_with_same_prefix_stay(bucket: Bucket) -> None:
     for key in ("ada.zip", "ada.zip.bak", "ada.zip/x.zip", "ada"):
         bucket.drops.put(key, b"x")
-
     erase(bucket, Place("ada.zip"))
-
     assert there(bucket) == ["ada", "ada.zip.bak", "ada.zip/x.zip"]
 
 
-def test_a_folder_is_erased_and_its_neighbours_stay(bucket: Bucket) -> None:
+def test_folder_is_erased_without_neighbours(bucket: Bucket) -> None:
+    """A folder is erased, and its neighbours stay."""
     keys = ("ada/ada-1/lora", "ada/ada-1/deliveries/1.json", "ada/ada-12/lora", "ada/status.json")
     for key in keys:
         bucket.drops.put(key, b"x")
-
     erase(bucket, Place("ada/ada-1/", folder=True))
-
     assert there(bucket) == ["ada/ada-12/lora", "ada/status.json"]
 
 
-@pytest.mark.parametrize("key", ODD_KEYS)
-def test_people_call_things_as_they_like(bucket: Bucket, key: str) -> None:
-    bucket.drops.put(key, b"x")
-    bucket.drops.put(key, None)
-
-    erase(bucket, Place(key))
-
-    assert there(bucket) == []
-
-
-def test_each_says_since_when_it_is_there_and_whether_it_is_a_marker(bucket: Bucket) -> None:
+def test_version_has_date_and_marker_flag(bucket: Bucket) -> None:
+    """Each version has its date and says whether it is a delete marker."""
     before = datetime.now(UTC) - timedelta(days=400)
     bucket.drops.put("ada.zip", b"x")
     bucket.drops.put("ada.zip", None)
-
     found = listed(bucket.eraser.versions(Place("ada.zip")))
-
     assert sorted(each.marker for each in found) == [False, True]
     assert all(before < each.came < before + timedelta(days=800) for each in found)
 
 
-def test_what_is_gone_already_is_fine(bucket: Bucket) -> None:
+def test_erasing_twice_is_fine(bucket: Bucket) -> None:
     bucket.drops.put("ada.zip", b"x")
     [batch] = bucket.eraser.versions(Place("ada.zip"))
-
     bucket.eraser.erase(batch)
     bucket.eraser.erase(batch)
-
     assert there(bucket) == []
 
 
-def test_an_empty_place_is_nothing_to_do(bucket: Bucket) -> None:
+def test_empty_place_lists_nothing(bucket: Bucket) -> None:
     assert listed(bucket.eraser.versions(Place("nothing.zip"))) == []
     assert listed(bucket.eraser.unfinished(Place("nothing/", folder=True))) == []
 
 
 @pytest.mark.parametrize("aws", ["ministack"], indirect=True)  # moto gives all at once
-def test_pages_follow_each_other_while_they_are_erased(aws: Aws) -> None:
+def test_pages_continue_while_erasing(aws: Aws) -> None:
+    """Pages follow each other while their rows are erased."""
     name = aws.bucket("models")
     for number in range(5):
         aws.s3.put_object(Bucket=name, Key=f"ada/{number}", Body=b"x")
@@ -144,12 +129,11 @@ def test_pages_follow_each_other_while_they_are_erased(aws: Aws) -> None:
     assert listed(S3Eraser(aws.s3, name).versions(EVERYTHING)) == []
 
 
-def test_a_bucket_without_versions_is_erased_as_well(aws: Aws) -> None:
+def test_unversioned_bucket_is_erased(aws: Aws) -> None:
     name = f"{aws.bucket('models')}-plain"
     aws.s3.create_bucket(Bucket=name)
     aws.s3.put_object(Bucket=name, Key="ada/lora", Body=b"x")
     bucket = Bucket(S3Eraser(aws.s3, name), S3Drops(aws, name))
-
     [[found]] = bucket.eraser.versions(EVERYTHING)
     erase(bucket, EVERYTHING)
 
@@ -157,7 +141,9 @@ def test_a_bucket_without_versions_is_erased_as_well(aws: Aws) -> None:
     assert "Contents" not in aws.s3.list_objects_v2(Bucket=name)
 
 
-def test_unfinished_uploads_are_ended_with_their_parts(aws: Aws) -> None:
+@pytest.mark.promise("nothing leaks")
+def test_unfinished_uploads_are_aborted(aws: Aws) -> None:
+    """Unfinished uploads of a folder are aborted with their parts."""
     name = aws.bucket("models")
     for key in ("ada/lora", "ada/lora", "bob/lora"):
         begun = aws.s3.create_multipart_upload(Bucket=name, Key=key)
@@ -165,11 +151,9 @@ def test_unfinished_uploads_are_ended_with_their_parts(aws: Aws) -> None:
             Bucket=name, Key=key, UploadId=begun["UploadId"], PartNumber=1, Body=b"x"
         )
     eraser = S3Eraser(aws.s3, name)
-
     ended = [*eraser.unfinished(Place("ada/", folder=True))]
     for batch in (*ended, *ended):  # the second time they are no more
         eraser.abort_all(batch)
-
     [left] = aws.s3.list_multipart_uploads(Bucket=name)["Uploads"]
     assert (left["Key"], len(listed(ended))) == ("bob/lora", 2)
 
@@ -182,11 +166,11 @@ class Holding:
         return {"Errors": [row]}
 
 
-def test_what_s3_does_not_let_go_is_told_without_its_name() -> None:
+@pytest.mark.promise("nothing leaks")
+def test_refused_erasure_hides_the_key() -> None:
+    """An object that S3 refuses to erase is reported without its key."""
     eraser = S3Eraser(cast("Any", Holding()), "datasets")
-
     with pytest.raises(NotErasableError, match="AccessDenied") as held:
         eraser.erase([Erasable("portrait/ada.zip", "v1", NOW)])
-
     assert "ada" not in str(held.value)
     assert "hold" in str(held.value)

@@ -1,4 +1,4 @@
-"""A forgotten job is a tombstone from one write on, and a proof in the end; the money stays booked."""
+"""A forgotten job is a tombstone from one write on, then a proof; its cost stays booked."""
 
 from datetime import timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from lora_drop.jobs.errors import ConflictError, JobForgottenError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Claim, JobStore
-from tests.contracts.kept import NOVEMBER, money
+from tests.contracts.builders import NOVEMBER, money
 from tests.support.aws import Aws
 from tests.support.builders import NOW, make_dataset, make_job
 from tests.support.memory_jobs import MemoryJobs
@@ -41,7 +41,7 @@ def ended(jobs: Both, job_id: str = "ada-0123456789", **changes: object) -> Job:
 
 
 def owning(jobs: Both, job_id: str, *, supersedes: str | None = None) -> Job:
-    """A job that has ended and has the content, in the place of an earlier one or of nobody."""
+    """A job that has ended and has the content, superseding an earlier one or none."""
     changes: dict[str, Any] = {"content_digest": CONTENT, "supersedes": supersedes}
     job = make_job(Status.HELD, job_id=job_id, **changes)
     assert jobs.add(job, claim=Claim(supersedes))
@@ -56,9 +56,10 @@ def begun(jobs: Both, job: Job) -> Erasure:
     return erasure
 
 
-def test_a_job_that_is_forgotten_is_gone_from_every_list(both: Both) -> None:
+@pytest.mark.promise("nothing leaks")
+def test_forgotten_job_leaves_every_list(both: Both) -> None:
+    """A job that was forgotten is gone from every list."""
     job = ended(both)
-
     begun(both, job)
 
     assert both.get(job.job_id) is None
@@ -70,18 +71,20 @@ def test_a_job_that_is_forgotten_is_gone_from_every_list(both: Both) -> None:
     assert both.forgotten(job.job_id)
 
 
-def test_what_nobody_has_forgotten_is_not(both: Both) -> None:
+def test_other_jobs_are_not_forgotten(both: Both) -> None:
     job = ended(both)
-
     assert not both.forgotten(job.job_id)
     assert both.erasure("0123456789") is None
     assert list(both.erasing()) == []
 
 
-def test_a_forgotten_job_cannot_come_back(both: Both) -> None:
+@pytest.mark.promise("never pay twice")
+def test_forgotten_job_cannot_come_back(both: Both) -> None:
+    """A forgotten job cannot be added, changed or forgotten again."""
     job = ended(both)
     erasure = begun(both, job)
-
+    with pytest.raises(ConflictError):
+        begun(both, job)
     with pytest.raises(JobForgottenError, match=f"^{job.job_id}$"):
         both.add(make_job(job_id=job.job_id))
     both.keep(erasure, erasure.done(NOW))
@@ -93,26 +96,18 @@ def test_a_forgotten_job_cannot_come_back(both: Both) -> None:
     assert both.get(job.job_id) is None
 
 
-def test_a_job_that_has_moved_on_is_not_forgotten(both: Both) -> None:
+@pytest.mark.promise("never lose a result")
+def test_changed_job_is_not_forgotten(both: Both) -> None:
+    """A job that changed since it was read is not forgotten."""
     job = ended(both)
     both.replace(job, job.move(Status.STORING, now=NOW))
-
     with pytest.raises(ConflictError):
         begun(both, job)
-
     assert not both.forgotten(job.job_id)
     assert both.get(job.job_id)
 
 
-def test_of_two_who_forget_the_same_job_one_begins(both: Both) -> None:
-    job = ended(both)
-    begun(both, job)
-
-    with pytest.raises(ConflictError):
-        begun(both, job)
-
-
-def test_an_erasure_comes_back_as_it_was_kept(both: Both) -> None:
+def test_erasure_is_read_as_written(both: Both) -> None:
     job = ended(
         both,
         estimated_cost_usd=3.6,
@@ -125,25 +120,24 @@ def test_an_erasure_comes_back_as_it_was_kept(both: Both) -> None:
     )
     erasure = Erasure.of(job, now=NOW, dropped_by=NOW, beside=("aa", "bb"))
     both.begin(job, erasure)
-
     counted = erasure.counted(Found(dataset_versions=1, result_versions=2, unfinished_uploads=3))
-    told = counted.at_fal("r-1", files=2, left=("fal keeps it",))
+    reported = counted.at_fal("r-1", files=2, left=("fal keeps it",))
     both.keep(erasure, counted)
-    both.keep(counted, told)
+    both.keep(counted, reported)
 
-    assert both.erasure("0123456789") == told
-    assert list(both.erasing()) == [told]
-    assert told.requests == ("r-2",)
-    assert told.left[1:] == ("fal keeps it",)
-    assert "2026-11-24 13:00" in told.left[0]
+    assert both.erasure("0123456789") == reported
+    assert list(both.erasing()) == [reported]
+    assert reported.requests == ("r-2",)
+    assert reported.left[1:] == ("fal keeps it",)
+    assert "2026-11-24 13:00" in reported.left[0]
 
 
-def test_a_proof_that_is_done_names_nobody_and_stays(both: Both) -> None:
+@pytest.mark.promise("nothing leaks")
+def test_finished_proof_names_no_person(both: Both) -> None:
+    """The proof of a finished erasure names no person, and it stays."""
     job = ended(both, dataset=make_dataset("portrait/ada.zip"))
     erasure = begun(both, job)
-
     both.keep(erasure, erasure.done(NOW))
-
     proof = both.erasure("0123456789")
     assert proof
     assert (proof.done_at, proof.job, proof.requests) == (NOW, None, ())
@@ -151,54 +145,48 @@ def test_a_proof_that_is_done_names_nobody_and_stays(both: Both) -> None:
     assert list(both.erasing()) == []
 
 
-def test_of_two_who_go_on_with_an_erasure_one_writes(both: Both) -> None:
+def test_stale_erasure_write_conflicts(both: Both) -> None:
     erasure = begun(both, ended(both))
     both.keep(erasure, erasure.counted(Found()))
-
     with pytest.raises(ConflictError):
         both.keep(erasure, erasure.done(NOW))
-
     assert list(both.erasing()) == [erasure.counted(Found())]
 
 
-def test_its_content_is_nobodys_again(both: Both) -> None:
+def test_forgotten_content_has_no_owner(both: Both) -> None:
     job = owning(both, "ada-0123456789")
-
     begun(both, job)
-
     assert both.owner(CONTENT) is None
 
 
-def test_its_content_goes_back_to_whom_it_stood_in_for(both: Both) -> None:
+def test_content_returns_to_superseded_job(both: Both) -> None:
+    """The content goes back to the job that the forgotten one superseded."""
     first = owning(both, "bob-1111111111")
     second = owning(both, "ada-0123456789", supersedes=first.job_id)
-
     begun(both, second)
-
     assert both.owner(CONTENT) == first.job_id
 
 
-def test_its_content_goes_to_nobody_who_is_forgotten(both: Both) -> None:
+def test_content_skips_forgotten_jobs(both: Both) -> None:
+    """The content does not go back to a job that is forgotten as well."""
     first = owning(both, "bob-1111111111")
     second = owning(both, "ada-0123456789", supersedes=first.job_id)
-
     begun(both, first)
     begun(both, second)
-
     assert both.owner(CONTENT) is None
 
 
-def test_a_content_that_another_has_claimed_since_stays_theirs(both: Both) -> None:
+def test_newer_claim_survives_an_erasure(both: Both) -> None:
+    """Content that another job has claimed since stays with that job."""
     job = ended(both, content_digest=CONTENT)
     other = make_job(job_id="bob-1111111111", content_digest=CONTENT)
     assert both.add(other, claim=Claim(None))
-
     begun(both, job)
-
     assert both.owner(CONTENT) == other.job_id
 
 
-def test_what_it_has_cost_stays_booked(both: Both) -> None:
+def test_forgotten_costs_stay_booked(both: Both) -> None:
+    """What a forgotten job cost stays in the account."""
     job = make_job(Status.STORING, job_id="ada-0123456789")
     charged = make_job(Status.SUBMITTED, job_id="ada-0123456789")
     assert both.add(charged.model_copy(update={"charge": None}))
@@ -210,47 +198,44 @@ def test_what_it_has_cost_stays_booked(both: Both) -> None:
     failed = paid.move(Status.FAILED, now=NOW)
     both.replace(paid, failed)
     booked = money(both)
-
     begun(both, failed)
 
     assert booked[1] == 6.0
     assert money(both) == booked
 
 
-def test_a_sweep_does_not_miss_what_was_forgotten(both: Both) -> None:
+@pytest.mark.promise("never pay twice")
+def test_sweep_skips_forgotten_jobs(both: Both) -> None:
+    """A sweep does not take a forgotten job for a missing one."""
     job, kept = ended(both), ended(both, "bob-1111111111")
     begun(both, job)
     many = [f"x-{number:010}" for number in range(150)]
-
     assert list(both.missing([job.job_id, "eve-2222222222", kept.job_id, *many])) == [
         "eve-2222222222",
         *many,
     ]
 
 
-def test_a_new_job_that_rests_on_others_is_kept_while_they_are_as_they_were_read(
-    both: Both,
-) -> None:
+def test_new_job_depends_on_unchanged_jobs(both: Both) -> None:
+    """A new job that depends on others is kept only while those are as they were read."""
     one, two = ended(both), ended(both, "bob-1111111111")
-
     assert both.add(make_job(job_id="eve-2222222222"), unchanged=(one,))
     begun(both, two)
     with pytest.raises(ConflictError):
         both.add(make_job(job_id="eve-3333333333"), unchanged=(one, two))
-
     assert both.get("eve-3333333333") is None
 
 
-def test_nothing_in_the_table_names_a_job_that_is_done(aws: Aws) -> None:
+@pytest.mark.promise("nothing leaks")
+def test_table_forgets_an_erased_job(aws: Aws) -> None:
+    """No row in the table names a job whose erasure is done."""
     table = aws.table()
     jobs = DynamoJobs(aws.dynamodb, table)
     job = make_job(Status.HELD, job_id="ada-0123456789", content_digest=CONTENT)
     assert jobs.add(job, claim=Claim(None))
     after = job.move(Status.CANCELLED, now=NOW)
     jobs.replace(job, after)
-
     erasure = begun(jobs, after)
     jobs.keep(erasure, erasure.done(NOW))
-
     [row] = aws.dynamodb.scan(TableName=table)["Items"]
     assert "ada" not in str(row)

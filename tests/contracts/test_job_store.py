@@ -1,3 +1,5 @@
+"""Jobs are read as they were written, changed by one writer, and listed page by page."""
+
 from datetime import timedelta
 
 import pytest
@@ -12,7 +14,7 @@ from tests.support.builders import ARTIFACTS, NOW, REQUEST_ID, make_job
 
 
 def job_number(number: int, status: Status = Status.RECEIVED) -> Job:
-    """A job of its own, younger with every number."""
+    """Return a job; a higher number is a younger job."""
     return make_job(status, job_id=f"job-{number:02}", created_at=NOW + timedelta(seconds=number))
 
 
@@ -26,7 +28,7 @@ def ids(jobs: tuple[Job, ...]) -> list[str]:
 
 
 def walked(jobs: JobStore, *, status: Status | None = None, limit: int) -> list[str]:
-    """Every job from the first page to the last."""
+    """Return the ids of all jobs from the first page to the last."""
     page = jobs.page(status=status, limit=limit, cursor=None)
     found = ids(page.jobs)
     while page.cursor:
@@ -37,15 +39,15 @@ def walked(jobs: JobStore, *, status: Status | None = None, limit: int) -> list[
 
 
 @pytest.mark.parametrize("status", Status)
-def test_a_job_comes_back_as_it_was_kept(jobs: JobStore, status: Status) -> None:
+def test_job_is_read_as_written(jobs: JobStore, status: Status) -> None:
     job = make_job(status)
-
     added(jobs, job)
-
     assert jobs.get(job.job_id) == job
 
 
-def test_everything_a_job_may_know_comes_back(jobs: JobStore) -> None:
+@pytest.mark.promise("never lose a result")
+def test_every_field_comes_back(jobs: JobStore) -> None:
+    """Every field that a job can have comes back as it was written."""
     job = make_job(
         Status.STORING,
         problems=(Problem(code="a", message="\u5199\u771f\n\U0001f600", member="m"),),
@@ -63,45 +65,30 @@ def test_everything_a_job_may_know_comes_back(jobs: JobStore) -> None:
         earlier_requests=("r1", "r2"),
         lease=Lease(owner="o", fence=2, until=NOW),
     )
-
     added(jobs, job)
 
     assert jobs.get(job.job_id) == job
 
 
-def test_an_unknown_job_is_none(jobs: JobStore) -> None:
-    assert jobs.get("job-99") is None
-
-
-def test_the_same_job_cannot_be_added_twice(jobs: JobStore) -> None:
+@pytest.mark.promise("never pay twice")
+def test_job_cannot_be_added_twice(jobs: JobStore) -> None:
+    """The same job cannot be added twice."""
     job = make_job()
     added(jobs, job)
-
     again = jobs.add(job.model_copy(update={"images": 99}))
-
     assert again is False
     assert jobs.get(job.job_id) == job
 
 
-def test_a_job_that_has_moved_on_cannot_be_added_again(jobs: JobStore) -> None:
+def test_changed_job_cannot_be_added(jobs: JobStore) -> None:
+    """A job that has changed cannot be added again in its first state."""
     job = make_job()
     added(jobs, job)
     rejected = job.move(Status.REJECTED, now=NOW)
     jobs.replace(job, rejected)
-
     assert jobs.add(job) is False
     assert jobs.get(job.job_id) == rejected
     assert list(jobs.unfinished()) == [rejected]
-
-
-def test_a_job_is_replaced_by_its_next_state(jobs: JobStore) -> None:
-    job = make_job()
-    added(jobs, job)
-    after = job.move(Status.READY, now=NOW, images=12)
-
-    jobs.replace(job, after)
-
-    assert jobs.get(job.job_id) == after
 
 
 def test_several_steps_may_be_one_write(jobs: JobStore) -> None:
@@ -109,18 +96,17 @@ def test_several_steps_may_be_one_write(jobs: JobStore) -> None:
     added(jobs, job)
     after = job.move(Status.SUBMITTED, now=NOW, request_id=REQUEST_ID)
     after = after.move(Status.STORING, now=NOW, artifacts=ARTIFACTS)
-
     jobs.replace(job, after)
-
     assert jobs.get(job.job_id) == after
 
 
-def test_of_two_who_read_the_same_state_one_writes(jobs: JobStore) -> None:
+@pytest.mark.promise("never pay twice")
+def test_only_one_reader_writes(jobs: JobStore) -> None:
+    """Of two processes that read the same state only one writes."""
     job = make_job(Status.READY)
     added(jobs, job)
     first = job.move(Status.SUBMITTING, now=NOW)
     jobs.replace(job, first)
-
     with pytest.raises(ConflictError):
         jobs.replace(job, job.move(Status.CANCELLED, now=NOW))
 
@@ -128,26 +114,19 @@ def test_of_two_who_read_the_same_state_one_writes(jobs: JobStore) -> None:
     assert ids(tuple(jobs.unfinished())) == [job.job_id]
 
 
-def test_a_job_that_is_not_there_cannot_be_replaced(jobs: JobStore) -> None:
+def test_missing_job_cannot_be_replaced(jobs: JobStore) -> None:
     job = make_job()
-
     with pytest.raises(ConflictError):
         jobs.replace(job, job.move(Status.READY, now=NOW))
-
     assert jobs.get(job.job_id) is None
 
 
 def test_unfinished_jobs_come_oldest_first(jobs: JobStore) -> None:
-    added(
-        jobs,
-        job_number(3, Status.TRAINING),
-        job_number(1),
-        job_number(2, Status.SUBMIT_UNKNOWN),
-    )
-
+    added(jobs, job_number(3, Status.TRAINING), job_number(1), job_number(2, Status.SUBMIT_UNKNOWN))
     assert ids(tuple(jobs.unfinished())) == ["job-01", "job-02", "job-03"]
 
 
+@pytest.mark.promise("never get stuck")
 @pytest.mark.parametrize(
     ("before", "ended"),
     [
@@ -160,91 +139,80 @@ def test_unfinished_jobs_come_oldest_first(jobs: JobStore) -> None:
         (Status.SUBMITTED, Status.EXPIRED),
     ],
 )
-def test_a_job_that_ends_is_unfinished_until_its_end_is_told(
-    jobs: JobStore, before: Status, ended: Status
-) -> None:
+def test_ended_job_stays_until_published(jobs: JobStore, before: Status, ended: Status) -> None:
+    """A job that ends is listed as unfinished until its end is published."""
     job, other = job_number(1, before), job_number(2, before)
     added(jobs, job, other)
     end = job.move(ended, now=NOW)
-
     jobs.replace(job, end)
-    untold = ids(tuple(jobs.unfinished()))
+    unpublished = ids(tuple(jobs.unfinished()))
     jobs.close(end)
     jobs.close(end)
 
-    assert untold == [job.job_id, other.job_id]
+    assert unpublished == [job.job_id, other.job_id]
     assert ids(tuple(jobs.unfinished())) == [other.job_id]
     assert jobs.get(job.job_id) == end
 
 
-def test_whoever_tells_an_end_that_was_undone_closes_nothing(jobs: JobStore) -> None:
+def test_undone_end_closes_nothing(jobs: JobStore) -> None:
+    """Closing an end that was undone meanwhile changes nothing."""
     before = job_number(1, Status.SUBMITTED)
     added(jobs, before)
     expired = before.move(Status.EXPIRED, now=NOW)
     jobs.replace(before, expired)
     storing = expired.move(Status.STORING, now=NOW)
     jobs.replace(expired, storing)
-
     jobs.close(expired)
 
     assert list(jobs.unfinished()) == [storing]
 
 
-def test_a_job_that_is_taken_up_again_is_unfinished_again(jobs: JobStore) -> None:
+def test_resumed_job_is_unfinished_again(jobs: JobStore) -> None:
     job = job_number(1, Status.EXPIRED)
     before = job_number(1, Status.SUBMITTED)
     added(jobs, before)
     expired = before.move(Status.EXPIRED, now=NOW)
     jobs.replace(before, expired)
     jobs.close(expired)
-
     jobs.replace(expired, expired.move(Status.STORING, now=NOW))
 
     assert ids(tuple(jobs.unfinished())) == [job.job_id]
 
 
-def test_without_jobs_there_is_nothing(jobs: JobStore) -> None:
+def test_empty_table_lists_nothing(jobs: JobStore) -> None:
     page = jobs.page(status=None, limit=10, cursor=None)
-
     assert (list(jobs.unfinished()), page.jobs, page.cursor) == ([], (), None)
 
 
 def test_pages_come_newest_first(jobs: JobStore) -> None:
     added(jobs, job_number(2), job_number(3), job_number(1))
-
     page = jobs.page(status=None, limit=2, cursor=None)
-
     assert page.jobs == (job_number(3), job_number(2))
     assert page.cursor
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8, 100])
-def test_a_walk_over_the_pages_meets_every_job_once(jobs: JobStore, limit: int) -> None:
+def test_pages_hold_every_job_once(jobs: JobStore, limit: int) -> None:
     added(jobs, *(job_number(number) for number in range(7)))
-
     assert walked(jobs, limit=limit) == [f"job-{number:02}" for number in reversed(range(7))]
 
 
-def test_jobs_of_the_same_second_are_all_met(jobs: JobStore) -> None:
+def test_jobs_of_one_second_are_listed(jobs: JobStore) -> None:
     added(jobs, *(job_number(number).model_copy(update={"created_at": NOW}) for number in range(5)))
-
     assert sorted(walked(jobs, limit=2)) == [f"job-{number:02}" for number in range(5)]
 
 
-def test_a_walk_over_one_state_meets_no_other(jobs: JobStore) -> None:
+def test_pages_of_one_state_only(jobs: JobStore) -> None:
     for number in range(6):
         added(jobs, job_number(number, Status.TRAINING if number % 2 else Status.HELD))
-
     assert walked(jobs, status=Status.TRAINING, limit=2) == ["job-05", "job-03", "job-01"]
     assert walked(jobs, status=Status.SUCCEEDED, limit=2) == []
 
 
-def test_a_job_is_listed_under_its_new_state_only(jobs: JobStore) -> None:
+def test_job_is_listed_under_new_state(jobs: JobStore) -> None:
     job = job_number(1, Status.TRAINING)
     added(jobs, job)
-
     jobs.replace(job, job.move(Status.STORING, now=NOW))
-
     assert walked(jobs, status=Status.TRAINING, limit=10) == []
     assert walked(jobs, status=Status.STORING, limit=10) == ["job-01"]
 
@@ -253,7 +221,7 @@ def test_a_job_is_listed_under_its_new_state_only(jobs: JobStore) -> None:
     "cursor",
     [
         "x",
-        "somebody else's",
+        "another server's",
         "\u5199\u771f",
         "bnVsbA==",  # null
         "W10=",  # []
@@ -264,22 +232,16 @@ def test_a_job_is_listed_under_its_new_state_only(jobs: JobStore) -> None:
     ],
     ids=range(9),
 )
-def test_a_cursor_of_somebody_elses_is_refused(jobs: JobStore, cursor: str) -> None:
+def test_foreign_cursor_is_refused(jobs: JobStore, cursor: str) -> None:
     added(jobs, job_number(1), job_number(2))
-
     with pytest.raises(BadQuery, match="not a cursor"):
         jobs.page(status=None, limit=1, cursor=cursor)
 
 
-def test_a_cursor_belongs_to_the_list_it_came_from(jobs: JobStore) -> None:
+def test_cursor_belongs_to_its_list(jobs: JobStore) -> None:
     added(jobs, *(job_number(number, Status.HELD) for number in range(3)))
     of_all = jobs.page(status=None, limit=1, cursor=None).cursor
     of_held = jobs.page(status=Status.HELD, limit=1, cursor=None).cursor
-
-    for status, cursor in (
-        (Status.HELD, of_all),
-        (None, of_held),
-        (Status.TRAINING, of_held),
-    ):
+    for status, cursor in ((Status.HELD, of_all), (None, of_held), (Status.TRAINING, of_held)):
         with pytest.raises(BadQuery, match="not a cursor"):
             jobs.page(status=status, limit=1, cursor=cursor)

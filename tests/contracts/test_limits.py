@@ -1,26 +1,24 @@
-"""Dollars are set aside, spent and given back in the same write as the job, to the cent."""
+"""Dollars are reserved, spent and released in the same write as the job, to the cent."""
 
 import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lora_drop.jobs.budget import Account, Limits
+from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.errors import NoSlotError, OverBudgetError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import TRANSITIONS, Status
 from lora_drop.ports import JobStore
-from tests.contracts.kept import DECEMBER, LIMITS, NOVEMBER, money, moved, sent, slots, waiting
+from tests.contracts.builders import DECEMBER, LIMITS, NOVEMBER, money, moved, sent, slots, waiting
 from tests.support.builders import NOW, learnt, make_job
 from tests.support.memory_jobs import MemoryJobs
+from tests.support.sweeps import sweep
 
 NEXT_MONTH = datetime(2026, 12, 1, tzinfo=UTC)
 
 
-def test_a_new_table_has_spent_nothing_and_nobody_is_at_fal(jobs: JobStore) -> None:
-    assert jobs.account(NOVEMBER) == Account(NOVEMBER)
-
-
+@pytest.mark.promise("never pay twice")
 @pytest.mark.parametrize(
     ("costs", "last", "fits"),
     [
@@ -33,17 +31,17 @@ def test_a_new_table_has_spent_nothing_and_nobody_is_at_fal(jobs: JobStore) -> N
         ((), 0.0, True),
     ],
 )
-def test_the_budget_is_kept_to_the_cent(
+def test_budget_is_kept_to_the_cent(
     jobs: JobStore,
     costs: tuple[float, ...],
     last: float,
     fits: bool,  # noqa: FBT001  # a table's column
 ) -> None:
+    """The monthly budget is kept to the cent."""
     limits = Limits(max_in_flight=9, monthly_usd=10.0)
     for number, usd in enumerate(costs):
         sent(jobs, number, usd=usd, limits=limits)
     job, before = waiting(jobs, 9, usd=last), jobs.account(NOVEMBER)
-
     if fits:
         moved(jobs, job, Status.SUBMITTING, limits=limits)
         assert jobs.account(NOVEMBER).committed_usd == pytest.approx(sum(costs) + last)
@@ -54,50 +52,45 @@ def test_the_budget_is_kept_to_the_cent(
         assert jobs.get(job.job_id) == job
 
 
-def test_ten_dimes_are_a_dollar_though_floats_say_less(jobs: JobStore) -> None:
+def test_ten_dimes_are_a_dollar(jobs: JobStore) -> None:
     limits = Limits(max_in_flight=1, monthly_usd=1.0)
     for number in range(10):
         job = sent(jobs, number, usd=0.1, limits=limits)
         moved(jobs, job, Status.SUBMITTED, Status.STORING, Status.SUCCEEDED)
-
     assert money(jobs) == (0.0, 1.0, 0.0)
     with pytest.raises(OverBudgetError):
         sent(jobs, 10, usd=0.01, limits=limits)
 
 
-def test_without_a_budget_of_its_own_nothing_is_over_it(jobs: JobStore) -> None:
+def test_no_budget_has_no_limit(jobs: JobStore) -> None:
     sent(jobs, 1, usd=1_000_000.0, limits=Limits(max_in_flight=1))
-
     assert money(jobs) == (1_000_000.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("before", [0, 1])
-def test_a_budget_of_nothing_lets_nothing_through(jobs: JobStore, before: int) -> None:
+def test_zero_budget_lets_nothing_through(jobs: JobStore, before: int) -> None:
     for number in range(before):
         sent(jobs, number, usd=2.4)
-
     with pytest.raises(OverBudgetError):
         sent(jobs, 9, usd=0.01, limits=Limits(max_in_flight=9, monthly_usd=0.0))
 
 
-def test_an_approved_job_minds_no_budget_but_counts_against_it(jobs: JobStore) -> None:
+def test_approved_job_counts_against_budget(jobs: JobStore) -> None:
+    """An approved job passes the budget, and its cost counts against it."""
     sent(jobs, 1, usd=25.0, limits=LIMITS, approved=True)
-
     assert money(jobs) == (25.0, 0.0, 0.0)
     with pytest.raises(OverBudgetError):
         sent(jobs, 2, usd=0.01, limits=LIMITS)
 
 
-def test_an_approval_is_no_slot(jobs: JobStore) -> None:
+def test_approval_is_no_slot(jobs: JobStore) -> None:
     sent(jobs, 1, limits=Limits(max_in_flight=1))
-
     with pytest.raises(NoSlotError):
         sent(jobs, 2, limits=Limits(max_in_flight=1), approved=True)
 
 
-def test_a_job_of_unknown_cost_takes_its_slot_alone(jobs: JobStore) -> None:
+def test_unknown_cost_reserves_no_money(jobs: JobStore) -> None:
     job = sent(jobs, 1, usd=None)
-
     assert (money(jobs), slots(jobs)) == ((0.0, 0.0, 0.0), (job.job_id,))
 
 
@@ -130,48 +123,43 @@ def test_a_job_of_unknown_cost_takes_its_slot_alone(jobs: JobStore) -> None:
         ([Status.SUBMITTED, Status.READY], False, (0.0, 0.0, 0.0)),
     ],
 )
-def test_money_goes_where_the_job_goes(
+def test_money_follows_the_job(
     jobs: JobStore,
     steps: list[Status],
     billed: bool,  # noqa: FBT001  # a table's column
     figures: tuple[float, float, float],
 ) -> None:
     job = sent(jobs, 1)
-
     moved(jobs, job, *steps, billed=billed)
-
     assert money(jobs) == figures
 
 
-def test_what_was_wasted_still_counts_when_the_job_is_paid_for_once_more(jobs: JobStore) -> None:
+def test_wasted_money_still_counts(jobs: JobStore) -> None:
+    """Money that was wasted still counts when the job is paid for once more."""
     job = moved(jobs, sent(jobs, 1), Status.SUBMITTED, Status.HELD, Status.READY)
-
     again = moved(jobs, job, Status.SUBMITTING, limits=LIMITS)
     assert money(jobs) == (3.0, 3.0, 3.0)
     moved(jobs, again, Status.SUBMITTED, Status.STORING, Status.SUCCEEDED)
-
     assert money(jobs) == (0.0, 6.0, 3.0)
     with pytest.raises(OverBudgetError):
         sent(jobs, 2, usd=4.01, limits=LIMITS)
     sent(jobs, 3, usd=4.0, limits=LIMITS)
 
 
-def test_an_expired_job_that_is_taken_up_again_was_not_wasted(jobs: JobStore) -> None:
+def test_resumed_job_was_not_wasted(jobs: JobStore) -> None:
     job = moved(jobs, sent(jobs, 1), Status.SUBMITTED, Status.EXPIRED)
     assert money(jobs) == (0.0, 3.0, 3.0)
-
     moved(jobs, job, Status.STORING)
-
     assert money(jobs) == (0.0, 3.0, 0.0)
     assert slots(jobs) == ()
     assert [each.job_id for each in jobs.unfinished()] == [job.job_id]
 
 
-def test_a_new_month_has_its_whole_budget_and_an_old_job_ends_in_its_own(jobs: JobStore) -> None:
+def test_new_month_has_whole_budget(jobs: JobStore) -> None:
+    """A new month has its whole budget, and an older job ends in its own month."""
     old = sent(jobs, 1, usd=10.0, limits=LIMITS)
     with pytest.raises(OverBudgetError):
         sent(jobs, 2, usd=10.0, limits=LIMITS)
-
     new = moved(jobs, waiting(jobs, 3, usd=10.0), Status.SUBMITTING, limits=LIMITS, now=NEXT_MONTH)
     moved(jobs, old, Status.SUBMITTED, Status.FAILED, now=NEXT_MONTH)
 
@@ -180,18 +168,16 @@ def test_a_new_month_has_its_whole_budget_and_an_old_job_ends_in_its_own(jobs: J
     assert slots(jobs) == (new.job_id,)
 
 
-def test_a_job_may_have_money_in_two_months(jobs: JobStore) -> None:
+def test_job_may_cost_in_two_months(jobs: JobStore) -> None:
     job = moved(jobs, sent(jobs, 1), Status.SUBMITTED, Status.HELD)
-
     moved(jobs, job, Status.READY, Status.SUBMITTING, Status.SUBMITTED, now=NEXT_MONTH)
-
     assert (money(jobs, NOVEMBER), money(jobs, DECEMBER)) == ((0.0, 3.0, 3.0), (3.0, 0.0, 0.0))
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_after_any_walk_the_figures_are_those_that_follow_from_the_jobs(
-    jobs: JobStore, seed: int
-) -> None:
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize("seed", sweep(range(6), sample=2))
+def test_figures_follow_from_the_jobs(jobs: JobStore, seed: int) -> None:
+    """After any sequence of steps the account is what follows from the jobs."""
     chance = random.Random(seed)  # noqa: S311  # a walk, no secret
     counted = MemoryJobs()
     both: tuple[JobStore, ...] = (jobs, counted)

@@ -1,3 +1,5 @@
+"""Messages between functions, and the redrive of dead letters."""
+
 import json
 from dataclasses import dataclass
 
@@ -14,7 +16,7 @@ from tests.support.memory import MemoryQueue
 
 @dataclass
 class Place:
-    """Both queues, and who reads them."""
+    """Both queues and their readers."""
 
     inbox: Inbox
     handover: Handover
@@ -48,35 +50,25 @@ def place(backend: Aws | None) -> Place:
 
 
 @pytest.mark.parametrize(
-    "key",
-    ["ada.zip", "style/a b+c%20d.zip", "\u5199\u771f/\U0001f600.zip", "quote'\"&<>.zip"],
+    "key", ["ada.zip", "style/a b+c%20d.zip", "\u5199\u771f/\U0001f600.zip", "quote'\"&<>.zip"]
 )
-def test_an_announced_dataset_is_the_very_version(place: Place, key: str) -> None:
+def test_announced_dataset_has_its_version(place: Place, key: str) -> None:
     dataset = make_dataset(key, version_id="3/L4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY")
-
-    place.inbox.announce(dataset)
-
-    assert place.datasets() == [dataset]
-
-
-def test_a_dataset_may_be_announced_again(place: Place) -> None:
-    place.inbox.announce(make_dataset())
-    place.inbox.announce(make_dataset())
-
-    assert place.datasets() == [make_dataset(), make_dataset()]
+    for _ in range(2):  # a dataset may be announced again
+        place.inbox.announce(dataset)
+    assert place.datasets() == [dataset, dataset]
 
 
-def test_a_result_is_handed_over_by_its_job(place: Place) -> None:
+def test_result_is_handed_over_by_job(place: Place) -> None:
     place.handover.hand_over("ada-0123456789")
-
     assert place.handed() == ["ada-0123456789"]
 
 
-def test_the_store_reads_a_message_of_this_form(aws: Aws) -> None:
+@pytest.mark.promise("interfaces stay")
+def test_store_message_has_this_form(aws: Aws) -> None:
+    """The message to the store function has this form."""
     url = aws.queue("results")
-
     SqsHandover(aws.sqs, url).hand_over("ada-0123456789")
-
     assert [json.loads(body) for body in aws.messages(url)] == [
         {"schema_version": 1, "job_id": "ada-0123456789"}
     ]
@@ -102,13 +94,10 @@ class Letters:
         return sorted(self.aws.messages(self.source[name]))
 
     def left(self, name: str) -> int:
-        """How many dead letters there still are, those being moved included."""
+        """Count the dead letters, those being moved included."""
         counted = self.aws.sqs.get_queue_attributes(
             QueueUrl=self.dead[name],
-            AttributeNames=[
-                "ApproximateNumberOfMessages",
-                "ApproximateNumberOfMessagesNotVisible",
-            ],
+            AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
         )["Attributes"]
         return sum(int(count) for count in counted.values())
 
@@ -120,17 +109,17 @@ def letters(aws: Aws) -> Letters:
     return Letters(aws, dead, {name: aws.queue(name) for name in names})
 
 
-def test_without_dead_letters_none_are_moved(letters: Letters) -> None:
+def test_no_dead_letters_moves_none(letters: Letters) -> None:
     assert letters.adapter().redrive(100) == {"inbox": 0, "results": 0}
 
 
-def test_each_dead_letter_goes_back_to_where_it_came_from_as_it_was(letters: Letters) -> None:
+@pytest.mark.promise("it can be operated")
+def test_dead_letters_return_unchanged(letters: Letters) -> None:
+    """A redrive moves each dead letter unchanged to the queue that it came from."""
     notices = [json.dumps({"Records": [], "n": number}) for number in range(3)]
     letters.give_up("inbox", *notices)
     letters.give_up("results", "not JSON at all \u5199\u771f")
-
     assert letters.adapter().redrive(100) == {"inbox": 3, "results": 1}
-
     assert letters.waiting("inbox") == sorted(notices)
     assert letters.waiting("results") == ["not JSON at all \u5199\u771f"]
     assert (letters.left("inbox"), letters.left("results")) == (0, 0)
@@ -139,23 +128,19 @@ def test_each_dead_letter_goes_back_to_where_it_came_from_as_it_was(letters: Let
 @pytest.mark.parametrize(
     ("limit", "moved"), [(1, 1), (9, 9), (10, 10), (11, 11), (23, 23), (24, 23)]
 )
-def test_no_more_are_moved_at_once_than_was_said(letters: Letters, limit: int, moved: int) -> None:
+def test_redrive_respects_its_limit(letters: Letters, limit: int, moved: int) -> None:
     letters.give_up("inbox", *(f"{number:02}" for number in range(23)))
-
     assert letters.adapter().redrive(limit) == {"inbox": moved, "results": 0}
-
     assert len(letters.waiting("inbox")) == moved
     assert letters.left("inbox") == 23 - moved
 
 
-def test_who_asks_until_there_are_none_has_moved_every_one(letters: Letters) -> None:
+def test_repeated_redrive_moves_all(letters: Letters) -> None:
     bodies = [f"{number:02}" for number in range(23)]
     letters.give_up("results", *bodies)
-
     rounds = []
     while sum((moved := letters.adapter().redrive(10)).values()):
         rounds.append(moved["results"])
-
     assert rounds == [10, 10, 3]
     assert letters.waiting("results") == bodies
 
@@ -164,9 +149,11 @@ class Killed(BaseException):
     """The process ends here."""
 
 
+@pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize("fatal", ["SendMessage", "DeleteMessage"])
 @pytest.mark.parametrize("at", [1, 5, 12])
-def test_whoever_dies_in_between_has_lost_none(letters: Letters, fatal: str, at: int) -> None:
+def test_crash_in_redrive_loses_none(letters: Letters, fatal: str, at: int) -> None:
+    """A redrive that is killed between two calls loses no dead letter."""
     bodies = [f"{number:02}" for number in range(12)]
     letters.give_up("inbox", *bodies)
     calls: list[str] = []
@@ -178,11 +165,9 @@ def test_whoever_dies_in_between_has_lost_none(letters: Letters, fatal: str, at:
 
     events = letters.aws.sqs.meta.events
     events.register(f"before-call.sqs.{fatal}", die)
-
     with pytest.raises(Killed):
         letters.adapter().redrive(100)
     events.unregister(f"before-call.sqs.{fatal}", die)
-
     arrived = letters.waiting("inbox")
     assert len(set(arrived)) == len(arrived) == (at if fatal == "DeleteMessage" else at - 1)
     # What was being moved is seen again a minute later.

@@ -1,4 +1,4 @@
-"""Texts are written over, files are known by what they say of themselves, old uploads are swept."""
+"""Texts are replaced, files are known by their size, abandoned uploads are swept."""
 
 import hashlib
 import os
@@ -21,9 +21,8 @@ def place(backend: Aws | None) -> Place:
     return Place.of(backend)
 
 
-def test_a_text_is_put_and_described(place: Place) -> None:
+def test_text_is_put_and_described(place: Place) -> None:
     text = "\u5199\u771f: it worked.\n"
-
     stored = place.store.write(PREFIX + "ERROR.txt", text, "text/plain")
 
     assert stored == StoredFile(
@@ -34,85 +33,64 @@ def test_a_text_is_put_and_described(place: Place) -> None:
         sha256=hashlib.sha256(text.encode()).hexdigest(),
     )
     assert place.files() == {PREFIX + "ERROR.txt": text.encode()}
+    assert place.store.bucket == place.bucket
 
 
-def test_a_text_goes_over_an_earlier_one(place: Place) -> None:
-    place.store.write(PREFIX + "status.json", "a longer text", "application/json")
+def test_text_replaces_an_earlier_one(place: Place) -> None:
+    """A text or a file of pieces replaces an earlier one, whichever is longer."""
+    for text in ("a longer text", "short"):
+        place.store.write(PREFIX + "status.json", text, "application/json")
+        place.store.write_pieces(KEY, [text.encode()], "application/zip")
+    assert place.files() == {PREFIX + "status.json": b"short", KEY: b"short"}
 
-    place.store.write(PREFIX + "status.json", "short", "application/json")
 
-    assert place.files() == {PREFIX + "status.json": b"short"}
-
-
-def test_a_text_is_removed(place: Place) -> None:
+def test_text_is_removed(place: Place) -> None:
     place.store.write(PREFIX + "ERROR.txt", "x", "text/plain")
     place.store.write(PREFIX + "status.json", "{}", "application/json")
+    for _ in range(2):  # a missing file is removed without an error
+        place.store.remove(PREFIX + "ERROR.txt")
+        assert place.files() == {PREFIX + "status.json": b"{}"}
 
-    place.store.remove(PREFIX + "ERROR.txt")
 
-    assert place.files() == {PREFIX + "status.json": b"{}"}
-
-
-def test_a_file_is_read_by_ranges(place: Place) -> None:
+def test_file_is_read_by_ranges(place: Place) -> None:
     stored = place.store.write(PREFIX + "dataset.zip", "0123456789", "application/zip")
-
     reader = place.store.reader(stored)
-
     assert (reader.size, reader.read(2, 3), reader.read(8, 9)) == (10, b"234", b"89")
 
 
-def test_a_file_that_is_gone_is_not_read(place: Place) -> None:
+def test_missing_file_is_not_read(place: Place) -> None:
     stored = place.store.write(PREFIX + "dataset.zip", "0123456789", "application/zip")
     place.store.remove(stored.key)
-
     with pytest.raises(DatasetUnreadableError):
         place.store.reader(stored)
 
 
-def test_removing_what_is_not_there_is_fine(place: Place) -> None:
-    place.store.remove(PREFIX + "ERROR.txt")
-
-    assert place.files() == {}
-
-
-def test_a_store_says_its_buckets_name(place: Place) -> None:
-    assert place.store.bucket == place.bucket
-
-
-def test_a_store_has_a_file_while_it_lies_there_in_its_size(place: Place) -> None:
-    stored = place.store.write(KEY, "weights", "text/plain")
+@pytest.mark.parametrize("data", ["weights", ""])
+def test_file_counts_with_its_size(place: Place, data: str) -> None:
+    """A store has a file only while it lies there in its recorded size."""
+    stored = place.store.write(KEY, data, "text/plain")
     had = place.store.has(stored)
     place.store.write(KEY, "other", "text/plain")
     changed = place.store.has(stored)
     place.store.remove(KEY)
-
     assert (had, changed, place.store.has(stored)) == (True, False, False)
 
 
-def test_an_empty_file_is_had_only_where_it_lies(place: Place) -> None:
-    stored = place.store.write(KEY, "", "text/plain")
-    had = place.store.has(stored)
-    place.store.remove(KEY)
-
-    assert (had, place.store.has(stored)) == (True, False)
-
-
-def test_a_file_has_an_address_that_anybody_can_read_it_from(place: Place) -> None:
+def test_file_url_is_readable(place: Place) -> None:
     stored = place.store.write(KEY, "weights", "text/plain")
-
     url = place.store.url(stored, 60)
-
     assert url.startswith("http")
     if place.aws and place.aws.endpoint_url:
         assert httpx.get(url).content == b"weights"
 
 
-def test_a_sweep_ends_old_copies_that_nobody_goes_on_with(place: Place) -> None:
+@pytest.mark.promise("it can be operated")
+def test_sweep_ends_abandoned_copies(place: Place) -> None:
+    """A sweep ends old copies that no job goes on with."""
     kept, _ = place.uploaded(LAST)
     place.uploaded(LAST, key=PREFIX + "a/2")
     place.uploaded(LAST, key=PREFIX + "b/3")
     later = datetime.now(UTC) + timedelta(days=1000)
-
     swept = place.store.sweep(older_than=later, keep={kept})
 
     assert (swept, place.unfinished()) == (2, 1)
@@ -120,65 +98,53 @@ def test_a_sweep_ends_old_copies_that_nobody_goes_on_with(place: Place) -> None:
     assert place.store.sweep(older_than=later, keep=[]) == 0
 
 
-def test_a_sweep_leaves_young_copies_alone(place: Place) -> None:
+@pytest.mark.promise("never lose a result")
+def test_sweep_leaves_young_copies(place: Place) -> None:
+    """A sweep leaves young copies alone."""
     place.uploaded(LAST)
     before_s3 = datetime(2000, 1, 1, tzinfo=UTC)
-
     assert place.store.sweep(older_than=before_s3, keep=[]) == 0
     assert place.unfinished() == 1
 
 
-def test_a_large_file_is_put_piece_by_piece_and_described(place: Place) -> None:
+def test_pieces_are_put_and_described(place: Place) -> None:
     pieces = [b"one", b"", b"two"]
-
     stored = place.store.write_pieces(KEY, pieces, "application/zip")
-
     assert place.files() == {KEY: b"onetwo"}
     assert (stored.key, stored.bucket, stored.size) == (KEY, place.bucket, 6)
     assert stored.sha256 == hashlib.sha256(b"onetwo").hexdigest()
     assert place.store.has(stored)
 
 
-def test_a_file_of_several_parts_comes_out_whole(place: Place) -> None:
+def test_several_parts_make_one_file(place: Place) -> None:
     pieces = [os.urandom(3 * MIB) for _ in range(7)]
-
     stored = place.store.write_pieces(KEY, pieces, "application/zip")
-
     assert place.files() == {KEY: b"".join(pieces)}
     assert stored.size == 21 * MIB
     assert place.unfinished() == 0
 
 
 @pytest.mark.parametrize("size", [8 * MIB, 16 * MIB, 8 * MIB + 1])
-def test_a_file_that_fills_its_parts_is_no_byte_longer(place: Place, size: int) -> None:
+def test_full_parts_add_no_bytes(place: Place, size: int) -> None:
     data = os.urandom(size)
-
     place.store.write_pieces(KEY, [data], "application/zip")
-
     assert place.files() == {KEY: data}
 
 
-def test_a_file_goes_over_an_earlier_one(place: Place) -> None:
-    place.store.write_pieces(KEY, [b"a longer one"], "application/zip")
-
-    place.store.write_pieces(KEY, [b"short"], "application/zip")
-
-    assert place.files() == {KEY: b"short"}
-
-
 @pytest.mark.parametrize("before", [1, 20 * MIB])
-def test_of_a_file_that_breaks_off_nothing_lies_there(place: Place, before: int) -> None:
+def test_interrupted_file_leaves_nothing(place: Place, before: int) -> None:
     def pieces() -> Iterator[bytes]:
         yield bytes(before)
         raise ConnectionError("on purpose")
 
     with pytest.raises(ConnectionError):
         place.store.write_pieces(KEY, pieces(), "application/zip")
-
     assert (place.files(), place.unfinished()) == ({}, 0)
 
 
-def test_a_file_that_breaks_off_leaves_the_earlier_one_alone(place: Place) -> None:
+@pytest.mark.promise("never lose a result")
+def test_interrupted_file_keeps_earlier_one(place: Place) -> None:
+    """A file that is interrupted leaves the earlier one as it was."""
     place.store.write_pieces(KEY, [b"the earlier one"], "application/zip")
 
     def pieces() -> Iterator[bytes]:
@@ -187,16 +153,16 @@ def test_a_file_that_breaks_off_leaves_the_earlier_one_alone(place: Place) -> No
 
     with pytest.raises(ConnectionError):
         place.store.write_pieces(KEY, pieces(), "application/zip")
-
     assert place.files() == {KEY: b"the earlier one"}
 
 
-def test_what_shows_photos_expires_with_the_datasets_and_nothing_else_does(place: Place) -> None:
+@pytest.mark.promise("nothing leaks")
+def test_only_files_with_photos_expire(place: Place) -> None:
+    """Files that show photos expire with the datasets, and no other file does."""
     place.store.write_pieces(PREFIX + "dataset.zip", [b"PK"], "application/zip", expires=True)
     place.store.write(PREFIX + "report.html", "<img>", "text/html", expires=True)
     place.store.write(PREFIX + "status.json", "{}", "application/json")
     place.store.write_pieces(KEY, [b"weights"], "application/octet-stream")
-
     lying = {key.rsplit("/", 1)[-1]: place.expires(key) for key in place.files()}
     assert lying == {
         "dataset.zip": True,

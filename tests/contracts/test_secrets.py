@@ -1,3 +1,5 @@
+"""Secrets are read once, and again when fal refuses the key."""
+
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -32,84 +34,66 @@ def rotate(aws: Aws, name: str, value: str) -> None:
     aws.secrets.put_secret_value(SecretId=name, SecretString=value)
 
 
-def test_a_secret_is_read(aws: Aws) -> None:
-    assert secret_text(aws.secret("webhook", "a secret")) == "a secret"
+def test_fal_key_comes_from_its_secret(aws: Aws) -> None:
+    name = aws.secret("fal-key", "key-id:key-secret")
+    assert secret_text(name) == FalKey(name)() == "key-id:key-secret"
 
 
-def test_the_fal_key_comes_from_its_secret(aws: Aws) -> None:
-    assert FalKey(aws.secret("fal-key", "key-id:key-secret"))() == "key-id:key-secret"
-
-
-def test_a_key_in_the_environment_comes_first_and_has_no_newer_one(
-    aws: Aws, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_environment_key_comes_first(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key in the environment comes first, and has no newer one."""
     monkeypatch.setenv("FAL_KEY", "mine")
     key = FalKey(aws.secret("fal-key", "the stack's"))
-
     assert (key(), key.newer("mine")) == ("mine", None)
-
-
-def test_a_new_stacks_secret_has_no_value_yet(aws: Aws) -> None:
-    with pytest.raises(FalUnavailableError):
-        FalKey(aws.secret("fal-key", None))()
 
 
 @pytest.mark.usefixtures("aws")
 @pytest.mark.parametrize("read", [secret_text, lambda name: FalKey(name)()])
-def test_a_secret_that_is_not_there_is_told_as_such(read: Callable[[str], str]) -> None:
+def test_missing_secret_raises(read: Callable[[str], str]) -> None:
     with pytest.raises(FalUnavailableError):
         read("nowhere")
 
 
-def test_a_value_that_comes_later_is_found(aws: Aws) -> None:
+def test_later_value_is_found(aws: Aws) -> None:
     key = FalKey(name := aws.secret("fal-key", None))
     with pytest.raises(FalUnavailableError):
         key()
-
     rotate(aws, name, "key")
-
     assert key() == "key"
 
 
-def test_the_key_is_read_once_for_as_long_as_fal_takes_it(aws: Aws) -> None:
+def test_accepted_key_is_read_once(aws: Aws) -> None:
+    """The key is read once for as long as fal accepts it."""
     key = FalKey(name := aws.secret("fal-key", "first"))
     key()
-
     rotate(aws, name, "second")
-
     assert [key() for _ in range(3)] == ["first"] * 3
 
 
-def test_a_key_that_fal_refused_is_read_again_at_once(aws: Aws) -> None:
+@pytest.mark.promise("it can be operated")
+def test_refused_key_is_read_again(aws: Aws) -> None:
+    """A key that fal refused is read again at once, so a rotation needs no restart."""
     key = FalKey(name := aws.secret("fal-key", " first\n"), clock=Clock())
     refused = key().strip()
-
     rotate(aws, name, "second")
-
     assert key.newer(refused) == "second"
     assert key() == "second"
 
 
-def test_a_key_that_stayed_the_same_is_no_newer_one(aws: Aws) -> None:
-    key = FalKey(aws.secret("fal-key", "first"), clock=Clock())
-
-    assert key.newer(key()) is None
-    assert key() == "first"
-
-
-def test_the_secret_is_read_once_a_minute_however_often_fal_refuses(aws: Aws) -> None:
+def test_refusals_read_once_a_minute(aws: Aws) -> None:
+    """The secret is read once a minute however often fal refuses the key."""
     clock = Clock()
     key = FalKey(name := aws.secret("fal-key", "first"), clock=clock)
     assert key.newer(key()) is None
+    assert key() == "first"
     rotate(aws, name, "second")
-
     clock.now = REFETCH_SECONDS - 1
     assert key.newer("first") is None
     clock.now = REFETCH_SECONDS
     assert key.newer("first") == "second"
 
 
-def test_whoever_was_refused_with_a_key_that_is_not_kept_any_more_reads_nothing(aws: Aws) -> None:
+def test_refusal_of_old_key_reads_nothing(aws: Aws) -> None:
+    """A refusal of a key that is no longer kept reads nothing."""
     clock = Clock()
     key = FalKey(name := aws.secret("fal-key", "first"), clock=clock)
     key()
@@ -121,10 +105,10 @@ def test_whoever_was_refused_with_a_key_that_is_not_kept_any_more_reads_nothing(
     assert key.newer("first") == "second", "the other adapter's refusal is of the old key"
 
 
-def test_a_secret_that_cannot_be_read_again_leaves_the_key_as_it_is(aws: Aws) -> None:
+def test_unreadable_secret_keeps_the_key(aws: Aws) -> None:
+    """A secret that cannot be read again leaves the key as it is."""
     key = FalKey(name := aws.secret("fal-key", "first"), clock=Clock())
     key()
     aws.secrets.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
-
     assert key.newer("first") is None
     assert key() == "first"

@@ -1,13 +1,17 @@
-"""A slot at fal is taken and given back in the same write as the job, and never one too many."""
+"""A slot at fal is taken and released in the same write as the job, also in a race."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from lora_drop.jobs.budget import Account, Limits
-from lora_drop.jobs.errors import ConflictError, NoSlotError
+from lora_drop.jobs.errors import ConflictError, NoSlotError, OverBudgetError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import AT_FAL, TRANSITIONS, Status
-from lora_drop.ports import JobStore
-from tests.contracts.kept import LIMITS, NOVEMBER, money, moved, sent, slots, waiting
+from lora_drop.ports import Claim, JobStore
+from tests.contracts.builders import LIMITS, NOVEMBER, WIDE, money, moved, sent, slots, waiting
 from tests.support.builders import NOW
 
 WAYS_OUT = [
@@ -16,30 +20,29 @@ WAYS_OUT = [
 
 
 def at(jobs: JobStore, status: Status) -> Job:
-    """A job that has come to this state at fal."""
+    """Return a job that has come to this state at fal."""
     job = sent(jobs, 1)
     on_the_way = {Status.SUBMITTING: (), Status.TRAINING: (Status.SUBMITTED, Status.TRAINING)}
     return moved(jobs, job, *on_the_way.get(status, (status,)))
 
 
-def test_a_job_that_waits_has_neither_slot_nor_money(jobs: JobStore) -> None:
+def test_waiting_job_has_no_slot(jobs: JobStore) -> None:
     moved(jobs, waiting(jobs, 1), Status.HELD)
     waiting(jobs, 2)
-
     assert jobs.account(NOVEMBER) == Account(NOVEMBER)
 
 
-def test_a_submission_takes_a_slot_and_its_money(jobs: JobStore) -> None:
+def test_submission_takes_slot_and_money(jobs: JobStore) -> None:
     sent(jobs, 1, usd=3.6)
-
     assert jobs.account(NOVEMBER) == Account(NOVEMBER, reserved_usd=3.6, in_flight=("job-01",))
 
 
-def test_where_every_slot_is_taken_nothing_is_written(jobs: JobStore) -> None:
+@pytest.mark.promise("never pay twice")
+def test_full_slots_write_nothing(jobs: JobStore) -> None:
+    """Where every slot is taken a submission writes nothing."""
     sent(jobs, 1, limits=LIMITS)
     sent(jobs, 2, limits=LIMITS)
     third, before = waiting(jobs, 3), jobs.account(NOVEMBER)
-
     with pytest.raises(NoSlotError):
         moved(jobs, third, Status.SUBMITTING, limits=LIMITS)
 
@@ -48,42 +51,36 @@ def test_where_every_slot_is_taken_nothing_is_written(jobs: JobStore) -> None:
     assert jobs.next_waiting() == third
 
 
+@pytest.mark.promise("never get stuck")
 @pytest.mark.parametrize(("before", "to"), WAYS_OUT)
-def test_a_slot_is_held_at_fal_and_given_back_on_every_way_out(
-    jobs: JobStore, before: Status, to: Status
-) -> None:
+def test_every_way_out_releases_the_slot(jobs: JobStore, before: Status, to: Status) -> None:
+    """A slot is held while the job is at fal, and released on every way out."""
     job, other = at(jobs, before), sent(jobs, 2)
-
     moved(jobs, job, to)
-
     assert slots(jobs) == ((job.job_id, other.job_id) if to in AT_FAL else (other.job_id,))
 
 
-def test_several_steps_out_in_one_write_give_it_back_as_well(jobs: JobStore) -> None:
+def test_several_steps_out_release_the_slot(jobs: JobStore) -> None:
     job = at(jobs, Status.SUBMIT_UNKNOWN)
     after = job.move(Status.SUBMITTED, now=NOW).move(Status.STORING, now=NOW)
-
     jobs.replace(job, after)
-
     assert slots(jobs) == ()
     assert money(jobs) == (0.0, 3.0, 0.0)
 
 
-def test_a_slot_that_was_given_back_is_the_next_ones(jobs: JobStore) -> None:
+def test_released_slot_serves_the_next_job(jobs: JobStore) -> None:
     first, _ = sent(jobs, 1, limits=LIMITS), sent(jobs, 2, limits=LIMITS)
     third = waiting(jobs, 3)
     moved(jobs, first, Status.READY)
-
     moved(jobs, third, Status.SUBMITTING, limits=LIMITS)
-
     assert slots(jobs) == ("job-02", "job-03")
 
 
-def test_whoever_comes_too_late_takes_nothing_and_gives_nothing_back(jobs: JobStore) -> None:
+def test_stale_write_changes_no_slot(jobs: JobStore) -> None:
+    """A write that comes too late takes no slot and releases none."""
     job, other = sent(jobs, 1), sent(jobs, 2)
     submitted = moved(jobs, job, Status.SUBMITTED)
     before = jobs.account(NOVEMBER)
-
     for stale in (Status.READY, Status.FAILED, Status.SUBMITTED):
         with pytest.raises(ConflictError):
             moved(jobs, job, stale)
@@ -92,31 +89,104 @@ def test_whoever_comes_too_late_takes_nothing_and_gives_nothing_back(jobs: JobSt
     assert slots(jobs) == (submitted.job_id, other.job_id)
 
 
-def test_who_has_read_an_old_job_hears_of_that_and_not_of_slots_or_money(jobs: JobStore) -> None:
+def test_stale_job_is_a_conflict_first(jobs: JobStore) -> None:
+    """A write over an old job is a conflict, whatever slots and money say."""
     job = waiting(jobs, 1, usd=1000.0)
     sent(jobs, 2)
     moved(jobs, job, Status.CANCELLED)
-
     with pytest.raises(ConflictError):
         moved(jobs, job, Status.SUBMITTING, limits=Limits(max_in_flight=1, monthly_usd=1.0))
 
 
-def test_without_a_slot_nobody_is_held_for_money(jobs: JobStore) -> None:
+def test_missing_slot_comes_before_money(jobs: JobStore) -> None:
     sent(jobs, 1)
     job = waiting(jobs, 2, usd=1000.0)
-
     with pytest.raises(NoSlotError):
         moved(jobs, job, Status.SUBMITTING, limits=Limits(max_in_flight=1, monthly_usd=1.0))
 
 
-def test_a_smaller_limit_lets_those_finish_who_are_there(jobs: JobStore) -> None:
+def test_smaller_limit_lets_running_jobs_finish(jobs: JobStore) -> None:
     first, second = sent(jobs, 1), sent(jobs, 2)
     third, one = waiting(jobs, 3), Limits(max_in_flight=1)
-
     moved(jobs, first, Status.SUBMITTED, Status.STORING)
     with pytest.raises(NoSlotError):
         moved(jobs, third, Status.SUBMITTING, limits=one)
     moved(jobs, second, Status.FAILED)
-
     assert slots(jobs) == ()
     moved(jobs, third, Status.SUBMITTING, limits=one)
+
+
+ON_MINISTACK = pytest.mark.parametrize("backend", ["ministack"], indirect=True)
+
+
+@pytest.mark.promise("never pay twice")
+@ON_MINISTACK
+@pytest.mark.parametrize("free", [1, 3])
+def test_race_for_last_slots(jobs: JobStore, free: int) -> None:
+    """Of many jobs that race for the last slots as many win as there are slots."""
+    limits = Limits(max_in_flight=free, monthly_usd=1000.0)
+    racers = [waiting(jobs, number) for number in range(8)]
+    outcomes = _race([_submission(jobs, job, limits) for job in racers])
+    assert sorted(outcomes) == ["NoSlotError"] * (8 - free) + ["written"] * free
+    assert len(slots(jobs)) == free
+    assert money(jobs) == (3.0 * free, 0.0, 0.0)
+
+
+@pytest.mark.promise("never pay twice")
+@ON_MINISTACK
+def test_race_for_last_dollars(jobs: JobStore) -> None:
+    """Of many jobs that race for the last dollars one wins."""
+    limits = Limits(max_in_flight=100, monthly_usd=5.0)
+    racers = [waiting(jobs, number) for number in range(8)]
+    outcomes = _race([_submission(jobs, job, limits) for job in racers])
+    assert sorted(outcomes) == ["OverBudgetError"] * 7 + ["written"]
+    assert money(jobs) == (3.0, 0.0, 0.0)
+
+
+@pytest.mark.promise("never pay twice")
+@ON_MINISTACK
+def test_race_to_submit_one_job(jobs: JobStore) -> None:
+    """Of many processes that submit the same job one does."""
+    job = waiting(jobs, 1)
+    outcomes = _race([_submission(jobs, job, WIDE)] * 8)
+    assert sorted(outcomes) == ["ConflictError"] * 7 + ["written"]
+    assert jobs.account(NOVEMBER) == Account(NOVEMBER, reserved_usd=3.0, in_flight=("job-01",))
+
+
+@ON_MINISTACK
+def test_race_to_claim_one_content(jobs: JobStore) -> None:
+    """Of many jobs that claim the same content one has it."""
+    racers = [waiting(jobs, number, content_digest="d") for number in range(8)]
+    outcomes = _race([_move(jobs, job, Status.HELD, claim=Claim(None)) for job in racers])
+    assert sorted(outcomes) == ["ConflictError"] * 7 + ["written"]
+    [owner] = [job.job_id for job in racers if jobs.get(job.job_id) != job]
+    assert jobs.owner("d") == owner
+
+
+@ON_MINISTACK
+def test_race_to_release_slots(jobs: JobStore) -> None:
+    """Jobs that release their slots at one moment all release them."""
+    running = [sent(jobs, number) for number in range(8)]
+    outcomes = _race([_move(jobs, job, Status.FAILED) for job in running])
+    assert outcomes == ["written"] * 8
+    assert jobs.account(NOVEMBER) == Account(NOVEMBER)
+
+
+def _submission(jobs: JobStore, job: Job, limits: Limits) -> Callable[[], str]:
+    return _move(jobs, job, Status.SUBMITTING, limits=limits)
+
+
+def _move(jobs: JobStore, job: Job, to: Status, **how: Any) -> Callable[[], str]:
+    def attempt() -> str:
+        try:
+            jobs.replace(job, job.move(to, now=NOW), **how)
+        except (ConflictError, NoSlotError, OverBudgetError) as lost:
+            return type(lost).__name__
+        return "written"
+
+    return attempt
+
+
+def _race(attempts: list[Callable[[], str]]) -> list[str]:
+    with ThreadPoolExecutor(len(attempts)) as pool:
+        return [each.result() for each in [pool.submit(attempt) for attempt in attempts]]

@@ -1,4 +1,4 @@
-"""The stack's own resources on an AWS that is none, made as the template makes them."""
+"""The stack's own resources on an emulated AWS, made as the template makes them."""
 
 import io
 import os
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 from botocore.config import Config
@@ -39,20 +39,19 @@ class Aws:
 
     @cached_property
     def s3(self) -> "S3Client":
-        config = Config(signature_version="s3v4")
-        return boto3.client("s3", REGION, endpoint_url=self.endpoint_url, config=config)
+        return cast("S3Client", self._client("s3", Config(signature_version="s3v4")))
 
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":
-        return boto3.client("dynamodb", REGION, endpoint_url=self.endpoint_url)
+        return cast("DynamoDBClient", self._client("dynamodb"))
 
     @cached_property
     def sqs(self) -> "SQSClient":
-        return boto3.client("sqs", REGION, endpoint_url=self.endpoint_url)
+        return cast("SQSClient", self._client("sqs"))
 
     @cached_property
     def secrets(self) -> "SecretsManagerClient":
-        return boto3.client("secretsmanager", REGION, endpoint_url=self.endpoint_url)
+        return cast("SecretsManagerClient", self._client("secretsmanager"))
 
     def table(self, name: str = "jobs") -> str:
         """A jobs table of its own, by the template's definition."""
@@ -96,7 +95,7 @@ class Aws:
         )
 
     def empty(self, secret: str) -> None:
-        """Make it anew, without a value."""
+        """Make the secret again, without a value."""
         self.secrets.delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True)
         self.secrets.create_secret(Name=secret)
 
@@ -110,6 +109,9 @@ class Aws:
                 bodies.append(message["Body"])
                 self.sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
         return bodies
+
+    def _client(self, service: str, config: Config | None = None) -> Any:
+        return kept_client(service, REGION, endpoint_url=self.endpoint_url, config=config)
 
     def _own(self, name: str) -> str:
         return f"{name}-{next(self.numbers)}"

@@ -1,4 +1,4 @@
-"""Images that nobody here made: what Pillow says of them is said, and none of them does harm."""
+"""Images from foreign corpora: described as Pillow describes them, and none does harm."""
 
 import contextlib
 import csv
@@ -29,7 +29,7 @@ from tests.support import photos
 PICTURES = PillowPictures()
 READ = {"JPEG", "PNG", "WEBP", "AVIF", "HEIF", "GIF", "TIFF", "BMP"}
 NO_PIXELS = "png__xdtn0g01.png"  # its header is sound, and it has no picture
-# What Pillow opens and does not decode: it begins to be an image.
+# Pillow opens these and cannot decode them: only their beginning is an image.
 UNDECODED = ("lenient__rle_overflow.bmp", "pal4rlecut.bmp", NO_PIXELS)
 LONG = "tests__images__png__bugfixes__debug_triangle_corners_widescreen.png"
 FEWEST = 320  # images of a format that is read, in the corpora as they are
@@ -38,7 +38,7 @@ FUZZED = 1  # found by a fuzzer, with data between its segments: no camera or pr
 
 
 class Foreign:
-    """One foreign image: its name, its bytes, and Pillow's word on it."""
+    """One foreign image: its name, its bytes, and what Pillow says of it."""
 
     def __init__(self, path: Path, word: str) -> None:
         self.name = path.name
@@ -70,7 +70,7 @@ def read(images: list[Foreign]) -> list[tuple[Foreign, ImageHeader]]:
     ]
 
 
-def test_size_and_orientation_are_those_of_pillow(images: list[Foreign]) -> None:
+def test_headers_match_pillow(images: list[Foreign]) -> None:
     compared = 0
     for image in images:
         if not image.opens or image.kind not in READ:
@@ -85,7 +85,7 @@ def test_size_and_orientation_are_those_of_pillow(images: list[Foreign]) -> None
     assert compared >= FEWEST
 
 
-def test_the_pillow_of_today_says_the_same(read: list[tuple[Foreign, ImageHeader]]) -> None:
+def test_headers_match_the_installed_pillow(read: list[tuple[Foreign, ImageHeader]]) -> None:
     for image, header in read:
         if not image.opens or image.name == NO_PIXELS:
             continue
@@ -98,7 +98,7 @@ def test_the_pillow_of_today_says_the_same(read: list[tuple[Foreign, ImageHeader
                 assert header.orientation == opened.getexif()[photos.ORIENTATION], image.name
 
 
-def test_what_is_not_read_is_refused_by_a_code(images: list[Foreign]) -> None:
+def test_unread_formats_are_refused(images: list[Foreign]) -> None:
     flaws = {
         image.name: header.flaw
         for image in images
@@ -110,7 +110,7 @@ def test_what_is_not_read_is_refused_by_a_code(images: list[Foreign]) -> None:
     assert {flaws.get(image.name) for image in others} == {Flaw.NO_IMAGE}
 
 
-def test_64_kib_tell_what_the_whole_file_tells(read: list[tuple[Foreign, ImageHeader]]) -> None:
+def test_first_64_kib_describe_the_file(read: list[tuple[Foreign, ImageHeader]]) -> None:
     long: list[str] = []
     for image, header in read:
         taken = 0
@@ -146,11 +146,14 @@ def pixels(data: bytes) -> object:
             return type(error)
 
 
+@pytest.mark.proof
+@pytest.mark.promise("nothing leaks")
 def test_metadata_goes_and_pixels_stay(read: list[tuple[Foreign, ImageHeader]]) -> None:
-    cleaned = saved_anew = 0
+    """Cleaning removes the metadata of any image and changes no pixel."""
+    cleaned = saved_again = 0
     for image, header in read:
         if header.format not in TRAINED or Metadata.HIDDEN in header.metadata:
-            saved_anew += header.format in TRAINED
+            saved_again += header.format in TRAINED
             continue
         left = b"".join(without_metadata(WholeImage(image.data), header.format))
         after = describe(WholeImage(left))
@@ -160,12 +163,11 @@ def test_metadata_goes_and_pixels_stay(read: list[tuple[Foreign, ImageHeader]]) 
         cleaned += header.has_metadata
 
     assert cleaned > 90
-    assert saved_anew <= FUZZED
+    assert saved_again <= FUZZED
 
 
-def test_whatever_pillow_decodes_is_looked_at_and_mended(
-    read: list[tuple[Foreign, ImageHeader]],
-) -> None:
+@pytest.mark.proof
+def test_decodable_images_are_inspected_and_mended(read: list[tuple[Foreign, ImageHeader]]) -> None:
     mended, undecoded = 0, []
     for image, header in read:
         try:
@@ -186,7 +188,9 @@ def test_whatever_pillow_decodes_is_looked_at_and_mended(
     assert all(name.endswith(UNDECODED) for name in undecoded)
 
 
-def test_no_place_is_left_in_any_photo(read: list[tuple[Foreign, ImageHeader]]) -> None:
+@pytest.mark.promise("nothing leaks")
+def test_no_gps_position_is_left(read: list[tuple[Foreign, ImageHeader]]) -> None:
+    """No GPS position is left in any photo."""
     placed = [(image, header) for image, header in read if header.has_gps]
     assert len(placed) > 12
     for image, header in placed:
@@ -198,7 +202,10 @@ def test_no_place_is_left_in_any_photo(read: list[tuple[Foreign, ImageHeader]]) 
                 assert dict(opened.getexif().get_ifd(photos.GPS)) == {}, image.name
 
 
-def test_changed_bytes_raise_nothing_but_what_is_typed(images: list[Foreign]) -> None:
+@pytest.mark.proof
+@pytest.mark.promise("never get stuck")
+def test_mutated_images_raise_only_known_errors(images: list[Foreign]) -> None:
+    """Images with changed bytes raise no error but the typed one."""
     source = random.Random(13)  # noqa: S311  # noise, no secret
     for image in images:
         for _ in range(FLIPS_EACH if len(image.data) < 200_000 else 1):

@@ -1,4 +1,4 @@
-"""fal's signing keys: fetched when needed, kept for a day at the most, and never in a flood."""
+"""fal's signing keys: fetched when needed, kept for a day at most, and never in a flood."""
 
 import base64
 import gzip
@@ -29,7 +29,7 @@ def jwks(*keys: bytes) -> httpx.Response:
 
 
 class Jwks:
-    """The address of the keys: answers with the next thing, the last one for ever."""
+    """The URL of the keys, which gives one answer after another and repeats the last one."""
 
     def __init__(self, *answers: httpx.Response | Exception) -> None:
         self.requests: list[httpx.Request] = []
@@ -48,80 +48,73 @@ class Jwks:
         return answer
 
 
-def test_keys_are_fetched_once_and_kept() -> None:
+def test_keys_are_fetched_once() -> None:
+    """Keys are fetched when they are needed, once a day, uncompressed and with a short timeout."""
     jwks_at = Jwks(jwks(OLD, NEW))
     keys = jwks_at.keys()
-
+    assert jwks_at.requests == []
     assert list(keys.keys(now=NOW)) == [OLD, NEW]
     assert list(keys.keys(now=NOW + MAX_AGE - JUST_BEFORE)) == [OLD, NEW]
-    assert [str(request.url) for request in jwks_at.requests] == [URL]
+    [request] = jwks_at.requests
+    assert str(request.url) == URL
+    assert request.headers["Accept-Encoding"] == "identity"
+    timeout = dict.fromkeys(("connect", "read", "write", "pool"), 2.0)
+    assert request.extensions["timeout"] == timeout
 
 
-def test_nobody_is_asked_before_a_key_is_needed() -> None:
-    jwks_at = Jwks(jwks(OLD))
-
-    jwks_at.keys()
-
-    assert jwks_at.requests == []
-
-
-def test_after_a_day_the_keys_are_fetched_anew() -> None:
+def test_keys_are_refreshed_daily() -> None:
     keys = Jwks(jwks(OLD), jwks(NEW)).keys()
     keys.keys(now=NOW)
-
     assert list(keys.keys(now=NOW + MAX_AGE)) == [NEW]
 
 
-def test_keys_older_than_a_day_are_not_believed_even_when_there_are_no_others() -> None:
+def test_old_keys_are_never_trusted() -> None:
+    """Keys older than a day are not trusted, even when there are no others."""
     keys = Jwks(jwks(OLD), httpx.ConnectError("down")).keys()
     keys.keys(now=NOW)
-
     with pytest.raises(SigningKeysUnavailableError):
         keys.keys(now=NOW + MAX_AGE)
 
 
-def test_a_key_that_fal_adds_is_found() -> None:
+def test_added_key_is_found() -> None:
     keys = Jwks(jwks(OLD), jwks(OLD, NEW)).keys()
     keys.keys(now=NOW)
-
     assert list(keys.newer_keys(now=NOW + MIN_REFRESH)) == [NEW]
     assert list(keys.keys(now=NOW + MIN_REFRESH)) == [OLD, NEW]
 
 
-def test_forgeries_are_no_flood_of_fetches() -> None:
+@pytest.mark.promise("it can be operated")
+def test_forgeries_cause_few_fetches() -> None:
+    """Forged webhook deliveries cause at most one fetch of the keys a minute."""
     jwks_at = Jwks(jwks(OLD))
     keys = jwks_at.keys()
     keys.keys(now=NOW)
-
     for second in range(180):
         assert list(keys.newer_keys(now=NOW + timedelta(seconds=second))) == []
-
     assert len(jwks_at.requests) == 3
 
 
-def test_an_address_that_is_down_is_not_asked_more_than_once_a_minute_either() -> None:
+def test_failed_fetch_waits_a_minute() -> None:
     jwks_at = Jwks(httpx.ConnectError("down"))
     keys = jwks_at.keys()
-
     for second in range(60):
         with pytest.raises(SigningKeysUnavailableError):
             keys.keys(now=NOW + timedelta(seconds=second))
-
     assert len(jwks_at.requests) == 1
 
 
-def test_an_address_that_comes_back_is_believed_again() -> None:
+def test_fetch_recovers_after_failure() -> None:
     keys = Jwks(httpx.Response(503), jwks(OLD)).keys()
     with pytest.raises(SigningKeysUnavailableError):
         keys.keys(now=NOW)
-
     assert list(keys.keys(now=NOW + MIN_REFRESH)) == [OLD]
 
 
-def test_known_keys_outlive_an_address_that_is_down() -> None:
+@pytest.mark.promise("never get stuck")
+def test_known_keys_survive_an_outage() -> None:
+    """Known keys stay in use while their URL does not answer."""
     keys = Jwks(jwks(OLD), httpx.Response(503)).keys()
     keys.keys(now=NOW)
-
     assert list(keys.newer_keys(now=NOW + MIN_REFRESH)) == []
     assert list(keys.keys(now=NOW + MIN_REFRESH)) == [OLD]
 
@@ -155,15 +148,14 @@ UNUSABLE: dict[str, httpx.Response | Exception] = {
 
 
 @pytest.mark.parametrize("answer", UNUSABLE)
-def test_without_usable_keys_it_is_said_so(answer: str) -> None:
+def test_unusable_keys_are_unavailable(answer: str) -> None:
     jwks_at = Jwks(UNUSABLE[answer])
-
     with pytest.raises(SigningKeysUnavailableError):
         jwks_at.keys().keys(now=NOW)
     assert [str(request.url) for request in jwks_at.requests] == [URL]
 
 
-def test_a_document_without_an_end_is_not_read_to_it() -> None:
+def test_endless_document_is_given_up() -> None:
     class Endless(httpx.SyncByteStream):
         def __iter__(self) -> Iterator[bytes]:
             return endless()
@@ -171,30 +163,18 @@ def test_a_document_without_an_end_is_not_read_to_it() -> None:
     keys = JwksKeys(
         URL, transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=Endless()))
     )
-
     with pytest.raises(SigningKeysUnavailableError):
         keys.keys(now=NOW)
 
 
-def test_a_document_of_the_largest_size_is_read() -> None:
+def test_largest_document_is_read() -> None:
     document = jwks(OLD).content
     padded = document + b" " * (MAX_DOCUMENT - len(document))
     keys = Jwks(httpx.Response(200, content=padded)).keys()
-
     assert list(keys.keys(now=NOW)) == [OLD]
 
 
-def test_an_answer_is_not_awaited_for_long() -> None:
-    jwks_at = Jwks(jwks(OLD))
-
-    jwks_at.keys().keys(now=NOW)
-
-    assert jwks_at.requests[0].extensions["timeout"] == dict.fromkeys(
-        ("connect", "read", "write", "pool"), 2.0
-    )
-
-
-def test_a_document_that_trickles_is_not_awaited_to_its_end() -> None:
+def test_trickling_document_is_given_up() -> None:
     document = jwks(OLD).content
     seconds = iter(range(1000))
 
@@ -207,23 +187,14 @@ def test_a_document_that_trickles_is_not_awaited_to_its_end() -> None:
         transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=Trickle())),
         tick=lambda: float(next(seconds)),
     )
-
     with pytest.raises(SigningKeysUnavailableError):
         keys.keys(now=NOW)
     assert next(seconds) < 10
 
 
-def test_nobody_is_asked_to_pack_a_document() -> None:
-    jwks_at = Jwks(jwks(OLD))
-
-    jwks_at.keys().keys(now=NOW)
-
-    assert jwks_at.requests[0].headers["Accept-Encoding"] == "identity"
-
-
 @pytest.mark.parametrize(
     "url", ["http://rest.fal.ai/jwks.json", "file:///jwks.json", "rest.fal.ai"]
 )
-def test_keys_come_over_https_alone(url: str) -> None:
+def test_keys_need_https(url: str) -> None:
     with pytest.raises(ValueError, match="https"):
         JwksKeys(url)
