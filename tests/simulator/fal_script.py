@@ -1,8 +1,10 @@
-"""A user's program: pointed to fal by its environment alone, it tells as JSON what it saw."""
+"""A user's program: its environment alone points it to fal, and it prints as JSON what it saw.
+
+The two classes are as the trainer's users write their code: nothing in them knows of a simulator.
+"""
 
 import asyncio
 import json
-import logging
 import os
 import sys
 from pathlib import Path
@@ -11,30 +13,63 @@ from uuid import UUID
 
 import fal_client
 
-from tests.simulator.fal_users import APPLICATION, AvatarService, TrainerClient
-
+APPLICATION = "fal-ai/flux-lora-portrait-trainer"
 AVATAR = UUID("0123abcd-0000-4000-8000-000000000000")
 
 
-class Lines(logging.Handler):
-    """Every line that was logged."""
-
+class TrainerClient:
     def __init__(self) -> None:
-        super().__init__()
-        self.said: list[str] = []
+        self.lines: list[str] = []
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep a line."""
-        self.said.append(record.getMessage())
+    async def train_avatar(self, images_data_url: str, **parameters: Any) -> dict[str, Any]:
+        def on_queue_update(update: fal_client.Status) -> None:
+            if isinstance(update, fal_client.InProgress):
+                self.lines.extend(log["message"] for log in update.logs or [])
+
+        result: dict[str, Any] = await fal_client.subscribe_async(
+            APPLICATION,
+            arguments={"images_data_url": images_data_url, **parameters},
+            with_logs=True,
+            on_queue_update=on_queue_update,
+        )
+        return result
+
+    async def train_avatar_async(self, url: str, webhook_url: str, **parameters: Any) -> str:
+        arguments = {"images_data_url": url, **parameters}
+        handler = await fal_client.submit_async(APPLICATION, arguments, webhook_url=webhook_url)
+        return handler.request_id
+
+    async def check_training_status(self, request_id: str) -> fal_client.Status:
+        return await fal_client.status_async(APPLICATION, request_id, with_logs=True)
+
+    async def get_training_result(self, request_id: str) -> dict[str, Any]:
+        result: dict[str, Any] = await fal_client.result_async(APPLICATION, request_id)
+        return result
+
+    async def upload_training_data(self, path: Path) -> str:
+        return await fal_client.upload_file_async(path)
+
+
+class AvatarService:
+    def __init__(self, trainer: TrainerClient) -> None:
+        self._trainer = trainer
+
+    async def start_training(self, avatar_id: UUID, training_data_url: str) -> dict[str, Any]:
+        return await self._trainer.train_avatar(
+            images_data_url=training_data_url,
+            trigger_phrase=f"TOK_{avatar_id.hex[:8]}",
+            learning_rate=0.0002,
+            steps=1000,
+            subject_crop=True,
+            create_masks=True,
+        )
 
 
 async def asynchronous(photos: Path, webhook_url: str) -> dict[str, Any]:
-    lines = Lines()
-    logging.getLogger("tests.simulator.fal_users").addHandler(lines)
-    logging.getLogger("tests.simulator.fal_users").setLevel(logging.INFO)
     trainer = TrainerClient()
     url = await trainer.upload_training_data(photos)
-    waited = await trainer.train_avatar(url, trigger_phrase="TOK", steps=1500)
+    settings = {"subject_crop": True, "create_masks": False, "multiresolution_training": True}
+    waited = await trainer.train_avatar(url, trigger_phrase="TOK", steps=1500, **settings)
     request_id = await trainer.train_avatar_async(url, webhook_url, trigger_phrase="TOK")
     while True:
         status = await trainer.check_training_status(request_id)
@@ -42,8 +77,8 @@ async def asynchronous(photos: Path, webhook_url: str) -> dict[str, Any]:
             break
         await asyncio.sleep(0.02)
     return {
-        "waited": waited,
-        "lines": lines.said,
+        "result": waited,
+        "lines": trainer.lines,
         "request_id": request_id,
         "last_log": (status.logs or [{}])[-1].get("message"),
         "fetched": await trainer.get_training_result(request_id),
@@ -63,9 +98,7 @@ def blocking(photos: Path, webhook_url: str) -> dict[str, Any]:
         APPLICATION, arguments, with_logs=True, on_queue_update=on_queue_update
     )
     handler = fal_client.submit(APPLICATION, arguments, webhook_url=webhook_url)
-    while not isinstance(
-        fal_client.status(APPLICATION, handler.request_id, with_logs=True), fal_client.Completed
-    ):
+    while not isinstance(handler.status(with_logs=True), fal_client.Completed):
         continue
     return {
         "result": result,
@@ -75,16 +108,12 @@ def blocking(photos: Path, webhook_url: str) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+if __name__ == "__main__":
     photos, webhook_url = Path(sys.argv[1]), sys.argv[2]
     # fal_client reads its other hosts from the environment; for these two it has constants.
     fal_client.client.REST_URL = fal_client.client.CDN_URL = os.environ["FAL_REST_URL"]
-    told = {
+    seen = {
         "blocking": blocking(photos, webhook_url),
         "asynchronous": asyncio.run(asynchronous(photos, webhook_url)),
     }
-    json.dump(told, sys.stdout)
-
-
-if __name__ == "__main__":
-    main()
+    json.dump(seen, sys.stdout)
