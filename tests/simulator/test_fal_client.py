@@ -1,15 +1,8 @@
 """Every call of fal_client, as it is, blocking and asynchronous, against the simulator."""
 
 import asyncio
-import itertools
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import fal_client
@@ -17,12 +10,8 @@ import pytest
 from fal_client.client import FalClientHTTPError
 from httpx_sse import EventSource
 
-from lora_drop.simulator.config import SimulatorConfig
-from lora_drop.simulator.queue_api import QueueApi
-from lora_drop.simulator.running import running_simulator
-from lora_drop.simulator.trainer import TICKS
-from tests.simulator.conftest import QUICK, FakeSleep, FakeSleeps, PointFalClient, Simulate
-from tests.simulator.fal_calls import DATASET, LIMIT, Calls, Receiver, receiving, until
+from tests.simulator.conftest import FakeSleep, FakeSleeps, PointFalClient, Simulate
+from tests.simulator.fal_calls import DATASET, Calls, until
 from tests.support.builders import APPLICATION, make_archive
 
 ARGUMENTS = {"images_data_url": DATASET, "trigger_phrase": "TOK", "steps": 1000}
@@ -296,90 +285,3 @@ def test_status_stream_ends_with_the_request(calls: Calls, fake_sleep: FakeSleep
     sizes = [len(event["logs"]) for event in events]
     assert sizes == sorted(sizes)
     assert sizes[0] < sizes[-1]
-
-
-@dataclass
-class Story:
-    """One run of a user's program: what it saw, and what the simulator recorded."""
-
-    seen: dict[str, Any]
-    calls: Calls
-    receiver: Receiver
-
-    def arguments(self) -> list[dict[str, Any]]:
-        return [request["arguments"] for request in self.calls.sim.requests()]
-
-
-@pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    """Run the program; each training ends only after its logs were read."""
-    photos = tmp_path_factory.mktemp("photos") / "photos.zip"
-    photos.write_bytes(make_archive(images=20))
-    reads: list[object] = []
-    ticks = itertools.count(1)
-    really, status_body = asyncio.sleep, QueueApi._status_body
-
-    def read(*of: Any) -> dict[str, Any]:
-        body = status_body(*of)
-        reads.extend(body["logs"] or ())
-        return body
-
-    async def until_read(_: float) -> None:
-        last, before = next(ticks) % TICKS == 0, len(reads)
-        await really(0)
-        while last and len(reads) == before:
-            await really(0.01)
-
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        running_simulator(SimulatorConfig(**QUICK)) as sim,
-        Calls(sim) as calls,
-        receiving() as receiver,
-    ):
-        names = SimpleNamespace(**{**vars(asyncio), "sleep": until_read})
-        patch.setattr("lora_drop.simulator.trainer.asyncio", names)
-        patch.setattr(QueueApi, "_status_body", read)
-        program = subprocess.run(  # noqa: S603 -- our own program
-            [sys.executable, "-m", "tests.simulator.fal_script", photos, f"{receiver.url}/hook"],
-            env={**os.environ, **sim.access.environment()},
-            cwd=Path(__file__).parents[2],
-            capture_output=True,
-            text=True,
-            timeout=10 * LIMIT,
-            check=False,
-        )
-        assert program.returncode == 0, program.stderr
-        yield Story(json.loads(program.stdout), calls, receiver)
-
-
-@pytest.mark.parametrize("how", ["blocking", "asynchronous"])
-def test_program_waits_for_a_training(story: Story, how: str) -> None:
-    """A user's program runs as it is: only its environment names the simulator."""
-    seen = story.seen[how]
-
-    assert "Loading model weights..." in seen["lines"]
-    assert list(seen["result"]) == list(seen["fetched"]) == OUTPUTS
-    assert seen["fetched"]["diffusers_lora_file"]["url"].startswith(story.calls.sim.base_url)
-
-
-def test_program_follows_a_training(story: Story) -> None:
-    """Both submissions call back, and each training has its settings and its dataset."""
-    seen = story.seen["asynchronous"]
-    [arguments] = [each for each in story.arguments() if each.get("steps") == 1500]
-    called = {json.loads(story.receiver.next().body)["request_id"] for _ in range(2)}
-    datasets = story.calls.rows("datasets")
-
-    assert arguments["trigger_phrase"] == "TOK"
-    assert (arguments["subject_crop"], arguments["create_masks"]) == (True, False)
-    assert seen["last_log"] == "Saving weights"
-    assert called == {story.seen[how]["request_id"] for how in ("blocking", "asynchronous")}
-    assert [row["images"] for row in datasets] == [20] * len(story.arguments())
-    assert {row["error"] for row in datasets} == {None}
-    assert list(seen["avatar"]) == OUTPUTS
-    assert {
-        "trigger_phrase": "TOK_0123abcd",
-        "steps": 1000,
-        "learning_rate": 0.0002,
-        "subject_crop": True,
-        "create_masks": True,
-    }.items() <= story.arguments()[-1].items()
