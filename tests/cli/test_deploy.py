@@ -62,12 +62,13 @@ def value() -> str:
     return text
 
 
+@pytest.mark.promise("nothing leaks")
 @pytest.mark.usefixtures("aws")
-def test_a_new_stack_has_its_key_and_nobody_but_the_secret_has_seen_it(
+def test_new_stack_has_its_key(
     sam: Sam, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """A new stack has its fal key, which stands in the secret and nowhere else."""
     monkeypatch.setenv("FAL_KEY", KEY)
-
     main(["dev"])
 
     said = capsys.readouterr()
@@ -78,13 +79,11 @@ def test_a_new_stack_has_its_key_and_nobody_but_the_secret_has_seen_it(
 
 
 @pytest.mark.usefixtures("aws", "sam")
-def test_a_key_that_is_there_stays_until_another_is_asked_for(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_key_stays_until_replaced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A key that is there stays until another is asked for."""
     monkeypatch.setenv("FAL_KEY", KEY)
     main(["dev"])
     (tmp_path / "key").write_text("another-id:another-secret\n")
-
     main(["dev", "--key-file", str(tmp_path / "key")])
     kept = value()
     main(["dev", "--key-file", str(tmp_path / "key"), "--replace-key"])
@@ -96,38 +95,35 @@ def test_a_key_that_is_there_stays_until_another_is_asked_for(
 @pytest.mark.parametrize(
     ("key", "says"), [("", "There is no fal key"), ("half a key", "ID:SECRET")]
 )
-def test_without_a_right_key_nothing_is_deployed(
+def test_without_key_nothing_is_deployed(
     sam: Sam, monkeypatch: pytest.MonkeyPatch, key: str, says: str
 ) -> None:
+    """Without a right key nothing is deployed."""
     monkeypatch.setenv("FAL_KEY", key)
-
     with pytest.raises(SystemExit, match=says):
         main(["dev"])
-
     assert sam.lines == []
 
 
+@pytest.mark.promise("never get stuck")
 @pytest.mark.usefixtures("aws", "sam")
-def test_a_stack_that_has_lost_its_key_is_given_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever deployed it died before the key was in."""
+def test_stack_without_key_is_given_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stack whose deployment ended before the key was in is given the key by the next one."""
     monkeypatch.setenv("FAL_KEY", KEY)
     with monkeypatch.context() as dying:
         dying.setattr("lora_drop.local.deploy.put_key", lambda *_: sys.exit("dead"))
         with pytest.raises(SystemExit, match="dead"):
             main(["dev"])
-
     main(["dev"])
 
     assert value() == KEY
 
 
 @pytest.mark.usefixtures("aws")
-def test_what_sam_cannot_do_ends_it_before_anything_is_put_anywhere(
-    sam: Sam, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_build_ends_the_deploy(sam: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What sam cannot do ends the deployment before anything is put anywhere."""
     monkeypatch.setenv("FAL_KEY", KEY)
     sam.code = 1
-
     with pytest.raises(SystemExit, match="sam build has failed"):
         main(["dev"])
 
@@ -135,9 +131,9 @@ def test_what_sam_cannot_do_ends_it_before_anything_is_put_anywhere(
 
 
 @pytest.mark.usefixtures("aws")
-def test_parameters_are_those_of_the_environment_and_what_is_given_goes_before() -> None:
+def test_parameters_of_the_environment() -> None:
+    """Parameters are those of the environment, and what is given goes before them."""
     target = target_of("dev")
-
     values = parameters(
         target, None, ["LogLevel=INFO", "MaxInFlight=5"], {"AlarmEmail": "", "JobEmail": "a@b"}
     )
@@ -166,30 +162,28 @@ def test_parameters_are_those_of_the_environment_and_what_is_given_goes_before()
         ("ReconcileSchedule=rate(1 hour)", "rate\\(1 minute\\) to rate\\(10 minutes\\)"),
     ],
 )
-def test_a_parameter_that_is_none_is_refused_with_a_hint(given: str, says: str) -> None:
+def test_wrong_parameter_is_explained(given: str, says: str) -> None:
+    """A parameter that is none is refused with a hint."""
     with pytest.raises(DeployError, match=says):
         parameters(target_of("dev"), None, [given], {})
 
 
 @pytest.mark.usefixtures("aws")
-def test_a_stack_that_is_there_keeps_what_it_was_given_once() -> None:
-    """Also what samconfig.toml says otherwise, and the processor that its functions are built for."""
+def test_stack_keeps_its_parameters() -> None:
+    """A stack keeps what it was given once, whatever samconfig.toml says."""
     own = {"LogRetentionDays": "365", "Architecture": "x86_64", "OfAnOlderTemplate": "1"}
     there = Deployed({}, own, NOW)
-
     values = parameters(target_of("dev"), there, ["MaxInFlight=5"], {})
-
     assert values == {"LogRetentionDays": "365", "Architecture": "x86_64", "MaxInFlight": "5"}
 
 
 @pytest.mark.usefixtures("aws")
-def test_nothing_is_said_to_be_deployed_that_is_not(
+def test_unconfirmed_deploy_is_no_success(
     sam: Sam, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Somebody has looked at the changes and said no."""
+    """Nothing is said to be deployed when the changes were not confirmed."""
     monkeypatch.setenv("FAL_KEY", KEY)
     sam.confirmed = False
-
     with pytest.raises(SystemExit, match="not confirmed"):
         main(["dev"])
     sam.confirmed = True
@@ -202,7 +196,7 @@ def test_nothing_is_said_to_be_deployed_that_is_not(
 
 @pytest.mark.usefixtures("aws", "sam")
 @pytest.mark.parametrize(("said", "replaced"), [("1", True), ("0", False), ("no", False)])
-def test_make_s_variables_are_read_as_they_are(
+def test_variables_of_make_are_read(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, *, replaced: bool
 ) -> None:
     monkeypatch.setenv("FAL_KEY", KEY)
@@ -210,21 +204,19 @@ def test_make_s_variables_are_read_as_they_are(
     (tmp_path / "key").write_text("another-id:another-secret\n")
     monkeypatch.setenv("KEY_FILE", str(tmp_path / "key"))
     monkeypatch.setenv("REPLACE_KEY", said)
-
     main(["dev"])
 
     assert value() == ("another-id:another-secret" if replaced else KEY)
 
 
+@pytest.mark.promise("nothing leaks")
 @pytest.mark.usefixtures("aws")
-def test_what_make_was_given_is_no_shells_and_not_passed_on(
-    sam: Sam, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_values_reach_no_shell(sam: Sam, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What make was given reaches no shell and is not passed on."""
     monkeypatch.setenv("FAL_KEY", KEY)
     monkeypatch.setenv("MAKEFLAGS", f" -- FAL_KEY={KEY}")
     evil = f"FalUserId=`touch {tmp_path}/x`"
     monkeypatch.setenv("PARAMETERS", f"'{evil}' ReconcileSchedule='rate(10 minutes)'")
-
     main(["dev"])
 
     assert KEY not in str(sam.environments)
@@ -235,6 +227,6 @@ def test_what_make_was_given_is_no_shells_and_not_passed_on(
 
 @pytest.mark.usefixtures("aws")
 @pytest.mark.parametrize("name", ["", "stage", "default", "version"])
-def test_an_environment_that_is_none_is_refused(name: str) -> None:
+def test_unknown_environment_is_refused(name: str) -> None:
     with pytest.raises(DeployError, match="dev, prod"):
         target_of(name)

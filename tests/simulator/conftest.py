@@ -16,6 +16,9 @@ import pytest
 from lora_drop.simulator.config import SimulatorConfig
 from lora_drop.simulator.running import ControlClient, running_simulator
 from tests.simulator.fal_calls import Calls, Receiver, receiving
+from tests.support.client_fixtures import interruptible
+
+__all__ = ["interruptible"]
 
 type Simulate = Callable[..., Calls]
 type PointFalClient = Callable[[ControlClient], fal_client.SyncClient]

@@ -157,6 +157,7 @@ def running(*options: str) -> Iterator[subprocess.Popen[str]]:
             process.terminate()
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_program_serves_until_it_is_ended(tmp_path: Path, number: signal.Signals) -> None:
     """The program prints where it is, serves over TLS, and ends in silence at a signal."""
