@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lora_drop.local.deploy import Deployed, DeployError, main, parameters, target_of
-from tests.support.aws import Aws, moto
+from tests.support.aws import moto
 from tests.support.builders import NOW
 
 KEY = "key-id:key-secret"
@@ -19,11 +19,13 @@ STACK = (
 )
 
 
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+@pytest.fixture(autouse=True)
+def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty account, and a fal key in the environment."""
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
-    with moto() as world:
-        yield world
+    monkeypatch.setenv("FAL_KEY", KEY)
+    with moto():
+        yield
 
 
 class Sam:
@@ -63,12 +65,8 @@ def value() -> str:
 
 
 @pytest.mark.promise("nothing leaks")
-@pytest.mark.usefixtures("aws")
-def test_new_stack_has_its_key(
-    sam: Sam, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_new_stack_has_its_key(sam: Sam, capsys: pytest.CaptureFixture[str]) -> None:
     """A new stack has its fal key, which stands in the secret and nowhere else."""
-    monkeypatch.setenv("FAL_KEY", KEY)
     main(["dev"])
 
     said = capsys.readouterr()
@@ -78,10 +76,9 @@ def test_new_stack_has_its_key(
     assert KEY not in said.out + said.err + str(sam.lines) + str(sam.environments)
 
 
-@pytest.mark.usefixtures("aws", "sam")
-def test_key_stays_until_replaced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("sam")
+def test_key_stays_until_replaced(tmp_path: Path) -> None:
     """A key that is there stays until another is asked for."""
-    monkeypatch.setenv("FAL_KEY", KEY)
     main(["dev"])
     (tmp_path / "key").write_text("another-id:another-secret\n")
     main(["dev", "--key-file", str(tmp_path / "key")])
@@ -91,7 +88,6 @@ def test_key_stays_until_replaced(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert (kept, value()) == (KEY, "another-id:another-secret")
 
 
-@pytest.mark.usefixtures("aws")
 @pytest.mark.parametrize(
     ("key", "says"), [("", "There is no fal key"), ("half a key", "ID:SECRET")]
 )
@@ -106,10 +102,9 @@ def test_without_key_nothing_is_deployed(
 
 
 @pytest.mark.promise("never get stuck")
-@pytest.mark.usefixtures("aws", "sam")
+@pytest.mark.usefixtures("sam")
 def test_stack_without_key_is_given_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stack whose deployment ended before the key was in is given the key by the next one."""
-    monkeypatch.setenv("FAL_KEY", KEY)
     with monkeypatch.context() as dying:
         dying.setattr("lora_drop.local.deploy.put_key", lambda *_: sys.exit("dead"))
         with pytest.raises(SystemExit, match="dead"):
@@ -119,10 +114,8 @@ def test_stack_without_key_is_given_one(monkeypatch: pytest.MonkeyPatch) -> None
     assert value() == KEY
 
 
-@pytest.mark.usefixtures("aws")
-def test_failed_build_ends_the_deploy(sam: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_build_ends_the_deploy(sam: Sam) -> None:
     """What sam cannot do ends the deployment before anything is put anywhere."""
-    monkeypatch.setenv("FAL_KEY", KEY)
     sam.code = 1
     with pytest.raises(SystemExit, match="sam build has failed"):
         main(["dev"])
@@ -130,7 +123,6 @@ def test_failed_build_ends_the_deploy(sam: Sam, monkeypatch: pytest.MonkeyPatch)
     assert len(sam.lines) == 1
 
 
-@pytest.mark.usefixtures("aws")
 def test_parameters_of_the_environment() -> None:
     """Parameters are those of the environment, and what is given goes before them."""
     target = target_of("dev")
@@ -147,7 +139,6 @@ def test_parameters_of_the_environment() -> None:
     }
 
 
-@pytest.mark.usefixtures("aws")
 @pytest.mark.parametrize(
     ("given", "says"),
     [
@@ -168,7 +159,6 @@ def test_wrong_parameter_is_explained(given: str, says: str) -> None:
         parameters(target_of("dev"), None, [given], {})
 
 
-@pytest.mark.usefixtures("aws")
 def test_stack_keeps_its_parameters() -> None:
     """A stack keeps what it was given once, whatever samconfig.toml says."""
     own = {"LogRetentionDays": "365", "Architecture": "x86_64", "OfAnOlderTemplate": "1"}
@@ -177,12 +167,8 @@ def test_stack_keeps_its_parameters() -> None:
     assert values == {"LogRetentionDays": "365", "Architecture": "x86_64", "MaxInFlight": "5"}
 
 
-@pytest.mark.usefixtures("aws")
-def test_unconfirmed_deploy_is_no_success(
-    sam: Sam, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unconfirmed_deploy_is_no_success(sam: Sam, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is said to be deployed when the changes were not confirmed."""
-    monkeypatch.setenv("FAL_KEY", KEY)
     sam.confirmed = False
     with pytest.raises(SystemExit, match="not confirmed"):
         main(["dev"])
@@ -194,12 +180,11 @@ def test_unconfirmed_deploy_is_no_success(
     assert "stays as it was" in capsys.readouterr().out
 
 
-@pytest.mark.usefixtures("aws", "sam")
+@pytest.mark.usefixtures("sam")
 @pytest.mark.parametrize(("said", "replaced"), [("1", True), ("0", False), ("no", False)])
 def test_variables_of_make_are_read(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, *, replaced: bool
 ) -> None:
-    monkeypatch.setenv("FAL_KEY", KEY)
     main(["dev"])
     (tmp_path / "key").write_text("another-id:another-secret\n")
     monkeypatch.setenv("KEY_FILE", str(tmp_path / "key"))
@@ -210,10 +195,8 @@ def test_variables_of_make_are_read(
 
 
 @pytest.mark.promise("nothing leaks")
-@pytest.mark.usefixtures("aws")
 def test_values_reach_no_shell(sam: Sam, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What make was given reaches no shell and is not passed on."""
-    monkeypatch.setenv("FAL_KEY", KEY)
     monkeypatch.setenv("MAKEFLAGS", f" -- FAL_KEY={KEY}")
     evil = f"FalUserId=`touch {tmp_path}/x`"
     monkeypatch.setenv("PARAMETERS", f"'{evil}' ReconcileSchedule='rate(10 minutes)'")
@@ -221,11 +204,10 @@ def test_values_reach_no_shell(sam: Sam, monkeypatch: pytest.MonkeyPatch, tmp_pa
 
     assert KEY not in str(sam.environments)
     assert list(tmp_path.iterdir()) == []
-    name, _, told = evil.partition("=")
-    assert {f'{name}="{told}"', 'ReconcileSchedule="rate(10 minutes)"'} <= set(sam.lines[-1])
+    name, _, said = evil.partition("=")
+    assert {f'{name}="{said}"', 'ReconcileSchedule="rate(10 minutes)"'} <= set(sam.lines[-1])
 
 
-@pytest.mark.usefixtures("aws")
 @pytest.mark.parametrize("name", ["", "stage", "default", "version"])
 def test_unknown_environment_is_refused(name: str) -> None:
     with pytest.raises(DeployError, match="dev, prod"):

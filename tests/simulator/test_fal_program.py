@@ -33,9 +33,6 @@ class Story:
     calls: Calls
     receiver: Receiver
 
-    def arguments(self) -> list[dict[str, Any]]:
-        return [request["arguments"] for request in self.calls.sim.requests()]
-
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
@@ -81,32 +78,21 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 
 @pytest.mark.parametrize("how", ["blocking", "asynchronous"])
 def test_program_waits_for_a_training(story: Story, how: str) -> None:
-    """A user's program runs as it is: only its environment names the simulator."""
     seen = story.seen[how]
 
     assert "Loading model weights..." in seen["lines"]
+    assert seen["last_log"] == "Saving weights"
     assert list(seen["result"]) == list(seen["fetched"]) == OUTPUTS
     assert seen["fetched"]["diffusers_lora_file"]["url"].startswith(story.calls.sim.base_url)
 
 
 def test_program_follows_a_training(story: Story) -> None:
     """Both submissions call back, and each training has its settings and its dataset."""
-    seen = story.seen["asynchronous"]
-    [arguments] = [each for each in story.arguments() if each.get("steps") == 1500]
     called = {json.loads(story.receiver.next().body)["request_id"] for _ in range(2)}
     datasets = story.calls.rows("datasets")
+    arguments = [request["arguments"] for request in story.calls.sim.requests()]
 
-    assert arguments["trigger_phrase"] == "TOK"
-    assert (arguments["subject_crop"], arguments["create_masks"]) == (True, False)
-    assert seen["last_log"] == "Saving weights"
-    assert called == {story.seen[how]["request_id"] for how in ("blocking", "asynchronous")}
-    assert [row["images"] for row in datasets] == [20] * len(story.arguments())
-    assert {row["error"] for row in datasets} == {None}
-    assert list(seen["avatar"]) == OUTPUTS
-    assert {
-        "trigger_phrase": "TOK_0123abcd",
-        "steps": 1000,
-        "learning_rate": 0.0002,
-        "subject_crop": True,
-        "create_masks": True,
-    }.items() <= story.arguments()[-1].items()
+    assert called == {seen["request_id"] for seen in story.seen.values()}
+    assert [(row["images"], row["error"]) for row in datasets] == [(20, None)] * 4
+    settings = {"trigger_phrase": "TOK", "steps": 1500, "subject_crop": True, "create_masks": False}
+    assert all(settings.items() <= each.items() for each in arguments)
