@@ -3,9 +3,11 @@
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from lora_drop.local.deploy import Deployed, DeployError, main, parameters, target_of
@@ -13,6 +15,7 @@ from tests.support.aws import moto
 from tests.support.builders import NOW
 
 KEY = "key-id:key-secret"
+SESSION = cache(boto3.Session)  # a new one reads the descriptions of the services again
 # moto's CloudFormation makes no secrets.
 STACK = (
     "{Resources: {Queue: {Type: 'AWS::SQS::Queue'}}, Outputs: {FalKeySecretArn: {Value: fal-key}}}"
@@ -24,6 +27,7 @@ def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An empty account, and a fal key in the environment."""
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
     monkeypatch.setenv("FAL_KEY", KEY)
+    monkeypatch.setattr(boto3, "Session", SESSION)
     with moto():
         yield
 

@@ -1,11 +1,14 @@
 """A simulator for each test or module, ways to talk to it, and control over its time."""
 
 import asyncio
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +17,7 @@ import httpx
 import pytest
 
 from lora_drop.simulator.config import SimulatorConfig
+from lora_drop.simulator.lora import WrittenFile, write_lora
 from lora_drop.simulator.running import ControlClient, running_simulator
 from tests.simulator.fal_calls import Calls, Receiver, receiving
 from tests.support.client_fixtures import interruptible
@@ -24,6 +28,28 @@ type Simulate = Callable[..., Calls]
 type PointFalClient = Callable[[ControlClient], fal_client.SyncClient]
 type FakeSleeps = Callable[..., FakeSleep]
 QUICK: dict[str, Any] = {"training_seconds": 0.02, "lora_rank": 1, "webhook_backoff": 0.05}
+
+
+@cache
+def lora_of(rank: int) -> tuple[bytes, str]:
+    """A LoRA of this rank and its SHA-256, made once."""
+    with tempfile.TemporaryDirectory() as folder:
+        written = write_lora(Path(folder) / "lora", rank=rank, seed="a", metadata={"format": "pt"})
+        return written.path.read_bytes(), written.sha256
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _same_lora() -> Iterator[None]:
+    """Give all trainings the same weights: to make others each time takes most of a training."""
+
+    def copied(path: Path, *, rank: int, **_: object) -> WrittenFile:
+        data, sha256 = lora_of(rank)
+        path.write_bytes(data)
+        return WrittenFile(path, len(data), sha256)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lora_drop.simulator.trainer.write_lora", copied)
+        yield
 
 
 @pytest.fixture
