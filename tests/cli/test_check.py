@@ -98,10 +98,10 @@ def test_trainer_and_key_decide(check: Run, folder: Path) -> None:
 def test_options_decide_as_in_a_training(check: Run, folder: Path) -> None:
     """The options decide as they do in a training with them."""
     words = ("--preset", "quality", "--trigger", "ada", "--set", "steps=2000", folder)
-    told, [row] = check(*words).stdout, rows(check("--json", *words))
+    shown, [row] = check(*words).stdout, rows(check("--json", *words))
 
-    assert "about $4.80, trigger phrase “ada”" in told
-    assert "(parameter_steps_unusual)" in told
+    assert "about $4.80, trigger phrase “ada”" in shown
+    assert "(parameter_steps_unusual)" in shown
     assert tuple(row) == FIELDS
     assert "parameter_steps_unusual" in {each["code"] for each in row["warnings"]}
     assert "trigger phrase made for the job" in check(folder).stdout
@@ -139,8 +139,12 @@ def test_report_for_people_and_programs(check: Run, phone: Path, tmp_path: Path,
 
     assert result.exit_code == 0
     assert "report.html and " in result.stderr
-    told = json.loads((tmp_path / "report.json").read_text())
-    assert (told["file"], told["verdict"], told["images"]) == ("phone.zip", "accepted", PHOTOS)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["file"], report["verdict"], report["images"]) == (
+        "phone.zip",
+        "accepted",
+        PHOTOS,
+    )
     page = (tmp_path / "report.html").read_text()
     assert "IMG_0000.jpg" in page
     assert "data:image/jpeg;base64," in page
@@ -201,9 +205,9 @@ def test_report_lists_every_change(check: Run, phone: Path, tmp_path: Path) -> N
     """The report of a phone's dataset lists every change."""
     check("--report", tmp_path / "report.html", phone)
 
-    told = json.loads((tmp_path / "report.json").read_text())
-    changes = {change["code"] for change in told["changes"]}
-    assert told["mended"]
+    report = json.loads((tmp_path / "report.json").read_text())
+    changes = {change["code"] for change in report["changes"]}
+    assert report["mended"]
     assert changes == {
         *("image_converted", "image_turned", "image_metadata_removed", "image_exact_duplicate"),
         *("dataset_flattened", "dataset_junk_dropped", "caption_encoding"),
@@ -257,10 +261,10 @@ def test_differing_messages_become_their_code(check: Run, folder: Path) -> None:
     for number in range(3):
         photo = encoded(picture(400 + number, 400, seed=number), "JPEG")
         (folder / f"{number}.jpg").write_bytes(photo)
-    told = check(folder).stdout
+    shown = check(folder).stdout
 
-    assert "3 files: A photo has few pixels. Put in a larger original" in told
-    assert "(0.jpg, 1.jpg, 2.jpg) (image_low_resolution)" in told
+    assert "3 files: A photo has few pixels. Put in a larger original" in shown
+    assert "(0.jpg, 1.jpg, 2.jpg) (image_low_resolution)" in shown
 
 
 def test_missing_photos_are_explained(check: Run, tmp_path: Path) -> None:

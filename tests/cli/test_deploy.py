@@ -153,7 +153,7 @@ def test_parameters_of_the_environment() -> None:
         ("MaxInFlight=1_000", "it is a number"),
         ("MonthlyBudgetUsd=inf", "it is a number"),
         ("LogRetentionDays=2", "one of 1, 3, 5"),
-        ("AlarmEmail=nobody", "has to match"),
+        ("AlarmEmail=no-address", "has to match"),
         ("ReconcileSchedule=rate(1 hour)", "rate\\(1 minute\\) to rate\\(10 minutes\\)"),
     ],
 )

@@ -23,8 +23,8 @@ def test_template_parameters_are_known() -> None:
 
 
 def test_close_name_is_suggested() -> None:
-    told = what_is_wrong({"MaxJobUSD": "1"})
-    assert "MaxJobUsd" in told.split("did you mean")[1].split("?")[0]
+    message = what_is_wrong({"MaxJobUSD": "1"})
+    assert "MaxJobUsd" in message.split("did you mean")[1].split("?")[0]
 
 
 def test_all_names_are_listed() -> None:

@@ -117,8 +117,8 @@ def test_folder_is_checked_as_its_zip(album: Path, tmp_path: Path, beside: str) 
             archive.write(file, file.relative_to(album))
     of_folder, of_zip = check_dataset(album), check_dataset(packed)
 
-    for told in ("verdict", "errors", "warnings", "images", "changes", "parameters"):
-        assert getattr(of_folder, told) == getattr(of_zip, told), told
+    for name in ("verdict", "errors", "warnings", "images", "changes", "parameters"):
+        assert getattr(of_folder, name) == getattr(of_zip, name), name
 
 
 def test_unneeded_files_stay_out(folder: Path) -> None:

@@ -123,7 +123,7 @@ def test_jobs_come_by_page(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("response", "told"),
+    ("response", "said"),
     [
         (httpx.Response(403, json={"message": "Missing Authentication Token"}), "403: Missing"),
         (httpx.Response(502, json={"message": "Internal server error"}), "502: Internal"),
@@ -132,8 +132,8 @@ def test_jobs_come_by_page(stack: Stack) -> None:
     ],
     ids=["forbidden", "broken", "no JSON", "bad query"],
 )
-def test_unhelpful_api_is_explained(stack: Stack, response: httpx.Response, told: str) -> None:
-    with pytest.raises(CommandError, match=told):
+def test_unhelpful_api_is_explained(stack: Stack, response: httpx.Response, said: str) -> None:
+    with pytest.raises(CommandError, match=said):
         answering(stack, lambda _: response).job("x")
 
 

@@ -19,7 +19,7 @@ CLOUDFORMATION = "https://cloudformation.us-east-1.amazonaws.com"
 
 
 class UpAlready:
-    """A stack on this machine that is up as soon as somebody wants it."""
+    """A stack on this machine that is up as soon as it is wanted."""
 
     def up(self, **_: object) -> None:
         pass

@@ -95,7 +95,7 @@ def test_only_success_is_billed(calls: Calls) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "header"),
     [
         ({}, "0"),
         ({"billable_units": None}, "0"),
@@ -108,14 +108,14 @@ def test_only_success_is_billed(calls: Calls) -> None:
     ],
     ids=str,
 )
-def test_failure_can_be_billed(calls: Calls, settings: dict[str, Any], told: str | None) -> None:
+def test_failure_can_be_billed(calls: Calls, settings: dict[str, Any], header: str | None) -> None:
     """A failure can be billed, and its result says so or not."""
     calls.inject("training_error", type="image_load_error", **settings)
     result = calls.result(calls.run())
 
     units = settings.get("billable_units") or 0
     assert result.status_code == 422
-    assert result.headers.get("x-fal-billable-units") == told
+    assert result.headers.get("x-fal-billable-units") == header
     assert [event["output_units"] for event in events(calls)] == [units] * bool(units)
     assert balance(calls) == pytest.approx(1000 - units * 0.0024)
 

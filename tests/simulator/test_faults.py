@@ -193,13 +193,13 @@ def test_cancellation_can_be_ignored(
 
 
 @pytest.mark.parametrize("fault", ["training_error", "training_slow"])
-def test_training_takes_the_given_time(standing: Calls, fake_sleep: FakeSleeps, fault: str) -> None:
+def test_training_takes_the_given_time(calls: Calls, fake_sleep: FakeSleeps, fault: str) -> None:
     """A training can also fail after that time, with a message and a status of our own."""
     sleep = fake_sleep("trainer")
     words: dict[str, Any] = {"type": "face_detection_error", "status": 418, "detail": "No face."}
-    standing.inject(fault, seconds=300, **(words if fault == "training_error" else {}))
-    request_id = standing.submitted()
-    status, result = standing.ended(request_id), standing.result(request_id)
+    calls.inject(fault, seconds=300, **(words if fault == "training_error" else {}))
+    request_id = calls.submitted()
+    status, result = calls.ended(request_id), calls.result(request_id)
 
     assert sum(sleep.seconds) == pytest.approx(300)
     if fault == "training_error":

@@ -1,4 +1,4 @@
-"""What a simulator can be told, where it listens, and the simulator as a program."""
+"""What can be set of a simulator, where it listens, and the simulator as a program."""
 
 import json
 import signal
@@ -63,7 +63,7 @@ def test_fewer_images_can_be_enough(simulate: Simulate) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.2", "::1", "localhost"])
 def test_certificate_names_the_host(simulate: Simulate, host: str) -> None:
-    """The simulator listens where it is told, and its certificate says so."""
+    """The simulator listens at the address that it is given, and its certificate says so."""
     calls = simulate(host=host)
     result = calls.trained()
 
