@@ -12,6 +12,7 @@ from lora_drop.simulator.faults import FORMS, TABLE, BadFault, Faults, Place
 from tests.simulator.conftest import FakeSleeps
 from tests.simulator.fal_calls import Calls, Receiver, path, until
 from tests.support.builders import APPLICATION
+from tests.support.sweeps import sweep
 
 
 @pytest.mark.parametrize("name", [kind.name for kind in TABLE])
@@ -31,7 +32,7 @@ def test_default_settings_keep_their_form() -> None:
             assert usual is None or holds(usual), (kind.name, setting)
 
 
-@pytest.mark.parametrize("kind", sorted(DOCUMENTED))
+@pytest.mark.parametrize("kind", sweep(sorted(DOCUMENTED), sample=8))
 def test_training_ends_in_documented_error(standing: Calls, kind: str) -> None:
     standing.inject("training_error", type=kind)
     request_id = standing.submitted()
