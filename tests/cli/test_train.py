@@ -125,7 +125,7 @@ def test_followed_job_shows_its_facts(train: Run, api: Api, folder: Path) -> Non
     assert shown.count("estimate        $3.60") == 1
 
 
-def test_trigger_phrase_is_shown_at_the_end(train: Run, api: Api, folder: Path) -> None:
+def test_trigger_phrase_shown_at_end(train: Run, api: Api, folder: Path) -> None:
     phrase = TrainingParameters(steps=1500, trigger_phrase="ada")
     file = StoredFile(name="lora.safetensors", bucket="models", key="k", size=1, sha256="0" * 64)
     api.answers.append(job_answer(status=Status.SUCCEEDED, parameters=phrase, files=(file,)))
