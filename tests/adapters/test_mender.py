@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from lora_drop.adapters.pillow import PillowPictures
+from lora_drop.datasets.archives import records as writing
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.pictures import Mended, changes_for

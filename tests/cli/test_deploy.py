@@ -3,27 +3,33 @@
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from lora_drop.local.deploy import Deployed, DeployError, main, parameters, target_of
-from tests.support.aws import Aws, moto
+from tests.support.aws import moto
 from tests.support.builders import NOW
 
 KEY = "key-id:key-secret"
+SESSION = cache(boto3.Session)  # a new one reads the descriptions of the services again
 # moto's CloudFormation makes no secrets.
 STACK = (
     "{Resources: {Queue: {Type: 'AWS::SQS::Queue'}}, Outputs: {FalKeySecretArn: {Value: fal-key}}}"
 )
 
 
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+@pytest.fixture(autouse=True)
+def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty account, and a fal key in the environment."""
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
-    with moto() as world:
-        yield world
+    monkeypatch.setenv("FAL_KEY", KEY)
+    monkeypatch.setattr(boto3, "Session", SESSION)
+    with moto():
+        yield
 
 
 class Sam:
@@ -62,12 +68,9 @@ def value() -> str:
     return text
 
 
-@pytest.mark.usefixtures("aws")
-def test_a_new_stack_has_its_key_and_nobody_but_the_secret_has_seen_it(
-    sam: Sam, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("FAL_KEY", KEY)
-
+@pytest.mark.promise("nothing leaks")
+def test_new_stack_has_its_key(sam: Sam, capsys: pytest.CaptureFixture[str]) -> None:
+    """A new stack has its fal key, which stands in the secret and nowhere else."""
     main(["dev"])
 
     said = capsys.readouterr()
@@ -77,14 +80,11 @@ def test_a_new_stack_has_its_key_and_nobody_but_the_secret_has_seen_it(
     assert KEY not in said.out + said.err + str(sam.lines) + str(sam.environments)
 
 
-@pytest.mark.usefixtures("aws", "sam")
-def test_a_key_that_is_there_stays_until_another_is_asked_for(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("FAL_KEY", KEY)
+@pytest.mark.usefixtures("sam")
+def test_key_stays_until_replaced(tmp_path: Path) -> None:
+    """A key that is there stays until another is asked for."""
     main(["dev"])
     (tmp_path / "key").write_text("another-id:another-secret\n")
-
     main(["dev", "--key-file", str(tmp_path / "key")])
     kept = value()
     main(["dev", "--key-file", str(tmp_path / "key"), "--replace-key"])
@@ -92,52 +92,44 @@ def test_a_key_that_is_there_stays_until_another_is_asked_for(
     assert (kept, value()) == (KEY, "another-id:another-secret")
 
 
-@pytest.mark.usefixtures("aws")
 @pytest.mark.parametrize(
     ("key", "says"), [("", "There is no fal key"), ("half a key", "ID:SECRET")]
 )
-def test_without_a_right_key_nothing_is_deployed(
+def test_without_key_nothing_is_deployed(
     sam: Sam, monkeypatch: pytest.MonkeyPatch, key: str, says: str
 ) -> None:
+    """Without a right key nothing is deployed."""
     monkeypatch.setenv("FAL_KEY", key)
-
     with pytest.raises(SystemExit, match=says):
         main(["dev"])
-
     assert sam.lines == []
 
 
-@pytest.mark.usefixtures("aws", "sam")
-def test_a_stack_that_has_lost_its_key_is_given_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever deployed it died before the key was in."""
-    monkeypatch.setenv("FAL_KEY", KEY)
+@pytest.mark.promise("never get stuck")
+@pytest.mark.usefixtures("sam")
+def test_stack_without_key_is_given_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stack whose deployment ended before the key was in is given the key by the next one."""
     with monkeypatch.context() as dying:
         dying.setattr("lora_drop.local.deploy.put_key", lambda *_: sys.exit("dead"))
         with pytest.raises(SystemExit, match="dead"):
             main(["dev"])
-
     main(["dev"])
 
     assert value() == KEY
 
 
-@pytest.mark.usefixtures("aws")
-def test_what_sam_cannot_do_ends_it_before_anything_is_put_anywhere(
-    sam: Sam, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FAL_KEY", KEY)
+def test_failed_build_ends_the_deploy(sam: Sam) -> None:
+    """What sam cannot do ends the deployment before anything is put anywhere."""
     sam.code = 1
-
     with pytest.raises(SystemExit, match="sam build has failed"):
         main(["dev"])
 
     assert len(sam.lines) == 1
 
 
-@pytest.mark.usefixtures("aws")
-def test_parameters_are_those_of_the_environment_and_what_is_given_goes_before() -> None:
+def test_parameters_of_the_environment() -> None:
+    """Parameters are those of the environment, and what is given goes before them."""
     target = target_of("dev")
-
     values = parameters(
         target, None, ["LogLevel=INFO", "MaxInFlight=5"], {"AlarmEmail": "", "JobEmail": "a@b"}
     )
@@ -151,7 +143,6 @@ def test_parameters_are_those_of_the_environment_and_what_is_given_goes_before()
     }
 
 
-@pytest.mark.usefixtures("aws")
 @pytest.mark.parametrize(
     ("given", "says"),
     [
@@ -162,34 +153,27 @@ def test_parameters_are_those_of_the_environment_and_what_is_given_goes_before()
         ("MaxInFlight=1_000", "it is a number"),
         ("MonthlyBudgetUsd=inf", "it is a number"),
         ("LogRetentionDays=2", "one of 1, 3, 5"),
-        ("AlarmEmail=nobody", "has to match"),
+        ("AlarmEmail=no-address", "has to match"),
         ("ReconcileSchedule=rate(1 hour)", "rate\\(1 minute\\) to rate\\(10 minutes\\)"),
     ],
 )
-def test_a_parameter_that_is_none_is_refused_with_a_hint(given: str, says: str) -> None:
+def test_wrong_parameter_is_explained(given: str, says: str) -> None:
+    """A parameter that is none is refused with a hint."""
     with pytest.raises(DeployError, match=says):
         parameters(target_of("dev"), None, [given], {})
 
 
-@pytest.mark.usefixtures("aws")
-def test_a_stack_that_is_there_keeps_what_it_was_given_once() -> None:
-    """Also what samconfig.toml says otherwise, and the processor that its functions are built for."""
+def test_stack_keeps_its_parameters() -> None:
+    """A stack keeps what it was given once, whatever samconfig.toml says."""
     own = {"LogRetentionDays": "365", "Architecture": "x86_64", "OfAnOlderTemplate": "1"}
     there = Deployed({}, own, NOW)
-
     values = parameters(target_of("dev"), there, ["MaxInFlight=5"], {})
-
     assert values == {"LogRetentionDays": "365", "Architecture": "x86_64", "MaxInFlight": "5"}
 
 
-@pytest.mark.usefixtures("aws")
-def test_nothing_is_said_to_be_deployed_that_is_not(
-    sam: Sam, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Somebody has looked at the changes and said no."""
-    monkeypatch.setenv("FAL_KEY", KEY)
+def test_unconfirmed_deploy_is_no_success(sam: Sam, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is said to be deployed when the changes were not confirmed."""
     sam.confirmed = False
-
     with pytest.raises(SystemExit, match="not confirmed"):
         main(["dev"])
     sam.confirmed = True
@@ -200,41 +184,35 @@ def test_nothing_is_said_to_be_deployed_that_is_not(
     assert "stays as it was" in capsys.readouterr().out
 
 
-@pytest.mark.usefixtures("aws", "sam")
+@pytest.mark.usefixtures("sam")
 @pytest.mark.parametrize(("said", "replaced"), [("1", True), ("0", False), ("no", False)])
-def test_make_s_variables_are_read_as_they_are(
+def test_variables_of_make_are_read(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, *, replaced: bool
 ) -> None:
-    monkeypatch.setenv("FAL_KEY", KEY)
     main(["dev"])
     (tmp_path / "key").write_text("another-id:another-secret\n")
     monkeypatch.setenv("KEY_FILE", str(tmp_path / "key"))
     monkeypatch.setenv("REPLACE_KEY", said)
-
     main(["dev"])
 
     assert value() == ("another-id:another-secret" if replaced else KEY)
 
 
-@pytest.mark.usefixtures("aws")
-def test_what_make_was_given_is_no_shells_and_not_passed_on(
-    sam: Sam, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("FAL_KEY", KEY)
+@pytest.mark.promise("nothing leaks")
+def test_values_reach_no_shell(sam: Sam, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What make was given reaches no shell and is not passed on."""
     monkeypatch.setenv("MAKEFLAGS", f" -- FAL_KEY={KEY}")
     evil = f"FalUserId=`touch {tmp_path}/x`"
     monkeypatch.setenv("PARAMETERS", f"'{evil}' ReconcileSchedule='rate(10 minutes)'")
-
     main(["dev"])
 
     assert KEY not in str(sam.environments)
     assert list(tmp_path.iterdir()) == []
-    name, _, told = evil.partition("=")
-    assert {f'{name}="{told}"', 'ReconcileSchedule="rate(10 minutes)"'} <= set(sam.lines[-1])
+    name, _, said = evil.partition("=")
+    assert {f'{name}="{said}"', 'ReconcileSchedule="rate(10 minutes)"'} <= set(sam.lines[-1])
 
 
-@pytest.mark.usefixtures("aws")
 @pytest.mark.parametrize("name", ["", "stage", "default", "version"])
-def test_an_environment_that_is_none_is_refused(name: str) -> None:
+def test_unknown_environment_is_refused(name: str) -> None:
     with pytest.raises(DeployError, match="dev, prod"):
         target_of(name)

@@ -1,14 +1,16 @@
 """How a command ends, and what a person sees who waits."""
 
 import io
+import itertools
 import os
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-import httpx
 import pytest
 import typer
 from rich.console import Console
@@ -19,7 +21,9 @@ from lora_drop.cli.main import application
 from lora_drop.cli.terminal import ENDS, ended_in_order, reporting
 from lora_drop.client.stack import Stack
 from lora_drop.jobs.status import Status
-from tests.support.client_fixtures import answering, job_answer
+from lora_drop.local.events import ABOUT_JOBS, ABOUT_OBJECTS, EVENTS
+from lora_drop.local.stack import HOME
+from tests.support.client_fixtures import answering, error_answer, job_answer
 
 
 def command_that(does: Callable[[], None]) -> typer.Typer:
@@ -33,14 +37,17 @@ def command_that(does: Callable[[], None]) -> typer.Typer:
     return app
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, *ENDS])
-def test_a_command_that_is_interrupted_says_so_in_a_line_and_exits_130(number: int) -> None:
+def test_interrupted_command_exits_130(number: int) -> None:
+    """A command that is interrupted says so in a line and exits with 130."""
     result = CliRunner().invoke(command_that(lambda: signal.raise_signal(number)))
-
     assert (result.exit_code, result.stderr) == (130, "Interrupted.\n")
 
 
-def test_what_was_started_is_ended_however_often_one_asks() -> None:
+@pytest.mark.promise("never get stuck")
+def test_cleanup_survives_more_signals() -> None:
+    """What was started is ended, however many signals come."""
     ended = []
 
     def ask_and_ask() -> None:
@@ -56,7 +63,7 @@ def test_what_was_started_is_ended_however_often_one_asks() -> None:
     assert (result.exit_code, ended) == (130, [True])
 
 
-def test_nohup_is_heeded() -> None:
+def test_nohup_is_respected() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         result = CliRunner().invoke(command_that(lambda: os.kill(os.getpid(), signal.SIGHUP)))
@@ -77,7 +84,8 @@ def shown(display: Display) -> str:
     return display.console.file.getvalue()
 
 
-def test_an_upload_is_shown_from_its_first_bytes_on(display: Display) -> None:
+def test_upload_shows_from_its_first_bytes(display: Display) -> None:
+    """An upload is shown from its first bytes on."""
     with display.upload("ada.zip"):
         pass
     before = shown(display)
@@ -88,9 +96,8 @@ def test_an_upload_is_shown_from_its_first_bytes_on(display: Display) -> None:
     assert "upload ada.zip" in shown(display)
 
 
-def test_the_version_is_told() -> None:
+def test_version_is_printed() -> None:
     result = CliRunner().invoke(application(), ["--version"])
-
     assert (result.exit_code, result.stdout) == (0, f"lora-drop {version('lora-drop')}\n")
 
 
@@ -104,30 +111,72 @@ def looks_at(stack: Stack, status: Status, ago: timedelta) -> list[dict[str, Any
     ("status", "minutes", "hints"),
     [(Status.RECEIVED, 11, 1), (Status.RECEIVED, 9, 0), (Status.TRAINING, 3, 0)],
 )
-def test_a_job_that_does_not_move_gets_one_hint(
+def test_unmoving_job_gets_one_hint(
     stack: Stack, display: Display, status: Status, minutes: int, hints: int
 ) -> None:
+    """A job that does not move gets one hint."""
     looks = looks_at(stack, status, timedelta(minutes=minutes))
-
     display.follow("x", iter(looks))
-
     assert shown(display).count("dead-letter") == hints
 
 
-def test_a_job_that_the_stack_never_sees_gets_one_hint(display: Display) -> None:
+def test_unseen_job_gets_one_hint(display: Display) -> None:
+    """A job that the stack never sees gets one hint."""
     for seconds in (1, 119, 121, 122):
         display.unseen(seconds)
-
     assert shown(display).count("dead-letter") == 1
 
 
-def test_who_follows_learns_how_long_a_job_is_not_seen(stack: Stack) -> None:
-    unknown = {"error": {"code": "job_unknown", "message": "There is no job x."}}
-    answers = [httpx.Response(404, json=unknown)] * 2 + [job_answer(status=Status.REJECTED)]
+def test_unseen_time_is_reported(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller that follows a job learns how long it is not seen."""
+    ticks = itertools.count(100.0, 7.0)
+    clock = SimpleNamespace(monotonic=lambda: next(ticks), sleep=lambda _: None)
+    monkeypatch.setattr("lora_drop.client.lora_drop.time", clock)
+    unknown = error_answer(404, "job_unknown", "There is no job x.")
+    answers = [unknown, unknown, job_answer(status=Status.REJECTED)]
     waited: list[float] = []
-    lora_drop = answering(stack, lambda _: answers.pop(0))
-
-    list(lora_drop.follow("x", interval=0.01, unseen=waited.append))
+    list(answering(stack, lambda _: answers.pop(0)).follow("x", interval=1, unseen=waited.append))
 
     assert len(waited) == 2
     assert 0 < waited[0] < waited[1] < 60
+
+
+@pytest.fixture(autouse=True)
+def _no_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(HOME, str(tmp_path))
+
+
+def refusal(*words: str) -> str:
+    result = CliRunner().invoke(application(), ["event", *words])
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+    return result.stderr
+
+
+@pytest.mark.parametrize("name", sorted(ABOUT_JOBS))
+def test_event_about_a_job(name: str) -> None:
+    """An event about a job names the option that is missing."""
+    assert "--job" in refusal(name, "--key", "ada.zip")
+
+
+@pytest.mark.parametrize("name", sorted(ABOUT_OBJECTS))
+def test_event_about_an_object(name: str) -> None:
+    """An event about an object names the option that is missing."""
+    assert "--key" in refusal(name, "--job", "ada-1")
+
+
+def test_other_events_need_a_stack() -> None:
+    others = {file.stem for file in EVENTS.glob("*.json")} - ABOUT_JOBS - ABOUT_OBJECTS
+    assert others == {"schedule", "jobs_list"}
+    assert {name: "lora-drop up" in refusal(name) for name in others} == dict.fromkeys(others, True)
+
+
+def test_wrong_event_name_is_corrected() -> None:
+    assert "webhook_ok" in refusal("webhook")
+
+
+def test_unreadable_stack_is_explained(tmp_path: Path) -> None:
+    """A stack that cannot be read is explained in a sentence."""
+    (tmp_path / "stack.json").write_text("{")
+    assert "lora-drop down" in refusal("schedule")

@@ -2,40 +2,28 @@
 
 import io
 import zipfile
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import httpx
 import pytest
-from typer.testing import CliRunner, Result
 
-from lora_drop.cli.main import application
 from lora_drop.client.check import check_dataset
+from lora_drop.client.errors import CommandError
 from lora_drop.client.stack import Stack
 from lora_drop.datasets.report import Verdict
 from lora_drop.fal.trainers.parameters import ParameterSource, TrainingParameters
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
-from tests.support.client_fixtures import answering, job_answer
-
-type Run = Callable[..., Result]
-
-
-@pytest.fixture
-def api() -> list[httpx.Response]:
-    """What the stack's API answers, in turn."""
-    return []
+from tests.support.builders import make_archive
+from tests.support.client_fixtures import Api, Run, answering, job_answer, photo
 
 
 @pytest.fixture
-def run(stack: Stack, api: list[httpx.Response], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs ``lora-drop train`` against the stack's buckets and that API."""
-    monkeypatch.setattr("lora_drop.client.stack.find_stack", lambda _: stack)
-    monkeypatch.setattr(
-        "lora_drop.client.lora_drop.LoraDrop", lambda found: answering(found, lambda _: api.pop(0))
-    )
-    return lambda *words: CliRunner().invoke(application(), ["train", *map(str, words)])
+def train(run: Run) -> Run:
+    """Run ``lora-drop train``."""
+    return lambda *words: run("train", *words)
 
 
 def uploaded(stack: Stack) -> dict[str, bytes]:
@@ -47,12 +35,11 @@ def uploaded(stack: Stack) -> dict[str, bytes]:
     }
 
 
-def test_what_the_stack_would_refuse_is_refused_before_it_is_uploaded(
-    run: Run, stack: Stack, folder: Path
-) -> None:
+@pytest.mark.promise("never pay for a dataset that cannot train")
+def test_bad_dataset_is_not_uploaded(train: Run, stack: Stack, folder: Path) -> None:
+    """A dataset that the stack would reject is not uploaded."""
     (folder / "0.jpg").write_bytes(b"\xff\xd8\xff")
-
-    result = run(folder)
+    result = train(folder)
 
     assert (result.exit_code, result.stdout) == (1, "")
     assert "error: 0.jpg" in result.stderr
@@ -61,25 +48,26 @@ def test_what_the_stack_would_refuse_is_refused_before_it_is_uploaded(
     assert uploaded(stack) == {}
 
 
-def test_the_check_can_be_left_to_the_stack(run: Run, stack: Stack, folder: Path) -> None:
+def test_check_can_be_left_out(train: Run, stack: Stack, folder: Path) -> None:
+    """The check can be left to the stack."""
     (folder / "0.jpg").write_bytes(b"\xff\xd8\xff")
-
-    assert run(folder, "--no-check", "--no-wait").exit_code == 0
+    assert train(folder, "--no-check", "--no-wait").exit_code == 0
     assert [*uploaded(stack)] == ["album.zip"]
 
 
-def test_the_stacks_own_trainer_judges(run: Run, stack: Stack, folder: Path) -> None:
+def test_default_trainer_decides(train: Run, stack: Stack, folder: Path) -> None:
+    """The stack's own trainer decides where none is named."""
     object.__setattr__(stack, "application", "fal-ai/flux-2-trainer")
-
-    result = run(folder, "--no-wait")
+    result = train(folder, "--no-wait")
 
     assert result.exit_code == 1
     assert "(caption_missing)" in result.stderr
     assert uploaded(stack) == {}
 
 
-def test_warnings_are_counted_and_the_price_and_the_word_are_told(run: Run, folder: Path) -> None:
-    result = run(folder, "--trigger", "ada", "--no-wait")
+def test_warnings_and_price_are_shown(train: Run, folder: Path) -> None:
+    """Warnings are counted, and the price and the trigger phrase are shown."""
+    result = train(folder, "--trigger", "ada", "--no-wait")
 
     assert f"{folder}: accepted, 12 images, about $6.00, trigger phrase “ada”\n" in result.stderr
     assert f"warnings; to read them: lora-drop check {folder}\n" in result.stderr
@@ -87,15 +75,13 @@ def test_warnings_are_counted_and_the_price_and_the_word_are_told(run: Run, fold
     assert result.stdout.startswith("album-")
 
 
-def test_clips_beside_the_photos_stay_here_and_the_verdict_is_the_same(
-    run: Run, stack: Stack, folder: Path, tmp_path: Path
-) -> None:
+def test_clips_are_not_uploaded(train: Run, stack: Stack, folder: Path, tmp_path: Path) -> None:
+    """Clips beside the photos stay here, and the verdict is the same."""
     (folder / "0.txt").write_text("a photo of ada")
     (folder / "twin.jpg").write_bytes((folder / "1.jpg").read_bytes())
     (folder / "live.MOV").write_bytes(b"\0\0\0\x14ftypqt  " + bytes(10_000))
     here = check_dataset(folder)
-
-    result = run(folder, "--no-wait")
+    result = train(folder, "--no-wait")
 
     [dropped] = uploaded(stack).values()
     names = zipfile.ZipFile(io.BytesIO(dropped)).namelist()
@@ -107,29 +93,26 @@ def test_clips_beside_the_photos_stay_here_and_the_verdict_is_the_same(
     assert (there.verdict, there.images) == (here.verdict, here.images) == (Verdict.ACCEPTED, 12)
 
 
-def test_a_zip_is_uploaded_as_it_is(run: Run, stack: Stack, folder: Path, tmp_path: Path) -> None:
+def test_zip_is_uploaded_as_it_is(train: Run, stack: Stack, folder: Path, tmp_path: Path) -> None:
     packed = tmp_path / "ada.zip"
     with zipfile.ZipFile(packed, "w") as archive:
         for file in folder.iterdir():
             archive.write(file, file.name)
         archive.writestr("notes.pdf", b"%PDF-1.7")
-
-    run(packed, "--no-wait")
+    train(packed, "--no-wait")
 
     assert uploaded(stack) == {"ada.zip": packed.read_bytes()}
 
 
-def test_who_follows_learns_the_price_the_word_and_where_the_report_is(
-    run: Run, api: list[httpx.Response], folder: Path
-) -> None:
-    told = {
+def test_followed_job_shows_its_facts(train: Run, api: Api, folder: Path) -> None:
+    """A job that is followed shows its price, its trigger phrase and its report."""
+    facts: dict[str, Any] = {
         "parameters": TrainingParameters(steps=1500, trigger_phrase="TOK_01234567"),
         "parameter_sources": {"trigger_phrase": ParameterSource.GENERATED},
         "estimated_cost_usd": 3.6,
     }
-    api += [job_answer(status=status, **told) for status in (Status.READY, Status.FAILED)]
-
-    result = run(folder)
+    api.answers += [job_answer(status=status, **facts) for status in (Status.READY, Status.FAILED)]
+    result = train(folder)
 
     shown = [line.strip() for line in result.stderr.splitlines()]
     at = next(number for number, line in enumerate(shown) if "READY" in line)
@@ -142,35 +125,159 @@ def test_who_follows_learns_the_price_the_word_and_where_the_report_is(
     assert shown.count("estimate        $3.60") == 1
 
 
-def test_the_word_is_told_again_at_the_end(
-    run: Run, api: list[httpx.Response], folder: Path
-) -> None:
+def test_trigger_phrase_shown_at_end(train: Run, api: Api, folder: Path) -> None:
     phrase = TrainingParameters(steps=1500, trigger_phrase="ada")
     file = StoredFile(name="lora.safetensors", bucket="models", key="k", size=1, sha256="0" * 64)
-    api.append(job_answer(status=Status.SUCCEEDED, parameters=phrase, files=(file,)))
-
-    result = run(folder)
+    api.answers.append(job_answer(status=Status.SUCCEEDED, parameters=phrase, files=(file,)))
+    result = train(folder)
 
     assert result.exit_code == 0
     assert result.stderr.count("trigger phrase  ada") == 2
 
 
-def test_what_is_wrong_with_many_photos_is_told_at_once(
-    run: Run, api: list[httpx.Response], folder: Path
-) -> None:
+def test_many_problems_are_one_line(train: Run, api: Api, folder: Path) -> None:
+    """What is wrong with many photos is one line."""
     raw = [
         Problem(code="image_unsupported_format", message=f"{name} is raw.", member=name)
         for name in (f"{number}.cr3" for number in range(40))
     ]
-    api.append(job_answer(status=Status.REJECTED, problems=tuple(raw)))
+    api.answers.append(job_answer(status=Status.REJECTED, problems=tuple(raw)))
+    shown = " ".join(train(folder).stderr.split())
 
-    told = " ".join(run(folder).stderr.split())
-
-    assert "40 files: each is raw. (0.cr3, 1.cr3, " in told
-    assert "9.cr3 and 30 more; the report shows all) (image_unsupported_format)" in told
+    assert "40 files: each is raw. (0.cr3, 1.cr3, " in shown
+    assert "9.cr3 and 30 more; the report shows all) (image_unsupported_format)" in shown
 
 
-def test_a_rejected_job_names_its_report(run: Run, api: list[httpx.Response], folder: Path) -> None:
-    api.append(job_answer(status=Status.REJECTED, parameters=None))
+def test_rejected_job_names_its_report(train: Run, api: Api, folder: Path) -> None:
+    api.answers.append(job_answer(status=Status.REJECTED, parameters=None))
+    assert "/report.html" in train(folder).stderr
 
-    assert "/report.html" in run(folder).stderr
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    file = tmp_path / "ada.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        for number in range(10):
+            archive.writestr(f"{number}.jpg", photo(300, number))
+    return file
+
+
+def uploads(stack: Stack) -> list[dict[str, str]]:
+    """The metadata of everything that was uploaded."""
+    s3 = stack.client("s3")
+    heads = [s3.head_object(Bucket="datasets", Key=key) for key in uploaded(stack)]
+    return [head["Metadata"] for head in heads]
+
+
+@pytest.mark.promise("never pay for a dataset that cannot train")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--preset", "portait"], "did you mean portrait?"),
+        (["--trainer", "flux-2-trainr"], "did you mean flux-2-trainer?"),
+        (["--steps", "0"], "it takes 1 to 10000"),
+        (["--learning-rate", "0.5"], "it takes 0.000001 to 0.001"),
+        (["--set", "trigger_word=ada"], "did you mean trigger_phrase?"),
+        (["--set", "training_style=style"], "it is one of turbo-flux-trainer"),
+        (["--trainer", "qwen-image-trainer", "--steps", "8001"], "it takes 1 to 8000"),
+        (["--trainer", "flux-2-trainer", "--no-subject-crop"], "of flux-2-trainer"),
+        (["--resume-from-checkpoint", "nonsense"], "or the id of an earlier job"),
+        (["--set", "steps"], "--set is NAME=VALUE"),
+        (["--set", "steps=1000", "--steps", "1000"], "steps is given twice"),
+    ],
+)
+def test_wrong_parameter_is_not_uploaded(
+    train: Run, stack: Stack, photos: Path, words: list[str], said: str
+) -> None:
+    """A wrong parameter is explained with what may be meant, and nothing is uploaded."""
+    result = train(photos, "--no-wait", *words)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert said in " ".join(result.stderr.split())
+    assert uploads(stack) == []
+
+
+def test_right_parameters_are_sent(train: Run, stack: Stack, photos: Path) -> None:
+    """Right parameters are sent as metadata."""
+    words = ("--trainer", "turbo-flux-trainer", "--trigger", "ada", "--steps", "1500")
+    result = train(photos, "--no-wait", *words, "--set", "training-style=subject")
+
+    assert result.exit_code == 0, result.stderr
+    assert uploads(stack) == [
+        {
+            "trainer": "turbo-flux-trainer",
+            "trigger_phrase": "ada",
+            "steps": "1500",
+            "training_style": "subject",
+        }
+    ]
+
+
+def test_advice_stops_nothing(train: Run, stack: Stack, photos: Path) -> None:
+    """Advice is shown and stops nothing."""
+    result = train(photos, "--no-wait", "--preset", "portrait", "--steps", "600")
+
+    assert result.exit_code == 0
+    assert "1000 steps would cost the same" in " ".join(result.stderr.split())
+    assert "(parameter_steps_unusual)" in " ".join(result.stderr.split())
+    assert len(uploads(stack)) == 1
+
+
+def drop(stack: Stack, file: Path, **parameters: object) -> list[Problem]:
+    """What is advised on the way of a drop."""
+    advised: list[Problem] = []
+    answering(stack, Api()).drop(file, parameters=parameters, advise=advised.append)
+    return advised
+
+
+def test_trainer_of_training_json(stack: Stack, tmp_path: Path) -> None:
+    """The trainer is the one that training.json names."""
+    file = tmp_path / "ada.zip"
+    file.write_bytes(make_archive(training={"trainer": "qwen-image-trainer-v2"}, folder="ada/"))
+
+    assert [each.code for each in drop(stack, file, steps=20_000)] == []
+    with pytest.raises(CommandError, match="100 to 30000"):
+        drop(stack, file, steps=99)
+    assert len(uploads(stack)) == 1
+
+
+def test_trainer_of_the_stack(stack: Stack, photos: Path) -> None:
+    """The trainer is the stack's where none is named."""
+    flux_2 = replace(stack, application="fal-ai/flux-2-trainer")
+    drop(flux_2, photos, default_caption="ada")
+    with pytest.raises(CommandError, match="did you mean trigger_phrase"):
+        drop(stack, photos, default_caption="ada")
+
+
+BY_STACK = {
+    "a mistake in training.json": make_archive(training={"trigger_word": "ada"}),
+    "an unknown trainer in training.json": make_archive(training={"trainer": "x"}),
+    "too few photos": make_archive(images=2),
+    "no archive": b"these are not the photos you are looking for",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("case", BY_STACK)
+def test_dataset_is_left_to_the_stack(stack: Stack, tmp_path: Path, case: str) -> None:
+    """What is wrong with the dataset is left to the stack's own check."""
+    file = tmp_path / "ada.zip"
+    file.write_bytes(BY_STACK[case])
+    assert drop(stack, file, steps=1200) == []
+    assert len(uploads(stack)) == 1
+
+
+def test_options_beside_wrong_training_json(stack: Stack, tmp_path: Path) -> None:
+    """A wrong option is reported although training.json is wrong as well."""
+    file = tmp_path / "ada.zip"
+    file.write_bytes(make_archive(training={"trigger_word": "ada"}))
+    with pytest.raises(CommandError) as failed:
+        drop(stack, file, steps=0)
+
+    assert str(failed.value).startswith("Nothing was uploaded.\nsteps in your options is “0”")
+    assert "trigger_word" not in str(failed.value)
+
+
+def test_force_takes_true_or_false(stack: Stack, photos: Path) -> None:
+    with pytest.raises(CommandError, match="takes true or false"):
+        drop(stack, photos, force="maybe")
+    assert uploads(stack) == []

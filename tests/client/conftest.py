@@ -1,3 +1,3 @@
-from tests.support.client_fixtures import check, folder, phone, stack
+from tests.support.client_fixtures import api, check, folder, interruptible, phone, run, stack
 
-__all__ = ["check", "folder", "phone", "stack"]
+__all__ = ["api", "check", "folder", "interruptible", "phone", "run", "stack"]

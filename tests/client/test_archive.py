@@ -1,3 +1,5 @@
+"""A folder becomes the ZIP that is uploaded, and is checked as that ZIP."""
+
 import os
 import zipfile
 from pathlib import Path
@@ -11,7 +13,8 @@ from lora_drop.datasets.dataset import MAX_DATASET_BYTES, MAX_IMAGES
 from lora_drop.jobs.errors import DatasetRejectedError
 from tests.support.builders import make_jpeg
 from tests.support.checking import good
-from tests.support.photos import encoded, picture
+from tests.support.client_fixtures import photo
+from tests.support.sweeps import sweep
 
 
 @pytest.fixture
@@ -35,11 +38,12 @@ def album(tmp_path: Path) -> Path:
     target = tmp_path / "album"
     target.mkdir()
     for number in range(10):
-        (target / f"{number}.jpg").write_bytes(encoded(picture(600, 600, seed=number), "JPEG"))
+        (target / f"{number}.jpg").write_bytes(photo(600, number))
     return target
 
 
-def test_a_folder_becomes_an_archive_of_photos_captions_and_parameters(folder: Path) -> None:
+def test_folder_becomes_an_archive(folder: Path) -> None:
+    """A folder becomes an archive of photos, captions and parameters."""
     with archive_of(folder) as archive:
         found = good(archive.path.read_bytes())
         names = zipfile.ZipFile(archive.path).namelist()
@@ -50,7 +54,9 @@ def test_a_folder_becomes_an_archive_of_photos_captions_and_parameters(folder: P
     assert len(names) == 22
 
 
-def test_the_same_folder_makes_the_same_bytes(folder: Path) -> None:
+@pytest.mark.promise("never pay twice")
+def test_same_folder_makes_same_bytes(folder: Path) -> None:
+    """The same folder makes the same bytes, so that a second upload is known as a duplicate."""
     with archive_of(folder) as first:
         before = first.path.read_bytes()
     (folder / "0.jpg").touch()
@@ -59,27 +65,26 @@ def test_the_same_folder_makes_the_same_bytes(folder: Path) -> None:
         assert second.path.read_bytes() == before
 
 
-def test_nothing_is_left_of_the_archive_afterwards(folder: Path) -> None:
+def test_archive_is_removed_afterwards(folder: Path) -> None:
     with archive_of(folder) as archive:
         assert archive.path.exists()
-
     assert not archive.path.exists()
 
 
-def test_a_file_is_dropped_as_it_is_whatever_it_is(tmp_path: Path) -> None:
+def test_file_is_dropped_as_it_is(tmp_path: Path) -> None:
+    """A file is dropped as it is, whatever it is."""
     file = tmp_path / "photos.ZIP"
     file.write_text("not a ZIP")
-
     with archive_of(file) as archive:
         assert (archive.path, archive.key) == (file, "photos.zip")
 
 
-def test_a_folder_without_photos_says_what_to_name_instead(tmp_path: Path) -> None:
+def test_folder_without_photos(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="holds no photos"), archive_of(tmp_path):
         pass
 
 
-def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_path_is_named(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no file or folder"), archive_of(tmp_path / "gone"):
         pass
 
@@ -94,14 +99,16 @@ BESIDE = {
     "parameters that a computer has renamed": {"training.json.txt": b'{"steps": 1200}'},
     "parameters in a folder": {"more/training.json": b'{"steps": 1200}'},
     "an archive": {"photos.zip": b"PK\5\6" + bytes(18)},
-    "a photo without an ending": {"photo": encoded(picture(600, 600, seed=77), "JPEG")},
+    "a photo without an ending": {"photo": photo(600, 77)},
     "a damaged photo": {"x.jpg": b"\xff\xd8\xff"},
     "an empty file": {"x.jpg": b""},
 }
 
 
-@pytest.mark.parametrize("beside", BESIDE)
-def test_a_folder_is_judged_as_the_zip_of_it(album: Path, tmp_path: Path, beside: str) -> None:
+@pytest.mark.promise("never pay for a dataset that cannot train")
+@pytest.mark.parametrize("beside", sweep(BESIDE, sample=4))
+def test_folder_is_checked_as_its_zip(album: Path, tmp_path: Path, beside: str) -> None:
+    """A folder is checked as the ZIP of it would be."""
     for name, data in BESIDE[beside].items():
         (album / name).parent.mkdir(exist_ok=True)
         (album / name).write_bytes(data)
@@ -109,24 +116,22 @@ def test_a_folder_is_judged_as_the_zip_of_it(album: Path, tmp_path: Path, beside
     with zipfile.ZipFile(packed, "w") as archive:
         for file in sorted(each for each in album.rglob("*") if each.is_file()):
             archive.write(file, file.relative_to(album))
-
     of_folder, of_zip = check_dataset(album), check_dataset(packed)
 
-    for told in ("verdict", "errors", "warnings", "images", "changes", "parameters"):
-        assert getattr(of_folder, told) == getattr(of_zip, told), told
+    for name in ("verdict", "errors", "warnings", "images", "changes", "parameters"):
+        assert getattr(of_folder, name) == getattr(of_zip, name), name
 
 
-def test_a_zip_can_be_made_without_what_is_not_needed(folder: Path) -> None:
+def test_unneeded_files_stay_out(folder: Path) -> None:
     with archive_of(folder, without=["more/x.JPEG", "0.txt"]) as archive:
         names = zipfile.ZipFile(archive.path).namelist()
-
     assert len(names) == 20
     assert not {"more/x.JPEG", "0.txt"} & {*names}
 
 
-def test_a_link_within_the_folder_is_its_file_and_one_that_leads_out_stays_out(
-    album: Path, tmp_path: Path
-) -> None:
+@pytest.mark.promise("nothing leaks")
+def test_links_out_of_the_folder(album: Path, tmp_path: Path) -> None:
+    """A link within the folder is its file, and one that leads out of it is not uploaded."""
     secret = tmp_path / "secret"
     secret.mkdir()
     (secret / "key.txt").write_text("mine")
@@ -135,7 +140,6 @@ def test_a_link_within_the_folder_is_its_file_and_one_that_leads_out_stays_out(
     (album / "broken.jpg").symlink_to("gone.jpg")
     (album / "loop").symlink_to(album)
     (album / "twin.jpg").symlink_to("0.jpg")
-
     with archive_of(album) as archive:
         packed = zipfile.ZipFile(archive.path)
         names = {*packed.namelist()}
@@ -146,9 +150,8 @@ def test_a_link_within_the_folder_is_its_file_and_one_that_leads_out_stays_out(
     assert archive.links == ("broken.jpg", "out.txt", "outside")
 
 
-def test_a_folder_that_is_too_large_is_refused_as_its_zip_before_it_is_copied(
-    album: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_large_folder_is_refused(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that is too large is refused as its ZIP would be, before it is copied."""
     with (album / "long.jpg").open("wb") as photo:
         os.truncate(photo.fileno(), MAX_DATASET_BYTES)  # no block of it is on the disk
     monkeypatch.setattr("lora_drop.client.archive._write", None)
@@ -158,14 +161,13 @@ def test_a_folder_that_is_too_large_is_refused_as_its_zip_before_it_is_copied(
     assert [each.code for each in check_dataset(album).errors] == ["dataset_too_large"]
 
 
-def test_a_folder_with_too_many_files_is_refused_as_its_zip(tmp_path: Path) -> None:
+def test_too_many_files_are_refused(tmp_path: Path) -> None:
     for number in range(MAX_IMAGES + 1):
         (tmp_path / f"{number}.jpg").touch()
-
     assert [each.code for each in check_dataset(tmp_path).errors] == ["dataset_too_many_images"]
 
 
-def test_a_folder_without_photos_says_what_it_holds(tmp_path: Path) -> None:
+def test_folder_without_photos_names_its_content(tmp_path: Path) -> None:
     (tmp_path / ".DS_Store").write_bytes(b"junk")
     (tmp_path / "0.jpg").symlink_to("/nowhere/0.jpg")
 
@@ -176,9 +178,8 @@ def test_a_folder_without_photos_says_what_it_holds(tmp_path: Path) -> None:
         pass
 
 
-def test_a_folder_that_cannot_be_read_is_not_passed_over(
-    album: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_folder_is_an_error(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that cannot be read is not passed over."""
     (album / "more").mkdir()
     really = os.scandir
 
@@ -193,8 +194,7 @@ def test_a_folder_that_cannot_be_read_is_not_passed_over(
         pass
 
 
-def test_a_name_that_is_not_utf8_is_told(album: Path) -> None:
+def test_name_beyond_utf8_is_reported(album: Path) -> None:
     os.rename(album / "0.jpg", os.fsencode(album) + b"/\xff.jpg")  # noqa: PTH104
-
     with pytest.raises(CommandError, match=r"udcff\.jpg.*Rename it"), archive_of(album):
         pass

@@ -1,3 +1,5 @@
+"""The Python client: what it uploads, and what it asks of the API."""
+
 import json
 import os
 from collections.abc import Iterator
@@ -11,23 +13,18 @@ from lora_drop.client.lora_drop import PART
 from lora_drop.client.stack import Stack
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.status import Status
-from tests.support.client_fixtures import answering, job_answer
+from tests.support.client_fixtures import Api, answering, error_answer, job_answer
 
-UNKNOWN = {"error": {"code": "job_unknown", "message": "There is no job x."}}
-
-
-def never(request: httpx.Request) -> httpx.Response:
-    raise AssertionError(f"nobody asked for {request.url}")
+UNKNOWN = error_answer(404, "job_unknown", "There is no job x.")
 
 
+@pytest.mark.promise("never pay twice")
 @pytest.mark.parametrize("size", [1000, 2 * PART + 17])
-def test_a_drop_is_the_job_of_exactly_the_version_that_was_uploaded(
-    stack: Stack, tmp_path: Path, size: int
-) -> None:
+def test_drop_is_the_uploaded_version(stack: Stack, tmp_path: Path, size: int) -> None:
+    """A drop is the job of exactly the version that was uploaded."""
     file, seen = tmp_path / "ada.zip", []
     file.write_bytes(os.urandom(size))
-
-    job_id = answering(stack, never).drop(
+    job_id = answering(stack, Api()).drop(
         file,
         parameters={"steps": 1200, "subject_crop": False},
         progress=lambda sent, of: seen.append((sent, of)),
@@ -40,9 +37,9 @@ def test_a_drop_is_the_job_of_exactly_the_version_that_was_uploaded(
     assert seen[-1] == (size, size)
 
 
-def test_an_upload_that_breaks_off_leaves_no_parts_to_be_paid_for(
-    stack: Stack, tmp_path: Path
-) -> None:
+@pytest.mark.promise("nothing leaks")
+def test_interrupted_upload_leaves_no_parts(stack: Stack, tmp_path: Path) -> None:
+    """An upload that breaks off leaves no parts that are stored and paid for."""
     file = tmp_path / "ada.zip"
     file.write_bytes(bytes(2 * PART))
 
@@ -50,33 +47,31 @@ def test_an_upload_that_breaks_off_leaves_no_parts_to_be_paid_for(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        answering(stack, never).drop(file, progress=interrupt)
+        answering(stack, Api()).drop(file, progress=interrupt)
 
     assert "Uploads" not in stack.client("s3").list_multipart_uploads(Bucket="datasets")
 
 
-def test_what_metadata_cannot_carry_is_pointed_to_training_json(
-    stack: Stack, tmp_path: Path
-) -> None:
+def test_unsendable_parameter_is_refused(stack: Stack, tmp_path: Path) -> None:
+    """A parameter that metadata cannot carry is answered with training.json."""
     file = tmp_path / "ada.zip"
     file.write_bytes(b"x")
-
     with pytest.raises(CommandError, match=r"training\.json"):
-        answering(stack, never).drop(file, parameters={"trigger_phrase": "Zoë"})
+        answering(stack, Api()).drop(file, parameters={"trigger_phrase": "Zoë"})
 
     assert "Contents" not in stack.client("s3").list_objects_v2(Bucket="datasets")
 
 
-def test_a_missing_bucket_is_told_in_a_sentence(stack: Stack, tmp_path: Path) -> None:
+def test_missing_bucket_is_explained(stack: Stack, tmp_path: Path) -> None:
     file = tmp_path / "ada.zip"
     file.write_bytes(b"x")
     stack.client("s3").delete_bucket(Bucket="datasets")
 
     with pytest.raises(CommandError, match="could not be uploaded"):
-        answering(stack, never).drop(file)
+        answering(stack, Api()).drop(file)
 
 
-def test_a_question_to_the_api_is_signed(stack: Stack) -> None:
+def test_request_is_signed(stack: Stack) -> None:
     asked: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -90,25 +85,25 @@ def test_a_question_to_the_api_is_signed(stack: Stack) -> None:
     assert job["location"] == f"s3://models/portrait/ada/{job['job_id']}/"
 
 
-def test_a_job_is_followed_from_before_it_is_known_to_its_end(stack: Stack) -> None:
+@pytest.mark.promise("interfaces stay")
+def test_job_is_followed_to_its_end(stack: Stack) -> None:
+    """A job is followed from before it is known to its end."""
     answers = iter(
-        [httpx.Response(404, json=UNKNOWN)]
+        [UNKNOWN]
         + [job_answer(status=status) for status in (Status.RECEIVED, Status.READY)]
         + [job_answer(status=Status.REJECTED)]
     )
-
     looks = answering(stack, lambda _: next(answers)).follow("x", interval=0)
 
     assert [job["status"] for job in looks] == ["RECEIVED", "READY", "REJECTED"]
 
 
-def test_a_job_that_waits_for_a_person_is_not_waited_for(stack: Stack) -> None:
+def test_held_job_is_not_waited_for(stack: Stack) -> None:
     looks = answering(stack, lambda _: job_answer(status=Status.HELD)).follow("x", interval=0)
-
     assert [job["status"] for job in looks] == ["HELD"]
 
 
-def test_a_timeout_says_that_the_job_goes_on(stack: Stack) -> None:
+def test_timeout_says_the_job_goes_on(stack: Stack) -> None:
     looks: Iterator[object] = answering(stack, lambda _: job_answer()).follow(
         "x", timeout=0, interval=0
     )
@@ -117,7 +112,7 @@ def test_a_timeout_says_that_the_job_goes_on(stack: Stack) -> None:
         list(looks)
 
 
-def test_jobs_are_asked_for_by_page(stack: Stack) -> None:
+def test_jobs_come_by_page(stack: Stack) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         assert dict(request.url.params) == {"status": "READY", "limit": "7", "cursor": "c=="}
         return httpx.Response(200, content=json.dumps({"jobs": [], "next": None}))
@@ -128,7 +123,7 @@ def test_jobs_are_asked_for_by_page(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("response", "told"),
+    ("response", "said"),
     [
         (httpx.Response(403, json={"message": "Missing Authentication Token"}), "403: Missing"),
         (httpx.Response(502, json={"message": "Internal server error"}), "502: Internal"),
@@ -137,19 +132,17 @@ def test_jobs_are_asked_for_by_page(stack: Stack) -> None:
     ],
     ids=["forbidden", "broken", "no JSON", "bad query"],
 )
-def test_an_api_that_does_not_help_is_told_in_a_sentence(
-    stack: Stack, response: httpx.Response, told: str
-) -> None:
-    with pytest.raises(CommandError, match=told):
+def test_unhelpful_api_is_explained(stack: Stack, response: httpx.Response, said: str) -> None:
+    with pytest.raises(CommandError, match=said):
         answering(stack, lambda _: response).job("x")
 
 
-def test_a_job_that_nobody_knows_is_told_apart(stack: Stack) -> None:
+def test_unknown_job_has_its_error(stack: Stack) -> None:
     with pytest.raises(JobUnknownError, match="no job x"):
-        answering(stack, lambda _: httpx.Response(404, json=UNKNOWN)).job("x")
+        answering(stack, lambda _: UNKNOWN).job("x")
 
 
-def test_a_broken_connection_is_told_in_a_sentence(stack: Stack) -> None:
+def test_broken_connection_is_explained(stack: Stack) -> None:
     def broken(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
 
@@ -162,7 +155,7 @@ def test_a_broken_connection_is_told_in_a_sentence(stack: Stack) -> None:
     [("abc", {"request_id": "abc"}), (None, {"not_submitted": True})],
     ids=["request", "nothing"],
 )
-def test_a_decision_is_sent_signed(
+def test_action_is_sent_signed(
     stack: Stack, request_id: str | None, body: dict[str, object]
 ) -> None:
     def answer(request: httpx.Request) -> httpx.Response:

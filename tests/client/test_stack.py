@@ -1,3 +1,5 @@
+"""Which stack a command speaks to: one in AWS, found by its outputs, or the one on this machine."""
+
 from pathlib import Path
 
 import boto3
@@ -17,7 +19,7 @@ CLOUDFORMATION = "https://cloudformation.us-east-1.amazonaws.com"
 
 
 class UpAlready:
-    """A stack on this machine that is up as soon as somebody wants it."""
+    """A stack on this machine that is up as soon as it is wanted."""
 
     def up(self, **_: object) -> None:
         pass
@@ -51,11 +53,12 @@ def deploy(name: str, outputs: tuple[str, ...] = OUTPUTS, **values: str) -> None
     boto3.client("cloudformation").create_stack(StackName=name, TemplateBody=body)
 
 
+@pytest.mark.promise("interfaces stay")
 @mock_aws
-def test_a_deployed_stack_is_found_by_its_outputs() -> None:
+def test_stack_is_found_by_its_outputs() -> None:
+    """A deployed stack is found by its outputs."""
     deploy("lora-drop")
     deploy("other")
-
     default, other = find_stack(None), find_stack("other")
 
     assert (default.name, other.name) == ("lora-drop", "other")
@@ -64,44 +67,39 @@ def test_a_deployed_stack_is_found_by_its_outputs() -> None:
 
 
 @mock_aws
-def test_the_stack_can_be_named_once_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stack_named_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     deploy("mine")
     monkeypatch.setenv("LORA_DROP_STACK", "mine")
-
     assert find_stack(None).name == "mine"
 
 
 @mock_aws
-def test_a_stack_of_something_else_is_told_apart() -> None:
+def test_foreign_stack_is_refused() -> None:
+    """A stack of something else is refused."""
     deploy("shop", ("ApiUrl",))
-
     with pytest.raises(CommandError, match="not a lora-drop stack"):
         find_stack("shop")
 
 
 @mock_aws
-def test_a_missing_stack_is_told_with_what_to_do() -> None:
+def test_missing_stack_is_explained() -> None:
     with pytest.raises(CommandError, match="lora-drop up"):
         find_stack("nowhere")
 
 
-def test_without_a_region_or_a_stack_here_both_ways_out_are_named(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_no_region_names_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a region or a local stack both ways out are named."""
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-
     with pytest.raises(CommandError, match=r"lora-drop up.*AWS_REGION"):
         find_stack(None)
 
 
 @pytest.mark.parametrize("by", ["option", "variable"])
-def test_a_named_stack_without_a_region_is_told_what_is_missing_for_it_alone(
-    by: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_named_stack_without_a_region(by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A named stack without a region is answered with what is missing for it alone."""
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     if by == "variable":
         monkeypatch.setenv("LORA_DROP_STACK", "mine")
-
     with pytest.raises(CommandError) as failure:
         find_stack("mine" if by == "option" else None)
 
@@ -112,14 +110,12 @@ def test_a_named_stack_without_a_region_is_told_what_is_missing_for_it_alone(
 
 
 @mock_aws
-def test_the_api_of_a_named_stack_is_where_aws_is_said_to_be(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_api_of_an_emulated_stack(monkeypatch: pytest.MonkeyPatch) -> None:
     # Moto answers for AWS's own addresses alone, so only the stacks are asked of it there.
+    """The API of a named stack is where AWS is said to be."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", CLOUDFORMATION)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566/")
     deploy("mine", ApiUrl=API)
-
     stack = find_stack("mine")
 
     assert stack.api_url == deployment.api_url("http://127.0.0.1:4566")
@@ -127,15 +123,15 @@ def test_the_api_of_a_named_stack_is_where_aws_is_said_to_be(
 
 
 @mock_aws
-def test_the_api_of_a_named_stack_in_aws_is_its_own_output() -> None:
+def test_api_of_a_deployed_stack() -> None:
+    """The API of a named stack in AWS is its own output."""
     deploy("mine", ApiUrl=API)
-
     assert find_stack("mine").api_url == API
 
 
-def test_up_exports_all_that_awss_tools_want(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lora_drop.client.stack.local_stack", UpAlready)
-
+def test_up_exports_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command ``up`` prints all that AWS's tools need."""
+    monkeypatch.setattr("lora_drop.cli.stack.local_stack", UpAlready)
     result = CliRunner().invoke(application(), ["up"])
 
     [line] = [each for each in result.stdout.splitlines() if each.startswith("export ")]
@@ -149,21 +145,21 @@ def test_up_exports_all_that_awss_tools_want(monkeypatch: pytest.MonkeyPatch) ->
     }
 
 
-def test_a_local_stack_that_is_down_is_not_looked_for_in_aws() -> None:
+def test_stopped_local_stack_is_explained() -> None:
+    """A local stack that is down is not looked for in AWS."""
     with pytest.raises(CommandError, match="lora-drop up"):
         find_stack("local")
 
 
+@pytest.mark.promise("interfaces stay")
 @pytest.mark.parametrize(
     "words",
     [["jobs"], ["job", "x"], ["train", "."], ["up", "--fal-ca", "x.pem"]],
     ids=["jobs", "job", "train", "up"],
 )
-def test_a_command_that_fails_says_so_in_a_sentence_and_exits_1(
-    words: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_command_is_one_sentence(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that fails says so in a sentence and exits with 1."""
     monkeypatch.setenv("LORA_DROP_STACK", "local")
-
     result = CliRunner().invoke(application(), words)
 
     assert result.exit_code == 1
@@ -172,11 +168,9 @@ def test_a_command_that_fails_says_so_in_a_sentence_and_exits_1(
 
 
 @pytest.mark.parametrize("words", [["jobs"], ["job", "x"], ["train", "."], ["demo"], ["up"]])
-def test_a_stack_that_cannot_be_read_is_told_in_a_sentence(
-    words: list[str], tmp_path: Path
-) -> None:
+def test_unreadable_stack_is_explained(words: list[str], tmp_path: Path) -> None:
+    """A stack that cannot be read is explained in a sentence."""
     (tmp_path / "stack.json").write_text('{"emulator":')
-
     result = CliRunner().invoke(application(), words)
 
     assert result.exit_code == 1
@@ -184,24 +178,22 @@ def test_a_stack_that_cannot_be_read_is_told_in_a_sentence(
     assert "lora-drop down" in result.stderr
 
 
-def test_nothing_was_up_is_an_answer() -> None:
+def test_down_without_a_stack() -> None:
+    """That nothing was up is an answer."""
     result = CliRunner().invoke(application(), ["down", "--json"])
-
     assert (result.exit_code, result.stdout) == (0, '{"was_up": false}\n')
     assert "may take a minute" in result.stderr
 
 
-def test_a_profile_that_is_none_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_profile_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nope")
-
     with pytest.raises(CommandError, match="AWS_PROFILE"):
         find_stack(None)
 
 
 @mock_aws
-def test_either_of_awss_region_variables_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_either_region_variable_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
     deploy("lora-drop")
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
-
     assert find_stack(None).session.region_name == "us-east-1"

@@ -15,7 +15,6 @@ from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.ports import Submission
-from lora_drop.simulator.running import ControlClient
 from tests.simulator.fal_calls import Calls, until
 from tests.support.fal_keys import FixedKey
 from tests.support.memory import MemoryDatasets, MemoryFal
@@ -63,8 +62,9 @@ class TrainerAtFal(MemoryFal):
         return self.fal.ask(application, request_id)
 
 
-def world_at(sim: ControlClient, calls: Calls, webhook_url: str, **parts: Any) -> World:
+def world_at(calls: Calls, webhook_url: str, **parts: Any) -> World:
     """A world that pays this simulator."""
+    sim = calls.sim
     trust = ssl.create_default_context(cafile=sim.ca_file)
     fal = FalQueueClient(FixedKey(sim.key), wire=lambda: httpx.HTTPTransport(verify=trust))
     return World(
@@ -80,11 +80,11 @@ def world_at(sim: ControlClient, calls: Calls, webhook_url: str, **parts: Any) -
 def to_its_end(world: World, job: Job) -> Job:
     """The job once fal has trained it and its files are stored."""
 
-    def ended() -> FalStatus | None:
-        fact = world.fal.ask(job.application, job.request_id or "")
-        return fact if isinstance(fact, Finished) else None
+    def ended() -> Finished | None:
+        status = world.fal.ask(job.application, job.request_id or "")
+        return status if isinstance(status, Finished) else None
 
-    fact = until(ended)
-    assert fact
-    world.fal_updates.receive(job.job_id, fact)
+    status = until(ended)
+    assert status
+    world.fal_updates.receive(job.job_id, status)
     return world.result_storer.store_result(job.job_id)

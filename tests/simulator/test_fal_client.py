@@ -1,33 +1,62 @@
-"""Every call of fal_client, as it is, against the simulator."""
+"""Every call of fal_client, as it is, blocking and asynchronous, against the simulator."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
 
 import fal_client
 import pytest
 from fal_client.client import FalClientHTTPError
 from httpx_sse import EventSource
 
-from lora_drop.simulator.running import ControlClient
-from tests.simulator.conftest import PointFalClient, Simulate
+from tests.simulator.conftest import FakeSleep, FakeSleeps, PointFalClient, Simulate
 from tests.simulator.fal_calls import DATASET, Calls, until
-from tests.support.builders import APPLICATION
+from tests.support.builders import APPLICATION, make_archive
 
 ARGUMENTS = {"images_data_url": DATASET, "trigger_phrase": "TOK", "steps": 1000}
+HALF_WAY = 3  # sleeps of a training after which it is held
+OUTPUTS = ["diffusers_lora_file", "config_file"]
+type Ask = Callable[[fal_client.AsyncClient], Awaitable[object]]
 
 
-def test_subscribing_tells_the_progress_and_returns_the_files(
-    simulate: Simulate, point_fal_client: PointFalClient
-) -> None:
-    fal = point_fal_client(simulate(training_seconds=0.5))
-    seen: list[str] = []
+@pytest.fixture
+def asynchronously(calls: Calls, point_fal_client: PointFalClient) -> Callable[[Ask], object]:
+    """Run something with an AsyncClient, and close what it leaves open."""
+    point_fal_client(calls.sim)
 
-    def on_queue_update(update: fal_client.Status) -> None:
+    async def with_client(ask: Ask) -> object:
+        client = fal_client.AsyncClient()
+        try:
+            return await ask(client)
+        finally:
+            await (await client._client).aclose()
+
+    return lambda ask: asyncio.run(with_client(ask))
+
+
+class Progress:
+    """What was logged so far; the training goes on when a step of it was seen."""
+
+    def __init__(self, sleep: FakeSleep) -> None:
+        self.lines: list[str] = []
+        self._sleep = sleep
+
+    def __call__(self, update: fal_client.Status) -> None:
         if isinstance(update, fal_client.InProgress):
-            seen.extend(log["message"] for log in update.logs or [])
+            self.lines.extend(log["message"] for log in update.logs or [])
+        if any(line.startswith("Training: ") and "/1000 steps" in line for line in self.lines):
+            self._sleep.go_on.set()
 
-    result = fal.subscribe(APPLICATION, ARGUMENTS, with_logs=True, on_queue_update=on_queue_update)
 
-    assert "Loading model weights..." in seen
-    assert any(line.startswith("Training: ") and "/1000 steps" in line for line in seen)
-    assert list(result) == ["diffusers_lora_file", "config_file"]
+def test_subscribing_shows_progress_and_result(
+    fal: fal_client.SyncClient, fake_sleep: FakeSleeps
+) -> None:
+    progress = Progress(fake_sleep("trainer", held_from=HALF_WAY))
+    result = fal.subscribe(APPLICATION, ARGUMENTS, with_logs=True, on_queue_update=progress)
+
+    assert "Loading model weights..." in progress.lines
+    assert list(result) == OUTPUTS
     assert {name: type(value) for name, value in result["diffusers_lora_file"].items()} == {
         "url": str,
         "content_type": str,
@@ -38,119 +67,174 @@ def test_subscribing_tells_the_progress_and_returns_the_files(
     assert result["config_file"]["content_type"] == "application/json"
 
 
-def test_a_submission_returns_at_once_with_an_id(
-    sim: ControlClient, fal: fal_client.SyncClient
+def test_subscribing_asynchronously(
+    asynchronously: Callable[[Ask], object], fake_sleep: FakeSleeps
 ) -> None:
-    sim.inject("training_stuck")
+    progress = Progress(fake_sleep("trainer", held_from=HALF_WAY))
 
+    async def ask(client: fal_client.AsyncClient) -> None:
+        how: dict[str, Any] = {"with_logs": True, "on_queue_update": progress}
+        assert list(await client.subscribe(APPLICATION, ARGUMENTS, **how)) == OUTPUTS
+
+    asynchronously(ask)
+    assert "Loading model weights..." in progress.lines
+
+
+def test_submission_returns_its_id(calls: Calls, fal: fal_client.SyncClient) -> None:
+    calls.inject("training_stuck")
     handle = fal.submit(APPLICATION, ARGUMENTS, webhook_url="https://hook.example/a?b=c d&e=%2F")
 
-    [request] = sim.requests()
+    [request] = calls.sim.requests()
     assert request["request_id"] == handle.request_id
     assert request["arguments"] == ARGUMENTS
     assert request["webhook_url"] == "https://hook.example/a?b=c d&e=%2F"
 
 
-def test_the_logs_of_a_status_grow(sim: ControlClient, fal: fal_client.SyncClient) -> None:
-    sim.inject("training_slow", seconds=1.0)
+def test_submitting_asynchronously(calls: Calls, asynchronously: Callable[[Ask], object]) -> None:
+    """A request can be submitted, followed and fetched."""
+
+    async def ask(client: fal_client.AsyncClient) -> None:
+        handle = await client.submit(APPLICATION, ARGUMENTS, webhook_url="http://127.0.0.1:9/hook")
+        events = [event async for event in handle.iter_events(with_logs=True, interval=0.02)]
+        status = await client.status(APPLICATION, handle.request_id, with_logs=True)
+        result = await client.result(APPLICATION, handle.request_id)
+        assert isinstance(events[-1], fal_client.Completed)
+        assert isinstance(status, fal_client.Completed)
+        assert status.logs
+        assert result["diffusers_lora_file"]["file_size"] > 0
+
+    asynchronously(ask)
+    assert [row["webhook_url"] for row in calls.sim.requests()] == ["http://127.0.0.1:9/hook"]
+
+
+def test_logs_of_a_status_grow(fal: fal_client.SyncClient, fake_sleep: FakeSleeps) -> None:
+    sleep = fake_sleep("trainer", held_from=HALF_WAY)
     handle = fal.submit(APPLICATION, ARGUMENTS)
 
     def messages() -> list[str]:
-        status = handle.status(with_logs=True)
-        logs = getattr(status, "logs", None) or []
+        logs = getattr(handle.status(with_logs=True), "logs", None) or []
         return [log["message"] for log in logs]
 
     early = until(messages)
-    late = until(lambda: found if len(found := messages()) > len(early) else None)
-
-    assert late is not None
+    sleep.go_on.set()
+    late = until(lambda: found if len(found := messages()) > len(early) else [])
     assert late[: len(early)] == early
-    assert {*handle.status(with_logs=True).__dict__["logs"][0]} == {
-        "message",
-        "timestamp",
-        "level",
-        "source",
-    }
+    logs = handle.status(with_logs=True).__dict__["logs"]
+    assert {*logs[0]} == {"message", "timestamp", "level", "source"}
 
 
-def test_logs_come_only_when_they_are_asked_for(
-    sim: ControlClient, fal: fal_client.SyncClient
-) -> None:
-    sim.inject("training_stuck")
+def test_logs_come_only_when_wanted(calls: Calls, fal: fal_client.SyncClient) -> None:
+    calls.inject("training_stuck")
     handle = fal.submit(APPLICATION, ARGUMENTS)
 
     assert until(lambda: isinstance(handle.status(), fal_client.InProgress))
     assert handle.status() == fal_client.InProgress(logs=None)
 
 
-def test_the_id_alone_is_enough_to_ask(fal: fal_client.SyncClient) -> None:
+def test_id_alone_is_enough(fal: fal_client.SyncClient) -> None:
+    """The status and the result are had with the request's id."""
     request_id = fal.submit(APPLICATION, ARGUMENTS).request_id
-
     until(lambda: isinstance(fal.status(APPLICATION, request_id), fal_client.Completed))
     status = fal.status(APPLICATION, request_id, with_logs=True)
 
     assert isinstance(status, fal_client.Completed)
     assert (status.error, status.error_type) == (None, None)
     assert status.metrics["inference_time"] > 0
-    assert set(fal.result(APPLICATION, request_id)) == {"diffusers_lora_file", "config_file"}
+    assert list(fal.result(APPLICATION, request_id)) == OUTPUTS
 
 
-def test_events_go_from_the_queue_to_the_end(
+def test_events_from_queue_to_end(simulate: Simulate, point_fal_client: PointFalClient) -> None:
+    calls = simulate(max_in_progress=1)
+    fal = point_fal_client(calls.sim)
+    calls.inject("training_stuck", times=2)
+    first, second = (fal.submit(APPLICATION, ARGUMENTS) for _ in range(2))
+    events = second.iter_events(with_logs=True, interval=0.02)
+
+    assert next(events) == fal_client.Queued(position=0)
+    first.cancel()
+    then = next(event for event in events if not isinstance(event, fal_client.Queued))
+    assert isinstance(then, fal_client.InProgress)
+    second.cancel()
+    kinds = [type(event) for event in events]
+    assert {*kinds[:-1]} <= {fal_client.InProgress}
+    assert kinds[-1] is fal_client.Completed
+
+
+def test_request_cancelled_in_the_queue(
     simulate: Simulate, point_fal_client: PointFalClient
 ) -> None:
-    sim = simulate(max_in_progress=1)
-    fal = point_fal_client(sim)
-    sim.inject("training_slow", times=2, seconds=0.3)
-    fal.submit(APPLICATION, ARGUMENTS)
-
-    events = list(fal.submit(APPLICATION, ARGUMENTS).iter_events(with_logs=True, interval=0.02))
-
-    assert events[0] == fal_client.Queued(position=0)
-    kinds = list(dict.fromkeys(type(event) for event in events))
-    assert kinds == [fal_client.Queued, fal_client.InProgress, fal_client.Completed]
-
-
-def test_a_cancelled_request_in_the_queue_never_runs(
-    simulate: Simulate, point_fal_client: PointFalClient
-) -> None:
-    sim = simulate(max_in_progress=1)
-    fal = point_fal_client(sim)
-    sim.inject("training_stuck")
+    """A request that is cancelled in the queue never runs."""
+    calls = simulate(max_in_progress=1)
+    fal = point_fal_client(calls.sim)
+    calls.inject("training_stuck")
     fal.submit(APPLICATION, ARGUMENTS)
     second, third = (fal.submit(APPLICATION, ARGUMENTS) for _ in range(2))
     assert third.status() == fal_client.Queued(position=1)
-
     fal.cancel(APPLICATION, second.request_id)
 
     status = second.status()
     assert isinstance(status, fal_client.Completed)
     assert status.error_type == "client_cancelled"
     assert third.status() == fal_client.Queued(position=0)
-    assert second.request_id not in {row["request_id"] for row in sim.ledger()["datasets"]}
+    assert second.request_id not in {row["request_id"] for row in calls.rows("datasets")}
     with pytest.raises(FalClientHTTPError) as refused:
         second.cancel()
     assert refused.value.status_code == 400
     assert refused.value.response.json() == {"status": "ALREADY_COMPLETED"}
 
 
-def test_a_running_request_can_be_cancelled(sim: ControlClient, fal: fal_client.SyncClient) -> None:
-    sim.inject("training_stuck")
+def test_running_request_is_cancelled(calls: Calls, fal: fal_client.SyncClient) -> None:
+    calls.inject("training_stuck")
     handle = fal.submit(APPLICATION, ARGUMENTS)
     until(lambda: isinstance(handle.status(), fal_client.InProgress))
-
     handle.cancel()
 
     with pytest.raises(FalClientHTTPError) as ended:
         handle.get()
-    assert ended.value.status_code == 499
-    assert ended.value.error_type == "client_cancelled"
+    assert (ended.value.status_code, ended.value.error_type) == (499, "client_cancelled")
 
 
-def test_a_training_that_fails_is_completed_and_its_result_is_the_error(
-    fal: fal_client.SyncClient,
+def test_cancelling_asynchronously(calls: Calls, asynchronously: Callable[[Ask], object]) -> None:
+    calls.inject("training_stuck")
+
+    async def ask(client: fal_client.AsyncClient) -> None:
+        handle = await client.submit(APPLICATION, ARGUMENTS)
+        await client.cancel(APPLICATION, handle.request_id)
+        with pytest.raises(FalClientHTTPError) as ended:
+            await handle.get()
+        assert ended.value.status_code == 499
+
+    asynchronously(ask)
+    assert [request["cancelled"] for request in calls.sim.requests()] == [True]
+
+
+@pytest.mark.parametrize("chunk", [None, 700], ids=["whole", "parts"])
+def test_uploading_asynchronously(
+    calls: Calls,
+    asynchronously: Callable[[Ask], object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    chunk: int | None,
 ) -> None:
-    handle = fal.submit(APPLICATION, {**ARGUMENTS, "steps": 0})
+    """A file that was uploaded, whole or in parts, trains."""
+    if chunk:
+        monkeypatch.setattr(fal_client.client, "MULTIPART_THRESHOLD", 1000)
+        monkeypatch.setattr(fal_client.client, "MULTIPART_CHUNK_SIZE", chunk)
+    photos = tmp_path / "photos.zip"
+    photos.write_bytes(make_archive(images=30))
 
+    async def ask(client: fal_client.AsyncClient) -> None:
+        url = await client.upload_file(photos)
+        await client.subscribe(APPLICATION, {"images_data_url": url})
+
+    asynchronously(ask)
+    [row] = calls.rows("datasets")
+    assert (row["bytes"], row["images"]) == (photos.stat().st_size, 30)
+
+
+def test_result_of_a_failed_training(fal: fal_client.SyncClient) -> None:
+    """A training that fails is completed, and its result is the error."""
+    handle = fal.submit(APPLICATION, {**ARGUMENTS, "steps": 0})
     with pytest.raises(FalClientHTTPError) as failed:
         handle.get()
 
@@ -161,41 +245,39 @@ def test_a_training_that_fails_is_completed_and_its_result_is_the_error(
     assert failed.value.response.json()["detail"][0]["loc"] == ["body", "steps"]
 
 
-def test_a_deadline_that_passes_in_the_queue_is_a_timeout_of_the_user(
-    simulate: Simulate, point_fal_client: PointFalClient
-) -> None:
-    sim = simulate(max_in_progress=1)
-    fal = point_fal_client(sim)
-    sim.inject("training_stuck")
+def test_deadline_in_the_queue(simulate: Simulate, point_fal_client: PointFalClient) -> None:
+    """A deadline that passes in the queue is a timeout of the user."""
+    calls = simulate(max_in_progress=1)
+    fal = point_fal_client(calls.sim)
+    calls.inject("training_stuck")
     fal.submit(APPLICATION, ARGUMENTS)
     handle = fal.submit(APPLICATION, ARGUMENTS, headers={"X-Fal-Request-Timeout": "0.2"})
-
     with pytest.raises(FalClientHTTPError) as late:
         handle.get()
 
-    assert late.value.status_code == 504
-    assert late.value.error_type == "request_timeout"
+    assert (late.value.status_code, late.value.error_type) == (504, "request_timeout")
     assert late.value.response_headers["x-fal-request-timeout-type"] == "user"
 
 
-def test_a_wrong_key_is_refused_once(sim: ControlClient, point_fal_client: PointFalClient) -> None:
-    point_fal_client(sim)
-
+def test_wrong_key_is_refused_once(calls: Calls, point_fal_client: PointFalClient) -> None:
+    point_fal_client(calls.sim)
     with pytest.raises(FalClientHTTPError) as refused:
         fal_client.SyncClient(key="wrong").submit(APPLICATION, ARGUMENTS)
 
     assert refused.value.status_code == 401
-    rows = [(row["accepted"], row["status"]) for row in sim.ledger()["submissions"]]
+    rows = [(row["accepted"], row["status"]) for row in calls.rows("submissions")]
     assert rows == [(False, 401)]
 
 
-def test_a_status_stream_ends_with_the_request(sim: ControlClient, calls: Calls) -> None:
-    sim.inject("training_slow", seconds=0.4)
+def test_status_stream_ends_with_the_request(calls: Calls, fake_sleep: FakeSleeps) -> None:
+    sleep = fake_sleep("trainer", held_from=HALF_WAY)
     url = calls.submit().json()["status_url"]
-
+    events: list[dict[str, Any]] = []
     with calls.http.stream("GET", f"{url}/stream", params={"logs": "1"}) as response:
         kind = response.headers["content-type"]
-        events = [event.json() for event in EventSource(response).iter_sse()]
+        for event in EventSource(response).iter_sse():
+            events.append(event.json())
+            sleep.go_on.set()
 
     assert kind == "text/event-stream"
     assert [event["status"] for event in events][-1] == "COMPLETED"

@@ -4,7 +4,6 @@ from typing import Any
 
 import fal_client
 import pytest
-from fal_client.client import FalClientHTTPError
 
 from lora_drop.datasets.parameters import ResolvedParameters, resolve
 from lora_drop.fal.trainers.fields import LEAST_RATE, Choice, Field, Flag, Rate, WholeNumber
@@ -12,7 +11,6 @@ from lora_drop.fal.trainers.table import FAST, FLUX_2, TRAINERS, estimated_cost_
 from lora_drop.fal.trainers.trainer import Captions, Trainer
 from lora_drop.jobs.artifacts import artifacts_in
 from lora_drop.simulator.inputs import ENDPOINTS
-from lora_drop.simulator.running import ControlClient
 from tests.simulator.fal_calls import Calls, data_uri
 from tests.support.builders import JPEG, make_archive
 
@@ -30,12 +28,12 @@ def resolved(trainer: Trainer, **metadata: str) -> ResolvedParameters:
     )
 
 
-def test_the_simulator_has_every_trainer_and_no_other() -> None:
+def test_simulator_has_every_trainer() -> None:
     assert set(ENDPOINTS) == set(TRAINERS)
 
 
 @EVERY
-def test_the_simulator_takes_the_same_inputs_by_the_same_names(trainer: Trainer) -> None:
+def test_same_inputs_by_same_names(trainer: Trainer) -> None:
     rules = ENDPOINTS[trainer.application]
 
     names = {trainer.dataset_field, *(field.wire for field in trainer.fields)}
@@ -58,7 +56,7 @@ def limits_in(schema: dict[str, Any]) -> tuple[Any, Any, Any]:
         if isinstance(field, WholeNumber | Rate | Flag | Choice)
     ],
 )
-def test_the_simulator_takes_the_same_values(trainer: Trainer, field: Field) -> None:
+def test_same_values_are_taken(trainer: Trainer, field: Field) -> None:
     model = ENDPOINTS[trainer.application].model
     schema = model.model_json_schema()["properties"][field.wire]
 
@@ -75,12 +73,12 @@ def test_the_simulator_takes_the_same_values(trainer: Trainer, field: Field) -> 
 
 
 @EVERY
-def test_what_is_resolved_for_a_trainer_is_what_it_trains_with_and_bills(
+def test_resolved_parameters_are_trained_with(
     trainer: Trainer, fal: fal_client.SyncClient, calls: Calls
 ) -> None:
+    """What is resolved for a trainer is what it trains with, and the bill is what was estimated."""
     parameters = resolved(trainer, preset="fast", trigger_phrase="ada").values
     handle = fal.submit(trainer.application, parameters.arguments(BARE))
-
     result = handle.get()
 
     assert set(result) == set(trainer.outputs)
@@ -88,80 +86,63 @@ def test_what_is_resolved_for_a_trainer_is_what_it_trains_with_and_bills(
     assert {"lora.safetensors", "config.json"} <= set(files)
     assert files["lora.safetensors"].url == result[trainer.weights]["url"]
     config = calls.http.get(result["config_file"]["url"]).json()
-    told = parameters.arguments(BARE).items() - {(trainer.dataset_field, BARE)}
-    assert told <= {name: config[name] for name, _ in told}.items()
-    billed(calls, handle.request_id, trainer, parameters.steps)
-
-
-def billed(calls: Calls, request_id: str, trainer: Trainer, steps: int) -> None:
-    """The bill is what was estimated, but for the rest of a cent; a trainer without a price is free."""
-    query = {"request_id": request_id}
+    sent = parameters.arguments(BARE).items() - {(trainer.dataset_field, BARE)}
+    assert sent <= {name: config[name] for name, _ in sent}.items()
+    query = {"request_id": handle.request_id}
     rows = calls.http.get("/v1/models/billing-events", params=query).json()["billing_events"]
     usd = sum(row["cost_total"] for row in rows)
-    estimate = estimated_cost_usd(trainer.application, steps)
-    assert (usd > 0) == (trainer.price is not None)
-    assert -1e-9 < (estimate or 0.0) - usd < 0.01
+    estimate = estimated_cost_usd(trainer.application, parameters.steps)
+    assert (usd > 0) == (trainer.price is not None)  # a trainer without a price is free
+    assert -1e-9 < (estimate or 0.0) - usd < 0.01  # the rest of a cent
 
 
 @EVERY
 @pytest.mark.parametrize("beyond", [-1, 1])
-def test_steps_that_we_refuse_a_trainer_refuses_too(
-    trainer: Trainer, beyond: int, standing: Calls
-) -> None:
+def test_refused_steps_are_refused_there(trainer: Trainer, beyond: int, standing: Calls) -> None:
+    """Steps that we refuse a trainer refuses too."""
     steps = trainer.steps.low - 1 if beyond < 0 else trainer.steps.high + 1
     arguments = {**resolved(trainer, trigger_phrase="ada").values.arguments(BARE), "steps": steps}
 
-    request_id = standing.submitted(arguments, application=trainer.application)
-
-    assert standing.ended(request_id, trainer.application)["error"] == "Invalid status code: 422"
-    [detail] = standing.result(request_id, trainer.application).json()["detail"]
+    detail = standing.detail(arguments, application=trainer.application)
     assert detail["loc"] == ["body", "steps"]
 
 
 @EVERY
-def test_the_dataset_under_another_trainers_name_is_missed(
-    trainer: Trainer, standing: Calls
-) -> None:
+def test_dataset_needs_its_own_field(trainer: Trainer, standing: Calls) -> None:
+    """The dataset under another trainer's name is missed."""
     [other] = {"images_data_url", "image_data_url"} - {trainer.dataset_field}
 
-    request_id = standing.submitted({other: BARE}, application=trainer.application)
-    standing.ended(request_id, trainer.application)
-
-    [detail] = standing.result(request_id, trainer.application).json()["detail"]
+    detail = standing.detail({other: BARE}, application=trainer.application)
     assert detail["loc"] == ["body", trainer.dataset_field]
 
 
 @EVERY
-def test_without_captions_and_a_default_one_it_fails_where_captions_are_needed(
-    trainer: Trainer, standing: Calls
-) -> None:
+def test_needed_captions_are_missed(trainer: Trainer, standing: Calls) -> None:
+    """Without captions and a default one a training fails where captions are needed."""
     request_id = standing.submitted({trainer.dataset_field: BARE}, application=trainer.application)
 
     status = standing.ended(request_id, trainer.application)
-
     assert ("error" in status) == (trainer.captions is Captions.NEEDED)
 
 
-def test_with_a_caption_for_each_photo_no_default_is_needed(fal: fal_client.SyncClient) -> None:
+def test_caption_for_each_photo(standing: Calls) -> None:
+    """With a caption for each photo no default one is needed."""
     captions = {f"photo-{number:02}.txt": b"a photo of ada" for number in range(12)}
     captioned = data_uri(make_archive(members=captions))
     missing = data_uri(make_archive(members=dict(list(captions.items())[1:])))
-    parameters = resolved(FLUX_2).values
+    parameters, application = resolved(FLUX_2).values, FLUX_2.application
 
-    result = fal.subscribe(FLUX_2.application, parameters.arguments(captioned))
-    with pytest.raises(FalClientHTTPError) as failed:
-        fal.subscribe(FLUX_2.application, parameters.arguments(missing))
-
+    result = standing.trained(parameters.arguments(captioned), application=application)
+    detail = standing.detail(parameters.arguments(missing), application=application)
     assert set(result) == set(FLUX_2.outputs)
-    [detail] = failed.value.response.json()["detail"]
     assert detail["loc"] == ["body", "default_caption"]
     assert "photo-00.jpg" in detail["msg"]
 
 
-def test_a_mask_is_no_photo_where_masks_are_taken(sim: ControlClient, calls: Calls) -> None:
+def test_mask_is_no_photo(calls: Calls) -> None:
+    """A mask is no photo where masks are taken."""
     masked = data_uri(make_archive(members={"photo-00_mask.jpg": JPEG, "odd_mask.jpg": JPEG}))
-
     for application in (FAST.application, "fal-ai/flux-krea-trainer"):
         calls.trained({"images_data_url": masked}, application=application)
 
-    assert [row["images"] for row in sim.ledger()["datasets"]] == [13, 14]
+    assert [row["images"] for row in calls.rows("datasets")] == [13, 14]

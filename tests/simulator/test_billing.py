@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from lora_drop.simulator.running import ControlClient
 from tests.simulator.fal_calls import DATASET, Calls
 from tests.support.builders import APPLICATION
 
 PRICING = "/v1/models/pricing"
 EVENTS = "/v1/models/billing-events"
+OTHER = "fal-ai/flux-2-trainer"
 
 
 def events(calls: Calls, **query: Any) -> list[dict[str, Any]]:
@@ -17,17 +17,19 @@ def events(calls: Calls, **query: Any) -> list[dict[str, Any]]:
     return rows
 
 
-def test_the_price_of_a_step_is_listed(standing: Calls) -> None:
+def balance(calls: Calls) -> float:
+    account = calls.http.get("/v1/account/billing", params={"expand": "credits"}).json()
+    assert account["credits"]["currency"] == "USD"
+    return float(account["credits"]["current_balance"])
+
+
+def test_price_of_a_step_is_listed(standing: Calls) -> None:
     body = standing.http.get(PRICING, params={"endpoint_id": APPLICATION}).json()
 
     assert body["prices"] == [
         {"endpoint_id": APPLICATION, "unit_price": 0.0024, "unit": "steps", "currency": "USD"}
     ]
-
-
-def test_an_endpoint_without_a_price_is_not_found(standing: Calls) -> None:
     wanted = [APPLICATION, "fal-ai/nothing"]
-
     assert standing.http.get(PRICING, params={"endpoint_id": wanted}).status_code == 404
 
 
@@ -38,13 +40,12 @@ def test_an_endpoint_without_a_price_is_not_found(standing: Calls) -> None:
         ("historical_api_price", {"call_quantity": 2}, 4.8),
     ],
 )
-def test_a_cost_can_be_estimated(
+def test_cost_can_be_estimated(
     standing: Calls, kind: str, quantity: dict[str, int], cost: float
 ) -> None:
     body = {"estimate_type": kind, "endpoints": {APPLICATION: quantity}}
 
     answer = standing.http.post(f"{PRICING}/estimate", json=body).json()
-
     assert answer == {"estimate_type": kind, "total_cost": cost, "currency": "USD"}
 
 
@@ -61,7 +62,7 @@ def test_a_cost_can_be_estimated(
     ],
     ids=str,
 )
-def test_an_estimate_that_cannot_be_read_is_refused(standing: Calls, body: Any) -> None:
+def test_unreadable_estimate_is_refused(standing: Calls, body: Any) -> None:
     response = standing.http.post(f"{PRICING}/estimate", json=body)
 
     assert response.status_code == 400
@@ -69,40 +70,32 @@ def test_an_estimate_that_cannot_be_read_is_refused(standing: Calls, body: Any) 
 
 
 @pytest.mark.parametrize(("steps", "billed"), [(100, 1000), (2500, 2500)])
-def test_a_training_is_billed_by_its_steps_and_a_thousand_at_least(
-    calls: Calls, steps: int, billed: int
-) -> None:
-    calls.trained({"images_data_url": DATASET, "steps": steps})
-
+def test_training_is_billed_by_its_steps(calls: Calls, steps: int, billed: int) -> None:
+    """At least a thousand steps are billed, the result says how many, and the balance goes down."""
+    request_id = calls.run({"images_data_url": DATASET, "steps": steps})
     [event] = events(calls)
 
     assert event["output_units"] == billed
     assert event["unit_price"] == 0.0024
     assert event["cost_total"] == event["cost_subtotal"] == pytest.approx(billed * 0.0024)
     assert event["cost_estimate_nano_usd"] == round(billed * 0.0024 * 1e9)
+    assert calls.result(request_id).headers["x-fal-billable-units"] == str(billed)
+    assert balance(calls) == pytest.approx(1000 - billed * 0.0024)
+    assert calls.http.get("/v1/account/billing").json() == {"username": calls.sim.user_id}
 
 
-def test_only_what_succeeded_is_billed(sim: ControlClient, calls: Calls) -> None:
-    sim.inject("training_error", type="generation_timeout")
-    calls.ended(calls.submitted())
-    calls.ended(calls.submitted({"images_data_url": "data:,"}))
-    sim.inject("training_stuck")
+def test_only_success_is_billed(calls: Calls) -> None:
+    calls.inject("training_error", type="generation_timeout")
+    calls.run()
+    calls.run({"images_data_url": "data:,"})
+    calls.inject("training_stuck")
     calls.cancel(calls.submitted())
 
     assert events(calls) == []
 
 
-@pytest.mark.parametrize(("steps", "billed"), [(100, "1000"), (2500, "2500")])
-def test_a_result_says_what_was_billed(calls: Calls, steps: int, billed: str) -> None:
-    request_id = calls.submitted({"images_data_url": DATASET, "steps": steps})
-    status = calls.ended(request_id)
-
-    assert status["status"] == "COMPLETED"
-    assert calls.result(request_id).headers["x-fal-billable-units"] == billed
-
-
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "header"),
     [
         ({}, "0"),
         ({"billable_units": None}, "0"),
@@ -115,61 +108,42 @@ def test_a_result_says_what_was_billed(calls: Calls, steps: int, billed: str) ->
     ],
     ids=str,
 )
-def test_a_failure_can_be_billed_and_says_so_or_not(
-    sim: ControlClient, calls: Calls, settings: dict[str, Any], told: str | None
-) -> None:
-    sim.inject("training_error", type="image_load_error", **settings)
-    request_id = calls.submitted()
-    calls.ended(request_id)
-
-    result = calls.result(request_id)
+def test_failure_can_be_billed(calls: Calls, settings: dict[str, Any], header: str | None) -> None:
+    """A failure can be billed, and its result says so or not."""
+    calls.inject("training_error", type="image_load_error", **settings)
+    result = calls.result(calls.run())
 
     units = settings.get("billable_units") or 0
     assert result.status_code == 422
-    assert result.headers.get("x-fal-billable-units") == told
+    assert result.headers.get("x-fal-billable-units") == header
     assert [event["output_units"] for event in events(calls)] == [units] * bool(units)
-    left = calls.http.get("/v1/account/billing", params={"expand": "credits"}).json()["credits"]
-    assert left["current_balance"] == pytest.approx(1000 - units * 0.0024)
+    assert balance(calls) == pytest.approx(1000 - units * 0.0024)
 
 
-def test_an_answer_that_is_no_result_says_nothing_of_money(
-    sim: ControlClient, calls: Calls
-) -> None:
-    sim.inject("training_slow", seconds=0.3)
-    sim.inject("result_gone")
-    request_id = calls.submitted()
-    early = calls.result(request_id)
-    calls.ended(request_id)
-    gone = calls.result(request_id)
+def test_missing_result_names_no_units(standing: Calls) -> None:
+    standing.inject("training_stuck")
+    standing.inject("result_gone")
+    request_id = standing.submitted()
+    early = standing.result(request_id)
+    standing.cancel(request_id)
+    standing.ended(request_id)
+    gone = standing.result(request_id)
 
     assert (early.status_code, gone.status_code) == (400, 404)
     assert "x-fal-billable-units" not in early.headers
     assert "x-fal-billable-units" not in gone.headers
 
 
-def test_events_can_be_told_by_request_endpoint_and_time(calls: Calls) -> None:
-    first, second = (calls.submitted() for _ in range(2))
-    for request_id in (first, second):
-        calls.ended(request_id)
-    ids = [event["request_id"] for event in events(calls)]
-    last = max(event["timestamp"] for event in events(calls))
+def test_events_can_be_filtered(calls: Calls) -> None:
+    first, second = calls.run(), calls.run()
+    rows = events(calls)
 
-    assert ids == [first, second]
+    assert [event["request_id"] for event in rows] == [first, second]
     assert [event["request_id"] for event in events(calls, request_id=second)] == [second]
     assert len(events(calls, request_id=[first, second])) == 2
-    assert events(calls, endpoint_id="fal-ai/flux-2-trainer") == []
+    assert events(calls, endpoint_id=OTHER) == []
     assert events(calls, start="2099-01-01") == []
     assert len(events(calls, end="2099-01-01T00:00:00Z", start="2020-01-01")) == 2
     assert events(calls, end="2020-01-01") == []
     assert calls.http.get(EVENTS, params={"start": "soon"}).status_code == 400
-    assert last.endswith("Z")
-
-
-def test_the_balance_goes_down_by_what_was_billed(sim: ControlClient, calls: Calls) -> None:
-    calls.trained({"images_data_url": DATASET, "steps": 2500})
-
-    account = calls.http.get("/v1/account/billing").json()
-    with_credits = calls.http.get("/v1/account/billing", params={"expand": "credits"}).json()
-
-    assert account == {"username": sim.user_id}
-    assert with_credits["credits"] == {"current_balance": 994.0, "currency": "USD"}
+    assert max(event["timestamp"] for event in rows).endswith("Z")

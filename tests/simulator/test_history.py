@@ -1,4 +1,4 @@
-"""The account's view: what was asked, what it cost, and what can be forgotten."""
+"""The account's view: what was asked, and what can be deleted."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,8 +8,7 @@ from multidict import MultiDict
 
 from lora_drop.simulator.history import HistoryQuery
 from lora_drop.simulator.requests import ModelRequest
-from lora_drop.simulator.running import ControlClient
-from tests.simulator.conftest import CallTo, Simulate
+from tests.simulator.conftest import Clock, FakeSleeps, Simulate
 from tests.simulator.fal_calls import DATASET, Calls, until
 from tests.support.builders import APPLICATION, NOW, make_archive
 
@@ -24,29 +23,27 @@ def listed(calls: Calls, **query: Any) -> list[dict[str, Any]]:
     return items
 
 
-def ended(calls: Calls, arguments: object = None, **how: Any) -> str:
-    request_id = calls.submitted(arguments, **how)
-    calls.ended(request_id)
-    return request_id
-
-
-def test_a_request_is_listed_with_what_went_in_and_came_out(calls: Calls) -> None:
-    request_id = ended(calls)
-
+def test_request_is_listed_with_payloads(calls: Calls) -> None:
+    """The times of a listed request are in fal's form."""
+    before = datetime.now(UTC) - timedelta(milliseconds=1)  # fal's form has no more digits
+    request_id = calls.run()
     [item] = listed(calls, expand="payloads")
 
     assert item["request_id"] == request_id
     assert item["endpoint_id"] == APPLICATION
     assert item["status_code"] == 200
     assert item["sent_at"] <= item["started_at"] <= item["ended_at"]
+    assert item["ended_at"].endswith("Z")
+    assert before <= datetime.fromisoformat(item["ended_at"]) <= datetime.now(UTC)
     assert item["duration"] > 0
     assert item["json_input"] == {"images_data_url": DATASET}
     assert item["json_output"] == calls.result(request_id).json()
 
 
-def test_payloads_are_listed_only_when_asked_for_and_stored(calls: Calls) -> None:
-    ended(calls)
-    ended(calls, headers={"X-Fal-Store-IO": "0"})
+def test_payloads_are_listed_if_stored(calls: Calls) -> None:
+    """Payloads are listed only when they are asked for and were stored."""
+    calls.run()
+    calls.run(headers={"X-Fal-Store-IO": "0"})
 
     assert "json_input" not in listed(calls)[0]
     newest, oldest = listed(calls, expand="payloads")
@@ -54,13 +51,11 @@ def test_payloads_are_listed_only_when_asked_for_and_stored(calls: Calls) -> Non
     assert oldest["json_input"]
 
 
-def test_a_running_request_is_listed_and_a_waiting_one_is_not(
-    sim: ControlClient, calls: Calls
-) -> None:
-    sim.inject("training_stuck", times=2)
+def test_waiting_request_is_not_listed(calls: Calls) -> None:
+    """A request that runs is listed, and one that waits is not."""
+    calls.inject("training_stuck", times=2)
     running = {calls.submitted(), calls.submitted()}
     calls.submitted()
-
     items = listed(calls)
 
     assert {item["request_id"] for item in items} == running
@@ -69,13 +64,11 @@ def test_a_running_request_is_listed_and_a_waiting_one_is_not(
     }
 
 
-def test_requests_can_be_told_by_endpoint_id_status_and_request(
-    sim: ControlClient, calls: Calls
-) -> None:
-    good = ended(calls)
-    bad = ended(calls, {"images_data_url": "data:,"})
-    sim.inject("training_error", type="internal_server_error")
-    broken = ended(calls)
+def test_requests_can_be_filtered(calls: Calls) -> None:
+    good = calls.run()
+    bad = calls.run({"images_data_url": "data:,"})
+    calls.inject("training_error", type="internal_server_error")
+    broken = calls.run()
     other = calls.submitted(application=OTHER)
     until(lambda: listed(calls, endpoint_id=OTHER)[0]["ended_at"])
 
@@ -97,20 +90,16 @@ def test_requests_can_be_told_by_endpoint_id_status_and_request(
     [({"start": NOW.isoformat()}, 1), ({"end": NOW.isoformat(), "start": "2020-01-01"}, 0)],
     ids=["start", "end"],
 )
-def test_the_start_of_a_period_is_in_it_and_its_end_is_not(
-    query: dict[str, str], found: int
-) -> None:
+def test_period_includes_its_start_only(query: dict[str, str], found: int) -> None:
     request = ModelRequest(APPLICATION, {}, None, sent_at=NOW, started_at=NOW)
     period = HistoryQuery.read(MultiDict({"end": "2099-01-01", "endpoint_id": APPLICATION} | query))
 
     assert len(period.page([request])["items"]) == found
 
 
-def test_requests_can_be_told_by_time(calls: Calls) -> None:
-    request_id = ended(calls)
-    [sent_at] = [
-        datetime.fromisoformat(item["sent_at"]) for item in listed(calls, request_id=request_id)
-    ]
+def test_requests_can_be_filtered_by_time(calls: Calls) -> None:
+    calls.run()
+    sent_at = datetime.fromisoformat(listed(calls)[0]["sent_at"])
     before, after = sent_at - timedelta(seconds=1), sent_at + timedelta(seconds=1)
 
     def count(**query: str) -> int:
@@ -118,15 +107,14 @@ def test_requests_can_be_told_by_time(calls: Calls) -> None:
 
     assert count(start=before.isoformat(), end=after.isoformat()) == 1
     assert count(end=before.isoformat()) == 0
-    assert count(start=after.isoformat()) == 0
+    assert count(start=after.isoformat(), end="2099-01-01") == 0
     assert count(start=before.replace(tzinfo=None).isoformat()) == 1  # UTC where it does not say
 
 
-def test_pages_follow_each_other_to_the_end(calls: Calls) -> None:
-    ids = [ended(calls) for _ in range(5)]
+def test_pages_follow_to_the_end(calls: Calls) -> None:
+    ids = [calls.run() for _ in range(5)]
     seen: list[str] = []
     query = {"endpoint_id": APPLICATION, "limit": "2"}
-
     while True:
         page = calls.http.get(LIST, params=query).json()
         seen += [item["request_id"] for item in page["items"]]
@@ -138,12 +126,17 @@ def test_pages_follow_each_other_to_the_end(calls: Calls) -> None:
     assert page["next_cursor"] is None
 
 
-def test_the_longest_can_come_first(sim: ControlClient, calls: Calls) -> None:
-    sim.inject("training_slow", seconds=0.3)
-    long, short = ended(calls), ended(calls)
+def test_longest_can_come_first(calls: Calls, clock: Clock, fake_sleep: FakeSleeps) -> None:
+    sleep = fake_sleep("trainer", held_from=0)
+    long = calls.submitted()
+    until(lambda: calls.status(long)["status"] == "IN_PROGRESS")
+    clock.add(1000)
+    sleep.go_on.set()
+    calls.ended(long)
+    short = calls.run()
 
-    ids = [item["request_id"] for item in listed(calls, sort_by="duration")]
-
+    until_now = {"start": "2020-01-01", "end": (clock.now() + timedelta(hours=1)).isoformat()}
+    ids = [item["request_id"] for item in listed(calls, sort_by="duration", **until_now)]
     assert ids == [long, short]
 
 
@@ -164,9 +157,7 @@ def test_the_longest_can_come_first(sim: ControlClient, calls: Calls) -> None:
     ],
     ids=str,
 )
-def test_a_query_that_cannot_be_read_is_refused_even_when_there_is_nothing(
-    standing: Calls, query: dict[str, str], said: str
-) -> None:
+def test_unreadable_query_is_refused(standing: Calls, query: dict[str, str], said: str) -> None:
     response = standing.http.get(LIST, params={"endpoint_id": APPLICATION, **query})
 
     assert response.status_code == 400
@@ -185,37 +176,41 @@ def test_a_query_that_cannot_be_read_is_refused_even_when_there_is_nothing(
         ("GET", "/v1/account/billing"),
     ],
 )
-def test_the_account_is_nobody_elses_business(standing: Calls, method: str, path: str) -> None:
+def test_account_needs_its_key(standing: Calls, method: str, path: str) -> None:
     response = standing.http.request(method, path, headers={"Authorization": "Key wrong"})
 
     assert response.status_code == 401
     assert response.json()["error"]["type"] == "authorization_error"
 
 
-def test_what_was_stored_of_a_request_can_be_deleted(calls: Calls) -> None:
-    result = calls.trained()
+def test_stored_payloads_can_be_deleted(calls: Calls) -> None:
+    """The dataset that was uploaded outlives the deletion of what was made of it."""
+    dataset = calls.stored(make_archive())
+    result = calls.trained({"images_data_url": dataset})
     urls = {result[name]["url"] for name in ("diffusers_lora_file", "config_file")}
     [item] = listed(calls)
-
-    deleted = calls.http.delete(f"/v1/models/requests/{item['request_id']}/payloads").json()
+    path = f"/v1/models/requests/{item['request_id']}/payloads"
+    deleted = calls.http.delete(path, headers={"Idempotency-Key": "k"}).json()
 
     assert {each["link"] for each in deleted["cdn_delete_results"]} == urls
     assert {each["exception"] for each in deleted["cdn_delete_results"]} == {None}
     assert [calls.http.get(url).status_code for url in urls] == [404, 404]
+    assert calls.http.get(dataset).status_code == 200
     [item] = listed(calls, expand="payloads")
     assert (item["json_input"], item["json_output"]) == (None, None)
     assert calls.http.delete("/v1/models/requests/x/payloads").status_code == 404
+    # The same idempotency key has the same answer.
+    assert calls.http.delete(path, headers={"Idempotency-Key": "k"}).json() == deleted
+    assert calls.http.delete(path).json() == {"cdn_delete_results": []}
 
 
-def test_a_key_of_scope_api_may_neither_delete_nor_see_what_was_billed(
-    simulate: Simulate, call: CallTo
-) -> None:
-    calls = call(simulate(key_scope="API"))
-    calls.trained()
+def test_key_of_scope_api_is_limited(simulate: Simulate) -> None:
+    """A key of scope API may neither delete nor see what was billed."""
+    calls = simulate(key_scope="API")
+    request_id = calls.run()
     [item] = listed(calls, expand="payloads")
-
     refused = [
-        calls.http.delete(f"/v1/models/requests/{item['request_id']}/payloads"),
+        calls.http.delete(f"/v1/models/requests/{request_id}/payloads"),
         calls.http.get("/v1/models/billing-events"),
         calls.http.get("/v1/account/billing"),
     ]
@@ -224,41 +219,8 @@ def test_a_key_of_scope_api_may_neither_delete_nor_see_what_was_billed(
     assert listed(calls, expand="payloads") == [item]
 
 
-def test_a_deletion_with_the_same_idempotency_key_has_the_same_answer(calls: Calls) -> None:
-    calls.trained()
-    [item] = listed(calls)
-    path = f"/v1/models/requests/{item['request_id']}/payloads"
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_meta_names_the_webhooks_addresses(simulate: Simulate, host: str) -> None:
+    meta = simulate(host=host).http.get("/v1/meta", headers={"Authorization": ""}).json()
 
-    first = calls.http.delete(path, headers={"Idempotency-Key": "k"}).json()
-    again = calls.http.delete(path, headers={"Idempotency-Key": "k"}).json()
-    anew = calls.http.delete(path).json()
-
-    assert again == first != anew == {"cdn_delete_results": []}
-
-
-def test_an_uploaded_dataset_outlives_the_deletion_of_what_was_made_of_it(calls: Calls) -> None:
-    dataset = calls.stored(make_archive())
-    request_id = ended(calls, {"images_data_url": dataset})
-
-    calls.http.delete(f"/v1/models/requests/{request_id}/payloads")
-
-    assert calls.http.get(dataset).status_code == 200
-
-
-def test_webhooks_come_from_the_address_that_the_meta_names(
-    simulate: Simulate, call: CallTo
-) -> None:
-    at_an_address, at_a_name = (call(simulate(host=host)) for host in ("127.0.0.1", "localhost"))
-
-    for calls in (at_an_address, at_a_name):
-        meta = calls.http.get("/v1/meta", headers={"Authorization": ""}).json()
-        assert meta == {"webhook_ip_ranges": ["127.0.0.1/32"]}
-
-
-def test_times_are_in_fals_form(calls: Calls) -> None:
-    ended(calls)
-    [item] = until(lambda: listed(calls))
-
-    assert item["ended_at"].endswith("Z")
-    moment = datetime.fromisoformat(item["ended_at"])
-    assert abs(moment - datetime.now(UTC)) < timedelta(seconds=5)
+    assert meta == {"webhook_ip_ranges": ["127.0.0.1/32"]}

@@ -1,0 +1,301 @@
+"""The stack on this machine: its processes, what is written down of them, and what they are given."""
+
+import io
+import itertools
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from lora_drop.local import processes, stack
+from lora_drop.local.deployment import client
+from lora_drop.local.emulator import own_environment, running_emulator
+from lora_drop.local.fal_server import FalServer
+from lora_drop.local.processes import Background, NotStartedError, run, start
+from lora_drop.local.stack import LocalStack
+from lora_drop.local.state_file import Record, RunningStack, StackError
+from tests.simulator.fal_calls import LIMIT, until
+
+ROOT = Path(__file__).parents[2]
+SLEEP = ("sleep", "3600")
+STUBBORN = ("sh", "-c", "(trap '' TERM; echo $$; while :; do sleep 0.1; done) & echo up; wait")
+type Start = Callable[..., Background]
+
+
+@pytest.fixture(autouse=True)
+def _little_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ignores SIGTERM is killed at once; what is killed has all the time it needs to end."""
+    really, waits = processes._wait_for, itertools.count()
+
+    def wait_for(done: Callable[[], bool], seconds: float) -> None:
+        after_term = seconds == processes.GRACE and next(waits) % 2 == 0
+        really(done, 0.3 if after_term else LIMIT)
+
+    monkeypatch.setattr(processes, "_wait_for", wait_for)
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Start:
+    """Start a program whose output goes to a log."""
+    log = tmp_path / "log"
+
+    def begin(line: tuple[str, ...] = SLEEP, word: str = "", **how: Any) -> Background:
+        ready = how.pop("ready", lambda: word in log.read_text())
+        return start("it", line, log=log, env=os.environ, ready=ready, timeout=LIMIT, **how)
+
+    return begin
+
+
+@pytest.fixture
+def program(started: Start) -> Iterator[Background]:
+    """A program that runs."""
+    made = started()
+    yield made
+    made.end()
+
+
+def test_program_ends_with_its_children(started: Start) -> None:
+    """A program ends with all that it started, even what ignores the signal."""
+    program = started(STUBBORN, "up")
+    program.end()
+
+    assert not program.alive
+    assert not processes._group_runs(program.pid)
+
+
+def test_stopped_program_ends(program: Background) -> None:
+    os.kill(program.pid, signal.SIGSTOP)
+    program.end()
+
+    assert not program.alive
+    assert not Background(program.pid, "").alive
+
+
+def test_later_program_is_left_alone(program: Background) -> None:
+    """A later program with the same process id is left alone."""
+    for born in ("another time", ""):
+        Background(program.pid, born).end()
+
+    assert program.alive
+
+
+def test_program_is_reported_before_ready(started: Start) -> None:
+    """A program is reported before it is ready, so that it can be ended."""
+    reported: list[Background] = []
+    program = started(ready=lambda: bool(reported), started=reported.append)
+
+    assert reported == [program]
+    program.end()
+
+
+def test_interrupted_start_leaves_nothing(started: Start) -> None:
+    """A start that is interrupted leaves nothing running."""
+    reported: list[Background] = []
+
+    def interrupted() -> bool:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        started(ready=interrupted, started=reported.append)
+    assert not reported[0].alive
+
+
+def test_failed_program_shows_its_output(started: Start) -> None:
+    with pytest.raises(NotStartedError, match=r"it ended with 3:\nno luck"):
+        started(("sh", "-c", "echo no luck; exit 3"), "never")
+
+
+def test_run_returns_the_exit_code(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    code = run(("sh", "-c", "pwd; exit 3"), log=log, env=os.environ, cwd=tmp_path)
+
+    assert (code, log.read_text()) == (3, f"{tmp_path}\n")
+
+
+@pytest.mark.promise("never get stuck")
+def test_interrupted_run_ends_everything(tmp_path: Path) -> None:
+    """A program that is waited for ends with all that it started when the command is interrupted."""
+    reported: list[Background] = []
+    log = tmp_path / "log"
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    def interrupt_when_up() -> None:
+        while not log.exists() or "up" not in log.read_text():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGALRM)
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        threading.Thread(target=interrupt_when_up, daemon=True).start()
+        with pytest.raises(KeyboardInterrupt):
+            run(STUBBORN, log=log, env=os.environ, cwd=tmp_path, started=reported.append)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+    assert not processes._group_runs(reported[0].pid)
+
+
+def known(program: Background, url: str) -> RunningStack:
+    names = ("url", "jwks_url", "api_url", "rest_url", "cdn_url")
+    fal = FalServer(
+        **dict.fromkeys(names, url),
+        key="k",
+        user_id="u",
+        artifact_hosts="",
+        ca_file=None,
+        simulated=True,
+    )
+    emulator_url = "http://127.0.0.1:1"
+    return RunningStack(
+        emulator=program, emulator_url=emulator_url, simulator=program, fal=fal, host="h"
+    )
+
+
+def test_process_is_ended_by_its_record(tmp_path: Path, program: Background) -> None:
+    """A process is ended by a later command though nothing else was written."""
+    Record(tmp_path).keep(program)
+    ended = Record(tmp_path).end()
+
+    assert ended
+    assert not program.alive
+    assert not Record(tmp_path).end()
+
+
+@pytest.mark.promise("never get stuck")
+def test_unreadable_stack_still_ends(tmp_path: Path, program: Background) -> None:
+    """A stack whose record cannot be read says what to do, and can be ended."""
+    Record(tmp_path).keep(program)
+    said: list[str] = []
+    for broken in (b"{", b"\xff", b"[]"):
+        (tmp_path / "stack.json").write_bytes(broken)
+        with pytest.raises(StackError, match="lora-drop down"):
+            LocalStack(tmp_path).access()
+    ended = LocalStack(tmp_path).down(say=said.append)
+
+    assert ended
+    assert not program.alive
+    assert len(said) == 1
+    assert LocalStack(tmp_path).access() is None
+
+
+def test_unreadable_processes_are_left(tmp_path: Path) -> None:
+    (tmp_path / "processes.json").write_text("{")
+    with pytest.raises(StackError, match=r"processes\.json cannot be read"):
+        LocalStack(tmp_path).down(say=print)
+    assert (tmp_path / "processes.json").exists()
+
+
+def test_silent_simulator_costs_its_ledger(
+    tmp_path: Path, program: Background, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A simulator that does not answer costs the ledger and nothing else."""
+    monkeypatch.setattr(stack, "LEDGER_TIMEOUT", 0.2)
+    os.kill(program.pid, signal.SIGSTOP)
+    said: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        record = Record(tmp_path)
+        record.keep(program)
+        record.write(known(program, url))
+        ended = LocalStack(tmp_path).down(say=said.append)
+
+    assert ended
+    assert not program.alive
+    assert [line.partition(":")[0] for line in said] == ["The simulator's ledger could not be had"]
+    assert not (tmp_path / "ledger.json").exists()
+
+
+CODE = "import os\ndef handler(event, context):\n    return dict(os.environ)\n"
+SHELL = {
+    "FAL_KEY": "a-real-key",
+    "FAL_USER_ID": "a-real-user",
+    "FAL_QUEUE_RUN_HOST": "queue.fal.run",
+    "SSL_CERT_DIR": "/nowhere",
+    "LORA_DROP_STACK": "prod",
+    "ARTIFACT_HOSTS": "fal.media",
+    "AWS_PROFILE": "prod",
+    "AWS_SESSION_TOKEN": "a-real-token",
+    "AWS_ROLE_ARN": "a-real-role",
+}
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shell of a person who works with the real fal and AWS."""
+    for name, value in SHELL.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.promise("nothing leaks")
+@pytest.mark.usefixtures("shell")
+def test_function_sees_no_foreign_secrets() -> None:
+    """Nothing of the caller's fal and AWS settings reaches a function."""
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("shown.py", CODE)
+    with running_emulator() as url:
+        functions = client(url, "lambda")
+        functions.create_function(
+            FunctionName="shown",
+            Runtime="python3.13",
+            Handler="shown.handler",
+            Role="arn:aws:iam::000000000000:role/r",
+            Code={"ZipFile": code.getvalue()},
+        )
+        state = partial(functions.get_function_configuration, FunctionName="shown")
+        until(lambda: state()["State"] == "Active")
+        found = json.loads(functions.invoke(FunctionName="shown")["Payload"].read())
+
+    assert found["AWS_LAMBDA_FUNCTION_NAME"] == "shown"
+    assert {name: found[name] for name in SHELL if found.get(name) == SHELL[name]} == {}
+    assert "SSL_CERT_FILE" not in found
+
+
+@pytest.mark.usefixtures("shell")
+def test_sam_runs_without_the_profile() -> None:
+    """sam runs without the caller's profile."""
+    env = own_environment(CA_FILE="ca.pem")
+    assert env["AWS_ACCESS_KEY_ID"] == "test"
+    assert env["CA_FILE"] == "ca.pem"
+    assert {"AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ROLE_ARN", "FAL_KEY"} & set(env) == set()
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_emulator_serves_an_empty_account(number: signal.Signals) -> None:
+    """The emulator serves an empty account until it is ended."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "lora_drop.local.emulator"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as serving:
+        try:
+            assert serving.stdout is not None
+            said = next(line for line in serving.stdout if line.strip().startswith("export "))
+            exported = dict(word.split("=", 1) for word in shlex.split(said)[1:])
+            account = client(exported["AWS_ENDPOINT_URL"], "s3")
+            buckets = account.list_buckets()["Buckets"]
+        finally:
+            serving.send_signal(number)
+
+    assert buckets == []
+    assert exported.keys() > {"AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+    assert serving.returncode == 0
+    with pytest.raises(EndpointConnectionError):
+        account.list_buckets()

@@ -1,0 +1,241 @@
+"""A ZIP goes through our own services and the real fal_client to its stored LoRA."""
+
+import io
+import json
+import ssl
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from lora_drop.adapters.pillow import PillowPictures
+from lora_drop.adapters.signing_keys import JwksKeys
+from lora_drop.datasets.images.describe import describe
+from lora_drop.datasets.images.reading import WholeImage
+from lora_drop.fal.trainers.table import TRAINERS
+from lora_drop.fal.trainers.trainer import Trainer
+from lora_drop.jobs.errors import (
+    ActionNotAllowedError,
+    ForeignRequestError,
+    InvalidWebhookError,
+    JobNotFoundError,
+    StaleWebhookError,
+)
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
+from tests.simulator.conftest import PointFalClient
+from tests.simulator.fal_calls import Calls, Received, Receiver
+from tests.simulator.pipeline import to_its_end, world_at
+from tests.support.phone import PHOTOS, phone_dataset
+from tests.support.photos import PLACE
+from tests.support.sweeps import sweep
+from tests.support.world import World
+
+ADA = "arn:aws:iam::123456789012:user/ada"
+PREFIX = "x-fal-webhook-"
+
+
+@pytest.fixture
+def world(calls: Calls, receiver: Receiver, point_fal_client: PointFalClient) -> World:
+    sim = calls.sim
+    point_fal_client(sim)
+    trust = ssl.create_default_context(cafile=sim.ca_file)
+    url = f"{sim.base_url}/.well-known/jwks.json"
+    keys: Any = JwksKeys(url, httpx.HTTPTransport(verify=trust))
+    world = world_at(calls, f"{receiver.url}/hook", keys=keys, fal_user_id=sim.user_id)
+    world.clock.now = datetime.now(UTC)
+    return world
+
+
+@pytest.fixture
+def job(world: World) -> Job:
+    return submitted(world, "ada")
+
+
+def submitted(world: World, name: str, images: int = 12) -> Job:
+    job = world.submit(world.drop(f"portrait/{name}.zip", images=images))
+    assert job.status is Status.SUBMITTED, job.problems
+    return job
+
+
+@pytest.mark.parametrize(
+    "trainer", sweep(TRAINERS.values(), sample=4, ids=lambda each: each.short_name)
+)
+def test_zip_becomes_lora_at_each_trainer(world: World, calls: Calls, trainer: Trainer) -> None:
+    """A training can go on from the LoRA where the trainer can do that, and only there."""
+    words = {"trainer": trainer.short_name, "trigger-phrase": "ada", "preset": "fast"}
+    job = world.submit(world.drop("photos.zip", metadata=words))
+    assert (job.status, job.application) == (Status.SUBMITTED, trainer.application), job.problems
+    done = to_its_end(world, job)
+
+    files = {stored.name: stored for stored in done.files}
+    assert done.status is Status.SUCCEEDED
+    assert set(files) == {"lora.safetensors", "config.json"}
+    assert world.results.files[files["lora.safetensors"].key][8:9] == b"{"
+    [post] = [row for row in calls.rows("submissions") if row["accepted"]]
+    assert post["endpoint_id"] == trainer.application
+    assert "ada" in post["arguments"].values()
+    if trainer.resumes:
+        new = world.retry_service.retry(done.job_id, resume=True, by=ADA)
+        assert new.resume_from == done.job_id
+    else:
+        with pytest.raises(ActionNotAllowedError, match="cannot go on from a LoRA"):
+            world.retry_service.retry(done.job_id, resume=True, by=ADA)
+
+
+@pytest.mark.promise("never lose a result")
+def test_phone_dataset_is_mended_and_trains(world: World, calls: Calls) -> None:
+    """A phone's photos, as they are, become a LoRA: HEIC, a place, copies, folders, old captions."""
+    world.pictures = PillowPictures()
+    dropped = phone_dataset()
+    done = to_its_end(world, world.submit(world.drop("portrait/phone.zip", data=dropped)))
+
+    assert (done.status, done.images) == (Status.SUCCEEDED, PHOTOS)
+    assert {"lora.safetensors", "config.json"} <= {stored.name for stored in done.files}
+    [paid] = [row for row in calls.rows("submissions") if row["accepted"]]
+    assert paid["request_id"] == done.request_id
+
+    assert done.clean
+    data = world.results.files[done.clean.key]
+    assert PLACE not in data
+    with zipfile.ZipFile(io.BytesIO(data)) as copy:
+        photos = [name for name in copy.namelist() if name.endswith((".jpg", ".JPG"))]
+        assert len(photos) == PHOTOS
+        for name in photos:
+            header = describe(WholeImage(copy.read(name)))
+            assert (header.has_metadata, header.orientation, header.width) == (False, 1, 480)
+        assert copy.read("IMG_0000.txt").decode() == "[trigger] f\u00fcr Zo\u00eb \u2013 0"
+
+    report = json.loads(world.results.text(done, "report.json") or "")
+    assert (report["verdict"], report["mended"], report["images"]) == ("accepted", True, PHOTOS)
+    assert {change["code"] for change in report["changes"]} == {
+        *("image_converted", "image_turned", "image_metadata_removed", "image_exact_duplicate"),
+        *("dataset_flattened", "dataset_junk_dropped", "caption_encoding"),
+    }
+    left_out = {photo["member"] for photo in report["photos"] if photo["fate"] == "dropped"}
+    assert left_out == {"Camera/IMG_0001 (1).HEIC", "Camera/copy.HEIC"}
+    [original] = world.datasets.objects["portrait/phone.zip"]
+    assert original.data == dropped
+
+
+# Deliveries that are forged, or sent again by a third party. The signing keys are fetched over TLS.
+
+
+def next_post(receiver: Receiver) -> Received:
+    received = receiver.next()
+    assert received.method == "POST"  # fal fetches datasets from elsewhere
+    return received
+
+
+def deliver(
+    world: World,
+    job: Job,
+    received: Received,
+    *,
+    token_of: Job | None = None,
+    changed: Mapping[str, str] | None = None,
+) -> Job:
+    """What was received, at this job's address, with changed headers and another job's token."""
+    signed = {name: value for name, value in received.headers.items() if name.startswith(PREFIX)}
+    headers = {name: [value] for name, value in {**signed, **(changed or {})}.items()}
+    token = world.token((token_of or job).job_id)
+    return world.webhook_handler.deliver(job.job_id, token, headers, received.body)
+
+
+@contextmanager
+def refused(world: World, error: type[Exception], match: str | None = None) -> Iterator[None]:
+    """The error is raised, and neither a job, nor a file of one, nor a queue changes."""
+    before = dict(world.jobs.rows), dict(world.results.files), list(world.queue.handed)
+    with pytest.raises(error, match=match):
+        yield
+    assert (world.jobs.rows, world.results.files, world.queue.handed) == before
+
+
+@pytest.mark.promise("never lose a result")
+@pytest.mark.parametrize(
+    ("fault", "says"), [("webhook_forged", "no key"), ("webhook_foreign_user", "another user")]
+)
+def test_false_delivery_changes_nothing(
+    world: World, calls: Calls, receiver: Receiver, fault: str, says: str
+) -> None:
+    """A forged webhook changes nothing, and the true one after it ends the training."""
+    calls.inject(fault)
+    job = submitted(world, "ada")
+    false, true = next_post(receiver), next_post(receiver)
+
+    with refused(world, InvalidWebhookError, says):
+        deliver(world, job, false)
+    assert world.status_check.asked == []
+    assert deliver(world, job, true).status is Status.STORING
+
+
+@pytest.mark.promise("never get stuck")
+def test_late_delivery_only_asks_fal(world: World, job: Job, receiver: Receiver) -> None:
+    """A delivery of an hour ago changes nothing itself: fal is asked for the job's own request."""
+    true = next_post(receiver)
+    world.clock.now += timedelta(hours=1)
+
+    with refused(world, StaleWebhookError):
+        deliver(world, job, true)
+    assert world.status_check.asked == [job.job_id]
+    assert world.reconciler.request_status_check(job.job_id).status is Status.STORING
+
+
+@pytest.mark.parametrize("age", [3600, -3600])
+def test_delivery_with_another_time(
+    world: World, calls: Calls, receiver: Receiver, age: int
+) -> None:
+    calls.inject("webhook_stale", age=age)
+    job = submitted(world, "ada")
+
+    with refused(world, StaleWebhookError):
+        deliver(world, job, next_post(receiver))
+
+
+@pytest.mark.parametrize("hours", [0, 1])
+def test_ended_job_ignores_repeated_deliveries(
+    world: World, calls: Calls, job: Job, receiver: Receiver, hours: int
+) -> None:
+    true = next_post(receiver)
+    done = to_its_end(world, job)
+    calls.sim.redeliver(job.request_id or "")
+    again = next_post(receiver)
+    world.clock.now += timedelta(hours=hours)
+    rows, files, handed = dict(world.jobs.rows), dict(world.results.files), [*world.queue.handed]
+
+    for each in (true, again):
+        if hours:
+            with refused(world, StaleWebhookError):
+                deliver(world, job, each)
+        else:
+            assert deliver(world, job, each) == done
+    assert (world.jobs.rows, world.results.files, world.queue.handed) == (rows, files, handed)
+    assert world.status_check.asked == []
+
+
+def test_delivery_opens_no_other_job(world: World, job: Job, receiver: Receiver) -> None:
+    true = next_post(receiver)
+    other = submitted(world, "grace", images=13)
+
+    with refused(world, JobNotFoundError):
+        deliver(world, other, true, token_of=job)  # its own address, but for the job
+    with refused(world, JobNotFoundError):
+        deliver(world, job, true, token_of=other)
+    with refused(world, ForeignRequestError):
+        deliver(world, other, true)  # the sender knows both tokens
+    assert world.status_check.asked == []
+
+
+def test_swapped_ids_are_not_signed(world: World, job: Job, receiver: Receiver) -> None:
+    true = next_post(receiver)
+    other = submitted(world, "grace", images=13)
+    swapped = {f"{PREFIX}request-id": other.request_id or ""}
+    mallory = {f"{PREFIX}user-id": "user_mallory"}
+
+    for target, changed in ((job, swapped), (other, swapped), (job, mallory)):
+        with refused(world, InvalidWebhookError, "no key"):
+            deliver(world, target, true, changed=changed)
