@@ -11,9 +11,9 @@ from tests.security.iam import (  # noqa: F401  # they tell their scenarios
     people_decide,
     results_go_out,
 )
+from tests.security.iam.harness import SCENARIOS, Scenario, new_harness
 from tests.security.iam.policies import Grant, Policy, functions
 from tests.security.iam.rights import Right
-from tests.security.iam.stage import SCENARIOS, Scenario, staged
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,10 @@ def used() -> Used:
     took: dict[str, float] = {}
     for name, scenario in SCENARIOS.items():
         began = process_time()
-        with staged() as stage:
-            stage.guard.enforced = False
-            scenario(stage)
-            policies, asked[name] = stage.guard.policies, frozenset(stage.guard.asked)
+        with new_harness() as harness:
+            harness.guard.enforced = False
+            scenario(harness)
+            policies, asked[name] = harness.guard.policies, frozenset(harness.guard.asked)
         took[name] = process_time() - began
     return Used(policies, {name: asked[name] for name in sorted(asked, key=took.__getitem__)})
 
@@ -102,14 +102,14 @@ def survives(mutation: Mutation, scenarios: Iterable[str]) -> bool:
 
 
 def _breaks(scenario: Scenario, mutation: Mutation) -> bool:
-    with staged() as stage:
-        less = stage.guard.policies[mutation.function].without(mutation.dropped)
-        stage.guard.policies = {**stage.guard.policies, mutation.function: less}
+    with new_harness() as harness:
+        less = harness.guard.policies[mutation.function].without(mutation.dropped)
+        harness.guard.policies = {**harness.guard.policies, mutation.function: less}
         try:
-            scenario(stage)
+            scenario(harness)
         except Exception:  # noqa: BLE001  # whatever a missing right breaks
             return any(
                 who == mutation.function and any(grant.covers(right) for grant in mutation.dropped)
-                for who, right in stage.guard.denied
+                for who, right in harness.guard.denied
             )
     return False

@@ -13,7 +13,7 @@ from lora_drop.jobs.job import Job, Status
 from lora_drop.messages import StoreRequest
 from lora_drop.results.copies import Label
 from tests.security.iam.datasets_come_in import STORE, delivered, known_path, told
-from tests.security.iam.stage import Stage, scenario
+from tests.security.iam.harness import Harness, scenario
 from tests.support.builders import ARTIFACTS, REQUEST_ID, make_job, webhook_body
 from tests.support.lambda_environment import FILES, event
 
@@ -27,201 +27,203 @@ JOB_ID = make_job().job_id
 
 
 @scenario
-def a_result_calls_the_next_in_the_line(stage: Stage) -> None:
+def a_result_calls_the_next_in_the_line(harness: Harness) -> None:
     """The slot that it frees is somebody's."""
-    stage.house.holds(make_job(Status.SUBMITTED))
-    waits = stage.house.holds(make_job(Status.READY, job_id="next-0000000000"))
-    delivered(stage, known_path(), webhook_body())
+    harness.environment.add_job(make_job(Status.SUBMITTED))
+    waits = harness.environment.add_job(make_job(Status.READY, job_id="next-0000000000"))
+    delivered(harness, known_path(), webhook_body())
 
-    [message] = stage.waiting("InboxQueue")
+    [message] = harness.waiting("InboxQueue")
     assert waits.dataset.version_id in message
-    assert len(stage.waiting("ResultsQueue")) == 1
+    assert len(harness.waiting("ResultsQueue")) == 1
 
 
 @scenario
-def what_fal_delivers_is_kept(stage: Stage) -> None:
+def what_fal_delivers_is_kept(harness: Harness) -> None:
     """For a replay."""
-    stage.house.holds(make_job(Status.SUBMITTED))
-    delivered(stage, known_path(), webhook_body())
+    harness.environment.add_job(make_job(Status.SUBMITTED))
+    delivered(harness, known_path(), webhook_body())
 
-    assert any(name.startswith("2026") for name in stage.house.files())
+    assert any(name.startswith("2026") for name in harness.environment.files())
 
 
 @scenario
-def what_fal_signed_too_long_ago_has_fal_asked(stage: Stage) -> None:
+def what_fal_signed_too_long_ago_has_fal_asked(harness: Harness) -> None:
     """The reconciler is called, which holds the key."""
-    stage.house.aws.function(stage.house.environment()["RECONCILE_FUNCTION"])
-    stage.house.holds(make_job(Status.SUBMITTED))
+    harness.environment.aws.function(harness.environment.variables()["RECONCILE_FUNCTION"])
+    harness.environment.add_job(make_job(Status.SUBMITTED))
     said = event("webhook_ok")
-    stage.house.clock.now += timedelta(hours=1)
+    harness.environment.clock.now += timedelta(hours=1)
 
-    assert stage.invoke("WebhookFunction", said)["statusCode"] == 401
+    assert harness.invoke("WebhookFunction", said)["statusCode"] == 401
 
 
 @scenario
-def a_failure_is_told_by_the_webhook(stage: Stage) -> None:
+def a_failure_is_told_by_the_webhook(harness: Harness) -> None:
     """A person finds the reason."""
-    stage.house.holds(make_job(Status.SUBMITTED))
-    delivered(stage, known_path(), FAILED)
+    harness.environment.add_job(make_job(Status.SUBMITTED))
+    delivered(harness, known_path(), FAILED)
 
-    assert "ERROR.txt" in stage.house.files()
+    assert "ERROR.txt" in harness.environment.files()
 
 
 @scenario
-def a_doubt_is_settled_by_the_webhook(stage: Stage) -> None:
+def a_doubt_is_settled_by_the_webhook(harness: Harness) -> None:
     """The error file that stood there is taken back."""
-    job = stage.house.holds(make_job(Status.SUBMIT_UNKNOWN))
-    with_error_file(stage, job)
-    delivered(stage, known_path(), webhook_body())
+    job = harness.environment.add_job(make_job(Status.SUBMIT_UNKNOWN))
+    with_error_file(harness, job)
+    delivered(harness, known_path(), webhook_body())
 
-    assert stage.house.job(JOB_ID).status is Status.STORING
-    assert "ERROR.txt" not in stage.house.files()
+    assert harness.environment.job(JOB_ID).status is Status.STORING
+    assert "ERROR.txt" not in harness.environment.files()
 
 
 @scenario
-def a_late_delivery_closes_what_has_ended(stage: Stage) -> None:
+def a_late_delivery_closes_what_has_ended(harness: Harness) -> None:
     """Its end is told for good."""
-    stage.house.holds(make_job(Status.FAILED))
-    stage.house.clock.now += timedelta(minutes=7)
-    delivered(stage, known_path(), FAILED)
+    harness.environment.add_job(make_job(Status.FAILED))
+    harness.environment.clock.now += timedelta(minutes=7)
+    delivered(harness, known_path(), FAILED)
 
-    assert list(stage.house.jobs.unfinished()) == []
+    assert list(harness.environment.jobs.unfinished()) == []
 
 
 # --------------------------------------------------------------------------- results are stored
 
 
 @scenario
-def a_copy_is_finished_from_its_parts(stage: Stage) -> None:
+def a_copy_is_finished_from_its_parts(harness: Harness) -> None:
     """Whoever began it has died; what is there is listed, put together and read back."""
-    stage.house.holds(make_job(Status.STORING, uploads=(begun(stage, identity="etag"),)))
-    stored(stage)
+    harness.environment.add_job(
+        make_job(Status.STORING, uploads=(begun(harness, identity="etag"),))
+    )
+    stored(harness)
 
-    assert stage.house.files()["lora.safetensors"] == WEIGHTS
+    assert harness.environment.files()["lora.safetensors"] == WEIGHTS
 
 
 @scenario
-def a_copy_that_cannot_be_gone_on_with_is_ended(stage: Stage) -> None:
+def a_copy_that_cannot_be_gone_on_with_is_ended(harness: Harness) -> None:
     """And made anew."""
-    stage.house.holds(make_job(Status.STORING, uploads=(begun(stage, identity=""),)))
-    stored(stage)
+    harness.environment.add_job(make_job(Status.STORING, uploads=(begun(harness, identity=""),)))
+    stored(harness)
 
-    assert stage.house.files()["lora.safetensors"] == WEIGHTS
-    assert "Uploads" not in stage.house.aws.s3.list_multipart_uploads(Bucket="models")
+    assert harness.environment.files()["lora.safetensors"] == WEIGHTS
+    assert "Uploads" not in harness.environment.aws.s3.list_multipart_uploads(Bucket="models")
 
 
 @scenario
-def a_stored_result_takes_its_error_back(stage: Stage) -> None:
+def a_stored_result_takes_its_error_back(harness: Harness) -> None:
     """The trouble that a copy had is over."""
-    with_error_file(stage, stage.house.holds(make_job(Status.STORING)))
-    stored(stage)
+    with_error_file(harness, harness.environment.add_job(make_job(Status.STORING)))
+    stored(harness)
 
-    assert "ERROR.txt" not in stage.house.files()
+    assert "ERROR.txt" not in harness.environment.files()
 
 
 @scenario
-def a_message_that_comes_late_closes_the_job(stage: Stage) -> None:
+def a_message_that_comes_late_closes_the_job(harness: Harness) -> None:
     """Its end is told for good."""
-    stage.house.holds(make_job(Status.STORING))
-    stored(stage)
-    stage.house.clock.now += timedelta(minutes=7)
-    stored(stage)
+    harness.environment.add_job(make_job(Status.STORING))
+    stored(harness)
+    harness.environment.clock.now += timedelta(minutes=7)
+    stored(harness)
 
-    assert list(stage.house.jobs.unfinished()) == []
+    assert list(harness.environment.jobs.unfinished()) == []
 
 
 @scenario
-def a_result_that_nobody_brought_is_read_with_our_key(stage: Stage) -> None:
+def a_result_that_nobody_brought_is_read_with_our_key(harness: Harness) -> None:
     """The webhook may be lost, and its artifacts with it."""
-    stage.house.holds(make_job(Status.STORING, artifacts=()))
-    stage.house.internet.status = {"status": "COMPLETED"}
-    stored(stage)
+    harness.environment.add_job(make_job(Status.STORING, artifacts=()))
+    harness.environment.internet.status = {"status": "COMPLETED"}
+    stored(harness)
 
 
 @scenario
-def a_result_that_is_none_was_paid_for_nothing(stage: Stage) -> None:
+def a_result_that_is_none_was_paid_for_nothing(harness: Harness) -> None:
     """What is booked of it changes with the job's end."""
-    job = stage.submitted()
-    told(stage, job)
-    stage.house.internet.says["v3.fal.media"] = httpx.Response(200, content=b"<html>")
-    stage.house.internet.status = {"status": "COMPLETED"}
-    assert stage.deliver(STORE) == []
+    job = harness.submitted()
+    told(harness, job)
+    harness.environment.internet.says["v3.fal.media"] = httpx.Response(200, content=b"<html>")
+    harness.environment.internet.status = {"status": "COMPLETED"}
+    assert harness.deliver(STORE) == []
 
-    assert stage.house.job(job.job_id).status is Status.FAILED
-    assert stage.house.jobs.account("2026-11").wasted_usd > 0
+    assert harness.environment.job(job.job_id).status is Status.FAILED
+    assert harness.environment.jobs.account("2026-11").wasted_usd > 0
 
 
 # --------------------------------------------------------------------------- nothing is stuck
 
 
 @scenario
-def a_lost_event_is_found(stage: Stage) -> None:
+def a_lost_event_is_found(harness: Harness) -> None:
     """By a walk through the bucket."""
-    version = stage.drop(tell=False)
-    stage.house.clock.now = datetime.now(UTC) + timedelta(minutes=6)
-    round_done(stage)
+    version = harness.drop(tell=False)
+    harness.environment.clock.now = datetime.now(UTC) + timedelta(minutes=6)
+    round_done(harness)
 
-    [message] = stage.waiting("InboxQueue")
+    [message] = harness.waiting("InboxQueue")
     assert version in message
 
 
 @scenario
-def a_lost_webhook_is_made_good(stage: Stage) -> None:
+def a_lost_webhook_is_made_good(harness: Harness) -> None:
     """Fal is asked."""
-    stage.house.holds(make_job(Status.SUBMITTED))
-    stage.house.internet.status = {"status": "COMPLETED"}
-    later(stage)
+    harness.environment.add_job(make_job(Status.SUBMITTED))
+    harness.environment.internet.status = {"status": "COMPLETED"}
+    later(harness)
 
-    assert json.loads(stage.house.files()["status.json"])["status"] == "STORING"
-    assert len(stage.waiting("ResultsQueue")) == 1
+    assert json.loads(harness.environment.files()["status.json"])["status"] == "STORING"
+    assert len(harness.waiting("ResultsQueue")) == 1
 
 
 @scenario
-def a_dead_submission_is_told(stage: Stage) -> None:
+def a_dead_submission_is_told(harness: Harness) -> None:
     """And never sent again."""
-    stage.house.holds(make_job(Status.SUBMITTING))
-    later(stage)
+    harness.environment.add_job(make_job(Status.SUBMITTING))
+    later(harness)
 
-    assert "nothing is paid twice" in stage.house.files()["ERROR.txt"].decode()
+    assert "nothing is paid twice" in harness.environment.files()["ERROR.txt"].decode()
 
 
 @scenario
-def a_doubt_is_settled_by_fals_list(stage: Stage) -> None:
+def a_doubt_is_settled_by_fals_list(harness: Harness) -> None:
     """Where the dataset was sent in the request itself, all jobs are looked at as well."""
     url = "data:application/zip;base64,UEs="
     sent = DatasetDelivery(way=DeliveryMethod.DATA, sha256=fingerprint(url))
-    job = stage.house.holds(make_job(Status.SUBMIT_UNKNOWN, delivery=sent))
-    with_error_file(stage, job)
-    stage.house.internet.listed = [
+    job = harness.environment.add_job(make_job(Status.SUBMIT_UNKNOWN, delivery=sent))
+    with_error_file(harness, job)
+    harness.environment.internet.listed = [
         {"request_id": REQUEST_ID, "json_input": {"images_data_url": url}}
     ]
-    later(stage)
+    later(harness)
 
-    assert stage.house.job(JOB_ID).request_id == REQUEST_ID
-    assert "ERROR.txt" not in stage.house.files()
+    assert harness.environment.job(JOB_ID).request_id == REQUEST_ID
+    assert "ERROR.txt" not in harness.environment.files()
 
 
 @scenario
-def an_upload_that_nobody_finishes_is_ended(stage: Stage) -> None:
+def an_upload_that_nobody_finishes_is_ended(harness: Harness) -> None:
     """By a walk through the unfinished ones."""
-    stage.house.aws.s3.create_multipart_upload(Bucket="models", Key="x/lora.safetensors")
-    stage.house.clock.now = datetime.now(UTC) + timedelta(hours=2)
-    round_done(stage)
+    harness.environment.aws.s3.create_multipart_upload(Bucket="models", Key="x/lora.safetensors")
+    harness.environment.clock.now = datetime.now(UTC) + timedelta(hours=2)
+    round_done(harness)
 
-    assert "Uploads" not in stage.house.aws.s3.list_multipart_uploads(Bucket="models")
+    assert "Uploads" not in harness.environment.aws.s3.list_multipart_uploads(Bucket="models")
 
 
 # --------------------------------------------------------------------------- what they share
 
 
-def with_error_file(stage: Stage, job: Job) -> None:
+def with_error_file(harness: Harness, job: Job) -> None:
     """As it lies beside a job's files while a person is needed."""
-    stage.house.aws.s3.put_object(Bucket="models", Key=f"{job.prefix}ERROR.txt", Body=b"x")
+    harness.environment.aws.s3.put_object(Bucket="models", Key=f"{job.prefix}ERROR.txt", Body=b"x")
 
 
-def begun(stage: Stage, *, identity: str) -> Upload:
+def begun(harness: Harness, *, identity: str) -> Upload:
     """An unfinished copy of the weights, with all of its bytes there."""
-    copies = S3Copies(stage.house.aws.s3, "models")
+    copies = S3Copies(harness.environment.aws.s3, "models")
     key = f"{make_job().prefix}lora.safetensors"
     upload_id = copies.begin(key, Label("application/octet-stream", "x"))
     copies.upload(key, upload_id, 1, WEIGHTS)
@@ -230,22 +232,22 @@ def begun(stage: Stage, *, identity: str) -> Upload:
     )
 
 
-def stored(stage: Stage) -> None:
+def stored(harness: Harness) -> None:
     """The job's message is in the results queue, and is handed over."""
     body = StoreRequest(job_id=JOB_ID).model_dump_json()
-    stage.house.aws.sqs.send_message(QueueUrl=stage.house.results, MessageBody=body)
-    assert stage.deliver(STORE) == []
-    assert stage.house.job(JOB_ID).status is Status.SUCCEEDED
+    harness.environment.aws.sqs.send_message(QueueUrl=harness.environment.results, MessageBody=body)
+    assert harness.deliver(STORE) == []
+    assert harness.environment.job(JOB_ID).status is Status.SUCCEEDED
 
 
-def later(stage: Stage) -> None:
+def later(harness: Harness) -> None:
     """A round, when every job is late."""
-    stage.house.clock.now += timedelta(minutes=11)
-    round_done(stage)
+    harness.environment.clock.now += timedelta(minutes=11)
+    round_done(harness)
 
 
-def round_done(stage: Stage) -> Any:
+def round_done(harness: Harness) -> Any:
     """What a round of the reconciler has done."""
-    tally = stage.invoke(RECONCILE, event("schedule"))
+    tally = harness.invoke(RECONCILE, event("schedule"))
     assert tally["unanswered"] == 0
     return tally

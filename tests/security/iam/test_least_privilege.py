@@ -2,10 +2,10 @@
 
 import pytest
 
+from tests.security.iam.harness import SCENARIOS, new_harness
 from tests.security.iam.least_privilege import Mutation, Used, mutations, survives
 from tests.security.iam.policies import Grant, Policy, functions
 from tests.security.iam.rights import Right
-from tests.security.iam.stage import SCENARIOS, staged
 
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
 BUCKETS = ("arn:aws:s3:::datasets", "arn:aws:s3:::models")
@@ -14,10 +14,10 @@ WRITES = ("s3:PutObject", "s3:PutObjectTagging", "s3:PutObjectAcl", "s3:RestoreO
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_house_works_within_its_roles(name: str) -> None:
-    with staged() as stage:
-        SCENARIOS[name](stage)
+    with new_harness() as harness:
+        SCENARIOS[name](harness)
 
-    assert stage.guard.denied == set()
+    assert harness.guard.denied == set()
 
 
 @pytest.mark.parametrize("function", functions())

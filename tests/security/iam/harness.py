@@ -1,4 +1,4 @@
-"""The whole house at work: Lambda hands over what waits, S3 tells, fal fetches, each within its rights."""
+"""The whole environment at work: Lambda hands over what waits, S3 tells, fal fetches, each within its rights."""
 
 import io
 import json
@@ -15,16 +15,16 @@ from tests.security.iam.guard import Guard
 from tests.security.iam.policies import functions
 from tests.security.iam.rights import Right
 from tests.support.builders import make_archive
-from tests.support.furnished import furnished, handlers
-from tests.support.lambda_environment import Context, House, event
+from tests.support.lambda_environment import Context, LambdaEnvironment, event
+from tests.support.lambda_setup import handlers, prepared_environment
 from tests.support.template import template
 
-type Scenario = Callable[["Stage"], None]
+type Scenario = Callable[["Harness"], None]
 SCENARIOS: dict[str, Scenario] = {}
 
 
 def scenario(told: Scenario) -> Scenario:
-    """One of the things that the house does, with what must be true at its end."""
+    """One of the things that the environment does, with what must be true at its end."""
     SCENARIOS[told.__name__] = told
     return told
 
@@ -34,16 +34,16 @@ class Refused(Exception):
 
 
 @dataclass
-class Stage:
-    """A house, its guard, and what AWS itself does around the functions."""
+class Harness:
+    """A environment, its guard, and what AWS itself does around the functions."""
 
-    house: House
+    environment: LambdaEnvironment
     guard: Guard
 
     @property
     def names(self) -> Names:
-        """The names of what is on the stage."""
-        return Names.of_environment(self.house.environment())
+        """The names of what is on the harness."""
+        return Names.of_environment(self.environment.variables())
 
     def invoke(self, function: str, said: dict[str, Any]) -> Any:
         """A function's answer. Lambda writes its log and sends its trace; raises Refused."""
@@ -57,7 +57,7 @@ class Stage:
             arn = self.names.arn(queue)
             polls = ("sqs:ReceiveMessage", "sqs:GetQueueAttributes", "sqs:DeleteMessage")
             self._acts(function, *(Right(action, arn) for action in polls))
-            for body in self.house.aws.messages(self._url(queue)):
+            for body in self.environment.aws.messages(self._url(queue)):
                 [record] = event("s3_put_in_sqs")["Records"]
                 said = {"Records": [{**record, "body": body, "eventSourceARN": arn}]}
                 back += [body for _ in self.invoke(function, said)["batchItemFailures"]]
@@ -66,7 +66,7 @@ class Stage:
     def drop(self, key: str = "portrait/ada.zip", *, tell: bool = True, **how: Any) -> str:
         """A dataset in the bucket, of which S3 tells the inbox; its version."""
         metadata = how.pop("metadata", {})
-        put = self.house.aws.s3.put_object(
+        put = self.environment.aws.s3.put_object(
             Bucket="datasets", Key=key, Body=make_archive(**how), Metadata=metadata
         )
         version = DatasetVersion(
@@ -80,7 +80,7 @@ class Stage:
         """The job of a dataset that was dropped and handed over."""
         self.drop(**how)
         assert self.deliver("SubmitFunction") == []
-        return self.house.all_jobs()[0]
+        return self.environment.all_jobs()[0]
 
     def asked(self, method: str, path: str, body: str | None = None, **query: str) -> Any:
         """The jobs API's answer to somebody who may ask."""
@@ -108,18 +108,18 @@ class Stage:
             "Key": key,
             **({"VersionId": version[0]} if version else {}),
         }
-        return self.house.aws.s3.get_object(**place)["Body"].read()
+        return self.environment.aws.s3.get_object(**place)["Body"].read()
 
     def waiting(self, queue: str) -> list[str]:
         """The bodies of what waits in a queue, taken out."""
-        return self.house.aws.messages(self._url(queue))
+        return self.environment.aws.messages(self._url(queue))
 
     def _put_into(self, queue: str, body: str) -> None:
-        self.house.aws.sqs.send_message(QueueUrl=self._url(queue), MessageBody=body)
+        self.environment.aws.sqs.send_message(QueueUrl=self._url(queue), MessageBody=body)
 
     def _url(self, queue: str) -> str:
         name = self.names.arn(queue).rsplit(":", 1)[-1]
-        return self.house.aws.sqs.get_queue_url(QueueName=name)["QueueUrl"]
+        return self.environment.aws.sqs.get_queue_url(QueueName=name)["QueueUrl"]
 
     def _acts(self, function: str, *rights: Right) -> None:
         for right in rights:
@@ -148,8 +148,8 @@ def acts_around(function: str, names: Names) -> Iterator[Right]:
 
 
 @contextmanager
-def staged() -> Iterator[Stage]:
-    """A stage, empty at first; what functions print is kept from the screen."""
+def new_harness() -> Iterator[Harness]:
+    """A harness, empty at first; what functions print is kept from the screen."""
     printed = io.StringIO()
 
     def output() -> str:
@@ -158,5 +158,5 @@ def staged() -> Iterator[Stage]:
         printed.truncate()
         return text
 
-    with redirect_stdout(printed), furnished(output) as (house, guard):
-        yield Stage(house, guard)
+    with redirect_stdout(printed), prepared_environment(output) as (environment, guard):
+        yield Harness(environment, guard)
