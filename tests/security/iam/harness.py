@@ -1,4 +1,4 @@
-"""The whole environment at work: Lambda hands over what waits, S3 tells, fal fetches, each within its rights."""
+"""All functions together: Lambda hands messages over, S3 notifies, fal fetches, each within its rights."""
 
 import io
 import json
@@ -23,32 +23,32 @@ type Scenario = Callable[["Harness"], None]
 SCENARIOS: dict[str, Scenario] = {}
 
 
-def scenario(told: Scenario) -> Scenario:
-    """One of the things that the environment does, with what must be true at its end."""
-    SCENARIOS[told.__name__] = told
-    return told
+def scenario(function: Scenario) -> Scenario:
+    """Register one thing that the functions do together, with what must be true at its end."""
+    SCENARIOS[function.__name__] = function
+    return function
 
 
 class Refused(Exception):
-    """Somebody other than our code was refused what it does in a role's name."""
+    """AWS or fal was refused what it does in the name of a role."""
 
 
 @dataclass
 class Harness:
-    """A environment, its guard, and what AWS itself does around the functions."""
+    """An environment, its guard, and what AWS itself does around the functions."""
 
     environment: LambdaEnvironment
     guard: Guard
 
     @property
     def names(self) -> Names:
-        """The names of what is on the harness."""
+        """Return the names of the environment's resources."""
         return Names.of_environment(self.environment.variables())
 
-    def invoke(self, function: str, said: dict[str, Any]) -> Any:
+    def invoke(self, function: str, request: dict[str, Any]) -> Any:
         """A function's answer. Lambda writes its log and sends its trace; raises Refused."""
         self._acts(function, *acts_around(function, self.names))
-        return handlers()[function].handler(said, Context())
+        return handlers()[function].handler(request, Context())
 
     def deliver(self, function: str) -> list[str]:
         """Hand over what waits in a function's queue, one by one; the bodies of what came back."""
@@ -59,12 +59,12 @@ class Harness:
             self._acts(function, *(Right(action, arn) for action in polls))
             for body in self.environment.aws.messages(self._url(queue)):
                 [record] = event("s3_put_in_sqs")["Records"]
-                said = {"Records": [{**record, "body": body, "eventSourceARN": arn}]}
-                back += [body for _ in self.invoke(function, said)["batchItemFailures"]]
+                batch = {"Records": [{**record, "body": body, "eventSourceARN": arn}]}
+                back += [body for _ in self.invoke(function, batch)["batchItemFailures"]]
         return back
 
-    def drop(self, key: str = "portrait/ada.zip", *, tell: bool = True, **how: Any) -> str:
-        """A dataset in the bucket, of which S3 tells the inbox; its version."""
+    def drop(self, key: str = "portrait/ada.zip", *, notify: bool = True, **how: Any) -> str:
+        """Upload a dataset, of which S3 notifies the inbox; return its version."""
         metadata = how.pop("metadata", {})
         put = self.environment.aws.s3.put_object(
             Bucket="datasets", Key=key, Body=make_archive(**how), Metadata=metadata
@@ -72,7 +72,7 @@ class Harness:
         version = DatasetVersion(
             bucket="datasets", key=key, version_id=put["VersionId"], etag=put["ETag"].strip('"')
         )
-        if tell:
+        if notify:
             self._put_into("InboxQueue", json.dumps(s3_notice_for(version)))
         return put["VersionId"]
 
@@ -83,8 +83,8 @@ class Harness:
         return self.environment.all_jobs()[0]
 
     def asked(self, method: str, path: str, body: str | None = None, **query: str) -> Any:
-        """The jobs API's answer to somebody who may ask."""
-        said = event("job_resolve") | {
+        """Return the answer of the jobs API."""
+        request = event("job_resolve") | {
             "httpMethod": method,
             "path": path,
             "resource": path,
@@ -92,7 +92,7 @@ class Harness:
             "queryStringParameters": query or None,
             "multiValueQueryStringParameters": {name: [value] for name, value in query.items()},
         }
-        answer = self.invoke("JobsFunction", said)
+        answer = self.invoke("JobsFunction", request)
         assert answer["statusCode"] == 200, answer["body"]
         return json.loads(answer["body"])
 
@@ -149,7 +149,7 @@ def acts_around(function: str, names: Names) -> Iterator[Right]:
 
 @contextmanager
 def new_harness() -> Iterator[Harness]:
-    """A harness, empty at first; what functions print is kept from the screen."""
+    """Return a new harness; what functions print is kept from the screen."""
     printed = io.StringIO()
 
     def output() -> str:

@@ -1,4 +1,4 @@
-"""IAM in front of moto refuses as AWS does, and stands in nobody's way but the functions'."""
+"""IAM in front of moto refuses functions as AWS does, and only functions."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +11,10 @@ from lora_drop.adapters.s3_client import s3_client
 from lora_drop.adapters.s3_results import S3Results
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.job import Status
-from tests.security.iam.datasets_come_in import sent_url
 from tests.security.iam.harness import Harness, Refused, new_harness
 from tests.security.iam.policies import Policy
 from tests.security.iam.rights import Right
+from tests.security.iam.scenarios_datasets import sent_url
 from tests.support.builders import make_job
 from tests.support.lambda_environment import Context, event
 from tests.support.lambda_setup import handlers
@@ -29,7 +29,7 @@ def harness() -> Iterator[Harness]:
 
 
 def called(harness: Harness, monkeypatch: pytest.MonkeyPatch, act: Any) -> Any:
-    """What comes of something that the jobs function does, instead of what it does else."""
+    """Have the jobs function do this instead of its own work."""
     monkeypatch.setattr(handlers()[JOBS], "bootstrap", act)
     return harness.invoke(JOBS, event("jobs_list"))
 
@@ -42,9 +42,7 @@ def without(harness: Harness, function: str, action: str) -> None:
     harness.guard.policies = {**harness.guard.policies, function: Policy(left)}
 
 
-def test_a_function_is_refused_what_its_role_does_not_grant(
-    harness: Harness, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ungranted_call_is_refused(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     client = s3_client()
 
     with pytest.raises(ClientError) as refusal:
@@ -59,9 +57,7 @@ def test_a_function_is_refused_what_its_role_does_not_grant(
     assert "Contents" not in harness.environment.aws.s3.list_objects_v2(Bucket="datasets")
 
 
-def test_a_head_is_refused_without_a_reason(
-    harness: Harness, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_head_is_refused_without_reason(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     client = s3_client()
 
     with pytest.raises(ClientError) as refusal:
@@ -70,7 +66,7 @@ def test_a_head_is_refused_without_a_reason(
     assert refusal.value.response["Error"] == {"Code": "403", "Message": "Forbidden"}
 
 
-def test_who_may_not_list_is_not_told_that_something_is_missing(
+def test_absence_is_hidden_without_listing(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = "a/deliveries/x"
@@ -94,13 +90,13 @@ def test_who_may_not_list_is_not_told_that_something_is_missing(
     assert heard == [False, "403"]
 
 
-def test_what_a_test_does_itself_is_nobodys_business(harness: Harness) -> None:
+def test_calls_of_tests_pass(harness: Harness) -> None:
     harness.environment.aws.s3.put_object(Bucket="datasets", Key="x", Body=b"")
 
     assert harness.guard.asked == set()
 
 
-def test_an_address_is_signed_by_anybody_and_works_only_by_rights(harness: Harness) -> None:
+def test_presigned_url_needs_its_signers_right(harness: Harness) -> None:
     harness.submitted()
     url = sent_url(harness)
     assert harness.fetched(url).startswith(b"PK")
@@ -110,7 +106,7 @@ def test_an_address_is_signed_by_anybody_and_works_only_by_rights(harness: Harne
         harness.fetched(url)
 
 
-def test_lambda_itself_acts_within_the_role(harness: Harness) -> None:
+def test_lambda_acts_within_the_role(harness: Harness) -> None:
     harness.environment.add_job(make_job(Status.TRAINING))
     without(harness, JOBS, "logs:PutLogEvents")
 
@@ -118,14 +114,14 @@ def test_lambda_itself_acts_within_the_role(harness: Harness) -> None:
         harness.asked("GET", "/jobs")
 
 
-def test_a_call_from_a_thread_has_to_be_somebodys(harness: Harness) -> None:
+def test_call_from_thread_is_an_error(harness: Harness) -> None:
     with ThreadPoolExecutor(1) as other:
         asking = other.submit(harness.environment.aws.s3.list_objects_v2, Bucket="models")
-        with pytest.raises(AssertionError, match="nobody knows whose"):
+        with pytest.raises(AssertionError, match="no function is on its stack"):
             asking.result()
 
 
-def test_a_denial_is_noted_even_where_it_is_not_enforced(harness: Harness) -> None:
+def test_unenforced_denial_is_recorded(harness: Harness) -> None:
     without(harness, JOBS, "dynamodb:Query")
     harness.guard.enforced = False
 
@@ -133,7 +129,7 @@ def test_a_denial_is_noted_even_where_it_is_not_enforced(harness: Harness) -> No
     assert {right.action for _, right in harness.guard.denied} == {"dynamodb:Query"}
 
 
-def test_a_function_without_rights_does_nothing_at_all(harness: Harness) -> None:
+def test_function_without_rights_does_nothing(harness: Harness) -> None:
     harness.environment.add_job(make_job(Status.TRAINING))
     harness.guard.policies = {**harness.guard.policies, JOBS: Policy(())}
 

@@ -1,4 +1,4 @@
-"""What happens to results, and to what gets stuck: each of these needs rights of the other functions."""
+"""Scenarios of results, and of jobs that are stuck: each needs rights of the other functions."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -12,8 +12,8 @@ from lora_drop.jobs.delivery import DatasetDelivery, DeliveryMethod, fingerprint
 from lora_drop.jobs.job import Job, Status
 from lora_drop.messages import StoreRequest
 from lora_drop.results.copies import Label
-from tests.security.iam.datasets_come_in import STORE, delivered, known_path, told
 from tests.security.iam.harness import Harness, scenario
+from tests.security.iam.scenarios_datasets import STORE, delivered, delivered_as_submitted
 from tests.support.builders import ARTIFACTS, REQUEST_ID, make_job, webhook_body
 from tests.support.lambda_environment import FILES, event
 
@@ -23,15 +23,12 @@ FAILED = webhook_body(status="ERROR", error="x", payload={})
 JOB_ID = make_job().job_id
 
 
-# --------------------------------------------------------------------------- fal calls back
-
-
 @scenario
-def a_result_calls_the_next_in_the_line(harness: Harness) -> None:
-    """The slot that it frees is somebody's."""
+def a_result_wakes_the_next_waiting_job(harness: Harness) -> None:
+    """The slot that it frees is given to the next job."""
     harness.environment.add_job(make_job(Status.SUBMITTED))
     waits = harness.environment.add_job(make_job(Status.READY, job_id="next-0000000000"))
-    delivered(harness, known_path(), webhook_body())
+    delivered(harness, JOB_ID)
 
     [message] = harness.waiting("InboxQueue")
     assert waits.dataset.version_id in message
@@ -42,13 +39,13 @@ def a_result_calls_the_next_in_the_line(harness: Harness) -> None:
 def what_fal_delivers_is_kept(harness: Harness) -> None:
     """For a replay."""
     harness.environment.add_job(make_job(Status.SUBMITTED))
-    delivered(harness, known_path(), webhook_body())
+    delivered(harness, JOB_ID)
 
     assert any(name.startswith("2026") for name in harness.environment.files())
 
 
 @scenario
-def what_fal_signed_too_long_ago_has_fal_asked(harness: Harness) -> None:
+def a_stale_delivery_has_fal_asked(harness: Harness) -> None:
     """The reconciler is called, which holds the key."""
     harness.environment.aws.function(harness.environment.variables()["RECONCILE_FUNCTION"])
     harness.environment.add_job(make_job(Status.SUBMITTED))
@@ -59,10 +56,10 @@ def what_fal_signed_too_long_ago_has_fal_asked(harness: Harness) -> None:
 
 
 @scenario
-def a_failure_is_told_by_the_webhook(harness: Harness) -> None:
+def a_failure_is_recorded_by_the_webhook(harness: Harness) -> None:
     """A person finds the reason."""
     harness.environment.add_job(make_job(Status.SUBMITTED))
-    delivered(harness, known_path(), FAILED)
+    delivered(harness, JOB_ID, FAILED)
 
     assert "ERROR.txt" in harness.environment.files()
 
@@ -72,7 +69,7 @@ def a_doubt_is_settled_by_the_webhook(harness: Harness) -> None:
     """The error file that stood there is taken back."""
     job = harness.environment.add_job(make_job(Status.SUBMIT_UNKNOWN))
     with_error_file(harness, job)
-    delivered(harness, known_path(), webhook_body())
+    delivered(harness, JOB_ID)
 
     assert harness.environment.job(JOB_ID).status is Status.STORING
     assert "ERROR.txt" not in harness.environment.files()
@@ -80,20 +77,17 @@ def a_doubt_is_settled_by_the_webhook(harness: Harness) -> None:
 
 @scenario
 def a_late_delivery_closes_what_has_ended(harness: Harness) -> None:
-    """Its end is told for good."""
+    """It leaves the list of open jobs."""
     harness.environment.add_job(make_job(Status.FAILED))
     harness.environment.clock.now += timedelta(minutes=7)
-    delivered(harness, known_path(), FAILED)
+    delivered(harness, JOB_ID, FAILED)
 
     assert list(harness.environment.jobs.unfinished()) == []
 
 
-# --------------------------------------------------------------------------- results are stored
-
-
 @scenario
 def a_copy_is_finished_from_its_parts(harness: Harness) -> None:
-    """Whoever began it has died; what is there is listed, put together and read back."""
+    """The worker that began it has died; its parts are listed, put together and read back."""
     harness.environment.add_job(
         make_job(Status.STORING, uploads=(begun(harness, identity="etag"),))
     )
@@ -103,8 +97,8 @@ def a_copy_is_finished_from_its_parts(harness: Harness) -> None:
 
 
 @scenario
-def a_copy_that_cannot_be_gone_on_with_is_ended(harness: Harness) -> None:
-    """And made anew."""
+def a_copy_that_cannot_be_resumed_is_ended(harness: Harness) -> None:
+    """And a new copy is made."""
     harness.environment.add_job(make_job(Status.STORING, uploads=(begun(harness, identity=""),)))
     stored(harness)
 
@@ -123,7 +117,7 @@ def a_stored_result_takes_its_error_back(harness: Harness) -> None:
 
 @scenario
 def a_message_that_comes_late_closes_the_job(harness: Harness) -> None:
-    """Its end is told for good."""
+    """It leaves the list of open jobs."""
     harness.environment.add_job(make_job(Status.STORING))
     stored(harness)
     harness.environment.clock.now += timedelta(minutes=7)
@@ -133,7 +127,7 @@ def a_message_that_comes_late_closes_the_job(harness: Harness) -> None:
 
 
 @scenario
-def a_result_that_nobody_brought_is_read_with_our_key(harness: Harness) -> None:
+def a_result_without_webhook_is_read_with_our_key(harness: Harness) -> None:
     """The webhook may be lost, and its artifacts with it."""
     harness.environment.add_job(make_job(Status.STORING, artifacts=()))
     harness.environment.internet.status = {"status": "COMPLETED"}
@@ -141,10 +135,10 @@ def a_result_that_nobody_brought_is_read_with_our_key(harness: Harness) -> None:
 
 
 @scenario
-def a_result_that_is_none_was_paid_for_nothing(harness: Harness) -> None:
+def an_invalid_result_is_booked_as_wasted(harness: Harness) -> None:
     """What is booked of it changes with the job's end."""
     job = harness.submitted()
-    told(harness, job)
+    delivered_as_submitted(harness, job)
     harness.environment.internet.says["v3.fal.media"] = httpx.Response(200, content=b"<html>")
     harness.environment.internet.status = {"status": "COMPLETED"}
     assert harness.deliver(STORE) == []
@@ -153,13 +147,10 @@ def a_result_that_is_none_was_paid_for_nothing(harness: Harness) -> None:
     assert harness.environment.jobs.account("2026-11").wasted_usd > 0
 
 
-# --------------------------------------------------------------------------- nothing is stuck
-
-
 @scenario
 def a_lost_event_is_found(harness: Harness) -> None:
     """By a walk through the bucket."""
-    version = harness.drop(tell=False)
+    version = harness.drop(notify=False)
     harness.environment.clock.now = datetime.now(UTC) + timedelta(minutes=6)
     round_done(harness)
 
@@ -168,7 +159,7 @@ def a_lost_event_is_found(harness: Harness) -> None:
 
 
 @scenario
-def a_lost_webhook_is_made_good(harness: Harness) -> None:
+def a_lost_webhook_is_replaced_by_a_question(harness: Harness) -> None:
     """Fal is asked."""
     harness.environment.add_job(make_job(Status.SUBMITTED))
     harness.environment.internet.status = {"status": "COMPLETED"}
@@ -179,7 +170,7 @@ def a_lost_webhook_is_made_good(harness: Harness) -> None:
 
 
 @scenario
-def a_dead_submission_is_told(harness: Harness) -> None:
+def a_dead_submission_is_reported(harness: Harness) -> None:
     """And never sent again."""
     harness.environment.add_job(make_job(Status.SUBMITTING))
     later(harness)
@@ -204,16 +195,13 @@ def a_doubt_is_settled_by_fals_list(harness: Harness) -> None:
 
 
 @scenario
-def an_upload_that_nobody_finishes_is_ended(harness: Harness) -> None:
+def an_abandoned_upload_is_ended(harness: Harness) -> None:
     """By a walk through the unfinished ones."""
     harness.environment.aws.s3.create_multipart_upload(Bucket="models", Key="x/lora.safetensors")
     harness.environment.clock.now = datetime.now(UTC) + timedelta(hours=2)
     round_done(harness)
 
     assert "Uploads" not in harness.environment.aws.s3.list_multipart_uploads(Bucket="models")
-
-
-# --------------------------------------------------------------------------- what they share
 
 
 def with_error_file(harness: Harness, job: Job) -> None:

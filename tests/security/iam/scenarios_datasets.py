@@ -1,4 +1,4 @@
-"""What happens to datasets, end to end: each of these needs some of the submit function's rights."""
+"""Scenarios of datasets, end to end: each needs some of the submit function's rights."""
 
 import json
 import zipfile
@@ -13,8 +13,9 @@ from lora_drop.datasets.images.pictures import ImageInspection, Mended
 from lora_drop.jobs.job import Job, Status
 from tests.security.iam.harness import Harness, scenario
 from tests.support.bucket import expiring_tag
-from tests.support.builders import REQUEST_ID, make_job, make_jpeg, signed, webhook_body, with_exif
-from tests.support.lambda_environment import RESULT, event
+from tests.support.builders import REQUEST_ID, make_jpeg, signed, webhook_body, with_exif
+from tests.support.lambda_environment import RESULT
+from tests.support.lambda_events import webhook_event
 from tests.support.memory import ManualClock
 from tests.support.pictures import BlindPictures
 
@@ -24,7 +25,7 @@ MIB = 1024**2
 
 @scenario
 def a_dataset_becomes_a_lora(harness: Harness) -> None:
-    """The main way through the environment, with every file at its end."""
+    """The main way through the functions, with every file at its end."""
     job = trained(harness)
 
     assert job.status is Status.SUCCEEDED
@@ -34,7 +35,7 @@ def a_dataset_becomes_a_lora(harness: Harness) -> None:
 
 
 @scenario
-def fal_fetches_the_very_version_that_was_dropped(harness: Harness) -> None:
+def fal_fetches_the_uploaded_version(harness: Harness) -> None:
     """The presigned address works by the rights of the role that signed it."""
     version = harness.drop()
     harness.deliver(SUBMIT)
@@ -46,7 +47,7 @@ def fal_fetches_the_very_version_that_was_dropped(harness: Harness) -> None:
 
 @scenario
 def fal_fetches_the_clean_copy_which_expires(harness: Harness) -> None:
-    """What is mended lies in the models bucket, tagged as its lifecycle wants it."""
+    """The clean copy is in the models bucket, tagged as its lifecycle wants it."""
     nested = {f"album/{number}.jpg": make_jpeg(number) for number in range(12)}
     job = harness.submitted(images=0, members={**nested, "loose.jpg": make_jpeg(99)})
 
@@ -56,8 +57,8 @@ def fal_fetches_the_clean_copy_which_expires(harness: Harness) -> None:
         assert tags["TagSet"] == [expiring_tag()]
 
 
-class Clumsy(BlindPictures):
-    """Pictures that cannot be mended after all."""
+class FailingPictures(BlindPictures):
+    """Pictures that cannot be cleaned after all."""
 
     def mend(self, *_: object, **_other: object) -> Mended:
         raise InvalidImageError(Flaw.DAMAGED, "is no good, on purpose")
@@ -65,10 +66,10 @@ class Clumsy(BlindPictures):
 
 @scenario
 def a_clean_copy_that_breaks_off_leaves_nothing_behind(harness: Harness) -> None:
-    """Photos of people, in parts that nobody sees, would be paid for until the lifecycle ends them."""
+    """Photos of people, in unfinished parts, would be paid for until the lifecycle ends them."""
     large = {f"{number:02}.jpg": make_jpeg(str(number) * MIB) for number in range(11)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SubmitBootstrap, "pictures", Clumsy())
+        patch.setattr(SubmitBootstrap, "pictures", FailingPictures())
         photos = {**large, "last.jpg": with_exif(99)}
         job = harness.submitted(images=0, members=photos, compression=zipfile.ZIP_STORED)
 
@@ -77,7 +78,7 @@ def a_clean_copy_that_breaks_off_leaves_nothing_behind(harness: Harness) -> None
 
 
 @scenario
-def a_dataset_that_was_deleted_is_told_as_deleted(harness: Harness) -> None:
+def a_deleted_dataset_is_reported(harness: Harness) -> None:
     """Without the right to list, S3 would call it forbidden."""
     harness.drop()
     harness.environment.aws.s3.delete_object(Bucket="datasets", Key="portrait/ada.zip")
@@ -101,7 +102,7 @@ def a_duplicate_gets_the_earlier_files(harness: Harness) -> None:
 
 @scenario
 def a_duplicate_of_a_lost_lora_is_trained(harness: Harness) -> None:
-    """That a file is gone, and not only out of reach, is what S3 tells those who may list."""
+    """S3 says that a file is gone, and not only forbidden, to a role that may list."""
     first = trained(harness)
     harness.environment.aws.s3.delete_object(Bucket="models", Key=first.files[0].key)
     harness.environment.clock.now += timedelta(seconds=1)
@@ -118,7 +119,7 @@ def a_held_job_goes_on_once_it_is_approved(harness: Harness) -> None:
         held = harness.submitted()
         assert (held.status, "ERROR.txt" in harness.environment.files()) == (Status.HELD, True)
         harness.asked("POST", f"/jobs/{held.job_id}/approve")
-        # As if whoever approved had died before the file was gone.
+        # As if the jobs function had died before the file was gone.
         harness.environment.aws.s3.put_object(
             Bucket="models", Key=held.prefix + "ERROR.txt", Body=b"x"
         )
@@ -130,10 +131,10 @@ def a_held_job_goes_on_once_it_is_approved(harness: Harness) -> None:
 
 @scenario
 def a_retry_is_sent_while_the_failed_one_stays_failed(harness: Harness) -> None:
-    """Nobody pays once more for what comes after all at that moment."""
+    """The failed job stays failed, and is not paid once more."""
     first = harness.submitted()
     harness.environment.clock.now += timedelta(seconds=1)
-    told(harness, first, body=webhook_body(status="ERROR", error="x", payload={}))
+    delivered_as_submitted(harness, first, body=webhook_body(status="ERROR", error="x", payload={}))
     harness.asked("POST", f"/jobs/{first.job_id}/retry")
     assert harness.deliver(SUBMIT) == []
 
@@ -143,8 +144,8 @@ def a_retry_is_sent_while_the_failed_one_stays_failed(harness: Harness) -> None:
     }
 
 
-class Slow(BlindPictures):
-    """Pictures that take their time."""
+class SlowPictures(BlindPictures):
+    """Pictures that take two seconds each to inspect."""
 
     def __init__(self, clock: ManualClock) -> None:
         self._clock = clock
@@ -155,10 +156,10 @@ class Slow(BlindPictures):
 
 
 @scenario
-def whoever_has_looked_for_long_leaves_the_sending_to_the_next(harness: Harness) -> None:
+def a_long_check_leaves_the_sending_to_the_next_run(harness: Harness) -> None:
     """By a message into its own inbox."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SubmitBootstrap, "pictures", Slow(harness.environment.clock))
+        patch.setattr(SubmitBootstrap, "pictures", SlowPictures(harness.environment.clock))
         assert harness.submitted().status is Status.READY
     assert harness.deliver(SUBMIT) == []
 
@@ -166,7 +167,7 @@ def whoever_has_looked_for_long_leaves_the_sending_to_the_next(harness: Harness)
 
 
 @scenario
-def what_has_ended_is_looked_at_no_more(harness: Harness) -> None:
+def an_ended_job_is_checked_no_more(harness: Harness) -> None:
     """A rejected job leaves the list of the open ones when its event comes again."""
     harness.drop(images=3)
     [body] = harness.environment.aws.messages(harness.environment.inbox)
@@ -180,43 +181,34 @@ def what_has_ended_is_looked_at_no_more(harness: Harness) -> None:
     assert list(harness.environment.jobs.unfinished()) == []
 
 
-# --------------------------------------------------------------------------- what they share
-
-
 def sent_url(harness: Harness) -> str:
-    """Where fal was told to get the dataset of the last request from."""
+    """Return the address of the dataset in the last request to fal."""
     url: str = json.loads(harness.environment.internet.posts[-1].content)["images_data_url"]
     return url
 
 
-def told(harness: Harness, job: Job, body: bytes | None = None) -> None:
-    """Fal delivers what became of a request, now."""
-    posts = [
-        httpx.URL(each.url.params["fal_webhook"]).path
-        for each in harness.environment.internet.posts
-    ]
-    path = next(each for each in reversed(posts) if job.job_id in each)
-    delivered(harness, path.removeprefix("/live"), body or webhook_body(payload=RESULT))
-
-
-def delivered(harness: Harness, path: str, body: bytes) -> None:
-    """A delivery that is taken in."""
+def delivered(harness: Harness, job_id: str, body: bytes = b"", *, path: str = "") -> None:
+    """Fal delivers what became of a request, now, and is answered with success."""
+    body = body or webhook_body()
     headers = signed(body, at=harness.environment.clock.now)
-    said = event("webhook_ok") | {"path": path, "body": body.decode(), "multiValueHeaders": headers}
-    assert harness.invoke(WEBHOOK, said)["statusCode"] == 200
+    request = webhook_event(job_id, body, headers, path=path)
+    assert harness.invoke(WEBHOOK, request)["statusCode"] == 200
+
+
+def delivered_as_submitted(harness: Harness, job: Job, body: bytes = b"") -> None:
+    """Fal delivers to the very address that it was given with the request."""
+    urls = [
+        httpx.URL(each.url.params["fal_webhook"]) for each in harness.environment.internet.posts
+    ]
+    path = next(each.path for each in reversed(urls) if job.job_id in each.path)
+    body = body or webhook_body(payload=RESULT)
+    delivered(harness, job.job_id, body, path=path.removeprefix("/live"))
 
 
 def trained(harness: Harness) -> Job:
-    """A job that came to its end."""
+    """Return a job that succeeded."""
     job = harness.submitted()
     assert (job.status, job.request_id) == (Status.SUBMITTED, REQUEST_ID)
-    told(harness, job)
+    delivered_as_submitted(harness, job)
     assert harness.deliver(STORE) == []
     return harness.environment.job(job.job_id)
-
-
-def known_path() -> str:
-    """The webhook's path for the job that ``make_job`` makes."""
-    path: str = event("webhook_ok")["path"]
-    assert make_job().job_id in path
-    return path
