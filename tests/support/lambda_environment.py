@@ -176,8 +176,6 @@ class LambdaEnvironment:
             "LATE_AFTER_SECONDS": "300",
         }
 
-    environment = variables  # for the callers in tests/resilience, until they are renamed
-
     @property
     def jobs(self) -> DynamoJobs:
         return DynamoJobs(self.aws.dynamodb, self.table)
@@ -267,6 +265,3 @@ def recorded() -> Iterator[list[Call]]:
 
     with patch.object(BaseClient, "_make_api_call", note):
         yield calls
-
-
-House = LambdaEnvironment  # for the callers in tests/resilience, until they are renamed
