@@ -38,7 +38,9 @@ def heard(stack: Deployed, queue: str, job_id: str) -> list[StatusChange]:
     return sorted(changes, key=lambda change: change.version)
 
 
-def test_a_training_is_told_from_its_beginning_to_its_end(stack: Deployed) -> None:
+@pytest.mark.promise("interfaces stay")
+def test_events_follow_a_training(stack: Deployed) -> None:
+    """The event bus gets every status of a training from its beginning to its end."""
     queue = listening(stack)
 
     job = stack.train(stack.local.sample)
