@@ -1,4 +1,4 @@
-"""Whoever listens on the bus hears of a training from its beginning to its end."""
+"""The event bus gets every status of a training from its beginning to its end."""
 
 import json
 import time
