@@ -86,10 +86,10 @@ def test_committed_event_matches_script(file: Path, text: str) -> None:
 
 def test_every_event_is_documented() -> None:
     names = {file.name for file in HERE.glob("*.json")}
-    told = (HERE / "README.md").read_text()
+    readme = (HERE / "README.md").read_text()
 
     assert names == {file.name for file in files()}
-    assert [name for name in sorted(names) if f"`{name}`" not in told] == []
+    assert [name for name in sorted(names) if f"`{name}`" not in readme] == []
 
 
 def test_api_event_repeats_its_headers() -> None:

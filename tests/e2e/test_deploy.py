@@ -30,7 +30,7 @@ ALARMS = sum(each["Type"] == "AWS::CloudWatch::Alarm" for each in template()["Re
 
 @pytest.fixture(scope="module")
 def account() -> Iterator[dict[str, str]]:
-    """The environment of somebody who has typed what the README's emulator says."""
+    """Return the environment after a person has typed what the README's emulator says."""
     with subprocess.Popen(  # noqa: S603  # the README's own words
         ["/bin/bash", "-c", SERVE],
         cwd=ROOT,

@@ -47,14 +47,16 @@ def posts(stack: Deployed, slug: str) -> int:
 def test_logs_of_a_job_are_found(exported: Deployed) -> None:
     job_id = exported.train(exported.local.sample, "--stack", STACK)["job_id"]
 
-    told = logged(f"sam logs --stack-name {STACK} --filter '\"{job_id}\"' --start-time '1day ago'")
+    output = logged(
+        f"sam logs --stack-name {STACK} --filter '\"{job_id}\"' --start-time '1day ago'"
+    )
     of_nobody = logged(
         f"sam logs --stack-name {STACK} --filter '\"no-{job_id}\"' --start-time '1day ago'"
     )
 
     listed = json.loads(exported.run("jobs", "--stack", STACK, "--json").splitlines()[0])
     assert job_id in [job["job_id"] for job in listed["jobs"]]
-    assert job_id in told
+    assert job_id in output
     assert job_id not in of_nobody
 
 

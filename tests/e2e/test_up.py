@@ -86,9 +86,9 @@ def test_down_ends_what_was_left(tmp_path: Path) -> None:
         command.communicate(timeout=60)
     assert emulator.alive
 
-    told = run_command(tmp_path, "down")
+    output = run_command(tmp_path, "down")
 
-    assert told == "The stack is down.\n"
+    assert output == "The stack is down.\n"
     assert not _group_runs(emulator.pid)
 
 

@@ -51,7 +51,7 @@ def handlers() -> dict[str, ModuleType]:
 def prepared_environment(output: Callable[[], str]) -> Iterator[tuple[LambdaEnvironment, Guard]]:
     """Everything a function finds around it, freshly made; the clock stands at the time of the events.
 
-    httpx reaches fal, its keys and its CDN, and nobody else. ``output`` gives what was printed.
+    httpx reaches fal, its keys and its CDN, and no other host. ``output`` gives what was printed.
     """
     internet, clock = Internet(), ManualClock()
     _start_anew()

@@ -72,11 +72,11 @@ def test_mail_reports_ends_and_holds() -> None:
     """A mail is sent when a job of this stack ends or waits for a person."""
     rule = RESOURCES["JobMailRule"]
     pattern = rule["Properties"]["EventPattern"]
-    told = {status for status in Status if status.terminal or status.troubling}
+    mailed = {status for status in Status if status.terminal or status.troubling}
 
     assert rule["Condition"] == "JobsAreMailed"
     assert (pattern["source"], pattern["detail-type"]) == ([SOURCE], [DETAIL_TYPE])
-    assert set(pattern["detail"]["status"]) == told
+    assert set(pattern["detail"]["status"]) == mailed
     assert pattern["detail"]["bucket"] == [{"Ref": "ModelsBucket"}]
     assert pattern["detail"]["again"] == [False]
 
