@@ -59,10 +59,10 @@ def test_success_is_recorded_and_stored(environment: LambdaEnvironment, job: Job
     waiting = environment.add_job(make_job(Status.READY, job_id="next-0000000000"))
 
     first = delivered(event("webhook_ok"))
+    [message] = environment.aws.messages(environment.results)
     after = environment.job(job.job_id)
     second = delivered(event("webhook_ok"))
 
-    [message, *_] = environment.aws.messages(environment.results)
     assert first == second == (200, {"job_id": job.job_id, "status": "STORING"})
     assert after.status is Status.STORING
     assert environment.job(job.job_id) == after
