@@ -8,7 +8,7 @@ import pytest
 from typer.testing import Result
 
 from lora_drop.adapters.pillow import PillowPictures
-from lora_drop.cli.reports import told
+from lora_drop.cli.reports import problem_lines
 from lora_drop.datasets.report import Verdict
 from lora_drop.jobs.problems import Problem
 from tests.support.checking import checked
@@ -296,7 +296,7 @@ def test_names_cannot_steer_the_terminal(number: int) -> None:
     """Names of members cannot steer the terminal."""
     names = [f"{each}\x1b[2J.mov" for each in range(number)]
     found = [Problem(code="dataset_other_file", message=name, member=name) for name in names]
-    [line] = told(found, 3, all_of_them="--report shows all")
+    [line] = problem_lines(found, 3, all_of_them="--report shows all")
 
     assert "0[U+001B][2J.mov" in line
     assert line.isprintable()

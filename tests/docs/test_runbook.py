@@ -1,16 +1,15 @@
-"""docs/runbook.md: every alarm of the template, none that is no more, and commands that exist."""
+"""docs/runbook.md: a section for every alarm of the template, and commands that exist."""
 
 import re
 import shlex
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from lora_drop.cli.main import command_of
 from tests.docs.console import calls_of_aws, typed, wrong_with
-from tests.support.template import properties, template
+from tests.support.template import of_type, properties, template
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
@@ -22,11 +21,7 @@ SECTIONS = {
     )
     for name in names.split(", ")
 }
-ALARMS: dict[str, dict[str, Any]] = {
-    name: resource["Properties"]
-    for name, resource in template()["Resources"].items()
-    if resource["Type"] == "AWS::CloudWatch::Alarm"
-}
+ALARMS = of_type("AWS::CloudWatch::Alarm")
 DATA_IS_MISSING = {"RoundsMissingAlarm"}
 QUEUES = {"InboxDeadLettersAlarm": "InboxQueue", "ResultsDeadLettersAlarm": "ResultsQueue"}
 LOGS = sorted({line for line in typed(RUNBOOK) if line.startswith("sam logs ")})
@@ -61,12 +56,14 @@ def began_before(name: str) -> timedelta:
     return watched + tries * timedelta(seconds=int(queue["VisibilityTimeout"]))
 
 
-def test_every_alarm_has_its_section_and_no_section_is_of_an_alarm_that_is_no_more() -> None:
+@pytest.mark.promise("it can be operated")
+def test_every_alarm_has_a_section() -> None:
+    """The runbook has a section for every alarm of the template, and for no other."""
     assert sorted(SECTIONS) == sorted(ALARMS)
 
 
 @pytest.mark.parametrize("name", sorted(ALARMS))
-def test_a_section_quotes_its_alarm_and_says_how_soon_and_what_to_type(name: str) -> None:
+def test_section_quotes_alarm_and_commands(name: str) -> None:
     quoted = " ".join(re.findall(r"^> (.*)$", SECTIONS[name], re.MULTILINE))
 
     assert quoted == ALARMS[name]["AlarmDescription"]
@@ -75,7 +72,7 @@ def test_a_section_quotes_its_alarm_and_says_how_soon_and_what_to_type(name: str
 
 
 @pytest.mark.parametrize("name", sorted(ALARMS))
-def test_an_alarm_says_what_to_type_and_writes_to_whoever_wants_it(name: str) -> None:
+def test_alarm_says_what_to_type(name: str) -> None:
     alarm = ALARMS[name]
     says = alarm["AlarmDescription"]
 
@@ -88,16 +85,18 @@ def test_an_alarm_says_what_to_type_and_writes_to_whoever_wants_it(name: str) ->
     assert alarm["TreatMissingData"] == missing
 
 
+@pytest.mark.promise("it can be operated")
 @pytest.mark.parametrize(
     "line", sorted({line for line in typed(RUNBOOK) if line.startswith("lora-drop ")})
 )
-def test_a_line_of_the_runbook_can_be_typed(line: str) -> None:
+def test_runbook_commands_exist(line: str) -> None:
+    """Every line of the runbook that starts with lora-drop can be typed."""
     _, name, *words = shlex.split(line)
 
     command_of(name).make_context(name, words)
 
 
-def test_the_functions_in_the_runbook_are_the_templates() -> None:
+def test_runbook_functions_exist() -> None:
     named = {name for line in LOGS if (name := option(line, "--name"))}
 
     assert named
@@ -105,12 +104,12 @@ def test_the_functions_in_the_runbook_are_the_templates() -> None:
 
 
 @pytest.mark.parametrize("line", LOGS)
-def test_a_line_of_the_logs_says_how_far_it_looks_back(line: str) -> None:
+def test_log_lines_say_how_far(line: str) -> None:
     assert looks_back(line) >= timedelta(hours=1)
 
 
 @pytest.mark.parametrize("name", sorted(ALARMS))
-def test_the_logs_are_looked_at_from_before_the_cause_of_the_alarm(name: str) -> None:
+def test_logs_reach_before_the_cause(name: str) -> None:
     for line in typed(SECTIONS[name]):
         # What goes on for a day is in the log of every hour.
         if line.startswith("sam logs ") and ALARMS[name]["MetricName"] != "OldestErasureSeconds":
@@ -118,48 +117,44 @@ def test_the_logs_are_looked_at_from_before_the_cause_of_the_alarm(name: str) ->
 
 
 @pytest.mark.parametrize("line", LOGS)
-def test_a_filter_quotes_what_cloudwatch_would_not_take_as_it_is(line: str) -> None:
+def test_filter_is_quoted_for_cloudwatch(line: str) -> None:
     pattern = option(line, "--filter")
 
     assert pattern is None or FILTER.fullmatch(pattern)
 
 
 @pytest.mark.parametrize("pattern", ["message failed", "ada-486fb2366b", "?Traceback failed", "?"])
-def test_a_filter_that_is_not_quoted_would_be_noticed(pattern: str) -> None:
+def test_unquoted_filter_is_noticed(pattern: str) -> None:
     assert not FILTER.fullmatch(pattern)
 
 
 @pytest.mark.parametrize(
     "line", sorted({line for line in typed(RUNBOOK) if re.search(r"\baws \w", line)})
 )
-def test_a_call_of_aws_in_the_runbook_is_one_of_its_calls(line: str) -> None:
+def test_runbook_aws_calls_exist(line: str) -> None:
     calls = list(calls_of_aws(line))
 
     assert calls
     assert [wrong_with(call) for call in calls] == [[]] * len(calls)
 
 
-def test_what_is_no_call_of_aws_would_be_noticed() -> None:
+def test_invalid_aws_call_is_noticed() -> None:
     calls = calls_of_aws('aws sqs tidy-up --queue "$(aws sqs get-queue-url --name x)"')
 
     assert [wrong_with(call) for call in calls] == [["name"], ["tidy-up"]]
 
 
-def test_a_deployment_in_the_runbook_is_of_parameters_that_there_are() -> None:
-    named = set(re.findall(r"PARAMETERS='(\w+)=", RUNBOOK))
+def test_runbook_parameters_and_outputs_exist() -> None:
+    parameters = set(re.findall(r"PARAMETERS='(\w+)=", RUNBOOK))
+    outputs = set(re.findall(r"OutputKey=='(\w+)'", RUNBOOK))
 
-    assert named
-    assert named <= set(template()["Parameters"])
-
-
-def test_the_outputs_that_the_runbook_asks_for_are_the_templates() -> None:
-    named = set(re.findall(r"OutputKey=='(\w+)'", RUNBOOK))
-
-    assert named
-    assert named <= set(template()["Outputs"])
+    assert parameters
+    assert outputs
+    assert parameters <= set(template()["Parameters"])
+    assert outputs <= set(template()["Outputs"])
 
 
-def test_what_an_idle_stack_pays_for_is_what_the_template_has() -> None:
+def test_idle_costs_match_the_template() -> None:
     kinds = [resource["Type"] for resource in template()["Resources"].values()]
     dashboard = properties("Dashboard")["DashboardBody"]["Fn::Sub"]
     drawn = re.findall(r'\["(?:LoraDrop|AWS/\w+)", "', dashboard)
@@ -167,13 +162,10 @@ def test_what_an_idle_stack_pays_for_is_what_the_template_has() -> None:
     assert f"| {len(ALARMS)} alarms at" in RUNBOOK
     assert f"this one has {len(drawn)} |" in RUNBOOK
     assert f"| {kinds.count('AWS::SecretsManager::Secret')} secrets at" in RUNBOOK
-
-
-def test_the_readme_counts_the_alarms_that_there_are() -> None:
     assert f"\n{len(ALARMS)} alarms and a dashboard" in (ROOT / "README.md").read_text()
 
 
-def test_what_stays_when_a_stack_is_removed_is_what_the_runbook_says() -> None:
+def test_removed_stack_keeps_documented_resources() -> None:
     kept = {
         name
         for name, resource in template()["Resources"].items()
@@ -184,7 +176,7 @@ def test_what_stays_when_a_stack_is_removed_is_what_the_runbook_says() -> None:
     assert "The jobs table and both buckets stay" in RUNBOOK
 
 
-def test_the_template_leaves_the_switch_of_the_inbox_to_people() -> None:
+def test_template_never_switches_the_inbox() -> None:
     inbox = properties("SubmitFunction")["Events"]["Inbox"]
 
     assert inbox["Type"] == "SQS"

@@ -33,12 +33,12 @@ class Deployed:
         return run_command(self.local.state, *words, code=code)
 
     def train(self, path: Path, *words: str, code: int = 0, force: bool = True) -> dict[str, Any]:
-        """The job that `lora-drop train --json` ends with; the same content is trained anew."""
+        """The job that `lora-drop train --json` ends with; the same content is trained once more."""
         force_retrain = ["--force"] if force else []
-        told = self.run(
+        output = self.run(
             "train", str(path), "--json", "--timeout", "180", *force_retrain, *words, code=code
         )
-        job: dict[str, Any] = json.loads(told)
+        job: dict[str, Any] = json.loads(output)
         return job
 
     def client(self, service: str) -> Any:

@@ -15,9 +15,7 @@ pytestmark = pytest.mark.stack
 
 
 @pytest.mark.parametrize("way", ["fal", "data"])
-def test_a_dataset_goes_to_fal_the_way_that_the_stack_is_set_to(
-    stack: Deployed, tmp_path: Path, way: str
-) -> None:
+def test_dataset_goes_the_configured_way(stack: Deployed, tmp_path: Path, way: str) -> None:
     dataset = tmp_path / f"{way}.zip"
     dataset.write_bytes(_small_dataset())
     with _set(stack, DATASET_DELIVERY=way):

@@ -30,7 +30,7 @@ ALARMS = sum(each["Type"] == "AWS::CloudWatch::Alarm" for each in template()["Re
 
 @pytest.fixture(scope="module")
 def account() -> Iterator[dict[str, str]]:
-    """The environment of somebody who has typed what the README's emulator says."""
+    """Return the environment after a person has typed what the README's emulator says."""
     with subprocess.Popen(  # noqa: S603  # the README's own words
         ["/bin/bash", "-c", SERVE],
         cwd=ROOT,
@@ -72,9 +72,11 @@ def client(environment: dict[str, str], service: str) -> Any:
     )
 
 
-def test_an_empty_account_has_the_stack_its_key_and_its_alarms_from_the_readme_alone(
+@pytest.mark.promise("it can be operated")
+def test_readme_deploys_into_empty_account(
     account: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The lines of the README alone deploy the stack with its key and alarms into an empty account."""
     said = typed(DEPLOY, account)
 
     stacks = client(account, "cloudformation").describe_stacks(StackName="lora-drop-dev")["Stacks"]
@@ -92,7 +94,7 @@ def test_an_empty_account_has_the_stack_its_key_and_its_alarms_from_the_readme_a
     assert find_stack("lora-drop-dev").datasets_bucket == outputs["DatasetsBucketName"]
 
 
-def test_deploying_again_changes_nothing_and_mails_are_a_parameter(account: dict[str, str]) -> None:
+def test_second_deployment_only_adds_mails(account: dict[str, str]) -> None:
     again = DEPLOY.replace(KEY, "''")
     mails = "PARAMETERS='AlarmEmail=ops@example.com JobEmail=ada@example.com'"
 
@@ -105,7 +107,7 @@ def test_deploying_again_changes_nothing_and_mails_are_a_parameter(account: dict
     assert all(len(alarm["AlarmActions"]) == 1 for alarm in alarms)
 
 
-def test_whoever_wants_mails_hears_of_ends_in_words(account: dict[str, str]) -> None:
+def test_mail_says_that_a_job_ended(account: dict[str, str]) -> None:
     events, sns, sqs = (client(account, name) for name in ("events", "sns", "sqs"))
     [topic] = [
         row["TopicArn"] for row in sns.list_topics()["Topics"] if "JobTopic" in row["TopicArn"]

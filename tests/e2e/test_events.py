@@ -9,7 +9,7 @@ pytestmark = pytest.mark.stack
 
 
 @pytest.mark.parametrize("name", sorted(ABOUT_JOBS))
-def test_a_job_that_is_not_there_is_told_in_a_sentence(stack: Deployed, name: str) -> None:
+def test_unknown_job_is_one_sentence(stack: Deployed, name: str) -> None:
     said = run_command_both(stack.local.state, "event", name, "--job", "nobody-1", code=1)
 
     assert said.startswith("There is no job nobody-1")
@@ -17,7 +17,7 @@ def test_a_job_that_is_not_there_is_told_in_a_sentence(stack: Deployed, name: st
 
 
 @pytest.mark.parametrize("name", ["s3_put", "s3_put_in_sqs"])
-def test_an_object_that_is_not_there_is_told_in_a_sentence(stack: Deployed, name: str) -> None:
+def test_unknown_object_is_one_sentence(stack: Deployed, name: str) -> None:
     said = run_command_both(stack.local.state, "event", name, "--key", "nobody.zip", code=1)
 
     assert said.startswith("There is no object nobody.zip")

@@ -32,9 +32,9 @@ def folder(tmp_path: Path) -> Path:
     return target
 
 
-def test_a_folder_becomes_a_lora_with_the_bytes_that_fal_served(
-    stack: Deployed, folder: Path
-) -> None:
+@pytest.mark.promise("never lose a result")
+def test_folder_becomes_a_lora(stack: Deployed, folder: Path) -> None:
+    """A folder of photos becomes a LoRA, byte for byte what fal served."""
     job = stack.train(folder, "--preset", "fast", "--trigger", "ada", "--steps", "1200")
 
     assert job["status"] == "SUCCEEDED"
@@ -64,9 +64,7 @@ def expires(stack: Deployed, job: dict[str, Any], name: str) -> bool:
     return expiring_tag() in tags["TagSet"]
 
 
-def test_fal_gets_the_parameters_that_the_job_shows_and_the_very_archive(
-    stack: Deployed, folder: Path
-) -> None:
+def test_fal_gets_parameters_and_archive(stack: Deployed, folder: Path) -> None:
     job = stack.train(folder, "--key", "style/photos.zip", "--steps", "2100")
 
     [post] = stack.posts_of(job)
@@ -92,9 +90,7 @@ def test_fal_gets_the_parameters_that_the_job_shows_and_the_very_archive(
     assert fetched["images"] == job["images"] == 14
 
 
-def test_a_phones_dataset_is_mended_and_fal_gets_the_clean_copy(
-    stack: Deployed, tmp_path: Path
-) -> None:
+def test_phone_dataset_is_cleaned(stack: Deployed, tmp_path: Path) -> None:
     phone = tmp_path / "phone.zip"
     phone.write_bytes(phone_dataset())
 
@@ -135,10 +131,12 @@ def bad_archives(folder: Path, target: Path) -> dict[str, tuple[Path, str]]:
     }
 
 
+@pytest.mark.promise("never pay for a dataset that cannot train")
 @pytest.mark.parametrize("mistake", ["nine images", "text", "truncated", "unknown parameter"])
-def test_a_dataset_that_cannot_train_is_refused_for_free_with_what_to_do(
+def test_invalid_dataset_is_refused_free(
     stack: Deployed, folder: Path, tmp_path: Path, mistake: str
 ) -> None:
+    """A dataset that cannot train is refused before anything is paid, with what to do."""
     path, code = bad_archives(folder, tmp_path)[mistake]
     before = stack.simulator.ledger()["submissions"]
 
@@ -152,7 +150,9 @@ def test_a_dataset_that_cannot_train_is_refused_for_free_with_what_to_do(
     assert stack.simulator.ledger()["submissions"] == before
 
 
-def test_the_same_s3_event_five_times_is_one_job_and_one_post(stack: Deployed) -> None:
+@pytest.mark.promise("never pay twice")
+def test_repeated_event_is_one_request(stack: Deployed) -> None:
+    """The same S3 event five times makes one job and one request to fal."""
     job = stack.train(SAMPLE, "--key", "five/times.zip")
     notice = json.dumps(s3_notice_for(make_dataset().model_validate(job["dataset"])))
     sqs, queue = stack.client("sqs"), stack.access["outputs"]["InboxQueueUrl"]
@@ -180,7 +180,9 @@ def _wait_until_empty(stack: Deployed, queue: str) -> None:
     raise AssertionError("the inbox was not emptied")
 
 
-def test_two_lost_webhooks_are_made_good_by_asking_fal(stack: Deployed) -> None:
+@pytest.mark.promise("never get stuck")
+def test_lost_webhooks_are_made_good(stack: Deployed) -> None:
+    """A job whose webhook was lost is found by asking fal."""
     earlier = _lost_webhooks(stack)
     stack.simulator.inject("webhook_lost", times=2)
     words = ("--key", "lost/one.zip", "--force", "--no-wait")
@@ -201,7 +203,9 @@ def _lost_webhooks(stack: Deployed) -> set[str]:
     return {row["request_id"] for row in rows if row["variant"] == "lost"}
 
 
-def test_a_lost_answer_is_found_by_the_webhook_and_never_paid_again(stack: Deployed) -> None:
+@pytest.mark.promise("never pay twice")
+def test_lost_answer_is_never_repaid(stack: Deployed) -> None:
+    """A request whose answer was lost is found by its webhook and not paid again."""
     stack.simulator.inject("submit_answer_lost")
 
     job = stack.train(SAMPLE, "--key", "answer/lost.zip")
@@ -213,7 +217,7 @@ def test_a_lost_answer_is_found_by_the_webhook_and_never_paid_again(stack: Deplo
     assert "ERROR.txt" not in stack.files_of(job)
 
 
-def test_a_forged_webhook_changes_nothing(stack: Deployed) -> None:
+def test_forged_webhook_changes_nothing(stack: Deployed) -> None:
     stack.simulator.inject("webhook_forged")
     stack.simulator.inject("webhook_foreign_user")
 
@@ -225,7 +229,7 @@ def test_a_forged_webhook_changes_nothing(stack: Deployed) -> None:
     assert refused["forged"] == refused["foreign_user"] == 401
 
 
-def test_a_training_that_fails_says_why_in_plain_words(stack: Deployed) -> None:
+def test_failed_training_says_why(stack: Deployed) -> None:
     stack.simulator.inject("training_error", type="image_load_error")
 
     job = stack.train(SAMPLE, "--key", "fails.zip", code=1)
@@ -235,7 +239,7 @@ def test_a_training_that_fails_says_why_in_plain_words(stack: Deployed) -> None:
     assert "Open and save it again" in stack.files_of(job)["ERROR.txt"].decode()
 
 
-def test_a_full_queue_of_jobs_is_listed_page_by_page(stack: Deployed) -> None:
+def test_jobs_are_listed_in_pages(stack: Deployed) -> None:
     seen, cursor = [], None
     while True:
         words = ["jobs", "--json", "--limit", "3", *(["--cursor", cursor] if cursor else [])]
@@ -249,7 +253,7 @@ def test_a_full_queue_of_jobs_is_listed_page_by_page(stack: Deployed) -> None:
     assert len(seen) == len(set(seen)) >= 3
 
 
-def test_a_lost_answer_and_a_lost_webhook_are_found_in_fals_own_list(stack: Deployed) -> None:
+def test_lost_answer_and_webhook_recover(stack: Deployed) -> None:
     stack.simulator.inject("submit_answer_lost")
     stack.simulator.inject("webhook_lost")
 
@@ -260,7 +264,9 @@ def test_a_lost_answer_and_a_lost_webhook_are_found_in_fals_own_list(stack: Depl
     assert [post["request_id"] for post in stack.posts_of(job)] == [job["request_id"]]
 
 
-def test_a_404_of_the_cdn_loses_nothing_that_fal_still_has(stack: Deployed) -> None:
+@pytest.mark.promise("never lose a result")
+def test_cdn_404_loses_nothing(stack: Deployed) -> None:
+    """A result that the CDN once denied is stored all the same."""
     stack.simulator.inject("download_status", status=404, file_name="config.json")
 
     job = stack.train(SAMPLE, "--key", "cdn/404.zip")
@@ -269,7 +275,7 @@ def test_a_404_of_the_cdn_loses_nothing_that_fal_still_has(stack: Deployed) -> N
     assert {"config.json", "lora.safetensors"} <= set(stack.files_of(job))
 
 
-def test_a_job_that_waits_for_money_goes_on_when_a_person_says_so(stack: Deployed) -> None:
+def test_held_job_continues_after_approval(stack: Deployed) -> None:
     stack.simulator.inject("balance_exhausted")
     held = stack.train(SAMPLE, "--key", "held.zip", code=1)
     advice = stack.files_of(held)["ERROR.txt"].decode()

@@ -32,8 +32,10 @@ def normal(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if not line.startswith("upload ")]
 
 
+@pytest.mark.promise("interfaces stay")
 @pytest.mark.stack
-def test_the_transcript_in_the_readme_is_what_the_demo_prints(root: Path, tmp_path: Path) -> None:
+def test_transcript_is_what_demo_prints(root: Path, tmp_path: Path) -> None:
+    """The transcript in the README is what `make demo` prints."""
     shown = TRANSCRIPT.search((root / "README.md").read_text())
     assert shown is not None
 
@@ -43,11 +45,11 @@ def test_the_transcript_in_the_readme_is_what_the_demo_prints(root: Path, tmp_pa
     assert (tmp_path / "ledger.json").is_file()
 
 
-def test_the_generated_pages_are_what_the_program_says_today() -> None:
+def test_generated_pages_are_current() -> None:
     assert stale() == []
 
 
-def test_the_line_for_sam_local_is_the_one_that_up_prints(root: Path) -> None:
+def test_sam_local_line_is_current(root: Path) -> None:
     [shown] = SAM_LOCAL.findall((root / "README.md").read_text())
     state = Path(".lora-drop")
 
@@ -58,7 +60,7 @@ def test_the_line_for_sam_local_is_the_one_that_up_prints(root: Path) -> None:
     ]
 
 
-def test_the_presets_in_the_readme_are_those_of_the_program(root: Path) -> None:
+def test_presets_in_readme_are_current(root: Path) -> None:
     rows = re.findall(
         r"^\| `(\w+)`.*? \| (\d+) \| ([\d.]+) \| \$([\d.]+) \|$",
         (root / "README.md").read_text(),

@@ -44,21 +44,25 @@ def posts(stack: Deployed, slug: str) -> int:
     return sum(f"/{slug}" in (row["webhook_url"] or "") for row in rows)
 
 
-def test_the_stack_answers_by_its_name_and_its_logs_tell_of_a_job(exported: Deployed) -> None:
+def test_logs_of_a_job_are_found(exported: Deployed) -> None:
     job_id = exported.train(exported.local.sample, "--stack", STACK)["job_id"]
 
-    told = logged(f"sam logs --stack-name {STACK} --filter '\"{job_id}\"' --start-time '1day ago'")
+    output = logged(
+        f"sam logs --stack-name {STACK} --filter '\"{job_id}\"' --start-time '1day ago'"
+    )
     of_nobody = logged(
         f"sam logs --stack-name {STACK} --filter '\"no-{job_id}\"' --start-time '1day ago'"
     )
 
     listed = json.loads(exported.run("jobs", "--stack", STACK, "--json").splitlines()[0])
     assert job_id in [job["job_id"] for job in listed["jobs"]]
-    assert job_id in told
+    assert job_id in output
     assert job_id not in of_nobody
 
 
-def test_nothing_is_paid_while_the_inbox_is_switched_off(exported: Deployed) -> None:
+@pytest.mark.promise("it can be operated")
+def test_switched_off_inbox_pays_nothing(exported: Deployed) -> None:
+    """Nothing is paid while the inbox is switched off, and the dataset is trained after it is switched on."""
     functions = exported.client("lambda")
     [mapping] = functions.list_event_source_mappings(
         FunctionName=exported.access["outputs"]["SubmitFunctionName"]

@@ -1,24 +1,24 @@
-"""The real functions in the house the template describes, each within the rights of its own role."""
+"""The real functions in the environment that the template describes, each within its own role's rights."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.support.furnished import furnished
-from tests.support.lambda_environment import House
+from tests.support.lambda_environment import LambdaEnvironment
+from tests.support.lambda_setup import prepared_environment
 
 
 @pytest.fixture
-def house(capsys: pytest.CaptureFixture[str]) -> Iterator[House]:
-    """Everything a function finds around it, freshly made."""
-    with furnished(lambda: capsys.readouterr().out) as (made, guard):
+def environment(capsys: pytest.CaptureFixture[str]) -> Iterator[LambdaEnvironment]:
+    """Return a new environment of the functions; nothing is denied to them while the test runs."""
+    with prepared_environment(lambda: capsys.readouterr().out) as (made, guard):
         yield made
     assert guard.denied == set()
 
 
 @pytest.fixture
-def today(house: House) -> House:
-    """S3 stamps what is put into it with the real time."""
-    house.clock.now = datetime.now(UTC) + timedelta(seconds=2)
-    return house
+def today(environment: LambdaEnvironment) -> LambdaEnvironment:
+    """Return the environment with its clock at the real time, with which S3 stamps every object."""
+    environment.clock.now = datetime.now(UTC) + timedelta(seconds=2)
+    return environment

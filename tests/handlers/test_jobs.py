@@ -1,3 +1,5 @@
+"""The jobs function: jobs are listed page by page, and shown one by one."""
+
 import json
 from datetime import timedelta
 from typing import Any
@@ -8,15 +10,15 @@ from functions.jobs.handler import handler
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.public_job import public
 from lora_drop.jobs.status import Status
-from tests.support.builders import NOW, REQUEST_ID, make_job
-from tests.support.lambda_environment import Context, House, event
+from tests.support.builders import NOW, make_job
+from tests.support.lambda_environment import Context, LambdaEnvironment, event
 
 
 @pytest.fixture
-def jobs(house: House) -> list[Job]:
+def jobs(environment: LambdaEnvironment) -> list[Job]:
     """Five jobs, newest first; every other one is being trained."""
     return [
-        house.holds(
+        environment.add_job(
             make_job(
                 Status.TRAINING if number % 2 else Status.SUCCEEDED,
                 job_id=f"job-{number}",
@@ -41,23 +43,21 @@ def listing(**query: str) -> tuple[int, Any]:
     )
 
 
-def test_the_newest_jobs_are_listed(jobs: list[Job]) -> None:
-    assert asked(event("jobs_list")) == (200, {"jobs": list(map(public, jobs)), "next": None})
-
-
-def test_without_a_query_the_newest_jobs_are_listed(jobs: list[Job]) -> None:
+def test_newest_jobs_are_listed(jobs: list[Job]) -> None:
+    """With the event's query and without any."""
     status, body = listing()
 
+    assert asked(event("jobs_list")) == (200, {"jobs": list(map(public, jobs)), "next": None})
     assert (status, [job["job_id"] for job in body["jobs"]]) == (200, [job.job_id for job in jobs])
 
 
-@pytest.mark.usefixtures("house")
-def test_without_jobs_the_list_is_empty() -> None:
+@pytest.mark.usefixtures("environment")
+def test_without_jobs_list_is_empty() -> None:
     assert asked(event("jobs_list")) == (200, {"jobs": [], "next": None})
 
 
 @pytest.mark.parametrize("limit", ["1", "2", "3", "100"])
-def test_the_pages_together_are_all_the_jobs(jobs: list[Job], limit: str) -> None:
+def test_pages_are_all_jobs(jobs: list[Job], limit: str) -> None:
     status, page = listing(limit=limit)
     found = page["jobs"]
     while page["next"]:
@@ -69,7 +69,7 @@ def test_the_pages_together_are_all_the_jobs(jobs: list[Job], limit: str) -> Non
     assert [job["job_id"] for job in found] == [job.job_id for job in jobs]
 
 
-def test_jobs_of_one_state_alone_are_listed_page_by_page(jobs: list[Job]) -> None:
+def test_jobs_of_one_state_are_listed(jobs: list[Job]) -> None:
     training = [job.job_id for job in jobs if job.status is Status.TRAINING]
 
     _, first = listing(status="TRAINING", limit="1")
@@ -87,13 +87,12 @@ def test_jobs_of_one_state_alone_are_listed_page_by_page(jobs: list[Job]) -> Non
         ({"limit": "0"}, "limit"),
         ({"limit": "101"}, "limit"),
         ({"limit": "many"}, "limit"),
-        ({"cursor": "somebody else's"}, "cursor"),
+        ({"cursor": "of another list"}, "cursor"),
         ({"cursor": "eyJwayI6IDEsICJzayI6IDJ9"}, "cursor"),
+        ({"statsu": "FAILED"}, "statsu"),
     ],
 )
-def test_a_query_that_is_not_of_its_form_is_told_what_is_wrong(
-    query: dict[str, str], named: str
-) -> None:
+def test_invalid_query_names_its_part(query: dict[str, str], named: str) -> None:
     status, body = listing(**query)
 
     assert (status, body["error"]["code"]) == (400, "query_invalid")
@@ -102,7 +101,7 @@ def test_a_query_that_is_not_of_its_form_is_told_what_is_wrong(
     assert "pydantic" not in body["error"]["message"]
 
 
-def test_a_cursor_of_another_list_is_refused(jobs: list[Job]) -> None:
+def test_cursor_of_another_list_is_refused(jobs: list[Job]) -> None:
     _, page = listing(limit="2")
 
     status, body = listing(limit="2", status=jobs[0].status, cursor=page["next"])
@@ -110,8 +109,10 @@ def test_a_cursor_of_another_list_is_refused(jobs: list[Job]) -> None:
     assert (status, body["error"]["code"]) == (400, "query_invalid")
 
 
-def test_one_job_is_shown_as_its_public_self(house: House) -> None:
-    job = house.holds(make_job(Status.STORING))
+@pytest.mark.promise("nothing leaks")
+def test_job_is_shown_as_public(environment: LambdaEnvironment) -> None:
+    """The API shows the public fields of a job, and not the addresses of its files at fal."""
+    job = environment.add_job(make_job(Status.STORING))
 
     status, body = asked(event("job_item"))
 
@@ -119,97 +120,63 @@ def test_one_job_is_shown_as_its_public_self(house: House) -> None:
     assert "artifacts" not in body
 
 
-@pytest.mark.usefixtures("house")
-def test_an_unknown_job_is_told_as_such() -> None:
+@pytest.mark.usefixtures("environment")
+def test_unknown_job_is_named() -> None:
     status, body = asked(event("job_item"))
 
     assert (status, body["error"]["code"]) == (404, "job_unknown")
     assert make_job().job_id in body["error"]["message"]
 
 
-@pytest.mark.parametrize(
-    ("method", "path"), [("POST", "/jobs"), ("DELETE", "/jobs/job-1"), ("GET", "/elsewhere")]
-)
-def test_nothing_else_is_served(jobs: list[Job], house: House, method: str, path: str) -> None:
-    request = event("jobs_list") | {"httpMethod": method, "path": path}
-
-    assert handler(request, Context())["statusCode"] == 404
-    assert house.job("job-1") in jobs
-
-
-def test_a_row_that_cannot_be_read_is_our_trouble_and_not_the_askers(house: House) -> None:
-    house.holds(make_job())
-    house.aws.dynamodb.update_item(
-        TableName=house.table,
-        Key={"pk": {"S": make_job().job_id}, "sk": {"S": "job"}},
-        UpdateExpression="SET images = :value",
-        ExpressionAttributeValues={":value": {"S": "many"}},
-    )
+def test_unreadable_row_is_an_error(environment: LambdaEnvironment) -> None:
+    """A row that cannot be read is an internal error, and not the caller's."""
+    environment.add_job(make_job())
+    environment.break_row(make_job().job_id, "many")
 
     for name in ("jobs_list", "job_item"):
         with pytest.raises(ValueError, match="images"):
             handler(event(name), Context())
 
 
-def test_a_person_settles_a_doubtful_submission_under_their_name(house: House) -> None:
-    house.holds(make_job(Status.SUBMIT_UNKNOWN))
-
-    status, body = asked(event("job_resolve"))
-
-    assert (status, body["status"], body["request_id"]) == (200, "SUBMITTED", REQUEST_ID)
-    assert body["history"][-1]["by"] == "arn:aws:iam::123456789012:user/ada"
-
-
-def test_a_submission_that_never_arrived_goes_back_into_the_inbox(house: House) -> None:
-    job = house.holds(make_job(Status.SUBMIT_UNKNOWN))
-
-    status, body = asked(event("job_resolve") | {"body": '{"not_submitted": true}'})
-
-    [message] = house.aws.messages(house.inbox)
-    assert (status, body["status"]) == (200, "READY")
-    assert job.dataset.version_id in message
-
-
-def test_what_is_not_in_doubt_cannot_be_settled(house: House) -> None:
-    house.holds(make_job(Status.TRAINING))
-
-    status, body = asked(event("job_resolve"))
-
-    assert (status, body["error"]["code"]) == (409, "nothing_to_decide")
-
-
 @pytest.mark.parametrize(
-    "said",
+    ("method", "path"),
     [
-        "",
-        "{",
-        "[]",
-        "{}",
-        '{"request_id": "a b"}',
-        '{"request_id": "a", "not_submitted": true}',
-        '{"requestid": "a"}',
-        '{"not_submitted": false}',
+        ("POST", "/jobs"),
+        ("DELETE", "/jobs/job-1"),
+        ("GET", "/elsewhere"),
+        ("GET", "/redrive"),
+        ("POST", "/budget"),
+        ("GET", "/jobs/job-1/retry"),
     ],
 )
-def test_a_decision_that_is_none_is_refused(house: House, said: str) -> None:
-    job = house.holds(make_job(Status.SUBMIT_UNKNOWN))
+def test_other_routes_are_not_served(
+    jobs: list[Job], environment: LambdaEnvironment, method: str, path: str
+) -> None:
+    request = event("jobs_list") | {"httpMethod": method, "path": path, "resource": path}
 
-    status, body = asked(event("job_resolve") | {"body": said})
-
-    assert (status, body["error"]["code"]) == (400, "query_invalid")
-    assert house.job(job.job_id) == job
-
-
-def test_a_person_lets_a_held_job_go_on(house: House) -> None:
-    job = house.holds(make_job(Status.HELD))
-    approval = {"resource": "/jobs/{job_id}/approve", "path": f"/jobs/{job.job_id}/approve"}
-
-    status, body = asked(event("job_resolve") | approval)
-
-    assert (status, body["status"]) == (200, "READY")
-    assert body["history"][-1]["by"].endswith("user/ada")
+    assert asked(request)[0] == 404
+    assert environment.job("job-1") in jobs
 
 
-def test_a_misspelt_part_of_a_query_is_not_passed_over(jobs: list[Job]) -> None:
-    assert jobs
-    assert listing(statsu="FAILED")[0] == 400
+@pytest.mark.promise("it can be operated")
+def test_budget_and_slots_are_shown(environment: LambdaEnvironment) -> None:
+    """A person sees what is reserved, spent and left of the month's budget, and which jobs are at fal."""
+    ready = environment.add_job(make_job(Status.READY, estimated_cost_usd=3.6))
+    budget = event("jobs_list") | {"path": "/budget", "resource": "/budget"}
+
+    before = asked(budget)[1]
+    environment.jobs.replace(ready, ready.move(Status.SUBMITTING, now=NOW))
+
+    assert (before["left_usd"], before["in_flight"]) == (100.0, [])
+    assert asked(budget) == (
+        200,
+        {
+            "month": "2026-11",
+            "reserved_usd": 3.6,
+            "spent_usd": 0.0,
+            "wasted_usd": 0.0,
+            "left_usd": 96.4,
+            "in_flight": [ready.job_id],
+            "limits": {"max_in_flight": 2, "monthly_usd": 100.0, "job_usd": 25.0},
+        },
+    )

@@ -1,102 +1,101 @@
-"""What the logs and the traces say: of which job, of which request at fal, and nothing personal."""
+"""Log lines and traces name the job and the request at fal, and nothing personal."""
 
-import json
 from typing import Any
 
 import pytest
 from aws_lambda_powertools import Tracer
 
-from functions.jobs.handler import handler as ask
+from functions.jobs.handler import handler as jobs
 from functions.reconcile.handler import handler as reconcile
 from functions.store.handler import handler as store
 from functions.submit.handler import handler as submit
-from functions.webhook.handler import handler as deliver
+from functions.webhook.handler import handler as webhook
 from lora_drop.jobs.status import Status
-from lora_drop.messages import StoreRequest
 from tests.support.builders import REQUEST_ID, make_dataset, make_job, s3_event
-from tests.support.lambda_environment import Context, House, event
+from tests.support.lambda_environment import Context, LambdaEnvironment, event
+from tests.support.lambda_events import job_event, queue_event, store_event
 
 JOB = make_job().job_id
 
 
 @pytest.fixture
 def annotations(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, object]]:
-    """What is said to X-Ray."""
-    said: list[tuple[str, object]] = []
-    monkeypatch.setattr(Tracer, "put_annotation", lambda _, key, value: said.append((key, value)))
-    return said
+    """Return the annotations of the trace that X-Ray gets."""
+    made: list[tuple[str, object]] = []
+    monkeypatch.setattr(Tracer, "put_annotation", lambda _, key, value: made.append((key, value)))
+    return made
 
 
-def message(body: str, number: int = 1) -> dict[str, Any]:
-    [record] = event("s3_put_in_sqs")["Records"]
-    return {**record, "messageId": str(number), "body": body}
+def lines(environment: LambdaEnvironment) -> list[dict[str, Any]]:
+    return [line for line in environment.output_lines() if "message" in line]
 
 
-def lines(house: House) -> list[dict[str, Any]]:
-    return [line for line in house.said() if "message" in line]
-
-
-def test_a_dataset_and_its_submission_are_told_by_the_jobs_id_and_the_requests(
-    house: House, annotations: list[tuple[str, object]]
+@pytest.mark.promise("it can be operated")
+def test_submission_is_logged_by_ids(
+    environment: LambdaEnvironment, annotations: list[tuple[str, object]]
 ) -> None:
-    dataset = make_dataset(version_id=house.drop())
+    """Every line and the trace of a submission name its job, and the last line its request at fal."""
+    dataset = make_dataset(version_id=environment.drop())
 
-    submit({"Records": [message(json.dumps(s3_event(dataset)))]}, Context())
+    submit(queue_event(s3_event(dataset)), Context())
 
-    job = house.only_job()
-    [received, sent] = lines(house)
+    job = environment.only_job()
+    [received, sent] = lines(environment)
     assert {received["job_id"], sent["job_id"]} == {job.job_id}
     assert sent["request_id"] == REQUEST_ID
     assert dict(annotations) == {"job_id": job.job_id, "request_id": REQUEST_ID}
 
 
-def test_what_fails_says_which_job_it_was_and_nothing_of_the_one_before(house: House) -> None:
-    known = house.holds(make_job(Status.SUCCEEDED))
-    bodies = [
-        StoreRequest(job_id=known.job_id).model_dump_json(),
-        StoreRequest(job_id="nobody-0123456789").model_dump_json(),
-        "{}",
+def test_failure_names_its_own_job(
+    environment: LambdaEnvironment,
+) -> None:
+    known = environment.add_job(make_job(Status.SUCCEEDED))
+    bodies = [{"job_id": known.job_id}, {"job_id": "no-job-0123456789"}, {}]
+
+    store(queue_event(*bodies), Context())
+
+    known_ids = [(line.get("job_id"), line.get("request_id")) for line in lines(environment)]
+    assert known_ids == [
+        (known.job_id, known.request_id),
+        ("no-job-0123456789", None),
+        (None, None),
     ]
 
-    store({"Records": [message(body, at) for at, body in enumerate(bodies)]}, Context())
 
-    told = [(line.get("job_id"), line.get("request_id")) for line in lines(house)]
-    assert told == [(known.job_id, known.request_id), ("nobody-0123456789", None), (None, None)]
-
-
-def test_one_invocations_job_is_forgotten_by_the_next(house: House) -> None:
-    house.holds(make_job(Status.SUBMITTED))
-    store({"Records": [message(StoreRequest(job_id=JOB).model_dump_json())]}, Context())
-    lines(house)
+def test_next_invocation_names_no_job(environment: LambdaEnvironment) -> None:
+    environment.add_job(make_job(Status.SUBMITTED))
+    store(store_event(JOB), Context())
+    lines(environment)
 
     reconcile(event("schedule"), Context())
 
-    [line] = lines(house)
+    [line] = lines(environment)
     assert "job_id" not in line
 
 
 @pytest.mark.parametrize(
     ("path", "said"),
-    [(JOB, JOB), ("nobody-0123456789", "nobody-0123456789"), ("<script>alert(1)</script>", None)],
+    [(JOB, JOB), ("no-job-0123456789", "no-job-0123456789"), ("<script>alert(1)</script>", None)],
 )
-def test_a_question_is_told_by_a_job_id_that_can_be_one(
-    house: House, path: str, said: str | None
+def test_only_valid_job_ids_are_logged(
+    environment: LambdaEnvironment, path: str, said: str | None
 ) -> None:
-    house.holds(make_job(Status.SUBMITTED))
-    asked = {**event("job_item"), "path": f"/jobs/{path}", "pathParameters": {"job_id": path}}
+    environment.add_job(make_job(Status.SUBMITTED))
 
-    ask(asked, Context())
+    jobs(job_event(path), Context())
 
-    [line] = lines(house)
+    [line] = lines(environment)
     assert line.get("job_id") == said
 
 
-def test_a_delivery_that_is_refused_says_for_which_job_it_pretended_to_be(house: House) -> None:
+def test_refused_delivery_names_its_job(
+    environment: LambdaEnvironment,
+) -> None:
     sent = event("webhook_forged")
     sent["pathParameters"] = {"job_id": JOB, "token": "x"}
     sent["path"] = f"/webhooks/fal/{JOB}/x"
 
-    deliver(sent, Context())
+    webhook(sent, Context())
 
-    [line] = lines(house)
+    [line] = lines(environment)
     assert (line["message"], line["job_id"]) == ("delivery refused", JOB)

@@ -1,3 +1,5 @@
+"""The reconcile function: each round helps every job that is late, and one question asks about one job."""
+
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -5,14 +7,14 @@ from typing import Any
 import httpx
 import pytest
 
-from functions.reconcile.handler import handler
+from functions.reconcile.handler import bootstrap, handler
 from functions.submit.handler import handler as submit
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_problems import over_budget
 from lora_drop.jobs.status import Status
 from lora_drop.messages import StoreRequest
 from tests.support.builders import APPLICATION, ARTIFACTS, NOW, make_dataset, make_job
-from tests.support.lambda_environment import FAL_KEY, Context, House, event
+from tests.support.lambda_environment import FAL_KEY, Context, LambdaEnvironment, event
 
 QUIET = {
     "open": 0,
@@ -27,10 +29,10 @@ QUIET = {
 
 
 @pytest.fixture
-def late(house: House) -> House:
-    """A house in which every job of ``make_job`` is late."""
-    house.clock.now = NOW + timedelta(minutes=11)
-    return house
+def late(environment: LambdaEnvironment) -> LambdaEnvironment:
+    """An environment in which every job of ``make_job`` is late."""
+    environment.clock.now = NOW + timedelta(minutes=11)
+    return environment
 
 
 def round_done() -> dict[str, Any]:
@@ -39,13 +41,15 @@ def round_done() -> dict[str, Any]:
     return {name: tally[name] for name in QUIET}
 
 
-def test_without_jobs_there_is_nothing_to_do(house: House) -> None:
+def test_without_jobs_nothing_is_done(environment: LambdaEnvironment) -> None:
     assert round_done() == QUIET
-    assert house.internet.requests == []
+    assert environment.internet.requests == []
 
 
-def test_a_late_job_is_asked_about_and_its_result_handed_over(late: House) -> None:
-    job = late.holds(make_job(Status.SUBMITTED))
+@pytest.mark.promise("never get stuck")
+def test_late_job_is_asked_about(late: LambdaEnvironment) -> None:
+    """A job whose webhook was lost gets its result, since fal is asked about every late job."""
+    job = late.add_job(make_job(Status.SUBMITTED))
     late.internet.status = {"status": "COMPLETED"}
 
     tally = round_done()
@@ -60,8 +64,8 @@ def test_a_late_job_is_asked_about_and_its_result_handed_over(late: House) -> No
     assert StoreRequest.model_validate_json(handed).job_id == job.job_id
 
 
-def test_a_job_that_fal_is_training_is_left_to_it(late: House) -> None:
-    job = late.holds(make_job(Status.SUBMITTED))
+def test_training_job_is_left_alone(late: LambdaEnvironment) -> None:
+    job = late.add_job(make_job(Status.SUBMITTED))
 
     round_done()
 
@@ -69,49 +73,51 @@ def test_a_job_that_fal_is_training_is_left_to_it(late: House) -> None:
     assert late.aws.messages(late.results) == []
 
 
-def test_a_question_is_about_one_job_late_or_not(house: House) -> None:
-    job = house.holds(make_job(Status.SUBMITTED))
-    other = house.holds(make_job(Status.SUBMITTED, job_id="other-0000000000"))
+def test_status_check_concerns_one_job(environment: LambdaEnvironment) -> None:
+    job = environment.add_job(make_job(Status.SUBMITTED))
+    other = environment.add_job(make_job(Status.SUBMITTED, job_id="other-0000000000"))
 
     answer = handler({"schema_version": 1, "job_id": job.job_id}, Context())
 
     assert answer == {"job_id": job.job_id, "status": "TRAINING"}
-    assert house.job(job.job_id).status is Status.TRAINING
-    assert house.job(other.job_id) == other
+    assert environment.job(job.job_id).status is Status.TRAINING
+    assert environment.job(other.job_id) == other
 
 
 @pytest.mark.parametrize("answer", [httpx.Response(503), httpx.ReadTimeout("slow")])
-def test_a_question_that_fal_does_not_answer_is_told_and_left_to_the_round(
-    house: House, answer: httpx.Response | Exception
+def test_unanswered_status_check_is_counted(
+    environment: LambdaEnvironment, answer: httpx.Response | Exception
 ) -> None:
-    job = house.holds(make_job(Status.SUBMITTED))
-    house.internet.says["queue.fal.run"] = answer
+    job = environment.add_job(make_job(Status.SUBMITTED))
+    environment.internet.says["queue.fal.run"] = answer
 
     assert handler({"job_id": job.job_id}, Context()) == {"job_id": job.job_id, "status": None}
-    assert house.job(job.job_id) == job
-    assert any(line.get("JobsUnanswered") == [1.0] for line in house.said())
+    assert environment.job(job.job_id) == job
+    assert any(line.get("JobsUnanswered") == [1.0] for line in environment.output_lines())
 
 
-def test_a_job_that_is_not_late_is_left_alone(house: House) -> None:
-    job = house.holds(make_job(Status.SUBMITTED))
+def test_job_in_time_is_left_alone(environment: LambdaEnvironment) -> None:
+    job = environment.add_job(make_job(Status.SUBMITTED))
 
     assert round_done() == QUIET | {"open": 1}
-    assert house.job(job.job_id) == job
-    assert house.internet.requests == []
+    assert environment.job(job.job_id) == job
+    assert environment.internet.requests == []
 
 
-def test_fal_being_down_changes_nothing_and_is_told(late: House) -> None:
-    job = late.holds(make_job(Status.SUBMITTED))
+def test_fal_outage_changes_nothing(late: LambdaEnvironment) -> None:
+    job = late.add_job(make_job(Status.SUBMITTED))
     late.internet.says["queue.fal.run"] = httpx.Response(503)
 
     assert round_done() == QUIET | {"open": 1, "late": 1, "unanswered": 1}
     assert late.job(job.job_id) == job
 
 
-def test_a_dataset_that_was_announced_again_is_submitted_once(late: House) -> None:
+@pytest.mark.promise("never pay twice")
+def test_repeated_notice_submits_once(late: LambdaEnvironment) -> None:
+    """A dataset whose notice is sent once more is submitted once."""
     version = late.drop()
     dataset = make_dataset(version_id=version)
-    late.holds(Job.receive(dataset, application=APPLICATION, now=NOW))
+    late.add_job(Job.receive(dataset, application=APPLICATION, now=NOW))
 
     round_done()
     announced = late.aws.messages(late.inbox)
@@ -123,8 +129,10 @@ def test_a_dataset_that_was_announced_again_is_submitted_once(late: House) -> No
     assert len(late.internet.posts) == 1
 
 
-def test_a_dead_submission_is_marked_and_never_sent(late: House) -> None:
-    job = late.holds(make_job(Status.SUBMITTING))
+@pytest.mark.promise("never pay twice")
+def test_dead_submission_is_never_sent(late: LambdaEnvironment) -> None:
+    """A submission whose function died may have been paid, so it is marked and not sent again."""
+    job = late.add_job(make_job(Status.SUBMITTING))
 
     round_done()
 
@@ -133,9 +141,9 @@ def test_a_dead_submission_is_marked_and_never_sent(late: House) -> None:
     assert "nothing is paid twice" in late.files()["ERROR.txt"].decode()
 
 
-def test_one_round_helps_every_late_job(late: House) -> None:
-    stuck = late.holds(make_job(Status.STORING, job_id="stuck-0000000000"))
-    asked = late.holds(make_job(Status.TRAINING, job_id="asked-0000000000"))
+def test_round_helps_every_late_job(late: LambdaEnvironment) -> None:
+    stuck = late.add_job(make_job(Status.STORING, job_id="stuck-0000000000"))
+    asked = late.add_job(make_job(Status.TRAINING, job_id="asked-0000000000"))
     late.internet.status = {"status": "COMPLETED", "error": "x", "error_type": "internal_error"}
 
     tally = round_done()
@@ -146,15 +154,15 @@ def test_one_round_helps_every_late_job(late: House) -> None:
     assert StoreRequest.model_validate_json(handed).job_id == stuck.job_id
 
 
-def test_a_round_is_counted_and_logs_no_secret(
-    late: House, caplog: pytest.LogCaptureFixture
+def test_round_is_counted_without_secrets(
+    late: LambdaEnvironment, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    late.holds(make_job(Status.SUBMITTED))
+    late.add_job(make_job(Status.SUBMITTED))
 
     round_done()
 
-    said = late.said()
+    said = late.output_lines()
     [line] = [line for line in said if line.get("message") == "round done"]
     [counted] = [line for line in said if "_aws" in line]
     assert (line["open"], line["late"], line["unanswered"]) == (1, 1, 0)
@@ -162,33 +170,35 @@ def test_a_round_is_counted_and_logs_no_secret(
     assert FAL_KEY not in json.dumps(said) + caplog.text
 
 
-def test_a_dataset_whose_event_was_lost_is_announced(house: House) -> None:
-    version = house.drop()
-    house.clock.now = datetime.now(UTC) + timedelta(minutes=6)
+@pytest.mark.promise("never get stuck")
+def test_lost_event_is_made_good(environment: LambdaEnvironment) -> None:
+    """A dataset whose S3 event was lost is found in the bucket and taken in."""
+    version = environment.drop()
+    environment.clock.now = datetime.now(UTC) + timedelta(minutes=6)
 
     tally = round_done()
 
-    [message] = house.aws.messages(house.inbox)
+    [message] = environment.aws.messages(environment.inbox)
     assert tally == QUIET | {"swept": {"datasets": 1, "uploads": 0}}
     assert version in message
 
 
-def test_an_upload_that_nobody_goes_on_with_is_ended(house: House) -> None:
-    house.aws.s3.create_multipart_upload(Bucket="models", Key="x/lora.safetensors")
-    house.clock.now = datetime.now(UTC) + timedelta(hours=2)
+def test_abandoned_upload_is_ended(environment: LambdaEnvironment) -> None:
+    environment.aws.s3.create_multipart_upload(Bucket="models", Key="x/lora.safetensors")
+    environment.clock.now = datetime.now(UTC) + timedelta(hours=2)
 
     tally = round_done()
 
     assert tally == QUIET | {"swept": {"datasets": 0, "uploads": 1}}
-    assert "Uploads" not in house.aws.s3.list_multipart_uploads(Bucket="models")
+    assert "Uploads" not in environment.aws.s3.list_multipart_uploads(Bucket="models")
 
 
-def test_what_a_larger_budget_can_pay_is_let_go_on(
-    late: House, monkeypatch: pytest.MonkeyPatch
+def test_larger_budget_releases_held_job(
+    late: LambdaEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MONTHLY_BUDGET_USD", "6.00")
     problem = over_budget(6.0, 5.99)
-    job = late.holds(make_job(Status.HELD, problems=(problem,)))
+    job = late.add_job(make_job(Status.HELD, problems=(problem,)))
 
     tally = round_done()
 
@@ -198,8 +208,8 @@ def test_what_a_larger_budget_can_pay_is_let_go_on(
     assert job.dataset.version_id in message
 
 
-def test_however_many_wait_one_message_wakes_the_line(late: House) -> None:
-    jobs = [late.holds(make_job(Status.READY, job_id=f"job-{number}")) for number in range(5)]
+def test_one_message_wakes_the_queue(late: LambdaEnvironment) -> None:
+    jobs = [late.add_job(make_job(Status.READY, job_id=f"job-{number}")) for number in range(5)]
 
     round_done()
 
@@ -207,8 +217,10 @@ def test_however_many_wait_one_message_wakes_the_line(late: House) -> None:
     assert list(late.jobs.unfinished()) == jobs
 
 
-def test_a_doubt_is_settled_by_fals_own_list(late: House) -> None:
-    job = late.holds(make_job(Status.SUBMIT_UNKNOWN))
+@pytest.mark.promise("never pay twice")
+def test_fal_list_settles_doubt(late: LambdaEnvironment) -> None:
+    """A submission that was not answered is found in fal's own list of requests and not paid again."""
+    job = late.add_job(make_job(Status.SUBMIT_UNKNOWN))
     url = f"https://datasets.s3.amazonaws.com/{job.dataset.key}?versionId=v1&X-Amz-Signature=x"
     late.internet.listed = [
         {"request_id": "request-1", "json_input": {"images_data_url": url}},
@@ -220,12 +232,30 @@ def test_a_doubt_is_settled_by_fals_own_list(late: House) -> None:
     assert late.internet.posts == []
 
 
-def test_what_calls_a_person_is_counted(late: House) -> None:
-    late.holds(make_job(Status.HELD, job_id="held-1"))
-    late.holds(make_job(Status.TRAINING, job_id="long-1"))
+@pytest.mark.promise("it can be operated")
+def test_jobs_for_people_are_counted(late: LambdaEnvironment) -> None:
+    """Jobs that wait for a person and jobs that take too long are counted for the alarms."""
+    late.add_job(make_job(Status.HELD, job_id="held-1"))
+    late.add_job(make_job(Status.TRAINING, job_id="long-1"))
     late.clock.now = NOW + timedelta(hours=4)
 
     round_done()
 
-    [counted] = [line for line in late.said() if "_aws" in line]
+    [counted] = [line for line in late.output_lines() if "_aws" in line]
     assert (counted["JobsHeld"], counted["JobsOverdue"]) == ([1.0], [1.0])
+
+
+@pytest.mark.promise("it can be operated")
+def test_rotated_key_reconciles_at_once(environment: LambdaEnvironment) -> None:
+    """After the fal key is rotated, a running function asks fal with the new one."""
+    job = environment.add_job(make_job(Status.SUBMITTED))
+    environment.rotate_fal_key("old-id:old-secret")
+    assert bootstrap()._key() == "old-id:old-secret"
+    environment.rotate_fal_key(FAL_KEY)
+    environment.internet.revoked = "old-id:old-secret"
+
+    environment.clock.now = job.updated_at.replace(hour=13)
+    tally = handler(event("schedule"), Context())
+
+    assert (tally["late"], tally["unanswered"]) == (1, 0)
+    assert environment.only_job().status is Status.TRAINING

@@ -1,292 +1,288 @@
+"""The submit function: a notice from the inbox becomes a job, and one request to fal."""
+
 import json
 from typing import Any
 
 import httpx
 import pytest
 
-from functions.submit.handler import handler
+from functions.submit.handler import bootstrap, handler
 from lora_drop.jobs.status import Status
-from tests.support.builders import REQUEST_ID
-from tests.support.lambda_environment import FAL_KEY, Answer, Context, House, event
+from tests.support.builders import REQUEST_ID, make_dataset, s3_event
+from tests.support.lambda_environment import FAL_KEY, Answer, Context, LambdaEnvironment, event
+from tests.support.lambda_events import Request, failed_messages, queue_event
 
 TEST_EVENT = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "datasets"}
+OLD_KEY = "old-id:old-secret"
 
 
-def bare(version: str | None) -> dict[str, Any]:
+def notice(version: str | None) -> Request:
     """S3's own event, of the version that is there."""
-    notice = event("s3_put")
-    stored = notice["Records"][0]["s3"]["object"]
+    made = event("s3_put")
+    stored = made["Records"][0]["s3"]["object"]
     stored |= {"versionId": version}
     if version is None:
         del stored["versionId"]
-    return notice
+    return made
 
 
-def queued(*bodies: object) -> dict[str, Any]:
-    """The inbox's messages, numbered from 1."""
-    [message] = event("s3_put_in_sqs")["Records"]
-    return {
-        "Records": [
-            {
-                **message,
-                "messageId": f"message-{number}",
-                "body": body if isinstance(body, str) else json.dumps(body),
-            }
-            for number, body in enumerate(bodies, start=1)
-        ]
-    }
+def handled(request: Request) -> Any:
+    return handler(request, Context())
 
 
-def handled(said: dict[str, Any]) -> Any:
-    return handler(said, Context())
+def submitted(environment: LambdaEnvironment, **archive: Any) -> list[str]:
+    """Upload a dataset and hand its notice over; return the messages that come back."""
+    return failed_messages(handled(queue_event(notice(environment.drop(**archive)))))
 
 
-def failed(answer: Any) -> list[str]:
-    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+def test_dataset_in_inbox_is_submitted(environment: LambdaEnvironment) -> None:
+    version = environment.drop(training={"steps": 1200})
 
+    answer = handled(queue_event(notice(version)))
 
-def test_a_dataset_in_the_inbox_is_submitted(house: House) -> None:
-    version = house.drop()
-
-    answer = handled(queued(bare(version)))
-
-    job = house.only_job()
+    job = environment.only_job()
     assert answer == {"batchItemFailures": []}
     assert (job.status, job.request_id) == (Status.SUBMITTED, REQUEST_ID)
     assert job.dataset.version_id == version
-    assert json.loads(house.files()["status.json"])["status"] == "SUBMITTED"
-
-
-def test_what_is_paid_names_the_version_and_the_way_back(house: House) -> None:
-    version = house.drop(training={"steps": 1200})
-
-    handled(queued(bare(version)))
-
-    [post] = house.internet.posts
-    arguments, job = json.loads(post.content), house.only_job()
+    assert json.loads(environment.files()["status.json"])["status"] == "SUBMITTED"
+    [post] = environment.internet.posts
+    arguments = json.loads(post.content)
     dataset = httpx.URL(arguments.pop("images_data_url"))
     webhook = httpx.URL(post.url.params["fal_webhook"])
     assert (dataset.path, dataset.params["versionId"]) == ("/portrait/ada.zip", version)
     assert arguments["steps"] == 1200
     assert webhook.path.startswith(f"/live/webhooks/fal/{job.job_id}/")
+    output = environment.output_lines()
+    [line] = [line for line in output if line.get("message") == "dataset received"]
+    assert (line["job_id"], line["status"]) == (job.job_id, "SUBMITTED")
+    assert any("TrainingSubmitted" in line for line in output)
 
 
-@pytest.mark.parametrize("versioned", [True, False], ids=["with a version", "without"])
-def test_a_bare_event_of_s3s_is_handled_as_well(house: House, versioned: bool) -> None:  # noqa: FBT001  # a table's column
-    version = house.drop()
+@pytest.mark.parametrize("versioned", ["with a version", ""])
+def test_bare_s3_event_is_handled(environment: LambdaEnvironment, versioned: str) -> None:
+    version = environment.drop()
 
-    answer = handled(bare(version if versioned else None))
+    answer = handled(notice(version if versioned else None))
 
     assert answer == {"batchItemFailures": []}
-    assert house.only_job().dataset.version_id == version
-    assert len(house.internet.posts) == 1
+    assert environment.only_job().dataset.version_id == version
+    assert len(environment.internet.posts) == 1
 
 
-def test_the_same_event_again_pays_nothing(house: House) -> None:
-    notice = bare(house.drop())
+@pytest.mark.promise("never pay twice")
+def test_same_event_again_pays_nothing(environment: LambdaEnvironment) -> None:
+    """However often S3 sends the event of a dataset, one training is paid."""
+    made = notice(environment.drop())
 
     for _ in range(3):
-        assert handled(queued(notice, notice)) == {"batchItemFailures": []}
+        assert handled(queue_event(made, made)) == {"batchItemFailures": []}
 
-    assert len(house.internet.posts) == 1
-
-
-@pytest.mark.parametrize("said", [queued(TEST_EVENT), TEST_EVENT], ids=["in the inbox", "bare"])
-def test_s3s_test_of_the_subscription_is_nothing(house: House, said: dict[str, Any]) -> None:
-    assert handled(said) == {"batchItemFailures": []}
-    assert house.jobs.page(status=None, limit=1, cursor=None).jobs == ()
+    assert len(environment.internet.posts) == 1
 
 
+@pytest.mark.parametrize("request_", [queue_event(TEST_EVENT), TEST_EVENT], ids=["queued", "bare"])
+def test_s3_test_event_is_ignored(environment: LambdaEnvironment, request_: Request) -> None:
+    assert handled(request_) == {"batchItemFailures": []}
+    assert environment.all_jobs() == ()
+
+
+@pytest.mark.promise("never get stuck")
 @pytest.mark.parametrize(
     "bad",
     ["not JSON", "", "[]", "null", {"some": "thing"}, {"Records": [{"s3": {}}]}],
     ids=range(6),
 )
-def test_a_bad_message_comes_back_alone(house: House, bad: object) -> None:
-    notice = bare(house.drop())
+def test_bad_message_comes_back_alone(environment: LambdaEnvironment, bad: object) -> None:
+    """A message that cannot be read goes back to its queue and stops no other dataset."""
+    answer = handled(queue_event(TEST_EVENT, bad, notice(environment.drop())))
 
-    answer = handled(queued(TEST_EVENT, bad, notice))
-
-    assert failed(answer) == ["message-2"]
-    assert house.only_job().status is Status.SUBMITTED
-
-
-def test_when_every_message_is_bad_every_one_comes_back(house: House) -> None:
-    assert failed(handled(queued("a", "b"))) == ["message-1", "message-2"]
-    assert house.internet.requests == []
+    assert failed_messages(answer) == ["message-2"]
+    assert environment.only_job().status is Status.SUBMITTED
 
 
-def test_a_post_that_never_left_leaves_the_dataset_in_the_line(house: House) -> None:
-    notice = bare(house.drop())
-    house.internet.says = {
+def test_every_bad_message_comes_back(environment: LambdaEnvironment) -> None:
+    assert failed_messages(handled(queue_event("a", "b"))) == ["message-1", "message-2"]
+    assert environment.internet.requests == []
+
+
+@pytest.mark.promise("never get stuck")
+def test_refused_connection_leaves_job_waiting(environment: LambdaEnvironment) -> None:
+    """A dataset whose request never left waits in the queue, and the next event sends it."""
+    made = notice(environment.drop())
+    environment.internet.says = {
         host: httpx.ConnectError("refused") for host in ("queue.fal.run", "queue.falrun.com")
     }
 
-    first = handled(queued(notice))
-    waiting = house.only_job()
-    house.internet.says.clear()
-    second = handled(queued(notice))
+    first = handled(queue_event(made))
+    waiting = environment.only_job()
+    environment.internet.says.clear()
+    second = handled(queue_event(made))
 
-    assert failed(first) == failed(second) == []
+    assert failed_messages(first) == failed_messages(second) == []
     assert (waiting.status, waiting.problems[0].code) == (Status.READY, "fal_unreachable")
-    assert house.only_job().status is Status.SUBMITTED
+    assert environment.only_job().status is Status.SUBMITTED
 
 
-def test_a_dataset_that_has_no_slot_waits_in_the_line_and_the_next_event_sends_it(
-    house: House, monkeypatch: pytest.MonkeyPatch
+def test_job_without_slot_waits(
+    environment: LambdaEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The next event sends the job that waits for a slot."""
     monkeypatch.setenv("MAX_IN_FLIGHT", "1")
-    first, second = (bare(house.drop(images=images)) for images in (11, 12))
+    first, second = (notice(environment.drop(images=images)) for images in (11, 12))
 
-    assert failed(handled(queued(first, second))) == []
-    running, waiting = sorted(house.all_jobs(), key=lambda job: job.status, reverse=True)
-    house.jobs.replace(running, running.move(Status.FAILED, now=house.clock.now))
-    handled(queued(first))
+    assert failed_messages(handled(queue_event(first, second))) == []
+    running, waiting = sorted(environment.all_jobs(), key=lambda job: job.status, reverse=True)
+    environment.jobs.replace(running, running.move(Status.FAILED, now=environment.clock.now))
+    handled(queue_event(first))
 
     assert (running.status, waiting.status) == (Status.SUBMITTED, Status.READY)
-    assert house.job(waiting.job_id).status is Status.SUBMITTED
-    assert len(house.internet.posts) == 2
+    assert environment.job(waiting.job_id).status is Status.SUBMITTED
+    assert len(environment.internet.posts) == 2
 
 
 @pytest.mark.parametrize(
     ("name", "code"),
     [("MAX_JOB_USD", "job_over_limit"), ("MONTHLY_BUDGET_USD", "budget_exhausted")],
 )
-def test_a_dataset_that_there_is_no_money_for_is_held_and_told(
-    house: House, monkeypatch: pytest.MonkeyPatch, name: str, code: str
+def test_job_without_money_is_held(
+    environment: LambdaEnvironment, monkeypatch: pytest.MonkeyPatch, name: str, code: str
 ) -> None:
     monkeypatch.setenv(name, "3.59")
 
-    answer = handled(queued(bare(house.drop())))
-
-    job = house.only_job()
-    assert failed(answer) == []
+    assert submitted(environment) == []
+    job = environment.only_job()
     assert (job.status, job.problems[0].code) == (Status.HELD, code)
-    assert "$3.59" in house.files()["ERROR.txt"].decode()
-    assert house.internet.posts == []
+    assert "$3.59" in environment.files()["ERROR.txt"].decode()
+    assert environment.internet.posts == []
 
 
-def test_fals_own_price_is_what_is_set_aside(house: House) -> None:
-    house.internet.price = 0.003
+def test_fal_price_is_reserved(environment: LambdaEnvironment) -> None:
+    environment.internet.price = 0.003
 
-    handled(queued(bare(house.drop())))
+    submitted(environment)
 
-    assert house.only_job().estimated_cost_usd == 4.5
-    assert house.jobs.account("2026-11").reserved_usd == 4.5
+    assert environment.only_job().estimated_cost_usd == 4.5
+    assert environment.jobs.account("2026-11").reserved_usd == 4.5
 
 
-def test_the_same_photos_under_another_name_wait_for_the_first(house: House) -> None:
-    notice = bare(house.drop())
-    handled(queued(notice))
-    copied = house.aws.s3.copy_object(
+@pytest.mark.promise("never pay twice")
+def test_copied_photos_wait_for_first(environment: LambdaEnvironment) -> None:
+    """The same photos under another name wait for the training of the first ones."""
+    made = notice(environment.drop())
+    handled(queue_event(made))
+    copied = environment.aws.s3.copy_object(
         Bucket="datasets",
         Key="portrait/copy.zip",
         CopySource={"Bucket": "datasets", "Key": "portrait/ada.zip"},
     )
-    stored = notice["Records"][0]["s3"]["object"]
+    stored = made["Records"][0]["s3"]["object"]
     stored |= {"key": "portrait/copy.zip", "versionId": copied["VersionId"]}
 
-    assert failed(handled(queued(notice))) == []
+    assert failed_messages(handled(queue_event(made))) == []
 
-    statuses = {job.dataset.key: job.status for job in house.all_jobs()}
+    statuses = {job.dataset.key: job.status for job in environment.all_jobs()}
     assert statuses == {
         "portrait/ada.zip": Status.SUBMITTED,
         "portrait/copy.zip": Status.RECEIVED,
     }
-    assert len(house.internet.posts) == 1
+    assert len(environment.internet.posts) == 1
 
 
-def test_a_doubtful_post_never_comes_back(house: House) -> None:
-    notice = bare(house.drop())
-    house.internet.says["queue.fal.run"] = httpx.ReadTimeout("slow")
+@pytest.mark.promise("never pay twice")
+def test_unanswered_request_is_never_resent(environment: LambdaEnvironment) -> None:
+    """A request that fal did not answer may have been paid, so it is not sent once more."""
+    made = notice(environment.drop())
+    environment.internet.says["queue.fal.run"] = httpx.ReadTimeout("slow")
 
-    first = handled(queued(notice))
-    second = handled(queued(notice))
+    first = handled(queue_event(made))
+    second = handled(queue_event(made))
 
-    assert failed(first) == failed(second) == []
-    assert house.only_job().status is Status.SUBMIT_UNKNOWN
-    assert len(house.internet.posts) == 1
-    assert "not known" in house.files()["ERROR.txt"].decode()
-    assert any("SubmitUnknown" in line for line in house.said())
-
-
-def test_a_dataset_that_cannot_train_is_told_and_costs_nothing(house: House) -> None:
-    notice = bare(house.drop(images=3))
-
-    answer = handled(queued(notice))
-
-    assert failed(answer) == []
-    assert house.only_job().status is Status.REJECTED
-    assert house.internet.posts == []
-    assert "20 to 50 are best" in house.files()["ERROR.txt"].decode()
-    assert any("DatasetRejected" in line for line in house.said())
+    assert failed_messages(first) == failed_messages(second) == []
+    assert environment.only_job().status is Status.SUBMIT_UNKNOWN
+    assert len(environment.internet.posts) == 1
+    assert "not known" in environment.files()["ERROR.txt"].decode()
+    assert any("SubmitUnknown" in line for line in environment.output_lines())
 
 
-def test_without_a_key_the_dataset_waits_in_the_line(house: House) -> None:
-    house.aws.empty(house.fal_key)
-    notice = bare(house.drop())
+@pytest.mark.promise("never pay for a dataset that cannot train")
+def test_invalid_dataset_costs_nothing(environment: LambdaEnvironment) -> None:
+    """A dataset that cannot train is rejected before fal hears of it, with what to do."""
+    assert submitted(environment, images=3) == []
 
-    answer = handled(queued(notice))
-
-    assert failed(answer) == []
-    assert house.only_job().status is Status.READY
-    assert house.internet.posts == []
-
-
-def test_without_the_secret_for_the_way_back_the_message_comes_back(house: House) -> None:
-    house.aws.empty(house.webhook_secret)
-
-    answer = handled(queued(bare(house.drop())))
-
-    assert failed(answer) == ["message-1"]
-    assert house.only_job().status is Status.READY
-    assert house.internet.posts == []
+    assert environment.only_job().status is Status.REJECTED
+    assert environment.internet.posts == []
+    assert "20 to 50 are best" in environment.files()["ERROR.txt"].decode()
+    assert any("DatasetRejected" in line for line in environment.output_lines())
 
 
-def test_why_a_message_comes_back_is_logged(house: House) -> None:
-    house.aws.empty(house.webhook_secret)
+def test_without_fal_key_job_waits(environment: LambdaEnvironment) -> None:
+    environment.aws.empty(environment.fal_key)
 
-    handled(queued("not JSON", bare(house.drop())))
+    assert submitted(environment) == []
+    assert environment.only_job().status is Status.READY
+    assert environment.internet.posts == []
 
-    said = house.said()
-    lines = [line for line in said if line.get("message") == "message failed"]
-    assert [line["DatasetFailed"] for line in said if "DatasetFailed" in line] == [[1.0, 1.0]]
+
+def test_without_webhook_secret_message_returns(environment: LambdaEnvironment) -> None:
+    """Why a message comes back is logged and counted."""
+    environment.aws.empty(environment.webhook_secret)
+
+    answer = handled(queue_event("not JSON", notice(environment.drop())))
+
+    assert failed_messages(answer) == ["message-1", "message-2"]
+    assert environment.only_job().status is Status.READY
+    assert environment.internet.posts == []
+    output = environment.output_lines()
+    lines = [line for line in output if line.get("message") == "message failed"]
+    assert [line["DatasetFailed"] for line in output if "DatasetFailed" in line] == [[1.0, 1.0]]
     assert [(line["message_id"], line["exception_name"]) for line in lines] == [
         ("message-1", "JSONDecodeError"),
         ("message-2", "FalUnavailableError"),
     ]
 
 
-def test_what_was_done_is_logged_with_its_job(house: House) -> None:
-    handled(queued(bare(house.drop())))
+@pytest.mark.promise("it can be operated")
+def test_rotated_key_submits_once(environment: LambdaEnvironment) -> None:
+    """After the fal key is rotated, a running function takes the new one and pays once."""
+    version = environment.drop()
+    environment.rotate_fal_key(OLD_KEY)
+    assert bootstrap()._key() == OLD_KEY
+    environment.rotate_fal_key(FAL_KEY)
+    environment.internet.revoked = OLD_KEY
+    environment.internet.says["api.fal.ai"] = OSError("prices are not asked for")
+    made = s3_event(make_dataset(version_id=version))
 
-    said = house.said()
-    job = house.only_job()
-    [line] = [line for line in said if line.get("message") == "dataset received"]
-    assert (line["job_id"], line["status"]) == (job.job_id, "SUBMITTED")
-    assert any("TrainingSubmitted" in line for line in said)
+    handled(made)
+    first = environment.only_job()
+    handled(made)
+
+    assert (first.status, environment.only_job().status) == (Status.READY, Status.SUBMITTED)
+    shown = [request.headers["Authorization"] for request in environment.internet.posts]
+    assert shown == [f"Key {OLD_KEY}", f"Key {FAL_KEY}"]
+    assert "secret" not in json.dumps(environment.output_lines())
 
 
+@pytest.mark.promise("nothing leaks")
 @pytest.mark.parametrize("outcome", ["accepted", "doubtful", "refused", "not sent"])
-def test_no_secret_is_ever_logged(
-    house: House, caplog: pytest.LogCaptureFixture, outcome: str
+def test_submit_logs_no_secret(
+    environment: LambdaEnvironment, caplog: pytest.LogCaptureFixture, outcome: str
 ) -> None:
+    """The key, the webhook's token and the signature of the dataset's address are never logged."""
     caplog.set_level("INFO")
-    notice = bare(house.drop())
     answers: dict[str, Answer] = {
         "doubtful": httpx.ReadTimeout("slow"),
         "refused": httpx.Response(403, json={"detail": "User is locked."}),
         "not sent": httpx.ProxyError("407"),
     }
     if outcome in answers:
-        house.internet.says["queue.fal.run"] = answers[outcome]
+        environment.internet.says["queue.fal.run"] = answers[outcome]
 
-    handled(queued(notice))
+    submitted(environment)
 
-    [post] = house.internet.posts
+    [post] = environment.internet.posts
     token = httpx.URL(post.url.params["fal_webhook"]).path.rsplit("/", 1)[-1]
     signature = httpx.URL(json.loads(post.content)["images_data_url"]).params["X-Amz-Signature"]
-    logged = json.dumps(house.said()) + caplog.text
-    assert house.only_job().job_id in logged
+    logged = json.dumps(environment.output_lines()) + caplog.text
+    assert environment.only_job().job_id in logged
     for secret in (FAL_KEY, "fal-key-secret", token, signature):
         assert secret not in logged

@@ -1,14 +1,17 @@
-"""What surrounds the functions: the stack's resources, the events, and fal on the wire."""
+"""What the functions run in: the stack's resources, the events, fal on the wire, and calls to AWS."""
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
+from botocore.client import BaseClient
 
 from lora_drop.adapters.dynamodb import DynamoJobs
 from lora_drop.jobs.job import Job
@@ -122,7 +125,7 @@ class Context:
 
 
 @dataclass
-class House:
+class LambdaEnvironment:
     """The stack's resources and what a person sees of them."""
 
     aws: Aws
@@ -143,7 +146,7 @@ class House:
         self.fal_key = self.aws.secret("fal-key", FAL_KEY)
         self.webhook_secret = self.aws.secret("webhook", SECRET.decode())
 
-    def environment(self) -> dict[str, str]:
+    def variables(self) -> dict[str, str]:
         """As the template sets it."""
         return {
             "JOBS_TABLE": self.table,
@@ -177,10 +180,23 @@ class House:
     def jobs(self) -> DynamoJobs:
         return DynamoJobs(self.aws.dynamodb, self.table)
 
-    def holds(self, job: Job) -> Job:
+    def add_job(self, job: Job) -> Job:
         """This job, kept as if it had come this far here."""
         assert self.jobs.add(job)
         return job
+
+    def break_row(self, job_id: str, text: str) -> None:
+        """Put a text where the row of a job has a number of images."""
+        self.aws.dynamodb.update_item(
+            TableName=self.table,
+            Key={"pk": {"S": job_id}, "sk": {"S": "job"}},
+            UpdateExpression="SET images = :value",
+            ExpressionAttributeValues={":value": {"S": text}},
+        )
+
+    def rotate_fal_key(self, value: str) -> None:
+        """Put another value into the secret of the fal key."""
+        self.aws.secrets.put_secret_value(SecretId=self.fal_key, SecretString=value)
 
     def all_jobs(self) -> tuple[Job, ...]:
         """Newest first."""
@@ -214,6 +230,38 @@ class House:
             for item in listed
         }
 
-    def said(self) -> list[dict[str, Any]]:
+    def output_lines(self) -> list[dict[str, Any]]:
         """Every line that was logged or counted until now."""
         return [json.loads(line) for line in self.output().splitlines()]
+
+
+# What only reads; anything else counts as a write.
+READS = ("Get", "BatchGet", "Query", "Head", "List", "Describe", "Receive")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call."""
+
+    service: str
+    operation: str
+    parameters: dict[str, Any]
+
+    @property
+    def writes(self) -> bool:
+        """Whether anything may be different afterwards."""
+        return not self.operation.startswith(READS)
+
+
+@contextmanager
+def recorded() -> Iterator[list[Call]]:
+    """The calls that are made until the block ends, those that fail as well."""
+    calls: list[Call] = []
+    make: Any = vars(BaseClient)["_make_api_call"]
+
+    def note(client: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
+        calls.append(Call(client.meta.service_model.service_name, operation, parameters))
+        return make(client, operation, parameters)
+
+    with patch.object(BaseClient, "_make_api_call", note):
+        yield calls

@@ -1,19 +1,17 @@
-"""Each alarm rings for what it is for, in time, and for nothing less: by CloudWatch's own arithmetic."""
+"""Each alarm rings in time for its own trouble, and for nothing less, by CloudWatch's own arithmetic."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
 
-from tests.support.template import template
+from lora_drop.observability import Metric
+from tests.support.template import of_type, template
 
 type Samples = Sequence[tuple[float, float]]  # minutes since the beginning, and a value
 
-ALARMS: dict[str, dict[str, Any]] = {
-    name: resource["Properties"]
-    for name, resource in template()["Resources"].items()
-    if resource["Type"] == "AWS::CloudWatch::Alarm"
-}
+FUNCTIONS = ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Forget")
+ALARMS = of_type("AWS::CloudWatch::Alarm")
 STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
     "Sum": sum,
     "Maximum": max,
@@ -80,10 +78,7 @@ CASES: dict[str, tuple[Any, ...]] = {
     **_for(["WebhookFailing", "JobsApiFailing"], every(2, 1), ONCE, 15),
     **_for(["ForgetFailing"], every(15, 1), ONCE, AN_HOUR),
     **_for(
-        [
-            f"{name}Throttled"
-            for name in ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Forget")
-        ],
+        [f"{name}Throttled" for name in FUNCTIONS],
         every(1, 7),
         ONCE,
         15,
@@ -96,8 +91,8 @@ CASES: dict[str, tuple[Any, ...]] = {
 }
 
 
-def test_a_job_that_is_held_rings_once_and_not_after_each_vain_try() -> None:
-    """Each hour it is tried once more by itself, and is not held for a moment."""
+def test_held_job_rings_once() -> None:
+    """A job that is tried once more each hour, and is not held for a moment, rings its alarm once."""
     alarm, vain = ALARMS["JobHeldAlarm"], [*[(at * 5.0, 1.0) for at in range(11)], (55.0, 0.0)]
     hours = [(60.0 * hour + at, value) for hour in range(HOURS) for at, value in vain]
     period = alarm["Period"] / 60
@@ -105,12 +100,14 @@ def test_a_job_that_is_held_rings_once_and_not_after_each_vain_try() -> None:
     assert all(_breaches(alarm, _within(hours, at * period, period)) for at in range(_ends(period)))
 
 
-def test_every_alarm_is_rung() -> None:
+def test_every_alarm_has_a_case() -> None:
     assert sorted(CASES) == sorted(ALARMS)
 
 
+@pytest.mark.promise("it can be operated")
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_an_alarm_rings_in_time_for_what_it_is_for(name: str) -> None:
+def test_alarm_rings_in_time(name: str) -> None:
+    """Each alarm rings for its own trouble while there is time to act."""
     rung = rings_at(ALARMS[name], CASES[name][0])
 
     assert rung is not None
@@ -118,7 +115,68 @@ def test_an_alarm_rings_in_time_for_what_it_is_for(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_an_alarm_does_not_ring_for_less(name: str) -> None:
+def test_alarm_ignores_less(name: str) -> None:
     assert rings_at(ALARMS[name], CASES[name][1]) is None
     if name != "RoundsMissingAlarm":
         assert rings_at(ALARMS[name], []) is None
+
+
+def watched(metric: str) -> set[str]:
+    """The functions that an alarm watches by this metric of Lambda's."""
+    return {
+        alarm["Dimensions"][0]["Value"]["Ref"]
+        for alarm in ALARMS.values()
+        if (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", metric)
+    }
+
+
+@pytest.mark.parametrize("metric", ["Errors", "Throttles"])
+def test_each_function_has_its_alarms(metric: str) -> None:
+    assert watched(metric) == {f"{name}Function" for name in FUNCTIONS}
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        *(Metric.SUBMISSIONS_IN_DOUBT, Metric.JOBS_OVERDUE, Metric.JOBS_HELD, Metric.JOBS_OPEN),
+        *(Metric.OLDEST_JOB_SECONDS, Metric.BUDGET_PERCENT, Metric.DELIVERY_REFUSED),
+        *(Metric.EVENTS_UNTOLD, Metric.OLDEST_ERASURE_SECONDS),
+    ],
+)
+def test_metric_has_one_alarm(metric: Metric) -> None:
+    assert len([each for each in ALARMS.values() if each["MetricName"] == metric]) == 1
+
+
+def test_stacks_are_counted_apart() -> None:
+    """Two stacks of one account never count for each other."""
+    stack = {"Ref": "AWS::StackName"}
+    ours = [alarm for alarm in ALARMS.values() if alarm["Namespace"] == "LoraDrop"]
+
+    assert all(alarm["Dimensions"] == [{"Name": "service", "Value": stack}] for alarm in ours)
+    variables = template()["Globals"]["Function"]["Environment"]["Variables"]
+    assert variables["POWERTOOLS_SERVICE_NAME"] == stack
+    assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "LoraDrop"
+
+
+@pytest.mark.promise("never get stuck")
+def test_dead_letters_ring_an_alarm() -> None:
+    """Every dead letter rings an alarm that says how to redrive it."""
+    queues = of_type("AWS::SQS::Queue")
+    dead = {
+        queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"].removesuffix(".Arn")
+        for queue in queues.values()
+        if "RedrivePolicy" in queue
+    }
+
+    watched = {
+        alarm["Dimensions"][0]["Value"]["Fn::GetAtt"].removesuffix(".QueueName"): alarm
+        for alarm in of_type("AWS::CloudWatch::Alarm").values()
+        if alarm.get("Namespace") == "AWS/SQS"
+    }
+    assert set(watched) == dead == {"InboxDeadLetters", "ResultsDeadLetters"}
+    for alarm in watched.values():
+        assert (alarm["Threshold"], alarm["MetricName"]) == (
+            1,
+            "ApproximateNumberOfMessagesVisible",
+        )
+        assert "lora-drop redrive" in alarm["AlarmDescription"]

@@ -1,8 +1,9 @@
-"""Alarms, mails and the dashboard of template.yaml: nothing goes wrong unseen, nobody is called in vain."""
+"""Mails, the dashboard and the metrics of template.yaml: what is counted, drawn and written is the same."""
 
 import json
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,17 +11,14 @@ import pytest
 from lora_drop.jobs.erasures import LAST_LOOK_AFTER
 from lora_drop.jobs.events import DETAIL_TYPE, SOURCE, StatusChange
 from lora_drop.jobs.status import Status
-from lora_drop.observability import Metric
+from lora_drop.observability import OUTCOMES, Metric
 from lora_drop.services.record import SETTLED_AFTER
-from tests.support.template import properties, template
+from tests.support.template import TEMPLATE, of_type, properties, template
 
 FUNCTIONS = ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Forget")
 RESOURCES: dict[str, dict[str, Any]] = template()["Resources"]
-ALARMS = {
-    name: resource["Properties"]
-    for name, resource in RESOURCES.items()
-    if resource["Type"] == "AWS::CloudWatch::Alarm"
-}
+ALARMS = of_type("AWS::CloudWatch::Alarm")
+HANDLERS = Path(__file__).parents[2] / "functions"
 MAILED: dict[str, tuple[str, str, str, Any]] = {
     "AlarmTopic": (
         *("AlarmsAreMailed", "AlarmEmail", "cloudwatch.amazonaws.com"),
@@ -33,15 +31,6 @@ MAILED: dict[str, tuple[str, str, str, Any]] = {
 }
 
 
-def watched(metric: str) -> set[str]:
-    """The functions that an alarm watches by this metric of Lambda's."""
-    return {
-        alarm["Dimensions"][0]["Value"]["Ref"]
-        for alarm in ALARMS.values()
-        if (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", metric)
-    }
-
-
 def body() -> dict[str, Any]:
     """The dashboard; what CloudFormation puts in is a word."""
     text = properties("Dashboard")["DashboardBody"]["Fn::Sub"]
@@ -49,35 +38,9 @@ def body() -> dict[str, Any]:
     return loaded
 
 
-@pytest.mark.parametrize("metric", ["Errors", "Throttles"])
-def test_each_function_is_watched_for_errors_and_throttles(metric: str) -> None:
-    assert watched(metric) == {f"{name}Function" for name in FUNCTIONS}
-
-
-@pytest.mark.parametrize(
-    "metric",
-    [
-        *(Metric.SUBMISSIONS_IN_DOUBT, Metric.JOBS_OVERDUE, Metric.JOBS_HELD, Metric.JOBS_OPEN),
-        *(Metric.OLDEST_JOB_SECONDS, Metric.BUDGET_PERCENT, Metric.DELIVERY_REFUSED),
-        *(Metric.EVENTS_UNTOLD, Metric.OLDEST_ERASURE_SECONDS),
-    ],
-)
-def test_what_calls_a_person_has_one_alarm(metric: Metric) -> None:
-    assert len([each for each in ALARMS.values() if each["MetricName"] == metric]) == 1
-
-
-def test_two_stacks_of_one_account_never_count_for_each_other() -> None:
-    stack = {"Ref": "AWS::StackName"}
-    ours = [alarm for alarm in ALARMS.values() if alarm["Namespace"] == "LoraDrop"]
-
-    assert all(alarm["Dimensions"] == [{"Name": "service", "Value": stack}] for alarm in ours)
-    variables = template()["Globals"]["Function"]["Environment"]["Variables"]
-    assert variables["POWERTOOLS_SERVICE_NAME"] == stack
-    assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "LoraDrop"
-
-
 @pytest.mark.parametrize("name", MAILED)
-def test_nobody_is_written_to_but_whom_a_parameter_names(name: str) -> None:
+def test_mails_go_to_named_addresses(name: str) -> None:
+    """Mails go only to an address that a parameter names."""
     condition, parameter, service, only = MAILED[name]
     policy = RESOURCES[f"{name}Policy"]
     [statement] = policy["Properties"]["PolicyDocument"]["Statement"]
@@ -98,25 +61,27 @@ def test_nobody_is_written_to_but_whom_a_parameter_names(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["AlarmEmail", "JobEmail"])
 @pytest.mark.parametrize(("value", "good"), [("", True), ("a@b.example", True), ("nobody", False)])
-def test_an_address_is_empty_or_one(name: str, value: str, *, good: bool) -> None:
+def test_address_is_empty_or_valid(name: str, value: str, *, good: bool) -> None:
     pattern = template()["Parameters"][name]["AllowedPattern"]
 
     assert bool(re.fullmatch(pattern, value)) is good
 
 
-def test_a_mail_is_written_about_what_ends_or_waits_for_a_person_in_this_stack() -> None:
+@pytest.mark.promise("it can be operated")
+def test_mail_reports_ends_and_holds() -> None:
+    """A mail is sent when a job of this stack ends or waits for a person."""
     rule = RESOURCES["JobMailRule"]
     pattern = rule["Properties"]["EventPattern"]
-    told = {status for status in Status if status.terminal or status.troubling}
+    mailed = {status for status in Status if status.terminal or status.troubling}
 
     assert rule["Condition"] == "JobsAreMailed"
     assert (pattern["source"], pattern["detail-type"]) == ([SOURCE], [DETAIL_TYPE])
-    assert set(pattern["detail"]["status"]) == told
+    assert set(pattern["detail"]["status"]) == mailed
     assert pattern["detail"]["bucket"] == [{"Ref": "ModelsBucket"}]
     assert pattern["detail"]["again"] == [False]
 
 
-def test_a_mail_says_only_what_an_event_has() -> None:
+def test_mail_uses_event_fields() -> None:
     [target] = RESOURCES["JobMailRule"]["Properties"]["Targets"]
     paths = target["InputTransformer"]["InputPathsMap"]
     words = target["InputTransformer"]["InputTemplate"]["Fn::Sub"]
@@ -128,7 +93,9 @@ def test_a_mail_says_only_what_an_event_has() -> None:
     assert all(line.startswith('"') and line.endswith('"') for line in words.splitlines())
 
 
-def test_the_dashboard_draws_all_that_is_counted_and_shows_every_alarm() -> None:
+@pytest.mark.promise("it can be operated")
+def test_dashboard_shows_metrics_and_alarms() -> None:
+    """The dashboard draws every metric and shows every alarm."""
     widgets = body()["widgets"]
     rows = [
         row for each in widgets if each["type"] == "metric" for row in each["properties"]["metrics"]
@@ -143,7 +110,7 @@ def test_the_dashboard_draws_all_that_is_counted_and_shows_every_alarm() -> None
         assert drawn == {f"<{name}Function>" for name in FUNCTIONS}
 
 
-def test_no_widget_lies_over_another() -> None:
+def test_widgets_do_not_overlap() -> None:
     taken = [
         (x, y)
         for each in body()["widgets"]
@@ -155,28 +122,37 @@ def test_no_widget_lies_over_another() -> None:
     assert max(x for x, _ in taken) < 24
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_whoever_changes_jobs_tells_others_in_our_name_alone(name: str) -> None:
-    [policy] = properties(f"{name}Role")["Policies"]
-    statements = [
-        each for each in policy["PolicyDocument"]["Statement"] if each["Sid"] == "TellOthers"
-    ]
-
-    # What is forgotten changes no more, and nobody is to hear of it.
-    assert len(statements) == (name != "Forget")
-    for statement in statements:
-        assert statement["Action"] == "events:PutEvents"
-        assert statement["Resource"]["Fn::Sub"].endswith(":event-bus/default")
-        assert statement["Condition"] == {"StringEquals": {"events:source": SOURCE}}
-
-
 @pytest.mark.parametrize("patience", [LAST_LOOK_AFTER, SETTLED_AFTER])
-def test_whoever_has_read_a_job_is_dead_when_nobody_may_write_of_it(patience: timedelta) -> None:
+def test_erasure_outwaits_every_function(patience: timedelta) -> None:
+    """When the last look of an erasure comes, every function that has read the job has ended."""
     all_of_them = template()["Globals"]["Function"]
     slowest = max({**all_of_them, **properties(f"{name}Function")}["Timeout"] for name in FUNCTIONS)
 
     assert patience.total_seconds() >= slowest + 60
 
 
-def test_every_function_is_traced() -> None:
-    assert template()["Globals"]["Function"]["Tracing"] == "Active"
+def test_functions_use_known_metrics() -> None:
+    code = "\n".join(path.read_text() for path in sorted(HANDLERS.glob("*/handler.py")))
+    first_words = set(re.findall(r"add_metric\(\s*([\w.]+)", code))
+    used = set(re.findall(r"Metric\.([A-Z_]+)", code)) | {each.name for each in OUTCOMES.values()}
+
+    assert {word for word in first_words if not word.startswith("Metric.")} == {
+        "COUNTED",
+        "counted",
+        "outcome",
+    }
+    assert used == set(Metric.__members__)
+
+
+def test_every_end_has_a_metric() -> None:
+    assert set(OUTCOMES) == {status for status in Status if status.terminal}
+
+
+def test_watched_metrics_are_counted() -> None:
+    text = TEMPLATE.read_text()
+    alarms = re.findall(r"Namespace: LoraDrop\n\s+MetricName: (\w+)", text)
+    drawn = re.findall(r'\["LoraDrop", ?"(\w+)"', text)
+
+    assert alarms
+    assert drawn
+    assert {*alarms, *drawn} <= set(Metric)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lora_drop.jobs.events import SOURCE
 from tests.security.iam.arns import Names, chosen
 from tests.security.iam.policies import documents_of, functions, policy_of
 from tests.support.template import of_type, properties, target, template
@@ -15,6 +16,7 @@ BUCKETS, QUEUES = of_type("AWS::S3::Bucket"), of_type("AWS::SQS::Queue")
 SECRETS, ROLES = of_type("AWS::SecretsManager::Secret"), of_type("AWS::IAM::Role")
 # X-Ray "does not support specifying a resource ARN" for these (Service Authorization Reference).
 WITHOUT_RESOURCES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+each_function = pytest.mark.parametrize("function", functions())
 
 
 def whole(function: str) -> Mapping[str, Any]:
@@ -27,68 +29,83 @@ def events_of(function: str, kind: str) -> list[dict[str, Any]]:
     return [each["Properties"] for each in events if each["Type"] == kind]
 
 
-@pytest.mark.parametrize("function", functions())
-def test_a_function_has_a_role_of_its_own(function: str) -> None:
+@each_function
+def test_function_has_its_own_role(function: str) -> None:
+    """For Lambda alone."""
     role = target(functions()[function]["Role"])
     assert [name for name in functions() if target(functions()[name]["Role"]) == role] == [function]
-
-
-@pytest.mark.parametrize("function", functions())
-def test_a_functions_role_is_for_lambda_alone(function: str) -> None:
-    role = properties(target(functions()[function]["Role"]))
-    [trust] = role["AssumeRolePolicyDocument"]["Statement"]
+    [trust] = properties(role)["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
     assert trust["Action"] == "sts:AssumeRole"
 
 
-@pytest.mark.parametrize("function", functions())
-def test_a_functions_rights_name_actions_and_resources(function: str) -> None:
+@pytest.mark.parametrize("role", ROLES)
+def test_every_role_belongs_to_function(role: str) -> None:
+    assert role in {target(each["Role"]) for each in functions().values()}
+
+
+@pytest.mark.promise("nothing leaks")
+@each_function
+def test_rights_name_actions_and_resources(function: str) -> None:
+    """No right of a function has a wildcard for an action, and each is on resources of this stack."""
     for grant in policy_of(function, Names({})).grants:
         assert "*" not in grant.action
         assert (grant.resource == "*") is (grant.action in WITHOUT_RESOURCES)
-
-
-@pytest.mark.parametrize("function", functions())
-def test_a_functions_rights_are_on_this_stacks_resources(function: str) -> None:
     for document in documents_of(function):
         for resource in _resources(document):
-            # The bus is the account's; what may be put there is bounded by a condition (test_operation.py).
+            # The bus is the account's; a condition bounds what may be put there (below).
             if resource != "*" and not resource.endswith(':event-bus/default"}'):
-                assert any(f'"{name}' in resource for name in template()["Resources"]) or any(
-                    f"${{{name}" in resource for name in template()["Resources"]
+                assert any(
+                    f'"{name}' in resource or f"${{{name}" in resource
+                    for name in template()["Resources"]
                 ), resource
 
 
-@pytest.mark.parametrize("function", functions())
-def test_a_function_logs_into_a_group_of_its_own_which_forgets(function: str) -> None:
+def _resources(document: Mapping[str, Any]) -> Iterator[str]:
+    for statement in document["Statement"]:
+        listed = statement["Resource"]
+        for each in listed if isinstance(listed, list) else [listed]:
+            yield each if isinstance(each, str) else json.dumps(each)
+
+
+@each_function
+def test_events_have_our_source_only(function: str) -> None:
+    [policy] = properties(function.removesuffix("Function") + "Role")["Policies"]
+    statements = [
+        each for each in policy["PolicyDocument"]["Statement"] if each["Sid"] == "TellOthers"
+    ]
+
+    # A forgotten job changes no more, so its function publishes no events.
+    assert len(statements) == (function != "ForgetFunction")
+    for statement in statements:
+        assert statement["Action"] == "events:PutEvents"
+        assert statement["Resource"]["Fn::Sub"].endswith(":event-bus/default")
+        assert statement["Condition"] == {"StringEquals": {"events:source": SOURCE}}
+
+
+@each_function
+def test_function_has_its_own_logs(function: str) -> None:
+    """They expire, and the function is traced."""
     group = target(functions()[function]["LoggingConfig"]["LogGroup"])
     used = [target(each["LoggingConfig"]["LogGroup"]) for each in functions().values()]
     assert used.count(group) == 1
     assert of_type("AWS::Logs::LogGroup")[group] == {"RetentionInDays": {"Ref": "LogRetentionDays"}}
-
-
-@pytest.mark.parametrize("function", functions())
-def test_a_function_is_traced(function: str) -> None:
     assert whole(function)["Tracing"] == "Active"
 
 
-@pytest.mark.parametrize("function", functions())
-def test_a_function_ends_before_whoever_waits_for_it_gives_up(function: str) -> None:
-    # API Gateway waits 29 s, Lambda 900 s.
+@each_function
+def test_function_ends_before_its_caller(function: str) -> None:
+    # API Gateway waits 29 s, Lambda 900 s; a queue has to wait six times as long as the function.
     most = 29 if events_of(function, "Api") else 900
     assert whole(function)["Timeout"] < most
-
-
-@pytest.mark.parametrize("function", functions())
-def test_a_functions_queues_wait_six_times_as_long_as_it_may_take(function: str) -> None:
     for event in events_of(function, "SQS"):
         queue = QUEUES[target(event["Queue"])]
         assert queue["VisibilityTimeout"] >= 6 * whole(function)["Timeout"]
         assert event["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
-@pytest.mark.parametrize("function", functions())
-def test_a_function_cannot_take_all_of_the_accounts_concurrency(function: str) -> None:
+@each_function
+def test_function_concurrency_is_bounded(function: str) -> None:
     # What a queue feeds is bounded there: a reserved number would throw messages back, and their
     # receipts count. What a schedule starts comes one by one. An API is throttled.
     queues, own = events_of(function, "SQS"), functions()[function]
@@ -99,19 +116,14 @@ def test_a_function_cannot_take_all_of_the_accounts_concurrency(function: str) -
     assert queues or events_of(function, "Schedule") or events_of(function, "Api")
 
 
-@pytest.mark.parametrize("function", functions())
-def test_a_functions_environment_holds_names_and_no_secrets(function: str) -> None:
+@pytest.mark.promise("nothing leaks")
+@each_function
+def test_environment_holds_no_secrets(function: str) -> None:
+    """A function's environment holds names of secrets, and never a secret."""
     variables = whole(function)["Environment"]["Variables"]
     for name, value in variables.items():
         if "SECRET" in name or "KEY" in name:
             assert target(chosen(value)) in SECRETS
-
-
-def _resources(document: Mapping[str, Any]) -> Iterator[str]:
-    for statement in document["Statement"]:
-        listed = statement["Resource"]
-        for each in listed if isinstance(listed, list) else [listed]:
-            yield each if isinstance(each, str) else json.dumps(each)
 
 
 # Where any name will do, and why.
@@ -131,7 +143,7 @@ WHOLE_BUCKETS = {
 }
 
 
-def test_elsewhere_a_right_is_on_files_of_one_name() -> None:
+def test_other_rights_name_their_files() -> None:
     names = Names({})
     buckets = {names.arn(bucket): bucket for bucket in BUCKETS}
     found = set()
@@ -149,16 +161,10 @@ def test_elsewhere_a_right_is_on_files_of_one_name() -> None:
     assert found == WHOLE_BUCKETS
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_every_role_is_some_functions(role: str) -> None:
-    assert role in {target(each["Role"]) for each in functions().values()}
-
-
-# --------------------------------------------------------------------------- the way round
-
-
-def test_the_only_way_round_is_the_submitters_call_for_the_next_in_the_line() -> None:
-    """Each message in its circle sends a waiting job or is the last; Lambda itself ends one of 16."""
+@pytest.mark.promise("never get stuck")
+def test_only_the_inbox_makes_circles() -> None:
+    """The only circle of functions is submit's own call for the next job: nothing else can run for ever."""
+    # Each message in that circle sends a waiting job or is the last; Lambda itself ends one of 16.
     names = Names({})
     leads: dict[str, set[str]] = {}
     for function in functions():

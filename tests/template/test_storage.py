@@ -9,6 +9,8 @@ from tests.support.template import of_type, target, template
 
 BUCKETS, QUEUES = of_type("AWS::S3::Bucket"), of_type("AWS::SQS::Queue")
 SECRETS, PARAMETERS = of_type("AWS::SecretsManager::Secret"), template()["Parameters"]
+ALARMS = of_type("AWS::CloudWatch::Alarm")
+each_bucket = pytest.mark.parametrize("bucket", BUCKETS)
 
 
 def rules_of(bucket: str) -> list[dict[str, Any]]:
@@ -17,72 +19,25 @@ def rules_of(bucket: str) -> list[dict[str, Any]]:
     return rules
 
 
-def the(rules: list[dict[str, Any]], what: str) -> list[Any]:
-    """What the rules say of this, in their order."""
-    return [rule[what] for rule in rules if what in rule]
+def values(rules: list[dict[str, Any]], name: str) -> list[Any]:
+    """The values of this property, of the rules that have it."""
+    return [rule[name] for rule in rules if name in rule]
 
 
-# --------------------------------------------------------------------------- buckets
-
-
-@pytest.mark.parametrize("bucket", BUCKETS)
-def test_nobody_but_the_account_sees_a_bucket(bucket: str) -> None:
-    block = BUCKETS[bucket]["PublicAccessBlockConfiguration"]
-    assert block == dict.fromkeys(
-        [
-            "BlockPublicAcls",
-            "BlockPublicPolicy",
-            "IgnorePublicAcls",
-            "RestrictPublicBuckets",
-        ],
-        True,
+@pytest.mark.promise("nothing leaks")
+@each_bucket
+def test_bucket_is_private(bucket: str) -> None:
+    """A bucket is closed to the public, encrypted, the account's alone, and reached by TLS only."""
+    properties = BUCKETS[bucket]
+    assert properties["PublicAccessBlockConfiguration"] == dict.fromkeys(
+        ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"], True
     )
-
-
-@pytest.mark.parametrize("bucket", BUCKETS)
-def test_all_that_is_in_a_bucket_is_the_accounts(bucket: str) -> None:
-    rules = BUCKETS[bucket]["OwnershipControls"]["Rules"]
-    assert rules == [{"ObjectOwnership": "BucketOwnerEnforced"}]
-
-
-@pytest.mark.parametrize("bucket", BUCKETS)
-def test_a_bucket_is_encrypted(bucket: str) -> None:
-    [rule] = BUCKETS[bucket]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert properties["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    [rule] = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] in ("AES256", "aws:kms")
 
-
-@pytest.mark.parametrize("bucket", BUCKETS)
-def test_a_bucket_is_versioned(bucket: str) -> None:
-    assert BUCKETS[bucket]["VersioningConfiguration"] == {"Status": "Enabled"}
-
-
-@pytest.mark.parametrize("bucket", BUCKETS)
-def test_old_versions_do_not_stay_for_ever(bucket: str) -> None:
-    everywhere = [rule for rule in rules_of(bucket) if "TagFilters" not in rule]
-    [old] = the(everywhere, "NoncurrentVersionExpiration")
-    assert 1 <= old["NoncurrentDays"] <= 30
-
-
-@pytest.mark.parametrize("bucket", BUCKETS)
-def test_what_marks_the_deleted_goes_as_well(bucket: str) -> None:
-    # S3: it "cannot be specified with Days or Date in a Lifecycle Expiration Policy".
-    [rule] = [rule for rule in rules_of(bucket) if "ExpiredObjectDeleteMarker" in rule]
-    assert set(rule) == {"Id", "Status", "ExpiredObjectDeleteMarker"}
-    assert rule["ExpiredObjectDeleteMarker"] is True
-
-
-@pytest.mark.parametrize("bucket", BUCKETS)
-def test_unfinished_uploads_are_ended(bucket: str) -> None:
-    assert the(rules_of(bucket), "AbortIncompleteMultipartUpload") == [{"DaysAfterInitiation": 1}]
-
-
-@pytest.mark.parametrize("bucket", BUCKETS)
-def test_a_bucket_is_reached_by_tls_alone(bucket: str) -> None:
-    [policy] = [
-        each
-        for each in of_type("AWS::S3::BucketPolicy").values()
-        if each["Bucket"] == {"Ref": bucket}
-    ]
+    policies = of_type("AWS::S3::BucketPolicy").values()
+    [policy] = [each for each in policies if each["Bucket"] == {"Ref": bucket}]
     [denied] = policy["PolicyDocument"]["Statement"]
     arn = f"arn:${{AWS::Partition}}:s3:::${{{bucket}}}"
     assert denied["Resource"] == [{"Fn::Sub": arn}, {"Fn::Sub": f"{arn}/*"}]
@@ -90,38 +45,47 @@ def test_a_bucket_is_reached_by_tls_alone(bucket: str) -> None:
     assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-@pytest.mark.parametrize("bucket", BUCKETS)
-def test_a_bucket_outlives_the_stack(bucket: str) -> None:
+@pytest.mark.promise("never lose a result")
+@each_bucket
+def test_bucket_survives_mistakes(bucket: str) -> None:
+    """A bucket is versioned and outlives its stack; old versions, markers and parts do not stay for ever."""
     resource = template()["Resources"][bucket]
     assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+    assert BUCKETS[bucket]["VersioningConfiguration"] == {"Status": "Enabled"}
+
+    rules = rules_of(bucket)
+    everywhere = [rule for rule in rules if "TagFilters" not in rule]
+    [old] = values(everywhere, "NoncurrentVersionExpiration")
+    assert 1 <= old["NoncurrentDays"] <= 30
+    assert values(rules, "AbortIncompleteMultipartUpload") == [{"DaysAfterInitiation": 1}]
+    # S3: it "cannot be specified with Days or Date in a Lifecycle Expiration Policy".
+    [rule] = [rule for rule in rules if "ExpiredObjectDeleteMarker" in rule]
+    assert set(rule) == {"Id", "Status", "ExpiredObjectDeleteMarker"}
+    assert rule["ExpiredObjectDeleteMarker"] is True
 
 
-def test_datasets_expire_when_the_stack_says() -> None:
-    assert the(rules_of("DatasetsBucket"), "ExpirationInDays") == [{"Ref": "DatasetRetentionDays"}]
+def test_datasets_expire_as_configured() -> None:
+    """A dataset is kept longer than a job can be held: until the month turns, and four weeks for a retry."""
+    days = [{"Ref": "DatasetRetentionDays"}]
+
+    assert values(rules_of("DatasetsBucket"), "ExpirationInDays") == days
+    assert PARAMETERS["DatasetRetentionDays"]["Default"] >= 31 + 28
 
 
-def test_of_the_results_only_what_shows_photos_expires_and_as_soon() -> None:
+@pytest.mark.promise("never lose a result")
+def test_only_photo_copies_expire() -> None:
+    """Of the results only the files that show photos expire, and as soon as the dataset."""
     [rule] = [rule for rule in rules_of("ModelsBucket") if "ExpirationInDays" in rule]
+    [dataset] = [rule for rule in rules_of("DatasetsBucket") if "ExpirationInDays" in rule]
     key, value = EXPIRES
 
     assert rule["ExpirationInDays"] == {"Ref": "DatasetRetentionDays"}
     assert rule["TagFilters"] == [{"Key": key, "Value": value}]
-    [old] = the(
-        [each for each in rules_of("DatasetsBucket") if "ExpirationInDays" in each],
-        "NoncurrentVersionExpiration",
-    )
-    assert rule["NoncurrentVersionExpiration"] == old
+    assert rule["NoncurrentVersionExpiration"] == dataset["NoncurrentVersionExpiration"]
 
 
-def test_a_dataset_is_kept_for_longer_than_a_job_can_be_held() -> None:
-    # Until the month turns; and another four weeks for a retry.
-    assert PARAMETERS["DatasetRetentionDays"]["Default"] >= 31 + 28
-
-
-# --------------------------------------------------------------------------- table, secrets, queues
-
-
-def test_the_table_is_backed_up_encrypted_and_not_deleted_by_mistake() -> None:
+def test_table_is_backed_up() -> None:
+    """The table is backed up, encrypted and not deleted by mistake."""
     [table] = of_type("AWS::DynamoDB::Table").values()
 
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
@@ -131,47 +95,32 @@ def test_the_table_is_backed_up_encrypted_and_not_deleted_by_mistake() -> None:
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_no_secret_stands_in_the_template(secret: str) -> None:
+def test_template_holds_no_secret(secret: str) -> None:
     assert "SecretString" not in SECRETS[secret]
 
 
+@pytest.mark.promise("never get stuck")
 @pytest.mark.parametrize("queue", QUEUES)
-def test_a_queue_is_encrypted(queue: str) -> None:
-    assert QUEUES[queue]["SqsManagedSseEnabled"] is True
-
-
-@pytest.mark.parametrize("queue", QUEUES)
-def test_a_queue_keeps_messages_for_as_long_as_sqs_can(queue: str) -> None:
-    assert QUEUES[queue]["MessageRetentionPeriod"] == 14 * 24 * 3600
-
-
-@pytest.mark.parametrize("queue", QUEUES)
-def test_a_queue_gives_up_into_dead_letters_or_holds_them(queue: str) -> None:
+def test_queue_ends_in_dead_letters(queue: str) -> None:
+    """A queue tries a message at least five times, keeps it 14 days, and its dead letters ring an alarm."""
+    properties = QUEUES[queue]
     ends = {
-        target(each["RedrivePolicy"]["deadLetterTargetArn"])
-        for each in QUEUES.values()
-        if "RedrivePolicy" in each
+        target(each["deadLetterTargetArn"]) for each in values([*QUEUES.values()], "RedrivePolicy")
     }
-    assert ("RedrivePolicy" in QUEUES[queue]) is (queue not in ends)
-    assert ends <= QUEUES.keys()
-
-
-@pytest.mark.parametrize("queue", QUEUES)
-def test_a_queue_that_gives_up_tries_several_times(queue: str) -> None:
-    assert QUEUES[queue].get("RedrivePolicy", {"maxReceiveCount": 5})["maxReceiveCount"] >= 5
-
-
-@pytest.mark.parametrize("queue", QUEUES)
-def test_dead_letters_call_a_person(queue: str) -> None:
     watched = {
         target(alarm["Dimensions"][0]["Value"])
-        for alarm in of_type("AWS::CloudWatch::Alarm").values()
+        for alarm in ALARMS.values()
         if alarm.get("MetricName") == "ApproximateNumberOfMessagesVisible"
     }
-    assert "RedrivePolicy" in QUEUES[queue] or queue in watched
+    assert properties["SqsManagedSseEnabled"] is True
+    assert properties["MessageRetentionPeriod"] == 14 * 24 * 3600
+    assert ("RedrivePolicy" in properties) is (queue not in ends)
+    assert ends <= QUEUES.keys()
+    assert properties.get("RedrivePolicy", {"maxReceiveCount": 5})["maxReceiveCount"] >= 5
+    assert "RedrivePolicy" in properties or queue in watched
 
 
-def test_the_inbox_takes_messages_of_its_own_bucket_alone() -> None:
+def test_inbox_accepts_its_bucket_only() -> None:
     [policy] = of_type("AWS::SQS::QueuePolicy").values()
     [allowed] = policy["PolicyDocument"]["Statement"]
 

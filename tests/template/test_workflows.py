@@ -1,4 +1,4 @@
-"""What runs at GitHub: pinned, with no more rights than it needs, and with secrets in one place."""
+"""What runs at GitHub and before the tests: pinned, with no more rights than it needs, and explained."""
 
 import re
 from collections.abc import Iterator
@@ -30,12 +30,12 @@ def steps(file: Path) -> Iterator[dict[str, Any]]:
         yield from job.get("steps", [])
 
 
-def test_no_workflow_goes_unwatched() -> None:
+def test_all_workflows_are_known() -> None:
     assert [file.name for file in FILES] == ["deploy.yml", "test.yml"]
 
 
 @each
-def test_a_job_has_the_rights_it_needs_and_the_workflow_none(file: Path) -> None:
+def test_job_has_only_its_rights(file: Path) -> None:
     found = workflow(file)
 
     assert found["permissions"] == {}
@@ -44,7 +44,7 @@ def test_a_job_has_the_rights_it_needs_and_the_workflow_none(file: Path) -> None
 
 
 @each
-def test_what_is_used_is_pinned_to_a_commit_or_ours(file: Path) -> None:
+def test_actions_are_pinned_to_commits(file: Path) -> None:
     used = re.findall(r"uses: (.*)", file.read_text())
 
     assert used
@@ -52,20 +52,22 @@ def test_what_is_used_is_pinned_to_a_commit_or_ours(file: Path) -> None:
 
 
 @each
-def test_a_checkout_leaves_no_token_behind(file: Path) -> None:
+def test_checkout_leaves_no_token(file: Path) -> None:
     for step in steps(file):
         if step.get("uses", "").startswith("actions/checkout"):
             assert step["with"]["persist-credentials"] is False
 
 
 @each
-def test_nobody_writes_into_a_script_and_no_script_prints_its_environment(file: Path) -> None:
+def test_scripts_neither_interpolate_nor_print(file: Path) -> None:
     for step in steps(file):
         assert "${{" not in step.get("run", "")
         assert not re.search(r"\b(printenv|env|set -x|echo)\b", step.get("run", ""))
 
 
-def test_a_stranger_s_change_gets_neither_secrets_nor_a_role() -> None:
+@pytest.mark.promise("nothing leaks")
+def test_pull_request_gets_no_secrets() -> None:
+    """A pull request runs the tests without secrets and without a role."""
     test, deploy = workflow(FOLDER / "test.yml"), workflow(FOLDER / "deploy.yml")
 
     assert set(test["on"]) == {"push", "pull_request", "workflow_call"}
@@ -73,7 +75,7 @@ def test_a_stranger_s_change_gets_neither_secrets_nor_a_role() -> None:
     assert "secrets." not in (FOLDER / "test.yml").read_text()
 
 
-def test_the_one_secret_is_in_the_one_step_that_needs_it() -> None:
+def test_one_step_gets_the_secret() -> None:
     with_secret = [step for step in steps(FOLDER / "deploy.yml") if "secrets." in str(step)]
 
     [step] = with_secret
@@ -82,7 +84,7 @@ def test_the_one_secret_is_in_the_one_step_that_needs_it() -> None:
     assert (FOLDER / "deploy.yml").read_text().count("secrets.") == 1
 
 
-def test_aws_is_reached_by_a_role_of_the_environment_alone() -> None:
+def test_deployment_uses_a_role() -> None:
     deploy = workflow(FOLDER / "deploy.yml")["jobs"]["deploy"]
     [role] = [
         step for step in deploy["steps"] if "configure-aws-credentials" in str(step.get("uses"))
@@ -95,6 +97,28 @@ def test_aws_is_reached_by_a_role_of_the_environment_alone() -> None:
 
 
 @each
-def test_no_job_runs_for_hours(file: Path) -> None:
+def test_jobs_have_a_timeout(file: Path) -> None:
     for job in workflow(file)["jobs"].values():
         assert "uses" in job or job["timeout-minutes"] <= 90
+
+
+def test_skipped_checks_are_explained(root: Path) -> None:
+    lines = (root / ".checkov.yaml").read_text().splitlines()
+    skipped = yaml.safe_load("\n".join(lines))["skip-check"]
+
+    assert len(skipped) == len(set(skipped)) > 0
+    for check in skipped:
+        [place] = [
+            number for number, line in enumerate(lines) if line.strip().startswith(f"- {check}")
+        ]
+        assert "#" in lines[place] or lines[place - 1].strip().startswith("#"), check
+
+
+@pytest.mark.parametrize("tool", ["sam validate --lint", "cfn-lint", "checkov"])
+def test_make_checks_the_template(root: Path, tool: str) -> None:
+    makefile = (root / "Makefile").read_text()
+    check = re.search(r"^check: venv\n((?:\t.*\n)+)", makefile, re.MULTILINE)
+
+    assert check
+    assert tool in check[1]
+    assert "test: check" in makefile

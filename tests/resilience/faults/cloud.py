@@ -26,7 +26,7 @@ from tests.resilience.faults.wire import Wire
 from tests.security.iam.arns import Names
 from tests.security.iam.guard import Guard, guarded
 from tests.support.aws import Aws, kept_client, moto
-from tests.support.lambda_environment import House, Internet
+from tests.support.lambda_environment import Internet, LambdaEnvironment
 from tests.support.memory import ManualClock, MemoryEvents
 from tests.support.memory_files import MemoryResults
 from tests.support.pictures import BlindPictures
@@ -45,11 +45,11 @@ class Cloud(Stage):
         super().__init__(hand, clock=ManualClock(datetime.now(UTC).replace(microsecond=0)))
 
     def furnish(self) -> None:
-        """The house that the template describes."""
-        self.house = House(self.aws, Internet(), self.clock, cast("Any", None))
+        """The environment that the template describes."""
+        self.environment = LambdaEnvironment(self.aws, Internet(), self.clock, cast("Any", None))
         self.wire = Wire(self.fal)
         self.fal.on_accept = self._accepted
-        self.table = self.house.jobs
+        self.table = self.environment.jobs
         self.bucket = MemoryResults()
         self.heard = MemoryEvents()
 
@@ -74,7 +74,10 @@ class Cloud(Stage):
             self._invoke(name, event, None, answers.append)
         finally:
             self.inside -= 1
-        for url, queue in ((self.house.inbox, self.inbox), (self.house.results, self.results)):
+        for url, queue in (
+            (self.environment.inbox, self.inbox),
+            (self.environment.results, self.results),
+        ):
             self._fetch(url, queue)
         self._look()
         then(answers[0])
@@ -144,7 +147,7 @@ def on_moto(hand: Mortal) -> Iterator[Cloud]:
     functions.start_anew()
     with moto() as aws, ExitStack() as stack:
         cloud = Cloud(hand, aws)
-        guard = Guard.of(Names.of_environment(cloud.house.environment()))
+        guard = Guard.of(Names.of_environment(cloud.environment.variables()))
         stack.enter_context(guarded(guard, lambda: cloud.inside > 0))
         make = BaseClient._make_api_call  # type: ignore[attr-defined]  # what every call comes to
 
@@ -161,7 +164,7 @@ def on_moto(hand: Mortal) -> Iterator[Cloud]:
 
         with (
             patch.object(boto3, "client", kept_client),
-            patch.dict("os.environ", cloud.house.environment()),
+            patch.dict("os.environ", cloud.environment.variables()),
             patch.object(base.Bootstrap, "clock", cloud.clock),
             patch.object(SubmitBootstrap, "pictures", BlindPictures()),
             patch.object(BaseClient, "_make_api_call", called),

@@ -10,7 +10,6 @@ import pytest
 
 SUITES = (
     "tests/handlers",
-    "tests/security/canary",
     "tests/adapters/test_fal_post.py",
     "tests/simulator/test_fal_pipeline.py",
     "tests/simulator/test_fal_storage.py",

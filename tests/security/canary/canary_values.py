@@ -1,10 +1,10 @@
-"""What must not be found where it does not belong: each bird, and where it may sit.
+"""What must not be found where it does not belong: each canary, and the places where it may be.
 
-A secret may be nowhere. What a camera hides in a photo (place, owner) may be nowhere either: it is taken
-out, and nobody writes it down. What people call their photos, and what they write under them, is the
-owner's: it may be in what the owner reads (report, status, the job's row and answers of the jobs API),
-and nowhere else. The key of a dataset may besides be in the inbox queue: S3 itself puts it there. Whoever
-has the address of a file at fal has the file: ERROR.txt names that of a result that is none, and nobody else.
+A secret may be nowhere. What a camera hides in a photo (place, owner) may be nowhere either: it is taken out
+and never written down. What people call their photos, and what they write under them, is the owner's: it may
+be in what the owner reads (report, status, the job's row and answers of the jobs API), and nowhere else. The
+key of a dataset may also be in the inbox queue, since S3 puts it there. The address of a file at fal opens the
+file: only ERROR.txt names it, and only that of an invalid result.
 """
 
 import re
@@ -16,13 +16,13 @@ from urllib.parse import unquote
 
 
 class Kind(StrEnum):
-    """What a bird is."""
+    """What kind of value a canary is."""
 
     SECRET = "secret"
     HIDDEN = "hidden in a photo"
     NAME = "a photo's name or caption"
     KEY = "a dataset's key"
-    ADDRESS = "the address of somebody's files"
+    ADDRESS = "the address of a file at fal"
 
 
 class Place(StrEnum):
@@ -82,43 +82,49 @@ PATTERNS: dict[str, Kind] = {
     r"\bphoto-\d\d\.jpg": Kind.NAME,
     r"https://v3b?\.fal\.media/files/": Kind.ADDRESS,
 }
+TOKEN = re.compile(r"(?=([0-9a-f]{32}))")
 ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A bird that was found where it must not be, and in which test."""
+    """A canary that was found where it must not be, and the test that wrote it."""
 
     kind: Kind
-    bird: str
+    canary: str
     place: Place
     test: str
     around: str
 
     def __str__(self) -> str:
-        return f"{self.kind} ({self.bird}) in {self.place}, {self.test}: {self.around}"
+        return f"{self.kind} ({self.canary}) in {self.place}, {self.test}: {self.around}"
 
 
-class Cage:
-    """All birds; tokens are put in as they are made."""
+class CanaryScan:
+    """A search for all canaries; the tokens of webhooks are added as they are made."""
 
     def __init__(self) -> None:
-        self._literals = dict(LITERALS)
+        self._tokens: set[str] = set()
         self._patterns = [
             (re.compile(each, re.IGNORECASE), kind) for each, kind in PATTERNS.items()
         ]
 
-    def add(self, secret: str) -> None:
-        """One more secret."""
-        self._literals[secret] = Kind.SECRET
+    def add(self, token: str) -> None:
+        """Add a secret of 32 hexadecimal digits."""
+        assert TOKEN.match(token), token
+        self._tokens.add(token)
 
     def found(self, text: str, place: Place) -> Iterator[tuple[Kind, str, str]]:
-        """Kind, bird and surroundings of everything in a text that may not be in this place."""
+        """Kind, canary and surroundings of everything in a text that may not be in this place."""
         plain = unquote(ESCAPED.sub(lambda escape: chr(int(escape[1], 16)), text))
         for form in dict.fromkeys((text, plain)):
-            for bird, kind in self._literals.items():
-                if kind not in MAY[place] and (at := form.find(bird)) >= 0:
-                    yield kind, bird, form[max(0, at - 60) : at + 60]
+            for canary, kind in LITERALS.items():
+                if kind not in MAY[place] and (at := form.find(canary)) >= 0:
+                    yield kind, canary, form[max(0, at - 60) : at + 60]
             for pattern, kind in self._patterns:
                 if kind not in MAY[place] and (match := pattern.search(form)):
                     yield kind, pattern.pattern, form[max(0, match.start() - 60) : match.end() + 60]
+            # One search for all tokens: a session makes hundreds of them.
+            for match in TOKEN.finditer(form):
+                if match[1] in self._tokens:
+                    yield Kind.SECRET, match[1], form[max(0, match.start() - 60) : match.end() + 60]

@@ -51,10 +51,10 @@ def _the_way_through() -> None:
     from functions.submit.handler import handler as submit  # noqa: PLC0415
     from functions.webhook.handler import handler as webhook  # noqa: PLC0415
     from lora_drop.jobs.ids import webhook_token  # noqa: PLC0415
-    from tests.security.canary import canary_dataset as nest  # noqa: PLC0415
+    from tests.security.canary import canary_dataset  # noqa: PLC0415
     from tests.support.aws import moto  # noqa: PLC0415
     from tests.support.builders import SECRET, make_dataset, s3_event, signed, webhook_body  # noqa: PLC0415
-    from tests.support.lambda_environment import RESULT, Context, House, Internet, event  # noqa: PLC0415
+    from tests.support.lambda_environment import RESULT, Context, Internet, LambdaEnvironment, event  # noqa: PLC0415
     from tests.support.memory import ManualClock  # noqa: PLC0415
     from tests.support.silent_s3 import silence_s3  # noqa: PLC0415
 
@@ -66,16 +66,18 @@ def _the_way_through() -> None:
 
     with moto() as aws, pytest.MonkeyPatch.context() as patch:
         internet, clock = Internet(), ManualClock()
-        house = House(aws, internet, clock, output=str)  # nobody listens
-        for name, value in house.environment().items():
+        environment = LambdaEnvironment(aws, internet, clock, output=str)  # nobody listens
+        for name, value in environment.variables().items():
             patch.setenv(name, value)
         patch.setattr("lora_drop.bootstrap.base.Bootstrap.clock", clock)
         patch.setattr(
             httpx.HTTPTransport, "handle_request", lambda _, request: internet.answer(request)
         )
-        put = aws.s3.put_object(Bucket="datasets", Key=nest.KEY, Body=nest.dataset())
-        run(submit, s3_event(make_dataset(nest.KEY, version_id=put["VersionId"])))
-        job = house.only_job()
+        put = aws.s3.put_object(
+            Bucket="datasets", Key=canary_dataset.KEY, Body=canary_dataset.dataset()
+        )
+        run(submit, s3_event(make_dataset(canary_dataset.KEY, version_id=put["VersionId"])))
+        job = environment.only_job()
         body = webhook_body(payload=RESULT)
         token = webhook_token(SECRET, job.job_id)
         several = {"multiValueHeaders": signed(body), "body": body.decode()}
@@ -85,7 +87,7 @@ def _the_way_through() -> None:
         [record, _] = event("results_batch")["Records"]
         run(store, {"Records": [record | {"body": json.dumps({"job_id": job.job_id})}]})
         run(jobs, event("job_item") | {"path": f"/jobs/{job.job_id}"})
-        assert house.only_job().status == "SUCCEEDED", house.only_job()
+        assert environment.only_job().status == "SUCCEEDED", environment.only_job()
         silence_s3(patch)
         for handler in (store, submit):  # once more, and S3 does not answer
             with suppress(Exception):

@@ -22,7 +22,7 @@ def main() -> None:
         row = (len(granted), len(granted) - len(unused), len(unused), len(missing))
         _say(ROW.format(function, *row))
         wrong += [
-            f"{function}: {each.sid}: nobody uses {each.action} on {each.resource}"
+            f"{function}: {each.sid}: no scenario uses {each.action} on {each.resource}"
             for each in unused
         ]
         wrong += [f"{function}: needs {each.action} on {each.resource}" for each in missing]

@@ -1,4 +1,4 @@
-"""What the scenarios have asked for; one run of them serves all tests."""
+"""What the scenarios have asked for; one run of each serves all tests."""
 
 import warnings
 
@@ -9,7 +9,7 @@ from tests.security.iam.least_privilege import Used, used
 
 @pytest.fixture(scope="session")
 def found() -> Used:
-    """Every scenario, with everything allowed."""
+    """Return what all scenarios have used, with everything allowed."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "No application metrics to publish")
         return used()

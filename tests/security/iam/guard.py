@@ -56,8 +56,8 @@ def guarded(guard: Guard, watching: Callable[[], bool] = _always) -> Iterator[No
     """As long as the block lasts, whatever a function asks of AWS passes the guard.
 
     A call belongs to the function whose handler is below it on the stack; where none is, the test
-    itself arranges or looks at things. What a function presigns is noted; whoever then uses the
-    address is to ask ``allows``, as S3 does at that moment. ``watching`` is off while a test looks at
+    itself arranges or looks at things. What a function presigns is noted; the test that then uses
+    the address asks ``allows``, as S3 does at that moment. ``watching`` is off while a test looks at
     things from within a function's call.
     """
     owners = {
@@ -108,7 +108,7 @@ def _owner(owners: Mapping[str, str]) -> str:
             return found
         frame = frame.f_back  # type: ignore[assignment]  # None is the end
     main = threading.current_thread() is threading.main_thread()
-    assert main, "a thread asks AWS for something, and nobody knows whose it is"
+    assert main, "a thread asks AWS for something, and no function is on its stack"
     return ""
 
 

@@ -2,18 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from time import process_time
 
-from tests.security.iam import (  # noqa: F401  # they tell their scenarios
-    datasets_come_in,
-    jobs_are_forgotten,
-    others_are_told,
-    people_decide,
-    results_go_out,
-)
+from tests.security.iam import scenarios_datasets, scenarios_people, scenarios_results  # noqa: F401  # they register their scenarios
+from tests.security.iam.harness import SCENARIOS, Scenario, new_harness
 from tests.security.iam.policies import Grant, Policy, functions
 from tests.security.iam.rights import Right
-from tests.security.iam.stage import SCENARIOS, Scenario, staged
 
 
 @dataclass(frozen=True)
@@ -36,7 +31,7 @@ class Used:
         return frozenset(right for who, right in every if who == function)
 
     def unused(self, function: str) -> Sequence[Grant]:
-        """What is granted, and nobody asked for."""
+        """Return what is granted and never asked for."""
         asked = self.rights(function)
         return [grant for grant in self.granted(function) if not any(map(grant.covers, asked))]
 
@@ -69,19 +64,34 @@ class Mutation:
         return f"{self.function}: {first.sid}{what}"
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one scenario has asked for, with everything allowed, and what its roles do not grant."""
+
+    policies: Mapping[str, Policy]
+    asked: frozenset[tuple[str, Right]]
+    denied: frozenset[tuple[str, Right]]
+    seconds: float
+
+
+@cache
+def run(name: str) -> Run:
+    """Carry a scenario through with everything allowed; raises what the scenario raises."""
+    began = process_time()
+    with new_harness() as harness:
+        harness.guard.enforced = False
+        SCENARIOS[name](harness)
+        guard = harness.guard
+        seconds = process_time() - began
+        return Run(guard.policies, frozenset(guard.asked), frozenset(guard.denied), seconds)
+
+
 def used() -> Used:
-    """Every scenario, undisturbed, with everything allowed; raises what a scenario raises."""
-    asked: dict[str, frozenset[tuple[str, Right]]] = {}
-    policies: Mapping[str, Policy] = {}
-    took: dict[str, float] = {}
-    for name, scenario in SCENARIOS.items():
-        began = process_time()
-        with staged() as stage:
-            stage.guard.enforced = False
-            scenario(stage)
-            policies, asked[name] = stage.guard.policies, frozenset(stage.guard.asked)
-        took[name] = process_time() - began
-    return Used(policies, {name: asked[name] for name in sorted(asked, key=took.__getitem__)})
+    """Return what all scenarios have used."""
+    runs = {name: run(name) for name in SCENARIOS}
+    by_time = sorted(runs, key=lambda name: runs[name].seconds)
+    policies = runs[by_time[0]].policies
+    return Used(policies, {name: runs[name].asked for name in by_time})
 
 
 def mutations(policies: Mapping[str, Policy]) -> Iterator[Mutation]:
@@ -102,14 +112,14 @@ def survives(mutation: Mutation, scenarios: Iterable[str]) -> bool:
 
 
 def _breaks(scenario: Scenario, mutation: Mutation) -> bool:
-    with staged() as stage:
-        less = stage.guard.policies[mutation.function].without(mutation.dropped)
-        stage.guard.policies = {**stage.guard.policies, mutation.function: less}
+    with new_harness() as harness:
+        less = harness.guard.policies[mutation.function].without(mutation.dropped)
+        harness.guard.policies = {**harness.guard.policies, mutation.function: less}
         try:
-            scenario(stage)
+            scenario(harness)
         except Exception:  # noqa: BLE001  # whatever a missing right breaks
             return any(
                 who == mutation.function and any(grant.covers(right) for grant in mutation.dropped)
-                for who, right in stage.guard.denied
+                for who, right in harness.guard.denied
             )
     return False

@@ -67,7 +67,7 @@ def rights_for(service: str, operation: str, arguments: Arguments) -> Sequence[R
 
 
 def absent(service: str, operation: str, arguments: Arguments) -> Sequence[Right]:
-    """The rights to be told that an object is not there (404), and not only that it is forbidden (403).
+    """Return the rights to learn that an object is not there (404), and not only that it is forbidden (403).
 
     GetObject and HeadObject: "If the object that you request doesn't exist, the error that Amazon S3
     returns depends on whether you also have the s3:ListBucket permission."

@@ -11,12 +11,11 @@ import httpx
 
 from functions.webhook import handler as webhook
 from lora_drop.adapters.signing_keys import JwksKeys
-from lora_drop.jobs.ids import webhook_token
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
-from tests.support.builders import SECRET, make_job
-from tests.support.calls import Call, recorded
-from tests.support.lambda_environment import Context, House
+from tests.support.builders import make_job
+from tests.support.lambda_environment import Call, Context, LambdaEnvironment, recorded
+from tests.support.lambda_events import webhook_event
 
 JWKS_HOST = "rest.fal.ai"
 ANSWERS = {
@@ -41,11 +40,11 @@ class Outcome:
 class Container:
     """A container of the webhook function; ``documents`` are the key sets that tests name."""
 
-    house: House
+    environment: LambdaEnvironment
     documents: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        self.house.aws.function(self.house.environment()["RECONCILE_FUNCTION"])
+        self.environment.aws.function(self.environment.variables()["RECONCILE_FUNCTION"])
         self._jobs = 0
         self._knows: list[object] = []
         self._waiting = self._job()
@@ -59,12 +58,12 @@ class Container:
             if test["cached"]:
                 self._warm_up(test["cached"])
         self._serves(test["endpoint"])
-        self.house.clock.now = datetime.fromtimestamp(test["now"], UTC)
+        self.environment.clock.now = datetime.fromtimestamp(test["now"], UTC)
         before = self._fetches
         with recorded() as calls:
-            answer = webhook.handler(event(job.job_id, test["headers"], test["body"]), Context())
+            answer = webhook.handler(_request(job.job_id, test["headers"], test["body"]), Context())
         written = [call for call in calls if call.writes]
-        if written and self.house.jobs.get(job.job_id) != job:
+        if written and self.environment.jobs.get(job.job_id) != job:
             self._waiting = self._job()
         said = json.loads(answer["body"])
         return Outcome(
@@ -76,18 +75,20 @@ class Container:
 
     @property
     def _fetches(self) -> int:
-        return sum(each.url.host == JWKS_HOST for each in self.house.internet.requests)
+        return sum(each.url.host == JWKS_HOST for each in self.environment.internet.requests)
 
     def _job(self) -> Job:
         """A job that takes whatever request its own token vouches for."""
         self._jobs += 1
-        return self.house.holds(make_job(Status.SUBMIT_UNKNOWN, job_id=f"ada-{self._jobs:010}"))
+        return self.environment.add_job(
+            make_job(Status.SUBMIT_UNKNOWN, job_id=f"ada-{self._jobs:010}")
+        )
 
     def _start(self, user_id: str) -> None:
         """A new container, as far as keys go; its clients are as good as new."""
         world = webhook.bootstrap()
         # The same wire as everybody has; a client of its own would read certificates first.
-        wire = httpx.MockTransport(self.house.internet.answer)
+        wire = httpx.MockTransport(self.environment.internet.answer)
         keys = JwksKeys(world.settings.fal_jwks_url, wire)
         vars(world)["webhook_handler"] = replace(
             world.webhook_handler, signing_keys=keys, fal_user_id=user_id, asked={}
@@ -96,7 +97,7 @@ class Container:
     def _warm_up(self, cached: Mapping[str, Any]) -> None:
         """What made the function fetch keys before: a delivery that nobody signed."""
         self._serves({"status": 200, "document": cached["document"]})
-        self.house.clock.now = datetime.fromtimestamp(cached["fetched_at"], UTC)
+        self.environment.clock.now = datetime.fromtimestamp(cached["fetched_at"], UTC)
         forged = {
             "Request-Id": "x",
             "User-Id": "x",
@@ -104,10 +105,10 @@ class Container:
             "Signature": "00" * 64,
         }
         headers = [[f"X-Fal-Webhook-{name}", value] for name, value in forged.items()]
-        webhook.handler(event(self._waiting.job_id, headers, ""), Context())
+        webhook.handler(_request(self._waiting.job_id, headers, ""), Context())
 
     def _serves(self, endpoint: Mapping[str, Any]) -> None:
-        self.house.internet.says[JWKS_HOST] = _answer(endpoint, self.documents)
+        self.environment.internet.says[JWKS_HOST] = _answer(endpoint, self.documents)
 
 
 def _answer(
@@ -123,21 +124,9 @@ def _answer(
     return httpx.Response(endpoint["status"], headers=headers, content=padded)
 
 
-def event(job_id: str, headers: Sequence[Sequence[str]], body: str) -> dict[str, Any]:
+def _request(job_id: str, headers: Sequence[Sequence[str]], body: str) -> dict[str, Any]:
     """A delivery as API Gateway's REST API hands it on, its bytes in base64."""
-    path = f"/webhooks/fal/{job_id}/{webhook_token(SECRET, job_id)}"
     several: dict[str, list[str]] = {}
     for name, value in headers:
         several.setdefault(name, []).append(value)
-    return {
-        "resource": "/webhooks/fal/{job_id}/{token}",
-        "path": path,
-        "httpMethod": "POST",
-        "headers": {name: values[-1] for name, values in several.items()},
-        "multiValueHeaders": several,
-        "queryStringParameters": None,
-        "multiValueQueryStringParameters": None,
-        "requestContext": {"path": f"/live{path}", "stage": "live", "httpMethod": "POST"},
-        "body": body,
-        "isBase64Encoded": True,
-    }
+    return webhook_event(job_id, headers=several, encoded=True) | {"body": body}

@@ -1,4 +1,4 @@
-"""Vectors for whoever verifies fal's webhooks: ``python -m tests.support.vectors.make [--check]``.
+"""Vectors for all who verify fal's webhooks: ``python -m tests.support.vectors.make [--check]``.
 
 Writes fal_webhook.json beside this file, the same whenever and wherever it is run; docs/webhook-vectors.md
 says how to read it. With ``--check`` nothing is written, and it fails where the file is another.

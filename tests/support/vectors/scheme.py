@@ -1,4 +1,4 @@
-"""fal's scheme as it is documented, written anew: vectors owe nothing to the code that they judge."""
+"""fal's scheme as it is documented, written independently: vectors owe nothing to the code that they judge."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""Orders to the forget function, and what lies around in the house for them."""
+"""Requests to the forget function, a job to forget, and a search for what is left of it."""
 
 import json
 from typing import Any
@@ -8,27 +8,26 @@ from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from tests.support.builders import REQUEST_ID, make_dataset, make_job
-from tests.support.lambda_environment import Context, House, event
+from tests.support.lambda_environment import Context, LambdaEnvironment, event
+from tests.support.lambda_events import job_event
 
-NAMES = ("status.json", "ERROR.txt", "report.html", "lora.safetensors", "deliveries/1.json")
-READING = ("Get", "List", "Query", "BatchGet")  # how calls that change nothing begin
+FILES = ("status.json", "ERROR.txt", "report.html", "lora.safetensors", "deliveries/1.json")
 
 
 def ask(job_id: str, *, family: bool = False, **more: bool) -> tuple[int, Any]:
-    """The status and the body of the answer to an order."""
-    request = {
-        "resource": "/jobs/{job_id}/forget",
-        "path": f"/jobs/{job_id}/forget",
-        "pathParameters": {"job_id": job_id},
-        "body": json.dumps({"family": family, **more}),
-    }
+    """Return the status and the body of the answer to a request to forget a job."""
+    body = json.dumps({"family": family, **more})
+    request = job_event(job_id, "forget", body)
     answer = handler(event("job_forget") | request, Context())
     return answer["statusCode"], json.loads(answer["body"])
 
 
-def lay_down(house: House, name: str = "zoe", **changes: Any) -> Job:
-    """A job that has ended: two versions of its dataset, its files, one written over and one deleted, an upload."""
-    s3, key = house.aws.s3, f"portrait/{name}.zip"
+def ended_job(environment: LambdaEnvironment, name: str = "zoe", **changes: Any) -> Job:
+    """Add a job that has ended, with everything that S3 may keep of one.
+
+    Two versions of its dataset, its files, one of them overwritten and one deleted, and an upload.
+    """
+    s3, key = environment.aws.s3, f"portrait/{name}.zip"
     s3.put_object(Bucket="datasets", Key=key, Body=b"older")
     version = s3.put_object(Bucket="datasets", Key=key, Body=b"photos")["VersionId"]
     dataset = make_dataset(key, version_id=version)
@@ -36,27 +35,27 @@ def lay_down(house: House, name: str = "zoe", **changes: Any) -> Job:
         Status.CANCELLED,
         job_id=job_id_for("datasets", key, version),
         dataset=dataset,
-        created_at=house.clock.now,
+        created_at=environment.clock.now,
         request_id=REQUEST_ID,
         intents=1,
         **changes,
     )
-    for file in NAMES:
+    for file in FILES:
         s3.put_object(Bucket="models", Key=job.prefix + file, Body=f"of {name}".encode())
     # The models bucket keeps what was written over and what was deleted.
-    s3.put_object(Bucket="models", Key=job.prefix + NAMES[0], Body=f"newer, of {name}".encode())
-    s3.delete_object(Bucket="models", Key=job.prefix + NAMES[1])
+    s3.put_object(Bucket="models", Key=job.prefix + FILES[0], Body=f"newer, of {name}".encode())
+    s3.delete_object(Bucket="models", Key=job.prefix + FILES[1])
     begun = s3.create_multipart_upload(Bucket="models", Key=job.prefix + "lora.safetensors")
     part: dict[str, Any] = {"UploadId": begun["UploadId"], "PartNumber": 1, "Body": b"x"}
     s3.upload_part(Bucket="models", Key=job.prefix + "lora.safetensors", **part)
-    return house.holds(job)
+    return environment.add_job(job)
 
 
-def left_of(house: House, word: str) -> list[str]:
-    """Every row, object version, upload and message that has this word."""
-    aws = house.aws
+def left_of(environment: LambdaEnvironment, word: str) -> list[str]:
+    """Return every row, object version, upload and message that has this word."""
+    aws = environment.aws
     found: list[Any] = []
-    found += aws.dynamodb.scan(TableName=house.table)["Items"]
+    found += aws.dynamodb.scan(TableName=environment.table)["Items"]
     for bucket in ("datasets", "models"):
         pages = aws.s3.list_object_versions(Bucket=bucket)
         found += [*pages.get("Versions", []), *pages.get("DeleteMarkers", [])]
@@ -64,6 +63,11 @@ def left_of(house: House, word: str) -> list[str]:
         for row in pages.get("Versions", []):
             got = aws.s3.get_object(Bucket=bucket, Key=row["Key"], VersionId=row["VersionId"])
             found += [got["Body"].read().decode(errors="replace")]
-    for queue in (house.inbox, house.results, house.dead_inbox, house.dead_results):
-        found += house.aws.messages(queue)
+    for queue in (
+        environment.inbox,
+        environment.results,
+        environment.dead_inbox,
+        environment.dead_results,
+    ):
+        found += environment.aws.messages(queue)
     return [str(each) for each in found if word in str(each)]

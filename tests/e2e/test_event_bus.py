@@ -1,4 +1,4 @@
-"""Whoever listens on the bus hears of a training from its beginning to its end."""
+"""The event bus gets every status of a training from its beginning to its end."""
 
 import json
 import time
@@ -27,7 +27,7 @@ def listening(stack: Deployed) -> str:
 
 
 def heard(stack: Deployed, queue: str, job_id: str) -> list[StatusChange]:
-    """What was told of a job, until its end is among it."""
+    """Return the changes of a job, until its end is among it."""
     sqs, until = stack.client("sqs"), time.monotonic() + PATIENCE
     changes: list[StatusChange] = []
     while time.monotonic() < until and not any(change.ended for change in changes):
@@ -38,20 +38,24 @@ def heard(stack: Deployed, queue: str, job_id: str) -> list[StatusChange]:
     return sorted(changes, key=lambda change: change.version)
 
 
-def test_a_training_is_told_from_its_beginning_to_its_end(stack: Deployed) -> None:
+@pytest.mark.promise("interfaces stay")
+def test_events_follow_a_training(stack: Deployed) -> None:
+    """The event bus gets every status of a training from its beginning to its end."""
     queue = listening(stack)
 
     job = stack.train(stack.local.sample)
 
-    told = heard(stack, queue, job["job_id"])
+    published = heard(stack, queue, job["job_id"])
     table = stack.access["outputs"]["JobsTableName"]
     left = stack.client("dynamodb").query(
         TableName=table,
         KeyConditionExpression="pk = :kind",
         ExpressionAttributeValues={":kind": {"S": "OUTBOX"}},
     )["Items"]
-    assert [change.status for change in told][:2] == ["RECEIVED", "READY"]
-    assert [change.status for change in told][-2:] == ["STORING", "SUCCEEDED"]
-    assert [step.status for step in told[-1].history] == [step["status"] for step in job["history"]]
-    assert {change.bucket for change in told} == {stack.access["outputs"]["ModelsBucketName"]}
+    assert [change.status for change in published][:2] == ["RECEIVED", "READY"]
+    assert [change.status for change in published][-2:] == ["STORING", "SUCCEEDED"]
+    assert [step.status for step in published[-1].history] == [
+        step["status"] for step in job["history"]
+    ]
+    assert {change.bucket for change in published} == {stack.access["outputs"]["ModelsBucketName"]}
     assert [item for item in left if item["sk"]["S"] == job["job_id"]] == []

@@ -1,4 +1,4 @@
-"""The whole house at work: Lambda hands over what waits, S3 tells, fal fetches, each within its rights."""
+"""All functions together: Lambda hands messages over, S3 notifies, fal fetches, each within its rights."""
 
 import io
 import json
@@ -15,40 +15,40 @@ from tests.security.iam.guard import Guard
 from tests.security.iam.policies import functions
 from tests.security.iam.rights import Right
 from tests.support.builders import make_archive
-from tests.support.furnished import furnished, handlers
-from tests.support.lambda_environment import Context, House, event
+from tests.support.lambda_environment import Context, LambdaEnvironment, event
+from tests.support.lambda_setup import handlers, prepared_environment
 from tests.support.template import template
 
-type Scenario = Callable[["Stage"], None]
+type Scenario = Callable[["Harness"], None]
 SCENARIOS: dict[str, Scenario] = {}
 
 
-def scenario(told: Scenario) -> Scenario:
-    """One of the things that the house does, with what must be true at its end."""
-    SCENARIOS[told.__name__] = told
-    return told
+def scenario(function: Scenario) -> Scenario:
+    """Register one thing that the functions do together, with what must be true at its end."""
+    SCENARIOS[function.__name__] = function
+    return function
 
 
 class Refused(Exception):
-    """Somebody other than our code was refused what it does in a role's name."""
+    """AWS or fal was refused what it does in the name of a role."""
 
 
 @dataclass
-class Stage:
-    """A house, its guard, and what AWS itself does around the functions."""
+class Harness:
+    """An environment, its guard, and what AWS itself does around the functions."""
 
-    house: House
+    environment: LambdaEnvironment
     guard: Guard
 
     @property
     def names(self) -> Names:
-        """The names of what is on the stage."""
-        return Names.of_environment(self.house.environment())
+        """Return the names of the environment's resources."""
+        return Names.of_environment(self.environment.variables())
 
-    def invoke(self, function: str, said: dict[str, Any]) -> Any:
+    def invoke(self, function: str, request: dict[str, Any]) -> Any:
         """A function's answer. Lambda writes its log and sends its trace; raises Refused."""
         self._acts(function, *acts_around(function, self.names))
-        return handlers()[function].handler(said, Context())
+        return handlers()[function].handler(request, Context())
 
     def deliver(self, function: str) -> list[str]:
         """Hand over what waits in a function's queue, one by one; the bodies of what came back."""
@@ -57,22 +57,22 @@ class Stage:
             arn = self.names.arn(queue)
             polls = ("sqs:ReceiveMessage", "sqs:GetQueueAttributes", "sqs:DeleteMessage")
             self._acts(function, *(Right(action, arn) for action in polls))
-            for body in self.house.aws.messages(self._url(queue)):
+            for body in self.environment.aws.messages(self._url(queue)):
                 [record] = event("s3_put_in_sqs")["Records"]
-                said = {"Records": [{**record, "body": body, "eventSourceARN": arn}]}
-                back += [body for _ in self.invoke(function, said)["batchItemFailures"]]
+                batch = {"Records": [{**record, "body": body, "eventSourceARN": arn}]}
+                back += [body for _ in self.invoke(function, batch)["batchItemFailures"]]
         return back
 
-    def drop(self, key: str = "portrait/ada.zip", *, tell: bool = True, **how: Any) -> str:
-        """A dataset in the bucket, of which S3 tells the inbox; its version."""
+    def drop(self, key: str = "portrait/ada.zip", *, notify: bool = True, **how: Any) -> str:
+        """Upload a dataset, of which S3 notifies the inbox; return its version."""
         metadata = how.pop("metadata", {})
-        put = self.house.aws.s3.put_object(
+        put = self.environment.aws.s3.put_object(
             Bucket="datasets", Key=key, Body=make_archive(**how), Metadata=metadata
         )
         version = DatasetVersion(
             bucket="datasets", key=key, version_id=put["VersionId"], etag=put["ETag"].strip('"')
         )
-        if tell:
+        if notify:
             self._put_into("InboxQueue", json.dumps(s3_notice_for(version)))
         return put["VersionId"]
 
@@ -80,11 +80,11 @@ class Stage:
         """The job of a dataset that was dropped and handed over."""
         self.drop(**how)
         assert self.deliver("SubmitFunction") == []
-        return self.house.all_jobs()[0]
+        return self.environment.all_jobs()[0]
 
     def asked(self, method: str, path: str, body: str | None = None, **query: str) -> Any:
-        """The jobs API's answer to somebody who may ask."""
-        said = event("job_resolve") | {
+        """Return the answer of the jobs API."""
+        request = event("job_resolve") | {
             "httpMethod": method,
             "path": path,
             "resource": path,
@@ -92,7 +92,7 @@ class Stage:
             "queryStringParameters": query or None,
             "multiValueQueryStringParameters": {name: [value] for name, value in query.items()},
         }
-        answer = self.invoke("JobsFunction", said)
+        answer = self.invoke("JobsFunction", request)
         assert answer["statusCode"] == 200, answer["body"]
         return json.loads(answer["body"])
 
@@ -108,18 +108,18 @@ class Stage:
             "Key": key,
             **({"VersionId": version[0]} if version else {}),
         }
-        return self.house.aws.s3.get_object(**place)["Body"].read()
+        return self.environment.aws.s3.get_object(**place)["Body"].read()
 
     def waiting(self, queue: str) -> list[str]:
         """The bodies of what waits in a queue, taken out."""
-        return self.house.aws.messages(self._url(queue))
+        return self.environment.aws.messages(self._url(queue))
 
     def _put_into(self, queue: str, body: str) -> None:
-        self.house.aws.sqs.send_message(QueueUrl=self._url(queue), MessageBody=body)
+        self.environment.aws.sqs.send_message(QueueUrl=self._url(queue), MessageBody=body)
 
     def _url(self, queue: str) -> str:
         name = self.names.arn(queue).rsplit(":", 1)[-1]
-        return self.house.aws.sqs.get_queue_url(QueueName=name)["QueueUrl"]
+        return self.environment.aws.sqs.get_queue_url(QueueName=name)["QueueUrl"]
 
     def _acts(self, function: str, *rights: Right) -> None:
         for right in rights:
@@ -148,8 +148,8 @@ def acts_around(function: str, names: Names) -> Iterator[Right]:
 
 
 @contextmanager
-def staged() -> Iterator[Stage]:
-    """A stage, empty at first; what functions print is kept from the screen."""
+def new_harness() -> Iterator[Harness]:
+    """Return a new harness; what functions print is kept from the screen."""
     printed = io.StringIO()
 
     def output() -> str:
@@ -158,5 +158,5 @@ def staged() -> Iterator[Stage]:
         printed.truncate()
         return text
 
-    with redirect_stdout(printed), furnished(output) as (house, guard):
-        yield Stage(house, guard)
+    with redirect_stdout(printed), prepared_environment(output) as (environment, guard):
+        yield Harness(environment, guard)

@@ -1,5 +1,6 @@
-"""Whatever ends the command that brings a stack up, nothing is left that `down` does not know of."""
+"""`lora-drop up`: interrupted it leaves nothing that `down` does not know of; it can use another fal."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from lora_drop.local.processes import Background, _group_runs
-from lora_drop.local.stack import HOME
+from lora_drop.local.stack import HOME, SAMPLE
 from lora_drop.local.state_file import PROCESSES
+from lora_drop.simulator.config import SimulatorConfig
+from lora_drop.simulator.running import running_simulator
 from tests.e2e.conftest import run_command
 
 pytestmark = pytest.mark.stack
@@ -49,7 +52,7 @@ def processes_of(home: Path) -> list[Background]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_command_that_is_told_to_end_takes_everything_along(tmp_path: Path, number: int) -> None:
+def test_interrupted_up_ends_its_processes(tmp_path: Path, number: int) -> None:
     with coming_up(tmp_path) as command:
         wait_for(lambda: len(processes_of(tmp_path)) == 1)
         [emulator] = processes_of(tmp_path)
@@ -62,7 +65,7 @@ def test_a_command_that_is_told_to_end_takes_everything_along(tmp_path: Path, nu
     assert processes_of(tmp_path) == []
 
 
-def test_an_interrupted_sam_ends_with_all_that_it_started(tmp_path: Path) -> None:
+def test_interrupted_build_ends_its_processes(tmp_path: Path) -> None:
     with coming_up(tmp_path) as command:
         wait_for((tmp_path / "sam-build.log").exists)
         wait_for(lambda: len(processes_of(tmp_path)) == 3)
@@ -75,7 +78,7 @@ def test_an_interrupted_sam_ends_with_all_that_it_started(tmp_path: Path) -> Non
     assert [process for process in started if _group_runs(process.pid)] == []
 
 
-def test_what_a_killed_command_leaves_is_ended_by_down(tmp_path: Path) -> None:
+def test_down_ends_what_was_left(tmp_path: Path) -> None:
     with coming_up(tmp_path) as command:
         wait_for(lambda: len(processes_of(tmp_path)) == 1)
         [emulator] = processes_of(tmp_path)
@@ -83,7 +86,33 @@ def test_what_a_killed_command_leaves_is_ended_by_down(tmp_path: Path) -> None:
         command.communicate(timeout=60)
     assert emulator.alive
 
-    told = run_command(tmp_path, "down")
+    output = run_command(tmp_path, "down")
 
-    assert told == "The stack is down.\n"
+    assert output == "The stack is down.\n"
     assert not _group_runs(emulator.pid)
+
+
+def test_stack_trains_at_another_fal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = SimulatorConfig(
+        key="another-key", user_id="user_other", training_seconds=0.2, lora_rank=1
+    )
+    with running_simulator(config) as fal:
+        monkeypatch.setenv("FAL_KEY", fal.key)
+        monkeypatch.setenv("FAL_USER_ID", fal.user_id)
+        words = ["up", "--fal", fal.base_url, "--fal-ca", str(fal.ca_file), "--json"]
+        access = json.loads(run_command(tmp_path, *words))
+        try:
+            job = json.loads(run_command(tmp_path, "train", str(SAMPLE), "--json"))
+        finally:
+            run_command(tmp_path, "down")
+        ledger = fal.ledger()
+
+    assert (access["fal_url"], access["fal_simulated"]) == (fal.base_url, False)
+    assert job["status"] == "SUCCEEDED"
+    assert [row["request_id"] for row in ledger["submissions"]] == [job["request_id"]]
+
+
+def test_invalid_fal_address_is_refused(tmp_path: Path) -> None:
+    run_command(tmp_path, "up", "--fal", "http://fal.example", code=1)
+
+    assert not (tmp_path / "emulator.log").exists()

@@ -1,4 +1,4 @@
-"""The real functions in the house the template describes, on moto; only the wire is not real.
+"""The real functions in the environment the template describes, on moto; only the wire is not real.
 
 Whatever a function asks of AWS passes its own role in the template.
 """
@@ -22,7 +22,7 @@ from tests.security.iam.arns import Names
 from tests.security.iam.guard import Guard, guarded
 from tests.security.iam.policies import functions
 from tests.support.aws import kept_client, moto
-from tests.support.lambda_environment import House, Internet
+from tests.support.lambda_environment import Internet, LambdaEnvironment
 from tests.support.memory import ManualClock
 from tests.support.pictures import BlindPictures
 
@@ -48,10 +48,10 @@ def handlers() -> dict[str, ModuleType]:
 
 
 @contextmanager
-def furnished(output: Callable[[], str]) -> Iterator[tuple[House, Guard]]:
+def prepared_environment(output: Callable[[], str]) -> Iterator[tuple[LambdaEnvironment, Guard]]:
     """Everything a function finds around it, freshly made; the clock stands at the time of the events.
 
-    httpx reaches fal, its keys and its CDN, and nobody else. ``output`` gives what was printed.
+    httpx reaches fal, its keys and its CDN, and no other host. ``output`` gives what was printed.
     """
     internet, clock = Internet(), ManualClock()
     _start_anew()
@@ -63,12 +63,12 @@ def furnished(output: Callable[[], str]) -> Iterator[tuple[House, Guard]]:
         # The photos of the drops have no pixels.
         patch.setattr(SubmitBootstrap, "pictures", BlindPictures())
         patch.setattr(boto3, "client", kept_client)
-        house = House(aws, internet, clock, output)
-        for name, value in house.environment().items():
+        environment = LambdaEnvironment(aws, internet, clock, output)
+        for name, value in environment.variables().items():
             patch.setenv(name, value)
-        guard = Guard.of(Names.of_environment(house.environment()))
+        guard = Guard.of(Names.of_environment(environment.variables()))
         with guarded(guard):
-            yield house, guard
+            yield environment, guard
     _start_anew()
 
 

@@ -1,0 +1,255 @@
+"""Scenarios of what people ask, decide, forget, and hear of on the event bus: each needs some rights."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from lora_drop.adapters.s3_results import S3Deliveries
+from lora_drop.fal.webhooks import RawDelivery
+from lora_drop.jobs.erasures import LAST_LOOK_AFTER
+from lora_drop.jobs.ids import job_id_for
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
+from lora_drop.messages import s3_notice_for
+from lora_drop.ports import Claim
+from tests.security.iam.harness import Harness, scenario
+from tests.security.iam.scenarios_datasets import SUBMIT, delivered
+from tests.security.iam.scenarios_results import JOB_ID, later, stored, with_error_file
+from tests.support.builders import NOW, REQUEST_ID, make_dataset, make_job, signed, webhook_body
+from tests.support.lambda_environment import event
+
+FORGET = "ForgetFunction"
+KEY = "portrait/zoe.zip"
+
+
+@scenario
+def jobs_are_listed_and_shown(harness: Harness) -> None:
+    """By time, by state and one by one."""
+    job = harness.environment.add_job(make_job(Status.TRAINING))
+
+    assert len(harness.asked("GET", "/jobs")["jobs"]) == 1
+    assert len(harness.asked("GET", "/jobs", status="TRAINING")["jobs"]) == 1
+    assert harness.asked("GET", f"/jobs/{job.job_id}")["status"] == "TRAINING"
+
+
+@scenario
+def a_training_is_cancelled_and_the_next_one_sent(harness: Harness) -> None:
+    """Fal is asked with our key; the reason is written beside the files."""
+    harness.environment.add_job(make_job(Status.TRAINING))
+    harness.environment.add_job(make_job(Status.READY, job_id="next-0000000000"))
+    harness.environment.internet.status = {
+        "status": "COMPLETED",
+        "error": "x",
+        "error_type": "internal_error",
+    }
+
+    assert harness.asked("POST", f"/jobs/{JOB_ID}/cancel")["status"] == "FAILED"
+    assert "ERROR.txt" in harness.environment.files()
+    assert len(harness.waiting("InboxQueue")) == 1
+
+
+@scenario
+def a_waiting_job_is_cancelled(harness: Harness) -> None:
+    """It leaves the queue."""
+    harness.environment.add_job(make_job(Status.READY))
+
+    assert harness.asked("POST", f"/jobs/{JOB_ID}/cancel")["status"] == "CANCELLED"
+    assert harness.environment.jobs.next_waiting() is None
+
+
+@scenario
+def a_person_lets_a_held_job_go_on(harness: Harness) -> None:
+    """Nothing is in its way any more."""
+    with_error_file(harness, harness.environment.add_job(make_job(Status.HELD)))
+
+    assert harness.asked("POST", f"/jobs/{JOB_ID}/approve")["status"] == "READY"
+    assert "ERROR.txt" not in harness.environment.files()
+
+
+@scenario
+def what_fal_delivered_is_replayed(harness: Harness) -> None:
+    """From where it was kept."""
+    job = harness.environment.add_job(make_job(Status.EXPIRED))
+    raw = RawDelivery(signed(webhook_body()), webhook_body())
+    S3Deliveries(harness.environment.aws.s3, "models").keep(job, raw, sent_at=NOW)
+
+    assert harness.asked("POST", f"/jobs/{JOB_ID}/replay")["status"] == "STORING"
+    assert len(harness.waiting("ResultsQueue")) == 1
+
+
+@scenario
+def dead_letters_are_sent_back(harness: Harness) -> None:
+    """Of both queues."""
+    for queue in (harness.environment.dead_inbox, harness.environment.dead_results):
+        harness.environment.aws.sqs.send_message(QueueUrl=queue, MessageBody="x")
+
+    assert harness.asked("POST", "/redrive") == {"moved": {"inbox": 1, "results": 1}}
+    assert harness.waiting("InboxQueue") == harness.waiting("ResultsQueue") == ["x"]
+    assert harness.waiting("InboxDeadLetters") == harness.waiting("ResultsDeadLetters") == []
+
+
+@scenario
+def events_of_a_new_dataset_are_published(harness: Harness) -> None:
+    """From its coming to its submission."""
+    assert harness.submitted().status is Status.SUBMITTED
+
+    assert outbox(harness) == {}
+
+
+@scenario
+def events_of_a_delivery_are_published(harness: Harness) -> None:
+    """The result is there, and an event says so."""
+    harness.environment.add_job(make_job(Status.SUBMITTED))
+    delivered(harness, JOB_ID)
+
+    assert outbox(harness) == {}
+
+
+@scenario
+def events_of_a_stored_result_are_published(harness: Harness) -> None:
+    """The event that most wait for."""
+    harness.environment.add_job(make_job(Status.STORING))
+    stored(harness)
+
+    assert outbox(harness) == {}
+
+
+@scenario
+def events_of_a_decision_are_published(harness: Harness) -> None:
+    """A job that is stopped is one that has ended."""
+    job = harness.environment.add_job(make_job(Status.READY))
+    harness.asked("POST", f"/jobs/{job.job_id}/cancel")
+
+    assert outbox(harness) == {}
+
+
+@scenario
+def unpublished_events_are_published_by_the_round(harness: Harness) -> None:
+    """The function that made the change has died right after it."""
+    job = harness.environment.add_job(make_job(Status.SUBMITTED))
+    assert outbox(harness) == {job.job_id: job.version}
+    later(harness)
+
+    assert outbox(harness) == {}
+
+
+def outbox(harness: Harness) -> dict[str, int]:
+    """Return the events that are not published yet."""
+    return dict(harness.environment.jobs.outbox())
+
+
+@scenario
+def a_job_is_forgotten_with_every_version_of_its_files(harness: Harness) -> None:
+    """In both buckets, and at fal; what is left is the proof."""
+    job = ended(harness)
+
+    assert forgotten(harness, job)["done"] is False
+    assert left(harness) == []
+    assert [each.method for each in harness.environment.internet.requests] == ["DELETE"]
+    harness.environment.clock.now += LAST_LOOK_AFTER
+    assert forgotten(harness, job)["done"] is True
+
+
+@scenario
+def a_preview_names_the_jobs_to_forget(harness: Harness) -> None:
+    """They stay."""
+    job = ended(harness)
+    duplicate = make_job(Status.CANCELLED, job_id="duplicate-0000000000", duplicate_of=job.job_id)
+    harness.environment.add_job(duplicate)
+
+    found = forgotten(harness, job, family=True, look=True)["jobs"]
+    assert [each["job_id"] for each in found] == [job.job_id, duplicate.job_id]
+    assert len(harness.environment.all_jobs()) == 2
+
+
+@scenario
+def a_begun_erasure_is_finished(harness: Harness) -> None:
+    """By the schedule, without another request."""
+    forgotten(harness, ended(harness))
+    harness.environment.clock.now += LAST_LOOK_AFTER
+
+    assert harness.invoke(FORGET, event("schedule")) == {"open": 0}
+
+
+@scenario
+def a_duplicate_is_forgotten_with_its_job(harness: Harness) -> None:
+    """Found on the list of all jobs."""
+    job = ended(harness)
+    duplicate = make_job(Status.CANCELLED, job_id="duplicate-0000000000", duplicate_of=job.job_id)
+    harness.environment.add_job(duplicate)
+
+    assert len(forgotten(harness, job, family=True)["erasures"]) == 2
+    assert harness.environment.all_jobs() == ()
+
+
+@scenario
+def a_superseded_job_owns_its_content_until_it_goes(
+    harness: Harness,
+) -> None:
+    """An interrupted erasure leaves nothing that would be paid once more."""
+    content = "c" * 64
+    job = ended(harness, content_digest=content)
+    stands_in = {"supersedes": job.job_id, "retry_of": job.job_id, "content_digest": content}
+    duplicate = make_job(Status.CANCELLED, job_id="duplicate-0000000000", **stands_in)
+    assert harness.environment.jobs.add(duplicate, claim=Claim(None))
+
+    assert len(forgotten(harness, job, family=True)["erasures"]) == 2
+    assert harness.environment.jobs.owner(content) is None
+
+
+@scenario
+def a_dataset_whose_job_was_forgotten_is_not_taken_in_again(harness: Harness) -> None:
+    """Its notice may come once more, and nothing is paid."""
+    job = ended(harness)
+    forgotten(harness, job)
+    notice = json.dumps(s3_notice_for(job.dataset))
+    harness.environment.aws.sqs.send_message(QueueUrl=harness.environment.inbox, MessageBody=notice)
+
+    assert harness.deliver(SUBMIT) == []
+    assert harness.environment.all_jobs() == ()
+    assert harness.environment.internet.posts == []
+
+
+def ended(harness: Harness, **changes: Any) -> Job:
+    """A job that has ended, with versions, markers and unfinished uploads in both buckets."""
+    # S3 stamps what is put into it with the real time.
+    harness.environment.clock.now = datetime.now(UTC) + timedelta(seconds=2)
+    s3 = harness.environment.aws.s3
+    s3.put_object(Bucket="datasets", Key=KEY, Body=b"older")
+    version = s3.put_object(Bucket="datasets", Key=KEY, Body=b"photos")["VersionId"]
+    job = make_job(
+        Status.CANCELLED,
+        job_id=job_id_for("datasets", KEY, version),
+        dataset=make_dataset(KEY, version_id=version),
+        created_at=harness.environment.clock.now,
+        request_id=REQUEST_ID,
+        intents=1,
+        **changes,
+    )
+    for _ in range(2):
+        s3.put_object(Bucket="models", Key=f"{job.prefix}lora.safetensors", Body=b"x")
+    s3.delete_object(Bucket="models", Key=f"{job.prefix}lora.safetensors")
+    for bucket, key in (("datasets", KEY), ("models", f"{job.prefix}dataset.zip")):
+        s3.create_multipart_upload(Bucket=bucket, Key=key)
+    return harness.environment.add_job(job)
+
+
+def forgotten(harness: Harness, job: Job, *, family: bool = False, look: bool = False) -> Any:
+    """Return the answer to a request to forget a job."""
+    request = event("job_forget") | {
+        "path": f"/jobs/{job.job_id}/forget",
+        "body": json.dumps({"family": family, "look": look}),
+    }
+    answer = harness.invoke(FORGET, request)
+    assert answer["statusCode"] == 200, answer["body"]
+    return json.loads(answer["body"])
+
+
+def left(harness: Harness) -> list[str]:
+    """The keys of every version, marker and unfinished upload."""
+    found: list[Any] = []
+    for bucket in ("datasets", "models"):
+        pages = harness.environment.aws.s3.list_object_versions(Bucket=bucket)
+        found += [*pages.get("Versions", []), *pages.get("DeleteMarkers", [])]
+        found += harness.environment.aws.s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+    return [row["Key"] for row in found]

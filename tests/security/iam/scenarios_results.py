@@ -1,0 +1,242 @@
+"""Scenarios of results, and of jobs that are stuck: each needs rights of the other functions."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+
+from lora_drop.adapters.s3_copies import S3Copies
+from lora_drop.jobs.artifacts import Upload
+from lora_drop.jobs.delivery import DatasetDelivery, DeliveryMethod, fingerprint
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
+from lora_drop.messages import StoreRequest
+from lora_drop.results.copies import Label
+from tests.security.iam.harness import Harness, scenario
+from tests.security.iam.scenarios_datasets import STORE, delivered, delivered_as_submitted
+from tests.support.builders import ARTIFACTS, REQUEST_ID, make_job, webhook_body
+from tests.support.lambda_environment import FILES, event
+
+RECONCILE = "ReconcileFunction"
+WEIGHTS = FILES[ARTIFACTS[0].url]
+FAILED = webhook_body(status="ERROR", error="x", payload={})
+JOB_ID = make_job().job_id
+
+
+@scenario
+def a_result_wakes_the_next_waiting_job(harness: Harness) -> None:
+    """The slot that it frees is given to the next job."""
+    harness.environment.add_job(make_job(Status.SUBMITTED))
+    waits = harness.environment.add_job(make_job(Status.READY, job_id="next-0000000000"))
+    delivered(harness, JOB_ID)
+
+    [message] = harness.waiting("InboxQueue")
+    assert waits.dataset.version_id in message
+    assert len(harness.waiting("ResultsQueue")) == 1
+
+
+@scenario
+def what_fal_delivers_is_kept(harness: Harness) -> None:
+    """For a replay."""
+    harness.environment.add_job(make_job(Status.SUBMITTED))
+    delivered(harness, JOB_ID)
+
+    assert any(name.startswith("2026") for name in harness.environment.files())
+
+
+@scenario
+def a_stale_delivery_has_fal_asked(harness: Harness) -> None:
+    """The reconciler is called, which holds the key."""
+    harness.environment.aws.function(harness.environment.variables()["RECONCILE_FUNCTION"])
+    harness.environment.add_job(make_job(Status.SUBMITTED))
+    said = event("webhook_ok")
+    harness.environment.clock.now += timedelta(hours=1)
+
+    assert harness.invoke("WebhookFunction", said)["statusCode"] == 401
+
+
+@scenario
+def a_failure_is_recorded_by_the_webhook(harness: Harness) -> None:
+    """A person finds the reason."""
+    harness.environment.add_job(make_job(Status.SUBMITTED))
+    delivered(harness, JOB_ID, FAILED)
+
+    assert "ERROR.txt" in harness.environment.files()
+
+
+@scenario
+def a_doubt_is_settled_by_the_webhook(harness: Harness) -> None:
+    """The error file that stood there is taken back."""
+    job = harness.environment.add_job(make_job(Status.SUBMIT_UNKNOWN))
+    with_error_file(harness, job)
+    delivered(harness, JOB_ID)
+
+    assert harness.environment.job(JOB_ID).status is Status.STORING
+    assert "ERROR.txt" not in harness.environment.files()
+
+
+@scenario
+def a_late_delivery_closes_what_has_ended(harness: Harness) -> None:
+    """It leaves the list of open jobs."""
+    harness.environment.add_job(make_job(Status.FAILED))
+    harness.environment.clock.now += timedelta(minutes=7)
+    delivered(harness, JOB_ID, FAILED)
+
+    assert list(harness.environment.jobs.unfinished()) == []
+
+
+@scenario
+def a_copy_is_finished_from_its_parts(harness: Harness) -> None:
+    """The worker that began it has died; its parts are listed, put together and read back."""
+    harness.environment.add_job(
+        make_job(Status.STORING, uploads=(begun(harness, identity="etag"),))
+    )
+    stored(harness)
+
+    assert harness.environment.files()["lora.safetensors"] == WEIGHTS
+
+
+@scenario
+def a_copy_that_cannot_be_resumed_is_ended(harness: Harness) -> None:
+    """And a new copy is made."""
+    harness.environment.add_job(make_job(Status.STORING, uploads=(begun(harness, identity=""),)))
+    stored(harness)
+
+    assert harness.environment.files()["lora.safetensors"] == WEIGHTS
+    assert "Uploads" not in harness.environment.aws.s3.list_multipart_uploads(Bucket="models")
+
+
+@scenario
+def a_stored_result_takes_its_error_back(harness: Harness) -> None:
+    """The trouble that a copy had is over."""
+    with_error_file(harness, harness.environment.add_job(make_job(Status.STORING)))
+    stored(harness)
+
+    assert "ERROR.txt" not in harness.environment.files()
+
+
+@scenario
+def a_message_that_comes_late_closes_the_job(harness: Harness) -> None:
+    """It leaves the list of open jobs."""
+    harness.environment.add_job(make_job(Status.STORING))
+    stored(harness)
+    harness.environment.clock.now += timedelta(minutes=7)
+    stored(harness)
+
+    assert list(harness.environment.jobs.unfinished()) == []
+
+
+@scenario
+def a_result_without_webhook_is_read_with_our_key(harness: Harness) -> None:
+    """The webhook may be lost, and its artifacts with it."""
+    harness.environment.add_job(make_job(Status.STORING, artifacts=()))
+    harness.environment.internet.status = {"status": "COMPLETED"}
+    stored(harness)
+
+
+@scenario
+def an_invalid_result_is_booked_as_wasted(harness: Harness) -> None:
+    """What is booked of it changes with the job's end."""
+    job = harness.submitted()
+    delivered_as_submitted(harness, job)
+    harness.environment.internet.says["v3.fal.media"] = httpx.Response(200, content=b"<html>")
+    harness.environment.internet.status = {"status": "COMPLETED"}
+    assert harness.deliver(STORE) == []
+
+    assert harness.environment.job(job.job_id).status is Status.FAILED
+    assert harness.environment.jobs.account("2026-11").wasted_usd > 0
+
+
+@scenario
+def a_lost_event_is_found(harness: Harness) -> None:
+    """By a walk through the bucket."""
+    version = harness.drop(notify=False)
+    harness.environment.clock.now = datetime.now(UTC) + timedelta(minutes=6)
+    round_done(harness)
+
+    [message] = harness.waiting("InboxQueue")
+    assert version in message
+
+
+@scenario
+def a_lost_webhook_is_replaced_by_a_question(harness: Harness) -> None:
+    """Fal is asked."""
+    harness.environment.add_job(make_job(Status.SUBMITTED))
+    harness.environment.internet.status = {"status": "COMPLETED"}
+    later(harness)
+
+    assert json.loads(harness.environment.files()["status.json"])["status"] == "STORING"
+    assert len(harness.waiting("ResultsQueue")) == 1
+
+
+@scenario
+def a_dead_submission_is_reported(harness: Harness) -> None:
+    """And never sent again."""
+    harness.environment.add_job(make_job(Status.SUBMITTING))
+    later(harness)
+
+    assert "nothing is paid twice" in harness.environment.files()["ERROR.txt"].decode()
+
+
+@scenario
+def a_doubt_is_settled_by_fals_list(harness: Harness) -> None:
+    """Where the dataset was sent in the request itself, all jobs are looked at as well."""
+    url = "data:application/zip;base64,UEs="
+    sent = DatasetDelivery(way=DeliveryMethod.DATA, sha256=fingerprint(url))
+    job = harness.environment.add_job(make_job(Status.SUBMIT_UNKNOWN, delivery=sent))
+    with_error_file(harness, job)
+    harness.environment.internet.listed = [
+        {"request_id": REQUEST_ID, "json_input": {"images_data_url": url}}
+    ]
+    later(harness)
+
+    assert harness.environment.job(JOB_ID).request_id == REQUEST_ID
+    assert "ERROR.txt" not in harness.environment.files()
+
+
+@scenario
+def an_abandoned_upload_is_ended(harness: Harness) -> None:
+    """By a walk through the unfinished ones."""
+    harness.environment.aws.s3.create_multipart_upload(Bucket="models", Key="x/lora.safetensors")
+    harness.environment.clock.now = datetime.now(UTC) + timedelta(hours=2)
+    round_done(harness)
+
+    assert "Uploads" not in harness.environment.aws.s3.list_multipart_uploads(Bucket="models")
+
+
+def with_error_file(harness: Harness, job: Job) -> None:
+    """As it lies beside a job's files while a person is needed."""
+    harness.environment.aws.s3.put_object(Bucket="models", Key=f"{job.prefix}ERROR.txt", Body=b"x")
+
+
+def begun(harness: Harness, *, identity: str) -> Upload:
+    """An unfinished copy of the weights, with all of its bytes there."""
+    copies = S3Copies(harness.environment.aws.s3, "models")
+    key = f"{make_job().prefix}lora.safetensors"
+    upload_id = copies.begin(key, Label("application/octet-stream", "x"))
+    copies.upload(key, upload_id, 1, WEIGHTS)
+    return Upload(
+        name="lora.safetensors", upload_id=upload_id, identity=identity, size=len(WEIGHTS)
+    )
+
+
+def stored(harness: Harness) -> None:
+    """The job's message is in the results queue, and is handed over."""
+    body = StoreRequest(job_id=JOB_ID).model_dump_json()
+    harness.environment.aws.sqs.send_message(QueueUrl=harness.environment.results, MessageBody=body)
+    assert harness.deliver(STORE) == []
+    assert harness.environment.job(JOB_ID).status is Status.SUCCEEDED
+
+
+def later(harness: Harness) -> None:
+    """A round, when every job is late."""
+    harness.environment.clock.now += timedelta(minutes=11)
+    round_done(harness)
+
+
+def round_done(harness: Harness) -> Any:
+    """What a round of the reconciler has done."""
+    tally = harness.invoke(RECONCILE, event("schedule"))
+    assert tally["unanswered"] == 0
+    return tally
