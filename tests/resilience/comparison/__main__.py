@@ -1,9 +1,9 @@
 """The same faults for three pipelines, and what each of them paid, lost and said.
 
-``python -m benchmarks.baseline [--json]``, about a minute. ``fal_client`` is one bare call of
-``fal_client.submit()``; ``naive`` is ``benchmarks/naive``: S3 → Lambda → ``fal_client.submit()``
+``python -m tests.resilience.comparison [--json]``, about a minute. ``fal_client`` is one bare call of
+``fal_client.submit()``; ``naive`` is ``naive_functions.py``: S3 → Lambda → ``fal_client.submit()``
 under Powertools' ``@idempotent_function``, and a webhook that copies the files, on moto; ``lora-drop``
-are its services over its real adapters for fal. The fal they all talk to is ``benchmarks.faulty_fal``.
+are its services over its real adapters for fal. All of them call ``tests.support.faulty_fal``.
 
 Three things are not as in life. fal_client's pauses between its ten attempts are left out (about 50
 seconds in all). Timeouts are tenths of a second: with fal_client's own 120 seconds a fault that
@@ -20,14 +20,15 @@ from dataclasses import asdict, dataclass
 
 import httpx
 
-from benchmarks.accidents import AFTER_IT, AROUND_THE_POST, Accident
-from benchmarks.faulty_fal import PATIENCE, FaultyFal, faulty_fal, patience
-from benchmarks.naive_pipeline import Naive, surroundings
-from benchmarks.our_pipeline import Ours
-from benchmarks.pipelines import Bare, Pipeline, Sender
-from benchmarks.report import Measured, report
-from benchmarks.submit_table import GOOD, ROWS, Row
+from tests.resilience.comparison.accidents import AFTER_IT, AROUND_THE_POST, Accident
+from tests.resilience.comparison.naive_pipeline import Naive, surroundings
+from tests.resilience.comparison.our_pipeline import Ours
+from tests.resilience.comparison.pipelines import Bare, Pipeline, Sender
+from tests.resilience.comparison.report import Measured, report
+from tests.resilience.submit_table import ROWS, Row
 from tests.support.aws import moto
+from tests.support.fal_answers import GOOD
+from tests.support.faulty_fal import TIMEOUT, FaultyFal, faulty_fal, timeouts
 
 # A fault that strikes once is followed by an answer that has to come in time.
 PATIENT, IMPATIENT = 0.3, 0.05
@@ -45,7 +46,7 @@ class Bench:
         """One row of the submit table, striking once or for as long as the event is repeated."""
         for sender in self.senders:
             self.fal.exchange.clear()
-            sender.drop(patience(row.fault, IMPATIENT if always else PATIENT))
+            sender.drop(timeouts(row.fault, IMPATIENT if always else PATIENT))
             self.fal.strike(row.fault, times=None if always else 1)
             sender.arrive()
             self.fal.strike(GOOD, times=0)
@@ -57,7 +58,7 @@ class Bench:
         for pipeline in self.pipelines:
             self.fal.exchange.clear()
             pipeline.lifetime = accident.lifetime
-            pipeline.drop(httpx.Timeout(PATIENCE))
+            pipeline.drop(httpx.Timeout(TIMEOUT))
             accident.story(pipeline, self.fal)
             pipeline.recover()
             yield self._measured(accident.name, pipeline, due=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from benchmarks.fal_answers import LARGE, CdnFault
-from benchmarks.faulty_fal import FIRST, FaultyFal
-from benchmarks.pipelines import Killed, Pipeline, raising, right_after
+from tests.resilience.comparison.pipelines import Killed, Pipeline, raising, right_after
+from tests.support.fal_answers import LARGE, CdnFault
+from tests.support.faulty_fal import FIRST, FaultyFal
 
 MINUTE = timedelta(minutes=1)
 LIFETIME = timedelta(minutes=15)  # of a function, where nothing else is said

@@ -11,8 +11,6 @@ from urllib.parse import urlsplit
 import httpx
 from nacl.signing import SigningKey
 
-from benchmarks.fal_answers import API, CDN, Post
-from benchmarks.pipelines import Ending, Killed, raising, right_after
 from lora_drop.adapters.checked_network import CheckedNetwork
 from lora_drop.adapters.download import CdnFiles
 from lora_drop.adapters.fal import FalQueueClient
@@ -21,7 +19,9 @@ from lora_drop.fal.prices import Price
 from lora_drop.jobs.artifacts import WEIGHTS
 from lora_drop.jobs.errors import LoraDropError
 from lora_drop.jobs.job import Status
+from tests.resilience.comparison.pipelines import Ending, Killed, raising, right_after
 from tests.support.builders import KEY, signed
+from tests.support.fal_answers import API, CDN, Post
 from tests.support.fal_keys import FixedKey
 from tests.support.outcome import Throttled
 from tests.support.world import World

@@ -21,13 +21,24 @@ from unittest.mock import patch
 import httpx
 import trustme
 
-from benchmarks.fal_answers import API, CDN, Answer, Exchange, Post
-from benchmarks.submit_table import GOOD, UNREACHED, WAITS_TO_CONNECT, WAITS_TO_READ, Fault, Place
+from tests.support.fal_answers import (
+    API,
+    CDN,
+    GOOD,
+    UNREACHED,
+    WAITS_TO_CONNECT,
+    WAITS_TO_READ,
+    Answer,
+    Exchange,
+    Fault,
+    Place,
+    Post,
+)
 
 FIRST, SECOND = "queue.fal.run", "queue.falrun.com"
 NAMES = (FIRST, SECOND, API, CDN)
 LOOPBACK = "127.0.0.1"
-PATIENCE = 10.0  # seconds that a connection lives at most
+TIMEOUT = 10.0  # seconds that a connection lives at most
 
 
 @dataclass(slots=True)
@@ -102,7 +113,7 @@ class FaultyFal:
         with self._lock:
             talking, self._talking = self._talking, []
         for each in talking:
-            each.join(PATIENCE)
+            each.join(TIMEOUT)
 
     def resolve(self, host: str | bytes | None, *_: object, **__: object) -> list[Any]:
         """In place of ``socket.getaddrinfo``; an attempt begins with fal's first name."""
@@ -133,7 +144,7 @@ class FaultyFal:
                     self._talking.append(talk)
 
     def _serve(self, raw: socket.socket, fault: Fault) -> None:
-        raw.settimeout(PATIENCE)
+        raw.settimeout(TIMEOUT)
         with raw, suppress(OSError):
             match fault.place:
                 case Place.SILENT:
@@ -199,11 +210,11 @@ def faulty_fal() -> Iterator[FaultyFal]:
         yield fal
 
 
-def patience(fault: Fault, seconds: float) -> httpx.Timeout:
-    """A caller's timeouts: short in the very place where this fault would have it wait."""
-    connect = seconds if fault.place in WAITS_TO_CONNECT else PATIENCE
-    read = seconds if fault.place in WAITS_TO_READ else PATIENCE
-    return httpx.Timeout(PATIENCE, connect=connect, read=read)
+def timeouts(fault: Fault, seconds: float) -> httpx.Timeout:
+    """Return a caller's timeouts: short in the place where this fault would have it wait."""
+    connect = seconds if fault.place in WAITS_TO_CONNECT else TIMEOUT
+    read = seconds if fault.place in WAITS_TO_READ else TIMEOUT
+    return httpx.Timeout(TIMEOUT, connect=connect, read=read)
 
 
 def _context(authority: trustme.CA) -> ssl.SSLContext:

@@ -15,11 +15,11 @@ from aws_lambda_powertools.utilities.idempotency import base as handling
 from aws_lambda_powertools.utilities.idempotency.persistence import base, datarecord, dynamodb
 from botocore.exceptions import ClientError
 
-from benchmarks.fal_answers import Post
-from benchmarks.pipelines import WEBHOOK_URL, Ending, Killed, client
 from lora_drop.jobs.job import DatasetVersion
+from tests.resilience.comparison.pipelines import WEBHOOK_URL, Ending, Killed, client
 from tests.support.aws import Aws
 from tests.support.builders import APPLICATION, make_archive, s3_event
+from tests.support.fal_answers import Post
 
 DATASETS, MODELS, JOBS, RECORDS = "naive-datasets", "naive-models", "naive-jobs", "naive-records"
 ENVIRONMENT = {
@@ -73,9 +73,8 @@ class Naive:
                 AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
                 BillingMode="PAY_PER_REQUEST",
             )
-        # As in Lambda, the modules read their environment when they are imported.
-        self.submit: Any = importlib.import_module("benchmarks.naive.submit")
-        self.webhook: Any = importlib.import_module("benchmarks.naive.webhook")
+        # As in Lambda, the module reads its environment when it is imported.
+        self.functions: Any = importlib.import_module("tests.resilience.comparison.naive_functions")
 
     def drop(self, timeout: httpx.Timeout) -> None:
         """A ZIP in the bucket."""
@@ -91,7 +90,7 @@ class Naive:
             self.pass_time(pause)
             try:
                 with client(self._timeout) as fal, patch("fal_client.submit", fal.submit):
-                    self.submit.handler(s3_event(self._dataset), _Context(self.lifetime))
+                    self.functions.submit(s3_event(self._dataset), _Context(self.lifetime))
             except Killed as killed:
                 self.pass_time(killed.after)
             except Exception:  # noqa: BLE001, S112  # Lambda takes every one for a failure
@@ -106,7 +105,7 @@ class Naive:
     def call_back(self, post: Post, body: bytes, *, forged: bool = False) -> bool:  # noqa: ARG002  # nobody looks at who it is from
         """API Gateway answers 502 for a function that fails."""
         try:
-            answer = self.webhook.handler({"body": body.decode()}, _Context(self.lifetime))
+            answer = self.functions.webhook({"body": body.decode()}, _Context(self.lifetime))
         except (Exception, Killed):  # noqa: BLE001  # Lambda takes every one for a failure
             return False
         return bool(answer["statusCode"] == httpx.codes.OK)
@@ -114,11 +113,11 @@ class Naive:
     def failing_write(self) -> AbstractContextManager[None]:
         """The row of the request is refused once."""
         throttled = ClientError({"Error": {"Code": "ThrottlingException"}}, "PutItem")
-        return _first(self.submit.jobs, "put_item", throttled)
+        return _first(self.functions.jobs, "put_item", throttled)
 
     def dying_copy(self) -> AbstractContextManager[None]:
         """An upload that is not complete leaves no object."""
-        return _first(self.webhook.s3, "upload_fileobj", Killed())
+        return _first(self.functions.s3, "upload_fileobj", Killed())
 
     @contextmanager
     def whole_copy(self) -> Iterator[None]:
@@ -128,7 +127,7 @@ class Naive:
             body = httpx.get(url).raise_for_status().content
             self._aws.s3.put_object(Bucket=MODELS, Key=key, Body=body)
 
-        with patch.object(self.webhook, "copy", copy):
+        with patch.object(self.functions, "copy", copy):
             yield
 
     def recover(self) -> None:

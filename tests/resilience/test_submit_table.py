@@ -6,11 +6,12 @@ from collections.abc import Iterator
 import pytest
 from fal_client.client import BackupDomainTransport
 
-from benchmarks.faulty_fal import FaultyFal, faulty_fal, patience
-from benchmarks.our_pipeline import Ours
-from benchmarks.submit_table import GOOD, ROWS, Place, Row
 from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError, SubmissionUnknownError
 from lora_drop.jobs.job import Job, Status
+from tests.resilience.comparison.our_pipeline import Ours
+from tests.resilience.submit_table import ROWS, Row
+from tests.support.fal_answers import GOOD, Place
+from tests.support.faulty_fal import FaultyFal, faulty_fal, timeouts
 from tests.support.wire import submit
 
 RAISES = {
@@ -47,7 +48,7 @@ def test_no_two_rows_have_one_name() -> None:
 def test_one_attempt_is_one_post_at_most_and_its_outcome_is_told(
     fal: FaultyFal, row: Row, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lora_drop.adapters.fal.SUBMIT_TIMEOUT", patience(row.fault, IMPATIENT))
+    monkeypatch.setattr("lora_drop.adapters.fal.SUBMIT_TIMEOUT", timeouts(row.fault, IMPATIENT))
 
     if row.leads_to is Status.SUBMITTED:
         submission = submit(BackupDomainTransport)
@@ -65,7 +66,7 @@ def test_the_job_comes_to_where_the_outcome_leads_and_is_never_paid_twice(
     fal: FaultyFal, row: Row
 ) -> None:
     ours = Ours()
-    ours.drop(patience(row.fault, IMPATIENT))
+    ours.drop(timeouts(row.fault, IMPATIENT))
 
     ours.arrive()
 

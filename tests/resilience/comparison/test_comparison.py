@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.accidents import AFTER_IT, AROUND_THE_POST, Accident
-from benchmarks.baseline import Bench, bench
-from benchmarks.report import Measured, report
-from benchmarks.submit_table import ROWS
+from tests.resilience.comparison.__main__ import Bench, bench
+from tests.resilience.comparison.accidents import AFTER_IT, AROUND_THE_POST, Accident
+from tests.resilience.comparison.report import Measured, report
+from tests.resilience.submit_table import ROWS
 
 ONCE, ALWAYS = False, True
 ACCIDENTS = {accident.name: accident for accident in (*AROUND_THE_POST, *AFTER_IT)}

@@ -10,8 +10,8 @@ from unittest.mock import patch
 import fal_client
 import httpx
 
-from benchmarks.fal_answers import Post
 from tests.support.builders import APPLICATION
+from tests.support.fal_answers import Post
 
 WEBHOOK_URL = "https://api.example/webhooks/fal"
 
@@ -119,7 +119,7 @@ def client(timeout: httpx.Timeout) -> Iterator[fal_client.SyncClient]:
     try:
         yield made
     finally:
-        made._client.close()  # noqa: SLF001  # it has no other way
+        made._client.close()  # it has no other way
 
 
 @contextmanager

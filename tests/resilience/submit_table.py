@@ -1,52 +1,12 @@
-"""Everything that can become of the paid POST, one row each: for the tests, the baseline, the docs."""
+"""Every outcome of the paid POST, one row each; ``python -m tests.resilience.submit_table`` prints them."""
 
+import sys
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from lora_drop.jobs.job import Status
-
-Place = StrEnum(
-    "Place",
-    [
-        "NO_NAME",  # the name leads nowhere
-        "REFUSED",  # nobody listens
-        "FIRST_REFUSED",  # nobody listens at fal's first address; the second one is fine
-        "CROWDED",  # the connection is never taken
-        "SILENT",  # the TLS handshake is never answered
-        "HELLO_RESET",  # the TLS handshake is answered with a reset
-        "STRANGER",  # the certificate is of an authority that nobody trusts
-        "PLAIN",  # the answer to the TLS handshake is not TLS
-        "HUNG_UP",  # closed as soon as the handshake is done
-        "RESET_BEFORE",  # reset once the headers are there
-        "RESET_AMID",  # reset within the body
-        "RESET_AFTER",  # reset once the request is there
-        "CLOSED_AFTER",  # closed in good order once the request is there
-        "STALL",  # nothing is said until the caller goes
-        "STALL_AMID",  # half of the answer, and nothing more until the caller goes
-        "CUT",  # half of the answer, then the end
-        "ANSWER",  # a whole answer
-    ],
-)
-# The resolver's part: these never come to the server.
-UNREACHED = frozenset({Place.NO_NAME, Place.REFUSED, Place.CROWDED})
-# The caller waits for its own timeout.
-WAITS_TO_CONNECT = frozenset({Place.CROWDED, Place.SILENT})
-WAITS_TO_READ = frozenset({Place.STALL, Place.STALL_AMID})
-Body = StrEnum("Body", ["TICKET", "ID_ONLY", "NO_ID", "DETAIL", "PAGE", "GARBAGE", "NOTHING"])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """Where it strikes, whether the request is accepted (and billed) all the same, what is said."""
-
-    place: Place = Place.ANSWER
-    accepted: bool = False
-    status: int = 200
-    body: Body = Body.TICKET
-
-
-GOOD = Fault(accepted=True)
+from tests.resilience.faults.report import table
+from tests.support.fal_answers import Body, Fault, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,3 +102,13 @@ ACCEPTED = (
     _accepted("first address refused, second answers", place=Place.FIRST_REFUSED),
 )
 ROWS: tuple[Row, ...] = (*NEVER_LEFT, *BROKEN, *UNREADABLE, *REFUSED, *ERRORS, *ACCEPTED)
+
+
+def main() -> None:
+    """Print the table."""
+    rows = [(row.title, row.posts, row.leads_to) for row in ROWS]
+    sys.stdout.write("\n".join(table(("outcome", "POSTs", "leads to"), rows)) + "\n")
+
+
+if __name__ == "__main__":
+    main()
