@@ -27,11 +27,11 @@ from lora_drop.services.reconcile import Reconciler
 from lora_drop.services.store import ResultStorer
 from lora_drop.services.sweep import Sweep, SweepResult
 from lora_drop.services.webhook import WebhookHandler
-from tests.resilience.model import meanings, moves
+from tests.resilience.model import moves
+from tests.resilience.model.answers import ANSWERS, Answers, Possible
 from tests.resilience.model.bounds import Fault, Role
-from tests.resilience.model.meanings import Answers, Possible
 from tests.resilience.model.moves import acknowledged
-from tests.resilience.model.rehearsal import Effect, Outcome
+from tests.resilience.model.replay import Effect, Outcome
 from tests.resilience.model.world import World
 from tests.support.builders import NOW
 from tests.support.memory_jobs import MemoryJobs
@@ -173,7 +173,7 @@ def settles_any_intent() -> Context:
 
 def posts_again() -> Context:
     """The client repeats a POST whose answer was lost, as fal's own does."""
-    real = meanings.MEANINGS["fal.submit"]
+    real = ANSWERS["fal.submit"]
 
     def submit(now: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
         for possible in real(now, effect, faults):
@@ -183,7 +183,7 @@ def posts_again() -> Context:
             else:
                 yield possible
 
-    return patch.dict(meanings.MEANINGS, {"fal.submit": submit})
+    return patch.dict(ANSWERS, {"fal.submit": submit})
 
 
 # What fal reports
@@ -201,6 +201,18 @@ def any_signature() -> Context:
         return WebhookDelivery(headers.request_id, headers.user_id, NOW, body)
 
     return patch.object(WebhookHandler, "_verified", verified)
+
+
+def adopts_any_request() -> Context:
+    """A job makes every request that comes to its address its own."""
+    real = fal_updates._adopt
+
+    def adopt(job: Job, request_id: str, record: Any) -> Job:
+        if job.request_id == request_id:
+            return real(job, request_id, record)
+        return job.model_copy(update={"request_id": request_id, "version": job.version + 1})
+
+    return patch.object(fal_updates, "_adopt", adopt)
 
 
 def any_request() -> Context:

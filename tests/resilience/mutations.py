@@ -31,7 +31,7 @@ def few(*kinds: Fault, **changes: Any) -> Bounds:
 
 
 # A job is given up, since fal denies it twice; its duplicate is paid for, and then the webhook comes.
-DUPLICATES = {"rounds": 2, "jobs": 2, "twins": True, "keepers": 0}
+DUPLICATES = {"rounds": 2, "jobs": 2, "duplicates": True, "storers": 0}
 DOUBT = {"decisions": 1, "says": frozenset({Decision.NOT_SUBMITTED})}
 CANCEL = {"decisions": 1, "says": frozenset({Decision.CANCEL})}
 AT_FAL = (Status.SUBMITTED, Status.TRAINING)
@@ -61,7 +61,7 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "equal datasets are paid for once",
         off.unclaimed,
-        few(jobs=2, twins=True, slots=2, submitters=2),
+        few(jobs=2, duplicates=True, slots=2, submitters=2),
         faults=True,
     ),
     # The one POST
@@ -112,8 +112,8 @@ MUTATIONS: Sequence[Mutation] = (
         "a job takes no status of another request",
         off.any_request,
         few(Fault.UNANSWERED, **DOUBT),
-        faults=True,
     ),
+    Mutation("a job adopts no request of another job", off.adopts_any_request, faults=True),
     Mutation(
         "an earlier request of the job is over", off.forgets_earlier, few(Fault.FAILED, rounds=1)
     ),
@@ -160,3 +160,5 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation("a job succeeds when its weights are stored", off.succeeds_first, few(), faults=True),
     Mutation("the lease of a dead worker ends", off.leases_for_ever, few(Fault.CRASH)),
 )
+OF_MODEL = [(each, each.model) for each in MUTATIONS if each.model]
+OF_FAULTS = [each for each in MUTATIONS if each.faults]

@@ -40,14 +40,14 @@ def fal(standing: FaultyFal, row: Row) -> FaultyFal:
     return standing
 
 
-def test_no_two_rows_have_one_name() -> None:
+def test_no_two_rows_share_a_name() -> None:
     assert len({row.title for row in ROWS}) == len(ROWS)
 
 
+@pytest.mark.promise("never pay twice")
 @ANY_ROW
-def test_one_attempt_is_one_post_at_most_and_its_outcome_is_told(
-    fal: FaultyFal, row: Row, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_attempt_is_one_post(fal: FaultyFal, row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One attempt to submit is one POST at most, and its outcome is the row's."""
     monkeypatch.setattr("lora_drop.adapters.fal.SUBMIT_TIMEOUT", timeouts(row.fault, IMPATIENT))
 
     if row.leads_to is Status.SUBMITTED:
@@ -62,9 +62,8 @@ def test_one_attempt_is_one_post_at_most_and_its_outcome_is_told(
 
 
 @ANY_ROW
-def test_the_job_comes_to_where_the_outcome_leads_and_is_never_paid_twice(
-    fal: FaultyFal, row: Row
-) -> None:
+def test_each_outcome_leads_to_its_state(fal: FaultyFal, row: Row) -> None:
+    """The job comes to the state of the row, and a repeated event never pays again."""
     ours = Ours()
     ours.drop(timeouts(row.fault, IMPATIENT))
 

@@ -18,12 +18,12 @@ Place = StrEnum(
     "Place",
     [
         "NO_NAME",  # the name leads nowhere
-        "REFUSED",  # nobody listens
-        "FIRST_REFUSED",  # nobody listens at fal's first address; the second one is fine
+        "REFUSED",  # no one listens
+        "FIRST_REFUSED",  # no one listens at fal's first address; the second one is fine
         "CROWDED",  # the connection is never taken
         "SILENT",  # the TLS handshake is never answered
         "HELLO_RESET",  # the TLS handshake is answered with a reset
-        "STRANGER",  # the certificate is of an authority that nobody trusts
+        "STRANGER",  # the certificate is of an authority that is not trusted
         "PLAIN",  # the answer to the TLS handshake is not TLS
         "HUNG_UP",  # closed as soon as the handshake is done
         "RESET_BEFORE",  # reset once the headers are there

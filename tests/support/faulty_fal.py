@@ -1,4 +1,4 @@
-"""fal on loopback, down to the socket: counts every POST, and breaks where it is told to.
+"""fal on loopback, down to the socket: counts every POST, and breaks where a test wants.
 
 The resolver is the lever: fal's real names lead here while ``faulty_fal()`` lasts, and no other name
 leads anywhere, so the clients run unmodified and nothing can reach the real fal.
@@ -70,7 +70,7 @@ class FaultyFal:
         self._listener = socket.create_server((LOOPBACK, 0))
         self._found: list[Any] = []
         self._closed = socket.socket()
-        self._closed.bind((LOOPBACK, 0))  # and nobody listens
+        self._closed.bind((LOOPBACK, 0))  # and no one listens
         self._crowded = socket.create_server((LOOPBACK, 0), backlog=0)
         self._crowd = socket.create_connection(self._crowded.getsockname())  # fills the backlog
         self._lock = threading.Lock()
@@ -119,7 +119,7 @@ class FaultyFal:
         """In place of ``socket.getaddrinfo``; an attempt begins with fal's first name."""
         name = host.decode() if isinstance(host, bytes) else str(host)
         if name == LOOPBACK:
-            return self._found  # whoever looks a name up first calls the address then
+            return self._found  # a client that looks a name up first calls the address then
         if name == FIRST:
             self._now = self._strike.next()
         fault = self._now if name in (FIRST, SECOND) else GOOD
@@ -139,7 +139,7 @@ class FaultyFal:
                 raw, _ = self._listener.accept()
                 fault = GOOD if self._now.place in UNREACHED else self._now
                 talk = threading.Thread(target=self._serve, args=(raw, fault), daemon=True)
-                with self._lock:  # whoever has an answer finds its thread in the list
+                with self._lock:  # a caller with an answer finds its thread in the list
                     talk.start()
                     self._talking.append(talk)
 

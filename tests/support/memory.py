@@ -210,7 +210,7 @@ class MemoryEvents:
         self.changes.append(change)
 
     def told(self) -> list[tuple[str, str]]:
-        """Which job was told to be what, in the order of telling."""
+        """Which job was published as what, in that order."""
         return [(change.job_id, change.status) for change in self.changes]
 
 
@@ -272,7 +272,7 @@ class MemoryKeys:
 
 @dataclass
 class ManualClock:
-    """A Clock that moves when told."""
+    """A Clock that moves when a test sets it."""
 
     now: datetime = NOW
 

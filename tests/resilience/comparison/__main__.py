@@ -78,7 +78,7 @@ class Bench:
             lost_ids=len(paid - ending.known),
             says=ending.says,
             done=ending.done,
-            told=ending.told,
+            notified=ending.notified,
             kept=_kept(ending.weights, self.fal.exchange.weights) if due else None,
         )
 

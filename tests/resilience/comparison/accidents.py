@@ -93,7 +93,7 @@ def _webhook_twice(pipeline: Pipeline, fal: FaultyFal) -> None:
 
 
 def _webhook_forged(pipeline: Pipeline, fal: FaultyFal) -> None:
-    """Somebody has another file in the place of the weights."""
+    """A forger names another file in the place of the weights."""
     pipeline.arrive()
     call_back(pipeline, fal)
     for post in fal.paid:
@@ -145,9 +145,9 @@ AFTER_IT = (
     Accident(
         "the CDN hangs up in mid-file; copied with httpx.get()", _cut_and_read_whole(length=True)
     ),
-    Accident("the CDN hangs up in mid-file, length not told", _cut(length=False)),
+    Accident("the CDN hangs up in mid-file, length unknown", _cut(length=False)),
     Accident(
-        "the CDN hangs up, length not told; copied with httpx.get()",
+        "the CDN hangs up, length unknown; copied with httpx.get()",
         _cut_and_read_whole(length=False),
     ),
 )

@@ -102,7 +102,7 @@ class Naive:
         """Powertools' clock goes on."""
         _Later.offset += span
 
-    def call_back(self, post: Post, body: bytes, *, forged: bool = False) -> bool:  # noqa: ARG002  # nobody looks at who it is from
+    def call_back(self, post: Post, body: bytes, *, forged: bool = False) -> bool:  # noqa: ARG002  # it never checks the sender
         """API Gateway answers 502 for a function that fails."""
         try:
             answer = self.functions.webhook({"body": body.decode()}, _Context(self.lifetime))

@@ -125,7 +125,7 @@ class Ours:
             says=str(job.status),
             weights=self.world.results.files.get(job.prefix + WEIGHTS),
             done=job.status is Status.SUCCEEDED,
-            told=job.troubled,
+            notified=job.troubled,
         )
 
     def _work(self) -> None:

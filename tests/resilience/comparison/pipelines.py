@@ -1,4 +1,4 @@
-"""What every pipeline is put through, and how it is told from outside what has become of it."""
+"""What every pipeline is put through, and how its end is read from outside."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -28,18 +28,18 @@ class Killed(BaseException):
 class Ending:
     """How it ended: the request ids it knows for this dataset's, what it says, what is kept.
 
-    ``done``: it says that the LoRA is there. ``told``: it has told a person to see to it.
+    ``done``: it says that the LoRA is there. ``notified``: it has asked a person to act.
     """
 
     known: frozenset[str]
     says: str
     weights: bytes | None = None
     done: bool = False
-    told: bool = False
+    notified: bool = False
 
 
 class Sender(Protocol):
-    """Whoever submits a dataset, one at a time."""
+    """A submitter of datasets, one at a time."""
 
     name: str
 

@@ -23,7 +23,7 @@ class Measured:
     lost_ids: int
     says: str
     done: bool
-    told: bool
+    notified: bool
     kept: str | None = None
 
     @property
@@ -55,9 +55,9 @@ OF_OUTCOMES: Counts = {
     "drops paid more than once": lambda each: each.paid > 1,
     "ids of paid requests lost": lambda each: each.lost_ids,
     "drops that go on by themselves": lambda each: each.goes_on,
-    "drops that stop, and a person is told": lambda each: not each.goes_on and each.told,
-    "drops that stop in an exception": lambda each: not each.goes_on and not each.told,
-    "... and had been paid": lambda each: not each.goes_on and not each.told and each.paid > 0,
+    "drops that stop, and a person is notified": lambda each: not each.goes_on and each.notified,
+    "drops that stop in an exception": lambda each: not each.goes_on and not each.notified,
+    "... and had been paid": lambda each: not each.goes_on and not each.notified and each.paid > 0,
 }
 OF_ACCIDENTS: Counts = {
     "payments too many": lambda each: each.surplus,

@@ -56,9 +56,7 @@ def test_what_each_pipeline_pays(
         ("redriven 61 minutes after it went well", 2),
     ],
 )
-def test_the_naive_pipeline_pays_twice_where_nothing_but_time_guards_it(
-    ready: Bench, name: str, paid: int
-) -> None:
+def test_the_naive_pipeline_pays_twice(ready: Bench, name: str, paid: int) -> None:
     naive, ours = ready.suffer(ACCIDENTS[name])
 
     assert (naive.paid, ours.paid) == (paid, 1)
@@ -79,14 +77,16 @@ def test_the_naive_pipeline_loses_results(ready: Bench, name: str, kept: str) ->
     assert (naive.kept, ours.kept) == (kept, "whole")
 
 
+@pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize("accident", ACCIDENTS.values(), ids=ACCIDENTS)
-def test_lora_drop_pays_once_keeps_the_result_and_says_so(ready: Bench, accident: Accident) -> None:
+def test_lora_drop_pays_once_and_succeeds(ready: Bench, accident: Accident) -> None:
+    """Whatever happens around the POST and after it, the job is paid once and keeps its result."""
     [ours] = [each for each in ready.suffer(accident) if each.pipeline == "lora-drop"]
 
     assert (ours.paid, ours.lost_ids, ours.kept, ours.says) == (1, 0, "whole", "SUCCEEDED")
 
 
-def test_the_report_has_a_line_for_each_row_and_counts_what_went_wrong(ready: Bench) -> None:
+def test_the_report_counts_what_went_wrong(ready: Bench) -> None:
     measured = [
         *outcome(ready, "closed after the body [paid]", always=ONCE),
         *outcome(ready, "closed after the body [paid]", always=ALWAYS),

@@ -2,7 +2,7 @@
 
 Between the functions and the emulator stands a proxy that throttles, fails and hangs up as AWS
 does; fal does its worst at the same time. Afterwards the wires are good again, persons do what
-they are told to, and every promise must have been kept.
+is asked of them, and every promise must have been kept.
 """
 
 import argparse
@@ -20,21 +20,22 @@ from lora_drop.local.wire_faults import WireFault, WireFaults
 from lora_drop.simulator.config import SimulatorConfig
 from lora_drop.simulator.running import ControlClient, running_simulator
 from tests.resilience.faults.deployed import Deployed, deployed
-from tests.resilience.faults.patience import Patience, all_ended
-from tests.resilience.faults.report import table
-from tests.resilience.faults.settled import (
+from tests.resilience.faults.quiescence import (
     HEAD,
     Row,
+    Waiter,
     accepted_posts,
+    all_ended,
     broken_promises,
     rows,
     text_of,
 )
+from tests.resilience.faults.report import table
 from tests.resilience.faults.wire_rules import FAL, OUTAGE, wire_faults
 
 LORA_RANK = 2  # 11 MB: in two parts
 ROUND_EVERY = 2.0  # seconds
-HURRY = 15  # seconds, see Patience
+HURRY = 15  # seconds, see Waiter
 DYING = 3  # seconds that a message is invisible while it is to die
 FIRST = 2  # datasets that are dropped while S3 is away
 
@@ -68,13 +69,13 @@ class Report:
         return rows(self.struck, len(self.violations))
 
 
-class Wind:
+class WireFaultControl:
     """Every fault of a run, those of the proxy and those of the simulator, and their count."""
 
     def __init__(self, fal: ControlClient, proxy: WireFaults) -> None:
         self._fal = fal
         self._proxy = proxy
-        self._blowing: list[WireFault] = []
+        self._active: list[WireFault] = []
         self.struck: Counter[str] = Counter()
 
     def outage(self) -> None:
@@ -96,10 +97,10 @@ class Wind:
         self._fal.clear()
 
     def _turn(self, faults: list[WireFault]) -> None:
-        for fault, count in zip(self._blowing, self._proxy.injected(), strict=True):
+        for fault, count in zip(self._active, self._proxy.injected(), strict=True):
             self.struck[fault.name] += count
         self._proxy.inject(faults)
-        self._blowing = faults
+        self._active = faults
 
 
 class Person:
@@ -113,13 +114,13 @@ class Person:
         self.unwarned: list[str] = []
 
     def act(self, jobs: Iterable[Job]) -> None:
-        """Send dead letters back, and settle what waits for somebody."""
+        """Send dead letters back, and settle what waits for call_from_outside."""
         self.redriven.update(self._client.redrive())
         for job in jobs:
             if job.status not in (Status.HELD, Status.SUBMIT_UNKNOWN):
                 continue
             if text_of(self._stack, job, ERROR_FILE) is None:
-                self.unwarned.append(f"{job.job_id} is {job.status}, and nobody is told so")
+                self.unwarned.append(f"{job.job_id} is {job.status}, and ERROR.txt is missing")
             if job.status is Status.HELD:
                 self._client.approve(job.job_id)
             else:
@@ -150,56 +151,56 @@ def run(wires: Wires) -> Report:
     with running_simulator(fal) as simulator:
         try:
             with deployed(simulator, parameters, between=between) as stack:
-                return _through(wires, stack, proxies[0])
+                return _measure(wires, stack, proxies[0])
         finally:
             for proxy in proxies:
                 proxy.process.end()
 
 
-def _through(wires: Wires, stack: Deployed, proxy: WireFaults) -> Report:
+def _measure(wires: Wires, stack: Deployed, proxy: WireFaults) -> Report:
     began = time.monotonic()
-    wind, person = Wind(stack.fal, proxy), Person(stack)
-    patience = Patience(stack, every=ROUND_EVERY, hurry=DYING)
-    wind.outage()
+    control, person = WireFaultControl(stack.fal, proxy), Person(stack)
+    waiter = Waiter(stack, every=ROUND_EVERY, hurry=DYING)
+    control.outage()
     job_ids = stack.drop([f"wire/dead-{number}" for number in range(FIRST)])
-    patience.wait(job_ids, limit=wires.storm, stop=lambda _: any(stack.dead_letters().values()))
-    patience.hasten(HURRY)
-    wind.storm()
+    waiter.wait(job_ids, limit=wires.storm, stop=lambda _: any(stack.dead_letters().values()))
+    waiter.hasten(HURRY)
+    control.storm()
     job_ids += stack.drop([f"wire/{number:02}" for number in range(FIRST, wires.jobs)])
-    patience.wait(job_ids, limit=wires.storm, stop=lambda jobs: _stand_still(jobs, job_ids))
-    wind.calm()
-    _come_to_rest(patience, person, job_ids, limit=wires.limit)
+    waiter.wait(job_ids, limit=wires.storm, stop=lambda jobs: _stand_still(jobs, job_ids))
+    control.calm()
+    _come_to_rest(waiter, person, job_ids, limit=wires.limit)
     jobs = stack.jobs()
     return Report(
         seconds=round(time.monotonic() - began, 1),
         calls=proxy.requests(),
-        rounds=patience.rounds,
+        rounds=waiter.rounds,
         states=dict(Counter(str(job.status) for job in jobs.values())),
         redriven=dict(person.redriven),
         settled=tuple(person.settled),
-        struck=dict(wind.struck),
+        struck=dict(control.struck),
         violations=(
             *person.unwarned,
-            *_wrong(stack, patience, wires),
+            *_wrong(stack, waiter, wires),
             *broken_promises(stack, job_ids),
         ),
     )
 
 
 def _come_to_rest(
-    patience: Patience, person: Person, job_ids: Collection[str], *, limit: float
+    waiter: Waiter, person: Person, job_ids: Collection[str], *, limit: float
 ) -> None:
     end = time.monotonic() + limit
     while (left := end - time.monotonic()) > 0:
-        rounds = patience.rounds
+        rounds = waiter.rounds
 
         def settled(jobs: dict[str, Job], since: int = rounds) -> bool:
             # Two whole rounds: what the stack can do by itself is done by then.
-            return patience.rounds > since + 2 or all_ended(jobs, job_ids)
+            return waiter.rounds > since + 2 or all_ended(jobs, job_ids)
 
-        jobs = patience.wait(job_ids, limit=left, stop=settled)
+        jobs = waiter.wait(job_ids, limit=left, stop=settled)
         person.act(jobs.values())
-        if all_ended(jobs, job_ids) and not any(patience.stack.dead_letters().values()):
+        if all_ended(jobs, job_ids) and not any(waiter.stack.dead_letters().values()):
             return
 
 
@@ -211,7 +212,7 @@ def _stand_still(jobs: Mapping[str, Job], job_ids: Collection[str]) -> bool:
     )
 
 
-def _wrong(stack: Deployed, patience: Patience, wires: Wires) -> list[str]:
+def _wrong(stack: Deployed, waiter: Waiter, wires: Wires) -> list[str]:
     """The promises of this run alone."""
     found = [
         f"{count} dead letters of {name}" for name, count in stack.dead_letters().items() if count
@@ -222,7 +223,7 @@ def _wrong(stack: Deployed, patience: Patience, wires: Wires) -> list[str]:
         for job in stack.jobs().values()
         if job.status is not Status.SUCCEEDED and job.request_id not in failed
     ]
-    most = max(patience.most_at_fal, stack.fal.ledger()["max_in_progress"])
+    most = max(waiter.most_at_fal, stack.fal.ledger()["max_in_progress"])
     if most > wires.in_flight:
         found.append(f"{most} were at fal, and {wires.in_flight} may be")
     return found

@@ -16,7 +16,7 @@ class Source(Protocol):
         """One of so many options; 0 is nothing out of the ordinary, the rest ``likely`` together."""
 
 
-class Dice:
+class RandomSource:
     """Choices by chance, the same for the same seed."""
 
     def __init__(self, seed: int) -> None:
@@ -29,7 +29,7 @@ class Dice:
         return self._random.randrange(1, options)
 
 
-class Script:
+class ScriptedSource:
     """Choices that were made before; what is not in the script is nothing out of the ordinary.
 
     Each name has a count of its own, so that a change of the code moves as few choices as can be.
@@ -70,7 +70,7 @@ class Decisions:
         return options[self.below(name, len(options), likely=likely)]
 
 
-def told(made: Made) -> list[tuple[str, int, int]]:
+def as_list(made: Made) -> list[tuple[str, int, int]]:
     """The choices as a list for a file: name, how-manieth, choice."""
     return [(name, number, choice) for name in made for number, choice in made[name].items()]
 

@@ -1,8 +1,11 @@
 """The real template on the emulator, and what can be seen and done of it from outside."""
 
+import io
 import json
 import os
+import random
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,6 +15,7 @@ from typing import Any
 from unittest.mock import patch
 
 import httpx
+from PIL import Image
 
 from lora_drop.adapters.dynamodb_rows import ACCOUNT, JOB, SLOTS, job_of, key_of
 from lora_drop.client.lora_drop import TIMEOUT, LoraDrop
@@ -22,7 +26,6 @@ from lora_drop.local import deployment
 from lora_drop.local.stack import HOME, LocalStack
 from lora_drop.local.state_file import Record, RunningStack
 from lora_drop.simulator.running import ControlClient
-from tests.resilience.faults.photos import archive_of_photos
 
 UPLOADERS = 8
 QUEUES = ("Inbox", "Results")
@@ -30,7 +33,7 @@ QUEUES = ("Inbox", "Results")
 
 @dataclass
 class Deployed:
-    """A stack that is up, and the fal it was told of."""
+    """A stack that is up, and the fal it trains at."""
 
     local: LocalStack
     stack: RunningStack
@@ -39,7 +42,7 @@ class Deployed:
     _clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
-        """A client that speaks to the emulator itself, as people do."""
+        """A client that speaks to the emulator itself, as act_as_person do."""
         if service not in self._clients:
             self._clients[service] = deployment.client(self.stack.emulator_url, service)
         return self._clients[service]
@@ -47,7 +50,7 @@ class Deployed:
     def __getitem__(self, output: str) -> str:
         return self.stack.outputs[output]
 
-    # ------------------------------------------------------------------- what people do
+    # ------------------------------------------------------------------- what act_as_person do
 
     def drop(self, names: Sequence[str]) -> list[str]:
         """A dataset under each name, several at a time; the ids of the jobs they become."""
@@ -62,7 +65,7 @@ class Deployed:
             return list(uploaders.map(put, names))
 
     def person(self) -> LoraDrop:
-        """The client of somebody who works with this stack."""
+        """The client of call_from_outside who works with this stack."""
         with patch.dict(os.environ, {HOME: str(self.local.state)}):
             return LoraDrop(find_stack("local"), http=self.http)
 
@@ -98,7 +101,7 @@ class Deployed:
         }
 
     def messages(self, which: str) -> tuple[int, int]:
-        """How many wait, and how many somebody has, in a queue named as in the outputs."""
+        """How many wait, and how many call_from_outside has, in a queue named as in the outputs."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         got = self.client("sqs").get_queue_attributes(
             QueueUrl=self[f"{which}Url"], AttributeNames=names
@@ -110,7 +113,7 @@ class Deployed:
         return {name: sum(self.messages(f"{name}DeadLetters")) for name in QUEUES}
 
     def uploads(self) -> list[str]:
-        """The multipart uploads to the models bucket that nobody has completed or ended."""
+        """The multipart uploads to the models bucket that were neither completed nor ended."""
         pages = self.client("s3").get_paginator("list_multipart_uploads")
         found = pages.paginate(Bucket=self["ModelsBucketName"])
         return [row["Key"] for page in found for row in page.get("Uploads", [])]
@@ -136,7 +139,7 @@ class Deployed:
 
 
 type Between = Callable[[str, Path], None]
-"""Is told the emulator's address and a folder, once it runs and before anything is deployed there."""
+"""Receives the emulator's address and a folder, once it runs and before anything is deployed there."""
 
 
 @contextmanager
@@ -179,3 +182,25 @@ def _how_to_reach(fal: ControlClient) -> dict[str, str]:
     )
     settings = fal.access.environment()
     return {name: settings[name] for name in names}
+
+
+IMAGES = 10
+SIDE = 64  # pixels
+
+
+def archive_of_photos(name: str, *, images: int = IMAGES) -> bytes:
+    """A ZIP of JPEGs and a caption whose content follows from the name alone."""
+    source = random.Random(name)  # noqa: S311  # noise, no secret
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number in range(images):
+            archive.writestr(f"photo-{number:02}.jpg", _photo(source))
+        archive.writestr("photo-00.txt", f"a portrait of [trigger], {name}")
+    return buffer.getvalue()
+
+
+def _photo(source: random.Random) -> bytes:
+    small = Image.frombytes("RGB", (8, 8), source.randbytes(8 * 8 * 3))
+    buffer = io.BytesIO()
+    small.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()

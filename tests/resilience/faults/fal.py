@@ -198,7 +198,7 @@ class Fal:
         self.outbox.append(WebhookDelivery(request, self.clock()))
 
     def price(self, application: str) -> Price | None:
-        """As far as anybody knows."""
+        """No price is known."""
         assert application
         return None
 
@@ -250,7 +250,7 @@ class Fal:
 
 @dataclass
 class Cdn:
-    """An ArtifactSource: fal's files, for as long as anybody asks.
+    """An ArtifactSource: fal's files, for as long as they are asked for.
 
     A file's ETag is the server's own, so it becomes another one when ``servers`` are changed.
     """

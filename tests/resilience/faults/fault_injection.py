@@ -1,4 +1,4 @@
-"""A hand that lets calls go wrong: which faults a call can suffer, and what each of them does."""
+"""A interceptor that lets calls go wrong: which faults a call can suffer, and what each of them does."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -24,8 +24,7 @@ from lora_drop.jobs.problems import Problem
 from lora_drop.ports import Page
 from tests.resilience.faults.decisions import Decisions
 from tests.resilience.faults.effects import SECRET, Effect
-from tests.resilience.faults.faults import Fault
-from tests.resilience.faults.killed import Killed
+from tests.resilience.faults.faults import Fault, Killed
 
 # How long a call takes that takes too long; no function lives 15 minutes.
 SLOW = {Fault.TIMED_OUT: timedelta(minutes=15), Fault.DOWNLOAD_SLOW: timedelta(seconds=100)}
@@ -109,7 +108,7 @@ class Surroundings(Protocol):
         """Whether fal's list of requests has all that it has accepted."""
 
 
-class Weather:
+class FaultInjector:
     """Faults at the rate of the day, and none at all once it is calm."""
 
     def __init__(self, decisions: Decisions, *, rate: float) -> None:
@@ -167,9 +166,9 @@ class Weather:
         match fault:
             case Fault.LIST_TWO:
                 found = call()
-                # Two, and not one that is wrong: nobody else can send the address of this very try.
+                # Two, and not one that is wrong: no one else can send the address of this very attempt.
                 two = found and self.around is not None and self.around.everything_is_listed()
-                return [*found, "somebody-elses-for-the-same-dataset"] if two else found
+                return [*found, "another-request-for-the-same-dataset"] if two else found
             case Fault.ASK_DENIED:
                 fact = call()
                 if fact.request_id in self._denied:

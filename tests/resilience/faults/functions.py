@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
@@ -38,14 +39,14 @@ class Inline(Executor):
         future = Future[R]()
         try:
             future.set_result(fn(*arguments, **named))
-        except Exception as error:  # noqa: BLE001  # for whoever asks for the result
+        except Exception as error:  # noqa: BLE001  # for the caller of result()
             future.set_exception(error)
         return future
 
 
 @cache
-def worker(name: str, number: int) -> ModuleType:
-    """The handler of this function, loaded anew for each number: workers share nothing."""
+def load_handler(name: str, number: int) -> ModuleType:
+    """The handler of this function, loaded once for each number: workers share nothing."""
     found = find_spec(f"functions.{name}.handler")
     assert found is not None
     assert found.origin
@@ -62,17 +63,17 @@ def worker(name: str, number: int) -> ModuleType:
 
 def call(name: str, event: Mapping[str, Any], world: object | None, *, number: int = 0) -> Any:
     """A function's answer to an event; ``world`` stands in the place of its bootstrap, if any."""
-    module = worker(name, number)
+    module = load_handler(name, number)
     own = module.own_bootstrap
     vars(module)["bootstrap"] = own if world is None else lambda: world
     return module.handler(dict(event), CONTEXT)
 
 
-def start_anew() -> None:
+def reset_handlers() -> None:
     """No function remembers anything of an earlier life."""
     clear_caches()  # type: ignore[no-untyped-call]  # Powertools leaves it untyped
     for name in NAMES:
-        worker(name, 0).own_bootstrap.cache_clear()
+        load_handler(name, 0).own_bootstrap.cache_clear()
 
 
 # The errors that functions have logged instead of raising them.
@@ -146,3 +147,51 @@ def schedule_event() -> dict[str, Any]:
         "resources": ["arn:aws:events:us-east-1:123456789012:rule/reconcile"],
         "detail": {},
     }
+
+
+class Worker:
+    """A function on a thread of its own that runs only while its owner waits for it."""
+
+    _idle: list["Worker"] = []  # noqa: RUF012  # threads are reused by all
+
+    def __init__(self) -> None:
+        self._go = threading.Semaphore(0)
+        self._back = threading.Semaphore(0)
+        self._work: Callable[[Worker], None] | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._live, daemon=True, name="strand")
+        self._thread.start()
+
+    @classmethod
+    def begin(cls, work: Callable[["Worker"], None]) -> "Worker":
+        """A worker that will do this when it is resumed; the work never raises."""
+        worker = cls._idle.pop() if cls._idle else cls()
+        worker._work = work
+        return worker
+
+    def resume(self, error: BaseException | None = None) -> bool:
+        """Let it run until it pauses (True) or is done; with an error, that is raised in it first."""
+        self._error = error
+        self._go.release()
+        self._back.acquire()
+        if self._work is not None:
+            return True
+        self._idle.append(self)
+        return False
+
+    def pause(self) -> None:
+        """Called by the work: stand still until resumed."""
+        self._back.release()
+        self._go.acquire()
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def _live(self) -> None:
+        while True:
+            self._go.acquire()
+            work = self._work
+            assert work is not None
+            work(self)
+            self._work = None
+            self._back.release()

@@ -12,13 +12,12 @@ from lora_drop.jobs.errors import LoraDropError
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job import DatasetVersion, Job, Status
 from tests.resilience.faults import functions
-from tests.resilience.faults.effects import Effect, Hand, wire
+from tests.resilience.faults.effects import Effect, Interceptor, wire
 from tests.resilience.faults.fal import Cdn, Fal, WebhookDelivery
 from tests.resilience.faults.fault_injection import trouble
-from tests.resilience.faults.killed import Killed
-from tests.resilience.faults.rows import Rows
-from tests.resilience.faults.sqs import Message, Post, Queue, Undertaker
-from tests.resilience.faults.world import StackWorld
+from tests.resilience.faults.faults import Killed
+from tests.resilience.faults.invariants import Rows
+from tests.resilience.faults.queues import DeadLetterStore, Message, Queue, QueuePorts, StackWorld
 from tests.support.builders import NOW, make_archive, s3_event
 from tests.support.memory import ManualClock
 from tests.support.memory_files import MemoryResults
@@ -32,20 +31,20 @@ ARCHIVE = make_archive(images=10)
 
 
 @dataclass
-class Questions:
+class StatusChecks:
     """An StatusCheckTrigger: Lambda calls the reconciler with it, soon."""
 
-    stage: "Stage"
+    harness: "Harness"
 
     def request_status_check(self, job_id: str) -> None:
-        self.stage.plan(self.stage.clock.now, lambda: self.stage.question(job_id))
+        self.harness.plan(self.harness.clock.now, lambda: self.harness.check_status(job_id))
 
 
 @dataclass
-class Stage:
+class Harness:
     """Everything there is, and what has gone wrong with it so far."""
 
-    hand: Hand
+    interceptor: Interceptor
     clock: ManualClock = field(default_factory=ManualClock)
     violations: dict[str, None] = field(default_factory=dict)  # each once, in their order
     failing: bool = False
@@ -60,7 +59,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         for name in functions.NAMES:
-            functions.worker(name, 0)  # what cannot be loaded is no accident
+            functions.load_handler(name, 0)  # what cannot be loaded is no accident
         self.fal = Fal(self.clock)
         self.cdn = Cdn(self.fal)
         self.rows = Rows(self.violated, self.clock)
@@ -71,14 +70,14 @@ class Stage:
         self.furnish()
 
     def furnish(self) -> None:
-        """Put a world in, every way out of it in the hand."""
+        """Put a world in, every way out of it in the interceptor."""
         self.world = self.build()
-        # What the tests look at is not the stack's doing: it is in nobody's hand.
+        # What the tests look at is no effect of the stack: it is not intercepted.
         self.jobs, self.datasets = self.world.jobs, self.world.datasets
         self.bucket = self.world.results
         self.heard = self.world.events
         self.jobs.rows = self.rows
-        wire(self.world, self.hand)
+        wire(self.world, self.interceptor)
 
     def build(self) -> StackWorld:
         """The world whose every way out will be wired."""
@@ -86,9 +85,9 @@ class Stage:
             "fal": self.fal,
             "source": self.cdn,
             "results": MemoryResults(now=self.clock),
-            "queue": Post(self.inbox, self.results),
-            "status_check": Questions(self),
-            "dead_letters": Undertaker((self.inbox, self.results)),
+            "queue": QueuePorts(self.inbox, self.results),
+            "status_check": StatusChecks(self),
+            "dead_letters": DeadLetterStore((self.inbox, self.results)),
         }
         return StackWorld(clock=self.clock, **doubles)
 
@@ -149,7 +148,7 @@ class Stage:
 
         self.invoke("reconcile", functions.schedule_event(), counted)
 
-    def question(self, job_id: str) -> None:
+    def check_status(self, job_id: str) -> None:
         """The reconciler is asked about one job."""
         self.invoke("reconcile", {"job_id": job_id}, lambda _: None)
 
@@ -229,7 +228,7 @@ class Stage:
     def _planned(self) -> None:
         self.planned.pop(0)[1]()
 
-    def people(self) -> None:
+    def act_as_person(self) -> None:
         """What the alarms and ERROR.txt ask of a person, done."""
         if any(not message.poison for message in (*self.inbox.dead, *self.results.dead)):
             self.ask("POST", "/redrive")

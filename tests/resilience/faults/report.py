@@ -20,7 +20,7 @@ class Result:
     seconds: float = 0.0
     reached: Counter[Status] = field(default_factory=Counter)
     tally: Tally | None = None
-    told: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
@@ -37,7 +37,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
     return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
 
 
-def told(results: Sequence[Result], *, seed: int) -> str:
+def render(results: Sequence[Result], *, seed: int) -> str:
     """The whole report."""
     lines: list[str] = []
     for result in results:
@@ -47,7 +47,7 @@ def told(results: Sequence[Result], *, seed: int) -> str:
     for result in results:
         if result.tally is not None:
             lines += ["", *_faults(result.tally)]
-        lines += ["", *result.told] if result.told else []
+        lines += ["", *result.lines] if result.lines else []
     reached = sum((result.reached for result in results), Counter[Status]())
     if reached:
         lines += [

@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 from lora_drop.jobs.job import Status
 from tests.resilience.model.bounds import Bounds, Decision, Fault, Role
-from tests.resilience.model.fal import STRANGER, End, Request, Webhook
-from tests.resilience.model.rehearsal import Local, Outcome
+from tests.resilience.model.replay import Local, Outcome
 from tests.resilience.model.services import Call
-from tests.resilience.model.world import World, queued
+from tests.resilience.model.world import STRANGER, End, Request, Webhook, World, queued
 
 
 class Move(NamedTuple):
@@ -54,7 +53,7 @@ def ended(world: World, local: Local) -> World:
         copying = tuple(each for each in world.copying if each != call.owner)
         world = replace(world, copying=copying)
     if done:
-        return _told(world, call.message) if call.message else world
+        return _result_accepted(world, call.message) if call.message else world
     match call.role:
         case Role.SUBMIT:
             return replace(world, inbox=queued(world.inbox, call.about))
@@ -65,12 +64,12 @@ def ended(world: World, local: Local) -> World:
     return world
 
 
-def _told(world: World, delivered: Webhook) -> World:
+def _result_accepted(world: World, delivered: Webhook) -> World:
     """fal believes us that this has arrived."""
     request = world.request(delivered.request_id)
     if request is None or delivered.bare or delivered.end is not End.OK:
         return world
-    return world.with_request(replace(request, told=True))
+    return world.with_request(replace(request, delivered=True))
 
 
 def _endings(world: World, request: Request, faults: frozenset[Fault]) -> Iterator[Move]:
@@ -145,7 +144,7 @@ def messages(world: World) -> Iterator[Move]:
 
 
 def _new_owner(world: World) -> str:
-    """A name that nobody has, and that is on no lease."""
+    """Return a name that is no worker's and on no lease."""
     taken = {job.lease.owner for job in world.jobs.values() if job.lease} | {*world.copying}
     return next(name for name in ("k1", "k2", "k3", "k4", "k5") if name not in taken)
 

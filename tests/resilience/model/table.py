@@ -5,17 +5,82 @@ Only a job's own row is not spelt out in DynamoDB's types: that is the contract 
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from datetime import datetime, timedelta
+from enum import Enum
 from typing import Any
 from unittest.mock import patch
 
 from botocore.exceptions import ClientError
+from pydantic import BaseModel
 
 from lora_drop.adapters import dynamodb, dynamodb_writes
 from lora_drop.adapters.dynamodb import DynamoJobs
 from lora_drop.jobs.job import Job
-from tests.resilience.model.values import Row
+
+type Key = Hashable
+PLAIN = (type(None), bool, int, float, str, bytes, Enum, datetime, timedelta)
+
+
+class Row:
+    """A job as it is kept; there is one row for all that are equal, so ``is`` compares them."""
+
+    __slots__ = ("job", "text")
+    _known: dict[str, "Row"] = {}  # noqa: RUF012  # one table for all: that is its purpose
+
+    def __init__(self, job: Job, text: str) -> None:
+        self.job = job
+        self.text = text
+
+    @classmethod
+    def of(cls, job: Job) -> "Row":
+        """The one row for this job."""
+        text = job.model_dump_json()
+        row = cls._known.get(text)
+        if row is None:
+            row = cls._known[text] = cls(job, text)
+        return row
+
+
+def key_of(value: object) -> Key:
+    """What tells this value from others; equal values have equal keys."""
+    if isinstance(value, PLAIN):
+        return value
+    if isinstance(value, Job):
+        return Row.of(value)
+    if isinstance(value, BaseModel):
+        return type(value).__name__, value.model_dump_json()
+    return type(value).__name__, *(key_of(member) for member in _members(value))
+
+
+def _members(value: object) -> Iterable[object]:
+    match value:
+        case Mapping():
+            return value.items()
+        case tuple() | list():
+            return value
+    if is_dataclass(value):
+        return [getattr(value, field.name) for field in fields(value)]
+    raise TypeError(f"nothing tells one {type(value).__name__} from another")
+
+
+def brief(value: object) -> str:
+    """The value as a counterexample shows it."""
+    match value:
+        case Job():
+            request = f" {value.request_id}" if value.request_id else ""
+            return f"{value.job_id} {value.status} v{value.version}{request}"
+        case None | bool() | int() | str():
+            return str(value)[:36]
+        case tuple() | list():
+            return "[" + ", ".join(brief(item) for item in value) + "]"
+    for name in ("request_id", "name", "key"):
+        if found := getattr(value, name, None):
+            return f"{type(value).__name__} {found}"
+    return type(value).__name__
+
 
 type Place = tuple[str, str]
 type Item = Mapping[str, Any]
@@ -24,7 +89,7 @@ type Frozen = tuple[tuple[Place, tuple[tuple[str, Any], ...]], ...]
 
 @contextmanager
 def plain_rows() -> Iterator[None]:
-    """While this lasts, a job's item holds the job itself, and nobody is to be told of anything."""
+    """While this lasts, a job's item holds the job itself, and the outbox stays empty."""
     with (
         patch.object(dynamodb_writes, "item_of", _item_of),
         patch.object(dynamodb_writes, "_outbox", lambda *_: []),
@@ -154,12 +219,12 @@ def _updated(action: Mapping[str, Any], item: Item | None) -> Item:
     new = dict(action["Key"] if item is None else item)
     for clause in clauses.split(", "):
         name, value = clause.split(" ")
-        told = action["ExpressionAttributeValues"][value]
-        if "N" in told:
-            new[name] = {"N": str(_plain(new.get(name, {"N": "0"})) + _plain(told))}
+        given = action["ExpressionAttributeValues"][value]
+        if "N" in given:
+            new[name] = {"N": str(_plain(new.get(name, {"N": "0"})) + _plain(given))}
             continue
         had = set(new.get(name, {"SS": ()})["SS"])
-        left = had | set(told["SS"]) if verb == "ADD" else had - set(told["SS"])
+        left = had | set(given["SS"]) if verb == "ADD" else had - set(given["SS"])
         new.pop(name, None)
         if left:
             new[name] = {"SS": tuple(sorted(left))}

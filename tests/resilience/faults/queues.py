@@ -1,15 +1,22 @@
-"""Queues as SQS and Lambda have them: at least once, hidden while handled, dead after five tries."""
+"""Queues as SQS and Lambda have them, and a world whose services find them there.
+
+A message is delivered at least once, hidden while it is handled, and dead after five tries.
+"""
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 from lora_drop.jobs.job import DatasetVersion
 from lora_drop.messages import StoreRequest, s3_notice_for
 from lora_drop.ports import Clock
+from lora_drop.services.store import ResultStorer
+from tests.support.builders import NOW
+from tests.support.world import World
 
 MAX_RECEIVES = 5  # of the template's redrive policies
 
@@ -100,7 +107,7 @@ class Queue:
 
 
 @dataclass
-class Post:
+class QueuePorts:
     """An Inbox and a Handover that write into these queues what the adapters write."""
 
     inbox: Queue
@@ -114,7 +121,7 @@ class Post:
 
 
 @dataclass
-class Undertaker:
+class DeadLetterStore:
     """DeadLetters of these queues."""
 
     queues: tuple[Queue, ...]
@@ -125,3 +132,28 @@ class Undertaker:
             moved[queue.function] = min(limit, len(queue.dead))
             queue.redrive()
         return moved
+
+
+PART = 64  # bytes: so that a file of some 150 is copied in parts as well
+OWNERS = (f"worker-{number}" for number in count(1))
+
+
+@dataclass
+class StackWorld(World):
+    """A World that can stand where a function expects its bootstrap."""
+
+    dead_letters: DeadLetterStore = field(default_factory=lambda: DeadLetterStore(()))
+
+    @property
+    def result_storer(self) -> ResultStorer:
+        return replace(
+            super().result_storer, part=PART, now=self.seconds, owner=lambda: next(OWNERS)
+        )
+
+    def seconds(self) -> float:
+        """The monotonic clock."""
+        return (self.clock.now - NOW).total_seconds() + 1
+
+    @property
+    def settings(self) -> SimpleNamespace:
+        return SimpleNamespace(limits=self.limits)

@@ -1,17 +1,142 @@
-"""What must be true of a deployed stack at rest: table, bucket and fal's ledger agree."""
+"""How a deployed stack is brought to rest, and what must be true of it then."""
 
 import hashlib
+import time
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lora_drop.adapters.dynamodb_rows import JOB, key_of
 from lora_drop.adapters.s3_results import S3Results
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.job_files import ERROR_FILE, STATUS_FILE, error_text, status_text
-from tests.resilience.faults.deployed import UPLOADERS, Deployed
+from lora_drop.services.reconcile import SUBMIT_DEADLINE
+from tests.resilience.faults.deployed import QUEUES, UPLOADERS, Deployed
+
+GLANCE, LOOK = 0.25, 2.0  # seconds between two glances at the slots, two looks at all jobs
+DEAD_AFTER = 30.0  # seconds that a lease is held for when its holder is taken for dead
+
+
+@dataclass
+class Waiter:
+    """Waits for jobs, and makes the schedule's rounds meanwhile.
+
+    ``hurry`` makes time run faster where a dead worker has left something to run out: messages
+    become visible again after so many seconds, a lease that has been held for longer is over, and
+    so is the time that a submission may take.
+    """
+
+    stack: Deployed
+    every: float  # seconds between two rounds
+    hurry: int | None = None
+    most_at_fal: int = 0
+    rounds: int = 0
+    failed_rounds: int = 0
+    slowest_round: float = 0.0  # seconds
+    abandoned: set[tuple[str, int]] = field(default_factory=set)
+    _held: dict[tuple[str, int], float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.hurry is not None:
+            self.hasten(self.hurry)
+
+    def hasten(self, seconds: int) -> None:
+        """Hurry from now on."""
+        self.hurry = seconds
+        for name in QUEUES:
+            self.stack.client("sqs").set_queue_attributes(
+                QueueUrl=self.stack[f"{name}QueueUrl"],
+                Attributes={"VisibilityTimeout": str(seconds)},
+            )
+
+    def wait(
+        self,
+        job_ids: Collection[str],
+        *,
+        limit: float,
+        stop: Callable[[dict[str, Job]], bool] | None = None,
+    ) -> dict[str, Job]:
+        """The jobs when all have ended, at the limit (seconds), or when ``stop`` says so."""
+        end, looked, jobs = time.monotonic() + limit, 0.0, dict[str, Job]()
+        with ThreadPoolExecutor(1) as clock:
+            tick = clock.submit(self._round)
+            while time.monotonic() < end:
+                self.glance()
+                if tick.done():
+                    tick = self._next(clock, tick)
+                if time.monotonic() - looked >= LOOK:
+                    jobs, looked = self.stack.jobs(), time.monotonic()
+                    self._look(jobs)
+                    if stop(jobs) if stop else all_ended(jobs, job_ids):
+                        break
+                time.sleep(GLANCE)
+        return jobs
+
+    def glance(self) -> None:
+        """Count who has a slot this very moment."""
+        self.most_at_fal = max(self.most_at_fal, len(self.stack.holders()))
+
+    def _next(self, clock: ThreadPoolExecutor, done: Future[None]) -> Future[None]:
+        done.result()
+
+        def later() -> None:
+            time.sleep(self.every)
+            self._round()
+
+        return clock.submit(later)
+
+    def _round(self) -> None:
+        began = time.monotonic()
+        try:
+            self.failed_rounds += self.stack.round() is None
+        except BotoCoreError:
+            self.failed_rounds += 1  # it takes longer than the client waits
+        self.rounds += 1
+        self.slowest_round = max(self.slowest_round, time.monotonic() - began)
+
+    def _look(self, jobs: dict[str, Job]) -> None:
+        now = time.monotonic()
+        for job in jobs.values():
+            lease = job.lease if job.status is Status.STORING else None
+            if lease and lease.until > datetime.now(UTC):
+                which = (job.job_id, lease.fence)
+                if now - self._held.setdefault(which, now) >= (self.hurry or DEAD_AFTER):
+                    self.abandoned.add(which)
+                    if self.hurry:
+                        self._put_back(job, "lease.#at", "until", timedelta(0))
+            elif job.status is Status.SUBMITTING and self.hurry:
+                which = (job.job_id, job.version)
+                if now - self._held.setdefault(which, now) >= self.hurry:
+                    self._put_back(job, "#at", "updated_at", SUBMIT_DEADLINE)
+
+    def _put_back(self, job: Job, path: str, name: str, by: timedelta) -> None:
+        """A time in a job's row, as it would be if so much more had passed since."""
+        at = datetime.now(UTC) - by
+        values: Any = {":at": {"S": at.isoformat()}, ":version": {"N": str(job.version)}}
+        try:
+            self.stack.client("dynamodb").update_item(
+                TableName=self.stack["JobsTableName"],
+                Key=key_of(job.job_id, JOB),
+                UpdateExpression=f"SET {path} = :at",
+                ConditionExpression="#version = :version",
+                ExpressionAttributeNames={"#at": name, "#version": "version"},
+                ExpressionAttributeValues=values,
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+
+
+def all_ended(jobs: dict[str, Job], job_ids: Collection[str]) -> bool:
+    """Whether each of these is there and has ended."""
+    return all(job_id in jobs and jobs[job_id].terminal for job_id in job_ids)
+
 
 CHUNK = 1024**2
 INSTANT = timedelta(seconds=0.5)  # an unlucky transaction takes longer, and rarely
@@ -80,7 +205,7 @@ def broken_promises(stack: Deployed, job_ids: Collection[str]) -> list[str]:
     """Every promise that does not hold, in a sentence each."""
     jobs, ledger = stack.jobs(), stack.fal.ledger()
     found = [f"a dataset has no job {job_id}" for job_id in job_ids if job_id not in jobs]
-    found += [f"{job_id} is nobody's dataset" for job_id in jobs.keys() - set(job_ids)]
+    found += [f"{job_id} belongs to no dataset" for job_id in jobs.keys() - set(job_ids)]
     with ThreadPoolExecutor(UPLOADERS) as readers:
         for wrong in readers.map(lambda job: list(_of_job(stack, ledger, job)), jobs.values()):
             found += wrong
@@ -129,7 +254,7 @@ def _digest(stack: Deployed, stored: StoredFile) -> tuple[int, str]:
 
 
 def _of_money(stack: Deployed, jobs: Mapping[str, Job]) -> Iterator[str]:
-    """The counters are the sum of the jobs, and no slot is held by nobody."""
+    """The counters are the sum of the jobs, and no slot is held by no job."""
     if holders := stack.holders() - {job.job_id for job in jobs.values() if job.at_fal}:
         yield f"slots are held by {sorted(holders)}"
     charges = [charge for job in jobs.values() for charge in job.charges]
@@ -142,7 +267,7 @@ def _of_money(stack: Deployed, jobs: Mapping[str, Job]) -> Iterator[str]:
 
 
 def _of_uploads(stack: Deployed) -> Iterator[str]:
-    """The sweep ends every upload that nobody goes on with; here it does not wait an hour for that."""
+    """The sweep ends every upload that is abandoned; here it does not wait an hour for that."""
     results = S3Results(stack.client("s3"), stack["ModelsBucketName"])
     results.sweep(older_than=datetime.now(UTC), keep=())
     for key in stack.uploads():

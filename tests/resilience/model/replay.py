@@ -12,11 +12,11 @@ from functools import partial
 from typing import Any
 
 from lora_drop.jobs.errors import LoraDropError
-from tests.resilience.model.values import Key, brief, key_of
+from tests.resilience.model.table import Key, brief, key_of
 
 
-class Beyond(BaseException):
-    """The service asks for something that nobody has answered yet."""
+class Unanswered(BaseException):
+    """The service asks for something that has no answer yet."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +58,7 @@ def returned(value: object) -> Answer:
 
 
 def raised(error: Callable[[], Exception]) -> Answer:
-    """That the port raises this, made anew for each who hears it."""
+    """Return the answer that the port raises this, a new error each time."""
     example = error()
     key = ("raised", type(example), str(example))
     if key not in _ANSWERS:
@@ -70,41 +70,39 @@ def raised(error: Callable[[], Exception]) -> Answer:
     return _ANSWERS[key]
 
 
-class Rehearsal:
+class Replay:
     """One run of a service over what its ports have answered so far."""
 
     def __init__(self, answers: tuple[Answer, ...]) -> None:
         self._answers = answers
         self._given = 0
-        self.beyond: Effect | None = None
+        self.unanswered: Effect | None = None
 
     def port(self, name: str, **aside: Callable[..., Any]) -> Any:
         """A port whose every call is a step, but for what is answered ``aside``."""
         return _Port(name, self, aside)
 
     def ask(self, port: str, method: str, *args: Any, **options: Any) -> Any:
-        """The next answer; raises Beyond when there is none."""
-        if self.beyond is None and self._given < len(self._answers):
+        """The next answer; raises Unanswered when there is none."""
+        if self.unanswered is None and self._given < len(self._answers):
             self._given += 1
             return self._answers[self._given - 1].give()
-        if self.beyond is None:
-            self.beyond = Effect(port, method, args, options)
+        if self.unanswered is None:
+            self.unanswered = Effect(port, method, args, options)
         # Whatever a ``finally`` asks on the way out would not be asked by a process that is dead.
-        raise Beyond
+        raise Unanswered
 
 
 class _Port:
-    def __init__(
-        self, name: str, rehearsal: Rehearsal, aside: Mapping[str, Callable[..., Any]]
-    ) -> None:
+    def __init__(self, name: str, replay: Replay, aside: Mapping[str, Callable[..., Any]]) -> None:
         self._name = name
-        self._rehearsal = rehearsal
+        self._replay = replay
         self._aside = aside
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         if method in self._aside:
             return self._aside[method]
-        return partial(self._rehearsal.ask, self._name, method)
+        return partial(self._replay.ask, self._name, method)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +114,7 @@ class Outcome:
 
     @property
     def surprising(self) -> bool:
-        """Whether it is an error that nobody raises on purpose."""
+        """Whether it is an error that no service raises on purpose."""
         return self.error is not None and not isinstance(self.error, LoraDropError)
 
 
@@ -137,10 +135,10 @@ class Local:
         self.then: dict[Answer, Local] = {}
 
 
-class Stage:
+class Executions:
     """Every history of every call, each played once."""
 
-    def __init__(self, play: Callable[[Any, Rehearsal], object]) -> None:
+    def __init__(self, play: Callable[[Any, Replay], object]) -> None:
         self._play = play
         self._first: dict[Hashable, Local] = {}
         self._effects: dict[Key, Effect] = {}
@@ -163,18 +161,18 @@ class Stage:
 
     def _played(self, call: Any, answers: tuple[Answer, ...], intents: tuple[str, ...]) -> Local:
         self.played += 1
-        local, rehearsal = Local(call, answers, intents, self.played), Rehearsal(answers)
+        local, replay = Local(call, answers, intents, self.played), Replay(answers)
         outcome = None
         try:
-            outcome = Outcome(brief(self._play(call, rehearsal)))
-        except Beyond:
+            outcome = Outcome(brief(self._play(call, replay)))
+        except Unanswered:
             pass
         except Exception as error:  # noqa: BLE001  # whatever it is, it is how the call ended
             outcome = Outcome(f"{type(error).__name__}: {error} {_within(error)}".strip(), error)
-        if rehearsal.beyond is None:
+        if replay.unanswered is None:
             local.outcome = outcome
         else:
-            local.effect = self._one_of(rehearsal.beyond)
+            local.effect = self._one_of(replay.unanswered)
         return local
 
     def _one_of(self, effect: Effect) -> Effect:

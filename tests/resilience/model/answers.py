@@ -1,9 +1,9 @@
 """What the world may answer to a port's call, and what it is afterwards.
 
-A worker's deadline has passed whenever somebody looks, for the clock stands still: ``unfinished``
+A worker's deadline has passed whenever it is read, for the clock stands still: ``unfinished``
 gives every job as an old one, and a lease may be over whenever it is read. But a job is not old
 while the worker lives that is paying for it, nor a lease over while its owner lives, for Lambda ends
-both minutes before anybody else may think them dead; that it does not is a fault of its own.
+both minutes before another may think them dead; that it does not is a fault of its own.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,11 +30,9 @@ from lora_drop.jobs.job import Job, Status
 from lora_drop.jobs.problems import Problem
 from lora_drop.ports import Page, Submission
 from tests.resilience.model.bounds import Bounds, Fault
-from tests.resilience.model.fal import BY_HAND, Request
-from tests.resilience.model.rehearsal import Answer, Effect, raised, returned
-from tests.resilience.model.table import Frozen, Table
-from tests.resilience.model.values import Row
-from tests.resilience.model.world import World, queued
+from tests.resilience.model.replay import Answer, Effect, raised, returned
+from tests.resilience.model.table import Frozen, Row, Table
+from tests.resilience.model.world import BY_HAND, Request, World, queued
 from tests.support.builders import NOW
 
 LONG_AGO = NOW - timedelta(days=2)
@@ -53,7 +51,7 @@ type Answers = Iterator[Possible]
 
 def answers(world: World, effect: Effect, bounds: Bounds) -> tuple[Possible, ...]:
     """Everything that may come of this step, the good first."""
-    may = MEANINGS.get(effect.name) or MEANINGS[f"{effect.port}.*"]
+    may = ANSWERS.get(effect.name) or ANSWERS[f"{effect.port}.*"]
     faulty = world.faults > 0
     return tuple(may(world, effect, bounds.kinds if faulty else frozenset()))
 
@@ -86,7 +84,7 @@ def _jobs(world: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
     writes = effect.method in ("add", "replace", "close")
     yield _plain(world, value, _written(world, table.frozen()) if writes else world)
     if effect.method in ("add", "replace") and Fault.CONTENDED in faults:
-        yield _failed(world, partial(ConflictError, "contended"), "Conflict, though nobody wrote")
+        yield _failed(world, partial(ConflictError, "contended"), "Conflict, though no one wrote")
 
 
 def _page(world: World, _: Effect, __: frozenset[Fault]) -> Answers:
@@ -100,7 +98,7 @@ def _timeless(job: Job) -> Job:
 
 
 def _got(world: World, job: Job | None, faults: frozenset[Fault]) -> Answers:
-    """The job; whoever reads it may find that its lease is over."""
+    """The job; a reader may find that its lease is over."""
     lease = job.lease if job and job.lease and job.lease.until > NOW else None
     if job is None or lease is None:
         yield _plain(world, job)
@@ -114,7 +112,7 @@ def _got(world: World, job: Job | None, faults: frozenset[Fault]) -> Answers:
 
 
 def _listed(world: World, jobs: Sequence[Job], faults: frozenset[Fault]) -> Answers:
-    """The jobs, all of them as old ones, but for those that somebody is paying for."""
+    """The jobs, all of them as old ones, but for those that a worker is paying for."""
     yield _plain(world, [job if job.job_id in world.paying else _aged(job) for job in jobs])
     if Fault.EARLY in faults and world.paying:
         early = world.fewer_faults().in_doubt(*world.paying)
@@ -138,14 +136,16 @@ def _written(world: World, table: Frozen) -> World:
         if job.status is Status.SUBMITTING and had.status is not Status.SUBMITTING:
             world = replace(world, paying=tuple(sorted((*world.paying, job_id))))
             if came := _came_after_all(job, world.jobs):
-                wrong = f"what has come after all is not paid for anew: {job_id}, and {came} has it"
+                wrong = (
+                    f"what has come after all is not paid for again: {job_id}, and {came} has it"
+                )
                 world = replace(world, wrong=wrong)
         if job.status is Status.READY and job.history[-1].by:
             missed = had.status is Status.SUBMIT_UNKNOWN
             for request in world.of_job(job_id):
                 if missed or request.end is not None:
-                    told = replace(request, missed=request.missed or missed, settled=not missed)
-                    world = world.with_request(told)
+                    known = replace(request, missed=request.missed or missed, settled=not missed)
+                    world = world.with_request(known)
     return world
 
 
@@ -204,9 +204,11 @@ def _ask(world: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
     if Fault.UNREACHABLE in faults:
         yield _failed(world, partial(FalUnavailableError, "no answer"))
     if Fault.DENIED in faults and request.kept:
-        # Once is a slip; whoever is told so twice may believe it.
+        # Once is a slip; a worker that hears it twice may believe it.
         twice = request.doubted
-        denied = replace(request, doubted=True, denied=twice, told=request.told and not twice)
+        denied = replace(
+            request, doubted=True, denied=twice, delivered=request.delivered and not twice
+        )
         yield _plain(world, Gone(request.request_id), world.with_request(denied).fewer_faults())
 
 
@@ -266,7 +268,7 @@ def _hand_over(world: World, effect: Effect, _: frozenset[Fault]) -> Answers:
     yield _plain(world, None, replace(world, handed=queued(world.handed, effect.args[0])))
 
 
-MEANINGS: dict[str, Callable[[World, Effect, frozenset[Fault]], Answers]] = {
+ANSWERS: dict[str, Callable[[World, Effect, frozenset[Fault]], Answers]] = {
     "jobs.*": _jobs,
     "jobs.page": _page,
     "fal.submit": _submit,

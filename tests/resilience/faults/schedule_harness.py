@@ -1,4 +1,4 @@
-"""A stage in bad weather: workers that overlap, clocks that disagree, a region that goes away."""
+"""A harness in bad injector: workers that overlap, clocks that disagree, a region that goes away."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,12 +11,11 @@ from tests.resilience.faults import functions
 from tests.resilience.faults.decisions import Decisions
 from tests.resilience.faults.effects import Effect
 from tests.resilience.faults.fal import Request
-from tests.resilience.faults.fault_injection import Weather
-from tests.resilience.faults.faults import Fault
-from tests.resilience.faults.harness import OF_FAULTS, Stage
-from tests.resilience.faults.killed import Killed
-from tests.resilience.faults.workers import Strand
-from tests.resilience.faults.world import StackWorld
+from tests.resilience.faults.fault_injection import FaultInjector
+from tests.resilience.faults.faults import Fault, Killed
+from tests.resilience.faults.functions import Worker
+from tests.resilience.faults.harness import OF_FAULTS, Harness
+from tests.resilience.faults.queues import StackWorld
 from tests.support.memory import ManualClock
 
 A_CALL = timedelta(milliseconds=20)
@@ -39,7 +38,7 @@ class Run:
     began: datetime
     then: Callable[[Any], None]
     skew: timedelta = timedelta(0)
-    strand: Strand | None = None
+    worker: Worker | None = None
     stands: int = 0  # so many things happen before it goes on
     answer: Any = None
 
@@ -57,19 +56,19 @@ class WorkerClock(ManualClock):
         return self.true.now + self.off + self.jumped
 
 
-class Storm(Stage):
-    """The stage of one schedule."""
+class ScheduleHarness(Harness):
+    """The harness of one schedule."""
 
-    def __init__(self, decisions: Decisions, weather: Weather, start: datetime) -> None:
-        self.decisions, self.weather = decisions, weather
+    def __init__(self, decisions: Decisions, injector: FaultInjector, start: datetime) -> None:
+        self.decisions, self.injector = decisions, injector
         self.interleaving = decisions.pick("overlap", (0.0, 0.3, 0.8))
         self.skewing = decisions.pick("skews", (0.0, 0.0, 0.2))
         self.standing: list[Run] = []
         self.running: list[Run] = []
         self.down_until: datetime | None = None
         self.poisoned = False
-        super().__init__(weather, clock=ManualClock(start))
-        weather.around = self
+        super().__init__(injector, clock=ManualClock(start))
+        injector.around = self
 
     def build(self) -> StackWorld:
         """With its limits, and a clock for each worker."""
@@ -100,16 +99,16 @@ class Storm(Stage):
             self._within(run, lambda: self._work(run, event))
             then(run.answer)
             return
-        run.strand = Strand.begin(lambda _: self._work(run, event))
+        run.worker = Worker.begin(lambda _: self._work(run, event))
         self.go_on(run)
 
     def go_on(self, run: Run, error: BaseException | None = None) -> None:
         """Let an overlapping invocation run until it stands still again, or is done."""
-        assert run.strand is not None
-        strand = run.strand
+        assert run.worker is not None
+        worker = run.worker
         if run in self.standing:
             self.standing.remove(run)
-        if self._within(run, lambda: strand.resume(error)):
+        if self._within(run, lambda: worker.resume(error)):
             self.standing.append(run)
         else:
             run.then(run.answer)
@@ -133,15 +132,15 @@ class Storm(Stage):
         self.hear(run.name)
 
     def excused(self, error: BaseException) -> bool:
-        """Faults raise what they raise, and poison is told in the log."""
+        """Faults raise what they raise, and poison is logged."""
         if isinstance(error, ValueError | JobNotFoundError) and self.poisoned:
             return True
-        return not self.weather.calm and isinstance(error, OF_FAULTS)
+        return not self.injector.calm and isinstance(error, OF_FAULTS)
 
     def _skew(self, name: str) -> timedelta:
-        if self.weather.calm or not self.decisions.happens(f"{name} is skewed", self.skewing):
+        if self.injector.calm or not self.decisions.happens(f"{name} is skewed", self.skewing):
             return timedelta(0)
-        self.weather.strike(Fault.SKEWED)
+        self.injector.strike(Fault.SKEWED)
         return timedelta(minutes=self.decisions.below("skew by", 31) - 15)
 
     # ------------------------------------------------------------------- around each call
@@ -160,13 +159,13 @@ class Storm(Stage):
         where = f"{run.name} stands before {effect.port}.{effect.method}"
         # Between a write and what is published of it there is most to see.
         likely = 0.3 if effect.method == "write" else 0.15
-        if not self.decisions.happens(where, likely) or run.strand is None:
+        if not self.decisions.happens(where, likely) or run.worker is None:
             return
-        self.weather.strike(Fault.INTERLEAVED)
+        self.injector.strike(Fault.INTERLEAVED)
         run.stands = self.decisions.below(f"{run.name} stands for", 40)
-        run.strand.pause()
+        run.worker.pause()
         if self._over(run):
-            self.weather.strike(Fault.TIMED_OUT)
+            self.injector.strike(Fault.TIMED_OUT)
             raise Killed
 
     def spend(self, time: timedelta) -> None:
@@ -199,10 +198,10 @@ class Storm(Stage):
     # ------------------------------------------------------------------- the end
 
     def calm_down(self) -> None:
-        """No more faults: whoever stands still is dead, everything else goes on."""
+        """End all faults: a worker that stands still is dead, everything else goes on."""
         for run in list(self.standing):
             self.go_on(run, Killed())
-        self.weather.calm = True
+        self.injector.calm = True
         self.interleaving = self.skewing = 0.0
         self.down_until = None
         self.worker_clock.jumped = timedelta(0)
@@ -211,6 +210,6 @@ class Storm(Stage):
 
 
 def forged(request: Request) -> bytes:
-    """A body that nobody at fal has written."""
+    """Return a body that fal has not written."""
     said = '{"request_id": "%s", "status": "ERROR", "error": "forged", "payload": null}'
     return (said % request.request_id).encode()

@@ -6,11 +6,10 @@ from lora_drop.adapters.dynamodb_rows import ACCOUNT, OPEN, SLOTS, WAITING
 from lora_drop.jobs.budget import bookings
 from lora_drop.jobs.job import Job, Status
 from tests.resilience.model.bounds import Bounds
-from tests.resilience.model.fal import End, Request
 from tests.resilience.model.table import rows_of
-from tests.resilience.model.world import World
+from tests.resilience.model.world import End, Request, World
 
-# Where a job may be while fal has a request of its that nobody has excused.
+# Where a job may be while fal has a request of its that no person has excused.
 WAITED_FOR = frozenset(
     {*(Status.SUBMITTING, Status.SUBMIT_UNKNOWN, Status.SUBMITTED, Status.TRAINING)}
 )
@@ -37,7 +36,7 @@ def _paid_once(world: World, _: Bounds) -> Iterator[str]:
             yield f"{job_id} is paid for with {' and '.join(paid)}"
 
 
-def _twins(world: World, bounds: Bounds) -> Iterator[str]:
+def _duplicates(world: World, bounds: Bounds) -> Iterator[str]:
     jobs = world.jobs
     trained = [
         each.request_id
@@ -49,7 +48,7 @@ def _twins(world: World, bounds: Bounds) -> Iterator[str]:
         and jobs[each.job_id].retry_of is None
         and not world.wronged(each.job_id)
     ]
-    if bounds.twins and len(trained) > 1:
+    if bounds.duplicates and len(trained) > 1:
         yield f"{' and '.join(trained)} train the same"
 
 
@@ -104,7 +103,7 @@ def _waited_for(world: World, _: Bounds) -> Iterator[str]:
 def _kept(world: World, _: Bounds) -> Iterator[str]:
     jobs = world.jobs
     for request in world.requests:
-        if not request.told or world.wronged(request.job_id):
+        if not request.delivered or world.wronged(request.job_id):
             continue
         job = jobs[request.job_id]
         has = job.status in (Status.STORING, Status.SUCCEEDED)
@@ -125,7 +124,7 @@ def _counted(world: World, _: Bounds) -> Iterator[str]:
     rows = rows_of(world.table)
     jobs = world.jobs
     for kind, meant, besides in (
-        # what has ended is listed until its end is told
+        # what has ended is listed until its end is published
         (OPEN, _ids(jobs, lambda job: not job.terminal), _ids(jobs, lambda job: job.terminal)),
         (WAITING, _ids(jobs, lambda job: job.status is Status.READY), set()),
     ):
@@ -158,7 +157,7 @@ def _booked(jobs: Iterable[Job]) -> dict[str, tuple[int, ...]]:
 
 PROMISES: Mapping[str, Callable[[World, Bounds], Iterator[str]]] = {
     "a job is paid for once": _paid_once,
-    "equal datasets are paid for once": _twins,
+    "equal datasets are paid for once": _duplicates,
     "no more trainings are at fal than there are slots": _slots,
     "a month costs no more than its budget": _budget,
     "a job has only succeeded when its weights are stored": _stored,

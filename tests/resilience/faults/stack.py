@@ -1,16 +1,16 @@
-"""``python -m tests.e2e.chaos``: the two runs on the deployed stack, and one table."""
+"""``python -m tests.resilience.faults.stack``: the two runs on the deployed stack, and one table."""
 
 import logging
 import sys
 
 from tests.resilience.faults import bad_wires, burst
+from tests.resilience.faults.quiescence import HEAD
 from tests.resilience.faults.report import table
-from tests.resilience.faults.settled import HEAD
 
 
 def main() -> int:
     """1 when a promise was broken."""
-    # A worker that was killed leaves the simulator with sockets that nobody reads.
+    # A worker that was killed leaves the simulator with sockets that are not read.
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     figures = burst.run(burst.Burst())
     report = bad_wires.run(bad_wires.Wires())

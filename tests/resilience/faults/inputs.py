@@ -1,4 +1,4 @@
-"""What comes in from outside during a storm: S3's events, messages, webhooks, ticks and strangers."""
+"""What comes in from outside during a harness: S3's events, messages, webhooks, ticks and strangers."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -8,15 +8,15 @@ from nacl.signing import SigningKey
 
 from lora_drop.jobs.job import DatasetVersion
 from tests.resilience.faults import functions
-from tests.resilience.faults.burst_run import Storm, forged
 from tests.resilience.faults.fal import Request, WebhookDelivery
 from tests.resilience.faults.faults import Fault
-from tests.resilience.faults.sqs import Message, Queue
+from tests.resilience.faults.queues import Message, Queue
+from tests.resilience.faults.schedule_harness import ScheduleHarness, forged
 from tests.support.builders import KEY, USER_ID
 
 STRANGER = SigningKey(bytes(range(1, 33)))
 MISSED = 502
-NOBODY = "0" * 32
+WRONG_TOKEN = "0" * 32
 EVENTS = (None, Fault.EVENT_LOST, Fault.EVENT_DOUBLED, Fault.EVENT_DELAYED)
 WEBHOOKS = (None, Fault.WEBHOOK_DROPPED, Fault.WEBHOOK_DOUBLED, Fault.WEBHOOK_STALE)
 FORGERIES = (
@@ -25,13 +25,13 @@ FORGERIES = (
 )
 
 
-class PostRoom:
+class Inputs:
     """Everything that arrives, and in what shape."""
 
-    def __init__(self, storm: Storm) -> None:
-        self.storm = storm
-        self.weather = storm.weather
-        self.decisions = storm.decisions
+    def __init__(self, harness: ScheduleHarness) -> None:
+        self.harness = harness
+        self.injector = harness.injector
+        self.decisions = harness.decisions
 
     # ------------------------------------------------------------------- datasets and queues
 
@@ -39,44 +39,44 @@ class PostRoom:
         """S3's event for a new object, or none."""
         fault = self.decisions.pick("s3 event", EVENTS, likely=0.3)
         if fault is not None:
-            self.weather.strike(fault)
+            self.injector.strike(fault)
         if fault is Fault.EVENT_LOST:
             return
         late = fault is Fault.EVENT_DELAYED
         delay = timedelta(minutes=self.decisions.below("event delay", 40) if late else 0)
-        self.storm.announce(dataset, delay=delay)
+        self.harness.announce(dataset, delay=delay)
         if fault is Fault.EVENT_DOUBLED:
-            self.storm.announce(dataset)
+            self.harness.announce(dataset)
 
     def poison(self, queue: Queue, body: str) -> None:
         """A message that no function can do anything with."""
-        self.weather.strike(Fault.MESSAGE_POISON)
+        self.injector.strike(Fault.MESSAGE_POISON)
         queue.send(body).poison = True
-        self.storm.poisoned = True
+        self.harness.poisoned = True
 
     def possible(self) -> list[Callable[[], None]]:
         """What can happen at this moment, the longest due first."""
-        storm = self.storm
-        if storm.down:
-            return [partial(storm.fal.answered, each, MISSED) for each in storm.fal.due()]
+        harness = self.harness
+        if harness.down:
+            return [partial(harness.fal.answered, each, MISSED) for each in harness.fal.due()]
         possible: list[tuple[datetime, Callable[[], None]]] = []
-        for queue in (storm.inbox, storm.results):
+        for queue in (harness.inbox, harness.results):
             possible += [
                 (message.visible_at, partial(self._take, queue, message))
                 for message in queue.visible()
             ]
-        possible += [(each.at, partial(self._send, each)) for each in storm.fal.due()]
-        if storm.next_round <= storm.clock.now:
-            possible.append((storm.next_round, self._tick))
+        possible += [(each.at, partial(self._send, each)) for each in harness.fal.due()]
+        if harness.next_round <= harness.clock.now:
+            possible.append((harness.next_round, self._tick))
         return [event for _, event in sorted(possible, key=lambda each: each[0])]
 
     def times(self) -> Iterator[datetime]:
         """When there will be something."""
-        storm = self.storm
-        for at in (storm.inbox.next_at(), storm.results.next_at(), storm.fal.next_at()):
+        harness = self.harness
+        for at in (harness.inbox.next_at(), harness.results.next_at(), harness.fal.next_at()):
             if at is not None:
                 yield at
-        yield storm.next_round
+        yield harness.next_round
 
     def _take(self, queue: Queue, message: Message) -> None:
         """Lambda polls: one message, or several in a batch, or one that another worker has too."""
@@ -84,27 +84,27 @@ class PostRoom:
         fault = self.decisions.pick("poll", (None, Fault.MESSAGE_DOUBLED, Fault.BATCH), likely=0.15)
         others = [each for each in queue.visible() if each is not message]
         if fault is Fault.BATCH and others:
-            self.weather.strike(fault)
+            self.injector.strike(fault)
             messages += others[: self.decisions.below("batch", 9) + 1]
         if fault is Fault.MESSAGE_DOUBLED:
-            self.weather.strike(fault)
+            self.injector.strike(fault)
             event = {"Records": [message.record()]}
-            self.storm.invoke(queue.function, event, lambda _: None)
+            self.harness.invoke(queue.function, event, lambda _: None)
         if message in queue.waiting:
-            self.storm.take(queue, messages)
+            self.harness.take(queue, messages)
 
     def _tick(self) -> None:
         fault = self.decisions.pick(
             "tick", (None, Fault.ROUND_LOST, Fault.ROUND_DOUBLED), likely=0.1
         )
         if fault is not None:
-            self.weather.strike(fault)
+            self.injector.strike(fault)
         if fault is Fault.ROUND_LOST:
-            self.storm.next_round += timedelta(minutes=5)
+            self.harness.next_round += timedelta(minutes=5)
             return
-        self.storm.round()
+        self.harness.round()
         if fault is Fault.ROUND_DOUBLED:
-            self.storm.round()
+            self.harness.round()
 
     # ------------------------------------------------------------------- webhooks
 
@@ -116,7 +116,7 @@ class PostRoom:
             likely=0.3,
         )
         if fault is not None:
-            self.weather.strike(fault)
+            self.injector.strike(fault)
         request.payload_missing = fault is Fault.WEBHOOK_EMPTY
         request.webhook_lost = fault is Fault.WEBHOOK_LOST
         if fault is Fault.WEBHOOK_LATE:
@@ -124,38 +124,38 @@ class PostRoom:
                 minutes=self.decisions.below("webhook late by", 55)
             )
         if self.decisions.happens("listed late", 0.2):
-            self.weather.strike(Fault.LIST_EMPTY)
+            self.injector.strike(Fault.LIST_EMPTY)
             request.listed_at += timedelta(minutes=self.decisions.below("list behind", 60))
 
     def _send(self, delivery: WebhookDelivery) -> None:
         fault = self.decisions.pick("webhook", WEBHOOKS, likely=0.15)
         if fault is not None:
-            self.weather.strike(fault)
+            self.injector.strike(fault)
         if fault is Fault.WEBHOOK_DROPPED:
-            self.storm.fal.answered(delivery, MISSED)
+            self.harness.fal.answered(delivery, MISSED)
             return
-        request = self.storm.request(delivery)
+        request = self.harness.request(delivery)
         if fault is Fault.WEBHOOK_STALE:
-            request = self._signed(delivery.request, at=self.storm.clock.now - timedelta(hours=1))
-        self.storm.deliver(delivery, request)
+            request = self._signed(delivery.request, at=self.harness.clock.now - timedelta(hours=1))
+        self.harness.deliver(delivery, request)
         if fault is Fault.WEBHOOK_DOUBLED:
-            self.storm.invoke("webhook", request, lambda _: None)
+            self.harness.invoke("webhook", request, lambda _: None)
 
     def stranger(self) -> None:
-        """Somebody who is not fal, or fal for somebody else, calls the webhook of one of our jobs."""
-        requests = list(self.storm.fal.requests.values())
+        """Call the webhook of a job as another than fal, or as fal for another job."""
+        requests = list(self.harness.fal.requests.values())
         if not requests:
             return
         request = requests[self.decisions.below("forged for", len(requests))]
         fault = FORGERIES[self.decisions.below("forgery", len(FORGERIES))]
-        self.weather.strike(fault)
+        self.injector.strike(fault)
         match fault:
             case Fault.WEBHOOK_FORGED:
                 event = self._signed(request, body=forged(request), key=STRANGER)
             case Fault.WEBHOOK_FOREIGN_USER:
                 event = self._signed(request, body=forged(request), user_id="user_2")
             case Fault.WEBHOOK_WRONG_TOKEN:
-                event = self._signed(request, body=forged(request), token=NOBODY)
+                event = self._signed(request, body=forged(request), token=WRONG_TOKEN)
             case _:
                 wrong = self._of_another(requests)
                 if wrong is None:
@@ -168,14 +168,14 @@ class PostRoom:
                 and isinstance(answer, dict)
                 and answer["statusCode"] < 400
             ):  # HTTP
-                self.storm.violated(f"accepted: {fault}")
+                self.harness.violated(f"accepted: {fault}")
 
-        self.storm.invoke("webhook", event, refused)
+        self.harness.invoke("webhook", event, refused)
 
     def _of_another(self, requests: list[Request]) -> tuple[Request, Request] | None:
         """A request, and the one of another job whose webhook is called for it."""
         for request in requests:
-            job = self.storm.rows.get(request.job_id)
+            job = self.harness.rows.get(request.job_id)
             if job is not None and job.at_fal and job.request_id == request.request_id:
                 others = [each for each in requests if each.job_id != request.job_id]
                 return (others[-1], request) if others else None
@@ -197,5 +197,5 @@ class PostRoom:
         path = "/webhooks/" + (to or request).webhook_url.split("/webhooks/", 1)[-1]
         if token:
             path = path.rsplit("/", 1)[0] + f"/{token}"
-        headers = self.storm.fal.headers(request, body, at=at, key=key, user_id=user_id)
+        headers = self.harness.fal.headers(request, body, at=at, key=key, user_id=user_id)
         return functions.api_event("POST", path, body.decode(), headers)

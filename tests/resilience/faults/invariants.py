@@ -1,15 +1,22 @@
-"""The jobs table under observation: each write of a row is checked against the promises at once."""
+"""What must be true of each write of a job's row, and of table, bucket and ledger at rest."""
 
+import hashlib
 from collections import Counter
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
+from lora_drop.jobs.artifacts import WEIGHTS
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.job import Job, Status
-from tests.resilience.faults.fal import End, Request
+from lora_drop.jobs.job_files import ERROR_FILE, JOB_FILE, STATUS_FILE, error_text, status_text
+from tests.resilience.faults.fal import FREE, End, Request
 
-# Said once more, apart from the code: what may follow what.
+if TYPE_CHECKING:
+    from tests.resilience.faults.harness import Harness
+
+# The transitions once more, apart from the code.
 ONWARD: dict[Status, set[Status]] = {
     Status.RECEIVED: {Status.READY, Status.REJECTED, Status.CANCELLED, Status.SUCCEEDED},
     Status.READY: {Status.SUBMITTING, Status.HELD, Status.CANCELLED, Status.STORING},
@@ -138,3 +145,98 @@ def _same_training(job: Job | None, other: Job) -> bool:
         and not (job.retry_of or job.force_retrain)  # a person wants it once more
         and other.retry_of is None
     )
+
+
+def broken_promises(harness: "Harness") -> list[str]:
+    """Every promise that does not hold, in a sentence each; those broken on the way come first."""
+    harness.settle()
+    found = list(harness.violations)
+    for queue in (harness.inbox, harness.results):
+        found += [f"{queue.function}'s queue still holds {each.body}" for each in queue.waiting]
+        found += [
+            f"{queue.function}'s dead letters hold {each.body}"
+            for each in queue.dead
+            if not each.poison
+        ]
+    for job in harness.rows.values():
+        found += [f"{job.job_id} ({job.status}): {wrong}" for wrong in _of_job(harness, job)]
+    found += [
+        f"an upload of {each.key} was left behind" for each in harness.bucket.uploads.values()
+    ]
+    found += [f"the change of {job_id} was not published" for job_id in harness.jobs.outbox()]
+    found += _of_ledger(harness)
+    found += _of_account(harness)
+    return found
+
+
+def _of_job(harness: "Harness", job: Job) -> Iterator[str]:
+    if not job.terminal:
+        yield "it has not ended"
+    published = harness.bucket.text(job, STATUS_FILE)
+    if published != status_text(job):
+        yield "status.json is not of its state"
+    if harness.bucket.text(job, ERROR_FILE) != (error_text(job) if job.troubled else None):
+        yield "ERROR.txt is not of its state"
+    changes = [each for each in harness.heard.changes if each.job_id == job.job_id]
+    last = max(changes, key=lambda each: each.version, default=None)
+    if last is None or (last.status, last.since) != (job.status, job.since):
+        yield f"others believe that it is {last and last.status}"
+    if (job.status is Status.SUCCEEDED) != bool(harness.bucket.text(job, JOB_FILE)):
+        yield "job.json is there if and only if it succeeded, or should be"
+    if job.status is Status.SUCCEEDED and job.duplicate_of is None:
+        yield from _of_files(harness, job)
+
+
+def _of_files(harness: "Harness", job: Job) -> Iterator[str]:
+    request = harness.fal.requests.get(job.request_id or "")
+    if request is None or request.job_id != job.job_id:
+        yield f"it succeeded with the request {job.request_id}, which is not its own"
+        return
+    served = {artifact.name: request.files[artifact.url] for artifact in request.artifacts}
+    if {stored.name for stored in job.files} != set(served) or WEIGHTS not in served:
+        yield f"its files are {[stored.name for stored in job.files]}"
+        return
+    for stored in job.files:
+        data = harness.bucket.files.get(stored.key)
+        digest = hashlib.sha256(served[stored.name]).hexdigest()
+        if data != served[stored.name] or stored.sha256 != digest or stored.size != len(data):
+            yield f"{stored.name} is not what fal served"
+
+
+def _of_ledger(harness: "Harness") -> Iterator[str]:
+    for request in harness.fal.requests.values():
+        job = harness.rows.get(request.job_id)
+        if job is None:
+            yield f"{request.request_id} was paid for no job"
+        elif (
+            request.end is End.DONE
+            and job.status is not Status.SUCCEEDED
+            and not _was_lost(harness, request, job)
+        ):
+            yield f"{request.request_id} is done and its job {job.job_id} is {job.status}"
+    for job_id in harness.expected:
+        if job_id not in harness.rows:
+            yield f"a dataset has no job {job_id}"
+
+
+def _was_lost(harness: "Harness", request: Request, job: Job) -> bool:
+    """Whether fal had thrown the result away before it could be had, and a person is notified."""
+    if job.status is not Status.EXPIRED or not job.problems:
+        return False
+    given_up = harness.rows.expired[job.job_id]
+    # Half an hour of calm is enough for the reconciler to ask and for the store worker to copy.
+    in_time = harness.calm_since and request.kept_until - harness.calm_since > timedelta(minutes=30)
+    return given_up >= request.kept_until and not in_time and not request.copied
+
+
+def _of_account(harness: "Harness") -> Iterator[str]:
+    """At rest nothing is reserved, no slot is held, and no result was had for nothing."""
+    account = harness.jobs.account(f"{harness.clock.now:%Y-%m}")
+    if account.in_flight or account.reserved_usd:
+        yield f"{account.in_flight} still hold slots, {account.reserved_usd} dollars are reserved"
+    for job in harness.rows.values():
+        own = [each for each in harness.fal.requests.values() if each.job_id == job.job_id]
+        billed = [each for each in own if each.end not in FREE]
+        paid = [charge for charge in job.charges if charge.micro_usd]
+        if len(paid) < len(billed) or len(paid) > len(own):
+            yield f"{job.job_id} was billed {len(billed)} times and is charged {len(paid)} times"
