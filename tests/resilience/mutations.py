@@ -10,6 +10,7 @@ from typing import Any
 
 from lora_drop.jobs.job import Status
 from tests.resilience import guards_off as off
+from tests.resilience import guards_off_later as later
 from tests.resilience.guards_off import Off
 from tests.resilience.model.bounds import Bounds, Decision, Fault
 
@@ -71,13 +72,13 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation("a submission is one POST", off.posts_again, few(Fault.UNANSWERED)),
     Mutation(
         "no clock sends a dead submission again",
-        off.helps(Status.SUBMITTING, by=off.ready_again),
+        later.helps(Status.SUBMITTING, by=later.ready_again),
         few(Fault.CRASH, rounds=1),
         faults=True,
     ),
     Mutation(
         "a submission in doubt is never sent again by itself",
-        off.helps(UNKNOWN, by=off.ready_again),
+        later.helps(UNKNOWN, by=later.ready_again),
         few(Fault.UNANSWERED, rounds=1),
     ),
     Mutation(
@@ -106,59 +107,66 @@ MUTATIONS: Sequence[Mutation] = (
         few(Fault.FORGOTTEN, **DUPLICATES),
     ),
     # What fal reports
-    Mutation("a webhook needs the token of its job", off.any_token, few(Fault.STRAY), faults=True),
-    Mutation("a webhook needs the signature of fal", off.any_signature, faults=True),
+    Mutation(
+        "a webhook needs the token of its job", later.any_token, few(Fault.STRAY), faults=True
+    ),
+    Mutation("a webhook needs the signature of fal", later.any_signature, faults=True),
     Mutation(
         "a job takes no status of another request",
-        off.any_request,
+        later.any_request,
         few(Fault.UNANSWERED, **DOUBT),
     ),
-    Mutation("a job adopts no request of another job", off.adopts_any_request, faults=True),
+    Mutation("a job adopts no request of another job", later.adopts_any_request, faults=True),
     Mutation(
-        "an earlier request of the job is over", off.forgets_earlier, few(Fault.FAILED, rounds=1)
+        "an earlier request of the job is over", later.forgets_earlier, few(Fault.FAILED, rounds=1)
     ),
-    Mutation("a status that is no transition moves nothing", off.moves_anyhow, few(rounds=2)),
-    Mutation("a job that has ended does not move", off.ended_moves, few(Fault.DOUBLED)),
+    Mutation("a status that is no transition moves nothing", later.moves_anyhow, few(rounds=2)),
+    Mutation("a job that has ended does not move", later.ended_moves, few(Fault.DOUBLED)),
     Mutation(
         "a result that comes after all is taken",
-        off.given_up_for_good,
+        later.given_up_for_good,
         few(Fault.DENIED, faults=2, rounds=2),
         faults=True,
     ),
     Mutation(
-        "fal has to deny a request twice", off.denied_once, few(Fault.DENIED, rounds=1), faults=True
+        "fal has to deny a request twice",
+        later.denied_once,
+        few(Fault.DENIED, rounds=1),
+        faults=True,
     ),
     Mutation(
         "fal has to deny a result twice",
-        off.result_denied_once,
+        later.result_denied_once,
         few(Fault.BARE, Fault.DENIED, faults=2),
     ),
-    Mutation("the webhook answers 200 only to what is written", off.always_200, few()),
-    Mutation("a result is handed to the store worker", off.not_handed_over, few()),
+    Mutation("the webhook answers 200 only to what is written", later.always_200, few()),
+    Mutation("a result is handed to the store worker", later.not_handed_over, few()),
     # The reconciler and the waiting queue
-    Mutation("the reconciler hands over again", off.helps(Status.STORING), few(Fault.LOST)),
-    Mutation("a lost handover is made good", off.handed_over_once, faults=True),
+    Mutation("the reconciler hands over again", later.helps(Status.STORING), few(Fault.LOST)),
+    Mutation("a lost handover is made good", later.handed_over_once, faults=True),
     Mutation(
-        "the reconciler asks about late jobs", off.helps(*AT_FAL), few(Fault.LOST), faults=True
+        "the reconciler asks about late jobs", later.helps(*AT_FAL), few(Fault.LOST), faults=True
     ),
     Mutation(
-        "the reconciler marks dead submissions", off.helps(Status.SUBMITTING), few(Fault.CRASH)
+        "the reconciler marks dead submissions", later.helps(Status.SUBMITTING), few(Fault.CRASH)
     ),
     Mutation(
         "evidence decides only when there is one request",
-        off.any_evidence,
+        later.any_evidence,
         few(Fault.UNANSWERED, Fault.ELSEWHERE, faults=2, rounds=1),
     ),
-    Mutation("every dataset gets a job", off.not_swept("datasets"), few(Fault.LOST), faults=True),
-    Mutation("an abandoned upload is ended", off.not_swept("uploads"), faults=True),
-    Mutation("the next job that waits is woken", off.wakes_none, faults=True),
-    Mutation("a slot that is given back wakes the next job", off.slot_wakes_none, few(jobs=2)),
+    Mutation("every dataset gets a job", later.not_swept("datasets"), few(Fault.LOST), faults=True),
+    Mutation("an abandoned upload is ended", later.not_swept("uploads"), faults=True),
+    Mutation("the next job that waits is woken", later.wakes_none, faults=True),
+    Mutation("a slot that is given back wakes the next job", later.slot_wakes_none, few(jobs=2)),
     Mutation(
-        "the reconciler wakes a job that waits too long", off.round_wakes_none, few(Fault.UNSENT)
+        "the reconciler wakes a job that waits too long", later.round_wakes_none, few(Fault.UNSENT)
     ),
     # The files
-    Mutation("a job succeeds when its weights are stored", off.succeeds_first, few(), faults=True),
-    Mutation("the lease of a dead worker ends", off.leases_for_ever, few(Fault.CRASH)),
+    Mutation(
+        "a job succeeds when its weights are stored", later.succeeds_first, few(), faults=True
+    ),
+    Mutation("the lease of a dead worker ends", later.leases_for_ever, few(Fault.CRASH)),
 )
 OF_MODEL = [(each, each.model) for each in MUTATIONS if each.model]
 OF_FAULTS = [each for each in MUTATIONS if each.faults]

@@ -105,7 +105,6 @@ ROWS: tuple[Row, ...] = (*NEVER_LEFT, *BROKEN, *UNREADABLE, *REFUSED, *ERRORS, *
 
 
 def main() -> None:
-    """Print the table."""
     rows = [(row.title, row.posts, row.leads_to) for row in ROWS]
     sys.stdout.write("\n".join(table(("outcome", "POSTs", "leads to"), rows)) + "\n")
 

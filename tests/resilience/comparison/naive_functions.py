@@ -88,7 +88,6 @@ def copy(url: str, key: str) -> None:
 
 
 def set_status(request_id: str, status: str) -> None:
-    """Write the job's status."""
     jobs.update_item(
         Key={"request_id": request_id},
         UpdateExpression="SET #status = :status",

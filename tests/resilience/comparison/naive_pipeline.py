@@ -77,7 +77,6 @@ class Naive:
         self.functions: Any = importlib.import_module("tests.resilience.comparison.naive_functions")
 
     def drop(self, timeout: httpx.Timeout) -> None:
-        """A ZIP in the bucket."""
         self._dropped += 1
         self._timeout = timeout
         key = f"ada-{self._dropped}.zip"
@@ -99,7 +98,6 @@ class Naive:
                 return
 
     def pass_time(self, span: timedelta) -> None:
-        """Powertools' clock goes on."""
         _Later.offset += span
 
     def call_back(self, post: Post, body: bytes, *, forged: bool = False) -> bool:  # noqa: ARG002  # it never checks the sender
@@ -131,7 +129,6 @@ class Naive:
             yield
 
     def recover(self) -> None:
-        """Nothing is scheduled."""
         self.pass_time(timedelta(minutes=30))
 
     def ending(self, posts: Sequence[Post]) -> Ending:
@@ -164,7 +161,7 @@ class Naive:
 
 @contextmanager
 def surroundings() -> Iterator[None]:
-    """The functions' environment, Powertools' clock in our hand, and no pause between retries."""
+    """The functions' environment, a clock of ours for Powertools, and no pause between retries."""
     clock = SimpleNamespace(datetime=_Later, date=date, time=time, timedelta=timedelta)
     with ExitStack() as stack:
         stack.enter_context(patch.dict(os.environ, ENVIRONMENT))
@@ -176,7 +173,6 @@ def surroundings() -> Iterator[None]:
 
 @contextmanager
 def _first(owner: Any, name: str, error: BaseException) -> Iterator[None]:
-    """The first call of this fails."""
     real, pending = getattr(owner, name), [error]
 
     def call(*arguments: Any, **named: Any) -> Any:

@@ -45,7 +45,6 @@ class Fal(FalQueueClient):
         self.requests_for = history.requests_for
 
     def price(self, _: str) -> Price | None:
-        """Not asked here."""
         return None
 
 
@@ -56,7 +55,6 @@ class Ours:
     lifetime = timedelta(minutes=1)  # the template's; nothing depends on it
 
     def drop(self, timeout: httpx.Timeout) -> None:
-        """A ZIP in the bucket of a new world."""
         self._timeout = timeout
         self.world = World(
             fal=cast("MemoryFal", Fal()),
@@ -72,7 +70,6 @@ class Ours:
         self._work()
 
     def pass_time(self, span: timedelta) -> None:
-        """The clock goes on."""
         self.world.clock.now += span
 
     def call_back(self, post: Post, body: bytes, *, forged: bool = False) -> bool:
@@ -107,18 +104,15 @@ class Ours:
         return right_after("GET", CDN, raising(Killed))
 
     def whole_copy(self) -> AbstractContextManager[None]:
-        """It has one way to copy."""
         return nullcontext()
 
     def recover(self) -> None:
-        """Three rounds of the reconciler."""
         for _ in range(3):
             self.pass_time(ROUND)
             self.world.reconciler.reconcile()
             self._work()
 
     def ending(self, _: Sequence[Post]) -> Ending:
-        """The job, and the files beside it."""
         [job] = self.world.jobs.rows.values()
         return Ending(
             known=frozenset({job.request_id} if job.request_id else ()),
@@ -129,7 +123,6 @@ class Ours:
         )
 
     def _work(self) -> None:
-        """The messages that the functions have sent each other."""
         queue = self.world.queue
         for dataset in _taken(queue.datasets):
             self._receive(partial(self.world.submit, dataset))

@@ -44,7 +44,7 @@ class Sender(Protocol):
     name: str
 
     def drop(self, timeout: httpx.Timeout) -> None:
-        """A new dataset is there, its event still under way; calls to fal have this patience."""
+        """A new dataset is there, its event still under way; calls to fal have these timeouts."""
 
     def arrive(self) -> None:
         """The event arrives; what fails is repeated as AWS does it, by itself."""
@@ -87,13 +87,11 @@ class Bare:
     timeout: httpx.Timeout = field(default_factory=lambda: httpx.Timeout(10.0))
 
     def drop(self, timeout: httpx.Timeout) -> None:
-        """A new dataset."""
         self.timeout = timeout
         self.known.clear()
         self.says = ""
 
     def arrive(self) -> None:
-        """One call."""
         with client(self.timeout) as fal:
             arguments = {"images_data_url": "https://datasets.example/ada.zip"}
             try:
@@ -108,7 +106,6 @@ class Bare:
         """Nothing: it has no memory."""
 
     def ending(self, _: Sequence[Post]) -> Ending:
-        """The ids that were returned."""
         return Ending(frozenset(self.known), self.says)
 
 

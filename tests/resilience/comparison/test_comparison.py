@@ -4,9 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.resilience.comparison.__main__ import Bench, bench
+from tests.resilience.comparison.__main__ import Bench, Measured, bench, report
 from tests.resilience.comparison.accidents import AFTER_IT, AROUND_THE_POST, Accident
-from tests.resilience.comparison.report import Measured, report
 from tests.resilience.submit_table import ROWS
 
 ONCE, ALWAYS = False, True

@@ -14,10 +14,11 @@ from lora_drop.jobs.job import Status
 from tests.resilience.faults import functions
 from tests.resilience.faults.cloud import on_moto
 from tests.resilience.faults.crash import Report, every_pair, every_single, some_triples
+from tests.resilience.faults.decisions import Made, shrunk
 from tests.resilience.faults.faults import Tally
 from tests.resilience.faults.report import Result, render
 from tests.resilience.faults.scenarios import SCENARIOS
-from tests.resilience.faults.schedule import by_decisions, by_seed, same_kind, save, shrunk
+from tests.resilience.faults.schedule import Outcome, by_decisions, by_seed, same_kind, save
 
 TRIPLES = 1000
 LAST = 20  # lines of what a program has said
@@ -39,27 +40,26 @@ def crash(options: Options) -> Result:
         every_single(report, scenario)
     every_pair(report)
     some_triples(report, TRIPLES, options.seed)
-    return _of_lives("crash", report)
+    return _of_runs("crash", report)
 
 
 def aws(_: Options) -> Result:
     """Every call to AWS and every request to fal of an ordinary run, on moto."""
     report = Report()
     every_single(report, on=on_moto)
-    return _of_lives("aws", report)
+    return _of_runs("aws", report)
 
 
-def _of_lives(part: str, report: Report) -> Result:
+def _of_runs(part: str, report: Report) -> Result:
     figures: dict[str, object] = {"effects": report.effects, "singles": report.singles}
     if report.pairs:
         figures |= {"pairs": report.pairs, "triples": report.triples}
-    figures |= {"lives": report.runs, "in doubt": report.doubted}
+    figures |= {"runs": report.runs, "in doubt": report.doubted}
     broken = [str(run) for run in report.broken]
     return Result(part, figures, broken, reached=report.reached)
 
 
 def schedules(options: Options) -> Result:
-    """A schedule for each seed."""
     tally, reached, violations = Tally(), Counter[Status](), list[str]()
     saved = 0
     for seed in range(options.seed, options.seed + options.seeds):
@@ -70,7 +70,7 @@ def schedules(options: Options) -> Result:
             violations.append(f"seed {seed}: {'; '.join(outcome.wrong)}")
         if outcome.wrong and saved < SAVED:
             saved += 1
-            small = shrunk(outcome.made, same_kind(outcome.wrong))
+            small = _smallest(outcome)
             path = save(f"seed-{seed}", by_decisions(small))
             violations.append(
                 f"again: python -m tests.resilience.faults --seed {seed} --seeds 1 --only schedules; "
@@ -78,6 +78,12 @@ def schedules(options: Options) -> Result:
             )
     figures: dict[str, object] = {"schedules": options.seeds}
     return Result("schedules", figures, violations, reached=reached, tally=tally)
+
+
+def _smallest(outcome: Outcome) -> Made:
+    """Return as few decisions as break the same promise."""
+    same = same_kind(outcome.wrong)
+    return shrunk(outcome.made, lambda made: same(by_decisions(made)))
 
 
 def model(_: Options) -> Result:

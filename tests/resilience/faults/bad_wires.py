@@ -6,7 +6,6 @@ is asked of them, and every promise must have been kept.
 """
 
 import argparse
-import sys
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
@@ -30,7 +29,7 @@ from tests.resilience.faults.quiescence import (
     rows,
     text_of,
 )
-from tests.resilience.faults.report import table
+from tests.resilience.faults.report import finish, table
 from tests.resilience.faults.wire_rules import FAL, OUTAGE, wire_faults
 
 LORA_RANK = 2  # 11 MB: in two parts
@@ -52,8 +51,6 @@ class Wires:
 
 @dataclass(frozen=True)
 class Report:
-    """What came of it."""
-
     seconds: float
     calls: int
     rounds: int
@@ -65,7 +62,6 @@ class Report:
 
     @property
     def rows(self) -> list[Row]:
-        """The table: what struck how often."""
         return rows(self.struck, len(self.violations))
 
 
@@ -79,17 +75,14 @@ class WireFaultControl:
         self.struck: Counter[str] = Counter()
 
     def outage(self) -> None:
-        """One thing alone, at every call."""
         self._turn([OUTAGE])
 
-    def storm(self) -> None:
-        """Everything at once."""
+    def all_faults(self) -> None:
         self._turn(list(wire_faults()))
         for settings in FAL:
             self._fal.inject(**{"times": None, **settings})
 
     def calm(self) -> None:
-        """Nothing any more."""
         self._turn([])
         for row in self._fal.faults():
             status = f" {row['settings']['status']}" if row["settings"].get("status") else ""
@@ -104,7 +97,7 @@ class WireFaultControl:
 
 
 class Person:
-    """Does what an ERROR.txt or an alarm asks for, once the wires are good again."""
+    """A person who does what an ERROR.txt or an alarm asks for."""
 
     def __init__(self, stack: Deployed) -> None:
         self._stack = stack
@@ -114,7 +107,7 @@ class Person:
         self.unwarned: list[str] = []
 
     def act(self, jobs: Iterable[Job]) -> None:
-        """Send dead letters back, and settle what waits for call_from_outside."""
+        """Send dead letters back, and settle what waits for a person."""
         self.redriven.update(self._client.redrive())
         for job in jobs:
             if job.status not in (Status.HELD, Status.SUBMIT_UNKNOWN):
@@ -132,7 +125,7 @@ class Person:
 
 
 def run(wires: Wires) -> Report:
-    """Bring a stack up behind the proxy, let the storm pass, and look at what is left."""
+    """Bring a stack up behind the proxy, let the faults pass, and look at what is left."""
     port = free_port()
     parameters = {
         "AwsEndpointUrl": f"http://127.0.0.1:{port}",
@@ -165,7 +158,7 @@ def _measure(wires: Wires, stack: Deployed, proxy: WireFaults) -> Report:
     job_ids = stack.drop([f"wire/dead-{number}" for number in range(FIRST)])
     waiter.wait(job_ids, limit=wires.storm, stop=lambda _: any(stack.dead_letters().values()))
     waiter.hasten(HURRY)
-    control.storm()
+    control.all_faults()
     job_ids += stack.drop([f"wire/{number:02}" for number in range(FIRST, wires.jobs)])
     waiter.wait(job_ids, limit=wires.storm, stop=lambda jobs: _stand_still(jobs, job_ids))
     control.calm()
@@ -237,13 +230,9 @@ def main() -> None:
     parser.add_argument("--in-flight", type=int, default=given.in_flight)
     parser.add_argument("--storm", type=float, default=given.storm, help="seconds at most")
     report = run(Wires(**vars(parser.parse_args())))
-    for name in ("seconds", "calls", "rounds", "states", "redriven", "settled"):
-        print(f"{name:12} {getattr(report, name)}")  # noqa: T201  # what it is for
-    for line in table(HEAD, report.rows):
-        print(line)  # noqa: T201
-    for wrong in report.violations:
-        print(f"VIOLATION {wrong}")  # noqa: T201
-    sys.exit(bool(report.violations))
+    names = ("seconds", "calls", "rounds", "states", "redriven", "settled")
+    shown = {name: getattr(report, name) for name in names}
+    finish(shown, table(HEAD, report.rows), report.violations)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,12 @@ import argparse
 import os
 import random
 import signal
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from lora_drop.jobs.job import Job, Status
@@ -24,11 +22,12 @@ from lora_drop.simulator.config import SimulatorConfig
 from lora_drop.simulator.running import running_simulator
 from tests.resilience.faults.deployed import Deployed, deployed
 from tests.resilience.faults.quiescence import Row, Waiter, broken_promises, most_at_once, rows
+from tests.resilience.faults.report import finish
 
 PROC = Path("/proc")
 READ = frozenset({"0", "63"})  # the system call's number: x86_64, arm64
 STDIN = "0x0"
-LOOK = 0.03  # seconds between two looks for call_from_outside at work
+LOOK = 0.03  # seconds between two looks for a worker at work
 
 
 def workers(group: int, function: str) -> Iterator[int]:
@@ -88,12 +87,7 @@ class Killer:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._over.set()
         self._thread.join()
 
@@ -144,8 +138,6 @@ class Burst:
 
 @dataclass(frozen=True)
 class Figures:
-    """What came of it."""
-
     seconds: float
     paid: int
     succeeded: int
@@ -167,7 +159,6 @@ class Figures:
 
     @property
     def rows(self) -> list[Row]:
-        """The table: what struck how often."""
         struck = {
             "fal: webhook_lost": self.lost,
             "fal: webhook_doubled": self.doubled,
@@ -270,15 +261,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=given.seed)
     parser.add_argument("--kills", type=int, default=given.kills)
     parser.add_argument(
-        "--hurry", type=int, default=given.hurry, help="see tests/resilience/faults/patience.py"
+        "--hurry", type=int, default=given.hurry, help="see tests/resilience/faults/quiescence.py"
     )
     figures = run(Burst(**vars(parser.parse_args())))
-    for name, value in asdict(figures).items():
-        if name != "violations":
-            print(f"{name.replace('_', ' '):20} {value}")  # noqa: T201  # what it is for
-    for wrong in figures.violations:
-        print(f"VIOLATION {wrong}")  # noqa: T201
-    sys.exit(bool(figures.violations))
+    shown = {name: value for name, value in asdict(figures).items() if name != "violations"}
+    finish(shown, [], figures.violations)
 
 
 if __name__ == "__main__":

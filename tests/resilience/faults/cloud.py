@@ -50,15 +50,13 @@ class MotoHarness(Harness):
         super().__init__(interceptor, clock=ManualClock(datetime.now(UTC).replace(microsecond=0)))
 
     def furnish(self) -> None:
-        """The house that the template describes."""
-        self.house = House(self.aws, Internet(), self.clock, cast("Any", None))
+        """Put the functions' environment in, as the template describes it."""
+        self.environment = House(self.aws, Internet(), self.clock, cast("Any", None))
         self.wire = FalHttp(self.fal)
         self.fal.on_accept = self._accepted
-        self.table = self.house.jobs
+        self.table = self.environment.jobs
         self.bucket = MemoryResults()
         self.heard = MemoryEvents()
-
-    # ------------------------------------------------------------------- one call
 
     def call(self, service: str, operation: str, call: Callable[[], Any]) -> Any:
         """A call to AWS, which is an effect when a function makes it."""
@@ -67,19 +65,21 @@ class MotoHarness(Harness):
         return self.interceptor.act(Effect(service, operation), call)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
-        """fal's answer to a request."""
         effect = Effect("fal", f"{request.method} {request.url.host}")
         return self.interceptor.act(effect, lambda: self.wire.answer(request))
 
     def invoke(self, name: str, event: Any, then: Callable[[Any], None]) -> None:
-        """As on the harness; then what the function sent is in the queues, and its rows are seen."""
+        """Invoke as the base does; then what the function sent is in the queues, and its rows are seen."""
         self.inside += 1
         answers: list[Any] = []
         try:
             self._invoke(name, event, None, answers.append)
         finally:
             self.inside -= 1
-        for url, queue in ((self.house.inbox, self.inbox), (self.house.results, self.results)):
+        for url, queue in (
+            (self.environment.inbox, self.inbox),
+            (self.environment.results, self.results),
+        ):
             self._fetch(url, queue)
         self._look()
         then(answers[0])
@@ -100,7 +100,7 @@ class MotoHarness(Harness):
                 self.rows[job.job_id] = job
 
     def trouble(self, effect: Effect, *, after: bool) -> BaseException:
-        """As the libraries tell it."""
+        """Return the error that the libraries raise."""
         if effect.port == "fal":
             return httpx.ReadTimeout("on purpose")
         if after:
@@ -108,12 +108,9 @@ class MotoHarness(Harness):
         error = {"Error": {"Code": "InternalServerError", "Message": "on purpose"}}
         return ClientError(cast("Any", error), effect.method)
 
-    # ------------------------------------------------------------------- from outside
-
     def drop(
         self, key: str = "portrait/ada.zip", data: bytes = ARCHIVE, metadata: Any = None
     ) -> DatasetVersion:
-        """An object in moto's bucket."""
         put = self.aws.s3.put_object(
             Bucket="datasets", Key=key, Body=data, Metadata=dict(metadata or {})
         )
@@ -129,7 +126,6 @@ class MotoHarness(Harness):
 
     @property
     def expected(self) -> list[str]:
-        """A job for each."""
         return [job_id_for(each.bucket, each.key, each.version_id) for each in self.dropped]
 
     def settle(self) -> None:
@@ -145,11 +141,11 @@ class MotoHarness(Harness):
 
 @contextmanager
 def on_moto(interceptor: CrashInjector) -> Iterator[MotoHarness]:
-    """A cloud harness in this process, empty at first; each function has the rights of its own role."""
+    """The harness on moto in this process, empty at first; each function has the rights of its own role."""
     functions.reset_handlers()
     with moto() as aws, ExitStack() as stack:
         cloud = MotoHarness(interceptor, aws)
-        guard = Guard.of(Names.of_environment(cloud.house.environment()))
+        guard = Guard.of(Names.of_environment(cloud.environment.environment()))
         stack.enter_context(guarded(guard, lambda: cloud.inside > 0))
         make = BaseClient._make_api_call  # type: ignore[attr-defined]  # what every call comes to
 
@@ -166,7 +162,7 @@ def on_moto(interceptor: CrashInjector) -> Iterator[MotoHarness]:
 
         with (
             patch.object(boto3, "client", kept_client),
-            patch.dict("os.environ", cloud.house.environment()),
+            patch.dict("os.environ", cloud.environment.environment()),
             patch.object(bootstrap, "utc_now", cloud.clock),
             patch.object(bootstrap.SubmitBootstrap, "pictures", BlindPictures()),
             patch.object(BaseClient, "_make_api_call", called),
@@ -180,13 +176,10 @@ def on_moto(interceptor: CrashInjector) -> Iterator[MotoHarness]:
 
 
 class FalHttp:
-    """What httpx reaches."""
-
     def __init__(self, fal: Fal) -> None:
         self.fal = fal
 
     def answer(self, request: httpx.Request) -> httpx.Response:
-        """By the host that is asked."""
         match request.url.host:
             case "queue.fal.run":
                 return self._queue(request)

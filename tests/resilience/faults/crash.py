@@ -19,7 +19,7 @@ LONGEST = timedelta(hours=6)
 
 @dataclass(frozen=True, order=True)
 class Interruption:
-    """Where the process dies, or where a call fails: before or after the n-th effect of the run."""
+    """A process that dies or a call that fails, before or after the n-th effect."""
 
     at: int
     after: bool = False
@@ -32,7 +32,7 @@ class Interruption:
 
 @dataclass
 class CrashInjector:
-    """A interceptor that counts, and deals its interruptions."""
+    """An interceptor that counts the effects and interrupts some."""
 
     interruptions: tuple[Interruption, ...] = ()
     seen: list[tuple[Effect, int]] = field(default_factory=list)
@@ -66,7 +66,7 @@ type Backend = Callable[[CrashInjector], AbstractContextManager[Harness]]
 
 @dataclass(frozen=True)
 class ScenarioRun:
-    """A whole run with its interruptions: what it did, in which invocation, and what is wrong at its end."""
+    """One run with its interruptions: its effects by invocation, and the violations at its end."""
 
     scenario: str
     interruptions: tuple[Interruption, ...]
@@ -98,14 +98,14 @@ class ScenarioRun:
 
 @contextmanager
 def in_memory(interceptor: CrashInjector) -> Iterator[Harness]:
-    """The harness on the in-memory stores."""
+    """The harness over the in-memory stores."""
     yield Harness(interceptor)
 
 
 def run_scenario(
     *interruptions: Interruption, scenario: Scenario = HAPPY, on: Backend = in_memory
 ) -> ScenarioRun:
-    """From the drop to its rest, come what may."""
+    """Run a scenario from the drop to its rest, with these interruptions."""
     injector = CrashInjector(interruptions)
     with on(injector) as harness:
         injector.harness, harness.failing = (
@@ -142,7 +142,7 @@ def _wrong(
 
 
 def singles(effects: int) -> Iterator[Interruption]:
-    """Either side of each effect, once to die there and once to fail."""
+    """Return a death and a failure for either side of each effect."""
     for at in range(1, effects + 1):
         for fails in (False, True):
             yield Interruption(at, fails=fails)
@@ -151,7 +151,7 @@ def singles(effects: int) -> Iterator[Interruption]:
 
 @dataclass
 class Report:
-    """What the runs with accidents came to; ``effects`` are those of an undisturbed run."""
+    """The sum of many runs; ``effects`` are those of an undisturbed one."""
 
     effects: int = 0
     singles: int = 0
@@ -163,7 +163,6 @@ class Report:
     reached: Counter[Status] = field(default_factory=Counter)
 
     def add(self, run: ScenarioRun) -> ScenarioRun:
-        """Count a run."""
         self.runs += 1
         self.doubted += run.doubted
         self.reached += run.reached
@@ -191,7 +190,7 @@ def every_pair(report: Report, scenario: Scenario = HAPPY) -> None:
 
 
 def some_triples(report: Report, number: int, seed: int) -> None:
-    """Lives with three interruptions each, drawn."""
+    """Run scenarios with three interruptions each, drawn."""
     chance, whole = random.Random(seed), run_scenario()  # noqa: S311  # to be repeated, not to be secret
     for _ in range(number):
         run = whole

@@ -42,15 +42,13 @@ class Deployed:
     _clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
-        """A client that speaks to the emulator itself, as act_as_person do."""
+        """A client that speaks to the emulator itself, as people do."""
         if service not in self._clients:
             self._clients[service] = deployment.client(self.stack.emulator_url, service)
         return self._clients[service]
 
     def __getitem__(self, output: str) -> str:
         return self.stack.outputs[output]
-
-    # ------------------------------------------------------------------- what act_as_person do
 
     def drop(self, names: Sequence[str]) -> list[str]:
         """A dataset under each name, several at a time; the ids of the jobs they become."""
@@ -65,7 +63,7 @@ class Deployed:
             return list(uploaders.map(put, names))
 
     def person(self) -> LoraDrop:
-        """The client of call_from_outside who works with this stack."""
+        """Return the client that a person uses with this stack."""
         with patch.dict(os.environ, {HOME: str(self.local.state)}):
             return LoraDrop(find_stack("local"), http=self.http)
 
@@ -78,14 +76,10 @@ class Deployed:
         said = json.loads(answer["Payload"].read())
         return None if "FunctionError" in answer else said
 
-    # ------------------------------------------------------------------- what there is
-
     def jobs(self) -> dict[str, Job]:
-        """Every job, by id."""
         return {job.job_id: job for job in map(job_of, self._items(JOB))}
 
     def holders(self) -> frozenset[str]:
-        """Who has a slot now."""
         table = self["JobsTableName"]
         got = self.client("dynamodb").get_item(
             TableName=table, Key=key_of(SLOTS, SLOTS), ConsistentRead=True
@@ -101,7 +95,7 @@ class Deployed:
         }
 
     def messages(self, which: str) -> tuple[int, int]:
-        """How many wait, and how many call_from_outside has, in a queue named as in the outputs."""
+        """How many wait, and how many a worker has, in a queue named as in the outputs."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         got = self.client("sqs").get_queue_attributes(
             QueueUrl=self[f"{which}Url"], AttributeNames=names
@@ -170,7 +164,7 @@ def deployed(
 
 
 def _how_to_reach(fal: ControlClient) -> dict[str, str]:
-    """Whatever the caller's own fal is, it is not this one."""
+    """Return the settings that lead to this fal instead of the caller's own."""
     names = (
         "FAL_KEY",
         "FAL_USER_ID",

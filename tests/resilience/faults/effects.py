@@ -1,4 +1,4 @@
-"""Every call on the outside world, one at a time, in call_from_outside's interceptor.
+"""Every call on the outside world, one at a time, through one interceptor.
 
 Nothing is listed by interceptor: a World's field is wired when it is one of the ports, with every method
 it has, and so is whatever a call gives back that leads outside again (a file that is being read, a
@@ -6,10 +6,9 @@ stream of bytes).
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
-from types import TracebackType
 from typing import Any, Protocol, get_protocol_members, is_protocol
 
 from lora_drop import ports
@@ -37,14 +36,14 @@ class Effect:
 
 
 class Interceptor(Protocol):
-    """What every effect passes through: it lets a call happen, or not, and decides what comes of it."""
+    """What every effect passes through: it decides whether a call happens and what it returns."""
 
     def act[R](self, effect: Effect, call: Callable[[], R]) -> R:
         """The call's own result, if it is let happen; or any error."""
 
 
 class Wired:
-    """A port whose every call passes through a interceptor."""
+    """A port whose every call passes through an interceptor."""
 
     def __init__(self, inner: object, interceptor: Interceptor, *, name: str = "") -> None:
         self._inner = inner
@@ -69,7 +68,7 @@ class Wired:
 
 
 def wire(world: Any, interceptor: Interceptor) -> dict[str, Any]:
-    """Put every way out of this world into the interceptor; returns what stood there before."""
+    """Wire every port of this world to the interceptor; return what was there before."""
     before = {}
     for name, value in vars(world).items():
         if is_port(value):
@@ -82,7 +81,7 @@ def wire(world: Any, interceptor: Interceptor) -> dict[str, Any]:
 
 
 def is_port(value: object) -> bool:
-    """Whether this is something that leads outside."""
+    """Return whether this value is a port."""
     kind: Any = type(value)
     return bool(_ports_of(kind))
 
@@ -107,7 +106,7 @@ def _port_of(kind: Any, method: str) -> str:
 
 @cache
 def _leads(kind: Any) -> str:
-    """Where a thing of this kind leads that a call has given back."""
+    """Return what a returned value of this type is: a context, a stream, a port or a holder of ports."""
     if issubclass(kind, AbstractContextManager) and not _ports_of(kind):
         return "context"
     if issubclass(kind, Iterator):
@@ -122,7 +121,7 @@ def _wired(result: Any, effect: Effect, interceptor: Interceptor) -> Any:
     kind: Any = type(result)
     match _leads(kind):
         case "context":
-            return _WiredContext(result, effect, interceptor)
+            return _wired_context(result, effect, interceptor)
         case "stream":
             return _each(result, effect, interceptor)
         case "port":
@@ -144,31 +143,20 @@ def _each(results: Iterator[Any], effect: Effect, interceptor: Interceptor) -> I
         yield got
 
 
-class _WiredContext:
-    """A context whose beginning is an effect; what it gives is wired, its end is never stopped."""
-
-    def __init__(
-        self, inner: AbstractContextManager[Any], effect: Effect, interceptor: Interceptor
-    ) -> None:
-        self._inner = inner
-        self._effect = effect
-        self._interceptor = interceptor
-
-    def __enter__(self) -> Any:
-        step = Effect(self._effect.port, f"{self._effect.method}.enter", self._effect.arguments)
-        return _wired(self._interceptor.act(step, self._inner.__enter__), step, self._interceptor)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool | None:
-        return self._inner.__exit__(kind, error, trace)
+@contextmanager
+def _wired_context(
+    inner: AbstractContextManager[Any], effect: Effect, interceptor: Interceptor
+) -> Iterator[Any]:
+    """A context whose beginning is an effect; what it gives is wired, its end always happens."""
+    step = Effect(effect.port, f"{effect.method}.enter", effect.arguments)
+    given = interceptor.act(step, inner.__enter__)
+    with ExitStack() as stack:
+        stack.push(inner)
+        yield _wired(given, step, interceptor)
 
 
 def _described(argument: object) -> str:
-    """What tells this call from others of its name."""
+    """Return what distinguishes this call from others of its name."""
     for name in ("status", "name", "key"):
         if isinstance(found := getattr(argument, name, None), str):
             return found.rsplit("/", 1)[-1]

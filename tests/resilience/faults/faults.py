@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Fault(StrEnum):
-    """The kinds, in the order of the table."""
+    """The kinds of fault, in the order of the table."""
 
     # processes
     KILLED_BEFORE = "function killed before a call"
@@ -100,7 +100,6 @@ class Tally:
     violations: Counter[Fault] = field(default_factory=Counter)
 
     def add(self, struck: Counter[Fault], *, violated: int) -> None:
-        """One schedule's."""
         self.injected += struck
         for fault in struck:
             self.schedules[fault] += 1

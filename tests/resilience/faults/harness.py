@@ -32,7 +32,7 @@ ARCHIVE = make_archive(images=10)
 
 @dataclass
 class StatusChecks:
-    """An StatusCheckTrigger: Lambda calls the reconciler with it, soon."""
+    """A StatusCheckTrigger: Lambda calls the reconciler with it, soon."""
 
     harness: "Harness"
 
@@ -42,7 +42,7 @@ class StatusChecks:
 
 @dataclass
 class Harness:
-    """Everything there is, and what has gone wrong with it so far."""
+    """A whole stack with the real handlers, and the violations found so far."""
 
     interceptor: Interceptor
     clock: ManualClock = field(default_factory=ManualClock)
@@ -70,7 +70,7 @@ class Harness:
         self.furnish()
 
     def furnish(self) -> None:
-        """Put a world in, every way out of it in the interceptor."""
+        """Build the world and wire all its ports to the interceptor."""
         self.world = self.build()
         # What the tests look at is no effect of the stack: it is not intercepted.
         self.jobs, self.datasets = self.world.jobs, self.world.datasets
@@ -80,7 +80,7 @@ class Harness:
         wire(self.world, self.interceptor)
 
     def build(self) -> StackWorld:
-        """The world whose every way out will be wired."""
+        """Return the world that will be wired."""
         doubles: dict[str, Any] = {
             "fal": self.fal,
             "source": self.cdn,
@@ -92,10 +92,8 @@ class Harness:
         return StackWorld(clock=self.clock, **doubles)
 
     def violated(self, promise: str) -> None:
-        """Note that something has happened that never may."""
+        """Note a violation."""
         self.violations[promise] = None
-
-    # ------------------------------------------------------------------------ what happens
 
     def drop(
         self,
@@ -110,18 +108,16 @@ class Harness:
         return dataset
 
     def announce(self, dataset: DatasetVersion, *, delay: timedelta = timedelta(0)) -> None:
-        """S3's event for it."""
         self.inbox.send(json.dumps(s3_event(dataset)), delay=delay)
 
     def take(self, queue: Queue, messages: list[Message]) -> None:
-        """Lambda hands some messages to the queue's function."""
+        """Invoke the queue's function with these messages."""
         taken = queue.receive(messages)
         if taken:
             event = {"Records": [message.record() for message in taken]}
             self.invoke(queue.function, event, lambda answer: queue.acknowledge(taken, answer))
 
     def deliver(self, delivery: WebhookDelivery, request: dict[str, Any] | None = None) -> None:
-        """fal calls the webhook."""
         request = request or self.request(delivery)
 
         def answered(answer: Any) -> None:
@@ -130,7 +126,7 @@ class Harness:
         self.invoke("webhook", request, answered)
 
     def request(self, delivery: WebhookDelivery) -> dict[str, Any]:
-        """The delivery as it comes through the API."""
+        """Return the delivery as the event of the API."""
         body = delivery.request.body()
         path = "/webhooks/" + delivery.request.webhook_url.split("/webhooks/", 1)[-1]
         signed_at = self.clock.now - delivery.request.signed_before
@@ -138,7 +134,6 @@ class Harness:
         return functions.api_event("POST", path, body.decode(), headers)
 
     def round(self) -> None:
-        """The schedule's tick."""
         self.next_round = max(self.next_round, self.clock.now) + EVERY
 
         def counted(tally: Any) -> None:
@@ -146,14 +141,14 @@ class Harness:
                 self.rounds += 1
                 self.doubtful = tally["doubtful"]
 
-        self.invoke("reconcile", functions.schedule_event(), counted)
+        self.invoke("reconcile", functions.committed("schedule"), counted)
 
     def check_status(self, job_id: str) -> None:
-        """The reconciler is asked about one job."""
+        """Invoke the reconciler for one job."""
         self.invoke("reconcile", {"job_id": job_id}, lambda _: None)
 
     def dashboard(self, job: Job) -> str | None:
-        """The request of this job that a person sees at fal."""
+        """Return the request of this job that fal's dashboard shows."""
         seen = [
             request.request_id
             for request in self.fal.requests.values()
@@ -162,12 +157,12 @@ class Harness:
         return seen[-1] if seen else None
 
     def decide(self, job: Job, seen: str | None) -> None:
-        """A person says what fal's dashboard has shown of a submission in doubt."""
+        """Resolve a submission in doubt by what fal's dashboard has shown."""
         said = {"request_id": seen} if seen else {"not_submitted": True}
         self.ask("POST", f"/jobs/{job.job_id}/resolve", json.dumps(said))
 
     def ask(self, method: str, path: str, body: str | None = None) -> None:
-        """A person asks something of the jobs API."""
+        """Call the jobs API as a person."""
 
         def answered(answer: Any) -> None:
             if answer is not None and answer["statusCode"] not in ASKED:
@@ -176,7 +171,7 @@ class Harness:
         self.invoke("jobs", functions.api_event(method, path, body, caller=ADA), answered)
 
     def invoke(self, name: str, event: Mapping[str, Any], then: Callable[[Any], None]) -> None:
-        """A function's work on an event; ``then`` hears its answer, None if there was none."""
+        """Invoke a function; ``then`` gets its answer, None when it died."""
         self._invoke(name, event, self.world, then)
 
     def _invoke(
@@ -198,12 +193,12 @@ class Harness:
         then(answer)
 
     def hear(self, name: str) -> None:
-        """What a function has logged as an error counts as if it had been raised."""
+        """Count what a function has logged as an error as if it had been raised."""
         while functions.swallowed:
             self.complain(name, functions.swallowed.pop())
 
     def complain(self, name: str, error: BaseException) -> None:
-        """What a fault excuses is none of the function's own; without one it raises nothing."""
+        """Note an error as a violation unless a fault explains it."""
         if isinstance(error, ExceptionGroup):
             for each in error.exceptions:
                 self.complain(name, each)
@@ -211,17 +206,13 @@ class Harness:
             self.violated(f"{name} raised {error!r}")
 
     def excused(self, error: BaseException) -> bool:
-        """Whether something was made to fail that raises this."""
+        """Return whether a fault explains this error."""
         return self.failing and isinstance(error, OF_FAULTS)
 
     def trouble(self, effect: Effect, *, after: bool) -> BaseException:
-        """What a call raises that fails."""
         return trouble(effect, after=after)
 
-    # ------------------------------------------------------------------------ how it goes on
-
     def plan(self, at: datetime, event: Callable[[], None]) -> None:
-        """Something that will happen then."""
         self.planned.append((at, event))
         self.planned.sort(key=lambda each: each[0])
 
@@ -229,7 +220,7 @@ class Harness:
         self.planned.pop(0)[1]()
 
     def act_as_person(self) -> None:
-        """What the alarms and ERROR.txt ask of a person, done."""
+        """Do what the alarms and ERROR.txt ask of a person."""
         if any(not message.poison for message in (*self.inbox.dead, *self.results.dead)):
             self.ask("POST", "/redrive")
         for job in list(self.rows.values()):
@@ -242,7 +233,7 @@ class Harness:
                 self.decide(job, self.dashboard(job))
 
     def next(self) -> Callable[[], None]:
-        """What happens next by the clock, which is then put there."""
+        """Set the clock to the next event and return the event."""
         at, step = min(
             (
                 (at, step)
@@ -264,7 +255,7 @@ class Harness:
         self.take(queue, queue.visible()[:1])
 
     def in_doubt(self) -> list[Job]:
-        """The submissions that a person can settle now: no submitter that could still send lives."""
+        """Return the submissions that a person can settle now: no submitter can still send them."""
         return [
             job
             for job in self.rows.values()
@@ -273,11 +264,11 @@ class Harness:
         ]
 
     def settle(self) -> None:
-        """Called before the reckoning."""
+        """Prepare the check of the invariants."""
 
     @property
     def expected(self) -> list[str]:
-        """The jobs there must be: one for each dataset that still lies there as it was dropped."""
+        """The ids of the jobs that must exist: one for each dataset that was not changed since."""
         newest = {key: versions[-1] for key, versions in self.datasets.objects.items()}
         return [
             job_id_for(each.bucket, each.key, each.version_id)
@@ -287,7 +278,7 @@ class Harness:
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing is left to happen by itself."""
+        """Whether nothing more happens by itself."""
         return (
             not self.planned
             and not self.inbox.waiting

@@ -26,17 +26,15 @@ FORGERIES = (
 
 
 class Inputs:
-    """Everything that arrives, and in what shape."""
+    """Everything that reaches the stack from outside, with its faults."""
 
     def __init__(self, harness: ScheduleHarness) -> None:
         self.harness = harness
         self.injector = harness.injector
         self.decisions = harness.decisions
 
-    # ------------------------------------------------------------------- datasets and queues
-
     def announce(self, dataset: DatasetVersion) -> None:
-        """S3's event for a new object, or none."""
+        """Send S3's event for a new object, or none."""
         fault = self.decisions.pick("s3 event", EVENTS, likely=0.3)
         if fault is not None:
             self.injector.strike(fault)
@@ -49,13 +47,13 @@ class Inputs:
             self.harness.announce(dataset)
 
     def poison(self, queue: Queue, body: str) -> None:
-        """A message that no function can do anything with."""
+        """Send a message that no function can handle."""
         self.injector.strike(Fault.MESSAGE_POISON)
         queue.send(body).poison = True
         self.harness.poisoned = True
 
     def possible(self) -> list[Callable[[], None]]:
-        """What can happen at this moment, the longest due first."""
+        """Return what can happen now, the longest due first."""
         harness = self.harness
         if harness.down:
             return [partial(harness.fal.answered, each, MISSED) for each in harness.fal.due()]
@@ -71,7 +69,7 @@ class Inputs:
         return [event for _, event in sorted(possible, key=lambda each: each[0])]
 
     def times(self) -> Iterator[datetime]:
-        """When there will be something."""
+        """Yield the times at which something is due."""
         harness = self.harness
         for at in (harness.inbox.next_at(), harness.results.next_at(), harness.fal.next_at()):
             if at is not None:
@@ -106,10 +104,8 @@ class Inputs:
         if fault is Fault.ROUND_DOUBLED:
             self.harness.round()
 
-    # ------------------------------------------------------------------- webhooks
-
     def promised(self, request: Request) -> None:
-        """How fal will call for this request; called when it is accepted."""
+        """Decide how fal will call the webhook of a request that it has accepted."""
         fault = self.decisions.pick(
             "webhooks",
             (None, Fault.WEBHOOK_LOST, Fault.WEBHOOK_LATE, Fault.WEBHOOK_EMPTY),
@@ -192,7 +188,7 @@ class Inputs:
         token: str = "",
         to: Request | None = None,
     ) -> dict[str, object]:
-        """A delivery as API Gateway hands it on, with anything about it made different."""
+        """Return a signed delivery as an event, with any part of it changed."""
         body = request.body() if body is None else body
         path = "/webhooks/" + (to or request).webhook_url.split("/webhooks/", 1)[-1]
         if token:

@@ -44,7 +44,7 @@ TRAINED_OR_MAY_BE = IN_FLIGHT | {Status.STORING, Status.SUCCEEDED}
 
 
 class Rows(dict[str, Job]):
-    """The rows of a MemoryJobs, and fal's ledger beside them."""
+    """The rows of a MemoryJobs, checked at each write against fal's ledger."""
 
     def __init__(self, violated: Callable[[str], None], clock: Callable[[], datetime]) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class Rows(dict[str, Job]):
                 self.violated(f"{micro / 1e6} dollars in {month}, {limits.monthly_usd} may be")
 
     def _steps(self, before: Job | None, after: Job) -> list[Status]:
-        """The states this write went through; each must be a move forward."""
+        """Return the states this write went through; each must be a legal transition."""
         if before is None:
             return [step.status for step in after.history]
         same = 0
@@ -106,7 +106,7 @@ class Rows(dict[str, Job]):
         return steps
 
     def accepted(self, request: Request) -> None:
-        """fal's ledger has a new line; the job must have asked, and must not be paid for already."""
+        """Check a request that fal accepts: its job must be submitting and not be paid for."""
         job = self.get(request.job_id)
         if job is None or job.status not in (Status.SUBMITTING, Status.SUBMIT_UNKNOWN):
             state = job.status if job else "no job"
@@ -148,7 +148,7 @@ def _same_training(job: Job | None, other: Job) -> bool:
 
 
 def broken_promises(harness: "Harness") -> list[str]:
-    """Every promise that does not hold, in a sentence each; those broken on the way come first."""
+    """Return every violation, those found on the way first."""
     harness.settle()
     found = list(harness.violations)
     for queue in (harness.inbox, harness.results):

@@ -76,7 +76,7 @@ class Queue:
         )
 
     def receive(self, messages: list[Message]) -> list[Message]:
-        """Hide these from others for a while; what came too often goes to the dead letters."""
+        """Receive these messages; one received too often becomes a dead letter."""
         received = []
         for message in messages:
             if message.received >= MAX_RECEIVES:
@@ -89,7 +89,7 @@ class Queue:
         return received
 
     def acknowledge(self, messages: list[Message], answer: Any) -> None:
-        """Take out what was handled, as Lambda reads a function's answer; None is no answer at all."""
+        """Delete what was handled according to the function's answer; None is no answer."""
         if answer is None:
             return
         failed = {row["itemIdentifier"] for row in answer["batchItemFailures"]}
@@ -99,7 +99,7 @@ class Queue:
                 self.waiting.remove(message)
 
     def redrive(self) -> None:
-        """A person sends the dead letters in again."""
+        """Send the dead letters back to the queue."""
         for message in self.dead:
             message.received, message.visible_at = 0, self.clock()
         self.waiting += self.dead
@@ -122,7 +122,7 @@ class QueuePorts:
 
 @dataclass
 class DeadLetterStore:
-    """DeadLetters of these queues."""
+    """The DeadLetters port of these queues."""
 
     queues: tuple[Queue, ...]
 
@@ -151,7 +151,6 @@ class StackWorld(World):
         )
 
     def seconds(self) -> float:
-        """The monotonic clock."""
         return (self.clock.now - NOW).total_seconds() + 1
 
     @property

@@ -47,7 +47,6 @@ class Waiter:
             self.hasten(self.hurry)
 
     def hasten(self, seconds: int) -> None:
-        """Hurry from now on."""
         self.hurry = seconds
         for name in QUEUES:
             self.stack.client("sqs").set_queue_attributes(
@@ -79,7 +78,7 @@ class Waiter:
         return jobs
 
     def glance(self) -> None:
-        """Count who has a slot this very moment."""
+        """Count the holders of slots at this moment."""
         self.most_at_fal = max(self.most_at_fal, len(self.stack.holders()))
 
     def _next(self, clock: ThreadPoolExecutor, done: Future[None]) -> Future[None]:
@@ -116,7 +115,7 @@ class Waiter:
                     self._put_back(job, "#at", "updated_at", SUBMIT_DEADLINE)
 
     def _put_back(self, job: Job, path: str, name: str, by: timedelta) -> None:
-        """A time in a job's row, as it would be if so much more had passed since."""
+        """Set a time in a job's row back."""
         at = datetime.now(UTC) - by
         values: Any = {":at": {"S": at.isoformat()}, ":version": {"N": str(job.version)}}
         try:

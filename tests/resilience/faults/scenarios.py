@@ -46,8 +46,13 @@ def _with_a_place(harness: Harness) -> None:
     )
 
 
-def _training(change: Callable[[Request], None]) -> Callable[[Harness], None]:
-    """A run whose trainings are changed when fal accepts them."""
+def _training(
+    change: Callable[[Request], None] = lambda _: None,
+    *,
+    kept_for: timedelta | None = None,
+    **changes: object,
+) -> Callable[[Harness], None]:
+    """A scenario whose trainings are changed when fal accepts them."""
 
     def prepare(harness: Harness) -> None:
         ledger = harness.fal.on_accept
@@ -55,39 +60,14 @@ def _training(change: Callable[[Request], None]) -> Callable[[Harness], None]:
         def accepted(request: Request) -> None:
             ledger(request)
             change(request)
+            vars(request).update(changes)
+            if kept_for is not None:
+                request.kept_until = request.ended_at + kept_for
 
         harness.fal.on_accept = accepted
         drop(harness)
 
     return prepare
-
-
-def _lost(request: Request) -> None:
-    request.webhook_lost = True
-
-
-def _signed_long_ago(request: Request) -> None:
-    request.signed_before = 10 * MINUTE
-
-
-def _empty(request: Request) -> None:
-    request.payload_missing = True
-
-
-def _fails(request: Request) -> None:
-    request.end = End.BILLED_FAILURE
-
-
-def _fails_in_silence(request: Request) -> None:
-    request.end, request.webhook_lost = End.BILLED_FAILURE, True
-
-
-def _is_gone(request: Request) -> None:
-    request.webhook_lost, request.kept_until = True, request.ended_at + MINUTE
-
-
-def _empty_and_soon_gone(request: Request) -> None:
-    request.payload_missing, request.kept_until = True, request.ended_at + 6 * MINUTE
 
 
 def _not_fetched_once(request: Request) -> None:
@@ -150,7 +130,7 @@ def _cancelled(harness: Harness) -> None:
 
 
 def _cancel(harness: Harness) -> None:
-    """A person asks until it is so."""
+    """Ask until the job is cancelled or has succeeded."""
     for job in list(harness.rows.values()):
         if job.status in (Status.SUCCEEDED, Status.CANCELLED):
             return
@@ -162,17 +142,21 @@ HAPPY = Scenario("from the drop to the LoRA", drop)
 SCENARIOS = (
     HAPPY,
     Scenario("the event never comes", lambda harness: void(harness.drop(KEY))),
-    Scenario("the webhook never comes", _training(_lost)),
-    Scenario("the webhook was signed too long ago", _training(_signed_long_ago)),
-    Scenario("the webhook has no payload", _training(_empty)),
+    Scenario("the webhook never comes", _training(webhook_lost=True)),
+    Scenario("the webhook was signed too long ago", _training(signed_before=10 * MINUTE)),
+    Scenario("the webhook has no payload", _training(payload_missing=True)),
     Scenario(
         "the webhook has no payload, and fal keeps none for long",
-        _training(_empty_and_soon_gone),
+        _training(payload_missing=True, kept_for=6 * MINUTE),
         ((1, DONE), (1, EXPIRED)),
     ),
-    Scenario("the training fails", _training(_fails), ((1, FAILED),)),
-    Scenario("the training fails in silence", _training(_fails_in_silence), ((1, FAILED),)),
-    Scenario("the result is gone", _training(_is_gone), ((1, EXPIRED),)),
+    Scenario("the training fails", _training(end=End.BILLED_FAILURE), ((1, FAILED),)),
+    Scenario(
+        "the training fails in silence",
+        _training(end=End.BILLED_FAILURE, webhook_lost=True),
+        ((1, FAILED),),
+    ),
+    Scenario("the result is gone", _training(webhook_lost=True, kept_for=MINUTE), ((1, EXPIRED),)),
     Scenario("fal cannot fetch the dataset once", _training(_not_fetched_once), ((2, DONE),)),
     Scenario("the dataset cannot train", lambda s: drop(s, images=3), ((0, REJECTED),)),
     Scenario("two datasets and one slot", _one_slot, ((2, DONE, DONE),)),
@@ -205,4 +189,4 @@ SCENARIOS = (
 
 
 def void(_: object) -> None:
-    """For what is done for its effect."""
+    """Ignore a value."""

@@ -52,8 +52,6 @@ POISON = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a schedule came to."""
-
     wrong: tuple[str, ...]
     struck: Counter[Fault]
     reached: Counter[Status]
@@ -67,7 +65,7 @@ def archive(number: int, *, valid: bool = True) -> bytes:
 
 
 class Schedule:
-    """Everything that one list of decisions makes happen."""
+    """One schedule, made by a list of decisions."""
 
     def __init__(self, decisions: Decisions) -> None:
         self.decisions = decisions
@@ -83,7 +81,7 @@ class Schedule:
         self._plan_troubles()
 
     def run(self) -> Outcome:
-        """From the first drop to the reckoning."""
+        """Run from the first drop to the check at the end."""
         steps = 0
         while self.harness.clock.now < self.end and steps < MOST_STEPS:
             self.step()
@@ -94,7 +92,6 @@ class Schedule:
         return self.outcome()
 
     def outcome(self) -> Outcome:
-        """What it has come to so far."""
         harness = self.harness
         budget = sum(harness.rows.held_for_money.values())
         if budget:
@@ -106,10 +103,8 @@ class Schedule:
             made=self.decisions.made,
         )
 
-    # ------------------------------------------------------------------- what is going to happen
-
     def _at(self, name: str) -> datetime:
-        """Some minute of the day."""
+        """Return some minute of the schedule."""
         return self.harness.clock.now + timedelta(minutes=self.decisions.below(name, 90))
 
     def _plan_datasets(self) -> None:
@@ -192,7 +187,7 @@ class Schedule:
             self.harness.plan(later, partial(self.harness.decide, job, seen))
 
     def _accepted(self, ledger: Callable[[Request], None], request: Request) -> None:
-        """What this training will be like."""
+        """Decide how this training goes and ends."""
         ledger(request)
         if self.injector.calm:
             return
@@ -220,10 +215,8 @@ class Schedule:
         # No worker asks about what has ended: fal calls until every clock is right again.
         request.kept_until = max(request.kept_until, self.end + KEPT)
 
-    # ------------------------------------------------------------------- how it goes
-
     def step(self) -> None:
-        """One of the things that can happen now; if there are none, time goes on to the next."""
+        """Do one thing that can happen now; if there is none, set the clock to the next."""
         harness = self.harness
         while harness.planned and harness.planned[0][0] <= harness.clock.now:
             harness.planned.pop(0)[1]()
@@ -266,7 +259,6 @@ class Schedule:
 
 
 FIXTURES = Path(__file__).parent / "fixtures"
-type Choice = tuple[str, int, int]
 
 
 def fixture_of(mutation: str) -> Path:
@@ -275,39 +267,15 @@ def fixture_of(mutation: str) -> Path:
 
 
 def by_seed(seed: int) -> Outcome:
-    """The schedule of a seed."""
     return Schedule(Decisions(RandomSource(seed))).run()
 
 
 def by_decisions(made: Mapping[str, Mapping[int, int]]) -> Outcome:
-    """The schedule of a list of decisions."""
     return Schedule(Decisions(ScriptedSource(made))).run()
 
 
 def of_file(path: Path) -> Outcome:
-    """The schedule of a fixture."""
     return by_decisions(made_of(json.loads(path.read_text())["decisions"]))
-
-
-def shrunk(made: Made, still: Callable[[Outcome], bool], *, most: int = 2000) -> Made:
-    """As few of these decisions as do the same, after so many tries at the most.
-
-    ``still`` says whether an outcome is the one that is looked for.
-    """
-    choices, tries, before = as_list(made), 0, 0
-    while len(choices) != before:
-        before, size = len(choices), max(len(choices) // 2, 1)
-        while size:
-            at = 0
-            while at < len(choices) and tries < most:
-                fewer = choices[:at] + choices[at + size :]
-                tries += 1
-                if still(by_decisions(made_of(fewer))):
-                    choices = fewer
-                else:
-                    at += size
-            size //= 2
-    return made_of(choices)
 
 
 def save(name: str, outcome: Outcome, folder: Path = FIXTURES) -> Path:

@@ -1,4 +1,4 @@
-"""A harness in bad injector: workers that overlap, clocks that disagree, a region that goes away."""
+"""The harness of one schedule: workers that overlap, clocks that disagree, a region that goes away."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ class ScheduleHarness(Harness):
         injector.around = self
 
     def build(self) -> StackWorld:
-        """With its limits, and a clock for each worker."""
+        """Return the world with limits and a clock for each worker."""
         world = super().build()
         self.worker_clock = WorkerClock(self.clock)
         world.clock = self.worker_clock
@@ -83,15 +83,12 @@ class ScheduleHarness(Harness):
         self.rows.limits = world.limits
         return world
 
-    # ------------------------------------------------------------------- one invocation
-
     @property
     def down(self) -> bool:
-        """Whether the region is away."""
         return self.down_until is not None and self.clock.now < self.down_until
 
     def invoke(self, name: str, event: Mapping[str, Any], then: Callable[[Any], None]) -> None:
-        """At once from beginning to end, or in pieces between which others run."""
+        """Invoke a function at once, or in pieces between which others run."""
         taken = {run.number for run in (*self.standing, *self.running) if run.name == name}
         number = next(number for number in range(len(taken) + 1) if number not in taken)
         run = Run(name, number, self.clock.now, then, self._skew(name))
@@ -132,7 +129,7 @@ class ScheduleHarness(Harness):
         self.hear(run.name)
 
     def excused(self, error: BaseException) -> bool:
-        """Faults raise what they raise, and poison is logged."""
+        """Return whether a fault or a poison message explains this error."""
         if isinstance(error, ValueError | JobNotFoundError) and self.poisoned:
             return True
         return not self.injector.calm and isinstance(error, OF_FAULTS)
@@ -143,14 +140,12 @@ class ScheduleHarness(Harness):
         self.injector.strike(Fault.SKEWED)
         return timedelta(minutes=self.decisions.below("skew by", 31) - 15)
 
-    # ------------------------------------------------------------------- around each call
-
     @property
     def who(self) -> str:
         return self.running[-1].name
 
     def pause(self, effect: Effect) -> None:
-        """Stand still before this call while others run; who stands too long is stopped."""
+        """Pause before this call while others run; a worker over its timeout is stopped."""
         self.clock.now += A_CALL
         run = self.running[-1]
         if not self.interleaving:
@@ -169,7 +164,6 @@ class ScheduleHarness(Harness):
             raise Killed
 
     def spend(self, time: timedelta) -> None:
-        """Take so long."""
         run = self.running[-1]
         if self.clock.now + time - run.began <= TIMEOUTS[run.name]:
             self.clock.now += time
@@ -181,21 +175,18 @@ class ScheduleHarness(Harness):
         return self.clock.now - run.began > TIMEOUTS[run.name]
 
     def change_servers(self) -> None:
-        """The CDN answers from another place."""
+        """Change the ETag of each file."""
         self.cdn.servers += 1
 
     def webhook_now(self) -> None:
-        """The training took no time at all."""
+        """End the newest request at once and deliver its webhook."""
         request = list(self.fal.requests.values())[-1]
         for delivery in [each for each in self.fal.outbox if each.request is request]:
             request.ended_at = request.started_at = delivery.at = self.clock.now
             self.deliver(delivery)
 
     def everything_is_listed(self) -> bool:
-        """As the clock is now."""
         return all(each.listed_at <= self.clock.now for each in self.fal.requests.values())
-
-    # ------------------------------------------------------------------- the end
 
     def calm_down(self) -> None:
         """End all faults: a worker that stands still is dead, everything else goes on."""

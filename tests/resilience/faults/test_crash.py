@@ -156,7 +156,7 @@ def test_death_or_failure_at_aws_calls() -> None:
 
 @dataclass
 class Counting:
-    """A interceptor that only counts."""
+    """An interceptor that only counts."""
 
     seen: list[str] = field(default_factory=list)
 

@@ -17,6 +17,7 @@ from tests.resilience.faults.decisions import (
     ScriptedSource,
     as_list,
     made_of,
+    shrunk,
 )
 from tests.resilience.faults.faults import Fault, Tally
 from tests.resilience.faults.report import Result, render, table
@@ -30,7 +31,6 @@ from tests.resilience.faults.schedule import (
     fixture_of,
     of_file,
     save,
-    shrunk,
 )
 from tests.resilience.mutations import OF_FAULTS, Mutation
 
@@ -86,7 +86,7 @@ def test_shrinking_keeps_what_matters() -> None:
         return outcome.struck[Fault.DATASET_INVALID] > 0
 
     invalid = next(seed for seed in range(100) if fails_to_train(by_seed(seed)))
-    small = shrunk(by_seed(invalid).made, fails_to_train)
+    small = shrunk(by_seed(invalid).made, lambda made: fails_to_train(by_decisions(made)))
 
     assert drawn.made
     assert len(as_list(small)) <= 3

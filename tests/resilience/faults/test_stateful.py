@@ -99,7 +99,7 @@ class FaultMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_promise_is_broken_on_the_way(self) -> None:
-        harness = getattr(self, "storm", None)
+        harness = getattr(self, "harness", None)
         assert not (harness and harness.violations), harness and list(harness.violations)
 
     def teardown(self) -> None:

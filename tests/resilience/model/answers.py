@@ -39,7 +39,7 @@ LONG_AGO = NOW - timedelta(days=2)
 
 
 class Possible(NamedTuple):
-    """One answer to a call, and the world after it; the first of several is the good one."""
+    """One answer to a call and the world after it; the first of several is without a fault."""
 
     text: str
     answer: Answer
@@ -50,7 +50,7 @@ type Answers = Iterator[Possible]
 
 
 def answers(world: World, effect: Effect, bounds: Bounds) -> tuple[Possible, ...]:
-    """Everything that may come of this step, the good first."""
+    """Return everything that may follow from this step, the one without a fault first."""
     may = ANSWERS.get(effect.name) or ANSWERS[f"{effect.port}.*"]
     faulty = world.faults > 0
     return tuple(may(world, effect, bounds.kinds if faulty else frozenset()))

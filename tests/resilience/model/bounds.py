@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """Who works on a job."""
+    """The workers and the person that act on a job."""
 
     SUBMIT = "submit"
     WEBHOOK = "webhook"
@@ -16,7 +16,7 @@ class Role(StrEnum):
 
 
 class Fault(StrEnum):
-    """What may go wrong; each time costs one of the faults that are left."""
+    """What may go wrong; each fault uses one of the number left."""
 
     CRASH = "a worker dies between two effects"
     DOUBLED = "a message is delivered to two workers"
@@ -42,7 +42,7 @@ LIKELY = frozenset(Fault) - {Fault.EARLY}
 
 
 class Decision(StrEnum):
-    """What a person may say; each time costs one of the decisions that are left."""
+    """What a person may decide; each uses one of the number left."""
 
     NOT_SUBMITTED = "not submitted"
     ACCEPTED = "accepted"
@@ -53,7 +53,7 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """One configuration. What it leaves out is not checked by it."""
+    """One configuration of a check."""
 
     name: str
     jobs: int = 1
@@ -72,7 +72,6 @@ class Bounds:
 
     @property
     def roles(self) -> tuple[Role, ...]:
-        """Who there is; a place for every worker."""
         counts = {
             Role.SUBMIT: self.submitters,
             Role.WEBHOOK: self.webhook_workers,

@@ -19,7 +19,7 @@ FORGOTTEN = HONOURED | {Status.EXPIRED}
 
 
 def broken(world: World, bounds: Bounds) -> str:
-    """The first promise that this moment breaks, and how; empty when all are kept."""
+    """Return the first invariant that this state breaks, and how; empty when all hold."""
     if world.wrong:
         return world.wrong
     for name, promise in PROMISES.items():

@@ -12,7 +12,7 @@ from tests.resilience.model.world import STRANGER, End, Request, Webhook, World,
 
 
 class Move(NamedTuple):
-    """Something that happens outside; where it calls a worker, whom and what for."""
+    """Something that happens outside the workers; it may call one."""
 
     text: str
     world: World
@@ -20,7 +20,7 @@ class Move(NamedTuple):
 
 
 def moves(world: World, bounds: Bounds) -> Iterator[Move]:
-    """Everything that may happen next."""
+    """Yield everything that may happen next."""
     faults = bounds.kinds if world.faults else frozenset()
     for request in world.requests:
         yield from _endings(world, request, faults)
@@ -35,12 +35,12 @@ def moves(world: World, bounds: Bounds) -> Iterator[Move]:
 
 
 def acknowledged(role: Role, outcome: Outcome) -> bool:
-    """Whether the message that a worker was called with is done with, as its handler has it."""
+    """Return whether the worker's message is acknowledged, as its handler decides."""
     return outcome.error is None or role in (Role.RECONCILE, Role.PERSON)
 
 
 def ended(world: World, local: Local) -> World:
-    """After a call has ended, or its worker has died: what is not done with comes again."""
+    """Return the world after a call or its worker has ended: an unacknowledged message comes again."""
     call: Call = local.call
     done = local.outcome is not None and acknowledged(call.role, local.outcome)
     if local.intents:
@@ -65,7 +65,7 @@ def ended(world: World, local: Local) -> World:
 
 
 def _result_accepted(world: World, delivered: Webhook) -> World:
-    """fal believes us that this has arrived."""
+    """Note that a result was delivered and acknowledged."""
     request = world.request(delivered.request_id)
     if request is None or delivered.bare or delivered.end is not End.OK:
         return world
@@ -91,7 +91,6 @@ def _endings(world: World, request: Request, faults: frozenset[Fault]) -> Iterat
 
 
 def ending(world: World, request: Request, end: End, *, bare: bool = False) -> Move:
-    """fal ends a request and calls back."""
     webhook = Webhook(request.request_id, request.job_id, end, bare)
     after = world.with_request(replace(request, end=end))
     text = f"fal: {webhook}"

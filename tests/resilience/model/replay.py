@@ -50,7 +50,6 @@ _ANSWERS: dict[Key, Answer] = {}
 
 
 def returned(value: object) -> Answer:
-    """That the port returns this."""
     key = ("returned", key_of(value))
     if key not in _ANSWERS:
         _ANSWERS[key] = Answer(brief(value), lambda: value, failed=False)
@@ -71,7 +70,7 @@ def raised(error: Callable[[], Exception]) -> Answer:
 
 
 class Replay:
-    """One run of a service over what its ports have answered so far."""
+    """One run of a service over the answers known so far."""
 
     def __init__(self, answers: tuple[Answer, ...]) -> None:
         self._answers = answers
@@ -119,7 +118,7 @@ class Outcome:
 
 
 class Local:
-    """Where a worker stands: its call, and what it has heard; ``effect`` is what it does next."""
+    """The state of a worker: its call and the answers so far; ``effect`` is its next step."""
 
     __slots__ = ("answers", "call", "effect", "intents", "number", "outcome", "then")
 
@@ -136,7 +135,7 @@ class Local:
 
 
 class Executions:
-    """Every history of every call, each played once."""
+    """Every history of every call, each run once."""
 
     def __init__(self, play: Callable[[Any, Replay], object]) -> None:
         self._play = play
@@ -145,13 +144,11 @@ class Executions:
         self.played = 0
 
     def begin(self, call: Any) -> Local:
-        """The worker that has just been called."""
         if call not in self._first:
             self._first[call] = self._played(call, (), ())
         return self._first[call]
 
     def after(self, local: Local, answer: Answer) -> Local:
-        """The worker one step on."""
         then = local.then.get(answer)
         if then is None:
             intents = local.intents + _intended(local.effect, answer)

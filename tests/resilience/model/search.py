@@ -25,7 +25,7 @@ CALM = "--- from here on nothing goes wrong:"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a check has found; ``wrong`` is empty when every promise was kept."""
+    """The result of a check; ``wrong`` is empty when no invariant was broken."""
 
     states: int
     transitions: int
@@ -49,7 +49,7 @@ class Search:
         self._began = monotonic()
 
     def run(self) -> Found:
-        """Until everything was seen or something is wrong."""
+        """Search until all states were seen or one is wrong."""
         first = self.universe.start()
         self.parents[first] = None
         ahead = deque([first])
@@ -110,14 +110,14 @@ ALARMED = frozenset({Status.SUBMIT_UNKNOWN, Status.HELD})
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """What the good schedule did from a world on, and what is wrong with its end."""
+    """The schedule without faults from one world on, and what is wrong with its end."""
 
     steps: tuple[str, ...]
     wrong: str
 
 
 class Fairness:
-    """Every good schedule, each run once."""
+    """Every schedule without faults, each run once."""
 
     def __init__(self, universe: Universe) -> None:
         self._universe = universe
@@ -125,7 +125,6 @@ class Fairness:
 
     @property
     def continuations(self) -> int:
-        """How many schedules were run."""
         return len(self._wrong)
 
     def wrong(self, node: Node) -> str:
@@ -138,7 +137,7 @@ class Fairness:
         )
 
     def continuation(self, node: Node) -> Continuation:
-        """The good schedule from here on."""
+        """Run the schedule without faults from here on."""
         steps: list[str] = []
         world = _calm(node.world)
         for _ in range(MOST_ROUNDS):
@@ -173,7 +172,7 @@ class Fairness:
         )
 
     def _delivered(self, world: World, steps: list[str]) -> World:
-        """Everything that waits, once; what is refused waits for the next round."""
+        """Deliver everything that waits once; what is refused waits for the next round."""
         for request in world.requests:
             if request.end is None:
                 move = ending(world, request, End.OK)
@@ -188,7 +187,7 @@ class Fairness:
         return world
 
     def _called(self, world: World, call: Call, steps: list[str]) -> World:
-        """After this call, with the good one of every answer."""
+        """Return the world after this call, with the first answer of each step."""
         executions = self._universe.executions
         local, node = executions.begin(call), self._universe.node(world)
         while local.effect is not None:

@@ -1,4 +1,4 @@
-"""The real services, put together as everywhere, over ports that rehearse.
+"""The real services, put together as everywhere, over ports that replay answers.
 
 Left out of the model, because none of it decides anything about a job's life: the files that a
 person reads (``Record.publish``), the events and their outbox, ``job.json``, the copies of deliveries, the datasets themselves

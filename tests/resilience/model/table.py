@@ -36,7 +36,6 @@ class Row:
 
     @classmethod
     def of(cls, job: Job) -> "Row":
-        """The one row for this job."""
         text = job.model_dump_json()
         row = cls._known.get(text)
         if row is None:
@@ -116,21 +115,17 @@ class Table:
 
     @property
     def store(self) -> DynamoJobs:
-        """The real adapter over this table."""
         client: Any = self
         return DynamoJobs(client, "jobs")
 
     def frozen(self) -> Frozen:
-        """All of it, to be compared and kept."""
         return tuple(sorted((place, _frozen(item)) for place, item in self.items.items()))
 
     def get_item(self, *, Key: Item, **_: Any) -> dict[str, Any]:  # noqa: N803  # boto3's names
-        """One item, or none."""
         item = self.items.get(_place(Key))
         return {} if item is None else {"Item": item}
 
     def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N803
-        """Those that are there."""
         keys = RequestItems["jobs"]["Keys"]
         found = [self.items[_place(key)] for key in keys if _place(key) in self.items]
         return {"Responses": {"jobs": found}}
@@ -152,13 +147,11 @@ class Table:
         yield {"Items": found[: (PaginationConfig or {}).get("MaxItems")]}
 
     def delete_item(self, **action: Any) -> None:
-        """One item, if its condition holds."""
         if not _holds(action, self.items.get(_target(action), {})):
             raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}}, "DeleteItem")
         self.items.pop(_target(action), None)
 
     def transact_write_items(self, *, TransactItems: Sequence[Any]) -> None:  # noqa: N803
-        """All of it or nothing."""
         actions = [next(iter(each.items())) for each in TransactItems]
         if len({_target(action) for _, action in actions}) < len(actions):
             raise ValueError("one transaction cannot touch an item twice")

@@ -22,7 +22,7 @@ DIES = "dies"
 
 
 class Node:
-    """A world, met once, with what is known to follow from it."""
+    """A world with what may follow from it, computed once."""
 
     __slots__ = ("_answers", "_moves", "world", "wrong")
 
@@ -44,7 +44,6 @@ class Node:
         return known
 
     def moves(self, universe: "Universe") -> tuple[tuple[str, "Node", Call | None], ...]:
-        """What may happen outside."""
         if self._moves is None:
             found = moves(self.world, universe.bounds)
             self._moves = tuple((each.text, universe.node(each.world), each.call) for each in found)
@@ -66,11 +65,9 @@ class Universe:
 
     @property
     def worlds(self) -> int:
-        """How many worlds have been met."""
         return len(self._nodes)
 
     def node(self, world: World) -> Node:
-        """The one node of this world."""
         node = self._nodes.get(world)
         if node is None:
             node = self._nodes[world] = Node(world, broken(world, self.bounds))
@@ -137,7 +134,7 @@ def number(local: Local | None) -> int:
 
 
 def trace(universe: Universe, states: Sequence[State]) -> tuple[str, ...]:
-    """Who did what, and what came of it; workers keep their names, wherever they are sorted."""
+    """Return a way through the states, a line for each step; workers keep their names."""
     return tuple(_lines(universe, states))
 
 

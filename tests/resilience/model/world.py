@@ -97,7 +97,6 @@ class Webhook:
         return f"{self.request_id} {self.end}{', without the result' if self.bare else ''}"
 
     def delivery(self) -> tuple[dict[str, list[str]], bytes]:
-        """Headers and body, signed by fal."""
         body = webhook_body(request_id=self.request_id, gateway_request_id=self.request_id)
         if self.end is not End.OK:
             detail: Any = [{"type": ERRORS[self.end][0], "msg": "it did not work"}]
@@ -137,7 +136,6 @@ class World:
 
     @property
     def jobs(self) -> dict[str, Job]:
-        """The jobs as they are kept."""
         rows = rows_of(self.table)
         return {pk: item["job"].job for (pk, sk), item in rows.items() if sk == "job"}
 
@@ -153,11 +151,9 @@ class World:
         return any(request.missed for request in self.of_job(job_id))
 
     def request(self, request_id: str) -> Request | None:
-        """The request with this id."""
         return next((each for each in self.requests if each.request_id == request_id), None)
 
     def fewer_faults(self) -> "World":
-        """After something has gone wrong."""
         return replace(self, faults=self.faults - 1)
 
     def in_doubt(self, *job_ids: str) -> "World":
