@@ -168,5 +168,5 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation("the lease of a dead worker ends", later.leases_for_ever, few(Fault.CRASH)),
 )
-OF_MODEL = [(each, each.model) for each in MUTATIONS if each.model]
+OF_MODEL = [each for each in MUTATIONS if each.model]
 OF_FAULTS = [each for each in MUTATIONS if each.faults]

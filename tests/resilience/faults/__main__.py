@@ -34,7 +34,7 @@ class Options:
 
 
 def crash(options: Options) -> Result:
-    """Every accident in every run, every pair of them in the ordinary one, some triples."""
+    """Run every interruption of every scenario, every pair in the ordinary one, some triples."""
     report = Report()
     for scenario in SCENARIOS:
         every_single(report, scenario)

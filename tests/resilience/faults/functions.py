@@ -139,7 +139,7 @@ class Worker:
         self._back = threading.Semaphore(0)
         self._work: Callable[[Worker], None] | None = None
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._live, daemon=True, name="strand")
+        self._thread = threading.Thread(target=self._live, daemon=True, name="worker")
         self._thread.start()
 
     @classmethod

@@ -59,7 +59,7 @@ class Harness:
 
     def __post_init__(self) -> None:
         for name in functions.NAMES:
-            functions.load_handler(name, 0)  # what cannot be loaded is no accident
+            functions.load_handler(name, 0)  # what cannot be loaded is no fault
         self.fal = Fal(self.clock)
         self.cdn = Cdn(self.fal)
         self.rows = Rows(self.violated, self.clock)

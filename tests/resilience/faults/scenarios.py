@@ -1,4 +1,4 @@
-"""The runs that accidents happen in: what is special about each, and how it has to end."""
+"""The scenarios that are interrupted: what is special about each, and how it has to end."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

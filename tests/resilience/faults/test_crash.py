@@ -25,6 +25,7 @@ from tests.resilience.faults.scenarios import HAPPY, SCENARIOS, Scenario
 from tests.support.builders import ARTIFACTS, make_dataset
 from tests.support.memory import ManualClock, MemoryDatasets
 from tests.support.memory_files import MemoryRange
+from tests.support.sweeps import sweep
 from tests.support.world import World
 
 
@@ -68,7 +69,7 @@ def test_death_or_failure_at_any_effect() -> None:
     assert broken(*report.broken) == []
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.name)
+@pytest.mark.parametrize("scenario", sweep(SCENARIOS, sample=8, ids=lambda each: each.name))
 def test_death_in_any_scenario(scenario: Scenario) -> None:
     """A worker may die at any effect of any scenario."""
     whole = run_scenario(scenario=scenario)

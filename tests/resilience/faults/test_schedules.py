@@ -33,6 +33,7 @@ from tests.resilience.faults.schedule import (
     save,
 )
 from tests.resilience.mutations import OF_FAULTS, Mutation
+from tests.support.sweeps import sweep
 
 SEEDS = 60
 
@@ -44,7 +45,7 @@ def quiet() -> Iterator[None]:
 
 
 @pytest.mark.promise("never get stuck")
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("seed", sweep(range(SEEDS), sample=30))
 def test_every_schedule_keeps_all_promises(seed: int) -> None:
     """Whatever faults strike, each job ends, is paid for once and has its files."""
     assert by_seed(seed).wrong == ()
@@ -108,7 +109,7 @@ def test_fixed_schedules_stay_fixed(path: Path) -> None:
     assert outcome.wrong == ()
 
 
-@pytest.mark.parametrize("mutation", OF_FAULTS, ids=lambda each: each.name)
+@pytest.mark.parametrize("mutation", sweep(OF_FAULTS, sample=8, ids=lambda each: each.name))
 def test_a_missing_guard_is_noticed(mutation: Mutation) -> None:
     """Each guard matters: without it a schedule or a scenario breaks a promise."""
     own = fixture_of(mutation.name)

@@ -46,7 +46,7 @@ def names() -> list[str]:
 
 
 class FaultMachine(RuleBasedStateMachine):
-    """Drops, faults, persons and strangers in any order; at the end calm, and the reckoning."""
+    """Drops, faults, persons and strangers in any order; at the end all invariants are checked."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -52,9 +52,10 @@ def mutated(*, verbose: bool) -> bool:
     """Whether every guard is noticed when it is missing."""
     say(f"{'without this guard':63}{'steps':>5}  what is violated")
     good = True
-    for mutation, bounds in OF_MODEL:
+    for mutation in OF_MODEL:
+        assert mutation.model
         with mutation.off():
-            found = check(bounds)
+            found = check(mutation.model)
         good = good and bool(found.wrong)
         say(f"{mutation.name:63}{len(found.steps):5}  {found.wrong or 'NOTHING'}")
         if verbose:

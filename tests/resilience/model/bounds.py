@@ -84,13 +84,11 @@ EVERY = frozenset(Fault)
 
 # Some 100,000 states, for the test suite.
 SMALL: Sequence[Bounds] = (
-    Bounds("any two accidents", faults=2),
-    Bounds(
-        "any accident, two of each worker", faults=1, submitters=2, webhook_workers=2, storers=2
-    ),
-    Bounds("any accident, and a round", faults=1, rounds=1),
-    Bounds("any accident, and a person", faults=1, decisions=1),
-    Bounds("any accident, or a deadline too early", faults=1, kinds=EVERY, rounds=1, storers=2),
+    Bounds("any two faults", faults=2),
+    Bounds("any fault, two of each worker", faults=1, submitters=2, webhook_workers=2, storers=2),
+    Bounds("any fault, and a round", faults=1, rounds=1),
+    Bounds("any fault, and a person", faults=1, decisions=1),
+    Bounds("any fault, or a deadline too early", faults=1, kinds=EVERY, rounds=1, storers=2),
     Bounds("two jobs, one slot", jobs=2),
     Bounds("two equal jobs", jobs=2, slots=2, duplicates=True, submitters=2),
     Bounds("two jobs, money for one", jobs=2, slots=2, budget=4.0),
@@ -99,20 +97,16 @@ SMALL: Sequence[Bounds] = (
 # Some ten million states, in minutes.
 FULL: Sequence[Bounds] = (
     *SMALL,
-    Bounds("any three accidents", faults=3),
-    Bounds("any two accidents, and a round", faults=2, rounds=1),
-    Bounds("any two accidents, and a person", faults=2, decisions=1),
-    Bounds("any accident, a round, a person", faults=1, rounds=1, decisions=1),
-    Bounds(
-        "any accident, a round, two of each", faults=1, rounds=1, submitters=2, webhook_workers=2
-    ),
+    Bounds("any three faults", faults=3),
+    Bounds("any two faults, and a round", faults=2, rounds=1),
+    Bounds("any two faults, and a person", faults=2, decisions=1),
+    Bounds("any fault, a round, a person", faults=1, rounds=1, decisions=1),
+    Bounds("any fault, a round, two of each", faults=1, rounds=1, submitters=2, webhook_workers=2),
     Bounds("any two, or a deadline too early", faults=2, kinds=EVERY, rounds=1, storers=2),
-    Bounds("any accident, and a person says two things", faults=1, decisions=2),
+    Bounds("any fault, and a person decides twice", faults=1, decisions=2),
     Bounds("two jobs, one slot, two submitters", jobs=2, submitters=2),
-    Bounds("two jobs, one slot, any accident", jobs=2, faults=1),
-    Bounds(
-        "two equal jobs, any accident", jobs=2, slots=2, duplicates=True, faults=1, submitters=2
-    ),
-    Bounds("two jobs, money for one, any accident", jobs=2, slots=2, budget=4.0, faults=1),
+    Bounds("two jobs, one slot, any fault", jobs=2, faults=1),
+    Bounds("two equal jobs, any fault", jobs=2, slots=2, duplicates=True, faults=1, submitters=2),
+    Bounds("two jobs, money for one, any fault", jobs=2, slots=2, budget=4.0, faults=1),
     Bounds("two jobs, money for one, a person", jobs=2, slots=2, budget=4.0, decisions=1),
 )

@@ -3,7 +3,7 @@
 Checked for every state in which no worker is busy: from there one good schedule is run, until
 nothing changes any more: fal ends what it has, every message is delivered, the reconciler makes its
 rounds. That is enough for every state: a busy worker's call has an end, and the states on its way
-there without accidents are among those that the search has met. So from every state a good end can
+there without faults are among those that the search has met. So from every state a good end can
 be reached, and a fair run, which takes every step that is possible again and again, reaches it.
 """
 
@@ -152,7 +152,7 @@ class Fairness:
         return Continuation(tuple(steps), f"it never comes to rest: {_states(world)}")
 
     def undisturbed(self, node: Node) -> Continuation:
-        """What comes of it without the reconciler, for it is there for accidents."""
+        """Run without the reconciler, which is needed only after faults."""
         steps: list[str] = []
         before, world = None, _calm(node.world)
         while world != before:

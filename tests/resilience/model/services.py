@@ -3,7 +3,7 @@
 Left out of the model, because none of it decides anything about a job's life: the files that a
 person reads (``Record.publish``), the events and their outbox, ``job.json``, the copies of deliveries, the datasets themselves
 (they stay where they are), fal's prices, and the sweep of unfinished uploads. Copying one file is
-one step: how a copy survives its own accidents is ``lora_drop.services.copy``'s business, and tested
+one step: how a copy survives its own faults is ``lora_drop.services.copy``'s business, and tested
 there. The clock stands still; whether a deadline has passed is decided by what is read, see
 ``meanings.py``.
 """
