@@ -128,7 +128,7 @@ BY_OTHERS = {
 
 
 def path_to(status: Status) -> tuple[Status, ...]:
-    """The shortest way from RECEIVED on the job's own feet."""
+    """The shortest way from RECEIVED by transitions of the job alone."""
     ways: list[tuple[Status, ...]] = [()]
     for way in ways:
         here = way[-1] if way else Status.RECEIVED

@@ -210,14 +210,12 @@ class MemoryEvents:
         self.changes.append(change)
 
     def told(self) -> list[tuple[str, str]]:
-        """Which job was told to be what, in the order of telling."""
+        """Which job was published as what, in that order."""
         return [(change.job_id, change.status) for change in self.changes]
 
 
 @dataclass
 class MemoryWebhookArchive:
-    """Deliveries."""
-
     files: dict[str, RawDelivery] = field(default_factory=dict)
 
     def keep(self, job: Job, delivery: RawDelivery, *, sent_at: datetime) -> None:
@@ -230,8 +228,6 @@ class MemoryWebhookArchive:
 
 @dataclass
 class MemoryQueue:
-    """An Inbox and a Handover."""
-
     datasets: list[DatasetVersion] = field(default_factory=list)
     handed: list[str] = field(default_factory=list)
 
@@ -244,7 +240,7 @@ class MemoryQueue:
 
 @dataclass
 class MemoryStatusCheck:
-    """An StatusCheckTrigger that is kept."""
+    """A StatusCheckTrigger that is kept."""
 
     asked: list[str] = field(default_factory=list)
 
@@ -254,8 +250,6 @@ class MemoryStatusCheck:
 
 @dataclass
 class MemoryKeys:
-    """SigningKeys."""
-
     known: Sequence[bytes] = ()
     newer: Sequence[bytes] = ()
     refreshes: int = 0
@@ -272,7 +266,7 @@ class MemoryKeys:
 
 @dataclass
 class ManualClock:
-    """A Clock that moves when told."""
+    """A Clock that moves when a test sets it."""
 
     now: datetime = NOW
 

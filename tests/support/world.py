@@ -1,4 +1,4 @@
-"""The real services over the doubles: one small house, put together as the bootstrap does it."""
+"""The real services over the fakes, put together as the bootstrap does it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -232,7 +232,6 @@ class World:
         self.fal.outcome = outcome
 
     def job(self, job_id: str) -> Job:
-        """The job as it is kept."""
         return self.jobs.rows[job_id]
 
     def token(self, job_id: str) -> str:

@@ -1,11 +1,142 @@
 """``python -m tests.resilience.faults``: the pipeline under everything that can go wrong, and one table."""
 
 import argparse
+import subprocess
 import sys
+import time
 import warnings
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
 
-from tests.resilience.faults.parts import PARTS, Options, run
-from tests.resilience.faults.report import told
+from lora_drop.jobs.status import Status
+from tests.resilience.faults import functions
+from tests.resilience.faults.cloud import on_moto
+from tests.resilience.faults.crash import Report, every_pair, every_single, some_triples
+from tests.resilience.faults.decisions import Made, shrunk
+from tests.resilience.faults.faults import Tally
+from tests.resilience.faults.report import Result, render
+from tests.resilience.faults.scenarios import SCENARIOS
+from tests.resilience.faults.schedule import Outcome, by_decisions, by_seed, same_kind, save
+
+TRIPLES = 1000
+LAST = 20  # lines of what a program has said
+SAVED = 3  # of the schedules that broke a promise, made small
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run is asked for."""
+
+    seeds: int
+    seed: int
+
+
+def crash(options: Options) -> Result:
+    """Run every interruption of every scenario, every pair in the ordinary one, some triples."""
+    report = Report()
+    for scenario in SCENARIOS:
+        every_single(report, scenario)
+    every_pair(report)
+    some_triples(report, TRIPLES, options.seed)
+    return _of_runs("crash", report)
+
+
+def aws(_: Options) -> Result:
+    """Every call to AWS and every request to fal of an ordinary run, on moto."""
+    report = Report()
+    every_single(report, on=on_moto)
+    return _of_runs("aws", report)
+
+
+def _of_runs(part: str, report: Report) -> Result:
+    figures: dict[str, object] = {"effects": report.effects, "singles": report.singles}
+    if report.pairs:
+        figures |= {"pairs": report.pairs, "triples": report.triples}
+    figures |= {"runs": report.runs, "in doubt": report.doubted}
+    broken = [str(run) for run in report.broken]
+    return Result(part, figures, broken, reached=report.reached)
+
+
+def schedules(options: Options) -> Result:
+    tally, reached, violations = Tally(), Counter[Status](), list[str]()
+    saved = 0
+    for seed in range(options.seed, options.seed + options.seeds):
+        outcome = by_seed(seed)
+        tally.add(outcome.struck, violated=len(outcome.wrong))
+        reached += outcome.reached
+        if outcome.wrong:
+            violations.append(f"seed {seed}: {'; '.join(outcome.wrong)}")
+        if outcome.wrong and saved < SAVED:
+            saved += 1
+            small = _smallest(outcome)
+            path = save(f"seed-{seed}", by_decisions(small))
+            violations.append(
+                f"again: python -m tests.resilience.faults --seed {seed} --seeds 1 --only schedules; "
+                f"the decisions that matter are in {path}, which pytest will repeat from now on"
+            )
+    figures: dict[str, object] = {"schedules": options.seeds}
+    return Result("schedules", figures, violations, reached=reached, tally=tally)
+
+
+def _smallest(outcome: Outcome) -> Made:
+    """Return as few decisions as break the same promise."""
+    same = same_kind(outcome.wrong)
+    return shrunk(outcome.made, lambda made: same(by_decisions(made)))
+
+
+def model(_: Options) -> Result:
+    """The model of the jobs in which every state is visited."""
+    return _module("model", "tests.resilience.model")
+
+
+def stack(_: Options) -> Result:
+    """Faults on the wires of the deployed stack; it takes minutes."""
+    return _module("stack", "tests.resilience.faults.stack")
+
+
+def _module(part: str, name: str) -> Result:
+    """A part that is a program of its own: it says its figures, and exits with 1 if broken."""
+    if not _runnable(name):
+        return Result(part, {"skipped": f"there is no {name}"})
+    done = subprocess.run(  # noqa: S603  # this very Python, and a module of ours
+        [sys.executable, "-m", name], capture_output=True, text=True, check=False
+    )
+    said = done.stdout.strip().splitlines()
+    failed = [*said, *done.stderr.strip().splitlines()][-LAST:]
+    broken = [f"python -m {name} exited with {done.returncode}", *failed]
+    return Result(
+        part,
+        {"said": said[-1] if said else ""},
+        broken if done.returncode else [],
+        lines=said[:-1],
+    )
+
+
+def _runnable(name: str) -> bool:
+    found = find_spec(name)
+    package = found is not None and found.submodule_search_locations is not None
+    return found is not None and (not package or find_spec(f"{name}.__main__") is not None)
+
+
+type Part = Callable[[Options], Result]
+PARTS: Mapping[str, Part] = {
+    "crash": crash,
+    "aws": aws,
+    "schedules": schedules,
+    "model": model,
+    "stack": stack,
+}
+
+
+def run(name: str, options: Options) -> Result:
+    """One part, timed."""
+    began = time.monotonic()
+    with functions.quietly():
+        result = PARTS[name](options)
+    result.seconds = time.monotonic() - began
+    return result
 
 
 def main() -> int:
@@ -21,7 +152,7 @@ def main() -> int:
     for name in said.only or PARTS:
         sys.stderr.write(f"{name} …\n")
         results.append(run(name, options))
-    sys.stdout.write(told(results, seed=options.seed) + "\n")
+    sys.stdout.write(render(results, seed=options.seed) + "\n")
     return int(any(result.violations for result in results))
 
 

@@ -2,11 +2,10 @@
 
 Between the functions and the emulator stands a proxy that throttles, fails and hangs up as AWS
 does; fal does its worst at the same time. Afterwards the wires are good again, persons do what
-they are told to, and every promise must have been kept.
+is asked of them, and every promise must have been kept.
 """
 
 import argparse
-import sys
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
@@ -21,21 +20,22 @@ from lora_drop.local.wire_faults import WireFault, WireFaults
 from lora_drop.simulator.config import SimulatorConfig
 from lora_drop.simulator.running import ControlClient, running_simulator
 from tests.resilience.faults.deployed import Deployed, deployed
-from tests.resilience.faults.patience import Patience, all_ended
-from tests.resilience.faults.report import table
-from tests.resilience.faults.settled import (
+from tests.resilience.faults.quiescence import (
     HEAD,
     Row,
+    Waiter,
     accepted_posts,
+    all_ended,
     broken_promises,
     rows,
     text_of,
 )
+from tests.resilience.faults.report import finish, table
 from tests.resilience.faults.wire_rules import FAL, OUTAGE, wire_faults
 
 LORA_RANK = 2  # 11 MB: in two parts
 ROUND_EVERY = 2.0  # seconds
-HURRY = 15  # seconds, see Patience
+HURRY = 15  # seconds, see Waiter
 DYING = 3  # seconds that a message is invisible while it is to die
 FIRST = 2  # datasets that are dropped while S3 is away
 
@@ -52,8 +52,6 @@ class Wires:
 
 @dataclass(frozen=True)
 class Report:
-    """What came of it."""
-
     seconds: float
     calls: int
     rounds: int
@@ -65,31 +63,27 @@ class Report:
 
     @property
     def rows(self) -> list[Row]:
-        """The table: what struck how often."""
         return rows(self.struck, len(self.violations))
 
 
-class Wind:
+class WireFaultControl:
     """Every fault of a run, those of the proxy and those of the simulator, and their count."""
 
     def __init__(self, fal: ControlClient, proxy: WireFaults) -> None:
         self._fal = fal
         self._proxy = proxy
-        self._blowing: list[WireFault] = []
+        self._active: list[WireFault] = []
         self.struck: Counter[str] = Counter()
 
     def outage(self) -> None:
-        """One thing alone, at every call."""
         self._turn([OUTAGE])
 
-    def storm(self) -> None:
-        """Everything at once."""
+    def all_faults(self) -> None:
         self._turn(list(wire_faults()))
         for settings in FAL:
             self._fal.inject(**{"times": None, **settings})
 
     def calm(self) -> None:
-        """Nothing any more."""
         self._turn([])
         for row in self._fal.faults():
             status = f" {row['settings']['status']}" if row["settings"].get("status") else ""
@@ -97,14 +91,14 @@ class Wind:
         self._fal.clear()
 
     def _turn(self, faults: list[WireFault]) -> None:
-        for fault, count in zip(self._blowing, self._proxy.injected(), strict=True):
+        for fault, count in zip(self._active, self._proxy.injected(), strict=True):
             self.struck[fault.name] += count
         self._proxy.inject(faults)
-        self._blowing = faults
+        self._active = faults
 
 
 class Person:
-    """Does what an ERROR.txt or an alarm asks for, once the wires are good again."""
+    """A person who does what an ERROR.txt or an alarm asks for."""
 
     def __init__(self, stack: Deployed) -> None:
         self._stack = stack
@@ -114,13 +108,13 @@ class Person:
         self.unwarned: list[str] = []
 
     def act(self, jobs: Iterable[Job]) -> None:
-        """Send dead letters back, and settle what waits for somebody."""
+        """Send dead letters back, and settle what waits for a person."""
         self.redriven.update(self._client.redrive())
         for job in jobs:
             if job.status not in (Status.HELD, Status.SUBMIT_UNKNOWN):
                 continue
             if text_of(self._stack, job, ERROR_FILE) is None:
-                self.unwarned.append(f"{job.job_id} is {job.status}, and nobody is told so")
+                self.unwarned.append(f"{job.job_id} is {job.status}, and ERROR.txt is missing")
             if job.status is Status.HELD:
                 self._client.approve(job.job_id)
             else:
@@ -132,7 +126,7 @@ class Person:
 
 
 def run(wires: Wires) -> Report:
-    """Bring a stack up behind the proxy, let the storm pass, and look at what is left."""
+    """Bring a stack up behind the proxy, let the faults pass, and look at what is left."""
     port = free_port()
     parameters = {
         "AwsEndpointUrl": f"http://127.0.0.1:{port}",
@@ -151,56 +145,56 @@ def run(wires: Wires) -> Report:
     with running_simulator(fal) as simulator:
         try:
             with deployed(simulator, parameters, between=between) as stack:
-                return _through(wires, stack, proxies[0])
+                return _measure(wires, stack, proxies[0])
         finally:
             for proxy in proxies:
                 proxy.process.end()
 
 
-def _through(wires: Wires, stack: Deployed, proxy: WireFaults) -> Report:
+def _measure(wires: Wires, stack: Deployed, proxy: WireFaults) -> Report:
     began = time.monotonic()
-    wind, person = Wind(stack.fal, proxy), Person(stack)
-    patience = Patience(stack, every=ROUND_EVERY, hurry=DYING)
-    wind.outage()
+    control, person = WireFaultControl(stack.fal, proxy), Person(stack)
+    waiter = Waiter(stack, every=ROUND_EVERY, hurry=DYING)
+    control.outage()
     job_ids = stack.drop([f"wire/dead-{number}" for number in range(FIRST)])
-    patience.wait(job_ids, limit=wires.storm, stop=lambda _: any(stack.dead_letters().values()))
-    patience.hasten(HURRY)
-    wind.storm()
+    waiter.wait(job_ids, limit=wires.storm, stop=lambda _: any(stack.dead_letters().values()))
+    waiter.hasten(HURRY)
+    control.all_faults()
     job_ids += stack.drop([f"wire/{number:02}" for number in range(FIRST, wires.jobs)])
-    patience.wait(job_ids, limit=wires.storm, stop=lambda jobs: _stand_still(jobs, job_ids))
-    wind.calm()
-    _come_to_rest(patience, person, job_ids, limit=wires.limit)
+    waiter.wait(job_ids, limit=wires.storm, stop=lambda jobs: _stand_still(jobs, job_ids))
+    control.calm()
+    _come_to_rest(waiter, person, job_ids, limit=wires.limit)
     jobs = stack.jobs()
     return Report(
         seconds=round(time.monotonic() - began, 1),
         calls=proxy.requests(),
-        rounds=patience.rounds,
+        rounds=waiter.rounds,
         states=dict(Counter(str(job.status) for job in jobs.values())),
         redriven=dict(person.redriven),
         settled=tuple(person.settled),
-        struck=dict(wind.struck),
+        struck=dict(control.struck),
         violations=(
             *person.unwarned,
-            *_wrong(stack, patience, wires),
+            *_wrong(stack, waiter, wires),
             *broken_promises(stack, job_ids),
         ),
     )
 
 
 def _come_to_rest(
-    patience: Patience, person: Person, job_ids: Collection[str], *, limit: float
+    waiter: Waiter, person: Person, job_ids: Collection[str], *, limit: float
 ) -> None:
     end = time.monotonic() + limit
     while (left := end - time.monotonic()) > 0:
-        rounds = patience.rounds
+        rounds = waiter.rounds
 
         def settled(jobs: dict[str, Job], since: int = rounds) -> bool:
             # Two whole rounds: what the stack can do by itself is done by then.
-            return patience.rounds > since + 2 or all_ended(jobs, job_ids)
+            return waiter.rounds > since + 2 or all_ended(jobs, job_ids)
 
-        jobs = patience.wait(job_ids, limit=left, stop=settled)
+        jobs = waiter.wait(job_ids, limit=left, stop=settled)
         person.act(jobs.values())
-        if all_ended(jobs, job_ids) and not any(patience.stack.dead_letters().values()):
+        if all_ended(jobs, job_ids) and not any(waiter.stack.dead_letters().values()):
             return
 
 
@@ -212,7 +206,7 @@ def _stand_still(jobs: Mapping[str, Job], job_ids: Collection[str]) -> bool:
     )
 
 
-def _wrong(stack: Deployed, patience: Patience, wires: Wires) -> list[str]:
+def _wrong(stack: Deployed, waiter: Waiter, wires: Wires) -> list[str]:
     """The promises of this run alone."""
     found = [
         f"{count} dead letters of {name}" for name, count in stack.dead_letters().items() if count
@@ -223,7 +217,7 @@ def _wrong(stack: Deployed, patience: Patience, wires: Wires) -> list[str]:
         for job in stack.jobs().values()
         if job.status is not Status.SUCCEEDED and job.request_id not in failed
     ]
-    most = max(patience.most_at_fal, stack.fal.ledger()["max_in_progress"])
+    most = max(waiter.most_at_fal, stack.fal.ledger()["max_in_progress"])
     if most > wires.in_flight:
         found.append(f"{most} were at fal, and {wires.in_flight} may be")
     return found
@@ -237,13 +231,9 @@ def main() -> None:
     parser.add_argument("--in-flight", type=int, default=given.in_flight)
     parser.add_argument("--storm", type=float, default=given.storm, help="seconds at most")
     report = run(Wires(**vars(parser.parse_args())))
-    for name in ("seconds", "calls", "rounds", "states", "redriven", "settled"):
-        print(f"{name:12} {getattr(report, name)}")  # noqa: T201  # what it is for
-    for line in table(HEAD, report.rows):
-        print(line)  # noqa: T201
-    for wrong in report.violations:
-        print(f"VIOLATION {wrong}")  # noqa: T201
-    sys.exit(bool(report.violations))
+    names = ("seconds", "calls", "rounds", "states", "redriven", "settled")
+    shown = {name: getattr(report, name) for name in names}
+    finish(shown, table(HEAD, report.rows), report.violations)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
-"""The stage once more, on AWS's own calls and fal's own wire: every one of them is an effect."""
+"""The harness once more, on AWS's own calls and fal's own wire: every one of them is an effect."""
 
+import base64
+import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
 from unittest.mock import patch
+from urllib.parse import parse_qs
 
 import boto3
 import httpx
@@ -13,61 +17,60 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from lora_drop.bootstrap import base
 from lora_drop.bootstrap.submit import SubmitBootstrap
+from lora_drop.fal.status import Failed, Finished, Gone, Running
+from lora_drop.jobs.artifacts import Artifact
 from lora_drop.jobs.events import StatusChange
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job import DatasetVersion
 from tests.resilience.faults import functions
-from tests.resilience.faults.crash import Mortal
-from tests.resilience.faults.effects import Effect, Hand
-from tests.resilience.faults.fal import Request
-from tests.resilience.faults.harness import ARCHIVE, Stage
-from tests.resilience.faults.sqs import Queue
-from tests.resilience.faults.wire import Wire
+from tests.resilience.faults.crash import CrashInjector
+from tests.resilience.faults.effects import Effect, Interceptor
+from tests.resilience.faults.fal import Fal, Request
+from tests.resilience.faults.harness import ARCHIVE, Harness
+from tests.resilience.faults.queues import Queue
 from tests.security.iam.arns import Names
 from tests.security.iam.guard import Guard, guarded
 from tests.support.aws import Aws, kept_client, moto
+from tests.support.builders import APPLICATION, KEY
 from tests.support.lambda_environment import Internet, LambdaEnvironment
 from tests.support.memory import ManualClock, MemoryEvents
 from tests.support.memory_files import MemoryResults
 from tests.support.pictures import BlindPictures
 
 
-class Cloud(Stage):
-    """A stage whose table, buckets and queues are moto's, and whose fal is at the end of httpx.
+class MotoHarness(Harness):
+    """A harness whose table, buckets and queues are moto's, and whose fal is at the end of httpx.
 
-    moto's queues only take messages in: who gets one when, and how often, is the stage's business.
+    moto's queues only take messages in: who gets one when, and how often, is the harness's business.
     """
 
-    def __init__(self, hand: Hand, aws: Aws) -> None:
+    def __init__(self, interceptor: Interceptor, aws: Aws) -> None:
         self.aws = aws
         self.inside = 0
         # moto's clock is the real one, and the sweeps compare it with the functions'.
-        super().__init__(hand, clock=ManualClock(datetime.now(UTC).replace(microsecond=0)))
+        super().__init__(interceptor, clock=ManualClock(datetime.now(UTC).replace(microsecond=0)))
 
     def furnish(self) -> None:
-        """The environment that the template describes."""
+        """Put the functions' environment in, as the template describes it."""
         self.environment = LambdaEnvironment(self.aws, Internet(), self.clock, cast("Any", None))
-        self.wire = Wire(self.fal)
+        self.wire = FalHttp(self.fal)
         self.fal.on_accept = self._accepted
         self.table = self.environment.jobs
         self.bucket = MemoryResults()
         self.heard = MemoryEvents()
 
-    # ------------------------------------------------------------------- one call
-
     def call(self, service: str, operation: str, call: Callable[[], Any]) -> Any:
         """A call to AWS, which is an effect when a function makes it."""
         if not self.inside:
             return call()
-        return self.hand.act(Effect(service, operation), call)
+        return self.interceptor.act(Effect(service, operation), call)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
-        """fal's answer to a request."""
         effect = Effect("fal", f"{request.method} {request.url.host}")
-        return self.hand.act(effect, lambda: self.wire.answer(request))
+        return self.interceptor.act(effect, lambda: self.wire.answer(request))
 
     def invoke(self, name: str, event: Any, then: Callable[[Any], None]) -> None:
-        """As on the stage; then what the function sent is in the queues, and its rows are seen."""
+        """Invoke as the base does; then what the function sent is in the queues, and its rows are seen."""
         self.inside += 1
         answers: list[Any] = []
         try:
@@ -98,7 +101,7 @@ class Cloud(Stage):
                 self.rows[job.job_id] = job
 
     def trouble(self, effect: Effect, *, after: bool) -> BaseException:
-        """As the libraries tell it."""
+        """Return the error that the libraries raise."""
         if effect.port == "fal":
             return httpx.ReadTimeout("on purpose")
         if after:
@@ -106,12 +109,9 @@ class Cloud(Stage):
         error = {"Error": {"Code": "InternalServerError", "Message": "on purpose"}}
         return ClientError(cast("Any", error), effect.method)
 
-    # ------------------------------------------------------------------- from outside
-
     def drop(
         self, key: str = "portrait/ada.zip", data: bytes = ARCHIVE, metadata: Any = None
     ) -> DatasetVersion:
-        """An object in moto's bucket."""
         put = self.aws.s3.put_object(
             Bucket="datasets", Key=key, Body=data, Metadata=dict(metadata or {})
         )
@@ -127,7 +127,6 @@ class Cloud(Stage):
 
     @property
     def expected(self) -> list[str]:
-        """A job for each."""
         return [job_id_for(each.bucket, each.key, each.version_id) for each in self.dropped]
 
     def settle(self) -> None:
@@ -142,11 +141,11 @@ class Cloud(Stage):
 
 
 @contextmanager
-def on_moto(hand: Mortal) -> Iterator[Cloud]:
-    """A cloud stage in this process, empty at first; each function has the rights of its own role."""
-    functions.start_anew()
+def on_moto(interceptor: CrashInjector) -> Iterator[MotoHarness]:
+    """The harness on moto in this process, empty at first; each function has the rights of its own role."""
+    functions.reset_handlers()
     with moto() as aws, ExitStack() as stack:
-        cloud = Cloud(hand, aws)
+        cloud = MotoHarness(interceptor, aws)
         guard = Guard.of(Names.of_environment(cloud.environment.variables()))
         stack.enter_context(guarded(guard, lambda: cloud.inside > 0))
         make = BaseClient._make_api_call  # type: ignore[attr-defined]  # what every call comes to
@@ -173,5 +172,78 @@ def on_moto(hand: Mortal) -> Iterator[Cloud]:
             ),
         ):
             yield cloud
-    functions.start_anew()
+    functions.reset_handlers()
     assert guard.denied == set(), guard.denied
+
+
+class FalHttp:
+    def __init__(self, fal: Fal) -> None:
+        self.fal = fal
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        match request.url.host:
+            case "queue.fal.run":
+                return self._queue(request)
+            case "api.fal.ai":
+                return self._platform(request)
+            case "rest.fal.ai":
+                x = base64.urlsafe_b64encode(bytes(KEY.verify_key)).decode().rstrip("=")
+                return httpx.Response(
+                    200, json={"keys": [{"kty": "OKP", "crv": "Ed25519", "x": x}]}
+                )
+            case _:
+                return self._file(request)
+
+    def _queue(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            webhook_url = parse_qs(request.url.query.decode())["fal_webhook"][0]
+            said = self.fal.submit(
+                APPLICATION, json.loads(request.content), webhook_url=webhook_url
+            )
+            return httpx.Response(200, json={"request_id": said.request_id})
+        request_id, what = request.url.path.rsplit("/", 2)[-2:]
+        if what != "status":
+            request_id = what if what in self.fal.requests else request_id
+        return self._state(request_id, status=what == "status")
+
+    def _state(self, request_id: str, *, status: bool) -> httpx.Response:
+        fact = self.fal.ask(APPLICATION, request_id)
+        match fact:
+            case Gone():
+                return httpx.Response(404, json={"detail": "Request not found"})
+            case Running(started=started):
+                return httpx.Response(
+                    200, json={"status": "IN_PROGRESS" if started else "IN_QUEUE"}
+                )
+            case Finished() if not status:
+                return httpx.Response(200, json=self.fal.requests[request_id].payload)
+            case Failed() if status:
+                return httpx.Response(200, json={"status": "COMPLETED", "error": "422"})
+            case Failed():
+                return httpx.Response(422, json=self.fal.requests[request_id].payload)
+            case _:
+                return httpx.Response(200, json={"status": "COMPLETED"})
+
+    def _platform(self, request: httpx.Request) -> httpx.Response:
+        if not request.url.path.endswith("/by-endpoint"):
+            return httpx.Response(503)
+        rows = [
+            {"request_id": each.request_id, "json_input": {"images_data_url": each.dataset_url}}
+            for each in self.fal.requests.values()
+        ]
+        return httpx.Response(200, json={"items": rows, "has_more": False, "next_cursor": None})
+
+    def _file(self, request: httpx.Request) -> httpx.Response:
+        artifact = Artifact(name="any", url=str(request.url))
+        data = self.fal.requests[request.url.path.split("/")[2]].files[artifact.url]
+        headers = {"ETag": '"1"', "Accept-Ranges": "bytes"}
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers.get("Range", ""))
+        if not asked:
+            return httpx.Response(200, stream=httpx.ByteStream(data), headers=headers)
+        first, last = int(asked[1]), min(int(asked[2]), len(data) - 1)
+        part = data[first : last + 1]
+        headers |= {
+            "Content-Range": f"bytes {first}-{last}/{len(data)}",
+            "Content-Length": str(len(part)),
+        }
+        return httpx.Response(206, stream=httpx.ByteStream(part), headers=headers)

@@ -1,4 +1,4 @@
-"""The process dies at every effect of a life, once or twice; then life goes on as AWS and fal do."""
+"""The process dies at every effect of a run, once or twice; then run goes on as AWS and fal do."""
 
 import random
 from collections import Counter
@@ -9,17 +9,17 @@ from datetime import timedelta
 
 from lora_drop.jobs.status import Status
 from tests.resilience.faults.effects import Effect
-from tests.resilience.faults.harness import Stage
-from tests.resilience.faults.killed import Killed
+from tests.resilience.faults.faults import Killed
+from tests.resilience.faults.harness import Harness
+from tests.resilience.faults.invariants import broken_promises
 from tests.resilience.faults.scenarios import HAPPY, Scenario
-from tests.resilience.faults.truth import broken_promises
 
 LONGEST = timedelta(hours=6)
 
 
 @dataclass(frozen=True, order=True)
-class Blow:
-    """Where the process dies, or where a call fails: before or after the n-th effect of the life."""
+class Interruption:
+    """A process that dies or a call that fails, before or after the n-th effect."""
 
     at: int
     after: bool = False
@@ -31,158 +31,171 @@ class Blow:
 
 
 @dataclass
-class Mortal:
-    """A hand that counts, and deals its blows."""
+class CrashInjector:
+    """An interceptor that counts the effects and interrupts some."""
 
-    blows: tuple[Blow, ...] = ()
+    interruptions: tuple[Interruption, ...] = ()
     seen: list[tuple[Effect, int]] = field(default_factory=list)
-    stage: Stage | None = None
+    harness: Harness | None = None
 
     def __post_init__(self) -> None:
-        self._next = {blow.at: blow for blow in self.blows}
+        self._next = {interruption.at: interruption for interruption in self.interruptions}
 
     def act[R](self, effect: Effect, call: Callable[[], R]) -> R:
-        assert self.stage is not None
-        self.seen.append((effect, self.stage.invocations))
-        blow = self._next.get(len(self.seen))
-        if blow is None:
+        assert self.harness is not None
+        self.seen.append((effect, self.harness.invocations))
+        interruption = self._next.get(len(self.seen))
+        if interruption is None:
             return call()
-        end = self.stage.trouble(effect, after=blow.after) if blow.fails else Killed()
-        if not blow.after:
+        end = (
+            self.harness.trouble(effect, after=interruption.after)
+            if interruption.fails
+            else Killed()
+        )
+        if not interruption.after:
             raise end
         try:
             call()
         except Exception as refused:
-            raise end from refused  # nobody has heard of it
+            raise end from refused  # no caller sees it
         raise end
 
 
-type Place = Callable[[Mortal], AbstractContextManager[Stage]]
+type Backend = Callable[[CrashInjector], AbstractContextManager[Harness]]
 
 
 @dataclass(frozen=True)
-class Life:
-    """A whole life with its blows: what it did, in which invocation, and what is wrong at its end."""
+class ScenarioRun:
+    """One run with its interruptions: its effects by invocation, and the violations at its end."""
 
     scenario: str
-    blows: tuple[Blow, ...]
+    interruptions: tuple[Interruption, ...]
     effects: tuple[tuple[Effect, int], ...]
     wrong: tuple[str, ...]
     doubted: bool
     reached: Counter[Status]
 
     def __str__(self) -> str:
-        where = ", ".join(f"{blow} ({self.effects[blow.at - 1][0]})" for blow in self.blows)
+        where = ", ".join(
+            f"{interruption} ({self.effects[interruption.at - 1][0]})"
+            for interruption in self.interruptions
+        )
         return f"{self.scenario}; {where or 'undisturbed'}: " + "; ".join(self.wrong)
 
-    def further(self) -> Iterator[tuple[Blow, int]]:
-        """Every later blow that makes a life of its own, and how many blows it stands for.
+    def further(self) -> Iterator[tuple[Interruption, int]]:
+        """Every later interruption that makes a run of its own, and how many interruptions it stands for.
 
         To die after an effect is to die before the next one, unless that is another invocation's.
         """
-        last = max((blow.at for blow in self.blows), default=0)
+        last = max((interruption.at for interruption in self.interruptions), default=0)
         for at in range(last + 1, len(self.effects) + 1):
             ends = at == len(self.effects) or self.effects[at][1] != self.effects[at - 1][1]
             begins = at == last + 1 or self.effects[at - 2][1] != self.effects[at - 1][1]
-            yield Blow(at), 1 if begins else 2
+            yield Interruption(at), 1 if begins else 2
             if ends:
-                yield Blow(at, after=True), 1
+                yield Interruption(at, after=True), 1
 
 
 @contextmanager
-def in_memory(hand: Mortal) -> Iterator[Stage]:
-    """The stage on the in-memory stores."""
-    yield Stage(hand)
+def in_memory(interceptor: CrashInjector) -> Iterator[Harness]:
+    """The harness over the in-memory stores."""
+    yield Harness(interceptor)
 
 
-def live(*blows: Blow, scenario: Scenario = HAPPY, on: Place = in_memory) -> Life:
-    """From the drop to its rest, come what may."""
-    mortal = Mortal(blows)
-    with on(mortal) as stage:
-        mortal.stage, stage.failing = stage, any(blow.fails for blow in blows)
-        scenario.prepare(stage)
-        born = stage.clock.now
-        while not stage.quiet:
-            if stage.clock.now - born > LONGEST:
-                stage.violated(f"nothing has come to rest in {LONGEST}")
+def run_scenario(
+    *interruptions: Interruption, scenario: Scenario = HAPPY, on: Backend = in_memory
+) -> ScenarioRun:
+    """Run a scenario from the drop to its rest, with these interruptions."""
+    injector = CrashInjector(interruptions)
+    with on(injector) as harness:
+        injector.harness, harness.failing = (
+            harness,
+            any(interruption.fails for interruption in interruptions),
+        )
+        scenario.prepare(harness)
+        born = harness.clock.now
+        while not harness.quiet:
+            if harness.clock.now - born > LONGEST:
+                harness.violated(f"nothing has come to rest in {LONGEST}")
                 break
-            stage.people()
-            stage.next()()
-        effects = tuple(mortal.seen)
-        stage.clock.now += timedelta(hours=3)  # what is abandoned is swept by then
+            harness.act_as_person()
+            harness.next()()
+        effects = tuple(injector.seen)
+        harness.clock.now += timedelta(hours=3)  # what is abandoned is swept by then
         for _ in range(2):
-            stage.round()
-        wrong = tuple(_wrong(stage, blows, scenario))
-    doubted = bool(stage.decided)
-    return Life(scenario.name, blows, effects, wrong, doubted, stage.rows.reached)
+            harness.round()
+        wrong = tuple(_wrong(harness, interruptions, scenario))
+    doubted = bool(harness.decided)
+    return ScenarioRun(scenario.name, interruptions, effects, wrong, doubted, harness.rows.reached)
 
 
-def _wrong(stage: Stage, blows: tuple[Blow, ...], scenario: Scenario) -> Iterator[str]:
-    yield from broken_promises(stage)
-    ends = (len(stage.fal.requests), *sorted(job.status for job in stage.rows.values()))
+def _wrong(
+    harness: Harness, interruptions: tuple[Interruption, ...], scenario: Scenario
+) -> Iterator[str]:
+    yield from broken_promises(harness)
+    ends = (len(harness.fal.requests), *sorted(job.status for job in harness.rows.values()))
     if ends not in {(paid, *sorted(statuses)) for paid, *statuses in scenario.ends}:
         yield f"paid {ends[0]} times, ended as {', '.join(map(str, ends[1:]))}"
-    deadly = sum(not blow.fails for blow in blows)
-    if stage.deaths < deadly:
-        yield f"{stage.deaths} of {deadly} blows struck"
+    deadly = sum(not interruption.fails for interruption in interruptions)
+    if harness.deaths < deadly:
+        yield f"{harness.deaths} of {deadly} interruptions struck"
 
 
-def singles(effects: int) -> Iterator[Blow]:
-    """Either side of each effect, once to die there and once to fail."""
+def singles(effects: int) -> Iterator[Interruption]:
+    """Return a death and a failure for either side of each effect."""
     for at in range(1, effects + 1):
         for fails in (False, True):
-            yield Blow(at, fails=fails)
-            yield Blow(at, after=True, fails=fails)
+            yield Interruption(at, fails=fails)
+            yield Interruption(at, after=True, fails=fails)
 
 
 @dataclass
 class Report:
-    """What the lives with accidents came to; ``effects`` are those of an undisturbed life."""
+    """The sum of many runs; ``effects`` are those of an undisturbed one."""
 
     effects: int = 0
     singles: int = 0
     pairs: int = 0
     triples: int = 0
-    lived: int = 0
+    runs: int = 0
     doubted: int = 0
-    broken: list[Life] = field(default_factory=list)
+    broken: list[ScenarioRun] = field(default_factory=list)
     reached: Counter[Status] = field(default_factory=Counter)
 
-    def add(self, life: Life) -> Life:
-        """Count a life."""
-        self.lived += 1
-        self.doubted += life.doubted
-        self.reached += life.reached
-        if life.wrong:
-            self.broken.append(life)
-        return life
+    def add(self, run: ScenarioRun) -> ScenarioRun:
+        self.runs += 1
+        self.doubted += run.doubted
+        self.reached += run.reached
+        if run.wrong:
+            self.broken.append(run)
+        return run
 
 
-def every_single(report: Report, scenario: Scenario = HAPPY, on: Place = in_memory) -> None:
-    """A life for each side of each effect."""
-    whole = report.add(live(scenario=scenario, on=on))
+def every_single(report: Report, scenario: Scenario = HAPPY, on: Backend = in_memory) -> None:
+    """A run for each side of each effect."""
+    whole = report.add(run_scenario(scenario=scenario, on=on))
     report.effects += len(whole.effects)
-    for blow in singles(len(whole.effects)):
-        report.add(live(blow, scenario=scenario, on=on))
+    for interruption in singles(len(whole.effects)):
+        report.add(run_scenario(interruption, scenario=scenario, on=on))
         report.singles += 1
 
 
 def every_pair(report: Report, scenario: Scenario = HAPPY) -> None:
-    """A life for each two, but for those that are the same life."""
-    for first, stands_for in live(scenario=scenario).further():
-        once = live(first, scenario=scenario)
+    """A run for each two, but for those that are the same run."""
+    for first, stands_for in run_scenario(scenario=scenario).further():
+        once = run_scenario(first, scenario=scenario)
         for second, also in once.further():
-            report.add(live(first, second, scenario=scenario))
+            report.add(run_scenario(first, second, scenario=scenario))
             report.pairs += stands_for * also
 
 
 def some_triples(report: Report, number: int, seed: int) -> None:
-    """Lives with three blows each, drawn."""
-    chance, whole = random.Random(seed), live()  # noqa: S311  # to be repeated, not to be secret
+    """Run scenarios with three interruptions each, drawn."""
+    chance, whole = random.Random(seed), run_scenario()  # noqa: S311  # to be repeated, not to be secret
     for _ in range(number):
-        life = whole
+        run = whole
         for _ in range(3):
-            later = [blow for blow, _ in life.further()]
-            life = live(*life.blows, chance.choice(later)) if later else life
-        report.add(life)
+            later = [interruption for interruption, _ in run.further()]
+            run = run_scenario(*run.interruptions, chance.choice(later)) if later else run
+        report.add(run)
         report.triples += 1

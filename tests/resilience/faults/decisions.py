@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 # What was decided other than nothing: by name, the how-manieth choice of that name, and the choice.
@@ -10,26 +10,25 @@ type Made = dict[str, dict[int, int]]
 
 
 class Source(Protocol):
-    """Where choices come from."""
+    """A source of choices."""
 
     def choose(self, name: str, number: int, options: int, likely: float) -> int:
         """One of so many options; 0 is nothing out of the ordinary, the rest ``likely`` together."""
 
 
-class Dice:
+class RandomSource:
     """Choices by chance, the same for the same seed."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)  # noqa: S311  # to be repeated, not to be secret
 
     def choose(self, name: str, number: int, options: int, likely: float) -> int:  # noqa: ARG002  # a Source's shape
-        """Drawn."""
         if self._random.random() >= likely:
             return 0
         return self._random.randrange(1, options)
 
 
-class Script:
+class ScriptedSource:
     """Choices that were made before; what is not in the script is nothing out of the ordinary.
 
     Each name has a count of its own, so that a change of the code moves as few choices as can be.
@@ -39,7 +38,7 @@ class Script:
         self._made = made
 
     def choose(self, name: str, number: int, options: int, likely: float) -> int:  # noqa: ARG002  # a Source's shape
-        """As written, as far as there are so many options today."""
+        """Return the choice of the script, at most the last option."""
         return min(self._made.get(name, {}).get(number, 0), options - 1)
 
 
@@ -52,7 +51,7 @@ class Decisions:
         self.made: Made = {}
 
     def below(self, name: str, options: int, *, likely: float | None = None) -> int:
-        """One of so many; other than 0 as ``likely`` as said, else all as likely as each other."""
+        """Return a number below ``options``, other than 0 with the probability ``likely``."""
         number = self._asked[name]
         self._asked[name] += 1
         likely = 1 - 1 / options if likely is None else likely
@@ -66,18 +65,35 @@ class Decisions:
         return likely > 0 and self.below(name, 2, likely=likely) == 1
 
     def pick[T](self, name: str, options: Sequence[T], *, likely: float | None = None) -> T:
-        """One of these, the first being the ordinary one; else all as likely as each other."""
+        """Return one of these, the first being the ordinary one."""
         return options[self.below(name, len(options), likely=likely)]
 
 
-def told(made: Made) -> list[tuple[str, int, int]]:
+def as_list(made: Made) -> list[tuple[str, int, int]]:
     """The choices as a list for a file: name, how-manieth, choice."""
     return [(name, number, choice) for name in made for number, choice in made[name].items()]
 
 
 def made_of(said: Sequence[Sequence[str | int]]) -> Made:
-    """The list read back."""
     made: Made = {}
     for name, number, choice in said:
         made.setdefault(str(name), {})[int(number)] = int(choice)
     return made
+
+
+def shrunk(made: Made, still: Callable[[Made], bool], *, most: int = 2000) -> Made:
+    """Return as few of these decisions as do ``still`` the same, after so many tries at the most."""
+    choices, tries, before = as_list(made), 0, 0
+    while len(choices) != before:
+        before, size = len(choices), max(len(choices) // 2, 1)
+        while size:
+            at = 0
+            while at < len(choices) and tries < most:
+                fewer = choices[:at] + choices[at + size :]
+                tries += 1
+                if still(made_of(fewer)):
+                    choices = fewer
+                else:
+                    at += size
+            size //= 2
+    return made_of(choices)

@@ -1,8 +1,11 @@
 """The real template on the emulator, and what can be seen and done of it from outside."""
 
+import io
 import json
 import os
+import random
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,6 +15,7 @@ from typing import Any
 from unittest.mock import patch
 
 import httpx
+from PIL import Image
 
 from lora_drop.adapters.dynamodb_rows import ACCOUNT, JOB, SLOTS, job_of, key_of
 from lora_drop.client.lora_drop import TIMEOUT, LoraDrop
@@ -22,7 +26,6 @@ from lora_drop.local import deployment
 from lora_drop.local.stack import HOME, LocalStack
 from lora_drop.local.state_file import Record, RunningStack
 from lora_drop.simulator.running import ControlClient
-from tests.resilience.faults.photos import archive_of_photos
 
 UPLOADERS = 8
 QUEUES = ("Inbox", "Results")
@@ -30,7 +33,7 @@ QUEUES = ("Inbox", "Results")
 
 @dataclass
 class Deployed:
-    """A stack that is up, and the fal it was told of."""
+    """A stack that is up, and the fal it trains at."""
 
     local: LocalStack
     stack: RunningStack
@@ -47,8 +50,6 @@ class Deployed:
     def __getitem__(self, output: str) -> str:
         return self.stack.outputs[output]
 
-    # ------------------------------------------------------------------- what people do
-
     def drop(self, names: Sequence[str]) -> list[str]:
         """A dataset under each name, several at a time; the ids of the jobs they become."""
         s3, bucket = self.client("s3"), self["DatasetsBucketName"]
@@ -62,7 +63,7 @@ class Deployed:
             return list(uploaders.map(put, names))
 
     def person(self) -> LoraDrop:
-        """The client of somebody who works with this stack."""
+        """Return the client that a person uses with this stack."""
         with patch.dict(os.environ, {HOME: str(self.local.state)}):
             return LoraDrop(find_stack("local"), http=self.http)
 
@@ -75,14 +76,10 @@ class Deployed:
         said = json.loads(answer["Payload"].read())
         return None if "FunctionError" in answer else said
 
-    # ------------------------------------------------------------------- what there is
-
     def jobs(self) -> dict[str, Job]:
-        """Every job, by id."""
         return {job.job_id: job for job in map(job_of, self._items(JOB))}
 
     def holders(self) -> frozenset[str]:
-        """Who has a slot now."""
         table = self["JobsTableName"]
         got = self.client("dynamodb").get_item(
             TableName=table, Key=key_of(SLOTS, SLOTS), ConsistentRead=True
@@ -98,7 +95,7 @@ class Deployed:
         }
 
     def messages(self, which: str) -> tuple[int, int]:
-        """How many wait, and how many somebody has, in a queue named as in the outputs."""
+        """How many wait, and how many a worker has, in a queue named as in the outputs."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         got = self.client("sqs").get_queue_attributes(
             QueueUrl=self[f"{which}Url"], AttributeNames=names
@@ -110,7 +107,7 @@ class Deployed:
         return {name: sum(self.messages(f"{name}DeadLetters")) for name in QUEUES}
 
     def uploads(self) -> list[str]:
-        """The multipart uploads to the models bucket that nobody has completed or ended."""
+        """The multipart uploads to the models bucket that were neither completed nor ended."""
         pages = self.client("s3").get_paginator("list_multipart_uploads")
         found = pages.paginate(Bucket=self["ModelsBucketName"])
         return [row["Key"] for page in found for row in page.get("Uploads", [])]
@@ -136,7 +133,7 @@ class Deployed:
 
 
 type Between = Callable[[str, Path], None]
-"""Is told the emulator's address and a folder, once it runs and before anything is deployed there."""
+"""Receives the emulator's address and a folder, once it runs and before anything is deployed there."""
 
 
 @contextmanager
@@ -167,7 +164,7 @@ def deployed(
 
 
 def _how_to_reach(fal: ControlClient) -> dict[str, str]:
-    """Whatever the caller's own fal is, it is not this one."""
+    """Return the settings that lead to this fal instead of the caller's own."""
     names = (
         "FAL_KEY",
         "FAL_USER_ID",
@@ -179,3 +176,25 @@ def _how_to_reach(fal: ControlClient) -> dict[str, str]:
     )
     settings = fal.access.environment()
     return {name: settings[name] for name in names}
+
+
+IMAGES = 10
+SIDE = 64  # pixels
+
+
+def archive_of_photos(name: str, *, images: int = IMAGES) -> bytes:
+    """A ZIP of JPEGs and a caption whose content follows from the name alone."""
+    source = random.Random(name)  # noqa: S311  # noise, no secret
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number in range(images):
+            archive.writestr(f"photo-{number:02}.jpg", _photo(source))
+        archive.writestr("photo-00.txt", f"a portrait of [trigger], {name}")
+    return buffer.getvalue()
+
+
+def _photo(source: random.Random) -> bytes:
+    small = Image.frombytes("RGB", (8, 8), source.randbytes(8 * 8 * 3))
+    buffer = io.BytesIO()
+    small.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()

@@ -1,15 +1,14 @@
-"""Every call on the outside world, one at a time, in somebody's hand.
+"""Every call on the outside world, one at a time, through one interceptor.
 
-Nothing is listed by hand: a World's field is wired when it is one of the ports, with every method
+Nothing is listed by interceptor: a World's field is wired when it is one of the ports, with every method
 it has, and so is whatever a call gives back that leads outside again (a file that is being read, a
 stream of bytes).
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
-from types import TracebackType
 from typing import Any, Protocol, get_protocol_members, is_protocol
 
 from lora_drop import ports
@@ -32,23 +31,23 @@ class Effect:
     arguments: tuple[Any, ...] = ()
 
     def __str__(self) -> str:
-        told = (_told(argument) for argument in self.arguments)
-        return " ".join([f"{self.port}.{self.method}", *filter(None, told)])
+        described = (_described(argument) for argument in self.arguments)
+        return " ".join([f"{self.port}.{self.method}", *filter(None, described)])
 
 
-class Hand(Protocol):
-    """What every effect passes through: it lets a call happen, or not, and decides what comes of it."""
+class Interceptor(Protocol):
+    """What every effect passes through: it decides whether a call happens and what it returns."""
 
     def act[R](self, effect: Effect, call: Callable[[], R]) -> R:
         """The call's own result, if it is let happen; or any error."""
 
 
 class Wired:
-    """A port whose every call passes through a hand."""
+    """A port whose every call passes through an interceptor."""
 
-    def __init__(self, inner: object, hand: Hand, *, name: str = "") -> None:
+    def __init__(self, inner: object, interceptor: Interceptor, *, name: str = "") -> None:
         self._inner = inner
-        self._hand = hand
+        self._interceptor = interceptor
         self._name = name
 
     def __getattr__(self, method: str) -> Any:
@@ -56,37 +55,39 @@ class Wired:
         if not callable(found):
             return found
         kind: Any = type(self._inner)
-        hand, port = self._hand, self._name or _port_of(kind, method)
+        interceptor, port = self._interceptor, self._name or _port_of(kind, method)
 
         def call(*arguments: Any, **named: Any) -> Any:
             effect = Effect(port, method, arguments)
-            return _wired(hand.act(effect, lambda: found(*arguments, **named)), effect, hand)
+            return _wired(
+                interceptor.act(effect, lambda: found(*arguments, **named)), effect, interceptor
+            )
 
         self.__dict__[method] = call  # the next time there is nothing to look up
         return call
 
 
-def wire(world: Any, hand: Hand) -> dict[str, Any]:
-    """Put every way out of this world into the hand; returns what stood there before."""
+def wire(world: Any, interceptor: Interceptor) -> dict[str, Any]:
+    """Wire every port of this world to the interceptor; return what was there before."""
     before = {}
     for name, value in vars(world).items():
         if is_port(value):
             before[name] = value
-            setattr(world, name, Wired(value, hand))
+            setattr(world, name, Wired(value, interceptor))
         elif callable(value) and name != "clock":
             before[name] = value
-            setattr(world, name, _secret(name, value, hand))
+            setattr(world, name, _secret(name, value, interceptor))
     return before
 
 
 def is_port(value: object) -> bool:
-    """Whether this is something that leads outside."""
+    """Return whether this value is a port."""
     kind: Any = type(value)
     return bool(_ports_of(kind))
 
 
-def _secret(name: str, value: Callable[..., Any], hand: Hand) -> Callable[..., Any]:
-    return lambda *arguments: hand.act(Effect(SECRET, name), lambda: value(*arguments))
+def _secret(name: str, value: Callable[..., Any], interceptor: Interceptor) -> Callable[..., Any]:
+    return lambda *arguments: interceptor.act(Effect(SECRET, name), lambda: value(*arguments))
 
 
 @cache
@@ -105,7 +106,7 @@ def _port_of(kind: Any, method: str) -> str:
 
 @cache
 def _leads(kind: Any) -> str:
-    """Where a thing of this kind leads that a call has given back."""
+    """Return what a returned value of this type is: a context, a stream, a port or a holder of ports."""
     if issubclass(kind, AbstractContextManager) and not _ports_of(kind):
         return "context"
     if issubclass(kind, Iterator):
@@ -115,58 +116,49 @@ def _leads(kind: Any) -> str:
     return "holder" if is_dataclass(kind) and kind.__module__.startswith(ports.__name__) else ""
 
 
-def _wired(result: Any, effect: Effect, hand: Hand) -> Any:
-    """What a call gave back, in the same hand where it leads outside again."""
+def _wired(result: Any, effect: Effect, interceptor: Interceptor) -> Any:
+    """What a call gave back, in the same interceptor where it leads outside again."""
     kind: Any = type(result)
     match _leads(kind):
         case "context":
-            return _WiredContext(result, effect, hand)
+            return _wired_context(result, effect, interceptor)
         case "stream":
-            return _each(result, effect, hand)
+            return _each(result, effect, interceptor)
         case "port":
-            return Wired(result, hand)
+            return Wired(result, interceptor)
         case "holder":
             values = {each.name: getattr(result, each.name) for each in fields(result)}
             leading = {name: value for name, value in values.items() if is_port(value)}
-            wired = {name: Wired(value, hand) for name, value in leading.items()}
+            wired = {name: Wired(value, interceptor) for name, value in leading.items()}
             return replace(result, **wired) if wired else result
         case _:
             return result
 
 
-def _each(results: Iterator[Any], effect: Effect, hand: Hand) -> Iterator[Any]:
+def _each(results: Iterator[Any], effect: Effect, interceptor: Interceptor) -> Iterator[Any]:
     """Each thing of a stream is an effect of its own."""
     step = Effect(effect.port, f"{effect.method}.next", effect.arguments)
     end = object()
-    while (got := hand.act(step, lambda: next(results, end))) is not end:
+    while (got := interceptor.act(step, lambda: next(results, end))) is not end:
         yield got
 
 
-class _WiredContext:
-    """A context whose beginning is an effect; what it gives is wired, its end is nobody's to stop."""
-
-    def __init__(self, inner: AbstractContextManager[Any], effect: Effect, hand: Hand) -> None:
-        self._inner = inner
-        self._effect = effect
-        self._hand = hand
-
-    def __enter__(self) -> Any:
-        step = Effect(self._effect.port, f"{self._effect.method}.enter", self._effect.arguments)
-        return _wired(self._hand.act(step, self._inner.__enter__), step, self._hand)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool | None:
-        return self._inner.__exit__(kind, error, trace)
+@contextmanager
+def _wired_context(
+    inner: AbstractContextManager[Any], effect: Effect, interceptor: Interceptor
+) -> Iterator[Any]:
+    """A context whose beginning is an effect; what it gives is wired, its end always happens."""
+    step = Effect(effect.port, f"{effect.method}.enter", effect.arguments)
+    given = interceptor.act(step, inner.__enter__)
+    with ExitStack() as stack:
+        stack.push(inner)
+        yield _wired(given, step, interceptor)
 
 
-def _told(argument: object) -> str:
-    """What tells this call from others of its name."""
+def _described(argument: object) -> str:
+    """Return what distinguishes this call from others of its name."""
     for name in ("status", "name", "key"):
-        if isinstance(told := getattr(argument, name, None), str):
-            return told.rsplit("/", 1)[-1]
+        if isinstance(found := getattr(argument, name, None), str):
+            return found.rsplit("/", 1)[-1]
     short = isinstance(argument, str) and len(argument) <= LONG
     return str(argument).rsplit("/", 1)[-1] if short else ""

@@ -29,7 +29,7 @@ MAX_DELIVERIES = 32
 
 
 class End(StrEnum):
-    """What becomes of a training."""
+    """How a training ends."""
 
     DONE = "done"
     BILLED_FAILURE = "billed failure"
@@ -102,7 +102,6 @@ class Request:
         return artifacts_in(self.payload) if self.end is End.DONE else ()
 
     def body(self) -> bytes:
-        """The webhook's body."""
         said: dict[str, Any] = {
             "request_id": self.request_id,
             "gateway_request_id": self.request_id,
@@ -178,7 +177,7 @@ class Fal:
         return failed(request_id, said, request.payload, billable_units=units)
 
     def cancel(self, application: str, request_id: str) -> bool:
-        """What waits is stopped, what runs already goes on to its end, as fal often has it."""
+        """Stop a request that waits; one that runs goes on to its end, as it often does at fal."""
         assert application
         now, request = self.clock(), self.requests.get(request_id)
         if request is None or now >= request.ended_at:
@@ -191,14 +190,14 @@ class Fal:
         return True
 
     def take_back(self, request: Request) -> None:
-        """What was called a failure has a result after all, and fal calls once more."""
+        """Give a failed request a result after all, and call the webhook once more."""
         request.end, request.payload_missing = End.DONE, False
         request.kept_until = self.clock() + KEPT
         self.outbox = [each for each in self.outbox if each.request is not request]
         self.outbox.append(WebhookDelivery(request, self.clock()))
 
     def price(self, application: str) -> Price | None:
-        """As far as anybody knows."""
+        """No price is known."""
         assert application
         return None
 
@@ -224,7 +223,7 @@ class Fal:
         )
 
     def answered(self, delivery: WebhookDelivery, status: int) -> None:
-        """2xx is delivered, 3xx is lost for good, anything else is tried again."""
+        """Take the answer to a webhook: 2xx and 3xx end it, anything else is tried again."""
         if delivery not in self.outbox:
             return
         self.outbox.remove(delivery)
@@ -250,7 +249,7 @@ class Fal:
 
 @dataclass
 class Cdn:
-    """An ArtifactSource: fal's files, for as long as anybody asks.
+    """An ArtifactSource: fal's files, for as long as they are asked for.
 
     A file's ETag is the server's own, so it becomes another one when ``servers`` are changed.
     """

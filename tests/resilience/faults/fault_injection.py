@@ -1,9 +1,9 @@
-"""A hand that lets calls go wrong: which faults a call can suffer, and what each of them does."""
+"""An interceptor that lets calls go wrong: which faults a call can suffer, and what each of them does."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 
@@ -24,8 +24,10 @@ from lora_drop.jobs.problems import Problem
 from lora_drop.ports import Page
 from tests.resilience.faults.decisions import Decisions
 from tests.resilience.faults.effects import SECRET, Effect
-from tests.resilience.faults.faults import Fault
-from tests.resilience.faults.killed import Killed
+from tests.resilience.faults.faults import Fault, Killed
+
+if TYPE_CHECKING:
+    from tests.resilience.faults.schedule_harness import ScheduleHarness
 
 # How long a call takes that takes too long; no function lives 15 minutes.
 SLOW = {Fault.TIMED_OUT: timedelta(minutes=15), Fault.DOWNLOAD_SLOW: timedelta(seconds=100)}
@@ -86,43 +88,20 @@ HELD = Problem(code="fal_payment_required", message="fal asks for payment.")
 REFUSED = Problem(code="fal_invalid_input", message="fal refused the parameters.")
 
 
-class Surroundings(Protocol):
-    """What happens around a call, besides the call."""
-
-    @property
-    def who(self) -> str:
-        """The function that makes the call."""
-
-    def pause(self, effect: Effect) -> None:
-        """Perhaps let others run before this call."""
-
-    def spend(self, time: timedelta) -> None:
-        """Let time pass; a function that is over its timeout then is stopped here."""
-
-    def change_servers(self) -> None:
-        """From now on each of fal's files has another ETag."""
-
-    def webhook_now(self) -> None:
-        """fal is done with what it has just accepted, and says so before anything else happens."""
-
-    def everything_is_listed(self) -> bool:
-        """Whether fal's list of requests has all that it has accepted."""
-
-
-class Weather:
-    """Faults at the rate of the day, and none at all once it is calm."""
+class FaultInjector:
+    """An interceptor with faults at the given rate, and none once it is calm."""
 
     def __init__(self, decisions: Decisions, *, rate: float) -> None:
         self.decisions = decisions
         self.rate = rate
         self.calm = False
         self.struck: Counter[Fault] = Counter()
-        self.around: Surroundings | None = None
+        self.around: ScheduleHarness | None = None
         self._pages: dict[object, Any] = {}
         self._denied: set[str] = set()
 
     def act[R](self, effect: Effect, call: Callable[[], R]) -> R:
-        """The call, with what the day does to it."""
+        """Let the call happen, perhaps with a fault."""
         if self.calm:
             return call()
         assert self.around is not None
@@ -140,11 +119,10 @@ class Weather:
         return self.suffer(fault, effect, call)
 
     def strike(self, fault: Fault) -> None:
-        """Count it."""
         self.struck[fault] += 1
 
     def suffer[R](self, fault: Fault, effect: Effect, call: Callable[[], R]) -> R:
-        """What the fault makes of the call."""
+        """Let this fault strike the call."""
         assert self.around is not None
         if error := _before(fault, effect):
             raise error
@@ -163,13 +141,13 @@ class Weather:
         return answer
 
     def _otherwise(self, fault: Fault, effect: Effect, call: Callable[[], Any]) -> Any:
-        """Another answer than the true one."""
+        """Return another answer than the true one."""
         match fault:
             case Fault.LIST_TWO:
                 found = call()
-                # Two, and not one that is wrong: nobody else can send the address of this very try.
+                # Two, and not one that is wrong: no one else can send the address of this very attempt.
                 two = found and self.around is not None and self.around.everything_is_listed()
-                return [*found, "somebody-elses-for-the-same-dataset"] if two else found
+                return [*found, "another-request-for-the-same-dataset"] if two else found
             case Fault.ASK_DENIED:
                 fact = call()
                 if fact.request_id in self._denied:
@@ -185,7 +163,7 @@ class Weather:
 
 
 def trouble(effect: Effect, *, after: bool) -> BaseException:
-    """The error of a call that fails without a doubt about what kind of thing failed."""
+    """Return the error that this call raises when it fails."""
     if effect.method == "submit":
         return SubmissionUnknownError("the answer was lost")
     by_port = BY_PORT.get(effect.port, ())
@@ -237,7 +215,6 @@ def _before(fault: Fault, effect: Effect) -> BaseException | None:
 
 
 def _after(fault: Fault, effect: Effect) -> BaseException | None:
-    """The errors of a call that did happen."""
     match fault:
         case Fault.KILLED_AFTER:
             return Killed()

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Fault(StrEnum):
-    """The kinds, in the order of the table."""
+    """The kinds of fault, in the order of the table."""
 
     # processes
     KILLED_BEFORE = "function killed before a call"
@@ -14,7 +14,7 @@ class Fault(StrEnum):
     TIMED_OUT = "function stopped by its timeout"
     INTERLEAVED = "another worker runs in the middle"
     SKEWED = "a worker's clock is off by up to 15 min"
-    CLOCK_JUMPS = "everybody's clock jumps"
+    CLOCK_JUMPS = "the clock of all workers jumps"
     ROUND_LOST = "schedule tick lost"
     ROUND_DOUBLED = "schedule tick doubled"
     REGION_DOWN = "region down for 10 to 70 min"
@@ -76,7 +76,7 @@ class Fault(StrEnum):
     KEYS_UNAVAILABLE = "fal's signing keys unavailable"
     SECRET_UNAVAILABLE = "Secrets Manager unavailable"
     # asking fal
-    ASK_UNAVAILABLE = "fal does not answer a question"
+    ASK_UNAVAILABLE = "fal does not answer a check_status"
     ASK_DENIED = "fal denies a request that it has"
     LIST_UNAVAILABLE = "fal's request list unavailable"
     LIST_EMPTY = "fal's request list is behind"
@@ -100,8 +100,11 @@ class Tally:
     violations: Counter[Fault] = field(default_factory=Counter)
 
     def add(self, struck: Counter[Fault], *, violated: int) -> None:
-        """One schedule's."""
         self.injected += struck
         for fault in struck:
             self.schedules[fault] += 1
             self.violations[fault] += violated
+
+
+class Killed(BaseException):
+    """The process ends here: no ``except Exception`` hears of it."""

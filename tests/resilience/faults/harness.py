@@ -13,13 +13,12 @@ from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.jobs.status import Status
 from tests.resilience.faults import functions
-from tests.resilience.faults.effects import Effect, Hand, wire
+from tests.resilience.faults.effects import Effect, Interceptor, wire
 from tests.resilience.faults.fal import Cdn, Fal, WebhookDelivery
 from tests.resilience.faults.fault_injection import trouble
-from tests.resilience.faults.killed import Killed
-from tests.resilience.faults.rows import Rows
-from tests.resilience.faults.sqs import Message, Post, Queue, Undertaker
-from tests.resilience.faults.world import StackWorld
+from tests.resilience.faults.faults import Killed
+from tests.resilience.faults.invariants import Rows
+from tests.resilience.faults.queues import DeadLetterStore, Message, Queue, QueuePorts, StackWorld
 from tests.support.builders import NOW, make_archive, s3_event
 from tests.support.memory import ManualClock
 from tests.support.memory_files import MemoryResults
@@ -33,20 +32,20 @@ ARCHIVE = make_archive(images=10)
 
 
 @dataclass
-class Questions:
-    """An StatusCheckTrigger: Lambda calls the reconciler with it, soon."""
+class StatusChecks:
+    """A StatusCheckTrigger: Lambda calls the reconciler with it, soon."""
 
-    stage: "Stage"
+    harness: "Harness"
 
     def request_status_check(self, job_id: str) -> None:
-        self.stage.plan(self.stage.clock.now, lambda: self.stage.question(job_id))
+        self.harness.plan(self.harness.clock.now, lambda: self.harness.check_status(job_id))
 
 
 @dataclass
-class Stage:
-    """Everything there is, and what has gone wrong with it so far."""
+class Harness:
+    """A whole stack with the real handlers, and the violations found so far."""
 
-    hand: Hand
+    interceptor: Interceptor
     clock: ManualClock = field(default_factory=ManualClock)
     violations: dict[str, None] = field(default_factory=dict)  # each once, in their order
     failing: bool = False
@@ -61,7 +60,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         for name in functions.NAMES:
-            functions.worker(name, 0)  # what cannot be loaded is no accident
+            functions.load_handler(name, 0)  # what cannot be loaded is no fault
         self.fal = Fal(self.clock)
         self.cdn = Cdn(self.fal)
         self.rows = Rows(self.violated, self.clock)
@@ -72,32 +71,30 @@ class Stage:
         self.furnish()
 
     def furnish(self) -> None:
-        """Put a world in, every way out of it in the hand."""
+        """Build the world and wire all its ports to the interceptor."""
         self.world = self.build()
-        # What the tests look at is not the stack's doing: it is in nobody's hand.
+        # What the tests look at is no effect of the stack: it is not intercepted.
         self.jobs, self.datasets = self.world.jobs, self.world.datasets
         self.bucket = self.world.results
         self.heard = self.world.events
         self.jobs.rows = self.rows
-        wire(self.world, self.hand)
+        wire(self.world, self.interceptor)
 
     def build(self) -> StackWorld:
-        """The world whose every way out will be wired."""
+        """Return the world that will be wired."""
         doubles: dict[str, Any] = {
             "fal": self.fal,
             "source": self.cdn,
             "results": MemoryResults(now=self.clock),
-            "queue": Post(self.inbox, self.results),
-            "status_check": Questions(self),
-            "dead_letters": Undertaker((self.inbox, self.results)),
+            "queue": QueuePorts(self.inbox, self.results),
+            "status_check": StatusChecks(self),
+            "dead_letters": DeadLetterStore((self.inbox, self.results)),
         }
         return StackWorld(clock=self.clock, **doubles)
 
     def violated(self, promise: str) -> None:
-        """Note that something has happened that never may."""
+        """Note a violation."""
         self.violations[promise] = None
-
-    # ------------------------------------------------------------------------ what happens
 
     def drop(
         self,
@@ -112,18 +109,16 @@ class Stage:
         return dataset
 
     def announce(self, dataset: DatasetVersion, *, delay: timedelta = timedelta(0)) -> None:
-        """S3's event for it."""
         self.inbox.send(json.dumps(s3_event(dataset)), delay=delay)
 
     def take(self, queue: Queue, messages: list[Message]) -> None:
-        """Lambda hands some messages to the queue's function."""
+        """Invoke the queue's function with these messages."""
         taken = queue.receive(messages)
         if taken:
             event = {"Records": [message.record() for message in taken]}
             self.invoke(queue.function, event, lambda answer: queue.acknowledge(taken, answer))
 
     def deliver(self, delivery: WebhookDelivery, request: dict[str, Any] | None = None) -> None:
-        """fal calls the webhook."""
         request = request or self.request(delivery)
 
         def answered(answer: Any) -> None:
@@ -132,7 +127,7 @@ class Stage:
         self.invoke("webhook", request, answered)
 
     def request(self, delivery: WebhookDelivery) -> dict[str, Any]:
-        """The delivery as it comes through the API."""
+        """Return the delivery as the event of the API."""
         body = delivery.request.body()
         path = "/webhooks/" + delivery.request.webhook_url.split("/webhooks/", 1)[-1]
         signed_at = self.clock.now - delivery.request.signed_before
@@ -140,7 +135,6 @@ class Stage:
         return functions.api_event("POST", path, body.decode(), headers)
 
     def round(self) -> None:
-        """The schedule's tick."""
         self.next_round = max(self.next_round, self.clock.now) + EVERY
 
         def counted(tally: Any) -> None:
@@ -148,14 +142,14 @@ class Stage:
                 self.rounds += 1
                 self.doubtful = tally["doubtful"]
 
-        self.invoke("reconcile", functions.schedule_event(), counted)
+        self.invoke("reconcile", functions.committed("schedule"), counted)
 
-    def question(self, job_id: str) -> None:
-        """The reconciler is asked about one job."""
+    def check_status(self, job_id: str) -> None:
+        """Invoke the reconciler for one job."""
         self.invoke("reconcile", {"job_id": job_id}, lambda _: None)
 
     def dashboard(self, job: Job) -> str | None:
-        """The request of this job that a person sees at fal."""
+        """Return the request of this job that fal's dashboard shows."""
         seen = [
             request.request_id
             for request in self.fal.requests.values()
@@ -164,12 +158,12 @@ class Stage:
         return seen[-1] if seen else None
 
     def decide(self, job: Job, seen: str | None) -> None:
-        """A person says what fal's dashboard has shown of a submission in doubt."""
+        """Resolve a submission in doubt by what fal's dashboard has shown."""
         said = {"request_id": seen} if seen else {"not_submitted": True}
         self.ask("POST", f"/jobs/{job.job_id}/resolve", json.dumps(said))
 
     def ask(self, method: str, path: str, body: str | None = None) -> None:
-        """A person asks something of the jobs API."""
+        """Call the jobs API as a person."""
 
         def answered(answer: Any) -> None:
             if answer is not None and answer["statusCode"] not in ASKED:
@@ -178,7 +172,7 @@ class Stage:
         self.invoke("jobs", functions.api_event(method, path, body, caller=ADA), answered)
 
     def invoke(self, name: str, event: Mapping[str, Any], then: Callable[[Any], None]) -> None:
-        """A function's work on an event; ``then`` hears its answer, None if there was none."""
+        """Invoke a function; ``then`` gets its answer, None when it died."""
         self._invoke(name, event, self.world, then)
 
     def _invoke(
@@ -200,12 +194,12 @@ class Stage:
         then(answer)
 
     def hear(self, name: str) -> None:
-        """What a function has logged as an error counts as if it had been raised."""
+        """Count what a function has logged as an error as if it had been raised."""
         while functions.swallowed:
             self.complain(name, functions.swallowed.pop())
 
     def complain(self, name: str, error: BaseException) -> None:
-        """What a fault excuses is none of the function's own; without one it raises nothing."""
+        """Note an error as a violation unless a fault explains it."""
         if isinstance(error, ExceptionGroup):
             for each in error.exceptions:
                 self.complain(name, each)
@@ -213,25 +207,21 @@ class Stage:
             self.violated(f"{name} raised {error!r}")
 
     def excused(self, error: BaseException) -> bool:
-        """Whether something was made to fail that raises this."""
+        """Return whether a fault explains this error."""
         return self.failing and isinstance(error, OF_FAULTS)
 
     def trouble(self, effect: Effect, *, after: bool) -> BaseException:
-        """What a call raises that fails."""
         return trouble(effect, after=after)
 
-    # ------------------------------------------------------------------------ how it goes on
-
     def plan(self, at: datetime, event: Callable[[], None]) -> None:
-        """Something that will happen then."""
         self.planned.append((at, event))
         self.planned.sort(key=lambda each: each[0])
 
     def _planned(self) -> None:
         self.planned.pop(0)[1]()
 
-    def people(self) -> None:
-        """What the alarms and ERROR.txt ask of a person, done."""
+    def act_as_person(self) -> None:
+        """Do what the alarms and ERROR.txt ask of a person."""
         if any(not message.poison for message in (*self.inbox.dead, *self.results.dead)):
             self.ask("POST", "/redrive")
         for job in list(self.rows.values()):
@@ -244,7 +234,7 @@ class Stage:
                 self.decide(job, self.dashboard(job))
 
     def next(self) -> Callable[[], None]:
-        """What happens next by the clock, which is then put there."""
+        """Set the clock to the next event and return the event."""
         at, step = min(
             (
                 (at, step)
@@ -266,7 +256,7 @@ class Stage:
         self.take(queue, queue.visible()[:1])
 
     def in_doubt(self) -> list[Job]:
-        """The submissions that a person can settle now: no submitter that could still send lives."""
+        """Return the submissions that a person can settle now: no submitter can still send them."""
         return [
             job
             for job in self.rows.values()
@@ -275,11 +265,11 @@ class Stage:
         ]
 
     def settle(self) -> None:
-        """Called before the reckoning."""
+        """Prepare the check of the invariants."""
 
     @property
     def expected(self) -> list[str]:
-        """The jobs there must be: one for each dataset that still lies there as it was dropped."""
+        """The ids of the jobs that must exist: one for each dataset that was not changed since."""
         newest = {key: versions[-1] for key, versions in self.datasets.objects.items()}
         return [
             job_id_for(each.bucket, each.key, each.version_id)
@@ -289,7 +279,7 @@ class Stage:
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing is left to happen by itself."""
+        """Whether nothing more happens by itself."""
         return (
             not self.planned
             and not self.inbox.waiting

@@ -1,7 +1,8 @@
 """What a run says: one plain table, and how to see again what went wrong."""
 
+import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lora_drop.jobs.status import Status
@@ -12,7 +13,7 @@ SHOWN = 40  # violations of a part
 
 @dataclass
 class Result:
-    """What one part of the run has come to."""
+    """The result of one part of a run."""
 
     part: str
     figures: dict[str, object] = field(default_factory=dict)
@@ -20,11 +21,11 @@ class Result:
     seconds: float = 0.0
     reached: Counter[Status] = field(default_factory=Counter)
     tally: Tally | None = None
-    told: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """Columns under each other, the first to the left and numbers to the right."""
+    """Return a table: the first column is aligned to the left, numbers to the right."""
     cells = [list(head), *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     lines = [
@@ -37,8 +38,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
     return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
 
 
-def told(results: Sequence[Result], *, seed: int) -> str:
-    """The whole report."""
+def render(results: Sequence[Result], *, seed: int) -> str:
     lines: list[str] = []
     for result in results:
         figures = "  ".join(f"{name} {value}" for name, value in result.figures.items())
@@ -47,7 +47,7 @@ def told(results: Sequence[Result], *, seed: int) -> str:
     for result in results:
         if result.tally is not None:
             lines += ["", *_faults(result.tally)]
-        lines += ["", *result.told] if result.told else []
+        lines += ["", *result.lines] if result.lines else []
     reached = sum((result.reached for result in results), Counter[Status]())
     if reached:
         lines += [
@@ -75,3 +75,11 @@ def _faults(tally: Tally) -> list[str]:
     kinds = sum(tally.injected[kind] > 0 for kind in Fault)
     lines = table(head, rows)
     return [*lines, f"{kinds} of {len(Fault)} kinds struck, {tally.injected.total()} times"]
+
+
+def finish(figures: Mapping[str, object], lines: Iterable[str], violations: Sequence[str]) -> None:
+    """Print what one run came to, and exit with 1 when there are violations."""
+    said = [f"{name.replace('_', ' '):22} {value}" for name, value in figures.items()]
+    said += [*lines, *(f"VIOLATION {wrong}" for wrong in violations)]
+    sys.stdout.write("\n".join(said) + "\n")
+    sys.exit(bool(violations))

@@ -1,4 +1,4 @@
-"""The lives that accidents happen in: what is special about each, and how it has to end."""
+"""The scenarios that are interrupted: what is special about each, and how it has to end."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError, Sub
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 from tests.resilience.faults.fal import End, Request
-from tests.resilience.faults.harness import Stage
+from tests.resilience.faults.harness import Harness
 from tests.support.builders import make_archive, with_exif
 
 KEY = "portrait/ada.zip"
@@ -24,68 +24,50 @@ BAD_INPUT = Problem(code="fal_invalid_input", message="fal refused the parameter
 
 @dataclass(frozen=True)
 class Scenario:
-    """A life from the first drop to its rest; it may end in more than one way where time decides.
+    """A run from the first drop to its rest; it may end in more than one way where time decides.
 
     Each end: how many trainings are paid, and the states of the jobs, in the alphabet's order.
     """
 
     name: str
-    prepare: Callable[[Stage], None]
+    prepare: Callable[[Harness], None]
     ends: tuple[tuple[int, *tuple[Status, ...]], ...] = ((1, DONE),)
 
 
-def drop(stage: Stage, key: str = KEY, images: int = 10) -> None:
+def drop(harness: Harness, key: str = KEY, images: int = 10) -> None:
     """A dataset, and S3's event for it."""
-    stage.announce(stage.drop(key, make_archive(images=images)))
+    harness.announce(harness.drop(key, make_archive(images=images)))
 
 
-def _with_a_place(stage: Stage) -> None:
+def _with_a_place(harness: Harness) -> None:
     """A dataset that fal gets a clean copy of."""
-    stage.announce(stage.drop(KEY, make_archive(images=10, members={"IMG_1.jpg": with_exif(99)})))
+    harness.announce(
+        harness.drop(KEY, make_archive(images=10, members={"IMG_1.jpg": with_exif(99)}))
+    )
 
 
-def _training(change: Callable[[Request], None]) -> Callable[[Stage], None]:
-    """A life whose trainings are changed when fal accepts them."""
+def _training(
+    change: Callable[[Request], None] = lambda _: None,
+    *,
+    kept_for: timedelta | None = None,
+    **changes: object,
+) -> Callable[[Harness], None]:
+    """A scenario whose trainings are changed when fal accepts them."""
 
-    def prepare(stage: Stage) -> None:
-        ledger = stage.fal.on_accept
+    def prepare(harness: Harness) -> None:
+        ledger = harness.fal.on_accept
 
         def accepted(request: Request) -> None:
             ledger(request)
             change(request)
+            vars(request).update(changes)
+            if kept_for is not None:
+                request.kept_until = request.ended_at + kept_for
 
-        stage.fal.on_accept = accepted
-        drop(stage)
+        harness.fal.on_accept = accepted
+        drop(harness)
 
     return prepare
-
-
-def _lost(request: Request) -> None:
-    request.webhook_lost = True
-
-
-def _signed_long_ago(request: Request) -> None:
-    request.signed_before = 10 * MINUTE
-
-
-def _empty(request: Request) -> None:
-    request.payload_missing = True
-
-
-def _fails(request: Request) -> None:
-    request.end = End.BILLED_FAILURE
-
-
-def _fails_in_silence(request: Request) -> None:
-    request.end, request.webhook_lost = End.BILLED_FAILURE, True
-
-
-def _is_gone(request: Request) -> None:
-    request.webhook_lost, request.kept_until = True, request.ended_at + MINUTE
-
-
-def _empty_and_soon_gone(request: Request) -> None:
-    request.payload_missing, request.kept_until = True, request.ended_at + 6 * MINUTE
 
 
 def _not_fetched_once(request: Request) -> None:
@@ -93,84 +75,88 @@ def _not_fetched_once(request: Request) -> None:
         request.end = End.NOT_FETCHED
 
 
-def _one_slot(stage: Stage) -> None:
-    stage.world.limits = Limits(max_in_flight=1, monthly_usd=100.0, job_usd=25.0)
-    drop(stage)
-    drop(stage, OTHER, images=11)
+def _one_slot(harness: Harness) -> None:
+    harness.world.limits = Limits(max_in_flight=1, monthly_usd=100.0, job_usd=25.0)
+    drop(harness)
+    drop(harness, OTHER, images=11)
 
 
-def _deleted_in_the_line(stage: Stage) -> None:
-    _one_slot(stage)
-    stage.plan(stage.clock.now + 3 * MINUTE, lambda: _delete(stage, OTHER))
+def _deleted_in_the_line(harness: Harness) -> None:
+    _one_slot(harness)
+    harness.plan(harness.clock.now + 3 * MINUTE, lambda: _delete(harness, OTHER))
 
 
-def _delete(stage: Stage, key: str) -> None:
-    stage.datasets.put(key, None)
+def _delete(harness: Harness, key: str) -> None:
+    harness.datasets.put(key, None)
 
 
-def _twice(stage: Stage) -> None:
-    drop(stage)
-    stage.plan(stage.clock.now + MINUTE, lambda: drop(stage, OTHER))
+def _twice(harness: Harness) -> None:
+    drop(harness)
+    harness.plan(harness.clock.now + MINUTE, lambda: drop(harness, OTHER))
 
 
-def _too_dear(stage: Stage) -> None:
-    stage.world.limits = Limits(max_in_flight=2, monthly_usd=1.0, job_usd=25.0)
-    drop(stage)
+def _too_dear(harness: Harness) -> None:
+    harness.world.limits = Limits(max_in_flight=2, monthly_usd=1.0, job_usd=25.0)
+    drop(harness)
 
 
-def _refused(error: Exception) -> Callable[[Stage], None]:
-    def prepare(stage: Stage) -> None:
-        stage.fal.refusals.append(error)
-        drop(stage)
+def _refused(error: Exception) -> Callable[[Harness], None]:
+    def prepare(harness: Harness) -> None:
+        harness.fal.refusals.append(error)
+        drop(harness)
 
     return prepare
 
 
-def _answer_lost(stage: Stage, drop: Callable[[Stage], None] = drop) -> None:
-    stage.fal.lost_answers.append(SubmissionUnknownError("the answer was lost"))
-    drop(stage)
+def _answer_lost(harness: Harness, drop: Callable[[Harness], None] = drop) -> None:
+    harness.fal.lost_answers.append(SubmissionUnknownError("the answer was lost"))
+    drop(harness)
 
 
-def _by(way: DeliveryMethod) -> Callable[[Stage], None]:
+def _by(way: DeliveryMethod) -> Callable[[Harness], None]:
     """A dataset that goes to fal in this way, and an answer that is lost."""
 
-    def prepare(stage: Stage) -> None:
-        stage.world.way = way
-        _answer_lost(stage)
+    def prepare(harness: Harness) -> None:
+        harness.world.way = way
+        _answer_lost(harness)
 
     return prepare
 
 
-def _cancelled(stage: Stage) -> None:
-    stage.fal.training = 30 * MINUTE
-    drop(stage)
-    stage.plan(stage.clock.now + MINUTE, lambda: _cancel(stage))
+def _cancelled(harness: Harness) -> None:
+    harness.fal.training = 30 * MINUTE
+    drop(harness)
+    harness.plan(harness.clock.now + MINUTE, lambda: _cancel(harness))
 
 
-def _cancel(stage: Stage) -> None:
-    """A person asks until it is so."""
-    for job in list(stage.rows.values()):
+def _cancel(harness: Harness) -> None:
+    """Ask until the job is cancelled or has succeeded."""
+    for job in list(harness.rows.values()):
         if job.status in (Status.SUCCEEDED, Status.CANCELLED):
             return
-        stage.ask("POST", f"/jobs/{job.job_id}/cancel")
-    stage.plan(stage.clock.now + MINUTE, lambda: _cancel(stage))
+        harness.ask("POST", f"/jobs/{job.job_id}/cancel")
+    harness.plan(harness.clock.now + MINUTE, lambda: _cancel(harness))
 
 
 HAPPY = Scenario("from the drop to the LoRA", drop)
 SCENARIOS = (
     HAPPY,
-    Scenario("the event never comes", lambda stage: void(stage.drop(KEY))),
-    Scenario("the webhook never comes", _training(_lost)),
-    Scenario("the webhook was signed too long ago", _training(_signed_long_ago)),
-    Scenario("the webhook has no payload", _training(_empty)),
+    Scenario("the event never comes", lambda harness: void(harness.drop(KEY))),
+    Scenario("the webhook never comes", _training(webhook_lost=True)),
+    Scenario("the webhook was signed too long ago", _training(signed_before=10 * MINUTE)),
+    Scenario("the webhook has no payload", _training(payload_missing=True)),
     Scenario(
         "the webhook has no payload, and fal keeps none for long",
-        _training(_empty_and_soon_gone),
+        _training(payload_missing=True, kept_for=6 * MINUTE),
         ((1, DONE), (1, EXPIRED)),
     ),
-    Scenario("the training fails", _training(_fails), ((1, FAILED),)),
-    Scenario("the training fails in silence", _training(_fails_in_silence), ((1, FAILED),)),
-    Scenario("the result is gone", _training(_is_gone), ((1, EXPIRED),)),
+    Scenario("the training fails", _training(end=End.BILLED_FAILURE), ((1, FAILED),)),
+    Scenario(
+        "the training fails in silence",
+        _training(end=End.BILLED_FAILURE, webhook_lost=True),
+        ((1, FAILED),),
+    ),
+    Scenario("the result is gone", _training(webhook_lost=True, kept_for=MINUTE), ((1, EXPIRED),)),
     Scenario("fal cannot fetch the dataset once", _training(_not_fetched_once), ((2, DONE),)),
     Scenario("the dataset cannot train", lambda s: drop(s, images=3), ((0, REJECTED),)),
     Scenario("two datasets and one slot", _one_slot, ((2, DONE, DONE),)),
@@ -184,7 +170,7 @@ SCENARIOS = (
     Scenario("too dear for the month", _too_dear),
     Scenario("fal is not reached once", _refused(NotSubmittedError("refused"))),
     Scenario("fal refuses the account once", _refused(SubmissionRefusedError(NO_MONEY, held=True))),
-    # where nobody remembers the refusal, a person lets it be sent again, and fal takes it
+    # where no row has the refusal, a person lets it be sent again, and fal takes it
     Scenario(
         "fal refuses the input",
         _refused(SubmissionRefusedError(BAD_INPUT)),
@@ -197,10 +183,10 @@ SCENARIOS = (
     ),
     Scenario("the answer is lost, and the dataset in fal's own storage", _by(DeliveryMethod.FAL)),
     Scenario("the answer is lost, and the dataset was in the request", _by(DeliveryMethod.DATA)),
-    Scenario("nobody knows whether it was sent", _refused(SubmissionUnknownError("timeout"))),
+    Scenario("it is unknown whether it was sent", _refused(SubmissionUnknownError("timeout"))),
     Scenario("a person cancels it at fal", _cancelled, ((1, CANCELLED), (0, CANCELLED), (1, DONE))),
 )
 
 
 def void(_: object) -> None:
-    """For what is done for its effect."""
+    """Ignore a value."""

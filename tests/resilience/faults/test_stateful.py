@@ -1,4 +1,4 @@
-"""The same storm in Hypothesis' hands: it looks for a short story that breaks a promise."""
+"""The same harness in Hypothesis' hands: it looks for a short story that breaks a promise."""
 
 from contextlib import ExitStack
 from datetime import timedelta
@@ -10,14 +10,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.resilience.faults import functions
 from tests.resilience.faults.decisions import Decisions
 from tests.resilience.faults.faults import Fault
-from tests.resilience.faults.replay import by_seed
-from tests.resilience.faults.schedule import Schedule, archive
+from tests.resilience.faults.schedule import Schedule, archive, by_seed
 
 EXAMPLES, STEPS = 60, 25
 MINUTE = timedelta(minutes=1)
 
 
-class Armed:
+class PreparedSource:
     """A Source whose next choices by a name are laid ready; all others are the ordinary ones."""
 
     def __init__(self) -> None:
@@ -46,14 +45,14 @@ def names() -> list[str]:
         return sorted({name for seed in range(60) for name in by_seed(seed).made})
 
 
-class Storms(RuleBasedStateMachine):
-    """Drops, faults, persons and strangers in any order; at the end calm, and the reckoning."""
+class FaultMachine(RuleBasedStateMachine):
+    """Drops, faults, persons and strangers in any order; at the end all invariants are checked."""
 
     def __init__(self) -> None:
         super().__init__()
         self.around = ExitStack()
         self.around.enter_context(functions.quietly())
-        self.source = Armed()
+        self.source = PreparedSource()
 
     @initialize(slots=strategies.integers(0, 2), budget=strategies.integers(0, 2))
     def begin(self, slots: int, budget: int) -> None:
@@ -61,7 +60,7 @@ class Storms(RuleBasedStateMachine):
         self.source.arm("budget", 0, budget)
         self.source.arm("overlap", 0, 1)
         self.schedule = Schedule(Decisions(self.source))
-        self.storm = self.schedule.storm
+        self.harness = self.schedule.harness
 
     @rule(
         name=strategies.deferred(lambda: strategies.sampled_from(names())),
@@ -79,29 +78,29 @@ class Storms(RuleBasedStateMachine):
     @rule(number=strategies.integers(0, 3), valid=strategies.booleans())
     def drop(self, number: int, valid: bool) -> None:  # noqa: FBT001  # Hypothesis names it
         data = archive(number, valid=valid)
-        self.schedule.post.announce(self.storm.drop(f"portrait/ada-{number}.zip", data))
+        self.schedule.inputs.announce(self.harness.drop(f"portrait/ada-{number}.zip", data))
 
     @rule(number=strategies.integers(0, 3))
     def delete(self, number: int) -> None:
         key = f"portrait/ada-{number}.zip"
-        if self.storm.datasets.objects.get(key):
-            self.storm.datasets.put(key, None)
+        if self.harness.datasets.objects.get(key):
+            self.harness.datasets.put(key, None)
 
     @rule(what=strategies.sampled_from(["stranger", "person"]))
-    def somebody(self, what: str) -> None:
-        act = self.schedule.post.stranger if what == "stranger" else self.schedule.person
-        self.storm.plan(self.storm.clock.now, act)
+    def call_from_outside(self, what: str) -> None:
+        act = self.schedule.inputs.stranger if what == "stranger" else self.schedule.person
+        self.harness.plan(self.harness.clock.now, act)
 
     @rule(minutes=strategies.integers(10, 70))
     def go_down(self, minutes: int) -> None:
-        self.storm.plan(
-            self.storm.clock.now, partial(self.schedule.go_down, timedelta(minutes=minutes))
+        self.harness.plan(
+            self.harness.clock.now, partial(self.schedule.go_down, timedelta(minutes=minutes))
         )
 
     @invariant()
     def no_promise_is_broken_on_the_way(self) -> None:
-        storm = getattr(self, "storm", None)
-        assert not (storm and storm.violations), storm and list(storm.violations)
+        harness = getattr(self, "harness", None)
+        assert not (harness and harness.violations), harness and list(harness.violations)
 
     def teardown(self) -> None:
         try:
@@ -113,8 +112,8 @@ class Storms(RuleBasedStateMachine):
             self.around.close()
 
 
-TestStorms = Storms.TestCase
-TestStorms.settings = settings(
+TestFaults = FaultMachine.TestCase
+TestFaults.settings = settings(
     max_examples=EXAMPLES,
     stateful_step_count=STEPS,
     deadline=None,

@@ -14,96 +14,90 @@ from lora_drop.local.wire_faults import WireFault
 SIGNED = {"authorization": "AWS4-HMAC-SHA256"}
 LATENCY = {"min": 50, "max": 400}  # milliseconds
 HELD = 1500  # milliseconds that an answer is held back before it is 504
-NO_BODY = {"response": {"abort_bytes": 0}}  # the call has been carried out by then
+NO_BODY = {"abort_bytes": 0}  # the call has been carried out by then
 
 
-def _error(code: str, status: int, **fields: object) -> dict[str, Any]:
-    return {"error": {"code": code, "status": status, **({"fields": fields} if fields else {})}}
+type Rules = Mapping[str, Mapping[str, Any]]
 
 
-def _outage(fails: int, passes: int) -> dict[str, Any]:
-    return {"sequence": {"fail": fails, "pass": passes}}
+def _rule(
+    probability: float = 0, code: str = "", status: int = 0, operation: str = "", **rule: Any
+) -> dict[str, Any]:
+    """Strike this share of the calls, or of one operation's; answer with this error."""
+    if probability:
+        rule["probability"] = probability
+    if operation:
+        rule["operation"] = operation
+    if code:
+        rule["error"] = {"code": code, "status": status}
+    return rule
 
 
-DYNAMODB: Mapping[str, Mapping[str, Any]] = {
-    "DynamoDB is away for 16 calls": {**_outage(16, 400), **_error("InternalServerError", 500)},
+def _outage(fails: int, passes: int, code: str, status: int) -> dict[str, Any]:
+    return _rule(0, code, status, sequence={"fail": fails, "pass": passes})
+
+
+DYNAMODB: Rules = {
+    "DynamoDB is away for 16 calls": _outage(16, 400, "InternalServerError", 500),
     "DynamoDB cancels a transaction": {
         "operation": "TransactWriteItems",
         "probability": 0.06,
-        **_error(
-            "TransactionCanceledException",
-            400,
-            CancellationReasons=[{"Code": "TransactionConflict"}],
-        ),
+        "error": {
+            "code": "TransactionCanceledException",
+            "status": 400,
+            "fields": {"CancellationReasons": [{"Code": "TransactionConflict"}]},
+        },
     },
-    "DynamoDB throttles": {
-        "probability": 0.05,
-        **_error("ProvisionedThroughputExceededException", 400),
-    },
-    "DynamoDB answers 500": {"probability": 0.04, **_error("InternalServerError", 500)},
-    "DynamoDB answers 503": {"probability": 0.02, **_error("ServiceUnavailable", 503)},
-    "DynamoDB hangs up before it does the work": {"probability": 0.03, "reset": True},
-    "DynamoDB does the work and hangs up": {"probability": 0.05, **NO_BODY},
-    "DynamoDB answers 504 after a while": {"probability": 0.01, "timeout_ms": HELD},
-    "DynamoDB is slow": {"probability": 0.1, "latency": LATENCY},
+    "DynamoDB throttles": _rule(0.05, "ProvisionedThroughputExceededException", 400),
+    "DynamoDB answers 500": _rule(0.04, "InternalServerError", 500),
+    "DynamoDB answers 503": _rule(0.02, "ServiceUnavailable", 503),
+    "DynamoDB hangs up before it does the work": _rule(0.03, reset=True),
+    "DynamoDB does the work and hangs up": _rule(0.05, response=NO_BODY),
+    "DynamoDB answers 504 after a while": _rule(0.01, timeout_ms=HELD),
+    "DynamoDB is slow": _rule(0.1, latency=LATENCY),
 }
-S3: Mapping[str, Mapping[str, Any]] = {
-    "S3 is away for 6 calls": {**_outage(6, 120), **_error("SlowDown", 503)},
-    "S3 answers 200 with an error to CompleteMultipartUpload": {
-        "operation": "CompleteMultipartUpload",
-        "probability": 0.2,
-        **_error("InternalError", 200),
-    },
-    "S3 cuts a GetObject": {
-        "operation": "GetObject",
-        "probability": 0.08,
-        "response": {"abort_frac": 0.5},
-    },
-    "S3 hangs up within an UploadPart": {
-        "operation": "UploadPart",
-        "probability": 0.15,
-        "request": {"cut_upload": {"after_frac": 0.5}},
-    },
-    "S3 throttles": {"probability": 0.05, **_error("SlowDown", 503)},
-    "S3 answers 500": {"probability": 0.04, **_error("InternalError", 500)},
-    "S3 hangs up before it does the work": {"probability": 0.03, "reset": True},
-    "S3 completes an upload and hangs up": {
-        "operation": "CompleteMultipartUpload",
-        "probability": 0.25,
-        **NO_BODY,
-    },
-    "S3 begins an upload and hangs up": {
-        "operation": "CreateMultipartUpload",
-        "probability": 0.25,
-        **NO_BODY,
-    },
-    "S3 answers 504 after a while": {"probability": 0.01, "timeout_ms": HELD},
-    "S3 is slow": {"probability": 0.1, "latency": LATENCY},
+S3: Rules = {
+    "S3 is away for 6 calls": _outage(6, 120, "SlowDown", 503),
+    "S3 answers 200 with an error to CompleteMultipartUpload": _rule(
+        0.2, "InternalError", 200, "CompleteMultipartUpload"
+    ),
+    "S3 cuts a GetObject": _rule(0.08, operation="GetObject", response={"abort_frac": 0.5}),
+    "S3 hangs up within an UploadPart": _rule(
+        0.15, operation="UploadPart", request={"cut_upload": {"after_frac": 0.5}}
+    ),
+    "S3 throttles": _rule(0.05, "SlowDown", 503),
+    "S3 answers 500": _rule(0.04, "InternalError", 500),
+    "S3 hangs up before it does the work": _rule(0.03, reset=True),
+    "S3 completes an upload and hangs up": _rule(
+        0.25, operation="CompleteMultipartUpload", response=NO_BODY
+    ),
+    "S3 begins an upload and hangs up": _rule(
+        0.25, operation="CreateMultipartUpload", response=NO_BODY
+    ),
+    "S3 answers 504 after a while": _rule(0.01, timeout_ms=HELD),
+    "S3 is slow": _rule(0.1, latency=LATENCY),
 }
-SQS: Mapping[str, Mapping[str, Any]] = {
-    "SQS is away for 6 calls": {**_outage(6, 40), **_error("InternalFailure", 500)},
-    "SQS throttles": {"probability": 0.05, **_error("RequestThrottled", 400)},
-    "SQS answers 503": {"probability": 0.05, **_error("ServiceUnavailable", 503)},
-    "SQS hangs up before it does the work": {"probability": 0.04, "reset": True},
-    "SQS takes a message and hangs up": {"probability": 0.1, **NO_BODY},
-    "SQS is slow": {"probability": 0.1, "latency": LATENCY},
+SQS: Rules = {
+    "SQS is away for 6 calls": _outage(6, 40, "InternalFailure", 500),
+    "SQS throttles": _rule(0.05, "RequestThrottled", 400),
+    "SQS answers 503": _rule(0.05, "ServiceUnavailable", 503),
+    "SQS hangs up before it does the work": _rule(0.04, reset=True),
+    "SQS takes a message and hangs up": _rule(0.1, response=NO_BODY),
+    "SQS is slow": _rule(0.1, latency=LATENCY),
 }
-SECRETS: Mapping[str, Mapping[str, Any]] = {
-    "Secrets Manager is away for 6 calls": {
-        **_outage(6, 20),
-        **_error("InternalServiceError", 500),
-    },
-    "Secrets Manager throttles": {"probability": 0.1, **_error("ThrottlingException", 400)},
-    "Secrets Manager answers 503": {"probability": 0.05, **_error("ServiceUnavailable", 503)},
-    "Secrets Manager hangs up": {"probability": 0.05, "reset": True},
-    "Secrets Manager is slow": {"probability": 0.1, "latency": LATENCY},
+SECRETS: Rules = {
+    "Secrets Manager is away for 6 calls": _outage(6, 20, "InternalServiceError", 500),
+    "Secrets Manager throttles": _rule(0.1, "ThrottlingException", 400),
+    "Secrets Manager answers 503": _rule(0.05, "ServiceUnavailable", 503),
+    "Secrets Manager hangs up": _rule(0.05, reset=True),
+    "Secrets Manager is slow": _rule(0.1, latency=LATENCY),
 }
 SERVICES = {"dynamodb": DYNAMODB, "s3": S3, "sqs": SQS, "secretsmanager": SECRETS}
 
 # While it lasts, no dataset can be looked at: its message ends among the dead letters.
 OUTAGE = WireFault(
     "S3 is away until messages die",
-    {"service": "s3", "operation": "HeadObject", **_error("503", 503)},
+    {"service": "s3", "operation": "HeadObject", **_rule(0, "503", 503)},
 )
 
 # Of fal's own: at every so manieth occasion it strikes.

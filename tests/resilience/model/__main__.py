@@ -9,10 +9,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from tests.resilience.model.bounds import Bounds
-from tests.resilience.model.configurations import FULL, SMALL
-from tests.resilience.model.guards import GUARDS, check
-from tests.resilience.model.search import Found
+from tests.resilience.model.bounds import FULL, SMALL, Bounds
+from tests.resilience.model.search import Found, check
+from tests.resilience.mutations import OF_MODEL
 
 
 def main() -> int:
@@ -41,7 +40,7 @@ def searched(configurations: Sequence[Bounds]) -> bool:
         verdict = "1" if found.wrong else "0" if found.complete else "0, not complete"
         say(f"{bounds.name:44}{_numbers(found)}  {verdict}")
         if found.wrong:
-            _tell(found)
+            _print_trace(found)
     say(
         f"{'together':44}{sum(each.states for each in all_):12,}"
         f"{sum(each.transitions for each in all_):13,}{sum(each.seconds for each in all_):9.1f}\n"
@@ -50,15 +49,17 @@ def searched(configurations: Sequence[Bounds]) -> bool:
 
 
 def mutated(*, verbose: bool) -> bool:
-    """Whether every guard is missed when it is taken off."""
+    """Whether every guard is noticed when it is missing."""
     say(f"{'without this guard':63}{'steps':>5}  what is violated")
     good = True
-    for guard in GUARDS:
-        found = guard.missed()
+    for mutation in OF_MODEL:
+        assert mutation.model
+        with mutation.off():
+            found = check(mutation.model)
         good = good and bool(found.wrong)
-        say(f"{guard.name:63}{len(found.steps):5}  {found.wrong or 'NOTHING'}")
+        say(f"{mutation.name:63}{len(found.steps):5}  {found.wrong or 'NOTHING'}")
         if verbose:
-            _tell(found)
+            _print_trace(found)
     return good
 
 
@@ -72,7 +73,7 @@ def _numbers(found: Found) -> str:
     return f"{found.states:12,}{found.transitions:13,}{found.seconds:9.1f}"
 
 
-def _tell(found: Found) -> None:
+def _print_trace(found: Found) -> None:
     say(f"\n  {found.wrong}\n")
     for number, step in enumerate(found.steps, start=1):
         say(f"  {number:3}. {step}")

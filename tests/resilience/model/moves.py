@@ -6,14 +6,13 @@ from typing import NamedTuple
 
 from lora_drop.jobs.status import Status
 from tests.resilience.model.bounds import Bounds, Decision, Fault, Role
-from tests.resilience.model.fal import STRANGER, End, Request, Webhook
-from tests.resilience.model.rehearsal import Local, Outcome
+from tests.resilience.model.replay import Local, Outcome
 from tests.resilience.model.services import Call
-from tests.resilience.model.world import World, queued
+from tests.resilience.model.world import STRANGER, End, Request, Webhook, World, queued
 
 
 class Move(NamedTuple):
-    """Something that happens outside; where it calls a worker, whom and what for."""
+    """Something that happens outside the workers; it may call one."""
 
     text: str
     world: World
@@ -21,7 +20,7 @@ class Move(NamedTuple):
 
 
 def moves(world: World, bounds: Bounds) -> Iterator[Move]:
-    """Everything that may happen next."""
+    """Yield everything that may happen next."""
     faults = bounds.kinds if world.faults else frozenset()
     for request in world.requests:
         yield from _endings(world, request, faults)
@@ -36,12 +35,12 @@ def moves(world: World, bounds: Bounds) -> Iterator[Move]:
 
 
 def acknowledged(role: Role, outcome: Outcome) -> bool:
-    """Whether the message that a worker was called with is done with, as its handler has it."""
+    """Return whether the worker's message is acknowledged, as its handler decides."""
     return outcome.error is None or role in (Role.RECONCILE, Role.PERSON)
 
 
 def ended(world: World, local: Local) -> World:
-    """After a call has ended, or its worker has died: what is not done with comes again."""
+    """Return the world after a call or its worker has ended: an unacknowledged message comes again."""
     call: Call = local.call
     done = local.outcome is not None and acknowledged(call.role, local.outcome)
     if local.intents:
@@ -54,7 +53,7 @@ def ended(world: World, local: Local) -> World:
         copying = tuple(each for each in world.copying if each != call.owner)
         world = replace(world, copying=copying)
     if done:
-        return _told(world, call.message) if call.message else world
+        return _result_accepted(world, call.message) if call.message else world
     match call.role:
         case Role.SUBMIT:
             return replace(world, inbox=queued(world.inbox, call.about))
@@ -65,12 +64,12 @@ def ended(world: World, local: Local) -> World:
     return world
 
 
-def _told(world: World, delivered: Webhook) -> World:
-    """fal believes us that this has arrived."""
+def _result_accepted(world: World, delivered: Webhook) -> World:
+    """Note that a result was delivered and acknowledged."""
     request = world.request(delivered.request_id)
     if request is None or delivered.bare or delivered.end is not End.OK:
         return world
-    return world.with_request(replace(request, told=True))
+    return world.with_request(replace(request, delivered=True))
 
 
 def _endings(world: World, request: Request, faults: frozenset[Fault]) -> Iterator[Move]:
@@ -92,7 +91,6 @@ def _endings(world: World, request: Request, faults: frozenset[Fault]) -> Iterat
 
 
 def ending(world: World, request: Request, end: End, *, bare: bool = False) -> Move:
-    """fal ends a request and calls back."""
     webhook = Webhook(request.request_id, request.job_id, end, bare)
     after = world.with_request(replace(request, end=end))
     text = f"fal: {webhook}"
@@ -145,7 +143,7 @@ def messages(world: World) -> Iterator[Move]:
 
 
 def _new_owner(world: World) -> str:
-    """A name that nobody has, and that is on no lease."""
+    """Return a name that is no worker's and on no lease."""
     taken = {job.lease.owner for job in world.jobs.values() if job.lease} | {*world.copying}
     return next(name for name in ("k1", "k2", "k3", "k4", "k5") if name not in taken)
 

@@ -1,9 +1,9 @@
-"""The real services, put together as everywhere, over ports that rehearse.
+"""The real services, put together as everywhere, over ports that replay answers.
 
 Left out of the model, because none of it decides anything about a job's life: the files that a
-person reads (``Record.publish``), the events and the outbox they are told from, ``job.json``, the copies of deliveries, the datasets themselves
+person reads (``Record.publish``), the events and their outbox, ``job.json``, the copies of deliveries, the datasets themselves
 (they stay where they are), fal's prices, and the sweep of unfinished uploads. Copying one file is
-one step: how a copy survives its own accidents is ``lora_drop.services.copy``'s business, and tested
+one step: how a copy survives its own faults is ``lora_drop.services.copy``'s business, and tested
 there. The clock stands still; whether a deadline has passed is decided by what is read, see
 ``meanings.py``.
 """
@@ -24,9 +24,9 @@ from lora_drop.services.copy import Copier, CopyRequest
 from lora_drop.services.record import Record
 from lora_drop.services.store import ResultStorer
 from tests.resilience.model.bounds import Bounds, Role
-from tests.resilience.model.fal import Webhook
-from tests.resilience.model.rehearsal import Rehearsal
+from tests.resilience.model.replay import Replay
 from tests.resilience.model.table import plain_rows
+from tests.resilience.model.world import Webhook
 from tests.support.builders import NOW, SECRET
 from tests.support.memory import MemoryDatasets
 from tests.support.world import World as Assembly
@@ -49,7 +49,7 @@ class Call:
 
 
 class _Unpublished(Record):
-    """A Record whose files nobody reads and whose events nobody hears; that an end was told is kept."""
+    """A Record that publishes no files and no events; it only notes that an end was published."""
 
     __slots__ = ()
 
@@ -65,8 +65,8 @@ class _Unpublished(Record):
         return bool(job)
 
 
-class _Keeper(ResultStorer):
-    """A Keeper that is told what came of a copy."""
+class _Storer(ResultStorer):
+    """A ResultStorer whose copies are answered by the model."""
 
     __slots__ = ()
 
@@ -76,14 +76,14 @@ class _Keeper(ResultStorer):
         return cast("Copier", source)
 
 
-class _House(Assembly):
+class _Services(Assembly):
     @property
     def record(self) -> Record:
         return _Unpublished(self.jobs, self.results, self.events, self.clock)
 
-    def keeper_named(self, owner: str) -> ResultStorer:
+    def storer_named(self, owner: str) -> ResultStorer:
         """The store worker that has this name for its leases."""
-        return _Keeper(
+        return _Storer(
             self.record,
             self.results,
             self.source,
@@ -93,47 +93,47 @@ class _House(Assembly):
         )
 
 
-class Houses:
-    """The services of every rehearsal, over the same datasets."""
+class ServiceFactory:
+    """The services of every replay, over the same datasets."""
 
     def __init__(self, bounds: Bounds) -> None:
         self.limits = Limits(bounds.slots, monthly_usd=bounds.budget, job_usd=25.0)
         self.datasets = MemoryDatasets()
         self.versions: dict[str, DatasetVersion] = {}
         for number in range(bounds.jobs):
-            steps = str(1000 if bounds.twins else 1000 + number)
+            steps = str(1000 if bounds.duplicates else 1000 + number)
             world = Assembly(datasets=self.datasets)
             dropped = world.drop(f"portrait/{'abc'[number]}.zip", metadata={"steps": steps})
             self.versions[dropped.key] = dropped
         self.datasets.came = dict.fromkeys(self.versions, NOW - timedelta(days=1))
 
-    def play(self, call: Call, rehearsal: Rehearsal) -> object:
+    def play(self, call: Call, replay: Replay) -> object:
         """The call, over what its ports have answered so far."""
-        return CALLS[call.what](self._house(rehearsal), call, self.versions)
+        return CALLS[call.what](self._services(replay), call, self.versions)
 
-    def _house(self, rehearsal: Rehearsal) -> _House:
+    def _services(self, replay: Replay) -> _Services:
         nothing: Callable[..., Any] = lambda *_, **__: None  # noqa: E731  # it is a port's answer
-        return _House(
-            jobs=rehearsal.port("jobs", bookmark=nothing, keep_bookmark=nothing, outbox=dict),
+        return _Services(
+            jobs=replay.port("jobs", bookmark=nothing, keep_bookmark=nothing, outbox=dict),
             datasets=self.datasets,
-            results=rehearsal.port(
+            results=replay.port(
                 "results", write=nothing, remove=nothing, abort=nothing, sweep=lambda **_: 0
             ),
-            source=rehearsal.port("copier", copy=_copying(rehearsal)),
-            fal=rehearsal.port("fal", price=nothing),
-            queue=rehearsal.port("queue"),
-            deliveries=rehearsal.port("deliveries", keep=nothing),
+            source=replay.port("copier", copy=_copying(replay)),
+            fal=replay.port("fal", price=nothing),
+            queue=replay.port("queue"),
+            deliveries=replay.port("deliveries", keep=nothing),
             limits=self.limits,
         )
 
 
-def _copying(rehearsal: Rehearsal) -> Callable[[CopyRequest], object]:
+def _copying(replay: Replay) -> Callable[[CopyRequest], object]:
     """What is copied where to; the notes that come with the order are the worker's own."""
-    return lambda request: rehearsal.ask("copier", "copy", request.prefix, request.artifact)
+    return lambda request: replay.ask("copier", "copy", request.prefix, request.artifact)
 
 
 @contextmanager
-def rehearsing() -> Iterator[None]:
+def without_time() -> Iterator[None]:
     """While this lasts, time stands still for the services, and a deadline is what the rows say."""
     known: dict[tuple[bytes, bytes, bytes], bool] = {}
 
@@ -149,41 +149,43 @@ def rehearsing() -> Iterator[None]:
         yield
 
 
-def _submit(house: _House, call: Call, versions: Mapping[str, DatasetVersion]) -> object:
-    return house.submitter.submit_dataset(versions[call.about])
+def _submit(services: _Services, call: Call, versions: Mapping[str, DatasetVersion]) -> object:
+    return services.submitter.submit_dataset(versions[call.about])
 
 
-def _deliver(house: _House, call: Call, _: Mapping[str, DatasetVersion]) -> object:
+def _deliver(services: _Services, call: Call, _: Mapping[str, DatasetVersion]) -> object:
     assert call.message
     headers, body = call.message.delivery()
     token = webhook_token(SECRET, call.message.to)
-    return house.webhook_handler.deliver(call.about, token, headers, body)
+    return services.webhook_handler.deliver(call.about, token, headers, body)
 
 
-def _decide(name: str) -> Callable[[_House, Call, Mapping[str, DatasetVersion]], object]:
-    def decided(house: _House, call: Call, _: Mapping[str, DatasetVersion]) -> object:
-        return getattr(house.manual_actions, name)(call.about, by=PERSON)
+def _decide(name: str) -> Callable[[_Services, Call, Mapping[str, DatasetVersion]], object]:
+    def decided(services: _Services, call: Call, _: Mapping[str, DatasetVersion]) -> object:
+        return getattr(services.manual_actions, name)(call.about, by=PERSON)
 
     return decided
 
 
-def _accepted(house: _House, call: Call, _: Mapping[str, DatasetVersion]) -> object:
+def _accepted(services: _Services, call: Call, _: Mapping[str, DatasetVersion]) -> object:
     job_id, request_id = call.about.split(" ")
-    return house.manual_actions.accepted(job_id, request_id, by=PERSON)
+    return services.manual_actions.accepted(job_id, request_id, by=PERSON)
 
 
-CALLS: Mapping[str, Callable[[_House, Call, Mapping[str, DatasetVersion]], object]] = (
+CALLS: Mapping[str, Callable[[_Services, Call, Mapping[str, DatasetVersion]], object]] = (
     MappingProxyType(
         {
             "submit": _submit,
             "deliver": _deliver,
-            "store": lambda house, call, _: house.keeper_named(call.owner).store_result(call.about),
-            "reconcile": lambda house, _, __: house.reconciler.reconcile(),
+            "store": lambda services, call, _: services.storer_named(call.owner).store_result(
+                call.about
+            ),
+            "reconcile": lambda services, _, __: services.reconciler.reconcile(),
             "not submitted": _decide("not_submitted"),
             "approve": _decide("approve"),
             "cancel": _decide("cancel"),
             "accepted": _accepted,
-            "retry": lambda house, call, _: house.retry_service.retry(
+            "retry": lambda services, call, _: services.retry_service.retry(
                 call.about, resume=False, by=PERSON
             ),
         }

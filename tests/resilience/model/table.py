@@ -5,17 +5,81 @@ Only a job's own row is not spelt out in DynamoDB's types: that is the contract 
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from datetime import datetime, timedelta
+from enum import Enum
 from typing import Any
 from unittest.mock import patch
 
 from botocore.exceptions import ClientError
+from pydantic import BaseModel
 
 from lora_drop.adapters import dynamodb, dynamodb_writes
 from lora_drop.adapters.dynamodb import DynamoJobs
 from lora_drop.jobs.job import Job
-from tests.resilience.model.values import Row
+
+type Key = Hashable
+PLAIN = (type(None), bool, int, float, str, bytes, Enum, datetime, timedelta)
+
+
+class Row:
+    """A job as it is kept; there is one row for all that are equal, so ``is`` compares them."""
+
+    __slots__ = ("job", "text")
+    _known: dict[str, "Row"] = {}  # noqa: RUF012  # one table for all: that is its purpose
+
+    def __init__(self, job: Job, text: str) -> None:
+        self.job = job
+        self.text = text
+
+    @classmethod
+    def of(cls, job: Job) -> "Row":
+        text = job.model_dump_json()
+        row = cls._known.get(text)
+        if row is None:
+            row = cls._known[text] = cls(job, text)
+        return row
+
+
+def key_of(value: object) -> Key:
+    """What tells this value from others; equal values have equal keys."""
+    if isinstance(value, PLAIN):
+        return value
+    if isinstance(value, Job):
+        return Row.of(value)
+    if isinstance(value, BaseModel):
+        return type(value).__name__, value.model_dump_json()
+    return type(value).__name__, *(key_of(member) for member in _members(value))
+
+
+def _members(value: object) -> Iterable[object]:
+    match value:
+        case Mapping():
+            return value.items()
+        case tuple() | list():
+            return value
+    if is_dataclass(value):
+        return [getattr(value, field.name) for field in fields(value)]
+    raise TypeError(f"nothing tells one {type(value).__name__} from another")
+
+
+def brief(value: object) -> str:
+    """The value as a counterexample shows it."""
+    match value:
+        case Job():
+            request = f" {value.request_id}" if value.request_id else ""
+            return f"{value.job_id} {value.status} v{value.version}{request}"
+        case None | bool() | int() | str():
+            return str(value)[:36]
+        case tuple() | list():
+            return "[" + ", ".join(brief(item) for item in value) + "]"
+    for name in ("request_id", "name", "key"):
+        if found := getattr(value, name, None):
+            return f"{type(value).__name__} {found}"
+    return type(value).__name__
+
 
 type Place = tuple[str, str]
 type Item = Mapping[str, Any]
@@ -24,7 +88,7 @@ type Frozen = tuple[tuple[Place, tuple[tuple[str, Any], ...]], ...]
 
 @contextmanager
 def plain_rows() -> Iterator[None]:
-    """While this lasts, a job's item holds the job itself, and nobody is to be told of anything."""
+    """While this lasts, a job's item holds the job itself, and the outbox stays empty."""
     with (
         patch.object(dynamodb_writes, "item_of", _item_of),
         patch.object(dynamodb_writes, "_outbox", lambda *_: []),
@@ -51,21 +115,17 @@ class Table:
 
     @property
     def store(self) -> DynamoJobs:
-        """The real adapter over this table."""
         client: Any = self
         return DynamoJobs(client, "jobs")
 
     def frozen(self) -> Frozen:
-        """All of it, to be compared and kept."""
         return tuple(sorted((place, _frozen(item)) for place, item in self.items.items()))
 
     def get_item(self, *, Key: Item, **_: Any) -> dict[str, Any]:  # noqa: N803  # boto3's names
-        """One item, or none."""
         item = self.items.get(_place(Key))
         return {} if item is None else {"Item": item}
 
     def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N803
-        """Those that are there."""
         keys = RequestItems["jobs"]["Keys"]
         found = [self.items[_place(key)] for key in keys if _place(key) in self.items]
         return {"Responses": {"jobs": found}}
@@ -87,13 +147,11 @@ class Table:
         yield {"Items": found[: (PaginationConfig or {}).get("MaxItems")]}
 
     def delete_item(self, **action: Any) -> None:
-        """One item, if its condition holds."""
         if not _holds(action, self.items.get(_target(action), {})):
             raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}}, "DeleteItem")
         self.items.pop(_target(action), None)
 
     def transact_write_items(self, *, TransactItems: Sequence[Any]) -> None:  # noqa: N803
-        """All of it or nothing."""
         actions = [next(iter(each.items())) for each in TransactItems]
         if len({_target(action) for _, action in actions}) < len(actions):
             raise ValueError("one transaction cannot touch an item twice")
@@ -154,12 +212,12 @@ def _updated(action: Mapping[str, Any], item: Item | None) -> Item:
     new = dict(action["Key"] if item is None else item)
     for clause in clauses.split(", "):
         name, value = clause.split(" ")
-        told = action["ExpressionAttributeValues"][value]
-        if "N" in told:
-            new[name] = {"N": str(_plain(new.get(name, {"N": "0"})) + _plain(told))}
+        given = action["ExpressionAttributeValues"][value]
+        if "N" in given:
+            new[name] = {"N": str(_plain(new.get(name, {"N": "0"})) + _plain(given))}
             continue
         had = set(new.get(name, {"SS": ()})["SS"])
-        left = had | set(told["SS"]) if verb == "ADD" else had - set(told["SS"])
+        left = had | set(given["SS"]) if verb == "ADD" else had - set(given["SS"])
         new.pop(name, None)
         if left:
             new[name] = {"SS": tuple(sorted(left))}

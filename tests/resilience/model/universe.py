@@ -1,14 +1,15 @@
-"""All moments of a check and the steps between them."""
+"""All states of a check and the steps between them; and a way through them as text."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
+from tests.resilience.model.answers import answers
 from tests.resilience.model.bounds import Bounds, Fault, Role
-from tests.resilience.model.meanings import answers
+from tests.resilience.model.invariants import broken
 from tests.resilience.model.moves import ended, moves
-from tests.resilience.model.promises import broken
-from tests.resilience.model.rehearsal import Answer, Effect, Local, Stage
-from tests.resilience.model.services import Call, Houses
+from tests.resilience.model.replay import Answer, Effect, Executions, Local
+from tests.resilience.model.services import Call, ServiceFactory
 from tests.resilience.model.world import World
 
 type Workers = tuple[Local | None, ...]
@@ -21,7 +22,7 @@ DIES = "dies"
 
 
 class Node:
-    """A world, met once, with what is known to follow from it."""
+    """A world with what may follow from it, computed once."""
 
     __slots__ = ("_answers", "_moves", "world", "wrong")
 
@@ -43,7 +44,6 @@ class Node:
         return known
 
     def moves(self, universe: "Universe") -> tuple[tuple[str, "Node", Call | None], ...]:
-        """What may happen outside."""
         if self._moves is None:
             found = moves(self.world, universe.bounds)
             self._moves = tuple((each.text, universe.node(each.world), each.call) for each in found)
@@ -56,8 +56,8 @@ class Universe:
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
         self.roles = bounds.roles
-        self.houses = Houses(bounds)
-        self.stage = Stage(self.houses.play)
+        self.factory = ServiceFactory(bounds)
+        self.executions = Executions(self.factory.play)
         self._nodes: dict[World, Node] = {}
         self._places = {
             role: [at for at, each in enumerate(self.roles) if each is role] for role in Role
@@ -65,11 +65,9 @@ class Universe:
 
     @property
     def worlds(self) -> int:
-        """How many worlds have been met."""
         return len(self._nodes)
 
     def node(self, world: World) -> Node:
-        """The one node of this world."""
         node = self._nodes.get(world)
         if node is None:
             node = self._nodes[world] = Node(world, broken(world, self.bounds))
@@ -78,7 +76,7 @@ class Universe:
     def start(self) -> State:
         """Every dataset was dropped, and nothing else has happened."""
         bounds = self.bounds
-        inbox = tuple(sorted(self.houses.versions))
+        inbox = tuple(sorted(self.factory.versions))
         world = World(bounds.faults, bounds.rounds, bounds.decisions, inbox=inbox)
         return self.node(world), (None,) * len(self.roles)
 
@@ -88,7 +86,7 @@ class Universe:
         for at, local in enumerate(workers):
             if local is not None and local.effect is not None:
                 for text, answer, after in node.answers(local.effect, self):
-                    then = self.stage.after(local, answer)
+                    then = self.executions.after(local, answer)
                     yield at, local, text, self._on(after, workers, at, then)
                 if node.world.faults and Fault.CRASH in self.bounds.kinds:
                     after = self.node(node.world.fewer_faults())
@@ -99,7 +97,7 @@ class Universe:
             else:
                 free = [at for at in self._places[call.role] if workers[at] is None]
                 if free:
-                    local = self.stage.begin(call)
+                    local = self.executions.begin(call)
                     yield free[0], local, text, self._on(after, workers, free[0], local)
 
     def _on(self, node: Node, workers: Workers, at: int, local: Local) -> State:
@@ -107,7 +105,7 @@ class Universe:
         if local.outcome is None:
             return node, self._sorted(workers, at, local)
         if local.outcome.surprising:
-            wrong = f"nobody had thought of {local.outcome.text}, in {local.call}"
+            wrong = f"unexpected error: {local.outcome.text}, in {local.call}"
             node = self.node(replace(node.world, wrong=wrong))
         return self._over(node, workers, at, local)
 
@@ -133,3 +131,59 @@ class Universe:
 def number(local: Local | None) -> int:
     """What workers of one kind are sorted by."""
     return 0 if local is None else local.number
+
+
+def trace(universe: Universe, states: Sequence[State]) -> tuple[str, ...]:
+    """Return a way through the states, a line for each step; workers keep their names."""
+    return tuple(_lines(universe, states))
+
+
+def _lines(universe: Universe, states: Sequence[State]) -> Iterator[str]:
+    roles = universe.roles
+    names = [f"{role} {roles[: at + 1].count(role)}" for at, role in enumerate(roles)]
+    for before, after in pairwise(states):
+        step = next(each for each in universe.steps(before) if each[3] == after)
+        at, local, text, _ = step
+        yield _line(names, before, step)
+        if at >= 0:
+            names = _renamed(universe, names, before, after, at)
+            if after[1] != before[1] and local and _ended(before, after):
+                yield f"    … {local.call} is over"
+        assert text is not None
+
+
+def _line(names: Sequence[str], before: State, step: Step) -> str:
+    at, local, text, _ = step
+    if at < 0 or local is None:
+        return text
+    if before[1][at] is None:
+        return f"{names[at]}: {local.call} {text}".rstrip()
+    return f"{names[at]}: {text}" if text == DIES else f"{names[at]}: {local.effect} → {text}"
+
+
+def _ended(before: State, after: State) -> bool:
+    return sum(each is None for each in after[1]) > sum(each is None for each in before[1])
+
+
+def _renamed(
+    universe: Universe, names: list[str], before: State, after: State, at: int
+) -> list[str]:
+    """The names in their new order: the one worker that has changed may have moved."""
+    places = universe.alike(at)
+    had = {place: before[1][place] for place in places}
+    changed = _changed(had, [after[1][place] for place in places])
+    pairs = [(changed if place == at else had[place], names[place]) for place in places]
+    pairs.sort(key=lambda pair: number(pair[0]), reverse=True)
+    renamed = list(names)
+    for place, (_, name) in zip(places, pairs, strict=True):
+        renamed[place] = name
+    return renamed
+
+
+def _changed(had: dict[int, Local | None], has: Sequence[Local | None]) -> Local | None:
+    """Return the worker in the place that was free."""
+    left = list(has)
+    for local in had.values():
+        if local in left:
+            left.remove(local)
+    return left[0] if left else None
