@@ -1,7 +1,9 @@
 # What is done with this project. Everything it needs lands in .venv and in uv's cache.
 #
 #   make demo   the main job on this machine: a ZIP of photos in, a trained LoRA out
-#   make test   every check: format, lint, types, layers, template, tests
+#   make test   the checks and the fast tests: before each commit
+#   make proof  the long proofs: whole sweeps, fault schedules, model check, IAM mutations, containers
+#   make check  format, lint, types, layers, template, and that the docs are current
 #   make canary the functions and the pipeline, with secrets and names in all data: none gets out
 #   make chaos  the pipeline under every fault, SEEDS=2000 schedules of them; one table
 #   make iam    what each function may and uses, and what breaks without it; one table
@@ -25,7 +27,7 @@ UV := $(STARTED)/bin/uv
 VENV := .venv/.complete
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help venv demo test check canary chaos iam deploy pins
+.PHONY: help venv demo test proof check canary chaos iam deploy pins
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -48,9 +50,16 @@ $(VENV): $(UV) requirements-dev.txt pyproject.toml
 demo: venv
 	@$(RUN) lora-drop demo
 
-# The tests come last, so that the last line is pytest's.
+# Two workers, a file in one of them. The tests come last, so that the last line is pytest's.
+PYTEST := pytest -n 2 --dist loadgroup
+
 test: check
-	@$(RUN) pytest
+	@$(RUN) $(PYTEST) -m "not proof and not containers"
+
+SCHEDULES ?= 500
+proof: venv
+	@$(RUN) python -m tests.resilience.faults --seeds "$(SCHEDULES)" --only crash --only schedules --only model
+	@$(RUN) $(PYTEST) -m "proof or containers"
 
 canary: venv
 	@$(RUN) python -m tests.security.canary
@@ -73,6 +82,7 @@ check: venv
 	@$(RUN) mypy
 	@$(RUN) mypy --python-version 3.12 shared/lora_drop # the oldest that the wheel installs on
 	@$(RUN) lint-imports
+	@$(RUN) python -m lora_drop.dev.docs --check
 	@$(RUN) python -m lora_drop.local.tools sam validate --lint --region us-east-1
 	@$(RUN) cfn-lint --include-checks I --regions us-east-1 -- template.yaml
 	@$(RUN) python -m lora_drop.local.tools checkov --config-file .checkov.yaml

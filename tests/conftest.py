@@ -20,7 +20,7 @@ for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "FAL_KEY", 
     os.environ.pop(name, None)
 
 
-# Files that nobody here wrote, too large to be kept here.
+# Files from other projects, too large to be kept here.
 CORPORA = Path(os.environ.get("CORPORA", ROOT.parent / "shared" / "corpora"))
 
 
@@ -39,3 +39,15 @@ def corpora() -> Path:
 def root() -> Path:
     """The project's root."""
     return ROOT
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under pytest-xdist keep a file in one worker, and all tests of the deployed stack in one.
+
+    Those come first, since they take longest.
+    """
+    for item in items:
+        stack = item.get_closest_marker("stack") is not None
+        item.add_marker(pytest.mark.xdist_group("stack" if stack else item.path.name))
+    items.sort(key=lambda item: item.get_closest_marker("stack") is None)

@@ -162,7 +162,7 @@ def test_idle_costs_match_the_template() -> None:
     assert f"| {len(ALARMS)} alarms at" in RUNBOOK
     assert f"this one has {len(drawn)} |" in RUNBOOK
     assert f"| {kinds.count('AWS::SecretsManager::Secret')} secrets at" in RUNBOOK
-    assert f"\n{len(ALARMS)} alarms and a dashboard" in (ROOT / "README.md").read_text()
+    assert f"\n{len(ALARMS)} alarms and a dashboard" in (ROOT / "docs" / "operators.md").read_text()
 
 
 def test_removed_stack_keeps_documented_resources() -> None:

@@ -16,7 +16,7 @@ from lora_drop.client.stack import find_stack
 from lora_drop.local.emulator import own_environment
 from tests.support.template import template
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.proof]
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 400  # seconds

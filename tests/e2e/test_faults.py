@@ -7,7 +7,7 @@ import pytest
 from tests.resilience.faults import bad_wires, burst
 from tests.resilience.faults.wire_rules import OUTAGE
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.proof]
 KILLS = 6
 KINDS = 25  # of those that there are: chance decides which of the rare ones strike
 

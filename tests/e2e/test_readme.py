@@ -50,7 +50,7 @@ def test_generated_pages_are_current() -> None:
 
 
 def test_sam_local_line_is_current(root: Path) -> None:
-    [shown] = SAM_LOCAL.findall((root / "README.md").read_text())
+    [shown] = SAM_LOCAL.findall((root / "docs" / "developers.md").read_text())
     state = Path(".lora-drop")
 
     printed = shlex.split(sam_local_line(state, state / "sam-env.json"))
@@ -63,7 +63,7 @@ def test_sam_local_line_is_current(root: Path) -> None:
 def test_presets_in_readme_are_current(root: Path) -> None:
     rows = re.findall(
         r"^\| `(\w+)`.*? \| (\d+) \| ([\d.]+) \| \$([\d.]+) \|$",
-        (root / "README.md").read_text(),
+        (root / "docs" / "photographers.md").read_text(),
         re.MULTILINE,
     )
 

@@ -19,7 +19,7 @@ from lora_drop.simulator.config import SimulatorConfig
 from lora_drop.simulator.running import running_simulator
 from tests.e2e.conftest import run_command
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.proof]
 
 
 @contextmanager

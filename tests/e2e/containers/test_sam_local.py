@@ -177,7 +177,7 @@ def test_the_api_takes_webhooks_and_answers_questions(containers: Containers, ap
 
 def test_the_line_in_the_readme_runs(containers: Containers, trained: dict[str, str]) -> None:
     del trained
-    [shown] = README_LINE.findall((ROOT / "README.md").read_text())
+    [shown] = README_LINE.findall((ROOT / "docs" / "developers.md").read_text())
     line = (
         shown.replace("ada.zip", QUEUED)
         .replace(".lora-drop/", f"{containers.local.state}/")

@@ -8,6 +8,7 @@ import logging
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import astuple
 from functools import wraps
 from typing import Any
 
@@ -175,16 +176,34 @@ def pytest_runtest_logstart(nodeid: str) -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Search what a test left of its output; a failed test shows its variables, and is not searched."""
-    if not report.failed:
+    """Search what a test left of its output; a failed test shows its variables, and is not searched.
+
+    A report that comes from a worker of pytest-xdist (it has a ``node``) was searched there.
+    """
+    if not report.failed and not hasattr(report, "node"):
         for name, text in report.sections:
             if "log" not in name:  # those were recorded as log records
                 WATCH.lines(text, secrets_alone=not is_of_functions(report.nodeid))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker of pytest-xdist has counted and found."""
+    seen, hits = getattr(node, "workeroutput", {}).get("canaries", ({}, ()))
+    WATCH.seen.update({Place(place): count for place, count in seen.items()})
+    WATCH.hits += [
+        Hit(Kind(kind), canary, Place(place), test, around)
+        for kind, canary, place, test, around in hits
+    ]
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the session when a canary was found."""
-    if WATCH.hits and session.exitstatus == pytest.ExitCode.OK:
+    """Fail the session when a canary was found; a worker of pytest-xdist hands over what it has."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        seen = {place.value: count for place, count in WATCH.seen.items()}
+        output["canaries"] = (seen, [tuple(map(str, astuple(hit))) for hit in WATCH.hits])
+    elif WATCH.hits and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
