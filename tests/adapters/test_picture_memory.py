@@ -54,7 +54,7 @@ LOOK = """
     from lora_drop.adapters import pillow
     from lora_drop.datasets.images.describe import describe
     from lora_drop.datasets.images.header import InvalidImageError
-    from lora_drop.datasets.images.mending import Change
+    from lora_drop.datasets.images.pictures import Change
     from lora_drop.datasets.images.reading import WholeImage
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for file in sys.argv[2:]:

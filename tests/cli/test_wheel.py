@@ -118,7 +118,7 @@ def test_sam_gets_the_checkouts_files(installed: Path, empty: Path, root: Path) 
         file.relative_to(first).as_posix() for file in Path(first).rglob("*") if file.is_file()
     }
     assert {"template.yaml", "samconfig.toml", "functions/Makefile"} <= names
-    assert {"functions/submit/requirements.txt", "shared/lora_drop/bootstrap.py"} <= names
+    assert {"functions/submit/requirements.txt", "shared/lora_drop/bootstrap/base.py"} <= names
     assert not [
         name
         for name in names

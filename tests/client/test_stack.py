@@ -131,7 +131,7 @@ def test_api_of_a_deployed_stack() -> None:
 
 def test_up_exports_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command ``up`` prints all that AWS's tools need."""
-    monkeypatch.setattr("lora_drop.cli.stack.local_stack", UpAlready)
+    monkeypatch.setattr("lora_drop.client.stack.local_stack", UpAlready)
     result = CliRunner().invoke(application(), ["up"])
 
     [line] = [each for each in result.stdout.splitlines() if each.startswith("export ")]

@@ -49,7 +49,7 @@ class FalUpdateHandler:
         if fact.request_id in job.earlier_requests:
             return job
         if job.terminal:
-            self.record.publish_files(job)
+            self.record.publish_again(job)
             return job
         adopted = _adopt(job, fact.request_id, self.record)
         return self._written(job, self._applied(adopted, fact, asked=asked, doubted=doubted), fact)

@@ -216,7 +216,7 @@ class Reconciler:
                 if self.record.clock() - job.updated_at >= SUBMIT_DEADLINE:
                     self.record.move(job, Status.SUBMIT_UNKNOWN, problems=(UNKNOWN,))
             case Status.SUBMIT_UNKNOWN:
-                self.record.publish_files(job)
+                self.record.publish_again(job)
                 self._look_for_evidence(job)
             case Status.SUBMITTED | Status.TRAINING if job.request_id:
                 self._ask(job, job.request_id)
@@ -225,7 +225,7 @@ class Reconciler:
             case Status.READY if self.record.clock() - job.updated_at >= WAITS_AFTER:
                 pass  # its files are long right, and thousands may wait
             case _:
-                self.record.close_when_settled(self.record.publish_files(job))
+                self.record.publish_again(job)
 
     def _release(self, job: Job) -> None:
         """Put the job back into the waiting queue once what held it may be over; a person's decision is not replaced."""
@@ -233,7 +233,7 @@ class Reconciler:
             self.record.move(job, Status.READY, problems=(), held_for=codes_of(job.problems))
             self.waiting_queue.wake_next()
         elif self.record.clock() - job.updated_at < WAITS_AFTER:
-            self.record.publish_files(job)
+            self.record.publish_again(job)
 
     def _affordable(self, job: Job) -> bool:
         if not any(problem.code == BUDGET_EXHAUSTED for problem in job.problems):

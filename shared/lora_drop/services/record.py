@@ -111,6 +111,10 @@ class Record:
             newest = found if found is not None and found.version > job.version else None
         return job
 
+    def publish_again(self, job: Job) -> None:
+        """Publish the files of a job that did not change, and close it when it has ended long ago."""
+        self.close_when_settled(self.publish_files(job))
+
     def close_when_settled(self, job: Job) -> None:
         """Take an ended job off the list of open jobs once no function can still write its files.
 

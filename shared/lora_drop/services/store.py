@@ -72,7 +72,7 @@ class ResultStorer:
         if job.status is not Status.STORING:
             if job.terminal:
                 self._abort_uploads(job)
-            self.record.publish_files(job)
+            self.record.publish_again(job)
             return job
         job_lease = JobLease.take(self.record, job, owner=self.owner(), length=self.lease)
         if job_lease is None:

@@ -65,7 +65,7 @@ class Submitter:
         now = self.record.jobs.get(job.job_id) or job
         if now.version == job.version:
             # What an earlier run has written and died before it published.
-            self.record.publish_files(now)
+            self.record.publish_again(now)
         return SubmitResult(now, sent)
 
     def _open(self, dataset: DatasetVersion) -> OpenDataset | DatasetRejectedError:
@@ -210,6 +210,6 @@ class Submitter:
         """Return where it stands: the reconciler announces it every round until the other has ended."""
         problem = waits_for(same.job_id, held=same.status is Status.HELD)
         if problem in job.problems:
-            self.record.publish_files(job)
+            self.record.publish_again(job)
             return job
         return self.record.set_problems(job, problem, content_digest=content_digest)

@@ -78,7 +78,7 @@ def test_error_in_check_rejects_the_job(
     def broken(*_: object, **__: object) -> None:
         raise mistake
 
-    monkeypatch.setattr("lora_drop.services.check.evaluate", broken)
+    monkeypatch.setattr("lora_drop.services.check.layout_of", broken)
     job = world.submit(world.drop())
 
     [problem] = job.problems
