@@ -149,7 +149,7 @@ def listing(backend: Aws | None, monkeypatch: pytest.MonkeyPatch) -> Listing:
         return Listing(memory, memory)
     monkeypatch.setattr(s3_shelf, "PAGE", 3)
     drops = S3Drops(backend, backend.bucket("datasets"))
-    return Listing(s3_shelf.S3Shelf(backend.s3, drops.bucket), drops)
+    return Listing(s3_shelf.S3DatasetListing(backend.s3, drops.bucket), drops)
 
 
 def walked(listing: Listing, after: str | None = None) -> list[DatasetVersion]:
@@ -252,5 +252,5 @@ def test_unversioned_object_is_named_as_events(aws: Aws) -> None:
     aws.s3.create_bucket(Bucket=bucket)
     aws.s3.put_object(Bucket=bucket, Key="a.zip", Body=b"x")
     aws.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    [(dataset, _)] = s3_shelf.S3Shelf(aws.s3, bucket).list_page(None).datasets
+    [(dataset, _)] = s3_shelf.S3DatasetListing(aws.s3, bucket).list_page(None).datasets
     assert (dataset.version_id, dataset.named_version) == ("null", "")

@@ -127,7 +127,7 @@ def _metadata(metadata: Mapping[str, str]) -> dict[str, str]:
 PAGE = 1000  # the most that S3 gives
 
 
-class S3Shelf:
+class S3DatasetListing:
     """Every object as it lies there now; older versions and deleted ones are passed over."""
 
     def __init__(self, client: "S3Client", bucket: str) -> None:

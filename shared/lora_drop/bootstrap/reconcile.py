@@ -26,7 +26,7 @@ class ReconcileBootstrap(FalBootstrap[ReconcileSettings]):
     def reconciler(self) -> "Reconciler":
         """Return the round that makes sure no job is ever stuck."""
         from lora_drop.adapters.s3_client import s3_client
-        from lora_drop.adapters.s3_datasets import S3Shelf
+        from lora_drop.adapters.s3_datasets import S3DatasetListing
         from lora_drop.services.evidence import Evidence
         from lora_drop.services.reconcile import Reconciler
         from lora_drop.services.sweep import Sweep
@@ -37,7 +37,7 @@ class ReconcileBootstrap(FalBootstrap[ReconcileSettings]):
             self._inbox(settings.inbox_queue_url),
         )
         record = self._record(results)
-        shelf = S3Shelf(s3_client(), settings.datasets_bucket)
+        shelf = S3DatasetListing(s3_client(), settings.datasets_bucket)
         return Reconciler(
             record=record,
             fal_updates=self._fal_updates(

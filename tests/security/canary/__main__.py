@@ -11,8 +11,8 @@ import pytest
 SUITES = (
     "tests/handlers",
     "tests/adapters/test_fal_post.py",
-    "tests/simulator/test_fal_pipeline.py",
-    "tests/simulator/test_fal_storage.py",
+    "tests/simulator/test_pipeline.py",
+    "tests/simulator/test_storage_and_copy.py",
 )
 
 if __name__ == "__main__":

@@ -1,0 +1,108 @@
+"""Names of classes and modules are made of words of docs/glossary.md and ordinary ones."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+# Ordinary words of programming, of Python, AWS, HTTP and file formats.
+STANDARD = frozenset(
+    """
+    access action active adapter allow answer api as auth background bad base beyond body
+    bootstrap box boxes break browse bucket budget bus byte cdn change check choice chunk clean cli
+    client code colour command common config conflict content control convert copy count cursor
+    data dead deadline deploy describe dev directory display doc download drop dynamo dynamodb early
+    emulator end entry error evaluate event eventbridge exist extra fail fal field file finish flag
+    foreign forget format forward found fresh go gone group handle header heif history host html id
+    illegal image in incoming incomplete init input inspect interrupt invalid item jpeg json jwks
+    key kind label lambda large late layer lazy letter limit list local log long main make manual
+    many markup mean message meta metadata meter method metric miss model multipart name network no
+    not number object observability occupy one open over page parameter part permanent photo picture
+    place plan platform png portrait post prefix price process public publish query queue range rate
+    raw read refuse reject resolve result round row rule run s s3 safetensor sam sample schema
+    secret section select send sent serve server service setting share sign simulator single source
+    sqs stack stale start step storage store structure style summary table tag tail target terminal
+    text tiff too tool train transient transition transport trigger turbo unacceptable unavailable
+    unknown unreadable unsatisfiable until unusable update upload url use v valid validation value
+    verdict version view wait webp whole wire word write z 2 3
+    """.split()  # noqa: SIM905  # a paragraph reads better
+)
+# Irregular forms of words that stand in one of the two lists.
+FORMS = {
+    "forgotten": "forget",
+    "broken": "break",
+    "hidden": "hide",
+    "written": "write",
+    "deliveries": "delivery",
+    "entries": "entry",
+    "copies": "copy",
+    "copier": "copy",
+    "meaning": "mean",
+    "mender": "mend",
+    "mended": "mend",
+    "submitter": "submission",
+    "submit": "submission",
+    "submitted": "submission",
+    "inspector": "inspection",
+    "erasable": "erasure",
+    "erased": "erasure",
+    "eraser": "erasure",
+    "deployment": "deploy",
+    "layers": "layer",
+    "selection": "select",
+    "stored": "store",
+    "inputs": "input",
+    "related": "relation",
+    "handler": "handle",
+    "promises": "promise",
+    "earlier": "early",
+    "planned": "plan",
+    "occupied": "occupy",
+    "reconcile": "reconciler",
+    "state": "status",
+    "dispatch": "dispatcher",
+}
+
+
+def names(root: Path) -> Iterator[tuple[str, str]]:
+    package = root / "shared" / "lora_drop"
+    for file in sorted(package.rglob("*.py")):
+        for part in file.relative_to(package).with_suffix("").parts:
+            yield from ((word, str(file)) for word in part.strip("_").split("_"))
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ClassDef):
+                words = re.findall(r"[A-Z]+(?=[A-Z][a-z]|\d|$)|[A-Z][a-z]*|[a-z]+|\d", node.name)
+                yield from ((word.lower(), node.name) for word in words)
+
+
+def stems(word: str) -> Iterator[str]:
+    word = FORMS.get(word, word)
+    yield word
+    for ending in ("s", "es", "d", "ed", "r", "er", "ing"):
+        if word.endswith(ending):
+            stem = word.removesuffix(ending)
+            yield from (stem, f"{stem}e")
+            if len(stem) > 2 and stem[-1] == stem[-2]:
+                yield stem[:-1]
+
+
+def test_names_are_made_of_known_words(root: Path) -> None:
+    page = (root / "docs" / "glossary.md").read_text()
+    listed = set(
+        re.findall(r"\w+", " ".join(re.findall(r"^\| \*\*(.+?)\*\*", page, re.MULTILINE)).lower())
+    )
+
+    unknown = {
+        f"{word} in {name}"
+        for word, name in names(root)
+        if word and not {*stems(word)} & (listed | STANDARD)
+    }
+
+    assert unknown == set()
+
+
+def test_glossary_is_sorted(root: Path) -> None:
+    page = (root / "docs" / "glossary.md").read_text()
+    listed = [word.lower() for word in re.findall(r"^\| \*\*(.+?)\*\*", page, re.MULTILINE)]
+
+    assert listed == sorted(listed)
