@@ -10,11 +10,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from lora_drop import settings
 from lora_drop.dev.pages import dataset_errors_page, trainers_page
-from lora_drop.dev.schemas import events_schema, report_schema
+from lora_drop.dev.promises import check_none_lost, promises_page
+from lora_drop.dev.schemas import events_schema, job_schema, report_schema
 from lora_drop.jobs.status import TRANSITIONS, TROUBLED, Status
 from lora_drop.local.tools import ROOT
 
@@ -78,6 +80,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "dataset-errors.md": dataset_errors_page,
     "report.schema.json": report_schema,
     "events.schema.json": events_schema,
+    "job.schema.json": job_schema,
+    "promises.md": partial(promises_page, ROOT),
 }
 
 
@@ -108,6 +112,9 @@ def main() -> None:
         if found := stale():
             sys.exit(f"stale: {', '.join(found)}; run: python -m lora_drop.dev.docs")
         return
+    if (before := DOCS / "promises.md").is_file():
+        changelog = (ROOT / "CHANGELOG.md").read_text()
+        check_none_lost(before.read_text(), promises_page(ROOT), changelog)
     for name, make in PAGES.items():
         (DOCS / name).write_text(make())
 

@@ -1,13 +1,15 @@
-"""docs/report.schema.json and docs/events.schema.json, from the models that write reports and events."""
+"""The JSON schemas in docs/, from the models that write reports, events and public jobs."""
 
 import json
 from typing import override
 
+from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
 from lora_drop.datasets.report import Report
 from lora_drop.jobs.events import StatusChange
+from lora_drop.jobs.public_job import PublicJob
 
 
 class AsWritten(GenerateJsonSchema):
@@ -23,14 +25,22 @@ class AsWritten(GenerateJsonSchema):
 
 
 def report_schema() -> str:
-    """The JSON schema (draft 2020-12) of ``report.json``, as text."""
-    schema = Report.model_json_schema(mode="serialization", schema_generator=AsWritten)
-    dialect = {"$schema": GenerateJsonSchema.schema_dialect}
-    return json.dumps({**dialect, **schema}, indent=2) + "\n"
+    """Return the JSON schema of ``report.json``, as text."""
+    return _schema(Report)
 
 
 def events_schema() -> str:
-    """The JSON schema (draft 2020-12) of the events' ``detail``, as text."""
-    schema = StatusChange.model_json_schema(mode="serialization", schema_generator=AsWritten)
+    """Return the JSON schema of the events' ``detail``, as text."""
+    return _schema(StatusChange)
+
+
+def job_schema() -> str:
+    """Return the JSON schema of a job as the API and ``status.json`` show it, as text."""
+    return _schema(PublicJob)
+
+
+def _schema(model: type[BaseModel]) -> str:
+    """Return a model's schema (draft 2020-12)."""
+    schema = model.model_json_schema(mode="serialization", schema_generator=AsWritten)
     dialect = {"$schema": GenerateJsonSchema.schema_dialect}
     return json.dumps({**dialect, **schema}, indent=2) + "\n"

@@ -1,9 +1,12 @@
 """What leaves the stack about a job is an allowlist, compared here with literal documents."""
 
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from lora_drop.fal.trainers.parameters import ParameterSource, TrainingParameters
 from lora_drop.jobs.artifacts import Artifact, StoredFile, Upload
@@ -145,6 +148,12 @@ EVENT_STRINGS = {
 def test_public_job_is_exactly_this() -> None:
     """The API and status.json show exactly the listed fields of a job."""
     assert public(JOB) == PUBLISHED
+
+
+def test_public_job_fits_its_schema(root: Path) -> None:
+    schema = json.loads((root / "docs" / "job.schema.json").read_text())
+
+    assert list(Draft202012Validator(schema).iter_errors(PUBLISHED)) == []
 
 
 @pytest.mark.promise("nothing leaks")
