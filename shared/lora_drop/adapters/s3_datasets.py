@@ -1,6 +1,7 @@
 """The datasets bucket: one dataset by ranges, and all of them page by page."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -9,15 +10,7 @@ from botocore.exceptions import ClientError, IncompleteReadError
 from lora_drop.jobs.errors import DatasetRejectedError, DatasetUnreadableError
 from lora_drop.jobs.job import DatasetVersion
 from lora_drop.jobs.problems import Problem
-from lora_drop.ports import OpenDataset
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
-from datetime import datetime
-from typing import TYPE_CHECKING
-
-from lora_drop.ports import DatasetPage
+from lora_drop.ports import DatasetPage, OpenDataset
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -1,7 +1,9 @@
 """The models bucket: a job's files, and the webhook deliveries kept beside them."""
 
+import base64
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -10,24 +12,14 @@ from urllib.parse import urlencode
 from botocore.exceptions import ClientError
 
 from lora_drop.adapters.s3_datasets import S3Range
+from lora_drop.fal.webhooks import RawDelivery
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.errors import DatasetUnreadableError
-from lora_drop.jobs.job import DatasetVersion
+from lora_drop.jobs.job import DatasetVersion, Job
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
-
-import base64
-import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-from lora_drop.fal.webhooks import RawDelivery
-from lora_drop.jobs.job import Job
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 
 PART = 8 * 1024**2  # bytes; S3 takes no less than 5 MiB but for the last one

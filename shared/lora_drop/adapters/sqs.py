@@ -1,22 +1,15 @@
 """Messages between the functions: SQS queues, and the asynchronous call of the reconciler."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from lora_drop.jobs.job import DatasetVersion
-from lora_drop.messages import StoreRequest, s3_notice_for
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
-
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-from lora_drop.messages import StatusCheckRequest
+from lora_drop.messages import StatusCheckRequest, StoreRequest, s3_notice_for
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_sqs import SQSClient
 
 
 class SqsInbox:

@@ -43,8 +43,8 @@ class JobStore(Protocol):
         """Keep a new job; return False if its id is taken, and then nothing is changed.
 
         Raises JobForgottenError when a job of this id was, and ConflictError when two do so at the same moment and
-        neither is kept yet, when the content has another job than ``claim`` says, and when others
-        are not ``still`` what they were read as.
+        neither is kept yet, when the content has another job than ``claim`` says, and when jobs
+        in ``unchanged`` are not what they were read as.
         """
 
     def get(self, job_id: str) -> Job | None:
@@ -62,7 +62,7 @@ class JobStore(Protocol):
         claim: Claim | None = None,
         unchanged: Sequence[Job] = (),
     ) -> None:
-        """Write ``after`` if the job is still ``before``, and others are ``still`` what they were read as.
+        """Write ``after`` if the job is still ``before``, and the jobs in ``unchanged`` are what they were read as.
 
         Raises ConflictError if one of them is not.
 

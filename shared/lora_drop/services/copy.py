@@ -152,7 +152,7 @@ class _Copy:
         self._results = copier.results
         self._now = copier.now
         self._length = copier.part
-        self._order = request
+        self._request = request
         self._name = name
         self._key = request.prefix + name
         self._upload: Upload | None = None
@@ -176,7 +176,7 @@ class _Copy:
 
     def resume(self) -> None:
         """Take up what an earlier try has left, where it can be gone on with."""
-        self._upload = self._order.notes.find(self._name)
+        self._upload = self._request.notes.find(self._name)
         if self._upload is None:
             return
         if not self.resumable:
@@ -197,7 +197,7 @@ class _Copy:
         """End what is stored by now of this copy."""
         if self._upload:
             self._results.abort(self._key, self._upload.upload_id)
-            self._order.notes.drop(self._upload)
+            self._request.notes.drop(self._upload)
         self._upload, self._parts, self._fresh = None, {}, True
 
     def fetch(self, file: OpenArtifact, ahead: Executor) -> StoredFile:
@@ -205,15 +205,15 @@ class _Copy:
         identity = self._identity(file)
         if self._upload and (self._upload.identity, self._upload.size) != (identity, file.size):
             self.discard()
-        if self._order.checked and self._fresh:
-            self._check = check_for(self._order.artifact, file.size)
+        if self._request.checked and self._fresh:
+            self._check = check_for(self._request.artifact, file.size)
         arrivals = Arrivals(file, self._length, self._parts, ahead)
         try:
             while arrivals.waiting:
                 self._take(file, *arrivals.take())
             return self.finish()
         except ResultInvalidError as why:
-            if self._order.artifact.size in (None, file.size):
+            if self._request.artifact.size in (None, file.size):
                 raise
             raise DownloadInterruptedError(
                 f"{self._name} is not of the size that fal says"
@@ -225,7 +225,7 @@ class _Copy:
             self._check.finish(self._size)
             parts = [self._parts[number] for number in sorted(self._parts)]
             self._results.complete(self._key, self._upload.upload_id, parts)
-            self._order.notes.drop(self._upload)
+            self._request.notes.drop(self._upload)
         if not self._fresh:
             return self._results.reread(self._key)
         return StoredFile(
@@ -237,7 +237,7 @@ class _Copy:
         )
 
     def _take(self, file: OpenArtifact, number: int, data: bytes) -> None:
-        if self._now() >= self._order.until:
+        if self._now() >= self._request.until:
             raise DownloadInterruptedError(f"{self._name} takes longer than there is time for")
         self._size += len(data)
         if self._fresh:
@@ -248,7 +248,7 @@ class _Copy:
         if self._upload is None:
             if len(data) < self._length or len(data) == file.size:
                 self._check.finish(len(data))
-                self._results.put(self._key, data, self._order.label)
+                self._results.put(self._key, data, self._request.label)
                 return
             self._upload = self._begin(file)
         self._parts[number] = self._results.upload(self._key, self._upload.upload_id, number, data)
@@ -257,7 +257,7 @@ class _Copy:
         """Begin a new copy in parts, logged before its first part, so that it can always be found and ended."""
         if file.identity:
             self._settle(file)
-        upload_id = self._results.begin(self._key, self._order.label)
+        upload_id = self._results.begin(self._key, self._request.label)
         upload = Upload(
             name=self._name,
             upload_id=upload_id,
@@ -265,7 +265,7 @@ class _Copy:
             size=file.size or 0,
         )
         try:
-            self._order.notes.add(upload)
+            self._request.notes.add(upload)
         except Exception:
             self._results.abort(self._key, upload_id)
             raise
@@ -283,4 +283,4 @@ class _Copy:
 
     def _identity(self, file: OpenArtifact) -> str:
         """Return the ETag, which means something only together with the address."""
-        return file.identity and f"{file.identity} {self._order.label.source[:16]}"
+        return file.identity and f"{file.identity} {self._request.label.source[:16]}"

@@ -59,7 +59,7 @@ class Record:
     ) -> Job:
         """Return the job one step on, written but not published: nothing may stand before a paid call.
 
-        Raises ConflictError, also where others are not ``still`` what they were read as, and NoSlotError or
+        Raises ConflictError, also where the jobs in ``unchanged`` are not what they were read as, and NoSlotError or
         OverBudgetError, and writes nothing then.
         """
         moved = job.move(to, now=self.clock(), **changes)
