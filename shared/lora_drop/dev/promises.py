@@ -1,7 +1,8 @@
 """docs/promises.md: every promise to the user, each with the tests that hold it.
 
 A test holds a promise when it carries ``@pytest.mark.promise(kind)`` (or its module does, by
-``pytestmark``); the first line of its docstring is the promise. Tests are read, not imported.
+``pytestmark``); the first line of its docstring is the promise. A test that holds several carries
+one ``@pytest.mark.promise(kind, sentence)`` for each. Tests are read, not imported.
 """
 
 import ast
@@ -69,36 +70,42 @@ def promises(root: Path) -> Iterator[Promise]:
     for file in sorted((root / "tests").rglob("test_*.py")):
         tree = ast.parse(file.read_text())
         name = file.relative_to(root).as_posix()
-        module_kind = _kind_of_module(tree)
+        module_marks = _marks_of_module(tree)
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                kind = _kind_of(node.decorator_list) or module_kind
-                if kind and node.name.startswith("test_"):
-                    yield _promise(kind, node, name)
+                if not node.name.startswith("test_"):
+                    continue
+                for kind, *said in _marks(node.decorator_list) or module_marks:
+                    yield _promise(kind, *said, node=node, file=name)
 
 
-def _promise(kind: str, node: ast.FunctionDef | ast.AsyncFunctionDef, file: str) -> Promise:
-    sentence = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ").strip()
+def _promise(
+    kind: str, said: str = "", *, node: ast.FunctionDef | ast.AsyncFunctionDef, file: str
+) -> Promise:
+    docstring = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ").strip()
+    sentence = said or docstring
     if kind not in KINDS or not sentence:
         raise PromiseError(f"{file}::{node.name}: kind {kind!r}, docstring {sentence!r}")
     return Promise(kind, sentence.replace("|", "\\|"), f"{file}::{node.name}")
 
 
-def _kind_of_module(tree: ast.Module) -> str | None:
+def _marks_of_module(tree: ast.Module) -> list[list[str]]:
     for node in tree.body:
         if isinstance(node, ast.Assign) and any(
             isinstance(target, ast.Name) and target.id == "pytestmark" for target in node.targets
         ):
             value = node.value
-            return _kind_of(value.elts if isinstance(value, ast.List | ast.Tuple) else [value])
-    return None
+            return _marks(value.elts if isinstance(value, ast.List | ast.Tuple) else [value])
+    return []
 
 
-def _kind_of(marks: list[ast.expr]) -> str | None:
-    for mark in marks:
-        if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.promise":
-            return str(ast.literal_eval(mark.args[0]))
-    return None
+def _marks(marks: list[ast.expr]) -> list[list[str]]:
+    """Return the arguments of each promise among the decorators."""
+    return [
+        [str(ast.literal_eval(argument)) for argument in mark.args]
+        for mark in marks
+        if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.promise"
+    ]
 
 
 def _counts(page: str) -> dict[str, int]:
