@@ -1,12 +1,34 @@
-"""The error answers of the jobs API, in one form: ``{"error": {"code": …, "message": …}}``."""
+"""What API Gateway asks the functions: the routes of the jobs API, of forget and of fal's webhook.
+
+Errors have one form: ``{"error": {"code": …, "message": …}}``.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.metrics import MetricUnit
 
-from lora_drop.jobs.errors import LoraDropError
+from lora_drop.bootstrap.forget import ForgetBootstrap
+from lora_drop.bootstrap.jobs import JobsBootstrap
+from lora_drop.bootstrap.webhook import WebhookBootstrap
+from lora_drop.jobs import erasures, errors
+from lora_drop.jobs.ids import digest_of
+from lora_drop.jobs.public_job import public
+from lora_drop.messages import (
+    ForgetRequest,
+    JobsQuery,
+    ResolveRequest,
+    RetryRequest,
+    caller_of,
+    raw_delivery,
+)
+from lora_drop.observability import Metric, about
+from lora_drop.services.browse import list_jobs, show_budget, show_job
+
+REDRIVEN_AT_ONCE = 100
 
 
 def _nothing_more(_: Any) -> Mapping[str, Any]:
@@ -17,7 +39,7 @@ def _nothing_more(_: Any) -> Mapping[str, Any]:
 class ErrorAnswer:
     """What the API answers to some errors; ``message`` and ``more`` are made from the error."""
 
-    errors: Sequence[type[LoraDropError]]
+    errors: Sequence[type[errors.LoraDropError]]
     status: int
     code: str
     message: Callable[[Any], str] = str
@@ -33,3 +55,190 @@ def answer_errors(app: APIGatewayRestResolver, answers: Sequence[ErrorAnswer]) -
     """Make the app answer each of these errors; the most specific class of an error decides."""
     for answer in answers:
         app.exception_handler(list(answer.errors))(answer)
+
+
+UNKNOWN_JOB = ErrorAnswer(
+    [errors.JobNotFoundError], 404, "job_unknown", lambda error: f"There is no job {error}."
+)
+INVALID_QUERY = ErrorAnswer([errors.BadQuery], 400, "query_invalid")
+
+
+def jobs_api(
+    bootstrap: Callable[[], JobsBootstrap], logger: Logger, tracer: Tracer
+) -> APIGatewayRestResolver:
+    """Return the jobs API; who may ask is API Gateway's business (IAM)."""
+    app = APIGatewayRestResolver()
+    _add_lists(app, bootstrap)
+    _add_manual_actions(app, bootstrap)
+
+    def forgotten(error: errors.JobForgottenError) -> str:
+        about("", logger, tracer)  # its id is for no log any more
+        return f"{error} was forgotten; lora-drop forget shows the proof."
+
+    unavailable = ErrorAnswer(
+        [errors.FalUnavailableError],
+        503,
+        "fal_unavailable",
+        lambda error: f"{error}. Try again in a minute.",
+    )
+    gone = ErrorAnswer([errors.JobForgottenError], 410, "job_forgotten", forgotten)
+    refused = ErrorAnswer(
+        [errors.ActionNotAllowedError, errors.ConflictError], 409, "nothing_to_decide"
+    )
+    answer_errors(app, [unavailable, UNKNOWN_JOB, gone, refused, INVALID_QUERY])
+    return app
+
+
+def _add_lists(app: APIGatewayRestResolver, bootstrap: Callable[[], JobsBootstrap]) -> None:
+    @app.get("/jobs")
+    def jobs() -> dict[str, Any]:
+        """Return jobs, newest first, ``?status=``, ``?limit=`` (1 to 100), ``?cursor=``."""
+        query = JobsQuery.parse(app.current_event.query_string_parameters)
+        return list_jobs(
+            status=query.status, limit=query.limit, cursor=query.cursor, jobs=bootstrap().jobs
+        )
+
+    @app.get("/jobs/<job_id>")
+    def job(job_id: str) -> dict[str, Any]:
+        return show_job(job_id, jobs=bootstrap().jobs)
+
+    @app.get("/budget")
+    def budget() -> dict[str, Any]:
+        """Return the month's dollars and the slots."""
+        limits = bootstrap().settings.limits
+        return show_budget(now=bootstrap().clock(), limits=limits, jobs=bootstrap().jobs)
+
+
+def _add_manual_actions(
+    app: APIGatewayRestResolver, bootstrap: Callable[[], JobsBootstrap]
+) -> None:
+    """Add what a person decides; each is done in the caller's name."""
+
+    def caller() -> str:
+        return caller_of(app.current_event.raw_event)
+
+    @app.post("/jobs/<job_id>/resolve")
+    def resolve(job_id: str) -> dict[str, Any]:
+        """Take what the caller says of a submission in doubt."""
+        said, actions = ResolveRequest.parse(app.current_event.body), bootstrap().manual_actions
+        if said.request_id is None:
+            return public(actions.not_submitted(job_id, by=caller()))
+        return public(actions.accepted(job_id, said.request_id, by=caller()))
+
+    @app.post("/jobs/<job_id>/approve")
+    def approve(job_id: str) -> dict[str, Any]:
+        return public(bootstrap().manual_actions.approve(job_id, by=caller()))
+
+    @app.post("/jobs/<job_id>/cancel")
+    def cancel(job_id: str) -> dict[str, Any]:
+        return public(bootstrap().manual_actions.cancel(job_id, by=caller()))
+
+    @app.post("/jobs/<job_id>/retry")
+    def retry(job_id: str) -> dict[str, Any]:
+        """Train the same dataset once more: ``{"resume": true}`` goes on from the last checkpoint."""
+        order = RetryRequest.parse(app.current_event.body)
+        return public(bootstrap().retry_service.retry(job_id, resume=order.resume, by=caller()))
+
+    @app.post("/jobs/<job_id>/replay")
+    def replay(job_id: str) -> dict[str, Any]:
+        """Take in once more what fal has delivered for a job."""
+        return public(bootstrap().retry_service.replay(job_id))
+
+    @app.post("/redrive")
+    def redrive() -> dict[str, Any]:
+        """Send the dead letters of both queues back, 100 of each at most."""
+        return {"moved": bootstrap().dead_letters.redrive(REDRIVEN_AT_ONCE)}
+
+
+def forget_api(bootstrap: Callable[[], ForgetBootstrap], logger: Logger) -> APIGatewayRestResolver:
+    """Return the route that erases a job."""
+    app = APIGatewayRestResolver()
+
+    @app.post("/jobs/<job_id>/forget")
+    def forget(job_id: str) -> dict[str, Any]:
+        """Erase a job as far as there is time; to be asked again until ``done``.
+
+        A look erases nothing: it answers which ``jobs`` would go; none, when that is begun already.
+        """
+        order, service = ForgetRequest.parse(app.current_event.body), bootstrap().forget_service
+        if order.look:
+            found = service.look(job_id, family=order.family)
+            return {"jobs": [erasures.to_go(each) for each in found]}
+        begun = service.forget(job_id, family=order.family)
+        for each in begun:
+            log_erasure(each, logger)
+        return {
+            "done": all(each.done_at for each in begun),
+            "last_look_at": max(each.last_look_at for each in begun).isoformat(),
+            "erasures": [erasures.public(each) for each in begun],
+        }
+
+    def try_again(error: errors.LoraDropError) -> str:
+        if isinstance(error, errors.ConflictError):
+            return "The job has just been changed by another request. Try again."
+        return f"fal: {error}. The rest follows by itself within 15 minutes."
+
+    shared = ErrorAnswer(
+        [errors.SharedJobError], 409, "job_shared", more=lambda error: {"jobs": list(error.jobs)}
+    )
+    kept = ErrorAnswer(
+        [errors.ActionNotAllowedError, errors.NotErasableError], 409, "not_forgotten"
+    )
+    busy = ErrorAnswer(
+        [errors.ConflictError, errors.FalUnavailableError], 503, "try_again", try_again
+    )
+    answer_errors(app, [UNKNOWN_JOB, shared, kept, busy, INVALID_QUERY])
+    return app
+
+
+def log_erasure(erasure: erasures.Erasure, logger: Logger) -> None:
+    """Log the erasure by its digest: the job's id begins with the name of the ZIP."""
+    logger.info("erasing", digest=erasure.digest, done=bool(erasure.done_at))
+
+
+# fal takes only 2xx for delivered, tries again after 4xx and 5xx, and gives up after 3xx.
+DELIVERY_ERRORS: Mapping[type[errors.LoraDropError], tuple[int, str]] = {
+    errors.InvalidWebhookError: (401, "delivery_refused"),
+    errors.StaleWebhookError: (401, "delivery_stale"),
+    errors.JobNotFoundError: (404, "job_unknown"),
+    errors.ForeignRequestError: (409, "request_foreign"),
+    errors.ConflictError: (503, "try_again"),
+    errors.SigningKeysUnavailableError: (503, "try_again"),
+    errors.FalUnavailableError: (503, "try_again"),
+}
+
+
+def webhook_api(
+    bootstrap: Callable[[], WebhookBootstrap], logger: Logger, tracer: Tracer, metrics: Metrics
+) -> APIGatewayRestResolver:
+    """Return the route that takes fal's deliveries."""
+    app = APIGatewayRestResolver()
+
+    @app.post("/webhooks/fal/<job_id>/<token>")
+    def receive(job_id: str, token: str) -> dict[str, str]:
+        """Take one delivery for one job."""
+        headers, body = raw_delivery(app.current_event.raw_event)
+        job = bootstrap().webhook_handler.deliver(job_id, token, headers, body)
+        about(job, logger, tracer)
+        metrics.add_metric(Metric.DELIVERY_ACCEPTED, MetricUnit.Count, 1)
+        logger.info("delivery accepted", status=job.status)
+        return {"job_id": job_id, "status": job.status}
+
+    def refused(error: errors.LoraDropError) -> Response[Any]:
+        known = next(each for each in type(error).__mro__ if each in DELIVERY_ERRORS)
+        status, code = DELIVERY_ERRORS[known]
+        stale = isinstance(error, errors.StaleWebhookError)
+        counted = Metric.DELIVERY_STALE if stale else Metric.DELIVERY_REFUSED
+        metrics.add_metric(counted, MetricUnit.Count, 1)
+        logger.warning("delivery refused", code=code, reason=str(error))
+        return Response(status, "application/json", {"error": {"code": code}})
+
+    def dropped(forgotten: errors.JobForgottenError) -> Response[Any]:
+        """Answer 200, so that fal does not send it again; nothing of it is kept."""
+        about("", logger, tracer)
+        logger.info("delivery for a forgotten job dropped", digest=digest_of(str(forgotten)))
+        return Response(200, "application/json", {"status": "FORGOTTEN"})
+
+    app.exception_handler(list(DELIVERY_ERRORS))(refused)
+    app.exception_handler(errors.JobForgottenError)(dropped)
+    return app

@@ -1,13 +1,19 @@
 """The names of what is counted, and what log lines and traces say of a job, in one place."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
 from aws_xray_sdk.ext import boto_utils
 
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
+
+if TYPE_CHECKING:  # only the reconciler pays for its import
+    from lora_drop.services.reconcile import RoundCounts
 
 
 class Metric(StrEnum):
@@ -52,6 +58,11 @@ OUTCOMES: Mapping[Status, Metric] = {
     Status.CANCELLED: Metric.JOBS_CANCELLED,
     Status.EXPIRED: Metric.JOBS_EXPIRED,
 }
+SUBMIT_OUTCOMES: Mapping[Status, Metric] = {
+    Status.REJECTED: Metric.DATASET_REJECTED,
+    Status.SUBMITTED: Metric.TRAINING_SUBMITTED,
+    Status.SUBMIT_UNKNOWN: Metric.SUBMIT_UNKNOWN,
+}
 # All that is said of a job: neither its key nor its photos are for logs and traces.
 JOB_ID, REQUEST_ID = "job_id", "request_id"
 
@@ -76,6 +87,28 @@ def training_seconds(job: Job) -> float | None:
     since = {step.status: step.at for step in job.history}
     begun, done = since.get(Status.SUBMITTED), since.get(Status.STORING)
     return (done - begun).total_seconds() if begun and done and done >= begun else None
+
+
+def count_round(counts: "RoundCounts", metrics: Metrics) -> dict[str, Any]:
+    """Return the numbers of one round of the reconciler, and write them as metrics."""
+    for metric, count in (
+        (Metric.JOBS_OPEN, counts.open),
+        (Metric.JOBS_LATE, counts.late),
+        (Metric.JOBS_UNANSWERED, counts.unanswered),
+        (Metric.SUBMISSIONS_IN_DOUBT, counts.doubtful),
+        (Metric.JOBS_OVERDUE, counts.overdue),
+        (Metric.JOBS_HELD, counts.held),
+        (Metric.JOBS_AT_FAL, counts.at_fal),
+        (Metric.JOBS_WAITING, counts.waiting),
+        (Metric.EVENTS_UNTOLD, counts.untold),
+        *((outcome, counts.ended.get(status, 0)) for status, outcome in OUTCOMES.items()),
+        (Metric.DATASETS_FOUND, counts.swept.datasets),
+        (Metric.UPLOADS_ENDED, counts.swept.uploads),
+    ):
+        metrics.add_metric(metric, MetricUnit.Count, count)
+    metrics.add_metric(Metric.OLDEST_JOB_SECONDS, MetricUnit.Seconds, counts.oldest_seconds)
+    metrics.add_metric(Metric.BUDGET_PERCENT, MetricUnit.Percent, counts.budget_percent)
+    return asdict(counts)
 
 
 def make_tracer() -> Tracer:

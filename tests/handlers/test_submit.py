@@ -236,7 +236,7 @@ def test_without_webhook_secret_message_returns(environment: LambdaEnvironment) 
     lines = [line for line in output if line.get("message") == "message failed"]
     assert [line["DatasetFailed"] for line in output if "DatasetFailed" in line] == [[1.0, 1.0]]
     assert [(line["message_id"], line["exception_name"]) for line in lines] == [
-        ("message-1", "JSONDecodeError"),
+        ("message-1", "ValidationError"),
         ("message-2", "FalUnavailableError"),
     ]
 

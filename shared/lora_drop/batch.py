@@ -1,0 +1,46 @@
+"""Messages of a queue, one by one: a message that fails comes back alone, and the log says why."""
+
+from collections.abc import Callable
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import (
+    BatchProcessor,
+    EventType,
+    process_partial_response,
+)
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from lora_drop.observability import Metric, about
+
+processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+
+
+def process_messages(
+    event: dict[str, Any],
+    context: LambdaContext,
+    process: Callable[[str], None],
+    failed: Metric,
+    observers: tuple[Logger, Tracer, Metrics],
+) -> dict[str, Any]:
+    """Call ``process`` with the body of each message; return the failed ones, in Lambda's form.
+
+    ``failed`` counts the messages that fail; their errors are logged.
+    """
+    logger, tracer, metrics = observers
+
+    def process_record(record: SQSRecord) -> None:
+        about("", logger, tracer)
+        try:
+            process(record.body)
+        except Exception:
+            metrics.add_metric(failed, MetricUnit.Count, 1)
+            logger.exception("message failed", message_id=record.message_id)
+            raise
+
+    answer = process_partial_response(
+        event=event, record_handler=process_record, processor=processor, context=context
+    )
+    return dict(answer)
