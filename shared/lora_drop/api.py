@@ -60,7 +60,7 @@ def answer_errors(app: APIGatewayRestResolver, answers: Sequence[ErrorAnswer]) -
 UNKNOWN_JOB = ErrorAnswer(
     [errors.JobNotFoundError], 404, "job_unknown", lambda error: f"There is no job {error}."
 )
-INVALID_QUERY = ErrorAnswer([errors.BadQuery], 400, "query_invalid")
+INVALID_QUERY = ErrorAnswer([errors.InvalidQueryError], 400, "query_invalid")
 
 
 def jobs_api(

@@ -9,7 +9,7 @@ from urllib.parse import quote_plus, unquote_plus
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lora_drop.fal.status import FalStatus, failed, finished
-from lora_drop.jobs.errors import BadQuery, InvalidWebhookError
+from lora_drop.jobs.errors import InvalidQueryError, InvalidWebhookError
 from lora_drop.jobs.ids import JOB_ID
 from lora_drop.jobs.job import DatasetVersion
 from lora_drop.jobs.status import Status
@@ -144,12 +144,12 @@ class JobsQuery(_Message):
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str]) -> Self:
-        """Return the query; raises BadQuery and says what is wrong with each parameter."""
+        """Return the query; raises InvalidQueryError and says what is wrong with each parameter."""
         try:
             return cls.model_validate(parameters)
         except ValidationError as error:
             wrong = (f"{row['loc'][0]}: {row['msg']}" for row in error.errors())
-            raise BadQuery("; ".join(wrong)) from error
+            raise InvalidQueryError("; ".join(wrong)) from error
 
 
 class RetryRequest(_Message):
@@ -161,11 +161,11 @@ class RetryRequest(_Message):
 
     @classmethod
     def parse(cls, body: str | None) -> Self:
-        """Return the order, which may be left out; raises BadQuery."""
+        """Return the order, which may be left out; raises InvalidQueryError."""
         try:
             return cls.model_validate_json(body or "{}")
         except ValidationError as error:
-            raise BadQuery('the body is {"resume": true}, or none at all') from error
+            raise InvalidQueryError('the body is {"resume": true}, or none at all') from error
 
 
 class ForgetRequest(_Message):
@@ -178,11 +178,11 @@ class ForgetRequest(_Message):
 
     @classmethod
     def parse(cls, body: str | None) -> Self:
-        """Return the order, which may be left out; raises BadQuery."""
+        """Return the order, which may be left out; raises InvalidQueryError."""
         try:
             return cls.model_validate_json(body or "{}")
         except ValidationError as error:
-            raise BadQuery('the body is {"family": true, "look": true} or less') from error
+            raise InvalidQueryError('the body is {"family": true, "look": true} or less') from error
 
 
 class ResolveRequest(_Message):
@@ -195,13 +195,13 @@ class ResolveRequest(_Message):
 
     @classmethod
     def parse(cls, body: str | None) -> Self:
-        """Return the body; raises BadQuery."""
+        """Return the body; raises InvalidQueryError."""
         try:
             resolution = cls.model_validate_json(body or "")
         except ValueError as error:
-            raise BadQuery('say {"request_id": "…"} or {"not_submitted": true}') from error
+            raise InvalidQueryError('say {"request_id": "…"} or {"not_submitted": true}') from error
         if (resolution.request_id is None) is not resolution.not_submitted:
-            raise BadQuery("say either request_id or not_submitted")
+            raise InvalidQueryError("say either request_id or not_submitted")
         return resolution
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from lora_drop.jobs.budget import Charge, ChargeState
-from lora_drop.jobs.errors import BadQuery, ConflictError
+from lora_drop.jobs.errors import ConflictError, InvalidQueryError
 from lora_drop.jobs.job import Job, Lease
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
@@ -234,7 +234,7 @@ def test_job_is_listed_under_new_state(jobs: JobStore) -> None:
 )
 def test_foreign_cursor_is_refused(jobs: JobStore, cursor: str) -> None:
     added(jobs, job_number(1), job_number(2))
-    with pytest.raises(BadQuery, match="not a cursor"):
+    with pytest.raises(InvalidQueryError, match="not a cursor"):
         jobs.page(status=None, limit=1, cursor=cursor)
 
 
@@ -243,5 +243,5 @@ def test_cursor_belongs_to_its_list(jobs: JobStore) -> None:
     of_all = jobs.page(status=None, limit=1, cursor=None).cursor
     of_held = jobs.page(status=Status.HELD, limit=1, cursor=None).cursor
     for status, cursor in ((Status.HELD, of_all), (None, of_held), (Status.TRAINING, of_held)):
-        with pytest.raises(BadQuery, match="not a cursor"):
+        with pytest.raises(InvalidQueryError, match="not a cursor"):
             jobs.page(status=status, limit=1, cursor=cursor)

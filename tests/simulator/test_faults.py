@@ -8,7 +8,7 @@ import pytest
 from httpx import HTTPStatusError
 
 from lora_drop.simulator.errors import DOCUMENTED
-from lora_drop.simulator.faults import FORMS, TABLE, BadFault, Faults, Place
+from lora_drop.simulator.faults import FORMS, TABLE, Faults, InvalidFaultError, Place
 from tests.simulator.conftest import FakeSleeps
 from tests.simulator.fal_calls import Calls, Receiver, path, until
 from tests.support.builders import APPLICATION
@@ -156,7 +156,7 @@ def test_fault_at_every_third_occasion() -> None:
 
     struck = [faults.take(Place.WEBHOOK, request_id=f"r{number}") for number in range(6)]
     assert struck == [None, doubled, lost, None, None, lost]
-    with pytest.raises(BadFault, match="every"):
+    with pytest.raises(InvalidFaultError, match="every"):
         faults.inject({"fault": "webhook_lost", "every": 0})
 
 

@@ -10,7 +10,7 @@ import fal_client
 import httpx
 import pytest
 
-from lora_drop.simulator.cdn import Unsatisfiable, read_range
+from lora_drop.simulator.cdn import UnsatisfiableRangeError, read_range
 from tests.simulator.fal_calls import DATASET, Calls, Receiver
 from tests.support.builders import APPLICATION, make_archive
 
@@ -64,7 +64,7 @@ def test_unreadable_range_gives_the_whole(standing: Calls, header: str) -> None:
 
 def test_empty_file_has_no_ranges() -> None:
     for header in ("bytes=0-", "bytes=-1"):
-        with pytest.raises(Unsatisfiable):
+        with pytest.raises(UnsatisfiableRangeError):
             read_range(header, 0)
     assert read_range(None, 0) is None
 

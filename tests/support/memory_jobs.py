@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from lora_drop.jobs.budget import MICRO, Account, Charge, ChargeState, Limits, bookings
 from lora_drop.jobs.erasures import Erasure
 from lora_drop.jobs.errors import (
-    BadQuery,
     ConflictError,
+    InvalidQueryError,
     JobForgottenError,
     NoSlotError,
     OverBudgetError,
@@ -195,5 +195,5 @@ def _start(cursor: str, status: Status | None) -> int:
         if seen["status"] == status:
             return int(seen["start"])
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise BadQuery("cursor: this is not a cursor of an earlier page") from error
-    raise BadQuery("cursor: this is not a cursor of an earlier page")
+        raise InvalidQueryError("cursor: this is not a cursor of an earlier page") from error
+    raise InvalidQueryError("cursor: this is not a cursor of an earlier page")

@@ -17,7 +17,7 @@ class Killed(BaseException):
     """The process ends here; ``except Exception`` does not catch it."""
 
 
-class Throttled(Exception):
+class ThrottledError(Exception):
     """AWS refuses a call, or has done it and its answer is lost."""
 
 

@@ -78,7 +78,7 @@ CASES: dict[str, tuple[Any, ...]] = {
     **_for(["WebhookFailing", "JobsApiFailing"], every(2, 1), ONCE, 15),
     **_for(["ForgetFailing"], every(15, 1), ONCE, AN_HOUR),
     **_for(
-        [f"{name}Throttled" for name in FUNCTIONS],
+        [f"{name}ThrottledError" for name in FUNCTIONS],
         every(1, 7),
         ONCE,
         15,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from lora_drop.jobs.errors import BadQuery, InvalidWebhookError
+from lora_drop.jobs.errors import InvalidQueryError, InvalidWebhookError
 from lora_drop.jobs.job import DatasetVersion
 from lora_drop.jobs.status import Status
 from lora_drop.messages import (
@@ -170,7 +170,7 @@ def test_query_comes_as_text() -> None:
     [{"status": "held"}, {"status": ""}, {"limit": "0"}, {"limit": "101"}, {"limit": "ten"}],
 )
 def test_malformed_query_is_refused(query: dict[str, str]) -> None:
-    with pytest.raises(BadQuery, match=next(iter(query))):
+    with pytest.raises(InvalidQueryError, match=next(iter(query))):
         JobsQuery.parse(query)
 
 
@@ -194,5 +194,5 @@ def test_retry_resumes_only_on_request(
 
 @pytest.mark.parametrize("body", ["{", "[]", "null", '"true"', '{"resum": true}', '{"resume": 7}'])
 def test_malformed_retry_shows_the_form(body: str) -> None:
-    with pytest.raises(BadQuery, match=r'\{"resume": true\}'):
+    with pytest.raises(InvalidQueryError, match=r'\{"resume": true\}'):
         RetryRequest.parse(body)

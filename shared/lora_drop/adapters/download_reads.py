@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 
 import httpx
 
-from lora_drop.adapters.download_wire import Broken, Range, Wire, encoding
+from lora_drop.adapters.download_wire import BrokenDownloadError, Range, Wire, encoding
 from lora_drop.jobs.errors import DownloadInterruptedError, SourceChangedError
 
 ATTEMPTS = 3  # of a piece, each from the byte that the last has got to
@@ -90,7 +90,7 @@ class InRanges:
                         raise SourceChangedError(f"{self._wire.name} sends more than was asked for")
                     if done == len(into) and first:
                         break  # it may be longer than what is wanted of it now
-            except Broken:
+            except BrokenDownloadError:
                 if attempt == ATTEMPTS:
                     raise
             if done == len(into):

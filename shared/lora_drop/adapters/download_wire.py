@@ -20,7 +20,7 @@ HOPS = 3
 CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", re.ASCII)
 
 
-class Broken(DownloadInterruptedError):
+class BrokenDownloadError(DownloadInterruptedError):
     """Raised when the line broke: what is left may well arrive on another one, now."""
 
 
@@ -77,7 +77,7 @@ class Wire:
     def get(self, span: Range | None, *, etag: str = "") -> httpx.Response:
         """Return the answer, its body not read yet; a redirect is followed, to where the first may lead as well.
 
-        Raises ResultGoneError at 404, HostNotAllowedError, Broken and DownloadInterruptedError.
+        Raises ResultGoneError at 404, HostNotAllowedError, BrokenDownloadError and DownloadInterruptedError.
         """
         headers = {"Range": str(span)} if span else {}
         if etag:
@@ -117,7 +117,7 @@ class Wire:
         return response
 
     def chunks(self, response: httpx.Response) -> Iterator[bytes]:
-        """Yield the body as it comes, packed or not; raises Broken, DownloadInterruptedError when time is over."""
+        """Yield the body as it comes, packed or not; raises BrokenDownloadError, DownloadInterruptedError when time is over."""
         try:
             with self._told():
                 for chunk in response.iter_raw() if encoding(response) else response.iter_bytes():
@@ -139,7 +139,7 @@ class Wire:
         try:
             yield
         except httpx.TransportError as error:
-            raise Broken(f"{self.name}: {type(error).__name__}") from error
+            raise BrokenDownloadError(f"{self.name}: {type(error).__name__}") from error
         # InvalidURL: httpx reads where a redirect leads, whether or not it is to follow it.
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
             raise DownloadInterruptedError(f"{self.name}: {type(error).__name__}") from error

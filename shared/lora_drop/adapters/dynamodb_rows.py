@@ -9,7 +9,7 @@ from typing import Any
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from lora_drop.jobs.budget import MICRO, Account
-from lora_drop.jobs.errors import BadQuery
+from lora_drop.jobs.errors import InvalidQueryError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 
@@ -68,8 +68,8 @@ def cursor_of(key: Mapping[str, Any]) -> str:
 
 
 def start_of(cursor: str, status: Status | None) -> dict[str, Any]:
-    """Return the key a page ended with; raises BadQuery when it is not one of this very list."""
-    foreign = BadQuery("cursor: this is not a cursor of an earlier page")
+    """Return the key a page ended with; raises InvalidQueryError when it is not one of this very list."""
+    foreign = InvalidQueryError("cursor: this is not a cursor of an earlier page")
     try:
         key = json.loads(base64.urlsafe_b64decode(cursor.encode()))
     except (ValueError, RecursionError) as error:

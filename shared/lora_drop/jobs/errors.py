@@ -18,7 +18,7 @@
     │   ├── JobNotFoundError          no job has this id
     │   │   └── Forgotten           it had, and was erased: whatever comes for it is dropped
     │   ├── NotErasableError         the store does not let go of what is to be erased
-    │   └── BadQuery            a question about the jobs that is not of its form
+    │   └── InvalidQueryError            a question about the jobs that is not of its form
     ├── Transient               the queue tries again
     │   ├── NotSubmittedError        the POST never left: safe to send it later
     │   ├── FalUnavailableError  fal did not answer a question; says nothing about the job
@@ -143,7 +143,7 @@ class NotErasableError(PermanentError):
     """Raised when a store refuses to delete: a right is missing, or a hold is laid on the object."""
 
 
-class BadQuery(PermanentError, ValueError):
+class InvalidQueryError(PermanentError, ValueError):
     """Raised when a question about the jobs is not of its form; says which part of it."""
 
 

@@ -102,7 +102,7 @@ class JobStore(Protocol):
         """Take an ended job off the list of open jobs; do nothing if it goes on by now."""
 
     def page(self, *, status: Status | None, limit: int, cursor: str | None) -> Page:
-        """Return jobs, newest first, eventually consistent; raises BadQuery for a foreign cursor."""
+        """Return jobs, newest first, eventually consistent; raises InvalidQueryError for a foreign cursor."""
 
 
 class Erasures(Protocol):

@@ -17,12 +17,12 @@ RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 TRICKLES = 10  # a second
 
 
-class Unsatisfiable(Exception):
+class UnsatisfiableRangeError(Exception):
     """Raised when a range lies outside its file."""
 
 
 def read_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """First byte and the one after the last; None for the whole file; raises Unsatisfiable.
+    """First byte and the one after the last; None for the whole file; raises UnsatisfiableRangeError.
 
     What is not one well-formed range of bytes is ignored, as RFC 9110 has it.
     """
@@ -37,7 +37,7 @@ def read_range(header: str | None, size: int) -> tuple[int, int] | None:
         if last and int(last) < int(first):
             return None
     if start >= size or start >= end:
-        raise Unsatisfiable
+        raise UnsatisfiableRangeError
     return start, end
 
 
@@ -64,7 +64,7 @@ class Cdn:
         headers = {"ETag": file.etag, "Accept-Ranges": "bytes", "Content-Type": file.content_type}
         try:
             part = self._part(http, file)
-        except Unsatisfiable:
+        except UnsatisfiableRangeError:
             headers["Content-Range"] = f"bytes */{file.size}"
             return web.Response(status=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers=headers)
         start, end = part or (0, file.size)

@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from lora_drop.simulator.faults import BadFault, Faults, Place
+from lora_drop.simulator.faults import Faults, InvalidFaultError, Place
 from lora_drop.simulator.ledger import Ledger
 from lora_drop.simulator.requests import ModelRequest, Requests
 from lora_drop.simulator.webhooks import Deliveries
@@ -73,7 +73,7 @@ class Control:
         """``{"fault": NAME, "times": 1, …}``."""
         try:
             fault = self._faults.inject(await http.json())
-        except BadFault as error:
+        except InvalidFaultError as error:
             return answer({"error": str(error)}, HTTPStatus.BAD_REQUEST)
         except ValueError:
             return answer({"error": "not JSON"}, HTTPStatus.BAD_REQUEST)

@@ -19,7 +19,7 @@ from urllib.parse import unquote_to_bytes
 import aiohttp
 from yarl import URL
 
-from lora_drop.simulator.errors import IMAGES, TrainingFailed, model_error
+from lora_drop.simulator.errors import IMAGES, FailedTrainingError, model_error
 from lora_drop.simulator.files import CHUNK, Incoming
 from lora_drop.simulator.inputs import Rules
 
@@ -51,17 +51,17 @@ class Contents:
     without_caption: tuple[str, ...]
 
 
-class DownloadFailed(Exception):
+class DatasetDownloadError(Exception):
     """Raised when a URL does not give its file; the message says why."""
 
 
 async def download(session: aiohttp.ClientSession, url: str, into: Incoming) -> None:
-    """Write what the URL gives, http(s) or data; raises DownloadFailed."""
+    """Write what the URL gives, http(s) or data; raises DatasetDownloadError."""
     if url.startswith("data:"):
         into.write(_inline(url))
         return
     if not url.startswith(("http://", "https://")):
-        raise DownloadFailed("not an http, https or data URL")
+        raise DatasetDownloadError("not an http, https or data URL")
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=SILENCE, sock_read=SILENCE)
     try:
         async with session.get(
@@ -71,20 +71,20 @@ async def download(session: aiohttp.ClientSession, url: str, into: Incoming) -> 
             max_redirects=MAX_REDIRECTS + 1,  # aiohttp counts the one it does not follow
         ) as response:
             if response.status != HTTPStatus.OK:
-                raise DownloadFailed(f"status {response.status}")
+                raise DatasetDownloadError(f"status {response.status}")
             async for chunk in response.content.iter_chunked(CHUNK):
                 into.write(chunk)
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise DownloadFailed(f"{type(error).__name__}: {error}") from error
+        raise DatasetDownloadError(f"{type(error).__name__}: {error}") from error
 
 
 def look_into(archive: Path, rules: Rules, *, min_images: int) -> Contents:
-    """What a trainer would find; TrainingFailed when it would not train on it."""
+    """What a trainer would find; FailedTrainingError when it would not train on it."""
     field = rules.dataset_field
     try:
         names = list(_names(archive, field))
     except UNREADABLE as error:
-        raise TrainingFailed(model_error("invalid_archive", field_name=field)) from error
+        raise FailedTrainingError(model_error("invalid_archive", field_name=field)) from error
     images = [name for name in names if PurePosixPath(name).suffix.lower() in IMAGES]
     stems = {_stem(name) for name in images}
     photos = tuple(name for name in images if not _is_mask(name, stems, rules.mask_suffix))
@@ -94,7 +94,7 @@ def look_into(archive: Path, rules: Rules, *, min_images: int) -> Contents:
             "provided_count": len(photos),
             "supported_extensions": IMAGES,
         }
-        raise TrainingFailed(
+        raise FailedTrainingError(
             model_error("archive_file_count_below_minimum", field_name=field, ctx=ctx)
         )
     captions = {_stem(name) for name in names if name.endswith(".txt")}
@@ -114,18 +114,18 @@ def _inline(url: str) -> bytes:
     """The content of a data URI (RFC 2397)."""
     found = DATA_URI.fullmatch(url)
     if found is None:
-        raise DownloadFailed("not a data URI")
+        raise DatasetDownloadError("not a data URI")
     data = unquote_to_bytes(found["data"])
     if not found["base64"]:
         return data
     try:
         return base64.b64decode(data, validate=True)
     except binascii.Error as error:
-        raise DownloadFailed("the data URI is not base64") from error
+        raise DatasetDownloadError("the data URI is not base64") from error
 
 
 def _names(path: Path, field: str) -> Iterator[str]:
-    """Each file that counts, read to its end; raises one of UNREADABLE, or TrainingFailed."""
+    """Each file that counts, read to its end; raises one of UNREADABLE, or FailedTrainingError."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
@@ -155,5 +155,5 @@ def _name(name: str, opened: Callable[[], IO[bytes]], field: str) -> Iterator[st
         while file.read(CHUNK):  # to its end, where the checksum is
             pass
     if path.suffix.lower() in IMAGES and not head.startswith(MAGIC):
-        raise TrainingFailed(model_error("image_load_error", field_name=field, given=name))
+        raise FailedTrainingError(model_error("image_load_error", field_name=field, given=name))
     yield name

@@ -31,7 +31,7 @@ class Outcome:
         return self.status_code == HTTPStatus.OK
 
 
-class TrainingFailed(Exception):
+class FailedTrainingError(Exception):
     """Raised when a request ends in an error that fal would answer with."""
 
     def __init__(self, outcome: Outcome) -> None:

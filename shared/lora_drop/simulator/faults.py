@@ -140,7 +140,7 @@ TABLE: tuple[FaultKind, ...] = (
 )
 
 
-class BadFault(ValueError):
+class InvalidFaultError(ValueError):
     """Raised when a fault cannot be injected as it was asked for; the message says why."""
 
 
@@ -188,23 +188,23 @@ class Faults:
         self._active: list[ActiveFault] = []
 
     def inject(self, wanted: object) -> ActiveFault:
-        """Have ``{"fault": NAME, "times": 1, "every": 1, …}`` strike; raises BadFault.
+        """Have ``{"fault": NAME, "times": 1, "every": 1, …}`` strike; raises InvalidFaultError.
 
         So many times, and only at every so manieth occasion.
         """
         if not isinstance(wanted, dict):
-            raise BadFault("a fault is a JSON object")
+            raise InvalidFaultError("a fault is a JSON object")
         given = dict(wanted)
         name, times = given.pop("fault", None), given.pop("times", 1)
         every = given.pop("every", 1)
         kind = next((each for each in TABLE if each.name == name), None)
         if kind is None:
             names = ", ".join(each.name for each in TABLE)
-            raise BadFault(f"no fault is called {name}; there are {names}")
+            raise InvalidFaultError(f"no fault is called {name}; there are {names}")
         if times is not None and not _whole(times, 1):
-            raise BadFault("times is a number from 1 on, or null for ever")
+            raise InvalidFaultError("times is a number from 1 on, or null for ever")
         if not _whole(every, 1):
-            raise BadFault("every is a number from 1 on")
+            raise InvalidFaultError("every is a number from 1 on")
         filters = {key: given.pop(key) for key in kind.place.filters if key in given}
         for key, value in filters.items():
             _check_filter(key, value)
@@ -266,14 +266,14 @@ FORMS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
 
 def _check_filter(key: str, value: object) -> None:
     if not isinstance(value, str):
-        raise BadFault(f"{key} is a text, not {value!r}")
+        raise InvalidFaultError(f"{key} is a text, not {value!r}")
 
 
 def _check_setting(kind: FaultKind, key: str, value: object) -> None:
     if key not in kind.settings:
         known = ", ".join((*kind.settings, *kind.place.filters)) or "none"
-        raise BadFault(f"{kind.name} has no setting {key}; it has {known}")
+        raise InvalidFaultError(f"{kind.name} has no setting {key}; it has {known}")
     says, holds = FORMS[key]
     as_usual = value is None and kind.settings[key] is None
     if not as_usual and not holds(value):
-        raise BadFault(f"{key} of {kind.name} is {says}, not {value!r}")
+        raise InvalidFaultError(f"{key} of {kind.name} is {says}, not {value!r}")

@@ -24,7 +24,7 @@ MAX_ENDPOINTS = 50
 MAX_LIMIT = 100
 
 
-class BadQuery(ValueError):
+class InvalidQueryError(ValueError):
     """Raised when a query cannot be read; the message says why."""
 
 
@@ -44,13 +44,13 @@ class HistoryQuery:
 
     @classmethod
     def read(cls, query: MultiMapping[str]) -> Self:
-        """The query of ``requests/by-endpoint``; raises BadQuery."""
+        """The query of ``requests/by-endpoint``; raises InvalidQueryError."""
         request_id = query.get("request_id")
         end = read_time(query, "end") or now()
         start = read_time(query, "start") or end - (QUARTER if request_id else DAY)
         endpoints = read_endpoints(query)
         if not 1 <= len(endpoints) <= MAX_ENDPOINTS:
-            raise BadQuery(f"endpoint_id is required, 1 to {MAX_ENDPOINTS} times")
+            raise InvalidQueryError(f"endpoint_id is required, 1 to {MAX_ENDPOINTS} times")
         return cls(
             endpoints=endpoints,
             request_id=request_id,
@@ -97,28 +97,28 @@ def read_endpoints(query: MultiMapping[str]) -> list[str]:
 
 
 def read_time(query: MultiMapping[str], name: str) -> datetime | None:
-    """A time of a query, UTC where it does not say; raises BadQuery."""
+    """A time of a query, UTC where it does not say; raises InvalidQueryError."""
     given = query.get(name)
     if given is None:
         return None
     try:
         moment = datetime.fromisoformat(given)
     except ValueError as error:
-        raise BadQuery(f"{name} is not an ISO 8601 time") from error
+        raise InvalidQueryError(f"{name} is not an ISO 8601 time") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _one_of(query: MultiMapping[str], name: str, known: tuple[str, ...]) -> str | None:
     given = query.get(name)
     if given is not None and given not in known:
-        raise BadQuery(f"{name} is one of {', '.join(known)}")
+        raise InvalidQueryError(f"{name} is one of {', '.join(known)}")
     return given
 
 
 def _limit(query: MultiMapping[str]) -> int:
     given = query.get("limit", "50")
     if not given.isdecimal() or not 1 <= int(given) <= MAX_LIMIT:
-        raise BadQuery(f"limit is from 1 to {MAX_LIMIT}")
+        raise InvalidQueryError(f"limit is from 1 to {MAX_LIMIT}")
     return int(given)
 
 
@@ -129,9 +129,9 @@ def _first(query: MultiMapping[str]) -> int:
     try:
         first = int(base64.urlsafe_b64decode(cursor))
     except (binascii.Error, ValueError) as error:
-        raise BadQuery("cursor is not one that was given out") from error
+        raise InvalidQueryError("cursor is not one that was given out") from error
     if first < 0:
-        raise BadQuery("cursor is not one that was given out")
+        raise InvalidQueryError("cursor is not one that was given out")
     return first
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from lora_drop.simulator.errors import ERRORS_URL, TrainingFailed, details
+from lora_drop.simulator.errors import ERRORS_URL, FailedTrainingError, details
 
 
 class Input(BaseModel):
@@ -129,12 +129,12 @@ def rules_of(endpoint_id: str) -> Rules:
 
 
 def read_input(rules: Rules, arguments: Any) -> Input:
-    """The input, or TrainingFailed with pydantic's details in fal's form."""
+    """The input, or FailedTrainingError with pydantic's details in fal's form."""
     try:
         return rules.model.model_validate(arguments)
     except ValidationError as error:
         rows = [_detail(row) for row in error.errors(include_url=False)]
-        raise TrainingFailed(details(422, rows)) from error
+        raise FailedTrainingError(details(422, rows)) from error
 
 
 def _detail(row: Any) -> dict[str, Any]:

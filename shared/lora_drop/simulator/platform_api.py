@@ -8,7 +8,7 @@ from aiohttp import web
 
 from lora_drop.simulator.config import SimulatorConfig
 from lora_drop.simulator.files import PublicFiles
-from lora_drop.simulator.history import BadQuery, HistoryQuery, read_endpoints, read_time
+from lora_drop.simulator.history import HistoryQuery, InvalidQueryError, read_endpoints, read_time
 from lora_drop.simulator.ledger import (
     PRICES,
     billed_steps,
@@ -54,7 +54,7 @@ class PlatformApi:
             return refusal
         try:
             query = HistoryQuery.read(http.query)
-        except BadQuery as error:
+        except InvalidQueryError as error:
             return _invalid(str(error))
         return answer(query.page(self._requests))
 
@@ -113,7 +113,7 @@ class PlatformApi:
         ids, endpoints = http.query.getall("request_id", []), read_endpoints(http.query)
         try:
             start, end = read_time(http.query, "start"), read_time(http.query, "end")
-        except BadQuery as error:
+        except InvalidQueryError as error:
             return _invalid(str(error))
         rows = [
             billing_event(request)

@@ -10,10 +10,10 @@ from typing import Any
 import aiohttp
 
 from lora_drop.simulator.config import SimulatorConfig
-from lora_drop.simulator.dataset import Contents, DownloadFailed, download, look_into
+from lora_drop.simulator.dataset import Contents, DatasetDownloadError, download, look_into
 from lora_drop.simulator.errors import (
+    FailedTrainingError,
     Outcome,
-    TrainingFailed,
     details,
     documented_error,
     model_error,
@@ -64,7 +64,7 @@ class Trainer:
             output = await self._write(request, given, found)
             request.steps = given.steps  # from here on it is billed
             return Outcome(200, output)
-        except TrainingFailed as failure:
+        except FailedTrainingError as failure:
             request.log(f"Training failed: {failure}", "ERROR")
             return failure.outcome
 
@@ -79,7 +79,7 @@ class Trainer:
                     look_into, archive.path, rules, min_images=self._config.min_images
                 )
                 _check_captions(given, found)
-            except TrainingFailed as failure:
+            except FailedTrainingError as failure:
                 self._record(archive, row, error=failure.outcome.error_type)
                 raise
         images = len(found.photos)
@@ -102,9 +102,9 @@ class Trainer:
         request.log(f"Downloading {shown} to {into.path.name}")
         try:
             await download(self._session, url, into)
-        except DownloadFailed as failure:
+        except DatasetDownloadError as failure:
             self._record(into, row, error=str(failure))
-            raise TrainingFailed(
+            raise FailedTrainingError(
                 model_error("file_download_error", field_name=row["field"], given=url)
             ) from failure
         finally:
@@ -140,7 +140,7 @@ class Trainer:
                 status=settings["status"],
                 message=settings["detail"],
             )
-            raise TrainingFailed(failure)
+            raise FailedTrainingError(failure)
 
     async def _write(self, request: ModelRequest, given: Input, found: Contents) -> dict[str, Any]:
         """The trainer's outputs. What is in a LoRA for another model than FLUX.1 is not its own."""
@@ -222,4 +222,4 @@ def _check_captions(given: Input, found: Contents) -> None:
         "msg": f"No caption for {found.without_caption[0]} and no default caption",
         "type": "value_error",
     }
-    raise TrainingFailed(details(422, [row]))
+    raise FailedTrainingError(details(422, [row]))

@@ -23,7 +23,7 @@ from tests.resilience.comparison.pipelines import Ending, Killed, raising, right
 from tests.support.builders import KEY, signed
 from tests.support.fal_answers import API, CDN, Post
 from tests.support.fal_keys import FixedKey
-from tests.support.outcome import Throttled
+from tests.support.outcome import ThrottledError
 from tests.support.world import World
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Ours:
 
     def failing_write(self) -> AbstractContextManager[None]:
         """What the POST led to cannot be written, once."""
-        real, pending = self.world.jobs.replace, [Throttled()]
+        real, pending = self.world.jobs.replace, [ThrottledError()]
 
         def replace(before: Any, after: Any, **more: Any) -> None:
             if pending and after.status is Status.SUBMITTED:
@@ -135,7 +135,7 @@ class Ours:
             try:
                 with patch("lora_drop.adapters.fal.SUBMIT_TIMEOUT", self._timeout):
                     work()
-            except (LoraDropError, Throttled, Killed):
+            except (LoraDropError, ThrottledError, Killed):
                 self.pass_time(VISIBILITY)
             else:
                 return

@@ -29,7 +29,7 @@ def scenario(function: Scenario) -> Scenario:
     return function
 
 
-class Refused(Exception):
+class CallRefusedError(Exception):
     """AWS or fal was refused what it does in the name of a role."""
 
 
@@ -46,7 +46,7 @@ class Harness:
         return Names.of_environment(self.environment.variables())
 
     def invoke(self, function: str, request: dict[str, Any]) -> Any:
-        """A function's answer. Lambda writes its log and sends its trace; raises Refused."""
+        """A function's answer. Lambda writes its log and sends its trace; raises CallRefusedError."""
         self._acts(function, *acts_around(function, self.names))
         return handlers()[function].handler(request, Context())
 
@@ -97,7 +97,7 @@ class Harness:
         return json.loads(answer["body"])
 
     def fetched(self, url: str, function: str = "SubmitFunction") -> bytes:
-        """What fal gets from an address that a function has signed; raises Refused."""
+        """What fal gets from an address that a function has signed; raises CallRefusedError."""
         parts = urlsplit(url)
         bucket, key = (parts.hostname or "").partition(".")[0], unquote(parts.path[1:])
         version = parse_qs(parts.query).get("versionId", [])
@@ -124,7 +124,7 @@ class Harness:
     def _acts(self, function: str, *rights: Right) -> None:
         for right in rights:
             if not self.guard.allows(function, right):
-                raise Refused(f"{function}: {right.action} on {right.resource}")
+                raise CallRefusedError(f"{function}: {right.action} on {right.resource}")
 
 
 def queues_of(function: str) -> list[str]:

@@ -11,7 +11,7 @@ from lora_drop.adapters.s3_client import s3_client
 from lora_drop.adapters.s3_results import S3Results
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.status import Status
-from tests.security.iam.harness import Harness, Refused, new_harness
+from tests.security.iam.harness import CallRefusedError, Harness, new_harness
 from tests.security.iam.policies import Policy
 from tests.security.iam.rights import Right
 from tests.security.iam.scenarios_datasets import sent_url
@@ -102,7 +102,7 @@ def test_presigned_url_needs_its_signers_right(harness: Harness) -> None:
     assert harness.fetched(url).startswith(b"PK")
 
     without(harness, SUBMIT, "s3:GetObjectVersion")
-    with pytest.raises(Refused, match="GetObjectVersion"):
+    with pytest.raises(CallRefusedError, match="GetObjectVersion"):
         harness.fetched(url)
 
 
@@ -110,7 +110,7 @@ def test_lambda_acts_within_the_role(harness: Harness) -> None:
     harness.environment.add_job(make_job(Status.TRAINING))
     without(harness, JOBS, "logs:PutLogEvents")
 
-    with pytest.raises(Refused, match="PutLogEvents"):
+    with pytest.raises(CallRefusedError, match="PutLogEvents"):
         harness.asked("GET", "/jobs")
 
 

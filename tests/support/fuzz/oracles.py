@@ -17,7 +17,7 @@ AFTER = (LOCAL, DIRECTORY, b"PK\x06\x06", b"PK\x05\x06")
 ROOM = 30  # bytes: the shortest local header there is
 
 
-class Lost(Exception):
+class LostMemberError(Exception):
     """Raised when the walk cannot go on; says why."""
 
 
@@ -33,7 +33,7 @@ class Found:
 
 
 def walk(data: bytes) -> tuple[list[Found], int]:
-    """Every file from the first byte on, and where the walk ends; raises Lost."""
+    """Every file from the first byte on, and where the walk ends; raises LostMemberError."""
     found, at = [], 0
     while data[at : at + 4] == LOCAL:
         file, at = _step(data, at)
@@ -43,7 +43,7 @@ def walk(data: bytes) -> tuple[list[Found], int]:
 
 def _step(data: bytes, offset: int) -> tuple[Found, int]:
     if offset + ROOM > len(data):
-        raise Lost("the header is cut off")
+        raise LostMemberError("the header is cut off")
     _, flags, method, _, _, _, compressed, size, name_length, extra_length = struct.unpack_from(
         "<5H3L2H", data, offset + 4
     )
@@ -72,7 +72,7 @@ def _wide(extra: bytes, size: int, compressed: int) -> tuple[int, int]:
             return values[0], values[1]
         if tag == 1 and values and (size, compressed).count(0xFFFFFFFF) == 1:
             return (values[0], compressed) if size == 0xFFFFFFFF else (size, values[0])
-    raise Lost("sizes are missing")
+    raise LostMemberError("sizes are missing")
 
 
 def _ends(data: bytes, begin: int, method: int) -> list[tuple[int, bytes]]:
@@ -82,7 +82,7 @@ def _ends(data: bytes, begin: int, method: int) -> list[tuple[int, bytes]]:
         try:
             content = inflater.decompress(data[begin:], 1 << 24)
         except zlib.error as error:
-            raise Lost(str(error)) from error
+            raise LostMemberError(str(error)) from error
         if not inflater.eof:
             return [(0, b"")]  # some write nothing at all for an empty file
         return [(len(data) - begin - len(inflater.unused_data), content), (0, b"")]
@@ -115,7 +115,7 @@ def walk_objection(data: bytes, structure: Structure) -> str | None:
     """Where the walk sees something else than the directory; None where it sees the same."""
     try:
         found, end = walk(data)
-    except Lost as lost:
+    except LostMemberError as lost:
         return f"lost: {lost}"
     listed = [
         Found(member.offset, member.raw_name, member.method, member.compressed, member.size)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from lora_drop.jobs.budget import Limits
-from lora_drop.jobs.errors import BadQuery, JobNotFoundError
+from lora_drop.jobs.errors import InvalidQueryError, JobNotFoundError
 from lora_drop.jobs.public_job import public
 from lora_drop.jobs.status import Status
 from lora_drop.services.browse import list_jobs, show_budget, show_job
@@ -57,7 +57,7 @@ def test_jobs_of_one_state_alone(jobs: MemoryJobs) -> None:
 
 def test_foreign_cursor_is_refused(jobs: MemoryJobs) -> None:
     """A cursor of another workers is refused."""
-    with pytest.raises(BadQuery, match="not a cursor"):
+    with pytest.raises(InvalidQueryError, match="not a cursor"):
         list_jobs(status=None, limit=3, cursor="another list's", jobs=jobs)
 
 

@@ -13,7 +13,7 @@ from lora_drop.jobs.errors import LoraDropError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from tests.support.builders import REQUEST_ID, make_job, make_weights
-from tests.support.outcome import FailingWorld, Killed, Outcome, Throttled
+from tests.support.outcome import FailingWorld, Killed, Outcome, ThrottledError
 
 PART = 200
 LORA = make_weights(4 * PART)
@@ -21,7 +21,7 @@ CONFIG = b'{"rank": 16}'
 EXTRA = b"s" * (2 * PART + 1)
 FILES = {"lora.safetensors": LORA, "config.json": CONFIG, "samples.bin": EXTRA}
 ARTIFACTS = tuple(Artifact(name=name, url=f"https://v3.fal.media/{name}") for name in FILES)
-FAULTS: list[Callable[[], BaseException]] = [Killed, Throttled]
+FAULTS: list[Callable[[], BaseException]] = [Killed, ThrottledError]
 
 
 class CopyRun:
@@ -110,7 +110,7 @@ def test_no_fault_loses_a_result(
 ) -> None:
     """No fault at any effect loses a result or leaves anything behind."""
     run = CopyRun(Outcome(at=at, after=after, fault=fault))
-    with pytest.raises((Killed, Throttled)):
+    with pytest.raises((Killed, ThrottledError)):
         run.deliver()
 
     run.check()
@@ -182,9 +182,9 @@ def test_overtaken_copy_does_no_harm(at: int) -> None:
         run.world.clock.now += timedelta(minutes=15)
         run.deliver()
         taken.append(run.world.job(run.job.job_id))
-        return Continue()
+        return ContinueError()
 
-    class Continue(Exception):  # nothing goes wrong
+    class ContinueError(Exception):  # nothing goes wrong
         pass
 
     run = CopyRun(Outcome(at=at, fault=overtaken))
@@ -193,7 +193,7 @@ def test_overtaken_copy_does_no_harm(at: int) -> None:
     def going_on[R](name: str, effect: Callable[[], R]) -> R:
         try:
             return act(name, effect)
-        except Continue:
+        except ContinueError:
             return effect()
 
     run.world.outcome.act = going_on  # type: ignore[method-assign]  # this outcome goes on
