@@ -50,8 +50,9 @@ $(VENV): $(UV) requirements-dev.txt pyproject.toml
 demo: venv
 	@$(RUN) lora-drop demo
 
-# Two workers, a file in one of them. The tests come last, so that the last line is pytest's.
-PYTEST := pytest -n 2 --dist loadgroup
+# A file in one worker; a third one, since the tests of the deployed stack mostly wait. The tests come last,
+# so that the last line is pytest's.
+PYTEST := pytest -n 3 --dist loadgroup
 
 test: check
 	@$(RUN) $(PYTEST) -m "not proof and not containers"

@@ -43,11 +43,11 @@ def root() -> Path:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Under pytest-xdist keep a file in one worker, and all tests of the deployed stack in one.
+    """Under pytest-xdist keep a file in one worker, and all tests of one deployed stack.
 
-    Those come first, since they take longest.
+    Tests that deploy come first, since they take longest.
     """
     for item in items:
-        stack = item.get_closest_marker("stack") is not None
-        item.add_marker(pytest.mark.xdist_group("stack" if stack else item.path.name))
+        shared = "deployed" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("stack" if shared else item.path.name))
     items.sort(key=lambda item: item.get_closest_marker("stack") is None)

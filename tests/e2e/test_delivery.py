@@ -14,7 +14,7 @@ from tests.support.photos import encoded, picture
 pytestmark = pytest.mark.stack
 
 
-@pytest.mark.parametrize("way", ["fal", "data"])
+@pytest.mark.parametrize("way", [pytest.param("fal", marks=pytest.mark.proof), "data"])
 def test_dataset_goes_the_configured_way(stack: Deployed, tmp_path: Path, way: str) -> None:
     dataset = tmp_path / f"{way}.zip"
     dataset.write_bytes(_small_dataset())

@@ -253,17 +253,6 @@ def test_jobs_are_listed_in_pages(stack: Deployed) -> None:
     assert len(seen) == len(set(seen)) >= 3
 
 
-def test_lost_answer_and_webhook_recover(stack: Deployed) -> None:
-    stack.simulator.inject("submit_answer_lost")
-    stack.simulator.inject("webhook_lost")
-
-    job = stack.train(SAMPLE, "--key", "both/lost.zip")
-
-    assert job["status"] == "SUCCEEDED"
-    assert "SUBMIT_UNKNOWN" in [step["status"] for step in job["history"]]
-    assert [post["request_id"] for post in stack.posts_of(job)] == [job["request_id"]]
-
-
 @pytest.mark.promise("never lose a result")
 def test_cdn_404_loses_nothing(stack: Deployed) -> None:
     """A result that the CDN once denied is stored all the same."""

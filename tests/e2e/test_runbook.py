@@ -50,14 +50,14 @@ def test_logs_of_a_job_are_found(exported: Deployed) -> None:
     output = logged(
         f"sam logs --stack-name {STACK} --filter '\"{job_id}\"' --start-time '1day ago'"
     )
-    of_nobody = logged(
+    of_another = logged(
         f"sam logs --stack-name {STACK} --filter '\"no-{job_id}\"' --start-time '1day ago'"
     )
 
     listed = json.loads(exported.run("jobs", "--stack", STACK, "--json").splitlines()[0])
     assert job_id in [job["job_id"] for job in listed["jobs"]]
     assert job_id in output
-    assert job_id not in of_nobody
+    assert job_id not in of_another
 
 
 @pytest.mark.promise("it can be operated")
