@@ -40,10 +40,8 @@ def test_unknown_job_is_reported(jobs: MemoryJobs) -> None:
 
 
 def test_jobs_come_newest_first(jobs: MemoryJobs) -> None:
-    """Jobs come newest first page by page."""
     first = list_jobs(status=None, limit=3, cursor=None, jobs=jobs)
     second = list_jobs(status=None, limit=3, cursor=first["next"], jobs=jobs)
-
     assert [job["job_id"] for job in first["jobs"]] == ["job-4", "job-3", "job-2"]
     assert [job["job_id"] for job in second["jobs"]] == ["job-1", "job-0"]
     assert second["next"] is None
@@ -51,12 +49,10 @@ def test_jobs_come_newest_first(jobs: MemoryJobs) -> None:
 
 def test_jobs_of_one_state_alone(jobs: MemoryJobs) -> None:
     page = list_jobs(status=Status.TRAINING, limit=20, cursor=None, jobs=jobs)
-
     assert [job["job_id"] for job in page["jobs"]] == ["job-3", "job-1"]
 
 
 def test_foreign_cursor_is_refused(jobs: MemoryJobs) -> None:
-    """A cursor of another workers is refused."""
     with pytest.raises(BadQuery, match="not a cursor"):
         list_jobs(status=None, limit=3, cursor="another list's", jobs=jobs)
 
@@ -101,5 +97,4 @@ def test_months_money_is_shown(limits: Limits, left: float) -> None:
 
 def test_another_month_is_another_account(jobs: MemoryJobs) -> None:
     shown = show_budget(now=NOW + timedelta(days=31), limits=Limits(2, 100.0), jobs=jobs)
-
     assert (shown["month"], shown["spent_usd"], shown["left_usd"]) == ("2026-12", 0.0, 100.0)

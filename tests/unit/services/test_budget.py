@@ -45,11 +45,9 @@ def test_dear_training_waits_for_a_person(world: World) -> None:
 
 
 def test_exhausted_month_holds_a_training(world: World) -> None:
-    """A training that the month has no money for is held."""
     world.limits = Limits(max_in_flight=9, monthly_usd=7.19)
     dropped(world, "a")
     held = dropped(world, "b")
-
     assert (held.status, codes(held)) == (Status.HELD, ["budget_exhausted"])
     text = world.results.text(held, "ERROR.txt") or ""
     assert all(part in text for part in ("$3.60", "$7.19"))
@@ -69,7 +67,6 @@ def test_month_is_spent_to_its_cent(
 ) -> None:
     """The month is spent to its last cent, and a cheaper training passes a dear one."""
     world.limits = Limits(max_in_flight=9, monthly_usd=month)
-
     jobs = [dropped(world, name, steps=number) for name, number in zip("abc", steps, strict=False)]
     assert [job.status for job in jobs] == statuses
 
@@ -115,7 +112,6 @@ def test_larger_budget_sends_held_jobs(world: World) -> None:
     held = dropped(world)
     world.limits = Limits(max_in_flight=9, monthly_usd=3.6)
     later(world)
-
     assert world.job(held.job_id).status is Status.SUBMITTED
 
 
@@ -161,10 +157,8 @@ def unpriced(world: World, application: str = "fal-ai/qwen-image-trainer") -> Jo
     "limits", [Limits(9, monthly_usd=100.0), Limits(9, job_usd=100.0), Limits(9, 100.0, 100.0)]
 )
 def test_unknown_price_is_held(world: World, limits: Limits) -> None:
-    """A training of unknown price is held wherever there is a limit."""
     world.limits = limits
     held = unpriced(world)
-
     assert (held.status, codes(held)) == (Status.HELD, ["price_unknown"])
     assert "fal-ai/qwen-image-trainer" in (world.results.text(held, "ERROR.txt") or "")
     assert world.fal.posts == []
@@ -172,7 +166,6 @@ def test_unknown_price_is_held(world: World, limits: Limits) -> None:
 
 def test_without_limits_price_is_no_matter(world: World) -> None:
     world.limits = Limits(9)
-
     assert unpriced(world).status is Status.SUBMITTED
 
 
@@ -180,7 +173,6 @@ def test_fals_current_price_counts(world: World) -> None:
     world.fal.asks = Price(0.01, 1000)
     world.limits = Limits(9, job_usd=14.99)
     held = dropped(world)
-
     assert (held.status, held.estimated_cost_usd) == (Status.HELD, 15.0)
 
 
@@ -208,12 +200,10 @@ def test_approval_overrides_an_unknown_price(world: World) -> None:
     held = unpriced(world)
     world.manual_actions.approve(held.job_id, by=ADA)
     world.work()
-
     assert world.job(held.job_id).status is Status.SUBMITTED
 
 
 def test_approved_job_waits_for_a_slot(world: World) -> None:
-    """An approved job waits for a slot like any other job."""
     world.limits = Limits(1, job_usd=3.6)
     held, first = dropped(world, "a", steps=2000), dropped(world, "b")
     world.manual_actions.approve(held.job_id, by=ADA)

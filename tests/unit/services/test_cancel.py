@@ -104,19 +104,16 @@ def test_finished_training_is_kept(world: World, *, over: bool) -> None:
     world.fal.over = over
     world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
     kept = world.manual_actions.cancel(job.job_id, by=ADA)
-
     assert (kept.status, kept.problems) == (Status.STORING, ())
     assert world.queue.handed == [job.job_id]
     assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
 
 
 def test_quick_denials_decide_nothing(world: World) -> None:
-    """fal's word that it has nothing does not count twice within a minute."""
     job = world.holds(make_job(Status.TRAINING))
     world.fal.over = True
     world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
     world.manual_actions.cancel(job.job_id, by=ADA)
-
     assert world.manual_actions.cancel(job.job_id, by=ADA).status is Status.TRAINING
 
 
@@ -174,8 +171,6 @@ def test_uncancellable_job_says_why(world: World, status: Status) -> None:
 
 @pytest.mark.parametrize("call", ["cancel", "ask"])
 def test_silent_fal_stops_nothing(world: World, call: str) -> None:
-    """When fal does not answer, the job goes on."""
-
     class Down(MemoryFal):
         def cancel(self, application: str, request_id: str) -> bool:
             if call == "cancel":

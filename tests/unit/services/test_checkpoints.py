@@ -62,31 +62,25 @@ def test_fal_gets_the_loras_address(
 
 
 def test_chain_goes_on_from_last_lora(world: World, trained: Job) -> None:
-    """One job goes on from the other through a chain."""
     second = world.train(resumed(world, trained))
     third = resumed(world, second)
-
     assert (second.resume_from, third.resume_from) == (trained.job_id, second.job_id)
     assert world.fal.posts[2][1]["resume_from_checkpoint"].endswith(weights(second))
 
 
 def test_failed_attempts_are_skipped(world: World, trained: Job) -> None:
-    """Past attempts that failed, a job goes on from the last LoRA."""
     job = trained
     for number in (2, 3):
         job = resumed(world, job)
         assert job.resume_from == trained.job_id
         job = world.fal_updates.receive(job.job_id, Failed(f"request-{number}", BAD_IMAGE))
     fourth = resumed(world, job)
-
     assert (fourth.resume_from, fourth.attempt) == (trained.job_id, 4)
 
 
 def test_no_lora_is_no_resume(world: World) -> None:
-    """Where no attempt has a LoRA there is nothing to go on from."""
     job = world.submit(world.drop())
     failed = world.fal_updates.receive(job.job_id, Failed("request-1", BAD_IMAGE))
-
     with pytest.raises(ActionNotAllowedError, match="without --resume"):
         world.retry_service.retry(failed.job_id, resume=True, by=ADA)
 
@@ -95,7 +89,6 @@ def test_no_lora_is_no_resume(world: World) -> None:
 def test_same_resume_is_the_same_job(world: World, trained: Job) -> None:
     """The same resume again is the same job."""
     jobs = [resumed(world, trained) for _ in range(3)]
-
     assert {job.job_id for job in jobs} == {jobs[0].job_id}
     assert len(world.fal.posts) == 2
 
@@ -104,7 +97,6 @@ def test_resumed_training_is_no_duplicate(world: World, trained: Job) -> None:
     """A training that goes on from a LoRA is not what the photos alone make."""
     world.train(resumed(world, trained))
     again = world.submit(world.drop("copy.zip", metadata={"preset": "portrait"}))
-
     assert again.duplicate_of == trained.job_id
 
 
@@ -126,11 +118,9 @@ def test_missing_lora_holds_the_job(world: World, trained: Job) -> None:
 
 
 def test_duplicate_is_gone_on_from(world: World, trained: Job) -> None:
-    """A duplicate is gone on from by the LoRA that it was given."""
     given = world.submit(world.drop("copy.zip", metadata={"preset": "portrait"}))
     assert given.duplicate_of == trained.job_id
     new = resumed(world, given)
-
     assert (new.status, new.estimated_cost_usd) == (Status.SUBMITTED, 3.6)
     assert world.fal.posts[1][1]["resume_from_checkpoint"].endswith(weights(trained))
 
@@ -172,12 +162,10 @@ def test_dataset_goes_on_from_named_job(world: World, trained: Job, where: str) 
 
 
 def test_other_checkpoint_is_another_training(world: World, trained: Job) -> None:
-    """Another LoRA to go on from makes another training."""
     named = {"resume_from_checkpoint": trained.job_id}
     second = world.train(dropped(world, "second.zip", metadata=named))
     third = dropped(world, "third.zip", metadata={"resume_from_checkpoint": second.job_id})
     same = dropped(world, "same.zip", metadata=named)
-
     assert (third.status, third.duplicate_of) == (Status.SUBMITTED, None)
     assert (same.duplicate_of, same.resume_from) == (second.job_id, trained.job_id)
 
@@ -228,7 +216,6 @@ def test_job_without_lora_is_refused(world: World) -> None:
 
 
 def test_retry_keeps_the_datasets_checkpoint(world: World, trained: Job) -> None:
-    """A retry goes on from what the dataset named."""
     named = {"resume_from_checkpoint": trained.job_id}
     second = dropped(world, "second.zip", metadata=named)
     world.fal_updates.receive(second.job_id, Failed(second.request_id or "", BAD_IMAGE))
@@ -242,7 +229,6 @@ def test_retry_keeps_the_datasets_checkpoint(world: World, trained: Job) -> None
 
 
 def test_retry_forgets_a_persons_checkpoint(world: World, trained: Job) -> None:
-    """A retry forgets the LoRA that a person chose for the earlier attempt."""
     resumed = world.retry_service.retry(trained.job_id, resume=True, by=ADA)
     world.work()
     resumed = world.fal_updates.receive(

@@ -112,7 +112,6 @@ def test_no_fault_loses_a_result(
     run = CopyRun(Outcome(at=at, after=after, fault=fault))
     with pytest.raises((Killed, Throttled)):
         run.deliver()
-
     run.check()
 
 

@@ -43,7 +43,6 @@ def test_copy_goes_on_from_its_parts(bench: Bench, size: int) -> None:
 
 
 def test_bad_part_is_fetched_again(bench: Bench) -> None:
-    """A part of another size or without a checksum is fetched again."""
     bench.cut_at(20 * PART)
     [upload] = bench.results.uploads.values()
     upload.parts[2] = b"short"
@@ -59,11 +58,9 @@ def test_bad_part_is_fetched_again(bench: Bench) -> None:
 
 
 def test_copy_without_upload_starts_again(bench: Bench) -> None:
-    """A copy whose upload is gone is made again."""
     data = bench.cut_at(5 * PART)
     bench.results.uploads.clear()
     bench.copy()
-
     assert bench.offsets() == list(range(0, 5 * PART, PART))
     assert bench.stored() == {KEY: data}
 
@@ -71,7 +68,6 @@ def test_copy_without_upload_starts_again(bench: Bench) -> None:
 def test_same_etag_elsewhere_is_another_file(bench: Bench) -> None:
     bench.cut_at(5 * PART)
     bench.copy(BIN.model_copy(update={"url": "https://v3b.fal.media/other"}))
-
     assert bench.offsets() == list(range(0, 5 * PART, PART))
     assert bench.left() == (0, 0)
 
@@ -83,13 +79,11 @@ def test_changed_file_is_never_mixed(bench: Bench, size: int) -> None:
     bench.cut_at(5 * PART)
     data = bench.source.files[BIN.name] = b"x" * size
     stored = bench.copy()
-
     assert stored.sha256 == hashlib.sha256(data).hexdigest()
     assert bench.stored() == {KEY: data}
 
 
 def test_one_go_copy_begins_again(bench: Bench) -> None:
-    """A copy that was read in one go begins again and ends the old one."""
     bench.serves(5 * PART)
     bench.notes.uploads[BIN.name] = Upload(
         name=BIN.name,
@@ -104,10 +98,8 @@ def test_one_go_copy_begins_again(bench: Bench) -> None:
 
 
 def test_broken_stream_leaves_no_upload(bench: Bench) -> None:
-    """A broken stream that cannot be gone on with leaves nothing behind."""
     bench.source.whole = {BIN.name}
     bench.cut_at(5 * PART)
-
     assert bench.left() == (0, 0)
 
 
@@ -146,7 +138,6 @@ def test_complete_parts_need_no_source(bench: Bench, size: int, call: str, *, af
     with pytest.raises(Killed):
         bench.copy()
     bench.source.gone = {BIN.url}
-
     assert bench.copy().sha256 == hashlib.sha256(data).hexdigest()
     assert bench.stored() == {KEY: data}
 
@@ -245,17 +236,13 @@ def test_empty_file_is_one_part() -> None:
 
 @pytest.mark.parametrize("size", [1, PART - 1, PART, PART + 1, 3 * PART + 5])
 def test_parts_cover_the_whole_file(size: int) -> None:
-    """The parts of a file are all of it without a gap."""
     parts = spans(size, PART)
-
     assert [number for number, _, _ in parts] == list(range(1, len(parts) + 1))
     assert sum(length for _, _, length in parts) == size
     assert all(offset == (number - 1) * PART for number, offset, _ in parts)
 
 
 def test_short_file_is_interrupted() -> None:
-    """A file that is shorter than it said is interrupted."""
-
     class Short(Zeros):
         def read(self, offset: int, into: memoryview) -> int:
             return len(into) - 1 if offset else len(into)
@@ -268,7 +255,6 @@ def test_short_file_is_interrupted() -> None:
 
 
 def test_last_part_is_the_last() -> None:
-    """No part is left after the last."""
     with ThreadPoolExecutor(1) as ahead:
         arrivals = Arrivals(Zeros(PART), PART, (), ahead)
         arrivals.take()

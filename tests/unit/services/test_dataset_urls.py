@@ -73,7 +73,6 @@ def test_upload_is_the_exact_dataset() -> None:
     """The upload is the dataset byte for byte, kept for as long as the stack says."""
     world = World(way=DeliveryMethod.FAL)
     job = world.submit(world.drop("portrait/Ada Lovelace.zip", data=ARCHIVE))
-
     assert world.storage.files == {sent_url(world): ARCHIVE}
     assert world.storage.seconds == [3600]
     # fal learns nothing from the name.
@@ -85,7 +84,6 @@ def test_mended_dataset_is_sent_clean(way: DeliveryMethod) -> None:
     world = World(way=way)
     members = {"place.jpg": with_exif(99)}
     job = world.submit(world.drop(data=make_archive(members=members)))
-
     assert job.clean
     copy = world.results.files[job.clean.key]
     url = sent_url(world)
@@ -93,12 +91,10 @@ def test_mended_dataset_is_sent_clean(way: DeliveryMethod) -> None:
 
 
 def test_large_dataset_goes_by_presigned_url() -> None:
-    """A dataset too large for a request goes by a presigned address."""
     world = World(way=DeliveryMethod.DATA)
     photo = make_jpeg(99)
     members = {"large.jpg": photo[:-2] + bytes(MAX_INLINE) + photo[-2:]}
     job = world.submit(world.drop(data=make_archive(members=members, compression=0)))
-
     assert job.delivery
     assert job.delivery.way is DeliveryMethod.PRESIGNED
     assert sent_url(world).startswith("https://")
@@ -108,7 +104,6 @@ def test_nothing_is_uploaded_without_a_slot() -> None:
     world = World(way=DeliveryMethod.FAL, limits=Limits(1))
     world.submit(world.drop("a.zip", images=12))
     second = world.submit(world.drop("b.zip", images=13))
-
     assert second.status is Status.READY
     assert len(world.storage.files) == 1
 
@@ -209,7 +204,6 @@ def test_lost_request_is_adopted(way: DeliveryMethod) -> None:
 
 @pytest.mark.parametrize("theirs", [Status.SUBMITTED, Status.SUBMIT_UNKNOWN])
 def test_request_of_identical_bytes_stays_open(theirs: Status) -> None:
-    """A request that may be another job's with the same bytes is not adopted."""
     world = World(way=DeliveryMethod.DATA)
     world.answer(SubmissionUnknownError("no answer"))
     other = world.submit(world.drop("other.zip", data=ARCHIVE))
@@ -231,7 +225,6 @@ def test_photos_address_is_not_published(way: DeliveryMethod) -> None:
     """The address of the photos is not published with the job."""
     world = World(way=way)
     job = world.submit(world.drop(data=ARCHIVE))
-
     assert sent_url(world) not in (world.results.text(job, "status.json") or "")
     published = public(job)["delivery"]
     assert (published["way"], "url" in published, "sha256" in published) == (way, False, False)

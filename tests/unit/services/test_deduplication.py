@@ -62,19 +62,15 @@ def test_duplicate_is_described_beside_its_dataset(world: World) -> None:
 
 
 def test_repeated_event_changes_nothing(world: World) -> None:
-    """The event of a duplicate again changes nothing."""
     world.train(first(world))
     given = again(world)
     repeated = world.submit(given.dataset)
-
     assert repeated == given
 
 
 def test_same_zip_twice_is_trained_once(world: World) -> None:
-    """The same ZIP dropped twice under one key is trained once."""
     world.train(first(world))
     given = first(world)
-
     assert (given.status, len(world.fal.posts)) == (Status.SUCCEEDED, 1)
     assert given.dataset.version_id == "v2"
 
@@ -82,7 +78,6 @@ def test_same_zip_twice_is_trained_once(world: World) -> None:
 def test_other_parameters_are_another_training(world: World) -> None:
     world.train(first(world))
     other = again(world, metadata={"steps": "1600"})
-
     assert (other.status, other.duplicate_of) == (Status.SUBMITTED, None)
 
 
@@ -138,13 +133,11 @@ def test_failed_first_is_replaced(world: World, *, billed: bool | None) -> None:
 
 
 def test_cancelled_first_is_replaced(world: World) -> None:
-    """When the first is cancelled, the one that waited takes over."""
     world.limits = Limits(max_in_flight=1)
     world.submit(world.drop("other.zip", images=20))
     queued, waiting = first(world), again(world)
     world.manual_actions.cancel(queued.job_id, by="ada")
     later(world)
-
     assert world.job(waiting.job_id).status is Status.READY
 
 
@@ -167,12 +160,10 @@ def test_missing_file_is_trained_again(world: World, name: str, left: bytes | No
 
 
 def test_retrained_files_count_from_then(world: World) -> None:
-    """After it was trained again the new files count."""
     trained = world.train(first(world))
     world.results.remove(trained.files[0].key)
     force_retrain = world.train(again(world))
     given = again(world, "portrait/third.zip")
-
     assert (given.status, given.duplicate_of) == (Status.SUCCEEDED, force_retrain.job_id)
 
 
@@ -205,7 +196,6 @@ def test_duplicate_of_a_duplicate_gets_files(world: World) -> None:
     trained = world.train(first(world))
     again(world)
     third = again(world, "portrait/third.zip")
-
     assert (third.duplicate_of, third.files) == (trained.job_id, trained.files)
 
 
@@ -214,19 +204,16 @@ def test_waiting_duplicate_is_cancelled_for_free(world: World) -> None:
     world.manual_actions.cancel(waiting.job_id, by="ada")
     world.train(running)
     later(world)
-
     assert world.job(waiting.job_id).status is Status.CANCELLED
     assert len(world.fal.posts) == 1
 
 
 def test_held_job_is_waited_for(world: World) -> None:
-    """A job that is held for money is waited for too."""
     world.limits = Limits(max_in_flight=2, monthly_usd=1.0)
     held = first(world)
     waiting = again(world)
     world.manual_actions.cancel(held.job_id, by="ada")
     later(world)
-
     assert (held.status, waiting.status) == (Status.HELD, Status.RECEIVED)
     assert world.job(waiting.job_id).status is Status.HELD
 
@@ -247,7 +234,6 @@ def test_force_pays_whatever_was_trained(world: World, *, over: bool) -> None:
 def test_forced_result_is_the_next_duplicates(world: World) -> None:
     world.train(first(world))
     forced = world.train(again(world, metadata={"force": "true"}))
-
     assert again(world, "third.zip", metadata={"preset": "portrait"}).duplicate_of == forced.job_id
 
 
@@ -257,7 +243,6 @@ def test_invalid_force_is_refused_for_free(world: World) -> None:
     assert (refused.status, codes(refused)) == (Status.REJECTED, ["parameter_invalid_type"])
     assert world.fal.posts == []
     world.train(first(world))
-
     assert again(world, metadata={"force": "false"}).status is Status.SUCCEEDED
 
 
@@ -270,5 +255,4 @@ def test_failed_force_hides_no_lora(world: World) -> None:
     forced = world.submit(world.drop("b.zip", metadata={"force": "true"}))
     world.manual_actions.cancel(forced.job_id, by="ada")
     again = world.submit(world.drop("c.zip"))
-
     assert (again.status, again.duplicate_of) == (Status.SUCCEEDED, first.job_id)

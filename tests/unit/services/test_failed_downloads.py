@@ -59,13 +59,11 @@ def test_webhook_alone_decides_nothing(world: World, job: Job) -> None:
 
 
 def test_webhook_alone_settles_unknown_submission(world: World, job: Job) -> None:
-    """A webhook alone still settles a submission in doubt."""
     world.answer(lambda: Submission("request-1"))
     doubtful = world.holds(
         job.model_copy(update={"status": Status.SUBMIT_UNKNOWN, "request_id": None})
     )
     received = world.fal_updates.receive(doubtful.job_id, not_downloaded("request-1"))
-
     assert (received.status, received.request_id) == (Status.SUBMITTED, "request-1")
 
 
@@ -139,7 +137,6 @@ def test_person_may_pay_once_more(world: World, job: Job, *, pays: bool) -> None
 def test_late_news_changes_nothing(
     world: World, job: Job, units: str | None, *, asked: bool
 ) -> None:
-    """What fal says of the first request later on changes nothing."""
     ask_fal(world, request_1=not_downloaded("request-1", units))
     waits = world.job(job.job_id)
     for fact in (
@@ -204,6 +201,5 @@ def test_retry_has_its_own_second_download(world: World) -> None:
     made = make_job(Status.SUBMITTED, dataset=dataset, earlier_requests=("an earlier attempt's",))
     job = world.holds(made)
     problem = Problem(code="fal_file_download_error", message="It could not be fetched.")
-
     fact = Failed(REQUEST_ID, problem, billed=False)
     assert world.fal_updates.receive(job.job_id, fact, asked=True).status is Status.READY

@@ -30,7 +30,6 @@ def looked(world: World, job_id: str, *, family: bool) -> list[str]:
 
 
 def test_look_names_all_and_changes_nothing(world: World) -> None:
-    """A look names every job that goes and changes nothing."""
     job = trained(world)
     duplicate = world.submit(world.drop("portrait/bob.zip"))
     ports = (world.jobs, world.datasets, world.results, world.queue, world.payloads)
@@ -45,7 +44,6 @@ def test_look_names_all_and_changes_nothing(world: World) -> None:
 @pytest.mark.parametrize("family", [False, True])
 @pytest.mark.parametrize("how", ["unknown", "at work", "shared", "shared with one at work"])
 def test_look_refuses_what_forget_refuses(world: World, how: str, *, family: bool) -> None:
-    """A look refuses what the order would refuse."""
     if how != "unknown":
         world.holds(
             make_job(Status.TRAINING if how == "at work" else Status.FAILED, job_id="ada-1")
@@ -125,12 +123,10 @@ def test_large_family_is_explained(world: World) -> None:
 
 
 def test_open_job_is_refused_first(world: World) -> None:
-    """A job at work is refused as such before the jobs that share with it are named."""
     world.holds(make_job(Status.TRAINING, job_id="ada-1"))
     kept(world, "bob-2", duplicate_of="ada-1")
     with pytest.raises(ActionNotAllowedError, match="ada-1 is TRAINING; end it first") as refused:
         world.forget_service.forget("ada-1")
-
     assert not isinstance(refused.value, SharedJobError)
 
 
@@ -214,7 +210,6 @@ def test_stranger_stays(world: World, how: str) -> None:
     """A job that shares nothing with a forgotten one stays."""
     job, other = kept(world, "ada-1"), kept(world, "bob-2", **STRANGERS[how])
     [proof] = forget(world, job)
-
     assert proof.done_at
     assert world.job("bob-2") == other
 
@@ -253,18 +248,15 @@ def test_duplicate_goes_without_its_original(world: World) -> None:
 
 
 def test_lagging_index_hides_no_job(world: World) -> None:
-    """A list that is a moment old hides no one."""
     job = kept(world, "ada-1")
     duplicate = kept(world, "bob-2", duplicate_of="ada-1")
     world.jobs.untold.add(duplicate.job_id)  # it has just ended
     world.jobs.page = lambda **_: type("Page", (), {"jobs": (), "cursor": None})()  # type: ignore[method-assign]  # the index lags
-
     with pytest.raises(SharedJobError, match="bob-2"):
         world.forget_service.forget(job.job_id)
 
 
 def test_simultaneous_duplicate_keeps_its_files(world: World) -> None:
-    """A duplicate that takes its files at the same moment does not lose them."""
     original = trained(world)
     stands = world.results.has
 
@@ -284,7 +276,6 @@ def test_simultaneous_duplicate_keeps_its_files(world: World) -> None:
 
 
 def test_simultaneous_retry_is_refused(world: World) -> None:
-    """A retry at the same moment is none."""
     job = world.holds(make_job(Status.FAILED))
     known = world.jobs.get
 

@@ -50,7 +50,6 @@ def asks(world: World, artifacts: tuple[Artifact, ...] | None, effect: Callable[
 
 @pytest.mark.usefixtures("html")
 def test_sound_second_copy_is_stored(world: World) -> None:
-    """A file that is sound the second time was trouble of the moment."""
     fresh = SIGNED.model_copy(update={"url": "https://v3b.fal.media/files/b/lora.safetensors"})
     job = storing(world, artifacts=(SIGNED,))
     stored = asks(world, (fresh,), world.source.files.clear)
@@ -105,7 +104,6 @@ def test_address_is_shown_without_token(world: World) -> None:
     """The address of an invalid file is shown without the token that opens it."""
     job = storing(world, artifacts=(SIGNED,))
     [problem] = world.result_storer.store_result(job.job_id).problems
-
     assert problem.message.endswith("https://v3.fal.media/files/a/lora.safetensors")
     assert "5ec4e7" not in (world.results.text(job, "ERROR.txt") or "")
 
@@ -129,9 +127,7 @@ def test_other_size_is_waited_for(world: World, minutes: int) -> None:
 
 
 def test_sound_file_is_stored_anyway(world: World) -> None:
-    """A sound file of another size than fal says is stored."""
     job = storing(world, artifacts=(SIGNED.model_copy(update={"size": 7}),))
-
     assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
 
 
@@ -140,52 +136,42 @@ def test_sound_file_is_stored_anyway(world: World) -> None:
     "fact", [Gone(REQUEST_ID), Failed(REQUEST_ID, BAD_IMAGE)], ids=["gone", "failed"]
 )
 def test_invalid_bytes_outlive_fals_result(world: World, fact: FalStatus) -> None:
-    """Invalid bytes are kept even where fal no longer has the result."""
     job = storing(world, fact=fact)
     stored = world.result_storer.store_result(job.job_id)
-
     assert (stored.status, stored.problems[0].code) == (Status.FAILED, "result_invalid")
     assert world.results.files[job.prefix + "lora.safetensors.invalid"] == HTML
 
 
 @pytest.mark.usefixtures("html")
 def test_silent_fal_judges_no_file(world: World) -> None:
-    """While fal cannot be asked nothing is judged for good."""
     job = storing(world, fact=FalUnavailableError("503"))
     with pytest.raises(FalUnavailableError):
         world.result_storer.store_result(job.job_id)
-
     assert world.job(job.job_id).status is Status.STORING
     assert job.prefix + "lora.safetensors.invalid" not in world.results.files
 
 
 @pytest.mark.usefixtures("html")
 def test_invalid_beside_missing_file_waits(world: World) -> None:
-    """An invalid file beside one that is missing is kept and the job waits."""
     world.source.failing = {"config.json": ResultGoneError("404")}
     job = storing(world)
     with pytest.raises(DownloadInterruptedError, match=r"still names config\.json"):
         world.result_storer.store_result(job.job_id)
-
     assert world.job(job.job_id).status is Status.STORING
     assert world.results.files[job.prefix + "lora.safetensors.invalid"] == HTML
 
 
 @pytest.mark.usefixtures("html")
 def test_invalid_beside_lost_file_expires(world: World) -> None:
-    """An invalid file beside one that is gone for good is shown as all there is."""
     world.source.failing = {"config.json": ResultGoneError("404")}
     stored = world.store_twice(storing(world, fact=Gone(REQUEST_ID)))
-
     assert (stored.status, stored.problems[0].code) == (Status.EXPIRED, "result_incomplete")
     assert [file.name for file in stored.files] == ["lora.safetensors.invalid"]
 
 
 def test_passing_404_ends_no_job(world: World) -> None:
-    """A 404 that was of the moment ends no job, whatever fal still knows."""
     storing(world)
     world.source.failing = {"lora.safetensors": ResultGoneError("404")}
-
     assert asks(world, None, world.source.failing.clear).status is Status.SUCCEEDED
 
 
@@ -215,20 +201,16 @@ def test_no_upload_outlives_its_job(
     fact: FalStatus | None,
     end: Status,
 ) -> None:
-    """No upload of a job outlives it, however it ends."""
     job = storing(world, fact=fact, uploads=with_upload(world))
     world.source.failing, world.source.files = failing, files
     stored = world.store_twice(job)
-
     assert (stored.status, stored.uploads) == (end, ())
     assert world.results.uploads == {}
 
 
 def test_ended_jobs_uploads_are_ended(world: World) -> None:
-    """The uploads of a job that was ended elsewhere are ended when it comes again."""
     job = world.holds(make_job(Status.FAILED, uploads=with_upload(world)))
     world.result_storer.store_result(job.job_id)
-
     assert world.results.uploads == {}
 
 

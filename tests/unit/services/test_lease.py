@@ -47,7 +47,6 @@ def test_leased_job_is_left_alone(world: World) -> None:
     """A lease is taken with one write before anything is fetched; others leave the job alone."""
     job = storing(world)
     held(world, job, owner="a")
-
     before = world.job(job.job_id)
     assert lease(world, job) == Lease(owner="a", fence=1, until=NOW + LENGTH)
     assert before.version == job.version + 1
@@ -68,12 +67,10 @@ def test_expired_lease_gets_greater_fence(world: World) -> None:
 
 
 def test_row_decides_between_simultaneous_workers(world: World) -> None:
-    """Two who take it at one moment are reported apart by the row."""
     job = storing(world)
     held(world, job, owner="a")
     with pytest.raises(ConflictError):
         JobLease.take(world.record, job, owner="b", length=LENGTH)
-
     assert lease(world, job).owner == "a"
 
 
@@ -96,11 +93,9 @@ def test_overtaken_worker_writes_no_more(world: World) -> None:
 
 
 def test_returned_lease_is_free_at_once(world: World) -> None:
-    """A lease that is given back can be taken at once and its fence grows."""
     job = storing(world)
     held(world, job, owner="a").give_back()
     held(world, job, owner="b")
-
     assert lease(world, job) == Lease(owner="b", fence=2, until=NOW + LENGTH)
 
 
@@ -120,7 +115,6 @@ def test_trouble_frees_the_lease(world: World, trouble: Exception) -> None:
     with pytest.raises(type(trouble)):
         world.result_storer.store_result(job.job_id)
     world.source.failing = {}
-
     assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
 
 
@@ -135,15 +129,12 @@ def interrupted(world: World) -> Job:
 
 
 def test_note_and_lease_are_one_write(world: World) -> None:
-    """The note of a trouble gives the lease back in the same write."""
     job = interrupted(world)
-
     assert world.job(job.job_id).version == job.version + 2  # the lease, and the note
     assert lease(world, job).until == world.clock.now
 
 
 def test_stored_files_are_not_fetched_again(world: World) -> None:
-    """What is stored by then is kept with the job and not fetched again."""
     job = interrupted(world)
     looked_for: list[str] = []
 
@@ -166,13 +157,11 @@ def test_removed_file_is_fetched_again(world: World) -> None:
     job = interrupted(world)
     world.results.remove(job.prefix + "lora.safetensors")
     stored = world.result_storer.store_result(job.job_id)
-
     assert stored.status is Status.SUCCEEDED
     assert all(world.results.has(file) for file in stored.files)
 
 
 def test_trouble_is_not_hidden(world: World) -> None:
-    """Trouble with giving back does not hide what went wrong."""
     job = storing(world)
 
     class Overtaken(MemoryResults):
@@ -186,10 +175,8 @@ def test_trouble_is_not_hidden(world: World) -> None:
 
 
 def test_ended_job_has_no_lease(world: World) -> None:
-    """An ended job has no lease and no upload left."""
     job = storing(world)
     stored = world.result_storer.store_result(job.job_id)
-
     assert (stored.lease, stored.uploads) == (None, ())
     assert world.job(job.job_id) == stored
 
@@ -197,7 +184,6 @@ def test_ended_job_has_no_lease(world: World) -> None:
 def test_lease_outlasts_the_function(world: World) -> None:
     """Every call is its own owner; a lease is longer than the function lives, patience shorter."""
     storer = world.result_storer
-
     assert len({storer.owner() for _ in range(10)}) == 10
     assert storer.patience < timedelta(seconds=180) < storer.lease
 
@@ -219,7 +205,6 @@ class Slow(MemoryResults):
 
 
 def test_expired_lease_harms_no_file(world: World) -> None:
-    """A lease that runs out in the middle lets another finish the job and harms nothing."""
     job = storing(world)
     results = Slow(world, job)
     with pytest.raises(ConflictError):
@@ -235,7 +220,6 @@ def test_expired_lease_harms_no_file(world: World) -> None:
 
 
 def test_fast_clock_ends_job_once(world: World) -> None:
-    """A clock that is ahead lets two copy and still only one ends the job."""
     job = storing(world, artifacts=())
     asked: list[Job] = []
 

@@ -73,7 +73,6 @@ def test_late_job_is_asked_about(
     job = late.holds(make_job(status))
     late.fal.facts[REQUEST_ID] = fact
     counts = late.reconciler.reconcile()
-
     assert counted(counts) == RoundCounts(open=1, late=1, unanswered=0, doubtful=0)
     assert late.fal.asked == [REQUEST_ID]
     assert late.job(job.job_id).status is (after or status)
@@ -81,7 +80,6 @@ def test_late_job_is_asked_about(
 
 
 def test_two_late_denials_expire_job(late: World) -> None:
-    """A job ends as expired when fal denies it in two late rounds."""
     job = late.holds(make_job(Status.SUBMITTED))
     late.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
     late.reconciler.reconcile()
@@ -113,7 +111,6 @@ def test_unsent_job_is_announced_again(late: World, status: Status) -> None:
     """A job that was never sent is announced again, and goes on by that."""
     job = late.holds(make_job(status, dataset=late.drop()))
     late.reconciler.reconcile()
-
     assert late.queue.datasets == [job.dataset]
     assert late.fal.posts == []
     late.work()
@@ -126,7 +123,6 @@ def test_unstored_result_is_handed_over(late: World) -> None:
     """A result that no worker stores is handed over again."""
     job = late.holds(make_job(Status.STORING))
     late.reconciler.reconcile()
-
     assert late.queue.handed == [job.job_id]
     assert late.fal.asked == []
 
@@ -157,7 +153,6 @@ def test_dead_submitter_leaves_unknown_submission(
 def test_waiting_job_says_so_again(late: World, status: Status) -> None:
     job = late.holds(make_job(status))
     late.reconciler.reconcile()
-
     assert late.job(job.job_id) == job
     assert late.results.text(job, "ERROR.txt")
     assert late.fal.posts == []
@@ -191,13 +186,11 @@ def test_troubled_job_stops_no_other(late: World, trouble: Exception | None) -> 
 
 
 def test_bug_stops_no_other_job(late: World) -> None:
-    """Even a bug about one job never stops the others and is not hidden."""
     late.holds(another("a", Status.SUBMITTED, request_id="a"))
     helped = late.holds(another("b", Status.SUBMITTED, request_id="b"))
     late.fal.facts = {"a": AttributeError("a bug"), "b": Finished("b", ARTIFACTS)}
     with pytest.raises(ExceptionGroup) as raised:
         late.reconciler.reconcile()
-
     assert [str(error) for error in raised.value.exceptions] == ["a bug"]
     assert late.job(helped.job_id).status is Status.STORING
 
@@ -234,16 +227,13 @@ def test_overdue_job_calls_a_person(
     job = world.holds(make_job(status))
     world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=status is not Status.SUBMITTED)
     world.clock.now = job.since + timedelta(minutes=minutes)
-
     assert world.reconciler.reconcile().overdue == overdue
 
 
 def test_queue_is_woken_once(late: World) -> None:
-    """However many jobs wait, the queue is woken once, by the oldest."""
     for name in "cab":
         late.holds(another(name, Status.READY, request_id=name))
     late.reconciler.reconcile()
-
     assert [dataset.key for dataset in late.queue.datasets] == ["a.zip"]
 
 
@@ -281,7 +271,6 @@ def test_calls_survive_other_failures(world: World) -> None:
 
 
 def test_long_round_serves_fal_first(world: World) -> None:
-    """A round that gets too long has looked after what is at fal."""
     held = [another(f"{n:03}h", Status.HELD, request_id="") for n in range(20)]
     for job in held:
         world.holds(job.model_copy(update={"request_id": None}))

@@ -35,28 +35,23 @@ def test_new_job_is_kept_once(world: World) -> None:
     job = make_job()
     opened = world.record.open(job)
     again = world.record.open(make_job(images=99))
-
     assert opened == again == job
     assert '"RECEIVED"' in (world.results.text(job, "status.json") or "")
 
 
 def test_late_move_writes_nothing(world: World) -> None:
-    """A move that comes too late writes nothing."""
     stale = world.holds(make_job(Status.READY))
     world.record.move(stale, Status.SUBMITTING)
     before = dict(world.results.files)
     with pytest.raises(ConflictError):
         world.record.move(stale, Status.CANCELLED)
-
     assert world.job(stale.job_id).status is Status.SUBMITTING
     assert before == world.results.files
 
 
 def test_intent_publishes_nothing(world: World) -> None:
-    """Nothing is written between an intent and the POST."""
     job = world.holds(make_job(Status.READY))
     world.record.intend(job, Status.SUBMITTING, limits=world.limits, unchanged=())
-
     assert world.job(job.job_id).status is Status.SUBMITTING
     assert world.results.files == {}
 
@@ -95,7 +90,6 @@ def test_trouble_writes_an_error_file(world: World, status: Status) -> None:
     """Trouble puts an error file beside the state; it goes when the trouble is over."""
     job = world.holds(make_job(status))
     world.record.publish_files(job)
-
     state, error = job.prefix + "status.json", job.prefix + "ERROR.txt"
     assert set(world.results.files) == {state, error}
     if status is Status.SUBMIT_UNKNOWN:
@@ -145,7 +139,6 @@ def test_no_event_before_the_post(world: World) -> None:
     intended = world.record.intend(job, Status.SUBMITTING, limits=world.limits, unchanged=())
     before = list(world.events.changes)
     world.record.move(intended, Status.SUBMITTED, request_id=REQUEST_ID)
-
     [published] = world.events.changes
     assert before == []
     assert [step.status for step in published.history][-2:] == [Status.SUBMITTING, Status.SUBMITTED]
@@ -174,22 +167,18 @@ def test_killed_publisher_is_made_up_for(world: World, minutes: int, published: 
     world.clock.now += timedelta(minutes=minutes)
     world.reconciler.reconcile()
     world.reconciler.reconcile()
-
     assert world.events.told() == [(job.job_id, status) for status in published]
 
 
 def test_removed_job_is_not_published(world: World) -> None:
-    """A job that is no more is not published."""
     job = make_job()
     world.jobs.add(job)
     del world.jobs.rows[job.job_id]
     world.reconciler.reconcile()
-
     assert (world.events.changes, world.jobs.outbox()) == ([], {})
 
 
 def test_newest_state_is_published(world: World) -> None:
-    """The newest state is reported and an older teller takes nothing out."""
     job = world.holds(make_job(Status.READY))
     held = job.move(Status.HELD, now=world.clock())
     world.jobs.replace(job, held)
@@ -203,24 +192,20 @@ def test_newest_state_is_published(world: World) -> None:
 
 
 def test_refusing_bus_is_tried_once(world: World) -> None:
-    """While no one listens it is tried once a round and counted."""
     for number in range(3):
         world.jobs.add(make_job(job_id=f"job-{number}"))
     world.clock.now += timedelta(minutes=1)
     world.events.refuses = DOWN
     tally = world.reconciler.reconcile()
-
     assert (tally.untold, world.events.refused) == (3, 1)
 
 
 def test_round_ends_in_time(world: World) -> None:
-    """A round reads no more jobs than it has time for."""
     for number in range(100):
         world.jobs.add(make_job(job_id=f"job-{number}"))
     world.clock.now += timedelta(minutes=1)
     ticks = iter(range(1000))
     left = Outbox(world.record, lambda: float(next(ticks))).publish_left()
-
     assert len(world.events.changes) < PATIENCE
     assert left + len(world.events.changes) == 100
 

@@ -30,10 +30,8 @@ def world(busy: World) -> World:
 
 
 def test_unsendable_job_stops_the_queue(world: World) -> None:
-    """A job that cannot be sent now stops the queue and keeps no slot."""
     world.answer(NotSubmittedError("no connection"))
     jobs = dropped(world, "a", "b", "c")
-
     assert states(world, jobs) == [Status.READY] * 3
     # One try for each event, each of them for the first of the line.
     assert world.paid == [jobs[0].job_id] * 3
@@ -95,7 +93,6 @@ def test_locked_account_is_probed_hourly(
     [held] = dropped(world, "a")
     world.fal.posts.clear()
     later(world, after=after)
-
     assert len(world.fal.posts) == probes
     assert world.job(held.job_id).status is Status.HELD
 
@@ -122,7 +119,6 @@ def test_settling_never_touches_another_submission(world: World) -> None:
 
 
 def test_settling_spares_a_simultaneous_submission(world: World) -> None:
-    """Settling never touches a submission of the same moment."""
     dataset = world.drop()
     seen: list[Job] = []
 
@@ -172,7 +168,6 @@ def test_unreadable_dataset_lets_others_pass(world: World) -> None:
 
 
 def test_readable_again_goes_on_by_itself(world: World) -> None:
-    """A dataset that can be read again goes on by itself."""
     guarded = world.datasets = Guarded()
     guarded.forbidden = "b.zip"
     dataset = world.drop("b.zip")
@@ -187,17 +182,14 @@ def test_readable_again_goes_on_by_itself(world: World) -> None:
 
 
 def test_new_unreadable_dataset_is_rejected(world: World) -> None:
-    """A new dataset that may not be read is reported so."""
     guarded = world.datasets = Guarded()
     dataset = world.drop("b.zip")
     guarded.forbidden = "b.zip"
     job = world.submit(dataset)
-
     assert (job.status, job.problems[0].code) == (Status.REJECTED, "dataset_unreadable")
 
 
 def test_long_lock_adds_no_history(world: World) -> None:
-    """An account that stays locked for months adds nothing to a job's history."""
     world.answer(SubmissionRefusedError(LOCKED, held=True))
     job = world.submit(world.drop())
     for _ in range(30):
@@ -212,17 +204,14 @@ def test_long_lock_adds_no_history(world: World) -> None:
 
 
 def test_an_approval_stays_in_history(world: World) -> None:
-    """What a person let go on stays in the story."""
     world.answer(SubmissionRefusedError(LOCKED, held=True))
     job = world.submit(world.drop())
     world.manual_actions.approve(job.job_id, by="ada")
     world.dispatcher.submit_waiting(began=world.clock())
-
     assert "ada" in [step.by for step in world.job(job.job_id).history]
 
 
 def test_long_unreadable_adds_no_history(world: World) -> None:
-    """A dataset that cannot be read for months adds nothing to a job's history."""
     guarded = world.datasets = Guarded()
     dataset = world.drop("b.zip")
     job = world.holds(make_job(Status.READY, dataset=dataset))

@@ -3,13 +3,7 @@
 import pytest
 
 from lora_drop.fal.webhooks import RawDelivery
-from lora_drop.jobs.errors import (
-    ActionNotAllowedError,
-    ConflictError,
-    ForeignRequestError,
-    InvalidWebhookError,
-    JobNotFoundError,
-)
+from lora_drop.jobs import errors
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from tests.support.builders import ARTIFACTS, NOW, REQUEST_ID, make_job, signed, webhook_body
@@ -40,10 +34,10 @@ def test_delivery_is_kept_first(world: World) -> None:
 
     class Overtaken(MemoryJobs):
         def replace(self, before: Job, after: Job, **_: object) -> None:
-            raise ConflictError(f"{before.job_id} {after.status}")
+            raise errors.ConflictError(f"{before.job_id} {after.status}")
 
     world.jobs = Overtaken(world.jobs.rows)
-    with pytest.raises(ConflictError):
+    with pytest.raises(errors.ConflictError):
         deliver(world, job, webhook_body())
 
     [delivery] = world.deliveries.files.values()
@@ -54,8 +48,8 @@ def test_delivery_is_kept_first(world: World) -> None:
 def test_foreign_delivery_is_not_kept(world: World) -> None:
     job = world.holds(make_job(Status.SUBMITTED))
     for trouble, how in (
-        (JobNotFoundError, {"token": "0" * 32}),
-        (InvalidWebhookError, {"request_id": "a b"}),
+        (errors.JobNotFoundError, {"token": "0" * 32}),
+        (errors.InvalidWebhookError, {"request_id": "a b"}),
     ):
         with pytest.raises(trouble):
             deliver(world, job, webhook_body(), **how)
@@ -67,12 +61,10 @@ def test_foreign_delivery_is_not_kept(world: World) -> None:
     "body", [b"not JSON", webhook_body(status="NEW"), webhook_body(request_id=OTHER)]
 )
 def test_unreadable_delivery_is_kept(world: World, body: bytes) -> None:
-    """What fal says and no one understands yet is kept."""
     job = world.holds(make_job(Status.SUBMITTED))
     request_id = OTHER if OTHER.encode() in body else REQUEST_ID
-    with pytest.raises((InvalidWebhookError, ForeignRequestError)):
+    with pytest.raises((errors.InvalidWebhookError, errors.ForeignRequestError)):
         deliver(world, job, body, request_id=request_id)
-
     assert world.deliveries.kept(job) == [body]
 
 
@@ -93,8 +85,7 @@ def test_unkept_delivery_is_an_error(world: World) -> None:
 
 def test_without_deliveries_replay_is_refused(world: World) -> None:
     job = world.holds(make_job(Status.SUBMITTED))
-
-    with pytest.raises(ActionNotAllowedError, match="delivered nothing"):
+    with pytest.raises(errors.ActionNotAllowedError, match="delivered nothing"):
         world.retry_service.replay(job.job_id)
 
 
@@ -114,7 +105,6 @@ def test_replay_brings_a_missed_result(
     """A job that missed its delivery gets its result by a replay, also after bad deliveries."""
     job = kept(world, make_job(status), *before, webhook_body())
     replayed = world.retry_service.replay(job.job_id)
-
     assert (replayed.status, replayed.request_id) == (Status.STORING, REQUEST_ID)
     assert {each.url for each in replayed.artifacts} == {each.url for each in ARTIFACTS}
     assert world.queue.handed == [job.job_id]
@@ -128,16 +118,13 @@ def test_ended_job_stays_as_it_is(world: World, status: Status) -> None:
     job = kept(world, make_job(status), webhook_body(), webhook_body(status="ERROR"))
     for _ in range(2):
         assert world.retry_service.replay(job.job_id) == job
-
     assert world.job(job.job_id) == job
     assert world.queue.handed == []
 
 
 def test_foreign_delivery_stays_foreign(world: World) -> None:
-    """A delivery that was not for the job then is not for it now."""
     bodies = (b"not JSON", webhook_body(request_id=OTHER), webhook_body(status="NEW"))
     job = kept(world, make_job(Status.SUBMITTED), *bodies)
-
     assert world.retry_service.replay(job.job_id) == job
 
 
@@ -147,5 +134,4 @@ def test_replay_pays_nothing(world: World, status: Status) -> None:
     """A replay pays nothing."""
     job = kept(world, make_job(status), webhook_body())
     world.retry_service.replay(job.job_id)
-
     assert world.fal.posts == []

@@ -60,7 +60,6 @@ def test_stale_delivery_has_fal_asked(world: World, job: Job, seconds: int) -> N
     headers = signed(body, at=NOW + timedelta(seconds=seconds))
     with pytest.raises(StaleWebhookError, match="seconds old"):
         world.webhook_handler.deliver(job.job_id, world.token(job.job_id), headers, body)
-
     assert world.status_check.asked == [job.job_id]
     assert world.job(job.job_id) == job
     assert (world.results.files, world.deliveries.files, world.queue.handed) == ({}, {}, [])
@@ -74,7 +73,6 @@ def test_known_key_is_not_refreshed(world: World, job: Job, *, known: bool) -> N
         world.keys = MemoryKeys(known=[bytes(stranger)], newer=world.keys.known)
     with pytest.raises(StaleWebhookError):
         deliver(world, job)
-
     assert (world.status_check.asked, world.keys.refreshes) == ([job.job_id], int(not known))
 
 
@@ -101,7 +99,6 @@ def test_only_waiting_jobs_are_asked_about(world: World, status: Status) -> None
     job = world.holds(make_job(status))
     with pytest.raises(StaleWebhookError):
         deliver(world, job)
-
     waits = status in (Status.SUBMITTED, Status.TRAINING, Status.SUBMIT_UNKNOWN)
     assert world.status_check.asked == [job.job_id] * waits
 
@@ -142,9 +139,7 @@ def test_fals_own_word_counts(world: World, job: Job) -> None:
 
 @pytest.mark.parametrize("status", [Status.READY, Status.SUBMITTING, Status.STORING, Status.FAILED])
 def test_other_jobs_are_not_asked_about(world: World, status: Status) -> None:
-    """About a job in any other state fal is not asked."""
     job = world.holds(make_job(status))
-
     assert world.reconciler.request_status_check(job.job_id) == job
     assert world.fal.asked == []
 
@@ -154,16 +149,13 @@ def test_quick_denials_expire_no_job(world: World, job: Job) -> None:
     world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
     for _ in range(5):
         world.reconciler.request_status_check(job.job_id)
-
     after = world.job(job.job_id)
     assert (after.status, after.problems) == (Status.TRAINING, (DENIED,))
 
 
 def test_doubt_is_settled_by_list_only(world: World) -> None:
-    """A doubtful submission is settled by fal's own list only."""
     job = world.holds(make_job(Status.SUBMIT_UNKNOWN))
     world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
     assert world.reconciler.request_status_check(job.job_id).status is Status.SUBMIT_UNKNOWN
-
     world.fal.known = [REQUEST_ID]
     assert world.reconciler.request_status_check(job.job_id).status is Status.STORING

@@ -6,14 +6,8 @@ import json
 import pytest
 
 from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running
+from lora_drop.jobs import errors
 from lora_drop.jobs.artifacts import Artifact, StoredFile
-from lora_drop.jobs.errors import (
-    DownloadInterruptedError,
-    FalUnavailableError,
-    HostNotAllowedError,
-    JobNotFoundError,
-    ResultGoneError,
-)
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from lora_drop.services.store import DENIAL_STANDS
@@ -56,7 +50,6 @@ def test_job_json_lies_beside_files(world: World) -> None:
     """The job's history lies beside its files."""
     job = storing(world)
     stored = world.result_storer.store_result(job.job_id)
-
     story = json.loads(world.results.text(job, "job.json") or "")
     assert story["request_id"] == REQUEST_ID
     assert story["dataset"]["version_id"] == "v1"
@@ -66,25 +59,21 @@ def test_job_json_lies_beside_files(world: World) -> None:
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.STORING])
 def test_other_states_are_left_alone(world: World, status: Status) -> None:
-    """A job that is not to be stored is left as it is."""
     job = world.holds(make_job(status))
-
     assert world.result_storer.store_result(job.job_id) == job
     assert world.source.opened == []
 
 
 def test_same_message_copies_no_file(world: World) -> None:
-    """The same message again copies nothing."""
     job = storing(world)
     first = world.result_storer.store_result(job.job_id)
     world.source.opened.clear()
-
     assert world.result_storer.store_result(job.job_id) == first
     assert world.source.opened == []
 
 
 def test_unknown_job_is_reported(world: World) -> None:
-    with pytest.raises(JobNotFoundError):
+    with pytest.raises(errors.JobNotFoundError):
         world.result_storer.store_result("ada-0000000000")
 
 
@@ -94,7 +83,7 @@ def test_broken_download_is_tried_again(world: World) -> None:
     job = storing(world)
     world.source.cut = {"config.json"}
     for _ in range(3):
-        with pytest.raises(DownloadInterruptedError):
+        with pytest.raises(errors.DownloadInterruptedError):
             world.result_storer.store_result(job.job_id)
 
     waiting = world.job(job.job_id)
@@ -109,12 +98,10 @@ def test_broken_download_is_tried_again(world: World) -> None:
 
 
 def test_blocked_host_leaves_job_storing(world: World) -> None:
-    """A file that settings keep out leaves the job to be stored again."""
     job = storing(world)
-    world.source.failing = {"lora.safetensors": HostNotAllowedError("new-cdn.example")}
-    with pytest.raises(HostNotAllowedError):
+    world.source.failing = {"lora.safetensors": errors.HostNotAllowedError("new-cdn.example")}
+    with pytest.raises(errors.HostNotAllowedError):
         world.result_storer.store_result(job.job_id)
-
     waiting = world.job(job.job_id)
     assert waiting.status is Status.STORING
     assert "new-cdn.example" in (world.results.text(job, "ERROR.txt") or "")
@@ -136,7 +123,7 @@ def test_lost_result_expires_the_job(world: World, case: str) -> None:
     """A result that neither the CDN nor fal has ends the job; files that could be had are kept."""
     artifacts, lost, code, kept, text = LOST[case]
     job = storing(world, fact=Gone(REQUEST_ID), artifacts=artifacts)
-    world.source.failing = {name: ResultGoneError("404") for name in lost}
+    world.source.failing = {name: errors.ResultGoneError("404") for name in lost}
     stored = world.store_twice(job)
 
     assert (stored.status, codes(stored)) == (Status.EXPIRED, [code])
@@ -150,9 +137,9 @@ def test_lost_result_expires_the_job(world: World, case: str) -> None:
 def test_cdn_404_ends_no_job(world: World) -> None:
     """A 404 of the CDN does not end a job that fal still has."""
     job = storing(world)
-    world.source.failing = {"config.json": ResultGoneError("404")}
+    world.source.failing = {"config.json": errors.ResultGoneError("404")}
     world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
-    with pytest.raises(DownloadInterruptedError):
+    with pytest.raises(errors.DownloadInterruptedError):
         world.result_storer.store_result(job.job_id)
 
     assert world.job(job.job_id).status is Status.STORING
@@ -174,7 +161,6 @@ def test_new_address_is_followed(
     job = storing(world, fact=Finished(REQUEST_ID, named), artifacts=known)
     world.source.gone = {OLD.url}
     stored = world.result_storer.store_result(job.job_id)
-
     assert (stored.status, stored.artifacts) == (Status.SUCCEEDED, named)
     assert [file.name for file in stored.files] == [artifact.name for artifact in named]
 
@@ -184,7 +170,7 @@ def test_new_address_is_followed(
 def test_one_denial_ends_no_job(world: World, artifacts: tuple[Artifact, ...]) -> None:
     """fal's word that it has no result ends nothing until it says so again later."""
     job = world.holds(make_job(Status.STORING, artifacts=artifacts))
-    world.source.failing = {each.name: ResultGoneError("404") for each in ARTIFACTS}
+    world.source.failing = {each.name: errors.ResultGoneError("404") for each in ARTIFACTS}
     world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
     denied = world.result_storer.store_result(job.job_id)
     again = world.result_storer.store_result(job.job_id)
@@ -195,13 +181,11 @@ def test_one_denial_ends_no_job(world: World, artifacts: tuple[Artifact, ...]) -
 
 
 def test_denied_result_is_stored_after_all(world: World) -> None:
-    """A result that fal denied once is stored when it has it after all."""
     job = storing(world, fact=Gone(REQUEST_ID), artifacts=())
     world.result_storer.store_result(job.job_id)
     world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
     world.clock.now += DENIAL_STANDS
     stored = world.result_storer.store_result(job.job_id)
-
     assert (stored.status, stored.problems) == (Status.SUCCEEDED, ())
     assert world.results.text(job, "ERROR.txt") is None
 
@@ -212,10 +196,10 @@ def test_interrupted_denial_is_not_counted(world: World) -> None:
     world.result_storer.store_result(job.job_id)
     world.clock.now += DENIAL_STANDS
     world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
-    world.source.failing = {each.name: DownloadInterruptedError("503") for each in ARTIFACTS}
-    with pytest.raises(DownloadInterruptedError):
+    world.source.failing = {each.name: errors.DownloadInterruptedError("503") for each in ARTIFACTS}
+    with pytest.raises(errors.DownloadInterruptedError):
         world.result_storer.store_result(job.job_id)
-    world.source.failing = {each.name: ResultGoneError("404") for each in ARTIFACTS}
+    world.source.failing = {each.name: errors.ResultGoneError("404") for each in ARTIFACTS}
     world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
 
     assert world.result_storer.store_result(job.job_id).status is Status.STORING
@@ -234,21 +218,22 @@ def test_result_without_files_fails(world: World, fact: FalStatus, code: str, te
     """A success that fal takes back, or without a file, fails the job with the reason."""
     job = storing(world, fact=fact, artifacts=())
     stored = world.result_storer.store_result(job.job_id)
-
     assert (stored.status, codes(stored)) == (Status.FAILED, [code])
     assert text in " ".join((world.results.text(job, "ERROR.txt") or "").split())
 
 
 @pytest.mark.parametrize(
-    "said", [FalUnavailableError("503"), Running(REQUEST_ID, started=True)], ids=["down", "running"]
+    "said",
+    [errors.FalUnavailableError("503"), Running(REQUEST_ID, started=True)],
+    ids=["down", "running"],
 )
-def test_unreadable_result_is_read_later(world: World, said: FalUnavailableError | Running) -> None:
-    """A result that cannot be read now is read later."""
+def test_unreadable_result_is_read_later(
+    world: World, said: errors.FalUnavailableError | Running
+) -> None:
     job = world.holds(make_job(Status.STORING, artifacts=()))
     world.fal.facts[REQUEST_ID] = said
-    with pytest.raises(FalUnavailableError):
+    with pytest.raises(errors.FalUnavailableError):
         world.result_storer.store_result(job.job_id)
-
     waiting = world.job(job.job_id)
     assert (waiting.status, waiting.problems) == (Status.STORING, ())
     assert "ERROR.txt" not in {key.rsplit("/")[-1] for key in world.results.files}

@@ -24,7 +24,6 @@ from tests.support.world import World
 
 
 def test_good_dataset_is_submitted_with_request(world: World) -> None:
-    """A good dataset is submitted, and its request id is kept."""
     job = world.submit(world.drop())
 
     assert (job.status, job.request_id) == (Status.SUBMITTED, REQUEST_ID)
@@ -73,7 +72,6 @@ def test_intent_is_kept_before_payment(world: World) -> None:
 
     world.answer(look)
     world.submit(world.drop())
-
     assert seen == [Status.SUBMITTING]
 
 
@@ -81,7 +79,6 @@ def test_intent_is_kept_before_payment(world: World) -> None:
 def test_state_lies_beside_the_results(world: World) -> None:
     """The state of a job can be read beside its results."""
     job = world.submit(world.drop())
-
     status = json.loads(world.results.text(job, "status.json") or "")
     assert (status["status"], status["request_id"]) == ("SUBMITTED", REQUEST_ID)
     assert world.results.text(job, "ERROR.txt") is None
@@ -92,7 +89,6 @@ def test_same_event_is_one_payment(world: World) -> None:
     """The same event five times is one job and one payment."""
     dataset = world.drop()
     jobs = [world.submit(dataset) for _ in range(5)]
-
     assert len(world.jobs.rows) == 1
     assert len(world.fal.posts) == 1
     assert [jobs[0]] * 5 == jobs
@@ -117,7 +113,6 @@ def test_same_event_during_post_pays_nothing(world: World) -> None:
 def test_two_versions_are_two_jobs(world: World) -> None:
     first = world.submit(world.drop())
     second = world.submit(world.drop(images=13))
-
     assert first.job_id != second.job_id
     assert len(world.fal.posts) == 2
 
@@ -126,7 +121,6 @@ def test_event_without_version_means_newest(world: World) -> None:
     dataset = world.drop(images=3)
     newest = world.drop(images=20)
     job = world.submit(dataset.model_copy(update={"version_id": ""}))
-
     assert newest == job.dataset
     assert job.images == 20
 
@@ -139,7 +133,6 @@ def test_submitting_job_is_never_sent_again(world: World) -> None:
     world.fal.posts.clear()
     world.clock.now = NOW + timedelta(days=30)
     job = world.submit(dataset)
-
     assert job.status == Status.SUBMITTING
     assert world.fal.posts == []
 
@@ -159,7 +152,6 @@ def test_unsent_post_is_sent_next_time(world: World) -> None:
 
 
 def test_long_outage_leaves_no_trace(world: World) -> None:
-    """A long outage adds nothing to a job's history."""
     dataset = world.drop()
     world.answer(NotSubmittedError("no connection"))
     for _ in range(50):

@@ -41,7 +41,6 @@ def test_unusable_dataset_costs_nothing(world: World, case: str) -> None:
 
 def test_gone_dataset_is_rejected(world: World) -> None:
     job = world.submit(make_dataset("portrait/gone.zip"))
-
     assert (job.status, codes(job)) == (Status.REJECTED, ["dataset_missing"])
     assert world.fal.posts == []
 
@@ -50,13 +49,11 @@ def test_rejected_dataset_stays_rejected(world: World) -> None:
     """A rejected dataset stays rejected when its event comes again, and is named as what it is."""
     dataset = world.drop("portrait/ada.jpg", data=b"\xff\xd8\xff\xe0 and so on")
     job = world.submit(dataset)
-
     assert world.submit(dataset) == job
     assert "a JPEG image" in job.problems[0].message
 
 
 def test_dataset_deleted_while_waiting_is_cancelled(world: World) -> None:
-    """A dataset that is deleted while its job waits is cancelled for free."""
     dataset = world.drop()
     world.answer(NotSubmittedError("no connection"))
     world.submit(dataset)
@@ -89,7 +86,6 @@ def test_error_in_check_rejects_the_job(
 
 
 def test_error_after_check_rejects_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error of our own after the check rejects the job, too."""
     world = World()
     dataset = world.drop()
     replace = world.jobs.replace
@@ -149,17 +145,14 @@ def test_missing_captions_are_refused_for_free(busy: World) -> None:
 
 
 def test_masks_do_not_count_as_photos(busy: World) -> None:
-    """Masks do not make up for photos."""
     masks = {f"photo-{number:02}_mask.jpg": JPEG for number in range(9)}
     refused = submitted(
         busy, training={"trainer": "flux-lora-fast-training"}, images=9, members=masks
     )
-
     assert codes(refused) == ["dataset_insufficient_images"]
 
 
 def test_other_trainer_is_another_training(busy: World) -> None:
-    """The same photos for another trainer are another training."""
     first = busy.train(submitted(busy, "one.zip", metadata={"trigger-phrase": "ada"}))
     other = submitted(
         busy, "two.zip", metadata={"trigger-phrase": "ada", "trainer": "flux-krea-trainer"}

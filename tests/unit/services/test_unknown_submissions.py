@@ -6,14 +6,7 @@ from datetime import timedelta
 import pytest
 
 from lora_drop.fal.status import FalStatus, Finished, Gone, Running
-from lora_drop.jobs.errors import (
-    ActionNotAllowedError,
-    FalUnavailableError,
-    ForeignRequestError,
-    JobNotFoundError,
-    SubmissionRefusedError,
-    SubmissionUnknownError,
-)
+from lora_drop.jobs import errors
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Submission
@@ -56,7 +49,9 @@ def test_only_listed_request_is_adopted(
 
 @pytest.mark.promise("never pay twice")
 @pytest.mark.parametrize(
-    "known", [[], ["one", "two"], FalUnavailableError("down")], ids=["none", "several", "no answer"]
+    "known",
+    [[], ["one", "two"], errors.FalUnavailableError("down")],
+    ids=["none", "several", "no answer"],
 )
 def test_only_one_request_decides(
     world: World, doubtful: Job, known: Sequence[str] | Exception
@@ -65,7 +60,6 @@ def test_only_one_request_decides(
     world.fal.known = known
     for _ in range(3):
         world.reconciler.reconcile()
-
     assert world.job(doubtful.job_id) == doubtful
     assert world.fal.posts == []
     assert world.queue.datasets == []
@@ -76,7 +70,6 @@ def test_only_one_request_decides(
 def test_doubt_calls_a_person(world: World, doubtful: Job, minutes: int, alarms: int) -> None:
     """After a quarter of an hour without evidence a person is called."""
     world.clock.now = doubtful.since + timedelta(minutes=minutes)
-
     assert world.reconciler.reconcile().doubtful == alarms
 
 
@@ -90,14 +83,14 @@ def test_person_names_the_request(world: World, doubtful: Job) -> None:
     assert world.job(job.job_id) == job
     assert "ERROR.txt" not in {name.rsplit("/", 1)[-1] for name in world.results.files}
     assert world.fal.posts == []
-    with pytest.raises(ForeignRequestError):
+    with pytest.raises(errors.ForeignRequestError):
         world.fal_updates.receive(job.job_id, Running("another", started=True))
 
 
 def test_person_says_it_never_arrived(world: World) -> None:
     """A person can say that a submission never arrived, and it is sent again."""
     dataset = world.drop()
-    world.answer(SubmissionUnknownError("ReadTimeout"))
+    world.answer(errors.SubmissionUnknownError("ReadTimeout"))
     job = world.submit(dataset)
     world.answer(lambda: Submission(REQUEST_ID))
     world.fal.posts.clear()
@@ -115,23 +108,22 @@ def test_only_doubt_can_be_settled(world: World, status: Status) -> None:
     """Only a submission in doubt can be settled, and only a held job approved."""
     job = world.holds(make_job(status))
     if status is not Status.SUBMIT_UNKNOWN:
-        with pytest.raises(ActionNotAllowedError, match=status):
+        with pytest.raises(errors.ActionNotAllowedError, match=status):
             world.manual_actions.accepted(job.job_id, "another", by=ADA)
-        with pytest.raises(ActionNotAllowedError, match=status):
+        with pytest.raises(errors.ActionNotAllowedError, match=status):
             world.manual_actions.not_submitted(job.job_id, by=ADA)
     if status is not Status.HELD:
-        with pytest.raises(ActionNotAllowedError, match=status):
+        with pytest.raises(errors.ActionNotAllowedError, match=status):
             world.manual_actions.approve(job.job_id, by=ADA)
-    with pytest.raises(JobNotFoundError):
+    with pytest.raises(errors.JobNotFoundError):
         world.manual_actions.not_submitted("unknown", by=ADA)
 
     assert world.job(job.job_id) == job
 
 
 def test_approved_job_goes_on(world: World) -> None:
-    """A held job goes on when a person says so."""
     dataset = world.drop()
-    world.answer(SubmissionRefusedError(LOCKED, held=True))
+    world.answer(errors.SubmissionRefusedError(LOCKED, held=True))
     held = world.submit(dataset)
     world.answer(lambda: Submission(REQUEST_ID))
     ready = world.manual_actions.approve(held.job_id, by=ADA)
@@ -141,15 +133,15 @@ def test_approved_job_goes_on(world: World) -> None:
     assert again.status is Status.SUBMITTED
 
 
-@pytest.mark.parametrize("said", [Gone("typo"), FalUnavailableError("503")], ids=["gone", "down"])
+@pytest.mark.parametrize(
+    "said", [Gone("typo"), errors.FalUnavailableError("503")], ids=["gone", "down"]
+)
 def test_mistyped_request_settles_nothing(
-    world: World, doubtful: Job, said: Gone | FalUnavailableError
+    world: World, doubtful: Job, said: Gone | errors.FalUnavailableError
 ) -> None:
-    """A slip in a request ID settles nothing."""
     world.fal.facts["typo"] = said
-    with pytest.raises((ActionNotAllowedError, FalUnavailableError)):
+    with pytest.raises((errors.ActionNotAllowedError, errors.FalUnavailableError)):
         world.manual_actions.accepted(doubtful.job_id, "typo", by=ADA)
-
     assert world.job(doubtful.job_id) == doubtful
 
 
@@ -164,8 +156,8 @@ def test_another_jobs_request_settles_nothing(world: World, doubtful: Job) -> No
         world.holds(make_job(Status.TRAINING, job_id=job_id, request_id=request_id))
     world.holds(make_job(Status.HELD, job_id="other", earlier_requests=("earlier",)))
 
-    with pytest.raises(ActionNotAllowedError, match="job-5"):
+    with pytest.raises(errors.ActionNotAllowedError, match="job-5"):
         world.manual_actions.accepted(doubtful.job_id, "theirs", by=ADA)
-    with pytest.raises(ActionNotAllowedError, match="other"):
+    with pytest.raises(errors.ActionNotAllowedError, match="other"):
         world.manual_actions.accepted(doubtful.job_id, "earlier", by=ADA)
     assert world.job(doubtful.job_id) == doubtful

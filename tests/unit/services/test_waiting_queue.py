@@ -28,7 +28,6 @@ def world(busy: World) -> World:
 def test_never_more_than_the_slots(world: World) -> None:
     """No more jobs are sent than there are slots; one that waits says so beside its files."""
     jobs = dropped(world, "a", "b", "c", "d")
-
     assert states(world, jobs) == [Status.SUBMITTED] * 2 + [Status.READY] * 2
     assert world.paid == [job.job_id for job in jobs[:2]]
     assert '"READY"' in (world.results.text(jobs[2], "status.json") or "")
@@ -47,7 +46,6 @@ def test_free_slot_goes_to_the_oldest(world: World, said: FalStatus) -> None:
         world.fal_updates.receive(first.job_id, said, asked=True, doubted=doubted)
     announced = list(world.queue.datasets)
     world.work()
-
     assert [each.key for each in announced] == ["portrait/c.zip"]
     assert states(world, others) == [Status.SUBMITTED, Status.SUBMITTED, Status.READY]
 
@@ -89,7 +87,6 @@ def test_any_event_sends_the_oldest(world: World) -> None:
     world.train(first)
     world.queue.datasets.clear()
     [third] = dropped(world, "c")
-
     assert states(world, [second, third]) == [Status.SUBMITTED, Status.READY]
 
 
@@ -99,7 +96,6 @@ def test_unknown_submission_keeps_its_slot(world: World) -> None:
     world.limits = Limits(max_in_flight=1)
     world.answer(SubmissionUnknownError("ReadTimeout"))
     first, second = dropped(world, "a", "b")
-
     assert states(world, [first, second]) == [Status.SUBMIT_UNKNOWN, Status.READY]
     assert len(world.paid) == 1
 
@@ -151,7 +147,6 @@ def test_deleted_dataset_is_not_paid(world: World, *, deleted: bool) -> None:
 
 
 def test_job_stopped_meanwhile_is_passed_over(world: World) -> None:
-    """A job that a person stops in this very moment is passed over."""
     world.limits = Limits(max_in_flight=1)
     first, second, third = dropped(world, "a", "b", "c")
 
@@ -173,15 +168,12 @@ def test_paid_job_is_booked(world: World) -> None:
     world.clock.now = datetime(2027, 1, 31, 23, 59, 58, tzinfo=UTC)
     first, second = dropped(world, "a", "b")
     world.train(first)
-
     assert (first.estimated_cost_usd, second.estimated_cost_usd) == (3.6, 3.6)
     assert world.jobs.account("2027-01").spent_usd == 3.6
     assert world.jobs.account("2027-02").reserved_usd == 3.6
 
 
 def test_slow_check_leaves_the_sending(world: World) -> None:
-    """A check that took long leaves the sending to the next."""
-
     class Slow(MemoryDatasets):
         def open(self, dataset: DatasetVersion) -> OpenDataset:
             world.clock.now += PATIENCE + timedelta(seconds=1)

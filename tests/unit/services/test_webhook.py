@@ -61,7 +61,6 @@ def test_success_is_recorded_and_handed_over(
 ) -> None:
     """A success is recorded and handed over, with the addresses of its files or without."""
     delivered = deliver(world, job, body)
-
     assert delivered.status is Status.STORING
     assert {(artifact.name, artifact.url) for artifact in delivered.artifacts} == {
         (artifact.name, artifact.url) for artifact in artifacts
@@ -96,7 +95,6 @@ def test_failure_is_recorded(
 ) -> None:
     """A failure is recorded in each of fal's forms, and needs no reason in words."""
     delivered = deliver(world, job, webhook_body(status="ERROR", error=error, payload=payload))
-
     assert (delivered.status, delivered.problems[0].code) == (Status.FAILED, code)
     assert says in delivered.problems[0].message
     assert world.queue.handed == []
@@ -104,7 +102,6 @@ def test_failure_is_recorded(
 
 def test_same_delivery_changes_nothing(world: World, job: Job) -> None:
     first = deliver(world, job, webhook_body())
-
     assert deliver(world, job, webhook_body()) == first
 
 
@@ -115,12 +112,10 @@ def test_guessed_token_learns_nothing(world: World, job: Job, token: str) -> Non
     token = world.token("other-0000000000") if token == "of another job" else token
     with pytest.raises(JobNotFoundError):
         deliver(world, job, webhook_body(), token=token)
-
     assert world.job(job.job_id) == job
 
 
 def test_unknown_job_is_reported(world: World) -> None:
-    """A job we do not have is reported as such."""
     with pytest.raises(JobNotFoundError):
         deliver(world, make_job(Status.SUBMITTED), webhook_body())
 
@@ -166,7 +161,6 @@ def test_wrong_delivery_changes_nothing(world: World, job: Job, case: str) -> No
     world.keys = MemoryKeys(known=[bytes(KEY.verify_key)], newer=[bytes(NEW_KEY.verify_key)])
     with pytest.raises(error, match=match):
         deliver(world, job, body, **signature)
-
     assert world.job(job.job_id) == job
     assert world.results.files == {}
 
@@ -188,7 +182,6 @@ def test_unusual_deliveries_are_taken_in(
 ) -> None:
     """Without a user ID of ours any customer is heard; gateway ID and seed do not matter."""
     world.fal_user_id = "" if signature else world.fal_user_id
-
     assert deliver(world, job, body, **signature).status is Status.STORING
 
 
@@ -196,20 +189,16 @@ def test_unusual_deliveries_are_taken_in(
 def test_new_key_is_fetched(world: World, job: Job, key: SigningKey, refreshes: int) -> None:
     """A key that fal has just added is fetched and believed; for a known key none is fetched."""
     world.keys = MemoryKeys(known=[bytes(KEY.verify_key)], newer=[bytes(NEW_KEY.verify_key)])
-
     assert deliver(world, job, webhook_body(), key=key).status is Status.STORING
     assert world.keys.refreshes == refreshes
 
 
 def test_missing_keys_accuse_no_sender(world: World, job: Job) -> None:
-    """Without any key no one is called a forger."""
-
     class NoKeys(MemoryKeys):
         def keys(self, *, now: Any) -> Any:
             raise SigningKeysUnavailableError(f"down at {now}")
 
     world.keys = NoKeys()
-
     with pytest.raises(SigningKeysUnavailableError):
         deliver(world, job, webhook_body())
 
@@ -219,5 +208,4 @@ def test_webhook_resolves_an_unknown_submission(world: World) -> None:
     """Evidence with our token resolves a doubtful submission."""
     job = world.holds(make_job(Status.SUBMIT_UNKNOWN))
     delivered = deliver(world, job, webhook_body())
-
     assert (delivered.status, delivered.request_id) == (Status.STORING, REQUEST_ID)
