@@ -1,12 +1,11 @@
 """A result that fal has for a job is kept, whatever was said or done before it comes."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running
+from lora_drop.fal.status import Failed, FalStatus, Finished, Gone
 from lora_drop.jobs import errors
 from lora_drop.jobs.artifacts import Artifact
 from lora_drop.jobs.budget import Limits
@@ -106,14 +105,6 @@ def test_person_may_train_again_anyway(busy: World, replacement: Replacement) ->
     assert (sent.status, sent.approved) == (Status.SUBMITTED, False)
 
 
-@BOTH
-def test_replacement_of_ended_job_is_paid(busy: World, replacement: Replacement) -> None:
-    _, waiting = replacement(busy, expired)
-    full(busy, full=False)
-    later(busy)
-    assert busy.job(waiting.job_id).status is Status.SUBMITTED
-
-
 @pytest.mark.promise("never pay twice")
 @BOTH
 def test_simultaneous_result_stops_the_payment(
@@ -185,26 +176,12 @@ def test_delivered_addresses_replace_dead_ones(world: World) -> None:
     assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
 
 
-def test_denials_count_only_in_row(world: World) -> None:
-    job = world.holds(make_job(Status.STORING, artifacts=()))
-    for said in (Gone(REQUEST_ID), Running(REQUEST_ID, started=True), Gone(REQUEST_ID)):
-        world.fal.facts[REQUEST_ID] = said
-        with suppress(errors.FalUnavailableError):  # the message comes again
-            world.result_storer.store_result(job.job_id)
-        world.clock.now += DENIAL_STANDS
-    assert world.job(job.job_id).status is Status.STORING
-
-
-def doubtful(world: World) -> Job:
-    world.answer(errors.SubmissionUnknownError("ReadTimeout"))
-    return world.submit(world.drop())
-
-
 @pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize("then", ["waits to be sent again", "is given up"])
 def test_wrong_person_loses_no_result(world: World, then: str) -> None:
     """A person who was wrong about a lost submission loses no result."""
-    job = doubtful(world)
+    world.answer(errors.SubmissionUnknownError("ReadTimeout"))
+    job = world.submit(world.drop())
     world.manual_actions.not_submitted(job.job_id, by=ADA)
     if then == "is given up":
         world.manual_actions.cancel(job.job_id, by=ADA)

@@ -23,14 +23,15 @@ def storing(world: World, *, fact: FalStatus | Exception | None = None, **change
     return job
 
 
-@pytest.mark.promise("never lose a result")
+@pytest.mark.promise(
+    "never lose a result", "Every file is stored under the job's prefix with its hash."
+)
+@pytest.mark.promise("it can be operated", "The job's history lies beside its files.")
 def test_files_are_stored_with_hashes(world: World) -> None:
-    """Every file is stored under the job's prefix with its hash."""
     job = storing(world)
     served = {"lora.safetensors": make_weights(500), "config.json": b'{"rank": 16}'}
     world.source.files = dict(served)
     stored = world.result_storer.store_result(job.job_id)
-
     assert stored.status is Status.SUCCEEDED
     assert stored.files == tuple(
         StoredFile(
@@ -43,68 +44,46 @@ def test_files_are_stored_with_hashes(world: World) -> None:
         for name, data in served.items()
     )
     assert world.results.files[job.prefix + "lora.safetensors"] == make_weights(500)
-
-
-@pytest.mark.promise("it can be operated")
-def test_job_json_lies_beside_files(world: World) -> None:
-    """The job's history lies beside its files."""
-    job = storing(world)
-    stored = world.result_storer.store_result(job.job_id)
     story = json.loads(world.results.text(job, "job.json") or "")
-    assert story["request_id"] == REQUEST_ID
-    assert story["dataset"]["version_id"] == "v1"
+    assert (story["request_id"], story["dataset"]["version_id"]) == (REQUEST_ID, "v1")
     assert [file["sha256"] for file in story["files"]] == [file.sha256 for file in stored.files]
     assert '"SUCCEEDED"' in (world.results.text(job, "status.json") or "")
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.STORING])
 def test_other_states_are_left_alone(world: World, status: Status) -> None:
+    """The message of a job that is not to be stored, or is stored already, copies nothing."""
     job = world.holds(make_job(status))
     assert world.result_storer.store_result(job.job_id) == job
-    assert world.source.opened == []
-
-
-def test_same_message_copies_no_file(world: World) -> None:
-    job = storing(world)
-    first = world.result_storer.store_result(job.job_id)
-    world.source.opened.clear()
-    assert world.result_storer.store_result(job.job_id) == first
-    assert world.source.opened == []
-
-
-def test_unknown_job_is_reported(world: World) -> None:
     with pytest.raises(errors.JobNotFoundError):
         world.result_storer.store_result("ada-0000000000")
+    assert world.source.opened == []
 
 
 @pytest.mark.promise("never get stuck")
-def test_broken_download_is_tried_again(world: World) -> None:
+@pytest.mark.parametrize(
+    "trouble",
+    [errors.DownloadInterruptedError("cut short"), errors.HostNotAllowedError("new-cdn.example")],
+    ids=["cut", "blocked host"],
+)
+def test_broken_download_is_tried_again(world: World, trouble: Exception) -> None:
     """A download that breaks leaves the job to be stored again; trouble that stays is noted once."""
     job = storing(world)
-    world.source.cut = {"config.json"}
+    world.source.failing = {"config.json": trouble}
     for _ in range(3):
-        with pytest.raises(errors.DownloadInterruptedError):
+        with pytest.raises(type(trouble)):
             world.result_storer.store_result(job.job_id)
-
     waiting = world.job(job.job_id)
     assert (waiting.status, codes(waiting)) == (Status.STORING, ["result_not_copied"])
     assert (waiting.updated_at, waiting.history) == (job.updated_at, job.history)
-    assert "tried again by itself" in " ".join((world.results.text(job, "ERROR.txt") or "").split())
+    error = " ".join((world.results.text(job, "ERROR.txt") or "").split())
+    assert "tried again by itself" in error
+    assert str(trouble) in error
     assert world.results.text(job, "config.json") is None
-    world.source.cut.clear()
+    world.source.failing.clear()
     stored = world.result_storer.store_result(job.job_id)
     assert (stored.status, stored.problems) == (Status.SUCCEEDED, ())
     assert world.results.text(job, "ERROR.txt") is None
-
-
-def test_blocked_host_leaves_job_storing(world: World) -> None:
-    job = storing(world)
-    world.source.failing = {"lora.safetensors": errors.HostNotAllowedError("new-cdn.example")}
-    with pytest.raises(errors.HostNotAllowedError):
-        world.result_storer.store_result(job.job_id)
-    waiting = world.job(job.job_id)
-    assert waiting.status is Status.STORING
-    assert "new-cdn.example" in (world.results.text(job, "ERROR.txt") or "")
 
 
 LOST: dict[str, tuple[tuple[Artifact, ...], tuple[str, ...], str, list[str], str]] = {
@@ -131,20 +110,6 @@ def test_lost_result_expires_the_job(world: World, case: str) -> None:
     error = world.results.text(job, "ERROR.txt")
     assert error
     assert text in error
-
-
-@pytest.mark.promise("never lose a result")
-def test_cdn_404_ends_no_job(world: World) -> None:
-    """A 404 of the CDN does not end a job that fal still has."""
-    job = storing(world)
-    world.source.failing = {"config.json": errors.ResultGoneError("404")}
-    world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
-    with pytest.raises(errors.DownloadInterruptedError):
-        world.result_storer.store_result(job.job_id)
-
-    assert world.job(job.job_id).status is Status.STORING
-    world.source.failing = {}
-    assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
 
 
 OLD = Artifact(name="lora.safetensors", url="https://v3.fal.media/old")
@@ -222,18 +187,35 @@ def test_result_without_files_fails(world: World, fact: FalStatus, code: str, te
     assert text in " ".join((world.results.text(job, "ERROR.txt") or "").split())
 
 
+@pytest.mark.promise(
+    "never lose a result", "A 404 of the CDN does not end a job that fal still has."
+)
 @pytest.mark.parametrize(
-    "said",
-    [errors.FalUnavailableError("503"), Running(REQUEST_ID, started=True)],
-    ids=["down", "running"],
+    ("artifacts", "said", "error"),
+    [
+        (ARTIFACTS, Finished(REQUEST_ID, ARTIFACTS), errors.DownloadInterruptedError),
+        ((), errors.FalUnavailableError("503"), errors.FalUnavailableError),
+        ((), Running(REQUEST_ID, started=True), errors.FalUnavailableError),
+    ],
+    ids=["404", "down", "running"],
 )
 def test_unreadable_result_is_read_later(
-    world: World, said: errors.FalUnavailableError | Running
+    world: World,
+    artifacts: tuple[Artifact, ...],
+    said: FalStatus | Exception,
+    error: type[Exception],
 ) -> None:
-    job = world.holds(make_job(Status.STORING, artifacts=()))
-    world.fal.facts[REQUEST_ID] = said
-    with pytest.raises(errors.FalUnavailableError):
+    """A result that cannot be read now is read later."""
+    job = storing(world, fact=said, artifacts=artifacts)
+    world.source.failing = {"config.json": errors.ResultGoneError("404")}
+    with pytest.raises(error):
         world.result_storer.store_result(job.job_id)
     waiting = world.job(job.job_id)
-    assert (waiting.status, waiting.problems) == (Status.STORING, ())
-    assert "ERROR.txt" not in {key.rsplit("/")[-1] for key in world.results.files}
+    assert (waiting.status, codes(waiting)) == (
+        Status.STORING,
+        ["result_not_copied"] if artifacts else [],
+    )
+    assert (world.results.text(job, "ERROR.txt") is None) == (artifacts == ())
+    world.source.failing = {}
+    world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
+    assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
