@@ -62,20 +62,16 @@ def test_fal_gets_the_loras_address(
 
 
 def test_chain_goes_on_from_last_lora(world: World, trained: Job) -> None:
+    """A chain goes on from the last LoRA, past attempts that failed."""
     second = world.train(resumed(world, trained))
     third = resumed(world, second)
     assert (second.resume_from, third.resume_from) == (trained.job_id, second.job_id)
     assert world.fal.posts[2][1]["resume_from_checkpoint"].endswith(weights(second))
-
-
-def test_failed_attempts_are_skipped(world: World, trained: Job) -> None:
-    job = trained
-    for number in (2, 3):
-        job = resumed(world, job)
-        assert job.resume_from == trained.job_id
+    job = third
+    for number in (3, 4):
         job = world.fal_updates.receive(job.job_id, Failed(f"request-{number}", BAD_IMAGE))
-    fourth = resumed(world, job)
-    assert (fourth.resume_from, fourth.attempt) == (trained.job_id, 4)
+        job = resumed(world, job)
+    assert (job.resume_from, job.attempt) == (second.job_id, 5)
 
 
 def test_no_lora_is_no_resume(world: World) -> None:
@@ -91,11 +87,7 @@ def test_same_resume_is_the_same_job(world: World, trained: Job) -> None:
     jobs = [resumed(world, trained) for _ in range(3)]
     assert {job.job_id for job in jobs} == {jobs[0].job_id}
     assert len(world.fal.posts) == 2
-
-
-def test_resumed_training_is_no_duplicate(world: World, trained: Job) -> None:
-    """A training that goes on from a LoRA is not what the photos alone make."""
-    world.train(resumed(world, trained))
+    world.train(jobs[0])  # which is not what the photos alone make
     again = world.submit(world.drop("copy.zip", metadata={"preset": "portrait"}))
     assert again.duplicate_of == trained.job_id
 

@@ -94,17 +94,12 @@ def test_persons_file_stays_untouched(bench: Bench, size: int, more: int, how: s
     assert bench.stored() == theirs | {stored.key: data}
 
 
-def test_other_size_is_known_before_fetching(bench: Bench) -> None:
+def test_our_renamed_copy_is_found_again(bench: Bench) -> None:
+    """A file of another size is known before a byte is fetched; our copy beside it is found."""
     bench.serves(5 * PART)
     bench.results.files[KEY] = b"theirs"
-    bench.copy()
-    assert bench.offsets() == list(range(0, 5 * PART, PART))
-
-
-def test_our_renamed_copy_is_found_again(bench: Bench) -> None:
-    bench.serves(5 * PART)
-    bench.results.files[KEY] = bytes(5 * PART)
     first = bench.copy()
+    assert bench.offsets() == list(range(0, 5 * PART, PART))
     bench.source.gone = {BIN.url}
     assert bench.copy() == first
     assert first.name == f"2-{BIN.name}"
@@ -180,17 +175,9 @@ def test_changed_file_is_read_again(bench: Bench) -> None:
     assert bench.stored() == {KEY: changed}
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        errors.ResultGoneError("404"),
-        errors.HostNotAllowedError("x"),
-        errors.DownloadInterruptedError("503"),
-    ],
-)
-def test_unopened_source_says_so(bench: Bench, error: Exception) -> None:
-    bench.source.failing = {BIN.name: error}
-    with pytest.raises(type(error)):
+def test_unopened_source_says_so(bench: Bench) -> None:
+    bench.source.failing = {BIN.name: errors.HostNotAllowedError("x")}
+    with pytest.raises(errors.HostNotAllowedError):
         bench.copy()
     assert bench.stored() == {}
 

@@ -57,19 +57,15 @@ def test_bad_part_is_fetched_again(bench: Bench) -> None:
     assert bench.results.files == {KEY: bench.source.files[BIN.name]}
 
 
-def test_copy_without_upload_starts_again(bench: Bench) -> None:
+@pytest.mark.parametrize("url", [BIN.url, "https://v3b.fal.media/other"], ids=["ended", "other"])
+def test_copy_without_upload_starts_again(bench: Bench, url: str) -> None:
+    """A copy whose upload is gone, or is of another address with the same ETag, starts again."""
     data = bench.cut_at(5 * PART)
-    bench.results.uploads.clear()
-    bench.copy()
+    if url == BIN.url:
+        bench.results.uploads.clear()
+    bench.copy(BIN.model_copy(update={"url": url}))
     assert bench.offsets() == list(range(0, 5 * PART, PART))
     assert bench.stored() == {KEY: data}
-
-
-def test_same_etag_elsewhere_is_another_file(bench: Bench) -> None:
-    bench.cut_at(5 * PART)
-    bench.copy(BIN.model_copy(update={"url": "https://v3b.fal.media/other"}))
-    assert bench.offsets() == list(range(0, 5 * PART, PART))
-    assert bench.left() == (0, 0)
 
 
 @pytest.mark.promise("never lose a result")
@@ -230,34 +226,28 @@ def test_single_part_needs_no_thread(bench: Bench) -> None:
     assert counted == [before]
 
 
-def test_empty_file_is_one_part() -> None:
-    assert spans(0, PART) == [(1, 0, 0)]
+@pytest.mark.parametrize(
+    ("size", "lengths"),
+    [(0, [0]), (1, [1]), (PART, [PART]), (PART + 1, [PART, 1]), (2 * PART + 5, [PART, PART, 5])],
+)
+def test_parts_cover_the_whole_file(size: int, lengths: list[int]) -> None:
+    expected = [(at + 1, at * PART, length) for at, length in enumerate(lengths)]
+    assert spans(size, PART) == expected
 
 
-@pytest.mark.parametrize("size", [1, PART - 1, PART, PART + 1, 3 * PART + 5])
-def test_parts_cover_the_whole_file(size: int) -> None:
-    parts = spans(size, PART)
-    assert [number for number, _, _ in parts] == list(range(1, len(parts) + 1))
-    assert sum(length for _, _, length in parts) == size
-    assert all(offset == (number - 1) * PART for number, offset, _ in parts)
+@pytest.mark.parametrize(
+    ("size", "error"), [(PART, IndexError), (2 * PART, DownloadInterruptedError)]
+)
+def test_short_file_is_interrupted(size: int, error: type[Exception]) -> None:
+    """A file that is shorter than it said is interrupted, and no part is left after the last."""
 
-
-def test_short_file_is_interrupted() -> None:
     class Short(Zeros):
         def read(self, offset: int, into: memoryview) -> int:
             return len(into) - 1 if offset else len(into)
 
     with ThreadPoolExecutor(1) as ahead:
-        arrivals = Arrivals(Short(2 * PART), PART, (), ahead)
+        arrivals = Arrivals(Short(size), PART, (), ahead)
         arrivals.take()
-        with pytest.raises(DownloadInterruptedError):
-            arrivals.take()
-
-
-def test_last_part_is_the_last() -> None:
-    with ThreadPoolExecutor(1) as ahead:
-        arrivals = Arrivals(Zeros(PART), PART, (), ahead)
-        arrivals.take()
-        assert not arrivals.waiting
-        with pytest.raises(IndexError):
+        assert bool(arrivals.waiting) == (size > PART)
+        with pytest.raises(error):
             arrivals.take()

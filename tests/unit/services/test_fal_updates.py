@@ -11,10 +11,9 @@ from lora_drop.jobs.artifacts import Artifact
 from lora_drop.jobs.errors import ConflictError, ForeignRequestError, JobNotFoundError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
-from lora_drop.jobs.status import TRANSITIONS, Status
+from lora_drop.jobs.status import Status
 from lora_drop.services.lease import JobLease
 from tests.support.builders import ARTIFACTS, BAD_IMAGE, REQUEST_ID, make_job
-from tests.support.memory_jobs import MemoryJobs
 from tests.support.queue import codes
 from tests.support.world import World
 
@@ -254,28 +253,3 @@ def test_evidence_ends_the_alarm(world: World) -> None:
     received = world.fal_updates.receive(job.job_id, WAITING)
     assert received.problems == ()
     assert world.results.text(job, "ERROR.txt") is None
-
-
-def test_overtaken_write_hands_nothing_over(world: World) -> None:
-    class Overtaken(MemoryJobs):
-        def replace(self, before: Job, after: Job, **_: object) -> None:
-            raise ConflictError(f"{before.job_id} {after.status}")
-
-    job = world.holds(make_job(Status.SUBMITTED))
-    world.jobs = Overtaken(world.jobs.rows)
-    with pytest.raises(ConflictError):
-        world.fal_updates.receive(job.job_id, FINISHED)
-
-    assert world.queue.handed == []
-
-
-def test_no_status_leaves_the_table(world: World) -> None:
-    for status in Status:
-        for said in STATUSES.values():
-            job = world.holds(make_job(status))
-            try:
-                received = world.fal_updates.receive(job.job_id, said)
-            except ForeignRequestError:
-                continue
-            for earlier, later in zip(received.history, received.history[1:], strict=False):
-                assert later.status in TRANSITIONS[earlier.status]

@@ -19,34 +19,25 @@ from tests.support.forgetting import DONE, forget, kept, left_of, trained
 from tests.support.world import World
 
 
-@pytest.mark.promise("nothing leaks")
+@pytest.mark.promise("nothing leaks", "Nothing is left of a forgotten job but a proof.")
+@pytest.mark.promise(
+    "nothing leaks", "A job is not done before each worker that may write of it has ended."
+)
 def test_forgotten_job_leaves_only_proof(world: World) -> None:
-    """Nothing is left of a forgotten job but a proof."""
     job = trained(world)
     results = len(world.results.files)
-    [proof] = forget(world, job)
-
-    assert left_of(world, "ada") == []
-    assert world.payloads.stored == set()
-    assert proof.done_at == world.clock.now
-    assert proof.found == Found(dataset_versions=1, result_versions=results)
-    assert (proof.fal_requests, proof.fal_files, proof.left) == (1, 2, ())
-    assert world.forget_service.forget(job.job_id) == (proof,), "asked again, it is shown"
-
-
-@pytest.mark.promise("nothing leaks")
-def test_late_writes_are_erased(world: World) -> None:
-    """A job is not done before each worker that may write of it has ended."""
-    job = trained(world)
     [erasure] = world.forget_service.forget(job.job_id)
     assert (erasure.erased_at, erasure.done_at) == (NOW, None)
     # Another function had read it before, and writes only now.
     world.results.write(job.prefix + "status.json", "late", "application/json")
     world.clock.now += DONE
     [proof] = world.forget_service.go_on()
-
-    assert proof.done_at == world.clock.now
     assert left_of(world, "ada") == []
+    assert world.payloads.stored == set()
+    assert proof.done_at == world.clock.now
+    assert proof.found == Found(dataset_versions=1, result_versions=results)
+    assert (proof.fal_requests, proof.fal_files, proof.left) == (1, 2, ())
+    assert world.forget_service.forget(job.job_id) == (proof,), "asked again, it is shown"
 
 
 WAYS = {
@@ -104,6 +95,7 @@ def test_forgotten_job_never_returns(world: World, *, done: bool) -> None:
     world.reconciler.reconcile()
     world.work()
 
+    assert [*world.forget_service.look(job.job_id, family=False)] == []
     assert world.jobs.rows == {}
     assert world.paid == []
     assert world.queue.handed == []
@@ -136,7 +128,6 @@ def test_slow_erasure_goes_on_later(world: World) -> None:
         calls += 1
         world.clock.now += DONE
         assert calls < 20
-
     assert calls > 2
     assert left_of(world, "ada") == []
     assert erasures[0].fal_files == 2
@@ -200,7 +191,8 @@ def test_every_request_is_deleted(world: World, left: tuple[str, ...]) -> None:
 
 
 @pytest.mark.promise("nothing leaks")
-def test_silent_fal_is_asked_again(world: World) -> None:
+@pytest.mark.parametrize("answers", [True, False])
+def test_silent_fal_is_asked_again(world: World, *, answers: bool) -> None:
     """While fal does not answer, our copies go, and fal is asked again."""
     job = trained(world)
     world.payloads.says[job.request_id or ""] = errors.FalUnavailableError("503")
@@ -210,21 +202,12 @@ def test_silent_fal_is_asked_again(world: World) -> None:
         with pytest.raises(errors.FalUnavailableError):
             world.forget_service.go_on()
     assert not world.results.files
-    world.payloads.says.clear()
-    [proof] = forget(world, job)
-
-    assert (proof.done_at, proof.fal_files) == (world.clock.now, 2)
-
-
-def test_silent_fal_blocks_no_proof(world: World) -> None:
-    job = trained(world)
-    world.payloads.says[job.request_id or ""] = errors.FalUnavailableError("503")
-    with pytest.raises(errors.FalUnavailableError):
-        world.forget_service.forget(job.job_id)
-    world.clock.now += FAL_KEEPS
+    if answers:
+        world.payloads.says.clear()
+    world.clock.now += DONE if answers else FAL_KEEPS  # a name is not kept for ever
     [proof] = world.forget_service.go_on()
-
-    assert (proof.done_at, proof.left) == (world.clock.now, (UNANSWERED,))
+    assert proof.done_at == world.clock.now
+    assert (proof.fal_files, proof.left) == ((2, ()) if answers else (0, (UNANSWERED,)))
     assert left_of(world, "ada") == []
 
 
@@ -250,17 +233,6 @@ def test_storage_end_is_named(
     assert len(proof.left) == said
     assert all("2026-11-24 14:00" in each for each in proof.left)
     assert "ada" not in proof.model_dump_json()
-
-
-@pytest.mark.parametrize("done", [False, True])
-def test_begun_erasure_needs_no_question(world: World, *, done: bool) -> None:
-    """Of an erasure that is begun no job is left to be confirmed."""
-    job = trained(world)
-    world.forget_service.forget(job.job_id)
-    if done:
-        world.clock.now += DONE
-        world.forget_service.go_on()
-    assert [*world.forget_service.look(job.job_id, family=False)] == []
 
 
 SPENT = Charge(month="2026-11", usd=2.4, state=ChargeState.SPENT)

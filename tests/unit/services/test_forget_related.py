@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from lora_drop.fal.status import Failed
+from lora_drop.jobs import errors
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.erasures import LAST_LOOK_AFTER, Erasure, public
 from lora_drop.jobs.errors import (
@@ -122,30 +123,25 @@ def test_large_family_is_explained(world: World) -> None:
     ]
 
 
-def test_open_job_is_refused_first(world: World) -> None:
-    world.holds(make_job(Status.TRAINING, job_id="ada-1"))
-    kept(world, "bob-2", duplicate_of="ada-1")
-    with pytest.raises(ActionNotAllowedError, match="ada-1 is TRAINING; end it first") as refused:
-        world.forget_service.forget("ada-1")
-    assert not isinstance(refused.value, SharedJobError)
-
-
 @pytest.mark.parametrize(
-    ("status", "command"),
+    ("status", "open_id", "family", "words"),
     [
-        (Status.TRAINING, "lora-drop cancel eve-3"),
-        (Status.SUBMIT_UNKNOWN, "lora-drop resolve eve-3"),
+        (Status.TRAINING, "eve-3", True, "lora-drop cancel eve-3"),
+        (Status.SUBMIT_UNKNOWN, "eve-3", True, "lora-drop resolve eve-3"),
+        (Status.TRAINING, "ada-1", False, "lora-drop cancel ada-1"),
     ],
 )
-def test_open_relative_keeps_all(world: World, status: Status, command: str) -> None:
+def test_open_relative_keeps_all(
+    world: World, status: Status, open_id: str, words: str, *, family: bool
+) -> None:
     """One job that has not ended keeps all it shares with; the command that ends it is shown."""
     kept(world, "ada-1")
     kept(world, "bob-2", retry_of="ada-1")
-    world.holds(make_job(status, job_id="eve-3", retry_of="ada-1"))
-    with pytest.raises(ActionNotAllowedError, match=f"eve-3 is {status}") as refused:
-        world.forget_service.forget("ada-1", family=True)
-
-    assert str(refused.value).endswith(command)
+    world.holds(make_job(status, job_id=open_id, retry_of="ada-1"))
+    with pytest.raises(errors.ActionNotAllowedError, match=f"{open_id} is {status}") as refused:
+        world.forget_service.forget("ada-1", family=family)
+    assert str(refused.value).endswith(words)
+    assert not isinstance(refused.value, errors.SharedJobError)
     assert world.jobs.erasures == {}
 
 

@@ -7,6 +7,7 @@ from itertools import count
 import pytest
 
 from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running
+from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.errors import (
     ConflictError,
     FalUnavailableError,
@@ -152,7 +153,9 @@ def test_dead_submitter_leaves_unknown_submission(
 @pytest.mark.parametrize("status", [Status.HELD, Status.SUBMIT_UNKNOWN])
 def test_waiting_job_says_so_again(late: World, status: Status) -> None:
     job = late.holds(make_job(status))
-    late.reconciler.reconcile()
+    counts = late.reconciler.reconcile()
+    held = int(status is Status.HELD)
+    assert (counts.open, counts.late, counts.overdue, counts.held) == (1, 1, 0, held)
     assert late.job(job.job_id) == job
     assert late.results.text(job, "ERROR.txt")
     assert late.fal.posts == []
@@ -237,9 +240,13 @@ def test_queue_is_woken_once(late: World) -> None:
     assert [dataset.key for dataset in late.queue.datasets] == ["a.zip"]
 
 
-@pytest.mark.promise("it can be operated")
-def test_unreachable_fal_calls_a_person(world: World) -> None:
-    """A person is called for a fal that cannot be reached, however many wait."""
+@pytest.mark.promise(
+    "it can be operated", "A person is called for a fal that cannot be reached, however many wait."
+)
+@pytest.mark.parametrize(("slots", "rounds"), [(2, 25), (0, 0)], ids=["unreachable", "no slot"])
+def test_unreachable_fal_calls_a_person(world: World, slots: int, rounds: int) -> None:
+    """Waiting for a slot calls no one."""
+    world.limits = Limits(slots, monthly_usd=100.0, job_usd=25.0)
     world.answer(NotSubmittedError("down"))
     for name in ("a", "b", "c"):
         world.submit(world.drop(f"{name}.zip", metadata={"steps": str(1000 + ord(name))}))
@@ -248,8 +255,7 @@ def test_unreachable_fal_calls_a_person(world: World) -> None:
         world.clock.now += timedelta(minutes=5)
         called += world.reconciler.reconcile().overdue > 0
         world.work()
-
-    assert called >= 20
+    assert called == rounds
     assert {job.status for job in world.jobs.rows.values()} == {Status.READY}
 
 

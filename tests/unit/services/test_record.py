@@ -49,13 +49,6 @@ def test_late_move_writes_nothing(world: World) -> None:
     assert before == world.results.files
 
 
-def test_intent_publishes_nothing(world: World) -> None:
-    job = world.holds(make_job(Status.READY))
-    world.record.intend(job, Status.SUBMITTING, limits=world.limits, unchanged=())
-    assert world.job(job.job_id).status is Status.SUBMITTING
-    assert world.results.files == {}
-
-
 @pytest.mark.parametrize(
     ("slow", "ends"),
     [
@@ -137,10 +130,10 @@ def test_no_event_before_the_post(world: World) -> None:
     """Nothing is published before the POST, and the next event has it."""
     job = world.holds(make_job(Status.READY))
     intended = world.record.intend(job, Status.SUBMITTING, limits=world.limits, unchanged=())
-    before = list(world.events.changes)
+    assert world.job(job.job_id).status is Status.SUBMITTING
+    assert (world.results.files, world.events.changes) == ({}, [])
     world.record.move(intended, Status.SUBMITTED, request_id=REQUEST_ID)
     [published] = world.events.changes
-    assert before == []
     assert [step.status for step in published.history][-2:] == [Status.SUBMITTING, Status.SUBMITTED]
 
 

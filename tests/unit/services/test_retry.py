@@ -66,16 +66,17 @@ def refused(world: World) -> Job:
     return job
 
 
-ENDED = pytest.mark.parametrize(
+@pytest.mark.promise("never pay twice", "The same retry, asked for again, is the same job.")
+@pytest.mark.parametrize(
     "ended", [failed, cancelled, expired, refused], ids=lambda ended: ended.__name__
 )
-
-
-@ENDED
 def test_retry_is_a_new_job(world: World, ended: Callable[[World], Job]) -> None:
+    """A job that came to nothing is paid for once more as a new job."""
     old = ended(world)
-    new = retried(world, old)
-
+    before = len(world.fal.posts)
+    new, *same = (retried(world, old) for _ in range(4))
+    assert same == [new] * 3
+    assert len(world.fal.posts) == before + 1
     assert (new.status, new.attempt, new.retry_of) == (Status.SUBMITTED, 2, old.job_id)
     assert new.job_id != old.job_id
     assert new.dataset == old.dataset
@@ -85,25 +86,16 @@ def test_retry_is_a_new_job(world: World, ended: Callable[[World], Job]) -> None
     assert world.paid[-1] == new.job_id
 
 
-@pytest.mark.promise("never pay twice")
-@ENDED
-def test_same_retry_is_same_job(world: World, ended: Callable[[World], Job]) -> None:
-    """The same retry, asked for again, is the same job."""
-    old = ended(world)
-    before = len(world.fal.posts)
-    jobs = [retried(world, old) for _ in range(4)]
-    assert {job.job_id for job in jobs} == {jobs[0].job_id}
-    assert len(world.fal.posts) == before + 1
-
-
 def test_both_attempts_are_paid(world: World) -> None:
-    """Each attempt has files of its own, is paid, and both count."""
+    """Each attempt has files of its own, is paid, and both count; a duplicate gets the new files."""
     old = failed(world)
     new = world.train(retried(world, old))
     account = world.jobs.account("2026-11")
     assert (account.spent_usd, account.wasted_usd) == (5.76, 2.88)
     assert new.prefix != old.prefix
     assert all(stored.key.startswith(new.prefix) for stored in new.files)
+    again = world.submit(world.drop("copy.zip", metadata={"preset": "portrait", "steps": "1200"}))
+    assert (again.status, again.duplicate_of) == (Status.SUCCEEDED, new.job_id)
 
 
 def test_ended_retry_is_named(world: World) -> None:
@@ -167,12 +159,6 @@ def test_unchecked_job_is_dropped_again(world: World) -> None:
     assert first.status is Status.SUBMITTED
 
 
-def test_deleted_dataset_is_not_retried(world: World) -> None:
-    old = failed(world)
-    world.datasets.put(old.dataset.key, None)
-    assert retried(world, old).status is Status.CANCELLED
-
-
 def test_retry_waits_for_money(world: World) -> None:
     """A retry costs what fal asks for it today, and waits for money like any other job."""
     old = failed(world)
@@ -181,12 +167,6 @@ def test_retry_waits_for_money(world: World) -> None:
     new = retried(world, old)
     assert (new.status, new.problems[0].code) == (Status.HELD, "budget_exhausted")
     assert new.estimated_cost_usd == 12.0
-
-
-def test_retry_counts_for_its_content(world: World) -> None:
-    new = world.train(retried(world, failed(world)))
-    again = world.submit(world.drop("copy.zip", metadata={"preset": "portrait", "steps": "1200"}))
-    assert (again.status, again.duplicate_of) == (Status.SUCCEEDED, new.job_id)
 
 
 @pytest.mark.promise("never pay twice")

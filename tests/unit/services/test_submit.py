@@ -23,18 +23,17 @@ from tests.support.builders import (
 from tests.support.world import World
 
 
+@pytest.mark.promise("it can be operated", "The state of a job can be read beside its results.")
 def test_good_dataset_is_submitted_with_request(world: World) -> None:
     job = world.submit(world.drop())
-
     assert (job.status, job.request_id) == (Status.SUBMITTED, REQUEST_ID)
     assert job == world.job(job.job_id)
-    assert [step.status for step in job.history] == [
-        Status.RECEIVED,
-        Status.READY,
-        Status.SUBMITTING,
-        Status.SUBMITTED,
-    ]
+    steps = [step.status for step in job.history]
+    assert steps == [Status.RECEIVED, Status.READY, Status.SUBMITTING, Status.SUBMITTED]
     assert (job.images, job.estimated_cost_usd) == (12, 3.6)
+    status = json.loads(world.results.text(job, "status.json") or "")
+    assert (status["status"], status["request_id"]) == ("SUBMITTED", REQUEST_ID)
+    assert world.results.text(job, "ERROR.txt") is None
 
 
 @pytest.mark.promise("interfaces stay")
@@ -75,15 +74,6 @@ def test_intent_is_kept_before_payment(world: World) -> None:
     assert seen == [Status.SUBMITTING]
 
 
-@pytest.mark.promise("it can be operated")
-def test_state_lies_beside_the_results(world: World) -> None:
-    """The state of a job can be read beside its results."""
-    job = world.submit(world.drop())
-    status = json.loads(world.results.text(job, "status.json") or "")
-    assert (status["status"], status["request_id"]) == ("SUBMITTED", REQUEST_ID)
-    assert world.results.text(job, "ERROR.txt") is None
-
-
 @pytest.mark.promise("never pay twice")
 def test_same_event_is_one_payment(world: World) -> None:
     """The same event five times is one job and one payment."""
@@ -111,18 +101,12 @@ def test_same_event_during_post_pays_nothing(world: World) -> None:
 
 
 def test_two_versions_are_two_jobs(world: World) -> None:
-    first = world.submit(world.drop())
-    second = world.submit(world.drop(images=13))
-    assert first.job_id != second.job_id
+    """An event without a version means the newest."""
+    first, newest = world.drop(), world.drop(images=20)
+    jobs = [world.submit(first), world.submit(newest.model_copy(update={"version_id": ""}))]
+    assert [job.dataset for job in jobs] == [first, newest]
+    assert (jobs[1].images, len({job.job_id for job in jobs})) == (20, 2)
     assert len(world.fal.posts) == 2
-
-
-def test_event_without_version_means_newest(world: World) -> None:
-    dataset = world.drop(images=3)
-    newest = world.drop(images=20)
-    job = world.submit(dataset.model_copy(update={"version_id": ""}))
-    assert newest == job.dataset
-    assert job.images == 20
 
 
 @pytest.mark.promise("never pay twice")
@@ -142,25 +126,17 @@ def test_unsent_post_is_sent_next_time(world: World) -> None:
     """A POST that never left is sent the next time."""
     dataset = world.drop()
     world.answer(NotSubmittedError("no connection"))
-    waiting = world.submit(dataset)
-
+    for _ in range(50):
+        world.clock.now += timedelta(minutes=5)
+        waiting = world.submit(dataset)
     assert (waiting.status, waiting.problems[0].code) == (Status.READY, "fal_unreachable")
+    # A long outage adds nothing to the history.
+    assert [step.status for step in waiting.history] == [Status.RECEIVED, Status.READY]
+    assert waiting.updated_at == world.clock.now
     assert "fal_unreachable" in (world.results.text(waiting, "status.json") or "")
     world.answer(lambda: Submission(REQUEST_ID))
     assert world.submit(dataset).status == Status.SUBMITTED
-    assert len(world.fal.posts) == 2
-
-
-def test_long_outage_leaves_no_trace(world: World) -> None:
-    dataset = world.drop()
-    world.answer(NotSubmittedError("no connection"))
-    for _ in range(50):
-        world.clock.now += timedelta(minutes=5)
-        world.submit(dataset)
-
-    [waiting] = world.jobs.rows.values()
-    assert [step.status for step in waiting.history] == [Status.RECEIVED, Status.READY]
-    assert waiting.updated_at == world.clock.now
+    assert len(world.fal.posts) == 51
 
 
 @pytest.mark.promise("never pay twice")

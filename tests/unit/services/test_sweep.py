@@ -4,19 +4,16 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from lora_drop.fal.status import Running
 from lora_drop.jobs.artifacts import Upload
 from lora_drop.jobs.budget import Charge, Limits
-from lora_drop.jobs.errors import NotSubmittedError
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job import DatasetVersion
 from lora_drop.jobs.status import Status
 from lora_drop.results.copies import Label
-from lora_drop.services.reconcile import OVERDUE_AFTER
 from lora_drop.services.sweep import ABANDONED_AFTER, FORGOTTEN_AFTER, SETTLED_AFTER
-from tests.support.builders import NOW, REQUEST_ID, make_job
+from tests.support.builders import NOW, make_job
 from tests.support.memory import MemoryDatasets, MemoryQueue
-from tests.support.world import LATE_AFTER, World
+from tests.support.world import World
 
 SETTLED = NOW + SETTLED_AFTER
 
@@ -201,26 +198,3 @@ def test_end_is_counted_once(world: World, status: Status) -> None:
         world.clock.now += timedelta(minutes=5)
 
     assert [each for each in counts if each] == [{status: 1}]
-
-
-@pytest.mark.parametrize(("reachable", "overdue"), [(False, 1), (True, 0)])
-def test_unreachable_fal_is_overdue(world: World, *, reachable: bool, overdue: int) -> None:
-    """A fal that stays unreachable calls a person; waiting for a slot calls no one."""
-    if reachable:
-        world.limits = Limits(0, monthly_usd=100.0, job_usd=25.0)
-    else:
-        world.answer(NotSubmittedError("no connection"))
-    world.submit(world.drop())
-    world.clock.now += OVERDUE_AFTER
-
-    assert world.reconciler.reconcile().overdue == overdue
-
-
-def test_held_jobs_are_counted(world: World) -> None:
-    world.clock.now = NOW + LATE_AFTER + A_SECOND
-    for status in (Status.HELD, Status.TRAINING):
-        world.holds(make_job(status, job_id=status))
-    world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
-    counts = world.reconciler.reconcile()
-    found = (counts.open, counts.late, counts.unanswered, counts.doubtful, counts.overdue)
-    assert (found, counts.held) == ((2, 2, 0, 0, 0), 1)

@@ -47,7 +47,14 @@ def deliver(
     )
 
 
-@pytest.mark.promise("never lose a result")
+@pytest.mark.promise(
+    "never lose a result",
+    "A success is recorded and handed over, with the addresses of its files or without.",
+)
+@pytest.mark.promise(
+    "never lose a result", "Evidence with our token resolves a doubtful submission."
+)
+@pytest.mark.parametrize("status", [Status.SUBMITTED, Status.SUBMIT_UNKNOWN])
 @pytest.mark.parametrize(
     ("body", "artifacts"),
     [
@@ -57,26 +64,17 @@ def deliver(
     ids=["with result", "without"],
 )
 def test_success_is_recorded_and_handed_over(
-    world: World, job: Job, body: bytes, artifacts: tuple[Artifact, ...]
+    world: World, status: Status, body: bytes, artifacts: tuple[Artifact, ...]
 ) -> None:
-    """A success is recorded and handed over, with the addresses of its files or without."""
+    job = world.holds(make_job(status))
     delivered = deliver(world, job, body)
-    assert delivered.status is Status.STORING
-    assert {(artifact.name, artifact.url) for artifact in delivered.artifacts} == {
-        (artifact.name, artifact.url) for artifact in artifacts
-    }
+    assert (delivered.status, delivered.request_id) == (Status.STORING, REQUEST_ID)
+    named = {(artifact.name, artifact.url) for artifact in delivered.artifacts}
+    assert named == {(artifact.name, artifact.url) for artifact in artifacts}
     assert world.queue.handed == [job.job_id]
 
 
-MODEL_ERROR = {
-    "detail": [
-        {
-            "loc": ["body", "images_data_url"],
-            "msg": "Failed to load the image.",
-            "type": "image_load_error",
-        }
-    ]
-}
+MODEL_ERROR = {"detail": [{"msg": "Failed to load the image.", "type": "image_load_error"}]}
 REQUEST_ERROR = {"detail": "Request timed out", "error_type": "request_timeout"}
 IN_WORDS = "Invalid status code: 422"
 
@@ -100,24 +98,17 @@ def test_failure_is_recorded(
     assert world.queue.handed == []
 
 
-def test_same_delivery_changes_nothing(world: World, job: Job) -> None:
-    first = deliver(world, job, webhook_body())
-    assert deliver(world, job, webhook_body()) == first
-
-
 @pytest.mark.promise("nothing leaks")
 @pytest.mark.parametrize("token", ["", "0" * 32, "\u00e9" * 32, "x", "of another job"])
 def test_guessed_token_learns_nothing(world: World, job: Job, token: str) -> None:
     """A request with a guessed token or another job's token learns and changes nothing."""
-    token = world.token("other-0000000000") if token == "of another job" else token
+    unknown = make_job(Status.SUBMITTED, job_id="other-0000000000")
+    token = world.token(unknown.job_id) if token == "of another job" else token
     with pytest.raises(JobNotFoundError):
         deliver(world, job, webhook_body(), token=token)
-    assert world.job(job.job_id) == job
-
-
-def test_unknown_job_is_reported(world: World) -> None:
     with pytest.raises(JobNotFoundError):
-        deliver(world, make_job(Status.SUBMITTED), webhook_body())
+        deliver(world, unknown, webhook_body())
+    assert world.job(job.job_id) == job
 
 
 type Refused = tuple[type[Exception], str, bytes, dict[str, Any]]
@@ -201,11 +192,3 @@ def test_missing_keys_accuse_no_sender(world: World, job: Job) -> None:
     world.keys = NoKeys()
     with pytest.raises(SigningKeysUnavailableError):
         deliver(world, job, webhook_body())
-
-
-@pytest.mark.promise("never lose a result")
-def test_webhook_resolves_an_unknown_submission(world: World) -> None:
-    """Evidence with our token resolves a doubtful submission."""
-    job = world.holds(make_job(Status.SUBMIT_UNKNOWN))
-    delivered = deliver(world, job, webhook_body())
-    assert (delivered.status, delivered.request_id) == (Status.STORING, REQUEST_ID)
