@@ -45,7 +45,6 @@ def test_dear_training_waits_for_a_person(world: World) -> None:
     """A training dearer than any may be is held for a person; it may cost exactly the most."""
     world.limits = Limits(max_in_flight=2, job_usd=3.59)
     held = dropped(world)
-
     assert (held.status, codes(held)) == (Status.HELD, ["job_over_limit"])
     text = world.results.text(held, "ERROR.txt") or ""
     assert all(part in text for part in ("$3.60", "$3.59", "lora-drop approve"))
@@ -90,7 +89,6 @@ def test_new_month_sends_held_jobs(world: World) -> None:
     later(world, after=timedelta(0))
     assert world.job(held.job_id).status is Status.HELD
     later(world, after=timedelta(seconds=1))
-
     assert world.job(held.job_id).status is Status.SUBMITTED
     assert world.results.text(held, "ERROR.txt") is None
     assert world.jobs.account("2026-12").reserved_usd == 3.6
@@ -111,7 +109,6 @@ def test_returned_money_sends_held_jobs(
     assert world.job(held.job_id).status is Status.HELD
     world.fal_updates.receive(first.job_id, Failed("request-1", BAD_IMAGE, billed=billed))
     later(world)
-
     assert world.job(held.job_id).status is after
     assert world.jobs.account("2026-11").wasted_usd == wasted
 
@@ -128,7 +125,6 @@ def test_money_to_the_cent_is_enough(world: World, first: int, second: int, both
     assert world.job(held.job_id) == held
     world.limits = Limits(max_in_flight=9, monthly_usd=both)
     later(world)
-
     assert world.job(held.job_id).status is Status.SUBMITTED
 
 
@@ -140,7 +136,6 @@ def test_money_sends_as_many_as_possible(world: World) -> None:
     world.limits = Limits(max_in_flight=9, monthly_usd=2 * 3.6)
     for _ in range(4):
         later(world)
-
     assert [world.job(job.job_id).at_fal for job in jobs] == [True, True, False, False]
     assert [world.job(job.job_id).status for job in jobs[2:]] == [Status.HELD, Status.HELD]
     # No job is held and released without end.
@@ -191,7 +186,6 @@ def test_approval_overrides_every_limit(world: World, limits: Limits) -> None:
     held, other = dropped(world), dropped(world, "b")
     ready = world.manual_actions.approve(held.job_id, by=ADA)
     world.work()
-
     job = world.job(held.job_id)
     assert (ready.status, ready.approved, ready.history[-1].by) == (Status.READY, True, ADA)
     assert (job.status, job.approved) == (Status.SUBMITTED, True)
@@ -209,7 +203,6 @@ def test_approved_job_waits_for_a_slot(world: World) -> None:
     assert world.job(held.job_id).status is Status.READY
     world.fal_updates.receive(first.job_id, Finished("request-1", ARTIFACTS))
     world.work()
-
     assert world.job(held.job_id).status is Status.SUBMITTED
 
 
@@ -221,7 +214,6 @@ def test_other_approval_is_none_of_price(world: World) -> None:
     world.limits = Limits(2, monthly_usd=100.0, job_usd=1.0)
     world.manual_actions.approve(job.job_id, by="ada")
     world.dispatcher.submit_waiting(began=world.clock())
-
     held = world.job(job.job_id)
     assert (held.status, held.problems[0].code) == (Status.HELD, "job_over_limit")
 

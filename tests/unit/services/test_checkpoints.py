@@ -105,7 +105,6 @@ def test_missing_lora_holds_the_job(world: World, trained: Job) -> None:
     world.results.files[weights(trained)] = kept
     world.manual_actions.approve(held.job_id, by=ADA)
     world.work()
-
     assert world.job(held.job_id).status is Status.SUBMITTED
 
 
@@ -124,7 +123,6 @@ def test_numbered_lora_is_gone_on_from(world: World) -> None:
     trained = world.train(job)
     retry = resumed(world, trained)
     new = dropped(world, "b.zip", metadata={"resume-from-checkpoint": trained.job_id, "steps": "9"})
-
     assert (retry.status, new.status, new.problems) == (Status.SUBMITTED, Status.SUBMITTED, ())
     assert new.resume_from == trained.job_id
     for _, arguments, _ in world.fal.posts[1:]:
@@ -143,7 +141,6 @@ def test_dataset_goes_on_from_named_job(world: World, trained: Job, where: str) 
     name = {"resume_from_checkpoint": trained.job_id}
     how = {"training": name} if where == "training.json" else {"metadata": name}
     job = dropped(world, "second.zip", **how)
-
     assert (job.status, job.resume_from) == (Status.SUBMITTED, trained.job_id)
     sent = world.fal.posts[-1][1]["resume_from_checkpoint"]
     assert sent == f"https://models.example/{weights(trained)}"
@@ -200,7 +197,6 @@ def test_job_without_lora_is_refused(world: World) -> None:
     early = refused(world, running.job_id)
     world.fal_updates.receive(running.job_id, Failed(running.request_id or "", BAD_IMAGE))
     late = refused(world, running.job_id)
-
     assert early.code == late.code == "parameter_checkpoint_missing"
     assert "is SUBMITTED and has no LoRA yet. Wait" in early.message
     assert "is FAILED and has no LoRA. Name" in late.message
@@ -213,7 +209,6 @@ def test_retry_keeps_the_datasets_checkpoint(world: World, trained: Job) -> None
     world.fal_updates.receive(second.job_id, Failed(second.request_id or "", BAD_IMAGE))
     new = world.retry_service.retry(second.job_id, resume=False, by=ADA)
     world.work()
-
     assert new.resume_from == trained.job_id
     assert new.content_digest == second.content_digest
     sent = world.fal.posts[-1][1]["resume_from_checkpoint"]
@@ -227,6 +222,5 @@ def test_retry_forgets_a_persons_checkpoint(world: World, trained: Job) -> None:
         resumed.job_id, Failed(world.job(resumed.job_id).request_id or "", BAD_IMAGE)
     )
     new = world.retry_service.retry(resumed.job_id, resume=False, by=ADA)
-
     assert resumed.resume_from == trained.job_id
     assert new.resume_from is None

@@ -45,7 +45,6 @@ def test_file_of_any_size_arrives_whole(bench: Bench, size: int, how: str) -> No
     """A file of any size arrives whole, with its hash; by ranges each byte is requested once."""
     data = bench.serves(size)
     bench.serves_in(how)
-
     assert bench.copy() == StoredFile(
         name=BIN.name, bucket="models", key=KEY, size=size, sha256=sha256(data)
     )
@@ -66,7 +65,6 @@ def test_file_keeps_type_and_source(bench: Bench) -> None:
     bench.results = Noting()
     bench.copy()
     bench.copy(BIN.model_copy(update={"name": "b.bin", "content_type": "model/x"}))
-
     source = hashlib.sha256(BIN.url.encode()).hexdigest()
     assert seen == [Label("application/octet-stream", source), Label("model/x", source)]
 
@@ -130,7 +128,6 @@ def test_ended_upload_is_begun_again(bench: Bench) -> None:
 
     bench.results = HookedResults(end_once)
     bench.copy()
-
     assert ended
     assert bench.stored() == {KEY: data}
 
@@ -163,7 +160,6 @@ def test_upload_is_noted_before_first_part(bench: Bench) -> None:
 
     bench.results = HookedResults(note)
     bench.copy()
-
     assert noted == [True] * 5
 
 

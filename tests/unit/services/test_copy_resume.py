@@ -35,7 +35,6 @@ def test_copy_goes_on_from_its_parts(bench: Bench, size: int) -> None:
     assert there
     assert bench.left() == (1, 1)
     stored = bench.copy()
-
     missing = [offset for number, offset, _ in spans(size, PART) if number not in there]
     assert bench.offsets() == missing
     assert stored.sha256 == hashlib.sha256(data).hexdigest()
@@ -52,7 +51,6 @@ def test_bad_part_is_fetched_again(bench: Bench) -> None:
     expected = sorted([PART, 2 * PART, *(offset for _, offset, _ in missing)])
     del upload.parts[99]
     bench.copy()
-
     assert bench.offsets() == expected
     assert bench.results.files == {KEY: bench.source.files[BIN.name]}
 
@@ -89,7 +87,6 @@ def test_one_go_copy_begins_again(bench: Bench) -> None:
     )
     bench.source.whole = {BIN.name}
     bench.copy()
-
     assert bench.stored() == {KEY: bench.source.files[BIN.name]}
 
 
@@ -175,7 +172,6 @@ def test_two_parts_in_memory_at_most() -> None:
     copier.copy(request)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-
     assert 2 * part <= peak < 2.2 * part
 
 
@@ -222,7 +218,6 @@ def test_single_part_needs_no_thread(bench: Bench) -> None:
 
     bench.results = Counting()
     bench.copy()
-
     assert counted == [before]
 
 

@@ -22,7 +22,7 @@ from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.public_job import public
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Submission
-from tests.support.builders import NOW, make_archive, make_job, make_jpeg, with_exif
+from tests.support.builders import NOW, make_archive, make_jpeg, with_exif
 from tests.support.outcome import Killed
 from tests.support.queue import later
 from tests.support.world import LATE_AFTER, World
@@ -52,12 +52,14 @@ def address_of(world: World, job: Job, way: DeliveryMethod) -> str:
             return data_uri(ARCHIVE)
 
 
-@pytest.mark.promise("interfaces stay")
+@pytest.mark.promise(
+    "interfaces stay",
+    "fal gets the address of the stack's delivery method, and the job keeps its end.",
+)
+@pytest.mark.promise("nothing leaks", "The address of the photos is not published with the job.")
 def test_dataset_goes_the_stacks_way(way: DeliveryMethod) -> None:
-    """fal gets the address of the stack's delivery method, and the job keeps its end."""
     world = World(way=way)
     job = world.submit(world.drop(data=ARCHIVE))
-
     assert job.status is Status.SUBMITTED
     url = address_of(world, job, way)
     assert sent_url(world) == url
@@ -67,6 +69,9 @@ def test_dataset_goes_the_stacks_way(way: DeliveryMethod) -> None:
         expires_at=None if way is DeliveryMethod.DATA else NOW + HOUR,
         url=url if way is DeliveryMethod.FAL else None,
     )
+    assert url not in (world.results.text(job, "status.json") or "")
+    published = public(job)["delivery"]
+    assert (published["way"], "url" in published, "sha256" in published) == (way, False, False)
 
 
 def test_upload_is_the_exact_dataset() -> None:
@@ -114,7 +119,6 @@ def test_unreachable_storage_costs_nothing() -> None:
     world = World(way=DeliveryMethod.FAL)
     world.storage.refuses = NotSubmittedError("no connection")
     job = world.submit(world.drop(data=ARCHIVE))
-
     assert (job.status, job.problems, job.intents) == (Status.READY, (FAL_UNREACHABLE,), 0)
     assert world.fal.posts == []
     world.storage.refuses = None
@@ -130,7 +134,6 @@ def test_every_try_has_a_new_address() -> None:
     assert job.status is Status.READY
     world.answer(lambda: Submission("r1"))
     later(world, after=HOUR)
-
     job = world.job(job.job_id)
     assert job.delivery
     assert job.delivery.expires_at == NOW + 2 * HOUR
@@ -144,7 +147,6 @@ def test_refusing_storage_holds_one_dataset() -> None:
     job = world.submit(world.drop("a.zip", images=12))
     world.storage.refuses = None
     other = world.submit(world.drop("b.zip", images=13))
-
     assert (job.status, job.problems) == (Status.HELD, (problem,))
     assert other.status is Status.SUBMITTED
 
@@ -172,32 +174,21 @@ def test_death_after_upload_pays_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (len(world.storage.files), len(world.fal.posts)) == (2, 1)
 
 
-def test_lost_request_is_known_by_address(way: DeliveryMethod) -> None:
-    world = World(way=way)
-    world.answer(SubmissionUnknownError("no answer"))
-    job = world.submit(world.drop(data=ARCHIVE))
-    job = world.job(job.job_id)
-    other = make_job(Status.SUBMIT_UNKNOWN)
-    elsewhere = [data_uri(b"PK"), "https://v3.fal.media/files/a/b.zip", world.datasets.url(
-        other.dataset.model_copy(update={"version_id": "v9"}))]  # fmt: skip
-    url = address_of(world, job, way)
-
-    ours = url if way is not DeliveryMethod.PRESIGNED else f"https://s3.example/datasets/{url[25:]}"
-    assert is_of(job, ours)
-    assert not any(is_of(job, each) for each in elsewhere)
-
-
 @pytest.mark.promise("never lose a result")
 def test_lost_request_is_adopted(way: DeliveryMethod) -> None:
     """A lost request is adopted whatever way it went."""
     world = World(way=way)
     world.answer(SubmissionUnknownError("no answer"))
     job = world.submit(world.drop(data=ARCHIVE))
+    url = address_of(world, job, way)
+    ours = url if way is not DeliveryMethod.PRESIGNED else f"https://s3.example/datasets/{url[25:]}"
+    another = world.datasets.url(job.dataset.model_copy(update={"version_id": "v9"}))
+    elsewhere = [data_uri(b"PK"), "https://v3.fal.media/files/a/b.zip", another]
+    assert [is_of(job, each) for each in (ours, *elsewhere)] == [True, False, False, False]
     world.fal.known = ["r1"]
     world.fal.facts["r1"] = Running("r1", started=True)
     world.clock.now += LATE_AFTER
     world.reconciler.reconcile()
-
     found = world.job(job.job_id)
     assert (found.status, found.request_id) == (Status.TRAINING, "r1")
 
@@ -218,13 +209,3 @@ def test_request_of_identical_bytes_stays_open(theirs: Status) -> None:
 
     found = world.job(job.job_id)
     assert (found.status, found.request_id) == (Status.SUBMIT_UNKNOWN, None)
-
-
-@pytest.mark.promise("nothing leaks")
-def test_photos_address_is_not_published(way: DeliveryMethod) -> None:
-    """The address of the photos is not published with the job."""
-    world = World(way=way)
-    job = world.submit(world.drop(data=ARCHIVE))
-    assert sent_url(world) not in (world.results.text(job, "status.json") or "")
-    published = public(job)["delivery"]
-    assert (published["way"], "url" in published, "sha256" in published) == (way, False, False)

@@ -101,7 +101,6 @@ def test_failed_first_is_replaced(world: World, *, billed: bool | None) -> None:
     running, waiting, last = first(world), again(world), again(world, "portrait/last.zip")
     world.fal_updates.receive(running.job_id, Failed("request-1", BAD_IMAGE, billed=billed))
     later(world)
-
     taken, behind = world.job(waiting.job_id), world.job(last.job_id)
     assert (taken.status, taken.problems) == (Status.SUBMITTED, ())
     assert world.jobs.owner(taken.content_digest or "") == taken.job_id
@@ -116,7 +115,6 @@ def test_failed_first_is_replaced(world: World, *, billed: bool | None) -> None:
     ids=["no slot", "no money"],
 )
 def test_cancelled_first_is_replaced(world: World, limits: Limits, status: Status) -> None:
-    """A job that waits for a slot or for money is waited for, and replaced when it is cancelled."""
     world.limits = limits
     queued, waiting = first(world), again(world)
     world.manual_actions.cancel(queued.job_id, by="ada")

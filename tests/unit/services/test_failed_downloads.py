@@ -52,7 +52,6 @@ def test_webhook_alone_decides_nothing(world: World, job: Job) -> None:
     for _ in range(3):
         headers = signed(body, request_id="request-1")
         world.webhook_handler.deliver(job.job_id, world.token(job.job_id), headers, body)
-
     assert world.job(job.job_id) == job
     assert world.jobs.account("2026-11").in_flight == (job.job_id,)
     assert world.queue.datasets == []
@@ -90,7 +89,6 @@ def test_a_second_time_it_fails(world: World, job: Job) -> None:
     world.work()
     ask_fal(world, request_2=not_downloaded("request-2", "0"))
     world.work()
-
     ended = world.job(job.job_id)
     assert (ended.status, ended.charges) == (Status.FAILED, ())
     assert len(world.fal.posts) == 2
@@ -126,7 +124,6 @@ def test_person_may_pay_once_more(world: World, job: Job, *, pays: bool) -> None
     act(job.job_id, by=ADA)
     world.work()
     done = world.train(job) if pays else world.job(job.job_id)
-
     account = world.jobs.account("2026-11")
     assert done.status is (Status.SUCCEEDED if pays else Status.CANCELLED)
     assert (account.spent_usd, account.wasted_usd) == (7.2 if pays else 3.6, 3.6)

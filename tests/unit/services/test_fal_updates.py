@@ -105,7 +105,6 @@ def test_result_after_failure_is_kept(world: World, word: Failed) -> None:
     finished = Finished(ended.request_id or "", ARTIFACTS)
     received = world.fal_updates.receive(ended.job_id, finished)
     stored = world.result_storer.store_result(ended.job_id)
-
     assert ended.status in (Status.FAILED, Status.CANCELLED)
     assert (received.status, received.problems) == (Status.STORING, ())
     assert stored.status is Status.SUCCEEDED
@@ -144,7 +143,6 @@ def test_late_addresses_are_taken_in(world: World, *, leased: bool) -> None:
     length = timedelta(minutes=4)
     lease = JobLease.take(world.record, job, owner="k1", length=length) if leased else None
     received = world.fal_updates.receive(job.job_id, FINISHED)
-
     assert (received.status, received.artifacts) == (Status.STORING, ARTIFACTS)
     assert received == world.job(job.job_id)
     if lease:
@@ -158,7 +156,6 @@ def test_one_denial_ends_no_job(world: World) -> None:
     job = world.holds(make_job(Status.SUBMITTED))
     denied = world.fal_updates.receive(job.job_id, GONE, asked=True)
     at_once = world.fal_updates.receive(job.job_id, GONE, asked=True)
-
     assert (denied.status, codes(denied)) == (Status.SUBMITTED, ["result_denied"])
     assert at_once == denied  # two rounds at one time have got the same wrong answer
     for said, after in ((WAITING, "SUBMITTED"), (GONE, "SUBMITTED"), (GONE, "EXPIRED")):
@@ -238,7 +235,6 @@ def test_unanswered_submission_adopts_its_request(
     """A job whose submission was never answered adopts its request, and takes no other after it."""
     job = world.holds(make_job(status))
     received = world.fal_updates.receive(job.job_id, STATUSES[said])
-
     assert (received.status, received.request_id) == (after, REQUEST_ID)
     assert Status.SUBMITTED in [step.status for step in received.history]
     assert received == world.job(job.job_id)

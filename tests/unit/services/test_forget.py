@@ -184,7 +184,6 @@ def test_every_request_is_deleted(world: World, left: tuple[str, ...]) -> None:
     for request_id in (*earlier, "r-3") if left else ():
         world.payloads.says[request_id] = PayloadsErased(left=left)
     [proof] = forget(world, world.holds(job))
-
     assert world.payloads.asked == ["r-1", "r-2", "r-3"]
     assert (proof.fal_requests, proof.left, proof.fal_files) == (3, left, 0)
     assert public(proof)["left"] == list(left)
@@ -229,7 +228,6 @@ def test_storage_end_is_named(
         way=way, sha256="0", expires_at=until, url="https://v3.fal.media/ada.zip"
     )
     [proof] = forget(world, world.holds(make_job(Status.FAILED, delivery=delivery)))
-
     assert len(proof.left) == said
     assert all("2026-11-24 14:00" in each for each in proof.left)
     assert "ada" not in proof.model_dump_json()

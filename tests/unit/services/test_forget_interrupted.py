@@ -115,7 +115,6 @@ def test_no_interruption_leaves_anything() -> None:
         for after in (False, True)
         if (found := _wrong(((at, after),)))
     }
-
     assert wrong == {}
 
 
@@ -275,6 +274,5 @@ def test_marker_goes_and_restores_nothing(world: World, *, again: bool) -> None:
         world.datasets.put("portrait/ada.zip", b"another's, who has deleted it since")
     world.datasets.put("portrait/ada.zip", None)
     forget(world, job)
-
     left = world.datasets.objects.get("portrait/ada.zip", [])
     assert [each.data is None for each in left] == ([False, True] if again else [])

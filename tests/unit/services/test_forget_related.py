@@ -36,7 +36,6 @@ def test_look_names_all_and_changes_nothing(world: World) -> None:
     ports = (world.jobs, world.datasets, world.results, world.queue, world.payloads)
     before = [repr(vars(port)) for port in ports]
     found = world.forget_service.look(job.job_id, family=True)
-
     assert [*found] == [job, duplicate]
     assert duplicate.status is Status.SUCCEEDED
     assert [repr(vars(port)) for port in ports] == before
@@ -54,7 +53,6 @@ def test_look_refuses_what_forget_refuses(world: World, how: str, *, family: boo
         world.holds(make_job(at_work, job_id="bob-2"))
     looked = refusal(lambda: world.forget_service.look("ada-1", family=family))
     ordered = refusal(lambda: world.forget_service.forget("ada-1", family=family))
-
     assert looked == ordered
     assert (looked is None) == (how == "shared" and family)
 
@@ -186,7 +184,6 @@ def test_separate_order_is_not_beside(world: World) -> None:
     kept(world, "other-5")
     world.forget_service.forget("other-5")
     proofs = world.forget_service.forget(job.job_id, family=True)
-
     assert {*proofs[0].beside} == {"2", "3", "4"}
     assert {each.ordered_with for each in proofs[1:]} == {"1"}
     assert not any("ordered_with" in public(each) for each in proofs)
@@ -238,7 +235,6 @@ def test_duplicate_goes_without_its_original(world: World) -> None:
     with pytest.raises(SharedJobError):
         world.forget_service.forget(duplicate.job_id)  # the same photos
     forget(world, duplicate, family=True)
-
     assert world.payloads.asked == [original.request_id], "fal has the original's request alone"
     assert left_of(world, "ada") == left_of(world, "bob") == []
 
@@ -284,5 +280,4 @@ def test_simultaneous_retry_is_refused(world: World) -> None:
     world.jobs.get = get  # type: ignore[method-assign]
     with pytest.raises(ConflictError):
         world.retry_service.retry(job.job_id, resume=False, by="me")
-
     assert world.jobs.rows == {}

@@ -53,7 +53,6 @@ def test_sound_second_copy_is_stored(world: World) -> None:
     fresh = SIGNED.model_copy(update={"url": "https://v3b.fal.media/files/b/lora.safetensors"})
     job = storing(world, artifacts=(SIGNED,))
     stored = asks(world, (fresh,), world.source.files.clear)
-
     assert (stored.status, stored.artifacts, stored.problems) == (Status.SUCCEEDED, (fresh,), ())
     assert world.results.files[job.prefix + "lora.safetensors"] == make_weights()
     assert {key.rsplit("/", 1)[-1] for key in world.results.files} == {
@@ -175,7 +174,6 @@ def test_invalid_bytes_outlive_fals_result(
 
 
 def test_passing_404_ends_no_job(world: World) -> None:
-    """A 404 of the moment ends no job; a sound file of another size than fal says is stored."""
     storing(world, artifacts=(SIGNED.model_copy(update={"size": 7}),))
     world.source.failing = {"lora.safetensors": ResultGoneError("404")}
     assert asks(world, None, world.source.failing.clear).status is Status.SUCCEEDED
@@ -219,7 +217,6 @@ def test_persons_file_keeps_its_name(world: World) -> None:
     job = storing(world)
     world.results.files[job.prefix + "lora.safetensors"] = b"a person's own"
     stored = world.result_storer.store_result(job.job_id)
-
     assert stored.status is Status.SUCCEEDED
     assert [file.name for file in stored.files] == ["2-lora.safetensors", "config.json"]
     assert world.results.files[job.prefix + "lora.safetensors"] == b"a person's own"

@@ -84,7 +84,6 @@ def test_late_result_stops_its_replacement(
     given_up, waiting = replacement(busy, ended)
     assert waiting.status is Status.READY
     result_comes(busy, given_up)
-
     held = busy.job(waiting.job_id)
     assert (held.status, codes(held)) == (Status.HELD, ["earlier_result_came"])
     assert given_up.job_id in held.problems[0].message
@@ -171,7 +170,6 @@ def test_delivered_addresses_replace_dead_ones(world: World) -> None:
     world.result_storer.store_result(job.job_id)
     received = world.fal_updates.receive(job.job_id, Finished(REQUEST_ID, MOVED))
     world.clock.now += DENIAL_STANDS
-
     assert (received.artifacts, received.problems) == (MOVED, ())
     assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
 
@@ -203,7 +201,6 @@ def test_retry_looks_at_newer_job(busy: World) -> None:
     retry = busy.retry_service.retry(older.job_id, resume=False, by=ADA)
     busy.fal_updates.receive(newer.job_id, Finished(newer.request_id or "", ARTIFACTS))
     busy.work()
-
     assert busy.job(retry.job_id).problems[0].code == "earlier_result_came"
     assert len(busy.fal.posts) == 2
 

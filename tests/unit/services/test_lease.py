@@ -168,7 +168,6 @@ def test_expired_lease_harms_no_file(world: World) -> None:
     results = Slow(world, job)
     with pytest.raises(errors.ConflictError):
         replace(world.result_storer, results=results).store_result(job.job_id)
-
     [other] = results.meanwhile
     assert other.status is Status.SUCCEEDED
     assert world.job(job.job_id) == other

@@ -88,7 +88,6 @@ def test_two_late_denials_expire_job(late: World) -> None:
     early = late.job(job.job_id).status
     late.clock.now += LATE
     late.reconciler.reconcile()
-
     assert early is Status.SUBMITTED
     assert late.job(job.job_id).status is Status.EXPIRED
 
@@ -99,7 +98,6 @@ def test_timely_job_is_left_alone(world: World, status: Status) -> None:
     job = world.holds(make_job(status))
     world.clock.now = job.updated_at + LATE_AFTER - timedelta(seconds=1)
     counts = world.reconciler.reconcile()
-
     held, is_open = int(status is Status.HELD), int(not status.terminal)
     assert counted(counts) == RoundCounts(is_open, late=0, unanswered=0, doubtful=0, held=held)
     assert (world.fal.asked, world.queue.datasets, world.queue.handed) == ([], [], [])
@@ -141,7 +139,6 @@ def test_dead_submitter_leaves_unknown_submission(
     job = world.holds(make_job(Status.SUBMITTING))
     world.clock.now = job.updated_at + SUBMIT_DEADLINE + timedelta(seconds=seconds)
     world.reconciler.reconcile()
-
     assert world.job(job.job_id).status is after
     assert world.fal.posts == []
     if after is Status.SUBMITTING:
@@ -182,7 +179,6 @@ def test_troubled_job_stops_no_other(late: World, trouble: Exception | None) -> 
     late.fal.facts = {"a": trouble or Finished("a", ARTIFACTS), "b": Finished("b", ARTIFACTS)}
     late.jobs = late.jobs if trouble else Vanishing(late.jobs.rows)
     counts = late.reconciler.reconcile()
-
     assert counted(counts) == RoundCounts(open=2, late=2, unanswered=1, doubtful=0)
     assert late.job(troubled.job_id) == troubled
     assert late.job(helped.job_id).status is Status.STORING
@@ -272,7 +268,6 @@ def test_calls_survive_other_failures(world: World) -> None:
     world.datasets = Locked()
     with pytest.raises(RoundIncompleteError) as raised:
         world.reconciler.reconcile()
-
     assert raised.value.counts.doubtful == 1
 
 
@@ -285,6 +280,5 @@ def test_long_round_serves_fal_first(world: World) -> None:
     world.clock.now = NOW + timedelta(hours=1)
     ticks = count(step=30.0)
     counts = replace(world.reconciler, tick=lambda: next(ticks)).reconcile()
-
     assert world.job(training.job_id).status is Status.STORING
     assert counts.held == 20

@@ -98,7 +98,6 @@ def test_unpublished_end_is_published_later(world: World) -> None:
     world.jobs.replace(job, ended)  # and the worker dies here
     world.clock.now += timedelta(minutes=10)
     world.reconciler.reconcile()
-
     assert '"FAILED"' in (world.results.text(job, "status.json") or "")
     assert world.results.text(job, "ERROR.txt")
     assert list(world.jobs.unfinished()) == []
@@ -146,7 +145,6 @@ def test_bus_failure_delays_events(world: World) -> None:
     world.events.refuses = None
     world.clock.now += timedelta(minutes=5)
     tally = world.reconciler.reconcile()
-
     assert kept == {job.job_id: job.version}
     assert world.events.told() == [(job.job_id, "READY")]
     assert (tally.untold, world.jobs.outbox()) == (0, {})
@@ -180,7 +178,6 @@ def test_newest_state_is_published(world: World) -> None:
     world.record.publish_event(held)
     world.clock.now += timedelta(minutes=1)
     world.reconciler.reconcile()
-
     assert [each.version for each in world.events.changes] == [held.version, again.version]
 
 

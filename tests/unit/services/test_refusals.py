@@ -53,7 +53,6 @@ def test_refused_job_does_not_stop_others(world: World) -> None:
 
     world.answer(refuse_the_first)
     world.dispatcher.submit_waiting()
-
     assert states(world, jobs) == [Status.FAILED, Status.SUBMITTED, Status.SUBMITTED]
 
 

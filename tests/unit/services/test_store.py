@@ -104,7 +104,6 @@ def test_lost_result_expires_the_job(world: World, case: str) -> None:
     job = storing(world, fact=Gone(REQUEST_ID), artifacts=artifacts)
     world.source.failing = {name: errors.ResultGoneError("404") for name in lost}
     stored = world.store_twice(job)
-
     assert (stored.status, codes(stored)) == (Status.EXPIRED, [code])
     assert [file.name for file in stored.files] == kept
     error = world.results.text(job, "ERROR.txt")
@@ -139,7 +138,6 @@ def test_one_denial_ends_no_job(world: World, artifacts: tuple[Artifact, ...]) -
     world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
     denied = world.result_storer.store_result(job.job_id)
     again = world.result_storer.store_result(job.job_id)
-
     assert denied == again
     assert (denied.status, denied.problems[0].code) == (Status.STORING, "result_denied")
     assert world.fal.asked == [REQUEST_ID]
@@ -166,7 +164,6 @@ def test_interrupted_denial_is_not_counted(world: World) -> None:
         world.result_storer.store_result(job.job_id)
     world.source.failing = {each.name: errors.ResultGoneError("404") for each in ARTIFACTS}
     world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
-
     assert world.result_storer.store_result(job.job_id).status is Status.STORING
 
 

@@ -75,7 +75,6 @@ def test_error_after_check_rejects_the_job(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(world.jobs, "replace", broken)
     job = world.submit(dataset)
-
     assert (job.status, codes(job)) == (Status.REJECTED, ["dataset_check_failed"])
     assert "dataset_check_failed" in (world.results.text(job, "report.json") or "")
 
@@ -114,7 +113,6 @@ def test_missing_captions_are_refused_for_free(busy: World) -> None:
     said = {"trainer": "z-image-trainer"}
     refused = submitted(busy, "bare.zip", training=said)
     mended = submitted(busy, "captioned.zip", training=said, members=CAPTIONS)
-
     assert (refused.status, codes(refused)) == (Status.REJECTED, ["caption_missing"])
     assert "default_caption" in (busy.results.text(refused, "ERROR.txt") or "")
     assert mended.parameters

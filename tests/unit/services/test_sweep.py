@@ -156,7 +156,6 @@ def test_open_jobs_upload_is_kept(settled: World) -> None:
         settled.holds(make_job(status, job_id=name, uploads=(upload,)))
     settled.clock.now = NOW + timedelta(days=3)
     assert settled.reconciler.reconcile().swept.uploads == 2
-
     assert list(settled.results.uploads) == [ids["open"]]
 
 
@@ -196,5 +195,4 @@ def test_end_is_counted_once(world: World, status: Status) -> None:
     for _ in range(4):
         counts.append(world.reconciler.reconcile().ended)
         world.clock.now += timedelta(minutes=5)
-
     assert [each for each in counts if each] == [{status: 1}]

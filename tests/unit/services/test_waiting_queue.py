@@ -76,7 +76,6 @@ def test_lost_wake_up_is_repeated(world: World) -> None:
     world.reconciler.reconcile()
     assert [each.key for each in world.queue.datasets] == ["portrait/c.zip"]
     world.work()
-
     assert states(world, jobs[2:]) == [Status.SUBMITTED] * 2
 
 
@@ -182,7 +181,6 @@ def test_slow_check_leaves_the_sending(world: World) -> None:
     quick, world.datasets = world.datasets, Slow(world.datasets.objects)
     job = world.submit(world.drop())
     world.datasets = quick
-
     assert (job.status, world.fal.posts) == (Status.READY, [])
     assert world.queue.datasets == [job.dataset]
     world.work()
@@ -245,7 +243,6 @@ def test_burst_pays_each_job_once(seed: int, most: int) -> None:
     burst = Burst(World(), seed=seed, most=most)
     burst.drop(50)
     burst.run()
-
     jobs = burst.world.jobs.rows
     assert max(burst.at_once) == most
     assert burst.world.jobs.account("2026-11").in_flight == ()
