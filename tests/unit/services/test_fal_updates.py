@@ -244,7 +244,7 @@ def test_unanswered_submission_adopts_its_request(
 
 
 def test_evidence_ends_the_alarm(world: World) -> None:
-    job = world.holds(make_job(Status.SUBMIT_UNKNOWN))
+    job = world.holds(make_job(Status.SUBMIT_UNKNOWN, problems=(BAD_IMAGE,)))
     world.record.publish_files(job)
     received = world.fal_updates.receive(job.job_id, WAITING)
     assert received.problems == ()

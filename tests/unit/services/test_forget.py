@@ -92,6 +92,7 @@ def test_forgotten_job_never_returns(world: World, *, done: bool) -> None:
         with pytest.raises(errors.JobForgottenError):
             attempt()
     world.clock.now += timedelta(minutes=30)
+    assert world.sweep.datasets(world.clock()).datasets == 0
     world.reconciler.reconcile()
     world.work()
 
@@ -100,14 +101,6 @@ def test_forgotten_job_never_returns(world: World, *, done: bool) -> None:
     assert world.paid == []
     assert world.queue.handed == []
     assert not world.results.files
-
-
-def test_sweep_ignores_an_erased_dataset(world: World) -> None:
-    job = world.holds(make_job(Status.CANCELLED, dataset=world.drop()))
-    world.jobs.begin(job, Erasure.of(job, now=NOW, dropped_by=NOW))
-    world.clock.now += timedelta(minutes=30)
-    assert world.sweep.datasets(world.clock()).datasets == 0
-    assert world.queue.datasets == []
 
 
 def test_same_photos_are_trained_again(world: World) -> None:

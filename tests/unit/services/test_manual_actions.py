@@ -8,12 +8,6 @@ import pytest
 from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running, failed
 from lora_drop.jobs import errors
 from lora_drop.jobs.budget import Limits
-from lora_drop.jobs.errors import (
-    ActionNotAllowedError,
-    ConflictError,
-    FalUnavailableError,
-    JobNotFoundError,
-)
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Submission
@@ -26,8 +20,6 @@ from tests.support.world import World
 STOPPED = failed(
     REQUEST_ID, "Request cancelled", {"detail": "stopped", "error_type": "client_cancelled"}
 )
-FREE = [Status.RECEIVED, Status.READY, Status.HELD]
-AT_FAL = [Status.SUBMITTED, Status.TRAINING]
 
 
 @pytest.mark.promise("never pay twice")
@@ -46,7 +38,7 @@ def test_cancelled_job_is_not_sent(world: World) -> None:
 
 
 @pytest.mark.promise("it can be operated")
-@pytest.mark.parametrize("status", FREE)
+@pytest.mark.parametrize("status", [Status.RECEIVED, Status.READY, Status.HELD])
 def test_unsent_job_is_cancelled_for_free(world: World, status: Status) -> None:
     """A job that is not at fal is cancelled for free, under the person's name, without an error."""
     job = world.holds(make_job(status))
@@ -60,7 +52,7 @@ def test_unsent_job_is_cancelled_for_free(world: World, status: Status) -> None:
 
 
 @pytest.mark.promise("never get stuck")
-@pytest.mark.parametrize("status", AT_FAL)
+@pytest.mark.parametrize("status", [Status.SUBMITTED, Status.TRAINING])
 def test_fal_is_asked_to_stop(world: World, status: Status) -> None:
     """fal is asked to stop a training, what it makes of it counts, and the slot is handed on."""
     job = world.holds(make_job(status))
@@ -113,9 +105,9 @@ def test_ended_training_is_not_stopped(
     """A training that was over ends as it has ended, and is not shown as being stopped."""
     job = world.holds(make_job(Status.TRAINING))
     world.fal.over = over
-    world.fal.facts[REQUEST_ID] = FalUnavailableError("down")
+    world.fal.facts[REQUEST_ID] = errors.FalUnavailableError("down")
     if over:
-        with pytest.raises(FalUnavailableError):
+        with pytest.raises(errors.FalUnavailableError):
             world.manual_actions.cancel(job.job_id, by=ADA)
         assert world.job(job.job_id) == job
     world.fal.facts[REQUEST_ID] = fact
@@ -138,30 +130,28 @@ WHY_NOT = {
 def test_uncancellable_job_says_why(world: World, status: Status) -> None:
     """A job that cannot be stopped now or has ended stays as it is, and says why."""
     job = world.holds(make_job(status))
-    with pytest.raises(ActionNotAllowedError, match=WHY_NOT[status]):
+    with pytest.raises(errors.ActionNotAllowedError, match=WHY_NOT[status]):
         world.manual_actions.cancel(job.job_id, by=ADA)
-    with pytest.raises(JobNotFoundError):
+    with pytest.raises(errors.JobNotFoundError):
         world.manual_actions.cancel("unknown", by=ADA)
     assert world.job(job.job_id) == job
     assert world.fal.cancelled == []
 
 
-@pytest.mark.parametrize("call", ["cancel", "ask"])
-def test_silent_fal_stops_nothing(world: World, call: str) -> None:
-    class Down(MemoryFal):
-        def cancel(self, application: str, request_id: str) -> bool:
-            if call == "cancel":
-                raise FalUnavailableError(f"{application} {request_id}")
-            return super().cancel(application, request_id)
+class Down(MemoryFal):
+    def cancel(self, application: str, request_id: str) -> bool:
+        raise errors.FalUnavailableError(f"{application} {request_id}")
 
-        def ask(self, application: str, request_id: str) -> FalStatus:
-            raise FalUnavailableError(f"{application} {request_id}")
 
-    world.fal = Down()
+UNANSWERED = MemoryFal(facts={REQUEST_ID: errors.FalUnavailableError("503")})
+
+
+@pytest.mark.parametrize("fal", [Down(), UNANSWERED], ids=["cancel", "ask"])
+def test_silent_fal_stops_nothing(world: World, fal: MemoryFal) -> None:
+    world.fal = fal
     job = world.holds(make_job(Status.TRAINING))
-    with pytest.raises(FalUnavailableError):
+    with pytest.raises(errors.FalUnavailableError):
         world.manual_actions.cancel(job.job_id, by=ADA)
-
     assert world.job(job.job_id).status is Status.TRAINING
 
 
@@ -180,7 +170,7 @@ def test_job_being_sent_is_not_cancelled(world: World) -> None:
             return found
 
     world.jobs = Slow(world.jobs.rows)
-    with pytest.raises(ConflictError):
+    with pytest.raises(errors.ConflictError):
         world.manual_actions.cancel(job.job_id, by=ADA)
 
     assert world.job(job.job_id).status is Status.SUBMITTING
@@ -236,14 +226,6 @@ def test_only_one_request_decides(
     assert world.queue.datasets == []
 
 
-@pytest.mark.promise("it can be operated")
-@pytest.mark.parametrize(("minutes", "alarms"), [(14, 0), (15, 1), (600, 1)])
-def test_doubt_calls_a_person(world: World, doubtful: Job, minutes: int, alarms: int) -> None:
-    """After a quarter of an hour without evidence a person is called."""
-    world.clock.now = doubtful.since + timedelta(minutes=minutes)
-    assert world.reconciler.reconcile().doubtful == alarms
-
-
 def test_person_names_the_request(world: World, doubtful: Job) -> None:
     """A person can name the request and is remembered; the job takes no other request then."""
     world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
@@ -273,8 +255,7 @@ def test_person_lets_a_job_go_on(world: World, answer: Exception, before: Status
     actions = world.manual_actions
     act = actions.approve if before is Status.HELD else actions.not_submitted
     ready = act(job.job_id, by=ADA)
-    [announced] = world.queue.datasets
-    again = world.submit(announced)
+    again = world.submit(world.queue.datasets[0])
     assert (job.status, ready.status, ready.history[-1].by) == (before, Status.READY, ADA)
     assert (again.status, len(world.fal.posts)) == (Status.SUBMITTED, 2)
 

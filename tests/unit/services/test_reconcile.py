@@ -109,12 +109,14 @@ def test_timely_job_is_left_alone(world: World, status: Status) -> None:
 def test_unsent_job_is_announced_again(late: World, status: Status) -> None:
     """A job that was never sent is announced again, and goes on by that."""
     job = late.holds(make_job(status, dataset=late.drop()))
+    for name in "cab":  # the queue is woken once, by the oldest
+        late.holds(another(name, Status.READY, request_id=name))
     late.reconciler.reconcile()
-    assert late.queue.datasets == [job.dataset]
+    woken = [] if status is Status.READY else ["a.zip"]
+    assert [dataset.key for dataset in late.queue.datasets] == [*woken, job.dataset.key]
     assert late.fal.posts == []
     late.work()
-    [job] = late.jobs.rows.values()
-    assert job.status is Status.SUBMITTED
+    assert late.job(job.job_id).status is Status.SUBMITTED
 
 
 @pytest.mark.promise("never get stuck")
@@ -211,29 +213,27 @@ def test_settled_end_is_published_again(late: World) -> None:
     assert late.results.text(job, "status.json") == status_text(ended)
 
 
-@pytest.mark.promise("it can be operated")
+@pytest.mark.promise("it can be operated", "After three hours at fal a person is called.")
+@pytest.mark.promise(
+    "it can be operated", "After a quarter of an hour without evidence a person is called."
+)
 @pytest.mark.parametrize(
-    ("status", "minutes", "overdue"),
+    ("status", "minutes", "overdue", "doubtful"),
     [
-        *((Status.SUBMITTED, 179, 0), (Status.SUBMITTED, 180, 1), (Status.TRAINING, 180, 1)),
-        *((Status.STORING, 180, 1), (Status.READY, 6000, 0), (Status.SUBMIT_UNKNOWN, 6000, 0)),
+        *((Status.SUBMITTED, 179, 0, 0), (Status.SUBMITTED, 180, 1, 0)),
+        *((Status.TRAINING, 180, 1, 0), (Status.STORING, 180, 1, 0), (Status.READY, 6000, 0, 0)),
+        *((Status.SUBMIT_UNKNOWN, 14, 0, 0), (Status.SUBMIT_UNKNOWN, 15, 0, 1)),
+        (Status.SUBMIT_UNKNOWN, 6000, 0, 1),
     ],
 )
 def test_overdue_job_calls_a_person(
-    world: World, status: Status, minutes: int, overdue: int
+    world: World, status: Status, minutes: int, overdue: int, doubtful: int
 ) -> None:
-    """After three hours at fal a person is called."""
     job = world.holds(make_job(status))
     world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=status is not Status.SUBMITTED)
     world.clock.now = job.since + timedelta(minutes=minutes)
-    assert world.reconciler.reconcile().overdue == overdue
-
-
-def test_queue_is_woken_once(late: World) -> None:
-    for name in "cab":
-        late.holds(another(name, Status.READY, request_id=name))
-    late.reconciler.reconcile()
-    assert [dataset.key for dataset in late.queue.datasets] == ["a.zip"]
+    counts = world.reconciler.reconcile()
+    assert (counts.overdue, counts.doubtful) == (overdue, doubtful)
 
 
 @pytest.mark.promise(

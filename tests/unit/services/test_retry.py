@@ -98,14 +98,6 @@ def test_both_attempts_are_paid(world: World) -> None:
     assert (again.status, again.duplicate_of) == (Status.SUCCEEDED, new.job_id)
 
 
-def test_ended_retry_is_named(world: World) -> None:
-    old = failed(world)
-    new = retried(world, old)
-    world.fal_updates.receive(new.job_id, Failed(new.request_id or "", BAD_IMAGE))
-    with pytest.raises(ActionNotAllowedError, match=f"as {new.job_id}, which is FAILED"):
-        world.retry_service.retry(old.job_id, resume=False, by=ADA)
-
-
 @pytest.mark.promise("never get stuck")
 def test_lost_retry_is_announced_again(world: World) -> None:
     """A retry whose announcement was lost is announced again by the next."""
@@ -116,9 +108,12 @@ def test_lost_retry_is_announced_again(world: World) -> None:
 
 
 def test_a_retry_may_be_retried(world: World) -> None:
+    """A retry that has ended is named and not made again, and may itself be retried."""
     first = failed(world)
     second = retried(world, first)
     second = world.fal_updates.receive(second.job_id, Failed("request-2", BAD_IMAGE))
+    with pytest.raises(ActionNotAllowedError, match=f"as {second.job_id}, which is FAILED"):
+        world.retry_service.retry(first.job_id, resume=False, by=ADA)
     third = retried(world, second)
     assert (third.attempt, third.retry_of, third.status) == (3, second.job_id, Status.SUBMITTED)
     assert third.earlier_requests == ("request-1", "request-2")
