@@ -51,17 +51,23 @@ def test_any_event_sends_the_oldest(world: World) -> None:
 ENDS = [Finished("request-1", ARTIFACTS), Failed("request-1", BAD_IMAGE), Gone("request-1")]
 
 
-@pytest.mark.promise("never get stuck")
+@pytest.mark.promise("never get stuck", "A slot is handed on at once to the oldest job that waits.")
+@pytest.mark.promise("never get stuck", "A wake-up that was lost is repeated by the reconciler.")
+@pytest.mark.parametrize("lost", [False, True], ids=["told", "lost"])
 @pytest.mark.parametrize("said", ENDS, ids=lambda said: type(said).__name__)
-def test_free_slot_goes_to_the_oldest(world: World, said: FalStatus) -> None:
-    """A slot is handed on at once to the oldest job that waits."""
+def test_free_slot_goes_to_the_oldest(world: World, said: FalStatus, *, lost: bool) -> None:
     first, *others = dropped(world, "a", "b", "c", "d")
     for doubted in (False, True):  # fal has to say twice that it has no such request
         world.fal_updates.receive(first.job_id, said, asked=True, doubted=doubted)
+    if lost:
+        world.queue.datasets.clear()
+        world.clock.now += LATE_AFTER
+        world.reconciler.reconcile()
     announced = list(world.queue.datasets)
     world.work()
     assert [each.key for each in announced] == ["portrait/c.zip"]
-    assert states(world, others) == [Status.SUBMITTED, Status.SUBMITTED, Status.READY]
+    assert [world.job(each.job_id).at_fal for each in others] == [True, True, False]
+    assert world.paid == [first.job_id, *(each.job_id for each in others[:2])]
 
 
 def test_busy_slot_wakes_no_job(world: World) -> None:
@@ -77,20 +83,6 @@ def test_busy_slot_wakes_no_job(world: World) -> None:
     world.manual_actions.cancel(others[1].job_id, by="ada")
     world.train(others[0])
     assert world.queue.datasets == []
-
-
-@pytest.mark.promise("never get stuck")
-def test_lost_wake_up_is_repeated(world: World) -> None:
-    """A wake-up that was lost is repeated by the reconciler."""
-    jobs = dropped(world, "a", "b", "c", "d")
-    for job in jobs[:2]:
-        world.train(job)
-    world.queue.datasets.clear()
-    world.clock.now += LATE_AFTER
-    world.reconciler.reconcile()
-    assert [each.key for each in world.queue.datasets] == ["portrait/c.zip"]
-    world.work()
-    assert states(world, jobs[2:]) == [Status.SUBMITTED] * 2
 
 
 @pytest.mark.parametrize(
