@@ -62,31 +62,21 @@ def test_fal_gets_the_loras_address(
 
 
 def test_chain_goes_on_from_last_lora(world: World, trained: Job) -> None:
-    """One job goes on from the other through a chain."""
+    """A chain goes on from the last LoRA, past attempts that failed."""
     second = world.train(resumed(world, trained))
     third = resumed(world, second)
-
     assert (second.resume_from, third.resume_from) == (trained.job_id, second.job_id)
     assert world.fal.posts[2][1]["resume_from_checkpoint"].endswith(weights(second))
-
-
-def test_failed_attempts_are_skipped(world: World, trained: Job) -> None:
-    """Past attempts that failed, a job goes on from the last LoRA."""
-    job = trained
-    for number in (2, 3):
-        job = resumed(world, job)
-        assert job.resume_from == trained.job_id
+    job = third
+    for number in (3, 4):
         job = world.fal_updates.receive(job.job_id, Failed(f"request-{number}", BAD_IMAGE))
-    fourth = resumed(world, job)
-
-    assert (fourth.resume_from, fourth.attempt) == (trained.job_id, 4)
+        job = resumed(world, job)
+    assert (job.resume_from, job.attempt) == (second.job_id, 5)
 
 
 def test_no_lora_is_no_resume(world: World) -> None:
-    """Where no attempt has a LoRA there is nothing to go on from."""
     job = world.submit(world.drop())
     failed = world.fal_updates.receive(job.job_id, Failed("request-1", BAD_IMAGE))
-
     with pytest.raises(ActionNotAllowedError, match="without --resume"):
         world.retry_service.retry(failed.job_id, resume=True, by=ADA)
 
@@ -95,16 +85,10 @@ def test_no_lora_is_no_resume(world: World) -> None:
 def test_same_resume_is_the_same_job(world: World, trained: Job) -> None:
     """The same resume again is the same job."""
     jobs = [resumed(world, trained) for _ in range(3)]
-
     assert {job.job_id for job in jobs} == {jobs[0].job_id}
     assert len(world.fal.posts) == 2
-
-
-def test_resumed_training_is_no_duplicate(world: World, trained: Job) -> None:
-    """A training that goes on from a LoRA is not what the photos alone make."""
-    world.train(resumed(world, trained))
+    world.train(jobs[0])  # which is not what the photos alone make
     again = world.submit(world.drop("copy.zip", metadata={"preset": "portrait"}))
-
     assert again.duplicate_of == trained.job_id
 
 
@@ -121,16 +105,13 @@ def test_missing_lora_holds_the_job(world: World, trained: Job) -> None:
     world.results.files[weights(trained)] = kept
     world.manual_actions.approve(held.job_id, by=ADA)
     world.work()
-
     assert world.job(held.job_id).status is Status.SUBMITTED
 
 
 def test_duplicate_is_gone_on_from(world: World, trained: Job) -> None:
-    """A duplicate is gone on from by the LoRA that it was given."""
     given = world.submit(world.drop("copy.zip", metadata={"preset": "portrait"}))
     assert given.duplicate_of == trained.job_id
     new = resumed(world, given)
-
     assert (new.status, new.estimated_cost_usd) == (Status.SUBMITTED, 3.6)
     assert world.fal.posts[1][1]["resume_from_checkpoint"].endswith(weights(trained))
 
@@ -142,7 +123,6 @@ def test_numbered_lora_is_gone_on_from(world: World) -> None:
     trained = world.train(job)
     retry = resumed(world, trained)
     new = dropped(world, "b.zip", metadata={"resume-from-checkpoint": trained.job_id, "steps": "9"})
-
     assert (retry.status, new.status, new.problems) == (Status.SUBMITTED, Status.SUBMITTED, ())
     assert new.resume_from == trained.job_id
     for _, arguments, _ in world.fal.posts[1:]:
@@ -161,7 +141,6 @@ def test_dataset_goes_on_from_named_job(world: World, trained: Job, where: str) 
     name = {"resume_from_checkpoint": trained.job_id}
     how = {"training": name} if where == "training.json" else {"metadata": name}
     job = dropped(world, "second.zip", **how)
-
     assert (job.status, job.resume_from) == (Status.SUBMITTED, trained.job_id)
     sent = world.fal.posts[-1][1]["resume_from_checkpoint"]
     assert sent == f"https://models.example/{weights(trained)}"
@@ -172,12 +151,10 @@ def test_dataset_goes_on_from_named_job(world: World, trained: Job, where: str) 
 
 
 def test_other_checkpoint_is_another_training(world: World, trained: Job) -> None:
-    """Another LoRA to go on from makes another training."""
     named = {"resume_from_checkpoint": trained.job_id}
     second = world.train(dropped(world, "second.zip", metadata=named))
     third = dropped(world, "third.zip", metadata={"resume_from_checkpoint": second.job_id})
     same = dropped(world, "same.zip", metadata=named)
-
     assert (third.status, third.duplicate_of) == (Status.SUBMITTED, None)
     assert (same.duplicate_of, same.resume_from) == (second.job_id, trained.job_id)
 
@@ -197,20 +174,15 @@ def test_unusable_checkpoint_is_refused_for_free(world: World, trained: Job) -> 
     )
     del world.results.files[weights(trained)]
     paid = len(world.fal.posts)
-    problems = [refused(world, job_id) for job_id in ("x-0123456789", trained.job_id, other.job_id)]
-
-    assert [
-        (problem.code, says in problem.message)
-        for problem, says in zip(
-            problems,
-            ("x-0123456789", "no longer in the models bucket", "fal-ai/flux-krea-trainer"),
-            strict=True,
-        )
-    ] == [
-        ("parameter_checkpoint_unknown", True),
-        ("parameter_checkpoint_missing", True),
-        ("parameter_checkpoint_of_other_trainer", True),
-    ]
+    unknown, missing, foreign = (
+        refused(world, job_id) for job_id in ("x-0123456789", trained.job_id, other.job_id)
+    )
+    assert unknown.code == "parameter_checkpoint_unknown"
+    assert "x-0123456789" in unknown.message
+    assert missing.code == "parameter_checkpoint_missing"
+    assert "no longer in the models bucket" in missing.message
+    assert foreign.code == "parameter_checkpoint_of_other_trainer"
+    assert "fal-ai/flux-krea-trainer" in foreign.message
     assert len(world.fal.posts) == paid
 
 
@@ -220,7 +192,6 @@ def test_job_without_lora_is_refused(world: World) -> None:
     early = refused(world, running.job_id)
     world.fal_updates.receive(running.job_id, Failed(running.request_id or "", BAD_IMAGE))
     late = refused(world, running.job_id)
-
     assert early.code == late.code == "parameter_checkpoint_missing"
     assert "is SUBMITTED and has no LoRA yet. Wait" in early.message
     assert "is FAILED and has no LoRA. Name" in late.message
@@ -228,13 +199,11 @@ def test_job_without_lora_is_refused(world: World) -> None:
 
 
 def test_retry_keeps_the_datasets_checkpoint(world: World, trained: Job) -> None:
-    """A retry goes on from what the dataset named."""
     named = {"resume_from_checkpoint": trained.job_id}
     second = dropped(world, "second.zip", metadata=named)
     world.fal_updates.receive(second.job_id, Failed(second.request_id or "", BAD_IMAGE))
     new = world.retry_service.retry(second.job_id, resume=False, by=ADA)
     world.work()
-
     assert new.resume_from == trained.job_id
     assert new.content_digest == second.content_digest
     sent = world.fal.posts[-1][1]["resume_from_checkpoint"]
@@ -242,13 +211,7 @@ def test_retry_keeps_the_datasets_checkpoint(world: World, trained: Job) -> None
 
 
 def test_retry_forgets_a_persons_checkpoint(world: World, trained: Job) -> None:
-    """A retry forgets the LoRA that a person chose for the earlier attempt."""
-    resumed = world.retry_service.retry(trained.job_id, resume=True, by=ADA)
-    world.work()
-    resumed = world.fal_updates.receive(
-        resumed.job_id, Failed(world.job(resumed.job_id).request_id or "", BAD_IMAGE)
-    )
-    new = world.retry_service.retry(resumed.job_id, resume=False, by=ADA)
-
-    assert resumed.resume_from == trained.job_id
-    assert new.resume_from is None
+    earlier = resumed(world, trained)
+    world.fal_updates.receive(earlier.job_id, Failed(earlier.request_id or "", BAD_IMAGE))
+    new = world.retry_service.retry(earlier.job_id, resume=False, by=ADA)
+    assert (earlier.resume_from, new.resume_from) == (trained.job_id, None)

@@ -6,14 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from lora_drop.jobs import errors
 from lora_drop.jobs.artifacts import Artifact, StoredFile
-from lora_drop.jobs.errors import (
-    ConflictError,
-    DownloadInterruptedError,
-    HostNotAllowedError,
-    ResultGoneError,
-    ResultInvalidError,
-)
 from lora_drop.results.copies import Label
 from lora_drop.services.copy import TRIES
 from tests.support.builders import make_weights
@@ -51,7 +45,6 @@ def test_file_of_any_size_arrives_whole(bench: Bench, size: int, how: str) -> No
     """A file of any size arrives whole, with its hash; by ranges each byte is requested once."""
     data = bench.serves(size)
     bench.serves_in(how)
-
     assert bench.copy() == StoredFile(
         name=BIN.name, bucket="models", key=KEY, size=size, sha256=sha256(data)
     )
@@ -61,7 +54,6 @@ def test_file_of_any_size_arrives_whole(bench: Bench, size: int, how: str) -> No
 
 
 def test_file_keeps_type_and_source(bench: Bench) -> None:
-    """A file keeps its kind and says where it is from."""
     bench.serves(10)
     seen: list[Label] = []
 
@@ -73,17 +65,14 @@ def test_file_keeps_type_and_source(bench: Bench) -> None:
     bench.results = Noting()
     bench.copy()
     bench.copy(BIN.model_copy(update={"name": "b.bin", "content_type": "model/x"}))
-
     source = hashlib.sha256(BIN.url.encode()).hexdigest()
     assert seen == [Label("application/octet-stream", source), Label("model/x", source)]
 
 
 @SMALL_AND_LARGE
 def test_identical_existing_file_is_accepted(bench: Bench, size: int) -> None:
-    """The very same bytes of another worker are as good as our own."""
     data = bench.results.files[KEY] = bench.serves(size)
     stored = bench.copy()
-
     assert (stored.key, stored.sha256) == (KEY, sha256(data))
     assert bench.stored() == {KEY: data}
 
@@ -99,27 +88,17 @@ def test_persons_file_stays_untouched(bench: Bench, size: int, more: int, how: s
     bench.results.files = dict(theirs)
     bench.serves_in(how)
     stored = bench.copy()
-
     assert (stored.name, stored.key) == (f"3-{BIN.name}", f"{PREFIX}3-{BIN.name}")
     assert bench.stored() == theirs | {stored.key: data}
 
 
-def test_other_size_is_known_before_fetching(bench: Bench) -> None:
-    """A file of another size is known to be another before a byte is fetched."""
+def test_our_renamed_copy_is_found_again(bench: Bench) -> None:
+    """A file of another size is known before a byte is fetched; our copy beside it is found."""
     bench.serves(5 * PART)
     bench.results.files[KEY] = b"theirs"
-    bench.copy()
-
-    assert bench.offsets() == list(range(0, 5 * PART, PART))
-
-
-def test_our_renamed_copy_is_found_again(bench: Bench) -> None:
-    """Our copy under another name is found again."""
-    bench.serves(5 * PART)
-    bench.results.files[KEY] = bytes(5 * PART)
     first = bench.copy()
+    assert bench.offsets() == list(range(0, 5 * PART, PART))
     bench.source.gone = {BIN.url}
-
     assert bench.copy() == first
     assert first.name == f"2-{BIN.name}"
 
@@ -129,7 +108,7 @@ def test_simultaneous_copy_is_made_again(bench: Bench, size: int) -> None:
     """A copy that meets another is made again; one that is never taken is given up for now."""
     data = bench.serves(size)
     bench.results.contended = 1000
-    with pytest.raises(DownloadInterruptedError):
+    with pytest.raises(errors.DownloadInterruptedError):
         bench.copy()
     assert len(bench.source.opened) == TRIES
     assert bench.stored() == {}
@@ -139,7 +118,6 @@ def test_simultaneous_copy_is_made_again(bench: Bench, size: int) -> None:
 
 
 def test_ended_upload_is_begun_again(bench: Bench) -> None:
-    """An upload that a person ends in the middle is begun again."""
     data = bench.serves(5 * PART)
     ended: list[str] = []
 
@@ -150,13 +128,14 @@ def test_ended_upload_is_begun_again(bench: Bench) -> None:
 
     bench.results = HookedResults(end_once)
     bench.copy()
-
     assert ended
     assert bench.stored() == {KEY: data}
 
 
 @pytest.mark.parametrize(
-    ("error", "left"), [(ConflictError("ada"), (0, 0)), (Killed(), (1, 0))], ids=["lost", "killed"]
+    ("error", "left"),
+    [(errors.ConflictError("ada"), (0, 0)), (Killed(), (1, 0))],
+    ids=["lost", "killed"],
 )
 def test_lost_job_leaves_no_upload(
     bench: Bench, error: BaseException, left: tuple[int, int]
@@ -166,7 +145,6 @@ def test_lost_job_leaves_no_upload(
     bench.notes.lost = error
     with pytest.raises(type(error)):
         bench.copy()
-
     assert bench.left() == left
 
 
@@ -182,41 +160,32 @@ def test_upload_is_noted_before_first_part(bench: Bench) -> None:
 
     bench.results = HookedResults(note)
     bench.copy()
-
     assert noted == [True] * 5
 
 
 def test_changed_file_is_read_again(bench: Bench) -> None:
-    """A file that changes between two ranges is read again in one go."""
     bench.serves(5 * PART)
     changed = bytes(6 * PART)
     bench.results = HookedResults(lambda *_: bench.source.files.update({BIN.name: changed}))
-
     assert bench.copy().sha256 == sha256(changed)
     assert bench.stored() == {KEY: changed}
 
 
-@pytest.mark.parametrize(
-    "error", [ResultGoneError("404"), HostNotAllowedError("x"), DownloadInterruptedError("503")]
-)
-def test_unopened_source_says_so(bench: Bench, error: Exception) -> None:
-    """A source that cannot be opened says so."""
-    bench.source.failing = {BIN.name: error}
-    with pytest.raises(type(error)):
+def test_unopened_source_says_so(bench: Bench) -> None:
+    bench.source.failing = {BIN.name: errors.HostNotAllowedError("x")}
+    with pytest.raises(errors.HostNotAllowedError):
         bench.copy()
-
     assert bench.stored() == {}
 
 
 def test_copy_out_of_time_goes_on(bench: Bench) -> None:
-    """A copy that runs out of time says so and goes on later."""
     data = bench.serves(5 * PART)
 
     def take_long(*_: object) -> None:
         bench.now += 40
 
     bench.results = HookedResults(take_long)
-    with pytest.raises(DownloadInterruptedError, match="time"):
+    with pytest.raises(errors.DownloadInterruptedError, match="time"):
         bench.copy()
     assert bench.left() == (1, 1)
     [upload] = bench.results.uploads.values()
@@ -244,42 +213,35 @@ def test_invalid_weights_are_never_stored(bench: Bench, case: str, how: str) -> 
     """Weights that are none or are cut are never stored; where it can be, no upload is begun."""
     bench.source.files[LORA.name] = INVALID[case]
     bench.serves_in(how)
-    with pytest.raises(ResultInvalidError):
+    with pytest.raises(errors.ResultInvalidError):
         bench.copy(LORA)
-
     assert bench.stored() == {}
     assert (next(bench.results.numbers) > 1) == ((case, how) in BEGUN)
 
 
 @pytest.mark.parametrize("how", ["ranges", "whole", "unsized"])
 def test_long_header_is_judged(bench: Bench, how: str) -> None:
-    """A header that is longer than a part is judged as well."""
     bench.source.files[LORA.name] = data = long_header(10 * PART)
     bench.serves_in(how)
-
     assert bench.copy(LORA).sha256 == sha256(data)
 
 
 @pytest.mark.parametrize("size", [10, 5 * PART], ids=["small", "in parts"])
 def test_unchecked_file_is_stored_as_is(bench: Bench, size: int) -> None:
     data = bench.serves(size, LORA)
-
     assert bench.copy(LORA, checked=False).sha256 == sha256(data)
 
 
 def test_resumed_weights_were_judged_before(bench: Bench) -> None:
-    """Sound weights that are gone on with were judged when they were begun."""
     bench.source.files[LORA.name] = data = make_weights(20 * PART)
     bench.source.cut = {LORA.name}
-    with pytest.raises(DownloadInterruptedError):
+    with pytest.raises(errors.DownloadInterruptedError):
         bench.copy(LORA)
     bench.source.cut = set()
-
     assert bench.copy(LORA).sha256 == hashlib.sha256(data).hexdigest()
 
 
 def test_shrinking_header_is_another_file(bench: Bench) -> None:
-    """A header that becomes shorter while it is read is another file."""
     bench.source.files[LORA.name] = long_header(10 * PART)
 
     class Shrinking(MemorySource):

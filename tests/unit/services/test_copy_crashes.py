@@ -112,7 +112,6 @@ def test_no_fault_loses_a_result(
     run = CopyRun(Outcome(at=at, after=after, fault=fault))
     with pytest.raises((Killed, ThrottledError)):
         run.deliver()
-
     run.check()
 
 
@@ -165,7 +164,6 @@ def test_whole_result_survives_fals_deletion(at: int, *, after: bool) -> None:
     has_all = EFFECTS.index("upload 3 of samples.bin") + 1
     run.world.source.gone = {artifact.url for artifact in ARTIFACTS}
     job = run.redeliver()
-
     if at > has_all or (at == has_all and after):
         assert job.status is Status.SUCCEEDED
     else:

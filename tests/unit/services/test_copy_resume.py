@@ -35,7 +35,6 @@ def test_copy_goes_on_from_its_parts(bench: Bench, size: int) -> None:
     assert there
     assert bench.left() == (1, 1)
     stored = bench.copy()
-
     missing = [offset for number, offset, _ in spans(size, PART) if number not in there]
     assert bench.offsets() == missing
     assert stored.sha256 == hashlib.sha256(data).hexdigest()
@@ -43,7 +42,6 @@ def test_copy_goes_on_from_its_parts(bench: Bench, size: int) -> None:
 
 
 def test_bad_part_is_fetched_again(bench: Bench) -> None:
-    """A part of another size or without a checksum is fetched again."""
     bench.cut_at(20 * PART)
     [upload] = bench.results.uploads.values()
     upload.parts[2] = b"short"
@@ -53,27 +51,19 @@ def test_bad_part_is_fetched_again(bench: Bench) -> None:
     expected = sorted([PART, 2 * PART, *(offset for _, offset, _ in missing)])
     del upload.parts[99]
     bench.copy()
-
     assert bench.offsets() == expected
     assert bench.results.files == {KEY: bench.source.files[BIN.name]}
 
 
-def test_copy_without_upload_starts_again(bench: Bench) -> None:
-    """A copy whose upload is gone is made again."""
+@pytest.mark.parametrize("url", [BIN.url, "https://v3b.fal.media/other"], ids=["ended", "other"])
+def test_copy_without_upload_starts_again(bench: Bench, url: str) -> None:
+    """A copy whose upload is gone, or is of another address with the same ETag, starts again."""
     data = bench.cut_at(5 * PART)
-    bench.results.uploads.clear()
-    bench.copy()
-
+    if url == BIN.url:
+        bench.results.uploads.clear()
+    bench.copy(BIN.model_copy(update={"url": url}))
     assert bench.offsets() == list(range(0, 5 * PART, PART))
     assert bench.stored() == {KEY: data}
-
-
-def test_same_etag_elsewhere_is_another_file(bench: Bench) -> None:
-    bench.cut_at(5 * PART)
-    bench.copy(BIN.model_copy(update={"url": "https://v3b.fal.media/other"}))
-
-    assert bench.offsets() == list(range(0, 5 * PART, PART))
-    assert bench.left() == (0, 0)
 
 
 @pytest.mark.promise("never lose a result")
@@ -83,13 +73,11 @@ def test_changed_file_is_never_mixed(bench: Bench, size: int) -> None:
     bench.cut_at(5 * PART)
     data = bench.source.files[BIN.name] = b"x" * size
     stored = bench.copy()
-
     assert stored.sha256 == hashlib.sha256(data).hexdigest()
     assert bench.stored() == {KEY: data}
 
 
 def test_one_go_copy_begins_again(bench: Bench) -> None:
-    """A copy that was read in one go begins again and ends the old one."""
     bench.serves(5 * PART)
     bench.notes.uploads[BIN.name] = Upload(
         name=BIN.name,
@@ -99,15 +87,12 @@ def test_one_go_copy_begins_again(bench: Bench) -> None:
     )
     bench.source.whole = {BIN.name}
     bench.copy()
-
     assert bench.stored() == {KEY: bench.source.files[BIN.name]}
 
 
 def test_broken_stream_leaves_no_upload(bench: Bench) -> None:
-    """A broken stream that cannot be gone on with leaves nothing behind."""
     bench.source.whole = {BIN.name}
     bench.cut_at(5 * PART)
-
     assert bench.left() == (0, 0)
 
 
@@ -146,7 +131,6 @@ def test_complete_parts_need_no_source(bench: Bench, size: int, call: str, *, af
     with pytest.raises(Killed):
         bench.copy()
     bench.source.gone = {BIN.url}
-
     assert bench.copy().sha256 == hashlib.sha256(data).hexdigest()
     assert bench.stored() == {KEY: data}
 
@@ -188,7 +172,6 @@ def test_two_parts_in_memory_at_most() -> None:
     copier.copy(request)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-
     assert 2 * part <= peak < 2.2 * part
 
 
@@ -235,43 +218,31 @@ def test_single_part_needs_no_thread(bench: Bench) -> None:
 
     bench.results = Counting()
     bench.copy()
-
     assert counted == [before]
 
 
-def test_empty_file_is_one_part() -> None:
-    assert spans(0, PART) == [(1, 0, 0)]
+@pytest.mark.parametrize(
+    ("size", "lengths"),
+    [(0, [0]), (1, [1]), (PART, [PART]), (PART + 1, [PART, 1]), (2 * PART + 5, [PART, PART, 5])],
+)
+def test_parts_cover_the_whole_file(size: int, lengths: list[int]) -> None:
+    expected = [(at + 1, at * PART, length) for at, length in enumerate(lengths)]
+    assert spans(size, PART) == expected
 
 
-@pytest.mark.parametrize("size", [1, PART - 1, PART, PART + 1, 3 * PART + 5])
-def test_parts_cover_the_whole_file(size: int) -> None:
-    """The parts of a file are all of it without a gap."""
-    parts = spans(size, PART)
-
-    assert [number for number, _, _ in parts] == list(range(1, len(parts) + 1))
-    assert sum(length for _, _, length in parts) == size
-    assert all(offset == (number - 1) * PART for number, offset, _ in parts)
-
-
-def test_short_file_is_interrupted() -> None:
-    """A file that is shorter than it said is interrupted."""
+@pytest.mark.parametrize(
+    ("size", "error"), [(PART, IndexError), (2 * PART, DownloadInterruptedError)]
+)
+def test_short_file_is_interrupted(size: int, error: type[Exception]) -> None:
+    """A file that is shorter than it said is interrupted, and no part is left after the last."""
 
     class Short(Zeros):
         def read(self, offset: int, into: memoryview) -> int:
             return len(into) - 1 if offset else len(into)
 
     with ThreadPoolExecutor(1) as ahead:
-        arrivals = Arrivals(Short(2 * PART), PART, (), ahead)
+        arrivals = Arrivals(Short(size), PART, (), ahead)
         arrivals.take()
-        with pytest.raises(DownloadInterruptedError):
-            arrivals.take()
-
-
-def test_last_part_is_the_last() -> None:
-    """No part is left after the last."""
-    with ThreadPoolExecutor(1) as ahead:
-        arrivals = Arrivals(Zeros(PART), PART, (), ahead)
-        arrivals.take()
-        assert not arrivals.waiting
-        with pytest.raises(IndexError):
+        assert bool(arrivals.waiting) == (size > PART)
+        with pytest.raises(error):
             arrivals.take()

@@ -22,7 +22,7 @@ from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.public_job import public
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Submission
-from tests.support.builders import NOW, make_archive, make_job, make_jpeg, with_exif
+from tests.support.builders import NOW, make_archive, make_jpeg, with_exif
 from tests.support.outcome import Killed
 from tests.support.queue import later
 from tests.support.world import LATE_AFTER, World
@@ -52,12 +52,14 @@ def address_of(world: World, job: Job, way: DeliveryMethod) -> str:
             return data_uri(ARCHIVE)
 
 
-@pytest.mark.promise("interfaces stay")
+@pytest.mark.promise(
+    "interfaces stay",
+    "fal gets the address of the stack's delivery method, and the job keeps its end.",
+)
+@pytest.mark.promise("nothing leaks", "The address of the photos is not published with the job.")
 def test_dataset_goes_the_stacks_way(way: DeliveryMethod) -> None:
-    """fal gets the address of the stack's delivery method, and the job keeps its end."""
     world = World(way=way)
     job = world.submit(world.drop(data=ARCHIVE))
-
     assert job.status is Status.SUBMITTED
     url = address_of(world, job, way)
     assert sent_url(world) == url
@@ -67,13 +69,15 @@ def test_dataset_goes_the_stacks_way(way: DeliveryMethod) -> None:
         expires_at=None if way is DeliveryMethod.DATA else NOW + HOUR,
         url=url if way is DeliveryMethod.FAL else None,
     )
+    assert url not in (world.results.text(job, "status.json") or "")
+    published = public(job)["delivery"]
+    assert (published["way"], "url" in published, "sha256" in published) == (way, False, False)
 
 
 def test_upload_is_the_exact_dataset() -> None:
     """The upload is the dataset byte for byte, kept for as long as the stack says."""
     world = World(way=DeliveryMethod.FAL)
     job = world.submit(world.drop("portrait/Ada Lovelace.zip", data=ARCHIVE))
-
     assert world.storage.files == {sent_url(world): ARCHIVE}
     assert world.storage.seconds == [3600]
     # fal learns nothing from the name.
@@ -85,7 +89,6 @@ def test_mended_dataset_is_sent_clean(way: DeliveryMethod) -> None:
     world = World(way=way)
     members = {"place.jpg": with_exif(99)}
     job = world.submit(world.drop(data=make_archive(members=members)))
-
     assert job.clean
     copy = world.results.files[job.clean.key]
     url = sent_url(world)
@@ -93,12 +96,10 @@ def test_mended_dataset_is_sent_clean(way: DeliveryMethod) -> None:
 
 
 def test_large_dataset_goes_by_presigned_url() -> None:
-    """A dataset too large for a request goes by a presigned address."""
     world = World(way=DeliveryMethod.DATA)
     photo = make_jpeg(99)
     members = {"large.jpg": photo[:-2] + bytes(MAX_INLINE) + photo[-2:]}
     job = world.submit(world.drop(data=make_archive(members=members, compression=0)))
-
     assert job.delivery
     assert job.delivery.way is DeliveryMethod.PRESIGNED
     assert sent_url(world).startswith("https://")
@@ -108,7 +109,6 @@ def test_nothing_is_uploaded_without_a_slot() -> None:
     world = World(way=DeliveryMethod.FAL, limits=Limits(1))
     world.submit(world.drop("a.zip", images=12))
     second = world.submit(world.drop("b.zip", images=13))
-
     assert second.status is Status.READY
     assert len(world.storage.files) == 1
 
@@ -119,7 +119,6 @@ def test_unreachable_storage_costs_nothing() -> None:
     world = World(way=DeliveryMethod.FAL)
     world.storage.refuses = NotSubmittedError("no connection")
     job = world.submit(world.drop(data=ARCHIVE))
-
     assert (job.status, job.problems, job.intents) == (Status.READY, (FAL_UNREACHABLE,), 0)
     assert world.fal.posts == []
     world.storage.refuses = None
@@ -135,7 +134,6 @@ def test_every_try_has_a_new_address() -> None:
     assert job.status is Status.READY
     world.answer(lambda: Submission("r1"))
     later(world, after=HOUR)
-
     job = world.job(job.job_id)
     assert job.delivery
     assert job.delivery.expires_at == NOW + 2 * HOUR
@@ -149,7 +147,6 @@ def test_refusing_storage_holds_one_dataset() -> None:
     job = world.submit(world.drop("a.zip", images=12))
     world.storage.refuses = None
     other = world.submit(world.drop("b.zip", images=13))
-
     assert (job.status, job.problems) == (Status.HELD, (problem,))
     assert other.status is Status.SUBMITTED
 
@@ -177,39 +174,27 @@ def test_death_after_upload_pays_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (len(world.storage.files), len(world.fal.posts)) == (2, 1)
 
 
-def test_lost_request_is_known_by_address(way: DeliveryMethod) -> None:
-    world = World(way=way)
-    world.answer(SubmissionUnknownError("no answer"))
-    job = world.submit(world.drop(data=ARCHIVE))
-    job = world.job(job.job_id)
-    other = make_job(Status.SUBMIT_UNKNOWN)
-    elsewhere = [data_uri(b"PK"), "https://v3.fal.media/files/a/b.zip", world.datasets.url(
-        other.dataset.model_copy(update={"version_id": "v9"}))]  # fmt: skip
-    url = address_of(world, job, way)
-
-    ours = url if way is not DeliveryMethod.PRESIGNED else f"https://s3.example/datasets/{url[25:]}"
-    assert is_of(job, ours)
-    assert not any(is_of(job, each) for each in elsewhere)
-
-
 @pytest.mark.promise("never lose a result")
 def test_lost_request_is_adopted(way: DeliveryMethod) -> None:
     """A lost request is adopted whatever way it went."""
     world = World(way=way)
     world.answer(SubmissionUnknownError("no answer"))
     job = world.submit(world.drop(data=ARCHIVE))
+    url = address_of(world, job, way)
+    ours = url if way is not DeliveryMethod.PRESIGNED else f"https://s3.example/datasets/{url[25:]}"
+    another = world.datasets.url(job.dataset.model_copy(update={"version_id": "v9"}))
+    elsewhere = [data_uri(b"PK"), "https://v3.fal.media/files/a/b.zip", another]
+    assert [is_of(job, each) for each in (ours, *elsewhere)] == [True, False, False, False]
     world.fal.known = ["r1"]
     world.fal.facts["r1"] = Running("r1", started=True)
     world.clock.now += LATE_AFTER
     world.reconciler.reconcile()
-
     found = world.job(job.job_id)
     assert (found.status, found.request_id) == (Status.TRAINING, "r1")
 
 
 @pytest.mark.parametrize("theirs", [Status.SUBMITTED, Status.SUBMIT_UNKNOWN])
 def test_request_of_identical_bytes_stays_open(theirs: Status) -> None:
-    """A request that may be another job's with the same bytes is not adopted."""
     world = World(way=DeliveryMethod.DATA)
     world.answer(SubmissionUnknownError("no answer"))
     other = world.submit(world.drop("other.zip", data=ARCHIVE))
@@ -224,14 +209,3 @@ def test_request_of_identical_bytes_stays_open(theirs: Status) -> None:
 
     found = world.job(job.job_id)
     assert (found.status, found.request_id) == (Status.SUBMIT_UNKNOWN, None)
-
-
-@pytest.mark.promise("nothing leaks")
-def test_photos_address_is_not_published(way: DeliveryMethod) -> None:
-    """The address of the photos is not published with the job."""
-    world = World(way=way)
-    job = world.submit(world.drop(data=ARCHIVE))
-
-    assert sent_url(world) not in (world.results.text(job, "status.json") or "")
-    published = public(job)["delivery"]
-    assert (published["way"], "url" in published, "sha256" in published) == (way, False, False)

@@ -1,6 +1,7 @@
 """The same photos, captions and parameters are paid for once, unless a person forces a training."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -28,17 +29,20 @@ def shown(world: World, job: Job, name: str) -> dict[str, Any]:
 
 
 @pytest.mark.promise("never pay twice")
-def test_trained_content_costs_nothing(world: World) -> None:
+@pytest.mark.parametrize("drop", [again, first], ids=["another key", "the same ZIP"])
+def test_trained_content_costs_nothing(world: World, drop: Callable[[World], Job]) -> None:
     """Content that was trained before is given its files and costs nothing."""
     trained = world.train(first(world))
-    given = again(world)
-
+    given = drop(world)
     assert given.job_id != trained.job_id
     assert (given.status, given.duplicate_of) == (Status.SUCCEEDED, trained.job_id)
     assert given.files == trained.files != ()
     assert (given.charges, len(world.fal.posts)) == ((), 1)
     assert [step.status for step in given.history] == [Status.RECEIVED, Status.SUCCEEDED]
     assert world.jobs.account("2026-11").committed_usd == 3.6
+    assert world.submit(given.dataset) == given
+    third = again(world, "portrait/third.zip")
+    assert (third.duplicate_of, third.files) == (trained.job_id, trained.files)
 
 
 @pytest.mark.promise("it can be operated")
@@ -61,36 +65,18 @@ def test_duplicate_is_described_beside_its_dataset(world: World) -> None:
     assert (given.images, given.preset) == (12, "portrait")
 
 
-def test_repeated_event_changes_nothing(world: World) -> None:
-    """The event of a duplicate again changes nothing."""
-    world.train(first(world))
-    given = again(world)
-    repeated = world.submit(given.dataset)
-
-    assert repeated == given
-
-
-def test_same_zip_twice_is_trained_once(world: World) -> None:
-    """The same ZIP dropped twice under one key is trained once."""
-    world.train(first(world))
-    given = first(world)
-
-    assert (given.status, len(world.fal.posts)) == (Status.SUCCEEDED, 1)
-    assert given.dataset.version_id == "v2"
-
-
 def test_other_parameters_are_another_training(world: World) -> None:
     world.train(first(world))
     other = again(world, metadata={"steps": "1600"})
-
     assert (other.status, other.duplicate_of) == (Status.SUBMITTED, None)
 
 
+@pytest.mark.promise(
+    "never get stuck", "A duplicate that waited gets the files once they are there."
+)
 def test_duplicate_waits_for_running_training(world: World) -> None:
     """A duplicate waits while the same is being trained; waiting adds nothing to its history."""
-    running = first(world)
-    waiting = again(world)
-
+    running, waiting = first(world), again(world)
     assert (waiting.status, waiting.charges) == (Status.RECEIVED, ())
     [problem] = waiting.problems
     assert problem.code == "duplicate_in_progress"
@@ -100,24 +86,11 @@ def test_duplicate_waits_for_running_training(world: World) -> None:
     for _ in range(20):
         later(world)
     assert world.job(waiting.job_id) == waiting
-    assert (len(waiting.history), len(world.fal.posts)) == (1, 1)
-
-
-@pytest.mark.promise("never get stuck")
-def test_waiting_duplicate_gets_the_files(world: World) -> None:
-    """A duplicate that waited gets the files once they are there."""
-    running, waiting = first(world), again(world)
-    later(world)
     trained = world.train(running)
     later(world)
-
     given = world.job(waiting.job_id)
-    assert (given.status, given.duplicate_of, given.problems) == (
-        Status.SUCCEEDED,
-        trained.job_id,
-        (),
-    )
-    assert given.files == trained.files
+    assert (given.status, given.duplicate_of) == (Status.SUCCEEDED, trained.job_id)
+    assert (given.problems, given.files) == ((), trained.files)
     assert len(world.fal.posts) == 1
 
 
@@ -128,7 +101,6 @@ def test_failed_first_is_replaced(world: World, *, billed: bool | None) -> None:
     running, waiting, last = first(world), again(world), again(world, "portrait/last.zip")
     world.fal_updates.receive(running.job_id, Failed("request-1", BAD_IMAGE, billed=billed))
     later(world)
-
     taken, behind = world.job(waiting.job_id), world.job(last.job_id)
     assert (taken.status, taken.problems) == (Status.SUBMITTED, ())
     assert world.jobs.owner(taken.content_digest or "") == taken.job_id
@@ -137,15 +109,18 @@ def test_failed_first_is_replaced(world: World, *, billed: bool | None) -> None:
     assert world.paid == [running.job_id, taken.job_id]
 
 
-def test_cancelled_first_is_replaced(world: World) -> None:
-    """When the first is cancelled, the one that waited takes over."""
-    world.limits = Limits(max_in_flight=1)
-    world.submit(world.drop("other.zip", images=20))
+@pytest.mark.parametrize(
+    ("limits", "status"),
+    [(Limits(max_in_flight=0), Status.READY), (Limits(2, monthly_usd=1.0), Status.HELD)],
+    ids=["no slot", "no money"],
+)
+def test_cancelled_first_is_replaced(world: World, limits: Limits, status: Status) -> None:
+    world.limits = limits
     queued, waiting = first(world), again(world)
     world.manual_actions.cancel(queued.job_id, by="ada")
     later(world)
-
-    assert world.job(waiting.job_id).status is Status.READY
+    assert (queued.status, waiting.status) == (status, Status.RECEIVED)
+    assert world.job(waiting.job_id).status is status
 
 
 @pytest.mark.promise("never lose a result")
@@ -161,19 +136,11 @@ def test_missing_file_is_trained_again(world: World, name: str, left: bytes | No
     if left:
         world.results.files[gone.key] = left
     retrained = again(world)
-
     assert (retrained.status, retrained.duplicate_of) == (Status.SUBMITTED, None)
     assert world.jobs.owner(retrained.content_digest or "") == retrained.job_id
-
-
-def test_retrained_files_count_from_then(world: World) -> None:
-    """After it was trained again the new files count."""
-    trained = world.train(first(world))
-    world.results.remove(trained.files[0].key)
-    force_retrain = world.train(again(world))
+    world.train(retrained)
     given = again(world, "portrait/third.zip")
-
-    assert (given.status, given.duplicate_of) == (Status.SUCCEEDED, force_retrain.job_id)
+    assert (given.status, given.duplicate_of) == (Status.SUCCEEDED, retrained.job_id)
 
 
 @pytest.mark.promise("never pay twice")
@@ -201,53 +168,26 @@ def test_simultaneous_duplicates_pay_once(world: World) -> None:
     assert len(world.fal.posts) == 1
 
 
-def test_duplicate_of_a_duplicate_gets_files(world: World) -> None:
-    trained = world.train(first(world))
-    again(world)
-    third = again(world, "portrait/third.zip")
-
-    assert (third.duplicate_of, third.files) == (trained.job_id, trained.files)
-
-
 def test_waiting_duplicate_is_cancelled_for_free(world: World) -> None:
     running, waiting = first(world), again(world)
     world.manual_actions.cancel(waiting.job_id, by="ada")
     world.train(running)
     later(world)
-
     assert world.job(waiting.job_id).status is Status.CANCELLED
     assert len(world.fal.posts) == 1
 
 
-def test_held_job_is_waited_for(world: World) -> None:
-    """A job that is held for money is waited for too."""
-    world.limits = Limits(max_in_flight=2, monthly_usd=1.0)
-    held = first(world)
-    waiting = again(world)
-    world.manual_actions.cancel(held.job_id, by="ada")
-    later(world)
-
-    assert (held.status, waiting.status) == (Status.HELD, Status.RECEIVED)
-    assert world.job(waiting.job_id).status is Status.HELD
-
-
 @pytest.mark.parametrize("over", [True, False], ids=["trained", "training"])
 def test_force_pays_whatever_was_trained(world: World, *, over: bool) -> None:
-    """``force`` pays for a training whatever was trained before, or is being trained."""
+    """``force`` pays whatever was trained before, or is being trained; the next duplicate is its."""
     earlier = first(world)
     if over:
         world.train(earlier)
     forced = again(world, metadata={"force": "true"})
-
     assert (forced.status, forced.duplicate_of) == (Status.SUBMITTED, None)
     assert len(world.fal.posts) == 2
     assert "force" not in world.fal.posts[1][1]
-
-
-def test_forced_result_is_the_next_duplicates(world: World) -> None:
-    world.train(first(world))
-    forced = world.train(again(world, metadata={"force": "true"}))
-
+    world.train(forced)
     assert again(world, "third.zip", metadata={"preset": "portrait"}).duplicate_of == forced.job_id
 
 
@@ -257,7 +197,6 @@ def test_invalid_force_is_refused_for_free(world: World) -> None:
     assert (refused.status, codes(refused)) == (Status.REJECTED, ["parameter_invalid_type"])
     assert world.fal.posts == []
     world.train(first(world))
-
     assert again(world, metadata={"force": "false"}).status is Status.SUCCEEDED
 
 
@@ -270,5 +209,4 @@ def test_failed_force_hides_no_lora(world: World) -> None:
     forced = world.submit(world.drop("b.zip", metadata={"force": "true"}))
     world.manual_actions.cancel(forced.job_id, by="ada")
     again = world.submit(world.drop("c.zip"))
-
     assert (again.status, again.duplicate_of) == (Status.SUCCEEDED, first.job_id)

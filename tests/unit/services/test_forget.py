@@ -8,16 +8,10 @@ from typing import Any
 import pytest
 
 from lora_drop.fal.status import Finished
+from lora_drop.jobs import errors
 from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.delivery import DatasetDelivery, DeliveryMethod
 from lora_drop.jobs.erasures import FAL_KEEPS, UNANSWERED, Erasure, Found, public, to_go
-from lora_drop.jobs.errors import (
-    ActionNotAllowedError,
-    FalUnavailableError,
-    JobForgottenError,
-    JobNotFoundError,
-    NotErasableError,
-)
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Erasable, PayloadsErased
 from tests.support.builders import ARTIFACTS, NOW, REQUEST_ID, make_job
@@ -25,34 +19,25 @@ from tests.support.forgetting import DONE, forget, kept, left_of, trained
 from tests.support.world import World
 
 
-@pytest.mark.promise("nothing leaks")
+@pytest.mark.promise("nothing leaks", "Nothing is left of a forgotten job but a proof.")
+@pytest.mark.promise(
+    "nothing leaks", "A job is not done before each worker that may write of it has ended."
+)
 def test_forgotten_job_leaves_only_proof(world: World) -> None:
-    """Nothing is left of a forgotten job but a proof."""
     job = trained(world)
     results = len(world.results.files)
-    [proof] = forget(world, job)
-
-    assert left_of(world, "ada") == []
-    assert world.payloads.stored == set()
-    assert proof.done_at == world.clock.now
-    assert proof.found == Found(dataset_versions=1, result_versions=results)
-    assert (proof.fal_requests, proof.fal_files, proof.left) == (1, 2, ())
-    assert world.forget_service.forget(job.job_id) == (proof,), "asked again, it is shown"
-
-
-@pytest.mark.promise("nothing leaks")
-def test_late_writes_are_erased(world: World) -> None:
-    """A job is not done before each worker that may write of it has ended."""
-    job = trained(world)
     [erasure] = world.forget_service.forget(job.job_id)
     assert (erasure.erased_at, erasure.done_at) == (NOW, None)
     # Another function had read it before, and writes only now.
     world.results.write(job.prefix + "status.json", "late", "application/json")
     world.clock.now += DONE
     [proof] = world.forget_service.go_on()
-
-    assert proof.done_at == world.clock.now
     assert left_of(world, "ada") == []
+    assert world.payloads.stored == set()
+    assert proof.done_at == world.clock.now
+    assert proof.found == Found(dataset_versions=1, result_versions=results)
+    assert (proof.fal_requests, proof.fal_files, proof.left) == (1, 2, ())
+    assert world.forget_service.forget(job.job_id) == (proof,), "asked again, it is shown"
 
 
 WAYS = {
@@ -69,14 +54,14 @@ WAYS = {
 def test_open_job_is_not_forgotten(world: World, status: Status) -> None:
     """A job is forgotten however it ended, and not before; the way to end it is named."""
     job = world.holds(make_job(status))
-    with pytest.raises(JobNotFoundError):
+    with pytest.raises(errors.JobNotFoundError):
         world.forget_service.forget("ada-0000000000")
     assert status.terminal == (status not in WAYS)
     if status.terminal:
         [proof] = forget(world, job)
         assert proof.done_at
         return
-    with pytest.raises(ActionNotAllowedError, match=WAYS[status]):
+    with pytest.raises(errors.ActionNotAllowedError, match=WAYS[status]):
         world.forget_service.forget(job.job_id)
     assert world.job(job.job_id) == job
 
@@ -104,32 +89,23 @@ def test_forgotten_job_never_returns(world: World, *, done: bool) -> None:
     }
 
     for attempt in attempts.values():
-        with pytest.raises(JobForgottenError):
+        with pytest.raises(errors.JobForgottenError):
             attempt()
     world.clock.now += timedelta(minutes=30)
+    assert world.sweep.datasets(world.clock()).datasets == 0
     world.reconciler.reconcile()
     world.work()
 
+    assert [*world.forget_service.look(job.job_id, family=False)] == []
     assert world.jobs.rows == {}
     assert world.paid == []
     assert world.queue.handed == []
     assert not world.results.files
 
 
-def test_sweep_ignores_an_erased_dataset(world: World) -> None:
-    """A sweep does not announce a dataset that is being erased."""
-    job = world.holds(make_job(Status.CANCELLED, dataset=world.drop()))
-    world.jobs.begin(job, Erasure.of(job, now=NOW, dropped_by=NOW))
-    world.clock.now += timedelta(minutes=30)
-
-    assert world.sweep.datasets(world.clock()).datasets == 0
-    assert world.queue.datasets == []
-
-
 def test_same_photos_are_trained_again(world: World) -> None:
     forget(world, trained(world))
     again = world.submit(world.drop("portrait/ada.zip"))
-
     assert (again.status, len(world.paid)) == (Status.SUBMITTED, 2)
 
 
@@ -145,29 +121,27 @@ def test_slow_erasure_goes_on_later(world: World) -> None:
         calls += 1
         world.clock.now += DONE
         assert calls < 20
-
     assert calls > 2
     assert left_of(world, "ada") == []
     assert erasures[0].fal_files == 2
 
 
 def test_held_version_stops_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the store does not let go stops no one else."""
     one, two = kept(world, "ada-1"), kept(world, "bob-2")
     world.datasets.put(one.dataset.key, b"held")
     erase = world.datasets.erase
 
     def held(versions: list[Erasable]) -> None:
         if "ada" in versions[0].key:
-            raise NotErasableError("a hold")
+            raise errors.NotErasableError("a hold")
         erase(versions)
 
     monkeypatch.setattr(world.datasets, "erase", held)
-    with pytest.raises(NotErasableError):
+    with pytest.raises(errors.NotErasableError):
         world.forget_service.forget(one.job_id)
     world.forget_service.forget(two.job_id)
     world.clock.now += DONE
-    with pytest.raises(NotErasableError):
+    with pytest.raises(errors.NotErasableError):
         world.forget_service.go_on()
 
     assert [each.digest for each in world.jobs.erasing()] == ["1"]
@@ -177,7 +151,6 @@ def test_held_version_stops_no_other(world: World, monkeypatch: pytest.MonkeyPat
 
 
 def test_overtaken_call_changes_nothing(world: World) -> None:
-    """Who is overtaken leaves it to the other."""
     job = trained(world)
     world.forget_service.forget(job.job_id)
     world.clock.now += DONE
@@ -204,39 +177,29 @@ def test_every_request_is_deleted(world: World, left: tuple[str, ...]) -> None:
     for request_id in (*earlier, "r-3") if left else ():
         world.payloads.says[request_id] = PayloadsErased(left=left)
     [proof] = forget(world, world.holds(job))
-
     assert world.payloads.asked == ["r-1", "r-2", "r-3"]
     assert (proof.fal_requests, proof.left, proof.fal_files) == (3, left, 0)
     assert public(proof)["left"] == list(left)
 
 
 @pytest.mark.promise("nothing leaks")
-def test_silent_fal_is_asked_again(world: World) -> None:
+@pytest.mark.parametrize("answers", [True, False])
+def test_silent_fal_is_asked_again(world: World, *, answers: bool) -> None:
     """While fal does not answer, our copies go, and fal is asked again."""
     job = trained(world)
-    world.payloads.says[job.request_id or ""] = FalUnavailableError("503")
-    with pytest.raises(FalUnavailableError):
+    world.payloads.says[job.request_id or ""] = errors.FalUnavailableError("503")
+    with pytest.raises(errors.FalUnavailableError):
         world.forget_service.forget(job.job_id)
     for _ in range(2):
-        with pytest.raises(FalUnavailableError):
+        with pytest.raises(errors.FalUnavailableError):
             world.forget_service.go_on()
     assert not world.results.files
-    world.payloads.says.clear()
-    [proof] = forget(world, job)
-
-    assert (proof.done_at, proof.fal_files) == (world.clock.now, 2)
-
-
-def test_silent_fal_blocks_no_proof(world: World) -> None:
-    """A fal that never answers does not make us keep a name for ever."""
-    job = trained(world)
-    world.payloads.says[job.request_id or ""] = FalUnavailableError("503")
-    with pytest.raises(FalUnavailableError):
-        world.forget_service.forget(job.job_id)
-    world.clock.now += FAL_KEEPS
+    if answers:
+        world.payloads.says.clear()
+    world.clock.now += DONE if answers else FAL_KEEPS  # a name is not kept for ever
     [proof] = world.forget_service.go_on()
-
-    assert (proof.done_at, proof.left) == (world.clock.now, (UNANSWERED,))
+    assert proof.done_at == world.clock.now
+    assert (proof.fal_files, proof.left) == ((2, ()) if answers else (0, (UNANSWERED,)))
     assert left_of(world, "ada") == []
 
 
@@ -258,22 +221,9 @@ def test_storage_end_is_named(
         way=way, sha256="0", expires_at=until, url="https://v3.fal.media/ada.zip"
     )
     [proof] = forget(world, world.holds(make_job(Status.FAILED, delivery=delivery)))
-
     assert len(proof.left) == said
     assert all("2026-11-24 14:00" in each for each in proof.left)
     assert "ada" not in proof.model_dump_json()
-
-
-@pytest.mark.parametrize("done", [False, True])
-def test_begun_erasure_needs_no_question(world: World, *, done: bool) -> None:
-    """Of an erasure that is begun no job is left to be confirmed."""
-    job = trained(world)
-    world.forget_service.forget(job.job_id)
-    if done:
-        world.clock.now += DONE
-        world.forget_service.go_on()
-
-    assert [*world.forget_service.look(job.job_id, family=False)] == []
 
 
 SPENT = Charge(month="2026-11", usd=2.4, state=ChargeState.SPENT)
@@ -294,5 +244,4 @@ WASTED = Charge(month="2026-11", usd=0.6, state=ChargeState.WASTED)
 def test_paid_money_is_shown_first(money: dict[str, Any], paid: float | None) -> None:
     """The money that was paid for a job is shown before it goes."""
     job = make_job(Status.FAILED, **money)
-
     assert to_go(job) == {"job_id": job.job_id, "status": "FAILED", "paid_usd": paid}

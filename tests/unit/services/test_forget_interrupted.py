@@ -115,13 +115,11 @@ def test_no_interruption_leaves_anything() -> None:
         for after in (False, True)
         if (found := _wrong(((at, after),)))
     }
-
     assert wrong == {}
 
 
 @pytest.mark.parametrize("first", [3, 9, 17, 25, 33])
 def test_second_interruption_leaves_nothing(first: int) -> None:
-    """Nor when it is interrupted a second time."""
     for second in range(first + 1, first + 40, 3):
         assert _wrong(((first, True), (second, second % 2 == 0))) == []
 
@@ -215,7 +213,6 @@ def test_round_ends_in_time(world: World) -> None:
 
 def test_turn_is_as_long_as_schedule() -> None:
     schedule = properties("ForgetFunction")["Events"]["GoOn"]["Properties"]["Schedule"]
-
     assert schedule == f"rate({ROUND // timedelta(minutes=1)} minutes)"
 
 
@@ -249,12 +246,10 @@ def test_late_event_saves_its_drop(world: World) -> None:
     new = world.drop("portrait/ada.zip")  # there is no job for it yet
     world.clock.now += timedelta(seconds=5)
     forget(world, job)
-
     assert world.submit(new).status is Status.SUBMITTED
 
 
 def test_drop_before_the_job_stays(world: World) -> None:
-    """A drop between the dataset and its job is not erased with it."""
     world.datasets.now = world.clock
     first = world.drop("portrait/ada.zip")
     world.clock.now += timedelta(seconds=20)
@@ -272,7 +267,6 @@ def test_drop_before_the_job_stays(world: World) -> None:
 
 @pytest.mark.parametrize("again", [False, True])
 def test_marker_goes_and_restores_nothing(world: World, *, again: bool) -> None:
-    """A marker goes with what was deleted and brings no ones photos back."""
     world.datasets.now = world.clock
     job = trained(world)
     world.clock.now += timedelta(hours=1)
@@ -280,6 +274,5 @@ def test_marker_goes_and_restores_nothing(world: World, *, again: bool) -> None:
         world.datasets.put("portrait/ada.zip", b"another's, who has deleted it since")
     world.datasets.put("portrait/ada.zip", None)
     forget(world, job)
-
     left = world.datasets.objects.get("portrait/ada.zip", [])
     assert [each.data is None for each in left] == ([False, True] if again else [])

@@ -50,11 +50,9 @@ def asks(world: World, artifacts: tuple[Artifact, ...] | None, effect: Callable[
 
 @pytest.mark.usefixtures("html")
 def test_sound_second_copy_is_stored(world: World) -> None:
-    """A file that is sound the second time was trouble of the moment."""
     fresh = SIGNED.model_copy(update={"url": "https://v3b.fal.media/files/b/lora.safetensors"})
     job = storing(world, artifacts=(SIGNED,))
     stored = asks(world, (fresh,), world.source.files.clear)
-
     assert (stored.status, stored.artifacts, stored.problems) == (Status.SUCCEEDED, (fresh,), ())
     assert world.results.files[job.prefix + "lora.safetensors"] == make_weights()
     assert {key.rsplit("/", 1)[-1] for key in world.results.files} == {
@@ -105,7 +103,6 @@ def test_address_is_shown_without_token(world: World) -> None:
     """The address of an invalid file is shown without the token that opens it."""
     job = storing(world, artifacts=(SIGNED,))
     [problem] = world.result_storer.store_result(job.job_id).problems
-
     assert problem.message.endswith("https://v3.fal.media/files/a/lora.safetensors")
     assert "5ec4e7" not in (world.results.text(job, "ERROR.txt") or "")
 
@@ -120,115 +117,97 @@ def test_other_size_is_waited_for(world: World, minutes: int) -> None:
         with pytest.raises(DownloadInterruptedError, match="size"):
             world.result_storer.store_result(job.job_id)
         world.source.files.clear()
-        assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
-        return
     stored = world.result_storer.store_result(job.job_id)
+    assert stored.status is (Status.SUCCEEDED if minutes < 30 else Status.FAILED)
+    assert codes(stored) == ([] if minutes < 30 else ["result_invalid"])
+    assert world.results.files.get(job.prefix + KEPT) == (None if minutes < 30 else HTML)
 
-    assert (stored.status, codes(stored)) == (Status.FAILED, ["result_invalid"])
-    assert world.results.files[job.prefix + "lora.safetensors.invalid"] == HTML
 
-
-def test_sound_file_is_stored_anyway(world: World) -> None:
-    """A sound file of another size than fal says is stored."""
-    job = storing(world, artifacts=(SIGNED.model_copy(update={"size": 7}),))
-
-    assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
+MISSING = {"config.json": ResultGoneError("404")}
+KEPT = "lora.safetensors.invalid"
 
 
 @pytest.mark.usefixtures("html")
 @pytest.mark.parametrize(
-    "fact", [Gone(REQUEST_ID), Failed(REQUEST_ID, BAD_IMAGE)], ids=["gone", "failed"]
+    ("fact", "failing", "error", "kept"),
+    [
+        (FalUnavailableError("503"), {}, FalUnavailableError, None),
+        (None, MISSING, DownloadInterruptedError, HTML),
+    ],
+    ids=["fal is silent", "another file is missing"],
 )
-def test_invalid_bytes_outlive_fals_result(world: World, fact: FalStatus) -> None:
-    """Invalid bytes are kept even where fal no longer has the result."""
+def test_invalid_file_waits_for_fal(
+    world: World,
+    fact: Exception | None,
+    failing: dict[str, Exception],
+    error: type[Exception],
+    kept: bytes | None,
+) -> None:
+    """While fal cannot be asked, or still names a file that is missing, nothing is judged for good."""
     job = storing(world, fact=fact)
-    stored = world.result_storer.store_result(job.job_id)
-
-    assert (stored.status, stored.problems[0].code) == (Status.FAILED, "result_invalid")
-    assert world.results.files[job.prefix + "lora.safetensors.invalid"] == HTML
-
-
-@pytest.mark.usefixtures("html")
-def test_silent_fal_judges_no_file(world: World) -> None:
-    """While fal cannot be asked nothing is judged for good."""
-    job = storing(world, fact=FalUnavailableError("503"))
-    with pytest.raises(FalUnavailableError):
+    world.source.failing = failing
+    with pytest.raises(error, match=r"still names config\.json" if failing else "503"):
         world.result_storer.store_result(job.job_id)
-
     assert world.job(job.job_id).status is Status.STORING
-    assert job.prefix + "lora.safetensors.invalid" not in world.results.files
+    assert world.results.files.get(job.prefix + KEPT) == kept
 
 
 @pytest.mark.usefixtures("html")
-def test_invalid_beside_missing_file_waits(world: World) -> None:
-    """An invalid file beside one that is missing is kept and the job waits."""
-    world.source.failing = {"config.json": ResultGoneError("404")}
-    job = storing(world)
-    with pytest.raises(DownloadInterruptedError, match=r"still names config\.json"):
-        world.result_storer.store_result(job.job_id)
-
-    assert world.job(job.job_id).status is Status.STORING
-    assert world.results.files[job.prefix + "lora.safetensors.invalid"] == HTML
-
-
-@pytest.mark.usefixtures("html")
-def test_invalid_beside_lost_file_expires(world: World) -> None:
-    """An invalid file beside one that is gone for good is shown as all there is."""
-    world.source.failing = {"config.json": ResultGoneError("404")}
-    stored = world.store_twice(storing(world, fact=Gone(REQUEST_ID)))
-
-    assert (stored.status, stored.problems[0].code) == (Status.EXPIRED, "result_incomplete")
-    assert [file.name for file in stored.files] == ["lora.safetensors.invalid"]
+@pytest.mark.parametrize(
+    ("fact", "failing", "end", "code"),
+    [
+        (Gone(REQUEST_ID), {}, Status.FAILED, "result_invalid"),
+        (Failed(REQUEST_ID, BAD_IMAGE), {}, Status.FAILED, "result_invalid"),
+        (Gone(REQUEST_ID), MISSING, Status.EXPIRED, "result_incomplete"),
+    ],
+    ids=["gone", "failed", "another file is lost"],
+)
+def test_invalid_bytes_outlive_fals_result(
+    world: World, fact: FalStatus, failing: dict[str, Exception], end: Status, code: str
+) -> None:
+    job = storing(world, fact=fact)
+    world.source.failing = failing
+    stored = world.store_twice(job)
+    assert (stored.status, stored.problems[0].code) == (end, code)
+    assert [file.name for file in stored.files if file.name != "config.json"] == [KEPT]
+    assert world.results.files[job.prefix + KEPT] == HTML
 
 
 def test_passing_404_ends_no_job(world: World) -> None:
-    """A 404 that was of the moment ends no job, whatever fal still knows."""
-    storing(world)
+    storing(world, artifacts=(SIGNED.model_copy(update={"size": 7}),))
     world.source.failing = {"lora.safetensors": ResultGoneError("404")}
-
     assert asks(world, None, world.source.failing.clear).status is Status.SUCCEEDED
 
 
-def with_upload(world: World) -> tuple[Upload, ...]:
-    """An upload of a job that is not finished."""
-    upload_id = world.results.begin(make_job(Status.STORING).prefix + "old.bin", Label("x", "y"))
-    return (Upload(name="old.bin", upload_id=upload_id, identity='"x"', size=10),)
+LOST = {"lora.safetensors": ResultGoneError("404")}
 
 
 @pytest.mark.parametrize(
-    ("failing", "files", "fact", "end"),
+    ("before", "failing", "files", "fact", "end"),
     [
-        ({}, {}, None, Status.SUCCEEDED),
-        ({"lora.safetensors": ResultGoneError("404")}, {}, Gone(REQUEST_ID), Status.EXPIRED),
-        ({}, {"lora.safetensors": HTML}, None, Status.FAILED),
-        (
-            *({"lora.safetensors": ResultGoneError("404")}, {}),
-            *(Failed(REQUEST_ID, BAD_IMAGE), Status.FAILED),
-        ),
+        (Status.STORING, {}, {}, None, Status.SUCCEEDED),
+        (Status.STORING, LOST, {}, Gone(REQUEST_ID), Status.EXPIRED),
+        (Status.STORING, {}, {"lora.safetensors": HTML}, None, Status.FAILED),
+        (Status.STORING, LOST, {}, Failed(REQUEST_ID, BAD_IMAGE), Status.FAILED),
+        (Status.FAILED, {}, {}, None, Status.FAILED),
     ],
-    ids=["succeeded", "expired", "invalid", "failed"],
+    ids=["succeeded", "expired", "invalid", "failed", "ended elsewhere"],
 )
 def test_no_upload_outlives_its_job(
     world: World,
+    before: Status,
     failing: dict[str, Exception],
     files: dict[str, bytes],
     fact: FalStatus | None,
     end: Status,
 ) -> None:
-    """No upload of a job outlives it, however it ends."""
-    job = storing(world, fact=fact, uploads=with_upload(world))
+    upload_id = world.results.begin(make_job(before).prefix + "old.bin", Label("x", "y"))
+    upload = Upload(name="old.bin", upload_id=upload_id, identity='"x"', size=10)
+    job = world.holds(make_job(before, uploads=(upload,)))
+    world.fal.facts[REQUEST_ID] = fact or Finished(REQUEST_ID, ARTIFACTS)
     world.source.failing, world.source.files = failing, files
     stored = world.store_twice(job)
-
-    assert (stored.status, stored.uploads) == (end, ())
-    assert world.results.uploads == {}
-
-
-def test_ended_jobs_uploads_are_ended(world: World) -> None:
-    """The uploads of a job that was ended elsewhere are ended when it comes again."""
-    job = world.holds(make_job(Status.FAILED, uploads=with_upload(world)))
-    world.result_storer.store_result(job.job_id)
-
+    assert (stored.status, stored.uploads) == (end, () if before is Status.STORING else (upload,))
     assert world.results.uploads == {}
 
 
@@ -238,7 +217,6 @@ def test_persons_file_keeps_its_name(world: World) -> None:
     job = storing(world)
     world.results.files[job.prefix + "lora.safetensors"] = b"a person's own"
     stored = world.result_storer.store_result(job.job_id)
-
     assert stored.status is Status.SUCCEEDED
     assert [file.name for file in stored.files] == ["2-lora.safetensors", "config.json"]
     assert world.results.files[job.prefix + "lora.safetensors"] == b"a person's own"

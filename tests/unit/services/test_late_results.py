@@ -1,21 +1,14 @@
 """A result that fal has for a job is kept, whatever was said or done before it comes."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running
+from lora_drop.fal.status import Failed, FalStatus, Finished, Gone
+from lora_drop.jobs import errors
 from lora_drop.jobs.artifacts import Artifact
 from lora_drop.jobs.budget import Limits
-from lora_drop.jobs.errors import (
-    ActionNotAllowedError,
-    DownloadInterruptedError,
-    FalUnavailableError,
-    ResultGoneError,
-    SubmissionUnknownError,
-)
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Submission
@@ -91,7 +84,6 @@ def test_late_result_stops_its_replacement(
     given_up, waiting = replacement(busy, ended)
     assert waiting.status is Status.READY
     result_comes(busy, given_up)
-
     held = busy.job(waiting.job_id)
     assert (held.status, codes(held)) == (Status.HELD, ["earlier_result_came"])
     assert given_up.job_id in held.problems[0].message
@@ -103,25 +95,13 @@ def test_late_result_stops_its_replacement(
 
 @BOTH
 def test_person_may_train_again_anyway(busy: World, replacement: Replacement) -> None:
-    """A person may want it trained again all the same."""
     given_up, waiting = replacement(busy, expired)
     result_comes(busy, given_up)
     busy.clock.now += LATE_AFTER
     busy.manual_actions.approve(waiting.job_id, by=ADA)
     busy.work()
-
     sent = busy.job(waiting.job_id)
     assert (sent.status, sent.approved) == (Status.SUBMITTED, False)
-
-
-@BOTH
-def test_replacement_of_ended_job_is_paid(busy: World, replacement: Replacement) -> None:
-    """What replaces a job that stays ended is paid for."""
-    _, waiting = replacement(busy, expired)
-    full(busy, full=False)
-    later(busy)
-
-    assert busy.job(waiting.job_id).status is Status.SUBMITTED
 
 
 @pytest.mark.promise("never pay twice")
@@ -152,29 +132,28 @@ MOVED = tuple(Artifact(name=each.name, url=each.url.replace("/a/", "/b/")) for e
 
 
 def test_result_takes_back_a_failure(world: World) -> None:
-    """One word of failure while the result is stored is taken back by the result."""
     job = world.holds(make_job(Status.STORING))
-    world.source.failing = {each.name: ResultGoneError("404") for each in ARTIFACTS}
+    world.source.failing = {each.name: errors.ResultGoneError("404") for each in ARTIFACTS}
     world.fal.facts[REQUEST_ID] = Failed(REQUEST_ID, BAD_IMAGE)
     assert world.result_storer.store_result(job.job_id).status is Status.FAILED
     world.source.failing = {}
     world.fal_updates.receive(job.job_id, FINISHED)
-
     assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
 
 
 def test_new_addresses_are_kept_first(world: World) -> None:
-    """Addresses that fal names again are kept before anything is copied from them."""
     job = world.holds(make_job(Status.STORING))
     world.source.gone = {each.url for each in ARTIFACTS}
 
     class Cutting(MemoryFal):
         def ask(self, application: str, request_id: str) -> FalStatus:
-            world.source.failing = {each.name: DownloadInterruptedError("cut") for each in MOVED}
+            world.source.failing = {
+                each.name: errors.DownloadInterruptedError("cut") for each in MOVED
+            }
             return super().ask(application, request_id)
 
     world.fal = Cutting(facts={REQUEST_ID: Finished(REQUEST_ID, MOVED)})
-    with pytest.raises(DownloadInterruptedError):
+    with pytest.raises(errors.DownloadInterruptedError):
         world.result_storer.store_result(job.job_id)
     world.source.failing = {}
     world.fal = MemoryFal(facts={REQUEST_ID: Gone(REQUEST_ID)})
@@ -191,32 +170,16 @@ def test_delivered_addresses_replace_dead_ones(world: World) -> None:
     world.result_storer.store_result(job.job_id)
     received = world.fal_updates.receive(job.job_id, Finished(REQUEST_ID, MOVED))
     world.clock.now += DENIAL_STANDS
-
     assert (received.artifacts, received.problems) == (MOVED, ())
     assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
-
-
-def test_denials_count_only_in_row(world: World) -> None:
-    job = world.holds(make_job(Status.STORING, artifacts=()))
-    for said in (Gone(REQUEST_ID), Running(REQUEST_ID, started=True), Gone(REQUEST_ID)):
-        world.fal.facts[REQUEST_ID] = said
-        with suppress(FalUnavailableError):  # the message comes again
-            world.result_storer.store_result(job.job_id)
-        world.clock.now += DENIAL_STANDS
-
-    assert world.job(job.job_id).status is Status.STORING
-
-
-def doubtful(world: World) -> Job:
-    world.answer(SubmissionUnknownError("ReadTimeout"))
-    return world.submit(world.drop())
 
 
 @pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize("then", ["waits to be sent again", "is given up"])
 def test_wrong_person_loses_no_result(world: World, then: str) -> None:
     """A person who was wrong about a lost submission loses no result."""
-    job = doubtful(world)
+    world.answer(errors.SubmissionUnknownError("ReadTimeout"))
+    job = world.submit(world.drop())
     world.manual_actions.not_submitted(job.job_id, by=ADA)
     if then == "is given up":
         world.manual_actions.cancel(job.job_id, by=ADA)
@@ -238,25 +201,20 @@ def test_retry_looks_at_newer_job(busy: World) -> None:
     retry = busy.retry_service.retry(older.job_id, resume=False, by=ADA)
     busy.fal_updates.receive(newer.job_id, Finished(newer.request_id or "", ARTIFACTS))
     busy.work()
-
     assert busy.job(retry.job_id).problems[0].code == "earlier_result_came"
     assert len(busy.fal.posts) == 2
 
 
 def test_newer_training_is_not_retried(busy: World) -> None:
-    """What a newer job has trained already is not retried."""
     older = failed(busy, first(busy))
     newer = busy.train(again(busy))
-
-    with pytest.raises(ActionNotAllowedError, match=newer.job_id):
+    with pytest.raises(errors.ActionNotAllowedError, match=newer.job_id):
         busy.retry_service.retry(older.job_id, resume=False, by=ADA)
 
 
 def test_forced_retry_ignores_earlier_training(busy: World) -> None:
-    """A retry of a forced job is not held for what was trained before it."""
     busy.train(first(busy))
     forced = failed(busy, again(busy, metadata={"force": "true"}))
     retry = busy.retry_service.retry(forced.job_id, resume=False, by=ADA)
     busy.work()
-
     assert busy.job(retry.job_id).status is Status.SUBMITTED

@@ -7,6 +7,7 @@ from itertools import count
 import pytest
 
 from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running
+from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.errors import (
     ConflictError,
     FalUnavailableError,
@@ -73,7 +74,6 @@ def test_late_job_is_asked_about(
     job = late.holds(make_job(status))
     late.fal.facts[REQUEST_ID] = fact
     counts = late.reconciler.reconcile()
-
     assert counted(counts) == RoundCounts(open=1, late=1, unanswered=0, doubtful=0)
     assert late.fal.asked == [REQUEST_ID]
     assert late.job(job.job_id).status is (after or status)
@@ -81,7 +81,6 @@ def test_late_job_is_asked_about(
 
 
 def test_two_late_denials_expire_job(late: World) -> None:
-    """A job ends as expired when fal denies it in two late rounds."""
     job = late.holds(make_job(Status.SUBMITTED))
     late.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
     late.reconciler.reconcile()
@@ -89,7 +88,6 @@ def test_two_late_denials_expire_job(late: World) -> None:
     early = late.job(job.job_id).status
     late.clock.now += LATE
     late.reconciler.reconcile()
-
     assert early is Status.SUBMITTED
     assert late.job(job.job_id).status is Status.EXPIRED
 
@@ -100,7 +98,6 @@ def test_timely_job_is_left_alone(world: World, status: Status) -> None:
     job = world.holds(make_job(status))
     world.clock.now = job.updated_at + LATE_AFTER - timedelta(seconds=1)
     counts = world.reconciler.reconcile()
-
     held, is_open = int(status is Status.HELD), int(not status.terminal)
     assert counted(counts) == RoundCounts(is_open, late=0, unanswered=0, doubtful=0, held=held)
     assert (world.fal.asked, world.queue.datasets, world.queue.handed) == ([], [], [])
@@ -112,13 +109,14 @@ def test_timely_job_is_left_alone(world: World, status: Status) -> None:
 def test_unsent_job_is_announced_again(late: World, status: Status) -> None:
     """A job that was never sent is announced again, and goes on by that."""
     job = late.holds(make_job(status, dataset=late.drop()))
+    for name in "cab":  # the queue is woken once, by the oldest
+        late.holds(another(name, Status.READY, request_id=name))
     late.reconciler.reconcile()
-
-    assert late.queue.datasets == [job.dataset]
+    woken = [] if status is Status.READY else ["a.zip"]
+    assert [dataset.key for dataset in late.queue.datasets] == [*woken, job.dataset.key]
     assert late.fal.posts == []
     late.work()
-    [job] = late.jobs.rows.values()
-    assert job.status is Status.SUBMITTED
+    assert late.job(job.job_id).status is Status.SUBMITTED
 
 
 @pytest.mark.promise("never get stuck")
@@ -126,7 +124,6 @@ def test_unstored_result_is_handed_over(late: World) -> None:
     """A result that no worker stores is handed over again."""
     job = late.holds(make_job(Status.STORING))
     late.reconciler.reconcile()
-
     assert late.queue.handed == [job.job_id]
     assert late.fal.asked == []
 
@@ -144,7 +141,6 @@ def test_dead_submitter_leaves_unknown_submission(
     job = world.holds(make_job(Status.SUBMITTING))
     world.clock.now = job.updated_at + SUBMIT_DEADLINE + timedelta(seconds=seconds)
     world.reconciler.reconcile()
-
     assert world.job(job.job_id).status is after
     assert world.fal.posts == []
     if after is Status.SUBMITTING:
@@ -156,8 +152,9 @@ def test_dead_submitter_leaves_unknown_submission(
 @pytest.mark.parametrize("status", [Status.HELD, Status.SUBMIT_UNKNOWN])
 def test_waiting_job_says_so_again(late: World, status: Status) -> None:
     job = late.holds(make_job(status))
-    late.reconciler.reconcile()
-
+    counts = late.reconciler.reconcile()
+    held = int(status is Status.HELD)
+    assert (counts.open, counts.late, counts.overdue, counts.held) == (1, 1, 0, held)
     assert late.job(job.job_id) == job
     assert late.results.text(job, "ERROR.txt")
     assert late.fal.posts == []
@@ -184,20 +181,17 @@ def test_troubled_job_stops_no_other(late: World, trouble: Exception | None) -> 
     late.fal.facts = {"a": trouble or Finished("a", ARTIFACTS), "b": Finished("b", ARTIFACTS)}
     late.jobs = late.jobs if trouble else Vanishing(late.jobs.rows)
     counts = late.reconciler.reconcile()
-
     assert counted(counts) == RoundCounts(open=2, late=2, unanswered=1, doubtful=0)
     assert late.job(troubled.job_id) == troubled
     assert late.job(helped.job_id).status is Status.STORING
 
 
 def test_bug_stops_no_other_job(late: World) -> None:
-    """Even a bug about one job never stops the others and is not hidden."""
     late.holds(another("a", Status.SUBMITTED, request_id="a"))
     helped = late.holds(another("b", Status.SUBMITTED, request_id="b"))
     late.fal.facts = {"a": AttributeError("a bug"), "b": Finished("b", ARTIFACTS)}
     with pytest.raises(ExceptionGroup) as raised:
         late.reconciler.reconcile()
-
     assert [str(error) for error in raised.value.exceptions] == ["a bug"]
     assert late.job(helped.job_id).status is Status.STORING
 
@@ -219,37 +213,36 @@ def test_settled_end_is_published_again(late: World) -> None:
     assert late.results.text(job, "status.json") == status_text(ended)
 
 
-@pytest.mark.promise("it can be operated")
+@pytest.mark.promise("it can be operated", "After three hours at fal a person is called.")
+@pytest.mark.promise(
+    "it can be operated", "After a quarter of an hour without evidence a person is called."
+)
 @pytest.mark.parametrize(
-    ("status", "minutes", "overdue"),
+    ("status", "minutes", "overdue", "doubtful"),
     [
-        *((Status.SUBMITTED, 179, 0), (Status.SUBMITTED, 180, 1), (Status.TRAINING, 180, 1)),
-        *((Status.STORING, 180, 1), (Status.READY, 6000, 0), (Status.SUBMIT_UNKNOWN, 6000, 0)),
+        *((Status.SUBMITTED, 179, 0, 0), (Status.SUBMITTED, 180, 1, 0)),
+        *((Status.TRAINING, 180, 1, 0), (Status.STORING, 180, 1, 0), (Status.READY, 6000, 0, 0)),
+        *((Status.SUBMIT_UNKNOWN, 14, 0, 0), (Status.SUBMIT_UNKNOWN, 15, 0, 1)),
+        (Status.SUBMIT_UNKNOWN, 6000, 0, 1),
     ],
 )
 def test_overdue_job_calls_a_person(
-    world: World, status: Status, minutes: int, overdue: int
+    world: World, status: Status, minutes: int, overdue: int, doubtful: int
 ) -> None:
-    """After three hours at fal a person is called."""
     job = world.holds(make_job(status))
     world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=status is not Status.SUBMITTED)
     world.clock.now = job.since + timedelta(minutes=minutes)
-
-    assert world.reconciler.reconcile().overdue == overdue
-
-
-def test_queue_is_woken_once(late: World) -> None:
-    """However many jobs wait, the queue is woken once, by the oldest."""
-    for name in "cab":
-        late.holds(another(name, Status.READY, request_id=name))
-    late.reconciler.reconcile()
-
-    assert [dataset.key for dataset in late.queue.datasets] == ["a.zip"]
+    counts = world.reconciler.reconcile()
+    assert (counts.overdue, counts.doubtful) == (overdue, doubtful)
 
 
-@pytest.mark.promise("it can be operated")
-def test_unreachable_fal_calls_a_person(world: World) -> None:
-    """A person is called for a fal that cannot be reached, however many wait."""
+@pytest.mark.promise(
+    "it can be operated", "A person is called for a fal that cannot be reached, however many wait."
+)
+@pytest.mark.parametrize(("slots", "rounds"), [(2, 25), (0, 0)], ids=["unreachable", "no slot"])
+def test_unreachable_fal_calls_a_person(world: World, slots: int, rounds: int) -> None:
+    """Waiting for a slot calls no one."""
+    world.limits = Limits(slots, monthly_usd=100.0, job_usd=25.0)
     world.answer(NotSubmittedError("down"))
     for name in ("a", "b", "c"):
         world.submit(world.drop(f"{name}.zip", metadata={"steps": str(1000 + ord(name))}))
@@ -258,8 +251,7 @@ def test_unreachable_fal_calls_a_person(world: World) -> None:
         world.clock.now += timedelta(minutes=5)
         called += world.reconciler.reconcile().overdue > 0
         world.work()
-
-    assert called >= 20
+    assert called == rounds
     assert {job.status for job in world.jobs.rows.values()} == {Status.READY}
 
 
@@ -276,12 +268,10 @@ def test_calls_survive_other_failures(world: World) -> None:
     world.datasets = Locked()
     with pytest.raises(RoundIncompleteError) as raised:
         world.reconciler.reconcile()
-
     assert raised.value.counts.doubtful == 1
 
 
 def test_long_round_serves_fal_first(world: World) -> None:
-    """A round that gets too long has looked after what is at fal."""
     held = [another(f"{n:03}h", Status.HELD, request_id="") for n in range(20)]
     for job in held:
         world.holds(job.model_copy(update={"request_id": None}))
@@ -290,6 +280,5 @@ def test_long_round_serves_fal_first(world: World) -> None:
     world.clock.now = NOW + timedelta(hours=1)
     ticks = count(step=30.0)
     counts = replace(world.reconciler, tick=lambda: next(ticks)).reconcile()
-
     assert world.job(training.job_id).status is Status.STORING
     assert counts.held == 20

@@ -35,30 +35,18 @@ def test_new_job_is_kept_once(world: World) -> None:
     job = make_job()
     opened = world.record.open(job)
     again = world.record.open(make_job(images=99))
-
     assert opened == again == job
     assert '"RECEIVED"' in (world.results.text(job, "status.json") or "")
 
 
 def test_late_move_writes_nothing(world: World) -> None:
-    """A move that comes too late writes nothing."""
     stale = world.holds(make_job(Status.READY))
     world.record.move(stale, Status.SUBMITTING)
     before = dict(world.results.files)
     with pytest.raises(ConflictError):
         world.record.move(stale, Status.CANCELLED)
-
     assert world.job(stale.job_id).status is Status.SUBMITTING
     assert before == world.results.files
-
-
-def test_intent_publishes_nothing(world: World) -> None:
-    """Nothing is written between an intent and the POST."""
-    job = world.holds(make_job(Status.READY))
-    world.record.intend(job, Status.SUBMITTING, limits=world.limits, unchanged=())
-
-    assert world.job(job.job_id).status is Status.SUBMITTING
-    assert world.results.files == {}
 
 
 @pytest.mark.parametrize(
@@ -95,7 +83,6 @@ def test_trouble_writes_an_error_file(world: World, status: Status) -> None:
     """Trouble puts an error file beside the state; it goes when the trouble is over."""
     job = world.holds(make_job(status))
     world.record.publish_files(job)
-
     state, error = job.prefix + "status.json", job.prefix + "ERROR.txt"
     assert set(world.results.files) == {state, error}
     if status is Status.SUBMIT_UNKNOWN:
@@ -111,7 +98,6 @@ def test_unpublished_end_is_published_later(world: World) -> None:
     world.jobs.replace(job, ended)  # and the worker dies here
     world.clock.now += timedelta(minutes=10)
     world.reconciler.reconcile()
-
     assert '"FAILED"' in (world.results.text(job, "status.json") or "")
     assert world.results.text(job, "ERROR.txt")
     assert list(world.jobs.unfinished()) == []
@@ -143,11 +129,10 @@ def test_no_event_before_the_post(world: World) -> None:
     """Nothing is published before the POST, and the next event has it."""
     job = world.holds(make_job(Status.READY))
     intended = world.record.intend(job, Status.SUBMITTING, limits=world.limits, unchanged=())
-    before = list(world.events.changes)
+    assert world.job(job.job_id).status is Status.SUBMITTING
+    assert (world.results.files, world.events.changes) == ({}, [])
     world.record.move(intended, Status.SUBMITTED, request_id=REQUEST_ID)
-
     [published] = world.events.changes
-    assert before == []
     assert [step.status for step in published.history][-2:] == [Status.SUBMITTING, Status.SUBMITTED]
 
 
@@ -160,7 +145,6 @@ def test_bus_failure_delays_events(world: World) -> None:
     world.events.refuses = None
     world.clock.now += timedelta(minutes=5)
     tally = world.reconciler.reconcile()
-
     assert kept == {job.job_id: job.version}
     assert world.events.told() == [(job.job_id, "READY")]
     assert (tally.untold, world.jobs.outbox()) == (0, {})
@@ -174,22 +158,18 @@ def test_killed_publisher_is_made_up_for(world: World, minutes: int, published: 
     world.clock.now += timedelta(minutes=minutes)
     world.reconciler.reconcile()
     world.reconciler.reconcile()
-
     assert world.events.told() == [(job.job_id, status) for status in published]
 
 
 def test_removed_job_is_not_published(world: World) -> None:
-    """A job that is no more is not published."""
     job = make_job()
     world.jobs.add(job)
     del world.jobs.rows[job.job_id]
     world.reconciler.reconcile()
-
     assert (world.events.changes, world.jobs.outbox()) == ([], {})
 
 
 def test_newest_state_is_published(world: World) -> None:
-    """The newest state is reported and an older teller takes nothing out."""
     job = world.holds(make_job(Status.READY))
     held = job.move(Status.HELD, now=world.clock())
     world.jobs.replace(job, held)
@@ -198,29 +178,24 @@ def test_newest_state_is_published(world: World) -> None:
     world.record.publish_event(held)
     world.clock.now += timedelta(minutes=1)
     world.reconciler.reconcile()
-
     assert [each.version for each in world.events.changes] == [held.version, again.version]
 
 
 def test_refusing_bus_is_tried_once(world: World) -> None:
-    """While no one listens it is tried once a round and counted."""
     for number in range(3):
         world.jobs.add(make_job(job_id=f"job-{number}"))
     world.clock.now += timedelta(minutes=1)
     world.events.refuses = DOWN
     tally = world.reconciler.reconcile()
-
     assert (tally.untold, world.events.refused) == (3, 1)
 
 
 def test_round_ends_in_time(world: World) -> None:
-    """A round reads no more jobs than it has time for."""
     for number in range(100):
         world.jobs.add(make_job(job_id=f"job-{number}"))
     world.clock.now += timedelta(minutes=1)
     ticks = iter(range(1000))
     left = Outbox(world.record, lambda: float(next(ticks))).publish_left()
-
     assert len(world.events.changes) < PATIENCE
     assert left + len(world.events.changes) == 100
 

@@ -66,17 +66,17 @@ def refused(world: World) -> Job:
     return job
 
 
-ENDED = pytest.mark.parametrize(
+@pytest.mark.promise("never pay twice", "The same retry, asked for again, is the same job.")
+@pytest.mark.parametrize(
     "ended", [failed, cancelled, expired, refused], ids=lambda ended: ended.__name__
 )
-
-
-@ENDED
 def test_retry_is_a_new_job(world: World, ended: Callable[[World], Job]) -> None:
     """A job that came to nothing is paid for once more as a new job."""
     old = ended(world)
-    new = retried(world, old)
-
+    before = len(world.fal.posts)
+    new, *same = (retried(world, old) for _ in range(4))
+    assert same == [new] * 3
+    assert len(world.fal.posts) == before + 1
     assert (new.status, new.attempt, new.retry_of) == (Status.SUBMITTED, 2, old.job_id)
     assert new.job_id != old.job_id
     assert new.dataset == old.dataset
@@ -86,37 +86,16 @@ def test_retry_is_a_new_job(world: World, ended: Callable[[World], Job]) -> None
     assert world.paid[-1] == new.job_id
 
 
-@pytest.mark.promise("never pay twice")
-@ENDED
-def test_same_retry_is_same_job(world: World, ended: Callable[[World], Job]) -> None:
-    """The same retry, asked for again, is the same job."""
-    old = ended(world)
-    before = len(world.fal.posts)
-    jobs = [retried(world, old) for _ in range(4)]
-
-    assert {job.job_id for job in jobs} == {jobs[0].job_id}
-    assert len(world.fal.posts) == before + 1
-
-
 def test_both_attempts_are_paid(world: World) -> None:
-    """Each attempt has files of its own, is paid, and both count."""
+    """Each attempt has files of its own, is paid, and both count; a duplicate gets the new files."""
     old = failed(world)
     new = world.train(retried(world, old))
-
     account = world.jobs.account("2026-11")
     assert (account.spent_usd, account.wasted_usd) == (5.76, 2.88)
     assert new.prefix != old.prefix
     assert all(stored.key.startswith(new.prefix) for stored in new.files)
-
-
-def test_ended_retry_is_named(world: World) -> None:
-    """A retry that has ended is named and not made again."""
-    old = failed(world)
-    new = retried(world, old)
-    world.fal_updates.receive(new.job_id, Failed(new.request_id or "", BAD_IMAGE))
-
-    with pytest.raises(ActionNotAllowedError, match=f"as {new.job_id}, which is FAILED"):
-        world.retry_service.retry(old.job_id, resume=False, by=ADA)
+    again = world.submit(world.drop("copy.zip", metadata={"preset": "portrait", "steps": "1200"}))
+    assert (again.status, again.duplicate_of) == (Status.SUCCEEDED, new.job_id)
 
 
 @pytest.mark.promise("never get stuck")
@@ -125,16 +104,17 @@ def test_lost_retry_is_announced_again(world: World) -> None:
     old = failed(world)
     world.retry_service.retry(old.job_id, resume=False, by=ADA)
     world.queue.datasets.clear()
-
     assert retried(world, old).status is Status.SUBMITTED
 
 
 def test_a_retry_may_be_retried(world: World) -> None:
+    """A retry that has ended is named and not made again, and may itself be retried."""
     first = failed(world)
     second = retried(world, first)
     second = world.fal_updates.receive(second.job_id, Failed("request-2", BAD_IMAGE))
+    with pytest.raises(ActionNotAllowedError, match=f"as {second.job_id}, which is FAILED"):
+        world.retry_service.retry(first.job_id, resume=False, by=ADA)
     third = retried(world, second)
-
     assert (third.attempt, third.retry_of, third.status) == (3, second.job_id, Status.SUBMITTED)
     assert third.earlier_requests == ("request-1", "request-2")
     assert len({first.job_id, second.job_id, third.job_id}) == 3
@@ -142,12 +122,10 @@ def test_a_retry_may_be_retried(world: World) -> None:
 
 @pytest.mark.parametrize("status", [status for status in Status if not status.terminal])
 def test_open_job_is_not_retried(world: World, status: Status) -> None:
-    """What goes on by itself is not retried."""
     job = world.submit(world.drop())
     world.holds(job.model_copy(update={"status": status}))
     with pytest.raises(ActionNotAllowedError, match=WAYS_ON.get(status, "goes on by itself")):
         world.retry_service.retry(job.job_id, resume=False, by=ADA)
-
     assert len(world.jobs.rows) == 1
 
 
@@ -168,22 +146,12 @@ def test_rejected_job_is_not_retried(world: World) -> None:
 
 
 def test_unchecked_job_is_dropped_again(world: World) -> None:
-    """A job that was cancelled before it was checked is to be dropped again."""
     first = world.submit(world.drop())
     waiting = world.submit(world.drop("copy.zip", metadata={"preset": "portrait"}))
     cancelled = world.manual_actions.cancel(waiting.job_id, by=ADA)
-
     with pytest.raises(ActionNotAllowedError, match="drop its dataset again"):
         world.retry_service.retry(cancelled.job_id, resume=False, by=ADA)
     assert first.status is Status.SUBMITTED
-
-
-def test_deleted_dataset_is_not_retried(world: World) -> None:
-    """A retry of a deleted dataset is not paid for."""
-    old = failed(world)
-    world.datasets.put(old.dataset.key, None)
-
-    assert retried(world, old).status is Status.CANCELLED
 
 
 def test_retry_waits_for_money(world: World) -> None:
@@ -192,16 +160,8 @@ def test_retry_waits_for_money(world: World) -> None:
     world.fal.asks = Price(0.01, 1000)
     world.limits = Limits(2, monthly_usd=5.0)
     new = retried(world, old)
-
     assert (new.status, new.problems[0].code) == (Status.HELD, "budget_exhausted")
     assert new.estimated_cost_usd == 12.0
-
-
-def test_retry_counts_for_its_content(world: World) -> None:
-    new = world.train(retried(world, failed(world)))
-    again = world.submit(world.drop("copy.zip", metadata={"preset": "portrait", "steps": "1200"}))
-
-    assert (again.status, again.duplicate_of) == (Status.SUCCEEDED, new.job_id)
 
 
 @pytest.mark.promise("never pay twice")
@@ -229,7 +189,6 @@ def test_earlier_webhook_changes_nothing(world: World, *, doubtful: bool) -> Non
         world.answer(SubmissionUnknownError("ReadTimeout"))
     new = retried(world, old)
     received = world.fal_updates.receive(new.job_id, Finished("request-1", ARTIFACTS))
-
     assert received == new == world.job(new.job_id)
     assert world.queue.handed == []
 
@@ -239,7 +198,6 @@ def test_retry_of_another_kind_is_named(world: World) -> None:
     job = world.holds(make_job(Status.FAILED, dataset=dataset))
     first = world.retry_service.retry(job.job_id, resume=False, by="ada")
     world.holds(first.model_copy(update={"resume_from": "another"}))
-
     with pytest.raises(ActionNotAllowedError, match=first.job_id):
         world.retry_service.retry(job.job_id, resume=False, by="ada")
 
@@ -251,6 +209,5 @@ def test_retry_beside_same_content_is_refused(world: World) -> None:
     job = world.holds(make_job(Status.FAILED, dataset=dataset, content_digest="d"))
     twin = world.holds(make_job(Status.TRAINING, job_id="twin", content_digest="d"))
     world.jobs.contents["d"] = twin.job_id
-
     with pytest.raises(ActionNotAllowedError, match="twin"):
         world.retry_service.retry(job.job_id, resume=False, by="ada")

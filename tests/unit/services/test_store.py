@@ -6,14 +6,8 @@ import json
 import pytest
 
 from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running
+from lora_drop.jobs import errors
 from lora_drop.jobs.artifacts import Artifact, StoredFile
-from lora_drop.jobs.errors import (
-    DownloadInterruptedError,
-    FalUnavailableError,
-    HostNotAllowedError,
-    JobNotFoundError,
-    ResultGoneError,
-)
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from lora_drop.services.store import DENIAL_STANDS
@@ -29,14 +23,15 @@ def storing(world: World, *, fact: FalStatus | Exception | None = None, **change
     return job
 
 
-@pytest.mark.promise("never lose a result")
+@pytest.mark.promise(
+    "never lose a result", "Every file is stored under the job's prefix with its hash."
+)
+@pytest.mark.promise("it can be operated", "The job's history lies beside its files.")
 def test_files_are_stored_with_hashes(world: World) -> None:
-    """Every file is stored under the job's prefix with its hash."""
     job = storing(world)
     served = {"lora.safetensors": make_weights(500), "config.json": b'{"rank": 16}'}
     world.source.files = dict(served)
     stored = world.result_storer.store_result(job.job_id)
-
     assert stored.status is Status.SUCCEEDED
     assert stored.files == tuple(
         StoredFile(
@@ -49,75 +44,46 @@ def test_files_are_stored_with_hashes(world: World) -> None:
         for name, data in served.items()
     )
     assert world.results.files[job.prefix + "lora.safetensors"] == make_weights(500)
-
-
-@pytest.mark.promise("it can be operated")
-def test_job_json_lies_beside_files(world: World) -> None:
-    """The job's history lies beside its files."""
-    job = storing(world)
-    stored = world.result_storer.store_result(job.job_id)
-
     story = json.loads(world.results.text(job, "job.json") or "")
-    assert story["request_id"] == REQUEST_ID
-    assert story["dataset"]["version_id"] == "v1"
+    assert (story["request_id"], story["dataset"]["version_id"]) == (REQUEST_ID, "v1")
     assert [file["sha256"] for file in story["files"]] == [file.sha256 for file in stored.files]
     assert '"SUCCEEDED"' in (world.results.text(job, "status.json") or "")
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.STORING])
 def test_other_states_are_left_alone(world: World, status: Status) -> None:
-    """A job that is not to be stored is left as it is."""
+    """The message of a job that is not to be stored, or is stored already, copies nothing."""
     job = world.holds(make_job(status))
-
     assert world.result_storer.store_result(job.job_id) == job
-    assert world.source.opened == []
-
-
-def test_same_message_copies_no_file(world: World) -> None:
-    """The same message again copies nothing."""
-    job = storing(world)
-    first = world.result_storer.store_result(job.job_id)
-    world.source.opened.clear()
-
-    assert world.result_storer.store_result(job.job_id) == first
-    assert world.source.opened == []
-
-
-def test_unknown_job_is_reported(world: World) -> None:
-    with pytest.raises(JobNotFoundError):
+    with pytest.raises(errors.JobNotFoundError):
         world.result_storer.store_result("ada-0000000000")
+    assert world.source.opened == []
 
 
 @pytest.mark.promise("never get stuck")
-def test_broken_download_is_tried_again(world: World) -> None:
+@pytest.mark.parametrize(
+    "trouble",
+    [errors.DownloadInterruptedError("cut short"), errors.HostNotAllowedError("new-cdn.example")],
+    ids=["cut", "blocked host"],
+)
+def test_broken_download_is_tried_again(world: World, trouble: Exception) -> None:
     """A download that breaks leaves the job to be stored again; trouble that stays is noted once."""
     job = storing(world)
-    world.source.cut = {"config.json"}
+    world.source.failing = {"config.json": trouble}
     for _ in range(3):
-        with pytest.raises(DownloadInterruptedError):
+        with pytest.raises(type(trouble)):
             world.result_storer.store_result(job.job_id)
-
     waiting = world.job(job.job_id)
     assert (waiting.status, codes(waiting)) == (Status.STORING, ["result_not_copied"])
     assert (waiting.updated_at, waiting.history) == (job.updated_at, job.history)
-    assert "tried again by itself" in " ".join((world.results.text(job, "ERROR.txt") or "").split())
+    error = " ".join((world.results.text(job, "ERROR.txt") or "").split())
+    assert "tried again by itself" in error
+    assert str(trouble) in error
     assert world.results.text(job, "config.json") is None
-    world.source.cut.clear()
+    world.source.failing.clear()
     stored = world.result_storer.store_result(job.job_id)
     assert (stored.status, stored.problems) == (Status.SUCCEEDED, ())
     assert world.results.text(job, "ERROR.txt") is None
-
-
-def test_blocked_host_leaves_job_storing(world: World) -> None:
-    """A file that settings keep out leaves the job to be stored again."""
-    job = storing(world)
-    world.source.failing = {"lora.safetensors": HostNotAllowedError("new-cdn.example")}
-    with pytest.raises(HostNotAllowedError):
-        world.result_storer.store_result(job.job_id)
-
-    waiting = world.job(job.job_id)
-    assert waiting.status is Status.STORING
-    assert "new-cdn.example" in (world.results.text(job, "ERROR.txt") or "")
 
 
 LOST: dict[str, tuple[tuple[Artifact, ...], tuple[str, ...], str, list[str], str]] = {
@@ -136,28 +102,13 @@ def test_lost_result_expires_the_job(world: World, case: str) -> None:
     """A result that neither the CDN nor fal has ends the job; files that could be had are kept."""
     artifacts, lost, code, kept, text = LOST[case]
     job = storing(world, fact=Gone(REQUEST_ID), artifacts=artifacts)
-    world.source.failing = {name: ResultGoneError("404") for name in lost}
+    world.source.failing = {name: errors.ResultGoneError("404") for name in lost}
     stored = world.store_twice(job)
-
     assert (stored.status, codes(stored)) == (Status.EXPIRED, [code])
     assert [file.name for file in stored.files] == kept
     error = world.results.text(job, "ERROR.txt")
     assert error
     assert text in error
-
-
-@pytest.mark.promise("never lose a result")
-def test_cdn_404_ends_no_job(world: World) -> None:
-    """A 404 of the CDN does not end a job that fal still has."""
-    job = storing(world)
-    world.source.failing = {"config.json": ResultGoneError("404")}
-    world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
-    with pytest.raises(DownloadInterruptedError):
-        world.result_storer.store_result(job.job_id)
-
-    assert world.job(job.job_id).status is Status.STORING
-    world.source.failing = {}
-    assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
 
 
 OLD = Artifact(name="lora.safetensors", url="https://v3.fal.media/old")
@@ -174,7 +125,6 @@ def test_new_address_is_followed(
     job = storing(world, fact=Finished(REQUEST_ID, named), artifacts=known)
     world.source.gone = {OLD.url}
     stored = world.result_storer.store_result(job.job_id)
-
     assert (stored.status, stored.artifacts) == (Status.SUCCEEDED, named)
     assert [file.name for file in stored.files] == [artifact.name for artifact in named]
 
@@ -184,24 +134,21 @@ def test_new_address_is_followed(
 def test_one_denial_ends_no_job(world: World, artifacts: tuple[Artifact, ...]) -> None:
     """fal's word that it has no result ends nothing until it says so again later."""
     job = world.holds(make_job(Status.STORING, artifacts=artifacts))
-    world.source.failing = {each.name: ResultGoneError("404") for each in ARTIFACTS}
+    world.source.failing = {each.name: errors.ResultGoneError("404") for each in ARTIFACTS}
     world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
     denied = world.result_storer.store_result(job.job_id)
     again = world.result_storer.store_result(job.job_id)
-
     assert denied == again
     assert (denied.status, denied.problems[0].code) == (Status.STORING, "result_denied")
     assert world.fal.asked == [REQUEST_ID]
 
 
 def test_denied_result_is_stored_after_all(world: World) -> None:
-    """A result that fal denied once is stored when it has it after all."""
     job = storing(world, fact=Gone(REQUEST_ID), artifacts=())
     world.result_storer.store_result(job.job_id)
     world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
     world.clock.now += DENIAL_STANDS
     stored = world.result_storer.store_result(job.job_id)
-
     assert (stored.status, stored.problems) == (Status.SUCCEEDED, ())
     assert world.results.text(job, "ERROR.txt") is None
 
@@ -212,12 +159,11 @@ def test_interrupted_denial_is_not_counted(world: World) -> None:
     world.result_storer.store_result(job.job_id)
     world.clock.now += DENIAL_STANDS
     world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
-    world.source.failing = {each.name: DownloadInterruptedError("503") for each in ARTIFACTS}
-    with pytest.raises(DownloadInterruptedError):
+    world.source.failing = {each.name: errors.DownloadInterruptedError("503") for each in ARTIFACTS}
+    with pytest.raises(errors.DownloadInterruptedError):
         world.result_storer.store_result(job.job_id)
-    world.source.failing = {each.name: ResultGoneError("404") for each in ARTIFACTS}
+    world.source.failing = {each.name: errors.ResultGoneError("404") for each in ARTIFACTS}
     world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
-
     assert world.result_storer.store_result(job.job_id).status is Status.STORING
 
 
@@ -234,21 +180,39 @@ def test_result_without_files_fails(world: World, fact: FalStatus, code: str, te
     """A success that fal takes back, or without a file, fails the job with the reason."""
     job = storing(world, fact=fact, artifacts=())
     stored = world.result_storer.store_result(job.job_id)
-
     assert (stored.status, codes(stored)) == (Status.FAILED, [code])
     assert text in " ".join((world.results.text(job, "ERROR.txt") or "").split())
 
 
-@pytest.mark.parametrize(
-    "said", [FalUnavailableError("503"), Running(REQUEST_ID, started=True)], ids=["down", "running"]
+@pytest.mark.promise(
+    "never lose a result", "A 404 of the CDN does not end a job that fal still has."
 )
-def test_unreadable_result_is_read_later(world: World, said: FalUnavailableError | Running) -> None:
+@pytest.mark.parametrize(
+    ("artifacts", "said", "error"),
+    [
+        (ARTIFACTS, Finished(REQUEST_ID, ARTIFACTS), errors.DownloadInterruptedError),
+        ((), errors.FalUnavailableError("503"), errors.FalUnavailableError),
+        ((), Running(REQUEST_ID, started=True), errors.FalUnavailableError),
+    ],
+    ids=["404", "down", "running"],
+)
+def test_unreadable_result_is_read_later(
+    world: World,
+    artifacts: tuple[Artifact, ...],
+    said: FalStatus | Exception,
+    error: type[Exception],
+) -> None:
     """A result that cannot be read now is read later."""
-    job = world.holds(make_job(Status.STORING, artifacts=()))
-    world.fal.facts[REQUEST_ID] = said
-    with pytest.raises(FalUnavailableError):
+    job = storing(world, fact=said, artifacts=artifacts)
+    world.source.failing = {"config.json": errors.ResultGoneError("404")}
+    with pytest.raises(error):
         world.result_storer.store_result(job.job_id)
-
     waiting = world.job(job.job_id)
-    assert (waiting.status, waiting.problems) == (Status.STORING, ())
-    assert "ERROR.txt" not in {key.rsplit("/")[-1] for key in world.results.files}
+    assert (waiting.status, codes(waiting)) == (
+        Status.STORING,
+        ["result_not_copied"] if artifacts else [],
+    )
+    assert (world.results.text(job, "ERROR.txt") is None) == (artifacts == ())
+    world.source.failing = {}
+    world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
+    assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED

@@ -7,7 +7,6 @@ import pytest
 
 from lora_drop.fal.status import Failed, FalStatus, Finished
 from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError, SubmissionUnknownError
-from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Submission
@@ -23,19 +22,17 @@ from tests.support.builders import (
 from tests.support.world import World
 
 
+@pytest.mark.promise("it can be operated", "The state of a job can be read beside its results.")
 def test_good_dataset_is_submitted_with_request(world: World) -> None:
-    """A good dataset is submitted, and its request id is kept."""
     job = world.submit(world.drop())
-
     assert (job.status, job.request_id) == (Status.SUBMITTED, REQUEST_ID)
     assert job == world.job(job.job_id)
-    assert [step.status for step in job.history] == [
-        Status.RECEIVED,
-        Status.READY,
-        Status.SUBMITTING,
-        Status.SUBMITTED,
-    ]
+    steps = [step.status for step in job.history]
+    assert steps == [Status.RECEIVED, Status.READY, Status.SUBMITTING, Status.SUBMITTED]
     assert (job.images, job.estimated_cost_usd) == (12, 3.6)
+    status = json.loads(world.results.text(job, "status.json") or "")
+    assert (status["status"], status["request_id"]) == ("SUBMITTED", REQUEST_ID)
+    assert world.results.text(job, "ERROR.txt") is None
 
 
 @pytest.mark.promise("interfaces stay")
@@ -63,72 +60,39 @@ def test_fal_gets_exact_version_and_parameters(world: World) -> None:
 
 
 @pytest.mark.promise("never pay twice")
-def test_intent_is_kept_before_payment(world: World) -> None:
-    """A job is kept as SUBMITTING before the one POST that costs money."""
-    seen: list[Status] = []
-
-    def look() -> Submission:
-        seen.extend(job.status for job in world.jobs.rows.values())
-        return Submission(REQUEST_ID)
-
-    world.answer(look)
-    world.submit(world.drop())
-
-    assert seen == [Status.SUBMITTING]
-
-
-@pytest.mark.promise("it can be operated")
-def test_state_lies_beside_the_results(world: World) -> None:
-    """The state of a job can be read beside its results."""
-    job = world.submit(world.drop())
-
-    status = json.loads(world.results.text(job, "status.json") or "")
-    assert (status["status"], status["request_id"]) == ("SUBMITTED", REQUEST_ID)
-    assert world.results.text(job, "ERROR.txt") is None
-
-
-@pytest.mark.promise("never pay twice")
 def test_same_event_is_one_payment(world: World) -> None:
     """The same event five times is one job and one payment."""
     dataset = world.drop()
     jobs = [world.submit(dataset) for _ in range(5)]
-
     assert len(world.jobs.rows) == 1
     assert len(world.fal.posts) == 1
     assert [jobs[0]] * 5 == jobs
 
 
+@pytest.mark.promise(
+    "never pay twice", "A job is kept as SUBMITTING before the one POST that costs money."
+)
 def test_same_event_during_post_pays_nothing(world: World) -> None:
     dataset = world.drop()
-    meanwhile: list[Job] = []
+    meanwhile: list[Status] = []
 
     def deliver_again() -> Submission:
-        meanwhile.append(world.submit(dataset))
+        meanwhile.extend(job.status for job in world.jobs.rows.values())
+        meanwhile.append(world.submit(dataset).status)
         return Submission(REQUEST_ID)
 
     world.answer(deliver_again)
-    job = world.submit(dataset)
-
+    assert world.submit(dataset).status == Status.SUBMITTED
     assert len(world.fal.posts) == 1
-    assert [one.status for one in meanwhile] == [Status.SUBMITTING]
-    assert job.status == Status.SUBMITTED
+    assert meanwhile == [Status.SUBMITTING, Status.SUBMITTING]
 
 
 def test_two_versions_are_two_jobs(world: World) -> None:
-    first = world.submit(world.drop())
-    second = world.submit(world.drop(images=13))
-
-    assert first.job_id != second.job_id
+    first, newest = world.drop(), world.drop(images=20)
+    jobs = [world.submit(first), world.submit(newest.model_copy(update={"version_id": ""}))]
+    assert [job.dataset for job in jobs] == [first, newest]
+    assert (jobs[1].images, len({job.job_id for job in jobs})) == (20, 2)
     assert len(world.fal.posts) == 2
-
-
-def test_event_without_version_means_newest(world: World) -> None:
-    dataset = world.drop(images=3)
-    newest = world.drop(images=20)
-    job = world.submit(dataset.model_copy(update={"version_id": ""}))
-
-    assert newest == job.dataset
-    assert job.images == 20
 
 
 @pytest.mark.promise("never pay twice")
@@ -139,7 +103,6 @@ def test_submitting_job_is_never_sent_again(world: World) -> None:
     world.fal.posts.clear()
     world.clock.now = NOW + timedelta(days=30)
     job = world.submit(dataset)
-
     assert job.status == Status.SUBMITTING
     assert world.fal.posts == []
 
@@ -149,26 +112,18 @@ def test_unsent_post_is_sent_next_time(world: World) -> None:
     """A POST that never left is sent the next time."""
     dataset = world.drop()
     world.answer(NotSubmittedError("no connection"))
-    waiting = world.submit(dataset)
-
-    assert (waiting.status, waiting.problems[0].code) == (Status.READY, "fal_unreachable")
-    assert "fal_unreachable" in (world.results.text(waiting, "status.json") or "")
-    world.answer(lambda: Submission(REQUEST_ID))
-    assert world.submit(dataset).status == Status.SUBMITTED
-    assert len(world.fal.posts) == 2
-
-
-def test_long_outage_leaves_no_trace(world: World) -> None:
-    """A long outage adds nothing to a job's history."""
-    dataset = world.drop()
-    world.answer(NotSubmittedError("no connection"))
     for _ in range(50):
         world.clock.now += timedelta(minutes=5)
         world.submit(dataset)
-
     [waiting] = world.jobs.rows.values()
+    assert (waiting.status, waiting.problems[0].code) == (Status.READY, "fal_unreachable")
+    # A long outage adds nothing to the history.
     assert [step.status for step in waiting.history] == [Status.RECEIVED, Status.READY]
     assert waiting.updated_at == world.clock.now
+    assert "fal_unreachable" in (world.results.text(waiting, "status.json") or "")
+    world.answer(lambda: Submission(REQUEST_ID))
+    assert world.submit(dataset).status == Status.SUBMITTED
+    assert len(world.fal.posts) == 51
 
 
 @pytest.mark.promise("never pay twice")
@@ -191,7 +146,6 @@ def test_doubtful_answer_is_never_sent_again(
     dataset = world.drop()
     world.answer(error)
     job = world.submit(dataset)
-
     assert job == world.submit(dataset)
     assert job.status is status
     assert problems in (None, job.problems)
@@ -222,7 +176,6 @@ def test_faster_webhook_is_not_overwritten(
 
     world.answer(call_back_first)
     job = world.submit(world.drop())
-
     assert (job.status, job.request_id) == (after, REQUEST_ID)
     assert world.job(job.job_id).artifacts == (ARTIFACTS if after is Status.STORING else ())
 
@@ -236,7 +189,6 @@ def test_without_webhook_secret_nothing_is_sent(world: World) -> None:
     world.webhook_secret = no_secret
     with pytest.raises(NotSubmittedError):
         world.submit(world.drop())
-
     assert world.fal.posts == []
     assert world.jobs.account("2026-11").in_flight == ()
     assert [job.status for job in world.jobs.rows.values()] == [Status.READY]

@@ -4,19 +4,16 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from lora_drop.fal.status import Running
 from lora_drop.jobs.artifacts import Upload
 from lora_drop.jobs.budget import Charge, Limits
-from lora_drop.jobs.errors import NotSubmittedError
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job import DatasetVersion
 from lora_drop.jobs.status import Status
 from lora_drop.results.copies import Label
-from lora_drop.services.reconcile import OVERDUE_AFTER
 from lora_drop.services.sweep import ABANDONED_AFTER, FORGOTTEN_AFTER, SETTLED_AFTER
-from tests.support.builders import NOW, REQUEST_ID, make_job
+from tests.support.builders import NOW, make_job
 from tests.support.memory import MemoryDatasets, MemoryQueue
-from tests.support.world import LATE_AFTER, World
+from tests.support.world import World
 
 SETTLED = NOW + SETTLED_AFTER
 
@@ -51,7 +48,6 @@ def test_lost_event_is_made_up_for(settled: World) -> None:
     dataset = lost(settled, "portrait/ada.zip")
     assert swept(settled) == ["portrait/ada.zip"]
     settled.work()
-
     [job] = settled.jobs.rows.values()
     assert (job.status, job.dataset) == (Status.SUBMITTED, dataset)
     assert swept(settled) == []
@@ -72,17 +68,14 @@ def test_event_gets_its_time(settled: World, age: timedelta, found: list[str]) -
     """An event gets its time, and an old bucket is not paid for at once."""
     lost(settled, "a.zip")
     settled.clock.now = NOW + age
-
     assert swept(settled) == found
 
 
 def test_dataset_with_job_is_left_alone(settled: World) -> None:
-    """A dataset that has a job is left alone whatever became of it."""
     for status in Status:
         dataset = lost(settled, f"{status}.zip")
         job_id = job_id_for(dataset.bucket, dataset.key, dataset.version_id)
         settled.holds(make_job(status, job_id=job_id, dataset=dataset, updated_at=SETTLED))
-
     assert swept(settled) == []
 
 
@@ -92,7 +85,6 @@ def test_newest_version_alone_is_swept(settled: World) -> None:
     newest = lost(settled, "a.zip")
     lost(settled, "b.zip")
     settled.datasets.put("b.zip", None)
-
     assert swept(settled) == ["a.zip"]
     assert settled.queue.datasets == [newest]
 
@@ -107,13 +99,10 @@ def test_large_bucket_is_swept_by_pages(settled: World, size: int, rounds: list[
     settled.datasets.page = 3
     for number in range(size):
         lost(settled, f"{number}.zip")
-
     assert [swept(settled) for _ in rounds] == [[f"{n}.zip" for n in each] for each in rounds]
 
 
 def test_dead_sweep_repeats_its_page(settled: World) -> None:
-    """Who dies in a page walks it again."""
-
     class Dying(MemoryQueue):
         def announce(self, dataset: DatasetVersion) -> None:
             if dataset.key == "1.zip":
@@ -132,8 +121,6 @@ def test_dead_sweep_repeats_its_page(settled: World) -> None:
 
 
 def test_failing_sweep_stops_no_job(settled: World) -> None:
-    """A sweep that fails stops neither the jobs nor the other sweep."""
-
     class Broken(MemoryDatasets):
         def list_page(self, after: str | None) -> object:  # type: ignore[override]  # it never comes to it
             raise OSError(f"no bucket, {after}")
@@ -152,10 +139,8 @@ def test_failing_sweep_stops_no_job(settled: World) -> None:
 
 @pytest.mark.parametrize(("seconds", "ended"), [(0, 0), (1, 1)])
 def test_abandoned_upload_ends_after_hour(settled: World, seconds: int, ended: int) -> None:
-    """An upload that no one goes on with is ended after an hour."""
     settled.results.begin("x", Label("lora", "u"))
     settled.clock.now = NOW + ABANDONED_AFTER + timedelta(seconds=seconds)
-
     assert settled.reconciler.reconcile().swept.uploads == ended
     assert len(settled.results.uploads) == 1 - ended
 
@@ -171,7 +156,6 @@ def test_open_jobs_upload_is_kept(settled: World) -> None:
         settled.holds(make_job(status, job_id=name, uploads=(upload,)))
     settled.clock.now = NOW + timedelta(days=3)
     assert settled.reconciler.reconcile().swept.uploads == 2
-
     assert list(settled.results.uploads) == [ids["open"]]
 
 
@@ -182,7 +166,6 @@ def test_oldest_open_job_is_measured(world: World) -> None:
     world.holds(make_job(Status.FAILED, job_id="failed", created_at=NOW - timedelta(days=8)))
     world.holds(make_job(Status.TRAINING, job_id="trains", created_at=NOW - timedelta(hours=2)))
     world.holds(make_job(Status.READY, job_id="waits", created_at=NOW - timedelta(hours=1)))
-
     assert world.reconciler.reconcile().oldest_seconds == 7200
 
 
@@ -190,26 +173,21 @@ def test_oldest_open_job_is_measured(world: World) -> None:
     ("budget", "percent"), [(100.0, 3.6), (3.6, 100.0), (0.0, 0.0), (None, 0.0)]
 )
 def test_budget_share_is_measured(world: World, budget: float | None, percent: float) -> None:
-    """What the month has taken of its budget is measured."""
     world.limits = Limits(2, monthly_usd=budget, job_usd=25.0)
     charge = Charge.reserve(3.6, now=world.clock())
     world.holds(make_job(Status.TRAINING, charge=charge))
-
     assert world.reconciler.reconcile().budget_percent == percent
 
 
 def test_jobs_at_fal_are_counted(world: World) -> None:
-    """Who trains and who waits is counted."""
     for number, status in enumerate(Status):
         world.holds(make_job(status, job_id=f"job-{number}"))
     tally = world.reconciler.reconcile()
-
     assert (tally.at_fal, tally.waiting, tally.ended) == (4, 2, {})
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status.terminal])
 def test_end_is_counted_once(world: World, status: Status) -> None:
-    """An end counts once when it is reported for good."""
     job = make_job(status)
     world.holds(job)
     world.jobs.untold.add(job.job_id)
@@ -217,30 +195,4 @@ def test_end_is_counted_once(world: World, status: Status) -> None:
     for _ in range(4):
         counts.append(world.reconciler.reconcile().ended)
         world.clock.now += timedelta(minutes=5)
-
     assert [each for each in counts if each] == [{status: 1}]
-
-
-@pytest.mark.parametrize(("reachable", "overdue"), [(False, 1), (True, 0)])
-def test_unreachable_fal_is_overdue(world: World, *, reachable: bool, overdue: int) -> None:
-    """A fal that stays unreachable calls a person; waiting for a slot calls no one."""
-    if reachable:
-        world.limits = Limits(0, monthly_usd=100.0, job_usd=25.0)
-    else:
-        world.answer(NotSubmittedError("no connection"))
-    world.submit(world.drop())
-    world.clock.now += OVERDUE_AFTER
-
-    assert world.reconciler.reconcile().overdue == overdue
-
-
-def test_held_jobs_are_counted(world: World) -> None:
-    """A job that waits for a person or for money is counted."""
-    world.clock.now = NOW + LATE_AFTER + A_SECOND
-    for status in (Status.HELD, Status.TRAINING):
-        world.holds(make_job(status, job_id=status))
-    world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
-    counts = world.reconciler.reconcile()
-
-    found = (counts.open, counts.late, counts.unanswered, counts.doubtful, counts.overdue)
-    assert (found, counts.held) == ((2, 2, 0, 0, 0), 1)

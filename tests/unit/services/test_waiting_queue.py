@@ -25,31 +25,49 @@ def world(busy: World) -> World:
     return busy
 
 
-def test_never_more_than_the_slots(world: World) -> None:
+@pytest.mark.promise("never pay twice", "A job whose submission is in doubt keeps its slot.")
+@pytest.mark.parametrize("doubt", [False, True])
+def test_never_more_than_the_slots(world: World, *, doubt: bool) -> None:
     """No more jobs are sent than there are slots; one that waits says so beside its files."""
+    if doubt:
+        world.answer(SubmissionUnknownError("ReadTimeout"))
     jobs = dropped(world, "a", "b", "c", "d")
-
-    assert states(world, jobs) == [Status.SUBMITTED] * 2 + [Status.READY] * 2
+    sent = Status.SUBMIT_UNKNOWN if doubt else Status.SUBMITTED
+    assert states(world, jobs) == [sent] * 2 + [Status.READY] * 2
     assert world.paid == [job.job_id for job in jobs[:2]]
     assert '"READY"' in (world.results.text(jobs[2], "status.json") or "")
     assert world.results.text(jobs[2], "ERROR.txt") is None
 
 
+def test_any_event_sends_the_oldest(world: World) -> None:
+    world.limits = Limits(max_in_flight=1)
+    first, second = dropped(world, "a", "b")
+    world.train(first)
+    world.queue.datasets.clear()
+    [third] = dropped(world, "c")
+    assert states(world, [second, third]) == [Status.SUBMITTED, Status.READY]
+
+
 ENDS = [Finished("request-1", ARTIFACTS), Failed("request-1", BAD_IMAGE), Gone("request-1")]
 
 
-@pytest.mark.promise("never get stuck")
+@pytest.mark.promise("never get stuck", "A slot is handed on at once to the oldest job that waits.")
+@pytest.mark.promise("never get stuck", "A wake-up that was lost is repeated by the reconciler.")
+@pytest.mark.parametrize("lost", [False, True], ids=["told", "lost"])
 @pytest.mark.parametrize("said", ENDS, ids=lambda said: type(said).__name__)
-def test_free_slot_goes_to_the_oldest(world: World, said: FalStatus) -> None:
-    """A slot is handed on at once to the oldest job that waits."""
+def test_free_slot_goes_to_the_oldest(world: World, said: FalStatus, *, lost: bool) -> None:
     first, *others = dropped(world, "a", "b", "c", "d")
     for doubted in (False, True):  # fal has to say twice that it has no such request
         world.fal_updates.receive(first.job_id, said, asked=True, doubted=doubted)
+    if lost:
+        world.queue.datasets.clear()
+        world.clock.now += LATE_AFTER
+        world.reconciler.reconcile()
     announced = list(world.queue.datasets)
     world.work()
-
     assert [each.key for each in announced] == ["portrait/c.zip"]
-    assert states(world, others) == [Status.SUBMITTED, Status.SUBMITTED, Status.READY]
+    assert [world.job(each.job_id).at_fal for each in others] == [True, True, False]
+    assert world.paid == [first.job_id, *(each.job_id for each in others[:2])]
 
 
 def test_busy_slot_wakes_no_job(world: World) -> None:
@@ -65,43 +83,6 @@ def test_busy_slot_wakes_no_job(world: World) -> None:
     world.manual_actions.cancel(others[1].job_id, by="ada")
     world.train(others[0])
     assert world.queue.datasets == []
-
-
-@pytest.mark.promise("never get stuck")
-def test_lost_wake_up_is_repeated(world: World) -> None:
-    """A wake-up that was lost is repeated by the reconciler."""
-    jobs = dropped(world, "a", "b", "c", "d")
-    for job in jobs[:2]:
-        world.train(job)
-    world.queue.datasets.clear()
-    world.clock.now += LATE_AFTER
-    world.reconciler.reconcile()
-    assert [each.key for each in world.queue.datasets] == ["portrait/c.zip"]
-    world.work()
-
-    assert states(world, jobs[2:]) == [Status.SUBMITTED] * 2
-
-
-def test_any_event_sends_the_oldest(world: World) -> None:
-    """Any event sends the oldest job, and not the job that it names."""
-    world.limits = Limits(max_in_flight=1)
-    first, second = dropped(world, "a", "b")
-    world.train(first)
-    world.queue.datasets.clear()
-    [third] = dropped(world, "c")
-
-    assert states(world, [second, third]) == [Status.SUBMITTED, Status.READY]
-
-
-@pytest.mark.promise("never pay twice")
-def test_unknown_submission_keeps_its_slot(world: World) -> None:
-    """A job whose submission is in doubt keeps its slot."""
-    world.limits = Limits(max_in_flight=1)
-    world.answer(SubmissionUnknownError("ReadTimeout"))
-    first, second = dropped(world, "a", "b")
-
-    assert states(world, [first, second]) == [Status.SUBMIT_UNKNOWN, Status.READY]
-    assert len(world.paid) == 1
 
 
 @pytest.mark.parametrize(
@@ -151,7 +132,6 @@ def test_deleted_dataset_is_not_paid(world: World, *, deleted: bool) -> None:
 
 
 def test_job_stopped_meanwhile_is_passed_over(world: World) -> None:
-    """A job that a person stops in this very moment is passed over."""
     world.limits = Limits(max_in_flight=1)
     first, second, third = dropped(world, "a", "b", "c")
 
@@ -173,15 +153,12 @@ def test_paid_job_is_booked(world: World) -> None:
     world.clock.now = datetime(2027, 1, 31, 23, 59, 58, tzinfo=UTC)
     first, second = dropped(world, "a", "b")
     world.train(first)
-
     assert (first.estimated_cost_usd, second.estimated_cost_usd) == (3.6, 3.6)
     assert world.jobs.account("2027-01").spent_usd == 3.6
     assert world.jobs.account("2027-02").reserved_usd == 3.6
 
 
 def test_slow_check_leaves_the_sending(world: World) -> None:
-    """A check that took long leaves the sending to the next."""
-
     class Slow(MemoryDatasets):
         def open(self, dataset: DatasetVersion) -> OpenDataset:
             world.clock.now += PATIENCE + timedelta(seconds=1)
@@ -190,7 +167,6 @@ def test_slow_check_leaves_the_sending(world: World) -> None:
     quick, world.datasets = world.datasets, Slow(world.datasets.objects)
     job = world.submit(world.drop())
     world.datasets = quick
-
     assert (job.status, world.fal.posts) == (Status.READY, [])
     assert world.queue.datasets == [job.dataset]
     world.work()
@@ -253,7 +229,6 @@ def test_burst_pays_each_job_once(seed: int, most: int) -> None:
     burst = Burst(World(), seed=seed, most=most)
     burst.drop(50)
     burst.run()
-
     jobs = burst.world.jobs.rows
     assert max(burst.at_once) == most
     assert burst.world.jobs.account("2026-11").in_flight == ()

@@ -47,7 +47,14 @@ def deliver(
     )
 
 
-@pytest.mark.promise("never lose a result")
+@pytest.mark.promise(
+    "never lose a result",
+    "A success is recorded and handed over, with the addresses of its files or without.",
+)
+@pytest.mark.promise(
+    "never lose a result", "Evidence with our token resolves a doubtful submission."
+)
+@pytest.mark.parametrize("status", [Status.SUBMITTED, Status.SUBMIT_UNKNOWN])
 @pytest.mark.parametrize(
     ("body", "artifacts"),
     [
@@ -57,27 +64,17 @@ def deliver(
     ids=["with result", "without"],
 )
 def test_success_is_recorded_and_handed_over(
-    world: World, job: Job, body: bytes, artifacts: tuple[Artifact, ...]
+    world: World, status: Status, body: bytes, artifacts: tuple[Artifact, ...]
 ) -> None:
-    """A success is recorded and handed over, with the addresses of its files or without."""
+    job = world.holds(make_job(status))
     delivered = deliver(world, job, body)
-
-    assert delivered.status is Status.STORING
-    assert {(artifact.name, artifact.url) for artifact in delivered.artifacts} == {
-        (artifact.name, artifact.url) for artifact in artifacts
-    }
+    assert (delivered.status, delivered.request_id) == (Status.STORING, REQUEST_ID)
+    named = {(artifact.name, artifact.url) for artifact in delivered.artifacts}
+    assert named == {(artifact.name, artifact.url) for artifact in artifacts}
     assert world.queue.handed == [job.job_id]
 
 
-MODEL_ERROR = {
-    "detail": [
-        {
-            "loc": ["body", "images_data_url"],
-            "msg": "Failed to load the image.",
-            "type": "image_load_error",
-        }
-    ]
-}
+MODEL_ERROR = {"detail": [{"msg": "Failed to load the image.", "type": "image_load_error"}]}
 REQUEST_ERROR = {"detail": "Request timed out", "error_type": "request_timeout"}
 IN_WORDS = "Invalid status code: 422"
 
@@ -96,33 +93,22 @@ def test_failure_is_recorded(
 ) -> None:
     """A failure is recorded in each of fal's forms, and needs no reason in words."""
     delivered = deliver(world, job, webhook_body(status="ERROR", error=error, payload=payload))
-
     assert (delivered.status, delivered.problems[0].code) == (Status.FAILED, code)
     assert says in delivered.problems[0].message
     assert world.queue.handed == []
-
-
-def test_same_delivery_changes_nothing(world: World, job: Job) -> None:
-    first = deliver(world, job, webhook_body())
-
-    assert deliver(world, job, webhook_body()) == first
 
 
 @pytest.mark.promise("nothing leaks")
 @pytest.mark.parametrize("token", ["", "0" * 32, "\u00e9" * 32, "x", "of another job"])
 def test_guessed_token_learns_nothing(world: World, job: Job, token: str) -> None:
     """A request with a guessed token or another job's token learns and changes nothing."""
-    token = world.token("other-0000000000") if token == "of another job" else token
+    unknown = make_job(Status.SUBMITTED, job_id="other-0000000000")
+    token = world.token(unknown.job_id) if token == "of another job" else token
     with pytest.raises(JobNotFoundError):
         deliver(world, job, webhook_body(), token=token)
-
-    assert world.job(job.job_id) == job
-
-
-def test_unknown_job_is_reported(world: World) -> None:
-    """A job we do not have is reported as such."""
     with pytest.raises(JobNotFoundError):
-        deliver(world, make_job(Status.SUBMITTED), webhook_body())
+        deliver(world, unknown, webhook_body())
+    assert world.job(job.job_id) == job
 
 
 type Refused = tuple[type[Exception], str, bytes, dict[str, Any]]
@@ -166,7 +152,6 @@ def test_wrong_delivery_changes_nothing(world: World, job: Job, case: str) -> No
     world.keys = MemoryKeys(known=[bytes(KEY.verify_key)], newer=[bytes(NEW_KEY.verify_key)])
     with pytest.raises(error, match=match):
         deliver(world, job, body, **signature)
-
     assert world.job(job.job_id) == job
     assert world.results.files == {}
 
@@ -188,7 +173,6 @@ def test_unusual_deliveries_are_taken_in(
 ) -> None:
     """Without a user ID of ours any customer is heard; gateway ID and seed do not matter."""
     world.fal_user_id = "" if signature else world.fal_user_id
-
     assert deliver(world, job, body, **signature).status is Status.STORING
 
 
@@ -196,28 +180,15 @@ def test_unusual_deliveries_are_taken_in(
 def test_new_key_is_fetched(world: World, job: Job, key: SigningKey, refreshes: int) -> None:
     """A key that fal has just added is fetched and believed; for a known key none is fetched."""
     world.keys = MemoryKeys(known=[bytes(KEY.verify_key)], newer=[bytes(NEW_KEY.verify_key)])
-
     assert deliver(world, job, webhook_body(), key=key).status is Status.STORING
     assert world.keys.refreshes == refreshes
 
 
 def test_missing_keys_accuse_no_sender(world: World, job: Job) -> None:
-    """Without any key no one is called a forger."""
-
     class NoKeys(MemoryKeys):
         def keys(self, *, now: Any) -> Any:
             raise SigningKeysUnavailableError(f"down at {now}")
 
     world.keys = NoKeys()
-
     with pytest.raises(SigningKeysUnavailableError):
         deliver(world, job, webhook_body())
-
-
-@pytest.mark.promise("never lose a result")
-def test_webhook_resolves_an_unknown_submission(world: World) -> None:
-    """Evidence with our token resolves a doubtful submission."""
-    job = world.holds(make_job(Status.SUBMIT_UNKNOWN))
-    delivered = deliver(world, job, webhook_body())
-
-    assert (delivered.status, delivered.request_id) == (Status.STORING, REQUEST_ID)
