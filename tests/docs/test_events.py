@@ -30,13 +30,11 @@ def wrong(detail: dict[str, Any]) -> list[str]:
 def test_every_event_fits_the_schema(status: Status) -> None:
     """An event of each status fits the published schema."""
     job = make_job(status, problems=(Problem(code="x", message="X."),))
-
     assert wrong(json.loads(StatusChange.of(job, bucket="models").model_dump_json())) == []
 
 
 def test_example_is_matched_by_pattern() -> None:
     example, pattern, _ = SHOWN
-
     assert wrong(example) == []
     assert json.loads(StatusChange.model_validate(example).model_dump_json()) == example
     assert (pattern["source"], pattern["detail-type"]) == ([SOURCE], [DETAIL_TYPE])
@@ -45,7 +43,6 @@ def test_example_is_matched_by_pattern() -> None:
 
 def test_example_has_real_timestamps() -> None:
     example = SHOWN[0]
-
     moments = [example["since"], *(step["at"] for step in example["history"])]
     assert all(re.fullmatch(r"[-\d]+T[:\d]+\.\d{6}Z", moment) for moment in moments)
     assert example["since"] == example["history"][-1]["at"]
@@ -66,13 +63,11 @@ def test_queue_policy_allows_one_rule() -> None:
 @pytest.mark.parametrize("line", list(typed(PAGE)))
 def test_page_lines_are_aws_calls(line: str) -> None:
     [call] = calls_of_aws(line)
-
     assert wrong_with(call) == []
 
 
 def test_schema_refuses_other_events() -> None:
     detail = json.loads(StatusChange.of(make_job(), bucket="models").model_dump_json())
-
     assert wrong({**detail, "status": "DONE"})
     assert wrong({name: value for name, value in detail.items() if name != "version"})
 
@@ -87,7 +82,6 @@ def test_committed_event_matches_script(file: Path, text: str) -> None:
 def test_every_event_is_documented() -> None:
     names = {file.name for file in HERE.glob("*.json")}
     readme = (HERE / "README.md").read_text()
-
     assert names == {file.name for file in files()}
     assert [name for name in sorted(names) if f"`{name}`" not in readme] == []
 

@@ -65,7 +65,6 @@ def test_every_alarm_has_a_section() -> None:
 @pytest.mark.parametrize("name", sorted(ALARMS))
 def test_section_quotes_alarm_and_commands(name: str) -> None:
     quoted = " ".join(re.findall(r"^> (.*)$", SECTIONS[name], re.MULTILINE))
-
     assert quoted == ALARMS[name]["AlarmDescription"]
     assert "**How soon:**" in SECTIONS[name]
     assert list(typed(SECTIONS[name]))
@@ -92,13 +91,11 @@ def test_alarm_says_what_to_type(name: str) -> None:
 def test_runbook_commands_exist(line: str) -> None:
     """Every line of the runbook that starts with lora-drop can be typed."""
     _, name, *words = shlex.split(line)
-
     command_of(name).make_context(name, words)
 
 
 def test_runbook_functions_exist() -> None:
     named = {name for line in LOGS if (name := option(line, "--name"))}
-
     assert named
     assert named <= set(template()["Resources"])
 
@@ -119,7 +116,6 @@ def test_logs_reach_before_the_cause(name: str) -> None:
 @pytest.mark.parametrize("line", LOGS)
 def test_filter_is_quoted_for_cloudwatch(line: str) -> None:
     pattern = option(line, "--filter")
-
     assert pattern is None or FILTER.fullmatch(pattern)
 
 
@@ -133,21 +129,18 @@ def test_unquoted_filter_is_noticed(pattern: str) -> None:
 )
 def test_runbook_aws_calls_exist(line: str) -> None:
     calls = list(calls_of_aws(line))
-
     assert calls
     assert [wrong_with(call) for call in calls] == [[]] * len(calls)
 
 
 def test_invalid_aws_call_is_noticed() -> None:
     calls = calls_of_aws('aws sqs tidy-up --queue "$(aws sqs get-queue-url --name x)"')
-
     assert [wrong_with(call) for call in calls] == [["name"], ["tidy-up"]]
 
 
 def test_runbook_parameters_and_outputs_exist() -> None:
     parameters = set(re.findall(r"PARAMETERS='(\w+)=", RUNBOOK))
     outputs = set(re.findall(r"OutputKey=='(\w+)'", RUNBOOK))
-
     assert parameters
     assert outputs
     assert parameters <= set(template()["Parameters"])
@@ -158,7 +151,6 @@ def test_idle_costs_match_the_template() -> None:
     kinds = [resource["Type"] for resource in template()["Resources"].values()]
     dashboard = properties("Dashboard")["DashboardBody"]["Fn::Sub"]
     drawn = re.findall(r'\["(?:LoraDrop|AWS/\w+)", "', dashboard)
-
     assert f"| {len(ALARMS)} alarms at" in RUNBOOK
     assert f"this one has {len(drawn)} |" in RUNBOOK
     assert f"| {kinds.count('AWS::SecretsManager::Secret')} secrets at" in RUNBOOK
@@ -171,14 +163,12 @@ def test_removed_stack_keeps_documented_resources() -> None:
         for name, resource in template()["Resources"].items()
         if resource.get("DeletionPolicy") == "Retain"
     }
-
     assert kept == {"JobsTable", "DatasetsBucket", "ModelsBucket"}
     assert "The jobs table and both buckets stay" in RUNBOOK
 
 
 def test_template_never_switches_the_inbox() -> None:
     inbox = properties("SubmitFunction")["Events"]["Inbox"]
-
     assert inbox["Type"] == "SQS"
     assert "Enabled" not in inbox["Properties"]
     assert "The template says nothing of this switch" in RUNBOOK

@@ -36,9 +36,7 @@ def test_submission_is_logged_by_ids(
 ) -> None:
     """Every line and the trace of a submission name its job, and the last line its request at fal."""
     dataset = make_dataset(version_id=environment.drop())
-
     submit(queue_event(s3_event(dataset)), Context())
-
     job = environment.only_job()
     [received, sent] = lines(environment)
     assert {received["job_id"], sent["job_id"]} == {job.job_id}
@@ -66,9 +64,7 @@ def test_next_invocation_names_no_job(environment: LambdaEnvironment) -> None:
     environment.add_job(make_job(Status.SUBMITTED))
     store(store_event(JOB), Context())
     lines(environment)
-
     reconcile(event("schedule"), Context())
-
     [line] = lines(environment)
     assert "job_id" not in line
 
@@ -81,9 +77,7 @@ def test_only_valid_job_ids_are_logged(
     environment: LambdaEnvironment, path: str, said: str | None
 ) -> None:
     environment.add_job(make_job(Status.SUBMITTED))
-
     jobs(job_event(path), Context())
-
     [line] = lines(environment)
     assert line.get("job_id") == said
 
@@ -94,8 +88,6 @@ def test_refused_delivery_names_its_job(
     sent = event("webhook_forged")
     sent["pathParameters"] = {"job_id": JOB, "token": "x"}
     sent["path"] = f"/webhooks/fal/{JOB}/x"
-
     webhook(sent, Context())
-
     [line] = lines(environment)
     assert (line["message"], line["job_id"]) == ("delivery refused", JOB)

@@ -96,7 +96,6 @@ def test_held_job_rings_once() -> None:
     alarm, vain = ALARMS["JobHeldAlarm"], [*[(at * 5.0, 1.0) for at in range(11)], (55.0, 0.0)]
     hours = [(60.0 * hour + at, value) for hour in range(HOURS) for at, value in vain]
     period = alarm["Period"] / 60
-
     assert all(_breaches(alarm, _within(hours, at * period, period)) for at in range(_ends(period)))
 
 
@@ -109,7 +108,6 @@ def test_every_alarm_has_a_case() -> None:
 def test_alarm_rings_in_time(name: str) -> None:
     """Each alarm rings for its own trouble while there is time to act."""
     rung = rings_at(ALARMS[name], CASES[name][0])
-
     assert rung is not None
     assert rung <= CASES[name][2]
 
@@ -151,7 +149,6 @@ def test_stacks_are_counted_apart() -> None:
     """Two stacks of one account never count for each other."""
     stack = {"Ref": "AWS::StackName"}
     ours = [alarm for alarm in ALARMS.values() if alarm["Namespace"] == "LoraDrop"]
-
     assert all(alarm["Dimensions"] == [{"Name": "service", "Value": stack}] for alarm in ours)
     variables = template()["Globals"]["Function"]["Environment"]["Variables"]
     assert variables["POWERTOOLS_SERVICE_NAME"] == stack

@@ -82,7 +82,6 @@ def test_artifact_holds_only_its_function(artifacts: Path, name: str) -> None:
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_bytecode_ships(artifacts: Path, name: str) -> None:
     package = artifacts / f"{name}Function" / "lora_drop"
-
     sources = {file.stem for file in package.glob("*.py")}
     compiled = {file.name.partition(".")[0] for file in package.glob("__pycache__/*.pyc")}
     assert compiled == sources
@@ -112,7 +111,6 @@ def project(root: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("name", PACKAGES)
 def test_function_pins_fit_its_group(root: Path, project: dict[str, Any], name: str) -> None:
     pins = pins_of(root / "functions" / name / "requirements.txt")
-
     for wanted in group(project, name):
         assert pins[canonicalize_name(wanted.name)] in wanted.specifier
     assert "boto3" not in pins
@@ -136,7 +134,6 @@ def test_development_pins_are_shipped_pins(root: Path, project: dict[str, Any]) 
 )
 def test_pins_have_hashes(root: Path, file: str) -> None:
     text = (root / file).read_text()
-
     entries = re.split(r"\n(?=\S)", text.strip())
     assert all("--hash=sha256:" in entry for entry in entries if not entry.startswith("#"))
     assert "://" not in text

@@ -63,7 +63,6 @@ def test_mails_go_to_named_addresses(name: str) -> None:
 @pytest.mark.parametrize(("value", "good"), [("", True), ("a@b.example", True), ("nobody", False)])
 def test_address_is_empty_or_valid(name: str, value: str, *, good: bool) -> None:
     pattern = template()["Parameters"][name]["AllowedPattern"]
-
     assert bool(re.fullmatch(pattern, value)) is good
 
 
@@ -127,7 +126,6 @@ def test_erasure_outwaits_every_function(patience: timedelta) -> None:
     """When the last look of an erasure comes, every function that has read the job has ended."""
     all_of_them = template()["Globals"]["Function"]
     slowest = max({**all_of_them, **properties(f"{name}Function")}["Timeout"] for name in FUNCTIONS)
-
     assert patience.total_seconds() >= slowest + 60
 
 
@@ -152,7 +150,6 @@ def test_watched_metrics_are_counted() -> None:
     text = TEMPLATE.read_text()
     alarms = re.findall(r"Namespace: LoraDrop\n\s+MetricName: (\w+)", text)
     drawn = re.findall(r'\["LoraDrop", ?"(\w+)"', text)
-
     assert alarms
     assert drawn
     assert {*alarms, *drawn} <= set(Metric)

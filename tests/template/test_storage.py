@@ -67,7 +67,6 @@ def test_bucket_survives_mistakes(bucket: str) -> None:
 def test_datasets_expire_as_configured() -> None:
     """A dataset is kept longer than a job can be held: until the month turns, and four weeks for a retry."""
     days = [{"Ref": "DatasetRetentionDays"}]
-
     assert values(rules_of("DatasetsBucket"), "ExpirationInDays") == days
     assert PARAMETERS["DatasetRetentionDays"]["Default"] >= 31 + 28
 
@@ -78,7 +77,6 @@ def test_only_photo_copies_expire() -> None:
     [rule] = [rule for rule in rules_of("ModelsBucket") if "ExpirationInDays" in rule]
     [dataset] = [rule for rule in rules_of("DatasetsBucket") if "ExpirationInDays" in rule]
     key, value = EXPIRES
-
     assert rule["ExpirationInDays"] == {"Ref": "DatasetRetentionDays"}
     assert rule["TagFilters"] == [{"Key": key, "Value": value}]
     assert rule["NoncurrentVersionExpiration"] == dataset["NoncurrentVersionExpiration"]
@@ -87,7 +85,6 @@ def test_only_photo_copies_expire() -> None:
 def test_table_is_backed_up() -> None:
     """The table is backed up, encrypted and not deleted by mistake."""
     [table] = of_type("AWS::DynamoDB::Table").values()
-
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert table["SSESpecification"] == {"SSEEnabled": True}
     assert table["DeletionProtectionEnabled"] == {"Ref": "DeletionProtection"}

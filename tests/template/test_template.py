@@ -32,7 +32,6 @@ def test_there_are_six_functions() -> None:
 
 def test_every_trainer_can_be_chosen() -> None:
     parameter = template()["Parameters"]["FalApplication"]
-
     assert parameter["AllowedValues"] == list(TRAINERS)
     assert parameter["Default"] == DEFAULT.application
     assert "FalApplication" in template()["Outputs"]
@@ -41,7 +40,6 @@ def test_every_trainer_can_be_chosen() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_handler_can_be_imported(name: str) -> None:
     module, _, function = of_type(FUNCTION)[f"{name}Function"]["Handler"].rpartition(".")
-
     assert callable(getattr(import_module(module), function))
 
 
@@ -50,9 +48,7 @@ def test_function_gets_its_settings(name: str) -> None:
     """A function gets every setting that it reads, and no other."""
     model = getattr(settings, f"{name}Settings")
     known = {field.upper(): info.is_required() for field, info in model.model_fields.items()}
-
     given = environment_of(name)
-
     assert {setting for setting, required in known.items() if required} <= set(given)
     assert [each for each in given if each not in known and not OF_LIBRARIES.fullmatch(each)] == []
 
@@ -82,7 +78,6 @@ def test_limits_are_the_same_everywhere() -> None:
 def test_late_jobs_precede_fal_expiry() -> None:
     """A late job is asked about long before fal deletes its result after an hour."""
     late = template()["Parameters"]["LateAfterSeconds"]
-
     assert late["Default"] <= late["MaxValue"] <= 3600 / 2
 
 
@@ -109,7 +104,6 @@ def test_traces_hold_no_webhook_path() -> None:
 
 def test_parameters_are_used_and_explained() -> None:
     used = json.dumps([template()[part] for part in ("Conditions", "Globals", "Resources")])
-
     for name, parameter in template()["Parameters"].items():
         assert f'{{"Ref": "{name}"}}' in used
         assert parameter["Description"].endswith((".", "pem."))
@@ -161,7 +155,6 @@ def test_api_logs_no_body() -> None:
 
 def test_api_needs_credentials() -> None:
     auth = properties("Api")["Auth"]
-
     assert (auth["DefaultAuthorizer"], auth["InvokeRole"]) == ("AWS_IAM", "NONE")
     assert "Cors" not in properties("Api")
 
@@ -171,7 +164,6 @@ def test_number_default_is_in_range(name: str) -> None:
     parameter = PARAMETERS[name]
     allowed = parameter.get("AllowedValues", [parameter["Default"]])
     least = parameter.get("MinValue", min(allowed))
-
     assert parameter["Default"] in allowed
     assert least <= parameter["Default"] <= parameter.get("MaxValue", parameter["Default"])
 

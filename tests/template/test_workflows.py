@@ -37,7 +37,6 @@ def test_all_workflows_are_known() -> None:
 @each
 def test_job_has_only_its_rights(file: Path) -> None:
     found = workflow(file)
-
     assert found["permissions"] == {}
     for name, job in found["jobs"].items():
         assert job["permissions"] == RIGHTS[file.name, name]
@@ -46,7 +45,6 @@ def test_job_has_only_its_rights(file: Path) -> None:
 @each
 def test_actions_are_pinned_to_commits(file: Path) -> None:
     used = re.findall(r"uses: (.*)", file.read_text())
-
     assert used
     assert [each for each in used if not PINNED.fullmatch(each) and not each.startswith("./")] == []
 
@@ -69,7 +67,6 @@ def test_scripts_neither_interpolate_nor_print(file: Path) -> None:
 def test_pull_request_gets_no_secrets() -> None:
     """A pull request runs the tests without secrets and without a role."""
     test, deploy = workflow(FOLDER / "test.yml"), workflow(FOLDER / "deploy.yml")
-
     assert set(test["on"]) == {"push", "pull_request", "workflow_call"}
     assert set(deploy["on"]) == {"workflow_dispatch"}
     assert "secrets." not in (FOLDER / "test.yml").read_text()
@@ -77,7 +74,6 @@ def test_pull_request_gets_no_secrets() -> None:
 
 def test_one_step_gets_the_secret() -> None:
     with_secret = [step for step in steps(FOLDER / "deploy.yml") if "secrets." in str(step)]
-
     [step] = with_secret
     assert step["env"]["FAL_KEY"] == "${{ secrets.FAL_KEY }}"
     assert "FAL_KEY" not in step["run"]
@@ -118,7 +114,6 @@ def test_skipped_checks_are_explained(root: Path) -> None:
 def test_make_checks_the_template(root: Path, tool: str) -> None:
     makefile = (root / "Makefile").read_text()
     check = re.search(r"^check: venv\n((?:\t.*\n)+)", makefile, re.MULTILINE)
-
     assert check
     assert tool in check[1]
     assert "test: check" in makefile

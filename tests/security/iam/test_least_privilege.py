@@ -46,7 +46,6 @@ def test_unused_right_is_found(found: Used) -> None:
     function = next(iter(functions()))
     idle = Grant("Idle", "s3:DeleteBucket", "arn:aws:s3:::models")
     more = {**found.policies, function: Policy((*found.policies[function].grants, idle))}
-
     assert list(Used(more, found.asked).unused(function)) == [idle]
     assert survives(Mutation(function, (idle,), whole=True), list(found.asked)[:1])
 
@@ -55,7 +54,6 @@ def test_missing_right_is_found(found: Used) -> None:
     function = next(iter(functions()))
     dropped = found.policies[function].grants[-1]
     less = {**found.policies, function: found.policies[function].without([dropped])}
-
     missing = Used(less, found.asked).missing(function)
     assert missing
     assert all(dropped.covers(right) for right in missing)
@@ -108,7 +106,6 @@ def test_sensitive_right_has_few_holders(
     found: Used, action: str, resource: str, who: set[str]
 ) -> None:
     may = {name for name in functions() if found.policies[name].allows(Right(action, resource))}
-
     assert may == {f"{name}Function" for name in who}
 
 
@@ -116,6 +113,5 @@ def test_sensitive_right_has_few_holders(
 def test_webhook_cannot_read_fal_key(found: Used) -> None:
     """The function that is open to the internet cannot read the fal key."""
     right = Right("secretsmanager:GetSecretValue", FAL_KEY)
-
     assert not found.policies["WebhookFunction"].allows(right)
     assert found.policies["SubmitFunction"].allows(right)

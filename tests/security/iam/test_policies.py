@@ -39,7 +39,6 @@ def test_grant_covers_as_iam_does(
 
 def test_condition_must_match_the_call() -> None:
     grant = Grant("sid", "events:PutEvents", "bus", (("events:source", "ours"),))
-
     assert grant.covers(Right("events:PutEvents", "bus", (("events:source", "ours"),)))
     assert not grant.covers(Right("events:PutEvents", "bus", (("events:source", "aws.s3"),)))
     assert not grant.covers(Right("events:PutEvents", "bus"))
@@ -83,7 +82,6 @@ def test_unknown_function_is_an_error() -> None:
 @pytest.mark.parametrize("function", functions())
 def test_every_policy_can_be_read(function: str) -> None:
     policy = policy_of(function, Names({}))
-
     assert len(policy.statements) > 1
     assert policy.without(policy.grants).grants == ()
 
@@ -213,14 +211,12 @@ def test_call_takes_these_rights(
 )
 def test_unlisted_call_is_an_error(service: str, operation: str) -> None:
     arguments = {"Bucket": "models", "TableName": "jobs", "QueueUrl": "https://sqs/1/inbox"}
-
     with pytest.raises(AssertionError, match=f"{service}:{operation}"):
         rights_for(service, operation, arguments)
 
 
 def test_absence_needs_the_right_to_list() -> None:
     listing = Right("s3:ListBucket", "arn:aws:s3:::models")
-
     assert list(absent("s3", "HeadObject", PLACE)) == [listing]
     assert list(absent("s3", "AbortMultipartUpload", PLACE)) == []
     assert list(absent("dynamodb", "GetItem", ITEM)) == []
