@@ -44,9 +44,7 @@ def test_submission_is_logged_by_ids(
     assert dict(annotations) == {"job_id": job.job_id, "request_id": REQUEST_ID}
 
 
-def test_failure_names_its_own_job(
-    environment: LambdaEnvironment,
-) -> None:
+def test_failure_names_its_own_job(environment: LambdaEnvironment) -> None:
     known = environment.add_job(make_job(Status.SUCCEEDED))
     bodies = [{"job_id": known.job_id}, {"job_id": "no-job-0123456789"}, {}]
 
@@ -82,9 +80,7 @@ def test_only_valid_job_ids_are_logged(
     assert line.get("job_id") == said
 
 
-def test_refused_delivery_names_its_job(
-    environment: LambdaEnvironment,
-) -> None:
+def test_refused_delivery_names_its_job(environment: LambdaEnvironment) -> None:
     sent = event("webhook_forged")
     sent["pathParameters"] = {"job_id": JOB, "token": "x"}
     sent["path"] = f"/webhooks/fal/{JOB}/x"

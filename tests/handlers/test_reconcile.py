@@ -207,9 +207,7 @@ def test_fal_list_settles_doubt(late: LambdaEnvironment) -> None:
     """A submission that was not answered is found in fal's own list of requests and not paid again."""
     job = late.add_job(make_job(Status.SUBMIT_UNKNOWN))
     url = f"https://datasets.s3.amazonaws.com/{job.dataset.key}?versionId=v1&X-Amz-Signature=x"
-    late.internet.listed = [
-        {"request_id": "request-1", "json_input": {"images_data_url": url}},
-    ]
+    late.internet.listed = [{"request_id": "request-1", "json_input": {"images_data_url": url}}]
 
     round_done()
 

@@ -155,9 +155,7 @@ def test_leased_job_is_left_alone(environment: LambdaEnvironment, job: Job, othe
     assert environment.job(other.job_id).status is Status.SUCCEEDED
 
 
-def test_missing_artifacts_are_read_from_fal(
-    environment: LambdaEnvironment,
-) -> None:
+def test_missing_artifacts_are_read_from_fal(environment: LambdaEnvironment) -> None:
     environment.add_job(make_job(Status.STORING, artifacts=()))
     environment.internet.status = {"status": "COMPLETED"}
     assert failed(event("results_batch")) == ids()[1:]

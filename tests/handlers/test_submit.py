@@ -173,10 +173,7 @@ def test_copied_photos_wait_for_first(environment: LambdaEnvironment) -> None:
     assert failed_messages(handled(queue_event(made))) == []
 
     statuses = {job.dataset.key: job.status for job in environment.all_jobs()}
-    assert statuses == {
-        "portrait/ada.zip": Status.SUBMITTED,
-        "portrait/copy.zip": Status.RECEIVED,
-    }
+    assert statuses == {"portrait/ada.zip": Status.SUBMITTED, "portrait/copy.zip": Status.RECEIVED}
     assert len(environment.internet.posts) == 1
 
 

@@ -77,12 +77,7 @@ CASES: dict[str, tuple[Any, ...]] = {
     **_for(["StoreFailing", "ResultsFailing"], every(18, 1), ONCE, AN_HOUR - 15),
     **_for(["WebhookFailing", "JobsApiFailing"], every(2, 1), ONCE, 15),
     **_for(["ForgetFailing"], every(15, 1), ONCE, AN_HOUR),
-    **_for(
-        [f"{name}Throttled" for name in FUNCTIONS],
-        every(1, 7),
-        ONCE,
-        15,
-    ),
+    **_for([f"{name}Throttled" for name in FUNCTIONS], every(1, 7), ONCE, 15),
     **_for(["BudgetNearlySpent"], every(5, 80), every(5, 79.9), 15),
     **_for(["DeliveriesRefused"], every(10, 1), every(20, 1), AN_HOUR),
     **_for(["JobTooOld"], every(5, 86_400), every(5, 86_399), 15),

@@ -24,10 +24,7 @@ MAILED: dict[str, tuple[str, str, str, Any]] = {
         *("AlarmsAreMailed", "AlarmEmail", "cloudwatch.amazonaws.com"),
         {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
     ),
-    "JobTopic": (
-        *("JobsAreMailed", "JobEmail", "events.amazonaws.com"),
-        None,
-    ),
+    "JobTopic": (*("JobsAreMailed", "JobEmail", "events.amazonaws.com"), None),
 }
 
 

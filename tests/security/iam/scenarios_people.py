@@ -169,9 +169,7 @@ def a_duplicate_is_forgotten_with_its_job(harness: Harness) -> None:
 
 
 @scenario
-def a_superseded_job_owns_its_content_until_it_goes(
-    harness: Harness,
-) -> None:
+def a_superseded_job_owns_its_content_until_it_goes(harness: Harness) -> None:
     """An interrupted erasure leaves nothing that would be paid once more."""
     content = "c" * 64
     job = ended(harness, content_digest=content)
