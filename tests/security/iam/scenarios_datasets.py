@@ -26,7 +26,6 @@ MIB = 1024**2
 
 @scenario
 def a_dataset_becomes_a_lora(harness: Harness) -> None:
-    """The main way through the functions, with every file at its end."""
     job = trained(harness)
     assert job.status is Status.SUCCEEDED
     assert [file.name for file in job.files] == ["lora.safetensors", "config.json"]
@@ -107,7 +106,6 @@ def a_duplicate_of_a_lost_lora_is_trained(harness: Harness) -> None:
 
 @scenario
 def a_held_job_goes_on_once_it_is_approved(harness: Harness) -> None:
-    """The error file comes and goes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MAX_JOB_USD", "1")
         held = harness.submitted()
@@ -151,7 +149,6 @@ class SlowPictures(BlindPictures):
 
 @scenario
 def a_long_check_leaves_the_sending_to_the_next_run(harness: Harness) -> None:
-    """By a message into its own inbox."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SubmitBootstrap, "pictures", SlowPictures(harness.environment.clock))
         assert harness.submitted().status is Status.READY

@@ -24,7 +24,6 @@ KEY = "portrait/zoe.zip"
 
 @scenario
 def jobs_are_listed_and_shown(harness: Harness) -> None:
-    """By time, by state and one by one."""
     job = harness.environment.add_job(make_job(Status.TRAINING))
     assert len(harness.asked("GET", "/jobs")["jobs"]) == 1
     assert len(harness.asked("GET", "/jobs", status="TRAINING")["jobs"]) == 1
@@ -49,7 +48,6 @@ def a_training_is_cancelled_and_the_next_one_sent(harness: Harness) -> None:
 
 @scenario
 def a_waiting_job_is_cancelled(harness: Harness) -> None:
-    """It leaves the queue."""
     harness.environment.add_job(make_job(Status.READY))
     assert harness.asked("POST", f"/jobs/{JOB_ID}/cancel")["status"] == "CANCELLED"
     assert harness.environment.jobs.next_waiting() is None
@@ -57,7 +55,6 @@ def a_waiting_job_is_cancelled(harness: Harness) -> None:
 
 @scenario
 def a_person_lets_a_held_job_go_on(harness: Harness) -> None:
-    """Nothing is in its way any more."""
     with_error_file(harness, harness.environment.add_job(make_job(Status.HELD)))
     assert harness.asked("POST", f"/jobs/{JOB_ID}/approve")["status"] == "READY"
     assert "ERROR.txt" not in harness.environment.files()
@@ -65,7 +62,6 @@ def a_person_lets_a_held_job_go_on(harness: Harness) -> None:
 
 @scenario
 def what_fal_delivered_is_replayed(harness: Harness) -> None:
-    """From where it was kept."""
     job = harness.environment.add_job(make_job(Status.EXPIRED))
     raw = RawDelivery(signed(webhook_body()), webhook_body())
     S3Deliveries(harness.environment.aws.s3, "models").keep(job, raw, sent_at=NOW)
@@ -75,7 +71,6 @@ def what_fal_delivered_is_replayed(harness: Harness) -> None:
 
 @scenario
 def dead_letters_are_sent_back(harness: Harness) -> None:
-    """Of both queues."""
     for queue in (harness.environment.dead_inbox, harness.environment.dead_results):
         harness.environment.aws.sqs.send_message(QueueUrl=queue, MessageBody="x")
     assert harness.asked("POST", "/redrive") == {"moved": {"inbox": 1, "results": 1}}
@@ -85,14 +80,12 @@ def dead_letters_are_sent_back(harness: Harness) -> None:
 
 @scenario
 def events_of_a_new_dataset_are_published(harness: Harness) -> None:
-    """From its coming to its submission."""
     assert harness.submitted().status is Status.SUBMITTED
     assert outbox(harness) == {}
 
 
 @scenario
 def events_of_a_delivery_are_published(harness: Harness) -> None:
-    """The result is there, and an event says so."""
     harness.environment.add_job(make_job(Status.SUBMITTED))
     delivered(harness, JOB_ID)
     assert outbox(harness) == {}
@@ -100,7 +93,6 @@ def events_of_a_delivery_are_published(harness: Harness) -> None:
 
 @scenario
 def events_of_a_stored_result_are_published(harness: Harness) -> None:
-    """The event that most wait for."""
     harness.environment.add_job(make_job(Status.STORING))
     stored(harness)
     assert outbox(harness) == {}
@@ -108,7 +100,6 @@ def events_of_a_stored_result_are_published(harness: Harness) -> None:
 
 @scenario
 def events_of_a_decision_are_published(harness: Harness) -> None:
-    """A job that is stopped is one that has ended."""
     job = harness.environment.add_job(make_job(Status.READY))
     harness.asked("POST", f"/jobs/{job.job_id}/cancel")
     assert outbox(harness) == {}
@@ -141,7 +132,6 @@ def a_job_is_forgotten_with_every_version_of_its_files(harness: Harness) -> None
 
 @scenario
 def a_preview_names_the_jobs_to_forget(harness: Harness) -> None:
-    """They stay."""
     job = ended(harness)
     duplicate = make_job(Status.CANCELLED, job_id="duplicate-0000000000", duplicate_of=job.job_id)
     harness.environment.add_job(duplicate)

@@ -26,7 +26,6 @@ JOB_ID = make_job().job_id
 
 @scenario
 def a_result_wakes_the_next_waiting_job(harness: Harness) -> None:
-    """The slot that it frees is given to the next job."""
     harness.environment.add_job(make_job(Status.SUBMITTED))
     waits = harness.environment.add_job(make_job(Status.READY, job_id="next-0000000000"))
     delivered(harness, JOB_ID)
@@ -37,7 +36,6 @@ def a_result_wakes_the_next_waiting_job(harness: Harness) -> None:
 
 @scenario
 def what_fal_delivers_is_kept(harness: Harness) -> None:
-    """For a replay."""
     harness.environment.add_job(make_job(Status.SUBMITTED))
     delivered(harness, JOB_ID)
     assert any(name.startswith("2026") for name in harness.environment.files())
@@ -55,7 +53,6 @@ def a_stale_delivery_has_fal_asked(harness: Harness) -> None:
 
 @scenario
 def a_failure_is_recorded_by_the_webhook(harness: Harness) -> None:
-    """A person finds the reason."""
     harness.environment.add_job(make_job(Status.SUBMITTED))
     delivered(harness, JOB_ID, FAILED)
     assert "ERROR.txt" in harness.environment.files()
@@ -92,7 +89,6 @@ def a_copy_is_finished_from_its_parts(harness: Harness) -> None:
 
 @scenario
 def a_copy_that_cannot_be_resumed_is_ended(harness: Harness) -> None:
-    """And a new copy is made."""
     harness.environment.add_job(make_job(Status.STORING, uploads=(begun(harness, identity=""),)))
     stored(harness)
     assert harness.environment.files()["lora.safetensors"] == WEIGHTS
@@ -101,7 +97,6 @@ def a_copy_that_cannot_be_resumed_is_ended(harness: Harness) -> None:
 
 @scenario
 def a_stored_result_takes_its_error_back(harness: Harness) -> None:
-    """The trouble that a copy had is over."""
     with_error_file(harness, harness.environment.add_job(make_job(Status.STORING)))
     stored(harness)
     assert "ERROR.txt" not in harness.environment.files()
@@ -139,7 +134,6 @@ def an_invalid_result_is_booked_as_wasted(harness: Harness) -> None:
 
 @scenario
 def a_lost_event_is_found(harness: Harness) -> None:
-    """By a walk through the bucket."""
     version = harness.drop(notify=False)
     harness.environment.clock.now = datetime.now(UTC) + timedelta(minutes=6)
     round_done(harness)
@@ -149,7 +143,6 @@ def a_lost_event_is_found(harness: Harness) -> None:
 
 @scenario
 def a_lost_webhook_is_replaced_by_a_question(harness: Harness) -> None:
-    """Fal is asked."""
     harness.environment.add_job(make_job(Status.SUBMITTED))
     harness.environment.internet.status = {"status": "COMPLETED"}
     later(harness)
@@ -159,7 +152,6 @@ def a_lost_webhook_is_replaced_by_a_question(harness: Harness) -> None:
 
 @scenario
 def a_dead_submission_is_reported(harness: Harness) -> None:
-    """And never sent again."""
     harness.environment.add_job(make_job(Status.SUBMITTING))
     later(harness)
     assert "nothing is paid twice" in harness.environment.files()["ERROR.txt"].decode()
@@ -183,7 +175,6 @@ def a_doubt_is_settled_by_fals_list(harness: Harness) -> None:
 
 @scenario
 def an_abandoned_upload_is_ended(harness: Harness) -> None:
-    """By a walk through the unfinished ones."""
     harness.environment.aws.s3.create_multipart_upload(Bucket="models", Key="x/lora.safetensors")
     harness.environment.clock.now = datetime.now(UTC) + timedelta(hours=2)
     round_done(harness)
