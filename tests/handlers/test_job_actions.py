@@ -54,12 +54,20 @@ def test_closed_decision_changes_nothing(
     assert environment.aws.messages(environment.inbox) == []
 
 
-@pytest.mark.parametrize("status", [Status.RECEIVED, Status.READY, Status.HELD])
-def test_waiting_job_is_cancelled_free(environment: LambdaEnvironment, status: Status) -> None:
-    """Until it is sent, a job is cancelled under a person's name without any request to fal."""
-    environment.add_job(make_job(status))
-    code, body = act("cancel")
-    assert (code, body["status"], body["history"][-1]["by"]) == (200, "CANCELLED", ADA)
+@pytest.mark.parametrize(
+    ("action", "state", "after"),
+    [
+        *(("cancel", state, "CANCELLED") for state in (Status.RECEIVED, Status.READY, Status.HELD)),
+        ("approve", Status.HELD, "READY"),
+    ],
+)
+def test_decision_needs_no_fal(
+    environment: LambdaEnvironment, action: str, state: Status, after: str
+) -> None:
+    """What waits is cancelled or approved under a person's name without any request to fal."""
+    environment.add_job(make_job(state))
+    code, body = act(action)
+    assert (code, body["status"], body["history"][-1]["by"]) == (200, after, ADA)
     assert environment.internet.requests == []
 
 
@@ -117,15 +125,6 @@ def test_retry_resumes_from_lora(environment: LambdaEnvironment) -> None:
     assert act("retry", '{"resume": false}')[0] == 409
 
 
-@pytest.mark.parametrize("body", ["[]", "{", '{"resume": 7}', '{"again": true}', "null", '"x"'])
-def test_invalid_retry_is_refused(environment: LambdaEnvironment, body: str) -> None:
-    environment.add_job(make_job(Status.FAILED))
-    status, answer = act("retry", body)
-    assert (status, answer["error"]["code"]) == (400, "query_invalid")
-    assert "resume" in answer["error"]["message"]
-    assert len(environment.all_jobs()) == 1
-
-
 @pytest.mark.promise("never lose a result")
 def test_kept_delivery_is_replayed(environment: LambdaEnvironment) -> None:
     """A result that fal delivered and that was not taken in can be taken in later."""
@@ -136,12 +135,6 @@ def test_kept_delivery_is_replayed(environment: LambdaEnvironment) -> None:
     [handed] = environment.aws.messages(environment.results)
     assert (status, body["status"]) == (200, "STORING")
     assert StoreRequest.model_validate_json(handed).job_id == job.job_id
-
-
-def test_held_job_is_approved(environment: LambdaEnvironment) -> None:
-    environment.add_job(make_job(Status.HELD))
-    status, body = act("approve")
-    assert (status, body["status"], body["history"][-1]["by"]) == (200, "READY", ADA)
 
 
 def test_doubtful_submission_is_resolved(environment: LambdaEnvironment) -> None:
@@ -159,24 +152,25 @@ def test_unsubmitted_job_returns_to_inbox(environment: LambdaEnvironment) -> Non
     assert job.dataset.version_id in message
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        "",
-        "{",
-        "[]",
-        "{}",
-        '{"request_id": "a b"}',
-        '{"request_id": "a", "not_submitted": true}',
-        '{"requestid": "a"}',
-        '{"not_submitted": false}',
-    ],
-)
-def test_invalid_resolution_is_refused(environment: LambdaEnvironment, body: str) -> None:
-    job = environment.add_job(make_job(Status.SUBMIT_UNKNOWN))
-    status, answer = act("resolve", body)
+INVALID = [
+    *("retry " + body for body in ("[]", "{", '{"resume": 7}', '{"again": true}', "null", '"x"')),
+    *("resolve " + body for body in ("", "{", "[]", "{}", '{"requestid": "a"}')),
+    *("resolve " + body for body in ('{"request_id": "a b"}', '{"not_submitted": false}')),
+    'resolve {"request_id": "a", "not_submitted": true}',
+]
+
+
+@pytest.mark.parametrize("words", INVALID)
+def test_invalid_decision_is_refused(environment: LambdaEnvironment, words: str) -> None:
+    action, _, body = words.partition(" ")
+    retried = action == "retry"
+    job = environment.add_job(make_job(Status.FAILED if retried else Status.SUBMIT_UNKNOWN))
+
+    status, answer = act(action, body)
+
     assert (status, answer["error"]["code"]) == (400, "query_invalid")
-    assert environment.job(job.job_id) == job
+    assert "resume" in answer["error"]["message"] or not retried
+    assert environment.all_jobs() == (job,)
 
 
 @pytest.mark.promise("it can be operated")

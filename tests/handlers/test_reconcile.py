@@ -172,14 +172,6 @@ def test_lost_event_is_made_good(environment: LambdaEnvironment) -> None:
     assert version in message
 
 
-def test_abandoned_upload_is_ended(environment: LambdaEnvironment) -> None:
-    environment.aws.s3.create_multipart_upload(Bucket="models", Key="x/lora.safetensors")
-    environment.clock.now = datetime.now(UTC) + timedelta(hours=2)
-    tally = round_done()
-    assert tally == QUIET | {"swept": {"datasets": 0, "uploads": 1}}
-    assert "Uploads" not in environment.aws.s3.list_multipart_uploads(Bucket="models")
-
-
 def test_larger_budget_releases_held_job(
     late: LambdaEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -226,9 +226,13 @@ def test_stale_delivery_checks_the_status(
     assert environment.job(job.job_id).status is Status.STORING
 
 
-def test_missing_keys_mean_try_again(environment: LambdaEnvironment, job: Job) -> None:
-    """While fal's keys cannot be fetched, no delivery is called forged."""
-    environment.internet.says["rest.fal.ai"] = httpx.Response(503)
+@pytest.mark.parametrize("missing", ["keys", "secret"])
+def test_without_it_try_again(environment: LambdaEnvironment, job: Job, missing: str) -> None:
+    """While fal's keys or our secret cannot be fetched, no delivery is called forged."""
+    if missing == "keys":
+        environment.internet.says["rest.fal.ai"] = httpx.Response(503)
+    else:
+        environment.aws.empty(environment.webhook_secret)
     status, body = delivered(event("webhook_ok"))
     assert (status, body["error"]["code"]) == (503, "try_again")
     assert untouched(environment, job)
@@ -238,12 +242,6 @@ def test_forgeries_fetch_keys_once(environment: LambdaEnvironment, job: Job) -> 
     for _ in range(20):
         assert delivered(event("webhook_forged"))[0] == 401
     assert len(environment.internet.requests) == 1
-    assert untouched(environment, job)
-
-
-def test_missing_secret_means_try_again(environment: LambdaEnvironment, job: Job) -> None:
-    environment.aws.empty(environment.webhook_secret)
-    assert delivered(event("webhook_ok"))[0] == 503
     assert untouched(environment, job)
 
 
