@@ -187,13 +187,6 @@ def test_larger_budget_releases_held_job(
     assert job.dataset.version_id in message
 
 
-def test_one_message_wakes_the_queue(late: LambdaEnvironment) -> None:
-    jobs = [late.add_job(make_job(Status.READY, job_id=f"job-{number}")) for number in range(5)]
-    round_done()
-    assert len(late.aws.messages(late.inbox)) == 1
-    assert list(late.jobs.unfinished()) == jobs
-
-
 @pytest.mark.promise("never pay twice")
 def test_fal_list_settles_doubt(late: LambdaEnvironment) -> None:
     """A submission that was not answered is found in fal's own list of requests and not paid again."""
