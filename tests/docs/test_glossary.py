@@ -104,5 +104,4 @@ def test_names_are_made_of_known_words(root: Path) -> None:
 def test_glossary_is_sorted(root: Path) -> None:
     page = (root / "docs" / "glossary.md").read_text()
     listed = [word.lower() for word in re.findall(r"^\| \*\*(.+?)\*\*", page, re.MULTILINE)]
-
     assert listed == sorted(listed)

@@ -29,7 +29,6 @@ def project(tmp_path: Path) -> Path:
 def test_marked_tests_are_listed(project: Path) -> None:
     """docs/promises.md lists exactly the marked tests, in the words of their docstrings."""
     page = promises_page(project)
-
     assert "| A dataset is paid for once. | `tests/test_a.py::test_one` |" in page
     assert page.count("::") == 1
 
@@ -37,7 +36,6 @@ def test_marked_tests_are_listed(project: Path) -> None:
 def test_promise_without_docstring_fails(project: Path) -> None:
     file = project / "tests" / "test_a.py"
     file.write_text(TEST.replace('"""A dataset is paid for once."""', "..."))
-
     with pytest.raises(PromiseError, match="test_one"):
         promises_page(project)
 

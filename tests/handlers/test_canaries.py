@@ -130,7 +130,6 @@ INVALID: dict[str, bytes] = {
 def test_rejection_names_photos_to_owner(environment: LambdaEnvironment, data: bytes) -> None:
     """Only the files for the owner say which photo is wrong; logs and messages do not."""
     submit(uploaded(environment, data), Context())
-
     assert environment.only_job().status is Status.REJECTED
 
 
@@ -151,9 +150,7 @@ def test_fal_does_not_take_it(environment: LambdaEnvironment, how: str) -> None:
     answer, status = FAL[how]
     for host in ("queue.fal.run", "queue.falrun.com"):
         environment.internet.says[host] = answer
-
     submit(uploaded(environment, canary_dataset.dataset()), Context())
-
     assert environment.only_job().status is status
 
 
@@ -186,9 +183,7 @@ def test_s3_throttles_a_read(
 ) -> None:
     slow_down = {"Error": {"Code": "SlowDown", "Message": "Reduce"}}
     monkeypatch.setattr(S3Range, "read", failing(ClientError(slow_down, "GetObject")))  # type: ignore[arg-type]  # a literal
-
     answer = submit(uploaded(environment, canary_dataset.dataset()), Context())
-
     assert len(answer["batchItemFailures"]) == 1
 
 
@@ -197,9 +192,7 @@ def test_internal_error_hides_its_input(
 ) -> None:
     words = f"{canary_values.PHOTO} {canary_values.LATITUDE} {canary_values.OWNER}"
     monkeypatch.setattr("lora_drop.services.check.Checker.check", failing(ValueError(words)))
-
     submit(uploaded(environment, canary_dataset.dataset()), Context())
-
     assert environment.only_job().problems[0].code == "dataset_check_failed"
 
 
@@ -218,9 +211,7 @@ def test_invalid_message_hides_its_words(
     environment: LambdaEnvironment, handler: Callable[..., Any], body: object
 ) -> None:
     assert environment.all_jobs() == ()
-
     answer = handler(queue_event(body), Context())
-
     assert failed_messages(answer) == ["message-1"]
 
 
@@ -244,13 +235,11 @@ DELIVERIES: dict[str, tuple[bytes, dict[str, str]]] = {
 def test_delivery_hides_its_words(submitted: Job, what: str) -> None:
     body, headers = DELIVERIES[what]
     sent = signed(body) | {name: [value] for name, value in headers.items()}
-
     webhook(webhook_event(submitted.job_id, body, sent), Context())
 
 
 def test_wrong_token_is_not_logged(submitted: Job) -> None:
     guess = f"/webhooks/fal/{submitted.job_id}/{canary_values.FOLDER}"
-
     assert webhook(webhook_event(submitted.job_id, path=guess), Context())["statusCode"] == 404
 
 
@@ -269,7 +258,6 @@ def test_missing_result_hides_its_address(
 ) -> None:
     webhook(webhook_event(submitted.job_id), Context())
     environment.internet.says["v3.fal.media"] = CDN[how]
-
     store(store_event(submitted.job_id), Context())
     environment.clock.now = NOW + timedelta(minutes=30)
     reconcile(event("schedule"), Context())
@@ -281,7 +269,6 @@ def test_unreadable_row_hides_its_content(
 ) -> None:
     environment.break_row(submitted.job_id, canary_values.CAPTION)
     request = event("jobs_list") | {"path": path.format(job_id=submitted.job_id)}
-
     with pytest.raises(ValueError, match="images"):
         jobs(request | {"queryStringParameters": None}, Context())
 
@@ -310,7 +297,6 @@ def test_silent_s3_hides_the_key(
         job = environment.add_job(make_job(status, dataset=make_dataset(canary_dataset.KEY)))
         request = store_event(job.job_id) if handler is store else event("webhook_ok")
     silence_s3(monkeypatch)
-
     run_once(environment, handler, request)
 
 
@@ -323,6 +309,5 @@ def test_failed_erasure_hides_the_key(
     dataset = make_dataset(canary_dataset.KEY, version_id=put["VersionId"])
     job = environment.add_job(make_job(Status.CANCELLED, dataset=dataset))
     silence_s3(monkeypatch, part=part)
-
     run_once(environment, forget, forget_event(job))
     run_once(environment, forget, event("schedule"))

@@ -88,10 +88,8 @@ def documents() -> list[str]:
 def test_traces_hold_no_secret(documents: list[str]) -> None:
     """No X-Ray trace holds a dataset's key, an address of a file, or a secret."""
     hits = len(WATCH.hits)
-
     for document in documents:
         WATCH.look(document, Place.TRACE)
-
     assert [str(hit) for hit in WATCH.hits[hits:]] == []
     assert len(documents) > 20
     assert any("Read timeout" in document for document in documents), "S3 was silent for a while"
@@ -99,6 +97,5 @@ def test_traces_hold_no_secret(documents: list[str]) -> None:
 
 def test_aws_calls_are_traced(documents: list[str]) -> None:
     traced: list[dict[str, Any]] = [json.loads(document) for document in documents]
-
     services = {each["name"] for each in traced if each.get("namespace") == "aws"}
     assert {"s3", "dynamodb", "sqs", "secretsmanager"} <= {name.lower() for name in services}

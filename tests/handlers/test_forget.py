@@ -110,9 +110,7 @@ def test_legal_hold_is_counted(today: LambdaEnvironment, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("status", [Status.TRAINING, Status.READY])
 def test_open_job_is_not_forgotten(today: LambdaEnvironment, status: Status) -> None:
     job = today.add_job(make_job(status))
-
     answered, body = ask(job.job_id)
-
     assert (answered, body["error"]["code"]) == (409, "not_forgotten")
     assert "lora-drop" in body["error"]["message"]
     assert today.job(job.job_id) == job
@@ -121,9 +119,7 @@ def test_open_job_is_not_forgotten(today: LambdaEnvironment, status: Status) -> 
 def test_sharing_jobs_are_named(today: LambdaEnvironment) -> None:
     job = ended_job(today)
     duplicate = ended_job(today, "duplicate", duplicate_of=job.job_id)
-
     status, body = ask(job.job_id)
-
     assert (status, body["error"]["code"]) == (409, "job_shared")
     assert body["error"]["jobs"] == [duplicate.job_id]
     assert len(ask(job.job_id, family=True)[1]["erasures"]) == 2
@@ -156,7 +152,6 @@ def test_preview_writes_nothing(today: LambdaEnvironment) -> None:
 def test_preview_of_begun_erasure_is_empty(today: LambdaEnvironment) -> None:
     job = ended_job(today)
     ask(job.job_id)
-
     assert ask(job.job_id, look=True) == (200, {"jobs": []})
 
 
@@ -172,7 +167,6 @@ def test_unknown_job_is_404(*, look: bool) -> None:
 )
 def test_invalid_request_is_refused(body: str) -> None:
     answer = handler(event("job_forget") | {"body": body}, Context())
-
     code = json.loads(answer["body"])["error"]["code"]
     assert (answer["statusCode"], code) == (400, "query_invalid")
 
@@ -180,21 +174,17 @@ def test_invalid_request_is_refused(body: str) -> None:
 def test_silent_fal_is_asked_again(today: LambdaEnvironment) -> None:
     job = ended_job(today)
     today.internet.says["api.fal.ai"] = httpx.ReadTimeout("slow")
-
     status, body = ask(job.job_id)
     assert (status, body["error"]["code"]) == (503, "try_again")
     today.internet.says.clear()
     today.clock.now += LAST_LOOK_AFTER
-
     assert handler(event("schedule"), Context()) == {"open": 0}
 
 
 def test_jobs_api_says_forgotten(today: LambdaEnvironment) -> None:
     job = ended_job(today)
     ask(job.job_id)
-
     answer = jobs_handler(job_event(job.job_id), Context())
-
     assert answer["statusCode"] == 410
     assert "forgotten" in answer["body"]
 

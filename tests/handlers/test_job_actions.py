@@ -36,7 +36,6 @@ def act(action: str, body: str | None = None, *, job_id: str = JOB_ID) -> tuple[
 @pytest.mark.parametrize("action", ACTIONS)
 def test_unknown_job_has_no_actions(action: str) -> None:
     status, body = act(action, job_id="no-job")
-
     assert (status, body["error"]["code"]) == (404, "job_unknown")
 
 
@@ -48,23 +47,27 @@ def test_closed_decision_changes_nothing(
     environment: LambdaEnvironment, action: str, state: Status
 ) -> None:
     job = environment.add_job(make_job(state))
-
     body = event("job_resolve")["body"] if action == "resolve" else None
     status, answer = act(action, body)
-
     assert (status, answer["error"]["code"]) == (409, "nothing_to_decide")
     assert environment.job(job.job_id) == job
     assert environment.aws.messages(environment.inbox) == []
 
 
-@pytest.mark.parametrize("status", [Status.RECEIVED, Status.READY, Status.HELD])
-def test_waiting_job_is_cancelled_free(environment: LambdaEnvironment, status: Status) -> None:
-    """Until it is sent, a job is cancelled under a person's name without any request to fal."""
-    environment.add_job(make_job(status))
-
-    code, body = act("cancel")
-
-    assert (code, body["status"], body["history"][-1]["by"]) == (200, "CANCELLED", ADA)
+@pytest.mark.parametrize(
+    ("action", "state", "after"),
+    [
+        *(("cancel", state, "CANCELLED") for state in (Status.RECEIVED, Status.READY, Status.HELD)),
+        ("approve", Status.HELD, "READY"),
+    ],
+)
+def test_decision_needs_no_fal(
+    environment: LambdaEnvironment, action: str, state: Status, after: str
+) -> None:
+    """What waits is cancelled or approved under a person's name without any request to fal."""
+    environment.add_job(make_job(state))
+    code, body = act(action)
+    assert (code, body["status"], body["history"][-1]["by"]) == (200, after, ADA)
     assert environment.internet.requests == []
 
 
@@ -76,9 +79,7 @@ def test_training_is_cancelled_at_fal(environment: LambdaEnvironment) -> None:
     """A person stops a training, and fal is asked to cancel exactly its request."""
     job = environment.add_job(make_job(Status.TRAINING))
     environment.internet.status = {**STOPPED}
-
     status, body = act("cancel")
-
     assert (status, body["status"]) == (200, "CANCELLED")
     assert environment.job(job.job_id).status is Status.CANCELLED
     [put] = [request for request in environment.internet.requests if request.method == "PUT"]
@@ -87,9 +88,7 @@ def test_training_is_cancelled_at_fal(environment: LambdaEnvironment) -> None:
 
 def test_continued_training_says_cancel_requested(environment: LambdaEnvironment) -> None:
     environment.add_job(make_job(Status.SUBMITTED))
-
     status, body = act("cancel")
-
     assert (status, body["status"]) == (200, "TRAINING")
     assert body["problems"][0]["code"] == "cancel_requested"
 
@@ -97,9 +96,7 @@ def test_continued_training_says_cancel_requested(environment: LambdaEnvironment
 def test_fal_outage_cancels_nothing(environment: LambdaEnvironment) -> None:
     job = environment.add_job(make_job(Status.TRAINING))
     environment.internet.says["queue.fal.run"] = httpx.Response(503)
-
     status, body = act("cancel")
-
     assert (status, body["error"]["code"]) == (503, "fal_unavailable")
     assert environment.job(job.job_id) == job
 
@@ -123,22 +120,9 @@ def test_retry_resumes_from_lora(environment: LambdaEnvironment) -> None:
         name="lora.safetensors", bucket="models", key="x/lora.safetensors", size=1, sha256="0"
     )
     trained = environment.add_job(make_job(Status.SUCCEEDED, files=(lora,)))
-
     status, new = act("retry", '{"resume": true}')
-
     assert (status, new["status"], new["resume_from"]) == (200, "READY", trained.job_id)
     assert act("retry", '{"resume": false}')[0] == 409
-
-
-@pytest.mark.parametrize("body", ["[]", "{", '{"resume": 7}', '{"again": true}', "null", '"x"'])
-def test_invalid_retry_is_refused(environment: LambdaEnvironment, body: str) -> None:
-    environment.add_job(make_job(Status.FAILED))
-
-    status, answer = act("retry", body)
-
-    assert (status, answer["error"]["code"]) == (400, "query_invalid")
-    assert "resume" in answer["error"]["message"]
-    assert len(environment.all_jobs()) == 1
 
 
 @pytest.mark.promise("never lose a result")
@@ -147,61 +131,46 @@ def test_kept_delivery_is_replayed(environment: LambdaEnvironment) -> None:
     job = environment.add_job(make_job(Status.EXPIRED))
     delivery = RawDelivery(signed(webhook_body()), webhook_body())
     S3Deliveries(environment.aws.s3, "models").keep(job, delivery, sent_at=NOW)
-
     status, body = act("replay")
-
     [handed] = environment.aws.messages(environment.results)
     assert (status, body["status"]) == (200, "STORING")
     assert StoreRequest.model_validate_json(handed).job_id == job.job_id
 
 
-def test_held_job_is_approved(environment: LambdaEnvironment) -> None:
-    environment.add_job(make_job(Status.HELD))
-
-    status, body = act("approve")
-
-    assert (status, body["status"], body["history"][-1]["by"]) == (200, "READY", ADA)
-
-
 def test_doubtful_submission_is_resolved(environment: LambdaEnvironment) -> None:
     environment.add_job(make_job(Status.SUBMIT_UNKNOWN))
-
     status, body = answered(event("job_resolve"))
-
     assert (status, body["status"], body["request_id"]) == (200, "SUBMITTED", REQUEST_ID)
     assert body["history"][-1]["by"] == ADA
 
 
 def test_unsubmitted_job_returns_to_inbox(environment: LambdaEnvironment) -> None:
     job = environment.add_job(make_job(Status.SUBMIT_UNKNOWN))
-
     status, body = act("resolve", '{"not_submitted": true}')
-
     [message] = environment.aws.messages(environment.inbox)
     assert (status, body["status"]) == (200, "READY")
     assert job.dataset.version_id in message
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        "",
-        "{",
-        "[]",
-        "{}",
-        '{"request_id": "a b"}',
-        '{"request_id": "a", "not_submitted": true}',
-        '{"requestid": "a"}',
-        '{"not_submitted": false}',
-    ],
-)
-def test_invalid_resolution_is_refused(environment: LambdaEnvironment, body: str) -> None:
-    job = environment.add_job(make_job(Status.SUBMIT_UNKNOWN))
+INVALID = [
+    *("retry " + body for body in ("[]", "{", '{"resume": 7}', '{"again": true}', "null", '"x"')),
+    *("resolve " + body for body in ("", "{", "[]", "{}", '{"requestid": "a"}')),
+    *("resolve " + body for body in ('{"request_id": "a b"}', '{"not_submitted": false}')),
+    'resolve {"request_id": "a", "not_submitted": true}',
+]
 
-    status, answer = act("resolve", body)
+
+@pytest.mark.parametrize("words", INVALID)
+def test_invalid_decision_is_refused(environment: LambdaEnvironment, words: str) -> None:
+    action, _, body = words.partition(" ")
+    retried = action == "retry"
+    job = environment.add_job(make_job(Status.FAILED if retried else Status.SUBMIT_UNKNOWN))
+
+    status, answer = act(action, body)
 
     assert (status, answer["error"]["code"]) == (400, "query_invalid")
-    assert environment.job(job.job_id) == job
+    assert "resume" in answer["error"]["message"] or not retried
+    assert environment.all_jobs() == (job,)
 
 
 @pytest.mark.promise("it can be operated")

@@ -46,7 +46,6 @@ def listing(**query: str) -> tuple[int, Any]:
 def test_newest_jobs_are_listed(jobs: list[Job]) -> None:
     """With the event's query and without any."""
     status, body = listing()
-
     assert asked(event("jobs_list")) == (200, {"jobs": list(map(public, jobs)), "next": None})
     assert (status, [job["job_id"] for job in body["jobs"]]) == (200, [job.job_id for job in jobs])
 
@@ -71,10 +70,8 @@ def test_pages_are_all_jobs(jobs: list[Job], limit: str) -> None:
 
 def test_jobs_of_one_state_are_listed(jobs: list[Job]) -> None:
     training = [job.job_id for job in jobs if job.status is Status.TRAINING]
-
     _, first = listing(status="TRAINING", limit="1")
     _, second = listing(status="TRAINING", limit="1", cursor=first["next"])
-
     assert [job["job_id"] for page in (first, second) for job in page["jobs"]] == training
 
 
@@ -94,7 +91,6 @@ def test_jobs_of_one_state_are_listed(jobs: list[Job]) -> None:
 )
 def test_invalid_query_names_its_part(query: dict[str, str], named: str) -> None:
     status, body = listing(**query)
-
     assert (status, body["error"]["code"]) == (400, "query_invalid")
     assert named in body["error"]["message"]
     assert "\n" not in body["error"]["message"]
@@ -103,9 +99,7 @@ def test_invalid_query_names_its_part(query: dict[str, str], named: str) -> None
 
 def test_cursor_of_another_list_is_refused(jobs: list[Job]) -> None:
     _, page = listing(limit="2")
-
     status, body = listing(limit="2", status=jobs[0].status, cursor=page["next"])
-
     assert (status, body["error"]["code"]) == (400, "query_invalid")
 
 
@@ -113,9 +107,7 @@ def test_cursor_of_another_list_is_refused(jobs: list[Job]) -> None:
 def test_job_is_shown_as_public(environment: LambdaEnvironment) -> None:
     """The API shows the public fields of a job, and not the addresses of its files at fal."""
     job = environment.add_job(make_job(Status.STORING))
-
     status, body = asked(event("job_item"))
-
     assert (status, body) == (200, public(job))
     assert "artifacts" not in body
 
@@ -123,7 +115,6 @@ def test_job_is_shown_as_public(environment: LambdaEnvironment) -> None:
 @pytest.mark.usefixtures("environment")
 def test_unknown_job_is_named() -> None:
     status, body = asked(event("job_item"))
-
     assert (status, body["error"]["code"]) == (404, "job_unknown")
     assert make_job().job_id in body["error"]["message"]
 
@@ -132,7 +123,6 @@ def test_unreadable_row_is_an_error(environment: LambdaEnvironment) -> None:
     """A row that cannot be read is an internal error, and not the caller's."""
     environment.add_job(make_job())
     environment.break_row(make_job().job_id, "many")
-
     for name in ("jobs_list", "job_item"):
         with pytest.raises(ValueError, match="images"):
             handler(event(name), Context())
@@ -153,7 +143,6 @@ def test_other_routes_are_not_served(
     jobs: list[Job], environment: LambdaEnvironment, method: str, path: str
 ) -> None:
     request = event("jobs_list") | {"httpMethod": method, "path": path, "resource": path}
-
     assert asked(request)[0] == 404
     assert environment.job("job-1") in jobs
 

@@ -36,9 +36,7 @@ def test_submission_is_logged_by_ids(
 ) -> None:
     """Every line and the trace of a submission name its job, and the last line its request at fal."""
     dataset = make_dataset(version_id=environment.drop())
-
     submit(queue_event(s3_event(dataset)), Context())
-
     job = environment.only_job()
     [received, sent] = lines(environment)
     assert {received["job_id"], sent["job_id"]} == {job.job_id}
@@ -46,9 +44,7 @@ def test_submission_is_logged_by_ids(
     assert dict(annotations) == {"job_id": job.job_id, "request_id": REQUEST_ID}
 
 
-def test_failure_names_its_own_job(
-    environment: LambdaEnvironment,
-) -> None:
+def test_failure_names_its_own_job(environment: LambdaEnvironment) -> None:
     known = environment.add_job(make_job(Status.SUCCEEDED))
     bodies = [{"job_id": known.job_id}, {"job_id": "no-job-0123456789"}, {}]
 
@@ -66,9 +62,7 @@ def test_next_invocation_names_no_job(environment: LambdaEnvironment) -> None:
     environment.add_job(make_job(Status.SUBMITTED))
     store(store_event(JOB), Context())
     lines(environment)
-
     reconcile(event("schedule"), Context())
-
     [line] = lines(environment)
     assert "job_id" not in line
 
@@ -81,21 +75,15 @@ def test_only_valid_job_ids_are_logged(
     environment: LambdaEnvironment, path: str, said: str | None
 ) -> None:
     environment.add_job(make_job(Status.SUBMITTED))
-
     jobs(job_event(path), Context())
-
     [line] = lines(environment)
     assert line.get("job_id") == said
 
 
-def test_refused_delivery_names_its_job(
-    environment: LambdaEnvironment,
-) -> None:
+def test_refused_delivery_names_its_job(environment: LambdaEnvironment) -> None:
     sent = event("webhook_forged")
     sent["pathParameters"] = {"job_id": JOB, "token": "x"}
     sent["path"] = f"/webhooks/fal/{JOB}/x"
-
     webhook(sent, Context())
-
     [line] = lines(environment)
     assert (line["message"], line["job_id"]) == ("delivery refused", JOB)

@@ -66,9 +66,7 @@ def test_late_job_is_asked_about(late: LambdaEnvironment) -> None:
 
 def test_training_job_is_left_alone(late: LambdaEnvironment) -> None:
     job = late.add_job(make_job(Status.SUBMITTED))
-
     round_done()
-
     assert late.job(job.job_id).status is Status.TRAINING
     assert late.aws.messages(late.results) == []
 
@@ -76,9 +74,7 @@ def test_training_job_is_left_alone(late: LambdaEnvironment) -> None:
 def test_status_check_concerns_one_job(environment: LambdaEnvironment) -> None:
     job = environment.add_job(make_job(Status.SUBMITTED))
     other = environment.add_job(make_job(Status.SUBMITTED, job_id="other-0000000000"))
-
     answer = handler({"schema_version": 1, "job_id": job.job_id}, Context())
-
     assert answer == {"job_id": job.job_id, "status": "TRAINING"}
     assert environment.job(job.job_id).status is Status.TRAINING
     assert environment.job(other.job_id) == other
@@ -90,7 +86,6 @@ def test_unanswered_status_check_is_counted(
 ) -> None:
     job = environment.add_job(make_job(Status.SUBMITTED))
     environment.internet.says["queue.fal.run"] = answer
-
     assert handler({"job_id": job.job_id}, Context()) == {"job_id": job.job_id, "status": None}
     assert environment.job(job.job_id) == job
     assert any(line.get("JobsUnanswered") == [1.0] for line in environment.output_lines())
@@ -98,7 +93,6 @@ def test_unanswered_status_check_is_counted(
 
 def test_job_in_time_is_left_alone(environment: LambdaEnvironment) -> None:
     job = environment.add_job(make_job(Status.SUBMITTED))
-
     assert round_done() == QUIET | {"open": 1}
     assert environment.job(job.job_id) == job
     assert environment.internet.requests == []
@@ -107,7 +101,6 @@ def test_job_in_time_is_left_alone(environment: LambdaEnvironment) -> None:
 def test_fal_outage_changes_nothing(late: LambdaEnvironment) -> None:
     job = late.add_job(make_job(Status.SUBMITTED))
     late.internet.says["queue.fal.run"] = httpx.Response(503)
-
     assert round_done() == QUIET | {"open": 1, "late": 1, "unanswered": 1}
     assert late.job(job.job_id) == job
 
@@ -133,9 +126,7 @@ def test_repeated_notice_submits_once(late: LambdaEnvironment) -> None:
 def test_dead_submission_is_never_sent(late: LambdaEnvironment) -> None:
     """A submission whose function died may have been paid, so it is marked and not sent again."""
     job = late.add_job(make_job(Status.SUBMITTING))
-
     round_done()
-
     assert late.job(job.job_id).status is Status.SUBMIT_UNKNOWN
     assert late.internet.posts == []
     assert "nothing is paid twice" in late.files()["ERROR.txt"].decode()
@@ -175,22 +166,10 @@ def test_lost_event_is_made_good(environment: LambdaEnvironment) -> None:
     """A dataset whose S3 event was lost is found in the bucket and taken in."""
     version = environment.drop()
     environment.clock.now = datetime.now(UTC) + timedelta(minutes=6)
-
     tally = round_done()
-
     [message] = environment.aws.messages(environment.inbox)
     assert tally == QUIET | {"swept": {"datasets": 1, "uploads": 0}}
     assert version in message
-
-
-def test_abandoned_upload_is_ended(environment: LambdaEnvironment) -> None:
-    environment.aws.s3.create_multipart_upload(Bucket="models", Key="x/lora.safetensors")
-    environment.clock.now = datetime.now(UTC) + timedelta(hours=2)
-
-    tally = round_done()
-
-    assert tally == QUIET | {"swept": {"datasets": 0, "uploads": 1}}
-    assert "Uploads" not in environment.aws.s3.list_multipart_uploads(Bucket="models")
 
 
 def test_larger_budget_releases_held_job(
@@ -208,23 +187,12 @@ def test_larger_budget_releases_held_job(
     assert job.dataset.version_id in message
 
 
-def test_one_message_wakes_the_queue(late: LambdaEnvironment) -> None:
-    jobs = [late.add_job(make_job(Status.READY, job_id=f"job-{number}")) for number in range(5)]
-
-    round_done()
-
-    assert len(late.aws.messages(late.inbox)) == 1
-    assert list(late.jobs.unfinished()) == jobs
-
-
 @pytest.mark.promise("never pay twice")
 def test_fal_list_settles_doubt(late: LambdaEnvironment) -> None:
     """A submission that was not answered is found in fal's own list of requests and not paid again."""
     job = late.add_job(make_job(Status.SUBMIT_UNKNOWN))
     url = f"https://datasets.s3.amazonaws.com/{job.dataset.key}?versionId=v1&X-Amz-Signature=x"
-    late.internet.listed = [
-        {"request_id": "request-1", "json_input": {"images_data_url": url}},
-    ]
+    late.internet.listed = [{"request_id": "request-1", "json_input": {"images_data_url": url}}]
 
     round_done()
 
@@ -238,9 +206,7 @@ def test_jobs_for_people_are_counted(late: LambdaEnvironment) -> None:
     late.add_job(make_job(Status.HELD, job_id="held-1"))
     late.add_job(make_job(Status.TRAINING, job_id="long-1"))
     late.clock.now = NOW + timedelta(hours=4)
-
     round_done()
-
     [counted] = [line for line in late.output_lines() if "_aws" in line]
     assert (counted["JobsHeld"], counted["JobsOverdue"]) == ([1.0], [1.0])
 

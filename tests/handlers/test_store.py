@@ -72,7 +72,6 @@ def test_unknown_job_comes_back_alone(environment: LambdaEnvironment) -> None:
 def test_bad_message_comes_back_alone(environment: LambdaEnvironment, job: Job, bad: str) -> None:
     batch = event("results_batch")
     batch["Records"][1]["body"] = bad
-
     assert failed(batch) == ids()[1:]
     assert environment.job(job.job_id).status is Status.SUCCEEDED
 
@@ -82,7 +81,6 @@ def test_repeated_message_fetches_nothing(
 ) -> None:
     failed(event("results_batch"))
     environment.internet.requests.clear()
-
     assert failed(event("results_batch")) == []
     assert environment.internet.requests == []
     assert {environment.job(each.job_id).status for each in (job, other)} == {Status.SUCCEEDED}
@@ -101,9 +99,7 @@ def test_interrupted_download_is_retried(
     first = failed(event("results_batch"))
     waiting = environment.job(job.job_id).status
     environment.internet.says.clear()
-
     second = failed(event("results_batch"))
-
     assert (first, waiting) == (ids(), Status.STORING)
     assert (second, environment.job(job.job_id).status) == ([], Status.SUCCEEDED)
 
@@ -154,18 +150,14 @@ def test_leased_job_is_left_alone(environment: LambdaEnvironment, job: Job, othe
     lease = Lease(owner="another", fence=1, until=environment.clock.now + timedelta(seconds=240))
     held = job.model_copy(update={"lease": lease, "version": job.version + 1})
     environment.jobs.replace(job, held)
-
     assert failed(event("results_batch")) == []
     assert environment.job(job.job_id) == held
     assert environment.job(other.job_id).status is Status.SUCCEEDED
 
 
-def test_missing_artifacts_are_read_from_fal(
-    environment: LambdaEnvironment,
-) -> None:
+def test_missing_artifacts_are_read_from_fal(environment: LambdaEnvironment) -> None:
     environment.add_job(make_job(Status.STORING, artifacts=()))
     environment.internet.status = {"status": "COMPLETED"}
-
     assert failed(event("results_batch")) == ids()[1:]
     assert environment.only_job().status is Status.SUCCEEDED
     assert set(environment.files()) >= {"lora.safetensors", "config.json"}

@@ -61,9 +61,7 @@ def test_dataset_in_inbox_is_submitted(environment: LambdaEnvironment) -> None:
 @pytest.mark.parametrize("versioned", ["with a version", ""])
 def test_bare_s3_event_is_handled(environment: LambdaEnvironment, versioned: str) -> None:
     version = environment.drop()
-
     answer = handled(notice(version if versioned else None))
-
     assert answer == {"batchItemFailures": []}
     assert environment.only_job().dataset.version_id == version
     assert len(environment.internet.posts) == 1
@@ -73,10 +71,8 @@ def test_bare_s3_event_is_handled(environment: LambdaEnvironment, versioned: str
 def test_same_event_again_pays_nothing(environment: LambdaEnvironment) -> None:
     """However often S3 sends the event of a dataset, one training is paid."""
     made = notice(environment.drop())
-
     for _ in range(3):
         assert handled(queue_event(made, made)) == {"batchItemFailures": []}
-
     assert len(environment.internet.posts) == 1
 
 
@@ -95,7 +91,6 @@ def test_s3_test_event_is_ignored(environment: LambdaEnvironment, request_: Requ
 def test_bad_message_comes_back_alone(environment: LambdaEnvironment, bad: object) -> None:
     """A message that cannot be read goes back to its queue and stops no other dataset."""
     answer = handled(queue_event(TEST_EVENT, bad, notice(environment.drop())))
-
     assert failed_messages(answer) == ["message-2"]
     assert environment.only_job().status is Status.SUBMITTED
 
@@ -148,7 +143,6 @@ def test_job_without_money_is_held(
     environment: LambdaEnvironment, monkeypatch: pytest.MonkeyPatch, name: str, code: str
 ) -> None:
     monkeypatch.setenv(name, "3.59")
-
     assert submitted(environment) == []
     job = environment.only_job()
     assert (job.status, job.problems[0].code) == (Status.HELD, code)
@@ -158,9 +152,7 @@ def test_job_without_money_is_held(
 
 def test_fal_price_is_reserved(environment: LambdaEnvironment) -> None:
     environment.internet.price = 0.003
-
     submitted(environment)
-
     assert environment.only_job().estimated_cost_usd == 4.5
     assert environment.jobs.account("2026-11").reserved_usd == 4.5
 
@@ -181,10 +173,7 @@ def test_copied_photos_wait_for_first(environment: LambdaEnvironment) -> None:
     assert failed_messages(handled(queue_event(made))) == []
 
     statuses = {job.dataset.key: job.status for job in environment.all_jobs()}
-    assert statuses == {
-        "portrait/ada.zip": Status.SUBMITTED,
-        "portrait/copy.zip": Status.RECEIVED,
-    }
+    assert statuses == {"portrait/ada.zip": Status.SUBMITTED, "portrait/copy.zip": Status.RECEIVED}
     assert len(environment.internet.posts) == 1
 
 
@@ -208,7 +197,6 @@ def test_unanswered_request_is_never_resent(environment: LambdaEnvironment) -> N
 def test_invalid_dataset_costs_nothing(environment: LambdaEnvironment) -> None:
     """A dataset that cannot train is rejected before fal hears of it, with what to do."""
     assert submitted(environment, images=3) == []
-
     assert environment.only_job().status is Status.REJECTED
     assert environment.internet.posts == []
     assert "20 to 50 are best" in environment.files()["ERROR.txt"].decode()
@@ -217,7 +205,6 @@ def test_invalid_dataset_costs_nothing(environment: LambdaEnvironment) -> None:
 
 def test_without_fal_key_job_waits(environment: LambdaEnvironment) -> None:
     environment.aws.empty(environment.fal_key)
-
     assert submitted(environment) == []
     assert environment.only_job().status is Status.READY
     assert environment.internet.posts == []

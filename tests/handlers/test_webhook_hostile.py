@@ -74,7 +74,6 @@ def test_odd_signed_delivery_is_accepted(environment: LambdaEnvironment, case: s
     """A delivery that fal signed is taken in, however odd its payload is."""
     status, error, payload = SIGNED[case]
     how = {} if status == "OK" else {"status": status, "error": error}
-
     assert status_of(environment, webhook_body(**how, payload=payload)) == 200
 
 

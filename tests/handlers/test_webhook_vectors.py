@@ -127,7 +127,6 @@ def test_wycheproof_has_rfc_8032_keys(wycheproof: list[dict[str, Any]]) -> None:
     # Its keys sign real deliveries in our own vectors ("RFC 8032 keys"), with nothing replaced.
     known = {base64.urlsafe_b64decode(group["publicKeyJwk"]["x"] + "=") for group in wycheproof}
     keys = {bytes(SigningKey(bytes.fromhex(secret)).verify_key) for secret in RFC_8032.values()}
-
     assert len(keys) == 5
     assert keys - known == {bytes.fromhex(SHA_ABC["key"])}
 

@@ -1,7 +1,8 @@
-"""Mails, the dashboard and the metrics of template.yaml: what is counted, drawn and written is the same."""
+"""What is counted, drawn, written and mailed is the same; each alarm rings in time, as CloudWatch evaluates it."""
 
 import json
 import re
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from lora_drop.jobs.events import DETAIL_TYPE, SOURCE, StatusChange
 from lora_drop.jobs.status import Status
 from lora_drop.observability import OUTCOMES, Metric
 from lora_drop.services.record import SETTLED_AFTER
-from tests.support.template import TEMPLATE, of_type, properties, template
+from tests.support.template import TEMPLATE, of_type, properties, target, template
 
+type Samples = Sequence[tuple[float, float]]  # minutes since the beginning, and a value
 FUNCTIONS = ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Forget")
 RESOURCES: dict[str, dict[str, Any]] = template()["Resources"]
 ALARMS = of_type("AWS::CloudWatch::Alarm")
@@ -24,10 +26,7 @@ MAILED: dict[str, tuple[str, str, str, Any]] = {
         *("AlarmsAreMailed", "AlarmEmail", "cloudwatch.amazonaws.com"),
         {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
     ),
-    "JobTopic": (
-        *("JobsAreMailed", "JobEmail", "events.amazonaws.com"),
-        None,
-    ),
+    "JobTopic": ("JobsAreMailed", "JobEmail", "events.amazonaws.com", None),
 }
 
 
@@ -63,7 +62,6 @@ def test_mails_go_to_named_addresses(name: str) -> None:
 @pytest.mark.parametrize(("value", "good"), [("", True), ("a@b.example", True), ("nobody", False)])
 def test_address_is_empty_or_valid(name: str, value: str, *, good: bool) -> None:
     pattern = template()["Parameters"][name]["AllowedPattern"]
-
     assert bool(re.fullmatch(pattern, value)) is good
 
 
@@ -127,7 +125,6 @@ def test_erasure_outwaits_every_function(patience: timedelta) -> None:
     """When the last look of an erasure comes, every function that has read the job has ended."""
     all_of_them = template()["Globals"]["Function"]
     slowest = max({**all_of_them, **properties(f"{name}Function")}["Timeout"] for name in FUNCTIONS)
-
     assert patience.total_seconds() >= slowest + 60
 
 
@@ -142,9 +139,6 @@ def test_functions_use_known_metrics() -> None:
         "outcome",
     }
     assert used == set(Metric.__members__)
-
-
-def test_every_end_has_a_metric() -> None:
     assert set(OUTCOMES) == {status for status in Status if status.terminal}
 
 
@@ -152,7 +146,154 @@ def test_watched_metrics_are_counted() -> None:
     text = TEMPLATE.read_text()
     alarms = re.findall(r"Namespace: LoraDrop\n\s+MetricName: (\w+)", text)
     drawn = re.findall(r'\["LoraDrop", ?"(\w+)"', text)
-
     assert alarms
     assert drawn
     assert {*alarms, *drawn} <= set(Metric)
+
+
+STATISTICS: dict[str, Callable[..., float]] = {"Sum": sum, "Maximum": max, "SampleCount": len}
+COMPARISONS: dict[str, Callable[[float, float], bool]] = {
+    "GreaterThanOrEqualToThreshold": lambda value, threshold: value >= threshold,
+    "LessThanThreshold": lambda value, threshold: value < threshold,
+}
+HOURS = 3
+AN_HOUR = 60.0  # minutes, for which fal keeps a result
+
+
+def every(minutes: float, *values: float) -> Samples:
+    """A value after each so many minutes, for as long as there are any, the last one again and again."""
+    number = int(HOURS * 60 // minutes)
+    return [(at * minutes, values[min(at, len(values) - 1)]) for at in range(number)]
+
+
+def rings_at(alarm: dict[str, Any], samples: Samples) -> float | None:
+    """After how many minutes it rings; None for never ("Evaluating an alarm" in CloudWatch's guide)."""
+    period, periods = alarm["Period"] / 60, alarm["EvaluationPeriods"]
+    enough = alarm.get("DatapointsToAlarm", periods)
+    breaching = [
+        _breaches(alarm, _within(samples, at * period, period))
+        for at in range(int(HOURS * 60 // period))
+    ]
+    for end in range(periods, len(breaching) + 1):
+        if sum(breaching[end - periods : end]) >= enough:
+            return float(end * period)
+    return None
+
+
+def _within(samples: Samples, begin: float, period: float) -> list[float]:
+    return [value for at, value in samples if begin <= at < begin + period]
+
+
+def _breaches(alarm: dict[str, Any], values: list[float]) -> bool:
+    if not values:
+        return bool(alarm["TreatMissingData"] == "breaching")
+    found = STATISTICS[alarm["Statistic"]](values)
+    return COMPARISONS[alarm["ComparisonOperator"]](found, alarm["Threshold"])
+
+
+def _for(names: Iterable[str], *case: object) -> dict[str, tuple[object, ...]]:
+    return dict.fromkeys((f"{name}Alarm" for name in names), case)
+
+
+# What each rings for, and what it does not, and within how many minutes it has to ring. Dead letters
+# are counted by SQS every minute, a round counts every five, errors are counted as they come.
+ONCE, NEVER = every(1000, 1), every(1, 0)
+CASES: dict[str, tuple[Any, ...]] = {
+    **_for(["InboxDeadLetters", "ResultsDeadLetters"], every(1, 0, 0, 1), NEVER, 10),
+    **_for(["SubmissionInDoubt", "JobOverdue"], every(5, 0, 1), every(5, 0), 15),
+    **_for(["JobHeld"], every(5, 1, 0, 1, 1), every(5, 0), 15),
+    **_for(["RoundsFailing"], every(5, 1), [(0, 1), (5, 1)], 30),
+    **_for(["RoundsMissing"], [(1, 0)], every(10, 0), 45),
+    # Lambda gives a message back after 30 minutes to submit, after 18 to store.
+    **_for(["SubmitFailing", "DatasetsFailing"], every(30, 1), ONCE, AN_HOUR),
+    **_for(["StoreFailing", "ResultsFailing"], every(18, 1), ONCE, AN_HOUR - 15),
+    **_for(["WebhookFailing", "JobsApiFailing"], every(2, 1), ONCE, 15),
+    **_for(["ForgetFailing"], every(15, 1), ONCE, AN_HOUR),
+    **_for([f"{name}Throttled" for name in FUNCTIONS], every(1, 7), ONCE, 15),
+    **_for(["BudgetNearlySpent"], every(5, 80), every(5, 79.9), 15),
+    **_for(["DeliveriesRefused"], every(10, 1), every(20, 1), AN_HOUR),
+    **_for(["JobTooOld"], every(5, 86_400), every(5, 86_399), 15),
+    **_for(["EventsUntold"], every(5, 3), [(0, 3), (5, 3)], 30),
+    **_for(["ErasureOpen"], every(15, 86_400), every(15, 86_399), 15),
+}
+
+
+def test_held_job_rings_once() -> None:
+    """A job that is tried once more each hour, and is not held for a moment, rings its alarm once."""
+    alarm, vain = ALARMS["JobHeldAlarm"], [*[(at * 5.0, 1.0) for at in range(11)], (55.0, 0.0)]
+    hours = [(60.0 * hour + at, value) for hour in range(HOURS) for at, value in vain]
+    period = alarm["Period"] / 60
+    ends = range(int(HOURS * 60 // period))
+
+    assert all(_breaches(alarm, _within(hours, at * period, period)) for at in ends)
+
+
+def test_every_alarm_has_a_case() -> None:
+    assert sorted(CASES) == sorted(ALARMS)
+
+
+@pytest.mark.promise("it can be operated")
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_alarm_rings_in_time(name: str) -> None:
+    """Each alarm rings for its own trouble while there is time to act."""
+    rung = rings_at(ALARMS[name], CASES[name][0])
+    assert rung is not None
+    assert rung <= CASES[name][2]
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_alarm_ignores_less(name: str) -> None:
+    assert rings_at(ALARMS[name], CASES[name][1]) is None
+    if name != "RoundsMissingAlarm":
+        assert rings_at(ALARMS[name], []) is None
+
+
+def watched(metric: str) -> set[str]:
+    """The functions that an alarm watches by this metric of Lambda's."""
+    return {
+        alarm["Dimensions"][0]["Value"]["Ref"]
+        for alarm in ALARMS.values()
+        if (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", metric)
+    }
+
+
+@pytest.mark.parametrize("metric", ["Errors", "Throttles"])
+def test_each_function_has_its_alarms(metric: str) -> None:
+    assert watched(metric) == {f"{name}Function" for name in FUNCTIONS}
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        *(Metric.SUBMISSIONS_IN_DOUBT, Metric.JOBS_OVERDUE, Metric.JOBS_HELD, Metric.JOBS_OPEN),
+        *(Metric.OLDEST_JOB_SECONDS, Metric.BUDGET_PERCENT, Metric.DELIVERY_REFUSED),
+        *(Metric.EVENTS_UNTOLD, Metric.OLDEST_ERASURE_SECONDS),
+    ],
+)
+def test_metric_has_one_alarm(metric: Metric) -> None:
+    assert len([each for each in ALARMS.values() if each["MetricName"] == metric]) == 1
+
+
+def test_stacks_are_counted_apart() -> None:
+    """Two stacks of one account never count for each other."""
+    stack = {"Ref": "AWS::StackName"}
+    ours = [alarm for alarm in ALARMS.values() if alarm["Namespace"] == "LoraDrop"]
+    assert all(alarm["Dimensions"] == [{"Name": "service", "Value": stack}] for alarm in ours)
+    variables = template()["Globals"]["Function"]["Environment"]["Variables"]
+    assert variables["POWERTOOLS_SERVICE_NAME"] == stack
+    assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "LoraDrop"
+
+
+@pytest.mark.promise("never get stuck")
+def test_dead_letters_ring_an_alarm() -> None:
+    """Every dead letter rings an alarm that says how to redrive it."""
+    queues = [each for each in of_type("AWS::SQS::Queue").values() if "RedrivePolicy" in each]
+    dead = {target(each["RedrivePolicy"]["deadLetterTargetArn"]) for each in queues}
+    alarms = [alarm for alarm in ALARMS.values() if alarm.get("Namespace") == "AWS/SQS"]
+    watched = {target(alarm["Dimensions"][0]["Value"]) for alarm in alarms}
+
+    assert watched == dead == {"InboxDeadLetters", "ResultsDeadLetters"}
+    for alarm in alarms:
+        assert alarm["Threshold"] == 1
+        assert alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
+        assert "lora-drop redrive" in alarm["AlarmDescription"]

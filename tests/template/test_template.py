@@ -1,4 +1,4 @@
-"""What template.yaml promises, resource by resource."""
+"""What template.yaml promises, resource by resource: no list of names but the template's, except of functions."""
 
 import json
 import re
@@ -10,14 +10,21 @@ from typing import Any
 import pytest
 
 from lora_drop import settings
+from lora_drop.adapters.s3_results import EXPIRES
 from lora_drop.fal.trainers.table import DEFAULT, TRAINERS
 from tests.security.iam.policies import functions
-from tests.support.template import of_type, properties, template
+from tests.support.template import of_type, properties, target, template
 
-FUNCTION = "AWS::Serverless::Function"
 NAMES = ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Forget")
 # Read by Powertools, boto3 and httpx themselves.
 OF_LIBRARIES = re.compile(r"POWERTOOLS_\w+|AWS_ENDPOINT_URL|SSL_CERT_FILE|FAL_(QUEUE_)?RUN_HOST")
+
+
+PARAMETERS: dict[str, Any] = template()["Parameters"]
+NUMBERS = [name for name, each in PARAMETERS.items() if each["Type"] == "Number"]
+ALL = ("/*", "*")
+BUCKETS, QUEUES = of_type("AWS::S3::Bucket"), of_type("AWS::SQS::Queue")
+SECRETS, ALARMS = of_type("AWS::SecretsManager::Secret"), of_type("AWS::CloudWatch::Alarm")
 
 
 def environment_of(name: str) -> dict[str, Any]:
@@ -27,12 +34,11 @@ def environment_of(name: str) -> dict[str, Any]:
 
 
 def test_there_are_six_functions() -> None:
-    assert set(of_type(FUNCTION)) == {f"{name}Function" for name in NAMES}
+    assert set(functions()) == {f"{name}Function" for name in NAMES}
 
 
 def test_every_trainer_can_be_chosen() -> None:
     parameter = template()["Parameters"]["FalApplication"]
-
     assert parameter["AllowedValues"] == list(TRAINERS)
     assert parameter["Default"] == DEFAULT.application
     assert "FalApplication" in template()["Outputs"]
@@ -40,8 +46,7 @@ def test_every_trainer_can_be_chosen() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_handler_can_be_imported(name: str) -> None:
-    module, _, function = of_type(FUNCTION)[f"{name}Function"]["Handler"].rpartition(".")
-
+    module, _, function = properties(f"{name}Function")["Handler"].rpartition(".")
     assert callable(getattr(import_module(module), function))
 
 
@@ -50,9 +55,7 @@ def test_function_gets_its_settings(name: str) -> None:
     """A function gets every setting that it reads, and no other."""
     model = getattr(settings, f"{name}Settings")
     known = {field.upper(): info.is_required() for field, info in model.model_fields.items()}
-
     given = environment_of(name)
-
     assert {setting for setting, required in known.items() if required} <= set(given)
     assert [each for each in given if each not in known and not OF_LIBRARIES.fullmatch(each)] == []
 
@@ -82,42 +85,14 @@ def test_limits_are_the_same_everywhere() -> None:
 def test_late_jobs_precede_fal_expiry() -> None:
     """A late job is asked about long before fal deletes its result after an hour."""
     late = template()["Parameters"]["LateAfterSeconds"]
-
     assert late["Default"] <= late["MaxValue"] <= 3600 / 2
-
-
-@pytest.mark.promise("nothing leaks")
-def test_only_the_webhook_is_open() -> None:
-    """Only the webhook can be called without AWS credentials."""
-    api = of_type("AWS::Serverless::Api")["Api"]
-    routes = {
-        event["Properties"]["Path"]: event["Properties"].get("Auth")
-        for function in of_type(FUNCTION).values()
-        for event in function.get("Events", {}).values()
-        if event["Type"] == "Api"
-    }
-
-    assert api["Auth"]["DefaultAuthorizer"] == "AWS_IAM"
-    assert [path for path, auth in routes.items() if auth] == ["/webhooks/fal/{job_id}/{token}"]
-
-
-def test_traces_hold_no_webhook_path() -> None:
-    # API Gateway notes the whole path, and fal's ends with the job's token.
-    assert of_type("AWS::Serverless::Api")["Api"]["TracingEnabled"] is False
-    assert template()["Globals"]["Function"]["Tracing"] == "Active"
 
 
 def test_parameters_are_used_and_explained() -> None:
     used = json.dumps([template()[part] for part in ("Conditions", "Globals", "Resources")])
-
     for name, parameter in template()["Parameters"].items():
         assert f'{{"Ref": "{name}"}}' in used
         assert parameter["Description"].endswith((".", "pem."))
-
-
-PARAMETERS: dict[str, Any] = template()["Parameters"]
-NUMBERS = [name for name, each in PARAMETERS.items() if each["Type"] == "Number"]
-ALL = ("/*", "*")
 
 
 def throttles() -> dict[tuple[str, str], tuple[int, int]]:
@@ -131,39 +106,28 @@ def throttles() -> dict[tuple[str, str], tuple[int, int]]:
     }
 
 
-def open_routes() -> list[tuple[str, str]]:
-    """The routes that anybody may call, in the form of a method's settings: ``/`` is ``~1`` there."""
-    routes = [
-        event["Properties"]
-        for function in functions().values()
-        for event in function.get("Events", {}).values()
-        if event["Type"] == "Api" and event["Properties"].get("Auth")
-    ]
-    return [("/" + each["Path"].replace("/", "~1"), each["Method"]) for each in routes]
-
-
-def test_every_method_is_throttled() -> None:
-    assert throttles()[ALL] == (50, 100)
-
-
-def test_open_route_is_throttled_harder() -> None:
-    assert len(open_routes()) == 1
-    for route in open_routes():
-        assert throttles()[route] < throttles()[ALL]
-
-
-def test_api_logs_no_body() -> None:
-    for method in properties("Api")["MethodSettings"]:
-        assert not {"DataTraceEnabled", "LoggingLevel"} & method.keys()
-    # The path of a delivery holds its job's token.
-    assert "AccessLogSetting" not in properties("Api")
-
-
-def test_api_needs_credentials() -> None:
+@pytest.mark.promise("nothing leaks")
+def test_only_the_webhook_is_open() -> None:
+    """Only the webhook can be called without AWS credentials."""
     auth = properties("Api")["Auth"]
+    events = [each for one in functions().values() for each in one.get("Events", {}).values()]
+    routes = [each["Properties"] for each in events if each["Type"] == "Api"]
+    [route] = [each for each in routes if each.get("Auth")]
 
     assert (auth["DefaultAuthorizer"], auth["InvokeRole"]) == ("AWS_IAM", "NONE")
     assert "Cors" not in properties("Api")
+    assert route["Path"] == "/webhooks/fal/{job_id}/{token}"
+    # It is throttled harder than all methods; in a method's settings `/` is `~1`.
+    assert throttles()[ALL] == (50, 100)
+    assert throttles()["/" + route["Path"].replace("/", "~1"), route["Method"]] < throttles()[ALL]
+
+
+def test_api_logs_no_body_nor_path() -> None:
+    for method in properties("Api")["MethodSettings"]:
+        assert not {"DataTraceEnabled", "LoggingLevel"} & method.keys()
+    # The path of a delivery holds its job's token, and API Gateway notes the whole path in a trace.
+    assert "AccessLogSetting" not in properties("Api")
+    assert properties("Api")["TracingEnabled"] is False
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -171,7 +135,6 @@ def test_number_default_is_in_range(name: str) -> None:
     parameter = PARAMETERS[name]
     allowed = parameter.get("AllowedValues", [parameter["Default"]])
     least = parameter.get("MinValue", min(allowed))
-
     assert parameter["Default"] in allowed
     assert least <= parameter["Default"] <= parameter.get("MaxValue", parameter["Default"])
 
@@ -189,3 +152,122 @@ def test_environment_overrides_are_allowed(root: Path) -> None:
     for name, value in given:
         allowed = [str(each) for each in PARAMETERS[name].get("AllowedValues", [value])]
         assert value in allowed
+
+
+each_bucket = pytest.mark.parametrize("bucket", BUCKETS)
+
+
+def rules_of(bucket: str) -> list[dict[str, Any]]:
+    rules: list[dict[str, Any]] = BUCKETS[bucket]["LifecycleConfiguration"]["Rules"]
+    assert {rule["Status"] for rule in rules} == {"Enabled"}
+    return rules
+
+
+def values(rules: list[dict[str, Any]], name: str) -> list[Any]:
+    """The values of this property, of the rules that have it."""
+    return [rule[name] for rule in rules if name in rule]
+
+
+@pytest.mark.promise("nothing leaks")
+@each_bucket
+def test_bucket_is_private(bucket: str) -> None:
+    """A bucket is closed to the public, encrypted, the account's alone, and reached by TLS only."""
+    has = BUCKETS[bucket]
+    assert has["PublicAccessBlockConfiguration"] == dict.fromkeys(
+        ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"], True
+    )
+    assert has["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    [rule] = has["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] in ("AES256", "aws:kms")
+
+    policies = of_type("AWS::S3::BucketPolicy").values()
+    [policy] = [each for each in policies if each["Bucket"] == {"Ref": bucket}]
+    [denied] = policy["PolicyDocument"]["Statement"]
+    arn = f"arn:${{AWS::Partition}}:s3:::${{{bucket}}}"
+    assert denied["Resource"] == [{"Fn::Sub": arn}, {"Fn::Sub": f"{arn}/*"}]
+    assert (denied["Effect"], denied["Principal"], denied["Action"]) == ("Deny", "*", "s3:*")
+    assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+@pytest.mark.promise("never lose a result")
+@each_bucket
+def test_bucket_survives_mistakes(bucket: str) -> None:
+    """A bucket is versioned and outlives its stack; old versions, markers and parts do not stay for ever."""
+    resource = template()["Resources"][bucket]
+    assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+    assert BUCKETS[bucket]["VersioningConfiguration"] == {"Status": "Enabled"}
+
+    rules = rules_of(bucket)
+    everywhere = [rule for rule in rules if "TagFilters" not in rule]
+    [old] = values(everywhere, "NoncurrentVersionExpiration")
+    assert 1 <= old["NoncurrentDays"] <= 30
+    assert values(rules, "AbortIncompleteMultipartUpload") == [{"DaysAfterInitiation": 1}]
+    # S3: it "cannot be specified with Days or Date in a Lifecycle Expiration Policy".
+    [rule] = [rule for rule in rules if "ExpiredObjectDeleteMarker" in rule]
+    assert set(rule) == {"Id", "Status", "ExpiredObjectDeleteMarker"}
+    assert rule["ExpiredObjectDeleteMarker"] is True
+
+
+def test_datasets_expire_as_configured() -> None:
+    """A dataset is kept longer than a job can be held: until the month turns, and four weeks for a retry."""
+    days = [{"Ref": "DatasetRetentionDays"}]
+    assert values(rules_of("DatasetsBucket"), "ExpirationInDays") == days
+    assert PARAMETERS["DatasetRetentionDays"]["Default"] >= 31 + 28
+
+
+@pytest.mark.promise("never lose a result")
+def test_only_photo_copies_expire() -> None:
+    """Of the results only the files that show photos expire, and as soon as the dataset."""
+    [rule] = [rule for rule in rules_of("ModelsBucket") if "ExpirationInDays" in rule]
+    [dataset] = [rule for rule in rules_of("DatasetsBucket") if "ExpirationInDays" in rule]
+    key, value = EXPIRES
+    assert rule["ExpirationInDays"] == {"Ref": "DatasetRetentionDays"}
+    assert rule["TagFilters"] == [{"Key": key, "Value": value}]
+    assert rule["NoncurrentVersionExpiration"] == dataset["NoncurrentVersionExpiration"]
+
+
+def test_table_is_backed_up() -> None:
+    """The table is backed up, encrypted and not deleted by mistake."""
+    [table] = of_type("AWS::DynamoDB::Table").values()
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["SSESpecification"] == {"SSEEnabled": True}
+    assert table["DeletionProtectionEnabled"] == {"Ref": "DeletionProtection"}
+    assert PARAMETERS["DeletionProtection"]["Default"] == "true"
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_template_holds_no_secret(secret: str) -> None:
+    assert "SecretString" not in SECRETS[secret]
+
+
+@pytest.mark.promise("never get stuck")
+@pytest.mark.parametrize("queue", QUEUES)
+def test_queue_ends_in_dead_letters(queue: str) -> None:
+    """A queue tries a message at least five times, keeps it 14 days, and its dead letters ring an alarm."""
+    has = QUEUES[queue]
+    ends = {
+        target(each["deadLetterTargetArn"]) for each in values([*QUEUES.values()], "RedrivePolicy")
+    }
+    watched = {
+        target(alarm["Dimensions"][0]["Value"])
+        for alarm in ALARMS.values()
+        if alarm.get("MetricName") == "ApproximateNumberOfMessagesVisible"
+    }
+    assert has["SqsManagedSseEnabled"] is True
+    assert has["MessageRetentionPeriod"] == 14 * 24 * 3600
+    assert ("RedrivePolicy" in has) is (queue not in ends)
+    assert ends <= QUEUES.keys()
+    assert has.get("RedrivePolicy", {"maxReceiveCount": 5})["maxReceiveCount"] >= 5
+    assert "RedrivePolicy" in has or queue in watched
+
+
+def test_inbox_accepts_its_bucket_only() -> None:
+    [policy] = of_type("AWS::SQS::QueuePolicy").values()
+    [allowed] = policy["PolicyDocument"]["Statement"]
+
+    assert [target(queue) for queue in policy["Queues"]] == ["InboxQueue"]
+    assert allowed["Principal"] == {"Service": "s3.amazonaws.com"}
+    assert allowed["Action"] == "sqs:SendMessage"
+    assert allowed["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+    source = allowed["Condition"]["ArnEquals"]["aws:SourceArn"]["Fn::Sub"]
+    assert source.endswith(BUCKETS["DatasetsBucket"]["BucketName"]["Fn::Sub"])

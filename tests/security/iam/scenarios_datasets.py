@@ -26,9 +26,7 @@ MIB = 1024**2
 
 @scenario
 def a_dataset_becomes_a_lora(harness: Harness) -> None:
-    """The main way through the functions, with every file at its end."""
     job = trained(harness)
-
     assert job.status is Status.SUCCEEDED
     assert [file.name for file in job.files] == ["lora.safetensors", "config.json"]
     assert set(harness.environment.files()) > {"lora.safetensors", "status.json", "report.html"}
@@ -40,7 +38,6 @@ def fal_fetches_the_uploaded_version(harness: Harness) -> None:
     """The presigned address works by the rights of the role that signed it."""
     version = harness.drop()
     harness.deliver(SUBMIT)
-
     place = {"Bucket": "datasets", "Key": "portrait/ada.zip", "VersionId": version}
     dropped = harness.environment.aws.s3.get_object(**place)["Body"].read()  # type: ignore[arg-type]  # literals
     assert harness.fetched(sent_url(harness)) == dropped
@@ -51,7 +48,6 @@ def fal_fetches_the_clean_copy_which_expires(harness: Harness) -> None:
     """The clean copy is in the models bucket, tagged as its lifecycle wants it."""
     nested = {f"album/{number}.jpg": make_jpeg(number) for number in range(12)}
     job = harness.submitted(images=0, members={**nested, "loose.jpg": make_jpeg(99)})
-
     assert harness.fetched(sent_url(harness)).startswith(b"PK")
     for name in ("dataset.zip", "report.html"):
         tags = harness.environment.aws.s3.get_object_tagging(Bucket="models", Key=job.prefix + name)
@@ -73,7 +69,6 @@ def a_clean_copy_that_breaks_off_leaves_nothing_behind(harness: Harness) -> None
         patch.setattr(SubmitBootstrap, "pictures", FailingPictures())
         photos = {**large, "last.jpg": with_exif(99)}
         job = harness.submitted(images=0, members=photos, compression=zipfile.ZIP_STORED)
-
     assert (job.status, job.problems[0].code) == (Status.REJECTED, "image_damaged")
     assert "Uploads" not in harness.environment.aws.s3.list_multipart_uploads(Bucket="models")
 
@@ -84,7 +79,6 @@ def a_deleted_dataset_is_reported(harness: Harness) -> None:
     harness.drop()
     harness.environment.aws.s3.delete_object(Bucket="datasets", Key="portrait/ada.zip")
     assert harness.deliver(SUBMIT) == []
-
     assert harness.environment.only_job().problems[0].code == "dataset_missing"
     assert "ERROR.txt" in harness.environment.files()
 
@@ -95,7 +89,6 @@ def a_duplicate_gets_the_earlier_files(harness: Harness) -> None:
     trained(harness)
     harness.environment.clock.now += timedelta(seconds=1)
     second = harness.submitted(key="portrait/same.zip")
-
     assert (second.status, len(harness.environment.internet.posts)) == (Status.SUCCEEDED, 1)
     placed = harness.environment.aws.s3.get_object(Bucket="models", Key=second.prefix + "job.json")
     assert json.load(placed["Body"])["job_id"] == second.job_id
@@ -108,13 +101,11 @@ def a_duplicate_of_a_lost_lora_is_trained(harness: Harness) -> None:
     harness.environment.aws.s3.delete_object(Bucket="models", Key=first.files[0].key)
     harness.environment.clock.now += timedelta(seconds=1)
     second = harness.submitted(key="portrait/same.zip")
-
     assert (second.status, len(harness.environment.internet.posts)) == (Status.SUBMITTED, 2)
 
 
 @scenario
 def a_held_job_goes_on_once_it_is_approved(harness: Harness) -> None:
-    """The error file comes and goes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MAX_JOB_USD", "1")
         held = harness.submitted()
@@ -158,12 +149,10 @@ class SlowPictures(BlindPictures):
 
 @scenario
 def a_long_check_leaves_the_sending_to_the_next_run(harness: Harness) -> None:
-    """By a message into its own inbox."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SubmitBootstrap, "pictures", SlowPictures(harness.environment.clock))
         assert harness.submitted().status is Status.READY
     assert harness.deliver(SUBMIT) == []
-
     assert harness.environment.only_job().status is Status.SUBMITTED
 
 

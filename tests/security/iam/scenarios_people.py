@@ -24,9 +24,7 @@ KEY = "portrait/zoe.zip"
 
 @scenario
 def jobs_are_listed_and_shown(harness: Harness) -> None:
-    """By time, by state and one by one."""
     job = harness.environment.add_job(make_job(Status.TRAINING))
-
     assert len(harness.asked("GET", "/jobs")["jobs"]) == 1
     assert len(harness.asked("GET", "/jobs", status="TRAINING")["jobs"]) == 1
     assert harness.asked("GET", f"/jobs/{job.job_id}")["status"] == "TRAINING"
@@ -50,39 +48,31 @@ def a_training_is_cancelled_and_the_next_one_sent(harness: Harness) -> None:
 
 @scenario
 def a_waiting_job_is_cancelled(harness: Harness) -> None:
-    """It leaves the queue."""
     harness.environment.add_job(make_job(Status.READY))
-
     assert harness.asked("POST", f"/jobs/{JOB_ID}/cancel")["status"] == "CANCELLED"
     assert harness.environment.jobs.next_waiting() is None
 
 
 @scenario
 def a_person_lets_a_held_job_go_on(harness: Harness) -> None:
-    """Nothing is in its way any more."""
     with_error_file(harness, harness.environment.add_job(make_job(Status.HELD)))
-
     assert harness.asked("POST", f"/jobs/{JOB_ID}/approve")["status"] == "READY"
     assert "ERROR.txt" not in harness.environment.files()
 
 
 @scenario
 def what_fal_delivered_is_replayed(harness: Harness) -> None:
-    """From where it was kept."""
     job = harness.environment.add_job(make_job(Status.EXPIRED))
     raw = RawDelivery(signed(webhook_body()), webhook_body())
     S3Deliveries(harness.environment.aws.s3, "models").keep(job, raw, sent_at=NOW)
-
     assert harness.asked("POST", f"/jobs/{JOB_ID}/replay")["status"] == "STORING"
     assert len(harness.waiting("ResultsQueue")) == 1
 
 
 @scenario
 def dead_letters_are_sent_back(harness: Harness) -> None:
-    """Of both queues."""
     for queue in (harness.environment.dead_inbox, harness.environment.dead_results):
         harness.environment.aws.sqs.send_message(QueueUrl=queue, MessageBody="x")
-
     assert harness.asked("POST", "/redrive") == {"moved": {"inbox": 1, "results": 1}}
     assert harness.waiting("InboxQueue") == harness.waiting("ResultsQueue") == ["x"]
     assert harness.waiting("InboxDeadLetters") == harness.waiting("ResultsDeadLetters") == []
@@ -90,36 +80,28 @@ def dead_letters_are_sent_back(harness: Harness) -> None:
 
 @scenario
 def events_of_a_new_dataset_are_published(harness: Harness) -> None:
-    """From its coming to its submission."""
     assert harness.submitted().status is Status.SUBMITTED
-
     assert outbox(harness) == {}
 
 
 @scenario
 def events_of_a_delivery_are_published(harness: Harness) -> None:
-    """The result is there, and an event says so."""
     harness.environment.add_job(make_job(Status.SUBMITTED))
     delivered(harness, JOB_ID)
-
     assert outbox(harness) == {}
 
 
 @scenario
 def events_of_a_stored_result_are_published(harness: Harness) -> None:
-    """The event that most wait for."""
     harness.environment.add_job(make_job(Status.STORING))
     stored(harness)
-
     assert outbox(harness) == {}
 
 
 @scenario
 def events_of_a_decision_are_published(harness: Harness) -> None:
-    """A job that is stopped is one that has ended."""
     job = harness.environment.add_job(make_job(Status.READY))
     harness.asked("POST", f"/jobs/{job.job_id}/cancel")
-
     assert outbox(harness) == {}
 
 
@@ -129,7 +111,6 @@ def unpublished_events_are_published_by_the_round(harness: Harness) -> None:
     job = harness.environment.add_job(make_job(Status.SUBMITTED))
     assert outbox(harness) == {job.job_id: job.version}
     later(harness)
-
     assert outbox(harness) == {}
 
 
@@ -142,7 +123,6 @@ def outbox(harness: Harness) -> dict[str, int]:
 def a_job_is_forgotten_with_every_version_of_its_files(harness: Harness) -> None:
     """In both buckets, and at fal; what is left is the proof."""
     job = ended(harness)
-
     assert forgotten(harness, job)["done"] is False
     assert left(harness) == []
     assert [each.method for each in harness.environment.internet.requests] == ["DELETE"]
@@ -152,11 +132,9 @@ def a_job_is_forgotten_with_every_version_of_its_files(harness: Harness) -> None
 
 @scenario
 def a_preview_names_the_jobs_to_forget(harness: Harness) -> None:
-    """They stay."""
     job = ended(harness)
     duplicate = make_job(Status.CANCELLED, job_id="duplicate-0000000000", duplicate_of=job.job_id)
     harness.environment.add_job(duplicate)
-
     found = forgotten(harness, job, family=True, look=True)["jobs"]
     assert [each["job_id"] for each in found] == [job.job_id, duplicate.job_id]
     assert len(harness.environment.all_jobs()) == 2
@@ -167,7 +145,6 @@ def a_begun_erasure_is_finished(harness: Harness) -> None:
     """By the schedule, without another request."""
     forgotten(harness, ended(harness))
     harness.environment.clock.now += LAST_LOOK_AFTER
-
     assert harness.invoke(FORGET, event("schedule")) == {"open": 0}
 
 
@@ -177,22 +154,18 @@ def a_duplicate_is_forgotten_with_its_job(harness: Harness) -> None:
     job = ended(harness)
     duplicate = make_job(Status.CANCELLED, job_id="duplicate-0000000000", duplicate_of=job.job_id)
     harness.environment.add_job(duplicate)
-
     assert len(forgotten(harness, job, family=True)["erasures"]) == 2
     assert harness.environment.all_jobs() == ()
 
 
 @scenario
-def a_superseded_job_owns_its_content_until_it_goes(
-    harness: Harness,
-) -> None:
+def a_superseded_job_owns_its_content_until_it_goes(harness: Harness) -> None:
     """An interrupted erasure leaves nothing that would be paid once more."""
     content = "c" * 64
     job = ended(harness, content_digest=content)
     stands_in = {"supersedes": job.job_id, "retry_of": job.job_id, "content_digest": content}
     duplicate = make_job(Status.CANCELLED, job_id="duplicate-0000000000", **stands_in)
     assert harness.environment.jobs.add(duplicate, claim=Claim(None))
-
     assert len(forgotten(harness, job, family=True)["erasures"]) == 2
     assert harness.environment.jobs.owner(content) is None
 
@@ -204,7 +177,6 @@ def a_dataset_whose_job_was_forgotten_is_not_taken_in_again(harness: Harness) ->
     forgotten(harness, job)
     notice = json.dumps(s3_notice_for(job.dataset))
     harness.environment.aws.sqs.send_message(QueueUrl=harness.environment.inbox, MessageBody=notice)
-
     assert harness.deliver(SUBMIT) == []
     assert harness.environment.all_jobs() == ()
     assert harness.environment.internet.posts == []

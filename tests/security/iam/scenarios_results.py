@@ -26,11 +26,9 @@ JOB_ID = make_job().job_id
 
 @scenario
 def a_result_wakes_the_next_waiting_job(harness: Harness) -> None:
-    """The slot that it frees is given to the next job."""
     harness.environment.add_job(make_job(Status.SUBMITTED))
     waits = harness.environment.add_job(make_job(Status.READY, job_id="next-0000000000"))
     delivered(harness, JOB_ID)
-
     [message] = harness.waiting("InboxQueue")
     assert waits.dataset.version_id in message
     assert len(harness.waiting("ResultsQueue")) == 1
@@ -38,10 +36,8 @@ def a_result_wakes_the_next_waiting_job(harness: Harness) -> None:
 
 @scenario
 def what_fal_delivers_is_kept(harness: Harness) -> None:
-    """For a replay."""
     harness.environment.add_job(make_job(Status.SUBMITTED))
     delivered(harness, JOB_ID)
-
     assert any(name.startswith("2026") for name in harness.environment.files())
 
 
@@ -52,16 +48,13 @@ def a_stale_delivery_has_fal_asked(harness: Harness) -> None:
     harness.environment.add_job(make_job(Status.SUBMITTED))
     said = event("webhook_ok")
     harness.environment.clock.now += timedelta(hours=1)
-
     assert harness.invoke("WebhookFunction", said)["statusCode"] == 401
 
 
 @scenario
 def a_failure_is_recorded_by_the_webhook(harness: Harness) -> None:
-    """A person finds the reason."""
     harness.environment.add_job(make_job(Status.SUBMITTED))
     delivered(harness, JOB_ID, FAILED)
-
     assert "ERROR.txt" in harness.environment.files()
 
 
@@ -71,7 +64,6 @@ def a_doubt_is_settled_by_the_webhook(harness: Harness) -> None:
     job = harness.environment.add_job(make_job(Status.SUBMIT_UNKNOWN))
     with_error_file(harness, job)
     delivered(harness, JOB_ID)
-
     assert harness.environment.job(JOB_ID).status is Status.STORING
     assert "ERROR.txt" not in harness.environment.files()
 
@@ -82,7 +74,6 @@ def a_late_delivery_closes_what_has_ended(harness: Harness) -> None:
     harness.environment.add_job(make_job(Status.FAILED))
     harness.environment.clock.now += timedelta(minutes=7)
     delivered(harness, JOB_ID, FAILED)
-
     assert list(harness.environment.jobs.unfinished()) == []
 
 
@@ -93,26 +84,21 @@ def a_copy_is_finished_from_its_parts(harness: Harness) -> None:
         make_job(Status.STORING, uploads=(begun(harness, identity="etag"),))
     )
     stored(harness)
-
     assert harness.environment.files()["lora.safetensors"] == WEIGHTS
 
 
 @scenario
 def a_copy_that_cannot_be_resumed_is_ended(harness: Harness) -> None:
-    """And a new copy is made."""
     harness.environment.add_job(make_job(Status.STORING, uploads=(begun(harness, identity=""),)))
     stored(harness)
-
     assert harness.environment.files()["lora.safetensors"] == WEIGHTS
     assert "Uploads" not in harness.environment.aws.s3.list_multipart_uploads(Bucket="models")
 
 
 @scenario
 def a_stored_result_takes_its_error_back(harness: Harness) -> None:
-    """The trouble that a copy had is over."""
     with_error_file(harness, harness.environment.add_job(make_job(Status.STORING)))
     stored(harness)
-
     assert "ERROR.txt" not in harness.environment.files()
 
 
@@ -123,7 +109,6 @@ def a_message_that_comes_late_closes_the_job(harness: Harness) -> None:
     stored(harness)
     harness.environment.clock.now += timedelta(minutes=7)
     stored(harness)
-
     assert list(harness.environment.jobs.unfinished()) == []
 
 
@@ -143,39 +128,32 @@ def an_invalid_result_is_booked_as_wasted(harness: Harness) -> None:
     harness.environment.internet.says["v3.fal.media"] = httpx.Response(200, content=b"<html>")
     harness.environment.internet.status = {"status": "COMPLETED"}
     assert harness.deliver(STORE) == []
-
     assert harness.environment.job(job.job_id).status is Status.FAILED
     assert harness.environment.jobs.account("2026-11").wasted_usd > 0
 
 
 @scenario
 def a_lost_event_is_found(harness: Harness) -> None:
-    """By a walk through the bucket."""
     version = harness.drop(notify=False)
     harness.environment.clock.now = datetime.now(UTC) + timedelta(minutes=6)
     round_done(harness)
-
     [message] = harness.waiting("InboxQueue")
     assert version in message
 
 
 @scenario
 def a_lost_webhook_is_replaced_by_a_question(harness: Harness) -> None:
-    """Fal is asked."""
     harness.environment.add_job(make_job(Status.SUBMITTED))
     harness.environment.internet.status = {"status": "COMPLETED"}
     later(harness)
-
     assert json.loads(harness.environment.files()["status.json"])["status"] == "STORING"
     assert len(harness.waiting("ResultsQueue")) == 1
 
 
 @scenario
 def a_dead_submission_is_reported(harness: Harness) -> None:
-    """And never sent again."""
     harness.environment.add_job(make_job(Status.SUBMITTING))
     later(harness)
-
     assert "nothing is paid twice" in harness.environment.files()["ERROR.txt"].decode()
 
 
@@ -197,11 +175,9 @@ def a_doubt_is_settled_by_fals_list(harness: Harness) -> None:
 
 @scenario
 def an_abandoned_upload_is_ended(harness: Harness) -> None:
-    """By a walk through the unfinished ones."""
     harness.environment.aws.s3.create_multipart_upload(Bucket="models", Key="x/lora.safetensors")
     harness.environment.clock.now = datetime.now(UTC) + timedelta(hours=2)
     round_done(harness)
-
     assert "Uploads" not in harness.environment.aws.s3.list_multipart_uploads(Bucket="models")
 
 
