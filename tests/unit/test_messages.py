@@ -49,7 +49,6 @@ def test_key_arrives_as_given(key: str) -> None:
     """A key arrives as it was given, in S3's notice and in our own."""
     dataset = make_dataset(key)
     ours = json.dumps(s3_notice_for(dataset))
-
     assert S3Notice.model_validate(s3_event(dataset)).datasets() == (dataset,)
     assert S3Notice.model_validate_json(ours).datasets() == (dataset,)
 
@@ -77,9 +76,7 @@ def test_only_created_objects_are_datasets(
 def test_missing_version_means_the_newest() -> None:
     event = s3_event(make_dataset())
     del event["Records"][0]["s3"]["object"]["versionId"]
-
     [dataset] = S3Notice.model_validate(event).datasets()
-
     assert dataset.version_id == ""
 
 
@@ -143,13 +140,11 @@ def test_body_that_cannot_be_bytes(body: str, encoded: bool) -> None:  # noqa: F
 
 def test_unknown_webhook_fields_are_ignored() -> None:
     body = webhook_body(payload_error="x", something_new={"a": 1})
-
     assert WebhookBody.parse(body).status == "OK"
 
 
 def test_store_message_is_versioned() -> None:
     said = StoreRequest(job_id="ada-1").model_dump_json()
-
     assert json.loads(said) == {"schema_version": 1, "job_id": "ada-1"}
     with pytest.raises(ValidationError):
         StoreRequest.model_validate_json('{"schema_version": 2, "job_id": "ada-1"}')
@@ -161,7 +156,6 @@ def test_empty_query_means_newest_twenty() -> None:
 
 def test_query_comes_as_text() -> None:
     query = JobsQuery.parse({"status": "HELD", "limit": "100", "cursor": "x"})
-
     assert query == JobsQuery(status=Status.HELD, limit=100, cursor="x")
 
 

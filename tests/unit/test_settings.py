@@ -60,7 +60,6 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 @pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize("model", EACH)
 def test_functions_load_their_settings(model: type[Settings]) -> None:
-    """Each function finds what it needs in its environment."""
     assert load(model).jobs_table == "jobs"
 
 
@@ -78,7 +77,6 @@ def test_missing_setting_is_named(
 
 def test_numbers_come_as_text(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("DATASET_URL_SECONDS", "900")
-
     assert load(SubmitSettings).dataset_url_seconds == 900
 
 
@@ -104,7 +102,6 @@ def test_wrong_value_is_not_repeated(
     environment.setenv(name, value)
     with pytest.raises(ValidationError, match=name) as raised:
         load(model)
-
     assert f"input_value='{value}'" not in str(raised.value)
 
 
@@ -117,6 +114,5 @@ def test_user_id_may_be_left_out(environment: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("environment")
 def test_settings_never_change() -> None:
     settings = load(JobsSettings)
-
     with pytest.raises(ValidationError):
         settings.jobs_table = "another"  # type: ignore[misc]  # the promise under test

@@ -35,7 +35,6 @@ def problems(data: bytes, *, window: int = WINDOW) -> list[tuple[str, str | None
 @pytest.mark.parametrize("method", [0, 8])
 @pytest.mark.parametrize("window", [1, 29, 31, 100, 4096, WINDOW])
 def test_members_come_whole_in_order(method: int, window: int) -> None:
-    """Every member comes whole and in order."""
     parts = [
         Part(name=b"a.jpg", method=method),
         streamed(Part(name=b"b.jpg", content=JPEG * 50, method=method)),
@@ -63,7 +62,6 @@ def test_chunks_are_bounded(method: int) -> None:
 
 
 def test_each_byte_is_read_once() -> None:
-    """The pass asks for each byte once in windows."""
     parts = [Part(name=f"{n}.jpg".encode(), content=BIG, method=0) for n in range(6)]
     data = assembled(parts)
     structure = structure_of(MemoryRange(data))
@@ -88,7 +86,6 @@ def test_a_member_may_be_taken_partly() -> None:
     parts = [replace(part, content=BIG, method=0) for part in photos(3)]
     came = [(content.member.name, next(content)[:3]) for content in contents(assembled(parts))]
     first, *_ = contents(assembled(photos(2)))
-
     assert came == [(f"photo-0{n}.jpg", BIG[:3]) for n in range(3)]
     with pytest.raises(RuntimeError, match="beyond photo"):
         first.read()
@@ -133,14 +130,12 @@ def test_each_bad_content_names_its_member() -> None:
     for part, code in BROKEN.values():
         data = assembled([*photos(2), part, Part(name=b"z.jpg")])
         assert problems(data) == [(code, part.name.decode())]
-
     assert problems(assembled([part for part, _ in BROKEN.values()])) == [
         (code, part.name.decode()) for part, code in BROKEN.values()
     ]
 
 
 def test_a_bad_member_raises_when_read() -> None:
-    """A bad member raises when it is read, and once more at the end of the pass."""
     part, code = BROKEN["checksum"]
     taken: list[int | str] = []
     with pytest.raises(DatasetRejectedError, match=code):  # noqa: PT012  # the end of the loop is the point
@@ -154,7 +149,6 @@ def test_a_bad_member_raises_when_read() -> None:
 
 
 def test_a_wrong_folder_is_reported() -> None:
-    """A folder with a wrong checksum is reported as well."""
     folder = Part(name=b"x/", content=b"", method=0, local={"crc": 1}, entry={"crc": 1})
     assert problems(assembled([folder, *photos(2)])) == [("archive_crc_mismatch", "x/")]
 

@@ -40,7 +40,6 @@ def test_entries_are_those_python_reads() -> None:
     structure = structure_of(MemoryRange(data))
     with zipfile.ZipFile(io.BytesIO(data)) as python:
         infos = python.infolist()
-
     assert list(map(as_read, structure.entries)) == list(map(as_python_reads, infos))
     assert [member.name for member in structure.members][-1] == "b/c.jpg"
 
@@ -75,7 +74,6 @@ REFUSED = {
 def test_useless_members_are_refused(fault: str) -> None:
     """A member that cannot be trained on is refused with its own code and name."""
     part, code = REFUSED[fault]
-
     with pytest.raises(DatasetRejectedError) as rejected:
         structure_of(MemoryRange(with_one(part)))
     (problem,) = rejected.value.problems
@@ -97,12 +95,10 @@ ACCEPTED = {
 
 @pytest.mark.parametrize("kind", ACCEPTED)
 def test_what_real_programs_write_passes(kind: str) -> None:
-    """What real programs write is accepted."""
     assert codes(with_one(ACCEPTED[kind])) == []
 
 
 def test_all_bad_files_are_reported() -> None:
-    """All bad files are reported at once."""
     parts = [replace(part, name=f"{at}.jpg".encode()) for at, (part, _) in enumerate(
         REFUSED[fault] for fault in ("password", "bzip2", "symbolic link", "socket")
     )]  # fmt: skip
@@ -159,13 +155,11 @@ WIDE = {
 
 @pytest.mark.parametrize("case", WIDE)
 def test_zip64_sizes_say_one_thing(case: str) -> None:
-    """ZIP64 sizes are read where they say one thing."""
     part, expected = WIDE[case]
     assert codes(assembled([part])) == expected
 
 
 def test_members_share_no_bytes() -> None:
-    """Members that share bytes, with each other or with the directory, are refused."""
     size = 10_000
     twin = Part(name=b"twin.jpg", entry={"offset": 0})
     far = Part(method=0, entry={"compressed": size, "size": size}, local={"compressed": size})
@@ -185,18 +179,15 @@ HIDDEN = Part(name=b"hidden.jpg")
 def test_a_hidden_file_is_refused(gap: bytes) -> None:
     """A file that the directory does not name, or bytes between two members, are refused."""
     data = assembled([replace(Part(), gap=gap), *photos()])
-
     assert structure_codes(data) == ["archive_hidden_data"]
 
 
 @pytest.mark.parametrize(("length", "expected"), [(29, []), (30, ["archive_hidden_data"])])
 def test_room_before_the_directory(length: int, expected: list[str]) -> None:
-    """Before the directory there is room for less than a file."""
     assert codes(assembled([*photos(), Part(gap=bytes(length))])) == expected
 
 
 def test_the_directorys_order_is_free() -> None:
-    """The order of the directory does not matter."""
     data = assembled(photos(3))
     begin = data.find(b"PK\x01\x02")
     size = (data.find(b"PK\x05\x06") - begin) // 3

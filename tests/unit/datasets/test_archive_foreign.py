@@ -167,7 +167,6 @@ def test_real_programs_datasets_are_accepted(producer: str, tmp_path: Path) -> N
         (folder / f"photo-{number:02}.jpg").write_bytes(make_jpeg(number))
         (folder / f"photo-{number:02}.txt").write_text("a photo of [trigger]")
     report = checked(PRODUCERS[producer](folder)).report
-
     assert (report.verdict, report.images, report.errors) == ("accepted", PHOTOS, ())
 
 
@@ -205,7 +204,6 @@ def test_damaged_archives_of_ours() -> None:
 
 
 def test_a_run_follows_its_seed() -> None:
-    """A run is repeated by its seed, and differs by another seed."""
     first, again, other = (run(range(200), seed, bases(None)) for seed in (3, 3, 4))
     assert first == again
     assert first != other
@@ -250,22 +248,18 @@ def test_both_oracles_agree_on_good() -> None:
 
 @pytest.mark.parametrize("field", ["raw_name", "offset", "compressed", "size", "method"])
 def test_the_walk_objects_to_differences(field: str) -> None:
-    """The walk objects to anything that it does not see."""
     structure = structure_of(MemoryRange(GOOD))
     first, *others = structure.entries
     value: object = b"c.jpg" if field == "raw_name" else getattr(first, field) + 1
     wrong = replace(first, **{field: value})  # type: ignore[arg-type]  # any field
-
     assert walk_objection(GOOD, structure) is None
     assert walk_objection(GOOD, replace(structure, entries=(wrong, *others)))
     assert walk_objection(GOOD, replace(structure, entries=(*others,)))
 
 
 def test_python_objects_to_differences() -> None:
-    """Python objects to what it does not read."""
     structure = structure_of(MemoryRange(GOOD))
     first, *others = structure.entries
-
     assert python_objection(GOOD, structure) is None
     assert python_objection(GOOD, replace(structure, entries=(*others,)))
     assert python_objection(GOOD[:-1], structure)

@@ -84,25 +84,21 @@ def test_problems_are_at_most_fifty() -> None:
 
 
 def test_every_refusal_has_a_known_code() -> None:
-    """Every refusal names a code that can be looked up."""
     with pytest.raises(KeyError):
         problem("archive_made_up", "?")
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_a_member_is_read_as_asked(compression: int) -> None:
-    """A member is read no further than asked."""
     data = make_archive(images=1, members={"big.txt": b"x" * 1_000_000}, compression=compression)
     archive = MemoryRange(data)
     big = members_of(archive)[-1]
     archive.bytes_read = 0
-
     assert read_member(archive, big, 100) == b"x" * 100
     assert archive.bytes_read < 4096
 
 
 def test_a_long_header_hides_no_member() -> None:
-    """A member is read whole behind a long header."""
     buffer = make_archive(images=0, members={"a.txt": bytes(range(256)) * 40})
     archive = MemoryRange(_with_local_extra(buffer, 5000))
     (member,) = members_of(archive)
@@ -121,7 +117,6 @@ def _with_local_extra(data: bytes, length: int) -> bytes:
 
 
 def test_a_metered_reader_stops() -> None:
-    """A reader that may read no more reads no more."""
     archive = MemoryRange(bytes(100))
     reader = MeteredReader(archive, most_requests=2, most_bytes=50)
     assert reader.read(90, 20) == bytes(10)
@@ -164,7 +159,6 @@ def test_every_changed_byte_has_a_verdict() -> None:
 
 
 def test_needless_zip64_records_are_read() -> None:
-    """ZIP64 records that are not needed are read."""
     data = _with_zip64(make_archive(images=12))
     assert len(structure_of(MemoryRange(data)).members) == 12
 
@@ -216,7 +210,6 @@ def test_a_copy_holds_its_files() -> None:
 
 @given(many)
 def test_any_names_and_bytes_survive(files: list[tuple[str, bytes]]) -> None:
-    """Any names and bytes come out as they were."""
     assert by_python(whole(files)) == files
 
 
@@ -240,7 +233,6 @@ def test_too_much_for_a_plain_zip(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "MAX_SIZE", 4000)
     with pytest.raises(ArchiveTooLargeError):
         whole(FILES)
-
     monkeypatch.setattr(writing, "MAX_SIZE", 10_000)
     monkeypatch.setattr(writing, "MAX_FILES", 3)
     with pytest.raises(ArchiveTooLargeError):
@@ -248,7 +240,6 @@ def test_too_much_for_a_plain_zip(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_copy_is_made_in_pieces() -> None:
-    """A copy is made a piece at a time."""
     taken: list[str] = []
 
     def files() -> Iterator[tuple[str, bytes]]:

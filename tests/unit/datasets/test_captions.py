@@ -23,7 +23,6 @@ from tests.support.checking import checked, errors, warnings
     ],
 )
 def test_captions_become_utf_8(data: bytes, text: str) -> None:
-    """A caption in another encoding becomes UTF-8."""
     found = checked(make_archive(members={"photo-00.txt": data}))
     assert found.good is not None
     assert found.good.plan[0].caption == text
@@ -32,7 +31,6 @@ def test_captions_become_utf_8(data: bytes, text: str) -> None:
 
 def test_captions_are_looked_after() -> None:
     members = {"orphan.txt": b"x", "photo-00.txt": b"a", "photo-01.txt": b" "}
-
     assert warnings(make_archive(members=members)) == [
         "caption_orphan",
         "caption_empty",
@@ -80,12 +78,10 @@ def test_a_caption_finds_its_photo(
     ],
 )
 def test_an_ambiguous_caption_has_no_photo(captions: list[str], photos: list[str]) -> None:
-    """A caption that could be of several photos belongs to none."""
     assert paired(captions, photos) == {}
 
 
 def test_an_exact_name_comes_first() -> None:
-    """A caption with exactly the photo's name belongs to that photo."""
     captions = ["x/ada.txt", "ada.txt"]
     assert paired(captions, ["ada.jpg", "y/ada.jpg"]) == {
         "ada.jpg": "ada.txt",
@@ -118,7 +114,6 @@ def test_needed_captions_are_asked_for(trainer: Trainer) -> None:
 def test_missing_captions_are_one_problem() -> None:
     """Missing captions are one problem that names the photos."""
     [one], [many] = unmet(bare=["11.jpg"]), unmet(bare=PHOTOS)
-
     assert (one.code, one.member) == ("caption_missing", "11.jpg")
     assert "1 photo has no caption (11.jpg)" in one.message
     assert "flux-2-trainer" in one.message
@@ -138,7 +133,6 @@ def test_missing_captions_are_one_problem() -> None:
     ],
 )
 def test_a_mask_belongs_to_its_photo(images: list[str], masks: dict[str, str]) -> None:
-    """A mask belongs to the photo with its path."""
     assert masks_in(FAST, images) == masks
     assert masks_in(PORTRAIT, images) == {}
 

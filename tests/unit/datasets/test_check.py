@@ -26,7 +26,6 @@ def fates(found: Report) -> dict[str, ImageOutcome]:
 def test_photos_captions_and_parameters_are_found() -> None:
     members = {"a.png": PNG, "b.webp": WEBP, "a.txt": b"a [trigger]"}
     found = good(make_archive(training={"steps": 1007}, members=members))
-
     assert len(found.dataset.images) == 14
     assert [caption.name for caption in found.dataset.captions.values()] == ["a.txt"]
     assert found.resolved.values.steps == 1007
@@ -34,9 +33,7 @@ def test_photos_captions_and_parameters_are_found() -> None:
 
 
 def test_a_good_dataset_is_left_alone() -> None:
-    """A dataset that needs nothing is left as it is."""
     found = checked(make_archive(training={}, members={"photo-00.txt": b"[trigger]"}))
-
     assert found.good is not None
     assert found.good.plan == ()
     assert not found.report.mended
@@ -45,7 +42,6 @@ def test_a_good_dataset_is_left_alone() -> None:
 
 
 def test_one_outer_folder_is_the_root() -> None:
-    """One folder that holds everything is the root."""
     archive = make_archive(folder="ada/", training={"steps": 1007})
     assert good(archive).resolved.values.steps == 1007
 
@@ -54,7 +50,6 @@ def test_one_outer_folder_is_the_root() -> None:
     "junk", ["__MACOSX/._photo-00.jpg", "._x.jpg", ".DS_Store", "Thumbs.db", "sub/desktop.ini"]
 )
 def test_junk_is_dropped(junk: str) -> None:
-    """Junk is neither counted nor refused, and dropped."""
     assert errors(make_archive(images=9, members={junk: b"junk"})) == [
         "dataset_insufficient_images"
     ]
@@ -65,18 +60,15 @@ def test_junk_is_dropped(junk: str) -> None:
 
 
 def test_ten_images_are_enough() -> None:
-    """Ten images are enough, and twenty are advised."""
     few, enough = (
         [each.code for each in checked(make_archive(images=count)).report.warnings]
         for count in (19, 20)
     )
-
     assert len(good(make_archive(images=10)).dataset.images) == 10
     assert ("dataset_few_images" in few, "dataset_few_images" in enough) == (True, False)
 
 
 def test_a_photo_is_known_by_bytes() -> None:
-    """A photo is known by its bytes whatever it is called."""
     found = checked(make_archive(members={"scan": make_png(1), "b.dat": make_jpeg(100)}))
     assert found.good is not None
     assert {each.name for each in found.good.plan} >= {"scan.png", "b.jpg"}
@@ -85,7 +77,6 @@ def test_a_photo_is_known_by_bytes() -> None:
 
 
 def test_a_raw_file_has_its_advice() -> None:
-    """A problem with a raw file says what to do."""
     [problem] = report({"IMG_1.CR2": RAW}).errors
     assert problem.code == "image_unsupported_format"
     assert "IMG_1.CR2" in problem.message
@@ -94,7 +85,6 @@ def test_a_raw_file_has_its_advice() -> None:
 
 @pytest.mark.parametrize("name", ["notes.pdf", "clip.mov", "readme.md", "list.csv"])
 def test_other_files_are_left_out(name: str) -> None:
-    """A file that is no photo and was not meant to be one is left out."""
     found = report({name: b"%PDF-1.7 whatever"})
     assert (found.verdict, fates(found)[name]) == (Verdict.ACCEPTED, ImageOutcome.DROPPED)
     assert "dataset_other_file" in [each.code for each in found.warnings]
@@ -119,7 +109,6 @@ UNUSABLE: list[tuple[str, dict[str, Any]]] = [
 def test_unusable_datasets_are_refused(code: str, archive: dict[str, Any]) -> None:
     """A dataset that cannot be trained on is refused with the code of its problem."""
     found = checked(make_archive(**archive)).report
-
     assert [problem.code for problem in found.errors] == [code]
     assert fates(found).get("fake.jpg", ImageOutcome.REFUSED) is ImageOutcome.REFUSED
 
@@ -128,7 +117,6 @@ def test_unusable_datasets_are_refused(code: str, archive: dict[str, Any]) -> No
 def test_missing_captions_are_refused() -> None:
     """A trainer that fails without captions is not paid, nor is one with a huge training.json."""
     huge = make_archive(members={"training.json": b" " * 65_537})
-
     assert errors(make_archive(), application="fal-ai/flux-2-trainer") == ["caption_missing"]
     assert "parameter_file_too_large" in errors(huge)
 
@@ -146,7 +134,6 @@ def test_all_problems_are_reported_at_once() -> None:
     """All problems of a dataset are reported at once."""
     members = {"fake.jpg": TEXT, "IMG_1.CR2": RAW, "photo-00.txt": b"\x00\x01", "empty.png": b""}
     archive = make_archive(images=3, members=members, training={"stepz": 7})
-
     assert sorted(errors(archive)) == [
         *("caption_unreadable", "dataset_insufficient_images", "image_empty"),
         *("image_invalid_format", "image_unsupported_format", "parameter_unknown"),
@@ -154,9 +141,7 @@ def test_all_problems_are_reported_at_once() -> None:
 
 
 def test_exact_duplicates_count_once() -> None:
-    """Exact duplicates are used once and count once."""
     found = checked(make_archive(images=10, members={"photo-03 (1).jpg": make_jpeg(3)}))
-
     assert found.good is not None
     assert len(found.good.dataset.images) == len(found.good.plan) == 10
     assert fates(found.report)["photo-03 (1).jpg"] is ImageOutcome.DROPPED
@@ -180,7 +165,6 @@ def test_a_phones_metadata_is_removed() -> None:
 
 
 def test_folders_are_flattened() -> None:
-    """Folders are flattened, and no two names are alike."""
     members = {
         "a/1.jpg": make_jpeg(50),
         "b/1.jpg": make_jpeg(51),
@@ -204,7 +188,6 @@ def test_folders_are_flattened() -> None:
 
 
 def test_a_mask_follows_its_renamed_photo() -> None:
-    """A mask stays with its photo under its new name."""
     members = {"a/1.jpg": make_jpeg(50), "a/1_mask.png": make_png(1), "b/1.jpg": make_jpeg(51)}
     archive = make_archive(members={**members, "b/1_mask.png": make_png(1)})
     found = good(archive, application="fal-ai/flux-lora-fast-training")
@@ -260,7 +243,6 @@ def test_the_report_names_parameter_sources() -> None:
 
 
 def test_a_refused_archive_has_a_report() -> None:
-    """A refused archive has a report as well."""
     found = checked(b"not a ZIP").report
     assert (found.verdict, found.images, found.photos) == (Verdict.REJECTED, 0, ())
     assert [each.code for each in found.errors] == ["archive_invalid_format"]

@@ -55,7 +55,6 @@ def test_fal_gets_the_clean_copy(world: World) -> None:
 
 
 def test_the_copy_holds_photos_and_captions(world: World) -> None:
-    """The copy holds every photo and caption by its new name."""
     job = drop(world, members={"album/3.txt": "Zo\u00eb".encode("cp1252")})
     copy = copy_of(world, job)
     assert set(copy.namelist()) == {*(f"{n}.jpg" for n in range(12)), "loose.jpg", "3.txt"}
@@ -64,7 +63,6 @@ def test_the_copy_holds_photos_and_captions(world: World) -> None:
 
 
 def test_a_good_dataset_is_passed_on(world: World) -> None:
-    """A dataset that needs nothing is passed on as it is."""
     job = world.submit(world.drop())
     assert (job.clean, job.sent) == (None, job.dataset)
     assert world.results.text(job, "dataset.zip") is None
@@ -88,7 +86,6 @@ def test_a_lost_submission_is_searched_for(world: World) -> None:
 
 
 def test_a_retry_sends_the_same_copy(world: World) -> None:
-    """A retry sends the same copy and makes none."""
     job = drop(world)
     world.fal_updates.receive(job.job_id, Failed(job.request_id or "", FAILED, billed=True))
     retried = world.retry_service.retry(job.job_id, resume=False, by="ada")
@@ -134,7 +131,6 @@ class Counting(BlindPictures):
 
 
 def test_a_waiting_duplicate_is_inspected_once(busy: World) -> None:
-    """A duplicate that waits is inspected once, and again when its turn comes."""
     running = drop(busy)
     waiting = drop(busy, "portrait/again.zip")
     pictures = Counting()
@@ -154,7 +150,6 @@ def test_a_waiting_duplicate_is_inspected_once(busy: World) -> None:
 
 
 def test_a_deleted_duplicate_is_rejected(busy: World) -> None:
-    """A duplicate that is deleted while it waits is rejected."""
     drop(busy)
     waiting = drop(busy, "portrait/again.zip")
     busy.datasets.put("portrait/again.zip", None)
@@ -178,7 +173,6 @@ def test_every_verdict_has_its_report(world: World, images: int) -> None:
 
 
 def test_a_row_holds_fifty_problems(world: World) -> None:
-    """A row holds the first of many problems, and the report holds all."""
     texts = {f"{number:03}.jpg": b"I am a text, honestly" for number in range(200)}
     job = world.submit(world.drop(images=0, members=texts))
     assert len(job.problems) == 50

@@ -134,7 +134,6 @@ SWAPPED = {"00_mask.png": make_png(2), "01_mask.png": make_png(1)}
 
 
 def test_masks_count_where_they_are_used() -> None:
-    """Which mask belongs to which photo counts for a trainer that takes masks."""
     fast = partial(digest, application="fal-ai/flux-lora-fast-training")
     assert len({fast(), fast(WHOLE | MASKS), fast(WHOLE | SWAPPED)}) == 3
     assert digest(WHOLE | MASKS) == digest(WHOLE | SWAPPED)
@@ -165,7 +164,6 @@ def test_trainer_checkpoint_and_phrase_count() -> None:
     ],
 )
 def test_only_true_forces_a_training(metadata: dict[str, str], *, wanted: bool) -> None:
-    """Only a plain true forces a training."""
     assert forced(metadata) is wanted
 
 
@@ -175,7 +173,6 @@ def test_another_value_of_force_is_refused(value: str) -> None:
     """A value of force that is neither true nor false is refused."""
     with pytest.raises(DatasetRejectedError) as raised:
         forced({"force": value})
-
     [problem] = raised.value.problems
     assert problem.code == "parameter_invalid_type"
     assert "true or false" in problem.message

@@ -29,7 +29,6 @@ def described(data: bytes) -> ImageHeader:
 def test_a_place_is_found(kind: str) -> None:
     without = described(photos.with_exif(picture(), kind, 1))
     header = described(photos.with_exif(picture(), kind, 1, place=True))
-
     assert header.has_gps
     assert Metadata.EXIF in header.metadata or kind == "TIFF"  # its tags are the file's own
     assert without.has_metadata
@@ -74,7 +73,6 @@ def test_all_metadata_is_found(data: bytes, found: set[Metadata]) -> None:
 
 
 def test_a_stereo_photo_is_a_jpeg() -> None:
-    """A stereo photo is a JPEG with more behind it."""
     header = described(photos.mpo(picture(), picture(seed=1)))
     assert (header.format.name, header.width, header.height) == ("JPEG", 96, 72)
     assert {Metadata.PICTURES, Metadata.TRAILER} <= header.metadata
@@ -99,7 +97,6 @@ def test_what_is_no_image_is_refused(data: bytes, flaw: Flaw) -> None:
     """A file that is no image is refused with a code and what to do."""
     error = refused(data)
     problem = error.problem("photos/anna.jpg")
-
     assert error.flaw is flaw
     assert problem.code.startswith("image_")
     assert problem.member == "photos/anna.jpg"
@@ -213,7 +210,6 @@ def test_a_hostile_file_has_a_verdict(kind: str) -> None:
 
 
 def test_empty_and_random_files_are_refused() -> None:
-    """An empty and a random file are refused."""
     source = random.Random(4)  # noqa: S311  # noise, no secret
     for length in (0, 1, 2, 11, 64, 5000):
         assert isinstance(verdict(source.randbytes(length)), InvalidImageError)
@@ -273,7 +269,6 @@ def test_costly_files_are_refused(data: bytes, flaw: Flaw) -> None:
 def test_files_of_real_writers_are_read() -> None:
     """As many scans as readers take, tiles of real writers and a phone's 48 tiles are read."""
     many = scans(MAX_SCANS)
-
     assert described(many).progressive
     assert photos.pixels(many)[0] == described(many).upright
     assert described(tiled(7_056, 7_056)).upright == (640, 640)

@@ -65,10 +65,8 @@ def test_a_heif_follows_its_own_turns(orientation: int) -> None:
 
 @pytest.mark.parametrize(("angle", "axis"), TURNS)
 def test_turns_and_mirrors_follow_libheif(angle: int, axis: int | None) -> None:
-    """Turns and mirrors are put together as libheif does."""
     data = replaced_turns(angle, axis)
     header = described(data)
-
     shown = turned(picture(), header.orientation)
     heif = pillow_heif.open_heif(io.BytesIO(data))
     assert heif.size == header.upright
@@ -76,7 +74,6 @@ def test_turns_and_mirrors_follow_libheif(angle: int, axis: int | None) -> None:
 
 
 def test_a_heifs_turns_overrule_exif() -> None:
-    """A HEIF whose EXIF disagrees is shown by its own turns."""
     turned_by_itself = photos.with_exif(picture(), "HEIF", 6)
     exif_at = turned_by_itself.index(b"\x01\x12\x00\x03\x00\x00\x00\x01")
     data = bytearray(turned_by_itself)
@@ -85,11 +82,9 @@ def test_a_heifs_turns_overrule_exif() -> None:
 
 
 def test_a_tiff_is_upright_like_pillow() -> None:
-    """A TIFF is upright as Pillow shows it."""
     for orientation in range(1, 9):
         data = encoded(picture(), "TIFF", tiffinfo={photos.ORIENTATION: orientation})
         header = described(data)
-
         assert header.orientation == orientation
         assert header.upright == by_pillow(data)[0]
 
@@ -104,12 +99,10 @@ def test_a_heifs_clean_aperture_is_shown() -> None:
 
 @pytest.mark.parametrize("value", [0, 9, 65535])
 def test_an_impossible_orientation_is_none(value: int) -> None:
-    """An orientation that does not exist is none."""
     assert described(photos.with_exif(picture(), "JPEG", value)).orientation == 1
 
 
 def test_xmp_gives_an_orientation_without_exif() -> None:
-    """XMP says the orientation where EXIF does not."""
     only_xmp = jpeg_with(segment(0xE1, XMP_NAME + XMP))
     both = jpeg_with(segment(0xE1, XMP_NAME + XMP), segment(0xE1, EXIF_BLOCK))
     assert described(only_xmp).orientation == by_pillow(only_xmp)[1] == 6
@@ -117,7 +110,6 @@ def test_xmp_gives_an_orientation_without_exif() -> None:
 
 
 def test_a_pngs_exif_is_found_anywhere() -> None:
-    """The EXIF of a PNG is found before or behind its pixels, and in a text."""
     block = EXIF_BLOCK[6:]
     chunk = photos.chunk(b"eXIf", block)
     hexadecimal = b"\nexif\n%8d\n%s\n" % (len(EXIF_BLOCK), EXIF_BLOCK.hex().encode())
@@ -136,13 +128,11 @@ def turned_by_pillow(data: bytes) -> int:
 
 
 def test_a_webps_flags_decide_about_exif() -> None:
-    """The EXIF of a WebP counts only where its flags say so."""
     plain = encoded(picture(), "WEBP")
     pixels = plain[20 : 20 + int.from_bytes(plain[16:20], "little")]
     for flags, orientation in ((0x08, 8), (0x00, 1)):
         canvas = bytes((flags, 0, 0, 0)) + (95).to_bytes(3, "little") + (71).to_bytes(3, "little")
         data = riff((b"VP8X", canvas), (b"VP8 ", pixels), (b"EXIF", EXIF_BLOCK[6:]))
-
         assert described(data).orientation == by_pillow(data)[1] == orientation
         assert Metadata.EXIF in described(data).metadata  # it is in the file all the same
 
@@ -175,7 +165,6 @@ SAVED: list[tuple[str, Image.Image, dict[str, Any], dict[str, Any]]] = [
 def test_depth_colours_and_transparency_are_known(
     kind: str, image: Image.Image, options: dict[str, Any], said: dict[str, Any]
 ) -> None:
-    """Bit depth, colours and transparency are known from the header."""
     usual = {"colour": Colour.RGB, "bit_depth": 8, "has_alpha": False, "progressive": False}
     if kind == "GIF":
         usual["colour"] = Colour.PALETTE
@@ -185,7 +174,6 @@ def test_depth_colours_and_transparency_are_known(
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
 def test_a_colour_profile_is_no_metadata(kind: str) -> None:
-    """A colour profile is found and is no metadata."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     header = described(encoded(picture(), kind, icc_profile=profile))
     assert header.has_profile

@@ -70,7 +70,6 @@ def jpeg(**facts: object) -> ImageHeader:
     ],
 )
 def test_each_need_is_one_change(header: ImageHeader, changes: tuple[Change, ...]) -> None:
-    """Each need is a change of its own, and a plain photo has none."""
     assert changes_for(header, transparent=False) == changes
 
 
@@ -80,10 +79,8 @@ def test_transparency_counts_where_it_shows() -> None:
 
 
 def test_only_metadata_goes_without_loss() -> None:
-    """Only metadata goes without touching a pixel, and stays where it may."""
     header = jpeg(metadata=frozenset({Metadata.EXIF}))
     placed = jpeg(metadata=frozenset({Metadata.EXIF, Metadata.GPS}))
-
     assert is_lossless(header, [Change.METADATA_REMOVED])
     assert not is_lossless(header, [Change.TURNED, Change.METADATA_REMOVED])
     assert not is_lossless(PLAIN[ImageFormat.HEIF], [Change.METADATA_REMOVED])
@@ -112,7 +109,6 @@ def test_lossless_formats_stay_lossless(
 def test_every_change_has_a_sentence() -> None:
     """Each change has a code and a sentence, which says that a place was removed."""
     placed = jpeg(metadata=frozenset({Metadata.EXIF, Metadata.GPS}))
-
     for change in Change:
         assert change.startswith("image_")
         assert change_sentence(change, PLAIN[ImageFormat.HEIF]).endswith(".")
@@ -150,7 +146,6 @@ def profile(name: bytes, *tags: tuple[bytes, bytes], long: bool = False) -> byte
 )
 @pytest.mark.parametrize("long", [True, False])
 def test_a_standard_profile_is_known(name: bytes, *, long: bool) -> None:
-    """A standard profile is known by its name."""
     assert is_standard(profile(name, (b"cprt", b"text"), long=long))
 
 
@@ -230,7 +225,6 @@ def photo(member: str, digest: str, bits: int, size: tuple[int, int] = (1200, 16
 def test_each_hint_says_what_to_do(changed: Photo, code: str | None) -> None:
     """Each hint about a photo has its code and says what to do."""
     hints = hints_for(changed)
-
     assert [hint.code for hint in hints] == ([code] if code else [])
     for hint in hints:
         assert hint.member == changed.member
@@ -239,15 +233,12 @@ def test_each_hint_says_what_to_do(changed: Photo, code: str | None) -> None:
 
 
 def test_a_photo_is_judged_upright() -> None:
-    """A photo that lies on its side has the size that one sees."""
     lying = replace(GOOD, header=replace(GOOD.header, width=1600, height=400, orientation=6))
     assert "400 by 1600" in hints_for(lying)[0].message
 
 
 def test_an_exact_duplicate_is_reported() -> None:
-    """Of two equal files the later one is reported."""
     photos = [photo("a.jpg", "x", 1), photo("b.jpg", "y", 2**40 - 1), photo("c.jpg", "x", 1)]
-
     assert exact_duplicates(photos) == {"c.jpg": "a.jpg"}
     assert exact_duplicates(photos, {"c.jpg"}) == {"a.jpg": "c.jpg"}
     hints = hints_for_set(photos, {"c.jpg": "a.jpg"})
@@ -256,7 +247,6 @@ def test_an_exact_duplicate_is_reported() -> None:
 
 
 def test_a_near_duplicate_is_reported() -> None:
-    """Of photos that look alike the later ones are reported."""
     near, far = (1 << NEAR) - 1, (1 << NEAR + 1) - 1
     photos = [photo("a.jpg", "1", 0), photo("b.jpg", "2", near), photo("c.jpg", "3", far << 20)]
     hints = hints_for_set(photos, {})
@@ -265,10 +255,8 @@ def test_a_near_duplicate_is_reported() -> None:
 
 
 def test_sizes_far_apart_are_reported() -> None:
-    """Sizes far apart are reported, and another way up is not."""
     apart = hints_for_set([photo("a", "1", 0), photo("b", "2", 2**40 - 1, (600, 800))], {})
     turned = hints_for_set([photo("a", "1", 0), photo("b", "2", 2**40 - 1, (1600, 1200))], {})
-
     assert [hint.code for hint in apart] == ["dataset_several_sizes"]
     assert "600 by 800" in apart[0].message
     assert turned == ()
@@ -300,6 +288,5 @@ def test_fingerprints_are_compared() -> None:
         str(n): (n * 0x9E3779B97F4A7C15) % 2**64 ^ (n * 0xC2B2AE3D27D4EB4F >> 7) % 2**64
         for n in range(1000)
     }
-
     assert near_duplicates(many) == {}
     assert len({fingerprint(bytes([grey]) * SIDE * SIDE) for grey in (0, 1, 77, 255)}) == 1

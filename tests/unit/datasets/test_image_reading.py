@@ -100,7 +100,6 @@ def test_what_is_no_photo_is_named(expected: ImageFormat, head: bytes) -> None:
 
 
 def test_a_beginning_is_no_other_format() -> None:
-    """No beginning of a file is taken for another format."""
     for expected, head in [
         *OTHERS,
         *((ImageFormat[kind], encoded(picture(), kind)) for kind in KINDS),
@@ -149,29 +148,24 @@ class Pieces:
 
 @pytest.mark.parametrize("kind", photos.KINDS)
 def test_pieces_say_what_the_whole_says(kind: str) -> None:
-    """A small file says the same in pieces as whole."""
     data = encoded(picture(), kind)
     assert describe_beginning(Pieces(data)) == describe(WholeImage(data))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF"])
 def test_photos_are_known_by_64_kib(kind: str) -> None:
-    """A large photo is known by its first 64 KiB."""
     data = photos.with_exif(picture(), kind, 6)
     pieces = Pieces(data + bytes(3_000_000))
     header = describe_beginning(pieces)
     whole = describe(WholeImage(data))
-
     assert (header.width, header.height, header.format) == (whole.width, whole.height, whole.format)
     assert header.orientation == 6
     assert pieces.taken <= STEP + PIECE
 
 
 def test_only_what_is_needed_is_read() -> None:
-    """Only the bytes that are needed are read."""
     pieces = Pieces(photos.png_header(50_000, 50_000) + bytes(1_000_000))
     header = describe_beginning(pieces)
-
     assert pieces.taken <= STEP + PIECE
     with pytest.raises(InvalidImageError) as refused:
         check_size(header)
@@ -180,7 +174,6 @@ def test_only_what_is_needed_is_read() -> None:
 
 @pytest.mark.parametrize("kilobytes", [100, 500, 900])
 def test_long_segments_are_read_in_steps(kilobytes: int) -> None:
-    """A JPEG with long segments is read on in steps."""
     long = segment(0xE2, b"MPF\x00" + bytes(49_996))
     pieces = Pieces(jpeg_with(*[long] * (kilobytes // 50)) + bytes(2_000_000))
     assert describe_beginning(pieces).metadata == {Metadata.PICTURES}
@@ -192,7 +185,6 @@ def test_an_endless_header_is_given_up() -> None:
     long = segment(0xEF, bytes(65_000))
     data = jpeg_with(*[long] * 20)
     pieces = Pieces(data)
-
     with pytest.raises(BeyondPrefixError):
         describe_beginning(pieces)
     assert pieces.taken <= MOST + PIECE
@@ -200,11 +192,9 @@ def test_an_endless_header_is_given_up() -> None:
 
 
 def test_a_tiff_directory_at_the_end() -> None:
-    """A TIFF whose directory lies at its end is not read in vain."""
     data = encoded(picture(2000, 1500), "TIFF")
     moved = data[:4] + (len(data)).to_bytes(4, "little") + data[8:] + data[8:400]
     pieces = Pieces(moved)
-
     with pytest.raises(BeyondPrefixError) as beyond:
         describe_beginning(pieces)
     assert beyond.value.end > len(data)
@@ -221,7 +211,6 @@ def test_what_follows_pixels_needs_the_whole() -> None:
 
 
 def test_a_prefix_knows_its_end() -> None:
-    """A prefix says where the file ends and what it does not have; a part ends where it ends."""
     prefix, part = Prefix([b"abc", b"defg", b"hi"], limit=5), Part(WholeImage(b"abcdefgh"), 2, 4)
 
     assert prefix.read(1, 3) == b"bcd"

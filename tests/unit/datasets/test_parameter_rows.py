@@ -57,7 +57,6 @@ def test_an_old_row_is_read() -> None:
 
 
 def test_an_old_job_has_no_checkpoint() -> None:
-    """A job of an old version is read, and shows no empty checkpoint."""
     row = json.loads(make_job(Status.READY).model_dump_json())
     job = Job.model_validate({**row, "parameters": OLD_ROW, "resume_from": "ada-0123456789"})
     assert job.parameters
@@ -66,7 +65,6 @@ def test_an_old_job_has_no_checkpoint() -> None:
 
 
 def test_a_row_keeps_its_checkpoint() -> None:
-    """A row with the address of a checkpoint keeps it."""
     row = {**OLD_ROW, "resume_from_checkpoint": "https://x/y"}
     sent = TrainingParameters.model_validate(row).arguments("https://d")
     assert sent["resume_from_checkpoint"] == "https://x/y"
@@ -80,13 +78,11 @@ def test_parameters_survive_their_row(trainer: Trainer) -> None:
     written = TrainingParameters(trainer=trainer.application, **values, trigger_phrase="1500")
     row = json.loads(written.model_dump_json(), parse_float=Decimal, parse_int=Decimal)
     read = TrainingParameters.model_validate(row)
-
     assert read == written
     assert json.dumps(read.arguments("u")) == json.dumps(written.arguments("u"))
 
 
 def test_a_whole_rate_stays_a_float() -> None:
-    """A learning rate without decimals is a float again."""
     row = {"trainer": "fal-ai/flux-2-trainer", "steps": Decimal(1000), "learning_rate": Decimal(1)}
     read = TrainingParameters.model_validate(row)
     assert read.model_dump_json() == (
@@ -105,14 +101,12 @@ def test_a_later_versions_fields_are_kept() -> None:
 
 @pytest.mark.parametrize("row", [[], "steps", {**OLD_ROW, "steps": [1]}, {"trainer": 7}])
 def test_no_parameters_are_no_row(row: Any) -> None:
-    """A row that holds no parameters is refused."""
     with pytest.raises((ValidationError, TypeError)):
         TrainingParameters.model_validate(row)
 
 
 def test_parameters_cannot_be_changed() -> None:
     values = resolve(key="a.zip", training_json=None, metadata={}, trigger_seed="0" * 10).values
-
     for name in ("trainer", "steps", "trigger_phrase", "learning_rate"):
         with pytest.raises((ValidationError, AttributeError)):
             setattr(values, name, 1)

@@ -148,7 +148,6 @@ def test_a_broken_training_json_is_refused(raw: bytes) -> None:
 
 
 def test_all_wrong_parameters_are_reported() -> None:
-    """All wrong parameters are reported at once, and at most fifty."""
     assert codes_of(training={"steps": 0, "trigger_word": "x"}, metadata={"lr": "1"}) == [
         *("parameter_out_of_range", "parameter_unknown", "parameter_unknown")
     ]
@@ -157,7 +156,6 @@ def test_all_wrong_parameters_are_reported() -> None:
 
 @pytest.mark.parametrize("training", [{"\ud800": 1}, {"trigger_phrase": "\ud800"}])
 def test_half_a_character_is_refused_readably(training: object) -> None:
-    """Half a character is refused with a message that can be written."""
     with pytest.raises(DatasetRejectedError) as rejected:
         resolved(training=training)
     assert "?" in rejected.value.problems[0].model_dump_json()
@@ -234,7 +232,6 @@ def test_steps_below_the_bill_are_named() -> None:
 
 
 def test_fals_current_price_counts() -> None:
-    """The price that fal asks at the moment counts."""
     assert list(advised(Price(0.003, 2000), preset="portrait")) == [BILLED]
     assert advised(Price(0.003, 1), preset="fast", steps="600") == {}
 
@@ -257,5 +254,4 @@ def test_a_folder_nearly_like_a_preset(folder: str) -> None:
 
 @pytest.mark.parametrize("key", ["portrait/a.zip", "anna/a.zip", "portrai.zip", "style/x/a.zip"])
 def test_another_folder_gets_no_advice(key: str) -> None:
-    """A folder of one's own gets no warning."""
     assert folder_advice(key) == ()

@@ -78,7 +78,6 @@ def test_needless_files_are_left_out(others: dict[str, bytes]) -> None:
 
 
 def test_long_names_fit_every_file_system() -> None:
-    """Names of four-byte letters fit every file system."""
     data = packed({f"{chr(0x1F600 + number) * 75}.jpg": make_jpeg(number) for number in range(12)})
     names = copy_of(data, good(data))
     assert len(names) == 12
@@ -93,7 +92,6 @@ def test_a_caption_is_renamed_for_trainers(name: str) -> None:
     """A caption lies where trainers look for it."""
     data = packed(PHOTOS | {name: b"a [trigger]"})
     found = checked(data)
-
     assert found.good
     assert copy_of(data, found.good)["photo-00.txt"] == b"a [trigger]"
     assert "caption_renamed" in codes(found)
@@ -123,7 +121,6 @@ def test_an_archives_metadata_is_removed(with_metadata: Callable[[bytes], bytes]
     """The comment and the times of an archive are removed, unless they are to be kept."""
     data = with_metadata(packed(PHOTOS))
     found = checked(data)
-
     assert found.good
     assert copy_of(data, found.good) == PHOTOS
     assert codes(found) == {"archive_metadata_removed"}
@@ -131,7 +128,6 @@ def test_an_archives_metadata_is_removed(with_metadata: Callable[[bytes], bytes]
 
 
 def test_the_captioned_duplicate_is_used() -> None:
-    """Of two equal photos the one with a caption is used."""
     members = PHOTOS | {"a (1).jpg": PHOTOS["photo-03.jpg"], "photo-03.txt": b"in the garden"}
     data = packed(members)
     found = checked(data)
@@ -144,7 +140,6 @@ def test_the_captioned_duplicate_is_used() -> None:
 
 
 def test_a_refused_photos_caption() -> None:
-    """A caption of a photo that is refused is no orphan."""
     found = checked(packed(PHOTOS | {"broken.jpg": b"no photo", "broken.txt": b"a photo"}))
     assert [each.code for each in found.report.errors] == ["image_invalid_format"]
     assert "caption_orphan" not in [each.code for each in found.report.warnings]
@@ -167,7 +162,6 @@ def test_a_trigger_becomes_the_phrase() -> None:
 
 @pytest.mark.parametrize("folders", [("x/", "x/", "y/"), ("x/", "", "y/")])
 def test_no_photo_becomes_a_mask(folders: tuple[str, ...]) -> None:
-    """A mask stays with its photo, and no photo becomes a mask."""
     photo, mask, other = folders
     members = {f"z/{name}": data for name, data in PHOTOS.items()} | {
         f"{photo}p0.jpg": make_jpeg(90),
@@ -184,11 +178,9 @@ def test_no_photo_becomes_a_mask(folders: tuple[str, ...]) -> None:
 
 
 def test_a_mask_goes_with_its_photo() -> None:
-    """The mask of a photo that is dropped is dropped as well."""
     members = PHOTOS | {"photo-03 copy.jpg": PHOTOS["photo-03.jpg"]}
     data = packed(members | {"photo-03 copy_mask.png": make_png(5)})
     found = checked(data, application=FAST)
-
     assert found.good
     assert set(copy_of(data, found.good)) == set(PHOTOS)
     [mask] = [each for each in found.report.photos if each.member == "photo-03 copy_mask.png"]
@@ -196,7 +188,6 @@ def test_a_mask_goes_with_its_photo() -> None:
 
 
 def test_masks_get_no_hints() -> None:
-    """A mask gets no hints, as a photo does."""
     small = make_png(5, side=100)
     members = PHOTOS | {"photo-03 copy.jpg": PHOTOS["photo-03.jpg"]}
     masks = {"photo-03 copy_mask.png": small, "photo-00_mask.png": make_png(6, side=100)}
@@ -208,14 +199,12 @@ def test_masks_are_no_photos() -> None:
     photos = {f"{number}.jpg": make_jpeg(number) for number in range(9)}
     masks = {f"{number}_mask.png": make_png(number) for number in range(9)}
     enough = photos | masks | {"9.jpg": make_jpeg(9)}
-
     assert errors(packed(photos | masks), application=FAST) == ["dataset_insufficient_images"]
     assert len(good(packed(enough), application=FAST).dataset.images) == 10
     assert "image_mask_unused" in warnings(packed(photos | masks))
 
 
 def test_a_raw_beside_its_jpeg() -> None:
-    """A raw photo beside its JPEG is left out."""
     raw = b"FUJIFILMCCD-RAW " + bytes(5000)
     data = packed(PHOTOS | {"photo-00.RAF": raw})
     assert "image_other_format_beside" in warnings(data)
@@ -231,14 +220,12 @@ def test_a_misnamed_training_json_is_refused() -> None:
 
 
 def test_an_unknown_parameter_hides_no_trigger() -> None:
-    """A trigger phrase is not called missing where a parameter is misspelt."""
     data = make_archive(training={"triger_phrase": "ada"}, members={"photo-00.txt": b"[trigger]"})
     assert errors(data) == ["parameter_unknown"]
     assert "caption_trigger_unset" not in warnings(data)
 
 
 def test_needed_captions_get_no_advice() -> None:
-    """Where captions are needed, no advice says that they are optional."""
     found = checked(packed(PHOTOS), application=FLUX_2)
     assert [each.code for each in found.report.errors] == ["caption_missing"]
     assert "dataset_no_captions" not in [each.code for each in found.report.warnings]

@@ -34,7 +34,6 @@ def test_an_accepted_dataset_says_its_cost() -> None:
     """The page of an accepted dataset says so, and what the training costs where that is known."""
     photos = tuple(make_photo(f"{number}.jpg") for number in range(24))
     page = Page(html_text(make_report(photos=photos, estimated_cost_usd=3.6)))
-
     assert "Ready to train: 24 photos" in page.text
     assert "It costs about $3.60." in page.text
     assert "fal gets your photos as they are, byte for byte" in page.text
@@ -91,7 +90,6 @@ def test_what_was_done_is_said_once() -> None:
 
 
 def test_a_broken_archive_has_no_photos() -> None:
-    """A rejected archive without photos has nothing but its verdict."""
     errors = (Problem(code="archive_truncated", message="Its end is missing. Upload it again."),)
     page = Page(html_text(make_report(verdict=Verdict.REJECTED, errors=errors)))
     assert "One thing has to be mended" in page.text
@@ -124,7 +122,6 @@ def test_the_page_has_everything_known() -> None:
 
 @pytest.mark.parametrize("source", ParameterSource)
 def test_a_parameter_says_its_source(source: ParameterSource) -> None:
-    """A parameter says where its value comes from."""
     each = ParameterReport(name="steps", value=1500, source=source)
     report = make_report(preset="portrait", parameters=(each,))
     [said] = re.findall(r"<td>1,500</td><td>(.*?)</td>", html_text(report))
@@ -142,9 +139,7 @@ def test_a_parameter_says_its_source(source: ParameterSource) -> None:
 
 
 def test_equal_problems_are_one_group() -> None:
-    """Thirty photos with one problem are one group on the page."""
     page = Page(html_text(make_report(warnings=alike(30))))
-
     assert len(page.with_class("group")) == 1
     assert "A photo looks almost the same as another 30 photos" in page.text
     assert "Show 27 more" in page.text
@@ -153,12 +148,10 @@ def test_equal_problems_are_one_group() -> None:
 
 
 def test_a_small_group_is_not_folded() -> None:
-    """A group is not folded where that saves no room."""
     assert Page(html_text(make_report(warnings=alike(4)))).all("details") == []
 
 
 def test_advice_stands_on_the_page_once() -> None:
-    """The advice about a photo stands on the page once."""
     [warning] = alike(1)
     photo = make_photo("IMG_00.jpg", warnings=(warning,))
     page = Page(html_text(make_report(photos=(photo,), warnings=(warning,))))
@@ -167,7 +160,6 @@ def test_advice_stands_on_the_page_once() -> None:
 
 
 def test_a_change_is_reported_once() -> None:
-    """A change is reported once, whether the dataset reports it as well or not."""
     change = ReportedChange(
         code="image_turned", member="a.jpg", message="a.jpg was turned upright."
     )
@@ -180,14 +172,12 @@ def test_a_change_is_reported_once() -> None:
 
 
 def test_an_unknown_code_is_reported() -> None:
-    """A code that the table does not have is reported as well."""
     strange = Problem(code="mystery", message="Something is odd.")
     text = Page(html_text(make_report(errors=(strange, strange), verdict=Verdict.REJECTED))).text
     assert "mystery 2 times" in text
 
 
 def test_the_most_important_group_comes_first() -> None:
-    """Groups keep their order, and the most important one comes first."""
     codes = ["image_empty", "dataset_link", "image_empty", "archive_bomb", "image_damaged"]
     groups = groups_of([Problem(code=code, message="m") for code in codes])
 
@@ -202,7 +192,6 @@ def test_the_most_important_group_comes_first() -> None:
 def test_a_shared_end_is_whole_sentences() -> None:
     """What all messages share is found by whole sentences, and none ends within a name."""
     message = "Dr. Who.jpg is dark. Brighten it. Soon."
-
     assert shared_end(["a is bad. Do it. Now.", "b is bad. Do it. Now."]) == "Do it. Now."
     assert shared_end(["a is bad.", "b is bad."]) == ""
     assert shared_end(["a. One.", "b. Two."]) == ""
@@ -225,7 +214,6 @@ def test_a_missing_name_is_added() -> None:
 
 
 def test_numbers_are_written_for_people() -> None:
-    """Numbers are written as people write them."""
     assert [size_of(each) for each in (0, 999, 1000, 999_999, 2_449_999, 5 * 10**12)] == [
         *("0 bytes", "999 bytes", "1.0 KB", "1.0 MB", "2.4 MB", "5,000.0 GB")
     ]
@@ -252,7 +240,6 @@ def test_all_text_can_be_read(colours: dict[str, str]) -> None:
     pairs += [(kind, f"{kind}-ink") for kind in ("good", "bad", "warn", "mend", "calm")]
     for paper, ink in pairs:
         low, high = sorted((luminance(colours[paper]), luminance(colours[ink])))
-
         assert (high + 0.05) / (low + 0.05) >= READABLE, (paper, ink)
 
 

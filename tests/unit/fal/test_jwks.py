@@ -31,19 +31,16 @@ def jwks(*rows: object) -> bytes:
 
 @pytest.mark.parametrize("x", [X, X.rstrip("=")], ids=["padded", "unpadded"])
 def test_padding_of_a_key_is_optional(x: str) -> None:
-    """A key is read with and without padding."""
     assert keys_in(jwks(row(x=x))) == (PUBLIC,)
 
 
 def test_other_members_do_not_matter() -> None:
-    """Key ids and other members do not matter."""
     said = row(kid="1", use="sig", alg="EdDSA", key_ops=["verify"], x5c=[], ext=True)
     assert keys_in(jwks(said)) == (PUBLIC,)
     assert keys_in(jwks(row(kid=None, use=None, alg=None, key_ops=None))) == (PUBLIC,)
 
 
 def test_a_repeated_key_takes_one_place() -> None:
-    """The same key twice takes the place of no other."""
     others = [row(x=written(bytes([number]) * 32)) for number in range(2, 18)]
     assert len(keys_in(jwks(*[row(kid=str(n)) for n in range(40)], *others))) == MAX_KEYS
     assert keys_in(jwks(row(kid="a"), row(kid="a"))) == (PUBLIC,)
@@ -121,7 +118,6 @@ def test_an_unusable_key_is_left_out(case: str) -> None:
     ],
 )
 def test_a_document_without_keys_is_refused(document: bytes) -> None:
-    """A document that is no key set is refused as such."""
     with pytest.raises(InvalidWebhookError, match="not a JWKS"):
         keys_in(document)
 

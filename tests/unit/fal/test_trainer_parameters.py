@@ -54,7 +54,6 @@ def test_every_trainer_understands_our_words(trainer: Trainer) -> None:
 
 @EVERY
 def test_every_trainer_understands_its_own_words(trainer: Trainer) -> None:
-    """Each trainer's own names are understood as well."""
     ours = {field.name: "ada" for field in trainer.fields if field.called}
     own = {field.called: "ada" for field in trainer.fields if field.called}
     by_ours = resolved(ours, application=trainer.application)
@@ -74,9 +73,7 @@ def test_kept_parameters_are_accepted_again(trainer: Trainer) -> None:
 @EVERY
 @pytest.mark.parametrize("preset", ["portrait", "style", "fast", "quality"])
 def test_a_folder_names_a_preset(trainer: Trainer, preset: str) -> None:
-    """A folder names a preset of any trainer."""
     drop = resolved(key=f"{preset}/a.zip", application=trainer.application)
-
     assert drop.preset == preset
     assert trainer.presets[preset].values.items() <= dict(drop.values.values).items()
     assert {drop.sources[name] for name in trainer.presets[preset].values} == {
@@ -85,7 +82,6 @@ def test_a_folder_names_a_preset(trainer: Trainer, preset: str) -> None:
 
 
 def test_the_nearest_source_chooses_the_trainer() -> None:
-    """The nearest source chooses the trainer, and is recorded."""
     stack = resolved(application="fal-ai/z-image-trainer")
     file = resolved({"trainer": "flux-krea-trainer"}, application="fal-ai/z-image-trainer")
     both = resolved({"trainer": "flux-krea-trainer"}, {"trainer": "fal-ai/flux-2-trainer"})
@@ -117,12 +113,10 @@ def test_an_unknown_trainer_is_refused(said: str, meant: str) -> None:
 
 @pytest.mark.parametrize("said", [7, ["flux-2-trainer"], {"a": 1}, True, "", "\ud800"])
 def test_a_trainer_has_a_name(said: object) -> None:
-    """A trainer that is not given as a name is refused."""
     assert codes_of({"trainer": said}) == ["parameter_unknown_trainer"]
 
 
 def test_an_unknown_default_trainer_is_refused() -> None:
-    """A stack with an unknown trainer refuses a dataset that names no other."""
     [problem] = problems_of(application="fal-ai/brand-new-trainer")
     assert problem.code == "parameter_unknown_trainer"
     assert "FalApplication" in problem.message
@@ -165,7 +159,6 @@ def test_an_unknown_parameter_is_refused(trainer: str, name: str, said: str) -> 
 
 
 def test_one_input_under_two_names() -> None:
-    """The same input under two names is refused."""
     [problem] = problems_of(
         {"trigger_phrase": "a", "default_caption": "b"}, application="fal-ai/flux-2-trainer"
     )
@@ -206,7 +199,6 @@ def test_each_trainer_has_its_range(trainer: str, steps: int) -> None:
 
 
 def test_no_default_caption_is_invented() -> None:
-    """No default caption is made up."""
     values = resolved(application="fal-ai/flux-2-trainer").values
     assert values.trigger_phrase is None
     assert "default_caption" not in values.arguments("https://x/y")

@@ -45,7 +45,6 @@ ASKED_FOR = (
 
 @pytest.mark.parametrize("name", ASKED_FOR)
 def test_a_trainer_is_found_by_id(name: str) -> None:
-    """A trainer is found by its id with and without its owner."""
     trainer = trainer_of(name)
     assert trainer is not None
     assert trainer is trainer_of(f"fal-ai/{name}")
@@ -69,7 +68,6 @@ def test_a_row_cannot_be_changed() -> None:
 @EVERY
 def test_each_name_means_one_input(trainer: Trainer) -> None:
     names = [name for field in trainer.fields for name in {field.name, field.wire}]
-
     assert len(names) == len(set(names))
     assert not {*names} & {"trainer", "preset", "force", *DATASET_FIELDS}
     for name in names:
@@ -80,7 +78,6 @@ def test_each_name_means_one_input(trainer: Trainer) -> None:
 
 @EVERY_FIELD
 def test_a_default_is_accepted(trainer: Trainer, field: Field) -> None:
-    """A default is a value that is accepted."""
     assert trainer.sources
     if field.default is not None:
         assert field.accept(field.default, text=False) == field.default
@@ -175,7 +172,6 @@ def test_every_trainers_lora_has_one_name(trainer: Trainer) -> None:
 
 
 def test_only_the_portrait_trainer_resumes() -> None:
-    """The portrait trainer alone is known to go on from a LoRA."""
     assert [trainer.application for trainer in ROWS if trainer.resumes] == [APPLICATION]
 
 
@@ -204,7 +200,6 @@ def test_a_checkpoint_is_address_or_job(value: str) -> None:
     ],
 )
 def test_another_checkpoint_is_refused(value: str) -> None:
-    """A checkpoint that is neither an address nor a job is refused."""
     with pytest.raises(
         UnacceptableValueError, match="https:// address of a LoRA, or the id of an earlier"
     ):
@@ -215,7 +210,6 @@ def test_another_checkpoint_is_refused(value: str) -> None:
     ("number", "shown"), [(1e-6, "0.000001"), (0.00115, "0.00115"), (1.0, "1"), (100.0, "100")]
 )
 def test_a_number_is_shown_plainly(number: float, shown: str) -> None:
-    """A number is shown as a person writes it."""
     assert plain(number) == shown
 
 
@@ -249,7 +243,6 @@ def test_no_price_is_invented(application: str) -> None:
 
 
 def test_a_current_price_comes_first() -> None:
-    """A price of the moment comes before the tables."""
     assert estimated_cost_usd(APPLICATION, 2500, Price(0.003, 1000)) == 7.5
     assert estimated_cost_usd("fal-ai/nothing", 2500, Price(0.003, 1)) == 7.5
 
@@ -257,11 +250,9 @@ def test_a_current_price_comes_first() -> None:
 @pytest.mark.parametrize("steps", [1, 333, 1000, 1001, 1999, 2500, 7777, 10_000])
 @pytest.mark.parametrize("application", PRICES)
 def test_an_estimate_is_in_whole_cents(application: str, steps: int) -> None:
-    """An estimate is in whole cents, and less than a cent too much."""
     price = PRICES[application]
     bill = max(steps, price.min_steps) * price.usd_per_step
     usd = estimated_cost_usd(application, steps)
-
     assert usd is not None
     assert usd == round(usd, 2)
     assert -1e-9 < usd - bill < 0.01
@@ -281,7 +272,6 @@ def test_every_price_is_one() -> None:
 
 
 def test_the_simulator_bills_the_estimate() -> None:
-    """The simulator bills what is estimated."""
     known = {
         application: (price.usd_per_step, price.min_steps) for application, price in PRICES.items()
     }

@@ -28,12 +28,10 @@ def walk(*steps: Status, billed: bool = True) -> Job:
 
 @pytest.mark.parametrize("status", NEVER_AT_FAL)
 def test_an_unsent_job_has_no_charges(status: Status) -> None:
-    """A job that was never sent has no charges."""
     assert make_job(status).charges == ()
 
 
 def test_an_intent_is_at_fal() -> None:
-    """A job is at fal from its intent to its last word."""
     assert [status for status in Status if make_job(status).at_fal] == [
         Status.SUBMITTING,
         Status.SUBMIT_UNKNOWN,
@@ -51,7 +49,6 @@ def test_money_is_reserved_with_the_intent(to: Status) -> None:
 
 
 def test_the_estimate_is_reserved_that_month() -> None:
-    """The estimated cost is reserved in the month of the intent."""
     ready = make_job(Status.READY, estimated_cost_usd=3.61)
     intent = ready.move(Status.SUBMITTING, now=datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC))
     assert intent.charges == (charge(RESERVED, 3.61, "2026-12"),)
@@ -107,20 +104,17 @@ def test_a_second_attempt_counts_beside() -> None:
     back = walk(Status.SUBMITTING, Status.SUBMITTED, Status.HELD, Status.READY)
     again = back.move(Status.SUBMITTING, now=NOW + timedelta(days=7))
     done = again.move(Status.SUBMITTED, now=NOW).move(Status.STORING, now=NOW)
-
     assert back.charges == (charge(WASTED),)
     assert again.charges == (charge(WASTED), charge(RESERVED, month="2026-12"))
     assert done.charges == (charge(WASTED), charge(SPENT, month="2026-12"))
 
 
 def test_an_unknown_cost_reserves_nothing() -> None:
-    """A job of unknown cost sets nothing aside."""
     job = make_job(Status.READY, estimated_cost_usd=None).move(Status.SUBMITTING, now=NOW)
     assert [each.micro_usd for each in job.charges] == [0]
 
 
 def test_a_duplicate_costs_nothing() -> None:
-    """A job that duplicates a finished one costs nothing."""
     assert make_job().move(Status.SUCCEEDED, now=NOW).charges == ()
 
 
@@ -152,7 +146,6 @@ def test_money_is_counted_in_whole_numbers(usd: float, micro: int) -> None:
 
 
 def test_no_change_is_no_booking() -> None:
-    """What does not change is not booked."""
     charges = (charge(WASTED), charge(RESERVED, month="2026-12"))
     assert bookings((), ()) == bookings(charges, charges) == ()
 
@@ -188,12 +181,10 @@ def test_no_change_is_no_booking() -> None:
 def test_changes_are_booked_in_its_month(
     before: list[Charge], after: list[Charge], booked: list[Booking]
 ) -> None:
-    """A change is booked in its month."""
     assert list(bookings(before, after)) == booked
 
 
 def test_wasted_money_is_spent_as_well() -> None:
-    """Wasted money is spent as well, and only the rest is left."""
     assert Booking("2026-11", reserved=1, spent=2, wasted=3).committed == 3
     assert Account("2026-11", reserved_usd=1.5, spent_usd=2.5, wasted_usd=2.0).committed_usd == 4.0
 

@@ -80,7 +80,6 @@ NAMED: list[tuple[dict[str, Any], list[str]]] = [
 
 @pytest.mark.parametrize(("payload", "names"), NAMED)
 def test_files_are_found_and_named(payload: dict[str, Any], names: list[str]) -> None:
-    """The files of a result are found, and named as fal does, but for the LoRA."""
     assert names_in(payload) == names
 
 
@@ -127,14 +126,12 @@ def test_a_foreign_name_is_no_path(offered: str, kept: str) -> None:
 
 @pytest.mark.parametrize("size", [None, -1, "9", 1.5, [9], True, 10**4000])
 def test_a_strange_size_is_not_believed(size: object) -> None:
-    """A file size that is no size is ignored."""
     [artifact] = artifacts_in({"lora_file": {"url": URL, "file_size": size}})
     assert artifact.size is None
 
 
 @pytest.mark.parametrize("kind", [None, 7, ["text/html"]])
 def test_a_strange_content_type_is_dropped(kind: object) -> None:
-    """A content type that is no text is ignored."""
     [artifact] = artifacts_in({"lora_file": {"url": URL, "content_type": kind}})
     assert artifact.content_type is None
 
@@ -158,7 +155,6 @@ def test_an_error_text_names_its_reasons(status: Status) -> None:
 
 
 def test_a_command_names_the_job() -> None:
-    """The command in an error text names the job."""
     job = make_job(Status.HELD, problems=(over_limit(30.0, 25.0),))
     assert f"lora-drop approve {job.job_id}, or drop" in error_text(job)
 
@@ -213,7 +209,6 @@ def test_the_story_of_a_lora() -> None:
 
 
 def test_the_story_of_a_new_job() -> None:
-    """A job that has just begun has its file as well."""
     story = json.loads(job_text(make_job()))
     assert (story["parameters"], story["timings"]["submitted_at"]) == (None, None)
 
@@ -224,14 +219,12 @@ def test_leases_are_private_money_is_public() -> None:
     lease = Lease(owner="0123456789abcdef", fence=1, until=NOW)
     upload = Upload(name="lora.safetensors", upload_id="upload-1", identity="e", size=9)
     public_job = public(make_job(Status.STORING, lease=lease, uploads=(upload,)))
-
     assert not {"lease", "uploads", "artifacts"} & public_job.keys()
     assert public_job["charge"] == {"month": "2026-11", "usd": 6.0, "state": "spent"}
     assert {"past_charges", "approved", "attempt", "retry_of", "duplicate_of"} <= public_job.keys()
 
 
 def test_the_story_names_related_jobs() -> None:
-    """A job's file says which job it goes on from."""
     names = {"duplicate_of": "a", "retry_of": "b", "resume_from": "c"}
     story = json.loads(job_text(make_job(Status.SUCCEEDED, **names)))
     assert names.items() <= story.items()

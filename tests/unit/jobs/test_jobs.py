@@ -32,13 +32,11 @@ def test_the_same_drop_is_one_job() -> None:
     "other", [("c", "k.zip", "v1"), ("b", "l.zip", "v1"), ("b", "k.zip", "v2")]
 )
 def test_another_version_is_another_job(other: tuple[str, str, str]) -> None:
-    """Another bucket, key or version is another job."""
     assert job_id_for("b", "k.zip", "v1") != job_id_for(*other)
 
 
 @pytest.mark.parametrize("key", ["写真.zip", "a" * 900 + ".zip", "....zip", "-.zip"])
 def test_a_job_id_fits_an_address(key: str) -> None:
-    """A job id is always fit for an address."""
     job_id = job_id_for("b", key, "v")
     assert job_id.replace("-", "").isalnum()
     assert job_id.isascii()
@@ -55,7 +53,6 @@ def test_results_lie_under_the_key() -> None:
 
 @pytest.mark.parametrize("letter", ["a", "é", "写"])
 def test_a_long_key_fits_into_s3(letter: str) -> None:
-    """Files of a job fit into S3 however long the key."""
     key = (letter * 1020)[: 1020 // len(letter.encode())] + ".zip"
     job_id = job_id_for("b", key, "v1")
     prefix = result_prefix(key, job_id)
@@ -64,7 +61,6 @@ def test_a_long_key_fits_into_s3(letter: str) -> None:
 
 
 def test_every_status_can_be_reached() -> None:
-    """Every status can be reached and has a row."""
     assert set(TRANSITIONS) == set(Status)
     assert {make_job(status).status for status in Status} == set(Status)
 
@@ -92,7 +88,6 @@ def test_money_is_spent_out_of_ready() -> None:
 
 
 def test_a_move_keeps_the_history() -> None:
-    """A move keeps the history and counts the version."""
     job = make_job(Status.READY)
     assert [step.status for step in job.history] == [Status.RECEIVED, Status.READY]
     assert job.version == 2
@@ -100,7 +95,6 @@ def test_a_move_keeps_the_history() -> None:
 
 
 def test_each_submission_has_a_number() -> None:
-    """Each submission that is begun has a number of its own."""
     ready = make_job(Status.READY)
     first = ready.move(Status.SUBMITTING, now=NOW)
     second = first.move(Status.READY, now=NOW).move(Status.SUBMITTING, now=NOW)
@@ -109,7 +103,6 @@ def test_each_submission_has_a_number() -> None:
 
 
 def test_another_attempt_is_another_job() -> None:
-    """Another attempt for a dataset is another job under the same name."""
     ids = [job_id_for("b", "ada.zip", "v1", attempt) for attempt in (1, 2, 3)]
     assert ids[0] == job_id_for("b", "ada.zip", "v1")
     assert len(set(ids)) == 3
@@ -163,7 +156,6 @@ def test_another_version_key_or_bucket_differs(url: str) -> None:
 
 @pytest.mark.parametrize("version", ["", "null"])
 def test_an_unversioned_object_has_no_version(version: str) -> None:
-    """An object from before versioning has no version to name."""
     dataset = make_dataset("a.zip", version_id=version)
     assert points_at("https://datasets.s3.amazonaws.com/a.zip?X-Amz-Signature=a", dataset)
     assert not points_at("https://datasets.s3.amazonaws.com/a.zip?versionId=v1", dataset)
@@ -173,7 +165,6 @@ SECRET, JOB_ID = b"secret", "ada-0123456789"
 
 
 def test_a_token_is_the_jobs_own() -> None:
-    """A token is the job's own and the stack's own."""
     token = webhook_token(SECRET, JOB_ID)
     assert re.fullmatch("[0-9a-f]{32}", token)
     assert token == webhook_token(SECRET, JOB_ID)
@@ -201,14 +192,11 @@ def test_a_guess_opens_nothing(token: str) -> None:
     ids=["upper case", "shorter", "longer"],
 )
 def test_a_token_has_one_writing(change: Callable[[str], str]) -> None:
-    """A token is accepted in one writing only."""
     assert not token_matches(SECRET, JOB_ID, change(webhook_token(SECRET, JOB_ID)))
 
 
 def test_a_long_text_keeps_both_ends() -> None:
-    """A long text keeps its beginning and its end, and a short one stays as it is."""
     short = shortened("a" * 500 + ".jpg", 200)
-
     assert len(short) == 200
     assert short.startswith("aaa")
     assert "…" in short
@@ -217,7 +205,6 @@ def test_a_long_text_keeps_both_ends() -> None:
 
 
 def test_a_problem_fits_into_a_job() -> None:
-    """A problem always fits into a job."""
     problem = Problem(code="c", message="m" * 100_000, member="n" * 65_535)
     assert (len(problem.message), len(problem.member or "")) == (MAX_MESSAGE, MAX_NAME)
 

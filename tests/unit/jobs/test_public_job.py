@@ -152,7 +152,6 @@ def test_public_job_is_exactly_this() -> None:
 
 def test_public_job_fits_its_schema(root: Path) -> None:
     schema = json.loads((root / "docs" / "job.schema.json").read_text())
-
     assert list(Draft202012Validator(schema).iter_errors(PUBLISHED)) == []
 
 
@@ -188,7 +187,6 @@ def test_event_is_exactly_this() -> None:
 def test_event_strings_have_reasons() -> None:
     """A field of free text cannot enter an event unnoticed."""
     properties = StatusChange.model_json_schema()["properties"]
-
     free = {name for name, field in properties.items() if field.get("type") == "string"}
     assert {name for name in free if "format" not in properties[name]} == set(EVENT_STRINGS)
     assert properties["problems"]["items"] == {"type": "string"}  # codes, from codes_of
@@ -224,7 +222,6 @@ OLD_ROW = {
 def test_rows_of_earlier_version_are_read() -> None:
     """Rows that version 0.1 wrote are read with all they say."""
     job = Job.model_validate(OLD_ROW)
-
     assert (job.supersedes, job.force_retrain) == ("bob-1111111111", True)
     assert job.files == (LORA,)
     assert "instead_of" not in job.model_dump()

@@ -41,7 +41,6 @@ def judged(check: Check, data: bytes, piece: int | None = None) -> None:
 @pytest.mark.parametrize("piece", PIECES)
 @pytest.mark.parametrize("sized", [True, False], ids=["sized", "unsized"])
 def test_sound_weights_pass_in_pieces(piece: int, *, sized: bool) -> None:
-    """Sound weights pass in pieces of any size."""
     judged(check("lora.safetensors", len(WEIGHTS) if sized else None), WEIGHTS, piece)
 
 
@@ -76,7 +75,6 @@ def test_weights_are_judged_by_their_header() -> None:
     """Weights are judged as soon as their header is there, and an absurd length before it."""
     judge, absurd = check("lora.safetensors", len(WEIGHTS) + 1), check("lora.safetensors", None)
     judge.feed(WEIGHTS[: HEADER - 1])
-
     assert judge.missing == 1
     with pytest.raises(ResultInvalidError):
         judge.feed(WEIGHTS[HEADER - 1 : HEADER])
@@ -85,11 +83,9 @@ def test_weights_are_judged_by_their_header() -> None:
 
 
 def test_a_judged_file_misses_nothing() -> None:
-    """Nothing more is missing once a file is judged."""
     judge = check("lora.safetensors", len(WEIGHTS))
     before = judge.missing
     judge.feed(WEIGHTS[:HEADER])
-
     assert (before, judge.missing) == (8, 0)
     judge.feed(b"whatever comes then")
     judge.finish(len(WEIGHTS))
@@ -107,7 +103,6 @@ def test_a_judged_file_misses_nothing() -> None:
     ],
 )
 def test_a_configuration_is_recognised(name: str, kind: str | None) -> None:
-    """A configuration is known by its name or its kind."""
     with pytest.raises(ResultInvalidError) as refused:
         judged(check(name, 8, kind), b"not JSON")
     assert refused.value.flaw == "json_unreadable"
@@ -129,7 +124,6 @@ def test_a_configuration_is_recognised(name: str, kind: str | None) -> None:
     ids=["object", "null", "spaces", "bom", "large number", "5000 digits", "NaN", "1 MiB"],
 )
 def test_json_up_to_a_megabyte_passes(data: bytes, *, sized: bool) -> None:
-    """Any JSON of a megabyte at most is a configuration."""
     judged(check("config.json", len(data) if sized else None), data, 1000)
 
 
@@ -158,7 +152,6 @@ def test_a_broken_configuration_is_refused(data: bytes, flaw: str, *, sized: boo
 @pytest.mark.parametrize("data", [b"", b"anything"])
 @pytest.mark.parametrize("name", ["samples.zip", "lora.safetensors.invalid", "config.json.txt"])
 def test_any_other_file_passes(name: str, data: bytes) -> None:
-    """Any other file is taken as it is."""
     other = check(name, len(data), "application/octet-stream")
     assert other.missing == 0
     judged(other, data)
