@@ -3,7 +3,7 @@
 import io
 import struct
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -22,7 +22,9 @@ from lora_drop.datasets.archives.records import ArchiveTooLargeError, problem, z
 from lora_drop.jobs.errors import DatasetRejectedError
 from tests.support.builders import JPEG, make_archive, make_jpeg
 from tests.support.memory_files import MemoryRange
-from tests.support.zips import codes, structure_codes
+from tests.support.zips import Part, assembled, codes, structure_codes
+
+BYTES = bytes(range(256))
 
 
 def test_members_are_those_python_finds() -> None:
@@ -56,22 +58,15 @@ FAULTS = {
     "last byte cut off": (make_archive()[:-1], "archive_truncated"),
     "half": (make_archive()[: len(make_archive()) // 2], "archive_truncated"),
     "prefix": (b"MZ" + bytes(100) + make_archive(), "archive_leading_data"),
-    "parent": (make_archive(members={"../../etc/passwd": b"x"}), "archive_unsafe_name"),
-    "root": (make_archive(members={"/etc/passwd": b"x"}), "archive_unsafe_name"),
-    "drive": (make_archive(members={"C:/x.jpg": b"x"}), "archive_unsafe_name"),
-    "line end": (make_archive(members={"a\nb.jpg": b"x"}), "archive_unsafe_name"),
     "long name": (make_archive(members={"x" * 1025: b"x"}), "archive_unsafe_name"),
-    "same name": (make_archive(members={"PHOTO-00.jpg": b"x"}), "archive_duplicate_name"),
-    "bzip2": (make_archive(compression=zipfile.ZIP_BZIP2), "dataset_unsupported_compression"),
 }
 
 
 @pytest.mark.promise("never pay for a dataset that cannot train")
-@pytest.mark.parametrize("fault", FAULTS)
-def test_each_fault_has_its_code(fault: str) -> None:
+@pytest.mark.parametrize(("data", "code"), FAULTS.values(), ids=FAULTS)
+def test_each_fault_has_its_code(data: bytes, code: str) -> None:
     """Each fault of an archive is refused with a code of its own."""
-    data, code = FAULTS[fault]
-    assert structure_codes(data)[0] == code
+    assert structure_codes(data) == [code]
 
 
 @pytest.mark.promise("it can be operated")
@@ -99,21 +94,10 @@ def test_a_member_is_read_as_asked(compression: int) -> None:
 
 
 def test_a_long_header_hides_no_member() -> None:
-    buffer = make_archive(images=0, members={"a.txt": bytes(range(256)) * 40})
-    archive = MemoryRange(_with_local_extra(buffer, 5000))
-    (member,) = members_of(archive)
-    assert read_member(archive, member, member.size) == bytes(range(256)) * 40
-
-
-def _with_local_extra(data: bytes, length: int) -> bytes:
-    """The same archive of one member, with room between its local header and its data."""
-    name_length = struct.unpack_from("<H", data, 26)[0]
-    extra = struct.pack("<2H", 0xCAFE, length - 4) + bytes(length - 4)
-    moved = bytearray(data[: 30 + name_length] + extra + data[30 + name_length :])
-    struct.pack_into("<H", moved, 28, length)
-    at = moved.rfind(b"PK\x05\x06")
-    struct.pack_into("<L", moved, at + 16, struct.unpack_from("<L", moved, at + 16)[0] + length)
-    return bytes(moved)
+    extra = struct.pack("<2H", 0xCAFE, 4996) + bytes(4996)
+    archive = MemoryRange(assembled([Part(content=BYTES * 40, local_extra=extra)]))
+    [member] = members_of(archive)
+    assert read_member(archive, member, member.size) == BYTES * 40
 
 
 def test_a_metered_reader_stops() -> None:
@@ -133,7 +117,7 @@ def test_a_metered_reader_stops() -> None:
 def test_every_truncation_has_a_code() -> None:
     """An archive that is cut off anywhere is refused with a code."""
     data = make_archive()
-    members = {f"big-{n}.jpg": JPEG + bytes(range(256)) * 64 for n in range(12)}
+    members = {f"big-{n}.jpg": JPEG + BYTES * 64 for n in range(12)}
     large = make_archive(members=members, compression=zipfile.ZIP_STORED)
 
     for length in range(0, len(data), 37):
@@ -141,36 +125,6 @@ def test_every_truncation_has_a_code() -> None:
     assert (codes(large), len(large) > 190 * 1024) == ([], True)
     found = {structure_codes(large[:length])[0] for length in range(0, len(large), 1024)}
     assert found == {"archive_empty", "archive_truncated"}
-
-
-def test_every_changed_byte_has_a_verdict() -> None:
-    """An archive with any changed byte in its directory or end is accepted or refused with a code."""
-    data = make_archive(images=10)
-    start = data.find(b"PK\x01\x02")
-    verdicts = set()
-    for at in range(start, len(data)):
-        for mask in (0x01, 0x20, 0xFF):
-            changed = bytearray(data)
-            changed[at] ^= mask
-            verdicts.add(tuple(codes(bytes(changed))))
-
-    assert () in verdicts  # a date, for one, may be any
-    assert len(verdicts) > 10
-
-
-def test_needless_zip64_records_are_read() -> None:
-    data = _with_zip64(make_archive(images=12))
-    assert len(structure_of(MemoryRange(data)).members) == 12
-
-
-def _with_zip64(data: bytes) -> bytes:
-    """The same archive as some producers end it: with ZIP64 records although nothing is large."""
-    at = data.rfind(b"PK\x05\x06")
-    count, size, offset = struct.unpack_from("<HLL", data, at + 10)
-    end64 = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, size, offset)
-    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, at, 1)
-    full = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 65535, 65535, 2**32 - 1, 2**32 - 1, 0)
-    return data[:at] + end64 + locator + full
 
 
 FILES = [
@@ -193,19 +147,14 @@ def by_python(data: bytes) -> list[tuple[str, bytes]]:
         return [(each.filename, archive.read(each)) for each in archive.infolist()]
 
 
-def by_us(data: bytes) -> list[tuple[str, bytes]]:
-    archive = MemoryRange(data)
-    structure = structure_of(archive)
-    assert structure.warnings == ()
-    return [(each.member.name, each.read()) for each in contents_of(archive, structure)]
-
-
 @pytest.mark.promise("never lose a result")
 def test_a_copy_holds_its_files() -> None:
     """A clean copy holds its files in their order, for our reader and for Python's."""
-    data = whole(FILES)
-    assert by_python(data) == FILES
-    assert by_us(data) == FILES
+    data = MemoryRange(whole(FILES))
+    structure = structure_of(data)
+    ours = [(each.member.name, each.read()) for each in contents_of(data, structure)]
+    assert structure.warnings == ()
+    assert ours == by_python(data.data) == FILES
 
 
 @given(many)
@@ -228,26 +177,14 @@ def test_equal_files_make_equal_bytes() -> None:
     assert {each.filename for each in members if each.flag_bits & 0x800} == {FILES[2][0]}
 
 
-def test_too_much_for_a_plain_zip(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What does not go into a plain ZIP is never written as one."""
-    monkeypatch.setattr(writing, "MAX_SIZE", 4000)
-    with pytest.raises(ArchiveTooLargeError):
-        whole(FILES)
-    monkeypatch.setattr(writing, "MAX_SIZE", 10_000)
-    monkeypatch.setattr(writing, "MAX_FILES", 3)
+@pytest.mark.parametrize(("limit", "most"), [("MAX_SIZE", 4000), ("MAX_FILES", 3)])
+def test_too_much_for_a_plain_zip(monkeypatch: pytest.MonkeyPatch, limit: str, most: int) -> None:
+    monkeypatch.setattr(writing, limit, most)
     with pytest.raises(ArchiveTooLargeError):
         whole(FILES)
 
 
 def test_a_copy_is_made_in_pieces() -> None:
-    taken: list[str] = []
-
-    def files() -> Iterator[tuple[str, bytes]]:
-        for name, data in FILES:
-            taken.append(name)
-            yield name, data
-
-    pieces = zip_of(files())
-    next(pieces)
-
-    assert taken == ["1.jpg"]
+    files = iter(FILES)
+    next(iter(zip_of(files)))
+    assert list(files) == FILES[1:]

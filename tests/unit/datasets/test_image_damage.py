@@ -144,10 +144,8 @@ def test_a_cut_image_has_a_verdict(kind: str, offset: int) -> None:
     whole = describe(WholeImage(data))
     for length in range(offset, len(data), 10):
         found = verdict(data[:length])
-        if isinstance(found, ImageHeader):
-            assert (found.width, found.height) in {(whole.width, whole.height), (0, 0)} or (
-                kind == "GIF"
-            )
+        if isinstance(found, ImageHeader) and kind != "GIF":
+            assert (found.width, found.height) in {(whole.width, whole.height), (0, 0)}
 
 
 @pytest.mark.parametrize("kind", SMALL)
@@ -202,17 +200,11 @@ HOSTILE: dict[str, bytes] = {
 
 
 @pytest.mark.promise("never get stuck")
-@pytest.mark.parametrize("kind", HOSTILE)
-def test_a_hostile_file_has_a_verdict(kind: str) -> None:
+@pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_file_has_a_verdict(data: bytes) -> None:
     """A hostile file has a verdict, and does not occupy the check for minutes."""
     with cpu_limit():
-        verdict(HOSTILE[kind])
-
-
-def test_empty_and_random_files_are_refused() -> None:
-    source = random.Random(4)  # noqa: S311  # noise, no secret
-    for length in (0, 1, 2, 11, 64, 5000):
-        assert isinstance(verdict(source.randbytes(length)), InvalidImageError)
+        verdict(data)
 
 
 PROGRESSIVE = encoded(picture(), "JPEG", progressive=True)

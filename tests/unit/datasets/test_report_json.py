@@ -25,10 +25,8 @@ NO_CODES = frozenset(
 )
 # The table itself, and fal's own words for what has failed there.
 NOT_READ = (
-    "shared/lora_drop/datasets/problem_codes.py",
-    "shared/lora_drop/dev",
-    "shared/lora_drop/fal/errors.py",
-    "shared/lora_drop/simulator",
+    *("shared/lora_drop/datasets/problem_codes.py", "shared/lora_drop/dev"),
+    *("shared/lora_drop/fal/errors.py", "shared/lora_drop/simulator"),
 )
 CODE = re.compile(rf"({'|'.join(PREFIXES)})_[a-z0-9_]+")
 

@@ -13,14 +13,9 @@ from lora_drop.jobs.problems import Problem
 from tests.support.reports import THUMBNAIL, Page, make_photo, make_report, whole_report
 
 HOSTILE = (
-    "<img src=x onerror=alert(1)>.jpg",
-    '"><script>alert(1)</script>.jpg',
-    "' onmouseover='alert(1).jpg",
-    "</style><script>alert(1)</script>",
-    "<!-- anna.jpg",
-    "&lt;anna&gt;&amp;.jpg",
-    "javascript:alert(1)//.jpg",
-    "{{7*7}}${7*7}%s{0}.jpg",
+    *("<img src=x onerror=alert(1)>.jpg", '"><script>alert(1)</script>.jpg'),
+    *("' onmouseover='alert(1).jpg", "</style><script>alert(1)</script>", "<!-- anna.jpg"),
+    *("&lt;anna&gt;&amp;.jpg", "javascript:alert(1)//.jpg", "{{7*7}}${7*7}%s{0}.jpg"),
 )
 
 

@@ -105,11 +105,7 @@ def test_the_page_has_everything_known() -> None:
 
     for said in (
         *(
-            "anna.zip",
-            "48.0 MB",
-            "2 of 3",
-            "fal-ai/flux-lora-portrait-trainer",
-            "portrait",
+            *("anna.zip", "48.0 MB", "2 of 3", "fal-ai/flux-lora-portrait-trainer", "portrait"),
             "$3.60",
         ),
         *("a.heic", "b.jpg", "c.jpg", "was turned upright", "is very dark", "Brighten it."),

@@ -18,9 +18,7 @@ BODY = webhook_body()
 OUR_KEYS = [bytes(KEY.verify_key)]
 STRANGER = SigningKey(bytes(32))
 NAMES = [
-    "X-Fal-Webhook-Request-Id",
-    "X-Fal-Webhook-User-Id",
-    "X-Fal-Webhook-Timestamp",
+    *("X-Fal-Webhook-Request-Id", "X-Fal-Webhook-User-Id", "X-Fal-Webhook-Timestamp"),
     "X-Fal-Webhook-Signature",
 ]
 

@@ -189,10 +189,7 @@ def test_a_checkpoint_is_address_or_job(value: str) -> None:
     "value",
     [
         *(
-            "http://x/y",
-            "s3://models/ada/lora.safetensors",
-            "https://x",
-            "https://x/a b",
+            *("http://x/y", "s3://models/ada/lora.safetensors", "https://x", "https://x/a b"),
             "ftp://x/y",
         ),
         *("ada", "ada-012345678", "ada-01234567890", "Ada-0123456789", "-0123456789", "0123456789"),

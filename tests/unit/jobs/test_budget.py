@@ -33,10 +33,7 @@ def test_an_unsent_job_has_no_charges(status: Status) -> None:
 
 def test_an_intent_is_at_fal() -> None:
     assert [status for status in Status if make_job(status).at_fal] == [
-        Status.SUBMITTING,
-        Status.SUBMIT_UNKNOWN,
-        Status.SUBMITTED,
-        Status.TRAINING,
+        *(Status.SUBMITTING, Status.SUBMIT_UNKNOWN, Status.SUBMITTED, Status.TRAINING),
     ]
 
 
@@ -76,12 +73,8 @@ def test_charges_follow_from_the_moves(way: list[Status], charges: tuple[Charge,
 
 
 BARREN = [
-    [Status.FAILED],
-    [Status.CANCELLED],
-    [Status.EXPIRED],
-    [Status.TRAINING, Status.FAILED],
-    [Status.TRAINING, Status.CANCELLED],
-    [Status.TRAINING, Status.EXPIRED],
+    *([Status.FAILED], [Status.CANCELLED], [Status.EXPIRED], [Status.TRAINING, Status.FAILED]),
+    *([Status.TRAINING, Status.CANCELLED], [Status.TRAINING, Status.EXPIRED]),
 ]
 
 

@@ -144,10 +144,8 @@ def test_any_signing_of_one_version_matches(url: str) -> None:
         f"https://s3.amazonaws.com/other/{KEY}?versionId=v1",
         f"https://datasets.s3.amazonaws.com/more/{KEY}?versionId=v1",
         "https://datasets.s3.amazonaws.com/portrait/ada.zip?versionId=v1",
-        "https://v3.fal.media/files/a/dataset.zip",
-        "data:application/zip;base64,UEsDBA==",
-        "http://[",
-        "",
+        *("https://v3.fal.media/files/a/dataset.zip", "data:application/zip;base64,UEsDBA=="),
+        *("http://[", ""),
     ],
 )
 def test_another_version_key_or_bucket_differs(url: str) -> None:

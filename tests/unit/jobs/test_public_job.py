@@ -72,13 +72,7 @@ PUBLISHED: dict[str, Any] = {
     "job_id": "ada-0123456789",
     "status": "TRAINING",
     "version": 5,
-    "dataset": {
-        "bucket": "data",
-        "key": "ada.zip",
-        "version_id": "v1",
-        "etag": "e",
-        "size": 9,
-    },
+    "dataset": {"bucket": "data", "key": "ada.zip", "version_id": "v1", "etag": "e", "size": 9},
     "clean": {
         "name": "dataset.zip",
         "bucket": "models",

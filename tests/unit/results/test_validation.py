@@ -112,13 +112,8 @@ def test_a_configuration_is_recognised(name: str, kind: str | None) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"{}",
-        b"null",
-        b'  {"rank": 16}\n',
-        b'\xef\xbb\xbf{"rank": 16}',
-        b'{"seed": 17454220438242315174}',
-        b"9" * 5000,
-        b"[NaN, Infinity]",
+        *(b"{}", b"null", b'  {"rank": 16}\n', b'\xef\xbb\xbf{"rank": 16}'),
+        *(b'{"seed": 17454220438242315174}', b"9" * 5000, b"[NaN, Infinity]"),
         b'"' + b"x" * (MAX_JSON - 2) + b'"',
     ],
     ids=["object", "null", "spaces", "bom", "large number", "5000 digits", "NaN", "1 MiB"],
