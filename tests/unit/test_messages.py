@@ -127,7 +127,7 @@ def test_webhooks_exact_bytes_are_kept(
     ("body", "encoded"),
     [("not base64!", True), ("YQ", True), ("YQ==\n", True), ("\u00e9", True), ("\ud800", False)],
 )
-def test_body_that_cannot_be_bytes(body: str, encoded: bool) -> None:  # noqa: FBT001  # a table's column
+def test_body_that_cannot_be_bytes(body: str, *, encoded: bool) -> None:
     with pytest.raises(InvalidWebhookError):
         raw_delivery({"body": body, "isBase64Encoded": encoded})
 
@@ -144,13 +144,18 @@ def test_store_message_is_versioned() -> None:
         StoreRequest.model_validate_json('{"schema_version": 2, "job_id": "ada-1"}')
 
 
-def test_empty_query_means_newest_twenty() -> None:
-    assert JobsQuery.parse({}) == JobsQuery(status=None, limit=20, cursor=None)
-
-
-def test_query_comes_as_text() -> None:
-    query = JobsQuery.parse({"status": "HELD", "limit": "100", "cursor": "x"})
-    assert query == JobsQuery(status=Status.HELD, limit=100, cursor="x")
+@pytest.mark.parametrize(
+    ("said", "query"),
+    [
+        ({}, JobsQuery(status=None, limit=20, cursor=None)),
+        (
+            {"status": "HELD", "limit": "100", "cursor": "x"},
+            JobsQuery(status=Status.HELD, limit=100, cursor="x"),
+        ),
+    ],
+)
+def test_query_comes_as_text(said: dict[str, str], query: JobsQuery) -> None:
+    assert JobsQuery.parse(said) == query
 
 
 @pytest.mark.parametrize(
@@ -165,18 +170,11 @@ def test_malformed_query_is_refused(query: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("body", "resume"),
     [
-        (None, False),
-        ("", False),
-        ("{}", False),
-        ('{"resume": false}', False),
-        ('{"resume": true}', True),
-        (' {"resume" : true} ', True),
+        *((None, False), ("", False), ("{}", False), ('{"resume": false}', False)),
+        *(('{"resume": true}', True), (' {"resume" : true} ', True)),
     ],
 )
-def test_retry_resumes_only_on_request(
-    body: str | None,
-    resume: bool,  # noqa: FBT001  # a table's column
-) -> None:
+def test_retry_resumes_only_on_request(body: str | None, *, resume: bool) -> None:
     assert RetryRequest.parse(body).resume is resume
 
 

@@ -180,10 +180,10 @@ def test_folders_are_flattened() -> None:
         for each in found.plan
         if "/" in each.photo.member.name
     } == {
-        "a/1.jpg": ("1.jpg", None, None),
+        "a/1.jpg": ("1.jpg", "1.txt", None),
         "b/1.jpg": ("1-2.jpg", "1-2.txt", "second"),
-        "c/1.JPG": ("1-3.JPG", None, None),
-        "d/e/1.png": ("1-4.png", None, None),
+        "c/1.JPG": ("1-3.JPG", "1-3.txt", None),
+        "d/e/1.png": ("1-4.png", "1-4.txt", None),
     }
 
 

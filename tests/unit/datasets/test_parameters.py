@@ -75,21 +75,6 @@ def test_a_preset_has_three_sources(preset: str) -> None:
     assert resolved("customers/ada.zip").preset is None
 
 
-@pytest.mark.promise("never pay for a dataset that cannot train")
-@pytest.mark.parametrize(
-    ("drop", "name"),
-    [
-        ({"training": {"trigger_word": "ada"}}, "trigger_phrase"),
-        ({"metadata": {"learning-rat": "0.0001"}}, "learning_rate"),
-    ],
-)
-def test_a_wrong_parameter_suggests_another(drop: dict[str, Any], name: str) -> None:
-    """A misspelt parameter, or another trainer's, is refused with the right name."""
-    with pytest.raises(DatasetRejectedError) as rejected:
-        resolved(**drop)
-    assert f"did you mean {name}" in rejected.value.problems[0].message
-
-
 def test_dashes_and_underscores_are_equal() -> None:
     """Both dashes name a parameter in metadata, and metadata of upload tools is ignored."""
     assert resolved(metadata={"mtime": "1700000000", "s3cmd-attrs": "uid:0"}) == resolved()

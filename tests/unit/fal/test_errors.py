@@ -23,25 +23,6 @@ def test_a_success_has_its_files() -> None:
     assert finished(REQUEST_ID, None) == Finished(REQUEST_ID, ())
 
 
-@pytest.mark.parametrize(
-    ("payload", "code", "said"),
-    [
-        (detail(), "fal_invalid_archive", "It broke."),
-        (
-            {"detail": "Timed out", "error_type": "request_timeout"},
-            "fal_request_timeout",
-            "Timed out",
-        ),
-    ],
-    ids=["the model's", "fal's"],
-)
-def test_a_reason_comes_with_its_type(payload: object, code: str, said: str) -> None:
-    """A reason of the model's or of fal's own becomes a code with its text."""
-    found = failed(REQUEST_ID, "Invalid status code: 422", payload)
-    assert found.problem.code == code
-    assert said in found.problem.message
-
-
 @pytest.mark.promise("it can be operated")
 @pytest.mark.parametrize("kind", FAL_ERRORS)
 @pytest.mark.parametrize("form", ["the model's", "fal's", "a state's"])

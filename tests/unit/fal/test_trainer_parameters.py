@@ -14,6 +14,7 @@ from lora_drop.jobs.problems import Problem
 
 EVERY = pytest.mark.parametrize("trainer", TRAINERS.values(), ids=lambda each: each.short_name)
 JOB = "ada-0123456789"
+FLUX_2, KREA = "fal-ai/flux-2-trainer", "flux-krea-trainer"
 
 
 def resolved(
@@ -42,11 +43,8 @@ def test_every_trainer_understands_our_words(trainer: Trainer) -> None:
     said = {"trainer": trainer.short_name, "trigger-phrase": "ada", "steps": "1234"}
     values = resolved(metadata=said).values
 
-    assert (values.trainer, values.trigger_phrase, values.steps) == (
-        trainer.application,
-        "ada",
-        1234,
-    )
+    assert values.trainer == trainer.application
+    assert (values.trigger_phrase, values.steps) == ("ada", 1234)
     sent = values.arguments("https://x/y")
     [phrase] = [field.wire for field in trainer.fields if field.name == "trigger_phrase"]
     assert (sent[trainer.dataset_field], sent[phrase]) == ("https://x/y", "ada")
@@ -81,17 +79,19 @@ def test_a_folder_names_a_preset(trainer: Trainer, preset: str) -> None:
     }
 
 
-def test_the_nearest_source_chooses_the_trainer() -> None:
-    stack = resolved(application="fal-ai/z-image-trainer")
-    file = resolved({"trainer": "flux-krea-trainer"}, application="fal-ai/z-image-trainer")
-    both = resolved({"trainer": "flux-krea-trainer"}, {"trainer": "fal-ai/flux-2-trainer"})
-
-    chosen = [(drop.values.trainer, drop.sources["trainer"]) for drop in (stack, file, both)]
-    assert chosen == [
-        ("fal-ai/z-image-trainer", ParameterSource.DEFAULT),
-        ("fal-ai/flux-krea-trainer", ParameterSource.TRAINING_JSON),
-        ("fal-ai/flux-2-trainer", ParameterSource.METADATA),
-    ]
+@pytest.mark.parametrize(
+    ("drop", "application", "source"),
+    [
+        ((), "fal-ai/z-image-trainer", ParameterSource.DEFAULT),
+        (({"trainer": KREA},), "fal-ai/flux-krea-trainer", ParameterSource.TRAINING_JSON),
+        (({"trainer": KREA}, {"trainer": FLUX_2}), FLUX_2, ParameterSource.METADATA),
+    ],
+)
+def test_the_nearest_source_chooses_the_trainer(
+    drop: tuple[Any, ...], application: str, source: ParameterSource
+) -> None:
+    found = resolved(*drop, application="fal-ai/z-image-trainer")
+    assert (found.values.trainer, found.sources["trainer"]) == (application, source)
 
 
 @pytest.mark.promise("never pay for a dataset that cannot train")
@@ -124,7 +124,14 @@ def test_an_unknown_default_trainer_is_refused() -> None:
     assert named.values.trainer == "fal-ai/flux-2-trainer"
 
 
-@pytest.mark.promise("never pay for a dataset that cannot train")
+@pytest.mark.promise(
+    "never pay for a dataset that cannot train",
+    "A parameter that the trainer does not have is refused with what may be meant.",
+)
+@pytest.mark.promise(
+    "never pay for a dataset that cannot train",
+    "A misspelt parameter, or another trainer's, is refused with the right name.",
+)
 @pytest.mark.parametrize(
     ("trainer", "name", "said"),
     [
@@ -151,7 +158,6 @@ def test_an_unknown_default_trainer_is_refused() -> None:
     ],
 )
 def test_an_unknown_parameter_is_refused(trainer: str, name: str, said: str) -> None:
-    """A parameter that the trainer does not have is refused with what may be meant."""
     [problem] = problems_of({name: 1}, {"trainer": trainer})
     assert problem.code == "parameter_unknown"
     assert said in problem.message
@@ -159,9 +165,7 @@ def test_an_unknown_parameter_is_refused(trainer: str, name: str, said: str) -> 
 
 
 def test_one_input_under_two_names() -> None:
-    [problem] = problems_of(
-        {"trigger_phrase": "a", "default_caption": "b"}, application="fal-ai/flux-2-trainer"
-    )
+    [problem] = problems_of({"trigger_phrase": "a", "default_caption": "b"}, application=FLUX_2)
     assert problem.code == "parameter_given_twice"
     assert "“trigger_phrase” and “default_caption”" in problem.message
 
@@ -181,10 +185,7 @@ def test_what_is_given_twice_is_refused(said: tuple[Any, ...]) -> None:
 
 
 def test_another_layer_may_say_it_again() -> None:
-    """Another source may set the same input under another name."""
-    drop = resolved(
-        {"default_caption": "a"}, {"trigger-phrase": "b"}, application="fal-ai/flux-2-trainer"
-    )
+    drop = resolved({"default_caption": "a"}, {"trigger-phrase": "b"}, application=FLUX_2)
     assert drop.values.trigger_phrase == "b"
     assert drop.sources["trigger_phrase"] is ParameterSource.METADATA
 
@@ -199,7 +200,7 @@ def test_each_trainer_has_its_range(trainer: str, steps: int) -> None:
 
 
 def test_no_default_caption_is_invented() -> None:
-    values = resolved(application="fal-ai/flux-2-trainer").values
+    values = resolved(application=FLUX_2).values
     assert values.trigger_phrase is None
     assert "default_caption" not in values.arguments("https://x/y")
 

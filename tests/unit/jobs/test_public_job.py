@@ -19,7 +19,14 @@ from lora_drop.jobs.public_job import PublicJob, public
 from lora_drop.jobs.status import Status
 
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
-LORA = StoredFile(name="lora.safetensors", bucket="models", key="ada/lora", size=7, sha256="ab")
+LORA_ROW = {
+    "name": "lora.safetensors",
+    "bucket": "models",
+    "key": "ada/lora",
+    "size": 7,
+    "sha256": "ab",
+}
+LORA = StoredFile.model_validate(LORA_ROW)
 JOB = Job(
     job_id="ada-0123456789",
     status=Status.TRAINING,
@@ -73,13 +80,7 @@ PUBLISHED: dict[str, Any] = {
     "status": "TRAINING",
     "version": 5,
     "dataset": {"bucket": "data", "key": "ada.zip", "version_id": "v1", "etag": "e", "size": 9},
-    "clean": {
-        "name": "dataset.zip",
-        "bucket": "models",
-        "key": "ada/zip",
-        "size": 8,
-        "sha256": "cd",
-    },
+    "clean": {**LORA_ROW, "name": "dataset.zip", "key": "ada/zip", "size": 8, "sha256": "cd"},
     "delivery": {"way": "fal", "expires_at": "2026-11-24T12:00:00Z"},
     "application": "fal-ai/flux-lora-portrait-trainer",
     "created_at": "2026-11-24T12:00:00Z",
@@ -110,15 +111,7 @@ PUBLISHED: dict[str, Any] = {
     "own_requests": ["r0"],
     "request_id": "r1",
     "cancel_by": "arn:aws:iam::1:user/bob",
-    "files": [
-        {
-            "name": "lora.safetensors",
-            "bucket": "models",
-            "key": "ada/lora",
-            "size": 7,
-            "sha256": "ab",
-        }
-    ],
+    "files": [LORA_ROW],
     "problems": [
         {
             "code": "cancel_requested",
@@ -200,15 +193,7 @@ OLD_ROW = {
     "anew": True,
     "request_id": "r1",
     "delivery": {"way": "presigned", "sha256": "ab", "expires_at": None, "url": None},
-    "files": [
-        {
-            "name": "lora.safetensors",
-            "bucket": "models",
-            "key": "ada/lora",
-            "size": 7,
-            "sha256": "ab",
-        }
-    ],
+    "files": [LORA_ROW],
 }
 
 
