@@ -117,7 +117,6 @@ def test_a_thousandfold_stream_is_stopped() -> None:
     code = verdict(data)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-
     assert code == "archive_size_mismatch"
     assert peak < 4 * 1024**2
 
@@ -184,7 +183,6 @@ def test_too_many_entries_are_refused(*, count: int, zip64: bool) -> None:
         data = directory + zip64_end(count, at, 0, at) + end(0xFFFF, FULL, FULL)
     else:  # as macOS does, and others that count modulo 65,536
         data = directory + end(count & 0xFFFF, at, 0)
-
     assert verdict(data) in {"archive_too_many_files", "archive_inconsistent", "archive_overlap"}
 
 

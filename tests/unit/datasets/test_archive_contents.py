@@ -64,7 +64,6 @@ def test_each_byte_is_read_once() -> None:
     archive = MeteredReader(MemoryRange(data))
     for _ in contents_of(archive, structure):
         pass
-
     assert archive.requests == -(-structure.begin // WINDOW)
     assert archive.bytes_read == structure.begin
 
@@ -141,7 +140,6 @@ def test_a_bad_member_raises_when_read() -> None:
                 taken.append(len(content.read()))
             except DatasetRejectedError as rejected:
                 taken.append(rejected.problems[0].code)
-
     assert taken == [code, len(JPEG), len(JPEG)]
 
 
@@ -175,6 +173,5 @@ def test_memory_is_bounded() -> None:
     total = sum(len(chunk) for content in contents(data) for chunk in content)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-
     assert total == 100 * 1024**2 + 2 * len(JPEG)
     assert peak < WINDOW + 8 * 1024**2

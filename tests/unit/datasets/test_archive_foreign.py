@@ -22,6 +22,7 @@ from lora_drop.datasets.archives import (
 )
 from lora_drop.datasets.archives.structure import MAX_BYTES, MAX_REQUESTS
 from lora_drop.jobs.errors import DatasetRejectedError
+from tests.support import zips
 from tests.support.builders import make_jpeg
 from tests.support.checking import checked
 from tests.support.cpu_limit import cpu_limit
@@ -31,16 +32,6 @@ from tests.support.fuzz.archives import Tally, bases, judged, run
 from tests.support.fuzz.oracles import python_objection, walk, walk_objection
 from tests.support.memory_files import MemoryRange
 from tests.support.producers import PRODUCERS, of_finder
-from tests.support.zips import (
-    UTF8,
-    Part,
-    as_python_reads,
-    as_read,
-    assembled,
-    codes,
-    photos,
-    streamed,
-)
 
 
 def kind(found: list[str]) -> str:
@@ -54,7 +45,7 @@ def kind(found: list[str]) -> str:
 def test_foreign_archives_get_their_verdict(corpora: Path) -> None:
     """Each foreign archive gets its verdict, and no sound one is called damaged."""
     archives = dict(foreign_archives(corpora))
-    verdicts = {name: kind(codes(data)) for name, data in archives.items()}
+    verdicts = {name: kind(zips.codes(data)) for name, data in archives.items()}
 
     assert verdicts == {
         name: "archive_" if is_damaged(name) else USELESS.get(name, "accepted") for name in archives
@@ -76,12 +67,12 @@ def test_python_reads_what_is_accepted(corpora: Path) -> None:
     """An accepted foreign archive is what Python's zipfile reads."""
     compared = 0
     for name, data in foreign_archives(corpora):
-        if codes(data):
+        if zips.codes(data):
             continue
         with zipfile.ZipFile(io.BytesIO(data)) as python:
             entries = structure_of(MemoryRange(data)).entries
             infos = python.infolist()
-            assert list(map(as_read, entries)) == list(map(as_python_reads, infos)), name
+            assert list(map(zips.as_read, entries)) == list(map(zips.as_python_reads, infos)), name
             # IZArc's two spellings of one name are all that Python stumbles on.
             assert name.endswith("slashes_and_izarc.zip") or python.testzip() is None, name
         compared += 1
@@ -169,13 +160,15 @@ def test_real_programs_datasets_are_accepted(producer: str, tmp_path: Path) -> N
 
 def test_a_name_by_the_finder() -> None:
     """A name as macOS writes it is read as the person wrote it."""
-    data = assembled([of_finder("写真.jpg", b"x")])
+    data = zips.assembled([of_finder("写真.jpg", b"x")])
     (member,) = structure_of(MemoryRange(data)).members
-    assert (member.name, member.flags & UTF8) == ("写真.jpg", 0)
+    assert (member.name, member.flags & zips.UTF8) == ("写真.jpg", 0)
 
 
 pytestmark = pytest.mark.filterwarnings("ignore:Empty unicode path", "ignore:Duplicate name")
-GOOD = assembled([streamed(Part(name=b"a.jpg")), Part(name=b"b.jpg", method=0), *photos(2)])
+GOOD = zips.assembled(
+    [zips.streamed(zips.Part(name=b"a.jpg")), zips.Part(name=b"b.jpg", method=0), *zips.photos(2)]
+)
 
 
 def spoilt(corpora: Path | None) -> Tally:

@@ -74,7 +74,6 @@ def test_an_end_swallows_another() -> None:
     other = assembled(photos(3))
     swallowing = GOOD[: -len(FAKE)] + end(12, 0, 0, comment_length=len(other)) + other
     archive = MemoryRange(assembled(photos(), comment=(FAKE * 2979)[:65_535]))
-
     assert structure_codes(swallowing) == ["archive_several_ends"]
     with pytest.raises(DatasetRejectedError) as rejected:
         structure_of(archive)

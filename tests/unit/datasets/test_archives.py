@@ -9,13 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_drop.datasets.archives import (
-    MeteredReader,
-    contents_of,
-    members_of,
-    read_member,
-    structure_of,
-)
+from lora_drop.datasets import archives
 from lora_drop.datasets.archives import records as writing
 from lora_drop.datasets.archives.ranges import TooManyReadsError
 from lora_drop.datasets.archives.records import ArchiveTooLargeError, problem, zip_of
@@ -29,7 +23,7 @@ BYTES = bytes(range(256))
 
 def test_members_are_those_python_finds() -> None:
     data = make_archive(images=30, folder="ada/", members={"ada/sub/": b""})
-    members = members_of(MemoryRange(data))
+    members = archives.members_of(MemoryRange(data))
     assert [member.name for member in members] == [f"ada/photo-{n:02}.jpg" for n in range(30)]
     assert [member.size for member in members] == [len(make_jpeg(n)) for n in range(30)]
 
@@ -38,12 +32,12 @@ def test_a_verdict_costs_few_reads() -> None:
     """A small archive costs one read, a hopeless one two, and reading beyond the end none."""
     small = MemoryRange(make_archive(images=30))
     hopeless = MemoryRange(b"this is a text file\n" * 100_000)
-    reader = MeteredReader(MemoryRange(bytes(10)))
+    reader = archives.MeteredReader(MemoryRange(bytes(10)))
 
-    members_of(small)
+    archives.members_of(small)
     assert (small.requests, small.bytes_read) == (1, len(small.data))
     with pytest.raises(DatasetRejectedError):
-        members_of(hopeless)
+        archives.members_of(hopeless)
     assert hopeless.requests <= 2
     assert hopeless.bytes_read < 70_000
     assert reader.read(10, 5) == reader.read(3, 0) == b""
@@ -87,29 +81,28 @@ def test_every_refusal_has_a_known_code() -> None:
 def test_a_member_is_read_as_asked(compression: int) -> None:
     data = make_archive(images=1, members={"big.txt": b"x" * 1_000_000}, compression=compression)
     archive = MemoryRange(data)
-    big = members_of(archive)[-1]
+    big = archives.members_of(archive)[-1]
     archive.bytes_read = 0
-    assert read_member(archive, big, 100) == b"x" * 100
+    assert archives.read_member(archive, big, 100) == b"x" * 100
     assert archive.bytes_read < 4096
 
 
 def test_a_long_header_hides_no_member() -> None:
     extra = struct.pack("<2H", 0xCAFE, 4996) + bytes(4996)
     archive = MemoryRange(assembled([Part(content=BYTES * 40, local_extra=extra)]))
-    [member] = members_of(archive)
-    assert read_member(archive, member, member.size) == BYTES * 40
+    [member] = archives.members_of(archive)
+    assert archives.read_member(archive, member, member.size) == BYTES * 40
 
 
 def test_a_metered_reader_stops() -> None:
     archive = MemoryRange(bytes(100))
-    reader = MeteredReader(archive, most_requests=2, most_bytes=50)
+    reader = archives.MeteredReader(archive, most_requests=2, most_bytes=50)
     assert reader.read(90, 20) == bytes(10)
     with pytest.raises(TooManyReadsError):
         reader.read(0, 41)
     assert reader.read(0, 40) == bytes(40)
     with pytest.raises(TooManyReadsError):
         reader.read(0, 1)
-
     assert (reader.requests, reader.bytes_read) == (archive.requests, archive.bytes_read) == (2, 50)
 
 
@@ -119,7 +112,6 @@ def test_every_truncation_has_a_code() -> None:
     data = make_archive()
     members = {f"big-{n}.jpg": JPEG + BYTES * 64 for n in range(12)}
     large = make_archive(members=members, compression=zipfile.ZIP_STORED)
-
     for length in range(0, len(data), 37):
         assert structure_codes(data[:length])[0].startswith("archive_")
     assert (codes(large), len(large) > 190 * 1024) == ([], True)
@@ -151,8 +143,8 @@ def by_python(data: bytes) -> list[tuple[str, bytes]]:
 def test_a_copy_holds_its_files() -> None:
     """A clean copy holds its files in their order, for our reader and for Python's."""
     data = MemoryRange(whole(FILES))
-    structure = structure_of(data)
-    ours = [(each.member.name, each.read()) for each in contents_of(data, structure)]
+    structure = archives.structure_of(data)
+    ours = [(each.member.name, each.read()) for each in archives.contents_of(data, structure)]
     assert structure.warnings == ()
     assert ours == by_python(data.data) == FILES
 
@@ -168,7 +160,6 @@ def test_equal_files_make_equal_bytes() -> None:
     data = whole(FILES)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
-
     assert whole(FILES) == data
     assert {each.date_time for each in members} == {(1980, 1, 1, 0, 0, 0)}
     assert {each.compress_type for each in members} == {zipfile.ZIP_STORED}

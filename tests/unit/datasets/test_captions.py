@@ -15,11 +15,10 @@ from tests.support.checking import checked, errors, warnings
 
 
 @pytest.mark.parametrize(
-    ("data", "text"),
+    ("text", "data"),
     [
-        ("Zoë im Grünen".encode("cp1252"), "Zoë im Grünen"),
-        ("\ufeffZoë".encode(), "Zoë"),
-        ("Zoë".encode("utf-16"), "Zoë"),
+        ("Zoë im Grünen", "Zoë im Grünen".encode("cp1252")),
+        *(("Zoë", "\ufeffZoë".encode()), ("Zoë", "Zoë".encode("utf-16"))),
     ],
 )
 def test_captions_become_utf_8(data: bytes, text: str) -> None:
@@ -82,11 +81,8 @@ def test_an_ambiguous_caption_has_no_photo(captions: list[str], photos: list[str
 
 
 def test_an_exact_name_comes_first() -> None:
-    captions = ["x/ada.txt", "ada.txt"]
-    assert paired(captions, ["ada.jpg", "y/ada.jpg"]) == {
-        "ada.jpg": "ada.txt",
-        "y/ada.jpg": "x/ada.txt",
-    }
+    pairs = {"ada.jpg": "ada.txt", "y/ada.jpg": "x/ada.txt"}
+    assert paired(["x/ada.txt", "ada.txt"], [*pairs]) == pairs
 
 
 PHOTOS = [f"{number:02}.jpg" for number in range(12)]
@@ -142,7 +138,6 @@ def test_masks_that_do_not_fit() -> None:
     sizes = {"a.jpg": (600, 800), "a_mask.jpg": (800, 600), "b.jpg": (9, 9), "b_mask.png": (9, 9)}
     masks = {"a_mask.jpg": "a.jpg", "b_mask.png": "b.jpg"}
     fitting = {"a.jpg": (9, 9), "a_mask.jpg": (9, 9), "b_mask.jpg": (9, 9)}
-
     [differs] = mask_warnings(FAST, sizes, masks)
     [unused] = mask_warnings(PORTRAIT, fitting, {})
     assert (differs.code, differs.member) == ("image_mask_differs", "a_mask.jpg")

@@ -163,7 +163,6 @@ def test_a_phones_metadata_is_removed() -> None:
     members = {"IMG_1.jpg": with_exif(50)}
     found = checked(make_archive(members=members))
     kept = checked(make_archive(members=members), keep_metadata=True)
-
     assert found.good is not None
     assert [each.code for each in found.report.changes] == ["image_metadata_removed"]
     assert fates(found.report)["IMG_1.jpg"] is ImageOutcome.MENDED

@@ -225,7 +225,6 @@ def test_profile_and_adobe_transform_are_kept() -> None:
     profile = PROFILE + bytes(100_000)
     data = encoded(picture(mode="CMYK"), "JPEG", icc_profile=profile, exif=EXIF)
     webp = cleaned(webp_with_secrets(picture()))
-
     with Image.open(io.BytesIO(cleaned(data))) as image:
         assert image.info["icc_profile"] == profile
         assert image.info["adobe_transform"] in (0, 2)

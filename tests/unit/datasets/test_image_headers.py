@@ -55,7 +55,6 @@ def test_a_heif_follows_its_own_turns(orientation: int) -> None:
     """pillow-heif turns the picture by itself, and says 1: what it shows has to be our upright."""
     data = photos.with_exif(picture(), "HEIF", orientation)
     header = described(data)
-
     assert header.orientation == orientation
     assert header.upright == by_pillow(data)[0]
     shown = ImageOps.exif_transpose(turned(picture(), header.orientation))
@@ -115,7 +114,6 @@ def test_a_pngs_exif_is_found_anywhere() -> None:
     chunk = photos.chunk(b"eXIf", block)
     hexadecimal = b"\nexif\n%8d\n%s\n" % (len(EXIF_BLOCK), EXIF_BLOCK.hex().encode())
     text = photos.chunk(b"tEXt", b"Raw profile type exif\x00" + hexadecimal)
-
     for data in (png_with(chunk), png_with(after=[chunk]), png_with(text)):
         header = described(data)
         assert header.orientation == by_pillow(data)[1] == 8

@@ -274,7 +274,6 @@ def test_a_fingerprint_follows_the_shapes() -> None:
     darker = bytes(value * 3 // 4 for value in picture)
     noisy = bytes(min(255, value + at % 3) for at, value in enumerate(picture))
     bits = fingerprint(picture)
-
     assert distance(bits, fingerprint(darker)) <= 2
     assert distance(bits, fingerprint(noisy)) <= 2
     assert distance(bits, fingerprint(gradient(3, turn=True))) > 2 * NEAR

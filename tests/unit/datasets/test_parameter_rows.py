@@ -1,7 +1,6 @@
 """Parameters as they stand in a job's row, and whatever is written: refused or the trainer's own."""
 
 import json
-import math
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -21,16 +20,19 @@ from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from tests.support.builders import APPLICATION, make_job
 
+DEFAULTS = {
+    "multiresolution_training": True,
+    "subject_crop": True,
+    "create_masks": False,
+    "data_archive_format": "zip",
+}
 # What the version before wrote: DynamoDB gives every number as a decimal.
 OLD_ROW = {
     "trigger_phrase": "TOK_12345678",
     "learning_rate": Decimal("0.00009"),
     "steps": Decimal(2500),
-    "multiresolution_training": True,
-    "subject_crop": True,
-    "create_masks": False,
-    "data_archive_format": "zip",
     "resume_from_checkpoint": "",
+    **DEFAULTS,
 }
 
 
@@ -44,30 +46,23 @@ def test_an_old_row_is_read() -> None:
         "trigger_phrase": "TOK_12345678",
         "learning_rate": 0.00009,
         "steps": 2500,
-        "multiresolution_training": True,
-        "subject_crop": True,
-        "create_masks": False,
-        "data_archive_format": "zip",
+        **DEFAULTS,
     }
     assert (parameters.trainer, parameters.steps) == (APPLICATION, 2500)
-    assert (type(parameters.values["steps"]), type(parameters.values["learning_rate"])) == (
-        int,
-        float,
-    )
+    assert [type(parameters.values[name]) for name in ("steps", "learning_rate")] == [int, float]
 
 
 def test_an_old_job_has_no_checkpoint() -> None:
+    """A job of an old version shows no empty checkpoint, and a row with an address keeps it."""
     row = json.loads(make_job(Status.READY).model_dump_json())
     job = Job.model_validate({**row, "parameters": OLD_ROW, "resume_from": "ada-0123456789"})
+    going_on = TrainingParameters.model_validate(
+        OLD_ROW | {"resume_from_checkpoint": "https://x/y"}
+    )
     assert job.parameters
     assert "resume_from_checkpoint" not in job.model_dump_json()
     assert job.parameters.steps == 2500
-
-
-def test_a_row_keeps_its_checkpoint() -> None:
-    row = {**OLD_ROW, "resume_from_checkpoint": "https://x/y"}
-    sent = TrainingParameters.model_validate(row).arguments("https://d")
-    assert sent["resume_from_checkpoint"] == "https://x/y"
+    assert going_on.arguments("https://d")["resume_from_checkpoint"] == "https://x/y"
 
 
 @pytest.mark.promise("interfaces stay")
@@ -246,12 +241,8 @@ def accepted_is_sound(drop: ResolvedParameters) -> None:
     for name, value in values.items():
         field = trainer.field(name)
         match field:
-            case WholeNumber(low=low, high=high):
-                assert type(value) is int
-                assert low <= value <= high
-            case Rate(low=low, high=high):
-                assert type(value) is float
-                assert math.isfinite(value)
+            case WholeNumber(low=low, high=high) | Rate(low=low, high=high):
+                assert type(value) is (int if isinstance(field, WholeNumber) else float)
                 assert low <= value <= high
             case Flag():
                 assert type(value) is bool

@@ -10,7 +10,7 @@ import pytest
 from lora_drop.datasets.report import ImageOutcome
 from lora_drop.services.check import Checked, ValidDataset
 from lora_drop.services.mend import Mender
-from tests.support.builders import make_archive, make_jpeg, make_png
+from tests.support.builders import APPLICATION, make_archive, make_jpeg, make_png
 from tests.support.checking import checked, errors, good, warnings
 from tests.support.memory_files import MemoryRange
 from tests.support.pictures import BlindPictures
@@ -51,7 +51,6 @@ def test_ambiguous_names_reach_no_trainer(raw: bytes) -> None:
         content = make_jpeg(number)
         parts.append(Part(name=name, content=content, extra=path, local_extra=path))
     data = assembled(parts)
-
     assert set(copy_of(data, good(data))) == {f"p{number}.jpg" for number in range(12)}
 
 
@@ -106,13 +105,10 @@ def with_comment(data: bytes) -> bytes:
 
 def with_times(data: bytes) -> bytes:
     """As Info-ZIP has it: when a file was last used, and whose it is."""
+    times = struct.pack("<2HBL", 0x5455, 5, 1, 1_700_000_000)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        times = struct.pack("<2HBL", 0x5455, 5, 1, 1_700_000_000)
-        parts = [
-            Part(name=name.encode(), content=archive.read(name), local_extra=times)
-            for name in archive.namelist()
-        ]
-    return assembled(parts)
+        files = [(name.encode(), archive.read(name)) for name in archive.namelist()]
+    return assembled([Part(name=name, content=it, local_extra=times) for name, it in files])
 
 
 @pytest.mark.promise("nothing leaks")
@@ -131,7 +127,6 @@ def test_the_captioned_duplicate_is_used() -> None:
     members = PHOTOS | {"a (1).jpg": PHOTOS["photo-03.jpg"], "photo-03.txt": b"in the garden"}
     data = packed(members)
     found = checked(data)
-
     assert found.good
     copy = copy_of(data, found.good)
     assert copy["photo-03.txt"] == b"in the garden"
@@ -146,18 +141,18 @@ def test_a_refused_photos_caption() -> None:
 
 
 @pytest.mark.promise("never pay for a dataset that cannot train")
-def test_a_trigger_becomes_the_phrase() -> None:
+@pytest.mark.parametrize(
+    ("application", "caption"),
+    [(FLUX_2, b"a photo of ada"), (APPLICATION, b"a photo of [trigger]")],
+)
+def test_a_trigger_becomes_the_phrase(application: str, caption: bytes) -> None:
     """A trainer that does not know the trigger gets the phrase itself."""
     captions = {f"photo-{number:02}.txt": b"a photo of [Trigger]" for number in range(12)}
     data = packed(PHOTOS | captions)
-    for_flux_2 = checked(data, application=FLUX_2, metadata={"trigger-phrase": "ada"})
-    for_portraits = checked(data, metadata={"trigger-phrase": "ada"})
-
-    assert for_flux_2.good
-    assert for_portraits.good
-    assert copy_of(data, for_flux_2.good)["photo-00.txt"] == b"a photo of ada"
-    assert copy_of(data, for_portraits.good)["photo-00.txt"] == b"a photo of [trigger]"
-    assert "caption_trigger_filled" in codes(for_flux_2)
+    found = checked(data, application=application, metadata={"trigger-phrase": "ada"})
+    assert found.good
+    assert copy_of(data, found.good)["photo-00.txt"] == caption
+    assert "caption_trigger_filled" in codes(found)
 
 
 @pytest.mark.parametrize("folders", [("x/", "x/", "y/"), ("x/", "", "y/")])
@@ -178,21 +173,16 @@ def test_no_photo_becomes_a_mask(folders: tuple[str, ...]) -> None:
 
 
 def test_a_mask_goes_with_its_photo() -> None:
-    members = PHOTOS | {"photo-03 copy.jpg": PHOTOS["photo-03.jpg"]}
-    data = packed(members | {"photo-03 copy_mask.png": make_png(5)})
+    """The mask of a photo that is dropped is dropped as well, and masks get no hints."""
+    copy, own = "photo-03 copy_mask.png", "photo-00_mask.png"
+    masks = {copy: make_png(5, side=100), own: make_png(6, side=100)}
+    data = packed(PHOTOS | {"photo-03 copy.jpg": PHOTOS["photo-03.jpg"]} | masks)
     found = checked(data, application=FAST)
+    fates = {each.member: each.fate for each in found.report.photos}
+    warned = {each.code for each in found.report.warnings if each.member in masks}
     assert found.good
-    assert set(copy_of(data, found.good)) == set(PHOTOS)
-    [mask] = [each for each in found.report.photos if each.member == "photo-03 copy_mask.png"]
-    assert mask.fate is ImageOutcome.DROPPED
-
-
-def test_masks_get_no_hints() -> None:
-    small = make_png(5, side=100)
-    members = PHOTOS | {"photo-03 copy.jpg": PHOTOS["photo-03.jpg"]}
-    masks = {"photo-03 copy_mask.png": small, "photo-00_mask.png": make_png(6, side=100)}
-    warned = checked(packed(members | masks), application=FAST).report.warnings
-    assert {each.code for each in warned if each.member in masks} == {"image_mask_differs"}
+    assert set(copy_of(data, found.good)) == {*PHOTOS, own}
+    assert (fates[copy], warned) == (ImageOutcome.DROPPED, {"image_mask_differs"})
 
 
 def test_masks_are_no_photos() -> None:

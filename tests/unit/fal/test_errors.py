@@ -155,7 +155,6 @@ def test_the_table_has_every_documented_type() -> None:
 def test_every_documented_type_has_its_meaning(kind: str) -> None:
     """Each documented type has a code, a sentence, its bill, and whether another try is worth it."""
     error = fal_error(kind, request_id=REQUEST_ID)
-
     assert error.code == f"fal_{kind}"
     assert error.advice[0].isupper() or error.advice.startswith(("fal ", "fal's "))
     assert error.advice.endswith(".")

@@ -42,7 +42,6 @@ def test_every_trainer_understands_our_words(trainer: Trainer) -> None:
     """The same parameter names work with every trainer."""
     said = {"trainer": trainer.short_name, "trigger-phrase": "ada", "steps": "1234"}
     values = resolved(metadata=said).values
-
     assert values.trainer == trainer.application
     assert (values.trigger_phrase, values.steps) == ("ada", 1234)
     sent = values.arguments("https://x/y")

@@ -72,7 +72,6 @@ def test_only_a_late_result_revives() -> None:
     """A job that has ended moves only for a result that comes after all."""
     late = {Status.FAILED, Status.CANCELLED, Status.EXPIRED}
     ended = {status for status in Status if status.terminal}
-
     assert ended == late | {Status.REJECTED, Status.SUCCEEDED}
     assert TRANSITIONS[Status.EXPIRED] == {Status.STORING}
     undone = {(status, Status.STORING) for status in late}

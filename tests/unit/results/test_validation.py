@@ -225,9 +225,7 @@ def test_real_weights_are_stored_bitwise(tmp_path: Path) -> None:
         world.source.files["lora.safetensors"] = data
         job = world.holds(make_job(Status.STORING))
         world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
-
         stored = world.result_storer.store_result(job.job_id)
-
         assert stored.status is Status.SUCCEEDED
         assert stored.weights is not None
         assert world.results.files[stored.weights.key] == data
