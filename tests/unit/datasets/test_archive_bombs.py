@@ -1,7 +1,6 @@
 """Archives made to hurt: judged by what they say, within the budget, without unpacking them."""
 
 import tracemalloc
-import zlib
 from dataclasses import replace
 
 import pytest
@@ -81,16 +80,31 @@ def test_quoted_local_headers_are_refused(count: int) -> None:
     assert verdict(data) == "archive_overlap"
 
 
-def test_a_zip64_bomb_is_refused() -> None:
-    """A bomb with ZIP64 records is refused."""
-    kernel = Part(content=ZEROS, extra=zip64_field(2**40), entry={"size": FULL})
-    twin = replace(kernel, name=b"b.jpg", entry={"size": FULL, "offset": 0})
-    assert verdict(assembled([kernel, twin], zip64=True)) == "archive_overlap"
+BOMB = Part(content=ZEROS, extra=zip64_field(2**40), entry={"size": FULL})
+TWIN = replace(BOMB, name=b"b.jpg", entry={"size": FULL, "offset": 0})
+COUNT = MAX_DIRECTORY // 66_000
+EXTRAS = b"".join(
+    Part(name=b"%d" % number, extra=bytes(65_532)).central(0) for number in range(COUNT)
+)
+MARKS = "\u0323\u0307" * 512  # that NFC has to sort
+BOMBS = {
+    "with ZIP64 records": (assembled([BOMB, TWIN], zip64=True), "archive_overlap"),
+    "a thousandfold": (assembled([*photos(), Part(content=ZEROS)]), "archive_bomb"),
+    "endless extra fields": (EXTRAS + end(COUNT, len(EXTRAS), 0), "archive_overlap"),
+    "names slow to normalise": (
+        assembled([Part(name=f"{n}{MARKS}"[:1024].encode(), content=b"") for n in range(1900)]),
+        "archive_unsafe_name",
+    ),
+    "endless empty deflate blocks": (
+        assembled([Part(packed=b"\x00\x00\x00\xff\xff" * 200_000, content=b"")]),
+        "archive_damaged",
+    ),
+}
 
 
-def test_a_thousandfold_file_is_refused() -> None:
-    """A file that unpacks a thousandfold is refused."""
-    assert verdict(assembled([*photos(), Part(content=ZEROS)])) == "archive_bomb"
+@pytest.mark.parametrize(("data", "code"), BOMBS.values(), ids=BOMBS)
+def test_a_bomb_is_refused(data: bytes, code: str) -> None:
+    assert verdict(data) == code
 
 
 @pytest.mark.promise("never get stuck")
@@ -103,38 +117,28 @@ def test_a_thousandfold_stream_is_stopped() -> None:
     code = verdict(data)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-
     assert code == "archive_size_mismatch"
     assert peak < 4 * 1024**2
 
 
 @pytest.mark.parametrize(
-    ("part", "found"),
+    ("values", "fields", "codes"),
     [
+        *(((size,), ["size"], "archive_bomb") for size in (2**32, 2**40, 2**63, 2**64 - 1)),
         *(
-            (Part(extra=zip64_field(size), entry={"size": FULL}), {"archive_bomb"})
-            for size in (2**32, 2**40, 2**63, 2**64 - 1)
-        ),
-        *(
-            (
-                Part(extra=zip64_field(size, size), entry={"size": FULL, "compressed": FULL}),
-                {"archive_overlap"},
-            )
+            ((size, size), ["size", "compressed"], "archive_overlap")
             for size in (FULL - 1, 2**40, 2**64 - 1)
         ),
         # The bytes of the last file belong to no member now, and the file lies nowhere.
         *(
-            (
-                Part(extra=zip64_field(offset), entry={"offset": FULL}),
-                {"archive_hidden_data", "archive_overlap"},
-            )
+            ((offset,), ["offset"], "archive_hidden_data archive_overlap")
             for offset in (2**32, 2**63, 2**64 - 1)
         ),
     ],
 )
-def test_a_huge_number_is_refused(part: Part, found: set[str]) -> None:
-    """A huge declared size, packed size or offset is refused."""
-    assert verdict(assembled([*photos(), part], zip64=True)) in found
+def test_a_huge_number_is_refused(values: tuple[int, ...], fields: list[str], codes: str) -> None:
+    part = Part(extra=zip64_field(*values), entry=dict.fromkeys(fields, FULL))
+    assert verdict(assembled([*photos(), part], zip64=True)) in codes.split()
 
 
 class Sparse(MemoryRange):
@@ -156,14 +160,12 @@ class Sparse(MemoryRange):
 
 
 def test_a_sparse_file_of_5_gib() -> None:
-    """A sparse file of 5 GiB is refused by its directory."""
     size = Sparse.before - len(Part().before())
     wide = zip64_field(size, size)
     part = Part(method=0, extra=wide, entry={"size": FULL, "compressed": FULL})
     directory = part.central(0)
     records = zip64_end(1, len(directory), Sparse.before, Sparse.before + len(directory))
     data = directory + records + end(0xFFFF, FULL, FULL)
-
     assert verdict(Sparse(data)) == "archive_too_large"
 
 
@@ -181,7 +183,6 @@ def test_too_many_entries_are_refused(*, count: int, zip64: bool) -> None:
         data = directory + zip64_end(count, at, 0, at) + end(0xFFFF, FULL, FULL)
     else:  # as macOS does, and others that count modulo 65,536
         data = directory + end(count & 0xFFFF, at, 0)
-
     assert verdict(data) in {"archive_too_many_files", "archive_inconsistent", "archive_overlap"}
 
 
@@ -192,26 +193,3 @@ def test_twenty_thousand_entries_are_judged() -> None:
         structure = structure_of(archive)
     assert len(structure.members) == 20_000
     assert archive.requests <= MAX_REQUESTS
-
-
-def test_endless_extra_fields_are_judged() -> None:
-    """A directory full of empty extra fields is judged."""
-    part = Part(extra=bytes(65_532))
-    directory = b"".join(
-        replace(part, name=f"{n}".encode()).central(0) for n in range(MAX_DIRECTORY // 66_000)
-    )
-    assert verdict(directory + end(MAX_DIRECTORY // 66_000, len(directory), 0)) == "archive_overlap"
-
-
-def test_slow_names_are_judged() -> None:
-    """Names that are slow to normalise are judged."""
-    name = "\u0323\u0307" * 512  # marks that NFC has to sort
-    parts = [Part(name=f"{n}{name}"[:1024].encode(), content=b"", method=0) for n in range(1900)]
-    assert verdict(assembled(parts)) == "archive_unsafe_name"
-
-
-def test_endless_deflate_blocks_are_refused() -> None:
-    """Empty deflate blocks without end are refused."""
-    part = Part(packed=b"\x00\x00\x00\xff\xff" * 200_000, content=b"")
-    assert zlib.decompressobj(-15).decompress(part.packed or b"") == b""
-    assert verdict(assembled([part])) == "archive_damaged"

@@ -22,6 +22,7 @@ from lora_drop.datasets.archives import (
 )
 from lora_drop.datasets.archives.structure import MAX_BYTES, MAX_REQUESTS
 from lora_drop.jobs.errors import DatasetRejectedError
+from tests.support import zips
 from tests.support.builders import make_jpeg
 from tests.support.checking import checked
 from tests.support.cpu_limit import cpu_limit
@@ -31,16 +32,6 @@ from tests.support.fuzz.archives import Tally, bases, judged, run
 from tests.support.fuzz.oracles import python_objection, walk, walk_objection
 from tests.support.memory_files import MemoryRange
 from tests.support.producers import PRODUCERS, of_finder
-from tests.support.zips import (
-    UTF8,
-    Part,
-    as_python_reads,
-    as_read,
-    assembled,
-    codes,
-    photos,
-    streamed,
-)
 
 
 def kind(found: list[str]) -> str:
@@ -54,7 +45,7 @@ def kind(found: list[str]) -> str:
 def test_foreign_archives_get_their_verdict(corpora: Path) -> None:
     """Each foreign archive gets its verdict, and no sound one is called damaged."""
     archives = dict(foreign_archives(corpora))
-    verdicts = {name: kind(codes(data)) for name, data in archives.items()}
+    verdicts = {name: kind(zips.codes(data)) for name, data in archives.items()}
 
     assert verdicts == {
         name: "archive_" if is_damaged(name) else USELESS.get(name, "accepted") for name in archives
@@ -76,12 +67,12 @@ def test_python_reads_what_is_accepted(corpora: Path) -> None:
     """An accepted foreign archive is what Python's zipfile reads."""
     compared = 0
     for name, data in foreign_archives(corpora):
-        if codes(data):
+        if zips.codes(data):
             continue
         with zipfile.ZipFile(io.BytesIO(data)) as python:
             entries = structure_of(MemoryRange(data)).entries
             infos = python.infolist()
-            assert list(map(as_read, entries)) == list(map(as_python_reads, infos)), name
+            assert list(map(zips.as_read, entries)) == list(map(zips.as_python_reads, infos)), name
             # IZArc's two spellings of one name are all that Python stumbles on.
             assert name.endswith("slashes_and_izarc.zip") or python.testzip() is None, name
         compared += 1
@@ -145,16 +136,13 @@ def test_real_programs_archives_are_unpacked(producer: str, folder: Path) -> Non
     reader = MeteredReader(MemoryRange(PRODUCERS[producer](folder)))
     structure = structure_of(reader)
     unpacked = {content.member.name: content.read() for content in contents_of(reader, structure)}
-
-    photos = {
+    assert len(originals) == PHOTOS
+    assert (structure.unseen, structure.warnings) == (0, ())
+    assert originals == {
         path_of(name): content
         for name, content in unpacked.items()
         if name.endswith(".jpg") and not is_junk(name)
     }
-    assert photos == originals
-    assert len(photos) == PHOTOS
-    assert structure.unseen == 0
-    assert structure.warnings == ()
 
 
 @pytest.mark.promise("never pay for a dataset that cannot train")
@@ -167,45 +155,43 @@ def test_real_programs_datasets_are_accepted(producer: str, tmp_path: Path) -> N
         (folder / f"photo-{number:02}.jpg").write_bytes(make_jpeg(number))
         (folder / f"photo-{number:02}.txt").write_text("a photo of [trigger]")
     report = checked(PRODUCERS[producer](folder)).report
-
     assert (report.verdict, report.images, report.errors) == ("accepted", PHOTOS, ())
 
 
 def test_a_name_by_the_finder() -> None:
     """A name as macOS writes it is read as the person wrote it."""
-    data = assembled([of_finder("写真.jpg", b"x")])
+    data = zips.assembled([of_finder("写真.jpg", b"x")])
     (member,) = structure_of(MemoryRange(data)).members
-    assert (member.name, member.flags & UTF8) == ("写真.jpg", 0)
+    assert (member.name, member.flags & zips.UTF8) == ("写真.jpg", 0)
 
 
 pytestmark = pytest.mark.filterwarnings("ignore:Empty unicode path", "ignore:Duplicate name")
-GOOD = assembled([streamed(Part(name=b"a.jpg")), Part(name=b"b.jpg", method=0), *photos(2)])
+GOOD = zips.assembled(
+    [zips.streamed(zips.Part(name=b"a.jpg")), zips.Part(name=b"b.jpg", method=0), *zips.photos(2)]
+)
 
 
 def spoilt(corpora: Path | None) -> Tally:
     """A part of what ``python -m tests.support.fuzz.archives`` does."""
-    return run(range(2000), 20, bases(corpora))
+    tally = run(range(2000), 20, bases(corpora))
+    assert tally.failures == []
+    assert sum(row.accepted for row in tally.rows.values()) > 100
+    return tally
 
 
 @pytest.mark.promise("never get stuck")
 def test_damaged_foreign_archives(corpora: Path) -> None:
     """No damaged foreign archive crashes the check or is read in two ways."""
-    tally = spoilt(corpora)
-    assert tally.failures == []
-    assert sum(row.accepted for row in tally.rows.values()) > 100
-    assert len(tally.codes) > 20
+    assert len(spoilt(corpora).codes) > 20
 
 
 @pytest.mark.promise("never get stuck")
 def test_damaged_archives_of_ours() -> None:
     """No damaged archive crashes the check or is read in two ways."""
-    tally = spoilt(None)
-    assert tally.failures == []
-    assert sum(row.accepted for row in tally.rows.values()) > 100
+    assert spoilt(None).codes
 
 
 def test_a_run_follows_its_seed() -> None:
-    """A run is repeated by its seed, and differs by another seed."""
     first, again, other = (run(range(200), seed, bases(None)) for seed in (3, 3, 4))
     assert first == again
     assert first != other
@@ -215,7 +201,7 @@ def test_a_missing_check_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The run notices that a check of the product is left out."""
     monkeypatch.setattr(headers, "gap_problem", lambda *_, **__: None)
     monkeypatch.setattr(contents, "gap_problem", lambda *_, **__: None)
-    tally = spoilt(None)
+    tally = run(range(2000), 20, bases(None))
     assert sum(row.disagreements for row in tally.rows.values()) > 0
 
 
@@ -243,29 +229,24 @@ def test_both_oracles_agree_on_good() -> None:
     """The walk and Python's zipfile see what is there."""
     structure = structure_of(MemoryRange(GOOD))
     assert judged(GOOD) == (None, None)
-    assert [file.name for file in walk(GOOD)[0]] == [
-        member.raw_name for member in structure.entries
-    ]
+    names = [member.raw_name for member in structure.entries]
+    assert [file.name for file in walk(GOOD)[0]] == names
 
 
 @pytest.mark.parametrize("field", ["raw_name", "offset", "compressed", "size", "method"])
 def test_the_walk_objects_to_differences(field: str) -> None:
-    """The walk objects to anything that it does not see."""
     structure = structure_of(MemoryRange(GOOD))
     first, *others = structure.entries
     value: object = b"c.jpg" if field == "raw_name" else getattr(first, field) + 1
     wrong = replace(first, **{field: value})  # type: ignore[arg-type]  # any field
-
     assert walk_objection(GOOD, structure) is None
     assert walk_objection(GOOD, replace(structure, entries=(wrong, *others)))
     assert walk_objection(GOOD, replace(structure, entries=(*others,)))
 
 
 def test_python_objects_to_differences() -> None:
-    """Python objects to what it does not read."""
     structure = structure_of(MemoryRange(GOOD))
     first, *others = structure.entries
-
     assert python_objection(GOOD, structure) is None
     assert python_objection(GOOD, replace(structure, entries=(*others,)))
     assert python_objection(GOOD[:-1], structure)

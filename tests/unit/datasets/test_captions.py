@@ -15,15 +15,13 @@ from tests.support.checking import checked, errors, warnings
 
 
 @pytest.mark.parametrize(
-    ("data", "text"),
+    ("text", "data"),
     [
-        ("Zoë im Grünen".encode("cp1252"), "Zoë im Grünen"),
-        ("\ufeffZoë".encode(), "Zoë"),
-        ("Zoë".encode("utf-16"), "Zoë"),
+        ("Zoë im Grünen", "Zoë im Grünen".encode("cp1252")),
+        *(("Zoë", "\ufeffZoë".encode()), ("Zoë", "Zoë".encode("utf-16"))),
     ],
 )
 def test_captions_become_utf_8(data: bytes, text: str) -> None:
-    """A caption in another encoding becomes UTF-8."""
     found = checked(make_archive(members={"photo-00.txt": data}))
     assert found.good is not None
     assert found.good.plan[0].caption == text
@@ -32,7 +30,6 @@ def test_captions_become_utf_8(data: bytes, text: str) -> None:
 
 def test_captions_are_looked_after() -> None:
     members = {"orphan.txt": b"x", "photo-00.txt": b"a", "photo-01.txt": b" "}
-
     assert warnings(make_archive(members=members)) == [
         "caption_orphan",
         "caption_empty",
@@ -80,17 +77,12 @@ def test_a_caption_finds_its_photo(
     ],
 )
 def test_an_ambiguous_caption_has_no_photo(captions: list[str], photos: list[str]) -> None:
-    """A caption that could be of several photos belongs to none."""
     assert paired(captions, photos) == {}
 
 
 def test_an_exact_name_comes_first() -> None:
-    """A caption with exactly the photo's name belongs to that photo."""
-    captions = ["x/ada.txt", "ada.txt"]
-    assert paired(captions, ["ada.jpg", "y/ada.jpg"]) == {
-        "ada.jpg": "ada.txt",
-        "y/ada.jpg": "x/ada.txt",
-    }
+    pairs = {"ada.jpg": "ada.txt", "y/ada.jpg": "x/ada.txt"}
+    assert paired(["x/ada.txt", "ada.txt"], [*pairs]) == pairs
 
 
 PHOTOS = [f"{number:02}.jpg" for number in range(12)]
@@ -118,7 +110,6 @@ def test_needed_captions_are_asked_for(trainer: Trainer) -> None:
 def test_missing_captions_are_one_problem() -> None:
     """Missing captions are one problem that names the photos."""
     [one], [many] = unmet(bare=["11.jpg"]), unmet(bare=PHOTOS)
-
     assert (one.code, one.member) == ("caption_missing", "11.jpg")
     assert "1 photo has no caption (11.jpg)" in one.message
     assert "flux-2-trainer" in one.message
@@ -138,7 +129,6 @@ def test_missing_captions_are_one_problem() -> None:
     ],
 )
 def test_a_mask_belongs_to_its_photo(images: list[str], masks: dict[str, str]) -> None:
-    """A mask belongs to the photo with its path."""
     assert masks_in(FAST, images) == masks
     assert masks_in(PORTRAIT, images) == {}
 
@@ -148,7 +138,6 @@ def test_masks_that_do_not_fit() -> None:
     sizes = {"a.jpg": (600, 800), "a_mask.jpg": (800, 600), "b.jpg": (9, 9), "b_mask.png": (9, 9)}
     masks = {"a_mask.jpg": "a.jpg", "b_mask.png": "b.jpg"}
     fitting = {"a.jpg": (9, 9), "a_mask.jpg": (9, 9), "b_mask.jpg": (9, 9)}
-
     [differs] = mask_warnings(FAST, sizes, masks)
     [unused] = mask_warnings(PORTRAIT, fitting, {})
     assert (differs.code, differs.member) == ("image_mask_differs", "a_mask.jpg")

@@ -65,9 +65,7 @@ THE_SAME: dict[str, dict[str, Any]] = {
     "a photo twice": {"members": WHOLE | {"12.jpg": PHOTOS["00.jpg"]}},
     "a caption of no photo": {"members": WHOLE | {"other.txt": b"a photo of no person"}},
     "an empty caption": {"members": WHOLE | {"00.txt": b""}},
-    "a caption with another ending": {
-        "members": without("03.txt") | {"03.caption": CAPTIONS["03.txt"]}
-    },
+    "another ending": {"members": without("03.txt") | {"03.caption": CAPTIONS["03.txt"]}},
     "another name of the ZIP": {"key": "portrait/grace.zip"},
     "the preset said otherwise": {"key": "ada.zip", "metadata": {"preset": "portrait"}},
     "the parameters said one by one": {
@@ -134,7 +132,6 @@ SWAPPED = {"00_mask.png": make_png(2), "01_mask.png": make_png(1)}
 
 
 def test_masks_count_where_they_are_used() -> None:
-    """Which mask belongs to which photo counts for a trainer that takes masks."""
     fast = partial(digest, application="fal-ai/flux-lora-fast-training")
     assert len({fast(), fast(WHOLE | MASKS), fast(WHOLE | SWAPPED)}) == 3
     assert digest(WHOLE | MASKS) == digest(WHOLE | SWAPPED)
@@ -145,7 +142,6 @@ def test_trainer_checkpoint_and_phrase_count() -> None:
     krea = "fal-ai/flux-krea-trainer"
     one, other = ({"resume-from-checkpoint": f"ada-000000000{n}"} for n in (1, 2))
     ada, grace = {"trigger-phrase": "ada"}, {"trigger-phrase": "grace"}
-
     assert digest(application=krea) == digest(metadata={"trainer": "flux-krea-trainer"})
     assert digest(application=krea) != digest()
     assert len({digest(metadata=one), digest(metadata=other), digest()}) == 3
@@ -156,16 +152,11 @@ def test_trainer_checkpoint_and_phrase_count() -> None:
 @pytest.mark.parametrize(
     ("metadata", "wanted"),
     [
-        ({}, False),
-        ({"steps": "1500"}, False),
-        ({"force": "true"}, True),
-        ({"force": " TRUE "}, True),
-        ({"force": "false"}, False),
-        ({"force": "False"}, False),
+        *(({}, False), ({"steps": "1500"}, False), ({"force": "true"}, True)),
+        *(({"force": " TRUE "}, True), ({"force": "false"}, False), ({"force": "False"}, False)),
     ],
 )
 def test_only_true_forces_a_training(metadata: dict[str, str], *, wanted: bool) -> None:
-    """Only a plain true forces a training."""
     assert forced(metadata) is wanted
 
 
@@ -175,7 +166,6 @@ def test_another_value_of_force_is_refused(value: str) -> None:
     """A value of force that is neither true nor false is refused."""
     with pytest.raises(DatasetRejectedError) as raised:
         forced({"force": value})
-
     [problem] = raised.value.problems
     assert problem.code == "parameter_invalid_type"
     assert "true or false" in problem.message

@@ -29,7 +29,6 @@ def described(data: bytes) -> ImageHeader:
 def test_a_place_is_found(kind: str) -> None:
     without = described(photos.with_exif(picture(), kind, 1))
     header = described(photos.with_exif(picture(), kind, 1, place=True))
-
     assert header.has_gps
     assert Metadata.EXIF in header.metadata or kind == "TIFF"  # its tags are the file's own
     assert without.has_metadata
@@ -74,7 +73,6 @@ def test_all_metadata_is_found(data: bytes, found: set[Metadata]) -> None:
 
 
 def test_a_stereo_photo_is_a_jpeg() -> None:
-    """A stereo photo is a JPEG with more behind it."""
     header = described(photos.mpo(picture(), picture(seed=1)))
     assert (header.format.name, header.width, header.height) == ("JPEG", 96, 72)
     assert {Metadata.PICTURES, Metadata.TRAILER} <= header.metadata
@@ -99,7 +97,6 @@ def test_what_is_no_image_is_refused(data: bytes, flaw: Flaw) -> None:
     """A file that is no image is refused with a code and what to do."""
     error = refused(data)
     problem = error.problem("photos/anna.jpg")
-
     assert error.flaw is flaw
     assert problem.code.startswith("image_")
     assert problem.member == "photos/anna.jpg"
@@ -147,10 +144,8 @@ def test_a_cut_image_has_a_verdict(kind: str, offset: int) -> None:
     whole = describe(WholeImage(data))
     for length in range(offset, len(data), 10):
         found = verdict(data[:length])
-        if isinstance(found, ImageHeader):
-            assert (found.width, found.height) in {(whole.width, whole.height), (0, 0)} or (
-                kind == "GIF"
-            )
+        if isinstance(found, ImageHeader) and kind != "GIF":
+            assert (found.width, found.height) in {(whole.width, whole.height), (0, 0)}
 
 
 @pytest.mark.parametrize("kind", SMALL)
@@ -205,18 +200,11 @@ HOSTILE: dict[str, bytes] = {
 
 
 @pytest.mark.promise("never get stuck")
-@pytest.mark.parametrize("kind", HOSTILE)
-def test_a_hostile_file_has_a_verdict(kind: str) -> None:
+@pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_file_has_a_verdict(data: bytes) -> None:
     """A hostile file has a verdict, and does not occupy the check for minutes."""
     with cpu_limit():
-        verdict(HOSTILE[kind])
-
-
-def test_empty_and_random_files_are_refused() -> None:
-    """An empty and a random file are refused."""
-    source = random.Random(4)  # noqa: S311  # noise, no secret
-    for length in (0, 1, 2, 11, 64, 5000):
-        assert isinstance(verdict(source.randbytes(length)), InvalidImageError)
+        verdict(data)
 
 
 PROGRESSIVE = encoded(picture(), "JPEG", progressive=True)
@@ -273,7 +261,6 @@ def test_costly_files_are_refused(data: bytes, flaw: Flaw) -> None:
 def test_files_of_real_writers_are_read() -> None:
     """As many scans as readers take, tiles of real writers and a phone's 48 tiles are read."""
     many = scans(MAX_SCANS)
-
     assert described(many).progressive
     assert photos.pixels(many)[0] == described(many).upright
     assert described(tiled(7_056, 7_056)).upright == (640, 640)

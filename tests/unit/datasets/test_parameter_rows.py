@@ -1,7 +1,6 @@
 """Parameters as they stand in a job's row, and whatever is written: refused or the trainer's own."""
 
 import json
-import math
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -21,16 +20,19 @@ from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from tests.support.builders import APPLICATION, make_job
 
+DEFAULTS = {
+    "multiresolution_training": True,
+    "subject_crop": True,
+    "create_masks": False,
+    "data_archive_format": "zip",
+}
 # What the version before wrote: DynamoDB gives every number as a decimal.
 OLD_ROW = {
     "trigger_phrase": "TOK_12345678",
     "learning_rate": Decimal("0.00009"),
     "steps": Decimal(2500),
-    "multiresolution_training": True,
-    "subject_crop": True,
-    "create_masks": False,
-    "data_archive_format": "zip",
     "resume_from_checkpoint": "",
+    **DEFAULTS,
 }
 
 
@@ -44,32 +46,23 @@ def test_an_old_row_is_read() -> None:
         "trigger_phrase": "TOK_12345678",
         "learning_rate": 0.00009,
         "steps": 2500,
-        "multiresolution_training": True,
-        "subject_crop": True,
-        "create_masks": False,
-        "data_archive_format": "zip",
+        **DEFAULTS,
     }
     assert (parameters.trainer, parameters.steps) == (APPLICATION, 2500)
-    assert (type(parameters.values["steps"]), type(parameters.values["learning_rate"])) == (
-        int,
-        float,
-    )
+    assert [type(parameters.values[name]) for name in ("steps", "learning_rate")] == [int, float]
 
 
 def test_an_old_job_has_no_checkpoint() -> None:
-    """A job of an old version is read, and shows no empty checkpoint."""
+    """A job of an old version shows no empty checkpoint, and a row with an address keeps it."""
     row = json.loads(make_job(Status.READY).model_dump_json())
     job = Job.model_validate({**row, "parameters": OLD_ROW, "resume_from": "ada-0123456789"})
+    going_on = TrainingParameters.model_validate(
+        OLD_ROW | {"resume_from_checkpoint": "https://x/y"}
+    )
     assert job.parameters
     assert "resume_from_checkpoint" not in job.model_dump_json()
     assert job.parameters.steps == 2500
-
-
-def test_a_row_keeps_its_checkpoint() -> None:
-    """A row with the address of a checkpoint keeps it."""
-    row = {**OLD_ROW, "resume_from_checkpoint": "https://x/y"}
-    sent = TrainingParameters.model_validate(row).arguments("https://d")
-    assert sent["resume_from_checkpoint"] == "https://x/y"
+    assert going_on.arguments("https://d")["resume_from_checkpoint"] == "https://x/y"
 
 
 @pytest.mark.promise("interfaces stay")
@@ -80,13 +73,11 @@ def test_parameters_survive_their_row(trainer: Trainer) -> None:
     written = TrainingParameters(trainer=trainer.application, **values, trigger_phrase="1500")
     row = json.loads(written.model_dump_json(), parse_float=Decimal, parse_int=Decimal)
     read = TrainingParameters.model_validate(row)
-
     assert read == written
     assert json.dumps(read.arguments("u")) == json.dumps(written.arguments("u"))
 
 
 def test_a_whole_rate_stays_a_float() -> None:
-    """A learning rate without decimals is a float again."""
     row = {"trainer": "fal-ai/flux-2-trainer", "steps": Decimal(1000), "learning_rate": Decimal(1)}
     read = TrainingParameters.model_validate(row)
     assert read.model_dump_json() == (
@@ -105,14 +96,12 @@ def test_a_later_versions_fields_are_kept() -> None:
 
 @pytest.mark.parametrize("row", [[], "steps", {**OLD_ROW, "steps": [1]}, {"trainer": 7}])
 def test_no_parameters_are_no_row(row: Any) -> None:
-    """A row that holds no parameters is refused."""
     with pytest.raises((ValidationError, TypeError)):
         TrainingParameters.model_validate(row)
 
 
 def test_parameters_cannot_be_changed() -> None:
     values = resolve(key="a.zip", training_json=None, metadata={}, trigger_seed="0" * 10).values
-
     for name in ("trainer", "steps", "trigger_phrase", "learning_rate"):
         with pytest.raises((ValidationError, AttributeError)):
             setattr(values, name, 1)
@@ -252,12 +241,8 @@ def accepted_is_sound(drop: ResolvedParameters) -> None:
     for name, value in values.items():
         field = trainer.field(name)
         match field:
-            case WholeNumber(low=low, high=high):
-                assert type(value) is int
-                assert low <= value <= high
-            case Rate(low=low, high=high):
-                assert type(value) is float
-                assert math.isfinite(value)
+            case WholeNumber(low=low, high=high) | Rate(low=low, high=high):
+                assert type(value) is (int if isinstance(field, WholeNumber) else float)
                 assert low <= value <= high
             case Flag():
                 assert type(value) is bool

@@ -10,7 +10,7 @@ import pytest
 from lora_drop.datasets.report import ImageOutcome
 from lora_drop.services.check import Checked, ValidDataset
 from lora_drop.services.mend import Mender
-from tests.support.builders import make_archive, make_jpeg, make_png
+from tests.support.builders import APPLICATION, make_archive, make_jpeg, make_png
 from tests.support.checking import checked, errors, good, warnings
 from tests.support.memory_files import MemoryRange
 from tests.support.pictures import BlindPictures
@@ -51,7 +51,6 @@ def test_ambiguous_names_reach_no_trainer(raw: bytes) -> None:
         content = make_jpeg(number)
         parts.append(Part(name=name, content=content, extra=path, local_extra=path))
     data = assembled(parts)
-
     assert set(copy_of(data, good(data))) == {f"p{number}.jpg" for number in range(12)}
 
 
@@ -78,7 +77,6 @@ def test_needless_files_are_left_out(others: dict[str, bytes]) -> None:
 
 
 def test_long_names_fit_every_file_system() -> None:
-    """Names of four-byte letters fit every file system."""
     data = packed({f"{chr(0x1F600 + number) * 75}.jpg": make_jpeg(number) for number in range(12)})
     names = copy_of(data, good(data))
     assert len(names) == 12
@@ -93,7 +91,6 @@ def test_a_caption_is_renamed_for_trainers(name: str) -> None:
     """A caption lies where trainers look for it."""
     data = packed(PHOTOS | {name: b"a [trigger]"})
     found = checked(data)
-
     assert found.good
     assert copy_of(data, found.good)["photo-00.txt"] == b"a [trigger]"
     assert "caption_renamed" in codes(found)
@@ -108,13 +105,10 @@ def with_comment(data: bytes) -> bytes:
 
 def with_times(data: bytes) -> bytes:
     """As Info-ZIP has it: when a file was last used, and whose it is."""
+    times = struct.pack("<2HBL", 0x5455, 5, 1, 1_700_000_000)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        times = struct.pack("<2HBL", 0x5455, 5, 1, 1_700_000_000)
-        parts = [
-            Part(name=name.encode(), content=archive.read(name), local_extra=times)
-            for name in archive.namelist()
-        ]
-    return assembled(parts)
+        files = [(name.encode(), archive.read(name)) for name in archive.namelist()]
+    return assembled([Part(name=name, content=it, local_extra=times) for name, it in files])
 
 
 @pytest.mark.promise("nothing leaks")
@@ -123,7 +117,6 @@ def test_an_archives_metadata_is_removed(with_metadata: Callable[[bytes], bytes]
     """The comment and the times of an archive are removed, unless they are to be kept."""
     data = with_metadata(packed(PHOTOS))
     found = checked(data)
-
     assert found.good
     assert copy_of(data, found.good) == PHOTOS
     assert codes(found) == {"archive_metadata_removed"}
@@ -131,11 +124,9 @@ def test_an_archives_metadata_is_removed(with_metadata: Callable[[bytes], bytes]
 
 
 def test_the_captioned_duplicate_is_used() -> None:
-    """Of two equal photos the one with a caption is used."""
     members = PHOTOS | {"a (1).jpg": PHOTOS["photo-03.jpg"], "photo-03.txt": b"in the garden"}
     data = packed(members)
     found = checked(data)
-
     assert found.good
     copy = copy_of(data, found.good)
     assert copy["photo-03.txt"] == b"in the garden"
@@ -144,30 +135,28 @@ def test_the_captioned_duplicate_is_used() -> None:
 
 
 def test_a_refused_photos_caption() -> None:
-    """A caption of a photo that is refused is no orphan."""
     found = checked(packed(PHOTOS | {"broken.jpg": b"no photo", "broken.txt": b"a photo"}))
     assert [each.code for each in found.report.errors] == ["image_invalid_format"]
     assert "caption_orphan" not in [each.code for each in found.report.warnings]
 
 
 @pytest.mark.promise("never pay for a dataset that cannot train")
-def test_a_trigger_becomes_the_phrase() -> None:
+@pytest.mark.parametrize(
+    ("application", "caption"),
+    [(FLUX_2, b"a photo of ada"), (APPLICATION, b"a photo of [trigger]")],
+)
+def test_a_trigger_becomes_the_phrase(application: str, caption: bytes) -> None:
     """A trainer that does not know the trigger gets the phrase itself."""
     captions = {f"photo-{number:02}.txt": b"a photo of [Trigger]" for number in range(12)}
     data = packed(PHOTOS | captions)
-    for_flux_2 = checked(data, application=FLUX_2, metadata={"trigger-phrase": "ada"})
-    for_portraits = checked(data, metadata={"trigger-phrase": "ada"})
-
-    assert for_flux_2.good
-    assert for_portraits.good
-    assert copy_of(data, for_flux_2.good)["photo-00.txt"] == b"a photo of ada"
-    assert copy_of(data, for_portraits.good)["photo-00.txt"] == b"a photo of [trigger]"
-    assert "caption_trigger_filled" in codes(for_flux_2)
+    found = checked(data, application=application, metadata={"trigger-phrase": "ada"})
+    assert found.good
+    assert copy_of(data, found.good)["photo-00.txt"] == caption
+    assert "caption_trigger_filled" in codes(found)
 
 
 @pytest.mark.parametrize("folders", [("x/", "x/", "y/"), ("x/", "", "y/")])
 def test_no_photo_becomes_a_mask(folders: tuple[str, ...]) -> None:
-    """A mask stays with its photo, and no photo becomes a mask."""
     photo, mask, other = folders
     members = {f"z/{name}": data for name, data in PHOTOS.items()} | {
         f"{photo}p0.jpg": make_jpeg(90),
@@ -184,38 +173,28 @@ def test_no_photo_becomes_a_mask(folders: tuple[str, ...]) -> None:
 
 
 def test_a_mask_goes_with_its_photo() -> None:
-    """The mask of a photo that is dropped is dropped as well."""
-    members = PHOTOS | {"photo-03 copy.jpg": PHOTOS["photo-03.jpg"]}
-    data = packed(members | {"photo-03 copy_mask.png": make_png(5)})
+    """The mask of a photo that is dropped is dropped as well, and masks get no hints."""
+    copy, own = "photo-03 copy_mask.png", "photo-00_mask.png"
+    masks = {copy: make_png(5, side=100), own: make_png(6, side=100)}
+    data = packed(PHOTOS | {"photo-03 copy.jpg": PHOTOS["photo-03.jpg"]} | masks)
     found = checked(data, application=FAST)
-
+    fates = {each.member: each.fate for each in found.report.photos}
+    warned = {each.code for each in found.report.warnings if each.member in masks}
     assert found.good
-    assert set(copy_of(data, found.good)) == set(PHOTOS)
-    [mask] = [each for each in found.report.photos if each.member == "photo-03 copy_mask.png"]
-    assert mask.fate is ImageOutcome.DROPPED
-
-
-def test_masks_get_no_hints() -> None:
-    """A mask gets no hints, as a photo does."""
-    small = make_png(5, side=100)
-    members = PHOTOS | {"photo-03 copy.jpg": PHOTOS["photo-03.jpg"]}
-    masks = {"photo-03 copy_mask.png": small, "photo-00_mask.png": make_png(6, side=100)}
-    warned = checked(packed(members | masks), application=FAST).report.warnings
-    assert {each.code for each in warned if each.member in masks} == {"image_mask_differs"}
+    assert set(copy_of(data, found.good)) == {*PHOTOS, own}
+    assert (fates[copy], warned) == (ImageOutcome.DROPPED, {"image_mask_differs"})
 
 
 def test_masks_are_no_photos() -> None:
     photos = {f"{number}.jpg": make_jpeg(number) for number in range(9)}
     masks = {f"{number}_mask.png": make_png(number) for number in range(9)}
     enough = photos | masks | {"9.jpg": make_jpeg(9)}
-
     assert errors(packed(photos | masks), application=FAST) == ["dataset_insufficient_images"]
     assert len(good(packed(enough), application=FAST).dataset.images) == 10
     assert "image_mask_unused" in warnings(packed(photos | masks))
 
 
 def test_a_raw_beside_its_jpeg() -> None:
-    """A raw photo beside its JPEG is left out."""
     raw = b"FUJIFILMCCD-RAW " + bytes(5000)
     data = packed(PHOTOS | {"photo-00.RAF": raw})
     assert "image_other_format_beside" in warnings(data)
@@ -231,14 +210,12 @@ def test_a_misnamed_training_json_is_refused() -> None:
 
 
 def test_an_unknown_parameter_hides_no_trigger() -> None:
-    """A trigger phrase is not called missing where a parameter is misspelt."""
     data = make_archive(training={"triger_phrase": "ada"}, members={"photo-00.txt": b"[trigger]"})
     assert errors(data) == ["parameter_unknown"]
     assert "caption_trigger_unset" not in warnings(data)
 
 
 def test_needed_captions_get_no_advice() -> None:
-    """Where captions are needed, no advice says that they are optional."""
     found = checked(packed(PHOTOS), application=FLUX_2)
     assert [each.code for each in found.report.errors] == ["caption_missing"]
     assert "dataset_no_captions" not in [each.code for each in found.report.warnings]

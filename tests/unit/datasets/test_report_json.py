@@ -25,10 +25,8 @@ NO_CODES = frozenset(
 )
 # The table itself, and fal's own words for what has failed there.
 NOT_READ = (
-    "shared/lora_drop/datasets/problem_codes.py",
-    "shared/lora_drop/dev",
-    "shared/lora_drop/fal/errors.py",
-    "shared/lora_drop/simulator",
+    *("shared/lora_drop/datasets/problem_codes.py", "shared/lora_drop/dev"),
+    *("shared/lora_drop/fal/errors.py", "shared/lora_drop/simulator"),
 )
 CODE = re.compile(rf"({'|'.join(PREFIXES)})_[a-z0-9_]+")
 
@@ -59,13 +57,11 @@ def test_codes_and_table_are_the_same(root: Path) -> None:
 
 
 def test_a_code_is_found_in_source() -> None:
-    """A code is found wherever it stands in source, but for keys of tables."""
     source = 'X = "image_a"\ndef f(): return {"image_b": g("image_c", code="caption_d")}, "image"'
     assert set(codes_in(source)) == {"image_a", "image_c", "caption_d"}
 
 
 def test_flaws_and_changes_have_codes() -> None:
-    """Codes of archives, flaws and changes are in the table: changes change, and flaws refuse."""
     assert MEANINGS.keys() >= {*Flaw, *Change}
     assert {MEANINGS[change].kind for change in Change} == {Kind.CHANGES}
     assert {MEANINGS[flaw].kind for flaw in Flaw} == {Kind.REFUSES}
@@ -83,7 +79,6 @@ def test_a_code_says_what_to_do(code: str) -> None:
 
 
 def test_a_damaged_zip_comes_first() -> None:
-    """A damaged ZIP comes before everything in it."""
     codes = ["parameter_unknown", "mystery", "image_empty", "archive_damaged", "dataset_link"]
     assert sorted(codes, key=rank) == [
         *("archive_damaged", "dataset_link", "image_empty", "parameter_unknown", "mystery")
@@ -121,7 +116,6 @@ def test_a_report_fits_its_schema(schema: Draft202012Validator, report: Report) 
 
 
 def test_the_schema_requires_every_field(schema: Draft202012Validator) -> None:
-    """The schema describes and requires every field."""
     written = json.loads(json_text(whole_report()))
     assert set(schema.schema["required"]) == described(schema.schema) == set(written)
     photo = schema.schema["$defs"]["ImageReport"]
@@ -134,15 +128,12 @@ def test_the_schema_requires_every_field(schema: Draft202012Validator) -> None:
 def test_the_schema_refuses_other_reports(
     schema: Draft202012Validator, wrong: dict[str, Any]
 ) -> None:
-    """The schema refuses values that no report has."""
     assert not schema.is_valid({**json.loads(json_text(whole_report())), **wrong})
 
 
 def test_a_report_can_be_read_back() -> None:
-    """A report read back is the report but for the thumbnails."""
     report = whole_report()
     bare = tuple(photo.model_copy(update={"thumbnail": b""}) for photo in report.photos)
-
     assert Report.model_validate_json(json_text(report)) == report.model_copy(
         update={"photos": bare}
     )
@@ -150,7 +141,6 @@ def test_a_report_can_be_read_back() -> None:
 
 
 def test_any_name_can_be_written() -> None:
-    """Any name that a ZIP can hold can be written, and one that no text can hold as well."""
     name = '\u202e\x00\n"\\é👩.jpg'
     written = json.loads(json_text(make_report(file=name, photos=(make_photo(name),))))
     assert (written["file"], written["photos"][0]["member"]) == (name, name)

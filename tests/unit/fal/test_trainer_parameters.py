@@ -14,6 +14,7 @@ from lora_drop.jobs.problems import Problem
 
 EVERY = pytest.mark.parametrize("trainer", TRAINERS.values(), ids=lambda each: each.short_name)
 JOB = "ada-0123456789"
+FLUX_2, KREA = "fal-ai/flux-2-trainer", "flux-krea-trainer"
 
 
 def resolved(
@@ -41,12 +42,8 @@ def test_every_trainer_understands_our_words(trainer: Trainer) -> None:
     """The same parameter names work with every trainer."""
     said = {"trainer": trainer.short_name, "trigger-phrase": "ada", "steps": "1234"}
     values = resolved(metadata=said).values
-
-    assert (values.trainer, values.trigger_phrase, values.steps) == (
-        trainer.application,
-        "ada",
-        1234,
-    )
+    assert values.trainer == trainer.application
+    assert (values.trigger_phrase, values.steps) == ("ada", 1234)
     sent = values.arguments("https://x/y")
     [phrase] = [field.wire for field in trainer.fields if field.name == "trigger_phrase"]
     assert (sent[trainer.dataset_field], sent[phrase]) == ("https://x/y", "ada")
@@ -54,7 +51,6 @@ def test_every_trainer_understands_our_words(trainer: Trainer) -> None:
 
 @EVERY
 def test_every_trainer_understands_its_own_words(trainer: Trainer) -> None:
-    """Each trainer's own names are understood as well."""
     ours = {field.name: "ada" for field in trainer.fields if field.called}
     own = {field.called: "ada" for field in trainer.fields if field.called}
     by_ours = resolved(ours, application=trainer.application)
@@ -74,9 +70,7 @@ def test_kept_parameters_are_accepted_again(trainer: Trainer) -> None:
 @EVERY
 @pytest.mark.parametrize("preset", ["portrait", "style", "fast", "quality"])
 def test_a_folder_names_a_preset(trainer: Trainer, preset: str) -> None:
-    """A folder names a preset of any trainer."""
     drop = resolved(key=f"{preset}/a.zip", application=trainer.application)
-
     assert drop.preset == preset
     assert trainer.presets[preset].values.items() <= dict(drop.values.values).items()
     assert {drop.sources[name] for name in trainer.presets[preset].values} == {
@@ -84,18 +78,19 @@ def test_a_folder_names_a_preset(trainer: Trainer, preset: str) -> None:
     }
 
 
-def test_the_nearest_source_chooses_the_trainer() -> None:
-    """The nearest source chooses the trainer, and is recorded."""
-    stack = resolved(application="fal-ai/z-image-trainer")
-    file = resolved({"trainer": "flux-krea-trainer"}, application="fal-ai/z-image-trainer")
-    both = resolved({"trainer": "flux-krea-trainer"}, {"trainer": "fal-ai/flux-2-trainer"})
-
-    chosen = [(drop.values.trainer, drop.sources["trainer"]) for drop in (stack, file, both)]
-    assert chosen == [
-        ("fal-ai/z-image-trainer", ParameterSource.DEFAULT),
-        ("fal-ai/flux-krea-trainer", ParameterSource.TRAINING_JSON),
-        ("fal-ai/flux-2-trainer", ParameterSource.METADATA),
-    ]
+@pytest.mark.parametrize(
+    ("drop", "application", "source"),
+    [
+        ((), "fal-ai/z-image-trainer", ParameterSource.DEFAULT),
+        (({"trainer": KREA},), "fal-ai/flux-krea-trainer", ParameterSource.TRAINING_JSON),
+        (({"trainer": KREA}, {"trainer": FLUX_2}), FLUX_2, ParameterSource.METADATA),
+    ],
+)
+def test_the_nearest_source_chooses_the_trainer(
+    drop: tuple[Any, ...], application: str, source: ParameterSource
+) -> None:
+    found = resolved(*drop, application="fal-ai/z-image-trainer")
+    assert (found.values.trainer, found.sources["trainer"]) == (application, source)
 
 
 @pytest.mark.promise("never pay for a dataset that cannot train")
@@ -117,12 +112,10 @@ def test_an_unknown_trainer_is_refused(said: str, meant: str) -> None:
 
 @pytest.mark.parametrize("said", [7, ["flux-2-trainer"], {"a": 1}, True, "", "\ud800"])
 def test_a_trainer_has_a_name(said: object) -> None:
-    """A trainer that is not given as a name is refused."""
     assert codes_of({"trainer": said}) == ["parameter_unknown_trainer"]
 
 
 def test_an_unknown_default_trainer_is_refused() -> None:
-    """A stack with an unknown trainer refuses a dataset that names no other."""
     [problem] = problems_of(application="fal-ai/brand-new-trainer")
     assert problem.code == "parameter_unknown_trainer"
     assert "FalApplication" in problem.message
@@ -130,7 +123,14 @@ def test_an_unknown_default_trainer_is_refused() -> None:
     assert named.values.trainer == "fal-ai/flux-2-trainer"
 
 
-@pytest.mark.promise("never pay for a dataset that cannot train")
+@pytest.mark.promise(
+    "never pay for a dataset that cannot train",
+    "A parameter that the trainer does not have is refused with what may be meant.",
+)
+@pytest.mark.promise(
+    "never pay for a dataset that cannot train",
+    "A misspelt parameter, or another trainer's, is refused with the right name.",
+)
 @pytest.mark.parametrize(
     ("trainer", "name", "said"),
     [
@@ -157,7 +157,6 @@ def test_an_unknown_default_trainer_is_refused() -> None:
     ],
 )
 def test_an_unknown_parameter_is_refused(trainer: str, name: str, said: str) -> None:
-    """A parameter that the trainer does not have is refused with what may be meant."""
     [problem] = problems_of({name: 1}, {"trainer": trainer})
     assert problem.code == "parameter_unknown"
     assert said in problem.message
@@ -165,10 +164,7 @@ def test_an_unknown_parameter_is_refused(trainer: str, name: str, said: str) -> 
 
 
 def test_one_input_under_two_names() -> None:
-    """The same input under two names is refused."""
-    [problem] = problems_of(
-        {"trigger_phrase": "a", "default_caption": "b"}, application="fal-ai/flux-2-trainer"
-    )
+    [problem] = problems_of({"trigger_phrase": "a", "default_caption": "b"}, application=FLUX_2)
     assert problem.code == "parameter_given_twice"
     assert "“trigger_phrase” and “default_caption”" in problem.message
 
@@ -188,10 +184,7 @@ def test_what_is_given_twice_is_refused(said: tuple[Any, ...]) -> None:
 
 
 def test_another_layer_may_say_it_again() -> None:
-    """Another source may set the same input under another name."""
-    drop = resolved(
-        {"default_caption": "a"}, {"trigger-phrase": "b"}, application="fal-ai/flux-2-trainer"
-    )
+    drop = resolved({"default_caption": "a"}, {"trigger-phrase": "b"}, application=FLUX_2)
     assert drop.values.trigger_phrase == "b"
     assert drop.sources["trigger_phrase"] is ParameterSource.METADATA
 
@@ -206,8 +199,7 @@ def test_each_trainer_has_its_range(trainer: str, steps: int) -> None:
 
 
 def test_no_default_caption_is_invented() -> None:
-    """No default caption is made up."""
-    values = resolved(application="fal-ai/flux-2-trainer").values
+    values = resolved(application=FLUX_2).values
     assert values.trigger_phrase is None
     assert "default_caption" not in values.arguments("https://x/y")
 

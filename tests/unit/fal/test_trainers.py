@@ -5,29 +5,14 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
+from lora_drop.fal.trainers import fields, table
 from lora_drop.fal.trainers.common import NAMES
-from lora_drop.fal.trainers.fields import (
-    Checkpoint,
-    Choice,
-    Field,
-    Rate,
-    UnacceptableValueError,
-    WholeNumber,
-    plain,
-)
-from lora_drop.fal.trainers.table import (
-    DATASET_FIELDS,
-    TRAINERS,
-    estimated_cost_usd,
-    price_of,
-    trainer_of,
-)
 from lora_drop.fal.trainers.trainer import Captions, Price, Trainer
 from lora_drop.jobs.artifacts import KNOWN_OUTPUTS, WEIGHTS, artifacts_in
 from lora_drop.simulator.ledger import PRICES as SIMULATED
 from tests.support.builders import APPLICATION
 
-ROWS = list(TRAINERS.values())
+ROWS = list(table.TRAINERS.values())
 EVERY = pytest.mark.parametrize("trainer", ROWS, ids=lambda each: each.short_name)
 EVERY_FIELD = pytest.mark.parametrize(
     ("trainer", "field"),
@@ -45,16 +30,15 @@ ASKED_FOR = (
 
 @pytest.mark.parametrize("name", ASKED_FOR)
 def test_a_trainer_is_found_by_id(name: str) -> None:
-    """A trainer is found by its id with and without its owner."""
-    trainer = trainer_of(name)
+    trainer = table.trainer_of(name)
     assert trainer is not None
-    assert trainer is trainer_of(f"fal-ai/{name}")
+    assert trainer is table.trainer_of(f"fal-ai/{name}")
     assert trainer.short_name == name
 
 
 @pytest.mark.parametrize("name", ["", "fal-ai", "fal-ai/", "flux", "FLUX-2-TRAINER", "x/y/z"])
 def test_what_is_no_trainer_is_none(name: str) -> None:
-    assert trainer_of(name) is None
+    assert table.trainer_of(name) is None
 
 
 def test_a_row_cannot_be_changed() -> None:
@@ -63,15 +47,14 @@ def test_a_row_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
         ROWS[0].price = None  # type: ignore[misc]  # that is the point
     with pytest.raises(TypeError):
-        TRAINERS["x"] = ROWS[0]  # type: ignore[index]  # that is the point
+        table.TRAINERS["x"] = ROWS[0]  # type: ignore[index]  # that is the point
 
 
 @EVERY
 def test_each_name_means_one_input(trainer: Trainer) -> None:
     names = [name for field in trainer.fields for name in {field.name, field.wire}]
-
     assert len(names) == len(set(names))
-    assert not {*names} & {"trainer", "preset", "force", *DATASET_FIELDS}
+    assert not {*names} & {"trainer", "preset", "force", *table.DATASET_FIELDS}
     for name in names:
         found = trainer.known_as(name)
         assert found is not None
@@ -79,37 +62,34 @@ def test_each_name_means_one_input(trainer: Trainer) -> None:
 
 
 @EVERY_FIELD
-def test_a_default_is_accepted(trainer: Trainer, field: Field) -> None:
-    """A default is a value that is accepted."""
+def test_a_default_is_accepted(trainer: Trainer, field: fields.Field) -> None:
     assert trainer.sources
     if field.default is not None:
         assert field.accept(field.default, text=False) == field.default
-        assert field.accept(text_of(field.default), text=True) == field.default
-
-
-def text_of(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+        said = str(field.default)
+        text = said.lower() if isinstance(field.default, bool) else said
+        assert field.accept(text, text=True) == field.default
 
 
 @pytest.mark.promise("never pay for a dataset that cannot train")
 @EVERY_FIELD
-def test_a_range_ends_where_it_says(trainer: Trainer, field: Field) -> None:
+def test_a_range_ends_where_it_says(trainer: Trainer, field: fields.Field) -> None:
     """Both ends of a parameter's range are accepted and nothing beyond."""
     assert field in trainer.fields
     match field:
-        case WholeNumber(low=low, high=high):
+        case fields.WholeNumber(low=low, high=high):
             inside: list[object] = [low, high]
             outside: list[object] = [low - 1, high + 1]
-        case Rate(low=low, high=high):
+        case fields.Rate(low=low, high=high):
             inside = [low, high]
             outside = [math.nextafter(low, -1), math.nextafter(high, 2), 0.0, -1, math.inf]
-        case Choice(choices=choices):
+        case fields.Choice(choices=choices):
             inside, outside = [*choices], ["", choices[0].upper(), " ".join(choices) + "x"]
         case _:
             return
     assert [field.accept(value, text=False) for value in inside] == inside
     for value in outside:
-        with pytest.raises(UnacceptableValueError) as refused:
+        with pytest.raises(fields.UnacceptableValueError) as refused:
             field.accept(value, text=False)
         assert (refused.value.code, str(refused.value)) == (
             "parameter_out_of_range",
@@ -149,7 +129,6 @@ def test_each_row_holds_together(trainer: Trainer) -> None:
     values = {field.name: field.default or "ada" for field in trainer.fields}
     sent = trainer.arguments(values, "https://x/y")
     caption = trainer.known_as("default_caption")
-
     assert trainer.steps.default is not None
     assert trainer.steps.name == "steps"
     assert (caption is not None) == (trainer.captions is Captions.NEEDED)
@@ -167,7 +146,6 @@ def test_every_trainers_lora_has_one_name(trainer: Trainer) -> None:
         for name in trainer.outputs
     }
     found = {artifact.name: artifact.url for artifact in artifacts_in(payload)}
-
     assert KNOWN_OUTPUTS[trainer.weights] == WEIGHTS
     assert found["lora.safetensors"].endswith(f"/{trainer.weights}")
     assert found["config.json"].endswith("/config_file")
@@ -175,7 +153,6 @@ def test_every_trainers_lora_has_one_name(trainer: Trainer) -> None:
 
 
 def test_only_the_portrait_trainer_resumes() -> None:
-    """The portrait trainer alone is known to go on from a LoRA."""
     assert [trainer.application for trainer in ROWS if trainer.resumes] == [APPLICATION]
 
 
@@ -185,41 +162,34 @@ URLS = ["https://v3.fal.media/files/a/b.safetensors", "https://x/y?a=b%20c"]
 
 @pytest.mark.parametrize("value", [*JOBS, *URLS, ""])
 def test_a_checkpoint_is_address_or_job(value: str) -> None:
-    field = Checkpoint(name="resume_from_checkpoint")
+    field = fields.Checkpoint(name="resume_from_checkpoint")
     assert field.accept(f" {value} ", text=True) == value
 
 
 @pytest.mark.parametrize(
     "value",
     [
-        *(
-            "http://x/y",
-            "s3://models/ada/lora.safetensors",
-            "https://x",
-            "https://x/a b",
-            "ftp://x/y",
-        ),
+        *("http://x/y", "s3://models/ada/lora.safetensors", "https://x", "https://x/a b"),
+        "ftp://x/y",
         *("ada", "ada-012345678", "ada-01234567890", "Ada-0123456789", "-0123456789", "0123456789"),
         *("ada/ada-0123456789", "ada-0123456789\nx", "ada--0123456789"),
     ],
 )
 def test_another_checkpoint_is_refused(value: str) -> None:
-    """A checkpoint that is neither an address nor a job is refused."""
     with pytest.raises(
-        UnacceptableValueError, match="https:// address of a LoRA, or the id of an earlier"
+        fields.UnacceptableValueError, match="https:// address of a LoRA, or the id of an earlier"
     ):
-        Checkpoint(name="resume_from_checkpoint").accept(value, text=True)
+        fields.Checkpoint(name="resume_from_checkpoint").accept(value, text=True)
 
 
 @pytest.mark.parametrize(
     ("number", "shown"), [(1e-6, "0.000001"), (0.00115, "0.00115"), (1.0, "1"), (100.0, "100")]
 )
 def test_a_number_is_shown_plainly(number: float, shown: str) -> None:
-    """A number is shown as a person writes it."""
-    assert plain(number) == shown
+    assert fields.plain(number) == shown
 
 
-PRICES = {name: trainer.price for name, trainer in TRAINERS.items() if trainer.price}
+PRICES = {name: trainer.price for name, trainer in table.TRAINERS.items() if trainer.price}
 
 
 @pytest.mark.promise("never pay twice")
@@ -235,7 +205,7 @@ PRICES = {name: trainer.price for name, trainer in TRAINERS.items() if trainer.p
 )
 def test_each_trainer_has_its_price(application: str, steps: int, usd: float) -> None:
     """A training costs by its steps, with the trainer's price and minimum."""
-    assert estimated_cost_usd(application, steps) == usd
+    assert table.estimated_cost_usd(application, steps) == usd
 
 
 @pytest.mark.promise("never pay twice")
@@ -244,45 +214,37 @@ def test_each_trainer_has_its_price(application: str, steps: int, usd: float) ->
 )
 def test_no_price_is_invented(application: str) -> None:
     """A trainer without a published price has no estimate."""
-    assert price_of(application) is None
-    assert estimated_cost_usd(application, 1000) is None
+    assert table.price_of(application) is None
+    assert table.estimated_cost_usd(application, 1000) is None
 
 
-def test_a_current_price_comes_first() -> None:
-    """A price of the moment comes before the tables."""
-    assert estimated_cost_usd(APPLICATION, 2500, Price(0.003, 1000)) == 7.5
-    assert estimated_cost_usd("fal-ai/nothing", 2500, Price(0.003, 1)) == 7.5
+@pytest.mark.parametrize(
+    ("application", "steps", "price", "usd"),
+    [
+        (APPLICATION, 2500, Price(0.003, 1000), 7.5),
+        ("fal-ai/nothing", 2500, Price(0.003, 1), 7.5),
+        # What binary cannot hold costs no cent more.
+        (APPLICATION, 1000, Price(0.0024000000000000002, 1000), 2.4),
+        (APPLICATION, 1000, Price(0.0023999999999999994, 1000), 2.4),
+    ],
+)
+def test_a_current_price_comes_first(
+    application: str, steps: int, price: Price, usd: float
+) -> None:
+    assert table.estimated_cost_usd(application, steps, price) == usd
 
 
 @pytest.mark.parametrize("steps", [1, 333, 1000, 1001, 1999, 2500, 7777, 10_000])
 @pytest.mark.parametrize("application", PRICES)
 def test_an_estimate_is_in_whole_cents(application: str, steps: int) -> None:
-    """An estimate is in whole cents, and less than a cent too much."""
     price = PRICES[application]
     bill = max(steps, price.min_steps) * price.usd_per_step
-    usd = estimated_cost_usd(application, steps)
-
+    usd = table.estimated_cost_usd(application, steps)
     assert usd is not None
     assert usd == round(usd, 2)
     assert -1e-9 < usd - bill < 0.01
 
 
-@pytest.mark.parametrize("usd_per_step", [0.0024000000000000002, 0.0023999999999999994])
-def test_rounding_costs_no_cent(usd_per_step: float) -> None:
-    """A price that binary cannot hold costs no cent more."""
-    assert estimated_cost_usd(APPLICATION, 1000, Price(usd_per_step, 1000)) == 2.4
-
-
-def test_every_price_is_one() -> None:
-    for price in PRICES.values():
-        assert math.isfinite(price.usd_per_step)
-        assert 0 < price.usd_per_step < 1
-        assert price.min_steps >= 1
-
-
 def test_the_simulator_bills_the_estimate() -> None:
-    """The simulator bills what is estimated."""
-    known = {
-        application: (price.usd_per_step, price.min_steps) for application, price in PRICES.items()
-    }
+    known = {name: (price.usd_per_step, price.min_steps) for name, price in PRICES.items()}
     assert known == SIMULATED

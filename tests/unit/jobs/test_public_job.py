@@ -19,7 +19,14 @@ from lora_drop.jobs.public_job import PublicJob, public
 from lora_drop.jobs.status import Status
 
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
-LORA = StoredFile(name="lora.safetensors", bucket="models", key="ada/lora", size=7, sha256="ab")
+LORA_ROW = {
+    "name": "lora.safetensors",
+    "bucket": "models",
+    "key": "ada/lora",
+    "size": 7,
+    "sha256": "ab",
+}
+LORA = StoredFile.model_validate(LORA_ROW)
 JOB = Job(
     job_id="ada-0123456789",
     status=Status.TRAINING,
@@ -72,20 +79,8 @@ PUBLISHED: dict[str, Any] = {
     "job_id": "ada-0123456789",
     "status": "TRAINING",
     "version": 5,
-    "dataset": {
-        "bucket": "data",
-        "key": "ada.zip",
-        "version_id": "v1",
-        "etag": "e",
-        "size": 9,
-    },
-    "clean": {
-        "name": "dataset.zip",
-        "bucket": "models",
-        "key": "ada/zip",
-        "size": 8,
-        "sha256": "cd",
-    },
+    "dataset": {"bucket": "data", "key": "ada.zip", "version_id": "v1", "etag": "e", "size": 9},
+    "clean": {**LORA_ROW, "name": "dataset.zip", "key": "ada/zip", "size": 8, "sha256": "cd"},
     "delivery": {"way": "fal", "expires_at": "2026-11-24T12:00:00Z"},
     "application": "fal-ai/flux-lora-portrait-trainer",
     "created_at": "2026-11-24T12:00:00Z",
@@ -116,15 +111,7 @@ PUBLISHED: dict[str, Any] = {
     "own_requests": ["r0"],
     "request_id": "r1",
     "cancel_by": "arn:aws:iam::1:user/bob",
-    "files": [
-        {
-            "name": "lora.safetensors",
-            "bucket": "models",
-            "key": "ada/lora",
-            "size": 7,
-            "sha256": "ab",
-        }
-    ],
+    "files": [LORA_ROW],
     "problems": [
         {
             "code": "cancel_requested",
@@ -152,7 +139,6 @@ def test_public_job_is_exactly_this() -> None:
 
 def test_public_job_fits_its_schema(root: Path) -> None:
     schema = json.loads((root / "docs" / "job.schema.json").read_text())
-
     assert list(Draft202012Validator(schema).iter_errors(PUBLISHED)) == []
 
 
@@ -188,7 +174,6 @@ def test_event_is_exactly_this() -> None:
 def test_event_strings_have_reasons() -> None:
     """A field of free text cannot enter an event unnoticed."""
     properties = StatusChange.model_json_schema()["properties"]
-
     free = {name for name, field in properties.items() if field.get("type") == "string"}
     assert {name for name in free if "format" not in properties[name]} == set(EVENT_STRINGS)
     assert properties["problems"]["items"] == {"type": "string"}  # codes, from codes_of
@@ -208,15 +193,7 @@ OLD_ROW = {
     "anew": True,
     "request_id": "r1",
     "delivery": {"way": "presigned", "sha256": "ab", "expires_at": None, "url": None},
-    "files": [
-        {
-            "name": "lora.safetensors",
-            "bucket": "models",
-            "key": "ada/lora",
-            "size": 7,
-            "sha256": "ab",
-        }
-    ],
+    "files": [LORA_ROW],
 }
 
 
@@ -224,7 +201,6 @@ OLD_ROW = {
 def test_rows_of_earlier_version_are_read() -> None:
     """Rows that version 0.1 wrote are read with all they say."""
     job = Job.model_validate(OLD_ROW)
-
     assert (job.supersedes, job.force_retrain) == ("bob-1111111111", True)
     assert job.files == (LORA,)
     assert "instead_of" not in job.model_dump()

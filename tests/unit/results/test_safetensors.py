@@ -39,7 +39,6 @@ def test_every_flaw_has_its_code(flaw: Flaw, number: int) -> None:
     """Each way in which a weights file is broken is refused with its own code and a sentence."""
     with pytest.raises(InvalidWeightsError) as refused:
         check(FLAWED[flaw][number])
-
     assert refused.value.flaw is flaw
     assert flaw.startswith("weights_")
     assert str(refused.value).endswith(".")
@@ -48,7 +47,6 @@ def test_every_flaw_has_its_code(flaw: Flaw, number: int) -> None:
 
 
 def test_every_flaw_has_three_examples() -> None:
-    """There are three examples of every flaw and two hundred in all."""
     assert {flaw for flaw in Flaw if len(FLAWED[flaw]) < 3} == set()
     assert len(HOSTILE) > 200
 
@@ -114,20 +112,17 @@ def opened(data: bytes) -> dict[str, dict[str, Any]]:
     ids=str,
 )
 def test_reference_files_are_sound(name: str, size: int, shape: list[int]) -> None:
-    """What the reference implementation writes is sound."""
     length = size * math.prod(shape)
     memory = (ctypes.c_uint8 * max(1, length))()
     spec = safetensors.TensorSpec(
         dtype=name, shape=shape, data_ptr=ctypes.addressof(memory), data_len=length
     )
     data = bytes(safetensors.serialize({"a": spec, "b": spec}, metadata={"é": "☕"}))
-
     assert check(data) == WeightsSummary(2, 2 * length, {"é": "☕"})
 
 
 @pytest.mark.parametrize("dtype", BITS)
 def test_every_dtype_has_its_size(dtype: str) -> None:
-    """Every dtype has the size that the reference implementation gives it."""
     data = file_of({"a": tensor(dtype=dtype, shape=[8], data_offsets=[0, BITS[dtype]])}, data=0)
     data += bytes(BITS[dtype])
     assert check(data).tensor_bytes == len(opened(data)["a"]["data"])
