@@ -101,12 +101,6 @@ def test_only_the_webhook_is_open() -> None:
     assert [path for path, auth in routes.items() if auth] == ["/webhooks/fal/{job_id}/{token}"]
 
 
-def test_traces_hold_no_webhook_path() -> None:
-    # API Gateway notes the whole path, and fal's ends with the job's token.
-    assert of_type("AWS::Serverless::Api")["Api"]["TracingEnabled"] is False
-    assert template()["Globals"]["Function"]["Tracing"] == "Active"
-
-
 def test_parameters_are_used_and_explained() -> None:
     used = json.dumps([template()[part] for part in ("Conditions", "Globals", "Resources")])
 
