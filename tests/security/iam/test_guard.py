@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from lora_drop.adapters.s3_client import s3_client
 from lora_drop.adapters.s3_results import S3Results
+from lora_drop.bootstrap.jobs import JobsBootstrap
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.status import Status
 from tests.security.iam.harness import CallRefusedError, Harness, new_harness
@@ -30,7 +31,7 @@ def harness() -> Iterator[Harness]:
 
 def called(harness: Harness, monkeypatch: pytest.MonkeyPatch, act: Any) -> Any:
     """Have the jobs function do this instead of its own work."""
-    monkeypatch.setattr(handlers()[JOBS], "bootstrap", act)
+    monkeypatch.setattr(JobsBootstrap, "jobs", property(lambda _: act()), raising=False)
     return harness.invoke(JOBS, event("jobs_list"))
 
 
