@@ -21,7 +21,7 @@ def bootstrap() -> ForgetBootstrap:
     return ForgetBootstrap(load(ForgetSettings))
 
 
-app = forget_api(bootstrap, logger)
+app = forget_api(lambda: bootstrap(), logger)  # noqa: PLW0108  # looked up at each request: tests replace it
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -21,7 +21,7 @@ def bootstrap() -> JobsBootstrap:
     return JobsBootstrap(load(JobsSettings))
 
 
-app = jobs_api(bootstrap, logger)
+app = jobs_api(lambda: bootstrap(), logger)  # noqa: PLW0108  # looked up at each request: tests replace it
 
 
 @logger.inject_lambda_context(clear_state=True)

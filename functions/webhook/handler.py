@@ -21,7 +21,7 @@ def bootstrap() -> WebhookBootstrap:
     return WebhookBootstrap(load(WebhookSettings))
 
 
-app = webhook_api(bootstrap, logger, metrics)
+app = webhook_api(lambda: bootstrap(), logger, metrics)  # noqa: PLW0108  # looked up at each request: tests replace it
 
 
 @logger.inject_lambda_context(clear_state=True)
