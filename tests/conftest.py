@@ -1,4 +1,4 @@
-"""A world without accounts: fake credentials, and Powertools told its names."""
+"""A world without accounts: fake credentials, and the names that Powertools reads."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,6 @@ os.environ |= {
     "AWS_DEFAULT_REGION": "us-east-1",
     "POWERTOOLS_SERVICE_NAME": "lora-drop",
     "POWERTOOLS_METRICS_NAMESPACE": "LoraDrop",
-    "POWERTOOLS_TRACE_DISABLED": "1",
 }
 for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "FAL_KEY", "LORA_DROP_STACK"):
     os.environ.pop(name, None)

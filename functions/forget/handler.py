@@ -9,10 +9,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lora_drop.api import forget_api, log_erasure
 from lora_drop.bootstrap.forget import ForgetBootstrap
-from lora_drop.observability import Metric, make_tracer
+from lora_drop.observability import Metric
 from lora_drop.settings import ForgetSettings, load
 
-logger, tracer, metrics = Logger(), make_tracer(), Metrics()
+logger, metrics = Logger(), Metrics()
 
 
 @cache
@@ -25,7 +25,6 @@ app = forget_api(lambda: bootstrap(), logger)  # noqa: PLW0108  # looked up at e
 
 
 @logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False, capture_error=False)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request, or run the round that goes on with what was begun."""

@@ -11,11 +11,11 @@ from lora_drop.bootstrap.reconcile import ReconcileBootstrap
 from lora_drop.jobs.errors import JobForgottenError, LoraDropError
 from lora_drop.jobs.ids import digest_of
 from lora_drop.messages import StatusCheckRequest
-from lora_drop.observability import Metric, count_round, make_tracer
+from lora_drop.observability import Metric, count_round
 from lora_drop.services.reconcile import RoundCounts, RoundIncompleteError
 from lora_drop.settings import ReconcileSettings, load
 
-logger, tracer, metrics = Logger(), make_tracer(), Metrics()
+logger, metrics = Logger(), Metrics()
 
 
 @cache
@@ -25,7 +25,6 @@ def bootstrap() -> ReconcileBootstrap:
 
 
 @logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False, capture_error=False)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001  # Lambda's shape
     """Run one round over the open jobs, or check one job.

@@ -13,10 +13,10 @@ from lora_drop.jobs.errors import JobForgottenError
 from lora_drop.jobs.ids import digest_of
 from lora_drop.jobs.status import Status
 from lora_drop.messages import StoreRequest
-from lora_drop.observability import Metric, about, make_tracer, training_seconds
+from lora_drop.observability import Metric, about, training_seconds
 from lora_drop.settings import StoreSettings, load
 
-logger, tracer, metrics = Logger(), make_tracer(), Metrics()
+logger, metrics = Logger(), Metrics()
 
 
 @cache
@@ -26,25 +26,24 @@ def bootstrap() -> StoreBootstrap:
 
 
 @logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False, capture_error=False)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Store each job's result; a message that fails comes back alone."""
-    observers = (logger, tracer, metrics)
+    observers = (logger, metrics)
     return process_messages(event, context, store, Metric.RESULT_FAILED, observers)
 
 
 def store(message: str) -> None:
     """Store the result of one job, and count and log what became of it."""
     job_id = StoreRequest.model_validate_json(message).job_id
-    about(job_id, logger, tracer)
+    about(job_id, logger)
     try:
         job = bootstrap().result_storer.store_result(job_id)
     except JobForgottenError as forgotten:
-        about("", logger, tracer)
+        about("", logger)
         logger.info("result of a forgotten job dropped", digest=digest_of(str(forgotten)))
         return
-    about(job, logger, tracer)
+    about(job, logger)
     if job.status is Status.SUCCEEDED:
         metrics.add_metric(Metric.RESULT_STORED, MetricUnit.Count, 1)
         if (took := training_seconds(job)) is not None:

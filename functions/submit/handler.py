@@ -14,10 +14,10 @@ from lora_drop.jobs.ids import digest_of, job_id_for
 from lora_drop.jobs.job import DatasetVersion
 from lora_drop.jobs.status import Status
 from lora_drop.messages import S3Notice
-from lora_drop.observability import SUBMIT_OUTCOMES, Metric, about, make_tracer
+from lora_drop.observability import SUBMIT_OUTCOMES, Metric, about
 from lora_drop.settings import SubmitSettings, load
 
-logger, tracer, metrics = Logger(), make_tracer(), Metrics()
+logger, metrics = Logger(), Metrics()
 
 
 @cache
@@ -27,14 +27,13 @@ def bootstrap() -> SubmitBootstrap:
 
 
 @logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False, capture_error=False)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Submit each dataset once; a message that fails comes back alone."""
     if any("s3" in record for record in event.get("Records", [])) or "Event" in event:
         submit_all(S3Notice.model_validate(event))
         return {"batchItemFailures": []}
-    observers = (logger, tracer, metrics)
+    observers = (logger, metrics)
     return process_messages(
         event,
         context,
@@ -47,11 +46,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def submit_all(notice: S3Notice) -> None:
     """Submit every dataset that the notification names; ``s3:TestEvent`` names none."""
     for dataset in notice.datasets():
-        about(job_id_for(dataset.bucket, dataset.key, dataset.version_id), logger, tracer)
+        about(job_id_for(dataset.bucket, dataset.key, dataset.version_id), logger)
         try:
             submit(dataset)
         except JobForgottenError as forgotten:
-            about("", logger, tracer)
+            about("", logger)
             logger.info("dataset of a forgotten job dropped", digest=digest_of(str(forgotten)))
 
 
@@ -62,8 +61,8 @@ def submit(dataset: DatasetVersion) -> None:
     for each in (*rejected, *result.sent):
         if each.status in SUBMIT_OUTCOMES:
             metrics.add_metric(SUBMIT_OUTCOMES[each.status], MetricUnit.Count, 1)
-    about(result.job, logger, tracer)
+    about(result.job, logger)
     logger.info("dataset received", status=result.job.status)
     for each in result.sent:
-        about(each, logger, tracer)
+        about(each, logger)
         logger.info("job sent", status=each.status)

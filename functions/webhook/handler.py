@@ -9,10 +9,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from lora_drop.api import webhook_api
 from lora_drop.bootstrap.webhook import WebhookBootstrap
 from lora_drop.messages import job_id_in
-from lora_drop.observability import about, make_tracer
+from lora_drop.observability import about
 from lora_drop.settings import WebhookSettings, load
 
-logger, tracer, metrics = Logger(), make_tracer(), Metrics()
+logger, metrics = Logger(), Metrics()
 
 
 @cache
@@ -21,13 +21,12 @@ def bootstrap() -> WebhookBootstrap:
     return WebhookBootstrap(load(WebhookSettings))
 
 
-app = webhook_api(lambda: bootstrap(), logger, tracer, metrics)  # noqa: PLW0108  # looked up at each request: tests replace it
+app = webhook_api(lambda: bootstrap(), logger, metrics)  # noqa: PLW0108  # looked up at each request: tests replace it
 
 
 @logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False, capture_error=False)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer 200 only after the fact is recorded and handed over."""
-    about(job_id_in(event), logger, tracer)
+    about(job_id_in(event), logger)
     return app.resolve(event, context)

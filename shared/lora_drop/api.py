@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.metrics import MetricUnit
 
@@ -63,16 +63,14 @@ UNKNOWN_JOB = ErrorAnswer(
 INVALID_QUERY = ErrorAnswer([errors.InvalidQueryError], 400, "query_invalid")
 
 
-def jobs_api(
-    bootstrap: Callable[[], JobsBootstrap], logger: Logger, tracer: Tracer
-) -> APIGatewayRestResolver:
+def jobs_api(bootstrap: Callable[[], JobsBootstrap], logger: Logger) -> APIGatewayRestResolver:
     """Return the jobs API; who may ask is API Gateway's business (IAM)."""
     app = APIGatewayRestResolver()
     _add_lists(app, bootstrap)
     _add_manual_actions(app, bootstrap)
 
     def forgotten(error: errors.JobForgottenError) -> str:
-        about("", logger, tracer)  # its id is for no log any more
+        about("", logger)  # its id is for no log any more
         return f"{error} was forgotten; lora-drop forget shows the proof."
 
     unavailable = ErrorAnswer(
@@ -209,7 +207,7 @@ DELIVERY_ERRORS: Mapping[type[errors.LoraDropError], tuple[int, str]] = {
 
 
 def webhook_api(
-    bootstrap: Callable[[], WebhookBootstrap], logger: Logger, tracer: Tracer, metrics: Metrics
+    bootstrap: Callable[[], WebhookBootstrap], logger: Logger, metrics: Metrics
 ) -> APIGatewayRestResolver:
     """Return the route that takes fal's deliveries."""
     app = APIGatewayRestResolver()
@@ -219,7 +217,7 @@ def webhook_api(
         """Take one delivery for one job."""
         headers, body = raw_delivery(app.current_event.raw_event)
         job = bootstrap().webhook_handler.deliver(job_id, token, headers, body)
-        about(job, logger, tracer)
+        about(job, logger)
         metrics.add_metric(Metric.DELIVERY_ACCEPTED, MetricUnit.Count, 1)
         logger.info("delivery accepted", status=job.status)
         return {"job_id": job_id, "status": job.status}
@@ -235,7 +233,7 @@ def webhook_api(
 
     def dropped(forgotten: errors.JobForgottenError) -> Response[Any]:
         """Answer 200, so that fal does not send it again; nothing of it is kept."""
-        about("", logger, tracer)
+        about("", logger)
         logger.info("delivery for a forgotten job dropped", digest=digest_of(str(forgotten)))
         return Response(200, "application/json", {"status": "FORGOTTEN"})
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import (
     BatchProcessor,
@@ -23,16 +23,16 @@ def process_messages(
     context: LambdaContext,
     process: Callable[[str], None],
     failed: Metric,
-    observers: tuple[Logger, Tracer, Metrics],
+    observers: tuple[Logger, Metrics],
 ) -> dict[str, Any]:
     """Call ``process`` with the body of each message; return the failed ones, in Lambda's form.
 
     ``failed`` counts the messages that fail; their errors are logged.
     """
-    logger, tracer, metrics = observers
+    logger, metrics = observers
 
     def process_record(record: SQSRecord) -> None:
-        about("", logger, tracer)
+        about("", logger)
         try:
             process(record.body)
         except Exception:

@@ -1,13 +1,12 @@
-"""The names of what is counted, and what log lines and traces say of a job, in one place."""
+"""The names of what is counted, and what log lines say of a job, in one place."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_xray_sdk.ext import boto_utils
 
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
@@ -63,12 +62,12 @@ SUBMIT_OUTCOMES: Mapping[Status, Metric] = {
     Status.SUBMITTED: Metric.TRAINING_SUBMITTED,
     Status.SUBMIT_UNKNOWN: Metric.SUBMIT_UNKNOWN,
 }
-# All that is said of a job: neither its key nor its photos are for logs and traces.
+# All that is said of a job: neither its key nor its photos are for logs.
 JOB_ID, REQUEST_ID = "job_id", "request_id"
 
 
-def about(job: Job | str, logger: Logger, tracer: Tracer) -> None:
-    """Make the following log lines and the trace name this job and its request at fal.
+def about(job: Job | str, logger: Logger) -> None:
+    """Make the following log lines name this job and its request at fal.
 
     ``job``: its id where no more is known, empty where not even that is, or is to be said no more.
     What was said of another job before is over.
@@ -78,8 +77,6 @@ def about(job: Job | str, logger: Logger, tracer: Tracer) -> None:
         said[REQUEST_ID] = job.request_id
     logger.remove_keys([JOB_ID, REQUEST_ID])
     logger.append_keys(**{name: value for name, value in said.items() if value})
-    for name in (JOB_ID, REQUEST_ID):
-        tracer.put_annotation(name, said.get(name, ""))
 
 
 def training_seconds(job: Job) -> float | None:
@@ -90,9 +87,12 @@ def training_seconds(job: Job) -> float | None:
 
 
 def count_round(counts: "RoundCounts", metrics: Metrics) -> dict[str, Any]:
-    """Return the numbers of one round of the reconciler, and write them as metrics."""
+    """Return the numbers of one round of the reconciler, and write as metrics those that count something.
+
+    CloudWatch charges for a metric that is always 0. The open jobs are written by each round: an alarm
+    rings when rounds are missing.
+    """
     for metric, count in (
-        (Metric.JOBS_OPEN, counts.open),
         (Metric.JOBS_LATE, counts.late),
         (Metric.JOBS_UNANSWERED, counts.unanswered),
         (Metric.SUBMISSIONS_IN_DOUBT, counts.doubtful),
@@ -105,17 +105,11 @@ def count_round(counts: "RoundCounts", metrics: Metrics) -> dict[str, Any]:
         (Metric.DATASETS_FOUND, counts.swept.datasets),
         (Metric.UPLOADS_ENDED, counts.swept.uploads),
     ):
-        metrics.add_metric(metric, MetricUnit.Count, count)
-    metrics.add_metric(Metric.OLDEST_JOB_SECONDS, MetricUnit.Seconds, counts.oldest_seconds)
-    metrics.add_metric(Metric.BUDGET_PERCENT, MetricUnit.Percent, counts.budget_percent)
+        if count:
+            metrics.add_metric(metric, MetricUnit.Count, count)
+    metrics.add_metric(Metric.JOBS_OPEN, MetricUnit.Count, counts.open)
+    if counts.oldest_seconds:
+        metrics.add_metric(Metric.OLDEST_JOB_SECONDS, MetricUnit.Seconds, counts.oldest_seconds)
+    if counts.budget_percent:
+        metrics.add_metric(Metric.BUDGET_PERCENT, MetricUnit.Percent, counts.budget_percent)
     return asdict(counts)
-
-
-def make_tracer() -> Tracer:
-    """Return a tracer of the function and its calls to AWS, without what must not be in a trace.
-
-    X-Ray's SDK would note the key of every object, which people name their photos by, and the
-    address of every HTTP call: fal's give access to the LoRA.
-    """
-    boto_utils.whitelist["services"].pop("s3", None)
-    return Tracer(patch_modules=("botocore",))

@@ -205,7 +205,7 @@ def test_removed_stack_keeps_documented_resources() -> None:
     kept = {
         name
         for name, resource in template()["Resources"].items()
-        if resource.get("DeletionPolicy") == "Retain"
+        if resource.get("DeletionPolicy") == "RetainExceptOnCreate"
     }
     assert kept == {"JobsTable", "DatasetsBucket", "ModelsBucket"}
     assert "The jobs table and both buckets stay" in RUNBOOK

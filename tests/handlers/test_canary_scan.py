@@ -1,10 +1,7 @@
-"""The canary scan finds each secret where it may not be, in logs, messages, files and X-Ray's traces."""
+"""The canary scan finds each secret where it may not be, in logs, messages and files."""
 
 import json
 import logging
-import os
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -69,33 +66,3 @@ def test_every_output_is_recorded(
         (Place.REPORT, Kind.HIDDEN),
         (Place.PUBLIC, Kind.SECRET),
     }
-
-
-@pytest.fixture(scope="module")
-def documents() -> list[str]:
-    """Every trace document of one job's way through the functions."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.security.canary.traced"],
-        env=os.environ | {"PYTHONWARNINGS": "ignore"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return [line for line in done.stdout.splitlines() if '"trace_id"' in line]
-
-
-@pytest.mark.promise("nothing leaks")
-def test_traces_hold_no_secret(documents: list[str]) -> None:
-    """No X-Ray trace holds a dataset's key, an address of a file, or a secret."""
-    hits = len(WATCH.hits)
-    for document in documents:
-        WATCH.look(document, Place.TRACE)
-    assert [str(hit) for hit in WATCH.hits[hits:]] == []
-    assert len(documents) > 20
-    assert any("Read timeout" in document for document in documents), "S3 was silent for a while"
-
-
-def test_aws_calls_are_traced(documents: list[str]) -> None:
-    traced: list[dict[str, Any]] = [json.loads(document) for document in documents]
-    services = {each["name"] for each in traced if each.get("namespace") == "aws"}
-    assert {"s3", "dynamodb", "sqs", "secretsmanager"} <= {name.lower() for name in services}

@@ -1,9 +1,8 @@
-"""Log lines and traces name the job and the request at fal, and nothing personal."""
+"""Log lines name the job and the request at fal, and nothing personal."""
 
 from typing import Any
 
 import pytest
-from aws_lambda_powertools import Tracer
 
 from functions.jobs.handler import handler as jobs
 from functions.reconcile.handler import handler as reconcile
@@ -18,30 +17,19 @@ from tests.support.lambda_events import job_event, queue_event, store_event
 JOB = make_job().job_id
 
 
-@pytest.fixture
-def annotations(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, object]]:
-    """Return the annotations of the trace that X-Ray gets."""
-    made: list[tuple[str, object]] = []
-    monkeypatch.setattr(Tracer, "put_annotation", lambda _, key, value: made.append((key, value)))
-    return made
-
-
 def lines(environment: LambdaEnvironment) -> list[dict[str, Any]]:
     return [line for line in environment.output_lines() if "message" in line]
 
 
 @pytest.mark.promise("it can be operated")
-def test_submission_is_logged_by_ids(
-    environment: LambdaEnvironment, annotations: list[tuple[str, object]]
-) -> None:
-    """Every line and the trace of a submission name its job, and the last line its request at fal."""
+def test_submission_is_logged_by_ids(environment: LambdaEnvironment) -> None:
+    """Every line of a submission names its job, and the last line its request at fal."""
     dataset = make_dataset(version_id=environment.drop())
     submit(queue_event(s3_event(dataset)), Context())
     job = environment.only_job()
     [received, sent] = lines(environment)
     assert {received["job_id"], sent["job_id"]} == {job.job_id}
     assert sent["request_id"] == REQUEST_ID
-    assert dict(annotations) == {"job_id": job.job_id, "request_id": REQUEST_ID}
 
 
 def test_failure_names_its_own_job(environment: LambdaEnvironment) -> None:

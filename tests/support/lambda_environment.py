@@ -11,6 +11,7 @@ from typing import Any
 from unittest.mock import patch
 
 import httpx
+from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.client import BaseClient
 
 from lora_drop.adapters.dynamodb import DynamoJobs
@@ -114,14 +115,13 @@ class Internet:
         return httpx.Response(200, stream=httpx.ByteStream(FILES[str(request.url)]))
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(LambdaContext):
     """What Lambda tells a function of itself."""
 
-    function_name: str = "lora-drop-function"
-    memory_limit_in_mb: int = 512
-    invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:lora-drop-function"
-    aws_request_id: str = "52fdfc07-2182-154f-163f-5f0f9a621d72"
+    _function_name = "lora-drop-function"
+    _memory_limit_in_mb = 512
+    _invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:lora-drop-function"
+    _aws_request_id = "52fdfc07-2182-154f-163f-5f0f9a621d72"
 
 
 @dataclass

@@ -14,8 +14,6 @@ from tests.support.template import of_type, properties, target, template
 
 BUCKETS, QUEUES = of_type("AWS::S3::Bucket"), of_type("AWS::SQS::Queue")
 SECRETS, ROLES = of_type("AWS::SecretsManager::Secret"), of_type("AWS::IAM::Role")
-# X-Ray "does not support specifying a resource ARN" for these (Service Authorization Reference).
-WITHOUT_RESOURCES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 each_function = pytest.mark.parametrize("function", functions())
 
 
@@ -50,11 +48,11 @@ def test_rights_name_actions_and_resources(function: str) -> None:
     """No right of a function has a wildcard for an action, and each is on resources of this stack."""
     for grant in policy_of(function, Names({})).grants:
         assert "*" not in grant.action
-        assert (grant.resource == "*") is (grant.action in WITHOUT_RESOURCES)
+        assert grant.resource != "*"
     for document in documents_of(function):
         for resource in _resources(document):
             # The bus is the account's; a condition bounds what may be put there (below).
-            if resource != "*" and not resource.endswith(':event-bus/default"}'):
+            if not resource.endswith(':event-bus/default"}'):
                 assert any(
                     f'"{name}' in resource or f"${{{name}" in resource
                     for name in template()["Resources"]
@@ -85,12 +83,10 @@ def test_events_have_our_source_only(function: str) -> None:
 
 @each_function
 def test_function_has_its_own_logs(function: str) -> None:
-    """They expire, and the function is traced."""
     group = target(functions()[function]["LoggingConfig"]["LogGroup"])
     used = [target(each["LoggingConfig"]["LogGroup"]) for each in functions().values()]
     assert used.count(group) == 1
     assert of_type("AWS::Logs::LogGroup")[group] == {"RetentionInDays": {"Ref": "LogRetentionDays"}}
-    assert whole(function)["Tracing"] == "Active"
 
 
 @each_function
@@ -155,7 +151,7 @@ def test_other_rights_name_their_files() -> None:
             elif place in buckets:
                 # Below a dataset's key and a job's id, which may be anything.
                 assert re.fullmatch(r"|\*/[\w.]+|\*/deliveries/\*", key), grant
-            elif not grant.action.startswith(("logs:", "xray:")):
+            elif not grant.action.startswith("logs:"):
                 assert "*" not in grant.resource, grant
 
     assert found == WHOLE_BUCKETS

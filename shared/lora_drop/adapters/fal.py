@@ -22,7 +22,8 @@ from lora_drop.ports import Submission
 
 # What takes longer is as good as lost, and the submitter does not live for ever.
 SUBMIT_TIMEOUT = httpx.Timeout(40.0, connect=5.0)
-ASK_TIMEOUT = httpx.Timeout(15.0)
+# Two such calls and ours fit into the 29 s that API Gateway waits.
+ASK_TIMEOUT = httpx.Timeout(8.0)
 GONE = frozenset({404, 410})
 # The two answers to a cancellation that comes too late.
 OVER = frozenset({"ALREADY_COMPLETED", "NOT_FOUND"})

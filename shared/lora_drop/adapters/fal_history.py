@@ -14,7 +14,7 @@ from lora_drop.jobs.errors import FalUnavailableError
 from lora_drop.jobs.evidence import is_of
 from lora_drop.jobs.job import Job
 
-TIMEOUT = httpx.Timeout(15.0)
+TIMEOUT = httpx.Timeout(8.0)
 PAGE = 100  # the most that fal gives
 MAX_PAGES = 50
 

@@ -16,7 +16,7 @@ from lora_drop.fal.trainers.table import DEFAULT
 from lora_drop.jobs.errors import FalUnavailableError
 from lora_drop.ports import PayloadsErased
 
-TIMEOUT = httpx.Timeout(10.0)
+TIMEOUT = httpx.Timeout(8.0)
 NOT_FOUND, FORBIDDEN = 404, 403
 FORBIDS = (
     "fal keeps the stored input and output of the training, and its files: the key may not delete "

@@ -58,8 +58,13 @@ class SqsDeadLetters:
     def _redrive(self, dead: str, source: str, limit: int) -> int:
         moved = 0
         while moved < limit:
+            # A short poll asks some of SQS's servers and can be empty though messages are there
+            # ("Amazon SQS short and long polling").
             got = self._client.receive_message(
-                QueueUrl=dead, MaxNumberOfMessages=min(10, limit - moved), VisibilityTimeout=60
+                QueueUrl=dead,
+                MaxNumberOfMessages=min(10, limit - moved),
+                VisibilityTimeout=60,
+                WaitTimeSeconds=2,
             )
             messages = got.get("Messages", [])
             if not messages:

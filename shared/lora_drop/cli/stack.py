@@ -118,6 +118,10 @@ def deploy(
         typer.Option(help="NAME=VALUE, a parameter of the template; may be given several times."),
     ] = None,
     key_file: Annotated[Path | None, typer.Option(help="A file that holds the fal key.")] = None,
+    delete_failed: Annotated[
+        bool,
+        typer.Option("--delete-failed", help="Delete a stack whose first deployment failed."),
+    ] = False,
     replace_key: Annotated[
         bool, typer.Option("--replace-key", help="Put in a key where there is one already.")
     ] = False,
@@ -132,6 +136,7 @@ def deploy(
     words = [f"--parameter={each}" for each in parameter or ()]
     words += [f"--key-file={key_file}"] if key_file else []
     words += ["--replace-key"] if replace_key else []
+    words += ["--delete-failed"] if delete_failed else []
     main([*words, "--", environment])
 
 

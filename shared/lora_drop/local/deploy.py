@@ -20,6 +20,14 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lora_drop.local.deploy_checks import (
+    FAILED,
+    UNCONFIRMED,
+    DeployError,
+    check_names,
+    check_nothing_left,
+    remove_failed,
+)
 from lora_drop.local.deployment import SamError, machine
 from lora_drop.local.inputs import FalKeyError, find_key, has_key, known, put_key, what_is_wrong
 from lora_drop.local.tools import (
@@ -45,10 +53,6 @@ YES = ("1", "y", "yes", "true", "on")
 OURS_ALONE = ("FAL_KEY", "MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "PARAMETERS", "KEY_FILE")
 
 
-class DeployError(RuntimeError):
-    """Raised when it cannot go on; says what to do."""
-
-
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where to: an account and region, the caller, and the stack's name there."""
@@ -65,20 +69,30 @@ class Target:
         """A boto3 client there."""
         return self.session.client(service)  # type: ignore[call-overload]  # a name, not a literal
 
+    def status(self) -> str | None:
+        """The stack's status; None where there is no stack."""
+        found = self._described()
+        return str(found["StackStatus"]) if found else None
+
     def deployed(self) -> "Deployed | None":
         """What is there; None where there is no stack yet, or none that ever came to its end."""
+        found = self._described()
+        if not found or found["StackStatus"] in (*FAILED, UNCONFIRMED):
+            return None
+        outputs = {row["OutputKey"]: row["OutputValue"] for row in found.get("Outputs", [])}
+        values = {row["ParameterKey"]: row["ParameterValue"] for row in found.get("Parameters", [])}
+        since = found.get("LastUpdatedTime", found["CreationTime"])
+        return Deployed(outputs, values, since) if outputs else None
+
+    def _described(self) -> Mapping[str, Any] | None:
         try:
             found = self.client("cloudformation").describe_stacks(StackName=self.stack)["Stacks"]
         except ClientError as error:
             if "does not exist" in str(error):
                 return None
             raise
-        outputs = {row["OutputKey"]: row["OutputValue"] for row in found[0].get("Outputs", [])}
-        values = {
-            row["ParameterKey"]: row["ParameterValue"] for row in found[0].get("Parameters", [])
-        }
-        since = found[0].get("LastUpdatedTime", found[0]["CreationTime"])
-        return Deployed(outputs, values, since) if outputs else None
+        stack: Mapping[str, Any] = found[0]
+        return stack
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +204,8 @@ def main(words: Sequence[str] | None = None) -> None:
         target = target_of(asked.environment)
         _say(f"{target.stack} in account {target.account}, {target.region}, as {target.caller}")
         before = target.deployed()
+        if before is None:
+            _prepare(target, delete_failed=asked.delete_failed, terminal=terminal)
         answers = _ask() if terminal and before is None else {}
         values = parameters(target, before, asked.parameter, answers)
         key = key_for(target, before, asked, terminal=terminal)
@@ -202,6 +218,26 @@ def main(words: Sequence[str] | None = None) -> None:
         _say("The stack stays as it was: there was nothing to change, or it was not confirmed.")
     else:
         _conclude(target, after)
+
+
+def _prepare(target: Target, *, delete_failed: bool, terminal: bool) -> None:
+    """Find what would make a first deployment fail; raises DeployError."""
+    check_names(target)
+    status = target.status()
+    if status in FAILED:
+        remove_failed(
+            target,
+            status,
+            agreed=lambda question: delete_failed or (terminal and _agreed(question)),
+            say=_say,
+        )
+    if status == UNCONFIRMED:
+        _say(f"{target.stack}: changes were shown and not confirmed the last time; on with it.")
+    check_nothing_left(target)
+
+
+def _agreed(question: str) -> bool:
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _settle(target: Target, after: Deployed, key: str | None) -> None:
@@ -253,6 +289,9 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("environment", help="dev or prod: a section of samconfig.toml")
     parser.add_argument("--parameter", action="append", metavar="NAME=VALUE")
     parser.add_argument("--key-file", type=Path, help="a file that holds the fal key")
+    parser.add_argument(
+        "--delete-failed", action="store_true", help="delete a stack whose first deployment failed"
+    )
     parser.add_argument("--replace-key", action="store_true", help="put in a key over another")
     asked = parser.parse_args(words)
     try:

@@ -56,7 +56,6 @@ def start_emulator(
         STATE_DIR=str(state / "state"),
         S3_DATA_DIR=str(state / "s3"),
         TMPDIR=str(temporary),
-        POWERTOOLS_TRACE_DISABLED="1",  # there is no X-Ray daemon to send to
     )
     *uv, python, program = command("ministack")
     # uv may need these to fetch the emulator; a function must not have them.

@@ -1,6 +1,6 @@
 """The canary run: ``python -m tests.security.canary [pytest's arguments]``.
 
-The functions over moto, the pipeline over the simulator, and traces of the functions. Prints how much
+The functions over moto, and the pipeline over the simulator. Prints how much
 was looked through and what was found there; fails on the first canary in the wrong place.
 """
 

@@ -30,7 +30,6 @@ class Place(StrEnum):
 
     LOG = "lines of logs"
     EXCEPTION = "exceptions"
-    TRACE = "traces"
     MESSAGE = "messages"
     INBOX = "inbox notices"
     REPORT = "reports"
@@ -42,7 +41,6 @@ MAY: Mapping[Place, frozenset[Kind]] = MappingProxyType(
     {
         Place.LOG: frozenset(),
         Place.EXCEPTION: frozenset(),
-        Place.TRACE: frozenset(),
         Place.MESSAGE: frozenset(),
         Place.INBOX: frozenset({Kind.KEY}),
         Place.REPORT: OWNERS,

@@ -17,7 +17,6 @@ from tests.security.iam.rights import Right
 from tests.support.builders import make_archive
 from tests.support.lambda_environment import Context, LambdaEnvironment, event
 from tests.support.lambda_setup import handlers, prepared_environment
-from tests.support.template import template
 
 type Scenario = Callable[["Harness"], None]
 SCENARIOS: dict[str, Scenario] = {}
@@ -138,13 +137,12 @@ def queues_of(function: str) -> list[str]:
 
 def acts_around(function: str, names: Names) -> Iterator[Right]:
     """What Lambda does in a function's name at every invocation, as its page on execution roles says."""
-    whole = {**template()["Globals"]["Function"], **functions()[function]}
-    stream = names.arn(whole["LoggingConfig"]["LogGroup"]["Ref"]).removesuffix("*") + "log-stream:1"
+    stream = (
+        names.arn(functions()[function]["LoggingConfig"]["LogGroup"]["Ref"]).removesuffix("*")
+        + "log-stream:1"
+    )
     yield Right("logs:CreateLogStream", stream)
     yield Right("logs:PutLogEvents", stream)
-    if whole["Tracing"] == "Active":
-        yield Right("xray:PutTraceSegments", "*")
-        yield Right("xray:PutTelemetryRecords", "*")
 
 
 @contextmanager
