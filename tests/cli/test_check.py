@@ -47,7 +47,6 @@ def test_one_rejected_of_several(check: Run, phone: Path, tmp_path: Path) -> Non
     bad = tmp_path / "bad.zip"
     bad.write_bytes(b"not a ZIP")
     result = check("--json", bad, phone)
-
     assert result.exit_code == 1
     assert [row["verdict"] for row in rows(result)] == ["rejected", "accepted"]
     [error] = rows(result)[0]["errors"]
@@ -55,11 +54,9 @@ def test_one_rejected_of_several(check: Run, phone: Path, tmp_path: Path) -> Non
 
 
 def test_each_problem_says_what_to_do(check: Run, tmp_path: Path) -> None:
-    """Each problem is a line of text that says what to do."""
     bad = tmp_path / "bad.zip"
     bad.write_bytes(phone_data()[:-1000])
     lines = check(bad).stdout.splitlines()
-
     assert lines[-1] == f"{bad}: rejected, 0 images"
     assert all(line.startswith(f"{bad}: ") for line in lines)
     assert "error:" in lines[0]
@@ -67,9 +64,7 @@ def test_each_problem_says_what_to_do(check: Run, tmp_path: Path) -> None:
 
 
 def test_price_and_changes_are_shown(check: Run, phone: Path) -> None:
-    """The price and the changes of the clean copy are shown."""
     last = check(phone).stdout.splitlines()[-1]
-
     assert last.startswith(f"{phone}: accepted, {PHOTOS} images, about $")
     assert "a mended copy is trained on (" in last
     assert "8\N{MULTIPLICATION SIGN} converted" in last
@@ -78,7 +73,6 @@ def test_price_and_changes_are_shown(check: Run, phone: Path) -> None:
 
 
 def test_folder_is_checked_as_dropped(check: Run, folder: Path) -> None:
-    """A folder is checked as it would be dropped."""
     [row] = rows(check("--json", folder))
     assert (row["file"], row["verdict"], row["images"]) == (str(folder), "accepted", 12)
 
@@ -88,7 +82,6 @@ def test_trainer_and_key_decide(check: Run, folder: Path) -> None:
     wanting = check("--json", "--trainer", "flux-2-trainer", folder)
     unknown = check("--json", "--trainer", "flux-2-trainr", folder)
     style = check("--key", "style/ada.zip", folder)
-
     assert [each["code"] for each in rows(wanting)[0]["errors"]] == ["caption_missing"]
     assert "did you mean flux-2-trainer?" in rows(unknown)[0]["errors"][0]["message"]
     assert (wanting.exit_code, unknown.exit_code) == (1, 1)
@@ -96,10 +89,8 @@ def test_trainer_and_key_decide(check: Run, folder: Path) -> None:
 
 
 def test_options_decide_as_in_a_training(check: Run, folder: Path) -> None:
-    """The options decide as they do in a training with them."""
     words = ("--preset", "quality", "--trigger", "ada", "--set", "steps=2000", folder)
     shown, [row] = check(*words).stdout, rows(check("--json", *words))
-
     assert "about $4.80, trigger phrase “ada”" in shown
     assert "(parameter_steps_unusual)" in shown
     assert tuple(row) == FIELDS
@@ -118,7 +109,6 @@ def test_options_decide_as_in_a_training(check: Run, folder: Path) -> None:
 def test_wrong_option_is_named(check: Run, folder: Path, words: list[str], said: str) -> None:
     """A message about an option speaks of the option and of nothing else."""
     result = check(*words, folder)
-
     assert result.exit_code == 1
     assert said in result.stdout
     assert "metadata" not in result.stdout
@@ -126,7 +116,6 @@ def test_wrong_option_is_named(check: Run, folder: Path, words: list[str], said:
 
 
 def test_unsendable_option_is_refused(check: Run, folder: Path) -> None:
-    """An option that cannot be sent as metadata is refused by the check already."""
     result = check("--trigger", "Zoë", folder)
     assert (result.exit_code, result.stdout) == (1, "")
     assert "training.json" in result.stderr
@@ -134,7 +123,6 @@ def test_unsendable_option_is_refused(check: Run, folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["report.html", "report.json", "report", "", "new/../"])
 def test_report_for_people_and_programs(check: Run, phone: Path, tmp_path: Path, name: str) -> None:
-    """The report is written as a page and as JSON."""
     result = check("--report", f"{tmp_path}/{name}", phone)
 
     assert result.exit_code == 0
@@ -163,7 +151,6 @@ def test_own_file_is_not_overwritten(check: Run, folder: Path) -> None:
     mine = folder / "training.json"
     mine.write_text('{"steps": 1500}')
     result = check(folder, "--report", folder / "training.html")
-
     assert (result.exit_code, result.stdout) == (1, "")
     assert "training.json is there already" in " ".join(result.stderr.split())
     assert mine.read_text() == '{"steps": 1500}'
@@ -174,8 +161,6 @@ def test_own_file_is_not_overwritten(check: Run, folder: Path) -> None:
 def test_unwritable_report_hides_no_verdict(
     check: Run, phone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: list[str]
 ) -> None:
-    """A report that cannot be written hides no verdict."""
-
     def full(_: object) -> str:
         raise OSError("No space left on device")
 
@@ -189,7 +174,6 @@ def test_unwritable_report_hides_no_verdict(
 
 
 def test_impossible_checks_are_explained(check: Run, phone: Path, tmp_path: Path) -> None:
-    """What cannot be done is explained in a sentence."""
     missing = check(tmp_path / "none.zip")
     two = check("--report", tmp_path / "r.html", phone, phone)
     unwritable = check("--report", phone / "r.html", phone)
@@ -202,7 +186,6 @@ def test_impossible_checks_are_explained(check: Run, phone: Path, tmp_path: Path
 
 
 def test_report_lists_every_change(check: Run, phone: Path, tmp_path: Path) -> None:
-    """The report of a phone's dataset lists every change."""
     check("--report", tmp_path / "report.html", phone)
 
     report = json.loads((tmp_path / "report.json").read_text())
@@ -227,7 +210,6 @@ def test_foreign_archives_get_a_verdict(corpora: Path) -> None:
 
 
 def test_command_checks_foreign_archives(check: Run, corpora: Path) -> None:
-    """The command prints a line for each foreign archive."""
     files = [corpora / "zip" / name for name, _ in foreign_archives(corpora)]
     result = check("--json", *files)
     assert [row["file"] for row in rows(result)] == [str(file) for file in files]
@@ -241,7 +223,6 @@ def test_one_change_is_one(check: Run, folder: Path) -> None:
 
 
 def test_many_problems_are_one_line(check: Run, folder: Path) -> None:
-    """Many problems of one kind are one line with a few names."""
     for number in range(12, 46):
         (folder / f"clip{number}.mov").write_bytes(b"\0\0\0\x14ftypqt  ")
     result = check(folder)
@@ -257,18 +238,15 @@ def test_many_problems_are_one_line(check: Run, folder: Path) -> None:
 
 
 def test_differing_messages_become_their_code(check: Run, folder: Path) -> None:
-    """Problems whose messages differ are described by what their code means."""
     for number in range(3):
         photo = encoded(picture(400 + number, 400, seed=number), "JPEG")
         (folder / f"{number}.jpg").write_bytes(photo)
     shown = check(folder).stdout
-
     assert "3 files: A photo has few pixels. Put in a larger original" in shown
     assert "(0.jpg, 1.jpg, 2.jpg) (image_low_resolution)" in shown
 
 
 def test_missing_photos_are_explained(check: Run, tmp_path: Path) -> None:
-    """What lies in the place of photos is named."""
     for number in range(12):
         (tmp_path / f"{number}.CR3").write_bytes(b"\0\0\0\x18ftypcrx \0\0\0\1")
     (tmp_path / "notes.pdf").write_bytes(b"%PDF-1.7")
@@ -283,7 +261,6 @@ def test_missing_photos_are_explained(check: Run, tmp_path: Path) -> None:
 
 
 def test_unfollowed_links_are_named(check: Run, folder: Path, tmp_path: Path) -> None:
-    """Links that are not followed are named."""
     (folder / "out.jpg").symlink_to(tmp_path / "elsewhere.jpg")
     result = check(folder)
     assert result.exit_code == 0
@@ -297,6 +274,5 @@ def test_names_cannot_steer_the_terminal(number: int) -> None:
     names = [f"{each}\x1b[2J.mov" for each in range(number)]
     found = [Problem(code="dataset_other_file", message=name, member=name) for name in names]
     [line] = problem_lines(found, 3, all_of_them="--report shows all")
-
     assert "0[U+001B][2J.mov" in line
     assert line.isprintable()

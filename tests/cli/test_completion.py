@@ -29,7 +29,6 @@ def context() -> typer.Context:
 
 def test_job_ids_are_the_stacks(context: typer.Context, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(terminal, "client_of", lambda _: Client())
-
     assert terminal.job_ids(context, "") == ["ada-1", "bob-2"]
     assert terminal.job_ids(context, "b") == ["bob-2"]
 
@@ -56,7 +55,6 @@ def test_a_slow_stack_is_not_waited_for(
     monkeypatch.setattr(terminal, "COMPLETION_TIMEOUT", 0.01)
     end = threading.Event()
     monkeypatch.setattr(terminal, "client_of", lambda _: end.wait())
-
     assert terminal.job_ids(context, "") == []
     end.set()
 

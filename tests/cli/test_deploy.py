@@ -72,7 +72,6 @@ def value() -> str:
 def test_new_stack_has_its_key(sam: Sam, capsys: pytest.CaptureFixture[str]) -> None:
     """A new stack has its fal key, which stands in the secret and nowhere else."""
     main(["dev"])
-
     said = capsys.readouterr()
     assert value() == KEY
     assert "account 123456789012, eu-central-1" in said.out
@@ -82,13 +81,11 @@ def test_new_stack_has_its_key(sam: Sam, capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.usefixtures("sam")
 def test_key_stays_until_replaced(tmp_path: Path) -> None:
-    """A key that is there stays until another is asked for."""
     main(["dev"])
     (tmp_path / "key").write_text("another-id:another-secret\n")
     main(["dev", "--key-file", str(tmp_path / "key")])
     kept = value()
     main(["dev", "--key-file", str(tmp_path / "key"), "--replace-key"])
-
     assert (kept, value()) == (KEY, "another-id:another-secret")
 
 
@@ -98,7 +95,6 @@ def test_key_stays_until_replaced(tmp_path: Path) -> None:
 def test_without_key_nothing_is_deployed(
     sam: Sam, monkeypatch: pytest.MonkeyPatch, key: str, says: str
 ) -> None:
-    """Without a right key nothing is deployed."""
     monkeypatch.setenv("FAL_KEY", key)
     with pytest.raises(SystemExit, match=says):
         main(["dev"])
@@ -114,7 +110,6 @@ def test_stack_without_key_is_given_one(monkeypatch: pytest.MonkeyPatch) -> None
         with pytest.raises(SystemExit, match="dead"):
             main(["dev"])
     main(["dev"])
-
     assert value() == KEY
 
 
@@ -123,7 +118,6 @@ def test_failed_build_ends_the_deploy(sam: Sam) -> None:
     sam.code = 1
     with pytest.raises(SystemExit, match="sam build has failed"):
         main(["dev"])
-
     assert len(sam.lines) == 1
 
 
@@ -158,7 +152,6 @@ def test_parameters_of_the_environment() -> None:
     ],
 )
 def test_wrong_parameter_is_explained(given: str, says: str) -> None:
-    """A parameter that is none is refused with a hint."""
     with pytest.raises(DeployError, match=says):
         parameters(target_of("dev"), None, [given], {})
 
@@ -172,7 +165,6 @@ def test_stack_keeps_its_parameters() -> None:
 
 
 def test_unconfirmed_deploy_is_no_success(sam: Sam, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing is said to be deployed when the changes were not confirmed."""
     sam.confirmed = False
     with pytest.raises(SystemExit, match="not confirmed"):
         main(["dev"])
@@ -194,7 +186,6 @@ def test_variables_of_make_are_read(
     monkeypatch.setenv("KEY_FILE", str(tmp_path / "key"))
     monkeypatch.setenv("REPLACE_KEY", said)
     main(["dev"])
-
     assert value() == ("another-id:another-secret" if replaced else KEY)
 
 

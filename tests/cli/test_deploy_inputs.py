@@ -15,7 +15,6 @@ from tests.support.template import template
 
 
 def test_template_parameters_are_known() -> None:
-    """Each parameter of the template is known and takes its default."""
     defaults = {name: str(each["Default"]) for name, each in template()["Parameters"].items()}
     assert known().keys() == defaults.keys()
     assert what_is_wrong(defaults) == ""
@@ -27,7 +26,6 @@ def test_close_name_is_suggested() -> None:
 
 
 def test_all_names_are_listed() -> None:
-    """A name that is like no other is answered with all there are."""
     assert "MonthlyBudgetUsd" in what_is_wrong({"x": "1"})
 
 
@@ -41,7 +39,6 @@ def aws() -> Iterator[Aws]:
 
 
 def test_key_is_typed() -> None:
-    """A key is asked for in the terminal where none is given."""
     asked: list[str] = []
 
     def typed(question: str) -> str:
@@ -85,14 +82,12 @@ def test_secret_without_a_value(aws: Aws) -> None:
     """A secret without a value or with an empty one has no key."""
     missing, full = aws.secret("missing", None), aws.secret("full", KEY)
     emulated = SimpleNamespace(get_secret_value=lambda **_: {"SecretString": ""})
-
     assert not has_key(aws.secrets, missing)
     assert not has_key(emulated, "as an emulator makes them")
     assert has_key(aws.secrets, full)
 
 
 def test_unreadable_secret_is_an_error() -> None:
-    """A secret that may not be read is not taken for one without a key."""
     secrets = boto3.client("secretsmanager", "eu-central-1")
     with Stubber(secrets) as stubber:
         stubber.add_client_error("get_secret_value", "AccessDeniedException")
@@ -101,7 +96,6 @@ def test_unreadable_secret_is_an_error() -> None:
 
 
 def test_unwritable_secret_hides_the_key(aws: Aws) -> None:
-    """A secret that may not be written is reported without the key."""
     with pytest.raises(FalKeyError) as caught:
         put_key(aws.secrets, "no-such-secret", KEY)
     assert KEY not in str(caught.value)

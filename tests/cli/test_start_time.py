@@ -33,14 +33,12 @@ def loaded_by(code: str, *words: str) -> set[str]:
 def test_help_imports_nothing_heavy(words: list[str]) -> None:
     """The help of every command is there at once: it imports no client of AWS and no models."""
     loaded = loaded_by(RUN, *words)
-
     assert "typer" in loaded
     assert not loaded & HEAVY
 
 
 def test_the_package_imports_nothing() -> None:
     code = f"import sys; before = set(sys.modules); import lora_drop; {LOADED.replace('*sys.modules', '*set(sys.modules) - before')}"
-
     assert loaded_by(code) == {"lora_drop"}
 
 
@@ -48,14 +46,12 @@ def test_public_names_are_there() -> None:
     code = (
         "import lora_drop, sys; [getattr(lora_drop, name) for name in lora_drop.__all__]; " + LOADED
     )
-
     assert "lora_drop.client.lora_drop" in loaded_by(code)
 
 
 @pytest.mark.parametrize("name", main.COMMANDS)
 def test_listed_help_is_the_docstrings(name: str) -> None:
     function = main.command_of(name).callback
-
     assert (inspect.getdoc(function) or "").split("\n\n")[0] == main.COMMANDS[name][1]
 
 

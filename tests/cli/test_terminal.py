@@ -40,7 +40,6 @@ def command_that(does: Callable[[], None]) -> typer.Typer:
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, *ENDS])
 def test_interrupted_command_exits_130(number: int) -> None:
-    """A command that is interrupted says so in a line and exits with 130."""
     result = CliRunner().invoke(command_that(lambda: signal.raise_signal(number)))
     assert (result.exit_code, result.stderr) == (130, "Interrupted.\n")
 
@@ -70,7 +69,6 @@ def test_nohup_is_respected() -> None:
         after = signal.getsignal(signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
-
     assert (result.exit_code, after) == (0, signal.SIG_IGN)
 
 
@@ -85,13 +83,11 @@ def shown(display: Display) -> str:
 
 
 def test_upload_shows_from_its_first_bytes(display: Display) -> None:
-    """An upload is shown from its first bytes on."""
     with display.upload("ada.zip"):
         pass
     before = shown(display)
     with display.upload("ada.zip") as progress:
         progress(10, 10)
-
     assert before == ""
     assert "upload ada.zip" in shown(display)
 
@@ -114,21 +110,18 @@ def looks_at(stack: Stack, status: Status, ago: timedelta) -> list[dict[str, Any
 def test_unmoving_job_gets_one_hint(
     stack: Stack, display: Display, status: Status, minutes: int, hints: int
 ) -> None:
-    """A job that does not move gets one hint."""
     looks = looks_at(stack, status, timedelta(minutes=minutes))
     display.follow("x", iter(looks))
     assert shown(display).count("dead-letter") == hints
 
 
 def test_unseen_job_gets_one_hint(display: Display) -> None:
-    """A job that the stack never sees gets one hint."""
     for seconds in (1, 119, 121, 122):
         display.unseen(seconds)
     assert shown(display).count("dead-letter") == 1
 
 
 def test_unseen_time_is_reported(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A caller that follows a job learns how long it is not seen."""
     ticks = itertools.count(100.0, 7.0)
     clock = SimpleNamespace(monotonic=lambda: next(ticks), sleep=lambda _: None)
     monkeypatch.setattr("lora_drop.client.lora_drop.time", clock)
@@ -156,13 +149,11 @@ def refusal(*words: str) -> str:
 
 @pytest.mark.parametrize("name", sorted(ABOUT_JOBS))
 def test_event_about_a_job(name: str) -> None:
-    """An event about a job names the option that is missing."""
     assert "--job" in refusal(name, "--key", "ada.zip")
 
 
 @pytest.mark.parametrize("name", sorted(ABOUT_OBJECTS))
 def test_event_about_an_object(name: str) -> None:
-    """An event about an object names the option that is missing."""
     assert "--key" in refusal(name, "--job", "ada-1")
 
 
@@ -177,6 +168,5 @@ def test_wrong_event_name_is_corrected() -> None:
 
 
 def test_unreadable_stack_is_explained(tmp_path: Path) -> None:
-    """A stack that cannot be read is explained in a sentence."""
     (tmp_path / "stack.json").write_text("{")
     assert "lora-drop down" in refusal("schedule")

@@ -130,18 +130,14 @@ def test_sam_gets_the_checkouts_files(installed: Path, empty: Path, root: Path) 
 
 def test_state_lies_where_it_is_asked_for(installed: Path, empty: Path) -> None:
     code = "from lora_drop.local.tools import state_folder; print(state_folder())"
-
     asked = python(installed, empty, code, **{tools.HOME: "/somewhere"})
-
     assert asked.stdout.strip() == "/somewhere"
 
 
 @pytest.mark.parametrize("words", NEEDS_EXTRA, ids=" ".join)
 def test_a_missing_extra_is_named(installed: Path, empty: Path, words: list[str]) -> None:
     code = BASE_ONLY.format(modules=tools.EXTRA_MODULES)
-
     done = python(installed, empty, code, *words, AWS_REGION="eu-central-1")
-
     assert done.returncode == 1
     assert " ".join(done.stderr.split()).endswith(tools.NEEDS_EXTRA)
     assert "Traceback" not in done.stderr
@@ -150,15 +146,12 @@ def test_a_missing_extra_is_named(installed: Path, empty: Path, words: list[str]
 def test_the_base_checks_a_dataset(installed: Path, empty: Path) -> None:
     (empty / "photos.zip").write_bytes(phone_dataset())
     code = BASE_ONLY.format(modules=tools.EXTRA_MODULES)
-
     done = python(installed, empty, code, "check", "photos.zip")
-
     assert done.returncode == 0, done.stderr
     assert "photos.zip: accepted" in done.stdout
 
 
 def test_the_makefile_leaves_the_same_behind(root: Path) -> None:
     text = (root / "functions" / "Makefile").read_text()
-
     [listed] = re.findall(r"filter-out ([^,]+),", text)
     assert sorted(listed.split()) == sorted(tools.NOT_SHIPPED)

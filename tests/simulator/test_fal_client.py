@@ -83,7 +83,6 @@ def test_subscribing_asynchronously(
 def test_submission_returns_its_id(calls: Calls, fal: fal_client.SyncClient) -> None:
     calls.inject("training_stuck")
     handle = fal.submit(APPLICATION, ARGUMENTS, webhook_url="https://hook.example/a?b=c d&e=%2F")
-
     [request] = calls.sim.requests()
     assert request["request_id"] == handle.request_id
     assert request["arguments"] == ARGUMENTS
@@ -91,8 +90,6 @@ def test_submission_returns_its_id(calls: Calls, fal: fal_client.SyncClient) -> 
 
 
 def test_submitting_asynchronously(calls: Calls, asynchronously: Callable[[Ask], object]) -> None:
-    """A request can be submitted, followed and fetched."""
-
     async def ask(client: fal_client.AsyncClient) -> None:
         handle = await client.submit(APPLICATION, ARGUMENTS, webhook_url="http://127.0.0.1:9/hook")
         events = [event async for event in handle.iter_events(with_logs=True, interval=0.02)]
@@ -126,17 +123,14 @@ def test_logs_of_a_status_grow(fal: fal_client.SyncClient, fake_sleep: FakeSleep
 def test_logs_come_only_when_wanted(calls: Calls, fal: fal_client.SyncClient) -> None:
     calls.inject("training_stuck")
     handle = fal.submit(APPLICATION, ARGUMENTS)
-
     assert until(lambda: isinstance(handle.status(), fal_client.InProgress))
     assert handle.status() == fal_client.InProgress(logs=None)
 
 
 def test_id_alone_is_enough(fal: fal_client.SyncClient) -> None:
-    """The status and the result are had with the request's id."""
     request_id = fal.submit(APPLICATION, ARGUMENTS).request_id
     until(lambda: isinstance(fal.status(APPLICATION, request_id), fal_client.Completed))
     status = fal.status(APPLICATION, request_id, with_logs=True)
-
     assert isinstance(status, fal_client.Completed)
     assert (status.error, status.error_type) == (None, None)
     assert status.metrics["inference_time"] > 0
@@ -163,7 +157,6 @@ def test_events_from_queue_to_end(simulate: Simulate, point_fal_client: PointFal
 def test_request_cancelled_in_the_queue(
     simulate: Simulate, point_fal_client: PointFalClient
 ) -> None:
-    """A request that is cancelled in the queue never runs."""
     calls = simulate(max_in_progress=1)
     fal = point_fal_client(calls.sim)
     calls.inject("training_stuck")
@@ -188,7 +181,6 @@ def test_running_request_is_cancelled(calls: Calls, fal: fal_client.SyncClient) 
     handle = fal.submit(APPLICATION, ARGUMENTS)
     until(lambda: isinstance(handle.status(), fal_client.InProgress))
     handle.cancel()
-
     with pytest.raises(FalClientHTTPError) as ended:
         handle.get()
     assert (ended.value.status_code, ended.value.error_type) == (499, "client_cancelled")
@@ -216,7 +208,6 @@ def test_uploading_asynchronously(
     monkeypatch: pytest.MonkeyPatch,
     chunk: int | None,
 ) -> None:
-    """A file that was uploaded, whole or in parts, trains."""
     if chunk:
         monkeypatch.setattr(fal_client.client, "MULTIPART_THRESHOLD", 1000)
         monkeypatch.setattr(fal_client.client, "MULTIPART_CHUNK_SIZE", chunk)
@@ -233,7 +224,6 @@ def test_uploading_asynchronously(
 
 
 def test_result_of_a_failed_training(fal: fal_client.SyncClient) -> None:
-    """A training that fails is completed, and its result is the error."""
     handle = fal.submit(APPLICATION, {**ARGUMENTS, "steps": 0})
     with pytest.raises(FalClientHTTPError) as failed:
         handle.get()
@@ -246,7 +236,6 @@ def test_result_of_a_failed_training(fal: fal_client.SyncClient) -> None:
 
 
 def test_deadline_in_the_queue(simulate: Simulate, point_fal_client: PointFalClient) -> None:
-    """A deadline that passes in the queue is a timeout of the user."""
     calls = simulate(max_in_progress=1)
     fal = point_fal_client(calls.sim)
     calls.inject("training_stuck")
@@ -263,7 +252,6 @@ def test_wrong_key_is_refused_once(calls: Calls, point_fal_client: PointFalClien
     point_fal_client(calls.sim)
     with pytest.raises(FalClientHTTPError) as refused:
         fal_client.SyncClient(key="wrong").submit(APPLICATION, ARGUMENTS)
-
     assert refused.value.status_code == 401
     rows = [(row["accepted"], row["status"]) for row in calls.rows("submissions")]
     assert rows == [(False, 401)]

@@ -79,7 +79,6 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 @pytest.mark.parametrize("how", ["blocking", "asynchronous"])
 def test_program_waits_for_a_training(story: Story, how: str) -> None:
     seen = story.seen[how]
-
     assert "Loading model weights..." in seen["lines"]
     assert seen["last_log"] == "Saving weights"
     assert list(seen["result"]) == list(seen["fetched"]) == OUTPUTS
@@ -87,11 +86,9 @@ def test_program_waits_for_a_training(story: Story, how: str) -> None:
 
 
 def test_program_follows_a_training(story: Story) -> None:
-    """Both submissions call back, and each training has its settings and its dataset."""
     called = {json.loads(story.receiver.next().body)["request_id"] for _ in range(2)}
     datasets = story.calls.rows("datasets")
     arguments = [request["arguments"] for request in story.calls.sim.requests()]
-
     assert called == {seen["request_id"] for seen in story.seen.values()}
     assert [(row["images"], row["error"]) for row in datasets] == [(20, None)] * 4
     settings = {"trigger_phrase": "TOK", "steps": 1500, "subject_crop": True, "create_masks": False}

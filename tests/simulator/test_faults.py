@@ -18,7 +18,6 @@ from tests.support.sweeps import sweep
 @pytest.mark.parametrize("name", [kind.name for kind in TABLE])
 def test_fault_by_its_name_alone(standing: Calls, name: str) -> None:
     fault = standing.inject(name)
-
     assert fault == standing.sim.faults()[-1]
     standing.sim.clear()
     assert (fault["fault"], fault["remaining"], fault["injected"]) == (name, 1, 0)
@@ -87,7 +86,6 @@ def test_training_ends_in_documented_error(standing: Calls, kind: str) -> None:
 def test_impossible_fault_is_refused(standing: Calls, wanted: Any, said: str) -> None:
     before = standing.sim.faults()
     response = standing.http.post("/_sim/faults", json=wanted)
-
     assert response.status_code == 400
     assert said in response.json()["error"]
     assert standing.sim.faults() == before
@@ -95,7 +93,6 @@ def test_impossible_fault_is_refused(standing: Calls, wanted: Any, said: str) ->
 
 def test_fault_without_json_is_refused(standing: Calls) -> None:
     response = standing.http.post("/_sim/faults", content=b"\xff{")
-
     assert (response.status_code, response.json()) == (400, {"error": "not JSON"})
     with pytest.raises(HTTPStatusError, match="no fault is called nonsense"):
         standing.inject("nonsense")
@@ -103,7 +100,6 @@ def test_fault_without_json_is_refused(standing: Calls) -> None:
 
 def test_fault_happens_so_many_times(calls: Calls) -> None:
     calls.inject("submit_status", times=2, status=503)
-
     assert [calls.submit().status_code for _ in range(3)] == [503, 503, 200]
     [fault] = calls.sim.faults()
     assert (fault["remaining"], fault["injected"]) == (0, 2)
@@ -113,7 +109,6 @@ def test_fault_without_end_is_cleared(calls: Calls) -> None:
     calls.inject("submit_status", times=None, status=503)
     before = [calls.submit().status_code for _ in range(3)]
     calls.sim.clear()
-
     assert before == [503] * 3
     assert calls.submit().status_code == 200
     assert calls.sim.faults() == []
@@ -122,21 +117,18 @@ def test_fault_without_end_is_cleared(calls: Calls) -> None:
 def test_faults_of_one_place_in_turn(standing: Calls) -> None:
     standing.inject("submit_status", status=503)
     standing.inject("balance_exhausted")
-
     assert [standing.submit().status_code for _ in range(3)] == [503, 403, 200]
 
 
 def test_fault_at_the_named_endpoint(standing: Calls) -> None:
     standing.inject("submit_status", status=503, endpoint_id=APPLICATION)
     other = standing.submit(application="fal-ai/flux-2-trainer").status_code
-
     assert (other, standing.submit().status_code) == (200, 503)
 
 
 def test_fault_of_the_named_request(calls: Calls) -> None:
     one, other = calls.submitted(), calls.submitted()
     calls.inject("status_error", times=None, request_id=other)
-
     assert calls.ended(one)["status"] == "COMPLETED"
     assert "detail" in calls.status(other)
 
@@ -144,7 +136,6 @@ def test_fault_of_the_named_request(calls: Calls) -> None:
 def test_fault_of_the_named_file(calls: Calls) -> None:
     calls.inject("download_status", times=None, file_name="pytorch_lora_weights.safetensors")
     result = calls.trained()
-
     assert calls.http.get(result["diffusers_lora_file"]["url"]).status_code == 503
     assert calls.http.get(result["config_file"]["url"]).status_code == 200
 
@@ -153,7 +144,6 @@ def test_fault_at_every_third_occasion() -> None:
     faults = Faults()
     lost = faults.inject({"fault": "webhook_lost", "times": None, "every": 3})
     doubled = faults.inject({"fault": "webhook_doubled", "times": 1, "every": 2})
-
     struck = [faults.take(Place.WEBHOOK, request_id=f"r{number}") for number in range(6)]
     assert struck == [None, doubled, lost, None, None, lost]
     with pytest.raises(BadFault, match="every"):
@@ -164,7 +154,6 @@ def test_status_error_leaves_the_request(standing: Calls) -> None:
     request_id = standing.submitted()
     standing.inject("status_error", status=500, form="nginx")
     failed = standing.http.get(f"{path(request_id)}/status")
-
     assert failed.status_code == 500
     assert "nginx" in failed.text
     assert standing.ended(request_id)["status"] == "COMPLETED"
@@ -174,7 +163,6 @@ def test_result_gone_before_its_time(standing: Calls) -> None:
     request_id = standing.run()
     standing.inject("result_gone")
     gone = standing.result(request_id)
-
     assert (gone.status_code, gone.json()) == (404, {"status": "NOT_FOUND"})
     assert standing.result(request_id).status_code == 200
 
@@ -229,7 +217,6 @@ def test_stuck_training_can_be_cancelled(standing: Calls) -> None:
     until(lambda: "100%" in str(standing.status(request_id, logs=True)["logs"]))
     standing.trained()
     assert standing.status(request_id)["status"] == "IN_PROGRESS"
-
     standing.cancel(request_id)
     assert standing.ended(request_id)["error_type"] == "client_cancelled"
 
@@ -252,17 +239,14 @@ def test_download_can_be_cut(calls: Calls) -> None:
 def test_download_can_be_refused(calls: Calls) -> None:
     url = calls.stored(b"data")
     calls.inject("download_status", status=403, detail="Forbidden")
-
     assert calls.http.get(url).json() == {"detail": "Forbidden"}
     assert calls.http.get(url).content == b"data"
     assert [row["bytes"] for row in calls.rows("served")] == [4]
 
 
 def test_download_can_be_slow(standing: Calls, fake_sleep: FakeSleeps) -> None:
-    """The file comes in pieces, with a pause after each that keeps the given rate."""
     sleep = fake_sleep("cdn")
     standing.inject("download_slow", bytes_per_second=20_000)
-
     assert standing.http.get(standing.stored(bytes(10_000))).content == bytes(10_000)
     assert len(sleep.seconds) > 1
     assert sum(sleep.seconds) == pytest.approx(0.5)
@@ -270,6 +254,5 @@ def test_download_can_be_slow(standing: Calls, fake_sleep: FakeSleeps) -> None:
 
 def test_signing_keys_can_be_away(standing: Calls) -> None:
     standing.inject("jwks_down", status=500)
-
     assert standing.http.get("/.well-known/jwks.json").status_code == 500
     assert standing.http.get("/.well-known/jwks.json").json()["keys"]

@@ -34,7 +34,6 @@ type Upload = Callable[[fal_client.SyncClient, Path], str]
 def test_range_gives_its_bytes(standing: Calls, header: str, first: int, end: int) -> None:
     """A file comes whole or in ranges (RFC 9110, section 14)."""
     response = standing.http.get(standing.stored(DATA), headers={"Range": header})
-
     assert response.status_code == 206
     assert response.content == DATA[first:end]
     assert response.headers["content-range"] == f"bytes {first}-{end - 1}/{SIZE}"
@@ -44,7 +43,6 @@ def test_range_gives_its_bytes(standing: Calls, header: str, first: int, end: in
 @pytest.mark.parametrize("header", [f"bytes={SIZE}-", f"bytes={SIZE}-{SIZE + 5}", "bytes=-0"])
 def test_range_beyond_the_end(standing: Calls, header: str) -> None:
     response = standing.http.get(standing.stored(DATA), headers={"Range": header})
-
     assert response.status_code == 416
     assert response.headers["content-range"] == f"bytes */{SIZE}"
     assert response.content == b""
@@ -57,7 +55,6 @@ def test_range_beyond_the_end(standing: Calls, header: str) -> None:
 )
 def test_unreadable_range_gives_the_whole(standing: Calls, header: str) -> None:
     response = standing.http.get(standing.stored(DATA), headers={"Range": header})
-
     assert response.status_code == 200
     assert response.content == DATA
 
@@ -74,7 +71,6 @@ def test_if_range_needs_the_same_file(standing: Calls) -> None:
     etag = standing.http.head(url).headers["etag"]
     same = standing.http.get(url, headers={"Range": "bytes=0-9", "If-Range": etag})
     other = standing.http.get(url, headers={"Range": "bytes=0-9", "If-Range": '"other"'})
-
     assert (same.status_code, same.content) == (206, DATA[:10])
     assert (other.status_code, other.content) == (200, DATA)
 
@@ -82,7 +78,6 @@ def test_if_range_needs_the_same_file(standing: Calls) -> None:
 def test_head_has_no_body(calls: Calls) -> None:
     """A HEAD has the headers of the whole file, and nothing is served."""
     response = calls.http.head(calls.stored(DATA), headers={"Range": "bytes=0-9"})
-
     assert response.status_code == 200
     assert response.content == b""
     assert response.headers["content-length"] == str(SIZE)
@@ -96,13 +91,11 @@ def test_ranges_make_the_whole_file(standing: Calls) -> None:
         standing.http.get(url, headers={"Range": f"bytes={start}-{start + 99}"}).content
         for start in range(0, SIZE, 100)
     ]
-
     assert b"".join(parts) == DATA
 
 
 def test_file_needs_its_path_only(standing: Calls) -> None:
     url = standing.stored(DATA)
-
     assert standing.http.get(url, headers={"Authorization": ""}).content == DATA
     assert standing.http.get(f"{url}x").status_code == 404
 
@@ -129,7 +122,6 @@ def test_dataset_arrives_as_it_was(
 ) -> None:
     url = UPLOADS[way](fal, photos)
     fal.subscribe(APPLICATION, {"images_data_url": url})
-
     [row] = calls.rows("datasets")
     assert row["sha256"] == hashlib.sha256(ARCHIVE).hexdigest()
     assert (row["bytes"], row["images"], row["error"]) == (len(ARCHIVE), 24, None)
@@ -142,25 +134,21 @@ def test_large_file_in_parts(
     monkeypatch.setattr(fal_client.client, "MULTIPART_CHUNK_SIZE", 1000)
     file = tmp_path / "large.bin"
     file.write_bytes(bytes(range(256)) * 50)  # 13 parts, the last one short
-
     assert calls.http.get(fal.upload_file(file)).content == file.read_bytes()
 
 
 def test_file_name_beyond_ascii(calls: Calls, fal: fal_client.SyncClient, photos: Path) -> None:
     renamed = photos.rename(photos.with_name("zdjęcia Łódź #1 100%.zip"))
-
     assert calls.http.get(fal.upload_file(renamed)).content == ARCHIVE
 
 
 def test_upload_needs_its_token(standing: Calls) -> None:
-    """An upload needs the token that the key gives."""
     post = standing.http.post
     answers = (
         post("/files/upload", content=b"x"),
         post("/files/upload", content=b"x", headers={"Authorization": "Bearer guess"}),
         post("/storage/auth/token", json={}, headers={"Authorization": "Key x"}),
     )
-
     assert [answer.status_code for answer in answers] == [401, 401, 401]
 
 
@@ -203,7 +191,6 @@ def test_repeated_part_replaces_the_first(standing: Calls) -> None:
     upload = Multipart(standing)
     upload.put(b"old")
     upload.complete([{"partNumber": 1, "etag": upload.put(b"new")}])
-
     assert standing.http.get(upload.url).content == b"new"
 
 
@@ -237,10 +224,8 @@ def test_dataset_is_fetched_by_one_get(calls: Calls, receiver: Receiver) -> None
 
 
 def test_five_redirects_are_followed(standing: Calls, receiver: Receiver) -> None:
-    """Five redirects are followed, and no sixth."""
     receiver.redirects = {f"/{n}": f"/{n + 1}" for n in range(6)}
     receiver.files["/6"] = ARCHIVE
-
     standing.trained({"images_data_url": f"{receiver.url}/1"})
     detail = standing.detail({"images_data_url": f"{receiver.url}/0"})
     assert detail["type"] == "file_download_error"
@@ -261,7 +246,6 @@ def test_five_redirects_are_followed(standing: Calls, receiver: Receiver) -> Non
 )
 def test_unusable_url_is_download_error(calls: Calls, url: str) -> None:
     detail = calls.detail({"images_data_url": url})
-
     assert detail["type"] == "file_download_error"
     assert (detail["loc"], detail["input"]) == (["body", "images_data_url"], url)
     [row] = calls.rows("datasets")
@@ -275,7 +259,6 @@ def test_dead_url_is_download_error(calls: Calls, receiver: Receiver) -> None:
         dead = f"http://127.0.0.1:{closed.getsockname()[1]}/x.zip"
     for url in (dead, f"{receiver.url}/expired.zip"):
         assert calls.detail({"images_data_url": url})["type"] == "file_download_error"
-
     errors = [row["error"] for row in calls.rows("datasets")]
     assert errors[0].startswith("ClientConnectorError")
     assert errors[1] == "status 403"
@@ -285,7 +268,6 @@ def test_checkpoint_is_fetched_as_well(calls: Calls, receiver: Receiver) -> None
     receiver.files["/lora.safetensors"] = b"weights"
     url = f"{receiver.url}/lora.safetensors"
     calls.trained({"images_data_url": DATASET, "resume_from_checkpoint": url})
-
     fields = [(row["field"], row["bytes"]) for row in calls.rows("datasets")]
     assert fields[1] == ("resume_from_checkpoint", 7)
 
@@ -293,6 +275,5 @@ def test_checkpoint_is_fetched_as_well(calls: Calls, receiver: Receiver) -> None
 def test_dead_checkpoint_is_named(standing: Calls, receiver: Receiver) -> None:
     arguments = {"images_data_url": DATASET, "resume_from_checkpoint": f"{receiver.url}/gone"}
     detail = standing.detail(arguments)
-
     assert detail["loc"] == ["body", "resume_from_checkpoint"]
     assert detail["type"] == "file_download_error"

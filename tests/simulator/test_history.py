@@ -24,7 +24,6 @@ def listed(calls: Calls, **query: Any) -> list[dict[str, Any]]:
 
 
 def test_request_is_listed_with_payloads(calls: Calls) -> None:
-    """The times of a listed request are in fal's form."""
     before = datetime.now(UTC) - timedelta(milliseconds=1)  # fal's form has no more digits
     request_id = calls.run()
     [item] = listed(calls, expand="payloads")
@@ -41,10 +40,8 @@ def test_request_is_listed_with_payloads(calls: Calls) -> None:
 
 
 def test_payloads_are_listed_if_stored(calls: Calls) -> None:
-    """Payloads are listed only when they are asked for and were stored."""
     calls.run()
     calls.run(headers={"X-Fal-Store-IO": "0"})
-
     assert "json_input" not in listed(calls)[0]
     newest, oldest = listed(calls, expand="payloads")
     assert (newest["json_input"], newest["json_output"]) == (None, None)
@@ -52,7 +49,6 @@ def test_payloads_are_listed_if_stored(calls: Calls) -> None:
 
 
 def test_waiting_request_is_not_listed(calls: Calls) -> None:
-    """A request that runs is listed, and one that waits is not."""
     calls.inject("training_stuck", times=2)
     running = {calls.submitted(), calls.submitted()}
     calls.submitted()
@@ -93,7 +89,6 @@ def test_requests_can_be_filtered(calls: Calls) -> None:
 def test_period_includes_its_start_only(query: dict[str, str], found: int) -> None:
     request = ModelRequest(APPLICATION, {}, None, sent_at=NOW, started_at=NOW)
     period = HistoryQuery.read(MultiDict({"end": "2099-01-01", "endpoint_id": APPLICATION} | query))
-
     assert len(period.page([request])["items"]) == found
 
 
@@ -159,7 +154,6 @@ def test_longest_can_come_first(calls: Calls, clock: Clock, fake_sleep: FakeSlee
 )
 def test_unreadable_query_is_refused(standing: Calls, query: dict[str, str], said: str) -> None:
     response = standing.http.get(LIST, params={"endpoint_id": APPLICATION, **query})
-
     assert response.status_code == 400
     assert response.json()["error"]["type"] == "validation_error"
     assert said in response.json()["error"]["message"]
@@ -178,13 +172,11 @@ def test_unreadable_query_is_refused(standing: Calls, query: dict[str, str], sai
 )
 def test_account_needs_its_key(standing: Calls, method: str, path: str) -> None:
     response = standing.http.request(method, path, headers={"Authorization": "Key wrong"})
-
     assert response.status_code == 401
     assert response.json()["error"]["type"] == "authorization_error"
 
 
 def test_stored_payloads_can_be_deleted(calls: Calls) -> None:
-    """The dataset that was uploaded outlives the deletion of what was made of it."""
     dataset = calls.stored(make_archive())
     result = calls.trained({"images_data_url": dataset})
     urls = {result[name]["url"] for name in ("diffusers_lora_file", "config_file")}
@@ -205,7 +197,6 @@ def test_stored_payloads_can_be_deleted(calls: Calls) -> None:
 
 
 def test_key_of_scope_api_is_limited(simulate: Simulate) -> None:
-    """A key of scope API may neither delete nor see what was billed."""
     calls = simulate(key_scope="API")
     request_id = calls.run()
     [item] = listed(calls, expand="payloads")
@@ -222,5 +213,4 @@ def test_key_of_scope_api_is_limited(simulate: Simulate) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_meta_names_the_webhooks_addresses(simulate: Simulate, host: str) -> None:
     meta = simulate(host=host).http.get("/v1/meta", headers={"Authorization": ""}).json()
-
     assert meta == {"webhook_ip_ranges": ["127.0.0.1/32"]}

@@ -166,7 +166,6 @@ def test_false_delivery_changes_nothing(
     calls.inject(fault)
     job = submitted(world, "ada")
     false, true = next_post(receiver), next_post(receiver)
-
     with refused(world, InvalidWebhookError, says):
         deliver(world, job, false)
     assert world.status_check.asked == []
@@ -178,7 +177,6 @@ def test_late_delivery_only_asks_fal(world: World, job: Job, receiver: Receiver)
     """A delivery of an hour ago changes nothing itself: fal is asked for the job's own request."""
     true = next_post(receiver)
     world.clock.now += timedelta(hours=1)
-
     with refused(world, StaleWebhookError):
         deliver(world, job, true)
     assert world.status_check.asked == [job.job_id]
@@ -191,7 +189,6 @@ def test_delivery_with_another_time(
 ) -> None:
     calls.inject("webhook_stale", age=age)
     job = submitted(world, "ada")
-
     with refused(world, StaleWebhookError):
         deliver(world, job, next_post(receiver))
 
@@ -235,7 +232,6 @@ def test_swapped_ids_are_not_signed(world: World, job: Job, receiver: Receiver) 
     other = submitted(world, "grace", images=13)
     swapped = {f"{PREFIX}request-id": other.request_id or ""}
     mallory = {f"{PREFIX}user-id": "user_mallory"}
-
     for target, changed in ((job, swapped), (other, swapped), (job, mallory)):
         with refused(world, InvalidWebhookError, "no key"):
             deliver(world, target, true, changed=changed)

@@ -25,7 +25,6 @@ def opened(data: bytes) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("rank", [1, 4])
 def test_weights_open_with_their_rank(simulate: Simulate, rank: int) -> None:
-    """The tensors are those of FLUX, in the rank that was asked for."""
     calls = simulate(lora_rank=rank)
     file = calls.trained()["diffusers_lora_file"]
     data = calls.http.get(file["url"]).content
@@ -46,7 +45,6 @@ def test_weights_open_with_their_rank(simulate: Simulate, rank: int) -> None:
 
 def test_fals_rank_has_fals_size() -> None:
     size = sum(2 * first * second for _, (first, second) in tensors(16))
-
     assert size == 89_653_248
     assert 0 < FAL_JS_135 - size < 100_000  # the header
 
@@ -66,18 +64,15 @@ def test_every_weight_is_a_small_number(tmp_path: Path) -> None:
 
 
 def test_one_seed_gives_one_file(tmp_path: Path) -> None:
-    """Two trainings give two files, and one seed always the same."""
     first, again, other = (
         write_lora(tmp_path / str(number), rank=1, seed=seed, metadata={"seed": seed})
         for number, seed in enumerate(("a", "a", "b"))
     )
-
     assert first.sha256 == again.sha256 != other.sha256
     assert first.sha256 == hashlib.sha256(first.path.read_bytes()).hexdigest()
 
 
 def test_ledger_has_the_served_bytes(calls: Calls) -> None:
-    """The ledger has the hash of exactly the bytes that were served."""
     file = calls.trained()["diffusers_lora_file"]
     whole = calls.http.get(file["url"]).content
     part = calls.http.get(file["url"], headers={"Range": "bytes=1000-2999"}).content
@@ -112,7 +107,6 @@ def test_result_and_status_before_the_end(standing: Calls) -> None:
 def test_result_is_kept_for_a_while(simulate: Simulate, clock: Clock) -> None:
     calls = simulate(result_retention=1000)
     request_id = calls.run()
-
     assert calls.result(request_id).status_code == 200
     clock.add(1001)
     gone = calls.result(request_id)
@@ -123,7 +117,6 @@ def test_result_is_kept_for_a_while(simulate: Simulate, clock: Clock) -> None:
 def test_addresses_of_the_ticket_work(calls: Calls) -> None:
     ticket = calls.submit().json()
     assert (ticket["status"], ticket["queue_position"]) == ("IN_QUEUE", 0)
-
     calls.ended(ticket["request_id"])
     assert calls.http.get(ticket["status_url"]).status_code == 200
     assert calls.http.get(ticket["response_url"]).status_code == 200
@@ -139,7 +132,6 @@ def test_addresses_of_the_ticket_work(calls: Calls) -> None:
 )
 def test_requests_lie_under_owner_and_app(standing: Calls, application: str, short: str) -> None:
     ticket = standing.submit(application=application).json()
-
     assert f"/{short}/requests/{ticket['request_id']}" in ticket["status_url"]
     for endpoint in (application, short):
         found = standing.http.get(f"{path(ticket['request_id'], endpoint)}/status")
@@ -164,7 +156,6 @@ def test_request_needs_its_name_and_key(standing: Calls) -> None:
 
 
 def test_unread_stream_ends(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stream of events ends when its reader has gone."""
     looks: list[None] = []
     status_body = QueueApi._status_body
 

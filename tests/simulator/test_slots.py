@@ -47,7 +47,6 @@ def test_cancelled_request_makes_room(calls: Calls) -> None:
     calls.inject("training_stuck", times=2)
     first, _, third = (calls.submitted() for _ in range(3))
     calls.cancel(first)
-
     assert calls.ended(first)["error_type"] == "client_cancelled"
     assert "error" not in calls.ended(third)
     assert [request["cancelled"] for request in calls.sim.requests()] == [True, False, False]
@@ -72,7 +71,6 @@ def test_deadline_limits_the_wait(simulate: Simulate, fake_sleep: FakeSleeps) ->
 @pytest.mark.parametrize("deadline", ["soon", "0.1", "-1", "nan", "inf"])
 def test_unreadable_deadline_is_refused(calls: Calls, deadline: str) -> None:
     response = calls.submit(headers={"X-Fal-Request-Timeout": deadline})
-
     assert response.status_code == 422
     assert response.json()["detail"]
     assert calls.sim.requests() == []
@@ -83,7 +81,6 @@ def test_queue_too_long_for_the_caller(calls: Calls) -> None:
     for _ in range(3):
         calls.submitted()
     refused = calls.submit(max_queue_length="1")
-
     assert (refused.status_code, refused.json()) == (429, {"detail": "Queue is full"})
     assert calls.submit(max_queue_length="2").status_code == 200
     assert calls.accepted() == [True] * 3 + [False, True]
@@ -93,7 +90,6 @@ def test_training_simulator_ends_at_once(simulate: Simulate) -> None:
     calls = simulate(training_seconds=3600.0)
     for _ in range(3):
         calls.submitted(webhook_url="http://127.0.0.1:9/")
-
     assert calls.sim.ledger()["max_in_progress"] == 2  # and the fixture ends it
 
 
@@ -173,7 +169,6 @@ def test_broken_runner_makes_room(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_simulator_end_stops_its_runners() -> None:
-    """What runs when the simulator ends is stopped and has no outcome."""
     ended: list[ModelRequest] = []
     requests = [ModelRequest(APPLICATION, {}, None) for _ in range(2)]
 

@@ -83,7 +83,6 @@ def test_dataset_arrives_as_it_was(
     monkeypatch.setattr(fal_client.client, "MULTIPART_THRESHOLD", threshold)
     monkeypatch.setattr(fal_client.client, "MULTIPART_CHUNK_SIZE", 1000)
     url = upload(storage())
-
     assert calls.http.get(url).content == ARCHIVE
     assert url.endswith(NAME)
 
@@ -96,7 +95,6 @@ def test_uploaded_dataset_expires(
     """A dataset that was uploaded to fal is gone after the time that was asked for."""
     monkeypatch.setattr(fal_client.client, "MULTIPART_THRESHOLD", threshold)
     url = upload(storage(), 2000)
-
     assert calls.http.get(url).status_code == 200
     clock.add(2001)
     assert calls.http.get(url).status_code == 404
@@ -107,7 +105,6 @@ def test_wrong_key_holds_the_job(storage: Store) -> None:
     """A job is held for a person when fal refuses the key."""
     with pytest.raises(SubmissionRefusedError) as refused:
         upload(storage(key="wrong"))
-
     assert (refused.value.problem.code, refused.value.held) == ("fal_key_refused", True)
 
 
@@ -119,11 +116,9 @@ def test_without_key_nothing_is_sent(storage: Store, key: str) -> None:
 
 @pytest.mark.parametrize("status", [400, 404, 413, 422])
 def test_dataset_that_fal_refuses(storage: Store, status: int) -> None:
-    """A dataset that fal does not take is held."""
     wire = Wire([httpx.Response(status, json={"detail": "no"})])
     with pytest.raises(SubmissionRefusedError) as refused:
         upload(storage(wire=lambda: wire))
-
     assert refused.value.problem.code == "fal_storage_refused"
     assert "DatasetDelivery" in refused.value.problem.message
 
@@ -149,7 +144,6 @@ def test_storage_fault_is_retried_later(storage: Store, name: str) -> None:
     wire = Wire([FAULTS[name]] * 20)
     with pytest.raises(NotSubmittedError):
         upload(storage(wire=lambda: wire))
-
     assert wire.requests
 
 
@@ -158,7 +152,6 @@ def test_upload_ends_before_its_function(storage: Store) -> None:
     wire = Wire([httpx.ReadTimeout("late")] * 20)
     with pytest.raises(NotSubmittedError):
         upload(storage(wire=lambda: wire, tick=lambda: next(moments)))
-
     assert len(wire.requests) == 1
 
 
@@ -210,7 +203,6 @@ def copy(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> Copy:
 
 def test_copy_fetches_each_byte_once(copy: Copy) -> None:
     stored = copy.make()
-
     assert stored.size == copy.lora.size
     served = [row for row in copy.calls.rows("served") if row["url"] == copy.lora.url]
     assert all(row["range"] for row in served)
@@ -221,17 +213,14 @@ def test_copy_fetches_each_byte_once(copy: Copy) -> None:
 def test_cut_download_goes_on(copy: Copy) -> None:
     """A LoRA whose download is cut several times is copied whole."""
     copy.calls.inject("download_cut", bytes=100_000, times=3)
-
     assert copy.make().size == copy.lora.size
 
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_copy_is_repeated_after_refusal(copy: Copy, status: int) -> None:
-    """A CDN that does not answer is asked again for what is missing."""
     first = copy.make()
     copy.results.files.clear()
     copy.calls.inject("download_status", status=status)
-
     with pytest.raises(DownloadInterruptedError):
         copy.make()
     assert copy.make() == first
@@ -239,6 +228,5 @@ def test_copy_is_repeated_after_refusal(copy: Copy, status: int) -> None:
 
 def test_missing_file_is_reported(copy: Copy) -> None:
     copy.calls.inject("download_status", status=404)
-
     with pytest.raises(ResultGoneError):
         copy.make()

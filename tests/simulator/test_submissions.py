@@ -34,7 +34,6 @@ def test_fal_client_pays_again(
     """fal_client repeats a POST whose answer is lost or a proxy's, and each is paid."""
     calls.inject(fault, times=times, **settings)
     handle = fal.submit(APPLICATION, {"images_data_url": DATASET})
-
     assert calls.accepted() == [True] * (times + 1)
     assert calls.sim.requests()[-1]["request_id"] == handle.request_id
 
@@ -43,7 +42,6 @@ def test_connection_that_breaks_before(calls: Calls) -> None:
     calls.inject("submit_reset_before")
     with pytest.raises(httpx.TransportError):
         calls.submit()
-
     assert calls.sim.requests() == []
     assert calls.accepted() == [False]
 
@@ -69,7 +67,6 @@ def test_stalled_answer_comes_late(calls: Calls, fake_sleep: FakeSleeps) -> None
 def test_unreadable_answer_leaves_paid_request(calls: Calls, fault: str, content: bytes) -> None:
     calls.inject(fault)
     response = calls.submit()
-
     assert (response.status_code, response.content) == (200, content)
     assert calls.accepted() == [True]
 
@@ -78,7 +75,6 @@ def test_truncated_answer_leaves_paid_request(calls: Calls) -> None:
     calls.inject("submit_truncated")
     with pytest.raises(httpx.RemoteProtocolError, match="peer closed connection"):
         calls.submit()
-
     assert calls.accepted() == [True]
 
 
@@ -86,7 +82,6 @@ def test_truncated_answer_leaves_paid_request(calls: Calls) -> None:
 def test_any_status_in_fals_form(calls: Calls, status: int) -> None:
     calls.inject("submit_status", status=status, form="fal", detail="No.")
     response = calls.submit()
-
     assert (response.status_code, response.json()) == (status, {"detail": "No."})
     assert "x-fal-request-id" not in response.headers
     assert calls.accepted() == [False]
@@ -107,7 +102,6 @@ def test_status_of_a_proxy(
     """It is HTML that names nginx, and can hide a request that was accepted."""
     calls.inject("submit_status", **settings)
     response = calls.submit()
-
     assert response.status_code == status
     assert response.headers["content-type"].startswith("text/html")
     assert f"<h1>{title}</h1>" in response.text
@@ -118,7 +112,6 @@ def test_status_of_a_proxy(
 def test_exhausted_balance_in_fals_words(calls: Calls) -> None:
     calls.inject("balance_exhausted")
     response = calls.submit()
-
     assert response.status_code == 403
     assert response.json()["detail"].startswith("User is locked. Reason: Exhausted balance.")
     assert calls.sim.requests() == []

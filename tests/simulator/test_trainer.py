@@ -52,7 +52,6 @@ NO_ARCHIVES = {
 @pytest.mark.parametrize("name", NO_ARCHIVES)
 def test_what_is_no_archive(standing: Calls, name: str) -> None:
     detail = standing.detail({"images_data_url": NO_ARCHIVES[name]})
-
     assert detail["type"] == "invalid_archive"
     assert detail["loc"] == ["body", "images_data_url"]
     assert detail["url"] == "https://docs.fal.ai/errors/#invalid_archive"
@@ -65,16 +64,13 @@ JUNK = {"__MACOSX/._photo.jpg": JPEG, ".DS_Store": b"", "a/.hidden.jpg": JPEG, "
 @pytest.mark.parametrize("beside", [{}, JUNK], ids=["alone", "beside junk and hidden files"])
 def test_nine_images_are_too_few(standing: Calls, beside: dict[str, bytes]) -> None:
     detail = standing.detail({"images_data_url": archive_of({**photos(9), **beside})})
-
     assert detail["type"] == "archive_file_count_below_minimum"
     assert (detail["ctx"]["min_count"], detail["ctx"]["provided_count"]) == (10, 9)
 
 
 def test_false_image_is_refused(standing: Calls) -> None:
-    """A file that only its name calls an image is refused."""
     members = {**photos(10), "eleven.png": b"<html>"}
     detail = standing.detail({"images_data_url": archive_of(members)})
-
     assert (detail["type"], detail["input"]) == ("image_load_error", "eleven.png")
 
 
@@ -101,14 +97,12 @@ MIXED = {**photos(4), **{f"{n}.PNG": PNG for n in range(4)}, "a/b.webp": WEBP, "
 )
 def test_dataset_is_accepted(calls: Calls, dataset: str, images: int) -> None:
     calls.trained({"images_data_url": dataset, "trigger_phrase": "TOK"})
-
     assert [row["images"] for row in calls.rows("datasets")] == [images]
 
 
 def test_unknown_keys_are_ignored(standing: Calls) -> None:
     wrong = {"trigger_word": "TOK", "webhook_url": "https://x", "lora_rank": 64, "autocaption": 1}
     result = standing.trained({"images_data_url": DATASET, **wrong})
-
     config = standing.http.get(result["config_file"]["url"]).json()
     assert config["trigger_phrase"] is None
     assert not wrong.keys() & config.keys()
@@ -117,7 +111,6 @@ def test_unknown_keys_are_ignored(standing: Calls) -> None:
 def test_config_file_has_the_parameters(standing: Calls) -> None:
     given = {"trigger_phrase": "TOK", "steps": 1200, "learning_rate": 0.0002, "create_masks": True}
     result = standing.trained({"images_data_url": DATASET, **given})
-
     response = standing.http.get(result["config_file"]["url"])
     assert given.items() <= response.json().items()
     assert len(response.content) == result["config_file"]["file_size"]
@@ -140,7 +133,6 @@ def test_value_out_of_its_range(
 ) -> None:
     """A value out of its range is refused only when the request runs, and a bound is named."""
     detail = standing.detail({"images_data_url": DATASET, field: value})
-
     assert (detail["loc"], detail["type"], detail["input"]) == (["body", field], kind, value)
     assert context is None or detail["ctx"] == context
 
@@ -157,7 +149,6 @@ def test_body_must_be_an_object(calls: Calls) -> None:
     """A body that is no object is accepted and fails; one that is no JSON is not accepted."""
     assert calls.detail([1, 2])["loc"] == ["body"]
     response = calls.http.post("/fal-ai/flux-lora-portrait-trainer", content=b"{not json")
-
     assert response.status_code == 422
     assert len(calls.sim.requests()) == 1
     assert calls.accepted() == [True, False]
@@ -166,7 +157,6 @@ def test_body_must_be_an_object(calls: Calls) -> None:
 def test_failed_result_has_its_headers(standing: Calls) -> None:
     request_id = standing.run({"images_data_url": "data:nonsense"})
     result = standing.result(request_id)
-
     assert result.json()["detail"][0]["type"] == "file_download_error"
     assert result.headers["x-fal-retryable"] == "false"
     assert result.headers["x-fal-request-id"] == request_id

@@ -35,7 +35,6 @@ def test_simulator_has_every_trainer() -> None:
 @EVERY
 def test_same_inputs_by_same_names(trainer: Trainer) -> None:
     rules = ENDPOINTS[trainer.application]
-
     names = {trainer.dataset_field, *(field.wire for field in trainer.fields)}
     assert set(rules.model.model_fields) == names
     assert rules.dataset_field == trainer.dataset_field
@@ -99,19 +98,15 @@ def test_resolved_parameters_are_trained_with(
 @EVERY
 @pytest.mark.parametrize("beyond", [-1, 1])
 def test_refused_steps_are_refused_there(trainer: Trainer, beyond: int, standing: Calls) -> None:
-    """Steps that we refuse a trainer refuses too."""
     steps = trainer.steps.low - 1 if beyond < 0 else trainer.steps.high + 1
     arguments = {**resolved(trainer, trigger_phrase="ada").values.arguments(BARE), "steps": steps}
-
     detail = standing.detail(arguments, application=trainer.application)
     assert detail["loc"] == ["body", "steps"]
 
 
 @EVERY
 def test_dataset_needs_its_own_field(trainer: Trainer, standing: Calls) -> None:
-    """The dataset under another trainer's name is missed."""
     [other] = {"images_data_url", "image_data_url"} - {trainer.dataset_field}
-
     detail = standing.detail({other: BARE}, application=trainer.application)
     assert detail["loc"] == ["body", trainer.dataset_field]
 
@@ -120,13 +115,11 @@ def test_dataset_needs_its_own_field(trainer: Trainer, standing: Calls) -> None:
 def test_needed_captions_are_missed(trainer: Trainer, standing: Calls) -> None:
     """Without captions and a default one a training fails where captions are needed."""
     request_id = standing.submitted({trainer.dataset_field: BARE}, application=trainer.application)
-
     status = standing.ended(request_id, trainer.application)
     assert ("error" in status) == (trainer.captions is Captions.NEEDED)
 
 
 def test_caption_for_each_photo(standing: Calls) -> None:
-    """With a caption for each photo no default one is needed."""
     captions = {f"photo-{number:02}.txt": b"a photo of ada" for number in range(12)}
     captioned = data_uri(make_archive(members=captions))
     missing = data_uri(make_archive(members=dict(list(captions.items())[1:])))
@@ -140,9 +133,7 @@ def test_caption_for_each_photo(standing: Calls) -> None:
 
 
 def test_mask_is_no_photo(calls: Calls) -> None:
-    """A mask is no photo where masks are taken."""
     masked = data_uri(make_archive(members={"photo-00_mask.jpg": JPEG, "odd_mask.jpg": JPEG}))
     for application in (FAST.application, "fal-ai/flux-krea-trainer"):
         calls.trained({"images_data_url": masked}, application=application)
-
     assert [row["images"] for row in calls.rows("datasets")] == [13, 14]

@@ -46,7 +46,6 @@ def test_success_calls_back_with_the_result(calls: Calls, receiver: Receiver) ->
 def test_failure_calls_back_with_the_error(standing: Calls, receiver: Receiver) -> None:
     request_id = standing.submitted({"images_data_url": "data:,no"}, webhook_url=receiver.url)
     body = json.loads(receiver.next().body)
-
     assert (body["status"], body["error"]) == ("ERROR", "Invalid status code: 422")
     assert body["payload"] == standing.result(request_id).json()
     assert body["payload"]["detail"][0]["type"] == "invalid_archive"
@@ -70,7 +69,6 @@ def test_signing_key_outlives_a_simulator(
 ) -> None:
     state = tmp_path_factory.mktemp("state")
     keys = [simulate(state=state).http.get("/.well-known/jwks.json").json() for _ in range(2)]
-
     assert keys[0] == keys[1]
     assert all((state / name).stat().st_mode & 0o077 == 0 for name in ("webhook.key", "ca.key"))
 
@@ -99,7 +97,6 @@ def test_redirect_is_neither_followed_nor_retried(
     receiver.answers = [status]
     calls.submitted(webhook_url=receiver.url)
     receiver.next()
-
     assert calls.nothing_more(receiver)
     assert attempts(calls, 1)[0]["status"] == status
 
@@ -107,7 +104,6 @@ def test_redirect_is_neither_followed_nor_retried(
 def test_retries_end_with_the_result(
     simulate: Simulate, receiver: Receiver, fake_sleep: FakeSleeps, clock: Clock
 ) -> None:
-    """A webhook that does not arrive is retried until the result expires."""
     sleep = fake_sleep("webhooks")
     calls = simulate(result_retention=1000, webhook_backoff=1, webhook_backoff_cap=4)
     request_id = calls.submitted(webhook_url="http://127.0.0.1:9/hook")
@@ -133,7 +129,6 @@ def test_thirty_one_retries_are_the_end(
     calls.submitted(webhook_url=receiver.url)
     for _ in range(32):
         receiver.next()
-
     assert calls.nothing_more(receiver)
     assert [row["status"] for row in attempts(calls, 32)[:32]] == [503] * 32
 
@@ -154,7 +149,6 @@ def test_slow_answer_is_retried(simulate: Simulate, receiver: Receiver) -> None:
 def test_webhook_in_the_body_is_ignored(calls: Calls, receiver: Receiver) -> None:
     """An address that stands among the arguments, a common mistake, is not called."""
     calls.trained({"images_data_url": DATASET, "webhook_url": receiver.url})
-
     assert calls.rows("webhooks") == []
     assert calls.nothing_more(receiver)
 
@@ -177,7 +171,6 @@ def test_cancelled_request_calls_back_if_set(
 def test_doubled_webhook_comes_so_often(standing: Calls, receiver: Receiver) -> None:
     standing.inject("webhook_doubled", copies=3)
     standing.submitted(webhook_url=receiver.url)
-
     assert len({receiver.next().body for _ in range(3)}) == 1
     assert standing.nothing_more(receiver)
 
@@ -202,7 +195,6 @@ def test_stale_webhook_has_another_time(standing: Calls, receiver: Receiver, age
     before = int(time.time())
     standing.submitted(webhook_url=receiver.url)
     received = receiver.next()
-
     standing.verify(received)
     assert before <= sent_at(received) + age <= time.time()
 
@@ -220,11 +212,9 @@ def test_forged_webhook_precedes_true_one(calls: Calls, receiver: Receiver) -> N
 
 
 def test_webhook_of_another_user(standing: Calls, receiver: Receiver) -> None:
-    """The webhook of another user is signed well, and the true one follows."""
     standing.inject("webhook_foreign_user", user_id="user_mallory")
     standing.submitted(webhook_url=receiver.url)
     foreign, true = receiver.next(), receiver.next()
-
     standing.verify(foreign)
     assert foreign.headers["x-fal-webhook-user-id"] == "user_mallory"
     assert true.headers["x-fal-webhook-user-id"] == standing.sim.user_id
@@ -235,7 +225,6 @@ def test_false_webhook_can_come_alone(standing: Calls, receiver: Receiver, fault
     standing.inject(fault, alone=True)
     standing.submitted(webhook_url=receiver.url)
     receiver.next()
-
     assert standing.nothing_more(receiver)
 
 
@@ -274,7 +263,6 @@ def test_lost_webhook_can_be_redelivered(
     request_id = calls.submitted(webhook_url=receiver.url)
     [row] = attempts(calls, 1)
     before = receiver.calls.empty()
-
     assert (before, row["variant"], row["status"]) == (True, "lost", None)
     assert calls.sim.redeliver(request_id)["status"] == 200
     assert json.loads(receiver.next().body)["request_id"] == request_id
