@@ -124,6 +124,7 @@ def test_missing_result_names_no_units(standing: Calls) -> None:
     gone = standing.result(request_id)
 
     assert (early.status_code, gone.status_code) == (400, 404)
+    assert gone.json() == {"status": "NOT_FOUND"}
     assert "x-fal-billable-units" not in early.headers
     assert "x-fal-billable-units" not in gone.headers
 
