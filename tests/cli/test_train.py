@@ -179,8 +179,10 @@ def test_right_parameters_are_sent(train: Run, stack: Stack, photos: Path) -> No
 
     assert result.exit_code == 0, result.stderr
     assert uploaded(stack)["ada.zip"]["Metadata"] == {
-        "trainer": "turbo-flux-trainer", "training_style": "subject",
-        "trigger_phrase": "ada", "steps": "1500",
+        "trainer": "turbo-flux-trainer",
+        "training_style": "subject",
+        "trigger_phrase": "ada",
+        "steps": "1500",
     }
 
 
