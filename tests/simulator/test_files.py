@@ -34,36 +34,33 @@ type Upload = Callable[[fal_client.SyncClient, Path], str]
 def test_range_gives_its_bytes(standing: Calls, header: str, first: int, end: int) -> None:
     """A file comes whole or in ranges (RFC 9110, section 14)."""
     response = standing.http.get(standing.stored(DATA), headers={"Range": header})
-    assert response.status_code == 206
-    assert response.content == DATA[first:end]
+    assert (response.status_code, response.content) == (206, DATA[first:end])
     assert response.headers["content-range"] == f"bytes {first}-{end - 1}/{SIZE}"
     assert response.headers["content-length"] == str(end - first)
 
 
-@pytest.mark.parametrize("header", [f"bytes={SIZE}-", f"bytes={SIZE}-{SIZE + 5}", "bytes=-0"])
-def test_range_beyond_the_end(standing: Calls, header: str) -> None:
-    response = standing.http.get(standing.stored(DATA), headers={"Range": header})
-    assert response.status_code == 416
-    assert response.headers["content-range"] == f"bytes */{SIZE}"
-    assert response.content == b""
-
-
 @pytest.mark.parametrize(
-    "header",
-    ["bytes=5-2", "bytes=-", "bytes=0-1,5-6", "lines=0-1", "bytes=x-y", f"bytes=0-{'9' * 5000}"],
-    ids=["backwards", "nothing", "several", "other unit", "no numbers", "endless"],
+    ("header", "status"),
+    [
+        *((each, 416) for each in (f"bytes={SIZE}-", f"bytes={SIZE}-{SIZE + 5}", "bytes=-0")),
+        *((each, 200) for each in ("bytes=5-2", "bytes=-", "bytes=0-1,5-6", "lines=0-1")),
+        *((each, 200) for each in ("bytes=x-y", f"bytes=0-{'9' * 5000}")),
+    ],
+    ids=lambda value: str(value)[:30],
 )
-def test_unreadable_range_gives_the_whole(standing: Calls, header: str) -> None:
+def test_other_range_gives_no_part(standing: Calls, header: str, status: int) -> None:
+    """A range beyond the end is refused, and one that cannot be read gives the whole."""
     response = standing.http.get(standing.stored(DATA), headers={"Range": header})
-    assert response.status_code == 200
-    assert response.content == DATA
+    assert response.status_code == status
+    assert response.content == (DATA if status == 200 else b"")
+    assert status == 200 or response.headers["content-range"] == f"bytes */{SIZE}"
 
 
-def test_empty_file_has_no_ranges() -> None:
-    for header in ("bytes=0-", "bytes=-1"):
-        with pytest.raises(Unsatisfiable):
-            read_range(header, 0)
+@pytest.mark.parametrize("header", ["bytes=0-", "bytes=-1"])
+def test_empty_file_has_no_ranges(header: str) -> None:
     assert read_range(None, 0) is None
+    with pytest.raises(Unsatisfiable):
+        read_range(header, 0)
 
 
 def test_if_range_needs_the_same_file(standing: Calls) -> None:
@@ -83,15 +80,6 @@ def test_head_has_no_body(calls: Calls) -> None:
     assert response.headers["content-length"] == str(SIZE)
     assert response.headers["accept-ranges"] == "bytes"
     assert calls.rows("served") == []
-
-
-def test_ranges_make_the_whole_file(standing: Calls) -> None:
-    url = standing.stored(DATA)
-    parts = [
-        standing.http.get(url, headers={"Range": f"bytes={start}-{start + 99}"}).content
-        for start in range(0, SIZE, 100)
-    ]
-    assert b"".join(parts) == DATA
 
 
 def test_file_needs_its_path_only(standing: Calls) -> None:
@@ -176,6 +164,7 @@ class Multipart:
 
 def test_unmatched_parts_are_not_joined(standing: Calls) -> None:
     upload = Multipart(standing)
+    upload.put(b"a part that is replaced")
     etag = upload.put(b"one")
     first: dict[str, Any] = {"partNumber": 1, "etag": etag}
     other, second = {**first, "etag": '"other"'}, {**first, "partNumber": 2}
@@ -185,13 +174,6 @@ def test_unmatched_parts_are_not_joined(standing: Calls) -> None:
     assert standing.http.get(upload.url).status_code == 404
     assert upload.complete([first]) == 200
     assert standing.http.get(upload.url).content == b"one"
-
-
-def test_repeated_part_replaces_the_first(standing: Calls) -> None:
-    upload = Multipart(standing)
-    upload.put(b"old")
-    upload.complete([{"partNumber": 1, "etag": upload.put(b"new")}])
-    assert standing.http.get(upload.url).content == b"new"
 
 
 def test_unknown_address_takes_no_upload(standing: Calls) -> None:
@@ -266,14 +248,11 @@ def test_dead_url_is_download_error(calls: Calls, receiver: Receiver) -> None:
 
 def test_checkpoint_is_fetched_as_well(calls: Calls, receiver: Receiver) -> None:
     receiver.files["/lora.safetensors"] = b"weights"
-    url = f"{receiver.url}/lora.safetensors"
-    calls.trained({"images_data_url": DATASET, "resume_from_checkpoint": url})
-    fields = [(row["field"], row["bytes"]) for row in calls.rows("datasets")]
-    assert fields[1] == ("resume_from_checkpoint", 7)
-
-
-def test_dead_checkpoint_is_named(standing: Calls, receiver: Receiver) -> None:
     arguments = {"images_data_url": DATASET, "resume_from_checkpoint": f"{receiver.url}/gone"}
-    detail = standing.detail(arguments)
-    assert detail["loc"] == ["body", "resume_from_checkpoint"]
-    assert detail["type"] == "file_download_error"
+    dead = calls.detail(arguments)
+    calls.trained({**arguments, "resume_from_checkpoint": f"{receiver.url}/lora.safetensors"})
+
+    assert dead["loc"] == ["body", "resume_from_checkpoint"]
+    assert dead["type"] == "file_download_error"
+    fields = [(row["field"], row["bytes"]) for row in calls.rows("datasets")]
+    assert fields[-1] == ("resume_from_checkpoint", 7)

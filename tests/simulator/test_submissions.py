@@ -1,7 +1,8 @@
 """What happens to a paid POST, whether a request is left behind, and who runs and who waits."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 import fal_client
 import httpx
@@ -220,7 +221,7 @@ async def turns() -> None:
 
 
 type Play = Callable[[Slots, list[ModelRequest]], Awaitable[object]]
-type Work = Callable[[ModelRequest], Awaitable[Outcome]]
+type Work = Callable[[ModelRequest], Coroutine[Any, Any, Outcome]]
 
 
 def played(work: Work, play: Play) -> tuple[list[str | None], int]:
