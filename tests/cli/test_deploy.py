@@ -1,18 +1,26 @@
-"""``make deploy``: whose account, which parameters, and where the key is and is not."""
+"""``make deploy``: whose account, which parameters, and where the key is and is not.
+
+No message repeats the key.
+"""
 
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
+from botocore.stub import Stubber
 
+from lora_drop.adapters.secrets import usable_key
 from lora_drop.local.deploy import Deployed, DeployError, main, parameters, target_of
-from tests.support.aws import moto
+from lora_drop.local.inputs import FalKeyError, find_key, has_key, known, put_key, what_is_wrong
+from tests.support.aws import Aws, moto
 from tests.support.builders import NOW
+from tests.support.template import template
 
 KEY = "key-id:key-secret"
 SESSION = cache(boto3.Session)  # a new one reads the descriptions of the services again
@@ -23,13 +31,13 @@ STACK = (
 
 
 @pytest.fixture(autouse=True)
-def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     """An empty account, and a fal key in the environment."""
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
     monkeypatch.setenv("FAL_KEY", KEY)
     monkeypatch.setattr(boto3, "Session", SESSION)
-    with moto():
-        yield
+    with moto() as world:
+        yield world
 
 
 class Sam:
@@ -72,7 +80,6 @@ def value() -> str:
 def test_new_stack_has_its_key(sam: Sam, capsys: pytest.CaptureFixture[str]) -> None:
     """A new stack has its fal key, which stands in the secret and nowhere else."""
     main(["dev"])
-
     said = capsys.readouterr()
     assert value() == KEY
     assert "account 123456789012, eu-central-1" in said.out
@@ -82,13 +89,11 @@ def test_new_stack_has_its_key(sam: Sam, capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.usefixtures("sam")
 def test_key_stays_until_replaced(tmp_path: Path) -> None:
-    """A key that is there stays until another is asked for."""
     main(["dev"])
     (tmp_path / "key").write_text("another-id:another-secret\n")
     main(["dev", "--key-file", str(tmp_path / "key")])
     kept = value()
     main(["dev", "--key-file", str(tmp_path / "key"), "--replace-key"])
-
     assert (kept, value()) == (KEY, "another-id:another-secret")
 
 
@@ -98,7 +103,6 @@ def test_key_stays_until_replaced(tmp_path: Path) -> None:
 def test_without_key_nothing_is_deployed(
     sam: Sam, monkeypatch: pytest.MonkeyPatch, key: str, says: str
 ) -> None:
-    """Without a right key nothing is deployed."""
     monkeypatch.setenv("FAL_KEY", key)
     with pytest.raises(SystemExit, match=says):
         main(["dev"])
@@ -114,7 +118,6 @@ def test_stack_without_key_is_given_one(monkeypatch: pytest.MonkeyPatch) -> None
         with pytest.raises(SystemExit, match="dead"):
             main(["dev"])
     main(["dev"])
-
     assert value() == KEY
 
 
@@ -123,7 +126,6 @@ def test_failed_build_ends_the_deploy(sam: Sam) -> None:
     sam.code = 1
     with pytest.raises(SystemExit, match="sam build has failed"):
         main(["dev"])
-
     assert len(sam.lines) == 1
 
 
@@ -148,6 +150,7 @@ def test_parameters_of_the_environment() -> None:
     [
         ("MaxInflight=5", "did you mean MaxInFlight"),
         ("five", "NAME=VALUE"),
+        ("x=1", "MonthlyBudgetUsd"),
         ("MaxInFlight=lots", "it is a number, at least 1, at most 1000"),
         ("MaxInFlight=0", "at least 1"),
         ("MaxInFlight=1_000", "it is a number"),
@@ -158,7 +161,6 @@ def test_parameters_of_the_environment() -> None:
     ],
 )
 def test_wrong_parameter_is_explained(given: str, says: str) -> None:
-    """A parameter that is none is refused with a hint."""
     with pytest.raises(DeployError, match=says):
         parameters(target_of("dev"), None, [given], {})
 
@@ -172,7 +174,6 @@ def test_stack_keeps_its_parameters() -> None:
 
 
 def test_unconfirmed_deploy_is_no_success(sam: Sam, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing is said to be deployed when the changes were not confirmed."""
     sam.confirmed = False
     with pytest.raises(SystemExit, match="not confirmed"):
         main(["dev"])
@@ -194,7 +195,6 @@ def test_variables_of_make_are_read(
     monkeypatch.setenv("KEY_FILE", str(tmp_path / "key"))
     monkeypatch.setenv("REPLACE_KEY", said)
     main(["dev"])
-
     assert value() == ("another-id:another-secret" if replaced else KEY)
 
 
@@ -216,3 +216,72 @@ def test_values_reach_no_shell(sam: Sam, monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_unknown_environment_is_refused(name: str) -> None:
     with pytest.raises(DeployError, match="dev, prod"):
         target_of(name)
+
+
+def test_template_parameters_are_known() -> None:
+    defaults = {name: str(each["Default"]) for name, each in template()["Parameters"].items()}
+    assert known().keys() == defaults.keys()
+    assert what_is_wrong(defaults) == ""
+
+
+def test_key_is_typed() -> None:
+    asked: list[str] = []
+
+    def typed(question: str) -> str:
+        asked.append(question)
+        return f" {KEY}\n"
+
+    assert find_key({}, None, terminal=True, ask=typed) == KEY
+    assert "not shown" in asked[0]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_key_as_windows_saves_it(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "key").write_bytes(f"{KEY}\r\n".encode(encoding))
+    key = find_key({}, tmp_path / "key", terminal=False)
+    assert key == usable_key(key) == KEY
+
+
+@pytest.mark.promise("nothing leaks")
+@pytest.mark.parametrize("wrong", ["", "no colon", "a:b:c", "a:", "two words:x", "id:s\u00e4cret"])
+def test_wrong_key_is_not_repeated(wrong: str, tmp_path: Path) -> None:
+    """Text that is no key is refused, and no message repeats it."""
+    (tmp_path / "key").write_text(wrong, "utf-8")
+    with pytest.raises(FalKeyError, match="ID:SECRET") as caught:
+        find_key({"FAL_KEY": KEY}, tmp_path / "key", terminal=False)
+    assert not wrong or wrong not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"), [(None, "cannot be read"), (KEY.encode("utf-16"), "no UTF-8 text")]
+)
+def test_bad_key_file_is_an_error(tmp_path: Path, content: bytes | None, says: str) -> None:
+    """It is no reason to take another key."""
+    if content:
+        (tmp_path / "key").write_bytes(content)
+    with pytest.raises(FalKeyError, match=says):
+        find_key({"FAL_KEY": KEY}, tmp_path / "key", terminal=True)
+
+
+def test_secret_without_a_value(aws: Aws) -> None:
+    """A secret without a value or with an empty one has no key."""
+    missing, full = aws.secret("missing", None), aws.secret("full", KEY)
+    emulated = SimpleNamespace(get_secret_value=lambda **_: {"SecretString": ""})
+    assert not has_key(aws.secrets, missing)
+    assert not has_key(emulated, "as an emulator makes them")
+    assert has_key(aws.secrets, full)
+
+
+def test_unreadable_secret_is_an_error() -> None:
+    secrets = boto3.client("secretsmanager", "eu-central-1")
+    with Stubber(secrets) as stubber:
+        stubber.add_client_error("get_secret_value", "AccessDeniedException")
+        with pytest.raises(FalKeyError, match="cannot be read"):
+            has_key(secrets, "fal")
+
+
+def test_unwritable_secret_hides_the_key(aws: Aws) -> None:
+    with pytest.raises(FalKeyError) as caught:
+        put_key(aws.secrets, "no-such-secret", KEY)
+    assert KEY not in str(caught.value)
+    assert caught.value.__suppress_context__

@@ -49,10 +49,8 @@ def put(stack: Stack, name: str, text: str) -> None:
 
 
 def test_files_lie_in_the_folder(stack: Stack, job: dict[str, Any], tmp_path: Path) -> None:
-    """The files lie in the folder under their names."""
     folder = tmp_path / "new" / "folder"
     paths = fetch(stack, job, folder)
-
     assert [path.name for path in paths] == ["lora.safetensors", "config.json"]
     assert sorted(folder.iterdir()) == sorted(paths)
     assert paths[0].read_bytes() == LORA
@@ -72,7 +70,6 @@ def test_foreign_file_is_not_overwritten(stack: Stack, job: dict[str, Any], tmp_
     mine.write_bytes(b"mine")
     with pytest.raises(CommandError, match="--to"):
         fetch(stack, job, tmp_path)
-
     assert mine.read_bytes() == b"mine"
 
 
@@ -95,10 +92,8 @@ def test_missing_file_is_reported(stack: Stack, job: dict[str, Any], tmp_path: P
 def test_report_of_a_rejected_job(
     stack: Stack, with_report: dict[str, Any], tmp_path: Path
 ) -> None:
-    """The report of a job without a LoRA is downloaded."""
     put(stack, "ERROR.txt", "ada-1 was rejected")
     paths = fetch(stack, {**with_report, "status": "REJECTED", "files": []}, tmp_path)
-
     assert {path.name: path.read_text() for path in paths} == {
         **{name: f"{name} of ada-1" for name in NOTICES},
         "ERROR.txt": "ada-1 was rejected",
@@ -124,7 +119,6 @@ def test_report_comes_after_the_lora(
 def test_report_of_another_job(
     stack: Stack, with_report: dict[str, Any], tmp_path: Path, name: str
 ) -> None:
-    """The report of another job is never written over, and nothing is downloaded."""
     (tmp_path / name).write_text("about eve-2")
     with pytest.raises(CommandError, match="--to"):
         fetch(stack, with_report, tmp_path)
@@ -134,17 +128,14 @@ def test_report_of_another_job(
 def test_job_without_files_names_its_state(
     stack: Stack, job: dict[str, Any], tmp_path: Path
 ) -> None:
-    """A job without any files names its state."""
     with pytest.raises(CommandError, match="RECEIVED"):
         fetch(stack, {**job, "status": "RECEIVED", "files": []}, tmp_path)
 
 
 @pytest.mark.usefixtures("with_report")
 def test_command_lists_what_it_fetched(run: Run, api: Api, tmp_path: Path) -> None:
-    """The command says that a job has no LoRA and lists what it downloaded."""
     api.answers = [job_answer(job_id="ada-1", status=Status.REJECTED)]
     result = run("download", "ada-1", "--to", tmp_path)
-
     assert result.exit_code == 0
     assert "ada-1 is REJECTED, and has no LoRA" in result.stderr
     assert result.stdout.splitlines() == [str(tmp_path / name) for name in NOTICES]
@@ -170,7 +161,6 @@ def test_report_lies_where_it_is_wanted(tmp_path: Path, where: str, names: tuple
     (tmp_path / "there").mkdir()
     files = report_files(f"{tmp_path}/{where}")
     files.write(REPORT)
-
     assert (files.page, files.data) == (tmp_path / names[0], tmp_path / names[1])
     assert files.page.read_text().startswith("<!doctype html>")
     assert json.loads(files.data.read_text())["file"] == "ada.zip"
@@ -184,14 +174,12 @@ def test_earlier_report_is_overwritten(tmp_path: Path) -> None:
 
 
 def test_report_of_an_older_version(tmp_path: Path) -> None:
-    """The report of an older version is known and may be written over."""
     report_files(f"{tmp_path}/").write(REPORT)
     page, data = tmp_path / "report.html", tmp_path / "report.json"
     before, _, behind = page.read_text().partition("style-src")
     page.write_text(before + "style-src 'sha256-another'" + behind)
     old = json.loads(data.read_text())
     data.write_text(json.dumps({**old, "schema_version": 0, "another": 1}))
-
     report_files(f"{tmp_path}/")
 
 
@@ -207,11 +195,9 @@ def test_report_of_an_older_version(tmp_path: Path) -> None:
     ],
 )
 def test_other_files_are_not_overwritten(tmp_path: Path, name: str, content: bytes) -> None:
-    """A file that is no report is never written over."""
     (tmp_path / name).write_bytes(content)
     with pytest.raises(CommandError, match=rf"{name} is there already.*--report"):
         report_files(f"{tmp_path}/training")
-
     assert (tmp_path / name).read_bytes() == content
     assert [each.name for each in tmp_path.iterdir()] == [name]
 
@@ -223,14 +209,12 @@ def test_folder_in_place_of_a_file(tmp_path: Path) -> None:
 
 
 def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
-    """A folder that cannot be made is reported before the check."""
     (tmp_path / "file").write_text("mine")
     with pytest.raises(CommandError, match="Nothing was checked"):
         report_files(f"{tmp_path}/file/report.html")
 
 
 def test_report_that_cannot_be_written(tmp_path: Path) -> None:
-    """A report that cannot be written after all is reported."""
     files = report_files(f"{tmp_path}/rep/")
     os.rmdir(tmp_path / "rep")  # noqa: PTH106
     with pytest.raises(CommandError, match="cannot be written"):

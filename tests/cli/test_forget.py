@@ -62,7 +62,6 @@ def test_asks_until_done(forget: Run, api: Api, waited: list[float]) -> None:
 
 
 def test_last_look_can_be_left_out(forget: Run, api: Api, waited: list[float]) -> None:
-    """The last look can be left to the stack."""
     api.answers = [erased(PROOF)]
     result = forget("--yes", "--no-wait")
     assert (result.exit_code, waited) == (0, [])
@@ -95,7 +94,6 @@ def test_person_is_asked_first(forget: Run, api: Api) -> None:
 
 
 def test_all_jobs_are_named_first(forget: Run, api: Api) -> None:
-    """All jobs that go are named before a person is asked."""
     others = [("ada-2-1", "FAILED", 0.0), ("bob-2", "REJECTED", None)]
     api.answers = [looked(ADA, *others), erased(DONE, DONE, DONE)]
     done = forget("--family", answer="y\n")
@@ -124,10 +122,8 @@ def test_all_jobs_are_named_first(forget: Run, api: Api) -> None:
     ids=["unknown", "at work", "shared"],
 )
 def test_refusal_is_not_asked_about(forget: Run, api: Api, refusal: httpx.Response) -> None:
-    """A job that cannot be erased is not asked about."""
     api.answers = [refusal]
     refused = forget(answer="y\n")
-
     assert (refused.exit_code, len(api.asked)) == (1, 1)
     assert "ada-0123456789" in refused.stderr
     assert "for good" not in refused.stderr
@@ -135,17 +131,14 @@ def test_refusal_is_not_asked_about(forget: Run, api: Api, refusal: httpx.Respon
 
 @pytest.mark.parametrize("words", [(), ("--json",)])
 def test_begun_order_is_not_asked_again(forget: Run, api: Api, words: tuple[str, ...]) -> None:
-    """What is begun is not asked about again."""
     api.answers = [looked(), erased(PROOF), erased(DONE)]
     done = forget(*words)
-
     assert done.exit_code == 0, done.output
     assert "for good" not in done.stderr
     assert "2026-11-25T12:06:02Z" in done.stdout
 
 
 def test_program_needs_yes(forget: Run, api: Api) -> None:
-    """A program says ``--yes`` beforehand."""
     api.answers = [looked(ADA)]
     refused = forget("--json", answer="y\n")
     assert (refused.exit_code, refused.stdout) == (1, "")
@@ -158,11 +151,9 @@ def test_program_needs_yes(forget: Run, api: Api) -> None:
 
 
 def test_family_only_when_given(forget: Run, api: Api) -> None:
-    """Related jobs are erased only when that is asked for."""
     shared = error_answer(409, "job_shared", "ada-1 shares with bob-2", jobs=["bob-2"])
     api.answers = [shared, erased(DONE, DONE)]
     refused, done = forget("--yes"), forget("--yes", "--family")
-
     assert (refused.exit_code, "bob-2" in refused.stderr) == (1, True)
     assert (done.exit_code, done.stdout.count("0123456789: erased")) == (0, 2)
     assert api.asked[-1][2] == {"family": True}

@@ -68,10 +68,8 @@ def program(started: Start) -> Iterator[Background]:
 
 
 def test_program_ends_with_its_children(started: Start) -> None:
-    """A program ends with all that it started, even what ignores the signal."""
     program = started(STUBBORN, "up")
     program.end()
-
     assert not program.alive
     assert not processes._group_runs(program.pid)
 
@@ -79,30 +77,24 @@ def test_program_ends_with_its_children(started: Start) -> None:
 def test_stopped_program_ends(program: Background) -> None:
     os.kill(program.pid, signal.SIGSTOP)
     program.end()
-
     assert not program.alive
     assert not Background(program.pid, "").alive
 
 
 def test_later_program_is_left_alone(program: Background) -> None:
-    """A later program with the same process id is left alone."""
     for born in ("another time", ""):
         Background(program.pid, born).end()
-
     assert program.alive
 
 
 def test_program_is_reported_before_ready(started: Start) -> None:
-    """A program is reported before it is ready, so that it can be ended."""
     reported: list[Background] = []
     program = started(ready=lambda: bool(reported), started=reported.append)
-
     assert reported == [program]
     program.end()
 
 
 def test_interrupted_start_leaves_nothing(started: Start) -> None:
-    """A start that is interrupted leaves nothing running."""
     reported: list[Background] = []
 
     def interrupted() -> bool:
@@ -121,7 +113,6 @@ def test_failed_program_shows_its_output(started: Start) -> None:
 def test_run_returns_the_exit_code(tmp_path: Path) -> None:
     log = tmp_path / "log"
     code = run(("sh", "-c", "pwd; exit 3"), log=log, env=os.environ, cwd=tmp_path)
-
     assert (code, log.read_text()) == (3, f"{tmp_path}\n")
 
 
@@ -170,7 +161,6 @@ def test_process_is_ended_by_its_record(tmp_path: Path, program: Background) -> 
     """A process is ended by a later command though nothing else was written."""
     Record(tmp_path).keep(program)
     ended = Record(tmp_path).end()
-
     assert ended
     assert not program.alive
     assert not Record(tmp_path).end()
@@ -203,7 +193,6 @@ def test_unreadable_processes_are_left(tmp_path: Path) -> None:
 def test_silent_simulator_costs_its_ledger(
     tmp_path: Path, program: Background, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A simulator that does not answer costs the ledger and nothing else."""
     monkeypatch.setattr(stack, "LEDGER_TIMEOUT", 0.2)
     os.kill(program.pid, signal.SIGSTOP)
     said: list[str] = []
@@ -268,7 +257,6 @@ def test_function_sees_no_foreign_secrets() -> None:
 
 @pytest.mark.usefixtures("shell")
 def test_sam_runs_without_the_profile() -> None:
-    """sam runs without the caller's profile."""
     env = own_environment(CA_FILE="ca.pem")
     assert env["AWS_ACCESS_KEY_ID"] == "test"
     assert env["CA_FILE"] == "ca.pem"
@@ -278,7 +266,6 @@ def test_sam_runs_without_the_profile() -> None:
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_emulator_serves_an_empty_account(number: signal.Signals) -> None:
-    """The emulator serves an empty account until it is ended."""
     with subprocess.Popen(
         [sys.executable, "-m", "lora_drop.local.emulator"],
         cwd=ROOT,

@@ -1,9 +1,12 @@
-"""How a command ends, and what a person sees who waits."""
+"""What a shell completes, how a command ends, and what a person sees who waits."""
 
 import io
 import itertools
 import os
 import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -16,9 +19,11 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
+from lora_drop.cli import main, terminal
 from lora_drop.cli.display import Display
 from lora_drop.cli.main import application
 from lora_drop.cli.terminal import ENDS, ended_in_order, reporting
+from lora_drop.client.errors import CommandError
 from lora_drop.client.stack import Stack
 from lora_drop.jobs.status import Status
 from lora_drop.local.events import ABOUT_JOBS, ABOUT_OBJECTS, EVENTS
@@ -40,7 +45,6 @@ def command_that(does: Callable[[], None]) -> typer.Typer:
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, *ENDS])
 def test_interrupted_command_exits_130(number: int) -> None:
-    """A command that is interrupted says so in a line and exits with 130."""
     result = CliRunner().invoke(command_that(lambda: signal.raise_signal(number)))
     assert (result.exit_code, result.stderr) == (130, "Interrupted.\n")
 
@@ -70,7 +74,6 @@ def test_nohup_is_respected() -> None:
         after = signal.getsignal(signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
-
     assert (result.exit_code, after) == (0, signal.SIG_IGN)
 
 
@@ -85,13 +88,11 @@ def shown(display: Display) -> str:
 
 
 def test_upload_shows_from_its_first_bytes(display: Display) -> None:
-    """An upload is shown from its first bytes on."""
     with display.upload("ada.zip"):
         pass
     before = shown(display)
     with display.upload("ada.zip") as progress:
         progress(10, 10)
-
     assert before == ""
     assert "upload ada.zip" in shown(display)
 
@@ -114,21 +115,18 @@ def looks_at(stack: Stack, status: Status, ago: timedelta) -> list[dict[str, Any
 def test_unmoving_job_gets_one_hint(
     stack: Stack, display: Display, status: Status, minutes: int, hints: int
 ) -> None:
-    """A job that does not move gets one hint."""
     looks = looks_at(stack, status, timedelta(minutes=minutes))
     display.follow("x", iter(looks))
     assert shown(display).count("dead-letter") == hints
 
 
 def test_unseen_job_gets_one_hint(display: Display) -> None:
-    """A job that the stack never sees gets one hint."""
     for seconds in (1, 119, 121, 122):
         display.unseen(seconds)
     assert shown(display).count("dead-letter") == 1
 
 
 def test_unseen_time_is_reported(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A caller that follows a job learns how long it is not seen."""
     ticks = itertools.count(100.0, 7.0)
     clock = SimpleNamespace(monotonic=lambda: next(ticks), sleep=lambda _: None)
     monkeypatch.setattr("lora_drop.client.lora_drop.time", clock)
@@ -154,16 +152,15 @@ def refusal(*words: str) -> str:
     return result.stderr
 
 
-@pytest.mark.parametrize("name", sorted(ABOUT_JOBS))
-def test_event_about_a_job(name: str) -> None:
-    """An event about a job names the option that is missing."""
-    assert "--job" in refusal(name, "--key", "ada.zip")
-
-
-@pytest.mark.parametrize("name", sorted(ABOUT_OBJECTS))
-def test_event_about_an_object(name: str) -> None:
-    """An event about an object names the option that is missing."""
-    assert "--key" in refusal(name, "--job", "ada-1")
+@pytest.mark.parametrize(
+    ("name", "given", "missing"),
+    [
+        *((name, ("--key", "ada.zip"), "--job") for name in sorted(ABOUT_JOBS)),
+        *((name, ("--job", "ada-1"), "--key") for name in sorted(ABOUT_OBJECTS)),
+    ],
+)
+def test_event_names_the_missing_option(name: str, given: tuple[str, ...], missing: str) -> None:
+    assert missing in refusal(name, *given)
 
 
 def test_other_events_need_a_stack() -> None:
@@ -177,6 +174,69 @@ def test_wrong_event_name_is_corrected() -> None:
 
 
 def test_unreadable_stack_is_explained(tmp_path: Path) -> None:
-    """A stack that cannot be read is explained in a sentence."""
     (tmp_path / "stack.json").write_text("{")
     assert "lora-drop down" in refusal("schedule")
+
+
+@pytest.fixture
+def context() -> typer.Context:
+    context: typer.Context = main.command_of("job").make_context("job", [], resilient_parsing=True)
+    return context
+
+
+def test_job_ids_are_the_stacks(context: typer.Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = {terminal.SHOWN_IDS: {"jobs": [{"job_id": "ada-1"}, {"job_id": "bob-2"}]}}
+    client = SimpleNamespace(jobs=lambda *, limit: jobs[limit])
+    monkeypatch.setattr(terminal, "client_of", lambda _: client)
+    assert terminal.job_ids(context, "") == ["ada-1", "bob-2"]
+    assert terminal.job_ids(context, "b") == ["bob-2"]
+
+
+@pytest.mark.parametrize("failure", [CommandError("no stack"), OSError("no network")])
+def test_a_failure_completes_nothing_quietly(
+    context: typer.Context,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    failure: Exception,
+) -> None:
+    def fails(_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(terminal, "client_of", fails)
+
+    assert terminal.job_ids(context, "") == []
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_slow_stack_is_not_waited_for(
+    context: typer.Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "COMPLETION_TIMEOUT", 0.01)
+    end = threading.Event()
+    monkeypatch.setattr(terminal, "client_of", lambda _: end.wait())
+    assert terminal.job_ids(context, "") == []
+    end.set()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize(("typed", "offered"), [("budg", "budget"), ("jobs --lim", "--limit")])
+def test_commands_and_options_are_completed(shell: str, typed: str, offered: str) -> None:
+    words = f"lora-drop {typed}"
+    asked = {
+        "_LORA_DROP_COMPLETE": f"complete_{shell}",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+        "_TYPER_COMPLETE_ARGS": words,
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+    }
+
+    done = subprocess.run(  # our own words
+        [sys.executable, "-c", "from lora_drop.cli.main import main; main()"],
+        env={**os.environ, **asked},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert offered in done.stdout
+    assert done.stderr == ""

@@ -1,5 +1,6 @@
-"""The wheel stands alone: one package, with all that a deployment needs."""
+"""The command starts at once, and its wheel stands alone, with all that a deployment needs."""
 
+import inspect
 import os
 import re
 import subprocess
@@ -8,9 +9,15 @@ import zipfile
 from email.message import Message
 from email.parser import Parser
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from lora_drop.cli import download, jobs, main, terminal
+from lora_drop.datasets.parameters import PRESETS
+from lora_drop.fal.trainers.table import DEFAULT
+from lora_drop.jobs.job_files import ERROR_FILE, JOB_FILE, REPORT_FILE, REPORT_PAGE, STATUS_FILE
+from lora_drop.jobs.status import Status
 from lora_drop.local import tools
 from tests.support.phone import phone_dataset
 
@@ -130,18 +137,14 @@ def test_sam_gets_the_checkouts_files(installed: Path, empty: Path, root: Path) 
 
 def test_state_lies_where_it_is_asked_for(installed: Path, empty: Path) -> None:
     code = "from lora_drop.local.tools import state_folder; print(state_folder())"
-
     asked = python(installed, empty, code, **{tools.HOME: "/somewhere"})
-
     assert asked.stdout.strip() == "/somewhere"
 
 
 @pytest.mark.parametrize("words", NEEDS_EXTRA, ids=" ".join)
 def test_a_missing_extra_is_named(installed: Path, empty: Path, words: list[str]) -> None:
     code = BASE_ONLY.format(modules=tools.EXTRA_MODULES)
-
     done = python(installed, empty, code, *words, AWS_REGION="eu-central-1")
-
     assert done.returncode == 1
     assert " ".join(done.stderr.split()).endswith(tools.NEEDS_EXTRA)
     assert "Traceback" not in done.stderr
@@ -150,15 +153,61 @@ def test_a_missing_extra_is_named(installed: Path, empty: Path, words: list[str]
 def test_the_base_checks_a_dataset(installed: Path, empty: Path) -> None:
     (empty / "photos.zip").write_bytes(phone_dataset())
     code = BASE_ONLY.format(modules=tools.EXTRA_MODULES)
-
     done = python(installed, empty, code, "check", "photos.zip")
-
     assert done.returncode == 0, done.stderr
     assert "photos.zip: accepted" in done.stdout
 
 
 def test_the_makefile_leaves_the_same_behind(root: Path) -> None:
     text = (root / "functions" / "Makefile").read_text()
-
     [listed] = re.findall(r"filter-out ([^,]+),", text)
     assert sorted(listed.split()) == sorted(tools.NOT_SHIPPED)
+
+
+HEAVY = {"PIL", "aiohttp", "boto3", "botocore", "httpx", "pydantic", "rich.console", "yaml"}
+LOADED = "import sys; print(*sys.modules, file=sys.stderr)"
+RUN = f"import atexit; atexit.register(lambda: exec({LOADED!r})); from lora_drop.cli.main import main; main()"
+
+
+def loaded_by(code: str, *words: str) -> set[str]:
+    """The modules that a program has imported when it ends."""
+    done = subprocess.run(  # noqa: S603  # our own words
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True
+    )
+    return set(done.stderr.split())
+
+
+@pytest.mark.promise("it can be operated")
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], *([name, "--help"] for name in main.COMMANDS)]
+)
+def test_help_imports_nothing_heavy(words: list[str]) -> None:
+    """The help of every command is there at once: it imports no client of AWS and no models."""
+    loaded = loaded_by(RUN, *words)
+    assert "typer" in loaded
+    assert not loaded & HEAVY
+
+
+def test_the_package_imports_nothing() -> None:
+    code = f"import sys; before = set(sys.modules); import lora_drop; {LOADED.replace('*sys.modules', '*set(sys.modules) - before')}"
+    assert loaded_by(code) == {"lora_drop"}
+
+
+def test_public_names_are_there() -> None:
+    code = (
+        "import lora_drop, sys; [getattr(lora_drop, name) for name in lora_drop.__all__]; " + LOADED
+    )
+    assert "lora_drop.client.lora_drop" in loaded_by(code)
+
+
+@pytest.mark.parametrize("name", main.COMMANDS)
+def test_listed_help_is_the_docstrings(name: str) -> None:
+    function = main.command_of(name).callback
+    assert (inspect.getdoc(function) or "").split("\n\n")[0] == main.COMMANDS[name][1]
+
+
+def test_copied_names_are_those_of_the_tables() -> None:
+    assert get_args(jobs.StatusName) == tuple(Status)
+    assert tuple(PRESETS) == terminal.PRESETS
+    assert DEFAULT.short_name == terminal.DEFAULT_TRAINER
+    assert (REPORT_PAGE, REPORT_FILE, ERROR_FILE, STATUS_FILE, JOB_FILE) == download.NOTICES

@@ -43,11 +43,9 @@ def album(tmp_path: Path) -> Path:
 
 
 def test_folder_becomes_an_archive(folder: Path) -> None:
-    """A folder becomes an archive of photos, captions and parameters."""
     with archive_of(folder) as archive:
         found = good(archive.path.read_bytes())
         names = zipfile.ZipFile(archive.path).namelist()
-
     assert archive.key == "Ada- Lovelace.zip"
     assert (len(found.dataset.images), len(found.dataset.captions)) == (11, 10)
     assert found.resolved.values.steps == 7
@@ -60,7 +58,6 @@ def test_same_folder_makes_same_bytes(folder: Path) -> None:
     with archive_of(folder) as first:
         before = first.path.read_bytes()
     (folder / "0.jpg").touch()
-
     with archive_of(folder) as second:
         assert second.path.read_bytes() == before
 
@@ -72,7 +69,6 @@ def test_archive_is_removed_afterwards(folder: Path) -> None:
 
 
 def test_file_is_dropped_as_it_is(tmp_path: Path) -> None:
-    """A file is dropped as it is, whatever it is."""
     file = tmp_path / "photos.ZIP"
     file.write_text("not a ZIP")
     with archive_of(file) as archive:
@@ -155,7 +151,6 @@ def test_too_large_folder_is_refused(album: Path, monkeypatch: pytest.MonkeyPatc
     with (album / "long.jpg").open("wb") as photo:
         os.truncate(photo.fileno(), MAX_DATASET_BYTES)  # no block of it is on the disk
     monkeypatch.setattr("lora_drop.client.archive._write", None)
-
     with pytest.raises(DatasetRejectedError, match="dataset_too_large"), archive_of(album):
         pass
     assert [each.code for each in check_dataset(album).errors] == ["dataset_too_large"]
@@ -170,7 +165,6 @@ def test_too_many_files_are_refused(tmp_path: Path) -> None:
 def test_folder_without_photos_names_its_content(tmp_path: Path) -> None:
     (tmp_path / ".DS_Store").write_bytes(b"junk")
     (tmp_path / "0.jpg").symlink_to("/nowhere/0.jpg")
-
     with (
         pytest.raises(CommandError, match=r"links .*\(0\.jpg\).*own \(\.DS_Store\)"),
         archive_of(tmp_path),
@@ -179,7 +173,6 @@ def test_folder_without_photos_names_its_content(tmp_path: Path) -> None:
 
 
 def test_unreadable_folder_is_an_error(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder that cannot be read is not passed over."""
     (album / "more").mkdir()
     really = os.scandir
 

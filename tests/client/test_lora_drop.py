@@ -53,12 +53,10 @@ def test_interrupted_upload_leaves_no_parts(stack: Stack, tmp_path: Path) -> Non
 
 
 def test_unsendable_parameter_is_refused(stack: Stack, tmp_path: Path) -> None:
-    """A parameter that metadata cannot carry is answered with training.json."""
     file = tmp_path / "ada.zip"
     file.write_bytes(b"x")
     with pytest.raises(CommandError, match=r"training\.json"):
         answering(stack, Api()).drop(file, parameters={"trigger_phrase": "Zoë"})
-
     assert "Contents" not in stack.client("s3").list_objects_v2(Bucket="datasets")
 
 
@@ -66,7 +64,6 @@ def test_missing_bucket_is_explained(stack: Stack, tmp_path: Path) -> None:
     file = tmp_path / "ada.zip"
     file.write_bytes(b"x")
     stack.client("s3").delete_bucket(Bucket="datasets")
-
     with pytest.raises(CommandError, match="could not be uploaded"):
         answering(stack, Api()).drop(file)
 
@@ -94,7 +91,6 @@ def test_job_is_followed_to_its_end(stack: Stack) -> None:
         + [job_answer(status=Status.REJECTED)]
     )
     looks = answering(stack, lambda _: next(answers)).follow("x", interval=0)
-
     assert [job["status"] for job in looks] == ["RECEIVED", "READY", "REJECTED"]
 
 
@@ -107,7 +103,6 @@ def test_timeout_says_the_job_goes_on(stack: Stack) -> None:
     looks: Iterator[object] = answering(stack, lambda _: job_answer()).follow(
         "x", timeout=0, interval=0
     )
-
     with pytest.raises(CommandError, match="goes on by itself: lora-drop job x"):
         list(looks)
 

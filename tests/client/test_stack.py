@@ -60,7 +60,6 @@ def test_stack_is_found_by_its_outputs() -> None:
     deploy("lora-drop")
     deploy("other")
     default, other = find_stack(None), find_stack("other")
-
     assert (default.name, other.name) == ("lora-drop", "other")
     assert other.datasets_bucket == "the-DatasetsBucketName"
     assert other.endpoint_url is None
@@ -75,7 +74,6 @@ def test_stack_named_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
 
 @mock_aws
 def test_foreign_stack_is_refused() -> None:
-    """A stack of something else is refused."""
     deploy("shop", ("ApiUrl",))
     with pytest.raises(CommandError, match="not a lora-drop stack"):
         find_stack("shop")
@@ -88,7 +86,6 @@ def test_missing_stack_is_explained() -> None:
 
 
 def test_no_region_names_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a region or a local stack both ways out are named."""
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     with pytest.raises(CommandError, match=r"lora-drop up.*AWS_REGION"):
         find_stack(None)
@@ -117,20 +114,17 @@ def test_api_of_an_emulated_stack(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566/")
     deploy("mine", ApiUrl=API)
     stack = find_stack("mine")
-
     assert stack.api_url == deployment.api_url("http://127.0.0.1:4566")
     assert stack.client("sqs").meta.endpoint_url == "http://127.0.0.1:4566/"
 
 
 @mock_aws
 def test_api_of_a_deployed_stack() -> None:
-    """The API of a named stack in AWS is its own output."""
     deploy("mine", ApiUrl=API)
     assert find_stack("mine").api_url == API
 
 
 def test_up_exports_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command ``up`` prints all that AWS's tools need."""
     monkeypatch.setattr("lora_drop.client.stack.local_stack", UpAlready)
     result = CliRunner().invoke(application(), ["up"])
 
@@ -161,7 +155,6 @@ def test_failed_command_is_one_sentence(words: list[str], monkeypatch: pytest.Mo
     """A command that fails says so in a sentence and exits with 1."""
     monkeypatch.setenv("LORA_DROP_STACK", "local")
     result = CliRunner().invoke(application(), words)
-
     assert result.exit_code == 1
     assert result.stdout == ""
     assert 10 < len(result.stderr) < 200
@@ -169,17 +162,14 @@ def test_failed_command_is_one_sentence(words: list[str], monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("words", [["jobs"], ["job", "x"], ["train", "."], ["demo"], ["up"]])
 def test_unreadable_stack_is_explained(words: list[str], tmp_path: Path) -> None:
-    """A stack that cannot be read is explained in a sentence."""
     (tmp_path / "stack.json").write_text('{"emulator":')
     result = CliRunner().invoke(application(), words)
-
     assert result.exit_code == 1
     assert result.stdout == ""
     assert "lora-drop down" in result.stderr
 
 
 def test_down_without_a_stack() -> None:
-    """That nothing was up is an answer."""
     result = CliRunner().invoke(application(), ["down", "--json"])
     assert (result.exit_code, result.stdout) == (0, '{"was_up": false}\n')
     assert "may take a minute" in result.stderr

@@ -25,7 +25,6 @@ def balance(calls: Calls) -> float:
 
 def test_price_of_a_step_is_listed(standing: Calls) -> None:
     body = standing.http.get(PRICING, params={"endpoint_id": APPLICATION}).json()
-
     assert body["prices"] == [
         {"endpoint_id": APPLICATION, "unit_price": 0.0024, "unit": "steps", "currency": "USD"}
     ]
@@ -44,7 +43,6 @@ def test_cost_can_be_estimated(
     standing: Calls, kind: str, quantity: dict[str, int], cost: float
 ) -> None:
     body = {"estimate_type": kind, "endpoints": {APPLICATION: quantity}}
-
     answer = standing.http.post(f"{PRICING}/estimate", json=body).json()
     assert answer == {"estimate_type": kind, "total_cost": cost, "currency": "USD"}
 
@@ -64,7 +62,6 @@ def test_cost_can_be_estimated(
 )
 def test_unreadable_estimate_is_refused(standing: Calls, body: Any) -> None:
     response = standing.http.post(f"{PRICING}/estimate", json=body)
-
     assert response.status_code == 400
     assert response.json()["error"]["message"].startswith("the estimate cannot be read: ")
 
@@ -90,7 +87,6 @@ def test_only_success_is_billed(calls: Calls) -> None:
     calls.run({"images_data_url": "data:,"})
     calls.inject("training_stuck")
     calls.cancel(calls.submitted())
-
     assert events(calls) == []
 
 
@@ -109,10 +105,8 @@ def test_only_success_is_billed(calls: Calls) -> None:
     ids=str,
 )
 def test_failure_can_be_billed(calls: Calls, settings: dict[str, Any], header: str | None) -> None:
-    """A failure can be billed, and its result says so or not."""
     calls.inject("training_error", type="image_load_error", **settings)
     result = calls.result(calls.run())
-
     units = settings.get("billable_units") or 0
     assert result.status_code == 422
     assert result.headers.get("x-fal-billable-units") == header
@@ -130,6 +124,7 @@ def test_missing_result_names_no_units(standing: Calls) -> None:
     gone = standing.result(request_id)
 
     assert (early.status_code, gone.status_code) == (400, 404)
+    assert gone.json() == {"status": "NOT_FOUND"}
     assert "x-fal-billable-units" not in early.headers
     assert "x-fal-billable-units" not in gone.headers
 

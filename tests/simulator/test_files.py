@@ -34,39 +34,33 @@ type Upload = Callable[[fal_client.SyncClient, Path], str]
 def test_range_gives_its_bytes(standing: Calls, header: str, first: int, end: int) -> None:
     """A file comes whole or in ranges (RFC 9110, section 14)."""
     response = standing.http.get(standing.stored(DATA), headers={"Range": header})
-
-    assert response.status_code == 206
-    assert response.content == DATA[first:end]
+    assert (response.status_code, response.content) == (206, DATA[first:end])
     assert response.headers["content-range"] == f"bytes {first}-{end - 1}/{SIZE}"
     assert response.headers["content-length"] == str(end - first)
 
 
-@pytest.mark.parametrize("header", [f"bytes={SIZE}-", f"bytes={SIZE}-{SIZE + 5}", "bytes=-0"])
-def test_range_beyond_the_end(standing: Calls, header: str) -> None:
-    response = standing.http.get(standing.stored(DATA), headers={"Range": header})
-
-    assert response.status_code == 416
-    assert response.headers["content-range"] == f"bytes */{SIZE}"
-    assert response.content == b""
-
-
 @pytest.mark.parametrize(
-    "header",
-    ["bytes=5-2", "bytes=-", "bytes=0-1,5-6", "lines=0-1", "bytes=x-y", f"bytes=0-{'9' * 5000}"],
-    ids=["backwards", "nothing", "several", "other unit", "no numbers", "endless"],
+    ("header", "status"),
+    [
+        *((each, 416) for each in (f"bytes={SIZE}-", f"bytes={SIZE}-{SIZE + 5}", "bytes=-0")),
+        *((each, 200) for each in ("bytes=5-2", "bytes=-", "bytes=0-1,5-6", "lines=0-1")),
+        *((each, 200) for each in ("bytes=x-y", f"bytes=0-{'9' * 5000}")),
+    ],
+    ids=lambda value: str(value)[:30],
 )
-def test_unreadable_range_gives_the_whole(standing: Calls, header: str) -> None:
+def test_other_range_gives_no_part(standing: Calls, header: str, status: int) -> None:
+    """A range beyond the end is refused, and one that cannot be read gives the whole."""
     response = standing.http.get(standing.stored(DATA), headers={"Range": header})
+    assert response.status_code == status
+    assert response.content == (DATA if status == 200 else b"")
+    assert status == 200 or response.headers["content-range"] == f"bytes */{SIZE}"
 
-    assert response.status_code == 200
-    assert response.content == DATA
 
-
-def test_empty_file_has_no_ranges() -> None:
-    for header in ("bytes=0-", "bytes=-1"):
-        with pytest.raises(UnsatisfiableRangeError):
-            read_range(header, 0)
+@pytest.mark.parametrize("header", ["bytes=0-", "bytes=-1"])
+def test_empty_file_has_no_ranges(header: str) -> None:
     assert read_range(None, 0) is None
+    with pytest.raises(Unsatisfiable):
+        read_range(header, 0)
 
 
 def test_if_range_needs_the_same_file(standing: Calls) -> None:
@@ -74,7 +68,6 @@ def test_if_range_needs_the_same_file(standing: Calls) -> None:
     etag = standing.http.head(url).headers["etag"]
     same = standing.http.get(url, headers={"Range": "bytes=0-9", "If-Range": etag})
     other = standing.http.get(url, headers={"Range": "bytes=0-9", "If-Range": '"other"'})
-
     assert (same.status_code, same.content) == (206, DATA[:10])
     assert (other.status_code, other.content) == (200, DATA)
 
@@ -82,7 +75,6 @@ def test_if_range_needs_the_same_file(standing: Calls) -> None:
 def test_head_has_no_body(calls: Calls) -> None:
     """A HEAD has the headers of the whole file, and nothing is served."""
     response = calls.http.head(calls.stored(DATA), headers={"Range": "bytes=0-9"})
-
     assert response.status_code == 200
     assert response.content == b""
     assert response.headers["content-length"] == str(SIZE)
@@ -90,19 +82,8 @@ def test_head_has_no_body(calls: Calls) -> None:
     assert calls.rows("served") == []
 
 
-def test_ranges_make_the_whole_file(standing: Calls) -> None:
-    url = standing.stored(DATA)
-    parts = [
-        standing.http.get(url, headers={"Range": f"bytes={start}-{start + 99}"}).content
-        for start in range(0, SIZE, 100)
-    ]
-
-    assert b"".join(parts) == DATA
-
-
 def test_file_needs_its_path_only(standing: Calls) -> None:
     url = standing.stored(DATA)
-
     assert standing.http.get(url, headers={"Authorization": ""}).content == DATA
     assert standing.http.get(f"{url}x").status_code == 404
 
@@ -129,7 +110,6 @@ def test_dataset_arrives_as_it_was(
 ) -> None:
     url = UPLOADS[way](fal, photos)
     fal.subscribe(APPLICATION, {"images_data_url": url})
-
     [row] = calls.rows("datasets")
     assert row["sha256"] == hashlib.sha256(ARCHIVE).hexdigest()
     assert (row["bytes"], row["images"], row["error"]) == (len(ARCHIVE), 24, None)
@@ -142,25 +122,21 @@ def test_large_file_in_parts(
     monkeypatch.setattr(fal_client.client, "MULTIPART_CHUNK_SIZE", 1000)
     file = tmp_path / "large.bin"
     file.write_bytes(bytes(range(256)) * 50)  # 13 parts, the last one short
-
     assert calls.http.get(fal.upload_file(file)).content == file.read_bytes()
 
 
 def test_file_name_beyond_ascii(calls: Calls, fal: fal_client.SyncClient, photos: Path) -> None:
     renamed = photos.rename(photos.with_name("zdjęcia Łódź #1 100%.zip"))
-
     assert calls.http.get(fal.upload_file(renamed)).content == ARCHIVE
 
 
 def test_upload_needs_its_token(standing: Calls) -> None:
-    """An upload needs the token that the key gives."""
     post = standing.http.post
     answers = (
         post("/files/upload", content=b"x"),
         post("/files/upload", content=b"x", headers={"Authorization": "Bearer guess"}),
         post("/storage/auth/token", json={}, headers={"Authorization": "Key x"}),
     )
-
     assert [answer.status_code for answer in answers] == [401, 401, 401]
 
 
@@ -188,6 +164,7 @@ class Multipart:
 
 def test_unmatched_parts_are_not_joined(standing: Calls) -> None:
     upload = Multipart(standing)
+    upload.put(b"a part that is replaced")
     etag = upload.put(b"one")
     first: dict[str, Any] = {"partNumber": 1, "etag": etag}
     other, second = {**first, "etag": '"other"'}, {**first, "partNumber": 2}
@@ -197,14 +174,6 @@ def test_unmatched_parts_are_not_joined(standing: Calls) -> None:
     assert standing.http.get(upload.url).status_code == 404
     assert upload.complete([first]) == 200
     assert standing.http.get(upload.url).content == b"one"
-
-
-def test_repeated_part_replaces_the_first(standing: Calls) -> None:
-    upload = Multipart(standing)
-    upload.put(b"old")
-    upload.complete([{"partNumber": 1, "etag": upload.put(b"new")}])
-
-    assert standing.http.get(upload.url).content == b"new"
 
 
 def test_unknown_address_takes_no_upload(standing: Calls) -> None:
@@ -237,10 +206,8 @@ def test_dataset_is_fetched_by_one_get(calls: Calls, receiver: Receiver) -> None
 
 
 def test_five_redirects_are_followed(standing: Calls, receiver: Receiver) -> None:
-    """Five redirects are followed, and no sixth."""
     receiver.redirects = {f"/{n}": f"/{n + 1}" for n in range(6)}
     receiver.files["/6"] = ARCHIVE
-
     standing.trained({"images_data_url": f"{receiver.url}/1"})
     detail = standing.detail({"images_data_url": f"{receiver.url}/0"})
     assert detail["type"] == "file_download_error"
@@ -261,7 +228,6 @@ def test_five_redirects_are_followed(standing: Calls, receiver: Receiver) -> Non
 )
 def test_unusable_url_is_download_error(calls: Calls, url: str) -> None:
     detail = calls.detail({"images_data_url": url})
-
     assert detail["type"] == "file_download_error"
     assert (detail["loc"], detail["input"]) == (["body", "images_data_url"], url)
     [row] = calls.rows("datasets")
@@ -275,7 +241,6 @@ def test_dead_url_is_download_error(calls: Calls, receiver: Receiver) -> None:
         dead = f"http://127.0.0.1:{closed.getsockname()[1]}/x.zip"
     for url in (dead, f"{receiver.url}/expired.zip"):
         assert calls.detail({"images_data_url": url})["type"] == "file_download_error"
-
     errors = [row["error"] for row in calls.rows("datasets")]
     assert errors[0].startswith("ClientConnectorError")
     assert errors[1] == "status 403"
@@ -283,16 +248,11 @@ def test_dead_url_is_download_error(calls: Calls, receiver: Receiver) -> None:
 
 def test_checkpoint_is_fetched_as_well(calls: Calls, receiver: Receiver) -> None:
     receiver.files["/lora.safetensors"] = b"weights"
-    url = f"{receiver.url}/lora.safetensors"
-    calls.trained({"images_data_url": DATASET, "resume_from_checkpoint": url})
-
-    fields = [(row["field"], row["bytes"]) for row in calls.rows("datasets")]
-    assert fields[1] == ("resume_from_checkpoint", 7)
-
-
-def test_dead_checkpoint_is_named(standing: Calls, receiver: Receiver) -> None:
     arguments = {"images_data_url": DATASET, "resume_from_checkpoint": f"{receiver.url}/gone"}
-    detail = standing.detail(arguments)
+    dead = calls.detail(arguments)
+    calls.trained({**arguments, "resume_from_checkpoint": f"{receiver.url}/lora.safetensors"})
 
-    assert detail["loc"] == ["body", "resume_from_checkpoint"]
-    assert detail["type"] == "file_download_error"
+    assert dead["loc"] == ["body", "resume_from_checkpoint"]
+    assert dead["type"] == "file_download_error"
+    fields = [(row["field"], row["bytes"]) for row in calls.rows("datasets")]
+    assert fields[-1] == ("resume_from_checkpoint", 7)

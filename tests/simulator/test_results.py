@@ -25,7 +25,6 @@ def opened(data: bytes) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("rank", [1, 4])
 def test_weights_open_with_their_rank(simulate: Simulate, rank: int) -> None:
-    """The tensors are those of FLUX, in the rank that was asked for."""
     calls = simulate(lora_rank=rank)
     file = calls.trained()["diffusers_lora_file"]
     data = calls.http.get(file["url"]).content
@@ -46,38 +45,28 @@ def test_weights_open_with_their_rank(simulate: Simulate, rank: int) -> None:
 
 def test_fals_rank_has_fals_size() -> None:
     size = sum(2 * first * second for _, (first, second) in tensors(16))
-
     assert size == 89_653_248
     assert 0 < FAL_JS_135 - size < 100_000  # the header
 
 
-def test_every_weight_is_a_small_number(tmp_path: Path) -> None:
-    written = write_lora(tmp_path / "x", rank=1, seed="a", metadata={})
-    tensor = opened(written.path.read_bytes())[WEIGHT]
-    data = bytes(tensor["data"])
-    values = [
-        struct.unpack("<f", b"\x00\x00" + data[spot : spot + 2])[0]
-        for spot in range(0, len(data), 2)
-    ]
-
-    assert tensor["dtype"] == "BF16"
-    assert all(2**-11 <= abs(value) < 2**-7 for value in values)
-    assert any(value < 0 for value in values)
-
-
-def test_one_seed_gives_one_file(tmp_path: Path) -> None:
-    """Two trainings give two files, and one seed always the same."""
+def test_weights_are_small_and_repeatable(tmp_path: Path) -> None:
     first, again, other = (
         write_lora(tmp_path / str(number), rank=1, seed=seed, metadata={"seed": seed})
         for number, seed in enumerate(("a", "a", "b"))
     )
+    data = first.path.read_bytes()
+    tensor = opened(data)[WEIGHT]
+    halves = struct.iter_unpack("<2s", tensor["data"])
+    values = [struct.unpack("<f", b"\x00\x00" + half)[0] for (half,) in halves]
 
+    assert tensor["dtype"] == "BF16"
+    assert all(2**-11 <= abs(value) < 2**-7 for value in values)
+    assert any(value < 0 for value in values)
     assert first.sha256 == again.sha256 != other.sha256
-    assert first.sha256 == hashlib.sha256(first.path.read_bytes()).hexdigest()
+    assert first.sha256 == hashlib.sha256(data).hexdigest()
 
 
 def test_ledger_has_the_served_bytes(calls: Calls) -> None:
-    """The ledger has the hash of exactly the bytes that were served."""
     file = calls.trained()["diffusers_lora_file"]
     whole = calls.http.get(file["url"]).content
     part = calls.http.get(file["url"], headers={"Range": "bytes=1000-2999"}).content
@@ -96,38 +85,32 @@ def test_ledger_has_the_served_bytes(calls: Calls) -> None:
 
 def test_result_and_status_before_the_end(standing: Calls) -> None:
     """Before the end a status is 202 and a result is refused; from the end on both are 200."""
+    http = standing.http
     standing.inject("training_stuck")
     ticket = standing.submit().json()
-    response = standing.result(ticket["request_id"])
-    early = [standing.http.get(ticket["status_url"]).status_code for _ in range(3)]
-    standing.cancel(ticket["request_id"])
+    early = [http.get(ticket[f"{name}_url"]) for name in ("status", "response")]
+    cancelled = http.put(ticket["cancel_url"])
     standing.ended(ticket["request_id"])
+    late = http.put(ticket["cancel_url"])
 
-    assert response.status_code == 400
-    assert response.json() == {"detail": "Request is still in progress"}
-    assert early == [202] * 3
-    assert standing.http.get(ticket["status_url"]).status_code == 200
+    assert (ticket["status"], ticket["queue_position"]) == ("IN_QUEUE", 0)
+    assert [answer.status_code for answer in [*early, cancelled]] == [202, 400, 202]
+    assert early[1].json() == {"detail": "Request is still in progress"}
+    assert late.json() == {"status": "ALREADY_COMPLETED"}
+    done = standing.submit().json()
+    standing.ended(done["request_id"])
+    urls = (ticket["status_url"], done["status_url"], done["response_url"])
+    assert [http.get(url).status_code for url in urls] == [200] * 3
 
 
 def test_result_is_kept_for_a_while(simulate: Simulate, clock: Clock) -> None:
     calls = simulate(result_retention=1000)
     request_id = calls.run()
-
     assert calls.result(request_id).status_code == 200
     clock.add(1001)
     gone = calls.result(request_id)
     assert (gone.status_code, gone.json()) == (404, {"status": "NOT_FOUND"})
     assert calls.status(request_id)["status"] == "COMPLETED"
-
-
-def test_addresses_of_the_ticket_work(calls: Calls) -> None:
-    ticket = calls.submit().json()
-    assert (ticket["status"], ticket["queue_position"]) == ("IN_QUEUE", 0)
-
-    calls.ended(ticket["request_id"])
-    assert calls.http.get(ticket["status_url"]).status_code == 200
-    assert calls.http.get(ticket["response_url"]).status_code == 200
-    assert calls.http.put(ticket["cancel_url"]).json() == {"status": "ALREADY_COMPLETED"}
 
 
 @pytest.mark.parametrize(
@@ -139,7 +122,6 @@ def test_addresses_of_the_ticket_work(calls: Calls) -> None:
 )
 def test_requests_lie_under_owner_and_app(standing: Calls, application: str, short: str) -> None:
     ticket = standing.submit(application=application).json()
-
     assert f"/{short}/requests/{ticket['request_id']}" in ticket["status_url"]
     for endpoint in (application, short):
         found = standing.http.get(f"{path(ticket['request_id'], endpoint)}/status")
@@ -149,22 +131,17 @@ def test_requests_lie_under_owner_and_app(standing: Calls, application: str, sho
 def test_request_needs_its_name_and_key(standing: Calls) -> None:
     request_id = standing.submitted()
     guess = path("00000000-0000-4000-8000-000000000000")
-    get = standing.http.get
-    unknown = [
-        get(guess),
-        get(f"{guess}/status"),
-        get(f"{guess}/status/stream"),
-        standing.http.put(f"{guess}/cancel"),
-        get(path(request_id, "fal-ai/flux-2-trainer")),
-    ]
-
-    assert [answer.status_code for answer in unknown] == [404] * 5
-    assert all(answer.json() == {"status": "NOT_FOUND"} for answer in unknown)
-    assert get(path(request_id), headers={"Authorization": "Key wrong"}).status_code == 401
+    other = path(request_id, "fal-ai/flux-2-trainer")
+    unknown = [standing.http.get(url) for url in (guess, f"{guess}/status", other)]
+    unknown += [standing.http.get(f"{guess}/status/stream"), standing.http.put(f"{guess}/cancel")]
+    said = {(answer.status_code, answer.text) for answer in unknown}
+    assert said == {(404, unknown[0].text)}
+    assert unknown[0].json() == {"status": "NOT_FOUND"}
+    wrong = standing.http.get(path(request_id), headers={"Authorization": "Key wrong"})
+    assert wrong.status_code == 401
 
 
 def test_unread_stream_ends(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stream of events ends when its reader has gone."""
     looks: list[None] = []
     status_body = QueueApi._status_body
 

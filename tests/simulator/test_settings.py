@@ -51,13 +51,11 @@ PROGRAM = "import typer; from lora_drop.simulator.command import fal_sim; typer.
 def test_impossible_setting_is_refused(setting: str, value: Any, said: str) -> None:
     with pytest.raises(ValueError, match=setting) as refused:
         SimulatorConfig(**{setting: value})
-
     assert str(refused.value).startswith(said)
 
 
 def test_fewer_images_can_be_enough(simulate: Simulate) -> None:
     dataset = data_uri(make_archive(images=0))
-
     assert simulate(min_images=0).trained({"images_data_url": dataset})
 
 
@@ -66,7 +64,6 @@ def test_certificate_names_the_host(simulate: Simulate, host: str) -> None:
     """The simulator listens at the address that it is given, and its certificate says so."""
     calls = simulate(host=host)
     result = calls.trained()
-
     assert result["config_file"]["url"].startswith(f"{calls.sim.base_url}/files/")
     assert calls.sim.access.host == host
 
@@ -93,7 +90,6 @@ def test_certificate_of_an_address(tmp_path: Path, name: str) -> None:
     """The certificate is good for its address and for this machine, and for no other address."""
     context, ca_file = server_context(tmp_path, "172.17.0.1")
     failure = handshake(context, client_context(ca_file), name)
-
     if name == "172.17.0.2":
         assert failure is not None
         assert "not valid for '172.17.0.2'" in failure.verify_message
@@ -103,7 +99,6 @@ def test_certificate_of_an_address(tmp_path: Path, name: str) -> None:
 
 def test_authority_outlives_a_simulator(simulate: Simulate, tmp_path: Path) -> None:
     first, second = simulate(state=tmp_path), simulate(state=tmp_path)
-
     assert first.http.get(f"{second.sim.base_url}/v1/meta").status_code == 200
 
 
@@ -118,7 +113,6 @@ def test_ended_simulator_serves_nothing() -> None:
     with running_simulator(SimulatorConfig(lora_rank=1)) as sim:
         url = f"{sim.base_url}/v1/meta"
         state = sim.ca_file.parent
-
     with pytest.raises(httpx.ConnectError):
         httpx.get(url, verify=False, trust_env=False)  # noqa: S501 -- no server is there
     assert not state.exists()

@@ -46,7 +46,6 @@ def test_success_calls_back_with_the_result(calls: Calls, receiver: Receiver) ->
 def test_failure_calls_back_with_the_error(standing: Calls, receiver: Receiver) -> None:
     request_id = standing.submitted({"images_data_url": "data:,no"}, webhook_url=receiver.url)
     body = json.loads(receiver.next().body)
-
     assert (body["status"], body["error"]) == ("ERROR", "Invalid status code: 422")
     assert body["payload"] == standing.result(request_id).json()
     assert body["payload"]["detail"][0]["type"] == "invalid_archive"
@@ -70,25 +69,32 @@ def test_signing_key_outlives_a_simulator(
 ) -> None:
     state = tmp_path_factory.mktemp("state")
     keys = [simulate(state=state).http.get("/.well-known/jwks.json").json() for _ in range(2)]
-
     assert keys[0] == keys[1]
     assert all((state / name).stat().st_mode & 0o077 == 0 for name in ("webhook.key", "ca.key"))
 
 
+@pytest.mark.parametrize(
+    ("answers", "pauses"),
+    [([500, 404, 429, 201], [0.05, 0.1, 0.2]), ([503] * 32, None)],
+    ids=["until one is taken", "thirty-one times"],
+)
 def test_refused_webhook_is_retried_with_backoff(
-    calls: Calls, receiver: Receiver, fake_sleep: FakeSleeps
+    calls: Calls,
+    receiver: Receiver,
+    fake_sleep: FakeSleeps,
+    answers: list[int],
+    pauses: list[float] | None,
 ) -> None:
-    sleep = fake_sleep("webhooks")
-    receiver.answers = [500, 404, 429, 201]
+    sleep, count = fake_sleep("webhooks"), len(answers)
+    receiver.answers = [*answers]
     calls.submitted(webhook_url=receiver.url)
-    received = [receiver.next() for _ in range(4)]
+    received = [receiver.next() for _ in answers]
 
     assert calls.nothing_more(receiver)
     assert len({call.body for call in received}) == 1
-    rows = attempts(calls, 4)[:4]
-    assert [row["status"] for row in rows] == [500, 404, 429, 201]
-    assert [row["attempt"] for row in rows] == [1, 2, 3, 4]
-    assert [pause for pause in sleep.seconds if pause] == [0.05, 0.1, 0.2]
+    rows = [(row["status"], row["attempt"]) for row in attempts(calls, count)[:count]]
+    assert rows == list(zip(answers, range(1, count + 1), strict=True))
+    assert pauses is None or [pause for pause in sleep.seconds if pause] == pauses
 
 
 @pytest.mark.parametrize("status", [302, 308])
@@ -99,7 +105,6 @@ def test_redirect_is_neither_followed_nor_retried(
     receiver.answers = [status]
     calls.submitted(webhook_url=receiver.url)
     receiver.next()
-
     assert calls.nothing_more(receiver)
     assert attempts(calls, 1)[0]["status"] == status
 
@@ -107,7 +112,6 @@ def test_redirect_is_neither_followed_nor_retried(
 def test_retries_end_with_the_result(
     simulate: Simulate, receiver: Receiver, fake_sleep: FakeSleeps, clock: Clock
 ) -> None:
-    """A webhook that does not arrive is retried until the result expires."""
     sleep = fake_sleep("webhooks")
     calls = simulate(result_retention=1000, webhook_backoff=1, webhook_backoff_cap=4)
     request_id = calls.submitted(webhook_url="http://127.0.0.1:9/hook")
@@ -123,19 +127,6 @@ def test_retries_end_with_the_result(
     assert all(row["status"] is None for row in rows)
     assert rows[0]["error"].startswith("ClientConnectorError")
     assert sleep.seconds[:6] == [0, 1, 2, 4, 4, 4]
-
-
-def test_thirty_one_retries_are_the_end(
-    calls: Calls, receiver: Receiver, fake_sleep: FakeSleeps
-) -> None:
-    fake_sleep("webhooks")
-    receiver.answers = [503] * 32
-    calls.submitted(webhook_url=receiver.url)
-    for _ in range(32):
-        receiver.next()
-
-    assert calls.nothing_more(receiver)
-    assert [row["status"] for row in attempts(calls, 32)[:32]] == [503] * 32
 
 
 def test_slow_answer_is_retried(simulate: Simulate, receiver: Receiver) -> None:
@@ -154,7 +145,6 @@ def test_slow_answer_is_retried(simulate: Simulate, receiver: Receiver) -> None:
 def test_webhook_in_the_body_is_ignored(calls: Calls, receiver: Receiver) -> None:
     """An address that stands among the arguments, a common mistake, is not called."""
     calls.trained({"images_data_url": DATASET, "webhook_url": receiver.url})
-
     assert calls.rows("webhooks") == []
     assert calls.nothing_more(receiver)
 
@@ -172,14 +162,6 @@ def test_cancelled_request_calls_back_if_set(
         body = json.loads(receiver.next().body)
         assert (body["status"], body["request_id"]) == ("ERROR", request_id)
     assert calls.nothing_more(receiver)
-
-
-def test_doubled_webhook_comes_so_often(standing: Calls, receiver: Receiver) -> None:
-    standing.inject("webhook_doubled", copies=3)
-    standing.submitted(webhook_url=receiver.url)
-
-    assert len({receiver.next().body for _ in range(3)}) == 1
-    assert standing.nothing_more(receiver)
 
 
 def test_late_webhook_comes_after_a_while(
@@ -202,40 +184,45 @@ def test_stale_webhook_has_another_time(standing: Calls, receiver: Receiver, age
     before = int(time.time())
     standing.submitted(webhook_url=receiver.url)
     received = receiver.next()
-
     standing.verify(received)
     assert before <= sent_at(received) + age <= time.time()
 
 
-def test_forged_webhook_precedes_true_one(calls: Calls, receiver: Receiver) -> None:
-    calls.inject("webhook_forged")
-    calls.submitted(webhook_url=receiver.url)
-    forged, true = receiver.next(), receiver.next()
-
-    with pytest.raises(BadSignatureError):
-        calls.verify(forged)
-    calls.verify(true)
-    assert forged.body == true.body
-    assert [row["variant"] for row in attempts(calls, 2)] == ["forged", "true"]
-
-
-def test_webhook_of_another_user(standing: Calls, receiver: Receiver) -> None:
-    """The webhook of another user is signed well, and the true one follows."""
-    standing.inject("webhook_foreign_user", user_id="user_mallory")
-    standing.submitted(webhook_url=receiver.url)
-    foreign, true = receiver.next(), receiver.next()
-
-    standing.verify(foreign)
-    assert foreign.headers["x-fal-webhook-user-id"] == "user_mallory"
-    assert true.headers["x-fal-webhook-user-id"] == standing.sim.user_id
-
-
 @pytest.mark.parametrize("fault", ["webhook_forged", "webhook_foreign_user"])
-def test_false_webhook_can_come_alone(standing: Calls, receiver: Receiver, fault: str) -> None:
-    standing.inject(fault, alone=True)
-    standing.submitted(webhook_url=receiver.url)
-    receiver.next()
+def test_false_webhook_precedes_true_one(calls: Calls, receiver: Receiver, fault: str) -> None:
+    """That of another user is signed well."""
+    settings: dict[str, Any] = {"user_id": "user_mallory"} if "user" in fault else {}
+    calls.inject(fault, **settings)
+    calls.submitted(webhook_url=receiver.url)
+    false, true = receiver.next(), receiver.next()
 
+    if fault == "webhook_forged":
+        with pytest.raises(BadSignatureError):
+            calls.verify(false)
+    else:
+        calls.verify(false)
+        assert false.headers["x-fal-webhook-user-id"] == "user_mallory"
+    calls.verify(true)
+    assert true.headers["x-fal-webhook-user-id"] == calls.sim.user_id
+    assert false.body == true.body
+    assert attempts(calls, 2)[1]["variant"] == "true"
+    assert attempts(calls, 2)[0]["variant"] == ("forged" if "forged" in fault else "foreign_user")
+
+
+@pytest.mark.parametrize(
+    ("fault", "settings", "comes"),
+    [
+        ("webhook_doubled", {"copies": 3}, 3),
+        ("webhook_forged", {"alone": True}, 1),
+        ("webhook_foreign_user", {"alone": True}, 1),
+    ],
+)
+def test_webhook_comes_so_often(
+    standing: Calls, receiver: Receiver, fault: str, settings: dict[str, Any], comes: int
+) -> None:
+    standing.inject(fault, **settings)
+    standing.submitted(webhook_url=receiver.url)
+    assert len({receiver.next().body for _ in range(comes)}) == 1
     assert standing.nothing_more(receiver)
 
 
@@ -274,7 +261,6 @@ def test_lost_webhook_can_be_redelivered(
     request_id = calls.submitted(webhook_url=receiver.url)
     [row] = attempts(calls, 1)
     before = receiver.calls.empty()
-
     assert (before, row["variant"], row["status"]) == (True, "lost", None)
     assert calls.sim.redeliver(request_id)["status"] == 200
     assert json.loads(receiver.next().body)["request_id"] == request_id
