@@ -20,7 +20,7 @@ type Samples = Sequence[tuple[float, float]]  # minutes since the beginning, and
 FUNCTIONS = ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Forget")
 RESOURCES: dict[str, dict[str, Any]] = template()["Resources"]
 ALARMS = of_type("AWS::CloudWatch::Alarm")
-HANDLERS = Path(__file__).parents[2] / "functions"
+ROOT = Path(__file__).parents[2]
 PACKAGE = Path(__file__).parents[2] / "shared" / "lora_drop"
 MAILED: dict[str, tuple[str, str, str, Any]] = {
     "AlarmTopic": (
@@ -160,7 +160,6 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "LessThanThreshold": lambda value, threshold: value < threshold,
 }
 HOURS = 3
-AN_HOUR = 60.0  # minutes, for which fal keeps a result
 
 
 def every(minutes: float, *values: float) -> Samples:
@@ -204,31 +203,12 @@ ONCE, NEVER = every(1000, 1), every(1, 0)
 CASES: dict[str, tuple[Any, ...]] = {
     **_for(["InboxDeadLetters", "ResultsDeadLetters"], every(1, 0, 0, 1), NEVER, 10),
     **_for(["SubmissionInDoubt", "JobOverdue"], every(5, 0, 1), every(5, 0), 15),
-    **_for(["JobHeld"], every(5, 1, 0, 1, 1), every(5, 0), 15),
     **_for(["RoundsFailing"], every(5, 1), [(0, 1), (5, 1)], 30),
     **_for(["RoundsMissing"], [(1, 0)], every(10, 0), 45),
-    # Lambda gives a message back after 30 minutes to submit, after 18 to store.
-    **_for(["SubmitFailing", "DatasetsFailing"], every(30, 1), ONCE, AN_HOUR),
-    **_for(["StoreFailing", "ResultsFailing"], every(18, 1), ONCE, AN_HOUR - 15),
-    **_for(["WebhookFailing", "JobsApiFailing"], every(2, 1), ONCE, 15),
-    **_for(["ForgetFailing"], every(15, 1), ONCE, AN_HOUR),
-    **_for([f"{name}Throttled" for name in FUNCTIONS], every(1, 7), ONCE, 15),
+    **_for(["WebhookFailing"], every(2, 1), ONCE, 15),
     **_for(["BudgetNearlySpent"], every(5, 80), every(5, 79.9), 15),
-    **_for(["DeliveriesRefused"], every(10, 1), every(20, 1), AN_HOUR),
-    **_for(["JobTooOld"], every(5, 86_400), every(5, 86_399), 15),
-    **_for(["EventsUntold"], every(5, 3), [(0, 3), (5, 3)], 30),
     **_for(["ErasureOpen"], every(15, 86_400), every(15, 86_399), 15),
 }
-
-
-def test_held_job_rings_once() -> None:
-    """A job that is tried once more each hour, and is not held for a moment, rings its alarm once."""
-    alarm, vain = ALARMS["JobHeldAlarm"], [*[(at * 5.0, 1.0) for at in range(11)], (55.0, 0.0)]
-    hours = [(60.0 * hour + at, value) for hour in range(HOURS) for at, value in vain]
-    period = alarm["Period"] / 60
-    ends = range(int(HOURS * 60 // period))
-
-    assert all(_breaches(alarm, _within(hours, at * period, period)) for at in ends)
 
 
 def test_every_alarm_has_a_case() -> None:
@@ -251,30 +231,9 @@ def test_alarm_ignores_less(name: str) -> None:
         assert rings_at(ALARMS[name], []) is None
 
 
-def watched(metric: str) -> set[str]:
-    """The functions that an alarm watches by this metric of Lambda's."""
-    return {
-        alarm["Dimensions"][0]["Value"]["Ref"]
-        for alarm in ALARMS.values()
-        if (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", metric)
-    }
-
-
-@pytest.mark.parametrize("metric", ["Errors", "Throttles"])
-def test_each_function_has_its_alarms(metric: str) -> None:
-    assert watched(metric) == {f"{name}Function" for name in FUNCTIONS}
-
-
-@pytest.mark.parametrize(
-    "metric",
-    [
-        *(Metric.SUBMISSIONS_IN_DOUBT, Metric.JOBS_OVERDUE, Metric.JOBS_HELD, Metric.JOBS_OPEN),
-        *(Metric.OLDEST_JOB_SECONDS, Metric.BUDGET_PERCENT, Metric.DELIVERY_REFUSED),
-        *(Metric.EVENTS_UNTOLD, Metric.OLDEST_ERASURE_SECONDS),
-    ],
-)
-def test_metric_has_one_alarm(metric: Metric) -> None:
-    assert len([each for each in ALARMS.values() if each["MetricName"] == metric]) == 1
+def test_one_alarm_for_each_trouble() -> None:
+    watched = [(each["MetricName"], repr(each["Dimensions"])) for each in ALARMS.values()]
+    assert len(watched) == len(set(watched)) == 9
 
 
 def test_stacks_are_counted_apart() -> None:
