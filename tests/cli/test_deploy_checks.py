@@ -66,8 +66,10 @@ def test_failed_stack_is_explained_and_removed(formation: Formation) -> None:
     said: list[str] = []
     remove_failed(TARGET, "ROLLBACK_COMPLETE", agreed=lambda _: True, say=said.append)
     assert said == [
-        ("The first deployment of lora-drop-dev failed (ROLLBACK_COMPLETE). "
-         "DatasetsBucket: lora-drop-dev-datasets already exists"),
+        (
+            "The first deployment of lora-drop-dev failed (ROLLBACK_COMPLETE). "
+            "DatasetsBucket: lora-drop-dev-datasets already exists"
+        ),
         "lora-drop-dev is deleted.",
     ]
     assert formation.deleted == ["lora-drop-dev"]

@@ -8,7 +8,7 @@ import pytest
 from httpx import HTTPStatusError
 
 from lora_drop.simulator.errors import DOCUMENTED
-from lora_drop.simulator.faults import FORMS, TABLE, BadFault, FaultKind, Faults, Place
+from lora_drop.simulator.faults import FORMS, TABLE, FaultKind, Faults, InvalidFaultError, Place
 from tests.simulator.conftest import FakeSleeps
 from tests.simulator.fal_calls import Calls, Receiver, path, until
 from tests.support.builders import APPLICATION

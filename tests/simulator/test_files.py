@@ -59,7 +59,7 @@ def test_other_range_gives_no_part(standing: Calls, header: str, status: int) ->
 @pytest.mark.parametrize("header", ["bytes=0-", "bytes=-1"])
 def test_empty_file_has_no_ranges(header: str) -> None:
     assert read_range(None, 0) is None
-    with pytest.raises(Unsatisfiable):
+    with pytest.raises(UnsatisfiableRangeError):
         read_range(header, 0)
 
 

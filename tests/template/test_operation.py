@@ -21,7 +21,6 @@ FUNCTIONS = ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Forget")
 RESOURCES: dict[str, dict[str, Any]] = template()["Resources"]
 ALARMS = of_type("AWS::CloudWatch::Alarm")
 ROOT = Path(__file__).parents[2]
-PACKAGE = Path(__file__).parents[2] / "shared" / "lora_drop"
 MAILED: dict[str, tuple[str, str, str, Any]] = {
     "AlarmTopic": (
         *("AlarmsAreMailed", "AlarmEmail", "cloudwatch.amazonaws.com"),
@@ -133,7 +132,10 @@ def test_erasure_outwaits_every_function(patience: timedelta) -> None:
 
 
 def test_every_metric_is_counted() -> None:
-    modules = [*HANDLERS.glob("*/handler.py"), *PACKAGE.glob("*.py")]
+    modules = [
+        *(ROOT / "functions").glob("*/handler.py"),
+        *(ROOT / "shared/lora_drop").glob("*.py"),
+    ]
     code = "\n".join(path.read_text() for path in modules)
 
     assert {f"Metric.{name}" for name in Metric.__members__} == set(

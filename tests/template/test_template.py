@@ -88,21 +88,6 @@ def test_late_jobs_precede_fal_expiry() -> None:
     assert late["Default"] <= late["MaxValue"] <= 3600 / 2
 
 
-@pytest.mark.promise("nothing leaks")
-def test_only_the_webhook_is_open() -> None:
-    """Only the webhook can be called without AWS credentials."""
-    api = of_type("AWS::Serverless::Api")["Api"]
-    routes = {
-        event["Properties"]["Path"]: event["Properties"].get("Auth")
-        for function in of_type(FUNCTION).values()
-        for event in function.get("Events", {}).values()
-        if event["Type"] == "Api"
-    }
-
-    assert api["Auth"]["DefaultAuthorizer"] == "AWS_IAM"
-    assert [path for path, auth in routes.items() if auth] == ["/webhooks/fal/{job_id}/{token}"]
-
-
 def test_parameters_are_used_and_explained() -> None:
     used = json.dumps([template()[part] for part in ("Conditions", "Globals", "Resources")])
     for name, parameter in template()["Parameters"].items():

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from lora_drop import messages
-from lora_drop.jobs.errors import BadQuery, InvalidWebhookError
+from lora_drop.jobs.errors import InvalidQueryError, InvalidWebhookError
 from lora_drop.jobs.job import DatasetVersion
 from lora_drop.jobs.status import Status
 from lora_drop.settings import (
@@ -164,7 +164,7 @@ def test_query_comes_as_text(said: dict[str, str], query: messages.JobsQuery) ->
     [{"status": "held"}, {"status": ""}, {"limit": "0"}, {"limit": "101"}, {"limit": "ten"}],
 )
 def test_malformed_query_is_refused(query: dict[str, str]) -> None:
-    with pytest.raises(BadQuery, match=next(iter(query))):
+    with pytest.raises(InvalidQueryError, match=next(iter(query))):
         messages.JobsQuery.parse(query)
 
 
@@ -181,7 +181,7 @@ def test_retry_resumes_only_on_request(body: str | None, *, resume: bool) -> Non
 
 @pytest.mark.parametrize("body", ["{", "[]", "null", '"true"', '{"resum": true}', '{"resume": 7}'])
 def test_malformed_retry_shows_the_form(body: str) -> None:
-    with pytest.raises(BadQuery, match=r'\{"resume": true\}'):
+    with pytest.raises(InvalidQueryError, match=r'\{"resume": true\}'):
         messages.RetryRequest.parse(body)
 
 

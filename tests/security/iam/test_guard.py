@@ -106,7 +106,7 @@ def test_presigned_url_needs_its_signers_right(harness: Harness) -> None:
 def test_lambda_acts_within_the_role(harness: Harness) -> None:
     harness.environment.add_job(make_job(Status.TRAINING))
     without(harness, JOBS, "logs:PutLogEvents")
-    with pytest.raises(Refused, match="PutLogEvents"):
+    with pytest.raises(CallRefusedError, match="PutLogEvents"):
         harness.asked("GET", "/jobs")
 
 
