@@ -18,9 +18,8 @@ from lora_drop.services import dispatch
 from lora_drop.services.deduplication import Deduplication
 from lora_drop.services.dispatch import Dispatcher
 from tests.resilience.model.answers import ANSWERS, Answers, Possible
-from tests.resilience.model.bounds import Fault
 from tests.resilience.model.replay import Effect
-from tests.resilience.model.world import World
+from tests.resilience.model.world import Fault, World
 from tests.support.memory_jobs import MemoryJobs
 
 type Off = Callable[[], AbstractContextManager[object]]
@@ -39,6 +38,10 @@ def combined(*patches: Context) -> Iterator[None]:
         yield
 
 
+def replaced(owner: object, name: str, by: object) -> Off:
+    return lambda: patch.object(owner, name, by)
+
+
 # The jobs table
 
 
@@ -54,7 +57,6 @@ def _without_condition(actions: str) -> Context:
 
 
 def add_overwrites() -> Context:
-    """A new job is written although a row of its id exists."""
     return _without_condition("add_actions")
 
 
@@ -70,7 +72,6 @@ def replace_overwrites() -> Context:
 
 
 def no_slot_limit() -> Context:
-    """As many jobs as there are train at fal."""
     real, check = dynamodb_writes._slot, MemoryJobs._check
 
     def unlimited(self: MemoryJobs, before: Job, after: Job, limits: Limits) -> None:
@@ -83,7 +84,6 @@ def no_slot_limit() -> Context:
 
 
 def slot_kept() -> Context:
-    """A job never gives back its slot."""
     real = dynamodb_writes._slot
 
     def slot(before: Job, after: Job, limits: Any) -> Sequence[Action]:
@@ -93,7 +93,6 @@ def slot_kept() -> Context:
 
 
 def money_kept() -> Context:
-    """The reservation stays when nothing is paid after all."""
     real = dynamodb_writes._money
 
     def money(before: Job, after: Job, limits: Any) -> Sequence[Action]:
@@ -102,13 +101,10 @@ def money_kept() -> Context:
     return patch.object(dynamodb_writes, "_money", money)
 
 
-def no_budget() -> Context:
-    """A month has no limit of costs."""
-    return patch.object(dynamodb_writes, "_room", lambda *_: None)
+no_budget = replaced(dynamodb_writes, "_room", lambda *_: None)
 
 
 def unclaimed() -> Context:
-    """No row says which job has a content."""
     return combined(
         patch.object(dynamodb_writes, "_claimed", lambda *_: []),
         patch.object(MemoryJobs, "_claim", nothing),
@@ -143,19 +139,9 @@ def settled(meant: Status, *, to: Status) -> Off:
     return lambda: patch.object(Dispatcher, "_settle", settle)
 
 
-def pays_for_what_came() -> Context:
-    """A superseded job is not looked up, and may have its result by now."""
-    return patch.object(Deduplication, "superseded_jobs", lambda *_: [])
-
-
-def looked_before() -> Context:
-    """A superseded job is read before the intent, and not checked in its transaction."""
-    return patch.object(dynamodb, "checks", lambda _: [])
-
-
-def settles_any_intent() -> Context:
-    """A submitter writes its outcome over a later intent."""
-    return patch.object(dispatch, "_still_open", lambda *_: True)
+pays_for_what_came = replaced(Deduplication, "superseded_jobs", lambda *_: [])
+looked_before = replaced(dynamodb, "checks", lambda _: [])
+settles_any_intent = replaced(dispatch, "_still_open", lambda *_: True)
 
 
 def posts_again() -> Context:

@@ -20,24 +20,20 @@ from lora_drop.services.store import ResultStorer
 from lora_drop.services.sweep import Sweep, SweepResult
 from lora_drop.services.waiting_queue import WaitingQueue
 from lora_drop.services.webhook import WebhookHandler
-from tests.resilience.guards_off import Context, Off, combined, nothing
+from tests.resilience.guards_off import Context, Off, combined, nothing, replaced
 from tests.resilience.model import moves
-from tests.resilience.model.bounds import Role
 from tests.resilience.model.moves import acknowledged
 from tests.resilience.model.replay import Outcome
+from tests.resilience.model.world import Role
 from tests.support.builders import NOW
 
 # What fal reports
 
 
-def any_token() -> Context:
-    """The webhook accepts any token of a job's address."""
-    return patch.object(webhook, "token_matches", lambda *_: True)
+any_token = replaced(webhook, "token_matches", lambda *_: True)
 
 
 def any_signature() -> Context:
-    """The webhook accepts any signature."""
-
     def verified(_: WebhookHandler, headers: Any, body: bytes) -> WebhookDelivery:
         return WebhookDelivery(headers.request_id, headers.user_id, NOW, body)
 
@@ -70,7 +66,6 @@ def any_request() -> Context:
 
 
 def ended_moves() -> Context:
-    """A status moves a job that has ended."""
     to = frozenset({Status.STORING, Status.FAILED, Status.CANCELLED})
     table = {each: to if each.terminal else moves for each, moves in TRANSITIONS.items()}
     return combined(
@@ -81,19 +76,14 @@ def ended_moves() -> Context:
 
 
 def moves_anyhow() -> Context:
-    """A status moves the job whether or not that is a transition."""
     anywhere = {each: frozenset(Status) for each in Status}
     return patch.object(fal_updates, "TRANSITIONS", anywhere)
 
 
-def given_up_for_good() -> Context:
-    """A job that was given up takes no result any more."""
-    return patch.object(fal_updates, "comes_after_all", lambda *_: False)
+given_up_for_good = replaced(fal_updates, "comes_after_all", lambda *_: False)
 
 
 def denied_once() -> Context:
-    """A request that fal does not know is given up at once."""
-
     def denied(self: FalUpdateHandler, job: Job) -> Job:
         return job.move(Status.EXPIRED, now=self.record.clock(), problems=(GONE,))
 
@@ -101,7 +91,6 @@ def denied_once() -> Context:
 
 
 def result_denied_once() -> Context:
-    """A result that fal does not have is given up at once."""
     real = JobLease.give_back
 
     def given_back(self: JobLease, problem: Any = None, **more: Any) -> Job:
@@ -132,13 +121,10 @@ def _receiving(**ports: Any) -> Context:
 
 
 def not_handed_over() -> Context:
-    """A result that is there is not handed to the store worker."""
     return _receiving(handover=SimpleNamespace(hand_over=nothing))
 
 
 def always_200() -> Context:
-    """The webhook answers 200 although nothing was written."""
-
     def done(role: Role, outcome: Outcome) -> bool:
         return role is Role.WEBHOOK or acknowledged(role, outcome)
 
@@ -185,21 +171,17 @@ def any_evidence() -> Context:
     return patch.object(Reconciler, "_look_for_evidence", look)
 
 
-def wakes_none() -> Context:
-    """The waiting queue wakes no job at all."""
-    return patch.object(WaitingQueue, "wake_next", nothing)
+wakes_none = replaced(WaitingQueue, "wake_next", nothing)
 
 
 _SILENT: Any = SimpleNamespace(wake_next=nothing)
 
 
 def slot_wakes_none() -> Context:
-    """A slot that is given back wakes no job."""
     return _receiving(waiting_queue=_SILENT)
 
 
 def round_wakes_none() -> Context:
-    """A round of the reconciler wakes no job."""
     real = Reconciler.reconcile
 
     def reconcile(self: Reconciler) -> object:
@@ -209,7 +191,6 @@ def round_wakes_none() -> Context:
 
 
 def not_swept(part: str) -> Off:
-    """Leave out one part of the sweep."""
     return lambda: patch.object(Sweep, part, lambda *_: SweepResult())
 
 
@@ -217,8 +198,6 @@ def not_swept(part: str) -> Off:
 
 
 def succeeds_first() -> Context:
-    """The job ends before its files are copied."""
-
     def end(self: ResultStorer, job_lease: JobLease) -> Job:
         job = job_lease.end(Status.SUCCEEDED)
         self._store(job_lease)
@@ -228,7 +207,6 @@ def succeeds_first() -> Context:
 
 
 def leases_for_ever() -> Context:
-    """A worker that has died keeps its job."""
     real = JobLease.take.__func__  # type: ignore[attr-defined]  # a classmethod has it
 
     def take(

@@ -12,13 +12,11 @@ from lora_drop.jobs.status import Status
 from tests.resilience import guards_off as off
 from tests.resilience import guards_off_later as later
 from tests.resilience.guards_off import Off
-from tests.resilience.model.bounds import Bounds, Decision, Fault
+from tests.resilience.model.world import Bounds, Decision, Fault
 
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """A guard by what it holds, how to take it off, and the engines that notice."""
-
     name: str
     off: Off
     model: Bounds | None = None  # within which the model checker finds a violation
@@ -26,7 +24,6 @@ class Mutation:
 
 
 def few(*kinds: Fault, **changes: Any) -> Bounds:
-    """Return bounds in which one of these faults happens, and little else."""
     given = {"faults": 1 if kinds else 0, "kinds": frozenset(kinds)}
     return Bounds("few", **{**given, **changes})
 

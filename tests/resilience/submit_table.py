@@ -11,8 +11,6 @@ from tests.support.fal_answers import Body, Fault, Place
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One outcome: how many POSTs fal sees of one attempt, and the status it has to lead to."""
-
     name: str
     fault: Fault
     leads_to: Status
@@ -20,7 +18,6 @@ class Row:
 
     @property
     def title(self) -> str:
-        """The name, and whether it is paid where that does not follow from the name."""
         return f"{self.name} [{'paid' if self.fault.accepted else 'not paid'}]"
 
 

@@ -21,10 +21,16 @@ from itertools import groupby
 
 import httpx
 
-from tests.resilience.comparison.accidents import AFTER_IT, AROUND_THE_POST, Accident
+from tests.resilience.comparison.accidents import (
+    AFTER_IT,
+    AROUND_THE_POST,
+    Accident,
+    Bare,
+    Pipeline,
+    Sender,
+)
 from tests.resilience.comparison.naive_pipeline import Naive, surroundings
 from tests.resilience.comparison.our_pipeline import Ours
-from tests.resilience.comparison.pipelines import Bare, Pipeline, Sender
 from tests.resilience.submit_table import ROWS, Row
 from tests.support.aws import moto
 from tests.support.fal_answers import GOOD
@@ -92,7 +98,6 @@ OF_ACCIDENTS: Counts = {
 
 
 def report(measured: Iterable[Measured]) -> str:
-    """Four tables: the outcomes of the POST and their sums, the accidents and theirs."""
     every = list(measured)
     outcomes = [each for each in every if each.kept is None]
     accidents = [each for each in every if each.kept is not None]
@@ -160,8 +165,6 @@ PATIENT, IMPATIENT = 0.3, 0.05
 
 @dataclass(frozen=True)
 class Bench:
-    """Three pipelines in front of one fal."""
-
     fal: FaultyFal
     senders: Sequence[Sender]
     pipelines: Sequence[Pipeline]
@@ -209,7 +212,6 @@ class Bench:
 
 @contextmanager
 def bench() -> Iterator[Bench]:
-    """Everything there is, until the block ends."""
     with moto() as aws, surroundings(), faulty_fal() as fal:
         naive, ours = Naive(aws), Ours()
         yield Bench(fal, senders=(Bare(), naive, ours), pipelines=(naive, ours))

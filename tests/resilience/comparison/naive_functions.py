@@ -59,11 +59,7 @@ def start_training(dataset: dict[str, str]) -> dict[str, str]:
         webhook_url=os.environ["WEBHOOK_URL"],
     )
     jobs.put_item(
-        Item={
-            "request_id": request.request_id,
-            "dataset": dataset["key"],
-            "status": "SUBMITTED",
-        }
+        Item={"request_id": request.request_id, "dataset": dataset["key"], "status": "SUBMITTED"}
     )
     return {"request_id": request.request_id}
 

@@ -16,7 +16,7 @@ from aws_lambda_powertools.utilities.idempotency.persistence import base, datare
 from botocore.exceptions import ClientError
 
 from lora_drop.jobs.job import DatasetVersion
-from tests.resilience.comparison.pipelines import WEBHOOK_URL, Ending, Killed, client
+from tests.resilience.comparison.accidents import WEBHOOK_URL, Ending, Killed, client
 from tests.support.aws import Aws
 from tests.support.builders import APPLICATION, make_archive, s3_event
 from tests.support.fal_answers import Post
@@ -35,8 +35,6 @@ ASYNCHRONOUS = (timedelta(), timedelta(minutes=1), timedelta(minutes=2))
 
 
 class _Later(datetime):
-    """The time as Powertools sees it."""
-
     offset: ClassVar[timedelta] = timedelta()
 
     @classmethod
@@ -46,8 +44,6 @@ class _Later(datetime):
 
 @dataclass(frozen=True)
 class _Context:
-    """What Powertools asks of Lambda's context."""
-
     remaining: timedelta
 
     def get_remaining_time_in_millis(self) -> int:
@@ -161,7 +157,6 @@ class Naive:
 
 @contextmanager
 def surroundings() -> Iterator[None]:
-    """The functions' environment, a clock of ours for Powertools, and no pause between retries."""
     clock = SimpleNamespace(datetime=_Later, date=date, time=time, timedelta=timedelta)
     with ExitStack() as stack:
         stack.enter_context(patch.dict(os.environ, ENVIRONMENT))

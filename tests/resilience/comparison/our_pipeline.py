@@ -19,7 +19,7 @@ from lora_drop.fal.trainers.trainer import Price
 from lora_drop.jobs.artifacts import WEIGHTS
 from lora_drop.jobs.errors import LoraDropError
 from lora_drop.jobs.status import Status
-from tests.resilience.comparison.pipelines import Ending, Killed, raising, right_after
+from tests.resilience.comparison.accidents import Ending, Killed, raising, right_after
 from tests.support.builders import KEY, signed
 from tests.support.fal_answers import API, CDN, Post
 from tests.support.fal_keys import FixedKey

@@ -8,14 +8,12 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 from lora_drop.jobs.status import Status
 from tests.resilience.faults import functions
 from tests.resilience.faults.cloud import on_moto
 from tests.resilience.faults.crash import Report, every_pair, every_single, some_triples
-from tests.resilience.faults.decisions import Made, shrunk
-from tests.resilience.faults.faults import Tally
+from tests.resilience.faults.faults import Made, Tally, shrunk
 from tests.resilience.faults.report import Result, render
 from tests.resilience.faults.scenarios import SCENARIOS
 from tests.resilience.faults.schedule import Outcome, by_decisions, by_seed, same_kind, save
@@ -27,8 +25,6 @@ SAVED = 3  # of the schedules that broke a promise, made small
 
 @dataclass(frozen=True)
 class Options:
-    """What a run is asked for."""
-
     seeds: int
     seed: int
 
@@ -81,13 +77,11 @@ def schedules(options: Options) -> Result:
 
 
 def _smallest(outcome: Outcome) -> Made:
-    """Return as few decisions as break the same promise."""
     same = same_kind(outcome.wrong)
     return shrunk(outcome.made, lambda made: same(by_decisions(made)))
 
 
 def model(_: Options) -> Result:
-    """The model of the jobs in which every state is visited."""
     return _module("model", "tests.resilience.model")
 
 
@@ -98,8 +92,6 @@ def stack(_: Options) -> Result:
 
 def _module(part: str, name: str) -> Result:
     """A part that is a program of its own: it says its figures, and exits with 1 if broken."""
-    if not _runnable(name):
-        return Result(part, {"skipped": f"there is no {name}"})
     done = subprocess.run(  # noqa: S603  # this very Python, and a module of ours
         [sys.executable, "-m", name], capture_output=True, text=True, check=False
     )
@@ -107,17 +99,8 @@ def _module(part: str, name: str) -> Result:
     failed = [*said, *done.stderr.strip().splitlines()][-LAST:]
     broken = [f"python -m {name} exited with {done.returncode}", *failed]
     return Result(
-        part,
-        {"said": said[-1] if said else ""},
-        broken if done.returncode else [],
-        lines=said[:-1],
+        part, {"said": said[-1] if said else ""}, broken if done.returncode else [], lines=said[:-1]
     )
-
-
-def _runnable(name: str) -> bool:
-    found = find_spec(name)
-    package = found is not None and found.submodule_search_locations is not None
-    return found is not None and (not package or find_spec(f"{name}.__main__") is not None)
 
 
 type Part = Callable[[Options], Result]
@@ -131,7 +114,6 @@ PARTS: Mapping[str, Part] = {
 
 
 def run(name: str, options: Options) -> Result:
-    """One part, timed."""
     began = time.monotonic()
     with functions.quietly():
         result = PARTS[name](options)

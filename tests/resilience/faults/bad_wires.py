@@ -19,17 +19,8 @@ from lora_drop.local.processes import free_port
 from lora_drop.local.wire_faults import WireFault, WireFaults
 from lora_drop.simulator.config import SimulatorConfig
 from lora_drop.simulator.running import ControlClient, running_simulator
+from tests.resilience.faults import quiescence
 from tests.resilience.faults.deployed import Deployed, deployed
-from tests.resilience.faults.quiescence import (
-    HEAD,
-    Row,
-    Waiter,
-    accepted_posts,
-    all_ended,
-    broken_promises,
-    rows,
-    text_of,
-)
 from tests.resilience.faults.report import finish, table
 from tests.resilience.faults.wire_rules import FAL, OUTAGE, wire_faults
 
@@ -62,8 +53,8 @@ class Report:
     violations: tuple[str, ...]
 
     @property
-    def rows(self) -> list[Row]:
-        return rows(self.struck, len(self.violations))
+    def rows(self) -> list[quiescence.Row]:
+        return quiescence.rows(self.struck, len(self.violations))
 
 
 class WireFaultControl:
@@ -98,8 +89,6 @@ class WireFaultControl:
 
 
 class Person:
-    """A person who does what an ERROR.txt or an alarm asks for."""
-
     def __init__(self, stack: Deployed) -> None:
         self._stack = stack
         self._client = stack.person()
@@ -108,18 +97,17 @@ class Person:
         self.unwarned: list[str] = []
 
     def act(self, jobs: Iterable[Job]) -> None:
-        """Send dead letters back, and settle what waits for a person."""
         self.redriven.update(self._client.redrive())
         for job in jobs:
             if job.status not in (Status.HELD, Status.SUBMIT_UNKNOWN):
                 continue
-            if text_of(self._stack, job, ERROR_FILE) is None:
+            if quiescence.text_of(self._stack, job, ERROR_FILE) is None:
                 self.unwarned.append(f"{job.job_id} is {job.status}, and ERROR.txt is missing")
             if job.status is Status.HELD:
                 self._client.approve(job.job_id)
             else:
                 # As fal's dashboard shows it.
-                posts = accepted_posts(self._stack.fal.ledger(), job)
+                posts = quiescence.accepted_posts(self._stack.fal.ledger(), job)
                 live = [each for each in posts if each not in job.earlier_requests]
                 self._client.resolve(job.job_id, request_id=live[0] if live else None)
             self.settled.append(f"{job.job_id} was {job.status}")
@@ -154,7 +142,7 @@ def run(wires: Wires) -> Report:
 def _measure(wires: Wires, stack: Deployed, proxy: WireFaults) -> Report:
     began = time.monotonic()
     control, person = WireFaultControl(stack.fal, proxy), Person(stack)
-    waiter = Waiter(stack, every=ROUND_EVERY, hurry=DYING)
+    waiter = quiescence.Waiter(stack, every=ROUND_EVERY, hurry=DYING)
     control.outage()
     job_ids = stack.drop([f"wire/dead-{number}" for number in range(FIRST)])
     waiter.wait(job_ids, limit=wires.storm, stop=lambda _: any(stack.dead_letters().values()))
@@ -176,13 +164,13 @@ def _measure(wires: Wires, stack: Deployed, proxy: WireFaults) -> Report:
         violations=(
             *person.unwarned,
             *_wrong(stack, waiter, wires),
-            *broken_promises(stack, job_ids),
+            *quiescence.broken_promises(stack, job_ids),
         ),
     )
 
 
 def _come_to_rest(
-    waiter: Waiter, person: Person, job_ids: Collection[str], *, limit: float
+    waiter: quiescence.Waiter, person: Person, job_ids: Collection[str], *, limit: float
 ) -> None:
     end = time.monotonic() + limit
     while (left := end - time.monotonic()) > 0:
@@ -190,11 +178,11 @@ def _come_to_rest(
 
         def settled(jobs: dict[str, Job], since: int = rounds) -> bool:
             # Two whole rounds: what the stack can do by itself is done by then.
-            return waiter.rounds > since + 2 or all_ended(jobs, job_ids)
+            return waiter.rounds > since + 2 or quiescence.all_ended(jobs, job_ids)
 
         jobs = waiter.wait(job_ids, limit=left, stop=settled)
         person.act(jobs.values())
-        if all_ended(jobs, job_ids) and not any(waiter.stack.dead_letters().values()):
+        if quiescence.all_ended(jobs, job_ids) and not any(waiter.stack.dead_letters().values()):
             return
 
 
@@ -206,8 +194,7 @@ def _stand_still(jobs: Mapping[str, Job], job_ids: Collection[str]) -> bool:
     )
 
 
-def _wrong(stack: Deployed, waiter: Waiter, wires: Wires) -> list[str]:
-    """The promises of this run alone."""
+def _wrong(stack: Deployed, waiter: quiescence.Waiter, wires: Wires) -> list[str]:
     found = [
         f"{count} dead letters of {name}" for name, count in stack.dead_letters().items() if count
     ]
@@ -224,7 +211,6 @@ def _wrong(stack: Deployed, waiter: Waiter, wires: Wires) -> list[str]:
 
 
 def main() -> None:
-    """One line for each figure, for each kind of fault, and for each promise that was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.resilience.faults.bad_wires")
     given = Wires()
     parser.add_argument("--jobs", type=int, default=given.jobs)
@@ -233,7 +219,7 @@ def main() -> None:
     report = run(Wires(**vars(parser.parse_args())))
     names = ("seconds", "calls", "rounds", "states", "redriven", "settled")
     shown = {name: getattr(report, name) for name in names}
-    finish(shown, table(HEAD, report.rows), report.violations)
+    finish(shown, table(quiescence.HEAD, report.rows), report.violations)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,6 @@ def at_work(pid: int) -> bool:
 
 
 def speaks_to(pid: int, port: int) -> bool:
-    """Whether the process has a connection to that port."""
     wanted = f":{port:04X}"
     rows = (line.split() for line in (PROC / "net" / "tcp").read_text().splitlines()[1:])
     theirs = {f"socket:[{row[9]}]" for row in rows if row[2].endswith(wanted)}
@@ -169,7 +168,6 @@ class Figures:
 
 
 def run(burst: Burst) -> Figures:
-    """Bring a stack up, drop the datasets, wait, and look whether every promise was kept."""
     parameters = {
         "MaxInFlight": str(burst.in_flight),
         "MonthlyBudgetUsd": "100000",
@@ -231,7 +229,6 @@ def _measure(burst: Burst, stack: Deployed) -> Figures:
 
 
 def _wrong(burst: Burst, jobs: Mapping[str, Job], figures: Mapping[str, Any]) -> list[str]:
-    """The promises of this run alone."""
     found = [
         f"{figures[name]} {name} of {burst.jobs}"
         for name in ("paid", "succeeded")
@@ -254,7 +251,6 @@ def _wrong(burst: Burst, jobs: Mapping[str, Job], figures: Mapping[str, Any]) ->
 
 
 def main() -> None:
-    """One line for each figure, and for each promise that was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.resilience.faults.burst")
     given = Burst()
     parser.add_argument("--jobs", type=int, default=given.jobs)

@@ -51,7 +51,6 @@ class MotoHarness(Harness):
         super().__init__(interceptor, clock=ManualClock(datetime.now(UTC).replace(microsecond=0)))
 
     def furnish(self) -> None:
-        """Put the functions' environment in, as the template describes it."""
         self.environment = LambdaEnvironment(self.aws, Internet(), self.clock, cast("Any", None))
         self.wire = FalHttp(self.fal)
         self.fal.on_accept = self._accepted
@@ -60,7 +59,6 @@ class MotoHarness(Harness):
         self.heard = MemoryEvents()
 
     def call(self, service: str, operation: str, call: Callable[[], Any]) -> Any:
-        """A call to AWS, which is an effect when a function makes it."""
         if not self.inside:
             return call()
         return self.interceptor.act(Effect(service, operation), call)
@@ -101,7 +99,6 @@ class MotoHarness(Harness):
                 self.rows[job.job_id] = job
 
     def trouble(self, effect: Effect, *, after: bool) -> BaseException:
-        """Return the error that the libraries raise."""
         if effect.port == "fal":
             return httpx.ReadTimeout("on purpose")
         if after:
@@ -130,7 +127,6 @@ class MotoHarness(Harness):
         return [job_id_for(each.bucket, each.key, each.version_id) for each in self.dropped]
 
     def settle(self) -> None:
-        """Look at what lies in the models bucket, and what was left unfinished there."""
         s3 = self.aws.s3
         for item in s3.list_objects_v2(Bucket="models").get("Contents", []):
             got = s3.get_object(Bucket="models", Key=item["Key"])

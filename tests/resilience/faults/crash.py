@@ -19,8 +19,6 @@ LONGEST = timedelta(hours=6)
 
 @dataclass(frozen=True, order=True)
 class Interruption:
-    """A process that dies or a call that fails, before or after the n-th effect."""
-
     at: int
     after: bool = False
     fails: bool = False
@@ -32,8 +30,6 @@ class Interruption:
 
 @dataclass
 class CrashInjector:
-    """An interceptor that counts the effects and interrupts some."""
-
     interruptions: tuple[Interruption, ...] = ()
     seen: list[tuple[Effect, int]] = field(default_factory=list)
     harness: Harness | None = None
@@ -98,14 +94,12 @@ class ScenarioRun:
 
 @contextmanager
 def in_memory(interceptor: CrashInjector) -> Iterator[Harness]:
-    """The harness over the in-memory stores."""
     yield Harness(interceptor)
 
 
 def run_scenario(
     *interruptions: Interruption, scenario: Scenario = HAPPY, on: Backend = in_memory
 ) -> ScenarioRun:
-    """Run a scenario from the drop to its rest, with these interruptions."""
     injector = CrashInjector(interruptions)
     with on(injector) as harness:
         injector.harness, harness.failing = (
@@ -172,7 +166,6 @@ class Report:
 
 
 def every_single(report: Report, scenario: Scenario = HAPPY, on: Backend = in_memory) -> None:
-    """A run for each side of each effect."""
     whole = report.add(run_scenario(scenario=scenario, on=on))
     report.effects += len(whole.effects)
     for interruption in singles(len(whole.effects)):
@@ -190,7 +183,6 @@ def every_pair(report: Report, scenario: Scenario = HAPPY) -> None:
 
 
 def some_triples(report: Report, number: int, seed: int) -> None:
-    """Run scenarios with three interruptions each, drawn."""
     chance, whole = random.Random(seed), run_scenario()  # noqa: S311  # to be repeated, not to be secret
     for _ in range(number):
         run = whole

@@ -33,8 +33,6 @@ QUEUES = ("Inbox", "Results")
 
 @dataclass
 class Deployed:
-    """A stack that is up, and the fal it trains at."""
-
     local: LocalStack
     stack: RunningStack
     fal: ControlClient
@@ -42,7 +40,6 @@ class Deployed:
     _clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
-        """A client that speaks to the emulator itself, as people do."""
         if service not in self._clients:
             self._clients[service] = deployment.client(self.stack.emulator_url, service)
         return self._clients[service]
@@ -63,7 +60,6 @@ class Deployed:
             return list(uploaders.map(put, names))
 
     def person(self) -> LoraDrop:
-        """Return the client that a person uses with this stack."""
         with patch.dict(os.environ, {HOME: str(self.local.state)}):
             return LoraDrop(find_stack("local"), http=self.http)
 
@@ -95,7 +91,6 @@ class Deployed:
         }
 
     def messages(self, which: str) -> tuple[int, int]:
-        """How many wait, and how many a worker has, in a queue named as in the outputs."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         got = self.client("sqs").get_queue_attributes(
             QueueUrl=self[f"{which}Url"], AttributeNames=names
@@ -103,17 +98,14 @@ class Deployed:
         return int(got[names[0]]), int(got[names[1]])
 
     def dead_letters(self) -> dict[str, int]:
-        """How many lie in each queue's dead letters."""
         return {name: sum(self.messages(f"{name}DeadLetters")) for name in QUEUES}
 
     def uploads(self) -> list[str]:
-        """The multipart uploads to the models bucket that were neither completed nor ended."""
         pages = self.client("s3").get_paginator("list_multipart_uploads")
         found = pages.paginate(Bucket=self["ModelsBucketName"])
         return [row["Key"] for page in found for row in page.get("Uploads", [])]
 
     def died(self, function: str) -> int:
-        """How many messages this function's workers have died with."""
         failed = f"ESM: Lambda {function} failed"
         return sum(failed in line and "Worker process died" in line for line in self._log())
 
@@ -140,7 +132,6 @@ type Between = Callable[[str, Path], None]
 def deployed(
     fal: ControlClient, parameters: Mapping[str, str], *, between: Between | None = None
 ) -> Iterator[Deployed]:
-    """A stack that trains at this fal, until the block ends."""
     with tempfile.TemporaryDirectory(prefix="chaos-stack-") as temporary:
         local = LocalStack(Path(temporary))
         record = Record(local.state)
@@ -164,7 +155,6 @@ def deployed(
 
 
 def _how_to_reach(fal: ControlClient) -> dict[str, str]:
-    """Return the settings that lead to this fal instead of the caller's own."""
     names = (
         "FAL_KEY",
         "FAL_USER_ID",
@@ -183,7 +173,6 @@ SIDE = 64  # pixels
 
 
 def archive_of_photos(name: str, *, images: int = IMAGES) -> bytes:
-    """A ZIP of JPEGs and a caption whose content follows from the name alone."""
     source = random.Random(name)  # noqa: S311  # noise, no secret
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:

@@ -24,8 +24,6 @@ LONG = 200
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """One call on the outside world: of which port, by what name, with what."""
-
     port: str
     method: str
     arguments: tuple[Any, ...] = ()
@@ -81,7 +79,6 @@ def wire(world: Any, interceptor: Interceptor) -> dict[str, Any]:
 
 
 def is_port(value: object) -> bool:
-    """Return whether this value is a port."""
     kind: Any = type(value)
     return bool(_ports_of(kind))
 
@@ -136,7 +133,6 @@ def _wired(result: Any, effect: Effect, interceptor: Interceptor) -> Any:
 
 
 def _each(results: Iterator[Any], effect: Effect, interceptor: Interceptor) -> Iterator[Any]:
-    """Each thing of a stream is an effect of its own."""
     step = Effect(effect.port, f"{effect.method}.next", effect.arguments)
     end = object()
     while (got := interceptor.act(step, lambda: next(results, end))) is not end:
@@ -156,7 +152,6 @@ def _wired_context(
 
 
 def _described(argument: object) -> str:
-    """Return what distinguishes this call from others of its name."""
     for name in ("status", "name", "key"):
         if isinstance(found := getattr(argument, name, None), str):
             return found.rsplit("/", 1)[-1]

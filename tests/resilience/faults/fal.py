@@ -29,8 +29,6 @@ MAX_DELIVERIES = 32
 
 
 class End(StrEnum):
-    """How a training ends."""
-
     DONE = "done"
     BILLED_FAILURE = "billed failure"
     FREE_FAILURE = "free failure"
@@ -81,7 +79,6 @@ class Request:
 
     @property
     def payload(self) -> dict[str, Any]:
-        """The trainer's answer: two files, or why there are none."""
         if self.end is End.DONE:
             return {
                 output: {"url": url, "file_size": len(self.files[url]), "file_name": "any.bin"}
@@ -116,8 +113,6 @@ class Request:
 
 @dataclass
 class WebhookDelivery:
-    """An attempt to call the webhook, due at a time."""
-
     request: Request
     at: datetime
     attempt: int = 1
@@ -190,14 +185,12 @@ class Fal:
         return True
 
     def take_back(self, request: Request) -> None:
-        """Give a failed request a result after all, and call the webhook once more."""
         request.end, request.payload_missing = End.DONE, False
         request.kept_until = self.clock() + KEPT
         self.outbox = [each for each in self.outbox if each.request is not request]
         self.outbox.append(WebhookDelivery(request, self.clock()))
 
     def price(self, application: str) -> Price | None:
-        """No price is known."""
         assert application
         return None
 
@@ -212,11 +205,9 @@ class Fal:
         ]
 
     def next_at(self) -> datetime | None:
-        """When the next webhook is due."""
         return min((delivery.at for delivery in self.outbox), default=None)
 
     def due(self) -> list[WebhookDelivery]:
-        """The webhooks that are to be sent now, the oldest first."""
         now = self.clock()
         return sorted(
             (delivery for delivery in self.outbox if delivery.at <= now), key=lambda each: each.at
@@ -242,7 +233,6 @@ class Fal:
         key: SigningKey = KEY,
         user_id: str = USER_ID,
     ) -> dict[str, list[str]]:
-        """fal's signature, of this moment unless said otherwise."""
         moment = self.clock() if at is None else at
         return signed(body, request_id=request.request_id, user_id=user_id, at=moment, key=key)
 
@@ -267,8 +257,6 @@ class Cdn:
 
 @dataclass
 class CdnFile:
-    """An OpenArtifact."""
-
     cdn: Cdn
     data: bytes
     server: int

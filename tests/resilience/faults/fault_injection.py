@@ -8,23 +8,11 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from lora_drop.fal.status import Gone
-from lora_drop.jobs.errors import (
-    ConflictError,
-    DownloadInterruptedError,
-    EventsUnavailableError,
-    FalUnavailableError,
-    NotSubmittedError,
-    ResultGoneError,
-    SigningKeysUnavailableError,
-    SubmissionRefusedError,
-    SubmissionUnknownError,
-    UploadGoneError,
-)
+from lora_drop.jobs import errors
 from lora_drop.jobs.problems import Problem
 from lora_drop.ports import Page
-from tests.resilience.faults.decisions import Decisions
 from tests.resilience.faults.effects import SECRET, Effect
-from tests.resilience.faults.faults import Fault, Killed
+from tests.resilience.faults.faults import Decisions, Fault, Killed
 
 if TYPE_CHECKING:
     from tests.resilience.faults.schedule_harness import ScheduleHarness
@@ -89,8 +77,6 @@ REFUSED = Problem(code="fal_invalid_input", message="fal refused the parameters.
 
 
 class FaultInjector:
-    """An interceptor with faults at the given rate, and none once it is calm."""
-
     def __init__(self, decisions: Decisions, *, rate: float) -> None:
         self.decisions = decisions
         self.rate = rate
@@ -101,7 +87,6 @@ class FaultInjector:
         self._denied: set[str] = set()
 
     def act[R](self, effect: Effect, call: Callable[[], R]) -> R:
-        """Let the call happen, perhaps with a fault."""
         if self.calm:
             return call()
         assert self.around is not None
@@ -122,7 +107,6 @@ class FaultInjector:
         self.struck[fault] += 1
 
     def suffer[R](self, fault: Fault, effect: Effect, call: Callable[[], R]) -> R:
-        """Let this fault strike the call."""
         assert self.around is not None
         if error := _before(fault, effect):
             raise error
@@ -141,7 +125,6 @@ class FaultInjector:
         return answer
 
     def _otherwise(self, fault: Fault, effect: Effect, call: Callable[[], Any]) -> Any:
-        """Return another answer than the true one."""
         match fault:
             case Fault.LIST_TWO:
                 found = call()
@@ -163,9 +146,8 @@ class FaultInjector:
 
 
 def trouble(effect: Effect, *, after: bool) -> BaseException:
-    """Return the error that this call raises when it fails."""
     if effect.method == "submit":
-        return SubmissionUnknownError("the answer was lost")
+        return errors.SubmissionUnknownError("the answer was lost")
     by_port = BY_PORT.get(effect.port, ())
     late = next((fault for fault in by_port if fault.name.endswith("_LATE")), None)
     if after and late:
@@ -190,22 +172,22 @@ REFUSALS: Mapping[Fault, Callable[[Effect], BaseException]] = {
     Fault.KILLED_BEFORE: lambda _: Killed(),
     Fault.TABLE_THROTTLED: _aws("ThrottlingException"),
     Fault.TABLE_FAILED: _aws("InternalServerError"),
-    Fault.TABLE_CONFLICT: _ours(ConflictError),
+    Fault.TABLE_CONFLICT: _ours(errors.ConflictError),
     Fault.BUCKET_SLOW: _aws("SlowDown"),
     Fault.BUCKET_FAILED: _aws("InternalError"),
-    Fault.BUCKET_CONFLICT: _ours(UploadGoneError),
+    Fault.BUCKET_CONFLICT: _ours(errors.UploadGoneError),
     Fault.QUEUE_FAILED: _aws("InternalError"),
-    Fault.EVENTS_FAILED: _ours(EventsUnavailableError),
-    Fault.NOT_SENT: _ours(NotSubmittedError),
-    Fault.REFUSED_HELD: lambda _: SubmissionRefusedError(HELD, held=True),
-    Fault.REFUSED: lambda _: SubmissionRefusedError(REFUSED),
-    Fault.DOUBT_NOT_ACCEPTED: _ours(SubmissionUnknownError),
-    Fault.ASK_UNAVAILABLE: _ours(FalUnavailableError),
-    Fault.LIST_UNAVAILABLE: _ours(FalUnavailableError),
-    Fault.SECRET_UNAVAILABLE: _ours(FalUnavailableError),
-    Fault.KEYS_UNAVAILABLE: _ours(SigningKeysUnavailableError),
-    Fault.DOWNLOAD_CUT: _ours(DownloadInterruptedError),
-    Fault.DOWNLOAD_MISSING: _ours(ResultGoneError),
+    Fault.EVENTS_FAILED: _ours(errors.EventsUnavailableError),
+    Fault.NOT_SENT: _ours(errors.NotSubmittedError),
+    Fault.REFUSED_HELD: lambda _: errors.SubmissionRefusedError(HELD, held=True),
+    Fault.REFUSED: lambda _: errors.SubmissionRefusedError(REFUSED),
+    Fault.DOUBT_NOT_ACCEPTED: _ours(errors.SubmissionUnknownError),
+    Fault.ASK_UNAVAILABLE: _ours(errors.FalUnavailableError),
+    Fault.LIST_UNAVAILABLE: _ours(errors.FalUnavailableError),
+    Fault.SECRET_UNAVAILABLE: _ours(errors.FalUnavailableError),
+    Fault.KEYS_UNAVAILABLE: _ours(errors.SigningKeysUnavailableError),
+    Fault.DOWNLOAD_CUT: _ours(errors.DownloadInterruptedError),
+    Fault.DOWNLOAD_MISSING: _ours(errors.ResultGoneError),
 }
 
 
@@ -221,8 +203,8 @@ def _after(fault: Fault, effect: Effect) -> BaseException | None:
         case Fault.TABLE_LATE | Fault.BUCKET_LATE | Fault.QUEUE_LATE:
             return ReadTimeoutError(endpoint_url=f"https://{effect.port}.example")
         case Fault.EVENTS_LATE:
-            return EventsUnavailableError("on purpose")
+            return errors.EventsUnavailableError("on purpose")
         case Fault.DOUBT_ACCEPTED:
-            return SubmissionUnknownError("ReadTimeout after the request left")
+            return errors.SubmissionUnknownError("ReadTimeout after the request left")
         case _:
             return None

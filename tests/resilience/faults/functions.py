@@ -27,8 +27,6 @@ THREADED = (copy, download_reads)
 
 
 class Inline(Executor):
-    """An executor without threads: what is fetched ahead is an effect like any other."""
-
     def __init__(self, _: int = 1) -> None:
         """As ThreadPoolExecutor."""
 
@@ -61,7 +59,6 @@ def load_handler(name: str, number: int) -> ModuleType:
 
 
 def call(name: str, given: Mapping[str, Any], world: object | None, *, number: int = 0) -> Any:
-    """Return a function's answer to an event; a ``world`` replaces its bootstrap."""
     module = load_handler(name, number)
     own = module.own_bootstrap
     vars(module)["bootstrap"] = own if world is None else lambda: world
@@ -69,7 +66,6 @@ def call(name: str, given: Mapping[str, Any], world: object | None, *, number: i
 
 
 def reset_handlers() -> None:
-    """Clear what the functions keep between invocations."""
     clear_caches()  # type: ignore[no-untyped-call]  # Powertools leaves it untyped
     for name in NAMES:
         load_handler(name, 0).own_bootstrap.cache_clear()
@@ -112,7 +108,6 @@ def api_event(
     headers: Mapping[str, list[str]] | None = None,
     caller: str | None = None,
 ) -> dict[str, Any]:
-    """Return a request as API Gateway hands it on."""
     base = committed("jobs_list")
     context = {**base["requestContext"], "httpMethod": method, "path": f"/live{path}"}
     context["identity"] = {"sourceIp": "127.0.0.1", "userArn": caller}

@@ -33,8 +33,6 @@ ARCHIVE = make_archive(images=10)
 
 @dataclass
 class StatusChecks:
-    """A StatusCheckTrigger: Lambda calls the reconciler with it, soon."""
-
     harness: "Harness"
 
     def request_status_check(self, job_id: str) -> None:
@@ -71,7 +69,6 @@ class Harness:
         self.furnish()
 
     def furnish(self) -> None:
-        """Build the world and wire all its ports to the interceptor."""
         self.world = self.build()
         # What the tests look at is no effect of the stack: it is not intercepted.
         self.jobs, self.datasets = self.world.jobs, self.world.datasets
@@ -81,7 +78,6 @@ class Harness:
         wire(self.world, self.interceptor)
 
     def build(self) -> StackWorld:
-        """Return the world that will be wired."""
         doubles: dict[str, Any] = {
             "fal": self.fal,
             "source": self.cdn,
@@ -93,7 +89,6 @@ class Harness:
         return StackWorld(clock=self.clock, **doubles)
 
     def violated(self, promise: str) -> None:
-        """Note a violation."""
         self.violations[promise] = None
 
     def drop(
@@ -112,7 +107,6 @@ class Harness:
         self.inbox.send(json.dumps(s3_event(dataset)), delay=delay)
 
     def take(self, queue: Queue, messages: list[Message]) -> None:
-        """Invoke the queue's function with these messages."""
         taken = queue.receive(messages)
         if taken:
             event = {"Records": [message.record() for message in taken]}
@@ -127,7 +121,6 @@ class Harness:
         self.invoke("webhook", request, answered)
 
     def request(self, delivery: WebhookDelivery) -> dict[str, Any]:
-        """Return the delivery as the event of the API."""
         body = delivery.request.body()
         path = "/webhooks/" + delivery.request.webhook_url.split("/webhooks/", 1)[-1]
         signed_at = self.clock.now - delivery.request.signed_before
@@ -145,11 +138,9 @@ class Harness:
         self.invoke("reconcile", functions.committed("schedule"), counted)
 
     def check_status(self, job_id: str) -> None:
-        """Invoke the reconciler for one job."""
         self.invoke("reconcile", {"job_id": job_id}, lambda _: None)
 
     def dashboard(self, job: Job) -> str | None:
-        """Return the request of this job that fal's dashboard shows."""
         seen = [
             request.request_id
             for request in self.fal.requests.values()
@@ -158,13 +149,10 @@ class Harness:
         return seen[-1] if seen else None
 
     def decide(self, job: Job, seen: str | None) -> None:
-        """Resolve a submission in doubt by what fal's dashboard has shown."""
         said = {"request_id": seen} if seen else {"not_submitted": True}
         self.ask("POST", f"/jobs/{job.job_id}/resolve", json.dumps(said))
 
     def ask(self, method: str, path: str, body: str | None = None) -> None:
-        """Call the jobs API as a person."""
-
         def answered(answer: Any) -> None:
             if answer is not None and answer["statusCode"] not in ASKED:
                 self.violated(f"{method} {path} was answered {answer['statusCode']}")
@@ -176,11 +164,7 @@ class Harness:
         self._invoke(name, event, self.world, then)
 
     def _invoke(
-        self,
-        name: str,
-        event: Mapping[str, Any],
-        world: object | None,
-        then: Callable[[Any], None],
+        self, name: str, event: Mapping[str, Any], world: object | None, then: Callable[[Any], None]
     ) -> None:
         answer = None
         self.invocations += 1
@@ -199,7 +183,6 @@ class Harness:
             self.complain(name, functions.swallowed.pop())
 
     def complain(self, name: str, error: BaseException) -> None:
-        """Note an error as a violation unless a fault explains it."""
         if isinstance(error, ExceptionGroup):
             for each in error.exceptions:
                 self.complain(name, each)
@@ -207,7 +190,6 @@ class Harness:
             self.violated(f"{name} raised {error!r}")
 
     def excused(self, error: BaseException) -> bool:
-        """Return whether a fault explains this error."""
         return self.failing and isinstance(error, OF_FAULTS)
 
     def trouble(self, effect: Effect, *, after: bool) -> BaseException:
@@ -234,7 +216,6 @@ class Harness:
                 self.decide(job, self.dashboard(job))
 
     def next(self) -> Callable[[], None]:
-        """Set the clock to the next event and return the event."""
         at, step = min(
             (
                 (at, step)
@@ -279,7 +260,6 @@ class Harness:
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing more happens by itself."""
         return (
             not self.planned
             and not self.inbox.waiting

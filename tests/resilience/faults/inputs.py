@@ -26,15 +26,12 @@ FORGERIES = (
 
 
 class Inputs:
-    """Everything that reaches the stack from outside, with its faults."""
-
     def __init__(self, harness: ScheduleHarness) -> None:
         self.harness = harness
         self.injector = harness.injector
         self.decisions = harness.decisions
 
     def announce(self, dataset: DatasetVersion) -> None:
-        """Send S3's event for a new object, or none."""
         fault = self.decisions.pick("s3 event", EVENTS, likely=0.3)
         if fault is not None:
             self.injector.strike(fault)
@@ -47,13 +44,11 @@ class Inputs:
             self.harness.announce(dataset)
 
     def poison(self, queue: Queue, body: str) -> None:
-        """Send a message that no function can handle."""
         self.injector.strike(Fault.MESSAGE_POISON)
         queue.send(body).poison = True
         self.harness.poisoned = True
 
     def possible(self) -> list[Callable[[], None]]:
-        """Return what can happen now, the longest due first."""
         harness = self.harness
         if harness.down:
             return [partial(harness.fal.answered, each, MISSED) for each in harness.fal.due()]
@@ -69,7 +64,6 @@ class Inputs:
         return [event for _, event in sorted(possible, key=lambda each: each[0])]
 
     def times(self) -> Iterator[datetime]:
-        """Yield the times at which something is due."""
         harness = self.harness
         for at in (harness.inbox.next_at(), harness.results.next_at(), harness.fal.next_at()):
             if at is not None:
@@ -138,7 +132,6 @@ class Inputs:
             self.harness.invoke("webhook", request, lambda _: None)
 
     def stranger(self) -> None:
-        """Call the webhook of a job as another than fal, or as fal for another job."""
         requests = list(self.harness.fal.requests.values())
         if not requests:
             return
@@ -188,7 +181,6 @@ class Inputs:
         token: str = "",
         to: Request | None = None,
     ) -> dict[str, object]:
-        """Return a signed delivery as an event, with any part of it changed."""
         body = request.body() if body is None else body
         path = "/webhooks/" + (to or request).webhook_url.split("/webhooks/", 1)[-1]
         if token:

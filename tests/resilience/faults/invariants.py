@@ -23,7 +23,7 @@ ONWARD: dict[Status, set[Status]] = {
     Status.READY: {Status.SUBMITTING, Status.HELD, Status.CANCELLED, Status.STORING},
     Status.HELD: {Status.READY, Status.CANCELLED, Status.STORING},
     Status.SUBMITTING: {
-        *(Status.SUBMITTED, Status.READY, Status.HELD, Status.FAILED, Status.SUBMIT_UNKNOWN),
+        *(Status.SUBMITTED, Status.READY, Status.HELD, Status.FAILED, Status.SUBMIT_UNKNOWN)
     },
     Status.SUBMIT_UNKNOWN: {Status.SUBMITTED, Status.READY},
     Status.SUBMITTED: {
@@ -88,7 +88,6 @@ class Rows(dict[str, Job]):
                 self.violated(f"{micro / 1e6} dollars in {month}, {limits.monthly_usd} may be")
 
     def _steps(self, before: Job | None, after: Job) -> list[Status]:
-        """Return the states this write went through; each must be a legal transition."""
         if before is None:
             return [step.status for step in after.history]
         same = 0
@@ -149,7 +148,6 @@ def _same_training(job: Job | None, other: Job) -> bool:
 
 
 def broken_promises(harness: "Harness") -> list[str]:
-    """Return every violation, those found on the way first."""
     harness.settle()
     found = list(harness.violations)
     for queue in (harness.inbox, harness.results):
@@ -231,7 +229,6 @@ def _was_lost(harness: "Harness", request: Request, job: Job) -> bool:
 
 
 def _of_account(harness: "Harness") -> Iterator[str]:
-    """At rest nothing is reserved, no slot is held, and no result was had for nothing."""
     account = harness.jobs.account(f"{harness.clock.now:%Y-%m}")
     if account.in_flight or account.reserved_usd:
         yield f"{account.in_flight} still hold slots, {account.reserved_usd} dollars are reserved"

@@ -23,8 +23,6 @@ MAX_RECEIVES = 5  # of the template's redrive policies
 
 @dataclass
 class Message:
-    """One message, how often it was received and from when on it can be again."""
-
     number: int
     body: str
     visible_at: datetime
@@ -48,8 +46,6 @@ class Message:
 
 @dataclass
 class Queue:
-    """A queue in front of one function, and its dead letters."""
-
     function: str
     visibility: timedelta
     clock: Clock
@@ -64,11 +60,9 @@ class Queue:
         return message
 
     def next_at(self) -> datetime | None:
-        """When there will be something to receive."""
         return min((message.visible_at for message in self.waiting), default=None)
 
     def visible(self) -> list[Message]:
-        """What can be received now, the longest waiting first."""
         now = self.clock()
         return sorted(
             (message for message in self.waiting if message.visible_at <= now),
@@ -99,7 +93,6 @@ class Queue:
                 self.waiting.remove(message)
 
     def redrive(self) -> None:
-        """Send the dead letters back to the queue."""
         for message in self.dead:
             message.received, message.visible_at = 0, self.clock()
         self.waiting += self.dead
@@ -122,8 +115,6 @@ class QueuePorts:
 
 @dataclass
 class DeadLetterStore:
-    """The DeadLetters port of these queues."""
-
     queues: tuple[Queue, ...]
 
     def redrive(self, limit: int) -> Mapping[str, int]:

@@ -79,7 +79,6 @@ class Waiter:
         return jobs
 
     def glance(self) -> None:
-        """Count the holders of slots at this moment."""
         self.most_at_fal = max(self.most_at_fal, len(self.stack.holders()))
 
     def _next(self, clock: ThreadPoolExecutor, done: Future[None]) -> Future[None]:
@@ -116,7 +115,6 @@ class Waiter:
                     self._put_back(job, "#at", "updated_at", SUBMIT_DEADLINE)
 
     def _put_back(self, job: Job, path: str, name: str, by: timedelta) -> None:
-        """Set a time in a job's row back."""
         at = datetime.now(UTC) - by
         values: Any = {":at": {"S": at.isoformat()}, ":version": {"N": str(job.version)}}
         try:
@@ -134,7 +132,6 @@ class Waiter:
 
 
 def all_ended(jobs: dict[str, Job], job_ids: Collection[str]) -> bool:
-    """Whether each of these is there and has ended."""
     return all(job_id in jobs and jobs[job_id].terminal for job_id in job_ids)
 
 
@@ -147,14 +144,12 @@ type Row = tuple[str, int, int, int]
 
 
 def rows(struck: Mapping[str, int], violations: int) -> list[Row]:
-    """The lines of one run, in which no violation can be laid to one fault alone."""
     return [
         (kind, min(count, 1), count, violations * min(count, 1)) for kind, count in struck.items()
     ]
 
 
 def accepted_posts(ledger: Mapping[str, Any], job: Job) -> list[str]:
-    """The requests that fal has accepted for this job."""
     return [
         row["request_id"]
         for row in ledger["submissions"]
@@ -191,7 +186,6 @@ def _lasts(moves: Sequence[tuple[datetime, int]], level: int) -> bool:
 
 
 def text_of(stack: Deployed, job: Job, name: str) -> str | None:
-    """A text beside a job's files in the models bucket."""
     s3 = stack.client("s3")
     try:
         got = s3.get_object(Bucket=stack["ModelsBucketName"], Key=job.prefix + name)
@@ -202,7 +196,6 @@ def text_of(stack: Deployed, job: Job, name: str) -> str | None:
 
 
 def broken_promises(stack: Deployed, job_ids: Collection[str]) -> list[str]:
-    """Every promise that does not hold, in a sentence each."""
     jobs, ledger = stack.jobs(), stack.fal.ledger()
     found = [f"a dataset has no job {job_id}" for job_id in job_ids if job_id not in jobs]
     found += [f"{job_id} belongs to no dataset" for job_id in jobs.keys() - set(job_ids)]

@@ -13,8 +13,6 @@ SHOWN = 40  # violations of a part
 
 @dataclass
 class Result:
-    """The result of one part of a run."""
-
     part: str
     figures: dict[str, object] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
@@ -25,7 +23,6 @@ class Result:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """Return a table: the first column is aligned to the left, numbers to the right."""
     cells = [list(head), *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     lines = [

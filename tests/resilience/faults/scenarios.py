@@ -35,12 +35,10 @@ class Scenario:
 
 
 def drop(harness: Harness, key: str = KEY, images: int = 10) -> None:
-    """A dataset, and S3's event for it."""
     harness.announce(harness.drop(key, make_archive(images=images)))
 
 
 def _with_a_place(harness: Harness) -> None:
-    """A dataset that fal gets a clean copy of."""
     harness.announce(
         harness.drop(KEY, make_archive(images=10, members={"IMG_1.jpg": with_exif(99)}))
     )
@@ -114,8 +112,6 @@ def _answer_lost(harness: Harness, drop: Callable[[Harness], None] = drop) -> No
 
 
 def _by(way: DeliveryMethod) -> Callable[[Harness], None]:
-    """A dataset that goes to fal in this way, and an answer that is lost."""
-
     def prepare(harness: Harness) -> None:
         harness.world.way = way
         _answer_lost(harness)

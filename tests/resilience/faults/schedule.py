@@ -12,17 +12,17 @@ from functools import cache, partial
 from pathlib import Path
 
 from lora_drop.jobs.status import Status
-from tests.resilience.faults.decisions import (
+from tests.resilience.faults.fal import KEPT, End, Request
+from tests.resilience.faults.fault_injection import FaultInjector
+from tests.resilience.faults.faults import (
     Decisions,
+    Fault,
     Made,
     RandomSource,
     ScriptedSource,
     as_list,
     made_of,
 )
-from tests.resilience.faults.fal import KEPT, End, Request
-from tests.resilience.faults.fault_injection import FaultInjector
-from tests.resilience.faults.faults import Fault
 from tests.resilience.faults.inputs import Inputs
 from tests.resilience.faults.invariants import broken_promises
 from tests.resilience.faults.schedule_harness import ScheduleHarness
@@ -60,13 +60,10 @@ class Outcome:
 
 @cache
 def archive(number: int, *, valid: bool = True) -> bytes:
-    """The number-th dataset: no two have the same content, and they cost differently."""
     return make_archive(images=10 if valid else 3, training={"steps": 1000 + 500 * number})
 
 
 class Schedule:
-    """One schedule, made by a list of decisions."""
-
     def __init__(self, decisions: Decisions) -> None:
         self.decisions = decisions
         rate = decisions.pick("rate", (0.0, 0.01, 0.03, 0.08))
@@ -81,7 +78,6 @@ class Schedule:
         self._plan_troubles()
 
     def run(self) -> Outcome:
-        """Run from the first drop to the check at the end."""
         steps = 0
         while self.harness.clock.now < self.end and steps < MOST_STEPS:
             self.step()
@@ -104,7 +100,6 @@ class Schedule:
         )
 
     def _at(self, name: str) -> datetime:
-        """Return some minute of the schedule."""
         return self.harness.clock.now + timedelta(minutes=self.decisions.below(name, 90))
 
     def _plan_datasets(self) -> None:
@@ -159,7 +154,6 @@ class Schedule:
         self.harness.worker_clock.jumped = by
 
     def person(self) -> None:
-        """A person looks at a job, and perhaps acts."""
         jobs = list(self.harness.rows.values())
         if not jobs:
             return
@@ -177,7 +171,6 @@ class Schedule:
             )
 
     def _decide_later(self) -> None:
-        """A person looks at fal's dashboard now, and decides by it in a while."""
         for job in self.harness.in_doubt():
             self.injector.strike(Fault.PERSON_LATE)
             seen = self.harness.dashboard(job)
@@ -187,7 +180,6 @@ class Schedule:
             self.harness.plan(later, partial(self.harness.decide, job, seen))
 
     def _accepted(self, ledger: Callable[[Request], None], request: Request) -> None:
-        """Decide how this training goes and ends."""
         ledger(request)
         if self.injector.calm:
             return
@@ -262,7 +254,6 @@ FIXTURES = Path(__file__).parent / "fixtures"
 
 
 def fixture_of(mutation: str) -> Path:
-    """Return the file of the schedule that shows the absence of this guard."""
     return FIXTURES / f"without-{mutation.lower().replace(' ', '-')}.json"
 
 
@@ -289,7 +280,6 @@ def save(name: str, outcome: Outcome, folder: Path = FIXTURES) -> Path:
 
 
 def same_kind(wrong: Sequence[str]) -> Callable[[Outcome], bool]:
-    """Whether an outcome breaks the first of these promises too, of whatever job."""
     kind = _kind(wrong[0])
     return lambda outcome: any(_kind(each) == kind for each in outcome.wrong)
 

@@ -8,11 +8,10 @@ from typing import Any
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.errors import JobNotFoundError
 from tests.resilience.faults import functions
-from tests.resilience.faults.decisions import Decisions
 from tests.resilience.faults.effects import Effect
 from tests.resilience.faults.fal import Request
 from tests.resilience.faults.fault_injection import FaultInjector
-from tests.resilience.faults.faults import Fault, Killed
+from tests.resilience.faults.faults import Decisions, Fault, Killed
 from tests.resilience.faults.functions import Worker
 from tests.resilience.faults.harness import OF_FAULTS, Harness
 from tests.resilience.faults.queues import StackWorld
@@ -31,8 +30,6 @@ TIMEOUTS = {
 
 @dataclass
 class Run:
-    """One invocation: who runs it since when, and how far off its clock is."""
-
     name: str
     number: int
     began: datetime
@@ -44,8 +41,6 @@ class Run:
 
 
 class WorkerClock(ManualClock):
-    """The time as the worker that runs now has it."""
-
     def __init__(self, true: ManualClock) -> None:
         super().__init__(true.now)
         self.true = true
@@ -57,8 +52,6 @@ class WorkerClock(ManualClock):
 
 
 class ScheduleHarness(Harness):
-    """The harness of one schedule."""
-
     def __init__(self, decisions: Decisions, injector: FaultInjector, start: datetime) -> None:
         self.decisions, self.injector = decisions, injector
         self.interleaving = decisions.pick("overlap", (0.0, 0.3, 0.8))
@@ -71,7 +64,6 @@ class ScheduleHarness(Harness):
         injector.around = self
 
     def build(self) -> StackWorld:
-        """Return the world with limits and a clock for each worker."""
         world = super().build()
         self.worker_clock = WorkerClock(self.clock)
         world.clock = self.worker_clock
@@ -129,7 +121,6 @@ class ScheduleHarness(Harness):
         self.hear(run.name)
 
     def excused(self, error: BaseException) -> bool:
-        """Return whether a fault or a poison message explains this error."""
         if isinstance(error, ValueError | JobNotFoundError) and self.poisoned:
             return True
         return not self.injector.calm and isinstance(error, OF_FAULTS)
@@ -175,11 +166,9 @@ class ScheduleHarness(Harness):
         return self.clock.now - run.began > TIMEOUTS[run.name]
 
     def change_servers(self) -> None:
-        """Change the ETag of each file."""
         self.cdn.servers += 1
 
     def webhook_now(self) -> None:
-        """End the newest request at once and deliver its webhook."""
         request = list(self.fal.requests.values())[-1]
         for delivery in [each for each in self.fal.outbox if each.request is request]:
             request.ended_at = request.started_at = delivery.at = self.clock.now
@@ -201,6 +190,5 @@ class ScheduleHarness(Harness):
 
 
 def forged(request: Request) -> bytes:
-    """Return a body that fal has not written."""
     said = '{"request_id": "%s", "status": "ERROR", "error": "forged", "payload": null}'
     return (said % request.request_id).encode()

@@ -9,7 +9,6 @@ from tests.resilience.faults.report import table
 
 
 def main() -> int:
-    """1 when a promise was broken."""
     # A worker that was killed leaves the simulator with sockets that are not read.
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     figures = burst.run(burst.Burst())

@@ -9,17 +9,8 @@ from typing import Any
 import pytest
 
 from lora_drop.jobs.artifacts import Artifact
-from tests.resilience.faults import functions
+from tests.resilience.faults import crash, functions
 from tests.resilience.faults.cloud import on_moto
-from tests.resilience.faults.crash import (
-    Interruption,
-    Report,
-    ScenarioRun,
-    every_single,
-    run_scenario,
-    singles,
-    some_triples,
-)
 from tests.resilience.faults.effects import PORTS, Effect, Wired, is_port, wire
 from tests.resilience.faults.scenarios import HAPPY, SCENARIOS, Scenario
 from tests.support.builders import ARTIFACTS, make_dataset
@@ -35,20 +26,20 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def broken(*runs: ScenarioRun) -> list[str]:
+def broken(*runs: crash.ScenarioRun) -> list[str]:
     return [str(run) for run in runs if run.wrong]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.name)
 def test_an_undisturbed_scenario_keeps_all_promises(scenario: Scenario) -> None:
-    assert broken(run_scenario(scenario=scenario)) == []
+    assert broken(crash.run_scenario(scenario=scenario)) == []
 
 
 def test_the_scenarios_use_every_port() -> None:
     taken = {
         effect.port
         for scenario in SCENARIOS
-        for effect, _ in run_scenario(scenario=scenario).effects
+        for effect, _ in crash.run_scenario(scenario=scenario).effects
     }
 
     # What has a double that can more is counted as that; dead letters need five failures, and
@@ -60,10 +51,8 @@ def test_the_scenarios_use_every_port() -> None:
 @pytest.mark.promise("never lose a result")
 def test_death_or_failure_at_any_effect() -> None:
     """A worker may die, or a call fail, at any effect: the job ends well, paid once."""
-    report = Report()
-
-    every_single(report)
-
+    report = crash.Report()
+    crash.every_single(report)
     assert report.singles == 4 * report.effects
     assert report.effects >= 70, "it would prove nothing"
     assert broken(*report.broken) == []
@@ -71,20 +60,19 @@ def test_death_or_failure_at_any_effect() -> None:
 
 @pytest.mark.parametrize("scenario", sweep(SCENARIOS, sample=8, ids=lambda each: each.name))
 def test_death_in_any_scenario(scenario: Scenario) -> None:
-    """A worker may die at any effect of any scenario."""
-    whole = run_scenario(scenario=scenario)
-
-    runs = [run_scenario(interruption, scenario=scenario) for interruption, _ in whole.further()]
-
+    whole = crash.run_scenario(scenario=scenario)
+    runs = [
+        crash.run_scenario(interruption, scenario=scenario) for interruption, _ in whole.further()
+    ]
     assert broken(*runs) == []
 
 
 @pytest.mark.promise("it can be operated")
 def test_only_the_post_needs_a_person() -> None:
     """Only a worker that dies around the POST leaves a question to a person."""
-    whole = run_scenario()
+    whole = crash.run_scenario()
     doubtful = [
-        run_scenario(Interruption(at, after))
+        crash.run_scenario(crash.Interruption(at, after))
         for at in range(1, len(whole.effects) + 1)
         for after in (False, True)
     ]
@@ -104,27 +92,22 @@ def test_only_the_post_needs_a_person() -> None:
 def test_two_deaths_in_one_run() -> None:
     chance = random.Random(1)  # noqa: S311  # to be repeated
     pairs = []
-    for first, _ in run_scenario().further():
-        seconds = [interruption for interruption, _ in run_scenario(first).further()]
-        pairs += [run_scenario(first, second) for second in chance.sample(seconds, 2)]
-
+    for first, _ in crash.run_scenario().further():
+        seconds = [interruption for interruption, _ in crash.run_scenario(first).further()]
+        pairs += [crash.run_scenario(first, second) for second in chance.sample(seconds, 2)]
     assert len(pairs) > 140
     assert broken(*pairs) == []
 
 
 def test_three_deaths_in_one_run() -> None:
-    report = Report()
-
-    some_triples(report, 60, seed=3)
-
+    report = crash.Report()
+    crash.some_triples(report, 60, seed=3)
     assert broken(*report.broken) == []
 
 
 def test_a_broken_run_says_where() -> None:
     never = Scenario("never", HAPPY.prepare, ((7,),))
-
-    run = run_scenario(Interruption(23, after=True), scenario=never)
-
+    run = crash.run_scenario(crash.Interruption(23, after=True), scenario=never)
     assert str(run).startswith(
         "never; killed after 23 (FalClient.submit flux-lora-portrait-trainer"
     )
@@ -135,30 +118,26 @@ ONE_IN = 48
 
 
 def test_a_run_calls_every_service() -> None:
-    run = run_scenario(on=on_moto)
-
+    run = crash.run_scenario(on=on_moto)
     assert run.wrong == ()
     assert {effect.port for effect, _ in run.effects} == {
-        *("dynamodb", "events", "s3", "sqs", "secretsmanager", "fal"),
+        *("dynamodb", "events", "s3", "sqs", "secretsmanager", "fal")
     }
     assert len(run.effects) > 60
 
 
 def test_death_or_failure_at_aws_calls() -> None:
     """A worker may die, or a call fail, at AWS's own calls and fal's; all of them: see __main__."""
-    calls = len(run_scenario(on=on_moto).effects)
-
+    calls = len(crash.run_scenario(on=on_moto).effects)
     runs = [
-        run_scenario(interruption, on=on_moto) for interruption in list(singles(calls))[::ONE_IN]
+        crash.run_scenario(interruption, on=on_moto)
+        for interruption in list(crash.singles(calls))[::ONE_IN]
     ]
-
     assert [str(run) for run in runs if run.wrong] == []
 
 
 @dataclass
 class Counting:
-    """An interceptor that only counts."""
-
     seen: list[str] = field(default_factory=list)
 
     def act[R](self, effect: Effect, call: Callable[[], R]) -> R:
@@ -168,8 +147,6 @@ class Counting:
 
 @dataclass
 class Streams:
-    """What reads byte by byte."""
-
     @contextmanager
     def open(self, artifact: Artifact, **_: Any) -> Iterator[Iterator[bytes]]:
         assert artifact.url
@@ -178,9 +155,7 @@ class Streams:
 
 def test_every_port_of_a_world_is_wired() -> None:
     world, interceptor = World(), Counting()
-
     before = wire(world, interceptor)
-
     assert set(before) >= {"jobs", "datasets", "results", "source", "fal", "queue", "keys"}
     assert isinstance(world.jobs, Wired)
     assert world.webhook_secret() == before["webhook_secret"]()
@@ -191,9 +166,7 @@ def test_every_port_of_a_world_is_wired() -> None:
 def test_a_returned_port_is_wired() -> None:
     interceptor, datasets = Counting(), MemoryDatasets()
     dataset = datasets.put("ada.zip", b"0123456789")
-
     found = Wired(datasets, interceptor).open(dataset)
-
     assert found.archive.read(2, 3) == b"234"
     assert found.archive.size == 10
     assert interceptor.seen == ["DatasetStore.open", "RangedReader.read"]
@@ -201,10 +174,8 @@ def test_a_returned_port_is_wired() -> None:
 
 def test_each_item_of_a_stream_counts() -> None:
     interceptor = Counting()
-
     with Wired(Streams(), interceptor, name="Stream").open(ARTIFACTS[0]) as chunks:
         assert list(chunks) == [b"one", b"two"]
-
     assert interceptor.seen == ["Stream.open", "Stream.open.enter", *["Stream.open.enter.next"] * 3]
 
 

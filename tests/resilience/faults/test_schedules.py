@@ -8,18 +8,9 @@ import pytest
 
 from lora_drop.jobs.status import Status
 from tests.resilience.faults import __main__ as program
-from tests.resilience.faults import functions
-from tests.resilience.faults.__main__ import PARTS, Options, run
+from tests.resilience.faults import faults, functions
+from tests.resilience.faults.__main__ import PARTS
 from tests.resilience.faults.crash import run_scenario
-from tests.resilience.faults.decisions import (
-    Decisions,
-    RandomSource,
-    ScriptedSource,
-    as_list,
-    made_of,
-    shrunk,
-)
-from tests.resilience.faults.faults import Fault, Tally
 from tests.resilience.faults.report import Result, render, table
 from tests.resilience.faults.scenarios import SCENARIOS
 from tests.resilience.faults.schedule import (
@@ -52,14 +43,14 @@ def test_every_schedule_keeps_all_promises(seed: int) -> None:
 
 
 def test_most_faults_strike_in_few_schedules() -> None:
-    struck = sum((by_seed(seed).struck for seed in range(SEEDS, SEEDS + 40)), Counter[Fault]())
-
+    struck = sum(
+        (by_seed(seed).struck for seed in range(SEEDS, SEEDS + 40)), Counter[faults.Fault]()
+    )
     assert len(struck) > 45
 
 
 def test_a_seed_repeats_its_schedule() -> None:
     first, second = by_seed(5), by_seed(5)
-
     assert first.made
     assert second == first
 
@@ -67,15 +58,13 @@ def test_a_seed_repeats_its_schedule() -> None:
 def test_the_decisions_repeat_the_schedule(tmp_path: Path) -> None:
     drawn = by_seed(5)
     path = save("five", drawn, tmp_path)
-
-    assert made_of(as_list(drawn.made)) == drawn.made
+    assert faults.made_of(faults.as_list(drawn.made)) == drawn.made
     assert by_decisions(drawn.made) == drawn
     assert of_file(path) == drawn
 
 
 def test_without_decisions_no_fault_strikes() -> None:
-    calm = Schedule(Decisions(ScriptedSource({}))).run()
-
+    calm = Schedule(faults.Decisions(faults.ScriptedSource({}))).run()
     assert (calm.wrong, calm.made) == ((), {})
     assert set(calm.struck) == set()
 
@@ -84,27 +73,24 @@ def test_shrinking_keeps_what_matters() -> None:
     drawn = by_seed(5)
 
     def fails_to_train(outcome: Outcome) -> bool:
-        return outcome.struck[Fault.DATASET_INVALID] > 0
+        return outcome.struck[faults.Fault.DATASET_INVALID] > 0
 
     invalid = next(seed for seed in range(100) if fails_to_train(by_seed(seed)))
-    small = shrunk(by_seed(invalid).made, lambda made: fails_to_train(by_decisions(made)))
+    small = faults.shrunk(by_seed(invalid).made, lambda made: fails_to_train(by_decisions(made)))
 
     assert drawn.made
-    assert len(as_list(small)) <= 3
+    assert len(faults.as_list(small)) <= 3
 
 
 def test_sources_choose_within_the_options() -> None:
-    drawn = [RandomSource(1).choose("any", number, 3, 1.0) for number in range(50)]
-
+    drawn = [faults.RandomSource(1).choose("any", number, 3, 1.0) for number in range(50)]
     assert set(drawn) <= {1, 2}
-    assert ScriptedSource({"any": {4: 9}}).choose("any", 4, 3, 0.0) == 2
+    assert faults.ScriptedSource({"any": {4: 9}}).choose("any", 4, 3, 0.0) == 2
 
 
 @pytest.mark.parametrize("path", sorted(FIXTURES.glob("*.json")), ids=lambda path: path.stem)
 def test_fixed_schedules_stay_fixed(path: Path) -> None:
-    """A schedule that once broke a promise keeps it."""
     outcome = of_file(path)
-
     assert outcome.made, "none of its decisions is asked for any more: it proves nothing"
     assert outcome.wrong == ()
 
@@ -124,9 +110,7 @@ def test_a_missing_guard_is_noticed(mutation: Mutation) -> None:
 
 
 def test_each_mutation_file_has_its_mutation() -> None:
-    """No file is left of a mutation that has another name by now."""
     named = {fixture_of(mutation.name) for mutation in OF_FAULTS}
-
     assert set(FIXTURES.glob("without-*.json")) <= named
 
 
@@ -140,14 +124,14 @@ def test_columns_are_aligned() -> None:
 
 
 def test_the_report_names_faults_and_violations() -> None:
-    tally = Tally()
-    tally.add(Counter({Fault.EVENT_LOST: 3}), violated=1)
+    tally = faults.Tally()
+    tally.add(Counter({faults.Fault.EVENT_LOST: 3}), violated=1)
     result = Result("schedules", {"schedules": 1}, ["seed 7: it is so"], 1.5, Counter(), tally)
     result.reached[Status.SUCCEEDED] = 2
 
     lines = render([result], seed=7).splitlines()
 
-    assert all(any(line.startswith(kind) for line in lines) for kind in Fault)
+    assert all(any(line.startswith(kind) for line in lines) for kind in faults.Fault)
     assert any(line.split() == ["S3", "event", "lost", "1", "3", "1"] for line in lines)
     assert any(line.split() == ["SUCCEEDED", "2"] for line in lines)
     assert "schedules: seed 7: it is so" in lines
@@ -159,20 +143,11 @@ def test_the_command_runs_schedules(
 ) -> None:
     argv = ["tests.resilience.faults", "--seeds", "2", "--seed", "30", "--only", "schedules"]
     monkeypatch.setattr("sys.argv", argv)
-
     assert program.main() == 0
-
     assert "0 violations" in capsys.readouterr().out
 
 
 def test_a_violation_is_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["tests.resilience.faults", "--only", "model"])
     monkeypatch.setitem(PARTS, "model", lambda _: Result("model", violations=["no"]))
-
     assert program.main() == 1
-
-
-def test_a_missing_part_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.resilience.faults.__main__._runnable", lambda _: False)
-
-    assert "skipped" in run("model", Options(seeds=0, seed=0)).figures

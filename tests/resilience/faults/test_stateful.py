@@ -8,8 +8,7 @@ from hypothesis import HealthCheck, settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.resilience.faults import functions
-from tests.resilience.faults.decisions import Decisions
-from tests.resilience.faults.faults import Fault
+from tests.resilience.faults.faults import Decisions, Fault
 from tests.resilience.faults.schedule import Schedule, archive, by_seed
 
 EXAMPLES, STEPS = 60, 25
@@ -40,7 +39,6 @@ class PreparedSource:
 
 @cache
 def names() -> list[str]:
-    """Everything that some schedules had to decide."""
     with functions.quietly():
         return sorted({name for seed in range(60) for name in by_seed(seed).made})
 

@@ -23,7 +23,6 @@ type Rules = Mapping[str, Mapping[str, Any]]
 def _rule(
     probability: float = 0, code: str = "", status: int = 0, operation: str = "", **rule: Any
 ) -> dict[str, Any]:
-    """Strike this share of the calls, or of one operation's; answer with this error."""
     if probability:
         rule["probability"] = probability
     if operation:
@@ -124,7 +123,6 @@ FAL: tuple[Mapping[str, Any], ...] = (
 
 
 def wire_faults() -> Iterator[WireFault]:
-    """Every kind on the wire to AWS."""
     yield WireFault(
         "fal is cut off from a dataset",
         {

@@ -9,13 +9,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from tests.resilience.model.bounds import FULL, SMALL, Bounds
 from tests.resilience.model.search import Found, check
+from tests.resilience.model.world import FULL, SMALL, Bounds
 from tests.resilience.mutations import OF_MODEL
 
 
 def main() -> int:
-    """Check, print, and say whether all was as it should be."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.resilience.model",
         description="every reachable moment of a job's life",
@@ -31,7 +30,6 @@ def main() -> int:
 
 
 def searched(configurations: Sequence[Bounds]) -> bool:
-    """Whether every promise is kept within all of these bounds."""
     say(f"{'':44}{'states':>12}{'transitions':>13}{'seconds':>9}  violations")
     all_ = []
     for bounds in configurations:
@@ -49,7 +47,6 @@ def searched(configurations: Sequence[Bounds]) -> bool:
 
 
 def mutated(*, verbose: bool) -> bool:
-    """Whether every guard is noticed when it is missing."""
     say(f"{'without this guard':63}{'steps':>5}  what is violated")
     good = True
     for mutation in OF_MODEL:

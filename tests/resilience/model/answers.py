@@ -14,26 +14,15 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from lora_drop.fal.status import Gone, Running
+from lora_drop.jobs import errors
 from lora_drop.jobs.artifacts import StoredFile
-from lora_drop.jobs.errors import (
-    ConflictError,
-    DownloadInterruptedError,
-    FalUnavailableError,
-    NoSlotError,
-    NotSubmittedError,
-    OverBudgetError,
-    ResultGoneError,
-    SubmissionRefusedError,
-    SubmissionUnknownError,
-)
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Page, Submission
-from tests.resilience.model.bounds import Bounds, Fault
 from tests.resilience.model.replay import Answer, Effect, raised, returned
 from tests.resilience.model.table import Frozen, Row, Table
-from tests.resilience.model.world import BY_HAND, Request, World, queued
+from tests.resilience.model.world import BY_HAND, Bounds, Fault, Request, World, queued
 from tests.support.builders import NOW
 
 LONG_AGO = NOW - timedelta(days=2)
@@ -51,7 +40,6 @@ type Answers = Iterator[Possible]
 
 
 def answers(world: World, effect: Effect, bounds: Bounds) -> tuple[Possible, ...]:
-    """Return everything that may follow from this step, the one without a fault first."""
     may = ANSWERS.get(effect.name) or ANSWERS[f"{effect.port}.*"]
     faulty = world.faults > 0
     return tuple(may(world, effect, bounds.kinds if faulty else frozenset()))
@@ -75,7 +63,7 @@ def _jobs(world: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
     args = [_timeless(each) if isinstance(each, Job) else each for each in effect.args]
     try:
         value = getattr(table.store, effect.method)(*args, **effect.options)
-    except (ConflictError, NoSlotError, OverBudgetError) as error:
+    except (errors.ConflictError, errors.NoSlotError, errors.OverBudgetError) as error:
         answer = raised(partial(type(error), effect.args[0].job_id))
         yield Possible(answer.text, answer, world)
         return
@@ -85,7 +73,9 @@ def _jobs(world: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
     writes = effect.method in ("add", "replace", "close")
     yield _plain(world, value, _written(world, table.frozen()) if writes else world)
     if effect.method in ("add", "replace") and Fault.CONTENDED in faults:
-        yield _failed(world, partial(ConflictError, "contended"), "Conflict, though no one wrote")
+        yield _failed(
+            world, partial(errors.ConflictError, "contended"), "Conflict, though no one wrote"
+        )
 
 
 def _page(world: World, _: Effect, __: frozenset[Fault]) -> Answers:
@@ -181,16 +171,16 @@ def _submit(world: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
     accepted = world.with_request(request)
     yield _plain(world, Submission(request.request_id), accepted)
     if Fault.UNANSWERED in faults:
-        lost = partial(SubmissionUnknownError, "the answer is lost")
+        lost = partial(errors.SubmissionUnknownError, "the answer is lost")
         but = f"accepted as {request.request_id}, but the answer is lost"
         yield _failed(accepted.in_doubt(job_id), lost, but)
         yield _failed(world.in_doubt(job_id), lost, "not accepted, and the answer is lost")
     if Fault.UNSENT in faults:
-        yield _failed(world, partial(NotSubmittedError, "it never left"), "it never leaves")
+        yield _failed(world, partial(errors.NotSubmittedError, "it never left"), "it never leaves")
     if Fault.REFUSED in faults:
         for held, problem in REFUSALS.items():
             yield _failed(
-                world, partial(SubmissionRefusedError, problem, held=held), problem.message
+                world, partial(errors.SubmissionRefusedError, problem, held=held), problem.message
             )
 
 
@@ -203,7 +193,7 @@ def _ask(world: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
     if request.end is None:
         yield _plain(world, Running(request.request_id, started=False))
     if Fault.UNREACHABLE in faults:
-        yield _failed(world, partial(FalUnavailableError, "no answer"))
+        yield _failed(world, partial(errors.FalUnavailableError, "no answer"))
     if Fault.DENIED in faults and request.kept:
         # Once is a slip; a worker that hears it twice may believe it.
         twice = request.doubted
@@ -225,7 +215,7 @@ def _requests_for(world: World, effect: Effect, faults: frozenset[Fault]) -> Ans
     if Fault.ELSEWHERE in faults and found:
         yield _plain(world, (*found, BY_HAND), world.fewer_faults())
     if Fault.UNREACHABLE in faults:
-        yield _failed(world, partial(FalUnavailableError, "no answer"))
+        yield _failed(world, partial(errors.FalUnavailableError, "no answer"))
 
 
 def _cancel(world: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
@@ -236,7 +226,7 @@ def _cancel(world: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
         stopping = world.with_request(replace(request, stopping=True))
         yield _plain(world, value=True, after=stopping)
     if Fault.UNREACHABLE in faults:
-        yield _failed(world, partial(FalUnavailableError, "no answer"))
+        yield _failed(world, partial(errors.FalUnavailableError, "no answer"))
 
 
 # --- files and queues -----------------------------------------------------------------------------
@@ -252,9 +242,9 @@ def _copy(world: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
     with_it = tuple(sorted({**files, key: artifact.url}.items()))
     yield _plain(world, stored, replace(world, files=with_it))
     if Fault.INTERRUPTED in faults:
-        yield _failed(world, partial(DownloadInterruptedError, "it broke off"))
+        yield _failed(world, partial(errors.DownloadInterruptedError, "it broke off"))
     if Fault.FORGOTTEN in faults:
-        yield _failed(world, partial(ResultGoneError, "the CDN says 404"))
+        yield _failed(world, partial(errors.ResultGoneError, "the CDN says 404"))
 
 
 def _has(world: World, effect: Effect, _: frozenset[Fault]) -> Answers:

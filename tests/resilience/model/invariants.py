@@ -6,9 +6,8 @@ from lora_drop.adapters.dynamodb_rows import ACCOUNT, OPEN, SLOTS, WAITING
 from lora_drop.jobs.budget import bookings
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
-from tests.resilience.model.bounds import Bounds
 from tests.resilience.model.table import rows_of
-from tests.resilience.model.world import End, Request, World
+from tests.resilience.model.world import Bounds, End, Request, World
 
 # Where a job may be while fal has a request of its that no person has excused.
 WAITED_FOR = frozenset(

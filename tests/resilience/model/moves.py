@@ -5,22 +5,29 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from lora_drop.jobs.status import Status
-from tests.resilience.model.bounds import Bounds, Decision, Fault, Role
 from tests.resilience.model.replay import Local, Outcome
 from tests.resilience.model.services import Call
-from tests.resilience.model.world import STRANGER, End, Request, Webhook, World, queued
+from tests.resilience.model.world import (
+    STRANGER,
+    Bounds,
+    Decision,
+    End,
+    Fault,
+    Request,
+    Role,
+    Webhook,
+    World,
+    queued,
+)
 
 
 class Move(NamedTuple):
-    """Something that happens outside the workers; it may call one."""
-
     text: str
     world: World
     call: Call | None = None
 
 
 def moves(world: World, bounds: Bounds) -> Iterator[Move]:
-    """Yield everything that may happen next."""
     faults = bounds.kinds if world.faults else frozenset()
     for request in world.requests:
         yield from _endings(world, request, faults)
@@ -35,7 +42,6 @@ def moves(world: World, bounds: Bounds) -> Iterator[Move]:
 
 
 def acknowledged(role: Role, outcome: Outcome) -> bool:
-    """Return whether the worker's message is acknowledged, as its handler decides."""
     return outcome.error is None or role in (Role.RECONCILE, Role.PERSON)
 
 
@@ -65,7 +71,6 @@ def ended(world: World, local: Local) -> World:
 
 
 def _result_accepted(world: World, delivered: Webhook) -> World:
-    """Note that a result was delivered and acknowledged."""
     request = world.request(delivered.request_id)
     if request is None or delivered.bare or delivered.end is not End.OK:
         return world
@@ -128,7 +133,6 @@ def _calls(world: World, faults: frozenset[Fault]) -> Iterator[Move]:
 
 
 def messages(world: World) -> Iterator[Move]:
-    """Every message that waits, each taken by a worker."""
     for key in sorted(set(world.inbox)):
         call = Call(Role.SUBMIT, "submit", key)
         yield Move("", replace(world, inbox=_without(world.inbox, key)), call)
@@ -143,7 +147,6 @@ def messages(world: World) -> Iterator[Move]:
 
 
 def _new_owner(world: World) -> str:
-    """Return a name that is no worker's and on no lease."""
     taken = {job.lease.owner for job in world.jobs.values() if job.lease} | {*world.copying}
     return next(name for name in ("k1", "k2", "k3", "k4", "k5") if name not in taken)
 
@@ -176,6 +179,5 @@ DECISIONS = {
 
 
 def _without[M](queue: tuple[M, ...], message: M) -> tuple[M, ...]:
-    """The queue after one such message has been taken."""
     at = queue.index(message)
     return (*queue[:at], *queue[at + 1 :])

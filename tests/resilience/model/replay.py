@@ -57,7 +57,6 @@ def returned(value: object) -> Answer:
 
 
 def raised(error: Callable[[], Exception]) -> Answer:
-    """Return the answer that the port raises this, a new error each time."""
     example = error()
     key = ("raised", type(example), str(example))
     if key not in _ANSWERS:
@@ -70,8 +69,6 @@ def raised(error: Callable[[], Exception]) -> Answer:
 
 
 class Replay:
-    """One run of a service over the answers known so far."""
-
     def __init__(self, answers: tuple[Answer, ...]) -> None:
         self._answers = answers
         self._given = 0
@@ -106,8 +103,6 @@ class _Port:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a call ended: with a value, or with an error."""
-
     text: str
     error: Exception | None = None
 
@@ -135,8 +130,6 @@ class Local:
 
 
 class Executions:
-    """Every history of every call, each run once."""
-
     def __init__(self, play: Callable[[Any, Replay], object]) -> None:
         self._play = play
         self._first: dict[Hashable, Local] = {}

@@ -14,12 +14,11 @@ from time import monotonic
 from lora_drop.adapters.dynamodb_rows import OPEN
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
-from tests.resilience.model.bounds import Bounds, Role
 from tests.resilience.model.moves import ended, ending, messages
 from tests.resilience.model.services import Call, without_time
 from tests.resilience.model.table import rows_of
 from tests.resilience.model.universe import Node, State, Universe, trace
-from tests.resilience.model.world import End, World
+from tests.resilience.model.world import Bounds, End, Role, World
 
 CALM = "--- from here on nothing goes wrong:"
 
@@ -30,9 +29,6 @@ class Found:
 
     states: int
     transitions: int
-    worlds: int
-    played: int
-    continuations: int
     seconds: float
     complete: bool
     wrong: str = ""
@@ -50,7 +46,6 @@ class Search:
         self._began = monotonic()
 
     def run(self) -> Found:
-        """Search until all states were seen or one is wrong."""
         first = self.universe.start()
         self.parents[first] = None
         ahead = deque([first])
@@ -66,7 +61,6 @@ class Search:
         return self._found("", (), complete=not ahead)
 
     def way_to(self, state: State) -> tuple[State, ...]:
-        """From the drop of the datasets to this state."""
         states = [state]
         while (parent := self.parents[states[-1]]) is not None:
             states.append(parent)
@@ -94,9 +88,6 @@ class Search:
         return Found(
             states=len(self.parents),
             transitions=self.transitions,
-            worlds=self.universe.worlds,
-            played=self.universe.executions.played,
-            continuations=self.fairness.continuations,
             seconds=monotonic() - self._began,
             complete=complete,
             wrong=wrong,
@@ -111,8 +102,6 @@ ALARMED = frozenset({Status.SUBMIT_UNKNOWN, Status.HELD})
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """The schedule without faults from one world on, and what is wrong with its end."""
-
     steps: tuple[str, ...]
     wrong: str
 
@@ -124,10 +113,6 @@ class Fairness:
         self._universe = universe
         self._wrong: dict[World, str] = {}
 
-    @property
-    def continuations(self) -> int:
-        return len(self._wrong)
-
     def wrong(self, node: Node) -> str:
         """What is wrong with the end that this world comes to; empty when nothing is."""
         calm = _calm(node.world)
@@ -138,7 +123,6 @@ class Fairness:
         )
 
     def continuation(self, node: Node) -> Continuation:
-        """Run the schedule without faults from here on."""
         steps: list[str] = []
         world = _calm(node.world)
         for _ in range(MOST_ROUNDS):
@@ -258,6 +242,5 @@ def _lost(job: Job, world: World) -> bool:
 
 
 def check(bounds: Bounds) -> Found:
-    """Search everything within these bounds, up to the first violation."""
     with without_time():
         return Search(Universe(bounds)).run()

@@ -23,10 +23,9 @@ from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.services.copy import Copier, CopyRequest
 from lora_drop.services.record import Record
 from lora_drop.services.store import ResultStorer
-from tests.resilience.model.bounds import Bounds, Role
 from tests.resilience.model.replay import Replay
 from tests.resilience.model.table import plain_rows
-from tests.resilience.model.world import Webhook
+from tests.resilience.model.world import Bounds, Role, Webhook
 from tests.support.builders import NOW, SECRET
 from tests.support.memory import MemoryDatasets
 from tests.support.world import World as Assembly
@@ -36,8 +35,6 @@ PERSON = "a person"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of one service: who is called, what for, and what with."""
-
     role: Role
     what: str
     about: str
@@ -82,20 +79,12 @@ class _Services(Assembly):
         return _Unpublished(self.jobs, self.results, self.events, self.clock)
 
     def storer_named(self, owner: str) -> ResultStorer:
-        """The store worker that has this name for its leases."""
         return _Storer(
-            self.record,
-            self.results,
-            self.source,
-            self.fal,
-            owner=lambda: owner,
-            now=lambda: 0.0,
+            self.record, self.results, self.source, self.fal, owner=lambda: owner, now=lambda: 0.0
         )
 
 
 class ServiceFactory:
-    """The services of every replay, over the same datasets."""
-
     def __init__(self, bounds: Bounds) -> None:
         self.limits = Limits(bounds.slots, monthly_usd=bounds.budget, job_usd=25.0)
         self.datasets = MemoryDatasets()
@@ -108,7 +97,6 @@ class ServiceFactory:
         self.datasets.came = dict.fromkeys(self.versions, NOW - timedelta(days=1))
 
     def play(self, call: Call, replay: Replay) -> object:
-        """The call, over what its ports have answered so far."""
         return CALLS[call.what](self._services(replay), call, self.versions)
 
     def _services(self, replay: Replay) -> _Services:

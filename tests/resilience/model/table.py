@@ -66,7 +66,6 @@ def _members(value: object) -> Iterable[object]:
 
 
 def brief(value: object) -> str:
-    """The value as a counterexample shows it."""
     match value:
         case Job():
             request = f" {value.request_id}" if value.request_id else ""

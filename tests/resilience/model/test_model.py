@@ -4,8 +4,8 @@ from functools import cache
 
 import pytest
 
-from tests.resilience.model.bounds import SMALL, Bounds
 from tests.resilience.model.search import Found, check
+from tests.resilience.model.world import SMALL, Bounds
 from tests.resilience.mutations import OF_MODEL, Mutation
 from tests.support.sweeps import sweep
 
@@ -40,13 +40,11 @@ def test_without_a_guard_a_violation_is_found(mutation: Mutation) -> None:
     assert mutation.model
     with mutation.off():
         found = check(mutation.model)
-
     assert found.wrong
     assert found.steps
 
 
 @pytest.mark.parametrize("mutation", mutations)
 def test_with_the_guard_none_is_found(mutation: Mutation) -> None:
-    """With the guard there is no violation within the same bounds."""
     assert mutation.model
     assert_sound(complete(mutation.model))

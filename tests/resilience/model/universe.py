@@ -5,12 +5,11 @@ from dataclasses import replace
 from itertools import pairwise
 
 from tests.resilience.model.answers import answers
-from tests.resilience.model.bounds import Bounds, Fault, Role
 from tests.resilience.model.invariants import broken
 from tests.resilience.model.moves import ended, moves
 from tests.resilience.model.replay import Answer, Effect, Executions, Local
 from tests.resilience.model.services import Call, ServiceFactory
-from tests.resilience.model.world import World
+from tests.resilience.model.world import Bounds, Fault, Role, World
 
 type Workers = tuple[Local | None, ...]
 type State = tuple["Node", Workers]
@@ -35,7 +34,6 @@ class Node:
     def answers(
         self, effect: Effect, universe: "Universe"
     ) -> tuple[tuple[str, Answer, "Node"], ...]:
-        """What may come of a worker's next step."""
         known = self._answers.get(effect)
         if known is None:
             possible = answers(self.world, effect, universe.bounds)
@@ -51,8 +49,6 @@ class Node:
 
 
 class Universe:
-    """All worlds and all workers of one check."""
-
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
         self.roles = bounds.roles
@@ -63,10 +59,6 @@ class Universe:
             role: [at for at, each in enumerate(self.roles) if each is role] for role in Role
         }
 
-    @property
-    def worlds(self) -> int:
-        return len(self._nodes)
-
     def node(self, world: World) -> Node:
         node = self._nodes.get(world)
         if node is None:
@@ -74,7 +66,6 @@ class Universe:
         return node
 
     def start(self) -> State:
-        """Every dataset was dropped, and nothing else has happened."""
         bounds = self.bounds
         inbox = tuple(sorted(self.factory.versions))
         world = World(bounds.faults, bounds.rounds, bounds.decisions, inbox=inbox)
@@ -114,7 +105,6 @@ class Universe:
         return self.node(ended(node.world, local)), self._sorted(workers, at, None)
 
     def alike(self, at: int) -> list[int]:
-        """The places of the workers of this one's kind."""
         return self._places[self.roles[at]]
 
     def _sorted(self, workers: Workers, at: int, local: Local | None) -> Workers:
@@ -129,12 +119,10 @@ class Universe:
 
 
 def number(local: Local | None) -> int:
-    """What workers of one kind are sorted by."""
     return 0 if local is None else local.number
 
 
 def trace(universe: Universe, states: Sequence[State]) -> tuple[str, ...]:
-    """Return a way through the states, a line for each step; workers keep their names."""
     return tuple(_lines(universe, states))
 
 

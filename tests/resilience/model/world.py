@@ -1,6 +1,6 @@
-"""Everything outside the services at one moment: fal, its webhooks, the queues, the table."""
+"""The bounds of a check, and everything outside the services at one moment of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -13,13 +13,115 @@ from lora_drop.jobs.problems import Problem
 from tests.resilience.model.table import Frozen, rows_of
 from tests.support.builders import USER_ID, signed, webhook_body
 
+
+class Role(StrEnum):
+    SUBMIT = "submit"
+    WEBHOOK = "webhook"
+    STORE = "store"
+    RECONCILE = "reconcile"
+    PERSON = "person"
+
+
+class Fault(StrEnum):
+    """What may go wrong; each fault uses one of the number left."""
+
+    CRASH = "a worker dies between two effects"
+    DOUBLED = "a message is delivered to two workers"
+    LOST = "a message is given up"
+    CONTENDED = "a conditional write loses, and no one has written"
+    UNANSWERED = "the answer to the POST is lost, accepted or not"
+    UNSENT = "the POST never leaves"
+    REFUSED = "fal refuses the POST"
+    FAILED = "the training fails: billed, unbilled, or the dataset was not fetched"
+    BARE = "the webhook comes without the result"
+    FORGOTTEN = "fal keeps the result no longer"
+    DENIED = "fal says that it does not know a request which it has"
+    UNLISTED = "fal's list lacks the newest request"
+    ELSEWHERE = "fal's list has a second request for the dataset, made by hand"
+    UNREACHABLE = "fal does not answer a question"
+    INTERRUPTED = "a download breaks off"
+    EARLY = "a deadline passes although the worker it is about still lives"
+    STRAY = "a signed webhook about a stranger's request comes to our address"
+
+
+# Lambda ends a worker minutes before another may think it dead.
+LIKELY = frozenset(Fault) - {Fault.EARLY}
+
+
+class Decision(StrEnum):
+    """What a person may decide; each uses one of the number left."""
+
+    NOT_SUBMITTED = "not submitted"
+    ACCEPTED = "accepted"
+    APPROVE = "approve"
+    CANCEL = "cancel"
+    RETRY = "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    name: str
+    jobs: int = 1
+    duplicates: bool = False  # whether the datasets have the same content
+    slots: int = 1
+    budget: float = 100.0  # US dollars a month
+    faults: int = 0
+    kinds: frozenset[Fault] = LIKELY
+    rounds: int = 0  # of the reconciler
+    decisions: int = 0  # of a person
+    says: frozenset[Decision] = frozenset(Decision)
+    submitters: int = 1
+    webhook_workers: int = 1
+    storers: int = 1
+    most_states: int = 50_000_000
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        counts = {
+            Role.SUBMIT: self.submitters,
+            Role.WEBHOOK: self.webhook_workers,
+            Role.STORE: self.storers,
+        }
+        return tuple(role for role in Role for _ in range(counts.get(role, 1)))
+
+
+EVERY = frozenset(Fault)
+
+# Some 100,000 states, for the test suite.
+SMALL: Sequence[Bounds] = (
+    Bounds("any two faults", faults=2),
+    Bounds("any fault, two of each worker", faults=1, submitters=2, webhook_workers=2, storers=2),
+    Bounds("any fault, and a round", faults=1, rounds=1),
+    Bounds("any fault, and a person", faults=1, decisions=1),
+    Bounds("any fault, or a deadline too early", faults=1, kinds=EVERY, rounds=1, storers=2),
+    Bounds("two jobs, one slot", jobs=2),
+    Bounds("two equal jobs", jobs=2, slots=2, duplicates=True, submitters=2),
+    Bounds("two jobs, money for one", jobs=2, slots=2, budget=4.0),
+)
+
+# Some ten million states, in minutes.
+FULL: Sequence[Bounds] = (
+    *SMALL,
+    Bounds("any three faults", faults=3),
+    Bounds("any two faults, and a round", faults=2, rounds=1),
+    Bounds("any two faults, and a person", faults=2, decisions=1),
+    Bounds("any fault, a round, a person", faults=1, rounds=1, decisions=1),
+    Bounds("any fault, a round, two of each", faults=1, rounds=1, submitters=2, webhook_workers=2),
+    Bounds("any two, or a deadline too early", faults=2, kinds=EVERY, rounds=1, storers=2),
+    Bounds("any fault, and a person decides twice", faults=1, decisions=2),
+    Bounds("two jobs, one slot, two submitters", jobs=2, submitters=2),
+    Bounds("two jobs, one slot, any fault", jobs=2, faults=1),
+    Bounds("two equal jobs, any fault", jobs=2, slots=2, duplicates=True, faults=1, submitters=2),
+    Bounds("two jobs, money for one, any fault", jobs=2, slots=2, budget=4.0, faults=1),
+    Bounds("two jobs, money for one, a person", jobs=2, slots=2, budget=4.0, decisions=1),
+)
+
+
 STRANGER = "a-strangers-request"
 BY_HAND = "a-request-made-by-hand"
 
 
 class End(StrEnum):
-    """How a training may end."""
-
     OK = "succeeds"
     FAILED = "fails, and is billed"
     UNBILLED = "fails, and is not billed"
@@ -63,7 +165,6 @@ class Request:
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
-        """The files of its result; the address tells whose they are."""
         url = f"https://v3.fal.media/files/{self.request_id}/lora.safetensors"
         return (Artifact(name="lora.safetensors", url=url),)
 
@@ -73,7 +174,6 @@ class Request:
         return not self.missed and not self.settled and self.end not in FREE
 
     def fact(self) -> FalStatus:
-        """What fal says of it when it is asked."""
         if self.end is None:
             return Running(self.request_id, started=True)
         if not self.kept:
@@ -140,7 +240,6 @@ class World:
         return {pk: item["job"].job for (pk, sk), item in rows.items() if sk == "job"}
 
     def of_job(self, job_id: str) -> list[Request]:
-        """What fal has accepted for this job, the oldest first."""
         return [request for request in self.requests if request.job_id == job_id]
 
     def wronged(self, job_id: str) -> bool:
@@ -161,7 +260,6 @@ class World:
         return replace(self, doubtful=tuple(sorted({*self.doubtful, *job_ids})))
 
     def with_request(self, new: Request) -> "World":
-        """With this request, in the place of the one with the same id."""
         others = [each for each in self.requests if each.request_id != new.request_id]
         ordered = tuple(sorted((*others, new), key=lambda each: each.request_id))
         return replace(self, requests=ordered)
