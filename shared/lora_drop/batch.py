@@ -15,8 +15,6 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lora_drop.observability import Metric, about
 
-processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-
 
 def process_messages(
     event: dict[str, Any],
@@ -30,6 +28,7 @@ def process_messages(
     ``failed`` counts the messages that fail; their errors are logged.
     """
     logger, metrics = observers
+    processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
     def process_record(record: SQSRecord) -> None:
         about("", logger)

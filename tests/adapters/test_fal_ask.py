@@ -40,7 +40,7 @@ class Wire:
     def _answer(self, request: httpx.Request) -> httpx.Response:
         assert request.method == "GET"
         assert request.headers["Authorization"] == "Key key"
-        assert request.extensions["timeout"]["read"] == 15.0
+        assert request.extensions["timeout"]["read"] == 8.0
         address = str(request.url.copy_with(query=None))
         self.asked.append(address)
         answer = self._answers[address]

@@ -75,7 +75,7 @@ def test_cancellation_is_one_put() -> None:
     [request] = wire.requests
     assert (request.method, str(request.url)) == ("PUT", CANCEL)
     assert request.headers["Authorization"] == "Key key"
-    assert request.extensions["timeout"]["read"] == 15.0
+    assert request.extensions["timeout"]["read"] == 8.0
 
 
 @pytest.mark.promise("nothing leaks")
