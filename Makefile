@@ -89,8 +89,6 @@ check: venv
 	@$(RUN) cfn-lint --include-checks I --regions us-east-1 -- template.yaml
 	@$(RUN) python -m lora_drop.local.tools checkov --config-file .checkov.yaml
 
-# What Lambda's Python runtime brings is not shipped: boto3 and all it needs.
-RUNTIME := boto3 botocore jmespath python-dateutil s3transfer six urllib3
 COMPILE := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	--python-version 3.13
 
@@ -98,6 +96,6 @@ pins: venv
 	@$(RUN) $(COMPILE) --universal --group dev --extra local --output-file requirements-dev.txt pyproject.toml
 	@for name in $(FUNCTIONS); do \
 	  $(RUN) $(COMPILE) --python-platform aarch64-manylinux_2_28 --constraint requirements-dev.txt \
-	    $(RUNTIME:%=--no-emit-package %) --group "$$name" \
+	    --group "$$name" \
 	    --output-file "functions/$$name/requirements.txt"; \
 	done
