@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 import fal_client
@@ -29,8 +30,7 @@ GONE = frozenset({404, 410})
 OVER = frozenset({"ALREADY_COMPLETED", "NOT_FOUND"})
 # What these say is about the caller, not about the request.
 ABOUT_US = frozenset({401, 403, 408, 409, 429})
-# What was billed for a request. fal documents it without saying of which answers: the result's is
-# believed, then the state's.
+# What was billed for a request. fal documents it without saying of which answers: only the result's is believed.
 UNITS = "X-Fal-Billable-Units"
 
 
@@ -178,41 +178,48 @@ def _asked(handle: fal_client.SyncRequestHandle) -> FalStatus:
         case "IN_PROGRESS":
             return Running(handle.request_id, started=True)
         case "COMPLETED" if state.get("error"):
-            return _failure(handle, state, answer.headers.get(UNITS))
+            return _failure(handle, state)
         case "COMPLETED":
-            return _result(handle, answer.headers.get(UNITS))
+            return _result(handle)
         case other:
             raise FalUnavailableError(f"fal calls the request {str(other)[:40]!r}")
 
 
-def _failure(
-    handle: fal_client.SyncRequestHandle, state: Mapping[str, Any], units: str | None
-) -> FalStatus:
-    """Return a failed request is COMPLETED too; its result may say more of it than its state.
+def _failure(handle: fal_client.SyncRequestHandle, state: Mapping[str, Any]) -> FalStatus:
+    """Return the failure of a COMPLETED request; its result may say more of it than its state.
 
-    ``units`` is what the answer with its state said of money.
+    What was billed is read from the result's own header: a state has been seen to say 0 for a request
+    that was billed.
     """
     reason = {"detail": state["error"], "error_type": state.get("error_type")}
     error = str(state["error"])
     try:
         answer = handle.client.get(handle.response_url)
     except UNANSWERED:
-        return failed(handle.request_id, error, reason, billable_units=units)
-    said = json_object(answer)
+        return failed(handle.request_id, error, reason)
+    said, units = json_object(answer), None
     if said is not None and answer.status_code not in ABOUT_US | GONE:
-        units = answer.headers.get(UNITS, units)
+        units = answer.headers.get(UNITS)
     more = said if said and isinstance(said.get("detail"), list) else reason
     return failed(handle.request_id, error, more, billable_units=units)
 
 
-def _result(handle: fal_client.SyncRequestHandle, units: str | None) -> FalStatus:
-    """Return what the model answered, with its own status."""
+def _result(handle: fal_client.SyncRequestHandle) -> FalStatus:
+    """Return what the model answered, with its own status.
+
+    Only 200 is a result: fal answers 202 while a request is not done ("Queue API", the response endpoint),
+    and a 202 can follow a COMPLETED state. Any other 2xx is asked for again.
+    """
     answer = handle.client.get(handle.response_url)
     body = json_object(answer)
     if body is None or answer.is_redirect or answer.status_code in ABOUT_US:
         raise FalUnavailableError(f"fal answered {answer.status_code} for a result")
-    if answer.is_success:
+    if answer.status_code == HTTPStatus.OK:
         return finished(handle.request_id, body)
+    if answer.is_success:
+        raise FalUnavailableError(
+            f"fal answered {answer.status_code} for a result: it is not there yet"
+        )
     if answer.status_code in GONE:
         return Gone(handle.request_id)
     if body.get("detail") == "Request is still in progress":
@@ -220,7 +227,7 @@ def _result(handle: fal_client.SyncRequestHandle, units: str | None) -> FalStatu
     if answer.is_server_error and not isinstance(body.get("detail"), list):
         # Only the list is the model's own form; the rest may be fal's trouble of the moment.
         raise FalUnavailableError(f"fal answered {answer.status_code} for a result")
-    units = answer.headers.get(UNITS, units)
+    units = answer.headers.get(UNITS)
     return failed(
         handle.request_id, f"status code {answer.status_code}", body, billable_units=units
     )
