@@ -11,6 +11,7 @@ from fal_client.client import BackupDomainTransport
 from lora_drop.adapters.fal import FalQueueClient
 from lora_drop.adapters.fal_transport import SinglePost
 from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError, SubmissionUnknownError
+from lora_drop.jobs.job_problems import submission_unknown
 from lora_drop.ports import Submission
 from tests.support.builders import APPLICATION, REQUEST_ID
 from tests.support.fal_keys import FixedKey
@@ -144,6 +145,8 @@ NOT_SENT: dict[str, httpx.Response | Exception] = {
     "no connection free": httpx.PoolTimeout("full"),
     "no way through the proxy": httpx.ProxyError("407"),
     "fal takes no more now": of_fal(429),
+    "a gateway takes no more now": of_nginx(429),
+    "429 and nothing": httpx.Response(429),
 }
 
 
@@ -204,8 +207,8 @@ UNKNOWN: dict[str, httpx.Response | Exception] = {
         f"{status}": httpx.Response(status, headers={"Location": "https://queue.fal.run/elsewhere"})
         for status in (301, 302, 303, 307, 308)
     },
-    **{f"{status} and a page": of_nginx(status) for status in (*REFUSED, 429)},
-    **{f"{status} and nothing": httpx.Response(status) for status in (*REFUSED, 429)},
+    **{f"{status} and a page": of_nginx(status) for status in REFUSED},
+    **{f"{status} and nothing": httpx.Response(status) for status in REFUSED},
     **{f"{status} of fal's": of_fal(status) for status in (405, 408, 409, 410)},
     **{f"{status} of fal's ": of_fal(status) for status in (500, 502, 503, 504)},
     **{f"{status} of nginx": of_nginx(status) for status in (502, 503, 504)},
@@ -223,3 +226,21 @@ def test_unclear_outcome_is_never_repeated(outcome: str) -> None:
     with pytest.raises(SubmissionUnknownError):
         submit(wire)
     assert len(wire.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (of_nginx(503), "fal's gateway answered 503"),
+        (of_fal(500), "fal answered 500"),
+        (httpx.Response(302, headers={"Location": "https://x"}), "fal's gateway answered 302"),
+        (httpx.Response(200, json={}), "fal answered 200 without a request id"),
+        (httpx.ReadTimeout("slow"), "fal did not answer in time"),
+        (httpx.ReadError("reset"), "the connection to fal broke after the request was sent"),
+    ],
+)
+def test_doubt_says_what_happened(answer: httpx.Response | Exception, said: str) -> None:
+    with pytest.raises(SubmissionUnknownError) as unknown:
+        submit(Wire(answer))
+    assert str(unknown.value) == said
+    assert submission_unknown(said).message.startswith(f"{said[:1].upper()}{said[1:]}, so")

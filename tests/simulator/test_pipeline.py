@@ -5,7 +5,7 @@ import json
 import ssl
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,7 +18,13 @@ from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.reading import WholeImage
 from lora_drop.fal.trainers.table import TRAINERS
 from lora_drop.fal.trainers.trainer import Trainer
-from lora_drop.jobs.errors import ActionNotAllowedError, InvalidWebhookError, StaleWebhookError
+from lora_drop.jobs.budget import ChargeState
+from lora_drop.jobs.errors import (
+    ActionNotAllowedError,
+    FalUnavailableError,
+    InvalidWebhookError,
+    StaleWebhookError,
+)
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from tests.simulator.conftest import PointFalClient
@@ -169,3 +175,32 @@ def test_ended_job_ignores_repeated_deliveries(
     with unchanged(world):
         assert [deliver(world, job, each) for each in (true, receiver.next())] == [done, done]
     assert world.status_check.asked == []
+
+
+@pytest.mark.promise("never lose a result")
+@pytest.mark.parametrize("times", [1, 3])
+def test_early_result_loses_nothing(world: World, calls: Calls, times: int) -> None:
+    """A result that fal answers with 202, as if it were not there yet, is asked for until it is."""
+    calls.inject("webhook_lost")
+    calls.inject("result_early", times=times)
+    job = submitted(world)
+    calls.ended(job.request_id or "")
+    for _ in range(times):
+        with suppress(FalUnavailableError):
+            job = world.reconciler.request_status_check(job.job_id)
+        assert world.jobs.rows[job.job_id].status is Status.SUBMITTED
+    assert world.reconciler.request_status_check(job.job_id).status is Status.STORING
+
+
+@pytest.mark.promise("never pay twice")
+def test_status_proves_nothing_about_money(world: World, calls: Calls) -> None:
+    """A state that names 0 billed units takes no training out of the books and sends none again."""
+    calls.inject("webhook_lost")
+    calls.inject("status_names_units", times=None)
+    calls.inject("training_error", type="file_download_error", units_told=False)
+    job = submitted(world)
+    calls.ended(job.request_id or "")
+    ended = world.reconciler.request_status_check(job.job_id)
+    assert ended.status is Status.HELD  # a person decides whether it is paid for once more
+    assert [charge.state for charge in ended.charges] == [ChargeState.WASTED]
+    assert len(calls.sim.ledger()["submissions"]) == 1

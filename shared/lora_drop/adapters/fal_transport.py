@@ -57,9 +57,7 @@ class SinglePost(httpx.BaseTransport):
         except NEVER_LEFT as error:
             raise NotSubmittedError(f"no connection to fal: {error}") from error
         except UNANSWERED as error:
-            raise SubmissionUnknownError(
-                f"{type(error).__name__} after the request left"
-            ) from error
+            raise SubmissionUnknownError(_silence(error)) from error
         self.request_id = _accepted(response)
         return response
 
@@ -76,7 +74,9 @@ def _accepted(response: httpx.Response) -> str:
         if isinstance(request_id, str) and request_id:
             return request_id
         raise SubmissionUnknownError(f"fal answered {status} without a request id")
-    if status == TOO_MANY_REQUESTS and body and "detail" in body:
+    if (
+        status == TOO_MANY_REQUESTS
+    ):  # RFC 6585, 4: the server, or a gateway before it, refuses the request
         raise NotSubmittedError("fal takes no more requests now")
     refusal = REFUSALS.get(status)
     if refusal and body and "detail" in body:
@@ -84,7 +84,17 @@ def _accepted(response: httpx.Response) -> str:
         then = ", then let the job go on with lora-drop approve" if held else ""
         message = f"{advice}{then}. fal says: {_said(body['detail'])}"
         raise SubmissionRefusedError(Problem(code=code, message=message), held=held)
-    raise SubmissionUnknownError(f"fal answered {status}")
+    server = "fal" if body and "detail" in body else "fal's gateway"
+    raise SubmissionUnknownError(f"{server} answered {status}")
+
+
+def _silence(error: Exception) -> str:
+    """Say why nothing that could be read came back."""
+    if isinstance(error, httpx.TimeoutException):
+        return "fal did not answer in time"
+    if isinstance(error, httpx.TransportError):
+        return "the connection to fal broke after the request was sent"
+    return "fal's answer could not be read"
 
 
 def json_object(response: httpx.Response) -> dict[str, Any] | None:

@@ -5,12 +5,19 @@ from collections.abc import Iterable
 from lora_drop.fal.status import MONEY
 from lora_drop.jobs.problems import Problem
 
-UNKNOWN = Problem(
-    code="submit_unknown",
-    message="The connection to fal broke while the training was being submitted. fal's webhook or "
-    "its list of requests will tell. If neither does, look for the request in fal's dashboard and "
-    "say so: lora-drop resolve JOB --request-id ID, or --not-submitted to pay for it once more.",
-)
+
+def submission_unknown(reason: str) -> Problem:
+    """Return the problem of a submission whose answer, ``reason`` says which, does not prove anything."""
+    return Problem(
+        code="submit_unknown",
+        message=f"{reason[:1].upper()}{reason[1:]}, so the training may have been accepted. fal's webhook or "
+        "its list of requests will tell. If neither does, look for the request in fal's dashboard and "
+        "say so: lora-drop resolve JOB --request-id ID, or --not-submitted to pay for it once more.",
+    )
+
+
+# The function that submitted the job died before it had written down what fal answered.
+UNKNOWN = submission_unknown("the submission was interrupted")
 FAL_UNREACHABLE = Problem(
     code="fal_unreachable",
     message="fal could not be reached, so nothing was sent and nothing was paid. It is tried again "

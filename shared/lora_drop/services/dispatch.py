@@ -23,12 +23,12 @@ from lora_drop.jobs.job_problems import (
     COPY_MISSING,
     DATASET_UNREADABLE,
     FAL_UNREACHABLE,
-    UNKNOWN,
     came_after_all,
     of_account,
     over_budget,
     over_limit,
     price_unknown,
+    submission_unknown,
 )
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import TRANSITIONS, Status
@@ -184,8 +184,9 @@ class Dispatcher:
         except SubmissionRefusedError as refused:
             to = Status.HELD if refused.held else Status.FAILED
             return self._settle(intent, to, problems=(refused.problem,))
-        except SubmissionUnknownError:
-            return self._settle(intent, Status.SUBMIT_UNKNOWN, problems=(UNKNOWN,))
+        except SubmissionUnknownError as unknown:
+            problem = submission_unknown(str(unknown))
+            return self._settle(intent, Status.SUBMIT_UNKNOWN, problems=(problem,))
         return self._settle(intent, Status.SUBMITTED, request_id=receipt.request_id, problems=())
 
     def _settle(self, intent: Job, to: Status, **changes: Any) -> Job:

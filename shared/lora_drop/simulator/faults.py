@@ -18,8 +18,8 @@ class Place(StrEnum):
     """Where a fault strikes; each place reads its own settings."""
 
     SUBMIT = "submit"  # accepted, answer, status, form, detail, seconds
-    STATUS = "status"  # status, form, detail
-    RESULT = "result"
+    STATUS = "status"  # status, form, detail, units
+    RESULT = "result"  # early
     CANCEL = "cancel"
     TRAINING = "training"  # type, status, detail, billable_units, units_told, seconds, stuck
     WEBHOOK = "webhook"  # lost, copies, seconds, age, extra, alone, user_id, payload_null
@@ -82,7 +82,19 @@ TABLE: tuple[FaultKind, ...] = (
         **_answer(403, detail=LOCKED),
     ),
     FaultKind("status_error", Place.STATUS, "a status is not answered", _answer(503)),
-    FaultKind("result_gone", Place.RESULT, "a result has expired"),
+    FaultKind(
+        "status_names_units",
+        Place.STATUS,
+        "a status has the header X-Fal-Billable-Units, which proves nothing",
+        {"units": 0},
+    ),
+    FaultKind("result_gone", Place.RESULT, "a result has expired", fixed={"early": False}),
+    FaultKind(
+        "result_early",
+        Place.RESULT,
+        "a result that is there is answered with 202, as if it were not",
+        fixed={"early": True},
+    ),
     FaultKind("cancel_ignored", Place.CANCEL, "a cancellation is taken, and the work goes on"),
     FaultKind(
         "training_error",
@@ -259,6 +271,7 @@ FORMS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "seconds": ("a number from 0 on", _number),
     "status": ("a status from 200 to 599", lambda value: _whole(value) and value in ANSWERS),
     "type": ("an error type that fal documents", lambda value: value in sorted(DOCUMENTED)),
+    "units": ("a number from 0 on", _number),
     "units_told": ("true or false", lambda value: isinstance(value, bool)),
     "user_id": ("a text", lambda value: isinstance(value, str)),
 }

@@ -90,11 +90,14 @@ class QueueApi:
         fault = self._faults.take(
             Place.STATUS, request_id=request.request_id, endpoint_id=request.endpoint_id
         )
-        if fault:
+        if fault and "units" not in fault.settings:
             return error_answer(fault.settings)
         done = request.status is Status.COMPLETED
         code = HTTPStatus.OK if done else HTTPStatus.ACCEPTED
-        return self._answer(request, self._status_body(http, request), code)
+        response = self._answer(request, self._status_body(http, request), code)
+        if fault:
+            response.headers["X-Fal-Billable-Units"] = str(fault.settings["units"])
+        return response
 
     async def stream(self, http: web.Request) -> web.StreamResponse:
         """Each change of the status as an event, until it has ended."""
@@ -130,10 +133,12 @@ class QueueApi:
             return self._answer(
                 request, {"detail": "Request is still in progress"}, HTTPStatus.BAD_REQUEST
             )
-        gone = self._faults.take(
+        fault = self._faults.take(
             Place.RESULT, request_id=request.request_id, endpoint_id=request.endpoint_id
         )
-        if gone or request.expired(self._config.result_retention):
+        if fault and fault.settings["early"]:
+            return self._answer(request, self._status_body(http, request), HTTPStatus.ACCEPTED)
+        if fault or request.expired(self._config.result_retention):
             return self._answer(request, NOT_FOUND, HTTPStatus.NOT_FOUND)
         outcome = request.outcome
         response = self._answer(request, outcome.body, outcome.status_code)
