@@ -122,3 +122,36 @@ def test_simulator_list_is_read(fal: ControlClient, monkeypatch: pytest.MonkeyPa
     history = FalHistory(FixedKey(fal.key), f"{fal.base_url}/v1")
 
     assert history.requests_for(JOB, since=SINCE) == (said["request_id"],)
+
+
+OUTPUT = {"diffusers_lora_file": {"url": "https://v3.fal.media/a.safetensors"}}
+
+
+@pytest.mark.promise("never lose a result")
+@pytest.mark.parametrize(
+    ("item", "files"),
+    [
+        ({"status_code": 200, "json_output": OUTPUT}, 1),
+        ({"status_code": 200, "json_output": json.dumps(OUTPUT)}, 1),
+        ({"status_code": 200, "json_output": None}, 0),
+        ({"status_code": 200, "json_output": "{"}, 0),
+        ({"status_code": 200, "json_output": {"detail": "none"}}, 0),
+        ({"status_code": 422, "json_output": OUTPUT}, 0),
+        ({"status_code": None, "json_output": OUTPUT}, 0),
+        ({"request_id": "another", "status_code": 200, "json_output": OUTPUT}, 0),
+    ],
+    ids=range(8),
+)
+def test_stored_output_is_a_result(item: dict[str, object], files: int) -> None:
+    """The output that fal has stored of a request is found by the request's id."""
+    history, asked = listing(page({"request_id": "a", **item}))
+    stored = history.stored_result(APPLICATION, "a")
+    assert len(stored.artifacts if stored else ()) == files
+    query = {"endpoint_id": APPLICATION, "request_id": "a", "expand": "payloads", "limit": "1"}
+    assert dict(asked[0].url.params) == query
+
+
+def test_unreadable_list_stores_nothing() -> None:
+    history, _ = listing(httpx.ReadTimeout("slow"))
+    with pytest.raises(FalUnavailableError):
+        history.stored_result(APPLICATION, "a")

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from lora_drop.datasets.archives import RangedReader
-from lora_drop.fal.status import FalStatus
+from lora_drop.fal.status import FalStatus, Finished
 from lora_drop.fal.trainers.trainer import Price
 from lora_drop.fal.webhooks import RawDelivery
 from lora_drop.jobs.errors import DatasetRejectedError
@@ -130,6 +130,7 @@ class MemoryFal:
     asks: Price | None = None
     known: Sequence[str] | Exception = ()
     listed: list[tuple[str, datetime]] = field(default_factory=list)
+    stored: dict[str, Finished | Exception] = field(default_factory=dict)
 
     def submit(
         self, application: str, arguments: Mapping[str, Any], *, webhook_url: str
@@ -159,6 +160,13 @@ class MemoryFal:
         if isinstance(self.known, Exception):
             raise self.known
         return self.known
+
+    def stored_result(self, application: str, request_id: str) -> Finished | None:
+        assert application
+        stored = self.stored.get(request_id)
+        if isinstance(stored, Exception):
+            raise stored
+        return stored
 
 
 @dataclass

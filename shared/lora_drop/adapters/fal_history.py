@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 
 import httpx
 
 from lora_drop.adapters.fal_transport import UNANSWERED, json_object
 from lora_drop.adapters.secrets import Key, KeyAuth
+from lora_drop.fal.status import Finished, finished
 from lora_drop.fal.trainers.table import DATASET_FIELDS
 from lora_drop.jobs.errors import FalUnavailableError
 from lora_drop.jobs.evidence import is_of
@@ -41,6 +43,29 @@ class FalHistory:
         )
         return tuple(dict.fromkeys(found))
 
+    def stored_result(self, application: str, request_id: str) -> Finished | None:
+        """Return the files of a request whose output fal has stored, for 30 days unless told otherwise.
+
+        None where it has stored none, or the request did not succeed. The queue forgets a result after an
+        hour ("Queue API"); the list by request id has it longer. Raises FalUnavailableError.
+        """
+        query = {
+            "endpoint_id": application,
+            "request_id": request_id,
+            "expand": "payloads",
+            "limit": "1",
+        }
+        with httpx.Client(transport=self._transport, timeout=TIMEOUT, auth=self._auth) as client:
+            rows = self._page(client, query)["items"]
+        for row in rows:
+            if isinstance(row, dict) and row.get("request_id") == request_id:
+                output = _json_value(row.get("json_output"))
+                stored = finished(request_id, output if isinstance(output, dict) else None)
+                return (
+                    stored if stored.artifacts and row.get("status_code") == HTTPStatus.OK else None
+                )
+        return None
+
     def _rows(self, application: str, since: datetime) -> Iterator[Mapping[str, Any]]:
         query = {
             "endpoint_id": application,
@@ -70,11 +95,18 @@ class FalHistory:
 
 def _dataset_urls(payload: object) -> Iterator[str]:
     """Yield the dataset's address in a request's stored input, which may be JSON as text."""
-    if isinstance(payload, str):
-        try:
-            payload = json.loads(payload)
-        except ValueError:
-            return
+    payload = _json_value(payload)
     if isinstance(payload, dict):
         given = (payload.get(field) for field in DATASET_FIELDS)
         yield from (url for url in given if isinstance(url, str))
+
+
+def _json_value(payload: object) -> object:
+    """Return what is stored, which may be JSON as text; None where that cannot be read."""
+    if not isinstance(payload, str):
+        return payload
+    try:
+        value: object = json.loads(payload)
+    except (ValueError, RecursionError):
+        return None
+    return value

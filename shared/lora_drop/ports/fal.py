@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from lora_drop.datasets.archives import RangedReader
-from lora_drop.fal.status import FalStatus
+from lora_drop.fal.status import FalStatus, Finished
 from lora_drop.fal.trainers.trainer import Price
 from lora_drop.jobs.artifacts import Artifact
 from lora_drop.jobs.job import Job
@@ -41,6 +41,9 @@ class RequestHistory(Protocol):
 
     def requests_for(self, job: Job, *, since: datetime) -> Sequence[str]:
         """Return the ids of the requests that sent this job's dataset; raises FalUnavailableError."""
+
+    def stored_result(self, application: str, request_id: str) -> Finished | None:
+        """Return the files of a request whose output fal has stored; None for none. Raises FalUnavailableError."""
 
 
 class Prices(Protocol):

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from time import monotonic
 
+from lora_drop.fal.status import Finished, Gone
 from lora_drop.jobs.budget import MICRO, Limits, month_of
-from lora_drop.jobs.errors import LoraDropError
+from lora_drop.jobs.errors import FalUnavailableError, LoraDropError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_problems import (
     BUDGET_EXHAUSTED,
@@ -34,6 +35,8 @@ DOUBT_DEADLINE = timedelta(minutes=15)
 WAITS_AFTER = timedelta(minutes=15)
 # fal trains for half an hour or so and gives a run up after an hour.
 OVERDUE_AFTER = timedelta(hours=3)
+# A list that cannot be read for so long, perhaps for want of a right, keeps no slot for ever.
+LIST_DEADLINE = timedelta(days=1)
 # A refusal costs nothing, so it is tried whether the account is in order again.
 PROBE_AFTER = timedelta(hours=1)
 # The function lives 120 s, and the sweeps and the last question take their time.
@@ -247,8 +250,22 @@ class Reconciler:
         return worth_a_probe(job.problems) and self.record.clock() - job.updated_at >= PROBE_AFTER
 
     def _ask(self, job: Job, request_id: str) -> None:
-        fact = self.fal.ask(job.application, request_id)
-        self.fal_updates.receive(job.job_id, fact, asked=True, doubted=DENIED in job.problems)
+        fact, doubted = self.fal.ask(job.application, request_id), DENIED in job.problems
+        if isinstance(fact, Gone) and doubted:
+            fact = self._stored_result(job, request_id) or fact
+        self.fal_updates.receive(job.job_id, fact, asked=True, doubted=doubted)
+
+    def _stored_result(self, job: Job, request_id: str) -> Finished | None:
+        """Return the result that fal has stored of a request which its queue does not know any more.
+
+        Before a paid result is given up, the list must have answered, for a day at least.
+        """
+        try:
+            return self.evidence.history.stored_result(job.application, request_id)
+        except FalUnavailableError:
+            if self.record.clock() - job.since < LIST_DEADLINE:
+                raise
+            return None
 
     def _look_for_evidence(self, job: Job) -> None:
         """Adopt the one request of fal's list that is the job's, if there is one."""

@@ -43,6 +43,7 @@ class Fal(FalQueueClient):
         super().__init__(FixedKey())
         history = FalHistory(FixedKey(), f"https://{API}/v1")
         self.requests_for = history.requests_for
+        self.stored_result = history.stored_result
 
     def price(self, _: str) -> Price | None:
         return None

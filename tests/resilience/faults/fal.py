@@ -74,6 +74,7 @@ class Request:
     payload_missing: bool = False
     copied: bool = False
     webhook_lost: bool = False
+    stored: bool = False  # also after the queue has forgotten it
     called_at: datetime | None = None
     signed_before: timedelta = timedelta(0)
 
@@ -203,6 +204,11 @@ class Fal:
             and request.listed_at <= now
             and is_of(job, request.dataset_url)
         ]
+
+    def stored_result(self, application: str, request_id: str) -> Finished | None:
+        assert application
+        request = self.requests.get(request_id)
+        return Finished(request_id, request.artifacts) if request and request.stored else None
 
     def next_at(self) -> datetime | None:
         return min((delivery.at for delivery in self.outbox), default=None)

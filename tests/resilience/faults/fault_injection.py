@@ -54,6 +54,7 @@ BY_CALL: dict[tuple[str, str], tuple[Fault, ...]] = {
         *(Fault.DOUBT_ACCEPTED, Fault.DOUBT_NOT_ACCEPTED, Fault.WEBHOOK_EARLY),
     ),
     ("FalClient", "ask"): (Fault.ASK_UNAVAILABLE, Fault.ASK_DENIED),
+    ("RequestHistory", "stored_result"): (Fault.LIST_UNAVAILABLE,),
     ("CopyStore", "put"): (*BUCKET, Fault.BUCKET_CONFLICT),
     ("CopyStore", "complete"): (*BUCKET, Fault.BUCKET_CONFLICT),
     ("ArtifactSource", "open.enter"): (Fault.DOWNLOAD_CUT, Fault.DOWNLOAD_MISSING),

@@ -220,7 +220,7 @@ def _of_ledger(harness: "Harness") -> Iterator[str]:
 
 def _was_lost(harness: "Harness", request: Request, job: Job) -> bool:
     """Whether fal had thrown the result away before it could be had, and a person is notified."""
-    if job.status is not Status.EXPIRED or not job.problems:
+    if job.status is not Status.EXPIRED or not job.problems or request.stored:
         return False
     given_up = harness.rows.expired[job.job_id]
     # Half an hour of calm is enough for the reconciler to ask and for the store worker to copy.

@@ -153,6 +153,10 @@ SCENARIOS = (
         ((1, FAILED),),
     ),
     Scenario("the result is gone", _training(webhook_lost=True, kept_for=MINUTE), ((1, EXPIRED),)),
+    Scenario(
+        "the queue forgot the result, and fal's list has it",
+        _training(webhook_lost=True, kept_for=MINUTE, stored=True),
+    ),
     Scenario("fal cannot fetch the dataset once", _training(_not_fetched_once), ((2, DONE),)),
     Scenario("the dataset cannot train", lambda s: drop(s, images=3), ((0, REJECTED),)),
     Scenario("two datasets and one slot", _one_slot, ((2, DONE, DONE),)),

@@ -195,6 +195,7 @@ class Schedule:
         if choose.happens("short lived", 0.1):
             self.injector.strike(Fault.RESULT_SHORT_LIVED)
             kept = timedelta(minutes=6)
+            request.stored = choose.happens("stored output", 0.5)
         request.kept_until = request.ended_at + kept
         self.inputs.promised(request)
         if request.end in TAKEN_BACK and not request.webhook_lost and choose.happens("word", 0.3):

@@ -218,6 +218,13 @@ def _requests_for(world: World, effect: Effect, faults: frozenset[Fault]) -> Ans
         yield _failed(world, partial(errors.FalUnavailableError, "no answer"))
 
 
+def _stored_result(world: World, _: Effect, faults: frozenset[Fault]) -> Answers:
+    """fal stores no output here: what its queue has forgotten is gone."""
+    yield _plain(world, None)
+    if Fault.UNREACHABLE in faults:
+        yield _failed(world, partial(errors.FalUnavailableError, "no answer"))
+
+
 def _cancel(world: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
     request = world.request(effect.args[1])
     if request is None or request.end is not None:
@@ -265,6 +272,7 @@ ANSWERS: dict[str, Callable[[World, Effect, frozenset[Fault]], Answers]] = {
     "fal.submit": _submit,
     "fal.ask": _ask,
     "fal.requests_for": _requests_for,
+    "fal.stored_result": _stored_result,
     "fal.cancel": _cancel,
     "copier.copy": _copy,
     "results.has": _has,

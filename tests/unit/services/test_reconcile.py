@@ -19,7 +19,12 @@ from lora_drop.jobs.job_files import status_text
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 from lora_drop.ports import DatasetPage
-from lora_drop.services.reconcile import SUBMIT_DEADLINE, RoundCounts, RoundIncompleteError
+from lora_drop.services.reconcile import (
+    LIST_DEADLINE,
+    SUBMIT_DEADLINE,
+    RoundCounts,
+    RoundIncompleteError,
+)
 from lora_drop.services.record import SETTLED_AFTER
 from tests.support.builders import ARTIFACTS, NOW, REQUEST_ID, make_dataset, make_job
 from tests.support.memory import MemoryDatasets
@@ -89,6 +94,32 @@ def test_two_late_denials_expire_job(late: World) -> None:
     late.clock.now += LATE
     late.reconciler.reconcile()
     assert early is Status.SUBMITTED
+    assert late.job(job.job_id).status is Status.EXPIRED
+
+
+@pytest.mark.promise("never lose a result")
+def test_stored_result_is_taken_before_expiry(late: World) -> None:
+    """A result that fal's queue has forgotten is taken from fal's list; an unreadable list ends nothing for a day."""
+    job = late.holds(make_job(Status.SUBMITTED))
+    late.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
+    late.fal.stored[REQUEST_ID] = FalUnavailableError("no answer")
+    for _ in range(3):
+        late.reconciler.reconcile()
+        late.clock.now += LATE
+    assert late.job(job.job_id).status is Status.SUBMITTED
+    late.fal.stored[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
+    late.reconciler.reconcile()
+    assert late.job(job.job_id).status is Status.STORING
+    assert late.job(job.job_id).artifacts == ARTIFACTS
+
+
+def test_unreadable_list_keeps_no_slot_for_ever(late: World) -> None:
+    job = late.holds(make_job(Status.SUBMITTED))
+    late.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
+    late.fal.stored[REQUEST_ID] = FalUnavailableError("no answer")
+    late.reconciler.reconcile()
+    late.clock.now += LIST_DEADLINE
+    late.reconciler.reconcile()
     assert late.job(job.job_id).status is Status.EXPIRED
 
 
