@@ -96,6 +96,7 @@ class Job(_Value):
     force_retrain: bool = False
     earlier_requests: tuple[str, ...] = ()
     own_requests: tuple[str, ...] = ()
+    slot_released: bool = False  # in doubt for so long that another job has its slot
     request_id: str | None = None
     cancel_by: str | None = None
     lease: Lease | None = None
@@ -164,7 +165,7 @@ class Job(_Value):
         """Return what the job's charges become with a move; ``intents`` counts the submissions begun."""
         if to is Status.SUBMITTING:
             charge = Charge.reserve(self.estimated_cost_usd or 0.0, now=now)
-            return {"charge": charge, "intents": self.intents + 1}
+            return {"charge": charge, "intents": self.intents + 1, "slot_released": False}
         if to is Status.STORING:
             # Without a charge: fal had said that it would not bill what it sends after all.
             paid = self.charge or Charge.reserve(self.estimated_cost_usd or 0.0, now=now)
@@ -193,7 +194,7 @@ class Job(_Value):
     @property
     def at_fal(self) -> bool:
         """Return whether the job holds one of the stack's slots."""
-        return self.status in AT_FAL
+        return self.status in AT_FAL and not self.slot_released
 
     @property
     def troubled(self) -> bool:

@@ -1,6 +1,6 @@
 """The evidence that settles a submission of unknown outcome without a person."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -22,14 +22,17 @@ class Evidence:
     jobs: JobStore
     history: RequestHistory
 
-    def request_of(self, job: Job) -> str | None:
-        """Return the one request of fal's list that sent this job's dataset; raises FalUnavailableError.
+    def requests_of(self, job: Job) -> Sequence[str]:
+        """Return the requests of fal's list that sent this job's dataset; raises FalUnavailableError."""
+        intended = job.intended_at or job.since
+        found = self.history.requests_for(job, since=intended - SKEW)
+        return [each for each in found if each not in job.earlier_requests]
+
+    def decide(self, job: Job, ours: Sequence[str]) -> str | None:
+        """Return the one request that is the job's.
 
         None or several decide nothing: fal does not promise that a waiting request is listed.
         """
-        intended = job.intended_at or job.since
-        found = self.history.requests_for(job, since=intended - SKEW)
-        ours = [each for each in found if each not in job.earlier_requests]
         if len(ours) != 1 or self._may_be_anothers(job, ours[0]):
             return None
         return ours[0]

@@ -35,6 +35,8 @@ DOUBT_DEADLINE = timedelta(minutes=15)
 WAITS_AFTER = timedelta(minutes=15)
 # fal trains for half an hour or so and gives a run up after an hour.
 OVERDUE_AFTER = timedelta(hours=3)
+# fal trains for an hour at most and repeats a webhook for two ("Webhooks").
+SLOT_DEADLINE = timedelta(hours=4)
 # A list that cannot be read for so long, perhaps for want of a right, keeps no slot for ever.
 LIST_DEADLINE = timedelta(days=1)
 # A refusal costs nothing, so it is tried whether the account is in order again.
@@ -269,9 +271,21 @@ class Reconciler:
 
     def _look_for_evidence(self, job: Job) -> None:
         """Adopt the one request of fal's list that is the job's, if there is one."""
-        request_id = self.evidence.request_of(job)
+        ours = self.evidence.requests_of(job)
+        request_id = self.evidence.decide(job, ours)
         if request_id is not None:
             self._ask(job, request_id)
+        elif not ours and job.at_fal and self.record.clock() - job.since >= SLOT_DEADLINE:
+            self._release_slot(job)
+
+    def _release_slot(self, job: Job) -> None:
+        """Give the slot of a submission in doubt to the next job; its money stays reserved.
+
+        Whatever fal had accepted has been trained by now and its webhook given up, and its list, which
+        was read at every round, has shown nothing.
+        """
+        self.record.set_problems(job, *job.problems, slot_released=True)
+        self.waiting_queue.wake_next()
 
     def _still_doubtful(self, late: Job) -> bool:
         if late.status not in (Status.SUBMITTING, Status.SUBMIT_UNKNOWN):

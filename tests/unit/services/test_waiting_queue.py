@@ -1,13 +1,14 @@
 """The queue in front of fal: the oldest first, and never more than there are slots."""
 
 import random
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running
 from lora_drop.jobs.budget import Limits
-from lora_drop.jobs.errors import NotSubmittedError, SubmissionUnknownError
+from lora_drop.jobs.errors import FalUnavailableError, NotSubmittedError, SubmissionUnknownError
 from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
@@ -237,3 +238,34 @@ def test_burst_pays_each_job_once(seed: int, most: int) -> None:
     assert all(job.terminal for job in jobs.values())
     sent = [jobs[job_id] for job_id in burst.world.paid]
     assert sent == sorted(sent, key=lambda job: job.created_at)
+
+
+@pytest.mark.promise("never get stuck")
+@pytest.mark.parametrize(
+    ("hours", "listed", "released"),
+    [
+        (4, (), True),
+        (3, (), False),
+        (4, ("a", "b"), False),
+        (4, FalUnavailableError("no answer"), False),
+    ],
+    ids=["empty list", "too early", "two requests", "no list"],
+)
+def test_long_doubt_gives_its_slot_away(
+    world: World, hours: int, listed: Sequence[str] | Exception, *, released: bool
+) -> None:
+    """A submission in doubt hands its slot on once fal's list has shown nothing for four hours; its money stays."""
+    world.answer(SubmissionUnknownError("fal's gateway answered 503"))
+    jobs = dropped(world, "a", "b", "c")
+    world.fal.outcome = lambda: Submission("c")
+    reserved = world.jobs.account(f"{world.clock.now:%Y-%m}").reserved_usd
+    world.fal.known = listed
+    world.clock.now += timedelta(hours=hours)
+    world.reconciler.reconcile()
+    world.work()
+    doubtful = [world.job(job.job_id) for job in jobs[:2]]
+    assert [job.status for job in doubtful] == [Status.SUBMIT_UNKNOWN] * 2
+    assert [job.at_fal for job in doubtful] == [not released] * 2
+    assert world.job(jobs[2].job_id).status is (Status.SUBMITTED if released else Status.READY)
+    assert world.jobs.account(f"{NOW:%Y-%m}").reserved_usd >= reserved
+    assert len(world.paid) == (3 if released else 2)
