@@ -94,6 +94,7 @@ class WebhookBody(_Message):
     """fal's webhook body; ``status`` speaks of the model's answer, not of the queue."""
 
     request_id: str
+    gateway_request_id: str | None = None  # of fal's last try; the same unless fal tried again
     status: str
     payload: Any = None
     error: Any = None

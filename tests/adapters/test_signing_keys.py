@@ -119,6 +119,11 @@ def test_known_keys_survive_an_outage() -> None:
     assert list(keys.keys(now=NOW + MIN_REFRESH)) == [OLD]
 
 
+def packed(body: bytes, *, encoding: str = "gzip") -> httpx.Response:
+    stream = httpx.ByteStream(body)
+    return httpx.Response(200, headers={"Content-Encoding": encoding}, stream=stream)
+
+
 def endless() -> Iterator[bytes]:
     while True:
         yield b" " * 1024
@@ -139,12 +144,18 @@ UNUSABLE: dict[str, httpx.Response | Exception] = {
     "too large": httpx.Response(
         200, content=b'{"keys": []}' + b" " * MAX_DOCUMENT + json.dumps("x").encode()
     ),
-    "packed": httpx.Response(
-        200,
-        headers={"Content-Encoding": "gzip"},
-        stream=httpx.ByteStream(gzip.compress(jwks(OLD).content)),
-    ),
+    "packed in another way": packed(b"x", encoding="br"),
+    "packed, but not": packed(b"{}"),
+    "packed and cut off": packed(gzip.compress(jwks(OLD).content)[:-9]),
+    "small packed and large": packed(gzip.compress(jwks(OLD).content + b" " * MAX_DOCUMENT)),
 }
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "x-gzip", "identity"])
+def test_packed_keys_are_read(encoding: str) -> None:
+    document = jwks(OLD).content
+    body = document if encoding == "identity" else gzip.compress(document)
+    assert list(Jwks(packed(body, encoding=encoding)).keys().keys(now=NOW)) == [OLD]
 
 
 @pytest.mark.parametrize("answer", UNUSABLE)

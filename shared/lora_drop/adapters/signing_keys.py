@@ -1,5 +1,6 @@
 """fal's public signing keys, fetched when needed and kept for a day at the most."""
 
+import zlib
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from time import monotonic
@@ -74,7 +75,6 @@ class JwksKeys:
     def _fetch(self) -> tuple[bytes, ...]:
         """Return the keys that fal publishes now; none when it does not answer, and the caller says so."""
         until = self._tick() + PATIENCE
-        # Packed, a small document could become a large one at once.
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         try:
             with (
@@ -82,14 +82,36 @@ class JwksKeys:
                 # A redirect would let another host say what fal's keys are.
                 client.stream("GET", self._url, follow_redirects=False) as response,
             ):
-                packed = "Content-Encoding" in response.headers
-                if response.status_code != httpx.codes.OK or packed:
+                if response.status_code != httpx.codes.OK:
                     return ()
+                encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
                 document = b""
-                for chunk in response.iter_bytes():
+                # httpx would unpack without a limit.
+                for chunk in (
+                    response.iter_bytes() if encoding == "identity" else response.iter_raw()
+                ):
                     document += chunk
                     if len(document) > MAX_DOCUMENT or self._tick() > until:
                         return ()
-            return keys_in(document)
+            return keys_in(_unpacked(document, encoding))
         except (*UNANSWERED, InvalidWebhookError):
             return ()
+
+
+def _unpacked(document: bytes, encoding: str) -> bytes:
+    """Return the document as it was before a proxy packed it; raises InvalidWebhookError.
+
+    Packed, a small document could become a large one at once, so it is unpacked up to the limit.
+    """
+    if encoding == "identity":
+        return document
+    if encoding not in ("gzip", "x-gzip"):
+        raise InvalidWebhookError(f"the key set is encoded as {encoding}")
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        plain = unpacker.decompress(document, MAX_DOCUMENT)
+    except zlib.error as error:
+        raise InvalidWebhookError("the key set is no gzip") from error
+    if not unpacker.eof:
+        raise InvalidWebhookError("the key set is too large, or cut off")
+    return plain

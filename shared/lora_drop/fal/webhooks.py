@@ -35,7 +35,7 @@ GRAMMARS: Mapping[str, str] = {
     "request-id": r"[A-Za-z0-9_-]{1,128}",
     "user-id": r"[A-Za-z0-9_|:.@-]{1,128}",
     "timestamp": r"[0-9]{10}",
-    "signature": r"[0-9a-f]{128}",
+    "signature": r"[0-9a-fA-F]{128}",
 }
 
 type VerifySignature = Callable[[bytes, bytes, bytes], bool]
