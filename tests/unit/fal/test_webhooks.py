@@ -270,7 +270,7 @@ MALFORMED = [
     ),
     *((NAMES[2], time) for time in ("0x6748a3c0", "1_764_00000", "176400000")),
     *((NAMES[2], time) for time in ("17640000000", "-764000000")),
-    *((NAMES[3], text) for text in ("AB" * 64, "ab" * 63, "ab" * 63 + "a", "ab" * 65)),
+    *((NAMES[3], text) for text in ("ab" * 63, "ab" * 63 + "a", "ab" * 65)),
     *((NAMES[3], text) for text in ("zz" * 64, "ab " * 42 + "ab")),
     (NAMES[0], "../../x"),
 ]
