@@ -21,6 +21,7 @@ MARKS: Sequence[tuple[bytes, str]] = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+SOFT_BREAK = "\v"  # a line break within a paragraph, as PowerPoint and Word write it
 type Key = Callable[[str], str]
 
 
@@ -43,9 +44,10 @@ def caption_of(data: bytes) -> Caption | None:
             text = data.decode(encoding)
         except UnicodeDecodeError:
             continue
-        if any(letter < " " and letter not in "\t\n\r\f" for letter in text):
+        if any(letter < " " and letter not in "\t\n\r\f\v" for letter in text):
             return None
-        return Caption(text, rewritten=number > 0 or encoding != "utf-8")
+        rewritten = number > 0 or encoding != "utf-8" or SOFT_BREAK in text
+        return Caption(text.replace(SOFT_BREAK, "\n"), rewritten)
     return None
 
 
@@ -160,8 +162,9 @@ def paired(captions: Iterable[str], photos: Sequence[str]) -> Mapping[str, str]:
 
     A caption has its photo's name but for the ending, as trainers have it (``anna.txt``); several
     photos of that name share it. Of what is left, one is taken that was named after the whole file
-    (``anna.jpg.txt``), one whose name differs in case or in how its letters are composed, and one
-    that lies in another folder; each only where nothing else could be meant.
+    (``anna.jpg.txt``), one whose name differs in case or in how its letters are composed, one in a
+    tree of the same folders (``captions/indoor/anna.txt`` of ``images/indoor/anna.jpg``), and one that
+    lies in another folder; each only where nothing else could be meant.
     """
     # Where a photo has two, the trainers' own ending is the one that counts.
     left = sorted(captions, key=lambda name: not name.endswith(".txt"))
@@ -169,7 +172,12 @@ def paired(captions: Iterable[str], photos: Sequence[str]) -> Mapping[str, str]:
     for name in left:
         own.setdefault(stem(name), name)
     found = {photo: own[stem(photo)] for photo in photos if stem(photo) in own}
-    ways: tuple[tuple[Key, Key], ...] = ((stem, str), (_folded, _folded), (_alone, _alone))
+    ways: tuple[tuple[Key, Key], ...] = (
+        (stem, str),
+        (_folded, _folded),
+        (_below, _below),
+        (_alone, _alone),
+    )
     for of_caption, of_photo in ways:
         taken = {*found.values(), *(name for name in left if own[stem(name)] in found.values())}
         free = [name for name in left if name not in taken]
@@ -192,6 +200,11 @@ def _only(
 def _folded(name: str) -> str:
     """Return the same for names that Windows or macOS take for the same (Unicode, 3.13, D145)."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", stem(name)).casefold())
+
+
+def _below(name: str) -> str:
+    """Return the same for two names that differ only in their topmost folder."""
+    return _folded(name).replace("\\", "/").split("/", 1)[-1]
 
 
 def _alone(name: str) -> str:

@@ -10,6 +10,7 @@ from lora_drop.datasets.images import hints
 from lora_drop.datasets.images.pictures import change_sentence
 from lora_drop.datasets.report import ImageOutcome, ImageReport, ReportedChange
 from lora_drop.datasets.selection import InspectionResult
+from lora_drop.datasets.trigger_phrase import trigger_warnings
 from lora_drop.fal.trainers.demands import mask_warnings, stem, unmet_demands
 from lora_drop.fal.trainers.fields import Value
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE, Trainer
@@ -66,6 +67,8 @@ def _warnings(
         yield from hints.hints_for(photo)
     yield from hints.hints_for_set(photos, layout.twice)
     yield from caption_warnings(inspection.captions, layout.pairs, shown, trigger_phrase=phrase)
+    if phrase is not None:
+        yield from trigger_warnings(layout.texts, phrase)
     if trainer is not None:
         sizes = {name: photo.header.upright for name, photo in inspection.photos.items()}
         yield from mask_warnings(trainer, sizes, layout.owners)

@@ -79,7 +79,8 @@ def training_json_layer(raw: bytes | None, problems: list[Problem]) -> Layer:
     if raw is not None:
         try:
             # Pairs, since JSON may say a thing twice; its type then tells an object from a list.
-            pairs = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=tuple)
+            # As bytes: json finds out UTF-8, and the UTF-16 that PowerShell's > writes.
+            pairs = json.loads(raw, object_pairs_hook=tuple)
         except (ValueError, RecursionError):
             pairs = None
     layer = Layer(TRAINING_JSON, TRAINING_JSON, text=False, given={})

@@ -1,6 +1,6 @@
 """What each file of an archive is for, by its name alone, and what its bytes say later."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from lora_drop.datasets.archives import Member, Structure, is_junk, path_of
@@ -11,6 +11,7 @@ from lora_drop.jobs.problems import Problem
 
 # A photo's name with .txt is what fal's trainers read; kohya's tools write .caption.
 CAPTIONS = frozenset({"txt", "caption"})
+BACKUP = "_original"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,9 @@ class Selection:
 
 def select(members: Sequence[Member]) -> Selection:
     """Sort the files; ``problems`` says what is wrong with parameters in the wrong place."""
-    junk = tuple(member for member in members if is_junk(member.name))
-    rest = [member for member in members if not is_junk(member.name)]
+    names = {member.name for member in members}
+    junk = tuple(m for m in members if is_junk(m.name) or _is_backup(m.name, names))
+    rest = [member for member in members if member not in junk]
     used, misplaced, problems = _training_json(rest)
     named = [member for member in rest if member is not used and member not in misplaced]
     return Selection(
@@ -37,6 +39,11 @@ def select(members: Sequence[Member]) -> Selection:
         training_json=used,
         problems=tuple(problems),
     )
+
+
+def _is_backup(name: str, names: Collection[str]) -> bool:
+    """Return whether exiftool put this file aside before it wrote another of its name ("-overwrite_original")."""
+    return name.endswith(BACKUP) and name.removesuffix(BACKUP) in names
 
 
 def suffix_of(name: str) -> str:

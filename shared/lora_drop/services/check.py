@@ -25,9 +25,11 @@ from lora_drop.datasets.parameters import (
     advice,
     folder_advice,
     resolve,
+    without_generated_phrase,
 )
 from lora_drop.datasets.report import ImageReport, ParameterReport, Report, ReportedChange, Verdict
 from lora_drop.datasets.selection import InspectionResult, select
+from lora_drop.datasets.trigger_phrase import trains_phrase
 from lora_drop.fal.trainers.table import TRAINERS, estimated_cost_usd
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.job import Job
@@ -192,6 +194,12 @@ class Checker:
         layout = layout_of(
             inspection, trainer=trainer, values=values, keep_metadata=self.keep_metadata
         )
+        if state.resolved and not trains_phrase(
+            layout.texts, [photo.member.name for photo in layout.photos]
+        ):
+            # A made-up word that no caption has would be shown, used in prompts, and mean nothing.
+            state.resolved = without_generated_phrase(state.resolved)
+            values = state.resolved.values.values
         errors, warnings = problems_of(inspection, layout, trainer=trainer, values=values)
         changes = changes_made(inspection, layout, keep_metadata=self.keep_metadata)
         state.photos = image_reports(inspection, layout, changes, warnings)

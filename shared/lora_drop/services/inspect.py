@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from lora_drop.datasets.archives import Content, Member, RangedReader, Structure, contents_of
-from lora_drop.datasets.captions import MAX_CAPTION, caption_of, caption_problem
+from lora_drop.datasets.captions import MAX_CAPTION, Caption, caption_of, caption_problem, paired
 from lora_drop.datasets.dataset import (
     MAX_IMAGE_BYTES,
     beside,
@@ -29,6 +29,7 @@ from lora_drop.datasets.images.reading import WholeImage
 from lora_drop.datasets.selection import InspectionResult, Selection, suffix_of
 from lora_drop.fal.trainers.demands import stem
 from lora_drop.jobs.errors import DatasetRejectedError
+from lora_drop.jobs.problems import Problem
 
 PHOTOS = TRAINED | CONVERTED
 # What a photographer meant to be a photo; a clip or a document beside the photos is just left out.
@@ -49,7 +50,7 @@ class Inspector:
         self, archive: RangedReader, structure: Structure, selection: Selection
     ) -> InspectionResult:
         """Read every file once and return what was found; each byte is verified."""
-        result = InspectionResult(structure, selection)
+        result, unusable = InspectionResult(structure, selection), dict[str, Problem]()
         others = {member.name: member for member in selection.others}
         captions = {member.name: member for member in selection.captions}
         try:
@@ -60,10 +61,11 @@ class Inspector:
                 if content.member.name in others:
                     self._inspect_photo(content, result)
                 elif content.member.name in captions:
-                    _inspect_caption(content, result)
+                    _inspect_caption(content, result, unusable)
         except DatasetRejectedError as damaged:
             _refuse(damaged, others, result)
         _leave_out_raw_twins(result)
+        _judge_unusable(unusable, result)
         return result
 
     def _inspect_photo(self, content: Content, result: InspectionResult) -> None:
@@ -90,16 +92,29 @@ class Inspector:
         return hints.Photo(member.name, hashlib.sha256(data).hexdigest(), header, look)
 
 
-def _inspect_caption(content: Content, result: InspectionResult) -> None:
+def _inspect_caption(
+    content: Content, result: InspectionResult, unusable: dict[str, Problem]
+) -> None:
     member = content.member
     try:
         caption = caption_of(content.read()) if member.size <= MAX_CAPTION else None
     except DatasetRejectedError:
         return  # raised again at the end of the pass
     if problem := caption_problem(member.name, member.size, caption):
-        result.errors.append(problem)
+        unusable[member.name] = problem
     elif caption is not None:
         result.captions[member.name] = caption
+
+
+def _judge_unusable(unusable: Mapping[str, Problem], result: InspectionResult) -> None:
+    """Refuse a text that is a photo's caption and cannot be used; a licence or a chat is no caption."""
+    photos = [*result.photos, *result.refused, *result.left_out]
+    owned = set(paired([*unusable, *result.captions], photos).values())
+    for name, problem in unusable.items():
+        if name in owned:
+            result.errors.append(problem)
+        else:
+            result.captions[name] = Caption("")
 
 
 def _leave_out_raw_twins(result: InspectionResult) -> None:

@@ -10,7 +10,7 @@ from lora_drop.fal.trainers.fields import Value
 from lora_drop.fal.trainers.table import FAST, FLUX_2, PORTRAIT, TRAINERS
 from lora_drop.fal.trainers.trainer import Captions, Trainer
 from lora_drop.jobs.problems import Problem
-from tests.support.builders import make_archive
+from tests.support.builders import make_archive, make_jpeg
 from tests.support.checking import checked, errors, warnings
 
 
@@ -34,8 +34,27 @@ def test_captions_are_looked_after() -> None:
         "caption_orphan",
         "caption_empty",
         "caption_absent",
+        "caption_trigger_absent",
     ]
     assert errors(make_archive(members={"photo-00.txt": b"x" * 20_000})) == ["caption_too_long"]
+
+
+def test_soft_breaks_become_line_ends() -> None:
+    found = checked(make_archive(members={"photo-00.txt": b"in a garden\x0bblue dress"}))
+    assert found.good is not None
+    assert found.good.plan[0].caption == "in a garden\nblue dress"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"12.03.24, 10:00 - Ada: hello " * 900, b"\x00\x01 no text", b"\x81\x8d" * 9_000],
+    ids=["long", "no text", "both"],
+)
+@pytest.mark.parametrize("name", ["_chat.txt", "docs/LICENSE.txt", "readme.caption"])
+def test_a_text_of_no_photo_refuses_nothing(name: str, text: bytes) -> None:
+    archive = make_archive(members={name: text})
+    assert errors(archive) == []
+    assert "caption_orphan" in warnings(archive)
 
 
 def test_a_caption_trigger_needs_a_phrase() -> None:
@@ -48,6 +67,12 @@ def test_a_caption_trigger_needs_a_phrase() -> None:
 @pytest.mark.parametrize(
     ("captions", "photos", "pairs"),
     [
+        (
+            ["captions/in/0.txt", "captions/out/0.txt"],
+            ["images/in/0.jpg", "images/out/0.jpg"],
+            {"images/in/0.jpg": "captions/in/0.txt", "images/out/0.jpg": "captions/out/0.txt"},
+        ),
+        (["c/in/0.txt", "d/in/0.txt"], ["i/in/0.jpg"], {}),
         (["a/ada.txt"], ["a/ada.jpg"], {"a/ada.jpg": "a/ada.txt"}),
         (["a.b.txt"], ["a.b.jpeg"], {"a.b.jpeg": "a.b.txt"}),
         (["ada.TXT"], ["ada.jpg"], {"ada.jpg": "ada.TXT"}),
@@ -143,3 +168,11 @@ def test_masks_that_do_not_fit() -> None:
     assert (differs.code, differs.member) == ("image_mask_differs", "a_mask.jpg")
     assert (unused.code, unused.member) == ("image_mask_unused", "a_mask.jpg")
     assert list(mask_warnings(FAST, fitting, {"a_mask.jpg": "a.jpg"})) == []
+
+
+def test_backups_of_exiftool_are_left_out() -> None:
+    photo = make_jpeg("one")
+    members = {"ada.jpg": photo, "ada.jpg_original": photo, "bob.jpg_original": make_jpeg("two")}
+    found = checked(make_archive(members=members))
+    left_out = [each.member for each in found.report.changes if each.code == "dataset_junk_dropped"]
+    assert left_out == ["ada.jpg_original"]

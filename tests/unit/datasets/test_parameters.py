@@ -230,3 +230,10 @@ def test_a_folder_nearly_like_a_preset(folder: str) -> None:
     assert folder in problem.message
     for key in ("portrait/a.zip", "anna/a.zip", "portrai.zip", "style/x/a.zip"):
         assert folder_advice(key) == ()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_training_json_in_any_unicode(encoding: str) -> None:
+    """PowerShell's > writes UTF-16 with a byte order mark."""
+    given = resolved(training='{"trigger_phrase": "Zo\u00eb"}'.encode(encoding))
+    assert given.values.values["trigger_phrase"] == "Zo\u00eb"
