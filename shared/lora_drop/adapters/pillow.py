@@ -12,7 +12,9 @@ from pathlib import Path
 import pillow_heif
 from PIL import AvifImagePlugin, Image, ImageChops, ImageCms, ImageFilter, ImageStat
 
+from lora_drop.adapters.jpeg_warnings import check_coded_data
 from lora_drop.datasets.images.cleaning import without_metadata
+from lora_drop.datasets.images.damage import check_no_zeros
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.header import (
@@ -110,6 +112,9 @@ class PillowPictures:
     def look(self, data: bytes, header: ImageHeader) -> ImageInspection:
         """Decode all of an image, and say how it looks; raises InvalidImageError when it cannot be."""
         image = _decoded(data, header, at_least=MEASURED)
+        check_no_zeros(WholeImage(data), header)
+        if header.format is ImageFormat.JPEG:
+            check_coded_data(WholeImage(data))
         transparent = _is_transparent(image)
         small = _screen_colours(_smaller(image))
         small.thumbnail((MEASURED, MEASURED))

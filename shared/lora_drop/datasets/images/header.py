@@ -171,6 +171,15 @@ def damaged(what: str) -> InvalidImageError:
     )
 
 
+def broken() -> InvalidImageError:
+    """Return the error for an image of which a part is missing or was overwritten, though it opens."""
+    return InvalidImageError(
+        Flaw.DAMAGED,
+        "is damaged: it opens, but a part of the picture is missing or was overwritten, and shows grey or "
+        "wrong colours. Copy it again from the camera or phone, or leave it out.",
+    )
+
+
 def check_not_too_large(width: int, height: int) -> None:
     """Raise InvalidImageError for more than 16,384 pixels along a side, or 50 megapixels."""
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
