@@ -1,5 +1,7 @@
 """Photos as people really have them: damaged ones are refused, wide and HDR colours become those of a screen."""
 
+import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,11 @@ from lora_drop.adapters.pillow import PillowPictures
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.header import Flaw, InvalidImageError
 from lora_drop.datasets.images.reading import WholeImage
-from tests.support.checking import checked
+from lora_drop.services.mend import Mender
+from tests.support import photos
+from tests.support.builders import make_archive
+from tests.support.checking import checked, good
+from tests.support.memory_files import MemoryRange
 from tests.support.photos import encoded, picture
 
 PICTURES = PillowPictures()
@@ -109,3 +115,94 @@ def test_plain_background_is_no_damage(kind: str, options: dict[str, Any], backg
 )  # fmt: skip
 def test_warning_of_a_decoder(data: bytes, expected: Flaw | None) -> None:
     assert flaw(data) == expected
+
+
+def files_of(data: bytes, **how: Any) -> dict[str, bytes]:
+    """What fal gets."""
+    found = good(data, pictures=PICTURES, **how)
+    if found.plan:
+        pieces = Mender(PICTURES).mended(
+            MemoryRange(data), found.structure, found.plan, found.prepared
+        )
+        data = b"".join(pieces)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def shown(data: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        return image
+
+
+SET = {f"{number:02}.jpg": encoded(picture(600, 512, seed=number), "JPEG") for number in range(10)}
+
+
+def test_50_megapixel_photo_is_shrunk(corpora: Path) -> None:
+    data = field(corpora, "pixel-50mp")
+    found = report(data)
+    assert (found.errors, found.images) == ((), 13)
+    assert "image_shrunk" in [each.code for each in found.changes]
+    assert shown(files_of(data)["PXL_20240501_101112131.jpg"]).size == (4096, 3084)
+
+
+@pytest.mark.parametrize(
+    ("size", "kind", "expected"),
+    [
+        ((9504, 6336), "JPEG", (4096, 2731)),  # 60 megapixels, Sony A7R
+        ((12000, 9000), "JPEG", (4096, 3072)),  # 108 megapixels, phones
+        ((5200, 5000), "PNG", (4096, 3938)),
+        ((5712, 4284), "JPEG", (5712, 4284)),  # 24 megapixels, iPhone
+    ],
+)
+def test_large_photo_is_shrunk(size: tuple[int, int], kind: str, expected: tuple[int, int]) -> None:
+    large = encoded(picture(600, 400).resize(size, Image.Resampling.NEAREST), kind)
+    name = f"large.{kind.lower()}"
+    copy = files_of(make_archive(images=0, members=SET | {name: large}))
+    assert shown(copy.get("large.jpg") or copy.get("large.png") or copy[name]).size == expected
+
+
+class CountingPictures(PillowPictures):
+    """Counts how often an image is mended apart from its inspection."""
+
+    mended = 0
+
+    def mend(self, *given: Any, **how: Any) -> Any:
+        self.mended += 1
+        return super().mend(*given, **how)
+
+
+def test_photo_is_decoded_once() -> None:
+    """A photo that is converted is mended while the check has it decoded, and comes out as otherwise."""
+    members = {f"h{n}.heic": encoded(picture(640, 512, seed=n), "HEIF") for n in range(9)}
+    members["turned.png"] = photos.with_exif(picture(600, 520), "PNG", 6)
+    data, counting = make_archive(images=0, members=members), CountingPictures()
+    found = good(data, pictures=counting, prepares=True)
+    pieces = Mender(counting).mended(MemoryRange(data), found.structure, found.plan, found.prepared)
+    with zipfile.ZipFile(io.BytesIO(b"".join(pieces))) as archive:
+        once = {name: archive.read(name) for name in archive.namelist()}
+    assert counting.mended == 0
+    assert once == files_of(data)
+
+
+@pytest.mark.parametrize("name", ["SDIM0001.DNG", "scan.tif", "IMG_1.tiff"])
+def test_raw_with_its_directory_at_the_end_is_named(corpora: Path, name: str) -> None:
+    with zipfile.ZipFile(io.BytesIO(field(corpora, "dng-directory-at-end"))) as archive:
+        raw = archive.read("SDIM0001.DNG")
+    [error] = report(make_archive(images=0, members=SET | {name: raw})).errors
+    assert (error.code, error.member) == ("image_unsupported_format", name)
+    assert "export it as JPEG" in error.message
+
+
+def test_endings_are_in_lower_case(corpora: Path) -> None:
+    names = files_of(field(corpora, "ok-upper-case"), metadata={"trigger_phrase": "anya"})
+    assert {name.rsplit(".", 1)[-1] for name in names} == {"jpg", "jpeg", "txt"}
+    odd = {
+        "a.PNG": encoded(picture(600, 520), "PNG"),
+        "b.Webp": encoded(picture(600, 520, seed=77), "WEBP"),
+    }
+    more = files_of(
+        make_archive(images=0, members={f"x{name}": data for name, data in SET.items()} | odd)
+    )
+    assert {"a.png", "b.webp"} <= set(more)
+    assert all(name == name.lower() for name in more)

@@ -25,10 +25,12 @@ from lora_drop.datasets.images.header import (
     too_much_work,
 )
 from lora_drop.datasets.images.pictures import (
+    LARGE_SIDE,
     SIDE,
     Change,
     ImageInspection,
     Mended,
+    Prepared,
     changes_for,
     fingerprint,
     format_after,
@@ -40,11 +42,12 @@ if sys.platform == "linux":
     import resource
 
 STATM = Path("/proc/self/statm")  # its first number: pages of this process (proc(5))
+PLAIN_MODES = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})
 MEASURED, THUMBNAIL = 512, 320  # pixels along the longest side
 QUALITY, THUMBNAIL_QUALITY = 95, 80
 FULL_COLOUR = 0  # 4:4:4: a portrait's edges keep their colours, for a fifth more bytes
 PNG_LEVEL = 4  # half the time of the usual 6, for a photo that is 7 % larger
-# The largest image that is let in takes 850 MB; a file may say that it is small, and unpack to anything.
+# The largest image that is let in takes 800 MB; a file may say that it is small, and unpack to anything.
 # A function has 2,048 MB.
 MOST_MEMORY = 1024**3
 OPAQUE, WHITE = 255, (255, 255, 255)
@@ -97,8 +100,8 @@ def at_most(more: int) -> Iterator[None]:
 class PillowPictures:
     """Pictures by Pillow, with pillow-heif for HEIC. No threads.
 
-    Memory at its peak, beside the file itself: 12 bytes for each pixel, 17 for a WEBP, so 600 and
-    850 MB for the largest that is let in. Looking at a JPEG takes a few MB, whatever its size. On
+    Memory at its peak, beside the file itself: 12 bytes for each pixel, 17 for a WEBP, so 800 MB and
+    1.1 GB for the largest that is let in. Looking at a JPEG takes a few MB, whatever its size. On
     Linux no decoder gets more than 1 GiB, whatever is in the file.
     """
 
@@ -111,23 +114,26 @@ class PillowPictures:
 
     def look(self, data: bytes, header: ImageHeader) -> ImageInspection:
         """Decode all of an image, and say how it looks; raises InvalidImageError when it cannot be."""
-        image = _decoded(data, header, at_least=MEASURED)
+        return _looked_at(self._sound(data, header), header)
+
+    def look_and_mend(
+        self, data: bytes, header: ImageHeader, *, keep_metadata: bool
+    ) -> tuple[ImageInspection, Prepared | None]:
+        """Return the same as ``look``, and the mended image where it costs no second decoding to make it."""
+        image = self._sound(data, header)
+        look = _looked_at(image, header)
+        changes = changes_for(header, transparent=look.transparent, keep_metadata=keep_metadata)
+        if header.format is ImageFormat.JPEG or not changes or is_lossless(header, changes):
+            return look, None
+        return look, Prepared(_checked(_changed(image, header, changes)).data, changes)
+
+    def _sound(self, data: bytes, header: ImageHeader) -> Image.Image:
+        """Return the decoded image, a JPEG at least as large as what is measured; raises InvalidImageError for damage."""
+        image = _decoded(data, header, at_least=(MEASURED, MEASURED))
         check_no_zeros(WholeImage(data), header)
         if header.format is ImageFormat.JPEG:
             check_coded_data(WholeImage(data))
-        transparent = _is_transparent(image)
-        small = _screen_colours(_smaller(image))
-        small.thumbnail((MEASURED, MEASURED))
-        small = _turned(_flat(small), header)
-        grey = small.convert("L")
-        return ImageInspection(
-            fingerprint=fingerprint(grey.resize((SIDE, SIDE), Image.Resampling.BOX).tobytes()),
-            brightness=ImageStat.Stat(grey).mean[0],
-            highlights=_percentile(grey, BRIGHTEST_TWENTIETH),
-            sharpness=_sharpness(grey),
-            transparent=transparent,
-            thumbnail=_thumbnail(small),
-        )
+        return image
 
     def mend(
         self,
@@ -146,32 +152,88 @@ class PillowPictures:
         if is_lossless(header, changes):
             mended = b"".join(without_metadata(WholeImage(data), header.format))
         else:
-            image = _screen_colours(_decoded(data, header), by_profile=not lossless)
-            upright = _turned(image if lossless else _flat(image), header)
-            mended = _encoded(upright, format_after(header, changes, lossless=lossless))
-        after = describe(WholeImage(mended))
-        if changes_for(after, transparent=False):
-            raise InvalidImageError(
-                Flaw.NOT_MENDED,
-                "could not be put right. Open it in an image program and save it as JPEG.",
-            )
-        return Mended(mended, after)
+            size = (header.width, header.height)
+            least = _size_after(size) if Change.SHRUNK in changes else None
+            image = _decoded(data, header, at_least=least)
+            mended = _changed(image, header, changes, lossless=lossless)
+        return _checked(mended)
 
 
-def _decoded(data: bytes, header: ImageHeader, *, at_least: int | None = None) -> Image.Image:
+def _looked_at(image: Image.Image, header: ImageHeader) -> ImageInspection:
+    """Return how a decoded image looks; the image stays as it is."""
+    transparent = _is_transparent(image)
+    small = _screen_colours(_smaller(image)).copy()
+    small.thumbnail((MEASURED, MEASURED))
+    small = _turned(_flat(small), header)
+    grey = small.convert("L")
+    return ImageInspection(
+        fingerprint=fingerprint(grey.resize((SIDE, SIDE), Image.Resampling.BOX).tobytes()),
+        brightness=ImageStat.Stat(grey).mean[0],
+        highlights=_percentile(grey, BRIGHTEST_TWENTIETH),
+        sharpness=_sharpness(grey),
+        transparent=transparent,
+        thumbnail=_thumbnail(small),
+    )
+
+
+def _changed(
+    image: Image.Image,
+    header: ImageHeader,
+    changes: Collection[Change],
+    *,
+    lossless: bool = False,
+) -> bytes:
+    """Return a decoded image with changed pixels, as a file."""
+    shrunk = Change.SHRUNK in changes
+    if shrunk and image.mode in PLAIN_MODES:
+        image = _shrunk(image)
+    image = _screen_colours(image, by_profile=not lossless)
+    upright = _turned(image if lossless else _flat(image), header)
+    if shrunk:
+        upright = _shrunk(upright)
+    return _encoded(upright, format_after(header, changes, lossless=lossless))
+
+
+def _shrunk(image: Image.Image) -> Image.Image:
+    """Return the image with no more pixels along its longest side than trainers use."""
+    size = _size_after(image.size)
+    return image if size == image.size else image.resize(size, reducing_gap=2.0)
+
+
+def _size_after(size: tuple[int, int]) -> tuple[int, int]:
+    factor = min(1.0, LARGE_SIDE / max(size))
+    return round(size[0] * factor), round(size[1] * factor)
+
+
+def _checked(mended: bytes) -> Mended:
+    """Return a mended image, looked at once more; raises InvalidImageError where something is left to change."""
+    after = describe(WholeImage(mended))
+    if changes_for(after, transparent=False):
+        raise InvalidImageError(
+            Flaw.NOT_MENDED,
+            "could not be put right. Open it in an image program and save it as JPEG.",
+        )
+    return Mended(mended, after)
+
+
+def _decoded(
+    data: bytes, header: ImageHeader, *, at_least: tuple[int, int] | None = None
+) -> Image.Image:
     """Return all of the first picture, decoded as what its header says and as nothing else.
 
-    ``at_least``: a JPEG may come smaller, with so many pixels along its shortest side; all of its
+    ``at_least``: a JPEG may come smaller, with at least so many pixels across and down; all of its
     bytes are read nevertheless. Whatever a decoder raises is raised as InvalidImageError.
     """
-    check_not_too_large(header.width, header.height)
+    check_not_too_large(header.width, header.height, header.format)
     try:
         with warnings.catch_warnings(), at_most(MOST_MEMORY):
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=[header.format.name])
-            check_not_too_large(*image.size)  # a decoder may see another size than we do
+            check_not_too_large(
+                *image.size, header.format
+            )  # a decoder may see another size than we do
             if at_least is not None:
-                image.draft(None, (at_least, at_least))
+                image.draft(None, at_least)
             image.load()
     except InvalidImageError:
         raise

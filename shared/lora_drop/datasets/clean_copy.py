@@ -100,7 +100,8 @@ def _plainly_named(member: Member) -> str:
 def _with_suffix(name: str, photo: Photo) -> str:
     after = format_after(photo.header, photo.changes, lossless=photo.lossless)
     if suffix_of(photo.member.name) in after.suffixes:
-        return f"{name}.{photo.member.name.rsplit('.', 1)[-1]}"
+        # In lower case: some trainers pass over .JPG (replicate/lora-training#9).
+        return f"{name}.{suffix_of(photo.member.name)}"
     return f"{name}.{after.suffix}"
 
 

@@ -285,6 +285,7 @@ IMAGE: Mapping[str, Meaning] = {
     "image_flattened": changes("White was put behind the transparent parts of a picture."),
     "image_depth_reduced": changes("A photo with more than 8 bits per colour has 8 now."),
     "image_colours_converted": changes("Colours for printing became colours for screens."),
+    "image_shrunk": changes("A photo with more pixels than trainers use was made smaller."),
     "image_turned": changes("A photo that lay on its side or was mirrored was turned upright."),
     "image_metadata_removed": changes(
         "Hidden data in a photo (place, time, camera, captions) was removed."

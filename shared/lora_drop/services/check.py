@@ -34,6 +34,7 @@ from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
 from lora_drop.ports import Prices
 from lora_drop.services.inspect import Inspector
+from lora_drop.services.prepared import PreparedPhotos
 from lora_drop.services.record import Record
 
 # What a mistake in the check looks like. Trouble with S3 is none of these: it is tried again.
@@ -89,6 +90,7 @@ class ValidDataset:
     cost_usd: float | None
     structure: Structure
     plan: tuple[Planned, ...]
+    prepared: PreparedPhotos | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,18 +118,23 @@ class _CheckState:
     resolved: ResolvedParameters | None = None
     cost_usd: float | None = None
     layout: Layout | None = None
+    prepared: PreparedPhotos | None = None
     photos: tuple[ImageReport, ...] = ()
     changes: tuple[ReportedChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Checker:
-    """Checks datasets. ``checkpoint`` returns why there is no LoRA to go on from, None where there is one."""
+    """Checks datasets. ``checkpoint`` returns why there is no LoRA to go on from, None where there is one.
+
+    ``prepares``: a clean copy is made after the check, so photos are mended while they are decoded.
+    """
 
     pictures: Pictures
     prices: Prices
     checkpoint: Callable[[ResolvedParameters], Problem | None]
     keep_metadata: bool = False
+    prepares: bool = False
     patience: float = PATIENCE
     now: Callable[[], float] = monotonic
 
@@ -161,7 +168,9 @@ class Checker:
         if problem := size_problem(selection.others):
             state.errors.append(problem)
             return
-        inspection = Inspector(self.pictures, self.now, until).inspect(reader, structure, selection)
+        state.prepared = PreparedPhotos() if self.prepares else None
+        inspector = Inspector(self.pictures, self.now, until, state.prepared, self.keep_metadata)
+        inspection = inspector.inspect(reader, structure, selection)
         self._evaluate(inspection, state)
 
     def _check_parameters(
@@ -204,7 +213,9 @@ def _valid_dataset(state: _CheckState) -> ValidDataset | None:
     layout, resolved, structure = state.layout, state.resolved, state.structure
     if layout is None or resolved is None or structure is None:
         return None
-    return ValidDataset(layout.dataset, resolved, state.cost_usd, structure, layout.plan)
+    return ValidDataset(
+        layout.dataset, resolved, state.cost_usd, structure, layout.plan, state.prepared
+    )
 
 
 def _parameters(resolved: ResolvedParameters) -> Iterator[ParameterReport]:

@@ -196,7 +196,7 @@ def test_folders_are_flattened() -> None:
     assert names == {
         "a/1.jpg": "1.jpg",
         "b/1.jpg": "1-2.jpg",
-        "c/1.JPG": "1-3.JPG",
+        "c/1.JPG": "1-3.jpg",
         "d/e/1.png": "1-4.png",
     }
     assert (plan["b/1.jpg"].caption_name, plan["b/1.jpg"].caption) == ("1-2.txt", "the second")

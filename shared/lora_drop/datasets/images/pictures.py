@@ -11,6 +11,9 @@ from lora_drop.datasets.images.formats import TRAINED, ImageFormat
 from lora_drop.datasets.images.header import Colour, ImageHeader, Metadata
 
 PLAIN_DEPTH = 8
+# Trainers work at 512 to 1,024 pixels, some of them on a face that they cut out. What has more than 25
+# megapixels (an iPhone's 24 stay) becomes as large as a photo of 12 megapixels: a face has enough pixels there.
+LARGE_PIXELS, LARGE_SIDE = 25_000_000, 4096
 # What cannot be cut out without a change of the picture or of what its colours mean.
 SAVED_AGAIN = frozenset({Metadata.PROFILE, Metadata.HIDDEN})
 # The fingerprint: of 32 by 32 pixels, 8 by 8 waves.
@@ -34,6 +37,7 @@ class Change(StrEnum):
     DEPTH_REDUCED = "image_depth_reduced"
     COLOURS_CONVERTED = "image_colours_converted"
     TURNED = "image_turned"
+    SHRUNK = "image_shrunk"
     METADATA_REMOVED = "image_metadata_removed"
 
 
@@ -57,6 +61,7 @@ def changes_for(
         Change.DEPTH_REDUCED: header.bit_depth > PLAIN_DEPTH,
         Change.COLOURS_CONVERTED: header.colour in (Colour.CMYK, Colour.OTHER),
         Change.TURNED: header.orientation != 1,
+        Change.SHRUNK: header.pixels > LARGE_PIXELS and not lossless,
         Change.METADATA_REMOVED: header.has_metadata and not keep_metadata,
     }
     return tuple(change for change, is_needed in needed.items() if is_needed)
@@ -92,6 +97,8 @@ def change_sentence(change: Change, header: ImageHeader) -> str:
         Change.DEPTH_REDUCED: f"had {header.bit_depth} bits per colour, and has {PLAIN_DEPTH} now.",
         Change.COLOURS_CONVERTED: "had colours for printing, and has those for screens now.",
         Change.TURNED: "lay on its side or was mirrored, and was turned upright.",
+        Change.SHRUNK: f"had {header.pixels / 1_000_000:.0f} megapixels, more than trainers use, and has "
+        f"{LARGE_SIDE:,} pixels along its longest side now.",
         Change.METADATA_REMOVED: "said where it was taken; that and all other hidden data was removed."
         if header.has_gps
         else "carried hidden data (camera, time, captions and the like), which was removed.",
@@ -156,11 +163,27 @@ class Mended:
     header: ImageHeader
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An image that was mended while it was looked at, and the changes that were made."""
+
+    data: bytes
+    changes: tuple[Change, ...]
+
+
 class Pictures(Protocol):
     """A decoder and encoder of images."""
 
     def look(self, data: bytes, header: ImageHeader) -> ImageInspection:
         """Decode all of an image, and say how it looks; raises InvalidImageError when it cannot be."""
+
+    def look_and_mend(
+        self, data: bytes, header: ImageHeader, *, keep_metadata: bool
+    ) -> tuple[ImageInspection, Prepared | None]:
+        """Return the same as ``look``, and the mended image where it costs no second decoding to make it.
+
+        None where nothing has to change, where no pixel has to, and for a JPEG: it is looked at in a smaller size.
+        """
 
     def mend(
         self,
