@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageStat
 
 from lora_drop.adapters.pillow import PillowPictures
+from lora_drop.datasets.images.colours import Coded, profile_of
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.header import Flaw, InvalidImageError
+from lora_drop.datasets.images.pictures import Change, changes_for
 from lora_drop.datasets.images.reading import WholeImage
 from lora_drop.services.mend import Mender
 from tests.support import photos
@@ -206,3 +208,67 @@ def test_endings_are_in_lower_case(corpora: Path) -> None:
     )
     assert {"a.png", "b.webp"} <= set(more)
     assert all(name == name.lower() for name in more)
+
+
+def mean(data: bytes) -> tuple[float, ...]:
+    return tuple(ImageStat.Stat(shown(data).convert("RGB")).mean)
+
+
+@pytest.mark.parametrize(
+    ("case", "name", "code"),
+    [
+        ("icc-prophoto", "wide.jpg", "image_srgb"),
+        ("heic-hdr-pq", "IMG_0001.HIF", "image_tone_mapped"),
+    ],
+)
+def test_wide_field_photo_becomes_srgb(corpora: Path, case: str, name: str, code: str) -> None:
+    data = field(corpora, case)
+    assert (name, code) in [(each.member, each.code) for each in report(data).changes]
+    [photo] = [each for own, each in files_of(data).items() if own.startswith(name[:-4])]
+    assert mean(photo) == pytest.approx((153, 111, 130), abs=4)
+    assert "icc_profile" not in shown(photo).info
+
+
+P3 = profile_of(Coded(12, 13))
+PLAIN = profile_of(Coded(1, 13))
+RED_OF_P3 = (234, 51, 35)  # which is (255, 0, 0) in sRGB: CSS Color 4, 10.3
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "expected"),
+    [
+        ("JPEG", {"icc_profile": P3, "quality": 98, "subsampling": 0}, (255, 0, 0)),
+        ("PNG", {"icc_profile": P3}, (255, 0, 0)),
+        ("WEBP", {"icc_profile": P3, "lossless": True}, (255, 0, 0)),
+        ("TIFF", {"icc_profile": P3}, (255, 0, 0)),
+        ("HEIF", {"icc_profile": P3, "quality": 98}, (255, 0, 0)),
+        ("HEIF", {"color_primaries": 12, "transfer_characteristics": 13, "quality": 98}, (255, 0, 0)),
+        ("JPEG", {"icc_profile": PLAIN, "quality": 98, "subsampling": 0}, RED_OF_P3),
+        ("PNG", {"icc_profile": b"no profile"}, RED_OF_P3),
+        ("HEIF", {"color_primaries": 1, "transfer_characteristics": 13, "quality": 98}, RED_OF_P3),
+    ],
+)  # fmt: skip
+def test_colours_are_those_of_srgb(
+    kind: str, options: dict[str, Any], expected: tuple[int, ...]
+) -> None:
+    data = encoded(Image.new("RGB", (96, 96), RED_OF_P3), kind, **options)
+    header = describe(WholeImage(data))
+    changes = changes_for(header, transparent=False)
+    mended = PICTURES.mend(data, header, changes).data if changes else data
+    assert mean(mended) == pytest.approx(expected, abs=8)
+    said = Change.CONVERTED if kind == "TIFF" else Change.SRGB  # a TIFF is converted in any case
+    assert (said in changes) == (expected != RED_OF_P3)
+
+
+# The signal of 203 cd/m2, the white of BT.2408: 58 % of PQ, 75 % of HLG; that of 26 cd/m2: 38 % of both.
+@pytest.mark.parametrize(
+    ("transfer", "signal", "expected"),
+    [(16, 148, 244), (18, 191, 244), (16, 97, 101), (18, 97, 101)],
+)
+def test_hdr_is_tone_mapped(transfer: int, signal: int, expected: int) -> None:
+    grey = Image.new("RGB", (96, 96), (signal,) * 3)
+    data = encoded(grey, "HEIF", color_primaries=9, transfer_characteristics=transfer, quality=98)
+    header = describe(WholeImage(data))
+    changes = changes_for(header, transparent=False)
+    assert Change.TONE_MAPPED in changes
+    assert mean(PICTURES.mend(data, header, changes).data) == pytest.approx((expected,) * 3, abs=8)

@@ -14,6 +14,7 @@ from PIL import AvifImagePlugin, Image, ImageChops, ImageCms, ImageFilter, Image
 
 from lora_drop.adapters.jpeg_warnings import check_coded_data
 from lora_drop.datasets.images.cleaning import without_metadata
+from lora_drop.datasets.images.colours import Coded, profile_of
 from lora_drop.datasets.images.damage import check_no_zeros
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.formats import ImageFormat
@@ -162,7 +163,7 @@ class PillowPictures:
 def _looked_at(image: Image.Image, header: ImageHeader) -> ImageInspection:
     """Return how a decoded image looks; the image stays as it is."""
     transparent = _is_transparent(image)
-    small = _screen_colours(_smaller(image)).copy()
+    small = _screen_colours(_smaller(image), coded=header.coded).copy()
     small.thumbnail((MEASURED, MEASURED))
     small = _turned(_flat(small), header)
     grey = small.convert("L")
@@ -187,7 +188,7 @@ def _changed(
     shrunk = Change.SHRUNK in changes
     if shrunk and image.mode in PLAIN_MODES:
         image = _shrunk(image)
-    image = _screen_colours(image, by_profile=not lossless)
+    image = _screen_colours(image, by_profile=not lossless, coded=header.coded)
     upright = _turned(image if lossless else _flat(image), header)
     if shrunk:
         upright = _shrunk(upright)
@@ -256,8 +257,13 @@ def _smaller(image: Image.Image) -> Image.Image:
     return image.reduce(factor)
 
 
-def _screen_colours(image: Image.Image, *, by_profile: bool = True) -> Image.Image:
-    """Return the image in grey or sRGB of 8 bits, with its transparency."""
+def _screen_colours(
+    image: Image.Image, *, by_profile: bool = True, coded: Coded | None = None
+) -> Image.Image:
+    """Return the image in grey or sRGB of 8 bits, with its transparency; an HDR one is tone-mapped.
+
+    HDR counts before a profile, which cannot say it; other ``coded`` colours where there is none.
+    """
     if image.mode in ("I", "F", "LAB"):
         raise InvalidImageError(
             Flaw.UNSUPPORTED_PIXELS,
@@ -269,7 +275,10 @@ def _screen_colours(image: Image.Image, *, by_profile: bool = True) -> Image.Ima
             opaque = ImageChops.invert(_seen_through(image))
             grey = Image.merge("RGBA", (grey, grey, grey, opaque))
         return grey
-    profile = image.info.get("icc_profile") if by_profile else None
+    profile = image.info.get("icc_profile")
+    if coded is not None and (coded.hdr or (coded.wide and not profile)):
+        profile = profile_of(coded)
+    profile = profile if by_profile else None
     if image.has_transparency_data:
         image = image.convert("RGBA")
     elif image.mode not in ("L", "RGB", "CMYK"):

@@ -285,6 +285,13 @@ IMAGE: Mapping[str, Meaning] = {
     "image_flattened": changes("White was put behind the transparent parts of a picture."),
     "image_depth_reduced": changes("A photo with more than 8 bits per colour has 8 now."),
     "image_colours_converted": changes("Colours for printing became colours for screens."),
+    "image_srgb": changes(
+        "Colours of a wider range (Display P3, Adobe RGB, ProPhoto) became sRGB."
+    ),
+    "image_tone_mapped": changes(
+        "An HDR photo (PQ or HLG) was mapped to the brightness of an ordinary screen.",
+        "Look at it in the report; the camera's own JPEG may look better.",
+    ),
     "image_shrunk": changes("A photo with more pixels than trainers use was made smaller."),
     "image_turned": changes("A photo that lay on its side or was mirrored was turned upright."),
     "image_metadata_removed": changes(

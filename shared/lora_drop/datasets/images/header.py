@@ -11,6 +11,7 @@ warning; below 64 there is no face left to see, and FLUX's own grid (16 pixels) 
 from dataclasses import dataclass
 from enum import StrEnum
 
+from lora_drop.datasets.images.colours import Coded
 from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.reading import ImageBytes
 from lora_drop.jobs.problems import Problem
@@ -90,6 +91,7 @@ class ImageHeader:
     what a viewer does to them. For JPEG, PNG and WEBP that is the EXIF tag; for HEIF and AVIF
     it is the file's own rotation and mirroring, and their EXIF tag means nothing (ISO 23008-12,
     6.5.10); a HEIF's clean aperture is cut out already. ``bit_depth`` is per channel.
+    ``wide``: its numbers mean other colours than those of sRGB, by its profile or as ``coded`` says.
     ``complete``: the file was read to its end, so nothing else is in it; otherwise frames, metadata
     and even an orientation may follow that are not known here.
     """
@@ -102,6 +104,8 @@ class ImageHeader:
     metadata: frozenset[Metadata] = frozenset()
     has_alpha: bool = False
     has_profile: bool = False
+    wide: bool = False
+    coded: Coded | None = None
     bit_depth: int = 8
     colour: Colour = Colour.RGB
     progressive: bool = False

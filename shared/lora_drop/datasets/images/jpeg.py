@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from lora_drop.datasets.images.colours import is_srgb
 from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.header import (
     Colour,
@@ -113,6 +114,7 @@ def describe_jpeg(source: ImageBytes) -> ImageHeader:
         orientation=facts.metadata.orientation,
         metadata=frozenset(facts.metadata.kinds),
         has_profile=bool(facts.profile),
+        wide=not is_srgb(profile),
         bit_depth=depth,
         colour=COLOURS.get(components, Colour.OTHER),
         progressive=marker in PROGRESSIVE,

@@ -38,6 +38,8 @@ class Change(StrEnum):
     COLOURS_CONVERTED = "image_colours_converted"
     TURNED = "image_turned"
     SHRUNK = "image_shrunk"
+    SRGB = "image_srgb"
+    TONE_MAPPED = "image_tone_mapped"
     METADATA_REMOVED = "image_metadata_removed"
 
 
@@ -54,12 +56,18 @@ def changes_for(
     and show what was meant to be hidden; one that is opaque everywhere does no harm. ``lossless``: for
     an image that is read as numbers, a mask: what is in its alpha channel stays there.
     """
+    hdr = header.coded is not None and header.coded.hdr
     needed = {
         Change.CONVERTED: header.format not in TRAINED,
         Change.FIRST_FRAME: header.animated,
         Change.FLATTENED: transparent and not lossless,
         Change.DEPTH_REDUCED: header.bit_depth > PLAIN_DEPTH,
         Change.COLOURS_CONVERTED: header.colour in (Colour.CMYK, Colour.OTHER),
+        Change.SRGB: header.wide
+        and header.colour in (Colour.RGB, Colour.PALETTE)
+        and not hdr
+        and not lossless,
+        Change.TONE_MAPPED: hdr and not lossless,
         Change.TURNED: header.orientation != 1,
         Change.SHRUNK: header.pixels > LARGE_PIXELS and not lossless,
         Change.METADATA_REMOVED: header.has_metadata and not keep_metadata,
@@ -99,6 +107,10 @@ def change_sentence(change: Change, header: ImageHeader) -> str:
         Change.TURNED: "lay on its side or was mirrored, and was turned upright.",
         Change.SHRUNK: f"had {header.pixels / 1_000_000:.0f} megapixels, more than trainers use, and has "
         f"{LARGE_SIDE:,} pixels along its longest side now.",
+        Change.SRGB: "had colours of a wider range than screens show (a profile such as Display P3, Adobe RGB "
+        "or ProPhoto), and has sRGB now: trainers do not look at profiles.",
+        Change.TONE_MAPPED: "was HDR, and was mapped to the brightness and colours of an ordinary screen (sRGB). Look "
+        "at it in the report; the camera's own JPEG may look better.",
         Change.METADATA_REMOVED: "said where it was taken; that and all other hidden data was removed."
         if header.has_gps
         else "carried hidden data (camera, time, captions and the like), which was removed.",
