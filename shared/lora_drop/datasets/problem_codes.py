@@ -261,6 +261,10 @@ IMAGE: Mapping[str, Meaning] = {
     "image_mask_unused": warns(
         "A mask lies beside a photo, and the trainer takes none.", "Take the masks out."
     ),
+    "image_regularization_unused": warns(
+        "A photo lies in a folder for regularization (reg, class), which holds other people; it is left out.",
+        "Nothing, unless it shows the person: then move it to the other photos.",
+    ),
     "image_other_format_beside": warns(
         "A photo in a format that trainers do not read lies beside the same one as JPEG or the like.",
         "Nothing has to be done: the other one is used.",

@@ -14,6 +14,7 @@ from lora_drop.datasets.archives import (
     read_member,
     structure_of,
 )
+from lora_drop.datasets.auxiliary_images import leave_out
 from lora_drop.datasets.clean_copy import Layout, Planned, layout_of
 from lora_drop.datasets.dataset import Dataset, size_problem
 from lora_drop.datasets.evaluate import changes_made, image_reports, problems_of
@@ -198,6 +199,7 @@ class Checker:
         parameters = state.resolved.values if state.resolved else None
         trainer = TRAINERS[parameters.trainer] if parameters else None
         values = parameters.values if parameters else {}
+        leave_out(inspection, trainer)
         layout = layout_of(
             inspection, trainer=trainer, values=values, keep_metadata=self.keep_metadata
         )

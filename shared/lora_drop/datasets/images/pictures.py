@@ -156,7 +156,8 @@ class ImageInspection:
     255. ``highlights``: the grey value that only a twentieth of its pixels are brighter than.
     ``sharpness``: the variance of its Laplacian, in squared grey values; blur makes it small.
     ``transparent``: whether one can see through any of its pixels. ``thumbnail``: a JPEG of at most
-    320 pixels a side, without metadata.
+    320 pixels a side, without metadata. ``grey``: it has no colours; ``two_tones``: nearly all of it is
+    one dark or one bright tone, as a mask is.
     """
 
     fingerprint: int
@@ -165,6 +166,8 @@ class ImageInspection:
     sharpness: float
     transparent: bool
     thumbnail: bytes
+    grey: bool = False
+    two_tones: bool = False
 
 
 @dataclass(frozen=True, slots=True)
