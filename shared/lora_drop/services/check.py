@@ -50,7 +50,7 @@ INTERNAL_ERRORS = (
     zlib.error,
 )
 # The submitter lives five minutes, and what is good has to be mended and sent as well.
-PATIENCE = 150.0  # seconds
+PATIENCE = 200.0  # seconds
 
 
 def internal_error(mistake: Exception) -> Problem:

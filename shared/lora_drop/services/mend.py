@@ -13,8 +13,8 @@ from lora_drop.datasets.images.pictures import Pictures
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.services.prepared import PreparedPhotos
 
-# The submitter lives five minutes, of which the check takes two and a half at the most.
-PATIENCE = 100.0  # seconds
+# The submitter lives five minutes, of which the check, which decodes and converts, takes 200 s at the most.
+PATIENCE = 80.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,9 @@ class Mender:
             each = planned[content.member.name]
             data = content.read()  # all of it, so that its checksum is compared
             mended = prepared.take(content.member.name, each.photo.changes)
-            usable = mended is not None and not each.photo.lossless
-            yield each.name, mended if usable else self._photo(data, each.photo)
+            if mended is None or each.photo.lossless:
+                mended = self._photo(data, each.photo)
+            yield each.name, mended
             if each.caption is not None:
                 yield each.caption_name, each.caption.encode()
 
