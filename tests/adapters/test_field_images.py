@@ -193,7 +193,7 @@ def test_raw_with_its_directory_at_the_end_is_named(corpora: Path, name: str) ->
         raw = archive.read("SDIM0001.DNG")
     [error] = report(make_archive(images=0, members=SET | {name: raw})).errors
     assert (error.code, error.member) == ("image_unsupported_format", name)
-    assert "export it as JPEG" in error.message
+    assert "Export the photo as JPEG" in error.message
 
 
 def test_endings_are_in_lower_case(corpora: Path) -> None:

@@ -30,8 +30,8 @@ READERS: Mapping[ImageFormat, Callable[[ImageBytes], ImageHeader]] = {
 }
 
 EXPORT = {
-    ImageFormat.RAW: "Open it in the camera's program, Lightroom, darktable or your computer's photo "
-    "program, export it as JPEG in sRGB, and put that in instead."
+    ImageFormat.RAW: "Export the photo as JPEG in sRGB and put that in instead: the camera's program, "
+    "Lightroom, darktable and your computer's photo program can do it."
 }
 
 
