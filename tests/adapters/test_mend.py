@@ -222,7 +222,7 @@ def test_screen_profile_becomes_srgb(kind: str) -> None:
         for profile in (SRGB.tobytes(), own)
     )
     assert needed(plain)[1] == ()
-    assert needed(data)[1] == (Change.METADATA_REMOVED,)
+    assert needed(data)[1] == (Change.SRGB, Change.METADATA_REMOVED)
     result = mended(data)
     assert "icc_profile" not in opened(result.data).info
     assert opened(result.data).getpixel((30, 4)) != opened(plain).getpixel((30, 4))

@@ -8,7 +8,8 @@ import sys
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
-from lora_drop.adapters.pillow import MEASURED, THUMBNAIL, PillowPictures
+from lora_drop.adapters.picture_looks import MEASURED, THUMBNAIL
+from lora_drop.adapters.pillow import PillowPictures
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.header import Flaw, InvalidImageError
 from lora_drop.datasets.images.hints import BLURRED, DARK_HIGHLIGHTS, DARK_MEAN

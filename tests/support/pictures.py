@@ -5,7 +5,13 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from lora_drop.datasets.images.header import ImageHeader
-from lora_drop.datasets.images.pictures import Change, ImageInspection, Mended, format_after
+from lora_drop.datasets.images.pictures import (
+    Change,
+    ImageInspection,
+    Mended,
+    Prepared,
+    format_after,
+)
 
 
 class BlindPictures:
@@ -21,6 +27,12 @@ class BlindPictures:
             transparent=False,
             thumbnail=b"thumbnail",
         )
+
+    def look_and_mend(
+        self, data: bytes, header: ImageHeader, *, keep_metadata: bool
+    ) -> tuple[ImageInspection, Prepared | None]:
+        del keep_metadata
+        return self.look(data, header), None
 
     def mend(
         self,

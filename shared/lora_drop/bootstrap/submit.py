@@ -74,6 +74,7 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
                 self._prices(settings.fal_api_url),
                 partial(check_checkpoint, record=record),
                 keep_metadata=not settings.remove_metadata,
+                prepares=True,
             ),
             mender=Mender(self.pictures),
             application=settings.fal_application,

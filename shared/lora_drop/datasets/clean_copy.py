@@ -6,13 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from lora_drop.datasets.archives import UTF8, Member, Structure
+from lora_drop.datasets.auxiliary_images import OF_OTHERS, UNUSED, usable_masks
 from lora_drop.datasets.captions import as_trained, paired
 from lora_drop.datasets.dataset import Dataset
 from lora_drop.datasets.images import hints
 from lora_drop.datasets.images.header import ImageHeader
 from lora_drop.datasets.images.pictures import Change, changes_for, format_after
 from lora_drop.datasets.selection import InspectionResult, suffix_of
-from lora_drop.fal.trainers.demands import masks_in, stem
+from lora_drop.fal.trainers.demands import stem
 from lora_drop.fal.trainers.fields import Value
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE, Trainer
 
@@ -100,7 +101,8 @@ def _plainly_named(member: Member) -> str:
 def _with_suffix(name: str, photo: Photo) -> str:
     after = format_after(photo.header, photo.changes, lossless=photo.lossless)
     if suffix_of(photo.member.name) in after.suffixes:
-        return f"{name}.{photo.member.name.rsplit('.', 1)[-1]}"
+        # In lower case: some trainers pass over .JPG (replicate/lora-training#9).
+        return f"{name}.{suffix_of(photo.member.name)}"
     return f"{name}.{after.suffix}"
 
 
@@ -150,9 +152,12 @@ def layout_of(
 ) -> Layout:
     """Return what of the archive a trainer is to get; without a ``trainer`` as far as one can say."""
     members = {member.name: member for member in inspection.selection.others}
-    owners = masks_in(trainer, list(inspection.photos)) if trainer else {}
+    owners = usable_masks(trainer, inspection.photos) if trainer else {}
     single = [photo for name, photo in inspection.photos.items() if name not in owners]
     pairs = paired(inspection.captions, [*(photo.member for photo in single), *inspection.refused])
+    left = [name for name, why in inspection.left_out.items() if why.code in (UNUSED, OF_OTHERS)]
+    free = [name for name in inspection.captions if name not in set(pairs.values())]
+    pairs = {**pairs, **paired(free, left)}  # a caption of these is no orphan
     captioned = {
         name for name, caption in pairs.items() if inspection.captions[caption].text.strip()
     }

@@ -261,6 +261,10 @@ IMAGE: Mapping[str, Meaning] = {
     "image_mask_unused": warns(
         "A mask lies beside a photo, and the trainer takes none.", "Take the masks out."
     ),
+    "image_regularization_unused": warns(
+        "A photo lies in a folder for regularization (reg, class), which holds other people; it is left out.",
+        "Nothing, unless it shows the person: then move it to the other photos.",
+    ),
     "image_other_format_beside": warns(
         "A photo in a format that trainers do not read lies beside the same one as JPEG or the like.",
         "Nothing has to be done: the other one is used.",
@@ -285,6 +289,14 @@ IMAGE: Mapping[str, Meaning] = {
     "image_flattened": changes("White was put behind the transparent parts of a picture."),
     "image_depth_reduced": changes("A photo with more than 8 bits per colour has 8 now."),
     "image_colours_converted": changes("Colours for printing became colours for screens."),
+    "image_srgb": changes(
+        "Colours of a wider range (Display P3, Adobe RGB, ProPhoto) became sRGB."
+    ),
+    "image_tone_mapped": changes(
+        "An HDR photo (PQ or HLG) was mapped to the brightness of an ordinary screen.",
+        "Look at it in the report; the camera's own JPEG may look better.",
+    ),
+    "image_shrunk": changes("A photo with more pixels than trainers use was made smaller."),
     "image_turned": changes("A photo that lay on its side or was mirrored was turned upright."),
     "image_metadata_removed": changes(
         "Hidden data in a photo (place, time, camera, captions) was removed."

@@ -14,6 +14,7 @@ from lora_drop.datasets.archives import (
     read_member,
     structure_of,
 )
+from lora_drop.datasets.auxiliary_images import leave_out
 from lora_drop.datasets.clean_copy import Layout, Planned, layout_of
 from lora_drop.datasets.dataset import Dataset, size_problem
 from lora_drop.datasets.evaluate import changes_made, image_reports, problems_of
@@ -36,6 +37,7 @@ from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
 from lora_drop.ports import Prices
 from lora_drop.services.inspect import Inspector
+from lora_drop.services.prepared import PreparedPhotos
 from lora_drop.services.record import Record
 
 # What a mistake in the check looks like. Trouble with S3 is none of these: it is tried again.
@@ -50,7 +52,7 @@ INTERNAL_ERRORS = (
     zlib.error,
 )
 # The submitter lives five minutes, and what is good has to be mended and sent as well.
-PATIENCE = 150.0  # seconds
+PATIENCE = 200.0  # seconds
 
 
 def internal_error(mistake: Exception) -> Problem:
@@ -91,6 +93,7 @@ class ValidDataset:
     cost_usd: float | None
     structure: Structure
     plan: tuple[Planned, ...]
+    prepared: PreparedPhotos | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,18 +121,23 @@ class _CheckState:
     resolved: ResolvedParameters | None = None
     cost_usd: float | None = None
     layout: Layout | None = None
+    prepared: PreparedPhotos | None = None
     photos: tuple[ImageReport, ...] = ()
     changes: tuple[ReportedChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Checker:
-    """Checks datasets. ``checkpoint`` returns why there is no LoRA to go on from, None where there is one."""
+    """Checks datasets. ``checkpoint`` returns why there is no LoRA to go on from, None where there is one.
+
+    ``prepares``: a clean copy is made after the check, so photos are mended while they are decoded.
+    """
 
     pictures: Pictures
     prices: Prices
     checkpoint: Callable[[ResolvedParameters], Problem | None]
     keep_metadata: bool = False
+    prepares: bool = False
     patience: float = PATIENCE
     now: Callable[[], float] = monotonic
 
@@ -163,7 +171,9 @@ class Checker:
         if problem := size_problem(selection.others):
             state.errors.append(problem)
             return
-        inspection = Inspector(self.pictures, self.now, until).inspect(reader, structure, selection)
+        state.prepared = PreparedPhotos() if self.prepares else None
+        inspector = Inspector(self.pictures, self.now, until, state.prepared, self.keep_metadata)
+        inspection = inspector.inspect(reader, structure, selection)
         self._evaluate(inspection, state)
 
     def _check_parameters(
@@ -191,6 +201,7 @@ class Checker:
         parameters = state.resolved.values if state.resolved else None
         trainer = TRAINERS[parameters.trainer] if parameters else None
         values = parameters.values if parameters else {}
+        leave_out(inspection, trainer)
         layout = layout_of(
             inspection, trainer=trainer, values=values, keep_metadata=self.keep_metadata
         )
@@ -212,7 +223,9 @@ def _valid_dataset(state: _CheckState) -> ValidDataset | None:
     layout, resolved, structure = state.layout, state.resolved, state.structure
     if layout is None or resolved is None or structure is None:
         return None
-    return ValidDataset(layout.dataset, resolved, state.cost_usd, structure, layout.plan)
+    return ValidDataset(
+        layout.dataset, resolved, state.cost_usd, structure, layout.plan, state.prepared
+    )
 
 
 def _parameters(resolved: ResolvedParameters) -> Iterator[ParameterReport]:

@@ -30,6 +30,7 @@ from lora_drop.datasets.selection import InspectionResult, Selection, suffix_of
 from lora_drop.fal.trainers.demands import stem
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.problems import Problem
+from lora_drop.services.prepared import PreparedPhotos
 
 PHOTOS = TRAINED | CONVERTED
 # What a photographer meant to be a photo; a clip or a document beside the photos is just left out.
@@ -40,11 +41,16 @@ MEANT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Inspector:
-    """Looks at every file, as long as there is time: ``until`` is a moment of ``now``."""
+    """Looks at every file, as long as there is time: ``until`` is a moment of ``now``.
+
+    ``prepared`` takes the photos that could be mended at once, where a clean copy is made after the check.
+    """
 
     pictures: Pictures
     now: Callable[[], float]
     until: float
+    prepared: PreparedPhotos | None = None
+    keep_metadata: bool = False
 
     def inspect(
         self, archive: RangedReader, structure: Structure, selection: Selection
@@ -88,7 +94,14 @@ class Inspector:
     def _photo_of(self, member: Member, data: bytes) -> hints.Photo:
         header = describe(WholeImage(data))
         check_size(header)
-        look = self.pictures.look(data, header)
+        if self.prepared is None:
+            look = self.pictures.look(data, header)
+        else:
+            look, mended = self.pictures.look_and_mend(
+                data, header, keep_metadata=self.keep_metadata
+            )
+            if mended is not None:
+                self.prepared.put(member.name, mended)
         return hints.Photo(member.name, hashlib.sha256(data).hexdigest(), header, look)
 
 

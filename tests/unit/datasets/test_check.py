@@ -181,7 +181,7 @@ def test_folders_are_flattened() -> None:
     } == {
         "a/1.jpg": ("1.jpg", "1.txt", None),
         "b/1.jpg": ("1-2.jpg", "1-2.txt", "second"),
-        "c/1.JPG": ("1-3.JPG", "1-3.txt", None),
+        "c/1.JPG": ("1-3.jpg", "1-3.txt", None),
         "d/e/1.png": ("1-4.png", "1-4.txt", None),
     }
 

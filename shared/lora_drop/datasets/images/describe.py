@@ -3,7 +3,14 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from lora_drop.datasets.images.converted import describe_bmp, describe_gif, describe_tiff
-from lora_drop.datasets.images.formats import CONVERTED, SNIFFED, TRAINED, ImageFormat, sniff
+from lora_drop.datasets.images.formats import (
+    CONVERTED,
+    SNIFFED,
+    TRAINED,
+    ImageFormat,
+    is_raw,
+    sniff,
+)
 from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImageError
 from lora_drop.datasets.images.heif import describe_heif
 from lora_drop.datasets.images.jpeg import describe_jpeg
@@ -20,6 +27,11 @@ READERS: Mapping[ImageFormat, Callable[[ImageBytes], ImageHeader]] = {
     ImageFormat.GIF: describe_gif,
     ImageFormat.TIFF: describe_tiff,
     ImageFormat.BMP: describe_bmp,
+}
+
+EXPORT = {
+    ImageFormat.RAW: "Export the photo as JPEG in sRGB and put that in instead: the camera's program, "
+    "Lightroom, darktable and your computer's photo program can do it."
 }
 
 
@@ -40,10 +52,11 @@ def describe(source: ImageBytes) -> ImageHeader:
             "is not a photo in any known format, whatever its name says. Open it in an image program "
             "and save it as JPEG, or leave it out.",
         )
+    if kind is ImageFormat.TIFF and is_raw(source):
+        kind = ImageFormat.RAW
     if kind not in TRAINED and kind not in CONVERTED:
-        raise InvalidImageError(
-            Flaw.UNSUPPORTED, f"is {kind.label}. Export the photo as JPEG and put that in instead."
-        )
+        how = EXPORT.get(kind, "Export the photo as JPEG and put that in instead.")
+        raise InvalidImageError(Flaw.UNSUPPORTED, f"is {kind.label}. {how}")
     return READERS[kind](source)
 
 

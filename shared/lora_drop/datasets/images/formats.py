@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from lora_drop.datasets.images.reading import WholeImage
+from lora_drop.datasets.images.reading import ImageBytes, WholeImage
 from lora_drop.datasets.images.tags import Tag, open_tiff
 
 # A TIFF's first directory may lie a few KiB into the file; all other magic is in 32 bytes.
@@ -114,6 +114,7 @@ HEIF_BRANDS = frozenset(
 QUICKTIME_BOXES = frozenset({b"moov", b"mdat", b"wide", b"pnot"})
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # TIFF 6.0 (8) and Supplement 1; compressions that only raw files have (Nikon, Sony, Pentax, DNG).
+RAW_COLOURS = frozenset({32803, 34892})  # a colour filter array, and linear raw (DNG 1.7)
 RAW_COMPRESSIONS = frozenset({34713, 32767, 65535, 34892})
 
 
@@ -124,7 +125,8 @@ def sniff(head: bytes) -> ImageFormat | None:
     """
     found = next((found for magic, found in MAGIC if head.startswith(magic)), None)
     if found is None and head.startswith(TIFF_MAGIC):
-        found = ImageFormat.RAW if _is_raw(head) else ImageFormat.TIFF
+        raw = is_raw(WholeImage(head))
+        found = ImageFormat.RAW if raw else ImageFormat.TIFF
     elif found is None and head.startswith(b"RIFF"):
         found = {b"WEBP": ImageFormat.WEBP, b"AVI ": ImageFormat.VIDEO}.get(head[8:12])
     elif found is None and head[4:8] == b"ftyp":
@@ -154,19 +156,20 @@ def _by_brand(head: bytes) -> ImageFormat | None:
     return ImageFormat.JPEG_XL if major == b"jxl " else ImageFormat.VIDEO
 
 
-def _is_raw(head: bytes) -> bool:
+def is_raw(source: ImageBytes) -> bool:
     """Return whether a TIFF is a camera's raw file.
 
-    CR2 says so, DNG has a tag, and the others' first directory holds a small preview and points to
-    the picture.
+    CR2 says so, DNG has a tag, what a sensor's filter lets through is named as such (TIFF/EP, 5.1.8), and the
+    others' first directory holds a small preview and points to the picture. The directory may lie at
+    the file's end. Raises BeyondPrefixError.
     """
-    if head[8:10] == b"CR":
+    if source.read(8, 2) == b"CR":
         return True
-    tiff = open_tiff(WholeImage(head))
+    tiff = open_tiff(source)
     if tiff is None:
         return False
     first = tiff.directory(tiff.first)
-    if Tag.DNG_VERSION in first:
+    if Tag.DNG_VERSION in first or first.number(Tag.PHOTOMETRIC, 0) in RAW_COLOURS:
         return True
     preview = first.number(Tag.NEW_SUBFILE_TYPE, 0) & 1
     return first.number(Tag.COMPRESSION, 1) in RAW_COMPRESSIONS or (

@@ -1,8 +1,9 @@
 """The facts of one image, the ways in which a file is no usable image, and the limits of its size.
 
-Upper limits: ours, far below where Pillow warns of a decompression bomb (89 megapixels), so that one
-image never takes more memory than a function has; no phone or camera photo that a portrait trainer
-can use is larger. Lower limits: the trainers work at 512 to 1,024 pixels and enlarge what is smaller,
+Upper limits: what can be decoded within the memory of a function. A JPEG can be decoded at an eighth to
+a half of its size, so it may have more pixels (phones make 108 megapixels) than the others, of which
+all pixels have to be in memory (61 and 64 megapixels are common). More than 25 megapixels are shrunk in the
+clean copy. Lower limits: the trainers work at 512 to 1,024 pixels and enlarge what is smaller,
 and fal advises a high resolution: below 512 a photo trains, with little to learn from, and gets a
 warning; below 64 there is no face left to see, and FLUX's own grid (16 pixels) nearly ends.
 """
@@ -10,12 +11,13 @@ warning; below 64 there is no face left to see, and FLUX's own grid (16 pixels) 
 from dataclasses import dataclass
 from enum import StrEnum
 
+from lora_drop.datasets.images.colours import Coded
 from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.reading import ImageBytes
 from lora_drop.jobs.problems import Problem
 
 MAX_SIDE = 16_384
-MAX_PIXELS = 50_000_000
+MAX_PIXELS, MAX_JPEG_PIXELS = 66_000_000, 120_000_000
 MIN_SIDE = 64
 # Pixels that are unpacked for a picture, with the parts of its tiles that are not shown: a tile is at
 # most as large as a picture may be, and a sound file's reach over the edge by less than one tile.
@@ -89,6 +91,7 @@ class ImageHeader:
     what a viewer does to them. For JPEG, PNG and WEBP that is the EXIF tag; for HEIF and AVIF
     it is the file's own rotation and mirroring, and their EXIF tag means nothing (ISO 23008-12,
     6.5.10); a HEIF's clean aperture is cut out already. ``bit_depth`` is per channel.
+    ``wide``: its numbers mean other colours than those of sRGB, by its profile or as ``coded`` says.
     ``complete``: the file was read to its end, so nothing else is in it; otherwise frames, metadata
     and even an orientation may follow that are not known here.
     """
@@ -101,6 +104,8 @@ class ImageHeader:
     metadata: frozenset[Metadata] = frozenset()
     has_alpha: bool = False
     has_profile: bool = False
+    wide: bool = False
+    coded: Coded | None = None
     bit_depth: int = 8
     colour: Colour = Colour.RGB
     progressive: bool = False
@@ -171,19 +176,29 @@ def damaged(what: str) -> InvalidImageError:
     )
 
 
-def check_not_too_large(width: int, height: int) -> None:
-    """Raise InvalidImageError for more than 16,384 pixels along a side, or 50 megapixels."""
-    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+def broken() -> InvalidImageError:
+    """Return the error for an image of which a part is missing or was overwritten, though it opens."""
+    return InvalidImageError(
+        Flaw.DAMAGED,
+        "is damaged: it opens, but a part of the picture is missing or was overwritten, and shows grey or "
+        "wrong colours. Copy it again from the camera or phone, or leave it out.",
+    )
+
+
+def check_not_too_large(width: int, height: int, kind: ImageFormat | None = None) -> None:
+    """Raise InvalidImageError for more than 16,384 pixels along a side, or more than can be decoded safely."""
+    most = MAX_JPEG_PIXELS if kind is ImageFormat.JPEG else MAX_PIXELS
+    if max(width, height) > MAX_SIDE or width * height > most:
         raise InvalidImageError(
             Flaw.TOO_MANY_PIXELS,
             f"has {width:,} by {height:,} pixels; {MAX_SIDE:,} along a side and "
-            f"{MAX_PIXELS // 1_000_000} megapixels are the most. Save a smaller copy, 2,048 pixels "
+            f"{most // 1_000_000} megapixels are the most. Save a smaller copy, 2,048 pixels "
             "along the longest side are plenty, and put that in instead.",
         )
 
 
 def check_unpacked(pixels: int) -> None:
-    """Raise InvalidImageError where more than 100 megapixels have to be unpacked for one picture."""
+    """Raise InvalidImageError where more than 132 megapixels have to be unpacked for one picture."""
     if pixels > MAX_UNPACKED:
         raise too_much_work(
             f"it is made of tiles with {pixels:,} pixels, of which most are never shown"
@@ -192,7 +207,7 @@ def check_unpacked(pixels: int) -> None:
 
 def check_size(header: ImageHeader) -> None:
     """Raise InvalidImageError for an image that is too large, or has less than 64 pixels along a side."""
-    check_not_too_large(header.width, header.height)
+    check_not_too_large(header.width, header.height, header.format)
     width, height = header.upright
     if min(width, height) < MIN_SIDE:
         raise InvalidImageError(

@@ -7,6 +7,7 @@ File Format 1.1; ISO/IEC 14496-12, 8.3 (tracks of an image sequence).
 from dataclasses import dataclass
 
 from lora_drop.datasets.images.boxes import IN_FILE, IN_META, Box, Meta, boxes, read_meta
+from lora_drop.datasets.images.colours import Coded, is_srgb
 from lora_drop.datasets.images.formats import ImageFormat, sniff
 from lora_drop.datasets.images.header import (
     Colour,
@@ -42,6 +43,8 @@ class Picture:
     depth: int = 8
     channels: int = 3
     profile: bool = False
+    wide: bool = False
+    coded: Coded | None = None
 
 
 def describe_heif(source: ImageBytes) -> ImageHeader:
@@ -83,6 +86,8 @@ def describe_heif(source: ImageBytes) -> ImageHeader:
         metadata=frozenset(metadata.kinds),
         has_alpha=_has_alpha(meta),
         has_profile=picture.profile,
+        wide=picture.wide if picture.profile else bool(picture.coded and picture.coded.wide),
+        coded=picture.coded,
         bit_depth=picture.depth,
         colour=Colour.GREY if picture.channels == 1 else Colour.RGB,
         complete=complete and all_read,
@@ -107,8 +112,16 @@ def _picture(meta: Meta, kind: ImageFormat) -> Picture:
         elif name == b"pixi" and len(data) > 5:  # noqa: PLR2004
             picture.channels, picture.depth = data[4], data[5]
         elif name == b"colr":
-            picture.profile = picture.profile or data[:4] in (b"prof", b"rICC")
+            _take_colours(picture, data)
     return picture
+
+
+def _take_colours(picture: Picture, data: bytes) -> None:
+    """Take in a colour property (ISO 14496-12, 12.1.5): a profile, or primaries and transfer as numbers."""
+    if data[:4] in (b"prof", b"rICC"):
+        picture.profile, picture.wide = True, not is_srgb(data[4:])
+    elif data[:4] == b"nclx" and len(data) >= 8:  # noqa: PLR2004
+        picture.coded = Coded(int.from_bytes(data[4:6]), int.from_bytes(data[6:8]))
 
 
 def _check_parts(meta: Meta, item: int) -> None:

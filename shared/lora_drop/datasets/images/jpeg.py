@@ -5,9 +5,10 @@ ICC.1 annex B.4. As lenient as libjpeg: what lies between two segments is passed
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from lora_drop.datasets.images.colours import is_srgb
 from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.header import (
     Colour,
@@ -22,7 +23,10 @@ from lora_drop.datasets.images.metadata import MAX_PROFILE, MAX_XMP, ImageMetada
 from lora_drop.datasets.images.reading import BeyondPrefixError, ImageBytes
 
 START, END, SCAN, COMMENT = 0xD8, 0xD9, 0xDA, 0xFE
-TABLES = frozenset({0xC4, 0xCC, 0xDB, 0xDD})  # Huffman, arithmetic, quantization, restart interval
+HUFFMAN = 0xC4
+TABLES = frozenset(
+    {HUFFMAN, 0xCC, 0xDB, 0xDD}
+)  # Huffman, arithmetic, quantization, restart interval
 APP0, APP1, APP2, APP13, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
@@ -110,6 +114,7 @@ def describe_jpeg(source: ImageBytes) -> ImageHeader:
         orientation=facts.metadata.orientation,
         metadata=frozenset(facts.metadata.kinds),
         has_profile=bool(facts.profile),
+        wide=not is_srgb(profile),
         bit_depth=depth,
         colour=COLOURS.get(components, Colour.OTHER),
         progressive=marker in PROGRESSIVE,
@@ -189,6 +194,29 @@ def _kind(source: ImageBytes, segment: Segment, *, scanned: bool) -> Metadata | 
         return None
     named = (kind for of, begin, kind in NAMED if of == marker and name.startswith(begin))
     return ALONE.get(marker) or next(named, Metadata.OTHER)
+
+
+def coded_picture(source: ImageBytes) -> tuple[bytes, bool]:
+    """Return what a decoder needs of a JPEG and no more, and whether it had an end marker; it has one now."""
+    parts, ended = [], False
+    for segment in segments(source):
+        if segment.marker in PICTURE or segment.marker == APP14:
+            parts.append(source.read(segment.at, segment.end - segment.at))
+            ended = ended or segment.marker == END
+    return b"".join(parts) + (b"" if ended else bytes((0xFF, END))), ended
+
+
+def first_codes(tables: bytes) -> Mapping[int, int]:
+    """Return what the code of zeros alone stands for in each Huffman table of a segment, by class and number.
+
+    Codes are given in the order in which the values are listed, so it is the first of them (T.81 C.2).
+    """
+    found: dict[int, int] = {}
+    at = 0
+    while at + 18 <= len(tables):
+        found[tables[at]] = tables[at + 17]
+        at += 17 + sum(tables[at + 1 : at + 17])
+    return found
 
 
 def is_jfif(source: ImageBytes, segment: Segment) -> bool:

@@ -11,6 +11,9 @@ from lora_drop.datasets.images.formats import TRAINED, ImageFormat
 from lora_drop.datasets.images.header import Colour, ImageHeader, Metadata
 
 PLAIN_DEPTH = 8
+# Trainers work at 512 to 1,024 pixels, some of them on a face that they cut out. What has more than 25
+# megapixels (an iPhone's 24 stay) becomes as large as a photo of 12 megapixels: a face has enough pixels there.
+LARGE_PIXELS, LARGE_SIDE = 25_000_000, 4096
 # What cannot be cut out without a change of the picture or of what its colours mean.
 SAVED_AGAIN = frozenset({Metadata.PROFILE, Metadata.HIDDEN})
 # The fingerprint: of 32 by 32 pixels, 8 by 8 waves.
@@ -34,6 +37,9 @@ class Change(StrEnum):
     DEPTH_REDUCED = "image_depth_reduced"
     COLOURS_CONVERTED = "image_colours_converted"
     TURNED = "image_turned"
+    SHRUNK = "image_shrunk"
+    SRGB = "image_srgb"
+    TONE_MAPPED = "image_tone_mapped"
     METADATA_REMOVED = "image_metadata_removed"
 
 
@@ -50,13 +56,20 @@ def changes_for(
     and show what was meant to be hidden; one that is opaque everywhere does no harm. ``lossless``: for
     an image that is read as numbers, a mask: what is in its alpha channel stays there.
     """
+    hdr = header.coded is not None and header.coded.hdr
     needed = {
         Change.CONVERTED: header.format not in TRAINED,
         Change.FIRST_FRAME: header.animated,
         Change.FLATTENED: transparent and not lossless,
         Change.DEPTH_REDUCED: header.bit_depth > PLAIN_DEPTH,
         Change.COLOURS_CONVERTED: header.colour in (Colour.CMYK, Colour.OTHER),
+        Change.SRGB: header.wide
+        and header.colour in (Colour.RGB, Colour.PALETTE)
+        and not hdr
+        and not lossless,
+        Change.TONE_MAPPED: hdr and not lossless,
         Change.TURNED: header.orientation != 1,
+        Change.SHRUNK: header.pixels > LARGE_PIXELS and not lossless,
         Change.METADATA_REMOVED: header.has_metadata and not keep_metadata,
     }
     return tuple(change for change, is_needed in needed.items() if is_needed)
@@ -92,6 +105,12 @@ def change_sentence(change: Change, header: ImageHeader) -> str:
         Change.DEPTH_REDUCED: f"had {header.bit_depth} bits per colour, and has {PLAIN_DEPTH} now.",
         Change.COLOURS_CONVERTED: "had colours for printing, and has those for screens now.",
         Change.TURNED: "lay on its side or was mirrored, and was turned upright.",
+        Change.SHRUNK: f"had {header.pixels / 1_000_000:.0f} megapixels, more than trainers use, and has "
+        f"{LARGE_SIDE:,} pixels along its longest side now.",
+        Change.SRGB: "had colours of a wider range than screens show (a profile such as Display P3, Adobe RGB "
+        "or ProPhoto), and has sRGB now: trainers do not look at profiles.",
+        Change.TONE_MAPPED: "was HDR, and was mapped to the brightness and colours of an ordinary screen (sRGB). Look "
+        "at it in the report; the camera's own JPEG may look better.",
         Change.METADATA_REMOVED: "said where it was taken; that and all other hidden data was removed."
         if header.has_gps
         else "carried hidden data (camera, time, captions and the like), which was removed.",
@@ -137,7 +156,8 @@ class ImageInspection:
     255. ``highlights``: the grey value that only a twentieth of its pixels are brighter than.
     ``sharpness``: the variance of its Laplacian, in squared grey values; blur makes it small.
     ``transparent``: whether one can see through any of its pixels. ``thumbnail``: a JPEG of at most
-    320 pixels a side, without metadata.
+    320 pixels a side, without metadata. ``grey``: it has no colours; ``two_tones``: nearly all of it is
+    one dark or one bright tone, as a mask is.
     """
 
     fingerprint: int
@@ -146,6 +166,8 @@ class ImageInspection:
     sharpness: float
     transparent: bool
     thumbnail: bytes
+    grey: bool = False
+    two_tones: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +178,27 @@ class Mended:
     header: ImageHeader
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An image that was mended while it was looked at, and the changes that were made."""
+
+    data: bytes
+    changes: tuple[Change, ...]
+
+
 class Pictures(Protocol):
     """A decoder and encoder of images."""
 
     def look(self, data: bytes, header: ImageHeader) -> ImageInspection:
         """Decode all of an image, and say how it looks; raises InvalidImageError when it cannot be."""
+
+    def look_and_mend(
+        self, data: bytes, header: ImageHeader, *, keep_metadata: bool
+    ) -> tuple[ImageInspection, Prepared | None]:
+        """Return the same as ``look``, and the mended image where it costs no second decoding to make it.
+
+        None where nothing has to change, where no pixel has to, and for a JPEG: it is looked at in a smaller size.
+        """
 
     def mend(
         self,

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from lora_drop.datasets.images.colours import is_srgb
 from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.header import (
     MAX_PIXELS,
@@ -113,6 +114,7 @@ class Facts:
     metadata: ImageMetadata = field(default_factory=lambda: ImageMetadata(set()))
     transparency: bool = False
     profile: bool = False
+    wide: bool = False
     frames: int = 1
     pixels: bool = False
     last: bytes = b""  # the type of the chunk before
@@ -141,6 +143,7 @@ def describe_png(source: ImageBytes) -> ImageHeader:
         metadata=frozenset(facts.metadata.kinds),
         has_alpha=colour in WITH_ALPHA or facts.transparency,
         has_profile=facts.profile,
+        wide=facts.wide,
         bit_depth=depth,
         colour=COLOURS[colour],
         complete=complete,
@@ -229,7 +232,9 @@ def _take(facts: Facts, source: ImageBytes, chunk: Chunk) -> None:
     facts.transparency |= chunk.type == b"tRNS"
     if chunk.type == b"iCCP":
         facts.profile = True
-        if not is_standard(_text(source, chunk)):
+        profile = _text(source, chunk)
+        facts.wide = not is_srgb(profile)
+        if not is_standard(profile):
             facts.metadata.kinds.add(Metadata.PROFILE)
     facts.pixels |= chunk.type == b"IDAT"
 

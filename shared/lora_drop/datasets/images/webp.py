@@ -7,6 +7,7 @@ RFC 9649 3.4 (VP8L header).
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from lora_drop.datasets.images.colours import is_srgb
 from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.header import ImageHeader, Metadata, damaged, exactly
 from lora_drop.datasets.images.metadata import MAX_PROFILE, MAX_XMP, ImageMetadata, is_standard
@@ -42,6 +43,7 @@ class Facts:
     metadata: ImageMetadata = field(default_factory=lambda: ImageMetadata(set()))
     frames: int = 0
     pictures: int = 0
+    wide: bool = False
 
 
 def describe_webp(source: ImageBytes) -> ImageHeader:
@@ -65,6 +67,7 @@ def describe_webp(source: ImageBytes) -> ImageHeader:
         metadata=frozenset(facts.metadata.kinds),
         has_alpha=bool(flags & ALPHA),
         has_profile=bool(flags & PROFILE),
+        wide=facts.wide,
         complete=complete,
     )
 
@@ -127,10 +130,10 @@ def _take(facts: Facts, source: ImageBytes, chunk: Chunk) -> None:
     facts.metadata.kinds |= {kind} if kind else set()
     facts.frames += chunk.type == b"ANMF"
     facts.pictures += chunk.type in (LOSSY, LOSSLESS)
-    if chunk.type == b"ICCP" and not is_standard(
-        source.read(chunk.data, min(chunk.length, MAX_PROFILE + 1))
-    ):
-        facts.metadata.kinds.add(Metadata.PROFILE)
+    if chunk.type == b"ICCP":
+        profile = source.read(chunk.data, min(chunk.length, MAX_PROFILE + 1))
+        facts.metadata.kinds |= set() if is_standard(profile) else {Metadata.PROFILE}
+        facts.wide = not is_srgb(profile)
     # A reader looks for these where the flags say that they are there.
     if kind is Metadata.EXIF and facts.flags & EXIF_FLAG:
         facts.metadata.exif(source, chunk.data, chunk.length)

@@ -1,0 +1,95 @@
+"""How a decoded picture looks, measured on a small copy."""
+
+import io
+
+from PIL import Image, ImageChops, ImageFilter, ImageStat
+
+from lora_drop.adapters.picture_colours import OPAQUE, flat, is_transparent, screen_colours, turned
+from lora_drop.datasets.images.header import ImageHeader
+from lora_drop.datasets.images.pictures import SIDE, ImageInspection, fingerprint
+
+MEASURED, THUMBNAIL = 512, 320  # pixels along the longest side
+THUMBNAIL_QUALITY = 80
+# Of a mask: parts of its pixels, and grey values. Soft edges take a tenth of a small one.
+NEARLY_ALL, TWO_TONES, TRACE, APART = 0.995, 0.9, 12, 96
+BRIGHTEST_TWENTIETH = 0.95
+# The sum of a pixel's four neighbours less four times itself, a quarter of it around 128: all but the
+# hardest edges fit into a byte.
+LAPLACIAN_SCALE = 4
+LAPLACIAN = ImageFilter.Kernel(
+    (3, 3), (0, 1, 0, 1, -4, 1, 0, 1, 0), scale=LAPLACIAN_SCALE, offset=128
+)
+
+
+def looked_at(image: Image.Image, header: ImageHeader) -> ImageInspection:
+    """Return how a decoded image looks; the image stays as it is."""
+    transparent = is_transparent(image)
+    small = screen_colours(_smaller(image), coded=header.coded).copy()
+    small.thumbnail((MEASURED, MEASURED))
+    small = turned(flat(small), header)
+    grey = small.convert("L")
+    return ImageInspection(
+        fingerprint=fingerprint(grey.resize((SIDE, SIDE), Image.Resampling.BOX).tobytes()),
+        brightness=ImageStat.Stat(grey).mean[0],
+        highlights=_percentile(grey, BRIGHTEST_TWENTIETH),
+        sharpness=_sharpness(grey),
+        transparent=transparent,
+        thumbnail=_thumbnail(small),
+        grey=_is_grey(small),
+        two_tones=_has_two_tones(grey),
+    )
+
+
+def _smaller(image: Image.Image) -> Image.Image:
+    """Return a copy that is at least as large as what is measured, made before anything else costs memory."""
+    factor = max(image.size) // (2 * MEASURED)
+    if factor < 2 or image.mode in ("1", "P") or image.mode.startswith("I;16"):  # noqa: PLR2004
+        return image
+    return image.reduce(factor)
+
+
+def _is_grey(image: Image.Image) -> bool:
+    """Return whether an image has no colours but for a trace of them, as JPEG leaves it."""
+    if image.mode == "L":
+        return True
+    red, green, blue = image.convert("RGB").split()
+    pairs = ((red, green), (green, blue))
+    return all(_percentile(ImageChops.difference(*pair), NEARLY_ALL) <= TRACE for pair in pairs)
+
+
+def _has_two_tones(grey: Image.Image) -> bool:
+    histogram = grey.histogram()
+    dark = max(range(128), key=histogram.__getitem__)
+    bright = max(range(128, 256), key=histogram.__getitem__)
+    near = sum(histogram[max(dark - TRACE, 0) : dark + TRACE + 1])
+    near += sum(histogram[max(bright - TRACE, dark + TRACE + 1) : bright + TRACE + 1])
+    return bright - dark >= APART and near >= TWO_TONES * sum(histogram)
+
+
+def _thumbnail(image: Image.Image) -> bytes:
+    image = image.copy()
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    image.info = {}
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=THUMBNAIL_QUALITY, optimize=True)
+    return buffer.getvalue()
+
+
+def _sharpness(grey: Image.Image) -> float:
+    """Return the variance of the Laplacian; the outermost pixels have none."""
+    width, height = grey.size
+    if min(width, height) < len("abc"):
+        return 0.0
+    edges = grey.filter(LAPLACIAN).crop((1, 1, width - 1, height - 1))
+    return ImageStat.Stat(edges).var[0] * LAPLACIAN_SCALE**2
+
+
+def _percentile(grey: Image.Image, part: float) -> int:
+    """Return the grey value that this part of the pixels does not exceed."""
+    histogram = grey.histogram()
+    left = part * sum(histogram)
+    for value, count in enumerate(histogram):
+        left -= count
+        if left <= 0:
+            return value
+    return OPAQUE
