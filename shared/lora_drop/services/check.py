@@ -28,7 +28,10 @@ from lora_drop.datasets.parameters import (
 )
 from lora_drop.datasets.report import ImageReport, ParameterReport, Report, ReportedChange, Verdict
 from lora_drop.datasets.selection import InspectionResult, select
+from lora_drop.datasets.trigger_phrase import with_trained_phrase
+from lora_drop.fal.trainers.parameters import ParameterSource
 from lora_drop.fal.trainers.table import TRAINERS, estimated_cost_usd
+from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
@@ -192,7 +195,14 @@ class Checker:
         layout = layout_of(
             inspection, trainer=trainer, values=values, keep_metadata=self.keep_metadata
         )
-        errors, warnings = problems_of(inspection, layout, trainer=trainer, values=values)
+        sources = state.resolved.sources if state.resolved else {}
+        made = sources.get(TRIGGER_PHRASE) is ParameterSource.GENERATED
+        errors, warnings = problems_of(
+            inspection, layout, trainer=trainer, values=values, made=made
+        )
+        if state.resolved:
+            shown = [photo.member.name for photo in layout.photos]
+            state.resolved = with_trained_phrase(state.resolved, layout.texts, shown)
         changes = changes_made(inspection, layout, keep_metadata=self.keep_metadata)
         state.photos = image_reports(inspection, layout, changes, warnings)
         state.changes, state.layout = changes, layout
