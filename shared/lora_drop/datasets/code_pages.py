@@ -20,7 +20,8 @@ FOREIGN = math.log(1e-5)  # a letter or a sign that the language does not write
 SIGN = math.log(0.02)  # quotation marks, dashes and the like, which every language writes
 CAPITAL = math.log(0.2)
 AFTER_SMALL, AMID_LATIN = math.log(1e-4), math.log(1e-4)
-SIGNS = frozenset("“”‘’‚„«»‹›–—…·•°№€£©®™¿¡§½¼×\u00a0、。，！？：；（）「」『』・～ー《》！")
+SIGNS = frozenset("“”‘’‚„«»‹›–—…·•°№€£©®™¿¡§½¼×\u00a0、。，！？：；（）「」『』・～ー《》！")  # noqa: RUF001  # signs of many scripts
+DASHES = frozenset("\u2019\u2013\u2014")  # what may stand within a word
 # How likely a character of two bytes is by its kind; its place in the code page tells how common it is.
 COMMON, RARE, KANA, HALF_KANA = math.log(1 / 1500), math.log(1e-6), math.log(1 / 90), math.log(1e-4)
 HANGUL = math.log(1 / 400)
@@ -123,7 +124,7 @@ def _likelihood(text: str, letters: str) -> float:
                 total += AMID_LATIN
             if unicodedata.combining(letter) and not before.isalpha():
                 total += FOREIGN  # a mark stands over a letter
-            if letter in SIGNS and before.isalpha() and after.isalpha() and letter not in "’–—":
+            if letter in SIGNS and before.isalpha() and after.isalpha() and letter not in DASHES:
                 total += AFTER_SMALL
         before = letter
     return total

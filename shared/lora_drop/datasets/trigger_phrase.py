@@ -17,7 +17,40 @@ PLACEHOLDER = re.compile(
 WORD = re.compile(r"[^\W_][\w-]*")
 # Words that stand in every caption and name no person.
 COMMON = frozenset(
-    ["a", "an", "the", "of", "in", "on", "at", "with", "and", "to", "is", "her", "his", "she", "he", "by", "for", "from", "photo", "photograph", "picture", "image", "portrait", "person", "man", "woman", "girl", "boy", "people", "wearing", "looking", "trigger"]
+    [
+        "a",
+        "an",
+        "the",
+        "of",
+        "in",
+        "on",
+        "at",
+        "with",
+        "and",
+        "to",
+        "is",
+        "her",
+        "his",
+        "she",
+        "he",
+        "by",
+        "for",
+        "from",
+        "photo",
+        "photograph",
+        "picture",
+        "image",
+        "portrait",
+        "person",
+        "man",
+        "woman",
+        "girl",
+        "boy",
+        "people",
+        "wearing",
+        "looking",
+        "trigger",
+    ]
 )
 
 
