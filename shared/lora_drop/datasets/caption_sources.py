@@ -22,8 +22,8 @@ from lora_drop.datasets.selection import InspectionResult
 
 SOURCE_SUFFIXES = frozenset({"json", "jsonl", "csv"})
 MAX_SOURCE = 1024**2  # bytes
-# What tools call a photo's name and its caption; the earlier one counts where there are several.
-NAMED = ("file_name", "image_file", "filename", "file", "image", "image_path", "path")
+# What tools call a photo's name (in captions.csv also image and file or path) and its caption; the earlier counts.
+NAMED = ("file_name", "filename", "file", "image", "imagefile", "imagepath", "path")
 TEXTS = ("text", "caption", "captions", "prompt", "additional_feature")
 REPEATS = re.compile(r"[1-9][0-9]{0,2}_(.*\w.*)")
 
@@ -127,7 +127,13 @@ def _table(text: str) -> Iterator[dict[str, Any]]:
     head = text.partition("\n")[0]
     separator = max(",;\t", key=head.count)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
-    yield from ({str(name).strip().lower(): cell for name, cell in row.items()} for row in reader)
+    yield from ({_column(name): cell for name, cell in row.items()} for row in reader)
+
+
+def _column(name: object) -> str:
+    """Return a column's name as it is looked for."""
+    plain = str(name).strip().lower()
+    return plain.replace("image_", "image")
 
 
 def _first(row: Mapping[str, Any], names: Sequence[str]) -> str:
