@@ -22,7 +22,7 @@ from lora_drop.datasets.selection import InspectionResult
 
 SOURCE_SUFFIXES = frozenset({"json", "jsonl", "csv"})
 MAX_SOURCE = 1024**2  # bytes
-# What tools call a photo's name (in captions.csv also image and file or path) and its caption; the earlier counts.
+# What tools call a photo's name and its caption, with image_ as image; the earlier one counts.
 NAMED = ("file_name", "filename", "file", "image", "imagefile", "imagepath", "path")
 TEXTS = ("text", "caption", "captions", "prompt", "additional_feature")
 REPEATS = re.compile(r"[1-9][0-9]{0,2}_(.*\w.*)")
