@@ -102,6 +102,8 @@ def _instead(report: Report) -> str:
 
 
 def _trigger(report: Report) -> str | None:
+    if any(each.code == "caption_trigger_untrained" for each in report.warnings):
+        return None
     for each in report.parameters:
         if each.name == TRIGGER_PHRASE:
             made = each.source is ParameterSource.GENERATED

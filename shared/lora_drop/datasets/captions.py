@@ -1,73 +1,20 @@
 """Captions: what is written under a photo, in any encoding that an editor writes, and which photo's it is."""
 
-import codecs
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
+from lora_drop.datasets.caption_text import Caption, shown
+from lora_drop.datasets.code_pages import label_of
 from lora_drop.fal.trainers.demands import first_names, stem
 from lora_drop.jobs.problems import Problem
 
-MAX_CAPTION = 16 * 1024  # bytes; trainers read some hundred words of it
 TRIGGER = "[trigger]"  # fal: replaced by the trigger phrase
+# Folders of masks, as OneTrainer and kohya's tools have them.
+MASKS = re.compile(r"(^|[/\\])(masks?|masklabels?)[/\\]")
 MEANT = re.compile(re.escape(TRIGGER), re.IGNORECASE)
-# The byte order marks of UTF-8, UTF-16 and UTF-32; the longer ones first, for they begin alike.
-MARKS: Sequence[tuple[bytes, str]] = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-SOFT_BREAK = "\v"  # a line break within a paragraph, as PowerPoint and Word write it
 type Key = Callable[[str], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Caption:
-    """A caption's text; ``rewritten`` when it was in another encoding than plain UTF-8."""
-
-    text: str
-    rewritten: bool = False
-
-
-def caption_of(data: bytes) -> Caption | None:
-    """Return the text in these bytes: UTF-8, anything with a byte order mark, or Windows-1252.
-
-    None for what is no text: it has control characters, or bytes that no encoding explains.
-    """
-    encodings = [name for mark, name in MARKS if data.startswith(mark)][:1] or ["utf-8", "cp1252"]
-    for number, encoding in enumerate(encodings):
-        try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if any(letter < " " and letter not in "\t\n\r\f\v" for letter in text):
-            return None
-        rewritten = number > 0 or encoding != "utf-8" or SOFT_BREAK in text
-        return Caption(text.replace(SOFT_BREAK, "\n"), rewritten)
-    return None
-
-
-def caption_problem(name: str, size: int, caption: Caption | None) -> Problem | None:
-    """Return why a caption cannot be used; None for a good one."""
-    if size > MAX_CAPTION:
-        return Problem(
-            code="caption_too_long",
-            message=f"{name} has {size:,} bytes, and a caption has {MAX_CAPTION:,} at the most. "
-            "Describe the photo in a sentence or two.",
-            member=name,
-        )
-    if caption is None:
-        return Problem(
-            code="caption_unreadable",
-            message=f"{name} is not a text. Write the caption again in a text editor and save it as "
-            "UTF-8, or take the file out.",
-            member=name,
-        )
-    return None
 
 
 def as_trained(text: str, *, trigger_phrase: str | None, replaced: bool) -> str:
@@ -98,9 +45,11 @@ def caption_warnings(
     found: list[Problem] = []
     for name, caption in captions.items():
         if name not in owned:
-            found.append(_orphan(name))
+            found += [] if caption.origin else [_orphan(name)]
         elif not caption.text.strip():
-            found.append(_empty(name))
+            found += [] if caption.problem else [_empty(name)]
+        elif caption.guessed or caption.stray:
+            found.append(_guess(name, caption))
     with_text = {name for name, caption in captions.items() if caption.text.strip()}
     bare = [name for name in photos if pairs.get(name) not in with_text]
     if photos and len(bare) == len(photos):
@@ -118,6 +67,19 @@ def _orphan(name: str) -> Problem:
         code="caption_orphan",
         message=f"{name} belongs to no photo and is not used. A caption has its photo's name: "
         "anna.jpg, anna.txt.",
+        member=name,
+    )
+
+
+def _guess(name: str, caption: Caption) -> Problem:
+    read = (
+        "has bytes that are no UTF-8; without them it says"
+        if caption.stray
+        else f"does not say its encoding and was read as {label_of(caption.guessed)}:"
+    )
+    return Problem(
+        code="caption_encoding_guessed",
+        message=f"{name} {read} {shown(caption.text)}. If that is not what you wrote, save it as UTF-8.",
         member=name,
     )
 
@@ -162,21 +124,24 @@ def paired(captions: Iterable[str], photos: Sequence[str]) -> Mapping[str, str]:
 
     A caption has its photo's name but for the ending, as trainers have it (``anna.txt``); several
     photos of that name share it. Of what is left, one is taken that was named after the whole file
-    (``anna.jpg.txt``), one whose name differs in case or in how its letters are composed, one in a
-    tree of the same folders (``captions/indoor/anna.txt`` of ``images/indoor/anna.jpg``), and one that
-    lies in another folder; each only where nothing else could be meant.
+    (``anna.jpg.txt``), one whose name differs in case or in how its letters are composed, and one
+    that lies in another folder, with as long an end of its path as another photo does not have
+    (captions/garden/ada.txt); each only where nothing else could be meant. A photo in a folder of masks
+    is none.
     """
+    photos = [photo for photo in photos if not MASKS.search(photo.lower())] or photos
     # Where a photo has two, the trainers' own ending is the one that counts.
     left = sorted(captions, key=lambda name: not name.endswith(".txt"))
     own: dict[str, str] = {}
     for name in left:
         own.setdefault(stem(name), name)
     found = {photo: own[stem(photo)] for photo in photos if stem(photo) in own}
+    deepest = max((_folded(name).count("/") for name in (*left, *photos)), default=0)
+    tails = [_tail(parts) for parts in range(deepest, 0, -1)]
     ways: tuple[tuple[Key, Key], ...] = (
         (stem, str),
         (_folded, _folded),
-        (_below, _below),
-        (_alone, _alone),
+        *((tail, tail) for tail in tails),
     )
     for of_caption, of_photo in ways:
         taken = {*found.values(), *(name for name in left if own[stem(name)] in found.values())}
@@ -202,11 +167,6 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", stem(name)).casefold())
 
 
-def _below(name: str) -> str:
-    """Return the same for two names that differ only in their topmost folder."""
-    return _folded(name).replace("\\", "/").split("/", 1)[-1]
-
-
-def _alone(name: str) -> str:
-    """Return the same for two names that differ only in their folders."""
-    return _folded(name).replace("\\", "/").rsplit("/", 1)[-1]
+def _tail(parts: int) -> Key:
+    """Return what gives the same for two names that differ only in the folders before their last ``parts``."""
+    return lambda name: "/".join(_folded(name).replace("\\", "/").split("/")[-parts:])

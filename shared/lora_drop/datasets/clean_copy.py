@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -154,10 +155,9 @@ def layout_of(
     members = {member.name: member for member in inspection.selection.others}
     owners = usable_masks(trainer, inspection.photos) if trainer else {}
     single = [photo for name, photo in inspection.photos.items() if name not in owners]
-    pairs = paired(inspection.captions, [*(photo.member for photo in single), *inspection.refused])
-    left = [name for name, why in inspection.left_out.items() if why.code in (UNUSED, OF_OTHERS)]
-    free = [name for name in inspection.captions if name not in set(pairs.values())]
-    pairs = {**pairs, **paired(free, left)}  # a caption of these is no orphan
+    own = [name for name, caption in inspection.captions.items() if not caption.origin]
+    pairs = paired(own, [*(photo.member for photo in single), *inspection.refused])
+    pairs = {**inspection.elsewhere, **pairs}
     captioned = {
         name for name, caption in pairs.items() if inspection.captions[caption].text.strip()
     }
@@ -197,6 +197,7 @@ def layout_of(
         keep_metadata=keep_metadata,
     )
     captions = {member.name: member for member in inspection.selection.captions}
+    captions |= {name: _as_file(name, inspection) for name in inspection.elsewhere.values()}
     dataset = Dataset(
         images=tuple(each.member for each in photos),
         captions={name: captions[pairs[name]] for name in texts},
@@ -210,6 +211,12 @@ def _text(text: str, trainer: Trainer | None, values: Mapping[str, Value]) -> st
     phrase = str(values.get(TRIGGER_PHRASE) or "")
     replaced = trainer is None or trainer.trigger_in_captions
     return as_trained(text, trigger_phrase=phrase, replaced=replaced)
+
+
+def _as_file(name: str, inspection: InspectionResult) -> Member:
+    """Return a caption that lies elsewhere as the file that it would be: the same content has the same digest."""
+    data = inspection.captions[name].text.encode(errors="replace")
+    return Member(name, 0, 0, len(data), len(data), zlib.crc32(data))
 
 
 def _is_plain(inspection: InspectionResult, name: str, text: str) -> bool:

@@ -10,7 +10,7 @@ from lora_drop.datasets.images import hints
 from lora_drop.datasets.images.pictures import change_sentence
 from lora_drop.datasets.report import ImageOutcome, ImageReport, ReportedChange
 from lora_drop.datasets.selection import InspectionResult
-from lora_drop.datasets.trigger_phrase import trigger_warnings
+from lora_drop.datasets.trigger_phrase import phrase_warnings
 from lora_drop.fal.trainers.demands import mask_warnings, stem, unmet_demands
 from lora_drop.fal.trainers.fields import Value
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE, Trainer
@@ -28,14 +28,16 @@ def problems_of(
     *,
     trainer: Trainer | None,
     values: Mapping[str, Value],
+    made: bool = False,
 ) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
     """Return the errors and the warnings about a dataset's files.
 
     Without a ``trainer`` (its parameters are refused) only what holds for every trainer is found.
+    ``made``: lora-drop made the trigger phrase up.
     """
     errors = tuple(_errors(inspection, layout, trainer, values))
     needless = {SAID_TWICE.get(error.code) for error in errors}
-    warnings = _warnings(inspection, layout, trainer, values)
+    warnings = _warnings(inspection, layout, trainer, values, made=made)
     return errors, tuple(each for each in warnings if each.code not in needless)
 
 
@@ -46,9 +48,11 @@ def image_reports(
     warnings: Sequence[Problem],
 ) -> tuple[ImageReport, ...]:
     """Return a report on each file that may be a photo, in the order of the archive."""
+    origins = {inspection.captions[name].origin for name in inspection.elsewhere.values()}
     return tuple(
         _image_report(member, inspection, layout, changes, warnings)
         for member in inspection.selection.others
+        if member.name not in origins
     )
 
 
@@ -57,6 +61,8 @@ def _warnings(
     layout: Layout,
     trainer: Trainer | None,
     values: Mapping[str, Value],
+    *,
+    made: bool,
 ) -> Iterator[Problem]:
     shown = [photo.member.name for photo in layout.photos]
     own = {*shown, *layout.twice}  # a mask is for the trainer alone
@@ -67,8 +73,8 @@ def _warnings(
         yield from hints.hints_for(photo)
     yield from hints.hints_for_set(photos, layout.twice)
     yield from caption_warnings(inspection.captions, layout.pairs, shown, trigger_phrase=phrase)
-    if phrase is not None:
-        yield from trigger_warnings(layout.texts, phrase)
+    if trainer is not None and trainer.makes_trigger:
+        yield from phrase_warnings(phrase or "", layout.texts, shown, made=made)
     if trainer is not None:
         sizes = {name: photo.header.upright for name, photo in inspection.photos.items()}
         yield from mask_warnings(trainer, sizes, layout.owners)
@@ -84,6 +90,9 @@ def _errors(
 ) -> Iterator[Problem]:
     yield from inspection.refused.values()
     yield from inspection.errors
+    for name in dict.fromkeys(layout.pairs.values()):
+        if problem := inspection.captions[name].problem:
+            yield problem
     if few := count_problem(len(layout.photos), masks=len(layout.masks)):
         yield few
     elif trainer is not None:
@@ -172,9 +181,18 @@ def _captions_changes(inspection: InspectionResult, layout: Layout) -> Iterator[
     for photo, text in layout.texts.items():
         caption = inspection.captions[layout.pairs[photo]]
         name, new = layout.pairs[photo], f"{stem(layout.names[photo])}.txt"
+        if caption.origin:
+            yield (
+                "caption_collected",
+                caption.origin,
+                f"holds the caption of {photo}: {new} has it now.",
+            )
+            continue
         if name != f"{stem(photo)}.txt":
             yield "caption_renamed", name, f"belongs to {photo} and is called {new} now."
-        if caption.rewritten:
+        if caption.soft_breaks:
+            yield "caption_line_breaks", name, "has ordinary line breaks in place of soft ones."
+        elif caption.rewritten:
             yield "caption_encoding", name, "was in an old encoding and is UTF-8 now."
         if caption.text != text:
             yield "caption_trigger_filled", name, "has the trigger phrase where it said [trigger]."
@@ -184,8 +202,8 @@ def _left_out_changes(inspection: InspectionResult, layout: Layout) -> Iterator[
     for name, problem in inspection.left_out.items():
         yield problem.code, name, "is left out."
     used = {layout.pairs[photo] for photo in layout.texts}
-    for name in inspection.captions:
-        if name not in used:
+    for name, caption in inspection.captions.items():
+        if name not in used and not caption.origin:
             yield "caption_left_out", name, "is no used photo's caption, or empty; it is left out."
     for member in inspection.selection.junk:
         yield "dataset_junk_dropped", member.name, "is what a computer put there; it is left out."

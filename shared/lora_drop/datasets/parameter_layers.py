@@ -8,8 +8,11 @@ import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from typing import Any
 
+from lora_drop.datasets.caption_text import certain_text
 from lora_drop.fal.trainers.common import NAMES
 from lora_drop.fal.trainers.parameters import TRAINER, ParameterSource
 from lora_drop.fal.trainers.table import SHORT_NAMES, TRAINERS
@@ -79,8 +82,7 @@ def training_json_layer(raw: bytes | None, problems: list[Problem]) -> Layer:
     if raw is not None:
         try:
             # Pairs, since JSON may say a thing twice; its type then tells an object from a list.
-            # As bytes: json finds out UTF-8, and the UTF-16 that PowerShell's > writes.
-            pairs = json.loads(raw, object_pairs_hook=tuple)
+            pairs = json.loads(certain_text(raw) or "", object_pairs_hook=tuple)
         except (ValueError, RecursionError):
             pairs = None
     layer = Layer(TRAINING_JSON, TRAINING_JSON, text=False, given={})
@@ -97,11 +99,19 @@ def training_json_layer(raw: bytes | None, problems: list[Problem]) -> Layer:
 def metadata_layer(metadata: Mapping[str, str], problems: list[Problem]) -> Layer:
     """Return the object's parameters; S3 lowercases the names, and people write them with either dash."""
     pairs = (
-        (name.replace("-", "_"), value)
+        (name.replace("-", "_"), _unworded(value))
         for name, value in metadata.items()
         if name not in TOOL_METADATA
     )
     return _filled(Layer("the object metadata", None, text=True, given={}), pairs, problems)
+
+
+def _unworded(value: str) -> str:
+    """Return what a person wrote, where S3 returns it as words of RFC 2047 (S3 user guide, "User-defined object metadata")."""
+    try:
+        return str(make_header(decode_header(value))) if "=?" in value else value
+    except (ValueError, LookupError, HeaderParseError):
+        return value
 
 
 def forced(metadata: Mapping[str, str]) -> bool:

@@ -120,6 +120,10 @@ ARCHIVE: Mapping[str, Meaning] = {
         "A name is not in the encoding that the ZIP says it is in.",
         "Rename the file with plain letters and digits, and make the ZIP again.",
     ),
+    "archive_name_encoding_guessed": warns(
+        "Names do not say their encoding, and were read as well as can be.",
+        "Nothing has to be done where the names are right; the photos are the same.",
+    ),
     "archive_backslash_names": warns(
         "Paths are written with backslashes, which not every program reads.",
         "Make the next ZIP with another program; this one is read all the same.",
@@ -342,6 +346,24 @@ CAPTION: Mapping[str, Meaning] = {
         "A caption was in another encoding, and was written again in UTF-8.",
         "Read it in the report: where the encoding was not Windows-1252, save the caption as UTF-8.",
     ),
+    "caption_encoding_guessed": warns(
+        "A caption does not say its encoding, or is damaged, and was read as well as can be.",
+        "Read it in the message; where it says something else than you wrote, save it as UTF-8.",
+    ),
+    "caption_trigger_untrained": warns(
+        "The trigger phrase is in no caption, so it is not trained.",
+        "Write [trigger] into the captions, or give the word that they have as trigger_phrase.",
+    ),
+    "caption_trigger_unlike": warns(
+        "Captions have something that looks like [trigger], and it is trained as it is written.",
+        "Write [trigger] where the trigger phrase is meant.",
+    ),
+    "caption_trigger_partial": warns(
+        "The trigger phrase is in some captions and not in others.",
+        "Write [trigger] into each caption that shows the person.",
+    ),
+    "caption_collected": changes("A caption was taken from a file or folder of captions."),
+    "caption_line_breaks": changes("Soft line breaks in a caption became ordinary ones."),
     "caption_renamed": changes("A caption got the name under which trainers look for it."),
     "caption_trigger_filled": changes(
         "The trigger phrase was put in place of [trigger], since the trainer does not do it."

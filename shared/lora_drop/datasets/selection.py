@@ -4,12 +4,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from lora_drop.datasets.archives import Member, Structure, is_junk, path_of
-from lora_drop.datasets.captions import Caption
+from lora_drop.datasets.caption_text import Caption
 from lora_drop.datasets.images.hints import Photo
 from lora_drop.datasets.parameter_layers import MAX_TRAINING_JSON, TRAINING_JSON
 from lora_drop.jobs.problems import Problem
 
 # A photo's name with .txt is what fal's trainers read; kohya's tools write .caption.
+BACKUP = "_original"
 CAPTIONS = frozenset({"txt", "caption"})
 BACKUP = "_original"
 
@@ -28,7 +29,7 @@ class Selection:
 def select(members: Sequence[Member]) -> Selection:
     """Sort the files; ``problems`` says what is wrong with parameters in the wrong place."""
     names = {member.name for member in members}
-    junk = tuple(m for m in members if is_junk(m.name) or _is_backup(m.name, names))
+    junk = tuple(member for member in members if is_junk(member.name) or _backup(member, names))
     rest = [member for member in members if member not in junk]
     used, misplaced, problems = _training_json(rest)
     named = [member for member in rest if member is not used and member not in misplaced]
@@ -41,9 +42,9 @@ def select(members: Sequence[Member]) -> Selection:
     )
 
 
-def _is_backup(name: str, names: Collection[str]) -> bool:
-    """Return whether exiftool put this file aside before it wrote another of its name ("-overwrite_original")."""
-    return name.endswith(BACKUP) and name.removesuffix(BACKUP) in names
+def _backup(member: Member, names: Collection[str]) -> bool:
+    """Return whether this is what exiftool kept of a photo that lies beside it (exiftool.org, -overwrite_original)."""
+    return member.name.endswith(BACKUP) and member.name.removesuffix(BACKUP) in names
 
 
 def suffix_of(name: str) -> str:
@@ -111,7 +112,9 @@ class InspectionResult:
 
     ``structure`` and ``selection`` come from the directory alone, everything else from the files' bytes,
     by the files' names in the order in which they lie. ``refused`` and ``left_out`` are files that may be
-    photos; ``errors`` are about captions or the dataset as a whole.
+    photos; ``errors`` are about captions or the dataset as a whole. ``raw_captions`` and ``sources`` are
+    what captions and files of captions say, byte for byte; ``elsewhere`` has the caption of each photo that
+    has none of its own.
     """
 
     structure: Structure
@@ -121,3 +124,6 @@ class InspectionResult:
     captions: dict[str, Caption] = field(default_factory=dict)
     left_out: dict[str, Problem] = field(default_factory=dict)
     errors: list[Problem] = field(default_factory=list)
+    raw_captions: dict[str, bytes] = field(default_factory=dict)
+    sources: dict[str, bytes] = field(default_factory=dict)
+    elsewhere: dict[str, str] = field(default_factory=dict)

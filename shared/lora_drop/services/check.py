@@ -30,8 +30,10 @@ from lora_drop.datasets.parameters import (
 )
 from lora_drop.datasets.report import ImageReport, ParameterReport, Report, ReportedChange, Verdict
 from lora_drop.datasets.selection import InspectionResult, select
-from lora_drop.datasets.trigger_phrase import trains_phrase
+from lora_drop.datasets.trigger_phrase import with_trained_phrase
+from lora_drop.fal.trainers.parameters import ParameterSource
 from lora_drop.fal.trainers.table import TRAINERS, estimated_cost_usd
+from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
@@ -205,13 +207,14 @@ class Checker:
         layout = layout_of(
             inspection, trainer=trainer, values=values, keep_metadata=self.keep_metadata
         )
-        if state.resolved and not trains_phrase(
-            layout.texts, [photo.member.name for photo in layout.photos]
-        ):
-            # A made-up word that no caption has would be shown, used in prompts, and mean nothing.
-            state.resolved = without_generated_phrase(state.resolved)
-            values = state.resolved.values.values
-        errors, warnings = problems_of(inspection, layout, trainer=trainer, values=values)
+        sources = state.resolved.sources if state.resolved else {}
+        made = sources.get(TRIGGER_PHRASE) is ParameterSource.GENERATED
+        errors, warnings = problems_of(
+            inspection, layout, trainer=trainer, values=values, made=made
+        )
+        if state.resolved:
+            shown = [photo.member.name for photo in layout.photos]
+            state.resolved = with_trained_phrase(state.resolved, layout.texts, shown)
         changes = changes_made(inspection, layout, keep_metadata=self.keep_metadata)
         state.photos = image_reports(inspection, layout, changes, warnings)
         state.changes, state.layout = changes, layout

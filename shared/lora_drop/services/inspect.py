@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from lora_drop.datasets.archives import Content, Member, RangedReader, Structure, contents_of
-from lora_drop.datasets.captions import MAX_CAPTION, Caption, caption_of, caption_problem, paired
+from lora_drop.datasets.caption_sources import MAX_SOURCE, SOURCE_SUFFIXES, gather_captions
+from lora_drop.datasets.caption_text import MAX_CAPTION, Caption, too_long
 from lora_drop.datasets.dataset import (
     MAX_IMAGE_BYTES,
     beside,
@@ -71,13 +72,15 @@ class Inspector:
         except DatasetRejectedError as damaged:
             _refuse(damaged, others, result)
         _leave_out_raw_twins(result)
-        _judge_unusable(unusable, result)
+        gather_captions(result)
         return result
 
     def _inspect_photo(self, content: Content, result: InspectionResult) -> None:
         member = content.member
         try:
             head = next(content, b"")
+            if suffix_of(member.name) in SOURCE_SUFFIXES and member.size <= MAX_SOURCE:
+                result.sources[member.name] = head = head + content.read()
             kind = sniff(head[:SNIFFED])
             if kind not in PHOTOS | MEANT and suffix_of(member.name) not in PHOTO_SUFFIXES:
                 result.left_out[member.name] = other_file(member)
@@ -109,14 +112,13 @@ def _inspect_caption(
     content: Content, result: InspectionResult, unusable: dict[str, Problem]
 ) -> None:
     member = content.member
+    if member.size > MAX_CAPTION:
+        result.captions[member.name] = Caption("", problem=too_long(member.name, member.size))
+        return
     try:
-        caption = caption_of(content.read()) if member.size <= MAX_CAPTION else None
+        result.raw_captions[member.name] = content.read()
     except DatasetRejectedError:
         return  # raised again at the end of the pass
-    if problem := caption_problem(member.name, member.size, caption):
-        unusable[member.name] = problem
-    elif caption is not None:
-        result.captions[member.name] = caption
 
 
 def _judge_unusable(unusable: Mapping[str, Problem], result: InspectionResult) -> None:

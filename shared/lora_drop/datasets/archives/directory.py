@@ -9,6 +9,7 @@ from lora_drop.datasets.archives.names import (
     is_archive,
     name_problem,
     plain_name,
+    says_nothing,
 )
 from lora_drop.datasets.archives.records import (
     DEFLATED,
@@ -29,6 +30,7 @@ from lora_drop.datasets.archives.records import (
     refusal,
     widened,
 )
+from lora_drop.datasets.code_pages import guess
 from lora_drop.datasets.problem_codes import MAKE_AGAIN
 from lora_drop.jobs.problems import Problem
 
@@ -57,7 +59,7 @@ class Entry:
 
 def entries_of(directory: bytes, count: int) -> list[Entry]:
     """Return every entry, in the directory's order; raises DatasetRejectedError where it cannot be parsed."""
-    entries = []
+    records: list[tuple[Sequence[int], bytes, bytes]] = []
     at = 0
     for _ in range(count):
         if not directory.startswith(ENTRY_MAGIC, at) or at + ENTRY.size > len(directory):
@@ -69,15 +71,27 @@ def entries_of(directory: bytes, count: int) -> list[Entry]:
         at = extra_end + fields[12]
         if at > len(directory):
             raise inconsistent("its directory ends early")
-        entries.append(_entry(fields, directory[begin:name_end], directory[name_end:extra_end]))
+        records.append((fields, directory[begin:name_end], directory[name_end:extra_end]))
     if at != len(directory):
         raise inconsistent("its directory holds more than it counts")
-    return entries
+    page = _page([raw for fields, raw, tail in records if _is_open(fields, raw, tail)])
+    return [_entry(fields, raw, tail, page) for fields, raw, tail in records]
 
 
-def _entry(fields: Sequence[int], raw: bytes, tail: bytes) -> Entry:
+def _is_open(fields: Sequence[int], raw: bytes, tail: bytes) -> bool:
+    return says_nothing(raw, fields[3], extra_of(tail, plain_name(raw)))
+
+
+def _page(names: Sequence[bytes]) -> str:
+    """Return the code page of names that do not say theirs, guessed over all of them; empty for none."""
+    found = guess(names, console=True) if names else None
+    return found.encoding if found else ""
+
+
+def _entry(fields: Sequence[int], raw: bytes, tail: bytes, guessed: str) -> Entry:
     extra = extra_of(tail, plain_name(raw))
-    name = decoded(raw, fields[3], extra)
+    page = guessed if says_nothing(raw, fields[3], extra) else ""
+    name = decoded(raw, fields[3], extra, page)
     if fields[13] not in (0, FULL16):
         raise refusal(
             "archive_multi_disk",
@@ -94,6 +108,7 @@ def _entry(fields: Sequence[int], raw: bytes, tail: bytes) -> Entry:
         crc=fields[7],
         flags=fields[3],
         raw_name=raw,
+        page=page,
     )
     has_metadata = extra.others or bool(fields[12])
     return Entry(

@@ -84,7 +84,7 @@ def local_header(record: bytes, member: Member) -> LocalHeader:
     if (flags ^ member.flags) & UTF8 and not raw.isascii():
         raise _mismatch(member, "its name is in another encoding where it lies")
     # A name in the Unicode path field has to be there as well: some go by what lies here alone.
-    if decoded(raw, flags, extra).replace("\\", "/") != member.name.replace("\\", "/"):
+    if decoded(raw, flags, extra, member.page).replace("\\", "/") != member.name.replace("\\", "/"):
         raise _mismatch(member, "it has another name where it lies")
     size, compressed = widened((size, compressed), extra, member.name, whole=True)
     streamed = bool(flags & STREAMED)

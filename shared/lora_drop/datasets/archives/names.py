@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from lora_drop.datasets.archives.records import UTF8, Extra, Member, problem, refusal
+from lora_drop.datasets.code_pages import label_of
 from lora_drop.datasets.problem_codes import MAKE_AGAIN
 from lora_drop.jobs.problems import Problem
 
@@ -22,11 +23,11 @@ PATH_VERSION = 1
 PATH_HEAD = 5  # version and CRC-32 before the name
 
 
-def decoded(raw: bytes, flags: int, extra: Extra) -> str:
+def decoded(raw: bytes, flags: int, extra: Extra, page: str = "") -> str:
     """Return what a person calls the file; raises DatasetRejectedError.
 
     The Unicode path field (4.6.9) wins where its CRC-32 is that of the plain name, then flag 11
-    (UTF-8). Without either it is code page 437 (appendix D), unless it happens to be UTF-8: macOS
+    (UTF-8). Without either it is the ``page`` that was guessed, or else code page 437 (appendix D), unless it happens to be UTF-8: macOS
     writes that and sets no flag. A flag that lies is refused even beside a path: Python's zipfile
     does not open such an archive.
     """
@@ -36,8 +37,19 @@ def decoded(raw: bytes, flags: int, extra: Extra) -> str:
     except UnicodeDecodeError as error:
         if flags & UTF8:
             raise _misencoded(plain_name(raw)) from error
-        name = plain_name(raw)
+        name = raw.decode(page) if page else plain_name(raw)
     return name if path is None else path
+
+
+def says_nothing(raw: bytes, flags: int, extra: Extra) -> bool:
+    """Return whether nothing says in which code page the name is written."""
+    if flags & UTF8 or extra.paths:
+        return False
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return True
+    return False
 
 
 def plain_name(raw: bytes) -> str:
@@ -115,7 +127,7 @@ def collisions(members: Iterable[Member]) -> Iterator[Problem]:
     (Unicode, 3.13, D145), and every system with a file that is called like a folder.
     """
     # With the lowest character between its parts, a name sorts right before all that lies below it.
-    keyed = sorted((_key(member.name), member.is_folder, member.name) for member in members)
+    keyed = sorted((_key(member), member.is_folder, member.name) for member in members)
     for (before, above, first), (key, below, second) in pairwise(keyed):
         if key == before and above == below:
             message = (
@@ -126,6 +138,18 @@ def collisions(members: Iterable[Member]) -> Iterator[Problem]:
         elif key == before or (not above and key.startswith(f"{before}\0")):
             message = f"{first} is a file, and {second} needs a folder of that name. Rename one."
             yield problem("dataset_path_conflict", message, second)
+
+
+def guess_warnings(members: Sequence[Member]) -> Iterator[Problem]:
+    """Yield the problem that the ZIP does not say in which code page names are, with what was guessed."""
+    guessed = [member for member in members if member.page]
+    if guessed and any(member.name != plain_name(member.raw_name) for member in guessed):
+        first = guessed[0]
+        message = (
+            f"The ZIP does not say how {len(guessed)} names are written; they were read as "
+            f"{label_of(first.page)}, like {first.name}. If that is wrong, the photos are the same."
+        )
+        yield problem("archive_name_encoding_guessed", message, first.name)
 
 
 def spelling_warnings(members: Sequence[Member]) -> Iterator[Problem]:
@@ -139,8 +163,11 @@ def spelling_warnings(members: Sequence[Member]) -> Iterator[Problem]:
         yield problem("archive_backslash_names", message, named[0])
 
 
-def _key(name: str) -> str:
-    """Return the same for two names that some program takes for one."""
+def _key(member: Member) -> str:
+    """Return the same for two names that some program takes for one; guessed names are told apart by their bytes."""
+    name = member.name
+    if member.page:
+        return path_of(name).replace("/", "\0")
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
     return path_of(folded).replace("/", "\0")
 

@@ -62,7 +62,8 @@ class Member:
     """One file in an archive; sizes and offset in bytes, the offset that of its local header.
 
     ``crc`` is the CRC-32 of its content, as the directory states it. ``raw_name`` is the name byte by
-    byte as it lies in the directory, ``name`` what a person calls it.
+    byte as it lies in the directory, ``name`` what a person calls it. ``page`` is the code page
+    that was guessed for the name, empty where the ZIP says how it is written.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Member:
     crc: int = 0
     flags: int = 0
     raw_name: bytes = b""
+    page: str = ""
 
     @property
     def is_folder(self) -> bool:

@@ -15,7 +15,7 @@ from lora_drop.datasets.archives.directory import (
 )
 from lora_drop.datasets.archives.end import TAIL, end_of
 from lora_drop.datasets.archives.headers import check_headers
-from lora_drop.datasets.archives.names import spelling_warnings
+from lora_drop.datasets.archives.names import guess_warnings, spelling_warnings
 from lora_drop.datasets.archives.ranges import MeteredReader, RangedReader, TailReader
 from lora_drop.datasets.archives.records import Member, refusal
 from lora_drop.jobs.errors import DatasetRejectedError
@@ -87,7 +87,7 @@ def structure_of(archive: RangedReader) -> Structure:
             or headers.has_metadata
             or any(entry.has_metadata for entry in entries)
         ),
-        warnings=tuple(spelling_warnings(members)),
+        warnings=(*spelling_warnings(members), *guess_warnings(members)),
     )
 
 
