@@ -39,8 +39,6 @@ WANTED = {
     "icloud-same-name": ["archive_duplicate_name"],
     "whatsapp-chat-txt": ["caption_orphan"],
 }
-# Their images are counted once masks are told from photos; until then only captions are held.
-MASKS = frozenset({"captions-and-masks-folders"})
 OPTIONS = {"--trigger": "trigger_phrase"}
 
 
@@ -66,8 +64,7 @@ def test_field_case(name: str, corpora: Path) -> None:
     codes = {each.code for each in problems} | {each.code for each in report.changes}
 
     assert expected["verdict"] in ("any", report.verdict.value), report.errors
-    if name not in MASKS:
-        assert expected["images"] in (None, report.images)
+    assert expected["images"] in (None, report.images)
     assert codes >= {*expected["codes"], *WANTED.get(name, [])}
     assert not codes & {*expected["never_codes"]}
     texts = {photo.member: photo.caption_text for photo in report.photos}

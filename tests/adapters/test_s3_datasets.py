@@ -11,7 +11,6 @@ from botocore.response import StreamingBody
 
 from lora_drop.adapters.local_files import open_range
 from lora_drop.adapters.s3_datasets import S3Datasets, S3Range
-from lora_drop.adapters.s3_datasets import _metadata as metadata_of
 from lora_drop.datasets.archives import members_of
 from lora_drop.jobs.errors import DatasetRejectedError, DatasetUnreadableError
 from lora_drop.jobs.job import DatasetVersion
@@ -210,20 +209,3 @@ def test_shrunken_local_file_is_refused(path: Path) -> None:
 def test_missing_local_file_raises(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), open_range(tmp_path / "gone.zip"):
         pass
-
-
-@pytest.mark.parametrize(
-    ("stored", "meant"),
-    [
-        ("=?UTF-8?B?Wm/Dqw==?=", "Zo\u00eb"),
-        ("=?UTF-8?Q?Zo=C3=AB_K.?=", "Zo\u00eb K."),
-        ("=?iso-8859-1?q?Zo=EB?=", "Zo\u00eb"),
-        ("=?UTF-8?B?0JDQvdC90LA=?= 2", "\u0410\u043d\u043d\u0430 2"),
-        ("ada", "ada"),
-        ("=?", "=?"),
-        ("=?no-such-set?B?Wm8=?=", "=?no-such-set?B?Wm8=?="),
-    ],
-)
-def test_metadata_is_read_as_it_was_meant(stored: str, meant: str) -> None:
-    """S3 gives characters beyond ASCII back encoded (RFC 2047)."""
-    assert metadata_of({"Trigger-Phrase": stored}) == {"trigger-phrase": meant}

@@ -1,10 +1,7 @@
 """The datasets bucket: one dataset by ranges, and all of them page by page."""
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
-from email.errors import HeaderParseError
-from email.header import decode_header, make_header
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +17,6 @@ if TYPE_CHECKING:
 
 
 SKIP = 1024**2
-ENCODED_WORD = re.compile(r"=\?[\w-]+\?[bqBQ]\?[^?\s]*\?=")
 # A HEAD has no body to say more than its status.
 FORBIDDEN = frozenset({"403", "AccessDenied", "Forbidden"})
 MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "405", "MethodNotAllowed"})
@@ -118,17 +114,7 @@ def _version(dataset: DatasetVersion) -> Any:
 
 
 def _metadata(metadata: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): _decoded(value) for name, value in metadata.items()}
-
-
-def _decoded(value: str) -> str:
-    """Return a value with characters beyond ASCII, which S3 gives back encoded (RFC 2047; "User-defined object metadata")."""
-    if not ENCODED_WORD.search(value):
-        return value
-    try:
-        return str(make_header(decode_header(value)))
-    except (HeaderParseError, LookupError, ValueError):
-        return value
+    return {name.lower(): value for name, value in metadata.items()}
 
 
 PAGE = 1000  # the most that S3 gives

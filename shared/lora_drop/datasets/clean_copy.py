@@ -157,7 +157,10 @@ def layout_of(
     single = [photo for name, photo in inspection.photos.items() if name not in owners]
     own = [name for name, caption in inspection.captions.items() if not caption.origin]
     pairs = paired(own, [*(photo.member for photo in single), *inspection.refused])
-    pairs = {**inspection.elsewhere, **pairs}
+    left = [name for name, why in inspection.left_out.items() if why.code in (UNUSED, OF_OTHERS)]
+    free = [name for name in own if name not in set(pairs.values())]
+    # A caption of what is left out is no orphan.
+    pairs = {**inspection.elsewhere, **pairs, **paired(free, left)}
     captioned = {
         name for name, caption in pairs.items() if inspection.captions[caption].text.strip()
     }

@@ -104,19 +104,6 @@ def resolve(
     return _resolved(trainer, values, sources, preset)
 
 
-def without_generated_phrase(resolved: ResolvedParameters) -> ResolvedParameters:
-    """Return the parameters without a trigger phrase that was made up for the job."""
-    if resolved.sources.get(TRIGGER_PHRASE) is not ParameterSource.GENERATED:
-        return resolved
-    values = {name: each for name, each in resolved.values.values.items() if name != TRIGGER_PHRASE}
-    return ResolvedParameters(
-        values=TrainingParameters(trainer=resolved.values.trainer, **values),
-        sources={name: each for name, each in resolved.sources.items() if name != TRIGGER_PHRASE},
-        preset=resolved.preset,
-        resume_from=resolved.resume_from,
-    )
-
-
 def _resolved(
     trainer: Trainer,
     values: dict[str, Value],

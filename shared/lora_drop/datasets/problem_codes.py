@@ -334,14 +334,6 @@ CAPTION: Mapping[str, Meaning] = {
         "A caption says [trigger], and there is no trigger phrase.",
         "Give one with trigger_phrase, or write the word itself into the captions.",
     ),
-    "caption_trigger_absent": warns(
-        "Captions do not hold the trigger phrase, so it is not trained with their photos.",
-        "Write [trigger] into each caption, or give the word that they have in common as the trigger phrase.",
-    ),
-    "caption_trigger_misspelt": warns(
-        "A caption has something like {trigger}, which would be trained as it is written.",
-        "Write [trigger], in square brackets and without spaces.",
-    ),
     "caption_encoding": changes(
         "A caption was in another encoding, and was written again in UTF-8.",
         "Read it in the report: where the encoding was not Windows-1252, save the caption as UTF-8.",

@@ -26,7 +26,6 @@ from lora_drop.datasets.parameters import (
     advice,
     folder_advice,
     resolve,
-    without_generated_phrase,
 )
 from lora_drop.datasets.report import ImageReport, ParameterReport, Report, ReportedChange, Verdict
 from lora_drop.datasets.selection import InspectionResult, select

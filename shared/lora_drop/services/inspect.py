@@ -30,7 +30,6 @@ from lora_drop.datasets.images.reading import WholeImage
 from lora_drop.datasets.selection import InspectionResult, Selection, suffix_of
 from lora_drop.fal.trainers.demands import stem
 from lora_drop.jobs.errors import DatasetRejectedError
-from lora_drop.jobs.problems import Problem
 from lora_drop.services.prepared import PreparedPhotos
 
 PHOTOS = TRAINED | CONVERTED
@@ -57,7 +56,7 @@ class Inspector:
         self, archive: RangedReader, structure: Structure, selection: Selection
     ) -> InspectionResult:
         """Read every file once and return what was found; each byte is verified."""
-        result, unusable = InspectionResult(structure, selection), dict[str, Problem]()
+        result = InspectionResult(structure, selection)
         others = {member.name: member for member in selection.others}
         captions = {member.name: member for member in selection.captions}
         try:
@@ -68,7 +67,7 @@ class Inspector:
                 if content.member.name in others:
                     self._inspect_photo(content, result)
                 elif content.member.name in captions:
-                    _inspect_caption(content, result, unusable)
+                    _inspect_caption(content, result)
         except DatasetRejectedError as damaged:
             _refuse(damaged, others, result)
         _leave_out_raw_twins(result)
@@ -108,9 +107,7 @@ class Inspector:
         return hints.Photo(member.name, hashlib.sha256(data).hexdigest(), header, look)
 
 
-def _inspect_caption(
-    content: Content, result: InspectionResult, unusable: dict[str, Problem]
-) -> None:
+def _inspect_caption(content: Content, result: InspectionResult) -> None:
     member = content.member
     if member.size > MAX_CAPTION:
         result.captions[member.name] = Caption("", problem=too_long(member.name, member.size))
@@ -119,17 +116,6 @@ def _inspect_caption(
         result.raw_captions[member.name] = content.read()
     except DatasetRejectedError:
         return  # raised again at the end of the pass
-
-
-def _judge_unusable(unusable: Mapping[str, Problem], result: InspectionResult) -> None:
-    """Refuse a text that is a photo's caption and cannot be used; a licence or a chat is no caption."""
-    photos = [*result.photos, *result.refused, *result.left_out]
-    owned = set(paired([*unusable, *result.captions], photos).values())
-    for name, problem in unusable.items():
-        if name in owned:
-            result.errors.append(problem)
-        else:
-            result.captions[name] = Caption("")
 
 
 def _leave_out_raw_twins(result: InspectionResult) -> None:
