@@ -17,6 +17,7 @@ from lora_drop.client.lora_drop import STOPS
 from lora_drop.client.lora_drop import Progress as Report
 from lora_drop.fal.trainers.parameters import ParameterSource
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
+from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job_files import REPORT_PAGE, of_job
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import TROUBLED, Status
@@ -133,8 +134,9 @@ class Display:
             self._trigger(job)
         unread = any(problem["code"] in NEVER_READ for problem in job["problems"])
         if job["parameters"] or (job["status"] == Status.REJECTED and not unread):
-            self.say_whole(f"  report          {job['location']}{REPORT_PAGE}")
-            self.say_whole(f"                  lora-drop download {job['job_id']} fetches it")
+            holder, where = _report_of(job)
+            self.say_whole(f"  report          {where}{REPORT_PAGE}")
+            self.say_whole(f"                  lora-drop download {holder} fetches it")
 
     def budget(self, account: Mapping[str, Any]) -> None:
         """A month's money, and the slots."""
@@ -244,6 +246,18 @@ class Display:
             self.console.print(line)
             if following and before["status"] == Status.RECEIVED != step["status"]:
                 self._accepted(job)
+
+
+def _report_of(job: Mapping[str, Any]) -> tuple[str, str]:
+    """The job whose folder has this job's report, and that folder.
+
+    A retry has one of its own once it has its LoRA; before that, it is the first job's of its dataset.
+    """
+    if not job["retry_of"] or job["status"] == Status.SUCCEEDED:
+        return job["job_id"], job["location"]
+    dataset = job["dataset"]
+    first = job_id_for(dataset["bucket"], dataset["key"], dataset["version_id"])
+    return first, job["location"].removesuffix(f"{job['job_id']}/") + f"{first}/"
 
 
 def lora_line(job: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ from lora_drop.services.deduplication import Deduplication
 from lora_drop.services.dispatch import Dispatcher
 from lora_drop.services.mend import Mender
 from lora_drop.services.record import Record
+from lora_drop.services.result_page import write_result_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +195,7 @@ class Submitter:
             problems=(),
         )
         self.record.results.write(done.prefix + JOB_FILE, job_text(done), "application/json")
+        write_result_page(self.record.results, done)
         # If the other job is forgotten at this moment, these files go with it.
         return self.record.write(job, done, unchanged=(same,))
 
