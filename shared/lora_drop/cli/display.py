@@ -1,7 +1,7 @@
 """What a person sees in the terminal: a job moving on, one job, many jobs."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from time import monotonic
@@ -22,6 +22,7 @@ from lora_drop.jobs.job_files import REPORT_PAGE, of_job
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import TROUBLED, Status
 
+NEEDED_LEAST = (3, 2, 4, 5)  # columns of the list of jobs: steps, images, estimate, created
 PROBLEMS_SHOWN = 10  # names of those with one code
 LORA = "lora.safetensors"
 WAITING: Mapping[str, str] = {
@@ -160,6 +161,7 @@ class Display:
             "job": job["job_id"],
             "status": _coloured(job["status"]),
             "dataset": f"s3://{job['dataset']['bucket']}/{job['dataset']['key']}",
+            "reference": job.get("reference"),
             "images": job["images"],
             "trainer": job["application"],
             "request": job["request_id"],
@@ -184,19 +186,19 @@ class Display:
         if not jobs:
             self.say("No jobs yet. Drop a dataset: lora-drop train PATH")
             return
-        table = Table("job", "status", "images", "steps", "estimate", "created", box=None)
-        for job in jobs:
-            steps = (job["parameters"] or {}).get("steps", "")
-            cost = job["estimated_cost_usd"]
-            table.add_row(
-                job["job_id"],
-                _coloured(job["status"]),
-                str(job["images"] or ""),
-                str(steps),
-                f"${cost:.2f}" if cost else "",
-                _local_time(job["created_at"]),
-            )
-        self.console.print(table)
+        rows = [_row(job) for job in jobs]
+        heads = [
+            Text(head, "bold")
+            for head in ("job", "status", "images", "steps", "estimate", "created")
+        ]
+        lines = [heads, *rows]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+        shown = _columns(widths, self.console.width)
+        for line in lines:
+            cells = [line[column].copy() for column in shown]
+            for cell, column in zip(cells[:-1], shown, strict=False):
+                cell.pad_right(widths[column] - len(cell))
+            self.console.print(Text("  ").join(cells), soft_wrap=True)
 
     def problems(self, job: Mapping[str, Any]) -> None:
         """What is wrong and what to do."""
@@ -246,6 +248,29 @@ class Display:
             self.console.print(line)
             if following and before["status"] == Status.RECEIVED != step["status"]:
                 self._accepted(job)
+
+
+def _row(job: Mapping[str, Any]) -> list[Text]:
+    steps = (job["parameters"] or {}).get("steps", "")
+    cost = job["estimated_cost_usd"]
+    return [
+        Text(job["job_id"]),
+        _coloured(job["status"]),
+        Text(str(job["images"] or "")),
+        Text(f"{steps:,}" if isinstance(steps, int) else str(steps)),
+        Text(f"${cost:,.2f}" if cost else ""),
+        Text(_local_time(job["created_at"])),
+    ]
+
+
+def _columns(widths: Sequence[int], width: int) -> list[int]:
+    """The columns for which there is room; the job's id and its status always, whole."""
+    shown = list(range(len(widths)))
+    for least in NEEDED_LEAST:
+        if sum(widths[column] + 2 for column in shown) - 2 <= width:
+            break
+        shown.remove(least)
+    return shown
 
 
 def _report_of(job: Mapping[str, Any]) -> tuple[str, str]:

@@ -1,9 +1,10 @@
 """A dataset has come: it is checked for free, deduplicated, and put into the waiting queue."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from lora_drop.datasets.dataset import content_digest
-from lora_drop.datasets.parameter_layers import forced
+from lora_drop.datasets.parameter_layers import forced, reference
 from lora_drop.datasets.reports import html_text, json_text
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.errors import ConflictError, DatasetRejectedError, DatasetUnreadableError
@@ -59,6 +60,7 @@ class Submitter:
         found = self._open(dataset)
         version = found.version if isinstance(found, OpenDataset) else dataset
         new = Job.receive(version, application=self.application, now=self.record.clock())
+        new = new.model_copy(update={"reference": _reference(found)})
         job = self.record.open(new)
         if job.status is Status.RECEIVED:
             job = self._still_waiting(job, found) or self._check(job, found)
@@ -83,6 +85,7 @@ class Submitter:
             if isinstance(found, DatasetRejectedError):
                 raise found
             trained = not forced(found.metadata)
+            reference(found.metadata)
             checked = self._reported(job, self.checker.check(self._drop(job, found)))
         except DatasetRejectedError as rejected:
             return self._refused(job, *rejected.problems)
@@ -215,3 +218,11 @@ class Submitter:
             self.record.publish_again(job)
             return job
         return self.record.set_problems(job, problem, content_digest=content_digest)
+
+
+def _reference(found: OpenDataset | DatasetRejectedError) -> str | None:
+    """Return the owner's reference; None for one that is refused, which the check says."""
+    if isinstance(found, OpenDataset):
+        with suppress(DatasetRejectedError):
+            return reference(found.metadata)
+    return None
