@@ -10,10 +10,12 @@ import pytest
 from rich.console import Console
 
 from lora_drop.cli.display import Display
+from lora_drop.client.lora_drop import _advice
+from lora_drop.datasets.parameters import resolve
 from lora_drop.jobs.ids import job_id_for, result_prefix
 from lora_drop.jobs.public_job import public
 from lora_drop.jobs.status import Status
-from tests.support.builders import make_job
+from tests.support.builders import APPLICATION, make_job
 from tests.support.client_fixtures import Api, Run, error_answer
 
 LONG = "a-very-long-name-of-a-dataset-of-photos-0123456789"
@@ -93,6 +95,21 @@ def test_report_that_is_named_is_there(run: Run, api: Api, status: Status, own: 
     assert f"lora-drop download {holder} fetches it" in shown
 
 
+@pytest.mark.parametrize("status", [Status.FAILED, Status.EXPIRED])
+def test_failed_job_names_its_retry(run: Run, api: Api, status: Status) -> None:
+    job = public(make_job(status=status))
+    api.answers = [httpx.Response(200, json=job)]
+    assert f"lora-drop retry {job['job_id']}" in run("job", job["job_id"]).stdout
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_refused_caller_gets_commands(run: Run, api: Api, status: int) -> None:
+    api.answers = [httpx.Response(status, json={"message": "Forbidden"})]
+    refused = run("job", "ada-1").stderr
+    assert "aws sts get-caller-identity" in refused
+    assert "NO_PROXY=.amazonaws.com" in refused
+
+
 def test_download_goes_into_the_jobs_folder(
     run: Run, api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -107,3 +124,24 @@ def test_download_goes_into_the_jobs_folder(
     api.answers = [httpx.Response(200, json=row("ada-1"))]
     run("download", "ada-1")
     assert asked == [Path("ada-1")]
+
+
+@pytest.mark.parametrize(
+    ("key", "preset"),
+    [
+        ("portait/ada.zip", "portrait"),
+        ("Portraits/ada.zip", "portrait"),
+        ("styl/ada.zip", "style"),
+        ("portrait/ada.zip", None),
+        ("customers/ada.zip", None),
+    ],
+)
+def test_near_miss_of_a_preset_is_said(key: str, preset: str | None) -> None:
+    """Before the upload, since fal's own defaults cost more than the preset that was meant."""
+    resolved = resolve(
+        key=key, training_json=None, metadata={}, trigger_seed="0" * 10, application=APPLICATION
+    )
+    said = [
+        each.message for each in _advice(resolved, key) if each.code == "parameter_preset_unlike"
+    ]
+    assert [f"preset={preset}" in each for each in said] == ([True] if preset else [])

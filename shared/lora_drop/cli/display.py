@@ -128,6 +128,10 @@ class Display:
     def outcome(self, job: Mapping[str, Any]) -> None:
         """What a person does next: where the files are, or what is wrong."""
         self.problems(job)
+        retry = f"lora-drop retry {job['job_id']}"
+        said = " ".join(of_job(each["message"], job["job_id"]) for each in job["problems"])
+        if job["status"] in (Status.FAILED, Status.EXPIRED) and retry not in said:
+            self.say_whole(f"  to pay for it once more: {retry}")
         if job["duplicate_of"]:
             self.say(f"The same was trained before, as {job['duplicate_of']}: nothing was paid.")
         if job["files"]:

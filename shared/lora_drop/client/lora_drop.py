@@ -24,6 +24,11 @@ from lora_drop.jobs.status import Status
 
 PART = 16 * 1024**2  # bytes of an upload that are sent, and counted, at once
 TIMEOUT = httpx.Timeout(30.0)
+REFUSED = (401, 403)
+ASKED_AS = (
+    ". If that is AWS, see as whom you ask: aws sts get-caller-identity, and log in: aws sso login. If a "
+    "proxy answers in its place, go round it: NO_PROXY=.amazonaws.com"
+)
 PAGE = 100  # jobs; the API gives no more at once
 # The job waits for a person from here on.
 STOPS = frozenset(status for status in Status if status.terminal) | {Status.HELD}
@@ -236,7 +241,10 @@ class LoraDrop:
         if "message" in problem:
             raise CommandError(problem["message"])
         message = answer.get("message") or response.text
-        raise CommandError(f"The stack's API answered {response.status_code}: {message}")
+        raise CommandError(
+            f"The stack's API answered {response.status_code}: {message}"
+            f"{ASKED_AS if response.status_code in REFUSED else ''}"
+        )
 
     def _signed(self, method: str, url: str, body: str) -> dict[str, str]:
         """The headers of a call that API Gateway lets in (IAM, Signature Version 4)."""
