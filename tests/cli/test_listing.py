@@ -9,6 +9,7 @@ import httpx
 import pytest
 from rich.console import Console
 
+from lora_drop.cli import main
 from lora_drop.cli.display import Display
 from lora_drop.client.lora_drop import _advice
 from lora_drop.datasets.parameters import resolve
@@ -40,6 +41,13 @@ def test_ids_are_whole_at_every_width(width: int, created: bool) -> None:  # noq
     assert lines[1].startswith(f"{LONG}  SUBMIT_UNKNOWN")
     assert lines[2].startswith("ada-0123456789 ")
     assert ("created" in lines[0]) is created
+
+
+def test_help_groups_its_commands(run: Run) -> None:
+    lines = run("--help").stdout.splitlines()
+    heads = [line for line in lines if line in ("Train:", "Decide about a job:", "Run a stack:")]
+    assert heads == ["Train:", "Decide about a job:", "Run a stack:"]
+    assert {line.split()[0] for line in lines if line.startswith("  ")} >= set(main.COMMANDS)
 
 
 def test_lists_are_json_lines(run: Run, api: Api) -> None:
