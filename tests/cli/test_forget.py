@@ -141,7 +141,7 @@ def test_begun_order_is_not_asked_again(forget: Run, api: Api, words: tuple[str,
 def test_program_needs_yes(forget: Run, api: Api) -> None:
     api.answers = [looked(ADA)]
     refused = forget("--json", answer="y\n")
-    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert (refused.exit_code, list(json.loads(refused.stdout))) == (1, ["error"])
     assert [body for *_, body in api.asked] == [LOOK]
     assert "--yes" in refused.stderr
 

@@ -55,7 +55,13 @@ def test_every_result_is_stored_unchanged(
     assert {file.name: files[file.name] for file in ARTIFACTS} == {
         file.name: FILES[file.url] for file in ARTIFACTS
     }
-    assert set(files) == {"lora.safetensors", "config.json", "job.json", "status.json"}
+    assert set(files) == {
+        "lora.safetensors",
+        "config.json",
+        "job.json",
+        "status.json",
+        "report.html",
+    }
     assert json.loads(files["job.json"])["job_id"] in (job.job_id, other.job_id)
     assert json.loads(files["status.json"])["status"] == "SUCCEEDED"
 

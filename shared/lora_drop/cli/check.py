@@ -80,7 +80,7 @@ def check(  # noqa: PLR0913  # one parameter is one option
         "resume_from_checkpoint": resume_from_checkpoint,
     }
     found = []
-    with reporting() as display:
+    with reporting(json_output=json_output) as display:
         if report and len(paths) > 1:
             raise CommandError("--report takes one dataset at a time.")
         metadata = metadata_of(parameters_of(given, parameter))

@@ -1,7 +1,7 @@
 """What a person sees in the terminal: a job moving on, one job, many jobs."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from time import monotonic
@@ -17,10 +17,12 @@ from lora_drop.client.lora_drop import STOPS
 from lora_drop.client.lora_drop import Progress as Report
 from lora_drop.fal.trainers.parameters import ParameterSource
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
+from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job_files import REPORT_PAGE, of_job
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import TROUBLED, Status
 
+NEEDED_LEAST = (3, 2, 4, 5)  # columns of the list of jobs: steps, images, estimate, created
 PROBLEMS_SHOWN = 10  # names of those with one code
 LORA = "lora.safetensors"
 WAITING: Mapping[str, str] = {
@@ -126,6 +128,10 @@ class Display:
     def outcome(self, job: Mapping[str, Any]) -> None:
         """What a person does next: where the files are, or what is wrong."""
         self.problems(job)
+        retry = f"lora-drop retry {job['job_id']}"
+        said = " ".join(of_job(each["message"], job["job_id"]) for each in job["problems"])
+        if job["status"] in (Status.FAILED, Status.EXPIRED) and retry not in said:
+            self.say_whole(f"  to pay for it once more: {retry}")
         if job["duplicate_of"]:
             self.say(f"The same was trained before, as {job['duplicate_of']}: nothing was paid.")
         if job["files"]:
@@ -133,8 +139,9 @@ class Display:
             self._trigger(job)
         unread = any(problem["code"] in NEVER_READ for problem in job["problems"])
         if job["parameters"] or (job["status"] == Status.REJECTED and not unread):
-            self.say_whole(f"  report          {job['location']}{REPORT_PAGE}")
-            self.say_whole(f"                  lora-drop download {job['job_id']} fetches it")
+            holder, where = _report_of(job)
+            self.say_whole(f"  report          {where}{REPORT_PAGE}")
+            self.say_whole(f"                  lora-drop download {holder} fetches it")
 
     def budget(self, account: Mapping[str, Any]) -> None:
         """A month's money, and the slots."""
@@ -158,6 +165,7 @@ class Display:
             "job": job["job_id"],
             "status": _coloured(job["status"]),
             "dataset": f"s3://{job['dataset']['bucket']}/{job['dataset']['key']}",
+            "reference": job.get("reference"),
             "images": job["images"],
             "trainer": job["application"],
             "request": job["request_id"],
@@ -182,19 +190,19 @@ class Display:
         if not jobs:
             self.say("No jobs yet. Drop a dataset: lora-drop train PATH")
             return
-        table = Table("job", "status", "images", "steps", "estimate", "created", box=None)
-        for job in jobs:
-            steps = (job["parameters"] or {}).get("steps", "")
-            cost = job["estimated_cost_usd"]
-            table.add_row(
-                job["job_id"],
-                _coloured(job["status"]),
-                str(job["images"] or ""),
-                str(steps),
-                f"${cost:.2f}" if cost else "",
-                _local_time(job["created_at"]),
-            )
-        self.console.print(table)
+        rows = [_row(job) for job in jobs]
+        heads = [
+            Text(head, "bold")
+            for head in ("job", "status", "images", "steps", "estimate", "created")
+        ]
+        lines = [heads, *rows]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+        shown = _columns(widths, self.console.width)
+        for line in lines:
+            cells = [line[column].copy() for column in shown]
+            for cell, column in zip(cells[:-1], shown, strict=False):
+                cell.pad_right(widths[column] - len(cell))
+            self.console.print(Text("  ").join(cells), soft_wrap=True)
 
     def problems(self, job: Mapping[str, Any]) -> None:
         """What is wrong and what to do."""
@@ -244,6 +252,41 @@ class Display:
             self.console.print(line)
             if following and before["status"] == Status.RECEIVED != step["status"]:
                 self._accepted(job)
+
+
+def _row(job: Mapping[str, Any]) -> list[Text]:
+    steps = (job["parameters"] or {}).get("steps", "")
+    cost = job["estimated_cost_usd"]
+    return [
+        Text(job["job_id"]),
+        _coloured(job["status"]),
+        Text(str(job["images"] or "")),
+        Text(f"{steps:,}" if isinstance(steps, int) else str(steps)),
+        Text(f"${cost:,.2f}" if cost else ""),
+        Text(_local_time(job["created_at"])),
+    ]
+
+
+def _columns(widths: Sequence[int], width: int) -> list[int]:
+    """The columns for which there is room; the job's id and its status always, whole."""
+    shown = list(range(len(widths)))
+    for least in NEEDED_LEAST:
+        if sum(widths[column] + 2 for column in shown) - 2 <= width:
+            break
+        shown.remove(least)
+    return shown
+
+
+def _report_of(job: Mapping[str, Any]) -> tuple[str, str]:
+    """The job whose folder has this job's report, and that folder.
+
+    A retry has one of its own once it has its LoRA; before that, it is the first job's of its dataset.
+    """
+    if not job["retry_of"] or job["status"] == Status.SUCCEEDED:
+        return job["job_id"], job["location"]
+    dataset = job["dataset"]
+    first = job_id_for(dataset["bucket"], dataset["key"], dataset["version_id"])
+    return first, job["location"].removesuffix(f"{job['job_id']}/") + f"{first}/"
 
 
 def lora_line(job: Mapping[str, Any]) -> str:

@@ -24,7 +24,12 @@ NOTICES = ("report.html", "report.json", "ERROR.txt", "status.json", "job.json")
 MISSING = frozenset({"404", "NoSuchKey", "403"})
 
 Target = Annotated[
-    Path, typer.Option("--to", help="A folder; it is made if there is none.", file_okay=False)
+    Path | None,
+    typer.Option(
+        "--to",
+        help="A folder; it is made if there is none. Else one that is called like the job.",
+        file_okay=False,
+    ),
 ]
 
 
@@ -36,7 +41,7 @@ def download(
         ),
     ],
     *,
-    to: Target = Path(),
+    to: Target = None,
     stack: StackName = None,
     json_output: Json = False,
 ) -> None:
@@ -44,10 +49,10 @@ def download(
 
     With it come the report and the other files about the job, which is all that a rejected one has.
     """
-    with reporting() as display:
+    with reporting(json_output=json_output) as display:
         drop = client_of(stack)
         job = drop.job(job_id)
-        paths = fetch(drop.stack, job, to)
+        paths = fetch(drop.stack, job, to or Path(job_id))
         if not job["files"]:
             display.say_whole(f"{job_id} is {job['status']}, and has no LoRA.")
     if json_output:

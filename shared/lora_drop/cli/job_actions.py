@@ -36,7 +36,7 @@ def resolve(
     json_output: Json = False,
 ) -> None:
     """Settle a submission whose answer was lost and that no evidence settles; kept with your name."""
-    with reporting():
+    with reporting(json_output=json_output):
         if (request_id is None) is not not_submitted:
             raise CommandError("Say either --request-id ID or --not-submitted.")
         job = client_of(stack).resolve(job_id, request_id=request_id)
@@ -50,19 +50,20 @@ def approve(
     json_output: Json = False,
 ) -> None:
     """Let a held job go on; kept with your name."""
-    with reporting():
+    with reporting(json_output=json_output):
         job = client_of(stack).approve(job_id)
     _write_state(job, json_output=json_output)
 
 
 def cancel(job_id: JobId, *, stack: StackName = None, json_output: Json = False) -> None:
     """Stop a job: for free before it is sent, as far as fal can afterwards; kept with your name."""
-    with reporting() as display:
+    with reporting(json_output=json_output) as display:
         job = client_of(stack).cancel(job_id)
         _write_state(job, json_output=json_output)
         if job["status"] != "CANCELLED":
             display.problems(job)
-            raise CommandError(f"{job_id} is not cancelled: it is {job['status']}, and goes on.")
+            display.say_whole(f"{job_id} is not cancelled: it is {job['status']}, and goes on.")
+            raise typer.Exit(1)
 
 
 def retry(
@@ -75,21 +76,21 @@ def retry(
     json_output: Json = False,
 ) -> None:
     """Pay for an ended job's dataset once more, as a new job; kept with your name."""
-    with reporting():
+    with reporting(json_output=json_output):
         job = client_of(stack).retry(job_id, resume=resume)
     _write_state(job, json_output=json_output)
 
 
 def replay(job_id: JobId, *, stack: StackName = None, json_output: Json = False) -> None:
     """Take in once more what fal has delivered for a job; one that has ended stays as it is."""
-    with reporting():
+    with reporting(json_output=json_output):
         job = client_of(stack).replay(job_id)
     _write_state(job, json_output=json_output)
 
 
 def redrive(*, stack: StackName = None, json_output: Json = False) -> None:
     """Send the dead letters of both queues back to where they came from."""
-    with reporting():
+    with reporting(json_output=json_output):
         moved = client_of(stack).redrive()
     if json_output:
         write({"moved": moved})
@@ -99,7 +100,7 @@ def redrive(*, stack: StackName = None, json_output: Json = False) -> None:
 
 def budget(*, stack: StackName = None, json_output: Json = False) -> None:
     """Show this month's dollars (spent, reserved, wasted, left) and who holds a slot at fal."""
-    with reporting():
+    with reporting(json_output=json_output):
         account = client_of(stack).budget()
     if json_output:
         write(account)

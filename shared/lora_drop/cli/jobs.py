@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -67,6 +68,9 @@ def train(  # noqa: PLR0913  # one parameter is one option
         bool,
         typer.Option("--no-check", help="Upload it unchecked; the stack checks it in any case."),
     ] = False,
+    reference: Annotated[
+        str | None, typer.Option(help="Your own name for the job; kept with it, never sent to fal.")
+    ] = None,
     key: Annotated[
         str | None, typer.Option(help="Key in the datasets bucket; else the file's name.")
     ] = None,
@@ -95,8 +99,9 @@ def train(  # noqa: PLR0913  # one parameter is one option
         "create_masks": create_masks,
         "resume_from_checkpoint": resume_from_checkpoint,
         "force": force or None,
+        "reference": reference,
     }
-    with reporting() as display:
+    with reporting(json_output=json_output) as display:
         parameters = parameters_of(given, parameter)
         lora_drop = client_of(stack)
         application = lora_drop.stack.application
@@ -137,6 +142,12 @@ def jobs(
     status: Annotated[
         StatusName | None, typer.Option(case_sensitive=False, help="Only jobs that stand here.")
     ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="Only jobs with this reference of yours.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Only jobs of this dataset: its key, or its file's name.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=100, help="Jobs on a page.")] = 20,
     cursor: Annotated[str | None, typer.Option(help="“next” of the page before.")] = None,
     stack: StackName = None,
@@ -146,14 +157,18 @@ def jobs(
     from lora_drop.jobs.status import Status
 
     only_status = Status(status) if status else None
-    with reporting() as display:
-        page = client_of(stack).jobs(status=only_status, limit=limit, cursor=cursor)
+    with reporting(json_output=json_output) as display:
+        page = client_of(stack).jobs(
+            status=only_status, reference=reference, dataset=dataset, limit=limit, cursor=cursor
+        )
     if json_output:
-        write(page)
-        return
-    output().jobs(page["jobs"])
+        for each in page["jobs"]:
+            write(each)
+    else:
+        output().jobs(page["jobs"])
     if page["next"]:
-        only = f" --status {status}" if status else ""
+        asked = {"status": status, "reference": reference, "dataset": dataset}
+        only = "".join(f" --{name} {shlex.quote(value)}" for name, value in asked.items() if value)
         display.say_whole(
             f"There are more: lora-drop jobs{only} --limit {limit} --cursor {page['next']}"
         )
@@ -161,7 +176,7 @@ def jobs(
 
 def job(job_id: JobId, *, stack: StackName = None, json_output: Json = False) -> None:
     """Show one job: where it stands, its parameters, what is wrong, where its files are."""
-    with reporting():
+    with reporting(json_output=json_output):
         found = client_of(stack).job(job_id)
     if json_output:
         write(found)

@@ -82,6 +82,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 }
 
 
+# The headings of ``--help``, each with the first command under it.
+HEADINGS: Mapping[str, str] = {
+    "check": "Train",
+    "cancel": "Decide about a job",
+    "up": "Run a stack",
+}
+
+
 class LazyGroup(TyperGroup):
     """Lists the commands by their lines in the table; imports the one that is run or asked about."""
 
@@ -94,6 +102,17 @@ class LazyGroup(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         return TyperCommand(cmd_name, short_help=COMMANDS[cmd_name][1], rich_markup_mode=None)
+
+    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # noqa: ARG002
+        """Write the commands in groups, each under its heading."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        heading = ""
+        for name, (_, line) in COMMANDS.items():
+            heading = HEADINGS.get(name, heading)
+            groups.setdefault(heading, []).append((name, line))
+        for title, rows in groups.items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         """Read the options. Typer's own default to None, and it imports pydantic to convert that."""

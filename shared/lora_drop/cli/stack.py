@@ -48,7 +48,7 @@ def up(
     """
     from lora_drop.client.stack import local_failures, local_stack
 
-    with reporting() as display, ended_in_order():
+    with reporting(json_output=json_output) as display, ended_in_order():
         if fal_ca and not fal:
             raise CommandError("--fal-ca goes with --fal.")
         local = local_stack()
@@ -84,7 +84,7 @@ def down(*, json_output: Json = False) -> None:
     """End the stack on this machine; its buckets and jobs are gone with it."""
     from lora_drop.client.stack import local_failures, local_stack
 
-    with reporting() as display, local_failures():
+    with reporting(json_output=json_output) as display, local_failures():
         display.say("ending the stack on this machine, which may take a minute")
         was_up = local_stack().down(say=display.say)
     if json_output:
@@ -149,7 +149,11 @@ def demo(*, json_output: Json = False) -> None:
     from lora_drop.client.lora_drop import LoraDrop
     from lora_drop.client.stack import LOCAL, find_stack, local_failures
 
-    with reporting() as display, ended_in_order(), _stack_for_a_while(display) as local:
+    with (
+        reporting(json_output=json_output) as display,
+        ended_in_order(),
+        _stack_for_a_while(display) as local,
+    ):
         lora_drop = LoraDrop(find_stack(LOCAL))
         with display.upload(local.sample.name) as progress:
             # On a stack that is up, the sample may have been trained before.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lora_drop.cli.display import Display
     from lora_drop.client.lora_drop import LoraDrop
 
-WIDE = 200  # characters
+WIDE = 4096  # characters
 INTERRUPTED = 128 + signal.SIGINT
 ENDS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -106,8 +106,10 @@ def client_of(stack: str | None) -> LoraDrop:
 
 
 @contextmanager
-def reporting() -> Iterator[Display]:
+def reporting(*, json_output: bool = False) -> Iterator[Display]:
     """A display on standard error; a failure is one sentence there, and the command exits 1.
+
+    With ``json_output`` the failure is an object with ``error`` on standard output as well.
 
     Interrupted, it says so and exits 130, as a shell does.
     """
@@ -115,11 +117,13 @@ def reporting() -> Iterator[Display]:
 
     from lora_drop.cli.display import Display
 
-    display = Display(Console(stderr=True))
+    display = Display(Console(stderr=True, soft_wrap=not sys.stderr.isatty()))
     try:
         yield display
     except CommandError as failure:
         display.say_whole(str(failure))
+        if json_output:
+            write({"error": {"message": str(failure)}})
         raise typer.Exit(1) from failure
     except KeyboardInterrupt as interrupt:
         display.say("Interrupted.")
@@ -153,7 +157,7 @@ def output() -> Display:
 
     from lora_drop.cli.display import Display
 
-    return Display(Console() if sys.stdout.isatty() else Console(width=WIDE))
+    return Display(Console() if sys.stdout.isatty() else Console(width=WIDE, soft_wrap=True))
 
 
 def write(value: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from lora_drop.client.archive import Archive, archive_of
 from lora_drop.client.errors import CommandError, JobUnknownError
 from lora_drop.client.parameters import check_parameters, metadata_of
 from lora_drop.client.stack import Stack, find_stack
-from lora_drop.datasets.parameters import advice
+from lora_drop.datasets.parameters import ResolvedParameters, advice, folder_advice
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.ids import job_id_for, result_prefix
 from lora_drop.jobs.problems import Problem
@@ -24,6 +24,12 @@ from lora_drop.jobs.status import Status
 
 PART = 16 * 1024**2  # bytes of an upload that are sent, and counted, at once
 TIMEOUT = httpx.Timeout(30.0)
+REFUSED = (401, 403)
+ASKED_AS = (
+    ". If that is AWS, see as whom you ask: aws sts get-caller-identity, and log in: aws sso login. If a "
+    "proxy answers in its place, go round it: NO_PROXY=.amazonaws.com"
+)
+PAGE = 100  # jobs; the API gives no more at once
 # The job waits for a person from here on.
 STOPS = frozenset(status for status in Status if status.terminal) | {Status.HELD}
 
@@ -61,7 +67,7 @@ class LoraDrop:
             resolved = check_parameters(
                 archive.path, key=at, metadata=metadata, application=self.stack.application
             )
-            for problem in advice(resolved) if resolved else ():
+            for problem in _advice(resolved, at):
                 (advise or _silent)(problem)
             try:
                 version = self._upload(archive.path, at, metadata, progress or _silent)
@@ -74,9 +80,30 @@ class LoraDrop:
         return self._located(self._ask("GET", f"/jobs/{job_id}"))
 
     def jobs(
-        self, *, status: Status | None = None, limit: int = 20, cursor: str | None = None
+        self,
+        *,
+        status: Status | None = None,
+        reference: str | None = None,
+        dataset: str | None = None,
+        limit: int = 20,
+        cursor: str | None = None,
     ) -> dict[str, Any]:
-        """``jobs``, newest first, and ``next``, the cursor of the page after them, or None."""
+        """``jobs``, newest first, and ``next``, the cursor of the page after them, or None.
+
+        With a ``reference`` or a ``dataset`` (a key, or a file's name), the pages are read until ``limit`` jobs fit;
+        the last page is given in full.
+        """
+        if reference is None and dataset is None:
+            return self._page(status, limit, cursor)
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self._page(status, PAGE, cursor)
+            found += [each for each in page["jobs"] if _fits(each, reference, dataset)]
+            cursor = page["next"]
+            if cursor is None or len(found) >= limit:
+                return {"jobs": found, "next": cursor}
+
+    def _page(self, status: Status | None, limit: int, cursor: str | None) -> dict[str, Any]:
         query = {"status": status, "limit": str(limit), "cursor": cursor}
         page = self._ask("GET", "/jobs", {name: value for name, value in query.items() if value})
         return {"jobs": [self._located(job) for job in page["jobs"]], "next": page["next"]}
@@ -214,7 +241,10 @@ class LoraDrop:
         if "message" in problem:
             raise CommandError(problem["message"])
         message = answer.get("message") or response.text
-        raise CommandError(f"The stack's API answered {response.status_code}: {message}")
+        raise CommandError(
+            f"The stack's API answered {response.status_code}: {message}"
+            f"{ASKED_AS if response.status_code in REFUSED else ''}"
+        )
 
     def _signed(self, method: str, url: str, body: str) -> dict[str, str]:
         """The headers of a call that API Gateway lets in (IAM, Signature Version 4)."""
@@ -226,6 +256,21 @@ class LoraDrop:
         request = AWSRequest(method=method, url=url, data=body or None, headers=kind)
         SigV4Auth(credentials, "execute-api", session.region_name).add_auth(request)
         return dict(request.headers)
+
+
+def _fits(job: Mapping[str, Any], reference: str | None, dataset: str | None) -> bool:
+    """Whether a job has this reference, and is of this dataset: its key, or the file's name in it."""
+    key = job["dataset"]["key"]
+    names = {key, key.rsplit("/", 1)[-1]}
+    names |= {name.removesuffix(".zip") for name in names}
+    return reference in (None, job.get("reference")) and (dataset is None or dataset in names)
+
+
+def _advice(resolved: ResolvedParameters | None, key: str) -> tuple[Problem, ...]:
+    """What to think over before it is paid, also a folder that is nearly called like a preset."""
+    if resolved is None:
+        return ()
+    return (*advice(resolved), *(() if resolved.preset else folder_advice(key)))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 from lora_drop.adapters.local_files import open_range
 from lora_drop.client.errors import CommandError
 from lora_drop.datasets.archives import members_of, read_member
-from lora_drop.datasets.parameter_layers import forced
+from lora_drop.datasets.parameter_layers import REFERENCE, forced, reference
 from lora_drop.datasets.parameters import MAX_TRAINING_JSON, ResolvedParameters, resolve
 from lora_drop.datasets.selection import select
 from lora_drop.jobs.errors import DatasetRejectedError
@@ -47,6 +47,7 @@ def check_parameters(
     """
     try:
         forced(metadata)
+        reference(metadata)
         training_json = _training_json(archive)
         return resolve(
             key=key,
@@ -78,6 +79,8 @@ def _text(name: str, value: object) -> str:
     """A value as object metadata, which is ASCII."""
     text = str(value).lower() if isinstance(value, bool) else str(value)
     if not text.isascii() or not text.isprintable():
+        if name == REFERENCE:
+            raise CommandError(f"{name} {text!r} cannot be sent along: it takes ASCII on one line.")
         raise CommandError(
             f"{name} {text!r} cannot be sent along with the upload, which takes ASCII only. "
             f'Write it into training.json in the dataset: {{"{name}": …}}'

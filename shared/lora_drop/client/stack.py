@@ -107,7 +107,7 @@ def _deployed(asked_for: str | None) -> Stack:
     except (BotoCoreError, ClientError) as error:
         raise CommandError(
             f"The stack {name} cannot be read in {session.region_name}: {error}. Deploy it with "
-            "sam deploy, name another with --stack, or start one here with lora-drop up."
+            "lora-drop deploy dev, name another with --stack, or start one here with lora-drop up."
         ) from error
     outputs = {row["OutputKey"]: row["OutputValue"] for row in stacks[0].get("Outputs", [])}
     try:

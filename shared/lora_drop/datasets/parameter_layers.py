@@ -25,9 +25,12 @@ TRAINING_JSON = ParameterSource.TRAINING_JSON.value
 
 # What is read from the metadata besides parameters: train again, whatever was trained before.
 FORCE = "force"
+# The owner's own name for the job, which is kept and shown, and never sent to fal.
+REFERENCE = "reference"
+MAX_REFERENCE = 200  # characters
 # Metadata that upload tools add by themselves; everything else has to be a parameter.
 TOOL_METADATA = frozenset(
-    {FORCE}
+    {FORCE, REFERENCE}
     | {"mtime", "ctime", "atime", "s3cmd-attrs", "md5chksum", "md5", "sha256", "filename"}
     | {"s3b-last-modified", "cb-modifiedtime"}
     | {"original-filename", "file-mtime", "file-permissions", "file-owner", "file-group"}
@@ -124,6 +127,21 @@ def forced(metadata: Mapping[str, str]) -> bool:
         message = f"{FORCE} in the object metadata is “{value[:60]}”; it takes true or false."
         raise DatasetRejectedError([Problem(code="parameter_invalid_type", message=message)])
     return value == "true"
+
+
+def reference(metadata: Mapping[str, str]) -> str | None:
+    """Return the owner's own reference of the job from the object's metadata, None for none.
+
+    Raises DatasetRejectedError for a text that is too long or not printable on one line.
+    """
+    text = metadata.get(REFERENCE, "").strip()
+    if len(text) > MAX_REFERENCE or not text.isprintable():
+        message = (
+            f"{REFERENCE} in the object metadata has {len(text)} characters; it takes printable text "
+            f"of at most {MAX_REFERENCE} on one line. Shorten it and drop the ZIP again."
+        )
+        raise DatasetRejectedError([Problem(code="parameter_invalid_type", message=message)])
+    return text or None
 
 
 def _filled(layer: Layer, pairs: Iterable[tuple[str, Any]], problems: list[Problem]) -> Layer:

@@ -63,7 +63,7 @@ class Job(_Value):
     counts the jobs for one dataset version, ``earlier_requests`` are those at fal that are over (``own_requests``: of this very job),
     and ``supersedes`` is the job that was the one for this content before. ``force_retrain``: a person wants
     it trained whatever came of an earlier one. ``held_for`` are the codes it was held for when the clock
-    tried it once more. ``clean`` is the mended copy that a trainer gets instead
+    tried it once more. ``reference`` is the owner's own name for it. ``clean`` is the mended copy that a trainer gets instead
     of the dataset, where one was needed; ``delivery`` is how the last submission sent it.
     """
 
@@ -73,6 +73,7 @@ class Job(_Value):
     dataset: DatasetVersion
     clean: StoredFile | None = None
     delivery: DatasetDelivery | None = None
+    reference: str | None = None
     application: str
     created_at: datetime
     updated_at: datetime

@@ -60,6 +60,7 @@ def job_text(job: Job) -> str:
     since = {step.status: step.at for step in job.history}
     story = {
         "job_id": job.job_id,
+        "reference": job.reference,
         "application": job.application,
         "request_id": job.request_id,
         "duplicate_of": job.duplicate_of,

@@ -38,6 +38,7 @@ class PublicJob(BaseModel):
     dataset: DatasetVersion = Field(description="the object version in the datasets bucket")
     clean: StoredFile | None = Field(description="the clean copy that was trained on instead")
     delivery: PublicDelivery | None
+    reference: str | None = Field(description="the owner's own name for the job, from the metadata")
     application: str = Field(description="fal's name of the trainer")
     created_at: datetime
     updated_at: datetime

@@ -99,7 +99,7 @@ class RetryService:
                 "earlier_requests": _requests_of(ended),
             }
         )
-        kept = {"clean", "images", "preset", "parameters", "parameter_sources"}
+        kept = {"clean", "reference", "images", "preset", "parameters", "parameter_sources"}
         learnt = {name: getattr(ended, name) for name in kept}
         learnt["estimated_cost_usd"] = self._cost_of(ended)
         digest = None if new.force_retrain else ended.content_digest

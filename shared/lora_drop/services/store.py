@@ -27,6 +27,7 @@ from lora_drop.ports import ArtifactSource, CopyStore, FalClient
 from lora_drop.services.copy import PART, Copier, CopyRequest
 from lora_drop.services.lease import JobLease
 from lora_drop.services.record import Record
+from lora_drop.services.result_page import write_result_page
 
 INVALID_SUFFIX = ".invalid"
 # A file that is of another size than fal says, and invalid, is taken for one that is not there yet;
@@ -108,8 +109,9 @@ class ResultStorer:
         self._abort_uploads(job_lease.job)
         known = {"artifacts": artifacts or job_lease.job.artifacts, "problems": problems}
         if to is Status.SUCCEEDED:
-            story = job_text(job_lease.job.model_copy(update=known))
-            self.results.write(job_lease.job.prefix + JOB_FILE, story, "application/json")
+            done = job_lease.job.model_copy(update=known)
+            self.results.write(done.prefix + JOB_FILE, job_text(done), "application/json")
+            write_result_page(self.results, done)
         return job_lease.end(to, **known)
 
     def _abort_uploads(self, job: Job) -> None:

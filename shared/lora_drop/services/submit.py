@@ -1,9 +1,10 @@
 """A dataset has come: it is checked for free, deduplicated, and put into the waiting queue."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from lora_drop.datasets.dataset import content_digest
-from lora_drop.datasets.parameter_layers import forced
+from lora_drop.datasets.parameter_layers import forced, reference
 from lora_drop.datasets.reports import html_text, json_text
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.errors import ConflictError, DatasetRejectedError, DatasetUnreadableError
@@ -25,6 +26,7 @@ from lora_drop.services.deduplication import Deduplication
 from lora_drop.services.dispatch import Dispatcher
 from lora_drop.services.mend import Mender
 from lora_drop.services.record import Record
+from lora_drop.services.result_page import write_result_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Submitter:
         found = self._open(dataset)
         version = found.version if isinstance(found, OpenDataset) else dataset
         new = Job.receive(version, application=self.application, now=self.record.clock())
+        new = new.model_copy(update={"reference": _reference(found)})
         job = self.record.open(new)
         if job.status is Status.RECEIVED:
             job = self._still_waiting(job, found) or self._check(job, found)
@@ -82,6 +85,7 @@ class Submitter:
             if isinstance(found, DatasetRejectedError):
                 raise found
             trained = not forced(found.metadata)
+            reference(found.metadata)
             checked = self._reported(job, self.checker.check(self._drop(job, found)))
         except DatasetRejectedError as rejected:
             return self._refused(job, *rejected.problems)
@@ -194,6 +198,7 @@ class Submitter:
             problems=(),
         )
         self.record.results.write(done.prefix + JOB_FILE, job_text(done), "application/json")
+        write_result_page(self.record.results, done)
         # If the other job is forgotten at this moment, these files go with it.
         return self.record.write(job, done, unchanged=(same,))
 
@@ -213,3 +218,11 @@ class Submitter:
             self.record.publish_again(job)
             return job
         return self.record.set_problems(job, problem, content_digest=content_digest)
+
+
+def _reference(found: OpenDataset | DatasetRejectedError) -> str | None:
+    """Return the owner's reference; None for one that is refused, which the check says."""
+    if isinstance(found, OpenDataset):
+        with suppress(DatasetRejectedError):
+            return reference(found.metadata)
+    return None

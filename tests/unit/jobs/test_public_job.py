@@ -36,6 +36,7 @@ JOB = Job(
     delivery=DatasetDelivery(
         way=DeliveryMethod.FAL, sha256="ef", expires_at=AT, url="https://secret.example/photos"
     ),
+    reference="order 4711",
     application="fal-ai/flux-lora-portrait-trainer",
     created_at=AT,
     updated_at=AT + timedelta(seconds=3),
@@ -82,6 +83,7 @@ PUBLISHED: dict[str, Any] = {
     "dataset": {"bucket": "data", "key": "ada.zip", "version_id": "v1", "etag": "e", "size": 9},
     "clean": {**LORA_ROW, "name": "dataset.zip", "key": "ada/zip", "size": 8, "sha256": "cd"},
     "delivery": {"way": "fal", "expires_at": "2026-11-24T12:00:00Z"},
+    "reference": "order 4711",
     "application": "fal-ai/flux-lora-portrait-trainer",
     "created_at": "2026-11-24T12:00:00Z",
     "updated_at": "2026-11-24T12:00:03Z",

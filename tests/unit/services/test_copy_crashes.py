@@ -61,7 +61,7 @@ class CopyRun:
             key.removeprefix(job.prefix): data for key, data in self.world.results.files.items()
         }
         assert {name: lying.pop(name) for name in FILES} == FILES
-        assert set(lying) == {"job.json", "status.json"}
+        assert set(lying) == {"job.json", "report.html", "status.json"}
         assert {(file.name, file.size) for file in job.files} == {
             (name, len(data)) for name, data in FILES.items()
         }
@@ -95,6 +95,7 @@ def test_copy_has_these_effects() -> None:
         *(f"upload {number} of samples.bin" for number in (1, 2, 3)),
         "complete samples.bin",
         "write job.json",
+        "write report.html",
         "replace SUCCEEDED",
         "write status.json",
         "remove",

@@ -56,7 +56,7 @@ def test_sound_second_copy_is_stored(world: World) -> None:
     assert (stored.status, stored.artifacts, stored.problems) == (Status.SUCCEEDED, (fresh,), ())
     assert world.results.files[job.prefix + "lora.safetensors"] == make_weights()
     assert {key.rsplit("/", 1)[-1] for key in world.results.files} == {
-        *("lora.safetensors", "job.json", "status.json")
+        *("lora.safetensors", "job.json", "status.json", "report.html")
     }
 
 

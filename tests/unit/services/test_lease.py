@@ -173,7 +173,7 @@ def test_expired_lease_harms_no_file(world: World) -> None:
     assert world.job(job.job_id) == other
     assert {key.rsplit("/", 1)[-1] for key in world.results.files} == {
         *("lora.safetensors", "config.json"),
-        *("job.json", "status.json"),
+        *("job.json", "status.json", "report.html"),
     }
 
 

@@ -12,5 +12,6 @@
 """
 
 from lora_drop.datasets.reports.page import html_text, json_text
+from lora_drop.datasets.reports.result import result_page
 
-__all__ = ["html_text", "json_text"]
+__all__ = ["html_text", "json_text", "result_page"]
