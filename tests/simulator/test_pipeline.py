@@ -16,6 +16,7 @@ from lora_drop.adapters.pillow import PillowPictures
 from lora_drop.adapters.signing_keys import JwksKeys
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.reading import WholeImage
+from lora_drop.fal.status import Finished
 from lora_drop.fal.trainers.table import TRAINERS
 from lora_drop.fal.trainers.trainer import Trainer
 from lora_drop.jobs.budget import ChargeState

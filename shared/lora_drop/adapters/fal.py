@@ -224,10 +224,19 @@ def _result(handle: fal_client.SyncRequestHandle) -> FalStatus:
         return Gone(handle.request_id)
     if body.get("detail") == "Request is still in progress":
         return Running(handle.request_id, started=True)
-    if answer.is_server_error and not isinstance(body.get("detail"), list):
-        # Only the list is the model's own form; the rest may be fal's trouble of the moment.
+    if answer.is_success or not _is_models_error(answer, body):
         raise FalUnavailableError(f"fal answered {answer.status_code} for a result")
     units = answer.headers.get(UNITS)
     return failed(
         handle.request_id, f"status code {answer.status_code}", body, billable_units=units
+    )
+
+
+def _is_models_error(answer: httpx.Response, body: Mapping[str, Any]) -> bool:
+    """Return whether this is how the training ended, and not fal's trouble of the moment.
+
+    A list of details is the model's own form; fal's form with an ``error_type`` may be either for a 5xx.
+    """
+    return isinstance(body.get("detail"), list) or (
+        answer.is_client_error and bool(body.get("error_type"))
     )

@@ -33,6 +33,9 @@ INVALID_SUFFIX = ".invalid"
 # A file that is of another size than fal says, and invalid, is taken for one that is not there yet;
 # so long. A server that says a wrong size for ever must not keep a job from its end.
 SETTLED_AFTER = timedelta(minutes=30)
+# fal keeps a result for about an hour (https://fal.ai/docs/inference-api/queue/result). Until then one
+# that names no file is taken for one that cannot be read yet.
+RESULT_KEPT = timedelta(hours=1)
 # How long a result that fal has denied once is not asked for again.
 DENIAL_STANDS = timedelta(minutes=4)
 type Bad = dict[str, ResultGoneError | ResultInvalidError]
@@ -190,6 +193,8 @@ class ResultStorer:
         if not isinstance(fact, Gone):
             job_lease.forget(DENIED)
         match fact:
+            case Finished(artifacts=()) if self.record.clock() - job.since < RESULT_KEPT:
+                raise FalUnavailableError(f"the result of {job.job_id} names no file yet")
             case Finished(artifacts=()):
                 raise ResultUnusableError(_without_files(job.request_id))
             case Finished(artifacts=artifacts):

@@ -10,7 +10,7 @@ from lora_drop.jobs import errors
 from lora_drop.jobs.artifacts import Artifact, StoredFile
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
-from lora_drop.services.store import DENIAL_STANDS
+from lora_drop.services.store import DENIAL_STANDS, RESULT_KEPT
 from tests.support.builders import ARTIFACTS, BAD_IMAGE, REQUEST_ID, make_job, make_weights
 from tests.support.queue import codes
 from tests.support.world import World
@@ -179,6 +179,7 @@ def test_interrupted_denial_is_not_counted(world: World) -> None:
 def test_result_without_files_fails(world: World, fact: FalStatus, code: str, text: str) -> None:
     """A success that fal takes back, or without a file, fails the job with the reason."""
     job = storing(world, fact=fact, artifacts=())
+    world.clock.now = job.since + RESULT_KEPT
     stored = world.result_storer.store_result(job.job_id)
     assert (stored.status, codes(stored)) == (Status.FAILED, [code])
     assert text in " ".join((world.results.text(job, "ERROR.txt") or "").split())
@@ -193,8 +194,9 @@ def test_result_without_files_fails(world: World, fact: FalStatus, code: str, te
         (ARTIFACTS, Finished(REQUEST_ID, ARTIFACTS), errors.DownloadInterruptedError),
         ((), errors.FalUnavailableError("503"), errors.FalUnavailableError),
         ((), Running(REQUEST_ID, started=True), errors.FalUnavailableError),
+        ((), Finished(REQUEST_ID, ()), errors.FalUnavailableError),
     ],
-    ids=["404", "down", "running"],
+    ids=["404", "down", "running", "no file"],
 )
 def test_unreadable_result_is_read_later(
     world: World,
