@@ -34,7 +34,7 @@ from tests.simulator.pipeline import to_its_end, world_at
 from tests.support.phone import PHOTOS, phone_dataset
 from tests.support.photos import PLACE
 from tests.support.sweeps import sweep
-from tests.support.world import World
+from tests.support.world import LATE_AFTER, World
 
 ADA = "arn:aws:iam::123456789012:user/ada"
 PREFIX = "x-fal-webhook-"

@@ -63,7 +63,7 @@ def failed(
     """Return a failure, in any of fal's forms.
 
     ``detail`` as a list (the model's) or as text (fal's own), or the ``error`` of a state.
-    ``billable_units`` is the header ``X-Fal-Billable-Units`` of an answer about the request: what
+    ``billable_units`` is the header ``X-Fal-Billable-Units`` of the result's own answer: what
     it says of money comes before what the type of error does.
     """
     kind, reason = _kind_and_reason(error, payload)

@@ -21,6 +21,7 @@ class ChargeState(StrEnum):
     RESERVED = "reserved"  # it may be spent: the training is at fal
     SPENT = "spent"  # for a result
     WASTED = "wasted"  # for nothing, or it cannot be shown that it was not
+    FREE = "free"  # fal has accepted it, and says that it bills nothing
 
 
 class Charge(BaseModel):
@@ -43,8 +44,8 @@ class Charge(BaseModel):
 
     @property
     def micro_usd(self) -> int:
-        """Return millionths of a dollar: sums of whole numbers stay exact."""
-        return round(self.usd * MICRO)
+        """Return what it counts for in millionths of a dollar: sums of whole numbers stay exact."""
+        return 0 if self.state is ChargeState.FREE else round(self.usd * MICRO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +118,5 @@ def _booked(charge: Charge, sign: int) -> Booking:
             return Booking(charge.month, spent=amount)
         case ChargeState.WASTED:
             return Booking(charge.month, spent=amount, wasted=amount)
+        case ChargeState.FREE:
+            return Booking(charge.month)

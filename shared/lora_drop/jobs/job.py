@@ -173,14 +173,15 @@ class Job(_Value):
             return {"charge": paid.become(ChargeState.SPENT)}
         if self.charge is None or to in AT_FAL | {Status.SUCCEEDED}:
             return {}
-        # Nothing was accepted, or fal does not bill it.
-        if self.status in (Status.SUBMITTING, Status.SUBMIT_UNKNOWN) or not billed:
+        # Nothing was accepted.
+        if self.status in (Status.SUBMITTING, Status.SUBMIT_UNKNOWN):
             return {"charge": None}
-        wasted = self.charge.become(ChargeState.WASTED)
+        # It was accepted, so it stays in the job's books whatever fal bills for it.
+        over = self.charge.become(ChargeState.WASTED if billed else ChargeState.FREE)
         if to in ENDED:
-            return {"charge": wasted}
+            return {"charge": over}
         # It may be paid for once more, and both count.
-        return {"charge": None, "past_charges": (*self.past_charges, wasted)}
+        return {"charge": None, "past_charges": (*self.past_charges, over)}
 
     @property
     def charges(self) -> tuple[Charge, ...]:

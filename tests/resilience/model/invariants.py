@@ -64,7 +64,7 @@ def _slots(world: World, bounds: Bounds) -> Iterator[str]:
 
 def _budget(world: World, bounds: Bounds) -> Iterator[str]:
     jobs = world.jobs.values()
-    costs = sum(sum(charge.usd for charge in job.charges) for job in jobs)
+    costs = sum(sum(charge.micro_usd / 1e6 for charge in job.charges) for job in jobs)
     if costs > bounds.budget and not any(job.approved for job in jobs):
         yield f"${costs:.2f} is set aside or spent, of ${bounds.budget:.2f}"
 

@@ -11,6 +11,7 @@ from lora_drop.jobs.status import AT_FAL, TRANSITIONS, Status
 from tests.support.builders import NOW, learnt, make_job
 
 RESERVED, SPENT, WASTED = ChargeState.RESERVED, ChargeState.SPENT, ChargeState.WASTED
+FREE = ChargeState.FREE
 NEVER_AT_FAL = [Status.RECEIVED, Status.REJECTED, Status.READY, Status.HELD]
 
 
