@@ -16,7 +16,6 @@ from lora_drop.adapters.pillow import PillowPictures
 from lora_drop.adapters.signing_keys import JwksKeys
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.reading import WholeImage
-from lora_drop.fal.status import Finished
 from lora_drop.fal.trainers.table import TRAINERS
 from lora_drop.fal.trainers.trainer import Trainer
 from lora_drop.jobs.budget import ChargeState
@@ -34,7 +33,7 @@ from tests.simulator.pipeline import to_its_end, world_at
 from tests.support.phone import PHOTOS, phone_dataset
 from tests.support.photos import PLACE
 from tests.support.sweeps import sweep
-from tests.support.world import LATE_AFTER, World
+from tests.support.world import World
 
 ADA = "arn:aws:iam::123456789012:user/ada"
 PREFIX = "x-fal-webhook-"

@@ -46,7 +46,7 @@ def command_page() -> str:
     """The help of every command."""
     overview = _help()
     lines = ["# The `lora-drop` command", "", "```text", overview, "```"]
-    for name in re.findall(r"^  ([a-z-]+) ", overview.split("Commands:", 1)[1], re.MULTILINE):
+    for name in re.findall(r"^  ([a-z][a-z-]+) ", overview, re.MULTILINE):
         lines += ["", f"## {name}", "", "```text", _help(name), "```"]
     return "\n".join(lines) + "\n"
 

@@ -68,12 +68,12 @@ WAYS = [
     ([Status.SUBMITTED, Status.HELD, Status.CANCELLED], True, (charge(WASTED),)),
     # Without a result its money is wasted, unless fal says that it is free.
     *(
-        ([*way, end], billed, (charge(WASTED),) if billed else ())
+        ([*way, end], billed, (charge(WASTED if billed else FREE),))
         for way in ([Status.SUBMITTED], RUNNING)
         for end in (Status.FAILED, Status.CANCELLED, Status.EXPIRED)
         for billed in (True, False)
     ),
-    *(([Status.SUBMITTED, back], False, ()) for back in (Status.READY, Status.HELD)),
+    *(([Status.SUBMITTED, back], False, (charge(FREE),)) for back in (Status.READY, Status.HELD)),
 ]
 
 
