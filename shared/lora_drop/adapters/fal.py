@@ -224,7 +224,7 @@ def _result(handle: fal_client.SyncRequestHandle) -> FalStatus:
         return Gone(handle.request_id)
     if body.get("detail") == "Request is still in progress":
         return Running(handle.request_id, started=True)
-    if answer.is_success or not _is_models_error(answer, body):
+    if not _is_models_error(answer, body):
         raise FalUnavailableError(f"fal answered {answer.status_code} for a result")
     units = answer.headers.get(UNITS)
     return failed(

@@ -10,14 +10,21 @@ from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_files import REPORT_PAGE
 from lora_drop.ports import ResultStore
 
+MISTAKES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
 
 def write_result_page(results: ResultStore, job: Job) -> None:
     """Write ``report.html`` of a job that succeeds; safe to repeat.
 
-    A retry is not checked again: its page is made over the page of the first job of its dataset.
+    A retry is not checked again: its page is made over the page of the first job of its dataset. A mistake of
+    ours in the page keeps no paid LoRA from its end: then the page of the check stays.
     """
     checked = _page(results, checked_prefix(job))
-    results.write(job.prefix + REPORT_PAGE, result_page(job, checked), "text/html", expires=True)
+    try:
+        page = result_page(job, checked)
+    except MISTAKES:
+        return
+    results.write(job.prefix + REPORT_PAGE, page, "text/html", expires=True)
 
 
 def checked_prefix(job: Job) -> str:

@@ -74,7 +74,7 @@ class Replay:
         self._given = 0
         self.unanswered: Effect | None = None
 
-    def port(self, name: str, **aside: Callable[..., Any]) -> Any:
+    def port(self, name: str, **aside: Any) -> Any:
         """A port whose every call is a step, but for what is answered ``aside``."""
         return _Port(name, self, aside)
 
@@ -90,12 +90,12 @@ class Replay:
 
 
 class _Port:
-    def __init__(self, name: str, replay: Replay, aside: Mapping[str, Callable[..., Any]]) -> None:
+    def __init__(self, name: str, replay: Replay, aside: Mapping[str, Any]) -> None:
         self._name = name
         self._replay = replay
         self._aside = aside
 
-    def __getattr__(self, method: str) -> Callable[..., Any]:
+    def __getattr__(self, method: str) -> Any:
         if method in self._aside:
             return self._aside[method]
         return partial(self._replay.ask, self._name, method)

@@ -13,11 +13,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 from unittest.mock import patch
 
 from lora_drop.adapters.signing_keys import verify_signature
 from lora_drop.jobs.budget import Limits
+from lora_drop.jobs.errors import DatasetUnreadableError
 from lora_drop.jobs.ids import webhook_token
 from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.services.copy import Copier, CopyRequest
@@ -105,7 +106,13 @@ class ServiceFactory:
             jobs=replay.port("jobs", bookmark=nothing, keep_bookmark=nothing, outbox=dict),
             datasets=self.datasets,
             results=replay.port(
-                "results", write=nothing, remove=nothing, abort=nothing, sweep=lambda **_: 0
+                "results",
+                bucket="models",
+                reader=_no_page,
+                write=nothing,
+                remove=nothing,
+                abort=nothing,
+                sweep=lambda **_: 0,
             ),
             source=replay.port("copier", copy=_copying(replay)),
             fal=replay.port("fal", price=nothing),
@@ -179,3 +186,7 @@ CALLS: Mapping[str, Callable[[_Services, Call, Mapping[str, DatasetVersion]], ob
         }
     )
 )
+
+
+def _no_page(_: object) -> NoReturn:
+    raise DatasetUnreadableError("no page")

@@ -55,3 +55,11 @@ def test_result_page(busy: World, how: object, says: str, photos: bool) -> None:
     assert "Trigger phrase: ada&lt;b&gt;" in page
     assert f"lora-drop download {job.job_id}" in page
     assert ('id="photos"' in page) is photos
+
+
+def test_mistake_in_the_page_keeps_no_lora(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> str:
+        raise KeyError("trigger_phrase")
+
+    monkeypatch.setattr("lora_drop.services.result_page.result_page", broken)
+    assert trained(world).status is Status.SUCCEEDED
