@@ -336,7 +336,7 @@ CAPTION: Mapping[str, Meaning] = {
     ),
     "caption_encoding": changes(
         "A caption was in another encoding, and was written again in UTF-8.",
-        "Read it in the report: where the encoding was not Windows-1252, save the caption as UTF-8.",
+        "Read it in the report; where it is not what you wrote, save the caption as UTF-8.",
     ),
     "caption_encoding_guessed": warns(
         "A caption does not say its encoding, or is damaged, and was read as well as can be.",
