@@ -1,6 +1,7 @@
 """A world without accounts: fake credentials, and the names that Powertools reads."""
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -40,8 +41,8 @@ def root() -> Path:
     return ROOT
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # a wrapper runs before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
     """Under pytest-xdist keep a file in one worker, and all tests of one deployed stack.
 
     Tests that deploy come first, since they take longest.
@@ -50,3 +51,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         shared = "deployed" in getattr(item, "fixturenames", ())
         item.add_marker(pytest.mark.xdist_group("stack" if shared else item.path.name))
     items.sort(key=lambda item: item.get_closest_marker("stack") is None)
+    return (yield)

@@ -41,6 +41,10 @@ class Deployed:
         job: dict[str, Any] = json.loads(output)
         return job
 
+    def listed(self, *words: str) -> list[dict[str, Any]]:
+        """The jobs that `lora-drop jobs --json` prints, one a line."""
+        return [json.loads(line) for line in self.run("jobs", "--json", *words).splitlines()]
+
     def client(self, service: str) -> Any:
         """A boto3 client of the emulator."""
         return boto3.client(  # type: ignore[call-overload]  # a name, not a literal

@@ -1,6 +1,5 @@
 """The runbook's own lines, rehearsed on the stack of `lora-drop up` under its name."""
 
-import json
 import os
 import shlex
 import subprocess
@@ -54,8 +53,7 @@ def test_logs_of_a_job_are_found(exported: Deployed) -> None:
         f"sam logs --stack-name {STACK} --filter '\"no-{job_id}\"' --start-time '1day ago'"
     )
 
-    listed = json.loads(exported.run("jobs", "--stack", STACK, "--json").splitlines()[0])
-    assert job_id in [job["job_id"] for job in listed["jobs"]]
+    assert job_id in [job["job_id"] for job in exported.listed("--stack", STACK)]
     assert job_id in output
     assert job_id not in of_another
 
