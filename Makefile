@@ -52,7 +52,7 @@ demo: venv
 
 # A file in one worker; a third one, since the tests of the deployed stack mostly wait. The tests come last,
 # so that the last line is pytest's.
-PYTEST := pytest -n 3 --dist loadgroup
+PYTEST := pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test: check
 	@$(RUN) $(PYTEST) -m "not proof and not containers"

@@ -1,10 +1,11 @@
 """A world without accounts: fake credentials, and the names that Powertools reads."""
 
 import os
-from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = ["tests.security.canary.plugin"]
 ROOT = Path(__file__).parents[1]
@@ -41,14 +42,19 @@ def root() -> Path:
     return ROOT
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)  # a wrapper runs before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
-    """Under pytest-xdist keep a file in one worker, and all tests of one deployed stack.
-
-    Tests that deploy come first, since they take longest.
-    """
-    for item in items:
-        shared = "deployed" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("stack" if shared else item.path.name))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests that deploy first, since they take longest."""
     items.sort(key=lambda item: item.get_closest_marker("stack") is None)
-    return (yield)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Keep a file in one worker, and all tests of the one deployed stack in one."""
+    return ByFileAndStack(config, log)
+
+
+class ByFileAndStack(LoadScopeScheduling):  # type: ignore[misc]  # its types are not known
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        shared = file.startswith("tests/e2e/") and "stack: Deployed" in (ROOT / file).read_text()
+        return "stack" if shared else file

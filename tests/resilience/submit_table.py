@@ -82,7 +82,8 @@ REFUSED = (
 )
 ERRORS = (
     _doubt("403, nginx's page", status=403, body=Body.PAGE),
-    _doubt("429, nginx's page", status=429, body=Body.PAGE),
+    # Too many requests, whatever server says so: the request was not let through.
+    Row("429, nginx's page", Fault(accepted=False, status=429, body=Body.PAGE), Status.READY, 1),
     *_either("408, fal's own", status=408, body=Body.DETAIL),
     *_either("409, fal's own", status=409, body=Body.DETAIL),
     *(
