@@ -17,7 +17,7 @@ from lora_drop.local.stack import HOME, LocalStack
 from lora_drop.simulator.config import Access
 from lora_drop.simulator.running import ControlClient
 
-PATIENCE = 240  # seconds for one command
+PATIENCE = 600  # seconds for one command, on a loaded machine
 
 
 @dataclass(frozen=True, slots=True)

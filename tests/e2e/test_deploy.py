@@ -19,7 +19,7 @@ from tests.support.template import template
 pytestmark = [pytest.mark.stack, pytest.mark.proof]
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 400  # seconds
+PATIENCE = 900  # seconds
 SECTION = (ROOT / "README.md").read_text().split("\n## Deploy\n", 1)[1].split("\n## ", 1)[0]
 LINES = re.findall(r"^\$ (.*?)(?:\s+#.*)?$", SECTION, re.MULTILINE)
 [SERVE] = [line for line in LINES if "lora_drop.local.emulator" in line]
