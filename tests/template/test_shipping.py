@@ -70,12 +70,14 @@ def test_artifact_holds_only_its_function(artifacts: Path, name: str) -> None:
 
     functions = {folder.name for folder in (artifact / "functions").iterdir() if folder.is_dir()}
     assert functions - {"__pycache__"} == {name.lower()}
-    for stranger in ("tests", "shared", "moto", "pytest"):
+    for stranger in ("tests", "shared", "moto", "pytest", "typer", "rich", "platformdirs"):
         assert not (artifact / stranger).exists()
     for stranger in ("cli", "client", "dev", "local", "simulator"):
         assert not (artifact / "lora_drop" / stranger).exists()
     assert (artifact / "fal_client").exists() == (name in ("Submit", "Store", "Reconcile", "Jobs"))
     assert (artifact / "nacl").exists() == (name == "Webhook")
+    for images in ("PIL", "numpy", "pillow_heif", "simplejpeg"):
+        assert (artifact / images).exists() == (name == "Submit")
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
