@@ -59,8 +59,9 @@ def leave_out(inspection: InspectionResult, trainer: Trainer | None) -> None:
     for name in _regularization(list(inspection.photos)):
         del inspection.photos[name]
         inspection.left_out[name] = _of_others(name)
-    usable = usable_masks(trainer, inspection.photos) if trainer else {}
-    for name, photo in masks_of(inspection.photos).items():
+    masks = masks_of(inspection.photos)
+    usable = _usable(trainer, inspection.photos, masks) if trainer else {}
+    for name, photo in masks.items():
         if name not in usable:
             del inspection.photos[name]
             inspection.left_out[name] = _unused(name, photo, trainer)
@@ -68,10 +69,16 @@ def leave_out(inspection: InspectionResult, trainer: Trainer | None) -> None:
 
 def usable_masks(trainer: Trainer, photos: Mapping[str, Photo]) -> Mapping[str, str]:
     """Return the masks that a trainer can use once they are named as it wants, each with its photo; one a photo."""
+    return _usable(trainer, photos, masks_of(photos))
+
+
+def _usable(
+    trainer: Trainer, photos: Mapping[str, Photo], masks: Mapping[str, str | None]
+) -> Mapping[str, str]:
     if trainer.mask_suffix is None:
         return {}
     named = masks_in(trainer, list(photos))  # as the trainer wants it already
-    owned = {photo: mask for mask, photo in masks_of(photos).items() if photo is not None}
+    owned = {photo: mask for mask, photo in masks.items() if photo is not None}
     owned |= {photo: mask for mask, photo in named.items()}
     return {mask: photo for photo, mask in owned.items()}
 

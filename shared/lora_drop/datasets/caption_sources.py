@@ -12,6 +12,7 @@ import csv
 import io
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -47,36 +48,42 @@ def _base(name: str) -> str:
 
 def captions_elsewhere(sources: Mapping[str, bytes], photos: Sequence[str]) -> dict[str, Caption]:
     """Return the captions of photos that one of the files, or else the photo's folder, holds."""
-    by_path = {path_of(photo).casefold(): photo for photo in photos}
+    named = _Photos(photos)
     found: dict[str, Caption] = {}
     for source, data in sources.items():
         folder = path_of(source).casefold().rpartition("/")[0]
         for name, text in _entries(source, data):
-            photo = _meant(f"{path_of(name)}".casefold(), folder, by_path)
+            photo = named.meant(path_of(name).casefold(), folder)
             if photo is not None and photo not in found and _is_caption(text):
                 found[photo] = Caption(text, rewritten=True, origin=source)
     for photo in photos:
-        kohya = REPEATS.fullmatch(path_of(photo).rpartition("/")[0].rpartition("/")[2])
+        folder = path_of(photo).rpartition("/")[0]
+        kohya = REPEATS.fullmatch(folder.rpartition("/")[2])
         if kohya and photo not in found:
-            folder = path_of(photo).rpartition("/")[0]
             found[photo] = Caption(kohya[1].strip(), rewritten=True, origin=f"{folder}/")
     return found
 
 
-def _meant(name: str, folder: str, by_path: Mapping[str, str]) -> str | None:
-    """Return the photo of this name, seen from the file's folder, from the root, or where only one ends so."""
-    for path in (f"{folder}/{name}" if folder else name, name):
-        if path in by_path:
-            return by_path[path]
-    base = name.rpartition("/")[2]
-    ends = [photo for path, photo in by_path.items() if path.rpartition("/")[2] in (name, base)]
-    if not ends:  # a name without its ending, or of the JSON beside the photo
-        ends = [
-            photo
-            for path, photo in by_path.items()
-            if path.rpartition(".")[0] in (name, f"{folder}/{name}" if folder else name)
-        ]
-    return ends[0] if len(ends) == 1 else None
+class _Photos:
+    """The photos by their paths, by their files' names, and by their paths without the ending."""
+
+    def __init__(self, photos: Sequence[str]) -> None:
+        self._paths = {path_of(photo).casefold(): photo for photo in photos}
+        self._files: dict[str, list[str]] = defaultdict(list)
+        self._stems: dict[str, list[str]] = defaultdict(list)
+        for path, photo in self._paths.items():
+            self._files[path.rpartition("/")[2]].append(photo)
+            self._stems[path.rpartition(".")[0]].append(photo)
+
+    def meant(self, name: str, folder: str) -> str | None:
+        """Return the photo of this name, seen from the file's folder, from the root, or where only one ends so."""
+        below = f"{folder}/{name}" if folder else name
+        if found := self._paths.get(below) or self._paths.get(name):
+            return found
+        ends = self._files.get(name.rpartition("/")[2])
+        if not ends:  # a name without its ending, or of the JSON beside the photo
+            ends = [photo for path in {name, below} for photo in self._stems.get(path, ())]
+        return ends[0] if len(ends) == 1 else None
 
 
 def _is_caption(text: str) -> bool:

@@ -136,17 +136,19 @@ def paired(captions: Iterable[str], photos: Sequence[str]) -> Mapping[str, str]:
     for name in left:
         own.setdefault(stem(name), name)
     found = {photo: own[stem(photo)] for photo in photos if stem(photo) in own}
-    deepest = max((_folded(name).count("/") for name in (*left, *photos)), default=0)
-    tails = [_tail(parts) for parts in range(deepest, 0, -1)]
-    ways: tuple[tuple[Key, Key], ...] = (
+    parts = {name: _folded(name).replace("\\", "/").split("/") for name in {*left, *photos}}
+    deepest = max((len(each) - 1 for each in parts.values()), default=0)
+    ways: Iterable[tuple[Key, Key]] = (
         (stem, str),
         (_folded, _folded),
-        *((tail, tail) for tail in tails),
+        *((tail, tail) for tail in (_tail(parts, number) for number in range(deepest, 0, -1))),
     )
     for of_caption, of_photo in ways:
-        taken = {*found.values(), *(name for name in left if own[stem(name)] in found.values())}
-        free = [name for name in left if name not in taken]
+        taken = {*found.values()}
+        free = [name for name in left if name not in taken and own[stem(name)] not in taken]
         bare = [photo for photo in photos if photo not in found]
+        if not free or not bare:
+            break
         found |= _only(free, bare, of_caption, of_photo)
     return found
 
@@ -167,6 +169,6 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", stem(name)).casefold())
 
 
-def _tail(parts: int) -> Key:
-    """Return what gives the same for two names that differ only in the folders before their last ``parts``."""
-    return lambda name: "/".join(_folded(name).replace("\\", "/").split("/")[-parts:])
+def _tail(parts: Mapping[str, Sequence[str]], number: int) -> Key:
+    """Return what gives the same for two names that differ only in the folders before their last ``number`` parts."""
+    return lambda name: "/".join(parts[name][-number:])

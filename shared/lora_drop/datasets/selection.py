@@ -10,7 +10,6 @@ from lora_drop.datasets.parameter_layers import MAX_TRAINING_JSON, TRAINING_JSON
 from lora_drop.jobs.problems import Problem
 
 # A photo's name with .txt is what fal's trainers read; kohya's tools write .caption.
-BACKUP = "_original"
 CAPTIONS = frozenset({"txt", "caption"})
 BACKUP = "_original"
 
@@ -29,14 +28,15 @@ class Selection:
 def select(members: Sequence[Member]) -> Selection:
     """Sort the files; ``problems`` says what is wrong with parameters in the wrong place."""
     names = {member.name for member in members}
-    junk = tuple(member for member in members if is_junk(member.name) or _backup(member, names))
-    rest = [member for member in members if member not in junk]
+    junk, rest = list[Member](), list[Member]()
+    for member in members:
+        (junk if is_junk(member.name) or _backup(member, names) else rest).append(member)
     used, misplaced, problems = _training_json(rest)
     named = [member for member in rest if member is not used and member not in misplaced]
     return Selection(
         others=tuple(member for member in named if suffix_of(member.name) not in CAPTIONS),
         captions=tuple(member for member in named if suffix_of(member.name) in CAPTIONS),
-        junk=junk,
+        junk=tuple(junk),
         training_json=used,
         problems=tuple(problems),
     )

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from lora_drop.datasets.captions import MEANT, TRIGGER
 from lora_drop.datasets.parameters import ResolvedParameters
 from lora_drop.fal.trainers.parameters import ParameterSource
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
 from lora_drop.jobs.problems import Problem
 
-TRIGGER = "[trigger]"
 # What templates of other tools have in its place; in brackets of any kind.
 PLACEHOLDER = re.compile(
     r"[\[{<(]{1,2}\s*(?:trigger(?:[ _-]?(?:word|phrase))?|name|token|instance|subject)\s*[\]}>)]{1,2}",
@@ -57,7 +57,7 @@ COMMON = frozenset(
 def stands_in(text: str, phrase: str) -> bool:
     """Return whether a caption has the phrase, or ``[trigger]`` in its place."""
     own = re.compile(rf"(?<!\w){re.escape(phrase)}(?!\w)", re.IGNORECASE)
-    return TRIGGER in text.lower() or bool(phrase and own.search(text))
+    return bool(MEANT.search(text) or (phrase and own.search(text)))
 
 
 def is_trained(phrase: str, texts: Mapping[str, str], photos: Sequence[str]) -> bool:
@@ -66,12 +66,17 @@ def is_trained(phrase: str, texts: Mapping[str, str], photos: Sequence[str]) -> 
     return bare or any(stands_in(text, phrase) for text in texts.values())
 
 
+def is_made_up(resolved: ResolvedParameters) -> bool:
+    """Return whether the trigger phrase was made up for the job."""
+    return resolved.sources.get(TRIGGER_PHRASE) is ParameterSource.GENERATED
+
+
 def with_trained_phrase(
     resolved: ResolvedParameters, texts: Mapping[str, str], photos: Sequence[str]
 ) -> ResolvedParameters:
     """Return the parameters without a phrase that was made up and would not be trained."""
     phrase = resolved.values.trigger_phrase
-    made = resolved.sources.get(TRIGGER_PHRASE) is ParameterSource.GENERATED
+    made = is_made_up(resolved)
     if not made or not phrase or not photos or is_trained(phrase, texts, photos):
         return resolved
     values = {
@@ -103,15 +108,14 @@ def phrase_warnings(
             member=name,
         )
     holding = sum(stands_in(text, phrase) for text in texts.values())
+    what = TRIGGER if made else f"{TRIGGER} or “{phrase}”"
     if not holding and not is_trained(phrase, texts, photos):
-        what = TRIGGER if made else f"{TRIGGER} or “{phrase}”"
         yield Problem(
             code="caption_trigger_untrained",
             message=f"None of the {len(texts)} captions has {what}, so no trigger phrase is trained."
             f"{_proposed(texts)}",
         )
     elif phrase and 0 < holding < len(texts):
-        what = TRIGGER if made else f"{TRIGGER} or “{phrase}”"
         yield Problem(
             code="caption_trigger_partial",
             message=f"{holding} of {len(texts)} captions have {what}; the phrase is trained with those alone.",
