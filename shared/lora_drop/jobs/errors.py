@@ -3,36 +3,36 @@
 ::
 
     LoraDropError
-    ├── Permanent               trying again cannot help: record it, drop the message, tell a person
-    │   ├── DatasetRejectedError     the archive or its parameters break a rule; nothing was paid
-    │   ├── DatasetUnreadableError   the dataset is there and may not be read: a right or a key is missing
-    │   ├── SubmissionRefusedError   fal said no, definitely, before anything was paid
-    │   ├── ResultGoneError          fal no longer has the result of a finished request
-    │   ├── ResultUnusableError      fal has a result, and it is none that can be kept
-    │   ├── ResultInvalidError       a result file is there, and is not what its name says
-    │   ├── InvalidWebhookError         a webhook that is not fal's, or not of its form
-    │   │   └── StaleWebhookError   fal signed it, too long ago to be believed: a hint to ask fal
-    │   ├── ActionNotAllowedError     a person decides what is not, or no longer, theirs to decide
-    │   │   └── Shared              a job that others share with is to be forgotten alone
-    │   ├── ForeignRequestError      a fact about a request that is not this job's
-    │   ├── JobNotFoundError          no job has this id
-    │   │   └── Forgotten           it had, and was erased: whatever comes for it is dropped
-    │   ├── NotErasableError         the store does not let go of what is to be erased
-    │   └── InvalidQueryError            a question about the jobs that is not of its form
-    ├── Transient               the queue tries again
-    │   ├── NotSubmittedError        the POST never left: safe to send it later
-    │   ├── FalUnavailableError  fal did not answer a question; says nothing about the job
-    │   ├── SigningKeysUnavailableError  no key to verify a webhook with
-    │   ├── DownloadInterruptedError a result file did not arrive whole
-    │   │   └── SourceChangedError   it is another file now than the one that was opened
-    │   ├── UploadGoneError          an unfinished copy is gone: begin it again
-    │   ├── Occupied            another file lies where a copy was to lie
-    │   ├── HostNotAllowedError         a result file lies on a host that is not on the list
-    │   ├── NoSlotError              as many trainings are at fal as the stack allows
-    │   ├── EventsUnavailableError   an event was not taken: it is published later
-    │   ├── OverBudgetError          the month's money does not suffice for this training
-    │   └── Conflict            another writer changed the job first: read it again
-    └── SubmissionUnknownError       the POST may or may not have been accepted: only evidence decides
+    ├── PermanentError                     trying again cannot help: record it, drop the message, tell a person
+    │   ├── DatasetRejectedError           the archive or its parameters break a rule; nothing was paid
+    │   ├── DatasetUnreadableError         the dataset is there and may not be read: a right or a key is missing
+    │   ├── SubmissionRefusedError         fal said no, definitely, before anything was paid
+    │   ├── ResultGoneError                fal no longer has the result of a finished request
+    │   ├── ResultUnusableError            fal has a result, and it is none that can be kept
+    │   ├── ResultInvalidError             a result file is there, and is not what its name says
+    │   ├── InvalidWebhookError            a webhook that is not fal's, or not of its form
+    │   │   └── StaleWebhookError          fal signed it, too long ago to be believed: a hint to ask fal
+    │   ├── ActionNotAllowedError          a person decides what is not, or no longer, theirs to decide
+    │   │   └── SharedJobError             a job that others share with is to be forgotten alone
+    │   ├── ForeignRequestError            a fact about a request that is not this job's
+    │   ├── JobNotFoundError               no job has this id
+    │   │   └── JobForgottenError          it had, and was erased: whatever comes for it is dropped
+    │   ├── NotErasableError               the store does not let go of what is to be erased
+    │   └── InvalidQueryError              a question about the jobs that is not of its form
+    ├── TransientError                     the queue tries again
+    │   ├── NotSubmittedError              the POST never left: safe to send it later
+    │   ├── FalUnavailableError            fal did not answer a question; says nothing about the job
+    │   ├── SigningKeysUnavailableError    no key to verify a webhook with
+    │   ├── DownloadInterruptedError       a result file did not arrive whole
+    │   │   └── SourceChangedError         it is another file now than the one that was opened
+    │   ├── UploadGoneError                an unfinished copy is gone: begin it again
+    │   ├── KeyOccupiedError               another file lies where a copy was to lie
+    │   ├── HostNotAllowedError            a result file lies on a host that is not on the list
+    │   ├── NoSlotError                    as many trainings are at fal as the stack allows
+    │   ├── EventsUnavailableError         an event was not taken: it is published later
+    │   ├── OverBudgetError                the month's money does not suffice for this training
+    │   └── ConflictError                  another writer changed the job first: read it again
+    └── SubmissionUnknownError             the POST may or may not have been accepted: only evidence decides
 """
 
 from collections.abc import Sequence

@@ -56,7 +56,7 @@ def verdict(report: Report) -> Html:
     words = [tag("p", each) for each in _words(report)]
     band = tag(
         "div",
-        _sign(report.verdict),
+        sign(report.verdict),
         tag("div", tag("h1", headline(report)), *words),
         class_=f"verdict {report.verdict.value}",
     )
@@ -110,7 +110,8 @@ def _facts(report: Report) -> Iterator[tuple[str, Html | str]]:
         yield "Estimated cost", dollars(report.estimated_cost_usd)
 
 
-def _sign(of: Verdict) -> Html:
+def sign(of: Verdict) -> Html:
+    """Return the sign of a verdict."""
     path = tag("path", d=SIGNS[of])
     return tag("svg", path, viewBox="0 0 24 24", class_="sign", aria_hidden="true")
 
@@ -130,7 +131,12 @@ def html_text(report: Report) -> str:
         ),
         tag("footer", _small_print(report)),
     )
-    page = tag("html", _head(report), tag("body", *body), lang="en")
+    return document(f"{headline(report)} ({report.file})", *body)
+
+
+def document(title: str, *body: Child) -> str:
+    """Return a whole page, which needs nothing but itself."""
+    page = tag("html", _head(title), tag("body", *body), lang="en")
     return f"<!doctype html>\n{page.text}\n"
 
 
@@ -143,7 +149,7 @@ def json_text(report: Report) -> str:
     return written.encode(errors="replace").decode() + "\n"
 
 
-def _head(report: Report) -> Html:
+def _head(title: str) -> Html:
     return tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -151,7 +157,7 @@ def _head(report: Report) -> Html:
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("meta", name="referrer", content="no-referrer"),
-        tag("title", f"{headline(report)} ({report.file})"),
+        tag("title", title),
         tag("style", Html(STYLE)),
     )
 

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 
+from lora_drop.datasets.report import Verdict
 from lora_drop.datasets.reports.markup import Html, counted, dollars, joined, shown, tag
-from lora_drop.datasets.reports.page import POLICY
-from lora_drop.datasets.reports.style import STYLE
+from lora_drop.datasets.reports.page import document, sign
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
 from lora_drop.jobs.job import Job
 
@@ -13,18 +13,16 @@ from lora_drop.jobs.job import Job
 HEADER = re.compile(r"<header>.*?</header>", re.DOTALL)
 TITLE = re.compile(r"<title>.*?</title>", re.DOTALL)
 MAIN = "<main>"
-DONE = "M5 12.5l4.5 4.5L19 7.5"
 
 
 def result_page(job: Job, checked: str | None) -> str:
     """Return the page of a job that has succeeded; ``checked`` is the page that its check wrote, if it is there."""
     header = tag("header", _band(job), tag("dl", *_facts(job), class_="dataset"))
-    title = tag("title", f"{_headline(job)} ({job.dataset.key.rsplit('/', 1)[-1]})")
+    title = f"{_headline(job)} ({job.dataset.key.rsplit('/', 1)[-1]})"
     if checked is None or not HEADER.search(checked) or MAIN not in checked:
-        body = tag("body", header, tag("main", _use(job), _parameters(job)), _footer(job))
-        return f"<!doctype html>\n{tag('html', _head(title), body, lang='en').text}\n"
+        return document(title, header, tag("main", _use(job), _parameters(job)), _footer(job))
     page = HEADER.sub(lambda _: header.text, checked, count=1)
-    page = TITLE.sub(lambda _: title.text, page, count=1)
+    page = TITLE.sub(lambda _: tag("title", title).text, page, count=1)
     return page.replace(MAIN, MAIN + _use(job).text, 1)
 
 
@@ -33,11 +31,12 @@ def _headline(job: Job) -> str:
 
 
 def _band(job: Job) -> Html:
-    path = tag("path", d=DONE)
-    sign = tag("svg", path, viewBox="0 0 24 24", class_="sign", aria_hidden="true")
     words = [tag("p", each) for each in (_phrase_words(job), _cost_words(job))]
     return tag(
-        "div", sign, tag("div", tag("h1", _headline(job)), *words), class_="verdict accepted"
+        "div",
+        sign(Verdict.ACCEPTED),
+        tag("div", tag("h1", _headline(job)), *words),
+        class_="verdict accepted",
     )
 
 
@@ -108,19 +107,6 @@ def _parameters(job: Job) -> Html | None:
         tag("h2", "Parameters"),
         tag("table", tag("tbody", *rows)),
         id="parameters",
-    )
-
-
-def _head(title: Html) -> Html:
-    return tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", name="referrer", content="no-referrer"),
-        title,
-        tag("style", Html(STYLE)),
     )
 
 
