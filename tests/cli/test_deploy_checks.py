@@ -75,6 +75,13 @@ def test_failed_stack_is_explained_and_removed(formation: Formation) -> None:
     assert formation.deleted == ["lora-drop-dev"]
 
 
+@pytest.mark.usefixtures("formation")
+def test_failed_deletion_is_called_so() -> None:
+    said: list[str] = []
+    remove_failed(TARGET, "DELETE_FAILED", agreed=lambda _: True, say=said.append)
+    assert said[0].startswith("The deletion of lora-drop-dev failed (DELETE_FAILED). ")
+
+
 def test_failed_stack_stays_without_consent(formation: Formation) -> None:
     with pytest.raises(DeployError, match="lora-drop deploy dev --delete-failed"):
         remove_failed(TARGET, "ROLLBACK_FAILED", agreed=lambda _: False, say=lambda _: None)

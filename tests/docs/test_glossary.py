@@ -14,7 +14,7 @@ STANDARD = frozenset(
     damage data dead deadline deploy describe dev directory display doc download drop dynamo dynamodb early
     emulator end entry error evaluate event eventbridge exist extra fail fal field file finish flag
     foreign forget format forward found fresh go gone group handle header heif history host html id
-    illegal image in incoming incomplete init input inspect interrupt invalid item jpeg json jwks
+    illegal image in incoming incomplete init input inspect internal interrupt invalid item jpeg json jwks
     key kind label lambda language large late layer lazy letter limit list local log long look main make manual
     many markup mean message meta metadata meter method metric miss model multipart name network no
     not number object observability occupy one open over page parameter part permanent photo picture

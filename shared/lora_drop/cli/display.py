@@ -1,7 +1,7 @@
 """What a person sees in the terminal: a job moving on, one job, many jobs."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from time import monotonic
@@ -12,6 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from lora_drop.cli.job_table import coloured, local_time, table_lines
 from lora_drop.cli.reports import problem_lines
 from lora_drop.client.lora_drop import STOPS
 from lora_drop.client.lora_drop import Progress as Report
@@ -20,9 +21,8 @@ from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job_files import REPORT_PAGE, of_job
 from lora_drop.jobs.problems import Problem
-from lora_drop.jobs.status import TROUBLED, Status
+from lora_drop.jobs.status import Status
 
-NEEDED_LEAST = (3, 2, 4, 5)  # columns of the list of jobs: steps, images, estimate, created
 PROBLEMS_SHOWN = 10  # names of those with one code
 LORA = "lora.safetensors"
 WAITING: Mapping[str, str] = {
@@ -163,7 +163,7 @@ class Display:
         """Everything of one job."""
         rows = {
             "job": job["job_id"],
-            "status": _coloured(job["status"]),
+            "status": coloured(job["status"]),
             "dataset": f"s3://{job['dataset']['bucket']}/{job['dataset']['key']}",
             "reference": job.get("reference"),
             "images": job["images"],
@@ -190,19 +190,8 @@ class Display:
         if not jobs:
             self.say("No jobs yet. Drop a dataset: lora-drop train PATH")
             return
-        rows = [_row(job) for job in jobs]
-        heads = [
-            Text(head, "bold")
-            for head in ("job", "status", "images", "steps", "estimate", "created")
-        ]
-        lines = [heads, *rows]
-        widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
-        shown = _columns(widths, self.console.width)
-        for line in lines:
-            cells = [line[column].copy() for column in shown]
-            for cell, column in zip(cells[:-1], shown, strict=False):
-                cell.pad_right(widths[column] - len(cell))
-            self.console.print(Text("  ").join(cells), soft_wrap=True)
+        for line in table_lines(jobs, self.console.width):
+            self.console.print(line, soft_wrap=True)
 
     def problems(self, job: Mapping[str, Any]) -> None:
         """What is wrong and what to do."""
@@ -247,34 +236,11 @@ class Display:
         for number in range(shown, len(history)):
             step, before = history[number], history[max(0, number - 1)]
             waited = (_moment(step["at"]) - _moment(before["at"])).total_seconds()
-            line = Text.assemble((_local_time(step["at"]), "dim"), "  ", _coloured(step["status"]))
+            line = Text.assemble((local_time(step["at"]), "dim"), "  ", coloured(step["status"]))
             line.append(f"  +{waited:.1f} s" if number else "", "dim")
             self.console.print(line)
             if following and before["status"] == Status.RECEIVED != step["status"]:
                 self._accepted(job)
-
-
-def _row(job: Mapping[str, Any]) -> list[Text]:
-    steps = (job["parameters"] or {}).get("steps", "")
-    cost = job["estimated_cost_usd"]
-    return [
-        Text(job["job_id"]),
-        _coloured(job["status"]),
-        Text(str(job["images"] or "")),
-        Text(f"{steps:,}" if isinstance(steps, int) else str(steps)),
-        Text(f"${cost:,.2f}" if cost else ""),
-        Text(_local_time(job["created_at"])),
-    ]
-
-
-def _columns(widths: Sequence[int], width: int) -> list[int]:
-    """The columns for which there is room; the job's id and its status always, whole."""
-    shown = list(range(len(widths)))
-    for least in NEEDED_LEAST:
-        if sum(widths[column] + 2 for column in shown) - 2 <= width:
-            break
-        shown.remove(least)
-    return shown
 
 
 def _report_of(job: Mapping[str, Any]) -> tuple[str, str]:
@@ -298,14 +264,5 @@ def lora_line(job: Mapping[str, Any]) -> str:
     return f"{job['status']} {job['job_id']}"
 
 
-def _coloured(status: str) -> Text:
-    colour = {Status.SUCCEEDED: "bold green"}.get(Status(status), "cyan")
-    return Text(status, "bold red" if Status(status) in TROUBLED else colour)
-
-
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
-
-
-def _local_time(text: str) -> str:
-    return _moment(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -11,7 +11,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,14 +20,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lora_drop.local.deploy_checks import (
-    FAILED,
-    UNCONFIRMED,
-    DeployError,
-    check_names,
-    check_nothing_left,
-    remove_failed,
-)
+from lora_drop.local.deploy_checks import FAILED, UNCONFIRMED, DeployError, prepare
 from lora_drop.local.deployment import SamError, machine
 from lora_drop.local.inputs import FalKeyError, find_key, has_key, known, put_key, what_is_wrong
 from lora_drop.local.tools import (
@@ -205,7 +198,7 @@ def main(words: Sequence[str] | None = None) -> None:
         _say(f"{target.stack} in account {target.account}, {target.region}, as {target.caller}")
         before = target.deployed()
         if before is None:
-            _prepare(target, delete_failed=asked.delete_failed, terminal=terminal)
+            prepare(target, _agreement(terminal=terminal, given=asked.delete_failed), _say)
         answers = _ask() if terminal and before is None else {}
         values = parameters(target, before, asked.parameter, answers)
         key = key_for(target, before, asked, terminal=terminal)
@@ -218,26 +211,6 @@ def main(words: Sequence[str] | None = None) -> None:
         _say("The stack stays as it was: there was nothing to change, or it was not confirmed.")
     else:
         _conclude(target, after)
-
-
-def _prepare(target: Target, *, delete_failed: bool, terminal: bool) -> None:
-    """Find what would make a first deployment fail; raises DeployError."""
-    check_names(target)
-    status = target.status()
-    if status in FAILED:
-        remove_failed(
-            target,
-            status,
-            agreed=lambda question: delete_failed or (terminal and _agreed(question)),
-            say=_say,
-        )
-    if status == UNCONFIRMED:
-        _say(f"{target.stack}: changes were shown and not confirmed the last time; on with it.")
-    check_nothing_left(target)
-
-
-def _agreed(question: str) -> bool:
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _settle(target: Target, after: Deployed, key: str | None) -> None:
@@ -262,6 +235,16 @@ def _conclude(target: Target, after: Deployed) -> None:
         _say("  source .venv/bin/activate")
     _say(f"  export AWS_REGION={target.region} LORA_DROP_STACK={target.stack}")
     _say("  lora-drop train photos/")
+
+
+def _agreement(*, terminal: bool, given: bool) -> Callable[[str], bool]:
+    """Return what asks a person on a terminal, unless the answer was given before."""
+
+    def agreed(question: str) -> bool:
+        answer = input(f"{question} [y/N] ") if terminal and not given else ""
+        return given or answer.strip().lower() in ("y", "yes")
+
+    return agreed
 
 
 def _ask() -> Mapping[str, str]:

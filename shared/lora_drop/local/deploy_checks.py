@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 if TYPE_CHECKING:
     from lora_drop.local.deploy import Target
 
-# A stack that was never made: it holds nothing, and CloudFormation updates none of these.
+# A stack that was never made, or is half deleted: CloudFormation updates none of these.
 FAILED = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
 # Made of changes that were shown and not confirmed; the next deployment goes on from it.
 UNCONFIRMED = "REVIEW_IN_PROGRESS"
@@ -20,6 +20,20 @@ STACK_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 class DeployError(RuntimeError):
     """Raised when a deployment cannot go on; says what to do."""
+
+
+def prepare(target: "Target", agreed: Callable[[str], bool], say: Callable[[str], None]) -> None:
+    """Find what would make a first deployment fail; raises DeployError.
+
+    ``agreed`` answers whether what is left of a failed stack may be deleted.
+    """
+    check_names(target)
+    status = target.status()
+    if status in FAILED:
+        remove_failed(target, status, agreed=agreed, say=say)
+    if status == UNCONFIRMED:
+        say(f"{target.stack}: changes were shown and not confirmed the last time; on with it.")
+    check_nothing_left(target)
 
 
 def check_names(target: "Target") -> None:
@@ -66,14 +80,13 @@ def _exists(s3: Any, bucket: str) -> bool:
 def remove_failed(
     target: "Target", status: str, *, agreed: Callable[[str], bool], say: Callable[[str], None]
 ) -> None:
-    """Delete a stack whose first deployment failed, once ``agreed``; raises DeployError where it is not.
+    """Delete a stack whose first deployment, or deletion, failed, once ``agreed``; raises DeployError where it is not.
 
-    Nothing is lost: such a stack never worked, and what stays of it CloudFormation names.
+    Nothing is lost: buckets and table of a stack that has worked stay (``RetainExceptOnCreate``).
     """
     cloudformation = target.client("cloudformation")
-    say(
-        f"The first deployment of {target.stack} failed ({status}). {_reason(cloudformation, target)}"
-    )
+    what = "deletion" if status == "DELETE_FAILED" else "first deployment"
+    say(f"The {what} of {target.stack} failed ({status}). {_reason(cloudformation, target)}")
     if not agreed("Delete what is left of it and deploy again?"):
         raise DeployError(
             "CloudFormation updates no such stack. Mend the cause, then delete it and deploy again: "

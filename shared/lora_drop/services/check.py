@@ -1,7 +1,5 @@
 """A dataset's check: everything that can be known of it before a cent is paid, and what to mend."""
 
-import struct
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
@@ -29,44 +27,19 @@ from lora_drop.datasets.parameters import (
 )
 from lora_drop.datasets.report import ImageReport, ParameterReport, Report, ReportedChange, Verdict
 from lora_drop.datasets.selection import InspectionResult, select
-from lora_drop.datasets.trigger_phrase import with_trained_phrase
-from lora_drop.fal.trainers.parameters import ParameterSource
+from lora_drop.datasets.trigger_phrase import is_made_up, with_trained_phrase
 from lora_drop.fal.trainers.table import TRAINERS, estimated_cost_usd
-from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
 from lora_drop.ports import Prices
 from lora_drop.services.inspect import Inspector
+from lora_drop.services.internal_errors import INTERNAL_ERRORS, internal_error
 from lora_drop.services.prepared import PreparedPhotos
 from lora_drop.services.record import Record
 
-# What a mistake in the check looks like. Trouble with S3 is none of these: it is tried again.
-INTERNAL_ERRORS = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
 # The submitter lives five minutes, and what is good has to be mended and sent as well.
 PATIENCE = 200.0  # seconds
-
-
-def internal_error(mistake: Exception) -> Problem:
-    """Return where the check broke, without a word of what the dataset holds."""
-    trace = mistake.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace else "nowhere"
-    return Problem(
-        code="dataset_check_failed",
-        message="The check itself broke on this dataset, which is our mistake, not yours "
-        f"({type(mistake).__name__} in {where}). Please report it; a ZIP that is made again may pass.",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +179,7 @@ class Checker:
         layout = layout_of(
             inspection, trainer=trainer, values=values, keep_metadata=self.keep_metadata
         )
-        sources = state.resolved.sources if state.resolved else {}
-        made = sources.get(TRIGGER_PHRASE) is ParameterSource.GENERATED
+        made = state.resolved is not None and is_made_up(state.resolved)
         errors, warnings = problems_of(
             inspection, layout, trainer=trainer, values=values, made=made
         )

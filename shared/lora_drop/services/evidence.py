@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from lora_drop.fal.status import Finished
 from lora_drop.jobs.delivery import DeliveryMethod
+from lora_drop.jobs.errors import FalUnavailableError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from lora_drop.ports import JobStore, RequestHistory
@@ -12,6 +14,8 @@ from lora_drop.ports import JobStore, RequestHistory
 PAGE = 100
 # fal's clock and ours may differ; an earlier request for the same dataset is known as one.
 SKEW = timedelta(hours=1)
+# A list that cannot be read for so long, perhaps for want of a right, keeps no slot for ever.
+LIST_DEADLINE = timedelta(days=1)
 DOUBTFUL = frozenset({Status.SUBMITTING, Status.SUBMIT_UNKNOWN})
 
 
@@ -36,6 +40,19 @@ class Evidence:
         if len(ours) != 1 or self._may_be_anothers(job, ours[0]):
             return None
         return ours[0]
+
+    def stored_result(self, job: Job, request_id: str, now: datetime) -> Finished | None:
+        """Return the result that fal has stored of a request which its queue does not know any more.
+
+        Before a paid result is given up, the list must have answered, for a day at least; raises
+        FalUnavailableError until then.
+        """
+        try:
+            return self.history.stored_result(job.application, request_id)
+        except FalUnavailableError:
+            if now - job.since < LIST_DEADLINE:
+                raise
+            return None
 
     def _may_be_anothers(self, job: Job, request_id: str) -> bool:
         """Return whether another job sent the very same address: only one that holds the dataset can be."""

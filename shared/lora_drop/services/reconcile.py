@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from time import monotonic
 
-from lora_drop.fal.status import Finished, Gone
+from lora_drop.fal.status import Gone
 from lora_drop.jobs.budget import MICRO, Limits, month_of
-from lora_drop.jobs.errors import FalUnavailableError, LoraDropError
+from lora_drop.jobs.errors import LoraDropError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_problems import (
     BUDGET_EXHAUSTED,
@@ -37,8 +37,6 @@ WAITS_AFTER = timedelta(minutes=15)
 OVERDUE_AFTER = timedelta(hours=3)
 # fal trains for an hour at most and repeats a webhook for two ("Webhooks").
 SLOT_DEADLINE = timedelta(hours=4)
-# A list that cannot be read for so long, perhaps for want of a right, keeps no slot for ever.
-LIST_DEADLINE = timedelta(days=1)
 # A refusal costs nothing, so it is tried whether the account is in order again.
 PROBE_AFTER = timedelta(hours=1)
 # The function lives 120 s, and the sweeps and the last question take their time.
@@ -254,20 +252,8 @@ class Reconciler:
     def _ask(self, job: Job, request_id: str) -> None:
         fact, doubted = self.fal.ask(job.application, request_id), DENIED in job.problems
         if isinstance(fact, Gone) and doubted:
-            fact = self._stored_result(job, request_id) or fact
+            fact = self.evidence.stored_result(job, request_id, self.record.clock()) or fact
         self.fal_updates.receive(job.job_id, fact, asked=True, doubted=doubted)
-
-    def _stored_result(self, job: Job, request_id: str) -> Finished | None:
-        """Return the result that fal has stored of a request which its queue does not know any more.
-
-        Before a paid result is given up, the list must have answered, for a day at least.
-        """
-        try:
-            return self.evidence.history.stored_result(job.application, request_id)
-        except FalUnavailableError:
-            if self.record.clock() - job.since < LIST_DEADLINE:
-                raise
-            return None
 
     def _look_for_evidence(self, job: Job) -> None:
         """Adopt the one request of fal's list that is the job's, if there is one."""

@@ -9,8 +9,7 @@ from lora_drop.jobs.ids import job_id_for, result_prefix
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_files import REPORT_PAGE
 from lora_drop.ports import ResultStore
-
-MISTAKES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+from lora_drop.services.internal_errors import INTERNAL_ERRORS
 
 
 def write_result_page(results: ResultStore, job: Job) -> None:
@@ -22,7 +21,7 @@ def write_result_page(results: ResultStore, job: Job) -> None:
     checked = _page(results, checked_prefix(job))
     try:
         page = result_page(job, checked)
-    except MISTAKES:
+    except INTERNAL_ERRORS:
         return
     results.write(job.prefix + REPORT_PAGE, page, "text/html", expires=True)
 

@@ -14,16 +14,10 @@ from lora_drop.jobs.job_problems import DATASET_UNREADABLE, waits_for
 from lora_drop.jobs.problems import Problem, first_of
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Claim, DatasetStore, OpenDataset
-from lora_drop.services.check import (
-    INTERNAL_ERRORS,
-    Checked,
-    Checker,
-    DatasetInput,
-    ValidDataset,
-    internal_error,
-)
+from lora_drop.services.check import Checked, Checker, DatasetInput, ValidDataset
 from lora_drop.services.deduplication import Deduplication
 from lora_drop.services.dispatch import Dispatcher
+from lora_drop.services.internal_errors import INTERNAL_ERRORS, internal_error
 from lora_drop.services.mend import Mender
 from lora_drop.services.record import Record
 from lora_drop.services.result_page import write_result_page

@@ -19,12 +19,8 @@ from lora_drop.jobs.job_files import status_text
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 from lora_drop.ports import DatasetPage
-from lora_drop.services.reconcile import (
-    LIST_DEADLINE,
-    SUBMIT_DEADLINE,
-    RoundCounts,
-    RoundIncompleteError,
-)
+from lora_drop.services.evidence import LIST_DEADLINE
+from lora_drop.services.reconcile import SUBMIT_DEADLINE, RoundCounts, RoundIncompleteError
 from lora_drop.services.record import SETTLED_AFTER
 from tests.support.builders import ARTIFACTS, NOW, REQUEST_ID, make_dataset, make_job
 from tests.support.memory import MemoryDatasets

@@ -1,0 +1,57 @@
+"""The table of jobs: a line each, the job's id and its status whole at any width."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.text import Text
+
+from lora_drop.jobs.status import TROUBLED, Status
+
+HEADS = ("job", "status", "images", "steps", "estimate", "created")
+NEEDED_LEAST = (3, 2, 4, 5)  # columns: steps, images, estimate, created
+
+
+def table_lines(jobs: Sequence[Mapping[str, Any]], width: int) -> Iterator[Text]:
+    """Yield the heading and a line for each job, with the columns for which there is room."""
+    lines = [[Text(head, "bold") for head in HEADS], *map(_row, jobs)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADS))]
+    shown = _columns(widths, width)
+    for line in lines:
+        for column in shown[:-1]:
+            line[column].pad_right(widths[column] - len(line[column]))
+        yield Text("  ").join(line[column] for column in shown)
+
+
+def coloured(status: str) -> Text:
+    """Return a status in the colour of what it means."""
+    colour = {Status.SUCCEEDED: "bold green"}.get(Status(status), "cyan")
+    return Text(status, "bold red" if Status(status) in TROUBLED else colour)
+
+
+def local_time(text: str) -> str:
+    """Return a moment of the API as this machine's clock shows it."""
+    return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _row(job: Mapping[str, Any]) -> list[Text]:
+    steps = (job["parameters"] or {}).get("steps", "")
+    cost = job["estimated_cost_usd"]
+    return [
+        Text(job["job_id"]),
+        coloured(job["status"]),
+        Text(str(job["images"] or "")),
+        Text(f"{steps:,}" if isinstance(steps, int) else str(steps)),
+        Text(f"${cost:,.2f}" if cost else ""),
+        Text(local_time(job["created_at"])),
+    ]
+
+
+def _columns(widths: Sequence[int], width: int) -> list[int]:
+    """Return the columns for which there is room; the job's id and its status always."""
+    shown = list(range(len(widths)))
+    for least in NEEDED_LEAST:
+        if sum(widths[column] + 2 for column in shown) - 2 <= width:
+            break
+        shown.remove(least)
+    return shown
