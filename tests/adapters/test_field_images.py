@@ -14,14 +14,11 @@ from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.header import Flaw, InvalidImageError
 from lora_drop.datasets.images.pictures import Change, changes_for
 from lora_drop.datasets.images.reading import WholeImage
-from lora_drop.services.mend import Mender
 from tests.support import photos
 from tests.support.builders import make_archive
-from tests.support.checking import checked, good
-from tests.support.memory_files import MemoryRange
+from tests.support.field_photos import PICTURES, SET, field, files_of, report
 from tests.support.photos import encoded, picture
 
-PICTURES = PillowPictures()
 PHOTO = Image.blend(picture(1024, 768), Image.effect_noise((1024, 768), 40).convert("RGB"), 0.3)
 
 
@@ -32,17 +29,6 @@ def flaw(data: bytes) -> str | None:
     except InvalidImageError as refused:
         return refused.flaw
     return None
-
-
-def field(corpora: Path, case: str) -> bytes:
-    path = corpora / "field" / case / "dataset.zip"
-    if not path.is_file():
-        pytest.skip(f"no {path}")
-    return path.read_bytes()
-
-
-def report(data: bytes, **how: Any) -> Any:
-    return checked(data, pictures=PICTURES, **how).report
 
 
 @pytest.mark.promise("never pay for a dataset that cannot train")
@@ -119,25 +105,10 @@ def test_warning_of_a_decoder(data: bytes, expected: Flaw | None) -> None:
     assert flaw(data) == expected
 
 
-def files_of(data: bytes, **how: Any) -> dict[str, bytes]:
-    """What fal gets."""
-    found = good(data, pictures=PICTURES, **how)
-    if found.plan:
-        pieces = Mender(PICTURES).mended(
-            MemoryRange(data), found.structure, found.plan, found.prepared
-        )
-        data = b"".join(pieces)
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
 def shown(data: bytes) -> Image.Image:
     with Image.open(io.BytesIO(data)) as image:
         image.load()
         return image
-
-
-SET = {f"{number:02}.jpg": encoded(picture(600, 512, seed=number), "JPEG") for number in range(10)}
 
 
 def test_50_megapixel_photo_is_shrunk(corpora: Path) -> None:
@@ -179,10 +150,7 @@ def test_photo_is_decoded_once() -> None:
     members = {f"h{n}.heic": encoded(picture(640, 512, seed=n), "HEIF") for n in range(9)}
     members["turned.png"] = photos.with_exif(picture(600, 520), "PNG", 6)
     data, counting = make_archive(images=0, members=members), CountingPictures()
-    found = good(data, pictures=counting, prepares=True)
-    pieces = Mender(counting).mended(MemoryRange(data), found.structure, found.plan, found.prepared)
-    with zipfile.ZipFile(io.BytesIO(b"".join(pieces))) as archive:
-        once = {name: archive.read(name) for name in archive.namelist()}
+    once = files_of(data, pictures=counting, prepares=True)
     assert counting.mended == 0
     assert once == files_of(data)
 
@@ -272,75 +240,3 @@ def test_hdr_is_tone_mapped(transfer: int, signal: int, expected: int) -> None:
     changes = changes_for(header, transparent=False)
     assert Change.TONE_MAPPED in changes
     assert mean(PICTURES.mend(data, header, changes).data) == pytest.approx((expected,) * 3, abs=8)
-
-
-FAST = "fal-ai/flux-lora-fast-training"
-
-
-@pytest.mark.promise("never pay for a dataset that cannot train")
-@pytest.mark.parametrize(
-    ("case", "code", "left"),
-    [
-        ("onetrainer-masklabel", "image_mask_unused", 12),
-        ("captions-and-masks-folders", "image_mask_unused", 12),
-        ("kohya-reg-folder", "image_regularization_unused", 24),
-    ],
-)
-def test_images_that_are_not_the_person_are_left_out(
-    corpora: Path, case: str, code: str, left: int
-) -> None:
-    """Masks and a regularization set are not trained as the person."""
-    found = report(field(corpora, case), metadata={"trigger_phrase": "anya"})
-    assert (found.errors, found.images) == ((), 12)
-    codes = [each.code for each in found.warnings]
-    assert codes.count(code) == left
-    assert "caption_orphan" not in codes
-
-
-@pytest.mark.parametrize("case", ["onetrainer-masklabel", "captions-and-masks-folders"])
-def test_masks_are_used_by_a_trainer_that_takes_them(corpora: Path, case: str) -> None:
-    names = set(files_of(field(corpora, case), application=FAST, metadata={"trigger_phrase": "x"}))
-    assert {f"{number:02}_mask.png" for number in range(12)} < names
-
-
-def mask(size: tuple[int, int] = (600, 512)) -> Image.Image:
-    shape = Image.new("L", size)
-    shape.paste(255, (150, 100, 450, 400))
-    return shape
-
-
-GREY = picture(600, 512, "L", seed=40)
-OTHERS = {f"{{}}/{number:02}.jpg": encoded(picture(600, 512, seed=50 + number), "JPEG") for number in range(3)}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("more", "left"),
-    [
-        ({"00_mask.png": encoded(mask(), "PNG")}, 1),
-        ({"00-mask.jpg": encoded(mask(), "JPEG")}, 1),
-        ({"Masks/01.webp": encoded(mask(), "WEBP")}, 1),
-        ({"segmentation/else.png": encoded(mask(), "PNG")}, 1),
-        ({"alpha/01.png": encoded(mask(), "PNG")}, 1),  # by its content, name and size
-        ({"alpha/01.png": encoded(mask((640, 640)), "PNG")}, 0),
-        ({"logo.png": encoded(mask(), "PNG")}, 0),
-        ({"00_mask.jpg": encoded(picture(600, 512, seed=41), "JPEG")}, 0),  # a photo with a mask
-        ({"anna-mask.jpg": encoded(GREY, "JPEG")}, 0),  # a grey photo, of no other
-        ({"masks/venice.jpg": encoded(GREY, "JPEG")}, 0),
-        ({name.format("reg"): data for name, data in OTHERS.items()}, 3),
-        ({name.format("set/Regularization/1_man"): data for name, data in OTHERS.items()}, 3),
-        ({name.format("class"): data for name, data in OTHERS.items()}, 0),  # of a school
-        ({name.format("class_images"): data for name, data in OTHERS.items()}
-         | {"instance_images/a.jpg": encoded(picture(600, 512, seed=60), "JPEG")}, 3),
-    ],
-)  # fmt: skip
-def test_auxiliary_images(more: dict[str, bytes], left: int) -> None:
-    data = make_archive(images=0, members=SET | more)
-    found = report(data)
-    codes = ("image_mask_unused", "image_regularization_unused")
-    unused = [each for each in found.warnings if each.code in codes and "left out" in each.message]
-    assert (len(unused), found.images) == (left, len(SET) + len(more) - left)
-
-
-def test_a_folder_reg_alone_is_the_dataset() -> None:
-    members = {f"reg/{name}": data for name, data in SET.items()}
-    assert report(make_archive(images=0, members=members)).images == len(SET)

@@ -192,9 +192,8 @@ def _decoded(
         with warnings.catch_warnings(), at_most(MOST_MEMORY):
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=[header.format.name])
-            check_not_too_large(
-                *image.size, header.format
-            )  # a decoder may see another size than we do
+            # A decoder may see another size than we do.
+            check_not_too_large(*image.size, header.format)
             if at_least is not None:
                 image.draft(None, at_least)
             image.load()

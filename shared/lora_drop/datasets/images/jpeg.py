@@ -24,9 +24,8 @@ from lora_drop.datasets.images.reading import BeyondPrefixError, ImageBytes
 
 START, END, SCAN, COMMENT = 0xD8, 0xD9, 0xDA, 0xFE
 HUFFMAN = 0xC4
-TABLES = frozenset(
-    {HUFFMAN, 0xCC, 0xDB, 0xDD}
-)  # Huffman, arithmetic, quantization, restart interval
+# Huffman, arithmetic, quantization, restart interval.
+TABLES = frozenset({HUFFMAN, 0xCC, 0xDB, 0xDD})
 APP0, APP1, APP2, APP13, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
