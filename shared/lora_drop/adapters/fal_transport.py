@@ -74,9 +74,8 @@ def _accepted(response: httpx.Response) -> str:
         if isinstance(request_id, str) and request_id:
             return request_id
         raise SubmissionUnknownError(f"fal answered {status} without a request id")
-    if (
-        status == TOO_MANY_REQUESTS
-    ):  # RFC 6585, 4: the server, or a gateway before it, refuses the request
+    # RFC 6585, 4: the server, or a gateway before it, refuses the request.
+    if status == TOO_MANY_REQUESTS:
         raise NotSubmittedError("fal takes no more requests now")
     refusal = REFUSALS.get(status)
     if refusal and body and "detail" in body:
