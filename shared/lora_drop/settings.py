@@ -83,7 +83,7 @@ class WebhookSettings(Settings):
     ssl_cert_file: str = Field(default="", description="certificates of a private CA, PEM")
 
 
-class StoreSettings(FalSettings):
+class StoreSettings(PlatformSettings):
     """What storing results needs."""
 
     models_bucket: Name = Field(description="bucket for results and reports")

@@ -150,8 +150,12 @@ class World:
         )
 
     @property
+    def evidence(self) -> Evidence:
+        return Evidence(self.jobs, self.fal)
+
+    @property
     def result_storer(self) -> ResultStorer:
-        return ResultStorer(self.record, self.results, self.source, self.fal)
+        return ResultStorer(self.record, self.results, self.source, self.fal, self.evidence)
 
     @property
     def reconciler(self) -> Reconciler:
@@ -159,7 +163,7 @@ class World:
             record=self.record,
             fal_updates=self.fal_updates,
             fal=self.fal,
-            evidence=Evidence(self.jobs, self.fal),
+            evidence=self.evidence,
             inbox=self.queue,
             handover=self.queue,
             waiting_queue=self.waiting_queue,

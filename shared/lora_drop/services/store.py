@@ -25,6 +25,7 @@ from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 from lora_drop.ports import ArtifactSource, CopyStore, FalClient
 from lora_drop.services.copy import PART, Copier, CopyRequest
+from lora_drop.services.evidence import Evidence
 from lora_drop.services.lease import JobLease
 from lora_drop.services.record import Record
 from lora_drop.services.result_page import write_result_page
@@ -58,6 +59,7 @@ class ResultStorer:
     results: CopyStore
     source: ArtifactSource
     fal: FalClient
+    evidence: Evidence
     lease: timedelta = timedelta(seconds=240)
     patience: timedelta = timedelta(seconds=140)
     part: int = PART
@@ -190,6 +192,9 @@ class ResultStorer:
         if job.request_id is None:
             raise FalUnavailableError(f"{job.job_id} has no request to ask about")
         fact = self.fal.ask(job.application, job.request_id)
+        if isinstance(fact, Gone) and DENIED in job.problems:
+            now = self.record.clock()
+            fact = self.evidence.stored_result(job, job.request_id, now) or fact
         if not isinstance(fact, Gone):
             job_lease.forget(DENIED)
         match fact:

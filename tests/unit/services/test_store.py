@@ -143,6 +143,23 @@ def test_one_denial_ends_no_job(world: World, artifacts: tuple[Artifact, ...]) -
     assert world.fal.asked == [REQUEST_ID]
 
 
+@pytest.mark.promise("never lose a result")
+@pytest.mark.parametrize("artifacts", [(), ARTIFACTS], ids=["without addresses", "with dead ones"])
+def test_stored_output_is_copied_before_expiry(
+    world: World, artifacts: tuple[Artifact, ...]
+) -> None:
+    """A result that only fal's list still has is copied; while the list cannot be read the job does not end."""
+    job = storing(world, fact=Gone(REQUEST_ID), artifacts=artifacts)
+    world.source.gone = {each.url for each in ARTIFACTS}
+    world.fal.stored[REQUEST_ID] = errors.FalUnavailableError("no answer")
+    with pytest.raises(errors.FalUnavailableError):
+        world.store_twice(job)
+    assert world.job(job.job_id).status is Status.STORING
+    world.fal.stored[REQUEST_ID] = Finished(REQUEST_ID, (NEW,))
+    stored = world.result_storer.store_result(job.job_id)
+    assert (stored.status, stored.artifacts) == (Status.SUCCEEDED, (NEW,))
+
+
 def test_denied_result_is_stored_after_all(world: World) -> None:
     job = storing(world, fact=Gone(REQUEST_ID), artifacts=())
     world.result_storer.store_result(job.job_id)
