@@ -110,10 +110,10 @@ class Container:
         webhook.handler(_request(self._waiting.job_id, headers, ""), Context())
 
     def _serves(self, endpoint: Mapping[str, Any]) -> None:
-        self.environment.internet.says[JWKS_HOST] = _answer(endpoint, self.documents)
+        self.environment.internet.says[JWKS_HOST] = answer_of(endpoint, self.documents)
 
 
-def _answer(
+def answer_of(
     endpoint: Mapping[str, Any], documents: Mapping[str, str]
 ) -> httpx.Response | Exception:
     if error := endpoint.get("error"):
