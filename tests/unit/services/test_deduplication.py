@@ -72,6 +72,9 @@ def test_other_parameters_are_another_training(world: World) -> None:
 
 
 @pytest.mark.promise(
+    "never pay twice", "The same photos under another name wait for the training of the first ones."
+)
+@pytest.mark.promise(
     "never get stuck", "A duplicate that waited gets the files once they are there."
 )
 def test_duplicate_waits_for_running_training(world: World) -> None:

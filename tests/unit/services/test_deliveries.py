@@ -213,6 +213,10 @@ def test_unkept_delivery_is_an_error(world: World) -> None:
     assert world.job(job.job_id) == job
 
 
+@pytest.mark.promise(
+    "never lose a result",
+    "A result that fal delivered and that was not taken in can be taken in later.",
+)
 @pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize(
     ("status", "before"),

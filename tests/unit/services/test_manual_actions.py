@@ -51,6 +51,10 @@ def test_unsent_job_is_cancelled_for_free(world: World, status: Status) -> None:
     assert world.results.text(job, "ERROR.txt") is None
 
 
+@pytest.mark.promise(
+    "it can be operated",
+    "A person stops a training, and fal is asked to cancel exactly its request.",
+)
 @pytest.mark.promise("never get stuck")
 @pytest.mark.parametrize("status", [Status.SUBMITTED, Status.TRAINING])
 def test_fal_is_asked_to_stop(world: World, status: Status) -> None:
@@ -184,6 +188,10 @@ def doubtful(world: World) -> Job:
     return job
 
 
+@pytest.mark.promise(
+    "never pay twice",
+    "A submission that was not answered is found in fal's own list of requests and not paid again.",
+)
 @pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize(
     ("said", "after"),

@@ -155,6 +155,10 @@ def test_unstored_result_is_handed_over(late: World) -> None:
     assert late.fal.asked == []
 
 
+@pytest.mark.promise(
+    "never pay twice",
+    "A submission whose function died may have been paid, so it is marked and not sent again.",
+)
 @pytest.mark.promise("never pay twice")
 @pytest.mark.parametrize(
     ("seconds", "after"),

@@ -60,6 +60,9 @@ def test_other_states_are_left_alone(world: World, status: Status) -> None:
     assert world.source.opened == []
 
 
+@pytest.mark.promise(
+    "never lose a result", "A file that did not arrive is fetched with the next message."
+)
 @pytest.mark.promise("never get stuck")
 @pytest.mark.parametrize(
     "trouble",

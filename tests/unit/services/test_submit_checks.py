@@ -26,6 +26,10 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.promise(
+    "never pay for a dataset that cannot train",
+    "A dataset that cannot train is rejected before fal hears of it, with what to do.",
+)
 @pytest.mark.promise("never pay for a dataset that cannot train")
 @pytest.mark.parametrize("case", [*REJECTED, "gone"])
 def test_unusable_dataset_costs_nothing(world: World, case: str) -> None:

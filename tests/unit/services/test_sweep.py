@@ -42,6 +42,9 @@ def settled(world: World) -> World:
     return world
 
 
+@pytest.mark.promise(
+    "never get stuck", "A dataset whose S3 event was lost is found in the bucket and taken in."
+)
 @pytest.mark.promise("never get stuck")
 def test_lost_event_is_made_up_for(settled: World) -> None:
     """A dataset whose event was lost is announced and trained."""

@@ -48,6 +48,9 @@ def deliver(
 
 
 @pytest.mark.promise(
+    "never pay twice", "A request whose answer was lost is recognised by its webhook."
+)
+@pytest.mark.promise(
     "never lose a result",
     "A success is recorded and handed over, with the addresses of its files or without.",
 )
