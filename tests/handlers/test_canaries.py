@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 import pytest
-from botocore.exceptions import ClientError
 
 from functions.forget.handler import handler as forget
 from functions.jobs.handler import handler as jobs
@@ -19,7 +18,6 @@ from functions.store.handler import handler as store
 from functions.submit.handler import handler as submit
 from functions.webhook.handler import handler as webhook
 from lora_drop.adapters.pillow import PillowPictures
-from lora_drop.adapters.s3_datasets import S3Range
 from lora_drop.bootstrap.submit import SubmitBootstrap
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
@@ -164,9 +162,7 @@ def test_fal_repeats_its_request(environment: LambdaEnvironment) -> None:
     words = f"cannot fetch {url} {canary_values.SESSION_TOKEN}"
     detail = [{"loc": ["body"], "msg": words, "input": url}]
     environment.internet.says["queue.fal.run"] = httpx.Response(422, json={"detail": detail})
-
     submit(uploaded(environment, canary_dataset.dataset()), Context())
-
     assert environment.only_job().status is Status.FAILED
     presigned = [hit for hit in WATCH.hits[hits:] if "Amz" in hit.canary]
     del WATCH.hits[hits:]  # a token without its name is in fal's own words, for the owner alone
@@ -180,15 +176,6 @@ def failing(error: Exception) -> Callable[..., Any]:
         raise error
 
     return fails
-
-
-def test_s3_throttles_a_read(
-    environment: LambdaEnvironment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    slow_down = {"Error": {"Code": "SlowDown", "Message": "Reduce"}}
-    monkeypatch.setattr(S3Range, "read", failing(ClientError(slow_down, "GetObject")))  # type: ignore[arg-type]  # a literal
-    answer = submit(uploaded(environment, canary_dataset.dataset()), Context())
-    assert len(answer["batchItemFailures"]) == 1
 
 
 def test_internal_error_hides_its_input(

@@ -82,6 +82,7 @@ def test_invalid_query_names_its_part(query: dict[str, str], named: str) -> None
     assert "pydantic" not in body["error"]["message"]
 
 
+@pytest.mark.promise("nothing leaks", "A job is shown as its public form.")
 @pytest.mark.promise("nothing leaks")
 def test_job_is_shown_as_public(environment: LambdaEnvironment) -> None:
     """The API shows the public fields of a job, and not the addresses of its files at fal."""
@@ -201,9 +202,7 @@ def test_fal_outage_cancels_nothing(environment: LambdaEnvironment) -> None:
 @pytest.mark.parametrize("body", [None, "", "{}", '{"resume": false}'])
 def test_failed_job_is_retried(environment: LambdaEnvironment, body: str | None) -> None:
     failed = environment.add_job(make_job(Status.FAILED))
-
     status, new = act("retry", body)
-
     [message] = environment.aws.messages(environment.inbox)
     assert (status, new["status"], new["retry_of"]) == (200, "READY", failed.job_id)
     assert (new["attempt"], new["history"][-1]["by"]) == (2, ADA)
@@ -250,9 +249,7 @@ def test_invalid_decision_is_refused(environment: LambdaEnvironment, words: str)
     action, _, body = words.partition(" ")
     retried = action == "retry"
     job = environment.add_job(make_job(Status.FAILED if retried else Status.SUBMIT_UNKNOWN))
-
     status, answer = act(action, body)
-
     assert (status, answer["error"]["code"]) == (400, "query_invalid")
     assert "resume" in answer["error"]["message"] or not retried
     assert environment.all_jobs() == (job,)

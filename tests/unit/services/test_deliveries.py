@@ -27,7 +27,7 @@ from tests.support.builders import (
     signed,
     webhook_body,
 )
-from tests.support.memory import MemoryKeys, MemoryWebhookArchive
+from tests.support.memory import MemoryKeys
 from tests.support.memory_jobs import MemoryJobs
 from tests.support.world import World
 
@@ -177,17 +177,6 @@ def test_delivery_is_kept_first(world: World) -> None:
     assert delivery.headers == signed(webhook_body())
 
 
-def test_foreign_delivery_is_not_kept(world: World) -> None:
-    job = world.holds(make_job(Status.SUBMITTED))
-    for trouble, how in (
-        (errors.JobNotFoundError, {"token": "0" * 32}),
-        (errors.InvalidWebhookError, {"request_id": "a b"}),
-    ):
-        with pytest.raises(trouble):
-            deliver_now(world, job, webhook_body(), **how)
-    assert world.deliveries.files == {}
-
-
 @pytest.mark.parametrize(
     "body", [b"not JSON", webhook_body(status="NEW"), webhook_body(request_id=OTHER_REQUEST)]
 )
@@ -197,20 +186,6 @@ def test_unreadable_delivery_is_kept(world: World, body: bytes) -> None:
     with pytest.raises((errors.InvalidWebhookError, errors.ForeignRequestError)):
         deliver_now(world, job, body, request_id=request_id)
     assert world.deliveries.kept(job) == [body]
-
-
-def test_unkept_delivery_is_an_error(world: World) -> None:
-    """Where a delivery cannot be kept, fal does not hear that it was."""
-
-    class Full(MemoryWebhookArchive):
-        def keep(self, job: Job, *_: object, **__: object) -> None:
-            raise OSError(f"no place for {job.job_id}")
-
-    world.deliveries = Full()
-    job = world.holds(make_job(Status.SUBMITTED))
-    with pytest.raises(OSError, match="no place"):
-        deliver_now(world, job, webhook_body())
-    assert world.job(job.job_id) == job
 
 
 @pytest.mark.promise(

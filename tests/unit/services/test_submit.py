@@ -192,17 +192,3 @@ def test_faster_webhook_is_not_overwritten(
     job = world.submit(world.drop())
     assert (job.status, job.request_id) == (after, REQUEST_ID)
     assert world.job(job.job_id).artifacts == (ARTIFACTS if after is Status.STORING else ())
-
-
-def test_without_webhook_secret_nothing_is_sent(world: World) -> None:
-    """Without the webhook secret nothing is sent, no slot is taken and the job waits."""
-
-    def no_secret() -> bytes:
-        raise NotSubmittedError("the secret has no value yet")
-
-    world.webhook_secret = no_secret
-    with pytest.raises(NotSubmittedError):
-        world.submit(world.drop())
-    assert world.fal.posts == []
-    assert world.jobs.account("2026-11").in_flight == ()
-    assert [job.status for job in world.jobs.rows.values()] == [Status.READY]
