@@ -123,23 +123,13 @@ def test_budget_and_slots_are_shown(environment: LambdaEnvironment) -> None:
     """A person sees what is reserved, spent and left of the month's budget, and which jobs are at fal."""
     ready = environment.add_job(make_job(Status.READY, estimated_cost_usd=3.6))
     budget = event("jobs_list") | {"path": "/budget", "resource": "/budget"}
-
     before = asked(budget)[1]
     environment.jobs.replace(ready, ready.move(Status.SUBMITTING, now=NOW))
-
+    after = asked(budget)[1]
     assert (before["left_usd"], before["in_flight"]) == (100.0, [])
-    assert asked(budget) == (
-        200,
-        {
-            "month": "2026-11",
-            "reserved_usd": 3.6,
-            "spent_usd": 0.0,
-            "wasted_usd": 0.0,
-            "left_usd": 96.4,
-            "in_flight": [ready.job_id],
-            "limits": {"max_in_flight": 2, "monthly_usd": 100.0, "job_usd": 25.0},
-        },
-    )
+    changed = {"reserved_usd": 3.6, "left_usd": 96.4, "in_flight": [ready.job_id]}
+    assert after == before | changed
+    assert after["limits"] == {"max_in_flight": 2, "monthly_usd": 100.0, "job_usd": 25.0}
 
 
 ADA = "arn:aws:iam::123456789012:user/ada"

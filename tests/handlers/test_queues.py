@@ -180,9 +180,7 @@ def failed(request: Request) -> list[str]:
 
 
 @pytest.mark.promise("never lose a result")
-def test_every_result_is_stored_unchanged(
-    environment: LambdaEnvironment, job: Job, other: Job
-) -> None:
+def test_every_result_is_stored_whole(environment: LambdaEnvironment, job: Job, other: Job) -> None:
     """The files in the models bucket are byte for byte what fal served, for every job of a batch."""
     assert failed(event("results_batch")) == []
 

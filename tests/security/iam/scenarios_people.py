@@ -70,6 +70,12 @@ def dead_letters_are_sent_back(harness: Harness) -> None:
 
 
 @scenario
+def events_of_a_new_dataset_are_published(harness: Harness) -> None:
+    assert harness.submitted().status is Status.SUBMITTED
+    assert outbox(harness) == {}
+
+
+@scenario
 def events_of_a_delivery_are_published(harness: Harness) -> None:
     harness.environment.add_job(make_job(Status.SUBMITTED))
     delivered(harness, JOB_ID)

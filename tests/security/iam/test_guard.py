@@ -55,9 +55,7 @@ def test_ungranted_call_is_refused(harness: Harness, monkeypatch: pytest.MonkeyP
     assert "Contents" not in harness.environment.aws.s3.list_objects_v2(Bucket="datasets")
 
 
-def test_absence_is_hidden_without_listing(
-    harness: Harness, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_absence_is_hidden_without_list(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     key = "a/deliveries/x"
     file = StoredFile(name="x", bucket="models", key=key, size=1, sha256="0")
     results = S3Results(s3_client(), "models")

@@ -115,9 +115,7 @@ FOLDER = "arn:aws:s3:::models/portrait/ada/ada-0123456789"
         ("s3:DeleteObjectVersion", f"{FOLDER}/lora.safetensors", {"Forget"}),
     ],
 )
-def test_sensitive_right_has_few_holders(
-    found: Used, action: str, resource: str, who: set[str]
-) -> None:
+def test_few_hold_a_sensitive_right(found: Used, action: str, resource: str, who: set[str]) -> None:
     may = {name for name in functions() if found.policies[name].allows(Right(action, resource))}
     assert may == {f"{name}Function" for name in who}
 
@@ -143,9 +141,7 @@ def test_webhook_cannot_read_fal_key(found: Used) -> None:
         ("s3:GetObject", f"{BUCKET}/a.b", Right("s3:GetObject", f"{BUCKET}/axb"), False),
     ],
 )
-def test_grant_covers_as_iam_does(
-    action: str, resource: str, right: Right, *, covered: bool
-) -> None:
+def test_grant_covers_as_iam(action: str, resource: str, right: Right, *, covered: bool) -> None:
     assert Grant("sid", action, resource).covers(right) is covered
     assert Policy((Grant("sid", action, resource),)).allows(right) is covered
 

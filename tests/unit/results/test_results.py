@@ -69,9 +69,7 @@ def test_sound_weights_pass_in_pieces(piece: int, *, sized: bool) -> None:
     ],
     ids=["cut", "longer", "header cut", "7 bytes", "empty", "html", "zip", "json"],
 )
-def test_broken_weights_are_refused_in_pieces(
-    data: bytes, flaw: str, piece: int, *, sized: bool
-) -> None:
+def test_broken_weights_are_refused(data: bytes, flaw: str, piece: int, *, sized: bool) -> None:
     """Broken weights are refused by their flaw, in whatever pieces they come."""
     with pytest.raises(ResultInvalidError) as refused:
         judged(check("LORA.SafeTensors", len(data) if sized else None), data, piece)

@@ -34,9 +34,7 @@ def weights(job: Job) -> str:
 
 
 @pytest.mark.promise("nothing leaks")
-def test_fal_gets_the_loras_address(
-    busy: World, trained: Job, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fal_gets_the_address(busy: World, trained: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     """fal gets an address of the LoRA that lasts as long as the dataset's and is not kept in the job."""
     asked: list[int] = []
     url = busy.results.url

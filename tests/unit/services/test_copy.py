@@ -122,9 +122,7 @@ def test_simultaneous_copy_is_made_again(bench: Bench, size: int) -> None:
     [(errors.ConflictError("ada"), (0, 0)), (Killed(), (1, 0))],
     ids=["lost", "killed"],
 )
-def test_lost_job_leaves_no_upload(
-    bench: Bench, error: BaseException, left: tuple[int, int]
-) -> None:
+def test_lost_job_has_no_upload(bench: Bench, error: BaseException, left: tuple[int, int]) -> None:
     """A worker that loses the job ends its upload; one that is killed leaves it for the sweep."""
     bench.serves(5 * PART)
     bench.notes.lost = error

@@ -202,9 +202,7 @@ def test_unreadable_delivery_is_kept(world: World, body: bytes) -> None:
         (Status.SUBMIT_UNKNOWN, ()),
     ],
 )
-def test_replay_brings_a_missed_result(
-    world: World, status: Status, before: tuple[bytes, ...]
-) -> None:
+def test_replay_brings_the_result(world: World, status: Status, before: tuple[bytes, ...]) -> None:
     """A job that missed its delivery gets its result by a replay, also after bad deliveries."""
     job = kept(world, make_job(status), *before, webhook_body())
     replayed = world.retry_service.replay(job.job_id)

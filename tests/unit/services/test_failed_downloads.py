@@ -106,9 +106,7 @@ def test_person_may_pay_once_more(busy: World, job: Job, *, pays: bool) -> None:
 
 @pytest.mark.parametrize("units", ["0", None], ids=["free", "unknown"])
 @pytest.mark.parametrize("asked", [True, False], ids=["asked", "by webhook"])
-def test_late_news_changes_nothing(
-    busy: World, job: Job, units: str | None, *, asked: bool
-) -> None:
+def test_late_news_change_nothing(busy: World, job: Job, units: str | None, *, asked: bool) -> None:
     ask_fal(busy, request_1=not_downloaded("request-1", units))
     waits = busy.job(job.job_id)
     for fact in (
@@ -130,9 +128,7 @@ def test_late_news_changes_nothing(
 @pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize("then", ["waits", "is given up", "is wanted once more"])
 @pytest.mark.parametrize("units", ["0", None], ids=["free", "unknown"])
-def test_first_result_is_kept_while_waiting(
-    busy: World, job: Job, units: str | None, then: str
-) -> None:
+def test_first_result_is_kept(busy: World, job: Job, units: str | None, then: str) -> None:
     """A result of the first request is kept while it is not sent once more."""
     ask_fal(busy, request_1=not_downloaded("request-1", units))
     if then == "is given up":

@@ -74,9 +74,7 @@ CONSEQUENCES = [
     "A result is handed over with its files; again, it changes nothing but is handed over again.",
 )
 @pytest.mark.parametrize(("status", "said", "after"), CONSEQUENCES)
-def test_status_moves_a_job_forwards(
-    world: World, status: Status, said: str, after: Status
-) -> None:
+def test_status_moves_job_forwards(world: World, status: Status, said: str, after: Status) -> None:
     job = world.holds(make_job(status))
     received, again = (world.fal_updates.receive(job.job_id, STATUSES[said]) for _ in range(2))
     assert received == again == world.job(job.job_id)

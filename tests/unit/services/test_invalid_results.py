@@ -66,9 +66,7 @@ def asks(world: World, artifacts: tuple[Artifact, ...] | None, effect: Callable[
     ],
     ids=["an error page", "cut weights", "no configuration", "both"],
 )
-def test_invalid_file_fails_the_job(
-    world: World, files: dict[str, bytes], flaws: list[str]
-) -> None:
+def test_invalid_file_fails_job(world: World, files: dict[str, bytes], flaws: list[str]) -> None:
     """A file that stays invalid fails the job, says its flaw, and is kept under another name."""
     world.source.files = dict(files)
     job = storing(world)

@@ -14,9 +14,7 @@ from tests.support.memory_jobs import MemoryJobs
 from tests.support.queue import codes
 from tests.support.world import World
 
-STOPPED = failed(
-    REQUEST_ID, "Request cancelled", {"detail": "stopped", "error_type": "client_cancelled"}
-)
+STOPPED = failed(REQUEST_ID, "cancelled", {"detail": "stopped", "error_type": "client_cancelled"})
 
 
 @pytest.mark.promise("it can be operated")
@@ -85,9 +83,7 @@ def test_unfinished_cancel_is_shown(world: World, *, started: bool) -> None:
     ],
     ids=["too late", "over", "failed", "quick denials"],
 )
-def test_ended_training_is_not_stopped(
-    world: World, fact: FalStatus, end: Status, *, over: bool
-) -> None:
+def test_ended_training_counts(world: World, fact: FalStatus, end: Status, *, over: bool) -> None:
     """A training that was over ends as it has ended, and is not shown as being stopped."""
     job = world.holds(make_job(Status.TRAINING))
     world.fal.over = over
@@ -199,9 +195,7 @@ def test_only_listed_request_is_adopted(
     [[], ["one", "two"], errors.FalUnavailableError("down")],
     ids=["none", "several", "no answer"],
 )
-def test_only_one_request_decides(
-    world: World, doubtful: Job, known: Sequence[str] | Exception
-) -> None:
+def test_one_request_decides(world: World, doubtful: Job, known: Sequence[str] | Exception) -> None:
     """A list of fal with none or several requests settles no submission in doubt."""
     world.fal.known = known
     for _ in range(3):
@@ -216,9 +210,7 @@ def test_only_one_request_decides(
     ("named", "why"),
     [("theirs", "job-5"), ("earlier", "other"), ("typo", "fal knows no"), ("unanswered", "503")],
 )
-def test_another_jobs_request_settles_nothing(
-    world: World, doubtful: Job, named: str, why: str
-) -> None:
+def test_foreign_request_settles_nothing(world: World, doubtful: Job, named: str, why: str) -> None:
     """A request that another job has, or an earlier try of it had, settles nothing."""
     for request_id in ("theirs", "earlier"):
         world.fal.facts[request_id] = Running(request_id, started=True)

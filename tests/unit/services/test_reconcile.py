@@ -138,9 +138,7 @@ def test_unstored_result_is_handed_over(late: World) -> None:
     [(-1, Status.SUBMITTING), (0, Status.SUBMIT_UNKNOWN)],
     ids=["lives", "died"],
 )
-def test_dead_submitter_leaves_unknown_submission(
-    world: World, seconds: int, after: Status
-) -> None:
+def test_dead_submitter_leaves_doubt(world: World, seconds: int, after: Status) -> None:
     """A submitter that died leaves a job in doubt, and nothing is paid; one that may live is left alone."""
     job = world.holds(make_job(Status.SUBMITTING))
     world.clock.now = job.updated_at + SUBMIT_DEADLINE + timedelta(seconds=seconds)

@@ -80,9 +80,7 @@ def test_unlocked_account_sends_everything(busy: World) -> None:
         ("fal_x", timedelta(days=40), 0),
     ],
 )
-def test_locked_account_is_probed_hourly(
-    busy: World, code: str, after: timedelta, probes: int
-) -> None:
+def test_lock_is_probed_hourly(busy: World, code: str, after: timedelta, probes: int) -> None:
     """A locked account is tried again after an hour; what only a person can lift never is."""
     busy.answer(SubmissionRefusedError(Problem(code=code, message="m"), held=True))
     [held] = dropped(busy, "a")
