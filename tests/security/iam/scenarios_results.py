@@ -35,13 +35,6 @@ def a_result_wakes_the_next_waiting_job(harness: Harness) -> None:
 
 
 @scenario
-def what_fal_delivers_is_kept(harness: Harness) -> None:
-    harness.environment.add_job(make_job(Status.SUBMITTED))
-    delivered(harness, JOB_ID)
-    assert any(name.startswith("2026") for name in harness.environment.files())
-
-
-@scenario
 def a_stale_delivery_has_fal_asked(harness: Harness) -> None:
     """The reconciler is called, which holds the key."""
     harness.environment.aws.function(harness.environment.variables()["RECONCILE_FUNCTION"])
@@ -69,15 +62,6 @@ def a_doubt_is_settled_by_the_webhook(harness: Harness) -> None:
 
 
 @scenario
-def a_late_delivery_closes_what_has_ended(harness: Harness) -> None:
-    """It leaves the list of open jobs."""
-    harness.environment.add_job(make_job(Status.FAILED))
-    harness.environment.clock.now += timedelta(minutes=7)
-    delivered(harness, JOB_ID, FAILED)
-    assert list(harness.environment.jobs.unfinished()) == []
-
-
-@scenario
 def a_copy_is_finished_from_its_parts(harness: Harness) -> None:
     """The worker that began it has died; its parts are listed, put together and read back."""
     harness.environment.add_job(
@@ -85,31 +69,6 @@ def a_copy_is_finished_from_its_parts(harness: Harness) -> None:
     )
     stored(harness)
     assert harness.environment.files()["lora.safetensors"] == WEIGHTS
-
-
-@scenario
-def a_copy_that_cannot_be_resumed_is_ended(harness: Harness) -> None:
-    harness.environment.add_job(make_job(Status.STORING, uploads=(begun(harness, identity=""),)))
-    stored(harness)
-    assert harness.environment.files()["lora.safetensors"] == WEIGHTS
-    assert "Uploads" not in harness.environment.aws.s3.list_multipart_uploads(Bucket="models")
-
-
-@scenario
-def a_stored_result_takes_its_error_back(harness: Harness) -> None:
-    with_error_file(harness, harness.environment.add_job(make_job(Status.STORING)))
-    stored(harness)
-    assert "ERROR.txt" not in harness.environment.files()
-
-
-@scenario
-def a_message_that_comes_late_closes_the_job(harness: Harness) -> None:
-    """It leaves the list of open jobs."""
-    harness.environment.add_job(make_job(Status.STORING))
-    stored(harness)
-    harness.environment.clock.now += timedelta(minutes=7)
-    stored(harness)
-    assert list(harness.environment.jobs.unfinished()) == []
 
 
 @scenario
@@ -168,7 +127,6 @@ def a_doubt_is_settled_by_fals_list(harness: Harness) -> None:
         {"request_id": REQUEST_ID, "json_input": {"images_data_url": url}}
     ]
     later(harness)
-
     assert harness.environment.job(JOB_ID).request_id == REQUEST_ID
     assert "ERROR.txt" not in harness.environment.files()
 

@@ -1,13 +1,15 @@
-"""A dataset is checked for the trainer it names, and rejected for free where it cannot train."""
+"""A dataset is checked for the trainer it names, and rejected for free where it cannot train; its reference."""
 
 import json
 from typing import Any
 
 import pytest
 
+from lora_drop.fal.status import Failed
+from lora_drop.jobs.events import StatusChange
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
-from tests.support.builders import JPEG, make_dataset
+from tests.support.builders import ADA, BAD_IMAGE, JPEG, make_dataset
 from tests.support.queue import codes
 from tests.support.world import World
 
@@ -26,6 +28,10 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.promise(
+    "never pay for a dataset that cannot train",
+    "A dataset that cannot train is rejected before fal hears of it, with what to do.",
+)
 @pytest.mark.promise("never pay for a dataset that cannot train")
 @pytest.mark.parametrize("case", [*REJECTED, "gone"])
 def test_unusable_dataset_costs_nothing(world: World, case: str) -> None:
@@ -129,3 +135,34 @@ def test_other_trainer_is_another_training(busy: World) -> None:
     assert (again.duplicate_of, again.application) == (other.job_id, "fal-ai/flux-krea-trainer")
     assert first.application != again.application
     assert len(busy.fal.posts) == 2
+
+
+@pytest.mark.promise("nothing leaks")
+def test_reference_is_kept_and_not_sent(busy: World) -> None:
+    """An owner's reference is in the job and its files, and neither in what fal gets nor in an event."""
+    job = busy.submit(busy.drop(metadata={"reference": " order 4711 "}))
+    status = json.loads(busy.results.text(job, "status.json") or "")
+    assert (job.reference, status["reference"]) == ("order 4711", "order 4711")
+    assert "4711" not in str(busy.fal.posts)
+    assert "4711" not in StatusChange.of(job, bucket="models").model_dump_json()
+    assert job.request_id
+    busy.fal_updates.receive(job.job_id, Failed(job.request_id, BAD_IMAGE))
+    new = busy.retry_service.retry(job.job_id, resume=False, by=ADA)
+    busy.work()
+    story = json.loads(busy.results.text(busy.train(new), "job.json") or "")
+    assert story["reference"] == "order 4711"
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "kept"),
+    [
+        ("a" * 200, Status.SUBMITTED, "a" * 200),
+        ("a" * 201, Status.REJECTED, None),
+        ("two\nlines", Status.REJECTED, None),
+        ("  ", Status.SUBMITTED, None),
+        ("Zoë / 12", Status.SUBMITTED, "Zoë / 12"),
+    ],
+)
+def test_reference_is_bounded(busy: World, text: str, status: Status, kept: str | None) -> None:
+    job = busy.submit(busy.drop(metadata={"reference": text}))
+    assert (job.status, job.reference) == (status, kept)

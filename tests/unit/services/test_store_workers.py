@@ -1,5 +1,7 @@
-"""Two workers copy one job's files: the clock says which may begin, the row says whose writes count."""
+"""Workers that copy one job's files overtake each other, or die at any of their effects."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -7,14 +9,15 @@ import pytest
 
 from lora_drop.fal.status import Finished
 from lora_drop.jobs import errors
-from lora_drop.jobs.artifacts import Upload
+from lora_drop.jobs.artifacts import Artifact, Upload
+from lora_drop.jobs.errors import LoraDropError
 from lora_drop.jobs.job import Job, Lease
 from lora_drop.jobs.status import Status
 from lora_drop.results.copies import ExistingFile
 from lora_drop.services.lease import JobLease
-from lora_drop.services.store import ResultStorer
-from tests.support.builders import ARTIFACTS, NOW, REQUEST_ID, make_job
+from tests.support.builders import NOW, REQUEST_ID, make_job, make_weights
 from tests.support.memory_files import MemoryResults
+from tests.support.outcome import FailingWorld, Killed, Outcome, ThrottledError
 from tests.support.world import World
 
 LENGTH = timedelta(seconds=240)
@@ -40,8 +43,7 @@ def lease(world: World, job: Job) -> Lease:
 @pytest.mark.promise("never pay twice")
 def test_leased_job_is_left_alone(world: World) -> None:
     """A lease is taken with one write before anything is fetched; others leave the job alone."""
-    job = storing(world)
-    held(world, job, owner="a")
+    held(world, job := storing(world), owner="a")
     before = world.job(job.job_id)
     assert lease(world, job) == Lease(owner="a", fence=1, until=NOW + LENGTH)
     assert before.version == job.version + 1
@@ -147,56 +149,150 @@ def test_lease_outlasts_the_function(world: World) -> None:
     assert storer.patience < timedelta(seconds=180) < storer.lease
 
 
-class Slow(MemoryResults):
-    """A bucket in which another worker stores the job while one call of it lasts."""
-
-    def __init__(self, world: World, job: Job) -> None:
-        super().__init__(world.results.files, world.results.sources)
-        self.world, self.job = world, job
-        self.meanwhile: list[Job] = []
-
-    def put(self, key: str, data: bytes, label: object) -> None:
-        if not self.meanwhile:
-            self.meanwhile.append(self.job)
-            self.world.clock.now += LENGTH
-            self.meanwhile[0] = self.world.result_storer.store_result(self.job.job_id)
-        super().put(key, data, label)  # type: ignore[arg-type]  # as it came
+PART = 200
+LORA = make_weights(4 * PART)
+CONFIG = b'{"rank": 16}'
+EXTRA = b"s" * (2 * PART + 1)
+FILES = {"lora.safetensors": LORA, "config.json": CONFIG, "samples.bin": EXTRA}
+SERVED = tuple(Artifact(name=name, url=f"https://v3.fal.media/{name}") for name in FILES)
+FAULTS: list[Callable[[], BaseException]] = [Killed, ThrottledError]
 
 
-def test_expired_lease_harms_no_file(world: World) -> None:
-    job = storing(world)
-    results = Slow(world, job)
-    with pytest.raises(errors.ConflictError):
-        replace(world.result_storer, results=results).store_result(job.job_id)
-    [other] = results.meanwhile
-    assert other.status is Status.SUCCEEDED
-    assert world.job(job.job_id) == other
-    assert {key.rsplit("/", 1)[-1] for key in world.results.files} == {
-        *("lora.safetensors", "config.json"),
-        *("job.json", "status.json", "report.html"),
-    }
+class CopyRun:
+    """One job whose result is ready to be copied."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.world = FailingWorld(outcome=outcome)
+        self.world.source.files = dict(FILES)
+        self.world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, SERVED)
+        self.job = self.world.holds(make_job(Status.STORING, artifacts=SERVED))
+
+    def deliver(self) -> None:
+        """The queue's message, once."""
+        replace(self.world.result_storer, part=PART).store_result(self.job.job_id)
+
+    def redeliver(self) -> Job:
+        """Again and again, as long as it comes back; each time the visibility timeout later."""
+        for _ in range(4):
+            self.world.clock.now += timedelta(minutes=18)
+            with suppress(LoraDropError):
+                self.deliver()
+        return self.world.job(self.job.job_id)
+
+    def sweep(self) -> None:
+        """As the reconciler does it."""
+        self.world.results.sweep(
+            older_than=self.world.clock.now,
+            keep={upload.upload_id for upload in self.world.job(self.job.job_id).uploads},
+        )
+
+    def check(self) -> None:
+        """The job has ended well, and what lies there is what fal served, and nothing else."""
+        job = self.redeliver()
+        self.sweep()
+        assert job.status is Status.SUCCEEDED
+        lying = {
+            key.removeprefix(job.prefix): data for key, data in self.world.results.files.items()
+        }
+        assert {name: lying.pop(name) for name in FILES} == FILES
+        assert set(lying) == {"job.json", "report.html", "status.json"}
+        assert {(file.name, file.size) for file in job.files} == {
+            (name, len(data)) for name, data in FILES.items()
+        }
+        assert self.world.results.uploads == {}
+        assert (job.uploads, job.lease) == ((), None)
 
 
-def test_fast_clock_ends_job_once(world: World) -> None:
-    job = storing(world, artifacts=())
-    asked: list[Job] = []
+def effects_of_a_copy() -> list[str]:
+    run = CopyRun(Outcome())
+    run.deliver()
+    return run.world.outcome.effects
 
-    class Ahead:
-        """fal, asked by the first; meanwhile a second comes whose clock is ahead."""
 
-        def ask(self, application: str, request_id: str) -> Finished:
-            assert application
-            world.clock.now += timedelta(minutes=15)
-            asked.append(other(world).store_result(job.job_id))
-            world.clock.now -= timedelta(minutes=15)
-            return Finished(request_id, ARTIFACTS)
+EFFECTS = effects_of_a_copy()
+ANY_EFFECT = pytest.mark.parametrize("at", range(1, len(EFFECTS) + 1), ids=lambda at: f"{at}")
+EITHER_SIDE = pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+ANY_FAULT = pytest.mark.parametrize("fault", FAULTS, ids=["killed", "throttled"])
 
-    def other(world: World) -> ResultStorer:
-        world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
-        return world.result_storer
 
-    with pytest.raises(errors.ConflictError):
-        replace(world.result_storer, fal=Ahead()).store_result(job.job_id)  # type: ignore[arg-type]
+@pytest.mark.promise("never lose a result")
+@ANY_EFFECT
+@EITHER_SIDE
+@ANY_FAULT
+def test_no_fault_loses_result(at: int, *, after: bool, fault: Callable[[], BaseException]) -> None:
+    """No fault at any effect loses a result or leaves anything behind."""
+    assert len(EFFECTS) == 21, "or the rest proves nothing"
+    run = CopyRun(Outcome(at=at, after=after, fault=fault))
+    with pytest.raises((Killed, ThrottledError)):
+        run.deliver()
+    run.check()
 
-    assert asked[0].status is Status.SUCCEEDED
-    assert world.job(job.job_id) == asked[0]
+
+@ANY_EFFECT
+@EITHER_SIDE
+def test_two_faults_are_no_worse(at: int, *, after: bool) -> None:
+    for second in range(1, len(EFFECTS) + 6):
+        run = CopyRun(Outcome(at=at, after=after))
+        with pytest.raises(Killed):
+            run.deliver()
+        run.world.clock.now += timedelta(minutes=18)
+        run.world.outcome.at = len(run.world.outcome.effects) + second
+        with suppress(Killed):
+            run.deliver()
+        run.world.outcome.at = 0
+        run.check()
+
+
+@pytest.mark.promise(
+    "never lose a result",
+    "A copy whose every part is there, or that was complete, needs no source any more.",
+)
+@pytest.mark.promise("never lose a result")
+@ANY_EFFECT
+@EITHER_SIDE
+def test_whole_result_survives_fals_deletion(at: int, *, after: bool) -> None:
+    """A result that has arrived whole survives that fal and its CDN delete it."""
+    run = CopyRun(Outcome(at=at, after=after))
+    with pytest.raises(Killed):
+        run.deliver()
+    has_all = EFFECTS.index("upload 3 of samples.bin") + 1
+    run.world.source.gone = {artifact.url for artifact in SERVED}
+    job = run.redeliver()
+    if at > has_all or (at == has_all and after):
+        assert job.status is Status.SUCCEEDED
+    else:
+        assert job.status is Status.STORING  # fal still names it: a person may help
+
+
+@ANY_EFFECT
+def test_overtaken_copy_does_no_harm(at: int) -> None:
+    """A worker that takes over in the middle ends the job; the first does no harm."""
+    taken: list[Job] = []
+
+    def overtaken() -> BaseException:
+        run.world.outcome.at = 0
+        run.world.clock.now += timedelta(minutes=15)
+        run.deliver()
+        taken.append(run.world.job(run.job.job_id))
+        return ContinueError()
+
+    class ContinueError(Exception):  # nothing goes wrong
+        pass
+
+    run = CopyRun(Outcome(at=at, fault=overtaken))
+    act = run.world.outcome.act
+
+    def going_on[R](name: str, effect: Callable[[], R]) -> R:
+        try:
+            return act(name, effect)
+        except ContinueError:
+            return effect()
+
+    run.world.outcome.act = going_on  # type: ignore[method-assign]  # this outcome goes on
+    with suppress(LoraDropError):
+        run.deliver()
+
+    [ended] = taken
+    assert ended.status is Status.SUCCEEDED
+    assert run.world.job(run.job.job_id) == ended
+    run.check()
