@@ -12,6 +12,7 @@ from functions.submit.handler import handler as submit
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_problems import over_budget
 from lora_drop.jobs.status import Status
+from lora_drop.jobs.time_limits import ALL_ENDED
 from lora_drop.messages import StoreRequest
 from tests.support.builders import APPLICATION, ARTIFACTS, NOW, make_dataset, make_job
 from tests.support.lambda_environment import FAL_KEY, Context, LambdaEnvironment, event
@@ -31,7 +32,7 @@ QUIET = {
 @pytest.fixture
 def late(environment: LambdaEnvironment) -> LambdaEnvironment:
     """An environment in which every job of ``make_job`` is late."""
-    environment.clock.now = NOW + timedelta(minutes=11)
+    environment.clock.now = NOW + 2 * ALL_ENDED
     return environment
 
 

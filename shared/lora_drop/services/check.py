@@ -32,14 +32,14 @@ from lora_drop.fal.trainers.table import TRAINERS, estimated_cost_usd
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.time_limits import CHECK_PATIENCE
 from lora_drop.ports import Prices
 from lora_drop.services.inspect import Inspector
 from lora_drop.services.internal_errors import INTERNAL_ERRORS, internal_error
 from lora_drop.services.prepared import PreparedPhotos
 from lora_drop.services.record import Record
 
-# The submitter lives five minutes, and what is good has to be mended and sent as well.
-PATIENCE = 200.0  # seconds
+PATIENCE = CHECK_PATIENCE.total_seconds()
 
 
 @dataclass(frozen=True, slots=True)

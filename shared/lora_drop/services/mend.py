@@ -11,10 +11,10 @@ from lora_drop.datasets.dataset import too_large_mended, took_too_long
 from lora_drop.datasets.images.header import InvalidImageError
 from lora_drop.datasets.images.pictures import Pictures
 from lora_drop.jobs.errors import DatasetRejectedError
+from lora_drop.jobs.time_limits import MEND_PATIENCE
 from lora_drop.services.prepared import PreparedPhotos
 
-# The submitter lives five minutes, of which the check, which decodes and converts, takes 200 s at the most.
-PATIENCE = 80.0  # seconds
+PATIENCE = MEND_PATIENCE.total_seconds()
 
 
 @dataclass(frozen=True, slots=True)

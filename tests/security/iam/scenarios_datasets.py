@@ -12,6 +12,7 @@ from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImageErro
 from lora_drop.datasets.images.pictures import ImageInspection, Mended
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
+from lora_drop.jobs.time_limits import ALL_ENDED
 from tests.security.iam.harness import Harness, scenario
 from tests.support.bucket import expiring_tag
 from tests.support.builders import REQUEST_ID, make_jpeg, signed, webhook_body, with_exif
@@ -166,7 +167,7 @@ def an_ended_job_is_checked_no_more(harness: Harness) -> None:
             QueueUrl=harness.environment.inbox, MessageBody=body
         )
         assert harness.deliver(SUBMIT) == []
-        harness.environment.clock.now += timedelta(minutes=7)
+        harness.environment.clock.now += 2 * ALL_ENDED
 
     assert list(harness.environment.jobs.unfinished()) == []
 

@@ -11,6 +11,7 @@ from lora_drop.jobs.artifacts import Upload
 from lora_drop.jobs.delivery import DatasetDelivery, DeliveryMethod, fingerprint
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
+from lora_drop.jobs.time_limits import ALL_ENDED
 from lora_drop.messages import StoreRequest
 from lora_drop.results.copies import Label
 from tests.security.iam.harness import Harness, scenario
@@ -72,7 +73,7 @@ def a_doubt_is_settled_by_the_webhook(harness: Harness) -> None:
 def a_late_delivery_closes_what_has_ended(harness: Harness) -> None:
     """It leaves the list of open jobs."""
     harness.environment.add_job(make_job(Status.FAILED))
-    harness.environment.clock.now += timedelta(minutes=7)
+    harness.environment.clock.now += 2 * ALL_ENDED
     delivered(harness, JOB_ID, FAILED)
     assert list(harness.environment.jobs.unfinished()) == []
 
@@ -107,7 +108,7 @@ def a_message_that_comes_late_closes_the_job(harness: Harness) -> None:
     """It leaves the list of open jobs."""
     harness.environment.add_job(make_job(Status.STORING))
     stored(harness)
-    harness.environment.clock.now += timedelta(minutes=7)
+    harness.environment.clock.now += 2 * ALL_ENDED
     stored(harness)
     assert list(harness.environment.jobs.unfinished()) == []
 
@@ -207,7 +208,7 @@ def stored(harness: Harness) -> None:
 
 def later(harness: Harness) -> None:
     """A round, when every job is late."""
-    harness.environment.clock.now += timedelta(minutes=11)
+    harness.environment.clock.now += 2 * ALL_ENDED
     round_done(harness)
 
 

@@ -10,6 +10,7 @@ from lora_drop.jobs import errors
 from lora_drop.jobs.artifacts import Upload
 from lora_drop.jobs.job import Job, Lease
 from lora_drop.jobs.status import Status
+from lora_drop.jobs.time_limits import STORE
 from lora_drop.results.copies import ExistingFile
 from lora_drop.services.lease import JobLease
 from lora_drop.services.store import ResultStorer
@@ -144,7 +145,7 @@ def test_lease_outlasts_the_function(world: World) -> None:
     """Every call is its own owner; a lease is longer than the function lives, patience shorter."""
     storer = world.result_storer
     assert len({storer.owner() for _ in range(10)}) == 10
-    assert storer.patience < timedelta(seconds=180) < storer.lease
+    assert storer.patience < STORE < storer.lease
 
 
 class Slow(MemoryResults):
