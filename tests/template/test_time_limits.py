@@ -14,7 +14,9 @@ LATE_AFTER = timedelta(seconds=template()["Parameters"]["LateAfterSeconds"]["Def
 # Below each other in this order, strictly: name, then what has to fit, from short to long.
 ORDERS = {
     "the submitter ends by itself": (
-        limits.CHECK_PATIENCE + limits.MEND_PATIENCE + timedelta(seconds=20),
+        limits.CHECK_PATIENCE,
+        limits.MEND_PATIENCE - timedelta(seconds=60),
+        limits.SUBMIT - timedelta(seconds=20),
         limits.SUBMIT,
         limits.SUBMIT_DEADLINE,
     ),

@@ -20,10 +20,10 @@ MARGIN = timedelta(minutes=1)
 # for the last look at a forgotten one.
 ALL_ENDED = LONGEST + MARGIN
 
-# Of the submitter's life, one after the other: all photos are looked at, the clean copy is written, its last
-# part and the job's files are written.
+# Since the submitter began: by then all photos are looked at, and by then the clean copy is written; what is left
+# is for its last part and the job's files.
 CHECK_PATIENCE = timedelta(seconds=460)
-MEND_PATIENCE = timedelta(seconds=110)
+MEND_PATIENCE = timedelta(seconds=570)
 # An invocation that has checked for longer leaves the sending to the next one, which begins at once.
 DISPATCH_PATIENCE = timedelta(seconds=10)
 # Then a dataset may go to fal's storage, and one POST is waited for.

@@ -1,7 +1,7 @@
 """A dataset's check: everything that can be known of it before a cent is paid, and what to mend."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 
 from lora_drop.datasets.archives import (
@@ -68,6 +68,7 @@ class ValidDataset:
     structure: Structure
     plan: tuple[Planned, ...]
     prepared: PreparedPhotos | None = None
+    seconds: float = 0.0  # that the check took
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,8 @@ class Checker:
                 "seconds": round(self.now() - began, 3),
             }
         )
-        return Checked(report, None if report.errors else _valid_dataset(state))
+        good = None if report.errors else _valid_dataset(state)
+        return Checked(report, replace(good, seconds=report.seconds) if good else None)
 
     def _check_archive(
         self, dataset: DatasetInput, reader: MeteredReader, state: _CheckState, *, until: float
