@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from lora_drop.client import check
 from lora_drop.datasets.images.check_time import check_seconds
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.formats import ImageFormat
+from lora_drop.datasets.images.header import ImageHeader
 from lora_drop.datasets.images.pictures import Change, Prepared
 from lora_drop.datasets.images.reading import WholeImage
 from lora_drop.datasets.report import Verdict
@@ -22,35 +24,40 @@ from lora_drop.services.inspect import MOST_SECONDS
 from lora_drop.services.prepared import MOST, PreparedPhotos
 from tests.support.builders import make_archive, make_jpeg, make_png
 from tests.support.checking import checked
-from tests.support.phone import phone_dataset
+from tests.support.pictures import BlindPictures
 from tests.support.template import properties
 
 JPEG, PNG = (describe(WholeImage(make(0))) for make in (make_jpeg, make_png))
 CHANGES = (Change.CONVERTED, Change.METADATA_REMOVED)
-TWELVE = {"width": 4000, "height": 3000}
+
+
+def photo(kind: ImageFormat, *, turned: bool = False, megapixels: float = 12) -> ImageHeader:
+    header = PNG if kind is ImageFormat.PNG else JPEG
+    width = round(megapixels * 1000)
+    return replace(header, format=kind, width=width, height=1000, orientation=6 if turned else 1)
 
 
 @pytest.mark.parametrize(
     ("header", "transparent", "seconds"),
     [
-        (replace(JPEG, **TWELVE), False, 0.24),
-        (replace(JPEG, **TWELVE, orientation=6), False, 0.54),
-        (replace(JPEG, **TWELVE, format=ImageFormat.HEIF), False, 1.92),
-        (replace(JPEG, width=8064, height=6048, format=ImageFormat.HEIF), False, 7.8),
-        (replace(PNG, **TWELVE), False, 0.84),
-        (replace(PNG, **TWELVE), True, 4.44),
-        (replace(PNG, **TWELVE, format=ImageFormat.AVIF), False, 0.84),
-        (replace(PNG, **TWELVE, format=ImageFormat.BMP), False, 0.78),
+        (photo(ImageFormat.JPEG), False, 0.24),
+        (photo(ImageFormat.JPEG, turned=True), False, 0.54),
+        (photo(ImageFormat.HEIF), False, 1.92),
+        (photo(ImageFormat.HEIF, megapixels=48.8), False, 7.81),
+        (photo(ImageFormat.PNG), False, 0.84),
+        (photo(ImageFormat.PNG), True, 4.44),
+        (photo(ImageFormat.AVIF), False, 0.84),
+        (photo(ImageFormat.BMP), False, 0.78),
     ],
-    ids=str,
+    ids=lambda given: str(getattr(given, "format", given)),
 )
-def test_seconds_of_a_photo(header: object, transparent: bool, seconds: float) -> None:  # noqa: FBT001
-    assert check_seconds(header, transparent=transparent) == pytest.approx(seconds, abs=0.01)  # type: ignore[arg-type]  # a header
+def test_seconds_of_a_photo(header: ImageHeader, *, transparent: bool, seconds: float) -> None:
+    assert check_seconds(header, transparent=transparent) == pytest.approx(seconds, abs=0.01)
 
 
 @pytest.mark.parametrize(("megapixels", "most"), [(12.2, 200), (48.8, 50), (66, 40)])
 def test_what_is_called_best_fits(megapixels: float, most: int) -> None:
-    header = replace(JPEG, width=round(megapixels * 1000), height=1000, format=ImageFormat.HEIF)
+    header = photo(ImageFormat.HEIF, megapixels=megapixels)
     assert most * check_seconds(header, transparent=False) < MOST_SECONDS
 
 
@@ -68,9 +75,13 @@ def test_stack_and_local_check_agree(photos: int) -> None:
 
 def test_a_slow_machine_refuses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hours = partial(next, itertools.count(step=3600.0))
-    monkeypatch.setattr(check, "Checker", partial(Checker, now=hours))
+
+    def slow(_: object, *ports: Any, **how: Any) -> Checker:
+        return replace(Checker(BlindPictures(), *ports, **how), now=hours)
+
+    monkeypatch.setattr(check, "Checker", slow)
     archive = tmp_path / "ada.zip"
-    archive.write_bytes(phone_dataset())
+    archive.write_bytes(make_archive())
     assert check.check_dataset(archive).verdict is Verdict.ACCEPTED
 
 
