@@ -13,6 +13,7 @@ from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.delivery import DeliveryMethod
 from lora_drop.jobs.ids import webhook_token
 from lora_drop.jobs.job import DatasetVersion, Job
+from lora_drop.jobs.time_limits import DENIAL_STANDS
 from lora_drop.ports import Submission
 from lora_drop.services.check import Checker, check_checkpoint
 from lora_drop.services.dataset_urls import DatasetUrls
@@ -25,7 +26,7 @@ from lora_drop.services.mend import Mender
 from lora_drop.services.reconcile import Reconciler
 from lora_drop.services.record import Record
 from lora_drop.services.retry import RetryService
-from lora_drop.services.store import DENIAL_STANDS, ResultStorer
+from lora_drop.services.store import ResultStorer
 from lora_drop.services.submit import Submitter
 from lora_drop.services.sweep import Sweep
 from lora_drop.services.waiting_queue import WaitingQueue

@@ -12,9 +12,9 @@ from lora_drop.adapters.secrets import UNAUTHORIZED, Key, usable_key
 from lora_drop.datasets.archives import RangedReader
 from lora_drop.jobs.errors import FalUnavailableError, NotSubmittedError, SubmissionRefusedError
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.time_limits import UPLOAD_PATIENCE
 
-# The submitter lives five minutes, begins to upload within ten seconds, and may wait 40 for a POST.
-PATIENCE = 200.0  # seconds
+PATIENCE = UPLOAD_PATIENCE.total_seconds()
 SILENCE = 30.0  # seconds
 KIND = "application/zip"
 # Where fal refuses the dataset, not the account.

@@ -151,7 +151,7 @@ DATASET: Mapping[str, Meaning] = {
         "Choose fewer photos, or save smaller copies of them.",
     ),
     "dataset_check_too_long": refuses(
-        "The check took longer than it may.",
+        "The check takes longer than the stack has for one.",
         "Choose fewer photos, or save smaller copies of them.",
     ),
     "dataset_encrypted": refuses(

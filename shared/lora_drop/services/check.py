@@ -1,7 +1,7 @@
 """A dataset's check: everything that can be known of it before a cent is paid, and what to mend."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 
 from lora_drop.datasets.archives import (
@@ -32,14 +32,14 @@ from lora_drop.fal.trainers.table import TRAINERS, estimated_cost_usd
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.time_limits import CHECK_PATIENCE
 from lora_drop.ports import Prices
 from lora_drop.services.inspect import Inspector
 from lora_drop.services.internal_errors import INTERNAL_ERRORS, internal_error
 from lora_drop.services.prepared import PreparedPhotos
 from lora_drop.services.record import Record
 
-# The submitter lives five minutes, and what is good has to be mended and sent as well.
-PATIENCE = 200.0  # seconds
+PATIENCE = CHECK_PATIENCE.total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ class ValidDataset:
     structure: Structure
     plan: tuple[Planned, ...]
     prepared: PreparedPhotos | None = None
+    seconds: float = 0.0  # that the check took
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,8 @@ class Checker:
                 "seconds": round(self.now() - began, 3),
             }
         )
-        return Checked(report, None if report.errors else _valid_dataset(state))
+        good = None if report.errors else _valid_dataset(state)
+        return Checked(report, replace(good, seconds=report.seconds) if good else None)
 
     def _check_archive(
         self, dataset: DatasetInput, reader: MeteredReader, state: _CheckState, *, until: float

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from lora_drop.jobs.budget import Limits
@@ -12,10 +11,11 @@ from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_files import ERROR_FILE, STATUS_FILE, error_text, status_text
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
+from lora_drop.jobs.time_limits import ALL_ENDED
 from lora_drop.ports import Claim, Clock, Events, JobStore, ResultStore
 
-# No function lives longer than five minutes.
-SETTLED_AFTER = timedelta(minutes=6)
+# No function that may have read the job before lives any more.
+SETTLED_AFTER = ALL_ENDED
 
 
 def known(jobs: JobStore, job_id: str) -> Job:
@@ -118,7 +118,7 @@ class Record:
     def close_when_settled(self, job: Job) -> None:
         """Take an ended job off the list of open jobs once no function can still write its files.
 
-        A function that stopped with an older state in memory may write it up to six minutes later.
+        A function that stopped with an older state in memory may write it as long as it lives.
         """
         if job.terminal and self.clock() - job.updated_at >= SETTLED_AFTER:
             self.jobs.close(job)

@@ -11,6 +11,7 @@ from lora_drop.jobs.artifacts import Upload
 from lora_drop.jobs.delivery import DatasetDelivery, DeliveryMethod, fingerprint
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
+from lora_drop.jobs.time_limits import ALL_ENDED
 from lora_drop.messages import StoreRequest
 from lora_drop.results.copies import Label
 from tests.security.iam.harness import Harness, scenario
@@ -165,7 +166,7 @@ def stored(harness: Harness) -> None:
 
 def later(harness: Harness) -> None:
     """A round, when every job is late."""
-    harness.environment.clock.now += timedelta(minutes=11)
+    harness.environment.clock.now += 2 * ALL_ENDED
     round_done(harness)
 
 

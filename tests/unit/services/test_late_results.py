@@ -11,9 +11,9 @@ from lora_drop.jobs.artifacts import Artifact
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
+from lora_drop.jobs.time_limits import DENIAL_STANDS
 from lora_drop.ports import Submission
 from lora_drop.services.record import Record
-from lora_drop.services.store import DENIAL_STANDS
 from tests.support.builders import ADA, ARTIFACTS, BAD_IMAGE, REQUEST_ID, make_job
 from tests.support.duplicates import again, first
 from tests.support.memory import MemoryFal

@@ -17,9 +17,10 @@ from lora_drop.jobs.errors import (
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
+from lora_drop.jobs.time_limits import SUBMIT_DEADLINE
 from lora_drop.ports import DatasetPage
 from lora_drop.services.evidence import LIST_DEADLINE
-from lora_drop.services.reconcile import SUBMIT_DEADLINE, RoundCounts, RoundIncompleteError
+from lora_drop.services.reconcile import RoundCounts, RoundIncompleteError
 from tests.support.builders import ARTIFACTS, NOW, REQUEST_ID, make_dataset, make_job
 from tests.support.memory import MemoryDatasets
 from tests.support.memory_jobs import MemoryJobs
@@ -109,6 +110,7 @@ def test_timely_job_is_left_alone(world: World, status: Status) -> None:
 def test_unsent_job_is_announced_again(late: World, status: Status) -> None:
     """A job that was never sent is announced again, and goes on by that."""
     job = late.holds(make_job(status, dataset=late.drop()))
+    late.clock.now = job.updated_at + (SUBMIT_DEADLINE if status is Status.RECEIVED else LATE)
     for name in "cab":  # the queue is woken once, by the oldest
         late.holds(another(name, Status.READY, request_id=name))
     late.reconciler.reconcile()
@@ -117,6 +119,14 @@ def test_unsent_job_is_announced_again(late: World, status: Status) -> None:
     assert late.fal.posts == []
     late.work()
     assert late.job(job.job_id).status is Status.SUBMITTED
+
+
+def test_a_check_at_work_is_left_alone(late: World) -> None:
+    """While its submitter may live, a dataset is not checked a second time beside the first."""
+    job = late.holds(make_job(Status.RECEIVED, dataset=late.drop()))
+    late.clock.now = job.updated_at + SUBMIT_DEADLINE - timedelta(seconds=1)
+    late.reconciler.reconcile()
+    assert late.queue.datasets == []
 
 
 @pytest.mark.promise("never get stuck")

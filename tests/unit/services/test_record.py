@@ -12,6 +12,7 @@ from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.errors import ConflictError, EventsUnavailableError, SubmissionRefusedError
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
+from lora_drop.services.record import SETTLED_AFTER
 from lora_drop.services.sweep import PATIENCE, Outbox
 from tests.support.builders import ARTIFACTS, LOCKED, REQUEST_ID, make_job
 from tests.support.memory_files import MemoryResults
@@ -78,7 +79,7 @@ def test_unpublished_end_is_published_later(world: World) -> None:
     job = world.holds(make_job(Status.SUBMITTED))
     ended = job.move(Status.FAILED, now=world.clock())
     world.jobs.replace(job, ended)  # and the worker dies here
-    world.clock.now += timedelta(minutes=10)
+    world.clock.now += SETTLED_AFTER
     world.reconciler.reconcile()
     assert '"FAILED"' in (world.results.text(job, "status.json") or "")
     assert world.results.text(job, "ERROR.txt")

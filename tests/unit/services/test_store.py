@@ -10,7 +10,8 @@ from lora_drop.jobs import errors
 from lora_drop.jobs.artifacts import Artifact, StoredFile
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
-from lora_drop.services.store import DENIAL_STANDS, RESULT_KEPT
+from lora_drop.jobs.time_limits import DENIAL_STANDS
+from lora_drop.services.store import RESULT_KEPT
 from tests.support.builders import ADA, ARTIFACTS, BAD_IMAGE, REQUEST_ID, make_job, make_weights
 from tests.support.queue import codes
 from tests.support.world import World

@@ -13,6 +13,7 @@ from lora_drop.jobs.artifacts import Artifact, Upload
 from lora_drop.jobs.errors import LoraDropError
 from lora_drop.jobs.job import Job, Lease
 from lora_drop.jobs.status import Status
+from lora_drop.jobs.time_limits import STORE
 from lora_drop.results.copies import ExistingFile
 from lora_drop.services.lease import JobLease
 from tests.support.builders import NOW, REQUEST_ID, make_job, make_weights
@@ -146,7 +147,7 @@ def test_lease_outlasts_the_function(world: World) -> None:
     """Every call is its own owner; a lease is longer than the function lives, patience shorter."""
     storer = world.result_storer
     assert len({storer.owner() for _ in range(10)}) == 10
-    assert storer.patience < timedelta(seconds=180) < storer.lease
+    assert storer.patience < STORE < storer.lease
 
 
 PART = 200

@@ -9,8 +9,9 @@ from lora_drop.jobs.budget import Charge, Limits
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job import DatasetVersion
 from lora_drop.jobs.status import Status
+from lora_drop.jobs.time_limits import ABANDONED_AFTER
 from lora_drop.results.copies import Label
-from lora_drop.services.sweep import ABANDONED_AFTER, FORGOTTEN_AFTER, SETTLED_AFTER
+from lora_drop.services.sweep import FORGOTTEN_AFTER, SETTLED_AFTER
 from tests.support.builders import NOW, make_job
 from tests.support.memory import MemoryQueue
 from tests.support.world import World
