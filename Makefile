@@ -86,7 +86,7 @@ check: venv
 	@$(RUN) lint-imports
 	@$(RUN) python -m lora_drop.dev.docs --check
 	@$(RUN) python -m lora_drop.local.tools sam validate --lint --region us-east-1
-	@$(RUN) cfn-lint --include-checks I --regions us-east-1 -- template.yaml
+	@$(RUN) cfn-lint --include-checks I --regions us-east-1 -- template.yaml docs/deploying-role.yaml
 	@$(RUN) python -m lora_drop.local.tools checkov --config-file .checkov.yaml
 
 COMPILE := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --no-annotate \
