@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from lora_drop.local.fal_server import FalServer
+from lora_drop.local.overlay import variables
+
 type Template = Mapping[str, Any]
 type Rule = Callable[[Template], Iterator[str]]
 
@@ -29,6 +32,15 @@ METRICS_OF_AN_IDLE_STACK = 0.30  # JobsOpen alone: a round writes no metric that
 ACTIONS = re.compile(
     r"AbortIncomplete|ExpirationDate|ExpirationInDays|NoncurrentVersion|Transition"
 )
+FAL = FalServer(
+    **dict.fromkeys(("url", "jwks_url", "api_url", "rest_url", "cdn_url"), "https://fal.example"),
+    key="none",
+    user_id="",
+    artifact_hosts="fal.example",
+    ca_file=Path("ca.pem"),
+    simulated=False,
+)
+OVERLAY = variables("", FAL).keys()
 LONGEST_REGION, LONGEST_BUCKET = "ap-southeast-1", 63
 
 
@@ -173,6 +185,14 @@ def idle_month_is_cheap(template: Template) -> Iterator[str]:
         yield f"${dollars:.2f} a month"
 
 
+def nothing_is_for_emulators(template: Template) -> Iterator[str]:
+    """What only an emulator needs is laid over the built template; a parameter for it would be for nothing else (2.13)."""
+    for name, has in of_type(template, "AWS::Lambda::Function").items():
+        given = has.get("Environment", {}).get("Variables", {})
+        for variable in sorted(given.keys() & OVERLAY):
+            yield f"{name}: {variable}"
+
+
 def _sends_to(template: Template, role: str) -> set[str]:
     """The queues that a role may send to."""
     found = set()
@@ -197,4 +217,5 @@ RULES: tuple[Rule, ...] = (
     alarms_can_be_acted_on,
     nothing_is_traced,
     idle_month_is_cheap,
+    nothing_is_for_emulators,
 )

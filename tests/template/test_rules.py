@@ -1,10 +1,12 @@
 """Each rule of rules.py passes the template, and fails on the few lines that the template once had."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from lora_drop.local.overlay import lay_over, variables
 from tests.support.expanded import expanded
 from tests.template import rules
 from tests.template.rules import RULES, Rule
@@ -77,6 +79,11 @@ BudgetSpentAlarm: {Type: AWS::CloudWatch::Alarm, Properties: {MetricName: Budget
         ["$5.10 a month"],
     ),
 }
+BROKEN["nothing_is_for_emulators"] = (
+    """Jobs: {Type: AWS::Lambda::Function, Properties: {Environment: {Variables: {
+         AWS_ENDPOINT_URL: {Ref: AwsEndpointUrl}, JOBS_TABLE: {Ref: JobsTable}}}}}""",
+    ["Jobs: AWS_ENDPOINT_URL"],
+)
 each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 
 
@@ -90,6 +97,24 @@ def test_rule_fails_on_what_was(rule: Rule) -> None:
     resources, found = BROKEN[rule.__name__]
     broken: dict[str, Any] = {"Resources": yaml.safe_load(resources)}
     assert list(rule(broken)) == found
+
+
+def test_overlay_reaches_every_function(tmp_path: Path) -> None:
+    """With the functions' paths, and beside a template that stays as it is for AWS."""
+    built = tmp_path / "template.yaml"
+    built.write_text(
+        "Globals: {Function: {Environment: {Variables: {JOBS_TABLE: {Ref: JobsTable}}}}}"
+    )
+
+    laid = lay_over(
+        built, variables("http://127.0.0.1:4566", rules.FAL), tmp_path / "emulated.yaml"
+    )
+
+    given = yaml.safe_load(laid.read_text())["Globals"]["Function"]["Environment"]["Variables"]
+    assert given["JOBS_TABLE"] == {"Ref": "JobsTable"}
+    assert given["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
+    assert given["SSL_CERT_FILE"] == "private-ca.pem"
+    assert "AWS_ENDPOINT_URL" not in built.read_text()
 
 
 def test_many_alarms_are_found() -> None:
