@@ -74,7 +74,7 @@ class _Upload:
                 **self._place, **self._kind, ChecksumAlgorithm=PARTS
             )
             self._upload_id = begun["UploadId"]
-        part = {"PartNumber": len(self._parts) + 1, "ChecksumCRC32": part_checksum(data)}
+        part: Any = {"PartNumber": len(self._parts) + 1, "ChecksumCRC32": part_checksum(data)}
         put = self._client.upload_part(**self._place, UploadId=self._upload_id, Body=data, **part)
         self._parts.append({**part, "ETag": put["ETag"]})
 

@@ -167,7 +167,7 @@ def deploy(target: Target, values: Mapping[str, str], *, terminal: bool) -> Depl
     line = ["deploy", "--config-env", target.environment, "--no-fail-on-empty-changeset"]
     line += ["--region", target.region]
     if target.endpoint_url:
-        line += ["--template-file", str(_emulated(target.endpoint_url))]
+        line += overlay.emulated(project_folder(), target.endpoint_url)
     line += [] if terminal else ["--no-confirm-changeset", "--no-progressbar"]
     # In quotes of its own, for SAM ends a value at its first space.
     line += ["--parameter-overrides", *(f'{name}="{value}"' for name, value in values.items())]
@@ -176,14 +176,6 @@ def deploy(target: Target, values: Mapping[str, str], *, terminal: bool) -> Depl
     if after is None:
         raise DeployError("Nothing is deployed: the changes were not confirmed.")
     return after
-
-
-def _emulated(endpoint_url: str) -> Path:
-    """Return the built template for the emulator, beside the one for AWS, which stays what `sam deploy` takes."""
-    built = project_folder() / ".aws-sam" / "build" / "template.yaml"
-    return overlay.lay_over(
-        built, overlay.variables(endpoint_url), built.with_name("emulated.yaml")
-    )
 
 
 def key_for(

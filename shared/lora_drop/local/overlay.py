@@ -42,3 +42,13 @@ def lay_over(built: Path, given: Mapping[str, str], target: Path) -> Path:
     template["Globals"]["Function"]["Environment"]["Variables"] |= given
     target.write_text(yaml.safe_dump(template, sort_keys=False))
     return target
+
+
+def emulated(project: Path, endpoint_url: str) -> list[str]:
+    """Return what `sam deploy` needs to be given for an emulator; the template for AWS stays as it is beside.
+
+    SAM looks for samconfig.toml where the template lies that it is given, so that file is given as well.
+    """
+    built = project / ".aws-sam" / "build" / "template.yaml"
+    target = lay_over(built, variables(endpoint_url), built.with_name("emulated.yaml"))
+    return ["--template-file", str(target), "--config-file", str(project / "samconfig.toml")]
