@@ -12,6 +12,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lora_drop.adapters.s3_client import PARTS, part_checksum
 from lora_drop.client.archive import Archive, archive_of
 from lora_drop.client.errors import CommandError, JobUnknownError
 from lora_drop.client.parameters import check_parameters, metadata_of
@@ -205,13 +206,15 @@ class LoraDrop:
             put = s3.put_object(**named, **kind, Body=path.read_bytes())
             progress(size, size)
             return _version(put)
-        upload = {**named, "UploadId": s3.create_multipart_upload(**named, **kind)["UploadId"]}
+        begun = s3.create_multipart_upload(**named, **kind, ChecksumAlgorithm=PARTS)
+        upload = {**named, "UploadId": begun["UploadId"]}
         parts: list[dict[str, object]] = []
         try:
             with path.open("rb") as file:
                 while chunk := file.read(PART):
-                    put = s3.upload_part(**upload, PartNumber=len(parts) + 1, Body=chunk)
-                    parts.append({"PartNumber": len(parts) + 1, "ETag": put["ETag"]})
+                    part = {"PartNumber": len(parts) + 1, "ChecksumCRC32": part_checksum(chunk)}
+                    put = s3.upload_part(**upload, **part, Body=chunk)
+                    parts.append({**part, "ETag": put["ETag"]})
                     progress(file.tell(), size)
             done = s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
         except BaseException:

@@ -19,7 +19,6 @@ API_ID = "10cadec0"  # the emulator gives an API the id that this tag asks for
 API_TAG = "ms-custom-id"
 STAGE = "live"
 CODE_BUCKET = "lora-drop-code"
-CA_IN_FUNCTION = "private-ca.pem"
 MACHINES: Mapping[str, tuple[str, str]] = {  # uname: Lambda's architecture, uv's platform
     "x86_64": ("x86_64", "x86_64-manylinux_2_28"),
     "aarch64": ("arm64", "aarch64-manylinux_2_28"),
@@ -38,21 +37,11 @@ def api_url(emulator_url: str) -> str:
 
 
 def parameters(fal: FalServer, emulator_url: str) -> dict[str, str]:
-    """The template's parameters for a stack on this machine."""
+    """The template's parameters for a stack on this machine; its other differences are in overlay.py."""
     return {
         "Architecture": machine()[0],
-        "AwsEndpointUrl": emulator_url,
         "WebhookBaseUrl": api_url(emulator_url),
-        "FalRunHost": fal.host_port,
-        "FalQueueRunHost": fal.host_port,
-        "FalJwksUrl": fal.jwks_url,
-        "FalApiUrl": fal.api_url,
-        "FalRestUrl": fal.rest_url,
-        "FalCdnUrl": fal.cdn_url,
         "FalUserId": fal.user_id,
-        "ArtifactHosts": fal.artifact_hosts,
-        "AllowPrivateArtifactHosts": "true",
-        "CaBundle": CA_IN_FUNCTION if fal.ca_file else "",
         "ReconcileSchedule": "rate(1 minute)",
         "LateAfterSeconds": "20",
         "LogLevel": "DEBUG",
@@ -132,9 +121,8 @@ def sam_local_line(state: Path, environments: Path) -> str:
     line = ["python", "-m", "lora_drop.local.tools", "sam", "local", "invoke", "SubmitFunction"]
     line += ["--event", "-", "--region", REGION]
     line += ["--template", str(state / "build" / "template.yaml")]
-    line += ["--env-vars", str(environments), "--parameter-overrides"]
-    # Only a parameter that is given makes SAM hand on AWS_ENDPOINT_URL, whose value is in the file.
-    line += [f"Architecture={machine()[0]} AwsEndpointUrl=here"]
+    line += ["--env-vars", str(environments)]
+    line += ["--parameter-overrides", f"Architecture={machine()[0]}"]
     return shlex.join([*credentials, *line])
 
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import httpx
 
-from lora_drop.local import deployment, tools
+from lora_drop.local import deployment, overlay, tools
 from lora_drop.local.emulator import CREDENTIALS, REGION, start_emulator
 from lora_drop.local.fal_server import fal_at, start_simulator
 from lora_drop.local.inputs import what_is_wrong
@@ -83,12 +83,13 @@ class LocalStack:
         host: str | None = None,
         training_seconds: float | None = None,
         parameters: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         """Start what does not run yet, then build and deploy; raises StackError.
 
         A stack that runs keeps its processes, its data, its fal and its ``parameters`` (the
         template's, as far as no other are given), and gets today's code; what is decided when it
-        starts cannot be asked of it then.
+        starts cannot be asked of it then. ``variables`` go over those of the functions' environment.
         """
         try:
             require_extra()
@@ -115,6 +116,8 @@ class LocalStack:
             with step("sam deploy"):
                 url = stack.emulator_url
                 values = {**deployment.parameters(stack.fal, url), **given}
+                over = {**overlay.variables(url, stack.fal), **(variables or {})}
+                overlay.lay_over(template, over, template)  # SAM writes it with each build
                 deployment.deploy(self.state, template, values, url, started=started)
                 outputs = deployment.outputs(url)
                 deployment.put_fal_key(url, outputs["FalKeySecretArn"], stack.fal.key)
