@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from lora_drop.client.errors import CommandError
 if TYPE_CHECKING:
     from lora_drop.cli.display import Display
 
+COMING_UP = "bringing the stack up: one to two minutes the first time, less than one after that"
 DEMO_TIMEOUT = 180.0  # seconds
 DEMO_TRAINING = 6.0  # seconds: long enough to see it
 
@@ -44,7 +46,8 @@ def up(
 ) -> None:
     """Bring the whole stack up on this machine: no account, no key, no Docker.
 
-    Up already, it is built and deployed again, and keeps its data.
+    Up already, it keeps its data: what has changed is built and deployed again, and with --parameter
+    that parameter changes alone.
     """
     from lora_drop.client.stack import local_failures, local_stack
 
@@ -53,6 +56,8 @@ def up(
             raise CommandError("--fal-ca goes with --fal.")
         local = local_stack()
         with local_failures():
+            if local.access() is None:
+                display.say(COMING_UP)
             local.up(
                 step=display.step,
                 fal=fal,
@@ -62,14 +67,30 @@ def up(
                 parameters=_parameters(parameter or []),
             )
             access = local.access()
+            if parameter and local.is_behind():
+                display.say(
+                    "The code has changed since it was built. It goes along with: lora-drop up"
+                )
     if json_output:
         write(access)
         return
     for name, value in _shown(access).items():
         write_line(f"{name:<18} {value}")
+    write_line(f"\nNext:\n{_next(local.sample)}")
     write_line("\nFor aws and other tools:\n" + _exports(access))
     if access["sam_local"]:
         write_line(f"\nlora-drop event s3_put --key KEY | {access['sam_local']}")
+
+
+def _next(sample: Path) -> str:
+    """What a person does with a stack that is up."""
+    words = {
+        f"lora-drop train {shlex.quote(str(sample))}": "a sample; half a minute, and nothing is paid",
+        "lora-drop train PHOTOS/ --trigger ada": "your own folder or ZIP",
+        "lora-drop up --parameter MaxInFlight=5": "another setting, in seconds",
+        "lora-drop down": "ends it; its jobs are gone then",
+    }
+    return "\n".join(f"  {line}\n      {what}" for line, what in words.items())
 
 
 def _parameters(given: Sequence[str]) -> dict[str, str]:
@@ -182,7 +203,7 @@ def _stack_for_a_while(display: Display) -> Iterator[Any]:
         if was_up:
             display.say("using the stack that is up")
         else:
-            display.say("bringing the stack up; the first time takes longest")
+            display.say(COMING_UP)
             local.up(step=display.step, training_seconds=DEMO_TRAINING)
     try:
         yield local
