@@ -1,7 +1,7 @@
 """What each function reads from its environment, once, when it is first used."""
 
 import os
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt, StringConstraints
 
@@ -21,6 +21,9 @@ class Settings(BaseModel):
     )
 
     jobs_table: Name = Field(description="DynamoDB table of the jobs")
+    reference_in_events: bool = Field(
+        default=False, description="whether an event has the owner's reference of its job"
+    )
 
 
 class FalSettings(Settings):
@@ -65,6 +68,9 @@ class SubmitSettings(PlatformSettings, LimitSettings):
     )
     fal_rest_url: SafeUrl = Field(description="where fal gives leave to upload")
     fal_cdn_url: SafeUrl = Field(description="where fal takes uploads")
+    misspelled_preset_folder: Literal["warn", "refuse"] = Field(
+        default="warn", description="what a folder nearly called like a preset means"
+    )
     remove_metadata: bool = Field(
         default=True, description="take camera, place and other hidden data out of photos"
     )

@@ -55,8 +55,9 @@ def test_interrupted_upload_leaves_no_parts(stack: Stack, tmp_path: Path) -> Non
 def test_unsendable_parameter_is_refused(stack: Stack, tmp_path: Path) -> None:
     file = tmp_path / "ada.zip"
     file.write_bytes(b"x")
-    with pytest.raises(CommandError, match=r"training\.json"):
-        answering(stack, Api()).drop(file, parameters={"trigger_phrase": "Zoë"})
+    for parameters in ({"trigger_phrase": "two\nlines"}, {"customer": "7"}):
+        with pytest.raises(CommandError, match=r"on one line|no trainer has such"):
+            answering(stack, Api()).drop(file, parameters=parameters)
     assert "Contents" not in stack.client("s3").list_objects_v2(Bucket="datasets")
 
 

@@ -420,6 +420,14 @@ PARAMETER: Mapping[str, Meaning] = {
         "The folder's name is nearly that of a preset, and is none.",
         "Drop the dataset into the preset's folder, or give preset in its metadata.",
     ),
+    "parameter_preset_misspelled": refuses(
+        "The folder's name is nearly that of a preset, and the stack refuses that (MisspelledPresetFolder).",
+        "Drop the dataset into the preset's folder, or into one with quite another name.",
+    ),
+    "parameter_metadata_ignored": warns(
+        "The object has metadata that is no parameter and is ignored.",
+        "Nothing has to be done where a program has written it; a parameter is written as docs/trainers.md has it.",
+    ),
     "parameter_steps_unusual": warns(
         "The number of steps is outside of what is advised.",
         "Choose one within the range of a preset, unless it is meant so.",
