@@ -149,10 +149,10 @@ class Display:
         held = account["in_flight"]
         rows = {
             "month": account["month"],
-            "spent": f"${account['spent_usd']:.2f}, of which ${account['wasted_usd']:.2f} wasted",
-            "reserved": f"${account['reserved_usd']:.2f}",
-            "left": f"${account['left_usd']:.2f} of ${limits['monthly_usd']:.2f}",
-            "one job": f"${limits['job_usd']:.2f} at the most",
+            "spent": f"${account['spent_usd']:,.2f}, of which ${account['wasted_usd']:,.2f} wasted",
+            "reserved": f"${account['reserved_usd']:,.2f}",
+            "left": f"${account['left_usd']:,.2f} of ${limits['monthly_usd']:,.2f}",
+            "one job": f"${limits['job_usd']:,.2f} at the most",
             "at fal": f"{len(held)} of {limits['max_in_flight']}"
             + "".join(f"\n  {id_}" for id_ in held),
         }

@@ -340,7 +340,7 @@ CAPTION: Mapping[str, Meaning] = {
     ),
     "caption_encoding_guessed": warns(
         "A caption does not say its encoding, or is damaged, and was read as well as can be.",
-        "Read it in the message; where it says something else than you wrote, save it as UTF-8.",
+        "Read it in the report; where it says something else than you wrote, save it as UTF-8.",
     ),
     "caption_trigger_untrained": warns(
         "The trigger phrase is in no caption, so it is not trained.",
