@@ -118,6 +118,24 @@ def test_refused_caller_gets_commands(run: Run, api: Api, status: int) -> None:
     assert "NO_PROXY=.amazonaws.com" in refused
 
 
+@pytest.mark.parametrize(
+    ("status", "text", "said"),
+    [
+        (401, "<html><title> Log\nin </title>", "answered 401 in the API's place (“Log in”)"),
+        (502, "Bad gateway", "answered 502 in the API's place: a proxy"),
+        (200, "[]", "answered 200 in the API's place"),
+        (407, "<html>", "HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT"),
+    ],
+)
+def test_answer_of_a_proxy_gets_commands(
+    run: Run, api: Api, status: int, text: str, said: str
+) -> None:
+    api.answers = [httpx.Response(status, text=text)]
+    refused = run("job", "ada-1").stderr
+    assert said in refused
+    assert "export NO_PROXY=api.example" in refused
+
+
 def test_download_goes_into_the_jobs_folder(
     run: Run, api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

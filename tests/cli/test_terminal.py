@@ -97,6 +97,21 @@ def test_upload_shows_from_its_first_bytes(display: Display) -> None:
     assert "upload ada.zip" in shown(display)
 
 
+def test_progress_is_a_line_each(stack: Stack) -> None:
+    seen: list[object] = []
+    job = answering(stack, lambda _: job_answer(status=Status.TRAINING)).job("x")
+    display = Display(Console(file=io.StringIO()), seen.append)
+    with display.step("sam build"):
+        pass
+    with display.upload("ada.zip") as sending:
+        sending(1, 2)
+    display.follow("x", iter([job, job]))
+    states = [{"job_id": "x", **step} for step in job["history"]]
+    assert seen[1:] == [{"step": "upload", "sent": 1, "size": 2}, *states]
+    refused = CliRunner().invoke(application(), ["up", "--progress"])
+    assert (refused.exit_code, "--json" in refused.stderr) == (1, True)
+
+
 def test_version_is_printed() -> None:
     result = CliRunner().invoke(application(), ["--version"])
     assert (result.exit_code, result.stdout) == (0, f"lora-drop {version('lora-drop')}\n")

@@ -123,7 +123,7 @@ def test_jobs_come_by_page(stack: Stack) -> None:
     [
         (httpx.Response(403, json={"message": "Missing Authentication Token"}), "403: Missing"),
         (httpx.Response(502, json={"message": "Internal server error"}), "502: Internal"),
-        (httpx.Response(200, text="<html>"), "does not answer"),
+        (httpx.Response(200, text="<html>"), "in the API's place"),
         (httpx.Response(400, json={"error": {"code": "q", "message": "limit is 0"}}), "limit is 0"),
     ],
     ids=["forbidden", "broken", "no JSON", "bad query"],

@@ -1,7 +1,7 @@
 """What a person sees in the terminal: a job moving on, one job, many jobs."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from time import monotonic
@@ -23,6 +23,7 @@ from lora_drop.jobs.job_files import REPORT_PAGE, of_job
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 
+type Watch = Callable[[Mapping[str, Any]], None]
 PROBLEMS_SHOWN = 10  # names of those with one code
 LORA = "lora.safetensors"
 WAITING: Mapping[str, str] = {
@@ -50,10 +51,14 @@ USUAL: Mapping[str, float] = {  # seconds; what lasts longer may never end by it
 
 
 class Display:
-    """One console; what is written for programs does not go through here."""
+    """One console; what is written for programs does not go through here.
 
-    def __init__(self, console: Console) -> None:
+    ``progress`` is called with each step, for a program that wants to follow.
+    """
+
+    def __init__(self, console: Console, progress: Watch | None = None) -> None:
         self.console = console
+        self._progress = progress or (lambda _: None)
         self._hinted: set[str] = set()
 
     def say(self, line: str) -> None:
@@ -70,7 +75,9 @@ class Display:
         started = monotonic()
         with self.console.status(name):
             yield
-        self.say(f"{name:<14} {monotonic() - started:5.1f} s")
+        seconds = monotonic() - started
+        self.say(f"{name:<14} {seconds:5.1f} s")
+        self._progress({"step": name, "seconds": round(seconds, 1)})
 
     @contextmanager
     def upload(self, name: str) -> Iterator[Report]:
@@ -82,6 +89,7 @@ class Display:
         def show(sent: int, size: int) -> None:
             bar.start()  # does nothing when it has started
             bar.update(task, completed=sent, total=size)
+            self._progress({"step": "upload", "sent": sent, "size": size})
 
         try:
             yield show
@@ -99,6 +107,8 @@ class Display:
             try:
                 for job in looks:
                     self._steps(job, shown, following=True)
+                    for step in job["history"][shown:]:
+                        self._progress({"job_id": job_id, **step})
                     shown = len(job["history"])
                     since = (datetime.now(UTC) - _moment(job["history"][-1]["at"])).total_seconds()
                     status.update(f"{WAITING.get(job['status'], job['status'])}, {since:.0f} s")

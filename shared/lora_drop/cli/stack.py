@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lora_drop.cli.terminal import Json, ended_in_order, reporting, write, write_line
+from lora_drop.cli.terminal import Json, Progress, ended_in_order, reporting, write, write_line
 from lora_drop.client.errors import CommandError
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def up(
         typer.Option(help="NAME=VALUE, a parameter of the template; may be given several times."),
     ] = None,
     json_output: Json = False,
+    progress: Progress = False,
 ) -> None:
     """Bring the whole stack up on this machine: no account, no key, no Docker.
 
@@ -51,12 +52,13 @@ def up(
     """
     from lora_drop.client.stack import local_failures, local_stack
 
-    with reporting(json_output=json_output) as display, ended_in_order():
+    with reporting(json_output=json_output, progress=progress) as display, ended_in_order():
         if fal_ca and not fal:
             raise CommandError("--fal-ca goes with --fal.")
         local = local_stack()
         with local_failures():
-            if local.access() is None:
+            was_up = local.access() is not None
+            if not was_up:
                 display.say(COMING_UP)
             local.up(
                 step=display.step,
@@ -67,7 +69,7 @@ def up(
                 parameters=_parameters(parameter or []),
             )
             access = local.access()
-            if parameter and local.is_behind():
+            if was_up and parameter and local.is_behind():
                 display.say(
                     "The code has changed since it was built. It goes along with: lora-drop up"
                 )
@@ -161,7 +163,7 @@ def deploy(
     main([*words, "--", environment])
 
 
-def demo(*, json_output: Json = False) -> None:
+def demo(*, json_output: Json = False, progress: Progress = False) -> None:
     """The main job from start to end: stack up, a dataset dropped, its LoRA stored, stack down.
 
     A stack that is up already is used, and stays up.
@@ -171,14 +173,14 @@ def demo(*, json_output: Json = False) -> None:
     from lora_drop.client.stack import LOCAL, find_stack, local_failures
 
     with (
-        reporting(json_output=json_output) as display,
+        reporting(json_output=json_output, progress=progress) as display,
         ended_in_order(),
         _stack_for_a_while(display) as local,
     ):
         lora_drop = LoraDrop(find_stack(LOCAL))
-        with display.upload(local.sample.name) as progress:
+        with display.upload(local.sample.name) as sending:
             # On a stack that is up, the sample may have been trained before.
-            job_id = lora_drop.drop(local.sample, parameters={"force": True}, progress=progress)
+            job_id = lora_drop.drop(local.sample, parameters={"force": True}, progress=sending)
         looks = lora_drop.follow(job_id, timeout=DEMO_TIMEOUT, unseen=display.unseen)
         job = display.follow(job_id, looks)
         display.outcome(job)
