@@ -129,6 +129,7 @@ class LocalStack:
                 template = deployment.build(self.state, stack.fal, started=started)
             built = deployment.digest_of_build(self.state)
             if stack.outputs and (built, values) == (stack.built, stack.deployed):
+                deployment.put_fal_key(url, stack.outputs["FalKeySecretArn"], stack.fal.key)
                 return {}
             with step("sam deploy"):
                 deployment.deploy(self.state, template, values, url, started=started)

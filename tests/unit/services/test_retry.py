@@ -15,6 +15,7 @@ from lora_drop.jobs.errors import (
     SubmissionUnknownError,
 )
 from lora_drop.jobs.job import Job
+from lora_drop.jobs.job_files import of_job
 from lora_drop.jobs.status import Status
 from lora_drop.services.retry import WAYS_ON
 from tests.support.builders import ADA, ARTIFACTS, BAD_IMAGE, make_job
@@ -124,7 +125,10 @@ def test_a_retry_may_be_retried(world: World) -> None:
 def test_open_job_is_not_retried(world: World, status: Status) -> None:
     job = world.submit(world.drop())
     world.holds(job.model_copy(update={"status": status}))
-    with pytest.raises(ActionNotAllowedError, match=WAYS_ON.get(status, "goes on by itself")):
+    way = of_job(
+        WAYS_ON.get(status, "goes on by itself"), job.job_id
+    )  # its commands as they are typed
+    with pytest.raises(ActionNotAllowedError, match=way):
         world.retry_service.retry(job.job_id, resume=False, by=ADA)
     assert len(world.jobs.rows) == 1
 
