@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -110,6 +111,14 @@ def test_progress_is_a_line_each(stack: Stack) -> None:
     assert seen[1:] == [{"step": "upload", "sent": 1, "size": 2}, *states]
     refused = CliRunner().invoke(application(), ["up", "--progress"])
     assert (refused.exit_code, "--json" in refused.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("words", [["jobs", "--limit", "0"], ["job"], ["jobs", "--lmit", "1"]])
+def test_wrong_words_are_json_too(words: list[str]) -> None:
+    result = CliRunner().invoke(application(), [*words, "--json"])
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["message"] in result.stderr
+    assert CliRunner().invoke(application(), words).stdout == ""
 
 
 def test_version_is_printed() -> None:
