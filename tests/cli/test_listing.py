@@ -60,8 +60,15 @@ def test_lists_are_json_lines(run: Run, api: Api) -> None:
 def test_failure_is_json_too(run: Run, api: Api) -> None:
     api.answers = [error_answer(404, "job_unknown", "There is no such job.")]
     result = run("job", "ada-1", "--json")
-    assert json.loads(result.stdout) == {"error": {"message": "There is no such job."}}
-    assert (result.exit_code, result.stderr) == (1, "There is no such job.\n")
+    said = "There is no such job. All of them: lora-drop jobs"
+    assert json.loads(result.stdout) == {"error": {"message": said}}
+    assert (result.exit_code, result.stderr) == (1, f"{said}\n")
+
+
+def test_no_fitting_job_is_told_from_no_job(run: Run, api: Api) -> None:
+    api.answers = [httpx.Response(200, json={"jobs": [], "next": None})] * 2
+    assert "train PATH" in run("jobs").stdout
+    assert run("jobs", "--dataset", "x").stdout == "No job fits. All of them: lora-drop jobs\n"
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,14 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
-from rich.table import Table
 from rich.text import Text
 
 from lora_drop.cli.job_table import coloured, local_time, table_lines
 from lora_drop.cli.reports import problem_lines
 from lora_drop.client.lora_drop import STOPS
 from lora_drop.client.lora_drop import Progress as Report
-from lora_drop.fal.trainers.parameters import ParameterSource
+from lora_drop.datasets.reports.markup import shown as shown_value
+from lora_drop.fal.trainers.parameters import TRAINER, ParameterSource
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job_files import REPORT_PAGE, of_job
@@ -195,10 +195,11 @@ class Display:
         self._steps(job, 0)
         self.outcome(job)
 
-    def jobs(self, jobs: list[dict[str, Any]]) -> None:
-        """A table of jobs."""
+    def jobs(self, jobs: list[dict[str, Any]], *, all_of_them: bool = True) -> None:
+        """A table of jobs; ``all_of_them``: not only those that were asked for."""
         if not jobs:
-            self.say("No jobs yet. Drop a dataset: lora-drop train PATH")
+            none = "No jobs yet. Drop a dataset: lora-drop train PATH"
+            self.say(none if all_of_them else "No job fits. All of them: lora-drop jobs")
             return
         for line in table_lines(jobs, self.console.width):
             self.console.print(line, soft_wrap=True)
@@ -221,11 +222,17 @@ class Display:
 
     def _parameters(self, job: Mapping[str, Any]) -> None:
         sources = job["parameter_sources"] or {}
-        table = Table.grid(padding=(0, 2))
-        for name, value in (job["parameters"] or {}).items():
-            if value not in (None, ""):
-                table.add_row(f"  {name}", str(value), Text(str(sources.get(name, "")), "dim"))
-        self.console.print(table)
+        found = {
+            name: value if name == TRAINER else shown_value(value)
+            for name, value in (job["parameters"] or {}).items()
+            if value not in (None, "")
+        }
+        widest = [max(map(len, words), default=0) for words in (found, found.values())]
+        for name, value in found.items():
+            line = Text(f"  {name:<{widest[0]}}  {value:<{widest[1]}}")
+            line.append(f"  {sources.get(name, '')}", "dim")
+            line.rstrip()
+            self.console.print(line, soft_wrap=True)
 
     def _accepted(self, job: Mapping[str, Any]) -> None:
         """What a job that has passed its check will cost, and its trigger phrase."""

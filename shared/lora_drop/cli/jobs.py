@@ -167,7 +167,8 @@ def jobs(
         for each in page["jobs"]:
             write(each)
     else:
-        output().jobs(page["jobs"])
+        asked_for = (status, reference, dataset, cursor)
+        output().jobs(page["jobs"], all_of_them=asked_for == (None,) * len(asked_for))
     if page["next"]:
         asked = {"status": status, "reference": reference, "dataset": dataset}
         only = "".join(f" --{name} {shlex.quote(value)}" for name, value in asked.items() if value)

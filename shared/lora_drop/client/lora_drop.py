@@ -238,7 +238,7 @@ class LoraDrop:
             return answer
         problem = answer.get("error") or {}
         if problem.get("code") == "job_unknown":
-            raise JobUnknownError(problem["message"])
+            raise JobUnknownError(f"{problem['message']} All of them: lora-drop jobs")
         if "message" in problem:
             raise CommandError(problem["message"])
         message = answer.get("message") or response.text

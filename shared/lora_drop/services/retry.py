@@ -123,7 +123,8 @@ class RetryService:
         twin = Deduplication(self.record).find_duplicate(owner)
         if twin is not None and not twin.terminal:
             raise ActionNotAllowedError(
-                f"{twin.job_id} is at work on the same content; wait for it"
+                f"{twin.job_id} is at work on the same content; wait for it: "
+                f"lora-drop job {twin.job_id}"
             )
         if twin is not None and not force_retrain:
             raise ActionNotAllowedError(
