@@ -79,10 +79,6 @@ def test_only_what_has_changed_is_built(ups: Ups) -> None:
     assert (ups.up(**PARAMETER), ups.given[-1]["MaxInFlight"], ups.up()) == (ALONE, "5", NONE)
     ups.sources = "b"
     assert (ups.up(MaxInFlight="6"), ups.up(), ups.up()) == (ALONE, ALL, NONE)
-
-
-def test_a_new_stack_takes_what_is_built(ups: Ups) -> None:
-    ups.up()
     (ups.local.state / "stack.json").unlink()  # as `lora-drop down` leaves it
     assert ups.up(**PARAMETER) == DEPLOY
 

@@ -1,6 +1,7 @@
 """What to do where something else answers in the API's place, or AWS refuses: each ends with the command that helps."""
 
 import re
+from typing import Any
 
 import httpx
 
@@ -10,6 +11,15 @@ ASKED_AS = (
 )
 TITLE = re.compile(r"<title[^>]*>([^<]{1,200})<", re.IGNORECASE)
 PROXY_AUTHENTICATION = 407  # RFC 9110, 15.5.8
+
+
+def json_object(response: httpx.Response) -> dict[str, Any] | None:
+    """The answer; None for what the API never says, like a page of HTML."""
+    try:
+        answer = response.json()
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) else None
 
 
 def foreign_answer(response: httpx.Response) -> str:

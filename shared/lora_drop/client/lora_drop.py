@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lora_drop.client.archive import Archive, archive_of
 from lora_drop.client.errors import CommandError, JobUnknownError
-from lora_drop.client.foreign_answers import ASKED_AS, foreign_answer, proxy_refuses
+from lora_drop.client.foreign_answers import ASKED_AS, foreign_answer, json_object, proxy_refuses
 from lora_drop.client.parameters import check_parameters, metadata_of
 from lora_drop.client.stack import Stack, find_stack
 from lora_drop.datasets.parameters import ResolvedParameters, advice, folder_advice
@@ -231,7 +231,7 @@ class LoraDrop:
             raise CommandError(proxy_refuses(url, error)) from error
         except httpx.HTTPError as error:
             raise CommandError(f"The stack's API does not answer at {url}: {error}") from error
-        answer = _object(response)
+        answer = json_object(response)
         if answer is None:
             raise CommandError(foreign_answer(response))
         if response.is_success:
@@ -257,15 +257,6 @@ class LoraDrop:
         request = AWSRequest(method=method, url=url, data=body or None, headers=kind)
         SigV4Auth(credentials, "execute-api", session.region_name).add_auth(request)
         return dict(request.headers)
-
-
-def _object(response: httpx.Response) -> dict[str, Any] | None:
-    """The answer; None for what the API never says, like a page of HTML."""
-    try:
-        answer = response.json()
-    except ValueError:
-        return None
-    return answer if isinstance(answer, dict) else None
 
 
 def _fits(job: Mapping[str, Any], reference: str | None, dataset: str | None) -> bool:
