@@ -4,7 +4,7 @@ Where fal is has fal's own addresses for defaults; the stack on one machine sets
 """
 
 import os
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt, StringConstraints
 
@@ -24,6 +24,9 @@ class Settings(BaseModel):
     )
 
     jobs_table: Name = Field(description="DynamoDB table of the jobs")
+    reference_in_events: bool = Field(
+        default=False, description="whether an event has the owner's reference of its job"
+    )
 
 
 class FalSettings(Settings):
@@ -77,6 +80,9 @@ class SubmitSettings(PlatformSettings, LimitSettings):
     )
     fal_cdn_url: SafeUrl = Field(
         default="https://v3.fal.media", description="where fal takes uploads"
+    )
+    misspelled_preset_folder: Literal["warn", "refuse"] = Field(
+        default="warn", description="what a folder nearly called like a preset means"
     )
     remove_metadata: bool = Field(
         default=True, description="take camera, place and other hidden data out of photos"

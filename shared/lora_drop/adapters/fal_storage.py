@@ -119,7 +119,7 @@ def _verdict(answer: httpx.Response) -> NotSubmittedError | SubmissionRefusedErr
     of_account = {each: (code, advice) for each, (code, held, advice) in REFUSALS.items() if held}
     code, advice = of_account.get(status, REFUSED)
     message = (
-        f"{advice}, then let the job go on with lora-drop approve. fal's storage says {status}."
+        f"{advice}, then let the job go on with lora-drop approve JOB. fal's storage says {status}."
     )
     return SubmissionRefusedError(Problem(code=code, message=message), held=True)
 

@@ -62,7 +62,9 @@ class Bootstrap[S: Settings]:
         from lora_drop.adapters.eventbridge import bus_events
         from lora_drop.services.record import Record
 
-        return Record(self.jobs, results, bus_events(), self.clock)
+        return Record(
+            self.jobs, results, bus_events(), self.clock, self.settings.reference_in_events
+        )
 
     @staticmethod
     def _deliveries(bucket: str) -> Deliveries:

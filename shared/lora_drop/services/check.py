@@ -17,6 +17,7 @@ from lora_drop.datasets.clean_copy import Layout, Planned, layout_of
 from lora_drop.datasets.dataset import Dataset, size_problem
 from lora_drop.datasets.evaluate import changes_made, image_reports, problems_of
 from lora_drop.datasets.images.pictures import Pictures
+from lora_drop.datasets.parameter_layers import metadata_advice
 from lora_drop.datasets.parameters import (
     CHECKPOINT,
     MAX_TRAINING_JSON,
@@ -106,6 +107,7 @@ class Checker:
     """Checks datasets. ``checkpoint`` returns why there is no LoRA to go on from, None where there is one.
 
     ``prepares``: a clean copy is made after the check, so photos are mended while they are decoded.
+    ``refuse_misspelled_folder``: a folder that is nearly called like a preset is an error.
     """
 
     pictures: Pictures
@@ -113,6 +115,7 @@ class Checker:
     checkpoint: Callable[[ResolvedParameters], Problem | None]
     keep_metadata: bool = False
     prepares: bool = False
+    refuse_misspelled_folder: bool = False
     patience: float = PATIENCE
     now: Callable[[], float] = monotonic
 
@@ -166,10 +169,14 @@ class Checker:
         except DatasetRejectedError as rejected:
             state.errors += rejected.problems
             return
+        state.warnings += metadata_advice(dataset.metadata)
         price = self.prices.price(resolved.values.trainer)
         state.cost_usd = estimated_cost_usd(resolved.values.trainer, resolved.values.steps, price)
         state.warnings += advice(resolved, price)
-        state.warnings += () if resolved.preset else folder_advice(dataset.key)
+        if not resolved.preset:
+            refuse = self.refuse_misspelled_folder
+            found = state.errors if refuse else state.warnings
+            found += folder_advice(dataset.key, refuse=refuse)
         if problem := self.checkpoint(resolved):
             state.errors.append(problem)
 

@@ -28,12 +28,13 @@ def known(jobs: JobStore, job_id: str) -> Job:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The jobs and what is published of them."""
+    """The jobs and what is published of them; events have the owner's reference only where the stack says so."""
 
     jobs: JobStore
     results: ResultStore
     events: Events
     clock: Clock
+    reference_in_events: bool = False
 
     def open(self, job: Job, *, claim: Claim | None = None, unchanged: Sequence[Job] = ()) -> Job:
         """Return the job as it stands: this new one, or the one that an earlier event has opened.
@@ -91,7 +92,10 @@ class Record:
         call fails or never happens, the reconciler's next round publishes it.
         """
         try:
-            self.events.emit(StatusChange.of(job, bucket=self.results.bucket))
+            change = StatusChange.of(
+                job, bucket=self.results.bucket, with_reference=self.reference_in_events
+            )
+            self.events.emit(change)
             self.jobs.mark_published(job.job_id, job.version)
         except EventsUnavailableError:
             return False

@@ -134,7 +134,10 @@ def test_an_error_text_names_its_reasons(status: Status) -> None:
     text = error_text(job)
 
     assert text.splitlines()[0]
-    assert text.endswith("(dataset_insufficient_images)\n")
+    retried = status in (Status.FAILED, Status.EXPIRED)
+    assert text.endswith(
+        f"lora-drop retry {job.job_id}\n" if retried else "(dataset_insufficient_images)\n"
+    )
     assert {"portrait/ada.zip", job.job_id} <= set(text.split())
     for problem in problems:
         assert f"- {problem.message}\n  ({problem.code})\n" in text

@@ -102,7 +102,7 @@ def test_ended_training_counts(world: World, fact: FalStatus, end: Status, *, ov
 
 WHY_NOT = {
     Status.SUBMITTING: "this very moment",
-    Status.SUBMIT_UNKNOWN: "lora-drop resolve",
+    Status.SUBMIT_UNKNOWN: "lora-drop resolve ada-486fb2366b",
     Status.STORING: "trained and paid",
     **{status: f"has ended: {status}" for status in Status if status.terminal},
 }

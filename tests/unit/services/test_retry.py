@@ -15,6 +15,7 @@ from lora_drop.jobs.errors import (
     SubmissionUnknownError,
 )
 from lora_drop.jobs.job import Job
+from lora_drop.jobs.job_files import of_job
 from lora_drop.jobs.status import Status
 from lora_drop.services.retry import WAYS_ON
 from tests.support.builders import ADA, BAD_IMAGE, make_job
@@ -119,7 +120,8 @@ def test_a_retry_may_be_retried(busy: World) -> None:
 def test_open_job_is_not_retried(busy: World, status: Status) -> None:
     job = busy.submit(busy.drop())
     busy.holds(job.model_copy(update={"status": status}))
-    with pytest.raises(ActionNotAllowedError, match=WAYS_ON.get(status, "goes on by itself")):
+    way = of_job(WAYS_ON.get(status, "goes on by itself"), job.job_id)  # as it is typed
+    with pytest.raises(ActionNotAllowedError, match=way):
         busy.retry_service.retry(job.job_id, resume=False, by=ADA)
     assert len(busy.jobs.rows) == 1
 
