@@ -20,7 +20,7 @@ from functions.webhook.handler import handler as webhook
 from lora_drop.adapters.dynamodb import DynamoJobs
 from lora_drop.adapters.s3_eraser import S3Eraser
 from lora_drop.jobs.budget import Charge, ChargeState
-from lora_drop.jobs.erasures import LAST_LOOK_AFTER
+from lora_drop.jobs.erasures import STORED_BY
 from lora_drop.jobs.errors import ConflictError, NotErasableError
 from lora_drop.jobs.ids import digest_of
 from lora_drop.jobs.job import Job
@@ -38,7 +38,7 @@ def test_forgotten_job_leaves_a_proof(today: LambdaEnvironment) -> None:
     job = ended_job(today)
 
     status, first = ask(job.job_id)
-    today.clock.now += LAST_LOOK_AFTER
+    today.clock.now += STORED_BY
     _, second = ask(job.job_id)
     _, third = ask(job.job_id)
 
@@ -62,7 +62,7 @@ def test_schedule_continues_an_erasure(today: LambdaEnvironment) -> None:
     ask(job.job_id)
 
     early = handler(event("schedule"), Context())
-    today.clock.now += LAST_LOOK_AFTER
+    today.clock.now += STORED_BY
     late = handler(event("schedule"), Context())
 
     assert (early, late) == ({"open": 1}, {"open": 0})
@@ -177,7 +177,7 @@ def test_silent_fal_is_asked_again(today: LambdaEnvironment) -> None:
     status, body = ask(job.job_id)
     assert (status, body["error"]["code"]) == (503, "try_again")
     today.internet.says.clear()
-    today.clock.now += LAST_LOOK_AFTER
+    today.clock.now += STORED_BY
     assert handler(event("schedule"), Context()) == {"open": 0}
 
 
@@ -263,13 +263,13 @@ def forgotten_with(environment: LambdaEnvironment, name: str, crash: Crash) -> d
     job = ended_job(environment, name)
     with crashing(environment, crash), suppress(Killed):
         ask(job.job_id)
-        environment.clock.now += LAST_LOOK_AFTER
+        environment.clock.now += STORED_BY
         ask(job.job_id)
     if job.job_id not in {each.job_id for each in environment.all_jobs()}:
         comes_late(environment, job)
     answer: dict[str, Any] = {}
     for _ in range(2):
-        environment.clock.now += LAST_LOOK_AFTER
+        environment.clock.now += STORED_BY
         answer = ask(job.job_id)[1]
     return answer
 

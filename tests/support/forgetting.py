@@ -3,13 +3,13 @@
 from datetime import timedelta
 from typing import Any
 
-from lora_drop.jobs.erasures import LAST_LOOK_AFTER, Erasure
+from lora_drop.jobs.erasures import STORED_BY, Erasure
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from tests.support.builders import make_dataset, make_job
 from tests.support.world import World
 
-DONE = LAST_LOOK_AFTER + timedelta(seconds=1)
+DONE = STORED_BY + timedelta(seconds=1)
 
 
 def trained(world: World, key: str = "portrait/ada.zip", **archive: Any) -> Job:

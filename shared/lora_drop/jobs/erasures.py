@@ -13,9 +13,11 @@ from lora_drop.jobs.delivery import DeliveryMethod
 from lora_drop.jobs.ids import digest_of
 from lora_drop.jobs.job import Job
 
-# No function lives longer than five minutes: an invocation that read the job before it was forgotten,
-# and may still write a file of it, has ended by then.
+# No function but one lives longer than five minutes: an invocation that read the job before it was
+# forgotten, and may still write a file of it, has ended by then.
 LAST_LOOK_AFTER = timedelta(minutes=6)
+# The store function lives 15 minutes, and copies the files of a job that has not ended.
+STORED_BY = timedelta(minutes=16)
 # fal deletes the payloads of a request by itself after so long
 # (https://fal.ai/docs/documentation/model-apis/media-expiration).
 FAL_KEEPS = timedelta(days=30)
@@ -59,6 +61,7 @@ class Erasure(BaseModel):
     left: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
     ordered_with: str | None = None
+    writers_end_at: datetime | None = None
     job: Job | None = None
     requests: tuple[str, ...] = ()
 
@@ -77,6 +80,7 @@ class Erasure(BaseModel):
         return cls(
             digest=digest_of(job.job_id),
             begun_at=now,
+            writers_end_at=max(now + LAST_LOOK_AFTER, job.since + STORED_BY),
             dropped_by=dropped_by,
             beside=beside,
             ordered_with=ordered_with,
@@ -89,7 +93,7 @@ class Erasure(BaseModel):
     @property
     def last_look_at(self) -> datetime:
         """Return when no running function can still write a file of the job."""
-        return self.begun_at + LAST_LOOK_AFTER
+        return self.writers_end_at or self.begun_at + LAST_LOOK_AFTER
 
     def since(self, came: datetime | None) -> Self:
         """Return the erasure with the moment at which the dataset came, where that is still known."""

@@ -14,7 +14,7 @@ from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Claim, Clock, Events, JobStore, ResultStore
 
-# No function lives longer than five minutes.
+# No function but the store worker lives longer than five minutes, and that publishes right after its write.
 SETTLED_AFTER = timedelta(minutes=6)
 
 

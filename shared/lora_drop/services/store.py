@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from time import monotonic
 from urllib.parse import urlsplit
@@ -50,8 +50,9 @@ def new_owner() -> str:
 class ResultStorer:
     """The worker that ends a job.
 
-    ``lease`` is longer than the function can live (180 s), ``patience`` shorter: it ends by itself,
-    and says so, before it would be ended.
+    ``patience`` is how long one run reads what the next can go on with; ``patience_whole``, for a file
+    without ranges, is shorter than the function can live (900 s): it ends by itself, and says so, before
+    it would be ended. ``lease`` is longer than ``patience``, and renewed with every part.
     """
 
     record: Record
@@ -60,6 +61,7 @@ class ResultStorer:
     fal: FalClient
     lease: timedelta = timedelta(seconds=240)
     patience: timedelta = timedelta(seconds=140)
+    patience_whole: timedelta = timedelta(seconds=820)
     part: int = PART
     owner: Callable[[], str] = new_owner
     now: Callable[[], float] = monotonic
@@ -160,13 +162,17 @@ class ResultStorer:
             if stored and self.results.has(stored):
                 continue
             wanted = artifact.model_copy(update={"size": None}) if settled else artifact
+            request = CopyRequest(wanted, job_lease.job.prefix, job_lease, until)
             try:
-                job_lease.store(
-                    self._copier.copy(CopyRequest(wanted, job_lease.job.prefix, job_lease, until))
-                )
+                job_lease.store(self._copier.copy(self._patient(request)))
             except (ResultGoneError, ResultInvalidError) as why:
                 bad[artifact.name] = why
         return bad
+
+    def _patient(self, request: CopyRequest) -> CopyRequest:
+        """Return the request with the longer time for a file that can only be read in one go."""
+        longer = (self.patience_whole - self.patience).total_seconds()
+        return replace(request, until_whole=request.until + longer)
 
     def _set_aside(
         self, job_lease: JobLease, artifacts: Sequence[Artifact], bad: Bad, until: float
@@ -179,7 +185,7 @@ class ResultStorer:
                 name = artifact.name + INVALID_SUFFIX
                 aside = artifact.model_copy(update={"name": name, "size": None})
                 request = CopyRequest(aside, job_lease.job.prefix, job_lease, until, checked=False)
-                stored = self._copier.copy(request)
+                stored = self._copier.copy(self._patient(request))
                 job_lease.store(stored)
                 problems.append(_invalid(artifact, why, stored))
         return tuple(problems)

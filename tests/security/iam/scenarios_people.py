@@ -6,7 +6,7 @@ from typing import Any
 
 from lora_drop.adapters.s3_results import S3Deliveries
 from lora_drop.fal.webhooks import RawDelivery
-from lora_drop.jobs.erasures import LAST_LOOK_AFTER
+from lora_drop.jobs.erasures import STORED_BY
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
@@ -126,7 +126,7 @@ def a_job_is_forgotten_with_every_version_of_its_files(harness: Harness) -> None
     assert forgotten(harness, job)["done"] is False
     assert left(harness) == []
     assert [each.method for each in harness.environment.internet.requests] == ["DELETE"]
-    harness.environment.clock.now += LAST_LOOK_AFTER
+    harness.environment.clock.now += STORED_BY
     assert forgotten(harness, job)["done"] is True
 
 
@@ -144,7 +144,7 @@ def a_preview_names_the_jobs_to_forget(harness: Harness) -> None:
 def a_begun_erasure_is_finished(harness: Harness) -> None:
     """By the schedule, without another request."""
     forgotten(harness, ended(harness))
-    harness.environment.clock.now += LAST_LOOK_AFTER
+    harness.environment.clock.now += STORED_BY
     assert harness.invoke(FORGET, event("schedule")) == {"open": 0}
 
 

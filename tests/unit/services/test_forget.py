@@ -245,3 +245,12 @@ def test_paid_money_is_shown_first(money: dict[str, Any], paid: float | None) ->
     """The money that was paid for a job is shown before it goes."""
     job = make_job(Status.FAILED, **money)
     assert to_go(job) == {"job_id": job.job_id, "status": "FAILED", "paid_usd": paid}
+
+
+@pytest.mark.parametrize(("ended", "minutes"), [(0, 16), (9, 7), (10, 6), (600, 6)])
+def test_last_look_outwaits_the_store_function(world: World, ended: int, minutes: int) -> None:
+    """A store function that has read the job before its end may copy for 15 minutes from then on."""
+    job = trained(world)
+    world.clock.now += timedelta(minutes=ended)
+    [erasure] = world.forget_service.forget(job.job_id)
+    assert erasure.last_look_at - world.clock.now == timedelta(minutes=minutes)

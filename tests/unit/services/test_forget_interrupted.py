@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lora_drop.jobs.erasures import LAST_LOOK_AFTER, Erasure
+from lora_drop.jobs.erasures import STORED_BY, Erasure
 from lora_drop.jobs.errors import ConflictError, FalUnavailableError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
@@ -69,10 +69,10 @@ def interrupted(points: tuple[tuple[int, bool], ...]) -> tuple[World, Interrupti
         except Killed:
             pass
         _others_work(world)
-        world.clock.now += LAST_LOOK_AFTER / 2
+        world.clock.now += STORED_BY / 2
     for name, port in before.items():
         setattr(world, name, port)
-    world.clock.now += 2 * LAST_LOOK_AFTER
+    world.clock.now += 2 * STORED_BY
     world.forget_service.go_on()
     proofs = [world.jobs.erasures[digest] for digest in sorted(world.jobs.erasures)]
     assert len(world.paid) == paid, "nothing is paid"

@@ -9,7 +9,7 @@ import pytest
 from lora_drop.fal.status import Failed
 from lora_drop.jobs import errors
 from lora_drop.jobs.artifacts import StoredFile
-from lora_drop.jobs.erasures import LAST_LOOK_AFTER, Erasure, public
+from lora_drop.jobs.erasures import STORED_BY, Erasure, public
 from lora_drop.jobs.errors import (
     ActionNotAllowedError,
     ConflictError,
@@ -169,7 +169,7 @@ def test_interrupted_order_is_finished(
     with pytest.raises(Killed):
         world.forget_service.forget(job.job_id, family=True)
     monkeypatch.undo()
-    world.clock.now += LAST_LOOK_AFTER / 2
+    world.clock.now += STORED_BY / 2
     proofs = world.forget_service.forget(job.job_id, family=True)
 
     assert world.jobs.rows == {}

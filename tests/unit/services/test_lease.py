@@ -141,10 +141,28 @@ def test_trouble_is_not_hidden(world: World) -> None:
 
 
 def test_lease_outlasts_the_function(world: World) -> None:
-    """Every call is its own owner; a lease is longer than the function lives, patience shorter."""
+    """Every call is its own owner; a lease outlasts a run by ranges, patience ends before the function does."""
     storer = world.result_storer
     assert len({storer.owner() for _ in range(10)}) == 10
-    assert storer.patience < timedelta(seconds=180) < storer.lease
+    assert storer.patience < storer.lease
+    assert storer.patience_whole < timedelta(seconds=900)
+
+
+def test_lease_is_renewed_while_a_copy_gets_on(world: World) -> None:
+    """A lease is kept longer once half of it is over, by its holder alone."""
+    job = storing(world)
+    mine, began = held(world, job), world.clock.now
+    for seconds, left in ((60, 180), (121, 240)):
+        world.clock.now = began + timedelta(seconds=seconds)
+        mine.renew()
+        kept = world.job(job.job_id).lease
+        assert kept is not None
+        assert kept.until - world.clock.now == timedelta(seconds=left)
+    world.clock.now += LENGTH
+    held(world, job, "b")
+    world.clock.now += LENGTH
+    with pytest.raises(errors.ConflictError):
+        mine.renew()
 
 
 class Slow(MemoryResults):
