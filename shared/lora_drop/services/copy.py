@@ -31,7 +31,7 @@ TRIES = 5
 SPOILT = (UploadGoneError, KeyOccupiedError, ResultInvalidError, SourceChangedError)
 
 
-class _OnlyWholeError(SourceChangedError):
+class _NoRangesError(SourceChangedError):
     """Raised when a file has to be read in one go, which may take longer than its parts."""
 
 
@@ -97,7 +97,8 @@ class Copier:
         DownloadInterruptedError to be called again; what has arrived by then is not fetched twice.
         """
         occupied: set[str] = set()
-        whole = False
+        # After a slow one without ranges the others have the longer time as well.
+        whole = request.until <= self.now() < request.until_whole
         for _ in range(TRIES):
             name, lying = self._place(request, occupied)
             if lying and lying.source == request.label.source:
@@ -153,7 +154,7 @@ class Copier:
                 if not file.identity and request.deadline(whole=True) > request.deadline(
                     whole=whole
                 ):
-                    raise _OnlyWholeError(f"{name} cannot be read by ranges")
+                    raise _NoRangesError(f"{name} cannot be read by ranges")
                 # Of another size it is another file; of the same, only its bytes decide.
                 if lying and file.size not in (None, lying.size):
                     raise KeyOccupiedError(request.prefix + name)

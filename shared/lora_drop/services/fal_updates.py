@@ -85,15 +85,18 @@ def comes_after_all(job: Job, fact: FalStatus) -> bool:
     """Return whether this is the result of a training that is not waited for any more: it was paid for.
 
     The job has ended, or is about to be sent once more. Its request is the one it had last; one of its
-    own that is over; or, where a person said that fal has none, whatever fal has for its address. What was
-    copied already and found invalid is not copied again.
+    own that is over; or, where a person said that fal has none, whatever fal has for its address, unless
+    the request of each of its submissions is known: then it is another job's. What was copied already and found
+    invalid is not copied again.
     """
     if not isinstance(fact, Finished) or not fact.artifacts or job.status not in GIVEN_UP:
         return False
     if any(problem.code == RESULT_INVALID for problem in job.problems):
         return False
     if job.request_id is None:
-        own = fact.request_id not in job.earlier_requests or fact.request_id in job.own_requests
+        unknown = job.intents > len(job.own_requests)
+        own = fact.request_id not in job.earlier_requests and unknown
+        own = own or fact.request_id in job.own_requests
         return own and job.intents > 0 and job.status is not Status.FAILED  # that one fal refused
     return job.request_id == fact.request_id
 

@@ -233,13 +233,18 @@ class QueueApi:
         )
 
     def _find(self, http: web.Request) -> tuple[ModelRequest | None, web.Response]:
-        """The request, under its whole endpoint id or its owner and app; else the refusal."""
+        """The request, under its owner and app alone; else the refusal."""
         if not authorized(http, self._config.key):
             return None, unauthorized()
         request = self._requests.get(http.match_info["request_id"])
         if request is not None:
-            endpoint_id = request.endpoint_id
-            if http.match_info["endpoint"] not in (endpoint_id, short_path(endpoint_id)):
+            asked, short = http.match_info["endpoint"], short_path(request.endpoint_id)
+            if (
+                asked == request.endpoint_id != short
+            ):  # its paths are made with less, and this one is no path
+                not_allowed = {"detail": "Method Not Allowed"}
+                return None, answer(not_allowed, HTTPStatus.METHOD_NOT_ALLOWED)
+            if asked != short:
                 request = None
         return request, answer(NOT_FOUND, HTTPStatus.NOT_FOUND)
 
