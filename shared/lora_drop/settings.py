@@ -3,7 +3,15 @@
 import os
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    StringConstraints,
+)
 
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.delivery import DeliveryMethod
@@ -62,6 +70,9 @@ class SubmitSettings(PlatformSettings, LimitSettings):
     dataset_url_seconds: PositiveInt = Field(description="how long a dataset's URL works")
     dataset_delivery: DeliveryMethod = Field(
         default=DeliveryMethod.PRESIGNED, description="what URL: `presigned`, `fal` or `data`"
+    )
+    fal_file_days: NonNegativeInt = Field(
+        default=0, description="how many days fal serves a result's files; 0 as the account is set"
     )
     fal_rest_url: SafeUrl = Field(description="where fal gives leave to upload")
     fal_cdn_url: SafeUrl = Field(description="where fal takes uploads")

@@ -167,6 +167,7 @@ class QueueApi:
         try:
             arguments = json.loads(await http.read())
             _deadline(http)
+            _files_for(http)
         except ValueError as error:
             unreadable = answer({"detail": str(error)}, HTTPStatus.UNPROCESSABLE_ENTITY)
             return None, self._refusal(http) or unreadable
@@ -187,6 +188,7 @@ class QueueApi:
             webhook_url=http.query.get("fal_webhook"),
             store_io=http.headers.get("X-Fal-Store-IO") != "0",
             start_within=_deadline(http),
+            files_for=_files_for(http),
         )
         self._requests.add(request)
         self._slots.enqueue(request)
@@ -284,6 +286,13 @@ class QueueApi:
                 body["error"] = request.outcome.error
                 body["error_type"] = request.outcome.error_type
         return body
+
+
+def _files_for(http: web.Request) -> float | None:
+    """How many seconds the files of the request are served; ValueError when it cannot be read."""
+    said = json.loads(http.headers.get("X-Fal-Object-Lifecycle-Preference", "{}"))
+    seconds = said.get("expiration_duration_seconds") if isinstance(said, dict) else None
+    return None if seconds is None else float(seconds)
 
 
 def _deadline(http: web.Request) -> float | None:

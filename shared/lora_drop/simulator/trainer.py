@@ -5,6 +5,8 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
@@ -210,6 +212,8 @@ class Trainer:
 
     def _publish(self, request: ModelRequest, file: PublicFile) -> dict[str, Any]:
         """The file as the trainer's output names it."""
+        if request.files_for is not None:
+            file = replace(file, expires_at=now() + timedelta(seconds=request.files_for))
         self._files.add(file)
         request.file_paths.append(file.path)
         return {
