@@ -202,16 +202,22 @@ def _failure(handle: fal_client.SyncRequestHandle, state: Mapping[str, Any]) -> 
     that was billed.
     """
     reason = {"detail": state["error"], "error_type": state.get("error_type")}
-    error = str(state["error"])
+    error, ran = str(state["error"]), _ran(state)
     try:
         answer = handle.client.get(handle.response_url)
     except UNANSWERED:
-        return failed(handle.request_id, error, reason)
+        return failed(handle.request_id, error, reason, ran=ran)
     said, units = json_object(answer), None
     if said is not None and answer.status_code not in ABOUT_US | GONE:
         units = answer.headers.get(UNITS)
     more = said if said and isinstance(said.get("detail"), list) else reason
-    return failed(handle.request_id, error, more, billable_units=units)
+    return failed(handle.request_id, error, more, billable_units=units, ran=ran)
+
+
+def _ran(state: Mapping[str, Any]) -> bool:
+    """Return whether a runner worked on the request: fal has its seconds then ("Queue API", inference_time)."""
+    metrics = state.get("metrics")
+    return not isinstance(metrics, dict) or metrics.get("inference_time") is not None
 
 
 def _result(handle: fal_client.SyncRequestHandle) -> FalStatus:

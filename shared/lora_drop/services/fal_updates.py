@@ -151,11 +151,28 @@ def _consequence(job: Job, fact: FalStatus, *, asked: bool) -> tuple[Status | No
             changes: dict[str, Any] = {"problems": (problem,), "billed": billed is not False}
             if problem.code != CANCELLED_AT_FAL:
                 return Status.FAILED, changes
-            if job.cancel_by is not None:
-                changes |= {"by": job.cancel_by, "problems": (cancelled_at_fal(billed=billed),)}
-            return Status.CANCELLED, changes
+            return _cancelled(job, fact, changes, asked=asked)
         case Gone():
             return Status.EXPIRED, {"problems": (GONE,)}
+
+
+def _cancelled(
+    job: Job, failed: Failed, changes: dict[str, Any], *, asked: bool
+) -> tuple[Status | None, dict[str, Any]]:
+    """Return the end of a training that was stopped at fal; what it never began is not paid for.
+
+    fal never processes what is taken out of its queue, and waiting is not billed ("Cancel a request",
+    "Pricing"). A webhook cannot say whether it had begun, so the job waits until fal has been asked.
+    """
+    if job.cancel_by is None:
+        return Status.CANCELLED, changes
+    billed = failed.billed
+    if billed is None and job.status is Status.SUBMITTED and not asked:
+        return None, {}
+    if billed is None and job.status is Status.SUBMITTED and not failed.ran:
+        billed = False
+    changes |= {"by": job.cancel_by, "problems": (cancelled_at_fal(billed=billed),)}
+    return Status.CANCELLED, {**changes, "billed": billed is not False}
 
 
 def _not_fetched(job: Job, failed: Failed, *, asked: bool) -> tuple[Status | None, dict[str, Any]]:
