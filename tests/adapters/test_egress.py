@@ -10,6 +10,7 @@ from fal_client.client import BackupDomainTransport
 
 from lora_drop.adapters.checked_network import resolved
 from lora_drop.adapters.fal import FalQueueClient
+from lora_drop.fal.hosts import AllowedHosts
 from lora_drop.fal.status import Finished
 from lora_drop.jobs.artifacts import Artifact
 from lora_drop.jobs.errors import (
@@ -284,3 +285,23 @@ def test_malformed_request_id_is_never_used(request_id: str) -> None:
     with pytest.raises(FalUnavailableError, match="form"):
         fal.trainer().cancel(APPLICATION, request_id)
     assert fal.asked == []
+
+
+@pytest.mark.promise("nothing leaks")
+@pytest.mark.parametrize(
+    ("listed", "asked", "allowed"),
+    [
+        ("[::1]:8443", "[::1]:8443", True),
+        ("[2001:DB8::A]:9000", "[2001:db8::a]:9000", True),
+        ("[2001:db8::a]", "[2001:db8::a]", True),
+        ("[::1]:8443", "[::1]", False),
+        ("[::1]:8443", "[0:0:0:0:0:0:0:1]:8443", False),
+        ("[::1]:8443", "x.[::1]:8443", False),
+        ("[::1]:8443", "[::1%25lo]:8443", False),
+        ("[::ffff:127.0.0.1]:8443", "[::ffff:127.0.0.1]:8443", False),
+        ("fal.media", "[::1]", False),
+    ],
+)
+def test_ipv6_address_stands_for_itself_alone(*, listed: str, asked: str, allowed: bool) -> None:
+    """An IPv6 address is fetched from only where the list has it, letter for letter and with its port."""
+    assert AllowedHosts([listed]).allow(f"https://{asked}/files/a") is allowed

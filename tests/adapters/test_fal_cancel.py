@@ -128,6 +128,7 @@ def test_simulator_cancels_waiting_and_running(trainer: FalQueueClient) -> None:
         state = until(trainer, request_id, lambda state: isinstance(state, Failed))
         assert isinstance(state, Failed)
         assert state.problem.code == "fal_client_cancelled"
+        assert state.ran == (request_id == running)
         assert trainer.cancel(APPLICATION, request_id) is False
 
 

@@ -109,6 +109,25 @@ def test_log_has_no_secrets(caplog: pytest.LogCaptureFixture) -> None:
         assert secret not in caplog.text
 
 
+@pytest.mark.promise("nothing leaks")
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        (30, '{"expiration_duration_seconds": 2592000}'),
+        (15, '{"expiration_duration_seconds": 1296000}'),
+        (365, '{"expiration_duration_seconds": 31536000}'),
+        (0, None),
+    ],
+)
+def test_files_at_fal_expire(days: int, said: str | None) -> None:
+    """A submission says for how many days fal is to serve its files, unless the account's setting counts."""
+    wire = Wire(httpx.Response(200, json=RECEIPT))
+    trainer = FalQueueClient(FixedKey("key"), wire=wire, file_days=days)
+    trainer.submit(APPLICATION, {}, webhook_url=WEBHOOK_URL)
+    [request] = wire.requests
+    assert request.headers.get("X-Fal-Object-Lifecycle-Preference") == said
+
+
 def test_unserializable_request_is_not_sent() -> None:
     wire = Wire(httpx.Response(200, json=RECEIPT))
     trainer = FalQueueClient(FixedKey("key"), wire=wire)

@@ -13,7 +13,7 @@ STANDARD = frozenset(
     client code colour command common config conflict content control convert copy count cursor
     damage data dead deadline deploy describe dev directory display doc download drop dynamo dynamodb early
     emulator end entry error evaluate event eventbridge exist extra fail fal field file finish flag
-    foreign forget format forward found fresh go gone group handle header heif history host html id
+    foreign forget format forward found fresh go gone group handle header heif history host html id ideogram
     illegal image in incoming incomplete init input inspect internal interrupt invalid item jpeg json jwks
     key kind label lambda language large late layer lazy letter limit list local log long look main make manual
     many markup mean message meta metadata meter method metric miss model multipart name network no

@@ -1,6 +1,7 @@
 """Files of the CDN: uploaded whole, in parts or inline, served whole or in ranges, and fetched to train."""
 
 import hashlib
+import json
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -256,3 +257,13 @@ def test_checkpoint_is_fetched_as_well(calls: Calls, receiver: Receiver) -> None
     assert dead["type"] == "file_download_error"
     fields = [(row["field"], row["bytes"]) for row in calls.rows("datasets")]
     assert fields[-1] == ("resume_from_checkpoint", 7)
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(0.0, 404), (3600, 200), (None, 200)])
+def test_files_are_served_as_long_as_a_request_says(
+    standing: Calls, seconds: float | None, status: int
+) -> None:
+    said = {"expiration_duration_seconds": seconds}
+    headers = {"X-Fal-Object-Lifecycle-Preference": json.dumps(said)}
+    result = standing.trained({"images_data_url": DATASET}, headers=headers)
+    assert standing.http.get(result["diffusers_lora_file"]["url"]).status_code == status

@@ -10,7 +10,8 @@ import pytest
 
 from lora_drop.datasets.parameters import ResolvedParameters, resolve
 from lora_drop.fal.trainers.fields import LEAST_RATE, Choice, Field, Flag, Rate, WholeNumber
-from lora_drop.fal.trainers.table import FAST, FLUX_2, TRAINERS, estimated_cost_usd
+from lora_drop.fal.trainers.late_rows import FLUX_2
+from lora_drop.fal.trainers.table import FAST, TRAINERS, estimated_cost_usd
 from lora_drop.fal.trainers.trainer import Captions, Trainer
 from lora_drop.jobs.artifacts import artifacts_in
 from lora_drop.simulator.inputs import ENDPOINTS
@@ -104,7 +105,18 @@ def test_needed_captions_are_missed(trainer: Trainer, standing: Calls) -> None:
         {trainer.dataset_field: DATASET}, application=trainer.application
     )
     status = standing.ended(request_id, trainer.application)
-    assert ("error" in status) == (trainer.captions is Captions.NEEDED)
+    assert ("error" in status) == (trainer.captions is not Captions.OPTIONAL)
+
+
+@EVERY
+def test_a_request_has_its_owner_and_app(trainer: Trainer, standing: Calls) -> None:
+    """A request is asked about under owner and app; under a longer id fal answers 405."""
+    request_id = standing.submitted({}, application=trainer.application)
+    parts = trainer.application.split("/")
+    asked = standing.http.get(f"/{'/'.join(parts[:2])}/requests/{request_id}/status")
+    whole = standing.http.get(f"/{trainer.application}/requests/{request_id}/status")
+    assert asked.status_code in (200, 202)
+    assert (whole.status_code == 405) == (len(parts) > 2)
 
 
 def test_caption_for_each_photo(standing: Calls) -> None:

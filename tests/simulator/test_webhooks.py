@@ -276,3 +276,17 @@ def test_impossible_redelivery_is_refused(calls: Calls) -> None:
     for request_id in (silent, unfinished):
         with pytest.raises(HTTPStatusError, match="it has no webhook to send"):
             calls.sim.redeliver(request_id)
+
+
+@pytest.mark.parametrize("fault", ["webhook_gateway_id", "webhook_capitals"])
+def test_delivery_of_another_form_holds(standing: Calls, receiver: Receiver, fault: str) -> None:
+    """A delivery may be signed with the id of fal's last try, or in capitals; the signature holds."""
+    standing.sim.inject(fault)
+    request_id = standing.submitted(webhook_url=receiver.url)
+    received = receiver.next()
+    body, headers = json.loads(received.body), received.headers
+    standing.verify(received)
+    assert body["request_id"] == request_id
+    assert headers["x-fal-webhook-request-id"] == body["gateway_request_id"]
+    assert (body["gateway_request_id"] == request_id) == (fault == "webhook_capitals")
+    assert headers["x-fal-webhook-signature"].isupper() == (fault == "webhook_capitals")
