@@ -1,30 +1,21 @@
-"""Files come only from listed hosts at public addresses, and the key goes only to fal."""
+"""Files come only from listed hosts at public addresses."""
 
-from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import Any
 
 import httpx
 import pytest
-from fal_client.client import BackupDomainTransport
 
 from lora_drop.adapters.checked_network import resolved
-from lora_drop.adapters.fal import FalQueueClient
-from lora_drop.fal.status import Finished
 from lora_drop.jobs.artifacts import Artifact
 from lora_drop.jobs.errors import (
     DownloadInterruptedError,
-    FalUnavailableError,
     HostNotAllowedError,
     ResultGoneError,
     ResultUnusableError,
-    SubmissionUnknownError,
 )
 from lora_drop.ports import ArtifactSource
 from tests.adapters.hostile_urls import HOSTILE
-from tests.support.builders import APPLICATION, REQUEST_ID
 from tests.support.cdn import DATA, PUBLIC, Cdn, RecordingNetwork, answer, artifact, read
-from tests.support.fal_keys import FixedKey
 from tests.support.sweeps import sweep
 
 HERE = "https://v3.fal.media/files/a/lora"
@@ -203,84 +194,3 @@ def test_oversized_file_is_refused(*, stated: bool) -> None:
 
 def test_resolver_reads_literal_addresses() -> None:
     assert "127.0.0.1" in resolved("127.0.0.1", 443)
-
-
-HOST = "queue.fal.run"
-EVIL = "https://fal.evil.example/x"
-NAMED = {"status_url": EVIL, "response_url": EVIL, "cancel_url": EVIL, "logs_url": EVIL}
-BASE = f"https://{HOST}/fal-ai/flux-lora-portrait-trainer/requests/{REQUEST_ID}"
-
-
-class FalHosts:
-    """fal with one answer; it records the URLs of the requests."""
-
-    def __init__(self, answer: Callable[[httpx.Request], httpx.Response]) -> None:
-        self.asked: list[httpx.URL] = []
-        self._answer = answer
-
-    def trainer(self) -> FalQueueClient:
-        line = httpx.MockTransport(self._note)
-        return FalQueueClient(FixedKey("key"), wire=lambda: BackupDomainTransport(transport=line))
-
-    def _note(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request.url)
-        return self._answer(request)
-
-
-def said(body: Mapping[str, Any]) -> FalHosts:
-    return FalHosts(lambda _: httpx.Response(200, json=dict(body)))
-
-
-@pytest.mark.promise("nothing leaks")
-def test_only_the_request_id_is_used() -> None:
-    """Of the answer to a submission only the id is used, never its URLs."""
-    fal = said({"request_id": REQUEST_ID, **NAMED})
-    submission = fal.trainer().submit(APPLICATION, {}, webhook_url="https://api.example/hook")
-    assert submission.request_id == REQUEST_ID
-    assert [url.host for url in fal.asked] == [HOST]
-
-
-def test_requests_go_to_fals_host() -> None:
-    fal = said({"status": "COMPLETED", "lora_file": {"url": EVIL}, **NAMED})
-    state = fal.trainer().ask(APPLICATION, REQUEST_ID)
-    fal.trainer().cancel(APPLICATION, REQUEST_ID)
-    assert isinstance(state, Finished)
-    asked = [str(url.copy_with(query=None)) for url in fal.asked]
-    assert asked == [f"{BASE}/status", BASE, f"{BASE}/cancel"]
-
-
-LOCATIONS = (EVIL, "http://queue.fal.run/", "//evil.example", "data:,x", *HOSTILE)
-
-
-@pytest.mark.promise("nothing leaks")
-@pytest.mark.parametrize("number", sweep(range(len(LOCATIONS)), sample=25))
-def test_key_never_follows_a_redirect(number: int) -> None:
-    """No redirect takes the key to another host."""
-    location = LOCATIONS[number].encode(errors="surrogatepass")
-    for status in REDIRECTS:
-        answer = httpx.Response(status, headers=[(b"Location", location)])
-        fal = FalHosts(lambda _, answer=answer: answer)  # type: ignore[misc]  # bound at once
-        with pytest.raises(SubmissionUnknownError):
-            fal.trainer().submit(APPLICATION, {}, webhook_url="https://api.example/hook")
-        with pytest.raises(FalUnavailableError):
-            fal.trainer().ask(APPLICATION, REQUEST_ID)
-        with pytest.raises(FalUnavailableError):
-            fal.trainer().cancel(APPLICATION, REQUEST_ID)
-        assert {url.host for url in fal.asked} == {HOST}
-        assert len(fal.asked) == 3
-
-
-@pytest.mark.parametrize(
-    "request_id",
-    [
-        *("", ".", "..", "../../x", "x/../../y", "x?y", "x#y", "x y", "x\r\ny", "x%2f..", "x\\y"),
-        *("@evil.example", "//evil.example", EVIL, "\uff11", "x" * 129, f"{REQUEST_ID}\n"),
-    ],
-)
-def test_malformed_request_id_is_never_used(request_id: str) -> None:
-    fal = said({"status": "COMPLETED"})
-    with pytest.raises(FalUnavailableError, match="form"):
-        fal.trainer().ask(APPLICATION, request_id)
-    with pytest.raises(FalUnavailableError, match="form"):
-        fal.trainer().cancel(APPLICATION, request_id)
-    assert fal.asked == []

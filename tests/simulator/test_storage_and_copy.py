@@ -25,8 +25,8 @@ from tests.simulator.fal_calls import Calls, Receiver
 from tests.simulator.pipeline import to_its_end, world_at
 from tests.support.builders import make_archive
 from tests.support.copying import MemoryNotes
-from tests.support.fal_keys import FixedKey
 from tests.support.memory_files import MemoryRange, MemoryResults
+from tests.support.wire import FixedKey
 
 ARCHIVE = make_archive()
 NAME = "ada-0123456789.zip"
