@@ -4,7 +4,6 @@ import base64
 import gzip
 import itertools
 import json
-from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +14,7 @@ from nacl.signing import SigningKey
 from lora_drop.adapters.signing_keys import MAX_AGE, MAX_DOCUMENT, MIN_REFRESH, JwksKeys
 from lora_drop.jobs.errors import SigningKeysUnavailableError
 from tests.support.builders import KEY, NOW
-from tests.support.wire import Said, Wire
+from tests.support.wire import Body, Said, Wire
 
 URL = "https://rest.fal.ai/.well-known/jwks.json"
 OLD = bytes(KEY.verify_key)
@@ -36,14 +35,6 @@ class Jwks(Wire):
 
     def keys(self, **how: Any) -> JwksKeys:
         return JwksKeys(URL, transport=self(), **how)
-
-
-def streamed(pieces: Iterable[bytes]) -> httpx.Response:
-    class Stream(httpx.SyncByteStream):
-        def __iter__(self) -> Iterator[bytes]:
-            return iter(pieces)
-
-    return httpx.Response(200, stream=Stream())
 
 
 def test_keys_are_fetched_once() -> None:
@@ -141,7 +132,7 @@ UNUSABLE: dict[str, Said] = {
     "packed, but not": packed(b"{}"),
     "packed and cut off": packed(gzip.compress(jwks(OLD).content)[:-9]),
     "small packed and large": packed(gzip.compress(jwks(OLD).content + b" " * MAX_DOCUMENT)),
-    "endless": streamed(itertools.repeat(b" " * 1024)),
+    "endless": httpx.Response(200, stream=Body(itertools.repeat(b" " * 1024))),
 }
 
 
@@ -171,8 +162,8 @@ def test_unusable_keys_are_unavailable(answer: str) -> None:
 
 def test_trickling_document_is_given_up() -> None:
     seconds = iter(range(1000))
-    trickle = streamed(DOCUMENT[at : at + 1] for at in range(len(DOCUMENT)))
-    keys = Jwks(trickle).keys(tick=lambda: float(next(seconds)))
+    trickle = Body(DOCUMENT[at : at + 1] for at in range(len(DOCUMENT)))
+    keys = Jwks(httpx.Response(200, stream=trickle)).keys(tick=lambda: float(next(seconds)))
     with pytest.raises(SigningKeysUnavailableError):
         keys.keys(now=NOW)
     assert next(seconds) < 10

@@ -1,50 +1,44 @@
-"""A CDN that gives one answer, a file read from it, and a network that records its connections."""
+"""fal's CDN without a network: any answer, or ranges of one file, any one answer changed."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from time import monotonic
 from typing import Any
 
-import httpcore
 import httpx
 
-from lora_drop.adapters.checked_network import CheckedNetwork
 from lora_drop.adapters.download import CdnFiles
-from lora_drop.jobs.artifacts import MAX_BYTES, Artifact
+from lora_drop.jobs.artifacts import Artifact
+from tests.support.wire import Body, Said, Wire
 
 DATA = bytes(range(256)) * 16
+LARGE = DATA * 512  # 2 MiB
+FIRST = 64 * 1024
 HOSTS = ["fal.media", "127.0.0.1:8443"]
-type Answer = Callable[[httpx.Request], httpx.Response]
+ETAG = '"5ca1ab1e"'
 LATER = monotonic() + 3600
+type Change = Callable[[httpx.Response], Said]
 
 
-class Cdn:
-    """The CDN: counts what reaches it."""
+class Cdn(Wire):
+    """The CDN with these answers; the usual one is a small file."""
 
-    def __init__(self, answer: Answer | httpx.Response | Exception | None = None) -> None:
-        self.requests: list[httpx.Request] = []
-        self._answer = answer or httpx.Response(200, content=DATA)
+    def __init__(self, *answers: Said | Callable[[httpx.Request], Said]) -> None:
+        super().__init__(*(answers or [httpx.Response(200, content=DATA)]))
 
-    def files(self, hosts: Sequence[str] = HOSTS, *, most: int = MAX_BYTES) -> CdnFiles:
-        return CdnFiles(hosts, transport=httpx.MockTransport(self._serve), most=most)
-
-    def _serve(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        if isinstance(self._answer, Exception):
-            raise self._answer
-        if isinstance(self._answer, httpx.Response):
-            return self._answer
-        return self._answer(request)
+    def files(self, hosts: Sequence[str] = HOSTS, **how: Any) -> CdnFiles:
+        return CdnFiles(hosts, transport=self(), **how)
 
 
 def artifact(url: str = "https://v3.fal.media/files/a/lora", size: int | None = None) -> Artifact:
     return Artifact(name="lora.safetensors", url=url, size=size)
 
 
-def read(files: CdnFiles, what: Artifact, part: int = 1000, *, whole: bool = False) -> bytes:
+def read(files: CdnFiles, what: Artifact, part: int = 1000) -> bytes:
     """The file, part by part, until it ends."""
     found = bytearray()
-    with files.open(what, until=LATER, whole=whole) as file:
+    with files.open(what, until=LATER) as file:
         buffer = memoryview(bytearray(part))
         while file.size is None or len(found) < file.size:
             got = file.read(len(found), buffer)
@@ -54,96 +48,68 @@ def read(files: CdnFiles, what: Artifact, part: int = 1000, *, whole: bool = Fal
     return bytes(found)
 
 
-class Cut(httpx.SyncByteStream):
-    """A body that ends early, as the connection sees it or without a word."""
+class Ranged(Cdn):
+    """A CDN with ranges; ``changed`` makes another answer of that to the nth request."""
 
-    def __init__(self, error: Exception | None) -> None:
-        self._error = error
+    def __init__(self, changed: Mapping[int, Change] | None = None, *, data: bytes = LARGE) -> None:
+        super().__init__(self._answered)
+        self.changed, self._data, self._numbers = changed or {}, data, count(1)
 
-    def __iter__(self) -> Iterator[bytes]:
-        yield DATA[:1000]
-        if self._error:
-            raise self._error
+    def files(self, hosts: Sequence[str] = HOSTS, **how: Any) -> CdnFiles:
+        return super().files(hosts, first=FIRST, **how)
 
+    def _answered(self, request: httpx.Request) -> Said:
+        changed = self.changed.get(next(self._numbers))
+        usual = self._range(request)
+        return changed(usual) if changed else usual
 
-PUBLIC = "151.101.1.1"
+    def _range(self, request: httpx.Request) -> httpx.Response:
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers.get("Range", ""))
+        if not asked or request.headers.get("If-Range", ETAG) != ETAG:
+            return httpx.Response(200, content=self._data, headers={"ETag": ETAG})
+        start, end = int(asked[1]), min(int(asked[2]) + 1, len(self._data))
+        served = {"ETag": ETAG, "Content-Range": f"bytes {start}-{end - 1}/{len(self._data)}"}
+        return httpx.Response(206, content=self._data[start:end], headers=served)
 
+    def asked(self) -> list[tuple[int, int]]:
+        """The ranges that were asked for, first byte and the one after the last."""
+        spans = [request.headers["Range"][6:].split("-") for request in self.requests]
+        return [(int(start), int(last) + 1) for start, last in spans]
 
-@dataclass
-class RecordingNetwork(httpcore.NetworkBackend):
-    """A network that notes DNS queries and connections, and reaches no other host.
-
-    ``names`` are what there is in the DNS, each with the answers to one look-up after another.
-
-    Every address answers with ``says``, each a whole HTTP answer, in turn.
-    """
-
-    names: dict[str, list[Sequence[str]]] = field(default_factory=dict)
-    says: list[bytes] = field(default_factory=lambda: [answer(b"the file")])
-    down: Sequence[str] = ()
-    looked_up: list[tuple[str, int]] = field(default_factory=list)
-    connected: list[tuple[str, int]] = field(default_factory=list)
-    streams: list["RecordingStream"] = field(default_factory=list)
-
-    def files(self, *hosts: str, private: bool = False) -> CdnFiles:
-        network = CheckedNetwork(private=private, resolve=self.resolve, network=self)
-        return CdnFiles(hosts or ["fal.media", "127.0.0.1:8443"], network=network)
-
-    def resolve(self, host: str, port: int) -> Sequence[str]:
-        self.looked_up.append((host, port))
-        answers = self.names.get(host)
-        if answers is None:
-            return [PUBLIC]
-        return answers.pop(0) if len(answers) > 1 else answers[0]
-
-    def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> httpcore.NetworkStream:
-        self.connected.append((host, port))
-        if host in self.down:
-            raise httpcore.ConnectError("refused")
-        self.streams.append(
-            RecordingStream(self.says.pop(0) if len(self.says) > 1 else self.says[0])
-        )
-        return self.streams[-1]
-
-    @property
-    def sent(self) -> bytes:
-        """Everything that was written on any connection."""
-        return b"".join(stream.written for stream in self.streams)
+    def reading(self, offset: int = 0, length: int = len(LARGE)) -> bytes:
+        buffer = bytearray(length)
+        with self.files().open(artifact(), until=LATER) as file:
+            assert file.read(offset, memoryview(buffer)) == length
+        return bytes(buffer)
 
 
-class RecordingStream(httpcore.NetworkStream):
-    """A connection on which one answer comes."""
+def headed(**headers: str | None) -> Change:
+    """The usual answer with other headers; None takes one away."""
 
-    def __init__(self, says: bytes) -> None:
-        self._says = says
-        self.written = b""
-        self.certificate_of: str | None = None
+    def change(usual: httpx.Response) -> httpx.Response:
+        for name, value in headers.items():
+            usual.headers.pop(name.replace("_", "-"), None)
+            if value is not None:
+                usual.headers[name.replace("_", "-")] = value
+        return usual
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        del timeout
-        piece, self._says = self._says[:max_bytes], self._says[max_bytes:]
-        return piece
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        del timeout
-        self.written += buffer
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    def start_tls(
-        self, ssl_context: object, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        del ssl_context, timeout
-        self.certificate_of = server_hostname
-        return self
-
-    def get_extra_info(self, info: str) -> Any:
-        return None if info else info
+    return change
 
 
-def answer(body: bytes = b"", *, status: int = 200, **headers: str) -> bytes:
-    """An HTTP answer as it is on the line."""
-    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", "Connection: close"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode() + body
+def status(code: int) -> Change:
+    return lambda _: httpx.Response(code)
+
+
+def bodied(make: Callable[[bytes], Body]) -> Change:
+    """The usual answer with a body that is made of its own, and no length."""
+
+    def change(usual: httpx.Response) -> httpx.Response:
+        headers = {name: usual.headers[name] for name in ("ETag", "Content-Range")}
+        return httpx.Response(206, headers=headers, stream=make(usual.content))
+
+    return change
+
+
+def breaking(keep: int, error: Exception | None) -> Change:
+    """The body breaks after so many bytes, or ends there without a word."""
+    return bodied(lambda content: Body([content[:keep]], error))

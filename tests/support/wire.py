@@ -1,6 +1,6 @@
 """fal's end of the wire, under the unmodified clients, and the key in a test's hand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import httpx
@@ -29,6 +29,18 @@ def of_fal(status: int) -> httpx.Response:
 
 def of_nginx(status: int) -> httpx.Response:
     return httpx.Response(status, html="<html><center>nginx</center></html>")
+
+
+class Body(httpx.SyncByteStream):
+    """A body that comes in these pieces, and breaks after them or just ends."""
+
+    def __init__(self, pieces: Iterable[bytes], error: Exception | None = None) -> None:
+        self._pieces, self._error = pieces, error
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._pieces
+        if self._error:
+            raise self._error
 
 
 class Wire:
