@@ -30,15 +30,6 @@ def checked(job: Job, content: str | None = CONTENT) -> Job:
     return job.move(Status.READY, now=NOW, content_digest=content)
 
 
-def test_job_claims_its_content(jobs: JobStore) -> None:
-    """A job claims its content, which had no owner, with the write that names it."""
-    job = received(jobs, "a")
-    assert jobs.owner(CONTENT) is None
-    jobs.replace(job, checked(job), claim=Claim(None))
-    assert jobs.owner(CONTENT) == "a"
-    assert jobs.owner("1" * 64) is None
-
-
 def test_write_depends_on_unchanged_jobs(jobs: JobStore) -> None:
     """A write that depends on other jobs is made while those are as they were read."""
     job, other = received(jobs, "a"), received(jobs, "b")
@@ -58,46 +49,49 @@ def test_write_fails_if_dependency_changed(jobs: JobStore) -> None:
     assert [each.job_id for each in jobs.unfinished() if not each.terminal] == ["a", "c"]
 
 
-@pytest.mark.promise("never pay twice")
-def test_second_claim_writes_nothing(jobs: JobStore) -> None:
-    """Of two jobs that found the content unclaimed the second one writes nothing."""
-    first, second = received(jobs, "a"), received(jobs, "b")
-    jobs.replace(first, checked(first), claim=Claim(None))
-    with pytest.raises(ConflictError):
-        jobs.replace(second, checked(second), claim=Claim(None))
-    assert jobs.owner(CONTENT) == "a"
-    assert jobs.get("b") == second
+def claims(jobs: JobStore, name: str, previous: str | None, *, new: bool) -> bool:
+    """Whether a job claims its content, with the write that makes it or with one that changes it."""
+    job = make_job(job_id=name) if new else received(jobs, name)
+    try:
+        if new:
+            assert jobs.add(checked(job), claim=Claim(previous))
+        else:
+            jobs.replace(job, checked(job), claim=Claim(previous))
+    except ConflictError:
+        assert jobs.get(name) == (None if new else job)
+        return False
+    return True
 
 
-def test_second_new_job_is_not_kept(jobs: JobStore) -> None:
-    """Of two new jobs that found the content unclaimed the second one is not kept."""
-    assert jobs.add(checked(make_job(job_id="a")), claim=Claim(None))
-    with pytest.raises(ConflictError):
-        jobs.add(checked(make_job(job_id="b")), claim=Claim(None))
-    assert jobs.owner(CONTENT) == "a"
-    assert jobs.get("b") is None
-    assert [job.job_id for job in jobs.unfinished()] == ["a"]
-
-
-def test_claim_passes_only_from_its_owner(jobs: JobStore) -> None:
-    """A claim is taken over only from the job that was read as its owner."""
-    for name, previous in (("a", None), ("b", "a"), ("c", "b")):
-        job = received(jobs, name)
-        jobs.replace(job, checked(job), claim=Claim(previous))
-    assert jobs.owner(CONTENT) == "c"
-    late = received(jobs, "d")
-    for previous in ("a", "b", None, "d"):
-        with pytest.raises(ConflictError):
-            jobs.replace(late, checked(late), claim=Claim(previous))
-    assert jobs.owner(CONTENT) == "c"
-
-
-def test_claim_from_a_wrong_owner_fails(jobs: JobStore) -> None:
-    """Content without an owner cannot be taken over from a job."""
-    job = received(jobs, "b")
-    with pytest.raises(ConflictError):
-        jobs.replace(job, checked(job), claim=Claim("a"))
-    assert jobs.owner(CONTENT) is None
+@pytest.mark.promise(
+    "never pay twice",
+    "Of two jobs that found the content unclaimed the second one writes nothing.",
+)
+@pytest.mark.parametrize("new", [True, False], ids=["new", "changed"])
+@pytest.mark.parametrize(
+    ("asked", "won"),
+    [
+        ([("a", None)], ["a"]),
+        ([("a", None), ("b", None)], ["a"]),
+        ([("b", "a")], []),  # content without an owner
+        (
+            [
+                *(("a", None), ("b", "a"), ("c", "b")),
+                *((f"late {read}", read) for read in ("a", "b", None, "late a")),
+            ],
+            ["a", "b", "c"],
+        ),
+    ],
+    ids=["one", "two", "no owner", "only from the owner"],
+)
+def test_claim_needs_the_owner_as_read(
+    jobs: JobStore, asked: list[tuple[str, str | None]], won: list[str], *, new: bool
+) -> None:
+    assert [name for name, read in asked if claims(jobs, name, read, new=new)] == won
+    assert jobs.owner(CONTENT) == (won[-1] if won else None)
+    assert jobs.owner("1" * 64) is None
+    there = won if new else sorted(name for name, _ in asked)
+    assert [job.job_id for job in jobs.unfinished()] == there
 
 
 def test_existing_job_claims_nothing(jobs: JobStore) -> None:
@@ -136,22 +130,12 @@ def test_missing_ids_may_repeat(jobs: JobStore) -> None:
     assert list(jobs.missing(["b", "a", "b", "a"])) == ["b", "b"]
 
 
-def test_sweep_has_no_bookmark_at_first(bookmarks: Bookmarks) -> None:
-    assert bookmarks.bookmark("datasets") is None
-
-
 def test_sweep_continues_at_its_bookmark(bookmarks: Bookmarks) -> None:
-    for place in ("a\nv1", "portrait/写真 + 1.zip\nnull"):
+    assert bookmarks.bookmark("datasets") is None
+    for place in ("a\nv1", "portrait/写真 + 1.zip\nnull", None, None):
         bookmarks.keep_bookmark("datasets", place)
         assert bookmarks.bookmark("datasets") == place
     assert bookmarks.bookmark("another") is None
-
-
-def test_finished_sweep_begins_again(bookmarks: Bookmarks) -> None:
-    bookmarks.keep_bookmark("datasets", "a")
-    for _ in range(2):
-        bookmarks.keep_bookmark("datasets", None)
-        assert bookmarks.bookmark("datasets") is None
 
 
 def test_bookmark_is_no_job(jobs: JobStore, bookmarks: Bookmarks) -> None:

@@ -20,11 +20,6 @@ from tests.support.memory_files import MemoryResults, MemorySource
 from tests.support.outcome import Killed
 
 
-@pytest.fixture
-def place(backend: Aws | None) -> Place:
-    return Place.of(backend)
-
-
 def forgets_uploads(place: Place) -> bool:
     """Tell moto: it keeps no checksums of parts and raises KeyError for an ended upload."""
     return place.aws is not None and place.aws.endpoint_url is None

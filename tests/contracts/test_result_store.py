@@ -10,15 +10,9 @@ import pytest
 
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.errors import DatasetUnreadableError
-from tests.support.aws import Aws
 from tests.support.bucket import KEY, LAST, PREFIX, Place
 
 MIB = 1024**2
-
-
-@pytest.fixture
-def place(backend: Aws | None) -> Place:
-    return Place.of(backend)
 
 
 def test_text_is_put_and_described(place: Place) -> None:
