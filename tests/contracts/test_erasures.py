@@ -51,7 +51,6 @@ def test_forgotten_job_leaves_every_list(both: Both) -> None:
     """A job that was forgotten is gone from every list."""
     job = ended(both)
     begun(both, job)
-
     assert both.get(job.job_id) is None
     assert both.page(status=None, limit=10, cursor=None).jobs == ()
     assert both.page(status=Status.CANCELLED, limit=10, cursor=None).jobs == ()

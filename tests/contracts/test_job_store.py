@@ -102,7 +102,6 @@ def test_only_one_reader_writes(jobs: JobStore) -> None:
     jobs.replace(job, first)
     with pytest.raises(ConflictError):
         jobs.replace(job, job.move(Status.CANCELLED, now=NOW))
-
     assert jobs.get(job.job_id) == first
     assert ids(tuple(jobs.unfinished())) == [job.job_id]
 
@@ -141,7 +140,6 @@ def test_ended_job_stays_until_published(jobs: JobStore, before: Status, ended: 
     unpublished = ids(tuple(jobs.unfinished()))
     jobs.close(end)
     jobs.close(end)
-
     assert unpublished == [job.job_id, other.job_id]
     assert ids(tuple(jobs.unfinished())) == [other.job_id]
     assert jobs.get(job.job_id) == end

@@ -18,7 +18,6 @@ MIB = 1024**2
 def test_text_is_put_and_described(place: Place) -> None:
     text = "\u5199\u771f: it worked.\n"
     stored = place.store.write(PREFIX + "ERROR.txt", text, "text/plain")
-
     assert stored == StoredFile(
         name="ERROR.txt",
         bucket=place.bucket,
@@ -86,7 +85,6 @@ def test_sweep_ends_abandoned_copies(place: Place) -> None:
     place.uploaded(LAST, key=PREFIX + "b/3")
     later = datetime.now(UTC) + timedelta(days=1000)
     swept = place.store.sweep(older_than=later, keep={kept})
-
     assert (swept, place.unfinished()) == (2, 1)
     assert place.store.sweep(older_than=later, keep=[]) == 1
     assert place.store.sweep(older_than=later, keep=[]) == 0

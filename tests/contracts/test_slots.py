@@ -45,7 +45,6 @@ def test_full_slots_write_nothing(jobs: JobStore) -> None:
     third, before = waiting(jobs, 3), jobs.account(NOVEMBER)
     with pytest.raises(NoSlotError):
         moved(jobs, third, Status.SUBMITTING, limits=LIMITS)
-
     assert jobs.account(NOVEMBER) == before
     assert jobs.get(third.job_id) == third
     assert jobs.next_waiting() == third
@@ -84,7 +83,6 @@ def test_stale_write_changes_no_slot(jobs: JobStore) -> None:
     for stale in (Status.READY, Status.FAILED, Status.SUBMITTED):
         with pytest.raises(ConflictError):
             moved(jobs, job, stale)
-
     assert jobs.account(NOVEMBER) == before
     assert slots(jobs) == (submitted.job_id, other.job_id)
 
