@@ -170,7 +170,6 @@ def test_unmatched_parts_are_not_joined(standing: Calls) -> None:
     first: dict[str, Any] = {"partNumber": 1, "etag": etag}
     other, second = {**first, "etag": '"other"'}, {**first, "partNumber": 2}
     wrong: list[object] = [[other], [], "all", [first, second]]
-
     assert [upload.complete(parts) for parts in wrong] == [400, 400, 422, 400]
     assert standing.http.get(upload.url).status_code == 404
     assert upload.complete([first]) == 200
@@ -186,7 +185,6 @@ def test_unknown_address_takes_no_upload(standing: Calls) -> None:
         put(f"/files/lion/other/multipart/{upload.upload_id}/1", content=b"x", headers=headers),
         standing.http.post("/storage/upload/initiate", json={"file_name": "x"}),
     )
-
     assert [answer.status_code for answer in answers] == [404, 404, 404, 422]
 
 
@@ -196,7 +194,6 @@ def test_dataset_is_fetched_by_one_get(calls: Calls, receiver: Receiver) -> None
     receiver.files[signed] = ARCHIVE
     request_id = calls.run({"images_data_url": receiver.url + signed})
     call = receiver.next()
-
     assert (call.method, call.path) == ("GET", signed)
     assert "Firefox" in call.headers["user-agent"]
     assert "authorization" not in call.headers
@@ -252,7 +249,6 @@ def test_checkpoint_is_fetched_as_well(calls: Calls, receiver: Receiver) -> None
     arguments = {"images_data_url": DATASET, "resume_from_checkpoint": f"{receiver.url}/gone"}
     dead = calls.detail(arguments)
     calls.trained({**arguments, "resume_from_checkpoint": f"{receiver.url}/lora.safetensors"})
-
     assert dead["loc"] == ["body", "resume_from_checkpoint"]
     assert dead["type"] == "file_download_error"
     fields = [(row["field"], row["bytes"]) for row in calls.rows("datasets")]

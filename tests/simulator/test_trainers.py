@@ -61,7 +61,6 @@ def limits_in(schema: dict[str, Any]) -> tuple[Any, Any, Any]:
 def test_same_values_are_taken(trainer: Trainer, field: Field) -> None:
     model = ENDPOINTS[trainer.application].model
     schema = model.model_json_schema()["properties"][field.wire]
-
     match field:
         case WholeNumber():
             assert limits_in(schema) == (field.low, field.high, field.default)
@@ -124,7 +123,6 @@ def test_caption_for_each_photo(standing: Calls) -> None:
     captioned = data_uri(make_archive(members=captions))
     missing = data_uri(make_archive(members=dict(list(captions.items())[1:])))
     parameters, application = resolved(FLUX_2).values, FLUX_2.application
-
     result = standing.trained(parameters.arguments(captioned), application=application)
     detail = standing.detail(parameters.arguments(missing), application=application)
     assert set(result) == set(FLUX_2.outputs)

@@ -14,7 +14,7 @@ from lora_drop.fal.status import FalStatus
 from lora_drop.ports import Submission
 from tests.resilience.faults.fal import ERRORS, FREE, End, Fal
 from tests.support.builders import KEY
-from tests.support.fal_keys import FixedKey
+from tests.support.wire import FixedKey
 
 PAGE = "<html><head><title>{0}</title></head><body><center><h1>{0}</h1></center></body></html>"
 JWKS = "https://rest.fal.ai/.well-known/jwks.json"
