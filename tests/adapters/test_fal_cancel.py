@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from lora_drop.adapters.fal import FalQueueClient
+from lora_drop.adapters.fal_key import Key
 from lora_drop.adapters.fal_payloads import FORBIDS, FalPayloads
-from lora_drop.adapters.secrets import Key
 from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running
 from lora_drop.jobs.errors import FalUnavailableError
 from lora_drop.ports import PayloadsErased

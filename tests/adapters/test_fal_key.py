@@ -9,10 +9,10 @@ import pytest
 
 from lora_drop.adapters.fal import FalQueueClient
 from lora_drop.adapters.fal_history import FalHistory
+from lora_drop.adapters.fal_key import Key
 from lora_drop.adapters.fal_payloads import FalPayloads
 from lora_drop.adapters.fal_prices import FalPrices
 from lora_drop.adapters.fal_storage import FalStorage
-from lora_drop.adapters.secrets import Key
 from lora_drop.jobs.errors import (
     FalUnavailableError,
     NotSubmittedError,
