@@ -2,17 +2,19 @@
 
 import asyncio
 import io
+import runpy
 import zipfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
 from lora_drop.client.async_portrait_trainer import AsyncPortraitTrainer
-from lora_drop.client.direct_requests import FailedRequest, Queued, Succeeded, Training
+from lora_drop.client.direct_requests import FailedRequest, FinishedRequest, Queued, Training
 from lora_drop.client.errors import CommandError
 from lora_drop.client.portrait_trainer import PortraitTrainer
 from lora_drop.client.submissions import Submissions
@@ -31,6 +33,7 @@ from tests.support.photos import encoded, picture
 from tests.support.sweeps import sweep
 
 type Connect = Callable[[Calls], PortraitTrainer]
+ROOT = Path(__file__).parents[2]
 PHRASE = "ada"
 
 
@@ -87,7 +90,7 @@ def test_path_becomes_both_files_once(trainer: PortraitTrainer, calls: Calls, pa
     assert result.lora
     assert result.config
     assert all((result.lora.file_name, result.lora.file_size, result.config.content_type))
-    assert isinstance(seen[-1], Succeeded)
+    assert isinstance(seen[-1], FinishedRequest)
     assert len(calls.sim.requests()) == 1
     other = trainer.submit(path, trigger_phrase=PHRASE, steps=1001)
     ordered = trainer.submit(path, again=True, trigger_phrase=PHRASE, steps=1000)
@@ -219,12 +222,45 @@ def test_asyncio_has_the_same(trainer: PortraitTrainer, calls: Calls) -> None:
     async def whole() -> None:
         result = await same.train(dataset(), trigger_phrase=PHRASE)
         assert result == await same.result(result.request_id)
-        assert isinstance(await same.status(result.request_id), Succeeded)
+        assert isinstance(await same.status(result.request_id), FinishedRequest)
         assert not await same.cancel(result.request_id)
         assert (await same.check(dataset())).images == 12
 
     asyncio.run(whole())
     assert len(calls.sim.requests()) == 1
+
+
+@pytest.mark.usefixtures("trainer")
+def test_avatar_service_example(receiver: Receiver, calls: Calls, path: Path) -> None:
+    """Every method of examples/avatar_service.py does what its name says."""
+    module = runpy.run_path(str(ROOT / "examples" / "avatar_service.py"))
+    service = module["AvatarService"](
+        AsyncPortraitTrainer(state=path.parent / "service.sqlite", poll=0.01)
+    )
+    receiver.files["/ada.zip"] = dataset()
+    avatar = UUID("12345678-1234-5678-1234-567812345678")
+
+    async def whole() -> None:
+        result = await service.train_avatar(avatar, f"{receiver.url}/ada.zip")
+        assert result == await service.get_training_result(result.request_id)
+        assert isinstance(await service.check_training_status(result.request_id), FinishedRequest)
+        uploaded = await service.upload_training_data(path)
+        again = await service.start_training(avatar, uploaded)
+        assert again == result.request_id  # the same photos for the same avatar are paid for once
+        await service.start_training(UUID(int=7), uploaded, webhook_url=receiver.url)
+
+    asyncio.run(whole())
+    first, second = calls.sim.requests()
+    assert second["webhook_url"] == receiver.url
+    assert first["arguments"] == {
+        "images_data_url": f"{receiver.url}/ada.zip",
+        "trigger_phrase": "TOK_12345678",
+        "steps": 1000,
+        "learning_rate": 0.0002,
+        "multiresolution_training": True,
+        "subject_crop": True,
+        "create_masks": True,
+    }
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def usable_key(saved: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class GivenKey:
+class SingleKey:
     """A key that the caller has."""
 
     key: str

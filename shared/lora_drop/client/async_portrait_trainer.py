@@ -73,6 +73,12 @@ class AsyncPortraitTrainer:
     ) -> "TrainingResult":
         """As PortraitTrainer.train."""
         request_id = await self.submit(dataset, again=again, **parameters)
+        return await self.wait(request_id, on_update=on_update)
+
+    async def wait(
+        self, request_id: str, *, on_update: Callable[[RequestStatus], None] = lambda _: None
+    ) -> "TrainingResult":
+        """As PortraitTrainer.wait."""
         watch = self.trainer.watch(request_id, on_update)
         while (done := await asyncio.to_thread(next, watch)) is None:  # noqa: ASYNC110  # fal has no event
             await asyncio.sleep(self.trainer.poll)

@@ -33,7 +33,7 @@ type Upload = Callable[[Path, str], str]
 
 
 @dataclass(frozen=True, slots=True)
-class ReadyDataset:
+class PreparedDataset:
     """A dataset that can be trained on; ``file`` is what fal is to get, and ``given`` where it has it already."""
 
     report: Report
@@ -47,9 +47,9 @@ class ReadyDataset:
 
 
 @contextmanager
-def ready_dataset(
+def prepared_dataset(
     source: DatasetSource, *, application: str, metadata: Mapping[str, str]
-) -> Iterator[ReadyDataset]:
+) -> Iterator[PreparedDataset]:
     """Check a dataset and make its clean copy where it needs one, for as long as the block lasts.
 
     Raises DatasetRejectedError before anything is sent, and CommandError for what cannot be read.
@@ -81,7 +81,7 @@ def ready_dataset(
                         copy.writelines(
                             Mender(pictures).mended(file, good.structure, good.plan, good.prepared)
                         )
-                yield ReadyDataset(checked.report, good.resolved.values, sent, given)
+                yield PreparedDataset(checked.report, good.resolved.values, sent, given)
         except (OSError, DatasetUnreadableError) as unreadable:
             raise CommandError(f"The dataset cannot be read: {unreadable}.") from unreadable
 

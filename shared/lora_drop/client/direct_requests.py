@@ -35,7 +35,7 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True)
-class Succeeded:
+class FinishedRequest:
     """The request has a result."""
 
     request_id: str
@@ -49,4 +49,4 @@ class FailedRequest:
     message: str
 
 
-type RequestStatus = Queued | Training | Succeeded | FailedRequest
+type RequestStatus = Queued | Training | FinishedRequest | FailedRequest

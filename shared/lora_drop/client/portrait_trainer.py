@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from lora_drop.client.direct_requests import (
     FailedRequest,
+    FinishedRequest,
     Parameters,
     Queued,
     RequestStatus,
-    Succeeded,
     Training,
 )
 from lora_drop.client.errors import CommandError
@@ -32,7 +32,7 @@ from lora_drop.jobs.errors import (
 
 if TYPE_CHECKING:
     from lora_drop.adapters.fal_direct import FalDirectClient
-    from lora_drop.client.direct_dataset import DatasetSource, ReadyDataset
+    from lora_drop.client.direct_dataset import DatasetSource, PreparedDataset
     from lora_drop.datasets.report import Report
     from lora_drop.webhooks import TrainingResult
 
@@ -75,14 +75,14 @@ class PortraitTrainer:
 
     def upload(self, path: Path) -> str:
         """Return the address of a copy at fal, which fal drops after a day; raises NotSubmittedError."""
-        from lora_drop.adapters.fal_key import GivenKey  # noqa: PLC0415
+        from lora_drop.adapters.fal_key import SingleKey  # noqa: PLC0415
         from lora_drop.adapters.fal_storage import FalStorage  # noqa: PLC0415
         from lora_drop.adapters.local_files import open_range  # noqa: PLC0415
 
         hosts = [os.environ.get(name) or host for name, host in STORAGE_HOSTS]
         with open_range(path) as file:
             seconds = int(UPLOAD_KEPT.total_seconds())
-            return FalStorage(GivenKey(self._key), *hosts).upload(file, path.name, seconds)
+            return FalStorage(SingleKey(self._key), *hosts).upload(file, path.name, seconds)
 
     def submit(
         self,
@@ -125,7 +125,7 @@ class PortraitTrainer:
                     return Training(request_id, place.logs)
                 return Queued(request_id, place.position)
             case Finished():
-                return Succeeded(request_id)
+                return FinishedRequest(request_id)
             case Failed(problem=problem):
                 return FailedRequest(request_id, problem.message)
             case _:
@@ -169,6 +169,12 @@ class PortraitTrainer:
         A caller that dies finds the same request with the next call. Raises what ``submit`` and ``result`` raise.
         """
         request_id = self.submit(dataset, again=again, **parameters)
+        return self.wait(request_id, on_update=on_update)
+
+    def wait(
+        self, request_id: str, *, on_update: Callable[[RequestStatus], None] = lambda _: None
+    ) -> "TrainingResult":
+        """Wait for the files of a request; raises what ``result`` raises."""
         watch = self.watch(request_id, on_update)
         while (done := next(watch)) is None:
             time.sleep(self.poll)
@@ -192,14 +198,14 @@ class PortraitTrainer:
     @contextmanager
     def _ready(
         self, dataset: "DatasetSource", parameters: Parameters
-    ) -> Iterator[tuple["ReadyDataset", dict[str, Any]]]:
+    ) -> Iterator[tuple["PreparedDataset", dict[str, Any]]]:
         """Yield the dataset, and the inputs that are passed on as they are."""
-        from lora_drop.client.direct_dataset import ready_dataset  # noqa: PLC0415
+        from lora_drop.client.direct_dataset import prepared_dataset  # noqa: PLC0415
         from lora_drop.client.parameters import metadata_of  # noqa: PLC0415
 
         given = dict(parameters)
         passed_on = {name: given.pop(name) for name in PASSED_ON if given.get(name)}
-        with ready_dataset(
+        with prepared_dataset(
             dataset, application=self.application, metadata=metadata_of(given)
         ) as ready:
             yield ready, passed_on
@@ -226,12 +232,12 @@ class PortraitTrainer:
     def _resolved(self, training: SentTraining) -> str:
         """Return the request of a submission whose answer was lost, by fal's own list."""
         from lora_drop.adapters.fal_history import FalHistory  # noqa: PLC0415
-        from lora_drop.adapters.fal_key import GivenKey  # noqa: PLC0415
+        from lora_drop.adapters.fal_key import SingleKey  # noqa: PLC0415
 
         host = os.environ.get("FAL_API_URL") or "https://api.fal.ai/v1"
         lost = f"this dataset was sent at {training.intended_at:%Y-%m-%d %H:%M} UTC and fal's answer was lost"
         try:
-            found = FalHistory(GivenKey(self._key), host).requests_with(
+            found = FalHistory(SingleKey(self._key), host).requests_with(
                 training.application,
                 lambda url: url == training.address,
                 since=training.intended_at - SKEW,
@@ -251,9 +257,9 @@ class PortraitTrainer:
     @property
     def _client(self) -> "FalDirectClient":
         from lora_drop.adapters.fal_direct import FalDirectClient  # noqa: PLC0415
-        from lora_drop.adapters.fal_key import GivenKey  # noqa: PLC0415
+        from lora_drop.adapters.fal_key import SingleKey  # noqa: PLC0415
 
-        return FalDirectClient(GivenKey(self._key))
+        return FalDirectClient(SingleKey(self._key))
 
 
 # Inputs that the stack does not take: a job goes on from a job, and an archive's format is seen.
@@ -261,7 +267,7 @@ PASSED_ON = ("data_archive_format", "resume_from_checkpoint")
 STORAGE_HOSTS = (("FAL_REST_URL", "https://rest.fal.ai"), ("FAL_CDN_URL", "https://v3.fal.media"))
 
 
-def _fingerprint(ready: "ReadyDataset", arguments: dict[str, Any], application: str) -> str:
+def _fingerprint(ready: "PreparedDataset", arguments: dict[str, Any], application: str) -> str:
     """Return what makes two trainings the same: what fal gets and what it is to do with it."""
     what = {
         "application": application,
