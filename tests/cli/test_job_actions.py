@@ -88,7 +88,7 @@ def test_next_action_names_the_job(run: Run, api: Api) -> None:
     assert "JOB" not in shown
 
 
-@pytest.mark.parametrize("status", ["succeeded", "SUCCEEDED", "FinishedRequest"])
+@pytest.mark.parametrize("status", ["succeeded", "SUCCEEDED", "Succeeded"])
 def test_state_in_either_case(run: Run, api: Api, status: str) -> None:
     api.answers = [httpx.Response(200, json={"jobs": [], "next": None})]
     result = run("jobs", "--status", status, "--json")

@@ -260,6 +260,7 @@ def test_avatar_service_example(receiver: Receiver, calls: Calls, path: Path) ->
         "multiresolution_training": True,
         "subject_crop": True,
         "create_masks": True,
+        "data_archive_format": "zip",
     }
 
 
