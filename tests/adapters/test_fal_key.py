@@ -9,10 +9,10 @@ from fal_client.client import BackupDomainTransport
 
 from lora_drop.adapters.fal import FalQueueClient
 from lora_drop.adapters.fal_history import FalHistory
+from lora_drop.adapters.fal_key import Key
 from lora_drop.adapters.fal_payloads import FalPayloads
 from lora_drop.adapters.fal_prices import FalPrices
 from lora_drop.adapters.fal_storage import FalStorage
-from lora_drop.adapters.secrets import Key
 from lora_drop.jobs import errors
 from lora_drop.ports import Submission
 from tests.adapters.hostile_urls import HOSTILE

@@ -11,8 +11,8 @@ import fal_client
 import httpx
 from fal_client.client import BackupDomainTransport
 
+from lora_drop.adapters.fal_key import Key, KeyAuth, usable_key
 from lora_drop.adapters.fal_transport import KEY_REFUSED, UNANSWERED, SinglePost, json_object
-from lora_drop.adapters.secrets import Key, KeyAuth, usable_key
 from lora_drop.fal.status import FalStatus, Gone, Running, failed, finished
 from lora_drop.jobs.errors import (
     FalUnavailableError,
@@ -60,7 +60,7 @@ class FalQueueClient:
         self._headers = {LIFECYCLE: kept} if file_days else {}
 
     def submit(
-        self, application: str, arguments: Mapping[str, Any], *, webhook_url: str
+        self, application: str, arguments: Mapping[str, Any], *, webhook_url: str | None
     ) -> Submission:
         """Return one POST on a connection of its own; see fal_transport for every outcome.
 
