@@ -57,10 +57,10 @@ def test_cdn_gets_no_key_or_cookie() -> None:
 @pytest.mark.parametrize(
     ("status", "error"),
     [
-        *((status, ResultGoneError) for status in (404, 410)),
+        *((status, ResultGoneError) for status in (400, 401, 403, 404, 410)),
         *(
             (status, DownloadInterruptedError)
-            for status in (202, 204, 300, 304, 401, 403, 408, 429, 500, 503)
+            for status in (202, 204, 300, 304, 408, 429, 500, 503)
         ),
     ],
 )

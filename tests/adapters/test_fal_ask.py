@@ -85,6 +85,12 @@ def test_model_error_is_a_failure(code: int, status: dict[str, str]) -> None:
     assert "It broke." in problem.message
 
 
+def test_files_count_more_than_an_error() -> None:
+    answer = ask(completed(httpx.Response(200, json=RESULT), **INVALID))
+    assert isinstance(answer, Finished)
+    assert answer.artifacts
+
+
 NO_RESULT: dict[str, Said] = {
     "page": of_nginx(503),
     "gone": httpx.Response(404, json=NOT_FOUND),

@@ -150,7 +150,7 @@ def webhook_body(**changes: Any) -> bytes:
             "url": "https://v3.fal.media/files/a/lora.safetensors",
             "content_type": "application/octet-stream",
             "file_name": "pytorch_lora_weights.safetensors",
-            "file_size": 9,
+            "file_size": len(make_weights()),
         },
         "config_file": {
             "url": "https://v3.fal.media/files/a/config.json",

@@ -13,7 +13,6 @@ from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.delivery import DeliveryMethod
 from lora_drop.jobs.ids import webhook_token
 from lora_drop.jobs.job import DatasetVersion, Job
-from lora_drop.jobs.time_limits import DENIAL_STANDS
 from lora_drop.ports import Submission
 from lora_drop.services.check import Checker, check_checkpoint
 from lora_drop.services.dataset_urls import DatasetUrls
@@ -26,7 +25,7 @@ from lora_drop.services.mend import Mender
 from lora_drop.services.reconcile import Reconciler
 from lora_drop.services.record import Record
 from lora_drop.services.retry import RetryService
-from lora_drop.services.store import ResultStorer
+from lora_drop.services.store import RESULT_KEPT, ResultStorer
 from lora_drop.services.submit import Submitter
 from lora_drop.services.sweep import Sweep
 from lora_drop.services.waiting_queue import WaitingQueue
@@ -218,7 +217,7 @@ class World:
     def store_twice(self, job: Job) -> Job:
         """The store worker, and again when it may believe that fal has nothing."""
         self.result_storer.store_result(job.job_id)
-        self.clock.now += DENIAL_STANDS
+        self.clock.now += 2 * RESULT_KEPT
         return self.result_storer.store_result(job.job_id)
 
     @property

@@ -53,7 +53,7 @@ class CdnFiles:
     ) -> Iterator[OpenArtifact]:
         """Yield the file, to be read until that moment of the monotonic clock; ``whole``: in one go.
 
-        Raises HostNotAllowedError before anything is fetched from there, ResultGoneError at 404, ResultUnusableError
+        Raises HostNotAllowedError before anything is fetched from there, ResultGoneError at 404 and the like, ResultUnusableError
         for a file that is larger than any LoRA, and DownloadInterruptedError.
         """
         url = self._allowed(artifact.url, artifact.name)

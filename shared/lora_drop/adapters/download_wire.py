@@ -14,7 +14,8 @@ from lora_drop.jobs.problems import Problem
 
 READ_TIMEOUT = 20.0  # seconds without a byte
 CONNECT_TIMEOUT = 5.0
-GONE = frozenset({404, 410})
+# The address is of no use any more: a signed one answers 400, 401 or 403 once it has run out.
+GONE = frozenset({400, 401, 403, 404, 410})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 HOPS = 3
 CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", re.ASCII)
@@ -77,7 +78,7 @@ class Wire:
     def get(self, span: Range | None, *, etag: str = "") -> httpx.Response:
         """Return the answer, its body not read yet; a redirect is followed, to where the first may lead as well.
 
-        Raises ResultGoneError at 404, HostNotAllowedError, BrokenDownloadError and DownloadInterruptedError.
+        Raises ResultGoneError where the address is of no use (404 and the like), HostNotAllowedError, BrokenDownloadError and DownloadInterruptedError.
         """
         headers = {"Range": str(span)} if span else {}
         if etag:

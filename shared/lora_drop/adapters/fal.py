@@ -209,6 +209,10 @@ def _failure(handle: fal_client.SyncRequestHandle, state: Mapping[str, Any]) -> 
     except UNANSWERED:
         return failed(handle.request_id, error, reason, ran=ran)
     said, units = json_object(answer), None
+    if said is not None and answer.status_code == HTTPStatus.OK:
+        result = finished(handle.request_id, said)
+        if result.artifacts:
+            return result  # what is there is worth more than what a state says of it
     if said is not None and answer.status_code not in ABOUT_US | GONE:
         units = answer.headers.get(UNITS)
     more = said if said and isinstance(said.get("detail"), list) else reason

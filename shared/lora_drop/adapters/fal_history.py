@@ -67,6 +67,8 @@ class FalHistory:
         for row in rows:
             if isinstance(row, dict) and row.get("request_id") == request_id:
                 output = _json_value(row.get("json_output"))
+                if row.get("status_code") == HTTPStatus.OK and output is None:
+                    raise FalUnavailableError("fal's list has the request, and not its result yet")
                 stored = finished(request_id, output if isinstance(output, dict) else None)
                 return (
                     stored if stored.artifacts and row.get("status_code") == HTTPStatus.OK else None

@@ -13,7 +13,12 @@ from typing import Any
 import httpx
 
 from lora_drop.fal.status import quoted
-from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError, SubmissionUnknownError
+from lora_drop.jobs.errors import (
+    NotSubmittedError,
+    SubmissionRefusedError,
+    SubmissionUnknownError,
+    ThrottledError,
+)
 from lora_drop.jobs.problems import Problem
 
 # A definite no, and what a person can do. ``held``: the job can go on once it is done.
@@ -85,7 +90,7 @@ def _accepted(response: httpx.Response) -> str:
         raise SubmissionUnknownError(f"fal answered {status} without a request id")
     # RFC 6585, 4: the server, or a gateway before it, refuses the request.
     if status == TOO_MANY_REQUESTS:
-        raise NotSubmittedError("fal takes no more requests now")
+        raise ThrottledError("fal takes no more requests now")
     refusal = REFUSALS.get(status)
     if refusal and body and "detail" in body:
         code, held, advice = refusal

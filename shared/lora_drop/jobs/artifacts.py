@@ -1,7 +1,7 @@
 """Which result files are kept, and under what names."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -75,6 +75,11 @@ def is_weights(artifact: Artifact) -> bool:
     return artifact.name.lower().endswith(WEIGHTS_SUFFIX)
 
 
+def has_weights(artifacts: Sequence[Artifact]) -> bool:
+    """Return whether a LoRA is among the files: a result without one is none, whatever else it names."""
+    return any(is_weights(each) for each in artifacts)
+
+
 def is_json(artifact: Artifact) -> bool:
     """Return whether a file has to be JSON."""
     kind = (artifact.content_type or "").partition(";")[0].strip().lower()
@@ -117,12 +122,18 @@ def _free_name(output: str, item: Mapping[str, Any], *, taken: set[str]) -> str:
     if known and known not in taken:
         return known
     offered = item.get("file_name")
-    plain = _plain(offered if isinstance(offered, str) and offered else output)
+    plain = _plain(offered if isinstance(offered, str) and offered else _in_url(item) or output)
     name, number = plain, 1
     while name in taken or name in RESERVED_NAMES:
         number += 1
         name = f"{number}-{plain}"
     return name
+
+
+def _in_url(item: Mapping[str, Any]) -> str:
+    """Return the file name in the address of a file of a kind that is kept; empty for others."""
+    name = re.split(r"[?#]", str(item["url"]))[0].rpartition("/")[2]
+    return name if name.lower().endswith((WEIGHTS_SUFFIX, JSON_SUFFIX)) else ""
 
 
 def _plain(name: str) -> str:

@@ -23,6 +23,7 @@
     │   └── InvalidQueryError              a question about the jobs that is not of its form
     ├── TransientError                     the queue tries again
     │   ├── NotSubmittedError              the POST never left: safe to send it later
+    │   │   └── ThrottledError             fal took no more requests: safe to send it after a pause
     │   ├── FalUnavailableError            fal did not answer a question; says nothing about the job
     │   ├── SigningKeysUnavailableError    no key to verify a webhook with
     │   ├── DownloadInterruptedError       a result file did not arrive whole
@@ -165,6 +166,10 @@ class InvalidQueryError(PermanentError, ValueError):
 
 class NotSubmittedError(TransientError):
     """Raised when a submission failed before its first byte could leave."""
+
+
+class ThrottledError(NotSubmittedError):
+    """Raised when fal answered that it takes no more requests now (429)."""
 
 
 class FalUnavailableError(TransientError):

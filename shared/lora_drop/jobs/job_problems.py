@@ -23,6 +23,11 @@ FAL_UNREACHABLE = Problem(
     message="fal could not be reached, so nothing was sent and nothing was paid. It is tried again "
     "by itself every few minutes.",
 )
+FAL_BUSY = Problem(
+    code="fal_busy",
+    message="fal takes no more requests now (429), so nothing was paid. It is tried again by itself every few "
+    "minutes.",
+)
 GONE = Problem(
     code="result_expired",
     message="fal no longer knows this request: it keeps a result for about an hour. "
@@ -30,8 +35,8 @@ GONE = Problem(
 )
 DENIED = Problem(
     code="result_denied",
-    message="fal says that it does not know this request. It is asked once more in a few minutes; "
-    "if it says so again, the job ends as EXPIRED.",
+    message="fal says that it has no result of this request. It is asked once more in a few minutes; "
+    "if it says so again, the job ends.",
 )
 CHECKPOINT_MISSING = Problem(
     code="checkpoint_missing",

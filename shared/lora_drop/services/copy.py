@@ -226,6 +226,11 @@ class _Copy:
 
     def fetch(self, file: OpenArtifact, ahead: Executor) -> StoredFile:
         """Fetch what is missing, store it, and complete the copy."""
+        said = self._request.artifact.size
+        if said and file.size not in (None, said):
+            raise DownloadInterruptedError(
+                f"{self._name} is of another size ({file.size} bytes) than fal says ({said})"
+            )
         identity = self._identity(file)
         if self._upload and (self._upload.identity, self._upload.size) != (identity, file.size):
             self.discard()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from lora_drop.jobs.budget import Limits, month_of
@@ -15,6 +15,7 @@ from lora_drop.jobs.errors import (
     OverBudgetError,
     SubmissionRefusedError,
     SubmissionUnknownError,
+    ThrottledError,
 )
 from lora_drop.jobs.ids import webhook_token
 from lora_drop.jobs.job import Job
@@ -22,6 +23,7 @@ from lora_drop.jobs.job_problems import (
     CHECKPOINT_MISSING,
     COPY_MISSING,
     DATASET_UNREADABLE,
+    FAL_BUSY,
     FAL_UNREACHABLE,
     came_after_all,
     of_account,
@@ -43,6 +45,8 @@ SETTLE_ATTEMPTS = 5
 # at once: a dataset may have to be uploaded, and the POST waited for, in the life that is left.
 PATIENCE = DISPATCH_PATIENCE
 MAX_TURNS = 100
+# fal did not take a job: others that arrive meanwhile do not make it be sent again at once.
+PAUSE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,8 @@ class Dispatcher:
             job = self.record.jobs.next_waiting()
             if job is None:
                 break
+            if FAL_BUSY in job.problems and self.record.clock() - job.updated_at < PAUSE:
+                break  # the reconciler's round wakes the line again
             if self.record.clock() - began > PATIENCE:
                 self.inbox.announce(job.dataset)
                 break
@@ -180,6 +186,8 @@ class Dispatcher:
         )
         try:
             receipt = self.fal.submit(job.application, arguments, webhook_url=webhook_url)
+        except ThrottledError:
+            return self._settle(intent, Status.READY, problems=(FAL_BUSY,))
         except NotSubmittedError:
             return self._settle(intent, Status.READY, problems=(FAL_UNREACHABLE,))
         except SubmissionRefusedError as refused:

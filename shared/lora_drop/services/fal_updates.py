@@ -89,7 +89,7 @@ def comes_after_all(job: Job, fact: FalStatus) -> bool:
     the request of each of its submissions is known: then it is another job's. What was copied already and found
     invalid is not copied again.
     """
-    if not isinstance(fact, Finished) or not fact.artifacts or job.status not in GIVEN_UP:
+    if not isinstance(fact, Finished) or job.status not in GIVEN_UP:
         return False
     if any(problem.code == RESULT_INVALID for problem in job.problems):
         return False
@@ -97,6 +97,8 @@ def comes_after_all(job: Job, fact: FalStatus) -> bool:
         unknown = job.intents > len(job.own_requests)
         own = fact.request_id not in job.earlier_requests and unknown
         own = own or fact.request_id in job.own_requests
+        # A result without files is believed of the request that the job had last alone.
+        own = own and bool(fact.artifacts)
         return own and job.intents > 0 and job.status is not Status.FAILED  # that one fal refused
     return job.request_id == fact.request_id
 

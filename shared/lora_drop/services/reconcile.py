@@ -14,6 +14,7 @@ from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_problems import (
     BUDGET_EXHAUSTED,
     DENIED,
+    FAL_BUSY,
     FAL_UNREACHABLE,
     UNKNOWN,
     worth_a_probe,
@@ -291,7 +292,9 @@ class Reconciler:
 def _overdue(job: Job, now: datetime) -> bool:
     """Return whether it takes so long that a person should know; to wait for a slot is no such thing."""
     begun = job.status in (Status.SUBMITTED, Status.TRAINING, Status.STORING)
-    unreachable = job.status is Status.READY and FAL_UNREACHABLE in job.problems
+    unreachable = job.status is Status.READY and not {FAL_BUSY, FAL_UNREACHABLE}.isdisjoint(
+        job.problems
+    )
     return (begun or unreachable) and now - job.since >= OVERDUE_AFTER
 
 

@@ -8,8 +8,8 @@ from time import monotonic
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from lora_drop.fal.status import Failed, Finished, Gone, Running
-from lora_drop.jobs.artifacts import WEIGHTS, Artifact, StoredFile
+from lora_drop.fal.status import Failed, FalStatus, Finished, Gone
+from lora_drop.jobs.artifacts import WEIGHTS, Artifact, StoredFile, has_weights
 from lora_drop.jobs.errors import (
     DownloadInterruptedError,
     FalUnavailableError,
@@ -40,10 +40,12 @@ INVALID_SUFFIX = ".invalid"
 # A file that is of another size than fal says, and invalid, is taken for one that is not there yet;
 # so long. A server that says a wrong size for ever must not keep a job from its end.
 SETTLED_AFTER = timedelta(minutes=30)
+# What is not what its name says may be a page that a server shows for a moment.
+INVALID_STANDS = timedelta(minutes=10)
 # fal keeps a result for about an hour (https://fal.ai/docs/inference-api/queue/result). Until then one
 # that names no file is taken for one that cannot be read yet.
 RESULT_KEPT = timedelta(hours=1)
-type Bad = dict[str, ResultGoneError | ResultInvalidError]
+type Bad = dict[str, ResultGoneError | ResultInvalidError | HostNotAllowedError]
 
 
 def new_owner() -> str:
@@ -137,7 +139,7 @@ class ResultStorer:
         """
         until = self.now() + self.patience.total_seconds()
         artifacts = job_lease.job.artifacts
-        if not artifacts:
+        if not has_weights(artifacts):
             artifacts = self._artifacts(job_lease)
             # Kept before anything is copied: fal may have forgotten them by the next try.
             job_lease.name(artifacts)
@@ -152,6 +154,7 @@ class ResultStorer:
         except (ResultGoneError, ResultUnusableError) as said:
             over = said  # and yet the files that are there may be whole now
         bad = self._copy(job_lease, artifacts, until)
+        self._wait_for(job_lease.job, bad)
         problems = self._set_aside(job_lease, artifacts, bad, until)
         if missing := [name for name, why in bad.items() if isinstance(why, ResultGoneError)]:
             raise over or DownloadInterruptedError(
@@ -171,9 +174,20 @@ class ResultStorer:
             request = CopyRequest(wanted, job_lease.job.prefix, job_lease, until)
             try:
                 job_lease.store(self._copier.copy(self._patient(request)))
-            except (ResultGoneError, ResultInvalidError) as why:
+            except (ResultGoneError, ResultInvalidError, HostNotAllowedError) as why:
                 bad[artifact.name] = why
         return bad
+
+    def _wait_for(self, job: Job, bad: Bad) -> None:
+        """Raise what is to be tried again: a host that may be allowed, a page that stands in a file's place for a while."""
+        for name, why in bad.items():
+            if isinstance(why, HostNotAllowedError):
+                raise why
+            early = self.record.clock() - job.since < INVALID_STANDS
+            if isinstance(why, ResultInvalidError) and early:
+                raise DownloadInterruptedError(
+                    f"{name} is not what its name says ({why.flaw})"
+                ) from why
 
     def _patient(self, request: CopyRequest) -> CopyRequest:
         """Return the request with the longer time for a file that can only be read in one go."""
@@ -199,27 +213,37 @@ class ResultStorer:
     def _artifacts(self, job_lease: JobLease) -> tuple[Artifact, ...]:
         """Return the result as fal keeps it, for a webhook that came without one."""
         job = job_lease.job
+        early = self.record.clock() - job.since < RESULT_KEPT
+        match self._fact(job_lease):
+            case Finished(artifacts=artifacts) if has_weights(artifacts):
+                return artifacts
+            case Finished(request_id=request_id) if not early:
+                raise ResultUnusableError(_without_files(request_id))
+            case Failed(problem=problem):
+                raise ResultUnusableError(problem)
+            case Gone() if not early:
+                raise ResultGoneError(job.job_id)
+            case _:
+                raise FalUnavailableError(f"fal names no LoRA for {job.job_id} yet")
+
+    def _fact(self, job_lease: JobLease) -> FalStatus:
+        """Return what fal says of the request now; its list has results that its queue has forgotten.
+
+        fal has signed that the training succeeded, so its first word against that raises ResultGoneError, and it
+        is asked again minutes later.
+        """
+        job = job_lease.job
         if job.request_id is None:
             raise FalUnavailableError(f"{job.job_id} has no request to ask about")
         fact = self.fal.ask(job.application, job.request_id)
-        if isinstance(fact, Gone) and DENIED in job.problems:
+        if isinstance(fact, Gone | Failed) and DENIED not in job.problems:
+            raise ResultGoneError(job.job_id)
+        if isinstance(fact, Gone):
             now = self.record.clock()
             fact = self.evidence.stored_result(job, job.request_id, now) or fact
-        if not isinstance(fact, Gone):
+        if not isinstance(fact, Gone | Failed):
             job_lease.forget(DENIED)
-        match fact:
-            case Finished(artifacts=()) if self.record.clock() - job.since < RESULT_KEPT:
-                raise FalUnavailableError(f"the result of {job.job_id} names no file yet")
-            case Finished(artifacts=()):
-                raise ResultUnusableError(_without_files(job.request_id))
-            case Finished(artifacts=artifacts):
-                return artifacts
-            case Failed(problem=problem):
-                raise ResultUnusableError(problem)
-            case Gone():
-                raise ResultGoneError(job.job_id)
-            case Running():
-                raise FalUnavailableError(f"fal has no result for {job.job_id} yet")
+        return fact
 
 
 def _trouble(trouble: DownloadInterruptedError | HostNotAllowedError) -> Problem:
@@ -251,6 +275,6 @@ def _gone(job: Job) -> Problem:
 def _without_files(request_id: str) -> Problem:
     return Problem(
         code="result_without_files",
-        message="fal says that the training succeeded, but its result names no file. "
+        message="fal says that the training succeeded, but its result names no LoRA. "
         f"Ask fal about request {request_id}.",
     )

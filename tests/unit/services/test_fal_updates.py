@@ -137,7 +137,6 @@ IGNORED: dict[str, tuple[dict[str, Any], tuple[Artifact, ...]]] = {
         ARTIFACTS,
     ),
     "never sent": ({"status": Status.CANCELLED}, ARTIFACTS),
-    "without files": ({"status": Status.EXPIRED}, ()),
 }
 
 
@@ -309,3 +308,13 @@ def test_wrong_delivery_changes_nothing(world: World, job: Job, case: str) -> No
         deliver(world, job, body, **signature)
     assert world.job(job.job_id) == job
     assert world.results.files == {}
+
+
+@pytest.mark.promise("never lose a result")
+@pytest.mark.parametrize("status", [Status.FAILED, Status.EXPIRED, Status.CANCELLED])
+def test_late_success_without_files_is_asked_about(world: World, status: Status) -> None:
+    """A success that fal signs after a job was given up is read from fal, also where it comes without its files."""
+    job = world.holds(make_job(status, request_id=REQUEST_ID))
+    world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
+    assert world.fal_updates.receive(job.job_id, Finished(REQUEST_ID, ())).status is Status.STORING
+    assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED

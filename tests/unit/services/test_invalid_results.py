@@ -12,6 +12,7 @@ from lora_drop.jobs.errors import DownloadInterruptedError, FalUnavailableError,
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from lora_drop.results.copies import Label
+from lora_drop.services.store import INVALID_STANDS
 from tests.support.builders import ARTIFACTS, BAD_IMAGE, REQUEST_ID, make_job, make_weights
 from tests.support.memory import MemoryFal
 from tests.support.queue import codes
@@ -30,8 +31,10 @@ def html(world: World) -> None:
 
 
 def storing(world: World, *, fact: FalStatus | Exception | None = None, **changes: object) -> Job:
+    """A job whose result is old enough to be judged."""
     job = world.holds(make_job(Status.STORING, **changes))
     world.fal.facts[REQUEST_ID] = fact or Finished(REQUEST_ID, job.artifacts)
+    world.clock.now = job.since + INVALID_STANDS
     return job
 
 
@@ -143,7 +146,7 @@ def test_invalid_file_waits_for_fal(
 
 
 def test_passing_404_ends_no_job(world: World) -> None:
-    storing(world, artifacts=(SIGNED.model_copy(update={"size": 7}),))
+    storing(world, artifacts=(SIGNED.model_copy(update={"size": len(make_weights())}),))
     world.source.failing = {"lora.safetensors": ResultGoneError("404")}
     assert asks(world, None, world.source.failing.clear).status is Status.SUCCEEDED
 
@@ -175,6 +178,7 @@ def test_no_upload_outlives_its_job(
     job = world.holds(make_job(before, uploads=(upload,)))
     world.fal.facts[REQUEST_ID] = fact or Finished(REQUEST_ID, ARTIFACTS)
     world.source.failing, world.source.files = failing, files
+    world.clock.now = job.since + INVALID_STANDS
     stored = world.store_twice(job)
     assert (stored.status, stored.uploads) == (end, () if before is Status.STORING else (upload,))
     assert world.results.uploads == {}

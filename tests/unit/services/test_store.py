@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -201,6 +203,8 @@ def test_interrupted_denial_is_not_counted(world: World) -> None:
 def test_result_without_files_fails(world: World, fact: FalStatus, code: str, text: str) -> None:
     """A success that fal takes back, or without a file, fails the job with the reason."""
     job = storing(world, fact=fact, artifacts=())
+    with suppress(errors.FalUnavailableError):
+        assert world.result_storer.store_result(job.job_id).status is Status.STORING
     world.clock.now = job.since + RESULT_KEPT
     stored = world.result_storer.store_result(job.job_id)
     assert (stored.status, codes(stored)) == (Status.FAILED, [code])
@@ -296,3 +300,63 @@ def test_mistake_in_the_page_keeps_no_lora(world: World, monkeypatch: pytest.Mon
 
     monkeypatch.setattr("lora_drop.services.result_page.result_page", broken)
     assert trained(world).status is Status.SUCCEEDED
+
+
+CONFIG_ONLY = (ARTIFACTS[1],)
+
+
+@pytest.mark.promise("never lose a result")
+@pytest.mark.parametrize("known", [CONFIG_ONLY, ()], ids=["webhook", "result"])
+def test_result_without_lora_is_none(world: World, known: tuple[Artifact, ...]) -> None:
+    """A result that names files and no LoRA is read again until it names one."""
+    assert [each.name for each in CONFIG_ONLY] == ["config.json"]
+    job = storing(world, fact=Finished(REQUEST_ID, CONFIG_ONLY), artifacts=known)
+    with pytest.raises(errors.FalUnavailableError, match="no LoRA"):
+        world.result_storer.store_result(job.job_id)
+    world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
+    assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
+
+
+@pytest.mark.promise("never lose a result")
+@pytest.mark.parametrize("fact", [Failed(REQUEST_ID, BAD_IMAGE), Gone(REQUEST_ID)])
+@pytest.mark.parametrize("known", [ARTIFACTS, ()], ids=["dead addresses", "no addresses"])
+def test_one_word_against_a_signed_success_ends_nothing(
+    world: World, known: tuple[Artifact, ...], fact: FalStatus
+) -> None:
+    """What fal has signed as a success does not fail by one later word of fal against it."""
+    job = storing(world, fact=fact, artifacts=known)
+    world.source.gone = {each.url for each in ARTIFACTS}
+    assert world.result_storer.store_result(job.job_id).status is Status.STORING
+    world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, (NEW,))
+    world.clock.now += DENIAL_STANDS
+    assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
+
+
+@pytest.mark.promise("never lose a result")
+def test_host_that_is_not_allowed_has_another_address(world: World) -> None:
+    """Where a webhook names a host that is not on the list, fal is asked for another address."""
+    job = storing(world, fact=Finished(REQUEST_ID, (NEW,)), artifacts=(OLD,))
+    opened = world.source.open
+
+    def open_allowed(artifact: Artifact, **more: Any) -> Any:
+        if artifact.url == OLD.url:
+            raise errors.HostNotAllowedError(artifact.name)
+        return opened(artifact, **more)
+
+    world.source.open = open_allowed  # type: ignore[method-assign]
+    assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
+
+
+@pytest.mark.promise("never lose a result")
+@pytest.mark.parametrize("size", [7, None], ids=["another size", "a page of any size"])
+def test_page_in_a_files_place_is_not_stored(world: World, size: int | None) -> None:
+    """What a server shows for a moment in a file's place is neither stored nor ends the job."""
+    config = ARTIFACTS[1].model_copy(update={"size": size})
+    job = storing(world, fact=Finished(REQUEST_ID, (OLD, config)), artifacts=(OLD, config))
+    world.source.files["config.json"] = b"{}" if size else b"<html>"
+    with pytest.raises(errors.DownloadInterruptedError):
+        world.result_storer.store_result(job.job_id)
+    world.source.files["config.json"] = b'{"a":1}'
+    stored = world.result_storer.store_result(job.job_id)
+    assert stored.status is Status.SUCCEEDED
+    assert world.results.files[job.prefix + "config.json"] == b'{"a":1}'

@@ -8,13 +8,18 @@ import pytest
 
 from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running
 from lora_drop.jobs.budget import Limits
-from lora_drop.jobs.errors import FalUnavailableError, NotSubmittedError, SubmissionUnknownError
+from lora_drop.jobs.errors import (
+    FalUnavailableError,
+    NotSubmittedError,
+    SubmissionUnknownError,
+    ThrottledError,
+)
 from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 from lora_drop.ports import OpenDataset, Submission
 from lora_drop.services.dispatch import PATIENCE
-from tests.support.builders import ARTIFACTS, BAD_IMAGE, NOW, make_jpeg
+from tests.support.builders import ARTIFACTS, BAD_IMAGE, NOW, REQUEST_ID, make_jpeg
 from tests.support.memory import MemoryDatasets
 from tests.support.memory_jobs import MemoryJobs
 from tests.support.queue import codes, dropped, free, states
@@ -265,3 +270,17 @@ def test_long_doubt_gives_its_slot_away(
     assert busy.job(jobs[2].job_id).status is (Status.SUBMITTED if released else Status.READY)
     assert busy.jobs.account(f"{NOW:%Y-%m}").reserved_usd >= reserved
     assert len(busy.paid) == (3 if released else 2)
+
+
+@pytest.mark.promise("never pay twice")
+def test_throttled_job_is_sent_again_after_a_pause(world: World) -> None:
+    """A job that fal did not take (429) is not sent again because another dataset arrives, but a minute later."""
+    world.answer(ThrottledError("429"))
+    first = world.submit(world.drop("portrait/a.zip"))
+    world.answer(lambda: Submission(REQUEST_ID))
+    world.submit(world.drop("portrait/b.zip", images=11))
+    assert len(world.fal.posts) == 1
+    assert world.job(first.job_id).problems[0].code == "fal_busy"
+    world.clock.now += timedelta(minutes=1)
+    world.dispatcher.submit_waiting()
+    assert world.paid[1] == first.job_id
