@@ -59,7 +59,8 @@ class ResultStorer:
 
     ``patience`` is how long one run reads what the next can go on with; ``patience_whole``, for a file
     without ranges, is shorter than the function can live: it ends by itself, and says so, before it would be
-    ended. ``lease`` is longer than ``patience``, and renewed with every part.
+    ended. ``lease`` is longer than ``patience``, and renewed with every part. ``kept`` is how long fal keeps a
+    result at least.
     """
 
     record: Record
@@ -70,6 +71,7 @@ class ResultStorer:
     lease: timedelta = STORE_LEASE
     patience: timedelta = STORE_PATIENCE
     patience_whole: timedelta = STORE_PATIENCE_WHOLE
+    kept: timedelta = RESULT_KEPT
     part: int = PART
     owner: Callable[[], str] = new_owner
     now: Callable[[], float] = monotonic
@@ -213,7 +215,7 @@ class ResultStorer:
     def _artifacts(self, job_lease: JobLease) -> tuple[Artifact, ...]:
         """Return the result as fal keeps it, for a webhook that came without one."""
         job = job_lease.job
-        early = self.record.clock() - job.since < RESULT_KEPT
+        early = self.record.clock() - job.since < self.kept
         match self._fact(job_lease):
             case Finished(artifacts=artifacts) if has_weights(artifacts):
                 return artifacts

@@ -88,6 +88,7 @@ class _Services(Assembly):
             self.evidence,
             owner=lambda: owner,
             now=lambda: 0.0,
+            kept=timedelta(0),  # the clock stands still
         )
 
 
