@@ -115,9 +115,10 @@ class ResultStorer:
             artifacts, problems = self._store(job_lease)
             to = Status.FAILED if problems else Status.SUCCEEDED
         except ResultGoneError:
-            if DENIED not in job_lease.job.problems:
+            denied = DENIED in job_lease.job.problems
+            if not denied or self._early(job_lease.job):
                 # It may be a slip of fal's: the reconciler hands it over again.
-                return job_lease.give_back(DENIED, rest=DENIAL_STANDS)
+                return job_lease.give_back(None if denied else DENIED, rest=DENIAL_STANDS)
             to, problems = Status.EXPIRED, (_gone(job_lease.job),)
         except ResultUnusableError as unusable:
             to, problems = Status.FAILED, (unusable.problem,)
@@ -215,18 +216,21 @@ class ResultStorer:
     def _artifacts(self, job_lease: JobLease) -> tuple[Artifact, ...]:
         """Return the result as fal keeps it, for a webhook that came without one."""
         job = job_lease.job
-        early = self.record.clock() - job.since < self.kept
         match self._fact(job_lease):
             case Finished(artifacts=artifacts) if has_weights(artifacts):
                 return artifacts
-            case Finished(request_id=request_id) if not early:
+            case Finished(request_id=request_id) if not self._early(job):
                 raise ResultUnusableError(_without_files(request_id))
             case Failed(problem=problem):
                 raise ResultUnusableError(problem)
-            case Gone() if not early:
+            case Gone():
                 raise ResultGoneError(job.job_id)
             case _:
                 raise FalUnavailableError(f"fal names no LoRA for {job.job_id} yet")
+
+    def _early(self, job: Job) -> bool:
+        """Return whether fal must still have the result: it keeps one for so long."""
+        return self.record.clock() - job.since < self.kept
 
     def _fact(self, job_lease: JobLease) -> FalStatus:
         """Return what fal says of the request now; its list has results that its queue has forgotten.
