@@ -7,6 +7,7 @@
         print(delivery.lora.url)
 """
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -105,10 +106,10 @@ def unwrap(
 ) -> Delivery:
     """Return what a delivery says, once it is sure that fal sent it within the last 300 seconds.
 
-    ``body`` is the body byte by byte, before any framework parses it. ``user_id`` is your own user id at fal:
+    ``body`` is the raw bytes, before any framework decodes them. ``user_id`` is your own user id at fal:
     fal signs the deliveries of all its customers with the same keys, so without it (None) any of them can
     send you one; then compare the delivery's ``user_id`` and ``request_id`` with what you sent. ``keys``
-    are fal's published keys by default, kept for a day.
+    are fal's published keys by default (``FAL_JWKS_URL`` names others), kept for a day.
 
     Raises InvalidSignatureError: answer 401, and use nothing of the delivery. Raises
     SigningKeysUnavailableError: answer 503, and fal sends it again.
@@ -135,12 +136,13 @@ def unwrap(
 
 @cache
 def _fal_keys() -> SigningKeys:
-    return JwksKeys(JWKS_URL)
+    return JwksKeys(os.environ.get("FAL_JWKS_URL") or JWKS_URL)
 
 
 def _by_name(headers: Headers) -> dict[str, list[str]]:
     """Return every value of every header, so that one that is given twice is seen."""
-    pairs: Iterable[tuple[Any, Any]] = headers.items() if isinstance(headers, Mapping) else headers
+    # The standard library's headers are no Mapping, and have its items.
+    pairs: Iterable[tuple[Any, Any]] = headers.items() if hasattr(headers, "items") else headers
     found: dict[str, list[str]] = {}
     for name, value in pairs:
         values = [value] if isinstance(value, str | bytes) else value

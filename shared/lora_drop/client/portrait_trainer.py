@@ -95,13 +95,14 @@ class PortraitTrainer:
         """Return the id of the request at fal that trains this dataset with these parameters.
 
         It is paid for once: a second call returns the first request, and where the answer to the first was
-        lost, the request that fal's list shows for it. ``again`` orders another training of the same.
+        lost, the request that fal's list shows for it, whose webhook goes where the first call said. ``again``
+        orders another training of the same, also where the first has failed or was cancelled.
 
         Raises DatasetRejectedError, CommandError, NotSubmittedError and SubmissionRefusedError where nothing
         was paid; SubmissionUnknownError where fal may have accepted it.
         """
         with self._ready(dataset, parameters) as (ready, arguments):
-            fingerprint = _fingerprint(ready, arguments, self.application)
+            fingerprint = self._fingerprint(ready, arguments)
             if again:
                 self._submissions.withdraw(fingerprint)
             elif earlier := self._submissions.find(fingerprint):
@@ -254,6 +255,18 @@ class PortraitTrainer:
         self._submissions.accepted(training.fingerprint, found[0])
         return found[0]
 
+    def _fingerprint(self, ready: "PreparedDataset", arguments: dict[str, Any]) -> str:
+        """Return what makes two trainings the same: the server, the key, what fal gets and what it is to do with it."""
+        what = {
+            "server": os.environ.get("FAL_QUEUE_RUN_HOST", ""),
+            "key": hashlib.sha256(self._key.strip().encode()).hexdigest(),
+            "application": self.application,
+            "dataset": ready.sha256(),
+            **ready.parameters.arguments(""),
+            **arguments,
+        }
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
     @property
     def _client(self) -> "FalDirectClient":
         from lora_drop.adapters.fal_direct import FalDirectClient  # noqa: PLC0415
@@ -265,17 +278,6 @@ class PortraitTrainer:
 # Inputs that the stack does not take: a job goes on from a job, and an archive's format is seen.
 PASSED_ON = ("data_archive_format", "resume_from_checkpoint")
 STORAGE_HOSTS = (("FAL_REST_URL", "https://rest.fal.ai"), ("FAL_CDN_URL", "https://v3.fal.media"))
-
-
-def _fingerprint(ready: "PreparedDataset", arguments: dict[str, Any], application: str) -> str:
-    """Return what makes two trainings the same: what fal gets and what it is to do with it."""
-    what = {
-        "application": application,
-        "dataset": ready.sha256(),
-        **ready.parameters.arguments(""),
-        **arguments,
-    }
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
 def _default_state() -> Path:
