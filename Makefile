@@ -9,7 +9,8 @@
 #   make iam    what each function may and uses, and what breaks without it; one table
 #   make venv   just .venv, with the `lora-drop` command and uv in it
 #   make deploy the stack into your AWS account: ENV=dev|prod PARAMETERS='NAME=VALUE …'
-#               KEY_FILE=FILE or FAL_KEY for the fal key, REPLACE_KEY=1 for another one
+#               KEY_FILE=FILE or FAL_KEY for the fal key, REPLACE_KEY=1 for another one,
+#               DELETE_FAILED=1 to delete what is left of a first deployment that failed
 #   make pins   compile the pinned requirements from pyproject.toml
 
 SHELL := /bin/bash
@@ -73,8 +74,8 @@ chaos: venv
 iam: venv
 	@$(RUN) python -m tests.security.iam
 
-# Which environment is said each time, and never by what a shell has exported. PARAMETERS, KEY_FILE and
-# REPLACE_KEY come as variables: no shell reads them once more, and the key is on no command line.
+# Which environment is said each time, and never by what a shell has exported. PARAMETERS, KEY_FILE, REPLACE_KEY
+# and DELETE_FAILED come as variables: no shell reads them once more, and the key is on no command line.
 deploy: venv
 	@$(RUN) lora-drop deploy '$(if $(filter command%,$(origin ENV)),$(filter dev prod,$(ENV)),)'
 
@@ -86,7 +87,7 @@ check: venv
 	@$(RUN) lint-imports
 	@$(RUN) python -m lora_drop.dev.docs --check
 	@$(RUN) python -m lora_drop.local.tools sam validate --lint --region us-east-1
-	@$(RUN) cfn-lint --include-checks I --regions us-east-1 -- template.yaml
+	@$(RUN) cfn-lint --include-checks I --regions us-east-1 -- template.yaml docs/deploying-role.yaml
 	@$(RUN) python -m lora_drop.local.tools checkov --config-file .checkov.yaml
 
 COMPILE := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --no-annotate \

@@ -6,12 +6,21 @@ The public names are loaded on first use, so that ``import lora_drop`` costs nex
 TYPE_CHECKING = False  # type checkers take it for true; typing would cost half of an empty Python
 
 if TYPE_CHECKING:
+    from lora_drop import webhooks
     from lora_drop.client.errors import CommandError, JobUnknownError
     from lora_drop.client.lora_drop import LoraDrop
     from lora_drop.client.stack import Stack, find_stack
 
 __version__ = "0.1.0"
-__all__ = ["CommandError", "JobUnknownError", "LoraDrop", "Stack", "__version__", "find_stack"]
+__all__ = [
+    "CommandError",
+    "JobUnknownError",
+    "LoraDrop",
+    "Stack",
+    "__version__",
+    "find_stack",
+    "webhooks",
+]
 _MODULES = {
     "CommandError": "lora_drop.client.errors",
     "JobUnknownError": "lora_drop.client.errors",
@@ -23,10 +32,12 @@ _MODULES = {
 
 def __getattr__(name: str) -> object:
     """Import a public name on its first use."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415
 
+    if name == "webhooks":
+        return import_module("lora_drop.webhooks")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value = getattr(import_module(_MODULES[name]), name)
     return value
 

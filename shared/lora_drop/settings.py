@@ -1,7 +1,10 @@
-"""What each function reads from its environment, once, when it is first used."""
+"""What each function reads from its environment, once, when it is first used.
+
+Where fal is has fal's own addresses for defaults; the stack on one machine sets others.
+"""
 
 import os
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt, StringConstraints
 
@@ -21,21 +24,30 @@ class Settings(BaseModel):
     )
 
     jobs_table: Name = Field(description="DynamoDB table of the jobs")
+    reference_in_events: bool = Field(
+        default=False, description="whether an event has the owner's reference of its job"
+    )
 
 
 class FalSettings(Settings):
     """What asking fal needs; its hosts are fal_client's own variables, read by fal_client."""
 
     fal_key_secret: Name = Field(description="secret that holds the fal key")
-    fal_run_host: Name = Field(description="fal's host for direct calls, read by fal_client")
-    fal_queue_run_host: Name = Field(description="fal's queue host, read by fal_client")
+    fal_run_host: Name = Field(
+        default="fal.run", description="fal's host for direct calls, read by fal_client"
+    )
+    fal_queue_run_host: Name = Field(
+        default="queue.fal.run", description="fal's queue host, read by fal_client"
+    )
     ssl_cert_file: str = Field(default="", description="certificates of a private CA, PEM")
 
 
 class PlatformSettings(FalSettings):
     """What asking fal for its prices and its list of requests needs besides."""
 
-    fal_api_url: SafeUrl = Field(description="fal's platform API: prices, list of requests")
+    fal_api_url: SafeUrl = Field(
+        default="https://api.fal.ai/v1", description="fal's platform API: prices, list of requests"
+    )
 
 
 class LimitSettings(Settings):
@@ -63,8 +75,15 @@ class SubmitSettings(PlatformSettings, LimitSettings):
     dataset_delivery: DeliveryMethod = Field(
         default=DeliveryMethod.PRESIGNED, description="what URL: `presigned`, `fal` or `data`"
     )
-    fal_rest_url: SafeUrl = Field(description="where fal gives leave to upload")
-    fal_cdn_url: SafeUrl = Field(description="where fal takes uploads")
+    fal_rest_url: SafeUrl = Field(
+        default="https://rest.fal.ai", description="where fal gives leave to upload"
+    )
+    fal_cdn_url: SafeUrl = Field(
+        default="https://v3.fal.media", description="where fal takes uploads"
+    )
+    misspelled_preset_folder: Literal["warn", "refuse"] = Field(
+        default="warn", description="what a folder nearly called like a preset means"
+    )
     remove_metadata: bool = Field(
         default=True, description="take camera, place and other hidden data out of photos"
     )
@@ -78,16 +97,20 @@ class WebhookSettings(Settings):
     results_queue_url: Url = Field(description="queue in front of the store worker")
     webhook_secret: Name = Field(description="secret that webhook tokens are made with")
     reconcile_function: Name = Field(description="function that asks fal, for it holds the key")
-    fal_jwks_url: SafeUrl = Field(description="fal's public signing keys")
+    fal_jwks_url: SafeUrl = Field(
+        default="https://rest.fal.ai/.well-known/jwks.json", description="fal's public signing keys"
+    )
     fal_user_id: str = Field(default="", description="our fal user id; empty accepts any")
     ssl_cert_file: str = Field(default="", description="certificates of a private CA, PEM")
 
 
-class StoreSettings(FalSettings):
+class StoreSettings(PlatformSettings):
     """What storing results needs."""
 
     models_bucket: Name = Field(description="bucket for results and reports")
-    artifact_hosts: Name = Field(description="hosts result files may come from, by comma")
+    artifact_hosts: Name = Field(
+        default="fal.media", description="hosts result files may come from, by comma"
+    )
     allow_private_artifact_hosts: bool = Field(
         default=False, description="whether those may lie in a private network"
     )
@@ -119,7 +142,10 @@ class ForgetSettings(Settings):
     datasets_bucket: Name = Field(description="bucket that datasets are dropped into")
     models_bucket: Name = Field(description="bucket for results and reports")
     fal_key_secret: Name = Field(description="secret that holds a fal key, of scope ADMIN at best")
-    fal_api_url: SafeUrl = Field(description="fal's platform API: deletes what fal has stored")
+    fal_api_url: SafeUrl = Field(
+        default="https://api.fal.ai/v1",
+        description="fal's platform API: deletes what fal has stored",
+    )
     ssl_cert_file: str = Field(default="", description="certificates of a private CA, PEM")
 
 

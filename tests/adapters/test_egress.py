@@ -100,7 +100,7 @@ PRIVATE = [
 def test_private_address_is_not_called(address: str, beside: list[str]) -> None:
     """A listed name that resolves to a private address is not called."""
     network = RecordingNetwork({"v3.fal.media": [[*beside, address]]})
-    with pytest.raises(HostNotAllowedError, match="AllowPrivateArtifactHosts"):
+    with pytest.raises(HostNotAllowedError, match="ALLOW_PRIVATE_ARTIFACT_HOSTS"):
         opened(network.files())
     assert network.connected == []
 

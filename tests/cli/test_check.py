@@ -117,9 +117,14 @@ def test_wrong_option_is_named(check: Run, folder: Path, words: list[str], said:
 
 
 def test_unsendable_option_is_refused(check: Run, folder: Path) -> None:
-    result = check("--trigger", "Zoë", folder)
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert "training.json" in result.stderr
+    for words, said in (
+        (("--trigger", "two\nlines"), "on one line"),
+        (("--set", "customer=7"), "customer: no trainer has such a parameter"),
+    ):
+        result = check(*words, folder)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert said in result.stderr
+    assert "trigger phrase “Zoë”" in check("--trigger", "Zoë", folder).stdout
 
 
 def test_report_for_people_and_programs(check: Run, phone: Path, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_failed_deletion_is_called_so() -> None:
 
 
 def test_failed_stack_stays_without_consent(formation: Formation) -> None:
-    with pytest.raises(DeployError, match="lora-drop deploy dev --delete-failed"):
+    with pytest.raises(DeployError, match="make deploy ENV=dev DELETE_FAILED=1"):
         remove_failed(TARGET, "ROLLBACK_FAILED", agreed=lambda _: False, say=lambda _: None)
     assert formation.deleted == []
 

@@ -60,8 +60,15 @@ def test_lists_are_json_lines(run: Run, api: Api) -> None:
 def test_failure_is_json_too(run: Run, api: Api) -> None:
     api.answers = [error_answer(404, "job_unknown", "There is no such job.")]
     result = run("job", "ada-1", "--json")
-    assert json.loads(result.stdout) == {"error": {"message": "There is no such job."}}
-    assert (result.exit_code, result.stderr) == (1, "There is no such job.\n")
+    said = "There is no such job. All of them: lora-drop jobs"
+    assert json.loads(result.stdout) == {"error": {"message": said}}
+    assert (result.exit_code, result.stderr) == (1, f"{said}\n")
+
+
+def test_no_fitting_job_is_told_from_no_job(run: Run, api: Api) -> None:
+    api.answers = [httpx.Response(200, json={"jobs": [], "next": None})] * 2
+    assert "train PATH" in run("jobs").stdout
+    assert run("jobs", "--dataset", "x").stdout == "No job fits. All of them: lora-drop jobs\n"
 
 
 @pytest.mark.parametrize(
@@ -116,6 +123,24 @@ def test_refused_caller_gets_commands(run: Run, api: Api, status: int) -> None:
     refused = run("job", "ada-1").stderr
     assert "aws sts get-caller-identity" in refused
     assert "NO_PROXY=.amazonaws.com" in refused
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "said"),
+    [
+        (401, "<html><title> Log\nin </title>", "answered 401 in the API's place (“Log in”)"),
+        (502, "Bad gateway", "answered 502 in the API's place: a proxy"),
+        (200, "[]", "answered 200 in the API's place"),
+        (407, "<html>", "HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT"),
+    ],
+)
+def test_answer_of_a_proxy_gets_commands(
+    run: Run, api: Api, status: int, text: str, said: str
+) -> None:
+    api.answers = [httpx.Response(status, text=text)]
+    refused = run("job", "ada-1").stderr
+    assert said in refused
+    assert "export NO_PROXY=api.example" in refused
 
 
 def test_download_goes_into_the_jobs_folder(

@@ -126,7 +126,7 @@ def test_interrupted_run_ends_everything(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     def interrupt_when_up() -> None:
-        while not log.exists() or "up" not in log.read_text():
+        while not (reported and log.exists() and "up" in log.read_text()):
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGALRM)
 

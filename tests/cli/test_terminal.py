@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -95,6 +96,29 @@ def test_upload_shows_from_its_first_bytes(display: Display) -> None:
         progress(10, 10)
     assert before == ""
     assert "upload ada.zip" in shown(display)
+
+
+def test_progress_is_a_line_each(stack: Stack) -> None:
+    seen: list[object] = []
+    job = answering(stack, lambda _: job_answer(status=Status.TRAINING)).job("x")
+    display = Display(Console(file=io.StringIO()), seen.append)
+    with display.step("sam build"):
+        pass
+    with display.upload("ada.zip") as sending:
+        sending(1, 2)
+    display.follow("x", iter([job, job]))
+    states = [{"job_id": "x", **step} for step in job["history"]]
+    assert seen[1:] == [{"step": "upload", "sent": 1, "size": 2}, *states]
+    refused = CliRunner().invoke(application(), ["up", "--progress"])
+    assert (refused.exit_code, "--json" in refused.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("words", [["jobs", "--limit", "0"], ["job"], ["jobs", "--lmit", "1"]])
+def test_wrong_words_are_json_too(words: list[str]) -> None:
+    result = CliRunner().invoke(application(), [*words, "--json"])
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["message"] in result.stderr
+    assert CliRunner().invoke(application(), words).stdout == ""
 
 
 def test_version_is_printed() -> None:

@@ -107,7 +107,17 @@ def test_its_metadata_is_whole(installed: Path) -> None:
     required = metadata.get_all("Requires-Dist", [])
     base = {re.split(r"[^\w-]", each)[0] for each in required if "extra ==" not in each}
     assert base == {
-        *("boto3", "httpx", "pillow", "pillow-heif", "platformdirs", "pydantic", "rich"),
+        *(
+            "boto3",
+            "fal-client",
+            "httpx",
+            "pillow",
+            "pillow-heif",
+            "platformdirs",
+            "pydantic",
+            "pynacl",
+            "rich",
+        ),
         *("simplejpeg", "typer"),
     }
 

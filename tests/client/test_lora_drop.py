@@ -55,8 +55,9 @@ def test_interrupted_upload_leaves_no_parts(stack: Stack, tmp_path: Path) -> Non
 def test_unsendable_parameter_is_refused(stack: Stack, tmp_path: Path) -> None:
     file = tmp_path / "ada.zip"
     file.write_bytes(b"x")
-    with pytest.raises(CommandError, match=r"training\.json"):
-        answering(stack, Api()).drop(file, parameters={"trigger_phrase": "Zoë"})
+    for parameters in ({"trigger_phrase": "two\nlines"}, {"customer": "7"}):
+        with pytest.raises(CommandError, match=r"on one line|no trainer has such"):
+            answering(stack, Api()).drop(file, parameters=parameters)
     assert "Contents" not in stack.client("s3").list_objects_v2(Bucket="datasets")
 
 
@@ -122,7 +123,7 @@ def test_jobs_come_by_page(stack: Stack) -> None:
     [
         (httpx.Response(403, json={"message": "Missing Authentication Token"}), "403: Missing"),
         (httpx.Response(502, json={"message": "Internal server error"}), "502: Internal"),
-        (httpx.Response(200, text="<html>"), "does not answer"),
+        (httpx.Response(200, text="<html>"), "in the API's place"),
         (httpx.Response(400, json={"error": {"code": "q", "message": "limit is 0"}}), "limit is 0"),
     ],
     ids=["forbidden", "broken", "no JSON", "bad query"],

@@ -4,14 +4,20 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore.exceptions import (
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ProxyConnectionError,
+)
 from moto import mock_aws
 from typer.testing import CliRunner
 
 from lora_drop.cli.main import application
 from lora_drop.client.errors import CommandError
-from lora_drop.client.stack import find_stack
+from lora_drop.client.stack import _unreadable, find_stack
 from lora_drop.local import deployment
-from lora_drop.local.stack import HOME
+from lora_drop.local.stack import HOME, SAMPLE
 
 OUTPUTS = ("ApiUrl", "DatasetsBucketName", "ModelsBucketName")
 API = f"https://{deployment.API_ID}.execute-api.us-east-1.amazonaws.com/{deployment.STAGE}"
@@ -20,6 +26,8 @@ CLOUDFORMATION = "https://cloudformation.us-east-1.amazonaws.com"
 
 class UpAlready:
     """A stack on this machine that is up as soon as it is wanted."""
+
+    sample = SAMPLE
 
     def up(self, **_: object) -> None:
         pass
@@ -53,6 +61,10 @@ def deploy(name: str, outputs: tuple[str, ...] = OUTPUTS, **values: str) -> None
     boto3.client("cloudformation").create_stack(StackName=name, TemplateBody=body)
 
 
+def answered(code: str, message: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, "DescribeStacks")
+
+
 @pytest.mark.promise("interfaces stay")
 @mock_aws
 def test_stack_is_found_by_its_outputs() -> None:
@@ -83,6 +95,22 @@ def test_foreign_stack_is_refused() -> None:
 def test_missing_stack_is_explained() -> None:
     with pytest.raises(CommandError, match="lora-drop up"):
         find_stack("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("error", "command"),
+    [
+        (answered("ValidationError", "Stack with id x does not exist"), "lora-drop deploy dev"),
+        (answered("ExpiredToken", "The token has expired"), "aws sso login"),
+        (NoCredentialsError(), "aws sso login"),
+        (ProxyConnectionError(proxy_url="http://p:1"), "export NO_PROXY=.amazonaws.com"),
+        (EndpointConnectionError(endpoint_url="https://x"), "the region is right"),
+    ],
+)
+def test_unreadable_stack_names_what_helps(error: Exception, command: str) -> None:
+    said = _unreadable("x", "eu-central-1", error)
+    assert command in said
+    assert ("deploy" in said) is ("does not exist" in str(error))
 
 
 def test_no_region_names_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:

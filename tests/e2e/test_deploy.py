@@ -5,6 +5,7 @@ import re
 import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def account() -> Iterator[dict[str, str]]:
             os.killpg(serving.pid, signal.SIGINT)
 
 
-def typed(line: str, environment: dict[str, str]) -> str:
+def typed(line: str, environment: dict[str, str], *, works: bool = True) -> str:
     done = subprocess.run(  # noqa: S603  # the README's own words
         ["/bin/bash", "-c", line],
         cwd=ROOT,
@@ -58,7 +59,7 @@ def typed(line: str, environment: dict[str, str]) -> str:
         timeout=PATIENCE,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert (done.returncode == 0) is works, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
@@ -145,3 +146,48 @@ def test_mail_says_that_a_job_ended(account: dict[str, str]) -> None:
     [mail] = [message["Body"] for message in heard]
     assert "Job ada-486fb2366b is SUCCEEDED since 2026-11-24T15:06:54Z." in mail
     assert "--stack lora-drop-dev" in mail
+
+
+# A bucket as template.yaml has it, and an alarm that CloudFormation cannot make.
+NOT_MADE = """
+Resources:
+  ModelsBucket:
+    Type: AWS::S3::Bucket
+    DeletionPolicy: RetainExceptOnCreate
+    Properties: {BucketName: !Sub "${AWS::StackName}-models-${AWS::AccountId}-${AWS::Region}"}
+  BudgetNearlySpentAlarm:
+    Type: AWS::CloudWatch::Alarm
+    DependsOn: ModelsBucket
+    Properties: {Namespace: LoraDrop, MetricName: BudgetPercent, EvaluationPeriods: 1, ComparisonOperator: LessThanThreshold}
+"""
+
+
+def stack_of(formation: Any) -> dict[str, Any]:
+    found: dict[str, Any] = formation.describe_stacks(StackName="lora-drop-prod")["Stacks"][0]
+    return found
+
+
+@pytest.mark.promise("it can be operated")
+def test_failed_first_deployment_is_made_good(account: dict[str, str]) -> None:
+    """After a build and a first deployment that failed, the line that the command prints deploys the stack."""
+    deploy, formation = DEPLOY.replace("ENV=dev", "ENV=prod"), client(account, "cloudformation")
+    said = typed(f"CA_FILE=/there/is/none.pem {deploy}", account, works=False)
+    assert "sam build has failed" in said
+
+    formation.create_stack(StackName="lora-drop-prod", TemplateBody=NOT_MADE)
+    while stack_of(formation)["StackStatus"].endswith("IN_PROGRESS"):
+        time.sleep(0.2)
+    said = typed(deploy, account, works=False)
+    assert (
+        "first deployment of lora-drop-prod failed (ROLLBACK_COMPLETE). BudgetNearlySpentAlarm: "
+        in said
+    )
+    [line] = re.findall(r"deploy again: (.+)$", said, re.MULTILINE)
+
+    said = typed(f"FAL_KEY={KEY} {line} < /dev/null", account)
+
+    stack = stack_of(formation)
+    outputs = {row["OutputKey"]: row["OutputValue"] for row in stack["Outputs"]}
+    assert "lora-drop-prod is deleted." in said
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    assert outputs["ModelsBucketName"] in said

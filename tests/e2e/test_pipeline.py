@@ -274,7 +274,7 @@ def test_held_job_continues_after_approval(stack: Deployed) -> None:
     job = _ended(stack, held["job_id"])
 
     assert (held["status"], approved["status"]) == ("HELD", "READY")
-    assert "lora-drop approve" in advice
+    assert f"lora-drop approve {held['job_id']}" in advice
     assert job["status"] == "SUCCEEDED"
     assert "ERROR.txt" not in stack.files_of(job)
     assert [post["accepted"] for post in stack.posts_of(job)] == [False, True]

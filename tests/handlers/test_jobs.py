@@ -1,17 +1,20 @@
-"""The jobs function: jobs are listed page by page, and shown one by one."""
+"""The jobs function: jobs are listed and shown, and decisions about them are recorded under a name."""
 
 import json
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from functions.jobs.handler import handler
+from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.public_job import public
 from lora_drop.jobs.status import Status
-from tests.support.builders import NOW, make_job
+from tests.support.builders import NOW, REQUEST_ID, make_job
 from tests.support.lambda_environment import Context, LambdaEnvironment, event
+from tests.support.lambda_events import job_event
 
 
 @pytest.fixture
@@ -50,24 +53,6 @@ def test_newest_jobs_are_listed(jobs: list[Job]) -> None:
     assert (status, [job["job_id"] for job in body["jobs"]]) == (200, [job.job_id for job in jobs])
 
 
-@pytest.mark.usefixtures("environment")
-def test_without_jobs_list_is_empty() -> None:
-    assert asked(event("jobs_list")) == (200, {"jobs": [], "next": None})
-
-
-@pytest.mark.parametrize("limit", ["1", "2", "3", "100"])
-def test_pages_are_all_jobs(jobs: list[Job], limit: str) -> None:
-    status, page = listing(limit=limit)
-    found = page["jobs"]
-    while page["next"]:
-        status, page = listing(limit=limit, cursor=page["next"])
-        assert status == 200
-        assert len(page["jobs"]) <= int(limit)
-        found += page["jobs"]
-
-    assert [job["job_id"] for job in found] == [job.job_id for job in jobs]
-
-
 def test_jobs_of_one_state_are_listed(jobs: list[Job]) -> None:
     training = [job.job_id for job in jobs if job.status is Status.TRAINING]
     _, first = listing(status="TRAINING", limit="1")
@@ -97,12 +82,7 @@ def test_invalid_query_names_its_part(query: dict[str, str], named: str) -> None
     assert "pydantic" not in body["error"]["message"]
 
 
-def test_cursor_of_another_list_is_refused(jobs: list[Job]) -> None:
-    _, page = listing(limit="2")
-    status, body = listing(limit="2", status=jobs[0].status, cursor=page["next"])
-    assert (status, body["error"]["code"]) == (400, "query_invalid")
-
-
+@pytest.mark.promise("nothing leaks", "A job is shown as its public form.")
 @pytest.mark.promise("nothing leaks")
 def test_job_is_shown_as_public(environment: LambdaEnvironment) -> None:
     """The API shows the public fields of a job, and not the addresses of its files at fal."""
@@ -117,15 +97,6 @@ def test_unknown_job_is_named() -> None:
     status, body = asked(event("job_item"))
     assert (status, body["error"]["code"]) == (404, "job_unknown")
     assert make_job().job_id in body["error"]["message"]
-
-
-def test_unreadable_row_is_an_error(environment: LambdaEnvironment) -> None:
-    """A row that cannot be read is an internal error, and not the caller's."""
-    environment.add_job(make_job())
-    environment.break_row(make_job().job_id, "many")
-    for name in ("jobs_list", "job_item"):
-        with pytest.raises(ValueError, match="images"):
-            handler(event(name), Context())
 
 
 @pytest.mark.parametrize(
@@ -152,20 +123,143 @@ def test_budget_and_slots_are_shown(environment: LambdaEnvironment) -> None:
     """A person sees what is reserved, spent and left of the month's budget, and which jobs are at fal."""
     ready = environment.add_job(make_job(Status.READY, estimated_cost_usd=3.6))
     budget = event("jobs_list") | {"path": "/budget", "resource": "/budget"}
-
     before = asked(budget)[1]
     environment.jobs.replace(ready, ready.move(Status.SUBMITTING, now=NOW))
-
+    after = asked(budget)[1]
     assert (before["left_usd"], before["in_flight"]) == (100.0, [])
-    assert asked(budget) == (
-        200,
-        {
-            "month": "2026-11",
-            "reserved_usd": 3.6,
-            "spent_usd": 0.0,
-            "wasted_usd": 0.0,
-            "left_usd": 96.4,
-            "in_flight": [ready.job_id],
-            "limits": {"max_in_flight": 2, "monthly_usd": 100.0, "job_usd": 25.0},
-        },
+    changed = {"reserved_usd": 3.6, "left_usd": 96.4, "in_flight": [ready.job_id]}
+    assert after == before | changed
+    assert after["limits"] == {"max_in_flight": 2, "monthly_usd": 100.0, "job_usd": 25.0}
+
+
+ADA = "arn:aws:iam::123456789012:user/ada"
+JOB_ID = make_job().job_id
+ACTIONS = ["approve", "cancel", "retry", "replay"]
+
+
+def act(action: str, body: str | None = None, *, job_id: str = JOB_ID) -> tuple[int, Any]:
+    """What ada is answered who asks for an action on a job."""
+    return asked(job_event(job_id, action, body))
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("action", ACTIONS)
+def test_unknown_job_has_no_actions(action: str) -> None:
+    status, body = act(action, job_id="no-job")
+    assert (status, body["error"]["code"]) == (404, "job_unknown")
+
+
+@pytest.mark.parametrize(
+    ("action", "state"),
+    [*((action, Status.SUBMITTING) for action in ACTIONS), ("resolve", Status.TRAINING)],
+)
+def test_closed_decision_changes_nothing(
+    environment: LambdaEnvironment, action: str, state: Status
+) -> None:
+    job = environment.add_job(make_job(state))
+    body = event("job_resolve")["body"] if action == "resolve" else None
+    status, answer = act(action, body)
+    assert (status, answer["error"]["code"]) == (409, "nothing_to_decide")
+    assert environment.job(job.job_id) == job
+    assert environment.aws.messages(environment.inbox) == []
+
+
+@pytest.mark.parametrize(
+    ("action", "state", "after"),
+    [
+        *(("cancel", state, "CANCELLED") for state in (Status.RECEIVED, Status.READY, Status.HELD)),
+        ("approve", Status.HELD, "READY"),
+    ],
+)
+def test_decision_needs_no_fal(
+    environment: LambdaEnvironment, action: str, state: Status, after: str
+) -> None:
+    """What waits is cancelled or approved under a person's name without any request to fal."""
+    environment.add_job(make_job(state))
+    code, body = act(action)
+    assert (code, body["status"], body["history"][-1]["by"]) == (200, after, ADA)
+    assert environment.internet.requests == []
+
+
+def test_fal_outage_cancels_nothing(environment: LambdaEnvironment) -> None:
+    job = environment.add_job(make_job(Status.TRAINING))
+    environment.internet.says["queue.fal.run"] = httpx.Response(503)
+    status, body = act("cancel")
+    assert (status, body["error"]["code"]) == (503, "fal_unavailable")
+    assert environment.job(job.job_id) == job
+
+
+@pytest.mark.parametrize("body", [None, "", "{}", '{"resume": false}'])
+def test_failed_job_is_retried(environment: LambdaEnvironment, body: str | None) -> None:
+    failed = environment.add_job(make_job(Status.FAILED))
+    status, new = act("retry", body)
+    [message] = environment.aws.messages(environment.inbox)
+    assert (status, new["status"], new["retry_of"]) == (200, "READY", failed.job_id)
+    assert (new["attempt"], new["history"][-1]["by"]) == (2, ADA)
+    assert failed.dataset.version_id in message
+    assert environment.jobs.next_waiting() == environment.job(new["job_id"])
+    assert environment.job(failed.job_id) == failed
+
+
+def test_retry_resumes_from_lora(environment: LambdaEnvironment) -> None:
+    lora = StoredFile(
+        name="lora.safetensors", bucket="models", key="x/lora.safetensors", size=1, sha256="0"
     )
+    trained = environment.add_job(make_job(Status.SUCCEEDED, files=(lora,)))
+    status, new = act("retry", '{"resume": true}')
+    assert (status, new["status"], new["resume_from"]) == (200, "READY", trained.job_id)
+    assert act("retry", '{"resume": false}')[0] == 409
+
+
+def test_doubtful_submission_is_resolved(environment: LambdaEnvironment) -> None:
+    environment.add_job(make_job(Status.SUBMIT_UNKNOWN))
+    status, body = asked(event("job_resolve"))
+    assert (status, body["status"], body["request_id"]) == (200, "SUBMITTED", REQUEST_ID)
+    assert body["history"][-1]["by"] == ADA
+
+
+def test_unsubmitted_job_returns_to_inbox(environment: LambdaEnvironment) -> None:
+    job = environment.add_job(make_job(Status.SUBMIT_UNKNOWN))
+    status, body = act("resolve", '{"not_submitted": true}')
+    [message] = environment.aws.messages(environment.inbox)
+    assert (status, body["status"]) == (200, "READY")
+    assert job.dataset.version_id in message
+
+
+INVALID = [
+    *("retry " + body for body in ("[]", "{", '{"resume": 7}', '{"again": true}', "null", '"x"')),
+    *("resolve " + body for body in ("", "{", "[]", "{}", '{"requestid": "a"}')),
+    *("resolve " + body for body in ('{"request_id": "a b"}', '{"not_submitted": false}')),
+    'resolve {"request_id": "a", "not_submitted": true}',
+]
+
+
+@pytest.mark.parametrize("words", INVALID)
+def test_invalid_decision_is_refused(environment: LambdaEnvironment, words: str) -> None:
+    action, _, body = words.partition(" ")
+    retried = action == "retry"
+    job = environment.add_job(make_job(Status.FAILED if retried else Status.SUBMIT_UNKNOWN))
+    status, answer = act(action, body)
+    assert (status, answer["error"]["code"]) == (400, "query_invalid")
+    assert "resume" in answer["error"]["message"] or not retried
+    assert environment.all_jobs() == (job,)
+
+
+@pytest.mark.promise("it can be operated")
+def test_dead_letters_are_redriven(environment: LambdaEnvironment) -> None:
+    """One call sends the dead letters of both queues back to them."""
+    dead = ((environment.dead_inbox, "a notice"), (environment.dead_results, "a result"))
+    for queue, body in (*dead, (environment.dead_results, "another")):
+        environment.aws.sqs.send_message(QueueUrl=queue, MessageBody=body)
+    redrive = event("jobs_list") | {
+        "httpMethod": "POST",
+        "path": "/redrive",
+        "resource": "/redrive",
+    }
+
+    first, second = asked(redrive), asked(redrive)
+
+    assert first == (200, {"moved": {"inbox": 1, "results": 2}})
+    assert second == (200, {"moved": {"inbox": 0, "results": 0}})
+    assert environment.aws.messages(environment.inbox) == ["a notice"]
+    assert sorted(environment.aws.messages(environment.results)) == ["a result", "another"]

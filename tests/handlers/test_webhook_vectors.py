@@ -1,24 +1,25 @@
-"""Our published vectors, Wycheproof's and those of RFC 8032, through the real webhook function.
+"""Our published vectors, odd deliveries that fal signed, and floods of those that it did not."""
 
-The last two sign messages that are no deliveries, so there one thing is put in place of the function's own:
-what it takes for the signed message. Key set, headers, signature and answer are as they always are.
-"""
-
-import base64
 import json
+import random
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from nacl.signing import SigningKey
 
-from lora_drop.fal.webhooks import SignedHeaders
-from tests.support.lambda_environment import LambdaEnvironment
+from functions.webhook.handler import handler
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
+from tests.support.builders import REQUEST_ID, USER_ID, make_job, signed, webhook_body
+from tests.support.lambda_environment import Context, LambdaEnvironment, recorded
+from tests.support.lambda_events import Request, webhook_event
 from tests.support.vectors.container import ANSWERS, Container, Outcome
-from tests.support.vectors.deliveries import RFC_8032
 from tests.support.vectors.make import FILE, text
-from tests.support.vectors.scheme import SIGNATURE, USUAL, jwk, replaced
+from tests.support.vectors.scheme import USUAL
 
 PUBLISHED = json.loads(FILE.read_text())
 GROUPS = {group["name"]: group for group in PUBLISHED["groups"]}
@@ -52,10 +53,8 @@ def test_vector_gets_its_verdict(environment: LambdaEnvironment, group: str, eve
     """A delivery that fal did not sign for this account, just now, changes nothing, whatever its form."""
     container = Container(environment, PUBLISHED["documents"])
     wrong = []
-
     for test in vectors(GROUPS[group], every if len(GROUPS[group]["tests"]) > 20 else 1):
         outcome = container.deliver(test)
-
         if (outcome.status, outcome.code) != ANSWERS[test["verdict"]]:
             wrong.append((test["id"], test["says"], outcome))
         assert outcome.fetches <= 1, test["says"]
@@ -74,76 +73,151 @@ def _harmless(test: Mapping[str, Any], outcome: Outcome) -> bool:
     return done <= ({("lambda", "Invoke")} if test["verdict"] == "stale" else set())
 
 
-@pytest.fixture(scope="module")
-def wycheproof(corpora: Path) -> list[dict[str, Any]]:
-    """Wycheproof's groups, each with its key as a JWK."""
-    found = json.loads((corpora / "crypto" / "wycheproof_ed25519.json").read_text())
-    listed: list[dict[str, Any]] = found["testGroups"]
-    return listed
-
-
-@whole_or_sample
-def test_wycheproof_vectors_get_their_verdict(
-    environment: LambdaEnvironment,
-    wycheproof: list[dict[str, Any]],
-    monkeypatch: pytest.MonkeyPatch,
-    every: int,
-) -> None:
-    keys = [json.dumps({"keys": [each["publicKeyJwk"]]}) for each in wycheproof]
-    container = Container(environment, {f"{n}": key for n, key in enumerate(keys)})
-    verdicts: dict[int, tuple[int, int]] = {}
-
-    for number, group in enumerate(wycheproof):
-        for test in group["tests"][::every]:
-            message = bytes.fromhex(test["msg"])
-            monkeypatch.setattr(SignedHeaders, "message", lambda _, __, signed=message: signed)
-            outcome = container.deliver(
-                {
-                    **USUAL,
-                    "endpoint": {"status": 200, "document": f"{number}"},
-                    "headers": replaced(USUAL["headers"], SIGNATURE, test["sig"]),
-                }
-            )
-            expected = 200 if test["result"] == "valid" else 401
-            verdicts[test["tcId"]] = (outcome.status, expected)
-            assert expected == 200 or outcome.written == []
-
-    valid = sum(expected == 200 for _, expected in verdicts.values())
-    assert (len(verdicts), valid) == (151, 88) or every > 1
-    assert {case: found for case, found in verdicts.items() if found[0] != found[1]} == {}
-
-
-# RFC 8032, 7.1, TEST SHA(abc): the one that Wycheproof does not have.
-SHA_ABC = {
-    "key": "ec172b93ad5e563bf4932c70e1245034c35467ef2efd4d64ebf819683467e2bf",
-    "message": "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
-    "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
-    "signature": "dc2a4459e7369633a52b1bf277839a00201009a3efbf3ecb69bea2186c26b589"
-    "09351fc9ac90b3ecfdfbc7c66431e0303dca179c138ac17ad9bef1177331a704",
+URL = "https://v3.fal.media/files/a/b"
+LONG = "x" * 200_000
+DEEP: Any = 0
+for _ in range(150):
+    DEEP = [DEEP]
+FAILURES: dict[str, Any] = {
+    "a long type": {"error_type": LONG[:100_000], "detail": LONG[:100_000]},
+    "invalid types": {"error_type": ["x"], "detail": [{"type": {"a": 1}, "msg": [1]}]},
+    "5,000 details": {"detail": [{"type": "x", "msg": "y"}] * 5000},
+    "details of all kinds": {"detail": [None, 7, "x", [], {}, {"loc": [None, {}]}]},
+    "control characters": {"detail": "\x00\x1b[31m\r\n\u202e", "error_type": "\x00"},
+    "any script": {"detail": "\U0001f600\u5199\u771f\u0663"},
+    "a list": [1, 2],
+    "a text": "x",
+    "deep": DEEP,
+}
+OUTPUT = {"url": URL, "file_name": "x.json"}
+SUCCESSES: dict[str, Any] = {
+    "6,000 files": {"files": [{"url": "x", "content_type": "a/json"}] * 6000},
+    "3,000 outputs": {f"{n}": OUTPUT for n in range(3000)},
+    "a long address": {"lora_file": {"url": LONG}},
+    "a long name": {"lora_file": {"url": URL}, "x": OUTPUT | {"file_name": LONG + ".json"}},
+    "a long kind": {"lora_file": {"url": URL, "content_type": LONG}},
+    "a large size": {"lora_file": {"url": URL, "file_size": 10**4000}},
+    "invalid sizes": {"lora_file": {"url": URL, "file_size": -(2**70)}},
+    "hostile addresses": {"lora_file": {"url": "\x00\r\n\u202e@::://"}},
+    "names of paths": {"x": OUTPUT | {"file_name": "../../status.json"}, "\x00": OUTPUT},
+    "an output without a name": {"": OUTPUT},
+    "a text": "x",
+    "a list": [OUTPUT],
+    "deep": {"lora_file": DEEP},
+    "floats": {"lora_file": {"url": URL, "file_size": 1e308}, "loss": float("nan")},
+}
+REASONS = [LONG, "", 7, None, ["x"], {"a": DEEP}, 1e308, True]
+FAILED = "Invalid status code: 422"
+SIGNED = {
+    **{f"failure: {name}": ("ERROR", FAILED, payload) for name, payload in FAILURES.items()},
+    **{f"success: {name}": ("OK", None, payload) for name, payload in SUCCESSES.items()},
+    **{f"reason {number}": ("ERROR", reason, None) for number, reason in enumerate(REASONS)},
 }
 
 
-def test_wycheproof_has_rfc_8032_keys(wycheproof: list[dict[str, Any]]) -> None:
-    # Its keys sign real deliveries in our own vectors ("RFC 8032 keys"), with nothing replaced.
-    known = {base64.urlsafe_b64decode(group["publicKeyJwk"]["x"] + "=") for group in wycheproof}
-    keys = {bytes(SigningKey(bytes.fromhex(secret)).verify_key) for secret in RFC_8032.values()}
-    assert len(keys) == 5
-    assert keys - known == {bytes.fromhex(SHA_ABC["key"])}
+@pytest.mark.promise("never lose a result")
+@pytest.mark.parametrize("case", SIGNED)
+def test_odd_signed_delivery_is_accepted(environment: LambdaEnvironment, case: str) -> None:
+    """A delivery that fal signed is taken in, however odd its payload is."""
+    status, error, payload = SIGNED[case]
+    how = {} if status == "OK" else {"status": status, "error": error}
+    job = environment.add_job(make_job(Status.TRAINING))
+    body = webhook_body(**how, payload=payload)
+    assert handler(webhook_event(job.job_id, body, encoded=True), Context())["statusCode"] == 200
 
 
-def test_rfc_8032_sha_abc_vector(
-    environment: LambdaEnvironment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    message = bytes.fromhex(SHA_ABC["message"])
-    rows = {"keys": [jwk(bytes.fromhex(SHA_ABC["key"]))]}
-    container = Container(environment, {"it": json.dumps(rows)})
-    monkeypatch.setattr(SignedHeaders, "message", lambda _, __: message)
-    served = {**USUAL, "endpoint": {"status": 200, "document": "it"}}
-    good = SHA_ABC["signature"]
+STEP = timedelta(milliseconds=200)
+STRANGER = SigningKey(bytes(32))
+KINDS = ("forged", "foreign", "stale", "body", "guessed", "encoding", "noise", "huge")
 
-    statuses = [
-        container.deliver({**served, "headers": replaced(USUAL["headers"], SIGNATURE, each)}).status
-        for each in (good, good[:-2] + "05", f"00{good[2:]}")
-    ]
 
-    assert statuses == [200, 401, 401]
+@dataclass
+class Forger:
+    """Makes deliveries that are each wrong in one way; the same ones every time."""
+
+    environment: LambdaEnvironment
+    job: Job
+    chance: random.Random
+
+    def request(
+        self, body: bytes, *, headers: Mapping[str, list[str]] | None = None, **how: Any
+    ) -> Request:
+        """A request of API Gateway's; without more, it is fal's own."""
+        sent = signed(body, **{"at": self.environment.clock.now, **how})
+        event = webhook_event(self.job.job_id, body, headers or sent, encoded=True)
+        return event | {"headers": None}
+
+    def made(self, kind: str) -> Request:
+        """A delivery that is wrong in this way (one of KINDS)."""
+        choice, whole, now = self.chance.choice, webhook_body(), self.environment.clock.now
+        match kind:
+            case "forged":
+                made = self.request(whole, key=STRANGER)
+            case "foreign":
+                users = ["user_2", "user_", f"{USER_ID}0", "0", "USER_1"]
+                made = self.request(whole, user_id=choice(users))
+            case "stale":
+                age = timedelta(seconds=choice([301, 3600, 86_400, -301, -3600]))
+                made = self.request(whole, at=now - age)
+            case "body":
+                noise = self.chance.randbytes(self.chance.randrange(1, 200))
+                other = choice([whole[:-9], whole + noise, noise, b"{}"])
+                made = self.request(other, headers=signed(whole, at=now))
+            case "guessed":
+                token = choice(["", "0" * 32, "%00", "..", "\ud800", "x" * 500])
+                job_id = choice([self.job.job_id, "ada", "../x", "\u00e9", "x" * 300])
+                made = self.request(whole) | {"path": f"/webhooks/fal/{job_id}/{token}"}
+            case "encoding":
+                text = choice(["", "=", "a", "!!!!", "\ud800", "\u00e9" * 9, "[" * 9000, None])
+                made = self.request(whole) | {
+                    "body": text,
+                    "isBase64Encoded": choice([True, False]),
+                }
+            case "noise":
+                letters = [chr(self.chance.randrange(0x110000)) for _ in range(40)]
+                headers = {"".join(letters[n : n + 9]): letters[n : n + 3] for n in range(9)}
+                event = self.request(whole, headers=headers)
+                made = event | {"body": "".join(letters), "isBase64Encoded": False}
+            case _:
+                made = self.request(
+                    choice([b"[", b"0", b" "]) * self.chance.randrange(262_145, 300_000)
+                )
+        return made
+
+
+@pytest.fixture
+def forger(environment: LambdaEnvironment) -> Forger:
+    environment.aws.function(environment.variables()["RECONCILE_FUNCTION"])
+    job = environment.add_job(make_job(Status.TRAINING, request_id=REQUEST_ID))
+    return Forger(environment, job, random.Random(20261125))  # noqa: S311  # the same ones every time
+
+
+@pytest.mark.promise("nothing leaks")
+@pytest.mark.parametrize("deliveries", [700, pytest.param(10_000, marks=pytest.mark.proof)])
+def test_flood_writes_and_breaks_nothing(forger: Forger, deliveries: int) -> None:
+    """Ten thousand false deliveries change no job; fal is asked at most once a minute."""
+    environment, job = forger.environment, forger.job
+    begun = environment.clock.now
+    wrong: Counter[tuple[str, int]] = Counter()
+    often = [*KINDS[:-1]] * 20 + ["huge"]
+
+    with recorded() as calls:
+        for number in range(deliveries):
+            environment.clock.now = begun + number * STEP
+            kind = forger.chance.choice(often)
+            status = handler(forger.made(kind), Context())["statusCode"]
+            if status != (404 if kind == "guessed" else 401):
+                wrong[kind, status] += 1
+            if number % 500 == 0:
+                environment.output_lines()  # what was logged is let go
+
+    minutes = (environment.clock.now - begun) / timedelta(minutes=1)
+    writes = [call for call in calls if call.writes]
+    assert wrong == {}
+    assert {call.operation for call in writes} == {"Invoke"}  # fal is asked about the stale ones
+    assert len(writes) <= minutes + 1
+    assert 1 < len(environment.internet.requests) <= minutes + 1
+    assert {each.url.host for each in environment.internet.requests} == {"rest.fal.ai"}
+    assert (environment.job(job.job_id), environment.files()) == (job, {})
+    assert environment.aws.messages(environment.results) == []
+    assert environment.aws.messages(environment.inbox) == []

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from lora_drop.fal.webhooks import WebhookDelivery
+from lora_drop.fal.webhooks import WebhookDelivery, signed_headers
 from lora_drop.jobs import job as domain
 from lora_drop.jobs.errors import ForeignRequestError
 from lora_drop.jobs.job import Job
@@ -34,7 +34,8 @@ any_token = replaced(webhook, "token_matches", lambda *_: True)
 
 
 def any_signature() -> Context:
-    def verified(_: WebhookHandler, headers: Any, body: bytes) -> WebhookDelivery:
+    def verified(_: WebhookHandler, given: Any, body: bytes) -> WebhookDelivery:
+        headers = signed_headers(given)
         return WebhookDelivery(headers.request_id, headers.user_id, NOW, body)
 
     return patch.object(WebhookHandler, "_verified", verified)

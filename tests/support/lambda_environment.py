@@ -185,6 +185,12 @@ class LambdaEnvironment:
         assert self.jobs.add(job)
         return job
 
+    def empty_table(self) -> None:
+        """Delete every row of the jobs table."""
+        for row in self.aws.dynamodb.scan(TableName=self.table)["Items"]:
+            key = {name: row[name] for name in ("pk", "sk")}
+            self.aws.dynamodb.delete_item(TableName=self.table, Key=key)
+
     def break_row(self, job_id: str, text: str) -> None:
         """Put a text where the row of a job has a number of images."""
         self.aws.dynamodb.update_item(

@@ -29,7 +29,12 @@ _Loader.add_multi_constructor("!", _function)
 @cache
 def template() -> dict[str, Any]:
     """The whole template."""
-    loaded: dict[str, Any] = yaml.load(TEMPLATE.read_text(), _Loader)  # noqa: S506  # a safe loader
+    return read(TEMPLATE)
+
+
+def read(file: Path) -> dict[str, Any]:
+    """Another CloudFormation template."""
+    loaded: dict[str, Any] = yaml.load(file.read_text(), _Loader)  # noqa: S506  # a safe loader
     return loaded
 
 

@@ -13,6 +13,7 @@ from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.delivery import DeliveryMethod
 from lora_drop.jobs.ids import webhook_token
 from lora_drop.jobs.job import DatasetVersion, Job
+from lora_drop.jobs.time_limits import DENIAL_STANDS
 from lora_drop.ports import Submission
 from lora_drop.services.check import Checker, check_checkpoint
 from lora_drop.services.dataset_urls import DatasetUrls
@@ -25,7 +26,7 @@ from lora_drop.services.mend import Mender
 from lora_drop.services.reconcile import Reconciler
 from lora_drop.services.record import Record
 from lora_drop.services.retry import RetryService
-from lora_drop.services.store import DENIAL_STANDS, ResultStorer
+from lora_drop.services.store import ResultStorer
 from lora_drop.services.submit import Submitter
 from lora_drop.services.sweep import Sweep
 from lora_drop.services.waiting_queue import WaitingQueue
@@ -150,8 +151,12 @@ class World:
         )
 
     @property
+    def evidence(self) -> Evidence:
+        return Evidence(self.jobs, self.fal)
+
+    @property
     def result_storer(self) -> ResultStorer:
-        return ResultStorer(self.record, self.results, self.source, self.fal)
+        return ResultStorer(self.record, self.results, self.source, self.fal, self.evidence)
 
     @property
     def reconciler(self) -> Reconciler:
@@ -159,7 +164,7 @@ class World:
             record=self.record,
             fal_updates=self.fal_updates,
             fal=self.fal,
-            evidence=Evidence(self.jobs, self.fal),
+            evidence=self.evidence,
             inbox=self.queue,
             handover=self.queue,
             waiting_queue=self.waiting_queue,

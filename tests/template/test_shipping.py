@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from lora_drop.local import deployment
-from lora_drop.local.fal_server import FalServer
+from tests.template.rules import FAL
 
 FUNCTIONS = ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Forget")
 PACKAGES = tuple(name.lower() for name in FUNCTIONS)
@@ -37,16 +37,9 @@ each = pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 
 @pytest.fixture(scope="module")
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    urls = ("url", "jwks_url", "api_url", "rest_url", "cdn_url")
-    fal = FalServer(
-        **dict.fromkeys(urls, "https://fal.example"),
-        key="none",
-        user_id="",
-        artifact_hosts="fal.example",
-        ca_file=None,
-        simulated=False,
-    )
-    return deployment.build(tmp_path_factory.mktemp("artifacts"), fal).parent
+    return deployment.build(
+        tmp_path_factory.mktemp("artifacts"), FAL.model_copy(update={"ca_file": None})
+    ).parent
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -69,7 +69,7 @@ class CheckedNetwork(httpcore.NetworkBackend):
             raise httpcore.ConnectError(str(error)) from error
         if not self._private and not all(is_public(address) for address in addresses):
             raise HostNotAllowedError(
-                f"{host} is an address of a private network (AllowPrivateArtifactHosts)"
+                f"{host} is an address of a private network (ALLOW_PRIVATE_ARTIFACT_HOSTS)"
             )
         return addresses
 

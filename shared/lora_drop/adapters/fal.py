@@ -19,10 +19,11 @@ from lora_drop.jobs.errors import (
     SubmissionRefusedError,
     SubmissionUnknownError,
 )
+from lora_drop.jobs.time_limits import POST_PATIENCE
 from lora_drop.ports import Submission
 
 # What takes longer is as good as lost, and the submitter does not live for ever.
-SUBMIT_TIMEOUT = httpx.Timeout(40.0, connect=5.0)
+SUBMIT_TIMEOUT = httpx.Timeout(POST_PATIENCE.total_seconds(), connect=5.0)
 # Two such calls and ours fit into the 29 s that API Gateway waits.
 ASK_TIMEOUT = httpx.Timeout(8.0)
 GONE = frozenset({404, 410})

@@ -12,9 +12,9 @@ from lora_drop.adapters.secrets import UNAUTHORIZED, Key, usable_key
 from lora_drop.datasets.archives import RangedReader
 from lora_drop.jobs.errors import FalUnavailableError, NotSubmittedError, SubmissionRefusedError
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.time_limits import UPLOAD_PATIENCE
 
-# The submitter lives five minutes, begins to upload within ten seconds, and may wait 40 for a POST.
-PATIENCE = 200.0  # seconds
+PATIENCE = UPLOAD_PATIENCE.total_seconds()
 SILENCE = 30.0  # seconds
 KIND = "application/zip"
 # Where fal refuses the dataset, not the account.
@@ -119,7 +119,7 @@ def _verdict(answer: httpx.Response) -> NotSubmittedError | SubmissionRefusedErr
     of_account = {each: (code, advice) for each, (code, held, advice) in REFUSALS.items() if held}
     code, advice = of_account.get(status, REFUSED)
     message = (
-        f"{advice}, then let the job go on with lora-drop approve. fal's storage says {status}."
+        f"{advice}, then let the job go on with lora-drop approve JOB. fal's storage says {status}."
     )
     return SubmissionRefusedError(Problem(code=code, message=message), held=True)
 

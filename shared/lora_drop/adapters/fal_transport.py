@@ -20,9 +20,17 @@ from lora_drop.jobs.problems import Problem
 KEY_REFUSED = "fal_key_refused"
 REFUSALS: Mapping[int, tuple[str, bool, str]] = {
     400: ("fal_bad_request", False, "fal refused the request"),
-    401: (KEY_REFUSED, True, "fal does not know this key. Put a valid key into the secret"),
+    401: (
+        KEY_REFUSED,
+        True,
+        "fal does not know this key. Put in a valid one: lora-drop deploy dev --replace-key (of the stack on your own machine: lora-drop up)",
+    ),
     402: ("fal_payment_required", True, "fal asks for payment. Top up the balance"),
-    403: ("fal_account_locked", True, "fal refused this key or the account is locked; see to it"),
+    403: (
+        "fal_account_locked",
+        True,
+        "fal refused this key or the account is locked. Look at both in fal's dashboard",
+    ),
     404: ("fal_unknown_application", False, "fal has no such trainer"),
     413: ("fal_request_too_large", False, "fal refused the request as too large"),
     422: ("fal_invalid_input", False, "fal refused the parameters"),
@@ -80,7 +88,7 @@ def _accepted(response: httpx.Response) -> str:
     refusal = REFUSALS.get(status)
     if refusal and body and "detail" in body:
         code, held, advice = refusal
-        then = ", then let the job go on with lora-drop approve" if held else ""
+        then = ", then let the job go on with lora-drop approve JOB" if held else ""
         message = f"{advice}{then}. fal says: {_said(body['detail'])}"
         raise SubmissionRefusedError(Problem(code=code, message=message), held=held)
     server = "fal" if body and "detail" in body else "fal's gateway"

@@ -1,7 +1,9 @@
 """The one way our functions speak to S3, and what its errors say: never the key of an object, which may be a person's name."""
 
+import base64
 import os
 import re
+import zlib
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
@@ -12,6 +14,7 @@ from botocore.exceptions import BotoCoreError
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+PARTS: Literal["CRC32"] = "CRC32"
 CARRIED = {"request", "response"}  # whole, by some of botocore's errors
 # A key may hold anything, quotes too: all of it goes, up to where S3's sentence goes on.
 OBJECT = re.compile(r'(arn:[\w-]+:s3:::[^/"\s]+/)(?:.*(?=" because)|.*)', re.DOTALL)
@@ -39,6 +42,15 @@ def s3_client() -> "S3Client":
     client.meta.events.register_first("needs-retry.s3", _without_address, "without-address")
     client.meta.events.register_first("after-call.s3", _without_object, "without-object")
     return client
+
+
+def part_checksum(data: bytes) -> str:
+    """Return a part's CRC32 as S3 takes it, where ``ChecksumAlgorithm=PARTS`` was said at the upload's creation.
+
+    S3 refuses parts with a checksum that was not announced, and wants each part's again at completion ("Checking
+    object integrity for data uploads", multipart uploads).
+    """
+    return base64.b64encode(zlib.crc32(data).to_bytes(4)).decode()
 
 
 def _without_address(caught_exception: object = None, **_: Any) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from botocore.exceptions import ClientError
 
+from lora_drop.adapters.s3_client import PARTS, part_checksum
 from lora_drop.adapters.s3_datasets import S3Range
 from lora_drop.fal.webhooks import RawDelivery
 from lora_drop.jobs.artifacts import StoredFile
@@ -69,13 +70,13 @@ class _Upload:
 
     def _send(self, data: bytes) -> None:
         if not self._upload_id:
-            begun = self._client.create_multipart_upload(**self._place, **self._kind)
+            begun = self._client.create_multipart_upload(
+                **self._place, **self._kind, ChecksumAlgorithm=PARTS
+            )
             self._upload_id = begun["UploadId"]
-        number = len(self._parts) + 1
-        put = self._client.upload_part(
-            **self._place, UploadId=self._upload_id, PartNumber=number, Body=data
-        )
-        self._parts.append({"PartNumber": number, "ETag": put["ETag"]})
+        part: Any = {"PartNumber": len(self._parts) + 1, "ChecksumCRC32": part_checksum(data)}
+        put = self._client.upload_part(**self._place, UploadId=self._upload_id, Body=data, **part)
+        self._parts.append({**part, "ETag": put["ETag"]})
 
 
 class S3Results:

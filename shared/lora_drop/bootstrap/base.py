@@ -12,6 +12,7 @@ from lora_drop.ports import (
     Inbox,
     JobStore,
     Prices,
+    RequestHistory,
     ResultStore,
 )
 from lora_drop.settings import FalSettings, Settings
@@ -19,6 +20,7 @@ from lora_drop.settings import FalSettings, Settings
 if TYPE_CHECKING:
     from lora_drop.adapters.dynamodb import DynamoJobs
     from lora_drop.adapters.secrets import FalKey
+    from lora_drop.services.evidence import Evidence
     from lora_drop.services.fal_updates import FalUpdateHandler
     from lora_drop.services.record import Record
     from lora_drop.services.waiting_queue import WaitingQueue
@@ -60,7 +62,9 @@ class Bootstrap[S: Settings]:
         from lora_drop.adapters.eventbridge import bus_events
         from lora_drop.services.record import Record
 
-        return Record(self.jobs, results, bus_events(), self.clock)
+        return Record(
+            self.jobs, results, bus_events(), self.clock, self.settings.reference_in_events
+        )
 
     @staticmethod
     def _deliveries(bucket: str) -> Deliveries:
@@ -122,3 +126,14 @@ class FalBootstrap[S: FalSettings](Bootstrap[S]):
         from lora_drop.adapters.fal_prices import FalPrices
 
         return FalPrices(self._key, api_url)
+
+    def _history(self, api_url: str) -> RequestHistory:
+        """Return fal's list of our requests."""
+        from lora_drop.adapters.fal_history import FalHistory
+
+        return FalHistory(self._key, api_url)
+
+    def _evidence(self, api_url: str) -> "Evidence":
+        from lora_drop.services.evidence import Evidence
+
+        return Evidence(self.jobs, self._history(api_url))

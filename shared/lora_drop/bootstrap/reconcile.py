@@ -5,7 +5,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lora_drop.bootstrap.base import FalBootstrap
-from lora_drop.ports import RequestHistory
 from lora_drop.settings import ReconcileSettings
 
 if TYPE_CHECKING:
@@ -16,18 +15,10 @@ class ReconcileBootstrap(FalBootstrap[ReconcileSettings]):
     """The reconcile function."""
 
     @cached_property
-    def history(self) -> RequestHistory:
-        """Return fal's list of our requests."""
-        from lora_drop.adapters.fal_history import FalHistory
-
-        return FalHistory(self._key, self.settings.fal_api_url)
-
-    @cached_property
     def reconciler(self) -> "Reconciler":
         """Return the round that makes sure no job is ever stuck."""
         from lora_drop.adapters.s3_client import s3_client
         from lora_drop.adapters.s3_datasets import S3DatasetListing
-        from lora_drop.services.evidence import Evidence
         from lora_drop.services.reconcile import Reconciler
         from lora_drop.services.sweep import Sweep
 
@@ -44,7 +35,7 @@ class ReconcileBootstrap(FalBootstrap[ReconcileSettings]):
                 record, settings.results_queue_url, settings.inbox_queue_url
             ),
             fal=self._fal(),
-            evidence=Evidence(self.jobs, self.history),
+            evidence=self._evidence(settings.fal_api_url),
             inbox=inbox,
             handover=self._handover(settings.results_queue_url),
             waiting_queue=self._waiting_queue(settings.inbox_queue_url),

@@ -32,4 +32,10 @@ class StoreBootstrap(FalBootstrap[StoreSettings]):
         from lora_drop.services.store import ResultStorer
 
         results = S3Copies(s3_client(), self.settings.models_bucket)
-        return ResultStorer(self._record(results), results, self.source, self._fal())
+        return ResultStorer(
+            record=self._record(results),
+            results=results,
+            source=self.source,
+            fal=self._fal(),
+            evidence=self._evidence(self.settings.fal_api_url),
+        )

@@ -75,6 +75,7 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
                 partial(check_checkpoint, record=record),
                 keep_metadata=not settings.remove_metadata,
                 prepares=True,
+                refuse_misspelled_folder=settings.misspelled_preset_folder == "refuse",
             ),
             mender=Mender(self.pictures),
             application=settings.fal_application,

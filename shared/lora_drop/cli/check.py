@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +22,7 @@ from lora_drop.cli.terminal import (
     SubjectCrop,
     TrainerName,
     Trigger,
+    output,
     parameters_of,
     reporting,
     write,
@@ -91,7 +93,7 @@ def check(  # noqa: PLR0913  # one parameter is one option
             if json_output:
                 write(_row(path, checked))
             else:
-                _print(path, checked)
+                _print(path, checked, options=bool(metadata or key))
             if files:
                 files.write(checked)
                 display.say_whole(f"The report is in {files.page} and {files.data}.")
@@ -156,8 +158,16 @@ def _finding(problem: Problem) -> Mapping[str, Any]:
     return {"code": problem.code, "member": problem.member, "message": problem.message}
 
 
-def _print(path: Path, report: Report) -> None:
+def _print(path: Path, report: Report, *, options: bool) -> None:
+    """For a person at a terminal, or a line each for a file, a pipe and a program."""
     from lora_drop.cli.reports import findings, summary
 
+    if sys.stdout.isatty():
+        from lora_drop.cli.check_display import show
+
+        console = output().console
+        show(console, str(path), report, options=options)
+        console.print()
+        return
     for line in (*findings(report, all_of_them="--report shows all"), summary(report)):
         write_line(f"{path}: {line}")

@@ -1,7 +1,7 @@
 """What a person sees in the terminal: a job moving on, one job, many jobs."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from time import monotonic
@@ -9,20 +9,21 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
-from rich.table import Table
 from rich.text import Text
 
 from lora_drop.cli.job_table import coloured, local_time, table_lines
 from lora_drop.cli.reports import problem_lines
 from lora_drop.client.lora_drop import STOPS
 from lora_drop.client.lora_drop import Progress as Report
-from lora_drop.fal.trainers.parameters import ParameterSource
+from lora_drop.datasets.reports.markup import shown as shown_value
+from lora_drop.fal.trainers.parameters import TRAINER, ParameterSource
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job_files import REPORT_PAGE, of_job
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 
+type Watch = Callable[[Mapping[str, Any]], None]
 PROBLEMS_SHOWN = 10  # names of those with one code
 LORA = "lora.safetensors"
 WAITING: Mapping[str, str] = {
@@ -50,10 +51,14 @@ USUAL: Mapping[str, float] = {  # seconds; what lasts longer may never end by it
 
 
 class Display:
-    """One console; what is written for programs does not go through here."""
+    """One console; what is written for programs does not go through here.
 
-    def __init__(self, console: Console) -> None:
+    ``progress`` is called with each step, for a program that wants to follow.
+    """
+
+    def __init__(self, console: Console, progress: Watch | None = None) -> None:
         self.console = console
+        self._progress = progress or (lambda _: None)
         self._hinted: set[str] = set()
 
     def say(self, line: str) -> None:
@@ -70,7 +75,9 @@ class Display:
         started = monotonic()
         with self.console.status(name):
             yield
-        self.say(f"{name:<14} {monotonic() - started:5.1f} s")
+        seconds = monotonic() - started
+        self.say(f"{name:<14} {seconds:5.1f} s")
+        self._progress({"step": name, "seconds": round(seconds, 1)})
 
     @contextmanager
     def upload(self, name: str) -> Iterator[Report]:
@@ -82,6 +89,7 @@ class Display:
         def show(sent: int, size: int) -> None:
             bar.start()  # does nothing when it has started
             bar.update(task, completed=sent, total=size)
+            self._progress({"step": "upload", "sent": sent, "size": size})
 
         try:
             yield show
@@ -99,6 +107,8 @@ class Display:
             try:
                 for job in looks:
                     self._steps(job, shown, following=True)
+                    for step in job["history"][shown:]:
+                        self._progress({"job_id": job_id, **step})
                     shown = len(job["history"])
                     since = (datetime.now(UTC) - _moment(job["history"][-1]["at"])).total_seconds()
                     status.update(f"{WAITING.get(job['status'], job['status'])}, {since:.0f} s")
@@ -149,10 +159,10 @@ class Display:
         held = account["in_flight"]
         rows = {
             "month": account["month"],
-            "spent": f"${account['spent_usd']:.2f}, of which ${account['wasted_usd']:.2f} wasted",
-            "reserved": f"${account['reserved_usd']:.2f}",
-            "left": f"${account['left_usd']:.2f} of ${limits['monthly_usd']:.2f}",
-            "one job": f"${limits['job_usd']:.2f} at the most",
+            "spent": f"${account['spent_usd']:,.2f}, of which ${account['wasted_usd']:,.2f} wasted",
+            "reserved": f"${account['reserved_usd']:,.2f}",
+            "left": f"${account['left_usd']:,.2f} of ${limits['monthly_usd']:,.2f}",
+            "one job": f"${limits['job_usd']:,.2f} at the most",
             "at fal": f"{len(held)} of {limits['max_in_flight']}"
             + "".join(f"\n  {id_}" for id_ in held),
         }
@@ -185,10 +195,11 @@ class Display:
         self._steps(job, 0)
         self.outcome(job)
 
-    def jobs(self, jobs: list[dict[str, Any]]) -> None:
-        """A table of jobs."""
+    def jobs(self, jobs: list[dict[str, Any]], *, all_of_them: bool = True) -> None:
+        """A table of jobs; ``all_of_them``: not only those that were asked for."""
         if not jobs:
-            self.say("No jobs yet. Drop a dataset: lora-drop train PATH")
+            none = "No jobs yet. Drop a dataset: lora-drop train PATH"
+            self.say(none if all_of_them else "No job fits. All of them: lora-drop jobs")
             return
         for line in table_lines(jobs, self.console.width):
             self.console.print(line, soft_wrap=True)
@@ -211,11 +222,17 @@ class Display:
 
     def _parameters(self, job: Mapping[str, Any]) -> None:
         sources = job["parameter_sources"] or {}
-        table = Table.grid(padding=(0, 2))
-        for name, value in (job["parameters"] or {}).items():
-            if value not in (None, ""):
-                table.add_row(f"  {name}", str(value), Text(str(sources.get(name, "")), "dim"))
-        self.console.print(table)
+        found = {
+            name: value if name == TRAINER else shown_value(value)
+            for name, value in (job["parameters"] or {}).items()
+            if value not in (None, "")
+        }
+        widest = [max(map(len, words), default=0) for words in (found, found.values())]
+        for name, value in found.items():
+            line = Text(f"  {name:<{widest[0]}}  {value:<{widest[1]}}")
+            line.append(f"  {sources.get(name, '')}", "dim")
+            line.rstrip()
+            self.console.print(line, soft_wrap=True)
 
     def _accepted(self, job: Mapping[str, Any]) -> None:
         """What a job that has passed its check will cost, and its trigger phrase."""

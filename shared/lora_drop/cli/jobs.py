@@ -17,6 +17,7 @@ from lora_drop.cli.terminal import (
     Multiresolution,
     Others,
     Preset,
+    Progress,
     StackName,
     Steps,
     SubjectCrop,
@@ -80,6 +81,7 @@ def train(  # noqa: PLR0913  # one parameter is one option
     ] = None,
     stack: StackName = None,
     json_output: Json = False,
+    progress: Progress = False,
 ) -> None:
     """Drop a dataset and follow its job; exits 0 only when the LoRA is there.
 
@@ -101,7 +103,7 @@ def train(  # noqa: PLR0913  # one parameter is one option
         "force": force or None,
         "reference": reference,
     }
-    with reporting(json_output=json_output) as display:
+    with reporting(json_output=json_output, progress=progress) as display:
         parameters = parameters_of(given, parameter)
         lora_drop = client_of(stack)
         application = lora_drop.stack.application
@@ -112,12 +114,12 @@ def train(  # noqa: PLR0913  # one parameter is one option
                 path, display, parameters=parameters, key=key, application=application
             )
         )
-        with display.upload(path.name) as progress:
+        with display.upload(path.name) as sending:
             job_id = lora_drop.drop(
                 path,
                 key=key,
                 parameters=parameters,
-                progress=progress,
+                progress=sending,
                 advise=display.advise,
                 without=unused,
             )
@@ -165,7 +167,8 @@ def jobs(
         for each in page["jobs"]:
             write(each)
     else:
-        output().jobs(page["jobs"])
+        asked_for = (status, reference, dataset, cursor)
+        output().jobs(page["jobs"], all_of_them=asked_for == (None,) * len(asked_for))
     if page["next"]:
         asked = {"status": status, "reference": reference, "dataset": dataset}
         only = "".join(f" --{name} {shlex.quote(value)}" for name, value in asked.items() if value)

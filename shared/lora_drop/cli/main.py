@@ -11,9 +11,11 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from lora_drop import __version__
-from lora_drop.cli.terminal import write_line
+from lora_drop.cli.terminal import write, write_line
 
 NAME = "lora-drop"
+# Of all that is wrong with a command line; typer gives the name of one kind alone.
+USAGE_ERROR: Any = typer.BadParameter.__base__
 
 
 # Where a command's function is, and the first line of its docstring; a test compares it.
@@ -120,6 +122,16 @@ class LazyGroup(TyperGroup):
             if each.name in ("help", "install_completion", "show_completion"):
                 each.default = False
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Run the command; with --json a word that it does not take is said as JSON as well."""
+        words = [*ctx._protected_args, *ctx.args]  # noqa: SLF001  # what follows the group's own options
+        try:
+            return super().invoke(ctx)
+        except USAGE_ERROR as wrong:
+            if "--json" in words:
+                write({"error": {"message": wrong.format_message()}})
+            raise
 
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]
         """The command itself, of what is left of the command line."""

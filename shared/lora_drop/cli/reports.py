@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,24 +12,30 @@ from lora_drop.datasets.images.formats import PHOTO_SUFFIXES
 from lora_drop.datasets.problem_codes import MEANINGS
 from lora_drop.datasets.report import ImageOutcome, Report, ReportedChange, Verdict
 from lora_drop.datasets.reports import html_text, json_text
-from lora_drop.datasets.reports.markup import counted, visible
-from lora_drop.datasets.reports.sections import Group, groups_of
+from lora_drop.datasets.reports.markup import counted, dollars, visible
+from lora_drop.datasets.reports.sections import Group, by_importance, groups_of
 from lora_drop.datasets.selection import suffix_of
 from lora_drop.fal.trainers.parameters import ParameterSource
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
 from lora_drop.jobs.job_files import REPORT_FILE, REPORT_PAGE
 from lora_drop.jobs.problems import Problem
 
-ALONE = 2  # problems of one code that have a line each
+SEVERAL = 2  # files of one code of which one sentence is said, where it is the same
 SHOWN = {"error": 10, "warning": 3}  # names of those in one line
 TIMES = "\N{MULTIPLICATION SIGN}"
 CHANGED: Mapping[str, str] = {  # where the code itself does not say it well
+    "caption_collected": "caption taken from a list",
     "caption_encoding": "caption in UTF-8",
+    "caption_renamed": "caption renamed",
+    "caption_left_out": "text of no photo left out",
     "dataset_flattened": "taken out of folders or renamed",
     "dataset_junk_dropped": "computer's own file left out",
     "dataset_other_file": "other file left out",
     "image_exact_duplicate": "duplicate left out",
     "image_flattened": "transparency filled",
+    "image_mask_unused": "mask left out",
+    "image_regularization_unused": "regularization photo left out",
+    "image_srgb": "colours in sRGB",
     "image_turned": "turned upright",
 }
 PAGE_SUFFIXES = (".html", ".htm")
@@ -49,27 +55,45 @@ def findings(report: Report, *, all_of_them: str) -> Iterator[str]:
 
 def problem_lines(problems: Iterable[Problem], shown: int, all_of_them: str) -> Iterator[str]:
     """These problems, with at most so many names in a line."""
-    for group in groups_of(problems):
-        names = [case.member for case in group.cases if case.member is not None]
-        if len(names) <= ALONE or len(names) < len(group.cases) or group.code not in MEANINGS:
+    for group in by_importance(groups_of(problems)):
+        if names_of(group) is None:
             yield from (visible(f"{case.message} ({group.code})") for case in group.cases)
             continue
-        # One more than is shown takes as much room as the word that there is one more.
-        cut = shown if len(names) > shown + 1 else len(names)
-        rest = f" and {len(names) - cut} more; {all_of_them}" if names[cut:] else ""
-        listed = f"{', '.join(names[:cut])}{rest}"
-        yield visible(f"{len(names)} files: {_of_all(group)} ({listed}) ({group.code})")
+        names = listed(group, shown, all_of_them)
+        yield visible(f"{len(group.cases):,} files: {of_all(group)} ({names}) ({group.code})")
+
+
+def names_of(group: Group) -> Sequence[str] | None:
+    """The names of the files of which one sentence can be said; None where each needs its own."""
+    names = [case.member for case in group.cases if case.member is not None]
+    apart = len(names) < len(group.cases) or group.code not in MEANINGS
+    alone = len(names) < SEVERAL or (len(names) == SEVERAL and not is_same(group))
+    return None if apart or alone else names
+
+
+def listed(group: Group, shown: int, all_of_them: str) -> str:
+    """So many of the names, and how many more there are."""
+    names = names_of(group) or ()
+    # One more than is shown takes as much room as the word that there is one more.
+    cut = shown if len(names) > shown + 1 else len(names)
+    rest = f" and {len(names) - cut:,} more; {all_of_them}" if names[cut:] else ""
+    return f"{', '.join(names[:cut])}{rest}"
+
+
+def is_same(group: Group) -> bool:
+    """Whether the same is said of each of its files."""
+    return len({case.message.removeprefix(case.member or "") for case in group.cases}) == 1
 
 
 def summary(report: Report) -> str:
     """The verdict, how many images there are, and what comes of them; all of it in a line."""
-    images = "1 image" if report.images == 1 else f"{report.images} images"
+    images = counted(report.images, "image") if report.images else "0 images"
     words = [report.verdict.value, images]
     if report.verdict is Verdict.REJECTED:
-        return ", ".join(words) + (_instead(report) if not report.images else "")
+        return ", ".join(words) + found_instead(report)
     if report.estimated_cost_usd is not None:
-        words.append(f"about ${report.estimated_cost_usd:.2f}")
-    if trigger := _trigger(report):
+        words.append(f"about {dollars(report.estimated_cost_usd)}")
+    if trigger := trigger_of(report):
         words.append(trigger)
     if report.mended:
         words.append(f"a mended copy is trained on ({_changes(report.changes)})")
@@ -82,7 +106,7 @@ def left_out(report: Report) -> tuple[str, ...]:
     return tuple(photo.member for photo in dropped if photo.format is None)
 
 
-def _of_all(group: Group) -> str:
+def of_all(group: Group) -> str:
     """What all of them say of their files, or what their code means."""
     said = {case.message.removeprefix(case.member or "") for case in group.cases}
     if len(said) == 1 and (of_each := said.pop()).startswith(" "):
@@ -90,8 +114,10 @@ def _of_all(group: Group) -> str:
     return f"{group.heading}. {MEANINGS[group.code].do}"
 
 
-def _instead(report: Report) -> str:
+def found_instead(report: Report) -> str:
     """What there is where there are no photos: “12 .cr3 files”."""
+    if report.images:
+        return ""
     suffixes = (suffix_of(photo.member) for photo in report.photos)
     kinds = Counter(suffix for suffix in suffixes if suffix not in PHOTO_SUFFIXES)
     found = [
@@ -101,7 +127,8 @@ def _instead(report: Report) -> str:
     return visible(f" (found instead: {', '.join(found)})") if found else ""
 
 
-def _trigger(report: Report) -> str | None:
+def trigger_of(report: Report) -> str | None:
+    """The trigger phrase that a training would have; None for none."""
     if any(each.code == "caption_trigger_untrained" for each in report.warnings):
         return None
     for each in report.parameters:
@@ -111,10 +138,15 @@ def _trigger(report: Report) -> str | None:
     return None
 
 
-def _changes(changes: Iterable[ReportedChange]) -> str:
+def _changes(changes: Sequence[ReportedChange]) -> str:
+    words = changes_by_kind(changes)
+    return f"{counted(len(changes), 'change')}: {', '.join(words)}"
+
+
+def changes_by_kind(changes: Iterable[ReportedChange]) -> Iterator[str]:
+    """How often what was changed, the most frequent first."""
     kinds = Counter(change.code for change in changes)
-    words = [f"{number}{TIMES} {_words(code)}" for code, number in kinds.most_common()]
-    return f"{counted(kinds.total(), 'change')}: {', '.join(words)}"
+    return (f"{number:,}{TIMES} {_words(code)}" for code, number in kinds.most_common())
 
 
 def _words(code: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lora_drop.cli.terminal import Json, ended_in_order, reporting, write, write_line
+from lora_drop.cli.terminal import Json, Progress, ended_in_order, reporting, write, write_line
 from lora_drop.client.errors import CommandError
 
 if TYPE_CHECKING:
     from lora_drop.cli.display import Display
 
+COMING_UP = "bringing the stack up: one to two minutes the first time, less than one after that"
 DEMO_TIMEOUT = 180.0  # seconds
 DEMO_TRAINING = 6.0  # seconds: long enough to see it
 
@@ -41,18 +43,23 @@ def up(
         typer.Option(help="NAME=VALUE, a parameter of the template; may be given several times."),
     ] = None,
     json_output: Json = False,
+    progress: Progress = False,
 ) -> None:
     """Bring the whole stack up on this machine: no account, no key, no Docker.
 
-    Up already, it is built and deployed again, and keeps its data.
+    Up already, it keeps its data: what has changed is built and deployed again, and with --parameter
+    that parameter changes alone.
     """
     from lora_drop.client.stack import local_failures, local_stack
 
-    with reporting(json_output=json_output) as display, ended_in_order():
+    with reporting(json_output=json_output, progress=progress) as display, ended_in_order():
         if fal_ca and not fal:
             raise CommandError("--fal-ca goes with --fal.")
         local = local_stack()
         with local_failures():
+            was_up = local.access() is not None
+            if not was_up:
+                display.say(COMING_UP)
             local.up(
                 step=display.step,
                 fal=fal,
@@ -62,14 +69,30 @@ def up(
                 parameters=_parameters(parameter or []),
             )
             access = local.access()
+            if was_up and parameter and local.is_behind():
+                display.say(
+                    "The code has changed since it was built. It goes along with: lora-drop up"
+                )
     if json_output:
         write(access)
         return
     for name, value in _shown(access).items():
         write_line(f"{name:<18} {value}")
+    write_line(f"\nNext:\n{_next(local.sample)}")
     write_line("\nFor aws and other tools:\n" + _exports(access))
     if access["sam_local"]:
         write_line(f"\nlora-drop event s3_put --key KEY | {access['sam_local']}")
+
+
+def _next(sample: Path) -> str:
+    """What a person does with a stack that is up."""
+    words = {
+        f"lora-drop train {shlex.quote(str(sample))}": "a sample; half a minute, and nothing is paid",
+        "lora-drop train PHOTOS/ --trigger ada": "your own folder or ZIP",
+        "lora-drop up --parameter MaxInFlight=5": "another setting, in seconds",
+        "lora-drop down": "ends it; its jobs are gone then",
+    }
+    return "\n".join(f"  {line}\n      {what}" for line, what in words.items())
 
 
 def _parameters(given: Sequence[str]) -> dict[str, str]:
@@ -140,7 +163,7 @@ def deploy(
     main([*words, "--", environment])
 
 
-def demo(*, json_output: Json = False) -> None:
+def demo(*, json_output: Json = False, progress: Progress = False) -> None:
     """The main job from start to end: stack up, a dataset dropped, its LoRA stored, stack down.
 
     A stack that is up already is used, and stays up.
@@ -150,14 +173,14 @@ def demo(*, json_output: Json = False) -> None:
     from lora_drop.client.stack import LOCAL, find_stack, local_failures
 
     with (
-        reporting(json_output=json_output) as display,
+        reporting(json_output=json_output, progress=progress) as display,
         ended_in_order(),
         _stack_for_a_while(display) as local,
     ):
         lora_drop = LoraDrop(find_stack(LOCAL))
-        with display.upload(local.sample.name) as progress:
+        with display.upload(local.sample.name) as sending:
             # On a stack that is up, the sample may have been trained before.
-            job_id = lora_drop.drop(local.sample, parameters={"force": True}, progress=progress)
+            job_id = lora_drop.drop(local.sample, parameters={"force": True}, progress=sending)
         looks = lora_drop.follow(job_id, timeout=DEMO_TIMEOUT, unseen=display.unseen)
         job = display.follow(job_id, looks)
         display.outcome(job)
@@ -182,7 +205,7 @@ def _stack_for_a_while(display: Display) -> Iterator[Any]:
         if was_up:
             display.say("using the stack that is up")
         else:
-            display.say("bringing the stack up; the first time takes longest")
+            display.say(COMING_UP)
             local.up(step=display.step, training_seconds=DEMO_TRAINING)
     try:
         yield local

@@ -87,6 +87,12 @@ JobId = Annotated[str, typer.Argument(help="As `lora-drop jobs` lists it.", auto
 Json = Annotated[
     bool, typer.Option("--json", help="Print JSON instead of text, one object per line.")
 ]
+Progress = Annotated[
+    bool,
+    typer.Option(
+        "--progress", help="With --json: each step on a line of its own, before the last."
+    ),
+]
 StackName = Annotated[
     str | None,
     typer.Option(
@@ -106,10 +112,11 @@ def client_of(stack: str | None) -> LoraDrop:
 
 
 @contextmanager
-def reporting(*, json_output: bool = False) -> Iterator[Display]:
+def reporting(*, json_output: bool = False, progress: bool = False) -> Iterator[Display]:
     """A display on standard error; a failure is one sentence there, and the command exits 1.
 
-    With ``json_output`` the failure is an object with ``error`` on standard output as well.
+    With ``json_output`` the failure is an object with ``error`` on standard output as well, and with
+    ``progress`` each step is one with ``progress``.
 
     Interrupted, it says so and exits 130, as a shell does.
     """
@@ -117,8 +124,10 @@ def reporting(*, json_output: bool = False) -> Iterator[Display]:
 
     from lora_drop.cli.display import Display
 
-    display = Display(Console(stderr=True, soft_wrap=not sys.stderr.isatty()))
+    watch = (lambda step: write({"progress": step})) if progress else None
+    display = Display(Console(stderr=True, soft_wrap=not sys.stderr.isatty()), watch)
     try:
+        _refuse_progress(alone=progress and not json_output)
         yield display
     except CommandError as failure:
         display.say_whole(str(failure))
@@ -128,6 +137,11 @@ def reporting(*, json_output: bool = False) -> Iterator[Display]:
     except KeyboardInterrupt as interrupt:
         display.say("Interrupted.")
         raise typer.Exit(INTERRUPTED) from interrupt
+
+
+def _refuse_progress(*, alone: bool) -> None:
+    if alone:
+        raise CommandError("--progress goes with --json.")
 
 
 @contextmanager

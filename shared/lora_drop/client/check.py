@@ -1,5 +1,6 @@
 """A dataset is checked on this machine, as the stack would check it, before anything is uploaded."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -49,7 +50,8 @@ def check_dataset(
     # Pillow takes longer to load than any other command to run.
     from lora_drop.adapters.pillow import PillowPictures  # noqa: PLC0415
 
-    checker = Checker(PillowPictures(), NoPrices(), _any_checkpoint)
+    # This machine may be slow, and has the time: how long the stack takes follows from the photos.
+    checker = Checker(PillowPictures(), NoPrices(), _any_checkpoint, patience=math.inf)
     name = path.name or path.resolve().name
     try:
         with archive_of(path) as archive, open_range(archive.path) as file:

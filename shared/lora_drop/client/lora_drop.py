@@ -12,8 +12,10 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lora_drop.adapters.s3_client import PARTS, part_checksum
 from lora_drop.client.archive import Archive, archive_of
 from lora_drop.client.errors import CommandError, JobUnknownError
+from lora_drop.client.foreign_answers import ASKED_AS, foreign_answer, json_object, proxy_refuses
 from lora_drop.client.parameters import check_parameters, metadata_of
 from lora_drop.client.stack import Stack, find_stack
 from lora_drop.datasets.parameters import ResolvedParameters, advice, folder_advice
@@ -25,10 +27,6 @@ from lora_drop.jobs.status import Status
 PART = 16 * 1024**2  # bytes of an upload that are sent, and counted, at once
 TIMEOUT = httpx.Timeout(30.0)
 REFUSED = (401, 403)
-ASKED_AS = (
-    ". If that is AWS, see as whom you ask: aws sts get-caller-identity, and log in: aws sso login. If a "
-    "proxy answers in its place, go round it: NO_PROXY=.amazonaws.com"
-)
 PAGE = 100  # jobs; the API gives no more at once
 # The job waits for a person from here on.
 STOPS = frozenset(status for status in Status if status.terminal) | {Status.HELD}
@@ -205,13 +203,15 @@ class LoraDrop:
             put = s3.put_object(**named, **kind, Body=path.read_bytes())
             progress(size, size)
             return _version(put)
-        upload = {**named, "UploadId": s3.create_multipart_upload(**named, **kind)["UploadId"]}
+        begun = s3.create_multipart_upload(**named, **kind, ChecksumAlgorithm=PARTS)
+        upload = {**named, "UploadId": begun["UploadId"]}
         parts: list[dict[str, object]] = []
         try:
             with path.open("rb") as file:
                 while chunk := file.read(PART):
-                    put = s3.upload_part(**upload, PartNumber=len(parts) + 1, Body=chunk)
-                    parts.append({"PartNumber": len(parts) + 1, "ETag": put["ETag"]})
+                    part = {"PartNumber": len(parts) + 1, "ChecksumCRC32": part_checksum(chunk)}
+                    put = s3.upload_part(**upload, **part, Body=chunk)
+                    parts.append({**part, "ETag": put["ETag"]})
                     progress(file.tell(), size)
             done = s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
         except BaseException:
@@ -230,20 +230,24 @@ class LoraDrop:
         try:
             headers = self._signed(method, url, body)
             response = self._http.request(method, url, headers=headers, content=body or None)
-            answer = response.json()
-        except (httpx.HTTPError, json.JSONDecodeError) as error:
+        except httpx.ProxyError as error:
+            raise CommandError(proxy_refuses(url, error)) from error
+        except httpx.HTTPError as error:
             raise CommandError(f"The stack's API does not answer at {url}: {error}") from error
+        answer = json_object(response)
+        if answer is None:
+            raise CommandError(foreign_answer(response))
         if response.is_success:
-            return dict(answer)
+            return answer
         problem = answer.get("error") or {}
         if problem.get("code") == "job_unknown":
-            raise JobUnknownError(problem["message"])
+            raise JobUnknownError(f"{problem['message']} All of them: lora-drop jobs")
         if "message" in problem:
             raise CommandError(problem["message"])
         message = answer.get("message") or response.text
         raise CommandError(
             f"The stack's API answered {response.status_code}: {message}"
-            f"{ASKED_AS if response.status_code in REFUSED else ''}"
+            f"{f'. {ASKED_AS}' if response.status_code in REFUSED else ''}"
         )
 
     def _signed(self, method: str, url: str, body: str) -> dict[str, str]:

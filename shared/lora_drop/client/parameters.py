@@ -6,7 +6,7 @@ from pathlib import Path
 from lora_drop.adapters.local_files import open_range
 from lora_drop.client.errors import CommandError
 from lora_drop.datasets.archives import members_of, read_member
-from lora_drop.datasets.parameter_layers import REFERENCE, forced, reference
+from lora_drop.datasets.parameter_layers import forced, foreign, reference, worded
 from lora_drop.datasets.parameters import MAX_TRAINING_JSON, ResolvedParameters, resolve
 from lora_drop.datasets.selection import select
 from lora_drop.jobs.errors import DatasetRejectedError
@@ -22,8 +22,17 @@ NO_JOB_YET = "0" * 10  # what a trigger phrase would be made from
 
 
 def metadata_of(parameters: Mapping[str, object]) -> dict[str, str]:
-    """The parameters as they are sent along; raises CommandError for what cannot be."""
-    return {name: _text(name, value) for name, value in parameters.items()}
+    """The parameters as they are sent along; raises CommandError for what cannot be, and for what is none.
+
+    The stack ignores metadata that looks like no parameter; here it is one, for a person wrote it.
+    """
+    sent = {name: _text(name, value) for name, value in parameters.items()}
+    if names := foreign(sent):
+        raise CommandError(
+            f"Nothing was uploaded. {', '.join(names)}: no trainer has such a parameter. What each takes: "
+            "docs/trainers.md"
+        )
+    return sent
 
 
 def of_options(problem: Problem) -> Problem:
@@ -76,13 +85,10 @@ def _training_json(archive: Path) -> bytes | None:
 
 
 def _text(name: str, value: object) -> str:
-    """A value as object metadata, which is ASCII."""
+    """A value as object metadata, which is ASCII; the stack reads it as it was written."""
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    if not text.isascii() or not text.isprintable():
-        if name == REFERENCE:
-            raise CommandError(f"{name} {text!r} cannot be sent along: it takes ASCII on one line.")
+    if not text.isprintable():
         raise CommandError(
-            f"{name} {text!r} cannot be sent along with the upload, which takes ASCII only. "
-            f'Write it into training.json in the dataset: {{"{name}": …}}'
+            f"{name} {text!r} cannot be sent along: it takes printable text on one line."
         )
-    return text
+    return worded(text)

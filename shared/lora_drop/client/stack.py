@@ -9,9 +9,16 @@ from typing import Any
 
 import boto3
 import botocore.session
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ProxyConnectionError,
+)
 
 from lora_drop.client.errors import CommandError
+from lora_drop.client.foreign_answers import ASKED_AS
 from lora_drop.fal.trainers import table as trainers
 
 DEFAULT = "lora-drop"
@@ -105,10 +112,7 @@ def _deployed(asked_for: str | None) -> Stack:
     try:
         stacks = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     except (BotoCoreError, ClientError) as error:
-        raise CommandError(
-            f"The stack {name} cannot be read in {session.region_name}: {error}. Deploy it with "
-            "lora-drop deploy dev, name another with --stack, or start one here with lora-drop up."
-        ) from error
+        raise CommandError(_unreadable(name, str(session.region_name), error)) from error
     outputs = {row["OutputKey"]: row["OutputValue"] for row in stacks[0].get("Outputs", [])}
     try:
         return Stack(
@@ -122,6 +126,22 @@ def _deployed(asked_for: str | None) -> Stack:
         )
     except KeyError as missing:
         raise CommandError(f"{name} is not a lora-drop stack: it has no output {missing}") from None
+
+
+def _unreadable(name: str, region: str, error: Exception) -> str:
+    """Why the stack cannot be read, and the command that helps against that."""
+    answered = error.response["Error"] if isinstance(error, ClientError) else {}
+    if "does not exist" in answered.get("Message", ""):
+        return (
+            f"There is no stack {name} in {region}. Deploy it: lora-drop deploy dev; name another: --stack "
+            "NAME, or AWS_REGION; or start one on this machine: lora-drop up"
+        )
+    said = f"The stack {name} cannot be read in {region}: {error}"
+    if isinstance(error, ProxyConnectionError):
+        return f"{said}. Go round the proxy: export NO_PROXY=.amazonaws.com"
+    if isinstance(error, EndpointConnectionError | ConnectTimeoutError):
+        return f"{said}. See that the region is right, and that this machine is online."
+    return f"{said}. {ASKED_AS}"
 
 
 def _no_region(asked_for: str | None) -> str:

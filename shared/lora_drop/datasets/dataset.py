@@ -117,11 +117,11 @@ def beside(name: str, photo: str) -> Problem:
 
 
 def took_too_long(checked: int, of: int) -> Problem:
-    """Return the problem that the check had to end before it was through."""
+    """Return the problem that a check has to end before it is through."""
     return Problem(
         code="dataset_check_too_long",
-        message=f"Only {checked} of {of} files could be looked at in the time there is. Choose 20 to 50 "
-        "photos, or save smaller copies, and drop it again.",
+        message=f"Only {checked} of {of} files can be looked at in the time that the stack has for a check. "
+        "Choose 20 to 50 photos, or save smaller copies, and drop it again.",
     )
 
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from email.errors import HeaderParseError
-from email.header import decode_header, make_header
+from email.header import Header, decode_header, make_header
 from typing import Any
 
 from lora_drop.datasets.caption_text import certain_text
@@ -28,15 +28,24 @@ FORCE = "force"
 # The owner's own name for the job, which is kept and shown, and never sent to fal.
 REFERENCE = "reference"
 MAX_REFERENCE = 200  # characters
-# Metadata that upload tools add by themselves; everything else has to be a parameter.
+# What is ours in the metadata, and no parameter.
+OURS = frozenset({FORCE, REFERENCE})
+# Metadata that upload tools add by themselves, whatever a parameter may be called.
 TOOL_METADATA = frozenset(
-    {FORCE, REFERENCE}
-    | {"mtime", "ctime", "atime", "s3cmd-attrs", "md5chksum", "md5", "sha256", "filename"}
-    | {"s3b-last-modified", "cb-modifiedtime"}
+    {"mtime", "ctime", "atime", "s3cmd-attrs", "md5chksum", "md5", "sha256", "filename"}
+    | {"s3b-last-modified", "cb-modifiedtime", "date"}
     | {"original-filename", "file-mtime", "file-permissions", "file-owner", "file-group"}
+)
+# What trainers elsewhere take: meant as a parameter, wherever it is written.
+OF_OTHERS = frozenset(
+    {"batch_size", "caption", "autocaption", "epochs", "images_data_url", "lora_rank", "lora_type"}
+    | {"network_alpha", "network_dim", "optimizer", "rank", "repeats", "resolution", "resume"}
+    | {"seed", "style", "token", "webhook_url"}
 )
 # What can be given there besides the trainer's own inputs.
 PRESET = "preset"
+NEAR = 0.75  # of difflib's ratio: nearer than two names that have nothing to do with each other
+SHOWN_NAMES = 5
 LONGEST = 60  # characters of a name that are looked at
 # What people write for trainers elsewhere.
 OTHER_NAMES: Mapping[str, str] = {
@@ -100,13 +109,49 @@ def training_json_layer(raw: bytes | None, problems: list[Problem]) -> Layer:
 
 
 def metadata_layer(metadata: Mapping[str, str], problems: list[Problem]) -> Layer:
-    """Return the object's parameters; S3 lowercases the names, and people write them with either dash."""
+    """Return the object's parameters; S3 lowercases the names, and people write them with either dash.
+
+    What looks like no parameter is not there: see ``foreign``.
+    """
+    ignored = OURS.union(foreign(metadata))
     pairs = (
         (name.replace("-", "_"), _unworded(value))
         for name, value in metadata.items()
-        if name not in TOOL_METADATA
+        if name not in ignored
     )
     return _filled(Layer("the object metadata", None, text=True, given={}), pairs, problems)
+
+
+def foreign(metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names that are not ours and not nearly ours: upload tools and other programs write their own."""
+    return tuple(sorted(name for name in metadata if not _looks_ours(name)))
+
+
+def metadata_advice(metadata: Mapping[str, str]) -> tuple[Problem, ...]:
+    """Return the note that some of the metadata is ignored; none where all of it is ours."""
+    names = foreign(metadata)
+    if not names:
+        return ()
+    listed = ", ".join(quoted(name) for name in names[:SHOWN_NAMES])
+    more = f" and {len(names) - SHOWN_NAMES} more" if names[SHOWN_NAMES:] else ""
+    message = f"Metadata of the object that is no parameter is ignored: {listed}{more}."
+    return (Problem(code="parameter_metadata_ignored", message=message),)
+
+
+def _looks_ours(name: str) -> bool:
+    """Return whether this is ours in the metadata, or may be meant so."""
+    plain = name.replace("-", "_").lower()
+    if name in TOOL_METADATA:
+        return False
+    known = {PRESET, TRAINER, *OURS, *OF_OTHERS, *OTHER_NAMES}
+    for trainer in TRAINERS.values():
+        known |= {each for field in trainer.fields for each in (field.name, field.wire)}
+    return plain in known or bool(difflib.get_close_matches(plain[:LONGEST], known, 1, NEAR))
+
+
+def worded(text: str) -> str:
+    """Return a text as object metadata, which is ASCII: words of RFC 2047 where it has to be."""
+    return text if text.isascii() and "=?" not in text else Header(text, "utf-8").encode("", 0)
 
 
 def _unworded(value: str) -> str:
@@ -134,7 +179,7 @@ def reference(metadata: Mapping[str, str]) -> str | None:
 
     Raises DatasetRejectedError for a text that is too long or not printable on one line.
     """
-    text = metadata.get(REFERENCE, "").strip()
+    text = _unworded(metadata.get(REFERENCE, "")).strip()
     if len(text) > MAX_REFERENCE or not text.isprintable():
         message = (
             f"{REFERENCE} in the object metadata has {len(text)} characters; it takes printable text "
@@ -176,7 +221,7 @@ def unknown_parameter(layer: Layer, name: str, trainer: Trainer) -> Problem:
     return layer.problem(
         "parameter_unknown",
         f"{quoted(name)} in {layer.where} is not a parameter of {trainer.short_name}"
-        f"{_meant(name, trainer)} Correct or remove it and drop the ZIP again; fal would have "
+        f"{_meant(layer, name, trainer)} Correct or remove it and drop the ZIP again; fal would have "
         "ignored it and billed.",
     )
 
@@ -207,7 +252,7 @@ def unknown_trainer(layer: Layer | None, trainer: object) -> Problem:
     )
 
 
-def _meant(name: str, trainer: Trainer) -> str:
+def _meant(layer: Layer, name: str, trainer: Trainer) -> str:
     """Return what may be meant; that it is another trainer's; or just the end of the sentence."""
     others = {
         other.short_name: field.name
@@ -221,7 +266,8 @@ def _meant(name: str, trainer: Trainer) -> str:
     if others:
         return f"; it is one of {', '.join(others)}."
     ours = [name for field in trainer.fields for name in (field.name, field.wire)]
-    return _did_you_mean(_close(name, (*ours, PRESET, TRAINER)))
+    own = OURS if layer.text else ()
+    return _did_you_mean(_close(name, (*ours, PRESET, TRAINER, *own)))
 
 
 def _close(written: object, known: Iterable[str]) -> str | None:

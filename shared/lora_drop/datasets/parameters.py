@@ -203,12 +203,22 @@ def advice(resolved: ResolvedParameters, price: Price | None = None) -> tuple[Pr
     return tuple(problems)
 
 
-def folder_advice(key: str) -> tuple[Problem, ...]:
-    """Return the problem that the folder a dataset was dropped into is nearly called like a preset, and is none."""
+def folder_advice(key: str, *, refuse: bool = False) -> tuple[Problem, ...]:
+    """Return the problem that the folder a dataset was dropped into is nearly called like a preset, and is none.
+
+    ``refuse``: the stack is set to refuse that, instead of warning of it.
+    """
     folder, _, rest = key.partition("/")
     near = difflib.get_close_matches(folder.lower(), PRESETS, n=1, cutoff=CLOSE)
     if not rest or not near or folder in PRESETS:
         return ()
+    if refuse:
+        message = (
+            f"The folder is called {folder}, which is no preset, and this stack refuses that "
+            f"(MisspelledPresetFolder). Drop it into {near[0]}/, or give preset={near[0]}; for fal's own "
+            "defaults drop it into a folder with another name, or into none."
+        )
+        return (Problem(code="parameter_preset_misspelled", message=message),)
     return (
         Problem(
             code="parameter_preset_unlike",

@@ -151,7 +151,7 @@ DATASET: Mapping[str, Meaning] = {
         "Choose fewer photos, or save smaller copies of them.",
     ),
     "dataset_check_too_long": refuses(
-        "The check took longer than it may.",
+        "The check takes longer than the stack has for one.",
         "Choose fewer photos, or save smaller copies of them.",
     ),
     "dataset_encrypted": refuses(
@@ -344,7 +344,7 @@ CAPTION: Mapping[str, Meaning] = {
     ),
     "caption_encoding_guessed": warns(
         "A caption does not say its encoding, or is damaged, and was read as well as can be.",
-        "Read it in the message; where it says something else than you wrote, save it as UTF-8.",
+        "Read it in the report; where it says something else than you wrote, save it as UTF-8.",
     ),
     "caption_trigger_untrained": warns(
         "The trigger phrase is in no caption, so it is not trained.",
@@ -425,6 +425,14 @@ PARAMETER: Mapping[str, Meaning] = {
     "parameter_preset_unlike": warns(
         "The folder's name is nearly that of a preset, and is none.",
         "Drop the dataset into the preset's folder, or give preset in its metadata.",
+    ),
+    "parameter_preset_misspelled": refuses(
+        "The folder's name is nearly that of a preset, and the stack refuses that (MisspelledPresetFolder).",
+        "Drop the dataset into the preset's folder, or into one with quite another name.",
+    ),
+    "parameter_metadata_ignored": warns(
+        "The object has metadata that is no parameter and is ignored.",
+        "Nothing has to be done where a program has written it; a parameter is written as docs/trainers.md has it.",
     ),
     "parameter_steps_unusual": warns(
         "The number of steps is outside of what is advised.",

@@ -13,7 +13,7 @@ from lora_drop.jobs.public_job import PublicJob
 
 
 class AsWritten(GenerateJsonSchema):
-    """The schema of what is written: every field is there, those with a default as well."""
+    """The schema of what is written: every field is there, those with a default as well, unless it is left out."""
 
     @override
     def field_is_required(
@@ -21,7 +21,7 @@ class AsWritten(GenerateJsonSchema):
         field: core_schema.ModelField | core_schema.DataclassField | core_schema.TypedDictField,
         total: bool,
     ) -> bool:
-        return True
+        return "serialization_exclude_if" not in field
 
 
 def report_schema() -> str:

@@ -8,10 +8,11 @@ from pydantic import BaseModel, ConfigDict
 
 # What every trainer has has a name of its own in the models bucket; some call the LoRA otherwise.
 WEIGHTS = "lora.safetensors"
+CONFIGURATION = "config.json"
 KNOWN_OUTPUTS: Mapping[str, str] = {
     "diffusers_lora_file": WEIGHTS,
     "lora_file": WEIGHTS,
-    "config_file": "config.json",
+    "config_file": CONFIGURATION,
 }
 # Files that the job itself writes there; an output never takes one of these names.
 RESERVED_NAMES = frozenset(

@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict
 from lora_drop.jobs.delivery import DeliveryMethod
 from lora_drop.jobs.ids import digest_of
 from lora_drop.jobs.job import Job
+from lora_drop.jobs.time_limits import ALL_ENDED
 
-# No function lives longer than five minutes: an invocation that read the job before it was forgotten,
-# and may still write a file of it, has ended by then.
-LAST_LOOK_AFTER = timedelta(minutes=6)
+# An invocation that read the job before it was forgotten, and may still write a file of it, has ended by then.
+LAST_LOOK_AFTER = ALL_ENDED
 # fal deletes the payloads of a request by itself after so long
 # (https://fal.ai/docs/documentation/model-apis/media-expiration).
 FAL_KEEPS = timedelta(days=30)

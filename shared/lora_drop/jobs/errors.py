@@ -11,6 +11,7 @@
     │   ├── ResultUnusableError            fal has a result, and it is none that can be kept
     │   ├── ResultInvalidError             a result file is there, and is not what its name says
     │   ├── InvalidWebhookError            a webhook that is not fal's, or not of its form
+    │   │   ├── InvalidSignatureError      the same, for a program that receives fal's webhooks itself
     │   │   └── StaleWebhookError          fal signed it, too long ago to be believed: a hint to ask fal
     │   ├── ActionNotAllowedError          a person decides what is not, or no longer, theirs to decide
     │   │   └── SharedJobError             a job that others share with is to be forgotten alone
@@ -98,6 +99,10 @@ class ResultInvalidError(PermanentError):
 
 class InvalidWebhookError(PermanentError):
     """Raised when a webhook delivery is not fal's or not for the job it names; says why."""
+
+
+class InvalidSignatureError(InvalidWebhookError):
+    """Raised by ``lora_drop.webhooks.unwrap`` for a delivery of which nothing may be used; says why."""
 
 
 class StaleWebhookError(InvalidWebhookError):

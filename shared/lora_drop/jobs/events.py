@@ -50,9 +50,14 @@ class StatusChange(_Published):
     )
     application: str = Field(description="fal's name of the trainer")
     bucket: str = Field(description="the models bucket, which says whose stack this is")
+    reference: str | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="the owner's own name for the job; only from a stack with ReferenceInEvents=true",
+    )
 
     @classmethod
-    def of(cls, job: Job, *, bucket: str) -> Self:
+    def of(cls, job: Job, *, bucket: str, with_reference: bool = False) -> Self:
         """Return the event of this job; ``bucket`` is the models bucket."""
         return cls(
             job_id=job.job_id,
@@ -66,6 +71,7 @@ class StatusChange(_Published):
             history=tuple(EarlierStep(status=step.status, at=step.at) for step in job.history),
             application=job.application,
             bucket=bucket,
+            reference=job.reference if with_reference else None,
         )
 
 

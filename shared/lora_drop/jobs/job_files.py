@@ -52,6 +52,9 @@ def error_text(job: Job) -> str:
     ]
     for problem in job.problems:
         lines += [f"- {of_job(problem.message, job.job_id)}", f"  ({problem.code})"]
+    retry = f"lora-drop retry {job.job_id}"
+    if job.status in (Status.FAILED, Status.EXPIRED) and retry not in "\n".join(lines):
+        lines += ["", f"To pay for it once more, with the same photos: {retry}"]
     return "\n".join(lines) + "\n"
 
 

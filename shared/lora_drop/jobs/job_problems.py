@@ -128,7 +128,7 @@ def came_after_all(job_id: str) -> Problem:
 
 def waits_for(job_id: str, *, held: bool) -> Problem:
     """Return the problem that another job has the same content and has not ended."""
-    stands = "is HELD" if held else "is on its way"
+    stands = f"is HELD (lora-drop job {job_id} says why)" if held else "is on its way"
     return Problem(
         code="duplicate_in_progress",
         message=f"Job {job_id} has the same photos, captions and parameters and {stands}. This "

@@ -20,6 +20,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lora_drop.local import overlay
 from lora_drop.local.deploy_checks import FAILED, UNCONFIRMED, DeployError, prepare
 from lora_drop.local.deployment import SamError, machine
 from lora_drop.local.inputs import FalKeyError, find_key, has_key, known, put_key, what_is_wrong
@@ -141,7 +142,7 @@ def parameters(
         values = {name: value for name, value in before.parameters.items() if name in known()}
     if target.endpoint_url:
         # The emulator's functions are processes of this machine.
-        values |= {"AwsEndpointUrl": target.endpoint_url, "Architecture": machine()[0]}
+        values |= {"Architecture": machine()[0]}
     for each in given:
         if not (pair := GIVEN.fullmatch(each)):
             raise DeployError(f"{each!r} is not of the form NAME=VALUE.")
@@ -163,8 +164,10 @@ def deploy(target: Target, values: Mapping[str, str], *, terminal: bool) -> Depl
 
     SAM says nothing of changes that were not confirmed: it ends as if all were well. Raises DeployError.
     """
-    line = ["deploy", "--config-env", target.environment, "--region", target.region]
-    line += ["--no-fail-on-empty-changeset"]
+    line = ["deploy", "--config-env", target.environment, "--no-fail-on-empty-changeset"]
+    line += ["--region", target.region]
+    if target.endpoint_url:
+        line += overlay.emulated(project_folder(), target.endpoint_url)
     line += [] if terminal else ["--no-confirm-changeset", "--no-progressbar"]
     # In quotes of its own, for SAM ends a value at its first space.
     line += ["--parameter-overrides", *(f'{name}="{value}"' for name, value in values.items())]
@@ -283,6 +286,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
         sys.exit(f"PARAMETERS is no list of NAME=VALUE: {error}")
     asked.key_file = asked.key_file or (Path(made["KEY_FILE"]) if made.get("KEY_FILE") else None)
     asked.replace_key = asked.replace_key or made.get("REPLACE_KEY", "").lower() in YES
+    asked.delete_failed = asked.delete_failed or made.get("DELETE_FAILED", "").lower() in YES
     return asked
 
 

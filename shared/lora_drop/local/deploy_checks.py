@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from lora_drop.local.tools import in_checkout
+
 if TYPE_CHECKING:
     from lora_drop.local.deploy import Target
 
@@ -90,11 +92,17 @@ def remove_failed(
     if not agreed("Delete what is left of it and deploy again?"):
         raise DeployError(
             "CloudFormation updates no such stack. Mend the cause, then delete it and deploy again: "
-            f"lora-drop deploy {target.environment} --delete-failed"
+            f"{_again(target.environment)}"
         )
     cloudformation.delete_stack(StackName=target.stack)
     cloudformation.get_waiter("stack_delete_complete").wait(StackName=target.stack)
     say(f"{target.stack} is deleted.")
+
+
+def _again(name: str) -> str:
+    """Return what a person types to delete a failed stack and deploy again."""
+    installed = f"lora-drop deploy {name} --delete-failed"
+    return f"make deploy ENV={name} DELETE_FAILED=1" if in_checkout() else installed
 
 
 def _reason(cloudformation: Any, target: "Target") -> str:

@@ -3,28 +3,31 @@
 import json
 import platform
 import shlex
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import boto3
 import botocore.session
+from botocore.exceptions import BotoCoreError, ClientError
 
 from lora_drop.local.emulator import CREDENTIALS, REGION, own_environment
 from lora_drop.local.fal_server import FalServer
+from lora_drop.local.overlay import CA_IN_FUNCTION
 from lora_drop.local.processes import Started, run
-from lora_drop.local.tools import command, project_folder
+from lora_drop.local.tools import command, project_folder, sources_digest
 
 STACK = "lora-drop"
 API_ID = "10cadec0"  # the emulator gives an API the id that this tag asks for
 API_TAG = "ms-custom-id"
 STAGE = "live"
 CODE_BUCKET = "lora-drop-code"
-CA_IN_FUNCTION = "private-ca.pem"
 MACHINES: Mapping[str, tuple[str, str]] = {  # uname: Lambda's architecture, uv's platform
     "x86_64": ("x86_64", "x86_64-manylinux_2_28"),
     "aarch64": ("arm64", "aarch64-manylinux_2_28"),
     "arm64": ("arm64", "aarch64-apple-darwin"),  # workers are processes of this machine
 }
+DIGEST = ".sources"  # in the folder of what is built
 TAIL = 4000  # characters of a log that an error shows
 
 
@@ -38,21 +41,11 @@ def api_url(emulator_url: str) -> str:
 
 
 def parameters(fal: FalServer, emulator_url: str) -> dict[str, str]:
-    """The template's parameters for a stack on this machine."""
+    """The template's parameters for a stack on this machine; its other differences are in overlay.py."""
     return {
         "Architecture": machine()[0],
-        "AwsEndpointUrl": emulator_url,
         "WebhookBaseUrl": api_url(emulator_url),
-        "FalRunHost": fal.host_port,
-        "FalQueueRunHost": fal.host_port,
-        "FalJwksUrl": fal.jwks_url,
-        "FalApiUrl": fal.api_url,
-        "FalRestUrl": fal.rest_url,
-        "FalCdnUrl": fal.cdn_url,
         "FalUserId": fal.user_id,
-        "ArtifactHosts": fal.artifact_hosts,
-        "AllowPrivateArtifactHosts": "true",
-        "CaBundle": CA_IN_FUNCTION if fal.ca_file else "",
         "ReconcileSchedule": "rate(1 minute)",
         "LateAfterSeconds": "20",
         "LogLevel": "DEBUG",
@@ -62,13 +55,41 @@ def parameters(fal: FalServer, emulator_url: str) -> dict[str, str]:
 
 
 def build(state: Path, fal: FalServer, *, started: Started | None = None) -> Path:
-    """The built template, with each function's artifact beside it; raises SamError."""
+    """The built template, with each function's artifact beside it; raises SamError.
+
+    What was built from the same sources is not built once more.
+    """
     target = state / "build"
-    ca_file = str(fal.ca_file) if fal.ca_file else ""
-    line = ["build", "--build-dir", str(target), "--cache-dir", str(state / "cache")]
-    log = state / "sam-build.log"
-    _sam(line, log, started, PLATFORM=machine()[1], CA_FILE=ca_file)
+    if not is_built(state):
+        digest = sources_digest()  # as they are before it begins: they may change meanwhile
+        line = ["build", "--build-dir", str(target), "--cache-dir", str(state / "cache")]
+        _sam(line, state / "sam-build.log", started, PLATFORM=machine()[1])
+        shutil.copyfile(target / "template.yaml", plain_template(state))
+        (target / DIGEST).write_text(digest)
+    # Another simulator has another one, with the same code.
+    for artifact in target.glob("*Function"):
+        (artifact / CA_IN_FUNCTION).unlink(missing_ok=True)
+        if fal.ca_file:
+            shutil.copyfile(fal.ca_file, artifact / CA_IN_FUNCTION)
     return target / "template.yaml"
+
+
+def plain_template(state: Path) -> Path:
+    """The built template as SAM wrote it; what is deployed has the emulator's variables."""
+    return state / "build" / "plain.yaml"
+
+
+def is_built(state: Path) -> bool:
+    """Whether what is built there is made from today's sources."""
+    return digest_of_build(state) == sources_digest()
+
+
+def digest_of_build(state: Path) -> str:
+    """The digest of the sources that it was built from; empty where it is not built."""
+    try:
+        return (state / "build" / DIGEST).read_text()
+    except FileNotFoundError:
+        return ""
 
 
 def deploy(
@@ -88,6 +109,25 @@ def deploy(
     # In quotes of its own, for SAM ends a value at its first space.
     line += [f'{name}="{value}"' for name, value in values.items() if value]
     _sam(line, state / "sam-deploy.log", started, AWS_ENDPOINT_URL=emulator_url)
+
+
+def update(values: Mapping[str, str], emulator_url: str) -> None:
+    """Give the deployed stack these parameters, and nothing else; raises SamError."""
+    cloudformation = client(emulator_url, "cloudformation")
+    try:
+        cloudformation.update_stack(
+            StackName=STACK,
+            UsePreviousTemplate=True,
+            Capabilities=["CAPABILITY_IAM"],
+            Parameters=[
+                {"ParameterKey": name, "ParameterValue": value} for name, value in values.items()
+            ],
+        )
+        cloudformation.get_waiter("stack_update_complete").wait(
+            StackName=STACK, WaiterConfig={"Delay": 1, "MaxAttempts": 120}
+        )
+    except (BotoCoreError, ClientError) as error:
+        raise SamError(f"The parameters could not be changed: {error}") from error
 
 
 def outputs(emulator_url: str) -> dict[str, str]:
@@ -132,9 +172,8 @@ def sam_local_line(state: Path, environments: Path) -> str:
     line = ["python", "-m", "lora_drop.local.tools", "sam", "local", "invoke", "SubmitFunction"]
     line += ["--event", "-", "--region", REGION]
     line += ["--template", str(state / "build" / "template.yaml")]
-    line += ["--env-vars", str(environments), "--parameter-overrides"]
-    # Only a parameter that is given makes SAM hand on AWS_ENDPOINT_URL, whose value is in the file.
-    line += [f"Architecture={machine()[0]} AwsEndpointUrl=here"]
+    line += ["--env-vars", str(environments)]
+    line += ["--parameter-overrides", f"Architecture={machine()[0]}"]
     return shlex.join([*credentials, *line])
 
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import httpx
 
-from lora_drop.local import deployment, tools
+from lora_drop.local import deployment, overlay, tools
 from lora_drop.local.emulator import CREDENTIALS, REGION, start_emulator
 from lora_drop.local.fal_server import fal_at, start_simulator
 from lora_drop.local.inputs import what_is_wrong
@@ -83,12 +83,14 @@ class LocalStack:
         host: str | None = None,
         training_seconds: float | None = None,
         parameters: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
-        """Start what does not run yet, then build and deploy; raises StackError.
+        """Start what does not run yet, build and deploy what has changed; raises StackError.
 
         A stack that runs keeps its processes, its data, its fal and its ``parameters`` (the
-        template's, as far as no other are given), and gets today's code; what is decided when it
-        starts cannot be asked of it then.
+        template's, as far as no other are given), and gets today's code. Where ``parameters`` are given to
+        it, they change alone. What is decided when it starts cannot be asked of it then. ``variables`` go over
+        those of the functions' environment.
         """
         try:
             require_extra()
@@ -102,7 +104,6 @@ class LocalStack:
                 "A stack is up, and its fal, its address and its training time were decided when "
                 "it started. Run lora-drop down first, or lora-drop up without options."
             )
-        started = self._record.keep
         try:
             if stack is None:
                 self._clear()
@@ -110,21 +111,45 @@ class LocalStack:
                 stack = self._start(step, fal, fal_ca, host or LOOPBACK, seconds)
             given = {**stack.parameters, **(parameters or {})}
             stack = stack.model_copy(update={"parameters": given})
-            with step("sam build"):
-                template = deployment.build(self.state, stack.fal, started=started)
-            with step("sam deploy"):
-                url = stack.emulator_url
-                values = {**deployment.parameters(stack.fal, url), **given}
-                deployment.deploy(self.state, template, values, url, started=started)
-                outputs = deployment.outputs(url)
-                deployment.put_fal_key(url, outputs["FalKeySecretArn"], stack.fal.key)
-                deployment.write_environments(self.sam_environments, url, outputs)
-            self._record.write(stack.model_copy(update={"outputs": outputs}))
+            alone = bool(parameters and stack.outputs and not variables)
+            changes = self._deployed(step, stack, variables or {}, alone=alone)
+            self._record.write(stack.model_copy(update=changes))
         except (NotStartedError, deployment.SamError, OSError, ValueError) as error:
             raise StackError(str(error)) from error
         finally:
             if self.running() is None:
                 self._record.end()
+
+    def _deployed(
+        self, step: Step, stack: RunningStack, variables: Mapping[str, str], *, alone: bool
+    ) -> dict[str, Any]:
+        """What changes in what is known of the stack; ``alone``: its parameters change, its code does not."""
+        url, started = stack.emulator_url, self._record.keep
+        values = {**deployment.parameters(stack.fal, url), **stack.parameters}
+        if alone:
+            with step("parameters"):
+                deployment.update(values, url)
+        else:
+            with step("unchanged build" if deployment.is_built(self.state) else "sam build"):
+                template = deployment.build(self.state, stack.fal, started=started)
+            built = deployment.digest_of_build(self.state)
+            if stack.outputs and (built, {**values, **variables}) == (stack.built, stack.deployed):
+                deployment.put_fal_key(url, stack.outputs["FalKeySecretArn"], stack.fal.key)
+                return {}
+            with step("sam deploy"):
+                over = {**overlay.variables(url, stack.fal), **variables}
+                overlay.lay_over(deployment.plain_template(self.state), over, template)
+                deployment.deploy(self.state, template, values, url, started=started)
+        outputs = deployment.outputs(url)
+        deployment.put_fal_key(url, outputs["FalKeySecretArn"], stack.fal.key)
+        deployment.write_environments(self.sam_environments, url, outputs)
+        built = stack.built if alone else built
+        return {"outputs": outputs, "built": built, "deployed": {**values, **variables}}
+
+    def is_behind(self) -> bool:
+        """Whether the stack runs other code than today's."""
+        stack = self.running()
+        return stack is not None and stack.built != tools.sources_digest()
 
     def ledger(self) -> dict[str, Any] | None:
         """What the fal simulator saw and served; None without one that runs; raises StackError."""
@@ -153,7 +178,7 @@ class LocalStack:
 
     def _clear(self) -> bool:
         was_up = self._record.end()
-        for folder in ("fal", "s3", "state", "tmp", "build", "cache"):
+        for folder in ("fal", "s3", "state", "tmp"):  # what is built stays
             shutil.rmtree(self.state / folder, ignore_errors=True)
         return was_up
 

@@ -15,7 +15,11 @@ class StackError(RuntimeError):
 
 
 class RunningStack(BaseModel):
-    """What is known of a stack whose processes have started; ``outputs`` once it is deployed."""
+    """What is known of a stack whose processes have started; ``outputs`` once it is deployed.
+
+    ``parameters`` are those that were asked for, ``deployed`` all of them as they were deployed last,
+    with the code whose sources have the digest ``built``.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -26,6 +30,8 @@ class RunningStack(BaseModel):
     host: str
     parameters: dict[str, str] = {}
     outputs: dict[str, str] = {}
+    built: str = ""
+    deployed: dict[str, str] = {}
 
     @property
     def alive(self) -> bool:

@@ -101,11 +101,29 @@ def laid_out(source: Path, state: Path) -> Path:
     return target
 
 
+def sources_digest() -> str:
+    """What tells one build from another: the digest of every file it is made from, and of the tools."""
+    digest = hashlib.sha256(f"{TOOLS['sam']} {PYTHON}".encode())
+    base = deployment_files()
+    files = [base / "template.yaml", base / "samconfig.toml", *(base / "functions").rglob("*")]
+    named = [(file.relative_to(base).as_posix(), file) for file in files]
+    # This folder decides how it is built.
+    here = [(f"local/{file.name}", file) for file in Path(__file__).parent.glob("*.py")]
+    for name, file in sorted([*named, *here, *_package_files()]):
+        if file.is_file() and "__pycache__" not in file.parts:
+            digest.update(f"{name}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
 def _project_files(source: Path) -> Iterator[tuple[str, Path]]:
     """Each file by its name in the project: the deployment's, and what ships of the package."""
     for file in source.rglob("*"):
         if file.is_file() and "__pycache__" not in file.parts:
             yield file.relative_to(source).as_posix(), file
+    yield from _package_files()
+
+
+def _package_files() -> Iterator[tuple[str, Path]]:
     for file in PACKAGE.rglob("*"):
         name = file.relative_to(PACKAGE)
         shipped = name.parts[0] not in NOT_SHIPPED and "__pycache__" not in name.parts

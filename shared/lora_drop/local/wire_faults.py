@@ -1,6 +1,6 @@
 """A proxy in front of the emulator that fails as AWS does: microburst, in a process of its own.
 
-The stack's functions get its address as their AWS endpoint (``AwsEndpointUrl``); calls to the
+The stack's functions get its address as their AWS endpoint (``AWS_ENDPOINT_URL``); calls to the
 emulator itself are spared.
 """
 

@@ -1,7 +1,7 @@
 """A dataset's check: everything that can be known of it before a cent is paid, and what to mend."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 
 from lora_drop.datasets.archives import (
@@ -17,6 +17,7 @@ from lora_drop.datasets.clean_copy import Layout, Planned, layout_of
 from lora_drop.datasets.dataset import Dataset, size_problem
 from lora_drop.datasets.evaluate import changes_made, image_reports, problems_of
 from lora_drop.datasets.images.pictures import Pictures
+from lora_drop.datasets.parameter_layers import metadata_advice
 from lora_drop.datasets.parameters import (
     CHECKPOINT,
     MAX_TRAINING_JSON,
@@ -32,14 +33,14 @@ from lora_drop.fal.trainers.table import TRAINERS, estimated_cost_usd
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.time_limits import CHECK_PATIENCE
 from lora_drop.ports import Prices
 from lora_drop.services.inspect import Inspector
 from lora_drop.services.internal_errors import INTERNAL_ERRORS, internal_error
 from lora_drop.services.prepared import PreparedPhotos
 from lora_drop.services.record import Record
 
-# The submitter lives five minutes, and what is good has to be mended and sent as well.
-PATIENCE = 200.0  # seconds
+PATIENCE = CHECK_PATIENCE.total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class ValidDataset:
     structure: Structure
     plan: tuple[Planned, ...]
     prepared: PreparedPhotos | None = None
+    seconds: float = 0.0  # that the check took
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ class Checker:
     """Checks datasets. ``checkpoint`` returns why there is no LoRA to go on from, None where there is one.
 
     ``prepares``: a clean copy is made after the check, so photos are mended while they are decoded.
+    ``refuse_misspelled_folder``: a folder that is nearly called like a preset is an error.
     """
 
     pictures: Pictures
@@ -112,6 +115,7 @@ class Checker:
     checkpoint: Callable[[ResolvedParameters], Problem | None]
     keep_metadata: bool = False
     prepares: bool = False
+    refuse_misspelled_folder: bool = False
     patience: float = PATIENCE
     now: Callable[[], float] = monotonic
 
@@ -132,7 +136,8 @@ class Checker:
                 "seconds": round(self.now() - began, 3),
             }
         )
-        return Checked(report, None if report.errors else _valid_dataset(state))
+        good = None if report.errors else _valid_dataset(state)
+        return Checked(report, replace(good, seconds=report.seconds) if good else None)
 
     def _check_archive(
         self, dataset: DatasetInput, reader: MeteredReader, state: _CheckState, *, until: float
@@ -164,10 +169,14 @@ class Checker:
         except DatasetRejectedError as rejected:
             state.errors += rejected.problems
             return
+        state.warnings += metadata_advice(dataset.metadata)
         price = self.prices.price(resolved.values.trainer)
         state.cost_usd = estimated_cost_usd(resolved.values.trainer, resolved.values.steps, price)
         state.warnings += advice(resolved, price)
-        state.warnings += () if resolved.preset else folder_advice(dataset.key)
+        if not resolved.preset:
+            refuse = self.refuse_misspelled_folder
+            found = state.errors if refuse else state.warnings
+            found += folder_advice(dataset.key, refuse=refuse)
         if problem := self.checkpoint(resolved):
             state.errors.append(problem)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from lora_drop.jobs.budget import Limits, month_of
@@ -32,15 +32,16 @@ from lora_drop.jobs.job_problems import (
 )
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import TRANSITIONS, Status
+from lora_drop.jobs.time_limits import DISPATCH_PATIENCE
 from lora_drop.ports import DatasetStore, FalClient, Inbox
 from lora_drop.services.dataset_urls import DatasetUrl, DatasetUrls
 from lora_drop.services.deduplication import Deduplication
 from lora_drop.services.record import Record
 
 SETTLE_ATTEMPTS = 5
-# The submitter lives 300 s, and one POST may take 40. An invocation that has checked photos for longer
-# than this leaves the sending to the next one, which begins at once.
-PATIENCE = timedelta(seconds=10)
+# An invocation that has checked photos for longer than this leaves the sending to the next one, which begins
+# at once: a dataset may have to be uploaded, and the POST waited for, in the life that is left.
+PATIENCE = DISPATCH_PATIENCE
 MAX_TURNS = 100
 
 

@@ -10,7 +10,7 @@ needed to look, and stays as the proof. Each step may be taken again.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -26,6 +26,7 @@ from lora_drop.jobs.errors import (
 from lora_drop.jobs.ids import digest_of
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
+from lora_drop.jobs.time_limits import FORGET_PATIENCE, FORGET_ROUND
 from lora_drop.ports import (
     Clock,
     Erasable,
@@ -40,12 +41,11 @@ from lora_drop.services.related_jobs import RelatedJobs, sentences
 
 # Against another writer of the job at the same moment; the job is read again each time.
 ATTEMPTS = 3
-ROUND = timedelta(minutes=15)  # of the schedule in template.yaml
+ROUND = FORGET_ROUND
 # Where they are, and batches of versions and of unfinished uploads.
 type Things = tuple[Eraser, Iterable[Sequence[Erasable]], Iterable[Sequence[Erasable]]]
 
-# API Gateway waits for 29 s, and the last step takes its time.
-PATIENCE = 15.0  # seconds
+PATIENCE = FORGET_PATIENCE.total_seconds()
 HOW_TO_END = {
     Status.STORING: "it is trained and paid, and its files are being stored; wait for its end",
     Status.SUBMITTING: "it is being submitted this very moment; try again in a minute",

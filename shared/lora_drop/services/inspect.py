@@ -15,6 +15,7 @@ from lora_drop.datasets.dataset import (
     took_too_long,
 )
 from lora_drop.datasets.images import hints
+from lora_drop.datasets.images.check_time import check_seconds
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.embedded_captions import embedded_caption
 from lora_drop.datasets.images.formats import (
@@ -31,9 +32,12 @@ from lora_drop.datasets.images.reading import WholeImage
 from lora_drop.datasets.selection import InspectionResult, Selection, suffix_of
 from lora_drop.fal.trainers.demands import stem
 from lora_drop.jobs.errors import DatasetRejectedError
+from lora_drop.jobs.time_limits import CHECK_PATIENCE
 from lora_drop.services.prepared import PreparedPhotos
 
 PHOTOS = TRAINED | CONVERTED
+# What the stack has for a check; by the photos' own numbers, so that the check on a person's machine says the same.
+MOST_SECONDS = CHECK_PATIENCE.total_seconds()
 # What a photographer meant to be a photo; a clip or a document beside the photos is just left out.
 MEANT = frozenset(
     {ImageFormat.RAW, ImageFormat.JPEG_XL, ImageFormat.JPEG_2000, ImageFormat.PHOTOSHOP}
@@ -42,7 +46,7 @@ MEANT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Inspector:
-    """Looks at every file, as long as there is time: ``until`` is a moment of ``now``.
+    """Looks at every file, as long as a function has time; ``until``, a moment of ``now``, is the last resort.
 
     ``prepared`` takes the photos that could be mended at once, where a clean copy is made after the check.
     """
@@ -60,13 +64,15 @@ class Inspector:
         result = InspectionResult(structure, selection)
         others = {member.name: member for member in selection.others}
         captions = {member.name: member for member in selection.captions}
+        seconds = 0.0
         try:
             for number, content in enumerate(contents_of(archive, structure)):
-                if self.now() > self.until:
+                if self.now() > self.until or seconds > MOST_SECONDS:
                     result.errors.append(took_too_long(number, len(structure.members)))
                     return result
                 if content.member.name in others:
                     self._inspect_photo(content, result)
+                    seconds += _seconds(result.photos.get(content.member.name))
                 elif content.member.name in captions:
                     _inspect_caption(content, result)
         except DatasetRejectedError as damaged:
@@ -108,6 +114,10 @@ class Inspector:
             if mended is not None:
                 self.prepared.put(member.name, mended)
         return hints.Photo(member.name, hashlib.sha256(data).hexdigest(), header, look)
+
+
+def _seconds(photo: hints.Photo | None) -> float:
+    return check_seconds(photo.header, transparent=photo.look.transparent) if photo else 0.0
 
 
 def _inspect_caption(content: Content, result: InspectionResult) -> None:

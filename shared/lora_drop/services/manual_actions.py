@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from lora_drop.fal.status import Gone
 from lora_drop.jobs.errors import ActionNotAllowedError
 from lora_drop.jobs.job import Job
+from lora_drop.jobs.job_files import of_job
 from lora_drop.jobs.job_problems import (
     CANCEL_REQUESTED,
     CANCELLED,
@@ -21,7 +22,7 @@ from lora_drop.services.record import Record
 
 WHY_NOT_CANCELLED = {
     Status.SUBMITTING: "is being submitted this very moment; try again in a minute",
-    Status.SUBMIT_UNKNOWN: "may or may not be at fal; settle that first: lora-drop resolve",
+    Status.SUBMIT_UNKNOWN: "may or may not be at fal; settle that first: lora-drop resolve JOB",
     Status.STORING: "is trained and paid; its files are being stored",
 }
 
@@ -88,7 +89,7 @@ class ManualActions:
             return self.record.move(job, Status.CANCELLED, by=by, problems=(problem,))
         if job.status not in (Status.SUBMITTED, Status.TRAINING) or job.request_id is None:
             why = WHY_NOT_CANCELLED.get(job.status, f"has ended: {job.status}")
-            raise ActionNotAllowedError(f"{job_id} {why}")
+            raise ActionNotAllowedError(f"{job_id} {of_job(why, job_id)}")
         if self.fal.cancel(job.application, job.request_id):
             job = self.record.set_problems(job, CANCEL_REQUESTED, cancel_by=by)
         # What fal makes of it counts, not that it was asked; the reconciler asks on.

@@ -11,10 +11,10 @@ from lora_drop.datasets.dataset import too_large_mended, took_too_long
 from lora_drop.datasets.images.header import InvalidImageError
 from lora_drop.datasets.images.pictures import Pictures
 from lora_drop.jobs.errors import DatasetRejectedError
+from lora_drop.jobs.time_limits import MEND_PATIENCE
 from lora_drop.services.prepared import PreparedPhotos
 
-# The submitter lives five minutes, of which the check, which decodes and converts, takes 200 s at the most.
-PATIENCE = 80.0  # seconds
+PATIENCE = MEND_PATIENCE.total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +31,19 @@ class Mender:
         structure: Structure,
         plan: Sequence[Planned],
         prepared: PreparedPhotos | None = None,
+        *,
+        spent: float = 0.0,
     ) -> Iterator[bytes]:
         """Yield the copy, a ZIP, in pieces; never more than one photo is in memory.
 
         Raises DatasetRejectedError, on the way as well, when the archive is not what was checked, when a
-        photo that could be looked at cannot be mended, or when it takes longer than ``patience``.
+        photo that could be looked at cannot be mended, or when it takes longer than ``patience``, of which
+        the check has ``spent`` some seconds.
         """
         try:
-            yield from zip_of(self._files(archive, structure, plan, prepared or PreparedPhotos()))
+            until = self.now() + self.patience - spent
+            files = self._files(archive, structure, plan, prepared or PreparedPhotos(), until)
+            yield from zip_of(files)
         except ArchiveTooLargeError as large:
             raise DatasetRejectedError([too_large_mended()]) from large
 
@@ -48,9 +53,10 @@ class Mender:
         structure: Structure,
         plan: Sequence[Planned],
         prepared: PreparedPhotos,
+        until: float,
     ) -> Iterator[tuple[str, bytes]]:
         planned = {each.photo.member.name: each for each in plan}
-        until, made = self.now() + self.patience, 0
+        made = 0
         for content in contents_of(archive, structure):
             if content.member.name not in planned:
                 continue

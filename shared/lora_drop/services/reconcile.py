@@ -20,6 +20,7 @@ from lora_drop.jobs.job_problems import (
 )
 from lora_drop.jobs.problems import codes_of
 from lora_drop.jobs.status import Status
+from lora_drop.jobs.time_limits import ROUND_PATIENCE, SUBMIT_DEADLINE
 from lora_drop.ports import FalClient, Handover, Inbox
 from lora_drop.services.evidence import Evidence
 from lora_drop.services.fal_updates import FalUpdateHandler
@@ -27,8 +28,6 @@ from lora_drop.services.record import SETTLED_AFTER, Record
 from lora_drop.services.sweep import Outbox, Sweep, SweepResult
 from lora_drop.services.waiting_queue import WaitingQueue
 
-# Lambda stops the submitter after 5 min: a job that is SUBMITTING longer than this has no submitter.
-SUBMIT_DEADLINE = timedelta(minutes=10)
 # How long evidence may take before a person has to look.
 DOUBT_DEADLINE = timedelta(minutes=15)
 # A waiting job whose files could not be written has had several rounds by then.
@@ -39,8 +38,7 @@ OVERDUE_AFTER = timedelta(hours=3)
 SLOT_DEADLINE = timedelta(hours=4)
 # A refusal costs nothing, so it is tried whether the account is in order again.
 PROBE_AFTER = timedelta(hours=1)
-# The function lives 120 s, and the sweeps and the last question take their time.
-PATIENCE = 80.0  # seconds
+PATIENCE = ROUND_PATIENCE.total_seconds()
 # Who is helped first.
 URGENCY = {
     status: place
@@ -211,7 +209,7 @@ class Reconciler:
     def _help(self, job: Job) -> None:
         match job.status:
             case Status.RECEIVED:
-                self.inbox.announce(job.dataset)
+                self._check_again(job)
             case Status.HELD:
                 self._release(job)
             case Status.SUBMITTING:
@@ -229,6 +227,11 @@ class Reconciler:
                 pass  # its files are long right, and thousands may wait
             case _:
                 self.record.publish_again(job)
+
+    def _check_again(self, job: Job) -> None:
+        """Announce a dataset whose check was ended, or which waits for another; one at work is left alone."""
+        if job.problems or self.record.clock() - job.updated_at >= SUBMIT_DEADLINE:
+            self.inbox.announce(job.dataset)
 
     def _release(self, job: Job) -> None:
         """Put the job back into the waiting queue once what held it may be over; a person's decision is not replaced."""

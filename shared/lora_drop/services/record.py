@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from lora_drop.jobs.budget import Limits
@@ -12,10 +11,11 @@ from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_files import ERROR_FILE, STATUS_FILE, error_text, status_text
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
+from lora_drop.jobs.time_limits import ALL_ENDED
 from lora_drop.ports import Claim, Clock, Events, JobStore, ResultStore
 
-# No function lives longer than five minutes.
-SETTLED_AFTER = timedelta(minutes=6)
+# No function that may have read the job before lives any more.
+SETTLED_AFTER = ALL_ENDED
 
 
 def known(jobs: JobStore, job_id: str) -> Job:
@@ -28,12 +28,13 @@ def known(jobs: JobStore, job_id: str) -> Job:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The jobs and what is published of them."""
+    """The jobs and what is published of them; events have the owner's reference only where the stack says so."""
 
     jobs: JobStore
     results: ResultStore
     events: Events
     clock: Clock
+    reference_in_events: bool = False
 
     def open(self, job: Job, *, claim: Claim | None = None, unchanged: Sequence[Job] = ()) -> Job:
         """Return the job as it stands: this new one, or the one that an earlier event has opened.
@@ -91,7 +92,10 @@ class Record:
         call fails or never happens, the reconciler's next round publishes it.
         """
         try:
-            self.events.emit(StatusChange.of(job, bucket=self.results.bucket))
+            change = StatusChange.of(
+                job, bucket=self.results.bucket, with_reference=self.reference_in_events
+            )
+            self.events.emit(change)
             self.jobs.mark_published(job.job_id, job.version)
         except EventsUnavailableError:
             return False
@@ -118,7 +122,7 @@ class Record:
     def close_when_settled(self, job: Job) -> None:
         """Take an ended job off the list of open jobs once no function can still write its files.
 
-        A function that stopped with an older state in memory may write it up to six minutes later.
+        A function that stopped with an older state in memory may write it as long as it lives.
         """
         if job.terminal and self.clock() - job.updated_at >= SETTLED_AFTER:
             self.jobs.close(job)

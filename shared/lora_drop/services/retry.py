@@ -8,6 +8,7 @@ from lora_drop.fal.trainers.table import TRAINERS, estimated_cost_usd
 from lora_drop.jobs.errors import ActionNotAllowedError, ForeignRequestError, InvalidWebhookError
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job import DatasetVersion, Job
+from lora_drop.jobs.job_files import of_job
 from lora_drop.jobs.status import Status
 from lora_drop.messages import WebhookBody
 from lora_drop.ports import Claim, Deliveries, Inbox, Prices
@@ -16,12 +17,12 @@ from lora_drop.services.fal_updates import FalUpdateHandler
 from lora_drop.services.record import Record
 
 WAYS_ON = {
-    Status.HELD: "lora-drop approve lets it go on, lora-drop cancel ends it",
-    Status.SUBMIT_UNKNOWN: "settle first whether fal has it: lora-drop resolve",
+    Status.HELD: "lora-drop approve JOB lets it go on, lora-drop cancel JOB ends it",
+    Status.SUBMIT_UNKNOWN: "settle first whether fal has it: lora-drop resolve JOB",
 }
 NOT_RETRIED = {
     Status.REJECTED: "was rejected, and the same dataset would be again; mend it and drop it",
-    Status.SUCCEEDED: "has its LoRA; go on from it with --resume, or drop the dataset with "
+    Status.SUCCEEDED: "has its LoRA; go on from it with lora-drop retry JOB --resume, or drop the dataset with "
     "metadata force=true (lora-drop train PATH --force) to train it again",
 }
 
@@ -81,9 +82,11 @@ class RetryService:
     def _check(self, job: Job, *, resume: bool) -> None:
         if not job.terminal:
             way = WAYS_ON.get(job.status, "it goes on by itself")
-            raise ActionNotAllowedError(f"{job.job_id} is {job.status}; {way}")
+            raise ActionNotAllowedError(f"{job.job_id} is {job.status}; {of_job(way, job.job_id)}")
         if job.status in NOT_RETRIED and not (resume and job.status is Status.SUCCEEDED):
-            raise ActionNotAllowedError(f"{job.job_id} {NOT_RETRIED[job.status]}")
+            raise ActionNotAllowedError(
+                f"{job.job_id} {of_job(NOT_RETRIED[job.status], job.job_id)}"
+            )
         if job.parameters is None:
             raise ActionNotAllowedError(f"{job.job_id} was never checked; drop its dataset again")
 
@@ -120,7 +123,8 @@ class RetryService:
         twin = Deduplication(self.record).find_duplicate(owner)
         if twin is not None and not twin.terminal:
             raise ActionNotAllowedError(
-                f"{twin.job_id} is at work on the same content; wait for it"
+                f"{twin.job_id} is at work on the same content; wait for it: "
+                f"lora-drop job {twin.job_id}"
             )
         if twin is not None and not force_retrain:
             raise ActionNotAllowedError(

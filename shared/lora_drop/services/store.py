@@ -23,8 +23,10 @@ from lora_drop.jobs.job_files import JOB_FILE, job_text
 from lora_drop.jobs.job_problems import DENIED, GONE, RESULT_INVALID
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
+from lora_drop.jobs.time_limits import DENIAL_STANDS, STORE_LEASE, STORE_PATIENCE
 from lora_drop.ports import ArtifactSource, CopyStore, FalClient
 from lora_drop.services.copy import PART, Copier, CopyRequest
+from lora_drop.services.evidence import Evidence
 from lora_drop.services.lease import JobLease
 from lora_drop.services.record import Record
 from lora_drop.services.result_page import write_result_page
@@ -36,8 +38,6 @@ SETTLED_AFTER = timedelta(minutes=30)
 # fal keeps a result for about an hour (https://fal.ai/docs/inference-api/queue/result). Until then one
 # that names no file is taken for one that cannot be read yet.
 RESULT_KEPT = timedelta(hours=1)
-# How long a result that fal has denied once is not asked for again.
-DENIAL_STANDS = timedelta(minutes=4)
 type Bad = dict[str, ResultGoneError | ResultInvalidError]
 
 
@@ -50,7 +50,7 @@ def new_owner() -> str:
 class ResultStorer:
     """The worker that ends a job.
 
-    ``lease`` is longer than the function can live (180 s), ``patience`` shorter: it ends by itself,
+    ``lease`` is longer than the function can live, ``patience`` shorter: it ends by itself,
     and says so, before it would be ended.
     """
 
@@ -58,8 +58,9 @@ class ResultStorer:
     results: CopyStore
     source: ArtifactSource
     fal: FalClient
-    lease: timedelta = timedelta(seconds=240)
-    patience: timedelta = timedelta(seconds=140)
+    evidence: Evidence
+    lease: timedelta = STORE_LEASE
+    patience: timedelta = STORE_PATIENCE
     part: int = PART
     owner: Callable[[], str] = new_owner
     now: Callable[[], float] = monotonic
@@ -190,6 +191,9 @@ class ResultStorer:
         if job.request_id is None:
             raise FalUnavailableError(f"{job.job_id} has no request to ask about")
         fact = self.fal.ask(job.application, job.request_id)
+        if isinstance(fact, Gone) and DENIED in job.problems:
+            now = self.record.clock()
+            fact = self.evidence.stored_result(job, job.request_id, now) or fact
         if not isinstance(fact, Gone):
             job_lease.forget(DENIED)
         match fact:

@@ -170,7 +170,9 @@ class Submitter:
         """Return the clean copy, where one is needed; raises DatasetRejectedError."""
         if not good.plan:
             return None
-        pieces = self.mender.mended(found.archive, good.structure, good.plan, good.prepared)
+        pieces = self.mender.mended(
+            found.archive, good.structure, good.plan, good.prepared, spent=good.seconds
+        )
         key = job.prefix + CLEAN_COPY
         return self.record.results.write_pieces(key, pieces, "application/zip", expires=True)
 

@@ -7,12 +7,13 @@ from time import monotonic
 
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job import Job
+from lora_drop.jobs.time_limits import ABANDONED_AFTER, EVENTS_PATIENCE
 from lora_drop.ports import Bookmarks, DatasetListing, Inbox, JobStore, ResultStore
 from lora_drop.services.record import Record
 
 # The writer of a change publishes it itself, after the one POST of a submission at the latest.
 LEFT_AFTER = timedelta(minutes=1)
-PATIENCE = 10.0  # seconds of a round
+PATIENCE = EVENTS_PATIENCE.total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,6 @@ BOOKMARK = "datasets"
 SETTLED_AFTER = timedelta(minutes=5)
 # Older objects were there before this table: to train all of them at once would be a surprise bill.
 FORGOTTEN_AFTER = timedelta(days=14)
-# Longer than any lease, and than the store worker lives.
-ABANDONED_AFTER = timedelta(hours=1)
 
 
 @dataclass(slots=True)

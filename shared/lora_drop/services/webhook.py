@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 
 from lora_drop.fal.webhooks import (
     RawDelivery,
-    SignedHeaders,
     VerifySignature,
     WebhookDelivery,
     signed_headers,
@@ -22,6 +21,40 @@ from lora_drop.services.fal_updates import FalUpdateHandler
 
 # How long a job is not asked about again because of stale deliveries, however many there are.
 ASK_AGAIN = timedelta(minutes=1)
+
+
+def verified(
+    headers: Mapping[str, Sequence[str]],
+    body: bytes,
+    signing_keys: SigningKeys,
+    verify_signature: VerifySignature,
+    *,
+    now: datetime,
+) -> WebhookDelivery:
+    """Return a delivery that fal has signed just now; raises as ``verify`` and ``SigningKeys`` do.
+
+    The keys at hand come first; a key that fal has just added gets a second try.
+    """
+    signed = signed_headers(headers)
+    keys = signing_keys.keys(now=now)
+    try:
+        return verify(signed, body, keys=keys, verify_signature=verify_signature, now=now)
+    except StaleWebhookError:
+        raise  # the key is known, and it is the time that is not right
+    except InvalidWebhookError:
+        newer = signing_keys.newer_keys(now=now)
+        if not newer:
+            raise
+        return verify(signed, body, keys=newer, verify_signature=verify_signature, now=now)
+
+
+def body_of(delivery: WebhookDelivery) -> WebhookBody:
+    """Return what a verified delivery says; raises InvalidWebhookError where it speaks of another request."""
+    said = WebhookBody.parse(delivery.body)
+    # fal does not say which of the two it signs after a retry of its own.
+    if delivery.request_id not in (said.request_id, said.gateway_request_id):
+        raise InvalidWebhookError("header and body name different requests")
+    return said
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +87,7 @@ class WebhookHandler:
         if not token_matches(self.webhook_secret(), job_id, token):
             raise JobNotFoundError(job_id)
         try:
-            delivery = self._verified(signed_headers(headers), body)
+            delivery = self._verified(headers, body)
         except StaleWebhookError as stale:
             self._check_user(stale.user_id)
             self._ask_instead(job_id, WebhookBody.parse(body).request_id)
@@ -62,27 +95,11 @@ class WebhookHandler:
         self._check_user(delivery.user_id)
         job = self.fal_updates.record.known(job_id)
         self.deliveries.keep(job, RawDelivery(headers, body), sent_at=delivery.sent_at)
-        said = WebhookBody.parse(delivery.body)
-        # fal does not say which of the two it signs after a retry of its own.
-        if delivery.request_id not in (said.request_id, said.gateway_request_id):
-            raise InvalidWebhookError("header and body name different requests")
-        return self.fal_updates.receive(job_id, said.fact())
+        return self.fal_updates.receive(job_id, body_of(delivery).fact())
 
-    def _verified(self, headers: SignedHeaders, body: bytes) -> WebhookDelivery:
-        """Verify with the keys at hand first; a key that fal has just added gets a second try."""
+    def _verified(self, headers: Mapping[str, Sequence[str]], body: bytes) -> WebhookDelivery:
         now = self.clock()
-        keys = self.signing_keys.keys(now=now)
-        try:
-            return verify(headers, body, keys=keys, verify_signature=self.verify_signature, now=now)
-        except StaleWebhookError:
-            raise  # the key is known, and it is the time that is not right
-        except InvalidWebhookError:
-            newer = self.signing_keys.newer_keys(now=now)
-            if not newer:
-                raise
-            return verify(
-                headers, body, keys=newer, verify_signature=self.verify_signature, now=now
-            )
+        return verified(headers, body, self.signing_keys, self.verify_signature, now=now)
 
     def _check_user(self, user_id: str) -> None:
         # fal's keys are the same for all its customers, so a signature does not say whose job it is.

@@ -68,7 +68,7 @@ class Containers:
         return command(
             *("sam", "local", kind, *words),
             *("--template", template, "--env-vars", str(self.local.sam_environments)),
-            *("--parameter-overrides", f"Architecture={ARCHITECTURE} AwsEndpointUrl=here"),
+            *("--parameter-overrides", f"Architecture={ARCHITECTURE}"),
             *("--skip-pull-image", "--region", REGION),
         )
 

@@ -117,12 +117,12 @@ def run(wires: Wires) -> Report:
     """Bring a stack up behind the proxy, let the faults pass, and look at what is left."""
     port = free_port()
     parameters = {
-        "AwsEndpointUrl": f"http://127.0.0.1:{port}",
         "MaxInFlight": str(wires.in_flight),
         "MonthlyBudgetUsd": "100000",
         "LateAfterSeconds": "5",
         "LogLevel": "INFO",
     }
+    variables = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
     fal = SimulatorConfig(training_seconds=0.3, lora_rank=LORA_RANK, max_in_progress=wires.jobs)
     proxies: list[WireFaults] = []
 
@@ -132,7 +132,7 @@ def run(wires: Wires) -> Report:
 
     with running_simulator(fal) as simulator:
         try:
-            with deployed(simulator, parameters, between=between) as stack:
+            with deployed(simulator, parameters, variables, between=between) as stack:
                 return _measure(wires, stack, proxies[0])
         finally:
             for proxy in proxies:

@@ -130,7 +130,11 @@ type Between = Callable[[str, Path], None]
 
 @contextmanager
 def deployed(
-    fal: ControlClient, parameters: Mapping[str, str], *, between: Between | None = None
+    fal: ControlClient,
+    parameters: Mapping[str, str],
+    variables: Mapping[str, str] | None = None,
+    *,
+    between: Between | None = None,
 ) -> Iterator[Deployed]:
     with tempfile.TemporaryDirectory(prefix="chaos-stack-") as temporary:
         local = LocalStack(Path(temporary))
@@ -145,7 +149,13 @@ def deployed(
 
         try:
             with patch.dict(os.environ, _how_to_reach(fal)):
-                local.up(step=step, fal=fal.base_url, fal_ca=fal.ca_file, parameters=parameters)
+                local.up(
+                    step=step,
+                    fal=fal.base_url,
+                    fal_ca=fal.ca_file,
+                    parameters=parameters,
+                    variables=variables,
+                )
             running = local.running()
             assert running is not None
             with httpx.Client(timeout=TIMEOUT) as http:

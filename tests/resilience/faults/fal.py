@@ -208,7 +208,9 @@ class Fal:
     def stored_result(self, application: str, request_id: str) -> Finished | None:
         assert application
         request = self.requests.get(request_id)
-        return Finished(request_id, request.artifacts) if request and request.stored else None
+        if request is None or not request.stored or request.end is not End.DONE:
+            return None
+        return Finished(request_id, request.artifacts)
 
     def next_at(self) -> datetime | None:
         return min((delivery.at for delivery in self.outbox), default=None)

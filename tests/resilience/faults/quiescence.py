@@ -17,7 +17,7 @@ from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_files import ERROR_FILE, STATUS_FILE, error_text, status_text
 from lora_drop.jobs.status import Status
-from lora_drop.services.reconcile import SUBMIT_DEADLINE
+from lora_drop.jobs.time_limits import SUBMIT_DEADLINE
 from tests.resilience.faults.deployed import QUEUES, UPLOADERS, Deployed
 
 GLANCE, LOOK = 0.25, 2.0  # seconds between two glances at the slots, two looks at all jobs
@@ -109,7 +109,7 @@ class Waiter:
                     self.abandoned.add(which)
                     if self.hurry:
                         self._put_back(job, "lease.#at", "until", timedelta(0))
-            elif job.status is Status.SUBMITTING and self.hurry:
+            elif job.status in (Status.RECEIVED, Status.SUBMITTING) and self.hurry:
                 which = (job.job_id, job.version)
                 if now - self._held.setdefault(which, now) >= self.hurry:
                     self._put_back(job, "#at", "updated_at", SUBMIT_DEADLINE)

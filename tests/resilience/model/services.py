@@ -81,7 +81,13 @@ class _Services(Assembly):
 
     def storer_named(self, owner: str) -> ResultStorer:
         return _Storer(
-            self.record, self.results, self.source, self.fal, owner=lambda: owner, now=lambda: 0.0
+            self.record,
+            self.results,
+            self.source,
+            self.fal,
+            self.evidence,
+            owner=lambda: owner,
+            now=lambda: 0.0,
         )
 
 

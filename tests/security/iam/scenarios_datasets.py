@@ -129,7 +129,6 @@ def a_retry_is_sent_while_the_failed_one_stays_failed(harness: Harness) -> None:
     delivered_as_submitted(harness, first, body=webhook_body(status="ERROR", error="x", payload={}))
     harness.asked("POST", f"/jobs/{first.job_id}/retry")
     assert harness.deliver(SUBMIT) == []
-
     assert {job.status for job in harness.environment.all_jobs()} == {
         Status.SUBMITTED,
         Status.FAILED,
@@ -154,21 +153,6 @@ def a_long_check_leaves_the_sending_to_the_next_run(harness: Harness) -> None:
         assert harness.submitted().status is Status.READY
     assert harness.deliver(SUBMIT) == []
     assert harness.environment.only_job().status is Status.SUBMITTED
-
-
-@scenario
-def an_ended_job_is_checked_no_more(harness: Harness) -> None:
-    """A rejected job leaves the list of the open ones when its event comes again."""
-    harness.drop(images=3)
-    [body] = harness.environment.aws.messages(harness.environment.inbox)
-    for _ in range(2):
-        harness.environment.aws.sqs.send_message(
-            QueueUrl=harness.environment.inbox, MessageBody=body
-        )
-        assert harness.deliver(SUBMIT) == []
-        harness.environment.clock.now += timedelta(minutes=7)
-
-    assert list(harness.environment.jobs.unfinished()) == []
 
 
 def sent_url(harness: Harness) -> str:

@@ -10,10 +10,9 @@ from lora_drop.jobs.erasures import LAST_LOOK_AFTER
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
-from lora_drop.messages import s3_notice_for
 from lora_drop.ports import Claim
 from tests.security.iam.harness import Harness, scenario
-from tests.security.iam.scenarios_datasets import SUBMIT, delivered
+from tests.security.iam.scenarios_datasets import delivered
 from tests.security.iam.scenarios_results import JOB_ID, later, stored, with_error_file
 from tests.support.builders import NOW, REQUEST_ID, make_dataset, make_job, signed, webhook_body
 from tests.support.lambda_environment import event
@@ -40,17 +39,9 @@ def a_training_is_cancelled_and_the_next_one_sent(harness: Harness) -> None:
         "error": "x",
         "error_type": "internal_error",
     }
-
     assert harness.asked("POST", f"/jobs/{JOB_ID}/cancel")["status"] == "FAILED"
     assert "ERROR.txt" in harness.environment.files()
     assert len(harness.waiting("InboxQueue")) == 1
-
-
-@scenario
-def a_waiting_job_is_cancelled(harness: Harness) -> None:
-    harness.environment.add_job(make_job(Status.READY))
-    assert harness.asked("POST", f"/jobs/{JOB_ID}/cancel")["status"] == "CANCELLED"
-    assert harness.environment.jobs.next_waiting() is None
 
 
 @scenario
@@ -131,34 +122,6 @@ def a_job_is_forgotten_with_every_version_of_its_files(harness: Harness) -> None
 
 
 @scenario
-def a_preview_names_the_jobs_to_forget(harness: Harness) -> None:
-    job = ended(harness)
-    duplicate = make_job(Status.CANCELLED, job_id="duplicate-0000000000", duplicate_of=job.job_id)
-    harness.environment.add_job(duplicate)
-    found = forgotten(harness, job, family=True, look=True)["jobs"]
-    assert [each["job_id"] for each in found] == [job.job_id, duplicate.job_id]
-    assert len(harness.environment.all_jobs()) == 2
-
-
-@scenario
-def a_begun_erasure_is_finished(harness: Harness) -> None:
-    """By the schedule, without another request."""
-    forgotten(harness, ended(harness))
-    harness.environment.clock.now += LAST_LOOK_AFTER
-    assert harness.invoke(FORGET, event("schedule")) == {"open": 0}
-
-
-@scenario
-def a_duplicate_is_forgotten_with_its_job(harness: Harness) -> None:
-    """Found on the list of all jobs."""
-    job = ended(harness)
-    duplicate = make_job(Status.CANCELLED, job_id="duplicate-0000000000", duplicate_of=job.job_id)
-    harness.environment.add_job(duplicate)
-    assert len(forgotten(harness, job, family=True)["erasures"]) == 2
-    assert harness.environment.all_jobs() == ()
-
-
-@scenario
 def a_superseded_job_owns_its_content_until_it_goes(harness: Harness) -> None:
     """An interrupted erasure leaves nothing that would be paid once more."""
     content = "c" * 64
@@ -168,18 +131,6 @@ def a_superseded_job_owns_its_content_until_it_goes(harness: Harness) -> None:
     assert harness.environment.jobs.add(duplicate, claim=Claim(None))
     assert len(forgotten(harness, job, family=True)["erasures"]) == 2
     assert harness.environment.jobs.owner(content) is None
-
-
-@scenario
-def a_dataset_whose_job_was_forgotten_is_not_taken_in_again(harness: Harness) -> None:
-    """Its notice may come once more, and nothing is paid."""
-    job = ended(harness)
-    forgotten(harness, job)
-    notice = json.dumps(s3_notice_for(job.dataset))
-    harness.environment.aws.sqs.send_message(QueueUrl=harness.environment.inbox, MessageBody=notice)
-    assert harness.deliver(SUBMIT) == []
-    assert harness.environment.all_jobs() == ()
-    assert harness.environment.internet.posts == []
 
 
 def ended(harness: Harness, **changes: Any) -> Job:

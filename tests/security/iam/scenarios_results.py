@@ -11,6 +11,7 @@ from lora_drop.jobs.artifacts import Upload
 from lora_drop.jobs.delivery import DatasetDelivery, DeliveryMethod, fingerprint
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
+from lora_drop.jobs.time_limits import ALL_ENDED
 from lora_drop.messages import StoreRequest
 from lora_drop.results.copies import Label
 from tests.security.iam.harness import Harness, scenario
@@ -32,13 +33,6 @@ def a_result_wakes_the_next_waiting_job(harness: Harness) -> None:
     [message] = harness.waiting("InboxQueue")
     assert waits.dataset.version_id in message
     assert len(harness.waiting("ResultsQueue")) == 1
-
-
-@scenario
-def what_fal_delivers_is_kept(harness: Harness) -> None:
-    harness.environment.add_job(make_job(Status.SUBMITTED))
-    delivered(harness, JOB_ID)
-    assert any(name.startswith("2026") for name in harness.environment.files())
 
 
 @scenario
@@ -69,15 +63,6 @@ def a_doubt_is_settled_by_the_webhook(harness: Harness) -> None:
 
 
 @scenario
-def a_late_delivery_closes_what_has_ended(harness: Harness) -> None:
-    """It leaves the list of open jobs."""
-    harness.environment.add_job(make_job(Status.FAILED))
-    harness.environment.clock.now += timedelta(minutes=7)
-    delivered(harness, JOB_ID, FAILED)
-    assert list(harness.environment.jobs.unfinished()) == []
-
-
-@scenario
 def a_copy_is_finished_from_its_parts(harness: Harness) -> None:
     """The worker that began it has died; its parts are listed, put together and read back."""
     harness.environment.add_job(
@@ -85,31 +70,6 @@ def a_copy_is_finished_from_its_parts(harness: Harness) -> None:
     )
     stored(harness)
     assert harness.environment.files()["lora.safetensors"] == WEIGHTS
-
-
-@scenario
-def a_copy_that_cannot_be_resumed_is_ended(harness: Harness) -> None:
-    harness.environment.add_job(make_job(Status.STORING, uploads=(begun(harness, identity=""),)))
-    stored(harness)
-    assert harness.environment.files()["lora.safetensors"] == WEIGHTS
-    assert "Uploads" not in harness.environment.aws.s3.list_multipart_uploads(Bucket="models")
-
-
-@scenario
-def a_stored_result_takes_its_error_back(harness: Harness) -> None:
-    with_error_file(harness, harness.environment.add_job(make_job(Status.STORING)))
-    stored(harness)
-    assert "ERROR.txt" not in harness.environment.files()
-
-
-@scenario
-def a_message_that_comes_late_closes_the_job(harness: Harness) -> None:
-    """It leaves the list of open jobs."""
-    harness.environment.add_job(make_job(Status.STORING))
-    stored(harness)
-    harness.environment.clock.now += timedelta(minutes=7)
-    stored(harness)
-    assert list(harness.environment.jobs.unfinished()) == []
 
 
 @scenario
@@ -168,7 +128,6 @@ def a_doubt_is_settled_by_fals_list(harness: Harness) -> None:
         {"request_id": REQUEST_ID, "json_input": {"images_data_url": url}}
     ]
     later(harness)
-
     assert harness.environment.job(JOB_ID).request_id == REQUEST_ID
     assert "ERROR.txt" not in harness.environment.files()
 
@@ -207,7 +166,7 @@ def stored(harness: Harness) -> None:
 
 def later(harness: Harness) -> None:
     """A round, when every job is late."""
-    harness.environment.clock.now += timedelta(minutes=11)
+    harness.environment.clock.now += 2 * ALL_ENDED
     round_done(harness)
 
 

@@ -10,7 +10,7 @@ from moto.iam.access_control import IAMPolicy, PermissionResult
 from tests.security.iam.arns import Names
 from tests.security.iam.harness import SCENARIOS
 from tests.security.iam.least_privilege import Mutation, Used, mutations, run, survives, used
-from tests.security.iam.policies import Grant, Policy, functions, policy_of
+from tests.security.iam.policies import Grant, Policy, functions
 from tests.security.iam.rights import Right, absent, rights_for
 
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
@@ -47,13 +47,11 @@ def test_every_dropped_right_is_missed(found: Used, every: int) -> None:
     dropped = list(mutations(found.policies))
     statements = [each for each in dropped if each.whole]
     assert len(statements) == sum(len(found.policies[name].statements) for name in functions())
-
     alive = [
         each
         for each in dropped[::every]
         if survives(each, found.needing(each.function, each.dropped))
     ]
-
     assert [each.name for each in alive] == []
 
 
@@ -117,9 +115,7 @@ FOLDER = "arn:aws:s3:::models/portrait/ada/ada-0123456789"
         ("s3:DeleteObjectVersion", f"{FOLDER}/lora.safetensors", {"Forget"}),
     ],
 )
-def test_sensitive_right_has_few_holders(
-    found: Used, action: str, resource: str, who: set[str]
-) -> None:
+def test_few_hold_a_sensitive_right(found: Used, action: str, resource: str, who: set[str]) -> None:
     may = {name for name in functions() if found.policies[name].allows(Right(action, resource))}
     assert may == {f"{name}Function" for name in who}
 
@@ -135,22 +131,17 @@ def test_webhook_cannot_read_fal_key(found: Used) -> None:
 @pytest.mark.parametrize(
     ("action", "resource", "right", "covered"),
     [
-        ("s3:GetObject", f"{BUCKET}/*", Right("s3:GetObject", f"{BUCKET}/a/b"), True),
         ("S3:getobject", f"{BUCKET}/*", Right("s3:GetObject", f"{BUCKET}/a/b"), True),
         ("s3:GetObject", f"{BUCKET}/*", Right("s3:GetObjectVersion", f"{BUCKET}/a/b"), False),
         ("s3:Get*", f"{BUCKET}/*", Right("s3:GetObjectVersion", f"{BUCKET}/a/b"), True),
         ("s3:GetObject", f"{BUCKET}/*", Right("s3:GetObject", BUCKET), False),
         ("s3:GetObject", f"{BUCKET}/*.json", Right("s3:GetObject", f"{BUCKET}/a\nb.json"), True),
         ("s3:GetObject", f"{BUCKET}/*/x", Right("s3:GetObject", f"{BUCKET}/x"), False),
-        ("s3:GetObject", f"{BUCKET}/?", Right("s3:GetObject", f"{BUCKET}/a"), True),
         ("s3:GetObject", f"{BUCKET}/?", Right("s3:GetObject", f"{BUCKET}/ab"), False),
         ("s3:GetObject", f"{BUCKET}/a.b", Right("s3:GetObject", f"{BUCKET}/axb"), False),
-        ("s3:GetObject", f"{BUCKET}/A", Right("s3:GetObject", f"{BUCKET}/a"), False),
     ],
 )
-def test_grant_covers_as_iam_does(
-    action: str, resource: str, right: Right, *, covered: bool
-) -> None:
+def test_grant_covers_as_iam(action: str, resource: str, right: Right, *, covered: bool) -> None:
     assert Grant("sid", action, resource).covers(right) is covered
     assert Policy((Grant("sid", action, resource),)).allows(right) is covered
 
@@ -183,7 +174,6 @@ def test_given_names_fill_the_arns() -> None:
     names = Names.of_environment(
         {"MODELS_BUCKET": "b", "INBOX_QUEUE_URL": "https://sqs.x/1/q", "FAL_KEY_SECRET": "s"}
     )
-
     assert names.resolve({"Fn::Sub": "arn:${AWS::Partition}:s3:::${ModelsBucket}/*"}) == (
         "arn:aws:s3:::b/*"
     )
@@ -195,13 +185,6 @@ def test_given_names_fill_the_arns() -> None:
 def test_unknown_function_is_an_error() -> None:
     with pytest.raises(AssertionError, match="ImportValue"):
         Names({}).resolve({"Fn::ImportValue": "x"})
-
-
-@pytest.mark.parametrize("function", functions())
-def test_every_policy_can_be_read(function: str) -> None:
-    policy = policy_of(function, Names({}))
-    assert len(policy.statements) > 1
-    assert policy.without(policy.grants).grants == ()
 
 
 def _document(policy: Policy) -> str:
@@ -223,22 +206,15 @@ TAGGED: Any = {**PLACE, "Tagging": "a=b"}
 TAGGING = [("s3:PutObject", OBJECT), ("s3:PutObjectTagging", OBJECT)]
 TWO = [{"Key": "a/b.json", "VersionId": "v1"}, {"Key": "c"}]
 PARTS = [{"ConditionCheck": ITEM}, {"Put": ITEM}, {"Update": ITEM}, {"Delete": ITEM}]
-SECRET = "arn:aws:secretsmanager:x"
 BUS = "arn:aws:events:us-east-1:123456789012:event-bus/default"
 NAMED = ("ConditionCheckItem", "PutItem", "UpdateItem", "DeleteItem")
 CALLS: list[tuple[str, str, Any, list[tuple[Any, ...]]]] = [
     ("s3", "HeadObject", PLACE, [("s3:GetObject", OBJECT)]),
-    ("s3", "GetObject", PLACE, [("s3:GetObject", OBJECT)]),
     ("s3", "GetObject", VERSION, [("s3:GetObjectVersion", OBJECT)]),
-    ("s3", "PutObject", PLACE, [("s3:PutObject", OBJECT)]),
     ("s3", "PutObject", TAGGED, TAGGING),
     ("s3", "CreateMultipartUpload", TAGGED, TAGGING),
-    ("s3", "UploadPart", PLACE, [("s3:PutObject", OBJECT)]),
     ("s3", "CompleteMultipartUpload", PLACE, [("s3:PutObject", OBJECT)]),
-    ("s3", "AbortMultipartUpload", PLACE, [("s3:AbortMultipartUpload", OBJECT)]),
     ("s3", "ListParts", PLACE, [("s3:ListMultipartUploadParts", OBJECT)]),
-    ("s3", "DeleteObject", PLACE, [("s3:DeleteObject", OBJECT)]),
-    ("s3", "DeleteObject", VERSION, [("s3:DeleteObjectVersion", OBJECT)]),
     (
         *("s3", "DeleteObjects", {"Bucket": "models", "Delete": {"Objects": TWO}}),
         [("s3:DeleteObjectVersion", OBJECT), ("s3:DeleteObject", f"{BUCKET}/c")],
@@ -248,8 +224,6 @@ CALLS: list[tuple[str, str, Any, list[tuple[Any, ...]]]] = [
         [("s3:GetObject", OBJECT), ("s3:PutObject", "arn:aws:s3:::datasets/c")],
     ),
     ("s3", "ListObjectsV2", {"Bucket": "models"}, [("s3:ListBucket", BUCKET)]),
-    ("s3", "ListObjectVersions", {"Bucket": "models"}, [("s3:ListBucketVersions", BUCKET)]),
-    ("dynamodb", "GetItem", ITEM, [("dynamodb:GetItem", TABLE)]),
     ("dynamodb", "Query", {**ITEM, "IndexName": "x"}, [("dynamodb:Query", f"{TABLE}/index/x")]),
     (
         "dynamodb",
@@ -263,14 +237,9 @@ CALLS: list[tuple[str, str, Any, list[tuple[Any, ...]]]] = [
     ),
     ("sqs", "SendMessage", {"QueueUrl": "https://sqs/1/inbox"}, [("sqs:SendMessage", QUEUE)]),
     (
-        *("secretsmanager", "GetSecretValue", {"SecretId": SECRET}),
-        [("secretsmanager:GetSecretValue", SECRET)],
-    ),
-    (
         *("events", "PutEvents", {"Entries": [{"EventBusName": "default", "Source": "ours"}]}),
         [("events:PutEvents", BUS, (("events:source", "ours"),))],
     ),
-    ("sns", "Publish", {"TopicArn": "arn:aws:sns:x"}, [("sns:Publish", "arn:aws:sns:x")]),
 ]
 
 

@@ -64,6 +64,8 @@ class Container:
             answer = webhook.handler(_request(job.job_id, test["headers"], test["body"]), Context())
         written = [call for call in calls if call.writes]
         if written and self.environment.jobs.get(job.job_id) != job:
+            # moto copies the whole table for each transaction.
+            self.environment.empty_table()
             self._waiting = self._job()
         said = json.loads(answer["body"])
         return Outcome(
@@ -108,10 +110,10 @@ class Container:
         webhook.handler(_request(self._waiting.job_id, headers, ""), Context())
 
     def _serves(self, endpoint: Mapping[str, Any]) -> None:
-        self.environment.internet.says[JWKS_HOST] = _answer(endpoint, self.documents)
+        self.environment.internet.says[JWKS_HOST] = answer_of(endpoint, self.documents)
 
 
-def _answer(
+def answer_of(
     endpoint: Mapping[str, Any], documents: Mapping[str, str]
 ) -> httpx.Response | Exception:
     if error := endpoint.get("error"):

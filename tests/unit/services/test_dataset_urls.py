@@ -14,11 +14,10 @@ from lora_drop.jobs.delivery import (
     data_uri,
     fingerprint,
 )
-from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError, SubmissionUnknownError
+from lora_drop.jobs.errors import NotSubmittedError, SubmissionUnknownError
 from lora_drop.jobs.evidence import is_of
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_problems import FAL_UNREACHABLE
-from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.public_job import public
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Submission
@@ -138,17 +137,6 @@ def test_every_try_has_a_new_address() -> None:
     assert job.delivery
     assert job.delivery.expires_at == NOW + 2 * HOUR
     assert sent_url(world) == list(world.storage.files)[1] == job.delivery.url
-
-
-def test_refusing_storage_holds_one_dataset() -> None:
-    world = World(way=DeliveryMethod.FAL)
-    problem = Problem(code="fal_storage_refused", message="Too large.")
-    world.storage.refuses = SubmissionRefusedError(problem, held=True)
-    job = world.submit(world.drop("a.zip", images=12))
-    world.storage.refuses = None
-    other = world.submit(world.drop("b.zip", images=13))
-    assert (job.status, job.problems) == (Status.HELD, (problem,))
-    assert other.status is Status.SUBMITTED
 
 
 @pytest.mark.promise("never pay twice")

@@ -20,163 +20,154 @@ def not_downloaded(request_id: str, units: str | None = None) -> Failed:
 
 
 @pytest.fixture
-def world(busy: World) -> World:
-    return busy
+def job(busy: World) -> Job:
+    return busy.submit(busy.drop())
 
 
-@pytest.fixture
-def job(world: World) -> Job:
-    return world.submit(world.drop())
-
-
-def ask_fal(world: World, **facts: Failed | Finished | Running) -> None:
+def ask_fal(busy: World, **facts: Failed | Finished | Running) -> None:
     """The reconciler asks fal, which says this of request-1, request-2 …"""
-    world.fal.facts |= {name.replace("_", "-"): fact for name, fact in facts.items()}
-    world.clock.now += LATE_AFTER
-    world.reconciler.reconcile()
+    busy.fal.facts |= {name.replace("_", "-"): fact for name, fact in facts.items()}
+    busy.clock.now += LATE_AFTER
+    busy.reconciler.reconcile()
 
 
-def test_webhook_alone_decides_nothing(world: World, job: Job) -> None:
+def test_webhook_alone_decides_nothing(busy: World, job: Job) -> None:
     """A webhook alone only settles a submission in doubt."""
     error = "Invalid status code: 422"
     body = webhook_body(request_id="request-1", status="ERROR", error=error, payload=PAYLOAD)
     headers = signed(body, request_id="request-1")
     for _ in range(3):
-        world.webhook_handler.deliver(job.job_id, world.token(job.job_id), headers, body)
-    assert world.job(job.job_id) == job
-    assert world.jobs.account("2026-11").in_flight == (job.job_id,)
-    assert world.queue.datasets == []
+        busy.webhook_handler.deliver(job.job_id, busy.token(job.job_id), headers, body)
+    assert busy.job(job.job_id) == job
+    assert busy.jobs.account("2026-11").in_flight == (job.job_id,)
+    assert busy.queue.datasets == []
     doubtful = {"status": Status.SUBMIT_UNKNOWN, "request_id": None}
-    world.holds(job.model_copy(update=doubtful))
-    received = world.fal_updates.receive(job.job_id, not_downloaded("request-1"))
+    busy.holds(job.model_copy(update=doubtful))
+    received = busy.fal_updates.receive(job.job_id, not_downloaded("request-1"))
     assert (received.status, received.request_id) == (Status.SUBMITTED, "request-1")
 
 
 @pytest.mark.promise("never get stuck")
 @pytest.mark.parametrize("again", [False, True], ids=["once", "twice"])
-def test_free_failure_is_sent_once_more(world: World, job: Job, *, again: bool) -> None:
+def test_free_failure_is_sent_once_more(busy: World, job: Job, *, again: bool) -> None:
     """A download that failed for free is tried once more with a fresh address."""
-    ask_fal(world, request_1=not_downloaded("request-1", "0"))
-    ready = world.job(job.job_id)
+    ask_fal(busy, request_1=not_downloaded("request-1", "0"))
+    ready = busy.job(job.job_id)
     assert (ready.status, ready.request_id) == (Status.READY, None)
     assert [each.state for each in ready.charges] == ["free"]
     assert ready.earlier_requests == ("request-1",)
     assert ready.problems[0].code == "fal_file_download_error"
-    assert [each.key for each in world.queue.datasets] == [job.dataset.key]
-    world.work()
-    sent = world.job(job.job_id)
+    assert [each.key for each in busy.queue.datasets] == [job.dataset.key]
+    busy.work()
+    sent = busy.job(job.job_id)
     assert (sent.status, sent.request_id, sent.problems) == (Status.SUBMITTED, "request-2", ())
-    assert world.jobs.account("2026-11").committed_usd == 3.6
+    assert busy.jobs.account("2026-11").committed_usd == 3.6
     if not again:
-        assert world.train(sent).status is Status.SUCCEEDED
+        assert busy.train(sent).status is Status.SUCCEEDED
         return
-    ask_fal(world, request_2=not_downloaded("request-2", "0"))
-    world.work()
-    ended = world.job(job.job_id)
-    assert (ended.status, len(world.fal.posts)) == (Status.FAILED, 2)
+    ask_fal(busy, request_2=not_downloaded("request-2", "0"))
+    busy.work()
+    ended = busy.job(job.job_id)
+    assert (ended.status, len(busy.fal.posts)) == (Status.FAILED, 2)
     assert [(each.state, each.micro_usd) for each in ended.charges] == [("free", 0)] * 2
-    assert "could not download" in (world.results.text(job, "ERROR.txt") or "")
+    assert "could not download" in (busy.results.text(job, "ERROR.txt") or "")
 
 
 @pytest.mark.promise("never pay twice")
 @pytest.mark.parametrize("units", ["1500", None], ids=["billed", "unknown"])
-def test_possible_charge_waits_for_a_person(world: World, job: Job, units: str | None) -> None:
+def test_possible_charge_waits_for_a_person(busy: World, job: Job, units: str | None) -> None:
     """Where fal may have billed a failed download, a person decides."""
-    ask_fal(world, request_1=not_downloaded("request-1", units))
-    held = world.job(job.job_id)
+    ask_fal(busy, request_1=not_downloaded("request-1", units))
+    held = busy.job(job.job_id)
     assert (held.status, held.request_id) == (Status.HELD, None)
     assert [charge.state for charge in held.charges] == ["wasted"]
-    assert world.jobs.account("2026-11").in_flight == ()
-    text = world.results.text(job, "ERROR.txt") or ""
+    assert busy.jobs.account("2026-11").in_flight == ()
+    text = busy.results.text(job, "ERROR.txt") or ""
     assert all(part in text for part in ("could not download", "lora-drop approve"))
     for _ in range(30):
-        world.clock.now += timedelta(days=1)
-        world.reconciler.reconcile()
-        world.work()
-    assert (world.job(job.job_id), len(world.fal.posts)) == (held, 1)
+        busy.clock.now += timedelta(days=1)
+        busy.reconciler.reconcile()
+        busy.work()
+    assert (busy.job(job.job_id), len(busy.fal.posts)) == (held, 1)
 
 
 @pytest.mark.parametrize("pays", [True, False], ids=["pays", "gives up"])
-def test_person_may_pay_once_more(world: World, job: Job, *, pays: bool) -> None:
+def test_person_may_pay_once_more(busy: World, job: Job, *, pays: bool) -> None:
     """A person may pay once more, then both count, or may give the job up."""
-    ask_fal(world, request_1=not_downloaded("request-1"))
-    act = world.manual_actions.approve if pays else world.manual_actions.cancel
+    ask_fal(busy, request_1=not_downloaded("request-1"))
+    act = busy.manual_actions.approve if pays else busy.manual_actions.cancel
     act(job.job_id, by=ADA)
-    world.work()
-    done = world.train(job) if pays else world.job(job.job_id)
-    account = world.jobs.account("2026-11")
+    busy.work()
+    done = busy.train(job) if pays else busy.job(job.job_id)
+    account = busy.jobs.account("2026-11")
     assert done.status is (Status.SUCCEEDED if pays else Status.CANCELLED)
     assert (account.spent_usd, account.wasted_usd) == (7.2 if pays else 3.6, 3.6)
 
 
 @pytest.mark.parametrize("units", ["0", None], ids=["free", "unknown"])
 @pytest.mark.parametrize("asked", [True, False], ids=["asked", "by webhook"])
-def test_late_news_changes_nothing(
-    world: World, job: Job, units: str | None, *, asked: bool
-) -> None:
-    ask_fal(world, request_1=not_downloaded("request-1", units))
-    waits = world.job(job.job_id)
+def test_late_news_change_nothing(busy: World, job: Job, units: str | None, *, asked: bool) -> None:
+    ask_fal(busy, request_1=not_downloaded("request-1", units))
+    waits = busy.job(job.job_id)
     for fact in (
         not_downloaded("request-1", units),
         Running("request-1", started=True),
         Finished("request-1", ()),
     ):
-        assert world.fal_updates.receive(job.job_id, fact, asked=asked) == waits
-    world.work()
-    sent = world.job(job.job_id)
+        assert busy.fal_updates.receive(job.job_id, fact, asked=asked) == waits
+    busy.work()
+    sent = busy.job(job.job_id)
     assert (
-        world.fal_updates.receive(job.job_id, not_downloaded("request-1", "1500"), asked=True)
+        busy.fal_updates.receive(job.job_id, not_downloaded("request-1", "1500"), asked=True)
         == sent
     )
 
-    assert world.queue.handed == []
+    assert busy.queue.handed == []
 
 
 @pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize("then", ["waits", "is given up", "is wanted once more"])
 @pytest.mark.parametrize("units", ["0", None], ids=["free", "unknown"])
-def test_first_result_is_kept_while_waiting(
-    world: World, job: Job, units: str | None, then: str
-) -> None:
+def test_first_result_is_kept(busy: World, job: Job, units: str | None, then: str) -> None:
     """A result of the first request is kept while it is not sent once more."""
-    ask_fal(world, request_1=not_downloaded("request-1", units))
+    ask_fal(busy, request_1=not_downloaded("request-1", units))
     if then == "is given up":
-        world.manual_actions.cancel(job.job_id, by=ADA)
+        busy.manual_actions.cancel(job.job_id, by=ADA)
     if then == "is wanted once more" and units is None:
-        world.manual_actions.approve(job.job_id, by=ADA)
-    world.fal_updates.receive(job.job_id, Finished("request-1", ARTIFACTS))
-    world.work()
-    done = world.result_storer.store_result(job.job_id)
+        busy.manual_actions.approve(job.job_id, by=ADA)
+    busy.fal_updates.receive(job.job_id, Finished("request-1", ARTIFACTS))
+    busy.work()
+    done = busy.result_storer.store_result(job.job_id)
 
-    account = world.jobs.account("2026-11")
+    account = busy.jobs.account("2026-11")
     assert (done.status, done.request_id) == (Status.SUCCEEDED, "request-1")
     assert (account.spent_usd, account.wasted_usd) == (3.6, 0.0)
-    assert len(world.fal.posts) == 1
+    assert len(busy.fal.posts) == 1
 
 
 @pytest.mark.parametrize("started", [False, True])
-def test_oldest_job_keeps_its_slot(world: World, job: Job, *, started: bool) -> None:
+def test_oldest_job_keeps_its_slot(busy: World, job: Job, *, started: bool) -> None:
     """The slot goes to the oldest, and that is the job itself, also when it was in training."""
-    world.clock.now += timedelta(seconds=1)
+    busy.clock.now += timedelta(seconds=1)
     second, third = (
-        world.submit(world.drop(f"{name}.zip", images=20 + number))
+        busy.submit(busy.drop(f"{name}.zip", images=20 + number))
         for number, name in enumerate("bc")
     )
     assert (second.status, third.status) == (Status.SUBMITTED, Status.READY)
     if started:
-        world.fal_updates.receive(job.job_id, Running("request-1", started=True))
-    world.fal_updates.receive(job.job_id, not_downloaded("request-1", "0"), asked=True)
-    assert world.job(job.job_id).status is Status.READY
-    world.work()
+        busy.fal_updates.receive(job.job_id, Running("request-1", started=True))
+    busy.fal_updates.receive(job.job_id, not_downloaded("request-1", "0"), asked=True)
+    assert busy.job(job.job_id).status is Status.READY
+    busy.work()
 
-    assert world.paid == [job.job_id, second.job_id, job.job_id]
-    assert world.job(third.job_id).status is Status.READY
+    assert busy.paid == [job.job_id, second.job_id, job.job_id]
+    assert busy.job(third.job_id).status is Status.READY
 
 
-def test_retry_has_its_own_second_download(world: World) -> None:
-    dataset = world.drop()
+def test_retry_has_its_own_second_download(busy: World) -> None:
+    dataset = busy.drop()
     made = make_job(Status.SUBMITTED, dataset=dataset, earlier_requests=("an earlier attempt's",))
-    job = world.holds(made)
+    job = busy.holds(made)
     problem = Problem(code="fal_file_download_error", message="It could not be fetched.")
     fact = Failed(REQUEST_ID, problem, billed=False)
-    assert world.fal_updates.receive(job.job_id, fact, asked=True).status is Status.READY
+    assert busy.fal_updates.receive(job.job_id, fact, asked=True).status is Status.READY

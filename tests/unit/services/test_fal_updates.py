@@ -1,19 +1,35 @@
-"""What fal says of a request moves a job that is at fal forwards, or not at all."""
+"""What fal says of a request moves its job forwards or not at all, and a delivery counts once it is verified."""
 
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from nacl.signing import SigningKey
 
 from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running, failed
 from lora_drop.jobs.artifacts import Artifact
-from lora_drop.jobs.errors import ConflictError, ForeignRequestError, JobNotFoundError
+from lora_drop.jobs.errors import (
+    ConflictError,
+    ForeignRequestError,
+    InvalidWebhookError,
+    JobNotFoundError,
+)
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 from lora_drop.services.lease import JobLease
-from tests.support.builders import ARTIFACTS, BAD_IMAGE, REQUEST_ID, make_job
+from tests.support.builders import (
+    ARTIFACTS,
+    BAD_IMAGE,
+    KEY,
+    NOW,
+    REQUEST_ID,
+    make_job,
+    signed,
+    webhook_body,
+)
+from tests.support.memory import MemoryKeys
 from tests.support.queue import codes
 from tests.support.world import World
 
@@ -31,11 +47,13 @@ STATUSES: dict[str, FalStatus] = {
     "failed": FAILED,
     "gone": GONE,
 }
-# What each status of STATUSES makes of a job that is at fal; one denial ends nothing, see below.
+# What each status of STATUSES makes of a job; one denial ends nothing, see below.
+FORWARDS = "SUBMITTED TRAINING STORING FAILED SUBMITTED"
 AFTER = {
-    Status.SUBMITTED: "SUBMITTED TRAINING STORING FAILED SUBMITTED",
+    **dict.fromkeys((Status.SUBMITTING, Status.SUBMIT_UNKNOWN, Status.SUBMITTED), FORWARDS),
     Status.TRAINING: "TRAINING TRAINING STORING FAILED TRAINING",
-    Status.STORING: "STORING STORING STORING STORING STORING",
+    **{each: " ".join([each] * 5) for each in Status if each.terminal or each is Status.STORING},
+    Status.EXPIRED: "EXPIRED EXPIRED STORING EXPIRED EXPIRED",
 }
 CONSEQUENCES = [
     (status, said, Status(after))
@@ -44,40 +62,34 @@ CONSEQUENCES = [
 ]
 
 
-@pytest.mark.parametrize(("status", "said", "after"), CONSEQUENCES)
-def test_status_moves_a_job_forwards(
-    world: World, status: Status, said: str, after: Status
-) -> None:
-    job = world.holds(make_job(status))
-    received = world.fal_updates.receive(job.job_id, STATUSES[said])
-    assert received.status is after
-    assert received == world.job(job.job_id)
-
-
-@pytest.mark.parametrize(
-    ("status", "said"),
-    [
-        (status, said)
-        for status in Status
-        for said in STATUSES
-        if status.terminal and (status, said) != (Status.EXPIRED, "finished")  # see below
-    ],
+@pytest.mark.promise(
+    "never lose a result", "A result that comes after all is kept because it was paid for."
 )
-def test_ended_job_stays_as_it_is(world: World, status: Status, said: str) -> None:
+@pytest.mark.promise(
+    "never lose a result",
+    "A job whose submission was never answered adopts its request, and takes no other after it.",
+)
+@pytest.mark.promise(
+    "never get stuck",
+    "A result is handed over with its files; again, it changes nothing but is handed over again.",
+)
+@pytest.mark.parametrize(("status", "said", "after"), CONSEQUENCES)
+def test_status_moves_job_forwards(world: World, status: Status, said: str, after: Status) -> None:
     job = world.holds(make_job(status))
-    received = world.fal_updates.receive(job.job_id, STATUSES[said])
-    assert received == world.job(job.job_id) == job
-    assert world.queue.handed == []
-
-
-@pytest.mark.promise("never lose a result")
-def test_late_result_is_kept(world: World) -> None:
-    """A result that comes after all is kept because it was paid for."""
-    job = world.holds(make_job(Status.EXPIRED))
-    received = world.fal_updates.receive(job.job_id, FINISHED)
-    assert (received.status, received.problems) == (Status.STORING, ())
-    assert world.queue.handed == [job.job_id]
-    assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
+    received, again = (world.fal_updates.receive(job.job_id, STATUSES[said]) for _ in range(2))
+    assert received == again == world.job(job.job_id)
+    assert received.status is after
+    handed = said == "finished" and after is Status.STORING
+    assert world.queue.handed == [job.job_id] * 2 * handed
+    assert received.artifacts == (ARTIFACTS if handed else job.artifacts)
+    if status.terminal:
+        assert (received == job) == (after is status)
+        return
+    assert received.request_id == REQUEST_ID
+    assert Status.SUBMITTED in [step.status for step in received.history]
+    if not received.terminal:
+        with pytest.raises(ForeignRequestError):
+            world.fal_updates.receive(job.job_id, Finished(OTHER_REQUEST, ARTIFACTS))
 
 
 def submitted(world: World, after: FalStatus) -> Job:
@@ -165,41 +177,6 @@ def test_one_denial_ends_no_job(world: World) -> None:
     assert "no longer" in (world.results.text(job, "ERROR.txt") or "")
 
 
-@pytest.mark.parametrize(
-    ("said", "after", "text"),
-    [(FAILED, Status.FAILED, BAD_IMAGE.message), (CANCELLED, Status.CANCELLED, "")],
-    ids=["failed", "cancelled"],
-)
-def test_failure_keeps_fals_reason(world: World, said: Failed, after: Status, text: str) -> None:
-    """A failure is shown with fal's reason; a request that was cancelled at fal is cancelled."""
-    job = world.holds(make_job(Status.TRAINING))
-    received = world.fal_updates.receive(job.job_id, said)
-    assert received.status is after
-    assert received.problems == (BAD_IMAGE,) or after is Status.CANCELLED
-    assert text in (world.results.text(job, "ERROR.txt") or "")
-
-
-@pytest.mark.promise("never get stuck")
-def test_same_result_is_handed_over_again(world: World) -> None:
-    """A result is handed over with its files; again, it changes nothing but is handed over again."""
-    job = world.holds(make_job(Status.SUBMITTED))
-    first = world.fal_updates.receive(job.job_id, FINISHED)
-    again = world.fal_updates.receive(job.job_id, FINISHED)
-    assert first == again
-    assert first.artifacts == ARTIFACTS
-    assert world.queue.handed == [job.job_id, job.job_id]
-
-
-def test_any_order_ends_the_same(world: World) -> None:
-    job = world.holds(make_job(Status.SUBMITTED))
-    for said in (STARTED, WAITING, FINISHED, STARTED, GONE, FAILED, WAITING, FINISHED):
-        world.fal_updates.receive(job.job_id, said)
-    assert [step.status for step in world.job(job.job_id).history[-2:]] == [
-        Status.TRAINING,
-        Status.STORING,
-    ]
-
-
 AT_FAL = [Status.SUBMITTED, Status.TRAINING, Status.STORING]
 NEVER_SENT = [Status.RECEIVED, Status.READY, Status.HELD]
 
@@ -217,35 +194,104 @@ def test_another_jobs_request_is_refused(world: World, status: Status) -> None:
     assert world.queue.handed == []
 
 
-@pytest.mark.promise("never lose a result")
-@pytest.mark.parametrize("status", [Status.SUBMITTING, Status.SUBMIT_UNKNOWN])
-@pytest.mark.parametrize(
-    ("said", "after"),
-    [
-        ("waiting", Status.SUBMITTED),
-        ("started", Status.TRAINING),
-        ("finished", Status.STORING),
-        ("failed", Status.FAILED),
-        ("gone", Status.SUBMITTED),
-    ],
+STRANGER = SigningKey(bytes(32))
+NEW_KEY = SigningKey(bytes([1] * 32))
+
+
+@pytest.fixture
+def job(world: World) -> Job:
+    return world.holds(make_job(Status.SUBMITTED))
+
+
+def deliver(
+    world: World,
+    job: Job,
+    body: bytes,
+    *,
+    headers: dict[str, list[str]] | None = None,
+    token: str | None = None,
+    **signature: Any,
+) -> Job:
+    return world.webhook_handler.deliver(
+        job.job_id,
+        world.token(job.job_id) if token is None else token,
+        headers or signed(body, **signature),
+        body,
+    )
+
+
+@pytest.mark.promise(
+    "never pay twice", "A request whose answer was lost is recognised by its webhook."
 )
-def test_unanswered_submission_adopts_its_request(
-    world: World, status: Status, said: str, after: Status
+@pytest.mark.promise(
+    "never lose a result",
+    "A success is recorded and handed over, with the addresses of its files or without.",
+)
+@pytest.mark.promise(
+    "never lose a result", "Evidence with our token resolves a doubtful submission."
+)
+@pytest.mark.parametrize("status", [Status.SUBMITTED, Status.SUBMIT_UNKNOWN])
+@pytest.mark.parametrize(
+    ("body", "artifacts"),
+    [
+        (webhook_body(), ARTIFACTS),
+        (webhook_body(payload=None, payload_error="Payload is not JSON serializable."), ()),
+    ],
+    ids=["with result", "without"],
+)
+def test_success_is_recorded_and_handed_over(
+    world: World, status: Status, body: bytes, artifacts: tuple[Artifact, ...]
 ) -> None:
-    """A job whose submission was never answered adopts its request, and takes no other after it."""
     job = world.holds(make_job(status))
-    received = world.fal_updates.receive(job.job_id, STATUSES[said])
-    assert (received.status, received.request_id) == (after, REQUEST_ID)
-    assert Status.SUBMITTED in [step.status for step in received.history]
-    assert received == world.job(job.job_id)
-    if not received.terminal:
-        with pytest.raises(ForeignRequestError):
-            world.fal_updates.receive(job.job_id, Finished(OTHER_REQUEST, ARTIFACTS))
+    delivered = deliver(world, job, body)
+    assert (delivered.status, delivered.request_id) == (Status.STORING, REQUEST_ID)
+    named = {(artifact.name, artifact.url) for artifact in delivered.artifacts}
+    assert named == {(artifact.name, artifact.url) for artifact in artifacts}
+    assert world.queue.handed == [job.job_id]
 
 
-def test_evidence_ends_the_alarm(world: World) -> None:
-    job = world.holds(make_job(Status.SUBMIT_UNKNOWN, problems=(BAD_IMAGE,)))
-    world.record.publish_files(job)
-    received = world.fal_updates.receive(job.job_id, WAITING)
-    assert received.problems == ()
-    assert world.results.text(job, "ERROR.txt") is None
+@pytest.mark.promise("nothing leaks")
+@pytest.mark.parametrize("token", ["", "0" * 32, "\u00e9" * 32, "x", "of another job"])
+def test_guessed_token_learns_nothing(world: World, job: Job, token: str) -> None:
+    """A request with a guessed token or another job's token learns and changes nothing."""
+    unknown = make_job(Status.SUBMITTED, job_id="other-0000000000")
+    token = world.token(unknown.job_id) if token == "of another job" else token
+    with pytest.raises(JobNotFoundError):
+        deliver(world, job, webhook_body(), token=token)
+    with pytest.raises(JobNotFoundError):
+        deliver(world, unknown, webhook_body())
+    assert (world.job(job.job_id), world.deliveries.files) == (job, {})
+
+
+type Refused = tuple[type[Exception], str, bytes, dict[str, Any]]
+UNKNOWN_STATUS = (InvalidWebhookError, "unknown status")
+REFUSED: dict[str, Refused] = {
+    "another user": (InvalidWebhookError, "another user", webhook_body(), {"user_id": "user_2"}),
+    "two requests": (
+        *(InvalidWebhookError, "different requests"),
+        *(webhook_body(), {"request_id": OTHER_REQUEST}),
+    ),
+    "another request": (
+        *(ForeignRequestError, "."),
+        *(webhook_body(request_id=OTHER_REQUEST), {"request_id": OTHER_REQUEST}),
+    ),
+    "a stranger": (InvalidWebhookError, "no key", webhook_body(), {"key": STRANGER}),
+    "a new key, stale": (
+        *(InvalidWebhookError, "."),
+        *(webhook_body(), {"key": NEW_KEY, "at": NOW - timedelta(hours=1)}),
+    ),
+    "no JSON": (InvalidWebhookError, ".", b"OK", {}),
+    "unknown status": (*UNKNOWN_STATUS, webhook_body(status="FAILED"), {}),
+}
+
+
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize("case", REFUSED)
+def test_wrong_delivery_changes_nothing(world: World, job: Job, case: str) -> None:
+    """A delivery that is not fal's, not ours, not of this request or no webhook changes nothing."""
+    error, match, body, signature = REFUSED[case]
+    world.keys = MemoryKeys(known=[bytes(KEY.verify_key)], newer=[bytes(NEW_KEY.verify_key)])
+    with pytest.raises(error, match=match):
+        deliver(world, job, body, **signature)
+    assert world.job(job.job_id) == job
+    assert world.results.files == {}

@@ -212,13 +212,11 @@ def test_silent_fal_is_asked_again(world: World, *, answers: bool) -> None:
         (DeliveryMethod.DATA, None, 0),
     ],
 )
-def test_storage_end_is_named(
-    world: World, way: DeliveryMethod, hours: int | None, said: int
-) -> None:
+def test_storage_is_named(world: World, way: DeliveryMethod, hours: int | None, said: int) -> None:
     """A dataset in fal's storage is said to be there while it is."""
     until = None if hours is None else NOW + timedelta(hours=hours)
     delivery = DatasetDelivery(
-        way=way, sha256="0", expires_at=until, url="https://v3.fal.media/ada.zip"
+        way=way, sha256="0", expires_at=until, url="https://fal.media/ada.zip"
     )
     [proof] = forget(world, world.holds(make_job(Status.FAILED, delivery=delivery)))
     assert len(proof.left) == said

@@ -103,6 +103,10 @@ def broken(world: World, proofs: list[Erasure]) -> Iterator[str]:
         yield f"another job is gone, or one came back: {set(world.jobs.rows)}"
 
 
+@pytest.mark.promise(
+    "never get stuck",
+    "Wherever an erasure is interrupted, it can be repeated until nothing is left, and nothing is paid.",
+)
 @pytest.mark.promise("nothing leaks")
 def test_no_interruption_leaves_anything() -> None:
     """Nothing is left and nothing is paid wherever forgetting is interrupted."""

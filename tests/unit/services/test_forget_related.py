@@ -10,12 +10,7 @@ from lora_drop.fal.status import Failed
 from lora_drop.jobs import errors
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.erasures import LAST_LOOK_AFTER, Erasure, public
-from lora_drop.jobs.errors import (
-    ActionNotAllowedError,
-    ConflictError,
-    JobNotFoundError,
-    SharedJobError,
-)
+from lora_drop.jobs.errors import ConflictError, SharedJobError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
@@ -24,10 +19,6 @@ from tests.support.builders import NOW, make_dataset, make_job
 from tests.support.forgetting import forget, kept, left_of, trained
 from tests.support.outcome import Killed
 from tests.support.world import World
-
-
-def looked(world: World, job_id: str, *, family: bool) -> list[str]:
-    return [each.job_id for each in world.forget_service.look(job_id, family=family)]
 
 
 def test_look_names_all_and_changes_nothing(world: World) -> None:
@@ -39,30 +30,6 @@ def test_look_names_all_and_changes_nothing(world: World) -> None:
     assert [*found] == [job, duplicate]
     assert duplicate.status is Status.SUCCEEDED
     assert [repr(vars(port)) for port in ports] == before
-
-
-@pytest.mark.parametrize("family", [False, True])
-@pytest.mark.parametrize("how", ["unknown", "at work", "shared", "shared with one at work"])
-def test_look_refuses_what_forget_refuses(world: World, how: str, *, family: bool) -> None:
-    if how != "unknown":
-        world.holds(
-            make_job(Status.TRAINING if how == "at work" else Status.FAILED, job_id="ada-1")
-        )
-    if how.startswith("shared"):
-        at_work = Status.TRAINING if how.endswith("work") else Status.FAILED
-        world.holds(make_job(at_work, job_id="bob-2"))
-    looked = refusal(lambda: world.forget_service.look("ada-1", family=family))
-    ordered = refusal(lambda: world.forget_service.forget("ada-1", family=family))
-    assert looked == ordered
-    assert (looked is None) == (how == "shared" and family)
-
-
-def refusal(act: Any) -> tuple[type[Exception], str] | None:
-    try:
-        act()
-    except (JobNotFoundError, ActionNotAllowedError) as refused:
-        return type(refused), str(refused)
-    return None
 
 
 DUPLICATE = {"duplicate_of": "ada-1"}
@@ -265,19 +232,3 @@ def test_simultaneous_duplicate_keeps_its_files(world: World) -> None:
     duplicate = world.submit(dataset)
 
     assert (duplicate.status, duplicate.duplicate_of) == (Status.SUBMITTED, None)
-
-
-def test_simultaneous_retry_is_refused(world: World) -> None:
-    job = world.holds(make_job(Status.FAILED))
-    known = world.jobs.get
-
-    def get(job_id: str) -> Job | None:
-        found = known(job_id)
-        if found is not None and not world.jobs.erasures:
-            world.jobs.begin(found, Erasure.of(found, now=NOW, dropped_by=NOW))
-        return found
-
-    world.jobs.get = get  # type: ignore[method-assign]
-    with pytest.raises(ConflictError):
-        world.retry_service.retry(job.job_id, resume=False, by="me")
-    assert world.jobs.rows == {}

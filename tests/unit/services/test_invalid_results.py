@@ -48,18 +48,10 @@ def asks(world: World, artifacts: tuple[Artifact, ...] | None, effect: Callable[
     return replace(world.result_storer, fal=Asked()).store_result(job.job_id)
 
 
-@pytest.mark.usefixtures("html")
-def test_sound_second_copy_is_stored(world: World) -> None:
-    fresh = SIGNED.model_copy(update={"url": "https://v3b.fal.media/files/b/lora.safetensors"})
-    job = storing(world, artifacts=(SIGNED,))
-    stored = asks(world, (fresh,), world.source.files.clear)
-    assert (stored.status, stored.artifacts, stored.problems) == (Status.SUCCEEDED, (fresh,), ())
-    assert world.results.files[job.prefix + "lora.safetensors"] == make_weights()
-    assert {key.rsplit("/", 1)[-1] for key in world.results.files} == {
-        *("lora.safetensors", "job.json", "status.json", "report.html")
-    }
-
-
+@pytest.mark.promise(
+    "never lose a result",
+    "A file that is no LoRA fails the job, and its bytes are kept under another name.",
+)
 @pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize(
     ("files", "flaws"),
@@ -74,9 +66,7 @@ def test_sound_second_copy_is_stored(world: World) -> None:
     ],
     ids=["an error page", "cut weights", "no configuration", "both"],
 )
-def test_invalid_file_fails_the_job(
-    world: World, files: dict[str, bytes], flaws: list[str]
-) -> None:
+def test_invalid_file_fails_job(world: World, files: dict[str, bytes], flaws: list[str]) -> None:
     """A file that stays invalid fails the job, says its flaw, and is kept under another name."""
     world.source.files = dict(files)
     job = storing(world)
@@ -152,27 +142,6 @@ def test_invalid_file_waits_for_fal(
     assert world.results.files.get(job.prefix + KEPT) == kept
 
 
-@pytest.mark.usefixtures("html")
-@pytest.mark.parametrize(
-    ("fact", "failing", "end", "code"),
-    [
-        (Gone(REQUEST_ID), {}, Status.FAILED, "result_invalid"),
-        (Failed(REQUEST_ID, BAD_IMAGE), {}, Status.FAILED, "result_invalid"),
-        (Gone(REQUEST_ID), MISSING, Status.EXPIRED, "result_incomplete"),
-    ],
-    ids=["gone", "failed", "another file is lost"],
-)
-def test_invalid_bytes_outlive_fals_result(
-    world: World, fact: FalStatus, failing: dict[str, Exception], end: Status, code: str
-) -> None:
-    job = storing(world, fact=fact)
-    world.source.failing = failing
-    stored = world.store_twice(job)
-    assert (stored.status, stored.problems[0].code) == (end, code)
-    assert [file.name for file in stored.files if file.name != "config.json"] == [KEPT]
-    assert world.results.files[job.prefix + KEPT] == HTML
-
-
 def test_passing_404_ends_no_job(world: World) -> None:
     storing(world, artifacts=(SIGNED.model_copy(update={"size": 7}),))
     world.source.failing = {"lora.safetensors": ResultGoneError("404")}
@@ -209,16 +178,3 @@ def test_no_upload_outlives_its_job(
     stored = world.store_twice(job)
     assert (stored.status, stored.uploads) == (end, () if before is Status.STORING else (upload,))
     assert world.results.uploads == {}
-
-
-@pytest.mark.promise("never lose a result")
-def test_persons_file_keeps_its_name(world: World) -> None:
-    """A person's file under our name stays, and the job says where ours is."""
-    job = storing(world)
-    world.results.files[job.prefix + "lora.safetensors"] = b"a person's own"
-    stored = world.result_storer.store_result(job.job_id)
-    assert stored.status is Status.SUCCEEDED
-    assert [file.name for file in stored.files] == ["2-lora.safetensors", "config.json"]
-    assert world.results.files[job.prefix + "lora.safetensors"] == b"a person's own"
-    assert world.results.files[job.prefix + "2-lora.safetensors"] == make_weights()
-    assert [artifact.name for artifact in stored.artifacts] == [each.name for each in ARTIFACTS]

@@ -11,9 +11,9 @@ from lora_drop.jobs.artifacts import Artifact
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
+from lora_drop.jobs.time_limits import DENIAL_STANDS
 from lora_drop.ports import Submission
 from lora_drop.services.record import Record
-from lora_drop.services.store import DENIAL_STANDS
 from tests.support.builders import ADA, ARTIFACTS, BAD_IMAGE, REQUEST_ID, make_job
 from tests.support.duplicates import again, first
 from tests.support.memory import MemoryFal
@@ -131,36 +131,6 @@ FINISHED = Finished(REQUEST_ID, ARTIFACTS)
 MOVED = tuple(Artifact(name=each.name, url=each.url.replace("/a/", "/b/")) for each in ARTIFACTS)
 
 
-def test_result_takes_back_a_failure(world: World) -> None:
-    job = world.holds(make_job(Status.STORING))
-    world.source.failing = {each.name: errors.ResultGoneError("404") for each in ARTIFACTS}
-    world.fal.facts[REQUEST_ID] = Failed(REQUEST_ID, BAD_IMAGE)
-    assert world.result_storer.store_result(job.job_id).status is Status.FAILED
-    world.source.failing = {}
-    world.fal_updates.receive(job.job_id, FINISHED)
-    assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
-
-
-def test_new_addresses_are_kept_first(world: World) -> None:
-    job = world.holds(make_job(Status.STORING))
-    world.source.gone = {each.url for each in ARTIFACTS}
-
-    class Cutting(MemoryFal):
-        def ask(self, application: str, request_id: str) -> FalStatus:
-            world.source.failing = {
-                each.name: errors.DownloadInterruptedError("cut") for each in MOVED
-            }
-            return super().ask(application, request_id)
-
-    world.fal = Cutting(facts={REQUEST_ID: Finished(REQUEST_ID, MOVED)})
-    with pytest.raises(errors.DownloadInterruptedError):
-        world.result_storer.store_result(job.job_id)
-    world.source.failing = {}
-    world.fal = MemoryFal(facts={REQUEST_ID: Gone(REQUEST_ID)})
-
-    assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
-
-
 @pytest.mark.promise("never lose a result")
 def test_delivered_addresses_replace_dead_ones(world: World) -> None:
     """Living addresses that are delivered take the place of dead ones."""
@@ -218,3 +188,23 @@ def test_forced_retry_ignores_earlier_training(busy: World) -> None:
     retry = busy.retry_service.retry(forced.job_id, resume=False, by=ADA)
     busy.work()
     assert busy.job(retry.job_id).status is Status.SUBMITTED
+
+
+def test_new_addresses_are_kept_first(world: World) -> None:
+    job = world.holds(make_job(Status.STORING))
+    world.source.gone = {each.url for each in ARTIFACTS}
+
+    class Cutting(MemoryFal):
+        def ask(self, application: str, request_id: str) -> FalStatus:
+            world.source.failing = {
+                each.name: errors.DownloadInterruptedError("cut") for each in MOVED
+            }
+            return super().ask(application, request_id)
+
+    world.fal = Cutting(facts={REQUEST_ID: Finished(REQUEST_ID, MOVED)})
+    with pytest.raises(errors.DownloadInterruptedError):
+        world.result_storer.store_result(job.job_id)
+    world.source.failing = {}
+    world.fal = MemoryFal(facts={REQUEST_ID: Gone(REQUEST_ID)})
+
+    assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED

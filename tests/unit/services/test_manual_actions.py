@@ -7,34 +7,14 @@ import pytest
 
 from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running, failed
 from lora_drop.jobs import errors
-from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
-from lora_drop.ports import Submission
-from tests.support.builders import ADA, ARTIFACTS, BAD_IMAGE, LOCKED, NOW, REQUEST_ID, make_job
-from tests.support.memory import MemoryFal
+from tests.support.builders import ADA, ARTIFACTS, BAD_IMAGE, NOW, REQUEST_ID, make_job
 from tests.support.memory_jobs import MemoryJobs
 from tests.support.queue import codes
 from tests.support.world import World
 
-STOPPED = failed(
-    REQUEST_ID, "Request cancelled", {"detail": "stopped", "error_type": "client_cancelled"}
-)
-
-
-@pytest.mark.promise("never pay twice")
-def test_cancelled_job_is_not_sent(world: World) -> None:
-    """A cancelled job is not sent when its turn comes."""
-    world.limits = Limits(max_in_flight=1)
-    world.answer(lambda: Submission(f"request-{len(world.fal.posts)}"))
-    first = world.submit(world.drop("a.zip", images=11))
-    second = world.submit(world.drop("b.zip", images=12))
-    world.manual_actions.cancel(second.job_id, by=ADA)
-    world.fal_updates.receive(first.job_id, Finished("request-1", ARTIFACTS))
-    world.work()
-    again = world.submit(second.dataset)
-    assert again.status is Status.CANCELLED
-    assert world.paid == [first.job_id]
+STOPPED = failed(REQUEST_ID, "cancelled", {"detail": "stopped", "error_type": "client_cancelled"})
 
 
 @pytest.mark.promise("it can be operated")
@@ -51,6 +31,10 @@ def test_unsent_job_is_cancelled_for_free(world: World, status: Status) -> None:
     assert world.results.text(job, "ERROR.txt") is None
 
 
+@pytest.mark.promise(
+    "it can be operated",
+    "A person stops a training, and fal is asked to cancel exactly its request.",
+)
 @pytest.mark.promise("never get stuck")
 @pytest.mark.parametrize("status", [Status.SUBMITTED, Status.TRAINING])
 def test_fal_is_asked_to_stop(world: World, status: Status) -> None:
@@ -99,9 +83,7 @@ def test_unfinished_cancel_is_shown(world: World, *, started: bool) -> None:
     ],
     ids=["too late", "over", "failed", "quick denials"],
 )
-def test_ended_training_is_not_stopped(
-    world: World, fact: FalStatus, end: Status, *, over: bool
-) -> None:
+def test_ended_training_counts(world: World, fact: FalStatus, end: Status, *, over: bool) -> None:
     """A training that was over ends as it has ended, and is not shown as being stopped."""
     job = world.holds(make_job(Status.TRAINING))
     world.fal.over = over
@@ -120,39 +102,34 @@ def test_ended_training_is_not_stopped(
 
 WHY_NOT = {
     Status.SUBMITTING: "this very moment",
-    Status.SUBMIT_UNKNOWN: "lora-drop resolve",
+    Status.SUBMIT_UNKNOWN: "lora-drop resolve ada-486fb2366b",
     Status.STORING: "trained and paid",
     **{status: f"has ended: {status}" for status in Status if status.terminal},
 }
 
 
-@pytest.mark.parametrize("status", WHY_NOT)
-def test_uncancellable_job_says_why(world: World, status: Status) -> None:
-    """A job that cannot be stopped now or has ended stays as it is, and says why."""
+OPEN = {
+    "cancel": {status for status in Status if status not in WHY_NOT},
+    "approve": {Status.HELD},
+    "accepted": {Status.SUBMIT_UNKNOWN},
+    "not_submitted": {Status.SUBMIT_UNKNOWN},
+}
+
+
+@pytest.mark.parametrize("status", list(Status))
+@pytest.mark.parametrize("action", OPEN)
+def test_closed_decision_says_why(world: World, status: Status, action: str) -> None:
+    """A job that cannot be stopped, settled or approved now stays as it is, and says why."""
     job = world.holds(make_job(status))
-    with pytest.raises(errors.ActionNotAllowedError, match=WHY_NOT[status]):
-        world.manual_actions.cancel(job.job_id, by=ADA)
+    act, more = getattr(world.manual_actions, action), ["another"] * (action == "accepted")
     with pytest.raises(errors.JobNotFoundError):
-        world.manual_actions.cancel("unknown", by=ADA)
-    assert world.job(job.job_id) == job
-    assert world.fal.cancelled == []
-
-
-class Down(MemoryFal):
-    def cancel(self, application: str, request_id: str) -> bool:
-        raise errors.FalUnavailableError(f"{application} {request_id}")
-
-
-UNANSWERED = MemoryFal(facts={REQUEST_ID: errors.FalUnavailableError("503")})
-
-
-@pytest.mark.parametrize("fal", [Down(), UNANSWERED], ids=["cancel", "ask"])
-def test_silent_fal_stops_nothing(world: World, fal: MemoryFal) -> None:
-    world.fal = fal
-    job = world.holds(make_job(Status.TRAINING))
-    with pytest.raises(errors.FalUnavailableError):
-        world.manual_actions.cancel(job.job_id, by=ADA)
-    assert world.job(job.job_id).status is Status.TRAINING
+        act("unknown", *more, by=ADA)
+    if status in OPEN[action]:
+        return
+    with pytest.raises(errors.ActionNotAllowedError) as refused:
+        act(job.job_id, *more, by=ADA)
+    assert (WHY_NOT[status] if action == "cancel" else status) in str(refused.value)
+    assert (world.job(job.job_id), world.fal.cancelled) == (job, [])
 
 
 @pytest.mark.promise("never pay twice")
@@ -184,6 +161,10 @@ def doubtful(world: World) -> Job:
     return job
 
 
+@pytest.mark.promise(
+    "never pay twice",
+    "A submission that was not answered is found in fal's own list of requests and not paid again.",
+)
 @pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize(
     ("said", "after"),
@@ -214,9 +195,7 @@ def test_only_listed_request_is_adopted(
     [[], ["one", "two"], errors.FalUnavailableError("down")],
     ids=["none", "several", "no answer"],
 )
-def test_only_one_request_decides(
-    world: World, doubtful: Job, known: Sequence[str] | Exception
-) -> None:
+def test_one_request_decides(world: World, doubtful: Job, known: Sequence[str] | Exception) -> None:
     """A list of fal with none or several requests settles no submission in doubt."""
     world.fal.known = known
     for _ in range(3):
@@ -226,66 +205,12 @@ def test_only_one_request_decides(
     assert world.queue.datasets == []
 
 
-def test_person_names_the_request(world: World, doubtful: Job) -> None:
-    """A person can name the request and is remembered; the job takes no other request then."""
-    world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
-    job = world.manual_actions.accepted(doubtful.job_id, REQUEST_ID, by=ADA)
-    assert (job.status, job.request_id) == (Status.SUBMITTED, REQUEST_ID)
-    assert job.history[-1].by == ADA
-    assert world.job(job.job_id) == job
-    assert "ERROR.txt" not in {name.rsplit("/", 1)[-1] for name in world.results.files}
-    assert world.fal.posts == []
-    with pytest.raises(errors.ForeignRequestError):
-        world.fal_updates.receive(job.job_id, Running("another", started=True))
-
-
-@pytest.mark.parametrize(
-    ("answer", "before"),
-    [
-        (errors.SubmissionUnknownError("ReadTimeout"), Status.SUBMIT_UNKNOWN),
-        (errors.SubmissionRefusedError(LOCKED, held=True), Status.HELD),
-    ],
-    ids=["never arrived", "approved"],
-)
-def test_person_lets_a_job_go_on(world: World, answer: Exception, before: Status) -> None:
-    """A job goes on when a person says that it never arrived, or approves it, and is remembered."""
-    world.answer(answer)
-    job = world.submit(world.drop())
-    world.answer(lambda: Submission(REQUEST_ID))
-    actions = world.manual_actions
-    act = actions.approve if before is Status.HELD else actions.not_submitted
-    ready = act(job.job_id, by=ADA)
-    again = world.submit(world.queue.datasets[0])
-    assert (job.status, ready.status, ready.history[-1].by) == (before, Status.READY, ADA)
-    assert (again.status, len(world.fal.posts)) == (Status.SUBMITTED, 2)
-
-
-@pytest.mark.parametrize("status", list(Status))
-def test_only_doubt_can_be_settled(world: World, status: Status) -> None:
-    """Only a submission in doubt can be settled, and only a held job approved."""
-    job = world.holds(make_job(status))
-    if status is not Status.SUBMIT_UNKNOWN:
-        with pytest.raises(errors.ActionNotAllowedError, match=status):
-            world.manual_actions.accepted(job.job_id, "another", by=ADA)
-        with pytest.raises(errors.ActionNotAllowedError, match=status):
-            world.manual_actions.not_submitted(job.job_id, by=ADA)
-    if status is not Status.HELD:
-        with pytest.raises(errors.ActionNotAllowedError, match=status):
-            world.manual_actions.approve(job.job_id, by=ADA)
-    with pytest.raises(errors.JobNotFoundError):
-        world.manual_actions.not_submitted("unknown", by=ADA)
-
-    assert world.job(job.job_id) == job
-
-
 @pytest.mark.promise("never pay twice")
 @pytest.mark.parametrize(
     ("named", "why"),
     [("theirs", "job-5"), ("earlier", "other"), ("typo", "fal knows no"), ("unanswered", "503")],
 )
-def test_another_jobs_request_settles_nothing(
-    world: World, doubtful: Job, named: str, why: str
-) -> None:
+def test_foreign_request_settles_nothing(world: World, doubtful: Job, named: str, why: str) -> None:
     """A request that another job has, or an earlier try of it had, settles nothing."""
     for request_id in ("theirs", "earlier"):
         world.fal.facts[request_id] = Running(request_id, started=True)

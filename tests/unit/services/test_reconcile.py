@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running
+from lora_drop.fal.status import Finished, Gone, Running
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.errors import (
     ConflictError,
@@ -15,13 +15,12 @@ from lora_drop.jobs.errors import (
     NotSubmittedError,
 )
 from lora_drop.jobs.job import Job
-from lora_drop.jobs.job_files import status_text
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
+from lora_drop.jobs.time_limits import SUBMIT_DEADLINE
 from lora_drop.ports import DatasetPage
 from lora_drop.services.evidence import LIST_DEADLINE
-from lora_drop.services.reconcile import SUBMIT_DEADLINE, RoundCounts, RoundIncompleteError
-from lora_drop.services.record import SETTLED_AFTER
+from lora_drop.services.reconcile import RoundCounts, RoundIncompleteError
 from tests.support.builders import ARTIFACTS, NOW, REQUEST_ID, make_dataset, make_job
 from tests.support.memory import MemoryDatasets
 from tests.support.memory_jobs import MemoryJobs
@@ -58,39 +57,14 @@ def another(name: str, status: Status, *, request_id: str) -> Job:
 
 @pytest.mark.promise("never get stuck")
 @pytest.mark.parametrize("status", [Status.SUBMITTED, Status.TRAINING])
-@pytest.mark.parametrize(
-    ("fact", "after"),
-    [
-        (Running(REQUEST_ID, started=True), Status.TRAINING),
-        (Finished(REQUEST_ID, ARTIFACTS), Status.STORING),
-        (Failed(REQUEST_ID, PROBLEM), Status.FAILED),
-        (Gone(REQUEST_ID), None),
-    ],
-    ids=["running", "finished", "failed", "gone"],
-)
-def test_late_job_is_asked_about(
-    late: World, status: Status, fact: FalStatus, after: Status | None
-) -> None:
+def test_late_job_is_asked_about(late: World, status: Status) -> None:
     """fal is asked about a late job, and its answer is received like any other."""
     job = late.holds(make_job(status))
-    late.fal.facts[REQUEST_ID] = fact
+    late.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
     counts = late.reconciler.reconcile()
     assert counted(counts) == RoundCounts(open=1, late=1, unanswered=0, doubtful=0)
-    assert late.fal.asked == [REQUEST_ID]
-    assert late.job(job.job_id).status is (after or status)
-    assert late.queue.handed == ([job.job_id] if after is Status.STORING else [])
-
-
-def test_two_late_denials_expire_job(late: World) -> None:
-    job = late.holds(make_job(Status.SUBMITTED))
-    late.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
-    late.reconciler.reconcile()
-    late.reconciler.reconcile()  # not late again yet
-    early = late.job(job.job_id).status
-    late.clock.now += LATE
-    late.reconciler.reconcile()
-    assert early is Status.SUBMITTED
-    assert late.job(job.job_id).status is Status.EXPIRED
+    assert late.job(job.job_id).status is Status.STORING
+    assert (late.fal.asked, late.queue.handed) == ([REQUEST_ID], [job.job_id])
 
 
 @pytest.mark.promise("never lose a result")
@@ -136,6 +110,7 @@ def test_timely_job_is_left_alone(world: World, status: Status) -> None:
 def test_unsent_job_is_announced_again(late: World, status: Status) -> None:
     """A job that was never sent is announced again, and goes on by that."""
     job = late.holds(make_job(status, dataset=late.drop()))
+    late.clock.now = job.updated_at + (SUBMIT_DEADLINE if status is Status.RECEIVED else LATE)
     for name in "cab":  # the queue is woken once, by the oldest
         late.holds(another(name, Status.READY, request_id=name))
     late.reconciler.reconcile()
@@ -144,6 +119,14 @@ def test_unsent_job_is_announced_again(late: World, status: Status) -> None:
     assert late.fal.posts == []
     late.work()
     assert late.job(job.job_id).status is Status.SUBMITTED
+
+
+def test_a_check_at_work_is_left_alone(late: World) -> None:
+    """While its submitter may live, a dataset is not checked a second time beside the first."""
+    job = late.holds(make_job(Status.RECEIVED, dataset=late.drop()))
+    late.clock.now = job.updated_at + SUBMIT_DEADLINE - timedelta(seconds=1)
+    late.reconciler.reconcile()
+    assert late.queue.datasets == []
 
 
 @pytest.mark.promise("never get stuck")
@@ -155,15 +138,17 @@ def test_unstored_result_is_handed_over(late: World) -> None:
     assert late.fal.asked == []
 
 
+@pytest.mark.promise(
+    "never pay twice",
+    "A submission whose function died may have been paid, so it is marked and not sent again.",
+)
 @pytest.mark.promise("never pay twice")
 @pytest.mark.parametrize(
     ("seconds", "after"),
     [(-1, Status.SUBMITTING), (0, Status.SUBMIT_UNKNOWN)],
     ids=["lives", "died"],
 )
-def test_dead_submitter_leaves_unknown_submission(
-    world: World, seconds: int, after: Status
-) -> None:
+def test_dead_submitter_leaves_doubt(world: World, seconds: int, after: Status) -> None:
     """A submitter that died leaves a job in doubt, and nothing is paid; one that may live is left alone."""
     job = world.holds(make_job(Status.SUBMITTING))
     world.clock.now = job.updated_at + SUBMIT_DEADLINE + timedelta(seconds=seconds)
@@ -221,23 +206,6 @@ def test_bug_stops_no_other_job(late: World) -> None:
         late.reconciler.reconcile()
     assert [str(error) for error in raised.value.exceptions] == ["a bug"]
     assert late.job(helped.job_id).status is Status.STORING
-
-
-def test_settled_end_is_published_again(late: World) -> None:
-    """An end is reported once more when no one can stand in an older state any more."""
-    job = late.holds(make_job(Status.SUBMITTED))
-    late.fal.facts[REQUEST_ID] = Failed(REQUEST_ID, PROBLEM)
-    late.reconciler.reconcile()
-    ended = late.job(job.job_id)
-    at_once = late.reconciler.reconcile()
-    late.results.files[job.prefix + "status.json"] = b"an older state, by one who died of it"
-    late.clock.now += SETTLED_AFTER
-    later = late.reconciler.reconcile()
-    after_that = late.reconciler.reconcile()
-
-    assert [counts.open for counts in (at_once, later, after_that)] == [1, 1, 0]
-    assert late.job(job.job_id) == ended
-    assert late.results.text(job, "status.json") == status_text(ended)
 
 
 @pytest.mark.promise("it can be operated", "After three hours at fal a person is called.")

@@ -1,4 +1,4 @@
-"""The files of a result are stored beside the job, and trouble with them is tried again or shown."""
+"""The files of a result and its page are stored beside the job, and trouble with them is tried again or shown."""
 
 import hashlib
 import json
@@ -10,8 +10,9 @@ from lora_drop.jobs import errors
 from lora_drop.jobs.artifacts import Artifact, StoredFile
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
-from lora_drop.services.store import DENIAL_STANDS, RESULT_KEPT
-from tests.support.builders import ARTIFACTS, BAD_IMAGE, REQUEST_ID, make_job, make_weights
+from lora_drop.jobs.time_limits import DENIAL_STANDS
+from lora_drop.services.store import RESULT_KEPT
+from tests.support.builders import ADA, ARTIFACTS, BAD_IMAGE, REQUEST_ID, make_job, make_weights
 from tests.support.queue import codes
 from tests.support.world import World
 
@@ -23,6 +24,7 @@ def storing(world: World, *, fact: FalStatus | Exception | None = None, **change
     return job
 
 
+@pytest.mark.promise("never lose a result", "Real weights are stored bit by bit.")
 @pytest.mark.promise(
     "never lose a result", "Every file is stored under the job's prefix with its hash."
 )
@@ -60,6 +62,9 @@ def test_other_states_are_left_alone(world: World, status: Status) -> None:
     assert world.source.opened == []
 
 
+@pytest.mark.promise(
+    "never lose a result", "A file that did not arrive is fetched with the next message."
+)
 @pytest.mark.promise("never get stuck")
 @pytest.mark.parametrize(
     "trouble",
@@ -143,6 +148,23 @@ def test_one_denial_ends_no_job(world: World, artifacts: tuple[Artifact, ...]) -
     assert world.fal.asked == [REQUEST_ID]
 
 
+@pytest.mark.promise("never lose a result")
+@pytest.mark.parametrize("artifacts", [(), ARTIFACTS], ids=["without addresses", "with dead ones"])
+def test_stored_output_is_copied_before_expiry(
+    world: World, artifacts: tuple[Artifact, ...]
+) -> None:
+    """A result that only fal's list still has is copied; while the list cannot be read the job does not end."""
+    job = storing(world, fact=Gone(REQUEST_ID), artifacts=artifacts)
+    world.source.gone = {each.url for each in ARTIFACTS}
+    world.fal.stored[REQUEST_ID] = errors.FalUnavailableError("no answer")
+    with pytest.raises(errors.FalUnavailableError):
+        world.store_twice(job)
+    assert world.job(job.job_id).status is Status.STORING
+    world.fal.stored[REQUEST_ID] = Finished(REQUEST_ID, (NEW,))
+    stored = world.result_storer.store_result(job.job_id)
+    assert (stored.status, stored.artifacts) == (Status.SUCCEEDED, (NEW,))
+
+
 def test_denied_result_is_stored_after_all(world: World) -> None:
     job = storing(world, fact=Gone(REQUEST_ID), artifacts=())
     world.result_storer.store_result(job.job_id)
@@ -218,3 +240,59 @@ def test_unreadable_result_is_read_later(
     world.source.failing = {}
     world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, ARTIFACTS)
     assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
+
+
+def failed_then_retried(world: World) -> Job:
+    first = world.submit(world.drop(metadata={"trigger-phrase": "ada<b>"}))
+    assert first.request_id
+    world.fal_updates.receive(first.job_id, Failed(first.request_id, BAD_IMAGE))
+    new = world.retry_service.retry(first.job_id, resume=False, by=ADA)
+    world.work()
+    return world.train(world.job(new.job_id))
+
+
+def trained(world: World) -> Job:
+    return world.train(world.submit(world.drop(metadata={"trigger-phrase": "ada<b>"})))
+
+
+def trained_before(world: World) -> Job:
+    trained(world)
+    return world.submit(world.drop("portrait/copy.zip", metadata={"trigger-phrase": "ada<b>"}))
+
+
+def without_checked_page(world: World) -> Job:
+    job = world.submit(world.drop(metadata={"trigger-phrase": "ada<b>"}))
+    world.results.remove(job.prefix + "report.html")
+    return world.train(job)
+
+
+@pytest.mark.promise("it can be operated")
+@pytest.mark.parametrize(
+    ("how", "says", "photos"),
+    [
+        (trained, "It cost ${usd:.2f}", True),
+        (failed_then_retried, "It cost ${usd:.2f}", True),
+        (trained_before, "Nothing was paid: the same was trained before, as ada-", True),
+        (without_checked_page, "It cost ${usd:.2f}", False),
+    ],
+)
+def test_result_page(busy: World, how: object, says: str, photos: bool) -> None:  # noqa: FBT001
+    """Every job that has its LoRA has a report that says so: trigger phrase, use and cost."""
+    job = how(busy)  # type: ignore[operator]
+    page = busy.results.text(job, "report.html") or ""
+    assert job.status is Status.SUCCEEDED
+    usd = job.charge.usd if job.charge else 0
+    assert says.format(usd=usd) in page
+    assert "Ready to train" not in page
+    assert "Trained: 1" in page
+    assert "Trigger phrase: ada&lt;b&gt;" in page
+    assert f"lora-drop download {job.job_id}" in page
+    assert ('id="photos"' in page) is photos
+
+
+def test_mistake_in_the_page_keeps_no_lora(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> str:
+        raise KeyError("trigger_phrase")
+
+    monkeypatch.setattr("lora_drop.services.result_page.result_page", broken)
+    assert trained(world).status is Status.SUCCEEDED

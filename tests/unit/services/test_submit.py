@@ -59,6 +59,12 @@ def test_fal_gets_exact_version_and_parameters(world: World) -> None:
     assert address == webhook_url
 
 
+@pytest.mark.promise(
+    "never pay twice", "However often S3 sends the event of a dataset, one training is paid."
+)
+@pytest.mark.promise(
+    "never pay twice", "A dataset whose notice is sent once more is submitted once."
+)
 @pytest.mark.promise("never pay twice")
 def test_same_event_is_one_payment(world: World) -> None:
     """The same event five times is one job and one payment."""
@@ -107,6 +113,10 @@ def test_submitting_job_is_never_sent_again(world: World) -> None:
     assert world.fal.posts == []
 
 
+@pytest.mark.promise(
+    "never get stuck",
+    "A dataset whose request never left waits in the queue, and the next event sends it.",
+)
 @pytest.mark.promise("never get stuck")
 def test_unsent_post_is_sent_next_time(world: World) -> None:
     """A POST that never left is sent the next time."""
@@ -126,6 +136,10 @@ def test_unsent_post_is_sent_next_time(world: World) -> None:
     assert len(world.fal.posts) == 51
 
 
+@pytest.mark.promise(
+    "never pay twice",
+    "A request that fal did not answer may have been paid, so it is not sent once more.",
+)
 @pytest.mark.promise("never pay twice")
 @pytest.mark.parametrize(
     ("error", "status", "problems", "text"),
@@ -178,17 +192,3 @@ def test_faster_webhook_is_not_overwritten(
     job = world.submit(world.drop())
     assert (job.status, job.request_id) == (after, REQUEST_ID)
     assert world.job(job.job_id).artifacts == (ARTIFACTS if after is Status.STORING else ())
-
-
-def test_without_webhook_secret_nothing_is_sent(world: World) -> None:
-    """Without the webhook secret nothing is sent, no slot is taken and the job waits."""
-
-    def no_secret() -> bytes:
-        raise NotSubmittedError("the secret has no value yet")
-
-    world.webhook_secret = no_secret
-    with pytest.raises(NotSubmittedError):
-        world.submit(world.drop())
-    assert world.fal.posts == []
-    assert world.jobs.account("2026-11").in_flight == ()
-    assert [job.status for job in world.jobs.rows.values()] == [Status.READY]

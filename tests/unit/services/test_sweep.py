@@ -9,10 +9,11 @@ from lora_drop.jobs.budget import Charge, Limits
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job import DatasetVersion
 from lora_drop.jobs.status import Status
+from lora_drop.jobs.time_limits import ABANDONED_AFTER
 from lora_drop.results.copies import Label
-from lora_drop.services.sweep import ABANDONED_AFTER, FORGOTTEN_AFTER, SETTLED_AFTER
+from lora_drop.services.sweep import FORGOTTEN_AFTER, SETTLED_AFTER
 from tests.support.builders import NOW, make_job
-from tests.support.memory import MemoryDatasets, MemoryQueue
+from tests.support.memory import MemoryQueue
 from tests.support.world import World
 
 SETTLED = NOW + SETTLED_AFTER
@@ -42,6 +43,9 @@ def settled(world: World) -> World:
     return world
 
 
+@pytest.mark.promise(
+    "never get stuck", "A dataset whose S3 event was lost is found in the bucket and taken in."
+)
 @pytest.mark.promise("never get stuck")
 def test_lost_event_is_made_up_for(settled: World) -> None:
     """A dataset whose event was lost is announced and trained."""
@@ -100,41 +104,6 @@ def test_large_bucket_is_swept_by_pages(settled: World, size: int, rounds: list[
     for number in range(size):
         lost(settled, f"{number}.zip")
     assert [swept(settled) for _ in rounds] == [[f"{n}.zip" for n in each] for each in rounds]
-
-
-def test_dead_sweep_repeats_its_page(settled: World) -> None:
-    class Dying(MemoryQueue):
-        def announce(self, dataset: DatasetVersion) -> None:
-            if dataset.key == "1.zip":
-                raise OSError(dataset.key)
-            super().announce(dataset)
-
-    settled.datasets.page = 3
-    for number in range(5):
-        lost(settled, f"{number}.zip")
-    settled.queue = Dying()
-    with pytest.raises(ExceptionGroup):
-        settled.reconciler.reconcile()
-    settled.queue = MemoryQueue()
-
-    assert swept(settled) == ["0.zip", "1.zip", "2.zip"]
-
-
-def test_failing_sweep_stops_no_job(settled: World) -> None:
-    class Broken(MemoryDatasets):
-        def list_page(self, after: str | None) -> object:  # type: ignore[override]  # it never comes to it
-            raise OSError(f"no bucket, {after}")
-
-    settled.datasets = Broken()
-    stuck = settled.holds(make_job(Status.STORING))
-    settled.results.begin("x", Label("lora", "u"))
-    settled.clock.now = NOW + timedelta(days=1)
-    with pytest.raises(ExceptionGroup) as raised:
-        settled.reconciler.reconcile()
-
-    assert [str(error) for error in raised.value.exceptions] == ["no bucket, None"]
-    assert settled.queue.handed == [stuck.job_id]
-    assert settled.results.uploads == {}
 
 
 @pytest.mark.parametrize(("seconds", "ended"), [(0, 0), (1, 1)])
@@ -196,3 +165,21 @@ def test_end_is_counted_once(world: World, status: Status) -> None:
         counts.append(world.reconciler.reconcile().ended)
         world.clock.now += timedelta(minutes=5)
     assert [each for each in counts if each] == [{status: 1}]
+
+
+def test_dead_sweep_repeats_its_page(settled: World) -> None:
+    class Dying(MemoryQueue):
+        def announce(self, dataset: DatasetVersion) -> None:
+            if dataset.key == "1.zip":
+                raise OSError(dataset.key)
+            super().announce(dataset)
+
+    settled.datasets.page = 3
+    for number in range(5):
+        lost(settled, f"{number}.zip")
+    settled.queue = Dying()
+    with pytest.raises(ExceptionGroup):
+        settled.reconciler.reconcile()
+    settled.queue = MemoryQueue()
+
+    assert swept(settled) == ["0.zip", "1.zip", "2.zip"]

@@ -1,0 +1,23 @@
+"""How long a function takes to look at a photo and to convert it: the same number wherever a check runs."""
+
+from lora_drop.datasets.images.formats import ImageFormat
+from lora_drop.datasets.images.header import ImageHeader
+from lora_drop.datasets.images.pictures import changes_for, format_after, is_lossless
+
+MILLION = 1_000_000
+# Seconds for a megapixel: what one core takes, HEIC without vector code as on arm64 (docs/decisions.md), and half as
+# much again, because an arm64 core is slower than the one that was measured.
+LOOKED_AT = {ImageFormat.JPEG: 0.02, ImageFormat.HEIF: 0.16, ImageFormat.BMP: 0.04}
+OTHER_LOOKED_AT = 0.07
+# A JPEG is looked at in a smaller size, so it is decoded once more; the others are converted as they are decoded.
+CONVERTED_TO = {ImageFormat.JPEG: 0.025, ImageFormat.PNG: 0.3}
+CONVERTED_IN_LOOK = frozenset({ImageFormat.HEIF, ImageFormat.AVIF})
+
+
+def check_seconds(header: ImageHeader, *, transparent: bool) -> float:
+    """Return the seconds that a photo takes in the check and in the clean copy."""
+    each = LOOKED_AT.get(header.format, OTHER_LOOKED_AT)
+    changes = changes_for(header, transparent=transparent)
+    if changes and not is_lossless(header, changes) and header.format not in CONVERTED_IN_LOOK:
+        each += CONVERTED_TO.get(format_after(header, changes), 0.0)
+    return each * header.pixels / MILLION

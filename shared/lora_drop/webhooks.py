@@ -1,0 +1,173 @@
+"""fal's webhook deliveries, for programs that receive them at an address of their own.
+
+::
+
+    delivery = lora_drop.webhooks.unwrap(body, request.headers, user_id="my-fal-user")
+    if isinstance(delivery, lora_drop.webhooks.TrainingResult):
+        print(delivery.lora.url)
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from lora_drop.adapters.signing_keys import JwksKeys, verify_signature
+from lora_drop.fal.status import Failed
+from lora_drop.jobs.artifacts import CONFIGURATION, KNOWN_OUTPUTS, WEIGHTS
+from lora_drop.jobs.errors import (
+    InvalidSignatureError,
+    InvalidWebhookError,
+    SigningKeysUnavailableError,
+)
+from lora_drop.jobs.problems import Problem
+from lora_drop.messages import WebhookBody
+from lora_drop.ports import SigningKeys
+from lora_drop.services.webhook import body_of, verified
+
+__all__ = [
+    "Delivery",
+    "FailedTraining",
+    "File",
+    "Headers",
+    "InvalidSignatureError",
+    "SigningKeysUnavailableError",
+    "TrainingResult",
+    "unwrap",
+]
+JWKS_URL = "https://rest.fal.ai/.well-known/jwks.json"
+
+type Headers = Mapping[str, str | Sequence[str]] | Iterable[tuple[str | bytes, str | bytes]]
+"""Headers in any framework's form: a mapping, of texts or lists of texts, or pairs (ASGI's are bytes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a result with every field of fal's File type; ``output`` is the result's field that holds it.
+
+    ``file_size`` in bytes; ``file_data`` is the content in base64 where fal sends it along.
+    """
+
+    output: str
+    url: str
+    content_type: str | None = None
+    file_name: str | None = None
+    file_size: int | None = None
+    file_data: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """A training that succeeded.
+
+    ``files`` is empty where fal could not put the result into the delivery (its ``payload_error``): read
+    the result of ``request_id`` from fal's queue then.
+    """
+
+    request_id: str
+    user_id: str
+    files: tuple[File, ...]
+
+    @property
+    def lora(self) -> File | None:
+        """The trained weights, whatever the trainer calls them."""
+        return self._kept_as(WEIGHTS)
+
+    @property
+    def config(self) -> File | None:
+        """The configuration that the training ran with."""
+        return self._kept_as(CONFIGURATION)
+
+    def _kept_as(self, name: str) -> File | None:
+        return next((file for file in self.files if KNOWN_OUTPUTS.get(file.output) == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class FailedTraining:
+    """A training that failed; ``billed`` is None where fal does not say whether it costs money."""
+
+    request_id: str
+    user_id: str
+    problem: Problem
+    billed: bool | None
+
+
+type Delivery = TrainingResult | FailedTraining
+
+
+def unwrap(
+    body: bytes,
+    headers: Headers,
+    *,
+    user_id: str | None,
+    keys: SigningKeys | None = None,
+    now: datetime | None = None,
+) -> Delivery:
+    """Return what a delivery says, once it is sure that fal sent it within the last 300 seconds.
+
+    ``body`` is the body byte by byte, before any framework parses it. ``user_id`` is your own user id at fal:
+    fal signs the deliveries of all its customers with the same keys, so without it (None) any of them can
+    send you one; then compare the delivery's ``user_id`` and ``request_id`` with what you sent. ``keys``
+    are fal's published keys by default, kept for a day.
+
+    Raises InvalidSignatureError: answer 401, and use nothing of the delivery. Raises
+    SigningKeysUnavailableError: answer 503, and fal sends it again.
+    Source: https://fal.ai/docs/model-endpoints/webhooks
+    """
+    try:
+        delivery = verified(
+            _by_name(headers),
+            body,
+            keys or _fal_keys(),
+            verify_signature,
+            now=now or datetime.now(UTC),
+        )
+        said = body_of(delivery)
+        fact = said.fact()
+    except InvalidWebhookError as error:
+        raise InvalidSignatureError(str(error)) from error
+    if user_id is not None and delivery.user_id != user_id:
+        raise InvalidSignatureError("the delivery belongs to another user of fal")
+    if isinstance(fact, Failed):
+        return FailedTraining(said.request_id, delivery.user_id, fact.problem, fact.billed)
+    return TrainingResult(said.request_id, delivery.user_id, tuple(_files(said)))
+
+
+@cache
+def _fal_keys() -> SigningKeys:
+    return JwksKeys(JWKS_URL)
+
+
+def _by_name(headers: Headers) -> dict[str, list[str]]:
+    """Return every value of every header, so that one that is given twice is seen."""
+    pairs: Iterable[tuple[Any, Any]] = headers.items() if isinstance(headers, Mapping) else headers
+    found: dict[str, list[str]] = {}
+    for name, value in pairs:
+        values = [value] if isinstance(value, str | bytes) else value
+        found.setdefault(_text(name), []).extend(map(_text, values))
+    return found
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else value
+
+
+def _files(said: WebhookBody) -> Iterable[File]:
+    """Yield the files of a result; a File is an object with a ``url``."""
+    payload = said.payload if isinstance(said.payload, dict) else {}
+    for output, value in payload.items():
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, dict) and isinstance(item.get("url"), str):
+                yield File(
+                    output,
+                    item["url"],
+                    content_type=_kind(item.get("content_type"), str),
+                    file_name=_kind(item.get("file_name"), str),
+                    file_size=_kind(item.get("file_size"), int),
+                    file_data=_kind(item.get("file_data"), str),
+                )
+
+
+def _kind[T](value: object, kind: type[T]) -> T | None:
+    return value if type(value) is kind else None

@@ -1,0 +1,69 @@
+"""`lora-drop check` on a terminal: the worst first, each sentence once, nothing wider than the terminal."""
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+from rich.text import Text
+
+from lora_drop.cli.check_display import show
+from lora_drop.datasets.report import ParameterReport, Report, ReportedChange, Verdict
+from lora_drop.fal.trainers.parameters import ParameterSource
+from lora_drop.jobs.problems import Problem
+
+MASKS = [
+    Problem(
+        code="image_mask_unused", message=f"m/{n}.png is a mask of {n}.jpg.", member=f"m/{n}.png"
+    )
+    for n in range(12)
+]
+FEW = Problem(code="dataset_few_images", message="12 photos are enough to train; 20 are better.")
+DARK = [
+    Problem(code="caption_orphan", message=f"{n}.txt is dark. Take another.", member=f"{n}.txt")
+    for n in (1, 2)
+]
+DAMAGED = Problem(
+    code="image_damaged", message="half.jpg is damaged. Copy it again.", member="half.jpg"
+)
+ACCEPTED: dict[str, Any] = {
+    "verdict": Verdict.ACCEPTED,
+    "images": 1200,
+    "size": 12_345_678,
+    "estimated_cost_usd": 2.4,
+    "parameters": (ParameterReport(name="steps", value=1000, source=ParameterSource.DEFAULT),),
+}
+
+
+def shown(width: int, *, options: bool = False, **found: Any) -> str:
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, no_color=True)
+    show(console, "my photos/", Report(file="x", **found), options=options)
+    assert isinstance(console.file, io.StringIO)
+    return Text.from_ansi(console.file.getvalue()).plain.rstrip()
+
+
+def test_the_worst_is_first_and_each_sentence_once() -> None:
+    said = shown(80, verdict=Verdict.REJECTED, errors=(DAMAGED,), warnings=(FEW, *MASKS, *DARK))
+    order = ["1 error", "half.jpg", "15 warnings", "12 files:", "2 files:", "20 are better", "next"]
+    places = [said.index(each) for each in order]
+    assert places == sorted(places)
+    assert "m/0.png, m/1.png, m/2.png and 9 more" in said
+    assert "1.txt, 2.txt" in said
+    assert said.count("is dark") == 1
+    assert said.splitlines()[-1] == "  next    mend the errors, then: lora-drop check 'my photos/'"
+
+
+def test_numbers_are_as_people_write_them() -> None:
+    said = shown(80, options=True, **ACCEPTED)
+    assert "accepted: 1,200 photos of 12.3 MB" in said
+    assert "about $2.40 for 1,000 steps" in said
+    assert said.endswith("lora-drop train 'my photos/' with the same options")
+
+
+@pytest.mark.parametrize("width", [80, 50, 30])
+def test_no_line_is_wider_but_a_command(width: int) -> None:
+    changes = tuple(ReportedChange(code="image_srgb", member="a", message="a.") for _ in range(9))
+    said = shown(width, **ACCEPTED, warnings=(FEW, *MASKS), mended=True, changes=changes)
+    assert "9\N{MULTIPLICATION SIGN} colours in sRGB" in said
+    wide = [line for line in said.splitlines() if len(line) > width]
+    assert [line.split()[0] for line in wide] in ([], ["next"])

@@ -1,0 +1,73 @@
+"""Every time that follows from how long a function lives, held against template.yaml."""
+
+from datetime import timedelta
+
+import pytest
+
+from lora_drop.jobs import time_limits as limits
+from lora_drop.services.reconcile import OVERDUE_AFTER
+from lora_drop.services.sweep import LEFT_AFTER
+from tests.support.template import properties, template
+
+FUNCTIONS = ("Submit", "Store", "Reconcile", "Forget", "Webhook", "Jobs")
+LATE_AFTER = timedelta(seconds=template()["Parameters"]["LateAfterSeconds"]["Default"])
+# Below each other in this order, strictly: name, then what has to fit, from short to long.
+ORDERS = {
+    "the submitter ends by itself": (
+        limits.CHECK_PATIENCE,
+        limits.MEND_PATIENCE - timedelta(seconds=60),
+        limits.SUBMIT - timedelta(seconds=20),
+        limits.SUBMIT,
+        limits.SUBMIT_DEADLINE,
+    ),
+    "what is sent is sent in one life": (
+        limits.DISPATCH_PATIENCE
+        + limits.UPLOAD_PATIENCE
+        + limits.POST_PATIENCE
+        + timedelta(seconds=20),
+        limits.SUBMIT,
+        limits.SUBMIT_DEADLINE,
+        OVERDUE_AFTER,
+    ),
+    "an event is left only by the dead": (limits.POST_PATIENCE, LEFT_AFTER),
+    "a lease outlasts its function": (
+        limits.STORE_PATIENCE + timedelta(seconds=30),
+        limits.STORE,
+        limits.STORE_LEASE,
+        limits.ABANDONED_AFTER,
+    ),
+    "a denied result is asked for in the next round": (limits.DENIAL_STANDS, LATE_AFTER),
+    "a round ends by itself": (
+        limits.ROUND_PATIENCE + limits.EVENTS_PATIENCE + timedelta(seconds=20),
+        limits.RECONCILE,
+    ),
+    "an erasure ends by itself": (limits.FORGET_PATIENCE + timedelta(seconds=10), limits.FORGET),
+    "nobody outlives the last look": (limits.LONGEST + timedelta(seconds=30), limits.ALL_ENDED),
+}
+
+
+def timeout_of(function: str) -> timedelta:
+    whole = template()["Globals"]["Function"] | properties(f"{function}Function")
+    return timedelta(seconds=whole["Timeout"])
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_code_and_template_agree(function: str) -> None:
+    own = getattr(limits, function.upper(), None)
+    assert own in (None, timeout_of(function))
+    assert timeout_of(function) <= limits.LONGEST
+
+
+@pytest.mark.promise("never get stuck")
+@pytest.mark.parametrize("name", ORDERS)
+def test_work_ends_before_its_function(name: str) -> None:
+    """Each piece of work ends before its function is ended, and is taken up only after."""
+    times = ORDERS[name]
+    assert list(times) == sorted(set(times))
+
+
+@pytest.mark.parametrize(("queue", "function"), [("Inbox", "Submit"), ("Results", "Store")])
+def test_a_message_waits_for_six_lives(queue: str, function: str) -> None:
+    """As https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html has it."""
+    waits = timedelta(seconds=properties(f"{queue}Queue")["VisibilityTimeout"])
+    assert waits == 6 * timeout_of(function)

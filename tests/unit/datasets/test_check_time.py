@@ -1,0 +1,129 @@
+"""What a check may take: by the photos' own numbers, the same in the stack and on a person's machine."""
+
+import itertools
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lora_drop.client import check
+from lora_drop.datasets.images.check_time import check_seconds
+from lora_drop.datasets.images.describe import describe
+from lora_drop.datasets.images.formats import ImageFormat
+from lora_drop.datasets.images.header import ImageHeader
+from lora_drop.datasets.images.pictures import Change, Prepared
+from lora_drop.datasets.images.reading import WholeImage
+from lora_drop.datasets.report import Verdict
+from lora_drop.jobs.time_limits import CHECK_PATIENCE
+from lora_drop.services.check import Checker
+from lora_drop.services.inspect import MOST_SECONDS
+from lora_drop.services.prepared import MOST, PreparedPhotos
+from tests.support.builders import make_archive, make_jpeg, make_png
+from tests.support.checking import checked
+from tests.support.pictures import BlindPictures
+from tests.support.template import properties
+
+JPEG, PNG = (describe(WholeImage(make(0))) for make in (make_jpeg, make_png))
+CHANGES = (Change.CONVERTED, Change.METADATA_REMOVED)
+
+
+def photo(kind: ImageFormat, *, turned: bool = False, megapixels: float = 12) -> ImageHeader:
+    header = PNG if kind is ImageFormat.PNG else JPEG
+    width = round(megapixels * 1000)
+    return replace(header, format=kind, width=width, height=1000, orientation=6 if turned else 1)
+
+
+@pytest.mark.parametrize(
+    ("header", "transparent", "seconds"),
+    [
+        (photo(ImageFormat.JPEG), False, 0.24),
+        (photo(ImageFormat.JPEG, turned=True), False, 0.54),
+        (photo(ImageFormat.HEIF), False, 1.92),
+        (photo(ImageFormat.HEIF, megapixels=48.8), False, 7.81),
+        (photo(ImageFormat.PNG), False, 0.84),
+        (photo(ImageFormat.PNG), True, 4.44),
+        (photo(ImageFormat.AVIF), False, 0.84),
+        (photo(ImageFormat.BMP), False, 0.78),
+    ],
+    ids=lambda given: str(getattr(given, "format", given)),
+)
+def test_seconds_of_a_photo(header: ImageHeader, *, transparent: bool, seconds: float) -> None:
+    assert check_seconds(header, transparent=transparent) == pytest.approx(seconds, abs=0.01)
+
+
+@pytest.mark.parametrize(("megapixels", "most"), [(12.2, 200), (48.8, 50), (66, 40)])
+def test_what_is_called_best_fits(megapixels: float, most: int) -> None:
+    header = photo(ImageFormat.HEIF, megapixels=megapixels)
+    assert most * check_seconds(header, transparent=False) < MOST_SECONDS
+
+
+@pytest.mark.promise("never pay for a dataset that cannot train")
+@pytest.mark.parametrize("photos", [127, 128])
+def test_stack_and_local_check_agree(photos: int) -> None:
+    """What takes longer than the stack has for a check is refused on a person's machine as well, and nothing else for its time."""
+    members = {f"{number}.jpg": make_jpeg(number, side=9000) for number in range(photos)}
+    archive = make_archive(images=0, members=members)
+    stack = checked(archive, prepares=True, now=lambda: 0.0).report
+    slow = checked(archive, now=partial(next, itertools.count(step=100.0)), patience=float("inf"))
+    assert [each.code for each in stack.errors] == ["dataset_check_too_long"] * (photos > 127)
+    assert slow.report.errors == stack.errors
+
+
+def test_a_slow_machine_refuses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hours = partial(next, itertools.count(step=3600.0))
+
+    def slow(_: object, *ports: Any, **how: Any) -> Checker:
+        return replace(Checker(BlindPictures(), *ports, **how), now=hours)
+
+    monkeypatch.setattr(check, "Checker", slow)
+    archive = tmp_path / "ada.zip"
+    archive.write_bytes(make_archive())
+    assert check.check_dataset(archive).verdict is Verdict.ACCEPTED
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    yield tmp_path
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.promise("nothing leaks")
+@pytest.mark.parametrize(
+    ("most", "changes", "found"),
+    [
+        (10, CHANGES, [b"first", b"other"]),
+        (9, CHANGES, [b"first", None]),
+        (4, CHANGES, [None, None]),
+        (10, CHANGES[:1], [None, None]),
+    ],
+)
+def test_prepared_photos_have_no_name(
+    folder: Path, most: int, changes: tuple[Change, ...], found: list[bytes | None]
+) -> None:
+    """A converted photo waits for the clean copy in a file without a name, which ends with the process."""
+    prepared = PreparedPhotos(most)
+    for name in ("first", "other"):
+        prepared.put(name, Prepared(name.encode(), CHANGES))
+    assert list(folder.iterdir()) == []
+    assert [prepared.take(name, changes) for name in ("first", "other")] == found
+    assert prepared.take("first", CHANGES) is None
+
+
+def test_a_full_disk_costs_a_second_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = PreparedPhotos()
+    prepared.put("kept", Prepared(b"kept", CHANGES))
+    with monkeypatch.context() as patch, Path("/dev/full").open("r+b", buffering=0) as full:
+        patch.setattr(prepared, "_file", full)
+        prepared.put("lost", Prepared(b"lost", CHANGES))
+    assert prepared.take("lost", CHANGES) is None
+    assert prepared.take("kept", CHANGES) == b"kept"
+
+
+def test_prepared_photos_find_room() -> None:
+    assert properties("SubmitFunction")["EphemeralStorage"]["Size"] * 1024**2 > MOST
+    assert CHECK_PATIENCE.total_seconds() == MOST_SECONDS
