@@ -1,9 +1,8 @@
-"""The flat remainder of a picture that was cut off, opened and saved again: the file is sound, the picture is not.
+"""The grey remainder of a picture that was cut off, opened and saved again: the file is sound, the picture is not.
 
-A decoder that runs out of bytes fills what is left: libjpeg with blocks of zeros, which are grey 128 (jdhuff.c,
-``insufficient_data``), from the middle of a row of blocks on; a browser with white or black. A photo that
-was turned afterwards has them at another side. What makes no alarm: bars at two sides or at all four
-(letterbox, frames), and plain areas without a hard edge from side to side (studios, night, paper).
+libjpeg, where it runs out of bytes, fills what is left with blocks of zeros, which are grey 128 (jdhuff.c,
+``insufficient_data``), from the middle of a row of blocks on. A photo that was turned afterwards has them at another
+side. Any other colour is none of libjpeg's: burnt-out skies, studios, paper, bars and letterboxes make no alarm.
 """
 
 import numpy as np
@@ -15,73 +14,70 @@ from lora_drop.datasets.images.pictures import FlatPart
 type Grid[T: np.generic] = NDArray[T]
 
 GREY, NEAR_GREY = 128, 2  # what libjpeg fills with, and how far saving as JPEG moves it
-ALIKE, APART = 8, 16  # grey values: what a flat colour becomes once saved as JPEG, and a hard edge
-FRAME = 0.01  # of a side: less is no bar
-LEAST, LEAST_OF_GREY = 0.06, 0.02  # of a side: less is no loss
+ALIKE, APART = 8, 16  # grey values: what grey becomes once saved as JPEG, and a hard edge
+FRAME, LEAST = 0.01, 0.02  # of a side: less is no bar, less is no loss
 STRAY = 0.05  # part of a row's pixels that ringing at the edge may change
-AT_EDGE, ABOVE_STEP = (
-    slice(-6, -2),
-    slice(-40, -26),
-)  # rows over the edge; a step has 16 at the most
-PICTURE, PARTED = (
-    0.55,
-    0.85,
-)  # parts of a row: another colour than the remainder; left and right of a step
-MIN_STEP = 0.03  # of a row
+BLOCK, STEP = 8, 16  # pixels: what is filled begins at a block, and a row of them has 8 or 16
+OVER_STEP, ROOM = slice(-40, -26), 40  # rows over the edge, and over a step in it
+PICTURE = 0.55  # part of them that is no grey
+LEAST_STEP, LEAST_OTHER = (
+    0.03,
+    0.25,
+)  # parts of a row: each side of a step, and what is no grey beside it
+TONES = 32  # grey values in the rows of a step: fewer are drawn, not photographed
 MEASURED = 2048  # pixels
 
 
 def flat_part(image: Image.Image) -> FlatPart | None:
-    """Return the part of a picture, at one of its sides, that is filled with one colour; None without one."""
+    """Return the part of a picture, at one of its sides and from edge to edge, that is grey; None without one."""
     image = image.convert("RGB")
     if max(image.size) > MEASURED:
         image = image.reduce(-(-max(image.size) // MEASURED))
     pixels = np.asarray(image, dtype=np.int16)
-    for corner in (
-        -1,
-        0,
-    ):  # what is filled at the bottom or on the right; at the top or on the left
-        colour = pixels[corner, corner]
-        found = _beside(np.abs(pixels - colour).max(axis=2), grey=_is_grey(colour))
-        if found:
-            return found
-    return None
-
-
-def _is_grey(colour: Grid[np.int16]) -> bool:
-    return bool((np.abs(colour - GREY) <= NEAR_GREY).all())
-
-
-def _beside(far: Grid[np.int16], *, grey: bool) -> FlatPart | None:
-    """Return the part at one side; ``far`` is how far each pixel is from its colour."""
-    other = far > ALIKE
-    depths = [_depth(np.rot90(other, turns)) for turns in range(4)]
-    bars = [turns for turns, depth in enumerate(depths) if depth > FRAME]
-    if len(bars) != 1 or depths[bars[0]] < (LEAST_OF_GREY if grey else LEAST):
+    far = np.abs(pixels - GREY).max(axis=2)
+    if min(far[0, 0], far[-1, -1]) > NEAR_GREY:
         return None
-    depth = depths[bars[0]]
-    upright = np.rot90(far, bars[0])
-    picture = upright[: round(len(upright) * (1 - depth))] > APART
-    if picture[ABOVE_STEP].size == 0 or picture[ABOVE_STEP].mean() < PICTURE:
+    sides = [np.rot90(far, turns) for turns in range(4)]
+    edges = [_edge(side > ALIKE) for side in sides]
+    shares = [1 - edge / len(side) for edge, side in zip(edges, sides, strict=True)]
+    bars = [turns for turns, share in enumerate(shares) if share > FRAME]
+    if len(bars) != 1 or shares[bars[0]] < LEAST:
         return None
-    columns = picture[AT_EDGE].mean(axis=0)
-    step = _is_step(columns)
-    if not step and columns.mean() < PICTURE:
+    turns = bars[0]
+    picture = sides[turns][: edges[turns]][OVER_STEP] > APART
+    if edges[turns] < ROOM or picture.mean() < PICTURE:
         return None
-    return FlatPart(depth, sure=grey and step)
+    return FlatPart(shares[turns], turns)
 
 
-def _depth(other: Grid[np.bool_]) -> float:
-    """Return which part of the rows, from the last one up, has one colour."""
+def as_filled(image: Image.Image, part: FlatPart) -> FlatPart | None:
+    """Return the same, as it is in all of the picture's pixels; None where its edge is not one of blocks.
+
+    It is ``sure`` where the row of blocks over it is picture on one side and grey on the other.
+    """
+    grey = np.rot90(np.asarray(image.convert("L")), part.turns)
+    other = (grey < GREY - ALIKE) | (grey > GREY + ALIKE)
+    edge = _edge(other)
+    if edge % BLOCK or edge < ROOM:
+        return None
+    over = slice(edge - STEP, edge), slice(edge - BLOCK, edge)
+    sure = len(np.unique(grey[over[0]])) >= TONES and any(_is_step(other[rows]) for rows in over)
+    if not sure and other[edge - 1].mean() < PICTURE:
+        return None
+    return FlatPart(part.share, part.turns, sure=sure)
+
+
+def _edge(other: Grid[np.bool_]) -> int:
+    """Return the row from which on all is grey."""
     rows = np.flatnonzero(other.mean(axis=1) > STRAY)
-    return 1 - (int(rows[-1]) + 1) / len(other) if rows.size else 1.0
+    return int(rows[-1]) + 1 if rows.size else 0
 
 
-def _is_step(columns: Grid[np.float64]) -> bool:
-    """Return whether the rows over the edge are picture on one side and remainder on the other."""
-    width = len(columns)
+def _is_step(other: Grid[np.bool_]) -> bool:
+    """Return whether these rows are picture up to the edge of a block, and grey from there on; or the other way round."""
+    columns = other.mean(axis=0)
     for ordered in (columns, columns[::-1]):
         at = int(np.flatnonzero(ordered)[-1]) + 1 if ordered.any() else 0
-        if MIN_STEP <= at / width <= 1 - MIN_STEP:
-            return bool(ordered[:at].mean() >= PICTURE)
+        if at % BLOCK == 0 and LEAST_STEP <= at / len(columns) <= 1 - LEAST_STEP:
+            return bool(ordered[:at].mean() >= LEAST_OTHER)
     return False

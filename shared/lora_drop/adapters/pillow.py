@@ -7,11 +7,13 @@ import warnings
 import zlib
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pillow_heif
 from PIL import AvifImagePlugin, Image
 
+from lora_drop.adapters.flat_remainder import as_filled
 from lora_drop.adapters.jpeg_warnings import check_coded_data
 from lora_drop.adapters.picture_colours import flat, screen_colours, turned
 from lora_drop.adapters.picture_looks import MEASURED, looked_at
@@ -86,8 +88,8 @@ class PillowPictures:
     """Pictures by Pillow, with pillow-heif for HEIC. No threads.
 
     Memory at its peak, beside the file itself: 12 bytes for each pixel, 17 for a WEBP, so 800 MB and
-    1.1 GB for the largest that is let in. Looking at a JPEG takes a few MB, whatever its size. On
-    Linux no decoder gets more than 1 GiB, whatever is in the file.
+    1.1 GB for the largest that is let in. Looking at a JPEG takes a few MB, whatever its size, unless
+    it seems to have been cut off. On Linux no decoder gets more than 1 GiB, whatever is in the file.
     """
 
     def __init__(self) -> None:
@@ -99,14 +101,15 @@ class PillowPictures:
 
     def look(self, data: bytes, header: ImageHeader) -> ImageInspection:
         """Decode all of an image, and say how it looks; raises InvalidImageError when it cannot be."""
-        return _whole(looked_at(self._sound(data, header), header))
+        image = self._sound(data, header)
+        return _whole(looked_at(image, header), data, header, image)
 
     def look_and_mend(
         self, data: bytes, header: ImageHeader, *, keep_metadata: bool
     ) -> tuple[ImageInspection, Prepared | None]:
         """Return the same as ``look``, and the mended image where it costs no second decoding to make it."""
         image = self._sound(data, header)
-        look = _whole(looked_at(image, header))
+        look = _whole(looked_at(image, header), data, header, image)
         changes = changes_for(header, transparent=look.transparent, keep_metadata=keep_metadata)
         if header.format is ImageFormat.JPEG or not changes or is_lossless(header, changes):
             return look, None
@@ -149,11 +152,21 @@ class PillowPictures:
         return _checked(mended)
 
 
-def _whole(look: ImageInspection) -> ImageInspection:
-    """Return the same; raises InvalidImageError where a part of the picture is what libjpeg fills in for what is missing."""
-    if look.flat_part is not None and look.flat_part.sure:
+def _whole(
+    look: ImageInspection, data: bytes, header: ImageHeader, image: Image.Image
+) -> ImageInspection:
+    """Return the same, its flat part looked at in all of the picture's pixels, which few photos need.
+
+    Raises InvalidImageError where it is what libjpeg fills in for what is missing.
+    """
+    if look.flat_part is None:
+        return look
+    if image.size != (header.width, header.height):
+        image = _decoded(data, header)
+    part = as_filled(flat(screen_colours(image, coded=header.coded)), look.flat_part)
+    if part is not None and part.sure:
         raise broken()
-    return look
+    return replace(look, flat_part=part)
 
 
 def _changed(

@@ -286,7 +286,7 @@ IMAGE: Mapping[str, Meaning] = {
         "A photo looks blurred.", "Choose a sharper one of the same moment, or leave it out."
     ),
     "image_flat_part": warns(
-        "A part of a photo, from side to side, is one flat colour.",
+        "A part of a photo, from side to side, is one flat grey.",
         "If it was cut off once, copy it again from the camera or phone; cut a bar off.",
     ),
     "image_wrong_extension": warns(

@@ -217,7 +217,7 @@ def looking(**facts: float) -> Photo:
         (looking(brightness=DARK_MEAN, highlights=30), None),
         (looking(brightness=10, highlights=DARK_HIGHLIGHTS), None),
         *((looking(sharpness=BLURRED - 1), "image_blurred"), (looking(sharpness=BLURRED), None)),
-        (replace(GOOD, look=replace(LOOK, flat_part=FlatPart(0.5, sure=False))), "image_flat_part"),
+        (replace(GOOD, look=replace(LOOK, flat_part=FlatPart(0.5, turns=0))), "image_flat_part"),
         *((replace(GOOD, member=name), MISNAMED) for name in ("anna.png", "anna", "anna.jfif")),
         (replace(GOOD, member="holiday/anna.JPEG"), None),
         (replace(GOOD, header=replace(GOOD.header, format=ImageFormat.HEIF)), MISNAMED),

@@ -111,7 +111,7 @@ def _flat_part(photo: Photo) -> Problem | None:
     return _hint(
         "image_flat_part",
         photo.member,
-        f"is one flat colour in {part.share:.0%} of it, from side to side: it was cut off once and saved again, or "
+        f"is one flat grey in {part.share:.0%} of it, from side to side: it was cut off once and saved again, or "
         "has a bar at one side. Copy it again from the camera or phone, or cut the bar off.",
     )
 

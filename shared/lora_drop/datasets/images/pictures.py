@@ -152,13 +152,15 @@ def near_duplicates(fingerprints: Mapping[str, int]) -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class FlatPart:
-    """A part of a picture, at one of its sides, that is filled with one colour, as a decoder fills what is missing.
+    """A part of a picture, at one of its sides, that is grey as libjpeg fills what is missing.
 
-    ``share`` of the picture's pixels; ``sure``: it looks as libjpeg alone makes it.
+    ``share`` of the picture's pixels; ``turns``: quarters to the left that bring it to the foot; ``sure``:
+    it begins in the middle of a row of blocks, as libjpeg alone makes it.
     """
 
     share: float
-    sure: bool
+    turns: int
+    sure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,7 @@ class ImageInspection:
     ``sharpness``: the variance of its Laplacian, in squared grey values; blur makes it small.
     ``transparent``: whether one can see through any of its pixels. ``thumbnail``: a JPEG of at most
     320 pixels a side, without metadata. ``grey``: it has no colours; ``two_tones``: nearly all of it is
-    one dark or one bright tone, as a mask is. ``flat_part``: what one colour fills at one side.
+    one dark or one bright tone, as a mask is. ``flat_part``: what grey fills at one side.
     """
 
     fingerprint: int
