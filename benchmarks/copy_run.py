@@ -41,6 +41,9 @@ class UploadLog:
         """Forget it."""
         del self._uploads[upload.name]
 
+    def renew(self) -> None:
+        """No other worker is there."""
+
 
 def ours(url: str) -> Callable[[str], Any]:
     """Parts on their way while others are stored, checked, hashed and confirmed."""

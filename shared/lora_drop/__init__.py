@@ -7,21 +7,27 @@ TYPE_CHECKING = False  # type checkers take it for true; typing would cost half 
 
 if TYPE_CHECKING:
     from lora_drop import webhooks
+    from lora_drop.client.async_portrait_trainer import AsyncPortraitTrainer
     from lora_drop.client.errors import CommandError, JobUnknownError
     from lora_drop.client.lora_drop import LoraDrop
+    from lora_drop.client.portrait_trainer import PortraitTrainer
     from lora_drop.client.stack import Stack, find_stack
 
 __version__ = "0.1.0"
 __all__ = [
+    "AsyncPortraitTrainer",
     "CommandError",
     "JobUnknownError",
     "LoraDrop",
+    "PortraitTrainer",
     "Stack",
     "__version__",
     "find_stack",
     "webhooks",
 ]
 _MODULES = {
+    "AsyncPortraitTrainer": "lora_drop.client.async_portrait_trainer",
+    "PortraitTrainer": "lora_drop.client.portrait_trainer",
     "CommandError": "lora_drop.client.errors",
     "JobUnknownError": "lora_drop.client.errors",
     "LoraDrop": "lora_drop.client.lora_drop",

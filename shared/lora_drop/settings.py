@@ -6,7 +6,15 @@ Where fal is has fal's own addresses for defaults; the stack on one machine sets
 import os
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    StringConstraints,
+)
 
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.delivery import DeliveryMethod
@@ -83,6 +91,9 @@ class SubmitSettings(PlatformSettings, LimitSettings):
     )
     misspelled_preset_folder: Literal["warn", "refuse"] = Field(
         default="warn", description="what a folder nearly called like a preset means"
+    )
+    fal_file_days: NonNegativeInt = Field(
+        default=0, description="how many days fal serves a result's files; 0 as the account is set"
     )
     remove_metadata: bool = Field(
         default=True, description="take camera, place and other hidden data out of photos"

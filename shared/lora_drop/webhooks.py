@@ -22,7 +22,6 @@ from lora_drop.jobs.errors import (
     SigningKeysUnavailableError,
 )
 from lora_drop.jobs.problems import Problem
-from lora_drop.messages import WebhookBody
 from lora_drop.ports import SigningKeys
 from lora_drop.services.webhook import body_of, verified
 
@@ -131,7 +130,7 @@ def unwrap(
         raise InvalidSignatureError("the delivery belongs to another user of fal")
     if isinstance(fact, Failed):
         return FailedTraining(said.request_id, delivery.user_id, fact.problem, fact.billed)
-    return TrainingResult(said.request_id, delivery.user_id, tuple(_files(said)))
+    return TrainingResult(said.request_id, delivery.user_id, tuple(files_in(said.payload)))
 
 
 @cache
@@ -153,10 +152,9 @@ def _text(value: str | bytes) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
-def _files(said: WebhookBody) -> Iterable[File]:
+def files_in(payload: object) -> Iterable[File]:
     """Yield the files of a result; a File is an object with a ``url``."""
-    payload = said.payload if isinstance(said.payload, dict) else {}
-    for output, value in payload.items():
+    for output, value in payload.items() if isinstance(payload, Mapping) else ():
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, dict) and isinstance(item.get("url"), str):
                 yield File(

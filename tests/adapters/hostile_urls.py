@@ -43,6 +43,12 @@ http://169.254.169.254/latest/meta-data/iam/security-credentials/ netdoc:///etc/
 https://evil.example/https://fal.media/x https://evil.example?.fal.media
 https://evil.example#.fal.media https://evil.example/.fal.media https://evil.example\fal.media
 """)
+PRIVATE = listed("""
+127.0.0.1 10.1.2.3 172.31.0.1 192.168.1.1 169.254.169.254 100.64.0.1 0.0.0.0 224.0.0.251
+255.255.255.255 198.18.0.1 192.0.2.1 ::1 :: fe80::1 fe80::1%eth0 fd00:ec2::254 ff02::1
+::ffff:127.0.0.1 ::7f00:1 64:ff9b::7f00:1 64:ff9b::a9fe:a9fe 2002:7f00:1:: 2002:808:808::
+2001:0:808:808:: 2001:db8::1 x
+""")
 ODD = (
     *("", " https://fal.media/x", "https://fal.media /x", "https://fal.media: 443/x"),
     *(

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from lora_drop import settings as of
 from lora_drop.adapters.download import CdnFiles
 from lora_drop.bootstrap.forget import ForgetBootstrap
 from lora_drop.bootstrap.jobs import JobsBootstrap
@@ -17,48 +18,27 @@ from lora_drop.bootstrap.webhook import WebhookBootstrap
 from lora_drop.jobs.artifacts import Artifact, StoredFile
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.errors import HostNotAllowedError
-from lora_drop.settings import (
-    ForgetSettings,
-    JobsSettings,
-    ReconcileSettings,
-    Settings,
-    StoreSettings,
-    SubmitSettings,
-    WebhookSettings,
-)
+from tests.adapters.hostile_urls import listed
 from tests.support.aws import moto
 from tests.support.builders import make_dataset
 
-FAL = {"FAL_KEY_SECRET": "k", "FAL_RUN_HOST": "fal.run", "FAL_QUEUE_RUN_HOST": "queue.fal.run"}
-QUEUES = {
-    "INBOX_QUEUE_URL": "https://sqs.example/inbox",
-    "INBOX_DEAD_LETTERS_URL": "https://sqs.example/dead-inbox",
-    "RESULTS_QUEUE_URL": "https://sqs.example/results",
-    "RESULTS_DEAD_LETTERS_URL": "https://sqs.example/dead-results",
-}
-LIMITS = {"MAX_IN_FLIGHT": "2", "MONTHLY_BUDGET_USD": "100", "MAX_JOB_USD": "25"}
-ENVIRONMENT = {
-    "JOBS_TABLE": "jobs",
-    "DATASETS_BUCKET": "datasets",
-    "MODELS_BUCKET": "models",
-    "FAL_APPLICATION": "fal-ai/x",
-    "WEBHOOK_BASE_URL": "https://api.example",
-    "WEBHOOK_SECRET": "w",
-    "RECONCILE_FUNCTION": "r",
-    "DATASET_URL_SECONDS": "900",
-    "FAL_API_URL": "https://api.fal.ai/v1",
-    "FAL_REST_URL": "https://rest.fal.ai",
-    "FAL_CDN_URL": "https://v3.fal.media",
-    "FAL_JWKS_URL": "https://rest.fal.ai/jwks",
-    "ARTIFACT_HOSTS": "fal.media",
-    "LATE_AFTER_SECONDS": "300",
-    **FAL,
-    **LIMITS,
-    **QUEUES,
-}
+ENVIRONMENT = dict(
+    setting.split("=", 1)
+    for setting in listed("""
+JOBS_TABLE=jobs DATASETS_BUCKET=datasets MODELS_BUCKET=models DATASET_URL_SECONDS=900
+FAL_APPLICATION=fal-ai/x FAL_KEY_SECRET=k FAL_RUN_HOST=fal.run FAL_QUEUE_RUN_HOST=queue.fal.run
+FAL_API_URL=https://api.fal.ai/v1 FAL_REST_URL=https://rest.fal.ai FAL_CDN_URL=https://v3.fal.media
+FAL_JWKS_URL=https://rest.fal.ai/jwks ARTIFACT_HOSTS=fal.media LATE_AFTER_SECONDS=300
+WEBHOOK_BASE_URL=https://api.example WEBHOOK_SECRET=w RECONCILE_FUNCTION=r
+MAX_IN_FLIGHT=2 MONTHLY_BUDGET_USD=100 MAX_JOB_USD=25
+INBOX_QUEUE_URL=https://sqs.example/inbox INBOX_DEAD_LETTERS_URL=https://sqs.example/dead-inbox
+RESULTS_QUEUE_URL=https://sqs.example/results
+RESULTS_DEAD_LETTERS_URL=https://sqs.example/dead-results
+""")
+)
 
 
-def settings[S: Settings](model: type[S], **changes: str) -> S:
+def settings[S: of.Settings](model: type[S], **changes: str) -> S:
     return model.model_validate({**ENVIRONMENT, **changes})
 
 
@@ -82,7 +62,7 @@ def test_dataset_url_is_on_bucket_host(
     """The URL of a dataset is on its bucket's own host."""
     # The global host answers for a new bucket elsewhere with a redirect, which breaks a signature.
     monkeypatch.setenv("AWS_DEFAULT_REGION", region)
-    url = httpx.URL(SubmitBootstrap(settings(SubmitSettings)).datasets.url(make_dataset()))
+    url = httpx.URL(SubmitBootstrap(settings(of.SubmitSettings)).datasets.url(make_dataset()))
     assert url.host == host
     assert url.params["X-Amz-Algorithm"] == "AWS4-HMAC-SHA256"
     assert url.params["X-Amz-SignedHeaders"] == "host"
@@ -92,7 +72,7 @@ def test_dataset_url_is_on_bucket_host(
 @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
 def test_emulator_url_has_one_host(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "http://host.docker.internal:4566")
-    url = httpx.URL(SubmitBootstrap(settings(SubmitSettings)).datasets.url(make_dataset()))
+    url = httpx.URL(SubmitBootstrap(settings(of.SubmitSettings)).datasets.url(make_dataset()))
     assert (url.host, url.port, url.path) == (
         "host.docker.internal",
         4566,
@@ -101,7 +81,7 @@ def test_emulator_url_has_one_host(monkeypatch: pytest.MonkeyPatch, name: str) -
 
 
 def test_artifact_hosts_are_comma_separated() -> None:
-    store = StoreBootstrap(settings(StoreSettings, ARTIFACT_HOSTS=" fal.media, 127.0.0.1:9 ,,"))
+    store = StoreBootstrap(settings(of.StoreSettings, ARTIFACT_HOSTS=" fal.media, 127.0.0.1:9 ,,"))
     assert isinstance(store.source, CdnFiles)
     for url in ("https://evil.example/x", "https://x"):
         artifact = Artifact(name="x", url=url)
@@ -110,28 +90,28 @@ def test_artifact_hosts_are_comma_separated() -> None:
 
 
 BUILT: dict[str, Any] = {
-    "submit": lambda: SubmitBootstrap(settings(SubmitSettings)).submitter,
-    "webhook": lambda: WebhookBootstrap(settings(WebhookSettings)).webhook_handler,
-    "store": lambda: StoreBootstrap(settings(StoreSettings)).result_storer,
-    "reconcile": lambda: ReconcileBootstrap(settings(ReconcileSettings)).reconciler,
-    "jobs": lambda: JobsBootstrap(settings(JobsSettings)).jobs,
-    "decisions": lambda: JobsBootstrap(settings(JobsSettings)).manual_actions,
-    "retries": lambda: JobsBootstrap(settings(JobsSettings)).retry_service,
-    "erasing": lambda: ForgetBootstrap(settings(ForgetSettings)).forget_service,
-    "dead letters": lambda: JobsBootstrap(settings(JobsSettings)).dead_letters,
+    "submit": lambda: SubmitBootstrap(settings(of.SubmitSettings)).submitter,
+    "webhook": lambda: WebhookBootstrap(settings(of.WebhookSettings)).webhook_handler,
+    "store": lambda: StoreBootstrap(settings(of.StoreSettings)).result_storer,
+    "reconcile": lambda: ReconcileBootstrap(settings(of.ReconcileSettings)).reconciler,
+    "jobs": lambda: JobsBootstrap(settings(of.JobsSettings)).jobs,
+    "decisions": lambda: JobsBootstrap(settings(of.JobsSettings)).manual_actions,
+    "retries": lambda: JobsBootstrap(settings(of.JobsSettings)).retry_service,
+    "erasing": lambda: ForgetBootstrap(settings(of.ForgetSettings)).forget_service,
+    "dead letters": lambda: JobsBootstrap(settings(of.JobsSettings)).dead_letters,
 }
 
 
 def test_functions_share_the_same_limits() -> None:
     """Each function that counts slots and money has the same limits."""
-    submitter = SubmitBootstrap(settings(SubmitSettings)).submitter
-    reconciler = ReconcileBootstrap(settings(ReconcileSettings)).reconciler
+    submitter = SubmitBootstrap(settings(of.SubmitSettings)).submitter
+    reconciler = ReconcileBootstrap(settings(of.ReconcileSettings)).reconciler
     assert submitter.dispatcher.limits == reconciler.limits == Limits(2, 100.0, 25.0)
 
 
 def test_lora_url_lives_like_the_dataset() -> None:
     """The URL of a LoRA to resume from is valid for as long as the dataset's."""
-    submitter = SubmitBootstrap(settings(SubmitSettings)).submitter
+    submitter = SubmitBootstrap(settings(of.SubmitSettings)).submitter
     results = submitter.record.results
     lora = StoredFile(name="x", bucket="models", key="a b/x", size=1, sha256="0")
     url = httpx.URL(results.url(lora, submitter.dispatcher.addresses.seconds))

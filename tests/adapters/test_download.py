@@ -8,9 +8,9 @@ from time import monotonic
 import httpx
 import pytest
 
-from lora_drop.adapters.download import CdnFiles
 from lora_drop.jobs.errors import DownloadInterruptedError, HostNotAllowedError, ResultGoneError
-from tests.support.cdn import DATA, HOSTS, LATER, Answer, Cdn, Cut, artifact, read
+from tests.support.cdn import DATA, LATER, Cdn, artifact, read
+from tests.support.wire import Body, Said
 
 PACKED = gzip.compress(DATA)
 
@@ -23,7 +23,7 @@ def packed(data: bytes, how: str = "gzip") -> httpx.Response:
 def cut(error: Exception | None = None, length: int | None = None) -> httpx.Response:
     """An answer that ends after 1000 bytes, with an error or without."""
     headers = {} if length is None else {"Content-Length": str(length)}
-    return httpx.Response(200, headers=headers, stream=Cut(error))
+    return httpx.Response(200, headers=headers, stream=Body([DATA[:1000]], error))
 
 
 @pytest.mark.parametrize(
@@ -54,27 +54,31 @@ def test_cdn_gets_no_key_or_cookie() -> None:
     assert cdn.requests[0].headers["Accept-Encoding"] == "identity"
 
 
-@pytest.mark.parametrize("status", [404, 410])
-def test_missing_file_is_gone(status: int) -> None:
-    with pytest.raises(ResultGoneError):
-        read(Cdn(httpx.Response(status)).files(), artifact())
-
-
-@pytest.mark.parametrize("status", [202, 204, 300, 304, 401, 403, 408, 429, 500, 503])
-def test_other_answers_are_retried(status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        *((status, ResultGoneError) for status in (404, 410)),
+        *(
+            (status, DownloadInterruptedError)
+            for status in (202, 204, 300, 304, 401, 403, 408, 429, 500, 503)
+        ),
+    ],
+)
+def test_other_answers_end_the_attempt(status: int, error: type[Exception]) -> None:
     cdn = Cdn(httpx.Response(status, headers={"Location": "https://v3.fal.media/y"}))
-    with pytest.raises(DownloadInterruptedError):
+    with pytest.raises(error):
         read(cdn.files(), artifact())
     assert len(cdn.requests) == 1
 
 
-INTERRUPTED: dict[str, tuple[Answer | httpx.Response | Exception, int | None]] = {
+INTERRUPTED: dict[str, tuple[Said, int | None]] = {
     **{
-        type(error).__name__: (error, None)
-        for error in (
-            *(httpx.ConnectError("x"), httpx.ConnectTimeout("x")),
-            *(httpx.ReadTimeout("x"), httpx.ReadError("x")),
-        )
+        error.__name__: (error("x"), None)
+        for error in (httpx.ConnectError, httpx.ConnectTimeout, httpx.ReadTimeout, httpx.ReadError)
+    },
+    **{
+        f"packed as {how}": (packed(DATA, how), None)
+        for how in ("br", "zstd", "deflate", "gzip, br")
     },
     "reset in the body": (cut(httpx.ReadError("reset")), None),
     "incomplete body": (cut(httpx.RemoteProtocolError("incomplete")), None),
@@ -101,34 +105,20 @@ def test_incomplete_file_is_interrupted(fault: str) -> None:
         read(Cdn(answer).files(), artifact(size=size), part)
 
 
-@pytest.mark.parametrize("how", ["br", "zstd", "deflate", "gzip, br"])
-def test_unknown_encoding_is_interrupted(how: str) -> None:
-    with pytest.raises(DownloadInterruptedError, match="packed"):
-        read(Cdn(packed(DATA, how)).files(), artifact())
+READ: dict[str, tuple[httpx.Response, bytes, int | None]] = {
+    "of unknown length": (cut(), DATA[:1000], None),
+    # The length that the server states wins over the one that fal said.
+    "of another length": (httpx.Response(200, content=DATA), DATA, 7),
+    **{how: (packed(PACKED, how), DATA, None) for how in ("gzip", "x-gzip", "GZIP")},
+    "empty": (httpx.Response(200, content=b""), b"", None),
+}
 
 
-def test_unknown_length_is_what_arrives() -> None:
-    assert read(Cdn(cut()).files(), artifact()) == DATA[:1000]
-
-
-def test_stated_length_wins_over_fals() -> None:
-    """The length that the server states wins over the one that fal said."""
-    assert read(Cdn().files(), artifact(size=7)) == DATA
-
-
-@pytest.mark.parametrize("part", [1, 999, 4096, 5000])
-def test_body_is_read_in_any_parts(part: int) -> None:
-    assert read(Cdn().files(), artifact(), part) == DATA
-
-
-@pytest.mark.parametrize("how", ["gzip", "x-gzip", "GZIP"])
-@pytest.mark.parametrize("part", [100, 10_000])
-def test_compressed_body_is_unpacked(how: str, part: int) -> None:
-    assert read(Cdn(packed(PACKED, how)).files(), artifact(), part) == DATA
-
-
-def test_empty_file_is_read() -> None:
-    assert read(Cdn(httpx.Response(200, content=b"")).files(), artifact()) == b""
+@pytest.mark.parametrize("part", [1, 100, 999, 4096, 10_000])
+@pytest.mark.parametrize("answer", READ)
+def test_body_is_read_in_any_parts(answer: str, part: int) -> None:
+    said, data, size = READ[answer]
+    assert read(Cdn(said).files(), artifact(size=size), part) == data
 
 
 def test_body_is_not_read_from_middle() -> None:
@@ -169,14 +159,12 @@ def test_slow_body_ends_at_the_deadline() -> None:
     """A download that trickles is given up at its deadline."""
     now = [0.0]
 
-    class Trickle(httpx.SyncByteStream):
-        def __iter__(self) -> Iterator[bytes]:
-            while True:
-                now[0] += 1
-                yield b"x"
+    def trickle() -> Iterator[bytes]:
+        while True:
+            now[0] += 1
+            yield b"x"
 
-    transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=Trickle()))
-    files = CdnFiles(HOSTS, transport=transport, now=lambda: now[0])
+    files = Cdn(httpx.Response(200, stream=Body(trickle()))).files(now=lambda: now[0])
     with (
         pytest.raises(DownloadInterruptedError, match="time"),
         files.open(artifact(), until=140) as file,
@@ -198,8 +186,7 @@ def test_no_request_after_the_deadline() -> None:
 @pytest.mark.parametrize(("left", "longest"), [(3600, 20), (7, 7)])
 def test_timeout_fits_the_time_left(left: int, longest: int) -> None:
     cdn = Cdn()
-    files = CdnFiles(HOSTS, transport=httpx.MockTransport(cdn._serve), now=lambda: 0.0)
-    with files.open(artifact(), until=left):
+    with cdn.files(now=lambda: 0.0).open(artifact(), until=left):
         pass
     timeout = cdn.requests[0].extensions["timeout"]
     assert timeout["read"] == longest

@@ -1,85 +1,97 @@
 """A file by ranges: every piece is of the file that was opened."""
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 
 import httpx
 import pytest
 
 from lora_drop.adapters.download_reads import ATTEMPTS, LEAST
 from lora_drop.jobs.errors import DownloadInterruptedError, ResultGoneError, SourceChangedError
-from tests.support.ranged_cdn import (
-    DATA,
+from tests.support.cdn import (
     ETAG,
     FIRST,
+    LARGE,
     LATER,
-    LORA,
-    Answer,
-    Broken,
+    Change,
     Ranged,
+    artifact,
+    bodied,
     breaking,
     headed,
-    reading,
     status,
-    trickling,
 )
+from tests.support.wire import Body
+
+
+def trickling(begun: threading.Event) -> Change:
+    """A body that would take minutes."""
+
+    def trickle() -> Iterator[bytes]:
+        for _ in range(LEAST):
+            yield b"x"
+            begun.set()
+            sleep(0.001)
+
+    return bodied(lambda _: Body(trickle()))
 
 
 def test_file_has_size_and_strong_etag() -> None:
-    with Ranged().files().open(LORA, until=LATER) as file:
-        assert (file.size, file.identity) == (len(DATA), ETAG)
+    with Ranged().files().open(artifact(), until=LATER) as file:
+        assert (file.size, file.identity) == (len(LARGE), ETAG)
 
 
 @pytest.mark.parametrize(
     ("offset", "length"),
     [
-        *((0, 1), (0, FIRST), (0, FIRST + 1), (0, len(DATA))),
-        *((1, 100), (FIRST, 100), (1000, len(DATA) - 1000), (len(DATA) - 1, 1)),
+        *((0, 1), (0, FIRST), (0, FIRST + 1), (0, len(LARGE))),
+        *((1, 100), (FIRST, 100), (1000, len(LARGE) - 1000), (len(LARGE) - 1, 1)),
     ],
 )
 def test_any_range_is_read_exactly(offset: int, length: int) -> None:
-    assert reading(Ranged(), offset, length) == DATA[offset : offset + length]
+    assert Ranged().reading(offset, length) == LARGE[offset : offset + length]
 
 
 def test_part_is_read_in_four_pieces() -> None:
     """A part is requested in four pieces, the first of which is open already."""
     cdn = Ranged()
-    reading(cdn)
-    quarter = len(DATA) // 4
+    cdn.reading()
+    quarter = len(LARGE) // 4
     assert sorted(cdn.asked()) == [
         (0, FIRST),
         (FIRST, quarter),  # what the first answer did not have of it
-        *((start, start + quarter) for start in range(quarter, len(DATA), quarter)),
+        *((start, start + quarter) for start in range(quarter, len(LARGE), quarter)),
     ]
 
 
 def test_pieces_are_fetched_concurrently() -> None:
     together = threading.Barrier(3, timeout=120)
-    cdn = Ranged()
 
-    def meeting(_: httpx.Request, usual: httpx.Response) -> httpx.Response:
+    def meeting(usual: httpx.Response) -> httpx.Response:
         together.wait()
         return usual
 
-    cdn.changed = dict.fromkeys((2, 3, 4), meeting)
-    assert reading(cdn, FIRST, 3 * LEAST) == DATA[FIRST : FIRST + 3 * LEAST]
+    cdn = Ranged(dict.fromkeys((2, 3, 4), meeting))
+    assert cdn.reading(FIRST, 3 * LEAST) == LARGE[FIRST : FIRST + 3 * LEAST]
 
 
 def test_small_part_is_one_request() -> None:
     cdn = Ranged()
-    reading(cdn, FIRST, LEAST)
+    cdn.reading(FIRST, LEAST)
     assert cdn.asked() == [(0, FIRST), (FIRST, FIRST + LEAST)]
 
 
 def test_small_file_is_one_request() -> None:
     cdn = Ranged(data=b"{}")
-    assert reading(cdn, 0, 2) == b"{}"
+    assert cdn.reading(0, 2) == b"{}"
     assert len(cdn.requests) == 1
 
 
 def test_later_pieces_name_the_etag() -> None:
     cdn = Ranged()
-    reading(cdn)
+    cdn.reading()
     assert [request.headers.get("If-Range") for request in cdn.requests] == [None, *[ETAG] * 4]
     assert all(request.headers["Accept-Encoding"] == "identity" for request in cdn.requests)
     assert all("Authorization" not in request.headers for request in cdn.requests)
@@ -110,26 +122,26 @@ WEAK = [
 
 
 @pytest.mark.parametrize("answer", WEAK, ids=range(len(WEAK)))
-def test_unreliable_ranges_read_the_whole(answer: Answer) -> None:
+def test_unreliable_ranges_read_the_whole(answer: Change) -> None:
     """Where ranges are unreliable the file is read as a whole."""
-    cdn = Ranged(changed={1: answer})
-    with cdn.files().open(LORA, until=LATER) as file:
-        assert (file.size, file.identity) == (len(DATA), "")
-        buffer = bytearray(len(DATA))
+    cdn = Ranged({1: answer})
+    with cdn.files().open(artifact(), until=LATER) as file:
+        assert (file.size, file.identity) == (len(LARGE), "")
+        buffer = bytearray(len(LARGE))
         file.read(0, memoryview(buffer))
-    assert buffer == DATA
+    assert buffer == LARGE
     assert ["Range" in request.headers for request in cdn.requests] == [True, False]
 
 
 def test_server_without_ranges_gets_one_request() -> None:
-    cdn = Ranged(changed={1: lambda _, __: httpx.Response(200, content=DATA)})
-    assert reading(cdn) == DATA
+    cdn = Ranged({1: lambda _: httpx.Response(200, content=LARGE)})
+    assert cdn.reading() == LARGE
     assert len(cdn.requests) == 1
 
 
 def test_whole_read_requests_no_range() -> None:
     cdn = Ranged()
-    with cdn.files().open(LORA, until=LATER, whole=True) as file:
+    with cdn.files().open(artifact(), until=LATER, whole=True) as file:
         assert file.identity == ""
     assert ["Range" in request.headers for request in cdn.requests] == [False]
 
@@ -143,40 +155,33 @@ CHANGED = [
     headed(Content_Range="bytes 0-524287/2097152"),
     headed(Content_Range=None),
     headed(Content_Encoding="gzip"),
-    lambda _, __: httpx.Response(200, content=DATA, headers={"ETag": '"another"'}),
-    lambda _, __: httpx.Response(200, content=DATA, headers={"ETag": ETAG}),
+    lambda _: httpx.Response(200, content=LARGE, headers={"ETag": '"another"'}),
+    lambda _: httpx.Response(200, content=LARGE, headers={"ETag": ETAG}),
     status(412),
     status(416),
-    lambda _, usual: httpx.Response(
-        206,
-        headers={name: usual.headers[name] for name in ("ETag", "Content-Range")},
-        stream=Broken(usual.content + b"x", None),
-    ),
+    bodied(lambda content: Body([content + b"x"])),
 ]
 
 
 @pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize("answer", CHANGED, ids=range(len(CHANGED)))
-def test_piece_of_another_file_is_refused(answer: Answer) -> None:
+def test_piece_of_another_file_is_refused(answer: Change) -> None:
     """A piece that is not of the file that was opened is never used."""
     with pytest.raises(SourceChangedError):
-        reading(Ranged(changed={2: answer}), 524_288, LEAST)
+        Ranged({2: answer}).reading(524_288, LEAST)
 
 
 @pytest.mark.parametrize("code", [404, 410])
 def test_file_may_vanish_while_read(code: int) -> None:
     with pytest.raises(ResultGoneError):
-        reading(Ranged(changed={3: status(code)}))
+        Ranged({3: status(code)}).reading()
 
 
 @pytest.mark.parametrize("code", [202, 401, 403, 408, 429, 500, 502, 503])
 def test_other_answers_interrupt(code: int) -> None:
-    def answer(_: httpx.Request, __: httpx.Response) -> httpx.Response:
-        return httpx.Response(code)
-
-    cdn = Ranged(changed={3: answer})
+    cdn = Ranged({3: status(code)})
     with pytest.raises(DownloadInterruptedError) as interrupted:
-        reading(cdn)
+        cdn.reading()
     assert not isinstance(interrupted.value, SourceChangedError)
     assert {request.url.path for request in cdn.requests} == {"/files/a/lora"}
 
@@ -188,44 +193,42 @@ def test_other_answers_interrupt(code: int) -> None:
 )
 def test_broken_connection_is_resumed(keep: int, error: Exception | None) -> None:
     """A piece that breaks off or ends early is resumed at the byte where it ended."""
-    cdn = Ranged(changed={2: breaking(keep, error)})
-    assert reading(cdn, FIRST, LEAST) == DATA[FIRST : FIRST + LEAST]
+    cdn = Ranged({2: breaking(keep, error)})
+    assert cdn.reading(FIRST, LEAST) == LARGE[FIRST : FIRST + LEAST]
     assert cdn.asked()[1:] == [(FIRST, FIRST + LEAST), (FIRST + keep, FIRST + LEAST)]
 
 
 def test_first_answer_may_break() -> None:
-    cdn = Ranged(changed={1: breaking(1000, httpx.ReadError("reset"))})
-    assert reading(cdn, 0, LEAST) == DATA[:LEAST]
+    cdn = Ranged({1: breaking(1000, httpx.ReadError("reset"))})
+    assert cdn.reading(0, LEAST) == LARGE[:LEAST]
 
 
 @pytest.mark.promise("never get stuck")
 @pytest.mark.parametrize(("error", "message"), [(httpx.ReadError("reset"), "."), (None, "early")])
 def test_repeated_breaks_interrupt(error: Exception | None, message: str) -> None:
     """A connection that breaks again and again is given up after a fixed number of attempts."""
-    cdn = Ranged(changed=dict.fromkeys(range(2, 20), breaking(10, error)))
+    cdn = Ranged(dict.fromkeys(range(2, 20), breaking(10, error)))
     with pytest.raises(DownloadInterruptedError, match=message):
-        reading(cdn, FIRST, LEAST)
+        cdn.reading(FIRST, LEAST)
     assert len(cdn.requests) == 1 + ATTEMPTS
 
 
 def test_refused_connection_is_retried() -> None:
-    def refuse(_: httpx.Request, __: httpx.Response) -> httpx.Response:
-        raise httpx.ConnectError("refused")
-
-    assert reading(Ranged(changed={2: refuse}), FIRST, LEAST) == DATA[FIRST : FIRST + LEAST]
+    refused = httpx.ConnectError("refused")
+    assert Ranged({2: lambda _: refused}).reading(FIRST, LEAST) == LARGE[FIRST : FIRST + LEAST]
 
 
 def test_failed_piece_ends_the_others() -> None:
     trickle = trickling(threading.Event())
-    cdn = Ranged(changed={2: trickle, 3: trickle, 4: status(404)})
+    cdn = Ranged({2: trickle, 3: trickle, 4: status(404)})
     with pytest.raises(ResultGoneError):
-        reading(cdn, FIRST, 3 * LEAST)
+        cdn.reading(FIRST, 3 * LEAST)
 
 
 def test_closing_a_file_ends_its_reads() -> None:
     begun = threading.Event()
-    cdn = Ranged(changed={2: trickling(begun)})
-    with ThreadPoolExecutor(1) as reader, cdn.files().open(LORA, until=LATER) as file:
+    cdn = Ranged({2: trickling(begun)})
+    with ThreadPoolExecutor(1) as reader, cdn.files().open(artifact(), until=LATER) as file:
         reading_on = reader.submit(file.read, FIRST, memoryview(bytearray(LEAST)))
         assert begun.wait(120)
     assert isinstance(reading_on.exception(), DownloadInterruptedError)

@@ -1,5 +1,8 @@
 """What only DynamoDB can get wrong: transactions, consistency, contention, foreign rows."""
 
+import json
+from datetime import timedelta
+from pathlib import Path
 from typing import Any, cast
 
 import boto3
@@ -8,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from lora_drop.adapters.dynamodb import ATTEMPTS, DynamoJobs
 from lora_drop.fal.trainers.parameters import TrainingParameters
-from lora_drop.jobs.budget import Limits
+from lora_drop.jobs.budget import ChargeState, Limits
 from lora_drop.jobs.errors import ConflictError, NoSlotError, OverBudgetError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
@@ -27,51 +30,34 @@ def keys(aws: Aws, table: str) -> list[tuple[str, str]]:
 
 
 PLACE = f"2026-11-24T12:00:00.000000+00:00#{make_job().job_id}"
+JOB, OUTBOX = (make_job().job_id, "job"), ("OUTBOX", make_job().job_id)
+OPEN, WAITING = ("OPEN", PLACE), ("WAITING", PLACE)
 
 
-def test_open_row_stays_until_published(aws: Aws, table: str) -> None:
-    """An open job has a second row under OPEN until its end is published."""
-    jobs, job = DynamoJobs(aws.dynamodb, table), make_job(Status.STORING, charge=None)
+@pytest.mark.parametrize(
+    ("steps", "rows", "then"),
+    [
+        ((Status.STORING, Status.SUCCEEDED, Status.FAILED), [], []),
+        (
+            *((Status.READY, Status.SUBMITTING, Status.CANCELLED), [WAITING]),
+            [("ACCOUNT", "2026-11"), ("SLOTS", "SLOTS")],
+        ),
+        ((Status.READY, Status.HELD, Status.SUBMITTING), [WAITING], []),
+    ],
+)
+def test_rows_follow_the_job(aws: Aws, table: str, steps: Any, rows: Any, then: Any) -> None:
+    """An open job has a row under OPEN until its end is published, one that waits under WAITING."""
+    before, to, late = steps
+    jobs, job = DynamoJobs(aws.dynamodb, table), make_job(before, charge=None)
     jobs.add(job)
-    opened = keys(aws, table)
-    done = job.move(Status.SUCCEEDED, now=NOW)
-    jobs.replace(job, done)
-    ended = keys(aws, table)
-    jobs.close(done)
-    unpublished = ("OUTBOX", job.job_id)
-    assert opened == ended == [("OPEN", PLACE), unpublished, (job.job_id, "job")]
-    assert keys(aws, table) == [unpublished, (job.job_id, "job")]
-
-
-def test_waiting_job_has_a_third_row(aws: Aws, table: str) -> None:
-    """A job that waits has a third row under WAITING."""
-    jobs, job = DynamoJobs(aws.dynamodb, table), make_job(Status.READY)
-    jobs.add(job)
-    ready = keys(aws, table)
-    jobs.replace(job, job.move(Status.SUBMITTING, now=NOW))
-    sent = keys(aws, table)
-    unpublished = ("OUTBOX", job.job_id)
-    assert ready == [("OPEN", PLACE), unpublished, ("WAITING", PLACE), (job.job_id, "job")]
-    assert sent == [
-        ("ACCOUNT", "2026-11"),
-        ("OPEN", PLACE),
-        unpublished,
-        ("SLOTS", "SLOTS"),
-        (job.job_id, "job"),
-    ]
-
-
-def test_late_write_changes_no_row(aws: Aws, table: str) -> None:
-    jobs, job = DynamoJobs(aws.dynamodb, table), make_job(Status.READY)
-    jobs.add(job)
-    jobs.replace(job, job.move(Status.HELD, now=NOW))
-    before = keys(aws, table)
-    for late in (Status.CANCELLED, Status.SUBMITTING):
-        with pytest.raises(ConflictError):
-            jobs.replace(job, job.move(late, now=NOW))
-
-    assert keys(aws, table) == before
-    assert ("OPEN", PLACE) in before
+    assert keys(aws, table) == sorted([OPEN, OUTBOX, JOB, *rows])
+    after = job.move(to, now=NOW)
+    jobs.replace(job, after)
+    with pytest.raises(ConflictError):
+        jobs.replace(job, job.move(late, now=NOW))
+    assert keys(aws, table) == sorted([OPEN, OUTBOX, JOB, *then])
+    jobs.close(after)
+    assert (OPEN in keys(aws, table)) is not after.terminal
 
 
 @pytest.mark.promise("never pay twice")
@@ -93,15 +79,12 @@ def test_reads_about_money_are_consistent(table: str) -> None:
     jobs.account("2026-11")
     jobs.missing([job.job_id])
     jobs.bookmark("datasets")
-
     assert [params.get("ConsistentRead") for params in asked] == [True] * 10
 
 
 def test_numbers_keep_every_digit(aws: Aws, table: str) -> None:
     jobs = DynamoJobs(aws.dynamodb, table)
-    parameters = TrainingParameters(
-        trigger_phrase="ada", learning_rate=0.000012345678901234, steps=1
-    )
+    parameters = TrainingParameters(trigger_phrase="ada", learning_rate=1.2345678901234e-5, steps=1)
     job = make_job(Status.READY, parameters=parameters, estimated_cost_usd=0.1 + 0.2)
     jobs.add(job)
     assert jobs.get(job.job_id) == job
@@ -118,13 +101,11 @@ def test_row_of_newer_version_is_read(aws: Aws, table: str) -> None:
         UpdateExpression="SET invented_later = :value",
         ExpressionAttributeValues={":value": {"S": "x"}},
     )
-
     assert jobs.get(job.job_id) == job
 
 
 LIMITS = Limits(max_in_flight=2, monthly_usd=10.0)
 CANCELLED = "TransactionCanceledException"
-CLASH = "TransactionConflict"
 
 
 @pytest.fixture(autouse=True)
@@ -135,13 +116,18 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return waited
 
 
+# C: a condition fails; X: contention.
+REASONS = {"C": "ConditionalCheckFailed", "X": "TransactionConflict", "-": "None"}
+REASONS |= {"T": "ThrottlingError", "V": "ValidationError"}
+
+
 class Cancelling:
     """An empty DynamoDB that cancels the first transactions, or all of them, for one reason."""
 
-    def __init__(self, code: str, *reasons: str, times: int | None = None) -> None:
+    def __init__(self, reasons: str, *, code: str = CANCELLED, times: int | None = None) -> None:
         self._answer: Any = {
             "Error": {"Code": code, "Message": "cancelled"},
-            "CancellationReasons": [{"Code": reason} for reason in reasons],
+            "CancellationReasons": [{"Code": REASONS[each]} for each in reasons],
         }
         self._times = times
         self.written: list[Any] = []
@@ -166,14 +152,17 @@ def submit(jobs: DynamoJobs, **changes: Any) -> None:
     jobs.replace(job, job.move(Status.SUBMITTING, now=NOW), limits=LIMITS)
 
 
-@pytest.mark.parametrize("reason", ["ConditionalCheckFailed", CLASH])
-@pytest.mark.parametrize("place", [0, 1], ids=["the job", "its open row"])
-def test_lost_race_is_a_conflict(reason: str, place: int) -> None:
-    reasons = ["None", "None"]
-    reasons[place] = reason
-    jobs, job = Cancelling(CANCELLED, *reasons).jobs(), make_job()
+@pytest.mark.promise(
+    "never lose a result", "Contention over a new job is not taken for a job that exists."
+)
+@pytest.mark.parametrize("reasons", ["C-", "X-", "-C", "-X"])
+def test_lost_race_is_a_conflict(reasons: str) -> None:
+    jobs, job = Cancelling(reasons).jobs(), make_job()
     with pytest.raises(ConflictError):
         jobs.replace(job, job.move(Status.REJECTED, now=NOW))
+    if "X" in reasons:
+        with pytest.raises(ConflictError):
+            jobs.add(job)
 
 
 @pytest.mark.parametrize(
@@ -191,8 +180,7 @@ def test_lost_race_is_a_conflict(reason: str, place: int) -> None:
     ],
 )
 def test_failed_condition_names_its_error(reasons: str, expected: type[Exception]) -> None:
-    names = {"C": "ConditionalCheckFailed", "X": CLASH, "-": "None"}
-    client = Cancelling(CANCELLED, *(names[each] for each in reasons))
+    client = Cancelling(reasons)
     with pytest.raises(expected):
         submit(client.jobs())
     assert client.asked == 1
@@ -203,43 +191,31 @@ def test_failed_condition_names_its_error(reasons: str, expected: type[Exception
 @pytest.mark.parametrize("times", [1, 3, ATTEMPTS - 1])
 def test_counter_contention_is_retried(pauses: list[float], reasons: str, times: int) -> None:
     """A write that meets another one in a counter is retried after a short pause."""
-    client = Cancelling(CANCELLED, *(CLASH if x == "X" else "None" for x in reasons), times=times)
+    client = Cancelling(reasons, times=times)
     submit(client.jobs())
     assert (client.asked, len(client.written), len(pauses)) == (times + 1, 1, times)
     assert all(0 <= pause <= 0.4 for pause in pauses)
 
 
 def test_endless_contention_is_a_conflict(pauses: list[float]) -> None:
-    client = Cancelling(CANCELLED, "None", "None", CLASH, "None")
+    client = Cancelling("--X-")
     with pytest.raises(ConflictError):
         submit(client.jobs())
     assert (client.asked, len(pauses)) == (ATTEMPTS, ATTEMPTS - 1)
     assert sum(pauses) < 3
 
 
-@pytest.mark.promise("never lose a result")
-def test_contention_is_no_existing_job() -> None:
-    """Contention over a new job is not taken for a job that exists."""
-    jobs = Cancelling(CANCELLED, CLASH, "None").jobs()
-    with pytest.raises(ConflictError):
-        jobs.add(make_job())
-
-
 @pytest.mark.parametrize(
     ("code", "reasons"),
     [
-        (CANCELLED, ["ThrottlingError", "None"]),
-        (CANCELLED, ["ValidationError", "None"]),
-        (CANCELLED, ["None", "None", "ThrottlingError", "None"]),
-        (CANCELLED, []),
-        ("ProvisionedThroughputExceededException", []),
-        ("AccessDeniedException", []),
-        ("InternalServerError", []),
+        *((CANCELLED, reasons) for reasons in ("T-", "V-", "--T-", "")),
+        *(("ProvisionedThroughputExceededException", ""), ("AccessDeniedException", "")),
+        ("InternalServerError", ""),
     ],
 )
-def test_dynamodb_errors_are_no_conflict(code: str, reasons: list[str]) -> None:
+def test_dynamodb_errors_are_no_conflict(code: str, reasons: str) -> None:
     """An error of DynamoDB is never taken for a conflict."""
-    client, job = Cancelling(code, *reasons), make_job()
+    client, job = Cancelling(reasons, code=code), make_job()
     with pytest.raises(ClientError):
         client.jobs().replace(job, job.move(Status.READY, now=NOW))
     with pytest.raises(ClientError):
@@ -265,7 +241,6 @@ def test_unprocessed_keys_are_read_again(aws: Aws, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(aws.dynamodb, "batch_get_item", some)
     missing = jobs.missing([f"job-{number}" for number in range(8)])
-
     # The last two were looked for among the forgotten ones as well.
     assert (missing, asked) == (["job-6", "job-7"], [8, 6, 4, 2, 2])
 
@@ -283,5 +258,46 @@ def test_submitted_job_is_passed_over(aws: Aws, monkeypatch: pytest.MonkeyPatch)
         return get(job_id)
 
     monkeypatch.setattr(jobs, "get", after_it_was_sent)
-
     assert jobs.next_waiting() == second
+
+
+# What version 0.1 wrote, its own adapter's output.
+OLD_ROWS = json.loads(Path(__file__).with_name("old_rows.json").read_text())
+
+
+@pytest.fixture
+def jobs(aws: Aws, table: str) -> DynamoJobs:
+    for row in OLD_ROWS:
+        aws.dynamodb.put_item(TableName=table, Item=row)
+    return DynamoJobs(aws.dynamodb, table)
+
+
+@pytest.mark.promise("interfaces stay")
+def test_old_rows_are_read(jobs: DynamoJobs) -> None:
+    """A stack that is updated reads every row that the version before wrote."""
+    training, waiting = jobs.get("ada-0000000001"), jobs.get("ada-0000000002")
+    account = jobs.account("2026-11")
+    assert training
+    assert training.charge
+    assert waiting
+    assert (training.status, training.request_id) == (Status.SUBMITTED, "request-1")
+    assert (training.charge.usd, training.charge.state) == (3.6, ChargeState.RESERVED)
+    assert (waiting.supersedes, waiting.force_retrain) == ("ada-0000000001", True)
+    assert (account.reserved_usd, account.in_flight) == (3.6, ("ada-0000000001",))
+    assert [job.job_id for job in jobs.unfinished()] == ["ada-0000000001", "ada-0000000002"]
+    assert jobs.next_waiting() == waiting
+    assert jobs.owner("c" * 64) == "ada-0000000002"
+    assert dict(jobs.outbox()) == {"ada-0000000001": training.version}
+    assert jobs.bookmark("datasets") == "place"
+    held = waiting.move(Status.HELD, now=NOW + timedelta(hours=1))
+    jobs.replace(waiting, held)
+    assert jobs.get("ada-0000000002") == held
+
+
+def test_old_tombstone_is_read(jobs: DynamoJobs) -> None:
+    erasure = jobs.erasure("0000000003")
+    assert erasure
+    assert erasure.job
+    assert erasure.job.job_id == "eve-0000000003"
+    assert jobs.forgotten("eve-0000000003")
+    assert [each.digest for each in jobs.erasing()] == ["0000000003"]

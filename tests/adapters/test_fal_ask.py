@@ -1,4 +1,4 @@
-"""The state of a request at fal: what fal says of the job, and what says nothing of it."""
+"""What fal says of a request, or of its cancellation, and what says nothing of it."""
 
 import httpx
 import pytest
@@ -7,8 +7,7 @@ from lora_drop.adapters.fal import FalQueueClient
 from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running
 from lora_drop.jobs.errors import FalUnavailableError
 from tests.support.builders import APPLICATION, REQUEST_ID
-from tests.support.fal_keys import FixedKey
-from tests.support.wire import of_fal, of_nginx
+from tests.support.wire import FixedKey, Said, Wire, of_fal, of_nginx
 
 BASE = f"https://queue.fal.run/fal-ai/flux-lora-portrait-trainer/requests/{REQUEST_ID}"
 QUEUED = {"status": "IN_QUEUE", "request_id": REQUEST_ID, "queue_position": 2}
@@ -24,39 +23,29 @@ MODEL_ERROR = {"detail": [{"loc": ["body"], "msg": "It broke.", "type": "image_l
 NOT_FOUND = {"status": "NOT_FOUND"}
 INVALID = {"error": "Invalid status code: 422", "error_type": "image_load_error"}
 BROKE = {"error": "It broke", "error_type": "image_load_error"}
-type Answer = httpx.Response | Exception
 
 
-class Wire:
+def fal(status: Said, result: Said | None = None) -> Wire:
     """fal with one answer for the state of a request and one for its result."""
+    answers = {f"{BASE}/status": status, BASE: result}
 
-    def __init__(self, status: Answer, result: Answer | None = None) -> None:
-        self.asked: list[str] = []
-        self._answers: dict[str, Answer | None] = {f"{BASE}/status": status, BASE: result}
-
-    def __call__(self) -> httpx.BaseTransport:
-        return httpx.MockTransport(self._answer)
-
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        assert request.method == "GET"
-        assert request.headers["Authorization"] == "Key key"
+    def answer(request: httpx.Request) -> Said:
+        assert (request.method, request.headers["Authorization"]) == ("GET", "Key key")
         assert request.extensions["timeout"]["read"] == 8.0
-        address = str(request.url.copy_with(query=None))
-        self.asked.append(address)
-        answer = self._answers[address]
-        assert answer is not None
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        said = answers[str(request.url.copy_with(query=None))]
+        assert said is not None
+        return said
+
+    return Wire(answer)
 
 
 def ask(wire: Wire) -> FalStatus:
     return FalQueueClient(FixedKey("key"), wire=wire).ask(APPLICATION, REQUEST_ID)
 
 
-def completed(result: Answer, *, units: str | None = None, **more: object) -> Wire:
+def completed(result: Said, *, units: str | None = None, **more: object) -> Wire:
     """A request that has ended, and the answer to the question for its result."""
-    return Wire(httpx.Response(200, json={**COMPLETED, **more}, headers=billed(units)), result)
+    return fal(httpx.Response(200, json={**COMPLETED, **more}, headers=billed(units)), result)
 
 
 def billed(units: str | None) -> dict[str, str]:
@@ -74,18 +63,18 @@ def failed(wire: Wire) -> Failed:
     "body", [QUEUED, {"status": "IN_QUEUE"}, RUNNING, {"status": "IN_PROGRESS"}], ids=range(4)
 )
 def test_unended_request_is_running(code: int, body: dict[str, object]) -> None:
-    wire = Wire(httpx.Response(code, json=body))
+    wire = fal(httpx.Response(code, json=body))
     assert ask(wire) == Running(REQUEST_ID, started=body["status"] == "IN_PROGRESS")
-    assert wire.asked == [f"{BASE}/status"]
+    assert wire.urls == [f"{BASE}/status"]
 
 
 @pytest.mark.parametrize("body", [COMPLETED, {"status": "COMPLETED"}], ids=["whole", "short"])
 def test_succeeded_request_has_its_files(body: dict[str, object]) -> None:
-    wire = Wire(httpx.Response(200, json=body), httpx.Response(200, json=RESULT))
+    wire = fal(httpx.Response(200, json=body), httpx.Response(200, json=RESULT))
     answer = ask(wire)
     assert isinstance(answer, Finished)
     assert [artifact.name for artifact in answer.artifacts] == ["config.json"]
-    assert wire.asked == [f"{BASE}/status", BASE]
+    assert wire.urls == [f"{BASE}/status", BASE]
 
 
 @pytest.mark.parametrize("code", [422, 500, 504])
@@ -96,7 +85,7 @@ def test_model_error_is_a_failure(code: int, status: dict[str, str]) -> None:
     assert "It broke." in problem.message
 
 
-NO_RESULT: dict[str, Answer] = {
+NO_RESULT: dict[str, Said] = {
     "page": of_nginx(503),
     "gone": httpx.Response(404, json=NOT_FOUND),
     "key": of_fal(401),
@@ -114,12 +103,19 @@ def test_failure_needs_no_result(result: str) -> None:
     assert "Request timed out" in problem.message
 
 
+def of_model(units: str | None) -> httpx.Response:
+    return httpx.Response(422, json=MODEL_ERROR, headers=billed(units))
+
+
 @pytest.mark.parametrize(
-    ("of_state", "of_result", "expected"),
+    ("of_state", "result", "expected"),
     [
-        *((None, None, None), (None, "0", False), (None, "1000", True), ("0", None, None)),
-        *(("1000", None, None), ("1000", "0", False), ("0", "1000", True), ("0", "?", None)),
+        *((None, of_model(None), None), (None, of_model("0"), False)),
+        *((None, of_model("1000"), True), ("0", of_model(None), None)),
+        *(("1000", of_model(None), None), ("1000", of_model("0"), False)),
+        *(("0", of_model("1000"), True), ("0", of_model("?"), None)),
     ],
+    ids=range(8),
 )
 @pytest.mark.parametrize(
     "state", [{"error": "Invalid status code: 422"}, {}], ids=["error", "bare"]
@@ -127,14 +123,14 @@ def test_failure_needs_no_result(result: str) -> None:
 def test_only_the_result_names_billed_units(
     state: dict[str, str],
     of_state: str | None,
-    of_result: str | None,
+    result: httpx.Response,
     expected: bool | None,  # noqa: FBT001  # a table's column
 ) -> None:
     """Whether a failure was billed is read from its result alone, never from its status."""
-    result = httpx.Response(422, json=MODEL_ERROR, headers=billed(of_result))
     assert failed(completed(result, units=of_state, **state)).billed is expected
 
 
+@pytest.mark.parametrize("units", [None, "0"])
 @pytest.mark.parametrize(
     "result",
     [
@@ -145,37 +141,35 @@ def test_only_the_result_names_billed_units(
     ],
     ids=["gone", "key", "throttle", "page", "silence"],
 )
-def test_non_result_says_nothing_about_billing(result: Answer) -> None:
+def test_non_result_says_nothing_about_billing(result: Said, units: str | None) -> None:
     """An answer that is no result says nothing about billing."""
-    assert failed(completed(result, **BROKE)).billed is None
-    assert failed(completed(result, units="0", **BROKE)).billed is None
+    assert failed(completed(result, units=units, **BROKE)).billed is None
 
 
 @pytest.mark.parametrize(
-    "wire",
+    ("wire", "said"),
     [
-        *(Wire(httpx.Response(code, json=NOT_FOUND)) for code in (404, 410)),
-        completed(httpx.Response(404, json=NOT_FOUND)),
+        *((fal(httpx.Response(code, json=NOT_FOUND)), Gone(REQUEST_ID)) for code in (404, 410)),
+        (completed(httpx.Response(404, json=NOT_FOUND)), Gone(REQUEST_ID)),
+        (
+            completed(httpx.Response(400, json={"detail": "Request is still in progress"})),
+            Running(REQUEST_ID, started=True),
+        ),
     ],
-    ids=["404", "410", "the result"],
+    ids=["404", "410", "the result is gone", "the result is early"],
 )
-def test_unknown_request_is_gone(wire: Wire) -> None:
-    """A request, or a result, that fal does not know is gone."""
-    assert ask(wire) == Gone(REQUEST_ID)
+def test_result_may_be_gone_or_early(wire: Wire, said: FalStatus) -> None:
+    """A request, or a result, that fal does not know is gone; an early result is awaited."""
+    assert ask(wire) == said
 
 
-def test_early_result_is_awaited() -> None:
-    early = httpx.Response(400, json={"detail": "Request is still in progress"})
-    assert ask(completed(early)) == Running(REQUEST_ID, started=True)
-
-
-ANY: dict[str, Answer] = {
+ANY: dict[str, Said] = {
     "a page": of_nginx(200),
     "a list": httpx.Response(200, json=[RESULT]),
     "a redirect": httpx.Response(307, headers={"Location": BASE}),
     "silence": httpx.ReadTimeout("slow"),
 }
-UNCLEAR: dict[str, Answer] = {
+UNCLEAR: dict[str, Said] = {
     **ANY,
     **{
         f"{code} of fal's": of_fal(code)
@@ -195,7 +189,7 @@ UNCLEAR: dict[str, Answer] = {
     "no connection": httpx.ConnectError("refused"),
     "a broken connection": httpx.ReadError("reset"),
 }
-UNREADABLE: dict[str, Answer] = {
+UNREADABLE: dict[str, Said] = {
     **ANY,
     "401": of_fal(401),
     "403": httpx.Response(403, json={"detail": "User is locked."}),
@@ -216,7 +210,7 @@ UNREADABLE: dict[str, Answer] = {
 @pytest.mark.parametrize(
     ("wire", "asked"),
     [
-        *(pytest.param(Wire(answer), 1, id=name) for name, answer in UNCLEAR.items()),
+        *(pytest.param(fal(answer), 1, id=name) for name, answer in UNCLEAR.items()),
         *(pytest.param(completed(a), 2, id=f"result: {name}") for name, a in UNREADABLE.items()),
     ],
 )
@@ -224,4 +218,54 @@ def test_unclear_answer_changes_nothing(wire: Wire, asked: int) -> None:
     """An answer that says nothing about the request, or about its result, changes nothing."""
     with pytest.raises(FalUnavailableError):
         ask(wire)
-    assert len(wire.asked) == asked
+    assert len(wire.requests) == asked
+
+
+def cancel(wire: Wire) -> bool:
+    return FalQueueClient(FixedKey(" key-secret\n"), wire=wire).cancel(APPLICATION, REQUEST_ID)
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "cancelled"),
+    [
+        *((200, b'{"status": "CANCELLATION_REQUESTED"}', True), (200, b"", True)),
+        *((202, b'{"status": "CANCELLATION_REQUESTED"}', True), (202, b"OK", True)),
+        *(
+            (400, b'{"status": "ALREADY_COMPLETED"}', False),
+            (404, b'{"status": "NOT_FOUND"}', False),
+        ),
+    ],
+)
+def test_cancellation_is_one_put(
+    code: int,
+    body: bytes,
+    cancelled: bool,  # noqa: FBT001  # a table's column
+) -> None:
+    wire = Wire(httpx.Response(code, content=body))
+    assert cancel(wire) is cancelled
+    [request] = wire.requests
+    assert (request.method, str(request.url)) == ("PUT", f"{BASE}/cancel")
+    assert request.headers["Authorization"] == "Key key-secret"
+    assert request.extensions["timeout"]["read"] == 8.0
+
+
+@pytest.mark.promise("nothing leaks", "The error of a cancellation does not contain the key.")
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(of_fal(code) for code in (400, 401, 403, 404, 408, 409, 422, 429, 500, 503)),
+        *(of_nginx(code) for code in (404, 502, 503, 504)),
+        httpx.Response(307, headers={"Location": "https://evil.example/"}),
+        httpx.Response(400, json=["ALREADY_COMPLETED"]),
+        httpx.Response(500, json={"status": "IN_PROGRESS"}),
+        *(httpx.ConnectError("refused"), httpx.ReadTimeout("slow")),
+        httpx.RemoteProtocolError("gone"),
+    ],
+    ids=range(20),
+)
+def test_unclear_cancellation_is_not_repeated(answer: Said) -> None:
+    wire = Wire(answer)
+    with pytest.raises(FalUnavailableError) as raised:
+        cancel(wire)
+    assert len(wire.requests) == 1
+    assert "key-secret" not in str(raised.value)

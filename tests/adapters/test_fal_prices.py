@@ -8,42 +8,30 @@ import pytest
 from lora_drop.adapters.fal_prices import FalPrices
 from lora_drop.fal.trainers.table import price_of
 from lora_drop.fal.trainers.trainer import Price
-from lora_drop.simulator.running import ControlClient
 from tests.support.builders import APPLICATION
-from tests.support.fal_keys import FixedKey
+from tests.support.wire import FixedKey, Said, Wire
 
 API = "https://api.fal.ai/v1"
 OTHER = "fal-ai/brand-new-trainer"
 PRICED = '{"prices":[{"endpoint_id":"%s","unit_price":%s,"unit":"steps","currency":"USD"}]}'
 
 
-class Listing:
+class Listing(Wire):
     """fal's price list with these answers, and a clock."""
 
-    def __init__(self, *answers: httpx.Response | Exception) -> None:
-        self.asked: list[httpx.Request] = []
+    def __init__(self, *answers: Said) -> None:
+        super().__init__(*answers)
         self.now = 1000.0
-        self._left = list(answers)
-        self.prices = FalPrices(
-            FixedKey(" key\n"), f"{API}/", httpx.MockTransport(self._answer), clock=lambda: self.now
-        )
+        self._prices = FalPrices(FixedKey(" key\n"), f"{API}/", self(), clock=lambda: self.now)
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
-        said = self._left.pop(0) if len(self._left) > 1 else self._left[0]
-        if isinstance(said, Exception):
-            raise said
-        return said
+    def price(self, application: str = APPLICATION, *, after: float = 0) -> Price | None:
+        self.now += after
+        return self._prices.price(application)
 
 
 def row(**changes: Any) -> dict[str, Any]:
-    return {
-        "endpoint_id": APPLICATION,
-        "unit_price": 0.003,
-        "unit": "steps",
-        "currency": "USD",
-        **changes,
-    }
+    priced = {"endpoint_id": APPLICATION, "unit_price": 0.003, "unit": "steps"}
+    return {**priced, "currency": "USD", **changes}
 
 
 def listed(*rows: object) -> httpx.Response:
@@ -52,31 +40,27 @@ def listed(*rows: object) -> httpx.Response:
 
 def test_step_price_is_read() -> None:
     fal = Listing(listed(row()))
-    assert fal.prices.price(APPLICATION) == Price(0.003, 1000)
-    [request] = fal.asked
-    assert (request.method, str(request.url.copy_with(query=None))) == (
-        "GET",
-        f"{API}/models/pricing",
-    )
+    assert fal.price() == Price(0.003, 1000)
+    [request] = fal.requests
+    assert (request.method, fal.urls) == ("GET", [f"{API}/models/pricing"])
     assert dict(request.url.params) == {"endpoint_id": APPLICATION}
     assert request.headers["Authorization"] == "Key key"
     assert request.extensions["timeout"]["read"] == 3.0
 
 
-@pytest.mark.parametrize(
-    "unit",
-    ["step", "steps", "Steps", " training  step ", "training steps", "step(s)", "training step(s)"],
-)
-def test_step_has_many_names(unit: str) -> None:
-    assert Listing(listed(row(unit=unit))).prices.price(APPLICATION) == Price(0.003, 1000)
+STEP = ("step", "Steps", " training  step ", "training steps", "step(s)", "training step(s)")
+THOUSAND = ("1000 steps", "1,000 steps", "1k steps", "thousand training steps", "per 1000 steps")
 
 
 @pytest.mark.parametrize(
-    "unit", ["1000 steps", "1,000 steps", "1k steps", "thousand training steps", "per 1000 steps"]
+    ("unit", "usd", "per_step"),
+    [
+        *((unit, 0.003, 0.003) for unit in STEP),
+        *((unit, 2.4, 0.0024) for unit in THOUSAND),
+    ],
 )
-def test_thousand_steps_are_a_unit(unit: str) -> None:
-    fal = Listing(listed(row(unit=unit, unit_price=2.4)))
-    assert fal.prices.price(APPLICATION) == Price(0.0024, 1000)
+def test_unit_has_many_names(unit: str, usd: float, per_step: float) -> None:
+    assert Listing(listed(row(unit=unit, unit_price=usd))).price() == Price(per_step, 1000)
 
 
 DOUBTFUL: dict[str, object] = {
@@ -111,10 +95,10 @@ DOUBTFUL: dict[str, object] = {
 @pytest.mark.parametrize("doubt", DOUBTFUL)
 def test_doubtful_price_is_none(doubt: str) -> None:
     """A price that could mean something else is not used."""
-    assert Listing(listed(DOUBTFUL[doubt])).prices.price(APPLICATION) is None
+    assert Listing(listed(DOUBTFUL[doubt])).price() is None
 
 
-UNREADABLE: dict[str, httpx.Response | Exception] = {
+UNREADABLE: dict[str, Said] = {
     "401": httpx.Response(401, json={"error": {"type": "authorization_error"}}),
     "404": httpx.Response(404, json={"error": {"type": "not_found"}}),
     "429": httpx.Response(429, json={"detail": "slow down"}),
@@ -145,8 +129,8 @@ UNREADABLE: dict[str, httpx.Response | Exception] = {
 @pytest.mark.parametrize("answer", UNREADABLE)
 def test_unreadable_answer_is_none(answer: str) -> None:
     fal = Listing(UNREADABLE[answer])
-    assert fal.prices.price(APPLICATION) is None
-    assert len(fal.asked) == 1
+    assert fal.price() is None
+    assert len(fal.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -154,46 +138,28 @@ def test_unreadable_answer_is_none(answer: str) -> None:
     [(0.003, Price(0.003, 1)), (0.00001, None), (2.0, None), (0.06, Price(0.06, 1))],
 )
 def test_unknown_trainer_price_is_bounded(unit_price: float, expected: Price | None) -> None:
-    fal = Listing(listed(row(endpoint_id=OTHER, unit_price=unit_price)))
     assert price_of(OTHER) is None
-    assert fal.prices.price(OTHER) == expected
+    assert Listing(listed(row(endpoint_id=OTHER, unit_price=unit_price))).price(OTHER) == expected
 
 
-def test_price_is_kept_an_hour() -> None:
-    fal = Listing(listed(row()), listed(row(unit_price=0.004)))
-    prices = [fal.prices.price(APPLICATION)]
-    for seconds in (1, 3598, 1):
-        fal.now += seconds
-        prices.append(fal.prices.price(APPLICATION))
-    assert [price and price.usd_per_step for price in prices] == [0.003, 0.003, 0.003, 0.004]
-    assert len(fal.asked) == 2
+FIRST, NEXT = Price(0.003, 1000), Price(0.004, 1000)
 
 
-def test_failure_is_kept_five_minutes() -> None:
-    fal = Listing(httpx.ReadTimeout("late"), listed(row()))
-    prices = [fal.prices.price(APPLICATION)]
-    for seconds in (299, 1):
-        fal.now += seconds
-        prices.append(fal.prices.price(APPLICATION))
-    assert prices == [None, None, Price(0.003, 1000)]
-    assert len(fal.asked) == 2
+@pytest.mark.parametrize(
+    ("answer", "seconds", "prices"),
+    [
+        (listed(row()), (0, 1, 3598, 1), [FIRST, FIRST, FIRST, NEXT]),
+        (httpx.ReadTimeout("late"), (0, 299, 1), [None, None, NEXT]),
+    ],
+    ids=["a price for an hour", "a failure for five minutes"],
+)
+def test_answer_is_kept(answer: Said, seconds: tuple[int, ...], prices: list[Price | None]) -> None:
+    fal = Listing(answer, listed(row(unit_price=0.004)))
+    assert [fal.price(after=after) for after in seconds] == prices
+    assert len(fal.requests) == 2
 
 
 def test_each_trainer_has_its_request() -> None:
     fal = Listing(listed(row()), listed(row(endpoint_id=OTHER)))
-    assert fal.prices.price(APPLICATION) == Price(0.003, 1000)
-    assert fal.prices.price(OTHER) == Price(0.003, 1)
-    assert len(fal.asked) == 2
-
-
-def test_missing_certificates_have_no_price(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
-    assert FalPrices(FixedKey("key"), API).price(APPLICATION) is None
-
-
-def test_simulator_prices_are_read(fal: ControlClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(fal.ca_file))
-    prices = FalPrices(FixedKey(fal.key), f"{fal.base_url}/v1")
-    assert prices.price(APPLICATION) == price_of(APPLICATION)
-    assert prices.price("fal-ai/nothing") is None
-    assert FalPrices(FixedKey("wrong"), f"{fal.base_url}/v1").price(APPLICATION) is None
+    assert (fal.price(), fal.price(OTHER)) == (FIRST, Price(0.003, 1))
+    assert len(fal.requests) == 2

@@ -2,9 +2,10 @@
 
 import base64
 import gzip
+import itertools
 import json
-from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from nacl.signing import SigningKey
 from lora_drop.adapters.signing_keys import MAX_AGE, MAX_DOCUMENT, MIN_REFRESH, JwksKeys
 from lora_drop.jobs.errors import SigningKeysUnavailableError
 from tests.support.builders import KEY, NOW
+from tests.support.wire import Body, Said, Wire
 
 URL = "https://rest.fal.ai/.well-known/jwks.json"
 OLD = bytes(KEY.verify_key)
@@ -28,24 +30,11 @@ def jwks(*keys: bytes) -> httpx.Response:
     return httpx.Response(200, json={"keys": rows})
 
 
-class Jwks:
-    """The URL of the keys, which gives one answer after another and repeats the last one."""
+class Jwks(Wire):
+    """The URL of the keys."""
 
-    def __init__(self, *answers: httpx.Response | Exception) -> None:
-        self.requests: list[httpx.Request] = []
-        self._answers = list(answers)
-
-    def keys(self) -> JwksKeys:
-        return JwksKeys(URL, transport=httpx.MockTransport(self._answer))
-
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        if isinstance(answer.stream, httpx.ByteStream):
-            return httpx.Response(answer.status_code, headers=answer.headers, stream=answer.stream)
-        return answer
+    def keys(self, **how: Any) -> JwksKeys:
+        return JwksKeys(URL, transport=self(), **how)
 
 
 def test_keys_are_fetched_once() -> None:
@@ -124,12 +113,7 @@ def packed(body: bytes, *, encoding: str = "gzip") -> httpx.Response:
     return httpx.Response(200, headers={"Content-Encoding": encoding}, stream=stream)
 
 
-def endless() -> Iterator[bytes]:
-    while True:
-        yield b" " * 1024
-
-
-UNUSABLE: dict[str, httpx.Response | Exception] = {
+UNUSABLE: dict[str, Said] = {
     "refused": httpx.ConnectError("refused"),
     "silent": httpx.ReadTimeout("slow"),
     "broken": httpx.RemoteProtocolError("hung up"),
@@ -148,14 +132,24 @@ UNUSABLE: dict[str, httpx.Response | Exception] = {
     "packed, but not": packed(b"{}"),
     "packed and cut off": packed(gzip.compress(jwks(OLD).content)[:-9]),
     "small packed and large": packed(gzip.compress(jwks(OLD).content + b" " * MAX_DOCUMENT)),
+    "endless": httpx.Response(200, stream=Body(itertools.repeat(b" " * 1024))),
 }
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "x-gzip", "identity"])
-def test_packed_keys_are_read(encoding: str) -> None:
-    document = jwks(OLD).content
-    body = document if encoding == "identity" else gzip.compress(document)
-    assert list(Jwks(packed(body, encoding=encoding)).keys().keys(now=NOW)) == [OLD]
+DOCUMENT = jwks(OLD).content
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(packed(gzip.compress(DOCUMENT), encoding=each) for each in ("gzip", "GZIP", "x-gzip")),
+        packed(DOCUMENT, encoding="identity"),
+        httpx.Response(200, content=DOCUMENT.ljust(MAX_DOCUMENT)),
+    ],
+    ids=["gzip", "GZIP", "x-gzip", "identity", "the largest"],
+)
+def test_packed_or_large_keys_are_read(answer: httpx.Response) -> None:
+    assert list(Jwks(answer).keys().keys(now=NOW)) == [OLD]
 
 
 @pytest.mark.parametrize("answer", UNUSABLE)
@@ -163,41 +157,13 @@ def test_unusable_keys_are_unavailable(answer: str) -> None:
     jwks_at = Jwks(UNUSABLE[answer])
     with pytest.raises(SigningKeysUnavailableError):
         jwks_at.keys().keys(now=NOW)
-    assert [str(request.url) for request in jwks_at.requests] == [URL]
-
-
-def test_endless_document_is_given_up() -> None:
-    class Endless(httpx.SyncByteStream):
-        def __iter__(self) -> Iterator[bytes]:
-            return endless()
-
-    keys = JwksKeys(
-        URL, transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=Endless()))
-    )
-    with pytest.raises(SigningKeysUnavailableError):
-        keys.keys(now=NOW)
-
-
-def test_largest_document_is_read() -> None:
-    document = jwks(OLD).content
-    padded = document + b" " * (MAX_DOCUMENT - len(document))
-    keys = Jwks(httpx.Response(200, content=padded)).keys()
-    assert list(keys.keys(now=NOW)) == [OLD]
+    assert jwks_at.urls == [URL]
 
 
 def test_trickling_document_is_given_up() -> None:
-    document = jwks(OLD).content
     seconds = iter(range(1000))
-
-    class Trickle(httpx.SyncByteStream):
-        def __iter__(self) -> Iterator[bytes]:
-            yield from (document[at : at + 1] for at in range(len(document)))
-
-    keys = JwksKeys(
-        URL,
-        transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=Trickle())),
-        tick=lambda: float(next(seconds)),
-    )
+    trickle = Body(DOCUMENT[at : at + 1] for at in range(len(DOCUMENT)))
+    keys = Jwks(httpx.Response(200, stream=trickle)).keys(tick=lambda: float(next(seconds)))
     with pytest.raises(SigningKeysUnavailableError):
         keys.keys(now=NOW)
     assert next(seconds) < 10

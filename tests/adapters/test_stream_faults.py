@@ -24,7 +24,7 @@ from lora_drop.ports import ArtifactSource
 from lora_drop.results.copies import Part
 from lora_drop.services.store import ResultStorer
 from tests.support.builders import REQUEST_ID, make_job
-from tests.support.faulty_cdn import Asked, Fault, FaultyCdn, Said, serving
+from tests.support.cdn import Asked, Fault, FaultyCdn, Said, serving
 from tests.support.memory_files import MemoryResults
 from tests.support.outcome import Killed
 from tests.support.stream_faults import (

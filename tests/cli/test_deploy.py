@@ -15,7 +15,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from lora_drop.adapters.secrets import usable_key
+from lora_drop.adapters.fal_key import usable_key
 from lora_drop.local.deploy import Deployed, main, parameters, target_of
 from lora_drop.local.deploy_checks import DeployError
 from lora_drop.local.inputs import FalKeyError, find_key, has_key, known, put_key, what_is_wrong

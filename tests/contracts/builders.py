@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.jobs.status import Status
-from lora_drop.ports import JobStore
+from lora_drop.ports import DatasetListing, DatasetStore, Eraser, JobStore
 from tests.support.aws import Aws
 from tests.support.builders import NOW, learnt, make_job
 
@@ -95,3 +95,13 @@ class S3Drops:
             etag=put["ETag"].strip('"'),
             size=len(data),
         )
+
+
+@dataclass
+class Shelf:
+    """The datasets bucket by its three ports, and the person who uploads to it."""
+
+    store: DatasetStore
+    listing: DatasetListing
+    eraser: Eraser
+    drops: Drops

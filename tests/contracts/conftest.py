@@ -5,10 +5,15 @@ from itertools import count
 
 import pytest
 
+from lora_drop.adapters import s3_datasets
 from lora_drop.adapters.dynamodb import DynamoJobs
+from lora_drop.adapters.s3_eraser import S3Eraser
 from lora_drop.local.emulator import running_emulator
 from lora_drop.ports import JobStore
+from tests.contracts.builders import S3Drops, Shelf
 from tests.support.aws import Aws, moto
+from tests.support.bucket import Place
+from tests.support.memory import MemoryDatasets
 from tests.support.memory_jobs import MemoryJobs
 
 MEMORY = "memory"
@@ -36,6 +41,25 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Aws | None]:
 def jobs(backend: Aws | None) -> JobStore:
     """A job store with a table of its own."""
     return DynamoJobs(backend.dynamodb, backend.table()) if backend else MemoryJobs()
+
+
+@pytest.fixture
+def shelf(backend: Aws | None, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    """A datasets bucket of its own, listed in pages of three rows."""
+    if backend is None:
+        memory = MemoryDatasets(page=3)
+        return Shelf(memory, memory, memory, memory)
+    monkeypatch.setattr(s3_datasets, "PAGE", 3)
+    s3, bucket = backend.s3, backend.bucket("datasets")
+    listing = s3_datasets.S3DatasetListing(s3, bucket)
+    store, eraser = s3_datasets.S3Datasets(s3, url_seconds=900), S3Eraser(s3, bucket)
+    return Shelf(store, listing, eraser, S3Drops(backend, bucket))
+
+
+@pytest.fixture
+def place(backend: Aws | None) -> Place:
+    """A models bucket of its own."""
+    return Place.of(backend)
 
 
 @pytest.fixture(params=BACKENDS[1:])

@@ -20,11 +20,6 @@ from tests.support.memory_files import MemoryResults, MemorySource
 from tests.support.outcome import Killed
 
 
-@pytest.fixture
-def place(backend: Aws | None) -> Place:
-    return Place.of(backend)
-
-
 def forgets_uploads(place: Place) -> bool:
     """Tell moto: it keeps no checksums of parts and raises KeyError for an ended upload."""
     return place.aws is not None and place.aws.endpoint_url is None
@@ -108,7 +103,6 @@ def test_listed_part_completes_a_copy(place: Place) -> None:
     if place.aws:
         store = S3Copies(place.aws.s3, place.bucket)  # another process, which has seen nothing
     store.complete(KEY, upload_id, [store.parts(KEY, upload_id)[1], last])
-
     assert place.files() == {KEY: FIRST + LAST}
 
 
@@ -129,7 +123,6 @@ def test_completing_twice_loses_nothing(place: Place) -> None:
         ok = True
     else:
         ok = place.aws is not None  # S3 answers a completion that is sent again as the first
-
     assert ok
     assert place.files() == {KEY: FIRST + LAST}
 
@@ -168,7 +161,6 @@ def test_aborted_copy_stays_gone(place: Place) -> None:
 
 def test_stored_file_is_read_back(place: Place) -> None:
     place.store.complete(KEY, *place.uploaded(FIRST, LAST))
-
     assert place.store.reread(KEY) == StoredFile(
         name="lora.safetensors",
         bucket=place.bucket,

@@ -31,20 +31,10 @@ def both(jobs: JobStore) -> DynamoJobs | MemoryJobs:
 type Both = DynamoJobs | MemoryJobs
 
 
-def ended(jobs: Both, job_id: str = "ada-0123456789", **changes: object) -> Job:
-    """A job that was moved to its end there."""
+def ended(jobs: Both, job_id: str = "ada-0123456789", **changes: Any) -> Job:
+    """A job that was moved to its end there; with a content it owns that."""
     job = make_job(Status.HELD, job_id=job_id, **changes)
-    assert jobs.add(job)
-    after = job.move(Status.CANCELLED, now=NOW)
-    jobs.replace(job, after)
-    return after
-
-
-def owning(jobs: Both, job_id: str, *, supersedes: str | None = None) -> Job:
-    """A job that has ended and has the content, superseding an earlier one or none."""
-    changes: dict[str, Any] = {"content_digest": CONTENT, "supersedes": supersedes}
-    job = make_job(Status.HELD, job_id=job_id, **changes)
-    assert jobs.add(job, claim=Claim(supersedes))
+    assert jobs.add(job, claim=Claim(job.supersedes))
     after = job.move(Status.CANCELLED, now=NOW)
     jobs.replace(job, after)
     return after
@@ -61,7 +51,6 @@ def test_forgotten_job_leaves_every_list(both: Both) -> None:
     """A job that was forgotten is gone from every list."""
     job = ended(both)
     begun(both, job)
-
     assert both.get(job.job_id) is None
     assert both.page(status=None, limit=10, cursor=None).jobs == ()
     assert both.page(status=Status.CANCELLED, limit=10, cursor=None).jobs == ()
@@ -153,34 +142,27 @@ def test_stale_erasure_write_conflicts(both: Both) -> None:
     assert list(both.erasing()) == [erasure.counted(Found())]
 
 
-def test_forgotten_content_has_no_owner(both: Both) -> None:
-    job = owning(both, "ada-0123456789")
-    begun(both, job)
-    assert both.owner(CONTENT) is None
-
-
-def test_content_returns_to_superseded_job(both: Both) -> None:
-    """The content goes back to the job that the forgotten one superseded."""
-    first = owning(both, "bob-1111111111")
-    second = owning(both, "ada-0123456789", supersedes=first.job_id)
-    begun(both, second)
-    assert both.owner(CONTENT) == first.job_id
-
-
-def test_content_skips_forgotten_jobs(both: Both) -> None:
-    """The content does not go back to a job that is forgotten as well."""
-    first = owning(both, "bob-1111111111")
-    second = owning(both, "ada-0123456789", supersedes=first.job_id)
-    begun(both, first)
-    begun(both, second)
-    assert both.owner(CONTENT) is None
+@pytest.mark.parametrize(
+    ("forgotten", "owner"),
+    [(["bob"], "ada"), (["ada"], "bob"), (["bob", "ada"], None), (["ada", "bob"], None)],
+    ids=["the first", "the second", "both", "both, backwards"],
+)
+def test_content_returns_to_superseded_job(
+    both: Both, forgotten: list[str], owner: str | None
+) -> None:
+    """The content goes back to the job that the forgotten one superseded, unless that is forgotten."""
+    made = {"bob": ended(both, "bob", content_digest=CONTENT)}
+    made["ada"] = ended(both, "ada", content_digest=CONTENT, supersedes="bob")
+    for name in forgotten:
+        begun(both, made[name])
+    assert both.owner(CONTENT) == owner
 
 
 def test_newer_claim_survives_an_erasure(both: Both) -> None:
     """Content that another job has claimed since stays with that job."""
     job = ended(both, content_digest=CONTENT)
     other = make_job(job_id="bob-1111111111", content_digest=CONTENT)
-    assert both.add(other, claim=Claim(None))
+    assert both.add(other, claim=Claim(job.job_id))
     begun(both, job)
     assert both.owner(CONTENT) == other.job_id
 
@@ -231,11 +213,7 @@ def test_table_forgets_an_erased_job(aws: Aws) -> None:
     """No row in the table names a job whose erasure is done."""
     table = aws.table()
     jobs = DynamoJobs(aws.dynamodb, table)
-    job = make_job(Status.HELD, job_id="ada-0123456789", content_digest=CONTENT)
-    assert jobs.add(job, claim=Claim(None))
-    after = job.move(Status.CANCELLED, now=NOW)
-    jobs.replace(job, after)
-    erasure = begun(jobs, after)
+    erasure = begun(jobs, ended(jobs, content_digest=CONTENT))
     jobs.keep(erasure, erasure.done(NOW))
     [row] = aws.dynamodb.scan(TableName=table)["Items"]
     assert "ada" not in str(row)

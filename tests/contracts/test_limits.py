@@ -162,7 +162,6 @@ def test_new_month_has_whole_budget(jobs: JobStore) -> None:
         sent(jobs, 2, usd=10.0, limits=LIMITS)
     new = moved(jobs, waiting(jobs, 3, usd=10.0), Status.SUBMITTING, limits=LIMITS, now=NEXT_MONTH)
     moved(jobs, old, Status.SUBMITTED, Status.FAILED, now=NEXT_MONTH)
-
     assert money(jobs, NOVEMBER) == (0.0, 10.0, 10.0)
     assert money(jobs, DECEMBER) == (10.0, 0.0, 0.0)
     assert slots(jobs) == (new.job_id,)

@@ -12,6 +12,7 @@ from lora_drop.ports import Handover, Inbox
 from tests.support.aws import Aws
 from tests.support.builders import make_dataset
 from tests.support.memory import MemoryQueue
+from tests.support.outcome import Killed
 
 
 @dataclass
@@ -143,10 +144,6 @@ def test_repeated_redrive_moves_all(letters: Letters) -> None:
         rounds.append(moved["results"])
     assert rounds == [10, 10, 3]
     assert letters.waiting("results") == bodies
-
-
-class Killed(BaseException):
-    """The process ends here."""
 
 
 @pytest.mark.promise("never lose a result")

@@ -10,21 +10,14 @@ import pytest
 
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.errors import DatasetUnreadableError
-from tests.support.aws import Aws
 from tests.support.bucket import KEY, LAST, PREFIX, Place
 
 MIB = 1024**2
 
 
-@pytest.fixture
-def place(backend: Aws | None) -> Place:
-    return Place.of(backend)
-
-
 def test_text_is_put_and_described(place: Place) -> None:
     text = "\u5199\u771f: it worked.\n"
     stored = place.store.write(PREFIX + "ERROR.txt", text, "text/plain")
-
     assert stored == StoredFile(
         name="ERROR.txt",
         bucket=place.bucket,
@@ -92,7 +85,6 @@ def test_sweep_ends_abandoned_copies(place: Place) -> None:
     place.uploaded(LAST, key=PREFIX + "b/3")
     later = datetime.now(UTC) + timedelta(days=1000)
     swept = place.store.sweep(older_than=later, keep={kept})
-
     assert (swept, place.unfinished()) == (2, 1)
     assert place.store.sweep(older_than=later, keep=[]) == 1
     assert place.store.sweep(older_than=later, keep=[]) == 0

@@ -101,7 +101,6 @@ def test_refusal_of_old_key_reads_nothing(aws: Aws) -> None:
     assert key.newer("first") == "second"
     rotate(aws, name, "third")
     clock.now = 2 * REFETCH_SECONDS
-
     assert key.newer("first") == "second", "the other adapter's refusal is of the old key"
 
 

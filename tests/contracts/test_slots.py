@@ -45,7 +45,6 @@ def test_full_slots_write_nothing(jobs: JobStore) -> None:
     third, before = waiting(jobs, 3), jobs.account(NOVEMBER)
     with pytest.raises(NoSlotError):
         moved(jobs, third, Status.SUBMITTING, limits=LIMITS)
-
     assert jobs.account(NOVEMBER) == before
     assert jobs.get(third.job_id) == third
     assert jobs.next_waiting() == third
@@ -84,24 +83,20 @@ def test_stale_write_changes_no_slot(jobs: JobStore) -> None:
     for stale in (Status.READY, Status.FAILED, Status.SUBMITTED):
         with pytest.raises(ConflictError):
             moved(jobs, job, stale)
-
     assert jobs.account(NOVEMBER) == before
     assert slots(jobs) == (submitted.job_id, other.job_id)
 
 
-def test_stale_job_is_a_conflict_first(jobs: JobStore) -> None:
-    """A write over an old job is a conflict, whatever slots and money say."""
+@pytest.mark.parametrize(("stale", "error"), [(True, ConflictError), (False, NoSlotError)])
+def test_conflict_comes_first_then_the_slot(
+    jobs: JobStore, error: type[Exception], *, stale: bool
+) -> None:
+    """A write over an old job is a conflict, whatever slots say; and they come before money."""
     job = waiting(jobs, 1, usd=1000.0)
     sent(jobs, 2)
-    moved(jobs, job, Status.CANCELLED)
-    with pytest.raises(ConflictError):
-        moved(jobs, job, Status.SUBMITTING, limits=Limits(max_in_flight=1, monthly_usd=1.0))
-
-
-def test_missing_slot_comes_before_money(jobs: JobStore) -> None:
-    sent(jobs, 1)
-    job = waiting(jobs, 2, usd=1000.0)
-    with pytest.raises(NoSlotError):
+    if stale:
+        moved(jobs, job, Status.CANCELLED)
+    with pytest.raises(error):
         moved(jobs, job, Status.SUBMITTING, limits=Limits(max_in_flight=1, monthly_usd=1.0))
 
 
@@ -119,28 +114,28 @@ def test_smaller_limit_lets_running_jobs_finish(jobs: JobStore) -> None:
 ON_MINISTACK = pytest.mark.parametrize("backend", ["ministack"], indirect=True)
 
 
-@pytest.mark.promise("never pay twice")
+@pytest.mark.promise(
+    "never pay twice", "Of many jobs that race for the last slots as many win as there are slots."
+)
+@pytest.mark.promise("never pay twice", "Of many jobs that race for the last dollars one wins.")
 @ON_MINISTACK
-@pytest.mark.parametrize("free", [1, 3])
-def test_race_for_last_slots(jobs: JobStore, free: int) -> None:
-    """Of many jobs that race for the last slots as many win as there are slots."""
-    limits = Limits(max_in_flight=free, monthly_usd=1000.0)
+@pytest.mark.parametrize(
+    ("slot_limit", "usd", "lost", "won"),
+    [
+        (1, 1000.0, "NoSlotError", 1),
+        (3, 1000.0, "NoSlotError", 3),
+        (100, 5.0, "OverBudgetError", 1),
+    ],
+)
+def test_race_for_last_slots_or_dollars(
+    jobs: JobStore, slot_limit: int, usd: float, lost: str, won: int
+) -> None:
+    limits = Limits(max_in_flight=slot_limit, monthly_usd=usd)
     racers = [waiting(jobs, number) for number in range(8)]
-    outcomes = _race([_submission(jobs, job, limits) for job in racers])
-    assert sorted(outcomes) == ["NoSlotError"] * (8 - free) + ["written"] * free
-    assert len(slots(jobs)) == free
-    assert money(jobs) == (3.0 * free, 0.0, 0.0)
-
-
-@pytest.mark.promise("never pay twice")
-@ON_MINISTACK
-def test_race_for_last_dollars(jobs: JobStore) -> None:
-    """Of many jobs that race for the last dollars one wins."""
-    limits = Limits(max_in_flight=100, monthly_usd=5.0)
-    racers = [waiting(jobs, number) for number in range(8)]
-    outcomes = _race([_submission(jobs, job, limits) for job in racers])
-    assert sorted(outcomes) == ["OverBudgetError"] * 7 + ["written"]
-    assert money(jobs) == (3.0, 0.0, 0.0)
+    outcomes = _race([_move(jobs, job, Status.SUBMITTING, limits=limits) for job in racers])
+    assert sorted(outcomes) == [lost] * (8 - won) + ["written"] * won
+    assert len(slots(jobs)) == won
+    assert money(jobs) == (3.0 * won, 0.0, 0.0)
 
 
 @pytest.mark.promise("never pay twice")
@@ -148,7 +143,7 @@ def test_race_for_last_dollars(jobs: JobStore) -> None:
 def test_race_to_submit_one_job(jobs: JobStore) -> None:
     """Of many processes that submit the same job one does."""
     job = waiting(jobs, 1)
-    outcomes = _race([_submission(jobs, job, WIDE)] * 8)
+    outcomes = _race([_move(jobs, job, Status.SUBMITTING, limits=WIDE)] * 8)
     assert sorted(outcomes) == ["ConflictError"] * 7 + ["written"]
     assert jobs.account(NOVEMBER) == Account(NOVEMBER, reserved_usd=3.0, in_flight=("job-01",))
 
@@ -170,10 +165,6 @@ def test_race_to_release_slots(jobs: JobStore) -> None:
     outcomes = _race([_move(jobs, job, Status.FAILED) for job in running])
     assert outcomes == ["written"] * 8
     assert jobs.account(NOVEMBER) == Account(NOVEMBER)
-
-
-def _submission(jobs: JobStore, job: Job, limits: Limits) -> Callable[[], str]:
-    return _move(jobs, job, Status.SUBMITTING, limits=limits)
 
 
 def _move(jobs: JobStore, job: Job, to: Status, **how: Any) -> Callable[[], str]:

@@ -8,12 +8,12 @@ from pathlib import Path
 # Ordinary words of programming, of Python, AWS, HTTP and file formats.
 STANDARD = frozenset(
     """
-    embedded flat remainder access action active adapter allow answer api as auth background bad base batch beyond body
+    embedded flat remainder access action active adapter allow answer api as async auth background bad base batch beyond body
     bootstrap box boxes break browse bucket budget bus byte cdn change check choice chunk clean cli
     client code colour command common config conflict content control convert copy count cursor
     damage data dead deadline deploy describe dev directory display doc download drop dynamo dynamodb early
     emulator end entry error evaluate event eventbridge exist extra fail fal field file finish flag
-    foreign forget format forward found fresh go gone group handle header heif history host html id
+    foreign forget format forward found fresh go gone group handle header heif history host html id ideogram
     illegal image in incoming incomplete init input inspect internal interrupt invalid item jpeg json jwks
     key kind label lambda language large late layer lazy letter limit list local log long look main make manual
     many markup mean message meta metadata meter method metric miss model multipart name network no

@@ -2,17 +2,23 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+from lora_drop.adapters import fal, fal_transport, signing_keys
+from lora_drop.fal import webhooks
+from lora_drop.fal.status import FalStatus, failed, finished
 from lora_drop.fal.webhooks import WebhookDelivery, signed_headers
 from lora_drop.jobs import job as domain
-from lora_drop.jobs.errors import ForeignRequestError
+from lora_drop.jobs.errors import ForeignRequestError, NotSubmittedError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_problems import GONE
 from lora_drop.jobs.status import TRANSITIONS, Status
-from lora_drop.services import fal_updates, webhook
+from lora_drop.messages import WebhookBody
+from lora_drop.services import fal_updates, store, webhook
+from lora_drop.services.copy import CopyRequest
 from lora_drop.services.fal_updates import FalUpdateHandler
 from lora_drop.services.lease import JobLease
 from lora_drop.services.reconcile import Reconciler
@@ -130,6 +136,77 @@ def always_200() -> Context:
         return role is Role.WEBHOOK or acknowledged(role, outcome)
 
     return patch.object(moves, "acknowledged", done)
+
+
+# fal's own words, on the wire
+
+
+def any_2xx_is_a_result() -> Context:
+    """An answer 202 is taken for the result, which then names no file, and that is believed at once."""
+
+    def result(handle: Any) -> FalStatus:
+        answer = handle.client.get(handle.response_url)
+        return finished(handle.request_id, answer.json())
+
+    return combined(
+        patch.object(fal, "_result", result), patch.object(store, "RESULT_KEPT", timedelta(0))
+    )
+
+
+def units_of_a_state() -> Context:
+    """What was billed is read from the answer to the question for the state."""
+    real = fal._failure
+
+    def failure(handle: Any, state: Any) -> FalStatus:
+        units = handle.client.get(handle.status_url).headers.get(fal.UNITS)
+        told = failed(handle.request_id, str(state["error"]), state, billable_units=units)
+        return told if units else real(handle, state)
+
+    return patch.object(fal, "_failure", failure)
+
+
+def a_page_is_a_refusal() -> Context:
+    """What a gateway answers in fal's place is taken for fal's word that it has accepted nothing."""
+    real = fal_transport._accepted
+
+    def accepted(response: Any) -> str:
+        if "html" in response.headers.get("Content-Type", ""):
+            raise NotSubmittedError(f"a page: {response.status_code}")
+        return real(response)
+
+    return patch.object(fal_transport, "_accepted", accepted)
+
+
+too_many_is_in_doubt = replaced(fal_transport, "TOO_MANY_REQUESTS", 0)
+
+
+def one_request_id() -> Context:
+    def parse(body: bytes) -> WebhookBody:
+        said = WebhookBody.model_validate_json(body)
+        return said.model_copy(update={"gateway_request_id": None})
+
+    return patch.object(WebhookBody, "parse", parse)
+
+
+small_letters = replaced(webhooks, "GRAMMARS", {**webhooks.GRAMMARS, "signature": "[0-9a-f]{128}"})
+keys_stay_packed = replaced(signing_keys, "_unpacked", lambda document, _: document)
+
+
+def no_longer_run() -> Context:
+    return patch.object(CopyRequest, "deadline", lambda self, **_: self.until)
+
+
+def a_404_is_the_end() -> Context:
+    """A CDN's 404 is taken for fal's word that the result is gone."""
+
+    def stored(self: ResultStorer, job_lease: JobLease) -> Any:
+        artifacts = job_lease.job.artifacts or self._artifacts(job_lease)
+        until = self.now() + self.patience.total_seconds()
+        for why in self._copy(job_lease, artifacts, until).values():
+            raise why
+        return artifacts, ()
+
+    return patch.object(ResultStorer, "_store", stored)
 
 
 # The reconciler and the waiting queue

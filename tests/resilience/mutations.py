@@ -138,6 +138,18 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation("the webhook answers 200 only to what is written", later.always_200, few()),
     Mutation("a result is handed to the store worker", later.not_handed_over, few()),
+    # fal's own words, on the wire
+    Mutation(
+        "a result that is not there yet is asked for again", later.any_2xx_is_a_result, faults=True
+    ),
+    Mutation("only a result says what was billed", later.units_of_a_state, faults=True),
+    Mutation("a page of a gateway proves nothing", later.a_page_is_a_refusal, faults=True),
+    Mutation("what was refused with 429 is not in doubt", later.too_many_is_in_doubt, faults=True),
+    Mutation("a webhook may be signed for fal's last try", later.one_request_id, faults=True),
+    Mutation("a signature may be in capitals", later.small_letters, faults=True),
+    Mutation("packed signing keys are read", later.keys_stay_packed, faults=True),
+    Mutation("a slow file without ranges has a longer run", later.no_longer_run, faults=True),
+    Mutation("a 404 of the CDN is not the end of a result", later.a_404_is_the_end, faults=True),
     # The reconciler and the waiting queue
     Mutation("the reconciler hands over again", later.helps(Status.STORING), few(Fault.LOST)),
     Mutation("a lost handover is made good", later.handed_over_once, faults=True),

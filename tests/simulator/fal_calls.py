@@ -27,7 +27,8 @@ def data_uri(data: bytes) -> str:
 
 
 def path(request_id: str, application: str = APPLICATION) -> str:
-    return f"/{application}/requests/{request_id}"
+    owner, app, *_ = application.split("/")
+    return f"/{owner}/{app}/requests/{request_id}"
 
 
 DATASET = data_uri(make_archive())

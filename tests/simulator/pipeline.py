@@ -16,9 +16,9 @@ from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.ports import Submission
 from tests.simulator.fal_calls import Calls, until
-from tests.support.fal_keys import FixedKey
 from tests.support.memory import MemoryDatasets, MemoryFal
 from tests.support.memory_files import MemoryResults
+from tests.support.wire import FixedKey
 from tests.support.world import World
 
 

@@ -71,7 +71,6 @@ def test_training_is_billed_by_its_steps(calls: Calls, steps: int, billed: int) 
     """At least a thousand steps are billed, the result says how many, and the balance goes down."""
     request_id = calls.run({"images_data_url": DATASET, "steps": steps})
     [event] = events(calls)
-
     assert event["output_units"] == billed
     assert event["unit_price"] == 0.0024
     assert event["cost_total"] == event["cost_subtotal"] == pytest.approx(billed * 0.0024)
@@ -122,7 +121,6 @@ def test_missing_result_names_no_units(standing: Calls) -> None:
     standing.cancel(request_id)
     standing.ended(request_id)
     gone = standing.result(request_id)
-
     assert (early.status_code, gone.status_code) == (400, 404)
     assert gone.json() == {"status": "NOT_FOUND"}
     assert "x-fal-billable-units" not in early.headers
@@ -132,7 +130,6 @@ def test_missing_result_names_no_units(standing: Calls) -> None:
 def test_events_can_be_filtered(calls: Calls) -> None:
     first, second = calls.run(), calls.run()
     rows = events(calls)
-
     assert [event["request_id"] for event in rows] == [first, second]
     assert [event["request_id"] for event in events(calls, request_id=second)] == [second]
     assert len(events(calls, request_id=[first, second])) == 2

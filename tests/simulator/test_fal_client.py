@@ -58,7 +58,6 @@ def test_subscribing_shows_progress_and_result(
 ) -> None:
     progress = Progress(fake_sleep("trainer", held_from=HALF_WAY))
     result = fal.subscribe(APPLICATION, ARGUMENTS, with_logs=True, on_queue_update=progress)
-
     assert "Loading model weights..." in progress.lines
     assert list(result) == OUTPUTS
     assert {name: type(value) for name, value in result["diffusers_lora_file"].items()} == {

@@ -233,3 +233,19 @@ def test_signing_keys_can_be_away(standing: Calls) -> None:
     standing.inject("jwks_down", status=500)
     assert standing.http.get("/.well-known/jwks.json").status_code == 500
     assert standing.http.get("/.well-known/jwks.json").json()["keys"]
+
+
+def test_file_can_come_whole_and_keys_packed(standing: Calls) -> None:
+    url = standing.trained()["config_file"]["url"]
+    standing.sim.inject("download_whole")
+    whole = standing.http.get(url, headers={"Range": "bytes=0-3"})
+    assert (whole.status_code, "ETag" in whole.headers, len(whole.content) > 4) == (
+        200,
+        False,
+        True,
+    )
+    plain = standing.http.get("/.well-known/jwks.json")
+    standing.sim.inject("jwks_packed")
+    packed = standing.http.get("/.well-known/jwks.json")
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert packed.json() == plain.json()

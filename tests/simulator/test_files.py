@@ -1,6 +1,7 @@
 """Files of the CDN: uploaded whole, in parts or inline, served whole or in ranges, and fetched to train."""
 
 import hashlib
+import json
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -169,7 +170,6 @@ def test_unmatched_parts_are_not_joined(standing: Calls) -> None:
     first: dict[str, Any] = {"partNumber": 1, "etag": etag}
     other, second = {**first, "etag": '"other"'}, {**first, "partNumber": 2}
     wrong: list[object] = [[other], [], "all", [first, second]]
-
     assert [upload.complete(parts) for parts in wrong] == [400, 400, 422, 400]
     assert standing.http.get(upload.url).status_code == 404
     assert upload.complete([first]) == 200
@@ -185,7 +185,6 @@ def test_unknown_address_takes_no_upload(standing: Calls) -> None:
         put(f"/files/lion/other/multipart/{upload.upload_id}/1", content=b"x", headers=headers),
         standing.http.post("/storage/upload/initiate", json={"file_name": "x"}),
     )
-
     assert [answer.status_code for answer in answers] == [404, 404, 404, 422]
 
 
@@ -195,7 +194,6 @@ def test_dataset_is_fetched_by_one_get(calls: Calls, receiver: Receiver) -> None
     receiver.files[signed] = ARCHIVE
     request_id = calls.run({"images_data_url": receiver.url + signed})
     call = receiver.next()
-
     assert (call.method, call.path) == ("GET", signed)
     assert "Firefox" in call.headers["user-agent"]
     assert "authorization" not in call.headers
@@ -251,8 +249,17 @@ def test_checkpoint_is_fetched_as_well(calls: Calls, receiver: Receiver) -> None
     arguments = {"images_data_url": DATASET, "resume_from_checkpoint": f"{receiver.url}/gone"}
     dead = calls.detail(arguments)
     calls.trained({**arguments, "resume_from_checkpoint": f"{receiver.url}/lora.safetensors"})
-
     assert dead["loc"] == ["body", "resume_from_checkpoint"]
     assert dead["type"] == "file_download_error"
     fields = [(row["field"], row["bytes"]) for row in calls.rows("datasets")]
     assert fields[-1] == ("resume_from_checkpoint", 7)
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(0.0, 404), (3600, 200), (None, 200)])
+def test_files_are_served_as_long_as_a_request_says(
+    standing: Calls, seconds: float | None, status: int
+) -> None:
+    said = {"expiration_duration_seconds": seconds}
+    headers = {"X-Fal-Object-Lifecycle-Preference": json.dumps(said)}
+    result = standing.trained({"images_data_url": DATASET}, headers=headers)
+    assert standing.http.get(result["diffusers_lora_file"]["url"]).status_code == status

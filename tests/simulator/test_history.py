@@ -27,7 +27,6 @@ def test_request_is_listed_with_payloads(calls: Calls) -> None:
     before = datetime.now(UTC) - timedelta(milliseconds=1)  # fal's form has no more digits
     request_id = calls.run()
     [item] = listed(calls, expand="payloads")
-
     assert item["request_id"] == request_id
     assert item["endpoint_id"] == APPLICATION
     assert item["status_code"] == 200
@@ -53,7 +52,6 @@ def test_waiting_request_is_not_listed(calls: Calls) -> None:
     running = {calls.submitted(), calls.submitted()}
     calls.submitted()
     items = listed(calls)
-
     assert {item["request_id"] for item in items} == running
     assert {(item["ended_at"], item["status_code"], item["duration"]) for item in items} == {
         (None, None, None)
@@ -121,7 +119,6 @@ def test_longest_can_come_first(calls: Calls, clock: Clock, fake_sleep: FakeSlee
     sleep.go_on.set()
     calls.ended(long)
     short = calls.run()
-
     until_now = {"start": "2020-01-01", "end": (clock.now() + timedelta(hours=1)).isoformat()}
     ids = [item["request_id"] for item in listed(calls, sort_by="duration", **until_now)]
     assert ids == [long, short]
@@ -197,7 +194,6 @@ def test_key_of_scope_api_is_limited(simulate: Simulate) -> None:
         calls.http.get("/v1/models/billing-events"),
         calls.http.get("/v1/account/billing"),
     ]
-
     assert [each.status_code for each in refused] == [403] * 3
     assert listed(calls, expand="payloads") == [item]
 

@@ -180,7 +180,6 @@ def test_program_prints_its_settings() -> None:
         lines = [process.stdout.readline().strip() for _ in range(10)]
         process.send_signal(signal.SIGINT)
         _, complaints = process.communicate(timeout=LIMIT)
-
     settings = dict(line.split("=", 1) for line in lines)
     assert settings["FAL_KEY"] == "secret"
     assert settings["FAL_QUEUE_RUN_HOST"].startswith("127.0.0.1:")
@@ -214,7 +213,6 @@ def test_impossible_option_is_refused(
         names: dict[str, Any] = {"file": file, "port": taken.getsockname()[1]}
         words = [word.format(**names) for word in options]
         result = CliRunner().invoke(program, words, env={"COLUMNS": "200"})
-
     assert result.exit_code == code
     assert said.format(**names) in " ".join(result.stderr.replace("│", " ").split())
     assert code != 1 or result.stderr == f"{said.format(**names)}\n"

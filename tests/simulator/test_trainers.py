@@ -10,7 +10,8 @@ import pytest
 
 from lora_drop.datasets.parameters import ResolvedParameters, resolve
 from lora_drop.fal.trainers.fields import LEAST_RATE, Choice, Field, Flag, Rate, WholeNumber
-from lora_drop.fal.trainers.table import FAST, FLUX_2, TRAINERS, estimated_cost_usd
+from lora_drop.fal.trainers.late_rows import FLUX_2
+from lora_drop.fal.trainers.table import FAST, TRAINERS, estimated_cost_usd
 from lora_drop.fal.trainers.trainer import Captions, Trainer
 from lora_drop.jobs.artifacts import artifacts_in
 from lora_drop.simulator.inputs import ENDPOINTS
@@ -60,7 +61,6 @@ def limits_in(schema: dict[str, Any]) -> tuple[Any, Any, Any]:
 def test_same_values_are_taken(trainer: Trainer, field: Field) -> None:
     model = ENDPOINTS[trainer.application].model
     schema = model.model_json_schema()["properties"][field.wire]
-
     match field:
         case WholeNumber():
             assert limits_in(schema) == (field.low, field.high, field.default)
@@ -104,7 +104,18 @@ def test_needed_captions_are_missed(trainer: Trainer, standing: Calls) -> None:
         {trainer.dataset_field: DATASET}, application=trainer.application
     )
     status = standing.ended(request_id, trainer.application)
-    assert ("error" in status) == (trainer.captions is Captions.NEEDED)
+    assert ("error" in status) == (trainer.captions is not Captions.OPTIONAL)
+
+
+@EVERY
+def test_a_request_has_its_owner_and_app(trainer: Trainer, standing: Calls) -> None:
+    """A request is asked about under owner and app; under a longer id fal answers 405."""
+    request_id = standing.submitted({}, application=trainer.application)
+    parts = trainer.application.split("/")
+    asked = standing.http.get(f"/{'/'.join(parts[:2])}/requests/{request_id}/status")
+    whole = standing.http.get(f"/{trainer.application}/requests/{request_id}/status")
+    assert asked.status_code in (200, 202)
+    assert (whole.status_code == 405) == (len(parts) > 2)
 
 
 def test_caption_for_each_photo(standing: Calls) -> None:
@@ -112,7 +123,6 @@ def test_caption_for_each_photo(standing: Calls) -> None:
     captioned = data_uri(make_archive(members=captions))
     missing = data_uri(make_archive(members=dict(list(captions.items())[1:])))
     parameters, application = resolved(FLUX_2).values, FLUX_2.application
-
     result = standing.trained(parameters.arguments(captioned), application=application)
     detail = standing.detail(parameters.arguments(missing), application=application)
     assert set(result) == set(FLUX_2.outputs)

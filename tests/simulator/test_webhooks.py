@@ -55,7 +55,6 @@ def test_signature_holds_for_these_bytes(standing: Calls, receiver: Receiver) ->
     before = int(time.time())
     request_id = standing.submitted(webhook_url=receiver.url)
     received = receiver.next()
-
     standing.verify(received)
     with pytest.raises(BadSignatureError):
         standing.verify(replace(received, body=received.body + b" "))
@@ -89,7 +88,6 @@ def test_refused_webhook_is_retried_with_backoff(
     receiver.answers = [*answers]
     calls.submitted(webhook_url=receiver.url)
     received = [receiver.next() for _ in answers]
-
     assert calls.nothing_more(receiver)
     assert len({call.body for call in received}) == 1
     rows = [(row["status"], row["attempt"]) for row in attempts(calls, count)[:count]]
@@ -137,7 +135,6 @@ def test_slow_answer_is_retried(simulate: Simulate, receiver: Receiver) -> None:
     attempts(calls, 1)
     answer.set()
     rows = attempts(calls, 2)
-
     assert [row["status"] for row in rows] == [None, 200]
     assert "Timeout" in rows[0]["error"]
 
@@ -157,7 +154,6 @@ def test_cancelled_request_calls_back_if_set(
     calls.inject("training_stuck")
     request_id = calls.submitted(webhook_url=receiver.url)
     calls.cancel(request_id)
-
     if calls_back:
         body = json.loads(receiver.next().body)
         assert (body["status"], body["request_id"]) == ("ERROR", request_id)
@@ -173,7 +169,6 @@ def test_late_webhook_comes_after_a_while(
     until(lambda: sleep.seconds)
     before = receiver.calls.empty()
     sleep.go_on.set()
-
     assert (before, sleep.seconds) == (True, [700])
     assert json.loads(receiver.next().body)["request_id"] == request_id
 
@@ -231,7 +226,6 @@ def test_webhook_without_payload(standing: Calls, receiver: Receiver) -> None:
     standing.inject("webhook_payload_null")
     request_id = standing.submitted(webhook_url=receiver.url)
     received = receiver.next()
-
     body = json.loads(received.body)
     standing.verify(received)
     assert (body["status"], body["payload"]) == ("OK", None)
@@ -246,7 +240,6 @@ def test_redelivery_is_one_attempt(calls: Calls, receiver: Receiver) -> None:
     first = receiver.next()
     attempts(calls, 1)
     row = calls.sim.redeliver(request_id)
-
     assert receiver.next().body == first.body
     assert (row["variant"], row["status"], row["attempt"]) == ("redelivery", 503, 2)
     assert calls.nothing_more(receiver)
@@ -270,9 +263,22 @@ def test_impossible_redelivery_is_refused(calls: Calls) -> None:
     silent = calls.run()
     calls.inject("training_stuck")
     unfinished = calls.submitted(webhook_url="http://127.0.0.1:9/")
-
     with pytest.raises(HTTPStatusError, match="no such request"):
         calls.sim.redeliver("unknown")
     for request_id in (silent, unfinished):
         with pytest.raises(HTTPStatusError, match="it has no webhook to send"):
             calls.sim.redeliver(request_id)
+
+
+@pytest.mark.parametrize("fault", ["webhook_gateway_id", "webhook_capitals"])
+def test_delivery_of_another_form_holds(standing: Calls, receiver: Receiver, fault: str) -> None:
+    """A delivery may be signed with the id of fal's last try, or in capitals; the signature holds."""
+    standing.sim.inject(fault)
+    request_id = standing.submitted(webhook_url=receiver.url)
+    received = receiver.next()
+    body, headers = json.loads(received.body), received.headers
+    standing.verify(received)
+    assert body["request_id"] == request_id
+    assert headers["x-fal-webhook-request-id"] == body["gateway_request_id"]
+    assert (body["gateway_request_id"] == request_id) == (fault == "webhook_capitals")
+    assert headers["x-fal-webhook-signature"].isupper() == (fault == "webhook_capitals")

@@ -100,16 +100,8 @@ def make_weights(size: int = 64, seed: bytes = b"weights") -> bytes:
 
 
 def make_dataset(key: str = "portrait/ada.zip", **changes: Any) -> DatasetVersion:
-    return DatasetVersion(
-        **{
-            "bucket": "datasets",
-            "key": key,
-            "version_id": "v1",
-            "etag": "e1",
-            "size": 1000,
-            **changes,
-        }
-    )
+    usual = {"bucket": "datasets", "key": key, "version_id": "v1", "etag": "e1", "size": 1000}
+    return DatasetVersion(**{**usual, **changes})
 
 
 def make_job(status: Status = Status.RECEIVED, **changes: Any) -> Job:
@@ -198,26 +190,16 @@ def signed(
 
 def s3_event(dataset: DatasetVersion, name: str = "ObjectCreated:Put") -> dict[str, Any]:
     """S3's notification, as it is sent."""
-    return {
-        "Records": [
-            {
-                "eventVersion": "2.6",
-                "eventSource": "aws:s3",
-                "eventName": name,
-                "s3": {
-                    "s3SchemaVersion": "1.0",
-                    "bucket": {"name": dataset.bucket},
-                    "object": {
-                        "key": quote_plus(dataset.key, safe="/"),
-                        "size": dataset.size,
-                        "eTag": dataset.etag,
-                        "versionId": dataset.version_id,
-                        "sequencer": "0055AED6DCD90281E5",
-                    },
-                },
-            }
-        ]
+    there = {
+        "key": quote_plus(dataset.key, safe="/"),
+        "size": dataset.size,
+        "eTag": dataset.etag,
+        "versionId": dataset.version_id,
+        "sequencer": "0055AED6DCD90281E5",
     }
+    s3 = {"s3SchemaVersion": "1.0", "bucket": {"name": dataset.bucket}, "object": there}
+    record = {"eventVersion": "2.6", "eventSource": "aws:s3", "eventName": name, "s3": s3}
+    return {"Records": [record]}
 
 
 # A person who acts on jobs, and two things that fal says of a request.

@@ -37,6 +37,7 @@ class MemoryNotes:
 
     uploads: dict[str, Upload] = field(default_factory=dict)
     lost: BaseException | None = None
+    renewed: int = 0
 
     def find(self, name: str) -> Upload | None:
         return self.uploads.get(name)
@@ -48,6 +49,9 @@ class MemoryNotes:
 
     def drop(self, upload: Upload) -> None:
         del self.uploads[upload.name]
+
+    def renew(self) -> None:
+        self.renewed += 1
 
 
 @dataclass

@@ -32,15 +32,8 @@ GOOD = file_of({"__metadata__": {"format": "pt"}, "a": tensor()})
 MANY = json.dumps({f"{n}": at(0, 16) for n in range(100_000)}).encode()
 PICKLE = b"\x80\x02}q\x00(X\x01\x00\x00\x00aq\x01K\x01u."
 NO_TEXTS: Sequence[Any] = (
-    None,
-    [],
-    "text",
-    1,
-    True,
-    {"a": 1},
-    {"a": None},
-    {"a": {}},
-    {"a": ["b"]},
+    *(None, [], "text", 1, True),
+    *({"a": 1}, {"a": None}, {"a": {}}, {"a": ["b"]}),
 )
 NO_SHAPES: Sequence[Any] = (
     *(None, 4, "4", "22", {}, {"0": 2}, True, [True, True], [2, None], [2, "2"]),

@@ -1,12 +1,9 @@
 """Faults on purpose: the process dies, or a call fails, right before or after one effect."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from lora_drop.jobs.artifacts import StoredFile
-from lora_drop.jobs.job import DatasetVersion, Job
-from lora_drop.results.copies import Label, Part
 from tests.support.memory import MemoryQueue
 from tests.support.memory_files import MemoryResults
 from tests.support.memory_jobs import MemoryJobs
@@ -41,19 +38,27 @@ class Outcome:
         return result
 
 
+def effect(method: Callable[..., Any], says: Callable[..., str]) -> Callable[..., Any]:
+    """This method of a fake as an effect; ``says`` names it by its arguments."""
+
+    def acted(self: Any, *given: Any, **more: Any) -> Any:
+        outcome: Outcome = self.outcome
+        return outcome.act(says(*given), lambda: method(self, *given, **more))
+
+    return acted
+
+
+def of_file(call: str) -> Callable[..., str]:
+    return lambda key, *_: f"{call} {key.rsplit('/', 1)[-1]}"
+
+
 @dataclass
 class FailingJobs(MemoryJobs):
     """A JobStore whose writes are effects."""
 
     outcome: Outcome = field(default_factory=Outcome)
-
-    def add(self, job: Job, **more: Any) -> bool:
-        return self.outcome.act("add", lambda: MemoryJobs.add(self, job, **more))
-
-    def replace(self, before: Job, after: Job, **more: Any) -> None:
-        self.outcome.act(
-            f"replace {after.status}", lambda: MemoryJobs.replace(self, before, after, **more)
-        )
+    add = effect(MemoryJobs.add, lambda _: "add")
+    replace = effect(MemoryJobs.replace, lambda _, after: f"replace {after.status}")
 
 
 @dataclass
@@ -61,36 +66,15 @@ class FailingResults(MemoryResults):
     """A ResultStore whose writes are effects."""
 
     outcome: Outcome = field(default_factory=Outcome)
-
-    def write(self, key: str, text: str, content_type: str, **more: Any) -> StoredFile:
-        return self._act(
-            "write", key, lambda: MemoryResults.write(self, key, text, content_type, **more)
-        )
-
-    def remove(self, key: str) -> None:
-        self.outcome.act("remove", lambda: MemoryResults.remove(self, key))
-
-    def put(self, key: str, data: bytes, label: Label) -> None:
-        self._act("put", key, lambda: MemoryResults.put(self, key, data, label))
-
-    def begin(self, key: str, label: Label) -> str:
-        return self._act("begin", key, lambda: MemoryResults.begin(self, key, label))
-
-    def upload(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
-        return self._act(
-            f"upload {number} of",
-            key,
-            lambda: MemoryResults.upload(self, key, upload_id, number, data),
-        )
-
-    def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
-        self._act("complete", key, lambda: MemoryResults.complete(self, key, upload_id, parts))
-
-    def abort(self, key: str, upload_id: str) -> None:
-        self._act("abort", key, lambda: MemoryResults.abort(self, key, upload_id))
-
-    def _act[R](self, call: str, key: str, effect: Callable[[], R]) -> R:
-        return self.outcome.act(f"{call} {key.rsplit('/', 1)[-1]}", effect)
+    write = effect(MemoryResults.write, of_file("write"))
+    remove = effect(MemoryResults.remove, lambda _: "remove")
+    put = effect(MemoryResults.put, of_file("put"))
+    begin = effect(MemoryResults.begin, of_file("begin"))
+    upload = effect(
+        MemoryResults.upload, lambda key, _, number, __: of_file(f"upload {number} of")(key)
+    )
+    complete = effect(MemoryResults.complete, of_file("complete"))
+    abort = effect(MemoryResults.abort, of_file("abort"))
 
 
 @dataclass
@@ -98,12 +82,8 @@ class FailingQueue(MemoryQueue):
     """An Inbox and a Handover whose messages are effects."""
 
     outcome: Outcome = field(default_factory=Outcome)
-
-    def announce(self, dataset: DatasetVersion) -> None:
-        self.outcome.act("announce", lambda: MemoryQueue.announce(self, dataset))
-
-    def hand_over(self, job_id: str) -> None:
-        self.outcome.act("hand over", lambda: MemoryQueue.hand_over(self, job_id))
+    announce = effect(MemoryQueue.announce, lambda _: "announce")
+    hand_over = effect(MemoryQueue.hand_over, lambda _: "hand over")
 
 
 @dataclass

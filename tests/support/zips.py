@@ -13,36 +13,9 @@ from tests.support.builders import JPEG
 from tests.support.memory_files import MemoryRange
 
 # Fields by name, in the records' order.
-LOCAL_FIELDS = [
-    "need",
-    "flags",
-    "method",
-    "time",
-    "date",
-    "crc",
-    "compressed",
-    "size",
-    "name_length",
-    "extra_length",
-]
-ENTRY_FIELDS = [
-    "made",
-    "need",
-    "flags",
-    "method",
-    "time",
-    "date",
-    "crc",
-    "compressed",
-    "size",
-    "name_length",
-    "extra_length",
-    "comment_length",
-    "disk",
-    "internal",
-    "external",
-    "offset",
-]
+named = str.split
+LOCAL_FIELDS = named("need flags method time date crc compressed size name_length extra_length")
+ENTRY_FIELDS = ["made", *LOCAL_FIELDS, *named("comment_length disk internal external offset")]
 END_FIELDS = ["disk", "directory_disk", "here", "count", "size", "offset", "comment_length"]
 STREAMED, UTF8 = 0x8, 0x800
 UNIX = 3 << 8

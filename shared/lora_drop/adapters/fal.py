@@ -1,5 +1,6 @@
 """fal as the services know it, over the unmodified fal_client."""
 
+import json
 import logging
 import re
 from collections.abc import Callable, Mapping
@@ -10,8 +11,8 @@ import fal_client
 import httpx
 from fal_client.client import BackupDomainTransport
 
+from lora_drop.adapters.fal_key import Key, KeyAuth, usable_key
 from lora_drop.adapters.fal_transport import KEY_REFUSED, UNANSWERED, SinglePost, json_object
-from lora_drop.adapters.secrets import Key, KeyAuth, usable_key
 from lora_drop.fal.status import FalStatus, Gone, Running, failed, finished
 from lora_drop.jobs.errors import (
     FalUnavailableError,
@@ -33,6 +34,9 @@ OVER = frozenset({"ALREADY_COMPLETED", "NOT_FOUND"})
 ABOUT_US = frozenset({401, 403, 408, 409, 429})
 # What was billed for a request. fal documents it without saying of which answers: only the result's is believed.
 UNITS = "X-Fal-Billable-Units"
+# How long fal serves the files that a request makes ("Data Retention & Storage", "Platform Headers").
+LIFECYCLE = "X-Fal-Object-Lifecycle-Preference"
+DAY = 86_400  # seconds
 
 
 class FalQueueClient:
@@ -47,12 +51,16 @@ class FalQueueClient:
         key: Key,
         *,
         wire: Callable[[], httpx.BaseTransport] = BackupDomainTransport,
+        file_days: int = 0,
     ) -> None:
+        """``file_days``: how long fal is to serve a result's files; 0 leaves it to the account's setting."""
         self._key = key
         self._wire = wire
+        kept = json.dumps({"expiration_duration_seconds": file_days * DAY})
+        self._headers = {LIFECYCLE: kept} if file_days else {}
 
     def submit(
-        self, application: str, arguments: Mapping[str, Any], *, webhook_url: str
+        self, application: str, arguments: Mapping[str, Any], *, webhook_url: str | None
     ) -> Submission:
         """Return one POST on a connection of its own; see fal_transport for every outcome.
 
@@ -67,7 +75,9 @@ class FalQueueClient:
             ) from error
         client = _client(key, once, SUBMIT_TIMEOUT)
         try:
-            client.submit(application, dict(arguments), webhook_url=webhook_url)
+            client.submit(
+                application, dict(arguments), webhook_url=webhook_url, headers=dict(self._headers)
+            )
         except SubmissionRefusedError as refused:
             if refused.problem.code == KEY_REFUSED and self._key.newer(key) is not None:
                 raise NotSubmittedError(
@@ -193,16 +203,22 @@ def _failure(handle: fal_client.SyncRequestHandle, state: Mapping[str, Any]) -> 
     that was billed.
     """
     reason = {"detail": state["error"], "error_type": state.get("error_type")}
-    error = str(state["error"])
+    error, ran = str(state["error"]), _ran(state)
     try:
         answer = handle.client.get(handle.response_url)
     except UNANSWERED:
-        return failed(handle.request_id, error, reason)
+        return failed(handle.request_id, error, reason, ran=ran)
     said, units = json_object(answer), None
     if said is not None and answer.status_code not in ABOUT_US | GONE:
         units = answer.headers.get(UNITS)
     more = said if said and isinstance(said.get("detail"), list) else reason
-    return failed(handle.request_id, error, more, billable_units=units)
+    return failed(handle.request_id, error, more, billable_units=units, ran=ran)
+
+
+def _ran(state: Mapping[str, Any]) -> bool:
+    """Return whether a runner worked on the request: fal has its seconds then ("Queue API", inference_time)."""
+    metrics = state.get("metrics")
+    return not isinstance(metrics, dict) or metrics.get("inference_time") is not None
 
 
 def _result(handle: fal_client.SyncRequestHandle) -> FalStatus:

@@ -1,15 +1,16 @@
 """fal's request list (https://fal.ai/docs/platform-apis/v1/models/requests/by-endpoint)."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import httpx
 
+from lora_drop.adapters.fal_key import Key, KeyAuth
 from lora_drop.adapters.fal_transport import UNANSWERED, json_object
-from lora_drop.adapters.secrets import Key, KeyAuth
 from lora_drop.fal.status import Finished, finished
 from lora_drop.fal.trainers.table import DATASET_FIELDS
 from lora_drop.jobs.errors import FalUnavailableError
@@ -36,10 +37,16 @@ class FalHistory:
 
         Raises FalUnavailableError when the list cannot be read to its end.
         """
+        return self.requests_with(job.application, partial(is_of, job), since=since)
+
+    def requests_with(
+        self, application: str, is_ours: Callable[[str], bool], *, since: datetime
+    ) -> Sequence[str]:
+        """Return the ids of the requests since then whose dataset's address ``is_ours``, as above."""
         found = (
             str(row.get("request_id"))
-            for row in self._rows(job.application, since)
-            if any(is_of(job, url) for url in _dataset_urls(row.get("json_input")))
+            for row in self._rows(application, since)
+            if any(is_ours(url) for url in _dataset_urls(row.get("json_input")))
         )
         return tuple(dict.fromkeys(found))
 

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import httpx
 
+from lora_drop.adapters.fal_key import UNAUTHORIZED, Key, KeyAuth
 from lora_drop.adapters.fal_transport import PASSING, UNANSWERED, json_object
-from lora_drop.adapters.secrets import UNAUTHORIZED, Key, KeyAuth
 from lora_drop.fal.trainers.table import DEFAULT
 from lora_drop.jobs.errors import FalUnavailableError
 from lora_drop.ports import PayloadsErased

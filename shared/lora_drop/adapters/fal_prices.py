@@ -13,8 +13,8 @@ from typing import Any
 
 import httpx
 
+from lora_drop.adapters.fal_key import Key, KeyAuth
 from lora_drop.adapters.fal_transport import UNANSWERED, json_object
-from lora_drop.adapters.secrets import Key, KeyAuth
 from lora_drop.fal.trainers.table import TRAINERS, price_of
 from lora_drop.fal.trainers.trainer import Price
 from lora_drop.jobs.errors import FalUnavailableError

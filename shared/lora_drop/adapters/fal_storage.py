@@ -7,8 +7,8 @@ import fal_client
 import httpx
 from fal_client import client as vendor
 
+from lora_drop.adapters.fal_key import UNAUTHORIZED, Key, usable_key
 from lora_drop.adapters.fal_transport import PASSING, REFUSALS, UNANSWERED
-from lora_drop.adapters.secrets import UNAUTHORIZED, Key, usable_key
 from lora_drop.datasets.archives import RangedReader
 from lora_drop.jobs.errors import FalUnavailableError, NotSubmittedError, SubmissionRefusedError
 from lora_drop.jobs.problems import Problem

@@ -35,6 +35,7 @@ REFUSALS: Mapping[int, tuple[str, bool, str]] = {
     413: ("fal_request_too_large", False, "fal refused the request as too large"),
     422: ("fal_invalid_input", False, "fal refused the parameters"),
 }
+APPROVE = ", then let the job go on with lora-drop approve JOB"
 # No connection, so no byte of the request has left: DNS, refused, TLS, connect timeout, or a proxy
 # that does not let us through.
 NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
@@ -88,7 +89,7 @@ def _accepted(response: httpx.Response) -> str:
     refusal = REFUSALS.get(status)
     if refusal and body and "detail" in body:
         code, held, advice = refusal
-        then = ", then let the job go on with lora-drop approve JOB" if held else ""
+        then = APPROVE if held else ""
         message = f"{advice}{then}. fal says: {_said(body['detail'])}"
         raise SubmissionRefusedError(Problem(code=code, message=message), held=held)
     server = "fal" if body and "detail" in body else "fal's gateway"

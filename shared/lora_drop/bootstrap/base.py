@@ -117,10 +117,10 @@ class FalBootstrap[S: FalSettings](Bootstrap[S]):
 
         return FalKey(self.settings.fal_key_secret)
 
-    def _fal(self) -> FalClient:
+    def _fal(self, *, file_days: int = 0) -> FalClient:
         from lora_drop.adapters.fal import FalQueueClient
 
-        return FalQueueClient(self._key)
+        return FalQueueClient(self._key, file_days=file_days)
 
     def _prices(self, api_url: str) -> Prices:
         from lora_drop.adapters.fal_prices import FalPrices

@@ -58,7 +58,7 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
         dispatcher = Dispatcher(
             record=record,
             datasets=self.datasets,
-            fal=self._fal(),
+            fal=self._fal(file_days=self.settings.fal_file_days),
             inbox=self._inbox(settings.inbox_queue_url),
             limits=settings.limits,
             addresses=self._dataset_urls(record.results),

@@ -58,6 +58,7 @@ The portrait trainer's inputs are listed whole. Of the others, those are listed 
 be more. Where a fact was not found, the notes say so."""
 CAPTIONS = {
     Captions.OPTIONAL: "trained on with the trigger phrase",
+    Captions.PHRASE: "trained on with the trigger phrase, and refused without one",
     Captions.NEEDED: "refused, unless there is a default caption",
 }
 
@@ -75,7 +76,8 @@ def _overview() -> Iterator[str]:
     yield "| trainer | a step | billed at least | a photo without a caption | `--resume` |"
     yield "|---|---|---|---|---|"
     for trainer in TRAINERS.values():
-        name = f"[{trainer.short_name}](#{trainer.short_name})"
+        # As GitHub makes an anchor of a heading.
+        name = f"[{trainer.short_name}](#{trainer.short_name.replace('/', '')})"
         price = trainer.price
         step = f"${plain(price.usd_per_step)}" if price else "not known"
         least = f"{price.min_steps:,} steps" if price and price.min_steps > 1 else ""

@@ -10,6 +10,9 @@ from ipaddress import IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
 HTTPS_PORT = 443
+HOST = re.compile(
+    r"[a-z0-9.-]+|\[[0-9a-f:]{2,39}\]", re.ASCII
+)  # a name, or an IPv6 address without a zone
 UNICAST = IPv6Network("2000::/3")  # RFC 4291, 2.4: all that is given out so far
 NAT64 = IPv6Network("64:ff9b::/96")  # an IPv4 address inside is where it ends up (RFC 6052)
 
@@ -18,7 +21,7 @@ class AllowedHosts:
     """The list. Each is a ``name`` or ``name:port``.
 
     A name allows its subdomains as well (``fal.media`` allows ``v3.fal.media``), at port 443; with a
-    port it stands for itself alone.
+    port it stands for itself alone, as an IPv6 address in brackets does (RFC 3986, 3.2.2: ``[::1]:8443``).
     """
 
     def __init__(self, hosts: Sequence[str]) -> None:
@@ -33,9 +36,8 @@ class AllowedHosts:
             host, port = parts.hostname or "", parts.port
         except ValueError:
             return False
-        if parts.netloc.lower() not in (host, f"{host}:{port}") or not re.fullmatch(
-            r"[a-z0-9.-]+", host
-        ):
+        host = f"[{host}]" if ":" in host else host
+        if parts.netloc.lower() not in (host, f"{host}:{port}") or not HOST.fullmatch(host):
             return False
         if f"{host}:{port}" in self._hosts:
             return True

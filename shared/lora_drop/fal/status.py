@@ -35,11 +35,15 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The request failed for good, with fal's reason; ``billed`` None where fal does not say."""
+    """The request failed for good, with fal's reason; ``billed`` None where fal does not say.
+
+    ``ran`` False: fal names no time that a runner worked on it.
+    """
 
     request_id: str
     problem: Problem
     billed: bool | None = None
+    ran: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,12 @@ def finished(request_id: str, payload: Mapping[str, Any] | None) -> Finished:
 
 
 def failed(
-    request_id: str, error: str, payload: object, *, billable_units: str | None = None
+    request_id: str,
+    error: str,
+    payload: object,
+    *,
+    billable_units: str | None = None,
+    ran: bool = True,
 ) -> Failed:
     """Return a failure, in any of fal's forms.
 
@@ -74,7 +83,7 @@ def failed(
     ended = f"fal ended the training: {quoted(reason).rstrip('.')}."
     message = f"{ended} {MONEY[billed]} {known.advice}"
     problem = Problem(code=known.code, message=message, retryable=known.retry)
-    return Failed(request_id, problem, billed)
+    return Failed(request_id, problem, billed, ran)
 
 
 def _kind_and_reason(error: str, payload: object) -> tuple[str, str]:

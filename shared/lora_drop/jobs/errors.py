@@ -15,6 +15,7 @@
     │   │   └── StaleWebhookError          fal signed it, too long ago to be believed: a hint to ask fal
     │   ├── ActionNotAllowedError          a person decides what is not, or no longer, theirs to decide
     │   │   └── SharedJobError             a job that others share with is to be forgotten alone
+    │   ├── TrainingFailedError            a training that the caller waits for ended without a LoRA
     │   ├── ForeignRequestError            a fact about a request that is not this job's
     │   ├── JobNotFoundError               no job has this id
     │   │   └── JobForgottenError          it had, and was erased: whatever comes for it is dropped
@@ -115,6 +116,16 @@ class StaleWebhookError(InvalidWebhookError):
         super().__init__(message)
         self.request_id = request_id
         self.user_id = user_id
+
+
+class TrainingFailedError(PermanentError):
+    """Raised when a training ended without a LoRA; ``billed`` is None where fal does not say."""
+
+    def __init__(self, problem: Problem, *, request_id: str, billed: bool | None) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+        self.request_id = request_id
+        self.billed = billed
 
 
 class ForeignRequestError(PermanentError):

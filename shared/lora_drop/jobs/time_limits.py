@@ -9,7 +9,7 @@ from datetime import timedelta
 
 # The Timeout of the function of this name.
 SUBMIT = timedelta(seconds=600)
-STORE = timedelta(seconds=180)
+STORE = timedelta(seconds=900)
 RECONCILE = timedelta(seconds=120)
 FORGET = timedelta(seconds=28)
 LONGEST = max(SUBMIT, STORE, RECONCILE, FORGET)
@@ -32,9 +32,11 @@ POST_PATIENCE = timedelta(seconds=40)
 # A job that is RECEIVED, or SUBMITTING, for longer has no submitter any more.
 SUBMIT_DEADLINE = SUBMIT + MARGIN
 
-# A worker ends by itself, and says so, before its function is ended; its lease outlasts the function.
-STORE_PATIENCE = STORE - timedelta(seconds=40)
-STORE_LEASE = STORE + MARGIN
+# One run of the store worker reads for so long what the next run can go on with, and for so long a file without
+# ranges, which begins from the start each time. Its lease outlasts the first and is renewed with every part.
+STORE_PATIENCE = timedelta(seconds=140)
+STORE_PATIENCE_WHOLE = STORE - timedelta(seconds=80)
+STORE_LEASE = STORE_PATIENCE + timedelta(seconds=100)
 # How long a result that fal has denied once is not asked for again: the next round finds the job free.
 DENIAL_STANDS = timedelta(minutes=4)
 # An upload that no open job names, and no worker can still go on with.

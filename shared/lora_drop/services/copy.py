@@ -31,6 +31,10 @@ TRIES = 5
 SPOILT = (UploadGoneError, KeyOccupiedError, ResultInvalidError, SourceChangedError)
 
 
+class _NoRangesError(SourceChangedError):
+    """Raised when a file has to be read in one go, which may take longer than its parts."""
+
+
 class UploadLog(Protocol):
     """The unfinished copies of a job, kept where the next who copies its files finds them."""
 
@@ -43,16 +47,27 @@ class UploadLog(Protocol):
     def drop(self, upload: Upload) -> None:
         """Remove it; that is kept for good with the next write."""
 
+    def renew(self) -> None:
+        """Keep the right to copy while the copy gets on; raises ConflictError where another worker has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class CopyRequest:
-    """What to copy and where to; ``until`` on the monotonic clock; unchecked, it is taken as it is."""
+    """What to copy and where to; ``until`` on the monotonic clock; unchecked, it is taken as it is.
+
+    ``until_whole`` is for a file that can only be read in one go: nothing of it is kept for the next run.
+    """
 
     artifact: Artifact
     prefix: str
     notes: UploadLog
     until: float
     checked: bool = True
+    until_whole: float = 0.0
+
+    def deadline(self, *, whole: bool) -> float:
+        """Return until when the file may be read."""
+        return max(self.until, self.until_whole) if whole else self.until
 
     @property
     def label(self) -> Label:
@@ -82,7 +97,8 @@ class Copier:
         DownloadInterruptedError to be called again; what has arrived by then is not fetched twice.
         """
         occupied: set[str] = set()
-        whole = False
+        # After a slow one without ranges the others have the longer time as well.
+        whole = request.until <= self.now() < request.until_whole
         for _ in range(TRIES):
             name, lying = self._place(request, occupied)
             if lying and lying.source == request.label.source:
@@ -94,7 +110,8 @@ class Copier:
             except UploadGoneError:
                 continue  # another copy came first, or S3 wants this one begun again
             except SourceChangedError:
-                whole = True  # servers that do not agree on an ETag give no file by ranges, ever
+                # Servers that do not agree on an ETag give no file by ranges, ever; nor does one without ranges.
+                whole = True
         raise DownloadInterruptedError(
             f"{request.artifact.name} was not to be stored in {TRIES} tries"
         )
@@ -122,7 +139,7 @@ class Copier:
     def _make(
         self, request: CopyRequest, name: str, lying: ExistingFile | None, *, whole: bool
     ) -> StoredFile:
-        copy = _Copy(self, request, name)
+        copy = _Copy(self, request, name, request.deadline(whole=whole))
         try:
             copy.resume()
             if copy.complete:
@@ -130,8 +147,14 @@ class Copier:
             # In this order: closing the file is what ends a part that is still on its way.
             with (
                 ThreadPoolExecutor(1) as ahead,
-                self.source.open(request.artifact, until=request.until, whole=whole) as file,
+                self.source.open(
+                    request.artifact, until=request.deadline(whole=whole), whole=whole
+                ) as file,
             ):
+                if not file.identity and request.deadline(whole=True) > request.deadline(
+                    whole=whole
+                ):
+                    raise _NoRangesError(f"{name} cannot be read by ranges")
                 # Of another size it is another file; of the same, only its bytes decide.
                 if lying and file.size not in (None, lying.size):
                     raise KeyOccupiedError(request.prefix + name)
@@ -148,11 +171,12 @@ class Copier:
 class _Copy:
     """One try at one file under one name."""
 
-    def __init__(self, copier: Copier, request: CopyRequest, name: str) -> None:
+    def __init__(self, copier: Copier, request: CopyRequest, name: str, until: float) -> None:
         self._results = copier.results
         self._now = copier.now
         self._length = copier.part
         self._request = request
+        self._until = until
         self._name = name
         self._key = request.prefix + name
         self._upload: Upload | None = None
@@ -237,7 +261,7 @@ class _Copy:
         )
 
     def _take(self, file: OpenArtifact, number: int, data: bytes) -> None:
-        if self._now() >= self._request.until:
+        if self._now() >= self._until:
             raise DownloadInterruptedError(f"{self._name} takes longer than there is time for")
         self._size += len(data)
         if self._fresh:
@@ -252,6 +276,7 @@ class _Copy:
                 return
             self._upload = self._begin(file)
         self._parts[number] = self._results.upload(self._key, self._upload.upload_id, number, data)
+        self._request.notes.renew()
 
     def _begin(self, file: OpenArtifact) -> Upload:
         """Begin a new copy in parts, logged before its first part, so that it can always be found and ended."""

@@ -85,15 +85,18 @@ def comes_after_all(job: Job, fact: FalStatus) -> bool:
     """Return whether this is the result of a training that is not waited for any more: it was paid for.
 
     The job has ended, or is about to be sent once more. Its request is the one it had last; one of its
-    own that is over; or, where a person said that fal has none, whatever fal has for its address. What was
-    copied already and found invalid is not copied again.
+    own that is over; or, where a person said that fal has none, whatever fal has for its address, unless
+    the request of each of its submissions is known: then it is another job's. What was copied already and found
+    invalid is not copied again.
     """
     if not isinstance(fact, Finished) or not fact.artifacts or job.status not in GIVEN_UP:
         return False
     if any(problem.code == RESULT_INVALID for problem in job.problems):
         return False
     if job.request_id is None:
-        own = fact.request_id not in job.earlier_requests or fact.request_id in job.own_requests
+        unknown = job.intents > len(job.own_requests)
+        own = fact.request_id not in job.earlier_requests and unknown
+        own = own or fact.request_id in job.own_requests
         return own and job.intents > 0 and job.status is not Status.FAILED  # that one fal refused
     return job.request_id == fact.request_id
 
@@ -148,11 +151,28 @@ def _consequence(job: Job, fact: FalStatus, *, asked: bool) -> tuple[Status | No
             changes: dict[str, Any] = {"problems": (problem,), "billed": billed is not False}
             if problem.code != CANCELLED_AT_FAL:
                 return Status.FAILED, changes
-            if job.cancel_by is not None:
-                changes |= {"by": job.cancel_by, "problems": (cancelled_at_fal(billed=billed),)}
-            return Status.CANCELLED, changes
+            return _cancelled(job, fact, changes, asked=asked)
         case Gone():
             return Status.EXPIRED, {"problems": (GONE,)}
+
+
+def _cancelled(
+    job: Job, failed: Failed, changes: dict[str, Any], *, asked: bool
+) -> tuple[Status | None, dict[str, Any]]:
+    """Return the end of a training that was stopped at fal; what it never began is not paid for.
+
+    fal never processes what is taken out of its queue, and waiting is not billed ("Cancel a request",
+    "Pricing"). A webhook cannot say whether it had begun, so the job waits until fal has been asked.
+    """
+    if job.cancel_by is None:
+        return Status.CANCELLED, changes
+    billed = failed.billed
+    if billed is None and job.status is Status.SUBMITTED and not asked:
+        return None, {}
+    if billed is None and job.status is Status.SUBMITTED and not failed.ran:
+        billed = False
+    changes |= {"by": job.cancel_by, "problems": (cancelled_at_fal(billed=billed),)}
+    return Status.CANCELLED, {**changes, "billed": billed is not False}
 
 
 def _not_fetched(job: Job, failed: Failed, *, asked: bool) -> tuple[Status | None, dict[str, Any]]:

@@ -23,6 +23,7 @@ class JobLease:
     record: Record
     job: Job
     kept: Job
+    length: timedelta
 
     @classmethod
     def take(cls, record: Record, job: Job, *, owner: str, length: timedelta) -> Self | None:
@@ -31,9 +32,15 @@ class JobLease:
         if job.lease and job.lease.owner != owner and job.lease.until > now:
             return None
         fence = job.lease.fence + 1 if job.lease else 1
-        job_lease = cls(record, job, job)
+        job_lease = cls(record, job, job, length)
         job_lease._write(lease=Lease(owner=owner, fence=fence, until=now + length))
         return job_lease
+
+    def renew(self) -> None:
+        """Keep the lease for its whole length again once half of it is over; raises ConflictError."""
+        now, lease = self.record.clock(), self.job.lease
+        if lease and lease.until - now < self.length / 2:
+            self._write(lease=lease.model_copy(update={"until": now + self.length}))
 
     def find(self, name: str) -> Upload | None:
         """Return the unfinished copy of this name."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from time import monotonic
 from urllib.parse import urlsplit
@@ -23,7 +23,12 @@ from lora_drop.jobs.job_files import JOB_FILE, job_text
 from lora_drop.jobs.job_problems import DENIED, GONE, RESULT_INVALID
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
-from lora_drop.jobs.time_limits import DENIAL_STANDS, STORE_LEASE, STORE_PATIENCE
+from lora_drop.jobs.time_limits import (
+    DENIAL_STANDS,
+    STORE_LEASE,
+    STORE_PATIENCE,
+    STORE_PATIENCE_WHOLE,
+)
 from lora_drop.ports import ArtifactSource, CopyStore, FalClient
 from lora_drop.services.copy import PART, Copier, CopyRequest
 from lora_drop.services.evidence import Evidence
@@ -50,8 +55,9 @@ def new_owner() -> str:
 class ResultStorer:
     """The worker that ends a job.
 
-    ``lease`` is longer than the function can live, ``patience`` shorter: it ends by itself,
-    and says so, before it would be ended.
+    ``patience`` is how long one run reads what the next can go on with; ``patience_whole``, for a file
+    without ranges, is shorter than the function can live: it ends by itself, and says so, before it would be
+    ended. ``lease`` is longer than ``patience``, and renewed with every part.
     """
 
     record: Record
@@ -61,6 +67,7 @@ class ResultStorer:
     evidence: Evidence
     lease: timedelta = STORE_LEASE
     patience: timedelta = STORE_PATIENCE
+    patience_whole: timedelta = STORE_PATIENCE_WHOLE
     part: int = PART
     owner: Callable[[], str] = new_owner
     now: Callable[[], float] = monotonic
@@ -161,13 +168,17 @@ class ResultStorer:
             if stored and self.results.has(stored):
                 continue
             wanted = artifact.model_copy(update={"size": None}) if settled else artifact
+            request = CopyRequest(wanted, job_lease.job.prefix, job_lease, until)
             try:
-                job_lease.store(
-                    self._copier.copy(CopyRequest(wanted, job_lease.job.prefix, job_lease, until))
-                )
+                job_lease.store(self._copier.copy(self._patient(request)))
             except (ResultGoneError, ResultInvalidError) as why:
                 bad[artifact.name] = why
         return bad
+
+    def _patient(self, request: CopyRequest) -> CopyRequest:
+        """Return the request with the longer time for a file that can only be read in one go."""
+        longer = (self.patience_whole - self.patience).total_seconds()
+        return replace(request, until_whole=request.until + longer)
 
     def _set_aside(
         self, job_lease: JobLease, artifacts: Sequence[Artifact], bad: Bad, until: float
@@ -180,7 +191,7 @@ class ResultStorer:
                 name = artifact.name + INVALID_SUFFIX
                 aside = artifact.model_copy(update={"name": name, "size": None})
                 request = CopyRequest(aside, job_lease.job.prefix, job_lease, until, checked=False)
-                stored = self._copier.copy(request)
+                stored = self._copier.copy(self._patient(request))
                 job_lease.store(stored)
                 problems.append(_invalid(artifact, why, stored))
         return tuple(problems)

@@ -61,9 +61,11 @@ class Cdn:
         fault = self._fault(file) if http.method == "GET" else None
         if fault and "status" in fault.settings:
             return error_answer(fault.settings)
-        headers = {"ETag": file.etag, "Accept-Ranges": "bytes", "Content-Type": file.content_type}
+        whole = bool(fault and fault.settings.get("whole"))
+        headers = {"Content-Type": file.content_type}
+        headers |= {} if whole else {"ETag": file.etag, "Accept-Ranges": "bytes"}
         try:
-            part = self._part(http, file)
+            part = None if whole else self._part(http, file)
         except UnsatisfiableRangeError:
             headers["Content-Range"] = f"bytes */{file.size}"
             return web.Response(status=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers=headers)

@@ -1,5 +1,7 @@
 """The simulator's own API, under ``/_sim``: the ledger, the requests, the faults, the keys."""
 
+import gzip
+import json
 from http import HTTPStatus
 from typing import Any
 
@@ -44,9 +46,14 @@ class Control:
 
     async def jwks(self, _: web.Request) -> web.Response:
         """The public keys that webhooks are verified with."""
-        if fault := self._faults.take(Place.JWKS):
+        fault = self._faults.take(Place.JWKS)
+        if fault and "packed" not in fault.settings:
             return error_answer(fault.settings)
-        return answer(self._key.jwks())
+        response = answer(self._key.jwks())
+        if fault:
+            response.headers["Content-Encoding"] = "gzip"
+            response.body = gzip.compress(json.dumps(self._key.jwks()).encode())
+        return response
 
     async def ledger(self, _: web.Request) -> web.Response:
         """Everything that happened."""

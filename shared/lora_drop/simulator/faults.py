@@ -58,6 +58,10 @@ def _submit(name: str, says: str, answer: str, *, accepted: bool = True, **more:
     return FaultKind(name, Place.SUBMIT, says, {"accepted": accepted, **more}, {"answer": answer})
 
 
+def _webhook(name: str, says: str, **fixed: Any) -> FaultKind:
+    return FaultKind(name, Place.WEBHOOK, says, fixed=fixed)
+
+
 TABLE: tuple[FaultKind, ...] = (
     _submit("submit_answer_lost", "accepted, then the connection is aborted", "abort"),
     _submit("submit_reset_before", "aborted before it is accepted", "abort", accepted=False),
@@ -116,12 +120,7 @@ TABLE: tuple[FaultKind, ...] = (
         "a training never ends by itself",
         fixed={"stuck": True},
     ),
-    FaultKind(
-        "webhook_lost",
-        Place.WEBHOOK,
-        "nothing is sent, and it counts as sent",
-        fixed={"lost": True},
-    ),
+    _webhook("webhook_lost", "nothing is sent, and it counts as sent", lost=True),
     FaultKind("webhook_doubled", Place.WEBHOOK, "it is sent more than once", {"copies": 2}),
     FaultKind("webhook_late", Place.WEBHOOK, "it is sent late", {"seconds": 5.0}),
     FaultKind("webhook_stale", Place.WEBHOOK, "its timestamp is so many seconds old", {"age": 600}),
@@ -139,15 +138,24 @@ TABLE: tuple[FaultKind, ...] = (
         {"alone": False, "user_id": "user_stranger"},
         {"extra": "foreign_user"},
     ),
-    FaultKind(
+    _webhook(
         "webhook_payload_null",
-        Place.WEBHOOK,
         "OK without the payload: the result has to be fetched",
-        fixed={"payload_null": True},
+        payload_null=True,
     ),
+    _webhook("webhook_gateway_id", "it is signed with the id of fal's last try", gateway=True),
+    _webhook("webhook_capitals", "its signature is hex in capitals", capitals=True),
     FaultKind("download_cut", Place.DOWNLOAD, "a file ends after so many bytes", {"bytes": 1000}),
     FaultKind("download_status", Place.DOWNLOAD, "a file is not served", _answer(503)),
     FaultKind("download_slow", Place.DOWNLOAD, "a file trickles", {"bytes_per_second": 1_000_000}),
+    FaultKind(
+        "download_whole",
+        Place.DOWNLOAD,
+        "a file has neither ranges nor an ETag, and trickles",
+        {"bytes_per_second": 1_000_000},
+        {"whole": True},
+    ),
+    FaultKind("jwks_packed", Place.JWKS, "the signing keys come as gzip", fixed={"packed": True}),
     FaultKind("jwks_down", Place.JWKS, "the signing keys cannot be had", _answer(503)),
 )
 

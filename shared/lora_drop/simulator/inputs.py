@@ -36,6 +36,8 @@ class TriggerWordInput(Input):
     trigger_word: str | None = None
     # Its schema names no default for the steps; the server takes 1000.
     steps: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    is_style: bool = False
+    create_masks: bool = True
 
 
 class TurboInput(Input):
@@ -49,18 +51,53 @@ class TurboInput(Input):
     face_crop: bool | None = None
 
 
-class CaptionedInput(Input):
+class CaptionedBase(Input):
     """What these have who fail where a caption is missing and ``default_caption`` is too."""
 
-    image_data_url: str
     default_caption: str | None = None
 
 
+class CaptionedInput(CaptionedBase):
+    """The same with the dataset's name that most of them have."""
+
+    image_data_url: str
+
+
 class Flux2Input(CaptionedInput):
-    """``fal-ai/flux-2-trainer``."""
+    """``fal-ai/flux-2-trainer``, its second edition, and ``fal-ai/flux-2-klein-9b-base-trainer``."""
 
     learning_rate: float = 0.00005
     steps: Annotated[int, Field(ge=100, le=10_000)] = 1000
+    output_lora_format: Literal["fal", "comfy"] | None = None
+
+
+class Flux3Input(Input):
+    """``blackforestlabs/flux-3/klein/base/trainer``."""
+
+    images_data_url: str
+    trigger_phrase: str | None = None
+    learning_rate: float = 0.0001
+    steps: Annotated[int, Field(ge=100, le=10_000)] = 1000
+    resolution: Literal[512, 768, 1024] = 1024
+
+
+class PhrasedInput(Input):
+    """``fal-ai/krea-2-trainer``: 422 where a photo has neither a caption nor a phrase."""
+
+    images_data_url: str
+    trigger_phrase: str | None = None
+    learning_rate: float | None = None
+    steps: Annotated[int, Field(ge=100, le=10_000)] = 1000
+    resolution: Literal[768, 1024] = 1024
+
+
+class IdeogramInput(CaptionedBase):
+    """``ideogram/v4/trainer``."""
+
+    images_data_url: str
+    learning_rate: Annotated[float, Field(ge=0.000001, le=0.01)] = 0.0001
+    steps: Annotated[int, Field(ge=100, le=40_000)] = 1000
+    resolution: str = "auto"
     output_lora_format: Literal["fal", "comfy"] | None = None
 
 
@@ -76,6 +113,12 @@ class QwenImageV2Input(CaptionedInput):
     """``fal-ai/qwen-image-trainer-v2``."""
 
     steps: Annotated[int, Field(ge=100, le=30_000)] = 1000
+
+
+class QwenImageRateInput(QwenImageV2Input):
+    """``fal-ai/qwen-image-2512-trainer``."""
+
+    learning_rate: float = 0.0005
 
 
 class LongInput(CaptionedInput):
@@ -120,6 +163,12 @@ ENDPOINTS: Mapping[str, Rules] = {
     "fal-ai/qwen-image-2512-trainer-v2": Rules(LongInput),
     "fal-ai/z-image-trainer": Rules(ZImageInput),
     "fal-ai/z-image-turbo-trainer-v2": Rules(LongInput),
+    "fal-ai/flux-2-trainer-v2": Rules(Flux2Input),
+    "fal-ai/flux-2-klein-9b-base-trainer": Rules(Flux2Input),
+    "blackforestlabs/flux-3/klein/base/trainer": Rules(Flux3Input, weights="lora_file"),
+    "fal-ai/krea-2-trainer": Rules(PhrasedInput, weights="lora_file"),
+    "ideogram/v4/trainer": Rules(IdeogramInput),
+    "fal-ai/qwen-image-2512-trainer": Rules(QwenImageRateInput),
 }
 
 

@@ -59,6 +59,12 @@ PRICES: Mapping[str, tuple[float, int]] = {
     "fal-ai/qwen-image-trainer-v2": (0.002, 500),
     "fal-ai/qwen-image-2512-trainer-v2": (0.00095, 500),
     "fal-ai/z-image-turbo-trainer-v2": (0.00085, 1000),
+    "fal-ai/flux-2-trainer-v2": (0.0064, 1),
+    "fal-ai/flux-2-klein-9b-base-trainer": (0.0043, 1),
+    "blackforestlabs/flux-3/klein/base/trainer": (0.0043, 100),
+    "fal-ai/krea-2-trainer": (0.003, 100),
+    "ideogram/v4/trainer": (0.00675, 1),
+    "fal-ai/qwen-image-2512-trainer": (0.0015, 500),
 }
 UNKNOWN = (0.0, 0)
 

@@ -167,6 +167,7 @@ class QueueApi:
         try:
             arguments = json.loads(await http.read())
             _deadline(http)
+            _files_for(http)
         except ValueError as error:
             unreadable = answer({"detail": str(error)}, HTTPStatus.UNPROCESSABLE_ENTITY)
             return None, self._refusal(http) or unreadable
@@ -187,6 +188,7 @@ class QueueApi:
             webhook_url=http.query.get("fal_webhook"),
             store_io=http.headers.get("X-Fal-Store-IO") != "0",
             start_within=_deadline(http),
+            files_for=_files_for(http),
         )
         self._requests.add(request)
         self._slots.enqueue(request)
@@ -233,13 +235,18 @@ class QueueApi:
         )
 
     def _find(self, http: web.Request) -> tuple[ModelRequest | None, web.Response]:
-        """The request, under its whole endpoint id or its owner and app; else the refusal."""
+        """The request, under its owner and app alone; else the refusal."""
         if not authorized(http, self._config.key):
             return None, unauthorized()
         request = self._requests.get(http.match_info["request_id"])
         if request is not None:
-            endpoint_id = request.endpoint_id
-            if http.match_info["endpoint"] not in (endpoint_id, short_path(endpoint_id)):
+            asked, short = http.match_info["endpoint"], short_path(request.endpoint_id)
+            if (
+                asked == request.endpoint_id != short
+            ):  # its paths are made with less, and this one is no path
+                not_allowed = {"detail": "Method Not Allowed"}
+                return None, answer(not_allowed, HTTPStatus.METHOD_NOT_ALLOWED)
+            if asked != short:
                 request = None
         return request, answer(NOT_FOUND, HTTPStatus.NOT_FOUND)
 
@@ -279,6 +286,13 @@ class QueueApi:
                 body["error"] = request.outcome.error
                 body["error_type"] = request.outcome.error_type
         return body
+
+
+def _files_for(http: web.Request) -> float | None:
+    """How many seconds the files of the request are served; ValueError when it cannot be read."""
+    said = json.loads(http.headers.get("X-Fal-Object-Lifecycle-Preference", "{}"))
+    seconds = said.get("expiration_duration_seconds") if isinstance(said, dict) else None
+    return None if seconds is None else float(seconds)
 
 
 def _deadline(http: web.Request) -> float | None:

@@ -36,6 +36,7 @@ class ModelRequest:
     webhook_url: str | None
     store_io: bool = True
     start_within: float | None = None  # seconds
+    files_for: float | None = None  # seconds that its files are served; None: for ever
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     sent_at: datetime = field(default_factory=now)
     started_at: datetime | None = None

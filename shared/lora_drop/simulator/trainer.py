@@ -5,6 +5,8 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
@@ -20,7 +22,14 @@ from lora_drop.simulator.errors import (
 )
 from lora_drop.simulator.faults import ActiveFault, Faults, Place
 from lora_drop.simulator.files import Incoming, PublicFile, PublicFiles
-from lora_drop.simulator.inputs import CaptionedInput, Input, PortraitInput, read_input, rules_of
+from lora_drop.simulator.inputs import (
+    CaptionedBase,
+    Input,
+    PhrasedInput,
+    PortraitInput,
+    read_input,
+    rules_of,
+)
 from lora_drop.simulator.ledger import Ledger
 from lora_drop.simulator.lora import write_lora
 from lora_drop.simulator.requests import ModelRequest
@@ -203,6 +212,8 @@ class Trainer:
 
     def _publish(self, request: ModelRequest, file: PublicFile) -> dict[str, Any]:
         """The file as the trainer's output names it."""
+        if request.files_for is not None:
+            file = replace(file, expires_at=now() + timedelta(seconds=request.files_for))
         self._files.add(file)
         request.file_paths.append(file.path)
         return {
@@ -214,12 +225,19 @@ class Trainer:
 
 
 def _check_captions(given: Input, found: Contents) -> None:
-    """Fal documents only that "the training will fail": here it is answered as wrong input is."""
-    if not isinstance(given, CaptionedInput) or given.default_caption or not found.without_caption:
+    """Refuse a photo that has no caption at all: 422 by some, and by others "the training will fail"."""
+    match given:
+        case CaptionedBase():
+            field, said = "default_caption", given.default_caption
+        case PhrasedInput():
+            field, said = "trigger_phrase", given.trigger_phrase
+        case _:
+            return
+    if said or not found.without_caption:
         return
     row = {
-        "loc": ["body", "default_caption"],
-        "msg": f"No caption for {found.without_caption[0]} and no default caption",
+        "loc": ["body", field],
+        "msg": f"No caption for {found.without_caption[0]} and no {field}",
         "type": "value_error",
     }
     raise FailedTrainingError(details(422, [row]))

@@ -4,8 +4,10 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 from yarl import URL
@@ -23,14 +25,16 @@ UNSERIALISABLE = (
 )
 
 
-def webhook_body(request: ModelRequest, *, payload_null: bool = False) -> bytes:
+def webhook_body(
+    request: ModelRequest, *, payload_null: bool = False, gateway_id: str = ""
+) -> bytes:
     """What fal sends of a request that has ended: sorted keys, ``error`` null when it is OK."""
     outcome = request.outcome
     if outcome is None:
         raise ValueError(f"{request.request_id} has not ended")
     body: dict[str, Any] = {
         "request_id": request.request_id,
-        "gateway_request_id": request.request_id,
+        "gateway_request_id": gateway_id or request.request_id,
         "status": "OK" if outcome.ok else "ERROR",
         "error": None if outcome.ok else outcome.error,
         "payload": outcome.body,
@@ -53,6 +57,14 @@ def signed_headers(
         "X-Fal-Webhook-Timestamp": str(timestamp),
         "X-Fal-Webhook-Signature": key.sign(message),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class SignedFormat:
+    """How a delivery is signed: with the id of fal's last try where there is one, in capitals."""
+
+    gateway_id: str = ""
+    capitals: bool = False
 
 
 class Deliveries:
@@ -105,13 +117,21 @@ class Deliveries:
             await self._send_extra(request, fault)
             if settings["alone"]:
                 return
-        body = webhook_body(request, payload_null=settings.get("payload_null", False))
+        gateway_id = str(uuid4()) if settings.get("gateway") else ""
+        body = webhook_body(
+            request, payload_null=settings.get("payload_null", False), gateway_id=gateway_id
+        )
+        form = SignedFormat(gateway_id, capitals=settings.get("capitals", False))
         for _ in range(settings.get("copies", 1)):
-            await self._until_taken(request, body, age=settings.get("age", 0))
+            await self._until_taken(request, body, age=settings.get("age", 0), form=form)
 
-    async def _until_taken(self, request: ModelRequest, body: bytes, *, age: int) -> None:
+    async def _until_taken(
+        self, request: ModelRequest, body: bytes, *, age: int, form: SignedFormat
+    ) -> None:
         for attempt in range(MAX_RETRIES + 1):
-            row = await self._send(request, body, variant="true", retry=attempt > 0, age=age)
+            row = await self._send(
+                request, body, variant="true", retry=attempt > 0, age=age, form=form
+            )
             status = row["status"]
             if status is not None and status < HTTPStatus.BAD_REQUEST:
                 return  # taken, or redirected, which is never followed nor tried again
@@ -141,16 +161,20 @@ class Deliveries:
         age: int = 0,
         user_id: str | None = None,
         key: WebhookKey | None = None,
+        form: SignedFormat | None = None,
     ) -> Mapping[str, Any]:
-        config = self._config
+        config, form = self._config, form or SignedFormat()
         headers = signed_headers(
             key or self._key,
-            request_id=request.request_id,
+            request_id=form.gateway_id or request.request_id,
             user_id=user_id or config.user_id,
             # fal does not say whether a retry is signed again; here it is.
             timestamp=int(now().timestamp()) - age,
             body=body,
         )
+        if form.capitals:
+            name = "X-Fal-Webhook-Signature"
+            headers[name] = headers[name].upper()
         limit = config.webhook_retry_timeout if retry else config.webhook_first_timeout
         try:
             async with self._session.post(

@@ -147,16 +147,28 @@ def raising(error: Callable[[], BaseException]) -> Callable[[], None]:
 MINUTE = timedelta(minutes=1)
 LIFETIME = timedelta(minutes=15)  # of a function, where nothing else is said
 after_the_post = partial(right_after, "POST", FIRST)
-type Story = Callable[[Pipeline, FaultyFal], None]
+type Step = Callable[[Pipeline, FaultyFal], object]
 
 
 @dataclass(frozen=True, slots=True)
 class Accident:
-    """A story, in a sentence; ``lifetime`` is the submit function's timeout."""
+    """A story, in a sentence and in its steps; ``lifetime`` is the submit function's timeout."""
 
     name: str
-    story: Story
+    steps: Sequence[Step]
     lifetime: timedelta = LIFETIME
+
+    def story(self, pipeline: Pipeline, fal: FaultyFal) -> None:
+        for step in self.steps:
+            step(pipeline, fal)
+
+
+def arrive(pipeline: Pipeline, _: FaultyFal) -> None:
+    pipeline.arrive()
+
+
+def later(minutes: int) -> Step:
+    return lambda pipeline, _: pipeline.pass_time(minutes * MINUTE)
 
 
 def call_back(pipeline: Pipeline, fal: FaultyFal) -> None:
@@ -168,50 +180,21 @@ def call_back(pipeline: Pipeline, fal: FaultyFal) -> None:
                 break
 
 
-def _delivered_twice(pipeline: Pipeline, fal: FaultyFal) -> None:
-    pipeline.arrive()
-    pipeline.arrive()
-    call_back(pipeline, fal)
+def during(fault: Callable[[Pipeline], AbstractContextManager[None]], *steps: Step) -> Step:
+    def story(pipeline: Pipeline, fal: FaultyFal) -> None:
+        with fault(pipeline):
+            for step in steps:
+                step(pipeline, fal)
+
+    return story
 
 
-def _killed(pipeline: Pipeline, fal: FaultyFal) -> None:
-    with after_the_post(raising(Killed)):
-        pipeline.arrive()
-    call_back(pipeline, fal)
+def killed(after: timedelta = timedelta()) -> Step:
+    """The process ends right after the POST, or so long after it."""
+    return during(lambda _: after_the_post(raising(lambda: Killed(after))), arrive)
 
 
-def _killed_and_redriven(pipeline: Pipeline, fal: FaultyFal) -> None:
-    with after_the_post(raising(Killed)):
-        pipeline.arrive()
-    pipeline.pass_time(16 * MINUTE)
-    pipeline.arrive()
-    call_back(pipeline, fal)
-
-
-def _timed_out(pipeline: Pipeline, fal: FaultyFal) -> None:
-    with after_the_post(raising(lambda: Killed(MINUTE))):
-        pipeline.arrive()
-    call_back(pipeline, fal)
-
-
-def _write_failed(pipeline: Pipeline, fal: FaultyFal) -> None:
-    with pipeline.failing_write():
-        pipeline.arrive()
-    call_back(pipeline, fal)
-
-
-def _redriven(pipeline: Pipeline, fal: FaultyFal) -> None:
-    pipeline.arrive()
-    pipeline.pass_time(61 * MINUTE)
-    pipeline.arrive()
-    call_back(pipeline, fal)
-
-
-def _webhook_lost(pipeline: Pipeline, _: FaultyFal) -> None:
-    pipeline.arrive()
-
-
-def _webhook_early(pipeline: Pipeline, fal: FaultyFal) -> None:
+def called_back_early(pipeline: Pipeline, fal: FaultyFal) -> None:
     def early() -> None:
         [post] = fal.exchange.posts  # not settled: this very call is under way
         pipeline.call_back(post, json.dumps(fal.exchange.webhook(post)).encode())
@@ -220,16 +203,8 @@ def _webhook_early(pipeline: Pipeline, fal: FaultyFal) -> None:
         pipeline.arrive()
 
 
-def _webhook_twice(pipeline: Pipeline, fal: FaultyFal) -> None:
-    pipeline.arrive()
-    call_back(pipeline, fal)
-    call_back(pipeline, fal)
-
-
-def _webhook_forged(pipeline: Pipeline, fal: FaultyFal) -> None:
+def forge(pipeline: Pipeline, fal: FaultyFal) -> None:
     """A forger names another file in the place of the weights."""
-    pipeline.arrive()
-    call_back(pipeline, fal)
     for post in fal.paid:
         body = fal.exchange.webhook(post)
         payload = body["payload"]
@@ -237,13 +212,7 @@ def _webhook_forged(pipeline: Pipeline, fal: FaultyFal) -> None:
         pipeline.call_back(post, json.dumps(body).encode(), forged=True)
 
 
-def _killed_in_copy(pipeline: Pipeline, fal: FaultyFal) -> None:
-    pipeline.arrive()
-    with pipeline.dying_copy():
-        call_back(pipeline, fal)
-
-
-def _cut(*, length: bool) -> Story:
+def cut(*, length: bool) -> Step:
     def story(pipeline: Pipeline, fal: FaultyFal) -> None:
         fal.exchange.weights = LARGE
         fal.exchange.cut.append(CdnFault(length=length))
@@ -253,35 +222,36 @@ def _cut(*, length: bool) -> Story:
     return story
 
 
-def _cut_and_read_whole(*, length: bool) -> Story:
-    def story(pipeline: Pipeline, fal: FaultyFal) -> None:
-        with pipeline.whole_copy():
-            _cut(length=length)(pipeline, fal)
-
-    return story
+def read_whole(step: Step) -> Step:
+    return during(lambda pipeline: pipeline.whole_copy(), step)
 
 
+WRITE_FAILED = during(lambda pipeline: pipeline.failing_write(), arrive)
+KILLED_IN_COPY = during(lambda pipeline: pipeline.dying_copy(), call_back)
 AROUND_THE_POST = (
-    Accident("the event is delivered twice", _delivered_twice),
-    Accident("killed right after the POST", _killed),
-    Accident("the same, and redriven 16 minutes later", _killed_and_redriven),
-    Accident("Lambda's timeout of 60 s strikes after the POST", _timed_out, lifetime=MINUTE),
-    Accident("DynamoDB refuses the write after the POST", _write_failed),
-    Accident("redriven 61 minutes after it went well", _redriven),
+    Accident("the event is delivered twice", [arrive, arrive, call_back]),
+    Accident("killed right after the POST", [killed(), call_back]),
+    Accident("the same, and redriven 16 minutes later", [killed(), later(16), arrive, call_back]),
+    Accident(
+        "Lambda's timeout of 60 s strikes after the POST",
+        [killed(MINUTE), call_back],
+        lifetime=MINUTE,
+    ),
+    Accident("DynamoDB refuses the write after the POST", [WRITE_FAILED, call_back]),
+    Accident("redriven 61 minutes after it went well", [arrive, later(61), arrive, call_back]),
 )
 AFTER_IT = (
-    Accident("the webhook never comes", _webhook_lost),
-    Accident("the webhook comes before the write after the POST", _webhook_early),
-    Accident("the webhook comes twice", _webhook_twice),
-    Accident("a forged webhook comes after the real one", _webhook_forged),
-    Accident("killed while copying the files", _killed_in_copy),
-    Accident("the CDN hangs up in mid-file", _cut(length=True)),
+    Accident("the webhook never comes", [arrive]),
+    Accident("the webhook comes before the write after the POST", [called_back_early]),
+    Accident("the webhook comes twice", [arrive, call_back, call_back]),
+    Accident("a forged webhook comes after the real one", [arrive, call_back, forge]),
+    Accident("killed while copying the files", [arrive, KILLED_IN_COPY]),
+    Accident("the CDN hangs up in mid-file", [cut(length=True)]),
     Accident(
-        "the CDN hangs up in mid-file; copied with httpx.get()", _cut_and_read_whole(length=True)
+        "the CDN hangs up in mid-file; copied with httpx.get()", [read_whole(cut(length=True))]
     ),
-    Accident("the CDN hangs up in mid-file, length unknown", _cut(length=False)),
+    Accident("the CDN hangs up in mid-file, length unknown", [cut(length=False)]),
     Accident(
-        "the CDN hangs up, length unknown; copied with httpx.get()",
-        _cut_and_read_whole(length=False),
+        "the CDN hangs up, length unknown; copied with httpx.get()", [read_whole(cut(length=False))]
     ),
 )

@@ -22,8 +22,8 @@ from lora_drop.jobs.status import Status
 from tests.resilience.comparison.accidents import Ending, Killed, raising, right_after
 from tests.support.builders import KEY, signed
 from tests.support.fal_answers import API, CDN, Post
-from tests.support.fal_keys import FixedKey
 from tests.support.outcome import ThrottledError
+from tests.support.wire import FixedKey
 from tests.support.world import World
 
 if TYPE_CHECKING:

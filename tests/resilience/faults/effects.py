@@ -5,9 +5,9 @@ it has, and so is whatever a call gives back that leads outside again (a file th
 stream of bytes).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from typing import Any, Protocol, get_protocol_members, is_protocol
 
@@ -27,6 +27,7 @@ class Effect:
     port: str
     method: str
     arguments: tuple[Any, ...] = ()
+    named: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         described = (_described(argument) for argument in self.arguments)
@@ -56,7 +57,7 @@ class Wired:
         interceptor, port = self._interceptor, self._name or _port_of(kind, method)
 
         def call(*arguments: Any, **named: Any) -> Any:
-            effect = Effect(port, method, arguments)
+            effect = Effect(port, method, arguments, named)
             return _wired(
                 interceptor.act(effect, lambda: found(*arguments, **named)), effect, interceptor
             )

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
@@ -15,7 +15,7 @@ from nacl.signing import SigningKey
 from lora_drop.fal.status import FalStatus, Finished, Gone, Running, failed
 from lora_drop.fal.trainers.trainer import Price
 from lora_drop.jobs.artifacts import WEIGHTS, Artifact, artifacts_in
-from lora_drop.jobs.errors import SourceChangedError
+from lora_drop.jobs.errors import DownloadInterruptedError, ResultGoneError, SourceChangedError
 from lora_drop.jobs.evidence import is_of
 from lora_drop.jobs.job import Job
 from lora_drop.ports import Clock, Submission
@@ -34,12 +34,14 @@ class End(StrEnum):
     FREE_FAILURE = "free failure"
     NOT_FETCHED = "dataset not fetched"
     CANCELLED = "cancelled"
+    NOT_FETCHED_BILLED = "dataset not fetched, billed"
 
 
 ERRORS: Mapping[End, tuple[str, str]] = {
     End.BILLED_FAILURE: ("image_load_error", "Failed to load the image."),
     End.FREE_FAILURE: ("internal_server_error", "Internal server error"),
     End.NOT_FETCHED: ("file_download_error", "Failed to download the file."),
+    End.NOT_FETCHED_BILLED: ("file_download_error", "Failed to download the file."),
     End.CANCELLED: ("client_cancelled", "The client cancelled the request."),
 }
 
@@ -76,6 +78,9 @@ class Request:
     webhook_lost: bool = False
     stored: bool = False  # also after the queue has forgotten it
     called_at: datetime | None = None
+    gateway_id: str = ""  # where fal has tried once more by itself
+    files_at: datetime | None = None  # until then the CDN has none of them
+    whole_takes: timedelta | None = None  # without ranges, a file
     signed_before: timedelta = timedelta(0)
 
     @property
@@ -102,7 +107,7 @@ class Request:
     def body(self) -> bytes:
         said: dict[str, Any] = {
             "request_id": self.request_id,
-            "gateway_request_id": self.request_id,
+            "gateway_request_id": self.gateway_id or self.request_id,
             "status": "OK" if self.end is End.DONE else "ERROR",
             "error": None if self.end is End.DONE else "Invalid status code: 422",
             "payload": self.payload,
@@ -242,7 +247,8 @@ class Fal:
         user_id: str = USER_ID,
     ) -> dict[str, list[str]]:
         moment = self.clock() if at is None else at
-        return signed(body, request_id=request.request_id, user_id=user_id, at=moment, key=key)
+        named = request.gateway_id or request.request_id
+        return signed(body, request_id=named, user_id=user_id, at=moment, key=key)
 
 
 @dataclass
@@ -254,13 +260,20 @@ class Cdn:
 
     fal: Fal
     servers: int = 0
+    # What a slow file takes of its reader's run, and the monotonic clock.
+    spend: Callable[[timedelta], None] = lambda _: None
+    tick: Callable[[], float] = lambda: 0.0
 
     @contextmanager
     def open(self, artifact: Artifact, *, until: float, whole: bool = False) -> Iterator["CdnFile"]:
-        assert until
         request = self.fal.requests[urlsplit(artifact.url).path.split("/")[2]]
-        request.copied = True
-        yield CdnFile(self, request.files[artifact.url], self.servers, whole=whole)
+        if self.tick() >= until:
+            raise DownloadInterruptedError("there is no time left")
+        if request.files_at and self.fal.clock() < request.files_at:
+            raise ResultGoneError(artifact.name)
+        request.copied, slow = True, request.whole_takes
+        file = CdnFile(self, request.files[artifact.url], self.servers, whole=whole or bool(slow))
+        yield replace(file, until=until, takes=slow) if slow else file
 
 
 @dataclass
@@ -269,6 +282,8 @@ class CdnFile:
     data: bytes
     server: int
     whole: bool
+    until: float = 0.0
+    takes: timedelta | None = None
 
     @property
     def size(self) -> int | None:
@@ -279,6 +294,11 @@ class CdnFile:
         return "" if self.whole else f'"{self.server}-{len(self.data)}"'
 
     def read(self, offset: int, into: memoryview) -> int:
+        if self.takes and offset == 0:
+            left = timedelta(seconds=max(self.until - self.cdn.tick(), 0.0))
+            self.cdn.spend(min(self.takes, left))
+            if self.takes > left:
+                raise DownloadInterruptedError("it takes longer than there is time for")
         if not self.whole and self.server != self.cdn.servers:
             raise SourceChangedError("the ETag is another one")
         got = self.data[offset : offset + len(into)]

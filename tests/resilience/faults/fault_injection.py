@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError, ReadTimeoutError
@@ -11,6 +12,7 @@ from lora_drop.fal.status import Gone
 from lora_drop.jobs import errors
 from lora_drop.jobs.problems import Problem
 from lora_drop.ports import Page
+from tests.resilience.faults import fal_wire
 from tests.resilience.faults.effects import SECRET, Effect
 from tests.resilience.faults.faults import Decisions, Fault, Killed
 
@@ -59,6 +61,16 @@ BY_CALL: dict[tuple[str, str], tuple[Fault, ...]] = {
     ("CopyStore", "complete"): (*BUCKET, Fault.BUCKET_CONFLICT),
     ("ArtifactSource", "open.enter"): (Fault.DOWNLOAD_CUT, Fault.DOWNLOAD_MISSING),
 }
+# After those before them, whose numbers stand in schedules that are kept.
+BY_CALL_LATER: dict[tuple[str, str], tuple[Fault, ...]] = {
+    ("FalClient", "ask"): (Fault.RESULT_EARLY, Fault.STATUS_NAMES_UNITS),
+    ("FalClient", "submit"): (Fault.PAGE_429, Fault.PAGE_403, Fault.PAGE_503, Fault.PAGE_302),
+    ("SigningKeys", "keys"): (Fault.KEYS_PACKED,),
+}
+PAGES = {Fault.PAGE_429: 429, Fault.PAGE_403: 403, Fault.PAGE_503: 503, Fault.PAGE_302: 302}
+ON_THE_WIRE = frozenset(
+    {Fault.RESULT_EARLY, Fault.STATUS_NAMES_UNITS, Fault.KEYS_PACKED} | PAGES.keys()
+)
 OTHER_ANSWERS = frozenset({Fault.LIST_EMPTY, Fault.LIST_TWO, Fault.TABLE_STALE, Fault.ASK_DENIED})
 DEATHS = (Fault.KILLED_BEFORE, Fault.KILLED_AFTER, Fault.TIMED_OUT)
 # What is rare in a life and interesting strikes more often than the rate of the rest.
@@ -86,6 +98,7 @@ class FaultInjector:
         self.around: ScheduleHarness | None = None
         self._pages: dict[object, Any] = {}
         self._denied: set[str] = set()
+        self._early: Counter[str] = Counter()  # so often a result is still not there
 
     def act[R](self, effect: Effect, call: Callable[[], R]) -> R:
         if self.calm:
@@ -94,11 +107,15 @@ class FaultInjector:
         self.around.pause(effect)
         at = (effect.port, effect.method)
         suffers = (*BY_CALL.get(at, BY_PORT.get(effect.port, ())), *DEATHS)
+        suffers += BY_CALL_LATER.get(at, ())
         fault = self.decisions.pick(
             f"{self.around.who}: {effect.port}.{effect.method}",
             (None, *suffers),
             likely=max(self.rate, OFTEN.get(at, 0.0) if self.rate else 0.0),
         )
+        if fault is None and at == ("FalClient", "ask") and self._early[effect.arguments[-1]]:
+            self._early[effect.arguments[-1]] -= 1
+            fault = Fault.RESULT_EARLY
         if fault is None:
             return call()
         self.strike(fault)
@@ -111,6 +128,9 @@ class FaultInjector:
         assert self.around is not None
         if error := _before(fault, effect):
             raise error
+        if fault in ON_THE_WIRE:
+            told: R = self._on_the_wire(fault, effect)
+            return told
         if fault in OTHER_ANSWERS:
             other: R = self._otherwise(fault, effect, call)
             return other
@@ -125,12 +145,25 @@ class FaultInjector:
             raise error
         return answer
 
+    def _on_the_wire(self, fault: Fault, effect: Effect) -> Any:
+        """fal's own words, which the real adapters read."""
+        assert self.around is not None
+        if fault is Fault.KEYS_PACKED:
+            return self._borne(fault, partial(fal_wire.packed_keys, self.around.clock()))
+        if fault in PAGES:
+            return self._page(fault, effect)
+        if fault is Fault.STATUS_NAMES_UNITS:
+            return fal_wire.ask(self.around.fal, *effect.arguments, units="0")
+        self._early[effect.arguments[-1]] += self.decisions.below("early again", 4)
+        return fal_wire.ask(self.around.fal, *effect.arguments, early=True)
+
     def _otherwise(self, fault: Fault, effect: Effect, call: Callable[[], Any]) -> Any:
+        assert self.around is not None
         match fault:
             case Fault.LIST_TWO:
                 found = call()
                 # Two, and not one that is wrong: no one else can send the address of this very attempt.
-                two = found and self.around is not None and self.around.everything_is_listed()
+                two = found and self.around.everything_is_listed()
                 return [*found, "another-request-for-the-same-dataset"] if two else found
             case Fault.ASK_DENIED:
                 fact = call()
@@ -144,6 +177,27 @@ class FaultInjector:
                 return older
             case _:
                 return ()
+
+    def _page(self, fault: Fault, effect: Effect) -> Any:
+        """A gateway's page in answer to the POST; but for 429 it proves nothing."""
+        assert self.around is not None
+        accepted = fault is not Fault.PAGE_429 and self.decisions.happens("behind the page", 0.5)
+        send = partial(fal_wire.submit, self.around.fal, fal_wire.page(PAGES[fault]))
+        try:
+            return send(effect.arguments, accepted=accepted, **effect.named)
+        except errors.SubmissionUnknownError:
+            if fault is Fault.PAGE_429:
+                self.around.violated("a POST that was refused with 429 is in doubt")
+            raise
+
+    def _borne[R](self, fault: Fault, call: Callable[[], R]) -> R:
+        """What a call gives in spite of this fault."""
+        assert self.around is not None
+        try:
+            return call()
+        except errors.LoraDropError as error:
+            self.around.violated(f"{fault}: {error}")
+            raise
 
 
 def trouble(effect: Effect, *, after: bool) -> BaseException:

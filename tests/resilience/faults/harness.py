@@ -67,6 +67,7 @@ class Harness:
         self.fal.on_accept = self.rows.accepted
         self.next_round = self.clock.now + EVERY
         self.furnish()
+        self.cdn.tick = self.world.seconds
 
     def furnish(self) -> None:
         self.world = self.build()
@@ -112,10 +113,15 @@ class Harness:
             event = {"Records": [message.record() for message in taken]}
             self.invoke(queue.function, event, lambda answer: queue.acknowledge(taken, answer))
 
-    def deliver(self, delivery: WebhookDelivery, request: dict[str, Any] | None = None) -> None:
+    def deliver(
+        self, delivery: WebhookDelivery, request: dict[str, Any] | None = None, genuine: str = ""
+    ) -> None:
+        """Call the webhook; ``genuine``: what is odd about it, and yet it has to pass for fal's."""
         request = request or self.request(delivery)
 
         def answered(answer: Any) -> None:
+            if genuine and answer is not None and '"delivery_refused"' in str(answer.get("body")):
+                self.violated(f"refused: {genuine}")
             self.fal.answered(delivery, 502 if answer is None else answer["statusCode"])
 
         self.invoke("webhook", request, answered)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 from nacl.signing import SigningKey
 
@@ -18,7 +19,11 @@ STRANGER = SigningKey(bytes(range(1, 33)))
 MISSED = 502
 WRONG_TOKEN = "0" * 32
 EVENTS = (None, Fault.EVENT_LOST, Fault.EVENT_DOUBLED, Fault.EVENT_DELAYED)
-WEBHOOKS = (None, Fault.WEBHOOK_DROPPED, Fault.WEBHOOK_DOUBLED, Fault.WEBHOOK_STALE)
+WEBHOOKS = (
+    *(None, Fault.WEBHOOK_DROPPED, Fault.WEBHOOK_DOUBLED, Fault.WEBHOOK_STALE),
+    *(Fault.WEBHOOK_GATEWAY_ID, Fault.WEBHOOK_CAPITALS),
+)
+GENUINE = frozenset({Fault.WEBHOOK_GATEWAY_ID, Fault.WEBHOOK_CAPITALS})
 FORGERIES = (
     *(Fault.WEBHOOK_FORGED, Fault.WEBHOOK_FOREIGN_USER, Fault.WEBHOOK_WRONG_TOKEN),
     Fault.WEBHOOK_WRONG_REQUEST,
@@ -124,12 +129,29 @@ class Inputs:
         if fault is Fault.WEBHOOK_DROPPED:
             self.harness.fal.answered(delivery, MISSED)
             return
+        if fault is Fault.WEBHOOK_GATEWAY_ID:
+            delivery.request.gateway_id = f"9{delivery.request.request_id[1:]}"
         request = self.harness.request(delivery)
         if fault is Fault.WEBHOOK_STALE:
             request = self._signed(delivery.request, at=self.harness.clock.now - timedelta(hours=1))
-        self.harness.deliver(delivery, request)
+        if fault is Fault.WEBHOOK_CAPITALS:
+            _in_capitals(request)
+        self.harness.deliver(delivery, request, genuine=str(fault) if fault in GENUINE else "")
         if fault is Fault.WEBHOOK_DOUBLED:
             self.harness.invoke("webhook", request, lambda _: None)
+
+    def files_of(self, request: Request) -> None:
+        """Decide how the CDN will serve the files of a request that fal has accepted."""
+        faults = (None, Fault.FILES_LATE, Fault.CDN_SLOW_WHOLE)
+        fault = self.decisions.pick("files", faults, likely=0.15)
+        if fault is not None:
+            self.injector.strike(fault)
+        if fault is Fault.FILES_LATE:
+            minutes = 1 + self.decisions.below("files late by", 20)
+            request.files_at = request.ended_at + timedelta(minutes=minutes)
+        if fault is Fault.CDN_SLOW_WHOLE:
+            seconds = self.decisions.pick("a file takes", (200, 100, 350))
+            request.whole_takes = timedelta(seconds=seconds)
 
     def stranger(self) -> None:
         requests = list(self.harness.fal.requests.values())
@@ -187,3 +209,11 @@ class Inputs:
             path = path.rsplit("/", 1)[0] + f"/{token}"
         headers = self.harness.fal.headers(request, body, at=at, key=key, user_id=user_id)
         return functions.api_event("POST", path, body.decode(), headers)
+
+
+def _in_capitals(event: dict[str, Any]) -> None:
+    for headers in (event["headers"], event["multiValueHeaders"]):
+        for name in headers:
+            if name.lower() == "x-fal-webhook-signature":
+                was = headers[name]
+                headers[name] = was.upper() if isinstance(was, str) else [was[0].upper()]

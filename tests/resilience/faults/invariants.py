@@ -74,7 +74,7 @@ class Rows(dict[str, Job]):
             self._check_limits(self.limits)
 
     def _check_limits(self, limits: Limits) -> None:
-        at_fal = sum(each.status in IN_FLIGHT for each in self.values())
+        at_fal = sum(each.status in IN_FLIGHT and not each.slot_released for each in self.values())
         if at_fal > limits.max_in_flight:
             self.violated(f"{at_fal} jobs are at fal, {limits.max_in_flight} may be")
         if limits.monthly_usd is None:

@@ -142,7 +142,7 @@ class StackWorld(World):
         )
 
     def seconds(self) -> float:
-        return (self.clock.now - NOW).total_seconds() + 1
+        return (self.clock() - NOW).total_seconds() + 1
 
     @property
     def settings(self) -> SimpleNamespace:

@@ -36,6 +36,7 @@ ENDS: Mapping[Fault, End] = {
     Fault.TRAINING_FAILED_FREE: End.FREE_FAILURE,
     Fault.DATASET_NOT_FETCHED: End.NOT_FETCHED,
     Fault.TRAINING_CANCELLED: End.CANCELLED,
+    Fault.DATASET_NOT_FETCHED_BILLED: End.NOT_FETCHED_BILLED,
 }
 # One that did not get the dataset is sent once more, and the first is over.
 TAKEN_BACK = frozenset({End.BILLED_FAILURE, End.FREE_FAILURE, End.CANCELLED})
@@ -198,6 +199,7 @@ class Schedule:
             request.stored = choose.happens("stored output", 0.5)
         request.kept_until = request.ended_at + kept
         self.inputs.promised(request)
+        self.inputs.files_of(request)
         if request.end in TAKEN_BACK and not request.webhook_lost and choose.happens("word", 0.3):
             later = timedelta(minutes=1 + choose.below("taken back after", 40))
             self.harness.plan(request.ended_at + later, partial(self._take_back, request))

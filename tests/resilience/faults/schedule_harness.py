@@ -22,7 +22,7 @@ A_CALL = timedelta(milliseconds=20)
 TIMEOUTS = {
     "submit": timedelta(seconds=300),
     "webhook": timedelta(seconds=15),
-    "store": timedelta(seconds=180),
+    "store": timedelta(seconds=900),
     "reconcile": timedelta(seconds=120),
     "jobs": timedelta(seconds=15),
 }
@@ -62,6 +62,7 @@ class ScheduleHarness(Harness):
         self.poisoned = False
         super().__init__(injector, clock=ManualClock(start))
         injector.around = self
+        self.cdn.spend = self.spend
 
     def build(self) -> StackWorld:
         world = super().build()
@@ -187,6 +188,7 @@ class ScheduleHarness(Harness):
         self.worker_clock.jumped = timedelta(0)
         for request in self.fal.requests.values():
             request.listed_at = min(request.listed_at, self.clock.now)
+            request.files_at = None
 
 
 def forged(request: Request) -> bytes:

@@ -119,6 +119,12 @@ FAL: tuple[Mapping[str, Any], ...] = (
     {"fault": "download_status", "every": 7},
     {"fault": "download_status", "every": 11, "status": 404},
     {"fault": "jwks_down", "every": 2, "times": 3},
+    {"fault": "jwks_packed", "every": 3},
+    {"fault": "result_early", "every": 4},
+    {"fault": "status_names_units", "every": 3},
+    {"fault": "webhook_gateway_id", "every": 8},
+    {"fault": "webhook_capitals", "every": 9},
+    {"fault": "download_whole", "every": 9, "bytes_per_second": 4_000_000},
 )
 
 

@@ -5,14 +5,12 @@ Each archive is made from its own seed, so that each can be had again: ``--seed 
 
 import argparse
 import random
-import signal
 import sys
 import time
 import traceback
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,13 +18,14 @@ from lora_drop.datasets.archives import contents_of, structure_of
 from lora_drop.jobs.errors import DatasetRejectedError
 from tests.conftest import CORPORA
 from tests.resilience.faults.report import table
+from tests.support.cpu_limit import cpu_limit
 from tests.support.foreign import foreign_archives
 from tests.support.fuzz.mutations import mutated
 from tests.support.fuzz.oracles import python_objection, walk_objection
 from tests.support.memory_files import MemoryRange
 from tests.support.zips import Part, assembled, photos, streamed
 
-SLOW, HUNG = 2.0, 10.0  # seconds for one archive: too many, and the end of it
+SLOW, HUNG = 2.0, 10.0  # CPU seconds for one archive: too many, and the end of it
 HEAD = ("mutation", "count", "accepted", "refused", "crashes", "slow", "disagreements")
 
 
@@ -83,7 +82,7 @@ def run(numbers: Sequence[int], seed: int, originals: Sequence[bytes]) -> Tally:
         row.count += 1
         started = time.process_time()
         try:
-            with _ended_after(HUNG):
+            with cpu_limit(HUNG):
                 code, objection = judged(data)
         except Exception:  # noqa: BLE001  # any is what is looked for
             row.crashes += 1
@@ -100,22 +99,6 @@ def run(numbers: Sequence[int], seed: int, originals: Sequence[bytes]) -> Tally:
             row.disagreements += 1
             tally.failures.append(f"{number} ({kind}) was accepted: {objection[:600]}")
     return tally
-
-
-@contextmanager
-def _ended_after(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError in what takes longer."""
-
-    def ring(*_: object) -> None:
-        raise TimeoutError
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def summary_of(tally: Tally) -> Iterator[str]:

@@ -92,27 +92,27 @@ def table() -> Group:
     for name in TABLE:
         holds = HAS.get(name, "it")
         now = _verdict(holds)
-        _add(group, f"{name}, never fetched", now, endpoint=served(name))
-        _add(group, f"{name}, fetched before", now, endpoint=served(name), cached=key(120, name))
+        group.add(f"{name}, never fetched", *now, endpoint=served(name))
+        group.add(f"{name}, fetched before", *now, endpoint=served(name), cached=key(120, name))
         before = key(24 * HOUR - 1, "former")
         # A key is at hand in any case, so a set without any is only no news.
         fresh = now if holds == "it" else ("refused", "signature")
-        _add(group, f"{name}, new within a day", fresh, endpoint=served(name), cached=before)
+        group.add(f"{name}, new within a day", *fresh, endpoint=served(name), cached=before)
         before = key(24 * HOUR, "former")
-        _add(group, f"{name}, new after a day", now, endpoint=served(name), cached=before)
+        group.add(f"{name}, new after a day", *now, endpoint=served(name), cached=before)
         for how, answer in BROKEN.items():
-            _add(group, f"{name}, now {how}", now, endpoint=answer, cached=key(HOUR, name))
+            group.add(f"{name}, now {how}", *now, endpoint=answer, cached=key(HOUR, name))
     return group
 
 
 def more() -> Group:
     group = Group("more key sets", "Nothing to verify with is no verdict: answer 503, not 401.")
     for how, answer in BROKEN.items():
-        _add(group, f"{how}, never fetched", _verdict("none"), endpoint=answer)
+        group.add(f"{how}, never fetched", *_verdict("none"), endpoint=answer)
         old = key(24 * HOUR, "current")
-        _add(group, f"{how}, fetched a day ago", _verdict("none"), endpoint=answer, cached=old)
+        group.add(f"{how}, fetched a day ago", *_verdict("none"), endpoint=answer, cached=old)
     for status in (204, 301, 307, 401, 404, 429, 500, 503):
-        _add(group, f"status {status}", _verdict("none"), endpoint={"status": status})
+        group.add(f"status {status}", *_verdict("none"), endpoint={"status": status})
     for says, body in {
         "empty": b"",
         "a list": b"[]",
@@ -120,21 +120,21 @@ def more() -> Group:
         "deep": b"[" * 5000,
     }.items():
         answer = {"status": 200, "body": written(body)}
-        _add(group, says, _verdict("none"), endpoint=answer)
+        group.add(says, *_verdict("none"), endpoint=answer)
     signed = headers_of(BODY)
-    _add(group, "small order beside it", _verdict("it"), endpoint=served("small order beside it"))
+    group.add("small order beside it", *_verdict("it"), endpoint=served("small order beside it"))
     for name in ("small order", "small order beside it"):
         verdict = _verdict("none" if name in HAS else "others")
         says = f"{name}, a signature that holds for it"
-        _add(group, says, verdict, endpoint=served(name), headers=FORGED)
+        group.add(says, *verdict, endpoint=served(name), headers=FORGED)
     for name in ("with a private half", "in another writing", "not reduced"):
-        _add(group, name, _verdict("none"), endpoint=served(name), headers=signed)
+        group.add(name, *_verdict("none"), endpoint=served(name), headers=signed)
     former = headers_of(BODY, key=signing_key("former"))
-    _add(group, "a key taken back", ("refused", "signature"), headers=former)
+    group.refuse("a key taken back", "signature", headers=former)
     kept = key(HOUR, "both")
-    _add(group, "a key taken back, kept a day", _verdict("it"), headers=former, cached=kept)
+    group.add("a key taken back, kept a day", *_verdict("it"), headers=former, cached=kept)
     moved = replaced(former, REQUEST, "another")
-    _add(group, "nor for another request", ("refused", "signature"), headers=moved, cached=kept)
+    group.refuse("nor for another request", "signature", headers=moved, cached=kept)
     return group
 
 
@@ -142,10 +142,6 @@ def _verdict(holds: str) -> tuple[str, str]:
     if holds == "it":
         return "accepted", ""
     return ("refused", "signature") if holds == "others" else ("unavailable", "keys")
-
-
-def _add(group: Group, says: str, verdict: tuple[str, str], **differs: Any) -> None:
-    group.add(says, *verdict, **differs)
 
 
 def groups() -> list[Group]:

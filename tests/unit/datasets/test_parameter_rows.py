@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from lora_drop.datasets.parameters import ResolvedParameters, advice, resolve
-from lora_drop.fal.trainers.fields import Choice, Flag, Rate, Text, WholeNumber
+from lora_drop.fal.trainers.fields import Choice, Flag, Rate, Text, WholeNumber, WholeNumberChoice
 from lora_drop.fal.trainers.parameters import ParameterSource, TrainingParameters
 from lora_drop.fal.trainers.table import TRAINERS
 from lora_drop.fal.trainers.trainer import Trainer
@@ -208,6 +208,8 @@ LIKELY = st.one_of(
             if isinstance(field, Flag)
             else st.sampled_from([*field.choices, "zap"])
             if isinstance(field, Choice)
+            else st.sampled_from([*field.choices, 7])
+            if isinstance(field, WholeNumberChoice)
             else st.text(max_size=120)
         ]
     ]
@@ -246,7 +248,7 @@ def accepted_is_sound(drop: ResolvedParameters) -> None:
                 assert low <= value <= high
             case Flag():
                 assert type(value) is bool
-            case Choice(choices=choices):
+            case Choice(choices=choices) | WholeNumberChoice(choices=choices):
                 assert value in choices
             case Text(longest=longest):
                 assert isinstance(value, str)

@@ -149,7 +149,7 @@ def test_an_unknown_default_trainer_is_refused() -> None:
         # what only others have
         ("flux-lora-portrait-trainer", "training_style", "it is one of turbo-flux-trainer."),
         ("flux-krea-trainer", "subject_crop", "it is one of flux-lora-portrait-trainer."),
-        ("qwen-image-trainer", "learning_rate", "turbo-flux-trainer, flux-2-trainer."),
+        ("qwen-image-trainer", "learning_rate", "turbo-flux-trainer, flux-2-trainer, flux-2"),
         ("z-image-trainer", "resume_from_checkpoint", "one of flux-lora-portrait-trainer."),
         # of no trainer
         ("z-image-trainer", "webhook_url", "of z-image-trainer. Correct"),

@@ -24,7 +24,8 @@ EVERY_FIELD = pytest.mark.parametrize(
 )
 ASKED_FOR = (
     *("flux-lora-portrait-trainer", "flux-lora-fast-training", "flux-krea-trainer"),
-    *("flux-2-trainer", "qwen-image-trainer", "z-image-trainer"),
+    *("flux-2-trainer", "qwen-image-trainer", "z-image-trainer", "krea-2-trainer"),
+    *("blackforestlabs/flux-3/klein/base/trainer", "ideogram/v4/trainer"),
 )
 
 
@@ -32,11 +33,13 @@ ASKED_FOR = (
 def test_a_trainer_is_found_by_id(name: str) -> None:
     trainer = table.trainer_of(name)
     assert trainer is not None
-    assert trainer is table.trainer_of(f"fal-ai/{name}")
+    assert trainer is table.trainer_of(f"fal-ai/{name}" if "/" not in name else name)
     assert trainer.short_name == name
 
 
-@pytest.mark.parametrize("name", ["", "fal-ai", "fal-ai/", "flux", "FLUX-2-TRAINER", "x/y/z"])
+@pytest.mark.parametrize(
+    "name", ["", "fal-ai", "fal-ai/", "flux", "FLUX-2-TRAINER", "x/y/z", "trainer"]
+)
 def test_what_is_no_trainer_is_none(name: str) -> None:
     assert table.trainer_of(name) is None
 
@@ -83,6 +86,8 @@ def test_a_range_ends_where_it_says(trainer: Trainer, field: fields.Field) -> No
         case fields.Rate(low=low, high=high):
             inside = [low, high]
             outside = [math.nextafter(low, -1), math.nextafter(high, 2), 0.0, -1, math.inf]
+        case fields.WholeNumberChoice(choices=sizes):
+            inside, outside = [*sizes], [sizes[0] - 1, sizes[-1] + 1]
         case fields.Choice(choices=choices):
             inside, outside = [*choices], ["", choices[0].upper(), " ".join(choices) + "x"]
         case _:
@@ -132,7 +137,7 @@ def test_each_row_holds_together(trainer: Trainer) -> None:
     assert trainer.steps.default is not None
     assert trainer.steps.name == "steps"
     assert (caption is not None) == (trainer.captions is Captions.NEEDED)
-    assert trainer.makes_trigger == (trainer.captions is Captions.OPTIONAL)
+    assert trainer.makes_trigger == (trainer.captions is not Captions.NEEDED)
     assert sent[trainer.dataset_field] == "https://x/y"
     assert set(sent) == {trainer.dataset_field, *(field.wire for field in trainer.fields)}
 
@@ -150,6 +155,23 @@ def test_every_trainers_lora_has_one_name(trainer: Trainer) -> None:
     assert found["lora.safetensors"].endswith(f"/{trainer.weights}")
     assert found["config.json"].endswith("/config_file")
     assert len(found) == 2  # the photos that some give back as well are not kept
+
+
+@pytest.mark.parametrize(
+    ("name", "style"),
+    [
+        *(("flux-lora-fast-training", True), ("flux-krea-trainer", True)),
+        *(("flux-lora-portrait-trainer", None), ("turbo-flux-trainer", None)),
+    ],
+)
+def test_a_style_is_said_to_be_one(name: str, style: bool | None) -> None:  # noqa: FBT001  # a row
+    """The preset style sets is_style where a trainer has it; masks are made unless told otherwise."""
+    trainer = table.trainer_of(name)
+    assert trainer is not None
+    assert trainer.presets["style"].values.get("is_style") is style
+    masks = trainer.field("create_masks")
+    assert not style or (masks is not None and masks.default is True)
+    assert "is_style" not in trainer.presets["portrait"].values
 
 
 def test_only_the_portrait_trainer_resumes() -> None:
@@ -200,7 +222,15 @@ PRICES = {name: trainer.price for name, trainer in table.TRAINERS.items() if tra
         *((APPLICATION, 1500, 3.6), (APPLICATION, 2500, 6.0), (APPLICATION, 10_000, 24.0)),
         *(("fal-ai/flux-2-trainer", 100, 0.64), ("fal-ai/flux-2-trainer", 1, 0.01)),
         *(("fal-ai/qwen-image-trainer-v2", 1, 1.0), ("fal-ai/qwen-image-trainer-v2", 501, 1.01)),
-        ("fal-ai/z-image-turbo-trainer-v2", 2000, 1.7),
+        *(("fal-ai/z-image-turbo-trainer-v2", 2000, 1.7), ("fal-ai/flux-2-trainer-v2", 1000, 6.4)),
+        *(("fal-ai/flux-2-klein-9b-base-trainer", 1000, 4.3), ("ideogram/v4/trainer", 1000, 6.75)),
+        ("blackforestlabs/flux-3/klein/base/trainer", 1000, 4.3),
+        ("blackforestlabs/flux-3/klein/base/trainer", 50, 0.43),
+        *(("fal-ai/krea-2-trainer", 1000, 3.0), ("fal-ai/krea-2-trainer", 1, 0.3)),
+        *(
+            ("fal-ai/qwen-image-2512-trainer", 1000, 1.5),
+            ("fal-ai/qwen-image-2512-trainer", 1, 0.75),
+        ),
     ],
 )
 def test_each_trainer_has_its_price(application: str, steps: int, usd: float) -> None:

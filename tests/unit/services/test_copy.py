@@ -2,14 +2,14 @@
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
 from lora_drop.jobs import errors
 from lora_drop.jobs.artifacts import Artifact, StoredFile
 from lora_drop.results.copies import Label
-from lora_drop.services.copy import TRIES
+from lora_drop.services.copy import TRIES, Copier, CopyRequest
 from tests.support.builders import make_weights
 from tests.support.copying import BIN, KEY, LORA, PART, PREFIX, Bench, HookedResults
 from tests.support.memory_files import MemoryArtifact, MemoryResults, MemorySource
@@ -252,3 +252,23 @@ def test_changed_file_is_read_again(bench: Bench) -> None:
     bench.results = HookedResults(lambda *_: bench.source.files.update({BIN.name: changed}))
     assert bench.copy().sha256 == sha256(changed)
     assert bench.stored() == {KEY: changed}
+
+
+@pytest.mark.promise("never lose a result")
+@pytest.mark.parametrize(
+    ("how", "seconds", "stored"),
+    [("ranges", 99.0, 3), ("ranges", 101.0, 0), ("whole", 799.0, 3), ("whole", 801.0, 0)],
+)
+def test_slow_file_without_ranges_has_a_longer_run(
+    bench: Bench, how: str, seconds: float, stored: int
+) -> None:
+    """A file that can only be read in one go may take longer than one that the next run goes on with."""
+    bench.serves(3 * PART)
+    bench.serves_in(how)
+    copier = Copier(
+        *(bench.results, bench.source, PART), now=lambda: seconds if bench.source.reads else 0.0
+    )
+    request = CopyRequest(BIN, PREFIX, bench.notes, until=100.0, until_whole=800.0)
+    with nullcontext() if stored else pytest.raises(errors.DownloadInterruptedError):
+        copier.copy(request)
+    assert bench.notes.renewed == stored  # the lease, with every part

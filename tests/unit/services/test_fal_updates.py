@@ -1,5 +1,6 @@
 """What fal says of a request moves its job forwards or not at all, and a delivery counts once it is verified."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -146,6 +147,19 @@ def test_invalid_result_is_not_copied_again(world: World, case: str) -> None:
     changes, artifacts = IGNORED[case]
     job = world.holds(make_job(**changes))
     assert world.fal_updates.receive(job.job_id, Finished(REQUEST_ID, artifacts)) == job
+
+
+@pytest.mark.promise("never lose a result")
+@pytest.mark.parametrize(("intents", "taken"), [(1, False), (2, True)])
+def test_known_submissions_take_no_other_request(
+    world: World, intents: int, *, taken: bool
+) -> None:
+    """A job takes an unknown request's result only where one of its own submissions is unknown."""
+    known = {"earlier_requests": ("a",), "own_requests": ("a",)}
+    job = world.holds(make_job(Status.HELD, intents=intents, **known))
+    with nullcontext() if taken else pytest.raises(ForeignRequestError):
+        world.fal_updates.receive(job.job_id, Finished(REQUEST_ID, ARTIFACTS))
+    assert world.job(job.job_id).status is (Status.STORING if taken else Status.HELD)
 
 
 @pytest.mark.parametrize("leased", [False, True], ids=["free", "while it is copied"])

@@ -7,6 +7,7 @@ import pytest
 
 from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running, failed
 from lora_drop.jobs import errors
+from lora_drop.jobs.budget import Charge
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from tests.support.builders import ADA, ARTIFACTS, BAD_IMAGE, NOW, REQUEST_ID, make_job
@@ -48,6 +49,33 @@ def test_fal_is_asked_to_stop(world: World, status: Status) -> None:
     # fal does not say that a training it has begun is free.
     assert [charge.state for charge in cancelled.charges] == ["wasted"]
     assert world.queue.datasets == [waiting.dataset]
+
+
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize(
+    ("status", "ran", "units", "state"),
+    [
+        (Status.SUBMITTED, False, None, "free"),
+        (Status.SUBMITTED, True, None, "wasted"),  # it may have begun before fal stopped it
+        (Status.TRAINING, False, None, "wasted"),  # fal had said that it had begun
+        (Status.SUBMITTED, False, "5", "wasted"),  # what was billed is known
+        (Status.SUBMITTED, True, "0", "free"),
+    ],
+)
+def test_what_fal_never_began_is_not_paid_for(
+    world: World, status: Status, *, ran: bool, units: str | None, state: str
+) -> None:
+    """A cancelled training that fal never began counts as free; a webhook alone does not settle that."""
+    charge = Charge.reserve(3.6, now=NOW)
+    job = world.holds(make_job(status, charge=charge, cancel_by=ADA))
+    stopped = {"detail": "stopped", "error_type": "client_cancelled"}
+    fact = failed(REQUEST_ID, "x", stopped, billable_units=units, ran=ran)
+    by_webhook = world.fal_updates.receive(job.job_id, failed(REQUEST_ID, "x", stopped))
+    assert by_webhook.status is (status if status is Status.SUBMITTED else Status.CANCELLED)
+    ended = world.fal_updates.receive(job.job_id, fact, asked=True)
+    assert (ended.status, ended.history[-1].by) == (Status.CANCELLED, ADA)
+    assert [each.state for each in ended.charges] == [state]
+    assert ("does not bill" in ended.problems[0].message) == (state == "free")
 
 
 @pytest.mark.parametrize("started", [False, True])

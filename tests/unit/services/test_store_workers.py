@@ -143,11 +143,11 @@ def test_trouble_is_not_hidden(world: World) -> None:
         replace(world.result_storer, results=Overtaken()).store_result(job.job_id)
 
 
-def test_lease_outlasts_the_function(world: World) -> None:
-    """Every call is its own owner; a lease is longer than the function lives, patience shorter."""
+def test_lease_outlasts_a_run(world: World) -> None:
+    """Every call is its own owner; a lease outlasts a run by ranges, and a whole file ends before the function."""
     storer = world.result_storer
     assert len({storer.owner() for _ in range(10)}) == 10
-    assert storer.patience < STORE < storer.lease
+    assert storer.patience < storer.lease < storer.patience_whole < STORE
 
 
 PART = 200
@@ -297,3 +297,18 @@ def test_overtaken_copy_does_no_harm(at: int) -> None:
     assert ended.status is Status.SUCCEEDED
     assert run.world.job(run.job.job_id) == ended
     run.check()
+
+
+def test_lease_is_renewed_while_a_copy_gets_on(world: World) -> None:
+    """A lease is kept longer once half of it is over, by its holder alone."""
+    job = storing(world)
+    mine, began = held(world, job), world.clock.now
+    for seconds, left in ((60, 180), (121, 240)):
+        world.clock.now = began + timedelta(seconds=seconds)
+        mine.renew()
+        assert lease(world, job).until - world.clock.now == timedelta(seconds=left)
+    world.clock.now += LENGTH
+    held(world, job, "b")
+    world.clock.now += LENGTH
+    with pytest.raises(errors.ConflictError):
+        mine.renew()

@@ -161,7 +161,7 @@ def test_end_is_counted_once(world: World, status: Status) -> None:
     world.holds(job)
     world.jobs.untold.add(job.job_id)
     counts = []
-    for _ in range(4):
+    for _ in range(6):
         counts.append(world.reconciler.reconcile().ended)
         world.clock.now += timedelta(minutes=5)
     assert [each for each in counts if each] == [{status: 1}]

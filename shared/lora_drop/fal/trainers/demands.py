@@ -35,7 +35,7 @@ def unmet_demands(
 
     ``values`` are the trainer's inputs under our names.
     """
-    if bare and trainer.captions is Captions.NEEDED and not values.get(TRIGGER_PHRASE):
+    if bare and trainer.captions is not Captions.OPTIONAL and not values.get(TRIGGER_PHRASE):
         return [_no_captions(trainer, bare)]
     return []
 
@@ -78,6 +78,6 @@ def _no_captions(trainer: Trainer, bare: Sequence[str]) -> Problem:
         code="caption_missing",
         message=f"{of_all} no caption ({first_names(bare)}), and {trainer.short_name} fails without. "
         "Write one for each into a text file with the photo's name (anna.jpg, anna.txt), or give all of them "
-        "one with default_caption.",
+        f"one with {trainer.caption_field}.",
         member=bare[0],
     )

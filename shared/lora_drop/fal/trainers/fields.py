@@ -165,6 +165,29 @@ class Choice(Field):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WholeNumberChoice(Field):
+    """One of a few whole numbers of pixels."""
+
+    choices: tuple[int, ...]
+
+    @property
+    def takes(self) -> str:  # noqa: D102  # as Field promises
+        return " or ".join(map(str, self.choices))
+
+    def accept(self, value: Any, *, text: bool) -> int:  # noqa: D102  # as Field promises
+        if text and re.fullmatch(r"[0-9]{1,5}", value.strip(), re.ASCII):
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise UnacceptableValueError(INVALID_TYPE, "it takes a whole number")
+        if value not in self.choices:
+            raise UnacceptableValueError(OUT_OF_RANGE, f"it takes {self.takes}")
+        return value
+
+    def stored(self, value: Any) -> Any:  # noqa: D102  # as Field promises
+        return int(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint(Field):
     """A LoRA to go on from: its address, or the job that has it; empty for none."""
 

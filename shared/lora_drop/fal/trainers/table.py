@@ -7,6 +7,7 @@ estimate reserves money, and too much of it does no harm. fal's own list of the 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 from types import MappingProxyType
 
@@ -25,9 +26,20 @@ from lora_drop.fal.trainers.common import (
     steps,
 )
 from lora_drop.fal.trainers.fields import Checkpoint, Choice, Flag, Rate, Text
+from lora_drop.fal.trainers.late_rows import (
+    FLUX_2,
+    FLUX_2_KLEIN,
+    FLUX_2_V2,
+    FLUX_3_KLEIN,
+    IDEOGRAM,
+    KREA_2,
+)
 from lora_drop.fal.trainers.trainer import Captions, Price, Trainer
 
 DEBUG = "debug_preprocessed_output"
+# True: no masks and no captions are made, and the trigger word is all that is said of a photo.
+IS_STYLE = Flag(name="is_style", default=False)
+CREATE_MASKS = Flag(name="create_masks", default=True)
 
 PORTRAIT = Trainer(
     application="fal-ai/flux-lora-portrait-trainer",
@@ -50,17 +62,20 @@ PORTRAIT = Trainer(
     presets=FOR_PORTRAITS,
     price=Price(0.0024, 1000),
     sources=(SCHEMA, LLMS.format("fal-ai/flux-lora-portrait-trainer")),
-    notes=("The price is what three independent reports agree on; fal's page states none.",),
+    notes=(
+        "fal's page, read in July and September 2026: “$0.0024 … per step. A minimum of 1000 steps will be billed”.",
+    ),
 )
 
 FAST = Trainer(
     application="fal-ai/flux-lora-fast-training",
     dataset_field="images_data_url",
-    fields=(TRIGGER_WORD, steps(1, 10_000, default=1000)),
+    fields=(TRIGGER_WORD, steps(1, 10_000, default=1000), IS_STYLE, CREATE_MASKS),
     outputs=(*FILES, DEBUG),
     weights=WEIGHTS_FILE,
     captions=Captions.OPTIONAL,
-    presets=by_steps(),
+    # "which disables auto-captioning and" segmentation
+    presets=by_steps(style={"is_style": True}),
     # "If you have a image photo.jpg, you can include a mask file photo_mask.jpg"
     mask_suffix="_mask",
     price=Price(0.002, 1000),
@@ -74,11 +89,11 @@ FAST = Trainer(
 KREA = Trainer(
     application="fal-ai/flux-krea-trainer",
     dataset_field="images_data_url",
-    fields=(TRIGGER_WORD, steps(1, 10_000, default=1000)),
+    fields=(TRIGGER_WORD, steps(1, 10_000, default=1000), IS_STYLE, CREATE_MASKS),
     outputs=(*FILES, DEBUG),
     weights=WEIGHTS_FILE,
     captions=Captions.OPTIONAL,
-    presets=by_steps(),
+    presets=by_steps(style={"is_style": True}),
     price=Price(0.002, 1000),
     sources=(SCHEMA, LLMS.format("fal-ai/flux-krea-trainer")),
     notes=(
@@ -108,29 +123,6 @@ TURBO = Trainer(
     notes=("1000 steps are taken for the least that is billed.",),
 )
 
-
-FLUX_2 = Trainer(
-    application="fal-ai/flux-2-trainer",
-    dataset_field="image_data_url",
-    fields=(
-        DEFAULT_CAPTION,
-        Rate(name="learning_rate", default=0.00005),
-        steps(100, 10_000, default=1000),
-        Choice(name="output_lora_format", choices=("fal", "comfy")),
-    ),
-    outputs=FILES,
-    weights=WEIGHTS_FILE,
-    captions=Captions.NEEDED,
-    presets=by_steps(fast=500),
-    price=Price(0.0064, 1),
-    sources=(SCHEMA, LLMS.format("fal-ai/flux-2-trainer")),
-    notes=(
-        "The range of its learning rate was not found.",
-        "Another page of fal's is reported to say $0.008 a step.",
-    ),
-)
-
-
 QWEN_IMAGE = Trainer(
     application="fal-ai/qwen-image-trainer",
     dataset_field="image_data_url",
@@ -155,6 +147,17 @@ QWEN_IMAGE_V2 = Trainer(
     presets=by_steps(fast=500),
     price=Price(0.002, 500),
     sources=(SCHEMA, LLMS.format("fal-ai/qwen-image-trainer-v2")),
+)
+
+QWEN_IMAGE_2512 = replace(
+    QWEN_IMAGE_V2,
+    application="fal-ai/qwen-image-2512-trainer",
+    fields=(*QWEN_IMAGE_V2.fields, Rate(name="learning_rate", default=0.0005)),
+    price=Price(0.0015, 500),
+    sources=(SCHEMA, "https://fal.ai/models/fal-ai/qwen-image-2512-trainer"),
+    notes=(
+        "The price is fal's as it was quoted in September 2026: “$0.0015 per step (minimum of 500 steps …)”.",
+    ),
 )
 
 QWEN_IMAGE_2512_V2 = Trainer(
@@ -209,6 +212,7 @@ TRAINERS: Mapping[str, Trainer] = MappingProxyType(
         for trainer in (
             *(PORTRAIT, FAST, KREA, TURBO, FLUX_2),
             *(QWEN_IMAGE, QWEN_IMAGE_V2, QWEN_IMAGE_2512_V2, Z_IMAGE, Z_IMAGE_TURBO_V2),
+            *(FLUX_2_V2, FLUX_2_KLEIN, FLUX_3_KLEIN, KREA_2, IDEOGRAM, QWEN_IMAGE_2512),
         )
     }
 )
@@ -219,7 +223,7 @@ DATASET_FIELDS = frozenset(trainer.dataset_field for trainer in TRAINERS.values(
 
 
 def trainer_of(name: str) -> Trainer | None:
-    """Return the trainer of this endpoint id, or of this id without its owner."""
+    """Return the trainer of this endpoint id, or of this id without ``fal-ai/``."""
     return TRAINERS.get(name) or SHORT_NAMES.get(name)
 
 

@@ -23,11 +23,12 @@ class Price:
 class Captions(StrEnum):
     """What becomes of a photo without a caption.
 
-    OPTIONAL: it is trained on with the trigger phrase. NEEDED: without ``default_caption``, fal
-    says, "the training will fail".
+    OPTIONAL: it is trained on with the trigger phrase. PHRASE: so it is, and without one fal refuses it
+    (422). NEEDED: without ``default_caption``, fal says, "the training will fail".
     """
 
     OPTIONAL = "optional"
+    PHRASE = "phrase"
     NEEDED = "needed"
 
 
@@ -78,8 +79,8 @@ class Trainer:
 
     @property
     def short_name(self) -> str:
-        """The name without its owner."""
-        return self.application.rsplit("/", 1)[-1]
+        """The id without ``fal-ai/``; one of another owner whole, for it may say little without."""
+        return self.application.removeprefix("fal-ai/")
 
     @property
     def makes_trigger(self) -> bool:
@@ -87,7 +88,13 @@ class Trainer:
 
         Not where it would be every photo's caption: that is not paid for without being asked.
         """
-        return self.field(TRIGGER_PHRASE) is not None and self.captions is Captions.OPTIONAL
+        return self.field(TRIGGER_PHRASE) is not None and self.captions is not Captions.NEEDED
+
+    @property
+    def caption_field(self) -> str:
+        """The trainer's own name of the input that captions a photo without one."""
+        field = self.field(TRIGGER_PHRASE)
+        return field.wire if field else TRIGGER_PHRASE
 
     @property
     def resumes(self) -> bool:

@@ -1,0 +1,135 @@
+"""A dataset for a training without a stack: checked here, mended here, and where fal is to get it."""
+
+import base64
+import binascii
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from lora_drop.adapters.local_files import open_range
+from lora_drop.client.archive import archive_of
+from lora_drop.client.check import NoPrices
+from lora_drop.client.errors import CommandError
+from lora_drop.datasets.dataset import MAX_DATASET_BYTES
+from lora_drop.datasets.report import Report
+from lora_drop.fal.trainers.parameters import TrainingParameters
+from lora_drop.jobs.errors import DatasetRejectedError, DatasetUnreadableError
+from lora_drop.services.check import Checker, DatasetInput
+from lora_drop.services.mend import Mender
+
+DATA = "data:"
+HOSTED = ("https://", "http://")
+TIMEOUT = httpx.Timeout(30.0)
+
+type DatasetSource = Path | str | bytes
+"""A ZIP or a folder on this machine, a ZIP's bytes, its https address, or a data URI in base64."""
+type Upload = Callable[[Path, str], str]
+"""(file, name) to the address that fal gets it from"""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedDataset:
+    """A dataset that can be trained on; ``file`` is what fal is to get, and ``given`` where it has it already."""
+
+    report: Report
+    parameters: TrainingParameters
+    file: Path
+    given: str | None
+
+    def sha256(self) -> str:
+        """Return the checksum of what fal is to get, in hex."""
+        return _sha256(self.file)
+
+
+@contextmanager
+def prepared_dataset(
+    source: DatasetSource, *, application: str, metadata: Mapping[str, str]
+) -> Iterator[PreparedDataset]:
+    """Check a dataset and make its clean copy where it needs one, for as long as the block lasts.
+
+    Raises DatasetRejectedError before anything is sent, and CommandError for what cannot be read.
+    """
+    # Pillow takes longer to load than all the rest.
+    from lora_drop.adapters.pillow import PillowPictures  # noqa: PLC0415
+
+    pictures = PillowPictures()
+    checker = Checker(pictures, NoPrices(), lambda _: None, prepares=True)
+    with tempfile.TemporaryDirectory(prefix="lora-drop-") as folder:
+        path, given = _local(source, Path(folder))
+        try:
+            with archive_of(path) as archive, open_range(archive.path) as file:
+                dataset = DatasetInput(
+                    archive=file,
+                    file=path.name,
+                    key=archive.key,
+                    metadata=metadata,
+                    trigger_seed=_sha256(archive.path),
+                    application=application,
+                )
+                checked = checker.check(dataset)
+                if checked.good is None:
+                    raise DatasetRejectedError(checked.report.errors)
+                good, sent = checked.good, archive.path
+                if good.plan:
+                    sent, given = Path(folder) / "clean.zip", None
+                    with sent.open("wb") as copy:
+                        copy.writelines(
+                            Mender(pictures).mended(file, good.structure, good.plan, good.prepared)
+                        )
+                yield PreparedDataset(checked.report, good.resolved.values, sent, given)
+        except (OSError, DatasetUnreadableError) as unreadable:
+            raise CommandError(f"The dataset cannot be read: {unreadable}.") from unreadable
+
+
+def _local(source: DatasetSource, folder: Path) -> tuple[Path, str | None]:
+    """Return the dataset on this machine, and its address where fal can have it from there."""
+    if isinstance(source, Path):
+        return source, None
+    target = folder / "dataset.zip"
+    if isinstance(source, bytes):
+        target.write_bytes(source)
+        return target, None
+    if source.startswith(DATA):
+        target.write_bytes(_decoded(source))
+        return target, source
+    if source.startswith(HOSTED):
+        _download(source, target)
+        return target, source
+    return Path(source), None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _decoded(uri: str) -> bytes:
+    head, comma, body = uri.partition(",")
+    if not comma or not head.endswith(";base64"):
+        raise CommandError("The data URI is not in base64. Write data:application/zip;base64,…")
+    try:
+        return base64.b64decode(body, validate=True)
+    except binascii.Error as error:
+        raise CommandError(f"The data URI's base64 cannot be read: {error}.") from error
+
+
+def _download(url: str, target: Path) -> None:
+    try:
+        with (
+            httpx.stream("GET", url, timeout=TIMEOUT, follow_redirects=True) as answer,
+            target.open("wb") as file,
+        ):
+            answer.raise_for_status()
+            for chunk in answer.iter_bytes():
+                file.write(chunk)
+                if file.tell() > MAX_DATASET_BYTES:
+                    raise CommandError(
+                        f"The dataset at this address is larger than {MAX_DATASET_BYTES} bytes."
+                    )
+    except httpx.HTTPError as error:
+        raise CommandError(f"The dataset cannot be fetched: {type(error).__name__}.") from error

@@ -1,0 +1,293 @@
+"""A training without a stack: PortraitTrainer at the simulator, with one key."""
+
+import asyncio
+import io
+import runpy
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from lora_drop.client.async_portrait_trainer import AsyncPortraitTrainer
+from lora_drop.client.direct_requests import FailedRequest, FinishedRequest, Queued, Training
+from lora_drop.client.errors import CommandError
+from lora_drop.client.portrait_trainer import PortraitTrainer
+from lora_drop.client.submissions import Submissions
+from lora_drop.jobs.errors import (
+    DatasetRejectedError,
+    SubmissionRefusedError,
+    SubmissionUnknownError,
+    TrainingFailedError,
+)
+from tests.resilience.submit_table import ROWS, Row
+from tests.simulator.conftest import PointFalClient, Simulate
+from tests.simulator.fal_calls import Calls, Receiver, data_uri
+from tests.support.fal_answers import GOOD, Place
+from tests.support.faulty_fal import FaultyFal, faulty_fal, timeouts
+from tests.support.photos import encoded, picture
+from tests.support.sweeps import sweep
+
+type Connect = Callable[[Calls], PortraitTrainer]
+ROOT = Path(__file__).parents[2]
+PHRASE = "ada"
+
+
+@cache
+def dataset(*, kind: str = "JPEG", images: int = 12, seed: int = 0, side: int = 256) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number in range(images):
+            image = picture(side, side, seed=100 * seed + number)
+            name = zipfile.ZipInfo(f"{number}.{kind.lower()}", (1980, 1, 1, 0, 0, 0))
+            archive.writestr(name, encoded(image, kind))
+    return buffer.getvalue()
+
+
+class KilledError(BaseException):
+    """The process ends here."""
+
+
+@pytest.fixture
+def connect(
+    point_fal_client: PointFalClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Connect:
+    """A trainer at a simulator, with a state file of the test's own."""
+
+    def made(calls: Calls) -> PortraitTrainer:
+        point_fal_client(calls.sim)
+        for name, url in (("FAL_REST_URL", ""), ("FAL_CDN_URL", ""), ("FAL_API_URL", "/v1")):
+            monkeypatch.setenv(name, calls.sim.base_url + url)
+        return PortraitTrainer(state=tmp_path / "submissions.sqlite", poll=0.01)
+
+    return made
+
+
+@pytest.fixture
+def trainer(calls: Calls, connect: Connect) -> PortraitTrainer:
+    return connect(calls)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "ada.zip"
+    path.write_bytes(dataset())
+    return path
+
+
+@pytest.mark.promise("never pay twice")
+def test_path_becomes_both_files_once(trainer: PortraitTrainer, calls: Calls, path: Path) -> None:
+    """Without a stack, a path becomes both files of the result, and a second call pays nothing."""
+    seen: list[Any] = []
+    result = trainer.train(path, on_update=seen.append, trigger_phrase=PHRASE, steps=1000)
+    again = trainer.train(path, trigger_phrase=PHRASE, steps=1000)
+
+    assert again == result
+    assert result.lora
+    assert result.config
+    assert all((result.lora.file_name, result.lora.file_size, result.config.content_type))
+    assert isinstance(seen[-1], FinishedRequest)
+    assert len(calls.sim.requests()) == 1
+    other = trainer.submit(path, trigger_phrase=PHRASE, steps=1001)
+    ordered = trainer.submit(path, again=True, trigger_phrase=PHRASE, steps=1000)
+    assert len({result.request_id, other, ordered}) == 3
+
+
+def test_place_and_logs_are_followed(simulate: Simulate, connect: Connect) -> None:
+    trainer = connect(simulate(training_seconds=1.5, max_in_progress=1))
+    first, second = (trainer.submit(dataset(seed=seed), steps=1000) for seed in (1, 2))
+    waits = trainer.status(second)
+    seen: list[Any] = []
+    for done in trainer.watch(first, seen.append):
+        if done:
+            break
+    assert isinstance(waits, Queued)
+    assert any(isinstance(each, Training) and each.logs for each in seen)
+
+
+INPUTS: dict[str, Callable[[Receiver, Path], Any]] = {
+    "bytes": lambda _, __: dataset(),
+    "a data URI": lambda _, __: data_uri(dataset()),
+    "a path as text": lambda _, path: str(path),
+    "HEIC, mended": lambda _, __: dataset(kind="HEIF"),
+}
+
+
+@pytest.mark.parametrize("form", INPUTS)
+def test_dataset_comes_in_any_form(
+    trainer: PortraitTrainer, receiver: Receiver, path: Path, form: str
+) -> None:
+    assert trainer.train(INPUTS[form](receiver, path), trigger_phrase=PHRASE).lora
+
+
+def test_hosted_dataset_is_checked_and_passed_on(
+    trainer: PortraitTrainer, receiver: Receiver, calls: Calls
+) -> None:
+    receiver.files["/ada.zip"] = dataset()
+    receiver.files["/few.zip"] = dataset(images=3)
+    trainer.train(f"{receiver.url}/ada.zip")
+    with pytest.raises(DatasetRejectedError, match="dataset_insufficient_images"):
+        trainer.train(f"{receiver.url}/few.zip")
+    with pytest.raises(CommandError, match="cannot be fetched"):
+        trainer.train(f"{receiver.url}/none.zip")
+    [request] = calls.sim.requests()
+    assert request["arguments"]["images_data_url"] == f"{receiver.url}/ada.zip"
+
+
+def test_every_input_is_sent(trainer: PortraitTrainer, calls: Calls) -> None:
+    inputs: Any = {
+        "trigger_phrase": PHRASE,
+        "learning_rate": 0.0002,
+        "steps": 1500,
+        "multiresolution_training": False,
+        "subject_crop": False,
+        "data_archive_format": "zip",
+        "resume_from_checkpoint": "https://v3.fal.media/files/a/lora.safetensors",
+        "create_masks": True,
+    }
+    request_id = trainer.submit(
+        data_uri(dataset()), webhook_url="https://app.example/hook", **inputs
+    )
+    [request] = calls.sim.requests()
+    assert {name: request["arguments"].get(name) for name in inputs} == inputs
+    assert (request["request_id"], request["webhook_url"]) == (
+        request_id,
+        "https://app.example/hook",
+    )
+
+
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize("dies", ["_pay", "accepted"], ids=["before the POST", "after the POST"])
+def test_killed_process_pays_once(
+    trainer: PortraitTrainer, calls: Calls, monkeypatch: pytest.MonkeyPatch, dies: str
+) -> None:
+    """A process without a stack that is killed around the POST sends no second one when it is run again."""
+
+    def killed(*_: object) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PortraitTrainer if dies == "_pay" else Submissions, dies, killed)
+        with pytest.raises(KilledError):
+            trainer.submit(dataset())
+    posts = len(calls.sim.requests())
+    if posts:
+        assert trainer.submit(dataset()) == calls.sim.requests()[0]["request_id"]
+    else:
+        with pytest.raises(SubmissionUnknownError, match="again=True"):
+            trainer.submit(dataset())
+    assert len(calls.sim.requests()) == posts
+
+
+def test_failed_training_says_why(trainer: PortraitTrainer, calls: Calls) -> None:
+    calls.sim.inject("training_error", type="image_load_error")
+    request_id = trainer.submit(dataset())
+    watch = trainer.watch(request_id, lambda _: None)
+    with pytest.raises(TrainingFailedError, match="fal ended the training") as failed:
+        all(done is None for done in watch)
+    assert failed.value.request_id == request_id
+    assert isinstance(trainer.status(request_id), FailedRequest)
+
+
+def test_nothing_leaves_for_what_cannot_train(trainer: PortraitTrainer, calls: Calls) -> None:
+    with pytest.raises(DatasetRejectedError):
+        trainer.check(dataset(images=9))
+    with pytest.raises(CommandError):
+        trainer.check("data:application/zip,PK")
+    assert trainer.check(dataset()).images == 12
+    assert calls.sim.requests() == []
+
+
+def test_no_key_says_where_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FAL_KEY", raising=False)
+    with pytest.raises(CommandError, match="FAL_KEY"):
+        PortraitTrainer()
+
+
+def test_refusal_says_nothing_of_a_stack(trainer: PortraitTrainer, calls: Calls) -> None:
+    calls.sim.inject("balance_exhausted")
+    with pytest.raises(SubmissionRefusedError) as refused:
+        trainer.submit(dataset())
+    assert "lora-drop" not in refused.value.problem.message
+    assert trainer.submit(dataset())
+
+
+def test_asyncio_has_the_same(trainer: PortraitTrainer, calls: Calls) -> None:
+    same = AsyncPortraitTrainer(state=trainer._submissions._path, poll=0.01)
+
+    async def whole() -> None:
+        result = await same.train(dataset(), trigger_phrase=PHRASE)
+        assert result == await same.result(result.request_id)
+        assert isinstance(await same.status(result.request_id), FinishedRequest)
+        assert not await same.cancel(result.request_id)
+        assert (await same.check(dataset())).images == 12
+
+    asyncio.run(whole())
+    assert len(calls.sim.requests()) == 1
+
+
+@pytest.mark.usefixtures("trainer")
+def test_avatar_service_example(receiver: Receiver, calls: Calls, path: Path) -> None:
+    """Every method of examples/avatar_service.py does what its name says."""
+    module = runpy.run_path(str(ROOT / "examples" / "avatar_service.py"))
+    service = module["AvatarService"](
+        AsyncPortraitTrainer(state=path.parent / "service.sqlite", poll=0.01)
+    )
+    receiver.files["/ada.zip"] = dataset()
+    avatar = UUID("12345678-1234-5678-1234-567812345678")
+
+    async def whole() -> None:
+        result = await service.train_avatar(avatar, f"{receiver.url}/ada.zip")
+        assert result == await service.get_training_result(result.request_id)
+        assert isinstance(await service.check_training_status(result.request_id), FinishedRequest)
+        uploaded = await service.upload_training_data(path)
+        again = await service.start_training(avatar, uploaded)
+        assert again == result.request_id  # the same photos for the same avatar are paid for once
+        await service.start_training(UUID(int=7), uploaded, webhook_url=receiver.url)
+
+    asyncio.run(whole())
+    first, second = calls.sim.requests()
+    assert second["webhook_url"] == receiver.url
+    assert first["arguments"] == {
+        "images_data_url": f"{receiver.url}/ada.zip",
+        "trigger_phrase": "TOK_12345678",
+        "steps": 1000,
+        "learning_rate": 0.0002,
+        "multiresolution_training": True,
+        "subject_crop": True,
+        "create_masks": True,
+        "data_archive_format": "zip",
+    }
+
+
+@pytest.fixture(scope="module")
+def standing_fal() -> Iterator[FaultyFal]:
+    with faulty_fal() as fal:
+        yield fal
+
+
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize("row", sweep(ROWS, sample=12, ids=lambda row: row.title))
+def test_each_outcome_is_one_post_at_most(
+    standing_fal: FaultyFal, row: Row, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whatever becomes of the POST without a stack, a dataset that may have been accepted is not sent again."""
+    standing_fal.exchange.clear()
+    standing_fal.strike(row.fault, times=None)
+    monkeypatch.setattr("lora_drop.adapters.fal.SUBMIT_TIMEOUT", timeouts(row.fault, 0.15))
+    trainer = PortraitTrainer("key-id:key-secret", state=tmp_path / "submissions.sqlite")
+    sent: list[str | Exception] = []
+    for fault in (row.fault, GOOD, GOOD):
+        standing_fal.strike(fault, times=None)
+        try:
+            sent.append(trainer.submit(data_uri(dataset())))
+        except (httpx.HTTPError, Exception) as error:  # noqa: BLE001  # each is looked at below
+            sent.append(error)
+    assert len(standing_fal.paid) <= 1, sent
+    assert len(standing_fal.posts) <= row.posts + (not row.fault.accepted), sent
+    if row.fault.place is not Place.NO_NAME:
+        assert sent[-1] == sent[-2] or isinstance(sent[-1], SubmissionUnknownError), sent
