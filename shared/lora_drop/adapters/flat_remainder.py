@@ -33,10 +33,10 @@ def flat_part(image: Image.Image) -> FlatPart | None:
     image = image.convert("RGB")
     if max(image.size) > MEASURED:
         image = image.reduce(-(-max(image.size) // MEASURED))
-    pixels = np.asarray(image, dtype=np.int16)
-    far = np.abs(pixels - GREY).max(axis=2)
-    if min(far[0, 0], far[-1, -1]) > NEAR_GREY:
+    pixels = np.asarray(image)
+    if min(_far(pixels[:1, :1]).max(), _far(pixels[-1:, -1:]).max()) > NEAR_GREY:
         return None
+    far = _far(pixels)
     sides = [np.rot90(far, turns) for turns in range(4)]
     edges = [_edge(side > ALIKE) for side in sides]
     shares = [1 - edge / len(side) for edge, side in zip(edges, sides, strict=True)]
@@ -65,6 +65,11 @@ def as_filled(image: Image.Image, part: FlatPart) -> FlatPart | None:
     if not sure and other[edge - 1].mean() < PICTURE:
         return None
     return FlatPart(part.share, part.turns, sure=sure)
+
+
+def _far(pixels: Grid[np.uint8]) -> Grid[np.int16]:
+    """Return how far each pixel is from grey, in its most distant colour."""
+    return np.abs(pixels.astype(np.int16) - GREY).max(axis=2)
 
 
 def _edge(other: Grid[np.bool_]) -> int:
