@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageCms, ImageStat
 
+from lora_drop.adapters.jpeg_warnings import check_coded_data
 from lora_drop.datasets.images.colours import Coded, profile_of
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.header import Flaw, InvalidImageError
@@ -95,6 +96,24 @@ def test_rare_image_becomes_an_ordinary_jpeg(name: str) -> None:
 def test_lossless_jpeg_says_why_it_is_saved_again() -> None:
     changes = report(make_archive(images=0, members=SET | {"l.jpg": READ["lossless.jpg"]})).changes
     assert [each.code for each in changes if "lossless" in each.message] == ["image_converted"]
+
+
+def test_lossless_jpeg_is_never_scaled_as_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """simplejpeg would write past its buffer, and Pillow fail: neither is asked for a smaller picture."""
+    for name in ("PIL.JpegImagePlugin.JpegImageFile.draft", "simplejpeg.decode_jpeg"):
+        monkeypatch.setattr(name, lambda *_, **__: pytest.fail("it was scaled"))
+    data = READ["lossless.jpg"]
+    header = describe(WholeImage(data))
+    PICTURES.look(data, header)
+    for changes in ({Change.CONVERTED}, {Change.CONVERTED, Change.SHRUNK}):
+        PICTURES.mend(data, header, changes)
+
+
+@pytest.mark.parametrize("at", [b"\xff\xc3", b"\xff\xc4", b"\xff\xda"])
+def test_no_second_frame_hides_a_lossless_one(at: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simplejpeg.decode_jpeg", lambda *_, **__: pytest.fail("it was decoded"))
+    other = segment(0xC0, bytes([8, 0, 80, 0, 96, 1, 1, 0x11, 0]))
+    check_coded_data(WholeImage(READ["lossless.jpg"].replace(at, other + at, 1)))
 
 
 @pytest.mark.parametrize(

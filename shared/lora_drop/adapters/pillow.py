@@ -119,7 +119,7 @@ class PillowPictures:
         """Return the decoded image, a JPEG at least as large as what is measured; raises InvalidImageError for damage."""
         image = _decoded(data, header, at_least=(MEASURED, MEASURED))
         check_no_zeros(WholeImage(data), header)
-        if header.format is ImageFormat.JPEG and not is_lossless_coding(header):
+        if header.format is ImageFormat.JPEG:
             try:
                 check_coded_data(WholeImage(data))
             except InvalidImageError as error:

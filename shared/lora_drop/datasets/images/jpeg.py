@@ -131,7 +131,7 @@ def describe_jpeg(source: ImageBytes) -> ImageHeader:
 
 
 def is_lossless_coding(header: ImageHeader) -> bool:
-    """Return whether it is a lossless JPEG: libjpeg cannot make it smaller as it reads, and writes past a buffer that is."""
+    """Return whether it is a lossless JPEG: libjpeg cannot make it smaller as it reads."""
     return header.rare == RARE[LOSSLESS]
 
 
