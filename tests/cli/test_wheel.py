@@ -111,6 +111,7 @@ def test_its_metadata_is_whole(installed: Path) -> None:
             "boto3",
             "fal-client",
             "httpx",
+            "numpy",
             "pillow",
             "pillow-heif",
             "platformdirs",

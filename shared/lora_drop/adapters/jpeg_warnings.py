@@ -16,6 +16,7 @@ from lora_drop.datasets.images.reading import ImageBytes
 SMALL = 8  # pixels: all of the coded data is read, and a picture of an eighth is made from it
 # The warnings of libjpeg that speak of the coded data (jerror.h); the others speak of headers.
 BEHIND = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
+LOSSLESS_FRAME = b"\xff\xc3"  # it cannot lie within coded data (T.81, B.1.1.5)
 PADDING = 16  # zero bytes behind the last pixel, as webcams write them
 OF_DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG file")
 
@@ -24,9 +25,12 @@ def check_coded_data(source: ImageBytes) -> None:
     """Raise InvalidImageError where libjpeg warns of the coded data: it is cut, or other bytes are in it.
 
     Bytes between two segments of the header are left out before: they do no harm. What simplejpeg
-    cannot read at all, Pillow has the last word on.
+    cannot read at all, Pillow has the last word on; so it has on a lossless JPEG, for which simplejpeg
+    writes past its buffer and the process ends.
     """
     picture, ended = coded_picture(source)
+    if LOSSLESS_FRAME in picture:
+        return
     try:
         simplejpeg.decode_jpeg(picture, "GRAY", min_height=SMALL, min_width=SMALL, strict=True)
     except ValueError as error:

@@ -6,7 +6,7 @@ from PIL import Image, ImageChops, ImageCms
 
 from lora_drop.datasets.images.colours import Coded, profile_of
 from lora_drop.datasets.images.formats import ImageFormat
-from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImageError
+from lora_drop.datasets.images.header import ImageHeader, unsupported_pixels
 
 OPAQUE, WHITE = 255, (255, 255, 255)
 # EXIF 3.0, 4.6.5.1.6: what a viewer does for each orientation.
@@ -31,11 +31,10 @@ def screen_colours(
 
     HDR counts before a profile, which cannot say it; other ``coded`` colours where there is none.
     """
-    if image.mode in ("I", "F", "LAB"):
-        raise InvalidImageError(
-            Flaw.UNSUPPORTED_PIXELS,
-            "stores its colours in a way that only special programs read. Save it as JPEG.",
-        )
+    if image.mode in ("I", "F"):
+        raise unsupported_pixels("numbers of 32 bits")
+    if image.mode == "LAB":
+        return _of_lab(image)
     if image.mode.startswith("I;16"):  # of 65,535; a plain conversion would cut off above 255
         grey = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
         if image.has_transparency_data:
@@ -43,8 +42,9 @@ def screen_colours(
             grey = Image.merge("RGBA", (grey, grey, grey, opaque))
         return grey
     profile = image.info.get("icc_profile")
-    if coded is not None and (coded.hdr or (coded.wide and not profile)):
-        profile = profile_of(coded)
+    if coded is not None and (coded.hdr or coded.over_profile or (coded.wide and not profile)):
+        profile = profile_of(coded) if coded.wide else None
+        image = image.convert("RGB") if profile and image.mode == "L" else image
     profile = profile if by_profile else None
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -53,6 +53,15 @@ def screen_colours(
     converted = _by_profile(image, profile) if profile else None
     if converted is None:
         converted = image.convert("RGB") if image.mode == "CMYK" else image
+    return converted
+
+
+def _of_lab(image: Image.Image) -> Image.Image:
+    """Return a picture in CIE L*a*b* (TIFF 6.0, section 23) in sRGB."""
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+    if converted is None:
+        raise unsupported_pixels("L*a*b* colours")
     return converted
 
 

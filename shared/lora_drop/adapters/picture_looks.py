@@ -4,6 +4,7 @@ import io
 
 from PIL import Image, ImageChops, ImageFilter, ImageStat
 
+from lora_drop.adapters.flat_remainder import flat_part
 from lora_drop.adapters.picture_colours import OPAQUE, flat, is_transparent, screen_colours, turned
 from lora_drop.datasets.images.header import ImageHeader
 from lora_drop.datasets.images.pictures import SIDE, ImageInspection, fingerprint
@@ -24,10 +25,13 @@ LAPLACIAN = ImageFilter.Kernel(
 def looked_at(image: Image.Image, header: ImageHeader) -> ImageInspection:
     """Return how a decoded image looks; the image stays as it is."""
     transparent = is_transparent(image)
-    small = screen_colours(_smaller(image), coded=header.coded).copy()
+    larger = screen_colours(_smaller(image), coded=header.coded)
+    part = flat_part(flat(larger))
+    small = larger.copy()
     small.thumbnail((MEASURED, MEASURED))
     small = turned(flat(small), header)
     grey = small.convert("L")
+    two_tones = _has_two_tones(grey)
     return ImageInspection(
         fingerprint=fingerprint(grey.resize((SIDE, SIDE), Image.Resampling.BOX).tobytes()),
         brightness=ImageStat.Stat(grey).mean[0],
@@ -36,7 +40,8 @@ def looked_at(image: Image.Image, header: ImageHeader) -> ImageInspection:
         transparent=transparent,
         thumbnail=_thumbnail(small),
         grey=_is_grey(small),
-        two_tones=_has_two_tones(grey),
+        two_tones=two_tones,
+        flat_part=None if two_tones else part,
     )
 
 

@@ -6,26 +6,32 @@ import sys
 import warnings
 import zlib
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pillow_heif
 from PIL import AvifImagePlugin, Image
 
+from lora_drop.adapters.flat_remainder import as_filled
 from lora_drop.adapters.jpeg_warnings import check_coded_data
 from lora_drop.adapters.picture_colours import flat, screen_colours, turned
 from lora_drop.adapters.picture_looks import MEASURED, looked_at
+from lora_drop.adapters.tiff_messages import tiff_errors
 from lora_drop.datasets.images.cleaning import without_metadata
 from lora_drop.datasets.images.damage import check_no_zeros
 from lora_drop.datasets.images.describe import describe
-from lora_drop.datasets.images.formats import ImageFormat
+from lora_drop.datasets.images.formats import PLAIN_BRANDS, ImageFormat, is_bare_dib
 from lora_drop.datasets.images.header import (
     Flaw,
     ImageHeader,
     InvalidImageError,
+    broken,
     check_not_too_large,
     too_much_work,
+    unsupported_pixels,
 )
+from lora_drop.datasets.images.jpeg import is_lossless_coding
 from lora_drop.datasets.images.pictures import (
     LARGE_SIDE,
     Change,
@@ -45,6 +51,7 @@ QUALITY = 95
 STATM = Path("/proc/self/statm")  # its first number: pages of this process (proc(5))
 PLAIN_MODES = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})
 FULL_COLOUR = 0  # 4:4:4: a portrait's edges keep their colours, for a fifth more bytes
+WHOLE_DEPTHS = frozenset({8, 16})
 PNG_LEVEL = 4  # half the time of the usual 6, for a photo that is 7 % larger
 # The largest image that is let in takes 800 MB; a file may say that it is small, and unpack to anything.
 # A function has 2,048 MB.
@@ -81,8 +88,8 @@ class PillowPictures:
     """Pictures by Pillow, with pillow-heif for HEIC. No threads.
 
     Memory at its peak, beside the file itself: 12 bytes for each pixel, 17 for a WEBP, so 800 MB and
-    1.1 GB for the largest that is let in. Looking at a JPEG takes a few MB, whatever its size. On
-    Linux no decoder gets more than 1 GiB, whatever is in the file.
+    1.1 GB for the largest that is let in. Looking at a JPEG takes a few MB, whatever its size, unless
+    it seems to have been cut off. On Linux no decoder gets more than 1 GiB, whatever is in the file.
     """
 
     def __init__(self) -> None:
@@ -94,14 +101,15 @@ class PillowPictures:
 
     def look(self, data: bytes, header: ImageHeader) -> ImageInspection:
         """Decode all of an image, and say how it looks; raises InvalidImageError when it cannot be."""
-        return looked_at(self._sound(data, header), header)
+        image = self._sound(data, header)
+        return _whole(looked_at(image, header), data, header, image)
 
     def look_and_mend(
         self, data: bytes, header: ImageHeader, *, keep_metadata: bool
     ) -> tuple[ImageInspection, Prepared | None]:
         """Return the same as ``look``, and the mended image where it costs no second decoding to make it."""
         image = self._sound(data, header)
-        look = looked_at(image, header)
+        look = _whole(looked_at(image, header), data, header, image)
         changes = changes_for(header, transparent=look.transparent, keep_metadata=keep_metadata)
         if header.format is ImageFormat.JPEG or not changes or is_lossless(header, changes):
             return look, None
@@ -112,7 +120,12 @@ class PillowPictures:
         image = _decoded(data, header, at_least=(MEASURED, MEASURED))
         check_no_zeros(WholeImage(data), header)
         if header.format is ImageFormat.JPEG:
-            check_coded_data(WholeImage(data))
+            try:
+                check_coded_data(WholeImage(data))
+            except InvalidImageError as error:
+                if header.rare:
+                    raise unsupported_pixels(header.rare) from error
+                raise
         return image
 
     def mend(
@@ -137,6 +150,23 @@ class PillowPictures:
             image = _decoded(data, header, at_least=least)
             mended = _changed(image, header, changes, lossless=lossless)
         return _checked(mended)
+
+
+def _whole(
+    look: ImageInspection, data: bytes, header: ImageHeader, image: Image.Image
+) -> ImageInspection:
+    """Return the same, its flat part looked at in all of the picture's pixels, which few photos need.
+
+    Raises InvalidImageError where it is what libjpeg fills in for what is missing.
+    """
+    if look.flat_part is None:
+        return look
+    if image.size != (header.width, header.height):
+        image = _decoded(data, header)
+    part = as_filled(flat(screen_colours(image, coded=header.coded)), look.flat_part)
+    if part is not None and part.sure:
+        raise broken()
+    return replace(look, flat_part=part)
 
 
 def _changed(
@@ -188,13 +218,15 @@ def _decoded(
     bytes are read nevertheless. Whatever a decoder raises is raised as InvalidImageError.
     """
     check_not_too_large(header.width, header.height, header.format)
+    errors: list[str] = []
     try:
-        with warnings.catch_warnings(), at_most(MOST_MEMORY):
+        with warnings.catch_warnings(), at_most(MOST_MEMORY), _messages_of(header) as errors:
             warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data), formats=[header.format.name])
+            source, kinds = _as_known(data, header)
+            image = Image.open(source, formats=kinds)
             # A decoder may see another size than we do.
             check_not_too_large(*image.size, header.format)
-            if at_least is not None:
+            if at_least is not None and not is_lossless_coding(header):
                 image.draft(None, at_least)
             image.load()
     except InvalidImageError:
@@ -202,12 +234,32 @@ def _decoded(
     except MemoryError as error:
         raise too_much_work("it unpacks to far more than it shows") from error
     except DECODER_ERRORS as error:
+        if header.rare:
+            raise unsupported_pixels(header.rare) from error
         raise InvalidImageError(
             Flaw.DAMAGED,
             "cannot be opened to its end: it is damaged or was cut off. Copy it again from the "
             "camera or phone, or leave it out.",
         ) from error
+    if errors:
+        raise broken()
+    if header.rare and image.mode.startswith("I;16") and header.bit_depth not in WHOLE_DEPTHS:
+        raise unsupported_pixels(header.rare)  # its numbers do not reach to 65,535
     return image
+
+
+def _messages_of(header: ImageHeader) -> AbstractContextManager[list[str]]:
+    return tiff_errors() if header.format is ImageFormat.TIFF else nullcontext([])
+
+
+def _as_known(data: bytes, header: ImageHeader) -> tuple[io.BytesIO, list[str]]:
+    """Return the bytes and the name of their format as the decoders know them."""
+    kind = header.format.name
+    if header.format is ImageFormat.BMP and is_bare_dib(data[:64]):
+        kind = "DIB"
+    elif header.format is ImageFormat.HEIF and data[8:12] not in PLAIN_BRANDS:
+        data = data[:8] + b"mif1" + data[12:]  # pillow-heif looks at the first brand alone
+    return io.BytesIO(data), [kind]
 
 
 def _encoded(image: Image.Image, kind: ImageFormat) -> bytes:

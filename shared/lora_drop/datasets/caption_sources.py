@@ -4,6 +4,7 @@
   (https://huggingface.co/docs/datasets/image_dataset); Replicate's ``captions.csv`` is of the same form.
 - kohya's ``meta_cap.json``: an object with each photo's name (docs/fine_tune.md of kohya-ss/sd-scripts).
 - One JSON a photo, ``anna.json`` or ``anna.jpg.json``, with a ``caption``, as gallery-dl and others write.
+- The photo's own metadata, where nothing else has a caption for it (``embedded_captions``).
 - kohya's folder ``20_ohwx person``: repeats, and the caption of each photo that has no other
   (docs/train_README-en.md of kohya-ss/sd-scripts, "DreamBooth").
 """
@@ -40,6 +41,13 @@ def gather_captions(result: InspectionResult) -> None:
         result.captions[key] = caption
         result.elsewhere[photo] = key
         result.left_out.pop(caption.origin, None)
+    for photo, embedded in result.embedded.items():
+        if photo not in result.elsewhere:
+            key = f"{photo}: {embedded.kind}"
+            result.captions[key] = Caption(
+                embedded.text, rewritten=True, origin=key, embedded=embedded.kind
+            )
+            result.elsewhere[photo] = key
 
 
 def _base(name: str) -> str:

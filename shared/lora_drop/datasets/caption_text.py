@@ -35,7 +35,7 @@ class Caption:
 
     ``guessed`` says how a text was read that may be another one, ``stray`` whether bytes were left out that
     are no UTF-8. ``problem`` is why there is no text. ``origin`` names the file or folder that it comes from,
-    where it has no file of its own.
+    where it has no file of its own; ``embedded`` the kind of a photo's own metadata.
     """
 
     text: str
@@ -45,6 +45,7 @@ class Caption:
     stray: bool = False
     problem: Problem | None = None
     origin: str = ""
+    embedded: str = ""
 
 
 def certain_text(data: bytes) -> str | None:

@@ -181,6 +181,13 @@ def _captions_changes(inspection: InspectionResult, layout: Layout) -> Iterator[
     for photo, text in layout.texts.items():
         caption = inspection.captions[layout.pairs[photo]]
         name, new = layout.pairs[photo], f"{stem(layout.names[photo])}.txt"
+        if caption.embedded:
+            yield (
+                "caption_collected",
+                photo,
+                f"has a caption in its own {caption.embedded} data: {new} has it now.",
+            )
+            continue
         if caption.origin:
             yield (
                 "caption_collected",

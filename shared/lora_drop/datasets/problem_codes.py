@@ -285,6 +285,10 @@ IMAGE: Mapping[str, Meaning] = {
     "image_blurred": warns(
         "A photo looks blurred.", "Choose a sharper one of the same moment, or leave it out."
     ),
+    "image_flat_part": warns(
+        "A part of a photo, from side to side, is one flat grey.",
+        "If it was cut off once, copy it again from the camera or phone; cut a bar off.",
+    ),
     "image_wrong_extension": warns(
         "A photo's name says another format than it has.", "Give it the right ending."
     ),
@@ -354,7 +358,9 @@ CAPTION: Mapping[str, Meaning] = {
         "The trigger phrase is in some captions and not in others.",
         "Write [trigger] into each caption that shows the person.",
     ),
-    "caption_collected": changes("A caption was taken from a file or folder of captions."),
+    "caption_collected": changes(
+        "A caption was taken from a file or folder of captions, or from the photo's own metadata."
+    ),
     "caption_line_breaks": changes("Soft line breaks in a caption became ordinary ones."),
     "caption_renamed": changes("A caption got the name under which trainers look for it."),
     "caption_trigger_filled": changes(

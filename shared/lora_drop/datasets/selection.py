@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from lora_drop.datasets.archives import Member, Structure, is_junk, path_of
 from lora_drop.datasets.caption_text import Caption
+from lora_drop.datasets.images.embedded_captions import EmbeddedCaption
 from lora_drop.datasets.images.hints import Photo
 from lora_drop.datasets.parameter_layers import MAX_TRAINING_JSON, TRAINING_JSON
 from lora_drop.jobs.problems import Problem
@@ -114,7 +115,7 @@ class InspectionResult:
     by the files' names in the order in which they lie. ``refused`` and ``left_out`` are files that may be
     photos; ``errors`` are about captions or the dataset as a whole. ``raw_captions`` and ``sources`` are
     what captions and files of captions say, byte for byte; ``elsewhere`` has the caption of each photo that
-    has none of its own.
+    has none of its own, ``embedded`` what photos carry in their metadata.
     """
 
     structure: Structure
@@ -127,3 +128,4 @@ class InspectionResult:
     raw_captions: dict[str, bytes] = field(default_factory=dict)
     sources: dict[str, bytes] = field(default_factory=dict)
     elsewhere: dict[str, str] = field(default_factory=dict)
+    embedded: dict[str, EmbeddedCaption] = field(default_factory=dict)

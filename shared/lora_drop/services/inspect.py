@@ -17,6 +17,7 @@ from lora_drop.datasets.dataset import (
 from lora_drop.datasets.images import hints
 from lora_drop.datasets.images.check_time import check_seconds
 from lora_drop.datasets.images.describe import describe
+from lora_drop.datasets.images.embedded_captions import embedded_caption
 from lora_drop.datasets.images.formats import (
     CONVERTED,
     PHOTO_SUFFIXES,
@@ -94,6 +95,8 @@ class Inspector:
             else:
                 data = head + content.read() if kind in PHOTOS else head
                 result.photos[member.name] = self._photo_of(member, data)
+                if caption := embedded_caption(data):
+                    result.embedded[member.name] = caption
         except InvalidImageError as invalid:
             result.refused[member.name] = invalid.problem(member.name)
         except DatasetRejectedError:

@@ -147,9 +147,29 @@ def test_a_hidden_file_is_refused(gap: bytes) -> None:
     assert zips.structure_codes(data) == ["archive_hidden_data"]
 
 
-@pytest.mark.parametrize(("length", "expected"), [(29, []), (30, ["archive_hidden_data"])])
-def test_room_before_the_directory(length: int, expected: list[str]) -> None:
-    assert zips.codes(zips.assembled([*zips.photos(), zips.Part(gap=bytes(length))])) == expected
+@pytest.mark.parametrize(
+    ("gap", "expected"),
+    [(b"x" * 29, []), (b"x" * 30, ["archive_hidden_data"]), (bytes(30), []), (bytes(4096), []), (bytes(4096) + b"x", ["archive_hidden_data"])],
+)  # fmt: skip
+def test_room_before_the_directory(gap: bytes, expected: list[str]) -> None:
+    assert zips.codes(zips.assembled([*zips.photos(), zips.Part(gap=gap)])) == expected
+
+
+@pytest.mark.parametrize(
+    "data",
+    [zips.assembled(zips.photos()) + bytes(4), zips.assembled(zips.photos(), zip64=True) + bytes(60_000),
+     zips.assembled(zips.photos(), prefix=b"PK00"), zips.assembled([*zips.photos(), zips.Part(gap=bytes(20))])],
+    ids=["padded", "padded ZIP64", "marker of a single segment", "room before the directory"],
+)  # fmt: skip
+def test_padding_is_not_handed_on(data: bytes) -> None:
+    """What programs pad an archive with does no harm, and a clean copy is written without it."""
+    assert zips.codes(data) == []
+    assert structure_of(MemoryRange(data)).has_metadata
+
+
+def test_stray_bytes_behind_no_stream_are_refused() -> None:
+    part = zips.Part(name=b"note.txt", content=b"", packed=b"", gap=b"stray bytes")
+    assert zips.codes(zips.assembled([*zips.photos(), part])) == ["archive_hidden_data"]
 
 
 def test_the_directorys_order_is_free() -> None:

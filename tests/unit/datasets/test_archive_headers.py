@@ -48,13 +48,25 @@ def test_an_empty_archive_has_no_members(*, zip64: bool) -> None:
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        *((GOOD + b"\n", "archive_trailing_data"), (GOOD + bytes(60_000), "archive_trailing_data")),
+        *(
+            (GOOD + b"\n", "archive_trailing_data"),
+            (GOOD + bytes(3), "archive_trailing_data"),
+            (GOOD + bytes(90) + b"x", "archive_trailing_data"),
+        ),
         (assembled(photos(), comment=b"Sunday")[:-1], "archive_truncated"),
         (b"#!/bin/sh\n" + GOOD, "archive_leading_data"),
         (assembled(photos(), prefix=b"#!/bin/sh\n"), "archive_leading_data"),
         (assembled([], prefix=b"\xff\xd8\xff"), "archive_leading_data"),
     ],
-    ids=["a line end", "zeros", "a cut comment", "a script", "a counted script", "an image"],
+    ids=[
+        "a line end",
+        "few zeros",
+        "zeros and more",
+        "a cut comment",
+        "a script",
+        "a counted script",
+        "an image",
+    ],
 )
 def test_what_surrounds_an_archive_is_refused(data: bytes, code: str) -> None:
     """Bytes before the first file, after the end or within a cut comment are refused."""

@@ -55,6 +55,8 @@ def test_code_page_is_guessed(text: str, encoding: str, console: bool) -> None:
         (RUSSIAN.encode("cp1251"), RUSSIAN, True, False),
         (RUSSIAN.encode("utf-16-le"), RUSSIAN, False, False),
         (b"garden\x0bblue", "garden\nblue", False, False),
+        ("garden\u2028blue\x85sky".encode(), "garden\nblue\nsky", False, False),
+        ("garden\x0b\x0cblue".encode("utf-16"), "garden\n\nblue", False, False),
     ],
 )
 def test_what_is_sure_is_kept(data: bytes, text: str, guessed: bool, stray: bool) -> None:
@@ -87,9 +89,13 @@ def test_captions_are_found_elsewhere(name: str, data: bytes) -> None:
 
 def test_kohya_folder_is_a_caption() -> None:
     """The name of kohya's folder is the caption of each photo in it that has no other."""
-    photos = ["img/20_ohwx person/a.jpg", "2024_summer/b.jpg", "01_beach/c.jpg"]
-    found = captions_elsewhere({}, photos)
-    assert {photo: each.text for photo, each in found.items()} == {photos[0]: "ohwx person"}
+    named = {
+        "img/20_ohwx person/a.jpg": "ohwx person",
+        "5_anya/b.png": "anya",
+        "t/100_sks man/c.JPG": "sks man",
+    }
+    photos = [*named, "2024_summer/b.jpg", "01_beach/c.jpg"]
+    assert {photo: each.text for photo, each in captions_elsewhere({}, photos).items()} == named
 
 
 @pytest.mark.parametrize(
@@ -124,8 +130,9 @@ def test_a_word_in_all_captions_is_proposed() -> None:
 
 def test_texts_of_no_photo_refuse_nothing() -> None:
     """A text that belongs to no photo is a warning, however long or unreadable."""
-    members = {"readme.txt": b"x" * 40_000, "licence.txt": b"\x00\x01\x02"}
-    assert warnings(make_archive(members=members)) == ["caption_orphan", "caption_orphan"]
+    chat = ("[01.05.24, 10:11:12] Anna: \u200eimage omitted\n" * 900).encode()
+    members = {"readme.txt": b"x" * 40_000, "licence.txt": b"\x00\x01\x02", "_chat.txt": chat}
+    assert warnings(make_archive(members=members)) == ["caption_orphan"] * 3
 
 
 def test_backups_are_left_out() -> None:

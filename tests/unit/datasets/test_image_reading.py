@@ -172,6 +172,19 @@ def test_a_tiff_directory_at_the_end() -> None:
     assert pieces.taken <= reading.STEP + PIECE
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("entries", [((50706, 1, 4, 4),), ((254, 4, 1, 1), (330, 4, 1, 500)), ((262, 3, 1, 32803),), ((259, 3, 1, 34713),)])  # fmt: skip
+def test_raw_with_its_directory_at_the_end(
+    entries: tuple[tuple[int, ...], ...], order: str
+) -> None:
+    """A DNG, a NEF, a sensor's pixels and Nikon's compression are named as raw wherever their directory lies."""
+    plain = tiff((256, 3, 1, 640), (257, 3, 1, 640), *entries, order=order)  # type: ignore[arg-type]
+    end = (9000).to_bytes(4, "little" if order == "<" else "big")
+    with pytest.raises(InvalidImageError) as refused:
+        describe(reading.WholeImage(plain[:4] + end + bytes(8992) + plain[8:]))
+    assert "Export the photo as JPEG" in refused.value.says
+
+
 def test_what_follows_pixels_needs_the_whole() -> None:
     """What lies behind the pixels is known only of the whole file."""
     large = encoded(picture(800, 800), "PNG", compress_level=0)

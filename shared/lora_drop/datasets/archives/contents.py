@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from lora_drop.datasets.archives.headers import (
+    MAX_PADDING,
     LocalHeader,
     damaged,
     gap_problem,
@@ -136,7 +137,7 @@ def _verified(
         )
     at += member.compressed
     room = following - at
-    gap = reader.exactly(at, min(room, LOCAL.size))
+    gap = reader.exactly(at, min(room, MAX_PADDING if last else LOCAL.size))
     found = gap_problem(member, header, room, gap, last=last)
     if found:
         raise DatasetRejectedError([found])

@@ -116,13 +116,13 @@ def _entry(fields: Sequence[int], raw: bytes, tail: bytes, guessed: str) -> Entr
     )
 
 
-def layout_problems(members: Sequence[Member], begin: int) -> Iterator[Problem]:
+def layout_problems(members: Sequence[Member], begin: int, *, start: int = 0) -> Iterator[Problem]:
     """Yield problems of members that overlap, reach into the directory, or have something before them.
 
-    As far as the directory alone can tell: how long a local header is, it says itself.
+    ``start`` is where files begin. As far as the directory alone can tell: how long a local header is, it says itself.
     """
     first = min((member.offset for member in members), default=begin)
-    if first:
+    if first != start:
         message = (
             f"The first file of the ZIP does not lie at its beginning ({first} bytes). {MAKE_AGAIN}"
         )

@@ -26,6 +26,7 @@ MAX_COMMENT = 0xFFFF
 TAIL = END.size + MAX_COMMENT + END64_LOCATOR.size + END64.size
 END64_REST = END64.size - 12  # what its own length field counts
 GIB4 = 2**32
+LEAST_PADDING = 4  # NULs; fewer may be the rest of a comment that was changed
 KINDS = {
     b"Rar!": "a RAR archive",
     b"7z\xbc\xaf": "a 7-Zip archive",
@@ -40,7 +41,7 @@ KINDS = {
 class EndRecord:
     """How many entries the directory has, its size and offset in bytes, and where the end begins.
 
-    ``comment`` is how many bytes the archive says of itself.
+    ``comment`` is how many bytes the archive says of itself, ``padding`` how many NULs follow.
     """
 
     count: int
@@ -48,6 +49,7 @@ class EndRecord:
     offset: int
     begin: int
     comment: int
+    padding: int = 0
 
 
 def end_of(archive: TailReader) -> EndRecord:
@@ -55,7 +57,8 @@ def end_of(archive: TailReader) -> EndRecord:
     at = _find_end(archive)
     fields = END.unpack_from(archive.tail, at)
     _, disk, directory_disk, here, count, size, offset, comment = fields
-    plain = EndRecord(count, size, offset, archive.start + at, comment)
+    padding = _reaches(archive.tail, at)
+    plain = EndRecord(count, size, offset, archive.start + at, comment, padding)
     locator = at - END64_LOCATOR.size
     if locator >= 0 and archive.tail.startswith(END64_LOCATOR_MAGIC, locator):
         disks = {disk, directory_disk} - {0, FULL16}
@@ -75,7 +78,7 @@ def _find_end(archive: TailReader) -> int:
     ends = []
     at = last
     while at >= 0:
-        if _reaches(archive.tail, at) == 0:
+        if _reaches(archive.tail, at) == 0 or (at == last and _is_padded(archive.tail, at)):
             ends.append(at)
         at = archive.tail.rfind(END_MAGIC, 0, at)
     if not ends:
@@ -86,6 +89,12 @@ def _find_end(archive: TailReader) -> int:
         )
         raise refusal("archive_several_ends", message)
     return last
+
+
+def _is_padded(tail: bytes, at: int) -> bool:
+    """Return whether nothing but NULs follows, as media and uploads in blocks pad a file: no reader sees files in them."""
+    length = _reaches(tail, at)
+    return length >= LEAST_PADDING and not any(tail[-length:])
 
 
 def _reaches(tail: bytes, at: int) -> int:
@@ -139,7 +148,7 @@ def _end64(archive: RangedReader, plain: EndRecord) -> EndRecord:
     )
     if length != END64_REST or here != count or any(a not in (b, full) for a, b, full in pairs):
         raise _mismatch()
-    return EndRecord(count, size, offset, at, plain.comment)
+    return EndRecord(count, size, offset, at, plain.comment, plain.padding)
 
 
 def _check_place(end: EndRecord) -> None:

@@ -37,6 +37,7 @@ NEAR = 64 * 1024  # headers no further apart than that are read in one go
 WINDOW = 512 * 1024  # and no more than that at once
 # What is read beyond a header's name: its extra fields, most likely, and a member's first bytes.
 SPARE, BEGINNING = 256, 512
+MAX_PADDING = 64 * 1024  # NULs before the directory, as programs write them that align it
 PROBE = 64 * 1024  # bytes that a member is inflated to, at most
 PROBES = 8 * 1024**2  # and all members together
 
@@ -116,7 +117,8 @@ def gap_problem(
     """Return what is wrong with the ``length`` bytes between the member's data and what follows it.
 
     They are its descriptor, where it has one, and nothing else. Only ``last``, before the directory,
-    there may be a few bytes: too few to hold a file. Without the ``gap`` itself its length is judged.
+    there may be a few bytes, too few to hold a file, or NULs. Without the ``gap`` itself its length is judged, and
+    the reader of the data has it.
     """
     if length < 0:
         message = f"{member.name} lies over another file or the directory of the ZIP. {MAKE_AGAIN}"
@@ -126,7 +128,9 @@ def gap_problem(
         allowed = (*allowed, b"")
     if gap in allowed or (gap is None and length in map(len, allowed)):
         return None
-    if not header.streamed and last and length < LOCAL.size:
+    streamless = member.method == DEFLATED and not member.compressed  # what follows may be its data
+    padded = length <= MAX_PADDING and (gap is None or not any(gap))
+    if not header.streamed and last and not streamless and (length < LOCAL.size or padded):
         return None
     if header.streamed and length <= max(map(len, allowed)):
         message = f"What follows {member.name} in the ZIP does not fit it. {MAKE_AGAIN}"
@@ -185,7 +189,8 @@ def check_headers(reader: TailReader, members: Sequence[Member], begin: int) -> 
             checks.read += 1
             try:
                 header = local_header(record[: length_of(record)], place.member)
-                checks.has_metadata |= header.has_metadata
+                padded = room > header.length + place.member.compressed and not header.streamed
+                checks.has_metadata |= header.has_metadata or padded
                 probes -= _check_place(record, place, header, min(probes, PROBE))
             except DatasetRejectedError as rejected:
                 checks.problems += rejected.problems

@@ -24,6 +24,7 @@ LOCAL = struct.Struct("<4s5H3L2H")  # 30 bytes: the same before its data
 FIELD = struct.Struct("<2H")  # tag and length of an extra field
 END_MAGIC, END64_LOCATOR_MAGIC, END64_MAGIC = b"PK\x05\x06", b"PK\x06\x07", b"PK\x06\x06"
 ENTRY_MAGIC, LOCAL_MAGIC, DESCRIPTOR_MAGIC = b"PK\x01\x02", b"PK\x03\x04", b"PK\x07\x08"
+SEGMENT_MAGIC = b"PK00"  # of an archive that was to be split, and is one segment after all (8.5.4)
 FULL16, FULL32 = 0xFFFF, 0xFFFFFFFF
 STORED, DEFLATED = 0, 8
 # Flag bits 0, 3, 5, 6, 11 and 13.

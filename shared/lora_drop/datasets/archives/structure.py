@@ -17,7 +17,7 @@ from lora_drop.datasets.archives.end import TAIL, end_of
 from lora_drop.datasets.archives.headers import check_headers
 from lora_drop.datasets.archives.names import guess_warnings, spelling_warnings
 from lora_drop.datasets.archives.ranges import MeteredReader, RangedReader, TailReader
-from lora_drop.datasets.archives.records import Member, refusal
+from lora_drop.datasets.archives.records import SEGMENT_MAGIC, Member, refusal
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.problems import Problem
 
@@ -73,7 +73,9 @@ def structure_of(archive: RangedReader) -> Structure:
     metered.most_bytes = MAX_BYTES + end.size
     entries = entries_of(reader.read(end.offset, end.size), end.count)
     members = [entry.member for entry in entries]
-    _raise([*layout_problems(members, end.offset), *size_problems(members)])
+    start = _start_of(reader, members)
+    layout = layout_problems(members, end.offset, start=start)
+    _raise([*layout, *size_problems(members)])
     headers = check_headers(reader, members, end.offset)
     _raise([*headers.problems, *_apart(member_problems(entries), headers.problems)])
     unseen = len(entries) - headers.read
@@ -83,12 +85,21 @@ def structure_of(archive: RangedReader) -> Structure:
         unseen=unseen,
         has_metadata=bool(
             end.comment
+            or end.padding
+            or start
             or unseen
             or headers.has_metadata
             or any(entry.has_metadata for entry in entries)
         ),
         warnings=(*spelling_warnings(members), *guess_warnings(members)),
     )
+
+
+def _start_of(reader: TailReader, members: Sequence[Member]) -> int:
+    """Return where files begin: behind the marker of a single segment, where there is one."""
+    first = min((member.offset for member in members), default=0)
+    marked = first == len(SEGMENT_MAGIC) and reader.read(0, first) == SEGMENT_MAGIC
+    return first if marked else 0
 
 
 def _raise(problems: Sequence[Problem]) -> None:

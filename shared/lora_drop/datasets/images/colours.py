@@ -40,10 +40,14 @@ PRIMARIES: Mapping[int, tuple[tuple[float, float, float], ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """Colours that are said in numbers (H.273), not by a profile."""
+    """Colours that are said in numbers (H.273), not by a profile.
+
+    ``over_profile``: they count before a profile, as in a PNG (third edition, 11.3.2.6, cICP).
+    """
 
     primaries: int
     transfer: int
+    over_profile: bool = False
 
     @property
     def hdr(self) -> bool:

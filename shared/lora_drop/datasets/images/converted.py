@@ -25,6 +25,7 @@ BMP_HEADERS = frozenset({40, 52, 56, 64, 108, 124})
 WITH_ALPHA_MASK = frozenset({56, 108, 124})
 ALPHA_MASK = 52  # its offset in a header that has one
 PALETTE_BITS = 8
+BMP_RARE = {3: "bit fields", 4: "a JPEG in a BMP", 5: "a PNG in a BMP", 6: "bit fields"}
 GIF_SCREEN = 13
 GIF_TABLE, GIF_TABLE_SIZE, GIF_TRANSPARENT = 0x80, 0x07, 0x01
 EXTENSION, IMAGE, END = 0x21, 0x2C, 0x3B
@@ -36,6 +37,17 @@ TIFF_COLOURS = {
     **dict.fromkeys((2, 6), Colour.RGB),
     3: Colour.PALETTE,
     5: Colour.CMYK,
+}
+TIFF_CMYK, TIFF_LAB = 5, frozenset({8, 9, 10})
+FLOATS = frozenset({3, 5, 6})  # SampleFormat: IEEE floating point, and complex numbers
+PLAIN_BITS, PLAIN_DEPTH = frozenset({1, 2, 4, 8, 16}), 8
+# None, the fax codes, LZW, JPEG (old and new), Deflate, PackBits.
+PLAIN_COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946})
+TIFF_COMPRESSIONS = {
+    50000: "Zstandard",
+    50001: "WebP in a TIFF",
+    34925: "LZMA",
+    34712: "JPEG 2000 in a TIFF",
 }
 TIFF_ALPHAS = frozenset({1, 2})  # associated and not
 TIFF_TEXTS = (
@@ -52,10 +64,11 @@ TIFF_METADATA = {
 
 def describe_bmp(source: ImageBytes) -> ImageHeader:
     """Return the facts of a BMP; raises InvalidImageError. A negative height means that it is stored top down."""
-    size = int.from_bytes(exactly(source, BMP_FILE_HEADER, 4), "little")
+    begin = BMP_FILE_HEADER if source.read(0, 2) == b"BM" else 0  # 0: a bare .dib
+    size = int.from_bytes(exactly(source, begin, 4), "little")
     if size != BMP_CORE and size not in BMP_HEADERS:
         raise damaged("it is a kind of BMP that does not exist")
-    data = exactly(source, BMP_FILE_HEADER, size)
+    data = exactly(source, begin, size)
     if size == BMP_CORE:
         width, height, _, bits = (
             int.from_bytes(data[at : at + 2], "little") for at in (4, 6, 8, 10)
@@ -72,6 +85,7 @@ def describe_bmp(source: ImageBytes) -> ImageHeader:
         height=abs(height),
         has_alpha=alpha,
         colour=Colour.PALETTE if bits <= PALETTE_BITS else Colour.RGB,
+        rare=BMP_RARE.get(int.from_bytes(data[16:20], "little"), "") if size != BMP_CORE else "",
     )
 
 
@@ -169,7 +183,25 @@ def describe_tiff(source: ImageBytes) -> ImageHeader:
         has_profile=Tag.PROFILE in first,
         bit_depth=max(first.numbers(Tag.BITS), default=1),
         colour=TIFF_COLOURS.get(first.number(Tag.PHOTOMETRIC, 0), Colour.OTHER),
+        rare=_rare_tiff(first),
     )
+
+
+def _rare_tiff(first: Directory) -> str:
+    """Return what of a TIFF's pixels few programs read, in words; empty for what all of them do."""
+    bits, formats = first.numbers(Tag.BITS) or (1,), {*first.numbers(Tag.SAMPLE_FORMAT)}
+    compression, colour = first.number(Tag.COMPRESSION, 1), first.number(Tag.PHOTOMETRIC, 0)
+    if formats & FLOATS:
+        return f"numbers with a point (float) of {max(bits)} bits"
+    if not PLAIN_BITS.issuperset(bits) or len({*bits}) > 1:
+        return f"{max(bits)} bits per colour"
+    if colour in TIFF_LAB:
+        return f"L*a*b* colours of {max(bits)} bits"
+    if colour == TIFF_CMYK and first.number(Tag.SAMPLES, 4) > len("CMYK"):
+        return "colours for printing with a channel more than CMYK"
+    if compression not in PLAIN_COMPRESSIONS:
+        return TIFF_COMPRESSIONS.get(compression, f"compression {compression}")
+    return f"{max(bits)} bits per colour" if max(bits) > PLAIN_DEPTH else ""
 
 
 def _check_tiff_tiles(first: Directory, width: int, height: int) -> None:

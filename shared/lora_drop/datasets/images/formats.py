@@ -108,9 +108,11 @@ MAGIC: tuple[tuple[bytes, ImageFormat], ...] = (
 TIFF_MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 # ISO 14496-12 4.3 (ftyp), ISO 23008-12 10.2 (HEIF brands), AV1 Image File Format 1.1 section 6.
 AVIF_BRANDS = frozenset({b"avif", b"avis"})
-HEIF_BRANDS = frozenset(
+PLAIN_BRANDS = frozenset(
     {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 )
+HEIF_BRANDS = PLAIN_BRANDS | {b"mif3"}
+DIB, DIB_BITS, MAX_DIB_SIDE, MAX_DIB_COMPRESSION = 40, frozenset({1, 4, 8, 16, 24, 32}), 2**16, 6
 QUICKTIME_BOXES = frozenset({b"moov", b"mdat", b"wide", b"pnot"})
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # TIFF 6.0 (8) and Supplement 1; compressions that only raw files have (Nikon, Sony, Pentax, DNG).
@@ -135,15 +137,33 @@ def sniff(head: bytes) -> ImageFormat | None:
         found = ImageFormat.VIDEO
     # Last of all: two letters that a text may begin with. BMP's four reserved bytes are zero, or the
     # length of its header is a small number.
+    elif found is None and is_bare_dib(head):
+        found = ImageFormat.BMP
     elif found is None and head.startswith(b"BM"):
         found = ImageFormat.BMP if bytes(3) in (head[6:9], head[15:18]) else None
     return found or _text(head)
+
+
+def is_bare_dib(head: bytes) -> bool:
+    """Return whether this is a bitmap without a file header, as clipboards hold it (.dib; BITMAPINFOHEADER)."""
+    if len(head) < DIB or int.from_bytes(head[:4], "little") != DIB:
+        return False
+    width, height = (int.from_bytes(head[at : at + 4], "little", signed=True) for at in (4, 8))
+    planes, bits = head[12] + 256 * head[13], head[14] + 256 * head[15]
+    compression = int.from_bytes(head[16:20], "little")
+    most = MAX_DIB_SIDE
+    return (
+        0 < width <= most and 0 < abs(height) <= most and planes == 1
+        and bits in DIB_BITS and compression <= MAX_DIB_COMPRESSION
+    )  # fmt: skip
 
 
 def _by_brand(head: bytes) -> ImageFormat | None:
     """Return HEIF, AVIF or a video, by the brands of the file type box."""
     end = min(int.from_bytes(head[:4]), len(head))
     major = head[8:12]
+    if major == b"mif3" and head[12:16] in AVIF_BRANDS:  # its minor version names the coder
+        return ImageFormat.AVIF
     brands = {major, *(head[at : at + 4] for at in range(16, end - 3, 4))}
     if len(major) < len("heic"):
         return None

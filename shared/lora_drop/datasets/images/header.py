@@ -92,6 +92,7 @@ class ImageHeader:
     it is the file's own rotation and mirroring, and their EXIF tag means nothing (ISO 23008-12,
     6.5.10); a HEIF's clean aperture is cut out already. ``bit_depth`` is per channel.
     ``wide``: its numbers mean other colours than those of sRGB, by its profile or as ``coded`` says.
+    ``rare``: how it is stored, in words, where few programs read that; its decoder has the last word.
     ``complete``: the file was read to its end, so nothing else is in it; otherwise frames, metadata
     and even an orientation may follow that are not known here.
     """
@@ -109,6 +110,7 @@ class ImageHeader:
     bit_depth: int = 8
     colour: Colour = Colour.RGB
     progressive: bool = False
+    rare: str = ""
     complete: bool = True
 
     @property
@@ -173,6 +175,15 @@ def damaged(what: str) -> InvalidImageError:
         Flaw.DAMAGED,
         f"is damaged: {what}. If it opens in an image program, save it again as JPEG; otherwise "
         "leave it out.",
+    )
+
+
+def unsupported_pixels(what: str) -> InvalidImageError:
+    """Return the error for a sound image whose pixels are stored in a way that is not read here."""
+    return InvalidImageError(
+        Flaw.UNSUPPORTED_PIXELS,
+        f"is stored in a way that only special programs read ({what}). Open it in an image program and "
+        "save it as an ordinary JPEG, in RGB with 8 bits.",
     )
 
 

@@ -11,7 +11,9 @@ from lora_drop.datasets.images.colours import Coded, is_srgb
 from lora_drop.datasets.images.formats import ImageFormat, sniff
 from lora_drop.datasets.images.header import (
     Colour,
+    Flaw,
     ImageHeader,
+    InvalidImageError,
     Metadata,
     check_unpacked,
     damaged,
@@ -67,7 +69,7 @@ def describe_heif(source: ImageBytes) -> ImageHeader:
             raise
         complete = False
     if meta is None and track is None:
-        raise damaged("it holds no picture")
+        raise _without_meta(source, kind)
     meta = meta or Meta()
     picture = _picture(meta, kind)
     for each in (meta.primary, *meta.auxiliaries.get(meta.primary, ())):
@@ -91,6 +93,17 @@ def describe_heif(source: ImageBytes) -> ImageHeader:
         bit_depth=picture.depth,
         colour=Colour.GREY if picture.channels == 1 else Colour.RGB,
         complete=complete and all_read,
+    )
+
+
+def _without_meta(source: ImageBytes, kind: ImageFormat) -> InvalidImageError:
+    if source.read(8, 4) != b"mif3":
+        return damaged("it holds no picture")
+    # ISO 23008-12:2025: a box “mini” in place of “meta”.
+    return InvalidImageError(
+        Flaw.UNSUPPORTED,
+        f"is {kind.label} in a short form (mif3) that few programs read. Export the photo as JPEG and put that in "
+        "instead.",
     )
 
 

@@ -28,7 +28,7 @@ class Photo:
 
 def hints_for(photo: Photo) -> tuple[Problem, ...]:
     """Return what to know of one photo, as warnings."""
-    hints = (_name(photo), _resolution(photo), _darkness(photo), _blur(photo))
+    hints = (_name(photo), _resolution(photo), _darkness(photo), _blur(photo), _flat_part(photo))
     return tuple(hint for hint in hints if hint is not None)
 
 
@@ -101,6 +101,18 @@ def _blur(photo: Photo) -> Problem | None:
         "image_blurred",
         photo.member,
         "looks blurred. Choose a sharper photo of the same moment, or leave it out.",
+    )
+
+
+def _flat_part(photo: Photo) -> Problem | None:
+    part = photo.look.flat_part
+    if part is None:
+        return None
+    return _hint(
+        "image_flat_part",
+        photo.member,
+        f"is one flat grey in {part.share:.0%} of it, from side to side: it was cut off once and saved again, or "
+        "has a bar at one side. Copy it again from the camera or phone, or cut the bar off.",
     )
 
 

@@ -29,6 +29,14 @@ TABLES = frozenset({HUFFMAN, 0xCC, 0xDB, 0xDD})
 APP0, APP1, APP2, APP13, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+LOSSLESS = 0xC3
+# T.81, table B.1: what a frame's marker says of its coding, where it is not the usual one.
+RARE = {
+    LOSSLESS: "lossless JPEG",
+    **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "hierarchical JPEG"),
+    **dict.fromkeys((0xC9, 0xCA, 0xCB), "arithmetic coding"),
+}
+PLAIN_DEPTH = 8
 BARE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
 # Not markers, but what lies between and behind them.
 ENTROPY, JUNK, TRAILER = -1, -2, -3
@@ -117,8 +125,14 @@ def describe_jpeg(source: ImageBytes) -> ImageHeader:
         bit_depth=depth,
         colour=COLOURS.get(components, Colour.OTHER),
         progressive=marker in PROGRESSIVE,
+        rare=RARE.get(marker, "" if depth == PLAIN_DEPTH else f"{depth} bits per colour"),
         complete=complete,
     )
+
+
+def is_lossless_coding(header: ImageHeader) -> bool:
+    """Return whether it is a lossless JPEG: libjpeg cannot make it smaller as it reads."""
+    return header.rare == RARE[LOSSLESS]
 
 
 def segments(source: ImageBytes) -> Iterator[Segment]:

@@ -58,7 +58,7 @@ def changes_for(
     """
     hdr = header.coded is not None and header.coded.hdr
     needed = {
-        Change.CONVERTED: header.format not in TRAINED,
+        Change.CONVERTED: header.format not in TRAINED or bool(header.rare),
         Change.FIRST_FRAME: header.animated,
         Change.FLATTENED: transparent and not lossless,
         Change.DEPTH_REDUCED: header.bit_depth > PLAIN_DEPTH,
@@ -99,7 +99,9 @@ def is_lossless(header: ImageHeader, changes: Collection[Change]) -> bool:
 def change_sentence(change: Change, header: ImageHeader) -> str:
     """Return what was changed, as the rest of a sentence that begins with the file's name."""
     return {
-        Change.CONVERTED: f"was {header.format.label} and was converted.",
+        Change.CONVERTED: f"was stored in a way that few programs read ({header.rare}), and was saved again."
+        if header.rare and header.format in TRAINED
+        else f"was {header.format.label} and was converted.",
         Change.FIRST_FRAME: "was an animation; only its first picture is used.",
         Change.FLATTENED: "was transparent in places; white was put behind it.",
         Change.DEPTH_REDUCED: f"had {header.bit_depth} bits per colour, and has {PLAIN_DEPTH} now.",
@@ -149,6 +151,19 @@ def near_duplicates(fingerprints: Mapping[str, int]) -> Mapping[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
+class FlatPart:
+    """A part of a picture, at one of its sides, that is grey as libjpeg fills what is missing.
+
+    ``share`` of the picture's pixels; ``turns``: quarters to the left that bring it to the foot; ``sure``:
+    it begins in the middle of a row of blocks, as libjpeg alone makes it.
+    """
+
+    share: float
+    turns: int
+    sure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ImageInspection:
     """How an image looks, upright and in sRGB, measured on a copy of at most 512 pixels a side.
 
@@ -157,7 +172,7 @@ class ImageInspection:
     ``sharpness``: the variance of its Laplacian, in squared grey values; blur makes it small.
     ``transparent``: whether one can see through any of its pixels. ``thumbnail``: a JPEG of at most
     320 pixels a side, without metadata. ``grey``: it has no colours; ``two_tones``: nearly all of it is
-    one dark or one bright tone, as a mask is.
+    one dark or one bright tone, as a mask is. ``flat_part``: what grey fills at one side.
     """
 
     fingerprint: int
@@ -168,6 +183,7 @@ class ImageInspection:
     thumbnail: bytes
     grey: bool = False
     two_tones: bool = False
+    flat_part: FlatPart | None = None
 
 
 @dataclass(frozen=True, slots=True)

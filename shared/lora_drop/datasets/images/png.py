@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from lora_drop.datasets.images.colours import is_srgb
+from lora_drop.datasets.images.colours import Coded, is_srgb
 from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.header import (
     MAX_PIXELS,
@@ -115,6 +115,7 @@ class Facts:
     transparency: bool = False
     profile: bool = False
     wide: bool = False
+    coded: Coded | None = None
     frames: int = 1
     pixels: bool = False
     last: bytes = b""  # the type of the chunk before
@@ -143,7 +144,8 @@ def describe_png(source: ImageBytes) -> ImageHeader:
         metadata=frozenset(facts.metadata.kinds),
         has_alpha=colour in WITH_ALPHA or facts.transparency,
         has_profile=facts.profile,
-        wide=facts.wide,
+        wide=facts.coded.wide if facts.coded else facts.wide,
+        coded=facts.coded,
         bit_depth=depth,
         colour=COLOURS[colour],
         complete=complete,
@@ -236,6 +238,9 @@ def _take(facts: Facts, source: ImageBytes, chunk: Chunk) -> None:
         facts.wide = not is_srgb(profile)
         if not is_standard(profile):
             facts.metadata.kinds.add(Metadata.PROFILE)
+    elif chunk.type == b"cICP" and chunk.length == 4 and not facts.pixels:  # noqa: PLR2004
+        primaries, transfer = source.read(chunk.data, 2)
+        facts.coded = Coded(primaries, transfer, over_profile=True)
     facts.pixels |= chunk.type == b"IDAT"
 
 

@@ -43,6 +43,7 @@ class Tag(IntEnum):
     TILE_WIDTH = 322
     TILE_HEIGHT = 323
     EXTRA_SAMPLES = 338
+    SAMPLE_FORMAT = 339
     XMP = 700
     COPYRIGHT = 33432
     IPTC = 33723
