@@ -1,7 +1,9 @@
 """Our own services over doubles whose files the simulator can fetch, and the real fal_client."""
 
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,6 +12,7 @@ import httpx
 from lora_drop.adapters.checked_network import CheckedNetwork
 from lora_drop.adapters.download import CdnFiles
 from lora_drop.adapters.fal import FalQueueClient
+from lora_drop.adapters.fal_history import FalHistory
 from lora_drop.fal.status import FalStatus, Finished
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.budget import Limits
@@ -52,6 +55,18 @@ class TrainerAtFal(MemoryFal):
 
     fal: FalQueueClient = field(default_factory=lambda: FalQueueClient(FixedKey("")))
     webhook_url: str = ""
+    history: FalHistory | None = None
+
+    def requests_for(self, job: Job, *, since: datetime) -> Sequence[str]:
+        assert self.history
+        return self.history.requests_for(job, since=since)
+
+    def stored_result(self, application: str, request_id: str) -> Finished | None:
+        assert self.history
+        return self.history.stored_result(application, request_id)
+
+    def cancel(self, application: str, request_id: str) -> bool:
+        return self.fal.cancel(application, request_id)
 
     def submit(self, application: str, arguments: Any, *, webhook_url: str) -> Submission:
         assert webhook_url
@@ -67,10 +82,11 @@ def world_at(calls: Calls, webhook_url: str, **parts: Any) -> World:
     sim = calls.sim
     trust = ssl.create_default_context(cafile=sim.ca_file)
     fal = FalQueueClient(FixedKey(sim.key), wire=lambda: httpx.HTTPTransport(verify=trust))
+    history = FalHistory(FixedKey(sim.key), f"{sim.base_url}/v1", httpx.HTTPTransport(verify=trust))
     return World(
         datasets=UploadedDatasets(calls=calls),
         results=UploadedResults(calls=calls),
-        fal=TrainerAtFal(fal=fal, webhook_url=webhook_url),
+        fal=TrainerAtFal(fal=fal, webhook_url=webhook_url, history=history),
         source=CdnFiles([urlsplit(sim.base_url).netloc], network=CheckedNetwork(private=True)),  # type: ignore[arg-type]  # the real one
         limits=Limits(2),  # the price of some is not known
         **parts,

@@ -6,6 +6,7 @@ import ssl
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,8 +28,8 @@ from lora_drop.jobs.errors import (
 )
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
-from tests.simulator.conftest import PointFalClient
-from tests.simulator.fal_calls import Calls, Received, Receiver
+from tests.simulator.conftest import Clock, PointFalClient, Simulate
+from tests.simulator.fal_calls import Calls, Received, Receiver, until
 from tests.simulator.pipeline import to_its_end, world_at
 from tests.support.phone import PHOTOS, phone_dataset
 from tests.support.photos import PLACE
@@ -204,3 +205,77 @@ def test_status_proves_nothing_about_money(world: World, calls: Calls) -> None:
     assert ended.status is Status.HELD  # a person decides whether it is paid for once more
     assert [charge.state for charge in ended.charges] == [ChargeState.WASTED]
     assert len(calls.sim.ledger()["submissions"]) == 1
+
+
+@pytest.mark.promise("never lose a result")
+def test_listed_output_is_stored(world: World, calls: Calls, clock: Clock) -> None:
+    """A result that fal's queue has forgotten is taken from its list before a job ends as EXPIRED."""
+    calls.inject("webhook_lost")
+    job = submitted(world)
+    calls.ended(job.request_id or "")
+    clock.add(3700)  # fal keeps a result for an hour
+    for _ in range(2):
+        world.clock.now += timedelta(minutes=6)
+        world.reconciler.reconcile()
+    assert world.job(job.job_id).status is Status.STORING
+    assert world.result_storer.store_result(job.job_id).status is Status.SUCCEEDED
+
+
+PAGES = {
+    429: (Status.READY, "takes no more requests"),
+    403: (Status.SUBMIT_UNKNOWN, "gateway answered 403"),
+    503: (Status.SUBMIT_UNKNOWN, "gateway answered 503"),
+    302: (Status.SUBMIT_UNKNOWN, "answered 302"),
+}
+
+
+@pytest.mark.promise("never get stuck")
+@pytest.mark.parametrize("code", PAGES)
+def test_page_at_the_post_stops_no_other_job(world: World, calls: Calls, code: int) -> None:
+    """A gateway's page instead of a receipt is named in the job, and its slot is free again after hours at most."""
+    status, sentence = PAGES[code]
+    world.limits = replace(world.limits, max_in_flight=1)
+    calls.inject("submit_status", status=code, form="nginx")
+    first = world.submit(world.drop("portrait/a.zip"))
+    assert (first.status, sentence in first.problems[0].message) == (status, True)
+    second = world.submit(world.drop("portrait/b.zip", images=11))
+    for _ in range(2):
+        world.clock.now += timedelta(hours=4)
+        world.reconciler.reconcile()
+        world.work()
+    sent = world.job(first.job_id if code == 429 else second.job_id)
+    assert [each["request_id"] for each in calls.sim.requests()] == [sent.request_id]
+
+
+def test_what_fal_never_began_costs_nothing(
+    simulate: Simulate, point_fal_client: PointFalClient
+) -> None:
+    """A training that was cancelled while it waited in fal's queue is not booked as wasted."""
+    calls = simulate(max_in_progress=1, training_seconds=30)
+    point_fal_client(calls.sim)
+    world = world_at(calls, "https://127.0.0.1:9/hook")
+    world.clock.now = datetime.now(UTC)
+    world.submit(world.drop("portrait/a.zip"))
+    waiting = world.submit(world.drop("portrait/b.zip", images=11))
+    world.manual_actions.cancel(waiting.job_id, by=ADA)
+
+    def ended() -> Job | None:
+        job = world.reconciler.request_status_check(waiting.job_id)
+        return job if job.terminal else None
+
+    job = until(ended)
+    assert job
+    assert job.status is Status.CANCELLED
+    assert [charge.state for charge in job.charges] == [ChargeState.FREE]
+
+
+@pytest.mark.promise("never lose a result")
+def test_slow_file_without_ranges_is_stored(world: World, calls: Calls) -> None:
+    """A CDN without ranges may take longer for a file than one run by ranges has."""
+    calls.inject("download_whole", times=None, bytes_per_second=400_000)
+    job = submitted(world)
+    brief = replace(world.result_storer, patience=timedelta(seconds=0.05))
+    calls.ended(job.request_id or "")
+    status = world.fal.ask(job.application, job.request_id or "")
+    world.fal_updates.receive(job.job_id, status)
+    assert brief.store_result(job.job_id).status is Status.SUCCEEDED
