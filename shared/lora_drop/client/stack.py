@@ -133,8 +133,9 @@ def _unreadable(name: str, region: str, error: Exception) -> str:
     answered = error.response["Error"] if isinstance(error, ClientError) else {}
     if "does not exist" in answered.get("Message", ""):
         return (
-            f"There is no stack {name} in {region}. Deploy it: lora-drop deploy dev; name another: --stack "
-            "NAME, or AWS_REGION; or start one on this machine: lora-drop up"
+            f"There is no stack {name} in {region}. Deploy it: lora-drop deploy dev, which makes lora-drop-dev; "
+            "name one that is there: --stack lora-drop-dev, or LORA_DROP_STACK, and AWS_REGION; or start one on "
+            "this machine: lora-drop up"
         )
     said = f"The stack {name} cannot be read in {region}: {error}"
     if isinstance(error, ProxyConnectionError):

@@ -192,7 +192,7 @@ DATASET: Mapping[str, Meaning] = {
     ),
     "dataset_several_sizes": warns(
         "The photos have very different sizes.",
-        "Put in the large original of each, so that all of them teach the same detail.",
+        "Put in the large original of each: small photos teach less detail.",
     ),
     "dataset_no_captions": warns(
         "No photo has a caption.",

@@ -142,8 +142,8 @@ def _sizes(photos: Sequence[Photo]) -> Problem | None:
     return Problem(
         code="dataset_several_sizes",
         message=f"The photos have very different sizes, from {small[0]} by {small[1]} to "
-        f"{large[0]} by {large[1]} pixels. They are used as they are; with the large original of "
-        "each, all of them teach the same detail.",
+        f"{large[0]} by {large[1]} pixels. They are used as they are. If the small ones are reduced "
+        "copies, put in the originals: small photos teach less detail.",
     )
 
 
