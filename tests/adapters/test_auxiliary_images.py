@@ -1,4 +1,4 @@
-"""Masks and regularization sets are told from the photos of the person."""
+"""Masks and regularization sets are known from the photos of the person."""
 
 from pathlib import Path
 

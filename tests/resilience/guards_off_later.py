@@ -159,8 +159,8 @@ def units_of_a_state() -> Context:
 
     def failure(handle: Any, state: Any) -> FalStatus:
         units = handle.client.get(handle.status_url).headers.get(fal.UNITS)
-        told = failed(handle.request_id, str(state["error"]), state, billable_units=units)
-        return told if units else real(handle, state)
+        said = failed(handle.request_id, str(state["error"]), state, billable_units=units)
+        return said if units else real(handle, state)
 
     return patch.object(fal, "_failure", failure)
 

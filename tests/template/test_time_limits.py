@@ -45,7 +45,10 @@ ORDERS = {
         limits.RECONCILE,
     ),
     "an erasure ends by itself": (limits.FORGET_PATIENCE + timedelta(seconds=10), limits.FORGET),
-    "nobody outlives the last look": (limits.LONGEST + timedelta(seconds=30), limits.ALL_ENDED),
+    "no function outlives the last look": (
+        limits.LONGEST + timedelta(seconds=30),
+        limits.ALL_ENDED,
+    ),
 }
 
 

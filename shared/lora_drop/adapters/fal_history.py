@@ -51,7 +51,7 @@ class FalHistory:
         return tuple(dict.fromkeys(found))
 
     def stored_result(self, application: str, request_id: str) -> Finished | None:
-        """Return the files of a request whose output fal has stored, for 30 days unless told otherwise.
+        """Return the files of a request whose output fal has stored, for 30 days unless set otherwise.
 
         None where it has stored none, or the request did not succeed. The queue forgets a result after an
         hour ("Queue API"); the list by request id has it longer. Raises FalUnavailableError.

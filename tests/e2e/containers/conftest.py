@@ -49,7 +49,7 @@ def bridge_address() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Containers:
-    """A stack whose functions run only when they are told to, in containers."""
+    """A stack whose functions run only when they are invoked, in containers."""
 
     local: LocalStack
     stack: RunningStack
@@ -97,7 +97,7 @@ class Containers:
         return client(self.stack.emulator_url, service)
 
     def drop(self, key: str) -> None:
-        """The sample dataset, in the bucket, to be trained anew; nobody is told."""
+        """The sample dataset, in the bucket, to be trained again; no event is sent."""
         self.client("s3").put_object(
             Bucket=self.stack.outputs["DatasetsBucketName"],
             Key=key,

@@ -51,7 +51,7 @@ def submit(
 
 
 def packed_keys(now: Any) -> tuple[bytes, ...]:
-    """fal's signing keys, packed by a proxy against the wish of whoever asks."""
+    """fal's signing keys, packed by a proxy against the wish of the caller."""
     x = base64.urlsafe_b64encode(bytes(KEY.verify_key)).decode().rstrip("=")
     document = json.dumps({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": x}]}).encode()
     answer = httpx.Response(

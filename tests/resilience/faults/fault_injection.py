@@ -129,8 +129,8 @@ class FaultInjector:
         if error := _before(fault, effect):
             raise error
         if fault in ON_THE_WIRE:
-            told: R = self._on_the_wire(fault, effect)
-            return told
+            said: R = self._on_the_wire(fault, effect)
+            return said
         if fault in OTHER_ANSWERS:
             other: R = self._otherwise(fault, effect, call)
             return other

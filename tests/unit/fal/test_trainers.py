@@ -165,7 +165,7 @@ def test_every_trainers_lora_has_one_name(trainer: Trainer) -> None:
     ],
 )
 def test_a_style_is_said_to_be_one(name: str, style: bool | None) -> None:  # noqa: FBT001  # a row
-    """The preset style sets is_style where a trainer has it; masks are made unless told otherwise."""
+    """The preset style sets is_style where a trainer has it; masks are made unless it says otherwise."""
     trainer = table.trainer_of(name)
     assert trainer is not None
     assert trainer.presets["style"].values.get("is_style") is style

@@ -164,7 +164,7 @@ def spelling_warnings(members: Sequence[Member]) -> Iterator[Problem]:
 
 
 def _key(member: Member) -> str:
-    """Return the same for two names that some program takes for one; guessed names are told apart by their bytes."""
+    """Return the same for two names that some program takes for one; guessed names differ by their bytes."""
     name = member.name
     if member.page:
         return path_of(name).replace("/", "\0")

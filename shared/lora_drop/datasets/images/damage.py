@@ -59,14 +59,14 @@ def _has_zeros(source: ImageBytes, at: int, length: int, least: int) -> bool:
 
 def _of_jpeg(source: ImageBytes) -> Iterator[tuple[int, int]]:
     """Yield the coded data of the scans in which zeros are no flat picture."""
-    told = False
+    found = False
     first_codes: dict[int, int] = {}
     for segment in jpeg.segments(source):
         if segment.marker == jpeg.HUFFMAN:
             first_codes |= jpeg.first_codes(source.read(segment.data, segment.length))
         elif segment.marker == jpeg.SCAN:
-            told = _tells(source.read(segment.data, segment.length), first_codes)
-        elif segment.marker == jpeg.ENTROPY and told:
+            found = _tells(source.read(segment.data, segment.length), first_codes)
+        elif segment.marker == jpeg.ENTROPY and found:
             yield segment.at, segment.end - segment.at
 
 
