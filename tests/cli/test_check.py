@@ -14,7 +14,10 @@ from tests.support.foreign import foreign_archives, is_damaged
 from tests.support.phone import PHOTOS
 from tests.support.photos import encoded, picture
 
-FIELDS = ("file", "verdict", "errors", "warnings", "images", "bytes_read", "requests", "seconds")
+FIELDS = (
+    *("file", "verdict", "errors", "warnings", "images", "mended", "changes", "trainer", "preset"),
+    *("parameters", "estimated_cost_usd", "bytes_read", "requests", "seconds"),
+)
 
 
 def rows(result: Result) -> list[dict[str, Any]]:
