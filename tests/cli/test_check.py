@@ -35,6 +35,7 @@ def test_accepted_dataset_is_one_line(check: Run, phone: Path) -> None:
     assert (row["file"], row["verdict"], row["errors"]) == (str(phone), "accepted", [])
     assert row["images"] == PHOTOS
     assert {tuple(each) for each in row["warnings"]} == {("code", "member", "message")}
+    assert row["estimated_cost_usd"] == pytest.approx(0.0024 * row["parameters"]["steps"])
     assert row["bytes_read"] >= phone.stat().st_size * 0.9
     assert 0 < row["requests"] < 40
     assert row["seconds"] >= 0
