@@ -22,7 +22,7 @@ from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from lora_drop.ports import ArtifactSource
 from lora_drop.results.copies import Part
-from lora_drop.services.store import ResultStorer
+from lora_drop.services.store import INVALID_STANDS, ResultStorer
 from tests.support.builders import REQUEST_ID, make_job
 from tests.support.cdn import Asked, Fault, FaultyCdn, Said, serving
 from tests.support.memory_files import MemoryResults
@@ -148,7 +148,7 @@ CUT = always(lambda said: chunked(cut_clean(said)))
 @pytest.mark.parametrize(
     ("fault", "size", "age"),
     [
-        *((fault, None, timedelta()) for fault in NEVER_VALID.values()),
+        *((fault, None, INVALID_STANDS) for fault in NEVER_VALID.values()),
         *(
             (fault, len(DATA), timedelta(minutes=30))
             for fault in (NEVER_VALID["length too short"], NEVER_VALID["an error page"], CUT)
@@ -159,7 +159,7 @@ CUT = always(lambda said: chunked(cut_clean(said)))
 def test_invalid_result_is_reported_and_kept(
     line: Line, fault: Fault | Once, size: int | None, age: timedelta
 ) -> None:
-    """A result that stays invalid is kept and ends the job, with a known size after half an hour."""
+    """A result that stays invalid is kept and ends the job, after ten minutes, with a known size after thirty."""
     line.begin(size)
     line.world.clock.now = max(line.world.clock.now, line.job.since + age)
     assert not isinstance(fault, Once)

@@ -9,6 +9,7 @@ from fal_client.client import BackupDomainTransport
 from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError, SubmissionUnknownError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
+from lora_drop.services.dispatch import PAUSE
 from tests.resilience.comparison.our_pipeline import Ours
 from tests.resilience.submit_table import ROWS, Row
 from tests.support.fal_answers import GOOD, Place
@@ -75,6 +76,7 @@ def test_each_outcome_leads_to_its_state(fal: FaultyFal, row: Row) -> None:
     assert len(fal.posts) == row.posts
 
     fal.strike(GOOD)
+    ours.pass_time(PAUSE)
     for _ in range(3):
         ours.arrive()
 

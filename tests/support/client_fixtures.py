@@ -131,10 +131,12 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """SIGINT interrupts, although a shell that runs pytest in the background has it ignored."""
+    """SIGINT interrupts and SIGHUP ends, although a shell that runs pytest in the background ignores them."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    hangup = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGHUP, hangup)
 
 
 def answering(stack: Stack, answer: Answer) -> LoraDrop:

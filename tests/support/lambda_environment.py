@@ -92,6 +92,8 @@ class Internet:
         if request.method == "PUT":
             return httpx.Response(202, json={"status": "CANCELLATION_REQUESTED"})
         asked = request.url.path.endswith("/status")
+        if not asked and (error := self.status.get("error")):
+            return httpx.Response(422, json={"detail": error})
         return httpx.Response(200, json=self.status if asked else RESULT)
 
     def _platform(self, request: httpx.Request) -> Answer:

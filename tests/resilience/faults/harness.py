@@ -67,10 +67,10 @@ class Harness:
         self.fal.on_accept = self.rows.accepted
         self.next_round = self.clock.now + EVERY
         self.furnish()
-        self.cdn.tick = self.world.seconds
 
     def furnish(self) -> None:
         self.world = self.build()
+        self.cdn.tick = self.world.seconds
         # What the tests look at is no effect of the stack: it is not intercepted.
         self.jobs, self.datasets = self.world.jobs, self.world.datasets
         self.bucket = self.world.results

@@ -14,6 +14,7 @@ from lora_drop.jobs.status import Status
 from lora_drop.jobs.time_limits import ALL_ENDED
 from lora_drop.messages import StoreRequest
 from lora_drop.results.copies import Label
+from lora_drop.services.store import INVALID_STANDS
 from tests.security.iam.harness import Harness, scenario
 from tests.security.iam.scenarios_datasets import STORE, delivered, delivered_as_submitted
 from tests.support.builders import ARTIFACTS, REQUEST_ID, make_job, webhook_body
@@ -87,6 +88,7 @@ def an_invalid_result_is_booked_as_wasted(harness: Harness) -> None:
     delivered_as_submitted(harness, job)
     harness.environment.internet.says["v3.fal.media"] = httpx.Response(200, content=b"<html>")
     harness.environment.internet.status = {"status": "COMPLETED"}
+    harness.environment.clock.now += INVALID_STANDS
     assert harness.deliver(STORE) == []
     assert harness.environment.job(job.job_id).status is Status.FAILED
     assert harness.environment.jobs.account("2026-11").wasted_usd > 0
