@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -17,7 +16,7 @@ from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_problems import GONE
 from lora_drop.jobs.status import TRANSITIONS, Status
 from lora_drop.messages import WebhookBody
-from lora_drop.services import fal_updates, store, webhook
+from lora_drop.services import fal_updates, webhook
 from lora_drop.services.copy import CopyRequest
 from lora_drop.services.fal_updates import FalUpdateHandler
 from lora_drop.services.lease import JobLease
@@ -149,7 +148,7 @@ def any_2xx_is_a_result() -> Context:
         return finished(handle.request_id, answer.json())
 
     return combined(
-        patch.object(fal, "_result", result), patch.object(store, "RESULT_KEPT", timedelta(0))
+        patch.object(fal, "_result", result), patch.object(ResultStorer, "_early", lambda *_: False)
     )
 
 
