@@ -171,7 +171,7 @@ def test_repeated_event_is_one_request(stack: Deployed) -> None:
 
 
 def _wait_until_empty(stack: Deployed, queue: str) -> None:
-    sqs, end = stack.client("sqs"), time.monotonic() + 60
+    sqs, end = stack.client("sqs"), time.monotonic() + 600
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     while time.monotonic() < end:
         got = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
