@@ -16,6 +16,7 @@ from pydantic import (
     StringConstraints,
 )
 
+from lora_drop.fal.hosts import API_URL, CDN_URL, JWKS_URL, REST_URL
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.delivery import DeliveryMethod
 
@@ -54,7 +55,7 @@ class PlatformSettings(FalSettings):
     """What asking fal for its prices and its list of requests needs besides."""
 
     fal_api_url: SafeUrl = Field(
-        default="https://api.fal.ai/v1", description="fal's platform API: prices, list of requests"
+        default=API_URL, description="fal's platform API: prices, list of requests"
     )
 
 
@@ -83,12 +84,8 @@ class SubmitSettings(PlatformSettings, LimitSettings):
     dataset_delivery: DeliveryMethod = Field(
         default=DeliveryMethod.PRESIGNED, description="what URL: `presigned`, `fal` or `data`"
     )
-    fal_rest_url: SafeUrl = Field(
-        default="https://rest.fal.ai", description="where fal gives leave to upload"
-    )
-    fal_cdn_url: SafeUrl = Field(
-        default="https://v3.fal.media", description="where fal takes uploads"
-    )
+    fal_rest_url: SafeUrl = Field(default=REST_URL, description="where fal gives leave to upload")
+    fal_cdn_url: SafeUrl = Field(default=CDN_URL, description="where fal takes uploads")
     misspelled_preset_folder: Literal["warn", "refuse"] = Field(
         default="warn", description="what a folder nearly called like a preset means"
     )
@@ -108,9 +105,7 @@ class WebhookSettings(Settings):
     results_queue_url: Url = Field(description="queue in front of the store worker")
     webhook_secret: Name = Field(description="secret that webhook tokens are made with")
     reconcile_function: Name = Field(description="function that asks fal, for it holds the key")
-    fal_jwks_url: SafeUrl = Field(
-        default="https://rest.fal.ai/.well-known/jwks.json", description="fal's public signing keys"
-    )
+    fal_jwks_url: SafeUrl = Field(default=JWKS_URL, description="fal's public signing keys")
     fal_user_id: str = Field(default="", description="our fal user id; empty accepts any")
     ssl_cert_file: str = Field(default="", description="certificates of a private CA, PEM")
 
@@ -154,7 +149,7 @@ class ForgetSettings(Settings):
     models_bucket: Name = Field(description="bucket for results and reports")
     fal_key_secret: Name = Field(description="secret that holds a fal key, of scope ADMIN at best")
     fal_api_url: SafeUrl = Field(
-        default="https://api.fal.ai/v1",
+        default=API_URL,
         description="fal's platform API: deletes what fal has stored",
     )
     ssl_cert_file: str = Field(default="", description="certificates of a private CA, PEM")

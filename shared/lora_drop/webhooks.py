@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any
 
 from lora_drop.adapters.signing_keys import JwksKeys, verify_signature
+from lora_drop.fal.hosts import JWKS_URL
 from lora_drop.fal.status import Failed
 from lora_drop.jobs.artifacts import CONFIGURATION, KNOWN_OUTPUTS, WEIGHTS
 from lora_drop.jobs.errors import (
@@ -36,7 +37,6 @@ __all__ = [
     "TrainingResult",
     "unwrap",
 ]
-JWKS_URL = "https://rest.fal.ai/.well-known/jwks.json"
 
 type Headers = Mapping[str, str | Sequence[str]] | Iterable[tuple[str | bytes, str | bytes]]
 """Headers in any framework's form: a mapping, of texts or lists of texts, or pairs (ASGI's are bytes)."""

@@ -14,6 +14,7 @@ import pytest
 
 from lora_drop import webhooks
 from lora_drop.adapters.signing_keys import JwksKeys
+from lora_drop.fal.hosts import JWKS_URL
 from lora_drop.jobs.errors import InvalidSignatureError, SigningKeysUnavailableError
 from lora_drop.webhooks import FailedTraining, File, TrainingResult, unwrap
 from tests.support.builders import KEY, NOW, REQUEST_ID, USER_ID, signed
@@ -44,7 +45,7 @@ def verdict(test: Mapping[str, Any]) -> str:
     """The verdict of ``unwrap`` on a published vector, in the words of the vectors."""
     serves: dict[str, Any] = {"status": 200, "document": (test["cached"] or {}).get("document")}
     wire = httpx.MockTransport(lambda _: answer(serves))
-    keys = JwksKeys(webhooks.JWKS_URL, wire)
+    keys = JwksKeys(JWKS_URL, wire)
     if test["cached"]:
         with suppress(SigningKeysUnavailableError):
             keys.keys(now=moment(test["cached"]["fetched_at"]))
@@ -167,5 +168,5 @@ def test_documented_receiver_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert names["fal_webhook"](body, headers) == 200
     assert names["fal_webhook"](body + b" ", headers) == 401
     unreachable = httpx.MockTransport(lambda _: httpx.Response(503))
-    monkeypatch.setattr(webhooks, "_fal_keys", lambda: JwksKeys(webhooks.JWKS_URL, unreachable))
+    monkeypatch.setattr(webhooks, "_fal_keys", lambda: JwksKeys(JWKS_URL, unreachable))
     assert names["fal_webhook"](body, headers) == 503

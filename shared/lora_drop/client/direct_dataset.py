@@ -4,7 +4,7 @@ import base64
 import binascii
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from lora_drop.adapters.local_files import open_range
-from lora_drop.client.archive import archive_of
+from lora_drop.client.archive import Archive, archive_of
 from lora_drop.client.check import NoPrices
 from lora_drop.client.errors import CommandError
 from lora_drop.datasets.dataset import MAX_DATASET_BYTES
@@ -28,22 +28,20 @@ TIMEOUT = httpx.Timeout(30.0)
 
 type DatasetSource = Path | str | bytes
 """A ZIP or a folder on this machine, a ZIP's bytes, its https address, or a data URI in base64."""
-type Upload = Callable[[Path, str], str]
-"""(file, name) to the address that fal gets it from"""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedDataset:
-    """A dataset that can be trained on; ``file`` is what fal is to get, and ``given`` where it has it already."""
+    """A dataset that can be trained on; ``file`` is what fal is to get, and ``given`` where it has it already.
+
+    ``sha256`` is the checksum of ``file``, in hex.
+    """
 
     report: Report
     parameters: TrainingParameters
     file: Path
     given: str | None
-
-    def sha256(self) -> str:
-        """Return the checksum of what fal is to get, in hex."""
-        return _sha256(self.file)
+    sha256: str
 
 
 @contextmanager
@@ -54,36 +52,49 @@ def prepared_dataset(
 
     Raises DatasetRejectedError before anything is sent, and CommandError for what cannot be read.
     """
+    with tempfile.TemporaryDirectory(prefix="lora-drop-") as folder:
+        path, given = _local(source, Path(folder))
+        with archive_of(path) as archive:
+            try:
+                prepared = _prepared(archive, path.name, given, Path(folder), application, metadata)
+            except (OSError, DatasetUnreadableError) as unreadable:
+                raise CommandError(f"The dataset cannot be read: {unreadable}.") from unreadable
+            yield prepared
+
+
+def _prepared(
+    archive: Archive,
+    name: str,
+    given: str | None,
+    folder: Path,
+    application: str,
+    metadata: Mapping[str, str],
+) -> PreparedDataset:
     # Pillow takes longer to load than all the rest.
     from lora_drop.adapters.pillow import PillowPictures  # noqa: PLC0415
 
-    pictures = PillowPictures()
+    pictures, sha256 = PillowPictures(), _sha256(archive.path)
     checker = Checker(pictures, NoPrices(), lambda _: None, prepares=True)
-    with tempfile.TemporaryDirectory(prefix="lora-drop-") as folder:
-        path, given = _local(source, Path(folder))
-        try:
-            with archive_of(path) as archive, open_range(archive.path) as file:
-                dataset = DatasetInput(
-                    archive=file,
-                    file=path.name,
-                    key=archive.key,
-                    metadata=metadata,
-                    trigger_seed=_sha256(archive.path),
-                    application=application,
-                )
-                checked = checker.check(dataset)
-                if checked.good is None:
-                    raise DatasetRejectedError(checked.report.errors)
-                good, sent = checked.good, archive.path
-                if good.plan:
-                    sent, given = Path(folder) / "clean.zip", None
-                    with sent.open("wb") as copy:
-                        copy.writelines(
-                            Mender(pictures).mended(file, good.structure, good.plan, good.prepared)
-                        )
-                yield PreparedDataset(checked.report, good.resolved.values, sent, given)
-        except (OSError, DatasetUnreadableError) as unreadable:
-            raise CommandError(f"The dataset cannot be read: {unreadable}.") from unreadable
+    with open_range(archive.path) as file:
+        dataset = DatasetInput(
+            archive=file,
+            file=name,
+            key=archive.key,
+            metadata=metadata,
+            trigger_seed=sha256,
+            application=application,
+        )
+        checked = checker.check(dataset)
+        if checked.good is None:
+            raise DatasetRejectedError(checked.report.errors)
+        report, good = checked.report, checked.good
+        if not good.plan:
+            return PreparedDataset(report, good.resolved.values, archive.path, given, sha256)
+        clean = folder / "clean.zip"
+        with clean.open("wb") as copy:
+            mender = Mender(pictures)
+            copy.writelines(mender.mended(file, good.structure, good.plan, good.prepared))
+    return PreparedDataset(report, good.resolved.values, clean, None, _sha256(clean))
 
 
 def _local(source: DatasetSource, folder: Path) -> tuple[Path, str | None]:

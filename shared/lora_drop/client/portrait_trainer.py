@@ -20,6 +20,7 @@ from lora_drop.client.direct_requests import (
 )
 from lora_drop.client.errors import CommandError
 from lora_drop.client.submissions import SentTraining, Submissions
+from lora_drop.fal.hosts import API_URL, CDN_URL, REST_URL
 from lora_drop.fal.trainers.table import DEFAULT
 from lora_drop.jobs.errors import (
     FalUnavailableError,
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from lora_drop.webhooks import TrainingResult
 
 UPLOAD_KEPT = timedelta(days=1)
-# fal's clock and ours may differ.
-SKEW = timedelta(hours=1)
 POLL = 2.0  # seconds
 REQUESTS_PAGE = "https://fal.ai/dashboard/requests"
 
@@ -234,8 +233,9 @@ class PortraitTrainer:
         """Return the request of a submission whose answer was lost, by fal's own list."""
         from lora_drop.adapters.fal_history import FalHistory  # noqa: PLC0415
         from lora_drop.adapters.fal_key import SingleKey  # noqa: PLC0415
+        from lora_drop.services.evidence import SKEW  # noqa: PLC0415
 
-        host = os.environ.get("FAL_API_URL") or "https://api.fal.ai/v1"
+        host = os.environ.get("FAL_API_URL") or API_URL
         lost = f"this dataset was sent at {training.intended_at:%Y-%m-%d %H:%M} UTC and fal's answer was lost"
         try:
             found = FalHistory(SingleKey(self._key), host).requests_with(
@@ -261,7 +261,7 @@ class PortraitTrainer:
             "server": os.environ.get("FAL_QUEUE_RUN_HOST", ""),
             "key": hashlib.sha256(self._key.strip().encode()).hexdigest(),
             "application": self.application,
-            "dataset": ready.sha256(),
+            "dataset": ready.sha256,
             **ready.parameters.arguments(""),
             **arguments,
         }
@@ -277,7 +277,7 @@ class PortraitTrainer:
 
 # Inputs that the stack does not take: a job goes on from a job, and an archive's format is seen.
 PASSED_ON = ("data_archive_format", "resume_from_checkpoint")
-STORAGE_HOSTS = (("FAL_REST_URL", "https://rest.fal.ai"), ("FAL_CDN_URL", "https://v3.fal.media"))
+STORAGE_HOSTS = (("FAL_REST_URL", REST_URL), ("FAL_CDN_URL", CDN_URL))
 
 
 def _default_state() -> Path:

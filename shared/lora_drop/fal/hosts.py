@@ -9,6 +9,11 @@ from collections.abc import Sequence
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
+# fal's own addresses, unless a variable of the environment names another server.
+API_URL = "https://api.fal.ai/v1"
+REST_URL = "https://rest.fal.ai"
+CDN_URL = "https://v3.fal.media"
+JWKS_URL = f"{REST_URL}/.well-known/jwks.json"
 HTTPS_PORT = 443
 HOST = re.compile(
     r"[a-z0-9.-]+|\[[0-9a-f:]{2,39}\]", re.ASCII

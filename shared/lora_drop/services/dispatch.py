@@ -41,9 +41,6 @@ from lora_drop.services.deduplication import Deduplication
 from lora_drop.services.record import Record
 
 SETTLE_ATTEMPTS = 5
-# An invocation that has checked photos for longer than this leaves the sending to the next one, which begins
-# at once: a dataset may have to be uploaded, and the POST waited for, in the life that is left.
-PATIENCE = DISPATCH_PATIENCE
 MAX_TURNS = 100
 # fal did not take a job: others that arrive meanwhile do not make it be sent again at once.
 PAUSE = timedelta(minutes=1)
@@ -86,7 +83,7 @@ class Dispatcher:
                 break
             if FAL_BUSY in job.problems and self.record.clock() - job.updated_at < PAUSE:
                 break  # the reconciler's round wakes the line again
-            if self.record.clock() - began > PATIENCE:
+            if self.record.clock() - began > DISPATCH_PATIENCE:
                 self.inbox.announce(job.dataset)
                 break
             try:

@@ -37,8 +37,7 @@ from lora_drop.services.record import Record
 from lora_drop.services.result_page import write_result_page
 
 INVALID_SUFFIX = ".invalid"
-# A file that is of another size than fal says, and invalid, is taken for one that is not there yet;
-# so long. A server that says a wrong size for ever must not keep a job from its end.
+# A file that is of another size than fal says is taken for one that is not there yet; so long. A server that says a wrong size for ever must not keep a job from its end.
 SETTLED_AFTER = timedelta(minutes=30)
 # What is not what its name says may be a page that a server shows for a moment.
 INVALID_STANDS = timedelta(minutes=10)

@@ -17,8 +17,8 @@ from lora_drop.jobs.errors import (
 from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
+from lora_drop.jobs.time_limits import DISPATCH_PATIENCE
 from lora_drop.ports import OpenDataset, Submission
-from lora_drop.services.dispatch import PATIENCE
 from tests.support.builders import ARTIFACTS, BAD_IMAGE, NOW, REQUEST_ID, make_jpeg
 from tests.support.memory import MemoryDatasets
 from tests.support.memory_jobs import MemoryJobs
@@ -88,7 +88,7 @@ def test_busy_slot_wakes_no_job(busy: World) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "sent"),
-    [(PATIENCE + timedelta(seconds=1), 1), (PATIENCE / 5, 5)],
+    [(DISPATCH_PATIENCE + timedelta(seconds=1), 1), (DISPATCH_PATIENCE / 5, 5)],
     ids=["slow", "quick"],
 )
 def test_slow_submitter_leaves_the_rest(busy: World, seconds: timedelta, sent: int) -> None:
@@ -163,7 +163,7 @@ def test_paid_job_is_booked(busy: World) -> None:
 def test_slow_check_leaves_the_sending(busy: World) -> None:
     class Slow(MemoryDatasets):
         def open(self, dataset: DatasetVersion) -> OpenDataset:
-            busy.clock.now += PATIENCE + timedelta(seconds=1)
+            busy.clock.now += DISPATCH_PATIENCE + timedelta(seconds=1)
             return super().open(dataset)
 
     quick, busy.datasets = busy.datasets, Slow(busy.datasets.objects)
