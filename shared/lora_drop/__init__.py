@@ -9,18 +9,18 @@ if TYPE_CHECKING:
     from lora_drop import webhooks
     from lora_drop.client.async_portrait_trainer import AsyncPortraitTrainer
     from lora_drop.client.errors import CommandError, JobUnknownError
-    from lora_drop.client.lora_drop import LoraDrop
     from lora_drop.client.portrait_trainer import PortraitTrainer
     from lora_drop.client.stack import Stack, find_stack
+    from lora_drop.client.stack_client import StackClient
 
 __version__ = "0.1.0"
 __all__ = [
     "AsyncPortraitTrainer",
     "CommandError",
     "JobUnknownError",
-    "LoraDrop",
     "PortraitTrainer",
     "Stack",
+    "StackClient",
     "__version__",
     "find_stack",
     "webhooks",
@@ -30,7 +30,7 @@ _MODULES = {
     "PortraitTrainer": "lora_drop.client.portrait_trainer",
     "CommandError": "lora_drop.client.errors",
     "JobUnknownError": "lora_drop.client.errors",
-    "LoraDrop": "lora_drop.client.lora_drop",
+    "StackClient": "lora_drop.client.stack_client",
     "Stack": "lora_drop.client.stack",
     "find_stack": "lora_drop.client.stack",
 }

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from lora_drop.cli import main
 from lora_drop.cli.display import Display
-from lora_drop.client.lora_drop import _advice
+from lora_drop.client.stack_client import _advice
 from lora_drop.datasets.parameters import resolve
 from lora_drop.jobs.ids import job_id_for, result_prefix
 from lora_drop.jobs.public_job import public

@@ -153,7 +153,7 @@ def test_unseen_job_gets_one_hint(display: Display) -> None:
 def test_unseen_time_is_reported(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = itertools.count(100.0, 7.0)
     clock = SimpleNamespace(monotonic=lambda: next(ticks), sleep=lambda _: None)
-    monkeypatch.setattr("lora_drop.client.lora_drop.time", clock)
+    monkeypatch.setattr("lora_drop.client.stack_client.time", clock)
     unknown = error_answer(404, "job_unknown", "There is no job x.")
     answers = [unknown, unknown, job_answer(status=Status.REJECTED)]
     waited: list[float] = []

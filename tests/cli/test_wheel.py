@@ -209,7 +209,7 @@ def test_public_names_are_there() -> None:
     code = (
         "import lora_drop, sys; [getattr(lora_drop, name) for name in lora_drop.__all__]; " + LOADED
     )
-    assert "lora_drop.client.lora_drop" in loaded_by(code)
+    assert "lora_drop.client.stack_client" in loaded_by(code)
 
 
 @pytest.mark.parametrize("name", main.COMMANDS)

@@ -14,8 +14,8 @@ from moto import mock_aws
 from typer.testing import CliRunner, Result
 
 from lora_drop.cli.main import application
-from lora_drop.client.lora_drop import LoraDrop
 from lora_drop.client.stack import Stack
+from lora_drop.client.stack_client import StackClient
 from lora_drop.jobs.public_job import public
 from tests.support.builders import make_job
 from tests.support.phone import phone_dataset
@@ -77,16 +77,16 @@ def run(stack: Stack, api: Api, monkeypatch: pytest.MonkeyPatch) -> Run:
 
     What is replaced is what every command calls at last, so that it does not matter how it imports it.
     """
-    start = LoraDrop.__init__
+    start = StackClient.__init__
 
     def connected(
-        client: LoraDrop, stack: Stack | None = None, *, http: httpx.Client | None = None
+        client: StackClient, stack: Stack | None = None, *, http: httpx.Client | None = None
     ) -> None:
         start(client, stack, http=http or httpx.Client(transport=httpx.MockTransport(api)))
 
     monkeypatch.setenv("LORA_DROP_STACK", stack.name)
     monkeypatch.setattr("lora_drop.client.stack._deployed", lambda _: stack)
-    monkeypatch.setattr(LoraDrop, "__init__", connected)
+    monkeypatch.setattr(StackClient, "__init__", connected)
     return invoke
 
 
@@ -139,8 +139,8 @@ def interruptible() -> Iterator[None]:
     signal.signal(signal.SIGHUP, hangup)
 
 
-def answering(stack: Stack, answer: Answer) -> LoraDrop:
-    return LoraDrop(stack, http=httpx.Client(transport=httpx.MockTransport(answer)))
+def answering(stack: Stack, answer: Answer) -> StackClient:
+    return StackClient(stack, http=httpx.Client(transport=httpx.MockTransport(answer)))
 
 
 def job_answer(**changes: Any) -> httpx.Response:

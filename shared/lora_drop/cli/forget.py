@@ -14,7 +14,7 @@ from lora_drop.client.errors import CommandError
 
 if TYPE_CHECKING:
     from lora_drop.cli.display import Display
-    from lora_drop.client.lora_drop import LoraDrop
+    from lora_drop.client.stack_client import StackClient
 
 PAUSE = 1.0  # seconds
 
@@ -72,7 +72,7 @@ def _meant(going: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _erased(
-    lora_drop: LoraDrop, job_id: str, display: Display, *, family: bool, wait: bool
+    lora_drop: StackClient, job_id: str, display: Display, *, family: bool, wait: bool
 ) -> dict[str, Any]:
     """The API's answer when it is done, or when only the last look is left and ``wait`` is false."""
     said = False

@@ -169,15 +169,15 @@ def demo(*, json_output: Json = False, progress: Progress = False) -> None:
     A stack that is up already is used, and stays up.
     """
     from lora_drop.cli.display import lora_line
-    from lora_drop.client.lora_drop import LoraDrop
     from lora_drop.client.stack import LOCAL, find_stack, local_failures
+    from lora_drop.client.stack_client import StackClient
 
     with (
         reporting(json_output=json_output, progress=progress) as display,
         ended_in_order(),
         _stack_for_a_while(display) as local,
     ):
-        lora_drop = LoraDrop(find_stack(LOCAL))
+        lora_drop = StackClient(find_stack(LOCAL))
         with display.upload(local.sample.name) as sending:
             # On a stack that is up, the sample may have been trained before.
             job_id = lora_drop.drop(local.sample, parameters={"force": True}, progress=sending)

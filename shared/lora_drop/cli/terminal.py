@@ -19,7 +19,7 @@ from lora_drop.client.errors import CommandError
 
 if TYPE_CHECKING:
     from lora_drop.cli.display import Display
-    from lora_drop.client.lora_drop import LoraDrop
+    from lora_drop.client.stack_client import StackClient
 
 WIDE = 4096  # characters
 INTERRUPTED = 128 + signal.SIGINT
@@ -103,12 +103,12 @@ StackName = Annotated[
 ]
 
 
-def client_of(stack: str | None) -> LoraDrop:
+def client_of(stack: str | None) -> StackClient:
     """The client of this stack; raises CommandError."""
-    from lora_drop.client import lora_drop
-    from lora_drop.client import stack as stacks
+    from lora_drop.client.stack import find_stack
+    from lora_drop.client.stack_client import StackClient
 
-    return lora_drop.LoraDrop(stacks.find_stack(stack))
+    return StackClient(find_stack(stack))
 
 
 @contextmanager

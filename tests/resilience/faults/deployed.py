@@ -18,8 +18,8 @@ import httpx
 from PIL import Image
 
 from lora_drop.adapters.dynamodb_rows import ACCOUNT, JOB, SLOTS, job_of, key_of
-from lora_drop.client.lora_drop import TIMEOUT, LoraDrop
 from lora_drop.client.stack import find_stack
+from lora_drop.client.stack_client import TIMEOUT, StackClient
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job import Job
 from lora_drop.local import deployment
@@ -59,9 +59,9 @@ class Deployed:
         with ThreadPoolExecutor(UPLOADERS) as uploaders:
             return list(uploaders.map(put, names))
 
-    def person(self) -> LoraDrop:
+    def person(self) -> StackClient:
         with patch.dict(os.environ, {HOME: str(self.local.state)}):
-            return LoraDrop(find_stack("local"), http=self.http)
+            return StackClient(find_stack("local"), http=self.http)
 
     def round(self) -> Mapping[str, Any] | None:
         """The schedule's tick, out of turn; None where the function did not get to its end."""

@@ -1,4 +1,4 @@
-"""The Python client: drop a dataset, follow its job, list jobs. The command is built on it."""
+"""One stack as its users call it, in JSON documents. The command and `LoraDrop` are built on it."""
 
 import json
 import time
@@ -36,7 +36,7 @@ type Progress = Callable[[int, int], None]
 type Advise = Callable[[Problem], None]
 
 
-class LoraDrop:
+class StackClient:
     """One stack, as its users see it. Every method raises CommandError with what to do."""
 
     def __init__(self, stack: Stack | None = None, *, http: httpx.Client | None = None) -> None:

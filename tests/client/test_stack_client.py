@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from lora_drop.client.errors import CommandError, JobUnknownError
-from lora_drop.client.lora_drop import PART
 from lora_drop.client.stack import Stack
+from lora_drop.client.stack_client import PART
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.status import Status
 from tests.support.client_fixtures import Api, answering, error_answer, job_answer
