@@ -135,6 +135,8 @@ class ReconcileSettings(PlatformSettings, LimitSettings):
 class JobsSettings(PlatformSettings, LimitSettings):
     """What the jobs API needs."""
 
+    datasets_bucket: Name = Field(description="bucket that datasets are dropped into")
+    fal_application: Name = Field(description="fal endpoint of the trainer")
     models_bucket: Name = Field(description="bucket for results and reports")
     inbox_queue_url: Url = Field(description="queue that datasets come in by")
     inbox_dead_letters_url: Url = Field(description="notices that could not be handled")

@@ -102,7 +102,7 @@ def test_unknown_job_is_named() -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("POST", "/jobs"),
+        ("POST", "/openapi.json"),
         ("DELETE", "/jobs/job-1"),
         ("GET", "/elsewhere"),
         ("GET", "/redrive"),

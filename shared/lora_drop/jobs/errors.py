@@ -17,6 +17,7 @@
     │   │   └── SharedJobError             a job that others share with is to be forgotten alone
     │   ├── TrainingFailedError            a training that the caller waits for ended without a LoRA
     │   ├── ForeignRequestError            a fact about a request that is not this job's
+    │   ├── DatasetNotFoundError           nothing lies where a dataset is said to lie
     │   ├── JobNotFoundError               no job has this id
     │   │   └── JobForgottenError          it had, and was erased: whatever comes for it is dropped
     │   ├── NotErasableError               the store does not let go of what is to be erased
@@ -131,6 +132,10 @@ class TrainingFailedError(PermanentError):
 
 class ForeignRequestError(PermanentError):
     """Raised when a fact speaks of another request than the one this job has at fal."""
+
+
+class DatasetNotFoundError(PermanentError):
+    """Raised when nothing lies under the key of a dataset, or it has no such version."""
 
 
 class JobNotFoundError(PermanentError):
