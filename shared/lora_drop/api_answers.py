@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lora_drop.jobs.erasures import Found
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.progress import PublicProgress
 from lora_drop.jobs.public_job import PublicJob
 from lora_drop.jobs.status import Status
 
@@ -37,6 +38,24 @@ class JobFiles(ApiAnswer):
     """What is stored of a job's result; empty before it has succeeded."""
 
     files: tuple[JobFile, ...]
+
+
+class LogLine(ApiAnswer):
+    """One line of a training's log."""
+
+    message: str
+    at: datetime | None = Field(description="when fal wrote it, UTC; null where fal does not say")
+
+
+class TrainingLog(ApiAnswer):
+    """What fal's log of a training says after the lines that the caller has."""
+
+    job_id: str
+    status: Status
+    lines: tuple[LogLine, ...]
+    next: int = Field(description="what to ask for as `after` the next time")
+    progress: PublicProgress | None
+    queue_position: int | None = Field(description="how many requests come first in fal's queue")
 
 
 class DatasetForm(ApiAnswer):

@@ -8,6 +8,7 @@ from pathlib import Path
 # Ordinary words of programming, of Python, AWS, HTTP and file formats.
 STANDARD = frozenset(
     """
+    follow unreachable watch
     embedded flat remainder access action active adapter allow answer api as async auth background bad base batch beyond body
     bootstrap box boxes break browse bucket budget bus byte cdn change check choice chunk clean cli
     client code colour command common config conflict content control convert copy count cursor
@@ -15,7 +16,7 @@ STANDARD = frozenset(
     emulator end entry error evaluate event eventbridge exist extra fail fal field file finish flag
     foreign forget format forward found fresh gateway go gone group handle header heif history host html id ideogram
     illegal image in incoming incomplete init input inspect internal interrupt invalid item jpeg json jwks
-    key kind label lambda language large late layer lazy letter limit list local log long look main make manual
+    key kind label lambda language large late layer lazy letter limit line list local log long look main make manual
     many markup mean message meta metadata meter method metric miss model multipart name network no
     not number object observability occupy one open openapi over overlay page parameter part permanent photo picture
     place plan platform png portrait post prefix prepare price process proof public publish query queue range rate

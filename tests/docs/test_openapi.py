@@ -11,8 +11,9 @@ from functions.forget.handler import app as forget
 from functions.jobs.handler import app as jobs
 from lora_drop.api import ErrorAnswer
 from lora_drop.api_answers import ErasureProof
+from lora_drop.api_routes import ERRORS, ROUTES
 from lora_drop.jobs.erasures import Erasure, public
-from lora_drop.openapi import ERRORS, ROUTES, document
+from lora_drop.openapi import document
 from tests.security.iam.policies import functions
 from tests.support.builders import NOW, make_job
 
