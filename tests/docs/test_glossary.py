@@ -15,6 +15,8 @@ STANDARD = frozenset(
     damage data dead deadline deploy describe dev directory display doc download drop dynamo dynamodb early
     emulator end entry error evaluate event eventbridge exist extra fail fal field file finish flag
     foreign forget format forward found fresh gateway go gone group handle header heif history host html id ideogram
+    emulator end entry error evaluate event explain eventbridge exist extra fail fal field file finish flag
+    foreign forget format forward found fresh go gone group handle header heif history host html id ideogram
     illegal image in incoming incomplete init input inspect internal interrupt invalid item jpeg json jwks
     key kind label lambda language large late layer lazy letter limit line list local log long look main make manual
     many markup mean message meta metadata meter method metric miss model multipart name network no
@@ -24,6 +26,7 @@ STANDARD = frozenset(
     secret section select send sent serve server service setting share sign simulator single source
     sqs stack stale start step storage store structure style summary table tag tail target terminal
     text tiff time too tool train transfer transient transition transport trigger turbo unacceptable unavailable
+    explain explanation inference usage skill doctor finding init
     unknown unreadable unsatisfiable until unusable update upload url use v valid validation value
     verdict version view wait warning webp whole wire word write z 2 3
     """.split()  # noqa: SIM905  # a paragraph reads better
