@@ -89,5 +89,6 @@ class JobsBootstrap(FalBootstrap[JobsSettings]):
         queues = {
             "inbox": (settings.inbox_dead_letters_url, settings.inbox_queue_url),
             "results": (settings.results_dead_letters_url, settings.results_queue_url),
+            "notify": (settings.notify_dead_letters_url, settings.notify_queue_url),
         }
         return SqsDeadLetters(boto3.client("sqs"), queues)

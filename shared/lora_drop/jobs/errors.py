@@ -32,6 +32,7 @@
     │   ├── UploadGoneError                an unfinished copy is gone: begin it again
     │   ├── KeyOccupiedError               another file lies where a copy was to lie
     │   ├── HostNotAllowedError            a result file lies on a host that is not on the list
+    │   ├── ReceiverUnavailableError       a receiver of our webhooks did not answer
     │   ├── NoSlotError                    as many trainings are at fal as the stack allows
     │   ├── EventsUnavailableError         an event was not taken: it is published later
     │   ├── OverBudgetError                the month's money does not suffice for this training
@@ -203,6 +204,10 @@ class KeyOccupiedError(TransientError):
 
 class HostNotAllowedError(TransientError):
     """Raised when a result file lies where nothing is fetched from; a setting can change that."""
+
+
+class ReceiverUnavailableError(TransientError):
+    """Raised when a receiver of our webhooks did not answer; its text is the name of what happened."""
 
 
 class NoSlotError(TransientError):
