@@ -30,7 +30,8 @@ from lora_drop.jobs.time_limits import (
 )
 from lora_drop.ports import ArtifactSource, CopyStore, FalClient
 from lora_drop.results.validation import IS_YAML, TOO_LARGE
-from lora_drop.services.copy import PART, Copier, CopyRequest
+from lora_drop.services.copy import PART, Copier
+from lora_drop.services.copy_attempt import CopyRequest
 from lora_drop.services.evidence import Evidence
 from lora_drop.services.lease import JobLease
 from lora_drop.services.record import Record
