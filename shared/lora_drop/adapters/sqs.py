@@ -44,9 +44,14 @@ class SqsDeadLetters:
     ``queues``: name to (dead letters, source).
     """
 
-    def __init__(self, client: "SQSClient", queues: Mapping[str, tuple[str, str]]) -> None:
+    # A short poll asks some of SQS's servers and can be empty though messages are there
+    # ("Amazon SQS short and long polling").
+    def __init__(
+        self, client: "SQSClient", queues: Mapping[str, tuple[str, str]], *, poll: int = 2
+    ) -> None:
         self._client = client
         self._queues = queues
+        self._poll = poll  # seconds
 
     def redrive(self, limit: int) -> Mapping[str, int]:
         """Send first, delete afterwards: after a crash in between a message is sent twice."""
@@ -58,13 +63,11 @@ class SqsDeadLetters:
     def _redrive(self, dead: str, source: str, limit: int) -> int:
         moved = 0
         while moved < limit:
-            # A short poll asks some of SQS's servers and can be empty though messages are there
-            # ("Amazon SQS short and long polling").
             got = self._client.receive_message(
                 QueueUrl=dead,
                 MaxNumberOfMessages=min(10, limit - moved),
                 VisibilityTimeout=60,
-                WaitTimeSeconds=2,
+                WaitTimeSeconds=self._poll,
             )
             messages = got.get("Messages", [])
             if not messages:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from lora_drop.cli.job_table import coloured, local_time, table_lines
 from lora_drop.cli.reports import problem_lines
-from lora_drop.client.stack_client import STOPS
+from lora_drop.client.following import STOPS
 from lora_drop.client.stack_client import Progress as Report
 from lora_drop.datasets.reports.markup import shown as shown_value
 from lora_drop.fal.trainers.parameters import TRAINER, ParameterSource

@@ -14,7 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lora_drop.adapters.s3_client import PARTS, part_checksum
 from lora_drop.client.archive import Archive, archive_of
-from lora_drop.client.errors import CommandError, JobUnknownError
+from lora_drop.client.errors import CommandError, JobUnknownError, StackUnreachableError
+from lora_drop.client.following import STOPS
 from lora_drop.client.foreign_answers import ASKED_AS, foreign_answer, json_object, proxy_refuses
 from lora_drop.client.parameters import check_parameters, drop_advice, metadata_of
 from lora_drop.client.stack import REFUSE, Stack, find_stack
@@ -27,8 +28,6 @@ PART = 16 * 1024**2  # bytes of an upload that are sent, and counted, at once
 TIMEOUT = httpx.Timeout(30.0)
 REFUSED = (401, 403)
 PAGE = 100  # jobs; the API gives no more at once
-# The job waits for a person from here on.
-STOPS = frozenset(status for status in Status if status.terminal) | {Status.HELD}
 
 type Progress = Callable[[int, int], None]
 """(bytes sent, bytes in all)"""
@@ -75,6 +74,14 @@ class StackClient:
     def job(self, job_id: str) -> dict[str, Any]:
         """The job as it stands, and ``location``, where its files lie; raises JobUnknownError."""
         return self._located(self._ask("GET", f"/jobs/{job_id}"))
+
+    def logs(self, job_id: str, after: int = 0) -> dict[str, Any]:
+        """The training's log as fal has it now: ``lines`` after the first ``after``, and ``next`` to ask with.
+
+        ``progress`` (``step``, ``steps``, ``percent``, ``eta_seconds``, ``at``) and ``queue_position`` are None
+        where nothing is known. Once fal has none, or the job has ended, ``lines`` is empty. Raises JobUnknownError.
+        """
+        return self._ask("GET", f"/jobs/{job_id}/logs", {"after": str(after)})
 
     def jobs(
         self,
@@ -232,10 +239,12 @@ class StackClient:
         except httpx.ProxyError as error:
             raise CommandError(proxy_refuses(url, error)) from error
         except httpx.HTTPError as error:
-            raise CommandError(f"The stack's API does not answer at {url}: {error}") from error
+            raise StackUnreachableError(
+                f"The stack's API does not answer at {url}: {error}"
+            ) from error
         answer = json_object(response)
         if answer is None:
-            raise CommandError(foreign_answer(response))
+            raise StackUnreachableError(foreign_answer(response))
         if response.is_success:
             return answer
         problem = answer.get("error") or {}
@@ -244,7 +253,7 @@ class StackClient:
         if "message" in problem:
             raise CommandError(problem["message"])
         message = answer.get("message") or response.text
-        raise CommandError(
+        raise StackUnreachableError(
             f"The stack's API answered {response.status_code}: {message}"
             f"{f'. {ASKED_AS}' if response.status_code in REFUSED else ''}"
         )

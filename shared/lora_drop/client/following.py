@@ -1,0 +1,241 @@
+"""A job that is followed: what is new at each look at the stack, as typed events.
+
+A reader never sleeps and never raises for a stack that is silent for a moment: its caller sleeps for ``pause``,
+in its own way (a thread, asyncio), and may show what ``silence`` says.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from lora_drop.client.errors import CommandError, JobUnknownError, StackUnreachableError
+from lora_drop.client.events import (
+    Ended,
+    JobEvent,
+    Log,
+    Queued,
+    StatusChanged,
+    Stored,
+    Training,
+    Waiting,
+)
+from lora_drop.jobs.artifacts import StoredFile
+from lora_drop.jobs.status import Status
+
+INTERVAL = 1.0  # seconds from one look to the next
+LEAST = 0.2  # seconds between two looks, however long they take
+MOST = 15.0  # seconds, between two looks at what does not answer
+REFRESH = 5.0  # seconds after which the job is read although its log says nothing new of it
+# A stack that has answered before may be silent for so long, one that never did for less.
+PATIENCE = 300.0  # seconds
+FIRST_PATIENCE = 20.0  # seconds
+STOPS = frozenset(status for status in Status if status.terminal) | {Status.HELD}
+AT_WORK = frozenset({Status.SUBMITTED, Status.TRAINING})
+TRAINED = frozenset({Status.STORING, Status.SUCCEEDED})
+
+
+class JobSource(Protocol):
+    """What is asked: StackClient."""
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """Return the job; raises JobUnknownError."""
+
+    def logs(self, job_id: str, after: int = 0) -> dict[str, Any]:
+        """Return the log of its training from this line on."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """Looks at one job again and again, for ``timeout`` seconds at most."""
+
+    client: JobSource
+    job_id: str
+    timeout: float | None = None
+    clock: Callable[[], float] = time.monotonic
+    failures: int = 0  # in a row
+    silence: str | None = None
+    _began: float = field(init=False)
+    _answered: float | None = None
+
+    def __post_init__(self) -> None:
+        self._began = self.clock()
+
+    @property
+    def pause(self) -> float:
+        """How many seconds to wait before the next look."""
+        return min(MOST, INTERVAL * 2.0**self.failures)
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been followed."""
+        return self.clock() - self._began
+
+    def look(self) -> dict[str, Any] | None:
+        """Return the job as the API has it; None while it is not known yet, or the stack is silent.
+
+        Raises CommandError when the time is over and the job is not at its end.
+        """
+        job = self._asked()
+        if job is None or Status(job["status"]) not in STOPS:
+            self.refuse_longer(job)
+        return job
+
+    def _asked(self) -> dict[str, Any] | None:
+        try:
+            job = self.client.job(self.job_id)
+        except JobUnknownError:
+            job = None
+        except StackUnreachableError as error:
+            since = self._began if self._answered is None else self._answered
+            most = FIRST_PATIENCE if self._answered is None else PATIENCE
+            if self.clock() - since > most:
+                raise
+            self.failures, self.silence = self.failures + 1, str(error)
+            return None
+        self._answered, self.failures, self.silence = self.clock(), 0, None
+        return job
+
+    def refuse_longer(self, job: Mapping[str, Any] | None) -> None:
+        """Raise CommandError where the caller's time is over."""
+        if self.timeout is None or self.seconds < self.timeout:
+            return
+        stands = job["status"] if job else "not seen yet"
+        raise CommandError(
+            f"{self.job_id} is {stands} after {self.timeout:.0f} s. It goes on by itself: "
+            f"lora-drop watch {self.job_id}"
+        )
+
+
+@dataclass(slots=True)
+class EventReader:
+    """Turns looks at a job into events, each of them once, the percent never falling.
+
+    ``job`` is the job as it was seen last, None before that.
+    """
+
+    watch: Watch
+    ended: bool = False
+    job: dict[str, Any] | None = None
+    _looked_at: float = 0.0
+    _read_at: float = 0.0
+    _history: int = 0
+    _last: dict[type[JobEvent], JobEvent] = field(default_factory=dict)
+    _lines: int = 0
+    _training: Training | None = None
+    _log_failures: int = 0
+    _log_again: float = 0.0
+
+    @property
+    def pause(self) -> float:
+        """How many seconds to wait before the next look, which itself takes some."""
+        took = self.watch.clock() - self._looked_at
+        return max(LEAST, self.watch.pause - took)
+
+    @property
+    def silence(self) -> str | None:
+        """Why nothing new is known at the moment, None where the stack answers."""
+        return self.watch.silence
+
+    def look(self) -> Iterator[JobEvent]:
+        """Yield what is new since the last look; raises what Watch.look raises.
+
+        While a training runs its log is read at each look, and the job itself when the log shows another state.
+        """
+        now = self._looked_at = self.watch.clock()
+        status = Status(self.job["status"]) if self.job else None
+        if self.job and status in AT_WORK and now - self._read_at < REFRESH:
+            self.watch.refuse_longer(self.job)
+            said = self._log()
+            yield from self._trainers(said)
+            if said.get("status", status) == status:
+                return
+        document = self.watch.look()
+        if document is None:
+            return
+        self.job, self._read_at = document, now
+        yield from self._events(document)
+
+    def _events(self, job: Mapping[str, Any]) -> Iterator[JobEvent]:
+        status = Status(job["status"])
+        history, self._history = job["history"][self._history :], len(job["history"])
+        if status in TRAINED and not job.get("duplicate_of"):
+            yield from self._all_trained(job)
+        for step in history:
+            yield StatusChanged(Status(step["status"]), datetime.fromisoformat(step["at"]))
+        waiting = job.get("waiting")
+        if status is Status.READY and waiting:
+            counts = (waiting[name] for name in ("slots_taken", "slots", "jobs_before"))
+            yield from self._if_new(Waiting(*counts))
+        if status in AT_WORK:
+            yield from self._trainers({**job, "lines": [], "next": self._lines})
+            if history:
+                yield from self._trainers(self._log())
+        if status is Status.SUCCEEDED:
+            yield Stored(tuple(StoredFile.model_validate(each) for each in job["files"]))
+        if status in STOPS:
+            self.ended = True
+            yield Ended(status)
+
+    def _log(self) -> dict[str, Any]:
+        """Return what the log says now, nothing where fal or the stack does not answer."""
+        if self.watch.clock() < self._log_again:
+            return {}
+        try:
+            said = self.watch.client.logs(self.watch.job_id, after=self._lines)
+        except CommandError as error:
+            self._log_failures += 1
+            self._log_again = self.watch.clock() + min(MOST, INTERVAL * 2.0**self._log_failures)
+            self.watch.silence = str(error)
+            return {}
+        self._log_failures, self.watch.silence = 0, None
+        return said
+
+    def _trainers(self, said: Mapping[str, Any]) -> Iterator[JobEvent]:
+        """Yield the trainer's new lines, and how far it is."""
+        self._lines = said.get("next", self._lines)
+        for line in said.get("lines", ()):
+            at = line.get("at")
+            yield Log(line["message"], datetime.fromisoformat(at) if at else None)
+        position = said.get("queue_position")
+        if position is not None and self._training is None:
+            yield from self._if_new(Queued(position))
+        if progress := said.get("progress"):
+            left = progress["eta_seconds"]
+            eta = None if left is None else timedelta(seconds=left)
+            step, steps, percent = (progress[name] for name in ("step", "steps", "percent"))
+            yield from self._trained(Training(step, steps, float(percent), eta))
+
+    def _all_trained(self, job: Mapping[str, Any]) -> Iterator[JobEvent]:
+        steps = self._training.steps if self._training else (job["parameters"] or {}).get("steps")
+        yield from self._trained(Training(steps or 0, steps or 0, 100.0, timedelta(0)))
+
+    def _trained(self, training: Training) -> Iterator[JobEvent]:
+        """Yield how far it is, where it is further than it was."""
+        if self._training is None or training.percent > self._training.percent:
+            self._training = training
+            yield training
+
+    def _if_new(self, event: Waiting | Queued) -> Iterator[JobEvent]:
+        if self._last.get(type(event)) != event:
+            self._last[type(event)] = event
+            yield event
+
+
+def job_events(
+    client: JobSource,
+    job_id: str,
+    *,
+    timeout: float | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[JobEvent]:
+    """Yield what happens to a job from its start on, until it has ended or waits for a person.
+
+    Raises CommandError at the timeout (in seconds); the job goes on without us.
+    """
+    reader = EventReader(Watch(client, job_id, timeout))
+    while not reader.ended:
+        yield from reader.look()
+        if not reader.ended:
+            sleep(reader.pause)

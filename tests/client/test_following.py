@@ -1,0 +1,189 @@
+"""A job is followed: typed events, each once, in order, whatever the stack answers meanwhile."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from lora_drop.client.errors import CommandError, JobUnknownError, StackUnreachableError
+from lora_drop.client.events import (
+    Ended,
+    JobEvent,
+    Log,
+    Queued,
+    StatusChanged,
+    Stored,
+    Training,
+    Waiting,
+)
+from lora_drop.client.following import EventReader, Watch
+from lora_drop.jobs.status import Status
+
+AT = "2026-11-29T12:00:00+00:00"
+FILE = {"name": "lora.safetensors", "bucket": "m", "key": "k", "size": 1, "sha256": "0" * 64}
+ORDER = ("RECEIVED", "READY", "SUBMITTING", "SUBMITTED", "TRAINING", "STORING", "SUCCEEDED")
+
+
+def job(status: str, **more: Any) -> dict[str, Any]:
+    reached = ORDER[: ORDER.index(status) + 1] if status in ORDER else ("RECEIVED", status)
+    history = [{"status": each, "at": AT} for each in reached]
+    files = [FILE] if status == "SUCCEEDED" else []
+    plain = {"job_id": "ada", "status": status, "history": history, "files": files}
+    return {**plain, "parameters": {"steps": 1000}, "duplicate_of": None, **more}
+
+
+def log(percent: float | None = None, *, status: str = "TRAINING", **more: Any) -> dict[str, Any]:
+    progress = None
+    if percent is not None:
+        step = round(10 * percent)
+        progress = {"step": step, "steps": 1000, "percent": percent, "eta_seconds": 60, "at": AT}
+    plain = {"status": status, "lines": [], "next": 0, "progress": progress}
+    return {**plain, "queue_position": None, **more}
+
+
+@dataclass
+class FakeStack:
+    """A stack at its own clock: what it answers is decided by the time."""
+
+    said: Callable[[float], Any]
+    logged: Callable[[float], Any] = lambda _: log()
+    takes: float = 0.1  # seconds of a question
+    now: float = 0.0
+    asked: list[str] = field(default_factory=list)
+
+    def job(self, job_id: str) -> dict[str, Any]:  # noqa: ARG002
+        return self._answer("job", self.said)
+
+    def logs(self, job_id: str, after: int = 0) -> dict[str, Any]:  # noqa: ARG002
+        return self._answer("logs", self.logged)
+
+    def _answer(self, name: str, answers: Callable[[float], Any]) -> dict[str, Any]:
+        self.asked.append(name)
+        self.now += self.takes
+        answer = answers(self.now)
+        if isinstance(answer, Exception):
+            raise answer
+        return dict(answer)
+
+    def follow(self, **options: Any) -> Iterator[tuple[float, JobEvent]]:
+        reader = EventReader(Watch(self, "ada", clock=lambda: self.now, **options))
+        while not reader.ended:
+            for event in reader.look():
+                yield self.now, event
+            self.now += reader.pause
+
+
+def events(stack: FakeStack, **options: Any) -> list[JobEvent]:
+    return [event for _, event in stack.follow(**options)]
+
+
+def in_turn(*answers: Any) -> Callable[[float], Any]:
+    left = list(answers)
+    return lambda _: left.pop(0) if len(left) > 1 else left[0]
+
+
+def test_whole_way_is_told_once() -> None:
+    waits = {"slots_taken": 2, "slots": 2, "jobs_before": 3}
+    stack = FakeStack(
+        in_turn(
+            *(JobUnknownError("no such job"), job("RECEIVED")),
+            *(job("READY", waiting=waits), job("READY", waiting=waits)),
+            *(job("SUBMITTED", queue_position=4), job("TRAINING"), job("STORING")),
+            job("SUCCEEDED"),
+        ),
+        in_turn(
+            log(status="SUBMITTED", queue_position=1),
+            log(status="TRAINING", lines=[{"message": "begun", "at": None}], next=1),
+            log(40.0),
+            log(30.0),
+            log(40.0, status="STORING"),
+        ),
+    )
+    seen = events(stack)
+    assert [each.status for each in seen if isinstance(each, StatusChanged)] == [
+        *map(Status, ORDER)
+    ]
+    others = [each for each in seen if not isinstance(each, StatusChanged)]
+    assert others[:-2] == [
+        *(Waiting(2, 2, 3), Queued(4), Queued(1), Log("begun", None)),
+        Training(400, 1000, 40.0, timedelta(seconds=60)),
+        Training(1000, 1000, 100.0, timedelta(0)),
+    ]
+    assert isinstance(others[-2], Stored)
+    assert others[-1] == Ended(Status.SUCCEEDED)
+
+
+@pytest.mark.parametrize("status", ["REJECTED", "HELD", "CANCELLED"])
+def test_other_ends_have_no_percent(status: str) -> None:
+    assert events(FakeStack(in_turn(job("RECEIVED"), job(status))))[-1] == Ended(Status(status))
+
+
+def test_duplicate_was_not_trained() -> None:
+    seen = events(FakeStack(lambda _: job("SUCCEEDED", duplicate_of="ada-1")))
+    assert not any(isinstance(each, Training) for each in seen)
+
+
+SILENT = StackUnreachableError("The stack's API does not answer")
+
+
+@pytest.mark.promise("it can be operated")
+@pytest.mark.parametrize("takes", [0.05, 0.8])
+def test_percent_is_three_seconds_old_at_most(takes: float) -> None:
+    """While a job is followed, the percent shown is never more than 3 s old, never falls, and ends at 100."""
+    begin, lasts = 5.0, 200.0  # seconds; tqdm writes a line a second
+
+    def done(at: float) -> float:
+        return min(100.0, max(0.0, int(at - begin)) * 100 / lasts)
+
+    def status(at: float) -> str:
+        late = begin + lasts + 4
+        return "TRAINING" if at < late else "STORING" if at < late + 5 else "SUCCEEDED"
+
+    stack = FakeStack(
+        lambda at: job(status(at)), lambda at: log(done(at), status=status(at)), takes
+    )
+    shown: list[tuple[float, float]] = [
+        (at, event.percent) for at, event in stack.follow() if isinstance(event, Training)
+    ]
+    percents = [percent for _, percent in shown]
+    assert percents == sorted(percents)
+    assert percents[-1] == 100.0
+    for (_, percent), (until, _) in pairwise(shown):
+        assert percent >= done(until - 3.0) - 1e-9
+    questions = stack.asked.count("job")
+    assert questions < stack.asked.count("logs") / 2
+
+
+@pytest.mark.parametrize("fails", ["job", "logs"])
+def test_silent_stack_is_asked_again_later(fails: str) -> None:
+    """Answers that fail are asked for again, less and less often, and nothing is lost."""
+
+    def silent(answer: Any) -> Callable[[float], Any]:
+        return lambda at: SILENT if 5 < at < 65 else answer(at)
+
+    def status(at: float) -> str:
+        return "TRAINING" if at < 90 else "SUCCEEDED"
+
+    said: Callable[[float], Any] = lambda at: job(status(at))  # noqa: E731
+    logged: Callable[[float], Any] = lambda at: log(min(99, at), status=status(at))  # noqa: E731
+    stack = FakeStack(
+        silent(said) if fails == "job" else said, silent(logged) if fails == "logs" else logged
+    )
+    assert events(stack)[-1] == Ended(Status.SUCCEEDED)
+
+
+def test_silence_ends_at_last() -> None:
+    for answers, most in (((SILENT,), 60), ((job("READY"), SILENT), 400)):
+        stack = FakeStack(in_turn(*answers))
+        with pytest.raises(StackUnreachableError):
+            events(stack)
+        assert most / 4 < stack.now < most
+
+
+def test_timeout_says_that_the_job_goes_on() -> None:
+    for status in ("READY", "TRAINING"):
+        with pytest.raises(CommandError, match=f"is {status} after 30 s.*lora-drop watch ada"):
+            events(FakeStack(in_turn(job(status))), timeout=30)
