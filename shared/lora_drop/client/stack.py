@@ -25,6 +25,7 @@ from lora_drop.fal.trainers import table as trainers
 DEFAULT = "lora-drop"
 LOCAL = "local"
 TRAINER = trainers.DEFAULT.application  # of a stack that does not say
+WARN, REFUSE = "warn", "refuse"  # the values of MisspelledPresetFolder
 API_IN_AWS = re.compile(r"https://(?P<id>\w+)\.execute-api\.[^/]+/(?P<stage>\w+)")
 
 
@@ -32,7 +33,8 @@ API_IN_AWS = re.compile(r"https://(?P<id>\w+)\.execute-api\.[^/]+/(?P<stage>\w+)
 class Stack:
     """A deployed stack and how to reach it; ``endpoint_url`` None is AWS.
 
-    ``application`` is the trainer of datasets that name none.
+    ``application`` is the trainer of datasets that name none, ``misspelled_folder`` what becomes of one in a
+    folder that is nearly called like a preset: warn or refuse.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Stack:
     datasets_bucket: str
     models_bucket: str
     application: str = TRAINER
+    misspelled_folder: str = WARN
 
     def client(self, service: str) -> Any:
         """A boto3 client for this stack's account and place."""
@@ -98,6 +101,7 @@ def _local(access: Mapping[str, Any]) -> Stack:
         datasets_bucket=outputs["DatasetsBucketName"],
         models_bucket=outputs["ModelsBucketName"],
         application=outputs.get("FalApplication", TRAINER),
+        misspelled_folder=outputs.get("MisspelledPresetFolder", WARN),
     )
 
 
@@ -127,6 +131,7 @@ def _deployed(asked_for: str | None) -> Stack:
             datasets_bucket=outputs["DatasetsBucketName"],
             models_bucket=outputs["ModelsBucketName"],
             application=outputs.get("FalApplication", TRAINER),
+            misspelled_folder=outputs.get("MisspelledPresetFolder", WARN),
         )
     except KeyError as missing:
         raise CommandError(f"{name} is not a lora-drop stack: it has no output {missing}") from None

@@ -17,9 +17,8 @@ from lora_drop.client.archive import Archive, archive_of
 from lora_drop.client.errors import CommandError, JobUnknownError, StackUnreachableError
 from lora_drop.client.following import STOPS
 from lora_drop.client.foreign_answers import ASKED_AS, foreign_answer, json_object, proxy_refuses
-from lora_drop.client.parameters import check_parameters, metadata_of
-from lora_drop.client.stack import Stack, find_stack
-from lora_drop.datasets.parameters import ResolvedParameters, advice, folder_advice
+from lora_drop.client.parameters import check_parameters, drop_advice, metadata_of
+from lora_drop.client.stack import REFUSE, Stack, find_stack
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.ids import job_id_for, result_prefix
 from lora_drop.jobs.problems import Problem
@@ -64,7 +63,7 @@ class StackClient:
             resolved = check_parameters(
                 archive.path, key=at, metadata=metadata, application=self.stack.application
             )
-            for problem in _advice(resolved, at):
+            for problem in drop_advice(resolved, at, refuse=self.stack.misspelled_folder == REFUSE):
                 (advise or _silent)(problem)
             try:
                 version = self._upload(archive.path, at, metadata, progress or _silent)
@@ -311,13 +310,6 @@ def _fits(job: Mapping[str, Any], reference: str | None, dataset: str | None) ->
     names = {key, key.rsplit("/", 1)[-1]}
     names |= {name.removesuffix(".zip") for name in names}
     return reference in (None, job.get("reference")) and (dataset is None or dataset in names)
-
-
-def _advice(resolved: ResolvedParameters | None, key: str) -> tuple[Problem, ...]:
-    """What to think over before it is paid, also a folder that is nearly called like a preset."""
-    if resolved is None:
-        return ()
-    return (*advice(resolved), *(() if resolved.preset else folder_advice(key)))
 
 
 @contextmanager
