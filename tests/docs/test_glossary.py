@@ -23,9 +23,9 @@ STANDARD = frozenset(
     raw read refuse reject resolve result round row rule run s s3 safetensor sam sample schema
     secret section select send sent serve server service setting share sign simulator single source
     sqs stack stale start step storage store structure style summary table tag tail target terminal
-    text tiff time too tool train transfer transient transition transport trigger turbo unacceptable unavailable
-    unknown unreadable unsatisfiable until unusable update upload url use v valid validation value
-    verdict version view wait warning webp whole wire word write z 2 3
+    text tiff time timeout too tool train transfer transient transition transport trigger turbo unacceptable unavailable
+    unknown unreachable unreadable unsatisfiable until unusable update upload url use v valid validation value
+    verdict version view wait warning watch webp whole wire word write z 2 3
     """.split()  # noqa: SIM905  # a paragraph reads better
 )
 # Irregular forms of words that stand in one of the two lists.
