@@ -20,6 +20,7 @@ from lora_drop.jobs.public_job import public
 from lora_drop.messages import (
     ForgetRequest,
     JobsQuery,
+    LogsQuery,
     ResolveRequest,
     RetryRequest,
     caller_of,
@@ -99,6 +100,12 @@ def _add_lists(app: APIGatewayRestResolver, bootstrap: Callable[[], JobsBootstra
     @app.get("/jobs/<job_id>")
     def job(job_id: str) -> dict[str, Any]:
         return show_job(job_id, jobs=bootstrap().jobs)
+
+    @app.get("/jobs/<job_id>/logs")
+    def logs(job_id: str) -> dict[str, Any]:
+        """Return the training's log after the first ``?after=`` lines, and how far it is."""
+        query = LogsQuery.parse(app.current_event.query_string_parameters)
+        return bootstrap().training_logs.read(job_id, after=query.after)
 
     @app.get("/budget")
     def budget() -> dict[str, Any]:

@@ -153,6 +153,24 @@ class JobsQuery(_Message):
             raise InvalidQueryError("; ".join(wrong)) from error
 
 
+class LogsQuery(_Message):
+    """The query of ``GET /jobs/{id}/logs``: how many lines the caller has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    after: int = Field(default=0, ge=0, le=10_000_000)
+
+    @classmethod
+    def parse(cls, parameters: Mapping[str, str] | None) -> Self:
+        """Return the query; raises InvalidQueryError."""
+        try:
+            return cls.model_validate(parameters or {})
+        except ValidationError as error:
+            raise InvalidQueryError(
+                "the only part of the query is after, a number of lines: ?after=120"
+            ) from error
+
+
 class RetryRequest(_Message):
     """The body of ``POST /jobs/{id}/retry``."""
 

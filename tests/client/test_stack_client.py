@@ -108,6 +108,16 @@ def test_timeout_says_the_job_goes_on(stack: Stack) -> None:
         list(looks)
 
 
+def test_logs_are_asked_for_by_what_is_known(stack: Stack) -> None:
+    page = {"lines": [], "next": 120, "progress": None, "queue_position": 2}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert (request.url.path, request.url.query) == ("/live/jobs/ada-1/logs", b"after=120")
+        return httpx.Response(200, json=page)
+
+    assert answering(stack, answer).logs("ada-1", after=120) == page
+
+
 def test_jobs_come_by_page(stack: Stack) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         assert dict(request.url.params) == {"status": "READY", "limit": "7", "cursor": "c=="}

@@ -99,6 +99,62 @@ def test_unknown_job_is_named() -> None:
     assert make_job().job_id in body["error"]["message"]
 
 
+LOG = {
+    "status": "IN_PROGRESS",
+    "logs": [
+        {
+            "message": "Downloading https://s3.example/ada.zip?X-Amz-Signature=1 to x",
+            "timestamp": "?",
+        },
+        {
+            "message": " 1%|1| 25/2500 [00:50<1:22:30, 2.00s/it]\r 2%|2| 50/2500 [01:40<1:21:40, 2.00s/it]"
+        },
+    ],
+}
+
+
+def logs(after: str | None = None) -> tuple[int, Any]:
+    """What is answered for the log of the one job."""
+    query = {} if after is None else {"after": after}
+    path = {"path": f"/jobs/{JOB_ID}/logs", "resource": "/jobs/{job_id}/logs"}
+    several = {name: [value] for name, value in query.items()}
+    return asked(
+        event("job_item")
+        | path
+        | {"queryStringParameters": query or None, "multiValueQueryStringParameters": several}
+    )
+
+
+@pytest.mark.promise("interfaces stay")
+def test_log_and_progress_of_a_training(environment: LambdaEnvironment) -> None:
+    """A job's log is given from any line on, with the progress, and the job's state stays what it was."""
+    before = environment.add_job(make_job(Status.TRAINING))
+    environment.internet.says["queue.fal.run"] = httpx.Response(200, json=LOG)
+    status, body = logs(after="1")
+    progress = body.pop("progress")
+    bar = {"message": "2%|2| 50/2500 [01:40<1:21:40, 2.00s/it]", "at": None}
+    assert (status, body) == (
+        200,
+        {"job_id": JOB_ID, "status": "TRAINING", "lines": [bar], "next": 2, "queue_position": None},
+    )
+    assert (progress["step"], progress["percent"], progress["eta_seconds"]) == (50, 2.0, 4900.0)
+    assert logs()[1]["lines"][0] == {
+        "message": "Downloading https://s3.example/ada.zip to x",
+        "at": None,
+    }
+    kept = environment.job(JOB_ID)
+    assert kept.progress is not None
+    assert kept == before.model_copy(update={"progress": kept.progress})
+
+
+def test_log_without_fal_is_what_was_kept(environment: LambdaEnvironment) -> None:
+    environment.add_job(make_job(Status.TRAINING))
+    environment.internet.says["queue.fal.run"] = httpx.Response(503)
+    status, body = logs(after="7")
+    assert (status, body["lines"], body["next"], body["progress"]) == (200, [], 7, None)
+    assert [logs(after=wrong)[0] for wrong in ("x", "-1")] == [400, 400]
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [

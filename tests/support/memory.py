@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from lora_drop.datasets.archives import RangedReader
-from lora_drop.fal.status import FalStatus, Finished
+from lora_drop.fal.status import FalStatus, Finished, RequestLog, Running
 from lora_drop.fal.trainers.trainer import Price
 from lora_drop.fal.webhooks import RawDelivery
 from lora_drop.jobs.errors import DatasetRejectedError
@@ -145,6 +145,10 @@ class MemoryFal:
         if isinstance(said, Exception):
             raise said
         return said
+
+    def log(self, application: str, request_id: str) -> RequestLog:
+        said = self.ask(application, request_id)
+        return said.log or RequestLog() if isinstance(said, Running) else RequestLog()
 
     def cancel(self, application: str, request_id: str) -> bool:
         assert application

@@ -16,6 +16,7 @@ from lora_drop.jobs.errors import (
 )
 from lora_drop.jobs.ids import digest_of
 from lora_drop.jobs.job import Job
+from lora_drop.jobs.progress import TrainingProgress
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Claim, Page
 
@@ -62,11 +63,23 @@ class MemoryJobs:
         if limits is not None:
             self._check(before, after, limits)
         self._claim(after, claim)
-        self.rows[after.job_id] = after
+        self.rows[after.job_id] = after.with_progress_of(self.rows[before.job_id])
         if after.status is not before.status:
             self.changes[after.job_id] = after.version
         if after.terminal:
             self.untold.add(after.job_id)
+
+    def keep_progress(
+        self, job: Job, progress: TrainingProgress | None, queue_position: int | None
+    ) -> bool:
+        now = self.rows.get(job.job_id)
+        if now is None or now.status not in (Status.SUBMITTED, Status.TRAINING):
+            return False
+        if (now.request_id, now.progress) != (job.request_id, job.progress):
+            return False
+        update = {"progress": progress, "queue_position": queue_position}
+        self.rows[job.job_id] = now.model_copy(update=update)
+        return True
 
     def outbox(self) -> Mapping[str, int]:
         return dict(self.changes)

@@ -41,12 +41,20 @@ from lora_drop.adapters.dynamodb_rows import (
     place_of,
     start_of,
 )
-from lora_drop.adapters.dynamodb_writes import Action, Written, add_actions, checks, replace_actions
+from lora_drop.adapters.dynamodb_writes import (
+    Action,
+    Written,
+    add_actions,
+    checks,
+    progress_update,
+    replace_actions,
+)
 from lora_drop.jobs.budget import Account, Limits
 from lora_drop.jobs.erasures import Erasure
 from lora_drop.jobs.errors import ConflictError, EventsUnavailableError, JobForgottenError
 from lora_drop.jobs.ids import digest_of
 from lora_drop.jobs.job import Job
+from lora_drop.jobs.progress import TrainingProgress
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Claim, Page
 
@@ -54,6 +62,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 CONDITION, CONFLICT = "ConditionalCheckFailed", "TransactionConflict"
+NOT_KEPT = frozenset({f"{CONDITION}Exception", f"{CONFLICT}Exception"})
 # Two transactions that meet in a counter are no news to anybody: the loser goes again.
 ATTEMPTS = 8
 LONGEST_PAUSE = 0.4  # seconds
@@ -119,8 +128,34 @@ class DynamoJobs:
         claim: Claim | None = None,
         unchanged: Sequence[Job] = (),
     ) -> None:
-        """Put the job if its version is still the one that was read, with all that follows from it."""
-        self._write([*replace_actions(before, after, limits, claim), *checks(unchanged)])
+        """Put the job if its version is still the one that was read, with all that follows from it.
+
+        Where only its progress was written since, that is taken along, and the job is put once more.
+        """
+        for attempt in range(ATTEMPTS):
+            try:
+                self._write([*replace_actions(before, after, limits, claim), *checks(unchanged)])
+            except ConflictError:
+                now = self.get(before.job_id) if attempt < ATTEMPTS - 1 else None
+                if now is None or now.version != before.version or now.progress == before.progress:
+                    raise
+                before, after = now, after.with_progress_of(now)
+            else:
+                return
+
+    def keep_progress(
+        self, job: Job, progress: TrainingProgress | None, queue_position: int | None
+    ) -> bool:
+        """Update these two attributes of the job's row, and nothing else of it."""
+        try:
+            self._client.update_item(
+                TableName=self._table, **progress_update(job, progress, queue_position)
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] in NOT_KEPT:
+                return False
+            raise
+        return True
 
     def unfinished(self) -> Iterable[Job]:
         """Return every job under OPEN by a strongly consistent query, oldest first."""

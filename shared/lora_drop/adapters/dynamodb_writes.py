@@ -23,6 +23,7 @@ from lora_drop.adapters.dynamodb_rows import (
 from lora_drop.jobs.budget import MICRO, Booking, Limits, bookings
 from lora_drop.jobs.errors import ConflictError, NoSlotError, OverBudgetError
 from lora_drop.jobs.job import Job
+from lora_drop.jobs.progress import TrainingProgress
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Claim
 
@@ -48,7 +49,7 @@ def replace_actions(
 ) -> Sequence[Action]:
     """Return ``after`` in the place of ``before``."""
     return [
-        Action({"Put": {"Item": item_of(after), **_unchanged(before)}}),
+        Action({"Put": {"Item": item_of(after), **_unchanged(before, with_progress=True)}}),
         *_lists(before, after),
         *_outbox(before, after),
         *_slot(before, after, limits),
@@ -65,11 +66,45 @@ def checks(unchanged: Sequence[Job]) -> Sequence[Action]:
     ]
 
 
-def _unchanged(job: Job) -> Mapping[str, Any]:
+def progress_update(
+    job: Job, progress: TrainingProgress | None, queue_position: int | None
+) -> Mapping[str, Any]:
+    """Return the update of a job's progress, on the conditions of ``JobStore.keep_progress``."""
+    condition, names, values = _same_progress(job)
+    later = item_of(job.model_copy(update={"progress": progress, "queue_position": queue_position}))
+    kept = {name: later[name] for name in ("progress", "queue_position") if name in later}
+    gone = [name for name in ("progress", "queue_position") if name not in later]
+    sets = "SET " + ", ".join(f"{name} = :{name}" for name in kept) if kept else ""
+    removes = "REMOVE " + ", ".join(gone) if gone else ""
     return {
-        "ConditionExpression": "#version = :version",
-        "ExpressionAttributeNames": {"#version": "version"},
-        "ExpressionAttributeValues": {":version": {"N": str(job.version)}},
+        "Key": key_of(job.job_id, JOB),
+        "UpdateExpression": f"{sets} {removes}".strip(),
+        "ConditionExpression": f"request_id = :request AND #status IN (:sent, :trains) AND {condition}",
+        "ExpressionAttributeNames": {"#status": "status", **names},
+        "ExpressionAttributeValues": {
+            ":request": {"S": job.request_id or ""},
+            ":sent": {"S": Status.SUBMITTED},
+            ":trains": {"S": Status.TRAINING},
+            **{f":{name}": value for name, value in kept.items()},
+            **values,
+        },
+    }
+
+
+def _same_progress(job: Job) -> tuple[str, Mapping[str, str], Mapping[str, Any]]:
+    """Return the condition that the progress is the one that was read, with its names and values."""
+    if job.progress is None:
+        return "attribute_not_exists(progress)", {}, {}
+    at = item_of(job)["progress"]["M"]["at"]
+    return "progress.#at = :at", {"#at": "at"}, {":at": at}
+
+
+def _unchanged(job: Job, *, with_progress: bool = False) -> Mapping[str, Any]:
+    condition, names, values = _same_progress(job) if with_progress else ("", {}, {})
+    return {
+        "ConditionExpression": "#version = :version" + (f" AND {condition}" if condition else ""),
+        "ExpressionAttributeNames": {"#version": "version", **names},
+        "ExpressionAttributeValues": {":version": {"N": str(job.version)}, **values},
     }
 
 

@@ -12,8 +12,9 @@ import httpx
 from fal_client.client import BackupDomainTransport
 
 from lora_drop.adapters.fal_key import Key, KeyAuth, usable_key
+from lora_drop.adapters.fal_logs import LOGS, log_in
 from lora_drop.adapters.fal_transport import KEY_REFUSED, UNANSWERED, SinglePost, json_object
-from lora_drop.fal.status import FalStatus, Gone, Running, failed, finished
+from lora_drop.fal.status import FalStatus, Gone, RequestLog, Running, failed, finished
 from lora_drop.jobs.errors import (
     FalUnavailableError,
     NotSubmittedError,
@@ -97,6 +98,8 @@ class FalQueueClient:
     def ask(self, application: str, request_id: str) -> FalStatus:
         """Return what fal says of the request now; anything that says nothing of it: FalUnavailableError.
 
+        The log of a running one comes with the same answer.
+
         fal_client knows the addresses. Its own ``status()`` and ``get()`` repeat themselves, ask
         without end while a request is running, and want fields that fal does not promise.
         """
@@ -107,6 +110,21 @@ class FalQueueClient:
             raise FalUnavailableError(f"fal did not answer: {type(error).__name__}") from error
         finally:
             wire.close()
+
+    def log(self, application: str, request_id: str) -> RequestLog:
+        """Return the log of a request, waiting or over; a person waits for it, so it is asked for once."""
+        wire = self._wire()
+        try:
+            handle = self._handle(wire, application, request_id)
+            answer = handle.client.get(handle.status_url, params=LOGS)
+        except UNANSWERED as error:
+            raise FalUnavailableError(f"fal did not answer: {type(error).__name__}") from error
+        finally:
+            wire.close()
+        state = json_object(answer)
+        if state is None or not answer.is_success:
+            raise FalUnavailableError(f"fal answered {answer.status_code}")
+        return log_in(state)
 
     def cancel(self, application: str, request_id: str) -> bool:
         """Ask fal to stop a request: False when it had ended before, or fal does not know it.
@@ -177,17 +195,16 @@ class _Deadline(httpx.BaseTransport):
 
 def _asked(handle: fal_client.SyncRequestHandle) -> FalStatus:
     """Ask for the state of a request first: only a completed one has a result to read."""
-    answer = handle.client.get(handle.status_url)
+    answer = handle.client.get(handle.status_url, params=LOGS)
     state = json_object(answer)
     if state is not None and answer.status_code in GONE:
         return Gone(handle.request_id)
     if state is None or not answer.is_success:
         raise FalUnavailableError(f"fal answered {answer.status_code}")
     match state.get("status"):
-        case "IN_QUEUE":
-            return Running(handle.request_id, started=False)
-        case "IN_PROGRESS":
-            return Running(handle.request_id, started=True)
+        case "IN_QUEUE" | "IN_PROGRESS" as word:
+            started = word == "IN_PROGRESS"
+            return Running(handle.request_id, started=started, log=log_in(state))
         case "COMPLETED" if state.get("error"):
             return _failure(handle, state)
         case "COMPLETED":

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lora_drop.services.manual_actions import ManualActions
     from lora_drop.services.record import Record
     from lora_drop.services.retry import RetryService
+    from lora_drop.services.training_log import TrainingLogs
 
 
 class JobsBootstrap(FalBootstrap[JobsSettings]):
@@ -47,6 +48,13 @@ class JobsBootstrap(FalBootstrap[JobsSettings]):
         return RetryService(
             self.record, self.fal_updates, deliveries, inbox, self._prices(settings.fal_api_url)
         )
+
+    @cached_property
+    def training_logs(self) -> "TrainingLogs":
+        """Return the logs of trainings at fal."""
+        from lora_drop.services.training_log import ProgressRecord, TrainingLogs
+
+        return TrainingLogs(self.record, self._fal(), ProgressRecord(self.record))
 
     @cached_property
     def dead_letters(self) -> DeadLetters:

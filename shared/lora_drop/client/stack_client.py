@@ -76,6 +76,14 @@ class StackClient:
         """The job as it stands, and ``location``, where its files lie; raises JobUnknownError."""
         return self._located(self._ask("GET", f"/jobs/{job_id}"))
 
+    def logs(self, job_id: str, after: int = 0) -> dict[str, Any]:
+        """The training's log as fal has it now: ``lines`` after the first ``after``, and ``next`` to ask with.
+
+        ``progress`` (``step``, ``steps``, ``percent``, ``eta_seconds``, ``at``) and ``queue_position`` are None
+        where nothing is known. Once fal has none, or the job has ended, ``lines`` is empty. Raises JobUnknownError.
+        """
+        return self._ask("GET", f"/jobs/{job_id}/logs", {"after": str(after)})
+
     def jobs(
         self,
         *,

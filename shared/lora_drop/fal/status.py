@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from lora_drop.fal.errors import fal_error
@@ -18,11 +19,29 @@ MONEY: Mapping[bool | None, str] = {
 
 
 @dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One line of a request's log; ``at`` None where fal gives no time that can be read."""
+
+    message: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLog:
+    """What fal says of a request while it waits and trains: its place in the queue, and its log so far."""
+
+    queue_position: int | None = None
+    started: bool = False
+    lines: tuple[LogEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Running:
-    """The request is waiting (``started`` false) or being trained."""
+    """The request is waiting (``started`` false) or being trained; ``log`` is what it wrote so far."""
 
     request_id: str
     started: bool
+    log: RequestLog | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,5 +126,10 @@ def _billed(units: str | None) -> bool | None:
 
 def quoted(reason: str) -> str:
     """Return fal's own words, shortened, without the part of an address that opens the dataset."""
-    plain = re.sub(r"(https?://[^\s?\"'<>]+)\?[^\s\"'<>]*", r"\1", reason)
-    return re.sub(r"X-Amz-[^\s\"'<>]*", "", plain)[:MAX_QUOTE]
+    return without_query(reason)[:MAX_QUOTE]
+
+
+def without_query(text: str) -> str:
+    """Return the text without the part of an address that opens what is behind it."""
+    plain = re.sub(r"(https?://[^\s?\"'<>]+)\?[^\s\"'<>]*", r"\1", text)
+    return re.sub(r"X-Amz-[^\s\"'<>]*", "", plain)

@@ -13,7 +13,11 @@ from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.delivery import DatasetDelivery
 from lora_drop.jobs.ids import job_id_for, result_prefix
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.progress import TrainingProgress, furthest
 from lora_drop.jobs.status import AT_FAL, ENDED, TRANSITIONS, IllegalTransitionError, Status
+
+# A job that comes back to one of these trains once more, from its first step.
+BEFORE_TRAINING = frozenset({Status.READY, Status.HELD, Status.SUBMITTING})
 
 
 class _Value(BaseModel):
@@ -100,6 +104,8 @@ class Job(_Value):
     slot_released: bool = False  # in doubt for so long that another job has its slot
     request_id: str | None = None
     cancel_by: str | None = None
+    progress: TrainingProgress | None = None
+    queue_position: int | None = None  # at fal, as it was when fal was asked last
     lease: Lease | None = None
     uploads: tuple[Upload, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
@@ -153,6 +159,7 @@ class Job(_Value):
         return self.model_copy(
             update={
                 **self._money_in(to, now=now, billed=billed),
+                **self._progress_in(to, now=now),
                 "lease": None,
                 **changes,
                 "status": to,
@@ -182,6 +189,28 @@ class Job(_Value):
             return {"charge": over}
         # It may be paid for once more, and both count.
         return {"charge": None, "past_charges": (*self.past_charges, over)}
+
+    def _progress_in(self, to: Status, *, now: datetime) -> dict[str, Any]:
+        """Return what the progress becomes with a move: whole with a result, none with another submission."""
+        if to is Status.STORING:
+            steps = self.parameters.steps if self.parameters else None
+            whole = self.progress.ended(now) if self.progress else None
+            if whole is None and steps:
+                whole = TrainingProgress(step=steps, steps=steps, percent=0, eta_seconds=0, at=now)
+                whole = whole.ended(now)
+            return {"progress": whole, "queue_position": None}
+        if to in BEFORE_TRAINING:
+            return {"progress": None, "queue_position": None}
+        return {"queue_position": None}
+
+    def with_progress_of(self, current: Self) -> Self:
+        """Return this job with the progress that was kept while it was being changed."""
+        if self.request_id != current.request_id or self.status in BEFORE_TRAINING:
+            return self
+        kept = current.progress
+        if kept is not None and self.status is Status.STORING:
+            kept = kept.ended(self.updated_at)
+        return self.model_copy(update={"progress": furthest(kept, self.progress)})
 
     @property
     def charges(self) -> tuple[Charge, ...]:

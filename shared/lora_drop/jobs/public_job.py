@@ -15,6 +15,7 @@ from lora_drop.jobs.budget import Charge
 from lora_drop.jobs.delivery import DeliveryMethod
 from lora_drop.jobs.job import DatasetVersion, Job, Step
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.progress import PublicProgress
 from lora_drop.jobs.status import Status
 
 
@@ -34,7 +35,7 @@ class PublicJob(BaseModel):
 
     job_id: str
     status: Status
-    version: int = Field(description="grows with every write of the job")
+    version: int = Field(description="grows with every write of the job but those of its progress")
     dataset: DatasetVersion = Field(description="the object version in the datasets bucket")
     clean: StoredFile | None = Field(description="the clean copy that was trained on instead")
     delivery: PublicDelivery | None
@@ -64,6 +65,12 @@ class PublicJob(BaseModel):
     own_requests: tuple[str, ...] = Field(description="those of them that this job itself made")
     request_id: str | None = Field(description="the request at fal")
     cancel_by: str | None = Field(description="who asked to cancel it")
+    progress: PublicProgress | None = Field(
+        description="how far the training of this request is, as fal's log said when it was read last"
+    )
+    queue_position: int | None = Field(
+        description="how many requests came first in fal's queue, when fal was asked last"
+    )
     files: tuple[StoredFile, ...] = Field(description="what is stored in the models bucket")
     problems: tuple[Problem, ...]
 

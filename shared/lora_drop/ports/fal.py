@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from lora_drop.datasets.archives import RangedReader
-from lora_drop.fal.status import FalStatus, Finished
+from lora_drop.fal.status import FalStatus, Finished, RequestLog
 from lora_drop.fal.trainers.trainer import Price
 from lora_drop.jobs.artifacts import Artifact
 from lora_drop.jobs.job import Job
@@ -30,7 +30,10 @@ class FalClient(Protocol):
         """Pay: exactly one POST. Raises NotSubmittedError, SubmissionRefusedError or SubmissionUnknownError."""
 
     def ask(self, application: str, request_id: str) -> FalStatus:
-        """Return what fal says of a request now; raises FalUnavailableError."""
+        """Return what fal says of a request now, with its log while it runs; raises FalUnavailableError."""
+
+    def log(self, application: str, request_id: str) -> RequestLog:
+        """Return the log of a request so far, by one short call; raises FalUnavailableError."""
 
     def cancel(self, application: str, request_id: str) -> bool:
         """Ask fal to stop a request; False when it is over already. Raises FalUnavailableError."""

@@ -8,6 +8,7 @@ from typing import Protocol
 from lora_drop.jobs.budget import Account, Limits
 from lora_drop.jobs.erasures import Erasure
 from lora_drop.jobs.job import Job
+from lora_drop.jobs.progress import TrainingProgress
 from lora_drop.jobs.status import Status
 
 
@@ -68,7 +69,16 @@ class JobStore(Protocol):
 
         With limits: raises NoSlotError or OverBudgetError when what the move takes is not to be had; an
         approved job does not mind the budget. With a claim: Conflict when the content has another
-        job than it says.
+        job than it says. What was kept of its progress meanwhile is no conflict, and stays.
+        """
+
+    def keep_progress(
+        self, job: Job, progress: TrainingProgress | None, queue_position: int | None
+    ) -> bool:
+        """Keep how far the job's training is, beside its state and without a new version; return whether it was.
+
+        It is not where the job is no longer SUBMITTED or TRAINING with this request, or another progress was kept
+        since this job was read.
         """
 
     def next_waiting(self) -> Job | None:

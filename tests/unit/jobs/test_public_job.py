@@ -15,6 +15,7 @@ from lora_drop.jobs.delivery import DatasetDelivery, DeliveryMethod
 from lora_drop.jobs.events import StatusChange
 from lora_drop.jobs.job import DatasetVersion, Job, Lease, Step
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.progress import TrainingProgress
 from lora_drop.jobs.public_job import PublicJob, public
 from lora_drop.jobs.status import Status
 
@@ -65,6 +66,10 @@ JOB = Job(
     own_requests=("r0",),
     request_id="r1",
     cancel_by="arn:aws:iam::1:user/bob",
+    progress=TrainingProgress(
+        step=450, steps=1500, percent=30.0, eta_seconds=700.5, at=AT, seconds_per_step=0.7
+    ),
+    queue_position=2,
     lease=Lease(owner="worker", fence=1, until=AT),
     uploads=(Upload(name="lora.safetensors", upload_id="u", identity="etag", size=7),),
     artifacts=(Artifact(name="lora.safetensors", url="https://secret.example/lora"),),
@@ -113,6 +118,14 @@ PUBLISHED: dict[str, Any] = {
     "own_requests": ["r0"],
     "request_id": "r1",
     "cancel_by": "arn:aws:iam::1:user/bob",
+    "progress": {
+        "step": 450,
+        "steps": 1500,
+        "percent": 30.0,
+        "eta_seconds": 700.5,
+        "at": "2026-11-24T12:00:00Z",
+    },
+    "queue_position": 2,
     "files": [LORA_ROW],
     "problems": [
         {
