@@ -85,7 +85,7 @@ class Letters:
 
     def adapter(self) -> SqsDeadLetters:
         queues = {name: (self.dead[name], self.source[name]) for name in self.dead}
-        return SqsDeadLetters(self.aws.sqs, queues)
+        return SqsDeadLetters(self.aws.sqs, queues, poll=0)  # both emulators have one server
 
     def give_up(self, name: str, *bodies: str) -> None:
         for body in bodies:

@@ -2,7 +2,10 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from lora_drop.jobs.job import DatasetVersion
 from lora_drop.messages import StatusCheckRequest, StoreRequest, s3_notice_for
@@ -44,9 +47,14 @@ class SqsDeadLetters:
     ``queues``: name to (dead letters, source).
     """
 
-    def __init__(self, client: "SQSClient", queues: Mapping[str, tuple[str, str]]) -> None:
+    # A short poll asks some of SQS's servers and can be empty though messages are there
+    # ("Amazon SQS short and long polling").
+    def __init__(
+        self, client: "SQSClient", queues: Mapping[str, tuple[str, str]], *, poll: int = 2
+    ) -> None:
         self._client = client
         self._queues = queues
+        self._poll = poll  # seconds
 
     def redrive(self, limit: int) -> Mapping[str, int]:
         """Send first, delete afterwards: after a crash in between a message is sent twice."""
@@ -58,13 +66,11 @@ class SqsDeadLetters:
     def _redrive(self, dead: str, source: str, limit: int) -> int:
         moved = 0
         while moved < limit:
-            # A short poll asks some of SQS's servers and can be empty though messages are there
-            # ("Amazon SQS short and long polling").
             got = self._client.receive_message(
                 QueueUrl=dead,
                 MaxNumberOfMessages=min(10, limit - moved),
                 VisibilityTimeout=60,
-                WaitTimeSeconds=2,
+                WaitTimeSeconds=self._poll,
             )
             messages = got.get("Messages", [])
             if not messages:
@@ -74,6 +80,21 @@ class SqsDeadLetters:
                 self._client.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
                 moved += 1
         return moved
+
+
+class SqsRedelivery:
+    """The queue of notifications."""
+
+    def __init__(self, client: "SQSClient", url: str) -> None:
+        self._client = client
+        self._url = url
+
+    def delay(self, receipt: str, seconds: int) -> None:
+        """Hide the message for so long; where that fails, the queue's own VisibilityTimeout holds."""
+        with suppress(BotoCoreError, ClientError):
+            self._client.change_message_visibility(
+                QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=seconds
+            )
 
 
 class LambdaStatusCheck:
