@@ -191,15 +191,19 @@ def _dropped(
         unused = accepted_here(
             path, display, parameters=parameters, key=key, application=application
         )
-    with display.upload(path.name) as sending:
-        return lora_drop.drop(
-            path,
-            key=key,
-            parameters=parameters,
-            progress=sending,
-            advise=display.advise,
-            without=unused,
-        )
+    try:
+        with display.upload(path.name) as sending:
+            return lora_drop.drop(
+                path,
+                key=key,
+                parameters=parameters,
+                progress=sending,
+                advise=display.advise,
+                without=unused,
+            )
+    except KeyboardInterrupt:
+        display.say("The same command run again within a day goes on with what has been sent.")
+        raise
 
 
 def _followed(
