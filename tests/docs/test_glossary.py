@@ -8,6 +8,7 @@ from pathlib import Path
 # Ordinary words of programming, of Python, AWS, HTTP and file formats.
 STANDARD = frozenset(
     """
+    insufficient known save unreachable watch
     2 3 access action active adapter allow answer api as async auth background bad base batch beyond body
     bootstrap box boxes break browse bucket budget bus byte cdn change check choice chunk clean cli client
     code colour command common config conflict content control convert copy count cursor damage data dead

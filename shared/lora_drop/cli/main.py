@@ -28,6 +28,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "cli.jobs",
         "Drop a dataset and follow its job; exits 0 only when the LoRA is there.",
     ),
+    "watch": (
+        "cli.jobs",
+        "Follow a job live to its end; exits 0 only when the LoRA is there.",
+    ),
     "jobs": ("cli.jobs", "List jobs, newest first."),
     "job": (
         "cli.jobs",

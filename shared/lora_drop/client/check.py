@@ -47,11 +47,7 @@ def check_dataset(
     trainer. ``say`` is called for links that are not followed. An earlier job that the training is to
     go on from is not looked for: only the stack knows it.
     """
-    # Pillow takes longer to load than any other command to run.
-    from lora_drop.adapters.pillow import PillowPictures  # noqa: PLC0415
-
-    # This machine may be slow, and has the time: how long the stack takes follows from the photos.
-    checker = Checker(PillowPictures(), NoPrices(), _any_checkpoint, patience=math.inf)
+    checker = local_checker()
     name = path.name or path.resolve().name
     try:
         with archive_of(path) as archive, open_range(archive.path) as file:
@@ -65,14 +61,26 @@ def check_dataset(
                 trigger_seed=NO_JOB_YET,
                 application=application,
             )
-            return _of_options(checker.check(drop).report)
+            return said_of_options(checker.check(drop).report)
     except DatasetRejectedError as rejected:
         return Report(file=name, verdict=Verdict.REJECTED, errors=tuple(rejected.problems))
     except (OSError, DatasetUnreadableError) as unreadable:
         raise CommandError(f"{path} cannot be read: {unreadable}.") from unreadable
 
 
-def _of_options(report: Report) -> Report:
+def local_checker(*, prepares: bool = False) -> Checker:
+    """Return the check of this machine, which may be slow, and has the time; ``prepares`` as Checker has it."""
+    # Pillow takes longer to load than any other command to run.
+    from lora_drop.adapters.pillow import PillowPictures  # noqa: PLC0415
+
+    # How long the stack takes follows from the photos.
+    return Checker(
+        PillowPictures(), NoPrices(), _any_checkpoint, prepares=prepares, patience=math.inf
+    )
+
+
+def said_of_options(report: Report) -> Report:
+    """Return the report with what it says of a drop's metadata said of the options."""
     errors = tuple(of_options(each) for each in report.errors)
     return report.model_copy(update={"errors": errors})
 
