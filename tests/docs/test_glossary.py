@@ -13,7 +13,7 @@ STANDARD = frozenset(
     client code colour command common config conflict content control convert copy count cursor
     damage data dead deadline deploy describe dev directory display doc download drop dynamo dynamodb early
     emulator end entry error evaluate event eventbridge exist extra fail fal field file finish flag
-    foreign forget format forward found fresh go gone group handle header heif history host html id ideogram
+    foreign forget format forward found fresh go gone group handle header heif history host html http id ideogram
     illegal image in incoming incomplete init input inspect internal interrupt invalid item jpeg json jwks
     key kind label lambda language large late layer lazy letter limit list local log long look main make manual
     many markup mean message meta metadata meter method metric miss model multipart name network no
@@ -21,7 +21,7 @@ STANDARD = frozenset(
     place plan platform png portrait post prefix prepare price process public publish query queue range rate
     raw read refuse reject resolve result round row rule run s s3 safetensor sam sample schema
     secret section select send sent serve server service setting share sign simulator single source
-    sqs stack stale start step storage store structure style summary table tag tail target terminal
+    sqs stack stale start step storage store stream structure style summary table tag tail target terminal
     text tiff time too tool train transfer transient transition transport trigger turbo unacceptable unavailable
     unknown unreadable unsatisfiable until unusable update upload url use v valid validation value
     verdict version view wait warning webp whole wire word write z 2 3
@@ -59,6 +59,10 @@ FORMS = {
     "planned": "plan",
     "occupied": "occupy",
     "reconcile": "reconciler",
+    "notification": "notify",
+    "notifications": "notify",
+    "notified": "notify",
+    "notifier": "notify",
     "state": "status",
     "dispatch": "dispatcher",
 }

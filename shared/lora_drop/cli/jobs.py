@@ -72,6 +72,12 @@ def train(  # noqa: PLR0913  # one parameter is one option
     reference: Annotated[
         str | None, typer.Option(help="Your own name for the job; kept with it, never sent to fal.")
     ] = None,
+    notify_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Your address that this job's changes are sent to, of the stack's NotifyHosts."
+        ),
+    ] = None,
     key: Annotated[
         str | None, typer.Option(help="Key in the datasets bucket; else the file's name.")
     ] = None,
@@ -102,6 +108,7 @@ def train(  # noqa: PLR0913  # one parameter is one option
         "resume_from_checkpoint": resume_from_checkpoint,
         "force": force or None,
         "reference": reference,
+        "notify_url": notify_url,
     }
     with reporting(json_output=json_output, progress=progress) as display:
         parameters = parameters_of(given, parameter)
