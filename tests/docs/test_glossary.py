@@ -18,7 +18,7 @@ STANDARD = frozenset(
     illegal image in incoming incomplete init input inspect internal interrupt invalid item jpeg json jwks
     key kind label lambda language large late layer lazy letter limit list local log long look main make manual
     many markup mean message meta metadata meter method metric miss model multipart name network no
-    not number object observability occupy one open over overlay page parameter part permanent photo picture
+    not number object observability parity insufficient account balance drift occupy one open over overlay page parameter part permanent photo picture
     place plan platform png portrait post prefix prepare price process public publish query queue range rate
     raw read refuse reject resolve result round row rule run s s3 safetensor sam sample schema
     secret section select send sent serve server service setting share sign simulator single source

@@ -14,11 +14,12 @@ import httpx
 from lora_drop.adapters.local_files import open_range
 from lora_drop.client.archive import Archive, archive_of
 from lora_drop.client.check import NoPrices
+from lora_drop.client.direct_errors import rejected
 from lora_drop.client.errors import CommandError
 from lora_drop.datasets.dataset import MAX_DATASET_BYTES
 from lora_drop.datasets.report import Report
 from lora_drop.fal.trainers.parameters import TrainingParameters
-from lora_drop.jobs.errors import DatasetRejectedError, DatasetUnreadableError
+from lora_drop.jobs.errors import DatasetUnreadableError
 from lora_drop.services.check import Checker, DatasetInput
 from lora_drop.services.mend import Mender
 
@@ -86,7 +87,7 @@ def _prepared(
         )
         checked = checker.check(dataset)
         if checked.good is None:
-            raise DatasetRejectedError(checked.report.errors)
+            raise rejected(checked.report.errors)
         report, good = checked.report, checked.good
         if not good.plan:
             return PreparedDataset(report, good.resolved.values, archive.path, given, sha256)
