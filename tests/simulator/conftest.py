@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import ssl
 import tempfile
 import threading
 import zipfile
@@ -18,13 +19,16 @@ import fal_client
 import httpx
 import pytest
 
+from lora_drop.adapters.signing_keys import JwksKeys
 from lora_drop.client.portrait_trainer import PortraitTrainer
 from lora_drop.simulator.config import SimulatorConfig
 from lora_drop.simulator.lora import WrittenFile, write_lora
 from lora_drop.simulator.running import ControlClient, running_simulator
 from tests.simulator.fal_calls import Calls, Receiver, receiving
+from tests.simulator.pipeline import world_at
 from tests.support.client_fixtures import interruptible
 from tests.support.photos import encoded, picture
+from tests.support.world import World
 
 __all__ = ["interruptible"]
 
@@ -216,3 +220,16 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "ada.zip"
     path.write_bytes(dataset())
     return path
+
+
+@pytest.fixture
+def world(calls: Calls, receiver: Receiver, point_fal_client: PointFalClient) -> World:
+    """Our services at a simulator whose webhooks the receiver takes."""
+    sim = calls.sim
+    point_fal_client(sim)
+    trust = ssl.create_default_context(cafile=sim.ca_file)
+    url = f"{sim.base_url}/.well-known/jwks.json"
+    keys: Any = JwksKeys(url, httpx.HTTPTransport(verify=trust))
+    world = world_at(calls, f"{receiver.url}/hook", keys=keys, fal_user_id=sim.user_id)
+    world.clock.now = datetime.now(UTC)
+    return world

@@ -17,6 +17,7 @@ from botocore.exceptions import (
     ProxyConnectionError,
 )
 
+from lora_drop.client.config_file import default_of
 from lora_drop.client.errors import CommandError
 from lora_drop.client.foreign_answers import ASKED_AS
 from lora_drop.fal.trainers import table as trainers
@@ -24,6 +25,7 @@ from lora_drop.fal.trainers import table as trainers
 DEFAULT = "lora-drop"
 LOCAL = "local"
 TRAINER = trainers.DEFAULT.application  # of a stack that does not say
+WARN, REFUSE = "warn", "refuse"  # the values of MisspelledPresetFolder
 API_IN_AWS = re.compile(r"https://(?P<id>\w+)\.execute-api\.[^/]+/(?P<stage>\w+)")
 
 
@@ -31,7 +33,8 @@ API_IN_AWS = re.compile(r"https://(?P<id>\w+)\.execute-api\.[^/]+/(?P<stage>\w+)
 class Stack:
     """A deployed stack and how to reach it; ``endpoint_url`` None is AWS.
 
-    ``application`` is the trainer of datasets that name none.
+    ``application`` is the trainer of datasets that name none, ``misspelled_folder`` what becomes of one in a
+    folder that is nearly called like a preset: warn or refuse.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Stack:
     datasets_bucket: str
     models_bucket: str
     application: str = TRAINER
+    misspelled_folder: str = WARN
 
     def client(self, service: str) -> Any:
         """A boto3 client for this stack's account and place."""
@@ -50,10 +54,10 @@ class Stack:
 def find_stack(name: str | None) -> Stack:
     """The stack of this name; raises CommandError.
 
-    Without a name it is ``LORA_DROP_STACK``, else the stack on this machine if one is up (also
-    called ``local``), else the CloudFormation stack ``lora-drop``.
+    Without a name it is ``LORA_DROP_STACK``, else what ``lora-drop config`` has, else the stack on this
+    machine if one is up (also called ``local``), else the CloudFormation stack ``lora-drop``.
     """
-    name = name or os.environ.get("LORA_DROP_STACK")
+    name = name or os.environ.get("LORA_DROP_STACK") or default_of("stack")
     with local_failures():
         access = local_stack().access() if name in (None, LOCAL) else None
     if access is not None:
@@ -97,6 +101,7 @@ def _local(access: Mapping[str, Any]) -> Stack:
         datasets_bucket=outputs["DatasetsBucketName"],
         models_bucket=outputs["ModelsBucketName"],
         application=outputs.get("FalApplication", TRAINER),
+        misspelled_folder=outputs.get("MisspelledPresetFolder", WARN),
     )
 
 
@@ -104,7 +109,10 @@ def _deployed(asked_for: str | None) -> Stack:
     name = asked_for or DEFAULT
     try:
         # boto3 itself reads AWS_DEFAULT_REGION alone; AWS's other tools read AWS_REGION.
-        session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
+        session = boto3.Session(
+            profile_name=default_of("profile"),
+            region_name=os.environ.get("AWS_REGION") or default_of("region"),
+        )
     except BotoCoreError as error:
         raise CommandError(f"AWS cannot be reached as you: {error}. See AWS_PROFILE.") from error
     if session.region_name is None:
@@ -123,6 +131,7 @@ def _deployed(asked_for: str | None) -> Stack:
             datasets_bucket=outputs["DatasetsBucketName"],
             models_bucket=outputs["ModelsBucketName"],
             application=outputs.get("FalApplication", TRAINER),
+            misspelled_folder=outputs.get("MisspelledPresetFolder", WARN),
         )
     except KeyError as missing:
         raise CommandError(f"{name} is not a lora-drop stack: it has no output {missing}") from None
@@ -149,7 +158,7 @@ def _no_region(asked_for: str | None) -> str:
     if asked_for is None:
         return (
             "No stack is up on this machine (lora-drop up starts one), and no AWS region is set "
-            "to look for a deployed one: set AWS_REGION and AWS_PROFILE."
+            "to look for a deployed one: set AWS_REGION and AWS_PROFILE, or for good: lora-drop config set region eu-central-1"
         )
     return (
         f"No AWS region is set to look for the stack {asked_for} in: set AWS_REGION and AWS_PROFILE. "

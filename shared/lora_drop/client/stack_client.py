@@ -17,9 +17,8 @@ from lora_drop.client.archive import Archive, archive_of
 from lora_drop.client.errors import CommandError, JobUnknownError, StackUnreachableError
 from lora_drop.client.following import STOPS
 from lora_drop.client.foreign_answers import ASKED_AS, foreign_answer, json_object, proxy_refuses
-from lora_drop.client.parameters import check_parameters, metadata_of
-from lora_drop.client.stack import Stack, find_stack
-from lora_drop.datasets.parameters import ResolvedParameters, advice, folder_advice
+from lora_drop.client.parameters import check_parameters, drop_advice, metadata_of
+from lora_drop.client.stack import REFUSE, Stack, find_stack
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.ids import job_id_for, result_prefix
 from lora_drop.jobs.problems import Problem
@@ -64,7 +63,7 @@ class StackClient:
             resolved = check_parameters(
                 archive.path, key=at, metadata=metadata, application=self.stack.application
             )
-            for problem in _advice(resolved, at):
+            for problem in drop_advice(resolved, at, refuse=self.stack.misspelled_folder == REFUSE):
                 (advise or _silent)(problem)
             try:
                 version = self._upload(archive.path, at, metadata, progress or _silent)
@@ -137,6 +136,40 @@ class StackClient:
     def replay(self, job_id: str) -> dict[str, Any]:
         """The job after everything that fal has delivered for it, taken in once more."""
         return self._located(self._ask("POST", f"/jobs/{job_id}/replay"))
+
+    def files(self, job_id: str) -> list[dict[str, Any]]:
+        """The stored files of a job: ``name``, ``size``, ``sha256``, ``url``, ``expires_at``; none before it has succeeded.
+
+        The addresses need no credentials, and work for an hour at the most.
+        """
+        return list(self._ask("GET", f"/jobs/{job_id}/files")["files"])
+
+    def create_dataset(
+        self,
+        name: str = "dataset.zip",
+        *,
+        parameters: Mapping[str, object] | None = None,
+        reference: str | None = None,
+        notify_url: str | None = None,
+        force: bool = False,
+        size: int | None = None,
+    ) -> dict[str, Any]:
+        """A signed form to upload one ZIP with: ``url``, ``fields``, ``key``, ``expires_at``, ``advice``.
+
+        It is sent as multipart/form-data: all fields, then the ZIP as ``file``. What is uploaded is trained.
+        """
+        said = {"name": name, "parameters": dict(parameters or {}), "force": force}
+        more = {"reference": reference, "notify_url": notify_url, "size": size}
+        body = said | {field: value for field, value in more.items() if value is not None}
+        return self._ask("POST", "/datasets", body=json.dumps(body))
+
+    def create_job(self, key: str, *, version_id: str | None = None) -> dict[str, Any]:
+        """The job of an uploaded dataset, of its newest version without ``version_id``.
+
+        It is the job that the upload itself makes, so that asking twice pays once.
+        """
+        body = {"key": key} | ({"version_id": version_id} if version_id else {})
+        return self._located(self._ask("POST", "/jobs", body=json.dumps(body)))
 
     def forget(self, job_id: str, *, family: bool = False) -> dict[str, Any]:
         """Erase a job, and with ``family`` all that share with it: ``done``, and ``erasures``.
@@ -277,13 +310,6 @@ def _fits(job: Mapping[str, Any], reference: str | None, dataset: str | None) ->
     names = {key, key.rsplit("/", 1)[-1]}
     names |= {name.removesuffix(".zip") for name in names}
     return reference in (None, job.get("reference")) and (dataset is None or dataset in names)
-
-
-def _advice(resolved: ResolvedParameters | None, key: str) -> tuple[Problem, ...]:
-    """What to think over before it is paid, also a folder that is nearly called like a preset."""
-    if resolved is None:
-        return ()
-    return (*advice(resolved), *(() if resolved.preset else folder_advice(key)))
 
 
 @contextmanager

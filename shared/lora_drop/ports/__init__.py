@@ -24,6 +24,8 @@ from lora_drop.ports.files import (
     OpenDataset,
     Place,
     ResultStore,
+    UploadForm,
+    UploadStore,
 )
 from lora_drop.ports.jobs import Bookmarks, Claim, Clock, Erasures, JobStore, Page
 from lora_drop.ports.messages import DeadLetters, Events, Handover, Inbox, StatusCheckTrigger
@@ -63,4 +65,6 @@ __all__ = [
     "SigningKeys",
     "StatusCheckTrigger",
     "Submission",
+    "UploadForm",
+    "UploadStore",
 ]
