@@ -106,6 +106,9 @@ class SubmitSettings(PlatformSettings, LimitSettings, NotifyHostSettings):
     fal_file_days: NonNegativeInt = Field(
         default=0, description="how many days fal serves a result's files; 0 as the account is set"
     )
+    hold_at_low_balance: bool = Field(
+        default=True, description="hold what fal's balance cannot pay, where the key may see it"
+    )
     remove_metadata: bool = Field(
         default=True, description="take camera, place and other hidden data out of photos"
     )
