@@ -6,7 +6,7 @@ from pathlib import Path
 from lora_drop.adapters.local_files import open_range
 from lora_drop.client.errors import CommandError
 from lora_drop.datasets.archives import members_of, read_member
-from lora_drop.datasets.parameter_layers import forced, foreign, reference, worded
+from lora_drop.datasets.parameter_layers import forced, foreign, notify_url, reference, worded
 from lora_drop.datasets.parameters import (
     MAX_TRAINING_JSON,
     ResolvedParameters,
@@ -63,6 +63,7 @@ def check_parameters(
     try:
         forced(metadata)
         reference(metadata)
+        notify_url(metadata)
         training_json = _training_json(archive)
         return resolve(
             key=key,

@@ -17,6 +17,7 @@ from botocore.exceptions import (
     ProxyConnectionError,
 )
 
+from lora_drop.client.config_file import default_of
 from lora_drop.client.errors import CommandError
 from lora_drop.client.foreign_answers import ASKED_AS
 from lora_drop.fal.trainers import table as trainers
@@ -53,10 +54,10 @@ class Stack:
 def find_stack(name: str | None) -> Stack:
     """The stack of this name; raises CommandError.
 
-    Without a name it is ``LORA_DROP_STACK``, else the stack on this machine if one is up (also
-    called ``local``), else the CloudFormation stack ``lora-drop``.
+    Without a name it is ``LORA_DROP_STACK``, else what ``lora-drop config`` has, else the stack on this
+    machine if one is up (also called ``local``), else the CloudFormation stack ``lora-drop``.
     """
-    name = name or os.environ.get("LORA_DROP_STACK")
+    name = name or os.environ.get("LORA_DROP_STACK") or default_of("stack")
     with local_failures():
         access = local_stack().access() if name in (None, LOCAL) else None
     if access is not None:
@@ -108,7 +109,10 @@ def _deployed(asked_for: str | None) -> Stack:
     name = asked_for or DEFAULT
     try:
         # boto3 itself reads AWS_DEFAULT_REGION alone; AWS's other tools read AWS_REGION.
-        session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
+        session = boto3.Session(
+            profile_name=default_of("profile"),
+            region_name=os.environ.get("AWS_REGION") or default_of("region"),
+        )
     except BotoCoreError as error:
         raise CommandError(f"AWS cannot be reached as you: {error}. See AWS_PROFILE.") from error
     if session.region_name is None:
@@ -154,7 +158,7 @@ def _no_region(asked_for: str | None) -> str:
     if asked_for is None:
         return (
             "No stack is up on this machine (lora-drop up starts one), and no AWS region is set "
-            "to look for a deployed one: set AWS_REGION and AWS_PROFILE."
+            "to look for a deployed one: set AWS_REGION and AWS_PROFILE, or for good: lora-drop config set region eu-central-1"
         )
     return (
         f"No AWS region is set to look for the stack {asked_for} in: set AWS_REGION and AWS_PROFILE. "

@@ -137,6 +137,40 @@ class StackClient:
         """The job after everything that fal has delivered for it, taken in once more."""
         return self._located(self._ask("POST", f"/jobs/{job_id}/replay"))
 
+    def files(self, job_id: str) -> list[dict[str, Any]]:
+        """The stored files of a job: ``name``, ``size``, ``sha256``, ``url``, ``expires_at``; none before it has succeeded.
+
+        The addresses need no credentials, and work for an hour at the most.
+        """
+        return list(self._ask("GET", f"/jobs/{job_id}/files")["files"])
+
+    def create_dataset(
+        self,
+        name: str = "dataset.zip",
+        *,
+        parameters: Mapping[str, object] | None = None,
+        reference: str | None = None,
+        notify_url: str | None = None,
+        force: bool = False,
+        size: int | None = None,
+    ) -> dict[str, Any]:
+        """A signed form to upload one ZIP with: ``url``, ``fields``, ``key``, ``expires_at``, ``advice``.
+
+        It is sent as multipart/form-data: all fields, then the ZIP as ``file``. What is uploaded is trained.
+        """
+        said = {"name": name, "parameters": dict(parameters or {}), "force": force}
+        more = {"reference": reference, "notify_url": notify_url, "size": size}
+        body = said | {field: value for field, value in more.items() if value is not None}
+        return self._ask("POST", "/datasets", body=json.dumps(body))
+
+    def create_job(self, key: str, *, version_id: str | None = None) -> dict[str, Any]:
+        """The job of an uploaded dataset, of its newest version without ``version_id``.
+
+        It is the job that the upload itself makes, so that asking twice pays once.
+        """
+        body = {"key": key} | ({"version_id": version_id} if version_id else {})
+        return self._located(self._ask("POST", "/jobs", body=json.dumps(body)))
+
     def forget(self, job_id: str, *, family: bool = False) -> dict[str, Any]:
         """Erase a job, and with ``family`` all that share with it: ``done``, and ``erasures``.
 
