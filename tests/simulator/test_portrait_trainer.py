@@ -15,14 +15,13 @@ import pytest
 
 from lora_drop.client.async_portrait_trainer import AsyncPortraitTrainer
 from lora_drop.client.direct_requests import FailedRequest, FinishedRequest, Queued, Training
-from lora_drop.client.errors import CommandError
+from lora_drop.client.errors import CommandError, TrainingFailedError
 from lora_drop.client.portrait_trainer import PortraitTrainer
 from lora_drop.client.submissions import Submissions
 from lora_drop.jobs.errors import (
     DatasetRejectedError,
     SubmissionRefusedError,
     SubmissionUnknownError,
-    TrainingFailedError,
 )
 from tests.resilience.submit_table import ROWS, Row
 from tests.simulator.conftest import PointFalClient, Simulate

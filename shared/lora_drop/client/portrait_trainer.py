@@ -18,7 +18,7 @@ from lora_drop.client.direct_requests import (
     RequestStatus,
     Training,
 )
-from lora_drop.client.errors import CommandError
+from lora_drop.client.errors import CommandError, TrainingFailedError
 from lora_drop.client.submissions import SentTraining, Submissions
 from lora_drop.fal.hosts import API_URL, CDN_URL, REST_URL
 from lora_drop.fal.trainers.table import DEFAULT
@@ -28,7 +28,6 @@ from lora_drop.jobs.errors import (
     ResultGoneError,
     SubmissionRefusedError,
     SubmissionUnknownError,
-    TrainingFailedError,
 )
 
 if TYPE_CHECKING:
