@@ -24,7 +24,7 @@ from lora_drop.ports.files import (
     Place,
     ResultStore,
 )
-from lora_drop.ports.jobs import Bookmarks, Claim, Clock, Erasures, JobStore, Page
+from lora_drop.ports.jobs import Bookmarks, Claim, Clock, Erasures, JobStore, Page, TrainingTimes
 from lora_drop.ports.messages import DeadLetters, Events, Handover, Inbox, StatusCheckTrigger
 from lora_drop.results.copies import OpenArtifact
 
@@ -61,4 +61,5 @@ __all__ = [
     "SigningKeys",
     "StatusCheckTrigger",
     "Submission",
+    "TrainingTimes",
 ]
