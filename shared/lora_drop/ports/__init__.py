@@ -23,6 +23,8 @@ from lora_drop.ports.files import (
     OpenDataset,
     Place,
     ResultStore,
+    UploadForm,
+    UploadStore,
 )
 from lora_drop.ports.jobs import Bookmarks, Claim, Clock, Erasures, JobStore, Page, TrainingTimes
 from lora_drop.ports.messages import DeadLetters, Events, Handover, Inbox, StatusCheckTrigger
@@ -62,4 +64,6 @@ __all__ = [
     "StatusCheckTrigger",
     "Submission",
     "TrainingTimes",
+    "UploadForm",
+    "UploadStore",
 ]
