@@ -11,9 +11,9 @@ from typer.testing import CliRunner, Result
 from lora_drop.cli.main import application
 from lora_drop.client.portrait_trainer import PortraitTrainer
 from lora_drop.results.safetensors import check_weights
-from tests.simulator.conftest import PointFalClient
+from tests.simulator.conftest import PointFalClient, dataset
 from tests.simulator.fal_calls import Calls, data_uri
-from tests.simulator.test_portrait_trainer import KilledError, dataset
+from tests.simulator.test_portrait_trainer import KilledError
 
 type Direct = Callable[..., Result]
 

@@ -84,6 +84,12 @@ def train(  # noqa: PLR0913  # one parameter is one option
     reference: Annotated[
         str | None, typer.Option(help="Your own name for the job; kept with it, never sent to fal.")
     ] = None,
+    notify_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Your address that this job's changes are sent to, of the stack's NotifyHosts."
+        ),
+    ] = None,
     key: Annotated[
         str | None, typer.Option(help="Key in the datasets bucket; else the file's name.")
     ] = None,
@@ -133,8 +139,10 @@ def train(  # noqa: PLR0913  # one parameter is one option
         if direct:
             from lora_drop.cli.direct import Choices, train_direct
 
-            if no_check or key:
-                raise CommandError("--no-check and --key go with a stack, not with --direct.")
+            if no_check or key or notify_url:
+                raise CommandError(
+                    "--no-check, --key and --notify-url go with a stack, not with --direct."
+                )
             choices = Choices(to, reference, yes=yes, again=force, wait=wait)
             train_direct(path, display, parameters, choices, json_output=json_output)
             return
@@ -142,6 +150,7 @@ def train(  # noqa: PLR0913  # one parameter is one option
             raise CommandError("--to goes with --direct; lora-drop download JOB fetches a job's.")
         parameters |= {"force": True} if force else {}
         parameters |= {"reference": reference} if reference is not None else {}
+        parameters |= {"notify_url": notify_url} if notify_url is not None else {}
         lora_drop = client_of(stack)
         job_id = _dropped(lora_drop, Path(path), display, parameters, key, checked=not no_check)
         if not wait:

@@ -72,7 +72,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "redrive": (
         "cli.job_actions",
-        "Send the dead letters of both queues back to where they came from.",
+        "Send the dead letters of all queues back to where they came from.",
     ),
     "forget": (
         "cli.forget",
@@ -97,6 +97,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "The main job from start to end: stack up, a dataset dropped, its LoRA stored, stack down.",
     ),
     "deploy": ("cli.stack", "Deploy the stack into an AWS account, with its fal key."),
+    "notify-secret": (
+        "cli.notify_secret",
+        "Print the secret that a receiver verifies this stack's webhooks with.",
+    ),
     "event": (
         "cli.stack",
         "Print an event of events/, made to fit the stack on this machine, for sam local invoke.",

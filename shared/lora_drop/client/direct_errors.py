@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lora_drop.jobs.errors import DatasetRejectedError, TrainingFailedError
+from lora_drop.client.errors import DatasetRejectedError, TrainingFailedError
 from lora_drop.jobs.problems import Problem
 
 if TYPE_CHECKING:
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class KnownDatasetError(DatasetRejectedError, TrainingFailedError):
-    """The base of both. ``problem`` is the one that counts, ``problems`` are all.
+    """The base of both. ``problem`` is the one that counts, ``report`` has all.
 
-    ``report`` is our check's, and None where fal has refused what was sent; then there is a ``request_id``,
-    and ``billed`` is None where fal does not say whether it costs money.
+    Where fal has refused what was sent, the report has fal's reason alone, there is a ``request_id``, and
+    ``billed`` is None where fal does not say whether it costs money.
     """
 
     sentence = ""
@@ -23,14 +23,13 @@ class KnownDatasetError(DatasetRejectedError, TrainingFailedError):
     def __init__(
         self,
         problem: Problem,
-        problems: Sequence[Problem],
+        report: "Report",
         *,
-        report: "Report | None" = None,
         request_id: str = "",
         billed: bool | None = False,
     ) -> None:
         TrainingFailedError.__init__(self, problem, request_id=request_id, billed=billed)
-        self.problems = tuple(problems)
+        self.problems = report.errors
         self.report = report
 
     def __str__(self) -> str:
@@ -70,15 +69,18 @@ def rejected(report: "Report") -> DatasetRejectedError:
     for kind, codes, _ in KNOWN:
         for problem in report.errors:
             if problem.code in codes:
-                return kind(problem, report.errors, report=report)
-    return DatasetRejectedError(report.errors)
+                return kind(problem, report)
+    return DatasetRejectedError(report)
 
 
 def training_failed(
     problem: Problem, *, request_id: str, billed: bool | None
 ) -> TrainingFailedError:
     """Return the error of a training that fal has ended."""
+    from lora_drop.datasets.report import Report, Verdict  # noqa: PLC0415
+
     for kind, codes, words in KNOWN:
         if problem.code in codes or words.search(problem.message):
-            return kind(problem, (problem,), request_id=request_id, billed=billed)
+            report = Report(file="", verdict=Verdict.REJECTED, errors=(problem,))
+            return kind(problem, report, request_id=request_id, billed=billed)
     return TrainingFailedError(problem, request_id=request_id, billed=billed)
