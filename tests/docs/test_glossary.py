@@ -24,7 +24,7 @@ STANDARD = frozenset(
     secret section select send sent serve server service setting share sign simulator single source
     sqs stack stale start step storage store structure style summary table tag tail target terminal
     text tiff time too tool train transfer transient transition transport trigger turbo unacceptable unavailable
-    explain explanation inference usage skill doctor finding init
+    explain explanation inference usage skill doctor finding init fix address
     unknown unreadable unsatisfiable until unusable update upload url use v valid validation value
     verdict version view wait warning webp whole wire word write z 2 3
     """.split()  # noqa: SIM905  # a paragraph reads better

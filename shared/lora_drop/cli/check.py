@@ -101,11 +101,15 @@ def check(  # noqa: PLR0913  # one parameter is one option
         files = report_files(report) if report else None
         for path in paths:
             checked = check_dataset(
-                path, metadata=metadata, key=key, say=display.say_whole, copy=clean and clean.write
+                path,
+                metadata=metadata,
+                key=key,
+                say=display.say_whole,
+                copy=clean.write if clean else None,
             )
             found.append(checked)
             if json_output:
-                write(_row(path, checked) | (copy_row(clean, checked) if clean else {}))
+                write({**_row(path, checked), **(copy_row(clean, checked) if clean else {})})
             else:
                 _print(path, checked, options=bool(metadata or key))
             if clean:

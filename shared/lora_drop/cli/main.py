@@ -74,6 +74,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "cli.job_actions",
         "Show this month's dollars (spent, reserved, wasted, left) and who holds a slot at fal.",
     ),
+    "doctor": (
+        "cli.doctor",
+        "Say what is missing on this machine and in the stack, each with what to do; exits 1 on an error.",
+    ),
     "explain": (
         "cli.explain",
         "Explain a code of a report, of a job or of fal, or an exit code: what it means, why, what to do.",
@@ -106,7 +110,7 @@ OTHER_NAMES = {"open": "open_"}
 HEADINGS: Mapping[str, str] = {
     "check": "Train",
     "cancel": "Decide about a job",
-    "explain": "Find your way",
+    "doctor": "Find your way",
     "up": "Run a stack",
 }
 

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lora_drop.client.errors import CommandError
 
@@ -132,3 +133,11 @@ def default_of(name: str) -> str | None:
     if any(os.environ.get(variable) for variable in KEYS[name].variables):
         return None
     return configured().get(name)
+
+
+def aws_session() -> Any:
+    """A boto3 session: AWS_REGION, which boto3 itself does not read, and the file's defaults; raises CommandError."""
+    import boto3  # noqa: PLC0415  # `lora-drop config` needs none
+
+    region = os.environ.get("AWS_REGION") or default_of("region")
+    return boto3.Session(profile_name=default_of("profile"), region_name=region)

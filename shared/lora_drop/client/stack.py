@@ -17,7 +17,7 @@ from botocore.exceptions import (
     ProxyConnectionError,
 )
 
-from lora_drop.client.config_file import default_of
+from lora_drop.client.config_file import aws_session, default_of
 from lora_drop.client.errors import CommandError
 from lora_drop.client.foreign_answers import ASKED_AS
 from lora_drop.fal.trainers import table as trainers
@@ -105,10 +105,7 @@ def _deployed(asked_for: str | None) -> Stack:
     name = asked_for or DEFAULT
     try:
         # boto3 itself reads AWS_DEFAULT_REGION alone; AWS's other tools read AWS_REGION.
-        session = boto3.Session(
-            profile_name=default_of("profile"),
-            region_name=os.environ.get("AWS_REGION") or default_of("region"),
-        )
+        session = aws_session()
     except BotoCoreError as error:
         raise CommandError(f"AWS cannot be reached as you: {error}. See AWS_PROFILE.") from error
     if session.region_name is None:
