@@ -74,6 +74,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "cli.job_actions",
         "Show this month's dollars (spent, reserved, wasted, left) and who holds a slot at fal.",
     ),
+    "init": (
+        "cli.init",
+        "Set lora-drop up, step by step: tools, AWS, the fal key, a deployment, and a free check that proves it.",
+    ),
     "doctor": (
         "cli.doctor",
         "Say what is missing on this machine and in the stack, each with what to do; exits 1 on an error.",
@@ -110,7 +114,7 @@ OTHER_NAMES = {"open": "open_"}
 HEADINGS: Mapping[str, str] = {
     "check": "Train",
     "cancel": "Decide about a job",
-    "doctor": "Find your way",
+    "init": "Find your way",
     "up": "Run a stack",
 }
 

@@ -141,3 +141,10 @@ def aws_session() -> Any:
 
     region = os.environ.get("AWS_REGION") or default_of("region")
     return boto3.Session(profile_name=default_of("profile"), region_name=region)
+
+
+def use_defaults() -> None:
+    """Put the file's profile and region into this process's environment, for tools that read nothing else."""
+    for name, variable in (("profile", "AWS_PROFILE"), ("region", "AWS_REGION")):
+        if value := default_of(name):
+            os.environ[variable] = value
