@@ -90,6 +90,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "cli.config",
         "Keep a default stack, AWS profile and region, so that no option or variable is needed.",
     ),
+    "skill": (
+        "cli.explain",
+        "Print SKILL.md, with which an AI assistant can use this command: how to check before paying, what never to do.",
+    ),
     "up": ("cli.stack", "Bring the whole stack up on this machine: no account, no key, no Docker."),
     "down": ("cli.stack", "End the stack on this machine; its buckets and jobs are gone with it."),
     "demo": (
