@@ -168,7 +168,7 @@ class NotifySettings(NotifyHostSettings):
     """What notifying needs."""
 
     notify_url: str = Field(
-        default="", pattern=r"^(https://[^\s]+)?$", description="where jobs' changes are sent"
+        default="", pattern=r"^(https?://[^\s]+)?$", description="where jobs' changes are sent"
     )
     notify_secret: str = Field(default="", description="secret that notifications are signed with")
     notify_queue_url: Url = Field(description="queue that changes wait in")

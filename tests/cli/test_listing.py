@@ -153,7 +153,7 @@ def test_download_goes_into_the_jobs_folder(
         asked.append(words[2])
         return ()
 
-    monkeypatch.setattr("lora_drop.cli.download.fetch", keep)
+    monkeypatch.setattr("lora_drop.client.download.fetch", keep)
     api.answers = [httpx.Response(200, json=row("ada-1"))]
     run("download", "ada-1")
     assert asked == [Path("ada-1")]

@@ -19,11 +19,11 @@ from lora_drop import webhooks
 from lora_drop.client.async_portrait_trainer import AsyncPortraitTrainer
 from lora_drop.client.direct_errors import InsufficientImagesError, InvalidArchiveError
 from lora_drop.client.direct_requests import FinishedRequest
-from lora_drop.client.errors import CommandError
+from lora_drop.client.errors import CommandError, TrainingFailedError
 from lora_drop.client.portrait_trainer import PortraitTrainer
 from lora_drop.dev.parity import ROWS, ParityError, parity_page
 from lora_drop.fal.trainers.table import PORTRAIT
-from lora_drop.jobs.errors import DatasetRejectedError, TrainingFailedError
+from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.simulator.inputs import PortraitInput
 from tests.simulator.conftest import Connect, Simulate, dataset
 from tests.simulator.fal_calls import Calls, Received, Receiver, data_uri

@@ -11,15 +11,15 @@ import httpx
 import pytest
 
 from lora_drop.client.async_portrait_trainer import AsyncPortraitTrainer
+from lora_drop.client.direct_errors import InsufficientImagesError
 from lora_drop.client.direct_requests import FailedRequest, FinishedRequest, Queued, Training
-from lora_drop.client.errors import CommandError
+from lora_drop.client.errors import CommandError, TrainingFailedError
 from lora_drop.client.portrait_trainer import PortraitTrainer
 from lora_drop.client.submissions import Submissions
 from lora_drop.jobs.errors import (
     DatasetRejectedError,
     SubmissionRefusedError,
     SubmissionUnknownError,
-    TrainingFailedError,
 )
 from tests.resilience.submit_table import ROWS, Row
 from tests.simulator.conftest import Connect, Simulate, dataset
@@ -91,7 +91,7 @@ def test_hosted_dataset_is_checked_and_passed_on(
     receiver.files["/ada.zip"] = dataset()
     receiver.files["/few.zip"] = dataset(images=3)
     trainer.train(f"{receiver.url}/ada.zip")
-    with pytest.raises(DatasetRejectedError, match="At least 10 images are needed"):
+    with pytest.raises(InsufficientImagesError, match="At least 10 images are needed"):
         trainer.train(f"{receiver.url}/few.zip")
     with pytest.raises(CommandError, match="cannot be fetched"):
         trainer.train(f"{receiver.url}/none.zip")

@@ -8,6 +8,7 @@ from typing import Any
 
 from lora_drop.adapters.signing_keys import verify_signature
 from lora_drop.datasets.images.pictures import Pictures
+from lora_drop.fal.hosts import AllowedHosts
 from lora_drop.fal.status import Finished
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.delivery import DeliveryMethod
@@ -119,6 +120,7 @@ class World:
             checker=Checker(self.pictures, self.fal, partial(check_checkpoint, record=self.record)),
             mender=Mender(self.pictures),
             application=APPLICATION,
+            notify_hosts=AllowedHosts(["customer.example"]),
         )
 
     @property
