@@ -176,9 +176,9 @@ class Fal:
         return failed(request_id, said, request.payload, billable_units=units)
 
     def log(self, application: str, request_id: str) -> RequestLog:
-        """Return no line: what a training writes decides nothing."""
+        """Return what its state says: these trainings write no lines."""
         said = self.ask(application, request_id)
-        return RequestLog(started=isinstance(said, Running) and said.started)
+        return said.log or RequestLog() if isinstance(said, Running) else RequestLog()
 
     def cancel(self, application: str, request_id: str) -> bool:
         """Stop a request that waits; one that runs goes on to its end, as it often does at fal."""
