@@ -133,7 +133,7 @@ def accepted_here(
     Says what comes of it, and how many warnings there are. Raises CommandError with every error of
     a dataset that the stack would refuse.
     """
-    from lora_drop.cli.reports import findings, left_out, summary
+    from lora_drop.cli.reports import findings, summary
     from lora_drop.client.check import NAMES_SHOWN, check_dataset
     from lora_drop.client.parameters import metadata_of
     from lora_drop.datasets.report import Verdict
@@ -154,7 +154,7 @@ def accepted_here(
     warnings = [each for each in report.warnings if not each.code.startswith("parameter_")]
     if warnings:
         display.say_whole(f"{counted(len(warnings), 'warning')}; to read them: {again}")
-    unused = left_out(report) if path.is_dir() else ()
+    unused = report.unused if path.is_dir() else ()
     if unused:
         names = ", ".join(unused[:NAMES_SHOWN]) + (", …" if len(unused) > NAMES_SHOWN else "")
         display.say_whole(f"not uploaded, being neither photos nor captions: {visible(names)}")

@@ -135,12 +135,17 @@ def default_of(name: str) -> str | None:
     return configured().get(name)
 
 
-def aws_session() -> Any:
-    """A boto3 session: AWS_REGION, which boto3 itself does not read, and the file's defaults; raises CommandError."""
+def aws_session(profile: str | None = None, region: str | None = None) -> Any:
+    """A boto3 session: what is given, AWS_REGION, which boto3 itself does not read, and the file's defaults.
+
+    Raises CommandError for a file that cannot be used.
+    """
     import boto3  # noqa: PLC0415  # `lora-drop config` needs none
 
-    region = os.environ.get("AWS_REGION") or default_of("region")
-    return boto3.Session(profile_name=default_of("profile"), region_name=region)
+    return boto3.Session(
+        profile_name=profile or default_of("profile"),
+        region_name=region or os.environ.get("AWS_REGION") or default_of("region"),
+    )
 
 
 def use_defaults() -> None:

@@ -3,6 +3,7 @@
 from lora_drop.datasets.archives import RangedReader
 from lora_drop.ports.fal import (
     ArtifactSource,
+    Balances,
     FalClient,
     FileStorage,
     Payloads,
@@ -23,6 +24,8 @@ from lora_drop.ports.files import (
     OpenDataset,
     Place,
     ResultStore,
+    UploadForm,
+    UploadStore,
 )
 from lora_drop.ports.jobs import Bookmarks, Claim, Clock, Erasures, JobStore, Page
 from lora_drop.ports.messages import DeadLetters, Events, Handover, Inbox, StatusCheckTrigger
@@ -30,6 +33,7 @@ from lora_drop.results.copies import OpenArtifact
 
 __all__ = [
     "ArtifactSource",
+    "Balances",
     "Bookmarks",
     "Claim",
     "Clock",
@@ -61,4 +65,6 @@ __all__ = [
     "SigningKeys",
     "StatusCheckTrigger",
     "Submission",
+    "UploadForm",
+    "UploadStore",
 ]
