@@ -47,6 +47,14 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_skill_is_in_the_wheel(installed: Path) -> None:
+    assert (
+        (installed / "lora_drop" / "cli" / "SKILL.md")
+        .read_text()
+        .startswith("---\nname: lora-drop\n")
+    )
+
+
 @pytest.fixture
 def empty(tmp_path: Path) -> Path:
     """A folder with nothing in it, where the command is run."""
