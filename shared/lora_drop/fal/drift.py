@@ -134,7 +134,8 @@ def _type_of(field: Field) -> str:
 
 
 def _operation(openapi: Schema, path: str, method: str) -> Schema:
-    return _at(openapi, "paths", path, method)
+    found: Schema = _at(openapi, "paths", path, method)
+    return found
 
 
 def _result_path(openapi: Schema) -> str:
