@@ -11,6 +11,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.metrics import MetricUnit
 
+from lora_drop.api_requests import MAX_ARCHIVE, DatasetRequest, parse_job_request
 from lora_drop.bootstrap.forget import ForgetBootstrap
 from lora_drop.bootstrap.jobs import JobsBootstrap
 from lora_drop.bootstrap.webhook import WebhookBootstrap
@@ -27,7 +28,7 @@ from lora_drop.messages import (
     raw_delivery,
 )
 from lora_drop.observability import Metric, about
-from lora_drop.services.browse import list_jobs, show_budget, show_job
+from lora_drop.services.browse import list_jobs, show_budget, show_files, show_job
 
 REDRIVEN_AT_ONCE = 100
 
@@ -62,6 +63,21 @@ UNKNOWN_JOB = ErrorAnswer(
     [errors.JobNotFoundError], 404, "job_unknown", lambda error: f"There is no job {error}."
 )
 INVALID_QUERY = ErrorAnswer([errors.InvalidQueryError], 400, "query_invalid")
+UNKNOWN_DATASET = ErrorAnswer([errors.DatasetNotFoundError], 404, "dataset_unknown")
+UNREADABLE = ErrorAnswer([errors.DatasetUnreadableError], 409, "dataset_unreadable")
+
+
+def _rejected(error: errors.DatasetRejectedError) -> str:
+    return " ".join(problem.message for problem in error.problems)
+
+
+def _problems(error: errors.DatasetRejectedError) -> Mapping[str, Any]:
+    return {"problems": [problem.model_dump(mode="json") for problem in error.problems]}
+
+
+REJECTED = ErrorAnswer(
+    [errors.DatasetRejectedError], 422, "dataset_rejected", _rejected, more=_problems
+)
 
 
 def jobs_api(bootstrap: Callable[[], JobsBootstrap], logger: Logger) -> APIGatewayRestResolver:
@@ -69,6 +85,7 @@ def jobs_api(bootstrap: Callable[[], JobsBootstrap], logger: Logger) -> APIGatew
     app = APIGatewayRestResolver()
     _add_lists(app, bootstrap)
     _add_manual_actions(app, bootstrap)
+    _add_datasets(app, bootstrap)
 
     def forgotten(error: errors.JobForgottenError) -> str:
         about("", logger)  # its id is for no log any more
@@ -84,7 +101,8 @@ def jobs_api(bootstrap: Callable[[], JobsBootstrap], logger: Logger) -> APIGatew
     refused = ErrorAnswer(
         [errors.ActionNotAllowedError, errors.ConflictError], 409, "nothing_to_decide"
     )
-    answer_errors(app, [unavailable, UNKNOWN_JOB, gone, refused, INVALID_QUERY])
+    of_datasets = [UNKNOWN_DATASET, UNREADABLE, REJECTED]
+    answer_errors(app, [unavailable, UNKNOWN_JOB, gone, refused, INVALID_QUERY, *of_datasets])
     return app
 
 
@@ -101,6 +119,12 @@ def _add_lists(app: APIGatewayRestResolver, bootstrap: Callable[[], JobsBootstra
     def job(job_id: str) -> dict[str, Any]:
         return show_job(job_id, jobs=bootstrap().jobs)
 
+    @app.get("/jobs/<job_id>/files")
+    def files(job_id: str) -> dict[str, Any]:
+        """Return a job's files, each with an address to download it from."""
+        world = bootstrap()
+        return show_files(job_id, now=world.clock(), jobs=world.jobs, results=world.results)
+
     @app.get("/jobs/<job_id>/logs")
     def logs(job_id: str) -> dict[str, Any]:
         """Return the training's log after the first ``?after=`` lines, and how far it is."""
@@ -112,6 +136,41 @@ def _add_lists(app: APIGatewayRestResolver, bootstrap: Callable[[], JobsBootstra
         """Return the month's dollars and the slots."""
         limits = bootstrap().settings.limits
         return show_budget(now=bootstrap().clock(), limits=limits, jobs=bootstrap().jobs)
+
+
+def _add_datasets(app: APIGatewayRestResolver, bootstrap: Callable[[], JobsBootstrap]) -> None:
+    """Add how datasets come in without rights on the bucket; nothing is paid in here."""
+
+    @app.post("/datasets")
+    def upload() -> dict[str, Any]:
+        """Return a signed form to upload one ZIP with."""
+        from lora_drop.services.intake import Order  # noqa: PLC0415  # knows every trainer
+
+        said = DatasetRequest.parse(app.current_event.body)
+        order = Order(said.name, said.parameters, said.reference, said.notify_url, said.force)
+        sizes = (said.size, said.size) if said.size else (1, MAX_ARCHIVE)
+        made = bootstrap().intake.form(order, sizes)
+        return {
+            "url": made.form.url,
+            "fields": dict(made.form.fields),
+            "key": made.key,
+            "expires_at": made.expires_at.isoformat(),
+            "advice": [each.model_dump(mode="json") for each in made.advice],
+        }
+
+    @app.post("/jobs")
+    def order_training() -> Response[Any]:
+        """Return the job of an uploaded dataset; the same one however often it is asked for."""
+        said = parse_job_request(app.current_event.body)
+        job = bootstrap().intake.job_of(said.key, said.version_id)
+        return Response(202, "application/json", public(job))
+
+    @app.get("/openapi.json")
+    def description() -> dict[str, Any]:
+        """Return this API in OpenAPI 3.1."""
+        from lora_drop.openapi import document  # noqa: PLC0415  # schemas of everything
+
+        return document()
 
 
 def _add_manual_actions(

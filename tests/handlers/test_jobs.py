@@ -158,7 +158,7 @@ def test_log_without_fal_is_what_was_kept(environment: LambdaEnvironment) -> Non
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("POST", "/jobs"),
+        ("POST", "/openapi.json"),
         ("DELETE", "/jobs/job-1"),
         ("GET", "/elsewhere"),
         ("GET", "/redrive"),

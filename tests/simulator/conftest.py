@@ -1,6 +1,7 @@
 """A simulator for each test or module, ways to talk to it, and control over its time."""
 
 import asyncio
+import ssl
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -16,11 +17,14 @@ import fal_client
 import httpx
 import pytest
 
+from lora_drop.adapters.signing_keys import JwksKeys
 from lora_drop.simulator.config import SimulatorConfig
 from lora_drop.simulator.lora import WrittenFile, write_lora
 from lora_drop.simulator.running import ControlClient, running_simulator
 from tests.simulator.fal_calls import Calls, Receiver, receiving
+from tests.simulator.pipeline import world_at
 from tests.support.client_fixtures import interruptible
+from tests.support.world import World
 
 __all__ = ["interruptible"]
 
@@ -170,3 +174,16 @@ def point_fal_client(monkeypatch: pytest.MonkeyPatch) -> Iterator[PointFalClient
 def fal(calls: Calls, point_fal_client: PointFalClient) -> fal_client.SyncClient:
     """fal_client's blocking client, at the simulator."""
     return point_fal_client(calls.sim)
+
+
+@pytest.fixture
+def world(calls: Calls, receiver: Receiver, point_fal_client: PointFalClient) -> World:
+    """Our services at a simulator whose webhooks the receiver takes."""
+    sim = calls.sim
+    point_fal_client(sim)
+    trust = ssl.create_default_context(cafile=sim.ca_file)
+    url = f"{sim.base_url}/.well-known/jwks.json"
+    keys: Any = JwksKeys(url, httpx.HTTPTransport(verify=trust))
+    world = world_at(calls, f"{receiver.url}/hook", keys=keys, fal_user_id=sim.user_id)
+    world.clock.now = datetime.now(UTC)
+    return world

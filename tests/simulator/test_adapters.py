@@ -26,7 +26,8 @@ from lora_drop.jobs.delivery import DeliveryMethod
 from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError
 from lora_drop.jobs.status import Status
 from lora_drop.ports import PayloadsErased
-from lora_drop.services.copy import Copier, CopyRequest
+from lora_drop.services.copy import Copier
+from lora_drop.services.copy_attempt import CopyRequest
 from tests.simulator.conftest import Clock, PointFalClient, Simulate
 from tests.simulator.fal_calls import DATASET, Calls, Receiver, until
 from tests.simulator.pipeline import to_its_end, world_at

@@ -133,6 +133,9 @@ WHOLE_BUCKETS = {
     ("Store", "s3:PutObject", "ModelsBucket"),
     ("Store", "s3:ListMultipartUploadParts", "ModelsBucket"),
     ("Store", "s3:AbortMultipartUpload", "ModelsBucket"),
+    ("Jobs", "s3:GetObject", "DatasetsBucket"),  # people name their datasets
+    ("Jobs", "s3:GetObjectVersion", "DatasetsBucket"),
+    ("Jobs", "s3:GetObject", "ModelsBucket"),  # fal names its files
     ("Reconcile", "s3:AbortMultipartUpload", "ModelsBucket"),  # of whatever was left unfinished
     ("Forget", "s3:DeleteObjectVersion", "DatasetsBucket"),  # whatever is there of a job
     ("Forget", "s3:AbortMultipartUpload", "DatasetsBucket"),
@@ -152,7 +155,8 @@ def test_other_rights_name_their_files() -> None:
                 found.add((function.removesuffix("Function"), grant.action, buckets[place]))
             elif place in buckets:
                 # Below a dataset's key and a job's id, which may be anything.
-                assert re.fullmatch(r"|\*/[\w.]+|\*/deliveries/\*", key), grant
+                # Or in the folder that the API signs forms for.
+                assert re.fullmatch(r"|\*/[\w.]+|\*/deliveries/\*|uploads/\*", key), grant
             elif not grant.action.startswith("logs:"):
                 assert "*" not in grant.resource, grant
 

@@ -41,7 +41,8 @@ def test_every_trainer_can_be_chosen() -> None:
     parameter = template()["Parameters"]["FalApplication"]
     assert parameter["AllowedValues"] == list(TRAINERS)
     assert parameter["Default"] == DEFAULT.application
-    assert "FalApplication" in template()["Outputs"]
+    # What a client has to know before it uploads.
+    assert {"FalApplication", "MisspelledPresetFolder"} <= template()["Outputs"].keys()
 
 
 @pytest.mark.parametrize("name", NAMES)

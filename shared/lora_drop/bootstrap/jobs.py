@@ -4,11 +4,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lora_drop.bootstrap.base import FalBootstrap
-from lora_drop.ports import DeadLetters
+from lora_drop.ports import DeadLetters, ResultStore
 from lora_drop.settings import JobsSettings
 
 if TYPE_CHECKING:
     from lora_drop.services.fal_updates import FalUpdateHandler
+    from lora_drop.services.intake import Intake
     from lora_drop.services.manual_actions import ManualActions
     from lora_drop.services.record import Record
     from lora_drop.services.retry import RetryService
@@ -21,7 +22,28 @@ class JobsBootstrap(FalBootstrap[JobsSettings]):
     @cached_property
     def record(self) -> "Record":
         """Return the jobs and what is published of them."""
-        return self._record(self._results(self.settings.models_bucket))
+        return self._record(self.results)
+
+    @cached_property
+    def results(self) -> ResultStore:
+        """Return the models bucket."""
+        return self._results(self.settings.models_bucket)
+
+    @cached_property
+    def intake(self) -> "Intake":
+        """Return what takes datasets in."""
+        from lora_drop.adapters.s3_client import s3_client
+        from lora_drop.adapters.s3_uploads import S3Uploads
+        from lora_drop.services.intake import Intake
+
+        settings = self.settings
+        return Intake(
+            record=self.record,
+            uploads=S3Uploads(s3_client(), settings.datasets_bucket),
+            inbox=self._inbox(settings.inbox_queue_url),
+            clock=self.clock,
+            application=settings.fal_application,
+        )
 
     @cached_property
     def fal_updates(self) -> "FalUpdateHandler":
@@ -67,5 +89,6 @@ class JobsBootstrap(FalBootstrap[JobsSettings]):
         queues = {
             "inbox": (settings.inbox_dead_letters_url, settings.inbox_queue_url),
             "results": (settings.results_dead_letters_url, settings.results_queue_url),
+            "notify": (settings.notify_dead_letters_url, settings.notify_queue_url),
         }
         return SqsDeadLetters(boto3.client("sqs"), queues)

@@ -79,4 +79,5 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
             ),
             mender=Mender(self.pictures),
             application=settings.fal_application,
+            notify_hosts=settings.allowed_notify_hosts,
         )

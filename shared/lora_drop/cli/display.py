@@ -149,7 +149,7 @@ class Display:
             self._trigger(job)
         unread = any(problem["code"] in NEVER_READ for problem in job["problems"])
         if job["parameters"] or (job["status"] == Status.REJECTED and not unread):
-            holder, where = _report_of(job)
+            holder, where = report_of(job)
             self.say_whole(f"  report          {where}{REPORT_PAGE}")
             self.say_whole(f"                  lora-drop download {holder} fetches it")
 
@@ -260,7 +260,7 @@ class Display:
                 self._accepted(job)
 
 
-def _report_of(job: Mapping[str, Any]) -> tuple[str, str]:
+def report_of(job: Mapping[str, Any]) -> tuple[str, str]:
     """The job whose folder has this job's report, and that folder.
 
     A retry has one of its own once it has its LoRA; before that, it is the first job's of its dataset.

@@ -37,6 +37,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "cli.download",
         "Fetch what there is of a job: the LoRA and what came with it, held against their SHA-256.",
     ),
+    "usage": (
+        "cli.usage",
+        "Show how to use a job's LoRA, with its trigger phrase: a program for fal, and one for diffusers.",
+    ),
+    "open": (
+        "cli.usage",
+        "Open a job's report in the browser; without a display, print where it lies on this machine.",
+    ),
     "cancel": (
         "cli.job_actions",
         "Stop a job: for free before it is sent, as far as fal can afterwards; kept with your name.",
@@ -66,6 +74,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "cli.job_actions",
         "Show this month's dollars (spent, reserved, wasted, left) and who holds a slot at fal.",
     ),
+    "explain": (
+        "cli.explain",
+        "Explain a code of a report, of a job or of fal, or an exit code: what it means, why, what to do.",
+    ),
+    "config": (
+        "cli.config",
+        "Keep a default stack, AWS profile and region, so that no option or variable is needed.",
+    ),
     "up": ("cli.stack", "Bring the whole stack up on this machine: no account, no key, no Docker."),
     "down": ("cli.stack", "End the stack on this machine; its buckets and jobs are gone with it."),
     "demo": (
@@ -84,10 +100,13 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 }
 
 
+# Functions that would hide a word of Python.
+OTHER_NAMES = {"open": "open_"}
 # The headings of ``--help``, each with the first command under it.
 HEADINGS: Mapping[str, str] = {
     "check": "Train",
     "cancel": "Decide about a job",
+    "explain": "Find your way",
     "up": "Run a stack",
 }
 
@@ -143,7 +162,8 @@ def command_of(name: str) -> Any:
     """The command of this name, imported."""
     module = import_module(f"lora_drop.{COMMANDS[name][0]}")
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(name)(getattr(module, name.replace("-", "_")))
+    function = name.replace("-", "_")
+    app.command(name)(getattr(module, OTHER_NAMES.get(name, function)))
     return typer.main.get_command(app)
 
 

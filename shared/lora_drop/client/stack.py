@@ -19,6 +19,7 @@ from botocore.exceptions import (
     ProxyConnectionError,
 )
 
+from lora_drop.client.config_file import default_of
 from lora_drop.client.errors import StackUnreachableError
 from lora_drop.client.foreign_answers import ASKED_AS
 from lora_drop.fal.trainers import table as trainers
@@ -27,6 +28,7 @@ DEFAULT = "lora-drop"
 LOCAL = "local"
 MAKING = Lock()
 TRAINER = trainers.DEFAULT.application  # of a stack that does not say
+WARN, REFUSE = "warn", "refuse"  # the values of MisspelledPresetFolder
 API_IN_AWS = re.compile(r"https://(?P<id>\w+)\.execute-api\.[^/]+/(?P<stage>\w+)")
 
 
@@ -34,7 +36,8 @@ API_IN_AWS = re.compile(r"https://(?P<id>\w+)\.execute-api\.[^/]+/(?P<stage>\w+)
 class Stack:
     """A deployed stack and how to reach it; ``endpoint_url`` None is AWS.
 
-    ``application`` is the trainer of datasets that name none.
+    ``application`` is the trainer of datasets that name none, ``misspelled_folder`` what becomes of one in a
+    folder that is nearly called like a preset: warn or refuse.
     """
 
     name: str
@@ -44,32 +47,24 @@ class Stack:
     datasets_bucket: str
     models_bucket: str
     application: str = TRAINER
+    misspelled_folder: str = WARN
 
-    def client(
-        self, service: str, *, attempts: int | None = None, signature: str | None = None
-    ) -> Any:
-        """A boto3 client for this stack's account and place.
-
-        ``attempts`` of a call, and the ``signature`` of an address, are boto3's own unless given.
-        """
-        config = Config(
-            retries={"total_max_attempts": attempts} if attempts else None,
-            signature_version=signature,
-        )
-        with (
-            MAKING
-        ):  # a session makes no two clients at once (boto3, "Multithreading and multiprocessing")
+    def client(self, service: str, *, attempts: int | None = None) -> Any:
+        """A boto3 client for this stack's account and place; ``attempts`` of a call, else as many as boto3 makes."""
+        config = Config(retries={"total_max_attempts": attempts}) if attempts else None
+        # A session makes no two clients at once (boto3's guide, "Multithreading and multiprocessing").
+        with MAKING:
             return self.session.client(service, endpoint_url=self.endpoint_url, config=config)  # type: ignore[call-overload]  # a name, not a literal
 
 
 def find_stack(name: str | None, *, profile: str | None = None, region: str | None = None) -> Stack:
     """The stack of this name; raises StackUnreachableError.
 
-    Without a name it is ``LORA_DROP_STACK``, else the stack on this machine if one is up (also
-    called ``local``), else the CloudFormation stack ``lora-drop``. ``profile`` and ``region`` are AWS's, and
-    the stack is a deployed one where either is given.
+    Without a name it is ``LORA_DROP_STACK``, else what ``lora-drop config`` has, else the stack on this
+    machine if one is up (also called ``local``), else the CloudFormation stack ``lora-drop``. ``profile`` and
+    ``region`` are AWS's, and the stack is a deployed one where either is given.
     """
-    name = name or os.environ.get("LORA_DROP_STACK")
+    name = name or os.environ.get("LORA_DROP_STACK") or default_of("stack")
     with local_failures():
         here = name == LOCAL or (name is None and not (profile or region))
         access = local_stack().access() if here else None
@@ -114,6 +109,7 @@ def _local(access: Mapping[str, Any]) -> Stack:
         datasets_bucket=outputs["DatasetsBucketName"],
         models_bucket=outputs["ModelsBucketName"],
         application=outputs.get("FalApplication", TRAINER),
+        misspelled_folder=outputs.get("MisspelledPresetFolder", WARN),
     )
 
 
@@ -124,7 +120,8 @@ def _deployed(
     try:
         # boto3 itself reads AWS_DEFAULT_REGION alone; AWS's other tools read AWS_REGION.
         session = boto3.Session(
-            profile_name=profile, region_name=region or os.environ.get("AWS_REGION") or None
+            profile_name=profile or default_of("profile"),
+            region_name=region or os.environ.get("AWS_REGION") or default_of("region"),
         )
     except BotoCoreError as error:
         raise StackUnreachableError(
@@ -146,6 +143,7 @@ def _deployed(
             datasets_bucket=outputs["DatasetsBucketName"],
             models_bucket=outputs["ModelsBucketName"],
             application=outputs.get("FalApplication", TRAINER),
+            misspelled_folder=outputs.get("MisspelledPresetFolder", WARN),
         )
     except KeyError as missing:
         raise StackUnreachableError(
@@ -174,7 +172,7 @@ def _no_region(asked_for: str | None) -> str:
     if asked_for is None:
         return (
             "No stack is up on this machine (lora-drop up starts one), and no AWS region is set "
-            "to look for a deployed one: set AWS_REGION and AWS_PROFILE."
+            "to look for a deployed one: set AWS_REGION and AWS_PROFILE, or for good: lora-drop config set region eu-central-1"
         )
     return (
         f"No AWS region is set to look for the stack {asked_for} in: set AWS_REGION and AWS_PROFILE. "

@@ -9,25 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lora_drop.adapters.s3_client import PARTS, part_checksum
+from lora_drop.client.api_client import ApiClient
 from lora_drop.client.archive import Archive, archive_of
-from lora_drop.client.backoff import asked_again
-from lora_drop.client.errors import (
-    CommandError,
-    JobErasedError,
-    JobTimeoutError,
-    JobUnknownError,
-    StackUnreachableError,
-)
+from lora_drop.client.errors import CommandError, JobTimeoutError, JobUnknownError
 from lora_drop.client.following import STOPS
-from lora_drop.client.foreign_answers import ASKED_AS, foreign_answer, json_object, proxy_refuses
-from lora_drop.client.parameters import check_parameters, metadata_of
-from lora_drop.client.stack import Stack, find_stack
-from lora_drop.datasets.parameters import ResolvedParameters, advice, folder_advice
+from lora_drop.client.parameters import check_parameters, drop_advice, metadata_of
+from lora_drop.client.stack import REFUSE, Stack, find_stack
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.ids import job_id_for, result_prefix
 from lora_drop.jobs.problems import Problem
@@ -35,11 +25,9 @@ from lora_drop.jobs.status import Status
 
 PART = 16 * 1024**2  # bytes of an upload that are sent, and counted, at once
 TIMEOUT = httpx.Timeout(30.0)
-REFUSED = (401, 403)
 PAGE = 100  # jobs; the API gives no more at once
 
-type Progress = Callable[[int, int], None]
-"""(bytes sent, bytes in all)"""
+type Progress = Callable[[int, int], None]  # bytes sent, bytes in all
 type Advise = Callable[[Problem], None]
 
 
@@ -48,11 +36,11 @@ class StackClient:
 
     def __init__(self, stack: Stack | None = None, *, http: httpx.Client | None = None) -> None:
         self.stack = stack or find_stack(None)
-        self._http = http or httpx.Client(timeout=TIMEOUT)
+        self._api = ApiClient(self.stack, http or httpx.Client(timeout=TIMEOUT))
 
     def close(self) -> None:
         """Close the connections to the API."""
-        self._http.close()
+        self._api.close()
 
     def drop(
         self,
@@ -76,7 +64,7 @@ class StackClient:
             resolved = check_parameters(
                 archive.path, key=at, metadata=metadata, application=self.stack.application
             )
-            for problem in _advice(resolved, at):
+            for problem in drop_advice(resolved, at, refuse=self.stack.misspelled_folder == REFUSE):
                 (advise or _silent)(problem)
             try:
                 version = self._upload(archive.path, at, metadata, progress or _silent)
@@ -152,6 +140,40 @@ class StackClient:
     def replay(self, job_id: str) -> dict[str, Any]:
         """The job after everything that fal has delivered for it, taken in once more."""
         return self._located(self._ask("POST", f"/jobs/{job_id}/replay"))
+
+    def files(self, job_id: str) -> list[dict[str, Any]]:
+        """The stored files of a job: ``name``, ``size``, ``sha256``, ``url``, ``expires_at``; none before it has succeeded.
+
+        The addresses need no credentials, and work for an hour at the most.
+        """
+        return list(self._ask("GET", f"/jobs/{job_id}/files")["files"])
+
+    def create_dataset(
+        self,
+        name: str = "dataset.zip",
+        *,
+        parameters: Mapping[str, object] | None = None,
+        reference: str | None = None,
+        notify_url: str | None = None,
+        force: bool = False,
+        size: int | None = None,
+    ) -> dict[str, Any]:
+        """A signed form to upload one ZIP with: ``url``, ``fields``, ``key``, ``expires_at``, ``advice``.
+
+        It is sent as multipart/form-data: all fields, then the ZIP as ``file``. What is uploaded is trained.
+        """
+        said = {"name": name, "parameters": dict(parameters or {}), "force": force}
+        more = {"reference": reference, "notify_url": notify_url, "size": size}
+        body = said | {field: value for field, value in more.items() if value is not None}
+        return self._ask("POST", "/datasets", body=json.dumps(body))
+
+    def create_job(self, key: str, *, version_id: str | None = None) -> dict[str, Any]:
+        """The job of an uploaded dataset, of its newest version without ``version_id``.
+
+        It is the job that the upload itself makes, so that asking twice pays once.
+        """
+        body = {"key": key} | ({"version_id": version_id} if version_id else {})
+        return self._located(self._ask("POST", "/jobs", body=json.dumps(body)))
 
     def forget(self, job_id: str, *, family: bool = False) -> dict[str, Any]:
         """Erase a job, and with ``family`` all that share with it: ``done``, and ``erasures``.
@@ -247,58 +269,8 @@ class StackClient:
         prefix = result_prefix(job["dataset"]["key"], job["job_id"])
         return {**job, "location": f"s3://{self.stack.models_bucket}/{prefix}"}
 
-    def _ask(
-        self, method: str, path: str, query: Mapping[str, str] | None = None, body: str = ""
-    ) -> dict[str, Any]:
-        url = str(httpx.URL(self.stack.api_url + path, params=dict(query or {})))
-
-        def ask() -> httpx.Response:
-            headers = self._signed(method, url, body)
-            return self._http.request(method, url, headers=headers, content=body or None)
-
-        try:
-            response = asked_again(ask) if method == "GET" else ask()
-        except BotoCoreError as error:
-            raise StackUnreachableError(f"AWS cannot be reached as you: {error}") from error
-        except httpx.ProxyError as error:
-            raise StackUnreachableError(proxy_refuses(url, error)) from error
-        except httpx.HTTPError as error:
-            raise StackUnreachableError(
-                f"The stack's API does not answer at {url}: {error}"
-            ) from error
-        answer = json_object(response)
-        if answer is None:
-            raise StackUnreachableError(foreign_answer(response))
-        if response.is_success:
-            return answer
-        raise _refusal(response, answer)
-
-    def _signed(self, method: str, url: str, body: str) -> dict[str, str]:
-        """The headers of a call that API Gateway lets in (IAM, Signature Version 4)."""
-        session = self.stack.session
-        credentials = session.get_credentials()
-        if credentials is None:
-            raise StackUnreachableError("There are no AWS credentials: set AWS_PROFILE, or log in.")
-        kind = {"Content-Type": "application/json"} if body else {}
-        request = AWSRequest(method=method, url=url, data=body or None, headers=kind)
-        SigV4Auth(credentials, "execute-api", session.region_name).add_auth(request)
-        return dict(request.headers)
-
-
-def _refusal(response: httpx.Response, answer: Mapping[str, Any]) -> CommandError:
-    """The error that the API's answer means; without one of its own, API Gateway gave it."""
-    problem = answer.get("error") or {}
-    if problem.get("code") == "job_unknown":
-        return JobUnknownError(f"{problem['message']} All of them: lora-drop jobs")
-    if problem.get("code") == "job_forgotten":
-        return JobErasedError(problem["message"])
-    if "message" in problem:
-        return CommandError(problem["message"])
-    message = answer.get("message") or response.text
-    return StackUnreachableError(
-        f"The stack's API answered {response.status_code}: {message}"
-        f"{f'. {ASKED_AS}' if response.status_code in REFUSED else ''}"
-    )
+    def _ask(self, *call: Any, **more: Any) -> dict[str, Any]:
+        return self._api.ask(*call, **more)
 
 
 def _fits(job: Mapping[str, Any], reference: str | None, dataset: str | None) -> bool:
@@ -307,13 +279,6 @@ def _fits(job: Mapping[str, Any], reference: str | None, dataset: str | None) ->
     names = {key, key.rsplit("/", 1)[-1]}
     names |= {name.removesuffix(".zip") for name in names}
     return reference in (None, job.get("reference")) and (dataset is None or dataset in names)
-
-
-def _advice(resolved: ResolvedParameters | None, key: str) -> tuple[Problem, ...]:
-    """What to think over before it is paid, also a folder that is nearly called like a preset."""
-    if resolved is None:
-        return ()
-    return (*advice(resolved), *(() if resolved.preset else folder_advice(key)))
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """What the docs say of the program is made from the program: ``python -m lora_drop.dev.docs [--check]``.
 
 Writes docs/settings.md, docs/command.md, docs/job-states.md, docs/trainers.md, docs/dataset-errors.md,
-docs/report.schema.json and docs/events.schema.json; with ``--check`` it writes nothing and fails where a file is not what it
+docs/report.schema.json, docs/events.schema.json and docs/openapi.json; with ``--check`` it writes nothing and fails where a file is not what it
 would write.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from lora_drop import settings
 from lora_drop.dev.pages import dataset_errors_page, trainers_page
 from lora_drop.dev.promises import check_none_lost, promises_page
-from lora_drop.dev.schemas import events_schema, job_schema, report_schema
+from lora_drop.dev.schemas import events_schema, job_schema, openapi_document, report_schema
 from lora_drop.jobs.status import TRANSITIONS, TROUBLED, Status
 from lora_drop.local.tools import ROOT
 
@@ -81,6 +81,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "report.schema.json": report_schema,
     "events.schema.json": events_schema,
     "job.schema.json": job_schema,
+    "openapi.json": openapi_document,
     "promises.md": partial(promises_page, ROOT),
 }
 

@@ -1,27 +1,14 @@
 """The JSON schemas in docs/, from the models that write reports, events and public jobs."""
 
 import json
-from typing import override
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import core_schema
 
 from lora_drop.datasets.report import Report
 from lora_drop.jobs.events import StatusChange
 from lora_drop.jobs.public_job import PublicJob
-
-
-class AsWritten(GenerateJsonSchema):
-    """The schema of what is written: every field is there, those with a default as well, unless it is left out."""
-
-    @override
-    def field_is_required(
-        self,
-        field: core_schema.ModelField | core_schema.DataclassField | core_schema.TypedDictField,
-        total: bool,
-    ) -> bool:
-        return "serialization_exclude_if" not in field
+from lora_drop.openapi import AsWritten, document
 
 
 def report_schema() -> str:
@@ -37,6 +24,11 @@ def events_schema() -> str:
 def job_schema() -> str:
     """Return the JSON schema of a job as the API and ``status.json`` show it, as text."""
     return _schema(PublicJob)
+
+
+def openapi_document() -> str:
+    """Return the jobs API in OpenAPI 3.1, as text."""
+    return json.dumps(document(), indent=2) + "\n"
 
 
 def _schema(model: type[BaseModel]) -> str:

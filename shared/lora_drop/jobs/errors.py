@@ -16,6 +16,7 @@
     │   ├── ActionNotAllowedError          a person decides what is not, or no longer, theirs to decide
     │   │   └── SharedJobError             a job that others share with is to be forgotten alone
     │   ├── ForeignRequestError            a fact about a request that is not this job's
+    │   ├── DatasetNotFoundError           nothing lies where a dataset is said to lie
     │   ├── JobNotFoundError               no job has this id
     │   │   └── JobForgottenError          it had, and was erased: whatever comes for it is dropped
     │   ├── NotErasableError               the store does not let go of what is to be erased
@@ -30,6 +31,7 @@
     │   ├── UploadGoneError                an unfinished copy is gone: begin it again
     │   ├── KeyOccupiedError               another file lies where a copy was to lie
     │   ├── HostNotAllowedError            a result file lies on a host that is not on the list
+    │   ├── ReceiverUnavailableError       a receiver of our webhooks did not answer
     │   ├── NoSlotError                    as many trainings are at fal as the stack allows
     │   ├── EventsUnavailableError         an event was not taken: it is published later
     │   ├── OverBudgetError                the month's money does not suffice for this training
@@ -131,6 +133,10 @@ class ForeignRequestError(PermanentError):
     """Raised when a fact speaks of another request than the one this job has at fal."""
 
 
+class DatasetNotFoundError(PermanentError):
+    """Raised when nothing lies under the key of a dataset, or it has no such version."""
+
+
 class JobNotFoundError(PermanentError):
     """Raised when no job has the given id."""
 
@@ -196,6 +202,10 @@ class KeyOccupiedError(TransientError):
 
 class HostNotAllowedError(TransientError):
     """Raised when a result file lies where nothing is fetched from; a setting can change that."""
+
+
+class ReceiverUnavailableError(TransientError):
+    """Raised when a receiver of our webhooks did not answer; its text is the name of what happened."""
 
 
 class NoSlotError(TransientError):

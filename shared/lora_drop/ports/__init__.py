@@ -23,6 +23,8 @@ from lora_drop.ports.files import (
     OpenDataset,
     Place,
     ResultStore,
+    UploadForm,
+    UploadStore,
 )
 from lora_drop.ports.jobs import Bookmarks, Claim, Clock, Erasures, JobStore, Page
 from lora_drop.ports.messages import DeadLetters, Events, Handover, Inbox, StatusCheckTrigger
@@ -61,4 +63,6 @@ __all__ = [
     "SigningKeys",
     "StatusCheckTrigger",
     "Submission",
+    "UploadForm",
+    "UploadStore",
 ]

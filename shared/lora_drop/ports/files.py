@@ -35,6 +35,29 @@ class DatasetStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class UploadForm:
+    """What a browser sends with a file: the address, and the fields that come before the file."""
+
+    url: str
+    fields: Mapping[str, str]
+
+
+class UploadStore(Protocol):
+    """The datasets bucket, as callers of the API bring datasets into it."""
+
+    def form(
+        self, key: str, metadata: Mapping[str, str], sizes: tuple[int, int], seconds: int
+    ) -> UploadForm:
+        """Return a signed form: one ZIP of a size in this range, under this key, with this metadata, in this time."""
+
+    def find(self, key: str, version_id: str) -> OpenDataset:
+        """Return what lies there; without a version id the newest.
+
+        Raises DatasetRejectedError where there is nothing, and DatasetUnreadableError.
+        """
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetPage:
     """Some datasets as they lie in the bucket, each with when it came, and where to go on."""
 

@@ -1,13 +1,13 @@
 """What the jobs API answers."""
 
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from lora_drop.jobs.budget import Limits, month_of
 from lora_drop.jobs.public_job import public
 from lora_drop.jobs.status import Status
-from lora_drop.ports import JobStore
+from lora_drop.ports import JobStore, ResultStore
 from lora_drop.services.record import known
 
 
@@ -22,6 +22,32 @@ def list_jobs(
     """Return some jobs, newest first; ``next`` is the cursor of the next page, or None at the end."""
     page = jobs.page(status=status, limit=limit, cursor=cursor)
     return {"jobs": [public(job) for job in page.jobs], "next": page.cursor}
+
+
+FILES_LAST = timedelta(hours=1)
+
+
+def show_files(
+    job_id: str, *, now: datetime, jobs: JobStore, results: ResultStore
+) -> dict[str, Any]:
+    """Return a job's stored files, each with an address to download it from for an hour.
+
+    The addresses die earlier where the session does that signs them. None before the job has succeeded.
+    """
+    lasts = int(FILES_LAST.total_seconds())
+    expires_at = (now + FILES_LAST).isoformat()
+    return {
+        "files": [
+            {
+                "name": stored.name,
+                "size": stored.size,
+                "sha256": stored.sha256,
+                "url": results.url(stored, lasts),
+                "expires_at": expires_at,
+            }
+            for stored in known(jobs, job_id).files
+        ]
+    }
 
 
 def show_budget(*, now: datetime, limits: Limits, jobs: JobStore) -> dict[str, Any]:

@@ -69,8 +69,15 @@ def guarded(guard: Guard, watching: Callable[[], bool] = _always) -> Iterator[No
     def emitted(client: Any, api_params: Any, operation_model: Any, context: Any) -> Any:
         function = _owner(owners) if watching() else ""
         service = client.meta.service_model.service_name
-        for right in rights_for(service, operation_model.name, api_params) if function else ():
-            if not guard.allows(function, right) and not context.get("is_presign_request"):
+        signed = context.get("is_presign_request")
+        # botocore resolves the host of a presigned form by this operation; the form's own right is PutObject,
+        # which the test asks for that sends the form.
+        is_form = signed and operation_model.name == "CreateBucket"
+        known = (
+            () if is_form or not function else rights_for(service, operation_model.name, api_params)
+        )
+        for right in known:
+            if not guard.allows(function, right) and not signed:
                 raise _refusal(service, operation_model.name, function, right)
         return emit(client, api_params, operation_model, context)
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import requests
+
 from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.messages import s3_notice_for
 from tests.security.iam.arns import Names
@@ -92,8 +94,17 @@ class Harness:
             "multiValueQueryStringParameters": {name: [value] for name, value in query.items()},
         }
         answer = self.invoke("JobsFunction", request)
-        assert answer["statusCode"] == 200, answer["body"]
+        assert answer["statusCode"] in (200, 202), answer["body"]
         return json.loads(answer["body"])
+
+    def uploaded(self, form: dict[str, Any], function: str = "JobsFunction") -> str:
+        """The version that S3 keeps of a ZIP sent with a form that a function has signed; raises CallRefusedError."""
+        self._acts(function, Right("s3:PutObject", f"arn:aws:s3:::datasets/{form['key']}"))
+        sent = {"file": make_archive()}
+        answer = requests.post(form["url"], data=form["fields"], files=sent, timeout=5)
+        assert answer.status_code == 204
+        head = self.environment.aws.s3.head_object(Bucket="datasets", Key=form["key"])
+        return head["VersionId"]
 
     def fetched(self, url: str, function: str = "SubmitFunction") -> bytes:
         """What fal gets from an address that a function has signed; raises CallRefusedError."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from lora_drop.adapters.s3_results import S3Deliveries
 from lora_drop.fal.webhooks import RawDelivery
+from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.erasures import LAST_LOOK_AFTER
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job import Job
@@ -42,6 +43,29 @@ def a_training_is_cancelled_and_the_next_one_sent(harness: Harness) -> None:
     assert harness.asked("POST", f"/jobs/{JOB_ID}/cancel")["status"] == "FAILED"
     assert "ERROR.txt" in harness.environment.files()
     assert len(harness.waiting("InboxQueue")) == 1
+
+
+@scenario
+def a_dataset_is_uploaded_and_ordered(harness: Harness) -> None:
+    """With a signed form; by its newest version, by this one, and by one that is not there."""
+    form = harness.asked("POST", "/datasets", json.dumps({"name": "ada.zip"}))
+    version = harness.uploaded(form)
+    newest = harness.asked("POST", "/jobs", json.dumps({"key": form["key"]}))
+    named = json.dumps({"key": form["key"], "version_id": version})
+    assert harness.asked("POST", "/jobs", named) == newest
+    missing = event("job_resolve") | {"path": "/jobs", "body": json.dumps({"key": "no.zip"})}
+    assert harness.invoke("JobsFunction", missing)["statusCode"] == 404
+    assert len(harness.waiting("InboxQueue")) == 2
+
+
+@scenario
+def a_result_is_downloaded_by_address(harness: Harness) -> None:
+    key = f"{make_job().prefix}lora.safetensors"
+    harness.environment.aws.s3.put_object(Bucket="models", Key=key, Body=b"weights")
+    file = StoredFile(name="lora.safetensors", bucket="models", key=key, size=7, sha256="0")
+    harness.environment.add_job(make_job(Status.SUCCEEDED, files=(file,)))
+    [found] = harness.asked("GET", f"/jobs/{JOB_ID}/files")["files"]
+    assert harness.fetched(found["url"], "JobsFunction") == b"weights"
 
 
 @scenario

@@ -1,0 +1,174 @@
+"""Datasets that come by the API: a form to upload one with, and the job of one that lies there. Nothing is paid here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from lora_drop.datasets.parameter_layers import (
+    FORCE,
+    REFERENCE,
+    Layer,
+    forced,
+    foreign,
+    reference,
+    unknown_parameter,
+    worded,
+)
+from lora_drop.datasets.parameters import advice, resolve
+from lora_drop.fal.trainers.table import DEFAULT, trainer_of
+from lora_drop.jobs.errors import DatasetNotFoundError, DatasetRejectedError, InvalidQueryError
+from lora_drop.jobs.job import DatasetVersion, Job
+from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
+from lora_drop.ports import Clock, Inbox, UploadForm, UploadStore
+from lora_drop.services.record import Record
+
+UPLOADS = "uploads/"  # the one folder of the datasets bucket that the API lets others write into
+FORM_LASTS = timedelta(hours=1)
+MAX_METADATA = 2048  # bytes, of names and values (S3 user guide, "Working with object metadata")
+NOTIFY_URL = "notify-url"
+NO_JOB_YET = "0" * 10  # what a trigger phrase would be made from
+# The words about metadata and about dropping a file again, and what they mean to a caller of the API.
+OF_METADATA = (
+    ("the object metadata", "parameters"),
+    (" and drop the ZIP again", ""),
+    (" and drop it again", ""),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How a dataset that comes by the API is to be trained."""
+
+    name: str
+    parameters: Mapping[str, bool | int | float | str]
+    reference: str | None = None
+    notify_url: str | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A signed form, the key of what is uploaded with it, and until when it works."""
+
+    form: UploadForm
+    key: str
+    expires_at: datetime
+    advice: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Takes datasets in by the API."""
+
+    record: Record
+    uploads: UploadStore
+    inbox: Inbox
+    clock: Clock
+    application: str
+
+    def form(self, order: Order, sizes: tuple[int, int]) -> Upload:
+        """Return the form for one ZIP of a size in this range; raises DatasetRejectedError for wrong parameters.
+
+        Its folder has a random name, so that no upload lies under the key of another one.
+        """
+        key = f"{UPLOADS}{uuid4().hex}/{_zip(order.name)}"
+        metadata, said = self._metadata(order, key)
+        expires_at = self.clock() + FORM_LASTS
+        form = self.uploads.form(key, metadata, sizes, int(FORM_LASTS.total_seconds()))
+        return Upload(form, key, expires_at, said)
+
+    def job_of(self, key: str, version_id: str | None) -> Job:
+        """Return the job of a dataset that lies in the bucket: the one that S3's notice makes as well.
+
+        It is kept first and announced then: what dies in between is announced by the reconciler, and
+        a second notice of the same version is the same job. Raises DatasetNotFoundError, DatasetUnreadableError, JobForgottenError and ConflictError.
+        """
+        if key.endswith("/"):
+            raise InvalidQueryError("key: it ends with a slash, and names no file")
+        try:
+            found = self.uploads.find(key, version_id or "")
+        except DatasetRejectedError as missing:
+            version = f" in version {version_id}" if version_id else ""
+            raise DatasetNotFoundError(
+                f"There is no dataset {key[:100]}{version}. Upload it first: POST /datasets returns the form"
+            ) from missing
+        return self._announced(found.version, found.metadata)
+
+    def _announced(self, version: DatasetVersion, metadata: Mapping[str, str]) -> Job:
+        new = Job.receive(version, application=self.application, now=self.clock())
+        job = self.record.open(new.model_copy(update={"reference": _reference(metadata)}))
+        if job.status is Status.RECEIVED:
+            self.inbox.announce(version)
+        return job
+
+    def _metadata(self, order: Order, key: str) -> tuple[dict[str, str], tuple[Problem, ...]]:
+        """Return the metadata of a dataset, and what to think over in its parameters."""
+        metadata = _parameters(order.parameters, self.application)
+        if order.reference is not None:
+            metadata[REFERENCE] = _text(REFERENCE, order.reference)
+        if order.notify_url is not None:
+            metadata[NOTIFY_URL] = order.notify_url
+        if order.force:
+            metadata[FORCE] = "true"
+        try:
+            forced(metadata)
+            reference(metadata)
+            known = {name: value for name, value in metadata.items() if name != NOTIFY_URL}
+            resolved = resolve(
+                key=key,
+                training_json=None,
+                metadata=known,
+                trigger_seed=NO_JOB_YET,
+                application=self.application,
+            )
+        except DatasetRejectedError as rejected:
+            raise DatasetRejectedError([_of_request(each) for each in rejected.problems]) from None
+        size = sum(len(name) + len(value) for name, value in metadata.items())
+        if size > MAX_METADATA:
+            raise InvalidQueryError(
+                f"parameters, reference and notify_url have {size} bytes together; "
+                f"S3 keeps {MAX_METADATA} of them with a file"
+            )
+        return metadata, advice(resolved)
+
+
+def _parameters(given: Mapping[str, bool | int | float | str], application: str) -> dict[str, str]:
+    """Return the parameters as metadata; raises DatasetRejectedError for what is none at all."""
+    sent = {name.lower(): _text(name, value) for name, value in given.items()}
+    if len(sent) < len(given):
+        raise InvalidQueryError("parameters: one of them is there twice, in capitals and without")
+    if names := foreign(sent):
+        trainer = trainer_of(application) or DEFAULT
+        layer = Layer("parameters", None, text=True, given={})
+        problems = [unknown_parameter(layer, name, trainer) for name in names]
+        raise DatasetRejectedError([_of_request(each) for each in problems])
+    return sent
+
+
+def _reference(metadata: Mapping[str, str]) -> str | None:
+    """Return the owner's reference; None for one that is refused, which the check says."""
+    try:
+        return reference(metadata)
+    except DatasetRejectedError:
+        return None
+
+
+def _of_request(problem: Problem) -> Problem:
+    message = problem.message
+    for said, meant in OF_METADATA:
+        message = message.replace(said, meant)
+    return problem.model_copy(update={"message": message})
+
+
+def _text(name: str, value: object) -> str:
+    """Return a value as metadata, which is ASCII on one line; raises InvalidQueryError."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if not text.isprintable():
+        raise InvalidQueryError(f"{name[:60]}: it takes printable text on one line")
+    return worded(text)
+
+
+def _zip(name: str) -> str:
+    return name if name.lower().endswith(".zip") else f"{name}.zip"
