@@ -29,6 +29,7 @@ from lora_drop.messages import (
 )
 from lora_drop.observability import Metric, about
 from lora_drop.services.browse import list_jobs, show_budget, show_files, show_job
+from lora_drop.services.record import refuse_endless
 
 REDRIVEN_AT_ONCE = 100
 
@@ -54,9 +55,17 @@ class ErrorAnswer:
 
 
 def answer_errors(app: APIGatewayRestResolver, answers: Sequence[ErrorAnswer]) -> None:
-    """Make the app answer each of these errors; the most specific class of an error decides."""
+    """Make the app answer each of these errors; the most specific class of an error decides.
+
+    What no route is for is answered in the same form.
+    """
+    app.not_found(ErrorAnswer([], 404, "route_unknown", _no_route))
     for answer in answers:
         app.exception_handler(list(answer.errors))(answer)
+
+
+def _no_route(_: Exception) -> str:
+    return "There is nothing at this address. What there is: GET /openapi.json"
 
 
 UNKNOWN_JOB = ErrorAnswer(
@@ -225,6 +234,7 @@ def forget_api(bootstrap: Callable[[], ForgetBootstrap], logger: Logger) -> APIG
         A look erases nothing: it answers which ``jobs`` would go; none, when that is begun already.
         """
         order, service = ForgetRequest.parse(app.current_event.body), bootstrap().forget_service
+        refuse_endless(job_id)
         if order.look:
             found = service.look(job_id, family=order.family)
             return {"jobs": [erasures.to_go(each) for each in found]}

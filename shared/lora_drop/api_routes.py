@@ -14,6 +14,7 @@ from lora_drop.messages import ForgetRequest, JobsQuery, LogsQuery, ResolveReque
 ERRORS: Mapping[str, tuple[int, str]] = {
     "query_invalid": (400, "the query or the body is not of its form; the message names the field"),
     "job_unknown": (404, "no job has this id"),
+    "route_unknown": (404, "no route has this path; a job's id has letters, digits and hyphens"),
     "dataset_unknown": (404, "nothing lies under this key, or it has no such version"),
     "nothing_to_decide": (409, "the job does not wait for this decision, or changed meanwhile"),
     "dataset_unreadable": (409, "the dataset is there, and the stack may not read it"),
@@ -24,7 +25,7 @@ ERRORS: Mapping[str, tuple[int, str]] = {
     "fal_unavailable": (503, "fal did not answer; ask again in a minute"),
     "try_again": (503, "another request changed the job, or fal did not answer; ask again"),
 }
-OF_A_JOB = ("job_unknown", "job_forgotten")
+OF_A_JOB = ("job_unknown", "route_unknown", "job_forgotten")
 DECIDES = (*OF_A_JOB, "nothing_to_decide")
 
 
@@ -148,7 +149,14 @@ ROUTES = (
         "forgetJob",
         "Erase a job for good; ask again until it is done",
         (answers.ErasureAnswer, answers.ErasureLook),
-        ("query_invalid", "job_unknown", "job_shared", "not_forgotten", "try_again"),
+        (
+            "query_invalid",
+            "job_unknown",
+            "route_unknown",
+            "job_shared",
+            "not_forgotten",
+            "try_again",
+        ),
         ForgetRequest,
     ),
     Route(

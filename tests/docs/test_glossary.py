@@ -22,10 +22,10 @@ STANDARD = frozenset(
     prefix prepare price process proof public publish query queue range rate raw read refuse reject
     remainder resolve result round route row rule run s s3 safetensor sam sample schema secret section
     select send sent serve server service setting share sign simulator single skill source sqs stack stale
-    start step storage store structure style summary table tag tail target terminal text tiff time timeout too tool
-    train transfer transient transition transport trigger turbo unacceptable unavailable unknown unreachable
-    unreadable unsatisfiable until unusable update upload url usage use v valid validation value verdict
-    version view wait warning watch webp whole wire word write z
+    start step storage store structure style summary table tag tail target terminal text tiff time timeout
+    too tool train transfer transient transition transport trigger turbo unacceptable unavailable unknown
+    unreachable unreadable unsatisfiable until unusable update upload url usage use v valid validation value
+    verdict version view wait warning watch webp whole wire word write z
     """.split()  # noqa: SIM905  # a paragraph reads better
 )
 # Irregular forms of words that stand in one of the two lists.

@@ -5,6 +5,7 @@ import hmac
 import re
 
 JOB_ID = re.compile(r"[a-z0-9-]{1,40}-[0-9a-f]{10}")
+MAX_JOB_ID = 128  # characters that are looked for; DynamoDB takes no key of more than 2,048 bytes
 TOKEN_LENGTH = 32
 MAX_STEM = 800  # bytes; a job id has 51 at the most, the name of a file 120
 

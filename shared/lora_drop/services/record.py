@@ -7,6 +7,7 @@ from typing import Any
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.errors import EventsUnavailableError, JobForgottenError, JobNotFoundError
 from lora_drop.jobs.events import StatusChange
+from lora_drop.jobs.ids import MAX_JOB_ID
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_files import ERROR_FILE, STATUS_FILE, error_text, status_text
 from lora_drop.jobs.problems import Problem
@@ -18,8 +19,15 @@ from lora_drop.ports import Claim, Clock, Events, JobStore, ResultStore
 SETTLED_AFTER = ALL_ENDED
 
 
+def refuse_endless(job_id: str) -> None:
+    """Raise JobNotFoundError for what is longer than any id: the table does not take it as a key."""
+    if len(job_id) > MAX_JOB_ID:
+        raise JobNotFoundError(f"{job_id[:MAX_JOB_ID]}…")
+
+
 def known(jobs: JobStore, job_id: str) -> Job:
     """Return the job of this id, as it stands; raises JobNotFoundError, and JobForgottenError."""
+    refuse_endless(job_id)
     job = jobs.get(job_id)
     if job is None:
         raise (JobForgottenError if jobs.forgotten(job_id) else JobNotFoundError)(job_id)
