@@ -106,6 +106,9 @@ class SubmitSettings(PlatformSettings, LimitSettings, NotifyHostSettings):
     fal_file_days: NonNegativeInt = Field(
         default=0, description="how many days fal serves a result's files; 0 as the account is set"
     )
+    hold_at_low_balance: bool = Field(
+        default=True, description="hold what fal's balance cannot pay, where the key may see it"
+    )
     remove_metadata: bool = Field(
         default=True, description="take camera, place and other hidden data out of photos"
     )
@@ -164,7 +167,7 @@ class NotifySettings(NotifyHostSettings):
     """What notifying needs."""
 
     notify_url: str = Field(
-        default="", pattern=r"^(https://[^\s]+)?$", description="where jobs' changes are sent"
+        default="", pattern=r"^(https?://[^\s]+)?$", description="where jobs' changes are sent"
     )
     notify_secret: str = Field(default="", description="secret that notifications are signed with")
     notify_queue_url: Url = Field(description="queue that changes wait in")

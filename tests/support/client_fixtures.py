@@ -58,8 +58,9 @@ def aws_session() -> boto3.Session:
 
 
 @pytest.fixture
-def stack() -> Iterator[Stack]:
+def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     """A stack whose buckets are moto's; its API is what a test answers."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user-data"))
     with mock_aws():
         s3 = aws_session().client("s3")
         s3.create_bucket(Bucket="datasets")

@@ -149,10 +149,10 @@ class LambdaEnvironment:
         self.inbox, self.results = self.aws.queue("inbox"), self.aws.queue("results")
         self.dead_inbox = self.aws.queue("dead-inbox")
         self.dead_results = self.aws.queue("dead-results")
-        self.changes, self.dead_changes = self.aws.queue("changes"), self.aws.queue("dead-changes")
-        self.notify_secret = self.aws.secret("notify", NOTIFY_SECRET)
         self.fal_key = self.aws.secret("fal-key", FAL_KEY)
         self.webhook_secret = self.aws.secret("webhook", SECRET.decode())
+        self.changes, self.dead_changes = self.aws.queue("changes"), self.aws.queue("dead-changes")
+        self.notify_secret = self.aws.secret("notify", NOTIFY_SECRET)
 
     def variables(self) -> dict[str, str]:
         """As the template sets it."""

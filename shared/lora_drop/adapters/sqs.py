@@ -82,7 +82,7 @@ class SqsDeadLetters:
         return moved
 
 
-class SqsRedelivery:
+class SqsLaterMessages:
     """The queue of notifications."""
 
     def __init__(self, client: "SQSClient", url: str) -> None:

@@ -20,7 +20,7 @@ class NotifyBootstrap(Bootstrap[NotifySettings]):
 
         from lora_drop.adapters.receivers import HttpReceiver
         from lora_drop.adapters.signing_secret import SigningSecret
-        from lora_drop.adapters.sqs import SqsRedelivery
+        from lora_drop.adapters.sqs import SqsLaterMessages
         from lora_drop.services.notify import Notifier
 
         settings = self.settings
@@ -28,7 +28,7 @@ class NotifyBootstrap(Bootstrap[NotifySettings]):
         return Notifier(
             jobs=self.jobs,
             receiver=HttpReceiver(private=settings.allow_private_notify_hosts),
-            redelivery=SqsRedelivery(boto3.client("sqs"), settings.notify_queue_url),
+            queue=SqsLaterMessages(boto3.client("sqs"), settings.notify_queue_url),
             secrets=SigningSecret(client, settings.notify_secret, clock=self.clock),
             url=settings.notify_url,
             hosts=settings.allowed_notify_hosts,

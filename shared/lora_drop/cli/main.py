@@ -28,6 +28,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "cli.jobs",
         "Drop a dataset and follow its job; exits 0 only when the LoRA is there.",
     ),
+    "watch": (
+        "cli.jobs",
+        "Follow a job live to its end; exits 0 only when the LoRA is there.",
+    ),
     "jobs": ("cli.jobs", "List jobs, newest first."),
     "job": (
         "cli.jobs",
@@ -64,7 +68,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "redrive": (
         "cli.job_actions",
-        "Send the dead letters of both queues back to where they came from.",
+        "Send the dead letters of all queues back to where they came from.",
     ),
     "forget": (
         "cli.forget",
@@ -89,6 +93,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "The main job from start to end: stack up, a dataset dropped, its LoRA stored, stack down.",
     ),
     "deploy": ("cli.stack", "Deploy the stack into an AWS account, with its fal key."),
+    "notify-secret": (
+        "cli.notify_secret",
+        "Print the secret that a receiver verifies this stack's webhooks with.",
+    ),
     "event": (
         "cli.stack",
         "Print an event of events/, made to fit the stack on this machine, for sam local invoke.",

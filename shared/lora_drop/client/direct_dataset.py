@@ -13,14 +13,15 @@ import httpx
 
 from lora_drop.adapters.local_files import open_range
 from lora_drop.client.archive import Archive, archive_of
-from lora_drop.client.check import NoPrices
+from lora_drop.client.check import local_checker, said_of_options
+from lora_drop.client.direct_errors import rejected
 from lora_drop.client.errors import CommandError, DatasetRejectedError
 from lora_drop.datasets.dataset import MAX_DATASET_BYTES
 from lora_drop.datasets.report import Report, Verdict
 from lora_drop.fal.trainers.parameters import TrainingParameters
 from lora_drop.jobs import errors
 from lora_drop.jobs.errors import DatasetUnreadableError
-from lora_drop.services.check import Checker, DatasetInput
+from lora_drop.services.check import DatasetInput
 from lora_drop.services.mend import Mender
 
 DATA = "data:"
@@ -83,11 +84,7 @@ def _prepared(
     application: str,
     metadata: Mapping[str, str],
 ) -> PreparedDataset:
-    # Pillow takes longer to load than all the rest.
-    from lora_drop.adapters.pillow import PillowPictures  # noqa: PLC0415
-
-    pictures, sha256 = PillowPictures(), _sha256(archive.path)
-    checker = Checker(pictures, NoPrices(), lambda _: None, prepares=True)
+    checker, sha256 = local_checker(prepares=True), _sha256(archive.path)
     with open_range(archive.path) as file:
         dataset = DatasetInput(
             archive=file,
@@ -98,16 +95,27 @@ def _prepared(
             application=application,
         )
         checked = checker.check(dataset)
-        if checked.good is None:
-            raise DatasetRejectedError(checked.report)
-        report, good = checked.report, checked.good
+        report, good = said_of_options(checked.report), checked.good
+        if good is None:
+            raise rejected(report)
+        _refuse_other_trainer(good.resolved.values.trainer, application)
         if not good.plan:
             return PreparedDataset(report, good.resolved.values, archive.path, given, sha256)
         clean = folder / "clean.zip"
         with clean.open("wb") as copy:
-            mender = Mender(pictures)
+            mender = Mender(checker.pictures)
             copy.writelines(mender.mended(file, good.structure, good.plan, good.prepared))
     return PreparedDataset(report, good.resolved.values, clean, None, _sha256(clean))
+
+
+def _refuse_other_trainer(asked_for: str, application: str) -> None:
+    """Raise CommandError where training.json names another trainer than the one that is called."""
+    if asked_for != application:
+        raise CommandError(
+            f"training.json in the dataset names the trainer {asked_for}, and {application} is called. "
+            f"Take it out, or call that one: --trainer {asked_for.rpartition('/')[2]} "
+            f'(in Python: PortraitTrainer(application="{asked_for}")). Nothing was sent.'
+        )
 
 
 def _local(source: DatasetSource, folder: Path) -> tuple[Path, str | None]:

@@ -11,19 +11,18 @@ from typing import Any
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lora_drop.adapters.s3_client import PARTS, part_checksum
 from lora_drop.client.api_client import ApiClient
 from lora_drop.client.archive import Archive, archive_of
 from lora_drop.client.errors import CommandError, JobTimeoutError, JobUnknownError
 from lora_drop.client.following import STOPS
 from lora_drop.client.parameters import check_parameters, drop_advice, metadata_of
 from lora_drop.client.stack import REFUSE, Stack, find_stack
+from lora_drop.client.upload import PART, MultipartUpload, unfinished_uploads
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.ids import job_id_for, result_prefix
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 
-PART = 16 * 1024**2  # bytes of an upload that are sent, and counted, at once
 TIMEOUT = httpx.Timeout(30.0)
 PAGE = 100  # jobs; the API gives no more at once
 
@@ -70,8 +69,8 @@ class StackClient:
                 version = self._upload(archive.path, at, metadata, progress or _silent)
             except (BotoCoreError, ClientError) as error:
                 raise CommandError(
-                    f"{path} could not be uploaded: {error}. Whether it arrived after all shows: "
-                    f"lora-drop jobs --dataset {shlex.quote(at)}"
+                    f"{path} could not be uploaded: {error}. Whether it arrived after all shows: lora-drop jobs "
+                    f"--dataset {shlex.quote(at)}. If not, the same command goes on where a large file stopped."
                 ) from error
         return job_id_for(self.stack.datasets_bucket, at, version)
 
@@ -249,21 +248,9 @@ class StackClient:
             put = once.put_object(**named, **kind, Body=path.read_bytes())
             progress(size, size)
             return _version(put)
-        begun = s3.create_multipart_upload(**named, **kind, ChecksumAlgorithm=PARTS)
-        upload = {**named, "UploadId": begun["UploadId"]}
-        parts: list[dict[str, object]] = []
-        try:
-            with path.open("rb") as file:
-                while chunk := file.read(PART):
-                    part = {"PartNumber": len(parts) + 1, "ChecksumCRC32": part_checksum(chunk)}
-                    put = s3.upload_part(**upload, **part, Body=chunk)
-                    parts.append({**part, "ETag": put["ETag"]})
-                    progress(file.tell(), size)
-            done = once.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
-        except BaseException:
-            s3.abort_multipart_upload(**upload)
-            raise
-        return _version(done)
+        bucket = self.stack.datasets_bucket
+        upload = MultipartUpload(s3, bucket, key, metadata, path, unfinished_uploads())
+        return _version(upload.send(progress))
 
     def _located(self, job: dict[str, Any]) -> dict[str, Any]:
         prefix = result_prefix(job["dataset"]["key"], job["job_id"])

@@ -35,6 +35,7 @@
     │   ├── NoSlotError                    as many trainings are at fal as the stack allows
     │   ├── EventsUnavailableError         an event was not taken: it is published later
     │   ├── OverBudgetError                the month's money does not suffice for this training
+    │   │   └── BalanceTooLowError         fal's balance does not
     │   └── ConflictError                  another writer changed the job first: read it again
     └── SubmissionUnknownError             the POST may or may not have been accepted: only evidence decides
 
@@ -214,6 +215,15 @@ class NoSlotError(TransientError):
 
 class OverBudgetError(TransientError):
     """Raised when a training would cost more than is left of the month's budget."""
+
+
+class BalanceTooLowError(OverBudgetError):
+    """Raised when fal's balance, less what trainings at fal will take of it, does not suffice for a training."""
+
+    def __init__(self, balance_usd: float, reserved_usd: float) -> None:
+        super().__init__(f"{balance_usd:.2f}")
+        self.balance_usd = balance_usd
+        self.reserved_usd = reserved_usd
 
 
 class EventsUnavailableError(TransientError):

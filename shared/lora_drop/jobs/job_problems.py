@@ -83,7 +83,9 @@ MONEY_CODES = frozenset({BUDGET_EXHAUSTED, JOB_OVER_LIMIT, PRICE_UNKNOWN, "payme
 # Causes that may be over by themselves, and cost nothing to try.
 PROBED_CODES = frozenset({"dataset_unreadable"})
 # What fal holds against the account: no other job would fare better.
-ACCOUNT_CODES = frozenset({"fal_key_refused", "fal_payment_required", "fal_account_locked"})
+ACCOUNT_CODES = frozenset(
+    {"fal_key_refused", "fal_payment_required", "fal_account_locked", "fal_balance_too_low"}
+)
 
 
 def cancelled_at_fal(*, billed: bool | None) -> Problem:
@@ -102,6 +104,17 @@ def over_budget(cost: float, limit: float) -> Problem:
         message=f"This training costs about ${cost:.2f}, more than is left of this month's "
         f"${limit:.2f} (MonthlyBudgetUsd). It goes on when the month turns or the budget is raised, "
         "or now with lora-drop approve JOB.",
+    )
+
+
+def balance_too_low(cost: float, balance: float, reserved: float) -> Problem:
+    """Return the problem that fal's balance does not suffice for this training."""
+    taken = f", ${reserved:.2f} of it for trainings that run" if reserved else ""
+    return Problem(
+        code="fal_balance_too_low",
+        message=f"fal's balance is ${balance:.2f}{taken}, this training costs about ${cost:.2f}: top up at "
+        "https://fal.ai/dashboard/billing, then lora-drop approve JOB. Without that it is looked at again "
+        "every hour, and goes on when the balance suffices. Nothing was sent.",
     )
 
 

@@ -28,7 +28,7 @@ class Receiver(Protocol):
         """
 
 
-class Redelivery(Protocol):
+class LaterMessages(Protocol):
     """The queue that notifications wait in."""
 
     def delay(self, receipt: str, seconds: int) -> None:

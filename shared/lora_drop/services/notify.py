@@ -15,7 +15,7 @@ from lora_drop.jobs.errors import HostNotAllowedError, ReceiverUnavailableError
 from lora_drop.jobs.events import StatusChange
 from lora_drop.jobs.notifications import BACKOFF, Notification, pause, signed_headers
 from lora_drop.ports import Clock, JobStore
-from lora_drop.ports.receivers import Receiver, ReceiverAnswer, Redelivery, SigningSecrets
+from lora_drop.ports.receivers import LaterMessages, Receiver, ReceiverAnswer, SigningSecrets
 
 PATIENCE = 20.0  # seconds for all POSTs of a batch, which are made at the same time
 GONE = 410
@@ -54,7 +54,7 @@ class Notified:
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class _Post:
     """A POST that is to be made."""
 
     url: str
@@ -71,7 +71,7 @@ class Notifier:
 
     jobs: JobStore
     receiver: Receiver
-    redelivery: Redelivery
+    queue: LaterMessages
     secrets: SigningSecrets
     url: str
     hosts: AllowedHosts
@@ -83,7 +83,7 @@ class Notifier:
         """Return what became of each message; those that come again later are told so to their queue."""
         until = self.tick() + PATIENCE
         calls = {message.message_id: self._call_of(message) for message in messages}
-        waiting = {key: call for key, call in calls.items() if isinstance(call, _Call)}
+        waiting = {key: call for key, call in calls.items() if isinstance(call, _Post)}
         with ThreadPoolExecutor(max_workers=max(len(waiting), 1)) as lanes:
             keys = self.secrets() if waiting else ()
             answers = {
@@ -97,7 +97,7 @@ class Notifier:
             for message in messages
         ]
 
-    def _call_of(self, message: QueuedChange) -> "_Call | Notified":
+    def _call_of(self, message: QueuedChange) -> "_Post | Notified":
         """Return what is to be sent for a message, or what becomes of it without a POST."""
         try:
             change = StatusChange.model_validate(json.loads(message.body)["detail"])
@@ -109,9 +109,9 @@ class Notifier:
             return Notified(message.message_id, NotifyOutcome.UNWANTED)
         if job.notify_url and not self.hosts.allow(job.notify_url):
             return self._hopeless(message, "its address is not on the list (NotifyHosts)", change)
-        return _Call(url, Notification.of(change))
+        return _Post(url, Notification.of(change))
 
-    def _post(self, call: _Call, keys: Sequence[bytes], until: float) -> ReceiverAnswer | Exception:
+    def _post(self, call: _Post, keys: Sequence[bytes], until: float) -> ReceiverAnswer | Exception:
         body = call.notification.model_dump_json().encode()
         headers = signed_headers(call.notification.webhook_id, body, keys=keys, now=self.clock())
         given = {"content-type": "application/json", "user-agent": "lora-drop", **headers}
@@ -147,7 +147,7 @@ class Notifier:
     def _comes_again(
         self, message: QueuedChange, reason: str, change: StatusChange | None, seconds: int
     ) -> Notified:
-        self.redelivery.delay(message.receipt, seconds)
+        self.queue.delay(message.receipt, seconds)
         job_id, version = (change.job_id, change.version) if change else ("", 0)
         return Notified(
             message.message_id, NotifyOutcome.LATER, job_id, version, reason, retry_in=seconds

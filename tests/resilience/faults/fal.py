@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from nacl.signing import SigningKey
 
-from lora_drop.fal.status import FalStatus, Finished, Gone, Running, failed
+from lora_drop.fal.status import FalStatus, Finished, Gone, RequestLog, Running, failed
 from lora_drop.fal.trainers.trainer import Price
 from lora_drop.jobs.artifacts import WEIGHTS, Artifact, artifacts_in
 from lora_drop.jobs.evidence import is_of
@@ -174,6 +174,11 @@ class Fal:
         units = "0" if request.end in FREE else "1000"
         said = "Invalid status code: 422"
         return failed(request_id, said, request.payload, billable_units=units)
+
+    def log(self, application: str, request_id: str) -> RequestLog:
+        """Return what its state says: these trainings write no lines."""
+        said = self.ask(application, request_id)
+        return said.log or RequestLog() if isinstance(said, Running) else RequestLog()
 
     def cancel(self, application: str, request_id: str) -> bool:
         """Stop a request that waits; one that runs goes on to its end, as it often does at fal."""
