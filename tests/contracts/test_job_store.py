@@ -8,6 +8,7 @@ from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.errors import ConflictError, InvalidQueryError
 from lora_drop.jobs.job import Job, Lease
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.progress import TrainingProgress
 from lora_drop.jobs.status import Status
 from lora_drop.ports import JobStore
 from tests.support.builders import ARTIFACTS, NOW, REQUEST_ID, make_job
@@ -67,6 +68,13 @@ def test_every_field_comes_back(jobs: JobStore) -> None:
     )
     added(jobs, job)
 
+    assert jobs.get(job.job_id) == job
+
+
+def test_progress_without_an_end_comes_back(jobs: JobStore) -> None:
+    progress = TrainingProgress(step=1, steps=1000, percent=0.1, at=NOW)
+    job = make_job(status=Status.TRAINING, progress=progress)
+    added(jobs, job)
     assert jobs.get(job.job_id) == job
 
 
