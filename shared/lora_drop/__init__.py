@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from lora_drop.client.async_job import AsyncJob, AsyncJobResult
     from lora_drop.client.async_lora_drop import AsyncLoraDrop
     from lora_drop.client.async_portrait_trainer import AsyncPortraitTrainer
+    from lora_drop.client.direct_errors import InsufficientImagesError, InvalidArchiveError
     from lora_drop.client.errors import (
         CommandError,
         DatasetRejectedError,
@@ -60,6 +61,8 @@ __all__ = [
     "Ended",
     "Estimate",
     "FalUnavailableError",
+    "InsufficientImagesError",
+    "InvalidArchiveError",
     "InvalidSignatureError",
     "Job",
     "JobEvent",
@@ -100,6 +103,7 @@ _NAMES = {
     ),
     "lora_drop.client.async_lora_drop": ("AsyncLoraDrop",),
     "lora_drop.client.async_portrait_trainer": ("AsyncPortraitTrainer",),
+    "lora_drop.client.direct_errors": ("InsufficientImagesError", "InvalidArchiveError"),
     "lora_drop.client.errors": (
         "CommandError",
         "DatasetRejectedError",

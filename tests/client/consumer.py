@@ -117,6 +117,8 @@ def direct(body: bytes, headers: webhooks.Headers) -> str:
     trainer = lora_drop.PortraitTrainer("key")
     request_id = trainer.submit(Path("photos"), trigger_phrase="ada")
     delivery = webhooks.unwrap(body, headers, user_id="me")
+    changed = webhooks.unwrap_event(body, headers, secret="whsec_")
+    print(changed.change.job_id, changed.timestamp)
     if isinstance(delivery, webhooks.TrainingResult) and delivery.lora:
         return delivery.lora.url
     return request_id
@@ -134,6 +136,8 @@ def main() -> str:
         run()
         asyncio.run(run_async())
         return f"{direct(b'', {})} {asyncio.run(direct_async())} {lora_drop.__version__}"
+    except (lora_drop.InsufficientImagesError, lora_drop.InvalidArchiveError) as error:
+        return f"{error.sentence} {error.problem.message}"
     except lora_drop.DatasetRejectedError as error:
         return " ".join(problem.message for problem in error.report.problems)
     except lora_drop.OverBudgetError as error:

@@ -76,6 +76,13 @@ def test_every_field_comes_back(jobs: JobStore) -> None:
     assert jobs.get(job.job_id) == job
 
 
+def test_progress_without_an_end_comes_back(jobs: JobStore) -> None:
+    progress = TrainingProgress(step=1, steps=1000, percent=0.1, at=NOW)
+    job = make_job(status=Status.TRAINING, progress=progress)
+    added(jobs, job)
+    assert jobs.get(job.job_id) == job
+
+
 @pytest.mark.promise("never pay twice")
 def test_job_cannot_be_added_twice(jobs: JobStore) -> None:
     """The same job cannot be added twice."""

@@ -48,11 +48,25 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.promise("interfaces stay")
-def test_example_of_the_readme_runs(
+def test_examples_run_from_the_wheel(
     stack: Deployed, python: Path, folder: Path, root: Path
 ) -> None:
-    """The five lines of the README, run where only the wheel is installed, bring a LoRA to a folder."""
-    [code] = EXAMPLE.findall((root / "README.md").read_text())
+    """The five lines of the README, run where only the wheel is installed, bring a LoRA to a folder; so do those of the docs."""
+    [five_lines] = EXAMPLE.findall((root / "README.md").read_text())
+    [more] = EXAMPLE.findall((root / "docs" / "developers.md").read_text())
+
+    lines = run(python, five_lines, folder, stack).splitlines()
+    assert lines[-1].startswith("Ended(status=<Status.SUCCEEDED")
+    assert any(line.startswith("Training(") and "percent=100.0" in line for line in lines)
+    lora = (folder / "loras" / "lora.safetensors").read_bytes()
+    assert hashlib.sha256(lora).hexdigest() in "".join(lines)
+
+    run(python, more, folder, stack)
+    assert (folder / "loras" / "ada" / "lora.safetensors").is_file()
+
+
+def run(python: Path, code: str, folder: Path, stack: Deployed) -> str:
+    """What a program prints that ends well."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(  # noqa: S603  # our own words
         [python, "-c", code],
@@ -63,11 +77,7 @@ def test_example_of_the_readme_runs(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert lines[-1].startswith("Ended(status=<Status.SUCCEEDED")
-    assert any(line.startswith("Training(") and "percent=100.0" in line for line in lines)
-    lora = hashlib.sha256((folder / "loras" / "lora.safetensors").read_bytes()).hexdigest()
-    assert lora in done.stdout
+    return done.stdout
 
 
 def test_asyncio_trains_the_same(
@@ -76,16 +86,17 @@ def test_asyncio_trains_the_same(
     """For asyncio it is the same, the same content is not paid for twice, and a job goes by its reference."""
     monkeypatch.setenv(HOME, str(stack.local.state))
 
-    async def run() -> tuple[lora_drop.AsyncJob, list[str], int]:
+    async def trained() -> tuple[lora_drop.AsyncJob, list[str], int]:
         async with lora_drop.AsyncLoraDrop("local") as drop:
             photos = (folder / "photos").iterdir()
             data = folder / "ada.zip"
             with zipfile.ZipFile(data, "w") as archive:
                 for photo in photos:
                     archive.write(photo, photo.name)
-            words = {"trigger_phrase": "ada", "steps": 1100}
             first, second = [
-                await drop.train(data.read_bytes(), reference="user-42", **words)  # type: ignore[arg-type]
+                await drop.train(
+                    data.read_bytes(), reference="user-42", trigger_phrase="ada", steps=1100
+                )
                 for _ in range(2)
             ]
             done = await (await first.wait(120)).result()
@@ -95,16 +106,8 @@ def test_asyncio_trains_the_same(
             assert {first.id, second.id} == set(found)
             return await first.refresh(), [path.name for path in paths], len(await first.files())
 
-    job, names, files = asyncio.run(run())
+    job, names, files = asyncio.run(trained())
     assert {"lora.safetensors", "config.json", "job.json"} <= set(names)
     assert (job.reference, job.status, files) == ("user-42", lora_drop.Status.SUCCEEDED, 2)
-    assert (
-        len(
-            [
-                row
-                for row in stack.simulator.ledger()["submissions"]
-                if row["arguments"]["steps"] == 1100
-            ]
-        )
-        == 1
-    )
+    posts = stack.simulator.ledger()["submissions"]
+    assert len([post for post in posts if post["arguments"]["steps"] == 1100]) == 1

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,7 +25,6 @@ from lora_drop.jobs.job_problems import BUDGET_EXHAUSTED, JOB_OVER_LIMIT, PRICE_
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 
-SHARED_FOR = timedelta(hours=1)
 NOT_PAYABLE = frozenset({BUDGET_EXHAUSTED, JOB_OVER_LIMIT, PRICE_UNKNOWN})
 
 
@@ -38,6 +37,12 @@ class JobFile:
     sha256: str
     url: str
     expires_at: datetime
+
+    @classmethod
+    def of(cls, file: Mapping[str, Any]) -> Self:
+        """Return a file of the API."""
+        name, size, sha256, url = (file[each] for each in ("name", "size", "sha256", "url"))
+        return cls(name, size, sha256, url, datetime.fromisoformat(file["expires_at"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,26 +123,11 @@ class Job(JobView):
         return tuple(log_of(line) for line in self._client.logs(self.id)["lines"])
 
     def files(self) -> tuple[JobFile, ...]:
-        """Return the files of the result, each with an address that anybody can fetch it from for an hour.
+        """Return the files of the result, each with an address that needs no credentials for a while.
 
-        The addresses are signed with the caller's credentials, and end with them where these are temporary.
+        There are none before it has succeeded.
         """
-        s3 = self._client.stack.client("s3", signature="s3v4")
-        until = datetime.now(UTC) + SHARED_FOR
-        return tuple(
-            JobFile(
-                each.name,
-                each.size,
-                each.sha256,
-                s3.generate_presigned_url(
-                    "get_object",
-                    Params={"Bucket": each.bucket, "Key": each.key},
-                    ExpiresIn=int(SHARED_FOR.total_seconds()),
-                ),
-                until,
-            )
-            for each in self.refresh().stored
-        )
+        return tuple(JobFile.of(each) for each in self._client.files(self.id))
 
     def result(self, timeout: float | None = None) -> JobResult:
         """Wait for the end and return what it has brought.

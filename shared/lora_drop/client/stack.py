@@ -49,18 +49,10 @@ class Stack:
     application: str = TRAINER
     misspelled_folder: str = WARN
 
-    def client(
-        self, service: str, *, attempts: int | None = None, signature: str | None = None
-    ) -> Any:
-        """A boto3 client for this stack's account and place.
-
-        ``attempts`` of a call, and the ``signature`` of an address, are boto3's own unless given.
-        """
-        config = Config(
-            retries={"total_max_attempts": attempts} if attempts else None,
-            signature_version=signature,
-        )
-        # A session makes no two clients at once (boto3, "Multithreading and multiprocessing").
+    def client(self, service: str, *, attempts: int | None = None) -> Any:
+        """A boto3 client for this stack's account and place; ``attempts`` of a call, else as many as boto3 makes."""
+        config = Config(retries={"total_max_attempts": attempts}) if attempts else None
+        # A session makes no two clients at once (boto3's guide, "Multithreading and multiprocessing").
         with MAKING:
             return self.session.client(service, endpoint_url=self.endpoint_url, config=config)  # type: ignore[call-overload]  # a name, not a literal
 
@@ -69,8 +61,8 @@ def find_stack(name: str | None, *, profile: str | None = None, region: str | No
     """The stack of this name; raises StackUnreachableError.
 
     Without a name it is ``LORA_DROP_STACK``, else what ``lora-drop config`` has, else the stack on this
-    machine if one is up (also called ``local``), else the CloudFormation stack ``lora-drop``. ``profile``
-    and ``region`` are AWS's, and the stack is a deployed one where either is given.
+    machine if one is up (also called ``local``), else the CloudFormation stack ``lora-drop``. ``profile`` and
+    ``region`` are AWS's, and the stack is a deployed one where either is given.
     """
     name = name or os.environ.get("LORA_DROP_STACK") or default_of("stack")
     with local_failures():

@@ -9,21 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lora_drop.client.api_client import ApiClient
 from lora_drop.client.archive import Archive, archive_of
-from lora_drop.client.backoff import asked_again
-from lora_drop.client.errors import (
-    CommandError,
-    JobErasedError,
-    JobTimeoutError,
-    JobUnknownError,
-    StackUnreachableError,
-)
+from lora_drop.client.errors import CommandError, JobTimeoutError, JobUnknownError
 from lora_drop.client.following import STOPS
-from lora_drop.client.foreign_answers import ASKED_AS, foreign_answer, json_object, proxy_refuses
 from lora_drop.client.parameters import check_parameters, drop_advice, metadata_of
 from lora_drop.client.stack import REFUSE, Stack, find_stack
 from lora_drop.client.upload import PART, MultipartUpload, unfinished_uploads
@@ -33,11 +24,9 @@ from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 
 TIMEOUT = httpx.Timeout(30.0)
-REFUSED = (401, 403)
 PAGE = 100  # jobs; the API gives no more at once
 
-type Progress = Callable[[int, int], None]
-"""(bytes sent, bytes in all)"""
+type Progress = Callable[[int, int], None]  # bytes sent, bytes in all
 type Advise = Callable[[Problem], None]
 
 
@@ -46,11 +35,11 @@ class StackClient:
 
     def __init__(self, stack: Stack | None = None, *, http: httpx.Client | None = None) -> None:
         self.stack = stack or find_stack(None)
-        self._http = http or httpx.Client(timeout=TIMEOUT)
+        self._api = ApiClient(self.stack, http or httpx.Client(timeout=TIMEOUT))
 
     def close(self) -> None:
         """Close the connections to the API."""
-        self._http.close()
+        self._api.close()
 
     def drop(
         self,
@@ -267,58 +256,8 @@ class StackClient:
         prefix = result_prefix(job["dataset"]["key"], job["job_id"])
         return {**job, "location": f"s3://{self.stack.models_bucket}/{prefix}"}
 
-    def _ask(
-        self, method: str, path: str, query: Mapping[str, str] | None = None, body: str = ""
-    ) -> dict[str, Any]:
-        url = str(httpx.URL(self.stack.api_url + path, params=dict(query or {})))
-
-        def ask() -> httpx.Response:
-            headers = self._signed(method, url, body)
-            return self._http.request(method, url, headers=headers, content=body or None)
-
-        try:
-            response = asked_again(ask) if method == "GET" else ask()
-        except BotoCoreError as error:
-            raise StackUnreachableError(f"AWS cannot be reached as you: {error}") from error
-        except httpx.ProxyError as error:
-            raise StackUnreachableError(proxy_refuses(url, error)) from error
-        except httpx.HTTPError as error:
-            raise StackUnreachableError(
-                f"The stack's API does not answer at {url}: {error}"
-            ) from error
-        answer = json_object(response)
-        if answer is None:
-            raise StackUnreachableError(foreign_answer(response))
-        if response.is_success:
-            return answer
-        raise _refusal(response, answer)
-
-    def _signed(self, method: str, url: str, body: str) -> dict[str, str]:
-        """The headers of a call that API Gateway lets in (IAM, Signature Version 4)."""
-        session = self.stack.session
-        credentials = session.get_credentials()
-        if credentials is None:
-            raise StackUnreachableError("There are no AWS credentials: set AWS_PROFILE, or log in.")
-        kind = {"Content-Type": "application/json"} if body else {}
-        request = AWSRequest(method=method, url=url, data=body or None, headers=kind)
-        SigV4Auth(credentials, "execute-api", session.region_name).add_auth(request)
-        return dict(request.headers)
-
-
-def _refusal(response: httpx.Response, answer: Mapping[str, Any]) -> CommandError:
-    """The error that the API's answer means; without one of its own, API Gateway gave it."""
-    problem = answer.get("error") or {}
-    if problem.get("code") == "job_unknown":
-        return JobUnknownError(f"{problem['message']} All of them: lora-drop jobs")
-    if problem.get("code") == "job_forgotten":
-        return JobErasedError(problem["message"])
-    if "message" in problem:
-        return CommandError(problem["message"])
-    message = answer.get("message") or response.text
-    return StackUnreachableError(
-        f"The stack's API answered {response.status_code}: {message}"
-        f"{f'. {ASKED_AS}' if response.status_code in REFUSED else ''}"
-    )
+    def _ask(self, *call: Any, **more: Any) -> dict[str, Any]:
+        return self._api.ask(*call, **more)
 
 
 def _fits(job: Mapping[str, Any], reference: str | None, dataset: str | None) -> bool:

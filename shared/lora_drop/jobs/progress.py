@@ -28,6 +28,7 @@ class PublicProgress(BaseModel):
 class TrainingProgress(PublicProgress):
     """What is stored: also what the trainer's own log says of its pace."""
 
+    eta_seconds: float | None = None  # the store leaves out what is empty
     seconds_per_step: float | None = None
 
     def ended(self, now: datetime) -> Self:
