@@ -1,5 +1,6 @@
 """A training is watched: through the client and the API to the simulator, which writes tqdm's lines."""
 
+import re
 import time
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -74,9 +75,9 @@ def test_progress_is_never_old_and_ends_at_100(
     assert percents[-1] == 100
     # When the trainer had come so far, by its own log; a percent stands on the screen until the next look.
     come = {
-        float(line["message"].split(": ")[1].split("%")[0]): datetime.fromisoformat(line["at"])
+        int(found[1]) / 10: datetime.fromisoformat(line["at"])
         for line in lines
-        if line["message"].startswith("Training")
+        if (found := re.search(r"Training: .* (\d+)/1000 \[", line["message"]))
     }
     came = {0.0: looks[0][0], **come}
     ages = [
