@@ -18,7 +18,8 @@ from lora_drop.adapters.download import CdnFiles
 from lora_drop.adapters.s3_client import s3_client
 from lora_drop.adapters.s3_copies import S3Copies
 from lora_drop.jobs.artifacts import Artifact, Upload
-from lora_drop.services.copy import Copier, CopyRequest
+from lora_drop.services.copy import Copier
+from lora_drop.services.copy_attempt import CopyRequest
 
 KIB = 1024
 

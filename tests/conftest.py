@@ -16,6 +16,7 @@ os.environ |= {
     "AWS_DEFAULT_REGION": "us-east-1",
     "POWERTOOLS_SERVICE_NAME": "lora-drop",
     "POWERTOOLS_METRICS_NAMESPACE": "LoraDrop",
+    "LORA_DROP_CONFIG": os.devnull,  # no defaults of the person who runs the tests
 }
 for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "FAL_KEY", "LORA_DROP_STACK"):
     os.environ.pop(name, None)

@@ -48,6 +48,8 @@ class Metric(StrEnum):
     TRAINING_SECONDS = "TrainingSeconds"
     BUDGET_PERCENT = "BudgetPercent"
     EVENTS_UNTOLD = "EventsUntold"
+    NOTIFICATION_DELIVERED = "NotificationDelivered"
+    NOTIFICATION_FAILED = "NotificationFailed"
 
 
 OUTCOMES: Mapping[Status, Metric] = {

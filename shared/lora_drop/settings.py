@@ -16,7 +16,7 @@ from pydantic import (
     StringConstraints,
 )
 
-from lora_drop.fal.hosts import API_URL, CDN_URL, JWKS_URL, REST_URL
+from lora_drop.fal.hosts import API_URL, CDN_URL, JWKS_URL, REST_URL, AllowedHosts
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.delivery import DeliveryMethod
 
@@ -72,7 +72,21 @@ class LimitSettings(Settings):
         return Limits(self.max_in_flight, self.monthly_budget_usd, self.max_job_usd)
 
 
-class SubmitSettings(PlatformSettings, LimitSettings):
+class NotifyHostSettings(Settings):
+    """Which addresses a dataset may name to be notified."""
+
+    notify_hosts: str = Field(
+        default="", description="hosts that a dataset's `notify-url` may lie on, by comma"
+    )
+
+    @property
+    def allowed_notify_hosts(self) -> AllowedHosts:
+        """Return the list."""
+        hosts = [host.strip() for host in self.notify_hosts.split(",")]
+        return AllowedHosts([host for host in hosts if host])
+
+
+class SubmitSettings(PlatformSettings, LimitSettings, NotifyHostSettings):
     """What submitting needs."""
 
     inbox_queue_url: Url = Field(description="queue that datasets come in by")
@@ -91,6 +105,9 @@ class SubmitSettings(PlatformSettings, LimitSettings):
     )
     fal_file_days: NonNegativeInt = Field(
         default=0, description="how many days fal serves a result's files; 0 as the account is set"
+    )
+    hold_at_low_balance: bool = Field(
+        default=True, description="hold what fal's balance cannot pay, where the key may see it"
     )
     remove_metadata: bool = Field(
         default=True, description="take camera, place and other hidden data out of photos"
@@ -132,7 +149,7 @@ class ReconcileSettings(PlatformSettings, LimitSettings):
     late_after_seconds: PositiveInt = Field(description="how long a job may be silent")
 
 
-class JobsSettings(PlatformSettings, LimitSettings):
+class JobsSettings(PlatformSettings, LimitSettings, NotifyHostSettings):
     """What the jobs API needs."""
 
     datasets_bucket: Name = Field(description="bucket that datasets are dropped into")
@@ -142,6 +159,22 @@ class JobsSettings(PlatformSettings, LimitSettings):
     inbox_dead_letters_url: Url = Field(description="notices that could not be handled")
     results_queue_url: Url = Field(description="queue in front of the store worker")
     results_dead_letters_url: Url = Field(description="results that could not be stored")
+    notify_queue_url: Url = Field(description="queue that changes wait in")
+    notify_dead_letters_url: Url = Field(description="changes that no receiver took")
+
+
+class NotifySettings(NotifyHostSettings):
+    """What notifying needs."""
+
+    notify_url: str = Field(
+        default="", pattern=r"^(https?://[^\s]+)?$", description="where jobs' changes are sent"
+    )
+    notify_secret: str = Field(default="", description="secret that notifications are signed with")
+    notify_queue_url: Url = Field(description="queue that changes wait in")
+    allow_private_notify_hosts: bool = Field(
+        default=False, description="whether receivers may lie in a private network"
+    )
+    ssl_cert_file: str = Field(default="", description="certificates of a private CA, PEM")
 
 
 class ForgetSettings(Settings):

@@ -1,10 +1,13 @@
-"""fal's webhook deliveries, for programs that receive them at an address of their own.
+"""Webhooks for programs that receive them at an address of their own: fal's deliveries, and a stack's notifications.
 
 ::
 
     delivery = lora_drop.webhooks.unwrap(body, request.headers, user_id="my-fal-user")
     if isinstance(delivery, lora_drop.webhooks.TrainingResult):
         print(delivery.lora.url)
+
+    changed = lora_drop.webhooks.unwrap_event(body, request.headers, secret="whsec_…")
+    print(changed.change.job_id, changed.change.status)
 """
 
 import os
@@ -23,6 +26,8 @@ from lora_drop.jobs.errors import (
     InvalidWebhookError,
     SigningKeysUnavailableError,
 )
+from lora_drop.jobs.events import StatusChange
+from lora_drop.jobs.notifications import Notification, key_of, verified_id
 from lora_drop.jobs.problems import Problem
 from lora_drop.ports import SigningKeys
 from lora_drop.services.webhook import body_of, verified
@@ -33,9 +38,12 @@ __all__ = [
     "File",
     "Headers",
     "InvalidSignatureError",
+    "JobChanged",
     "SigningKeysUnavailableError",
+    "StatusChange",
     "TrainingResult",
     "unwrap",
+    "unwrap_event",
 ]
 
 type Headers = Mapping[str, str | Sequence[str]] | Iterable[tuple[str | bytes, str | bytes]]
@@ -132,6 +140,48 @@ def unwrap(
     if isinstance(fact, Failed):
         return FailedTraining(said.request_id, delivery.user_id, fact.problem, fact.billed)
     return TrainingResult(said.request_id, delivery.user_id, tuple(files_in(said.payload)))
+
+
+@dataclass(frozen=True, slots=True)
+class JobChanged:
+    """A notification of a stack: a job has changed its state.
+
+    ``webhook_id`` is the change's, the same however often it is sent: do nothing for one that you have seen. ``timestamp``
+    says when the job changed. ``change.version`` grows with each change of a job: a smaller one than the last is older.
+    """
+
+    webhook_id: str
+    timestamp: datetime
+    change: StatusChange
+
+
+def unwrap_event(
+    body: bytes,
+    headers: Headers,
+    *,
+    secret: str | Sequence[str],
+    now: datetime | None = None,
+) -> JobChanged:
+    """Return what a stack's notification says, once it is sure that it was signed within the last five minutes.
+
+    ``body`` is the raw bytes, before any framework decodes them. ``secret`` is what ``lora-drop notify-secret`` prints;
+    several of them are tried, which a receiver needs while a secret is changed.
+
+    Raises InvalidSignatureError: answer 401, and use nothing of it. Raises ValueError for a ``secret`` that is none.
+    Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+    """
+    keys = [key_of(each) for each in ([secret] if isinstance(secret, str) else secret)]
+    given = {name.lower(): values for name, values in _by_name(headers).items()}
+    try:
+        webhook_id = verified_id(given, body, keys=keys, now=now or datetime.now(UTC))
+        said = Notification.model_validate_json(body)
+    except InvalidWebhookError as error:
+        raise InvalidSignatureError(str(error)) from error
+    except ValueError as error:
+        raise InvalidSignatureError("the body is no notification of lora-drop's") from error
+    if said.webhook_id != webhook_id:
+        raise InvalidSignatureError("webhook-id is not that of the change in the body")
+    return JobChanged(webhook_id, said.timestamp, said.data)
 
 
 @cache

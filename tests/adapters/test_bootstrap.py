@@ -11,6 +11,7 @@ from lora_drop import settings as of
 from lora_drop.adapters.download import CdnFiles
 from lora_drop.bootstrap.forget import ForgetBootstrap
 from lora_drop.bootstrap.jobs import JobsBootstrap
+from lora_drop.bootstrap.notify import NotifyBootstrap
 from lora_drop.bootstrap.reconcile import ReconcileBootstrap
 from lora_drop.bootstrap.store import StoreBootstrap
 from lora_drop.bootstrap.submit import SubmitBootstrap
@@ -34,6 +35,7 @@ MAX_IN_FLIGHT=2 MONTHLY_BUDGET_USD=100 MAX_JOB_USD=25
 INBOX_QUEUE_URL=https://sqs.example/inbox INBOX_DEAD_LETTERS_URL=https://sqs.example/dead-inbox
 RESULTS_QUEUE_URL=https://sqs.example/results
 RESULTS_DEAD_LETTERS_URL=https://sqs.example/dead-results
+NOTIFY_QUEUE_URL=https://sqs.example/changes NOTIFY_DEAD_LETTERS_URL=https://sqs.example/dead-changes
 """)
 )
 
@@ -98,6 +100,7 @@ BUILT: dict[str, Any] = {
     "decisions": lambda: JobsBootstrap(settings(of.JobsSettings)).manual_actions,
     "retries": lambda: JobsBootstrap(settings(of.JobsSettings)).retry_service,
     "erasing": lambda: ForgetBootstrap(settings(of.ForgetSettings)).forget_service,
+    "notifying": lambda: NotifyBootstrap(settings(of.NotifySettings)).notifier,
     "dead letters": lambda: JobsBootstrap(settings(of.JobsSettings)).dead_letters,
 }
 

@@ -168,15 +168,10 @@ def test_lost_race_is_a_conflict(reasons: str) -> None:
 @pytest.mark.parametrize(
     ("reasons", "expected"),
     [
-        ("C----", ConflictError),
-        ("---C-", NoSlotError),
-        ("----C", OverBudgetError),
-        # a lost race comes first
-        ("C--CC", ConflictError),
-        ("---CC", NoSlotError),
+        *(("C----", ConflictError), ("---C-", NoSlotError), ("----C", OverBudgetError)),
+        *(("C--CC", ConflictError), ("---CC", NoSlotError)),  # a lost race comes first
         # what does not hold would not hold the next time either
-        ("X--C-", NoSlotError),
-        ("C---X", ConflictError),
+        *(("X--C-", NoSlotError), ("C---X", ConflictError)),
     ],
 )
 def test_failed_condition_names_its_error(reasons: str, expected: type[Exception]) -> None:

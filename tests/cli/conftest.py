@@ -1,3 +1,12 @@
-from tests.support.client_fixtures import api, check, folder, interruptible, phone, run, stack
+from tests.support.client_fixtures import (
+    api,
+    at_once,
+    check,
+    folder,
+    interruptible,
+    phone,
+    run,
+    stack,
+)
 
-__all__ = ["api", "check", "folder", "interruptible", "phone", "run", "stack"]
+__all__ = ["api", "at_once", "check", "folder", "interruptible", "phone", "run", "stack"]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from lora_drop.cli.download import fetch
 from lora_drop.cli.reports import report_files
+from lora_drop.client.download import fetch
 from lora_drop.client.errors import CommandError
 from lora_drop.client.stack import Stack
 from lora_drop.datasets.report import Report, Verdict
@@ -28,7 +28,8 @@ def job(stack: Stack) -> dict[str, Any]:
         key = f"portrait/ada/ada-1/{name}"
         s3.put_object(Bucket="models", Key=key, Body=data)
         digest = hashlib.sha256(data).hexdigest()
-        files.append({"name": name, "bucket": "models", "key": key, "sha256": digest})
+        stored = {"name": name, "bucket": "models", "key": key, "size": len(data)}
+        files.append({**stored, "sha256": digest})
     location = "s3://models/portrait/ada/ada-1/"
     return {"job_id": "ada-1", "status": "SUCCEEDED", "files": files, "location": location}
 

@@ -77,7 +77,8 @@ def test_refusal_is_explained(run: Run, api: Api, words: list[str], said: str) -
     broken = httpx.Response(502, json={"message": "Internal server error"})
     api.answers = [broken if "502" in said else error_answer(409, "nothing_to_decide", said)]
     result = run(*words)
-    assert (result.exit_code, result.stdout, len(api.asked)) == (1, "", 1)
+    tries = 5 if words == ["budget"] and "502" in said else 1  # what changes nothing is asked again
+    assert (result.exit_code, result.stdout, len(api.asked)) == (1, "", tries)
     assert said in result.stderr
 
 

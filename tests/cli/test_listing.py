@@ -11,7 +11,7 @@ from rich.console import Console
 
 from lora_drop.cli import main
 from lora_drop.cli.display import Display
-from lora_drop.client.stack_client import _advice
+from lora_drop.client.parameters import drop_advice
 from lora_drop.datasets.parameters import resolve
 from lora_drop.jobs.ids import job_id_for, result_prefix
 from lora_drop.jobs.public_job import public
@@ -153,7 +153,7 @@ def test_download_goes_into_the_jobs_folder(
         asked.append(words[2])
         return ()
 
-    monkeypatch.setattr("lora_drop.cli.download.fetch", keep)
+    monkeypatch.setattr("lora_drop.client.download.fetch", keep)
     api.answers = [httpx.Response(200, json=row("ada-1"))]
     run("download", "ada-1")
     assert asked == [Path("ada-1")]
@@ -175,6 +175,8 @@ def test_near_miss_of_a_preset_is_said(key: str, preset: str | None) -> None:
         key=key, training_json=None, metadata={}, trigger_seed="0" * 10, application=APPLICATION
     )
     said = [
-        each.message for each in _advice(resolved, key) if each.code == "parameter_preset_unlike"
+        each.message
+        for each in drop_advice(resolved, key)
+        if each.code == "parameter_preset_unlike"
     ]
     assert [f"preset={preset}" in each for each in said] == ([True] if preset else [])

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -23,8 +23,11 @@ from typer.testing import CliRunner
 from lora_drop.cli import main, terminal
 from lora_drop.cli.display import Display
 from lora_drop.cli.main import application
+from lora_drop.cli.progress_view import ProgressView
 from lora_drop.cli.terminal import ENDS, ended_in_order, reporting
-from lora_drop.client.errors import CommandError
+from lora_drop.client.errors import CommandError, JobUnknownError
+from lora_drop.client.events import JobEvent, Log, StatusChanged, Training, Waiting
+from lora_drop.client.following import EventReader, Watch
 from lora_drop.client.stack import Stack
 from lora_drop.jobs.status import Status
 from lora_drop.local.events import ABOUT_JOBS, ABOUT_OBJECTS, EVENTS
@@ -106,8 +109,8 @@ def test_progress_is_a_line_each(stack: Stack) -> None:
         pass
     with display.upload("ada.zip") as sending:
         sending(1, 2)
-    display.follow("x", iter([job, job]))
-    states = [{"job_id": "x", **step} for step in job["history"]]
+    display.follow(reading([job, {**job, "status": "FAILED"}]), sleep=lambda _: None)
+    states = [{"job_id": job["job_id"], **step} for step in job["history"]]
     assert seen[1:] == [{"step": "upload", "sent": 1, "size": 2}, *states]
     refused = CliRunner().invoke(application(), ["up", "--progress"])
     assert (refused.exit_code, "--json" in refused.stderr) == (1, True)
@@ -126,6 +129,69 @@ def test_version_is_printed() -> None:
     assert (result.exit_code, result.stdout) == (0, f"lora-drop {version('lora-drop')}\n")
 
 
+def reading(
+    looks: list[Any], clock: Callable[[], float] = lambda: 0.0, log: Iterator[Any] | None = None
+) -> EventReader:
+    """A reader of a job that looks like this, one look after the other."""
+    left = list(looks)
+
+    def job(_: str) -> dict[str, Any]:
+        look = left.pop(0)
+        if isinstance(look, Exception):
+            raise look
+        return dict(look)
+
+    source = SimpleNamespace(job=job, logs=lambda *_, **__: next(log or iter(()), {"status": "?"}))
+    return EventReader(Watch(source, "x", clock=clock))
+
+
+ADVANCE = [
+    {"status": "TRAINING", "lines": [], "next": 0, "queue_position": None}
+    | {"progress": {"step": n, "steps": 1000, "percent": n / 10, "eta_seconds": 90.0}}
+    for n in range(0, 1001, 4)
+]
+
+
+def test_pipe_gets_a_line_for_each_tenth(stack: Stack, display: Display) -> None:
+    job = answering(stack, lambda _: job_answer(status=Status.TRAINING)).job("x")
+    reader = reading([job] * 90 + [{**job, "status": "FAILED"}], log=iter(ADVANCE))
+    display.follow(reader, sleep=lambda _: None)
+    said = [line.strip() for line in shown(display).splitlines() if "%" in line]
+    assert [line.partition(" %")[0] for line in said] == [str(n) for n in range(0, 101, 10)]
+    assert said[3] == "30 %, step 300 of 1,000, 90 s left"
+
+
+def test_terminal_shows_all_that_is_known() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    view = ProgressView(console, "Ctrl-C ends the view", ("about $3.60", "trigger phrase ada"))
+    events: list[JobEvent] = [
+        StatusChanged(Status.READY, datetime.now(UTC)),
+        Waiting(2, 2, 3),
+        StatusChanged(Status.TRAINING, datetime.now(UTC)),
+        Log("\r 10%|#  | 1/10\r 43%|####  | 430/1000 [00:10<00:20, 20it/s]", None),
+        Log("a \x1b[31mred\x1b[0m line", None),
+        Training(430, 1000, 43.0, timedelta(minutes=6)),
+    ]
+    seen = []
+    with view.shown():
+        for event in events:
+            view.take(event)
+            seen.append(drawn(view))
+    assert "2 of 2 slots taken, 3 jobs before it" in seen[1]
+    for words in (
+        *("43 %, step 430 of 1,000, 6 min left", "about $3.60", "trigger phrase ada"),
+        *("43%|####  | 430/1000", "a red line", "next: the LoRA is copied", "Ctrl-C"),
+    ):
+        assert words in seen[-1]
+
+
+def drawn(view: ProgressView) -> str:
+    """What a view looks like at this moment."""
+    page = Console(file=io.StringIO(), width=100)
+    page.print(view)
+    return shown(Display(page))
+
+
 def looks_at(stack: Stack, status: Status, ago: timedelta) -> list[dict[str, Any]]:
     job = answering(stack, lambda _: job_answer(status=status)).job("x")
     at = (datetime.now(UTC) - ago).isoformat()
@@ -140,13 +206,16 @@ def test_unmoving_job_gets_one_hint(
     stack: Stack, display: Display, status: Status, minutes: int, hints: int
 ) -> None:
     looks = looks_at(stack, status, timedelta(minutes=minutes))
-    display.follow("x", iter(looks))
+    display.follow(reading([*looks, {**looks[0], "status": "FAILED"}]), sleep=lambda _: None)
     assert shown(display).count("dead-letter") == hints
 
 
-def test_unseen_job_gets_one_hint(display: Display) -> None:
-    for seconds in (1, 119, 121, 122):
-        display.unseen(seconds)
+def test_unseen_job_gets_one_hint(stack: Stack, display: Display) -> None:
+    unknown = JobUnknownError("There is no job x.")
+    job = answering(stack, lambda _: job_answer(status=Status.REJECTED)).job("x")
+    seconds = itertools.count(0.0, 50.0)
+    reader = reading([unknown] * 5 + [job], clock=lambda: next(seconds))
+    display.follow(reader, sleep=lambda _: None)
     assert shown(display).count("dead-letter") == 1
 
 

@@ -247,3 +247,19 @@ def test_force_takes_true_or_false(stack: Stack, photos: Path) -> None:
     with pytest.raises(CommandError, match="takes true or false"):
         drop(stack, photos, force="maybe")
     assert uploaded(stack) == {}
+
+
+@pytest.mark.promise("never pay for a dataset that cannot train")
+@pytest.mark.parametrize(
+    ("setting", "preset", "code"), [("refuse", "", 1), ("refuse", "fast", 0), ("warn", "", 0)]
+)
+def test_misspelled_folder_is_refused_before_the_upload(
+    train: Run, stack: Stack, folder: Path, setting: str, preset: str, code: int
+) -> None:
+    """A folder that is nearly a preset's is refused before a byte is sent, where the stack refuses it."""
+    object.__setattr__(stack, "misspelled_folder", setting)
+    given = ["--preset", preset] if preset else []
+    result = train(folder, "--key", "portait/ada.zip", "--no-wait", *given)
+    assert result.exit_code == code
+    assert ("Drop it into portrait/" in result.stderr) == (code == 1)
+    assert bool(uploaded(stack)) == (code == 0)

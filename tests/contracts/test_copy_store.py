@@ -11,7 +11,8 @@ from lora_drop.jobs.artifacts import Artifact, StoredFile
 from lora_drop.jobs.errors import KeyOccupiedError, UploadGoneError
 from lora_drop.ports import CopyStore
 from lora_drop.results.copies import ExistingFile, Label, Part
-from lora_drop.services.copy import Copier, CopyRequest
+from lora_drop.services.copy import Copier
+from lora_drop.services.copy_attempt import CopyRequest
 from tests.support.aws import Aws
 from tests.support.bucket import FIRST, KEY, LABEL, LAST, LEAST, Place
 from tests.support.builders import make_weights

@@ -39,9 +39,9 @@ def sent(form: dict[str, Any], data: bytes = b"", **fields: str) -> requests.Res
 @pytest.mark.promise("never pay twice")
 def test_order_and_event_are_one_job(today: LambdaEnvironment) -> None:
     """An uploaded dataset is the same job whether S3's event, an order or both announce it, however often."""
-    status, form = asked(
-        "POST", "/datasets", {"name": "ada.zip", "parameters": {"steps": 1200}, "reference": "u-42"}
-    )
+    said = {"reference": "u-42", "notify_url": "https://customer.example/done"}
+    order = {"name": "ada.zip", "parameters": {"steps": 1200}, **said}
+    status, form = asked("POST", "/datasets", order)
     assert (status, sent(form).status_code) == (200, 204)
 
     first, again = (asked("POST", "/jobs", {"key": form["key"]}) for _ in range(2))
@@ -55,6 +55,7 @@ def test_order_and_event_are_one_job(today: LambdaEnvironment) -> None:
     version = job.dataset.version_id
     assert job.job_id == first[1]["job_id"] == job_id_for("datasets", form["key"], version)
     assert (job.status, job.parameters and job.parameters.steps) == (Status.SUBMITTED, 1200)
+    assert (job.reference, job.notify_url) == (said["reference"], said["notify_url"])
     assert (len(notices), len(today.internet.posts)) == (2, 1)
     # It has moved on by now, and needs no announcement.
     assert asked("POST", "/jobs", {"key": form["key"], "version_id": version})[1]["version"] > 1
@@ -91,6 +92,7 @@ def test_form_is_bound() -> None:
         ({"reference": "x" * 201}, "query_invalid", "reference"),
         ({"name": "../ada.zip"}, "query_invalid", "name"),
         ({"notify_url": "http://example.com/"}, "query_invalid", "notify_url"),
+        ({"notify_url": "https://elsewhere.example/"}, "dataset_rejected", "NotifyHosts"),
         ({"size": 0}, "query_invalid", "size"),
         ({"size": 2**32}, "query_invalid", "size"),
         ({"stesp": 1}, "query_invalid", "stesp"),

@@ -303,9 +303,10 @@ def test_invalid_decision_is_refused(environment: LambdaEnvironment, words: str)
 
 @pytest.mark.promise("it can be operated")
 def test_dead_letters_are_redriven(environment: LambdaEnvironment) -> None:
-    """One call sends the dead letters of both queues back to them."""
+    """One call sends the dead letters of all queues back to them."""
     dead = ((environment.dead_inbox, "a notice"), (environment.dead_results, "a result"))
-    for queue, body in (*dead, (environment.dead_results, "another")):
+    changed = (environment.dead_changes, "a change")
+    for queue, body in (*dead, (environment.dead_results, "another"), changed):
         environment.aws.sqs.send_message(QueueUrl=queue, MessageBody=body)
     redrive = event("jobs_list") | {
         "httpMethod": "POST",
@@ -315,7 +316,8 @@ def test_dead_letters_are_redriven(environment: LambdaEnvironment) -> None:
 
     first, second = asked(redrive), asked(redrive)
 
-    assert first == (200, {"moved": {"inbox": 1, "results": 2}})
-    assert second == (200, {"moved": {"inbox": 0, "results": 0}})
+    assert first == (200, {"moved": {"inbox": 1, "results": 2, "notify": 1}})
+    assert second == (200, {"moved": {"inbox": 0, "results": 0, "notify": 0}})
     assert environment.aws.messages(environment.inbox) == ["a notice"]
+    assert environment.aws.messages(environment.changes) == ["a change"]
     assert sorted(environment.aws.messages(environment.results)) == ["a result", "another"]

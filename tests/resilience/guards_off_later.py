@@ -17,7 +17,7 @@ from lora_drop.jobs.job_problems import GONE
 from lora_drop.jobs.status import TRANSITIONS, Status
 from lora_drop.messages import WebhookBody
 from lora_drop.services import fal_updates, webhook
-from lora_drop.services.copy import CopyRequest
+from lora_drop.services.copy_attempt import CopyRequest
 from lora_drop.services.fal_updates import FalUpdateHandler
 from lora_drop.services.lease import JobLease
 from lora_drop.services.reconcile import Reconciler

@@ -1,8 +1,11 @@
 """A simulator for each test or module, ways to talk to it, and control over its time."""
 
 import asyncio
+import io
+import ssl
 import tempfile
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -16,15 +19,21 @@ import fal_client
 import httpx
 import pytest
 
+from lora_drop.adapters.signing_keys import JwksKeys
+from lora_drop.client.portrait_trainer import PortraitTrainer
 from lora_drop.simulator.config import SimulatorConfig
 from lora_drop.simulator.lora import WrittenFile, write_lora
 from lora_drop.simulator.running import ControlClient, running_simulator
 from tests.simulator.fal_calls import Calls, Receiver, receiving
+from tests.simulator.pipeline import world_at
 from tests.support.client_fixtures import interruptible
+from tests.support.photos import encoded, picture
+from tests.support.world import World
 
 __all__ = ["interruptible"]
 
 type Simulate = Callable[..., Calls]
+type Connect = Callable[[Calls], PortraitTrainer]
 type PointFalClient = Callable[[ControlClient], fal_client.SyncClient]
 type FakeSleeps = Callable[..., FakeSleep]
 QUICK: dict[str, Any] = {"training_seconds": 0.02, "lora_rank": 1, "webhook_backoff": 0.05}
@@ -50,6 +59,18 @@ def _same_lora() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lora_drop.simulator.trainer.write_lora", copied)
         yield
+
+
+@cache
+def dataset(*, kind: str = "JPEG", images: int = 12, seed: int = 0, side: int = 256) -> bytes:
+    """A ZIP of photos that can be trained on as they are."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number in range(images):
+            image = picture(side, side, seed=100 * seed + number)
+            name = zipfile.ZipInfo(f"{number}.{kind.lower()}", (1980, 1, 1, 0, 0, 0))
+            archive.writestr(name, encoded(image, kind))
+    return buffer.getvalue()
 
 
 @pytest.fixture
@@ -170,3 +191,45 @@ def point_fal_client(monkeypatch: pytest.MonkeyPatch) -> Iterator[PointFalClient
 def fal(calls: Calls, point_fal_client: PointFalClient) -> fal_client.SyncClient:
     """fal_client's blocking client, at the simulator."""
     return point_fal_client(calls.sim)
+
+
+@pytest.fixture
+def connect(
+    point_fal_client: PointFalClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Connect:
+    """Connect a trainer without a stack to a simulator, with a state file of the test's own."""
+
+    def made(calls: Calls) -> PortraitTrainer:
+        point_fal_client(calls.sim)
+        for name, url in (("FAL_REST_URL", ""), ("FAL_CDN_URL", ""), ("FAL_API_URL", "/v1")):
+            monkeypatch.setenv(name, calls.sim.base_url + url)
+        return PortraitTrainer(state=tmp_path / "submissions.sqlite", poll=0.01)
+
+    return made
+
+
+@pytest.fixture
+def trainer(calls: Calls, connect: Connect) -> PortraitTrainer:
+    """Such a trainer at a new simulator."""
+    return connect(calls)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A dataset's ZIP on this machine."""
+    path = tmp_path / "ada.zip"
+    path.write_bytes(dataset())
+    return path
+
+
+@pytest.fixture
+def world(calls: Calls, receiver: Receiver, point_fal_client: PointFalClient) -> World:
+    """Our services at a simulator whose webhooks the receiver takes."""
+    sim = calls.sim
+    point_fal_client(sim)
+    trust = ssl.create_default_context(cafile=sim.ca_file)
+    url = f"{sim.base_url}/.well-known/jwks.json"
+    keys: Any = JwksKeys(url, httpx.HTTPTransport(verify=trust))
+    world = world_at(calls, f"{receiver.url}/hook", keys=keys, fal_user_id=sim.user_id)
+    world.clock.now = datetime.now(UTC)
+    return world

@@ -17,12 +17,15 @@ from lora_drop.fal.status import FalStatus, Finished
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.job import DatasetVersion, Job
+from lora_drop.jobs.status import Status
 from lora_drop.ports import Submission
-from tests.simulator.fal_calls import Calls, until
+from tests.simulator.fal_calls import Calls, Received, until
 from tests.support.memory import MemoryDatasets, MemoryFal
 from tests.support.memory_files import MemoryResults
 from tests.support.wire import FixedKey
 from tests.support.world import World
+
+PREFIX = "x-fal-webhook-"
 
 
 @dataclass
@@ -104,3 +107,18 @@ def to_its_end(world: World, job: Job) -> Job:
     assert status
     world.fal_updates.receive(job.job_id, status)
     return world.result_storer.store_result(job.job_id)
+
+
+def submitted(world: World) -> Job:
+    """A job that is at fal."""
+    job = world.submit(world.drop("portrait/ada.zip"))
+    assert job.status is Status.SUBMITTED, job.problems
+    return job
+
+
+def deliver(world: World, job: Job, received: Received) -> Job:
+    """What was received, at this job's address. The signing keys are fetched over TLS."""
+    headers = {name: [value] for name, value in received.headers.items() if name.startswith(PREFIX)}
+    return world.webhook_handler.deliver(
+        job.job_id, world.token(job.job_id), headers, received.body
+    )

@@ -15,6 +15,7 @@ import pytest
 from lora_drop.adapters.checked_network import CheckedNetwork
 from lora_drop.adapters.download import CdnFiles
 from lora_drop.adapters.fal import FalQueueClient
+from lora_drop.adapters.fal_balance import FalBalance
 from lora_drop.adapters.fal_history import FalHistory
 from lora_drop.adapters.fal_payloads import FORBIDS, FalPayloads
 from lora_drop.adapters.fal_prices import FalPrices
@@ -26,7 +27,8 @@ from lora_drop.jobs.delivery import DeliveryMethod
 from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError
 from lora_drop.jobs.status import Status
 from lora_drop.ports import PayloadsErased
-from lora_drop.services.copy import Copier, CopyRequest
+from lora_drop.services.copy import Copier
+from lora_drop.services.copy_attempt import CopyRequest
 from tests.simulator.conftest import Clock, PointFalClient, Simulate
 from tests.simulator.fal_calls import DATASET, Calls, Receiver, until
 from tests.simulator.pipeline import to_its_end, world_at
@@ -271,3 +273,13 @@ def test_prices_are_read(standing: Calls, monkeypatch: pytest.MonkeyPatch) -> No
     assert price(standing.sim.key) == price_of(APPLICATION)
     assert price(standing.sim.key, "fal-ai/nothing") is None
     assert price("wrong") is None
+
+
+@pytest.mark.parametrize(("scope", "left"), [("ADMIN", 7.5), ("API", None)])
+def test_balance_is_read_as_the_key_allows(
+    simulate: Simulate, monkeypatch: pytest.MonkeyPatch, scope: str, left: float | None
+) -> None:
+    calls = simulate(balance_usd=7.5, key_scope=scope)
+    monkeypatch.setenv("SSL_CERT_FILE", str(calls.sim.ca_file))
+    balance = FalBalance(FixedKey(calls.sim.key), f"{calls.sim.base_url}/v1")
+    assert balance.usd() == left

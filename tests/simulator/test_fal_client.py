@@ -53,6 +53,7 @@ class Progress:
             self._sleep.go_on.set()
 
 
+@pytest.mark.parity("subscribe")
 def test_subscribing_shows_progress_and_result(
     fal: fal_client.SyncClient, fake_sleep: FakeSleeps
 ) -> None:
@@ -70,6 +71,7 @@ def test_subscribing_shows_progress_and_result(
     assert result["config_file"]["content_type"] == "application/json"
 
 
+@pytest.mark.parity("submit")
 def test_submission_returns_its_id(calls: Calls, fal: fal_client.SyncClient) -> None:
     calls.inject("training_stuck")
     handle = fal.submit(APPLICATION, ARGUMENTS, webhook_url="https://hook.example/a?b=c d&e=%2F")
@@ -98,6 +100,7 @@ def test_submitting_asynchronously(calls: Calls, asynchronously: Callable[[Ask],
     assert [(row["bytes"], row["images"]) for row in calls.rows("datasets")] == [(len(data), 30)]
 
 
+@pytest.mark.parity("status")
 def test_logs_of_a_status_grow(fal: fal_client.SyncClient, fake_sleep: FakeSleeps) -> None:
     sleep = fake_sleep("trainer", held_from=HALF_WAY)
     handle = fal.submit(APPLICATION, ARGUMENTS)
@@ -121,6 +124,7 @@ def test_logs_come_only_when_wanted(calls: Calls, fal: fal_client.SyncClient) ->
     assert handle.status() == fal_client.InProgress(logs=None)
 
 
+@pytest.mark.parity("status", "result")
 def test_id_alone_is_enough(fal: fal_client.SyncClient) -> None:
     request_id = fal.submit(APPLICATION, ARGUMENTS).request_id
     until(lambda: isinstance(fal.status(APPLICATION, request_id), fal_client.Completed))
@@ -213,6 +217,7 @@ json.dump(result, sys.stdout)
 """
 
 
+@pytest.mark.parity("upload_file", "FAL_KEY")
 def test_environment_alone_points_a_program(calls: Calls, tmp_path: Path) -> None:
     photos = tmp_path / "photos.zip"
     photos.write_bytes(make_archive(images=20))

@@ -249,3 +249,13 @@ def test_file_can_come_whole_and_keys_packed(standing: Calls) -> None:
     packed = standing.http.get("/.well-known/jwks.json")
     assert packed.headers["Content-Encoding"] == "gzip"
     assert packed.json() == plain.json()
+
+
+def test_answers_that_prove_nothing(standing: Calls) -> None:
+    """A result that is there can be answered with 202, and a state can name units that were not billed."""
+    request_id = standing.run()
+    standing.inject("result_early")
+    assert [standing.result(request_id).status_code for _ in range(2)] == [202, 200]
+    standing.inject("status_names_units")
+    states = [standing.http.get(f"{path(request_id)}/status") for _ in range(2)]
+    assert [each.headers.get("X-Fal-Billable-Units") for each in states] == ["0", None]

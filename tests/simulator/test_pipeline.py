@@ -2,19 +2,15 @@
 
 import io
 import json
-import ssl
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import httpx
 import pytest
 
 from lora_drop.adapters.pillow import PillowPictures
-from lora_drop.adapters.signing_keys import JwksKeys
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.reading import WholeImage
 from lora_drop.fal.trainers.table import TRAINERS
@@ -29,33 +25,14 @@ from lora_drop.jobs.errors import (
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from tests.simulator.conftest import Clock, PointFalClient, Simulate
-from tests.simulator.fal_calls import Calls, Received, Receiver, until
-from tests.simulator.pipeline import to_its_end, world_at
+from tests.simulator.fal_calls import Calls, Receiver, until
+from tests.simulator.pipeline import deliver, submitted, to_its_end, world_at
 from tests.support.phone import PHOTOS, phone_dataset
 from tests.support.photos import PLACE
 from tests.support.sweeps import sweep
 from tests.support.world import World
 
 ADA = "arn:aws:iam::123456789012:user/ada"
-PREFIX = "x-fal-webhook-"
-
-
-@pytest.fixture
-def world(calls: Calls, receiver: Receiver, point_fal_client: PointFalClient) -> World:
-    sim = calls.sim
-    point_fal_client(sim)
-    trust = ssl.create_default_context(cafile=sim.ca_file)
-    url = f"{sim.base_url}/.well-known/jwks.json"
-    keys: Any = JwksKeys(url, httpx.HTTPTransport(verify=trust))
-    world = world_at(calls, f"{receiver.url}/hook", keys=keys, fal_user_id=sim.user_id)
-    world.clock.now = datetime.now(UTC)
-    return world
-
-
-def submitted(world: World) -> Job:
-    job = world.submit(world.drop("portrait/ada.zip"))
-    assert job.status is Status.SUBMITTED, job.problems
-    return job
 
 
 @pytest.fixture
@@ -121,14 +98,6 @@ def test_phone_dataset_is_mended_and_trains(world: World, calls: Calls) -> None:
     assert left_out == {"Camera/IMG_0001 (1).HEIC", "Camera/copy.HEIC"}
     [original] = world.datasets.objects["portrait/phone.zip"]
     assert original.data == dropped
-
-
-def deliver(world: World, job: Job, received: Received) -> Job:
-    """What was received, at this job's address. The signing keys are fetched over TLS."""
-    headers = {name: [value] for name, value in received.headers.items() if name.startswith(PREFIX)}
-    return world.webhook_handler.deliver(
-        job.job_id, world.token(job.job_id), headers, received.body
-    )
 
 
 @contextmanager

@@ -1,11 +1,8 @@
 """A training without a stack: PortraitTrainer at the simulator, with one key."""
 
 import asyncio
-import io
 import runpy
-import zipfile
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,72 +11,33 @@ import httpx
 import pytest
 
 from lora_drop.client.async_portrait_trainer import AsyncPortraitTrainer
+from lora_drop.client.direct_errors import InsufficientImagesError
 from lora_drop.client.direct_requests import FailedRequest, FinishedRequest, Queued, Training
-from lora_drop.client.errors import CommandError
+from lora_drop.client.errors import CommandError, TrainingFailedError
 from lora_drop.client.portrait_trainer import PortraitTrainer
 from lora_drop.client.submissions import Submissions
 from lora_drop.jobs.errors import (
     DatasetRejectedError,
     SubmissionRefusedError,
     SubmissionUnknownError,
-    TrainingFailedError,
 )
 from tests.resilience.submit_table import ROWS, Row
-from tests.simulator.conftest import PointFalClient, Simulate
+from tests.simulator.conftest import Connect, Simulate, dataset
 from tests.simulator.fal_calls import Calls, Receiver, data_uri
 from tests.support.fal_answers import GOOD, Place
 from tests.support.faulty_fal import FaultyFal, faulty_fal, timeouts
-from tests.support.photos import encoded, picture
 from tests.support.sweeps import sweep
 
-type Connect = Callable[[Calls], PortraitTrainer]
 ROOT = Path(__file__).parents[2]
 PHRASE = "ada"
-
-
-@cache
-def dataset(*, kind: str = "JPEG", images: int = 12, seed: int = 0, side: int = 256) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for number in range(images):
-            image = picture(side, side, seed=100 * seed + number)
-            name = zipfile.ZipInfo(f"{number}.{kind.lower()}", (1980, 1, 1, 0, 0, 0))
-            archive.writestr(name, encoded(image, kind))
-    return buffer.getvalue()
 
 
 class KilledError(BaseException):
     """The process ends here."""
 
 
-@pytest.fixture
-def connect(
-    point_fal_client: PointFalClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Connect:
-    """A trainer at a simulator, with a state file of the test's own."""
-
-    def made(calls: Calls) -> PortraitTrainer:
-        point_fal_client(calls.sim)
-        for name, url in (("FAL_REST_URL", ""), ("FAL_CDN_URL", ""), ("FAL_API_URL", "/v1")):
-            monkeypatch.setenv(name, calls.sim.base_url + url)
-        return PortraitTrainer(state=tmp_path / "submissions.sqlite", poll=0.01)
-
-    return made
-
-
-@pytest.fixture
-def trainer(calls: Calls, connect: Connect) -> PortraitTrainer:
-    return connect(calls)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "ada.zip"
-    path.write_bytes(dataset())
-    return path
-
-
 @pytest.mark.promise("never pay twice")
+@pytest.mark.parity("subscribe", "result")
 def test_path_becomes_both_files_once(trainer: PortraitTrainer, calls: Calls, path: Path) -> None:
     """Without a stack, a path becomes both files of the result, and a second call pays nothing."""
     seen: list[Any] = []
@@ -97,6 +55,7 @@ def test_path_becomes_both_files_once(trainer: PortraitTrainer, calls: Calls, pa
     assert len({result.request_id, other, ordered}) == 3
 
 
+@pytest.mark.parity("status")
 def test_place_and_logs_are_followed(simulate: Simulate, connect: Connect) -> None:
     trainer = connect(simulate(training_seconds=1.5, max_in_progress=1))
     first, second = (trainer.submit(dataset(seed=seed), steps=1000) for seed in (1, 2))
@@ -118,19 +77,21 @@ INPUTS: dict[str, Callable[[Receiver, Path], Any]] = {
 
 
 @pytest.mark.parametrize("form", INPUTS)
+@pytest.mark.parity("data URI")
 def test_dataset_comes_in_any_form(
     trainer: PortraitTrainer, receiver: Receiver, path: Path, form: str
 ) -> None:
     assert trainer.train(INPUTS[form](receiver, path), trigger_phrase=PHRASE).lora
 
 
+@pytest.mark.parity("hosted URL")
 def test_hosted_dataset_is_checked_and_passed_on(
     trainer: PortraitTrainer, receiver: Receiver, calls: Calls
 ) -> None:
     receiver.files["/ada.zip"] = dataset()
     receiver.files["/few.zip"] = dataset(images=3)
     trainer.train(f"{receiver.url}/ada.zip")
-    with pytest.raises(DatasetRejectedError, match="dataset_insufficient_images"):
+    with pytest.raises(InsufficientImagesError, match="At least 10 images are needed"):
         trainer.train(f"{receiver.url}/few.zip")
     with pytest.raises(CommandError, match="cannot be fetched"):
         trainer.train(f"{receiver.url}/none.zip")
@@ -138,6 +99,7 @@ def test_hosted_dataset_is_checked_and_passed_on(
     assert request["arguments"]["images_data_url"] == f"{receiver.url}/ada.zip"
 
 
+@pytest.mark.parity("submit")
 def test_every_input_is_sent(trainer: PortraitTrainer, calls: Calls) -> None:
     inputs: Any = {
         "trigger_phrase": PHRASE,
@@ -183,6 +145,7 @@ def test_killed_process_pays_once(
     assert len(calls.sim.requests()) == posts
 
 
+@pytest.mark.parity("any other error")
 def test_failed_training_says_why(trainer: PortraitTrainer, calls: Calls) -> None:
     calls.sim.inject("training_error", type="image_load_error")
     request_id = trainer.submit(dataset())
@@ -202,6 +165,7 @@ def test_nothing_leaves_for_what_cannot_train(trainer: PortraitTrainer, calls: C
     assert calls.sim.requests() == []
 
 
+@pytest.mark.parity("FAL_KEY")
 def test_no_key_says_where_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FAL_KEY", raising=False)
     with pytest.raises(CommandError, match="FAL_KEY"):
@@ -231,6 +195,9 @@ def test_asyncio_has_the_same(trainer: PortraitTrainer, calls: Calls) -> None:
 
 
 @pytest.mark.usefixtures("trainer")
+@pytest.mark.parity(
+    "start_training", "TOK_ and 8 hex digits", "1000 steps", "crop and masks", "key on the server"
+)
 def test_avatar_service_example(receiver: Receiver, calls: Calls, path: Path) -> None:
     """Every method of examples/avatar_service.py does what its name says."""
     module = runpy.run_path(str(ROOT / "examples" / "avatar_service.py"))

@@ -9,7 +9,8 @@ import pytest
 from lora_drop.jobs.artifacts import Artifact, StoredFile, Upload
 from lora_drop.jobs.errors import DownloadInterruptedError
 from lora_drop.results.copies import Part
-from lora_drop.services.copy import Copier, CopyRequest
+from lora_drop.services.copy import Copier
+from lora_drop.services.copy_attempt import CopyRequest
 from tests.support.memory_files import MemoryResults, MemorySource
 
 PART = 256

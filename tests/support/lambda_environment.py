@@ -32,6 +32,8 @@ from tests.support.memory import ManualClock
 
 EVENTS = Path(__file__).parents[2] / "events"
 FAL_KEY = "fal-key-id:fal-key-secret"
+NOTIFY_URL = "https://hooks.example/lora"
+NOTIFY_SECRET = "the0notify0secret0as0Secrets0Manager0makes0it0letters0and0digits"
 FILES = {ARTIFACTS[0].url: make_weights(5000), ARTIFACTS[1].url: b'{"steps": 1500}'}
 RESULT = {
     "diffusers_lora_file": {"url": ARTIFACTS[0].url},
@@ -83,6 +85,8 @@ class Internet:
             "api.fal.ai": self._platform,
             "rest.fal.ai": self._keys,
             "v3.fal.media": self._file,
+            "hooks.example": lambda _: httpx.Response(204),
+            "ada.customer.example": lambda _: httpx.Response(200),
         }
 
     def _queue(self, request: httpx.Request) -> Answer:
@@ -147,6 +151,8 @@ class LambdaEnvironment:
         self.dead_results = self.aws.queue("dead-results")
         self.fal_key = self.aws.secret("fal-key", FAL_KEY)
         self.webhook_secret = self.aws.secret("webhook", SECRET.decode())
+        self.changes, self.dead_changes = self.aws.queue("changes"), self.aws.queue("dead-changes")
+        self.notify_secret = self.aws.secret("notify", NOTIFY_SECRET)
 
     def variables(self) -> dict[str, str]:
         """As the template sets it."""
@@ -176,6 +182,11 @@ class LambdaEnvironment:
             "MAX_JOB_USD": "25",
             "ARTIFACT_HOSTS": "fal.media",
             "LATE_AFTER_SECONDS": "300",
+            "NOTIFY_URL": NOTIFY_URL,
+            "NOTIFY_HOSTS": "customer.example",
+            "NOTIFY_SECRET": self.notify_secret,
+            "NOTIFY_QUEUE_URL": self.changes,
+            "NOTIFY_DEAD_LETTERS_URL": self.dead_changes,
         }
 
     @property

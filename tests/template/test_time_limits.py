@@ -5,11 +5,12 @@ from datetime import timedelta
 import pytest
 
 from lora_drop.jobs import time_limits as limits
+from lora_drop.services import notify
 from lora_drop.services.reconcile import OVERDUE_AFTER
 from lora_drop.services.sweep import LEFT_AFTER
 from tests.support.template import properties, template
 
-FUNCTIONS = ("Submit", "Store", "Reconcile", "Forget", "Webhook", "Jobs")
+FUNCTIONS = ("Submit", "Store", "Reconcile", "Forget", "Webhook", "Jobs", "Notify")
 LATE_AFTER = timedelta(seconds=template()["Parameters"]["LateAfterSeconds"]["Default"])
 # Below each other in this order, strictly: name, then what has to fit, from short to long.
 ORDERS = {
@@ -44,6 +45,10 @@ ORDERS = {
         limits.ROUND_PATIENCE + limits.EVENTS_PATIENCE + timedelta(seconds=20),
         limits.RECONCILE,
     ),
+    "notifications end by themselves": (
+        timedelta(seconds=notify.PATIENCE + 5),
+        timedelta(seconds=properties("NotifyFunction")["Timeout"]),
+    ),
     "an erasure ends by itself": (limits.FORGET_PATIENCE + timedelta(seconds=10), limits.FORGET),
     "no function outlives the last look": (
         limits.LONGEST + timedelta(seconds=30),
@@ -72,13 +77,13 @@ def test_work_ends_before_its_function(name: str) -> None:
     assert list(times) == sorted(set(times))
 
 
-@pytest.mark.parametrize(("queue", "lives"), [("Inbox", 6), ("Results", 1.2)])
+@pytest.mark.parametrize(("queue", "lives"), [("Inbox", 6), ("Results", 1.2), ("Notify", 6)])
 def test_a_message_waits_for_lives_of_its_function(queue: str, lives: float) -> None:
     """Six of them (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html).
 
     Of the store function just one: its lease makes a second delivery harmless, and a failed copy has to be tried
     again while fal keeps the file.
     """
-    function = "Submit" if queue == "Inbox" else "Store"
+    function = {"Inbox": "Submit", "Results": "Store"}.get(queue, queue)
     waits = timedelta(seconds=properties(f"{queue}Queue")["VisibilityTimeout"])
     assert waits == lives * timeout_of(function)

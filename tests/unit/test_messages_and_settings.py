@@ -13,6 +13,7 @@ from lora_drop.jobs.job import DatasetVersion
 from lora_drop.jobs.status import Status
 from lora_drop.settings import (
     JobsSettings,
+    NotifySettings,
     ReconcileSettings,
     Settings,
     StoreSettings,
@@ -198,6 +199,8 @@ ENVIRONMENT = {
     "DATASET_URL_SECONDS": "21600",
     "RESULTS_QUEUE_URL": "https://sqs.example/results",
     "RESULTS_DEAD_LETTERS_URL": "https://sqs.example/dead-results",
+    "NOTIFY_QUEUE_URL": "https://sqs.example/changes",
+    "NOTIFY_DEAD_LETTERS_URL": "https://sqs.example/dead-changes",
     "INBOX_QUEUE_URL": "https://sqs.example/inbox",
     "INBOX_DEAD_LETTERS_URL": "https://sqs.example/dead-inbox",
     "DATASETS_BUCKET": "datasets",
@@ -212,7 +215,14 @@ ENVIRONMENT = {
     "LATE_AFTER_SECONDS": "300",
 }
 EACH: list[type[Settings]] = [
-    *(SubmitSettings, WebhookSettings, StoreSettings, ReconcileSettings, JobsSettings)
+    *(
+        SubmitSettings,
+        WebhookSettings,
+        StoreSettings,
+        ReconcileSettings,
+        JobsSettings,
+        NotifySettings,
+    )
 ]
 NEEDED = [
     (model, name.upper())

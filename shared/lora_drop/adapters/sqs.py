@@ -2,7 +2,10 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from lora_drop.jobs.job import DatasetVersion
 from lora_drop.messages import StatusCheckRequest, StoreRequest, s3_notice_for
@@ -77,6 +80,21 @@ class SqsDeadLetters:
                 self._client.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
                 moved += 1
         return moved
+
+
+class SqsLaterMessages:
+    """The queue of notifications."""
+
+    def __init__(self, client: "SQSClient", url: str) -> None:
+        self._client = client
+        self._url = url
+
+    def delay(self, receipt: str, seconds: int) -> None:
+        """Hide the message for so long; where that fails, the queue's own VisibilityTimeout holds."""
+        with suppress(BotoCoreError, ClientError):
+            self._client.change_message_visibility(
+                QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=seconds
+            )
 
 
 class LambdaStatusCheck:

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from lora_drop.ports import (
+    Balances,
     Clock,
     Deliveries,
     FalClient,
@@ -126,6 +127,12 @@ class FalBootstrap[S: FalSettings](Bootstrap[S]):
         from lora_drop.adapters.fal_prices import FalPrices
 
         return FalPrices(self._key, api_url)
+
+    def _balances(self, api_url: str) -> Balances:
+        """Return what our account at fal has left."""
+        from lora_drop.adapters.fal_balance import FalBalance
+
+        return FalBalance(self._key, api_url)
 
     def _history(self, api_url: str) -> RequestHistory:
         """Return fal's list of our requests."""

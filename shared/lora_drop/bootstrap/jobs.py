@@ -43,6 +43,7 @@ class JobsBootstrap(FalBootstrap[JobsSettings]):
             inbox=self._inbox(settings.inbox_queue_url),
             clock=self.clock,
             application=settings.fal_application,
+            notify_hosts=settings.allowed_notify_hosts,
         )
 
     @cached_property
@@ -89,5 +90,6 @@ class JobsBootstrap(FalBootstrap[JobsSettings]):
         queues = {
             "inbox": (settings.inbox_dead_letters_url, settings.inbox_queue_url),
             "results": (settings.results_dead_letters_url, settings.results_queue_url),
+            "notify": (settings.notify_dead_letters_url, settings.notify_queue_url),
         }
         return SqsDeadLetters(boto3.client("sqs"), queues)

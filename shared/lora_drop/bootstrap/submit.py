@@ -48,6 +48,7 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
     @cached_property
     def submitter(self) -> "Submitter":
         """Return the door that datasets come in by."""
+        from lora_drop.services.account_balance import AccountBalance
         from lora_drop.services.check import Checker, check_checkpoint
         from lora_drop.services.dispatch import Dispatcher
         from lora_drop.services.mend import Mender
@@ -61,6 +62,10 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
             fal=self._fal(file_days=self.settings.fal_file_days),
             inbox=self._inbox(settings.inbox_queue_url),
             limits=settings.limits,
+            balance=AccountBalance(
+                self._balances(settings.fal_api_url) if settings.hold_at_low_balance else None,
+                self.jobs,
+            ),
             addresses=self._dataset_urls(record.results),
             webhook_base_url=settings.webhook_base_url,
             webhook_secret=lambda: self._webhook_secret(settings.webhook_secret),
@@ -79,4 +84,5 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
             ),
             mender=Mender(self.pictures),
             application=settings.fal_application,
+            notify_hosts=settings.allowed_notify_hosts,
         )

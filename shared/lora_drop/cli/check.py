@@ -59,6 +59,16 @@ def check(  # noqa: PLR0913  # one parameter is one option
             help="Write report.html and report.json into this folder/, or under this name.",
         ),
     ] = None,
+    fix: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="<path>",
+            help="Write the clean copy that fal would get: into this folder, or as this .zip.",
+        ),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="With --fix: replace an earlier copy without asking.")
+    ] = False,
     json_output: Json = False,
 ) -> None:
     """Check datasets as the stack would, without a stack or a network; exits 1 if any is rejected.
@@ -66,6 +76,7 @@ def check(  # noqa: PLR0913  # one parameter is one option
     Says what would be refused, what could be better, and what a training with the same options
     would cost.
     """
+    from lora_drop.cli.fix import clean_copy, copy_row, say_copy
     from lora_drop.cli.reports import report_files
     from lora_drop.client.check import check_dataset
     from lora_drop.client.parameters import metadata_of
@@ -83,17 +94,26 @@ def check(  # noqa: PLR0913  # one parameter is one option
     }
     found = []
     with reporting(json_output=json_output) as display:
-        if report and len(paths) > 1:
-            raise CommandError("--report takes one dataset at a time.")
+        if (report or fix) and len(paths) > 1:
+            raise CommandError("--report and --fix take one dataset at a time.")
+        clean = clean_copy(fix, paths[0], yes=yes) if fix else None
         metadata = metadata_of(parameters_of(given, parameter))
         files = report_files(report) if report else None
         for path in paths:
-            checked = check_dataset(path, metadata=metadata, key=key, say=display.say_whole)
+            checked = check_dataset(
+                path,
+                metadata=metadata,
+                key=key,
+                say=display.say_whole,
+                copy=clean.write if clean else None,
+            )
             found.append(checked)
             if json_output:
-                write(_row(path, checked))
+                write({**_row(path, checked), **(copy_row(clean, checked) if clean else {})})
             else:
                 _print(path, checked, options=bool(metadata or key))
+            if clean:
+                say_copy(display, path, clean, checked)
             if files:
                 files.write(checked)
                 display.say_whole(f"The report is in {files.page} and {files.data}.")
@@ -113,7 +133,7 @@ def accepted_here(
     Says what comes of it, and how many warnings there are. Raises CommandError with every error of
     a dataset that the stack would refuse.
     """
-    from lora_drop.cli.reports import findings, left_out, summary
+    from lora_drop.cli.reports import findings, summary
     from lora_drop.client.check import NAMES_SHOWN, check_dataset
     from lora_drop.client.parameters import metadata_of
     from lora_drop.datasets.report import Verdict
@@ -134,7 +154,7 @@ def accepted_here(
     warnings = [each for each in report.warnings if not each.code.startswith("parameter_")]
     if warnings:
         display.say_whole(f"{counted(len(warnings), 'warning')}; to read them: {again}")
-    unused = left_out(report) if path.is_dir() else ()
+    unused = report.unused if path.is_dir() else ()
     if unused:
         names = ", ".join(unused[:NAMES_SHOWN]) + (", …" if len(unused) > NAMES_SHOWN else "")
         display.say_whole(f"not uploaded, being neither photos nor captions: {visible(names)}")

@@ -45,20 +45,20 @@ def show(console: Console, name: str, report: Report, *, options: bool) -> None:
         groups = by_importance(groups_of(problems))
         for group in sorted(groups, key=lambda each: each.code in GENERAL):
             for line, indent in _lines(group, SHOWN[kind]):
-                _write(console, line, " " * indent)
+                write_beside(console, line, " " * indent)
     console.print()
     photos = counted(report.images, "photo")
     said = f"{photos} of {size_of(report.size)}" if report.images else photos
     verdict = Text.assemble((report.verdict.value, VERDICTS[report.verdict]), f": {said}")
     console.print(verdict.append(found_instead(report)))
     for title, text in _outcome(report):
-        _write(console, Text(text), f"  {title:<{NAMED}}")
+        write_beside(console, Text(text), f"  {title:<{NAMED}}")
     console.print(
         Text(f"  {'next':<{NAMED}}{_next(name, report, options=options)}"), soft_wrap=True
     )
 
 
-def _write(console: Console, text: Text, before: str) -> None:
+def write_beside(console: Console, text: Text, before: str) -> None:
     """Write a text that is wrapped beside what stands before its first line."""
     width = max(console.width - len(before), NARROWEST)
     for number, line in enumerate(text.wrap(console, width)):

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 from rich.console import Console
@@ -12,9 +12,13 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.text import Text
 
 from lora_drop.cli.job_table import coloured, local_time, table_lines
+from lora_drop.cli.progress_view import ProgressView
 from lora_drop.cli.reports import problem_lines
-from lora_drop.client.following import STOPS
+from lora_drop.client.direct_following import RequestReader
+from lora_drop.client.events import JobEvent, StatusChanged, Training
+from lora_drop.client.following import STOPS, EventReader
 from lora_drop.client.stack_client import Progress as Report
+from lora_drop.datasets.report import Report as DatasetReport
 from lora_drop.datasets.reports.markup import shown as shown_value
 from lora_drop.fal.trainers.parameters import TRAINER, ParameterSource
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
@@ -26,15 +30,11 @@ from lora_drop.jobs.status import Status
 type Watch = Callable[[Mapping[str, Any]], None]
 PROBLEMS_SHOWN = 10  # names of those with one code
 LORA = "lora.safetensors"
-WAITING: Mapping[str, str] = {
-    Status.RECEIVED: "checking the dataset",
-    Status.READY: "waiting for a slot at fal",
-    Status.SUBMITTING: "submitting, once",
-    Status.SUBMIT_UNKNOWN: "waiting for evidence from fal; nothing is sent again",
-    Status.SUBMITTED: "training at fal",
-    Status.TRAINING: "training at fal",
-    Status.STORING: "copying the files",
+NEXT_DIRECT: Mapping[str, str] = {
+    Status.SUBMITTED: "next: the training, 15 to 30 minutes for most datasets",
+    Status.TRAINING: "next: the LoRA is fetched into a folder here, and checked",
 }
+LEAVE = "Ctrl-C ends the view; the job goes on."
 # Without a check there is no report.
 NEVER_READ = frozenset({"dataset_missing", "dataset_unreadable"})
 UNSEEN = "not seen yet"
@@ -60,6 +60,7 @@ class Display:
         self.console = console
         self._progress = progress or (lambda _: None)
         self._hinted: set[str] = set()
+        self._steps_shown = 0
 
     def say(self, line: str) -> None:
         """One line."""
@@ -79,17 +80,21 @@ class Display:
         self.say(f"{name:<14} {seconds:5.1f} s")
         self._progress({"step": name, "seconds": round(seconds, 1)})
 
-    @contextmanager
-    def upload(self, name: str) -> Iterator[Report]:
+    def upload(self, name: str) -> AbstractContextManager[Report]:
         """A progress bar for an upload, from its first bytes on: it may be refused before them."""
+        return self.transfer(f"upload {name}")
+
+    @contextmanager
+    def transfer(self, name: str) -> Iterator[Report]:
+        """A progress bar for what is sent or fetched, from its first bytes on."""
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
         bar = Progress(*columns, console=self.console)
-        task = bar.add_task(f"upload {name}", total=None)
+        task = bar.add_task(name, total=None)
 
         def show(sent: int, size: int) -> None:
             bar.start()  # does nothing when it has started
             bar.update(task, completed=sent, total=size)
-            self._progress({"step": "upload", "sent": sent, "size": size})
+            self._progress({"step": name.partition(" ")[0], "sent": sent, "size": size})
 
         try:
             yield show
@@ -97,33 +102,85 @@ class Display:
             if bar.live.is_started:
                 bar.stop()
 
-    def follow(self, job_id: str, looks: Iterator[dict[str, Any]]) -> dict[str, Any]:
-        """Show each state as the job comes to it; the job as it was seen last."""
-        self.say(f"job    {job_id}")
-        shown = 0
-        job: dict[str, Any] = {}
-        known: list[Any] = []
-        with self.console.status("waiting for the stack to see the dataset") as status:
-            try:
-                for job in looks:
-                    self._steps(job, shown, following=True)
-                    for step in job["history"][shown:]:
-                        self._progress({"job_id": job_id, **step})
-                    shown = len(job["history"])
-                    since = (datetime.now(UTC) - _moment(job["history"][-1]["at"])).total_seconds()
-                    status.update(f"{WAITING.get(job['status'], job['status'])}, {since:.0f} s")
-                    self._hint(job["status"], since)
-                    if job["problems"] != known and Status(job["status"]) not in STOPS:
-                        self.problems(job)
-                    known = job["problems"]
-            except KeyboardInterrupt:
-                self.say(f"The job goes on by itself: lora-drop job {job_id}")
-                raise
-        return job
+    def follow(
+        self, reader: EventReader, *, percents: bool = True, sleep: Callable[[float], None] = sleep
+    ) -> dict[str, Any]:
+        """Show a job as it goes on, until it has ended; the job as it was seen last.
 
-    def unseen(self, seconds: float) -> None:
-        """The stack does not know the job yet, after this time."""
-        self._hint(UNSEEN, seconds)
+        ``percents``: without a terminal, each tenth of its training is a line as well.
+        """
+        job_id = reader.watch.job_id
+        self.say(f"job    {job_id}")
+        view = ProgressView(self.console, LEAVE, percents=percents)
+        known: list[Any] = []
+        self._steps_shown = 0
+        try:
+            with view.shown():
+                while not reader.ended:
+                    for event in reader.look():
+                        job = reader.job or {}
+                        view.facts = tuple(_facts(job))
+                        view.take(event)
+                        self._event(event, job)
+                    view.silence = reader.silence
+                    known = self._looked(reader, known)
+                    if not reader.ended:
+                        sleep(reader.pause)
+        except KeyboardInterrupt:
+            self.say_whole(f"The job goes on by itself. To see it: lora-drop watch {job_id}")
+            raise
+        return reader.job or {}
+
+    def follow_request(
+        self,
+        reader: RequestReader,
+        report: DatasetReport,
+        *,
+        leave: str,
+        sleep: Callable[[float], None] = sleep,
+    ) -> None:
+        """Show a training without a stack as it goes on, until it has ended."""
+        view = ProgressView(self.console, leave, next_of=NEXT_DIRECT)
+        price = report.estimated_cost_usd
+        view.facts = (f"about ${price:.2f}",) if price is not None else ()
+        with view.shown():
+            while not reader.ended:
+                for event in reader.look():
+                    view.take(event)
+                    if isinstance(event, StatusChanged):
+                        line = Text.assemble((local_time(event.at.isoformat()), "dim"), "  ")
+                        self.console.print(line.append_text(coloured(event.status)))
+                        row = {"status": event.status, "at": event.at.isoformat()}
+                        self._progress({"request_id": reader.request_id, **row})
+                    elif isinstance(event, Training):
+                        told = {"request_id": reader.request_id, "training": _far(event)}
+                        self._progress(told)
+                view.silence = reader.silence
+                if not reader.ended:
+                    sleep(reader.pause)
+
+    def _event(self, event: JobEvent, job: Mapping[str, Any]) -> None:
+        """A state in a line, and what a program that follows gets of it."""
+        if isinstance(event, StatusChanged):
+            number = self._steps_shown
+            self._steps_shown += 1
+            self._step(job, number, following=True)
+            self._progress({"job_id": job["job_id"], **job["history"][number]})
+        elif isinstance(event, Training):
+            self._progress({"job_id": job["job_id"], "training": _far(event)})
+
+    def _looked(self, reader: EventReader, known: list[Any]) -> list[Any]:
+        """What is wrong, and whether it takes too long; the problems as they are known now."""
+        job = reader.job
+        if job is None:
+            self._hint(UNSEEN, reader.watch.seconds)
+            return known
+        since = (datetime.now(UTC) - _moment(job["history"][-1]["at"])).total_seconds()
+        self._hint(job["status"], since)
+        problems: list[Any] = job["problems"]
+        if problems != known and Status(job["status"]) not in STOPS:
+            self.problems(job)
+        return problems
 
     def _hint(self, status: str, seconds: float) -> None:
         """Where to look when nothing moves; said once for each state."""
@@ -149,7 +206,7 @@ class Display:
             self._trigger(job)
         unread = any(problem["code"] in NEVER_READ for problem in job["problems"])
         if job["parameters"] or (job["status"] == Status.REJECTED and not unread):
-            holder, where = _report_of(job)
+            holder, where = report_of(job)
             self.say_whole(f"  report          {where}{REPORT_PAGE}")
             self.say_whole(f"                  lora-drop download {holder} fetches it")
 
@@ -192,7 +249,8 @@ class Display:
                 shown = value if isinstance(value, Text) else str(value)
                 self.console.print(Text.assemble(f"{name:<10}", shown), soft_wrap=True)
         self._parameters(job)
-        self._steps(job, 0)
+        for number in range(len(job["history"])):
+            self._step(job, number)
         self.outcome(job)
 
     def jobs(self, jobs: list[dict[str, Any]], *, all_of_them: bool = True) -> None:
@@ -247,20 +305,34 @@ class Display:
         if phrase:
             self.say(f"  trigger phrase  {phrase}{'  (made for this job)' if made else ''}")
 
-    def _steps(self, job: Mapping[str, Any], shown: int, *, following: bool = False) -> None:
-        """The job's states from here on, each with how long the one before it lasted."""
+    def _step(self, job: Mapping[str, Any], number: int, *, following: bool = False) -> None:
+        """One of the job's states, with how long the one before it lasted."""
         history = job["history"]
-        for number in range(shown, len(history)):
-            step, before = history[number], history[max(0, number - 1)]
-            waited = (_moment(step["at"]) - _moment(before["at"])).total_seconds()
-            line = Text.assemble((local_time(step["at"]), "dim"), "  ", coloured(step["status"]))
-            line.append(f"  +{waited:.1f} s" if number else "", "dim")
-            self.console.print(line)
-            if following and before["status"] == Status.RECEIVED != step["status"]:
-                self._accepted(job)
+        step, before = history[number], history[max(0, number - 1)]
+        waited = (_moment(step["at"]) - _moment(before["at"])).total_seconds()
+        line = Text.assemble((local_time(step["at"]), "dim"), "  ", coloured(step["status"]))
+        line.append(f"  +{waited:.1f} s" if number else "", "dim")
+        self.console.print(line)
+        if following and before["status"] == Status.RECEIVED != step["status"]:
+            self._accepted(job)
 
 
-def _report_of(job: Mapping[str, Any]) -> tuple[str, str]:
+def _far(training: Training) -> dict[str, Any]:
+    """How far a training is, for a program."""
+    eta = None if training.eta is None else training.eta.total_seconds()
+    far = {"step": training.step, "steps": training.steps, "percent": training.percent}
+    return {**far, "eta_seconds": eta}
+
+
+def _facts(job: Mapping[str, Any]) -> Iterator[str]:
+    """What a person wants to know of a job while it trains."""
+    if job.get("estimated_cost_usd"):
+        yield f"about ${job['estimated_cost_usd']:.2f}"
+    if phrase := (job.get("parameters") or {}).get(TRIGGER_PHRASE):
+        yield f"trigger phrase {phrase}"
+
+
+def report_of(job: Mapping[str, Any]) -> tuple[str, str]:
     """The job whose folder has this job's report, and that folder.
 
     A retry has one of its own once it has its LoRA; before that, it is the first job's of its dataset.

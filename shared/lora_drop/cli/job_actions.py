@@ -89,7 +89,7 @@ def replay(job_id: JobId, *, stack: StackName = None, json_output: Json = False)
 
 
 def redrive(*, stack: StackName = None, json_output: Json = False) -> None:
-    """Send the dead letters of both queues back to where they came from."""
+    """Send the dead letters of all queues back to where they came from."""
     with reporting(json_output=json_output):
         moved = client_of(stack).redrive()
     if json_output:

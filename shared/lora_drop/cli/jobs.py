@@ -1,10 +1,11 @@
-"""The commands that drop and look: train, jobs, job."""
+"""The commands that drop and look: train, watch, jobs, job."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -30,6 +31,11 @@ from lora_drop.cli.terminal import (
     write,
     write_line,
 )
+from lora_drop.client.errors import CommandError
+
+if TYPE_CHECKING:
+    from lora_drop.cli.display import Display
+    from lora_drop.client.stack_client import StackClient
 
 # The values of `Status`, whose module takes long to import; a test compares.
 StatusName = Literal[
@@ -50,7 +56,13 @@ StatusName = Literal[
 
 
 def train(  # noqa: PLR0913  # one parameter is one option
-    path: Annotated[Path, typer.Argument(help="A ZIP, or a folder of photos and captions.")],
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH",
+            help="A ZIP, or a folder of photos and captions; with --direct also an https address or a data URI.",
+        ),
+    ],
     *,
     trainer: TrainerName = None,
     preset: Preset = None,
@@ -72,6 +84,12 @@ def train(  # noqa: PLR0913  # one parameter is one option
     reference: Annotated[
         str | None, typer.Option(help="Your own name for the job; kept with it, never sent to fal.")
     ] = None,
+    notify_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Your address that this job's changes are sent to, of the stack's NotifyHosts."
+        ),
+    ] = None,
     key: Annotated[
         str | None, typer.Option(help="Key in the datasets bucket; else the file's name.")
     ] = None,
@@ -79,6 +97,24 @@ def train(  # noqa: PLR0913  # one parameter is one option
     timeout: Annotated[
         float | None, typer.Option(help="Follow it for so many seconds at most.")
     ] = None,
+    direct: Annotated[
+        bool,
+        typer.Option(
+            "--direct",
+            help="Train at fal with FAL_KEY alone, without a stack; the files come here.",
+        ),
+    ] = False,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to",
+            help="With --direct: the folder for the LoRA and its report.",
+            file_okay=False,
+        ),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="With --direct: pay the price shown, unasked.")
+    ] = False,
     stack: StackName = None,
     json_output: Json = False,
     progress: Progress = False,
@@ -87,9 +123,6 @@ def train(  # noqa: PLR0913  # one parameter is one option
 
     What the stack would refuse is refused here, before it is uploaded. What is not given is decided by training.json in the dataset, then the preset, then fal.
     """
-    from lora_drop.cli.check import accepted_here
-    from lora_drop.cli.display import lora_line
-
     given = {
         "trainer": trainer,
         "preset": preset,
@@ -100,22 +133,76 @@ def train(  # noqa: PLR0913  # one parameter is one option
         "subject_crop": subject_crop,
         "create_masks": create_masks,
         "resume_from_checkpoint": resume_from_checkpoint,
-        "force": force or None,
-        "reference": reference,
     }
     with reporting(json_output=json_output, progress=progress) as display:
         parameters = parameters_of(given, parameter)
+        if direct:
+            from lora_drop.cli.direct import Choices, train_direct
+
+            if no_check or key or notify_url:
+                raise CommandError(
+                    "--no-check, --key and --notify-url go with a stack, not with --direct."
+                )
+            choices = Choices(to, reference, yes=yes, again=force, wait=wait)
+            train_direct(path, display, parameters, choices, json_output=json_output)
+            return
+        if to:
+            raise CommandError("--to goes with --direct; lora-drop download JOB fetches a job's.")
+        parameters |= {"force": True} if force else {}
+        parameters |= {"reference": reference} if reference is not None else {}
+        parameters |= {"notify_url": notify_url} if notify_url is not None else {}
         lora_drop = client_of(stack)
+        job_id = _dropped(lora_drop, Path(path), display, parameters, key, checked=not no_check)
+        if not wait:
+            display.say_whole(f"lora-drop watch {job_id} shows how far it is")
+            _print({"job_id": job_id}, job_id, json_output=json_output)
+            return
+        job = _followed(lora_drop, job_id, display, timeout)
+    _end(job, json_output=json_output)
+
+
+def watch(
+    job_id: JobId,
+    *,
+    timeout: Annotated[
+        float | None, typer.Option(help="Follow it for so many seconds at most.")
+    ] = None,
+    stack: StackName = None,
+    json_output: Json = False,
+    progress: Progress = False,
+) -> None:
+    """Follow a job live to its end; exits 0 only when the LoRA is there.
+
+    Shows its steps, how much time is left, its last log lines, and what it waits for. Ctrl-C ends the view, not the job.
+    """
+    with reporting(json_output=json_output, progress=progress) as display:
+        lora_drop = client_of(stack)
+        lora_drop.job(job_id)  # of an id that is none, it says so at once
+        job = _followed(lora_drop, job_id, display, timeout)
+    _end(job, json_output=json_output)
+
+
+def _dropped(
+    lora_drop: StackClient,
+    path: Path,
+    display: Display,
+    parameters: Mapping[str, object],
+    key: str | None,
+    *,
+    checked: bool,
+) -> str:
+    """Check a dataset here, upload it, and return the id of its job."""
+    from lora_drop.cli.check import accepted_here
+
+    unused: Collection[str] = ()
+    if checked:
         application = lora_drop.stack.application
-        unused = (
-            ()
-            if no_check
-            else accepted_here(
-                path, display, parameters=parameters, key=key, application=application
-            )
+        unused = accepted_here(
+            path, display, parameters=parameters, key=key, application=application
         )
+    try:
         with display.upload(path.name) as sending:
-            job_id = lora_drop.drop(
+            return lora_drop.drop(
                 path,
                 key=key,
                 parameters=parameters,
@@ -123,20 +210,33 @@ def train(  # noqa: PLR0913  # one parameter is one option
                 advise=display.advise,
                 without=unused,
             )
-        if wait:
-            looks = lora_drop.follow(job_id, timeout=timeout, unseen=display.unseen)
-            job = display.follow(job_id, looks)
-            display.outcome(job)
-        else:
-            job = {"job_id": job_id}
-            display.say_whole(
-                f"lora-drop job {job_id} shows where it stands, and its trigger phrase"
-            )
+    except KeyboardInterrupt:
+        display.say("The same command run again within a day goes on with what has been sent.")
+        raise
+
+
+def _followed(
+    lora_drop: StackClient, job_id: str, display: Display, timeout: float | None
+) -> dict[str, Any]:
+    from lora_drop.client.following import EventReader, Watch
+
+    job = display.follow(EventReader(Watch(lora_drop, job_id, timeout)))
+    display.outcome(job)
+    return job
+
+
+def _end(job: Mapping[str, Any], *, json_output: bool) -> None:
+    from lora_drop.cli.display import lora_line
+
+    _print(job, lora_line(job), json_output=json_output)
+    raise typer.Exit(job["status"] != "SUCCEEDED")
+
+
+def _print(document: Mapping[str, Any], line: str, *, json_output: bool) -> None:
     if json_output:
-        write(job)
+        write(document)
     else:
-        write_line(lora_line(job) if wait else job_id)
-    raise typer.Exit(wait and job["status"] != "SUCCEEDED")
+        write_line(line)
 
 
 def jobs(

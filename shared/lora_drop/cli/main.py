@@ -28,6 +28,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "cli.jobs",
         "Drop a dataset and follow its job; exits 0 only when the LoRA is there.",
     ),
+    "watch": (
+        "cli.jobs",
+        "Follow a job live to its end; exits 0 only when the LoRA is there.",
+    ),
     "jobs": ("cli.jobs", "List jobs, newest first."),
     "job": (
         "cli.jobs",
@@ -36,6 +40,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "download": (
         "cli.download",
         "Fetch what there is of a job: the LoRA and what came with it, held against their SHA-256.",
+    ),
+    "usage": (
+        "cli.usage",
+        "Show how to use a job's LoRA, with its trigger phrase: a program for fal, and one for diffusers.",
+    ),
+    "open": (
+        "cli.usage",
+        "Open a job's report in the browser; without a display, print where it lies on this machine.",
     ),
     "cancel": (
         "cli.job_actions",
@@ -56,7 +68,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "redrive": (
         "cli.job_actions",
-        "Send the dead letters of both queues back to where they came from.",
+        "Send the dead letters of all queues back to where they came from.",
     ),
     "forget": (
         "cli.forget",
@@ -66,6 +78,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "cli.job_actions",
         "Show this month's dollars (spent, reserved, wasted, left) and who holds a slot at fal.",
     ),
+    "explain": (
+        "cli.explain",
+        "Explain a code of a report, of a job or of fal, or an exit code: what it means, why, what to do.",
+    ),
+    "config": (
+        "cli.config",
+        "Keep a default stack, AWS profile and region, so that no option or variable is needed.",
+    ),
     "up": ("cli.stack", "Bring the whole stack up on this machine: no account, no key, no Docker."),
     "down": ("cli.stack", "End the stack on this machine; its buckets and jobs are gone with it."),
     "demo": (
@@ -73,6 +93,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "The main job from start to end: stack up, a dataset dropped, its LoRA stored, stack down.",
     ),
     "deploy": ("cli.stack", "Deploy the stack into an AWS account, with its fal key."),
+    "notify-secret": (
+        "cli.notify_secret",
+        "Print the secret that a receiver verifies this stack's webhooks with.",
+    ),
     "event": (
         "cli.stack",
         "Print an event of events/, made to fit the stack on this machine, for sam local invoke.",
@@ -84,10 +108,13 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 }
 
 
+# Functions that would hide a word of Python.
+OTHER_NAMES = {"open": "open_"}
 # The headings of ``--help``, each with the first command under it.
 HEADINGS: Mapping[str, str] = {
     "check": "Train",
     "cancel": "Decide about a job",
+    "explain": "Find your way",
     "up": "Run a stack",
 }
 
@@ -143,7 +170,8 @@ def command_of(name: str) -> Any:
     """The command of this name, imported."""
     module = import_module(f"lora_drop.{COMMANDS[name][0]}")
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(name)(getattr(module, name.replace("-", "_")))
+    function = name.replace("-", "_")
+    app.command(name)(getattr(module, OTHER_NAMES.get(name, function)))
     return typer.main.get_command(app)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from lora_drop.client.errors import CommandError
 from lora_drop.datasets.images.formats import PHOTO_SUFFIXES
 from lora_drop.datasets.problem_codes import MEANINGS
-from lora_drop.datasets.report import ImageOutcome, Report, ReportedChange, Verdict
+from lora_drop.datasets.report import Report, ReportedChange, Verdict
 from lora_drop.datasets.reports import html_text, json_text
 from lora_drop.datasets.reports.markup import counted, dollars, visible
 from lora_drop.datasets.reports.sections import Group, by_importance, groups_of
@@ -98,12 +98,6 @@ def summary(report: Report) -> str:
     if report.mended:
         words.append(f"a mended copy is trained on ({_changes(report.changes)})")
     return ", ".join(words)
-
-
-def left_out(report: Report) -> tuple[str, ...]:
-    """The files that are neither photos nor anything else that is used."""
-    dropped = (photo for photo in report.photos if photo.fate is ImageOutcome.DROPPED)
-    return tuple(photo.member for photo in dropped if photo.format is None)
 
 
 def of_all(group: Group) -> str:

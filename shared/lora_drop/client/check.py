@@ -1,24 +1,27 @@
 """A dataset is checked on this machine, as the stack would check it, before anything is uploaded."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lora_drop.adapters.local_files import open_range
 from lora_drop.client.archive import archive_of
 from lora_drop.client.errors import CommandError
 from lora_drop.client.parameters import NO_JOB_YET, of_options
+from lora_drop.datasets.archives import RangedReader
 from lora_drop.datasets.parameters import ResolvedParameters
 from lora_drop.datasets.report import Report, Verdict
 from lora_drop.datasets.reports.markup import counted, visible
 from lora_drop.fal.trainers.table import DEFAULT
 from lora_drop.fal.trainers.trainer import Price
 from lora_drop.jobs.errors import DatasetRejectedError, DatasetUnreadableError
-from lora_drop.services.check import Checker, DatasetInput
+from lora_drop.services.check import Checked, Checker, DatasetInput, ValidDataset
+from lora_drop.services.mend import Mender
 
 NAMES_SHOWN = 3
 
 type Say = Callable[[str], None]
+type Write = Callable[[Iterable[bytes]], None]
 
 
 class NoPrices:
@@ -40,18 +43,16 @@ def check_dataset(
     key: str | None = None,
     application: str = DEFAULT.application,
     say: Say = _silent,
+    copy: Write | None = None,
 ) -> Report:
     """The report on a ZIP, or on a folder as one; raises CommandError when it cannot be read.
 
     ``metadata`` and ``key`` are those that it would be dropped with, ``application`` the stack's
     trainer. ``say`` is called for links that are not followed. An earlier job that the training is to
-    go on from is not looked for: only the stack knows it.
+    go on from is not looked for: only the stack knows it. ``copy`` is called with the clean copy, a ZIP in
+    pieces, where the dataset needs one and is accepted.
     """
-    # Pillow takes longer to load than any other command to run.
-    from lora_drop.adapters.pillow import PillowPictures  # noqa: PLC0415
-
-    # This machine may be slow, and has the time: how long the stack takes follows from the photos.
-    checker = Checker(PillowPictures(), NoPrices(), _any_checkpoint, patience=math.inf)
+    checker = local_checker(prepares=copy is not None)
     name = path.name or path.resolve().name
     try:
         with archive_of(path) as archive, open_range(archive.path) as file:
@@ -65,14 +66,41 @@ def check_dataset(
                 trigger_seed=NO_JOB_YET,
                 application=application,
             )
-            return _of_options(checker.check(drop).report)
+            checked = checker.check(drop)
+            if copy and checked.good and checked.good.plan:
+                mender = Mender(checker.pictures, math.inf)
+                checked = _copied(checked, checked.good, mender, file, copy)
+            return said_of_options(checked.report)
     except DatasetRejectedError as rejected:
         return Report(file=name, verdict=Verdict.REJECTED, errors=tuple(rejected.problems))
     except (OSError, DatasetUnreadableError) as unreadable:
         raise CommandError(f"{path} cannot be read: {unreadable}.") from unreadable
 
 
-def _of_options(report: Report) -> Report:
+def _copied(
+    checked: Checked, good: ValidDataset, mender: Mender, file: RangedReader, copy: Write
+) -> Checked:
+    """Hand over the clean copy; what was checked, or refused where a photo could not be mended after all."""
+    try:
+        copy(mender.mended(file, good.structure, good.plan, good.prepared))
+    except DatasetRejectedError as rejected:
+        return checked.refused(rejected.problems)
+    return checked
+
+
+def local_checker(*, prepares: bool = False) -> Checker:
+    """Return the check of this machine, which may be slow, and has the time; ``prepares`` as Checker has it."""
+    # Pillow takes longer to load than any other command to run.
+    from lora_drop.adapters.pillow import PillowPictures  # noqa: PLC0415
+
+    # How long the stack takes follows from the photos.
+    return Checker(
+        PillowPictures(), NoPrices(), _any_checkpoint, prepares=prepares, patience=math.inf
+    )
+
+
+def said_of_options(report: Report) -> Report:
+    """Return the report with what it says of a drop's metadata said of the options."""
     errors = tuple(of_options(each) for each in report.errors)
     return report.model_copy(update={"errors": errors})
 

@@ -5,7 +5,7 @@ import binascii
 import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +13,15 @@ import httpx
 
 from lora_drop.adapters.local_files import open_range
 from lora_drop.client.archive import Archive, archive_of
-from lora_drop.client.check import NoPrices
-from lora_drop.client.errors import CommandError
+from lora_drop.client.check import local_checker, said_of_options
+from lora_drop.client.direct_errors import rejected
+from lora_drop.client.errors import CommandError, DatasetRejectedError
 from lora_drop.datasets.dataset import MAX_DATASET_BYTES
-from lora_drop.datasets.report import Report
+from lora_drop.datasets.report import Report, Verdict
 from lora_drop.fal.trainers.parameters import TrainingParameters
-from lora_drop.jobs.errors import DatasetRejectedError, DatasetUnreadableError
-from lora_drop.services.check import Checker, DatasetInput
+from lora_drop.jobs import errors
+from lora_drop.jobs.errors import DatasetUnreadableError
+from lora_drop.services.check import DatasetInput
 from lora_drop.services.mend import Mender
 
 DATA = "data:"
@@ -54,12 +56,24 @@ def prepared_dataset(
     """
     with tempfile.TemporaryDirectory(prefix="lora-drop-") as folder:
         path, given = _local(source, Path(folder))
-        with archive_of(path) as archive:
+        with _archive(path) as archive:
             try:
                 prepared = _prepared(archive, path.name, given, Path(folder), application, metadata)
             except (OSError, DatasetUnreadableError) as unreadable:
                 raise CommandError(f"The dataset cannot be read: {unreadable}.") from unreadable
             yield prepared
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[Archive]:
+    """Yield the dataset as a ZIP; a folder with too much in it is rejected with a report, as others are."""
+    with ExitStack() as opened:
+        try:
+            archive = opened.enter_context(archive_of(path))
+        except errors.DatasetRejectedError as rejected:
+            report = Report(file=path.name, verdict=Verdict.REJECTED, errors=rejected.problems)
+            raise DatasetRejectedError(report) from rejected
+        yield archive
 
 
 def _prepared(
@@ -70,11 +84,7 @@ def _prepared(
     application: str,
     metadata: Mapping[str, str],
 ) -> PreparedDataset:
-    # Pillow takes longer to load than all the rest.
-    from lora_drop.adapters.pillow import PillowPictures  # noqa: PLC0415
-
-    pictures, sha256 = PillowPictures(), _sha256(archive.path)
-    checker = Checker(pictures, NoPrices(), lambda _: None, prepares=True)
+    checker, sha256 = local_checker(prepares=True), _sha256(archive.path)
     with open_range(archive.path) as file:
         dataset = DatasetInput(
             archive=file,
@@ -85,16 +95,27 @@ def _prepared(
             application=application,
         )
         checked = checker.check(dataset)
-        if checked.good is None:
-            raise DatasetRejectedError(checked.report.errors)
-        report, good = checked.report, checked.good
+        report, good = said_of_options(checked.report), checked.good
+        if good is None:
+            raise rejected(report)
+        _refuse_other_trainer(good.resolved.values.trainer, application)
         if not good.plan:
             return PreparedDataset(report, good.resolved.values, archive.path, given, sha256)
         clean = folder / "clean.zip"
         with clean.open("wb") as copy:
-            mender = Mender(pictures)
+            mender = Mender(checker.pictures)
             copy.writelines(mender.mended(file, good.structure, good.plan, good.prepared))
     return PreparedDataset(report, good.resolved.values, clean, None, _sha256(clean))
+
+
+def _refuse_other_trainer(asked_for: str, application: str) -> None:
+    """Raise CommandError where training.json names another trainer than the one that is called."""
+    if asked_for != application:
+        raise CommandError(
+            f"training.json in the dataset names the trainer {asked_for}, and {application} is called. "
+            f"Take it out, or call that one: --trainer {asked_for.rpartition('/')[2]} "
+            f'(in Python: PortraitTrainer(application="{asked_for}")). Nothing was sent.'
+        )
 
 
 def _local(source: DatasetSource, folder: Path) -> tuple[Path, str | None]:
@@ -109,7 +130,7 @@ def _local(source: DatasetSource, folder: Path) -> tuple[Path, str | None]:
         target.write_bytes(_decoded(source))
         return target, source
     if source.startswith(HOSTED):
-        _download(source, target)
+        download_dataset(source, target)
         return target, source
     return Path(source), None
 
@@ -129,7 +150,8 @@ def _decoded(uri: str) -> bytes:
         raise CommandError(f"The data URI's base64 cannot be read: {error}.") from error
 
 
-def _download(url: str, target: Path) -> None:
+def download_dataset(url: str, target: Path) -> None:
+    """Fetch a dataset from its address; raises CommandError."""
     try:
         with (
             httpx.stream("GET", url, timeout=TIMEOUT, follow_redirects=True) as answer,

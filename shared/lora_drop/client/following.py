@@ -10,7 +10,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from lora_drop.client.errors import CommandError, JobUnknownError, StackUnreachableError
+from lora_drop.client.errors import (
+    CommandError,
+    JobTimeoutError,
+    JobUnknownError,
+    StackUnreachableError,
+)
 from lora_drop.client.events import (
     Ended,
     JobEvent,
@@ -75,7 +80,7 @@ class Watch:
     def look(self) -> dict[str, Any] | None:
         """Return the job as the API has it; None while it is not known yet, or the stack is silent.
 
-        Raises CommandError when the time is over and the job is not at its end.
+        Raises JobTimeoutError when the time is over and the job is not at its end.
         """
         job = self._asked()
         if job is None or Status(job["status"]) not in STOPS:
@@ -98,11 +103,11 @@ class Watch:
         return job
 
     def refuse_longer(self, job: Mapping[str, Any] | None) -> None:
-        """Raise CommandError where the caller's time is over."""
+        """Raise JobTimeoutError where the caller's time is over."""
         if self.timeout is None or self.seconds < self.timeout:
             return
         stands = job["status"] if job else "not seen yet"
-        raise CommandError(
+        raise JobTimeoutError(
             f"{self.job_id} is {stands} after {self.timeout:.0f} s. It goes on by itself: "
             f"lora-drop watch {self.job_id}"
         )
@@ -195,9 +200,7 @@ class EventReader:
     def _trainers(self, said: Mapping[str, Any]) -> Iterator[JobEvent]:
         """Yield the trainer's new lines, and how far it is."""
         self._lines = said.get("next", self._lines)
-        for line in said.get("lines", ()):
-            at = line.get("at")
-            yield Log(line["message"], datetime.fromisoformat(at) if at else None)
+        yield from map(log_of, said.get("lines", ()))
         position = said.get("queue_position")
         if position is not None and self._training is None:
             yield from self._if_new(Queued(position))
@@ -223,6 +226,12 @@ class EventReader:
             yield event
 
 
+def log_of(line: Mapping[str, Any]) -> Log:
+    """Return a line of the API's logs."""
+    at = line.get("at")
+    return Log(line["message"], datetime.fromisoformat(at) if at else None)
+
+
 def job_events(
     client: JobSource,
     job_id: str,
@@ -232,7 +241,7 @@ def job_events(
 ) -> Iterator[JobEvent]:
     """Yield what happens to a job from its start on, until it has ended or waits for a person.
 
-    Raises CommandError at the timeout (in seconds); the job goes on without us.
+    Raises JobTimeoutError at the timeout (in seconds); the job goes on without us.
     """
     reader = EventReader(Watch(client, job_id, timeout))
     while not reader.ended:

@@ -6,8 +6,14 @@ from pathlib import Path
 from lora_drop.adapters.local_files import open_range
 from lora_drop.client.errors import CommandError
 from lora_drop.datasets.archives import members_of, read_member
-from lora_drop.datasets.parameter_layers import forced, foreign, reference, worded
-from lora_drop.datasets.parameters import MAX_TRAINING_JSON, ResolvedParameters, resolve
+from lora_drop.datasets.parameter_layers import forced, foreign, notify_url, reference, worded
+from lora_drop.datasets.parameters import (
+    MAX_TRAINING_JSON,
+    ResolvedParameters,
+    advice,
+    folder_advice,
+    resolve,
+)
 from lora_drop.datasets.selection import select
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.problems import Problem
@@ -57,6 +63,7 @@ def check_parameters(
     try:
         forced(metadata)
         reference(metadata)
+        notify_url(metadata)
         training_json = _training_json(archive)
         return resolve(
             key=key,
@@ -72,6 +79,21 @@ def check_parameters(
         if said_here:
             raise CommandError("\n".join(("Nothing was uploaded.", *said_here))) from rejected
         return None
+
+
+def drop_advice(
+    resolved: ResolvedParameters | None, key: str, *, refuse: bool = False
+) -> tuple[Problem, ...]:
+    """What to think over before it is paid, also a folder that is nearly called like a preset.
+
+    ``refuse``: the stack refuses such a folder, and so does this, with CommandError.
+    """
+    if resolved is None:
+        return ()
+    of_folder = () if resolved.preset else folder_advice(key, refuse=refuse)
+    if refuse and of_folder:
+        raise CommandError(f"Nothing was uploaded.\n{of_folder[0].message}")
+    return (*advice(resolved), *of_folder)
 
 
 def _training_json(archive: Path) -> bytes | None:

@@ -1,7 +1,5 @@
 """A training without a stack: only a fal key is needed, and the same checks and the single POST stand before it."""
 
-import hashlib
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -18,9 +16,10 @@ from lora_drop.client.direct_requests import (
     RequestStatus,
     Training,
 )
+from lora_drop.client.direct_training import PreparedTraining, fingerprint, lost_request, passed_on
 from lora_drop.client.errors import CommandError
 from lora_drop.client.submissions import SentTraining, Submissions
-from lora_drop.fal.hosts import API_URL, CDN_URL, REST_URL
+from lora_drop.fal.hosts import CDN_URL, REST_URL
 from lora_drop.fal.trainers.table import DEFAULT
 from lora_drop.jobs.errors import (
     FalUnavailableError,
@@ -28,18 +27,17 @@ from lora_drop.jobs.errors import (
     ResultGoneError,
     SubmissionRefusedError,
     SubmissionUnknownError,
-    TrainingFailedError,
 )
 
 if TYPE_CHECKING:
     from lora_drop.adapters.fal_direct import FalDirectClient
-    from lora_drop.client.direct_dataset import DatasetSource, PreparedDataset
+    from lora_drop.client.direct_dataset import DatasetSource
     from lora_drop.datasets.report import Report
+    from lora_drop.fal.status import FalStatus
     from lora_drop.webhooks import TrainingResult
 
 UPLOAD_KEPT = timedelta(days=1)
 POLL = 2.0  # seconds
-REQUESTS_PAGE = "https://fal.ai/dashboard/requests"
 
 
 class PortraitTrainer:
@@ -69,8 +67,8 @@ class PortraitTrainer:
 
     def check(self, dataset: "DatasetSource", **parameters: Unpack[Parameters]) -> "Report":
         """Return the report of a dataset; raises DatasetRejectedError for one that cannot train. It is free."""
-        with self._ready(dataset, parameters) as (ready, _):
-            return ready.report
+        with self.prepared(dataset, **parameters) as training:
+            return training.dataset.report
 
     def upload(self, path: Path) -> str:
         """Return the address of a copy at fal, which fal drops after a day; raises NotSubmittedError."""
@@ -100,57 +98,54 @@ class PortraitTrainer:
         Raises DatasetRejectedError, CommandError, NotSubmittedError and SubmissionRefusedError where nothing
         was paid; SubmissionUnknownError where fal may have accepted it.
         """
-        with self._ready(dataset, parameters) as (ready, arguments):
-            fingerprint = self._fingerprint(ready, arguments)
-            if again:
-                self._submissions.withdraw(fingerprint)
-            elif earlier := self._submissions.find(fingerprint):
-                return earlier.request_id or self._resolved(earlier)
-            address = ready.given or self.upload(ready.file)
-            training = SentTraining(fingerprint, self.application, address, datetime.now(UTC))
-            if not self._submissions.intend(training):
-                raise SubmissionUnknownError("another process sends this training right now")
-        return self._pay(
-            training, {**ready.parameters.arguments(address), **arguments}, webhook_url
-        )
+        with self.prepared(dataset, **parameters) as training:
+            return self.send(training, webhook_url=webhook_url, again=again)
+
+    @contextmanager
+    def prepared(
+        self, dataset: "DatasetSource", **parameters: Unpack[Parameters]
+    ) -> Iterator[PreparedTraining]:
+        """Check a dataset for ``send``, for as long as the block lasts; it is free.
+
+        Raises DatasetRejectedError and CommandError.
+        """
+        from lora_drop.client.direct_dataset import prepared_dataset  # noqa: PLC0415
+        from lora_drop.client.parameters import metadata_of  # noqa: PLC0415
+
+        given: dict[str, Any] = dict(parameters)
+        passed = passed_on(given)
+        with prepared_dataset(
+            dataset, application=self.application, metadata=metadata_of(given)
+        ) as ready:
+            which = fingerprint(self._key, self.application, ready, passed)
+            earlier = self._submissions.find(which)
+            yield PreparedTraining(ready, self.application, passed, which, earlier)
+
+    def send(
+        self, training: PreparedTraining, *, webhook_url: str | None = None, again: bool = False
+    ) -> str:
+        """Return the id of the request that this training has become; as ``submit``."""
+        if again:
+            self._submissions.withdraw(training.fingerprint)
+        elif earlier := self._submissions.find(training.fingerprint):
+            return earlier.request_id or self._resolved(earlier)
+        ready = training.dataset
+        address = ready.given or self.upload(ready.file)
+        sent = SentTraining(training.fingerprint, training.application, address, datetime.now(UTC))
+        if not self._submissions.intend(sent):
+            raise SubmissionUnknownError("another process sends this training right now")
+        return self._pay(sent, training.arguments(address), webhook_url)
 
     def status(self, request_id: str) -> RequestStatus:
         """Return where a request stands; raises FalUnavailableError."""
-        from lora_drop.fal.status import Failed, Finished, Running  # noqa: PLC0415
-
-        match self._client.ask(self.application, request_id):
-            case Running(started=started):
-                place = self._client.place(self.application, request_id)
-                if started:
-                    return Training(request_id, place.logs)
-                return Queued(request_id, place.position)
-            case Finished():
-                return FinishedRequest(request_id)
-            case Failed(problem=problem):
-                return FailedRequest(request_id, problem.message)
-            case _:
-                return FailedRequest(
-                    request_id, f"fal does not keep request {request_id} any more."
-                )
+        return self._look(request_id)[0]
 
     def result(self, request_id: str) -> "TrainingResult":
         """Return the files of a request that has succeeded.
 
         Raises TrainingFailedError, ResultGoneError, and FalUnavailableError while there is none yet.
         """
-        from lora_drop.fal.status import Failed, Finished, Gone  # noqa: PLC0415
-        from lora_drop.webhooks import TrainingResult, files_in  # noqa: PLC0415
-
-        match self._client.ask(self.application, request_id):
-            case Finished():
-                payload = self._client.payload(self.application, request_id)
-                return TrainingResult(request_id, "", tuple(files_in(payload)))
-            case Failed(problem=problem, billed=billed):
-                raise TrainingFailedError(problem, request_id=request_id, billed=billed)
-            case Gone():
-                raise ResultGoneError(request_id)
-            case _:
-                raise FalUnavailableError(f"request {request_id} is not done yet")
+        return self._result(request_id, self._look(request_id)[1])
 
     def cancel(self, request_id: str) -> bool:
         """Ask fal to stop a request; False where it had ended before. Raises FalUnavailableError."""
@@ -181,34 +176,64 @@ class PortraitTrainer:
         return done
 
     def watch(
-        self, request_id: str, on_update: Callable[[RequestStatus], None]
+        self,
+        request_id: str,
+        on_update: Callable[[RequestStatus], None],
+        *,
+        patient: bool = True,
     ) -> Iterator["TrainingResult | None"]:
-        """Yield None at each look while it is not done, and at last the result."""
+        """Yield None at each look while it is not done, and at last the result.
+
+        Where fal does not answer it yields None as well, or raises FalUnavailableError if it is not ``patient``.
+        """
         last: RequestStatus | None = None
         while True:
             try:
-                status = self.status(request_id)
+                status, said = self._look(request_id)
                 if status != last:
                     on_update(status)
                 last = status
-                yield None if isinstance(status, Queued | Training) else self.result(request_id)
+                running = isinstance(status, Queued | Training)
+                yield None if running else self._result(request_id, said)
             except FalUnavailableError:
+                if not patient:
+                    raise
                 yield None  # it says nothing of the training, which goes on at fal
 
-    @contextmanager
-    def _ready(
-        self, dataset: "DatasetSource", parameters: Parameters
-    ) -> Iterator[tuple["PreparedDataset", dict[str, Any]]]:
-        """Yield the dataset, and the inputs that are passed on as they are."""
-        from lora_drop.client.direct_dataset import prepared_dataset  # noqa: PLC0415
-        from lora_drop.client.parameters import metadata_of  # noqa: PLC0415
+    def _look(self, request_id: str) -> tuple[RequestStatus, "FalStatus"]:
+        """Ask fal once: what a caller sees of it, and what fal said."""
+        from lora_drop.fal.status import Failed, Finished, RequestLog, Running  # noqa: PLC0415
 
-        given = dict(parameters)
-        passed_on = {name: given.pop(name) for name in PASSED_ON if given.get(name)}
-        with prepared_dataset(
-            dataset, application=self.application, metadata=metadata_of(given)
-        ) as ready:
-            yield ready, passed_on
+        said = self._client.ask(self.application, request_id)
+        match said:
+            case Running(started=True, log=log):
+                lines = (log or RequestLog()).lines
+                return Training(request_id, tuple(line.message for line in lines)), said
+            case Running(log=log):
+                return Queued(request_id, log.queue_position if log else None), said
+            case Finished():
+                return FinishedRequest(request_id), said
+            case Failed(problem=problem):
+                return FailedRequest(request_id, problem.message), said
+            case _:
+                gone = f"fal does not keep request {request_id} any more."
+                return FailedRequest(request_id, gone), said
+
+    def _result(self, request_id: str, said: "FalStatus") -> "TrainingResult":
+        from lora_drop.client.direct_errors import training_failed  # noqa: PLC0415
+        from lora_drop.fal.status import Failed, Finished, Gone  # noqa: PLC0415
+        from lora_drop.webhooks import TrainingResult, files_in  # noqa: PLC0415
+
+        match said:
+            case Finished():
+                payload = self._client.payload(self.application, request_id)
+                return TrainingResult(request_id, "", tuple(files_in(payload)))
+            case Failed(problem=problem, billed=billed):
+                raise training_failed(problem, request_id=request_id, billed=billed)
+            case Gone():
+                raise ResultGoneError(request_id)
+            case _:
+                raise FalUnavailableError(f"request {request_id} is not done yet")
 
     def _pay(
         self, training: SentTraining, arguments: dict[str, Any], webhook_url: str | None
@@ -230,42 +255,10 @@ class PortraitTrainer:
         return receipt.request_id
 
     def _resolved(self, training: SentTraining) -> str:
-        """Return the request of a submission whose answer was lost, by fal's own list."""
-        from lora_drop.adapters.fal_history import FalHistory  # noqa: PLC0415
-        from lora_drop.adapters.fal_key import SingleKey  # noqa: PLC0415
-        from lora_drop.services.evidence import SKEW  # noqa: PLC0415
-
-        host = os.environ.get("FAL_API_URL") or API_URL
-        lost = f"this dataset was sent at {training.intended_at:%Y-%m-%d %H:%M} UTC and fal's answer was lost"
-        try:
-            found = FalHistory(SingleKey(self._key), host).requests_with(
-                training.application,
-                lambda url: url == training.address,
-                since=training.intended_at - SKEW,
-            )
-        except FalUnavailableError as error:
-            raise SubmissionUnknownError(
-                f"{lost}; {error}, so it is not known yet. Nothing was sent now: try again later"
-            ) from error
-        if len(found) != 1:
-            raise SubmissionUnknownError(
-                f"{lost}; fal's list shows {len(found) or 'no'} requests for it. Nothing was sent now. Look at "
-                f"{REQUESTS_PAGE}: if it is not there, order it with again=True"
-            )
-        self._submissions.accepted(training.fingerprint, found[0])
-        return found[0]
-
-    def _fingerprint(self, ready: "PreparedDataset", arguments: dict[str, Any]) -> str:
-        """Return what makes two trainings the same: the server, the key, what fal gets and what it is to do with it."""
-        what = {
-            "server": os.environ.get("FAL_QUEUE_RUN_HOST", ""),
-            "key": hashlib.sha256(self._key.strip().encode()).hexdigest(),
-            "application": self.application,
-            "dataset": ready.sha256,
-            **ready.parameters.arguments(""),
-            **arguments,
-        }
-        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+        """Return the request of a submission whose answer was lost, and keep it."""
+        found = lost_request(self._key, training)
+        self._submissions.accepted(training.fingerprint, found)
+        return found
 
     @property
     def _client(self) -> "FalDirectClient":
@@ -275,8 +268,6 @@ class PortraitTrainer:
         return FalDirectClient(SingleKey(self._key))
 
 
-# Inputs that the stack does not take: a job goes on from a job, and an archive's format is seen.
-PASSED_ON = ("data_archive_format", "resume_from_checkpoint")
 STORAGE_HOSTS = (("FAL_REST_URL", REST_URL), ("FAL_CDN_URL", CDN_URL))
 
 

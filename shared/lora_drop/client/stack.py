@@ -5,10 +5,12 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import boto3
 import botocore.session
+from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -17,13 +19,16 @@ from botocore.exceptions import (
     ProxyConnectionError,
 )
 
-from lora_drop.client.errors import CommandError
+from lora_drop.client.config_file import default_of
+from lora_drop.client.errors import StackUnreachableError
 from lora_drop.client.foreign_answers import ASKED_AS
 from lora_drop.fal.trainers import table as trainers
 
 DEFAULT = "lora-drop"
 LOCAL = "local"
+MAKING = Lock()
 TRAINER = trainers.DEFAULT.application  # of a stack that does not say
+WARN, REFUSE = "warn", "refuse"  # the values of MisspelledPresetFolder
 API_IN_AWS = re.compile(r"https://(?P<id>\w+)\.execute-api\.[^/]+/(?P<stage>\w+)")
 
 
@@ -31,7 +36,8 @@ API_IN_AWS = re.compile(r"https://(?P<id>\w+)\.execute-api\.[^/]+/(?P<stage>\w+)
 class Stack:
     """A deployed stack and how to reach it; ``endpoint_url`` None is AWS.
 
-    ``application`` is the trainer of datasets that name none.
+    ``application`` is the trainer of datasets that name none, ``misspelled_folder`` what becomes of one in a
+    folder that is nearly called like a preset: warn or refuse.
     """
 
     name: str
@@ -41,26 +47,40 @@ class Stack:
     datasets_bucket: str
     models_bucket: str
     application: str = TRAINER
+    misspelled_folder: str = WARN
 
-    def client(self, service: str) -> Any:
-        """A boto3 client for this stack's account and place."""
-        return self.session.client(service, endpoint_url=self.endpoint_url)  # type: ignore[call-overload]  # a name, not a literal
+    def client(
+        self, service: str, *, attempts: int | None = None, signature: str | None = None
+    ) -> Any:
+        """A boto3 client for this stack's account and place.
+
+        ``attempts`` of a call, and the ``signature`` of an address, are boto3's own unless given.
+        """
+        config = Config(
+            retries={"total_max_attempts": attempts} if attempts else None,
+            signature_version=signature,
+        )
+        # A session makes no two clients at once (boto3, "Multithreading and multiprocessing").
+        with MAKING:
+            return self.session.client(service, endpoint_url=self.endpoint_url, config=config)  # type: ignore[call-overload]  # a name, not a literal
 
 
-def find_stack(name: str | None) -> Stack:
-    """The stack of this name; raises CommandError.
+def find_stack(name: str | None, *, profile: str | None = None, region: str | None = None) -> Stack:
+    """The stack of this name; raises StackUnreachableError.
 
-    Without a name it is ``LORA_DROP_STACK``, else the stack on this machine if one is up (also
-    called ``local``), else the CloudFormation stack ``lora-drop``.
+    Without a name it is ``LORA_DROP_STACK``, else what ``lora-drop config`` has, else the stack on this
+    machine if one is up (also called ``local``), else the CloudFormation stack ``lora-drop``. ``profile``
+    and ``region`` are AWS's, and the stack is a deployed one where either is given.
     """
-    name = name or os.environ.get("LORA_DROP_STACK")
+    name = name or os.environ.get("LORA_DROP_STACK") or default_of("stack")
     with local_failures():
-        access = local_stack().access() if name in (None, LOCAL) else None
+        here = name == LOCAL or (name is None and not (profile or region))
+        access = local_stack().access() if here else None
     if access is not None:
         return _local(access)
     if name == LOCAL:
-        raise CommandError("No stack is up on this machine. Start one: lora-drop up")
-    return _deployed(name)
+        raise StackUnreachableError("No stack is up on this machine. Start one: lora-drop up")
+    return _deployed(name, profile=profile, region=region)
 
 
 def local_stack() -> Any:
@@ -72,11 +92,11 @@ def local_stack() -> Any:
 
 @contextmanager
 def local_failures() -> Iterator[None]:
-    """Raise the local stack's failures as CommandError."""
+    """Raise the local stack's failures as StackUnreachableError."""
     try:
         yield
     except RuntimeError as failure:
-        raise CommandError(str(failure)) from failure
+        raise StackUnreachableError(str(failure)) from failure
 
 
 def _local(access: Mapping[str, Any]) -> Stack:
@@ -97,22 +117,30 @@ def _local(access: Mapping[str, Any]) -> Stack:
         datasets_bucket=outputs["DatasetsBucketName"],
         models_bucket=outputs["ModelsBucketName"],
         application=outputs.get("FalApplication", TRAINER),
+        misspelled_folder=outputs.get("MisspelledPresetFolder", WARN),
     )
 
 
-def _deployed(asked_for: str | None) -> Stack:
+def _deployed(
+    asked_for: str | None, *, profile: str | None = None, region: str | None = None
+) -> Stack:
     name = asked_for or DEFAULT
     try:
         # boto3 itself reads AWS_DEFAULT_REGION alone; AWS's other tools read AWS_REGION.
-        session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
+        session = boto3.Session(
+            profile_name=profile or default_of("profile"),
+            region_name=region or os.environ.get("AWS_REGION") or default_of("region"),
+        )
     except BotoCoreError as error:
-        raise CommandError(f"AWS cannot be reached as you: {error}. See AWS_PROFILE.") from error
+        raise StackUnreachableError(
+            f"AWS cannot be reached as you: {error}. See AWS_PROFILE."
+        ) from error
     if session.region_name is None:
-        raise CommandError(_no_region(asked_for))
+        raise StackUnreachableError(_no_region(asked_for))
     try:
         stacks = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     except (BotoCoreError, ClientError) as error:
-        raise CommandError(_unreadable(name, str(session.region_name), error)) from error
+        raise StackUnreachableError(_unreadable(name, str(session.region_name), error)) from error
     outputs = {row["OutputKey"]: row["OutputValue"] for row in stacks[0].get("Outputs", [])}
     try:
         return Stack(
@@ -123,9 +151,12 @@ def _deployed(asked_for: str | None) -> Stack:
             datasets_bucket=outputs["DatasetsBucketName"],
             models_bucket=outputs["ModelsBucketName"],
             application=outputs.get("FalApplication", TRAINER),
+            misspelled_folder=outputs.get("MisspelledPresetFolder", WARN),
         )
     except KeyError as missing:
-        raise CommandError(f"{name} is not a lora-drop stack: it has no output {missing}") from None
+        raise StackUnreachableError(
+            f"{name} is not a lora-drop stack: it has no output {missing}"
+        ) from None
 
 
 def _unreadable(name: str, region: str, error: Exception) -> str:
@@ -149,7 +180,7 @@ def _no_region(asked_for: str | None) -> str:
     if asked_for is None:
         return (
             "No stack is up on this machine (lora-drop up starts one), and no AWS region is set "
-            "to look for a deployed one: set AWS_REGION and AWS_PROFILE."
+            "to look for a deployed one: set AWS_REGION and AWS_PROFILE, or for good: lora-drop config set region eu-central-1"
         )
     return (
         f"No AWS region is set to look for the stack {asked_for} in: set AWS_REGION and AWS_PROFILE. "

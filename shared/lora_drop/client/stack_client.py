@@ -1,6 +1,7 @@
 """One stack as its users call it, in JSON documents. The command and `LoraDrop` are built on it."""
 
 import json
+import shlex
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,20 +13,25 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lora_drop.adapters.s3_client import PARTS, part_checksum
 from lora_drop.client.archive import Archive, archive_of
-from lora_drop.client.errors import CommandError, JobUnknownError, StackUnreachableError
+from lora_drop.client.backoff import asked_again
+from lora_drop.client.errors import (
+    CommandError,
+    JobErasedError,
+    JobTimeoutError,
+    JobUnknownError,
+    StackUnreachableError,
+)
 from lora_drop.client.following import STOPS
 from lora_drop.client.foreign_answers import ASKED_AS, foreign_answer, json_object, proxy_refuses
-from lora_drop.client.parameters import check_parameters, metadata_of
-from lora_drop.client.stack import Stack, find_stack
-from lora_drop.datasets.parameters import ResolvedParameters, advice, folder_advice
+from lora_drop.client.parameters import check_parameters, drop_advice, metadata_of
+from lora_drop.client.stack import REFUSE, Stack, find_stack
+from lora_drop.client.upload import PART, MultipartUpload, unfinished_uploads
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.ids import job_id_for, result_prefix
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 
-PART = 16 * 1024**2  # bytes of an upload that are sent, and counted, at once
 TIMEOUT = httpx.Timeout(30.0)
 REFUSED = (401, 403)
 PAGE = 100  # jobs; the API gives no more at once
@@ -41,6 +47,10 @@ class StackClient:
     def __init__(self, stack: Stack | None = None, *, http: httpx.Client | None = None) -> None:
         self.stack = stack or find_stack(None)
         self._http = http or httpx.Client(timeout=TIMEOUT)
+
+    def close(self) -> None:
+        """Close the connections to the API."""
+        self._http.close()
 
     def drop(
         self,
@@ -64,12 +74,15 @@ class StackClient:
             resolved = check_parameters(
                 archive.path, key=at, metadata=metadata, application=self.stack.application
             )
-            for problem in _advice(resolved, at):
+            for problem in drop_advice(resolved, at, refuse=self.stack.misspelled_folder == REFUSE):
                 (advise or _silent)(problem)
             try:
                 version = self._upload(archive.path, at, metadata, progress or _silent)
             except (BotoCoreError, ClientError) as error:
-                raise CommandError(f"{path} could not be uploaded: {error}") from error
+                raise CommandError(
+                    f"{path} could not be uploaded: {error}. Whether it arrived after all shows: lora-drop jobs "
+                    f"--dataset {shlex.quote(at)}. If not, the same command goes on where a large file stopped."
+                ) from error
         return job_id_for(self.stack.datasets_bucket, at, version)
 
     def job(self, job_id: str) -> dict[str, Any]:
@@ -230,7 +243,7 @@ class StackClient:
                 unseen(time.monotonic() - began)
             if end is not None and time.monotonic() >= end:
                 stands = job["status"] if job else "not seen yet"
-                raise CommandError(
+                raise JobTimeoutError(
                     f"{job_id} is {stands} after {timeout:.0f} s. It goes on by itself: "
                     f"lora-drop job {job_id}"
                 )
@@ -238,27 +251,17 @@ class StackClient:
 
     def _upload(self, path: Path, key: str, metadata: dict[str, str], progress: Progress) -> str:
         s3, size = self.stack.client("s3"), path.stat().st_size
+        # An upload begins a job: where its answer is lost, a second one could be paid for as well.
+        once = self.stack.client("s3", attempts=1)
         named = {"Bucket": self.stack.datasets_bucket, "Key": key}
         kind = {"ContentType": "application/zip", "Metadata": metadata}
         if size <= PART:
-            put = s3.put_object(**named, **kind, Body=path.read_bytes())
+            put = once.put_object(**named, **kind, Body=path.read_bytes())
             progress(size, size)
             return _version(put)
-        begun = s3.create_multipart_upload(**named, **kind, ChecksumAlgorithm=PARTS)
-        upload = {**named, "UploadId": begun["UploadId"]}
-        parts: list[dict[str, object]] = []
-        try:
-            with path.open("rb") as file:
-                while chunk := file.read(PART):
-                    part = {"PartNumber": len(parts) + 1, "ChecksumCRC32": part_checksum(chunk)}
-                    put = s3.upload_part(**upload, **part, Body=chunk)
-                    parts.append({**part, "ETag": put["ETag"]})
-                    progress(file.tell(), size)
-            done = s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
-        except BaseException:
-            s3.abort_multipart_upload(**upload)
-            raise
-        return _version(done)
+        bucket = self.stack.datasets_bucket
+        upload = MultipartUpload(s3, bucket, key, metadata, path, unfinished_uploads())
+        return _version(upload.send(progress))
 
     def _located(self, job: dict[str, Any]) -> dict[str, Any]:
         prefix = result_prefix(job["dataset"]["key"], job["job_id"])
@@ -268,11 +271,17 @@ class StackClient:
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: str = ""
     ) -> dict[str, Any]:
         url = str(httpx.URL(self.stack.api_url + path, params=dict(query or {})))
-        try:
+
+        def ask() -> httpx.Response:
             headers = self._signed(method, url, body)
-            response = self._http.request(method, url, headers=headers, content=body or None)
+            return self._http.request(method, url, headers=headers, content=body or None)
+
+        try:
+            response = asked_again(ask) if method == "GET" else ask()
+        except BotoCoreError as error:
+            raise StackUnreachableError(f"AWS cannot be reached as you: {error}") from error
         except httpx.ProxyError as error:
-            raise CommandError(proxy_refuses(url, error)) from error
+            raise StackUnreachableError(proxy_refuses(url, error)) from error
         except httpx.HTTPError as error:
             raise StackUnreachableError(
                 f"The stack's API does not answer at {url}: {error}"
@@ -282,27 +291,34 @@ class StackClient:
             raise StackUnreachableError(foreign_answer(response))
         if response.is_success:
             return answer
-        problem = answer.get("error") or {}
-        if problem.get("code") == "job_unknown":
-            raise JobUnknownError(f"{problem['message']} All of them: lora-drop jobs")
-        if "message" in problem:
-            raise CommandError(problem["message"])
-        message = answer.get("message") or response.text
-        raise StackUnreachableError(
-            f"The stack's API answered {response.status_code}: {message}"
-            f"{f'. {ASKED_AS}' if response.status_code in REFUSED else ''}"
-        )
+        raise _refusal(response, answer)
 
     def _signed(self, method: str, url: str, body: str) -> dict[str, str]:
         """The headers of a call that API Gateway lets in (IAM, Signature Version 4)."""
         session = self.stack.session
         credentials = session.get_credentials()
         if credentials is None:
-            raise CommandError("There are no AWS credentials: set AWS_PROFILE, or log in.")
+            raise StackUnreachableError("There are no AWS credentials: set AWS_PROFILE, or log in.")
         kind = {"Content-Type": "application/json"} if body else {}
         request = AWSRequest(method=method, url=url, data=body or None, headers=kind)
         SigV4Auth(credentials, "execute-api", session.region_name).add_auth(request)
         return dict(request.headers)
+
+
+def _refusal(response: httpx.Response, answer: Mapping[str, Any]) -> CommandError:
+    """The error that the API's answer means; without one of its own, API Gateway gave it."""
+    problem = answer.get("error") or {}
+    if problem.get("code") == "job_unknown":
+        return JobUnknownError(f"{problem['message']} All of them: lora-drop jobs")
+    if problem.get("code") == "job_forgotten":
+        return JobErasedError(problem["message"])
+    if "message" in problem:
+        return CommandError(problem["message"])
+    message = answer.get("message") or response.text
+    return StackUnreachableError(
+        f"The stack's API answered {response.status_code}: {message}"
+        f"{f'. {ASKED_AS}' if response.status_code in REFUSED else ''}"
+    )
 
 
 def _fits(job: Mapping[str, Any], reference: str | None, dataset: str | None) -> bool:
@@ -311,13 +327,6 @@ def _fits(job: Mapping[str, Any], reference: str | None, dataset: str | None) ->
     names = {key, key.rsplit("/", 1)[-1]}
     names |= {name.removesuffix(".zip") for name in names}
     return reference in (None, job.get("reference")) and (dataset is None or dataset in names)
-
-
-def _advice(resolved: ResolvedParameters | None, key: str) -> tuple[Problem, ...]:
-    """What to think over before it is paid, also a folder that is nearly called like a preset."""
-    if resolved is None:
-        return ()
-    return (*advice(resolved), *(() if resolved.preset else folder_advice(key)))
 
 
 @contextmanager

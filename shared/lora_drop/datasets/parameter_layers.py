@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from email.errors import HeaderParseError
 from email.header import Header, decode_header, make_header
 from typing import Any
+from urllib.parse import urlsplit
 
 from lora_drop.datasets.caption_text import certain_text
+from lora_drop.fal.hosts import AllowedHosts
 from lora_drop.fal.trainers.common import NAMES
 from lora_drop.fal.trainers.parameters import TRAINER, ParameterSource
 from lora_drop.fal.trainers.table import SHORT_NAMES, TRAINERS
@@ -28,8 +30,12 @@ FORCE = "force"
 # The owner's own name for the job, which is kept and shown, and never sent to fal.
 REFERENCE = "reference"
 MAX_REFERENCE = 200  # characters
+# The owner's own address that the job's changes are sent to; people write it with either dash.
+NOTIFY_URL = "notify-url"
+NOTIFY_URL_NAMES = (NOTIFY_URL, "notify_url")
+MAX_NOTIFY_URL = 500  # characters
 # What is ours in the metadata, and no parameter.
-OURS = frozenset({FORCE, REFERENCE})
+OURS = frozenset({FORCE, REFERENCE, *NOTIFY_URL_NAMES})
 # Metadata that upload tools add by themselves, whatever a parameter may be called.
 TOOL_METADATA = frozenset(
     {"mtime", "ctime", "atime", "s3cmd-attrs", "md5chksum", "md5", "sha256", "filename"}
@@ -187,6 +193,26 @@ def reference(metadata: Mapping[str, str]) -> str | None:
         )
         raise DatasetRejectedError([Problem(code="parameter_invalid_type", message=message)])
     return text or None
+
+
+def notify_url(metadata: Mapping[str, str], hosts: AllowedHosts | None = None) -> str | None:
+    """Return the address that the job's changes are sent to, None for none.
+
+    ``hosts`` are those that the stack allows; None where that is not known. Raises DatasetRejectedError for an
+    address of any other.
+    """
+    given = (metadata[name] for name in NOTIFY_URL_NAMES if name in metadata)
+    text = _unworded(next(given, "")).strip()
+    if not text:
+        return None
+    form = hosts or AllowedHosts([urlsplit(text).netloc])
+    if len(text) > MAX_NOTIFY_URL or not form.allow(text):
+        message = (
+            f"{NOTIFY_URL} in the object metadata is no address that this stack notifies: it takes https:// with a host "
+            f"of its NotifyHosts, {MAX_NOTIFY_URL} characters at most. Correct or remove it and drop the ZIP again."
+        )
+        raise DatasetRejectedError([Problem(code="parameter_address_not_allowed", message=message)])
+    return text
 
 
 def _filled(layer: Layer, pairs: Iterable[tuple[str, Any]], problems: list[Problem]) -> Layer:

@@ -398,6 +398,10 @@ PARAMETER: Mapping[str, Meaning] = {
         "A parameter's value is of another type than it takes.",
         "Write a value as the message says.",
     ),
+    "parameter_address_not_allowed": refuses(
+        "The address in notify-url is none that this stack notifies.",
+        "Write it as https:// with a host that the stack's parameter NotifyHosts lists, or have the host added there.",
+    ),
     "parameter_out_of_range": refuses(
         "A parameter's value is outside of what the trainer takes.",
         "Choose a value within the range that the message states.",

@@ -1,11 +1,13 @@
 """What a dataset's check has found, for people and programs: ``report.html`` and ``report.json``."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from lora_drop.fal.trainers.parameters import ParameterSource
+from lora_drop.fal.trainers.trainer import STEPS
 from lora_drop.jobs.problems import Problem
 
 SCHEMA_VERSION: Final = 1
@@ -72,6 +74,19 @@ class ParameterReport(_Value):
     source: ParameterSource
 
 
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a training is expected to cost at the most, in US dollars; ``trainer`` is fal's name of it."""
+
+    usd: float
+    steps: int
+    trainer: str
+
+    def __str__(self) -> str:
+        """Return the amount as people write it."""
+        return f"${self.usd:,.2f}"
+
+
 class Report(_Value):
     """Everything that is known of a dataset before it is paid for.
 
@@ -100,3 +115,27 @@ class Report(_Value):
     bytes_read: int = 0
     requests: int = 0
     seconds: float = 0.0
+
+    @property
+    def accepted(self) -> bool:
+        """Return whether the dataset can be trained on."""
+        return self.verdict is Verdict.ACCEPTED
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Return all problems, the errors before the warnings."""
+        return (*self.errors, *self.warnings)
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """Return what the training is expected to cost; None for a rejected dataset and an unknown price."""
+        steps = next((each.value for each in self.parameters if each.name == STEPS), None)
+        if self.estimated_cost_usd is None or steps is None or self.trainer is None:
+            return None
+        return Estimate(self.estimated_cost_usd, int(steps), self.trainer)
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Return the files that are neither photos nor anything else that is used."""
+        dropped = (photo for photo in self.photos if photo.fate is ImageOutcome.DROPPED)
+        return tuple(photo.member for photo in dropped if photo.format is None)

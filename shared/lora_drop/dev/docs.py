@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lora_drop import settings
 from lora_drop.dev.pages import dataset_errors_page, trainers_page
+from lora_drop.dev.parity import parity_page
 from lora_drop.dev.promises import check_none_lost, promises_page
 from lora_drop.dev.schemas import events_schema, job_schema, openapi_document, report_schema
 from lora_drop.jobs.status import TRANSITIONS, TROUBLED, Status
@@ -83,6 +84,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "job.schema.json": job_schema,
     "openapi.json": openapi_document,
     "promises.md": partial(promises_page, ROOT),
+    "fal-parity.md": partial(parity_page, ROOT),
 }
 
 

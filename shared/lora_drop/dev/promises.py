@@ -20,6 +20,7 @@ KINDS = (
     "it can be operated",
     "interfaces stay",
 )
+type TestFunction = ast.FunctionDef | ast.AsyncFunctionDef
 WITHDRAWN = re.compile(r"^- Withdrawn promise: ", re.MULTILINE)
 HEAD = """# Promises
 
@@ -67,21 +68,28 @@ def check_none_lost(before: str, after: str, changelog: str) -> None:
 
 def promises(root: Path) -> Iterator[Promise]:
     """Yield every marked test below ``tests/``."""
+    for file, node, marks in marked_tests(root, "promise"):
+        for kind, *said in marks:
+            yield _promise(kind, *said, node=node, file=file)
+
+
+def marked_tests(root: Path, marker: str) -> Iterator[tuple[str, TestFunction, list[list[str]]]]:
+    """Yield each test with a marker: its file, its function, and the arguments of each such mark."""
     for file in sorted((root / "tests").rglob("test_*.py")):
-        tree = ast.parse(file.read_text())
-        name = file.relative_to(root).as_posix()
-        module_marks = _marks_of_module(tree)
+        text = file.read_text()
+        if f"mark.{marker}(" not in text:
+            continue
+        tree = ast.parse(text)
+        module_marks = _marks_of_module(tree, marker)
         for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                if not node.name.startswith("test_"):
-                    continue
-                for kind, *said in _marks(node.decorator_list) or module_marks:
-                    yield _promise(kind, *said, node=node, file=name)
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            marks = _marks(node.decorator_list, marker) or module_marks
+            if marks and node.name.startswith("test_"):
+                yield file.relative_to(root).as_posix(), node, marks
 
 
-def _promise(
-    kind: str, said: str = "", *, node: ast.FunctionDef | ast.AsyncFunctionDef, file: str
-) -> Promise:
+def _promise(kind: str, said: str = "", *, node: TestFunction, file: str) -> Promise:
     docstring = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ").strip()
     sentence = said or docstring
     if kind not in KINDS or not sentence:
@@ -89,22 +97,24 @@ def _promise(
     return Promise(kind, sentence.replace("|", "\\|"), f"{file}::{node.name}")
 
 
-def _marks_of_module(tree: ast.Module) -> list[list[str]]:
+def _marks_of_module(tree: ast.Module, marker: str) -> list[list[str]]:
     for node in tree.body:
         if isinstance(node, ast.Assign) and any(
             isinstance(target, ast.Name) and target.id == "pytestmark" for target in node.targets
         ):
             value = node.value
-            return _marks(value.elts if isinstance(value, ast.List | ast.Tuple) else [value])
+            return _marks(
+                value.elts if isinstance(value, ast.List | ast.Tuple) else [value], marker
+            )
     return []
 
 
-def _marks(marks: list[ast.expr]) -> list[list[str]]:
-    """Return the arguments of each promise among the decorators."""
+def _marks(marks: list[ast.expr], marker: str) -> list[list[str]]:
+    """Return the arguments of each such mark among the decorators."""
     return [
         [str(ast.literal_eval(argument)) for argument in mark.args]
         for mark in marks
-        if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.promise"
+        if isinstance(mark, ast.Call) and ast.unparse(mark.func) == f"pytest.mark.{marker}"
     ]
 
 

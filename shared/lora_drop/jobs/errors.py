@@ -15,7 +15,6 @@
     │   │   └── StaleWebhookError          fal signed it, too long ago to be believed: a hint to ask fal
     │   ├── ActionNotAllowedError          a person decides what is not, or no longer, theirs to decide
     │   │   └── SharedJobError             a job that others share with is to be forgotten alone
-    │   ├── TrainingFailedError            a training that the caller waits for ended without a LoRA
     │   ├── ForeignRequestError            a fact about a request that is not this job's
     │   ├── DatasetNotFoundError           nothing lies where a dataset is said to lie
     │   ├── JobNotFoundError               no job has this id
@@ -32,16 +31,25 @@
     │   ├── UploadGoneError                an unfinished copy is gone: begin it again
     │   ├── KeyOccupiedError               another file lies where a copy was to lie
     │   ├── HostNotAllowedError            a result file lies on a host that is not on the list
+    │   ├── ReceiverUnavailableError       a receiver of our webhooks did not answer
     │   ├── NoSlotError                    as many trainings are at fal as the stack allows
     │   ├── EventsUnavailableError         an event was not taken: it is published later
     │   ├── OverBudgetError                the month's money does not suffice for this training
+    │   │   └── BalanceTooLowError         fal's balance does not
     │   └── ConflictError                  another writer changed the job first: read it again
     └── SubmissionUnknownError             the POST may or may not have been accepted: only evidence decides
+
+What a program that uses the library sees besides: ``lora_drop.client.errors``.
 """
 
 from collections.abc import Sequence
 
-from lora_drop.jobs.problems import Problem, codes_of, first_of
+TYPE_CHECKING = (
+    False  # type checkers take it for true; errors are caught where models are not loaded yet
+)
+
+if TYPE_CHECKING:
+    from lora_drop.jobs.problems import Problem
 
 
 class LoraDropError(Exception):
@@ -62,7 +70,9 @@ class DatasetRejectedError(PermanentError):
     Its text is their codes alone: what they say names people's photos, and an error may get into a log.
     """
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: "Sequence[Problem]") -> None:
+        from lora_drop.jobs.problems import codes_of, first_of  # noqa: PLC0415
+
         self.problems = first_of(problems)
         super().__init__(", ".join(codes_of(self.problems)))
 
@@ -74,7 +84,7 @@ class DatasetUnreadableError(PermanentError):
 class SubmissionRefusedError(PermanentError):
     """Raised when fal definitely did not take a request; ``held`` when a person can lift the cause."""
 
-    def __init__(self, problem: Problem, *, held: bool = False) -> None:
+    def __init__(self, problem: "Problem", *, held: bool = False) -> None:
         super().__init__(problem.code)
         self.problem = problem
         self.held = held
@@ -87,7 +97,7 @@ class ResultGoneError(PermanentError):
 class ResultUnusableError(PermanentError):
     """Raised when what fal has for a finished request is a failure or names no file."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: "Problem") -> None:
         super().__init__(problem.code)
         self.problem = problem
 
@@ -118,16 +128,6 @@ class StaleWebhookError(InvalidWebhookError):
         super().__init__(message)
         self.request_id = request_id
         self.user_id = user_id
-
-
-class TrainingFailedError(PermanentError):
-    """Raised when a training ended without a LoRA; ``billed`` is None where fal does not say."""
-
-    def __init__(self, problem: Problem, *, request_id: str, billed: bool | None) -> None:
-        super().__init__(problem.message)
-        self.problem = problem
-        self.request_id = request_id
-        self.billed = billed
 
 
 class ForeignRequestError(PermanentError):
@@ -205,12 +205,25 @@ class HostNotAllowedError(TransientError):
     """Raised when a result file lies where nothing is fetched from; a setting can change that."""
 
 
+class ReceiverUnavailableError(TransientError):
+    """Raised when a receiver of our webhooks did not answer; its text is the name of what happened."""
+
+
 class NoSlotError(TransientError):
     """Raised when as many trainings are at fal as the stack allows."""
 
 
 class OverBudgetError(TransientError):
     """Raised when a training would cost more than is left of the month's budget."""
+
+
+class BalanceTooLowError(OverBudgetError):
+    """Raised when fal's balance, less what trainings at fal will take of it, does not suffice for a training."""
+
+    def __init__(self, balance_usd: float, reserved_usd: float) -> None:
+        super().__init__(f"{balance_usd:.2f}")
+        self.balance_usd = balance_usd
+        self.reserved_usd = reserved_usd
 
 
 class EventsUnavailableError(TransientError):

@@ -78,6 +78,7 @@ class Job(_Value):
     clean: StoredFile | None = None
     delivery: DatasetDelivery | None = None
     reference: str | None = None
+    notify_url: str | None = None  # the owner's own address for this job's changes; in no event
     application: str
     created_at: datetime
     updated_at: datetime

@@ -74,14 +74,18 @@ PAY_ONCE_MORE = Problem(
     "address of the dataset, with lora-drop approve JOB, or end it with lora-drop cancel JOB.",
 )
 BUDGET_EXHAUSTED = "budget_exhausted"
+JOB_OVER_LIMIT = "job_over_limit"
+PRICE_UNKNOWN = "price_unknown"
 EARLIER_CAME = "earlier_result_came"
 RESULT_INVALID = "result_invalid"
 # What a person's approval overrides; every other cause has to be over before a job goes on.
-MONEY_CODES = frozenset({BUDGET_EXHAUSTED, "job_over_limit", "price_unknown", "payment_uncertain"})
+MONEY_CODES = frozenset({BUDGET_EXHAUSTED, JOB_OVER_LIMIT, PRICE_UNKNOWN, "payment_uncertain"})
 # Causes that may be over by themselves, and cost nothing to try.
 PROBED_CODES = frozenset({"dataset_unreadable"})
 # What fal holds against the account: no other job would fare better.
-ACCOUNT_CODES = frozenset({"fal_key_refused", "fal_payment_required", "fal_account_locked"})
+ACCOUNT_CODES = frozenset(
+    {"fal_key_refused", "fal_payment_required", "fal_account_locked", "fal_balance_too_low"}
+)
 
 
 def cancelled_at_fal(*, billed: bool | None) -> Problem:
@@ -103,10 +107,21 @@ def over_budget(cost: float, limit: float) -> Problem:
     )
 
 
+def balance_too_low(cost: float, balance: float, reserved: float) -> Problem:
+    """Return the problem that fal's balance does not suffice for this training."""
+    taken = f", ${reserved:.2f} of it for trainings that run" if reserved else ""
+    return Problem(
+        code="fal_balance_too_low",
+        message=f"fal's balance is ${balance:.2f}{taken}, this training costs about ${cost:.2f}: top up at "
+        "https://fal.ai/dashboard/billing, then lora-drop approve JOB. Without that it is looked at again "
+        "every hour, and goes on when the balance suffices. Nothing was sent.",
+    )
+
+
 def over_limit(cost: float, limit: float) -> Problem:
     """Return the problem that this training costs more than one may."""
     return Problem(
-        code="job_over_limit",
+        code=JOB_OVER_LIMIT,
         message=f"This training costs about ${cost:.2f}; one may cost ${limit:.2f} (MaxJobUsd). "
         "Let it go on with lora-drop approve JOB, or drop the dataset with fewer steps.",
     )
@@ -115,7 +130,7 @@ def over_limit(cost: float, limit: float) -> Problem:
 def price_unknown(application: str) -> Problem:
     """Return the problem that the price of this trainer is unknown."""
     return Problem(
-        code="price_unknown",
+        code=PRICE_UNKNOWN,
         message=f"The price of {application} is unknown: fal's prices could not be read and the "
         "table has none. Let it go on with lora-drop approve JOB.",
     )

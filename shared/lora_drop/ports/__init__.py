@@ -3,6 +3,7 @@
 from lora_drop.datasets.archives import RangedReader
 from lora_drop.ports.fal import (
     ArtifactSource,
+    Balances,
     FalClient,
     FileStorage,
     Payloads,
@@ -32,6 +33,7 @@ from lora_drop.results.copies import OpenArtifact
 
 __all__ = [
     "ArtifactSource",
+    "Balances",
     "Bookmarks",
     "Claim",
     "Clock",

@@ -56,6 +56,13 @@ class Prices(Protocol):
         """Return fal's own price of the moment; None when it cannot be had."""
 
 
+class Balances(Protocol):
+    """What our account at fal has left."""
+
+    def usd(self) -> float | None:
+        """Return fal's balance now; None where the key may not see it, or fal does not say."""
+
+
 class FileStorage(Protocol):
     """fal's own storage of files."""
 

@@ -1,12 +1,16 @@
 """Whether a result file is what its name says, judged from its first bytes as they come."""
 
 import json
+import re
 
 from lora_drop.jobs.artifacts import Artifact, is_json, is_weights
 from lora_drop.jobs.errors import ResultInvalidError
 from lora_drop.results.safetensors import PREFIX, InvalidWeightsError, check_weights, header_length
 
 MAX_JSON = 1024**2
+TOO_LARGE, UNREADABLE, IS_YAML = "json_too_large", "json_unreadable", "json_is_yaml"
+# Comments, a document's mark, and the first key of a mapping (YAML 1.2.2, 8.2.2 and 9.1.2).
+YAML = re.compile(rb"\s*+(?:(?:#|---)[^\n]*+\s++)*+[\w.-]++[ \t]*+:(?=\s)")
 
 
 class Check:
@@ -78,12 +82,14 @@ class _Json(Check):
     def _judge(self, size: int) -> None:
         if size > MAX_JSON:
             message = f"It has {size:,} bytes, and a configuration {MAX_JSON:,} at most."
-            raise ResultInvalidError("json_too_large", message)
+            raise ResultInvalidError(TOO_LARGE, message)
         try:
             # Digits stay text: int() gives up on more than 4,300 of them, and JSON does not.
             json.loads(self._seen, parse_int=str)
         except (ValueError, RecursionError) as error:
-            raise ResultInvalidError("json_unreadable", "It is not JSON.") from error
+            if YAML.match(self._seen):
+                raise ResultInvalidError(IS_YAML, "It is YAML, not JSON.") from error
+            raise ResultInvalidError(UNREADABLE, "It is not JSON.") from error
 
 
 def check_for(artifact: Artifact, size: int | None) -> Check:

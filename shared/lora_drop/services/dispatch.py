@@ -7,6 +7,7 @@ from typing import Any
 
 from lora_drop.jobs.budget import Limits, month_of
 from lora_drop.jobs.errors import (
+    BalanceTooLowError,
     ConflictError,
     DatasetRejectedError,
     DatasetUnreadableError,
@@ -25,6 +26,7 @@ from lora_drop.jobs.job_problems import (
     DATASET_UNREADABLE,
     FAL_BUSY,
     FAL_UNREACHABLE,
+    balance_too_low,
     came_after_all,
     of_account,
     over_budget,
@@ -36,6 +38,7 @@ from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import TRANSITIONS, Status
 from lora_drop.jobs.time_limits import DISPATCH_PATIENCE
 from lora_drop.ports import DatasetStore, FalClient, Inbox
+from lora_drop.services.account_balance import AccountBalance
 from lora_drop.services.dataset_urls import DatasetUrl, DatasetUrls
 from lora_drop.services.deduplication import Deduplication
 from lora_drop.services.record import Record
@@ -64,6 +67,7 @@ class Dispatcher:
     fal: FalClient
     inbox: Inbox
     limits: Limits
+    balance: AccountBalance
     addresses: DatasetUrls
     webhook_base_url: str
     webhook_secret: Callable[[], bytes]
@@ -114,6 +118,9 @@ class Dispatcher:
         if isinstance(request, SubmissionRequest):
             try:
                 return self._pay(job, request)
+            except BalanceTooLowError as low:
+                cost = job.estimated_cost_usd or 0.0
+                request = balance_too_low(cost, low.balance_usd, low.reserved_usd)
             except OverBudgetError:
                 request = over_budget(job.estimated_cost_usd or 0.0, self.limits.monthly_usd or 0.0)
         return self.record.move(job, Status.HELD, problems=(request,))
@@ -173,14 +180,7 @@ class Dispatcher:
         """
         arguments = self._arguments(job, request)
         webhook_url = self._webhook_url(job)
-        intent = self.record.intend(
-            job,
-            Status.SUBMITTING,
-            limits=self.limits,
-            unchanged=request.given_up,
-            delivery=request.address.delivery,
-            problems=(),
-        )
+        intent = self._intend(job, request)
         try:
             receipt = self.fal.submit(job.application, arguments, webhook_url=webhook_url)
         except ThrottledError:
@@ -194,6 +194,28 @@ class Dispatcher:
             problem = submission_unknown(str(unknown))
             return self._settle(intent, Status.SUBMIT_UNKNOWN, problems=(problem,))
         return self._settle(intent, Status.SUBMITTED, request_id=receipt.request_id, problems=())
+
+    def _intend(self, job: Job, request: SubmissionRequest, *, fresh: bool = False) -> Job:
+        """Write the intent, with its slot and its money; raises BalanceTooLowError where fal's balance ends first.
+
+        A balance from some seconds ago holds no job: fal is asked once more before.
+        """
+        limit = self.balance.limit_for(job, self.record.clock(), fresh=fresh)
+        try:
+            return self.record.intend(
+                job,
+                Status.SUBMITTING,
+                limits=limit.within(self.limits) if limit else self.limits,
+                unchanged=request.given_up,
+                delivery=request.address.delivery,
+                problems=(),
+            )
+        except OverBudgetError as error:
+            if limit is None or not limit.binds(self.limits):
+                raise
+            if fresh:
+                raise BalanceTooLowError(limit.balance_usd, limit.reserved_usd) from error
+        return self._intend(job, request, fresh=True)
 
     def _settle(self, intent: Job, to: Status, **changes: Any) -> Job:
         """Write what came of the POST, even where a fact from fal was faster than this write.

@@ -102,7 +102,8 @@ class RetryService:
                 "earlier_requests": _requests_of(ended),
             }
         )
-        kept = {"clean", "reference", "images", "preset", "parameters", "parameter_sources"}
+        kept = {"clean", "reference", "notify_url", "images", "preset"}
+        kept |= {"parameters", "parameter_sources"}
         learnt = {name: getattr(ended, name) for name in kept}
         learnt["estimated_cost_usd"] = self._cost_of(ended)
         digest = None if new.force_retrain else ended.content_digest

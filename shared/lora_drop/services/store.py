@@ -5,11 +5,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from time import monotonic
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 from lora_drop.fal.status import Failed, FalStatus, Finished, Gone
-from lora_drop.jobs.artifacts import WEIGHTS, Artifact, StoredFile, has_weights
+from lora_drop.jobs.artifacts import WEIGHTS, Artifact, has_weights, is_weights
 from lora_drop.jobs.errors import (
     DownloadInterruptedError,
     FalUnavailableError,
@@ -20,7 +19,7 @@ from lora_drop.jobs.errors import (
 )
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_files import JOB_FILE, job_text
-from lora_drop.jobs.job_problems import DENIED, GONE, RESULT_INVALID
+from lora_drop.jobs.job_problems import DENIED, RESULT_INVALID
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 from lora_drop.jobs.time_limits import (
@@ -30,17 +29,27 @@ from lora_drop.jobs.time_limits import (
     STORE_PATIENCE_WHOLE,
 )
 from lora_drop.ports import ArtifactSource, CopyStore, FalClient
-from lora_drop.services.copy import PART, Copier, CopyRequest
+from lora_drop.results.validation import IS_YAML, TOO_LARGE
+from lora_drop.services.copy import PART, Copier
+from lora_drop.services.copy_attempt import CopyRequest
 from lora_drop.services.evidence import Evidence
 from lora_drop.services.lease import JobLease
 from lora_drop.services.record import Record
 from lora_drop.services.result_page import write_result_page
+from lora_drop.services.result_problems import (
+    not_copied,
+    result_gone,
+    result_invalid,
+    without_files,
+)
 
 INVALID_SUFFIX = ".invalid"
 # A file that is of another size than fal says is taken for one that is not there yet; so long. A server that says a wrong size for ever must not keep a job from its end.
 SETTLED_AFTER = timedelta(minutes=30)
 # What is not what its name says may be a page that a server shows for a moment.
 INVALID_STANDS = timedelta(minutes=10)
+# What no server shows in the place of a configuration for a moment.
+NO_PAGE = frozenset({IS_YAML, TOO_LARGE})
 # fal keeps a result for about an hour (https://fal.ai/docs/inference-api/queue/result). Until then one
 # that names no file is taken for one that cannot be read yet.
 RESULT_KEPT = timedelta(hours=1)
@@ -96,7 +105,7 @@ class ResultStorer:
             return self._end(job_lease)
         except (DownloadInterruptedError, HostNotAllowedError) as trouble:
             # Once is enough: a person need not read the same in other words every few minutes.
-            job_lease.give_back(None if job_lease.job.problems else _trouble(trouble))
+            job_lease.give_back(None if job_lease.job.problems else not_copied(trouble))
             raise
         except Exception:
             with suppress(Exception):  # it runs out by itself, and this must not hide the cause
@@ -112,13 +121,14 @@ class ResultStorer:
         artifacts: tuple[Artifact, ...] = ()
         try:
             artifacts, problems = self._store(job_lease)
-            to = Status.FAILED if problems else Status.SUCCEEDED
+            lost = any(problem.code == RESULT_INVALID for problem in problems)
+            to = Status.FAILED if lost else Status.SUCCEEDED
         except ResultGoneError:
             denied = DENIED in job_lease.job.problems
             if not denied or self._early(job_lease.job):
                 # It may be a slip of fal's: the reconciler hands it over again.
                 return job_lease.give_back(None if denied else DENIED, rest=DENIAL_STANDS)
-            to, problems = Status.EXPIRED, (_gone(job_lease.job),)
+            to, problems = Status.EXPIRED, (result_gone(job_lease.job),)
         except ResultUnusableError as unusable:
             to, problems = Status.FAILED, (unusable.problem,)
         self._abort_uploads(job_lease.job)
@@ -186,7 +196,7 @@ class ResultStorer:
             if isinstance(why, HostNotAllowedError):
                 raise why
             early = self.record.clock() - job.since < INVALID_STANDS
-            if isinstance(why, ResultInvalidError) and early:
+            if isinstance(why, ResultInvalidError) and early and why.flaw not in NO_PAGE:
                 raise DownloadInterruptedError(
                     f"{name} is not what its name says ({why.flaw})"
                 ) from why
@@ -199,17 +209,24 @@ class ResultStorer:
     def _set_aside(
         self, job_lease: JobLease, artifacts: Sequence[Artifact], bad: Bad, until: float
     ) -> tuple[Problem, ...]:
-        """Keep what is not what its name says as well: it was paid for, and may be mended."""
+        """Keep what is not what its name says as well: it was paid for, and may be mended.
+
+        A configuration that is larger than one can be is not kept: what is wanted of the result is its LoRA.
+        """
         problems = []
+        usable = not any(is_weights(each) and each.name in bad for each in artifacts)
         for artifact in artifacts:
             why = bad.get(artifact.name)
-            if isinstance(why, ResultInvalidError):
+            if not isinstance(why, ResultInvalidError):
+                continue
+            stored = None
+            if why.flaw != TOO_LARGE:
                 name = artifact.name + INVALID_SUFFIX
                 aside = artifact.model_copy(update={"name": name, "size": None})
                 request = CopyRequest(aside, job_lease.job.prefix, job_lease, until, checked=False)
                 stored = self._copier.copy(self._patient(request))
                 job_lease.store(stored)
-                problems.append(_invalid(artifact, why, stored))
+            problems.append(result_invalid(artifact, why, stored, usable=usable))
         return tuple(problems)
 
     def _artifacts(self, job_lease: JobLease) -> tuple[Artifact, ...]:
@@ -219,7 +236,7 @@ class ResultStorer:
             case Finished(artifacts=artifacts) if has_weights(artifacts):
                 return artifacts
             case Finished(request_id=request_id) if not self._early(job):
-                raise ResultUnusableError(_without_files(request_id))
+                raise ResultUnusableError(without_files(request_id))
             case Failed(problem=problem):
                 raise ResultUnusableError(problem)
             case Gone():
@@ -249,37 +266,3 @@ class ResultStorer:
         if not isinstance(fact, Gone | Failed):
             job_lease.forget(DENIED)
         return fact
-
-
-def _trouble(trouble: DownloadInterruptedError | HostNotAllowedError) -> Problem:
-    message = f"{trouble}. If this stays so for half an hour, look at the store function."
-    return Problem(code="result_not_copied", message=message)
-
-
-def _invalid(artifact: Artifact, why: ResultInvalidError, stored: StoredFile) -> Problem:
-    address = urlsplit(artifact.url)._replace(query="", fragment="").geturl()
-    return Problem(
-        code=RESULT_INVALID,
-        message=f"{artifact.name} is not what its name says ({why.flaw}): {why} It was fetched "
-        f"twice. Its bytes are kept as {stored.name}; they came from {address}",
-        member=artifact.name,
-    )
-
-
-def _gone(job: Job) -> Problem:
-    if not job.files:
-        return GONE
-    names = " and ".join(stored.name for stored in job.files)
-    return Problem(
-        code="result_incomplete",
-        message=f"fal no longer has the whole result of request {job.request_id}. {names} could be "
-        "had and is stored beside this file.",
-    )
-
-
-def _without_files(request_id: str) -> Problem:
-    return Problem(
-        code="result_without_files",
-        message="fal says that the training succeeded, but its result names no LoRA. "
-        f"Ask fal about request {request_id}.",
-    )

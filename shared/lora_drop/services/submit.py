@@ -1,11 +1,12 @@
 """A dataset has come: it is checked for free, deduplicated, and put into the waiting queue."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lora_drop.datasets.dataset import content_digest
-from lora_drop.datasets.parameter_layers import forced, reference
+from lora_drop.datasets.parameter_layers import forced, notify_url, reference
 from lora_drop.datasets.reports import html_text, json_text
+from lora_drop.fal.hosts import AllowedHosts
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.errors import ConflictError, DatasetRejectedError, DatasetUnreadableError
 from lora_drop.jobs.job import DatasetVersion, Job
@@ -41,6 +42,7 @@ class Submitter:
     checker: Checker
     mender: Mender
     application: str
+    notify_hosts: AllowedHosts = field(default_factory=lambda: AllowedHosts(()))
 
     def submit_dataset(self, dataset: DatasetVersion) -> SubmitResult:
         """Return the job of this dataset, as far on as it can go now; then the waiting jobs are sent.
@@ -54,7 +56,9 @@ class Submitter:
         found = self._open(dataset)
         version = found.version if isinstance(found, OpenDataset) else dataset
         new = Job.receive(version, application=self.application, now=self.record.clock())
-        new = new.model_copy(update={"reference": _reference(found)})
+        new = new.model_copy(
+            update={"reference": _reference(found), "notify_url": self._notify_url(found)}
+        )
         job = self.record.open(new)
         if job.status is Status.RECEIVED:
             job = self._still_waiting(job, found) or self._check(job, found)
@@ -64,6 +68,13 @@ class Submitter:
             # What an earlier run has written and died before it published.
             self.record.publish_again(now)
         return SubmitResult(now, sent)
+
+    def _notify_url(self, found: OpenDataset | DatasetRejectedError) -> str | None:
+        """Return the owner's own address for the job's changes; None for one that is refused, which the check says."""
+        if isinstance(found, OpenDataset):
+            with suppress(DatasetRejectedError):
+                return notify_url(found.metadata, self.notify_hosts)
+        return None
 
     def _open(self, dataset: DatasetVersion) -> OpenDataset | DatasetRejectedError:
         try:
@@ -80,6 +91,7 @@ class Submitter:
                 raise found
             trained = not forced(found.metadata)
             reference(found.metadata)
+            notify_url(found.metadata, self.notify_hosts)
             checked = self._reported(job, self.checker.check(self._drop(job, found)))
         except DatasetRejectedError as rejected:
             return self._refused(job, *rejected.problems)

@@ -46,6 +46,8 @@ class SimulatorConfig:
     # fal does not say whether a cancelled request calls its webhook: both can be had.
     webhook_on_cancel: bool = False
     balance_usd: float = 1000.0
+    # fal's File type has the content in base64 as well; which results carry it, fal does not say.
+    file_data: bool = False
 
     def __post_init__(self) -> None:
         for name, least in LEAST.items():

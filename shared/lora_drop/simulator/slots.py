@@ -52,6 +52,7 @@ class Slots:
         request.cancelled = True
         if request in self._waiting:
             self._waiting.remove(request)
+            request.units_told = False  # no runner has counted any
             self._end(request, request_error("client_cancelled"))
         elif task := self._running.get(request.request_id):
             task.cancel()

@@ -1,6 +1,7 @@
 """fal's trainers: each refuses what fal's would refuse, takes its time, and writes a LoRA."""
 
 import asyncio
+import base64
 import io
 import json
 import zipfile
@@ -216,12 +217,16 @@ class Trainer:
             file = replace(file, expires_at=now() + timedelta(seconds=request.files_for))
         self._files.add(file)
         request.file_paths.append(file.path)
-        return {
+        published: dict[str, Any] = {
             "url": self._files.url(file.path),
             "content_type": file.content_type,
             "file_name": file.name,
             "file_size": file.size,
         }
+        if self._config.file_data:
+            content = file.on_disk.read_bytes()
+            published["file_data"] = base64.b64encode(content).decode()
+        return published
 
 
 def _check_captions(given: Input, found: Contents) -> None:

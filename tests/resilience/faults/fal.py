@@ -1,9 +1,8 @@
 """fal as its ledger has it: what was accepted, what it is doing, what it still has, whom it calls."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
@@ -12,10 +11,9 @@ from urllib.parse import urlsplit
 
 from nacl.signing import SigningKey
 
-from lora_drop.fal.status import FalStatus, Finished, Gone, Running, failed
+from lora_drop.fal.status import FalStatus, Finished, Gone, RequestLog, Running, failed
 from lora_drop.fal.trainers.trainer import Price
 from lora_drop.jobs.artifacts import WEIGHTS, Artifact, artifacts_in
-from lora_drop.jobs.errors import DownloadInterruptedError, ResultGoneError, SourceChangedError
 from lora_drop.jobs.evidence import is_of
 from lora_drop.jobs.job import Job
 from lora_drop.ports import Clock, Submission
@@ -177,6 +175,11 @@ class Fal:
         said = "Invalid status code: 422"
         return failed(request_id, said, request.payload, billable_units=units)
 
+    def log(self, application: str, request_id: str) -> RequestLog:
+        """Return what its state says: these trainings write no lines."""
+        said = self.ask(application, request_id)
+        return said.log or RequestLog() if isinstance(said, Running) else RequestLog()
+
     def cancel(self, application: str, request_id: str) -> bool:
         """Stop a request that waits; one that runs goes on to its end, as it often does at fal."""
         assert application
@@ -249,58 +252,3 @@ class Fal:
         moment = self.clock() if at is None else at
         named = request.gateway_id or request.request_id
         return signed(body, request_id=named, user_id=user_id, at=moment, key=key)
-
-
-@dataclass
-class Cdn:
-    """An ArtifactSource: fal's files, for as long as they are asked for.
-
-    A file's ETag is the server's own, so it becomes another one when ``servers`` are changed.
-    """
-
-    fal: Fal
-    servers: int = 0
-    # What a slow file takes of its reader's run, and the monotonic clock.
-    spend: Callable[[timedelta], None] = lambda _: None
-    tick: Callable[[], float] = lambda: 0.0
-
-    @contextmanager
-    def open(self, artifact: Artifact, *, until: float, whole: bool = False) -> Iterator["CdnFile"]:
-        request = self.fal.requests[urlsplit(artifact.url).path.split("/")[2]]
-        if self.tick() >= until:
-            raise DownloadInterruptedError("there is no time left")
-        if request.files_at and self.fal.clock() < request.files_at:
-            raise ResultGoneError(artifact.name)
-        request.copied, slow = True, request.whole_takes
-        file = CdnFile(self, request.files[artifact.url], self.servers, whole=whole or bool(slow))
-        yield replace(file, until=until, takes=slow) if slow else file
-
-
-@dataclass
-class CdnFile:
-    cdn: Cdn
-    data: bytes
-    server: int
-    whole: bool
-    until: float = 0.0
-    takes: timedelta | None = None
-
-    @property
-    def size(self) -> int | None:
-        return len(self.data)
-
-    @property
-    def identity(self) -> str:
-        return "" if self.whole else f'"{self.server}-{len(self.data)}"'
-
-    def read(self, offset: int, into: memoryview) -> int:
-        if self.takes and offset == 0:
-            left = timedelta(seconds=max(self.until - self.cdn.tick(), 0.0))
-            self.cdn.spend(min(self.takes, left))
-            if self.takes > left:
-                raise DownloadInterruptedError("it takes longer than there is time for")
-        if not self.whole and self.server != self.cdn.servers:
-            raise SourceChangedError("the ETag is another one")
-        got = self.data[offset : offset + len(into)]
-        into[: len(got)] = got
-        return len(got)

@@ -13,8 +13,9 @@ from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.jobs.status import Status
 from tests.resilience.faults import functions
+from tests.resilience.faults.cdn import Cdn
 from tests.resilience.faults.effects import Effect, Interceptor, wire
-from tests.resilience.faults.fal import Cdn, Fal, WebhookDelivery
+from tests.resilience.faults.fal import Fal, WebhookDelivery
 from tests.resilience.faults.fault_injection import trouble
 from tests.resilience.faults.faults import Killed
 from tests.resilience.faults.invariants import Rows

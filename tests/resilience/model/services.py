@@ -21,7 +21,8 @@ from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.errors import DatasetUnreadableError
 from lora_drop.jobs.ids import webhook_token
 from lora_drop.jobs.job import DatasetVersion, Job
-from lora_drop.services.copy import Copier, CopyRequest
+from lora_drop.services.copy import Copier
+from lora_drop.services.copy_attempt import CopyRequest
 from lora_drop.services.record import Record
 from lora_drop.services.store import ResultStorer
 from tests.resilience.model.replay import Replay

@@ -86,11 +86,13 @@ def what_fal_delivered_is_replayed(harness: Harness) -> None:
 
 @scenario
 def dead_letters_are_sent_back(harness: Harness) -> None:
-    for queue in (harness.environment.dead_inbox, harness.environment.dead_results):
-        harness.environment.aws.sqs.send_message(QueueUrl=queue, MessageBody="x")
-    assert harness.asked("POST", "/redrive") == {"moved": {"inbox": 1, "results": 1}}
-    assert harness.waiting("InboxQueue") == harness.waiting("ResultsQueue") == ["x"]
-    assert harness.waiting("InboxDeadLetters") == harness.waiting("ResultsDeadLetters") == []
+    there = harness.environment
+    for queue in (there.dead_inbox, there.dead_results, there.dead_changes):
+        there.aws.sqs.send_message(QueueUrl=queue, MessageBody="x")
+    assert harness.asked("POST", "/redrive") == {"moved": {"inbox": 1, "results": 1, "notify": 1}}
+    for queue in ("Inbox", "Results", "Notify"):
+        assert harness.waiting(f"{queue}Queue") == ["x"]
+        assert harness.waiting(f"{queue}DeadLetters") == []
 
 
 @scenario

@@ -18,7 +18,8 @@ from lora_drop.services.store import INVALID_STANDS
 from tests.security.iam.harness import Harness, scenario
 from tests.security.iam.scenarios_datasets import STORE, delivered, delivered_as_submitted
 from tests.support.builders import ARTIFACTS, REQUEST_ID, make_job, webhook_body
-from tests.support.lambda_environment import FILES, event
+from tests.support.lambda_environment import FILES, event, recorded
+from tests.support.receivers import changes, envelope
 
 RECONCILE = "ReconcileFunction"
 WEIGHTS = FILES[ARTIFACTS[0].url]
@@ -34,6 +35,28 @@ def a_result_wakes_the_next_waiting_job(harness: Harness) -> None:
     [message] = harness.waiting("InboxQueue")
     assert waits.dataset.version_id in message
     assert len(harness.waiting("ResultsQueue")) == 1
+
+
+@scenario
+def a_change_is_sent_signed_or_comes_again_later(harness: Harness) -> None:
+    there = harness.environment
+    job = there.add_job(make_job(Status.SUBMITTED))
+    there.aws.sqs.send_message(QueueUrl=there.changes, MessageBody=envelope(job))
+    assert harness.deliver("NotifyFunction") == []
+    [post] = there.internet.posts
+    assert post.headers["webhook-signature"].startswith("v1,")
+
+    there.internet.says["hooks.example"] = httpx.Response(500)
+    there.aws.sqs.send_message(QueueUrl=there.changes, MessageBody=envelope(job))
+    [message] = there.aws.sqs.receive_message(QueueUrl=there.changes, VisibilityTimeout=0)[
+        "Messages"
+    ]
+    with recorded() as calls:
+        request = changes(envelope(job))
+        request["Records"][0]["receiptHandle"] = message["ReceiptHandle"]
+        assert harness.invoke("NotifyFunction", request)["batchItemFailures"]
+    assert [each.operation for each in calls if each.writes] == ["ChangeMessageVisibility"]
+    assert there.aws.messages(there.changes) == []  # hidden
 
 
 @scenario

@@ -100,6 +100,7 @@ def test_forbidden_right_is_not_granted(found: Used, right: Right) -> None:
 
 FAL_KEY = "arn:aws:secretsmanager:us-east-1:123456789012:secret:fal-key-6"
 WEBHOOK_SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:webhook-7"  # its name
+NOTIFY_SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:notify-10"
 FOLDER = "arn:aws:s3:::models/portrait/ada/ada-0123456789"
 
 
@@ -107,6 +108,7 @@ FOLDER = "arn:aws:s3:::models/portrait/ada/ada-0123456789"
     ("action", "resource", "who"),
     [
         ("secretsmanager:GetSecretValue", WEBHOOK_SECRET, {"Submit", "Webhook"}),
+        ("secretsmanager:GetSecretValue", NOTIFY_SECRET, {"Notify"}),
         ("s3:PutObject", f"{FOLDER}/lora.safetensors", {"Store"}),
         ("s3:PutObject", f"{FOLDER}/dataset.zip", {"Submit", "Store"}),
         ("s3:PutObject", f"{FOLDER}/deliveries/x.json", {"Webhook", "Store"}),

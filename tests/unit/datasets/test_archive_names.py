@@ -28,6 +28,24 @@ def test_names_are_decoded_as_meant() -> None:
 
 
 @pytest.mark.parametrize(
+    ("encoding", "written"),
+    [
+        ("cp866", ["Анна в саду.jpg", "анна в саду.jpg", "Море и солнце.jpg"]),  # noqa: RUF001  # Russian
+        ("cp932", ["庭で笑っている.jpg", "青いドレス.jpg"]),
+        ("cp852", ["łąka i uśmiech.jpg", "krótkie włosy.jpg"]),
+        ("cp862", ["אישה בגינה.jpg", "שמלה כחולה.jpg"]),
+    ],
+)
+def test_names_without_a_flag_are_guessed_together(encoding: str, written: list[str]) -> None:
+    """The code page that fits all names is taken and said; names of other bytes are other names."""
+    found = structure_of(
+        MemoryRange(assembled([Part(name=name.encode(encoding)) for name in written]))
+    )
+    assert [member.name for member in found.members] == written
+    assert [each.code for each in found.warnings] == ["archive_name_encoding_guessed"]
+
+
+@pytest.mark.parametrize(
     "path",
     [
         *(unicode_path(b"other", b"x.jpg"), unicode_path(b"a.jpg", b"")),

@@ -66,6 +66,20 @@ def test_what_is_sure_is_kept(data: bytes, text: str, guessed: bool, stray: bool
 
 
 @pytest.mark.parametrize(
+    ("short", "long", "encoding"),
+    [
+        ("сад", RUSSIAN, "cp1251"),
+        ("ząb", "kobieta w sukience, uśmiech, krótkie włosy", "cp1250"),
+        ("庭", JAPANESE, "cp932"),
+    ],
+)
+def test_captions_are_guessed_together(short: str, long: str, encoding: str) -> None:
+    """A caption too short to show its code page is read in that of the others."""
+    files = {f"{number}.txt": text.encode(encoding) for number, text in enumerate((short, long))}
+    assert [each.text for each in read_captions(files).values()] == [short, long]
+
+
+@pytest.mark.parametrize(
     ("name", "data"),
     [
         (

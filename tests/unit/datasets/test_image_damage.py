@@ -10,7 +10,7 @@ from lora_drop.datasets.images.cleaning import without_metadata
 from lora_drop.datasets.images.describe import describe, describe_beginning
 from lora_drop.datasets.images.formats import TRAINED
 from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImageError, Metadata
-from lora_drop.datasets.images.jpeg import MAX_SCANS
+from lora_drop.datasets.images.jpeg_segments import MAX_SCANS
 from lora_drop.datasets.images.reading import BeyondPrefixError, WholeImage
 from tests.support import photos
 from tests.support.cpu_limit import cpu_limit

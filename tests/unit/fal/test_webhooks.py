@@ -144,10 +144,7 @@ def test_a_key_set_may_be_empty(document: bytes) -> None:
 BODY = webhook_body()
 OUR_KEYS = [bytes(KEY.verify_key)]
 STRANGER = SigningKey(bytes(32))
-NAMES = [
-    *("X-Fal-Webhook-Request-Id", "X-Fal-Webhook-User-Id", "X-Fal-Webhook-Timestamp"),
-    "X-Fal-Webhook-Signature",
-]
+NAMES = [f"X-Fal-Webhook-{name}" for name in ("Request-Id", "User-Id", "Timestamp", "Signature")]
 
 
 def verified(
@@ -241,20 +238,12 @@ def test_a_huge_body_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_missing_header_is_refused(name: str) -> None:
-    headers = {other: values for other, values in signed(BODY).items() if other != name}
-    with pytest.raises(InvalidWebhookError, match="0 times"):
-        signed_headers(headers)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_header_given_twice_is_refused(name: str) -> None:
+def test_a_header_is_given_once(name: str) -> None:
     headers = signed(BODY)
-    one = headers[name]
-    with pytest.raises(InvalidWebhookError, match="2 times"):
-        signed_headers({**headers, name: one * 2})
-    with pytest.raises(InvalidWebhookError, match="2 times"):
-        signed_headers({**headers, name.lower(): one})
+    one = headers.pop(name)
+    for given in ({}, {name: one * 2}, {name: one, name.lower(): one}):
+        with pytest.raises(InvalidWebhookError, match=f"{2 if given else 0} times"):
+            signed_headers({**headers, **given})
 
 
 # What int(), fromhex() and strip() would take, and what moves the borders between fields.

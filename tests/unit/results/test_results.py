@@ -132,9 +132,23 @@ def test_json_up_to_a_megabyte_passes(data: bytes, *, sized: bool) -> None:
     [
         *((data, "json_unreadable") for data in (b"", b"{", b"<html></html>", b"\xff\xfe\xfd")),
         (b"[" * 100_000, "json_unreadable"),
+        *((data, "json_is_yaml") for data in (b"rank: 16\n", b"# of fal\n---\nrank:\n  - 16\n")),
+        *((data, "json_unreadable") for data in (b"no healthy upstream", b"see https://fal.ai")),
         *((b'"' + b"x" * size + b'"', "json_too_large") for size in (MAX_JSON - 1, 2 * MAX_JSON)),
     ],
-    ids=["empty", "cut", "html", "no text", "deep", "1 MiB + 1", "2 MiB"],
+    ids=[
+        "empty",
+        "cut",
+        "html",
+        "no text",
+        "deep",
+        "YAML",
+        "document",
+        "words",
+        "address",
+        "1 MiB + 1",
+        "2 MiB",
+    ],
 )
 def test_a_broken_configuration_is_refused(data: bytes, flaw: str, *, sized: bool) -> None:
     """A configuration that cannot be read is refused by its flaw."""

@@ -9,7 +9,8 @@ import pytest
 from lora_drop.jobs import errors
 from lora_drop.jobs.artifacts import Artifact, StoredFile
 from lora_drop.results.copies import Label
-from lora_drop.services.copy import TRIES, Copier, CopyRequest
+from lora_drop.services.copy import TRIES, Copier
+from lora_drop.services.copy_attempt import CopyRequest
 from tests.support.builders import make_weights
 from tests.support.copying import BIN, KEY, LORA, PART, PREFIX, Bench, HookedResults
 from tests.support.memory_files import MemoryArtifact, MemoryResults, MemorySource

@@ -13,7 +13,8 @@ import pytest
 from lora_drop.jobs.artifacts import Artifact, Upload
 from lora_drop.jobs.errors import DownloadInterruptedError
 from lora_drop.results.copies import Label, Part
-from lora_drop.services.copy import Copier, CopyRequest
+from lora_drop.services.copy import Copier
+from lora_drop.services.copy_attempt import CopyRequest
 from lora_drop.services.prefetch import Arrivals, spans
 from tests.support.copying import BIN, KEY, PART, PREFIX, Bench, MemoryNotes
 from tests.support.memory_files import MemoryArtifact, MemoryResults, MemorySource

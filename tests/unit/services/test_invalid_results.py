@@ -12,6 +12,7 @@ from lora_drop.jobs.errors import DownloadInterruptedError, FalUnavailableError,
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from lora_drop.results.copies import Label
+from lora_drop.results.validation import MAX_JSON
 from lora_drop.services.store import INVALID_STANDS
 from tests.support.builders import ARTIFACTS, BAD_IMAGE, REQUEST_ID, make_job, make_weights
 from tests.support.memory import MemoryFal
@@ -51,43 +52,76 @@ def asks(world: World, artifacts: tuple[Artifact, ...] | None, effect: Callable[
     return replace(world.result_storer, fal=Asked()).store_result(job.job_id)
 
 
+YAML = b"job: extension\nconfig:\n  process: []\n"
+
+
 @pytest.mark.promise(
     "never lose a result",
     "A file that is no LoRA fails the job, and its bytes are kept under another name.",
 )
 @pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize(
-    ("files", "flaws"),
+    ("files", "flaws", "end"),
     [
-        ({"lora.safetensors": HTML}, ["weights_other_file"]),
-        ({"lora.safetensors": make_weights()[:-1]}, ["weights_tensors_cut"]),
-        ({"config.json": HTML}, ["json_unreadable"]),
+        ({"lora.safetensors": HTML}, ["weights_other_file"], Status.FAILED),
+        ({"lora.safetensors": make_weights()[:-1]}, ["weights_tensors_cut"], Status.FAILED),
+        ({"config.json": HTML}, ["json_unreadable"], Status.SUCCEEDED),
+        ({"config.json": b""}, ["json_unreadable"], Status.SUCCEEDED),
+        ({"config.json": YAML}, ["json_is_yaml"], Status.SUCCEEDED),
         (
             {"lora.safetensors": HTML, "config.json": HTML},
             ["weights_other_file", "json_unreadable"],
+            Status.FAILED,
         ),
     ],
-    ids=["an error page", "cut weights", "no configuration", "both"],
+    ids=["an error page", "cut weights", "a page as configuration", "an empty one", "YAML", "both"],
 )
-def test_invalid_file_fails_job(world: World, files: dict[str, bytes], flaws: list[str]) -> None:
-    """A file that stays invalid fails the job, says its flaw, and is kept under another name."""
+def test_invalid_file_ends_job(
+    world: World, files: dict[str, bytes], flaws: list[str], end: Status
+) -> None:
+    """A file that stays invalid is kept under another name and named; it fails the job where it is the LoRA."""
     world.source.files = dict(files)
     job = storing(world)
     valid = {"lora.safetensors": make_weights(), "config.json": b"{}"}
     stored = world.result_storer.store_result(job.job_id)
 
-    assert stored.status is Status.FAILED
-    assert [each.code for each in stored.problems] == ["result_invalid"] * len(flaws)
+    assert stored.status is end
+    known = {"lora.safetensors": "result_invalid", "config.json": "result_configuration_unreadable"}
+    assert codes(stored) == [known[name] for name in files]
     assert [each.member for each in stored.problems] == list(files)
     for problem, flaw in zip(stored.problems, flaws, strict=True):
         assert flaw in problem.message
-        assert flaw in (world.results.text(job, "ERROR.txt") or "")
+        assert ("can be used" in problem.message) == (end is Status.SUCCEEDED)
+        assert (flaw in (world.results.text(job, "ERROR.txt") or "")) == (end is Status.FAILED)
     expected = {f"{name}.invalid": data for name, data in files.items()}
     expected |= {name: data for name, data in valid.items() if name not in files}
     assert {file.name for file in stored.files} == set(expected)
     for name in (*valid, *expected):
         assert world.results.files.get(job.prefix + name) == expected.get(name)
     assert world.fal.asked == [REQUEST_ID]
+
+
+@pytest.mark.promise("never lose a result")
+@pytest.mark.parametrize(
+    ("config", "kept"),
+    [
+        (YAML, YAML),
+        (b"--- # flux\n" + YAML, b"--- # flux\n" + YAML),
+        (b'"' + bytes(MAX_JSON), None),
+    ],
+    ids=["YAML", "a YAML document", "more than a megabyte"],
+)
+def test_configuration_of_another_form_delays_no_lora(
+    world: World, config: bytes, kept: bytes | None
+) -> None:
+    """A LoRA is there at once beside a configuration that is no JSON, which is kept up to a megabyte."""
+    world.source.files = {"config.json": config}
+    job = storing(world)
+    world.clock.now = job.since
+    stored = world.result_storer.store_result(job.job_id)
+    assert (stored.status, codes(stored)) == (Status.SUCCEEDED, ["result_configuration_unreadable"])
+    assert world.results.files.get(job.prefix + "config.json.invalid") == kept
+    assert stored.weights
 
 
 @pytest.mark.promise("nothing leaks")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from lora_drop.datasets.images import jpeg, png, webp
 from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.header import Metadata, hidden
+from lora_drop.datasets.images.jpeg_segments import SCAN
 from lora_drop.datasets.images.reading import ImageBytes
 
 PIECE = 256 * 1024
@@ -39,7 +40,7 @@ def _jpeg(source: ImageBytes) -> Iterator[bytes]:
             yield JFIF_HEAD + source.read(segment.data, JFIF_WITHOUT_THUMBNAIL) + bytes(2)
         elif jpeg.is_adobe(source, segment) and not scanned:
             yield ADOBE_HEAD + source.read(segment.data, jpeg.ADOBE_BARE)
-        scanned = scanned or segment.marker == jpeg.SCAN
+        scanned = scanned or segment.marker == SCAN
 
 
 def _png(source: ImageBytes) -> Iterator[bytes]:

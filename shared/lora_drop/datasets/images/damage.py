@@ -9,7 +9,7 @@ annex C), which is a flat picture only where that code ends a block.
 import re
 from collections.abc import Iterator
 
-from lora_drop.datasets.images import jpeg, webp
+from lora_drop.datasets.images import jpeg, jpeg_segments, webp
 from lora_drop.datasets.images.boxes import IN_FILE, boxes, read_meta
 from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.header import ImageHeader, broken
@@ -61,12 +61,12 @@ def _of_jpeg(source: ImageBytes) -> Iterator[tuple[int, int]]:
     """Yield the coded data of the scans in which zeros are no flat picture."""
     found = False
     first_codes: dict[int, int] = {}
-    for segment in jpeg.segments(source):
+    for segment in jpeg_segments.segments(source):
         if segment.marker == jpeg.HUFFMAN:
             first_codes |= jpeg.first_codes(source.read(segment.data, segment.length))
-        elif segment.marker == jpeg.SCAN:
+        elif segment.marker == jpeg_segments.SCAN:
             found = _tells(source.read(segment.data, segment.length), first_codes)
-        elif segment.marker == jpeg.ENTROPY and found:
+        elif segment.marker == jpeg_segments.ENTROPY and found:
             yield segment.at, segment.end - segment.at
 
 

@@ -1,29 +1,28 @@
 """What a JPEG says of itself, segment by segment.
 
 Layout: ITU T.81 annex B; JFIF 1.02; EXIF 3.0 section 4.7; CIPA DC-007 (MPO); Adobe TN 5116 (APP14);
-ICC.1 annex B.4. As lenient as libjpeg: what lies between two segments is passed over.
+ICC.1 annex B.4.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lora_drop.datasets.images.colours import is_srgb
 from lora_drop.datasets.images.formats import ImageFormat
-from lora_drop.datasets.images.header import (
-    Colour,
-    ImageHeader,
-    Metadata,
-    cut_off,
-    damaged,
-    exactly,
-    too_much_work,
+from lora_drop.datasets.images.header import Colour, ImageHeader, Metadata, damaged, exactly
+from lora_drop.datasets.images.jpeg_segments import (
+    END,
+    ENTROPY,
+    SCAN,
+    START,
+    TRAILER,
+    Segment,
+    segments,
 )
 from lora_drop.datasets.images.metadata import MAX_PROFILE, MAX_XMP, ImageMetadata, is_standard
 from lora_drop.datasets.images.reading import BeyondPrefixError, ImageBytes
 
-START, END, SCAN, COMMENT = 0xD8, 0xD9, 0xDA, 0xFE
-HUFFMAN = 0xC4
+COMMENT, HUFFMAN = 0xFE, 0xC4
 # Huffman, arithmetic, quantization, restart interval.
 TABLES = frozenset({HUFFMAN, 0xCC, 0xDB, 0xDD})
 APP0, APP1, APP2, APP13, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF
@@ -37,16 +36,6 @@ RARE = {
     **dict.fromkeys((0xC9, 0xCA, 0xCB), "arithmetic coding"),
 }
 PLAIN_DEPTH = 8
-BARE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
-# Not markers, but what lies between and behind them.
-ENTROPY, JUNK, TRAILER = -1, -2, -3
-MAX_SEGMENTS = 20_000
-# Each scan goes over all of the picture, however few its bytes are: 49 megapixels take 0.05 s for one
-# of 75 bytes. Cameras write 1, progressive photos 10 or 11; libtiff ends at 100 as well (tif_jpeg.c).
-MAX_SCANS = 100
-# Bytes that are searched at once: before the first scan a marker follows at once, in a sound file.
-SMALL_WINDOW, WINDOW = 4096, 256 * 1024
-NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # B.1.1.2: neither stuffing nor restarts
 COLOURS = {1: Colour.GREY, 3: Colour.RGB, 4: Colour.CMYK}
 JFIF = b"JFIF\x00"
 EXIF = b"Exif\x00\x00"
@@ -69,21 +58,6 @@ NAMED: tuple[tuple[int, bytes, Metadata], ...] = (
 NAMES = 40  # bytes: the longest name of an application segment, and then some
 JFIF_BARE = 14  # bytes of a JFIF header without its thumbnail
 ADOBE_BARE = 12  # bytes of Adobe's segment: its version, its flags and the colour transform
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A stretch of the file, from ``at`` to ``end``; what follows the marker's length is at ``data``."""
-
-    marker: int
-    at: int
-    data: int
-    end: int
-
-    @property
-    def length(self) -> int:
-        """Bytes after the marker and its length."""
-        return self.end - self.data
 
 
 @dataclass(slots=True)
@@ -133,38 +107,6 @@ def describe_jpeg(source: ImageBytes) -> ImageHeader:
 def is_lossless_coding(header: ImageHeader) -> bool:
     """Return whether it is a lossless JPEG: libjpeg cannot make it smaller as it reads."""
     return header.rare == RARE[LOSSLESS]
-
-
-def segments(source: ImageBytes) -> Iterator[Segment]:
-    """Yield all of the file from its first byte to its last, each byte in one segment.
-
-    Raises InvalidImageError where it is cut or makes no sense before the first scan, and for more than
-    100 scans; after the first one it may end anywhere.
-    """
-    yield Segment(START, 0, 2, 2)
-    at, scans = 2, 0
-    for _ in range(MAX_SEGMENTS):
-        start, code_at = _find(source, at, WINDOW if scans else SMALL_WINDOW)
-        marker = int.from_bytes(source.read(code_at, 1)) if code_at else END
-        end = _end_of(source, marker, code_at) if code_at else None
-        if end is None and not scans:
-            raise cut_off()
-        if end is None:
-            start = end_of_file(source, start)
-        if start > at:
-            yield Segment(ENTROPY if scans else JUNK, at, at, start)
-        if end is None:
-            return
-        yield Segment(marker, start, min(code_at + 3, end), end)
-        at, scans = end, scans + (marker == SCAN)
-        if scans > MAX_SCANS:
-            raise too_much_work(f"it is drawn more than {MAX_SCANS} times over")
-        if marker == END:
-            break
-    else:
-        raise damaged("it has too many parts")
-    if source.read(at, 1):
-        yield Segment(TRAILER, at, at, end_of_file(source, at))
 
 
 def contents(source: ImageBytes) -> Iterator[tuple[Segment, Metadata | None]]:
@@ -272,42 +214,3 @@ def _take(facts: Facts, source: ImageBytes, segment: Segment, kind: Metadata | N
         part = source.read(segment.data + len(ICC), segment.length - len(ICC))
         facts.profile[int.from_bytes(part[:1])] = part[2:]
     facts.scanned = facts.scanned or segment.marker == SCAN
-
-
-def end_of_file(source: ImageBytes, at: int) -> int:
-    """Return where the file ends, sought from a place in it."""
-    while got := source.read(at, WINDOW):
-        at += len(got)
-    return at
-
-
-def _end_of(source: ImageBytes, marker: int, code_at: int) -> int | None:
-    """Return where the segment ends whose marker's code is there; None when the file ends before it."""
-    if marker == END or marker in BARE:
-        return code_at + 1
-    length = source.read(code_at + 1, 2)
-    if len(length) < len("nn"):
-        return None
-    if int.from_bytes(length) < len(length):
-        raise damaged("one of its parts has an impossible length")
-    end = code_at + 1 + int.from_bytes(length)
-    return end if source.read(end - 1, 1) else None
-
-
-def _find(source: ImageBytes, at: int, window: int) -> tuple[int, int]:
-    """Return where the next marker begins, and where its code is.
-
-    Fill bytes right before it belong to it where nothing else lies between. At the end of the file:
-    the place that it was sought from, and 0.
-    """
-    begin, only_fill = at, True
-    while read := source.read(at, window):
-        match = NEXT_MARKER.search(read)
-        before = read[: match.start()] if match else read
-        only_fill = only_fill and not before.strip(b"\xff")
-        if match:
-            return begin if only_fill else at + match.start(), at + match.end() - 1
-        if len(read) < window:
-            break
-        at += len(read) - read.endswith(b"\xff")
-    return begin, 0

@@ -6,6 +6,13 @@ from collections.abc import Iterator
 from lora_drop.datasets.report import Verdict
 from lora_drop.datasets.reports.markup import Html, counted, dollars, joined, shown, tag
 from lora_drop.datasets.reports.page import document, sign
+from lora_drop.fal.inference import (
+    WEIGHTS_NAME,
+    diffusers_program,
+    fal_program,
+    inference_of,
+    prompt_with,
+)
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
 from lora_drop.jobs.job import Job
 
@@ -87,12 +94,28 @@ def _use(job: Job) -> Html:
         f" as a LoRA of the base model that {job.application} trains, at a strength of 1 to begin with.",
     )
     prompt = (
-        tag("li", "Write the trigger phrase in each prompt: ", tag("q", f"a photo of {phrase}"))
+        tag("li", "Write the trigger phrase in each prompt: ", tag("q", prompt_with(phrase)))
         if phrase
         else None
     )
     steps = [each for each in (fetch, load, prompt) if each]
-    return tag("section", tag("h2", "How to use the LoRA"), tag("ol", *steps), id="use")
+    programs = _programs(job, phrase)
+    return tag("section", tag("h2", "How to use the LoRA"), tag("ol", *steps), *programs, id="use")
+
+
+def _programs(job: Job, phrase: str) -> Iterator[Html]:
+    """Yield the programs that `lora-drop usage` prints, for the file that was fetched."""
+    inference = inference_of(job.application)
+    if inference is None:
+        return
+    file = f"{job.job_id}/{job.weights.name if job.weights else WEIGHTS_NAME}"
+    for title, program in (
+        ("At fal, in Python:", fal_program(inference, phrase, file=file)),
+        ("With diffusers, on your own GPU:", diffusers_program(inference, phrase, file=file)),
+    ):
+        lines = [joined((line, Html("\n"))) for line in program.splitlines()]
+        yield tag("p", title)
+        yield tag("pre", tag("code", *lines))
 
 
 def _parameters(job: Job) -> Html | None:

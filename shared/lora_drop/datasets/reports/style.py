@@ -37,6 +37,7 @@ h2{font-size:1.25rem;line-height:1.3;letter-spacing:-.01em}
 h3{font-size:1rem;line-height:1.4}
 a{color:var(--link);text-underline-offset:.15em}
 code{font:.875em/1.5 ui-monospace,"SF Mono",Menlo,Consolas,"DejaVu Sans Mono",monospace}
+pre{margin:.75rem 0 1.25rem;padding:.875rem 1rem;overflow-x:auto;border-radius:.5rem;background:var(--card)}
 section{margin-top:2.5rem}
 h2+*{margin-top:.75rem}
 .note{color:var(--faint);max-width:44rem;margin-top:.125rem}

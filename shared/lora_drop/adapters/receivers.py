@@ -1,0 +1,133 @@
+"""POSTs to the customer's own addresses: over TLS alone, to public addresses, and each bounded in time as a whole.
+
+No redirect is followed (Standard Webhooks: "3xx: Failure"), and of the answer only status and Retry-After are read.
+"""
+
+import ssl
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from time import monotonic
+
+import httpcore
+import httpx
+
+from lora_drop.adapters.checked_network import CheckedNetwork, CheckedTransport, SocketOptions
+from lora_drop.jobs.errors import ReceiverUnavailableError
+from lora_drop.ports.receivers import ReceiverAnswer
+
+CONNECT_TIMEOUT = 5.0
+ANSWER_TIMEOUT = 15.0  # Standard Webhooks: "somewhere between 15 and 30s"
+LONGEST_RETRY_AFTER = 7  # digits
+
+
+class HttpReceiver:
+    """The addresses; ``private`` allows those of private networks, ``transport`` stands in the place of all of it."""
+
+    def __init__(
+        self,
+        *,
+        private: bool = False,
+        transport: httpx.BaseTransport | None = None,
+        network: Callable[[httpcore.NetworkBackend], CheckedNetwork] | None = None,
+        now: Callable[[], float] = monotonic,
+    ) -> None:
+        self._network = network or (lambda inner: CheckedNetwork(private=private, network=inner))
+        self._transport = transport
+        self._now = now
+
+    def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, *, until: float
+    ) -> ReceiverAnswer:
+        """Return the answer; raises ReceiverUnavailableError, and HostNotAllowedError before anything is sent."""
+        until = min(until, self._now() + ANSWER_TIMEOUT)
+        try:
+            with httpx.Client(transport=self._transport or self._timed(until)) as client:
+                timeout = httpx.Timeout(ANSWER_TIMEOUT, connect=CONNECT_TIMEOUT)
+                request = client.build_request(
+                    "POST", url, headers=headers, content=body, timeout=timeout
+                )
+                response = client.send(request, stream=True, follow_redirects=False)
+                response.close()
+        # Its text may hold the address, which is the customer's alone.
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
+            raise ReceiverUnavailableError(type(error).__name__) from None
+        return ReceiverAnswer(response.status_code, _seconds(response.headers))
+
+    def _timed(self, until: float) -> httpx.BaseTransport:
+        network = self._network(_TimedNetwork(until, self._now))
+        return CheckedTransport(self._certificates, network)
+
+    @cached_property
+    def _certificates(self) -> ssl.SSLContext:
+        """Return the certificates, read once: reading takes longer than a call."""
+        return httpx.create_ssl_context()
+
+
+class _TimedNetwork(httpcore.SyncBackend):
+    """Connections that all end at one moment; httpcore's own timeouts begin again with every byte."""
+
+    def __init__(self, until: float, now: Callable[[], float]) -> None:
+        self._until = until
+        self._now = now
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: SocketOptions | None = None,
+    ) -> httpcore.NetworkStream:
+        left = _left(self._until, self._now, timeout, httpcore.ConnectTimeout)
+        stream = super().connect_tcp(host, port, left, local_address, socket_options)
+        return _TimedStream(stream, self._until, self._now)
+
+
+class _TimedStream(httpcore.NetworkStream):
+    """One such connection."""
+
+    def __init__(
+        self, stream: httpcore.NetworkStream, until: float, now: Callable[[], float]
+    ) -> None:
+        self._stream = stream
+        self._until = until
+        self._now = now
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        left = _left(self._until, self._now, timeout, httpcore.ReadTimeout)
+        return self._stream.read(max_bytes, left)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        left = _left(self._until, self._now, timeout, httpcore.WriteTimeout)
+        self._stream.write(buffer, left)
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        left = _left(self._until, self._now, timeout, httpcore.ConnectTimeout)
+        stream = self._stream.start_tls(ssl_context, server_hostname, left)
+        return _TimedStream(stream, self._until, self._now)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def get_extra_info(self, info: str) -> object:
+        return self._stream.get_extra_info(info)
+
+
+def _left(
+    until: float, now: Callable[[], float], timeout: float | None, over: type[Exception]
+) -> float:
+    if (left := until - now()) <= 0:
+        raise over("the whole of it takes too long")
+    return left if timeout is None else min(left, timeout)
+
+
+def _seconds(headers: httpx.Headers) -> int:
+    """Return what Retry-After says in seconds (RFC 9110, 10.2.3); 0 for none, and for a date."""
+    text = headers.get("Retry-After", "").strip()
+    plain = text.isascii() and text.isdigit() and len(text) <= LONGEST_RETRY_AFTER
+    return int(text) if plain else 0

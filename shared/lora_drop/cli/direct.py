@@ -1,0 +1,245 @@
+"""`lora-drop train PATH --direct`: a training with a fal key alone; nothing of AWS is needed or asked for."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from lora_drop.cli.terminal import write, write_line
+from lora_drop.client.errors import CommandError
+
+if TYPE_CHECKING:
+    from lora_drop.cli.display import Display
+    from lora_drop.client.direct_training import PreparedTraining
+    from lora_drop.client.portrait_trainer import PortraitTrainer
+    from lora_drop.datasets.report import Report
+    from lora_drop.webhooks import TrainingResult
+
+LEAVE = "Ctrl-C ends the view; the training goes on at fal."
+GOES_ON = (
+    "The training goes on at fal, as request {}. The same command run again shows it, fetches its files, and "
+    "pays nothing."
+)
+WEIGHTS = "lora.safetensors"
+SHORT = 8  # characters of a request's id
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a person has chosen besides the training's own parameters."""
+
+    folder: Path | None
+    reference: str | None
+    yes: bool = False
+    again: bool = False
+    wait: bool = True
+
+
+def train_direct(
+    dataset: str,
+    display: Display,
+    parameters: Mapping[str, Any],
+    choices: Choices,
+    *,
+    json_output: bool,
+) -> None:
+    """Check, show the price, ask, pay once, follow, and fetch the files into a folder; raises CommandError."""
+    document, line = _trained(dataset, display, parameters, choices)
+    if json_output:
+        write(document)
+    else:
+        write_line(line)
+
+
+def _trained(
+    dataset: str, display: Display, parameters: Mapping[str, Any], choices: Choices
+) -> tuple[Mapping[str, Any], str]:
+    """What has become of it, for programs and in a line; raises CommandError."""
+    from lora_drop.client.portrait_trainer import PortraitTrainer
+    from lora_drop.jobs.errors import DatasetRejectedError, LoraDropError
+
+    given = dict(parameters)
+    trainer = PortraitTrainer(application=_application(given.pop("trainer", None)))
+    try:
+        with ExitStack() as block:
+            with display.console.status(f"checking {_named(dataset)}"):
+                training = block.enter_context(trainer.prepared(dataset, **given))
+            request_id = _sent(trainer, training, dataset, display, choices)
+        if not choices.wait:
+            display.say_whole(GOES_ON.format(request_id))
+            return {"request_id": request_id, "status": "SUBMITTED"}, request_id
+        report = training.dataset.report
+        result = _followed(trainer, request_id, display, report)
+        folder = choices.folder or Path(f"{_stem(dataset)}-{request_id[:SHORT]}")
+        about = _about(training, dataset, choices.reference)
+        record = _fetched(result, folder, about, report, display)
+    except DatasetRejectedError as error:
+        raise CommandError(_refusal(error, dataset)) from error
+    except LoraDropError as error:
+        raise CommandError(_sentence(error)) from error
+    weights = next(file for file in record["files"] if file["name"] == WEIGHTS)
+    line = f"SUCCEEDED {request_id} {folder / WEIGHTS} sha256:{weights['sha256']}"
+    return {"status": "SUCCEEDED", **record, "folder": str(folder)}, line
+
+
+def _application(name: str | None) -> str:
+    """The endpoint of the trainer that is asked for; raises CommandError."""
+    from lora_drop.fal.trainers.table import DEFAULT, trainer_of
+
+    if name is None:
+        return DEFAULT.application
+    if (trainer := trainer_of(name)) is None:
+        raise CommandError(f"There is no trainer {name}. All of them: docs/trainers.md")
+    return trainer.application
+
+
+def _sent(
+    trainer: PortraitTrainer,
+    training: PreparedTraining,
+    dataset: str,
+    display: Display,
+    choices: Choices,
+) -> str:
+    """Show what it costs, ask where there is somebody to ask, and send it once."""
+    from lora_drop.cli.reports import summary
+    from lora_drop.datasets.reports.markup import counted
+
+    report = training.dataset.report
+    display.say_whole(f"{_named(dataset)}: {summary(report)}")
+    if report.warnings:
+        again_line = f"lora-drop check {shlex.quote(_named(dataset))}"
+        display.say_whole(f"{counted(len(report.warnings), 'warning')}; to read them: {again_line}")
+    if training.earlier and not choices.again:
+        sent = f"{training.earlier.intended_at:%Y-%m-%d %H:%M} UTC"
+        display.say_whole(f"This training was sent at {sent} already: nothing is paid now.")
+    else:
+        _agreed(report, yes=choices.yes)
+    with display.console.status("uploading and submitting, once"):
+        request_id = trainer.send(training, again=choices.again)
+    display.say_whole(f"request {request_id}")
+    return request_id
+
+
+def _agreed(report: Report, *, yes: bool) -> None:
+    """Return when the price is agreed to; raises CommandError where it is not."""
+    from lora_drop.datasets.reports.markup import dollars
+
+    usd = report.estimated_cost_usd
+    price = f"about {dollars(usd)}" if usd is not None else "a price that is not known here"
+    if yes:
+        return
+    if not _can_ask():
+        raise CommandError(
+            f"This training costs {price}, and there is no terminal to ask at. Nothing was sent. To pay it: --yes"
+        )
+    if not typer.confirm(f"Pay fal {price} for this training?", err=True):
+        raise CommandError("Nothing was sent, and nothing was paid.")
+
+
+def _can_ask() -> bool:
+    return sys.stdin.isatty()
+
+
+def _followed(
+    trainer: PortraitTrainer, request_id: str, display: Display, report: Report
+) -> TrainingResult:
+    """The result of a request, shown as it goes on."""
+    from lora_drop.client.direct_following import RequestReader
+
+    steps = next((each.value for each in report.parameters if each.name == "steps"), None)
+    reader = RequestReader(trainer, request_id, steps if isinstance(steps, int) else None)
+    try:
+        display.follow_request(reader, report, leave=LEAVE, sleep=time.sleep)
+    except KeyboardInterrupt:
+        display.say_whole(GOES_ON.format(request_id))
+        raise
+    if reader.result is None:
+        raise CommandError(f"Request {request_id} has no result.")
+    return reader.result
+
+
+def _fetched(
+    result: TrainingResult,
+    folder: Path,
+    about: Mapping[str, Any],
+    report: Report,
+    display: Display,
+) -> dict[str, Any]:
+    """The files in the folder, with the dataset's report; what is written of them."""
+    from lora_drop.cli.reports import report_files
+    from lora_drop.client.direct_result import save_result
+
+    with display.transfer(f"download {result.request_id[:SHORT]}") as sending:
+        files = save_result(result, folder, about=about, on_bytes=sending)
+    report_files(f"{folder}/").write(report)
+    for file in files:
+        display.say_whole(f"  {folder / file.name}  {file.size:,} bytes")
+    if phrase := about["parameters"].get("trigger_phrase"):
+        display.say(f"  trigger phrase  {phrase}")
+    display.say_whole(f"  report          {folder / 'report.html'}")
+    return {"request_id": result.request_id, **about, "files": [asdict(each) for each in files]}
+
+
+def _about(training: PreparedTraining, dataset: str, reference: str | None) -> dict[str, Any]:
+    """What is kept of a training beside its files; a data URI's content is not."""
+    arguments = training.arguments("")
+    return {
+        "application": training.application,
+        "dataset": {"name": _named(dataset), "sha256": training.dataset.sha256},
+        "reference": reference,
+        "parameters": {name: value for name, value in arguments.items() if value != ""},
+        "estimated_cost_usd": training.dataset.report.estimated_cost_usd,
+    }
+
+
+def _refusal(error: Any, dataset: str) -> str:
+    """Every error of the check, and first the sentence of the two that everybody meets."""
+    from lora_drop.cli.reports import findings
+    from lora_drop.client.direct_errors import KnownDatasetError
+    from lora_drop.datasets.report import Report, Verdict
+
+    if isinstance(error, KnownDatasetError) and error.request_id:
+        return str(error)
+    report = Report(file="", verdict=Verdict.REJECTED, errors=tuple(error.problems))
+    lines = findings(report, all_of_them=f"lora-drop check {shlex.quote(_named(dataset))}")
+    known = [str(error)] if isinstance(error, KnownDatasetError) else []
+    return "\n".join((*known, *lines, f"{_named(dataset)}: rejected. Nothing was sent."))
+
+
+def _sentence(error: Exception) -> str:
+    """What an error of the direct mode says, in the words of the command line."""
+    from lora_drop.jobs.errors import NotSubmittedError, ResultGoneError, SubmissionRefusedError
+
+    match error:
+        case SubmissionRefusedError(problem=problem):
+            return str(problem.message)
+        case NotSubmittedError():
+            return f"Nothing was sent, and nothing was paid: {error}. Run the same command again."
+        case ResultGoneError():
+            return (
+                f"fal does not keep the result of request {error} any more. Look at "
+                "https://fal.ai/dashboard/requests; to pay for another training: --force"
+            )
+    words = str(error).replace("order it with again=True", "pay for it with --force")
+    return words if words.startswith("fal") else f"{words[:1].upper()}{words[1:]}"
+
+
+def _named(dataset: str) -> str:
+    """The dataset as a person may see it: a data URI has no name, an address's query opens it."""
+    if dataset.startswith("data:"):
+        return "data URI"
+    return dataset.partition("?")[0] if "://" in dataset else dataset
+
+
+def _stem(dataset: str) -> str:
+    name = re.split(r"[/\\]", _named(dataset).rstrip("/\\"))[-1].removesuffix(".zip")
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "lora"

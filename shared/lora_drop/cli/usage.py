@@ -1,0 +1,169 @@
+"""The commands for a job that has come to its end: how its LoRA is used, and its report in the browser."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from lora_drop.cli.terminal import JobId, Json, StackName, client_of, reporting, write, write_line
+from lora_drop.client.errors import CommandError
+
+if TYPE_CHECKING:
+    from lora_drop.client.stack import Stack
+
+LORA = "lora.safetensors"
+LONGEST = 7 * 24  # hours, which is the most that S3 signs an address for
+SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
+
+
+def usage(
+    job_id: JobId,
+    *,
+    only: Annotated[
+        Literal["fal", "diffusers"] | None,
+        typer.Option(help="Only this program, to be written into a file."),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="The LoRA where you have it; else where download puts it.")
+    ] = None,
+    hours: Annotated[
+        int, typer.Option(min=1, max=LONGEST, help="How long fal may fetch the LoRA from S3.")
+    ] = 1,
+    stack: StackName = None,
+    json_output: Json = False,
+) -> None:
+    """Show how to use a job's LoRA, with its trigger phrase: a program for fal, and one for diffusers.
+
+    fal gets the LoRA from S3 by an address that is signed for --hours, and of a stack on this machine from your
+    own file.
+    """
+    with reporting(json_output=json_output):
+        if only and json_output:
+            raise CommandError("--only goes without --json, which has both programs.")
+        drop = client_of(stack)
+        found = _usage(drop.stack, drop.job(job_id), file, hours)
+    if json_output:
+        write(found)
+    elif only:
+        sys.stdout.write(found[only])
+    else:
+        _show(found)
+
+
+def _usage(stack: Stack, job: Mapping[str, Any], file: Path | None, hours: int) -> dict[str, Any]:
+    from lora_drop.fal.inference import diffusers_program, fal_program, inference_of
+    from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
+
+    weights = next((each for each in job["files"] if each["name"] == LORA), None)
+    if weights is None:
+        raise CommandError(
+            f"{job['job_id']} is {job['status']} and has no LoRA. See why: lora-drop job {job['job_id']}"
+        )
+    inference = inference_of(job["application"])
+    if inference is None:
+        raise CommandError(
+            f"Where a LoRA of {job['application']} is used is not known here; its page says it: "
+            f"https://fal.ai/models/{job['application']}. Fetch the LoRA: lora-drop download {job['job_id']}"
+        )
+    phrase = str((job["parameters"] or {}).get(TRIGGER_PHRASE) or "")
+    here = str(file or Path(job["job_id"]) / LORA)
+    url = None if file or stack.endpoint_url else _address(stack, weights, hours)
+    return {
+        "job_id": job["job_id"],
+        "trigger_phrase": phrase or None,
+        "file": here,
+        "url": url,
+        "hours": hours if url else None,
+        "fal_application": inference.application,
+        "base_model": inference.base_model,
+        "fal": fal_program(inference, phrase, url=url, file=here),
+        "diffusers": diffusers_program(inference, phrase, file=here),
+    }
+
+
+def _address(stack: Stack, weights: Mapping[str, Any], hours: int) -> str:
+    """An address of the LoRA for whoever has it; signed on this machine, so S3 is not asked."""
+    from botocore.exceptions import BotoCoreError
+
+    named = {"Bucket": weights["bucket"], "Key": weights["key"]}
+    try:
+        s3 = stack.client("s3")
+        return str(s3.generate_presigned_url("get_object", Params=named, ExpiresIn=hours * 3600))
+    except BotoCoreError as error:
+        raise CommandError(f"The LoRA's address could not be signed: {error}.") from error
+
+
+def _show(found: Mapping[str, Any]) -> None:
+    phrase = found["trigger_phrase"]
+    write_line(
+        f"# The trigger phrase, for each prompt: {phrase}"
+        if phrase
+        else "# It has no trigger phrase."
+    )
+    write_line(f"\n# At fal ({found['fal_application']}):")
+    if found["url"]:
+        write_line(
+            f"# The address is a secret: it opens the LoRA for {found['hours']} h, or until your AWS session ends."
+        )
+    write_line(found["fal"])
+    write_line(f"# On your own GPU ({found['base_model']}):")
+    write_line(found["diffusers"].rstrip("\n"))
+    if not Path(found["file"]).is_file():
+        write_line(f"\n# {found['file']} is not here yet: lora-drop download {found['job_id']}")
+
+
+def open_(
+    job_id: JobId,
+    *,
+    stack: StackName = None,
+    json_output: Json = False,
+) -> None:
+    """Open a job's report in the browser; without a display, print where it lies on this machine."""
+    with reporting(json_output=json_output):
+        drop = client_of(stack)
+        page = _fetched(drop.stack, drop.job(job_id))
+        opened = not json_output and _opened(page)
+    if json_output:
+        write({"job_id": job_id, "page": str(page)})
+    elif not opened:
+        write_line(str(page))
+
+
+def _fetched(stack: Stack, job: Mapping[str, Any]) -> Path:
+    """The report on this machine, as it is now: of the job itself, or of the one that checked its dataset."""
+    from botocore.exceptions import BotoCoreError, ClientError
+    from platformdirs import user_cache_path
+
+    from lora_drop.cli.display import report_of
+    from lora_drop.jobs.job_files import REPORT_PAGE
+
+    holder, where = report_of(job)
+    bucket, _, prefix = where.removeprefix("s3://").partition("/")
+    folder = user_cache_path("lora-drop", appauthor=False) / "reports" / holder
+    try:
+        content = (
+            stack.client("s3").get_object(Bucket=bucket, Key=prefix + REPORT_PAGE)["Body"].read()
+        )
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        page = folder / REPORT_PAGE
+        page.write_bytes(content)
+    except (OSError, BotoCoreError, ClientError) as error:
+        raise CommandError(
+            f"{holder} has no report that could be fetched ({error}). It has one once its dataset is checked, "
+            f"until it expires: lora-drop job {job['job_id']}"
+        ) from error
+    return page
+
+
+def _opened(page: Path) -> bool:
+    """Whether a browser has it: on Linux there is none without a display, only text browsers that take the terminal."""
+    import webbrowser
+
+    if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in SCREENS):
+        return False
+    return webbrowser.open(page.as_uri())

@@ -1,0 +1,86 @@
+"""The two errors of a dataset that every user of the trainer meets, as types: from our check, or from fal itself."""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lora_drop.client.errors import DatasetRejectedError, TrainingFailedError
+from lora_drop.jobs.problems import Problem
+
+if TYPE_CHECKING:
+    from lora_drop.datasets.report import Report
+
+
+class KnownDatasetError(DatasetRejectedError, TrainingFailedError):
+    """The base of both. ``problem`` is the one that counts, ``report`` has all.
+
+    Where fal has refused what was sent, the report has fal's reason alone, there is a ``request_id``, and
+    ``billed`` is None where fal does not say whether it costs money.
+    """
+
+    sentence = ""
+
+    def __init__(
+        self,
+        problem: Problem,
+        report: "Report",
+        *,
+        request_id: str = "",
+        billed: bool | None = False,
+    ) -> None:
+        TrainingFailedError.__init__(self, problem, request_id=request_id, billed=billed)
+        self.problems = report.errors
+        self.report = report
+
+    def __str__(self) -> str:
+        """Return the sentence alone where nothing was sent, else with what fal says."""
+        return f"{self.sentence} {self.problem.message}" if self.request_id else self.sentence
+
+
+class InsufficientImagesError(KnownDatasetError):
+    """Raised when a dataset has too few images."""
+
+    sentence = "At least 10 images are needed."
+
+
+class InvalidArchiveError(KnownDatasetError):
+    """Raised when a dataset is no ZIP."""
+
+    sentence = "The archive must be a ZIP."
+
+
+# Our codes, fal's types (https://docs.fal.ai/errors), and what fal's trainers have answered in words.
+KNOWN: Sequence[tuple[type[KnownDatasetError], frozenset[str], re.Pattern[str]]] = (
+    (
+        InsufficientImagesError,
+        frozenset({"dataset_insufficient_images", "fal_archive_file_count_below_minimum"}),
+        re.compile(r"insufficient images|not enough images|at least \d+ images", re.IGNORECASE),
+    ),
+    (
+        InvalidArchiveError,
+        frozenset({"archive_invalid_format", "archive_empty", "fal_invalid_archive"}),
+        re.compile(r"invalid (archive )?format|not a (valid )?zip", re.IGNORECASE),
+    ),
+)
+
+
+def rejected(report: "Report") -> DatasetRejectedError:
+    """Return the error of a dataset that our check refuses; nothing was paid."""
+    for kind, codes, _ in KNOWN:
+        for problem in report.errors:
+            if problem.code in codes:
+                return kind(problem, report)
+    return DatasetRejectedError(report)
+
+
+def training_failed(
+    problem: Problem, *, request_id: str, billed: bool | None
+) -> TrainingFailedError:
+    """Return the error of a training that fal has ended."""
+    from lora_drop.datasets.report import Report, Verdict  # noqa: PLC0415
+
+    for kind, codes, words in KNOWN:
+        if problem.code in codes or words.search(problem.message):
+            report = Report(file="", verdict=Verdict.REJECTED, errors=(problem,))
+            return kind(problem, report, request_id=request_id, billed=billed)
+    return TrainingFailedError(problem, request_id=request_id, billed=billed)

@@ -1,0 +1,89 @@
+"""A request at fal that is followed without a stack, as the same typed events as a job."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from lora_drop.client import direct_requests
+from lora_drop.client.events import Ended, JobEvent, Log, Queued, StatusChanged, Training
+from lora_drop.client.following import INTERVAL, LEAST, MOST
+from lora_drop.fal.progress import progress_in
+from lora_drop.jobs.errors import FalUnavailableError
+from lora_drop.jobs.status import Status
+
+if TYPE_CHECKING:
+    from lora_drop.client.portrait_trainer import PortraitTrainer
+    from lora_drop.webhooks import TrainingResult
+
+
+@dataclass(slots=True)
+class RequestReader:
+    """Looks at one request; ``result`` is there once it has ended. The percent never falls.
+
+    ``steps`` is how many were ordered. It never sleeps: its caller does, for ``pause`` seconds.
+    """
+
+    trainer: "PortraitTrainer"
+    request_id: str
+    steps: int | None = None
+    ended: bool = False
+    silence: str | None = None
+    result: "TrainingResult | None" = None
+    _failures: int = 0
+    _looked_at: float = 0.0
+    _status: Status | None = None
+    _position: Queued | None = None
+    _lines: int = 0
+    _training: Training | None = None
+    _seen: list[direct_requests.RequestStatus] = field(default_factory=list)
+
+    @property
+    def pause(self) -> float:
+        """How many seconds to wait before the next look, which itself takes some."""
+        took = time.monotonic() - self._looked_at
+        return max(LEAST, min(MOST, INTERVAL * 2.0**self._failures) - took)
+
+    def look(self) -> Iterator[JobEvent]:
+        """Yield what is new since the last look; raises TrainingFailedError and ResultGoneError."""
+        self._looked_at = time.monotonic()
+        try:
+            done = next(self.trainer.watch(self.request_id, self._seen.append, patient=False))
+        except FalUnavailableError as error:
+            self._failures, self.silence = self._failures + 1, str(error)
+            return
+        self._failures, self.silence = 0, None
+        match self._seen.pop():
+            case direct_requests.Queued(position=position):
+                yield from self._changed(Status.SUBMITTED)
+                if self._position != (queued := Queued(position)):
+                    self._position = queued
+                    yield queued
+            case direct_requests.Training(logs=logs):
+                yield from self._changed(Status.TRAINING)
+                yield from self._trainers(logs)
+        if done:
+            steps = self._training.steps if self._training else self.steps or 0
+            yield from self._trained(Training(steps, steps, 100.0, timedelta(0)))
+            self.result, self.ended = done, True
+            yield from self._changed(Status.SUCCEEDED)
+            yield Ended(Status.SUCCEEDED)
+
+    def _trainers(self, logs: tuple[str, ...]) -> Iterator[JobEvent]:
+        yield from (Log(line, None) for line in logs[self._lines :])
+        self._lines = len(logs)
+        if progress := progress_in(logs, self.steps):
+            left = progress.seconds_left
+            eta = None if left is None else timedelta(seconds=left)
+            yield from self._trained(Training(progress.step, progress.steps, progress.percent, eta))
+
+    def _trained(self, training: Training) -> Iterator[JobEvent]:
+        if self._training is None or training.percent > self._training.percent:
+            self._training = training
+            yield training
+
+    def _changed(self, status: Status) -> Iterator[JobEvent]:
+        if status is not self._status:
+            self._status = status
+            yield StatusChanged(status, datetime.now(UTC))

@@ -1,0 +1,159 @@
+"""The files of a training without a stack, on this machine: whole and what they say they are, or not at all."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from lora_drop.client.errors import CommandError
+from lora_drop.jobs.artifacts import Artifact, artifacts_in, has_weights
+from lora_drop.jobs.errors import LoraDropError, ResultInvalidError
+from lora_drop.results.validation import check_for
+from lora_drop.webhooks import TrainingResult
+
+RECORD = "job.json"
+HOSTS = "fal.media"  # as the stack's functions have it
+CHUNK = 4 * 1024**2
+MOST_SECONDS = 3600.0  # for one file
+ADVICE = (
+    "The training is done and paid, and fal keeps its files: run the same command again, which "
+    "pays nothing and fetches them."
+)
+
+type OnBytes = Callable[[int, int], None]
+"""(bytes that are there, bytes in all)"""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedFile:
+    """A file of a result in a folder; ``url`` is where it came from, ``sha256`` in hex."""
+
+    name: str
+    size: int
+    sha256: str
+    url: str
+    content_type: str | None
+
+
+def save_result(
+    result: TrainingResult,
+    folder: Path,
+    *,
+    about: Mapping[str, Any] | None = None,
+    on_bytes: OnBytes = lambda *_: None,
+) -> tuple[SavedFile, ...]:
+    """Fetch the LoRA and its configuration into a folder, with ``job.json``: the request, ``about``, SHA-256.
+
+    Every file is looked into first (its size, the safetensors format). A second call keeps what is there.
+    Raises CommandError for a folder with other files in it, and for files that cannot be had or are not valid.
+    """
+    found = artifacts_in({file.output: asdict(file) for file in result.files})
+    if not has_weights(found):
+        raise CommandError(
+            f"Request {result.request_id} has no LoRA among its files. Look at it at fal: "
+            f"https://fal.ai/dashboard/requests/{result.request_id}"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if kept := _kept(folder, result.request_id, [each.name for each in found]):
+            return kept
+        with _parts(folder, found) as parts:
+            files = tuple(
+                _fetched(artifact, part, on_bytes)
+                for artifact, part in zip(found, parts, strict=True)
+            )
+            said = {"request_id": result.request_id, **(about or {})}
+            write_record(folder, {**said, "files": [asdict(file) for file in files]})
+            # A process that ends here has the record and no file: the next one fetches the same again.
+            for file, part in zip(files, parts, strict=True):
+                part.replace(folder / file.name)
+    except ResultInvalidError as invalid:
+        raise CommandError(
+            f"fal's result is not valid: {invalid} Request {result.request_id} is paid; "
+            "write to fal's support with its id."
+        ) from invalid
+    except (OSError, LoraDropError) as error:
+        raise CommandError(f"The files could not be fetched: {error}. {ADVICE}") from error
+    return files
+
+
+def write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write ``job.json``, whole or not at all."""
+    part = folder / f".{RECORD}.part"
+    part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    part.replace(folder / RECORD)
+
+
+def _kept(folder: Path, request_id: str, names: Sequence[str]) -> tuple[SavedFile, ...]:
+    """Return the files of an earlier call, if all are there; raises CommandError for files of something else."""
+    record = _record(folder / RECORD)
+    ours = record.get("request_id") == request_id
+    files = tuple(SavedFile(**each) for each in record.get("files", ())) if ours else ()
+    of_name = {file.name: file for file in files}
+    there = [name for name in names if (folder / name).exists()]
+    for name in [*there, *([] if ours or not (folder / RECORD).exists() else [RECORD])]:
+        if name not in of_name or _sha256(folder / name) != of_name[name].sha256:
+            raise CommandError(
+                f"{folder / name} is there already, and is another file. Choose a folder: --to"
+            )
+    return files if len(there) == len(names) else ()
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+@contextmanager
+def _parts(folder: Path, artifacts: Sequence[Artifact]) -> Iterator[list[Path]]:
+    parts = [folder / f".{each.name}.{os.getpid()}.part" for each in artifacts]
+    try:
+        yield parts
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
+
+
+def _fetched(artifact: Artifact, part: Path, on_bytes: OnBytes) -> SavedFile:
+    """Copy one file; its bytes are judged as they come."""
+    from lora_drop.adapters.checked_network import CheckedNetwork  # noqa: PLC0415
+    from lora_drop.adapters.download import CdnFiles  # noqa: PLC0415
+
+    own = os.environ.get("ARTIFACT_HOSTS", "")
+    source = CdnFiles((own or HOSTS).split(","), network=CheckedNetwork(private=bool(own)))
+    digest, at, buffer = hashlib.sha256(), 0, memoryview(bytearray(CHUNK))
+    with source.open(artifact, until=monotonic() + MOST_SECONDS) as opened, part.open("wb") as copy:
+        size = artifact.size if opened.size is None else opened.size
+        check = check_for(artifact, size)
+        while size is None or at < size:
+            wanted = CHUNK if size is None else min(CHUNK, size - at)
+            count = opened.read(at, buffer[:wanted])
+            data = bytes(buffer[:count])
+            check.feed(data)
+            digest.update(data)
+            copy.write(data)
+            at += count
+            on_bytes(at, size or at)
+            if count < wanted:
+                break
+        check.finish(at)
+        copy.flush()
+        os.fsync(copy.fileno())
+    if at != (artifact.size if artifact.size is not None else at):
+        raise CommandError(
+            f"{artifact.name} has {at:,} bytes, and fal says {artifact.size:,}. {ADVICE}"
+        )
+    return SavedFile(artifact.name, at, digest.hexdigest(), artifact.url, artifact.content_type)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,104 @@
+"""A job's files, from the models bucket to this machine; whole, or not at all."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lora_drop.client.errors import CommandError
+from lora_drop.client.ranges import Ranges
+from lora_drop.client.stack import Stack
+from lora_drop.jobs.job_files import ERROR_FILE, JOB_FILE, REPORT_FILE, REPORT_PAGE, STATUS_FILE
+
+# The files about a job beside its results, as far as there are any; rewritten as the job goes on.
+NOTICES = (REPORT_PAGE, REPORT_FILE, ERROR_FILE, STATUS_FILE, JOB_FILE)
+# S3 says 403 of a missing key to a caller who may not list the bucket.
+MISSING = frozenset({"404", "NoSuchKey", "403"})
+
+
+def fetch(stack: Stack, job: Mapping[str, Any], folder: Path) -> Sequence[Path]:
+    """The job's files in this folder, then its notices; a file that is the same already is kept.
+
+    An earlier notice of this job is replaced by today's, and a file that did not come whole goes on from where it
+    broke off. Raises CommandError: nothing to fetch, another file of that name, one that is not what was stored.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in NOTICES:
+            _refuse_anothers(folder / name, job["job_id"])
+        paths = [_fetched(stack, file, folder / file["name"]) for file in job["files"]]
+        notices = [_noticed(stack, job, folder / name) for name in NOTICES]
+    except (OSError, BotoCoreError, ClientError) as error:
+        raise CommandError(f"The files could not be fetched: {error}") from error
+    paths += [path for path in notices if path]
+    if not paths:
+        raise CommandError(f"{job['job_id']} is {job['status']} and has no files to fetch.")
+    return paths
+
+
+def _fetched(stack: Stack, file: Mapping[str, Any], path: Path) -> Path:
+    if path.exists():
+        if _digest(path) == file["sha256"]:
+            return path
+        raise _occupied(path)
+    part = path.with_name(f".{path.name}.{file['sha256'][:16]}.part")
+    ranges = Ranges(stack.client("s3"), file["bucket"], file["key"], file["size"], part)
+    for resumed in (part.exists(), False):
+        try:
+            ranges.fetch()
+            if _digest(part) == file["sha256"]:
+                ranges.finish(path)
+                return path
+        except FileNotFoundError:
+            # Another download of the same file may have been done first.
+            if path.exists() and _digest(path) == file["sha256"]:
+                return path
+            raise
+        ranges.drop()
+        if not resumed:
+            break  # what was left of an earlier try is not to blame
+    where = f"s3://{file['bucket']}/{file['key']}"
+    raise CommandError(f"{where} is not what was stored: its SHA-256 differs.")
+
+
+def _noticed(stack: Stack, job: Mapping[str, Any], path: Path) -> Path | None:
+    """None where the job has no such notice."""
+    bucket, _, prefix = job["location"].removeprefix("s3://").partition("/")
+    try:
+        got = stack.client("s3").get_object(Bucket=bucket, Key=prefix + path.name)
+        _write(path, got["Body"].read)
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in MISSING:
+            return None
+        raise
+    return path
+
+
+def _write(path: Path, content: Callable[[], bytes]) -> None:
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(content())
+        part.replace(path)
+    finally:
+        with suppress(FileNotFoundError):
+            part.unlink()
+
+
+def _refuse_anothers(path: Path, job_id: str) -> None:
+    """Every notice of a job names it; a file that does not is the user's own, or another job's."""
+    if path.exists() and not (path.is_file() and job_id.encode() in path.read_bytes()):
+        raise _occupied(path)
+
+
+def _occupied(path: Path) -> CommandError:
+    return CommandError(
+        f"{path} is there already, and is another file. Choose another folder (--to, for the command)."
+    )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

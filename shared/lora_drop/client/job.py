@@ -1,0 +1,212 @@
+"""A job of a stack, and what can be done with it."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+from lora_drop.client.download import fetch
+from lora_drop.client.errors import (
+    CommandError,
+    DatasetRejectedError,
+    JobHeldError,
+    OverBudgetError,
+    TrainingFailedError,
+)
+from lora_drop.client.events import JobEvent, Log
+from lora_drop.client.following import STOPS, EventReader, Watch, log_of
+from lora_drop.client.job_view import JobView, public_job
+from lora_drop.client.stack_client import StackClient
+from lora_drop.datasets.report import Report, Verdict
+from lora_drop.jobs.artifacts import CONFIGURATION, StoredFile, holds_weights
+from lora_drop.jobs.job_problems import BUDGET_EXHAUSTED, JOB_OVER_LIMIT, PRICE_UNKNOWN
+from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.status import Status
+
+SHARED_FOR = timedelta(hours=1)
+NOT_PAYABLE = frozenset({BUDGET_EXHAUSTED, JOB_OVER_LIMIT, PRICE_UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class JobFile:
+    """A file of a job, with an address that anybody can fetch it from until ``expires_at``."""
+
+    name: str
+    size: int
+    sha256: str
+    url: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """What a job has brought."""
+
+    job: "Job"
+
+    @property
+    def files(self) -> tuple[StoredFile, ...]:
+        """The files in the models bucket, each with its SHA-256."""
+        return self.job.stored
+
+    @property
+    def lora(self) -> StoredFile | None:
+        """The trained weights."""
+        return next((each for each in self.files if holds_weights(each.name)), None)
+
+    @property
+    def config(self) -> StoredFile | None:
+        """The configuration that the training ran with."""
+        return next((each for each in self.files if each.name == CONFIGURATION), None)
+
+    @property
+    def trigger_phrase(self) -> str | None:
+        """The word that calls up what was learnt."""
+        return self.job.trigger_phrase
+
+    def download(self, folder: Path | str) -> tuple[Path, ...]:
+        """Fetch the files, and those about the job, into a folder; a file that is there already is kept.
+
+        Every file of the result is held against its SHA-256, and goes on from where an earlier try broke off.
+        Raises CommandError: another file of that name is there, or it is not what was stored.
+        """
+        return self.job.download(folder)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Job(JobView):
+    """A job of a stack. It stays as it stood: ``refresh`` and ``wait`` return it as it stands then."""
+
+    _client: StackClient = field(kw_only=True, compare=False)
+
+    @classmethod
+    def of(
+        cls, client: StackClient, job_id: str, document: Mapping[str, Any] | None = None
+    ) -> Self:
+        """Return a job as the API gives it, or one that the stack has not seen yet."""
+        public = public_job(document) if document else None
+        location = document["location"] if document else None
+        return cls(job_id, public, location, _client=client)
+
+    def refresh(self) -> Self:
+        """Return the job as it stands now; raises JobNotFoundError where the stack has not seen it yet."""
+        return self._with(self._client.job(self.id))
+
+    def wait(self, timeout: float | None = None) -> Self:
+        """Wait for its end, or until it is HELD, and return it; raises JobTimeoutError after so many seconds."""
+        watch = self.watch(timeout)
+        while (job := self.look(watch)) is None:
+            time.sleep(watch.pause)
+        return job
+
+    def events(self, timeout: float | None = None) -> Iterator[JobEvent]:
+        """Yield what happens from its beginning on, until it has ended or is HELD; the last is Ended.
+
+        Raises JobTimeoutError after so many seconds, and StackUnreachableError where the stack stays silent for five
+        minutes; the job goes on by itself, and another call begins from the beginning.
+        """
+        reader = EventReader(self.watch(timeout))
+        while not reader.ended:
+            yield from reader.look()
+            if not reader.ended:
+                time.sleep(reader.pause)
+
+    def logs(self) -> tuple[Log, ...]:
+        """Return the trainer's lines so far; fal keeps them while it trains."""
+        return tuple(log_of(line) for line in self._client.logs(self.id)["lines"])
+
+    def files(self) -> tuple[JobFile, ...]:
+        """Return the files of the result, each with an address that anybody can fetch it from for an hour.
+
+        The addresses are signed with the caller's credentials, and end with them where these are temporary.
+        """
+        s3 = self._client.stack.client("s3", signature="s3v4")
+        until = datetime.now(UTC) + SHARED_FOR
+        return tuple(
+            JobFile(
+                each.name,
+                each.size,
+                each.sha256,
+                s3.generate_presigned_url(
+                    "get_object",
+                    Params={"Bucket": each.bucket, "Key": each.key},
+                    ExpiresIn=int(SHARED_FOR.total_seconds()),
+                ),
+                until,
+            )
+            for each in self.refresh().stored
+        )
+
+    def result(self, timeout: float | None = None) -> JobResult:
+        """Wait for the end and return what it has brought.
+
+        Raises DatasetRejectedError, TrainingFailedError, OverBudgetError and JobHeldError where it comes to
+        nothing or waits for a decision, and JobTimeoutError after so many seconds.
+        """
+        return result_of(self.wait(timeout))
+
+    def download(self, folder: Path | str) -> tuple[Path, ...]:
+        """Fetch what there is of the job, as JobResult.download does; a rejected one has its report."""
+        job = self if self.ended else self.refresh()
+        document = job.public.model_dump(mode="json") if job.public else {}
+        found = fetch(self._client.stack, {**document, "location": job.location}, Path(folder))
+        return tuple(found)
+
+    def cancel(self) -> Self:
+        """Stop the job: for free before it is sent, as far as fal can afterwards."""
+        return self._with(self._client.cancel(self.id))
+
+    def approve(self) -> Self:
+        """Let a HELD job go on; where it was HELD for its cost, this pays. It is asked once."""
+        return self._with(self._client.approve(self.id))
+
+    def retry(self, *, resume: bool = False) -> Self:
+        """Return the new job that pays for the same dataset once more; ``resume``: from the LoRA there is.
+
+        It is asked once.
+        """
+        return self._with(self._client.retry(self.id, resume=resume))
+
+    def watch(self, timeout: float | None) -> Watch:
+        """Return what looks at the job again and again; its caller sleeps in between."""
+        return Watch(self._client, self.id, timeout)
+
+    def look(self, watch: Watch) -> Self | None:
+        """Return the job once it is done, as far as one look shows; raises what ``wait`` raises."""
+        document = watch.look()
+        done = document is not None and Status(document["status"]) in STOPS
+        return self._with(document) if document is not None and done else None
+
+    def _with(self, document: Mapping[str, Any]) -> Self:
+        return self.of(self._client, document["job_id"], document)
+
+
+def result_of(job: Job) -> JobResult:
+    """Return what a job that is done has brought; raises what Job.result raises."""
+    if job.status is not Status.SUCCEEDED:
+        raise _nothing(job)
+    return JobResult(job)
+
+
+def _nothing(job: Job) -> CommandError | DatasetRejectedError | TrainingFailedError:
+    """The error that says why there is no result."""
+    said = " ".join(each.message for each in job.problems)
+    if job.status is Status.REJECTED:
+        report = Report(
+            file=job.dataset or "",
+            verdict=Verdict.REJECTED,
+            errors=job.problems,
+            job_id=job.id,
+        )
+        return DatasetRejectedError(report)
+    if job.status is Status.HELD:
+        message = f"{job.id} waits for a decision. {said}"
+        if NOT_PAYABLE & {each.code for each in job.problems}:
+            return OverBudgetError(message, job, job.estimate)
+        return JobHeldError(message, job)
+    problem = Problem(code="job_ended", message=f"{job.id} is {job.status}. {said}".strip())
+    if job.problems:
+        problem = job.problems[0].model_copy(update={"message": problem.message})
+    return TrainingFailedError(problem, request_id=job.request_id, billed=job.billed, job=job)

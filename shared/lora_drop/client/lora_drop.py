@@ -1,0 +1,210 @@
+"""A stack for programs: datasets go in, jobs come out, all of it typed."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self, Unpack
+
+from pydantic import PrivateAttr
+
+from lora_drop.client.check import check_dataset
+from lora_drop.client.errors import CommandError, DatasetRejectedError
+from lora_drop.client.inputs import Dataset, Inputs, given, local_dataset
+from lora_drop.client.job import Job
+from lora_drop.client.parameters import metadata_of, of_options
+from lora_drop.client.stack import Stack, find_stack
+from lora_drop.client.stack_client import PAGE, Progress, StackClient
+from lora_drop.datasets.parameter_layers import FORCE, REFERENCE
+from lora_drop.datasets.report import Report, Verdict
+from lora_drop.fal.trainers.table import DEFAULT, trainer_of
+from lora_drop.jobs import errors
+from lora_drop.jobs.status import Status
+
+NOTIFY_URL = "notify-url"
+
+
+class CheckedDataset(Report):
+    """A report that knows its dataset, so that the same can be trained."""
+
+    _dataset: Dataset = PrivateAttr(default=b"")
+    _inputs: Inputs = PrivateAttr(default_factory=Inputs)
+
+    @classmethod
+    def of(cls, report: Report, dataset: Dataset, inputs: Inputs) -> "CheckedDataset":
+        """Return the report with what it is about."""
+        checked = cls.model_construct(**dict(report))
+        checked._dataset, checked._inputs = dataset, inputs  # noqa: SLF001  # its own
+        return checked
+
+    @property
+    def subject(self) -> tuple[Dataset, Inputs]:
+        """Return the dataset and the inputs that it was checked with."""
+        return self._dataset, self._inputs
+
+
+class LoraDrop:
+    """One stack. It is looked for when it is first needed; ``close``, or the end of ``with``, closes it.
+
+    ``stack`` is its name, "local" for the one on this machine; else LORA_DROP_STACK, else the one on this machine
+    if it is up, else the CloudFormation stack lora-drop. ``profile`` and ``region`` are AWS's.
+    Every error is a LoraDropError. Questions are asked again where the stack does not answer; what may cost
+    money (train, retry, approve) never is: whether it was done after all is seen in ``jobs``.
+    """
+
+    def __init__(
+        self, stack: str | None = None, *, profile: str | None = None, region: str | None = None
+    ) -> None:
+        self._named = (stack, profile, region)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections to the stack."""
+        if "_client" in self.__dict__:
+            self._client.close()
+
+    def check(self, dataset: Dataset, **inputs: Unpack[Inputs]) -> Report:
+        """Return the report of a dataset. It costs nothing, and a dataset of this machine stays on it.
+
+        The stack is not asked: the trainer is the portrait trainer unless ``trainer`` names another. Raises
+        CommandError for what cannot be read at all.
+        """
+        with self._here(dataset) as path:
+            report = _report(path, inputs, application=DEFAULT.application)
+        return CheckedDataset.of(report, dataset, inputs)
+
+    def train(
+        self,
+        dataset: Dataset | Report,
+        *,
+        reference: str | None = None,
+        notify_url: str | None = None,
+        force_retrain: bool = False,
+        key: str | None = None,
+        progress: Progress | None = None,
+        **inputs: Unpack[Inputs],
+    ) -> Job:
+        """Upload a dataset and return the job that it becomes; the stack checks it and pays for it once.
+
+        A report of ``check`` stands for its dataset and the inputs that it was checked with, where no others are given
+        here; anything else is checked first. ``reference`` is the caller's own name for the job. ``notify_url`` gets the
+        job's changes. ``force_retrain`` pays for what has a LoRA already. ``key`` is the dataset's in the bucket;
+        ``progress`` is called with the bytes sent and all bytes.
+
+        Raises DatasetRejectedError before anything is sent. A CommandError of the upload says how to see whether it
+        arrived: nothing is sent a second time, and the same dataset, sent again, is not paid for again.
+        """
+        if isinstance(dataset, Report) and not dataset.accepted:
+            raise DatasetRejectedError(dataset)
+        report = dataset if isinstance(dataset, Report) else None
+        source, inputs = _subject(dataset, inputs)
+        options = {
+            REFERENCE: reference,
+            NOTIFY_URL: notify_url,
+            FORCE: force_retrain or None,
+        }
+        said = {name: value for name, value in options.items() if value is not None}
+        with self._here(source) as path:
+            application = self._client.stack.application
+            if report is None or key or _trainer(inputs, application) != report.trainer:
+                report = _report(path, inputs, application=application, key=key)
+            if not report.accepted:
+                raise DatasetRejectedError(report)
+            with _rejected_with_report(report):
+                job_id = self._client.drop(
+                    path,
+                    key=key,
+                    parameters={**given(inputs), **said},
+                    progress=progress,
+                    without=report.unused if path.is_dir() else (),
+                )
+        return Job.of(self._client, job_id)
+
+    def job(self, job_id: str) -> Job:
+        """Return the job of this id; raises JobNotFoundError."""
+        return Job.of(self._client, job_id, self._client.job(job_id))
+
+    def jobs(
+        self,
+        *,
+        status: Status | None = None,
+        reference: str | None = None,
+        dataset: str | None = None,
+    ) -> Iterator[Job]:
+        """Yield the jobs, newest first, a page at a time as they are needed.
+
+        ``dataset`` is a key in the datasets bucket, or a file's name.
+        """
+        cursor: str | None = None
+        while True:
+            page = self._client.jobs(
+                status=status, reference=reference, dataset=dataset, limit=PAGE, cursor=cursor
+            )
+            yield from (Job.of(self._client, each["job_id"], each) for each in page["jobs"])
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    @cached_property
+    def _client(self) -> StackClient:
+        name, profile, region = self._named
+        return StackClient(find_stack(name, profile=profile, region=region))
+
+    @contextmanager
+    def _here(self, dataset: Dataset) -> Iterator[Path]:
+        """Yield the dataset on this machine for as long as the block lasts."""
+
+        def stack() -> Stack:
+            return self._client.stack
+
+        with tempfile.TemporaryDirectory(prefix="lora-drop-") as folder:
+            yield local_dataset(dataset, Path(folder), stack)
+
+
+def _subject(dataset: Dataset | Report, inputs: Inputs) -> tuple[Dataset, Inputs]:
+    """Return the dataset itself, and the inputs over those that it was checked with."""
+    if not isinstance(dataset, Report):
+        return dataset, inputs
+    if not isinstance(dataset, CheckedDataset):
+        raise CommandError(
+            "This report does not say where its dataset is. Give the dataset, or the report of check."
+        )
+    source, checked_with = dataset.subject
+    return source, {**checked_with, **inputs}
+
+
+def _trainer(inputs: Inputs, application: str) -> str | None:
+    """Return fal's name of the trainer that these inputs are for, None for one that is not known."""
+    trainer = trainer_of(inputs.get("trainer") or application)
+    return trainer.application if trainer else None
+
+
+def _report(path: Path, inputs: Inputs, *, application: str, key: str | None = None) -> Report:
+    metadata = metadata_of(given(inputs))
+    return check_dataset(path, metadata=metadata, key=key, application=application)
+
+
+@contextmanager
+def _rejected_with_report(report: Report) -> Iterator[None]:
+    """Raise what the parameters are refused for as a rejected dataset, with its report."""
+    try:
+        yield
+    except CommandError as error:
+        rejected = error.__cause__
+        if not isinstance(rejected, errors.DatasetRejectedError):
+            raise
+        problems = tuple(of_options(each) for each in rejected.problems)
+        again = report.model_copy(update={"verdict": Verdict.REJECTED, "errors": problems})
+        raise DatasetRejectedError(again) from error

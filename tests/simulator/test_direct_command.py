@@ -1,0 +1,174 @@
+"""`lora-drop train PATH --direct` against the simulator: a key is all it takes, and nothing is paid twice."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from lora_drop.cli.main import application
+from lora_drop.client.portrait_trainer import PortraitTrainer
+from lora_drop.results.safetensors import check_weights
+from tests.simulator.conftest import PointFalClient, dataset
+from tests.simulator.fal_calls import Calls, data_uri
+from tests.simulator.test_portrait_trainer import KilledError
+
+type Direct = Callable[..., Result]
+
+
+@pytest.fixture
+def direct(
+    calls: Calls,
+    point_fal_client: PointFalClient,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Direct:
+    """Run the command in an empty folder, with a simulator in the place of fal."""
+    point_fal_client(calls.sim)
+    where = {"FAL_REST_URL": "", "FAL_CDN_URL": "", "FAL_API_URL": "/v1"}
+    for name, path in where.items():
+        monkeypatch.setenv(name, calls.sim.base_url + path)
+    monkeypatch.setenv("ARTIFACT_HOSTS", calls.sim.base_url.removeprefix("https://"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("lora_drop.client.direct_following.INTERVAL", 0.01)
+    monkeypatch.setattr("lora_drop.client.direct_following.LEAST", 0.01)
+    (tmp_path / "ada.zip").write_bytes(dataset())
+
+    def run(*words: object, answer: str = "") -> Result:
+        said = ["train", *(words or ("ada.zip",)), "--direct"]
+        return CliRunner().invoke(application(), [str(word) for word in said], input=answer)
+
+    return run
+
+
+@pytest.mark.promise("never pay twice")
+def test_key_is_all_it_takes(direct: Direct, calls: Calls, tmp_path: Path) -> None:
+    """Without a stack, a path becomes a checked LoRA in a folder here; run again, it pays nothing."""
+    first = direct("ada.zip", "--yes", "--trigger", "ada", "--reference", "user-42")
+    assert first.exit_code == 0, first.stderr
+    for words in ("accepted, 12 images, about $6.00", "100 %, step 2,500 of 2,500", "SUCCEEDED"):
+        assert words in first.stderr
+    [folder] = [each for each in tmp_path.glob("ada-*") if each.is_dir()]
+    names = {each.name for each in folder.iterdir()}
+    assert names == {"lora.safetensors", "config.json", "job.json", "report.html", "report.json"}
+    record = json.loads((folder / "job.json").read_text())
+    lora = folder / "lora.safetensors"
+    check_weights(lora.read_bytes(), file_size=lora.stat().st_size)
+    assert first.stdout.split()[3] == f"sha256:{record['files'][0]['sha256']}"
+    assert (record["reference"], record["parameters"]["trigger_phrase"]) == ("user-42", "ada")
+
+    again = direct("ada.zip", "--trigger", "ada", "--json")
+    assert json.loads(again.stdout)["files"] == record["files"]
+    assert "nothing is paid now" in again.stderr
+    assert len(calls.sim.requests()) == 1
+
+
+ASKED: dict[str, tuple[bool, str, int]] = {
+    "no terminal": (False, "", 0),
+    "no": (True, "n\n", 0),
+    "yes": (True, "y\n", 1),
+}
+
+
+@pytest.mark.parametrize("case", ASKED)
+def test_price_is_agreed_to_first(
+    direct: Direct, calls: Calls, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    terminal, answer, paid = ASKED[case]
+    monkeypatch.setattr("lora_drop.cli.direct._can_ask", lambda: terminal)
+    result = direct("ada.zip", "--no-wait", answer=answer)
+    assert "about $6.00" in result.stderr
+    assert (result.exit_code, len(calls.sim.requests())) == (0 if paid else 1, paid)
+
+
+REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
+    "too few": (lambda: data_uri(dataset(images=9)), "At least 10 images are needed."),
+    "no ZIP": (lambda: data_uri(b"Rar!" + bytes(99)), "The archive must be a ZIP."),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_known_errors_are_said_before_paying(direct: Direct, calls: Calls, case: str) -> None:
+    content, sentence = REFUSED[case]
+    result = direct(content(), "--yes")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(sentence)
+    assert "Nothing was sent." in result.stderr
+    assert calls.sim.requests() == []
+
+
+FAILS = {
+    "archive_file_count_below_minimum": "At least 10 images are needed. fal ended the training",
+    "invalid_archive": "The archive must be a ZIP. fal ended the training",
+    "image_load_error": "fal ended the training",
+}
+
+
+@pytest.mark.parametrize("kind", FAILS)
+def test_what_fal_says_is_passed_on(direct: Direct, calls: Calls, kind: str) -> None:
+    calls.sim.inject("training_error", type=kind)
+    result = direct("ada.zip", "--yes")
+    assert result.exit_code == 1
+    assert FAILS[kind] in result.stderr
+
+
+@pytest.mark.promise("never pay twice")
+def test_interrupted_command_goes_on(
+    direct: Direct, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C and a kill leave the training at fal, and the same command finds it again without a payment."""
+    with monkeypatch.context() as patch:
+        patch.setattr(PortraitTrainer, "watch", raising(KeyboardInterrupt))
+        interrupted = direct("ada.zip", "--yes")
+        patch.setattr(PortraitTrainer, "watch", raising(KilledError))
+        with pytest.raises(KilledError):
+            direct("ada.zip", "--yes")
+    assert interrupted.exit_code == 130
+    assert "The training goes on at fal" in interrupted.stderr
+    assert direct("ada.zip", "--yes").exit_code == 0
+    assert len(calls.sim.requests()) == 1
+
+
+@pytest.mark.promise("never lose a result")
+def test_wrong_file_is_not_kept(direct: Direct, calls: Calls, tmp_path: Path) -> None:
+    """Without a stack, a file that does not come whole is no result: nothing is left, and a second run fetches it."""
+    calls.ended(direct("ada.zip", "--yes", "--no-wait").stdout.strip())
+    calls.sim.inject("download_cut", times=20)
+    cut = direct("ada.zip", "--yes", "--to", "lora")
+    assert cut.exit_code == 1
+    assert "run the same command again" in cut.stderr
+    assert [*(tmp_path / "lora").iterdir()] == []
+    calls.sim.clear()
+    assert direct("ada.zip", "--yes", "--to", "lora").exit_code == 0
+    (tmp_path / "lora" / "lora.safetensors").write_bytes(b"mine")
+    other = direct("ada.zip", "--yes", "--to", "lora")
+    assert "is there already, and is another file" in other.stderr
+    assert (tmp_path / "lora" / "lora.safetensors").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--key", "a.zip"], "go with a stack"),
+        (["--trainer", "none"], "There is no trainer none"),
+        (["--set", "data_archive_format=rar"], "must be a ZIP"),
+        (["--resume-from-checkpoint", "ada-1"], "https:// address"),
+        (["--steps", "0"], "it takes 1 to 10000"),
+    ],
+)
+def test_wrong_words_send_nothing(
+    direct: Direct, calls: Calls, words: list[str], said: str
+) -> None:
+    result = direct("ada.zip", "--yes", *words)
+    assert (result.exit_code, calls.sim.requests()) == (1, [])
+    assert said in result.stderr
+
+
+def raising(error: type[BaseException]) -> Callable[..., Any]:
+    def raises(*_: object, **__: object) -> None:
+        raise error
+
+    return raises

@@ -1,0 +1,271 @@
+"""Receivers that are down, slow, redirecting or wrong: every change arrives, or lies in the dead letters."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from random import Random
+from threading import Barrier
+
+import pytest
+import standardwebhooks.webhooks as standard
+
+from lora_drop.fal.hosts import AllowedHosts
+from lora_drop.jobs.errors import HostNotAllowedError, ReceiverUnavailableError
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.notifications import MAX_TRIES, SECRET_PREFIX, key_of
+from lora_drop.jobs.status import Status
+from lora_drop.ports.receivers import ReceiverAnswer
+from lora_drop.services.notify import Notified, Notifier, NotifyOutcome, QueuedChange
+from lora_drop.webhooks import unwrap_event
+from tests.support.builders import make_job
+from tests.support.lambda_environment import NOTIFY_SECRET, NOTIFY_URL
+from tests.support.memory import ManualClock
+from tests.support.memory_jobs import MemoryJobs
+from tests.support.receivers import envelope
+
+BEGIN = datetime(2026, 11, 29, 12, tzinfo=UTC)
+OWN = "https://ada.customer.example/hook?key=private"
+HOUR, DAYS = timedelta(hours=1), timedelta(days=5)
+OK = ReceiverAnswer(204)
+type Answers = Callable[[datetime, int], ReceiverAnswer]
+
+
+@dataclass
+class Lab:
+    """A notify queue as SQS keeps it, with its dead letters, and receivers that answer as a test says.
+
+    ``answers`` gives the answer at a time to the so-manieth POST; every POST is noted.
+    """
+
+    answers: Answers = lambda _now, _number: OK
+    clock: ManualClock = field(default_factory=lambda: ManualClock(BEGIN))
+    jobs: MemoryJobs = field(default_factory=MemoryJobs)
+    waiting: dict[str, tuple[datetime, int, str]] = field(default_factory=dict)
+    dead: list[str] = field(default_factory=list)
+    posts: list[tuple[str, Mapping[str, str], bytes, datetime]] = field(default_factory=list)
+    taken: list[tuple[Mapping[str, str], bytes, datetime]] = field(default_factory=list)
+    outcomes: list[Notified] = field(default_factory=list)
+    random: Random = field(default_factory=lambda: Random(14))  # noqa: S311  # a test's
+
+    def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, *, until: float
+    ) -> ReceiverAnswer:
+        assert until > 0
+        self.posts.append((url, headers, body, self.clock()))
+        said = self.answers(self.clock(), len(self.posts))
+        if said.status < 300:
+            self.taken.append((headers, body, self.clock()))
+        return said
+
+    def delay(self, receipt: str, seconds: int) -> None:
+        assert 1 <= seconds < 12 * 3600  # what SQS takes
+        _, tries, body = self.waiting[receipt]
+        self.waiting[receipt] = (self.clock() + timedelta(seconds=seconds), tries, body)
+
+    def add(self, *jobs: Job, forgotten: bool = False) -> None:
+        for job in jobs:
+            if not forgotten:
+                self.jobs.rows[job.job_id] = job
+            self.waiting[f"{len(self.waiting)}"] = (self.clock(), 0, envelope(job))
+
+    def run(self, *, url: str = NOTIFY_URL, hosts: Sequence[str] = ("customer.example",)) -> None:
+        """Let time pass until no message is left."""
+        notifier = Notifier(
+            jobs=self.jobs,
+            receiver=self,
+            queue=self,
+            secrets=lambda: (key_of(NOTIFY_SECRET),),
+            url=url,
+            hosts=AllowedHosts(hosts),
+            clock=self.clock,
+            chance=self.random.random,
+        )
+        while self.waiting:
+            self.clock.now = max(self.clock(), min(at for at, _, _ in self.waiting.values()))
+            due = [key for key, (at, _, _) in self.waiting.items() if at <= self.clock()][:10]
+            for key in due:
+                at, tries, body = self.waiting[key]
+                self.waiting[key] = (at + timedelta(seconds=180), tries + 1, body)
+                if tries + 1 > MAX_TRIES:
+                    self.dead.append(self.waiting.pop(key)[2])
+            batch = [
+                QueuedChange(key, body, tries, key)
+                for key in due
+                if key in self.waiting
+                for _, tries, body in [self.waiting[key]]
+            ]
+            for each in notifier.notify(batch) if batch else ():
+                self.outcomes.append(each)
+                if each.outcome is not NotifyOutcome.LATER:
+                    del self.waiting[each.message_id]
+
+    @property
+    def ids(self) -> list[str]:
+        return [headers["webhook-id"] for headers, *_ in self.taken]
+
+
+def failing(until: timedelta, how: int | Exception, *, retry_after: int = 0) -> Answers:
+    def answers(now: datetime, _number: int) -> ReceiverAnswer:
+        if now - BEGIN >= until:
+            return OK
+        if isinstance(how, Exception):
+            raise how
+        return ReceiverAnswer(how, retry_after)
+
+    return answers
+
+
+def jobs(number: int = 20) -> list[Job]:
+    return [
+        make_job(Status.SUBMITTED, job_id=f"ada-{each:010x}", version=each)
+        for each in range(number)
+    ]
+
+
+SLOW, DOWN = ReceiverUnavailableError("ReadTimeout"), ReceiverUnavailableError("ConnectError")
+RECEIVERS: dict[str, tuple[Answers, int, timedelta]] = {
+    "well": (failing(HOUR * 0, DOWN), 0, timedelta(0)),
+    "down for an hour": (failing(HOUR, DOWN), 0, 2 * HOUR),
+    "answers 500 for a day": (failing(24 * HOUR, 500), 0, 36 * HOUR),
+    "too slow for an hour": (failing(HOUR, SLOW), 0, 2 * HOUR),
+    "redirects for an hour": (failing(HOUR, 302), 0, 2 * HOUR),
+    "throttles": (failing(HOUR, 429, retry_after=4000), 0, 2 * HOUR),
+    "every second POST fails": (
+        lambda _, number: ReceiverAnswer(500) if number % 2 else OK,
+        0,
+        HOUR,
+    ),
+    "down for ever": (failing(10 * DAYS, DOWN), 20, DAYS),
+    "redirects for ever": (failing(10 * DAYS, 301), 20, DAYS),
+    "lies in a private network": (
+        failing(10 * DAYS, HostNotAllowedError("no")),
+        20,
+        timedelta(minutes=2),
+    ),
+}
+
+
+@pytest.mark.promise("interfaces stay")
+@pytest.mark.parametrize("name", RECEIVERS)
+def test_every_change_arrives_or_is_a_dead_letter(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a receiver does, each change arrives there signed, or lies in the dead letters."""
+    answers, dead, within = RECEIVERS[name]
+    lab = Lab(answers)
+    lab.add(*jobs())
+
+    lab.run()
+
+    assert (len(lab.ids), len(lab.dead)) == (20 - dead, dead)
+    assert len(set(lab.ids)) == len(lab.ids)
+    assert lab.clock() - BEGIN <= within
+    for headers, body, at in lab.taken:
+        monkeypatch.setattr(
+            standard,
+            "datetime",
+            type("Then", (datetime,), {"now": lambda tz=None, at=at: tz and at}),
+        )
+        assert standard.Webhook(NOTIFY_SECRET).verify(body, dict(headers))["data"]["job_id"]
+        found = unwrap_event(body, headers, secret=SECRET_PREFIX + NOTIFY_SECRET, now=at)
+        assert found.webhook_id == headers["webhook-id"]
+        assert found.change.status is Status.SUBMITTED
+
+
+def test_a_doubled_event_has_the_same_id_and_body() -> None:
+    """Whoever gets a change twice knows it by its webhook-id."""
+    lab = Lab()
+    [job] = jobs(1)
+    lab.add(job, job)
+    lab.run()
+    [(one, body, _), (other, again, _)] = lab.taken
+    assert (one["webhook-id"], body) == (other["webhook-id"], again)
+
+
+def test_a_retry_is_signed_at_its_own_time() -> None:
+    lab = Lab(failing(HOUR, 500))
+    lab.add(*jobs(1))
+    lab.run()
+    stamps = [int(headers["webhook-timestamp"]) for _, headers, _, _ in lab.posts]
+    assert stamps == [int(at.timestamp()) for *_, at in lab.posts]
+    assert len(set(stamps)) == len(stamps) > 3
+    assert len({headers["webhook-id"] for _, headers, _, _ in lab.posts}) == 1
+
+
+# A job's own address, the stack's, the hosts: where the change goes, and what becomes of it.
+PLACES: dict[str, tuple[str | None, str, tuple[str, ...], list[str], NotifyOutcome]] = {
+    "the stack's": (None, NOTIFY_URL, (), [NOTIFY_URL], NotifyOutcome.DELIVERED),
+    "its own": (OWN, NOTIFY_URL, ("customer.example",), [OWN], NotifyOutcome.DELIVERED),
+    "its own alone": (OWN, "", ("customer.example",), [OWN], NotifyOutcome.DELIVERED),
+    "none": (None, "", ("customer.example",), [], NotifyOutcome.UNWANTED),
+    "no longer on the list": (OWN, NOTIFY_URL, ("other.example",), [], NotifyOutcome.LATER),
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_the_jobs_own_address_goes_first(name: str) -> None:
+    own, url, hosts, called, outcome = PLACES[name]
+    lab = Lab()
+    lab.add(make_job(Status.SUBMITTED, notify_url=own))
+    lab.run(url=url, hosts=hosts)
+    assert [each for each, *_ in lab.posts] == called
+    assert {each.outcome for each in lab.outcomes} == {outcome}
+    assert len(lab.dead) == (outcome is NotifyOutcome.LATER)
+    assert "private" not in str(lab.outcomes)
+
+
+@pytest.mark.promise("nothing leaks")
+def test_nothing_is_sent_of_a_forgotten_job() -> None:
+    """A change of a job that is forgotten before it could be sent is dropped."""
+    lab = Lab()
+    lab.add(make_job(Status.SUBMITTED), forgotten=True)
+    lab.run()
+    assert (lab.posts, lab.dead, lab.waiting) == ([], [], {})
+
+
+def test_a_receiver_that_is_gone_is_not_called_again() -> None:
+    """Standard Webhooks: 410 says that the receiver wants no more of it."""
+    lab = Lab(failing(DAYS, 410))
+    lab.add(*jobs(1))
+    lab.run()
+    assert (len(lab.posts), lab.dead) == (1, [])
+    assert [each.outcome for each in lab.outcomes] == [NotifyOutcome.GONE]
+
+
+@pytest.mark.promise("never get stuck")
+@pytest.mark.parametrize(
+    "body", ["", "null", "[]", "{}", '{"detail": {"job_id": "x"}}', '{"detail": 1}']
+)
+def test_a_message_that_is_none_is_soon_a_dead_letter(body: str) -> None:
+    """A message that cannot be read holds up no other, and is a dead letter within minutes."""
+    lab = Lab()
+    lab.add(*jobs(2))
+    lab.waiting["strange"] = (BEGIN, 0, body)
+    lab.run()
+    assert (lab.dead, len(lab.ids)) == ([body], 2)
+    assert lab.clock() - BEGIN < timedelta(minutes=2)
+
+
+def test_only_what_an_event_has_is_sent() -> None:
+    """A message is no way to have anything else signed."""
+    lab = Lab()
+    [job] = jobs(1)
+    lab.add(job)
+    at, tries, body = lab.waiting["0"]
+    lab.waiting["0"] = (at, tries, body.replace('"detail": {', '"detail": {"key": "private", '))
+    lab.run()
+    assert b"private" not in lab.taken[0][1]
+
+
+def test_changes_of_a_batch_are_sent_at_the_same_time() -> None:
+    """A receiver that does not answer holds up none of the others."""
+    together = Barrier(10)
+
+    def answers(_now: datetime, _number: int) -> ReceiverAnswer:
+        together.wait(timeout=5)  # broken, where one is sent only after another
+        return OK
+
+    lab = Lab(answers)
+    lab.add(*jobs(10))
+    lab.run()
+    assert len(lab.ids) == 10
