@@ -12,12 +12,11 @@ from functions.jobs.handler import handler
 from functions.submit.handler import handler as submit
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.ids import job_id_for
-from lora_drop.jobs.public_job import public
 from lora_drop.jobs.status import Status
 from lora_drop.openapi import document
 from tests.support.builders import NOW, make_archive, make_job
 from tests.support.lambda_environment import Context, LambdaEnvironment, event
-from tests.support.lambda_events import job_event, queue_event
+from tests.support.lambda_events import queue_event
 
 
 def asked(method: str, path: str, body: object = None) -> tuple[int, Any]:
@@ -174,8 +173,6 @@ def test_files_are_downloaded_by_address(environment: LambdaEnvironment) -> None
     assert asked("GET", "/jobs/no-job/files")[0] == 404
 
 
-def test_description_is_served(environment: LambdaEnvironment) -> None:
-    """GET /openapi.json describes the very answers of this API."""
+@pytest.mark.usefixtures("environment")
+def test_description_is_served() -> None:
     assert asked("GET", "/openapi.json") == (200, json.loads(json.dumps(document())))
-    job = environment.add_job(make_job(Status.TRAINING))
-    assert json.loads(handler(job_event(job.job_id), Context())["body"]) == public(job)
