@@ -20,9 +20,9 @@ HttpsUrl = Annotated[str, Field(pattern=r"^https://[!-~]+$", max_length=MAX_URL)
 
 
 class ApiRequest(BaseModel):
-    """A JSON body; a misspelt field is refused, and an error never repeats what was sent."""
+    """A JSON body; a misspelt field or another type is refused, and an error never repeats what was sent."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
 
 class TrainingRequest(ApiRequest):

@@ -174,7 +174,7 @@ class LogsQuery(_Message):
 class RetryRequest(_Message):
     """The body of ``POST /jobs/{id}/retry``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
     resume: bool = False
 
@@ -190,7 +190,7 @@ class RetryRequest(_Message):
 class ForgetRequest(_Message):
     """The body of ``POST /jobs/{id}/forget``; a ``look`` asks who would go, and erases nothing."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
     family: bool = False
     look: bool = False
@@ -207,7 +207,7 @@ class ForgetRequest(_Message):
 class ResolveRequest(_Message):
     """The body of ``POST /jobs/{id}/resolve``: one of the two, and nothing else."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     request_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,128}$")
     not_submitted: bool = False

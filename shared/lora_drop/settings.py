@@ -150,7 +150,7 @@ class ReconcileSettings(PlatformSettings, LimitSettings):
     late_after_seconds: PositiveInt = Field(description="how long a job may be silent")
 
 
-class JobsSettings(PlatformSettings, LimitSettings):
+class JobsSettings(PlatformSettings, LimitSettings, NotifyHostSettings):
     """What the jobs API needs."""
 
     datasets_bucket: Name = Field(description="bucket that datasets are dropped into")

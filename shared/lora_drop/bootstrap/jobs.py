@@ -43,6 +43,7 @@ class JobsBootstrap(FalBootstrap[JobsSettings]):
             inbox=self._inbox(settings.inbox_queue_url),
             clock=self.clock,
             application=settings.fal_application,
+            notify_hosts=settings.allowed_notify_hosts,
         )
 
     @cached_property

@@ -1,21 +1,24 @@
 """Datasets that come by the API: a form to upload one with, and the job of one that lies there. Nothing is paid here."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
 
 from lora_drop.datasets.parameter_layers import (
     FORCE,
+    NOTIFY_URL,
     REFERENCE,
     Layer,
     forced,
     foreign,
+    notify_url,
     reference,
     unknown_parameter,
     worded,
 )
 from lora_drop.datasets.parameters import advice, resolve
+from lora_drop.fal.hosts import AllowedHosts
 from lora_drop.fal.trainers.table import DEFAULT, trainer_of
 from lora_drop.jobs.errors import DatasetNotFoundError, DatasetRejectedError, InvalidQueryError
 from lora_drop.jobs.job import DatasetVersion, Job
@@ -27,7 +30,6 @@ from lora_drop.services.record import Record
 UPLOADS = "uploads/"  # the one folder of the datasets bucket that the API lets others write into
 FORM_LASTS = timedelta(hours=1)
 MAX_METADATA = 2048  # bytes, of names and values (S3 user guide, "Working with object metadata")
-NOTIFY_URL = "notify-url"
 NO_JOB_YET = "0" * 10  # what a trigger phrase would be made from
 # The words about metadata and about dropping a file again, and what they mean to a caller of the API.
 OF_METADATA = (
@@ -67,6 +69,7 @@ class Intake:
     inbox: Inbox
     clock: Clock
     application: str
+    notify_hosts: AllowedHosts
 
     def form(self, order: Order, sizes: tuple[int, int]) -> Upload:
         """Return the form for one ZIP of a size in this range; raises DatasetRejectedError for wrong parameters.
@@ -98,10 +101,18 @@ class Intake:
 
     def _announced(self, version: DatasetVersion, metadata: Mapping[str, str]) -> Job:
         new = Job.receive(version, application=self.application, now=self.clock())
-        job = self.record.open(new.model_copy(update={"reference": _reference(metadata)}))
+        # As the submitter makes it: which of the two comes first makes no difference.
+        said = {
+            "reference": _said(reference, metadata),
+            "notify_url": _said(self._notified, metadata),
+        }
+        job = self.record.open(new.model_copy(update=said))
         if job.status is Status.RECEIVED:
             self.inbox.announce(version)
         return job
+
+    def _notified(self, metadata: Mapping[str, str]) -> str | None:
+        return notify_url(metadata, self.notify_hosts)
 
     def _metadata(self, order: Order, key: str) -> tuple[dict[str, str], tuple[Problem, ...]]:
         """Return the metadata of a dataset, and what to think over in its parameters."""
@@ -115,11 +126,11 @@ class Intake:
         try:
             forced(metadata)
             reference(metadata)
-            known = {name: value for name, value in metadata.items() if name != NOTIFY_URL}
+            self._notified(metadata)
             resolved = resolve(
                 key=key,
                 training_json=None,
-                metadata=known,
+                metadata=metadata,
                 trigger_seed=NO_JOB_YET,
                 application=self.application,
             )
@@ -147,10 +158,12 @@ def _parameters(given: Mapping[str, bool | int | float | str], application: str)
     return sent
 
 
-def _reference(metadata: Mapping[str, str]) -> str | None:
-    """Return the owner's reference; None for one that is refused, which the check says."""
+def _said(
+    read: Callable[[Mapping[str, str]], str | None], metadata: Mapping[str, str]
+) -> str | None:
+    """Return what the owner says there; None for what is refused, which the check says."""
     try:
-        return reference(metadata)
+        return read(metadata)
     except DatasetRejectedError:
         return None
 
