@@ -212,6 +212,16 @@ def test_unmoving_job_gets_one_hint(
     assert shown(display).count("dead-letter") == hints
 
 
+def test_interrupted_view_says_that_the_job_goes_on(stack: Stack, display: Display) -> None:
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    job = answering(stack, lambda _: job_answer(status=Status.READY)).job("x")
+    with pytest.raises(KeyboardInterrupt):
+        display.follow(reading([job]), sleep=interrupted)
+    assert "The job goes on by itself. To see it: lora-drop watch x\n" in shown(display)
+
+
 def test_unseen_job_gets_one_hint(stack: Stack, display: Display) -> None:
     unknown = JobUnknownError("There is no job x.")
     job = answering(stack, lambda _: job_answer(status=Status.REJECTED)).job("x")

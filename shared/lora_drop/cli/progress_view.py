@@ -133,6 +133,12 @@ class ProgressView:
         """Yield the view as it is now: rich asks for it at each refresh."""
         yield Group(*self._rows())
 
+    @property
+    def _stands(self) -> str:
+        """Where the training is: fal may have begun it before the stack has heard of that."""
+        begun = self._status == Status.SUBMITTED and self._training is not None
+        return Status.TRAINING if begun else self._status
+
     def _rows(self) -> Iterator[Table | Text]:
         yield Text()
         if (training := self._training) is not None:
@@ -143,7 +149,7 @@ class ProgressView:
         seconds = timedelta(seconds=self.clock() - self._since)
         line = Table.grid(padding=(0, 1))
         words = Text.assemble(coloured(self._status) if self._status else "", " ")
-        words.append(NOW.get(self._status, "waiting for the stack to see the dataset"))
+        words.append(NOW.get(self._stands, "waiting for the stack to see the dataset"))
         words.append(f", {duration(seconds)}")
         words.append("".join(f", {each}" for each in (self._waits, *self.facts) if each))
         line.add_row(" ", Spinner("dots"), words)
@@ -152,7 +158,7 @@ class ProgressView:
             yield Text(f"    {visible(message)}", "dim", no_wrap=True, overflow="ellipsis")
         if self.silence:
             yield Text(f"  {visible(self.silence)} Asking again.", "yellow")
-        if coming := self.next_of.get(self._status):
+        if coming := self.next_of.get(self._stands):
             yield Text(f"  {coming}", "dim")
         yield Text(f"  {self.leave}", "dim")
 
