@@ -31,6 +31,7 @@ from lora_drop.services.retry import RetryService
 from lora_drop.services.store import RESULT_KEPT, ResultStorer
 from lora_drop.services.submit import Submitter
 from lora_drop.services.sweep import Sweep
+from lora_drop.services.training_log import TrainingLogs
 from lora_drop.services.waiting_queue import WaitingQueue
 from lora_drop.services.webhook import WebhookHandler
 from tests.support.builders import APPLICATION, ARTIFACTS, KEY, SECRET, USER_ID, make_archive
@@ -160,6 +161,10 @@ class World:
     @property
     def progress(self) -> ProgressRecord:
         return ProgressRecord(self.record, self.times)
+
+    @property
+    def training_logs(self) -> TrainingLogs:
+        return TrainingLogs(self.record, self.fal, self.progress)
 
     @property
     def evidence(self) -> Evidence:

@@ -8,11 +8,22 @@ from lora_drop.bootstrap.base import FalBootstrap
 from lora_drop.settings import ReconcileSettings
 
 if TYPE_CHECKING:
+    from lora_drop.services.drift import DriftCheck
     from lora_drop.services.reconcile import Reconciler
 
 
 class ReconcileBootstrap(FalBootstrap[ReconcileSettings]):
     """The reconcile function."""
+
+    @cached_property
+    def drift_check(self) -> "DriftCheck":
+        """Return the daily comparison of our table of trainers with fal's."""
+        from lora_drop.adapters.fal_models import FalModels
+        from lora_drop.services.drift import DriftCheck
+
+        url = self.settings.fal_api_url
+        published, prices = FalModels(self._key, url), self._prices(url)
+        return DriftCheck(self.jobs, published, prices, self.settings.fal_application)
 
     @cached_property
     def reconciler(self) -> "Reconciler":

@@ -82,6 +82,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "cli.job_actions",
         "Show this month's dollars (spent, reserved, wasted, left) and who holds a slot at fal.",
     ),
+    "init": (
+        "cli.init",
+        "Set lora-drop up, step by step: tools, AWS, the fal key, a deployment, and a free check that proves it.",
+    ),
+    "doctor": (
+        "cli.doctor",
+        "Say what is missing on this machine and in the stack, each with what to do; exits 1 on an error.",
+    ),
     "explain": (
         "cli.explain",
         "Explain a code of a report, of a job or of fal, or an exit code: what it means, why, what to do.",
@@ -89,6 +97,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "config": (
         "cli.config",
         "Keep a default stack, AWS profile and region, so that no option or variable is needed.",
+    ),
+    "skill": (
+        "cli.explain",
+        "Print SKILL.md, with which an AI assistant can use this command: how to check before paying, what never to do.",
     ),
     "up": ("cli.stack", "Bring the whole stack up on this machine: no account, no key, no Docker."),
     "down": ("cli.stack", "End the stack on this machine; its buckets and jobs are gone with it."),
@@ -118,7 +130,7 @@ OTHER_NAMES = {"open": "open_"}
 HEADINGS: Mapping[str, str] = {
     "check": "Train",
     "cancel": "Decide about a job",
-    "explain": "Find your way",
+    "init": "Find your way",
     "up": "Run a stack",
 }
 

@@ -1,12 +1,12 @@
 """How far a job is, in words: what it waits for, its place in fal's queue, its steps."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from lora_drop.cli.job_table import local_time
+from lora_drop.cli.progress_view import duration
 from lora_drop.jobs.status import Status
-
-MINUTE, HOUR = 60, 3600
 
 
 def progress_rows(job: Mapping[str, Any]) -> dict[str, str]:
@@ -35,15 +35,5 @@ def progress_line(progress: Mapping[str, Any]) -> str:
     if progress["step"] == progress["steps"]:
         return line
     left = progress["eta_seconds"]
-    about = "" if left is None else f", about {duration(left)} left"
+    about = "" if left is None else f", about {duration(timedelta(seconds=left))} left"
     return f"{line}{about} (at {local_time(progress['at'])})"
-
-
-def duration(seconds: float) -> str:
-    """A time in words that are as exact as the estimate: 40 s, 22 min, 1 h 05 min."""
-    if seconds < MINUTE:
-        return f"{seconds:.0f} s"
-    if seconds < HOUR:
-        return f"{seconds / MINUTE:.0f} min"
-    hours, rest = divmod(round(seconds / MINUTE), 60)
-    return f"{hours} h {rest:02} min"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,7 +14,9 @@ from lora_drop.cli.terminal import JobId, Json, StackName, client_of, reporting,
 from lora_drop.client.errors import CommandError
 
 if TYPE_CHECKING:
+    from lora_drop.cli.display import Display
     from lora_drop.client.stack import Stack
+    from lora_drop.jobs.problems import Problem
 
 LORA = "lora.safetensors"
 LONGEST = 7 * 24  # hours, which is the most that S3 signs an address for
@@ -72,7 +74,10 @@ def _usage(stack: Stack, job: Mapping[str, Any], file: Path | None, hours: int) 
         )
     phrase = str((job["parameters"] or {}).get(TRIGGER_PHRASE) or "")
     here = str(file or Path(job["job_id"]) / LORA)
-    url = None if file or stack.endpoint_url else _address(stack, weights, hours)
+    emulated = stack.endpoint_url or os.environ.get(
+        "AWS_ENDPOINT_URL"
+    )  # no address that fal could reach
+    url = None if file or emulated else _address(stack, weights, hours)
     return {
         "job_id": job["job_id"],
         "trigger_phrase": phrase or None,
@@ -88,11 +93,13 @@ def _usage(stack: Stack, job: Mapping[str, Any], file: Path | None, hours: int) 
 
 def _address(stack: Stack, weights: Mapping[str, Any], hours: int) -> str:
     """An address of the LoRA for whoever has it; signed on this machine, so S3 is not asked."""
+    from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
     named = {"Bucket": weights["bucket"], "Key": weights["key"]}
     try:
-        s3 = stack.client("s3")
+        # Signature Version 4, which encrypted buckets ask for (S3, "Download and upload objects with presigned URLs").
+        s3 = stack.session.client("s3", config=Config(signature_version="s3v4"))
         return str(s3.generate_presigned_url("get_object", Params=named, ExpiresIn=hours * 3600))
     except BotoCoreError as error:
         raise CommandError(f"The LoRA's address could not be signed: {error}.") from error
@@ -158,6 +165,38 @@ def _fetched(stack: Stack, job: Mapping[str, Any]) -> Path:
             f"until it expires: lora-drop job {job['job_id']}"
         ) from error
     return page
+
+
+def warnings_of(stack: Stack, job: Mapping[str, Any]) -> Sequence[Problem]:
+    """What its check warned of, from the job's report.json; nothing where that is not there or cannot be read."""
+    from botocore.exceptions import BotoCoreError, ClientError
+    from pydantic import ValidationError
+
+    from lora_drop.cli.display import report_of
+    from lora_drop.datasets.report import Report
+    from lora_drop.jobs.job_files import REPORT_FILE
+
+    if not job["parameters"]:
+        return ()
+    bucket, _, prefix = report_of(job)[1].removeprefix("s3://").partition("/")
+    try:
+        found = (
+            stack.client("s3").get_object(Bucket=bucket, Key=prefix + REPORT_FILE)["Body"].read()
+        )
+        return Report.model_validate_json(found).warnings
+    except (OSError, BotoCoreError, ClientError, ValidationError):
+        return ()
+
+
+def show_warnings(display: Display, problems: Sequence[Problem]) -> None:
+    """Say what the check of a job's dataset warned of, each sentence once."""
+    from lora_drop.cli.reports import SHOWN, problem_lines
+    from lora_drop.datasets.reports.markup import counted
+
+    if problems:
+        display.say(f"  {counted(len(problems), 'warning')} of its check:")
+    for line in problem_lines(problems, SHOWN["warning"], all_of_them="the report shows all"):
+        display.say(f"    {line}")
 
 
 def _opened(page: Path) -> bool:

@@ -11,7 +11,7 @@ from lora_drop.jobs.progress import TrainingProgress
 from lora_drop.jobs.status import Status
 from lora_drop.jobs.training_times import KEPT, TrainingTime, seconds_left, time_limit
 from lora_drop.services.progress import KEPT_EVERY
-from lora_drop.services.training_log import AT_ONCE, TrainingLogs
+from lora_drop.services.training_log import AT_ONCE
 from tests.support.builders import APPLICATION, ARTIFACTS, NOW, REQUEST_ID, make_job
 from tests.support.world import World
 
@@ -142,7 +142,7 @@ def test_long_log_comes_in_pages(world: World, training: Job) -> None:
     world.fal.facts[REQUEST_ID] = Running(
         REQUEST_ID, started=True, log=RequestLog(started=True, lines=entries)
     )
-    logs = TrainingLogs(world.record, world.fal, world.progress)
+    logs = world.training_logs
     first = logs.read(training.job_id)
     rest = logs.read(training.job_id, after=first["next"])
     assert (len(first["lines"]), rest["next"], rest["lines"][-1]["message"]) == (
