@@ -169,6 +169,7 @@ def test_terminal_shows_all_that_is_known() -> None:
         Waiting(2, 2, 3),
         StatusChanged(Status.TRAINING, datetime.now(UTC)),
         Log("\r 10%|#  | 1/10\r 43%|####  | 430/1000 [00:10<00:20, 20it/s]", None),
+        Log(" 44%|####  | 440/1000 [00:11<00:19, 20it/s]", None),
         Log("a \x1b[31mred\x1b[0m line", None),
         Training(430, 1000, 43.0, timedelta(minutes=6)),
     ]
@@ -180,9 +181,10 @@ def test_terminal_shows_all_that_is_known() -> None:
     assert "2 of 2 slots taken, 3 jobs before it" in seen[1]
     for words in (
         *("43 %, step 430 of 1,000, 6 min left", "about $3.60", "trigger phrase ada"),
-        *("43%|####  | 430/1000", "a red line", "next: the LoRA is copied", "Ctrl-C"),
+        *("44%|####  | 440/1000", "a red line", "next: the LoRA is copied", "Ctrl-C"),
     ):
         assert words in seen[-1]
+    assert "430/1000 [" not in seen[-1]
 
 
 def drawn(view: ProgressView) -> str:
@@ -208,6 +210,16 @@ def test_unmoving_job_gets_one_hint(
     looks = looks_at(stack, status, timedelta(minutes=minutes))
     display.follow(reading([*looks, {**looks[0], "status": "FAILED"}]), sleep=lambda _: None)
     assert shown(display).count("dead-letter") == hints
+
+
+def test_interrupted_view_says_that_the_job_goes_on(stack: Stack, display: Display) -> None:
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    job = answering(stack, lambda _: job_answer(status=Status.READY)).job("x")
+    with pytest.raises(KeyboardInterrupt):
+        display.follow(reading([job]), sleep=interrupted)
+    assert "The job goes on by itself. To see it: lora-drop watch x\n" in shown(display)
 
 
 def test_unseen_job_gets_one_hint(stack: Stack, display: Display) -> None:

@@ -54,7 +54,9 @@ class Sender:
             if breaks and sent >= breaks:
                 raise BreaksError
 
-        upload = MultipartUpload(self.s3, "datasets", "ada.zip", given, self.file, self.states)
+        upload = MultipartUpload(
+            self.s3, self.s3, "datasets", "ada.zip", given, self.file, self.states
+        )
         return str(upload.send(progress)["VersionId"])
 
     def stored(self) -> bytes:

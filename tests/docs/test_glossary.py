@@ -8,6 +8,7 @@ from pathlib import Path
 # Ordinary words of programming, of Python, AWS, HTTP and file formats.
 STANDARD = frozenset(
     """
+    output screen total
     2 3 access account action active adapter address allow answer api as async auth background bad balance
     base batch beyond body bootstrap box boxes break browse bucket budget bus byte cdn change check choice
     chunk clean cli client code colour command common config conflict content control convert copy count

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -165,6 +167,25 @@ def test_wrong_words_send_nothing(
     result = direct("ada.zip", "--yes", *words)
     assert (result.exit_code, calls.sim.requests()) == (1, [])
     assert said in result.stderr
+
+
+@pytest.mark.proof
+def test_percent_is_fresh_in_a_real_run(direct: Direct, calls: Calls) -> None:
+    """With tqdm lines at 1 Hz and looks once a second, the percent shown is 3 s old at most, and ends at 100."""
+    lasts, lines = 20.0, list[tuple[float, dict[str, Any]]]()
+    calls.sim.inject("training_slow", seconds=lasts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lora_drop.client.direct_following.INTERVAL", 1.0)
+        patch.setattr("lora_drop.cli.terminal.write", lambda row: lines.append((monotonic(), row)))
+        direct("ada.zip", "--yes", "--json", "--progress")
+    steps = [(at, row["progress"]) for at, row in lines]
+    far = [(at, step["training"]) for at, step in steps if "training" in step]
+    begun = next(at for at, step in steps if step.get("status") == "TRAINING")
+    percents = [each["percent"] for _, each in far]
+    assert percents == sorted(percents)
+    assert percents[-1] == 100
+    for (_, each), (until, _) in pairwise(far):
+        assert each["percent"] >= min(100, 100 * (until - 3.0 - 1.0 - begun) / lasts)
 
 
 def raising(error: type[BaseException]) -> Callable[..., Any]:

@@ -142,8 +142,15 @@ class Display:
     ) -> None:
         """Show a training without a stack as it goes on, until it has ended."""
         view = ProgressView(self.console, leave, next_of=NEXT_DIRECT)
-        price = report.estimated_cost_usd
-        view.facts = (f"about ${price:.2f}",) if price is not None else ()
+        price, phrases = (
+            report.estimated_cost_usd,
+            [
+                f"trigger phrase {each.value}"
+                for each in report.parameters
+                if each.name == TRIGGER_PHRASE and each.value
+            ],
+        )
+        view.facts = (*([f"about ${price:.2f}"] if price is not None else []), *phrases)
         with view.shown():
             while not reader.ended:
                 for event in reader.look():

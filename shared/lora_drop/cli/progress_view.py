@@ -17,6 +17,7 @@ from rich.text import Text
 from lora_drop.cli.job_table import coloured
 from lora_drop.client.events import JobEvent, Log, Queued, StatusChanged, Training, Waiting
 from lora_drop.datasets.reports.markup import visible
+from lora_drop.fal.progress import progress_in
 from lora_drop.fal.progress import visible as last_of_line
 from lora_drop.jobs.status import Status
 
@@ -91,14 +92,21 @@ class ProgressView:
             case Queued(position=position) if position is not None:
                 self._wait(f"{position} before it in fal's queue" if position else "next in line")
             case Log(message=message):
-                if line := last_of_line(message):
-                    self._log.append(line)
+                self._read(last_of_line(message))
             case Training():
                 self._training, self._trained_at = event, self.clock()
                 self._waits = ""
                 self._say_tenths(event)
             case _:
                 pass
+
+    def _read(self, line: str) -> None:
+        """Keep a line of the log; of a bar that is drawn again and again the last alone."""
+        is_bar = progress_in([line]) is not None
+        if is_bar and self._log and progress_in([self._log[-1]]) is not None:
+            self._log.pop()
+        if line:
+            self._log.append(line)
 
     def _wait(self, words: str) -> None:
         if self._waits == "" and not self.console.is_terminal and self.percents:
@@ -125,6 +133,12 @@ class ProgressView:
         """Yield the view as it is now: rich asks for it at each refresh."""
         yield Group(*self._rows())
 
+    @property
+    def _stands(self) -> str:
+        """Where the training is: fal may have begun it before the stack has heard of that."""
+        begun = self._status == Status.SUBMITTED and self._training is not None
+        return Status.TRAINING if begun else self._status
+
     def _rows(self) -> Iterator[Table | Text]:
         yield Text()
         if (training := self._training) is not None:
@@ -135,7 +149,7 @@ class ProgressView:
         seconds = timedelta(seconds=self.clock() - self._since)
         line = Table.grid(padding=(0, 1))
         words = Text.assemble(coloured(self._status) if self._status else "", " ")
-        words.append(NOW.get(self._status, "waiting for the stack to see the dataset"))
+        words.append(NOW.get(self._stands, "waiting for the stack to see the dataset"))
         words.append(f", {duration(seconds)}")
         words.append("".join(f", {each}" for each in (self._waits, *self.facts) if each))
         line.add_row(" ", Spinner("dots"), words)
@@ -144,7 +158,7 @@ class ProgressView:
             yield Text(f"    {visible(message)}", "dim", no_wrap=True, overflow="ellipsis")
         if self.silence:
             yield Text(f"  {visible(self.silence)} Asking again.", "yellow")
-        if coming := self.next_of.get(self._status):
+        if coming := self.next_of.get(self._stands):
             yield Text(f"  {coming}", "dim")
         yield Text(f"  {self.leave}", "dim")
 

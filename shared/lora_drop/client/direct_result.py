@@ -63,10 +63,10 @@ def save_result(
         if kept := _kept(folder, result.request_id, [each.name for each in found]):
             return kept
         with _parts(folder, found) as parts:
-            files = tuple(
-                _fetched(artifact, part, on_bytes)
-                for artifact, part in zip(found, parts, strict=True)
-            )
+            files: tuple[SavedFile, ...] = ()
+            show = _Total(on_bytes, [each.size or 0 for each in found])
+            for number, (artifact, part) in enumerate(zip(found, parts, strict=True)):
+                files += (_fetched(artifact, part, show.of(number)),)
             said = {"request_id": result.request_id, **(about or {})}
             write_record(folder, {**said, "files": [asdict(file) for file in files]})
             # A process that ends here has the record and no file: the next one fetches the same again.
@@ -80,6 +80,23 @@ def save_result(
     except (OSError, LoraDropError) as error:
         raise CommandError(f"The files could not be fetched: {error}. {ADVICE}") from error
     return files
+
+
+@dataclass(frozen=True, slots=True)
+class _Total:
+    """Counts the bytes of all files together."""
+
+    show: OnBytes
+    sizes: Sequence[int]
+
+    def of(self, number: int) -> OnBytes:
+        """Return what is called with the bytes of one of them."""
+        before, total = sum(self.sizes[:number]), sum(self.sizes)
+
+        def show(at: int, size: int) -> None:
+            self.show(before + at, max(total, before + size))
+
+        return show
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:

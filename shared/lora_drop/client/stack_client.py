@@ -249,7 +249,7 @@ class StackClient:
             progress(size, size)
             return _version(put)
         bucket = self.stack.datasets_bucket
-        upload = MultipartUpload(s3, bucket, key, metadata, path, unfinished_uploads())
+        upload = MultipartUpload(s3, once, bucket, key, metadata, path, unfinished_uploads())
         return _version(upload.send(progress))
 
     def _located(self, job: dict[str, Any]) -> dict[str, Any]:

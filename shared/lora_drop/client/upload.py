@@ -32,9 +32,13 @@ type Progress = Callable[[int, int], None]
 
 @dataclass(slots=True)
 class MultipartUpload:
-    """One file on its way to one key, with its metadata; ``states`` is the folder of unfinished uploads."""
+    """One file on its way to one key, with its metadata; ``states`` is the folder of unfinished uploads.
+
+    ``once`` is a client that repeats nothing: to complete an upload begins a job.
+    """
 
     s3: Any
+    once: Any
     bucket: str
     key: str
     metadata: Mapping[str, str]
@@ -128,9 +132,9 @@ class MultipartUpload:
     def _complete(
         self, upload: Mapping[str, str], parts: list[dict[str, Any]]
     ) -> Mapping[str, Any]:
-        """Make the parts an object; botocore asks again where the answer is lost, and it may be there by then."""
+        """Make the parts an object, once; where there is no such upload any more, it may be one already."""
         try:
-            done: Mapping[str, Any] = self.s3.complete_multipart_upload(
+            done: Mapping[str, Any] = self.once.complete_multipart_upload(
                 **upload, MultipartUpload={"Parts": parts}
             )
         except ClientError as error:
