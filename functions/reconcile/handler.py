@@ -11,7 +11,7 @@ from lora_drop.bootstrap.reconcile import ReconcileBootstrap
 from lora_drop.jobs.errors import JobForgottenError, LoraDropError
 from lora_drop.jobs.ids import digest_of
 from lora_drop.messages import StatusCheckRequest
-from lora_drop.observability import Metric, count_round
+from lora_drop.observability import Metric, count_drift, count_round
 from lora_drop.services.reconcile import RoundCounts, RoundIncompleteError
 from lora_drop.settings import ReconcileSettings, load
 
@@ -27,10 +27,12 @@ def bootstrap() -> ReconcileBootstrap:
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001  # Lambda's shape
-    """Run one round over the open jobs, or check one job.
+    """Run one round over the open jobs, check one job, or compare the trainers with fal's.
 
     The metrics are written also after an error, so that alarms ring.
     """
+    if event.get("compare") == "trainers":
+        return count_drift(bootstrap().drift_check.compare(), logger, metrics)
     if "job_id" in event:
         return asked(StatusCheckRequest.model_validate(event))
     try:

@@ -1,6 +1,6 @@
 """The names of what is counted, and what log lines say of a job, in one place."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 
 if TYPE_CHECKING:  # only the reconciler pays for its import
+    from lora_drop.fal.drift import Difference
     from lora_drop.services.reconcile import RoundCounts
 
 
@@ -48,6 +49,7 @@ class Metric(StrEnum):
     TRAINING_SECONDS = "TrainingSeconds"
     BUDGET_PERCENT = "BudgetPercent"
     EVENTS_UNTOLD = "EventsUntold"
+    TRAINER_DRIFT = "TrainerDrift"
     NOTIFICATION_DELIVERED = "NotificationDelivered"
     NOTIFICATION_FAILED = "NotificationFailed"
 
@@ -86,6 +88,16 @@ def training_seconds(job: Job) -> float | None:
     since = {step.status: step.at for step in job.history}
     begun, done = since.get(Status.SUBMITTED), since.get(Status.STORING)
     return (done - begun).total_seconds() if begun and done and done >= begun else None
+
+
+def count_drift(found: "Sequence[Difference]", logger: Logger, metrics: Metrics) -> dict[str, Any]:
+    """Write a log line for each difference between our table of trainers and fal's, and count them."""
+    for each in found:
+        logger.warning("trainer differs", **asdict(each))
+    if found:
+        metrics.add_metric(Metric.TRAINER_DRIFT, MetricUnit.Count, len(found))
+    logger.info("trainers compared", differences=len(found))
+    return {"differences": len(found)}
 
 
 def count_round(counts: "RoundCounts", metrics: Metrics) -> dict[str, Any]:

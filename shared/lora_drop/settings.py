@@ -142,6 +142,7 @@ class StoreSettings(PlatformSettings):
 class ReconcileSettings(PlatformSettings, LimitSettings):
     """What the reconciler needs."""
 
+    fal_application: Name = Field(description="fal endpoint of the trainer, compared once a day")
     datasets_bucket: Name = Field(description="bucket that datasets are dropped into")
     models_bucket: Name = Field(description="bucket for results and reports")
     inbox_queue_url: Url = Field(description="queue that datasets come in by")

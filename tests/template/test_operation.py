@@ -178,7 +178,7 @@ def rings_at(alarm: dict[str, Any], samples: Samples) -> float | None:
     enough = alarm.get("DatapointsToAlarm", periods)
     breaching = [
         _breaches(alarm, _within(samples, at * period, period))
-        for at in range(int(HOURS * 60 // period))
+        for at in range(int(max(HOURS * 60, period) // period))
     ]
     for end in range(periods, len(breaching) + 1):
         if sum(breaching[end - periods : end]) >= enough:
@@ -216,6 +216,7 @@ CASES: dict[str, tuple[Any, ...]] = {
     **_for(["RoundsMissing"], [(1, 0)], every(10, 0), 45),
     **_for(["WebhookFailing"], every(2, 1), ONCE, 15),
     **_for(["BudgetNearlySpent"], every(5, 80), every(5, 79.9), 15),
+    **_for(["TrainerDrift"], [(600, 2)], [], 24 * 60),
     **_for(["ErasureOpen"], every(15, 86_400), every(15, 86_399), 15),
 }
 

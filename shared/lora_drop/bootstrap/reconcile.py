@@ -8,11 +8,22 @@ from lora_drop.bootstrap.base import FalBootstrap
 from lora_drop.settings import ReconcileSettings
 
 if TYPE_CHECKING:
+    from lora_drop.services.drift import DriftCheck
     from lora_drop.services.reconcile import Reconciler
 
 
 class ReconcileBootstrap(FalBootstrap[ReconcileSettings]):
     """The reconcile function."""
+
+    @cached_property
+    def drift_check(self) -> "DriftCheck":
+        """Return the daily comparison of our table of trainers with fal's."""
+        from lora_drop.adapters.fal_models import FalModels
+        from lora_drop.services.drift import DriftCheck
+
+        url = self.settings.fal_api_url
+        published, prices = FalModels(self._key, url), self._prices(url)
+        return DriftCheck(self.jobs, published, prices, self.settings.fal_application)
 
     @cached_property
     def reconciler(self) -> "Reconciler":
@@ -35,6 +46,7 @@ class ReconcileBootstrap(FalBootstrap[ReconcileSettings]):
                 record, settings.results_queue_url, settings.inbox_queue_url
             ),
             fal=self._fal(),
+            progress=self._progress(record),
             evidence=self._evidence(settings.fal_api_url),
             inbox=inbox,
             handover=self._handover(settings.results_queue_url),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from importlib import import_module
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +17,9 @@ from lora_drop.cli.terminal import write, write_line
 NAME = "lora-drop"
 # Of all that is wrong with a command line; typer gives the name of one kind alone.
 USAGE_ERROR: Any = typer.BadParameter.__base__
+JSON_WORDS = {"--json", ("--output", "json"), ("--output", "jsonl")} | {
+    f"--output={each}" for each in ("json", "jsonl")
+}
 
 
 # Where a command's function is, and the first line of its docstring; a test compares it.
@@ -168,7 +172,7 @@ class LazyGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except USAGE_ERROR as wrong:
-            if "--json" in words:
+            if JSON_WORDS & {*words, *pairwise(words)}:
                 write({"error": {"message": wrong.format_message()}})
             raise
 
@@ -184,7 +188,9 @@ def command_of(name: str) -> Any:
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     function = name.replace("-", "_")
     app.command(name)(getattr(module, OTHER_NAMES.get(name, function)))
-    return typer.main.get_command(app)
+    from lora_drop.cli.output_format import with_output
+
+    return with_output(name, typer.main.get_command(app))
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001  # as typer calls it

@@ -126,7 +126,6 @@ def _deployed(
 ) -> Stack:
     name = asked_for or DEFAULT
     try:
-        # boto3 itself reads AWS_DEFAULT_REGION alone; AWS's other tools read AWS_REGION.
         session = aws_session(profile, region)
     except BotoCoreError as error:
         raise StackUnreachableError(

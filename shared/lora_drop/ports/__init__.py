@@ -9,6 +9,7 @@ from lora_drop.ports.fal import (
     Payloads,
     PayloadsErased,
     Prices,
+    PublishedTrainers,
     RequestHistory,
     SigningKeys,
     Submission,
@@ -27,7 +28,7 @@ from lora_drop.ports.files import (
     UploadForm,
     UploadStore,
 )
-from lora_drop.ports.jobs import Bookmarks, Claim, Clock, Erasures, JobStore, Page
+from lora_drop.ports.jobs import Bookmarks, Claim, Clock, Erasures, JobStore, Page, TrainingTimes
 from lora_drop.ports.messages import DeadLetters, Events, Handover, Inbox, StatusCheckTrigger
 from lora_drop.results.copies import OpenArtifact
 
@@ -59,12 +60,14 @@ __all__ = [
     "PayloadsErased",
     "Place",
     "Prices",
+    "PublishedTrainers",
     "RangedReader",
     "RequestHistory",
     "ResultStore",
     "SigningKeys",
     "StatusCheckTrigger",
     "Submission",
+    "TrainingTimes",
     "UploadForm",
     "UploadStore",
 ]

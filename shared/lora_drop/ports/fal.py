@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from lora_drop.datasets.archives import RangedReader
+from lora_drop.fal.drift import PublishedTrainer
 from lora_drop.fal.status import FalStatus, Finished, RequestLog
 from lora_drop.fal.trainers.trainer import Price
 from lora_drop.jobs.artifacts import Artifact
@@ -54,6 +55,13 @@ class Prices(Protocol):
 
     def price(self, application: str) -> Price | None:
         """Return fal's own price of the moment; None when it cannot be had."""
+
+
+class PublishedTrainers(Protocol):
+    """fal's list of its trainers."""
+
+    def published(self, application: str) -> PublishedTrainer | None:
+        """Return what fal publishes of a trainer; None when it cannot be had."""
 
 
 class Balances(Protocol):

@@ -9,6 +9,7 @@ from aiohttp import web
 from lora_drop.simulator.config import SimulatorConfig
 from lora_drop.simulator.files import PublicFiles
 from lora_drop.simulator.history import HistoryQuery, InvalidQueryError, read_endpoints, read_time
+from lora_drop.simulator.inputs import ENDPOINTS
 from lora_drop.simulator.ledger import (
     PRICES,
     billed_steps,
@@ -17,6 +18,7 @@ from lora_drop.simulator.ledger import (
     estimated,
     price_row,
 )
+from lora_drop.simulator.published import model_row
 from lora_drop.simulator.requests import Requests
 from lora_drop.simulator.wire import answer, authorized, now
 
@@ -41,6 +43,7 @@ class PlatformApi:
         return [
             web.get("/v1/models/requests/by-endpoint", self.by_endpoint),
             web.delete("/v1/models/requests/{request_id}/payloads", self.delete_payloads),
+            web.get("/v1/models", self.models),
             web.get("/v1/models/pricing", self.pricing),
             web.post("/v1/models/pricing/estimate", self.estimate),
             web.get("/v1/models/billing-events", self.billing_events),
@@ -81,6 +84,13 @@ class PlatformApi:
         if key := http.headers.get("Idempotency-Key"):
             self._told[key] = now() + REMEMBERED, body
         return answer(body)
+
+    async def models(self, http: web.Request) -> web.Response:
+        """The endpoints of these names, with their schemas where ``expand`` asks for them; needs no key."""
+        wanted = read_endpoints(http.query) or list(ENDPOINTS)
+        expand = "openapi-3.0" in http.query.getall("expand", [])
+        rows = [model_row(endpoint, expand=expand) for endpoint in wanted if endpoint in ENDPOINTS]
+        return answer({"models": rows, **ONE_PAGE})
 
     async def pricing(self, http: web.Request) -> web.Response:
         """What a unit costs; 404 when one of the endpoints has no price."""
