@@ -42,21 +42,22 @@ def test_copy_is_what_fal_gets(check: Run, phone: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.promise("never lose a result")
-def test_copy_costs_no_file(check: Run, phone: Path, tmp_path: Path) -> None:
+def test_copy_costs_no_file(check: Run, folder: Path, tmp_path: Path) -> None:
     """A copy replaces an earlier one only where that was said, and never any other file."""
-    folder, packed = tmp_path / "clean", tmp_path / "clean.zip"
-    assert {check(phone, "--fix", each).exit_code for each in (folder, packed)} == {0}
-    (folder / "IMG_0000.txt").write_text("mine")
+    album, folder, packed = folder, tmp_path / "clean", tmp_path / "clean.zip"
+    (album / "0.jpg").rename(album / "0.JPG")
+    assert {check(album, "--fix", each).exit_code for each in (folder, packed)} == {0}
+    (folder / "0.jpg").write_text("mine")
     packed.write_bytes(b"mine")
     for each in (folder, packed):
-        refused = check(phone, "--fix", each)
+        refused = check(album, "--fix", each)
         assert (refused.exit_code, "--yes" in refused.stderr) == (1, True)
-    assert ((folder / "IMG_0000.txt").read_text(), packed.read_bytes()) == ("mine", b"mine")
-    assert {check(phone, "--fix", each, "--yes").exit_code for each in (folder, packed)} == {0}
-    assert (folder / "IMG_0000.txt").read_text() != "mine"
+    assert ((folder / "0.jpg").read_text(), packed.read_bytes()) == ("mine", b"mine")
+    assert {check(album, "--fix", each, "--yes").exit_code for each in (folder, packed)} == {0}
+    assert (folder / "0.jpg").read_bytes() != b"mine"
     (folder / "other.jpg").write_bytes(b"mine")
     before = names(folder)
-    refused = check(phone, "--fix", folder, "--yes")
+    refused = check(album, "--fix", folder, "--yes")
     assert (refused.exit_code, "other.jpg" in refused.stderr, names(folder)) == (1, True, before)
 
 

@@ -35,6 +35,7 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lora_drop.cli.init._terminal", lambda: True)
+    monkeypatch.setattr("lora_drop.cli.init._prove", lambda _: None)
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +79,7 @@ def test_direct_needs_a_key_alone(
     fal: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert "There is no fal key" in invoke("init", "--direct").stderr
+    monkeypatch.setattr("lora_drop.cli.init._prove", lambda _: None)
     file = tmp_path / "key"
     for text, code in ((f"{KEY}\n", 0), ("wrong:key", 1), ("no key", 1)):
         monkeypatch.delenv("FAL_KEY", raising=False)

@@ -54,11 +54,19 @@ def init(
         if not (_terminal() or direct or (environment and yes)):
             raise CommandError(NO_TERMINAL)
         _tools(display, direct=direct)
-        if direct or not _wants_stack(display, environment, profile, region):
+        alone = direct or not _wants_stack(display, environment, profile, region)
+        if alone:
             good = _direct(display, key_file)
         else:
             good = _deployed(display, environment or _chosen(), key_file, yes=yes)
         _prove(display)
+    if good:
+        option = " --direct" if alone else ""
+        write_line(
+            f"Next: lora-drop check photos/, then lora-drop train photos/ --trigger ada{option}"
+        )
+    else:
+        write_line("Mend what has an x above, then run lora-drop init again.")
     raise typer.Exit(not good)
 
 
@@ -69,7 +77,7 @@ def _terminal() -> bool:
 def _tools(display: Display, *, direct: bool) -> None:
     from lora_drop.client.doctor import Outcome, machine
 
-    display.say("1. This machine")
+    display.say("This machine")
     found = [each for each in machine() if each.name != "Docker"]
     _say(display, found)
     if any(each.outcome is Outcome.ERROR for each in found):
@@ -86,7 +94,7 @@ def _wants_stack(
 
     from lora_drop.client.config_file import aws_session, use_defaults
 
-    display.say("2. AWS")
+    display.say("AWS")
     _keep({"profile": profile, "region": region})
     use_defaults()
     try:
@@ -157,7 +165,7 @@ def _deployed(display: Display, environment: str, key_file: Path | None, *, yes:
     from lora_drop.local.tools import require_extra
 
     stack = f"lora-drop-{environment}"
-    display.say(f"3. The stack {stack}")
+    display.say(f"The stack {stack}")
     found = list(stack_findings(stack))
     sound = not any(
         each.outcome is Outcome.ERROR and each.name in ("stack", "outputs", "fal key")
@@ -189,8 +197,12 @@ def _direct(display: Display, key_file: Path | None) -> bool:
     from lora_drop.client.doctor import Outcome, direct_mode
     from lora_drop.local.inputs import FalKeyError, find_key
 
-    display.say("3. The fal key")
+    display.say("The fal key")
     before = os.environ.get("FAL_KEY")
+    if not (before or key_file or _terminal()):
+        raise CommandError(
+            "There is no fal key: say FAL_KEY=ID:SECRET before the command, or --key-file FILE."
+        )
     try:
         os.environ["FAL_KEY"] = find_key(os.environ, key_file, terminal=_terminal())
     except FalKeyError as error:
@@ -205,17 +217,16 @@ def _direct(display: Display, key_file: Path | None) -> bool:
 
 
 def _prove(display: Display) -> None:
-    """Check the sample dataset on this machine, which is free, and say what comes next."""
+    """Check the sample dataset on this machine, which is free."""
     from lora_drop.cli.reports import summary
     from lora_drop.client.check import check_dataset
     from lora_drop.local.stack import LocalStack
 
-    display.say("4. A free check")
+    display.say("A free check")
     sample = LocalStack.here().sample
     with display.console.status("checking the sample"):
         report = check_dataset(sample)
     display.say_whole(f"  {sample}: {summary(report)}")
-    write_line("Next: lora-drop check photos/, then lora-drop train photos/ --trigger ada")
 
 
 def _say(display: Display, found: Iterable[Finding]) -> None:
