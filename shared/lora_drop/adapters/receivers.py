@@ -5,7 +5,6 @@ No redirect is followed (Standard Webhooks: "3xx: Failure"), and of the answer o
 
 import ssl
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from time import monotonic
 
 import httpcore
@@ -33,6 +32,8 @@ class HttpReceiver:
     ) -> None:
         self._network = network or (lambda inner: CheckedNetwork(private=private, network=inner))
         self._transport = transport
+        # Read once, and before several threads need them: reading takes longer than a call.
+        self._certificates = httpx.create_ssl_context()
         self._now = now
 
     def post(
@@ -56,11 +57,6 @@ class HttpReceiver:
     def _timed(self, until: float) -> httpx.BaseTransport:
         network = self._network(_TimedNetwork(until, self._now))
         return CheckedTransport(self._certificates, network)
-
-    @cached_property
-    def _certificates(self) -> ssl.SSLContext:
-        """Return the certificates, read once: reading takes longer than a call."""
-        return httpx.create_ssl_context()
 
 
 class _TimedNetwork(httpcore.SyncBackend):
