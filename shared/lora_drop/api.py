@@ -126,7 +126,8 @@ def _add_lists(app: APIGatewayRestResolver, bootstrap: Callable[[], JobsBootstra
 
     @app.get("/jobs/<job_id>")
     def job(job_id: str) -> dict[str, Any]:
-        return show_job(job_id, jobs=bootstrap().jobs)
+        limits = bootstrap().settings.limits
+        return show_job(job_id, now=bootstrap().clock(), limits=limits, jobs=bootstrap().jobs)
 
     @app.get("/jobs/<job_id>/files")
     def files(job_id: str) -> dict[str, Any]:

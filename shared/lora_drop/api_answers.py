@@ -17,6 +17,20 @@ class ApiAnswer(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class SlotWait(ApiAnswer):
+    """What a READY job waits for."""
+
+    slots_taken: int
+    slots: int = Field(description="how many jobs the stack may have at fal at once")
+    jobs_before: int = Field(description="how many READY jobs come first")
+
+
+class ShownJob(PublicJob):
+    """One job as it stands."""
+
+    waiting: SlotWait | None = Field(description="null where the job waits for no slot")
+
+
 class JobPage(ApiAnswer):
     """Some jobs, newest first."""
 

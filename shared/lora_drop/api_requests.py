@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lora_drop.jobs.errors import InvalidQueryError
 
 MAX_ARCHIVE = 2**32 - 1  # bytes; the check takes no ZIP64, and a form of S3 no more than 5 GB
 MAX_URL = 2000
+NO_URL = (
+    "url: a stack fetches nothing from addresses that callers name. Download the ZIP, upload it with the form "
+    "that POST /datasets returns, and give its key"
+)
 
 type ParameterValue = bool | int | float | str
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
@@ -69,10 +73,12 @@ class StoredDatasetRequest(ApiRequest):
 
 
 def parse_job_request(body: str | None) -> StoredDatasetRequest:
-    """Return the order of ``POST /jobs``; raises InvalidQueryError."""
+    """Return the order of ``POST /jobs``; raises InvalidQueryError, also for an address to fetch a dataset from."""
     try:
-        return TypeAdapter(StoredDatasetRequest).validate_json(body or "")
+        return StoredDatasetRequest.model_validate_json(body or "")
     except ValidationError as error:
+        if any(row["loc"] == ("url",) for row in error.errors(include_input=False)):
+            raise InvalidQueryError(NO_URL) from error
         raise InvalidQueryError(_wrong(error)) from error
 
 

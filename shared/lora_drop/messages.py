@@ -248,6 +248,8 @@ def job_id_in(event: Mapping[str, Any]) -> str:
 
 
 def caller_of(event: Mapping[str, Any]) -> str:
-    """Return who called a REST API with IAM, as API Gateway says."""
+    """Return who called a REST API, as API Gateway says: with IAM by name, with a key by the key's id."""
     identity = (event.get("requestContext") or {}).get("identity") or {}
+    if not identity.get("userArn") and (key_id := identity.get("apiKeyId")):
+        return f"api-key/{key_id}"
     return str(identity.get("userArn") or identity.get("caller") or "unknown")

@@ -96,7 +96,7 @@ def test_environment_comes_before_the_file(
         asked.append(named)
         return SimpleNamespace(region_name=None)
 
-    monkeypatch.setattr("lora_drop.client.stack.boto3.Session", made)
+    monkeypatch.setattr("boto3.Session", made)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     for given, variable, name in (

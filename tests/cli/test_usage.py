@@ -73,7 +73,7 @@ def test_usage_has_phrase_and_address(run: Run, api: Api) -> None:
     found = json.loads(run("usage", "x", "--json", "--hours", "3").stdout)
     address = urlsplit(found["url"])
     assert address.path.endswith("/a/lora.safetensors")
-    assert parse_qs(address.query).get("X-Amz-Expires", ["10800"]) == ["10800"]
+    assert parse_qs(address.query)["X-Amz-Expires"] == ["10800"]
     assert found["url"] in found["fal"]
     assert run("usage", "x", "--only", "diffusers").stdout == found["diffusers"]
     shown = run("usage", "x").stdout

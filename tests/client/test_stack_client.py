@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -101,6 +103,27 @@ def test_logs_are_asked_for_by_what_is_known(stack: Stack) -> None:
         return httpx.Response(200, json=page)
 
     assert answering(stack, answer).logs("ada-1", after=120) == page
+
+
+def test_documented_watcher_prints_each_line_once(
+    stack: Stack, root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    text = (root / "docs" / "developers.md").read_text()
+    [code] = [
+        each for each in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "watch(" in each
+    ]
+    pages = {"0": ("TRAINING", ["a", "b"], 2), "2": ("SUCCEEDED", ["c"], 3)}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        status, lines, after = pages[request.url.params["after"]]
+        found = [{"message": line, "at": None} for line in lines]
+        return httpx.Response(200, json={"status": status, "lines": found, "next": after})
+
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102  # our own documentation
+    names["watch"](answering(stack, answer), "ada-1")
+    assert capsys.readouterr().out == "a\nb\nc\n"
 
 
 def test_jobs_come_by_page(stack: Stack) -> None:

@@ -1,16 +1,22 @@
 """Jobs are read as they were written, changed by one writer, and listed page by page."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from lora_drop.adapters.dynamodb_times import DynamoTrainingTimes
 from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.errors import ConflictError, InvalidQueryError
 from lora_drop.jobs.job import Job, Lease
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.progress import TrainingProgress
 from lora_drop.jobs.status import Status
-from lora_drop.ports import JobStore
+from lora_drop.jobs.training_times import KEPT, TrainingTime
+from lora_drop.ports import JobStore, TrainingTimes
+from tests.support.aws import Aws
 from tests.support.builders import ARTIFACTS, NOW, REQUEST_ID, make_job
+from tests.support.memory_jobs import MemoryTrainingTimes
 
 
 def job_number(number: int, status: Status = Status.RECEIVED) -> Job:
@@ -104,6 +110,60 @@ def test_only_one_reader_writes(jobs: JobStore) -> None:
         jobs.replace(job, job.move(Status.CANCELLED, now=NOW))
     assert jobs.get(job.job_id) == first
     assert ids(tuple(jobs.unfinished())) == [job.job_id]
+
+
+def progress(step: int) -> TrainingProgress:
+    return TrainingProgress(
+        step=step, steps=2500, percent=step / 25, eta_seconds=1.5, at=NOW + timedelta(seconds=step)
+    )
+
+
+@pytest.mark.promise("it can be operated")
+def test_progress_is_kept_beside_the_state(jobs: JobStore) -> None:
+    """Keeping progress changes no version, so no decision about the job conflicts with it, and none loses it."""
+    job = make_job(Status.TRAINING)
+    added(jobs, job)
+    assert jobs.keep_progress(job, progress(100), 2)
+    first = jobs.get(job.job_id)
+    assert first == job.model_copy(update={"progress": progress(100), "queue_position": 2})
+    assert not jobs.keep_progress(job, progress(50), None), "read before the other was kept"
+    assert jobs.keep_progress(first, progress(200), None)
+    asked = job.model_copy(update={"version": job.version + 1, "cancel_by": "ada"})
+    jobs.replace(job, asked)
+    assert jobs.get(job.job_id) == asked.model_copy(update={"progress": progress(200)})
+    storing = asked.move(Status.STORING, now=NOW, artifacts=ARTIFACTS)
+    jobs.replace(asked, storing)
+    kept = jobs.get(job.job_id)
+    assert kept
+    assert kept.progress
+    assert (kept.status, kept.progress.percent) == (Status.STORING, 100)
+    assert not jobs.keep_progress(kept, progress(300), None), "it is not at work any more"
+
+
+@pytest.mark.parametrize("changes", [{"request_id": "another"}, {"status": Status.READY}])
+def test_progress_is_kept_of_the_own_request(jobs: JobStore, changes: dict[str, Any]) -> None:
+    job = make_job(Status.TRAINING)
+    added(jobs, job.model_copy(update=changes))
+    assert not jobs.keep_progress(job, progress(100), None)
+    assert jobs.get(job.job_id) == job.model_copy(update=changes)
+
+
+def test_jobs_before_it_are_counted(jobs: JobStore) -> None:
+    line = [job_number(number, Status.READY) for number in (4, 2, 1, 3)]
+    added(jobs, *line, job_number(0, Status.TRAINING))
+    assert [jobs.waiting_before(job) for job in line] == [3, 1, 0, 2]
+
+
+def test_training_times_are_kept_by_trainer(backend: Aws | None) -> None:
+    """The last ones of each trainer, oldest first."""
+    times: TrainingTimes = MemoryTrainingTimes()
+    if backend:
+        times = DynamoTrainingTimes(backend.dynamodb, backend.table())
+    took = [TrainingTime(steps=1000, seconds=1.5 * number) for number in range(KEPT + 2)]
+    for each in took:
+        times.add_time("fal-ai/a", each)
+    assert list(times.times("fal-ai/a")) == took[2:]
+    assert list(times.times("fal-ai/b")) == []
 
 
 def test_missing_job_cannot_be_replaced(jobs: JobStore) -> None:

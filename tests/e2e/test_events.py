@@ -10,15 +10,15 @@ pytestmark = pytest.mark.stack
 
 @pytest.mark.parametrize("name", sorted(ABOUT_JOBS))
 def test_unknown_job_is_one_sentence(stack: Deployed, name: str) -> None:
-    said = run_command_both(stack.local.state, "event", name, "--job", "nobody-1", code=1)
+    said = run_command_both(stack.local.state, "event", name, "--job", "absent-1", code=1)
 
-    assert said.startswith("There is no job nobody-1")
+    assert said.startswith("There is no job absent-1")
     assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", ["s3_put", "s3_put_in_sqs"])
 def test_unknown_object_is_one_sentence(stack: Deployed, name: str) -> None:
-    said = run_command_both(stack.local.state, "event", name, "--key", "nobody.zip", code=1)
+    said = run_command_both(stack.local.state, "event", name, "--key", "absent.zip", code=1)
 
-    assert said.startswith("There is no object nobody.zip")
+    assert said.startswith("There is no object absent.zip")
     assert said.count("\n") == 1

@@ -8,29 +8,16 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    negative_data_rejection,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
 from functions.forget.handler import handler as forget
 from functions.jobs.handler import handler as jobs
 from lora_drop.jobs.status import Status
 from lora_drop.openapi import document
+from tests.support.api_checks import CHECKS
 from tests.support.builders import make_job
 from tests.support.lambda_environment import Context, LambdaEnvironment, event
 from tests.support.lambda_events import job_event
 
-CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_schema_conformance,
-    negative_data_rejection,
-]
 type Start = Callable[[str, list[tuple[str, str]]], None]
 
 

@@ -117,6 +117,7 @@ def test_wrong_order_gets_no_form(body: object, code: str, said: str) -> None:
         ({"key": ""}, 400, "query_invalid"),
         ({}, 400, "query_invalid"),
         (None, 400, "query_invalid"),
+        ({"url": "https://169.254.169.254/latest/meta-data"}, 400, "query_invalid"),
         ({"key": "ada.zip", "version": "x"}, 400, "query_invalid"),
     ],
 )

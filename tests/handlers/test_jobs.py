@@ -88,8 +88,19 @@ def test_job_is_shown_as_public(environment: LambdaEnvironment) -> None:
     """The API shows the public fields of a job, and not the addresses of its files at fal."""
     job = environment.add_job(make_job(Status.STORING))
     status, body = asked(event("job_item"))
-    assert (status, body) == (200, public(job))
+    assert (status, body) == (200, {**public(job), "waiting": None})
     assert "artifacts" not in body
+
+
+@pytest.mark.promise("it can be operated")
+def test_waiting_job_says_what_it_waits_for(environment: LambdaEnvironment) -> None:
+    """A job that is READY is shown with the slots that are taken and the jobs that come first."""
+    ready = [make_job(Status.READY, job_id=f"job-{number}", created_at=NOW) for number in range(4)]
+    for job in ready:
+        environment.add_job(job)
+    environment.jobs.replace(ready[0], ready[0].move(Status.SUBMITTING, now=NOW))
+    last = event("job_item") | {"path": "/jobs/job-3"}
+    assert asked(last)[1]["waiting"] == {"slots_taken": 1, "slots": 2, "jobs_before": 2}
 
 
 @pytest.mark.usefixtures("environment")

@@ -13,7 +13,7 @@ from lora_drop.adapters.checked_network import CheckedNetwork
 from lora_drop.adapters.download import CdnFiles
 from lora_drop.adapters.fal import FalQueueClient
 from lora_drop.adapters.fal_history import FalHistory
-from lora_drop.fal.status import FalStatus, Finished
+from lora_drop.fal.status import FalStatus, Finished, RequestLog
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.job import DatasetVersion, Job
@@ -78,6 +78,9 @@ class TrainerAtFal(MemoryFal):
 
     def ask(self, application: str, request_id: str) -> FalStatus:
         return self.fal.ask(application, request_id)
+
+    def log(self, application: str, request_id: str) -> RequestLog:
+        return self.fal.log(application, request_id)
 
 
 def world_at(calls: Calls, webhook_url: str, **parts: Any) -> World:

@@ -49,7 +49,7 @@ class Progress:
     def __call__(self, update: fal_client.Status) -> None:
         if isinstance(update, fal_client.InProgress):
             self.lines.extend(log["message"] for log in update.logs or [])
-        if any(line.startswith("Training: ") and "/1000 steps" in line for line in self.lines):
+        if any("Training: " in line and "/1000 [" in line for line in self.lines):
             self._sleep.go_on.set()
 
 

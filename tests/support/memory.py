@@ -233,7 +233,7 @@ class MemoryEvents:
             raise self.refuses
         self.changes.append(change)
 
-    def told(self) -> list[tuple[str, str]]:
+    def published(self) -> list[tuple[str, str]]:
         """Which job was published as what, in that order."""
         return [(change.job_id, change.status) for change in self.changes]
 

@@ -16,9 +16,23 @@ from lora_drop.jobs.errors import (
 )
 from lora_drop.jobs.ids import digest_of
 from lora_drop.jobs.job import Job
-from lora_drop.jobs.progress import TrainingProgress
+from lora_drop.jobs.progress import AT_WORK, TrainingProgress
 from lora_drop.jobs.status import Status
+from lora_drop.jobs.training_times import KEPT, TrainingTime
 from lora_drop.ports import Claim, Page
+
+
+@dataclass
+class MemoryTrainingTimes:
+    """The TrainingTimes of a stack."""
+
+    rows: dict[str, list[TrainingTime]] = field(default_factory=dict)
+
+    def times(self, application: str) -> Sequence[TrainingTime]:
+        return list(self.rows.get(application, ()))
+
+    def add_time(self, application: str, time: TrainingTime) -> None:
+        self.rows[application] = [*self.times(application), time][-KEPT:]
 
 
 @dataclass
@@ -73,7 +87,7 @@ class MemoryJobs:
         self, job: Job, progress: TrainingProgress | None, queue_position: int | None
     ) -> bool:
         now = self.rows.get(job.job_id)
-        if now is None or now.status not in (Status.SUBMITTED, Status.TRAINING):
+        if now is None or now.status not in AT_WORK:
             return False
         if (now.request_id, now.progress) != (job.request_id, job.progress):
             return False
@@ -124,6 +138,11 @@ class MemoryJobs:
     def next_waiting(self) -> Job | None:
         waiting = [job for job in self.rows.values() if job.status is Status.READY]
         return min(waiting, key=lambda job: (job.created_at, job.job_id), default=None)
+
+    def waiting_before(self, job: Job) -> int:
+        waiting = [each for each in self.rows.values() if each.status is Status.READY]
+        place = (job.created_at, job.job_id)
+        return sum((each.created_at, each.job_id) < place for each in waiting)
 
     def owner(self, content_digest: str) -> str | None:
         return self.contents.get(content_digest)

@@ -24,12 +24,14 @@ from lora_drop.services.fal_updates import FalUpdateHandler
 from lora_drop.services.forget import ForgetService
 from lora_drop.services.manual_actions import ManualActions
 from lora_drop.services.mend import Mender
+from lora_drop.services.progress import ProgressRecord
 from lora_drop.services.reconcile import Reconciler
 from lora_drop.services.record import Record
 from lora_drop.services.retry import RetryService
 from lora_drop.services.store import RESULT_KEPT, ResultStorer
 from lora_drop.services.submit import Submitter
 from lora_drop.services.sweep import Sweep
+from lora_drop.services.training_log import TrainingLogs
 from lora_drop.services.waiting_queue import WaitingQueue
 from lora_drop.services.webhook import WebhookHandler
 from tests.support.builders import APPLICATION, ARTIFACTS, KEY, SECRET, USER_ID, make_archive
@@ -47,7 +49,7 @@ from tests.support.memory import (
     MemoryWebhookArchive,
 )
 from tests.support.memory_files import MemoryResults, MemorySource
-from tests.support.memory_jobs import MemoryJobs
+from tests.support.memory_jobs import MemoryJobs, MemoryTrainingTimes
 from tests.support.pictures import BlindPictures
 
 LATE_AFTER = timedelta(minutes=5)
@@ -62,6 +64,7 @@ class World:
     datasets: MemoryDatasets = field(default_factory=MemoryDatasets)
     results: MemoryResults = field(default_factory=MemoryResults)
     source: MemorySource = field(default_factory=MemorySource)
+    times: MemoryTrainingTimes = field(default_factory=MemoryTrainingTimes)
     fal: MemoryFal = field(default_factory=MemoryFal)
     queue: MemoryQueue = field(default_factory=MemoryQueue)
     deliveries: MemoryWebhookArchive = field(default_factory=MemoryWebhookArchive)
@@ -156,6 +159,14 @@ class World:
         )
 
     @property
+    def progress(self) -> ProgressRecord:
+        return ProgressRecord(self.record, self.times)
+
+    @property
+    def training_logs(self) -> TrainingLogs:
+        return TrainingLogs(self.record, self.fal, self.progress)
+
+    @property
     def evidence(self) -> Evidence:
         return Evidence(self.jobs, self.fal)
 
@@ -169,6 +180,7 @@ class World:
             record=self.record,
             fal_updates=self.fal_updates,
             fal=self.fal,
+            progress=self.progress,
             evidence=self.evidence,
             inbox=self.queue,
             handover=self.queue,

@@ -11,7 +11,7 @@ import cfnlint
 import pytest
 
 from tests.support.expanded import expanded
-from tests.support.template import read
+from tests.support.template import of_type, read
 from tests.template.rules import Template
 
 FILE = Path(__file__).parents[2] / "docs/deploying-role.yaml"
@@ -135,6 +135,14 @@ def filled(resource: Any) -> str:
 def test_role_may_deploy_every_resource() -> None:
     """The deploying role in docs/ may create, change, tag and delete each type of resource of the template."""
     assert list(missing(expanded(), policy())) == []
+
+
+def test_every_secret_may_be_made() -> None:
+    """CloudFormation names a secret by its logical id, without the stack."""
+    for name in of_type("AWS::SecretsManager::Secret"):
+        arn = f"arn:aws:secretsmanager:{HERE}:secret:{name}-1"
+        granted = [actions for actions, on in policy() if covers(on, arn)]
+        assert any(covers(actions, "secretsmanager:CreateSecret") for actions in granted), name
 
 
 def test_missing_right_is_found() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from lora_drop import settings
 from lora_drop.adapters.s3_results import EXPIRES
+from lora_drop.api_routes import ROUTES
 from lora_drop.fal.trainers.table import DEFAULT, TRAINERS
 from lora_drop.jobs.notifications import MAX_TRIES
 from tests.security.iam.policies import functions
@@ -125,9 +126,55 @@ def test_only_the_webhook_is_open() -> None:
     assert throttles()["/" + route["Path"].replace("/", "~1"), route["Method"]] < throttles()[ALL]
 
 
+# What a service with a key may do; retry pays within the budget, as an upload does.
+BY_KEY = {
+    "createDataset",
+    "createJob",
+    "listJobs",
+    "getJob",
+    "listFiles",
+    "readLogs",
+    "cancelJob",
+    "retryJob",
+    "showBudget",
+    "describe",
+}
+
+
+@pytest.mark.promise("nothing leaks")
+def test_key_opens_few_routes() -> None:
+    """An API key is off by default, and never lifts a limit, settles a doubt, redrives or erases."""
+    assert PARAMETERS["ApiKeyAccess"]["Default"] == "false"
+    names = ("KeyApi", "KeyApiPermission", "ServiceKey", "ServicePlan", "ServicePlanKey")
+    for name in names:
+        assert template()["Resources"][name]["Condition"] == "KeyCallersAllowed"
+    paths = properties("KeyApi")["DefinitionBody"]["paths"]
+    served = {
+        (method.upper(), path): each for path in paths for method, each in paths[path].items()
+    }
+    assert served.keys() == {(each.method, each.path) for each in ROUTES if each.name in BY_KEY}
+    for each in served.values():
+        assert each["security"] == [{"api_key": []}]
+        assert "${JobsFunction.Arn}" in each["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
+    plan = properties("ServicePlan")
+    assert plan["Throttle"]["RateLimit"] <= 5
+    assert plan["Quota"]["Period"] == "DAY"
+
+
+def test_pages_upload_only_where_allowed() -> None:
+    """No page's script may write into the datasets bucket until its origin is named."""
+    condition, rules, nothing = BUCKETS["DatasetsBucket"]["CorsConfiguration"]["Fn::If"]
+    [rule] = rules["CorsRules"]
+    assert (condition, nothing) == ("PagesUpload", {"Ref": "AWS::NoValue"})
+    assert (rule["AllowedMethods"], rule["AllowedOrigins"]) == (["POST"], {"Ref": "UploadOrigins"})
+    assert PARAMETERS["UploadOrigins"]["Default"] == ""
+
+
 def test_api_logs_no_body_nor_path() -> None:
-    for method in properties("Api")["MethodSettings"]:
-        assert not {"DataTraceEnabled", "LoggingLevel"} & method.keys()
+    for api in ("Api", "KeyApi"):
+        assert "AccessLogSetting" not in properties(api)
+        for method in properties(api)["MethodSettings"]:
+            assert not {"DataTraceEnabled", "LoggingLevel"} & method.keys()
     # The path of a delivery holds its job's token, and API Gateway notes the whole path in a trace.
     assert "AccessLogSetting" not in properties("Api")
 

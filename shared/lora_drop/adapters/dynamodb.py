@@ -200,6 +200,17 @@ class DynamoJobs:
                 return job
         return None
 
+    def waiting_before(self, job: Job) -> int:
+        """Count the rows before its place in the line."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :kind AND sk < :place",
+            ExpressionAttributeValues={":kind": {"S": WAITING}, ":place": {"S": place_of(job)}},
+            ConsistentRead=True,
+            Select="COUNT",
+        )
+        return sum(page["Count"] for page in pages)
+
     def owner(self, content_digest: str) -> str | None:
         """Return who claimed this content last."""
         item = self._item(key_of(CONTENT, content_digest))

@@ -23,7 +23,7 @@ from lora_drop.adapters.dynamodb_rows import (
 from lora_drop.jobs.budget import MICRO, Booking, Limits, bookings
 from lora_drop.jobs.errors import ConflictError, NoSlotError, OverBudgetError
 from lora_drop.jobs.job import Job
-from lora_drop.jobs.progress import TrainingProgress
+from lora_drop.jobs.progress import AT_WORK, TrainingProgress
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Claim
 
@@ -49,7 +49,14 @@ def replace_actions(
 ) -> Sequence[Action]:
     """Return ``after`` in the place of ``before``."""
     return [
-        Action({"Put": {"Item": item_of(after), **_unchanged(before, with_progress=True)}}),
+        Action(
+            {
+                "Put": {
+                    "Item": item_of(after),
+                    **_unchanged(before, with_progress=before.status in AT_WORK),
+                }
+            }
+        ),
         *_lists(before, after),
         *_outbox(before, after),
         *_slot(before, after, limits),
@@ -95,8 +102,8 @@ def _same_progress(job: Job) -> tuple[str, Mapping[str, str], Mapping[str, Any]]
     """Return the condition that the progress is the one that was read, with its names and values."""
     if job.progress is None:
         return "attribute_not_exists(progress)", {}, {}
-    at = item_of(job)["progress"]["M"]["at"]
-    return "progress.#at = :at", {"#at": "at"}, {":at": at}
+    at = job.progress.model_dump(mode="json")["at"]
+    return "progress.#at = :at", {"#at": "at"}, {":at": {"S": at}}
 
 
 def _unchanged(job: Job, *, with_progress: bool = False) -> Mapping[str, Any]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lora_drop.adapters.secrets import FalKey
     from lora_drop.services.evidence import Evidence
     from lora_drop.services.fal_updates import FalUpdateHandler
+    from lora_drop.services.progress import ProgressRecord
     from lora_drop.services.record import Record
     from lora_drop.services.waiting_queue import WaitingQueue
 
@@ -52,6 +53,15 @@ class Bootstrap[S: Settings]:
         from lora_drop.adapters.dynamodb import DynamoJobs
 
         return DynamoJobs(boto3.client("dynamodb"), self.settings.jobs_table)
+
+    def _progress(self, record: "Record") -> "ProgressRecord":
+        import boto3
+
+        from lora_drop.adapters.dynamodb_times import DynamoTrainingTimes
+        from lora_drop.services.progress import ProgressRecord
+
+        times = DynamoTrainingTimes(boto3.client("dynamodb"), self.settings.jobs_table)
+        return ProgressRecord(record, times)
 
     def _results(self, bucket: str) -> ResultStore:
         from lora_drop.adapters.s3_client import s3_client

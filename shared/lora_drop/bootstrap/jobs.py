@@ -74,9 +74,9 @@ class JobsBootstrap(FalBootstrap[JobsSettings]):
     @cached_property
     def training_logs(self) -> "TrainingLogs":
         """Return the logs of trainings at fal."""
-        from lora_drop.services.training_log import ProgressRecord, TrainingLogs
+        from lora_drop.services.training_log import TrainingLogs
 
-        return TrainingLogs(self.record, self._fal(), ProgressRecord(self.record))
+        return TrainingLogs(self.record, self._fal(), self._progress(self.record))
 
     @cached_property
     def dead_letters(self) -> DeadLetters:

@@ -46,6 +46,7 @@ class ReconcileBootstrap(FalBootstrap[ReconcileSettings]):
                 record, settings.results_queue_url, settings.inbox_queue_url
             ),
             fal=self._fal(),
+            progress=self._progress(record),
             evidence=self._evidence(settings.fal_api_url),
             inbox=inbox,
             handover=self._handover(settings.results_queue_url),

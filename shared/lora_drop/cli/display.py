@@ -12,6 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.text import Text
 
 from lora_drop.cli.job_table import coloured, local_time, table_lines
+from lora_drop.cli.progress import progress_rows
 from lora_drop.cli.progress_view import ProgressView
 from lora_drop.cli.reports import problem_lines
 from lora_drop.client.direct_following import RequestReader
@@ -236,6 +237,7 @@ class Display:
             "images": job["images"],
             "trainer": job["application"],
             "request": job["request_id"],
+            **progress_rows(job),
             "estimate": f"${job['estimated_cost_usd']:.2f}" if job["estimated_cost_usd"] else None,
             "money": f"${job['charge']['usd']:.2f} {job['charge']['state']}"
             if job["charge"]

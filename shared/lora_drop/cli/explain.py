@@ -1,7 +1,8 @@
-"""The command that explains a code: what it means, why it is so, what to do."""
+"""The commands that explain: a code, and this command itself to an AI assistant."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,3 +87,10 @@ def _show_all(console: Console, found: list[Explanation]) -> None:
         else:
             console.print(Text(f"  {each.code}"), soft_wrap=True)
             write_beside(console, Text(each.means, "dim"), "    ")
+
+
+def skill() -> None:
+    """Print SKILL.md, with which an AI assistant can use this command: how to check before paying, what never to do."""
+    from importlib.resources import files
+
+    sys.stdout.write(files("lora_drop.cli").joinpath("SKILL.md").read_text("utf-8"))

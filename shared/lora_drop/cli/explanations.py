@@ -155,6 +155,11 @@ JOBS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
             "The balance of the account at fal does not suffice; nothing was paid.",
             "Top up the balance at https://fal.ai/dashboard/billing, then: lora-drop approve JOB",
         ),
+        "fal_balance_too_low": (
+            "fal's balance is less than this training costs.",
+            "The balance was looked at before anything was sent; trainings that run take their part of it.",
+            "Top up the balance at https://fal.ai/dashboard/billing; it goes on within the hour, at once with lora-drop approve JOB",
+        ),
         "fal_account_locked": (
             "fal refused the key, or the account is locked (403).",
             "fal locks an account whose balance is exhausted, and a key may lack the right; nothing was paid.",

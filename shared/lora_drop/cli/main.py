@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from importlib import import_module
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +17,9 @@ from lora_drop.cli.terminal import write, write_line
 NAME = "lora-drop"
 # Of all that is wrong with a command line; typer gives the name of one kind alone.
 USAGE_ERROR: Any = typer.BadParameter.__base__
+JSON_WORDS = {"--json", ("--output", "json"), ("--output", "jsonl")} | {
+    f"--output={each}" for each in ("json", "jsonl")
+}
 
 
 # Where a command's function is, and the first line of its docstring; a test compares it.
@@ -78,6 +82,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "cli.job_actions",
         "Show this month's dollars (spent, reserved, wasted, left) and who holds a slot at fal.",
     ),
+    "init": (
+        "cli.init",
+        "Set lora-drop up, step by step: tools, AWS, the fal key, a deployment, and a free check that proves it.",
+    ),
+    "doctor": (
+        "cli.doctor",
+        "Say what is missing on this machine and in the stack, each with what to do; exits 1 on an error.",
+    ),
     "explain": (
         "cli.explain",
         "Explain a code of a report, of a job or of fal, or an exit code: what it means, why, what to do.",
@@ -85,6 +97,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "config": (
         "cli.config",
         "Keep a default stack, AWS profile and region, so that no option or variable is needed.",
+    ),
+    "skill": (
+        "cli.explain",
+        "Print SKILL.md, with which an AI assistant can use this command: how to check before paying, what never to do.",
     ),
     "up": ("cli.stack", "Bring the whole stack up on this machine: no account, no key, no Docker."),
     "down": ("cli.stack", "End the stack on this machine; its buckets and jobs are gone with it."),
@@ -114,7 +130,7 @@ OTHER_NAMES = {"open": "open_"}
 HEADINGS: Mapping[str, str] = {
     "check": "Train",
     "cancel": "Decide about a job",
-    "explain": "Find your way",
+    "init": "Find your way",
     "up": "Run a stack",
 }
 
@@ -156,7 +172,7 @@ class LazyGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except USAGE_ERROR as wrong:
-            if "--json" in words:
+            if JSON_WORDS & {*words, *pairwise(words)}:
                 write({"error": {"message": wrong.format_message()}})
             raise
 
@@ -172,7 +188,9 @@ def command_of(name: str) -> Any:
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     function = name.replace("-", "_")
     app.command(name)(getattr(module, OTHER_NAMES.get(name, function)))
-    return typer.main.get_command(app)
+    from lora_drop.cli.output_format import with_output
+
+    return with_output(name, typer.main.get_command(app))
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001  # as typer calls it

@@ -151,11 +151,14 @@ def deploy(
 ) -> None:
     """Deploy the stack into an AWS account, with its fal key.
 
-    Goes by AWS's own variables and profiles. The key is read from --key-file, from FAL_KEY, or is asked
+    Goes by AWS's own variables and profiles, else by lora-drop config. The key is read from --key-file, from FAL_KEY, or is asked
     for. PARAMETERS, KEY_FILE and REPLACE_KEY in the environment stand for options that are not given.
     """
+    from lora_drop.client.config_file import use_defaults
     from lora_drop.local.deploy import main
 
+    with reporting():
+        use_defaults()
     words = [f"--parameter={each}" for each in parameter or ()]
     words += [f"--key-file={key_file}"] if key_file else []
     words += ["--replace-key"] if replace_key else []

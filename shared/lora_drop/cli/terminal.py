@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 WIDE = 4096  # characters
 INTERRUPTED = 128 + signal.SIGINT
 ENDS = (signal.SIGTERM, signal.SIGHUP)
+# They stay as they are: scripts go by them.
+EXIT_CODES: Mapping[int, str] = {
+    0: "it is done: of `train`, `watch` and `demo` that the LoRA is there, of `check` that every dataset is accepted",
+    1: "it is not done: the dataset is rejected, the job ended without a LoRA or waits for a person (HELD), the time of "
+    "`--timeout` is over, or what was asked for is not possible; the last line of standard error says which",
+    2: "the words of the command line are wrong; nothing was begun",
+    INTERRUPTED: "interrupted (Ctrl-C, SIGTERM, a closed terminal); a job that was begun goes on",
+}
 
 # Said here as well, since the tables that have them take long to import; a test compares.
 DEFAULT_TRAINER = "flux-lora-portrait-trainer"
@@ -127,7 +135,7 @@ def reporting(*, json_output: bool = False, progress: bool = False) -> Iterator[
     watch = (lambda step: write({"progress": step})) if progress else None
     display = Display(Console(stderr=True, soft_wrap=not sys.stderr.isatty()), watch)
     try:
-        _refuse_progress(alone=progress and not json_output)
+        _refuse_progress(alone=progress and (not json_output or _collected is not None))
         yield display
     except CommandError as failure:
         display.say_whole(str(failure))
@@ -141,7 +149,7 @@ def reporting(*, json_output: bool = False, progress: bool = False) -> Iterator[
 
 def _refuse_progress(*, alone: bool) -> None:
     if alone:
-        raise CommandError("--progress goes with --json.")
+        raise CommandError("--progress goes with --json, which is --output jsonl.")
 
 
 @contextmanager
@@ -174,9 +182,35 @@ def output() -> Display:
     return Display(Console() if sys.stdout.isatty() else Console(width=WIDE, soft_wrap=True))
 
 
+_collected: list[Mapping[str, Any]] | None = None  # what one document is made of; None: a line each
+
+
 def write(value: Mapping[str, Any]) -> None:
-    """One JSON object on standard output, on one line."""
-    write_line(json.dumps(value))
+    """One JSON object on standard output, on one line, unless ``one_document`` collects them."""
+    if _collected is None:
+        write_line(json.dumps(value))
+    else:
+        _collected.append(value)
+
+
+@contextmanager
+def one_document(*, array: bool) -> Iterator[None]:
+    """Write all that the block writes as one JSON document at its end: an ``array``, or the last object.
+
+    An error is a document of its own.
+    """
+    global _collected  # noqa: PLW0603  # a command is one process
+    rows: list[Mapping[str, Any]] = []
+    _collected = rows
+    try:
+        yield
+    finally:
+        _collected = None
+        failed = bool(rows) and rows[-1].keys() == {"error"}
+        if array and not failed:
+            write_line(json.dumps(rows, indent=2))
+        elif rows:
+            write_line(json.dumps(rows[-1], indent=2))
 
 
 def write_line(line: str) -> None:

@@ -72,7 +72,10 @@ def _usage(stack: Stack, job: Mapping[str, Any], file: Path | None, hours: int) 
         )
     phrase = str((job["parameters"] or {}).get(TRIGGER_PHRASE) or "")
     here = str(file or Path(job["job_id"]) / LORA)
-    url = None if file or stack.endpoint_url else _address(stack, weights, hours)
+    emulated = stack.endpoint_url or os.environ.get(
+        "AWS_ENDPOINT_URL"
+    )  # no address that fal could reach
+    url = None if file or emulated else _address(stack, weights, hours)
     return {
         "job_id": job["job_id"],
         "trigger_phrase": phrase or None,
@@ -88,11 +91,13 @@ def _usage(stack: Stack, job: Mapping[str, Any], file: Path | None, hours: int) 
 
 def _address(stack: Stack, weights: Mapping[str, Any], hours: int) -> str:
     """An address of the LoRA for whoever has it; signed on this machine, so S3 is not asked."""
+    from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
     named = {"Bucket": weights["bucket"], "Key": weights["key"]}
     try:
-        s3 = stack.client("s3")
+        # Signature Version 4, which encrypted buckets ask for (S3, "Download and upload objects with presigned URLs").
+        s3 = stack.session.client("s3", config=Config(signature_version="s3v4"))
         return str(s3.generate_presigned_url("get_object", Params=named, ExpiresIn=hours * 3600))
     except BotoCoreError as error:
         raise CommandError(f"The LoRA's address could not be signed: {error}.") from error

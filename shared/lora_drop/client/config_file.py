@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lora_drop.client.errors import CommandError
 
@@ -132,3 +133,21 @@ def default_of(name: str) -> str | None:
     if any(os.environ.get(variable) for variable in KEYS[name].variables):
         return None
     return configured().get(name)
+
+
+def aws_session(profile: str | None = None, region: str | None = None) -> Any:
+    """A boto3 session, with AWS_REGION, which boto3 itself does not read, and the file's defaults.
+
+    What is given comes first. Raises CommandError for a file that cannot be read.
+    """
+    import boto3  # noqa: PLC0415  # `lora-drop config` needs none
+
+    region = region or os.environ.get("AWS_REGION") or default_of("region")
+    return boto3.Session(profile_name=profile or default_of("profile"), region_name=region)
+
+
+def use_defaults() -> None:
+    """Put the file's profile and region into this process's environment, for tools that read nothing else."""
+    for name, variable in (("profile", "AWS_PROFILE"), ("region", "AWS_REGION")):
+        if value := default_of(name):
+            os.environ[variable] = value

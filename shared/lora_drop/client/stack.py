@@ -19,7 +19,7 @@ from botocore.exceptions import (
     ProxyConnectionError,
 )
 
-from lora_drop.client.config_file import default_of
+from lora_drop.client.config_file import aws_session, default_of
 from lora_drop.client.errors import StackUnreachableError
 from lora_drop.client.foreign_answers import ASKED_AS
 from lora_drop.fal.trainers import table as trainers
@@ -126,11 +126,7 @@ def _deployed(
 ) -> Stack:
     name = asked_for or DEFAULT
     try:
-        # boto3 itself reads AWS_DEFAULT_REGION alone; AWS's other tools read AWS_REGION.
-        session = boto3.Session(
-            profile_name=profile or default_of("profile"),
-            region_name=region or os.environ.get("AWS_REGION") or default_of("region"),
-        )
+        session = aws_session(profile, region)
     except BotoCoreError as error:
         raise StackUnreachableError(
             f"AWS cannot be reached as you: {error}. See AWS_PROFILE."

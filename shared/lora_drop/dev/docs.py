@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from lora_drop import settings
+from lora_drop.cli.terminal import EXIT_CODES
 from lora_drop.dev.pages import dataset_errors_page, trainers_page
 from lora_drop.dev.parity import parity_page
 from lora_drop.dev.promises import check_none_lost, promises_page
@@ -22,7 +23,7 @@ from lora_drop.jobs.status import TRANSITIONS, TROUBLED, Status
 from lora_drop.local.tools import ROOT
 
 DOCS = ROOT / "docs"
-FUNCTIONS = ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Forget")
+FUNCTIONS = ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Notify", "Forget")
 WIDTH = "100"  # columns
 
 
@@ -49,6 +50,8 @@ def command_page() -> str:
     lines = ["# The `lora-drop` command", "", "```text", overview, "```"]
     for name in re.findall(r"^  ([a-z][a-z-]+) ", overview, re.MULTILINE):
         lines += ["", f"## {name}", "", "```text", _help(name), "```"]
+    lines += ["", "## Exit codes", "", "| code | what it says |", "|---|---|"]
+    lines += [f"| {code} | {meaning} |" for code, meaning in EXIT_CODES.items()]
     return "\n".join(lines) + "\n"
 
 

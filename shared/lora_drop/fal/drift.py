@@ -134,8 +134,8 @@ def _type_of(field: Field) -> str:
 
 
 def _operation(openapi: Schema, path: str, method: str) -> Schema:
-    found: Schema = _at(openapi, "paths", path, method)
-    return found
+    operation: Schema = _at(openapi, "paths", path, method)
+    return operation
 
 
 def _result_path(openapi: Schema) -> str:

@@ -5,6 +5,11 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lora_drop.jobs.status import Status
+
+# Only in these states is there a training whose progress can change.
+AT_WORK = frozenset({Status.SUBMITTED, Status.TRAINING})
+
 
 class PublicProgress(BaseModel):
     """How far a training is."""

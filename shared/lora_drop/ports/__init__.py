@@ -28,7 +28,7 @@ from lora_drop.ports.files import (
     UploadForm,
     UploadStore,
 )
-from lora_drop.ports.jobs import Bookmarks, Claim, Clock, Erasures, JobStore, Page
+from lora_drop.ports.jobs import Bookmarks, Claim, Clock, Erasures, JobStore, Page, TrainingTimes
 from lora_drop.ports.messages import DeadLetters, Events, Handover, Inbox, StatusCheckTrigger
 from lora_drop.results.copies import OpenArtifact
 
@@ -67,6 +67,7 @@ __all__ = [
     "SigningKeys",
     "StatusCheckTrigger",
     "Submission",
+    "TrainingTimes",
     "UploadForm",
     "UploadStore",
 ]

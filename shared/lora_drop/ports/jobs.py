@@ -10,6 +10,7 @@ from lora_drop.jobs.erasures import Erasure
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.progress import TrainingProgress
 from lora_drop.jobs.status import Status
+from lora_drop.jobs.training_times import TrainingTime
 
 
 class Clock(Protocol):
@@ -84,6 +85,9 @@ class JobStore(Protocol):
     def next_waiting(self) -> Job | None:
         """Return the oldest of the jobs that are READY."""
 
+    def waiting_before(self, job: Job) -> int:
+        """Return how many jobs that are READY stand before this one."""
+
     def owner(self, content_digest: str) -> str | None:
         """Return the id of the job that this content was last claimed by."""
 
@@ -133,6 +137,16 @@ class Erasures(Protocol):
 
     def erasing(self) -> Iterable[Erasure]:
         """Return every erasure that is not done."""
+
+
+class TrainingTimes(Protocol):
+    """How long the last trainings of each trainer took."""
+
+    def times(self, application: str) -> Sequence[TrainingTime]:
+        """Return them, oldest first."""
+
+    def add_time(self, application: str, time: TrainingTime) -> None:
+        """Add one; the oldest are dropped. Two at the same moment may keep one of them only."""
 
 
 class Bookmarks(Protocol):

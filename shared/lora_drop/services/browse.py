@@ -5,15 +5,28 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lora_drop.jobs.budget import Limits, month_of
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.public_job import public
 from lora_drop.jobs.status import Status
 from lora_drop.ports import JobStore, ResultStore
 from lora_drop.services.record import known
 
 
-def show_job(job_id: str, *, jobs: JobStore) -> dict[str, Any]:
-    """Return one job as it stands; raises JobNotFoundError, and JobForgottenError."""
-    return public(known(jobs, job_id))
+def show_job(job_id: str, *, now: datetime, limits: Limits, jobs: JobStore) -> dict[str, Any]:
+    """Return one job as it stands, and what it waits for; raises JobNotFoundError, and JobForgottenError."""
+    job = known(jobs, job_id)
+    return {**public(job), "waiting": _waiting(job, now=now, limits=limits, jobs=jobs)}
+
+
+def _waiting(job: Job, *, now: datetime, limits: Limits, jobs: JobStore) -> dict[str, int] | None:
+    """Return how many slots are taken and how many jobs come first; None for a job that waits for no slot."""
+    if job.status is not Status.READY:
+        return None
+    return {
+        "slots_taken": len(jobs.account(month_of(now)).in_flight),
+        "slots": limits.max_in_flight,
+        "jobs_before": jobs.waiting_before(job),
+    }
 
 
 def list_jobs(

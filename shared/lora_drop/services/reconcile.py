@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from time import monotonic
 
-from lora_drop.fal.status import Gone
+from lora_drop.fal.status import FalStatus, Gone, Running
 from lora_drop.jobs.budget import MICRO, Limits, month_of
 from lora_drop.jobs.errors import LoraDropError
 from lora_drop.jobs.job import Job
@@ -22,9 +22,11 @@ from lora_drop.jobs.job_problems import (
 from lora_drop.jobs.problems import codes_of
 from lora_drop.jobs.status import Status
 from lora_drop.jobs.time_limits import ROUND_PATIENCE, SUBMIT_DEADLINE
+from lora_drop.jobs.training_times import LEAST_LIMIT
 from lora_drop.ports import FalClient, Handover, Inbox
 from lora_drop.services.evidence import Evidence
 from lora_drop.services.fal_updates import FalUpdateHandler
+from lora_drop.services.progress import ProgressRecord
 from lora_drop.services.record import SETTLED_AFTER, Record
 from lora_drop.services.sweep import Outbox, Sweep, SweepResult
 from lora_drop.services.waiting_queue import WaitingQueue
@@ -57,7 +59,7 @@ class RoundCounts:
     """What one round did: jobs looked at, late ones, those that could not be helped now.
 
     ``doubtful`` counts submissions that nothing has settled for 15 minutes, ``overdue`` trainings
-    and copies of more than three hours, ``held`` the jobs that wait for a person or for money: each
+    and copies of more than three hours and trainings that are slower than any before, ``held`` the jobs that wait for a person or for money: each
     of them calls a person. ``swept`` is what the sweeps have found, ``untold``
     the changes that could not be published, ``oldest_seconds`` the age of the oldest job that goes on
     by itself, ``budget_percent`` how much of the month's money is spent or reserved; 0 without one,
@@ -121,6 +123,7 @@ class Reconciler:
     record: Record
     fal_updates: FalUpdateHandler
     fal: FalClient
+    progress: ProgressRecord
     evidence: Evidence
     inbox: Inbox
     handover: Handover
@@ -151,6 +154,7 @@ class Reconciler:
             helped = round_.attempt(job.job_id, partial(self._help, job))
             if helped and job.terminal and now - job.updated_at >= SETTLED_AFTER:
                 round_.ended[job.status] += 1
+                round_.attempt("the training times", partial(self.progress.remember, job))
         round_.attempt("the datasets", lambda: round_.swept.add(self.sweep.datasets(now)))
         round_.attempt("the uploads", lambda: round_.swept.add(self.sweep.uploads(jobs, now)))
         round_.attempt("the events", partial(self._tell_others, round_))
@@ -173,7 +177,7 @@ class Reconciler:
             unanswered=round_.unanswered,
             doubtful=sum(self._still_doubtful(job) for job in late),
             # Not of the late ones alone: each vain try to reach fal is news of a job.
-            overdue=sum(_overdue(job, now) for job in jobs),
+            overdue=sum(self._overdue(job, now, round_) for job in jobs),
             # Also of those that have just been tried once more, or an alarm would ring again each time.
             held=sum(job.status is Status.HELD for job in jobs),
             swept=round_.swept,
@@ -201,7 +205,7 @@ class Reconciler:
         job = self.record.known(job_id)
         if job.status in (Status.SUBMITTED, Status.TRAINING) and job.request_id:
             fact = self.fal.ask(job.application, job.request_id)
-            return self.fal_updates.receive(job_id, fact, asked=True)
+            return self._learnt(self.fal_updates.receive(job_id, fact, asked=True), fact)
         if job.status is Status.SUBMIT_UNKNOWN:
             self._look_for_evidence(job)
             return self.record.known(job_id)
@@ -257,7 +261,13 @@ class Reconciler:
         fact, doubted = self.fal.ask(job.application, request_id), DENIED in job.problems
         if isinstance(fact, Gone) and doubted:
             fact = self.evidence.stored_result(job, request_id, self.record.clock()) or fact
-        self.fal_updates.receive(job.job_id, fact, asked=True, doubted=doubted)
+        self._learnt(self.fal_updates.receive(job.job_id, fact, asked=True, doubted=doubted), fact)
+
+    def _learnt(self, job: Job, fact: FalStatus) -> Job:
+        """Return the job with the progress that came with the same answer; its state is decided already."""
+        if isinstance(fact, Running) and fact.log and job.request_id == fact.request_id:
+            return self.progress.learn(job, fact.log)
+        return job
 
     def _look_for_evidence(self, job: Job) -> None:
         """Adopt the one request of fal's list that is the job's, if there is one."""
@@ -277,6 +287,14 @@ class Reconciler:
         self.record.set_problems(job, *job.problems, slot_released=True)
         self.waiting_queue.wake_next()
 
+    def _overdue(self, job: Job, now: datetime, round_: _Round) -> bool:
+        """Return whether it takes so long that a person should know: three hours, or what its kind ever took."""
+        limits = [OVERDUE_AFTER]
+        if now - job.since >= LEAST_LIMIT:
+            own = lambda: limits.append(self.progress.time_limit(job) or OVERDUE_AFTER)  # noqa: E731
+            round_.attempt("the training times", own)
+        return _overdue(job, now, min(limits))
+
     def _still_doubtful(self, late: Job) -> bool:
         if late.status not in (Status.SUBMITTING, Status.SUBMIT_UNKNOWN):
             return False
@@ -289,13 +307,13 @@ class Reconciler:
         )
 
 
-def _overdue(job: Job, now: datetime) -> bool:
+def _overdue(job: Job, now: datetime, limit: timedelta) -> bool:
     """Return whether it takes so long that a person should know; to wait for a slot is no such thing."""
     begun = job.status in (Status.SUBMITTED, Status.TRAINING, Status.STORING)
     unreachable = job.status is Status.READY and not {FAL_BUSY, FAL_UNREACHABLE}.isdisjoint(
         job.problems
     )
-    return (begun or unreachable) and now - job.since >= OVERDUE_AFTER
+    return (begun or unreachable) and now - job.since >= limit
 
 
 def _age(job: Job, now: datetime) -> int:

@@ -1,47 +1,24 @@
-"""The log of a job's training as fal has it now, and the progress that is read from it and kept."""
+"""The log of a job's training as fal has it now, for a person or a program that watches it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from lora_drop.fal.progress import Progress, progress_in, visible
-from lora_drop.fal.status import LogEntry, RequestLog
+from lora_drop.fal.progress import visible
+from lora_drop.fal.status import LogEntry
 from lora_drop.jobs.errors import FalUnavailableError
-from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import shortened
-from lora_drop.jobs.progress import PublicProgress, TrainingProgress, furthest
+from lora_drop.jobs.progress import PublicProgress, TrainingProgress
 from lora_drop.jobs.status import Status
 from lora_drop.ports import FalClient
+from lora_drop.services.progress import ProgressRecord
 from lora_drop.services.record import Record
 
 # In these states fal has a log of the job's request, or is about to.
 LOGGED = frozenset({Status.SUBMITTED, Status.TRAINING, Status.STORING})
 AT_ONCE = 1000  # lines of one answer; the caller asks for the rest
 MAX_MESSAGE = 2000  # characters of a line
-# Who watches asks every second or two, and a row is written less often.
-KEPT_EVERY = timedelta(seconds=5)
-
-
-@dataclass(frozen=True, slots=True)
-class ProgressRecord:
-    """Reads the progress out of a log and keeps it with the job; it never moves the job."""
-
-    record: Record
-
-    def learn(self, job: Job, log: RequestLog) -> Job:
-        """Return the job with what this log of its request says; it is written when enough has changed."""
-        if job.status not in (Status.SUBMITTED, Status.TRAINING):
-            return job
-        now = self.record.clock()
-        steps = job.parameters.steps if job.parameters else None
-        found = progress_in((line.message for line in log.lines), steps)
-        progress = furthest(job.progress, _read(found, now)) if found else job.progress
-        position = None if log.started else log.queue_position
-        learnt = job.model_copy(update={"progress": progress, "queue_position": position})
-        if _worth_a_write(job, learnt, now):
-            self.record.jobs.keep_progress(job, progress, position)
-        return learnt
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,25 +63,6 @@ def shown(lines: Sequence[LogEntry]) -> list[LogEntry]:
         for part in line.message.split("\n")
         if (text := visible(part))
     ]
-
-
-def _read(found: Progress, now: datetime) -> TrainingProgress:
-    return TrainingProgress(
-        step=found.step,
-        steps=found.steps,
-        percent=found.percent,
-        eta_seconds=found.seconds_left,
-        at=now,
-        seconds_per_step=found.seconds_per_step,
-    )
-
-
-def _worth_a_write(before: Job, after: Job, now: datetime) -> bool:
-    if before.queue_position != after.queue_position:
-        return True
-    if after.progress in (None, before.progress):
-        return False
-    return before.progress is None or now - before.progress.at >= KEPT_EVERY
 
 
 def _public(progress: TrainingProgress | None) -> dict[str, Any] | None:

@@ -34,9 +34,9 @@ from lora_drop.simulator.inputs import (
 from lora_drop.simulator.ledger import Ledger
 from lora_drop.simulator.lora import write_lora
 from lora_drop.simulator.requests import ModelRequest
+from lora_drop.simulator.training_log import preparation, ticks_of, training_line
 from lora_drop.simulator.wire import now, stamp
 
-TICKS = 20  # lines of progress
 MAX_LEDGER_URL = 2000  # a data URI can be the whole dataset
 WEIGHTS = "pytorch_lora_weights.safetensors"
 CONFIG = "config.json"
@@ -70,7 +70,7 @@ class Trainer:
             given = read_input(rules_of(request.endpoint_id), request.arguments)
             found = await self._fetch_dataset(request, given)
             await self._fetch_checkpoint(request, given)
-            await self._work(request, given.steps, fault)
+            await self._work(request, given.steps, len(found.photos), fault)
             output = await self._write(request, given, found)
             request.steps = given.steps  # from here on it is billed
             return Outcome(200, output)
@@ -130,15 +130,20 @@ class Trainer:
     ) -> None:
         self._ledger.dataset(**row, bytes=file.size, sha256=file.sha256, images=images, error=error)
 
-    async def _work(self, request: ModelRequest, steps: int, fault: ActiveFault | None) -> None:
+    async def _work(
+        self, request: ModelRequest, steps: int, images: int, fault: ActiveFault | None
+    ) -> None:
         settings = fault.settings if fault else {}
         seconds = settings.get("seconds", self._config.training_seconds)
         request.log("Loading model weights...")
-        for tick in range(1, TICKS + 1):
-            await asyncio.sleep(seconds / TICKS)
-            done = steps * tick // TICKS
-            loss = 0.5 - 0.3 * tick / TICKS
-            request.log(f"Training: {100 * tick // TICKS}% | {done}/{steps} steps, loss={loss:.4f}")
+        for line in preparation(images):
+            request.log(line, "STDERR")
+        ticks, done = ticks_of(seconds), 0
+        for tick in range(1, ticks + 1):
+            await asyncio.sleep(seconds / ticks)
+            before, done = done, steps * tick // ticks
+            line = training_line(done, steps, seconds * tick / ticks, before=before)
+            request.log(line, "STDERR")
         if settings.get("stuck"):
             await asyncio.Event().wait()
         if "type" in settings:

@@ -164,7 +164,7 @@ def test_the_api_takes_webhooks_and_answers_questions(containers: Containers, ap
             )
         listed = http.get("/jobs", params={"status": "STORING"}).json()
         shown = http.get(f"/jobs/{job_id}").json()
-        unknown = http.get("/jobs/nobody-0123456789")
+        unknown = http.get("/jobs/absent-0123456789")
 
     assert {name: answer.status_code for name, answer in answers.items()} == {
         "webhook_forged": 401,

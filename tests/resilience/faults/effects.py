@@ -97,8 +97,13 @@ def _ports_of(kind: Any) -> tuple[str, ...]:
 
 @cache
 def _port_of(kind: Any, method: str) -> str:
-    """The port that this method is of; the double's own name for what no port has."""
+    """The port that this method is of; the double's own name for what no port has.
+
+    A double that lacks a method of its port would take none of the port's faults any more.
+    """
     found = [name for name in _ports_of(kind) if method in PORTS[name]]
+    like = [name for name, members in PORTS.items() if method in members]
+    assert found or not like, f"{kind.__name__} has {method}, and not all of {' or '.join(like)}"
     return found[0] if found else kind.__name__
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from nacl.signing import SigningKey
 
-from lora_drop.fal.status import FalStatus, Finished, Gone, RequestLog, Running, failed
+from lora_drop.fal.status import FalStatus, Finished, Gone, LogEntry, RequestLog, Running, failed
 from lora_drop.fal.trainers.trainer import Price
 from lora_drop.jobs.artifacts import WEIGHTS, Artifact, artifacts_in
 from lora_drop.jobs.evidence import is_of
@@ -168,17 +168,25 @@ class Fal:
         if request is None or now >= request.kept_until:
             return Gone(request_id)
         if now < request.ended_at:
-            return Running(request_id, started=now >= request.started_at)
+            started = now >= request.started_at
+            return Running(request_id, started=started, log=self._log_of(request, now))
         if request.end is End.DONE:
             return Finished(request_id, request.artifacts)
         units = "0" if request.end in FREE else "1000"
         said = "Invalid status code: 422"
         return failed(request_id, said, request.payload, billable_units=units)
 
+    def _log_of(self, request: Request, now: datetime) -> RequestLog:
+        """What a runner has written by now, and nothing before it has begun."""
+        if now < request.started_at:
+            return RequestLog(queue_position=1)
+        part = (now - request.started_at) / (request.ended_at - request.started_at)
+        line = f"{part:4.0%}|#| {int(1000 * part)}/1000 [00:01<00:01, 1.00it/s]"
+        return RequestLog(started=True, lines=(LogEntry(line, now),))
+
     def log(self, application: str, request_id: str) -> RequestLog:
-        """Return what its state says: these trainings write no lines."""
         said = self.ask(application, request_id)
-        return said.log or RequestLog() if isinstance(said, Running) else RequestLog()
+        return (said.log if isinstance(said, Running) else None) or RequestLog()
 
     def cancel(self, application: str, request_id: str) -> bool:
         """Stop a request that waits; one that runs goes on to its end, as it often does at fal."""

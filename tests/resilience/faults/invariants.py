@@ -62,8 +62,10 @@ class Rows(dict[str, Job]):
         before = self.get(job_id)
         super().__setitem__(job_id, job)
         self.reached.update(self._steps(before, job))
-        if before is not None and job.version <= before.version:
+        if before is not None and not (job.version > before.version or _learnt(before, job)):
             self.violated(f"{job_id}: version {before.version} became {job.version}")
+        if before is not None and _went_back(before, job):
+            self.violated(f"{job_id}: its progress went back")
         if job.status is Status.SUBMITTING:
             self.intended[job_id] = self.clock()
         if job.status is Status.EXPIRED and (before is None or before.status != job.status):
@@ -118,6 +120,20 @@ class Rows(dict[str, Job]):
             if _same_training(job, other) and other.status in TRAINED_OR_MAY_BE:
                 self.violated(f"{request.job_id}: paid for what {other.job_id} trains")
         self.requests.append(request)
+
+
+def _learnt(before: Job, after: Job) -> bool:
+    """Whether nothing but the progress of a job at work was written."""
+    same = {"progress": before.progress, "queue_position": before.queue_position}
+    at_work = before.status in (Status.SUBMITTED, Status.TRAINING)
+    return at_work and after != before and after.model_copy(update=same) == before
+
+
+def _went_back(before: Job, after: Job) -> bool:
+    """Whether the progress of one request became less."""
+    if before.request_id is None or before.request_id != after.request_id or not before.progress:
+        return False
+    return after.progress is None or after.progress.percent < before.progress.percent
 
 
 def _revived(job: Job) -> bool:

@@ -184,7 +184,10 @@ def _target(action: Mapping[str, Any]) -> Place:
 def _holds(action: Mapping[str, Any], item: Item) -> bool:
     """Whether the action's condition holds; raises ValueError for one this table cannot read."""
     condition = action.get("ConditionExpression")
-    return condition is None or any(_true(part, action, item) for part in condition.split(" OR "))
+    return condition is None or any(
+        all(_true(term, action, item) for term in part.split(" AND "))
+        for part in condition.split(" OR ")
+    )
 
 
 def _true(term: str, action: Mapping[str, Any], item: Item) -> bool:

@@ -62,6 +62,8 @@ LITERALS: dict[str, Kind] = {
     "key-id:key-secret": Kind.SECRET,
     "old-id:old-secret": Kind.SECRET,
     "the stack's own webhook secret": Kind.SECRET,
+    "the0notify0secret": Kind.SECRET,
+    "key=of-a-receiver": Kind.SECRET,
     OWNER: Kind.HIDDEN,
     CAMERA: Kind.HIDDEN,
     LATITUDE: Kind.HIDDEN,

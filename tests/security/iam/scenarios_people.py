@@ -31,6 +31,20 @@ def jobs_are_listed_and_shown(harness: Harness) -> None:
 
 
 @scenario
+def a_training_is_watched(harness: Harness) -> None:
+    """Fal is asked with our key, and the progress is kept with the job."""
+    harness.environment.add_job(make_job(Status.TRAINING))
+    line = {"message": " 2%|2| 50/2500 [01:40<1:21:40, 2.00s/it]"}
+    harness.environment.internet.status = {"status": "IN_PROGRESS", "logs": [line]}
+    assert harness.asked("GET", f"/jobs/{JOB_ID}/logs")["progress"]["step"] == 50
+    kept = harness.environment.job(JOB_ID).progress
+    assert kept is not None
+    assert kept.step == 50
+    harness.environment.add_job(make_job(Status.READY, job_id="next-0000000000"))
+    assert harness.asked("GET", "/jobs/next-0000000000")["waiting"]["jobs_before"] == 0
+
+
+@scenario
 def a_training_is_cancelled_and_the_next_one_sent(harness: Harness) -> None:
     """Fal is asked with our key; the reason is written beside the files."""
     harness.environment.add_job(make_job(Status.TRAINING))

@@ -97,7 +97,7 @@ class Container:
         )
 
     def _warm_up(self, cached: Mapping[str, Any]) -> None:
-        """What made the function fetch keys before: a delivery that nobody signed."""
+        """What made the function fetch keys before: a delivery that no key of fal's has signed."""
         self._serves({"status": 200, "document": cached["document"]})
         self.environment.clock.now = datetime.fromtimestamp(cached["fetched_at"], UTC)
         forged = {

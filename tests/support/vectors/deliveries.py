@@ -254,7 +254,7 @@ def users() -> Group:
         group.refuse(f"signed for {user}", "user", headers=headers)
         group.accept(f"signed for {user}, and no user is pinned", headers=headers, user_id="")
     stranger = headers_of(BODY, key=signing_key("stranger"))
-    group.refuse("signed by nobody's key", "signature", headers=stranger)
+    group.refuse("signed by a key that is not published", "signature", headers=stranger)
     return group
 
 

@@ -129,7 +129,7 @@ def test_bus_failure_delays_events(world: World) -> None:
     world.clock.now += timedelta(minutes=5)
     tally = world.reconciler.reconcile()
     assert kept == {job.job_id: job.version}
-    assert world.events.told() == [(job.job_id, "READY")]
+    assert world.events.published() == [(job.job_id, "READY")]
     assert (tally.untold, world.jobs.outbox()) == (0, {})
 
 
@@ -141,7 +141,7 @@ def test_killed_publisher_is_made_up_for(world: World, minutes: int, published: 
     world.clock.now += timedelta(minutes=minutes)
     world.reconciler.reconcile()
     world.reconciler.reconcile()
-    assert world.events.told() == [(job.job_id, status) for status in published]
+    assert world.events.published() == [(job.job_id, status) for status in published]
 
 
 def test_removed_job_is_not_published(world: World) -> None:

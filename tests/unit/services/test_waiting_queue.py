@@ -54,7 +54,7 @@ ENDS = [Finished("request-1", ARTIFACTS), Failed("request-1", BAD_IMAGE), Gone("
 
 @pytest.mark.promise("never get stuck", "A slot is handed on at once to the oldest job that waits.")
 @pytest.mark.promise("never get stuck", "A wake-up that was lost is repeated by the reconciler.")
-@pytest.mark.parametrize("lost", [False, True], ids=["told", "lost"])
+@pytest.mark.parametrize("lost", [False, True], ids=["woken", "lost"])
 @pytest.mark.parametrize("said", ENDS, ids=lambda said: type(said).__name__)
 def test_free_slot_goes_to_the_oldest(busy: World, said: FalStatus, *, lost: bool) -> None:
     first, *others = dropped(busy, "a", "b", "c", "d")

@@ -1,0 +1,112 @@
+"""The jobs API as it is deployed: the documented example, and schemathesis on every route."""
+
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import requests
+import schemathesis
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+
+from lora_drop.client.stack import find_stack
+from lora_drop.client.stack_client import StackClient
+from lora_drop.local.stack import HOME
+from tests.e2e.conftest import Deployed
+from tests.support.api_checks import CHECKS
+
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.proof,
+    # The example and schemathesis leave connections open until they are collected.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+MOST = 25  # calls of a route, of each kind
+
+
+class Signed(requests.auth.AuthBase):
+    """Signs requests as a caller with IAM credentials does."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        assert request.url
+        signed = AWSRequest(method=request.method, url=request.url, data=request.body)
+        SigV4Auth(Credentials("test", "test"), "execute-api", "us-east-1").add_auth(signed)
+        request.headers.update(dict(signed.headers))
+        return request
+
+
+@pytest.fixture
+def client(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> StackClient:
+    monkeypatch.setenv(HOME, str(deployed.local.state))
+    return StackClient(find_stack(None))
+
+
+@pytest.fixture
+def trained(
+    deployed: Deployed,
+    client: StackClient,
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> dict[str, Any]:
+    """The job that docs/developers.md orders, at its end."""
+    sample = root / "shared/lora_drop/local/samples/astronaut.zip"
+    (tmp_path / "ada.zip").write_bytes(sample.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    page = (root / "docs/developers.md").read_text()
+    [example] = re.findall(r"```python\n(import httpx\n.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(example, "docs/developers.md", "exec"), names)  # noqa: S102  # our own page
+    *_, job = client.follow(names["job"]["job_id"], timeout=300)
+    assert job["status"] == "SUCCEEDED", job
+    assert len(deployed.posts_of(job)) == 1
+    return job
+
+
+def test_calls_are_answered_as_described(
+    deployed: Deployed, client: StackClient, trained: dict[str, Any]
+) -> None:
+    """No server error and no answer that docs/openapi.json does not describe, with a real job and without."""
+    [weights, *_] = client.files(trained["job_id"])
+    assert len(httpx.get(weights["url"]).content) == weights["size"]
+    url = client.stack.api_url
+    served = requests.get(f"{url}/openapi.json", auth=Signed(), timeout=30).json()
+    described = schemathesis.openapi.from_dict(served | {"security": []})
+
+    def about_the_job(_: Any, parameters: dict[str, Any] | None) -> dict[str, Any] | None:
+        known = parameters and len(str(parameters["job_id"])) % 2
+        return {"job_id": trained["job_id"]} if known else parameters
+
+    described.hook("map_path_parameters")(about_the_job)
+    found: list[Any] = list(described.get_all_operations())
+    operations = [each.ok() for each in found]
+    for operation in sorted(operations, key=lambda each: "forget" in each.path):
+        modes = (
+            list(GenerationMode) if operation.body or operation.query else [GenerationMode.POSITIVE]
+        )
+        for mode in modes:
+            _call(operation, mode, url)
+    assert urlsplit(url).hostname == "127.0.0.1"
+    assert deployed.simulator.ledger()["submissions"]  # what was paid, was paid to the simulator
+
+
+def _call(operation: Any, mode: GenerationMode, url: str) -> None:
+    @settings(
+        derandomize=True,
+        max_examples=MOST,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(operation.as_strategy(generation_mode=mode))
+    def call(case: Any) -> None:
+        case.call_and_validate(base_url=url, checks=CHECKS, auth=Signed(), timeout=60)
+
+    call()
