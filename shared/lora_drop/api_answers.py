@@ -25,7 +25,7 @@ class SlotWait(ApiAnswer):
     jobs_before: int = Field(description="how many READY jobs come first")
 
 
-class ShownJob(PublicJob):
+class JobItem(PublicJob):
     """One job as it stands."""
 
     waiting: SlotWait | None = Field(description="null where the job waits for no slot")

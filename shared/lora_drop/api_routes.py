@@ -82,7 +82,7 @@ ROUTES = (
         body_required=True,
         status=202,
     ),
-    Route("GET", JOB, "getJob", "Show a job as it stands", (answers.ShownJob,), OF_A_JOB),
+    Route("GET", JOB, "getJob", "Show a job as it stands", (answers.JobItem,), OF_A_JOB),
     Route(
         "GET",
         f"{JOB}/files",

@@ -187,7 +187,7 @@ def test_what_is_missing_in_a_stack(make: Make, made: Any, name: str, says: str,
     ],
 )
 def test_state_of_the_stack_is_explained(status: str, outcome: str, fix: str) -> None:
-    view = stack_doctor.StackView("lora-drop-dev", lambda _: None, {}, {}, doctor.FalAddress(""))
+    view = stack_doctor.StackView("lora-drop-dev", lambda _: None, {}, {}, doctor.FalPlace(""))
     found = stack_doctor._state(view, status)
     assert (found.outcome, fix in (found.fix or "")) == (outcome, True)
 
@@ -215,7 +215,7 @@ def test_missing_stack_or_outputs(make: Make) -> None:
 def test_answer_of_fal_is_explained(fal: Fal, status: int, outcome: str, said: str) -> None:
     fal.status = status
     [found, _] = doctor.fal_key(
-        "stack", KEY, "fal-ai/x", doctor.FalAddress("https://api.example/v1/"), "fix"
+        "stack", KEY, "fal-ai/x", doctor.FalPlace("https://api.example/v1/"), "fix"
     )
     assert (found.outcome, said in found.says) == (outcome, True)
 

@@ -12,11 +12,13 @@ import pytest
 
 from lora_drop.cli.usage import SCREENS
 from lora_drop.client.stack import Stack
+from lora_drop.datasets.report import Report, Verdict
 from lora_drop.datasets.reports import result_page
 from lora_drop.fal.inference import INFERENCES, diffusers_program, fal_program
 from lora_drop.fal.trainers.parameters import TrainingParameters
 from lora_drop.fal.trainers.table import TRAINERS
 from lora_drop.jobs.artifacts import StoredFile
+from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 from tests.support.builders import make_job
 from tests.support.client_fixtures import Api, Run, job_answer
@@ -150,3 +152,23 @@ def test_missing_report_is_explained(run: Run, api: Api, stack: Stack) -> None:
     result = run("open", "x")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "has no report" in result.stderr
+
+
+@pytest.mark.parametrize("content", [None, b"no report", b"{}", b""])
+def test_job_shows_the_warnings_of_its_check(
+    run: Run, api: Api, stack: Stack, content: bytes | None
+) -> None:
+    warned = tuple(
+        Problem(code="image_very_dark", message=f"{name} is very dark. Brighten it.", member=name)
+        for name in ("a.jpg", "b.jpg")
+    )
+    report = Report(file="ada.zip", verdict=Verdict.ACCEPTED, warnings=warned)
+    body = report.model_dump_json().encode() if content is None else content
+    s3, job = stack.client("s3"), make_job(status=Status.SUCCEEDED)
+    s3.create_bucket(Bucket="models")
+    s3.put_object(Bucket="models", Key=f"{job.prefix}report.json", Body=body)
+    api.answers = [succeeded()]
+    shown = run("job", job.job_id)
+    assert shown.exit_code == 0
+    said = "2 warnings of its check:\n    2 files: each is very dark. Brighten it. (a.jpg, b.jpg)"
+    assert (said in shown.stdout) is (content is None)

@@ -1,6 +1,5 @@
 """The command starts at once, and its wheel stands alone, with all that a deployment needs."""
 
-import inspect
 import os
 import re
 import subprocess
@@ -46,6 +45,14 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder)
     return folder
+
+
+def test_skill_is_in_the_wheel(installed: Path) -> None:
+    assert (
+        (installed / "lora_drop" / "cli" / "SKILL.md")
+        .read_text()
+        .startswith("---\nname: lora-drop\n")
+    )
 
 
 @pytest.fixture
@@ -247,8 +254,7 @@ def test_public_names_are_there() -> None:
 
 @pytest.mark.parametrize("name", main.COMMANDS)
 def test_listed_help_is_the_docstrings(name: str) -> None:
-    function = main.command_of(name).callback
-    assert (inspect.getdoc(function) or "").split("\n\n")[0] == main.COMMANDS[name][1]
+    assert main.command_of(name).help.split("\n\n")[0] == main.COMMANDS[name][1]
 
 
 def test_copied_names_are_those_of_the_tables() -> None:

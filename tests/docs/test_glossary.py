@@ -11,13 +11,13 @@ STANDARD = frozenset(
     2 3 access account action active adapter address allow answer api as async auth background bad balance
     base batch beyond body bootstrap box boxes break browse bucket budget bus byte cdn change check choice
     chunk clean cli client code colour command common config conflict content control convert copy count
-    cursor damage data dead deadline deploy describe dev difference directory display doc doctor download drift drop
-    dynamo dynamodb early embedded emulator end entry error evaluate event eventbridge exist explain
-    explanation extra fail fal field file finding finish fix flag flat follow foreign forget format forward
-    found fresh gateway go gone group handle header heif history host html http id ideogram illegal image in
-    incoming incomplete inference init input inspect insufficient internal interrupt invalid item jpeg json
-    jwks key kind known label lambda language large late layer lazy letter limit line list local log long
-    look low main make manual many markup mean message meta metadata meter method metric miss model
+    cursor damage data dead deadline deploy describe dev difference directory display doc doctor download
+    drift drop dynamo dynamodb early embedded emulator end entry error evaluate event eventbridge exist
+    explain explanation extra fail fal field file finding finish fix flag flat follow foreign forget format
+    forward found fresh gateway go gone group handle header heif history host html http id ideogram illegal
+    image in incoming incomplete inference init input inspect insufficient internal interrupt invalid item
+    jpeg json jwks key kind known label lambda language large late layer lazy letter limit line list local
+    log long look low main make manual many markup mean message meta metadata meter method metric miss model
     multipart name network no not number object observability occupy one open openapi over overlay page
     parameter parity part permanent photo picture place plan platform png portrait post prefix prepare price
     process proof public publish query queue range rate raw read refuse reject remainder resolve result

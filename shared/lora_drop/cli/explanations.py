@@ -187,7 +187,7 @@ JOBS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
         ),
         "fal_storage_refused": (
             "fal's storage does not take the dataset.",
-            "With DatasetDelivery=fal-storage the dataset is uploaded to fal before the training is ordered; nothing was paid.",
+            "With DatasetDelivery=fal the dataset is uploaded to fal before the training is ordered; nothing was paid.",
             "Deliver by a presigned address: lora-drop deploy dev --parameter DatasetDelivery=presigned",
         ),
     }

@@ -279,9 +279,15 @@ def jobs(
 
 def job(job_id: JobId, *, stack: StackName = None, json_output: Json = False) -> None:
     """Show one job: where it stands, its parameters, what is wrong, where its files are."""
+    from lora_drop.cli.usage import show_warnings, warnings_of
+
     with reporting(json_output=json_output):
-        found = client_of(stack).job(job_id)
+        drop = client_of(stack)
+        found = drop.job(job_id)
+        warned = () if json_output else warnings_of(drop.stack, found)
     if json_output:
         write(found)
     else:
-        output().job(found)
+        shown = output()
+        shown.job(found)
+        show_warnings(shown, warned)

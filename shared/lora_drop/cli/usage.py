@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,7 +14,9 @@ from lora_drop.cli.terminal import JobId, Json, StackName, client_of, reporting,
 from lora_drop.client.errors import CommandError
 
 if TYPE_CHECKING:
+    from lora_drop.cli.display import Display
     from lora_drop.client.stack import Stack
+    from lora_drop.jobs.problems import Problem
 
 LORA = "lora.safetensors"
 LONGEST = 7 * 24  # hours, which is the most that S3 signs an address for
@@ -163,6 +165,38 @@ def _fetched(stack: Stack, job: Mapping[str, Any]) -> Path:
             f"until it expires: lora-drop job {job['job_id']}"
         ) from error
     return page
+
+
+def warnings_of(stack: Stack, job: Mapping[str, Any]) -> Sequence[Problem]:
+    """What its check warned of, from the job's report.json; nothing where that is not there or cannot be read."""
+    from botocore.exceptions import BotoCoreError, ClientError
+    from pydantic import ValidationError
+
+    from lora_drop.cli.display import report_of
+    from lora_drop.datasets.report import Report
+    from lora_drop.jobs.job_files import REPORT_FILE
+
+    if not job["parameters"]:
+        return ()
+    bucket, _, prefix = report_of(job)[1].removeprefix("s3://").partition("/")
+    try:
+        found = (
+            stack.client("s3").get_object(Bucket=bucket, Key=prefix + REPORT_FILE)["Body"].read()
+        )
+        return Report.model_validate_json(found).warnings
+    except (OSError, BotoCoreError, ClientError, ValidationError):
+        return ()
+
+
+def show_warnings(display: Display, problems: Sequence[Problem]) -> None:
+    """Say what the check of a job's dataset warned of, each sentence once."""
+    from lora_drop.cli.reports import SHOWN, problem_lines
+    from lora_drop.datasets.reports.markup import counted
+
+    if problems:
+        display.say(f"  {counted(len(problems), 'warning')} of its check:")
+    for line in problem_lines(problems, SHOWN["warning"], all_of_them="the report shows all"):
+        display.say(f"    {line}")
 
 
 def _opened(page: Path) -> bool:

@@ -136,14 +136,16 @@ def default_of(name: str) -> str | None:
 
 
 def aws_session(profile: str | None = None, region: str | None = None) -> Any:
-    """A boto3 session, with AWS_REGION, which boto3 itself does not read, and the file's defaults.
+    """A boto3 session: what is given, AWS_REGION, which boto3 itself does not read, and the file's defaults.
 
-    What is given comes first. Raises CommandError for a file that cannot be read.
+    Raises CommandError for a file that cannot be used.
     """
     import boto3  # noqa: PLC0415  # `lora-drop config` needs none
 
-    region = region or os.environ.get("AWS_REGION") or default_of("region")
-    return boto3.Session(profile_name=profile or default_of("profile"), region_name=region)
+    return boto3.Session(
+        profile_name=profile or default_of("profile"),
+        region_name=region or os.environ.get("AWS_REGION") or default_of("region"),
+    )
 
 
 def use_defaults() -> None:

@@ -49,7 +49,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class FalAddress:
+class FalPlace:
     """Where fal's platform API is, and the certificate authority of a fal on this machine."""
 
     url: str
@@ -103,13 +103,13 @@ def direct_mode() -> Iterator[Finding]:
         says = "FAL_KEY is not of the form ID:SECRET."
         yield Finding(area, "FAL_KEY", Outcome.ERROR, says, f"Copy the key from {KEYS_PAGE}")
         return
-    fal = FalAddress(os.environ.get("FAL_API_URL") or API_URL, os.environ.get("SSL_CERT_FILE", ""))
+    fal = FalPlace(os.environ.get("FAL_API_URL") or API_URL, os.environ.get("SSL_CERT_FILE", ""))
     yield from fal_key(
         area, key, DEFAULT.application, fal, f"Put a valid key into FAL_KEY ({KEYS_PAGE})"
     )
 
 
-def fal_key(area: str, key: str, application: str, fal: FalAddress, fix: str) -> Iterator[Finding]:
+def fal_key(area: str, key: str, application: str, fal: FalPlace, fix: str) -> Iterator[Finding]:
     """Ask fal for a price with this key, which is free (fal, "Platform APIs": ``GET /models/pricing``)."""
     try:
         verify = ssl.create_default_context(cafile=fal.ca_file) if fal.ca_file else True

@@ -10,7 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lora_drop.client.config_file import aws_session
-from lora_drop.client.doctor import KEYS_PAGE, FalAddress, Finding, Outcome, clock, fal_key
+from lora_drop.client.doctor import KEYS_PAGE, FalPlace, Finding, Outcome, clock, fal_key
 from lora_drop.client.errors import CommandError
 from lora_drop.client.stack import DEFAULT, LOCAL, find_stack, local_failures, local_stack
 from lora_drop.client.stack_client import StackClient
@@ -43,7 +43,7 @@ class StackView:
     client: Client
     outputs: Mapping[str, str]
     parameters: Mapping[str, str]
-    fal: FalAddress
+    fal: FalPlace
 
     @property
     def deploy(self) -> str:
@@ -94,7 +94,7 @@ def stack_findings(asked: str | None) -> Iterator[Finding]:
 
 def _local(access: Mapping[str, Any]) -> StackView:
     fal = local_stack().running().fal
-    address = FalAddress(fal.api_url, str(fal.ca_file or ""))
+    address = FalPlace(fal.api_url, str(fal.ca_file or ""))
     return StackView(LOCAL, find_stack(LOCAL).client, access["outputs"], {}, address)
 
 
@@ -138,7 +138,7 @@ def _stack(session: boto3.Session, name: str) -> Viewed:
         return None
     outputs = {row["OutputKey"]: row["OutputValue"] for row in found.get("Outputs", [])}
     values = {row["ParameterKey"]: row["ParameterValue"] for row in found.get("Parameters", [])}
-    fal = FalAddress(os.environ.get("FAL_API_URL") or API_URL)
+    fal = FalPlace(os.environ.get("FAL_API_URL") or API_URL)
     view = StackView(name, client, outputs, values, fal)
     yield _state(view, str(found["StackStatus"]))
     missing = [each for each in OUTPUTS if each not in outputs]

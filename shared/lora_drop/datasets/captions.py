@@ -5,6 +5,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+from lora_drop.datasets.caption_names import PhotoNames, stem_in
 from lora_drop.datasets.caption_text import Caption, shown
 from lora_drop.datasets.code_pages import label_of
 from lora_drop.fal.trainers.demands import first_names, stem
@@ -43,9 +44,10 @@ def caption_warnings(
     """
     owned = set(pairs.values())
     found: list[Problem] = []
+    uncaptioned = PhotoNames([photo for photo in photos if photo not in pairs])
     for name, caption in captions.items():
         if name not in owned:
-            found += [] if caption.origin else [_orphan(name)]
+            found += [] if caption.origin else [_orphan(name, uncaptioned.meant_by(name))]
         elif not caption.text.strip():
             found += [] if caption.problem else [_empty(name)]
         elif caption.guessed or caption.stray:
@@ -62,11 +64,13 @@ def caption_warnings(
     return tuple(found)
 
 
-def _orphan(name: str) -> Problem:
+def _orphan(name: str, meant: str | None) -> Problem:
+    what = "A caption has its photo's name: anna.jpg, anna.txt."
+    if meant:
+        what = f"Did you mean the one of {meant}? Then call it {stem_in(meant)}.txt."
     return Problem(
         code="caption_orphan",
-        message=f"{name} belongs to no photo and is not used. A caption has its photo's name: "
-        "anna.jpg, anna.txt.",
+        message=f"{name} belongs to no photo and is not used. {what}",
         member=name,
     )
 

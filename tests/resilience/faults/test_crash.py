@@ -43,16 +43,11 @@ def test_the_scenarios_use_every_port() -> None:
     }
 
     # What has a double that can more is counted as that; dead letters need five failures, and
-    # forgetting has runs of its own (tests/unit/services/test_forget_interrupted.py); to sign a form for an
-    # upload, and to compare trainers, changes nothing.
+    # forgetting has runs of its own (tests/unit/services/test_forget_interrupted.py). To sign a form for an
+    # upload, and to compare the trainers, changes nothing.
     others = {
-        "PublishedTrainers",
-        "ResultStore",
-        "DeadLetters",
-        "Erasures",
-        "Eraser",
-        "Payloads",
-        "UploadStore",
+        *("ResultStore", "DeadLetters", "Erasures", "Eraser", "Payloads"),
+        *("UploadStore", "PublishedTrainers"),
     }
     assert taken - {"Secret"} == set(PORTS) - others
 
@@ -118,7 +113,7 @@ def test_a_broken_run_says_where() -> None:
     never = Scenario("never", HAPPY.prepare, ((7,),))
     run = crash.run_scenario(crash.Interruption(24, after=True), scenario=never)
     assert str(run).startswith(
-        "never; killed after 24 (FalClient.submit flux-lora-portrait-trainer"
+        "never; killed after 23 (FalClient.submit flux-lora-portrait-trainer"
     )
     assert "paid 1 times, ended as SUCCEEDED" in str(run)
 

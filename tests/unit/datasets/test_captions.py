@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from lora_drop.datasets.caption_names import PhotoNames
 from lora_drop.datasets.captions import paired
 from lora_drop.fal.trainers.demands import mask_warnings, masks_in, unmet_demands
 from lora_drop.fal.trainers.fields import Value
@@ -176,3 +177,26 @@ def test_backups_of_exiftool_are_left_out() -> None:
     found = checked(make_archive(members=members))
     left_out = [each.member for each in found.report.changes if each.code == "dataset_junk_dropped"]
     assert left_out == ["ada.jpg_original"]
+
+
+@pytest.mark.parametrize(
+    ("caption", "photos", "meant"),
+    [
+        ("photo01.txt", ["photo_01.jpg", "photo_02.jpg"], "photo_01.jpg"),
+        ("Photo-1.txt", ["in/photo_01.jpg"], "in/photo_01.jpg"),
+        ("phtoo_1.txt", ["photo_01.jpg", "photo_02.jpg"], "photo_01.jpg"),
+        ("photo_3.txt", ["photo_01.jpg", "photo_02.jpg"], None),
+        ("photo_1.txt", ["photo_01.jpg", "photo-01.png"], None),
+        ("notes.txt", ["anna.jpg"], None),
+    ],
+)
+def test_misnamed_caption_names_its_photo(
+    caption: str, photos: list[str], meant: str | None
+) -> None:
+    assert PhotoNames(photos).meant_by(caption) == meant
+
+
+def test_warning_says_which_photo_is_meant() -> None:
+    found = checked(make_archive(members={"photo2.txt": b"x"})).report.warnings
+    [said] = [each.message for each in found if each.code == "caption_orphan"]
+    assert "Did you mean the one of photo-02.jpg? Then call it photo-02.txt." in said

@@ -21,7 +21,10 @@ from tests.support.reports import make_photo, make_report, whole_report
 
 # Names of fields, which only look like codes.
 NO_CODES = frozenset(
-    {"dataset_versions", "image_data_url", "parameter_overrides", "parameter_sources"}
+    {
+        *("dataset_versions", "image_data_url", "parameter_overrides", "parameter_sources"),
+        *("dataset_rejected", "dataset_unknown"),  # answers of the API
+    }
 )
 # The table itself, and fal's own words for what has failed there.
 NOT_READ = (

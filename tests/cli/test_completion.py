@@ -1,0 +1,102 @@
+"""Completion as a person has it: the shell itself is asked, with the script that it is given."""
+
+import os
+import pty
+import re
+import select
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PATIENCE = 60.0  # seconds
+TYPED = [
+    ("lora-drop expl", "explain"),
+    ("lora-drop explain image_too_sm", "image_too_small"),
+    ("lora-drop usage ada-", "ada-0123456789"),
+]
+# What Tab does: the words are split as the shell splits them, then the function that is registered is called.
+BASH = """
+eval "$(lora-drop --show-completion bash)"
+typed="$1"; COMP_LINE="$typed"; COMP_POINT=${#typed}; read -ra COMP_WORDS <<< "$typed"; COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+line=$(complete -p lora-drop); function=${line#*-F }; ${function%% *} lora-drop "${COMP_WORDS[COMP_CWORD]}"
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+ZSH = """\
+PS1=; unsetopt zle_bracketed_paste; autoload -U compinit; compinit -u
+eval "$(lora-drop --show-completion zsh)"; compdef _lora_drop_completion lora-drop; print rea""dy
+"""
+LINE_SHOWN = (
+    '\x01print -r -- "<\x05>"\n'  # Ctrl-A, Ctrl-E: what stands on the line, in angle brackets
+)
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """A PATH with this checkout's command; its stack has one job."""
+    command = tmp_path / "lora-drop"
+    code = (
+        "from lora_drop.cli import main, terminal\n"
+        "from types import SimpleNamespace as Made\n"
+        "client = Made(jobs=lambda **_: {'jobs': [{'job_id': 'ada-0123456789'}]})\n"
+        "terminal.client_of = lambda _: client\n"
+        "main.main()\n"
+    )
+    command.write_text(f"#!{sys.executable}\n{code}")
+    command.chmod(0o755)
+    shells = {
+        "SHELL": "/bin/bash",
+        "HOME": str(tmp_path),
+        "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1",
+    }
+    return {**os.environ, **shells, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+@pytest.mark.parametrize(("typed", "offered"), TYPED)
+def test_bash_completes(environment: dict[str, str], typed: str, offered: str) -> None:
+    done = subprocess.run(  # noqa: S603  # our own words
+        ["bash", "--norc", "-c", BASH, "bash", typed],  # noqa: S607
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.stdout.split(), done.stderr) == ([offered], "")
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
+@pytest.mark.parametrize(("typed", "offered"), TYPED)
+def test_zsh_completes(environment: dict[str, str], typed: str, offered: str) -> None:
+    shell, terminal = pty.openpty()
+    with subprocess.Popen(  # our own words
+        ["zsh", "-f", "-i"],  # noqa: S607
+        env={**environment, "SHELL": "/bin/zsh", "TERM": "dumb"},
+        stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+    ) as zsh:  # fmt: skip
+        try:
+            os.write(shell, ZSH.encode())
+            seen_on(shell, r"ready\r\n")
+            os.write(shell, f"{typed}\t".encode())
+            seen_on(shell, re.escape(offered))
+            os.write(shell, LINE_SHOWN.encode())
+            line = seen_on(shell, r"\r\n<(.*?)>")
+        finally:
+            zsh.kill()
+            os.close(shell)
+            os.close(terminal)
+    assert line.split()[-1] == offered
+
+
+def seen_on(shell: int, wanted: str) -> str:
+    """Read what the terminal shows until this is there; its first group, or all of it."""
+    seen, end = "", time.monotonic() + PATIENCE
+    while not (found := re.search(wanted, seen)):
+        ready, _, _ = select.select([shell], [], [], max(0, end - time.monotonic()))
+        assert ready, seen
+        seen += os.read(shell, 4096).decode(errors="replace")
+    return found[1] if found.groups() else found[0]
