@@ -113,7 +113,7 @@ def test_a_broken_run_says_where() -> None:
     never = Scenario("never", HAPPY.prepare, ((7,),))
     run = crash.run_scenario(crash.Interruption(24, after=True), scenario=never)
     assert str(run).startswith(
-        "never; killed after 23 (FalClient.submit flux-lora-portrait-trainer"
+        "never; killed after 24 (FalClient.submit flux-lora-portrait-trainer"
     )
     assert "paid 1 times, ended as SUCCEEDED" in str(run)
 
