@@ -85,7 +85,34 @@ def in_turn(*answers: Any) -> Callable[[float], Any]:
     return lambda _: left.pop(0) if len(left) > 1 else left[0]
 
 
-def test_whole_way_is_told_once() -> None:
+def test_steps_taken_back_hide_no_later_one() -> None:
+    """A try that was taken back shortens the history; what comes after it is an event all the same."""
+
+    def after(*steps: str) -> dict[str, Any]:
+        history = [
+            {"status": each, "at": f"{AT[:17]}{at:02}+00:00"} for at, each in enumerate(steps)
+        ]
+        return job(steps[-1], history=history)
+
+    held = ("RECEIVED", "HELD")
+    stack = FakeStack(
+        in_turn(
+            after(*held[:1], "READY", "SUBMITTING"),
+            job(
+                "READY",
+                history=[
+                    *after("RECEIVED")["history"],
+                    {"status": "READY", "at": f"{AT[:17]}07+00:00"},
+                ],
+            ),
+            after(*held),
+        )
+    )
+    seen = [each.status for each in events(stack) if isinstance(each, StatusChanged)]
+    assert seen == [*map(Status, ("RECEIVED", "READY", "SUBMITTING", "READY", "HELD"))]
+
+
+def test_whole_way_is_said_once() -> None:
     waits = {"slots_taken": 2, "slots": 2, "jobs_before": 3}
     stack = FakeStack(
         in_turn(

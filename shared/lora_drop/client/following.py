@@ -125,7 +125,8 @@ class EventReader:
     job: dict[str, Any] | None = None
     _looked_at: float = 0.0
     _read_at: float = 0.0
-    _history: int = 0
+    # A history can become shorter: tries of the clock that came to nothing are taken out of it.
+    _steps: set[tuple[str, str]] = field(default_factory=set)
     _last: dict[type[JobEvent], JobEvent] = field(default_factory=dict)
     _lines: int = 0
     _training: Training | None = None
@@ -164,7 +165,10 @@ class EventReader:
 
     def _events(self, job: Mapping[str, Any]) -> Iterator[JobEvent]:
         status = Status(job["status"])
-        history, self._history = job["history"][self._history :], len(job["history"])
+        history = [
+            step for step in job["history"] if (step["status"], step["at"]) not in self._steps
+        ]
+        self._steps |= {(step["status"], step["at"]) for step in history}
         if status in TRAINED and not job.get("duplicate_of"):
             yield from self._all_trained(job)
         for step in history:
