@@ -16,7 +16,8 @@ def ticks_of(seconds: float) -> int:
 def preparation(images: int) -> Iterator[str]:
     """The bars before the training's own: they come to 100 % and are none of its progress."""
     yield f"\r{bar('Loading pipeline components...', 0, 7, 0.0)}\r{bar('Loading pipeline components...', 7, 7, 1.4)}"
-    yield f"\r{bar('Encoding images', images, images, 0.1 * images)}"
+    if images:
+        yield f"\r{bar('Encoding images', images, images, 0.1 * images)}"
 
 
 def training_line(step: int, steps: int, elapsed: float, *, before: int) -> str:

@@ -118,7 +118,7 @@ def test_a_broken_run_says_where() -> None:
     assert "paid 1 times, ended as SUCCEEDED" in str(run)
 
 
-ONE_IN = 48
+ONE_IN = 96
 
 
 def test_a_run_calls_every_service() -> None:
