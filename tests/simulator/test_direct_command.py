@@ -178,7 +178,7 @@ def test_percent_is_fresh_in_a_real_run(direct: Direct, calls: Calls) -> None:
         patch.setattr("lora_drop.client.direct_following.INTERVAL", 1.0)
         patch.setattr("lora_drop.cli.terminal.write", lambda row: lines.append((monotonic(), row)))
         direct("ada.zip", "--yes", "--json", "--progress")
-    steps = [(at, row["progress"]) for at, row in lines]
+    steps = [(at, row["progress"]) for at, row in lines if "progress" in row]
     far = [(at, step["training"]) for at, step in steps if "training" in step]
     begun = next(at for at, step in steps if step.get("status") == "TRAINING")
     percents = [each["percent"] for _, each in far]
