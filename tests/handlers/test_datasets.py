@@ -22,7 +22,7 @@ from tests.support.lambda_events import queue_event
 def asked(method: str, path: str, body: object = None) -> tuple[int, Any]:
     """What a caller is answered; a body that is no text is sent as JSON."""
     text = body if isinstance(body, str | None) else json.dumps(body)
-    request = event("jobs_list") | {"httpMethod": method, "path": path, "body": text}
+    request = event("datasets_post") | {"httpMethod": method, "path": path, "body": text}
     answer = handler(request, Context())
     assert answer["multiValueHeaders"]["Content-Type"] == ["application/json"]
     return answer["statusCode"], json.loads(answer["body"])

@@ -9,7 +9,7 @@ from standardwebhooks import Webhook
 from functions.notify.handler import handler
 from lora_drop.jobs.status import Status
 from tests.support.builders import make_job
-from tests.support.lambda_environment import NOTIFY_SECRET, Context, LambdaEnvironment
+from tests.support.lambda_environment import NOTIFY_SECRET, Context, LambdaEnvironment, event
 from tests.support.lambda_events import failed_messages
 from tests.support.receivers import changes, envelope
 
@@ -20,7 +20,7 @@ def test_change_reaches_the_customer_signed(environment: LambdaEnvironment) -> N
     environment.clock.now = datetime.now(UTC)
     job = environment.add_job(make_job(Status.SUBMITTED))
 
-    answer = handler(changes(envelope(job)), Context())
+    answer = handler(event("notify_batch"), Context())
 
     [post] = environment.internet.posts
     assert answer == {"batchItemFailures": []}

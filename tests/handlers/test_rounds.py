@@ -271,7 +271,7 @@ def test_trainer_that_differs_is_counted_and_named(environment: LambdaEnvironmen
     model = {"endpoint_id": APPLICATION, "metadata": {"status": "deprecated"}}
     for models, differences in (([model], 1), ([{**model, "metadata": {}}], 0)):
         environment.internet.says["api.fal.ai"] = httpx.Response(200, json={"models": models})
-        assert reconcile({"compare": "trainers"}, Context()) == {"differences": differences}
+        assert reconcile(event("schedule_drift"), Context()) == {"differences": differences}
         printed = environment.output()
         assert ("TrainerDrift" in printed) == (differences > 0)
     environment.internet.says["api.fal.ai"] = httpx.ConnectError("no way")

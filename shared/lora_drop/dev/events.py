@@ -12,7 +12,10 @@ from typing import Any
 
 from nacl.signing import SigningKey
 
+from lora_drop.jobs.events import DETAIL_TYPE, SOURCE, StatusChange
 from lora_drop.jobs.ids import webhook_token
+from lora_drop.jobs.job import Job
+from lora_drop.jobs.status import Status
 from lora_drop.local.tools import ROOT
 from lora_drop.messages import StoreRequest
 from tests.support.builders import (
@@ -189,6 +192,13 @@ def schedule() -> Event:
     }
 
 
+def change_of(job: Job) -> Event:
+    """A change of a job as EventBridge puts it into the notify queue."""
+    change = StatusChange.of(job, bucket="models")
+    envelope = {"detail-type": DETAIL_TYPE, "source": SOURCE, "resources": []}
+    return {**schedule(), **envelope, "detail": change.model_dump(mode="json")}
+
+
 def events() -> dict[str, Event]:
     """Every event by its file's name."""
     handed = (StoreRequest(job_id=job.job_id).model_dump_json() for job in (JOB, OTHER_JOB))
@@ -199,9 +209,17 @@ def events() -> dict[str, Event]:
         "webhook_error": webhook(webhook_body(**TRAINING_FAILED)),
         "webhook_forged": webhook(webhook_body(), STRANGER),
         "results_batch": in_sqs("results", *handed),
+        "notify_batch": in_sqs("notify", json.dumps(change_of(make_job(Status.SUBMITTED)))),
         "schedule": schedule(),
+        "schedule_drift": {"compare": "trainers"},
         "jobs_list": proxied("GET", "/jobs", query={"limit": "20"}),
         "job_item": proxied("GET", "/jobs/{job_id}", {"job_id": JOB.job_id}),
+        "datasets_post": proxied(
+            "POST",
+            "/datasets",
+            body=json.dumps({"name": "ada.zip", "parameters": {"steps": 1500}}),
+            caller=f"arn:aws:iam::{ACCOUNT}:user/ada",
+        ),
         "job_resolve": proxied(
             "POST",
             "/jobs/{job_id}/resolve",

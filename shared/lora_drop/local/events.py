@@ -14,6 +14,7 @@ import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lora_drop.adapters.dynamodb import DynamoJobs
+from lora_drop.jobs.events import StatusChange
 from lora_drop.jobs.ids import webhook_token
 from lora_drop.jobs.job import Job
 from lora_drop.local.deployment import client
@@ -28,7 +29,7 @@ EVENTS = deployment_files() / "events"
 ABOUT_OBJECTS = frozenset({"s3_put", "s3_put_in_sqs"})
 ABOUT_JOBS = frozenset(
     {
-        *("webhook_ok", "webhook_error", "webhook_forged", "results_batch"),
+        *("webhook_ok", "webhook_error", "webhook_forged", "results_batch", "notify_batch"),
         *("job_item", "job_resolve", "job_forget"),
     }
 )
@@ -73,6 +74,14 @@ class FreshEvents:
         self._job(job_id)
         event["Records"] = event["Records"][:1]
         event["Records"][0]["body"] = StoreRequest(job_id=job_id).model_dump_json()
+        return event
+
+    def notify_batch(self, event: Event, *, job_id: str) -> Event:
+        """The last change of a job, as EventBridge puts it into the notify queue."""
+        job, bucket = self._job(job_id), self.stack.outputs["ModelsBucketName"]
+        body = json.loads(event["Records"][0]["body"])
+        body["detail"] = StatusChange.of(job, bucket=bucket).model_dump(mode="json")
+        event["Records"][0]["body"] = json.dumps(body)
         return event
 
     def asked(self, event: Event, *, job_id: str) -> Event:
@@ -166,6 +175,7 @@ def fresh_event(local: LocalStack, name: str, *, job_id: str, key: str) -> Event
         "webhook_error": lambda event: fresh.webhook(event, job_id=job_id, forged=False),
         "webhook_forged": lambda event: fresh.webhook(event, job_id=job_id, forged=True),
         "results_batch": lambda event: fresh.results_batch(event, job_id=job_id),
+        "notify_batch": lambda event: fresh.notify_batch(event, job_id=job_id),
         "job_item": lambda event: fresh.asked(event, job_id=job_id),
         "job_resolve": lambda event: fresh.asked(event, job_id=job_id),
         "job_forget": lambda event: fresh.asked(event, job_id=job_id),
