@@ -143,6 +143,17 @@ def test_whole_way_is_said_once() -> None:
     assert others[-1] == Ended(Status.SUCCEEDED)
 
 
+def test_percent_of_another_total_gives_way() -> None:
+    """A total that the stack has corrected is shown at once, though its percent is less."""
+    wrong = {"step": 5, "steps": 5, "percent": 100.0, "eta_seconds": None, "at": AT}
+    stack = FakeStack(
+        in_turn(*[job("TRAINING")] * 2, job("STORING"), job("SUCCEEDED")),
+        in_turn(log(progress=wrong), *map(log, (1.0, 1.0, 2.0, 1.0)), log(status="STORING")),
+    )
+    seen = [each.percent for each in events(stack) if isinstance(each, Training)]
+    assert seen == [100.0, 1.0, 2.0, 100.0]
+
+
 @pytest.mark.parametrize("status", ["REJECTED", "HELD", "CANCELLED"])
 def test_other_ends_have_no_percent(status: str) -> None:
     assert events(FakeStack(in_turn(job("RECEIVED"), job(status))))[-1] == Ended(Status(status))

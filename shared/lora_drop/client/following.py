@@ -115,7 +115,7 @@ class Watch:
 
 @dataclass(slots=True)
 class EventReader:
-    """Turns looks at a job into events, each of them once, the percent never falling.
+    """Turns looks at a job into events, each of them once, the percent never falling within one total.
 
     ``job`` is the job as it was seen last, None before that.
     """
@@ -219,8 +219,9 @@ class EventReader:
         yield from self._trained(Training(steps or 0, steps or 0, 100.0, timedelta(0)))
 
     def _trained(self, training: Training) -> Iterator[JobEvent]:
-        """Yield how far it is, where it is further than it was."""
-        if self._training is None or training.percent > self._training.percent:
+        """Yield how far it is, where it is further than it was, or is counted by another total."""
+        known = self._training
+        if known is None or known.steps != training.steps or training.percent > known.percent:
             self._training = training
             yield training
 
