@@ -161,6 +161,19 @@ def test_pipe_gets_a_line_for_each_tenth(stack: Stack, display: Display) -> None
     assert said[3] == "30 %, step 300 of 1,000, 90 s left"
 
 
+def test_shorter_history_is_shown(stack: Stack) -> None:
+    """A submission that fal had no room for is taken back; the view goes on with what comes after it."""
+    job = answering(stack, lambda _: job_answer(status=Status.SUBMITTING)).job("x")
+    ready = {**job, "status": "READY", "history": job["history"][:-1]}
+    cancelled = {**job["history"][-1], "status": "CANCELLED"}
+    end = {**ready, "status": "CANCELLED", "history": [*ready["history"], cancelled]}
+    seen: list[Any] = []
+    display = Display(Console(file=io.StringIO()), seen.append)
+    display.follow(reading([job, ready, job, end]), sleep=lambda _: None)
+    tail = ["SUBMITTING", "READY", "SUBMITTING", "CANCELLED"]
+    assert [each["status"] for each in seen][-4:] == tail
+
+
 def test_terminal_shows_all_that_is_known() -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
     view = ProgressView(console, "Ctrl-C ends the view", ("about $3.60", "trigger phrase ada"))

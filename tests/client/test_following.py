@@ -112,6 +112,15 @@ def test_steps_taken_back_hide_no_later_one() -> None:
     assert seen == [*map(Status, ("RECEIVED", "READY", "SUBMITTING", "READY", "HELD"))]
 
 
+def test_try_taken_back_is_said_with_what_it_waits_for() -> None:
+    """A submission that was not accepted leaves the job READY since then as before, and waiting."""
+    waits = {"slots_taken": 2, "slots": 2, "jobs_before": 3}
+    ready = job("READY", waiting=waits)
+    stack = FakeStack(in_turn(ready, job("SUBMITTING"), ready, job("CANCELLED")))
+    seen = [getattr(each, "status", each) for each in events(stack)]
+    assert seen[1:6] == ["READY", Waiting(2, 2, 3), "SUBMITTING", "READY", Waiting(2, 2, 3)]
+
+
 def test_whole_way_is_said_once() -> None:
     waits = {"slots_taken": 2, "slots": 2, "jobs_before": 3}
     stack = FakeStack(

@@ -127,6 +127,7 @@ class EventReader:
     _read_at: float = 0.0
     # A history can become shorter: tries of the clock that came to nothing are taken out of it.
     _steps: set[tuple[str, str]] = field(default_factory=set)
+    _stands: str | None = None
     _last: dict[type[JobEvent], JobEvent] = field(default_factory=dict)
     _lines: int = 0
     _training: Training | None = None
@@ -169,6 +170,12 @@ class EventReader:
             step for step in job["history"] if (step["status"], step["at"]) not in self._steps
         ]
         self._steps |= {(step["status"], step["at"]) for step in history}
+        last = job["history"][-1:]
+        if not history and last and last[0]["status"] != self._stands:
+            history = last  # a try was taken back: the job stands where it stood before
+        if history:
+            self._stands = history[-1]["status"]
+            self._last.pop(Waiting, None)
         if status in TRAINED and not job.get("duplicate_of"):
             yield from self._all_trained(job)
         for step in history:
