@@ -24,6 +24,8 @@ from lora_drop.messages import (
     LogsQuery,
     ResolveRequest,
     RetryRequest,
+    base_path_of,
+    called_by_key,
     caller_of,
     raw_delivery,
 )
@@ -180,7 +182,8 @@ def _add_datasets(app: APIGatewayRestResolver, bootstrap: Callable[[], JobsBoots
         """Return this API in OpenAPI 3.1."""
         from lora_drop.openapi import document  # noqa: PLC0415  # schemas of everything
 
-        return document()
+        event = app.current_event.raw_event
+        return document(base_path_of(event), by_key=called_by_key(event))
 
 
 def _add_manual_actions(

@@ -171,3 +171,13 @@ ROUTES = (
     ),
     Route("GET", "/openapi.json", "describe", "This document", (), ()),
 )
+
+# What callers with a key may ask: nothing that lifts a limit, settles a doubt or erases. The template has the same list.
+BY_KEY = frozenset(
+    {
+        *(("GET", "/jobs"), ("POST", "/jobs"), ("POST", "/datasets")),
+        *(("GET", JOB), ("GET", f"{JOB}/files"), ("GET", f"{JOB}/logs")),
+        *(("POST", f"{JOB}/cancel"), ("POST", f"{JOB}/retry")),
+        *(("GET", "/budget"), ("GET", "/openapi.json")),
+    }
+)

@@ -247,9 +247,24 @@ def job_id_in(event: Mapping[str, Any]) -> str:
     return job_id if JOB_ID.fullmatch(job_id) else ""
 
 
+KEY_CALLER = "api-key/"  # what the name of a caller with a key begins with
+
+
 def caller_of(event: Mapping[str, Any]) -> str:
     """Return who called a REST API, as API Gateway says: with IAM by name, with a key by the key's id."""
     identity = (event.get("requestContext") or {}).get("identity") or {}
     if not identity.get("userArn") and (key_id := identity.get("apiKeyId")):
-        return f"api-key/{key_id}"
+        return f"{KEY_CALLER}{key_id}"
     return str(identity.get("userArn") or identity.get("caller") or "unknown")
+
+
+def called_by_key(event: Mapping[str, Any]) -> bool:
+    """Return whether the caller has a key, and no name in IAM."""
+    return caller_of(event).startswith(KEY_CALLER)
+
+
+def base_path_of(event: Mapping[str, Any]) -> str:
+    """Return the path that the API lies under: its stage, or what a domain's base path mapping says."""
+    context = event.get("requestContext") or {}
+    path, resource = str(context.get("path") or ""), str(event.get("resource") or "")
+    return path.removesuffix(resource) if path.endswith(resource) else f"/{context.get('stage')}"

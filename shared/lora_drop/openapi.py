@@ -13,7 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 from pydantic_core import core_schema
 
 from lora_drop import api_answers as answers
-from lora_drop.api_routes import ERRORS, ROUTES, Route
+from lora_drop.api_routes import BY_KEY, ERRORS, ROUTES, Route
 from lora_drop.jobs.problems import Problem
 
 REF = "#/components/schemas/{model}"
@@ -37,12 +37,18 @@ class AsWritten(GenerateJsonSchema):
 
 
 @cache
-def document() -> dict[str, Any]:
-    """Return the document."""
+def document(base: str = "/live", *, by_key: bool = False) -> dict[str, Any]:
+    """Return the document of the API under this path of its host, or of the address for callers with a key.
+
+    A server's address that begins with a slash counts from the host (OpenAPI 3.1, "Server Object"; RFC 3986, 5.2),
+    so the stage has to be in it.
+    """
     schemas = _schemas()
     paths: dict[str, dict[str, Any]] = {}
-    for route in ROUTES:
+    routes = [each for each in ROUTES if not by_key or (each.method, each.path) in BY_KEY]
+    for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    security = BY_KEY_SECURITY if by_key else SECURITY
     return {
         "openapi": "3.1.0",
         "info": {
@@ -54,13 +60,14 @@ def document() -> dict[str, Any]:
             "retry, approve and resolve can lead to a paid training.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": "/"}],
-        "security": [{"sigv4": []}],
+        "servers": [{"url": base or "/"}],
+        "security": [{name: []} for name in security],
         "paths": paths,
-        "components": {"schemas": schemas, "securitySchemes": SECURITY},
+        "components": {"schemas": schemas, "securitySchemes": security},
     }
 
 
+BY_KEY_SECURITY = {"api_key": {"type": "apiKey", "name": "x-api-key", "in": "header"}}
 # The name and form that API Gateway itself exports for IAM ("x-amazon-apigateway-authtype").
 SECURITY = {
     "sigv4": {

@@ -16,6 +16,7 @@ from lora_drop.jobs.erasures import Erasure, public
 from lora_drop.openapi import document
 from tests.security.iam.policies import functions
 from tests.support.builders import NOW, make_job
+from tests.support.template import properties
 
 
 def served() -> set[tuple[str, str]]:
@@ -46,6 +47,18 @@ def test_every_route_is_described() -> None:
     }
     assert described == {(each.method, each.path) for each in ROUTES}
     assert described == served() == handled(jobs) | handled(forget)
+
+
+def test_callers_with_a_key_see_their_own_routes() -> None:
+    """The document for callers with a key has the routes of the template's second address, and asks for the key."""
+    by_key = document(by_key=True)
+    paths = properties("KeyApi")["DefinitionBody"]["paths"]
+    described = {(path, method) for path, item in by_key["paths"].items() for method in item}
+    assert described == {
+        (path, method) for path, item in paths.items() for method in item if method != "options"
+    }
+    assert by_key["security"] == [{"api_key": []}]
+    assert by_key["components"]["securitySchemes"]["api_key"]["name"] == "x-api-key"
 
 
 def test_every_error_is_described() -> None:

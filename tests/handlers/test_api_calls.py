@@ -23,7 +23,7 @@ type Start = Callable[[str, list[tuple[str, str]]], None]
 
 def gateway(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
     """API Gateway as a WSGI server: it hands a request to the function behind its path."""
-    path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
+    path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace").removeprefix("/live")
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     query = dict(parse_qsl(environ["QUERY_STRING"], keep_blank_values=True))
     parts = path.split("/")

@@ -325,9 +325,19 @@ def test_notifying_is_off_and_free_by_default() -> None:
     assert changes["Properties"]["Enabled"] == {"Fn::If": [off, True, False]}
     assert [PARAMETERS[name]["Default"] for name in ("NotifyUrl", "NotifyHosts")] == ["", ""]
     assert QUEUES["NotifyQueue"]["RedrivePolicy"]["maxReceiveCount"] == MAX_TRIES
-    assert statement["Condition"] == {
-        "ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": "NotifyRule.Arn"}}
-    }
+    named = statement["Condition"]["ArnLike"]["aws:SourceArn"]["Fn::Sub"]
+    assert named.endswith(":${AWS::AccountId}:rule/${AWS::StackName}-NotifyRule-*")
+
+
+@pytest.mark.promise("never lose a result")
+def test_no_change_is_dropped_before_its_queue() -> None:
+    """A change that EventBridge cannot put into the notify queue is a dead letter, and its right is there before the rule."""
+    rule = template()["Resources"]["NotifyRule"]
+    [to] = rule["Properties"]["Targets"]
+    policy = properties("NotifyQueuePolicy")
+    assert rule["DependsOn"] == "NotifyQueuePolicy"
+    assert target(to["DeadLetterConfig"]["Arn"]) == "NotifyDeadLetters"
+    assert [target(each) for each in policy["Queues"]] == ["NotifyQueue", "NotifyDeadLetters"]
 
 
 def test_inbox_accepts_its_bucket_only() -> None:

@@ -17,7 +17,7 @@ from lora_drop.client.job import Job
 from lora_drop.client.parameters import metadata_of, of_options
 from lora_drop.client.stack import Stack, find_stack
 from lora_drop.client.stack_client import PAGE, Progress, StackClient
-from lora_drop.datasets.parameter_layers import FORCE, NOTIFY_URL, REFERENCE
+from lora_drop.datasets.owner_metadata import FORCE, NOTIFY_URL, REFERENCE
 from lora_drop.datasets.report import Report, Verdict
 from lora_drop.fal.trainers.table import DEFAULT, trainer_of
 from lora_drop.jobs import errors

@@ -6,7 +6,8 @@ from pathlib import Path
 from lora_drop.adapters.local_files import open_range
 from lora_drop.client.errors import CommandError
 from lora_drop.datasets.archives import members_of, read_member
-from lora_drop.datasets.parameter_layers import forced, foreign, notify_url, reference, worded
+from lora_drop.datasets.owner_metadata import owner_fields, worded
+from lora_drop.datasets.parameter_layers import foreign
 from lora_drop.datasets.parameters import (
     MAX_TRAINING_JSON,
     ResolvedParameters,
@@ -61,9 +62,7 @@ def check_parameters(
     verdict lies beside the dataset then: None.
     """
     try:
-        forced(metadata)
-        reference(metadata)
-        notify_url(metadata)
+        owner_fields(metadata)
         training_json = _training_json(archive)
         return resolve(
             key=key,

@@ -8,34 +8,19 @@ import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from email.errors import HeaderParseError
-from email.header import Header, decode_header, make_header
 from typing import Any
-from urllib.parse import urlsplit
 
 from lora_drop.datasets.caption_text import certain_text
-from lora_drop.fal.hosts import AllowedHosts
+from lora_drop.datasets.owner_metadata import OURS, unworded
 from lora_drop.fal.trainers.common import NAMES
 from lora_drop.fal.trainers.parameters import TRAINER, ParameterSource
 from lora_drop.fal.trainers.table import SHORT_NAMES, TRAINERS
 from lora_drop.fal.trainers.trainer import Trainer
-from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.problems import Problem
 
 MAX_TRAINING_JSON = 64 * 1024
 TRAINING_JSON = ParameterSource.TRAINING_JSON.value
 
-# What is read from the metadata besides parameters: train again, whatever was trained before.
-FORCE = "force"
-# The owner's own name for the job, which is kept and shown, and never sent to fal.
-REFERENCE = "reference"
-MAX_REFERENCE = 200  # characters
-# The owner's own address that the job's changes are sent to; people write it with either dash.
-NOTIFY_URL = "notify-url"
-NOTIFY_URL_NAMES = (NOTIFY_URL, "notify_url")
-MAX_NOTIFY_URL = 500  # characters
-# What is ours in the metadata, and no parameter.
-OURS = frozenset({FORCE, REFERENCE, *NOTIFY_URL_NAMES})
 # Metadata that upload tools add by themselves, whatever a parameter may be called.
 TOOL_METADATA = frozenset(
     {"mtime", "ctime", "atime", "s3cmd-attrs", "md5chksum", "md5", "sha256", "filename"}
@@ -121,7 +106,7 @@ def metadata_layer(metadata: Mapping[str, str], problems: list[Problem]) -> Laye
     """
     ignored = OURS.union(foreign(metadata))
     pairs = (
-        (name.replace("-", "_"), _unworded(value))
+        (name.replace("-", "_"), unworded(value))
         for name, value in metadata.items()
         if name not in ignored
     )
@@ -153,66 +138,6 @@ def _looks_ours(name: str) -> bool:
     for trainer in TRAINERS.values():
         known |= {each for field in trainer.fields for each in (field.name, field.wire)}
     return plain in known or bool(difflib.get_close_matches(plain[:LONGEST], known, 1, NEAR))
-
-
-def worded(text: str) -> str:
-    """Return a text as object metadata, which is ASCII: words of RFC 2047 where it has to be."""
-    return text if text.isascii() and "=?" not in text else Header(text, "utf-8").encode("", 0)
-
-
-def _unworded(value: str) -> str:
-    """Return what a person wrote, where S3 returns it as words of RFC 2047 (S3 user guide, "User-defined object metadata")."""
-    try:
-        return str(make_header(decode_header(value))) if "=?" in value else value
-    except (ValueError, LookupError, HeaderParseError):
-        return value
-
-
-def forced(metadata: Mapping[str, str]) -> bool:
-    """Return whether the object's metadata wants a training whatever was trained before.
-
-    Raises DatasetRejectedError for what is neither true nor false.
-    """
-    value = metadata.get(FORCE, "false").strip().lower()
-    if value not in ("true", "false"):
-        message = f"{FORCE} in the object metadata is “{value[:60]}”; it takes true or false."
-        raise DatasetRejectedError([Problem(code="parameter_invalid_type", message=message)])
-    return value == "true"
-
-
-def reference(metadata: Mapping[str, str]) -> str | None:
-    """Return the owner's own reference of the job from the object's metadata, None for none.
-
-    Raises DatasetRejectedError for a text that is too long or not printable on one line.
-    """
-    text = _unworded(metadata.get(REFERENCE, "")).strip()
-    if len(text) > MAX_REFERENCE or not text.isprintable():
-        message = (
-            f"{REFERENCE} in the object metadata has {len(text)} characters; it takes printable text "
-            f"of at most {MAX_REFERENCE} on one line. Shorten it and drop the ZIP again."
-        )
-        raise DatasetRejectedError([Problem(code="parameter_invalid_type", message=message)])
-    return text or None
-
-
-def notify_url(metadata: Mapping[str, str], hosts: AllowedHosts | None = None) -> str | None:
-    """Return the address that the job's changes are sent to, None for none.
-
-    ``hosts`` are those that the stack allows; None where that is not known. Raises DatasetRejectedError for an
-    address of any other.
-    """
-    given = (metadata[name] for name in NOTIFY_URL_NAMES if name in metadata)
-    text = _unworded(next(given, "")).strip()
-    if not text:
-        return None
-    form = hosts or AllowedHosts([urlsplit(text).netloc])
-    if len(text) > MAX_NOTIFY_URL or not form.allow(text):
-        message = (
-            f"{NOTIFY_URL} in the object metadata is no address that this stack notifies: it takes https:// with a host "
-            f"of its NotifyHosts, {MAX_NOTIFY_URL} characters at most. Correct or remove it and drop the ZIP again."
-        )
-        raise DatasetRejectedError([Problem(code="parameter_address_not_allowed", message=message)])
-    return text
 
 
 def _filled(layer: Layer, pairs: Iterable[tuple[str, Any]], problems: list[Problem]) -> Layer:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from lora_drop.jobs.budget import Limits, month_of
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
+from lora_drop.messages import KEY_CALLER
 from lora_drop.ports import Balances, JobStore
 
 # One question for a burst of jobs; before a job is held, fal is asked once more.
@@ -60,13 +61,16 @@ class AccountBalance:
         if balance is None:
             return None
         account = self.jobs.account(month_of(now))
-        ceiling = account.spent_usd + balance
-        return AccountLimit(now, balance, account.reserved_usd, ceiling)
+        # A training that was sent before the month turned is paid for from the same balance.
+        earlier = self.jobs.account(month_of(now.replace(day=1) - timedelta(days=1))).reserved_usd
+        ceiling = account.spent_usd + balance - earlier
+        return AccountLimit(now, balance, account.reserved_usd + earlier, ceiling)
 
 
 def _by_a_person(job: Job) -> bool:
     ready = [step for step in job.history if step.status is Status.READY]
-    return bool(ready) and ready[-1].by is not None
+    by = ready[-1].by if ready else None
+    return by is not None and not by.startswith(KEY_CALLER)  # a key lifts no limit
 
 
 def _month_turned(last: AccountLimit, now: datetime) -> bool:

@@ -1,22 +1,19 @@
 """Datasets that come by the API: a form to upload one with, and the job of one that lies there. Nothing is paid here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from lora_drop.datasets.parameter_layers import (
+from lora_drop.datasets.owner_metadata import (
     FORCE,
     NOTIFY_URL,
     REFERENCE,
-    Layer,
-    forced,
-    foreign,
-    notify_url,
-    reference,
-    unknown_parameter,
+    kept_owner_fields,
+    owner_fields,
     worded,
 )
+from lora_drop.datasets.parameter_layers import Layer, foreign, unknown_parameter
 from lora_drop.datasets.parameters import advice, resolve
 from lora_drop.fal.hosts import AllowedHosts
 from lora_drop.fal.trainers.table import DEFAULT, trainer_of
@@ -102,17 +99,11 @@ class Intake:
     def _announced(self, version: DatasetVersion, metadata: Mapping[str, str]) -> Job:
         new = Job.receive(version, application=self.application, now=self.clock())
         # As the submitter makes it: which of the two comes first makes no difference.
-        said = {
-            "reference": _said(reference, metadata),
-            "notify_url": _said(self._notified, metadata),
-        }
+        said = kept_owner_fields(metadata, self.notify_hosts)
         job = self.record.open(new.model_copy(update=said))
         if job.status is Status.RECEIVED:
             self.inbox.announce(version)
         return job
-
-    def _notified(self, metadata: Mapping[str, str]) -> str | None:
-        return notify_url(metadata, self.notify_hosts)
 
     def _metadata(self, order: Order, key: str) -> tuple[dict[str, str], tuple[Problem, ...]]:
         """Return the metadata of a dataset, and what to think over in its parameters."""
@@ -124,9 +115,7 @@ class Intake:
         if order.force:
             metadata[FORCE] = "true"
         try:
-            forced(metadata)
-            reference(metadata)
-            self._notified(metadata)
+            owner_fields(metadata, self.notify_hosts)
             resolved = resolve(
                 key=key,
                 training_json=None,
@@ -156,16 +145,6 @@ def _parameters(given: Mapping[str, bool | int | float | str], application: str)
         problems = [unknown_parameter(layer, name, trainer) for name in names]
         raise DatasetRejectedError([_of_request(each) for each in problems])
     return sent
-
-
-def _said(
-    read: Callable[[Mapping[str, str]], str | None], metadata: Mapping[str, str]
-) -> str | None:
-    """Return what the owner says there; None for what is refused, which the check says."""
-    try:
-        return read(metadata)
-    except DatasetRejectedError:
-        return None
 
 
 def _of_request(problem: Problem) -> Problem:

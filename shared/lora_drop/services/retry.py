@@ -3,6 +3,7 @@
 from contextlib import suppress
 from dataclasses import dataclass
 
+from lora_drop.datasets.owner_metadata import FIELDS
 from lora_drop.datasets.parameters import CHECKPOINT
 from lora_drop.fal.trainers.table import TRAINERS, estimated_cost_usd
 from lora_drop.jobs.errors import ActionNotAllowedError, ForeignRequestError, InvalidWebhookError
@@ -102,8 +103,7 @@ class RetryService:
                 "earlier_requests": _requests_of(ended),
             }
         )
-        kept = {"clean", "reference", "notify_url", "images", "preset"}
-        kept |= {"parameters", "parameter_sources"}
+        kept = {*FIELDS, "clean", "images", "preset", "parameters", "parameter_sources"}
         learnt = {name: getattr(ended, name) for name in kept}
         learnt["estimated_cost_usd"] = self._cost_of(ended)
         digest = None if new.force_retrain else ended.content_digest

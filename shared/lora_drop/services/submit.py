@@ -1,10 +1,9 @@
 """A dataset has come: it is checked for free, deduplicated, and put into the waiting queue."""
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from lora_drop.datasets.dataset import content_digest
-from lora_drop.datasets.parameter_layers import forced, notify_url, reference
+from lora_drop.datasets.owner_metadata import forced, kept_owner_fields, owner_fields
 from lora_drop.datasets.reports import html_text, json_text
 from lora_drop.fal.hosts import AllowedHosts
 from lora_drop.jobs.artifacts import StoredFile
@@ -56,9 +55,9 @@ class Submitter:
         found = self._open(dataset)
         version = found.version if isinstance(found, OpenDataset) else dataset
         new = Job.receive(version, application=self.application, now=self.record.clock())
-        new = new.model_copy(
-            update={"reference": _reference(found), "notify_url": self._notify_url(found)}
-        )
+        if isinstance(found, OpenDataset):
+            kept = kept_owner_fields(found.metadata, self.notify_hosts)
+            new = new.model_copy(update=kept)
         job = self.record.open(new)
         if job.status is Status.RECEIVED:
             job = self._still_waiting(job, found) or self._check(job, found)
@@ -68,13 +67,6 @@ class Submitter:
             # What an earlier run has written and died before it published.
             self.record.publish_again(now)
         return SubmitResult(now, sent)
-
-    def _notify_url(self, found: OpenDataset | DatasetRejectedError) -> str | None:
-        """Return the owner's own address for the job's changes; None for one that is refused, which the check says."""
-        if isinstance(found, OpenDataset):
-            with suppress(DatasetRejectedError):
-                return notify_url(found.metadata, self.notify_hosts)
-        return None
 
     def _open(self, dataset: DatasetVersion) -> OpenDataset | DatasetRejectedError:
         try:
@@ -90,8 +82,7 @@ class Submitter:
             if isinstance(found, DatasetRejectedError):
                 raise found
             trained = not forced(found.metadata)
-            reference(found.metadata)
-            notify_url(found.metadata, self.notify_hosts)
+            owner_fields(found.metadata, self.notify_hosts)
             checked = self._reported(job, self.checker.check(self._drop(job, found)))
         except DatasetRejectedError as rejected:
             return self._refused(job, *rejected.problems)
@@ -226,11 +217,3 @@ class Submitter:
             self.record.publish_again(job)
             return job
         return self.record.set_problems(job, problem, content_digest=content_digest)
-
-
-def _reference(found: OpenDataset | DatasetRejectedError) -> str | None:
-    """Return the owner's reference; None for one that is refused, which the check says."""
-    if isinstance(found, OpenDataset):
-        with suppress(DatasetRejectedError):
-            return reference(found.metadata)
-    return None

@@ -10,7 +10,7 @@ import pytest
 
 from lora_drop.datasets.archives import Member
 from lora_drop.datasets.dataset import Dataset, content_digest
-from lora_drop.datasets.parameter_layers import forced
+from lora_drop.datasets.owner_metadata import forced
 from lora_drop.datasets.parameters import resolve
 from lora_drop.jobs.errors import DatasetRejectedError
 from tests.support.builders import APPLICATION, PNG, make_archive, make_jpeg, make_png

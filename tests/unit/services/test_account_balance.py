@@ -1,6 +1,6 @@
 """fal's balance is looked at before a training is sent: what it cannot pay waits, and nothing else does."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -60,6 +60,18 @@ def test_two_jobs_never_count_the_same_dollars(world: World) -> None:
     # The balance that was known counts on, less what was spent since.
     world.balances.left = 100.0
     assert world.submit(*drop(world, "c")).status is Status.SUBMITTED
+
+
+def test_last_months_trainings_keep_their_dollars(world: World) -> None:
+    """What was reserved before the month turned is not free for a job of the new one."""
+    world.balances.left = COST
+    world.clock.now = datetime(2026, 11, 30, 23, 55, tzinfo=UTC)
+    first = world.submit(*drop(world, "a"))
+    world.clock.now = datetime(2026, 12, 1, 0, 5, tzinfo=UTC)
+    second = world.submit(*drop(world, "b"))
+
+    assert [first.status, second.status] == [Status.SUBMITTED, Status.HELD]
+    assert codes(second) == ["fal_balance_too_low"]
 
 
 def test_dollars_are_compared_in_the_write_itself(world: World) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lora_drop.datasets.parameter_layers import worded
+from lora_drop.datasets.owner_metadata import worded
 from lora_drop.fal.status import Failed
 from lora_drop.jobs.events import StatusChange
 from lora_drop.jobs.job import Job
