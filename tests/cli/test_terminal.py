@@ -24,7 +24,7 @@ from lora_drop.cli import main, terminal
 from lora_drop.cli.display import Display
 from lora_drop.cli.main import application
 from lora_drop.cli.progress_view import ProgressView
-from lora_drop.cli.terminal import ENDS, ended_in_order, reporting
+from lora_drop.cli.terminal import ENDS, reporting
 from lora_drop.client.errors import CommandError, JobUnknownError
 from lora_drop.client.events import JobEvent, Log, StatusChanged, Training, Waiting
 from lora_drop.client.following import EventReader, Watch
@@ -32,7 +32,7 @@ from lora_drop.client.stack import Stack
 from lora_drop.jobs.status import Status
 from lora_drop.local.events import ABOUT_JOBS, ABOUT_OBJECTS, EVENTS
 from lora_drop.local.stack import HOME
-from tests.support.client_fixtures import answering, error_answer, job_answer
+from tests.support.client_fixtures import Api, Run, answering, error_answer, job_answer
 
 
 def command_that(does: Callable[[], None]) -> typer.Typer:
@@ -40,7 +40,7 @@ def command_that(does: Callable[[], None]) -> typer.Typer:
 
     @app.command()
     def command() -> None:
-        with reporting(), ended_in_order():
+        with reporting():
             does()
 
     return app
@@ -161,6 +161,19 @@ def test_pipe_gets_a_line_for_each_tenth(stack: Stack, display: Display) -> None
     assert said[3] == "30 %, step 300 of 1,000, 90 s left"
 
 
+def test_shorter_history_is_shown(stack: Stack) -> None:
+    """A submission that fal had no room for is taken back; the view goes on with what comes after it."""
+    job = answering(stack, lambda _: job_answer(status=Status.SUBMITTING)).job("x")
+    ready = {**job, "status": "READY", "history": job["history"][:-1]}
+    cancelled = {**job["history"][-1], "status": "CANCELLED"}
+    end = {**ready, "status": "CANCELLED", "history": [*ready["history"], cancelled]}
+    seen: list[Any] = []
+    display = Display(Console(file=io.StringIO()), seen.append)
+    display.follow(reading([job, ready, job, end]), sleep=lambda _: None)
+    tail = ["SUBMITTING", "READY", "SUBMITTING", "CANCELLED"]
+    assert [each["status"] for each in seen][-4:] == tail
+
+
 def test_terminal_shows_all_that_is_known() -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
     view = ProgressView(console, "Ctrl-C ends the view", ("about $3.60", "trigger phrase ada"))
@@ -212,14 +225,27 @@ def test_unmoving_job_gets_one_hint(
     assert shown(display).count("dead-letter") == hints
 
 
-def test_interrupted_view_says_that_the_job_goes_on(stack: Stack, display: Display) -> None:
-    def interrupted(_: float) -> None:
-        raise KeyboardInterrupt
-
-    job = answering(stack, lambda _: job_answer(status=Status.READY)).job("x")
-    with pytest.raises(KeyboardInterrupt):
-        display.follow(reading([job]), sleep=interrupted)
-    assert "The job goes on by itself. To see it: lora-drop watch x\n" in shown(display)
+@pytest.mark.promise("interfaces stay")
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("number", [signal.SIGINT, *ENDS])
+@pytest.mark.parametrize("command", ["watch", "train"])
+def test_interrupted_view_says_that_the_job_goes_on(
+    run: Run,
+    api: Api,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    number: int,
+) -> None:
+    """Ctrl-C, SIGTERM and a closed terminal end the view of a job with 130, and it says that the job goes on."""
+    api.answers = [job_answer(status=Status.READY)] * 3
+    monkeypatch.setattr(
+        "lora_drop.cli.display.Display.follow.__kwdefaults__",
+        {"percents": True, "sleep": lambda _: signal.raise_signal(number)},
+    )
+    result = run(command, "x" if command == "watch" else str(folder))
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (130, "Interrupted.")
+    assert "The job goes on by itself. To see it: lora-drop watch " in result.stderr
 
 
 def test_unseen_job_gets_one_hint(stack: Stack, display: Display) -> None:
@@ -270,7 +296,7 @@ def test_event_names_the_missing_option(name: str, given: tuple[str, ...], missi
 
 def test_other_events_need_a_stack() -> None:
     others = {file.stem for file in EVENTS.glob("*.json")} - ABOUT_JOBS - ABOUT_OBJECTS
-    assert others == {"schedule", "jobs_list"}
+    assert others == {"schedule", "schedule_drift", "jobs_list", "datasets_post"}
     assert {name: "lora-drop up" in refusal(name) for name in others} == dict.fromkeys(others, True)
 
 

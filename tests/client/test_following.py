@@ -112,6 +112,15 @@ def test_steps_taken_back_hide_no_later_one() -> None:
     assert seen == [*map(Status, ("RECEIVED", "READY", "SUBMITTING", "READY", "HELD"))]
 
 
+def test_try_taken_back_is_said_with_what_it_waits_for() -> None:
+    """A submission that was not accepted leaves the job READY since then as before, and waiting."""
+    waits = {"slots_taken": 2, "slots": 2, "jobs_before": 3}
+    ready = job("READY", waiting=waits)
+    stack = FakeStack(in_turn(ready, job("SUBMITTING"), ready, job("CANCELLED")))
+    seen = [getattr(each, "status", each) for each in events(stack)]
+    assert seen[1:6] == ["READY", Waiting(2, 2, 3), "SUBMITTING", "READY", Waiting(2, 2, 3)]
+
+
 def test_whole_way_is_said_once() -> None:
     waits = {"slots_taken": 2, "slots": 2, "jobs_before": 3}
     stack = FakeStack(
@@ -141,6 +150,17 @@ def test_whole_way_is_said_once() -> None:
     ]
     assert isinstance(others[-2], Stored)
     assert others[-1] == Ended(Status.SUCCEEDED)
+
+
+def test_percent_of_another_total_gives_way() -> None:
+    """A total that the stack has corrected is shown at once, though its percent is less."""
+    wrong = {"step": 5, "steps": 5, "percent": 100.0, "eta_seconds": None, "at": AT}
+    stack = FakeStack(
+        in_turn(*[job("TRAINING")] * 2, job("STORING"), job("SUCCEEDED")),
+        in_turn(log(progress=wrong), *map(log, (1.0, 1.0, 2.0, 1.0)), log(status="STORING")),
+    )
+    seen = [each.percent for each in events(stack) if isinstance(each, Training)]
+    assert seen == [100.0, 1.0, 2.0, 100.0]
 
 
 @pytest.mark.parametrize("status", ["REJECTED", "HELD", "CANCELLED"])

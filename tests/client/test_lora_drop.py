@@ -132,6 +132,27 @@ def test_rejected_dataset_is_not_sent(
     assert uploaded(stack) == []
 
 
+@pytest.mark.promise("never pay for a dataset that cannot train")
+@pytest.mark.parametrize("kind", ["file", "folder", "bytes"])
+def test_dataset_changed_since_its_check_is_checked_again(
+    drop: lora_drop.LoraDrop, stack: Stack, phone: Path, folder: Path, kind: str
+) -> None:
+    """A report lets through what was checked, and not what its file or folder has become since."""
+    dataset = {"file": phone, "folder": folder, "bytes": phone.read_bytes()}[kind]
+    report = drop.check(dataset)
+    assert report.accepted
+    phone.write_bytes(b"no ZIP")
+    for photo in folder.iterdir():
+        photo.write_bytes(b"no photo")
+    if kind == "bytes":
+        drop.train(report)
+        assert len(uploaded(stack)) == 1
+    else:
+        with pytest.raises(lora_drop.DatasetRejectedError):
+            drop.train(report)
+        assert uploaded(stack) == []
+
+
 @pytest.mark.promise("never pay twice")
 def test_upload_without_answer_is_not_repeated(
     drop: lora_drop.LoraDrop, stack: Stack, phone: Path

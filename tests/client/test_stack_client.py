@@ -156,6 +156,25 @@ def test_unknown_job_has_its_error(stack: Stack) -> None:
         answering(stack, lambda _: UNKNOWN).job("x")
 
 
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize(
+    "job_id", ["ada-1/retry?", "../jobs", "", "..", "ada-1#", "a%2F", "a\n", "a" * 200]
+)
+def test_job_id_is_no_path(stack: Stack, job_id: str) -> None:
+    """What is no job's id never becomes another call of the API, which could pay: it is a job that is not there."""
+    asked: list[bytes] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.raw_path)
+        return UNKNOWN
+
+    client = answering(stack, answer)
+    for call in (client.job, client.logs, client.cancel, client.retry, client.files, client.forget):
+        with pytest.raises(JobUnknownError, match="lora-drop jobs"):
+            call(job_id)
+    assert asked == []
+
+
 def test_broken_connection_is_explained(stack: Stack) -> None:
     def broken(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")

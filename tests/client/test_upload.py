@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from lora_drop.client.errors import CommandError
 from lora_drop.client.stack import Stack
 from lora_drop.client.upload import MultipartUpload
 
@@ -136,5 +137,42 @@ def test_spoilt_upload_is_ended(sender: Sender, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sender.s3, "complete_multipart_upload", refuse)
     with pytest.raises(ClientError):
         sender.send()
+    assert "Uploads" not in sender.s3.list_multipart_uploads(Bucket="datasets")
+    assert [*sender.states.iterdir()] == []
+
+
+@pytest.mark.promise("never pay twice")
+def test_upload_completed_by_another_is_the_same_version(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several that go on with one upload at once, each gets the one version that the first has completed."""
+    with pytest.raises(BreaksError):
+        sender.send(breaks=1)
+    kept = {each: each.read_bytes() for each in sender.states.iterdir()}
+    send_part, versions = sender.s3.upload_part, list[str]()
+
+    def overtaken(**_: Any) -> None:
+        monkeypatch.setattr(sender.s3, "upload_part", send_part)
+        versions.append(sender.send())
+        raise ClientError({"Error": {"Code": "NoSuchUpload"}}, "UploadPart")  # moto has a KeyError
+
+    monkeypatch.setattr(sender.s3, "upload_part", overtaken)
+    versions.append(sender.send())
+    for path, data in kept.items():
+        path.write_bytes(data)
+    versions.append(sender.send())
+    assert (len(set(versions)), sender.versions()) == (1, 1)
+
+
+@pytest.mark.promise("never pay for a dataset that cannot train")
+@pytest.mark.parametrize("size", [16, 11, 21])
+def test_file_that_changes_meanwhile_is_refused(sender: Sender, size: int) -> None:
+    """A file that is written while it is sent becomes no dataset, and nothing of it stays."""
+    upload = MultipartUpload(
+        sender.s3, sender.s3, "datasets", "ada.zip", {}, sender.file, sender.states
+    )
+    with pytest.raises(CommandError, match="changed while it was sent"):
+        upload.send(lambda *_: sender.file.write_bytes(bytes(size * KIB)) and None)
+    assert sender.versions() == 0
     assert "Uploads" not in sender.s3.list_multipart_uploads(Bucket="datasets")
     assert [*sender.states.iterdir()] == []

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
+from itertools import pairwise
 from time import monotonic, sleep
 from typing import Any
 
@@ -61,7 +62,7 @@ class Display:
         self.console = console
         self._progress = progress or (lambda _: None)
         self._hinted: set[str] = set()
-        self._steps_shown = 0
+        self._before: Mapping[str, Any] | None = None  # the step that was shown last
 
     def say(self, line: str) -> None:
         """One line."""
@@ -114,7 +115,7 @@ class Display:
         self.say(f"job    {job_id}")
         view = ProgressView(self.console, LEAVE, percents=percents)
         known: list[Any] = []
-        self._steps_shown = 0
+        self._before = None
         try:
             with view.shown():
                 while not reader.ended:
@@ -170,10 +171,12 @@ class Display:
     def _event(self, event: JobEvent, job: Mapping[str, Any]) -> None:
         """A state in a line, and what a program that follows gets of it."""
         if isinstance(event, StatusChanged):
-            number = self._steps_shown
-            self._steps_shown += 1
-            self._step(job, number, following=True)
-            self._progress({"job_id": job["job_id"], **job["history"][number]})
+            step, before = _step_of(event, job), self._before
+            self._before = step
+            self._step(step, before)
+            if before and before["status"] == Status.RECEIVED != event.status:
+                self._accepted(job)
+            self._progress({"job_id": job["job_id"], **step})
         elif isinstance(event, Training):
             self._progress({"job_id": job["job_id"], "training": _far(event)})
 
@@ -258,8 +261,8 @@ class Display:
                 shown = value if isinstance(value, Text) else str(value)
                 self.console.print(Text.assemble(f"{name:<10}", shown), soft_wrap=True)
         self._parameters(job)
-        for number in range(len(job["history"])):
-            self._step(job, number)
+        for before, step in pairwise((None, *job["history"])):
+            self._step(step, before)
         self.outcome(job)
 
     def jobs(self, jobs: list[dict[str, Any]], *, all_of_them: bool = True) -> None:
@@ -314,16 +317,21 @@ class Display:
         if phrase:
             self.say(f"  trigger phrase  {phrase}{'  (made for this job)' if made else ''}")
 
-    def _step(self, job: Mapping[str, Any], number: int, *, following: bool = False) -> None:
-        """One of the job's states, with how long the one before it lasted."""
-        history = job["history"]
-        step, before = history[number], history[max(0, number - 1)]
-        waited = (_moment(step["at"]) - _moment(before["at"])).total_seconds()
+    def _step(self, step: Mapping[str, Any], before: Mapping[str, Any] | None) -> None:
+        """One of a job's states, with how long the one before it lasted."""
         line = Text.assemble((local_time(step["at"]), "dim"), "  ", coloured(step["status"]))
-        line.append(f"  +{waited:.1f} s" if number else "", "dim")
+        if before:
+            waited = (_moment(step["at"]) - _moment(before["at"])).total_seconds()
+            line.append(f"  +{max(0.0, waited):.1f} s", "dim")
         self.console.print(line)
-        if following and before["status"] == Status.RECEIVED != step["status"]:
-            self._accepted(job)
+
+
+def _step_of(event: StatusChanged, job: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The step of the job's history that an event is about: a place in a history that shrinks says nothing."""
+    for step in job["history"]:
+        if step["status"] == event.status and _moment(step["at"]) == event.at:
+            return dict(step)
+    return {"status": event.status, "at": event.at.isoformat()}
 
 
 def _far(training: Training) -> dict[str, Any]:

@@ -94,6 +94,8 @@ class ProgressView:
             case Log(message=message):
                 self._read(last_of_line(message))
             case Training():
+                if self._training and self._training.steps != event.steps:
+                    self._said = -1
                 self._training, self._trained_at = event, self.clock()
                 self._waits = ""
                 self._say_tenths(event)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lora_drop.cli.terminal import Json, Progress, ended_in_order, reporting, write, write_line
+from lora_drop.cli.terminal import Json, Progress, reporting, write, write_line
 from lora_drop.client.errors import CommandError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def up(
     """
     from lora_drop.client.stack import local_failures, local_stack
 
-    with reporting(json_output=json_output, progress=progress) as display, ended_in_order():
+    with reporting(json_output=json_output, progress=progress) as display:
         if fal_ca and not fal:
             raise CommandError("--fal-ca goes with --fal.")
         local = local_stack()
@@ -178,7 +178,6 @@ def demo(*, json_output: Json = False, progress: Progress = False) -> None:
 
     with (
         reporting(json_output=json_output, progress=progress) as display,
-        ended_in_order(),
         _stack_for_a_while(display) as local,
     ):
         lora_drop = StackClient(find_stack(LOCAL))

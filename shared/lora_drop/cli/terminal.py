@@ -126,7 +126,7 @@ def reporting(*, json_output: bool = False, progress: bool = False) -> Iterator[
     With ``json_output`` the failure is an object with ``error`` on standard output as well, and with
     ``progress`` each step is one with ``progress``.
 
-    Interrupted, it says so and exits 130, as a shell does.
+    Interrupted, asked to end (SIGTERM) or without its terminal (SIGHUP), it says so and exits 130, as a shell does.
     """
     from rich.console import Console
 
@@ -135,8 +135,9 @@ def reporting(*, json_output: bool = False, progress: bool = False) -> Iterator[
     watch = (lambda step: write({"progress": step})) if progress else None
     display = Display(Console(stderr=True, soft_wrap=not sys.stderr.isatty()), watch)
     try:
-        _refuse_progress(alone=progress and (not json_output or _collected is not None))
-        yield display
+        with ended_in_order():
+            _refuse_progress(alone=progress and (not json_output or _collected is not None))
+            yield display
     except CommandError as failure:
         display.say_whole(str(failure))
         if json_output:
@@ -156,9 +157,10 @@ def _refuse_progress(*, alone: bool) -> None:
 def ended_in_order() -> Iterator[None]:
     """Treat a request to end, or a closed terminal, as Ctrl-C: what was started is ended first.
 
-    What the caller has ignored (nohup) stays ignored.
+    What the caller has ignored (nohup) stays ignored. Python hears signals in its main thread alone.
     """
-    heard = [each for each in ENDS if signal.getsignal(each) is not signal.SIG_IGN]
+    main = threading.current_thread() is threading.main_thread()
+    heard = [each for each in ENDS if main and signal.getsignal(each) is not signal.SIG_IGN]
 
     def interrupt(_number: int, _frame: object) -> None:
         for each in heard:  # asking twice does not end it sooner, it leaves things behind

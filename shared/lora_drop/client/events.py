@@ -33,7 +33,7 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """The trainer works; ``percent`` is 0 to 100 and never falls, ``eta`` None where nothing is known yet."""
+    """The trainer works; ``percent`` is 0 to 100 and never falls while ``steps`` is the same, ``eta`` None where nothing is known yet."""
 
     step: int
     steps: int

@@ -115,7 +115,7 @@ class Watch:
 
 @dataclass(slots=True)
 class EventReader:
-    """Turns looks at a job into events, each of them once, the percent never falling.
+    """Turns looks at a job into events, each of them once, the percent never falling within one total.
 
     ``job`` is the job as it was seen last, None before that.
     """
@@ -127,6 +127,7 @@ class EventReader:
     _read_at: float = 0.0
     # A history can become shorter: tries of the clock that came to nothing are taken out of it.
     _steps: set[tuple[str, str]] = field(default_factory=set)
+    _stands: str | None = None
     _last: dict[type[JobEvent], JobEvent] = field(default_factory=dict)
     _lines: int = 0
     _training: Training | None = None
@@ -169,6 +170,12 @@ class EventReader:
             step for step in job["history"] if (step["status"], step["at"]) not in self._steps
         ]
         self._steps |= {(step["status"], step["at"]) for step in history}
+        last = job["history"][-1:]
+        if not history and last and last[0]["status"] != self._stands:
+            history = last  # a try was taken back: the job stands where it stood before
+        if history:
+            self._stands = history[-1]["status"]
+            self._last.pop(Waiting, None)
         if status in TRAINED and not job.get("duplicate_of"):
             yield from self._all_trained(job)
         for step in history:
@@ -219,8 +226,9 @@ class EventReader:
         yield from self._trained(Training(steps or 0, steps or 0, 100.0, timedelta(0)))
 
     def _trained(self, training: Training) -> Iterator[JobEvent]:
-        """Yield how far it is, where it is further than it was."""
-        if self._training is None or training.percent > self._training.percent:
+        """Yield how far it is, where it is further than it was, or is counted by another total."""
+        known = self._training
+        if known is None or known.steps != training.steps or training.percent > known.percent:
             self._training = training
             yield training
 

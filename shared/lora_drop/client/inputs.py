@@ -1,5 +1,6 @@
 """What a training of a stack takes, typed, and the datasets that it takes from anywhere."""
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -65,6 +66,25 @@ def local_dataset(source: Dataset, folder: Path, stack: LazyStack) -> Path:
         download_dataset(source, target)
         return target
     return Path(source)
+
+
+def fingerprint(path: Path) -> str | None:
+    """Return what tells whether a dataset on this machine has changed; None where it cannot be read.
+
+    A file's bytes; a folder's names, with the size and the time of the last change of each.
+    """
+    digest = hashlib.sha256()
+    try:
+        if path.is_dir():
+            for each in sorted(path.rglob("*")):
+                found = each.stat()
+                about = (str(each.relative_to(path)), found.st_size, found.st_mtime_ns)
+                digest.update(repr(about).encode(errors="surrogateescape"))
+            return digest.hexdigest()
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def _from_s3(address: str, folder: Path, stack: Stack) -> Path:

@@ -12,7 +12,7 @@ from pydantic import PrivateAttr
 
 from lora_drop.client.check import check_dataset
 from lora_drop.client.errors import CommandError, DatasetRejectedError
-from lora_drop.client.inputs import Dataset, Inputs, given, local_dataset
+from lora_drop.client.inputs import Dataset, Inputs, fingerprint, given, local_dataset
 from lora_drop.client.job import Job
 from lora_drop.client.parameters import metadata_of, of_options
 from lora_drop.client.stack import Stack, find_stack
@@ -29,11 +29,15 @@ class CheckedDataset(Report):
 
     _dataset: Dataset = PrivateAttr(default=b"")
     _inputs: Inputs = PrivateAttr(default_factory=Inputs)
+    _fingerprint: str | None = PrivateAttr(default=None)
 
     @classmethod
-    def of(cls, report: Report, dataset: Dataset, inputs: Inputs) -> "CheckedDataset":
-        """Return the report with what it is about."""
+    def of(
+        cls, report: Report, dataset: Dataset, inputs: Inputs, seen: str | None
+    ) -> "CheckedDataset":
+        """Return the report with what it is about; ``seen`` is the fingerprint of what was checked."""
         checked = cls.model_construct(**dict(report))
+        checked._fingerprint = seen  # noqa: SLF001  # its own
         checked._dataset, checked._inputs = dataset, inputs  # noqa: SLF001  # its own
         return checked
 
@@ -41,6 +45,10 @@ class CheckedDataset(Report):
     def subject(self) -> tuple[Dataset, Inputs]:
         """Return the dataset and the inputs that it was checked with."""
         return self._dataset, self._inputs
+
+    def is_of(self, path: Path) -> bool:
+        """Return whether the dataset is still the one that was checked."""
+        return self._fingerprint is not None and self._fingerprint == fingerprint(path)
 
 
 class LoraDrop:
@@ -80,8 +88,9 @@ class LoraDrop:
         CommandError for what cannot be read at all.
         """
         with self._here(dataset) as path:
+            seen = fingerprint(path)
             report = _report(path, inputs, application=DEFAULT.application)
-        return CheckedDataset.of(report, dataset, inputs)
+        return CheckedDataset.of(report, dataset, inputs, seen)
 
     def train(
         self,
@@ -97,7 +106,7 @@ class LoraDrop:
         """Upload a dataset and return the job that it becomes; the stack checks it and pays for it once.
 
         A report of ``check`` stands for its dataset and the inputs that it was checked with, where no others are given
-        here; anything else is checked first. ``reference`` is the caller's own name for the job. ``notify_url`` gets the
+        here; anything else, and what has changed since, is checked first. ``reference`` is the caller's own name for the job. ``notify_url`` gets the
         job's changes. ``force_retrain`` pays for what has a LoRA already. ``key`` is the dataset's in the bucket;
         ``progress`` is called with the bytes sent and all bytes.
 
@@ -106,7 +115,7 @@ class LoraDrop:
         """
         if isinstance(dataset, Report) and not dataset.accepted:
             raise DatasetRejectedError(dataset)
-        report = dataset if isinstance(dataset, Report) else None
+        report: Report | None = None
         source, inputs = _subject(dataset, inputs)
         options = {
             REFERENCE: reference,
@@ -116,6 +125,8 @@ class LoraDrop:
         said = {name: value for name, value in options.items() if value is not None}
         with self._here(source) as path:
             application = self._client.stack.application
+            if isinstance(dataset, CheckedDataset) and dataset.is_of(path):
+                report = dataset
             if report is None or key or _trainer(inputs, application) != report.trainer:
                 report = _report(path, inputs, application=application, key=key)
             if not report.accepted:

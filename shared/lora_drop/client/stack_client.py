@@ -1,6 +1,7 @@
 """One stack as its users call it, in JSON documents. The command and `LoraDrop` are built on it."""
 
 import json
+import re
 import shlex
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -19,11 +20,12 @@ from lora_drop.client.parameters import check_parameters, drop_advice, metadata_
 from lora_drop.client.stack import REFUSE, Stack, find_stack
 from lora_drop.client.upload import PART, MultipartUpload, unfinished_uploads
 from lora_drop.jobs.errors import DatasetRejectedError
-from lora_drop.jobs.ids import job_id_for, result_prefix
+from lora_drop.jobs.ids import MAX_JOB_ID, job_id_for, result_prefix
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 
 TIMEOUT = httpx.Timeout(30.0)
+SEGMENT = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_JOB_ID}}}")  # job ids are of these characters
 PAGE = 100  # jobs; the API gives no more at once
 
 type Progress = Callable[[int, int], None]  # bytes sent, bytes in all
@@ -76,7 +78,7 @@ class StackClient:
 
     def job(self, job_id: str) -> dict[str, Any]:
         """The job as it stands, and ``location``, where its files lie; raises JobUnknownError."""
-        return self._located(self._ask("GET", f"/jobs/{job_id}"))
+        return self._located(self._ask("GET", _path(job_id)))
 
     def logs(self, job_id: str, after: int = 0) -> dict[str, Any]:
         """The training's log as fal has it now: ``lines`` after the first ``after``, and ``next`` to ask with.
@@ -84,7 +86,7 @@ class StackClient:
         ``progress`` (``step``, ``steps``, ``percent``, ``eta_seconds``, ``at``) and ``queue_position`` are None
         where nothing is known. Once fal has none, or the job has ended, ``lines`` is empty. Raises JobUnknownError.
         """
-        return self._ask("GET", f"/jobs/{job_id}/logs", {"after": str(after)})
+        return self._ask("GET", _path(job_id, "logs"), {"after": str(after)})
 
     def jobs(
         self,
@@ -121,31 +123,31 @@ class StackClient:
         Without a request the dataset is paid for once more. Our credentials are kept in the job.
         """
         said = {"request_id": request_id} if request_id else {"not_submitted": True}
-        return self._located(self._ask("POST", f"/jobs/{job_id}/resolve", body=json.dumps(said)))
+        return self._located(self._ask("POST", _path(job_id, "resolve"), body=json.dumps(said)))
 
     def approve(self, job_id: str) -> dict[str, Any]:
         """Let a held job go on. Our credentials are kept in the job."""
-        return self._located(self._ask("POST", f"/jobs/{job_id}/approve"))
+        return self._located(self._ask("POST", _path(job_id, "approve")))
 
     def cancel(self, job_id: str) -> dict[str, Any]:
         """Stop a job: for free before it is sent, as far as fal can afterwards."""
-        return self._located(self._ask("POST", f"/jobs/{job_id}/cancel"))
+        return self._located(self._ask("POST", _path(job_id, "cancel")))
 
     def retry(self, job_id: str, *, resume: bool = False) -> dict[str, Any]:
         """The new job that pays for an ended one's dataset once more; ``resume`` from its LoRA."""
         body = json.dumps({"resume": resume})
-        return self._located(self._ask("POST", f"/jobs/{job_id}/retry", body=body))
+        return self._located(self._ask("POST", _path(job_id, "retry"), body=body))
 
     def replay(self, job_id: str) -> dict[str, Any]:
         """The job after everything that fal has delivered for it, taken in once more."""
-        return self._located(self._ask("POST", f"/jobs/{job_id}/replay"))
+        return self._located(self._ask("POST", _path(job_id, "replay")))
 
     def files(self, job_id: str) -> list[dict[str, Any]]:
         """The stored files of a job: ``name``, ``size``, ``sha256``, ``url``, ``expires_at``; none before it has succeeded.
 
         The addresses need no credentials, and work for an hour at the most.
         """
-        return list(self._ask("GET", f"/jobs/{job_id}/files")["files"])
+        return list(self._ask("GET", _path(job_id, "files"))["files"])
 
     def create_dataset(
         self,
@@ -180,7 +182,7 @@ class StackClient:
         As far as there is time: to be called again until it is done.
         """
         body = json.dumps({"family": family})
-        return self._ask("POST", f"/jobs/{job_id}/forget", body=body)
+        return self._ask("POST", _path(job_id, "forget"), body=body)
 
     def to_be_forgotten(self, job_id: str, *, family: bool = False) -> list[dict[str, Any]]:
         """The jobs that ``forget`` would erase (``job_id``, ``status``, ``paid_usd``); erases nothing.
@@ -188,7 +190,7 @@ class StackClient:
         None, when their erasing is begun already.
         """
         body = json.dumps({"family": family, "look": True})
-        return list(self._ask("POST", f"/jobs/{job_id}/forget", body=body)["jobs"])
+        return list(self._ask("POST", _path(job_id, "forget"), body=body)["jobs"])
 
     def redrive(self) -> dict[str, int]:
         """Send dead letters back, until there are none; how many, by queue."""
@@ -258,6 +260,16 @@ class StackClient:
 
     def _ask(self, *call: Any, **more: Any) -> dict[str, Any]:
         return self._api.ask(*call, **more)
+
+
+def _path(job_id: str, *action: str) -> str:
+    """The path of a job, or of what is done to it; raises JobUnknownError for what could be another path.
+
+    "ada/retry?" would pay, and "" and ".." are other routes: an id holds no character that RFC 3986 reserves (2.2).
+    """
+    if not SEGMENT.fullmatch(job_id):
+        raise JobUnknownError(f"There is no job {job_id!r}. All of them: lora-drop jobs")
+    return "/".join(("/jobs", job_id, *action))
 
 
 def _fits(job: Mapping[str, Any], reference: str | None, dataset: str | None) -> bool:

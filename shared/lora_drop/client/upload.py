@@ -11,13 +11,14 @@ import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from lora_drop.adapters.s3_client import PARTS, part_checksum
+from lora_drop.client.errors import CommandError
 
 PART = 16 * 1024**2  # bytes of an upload that are sent, and counted, at once
 # The upload was ended, by the lifecycle rule or because it was completed.
@@ -25,6 +26,11 @@ GONE = frozenset({"NoSuchUpload", "404"})
 REFUSED = frozenset({"AccessDenied", "403"})
 # After these no further call can complete it. A right or a session that has ended says nothing of the parts.
 SPOILT = frozenset({"InvalidPart", "InvalidPartOrder", "EntityTooSmall", "EntityTooLarge"})
+
+
+class FileChangedError(CommandError):
+    """Raised when a file has other bytes at the end of its upload than at the beginning."""
+
 
 type Progress = Callable[[int, int], None]
 """(bytes sent, bytes in all)"""
@@ -44,11 +50,13 @@ class MultipartUpload:
     metadata: Mapping[str, str]
     path: Path
     states: Path
+    _content: str = field(init=False, default="")  # SHA-256 of the file as it was when this began
 
     def send(self, progress: Progress) -> Mapping[str, Any]:
         """Send what is missing, and return what says the object's version.
 
-        Raises BotoCoreError and ClientError; what was sent until then stays for the next call.
+        Raises BotoCoreError and ClientError; what was sent until then stays for the next call. Raises
+        FileChangedError, with nothing ordered, where the file is written meanwhile.
         """
         state = self._state()
         with suppress(FileNotFoundError, ValueError):
@@ -65,8 +73,8 @@ class MultipartUpload:
     def _state(self) -> Path:
         """Return where this very upload is kept: these bytes under this key with this metadata."""
         with self.path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        what = [self.bucket, self.key, dict(self.metadata), content, PART]
+            self._content = hashlib.file_digest(file, "sha256").hexdigest()
+        what = [self.bucket, self.key, dict(self.metadata), self._content, PART]
         name = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
         return self.states / f"{name}.json"
 
@@ -107,42 +115,55 @@ class MultipartUpload:
         progress: Progress,
     ) -> Mapping[str, Any]:
         upload = {**self._named, "UploadId": upload_id}
-        size, sent, parts = self.path.stat().st_size, 0, list[dict[str, Any]]()
         try:
-            for number, chunk in enumerate(self._chunks(), start=1):
-                part = {"PartNumber": number, "ChecksumCRC32": part_checksum(chunk)}
-                has = there.get(number, {})
-                # S3 has compared each with its checksum when it came; not every server lists it.
-                same = has.get("ChecksumCRC32", part["ChecksumCRC32"]) == part["ChecksumCRC32"]
-                if not (same and has.get("Size") == len(chunk)):
-                    has = self.s3.upload_part(**upload, **part, Body=chunk)
-                parts.append({**part, "ETag": has["ETag"]})
-                sent += len(chunk)
-                progress(sent, size)
-            done = self._complete(upload, parts)
-        except ClientError as error:
-            if _code(error) in SPOILT | GONE:
-                with suppress(ClientError):
-                    self.s3.abort_multipart_upload(**upload)
-                state.unlink(missing_ok=True)
-            raise
-        state.unlink(missing_ok=True)
-        return done
-
-    def _complete(
-        self, upload: Mapping[str, str], parts: list[dict[str, Any]]
-    ) -> Mapping[str, Any]:
-        """Make the parts an object, once; where there is no such upload any more, it may be one already."""
-        try:
+            parts = self._sent(upload, there, progress)
             done: Mapping[str, Any] = self.once.complete_multipart_upload(
                 **upload, MultipartUpload={"Parts": parts}
             )
         except ClientError as error:
+            # Where there is no such upload any more, it may be an object already: another call has completed it.
             found = self._completed() if _code(error) in GONE else None
+            if found is None and _code(error) in SPOILT | GONE:
+                self._abort(state, upload)
             if found is None:
                 raise
-            return found
+            done = found
+        except FileChangedError:
+            self._abort(state, upload)
+            raise
+        state.unlink(missing_ok=True)
         return done
+
+    def _sent(
+        self,
+        upload: Mapping[str, str],
+        there: Mapping[int, Mapping[str, Any]],
+        progress: Progress,
+    ) -> list[dict[str, Any]]:
+        """Send the parts that are not there; raises FileChangedError where they are not of one file."""
+        size, sent, parts = self.path.stat().st_size, 0, list[dict[str, Any]]()
+        content = hashlib.sha256()
+        for number, chunk in enumerate(self._chunks(), start=1):
+            content.update(chunk)
+            part = {"PartNumber": number, "ChecksumCRC32": part_checksum(chunk)}
+            has = there.get(number, {})
+            # S3 has compared each with its checksum when it came; not every server lists it.
+            same = has.get("ChecksumCRC32", part["ChecksumCRC32"]) == part["ChecksumCRC32"]
+            if not (same and has.get("Size") == len(chunk)):
+                has = self.s3.upload_part(**upload, **part, Body=chunk)
+            parts.append({**part, "ETag": has["ETag"]})
+            sent += len(chunk)
+            progress(sent, size)
+        if content.hexdigest() != self._content:
+            raise FileChangedError(
+                f"{self.path} changed while it was sent, so nothing was ordered. Send it again when it is whole."
+            )
+        return parts
+
+    def _abort(self, state: Path, upload: Mapping[str, str]) -> None:
+        with suppress(ClientError):
+            self.s3.abort_multipart_upload(**upload)
+        state.unlink(missing_ok=True)
 
     def _completed(self) -> Mapping[str, Any] | None:
         """Return the object, where an earlier call has completed it and its answer was lost."""

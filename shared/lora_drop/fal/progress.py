@@ -25,7 +25,15 @@ PLAIN = re.compile(
     r"|(?<![\d.])(?P<step_>\d{1,9})\s*(?:/|of)\s*(?P<steps_>\d{1,9})\s*(?:training\s+)?steps?\b",
     re.IGNORECASE,
 )
-OF_TRAINING = re.compile(r"step|train", re.IGNORECASE)
+OF_TRAINING = re.compile(r"\b(?:steps?|train(?:ing)?)\b", re.IGNORECASE)
+# What a trainer does before and between its steps, with bars of its own, as "Loading training images".
+OF_OTHER_WORK = re.compile(
+    r"\b(?:(?:pre)?cach|encod|(?:down|up)?load|fetch|caption|prepar|preprocess|resiz|crop|sampl|generat|sav)(?:ing|e)\b",
+    re.IGNORECASE,
+)
+ROUNDED = (
+    10  # a trainer that counts whole epochs has up to a tenth more or fewer steps than were ordered
+)
 MAX_LINE = 20_000  # characters of one line of the log that are read, its last ones
 
 
@@ -47,21 +55,27 @@ class Progress:
 def progress_in(lines: Iterable[str], steps: int | None = None) -> Progress | None:
     """Return how far the training is by these lines of its log; None where they do not say.
 
-    ``steps`` is how many the job has. A bar of as many is the training's own. Without one, only a bar
-    that calls itself steps or training is believed: downloads, captions and samples have bars as well.
+    ``steps`` is how many the job has. A bar of as many is the training's own. Without one, only a bar of nearly
+    as many that calls itself steps or training is believed: downloads, captions and samples have bars as well.
     Where a runner was replaced and has begun again, the furthest step counts.
     """
     exact: Progress | None = None
     named: Progress | None = None
     other: Progress | None = None
     for found, label in _bars(lines):
-        if steps is not None and found.steps == steps:
-            exact = _further(exact, found)
-        elif OF_TRAINING.search(label):
-            named = _further(named, found)
-        elif steps is None:
+        if OF_OTHER_WORK.search(label):
             other = _further(other, found)
-    return exact or named or other
+        elif found.steps == steps:
+            exact = _further(exact, found)
+        elif OF_TRAINING.search(label) and _near(found.steps, steps):
+            named = _further(named, found)
+        else:
+            other = _further(other, found)
+    return exact or named or (other if steps is None else None)
+
+
+def _near(found: int, steps: int | None) -> bool:
+    return steps is None or abs(found - steps) * ROUNDED <= steps
 
 
 def visible(message: str) -> str:
@@ -84,7 +98,7 @@ def _bars(lines: Iterable[str]) -> Iterator[tuple[Progress, str]]:
             for match in PLAIN.finditer(part):
                 step, steps = match["step"] or match["step_"], match["steps"] or match["steps_"]
                 if 0 <= int(step) <= int(steps) and int(steps):
-                    yield Progress(int(step), int(steps)), match[0]
+                    yield Progress(int(step), int(steps)), part[: match.end()]
 
 
 def _of_tqdm(match: re.Match[str]) -> Progress | None:

@@ -1,4 +1,4 @@
-"""How far a job's training is, as it is kept with the job: it never goes back within one request at fal."""
+"""How far a job's training is, as it is kept with the job: it never goes back within one request at fal and one total."""
 
 from datetime import datetime
 from typing import Self
@@ -18,7 +18,9 @@ class PublicProgress(BaseModel):
 
     step: int
     steps: int
-    percent: float = Field(description="0 to 100, never less than before for the same request")
+    percent: float = Field(
+        description="0 to 100, never less than before for the same request and `steps`"
+    )
     eta_seconds: float | None = Field(
         description="how long it will take from `at` on; null while nothing is known"
     )
@@ -38,9 +40,14 @@ class TrainingProgress(PublicProgress):
 
 
 def furthest(
-    before: TrainingProgress | None, after: TrainingProgress | None
+    before: TrainingProgress | None, after: TrainingProgress | None, steps: int | None = None
 ) -> TrainingProgress | None:
-    """Return the one of two readings of the same request that is further; the later one where they are equal."""
+    """Return the one of two readings of the same request that is further; the later one where they are equal.
+
+    Readings of different totals are not compared: the one of the job's own ``steps`` counts, else the later one.
+    """
     if before is None or after is None:
         return before or after
+    if before.steps != after.steps:
+        return before if before.steps == steps else after
     return after if (after.percent, after.at) >= (before.percent, before.at) else before

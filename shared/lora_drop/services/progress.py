@@ -33,7 +33,8 @@ class ProgressRecord:
         steps = job.parameters.steps if job.parameters else None
         found = progress_in((entry.message for entry in log.lines), steps)
         now = self.record.clock()
-        progress = furthest(job.progress, self._measured(job, found, now) if found else None)
+        measured = self._measured(job, found, now) if found else None
+        progress = furthest(job.progress, measured, steps)
         position = None if log.started else log.queue_position
         learnt = job.model_copy(update={"progress": progress, "queue_position": position})
         if _worth_a_write(job, learnt, now):
@@ -72,6 +73,8 @@ class ProgressRecord:
 def _worth_a_write(before: Job, after: Job, now: datetime) -> bool:
     if before.queue_position != after.queue_position:
         return True
-    if after.progress in (None, before.progress):
+    if after.progress is None or after.progress == before.progress:
         return False
-    return before.progress is None or now - before.progress.at >= KEPT_EVERY
+    if before.progress is None or before.progress.steps != after.progress.steps:
+        return True
+    return now - before.progress.at >= KEPT_EVERY

@@ -43,6 +43,20 @@ FAST = Progress(75, 2500, 1330.0, 1 / 1.82)
         ),
         # Not the training's own, or no progress at all.
         ([CAPTIONS], None),
+        (["Downloading pretrained weights: 100%|#| 5/5 [00:02<00:00,  2.1it/s]"], None),
+        (
+            ["Applying constraints: 100%|#| 2500/2500 [00:02<00:00, 2it/s]", "Step 3/3: training"],
+            Progress(2500, 2500, 0.0, 0.5),
+        ),  # of the job's own total, and of no other work
+        (["Loading training images: 100%|#| 24/24 [00:01<00:00, 20.0it/s]"], None),
+        (["Training data: 100%|#| 24/24 [00:01<00:00, 20.0it/s]", "Step 3/3: training"], None),
+        (
+            ["Caching latents: 100%|#| 2500/2500 [00:09<00:00, 250it/s]", "Caching, step 9/2500"],
+            None,
+        ),
+        (["Caching latents: 100%|#| 2500/2500 [00:09<00:00, 250it/s]", TQDM], FAST),
+        (["steps: 90%|#| 2268/2520 [00:41<22:10, 1.82it/s]", TQDM], FAST),
+        (["training pretrained_x: 1%|#| 9/2800 [00:01<00:09, 1it/s]"], None),
         ([DOWNLOAD, SHARDS, SAMPLES], None),
         (["Epoch 3/10", "batch 7 of 9", "2026/11/29 10:00", "step 9/0", "step 9/3"], None),
         (["", "\r\r", "%|", "99%||/[<"], None),

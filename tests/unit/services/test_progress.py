@@ -79,6 +79,18 @@ def test_progress_never_goes_back(world: World, training: Job) -> None:
     assert step_of(world.job(training.job_id)) == 301
 
 
+@pytest.mark.promise("it can be operated")
+def test_own_total_replaces_another(world: World, training: Job) -> None:
+    """A percent of another total than the job's, however high, gives way to the training's own at once."""
+    wrong = TrainingProgress(step=5, steps=5, percent=100.0, at=world.clock.now)
+    world.holds(training.model_copy(update={"progress": wrong}))
+    for step in (10, 20):
+        world.progress.learn(world.job(training.job_id), log(step))
+        assert step_of(world.job(training.job_id)) == 10  # the second is too soon after the first
+    later = world.progress.learn(world.job(training.job_id), log(2600, steps=2600))
+    assert step_of(later) == 10
+
+
 def test_watcher_writes_now_and_then(world: World, training: Job) -> None:
     steps = []
     for step in range(1, 13):
