@@ -195,13 +195,17 @@ def _by_name(headers: Headers) -> dict[str, list[str]]:
     pairs: Iterable[tuple[Any, Any]] = headers.items() if hasattr(headers, "items") else headers
     found: dict[str, list[str]] = {}
     for name, value in pairs:
-        values = [value] if isinstance(value, str | bytes) else value
+        listed = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+        values = value if listed else [value]
         found.setdefault(_text(name), []).extend(map(_text, values))
     return found
 
 
-def _text(value: str | bytes) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else value
+def _text(value: object) -> str:
+    """Return a name or value as text; what is none becomes an empty one, which no signed header may be."""
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    return value if isinstance(value, str) else ""
 
 
 def files_in(payload: object) -> Iterable[File]:

@@ -131,6 +131,13 @@ def test_no_private_address_is_called(address: str) -> None:
         receiver.post("https://hooks.example/", {}, b"{}", until=time.monotonic() + 1)
 
 
+@pytest.mark.parametrize("host", ["a..h.example", "xn--a.h.example", f"{'a' * 64}.h.example"])
+def test_host_that_cannot_be_called_is_unavailable(host: str) -> None:
+    """IDNA and the name system raise ValueErrors, which are no error of the whole batch."""
+    with pytest.raises(ReceiverUnavailableError, match=r"^(UnicodeEncodeError|InvalidCodepoint)$"):
+        HttpReceiver().post(f"https://{host}/x", {}, b"{}", until=time.monotonic() + 5)
+
+
 def test_error_holds_no_address() -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError(f"cannot reach {request.url}")

@@ -159,6 +159,16 @@ def test_what_fal_did_not_say_is_refused(form: str) -> None:
         unwrap(body, headers, user_id=user_id, keys=KEYS, now=NOW)
 
 
+@pytest.mark.parametrize("value", [None, 7, [None], [7], 1.5, bytearray(b"x")], ids=repr)
+def test_a_header_that_is_no_text_is_refused(value: object) -> None:
+    """In the place of each of the headers that fal signs with."""
+    body = delivery(payload=OK)
+    for name in signed_headers(body):
+        given: Any = signed_headers(body) | {name: value}
+        with pytest.raises(InvalidSignatureError):
+            unwrap(body, given, user_id=USER_ID, keys=KEYS, now=NOW)
+
+
 def signed_headers(body: bytes, *, request_id: str = REQUEST_ID) -> dict[str, list[str]]:
     return signed(body, request_id=request_id, user_id=USER_ID, at=NOW, key=KEY)
 

@@ -33,6 +33,18 @@ def test_a_new_secret_signs_beside_the_old_one(aws: Aws) -> None:
     assert list(secret()) == [key_of(NEWEST)]
 
 
+def test_an_old_value_that_is_none_stops_nothing(
+    aws: Aws, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The new one signs alone, and a warning says so without the value."""
+    name = aws.secret("notify", "too short")
+    aws.secrets.put_secret_value(SecretId=name, SecretString=NEW)
+    assert list(SigningSecret(aws.secrets, name)()) == [key_of(NEW)]
+    [line] = [record for record in caplog.records if record.name.startswith("lora_drop")]
+    assert (line.levelname, "AWSPREVIOUS" in line.getMessage()) == ("WARNING", True)
+    assert "too short" not in caplog.text
+
+
 def test_what_is_no_secret_is_an_error(aws: Aws) -> None:
     """It is read again at the next message, so that a mended one counts at once."""
     name = aws.secret("notify", "too short")

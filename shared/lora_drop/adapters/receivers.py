@@ -49,8 +49,11 @@ class HttpReceiver:
                 )
                 response = client.send(request, stream=True, follow_redirects=False)
                 response.close()
-        # Its text may hold the address, which is the customer's alone.
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
+        # ValueError: a host that IDNA refuses. Its text may hold the address, which is the customer's alone.
+        except (
+            *(httpx.HTTPError, httpx.InvalidURL, httpx.StreamError),
+            *(OSError, ValueError),
+        ) as error:
             raise ReceiverUnavailableError(type(error).__name__) from None
         return ReceiverAnswer(response.status_code, _seconds(response.headers))
 

@@ -76,14 +76,21 @@ def notify_url(metadata: Mapping[str, str], hosts: AllowedHosts | None = None) -
     text = unworded(next(given, "")).strip()
     if not text:
         return None
-    form = hosts or AllowedHosts([urlsplit(text).netloc])
-    if len(text) > MAX_NOTIFY_URL or not form.allow(text):
+    if len(text) > MAX_NOTIFY_URL or not (hosts or _host_of(text)).allow(text):
         message = (
             f"{NOTIFY_URL} in the object metadata is no address that this stack notifies: it takes https:// with a host "
             f"of its NotifyHosts, {MAX_NOTIFY_URL} characters at most. Correct or remove it and drop the ZIP again."
         )
         raise DatasetRejectedError([Problem(code="parameter_address_not_allowed", message=message)])
     return text
+
+
+def _host_of(url: str) -> AllowedHosts:
+    """Return the list of this address's own host alone, so that it is checked for its form."""
+    try:
+        return AllowedHosts([urlsplit(url).netloc])
+    except ValueError:
+        return AllowedHosts(())
 
 
 # The fields of a job that come from there.

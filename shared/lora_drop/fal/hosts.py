@@ -15,9 +15,11 @@ REST_URL = "https://rest.fal.ai"
 CDN_URL = "https://v3.fal.media"
 JWKS_URL = f"{REST_URL}/.well-known/jwks.json"
 HTTPS_PORT = 443
-HOST = re.compile(
-    r"[a-z0-9.-]+|\[[0-9a-f:]{2,39}\]", re.ASCII
-)  # a name, or an IPv6 address without a zone
+IPV6 = re.compile(r"\[[0-9a-f:]{2,39}\]", re.ASCII)  # without a zone
+LONGEST_NAME = 253  # RFC 1035, 2.3.4: 255 octets with the lengths of the first label and the root
+# RFC 1035, 2.3.4: 1 to 63 octets; RFC 1123, 2.1: it may begin with a digit.
+LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+A_LABEL = "xn--"  # RFC 5890, 2.3.2.1: what a label of other letters is written as
 UNICAST = IPv6Network("2000::/3")  # RFC 4291, 2.4: all that is given out so far
 NAT64 = IPv6Network("64:ff9b::/96")  # an IPv4 address inside is where it ends up (RFC 6052)
 
@@ -42,12 +44,30 @@ class AllowedHosts:
         except ValueError:
             return False
         host = f"[{host}]" if ":" in host else host
-        if parts.netloc.lower() not in (host, f"{host}:{port}") or not HOST.fullmatch(host):
+        if parts.netloc.lower() not in (host, f"{host}:{port}") or not _is_host(host):
             return False
         if f"{host}:{port}" in self._hosts:
             return True
         plain = port in (None, HTTPS_PORT)
         return plain and any(host == name or host.endswith(f".{name}") for name in self._hosts)
+
+
+def _is_host(host: str) -> bool:
+    """Return whether this is a name that can be looked up, or an IPv6 address; libraries raise ValueErrors for others."""
+    if IPV6.fullmatch(host):
+        return True
+    labels = host.split(".")
+    if len(host) > LONGEST_NAME or not all(map(LABEL.fullmatch, labels)):
+        return False
+    if not any(label.startswith(A_LABEL) for label in labels):
+        return True
+    import idna  # noqa: PLC0415  # httpx's own; few hosts need it
+
+    try:
+        idna.decode(host)  # the whole of it, as httpx does
+    except UnicodeError:
+        return False
+    return True
 
 
 def is_public(address: str) -> bool:

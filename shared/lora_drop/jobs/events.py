@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lora_drop.jobs.job import Job
+from lora_drop.jobs.job import TAKEN_BACK, Job
 from lora_drop.jobs.problems import codes_of
 from lora_drop.jobs.status import Status
 
@@ -73,6 +73,16 @@ class StatusChange(_Published):
             bucket=bucket,
             reference=job.reference if with_reference else None,
         )
+
+    def agrees_with(self, job: Job) -> bool:
+        """Return whether this can be a change of that job, as its row stands now or stood before.
+
+        Everything in the account may put events on the bus. A history loses states (``TAKEN_BACK``), so an older
+        version may have been in one of these.
+        """
+        if self.version >= job.version:
+            return (self.version, self.status) == (job.version, job.status)
+        return self.status in TAKEN_BACK or self.status in {step.status for step in job.history}
 
 
 def _held_again(job: Job) -> bool:

@@ -18,6 +18,8 @@ from lora_drop.jobs.status import AT_FAL, ENDED, TRANSITIONS, IllegalTransitionE
 
 # A job that comes back to one of these trains once more, from its first step.
 BEFORE_TRAINING = frozenset({Status.READY, Status.HELD, Status.SUBMITTING})
+# What ``move`` may take out of a history again, where nothing came of it.
+TAKEN_BACK = frozenset({Status.READY, Status.SUBMITTING})
 
 
 class _Value(BaseModel):

@@ -1,14 +1,12 @@
 """Changes of jobs, each as one signed POST to the customer's own address."""
 
 import json
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from random import random
 from time import monotonic
-
-from pydantic import ValidationError
 
 from lora_drop.fal.hosts import AllowedHosts
 from lora_drop.jobs.errors import HostNotAllowedError, ReceiverUnavailableError
@@ -18,7 +16,7 @@ from lora_drop.ports import Clock, JobStore
 from lora_drop.ports.receivers import LaterMessages, Receiver, ReceiverAnswer, SigningSecrets
 
 PATIENCE = 20.0  # seconds for all POSTs of a batch, which are made at the same time
-GONE = 410
+GONE = 410  # Standard Webhooks: the receiver wants no more
 ACCEPTED = range(200, 300)
 
 
@@ -27,7 +25,6 @@ class NotifyOutcome(StrEnum):
 
     DELIVERED = "delivered"
     UNWANTED = "unwanted"  # no address is to be told, or the job was forgotten
-    GONE = "gone"  # the receiver wants no more
     LATER = "later"
 
 
@@ -80,16 +77,14 @@ class Notifier:
     tick: Callable[[], float] = monotonic
 
     def notify(self, messages: Sequence[QueuedChange]) -> Sequence[Notified]:
-        """Return what became of each message; those that come again later are told so to their queue."""
+        """Return what became of each message; those that come again later are told so to their queue.
+
+        No message decides about another: what goes wrong with one, whatever it is, has that one come again.
+        """
         until = self.tick() + PATIENCE
-        calls = {message.message_id: self._call_of(message) for message in messages}
+        calls = {message.message_id: self._call_or_error(message) for message in messages}
         waiting = {key: call for key, call in calls.items() if isinstance(call, _Post)}
-        with ThreadPoolExecutor(max_workers=max(len(waiting), 1)) as lanes:
-            keys = self.secrets() if waiting else ()
-            answers = {
-                key: lanes.submit(self._post, call, keys, until) for key, call in waiting.items()
-            }
-            said = {key: answer.result() for key, answer in answers.items()}
+        said = self._posted(waiting, until) if waiting else {}
         return [
             found
             if isinstance(found := calls[message.message_id], Notified)
@@ -97,27 +92,65 @@ class Notifier:
             for message in messages
         ]
 
+    def _posted(
+        self, waiting: Mapping[str, _Post], until: float
+    ) -> Mapping[str, ReceiverAnswer | Exception]:
+        """Make the POSTs and return the answers that are there in time.
+
+        No call can be broken off while it waits for a name server, so one that is late is left to itself; it sends
+        nothing once the time is over.
+        """
+        keys = self.secrets()
+        lanes = ThreadPoolExecutor(max_workers=len(waiting))
+        try:
+            answers = {
+                key: lanes.submit(self._post, call, keys, until) for key, call in waiting.items()
+            }
+            return {key: self._in_time(answer, until) for key, answer in answers.items()}
+        finally:
+            lanes.shutdown(wait=False, cancel_futures=True)
+
+    def _in_time(
+        self, answer: Future[ReceiverAnswer | Exception], until: float
+    ) -> ReceiverAnswer | Exception:
+        try:
+            return answer.result(timeout=max(until - self.tick(), 0))
+        except TimeoutError as late:
+            return late
+
+    def _call_or_error(self, message: QueuedChange) -> "_Post | Notified":
+        try:
+            return self._call_of(message)
+        except Exception as error:  # noqa: BLE001  # a row that cannot be read, a table that does not answer
+            return self._later(message, type(error).__name__)
+
     def _call_of(self, message: QueuedChange) -> "_Post | Notified":
         """Return what is to be sent for a message, or what becomes of it without a POST."""
         try:
             change = StatusChange.model_validate(json.loads(message.body)["detail"])
-        except (ValueError, KeyError, TypeError, ValidationError):
+        except (ValueError, KeyError, TypeError, RecursionError):  # also pydantic's
             return self._hopeless(message, "the message is no event of a job")
         job = self.jobs.get(change.job_id)
         url = job.notify_url or self.url if job is not None else ""
         if job is None or not url:
             return Notified(message.message_id, NotifyOutcome.UNWANTED)
+        if not change.agrees_with(job):
+            return self._hopeless(
+                message, "the job's row says otherwise: the event is not the stack's", change
+            )
         if job.notify_url and not self.hosts.allow(job.notify_url):
             return self._hopeless(message, "its address is not on the list (NotifyHosts)", change)
         return _Post(url, Notification.of(change))
 
     def _post(self, call: _Post, keys: Sequence[bytes], until: float) -> ReceiverAnswer | Exception:
-        body = call.notification.model_dump_json().encode()
-        headers = signed_headers(call.notification.webhook_id, body, keys=keys, now=self.clock())
-        given = {"content-type": "application/json", "user-agent": "lora-drop", **headers}
         try:
+            body = call.notification.model_dump_json().encode()
+            headers = signed_headers(
+                call.notification.webhook_id, body, keys=keys, now=self.clock()
+            )
+            given = {"content-type": "application/json", "user-agent": "lora-drop", **headers}
             return self.receiver.post(call.url, given, body, until=until)
-        except (ReceiverUnavailableError, HostNotAllowedError) as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is this message's alone
             return error
 
     def _settled(
@@ -126,14 +159,23 @@ class Notifier:
         if isinstance(said, HostNotAllowedError):
             return self._hopeless(message, "its address lies in a private network", change)
         if isinstance(said, Exception):
-            return self._later(message, str(said), change)
-        if said.status in ACCEPTED or said.status == GONE:
-            outcome = NotifyOutcome.GONE if said.status == GONE else NotifyOutcome.DELIVERED
-            return Notified(message.message_id, outcome, change.job_id, change.version)
+            known = isinstance(said, ReceiverUnavailableError)
+            # The text of any other may hold what is private.
+            return self._later(message, str(said) if known else type(said).__name__, change)
+        if said.status in ACCEPTED:
+            delivered = NotifyOutcome.DELIVERED
+            return Notified(message.message_id, delivered, change.job_id, change.version)
+        if said.status == GONE:
+            return self._hopeless(message, "the receiver wants no more (status 410)", change)
         return self._later(message, f"status {said.status}", change, asked=said.retry_after)
 
     def _later(
-        self, message: QueuedChange, reason: str, change: StatusChange, *, asked: int = 0
+        self,
+        message: QueuedChange,
+        reason: str,
+        change: StatusChange | None = None,
+        *,
+        asked: int = 0,
     ) -> Notified:
         seconds = pause(message.tries, chance=self.chance, asked=asked)
         return self._comes_again(message, reason, change, seconds)
@@ -147,7 +189,10 @@ class Notifier:
     def _comes_again(
         self, message: QueuedChange, reason: str, change: StatusChange | None, seconds: int
     ) -> Notified:
-        self.queue.delay(message.receipt, seconds)
+        try:
+            self.queue.delay(message.receipt, seconds)
+        except Exception as error:  # noqa: BLE001  # it comes again when its queue decides
+            reason = f"{reason}; the queue took no pause: {type(error).__name__}"
         job_id, version = (change.job_id, change.version) if change else ("", 0)
         return Notified(
             message.message_id, NotifyOutcome.LATER, job_id, version, reason, retry_in=seconds

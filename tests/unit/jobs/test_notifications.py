@@ -50,6 +50,7 @@ TAKEN: dict[str, tuple[object, Headers, timedelta]] = {
     "one of several secrets": ([OTHER, SECRET], {}, timedelta(0)),
     "one of several signatures": (SECRET, {"webhook-signature": f"v1,AAAA v1a,x= {SIGNATURE} v2"}, timedelta(0)),
     "listed headers": (SECRET, {"webhook-signature": [SIGNATURE]}, timedelta(0)),
+    "others that are no texts": (SECRET, {"x-none": None, "content-length": 7, "x": [None]}, timedelta(0)),
 }  # fmt: skip
 
 
@@ -80,6 +81,13 @@ REFUSED: dict[str, tuple[bytes, Headers, timedelta]] = {
     "bare signature": (BODY, GOOD | {"webhook-signature": SIGNATURE[3:]}, timedelta(0)),
     "asymmetric alone": (BODY, GOOD | {"webhook-signature": "v1a" + SIGNATURE[2:]}, timedelta(0)),
     "cut signature": (BODY, GOOD | {"webhook-signature": SIGNATURE[:-2]}, timedelta(0)),
+    "None in an id's place": (BODY, GOOD | {"webhook-id": None}, timedelta(0)),
+    "a number as time": (BODY, GOOD | {"webhook-timestamp": int(NOW.timestamp())}, timedelta(0)),
+    "None beside a signature": (
+        BODY,
+        GOOD | {"webhook-signature": [None, SIGNATURE]},
+        timedelta(0),
+    ),
     "no JSON": (b"x", _signed(b"x"), timedelta(0)),
     "of another type": (b"{}", _signed(b"{}"), timedelta(0)),
 }

@@ -1,14 +1,17 @@
 """Receivers that are down, slow, redirecting or wrong: every change arrives, or lies in the dead letters."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
-from threading import Barrier
+from threading import Barrier, Event
+from time import monotonic
 
 import pytest
 import standardwebhooks.webhooks as standard
 
+from lora_drop.adapters.checked_network import CheckedNetwork
+from lora_drop.adapters.receivers import HttpReceiver
 from lora_drop.fal.hosts import AllowedHosts
 from lora_drop.jobs.errors import HostNotAllowedError, ReceiverUnavailableError
 from lora_drop.jobs.job import Job
@@ -68,9 +71,10 @@ class Lab:
                 self.jobs.rows[job.job_id] = job
             self.waiting[f"{len(self.waiting)}"] = (self.clock(), 0, envelope(job))
 
-    def run(self, *, url: str = NOTIFY_URL, hosts: Sequence[str] = ("customer.example",)) -> None:
-        """Let time pass until no message is left."""
-        notifier = Notifier(
+    def notifier(
+        self, url: str = NOTIFY_URL, hosts: Sequence[str] = ("customer.example",)
+    ) -> Notifier:
+        return Notifier(
             jobs=self.jobs,
             receiver=self,
             queue=self,
@@ -80,6 +84,10 @@ class Lab:
             clock=self.clock,
             chance=self.random.random,
         )
+
+    def run(self, *, url: str = NOTIFY_URL, hosts: Sequence[str] = ("customer.example",)) -> None:
+        """Let time pass until no message is left."""
+        notifier = self.notifier(url, hosts)
         while self.waiting:
             self.clock.now = max(self.clock(), min(at for at, _, _ in self.waiting.values()))
             due = [key for key, (at, _, _) in self.waiting.items() if at <= self.clock()][:10]
@@ -137,6 +145,8 @@ RECEIVERS: dict[str, tuple[Answers, int, timedelta]] = {
     ),
     "down for ever": (failing(10 * DAYS, DOWN), 20, DAYS),
     "redirects for ever": (failing(10 * DAYS, 301), 20, DAYS),
+    "is gone": (failing(10 * DAYS, 410), 20, timedelta(minutes=2)),
+    "raises an unexpected error": (failing(10 * DAYS, UnicodeError("label too long")), 20, DAYS),
     "lies in a private network": (
         failing(10 * DAYS, HostNotAllowedError("no")),
         20,
@@ -223,18 +233,14 @@ def test_nothing_is_sent_of_a_forgotten_job() -> None:
     assert (lab.posts, lab.dead, lab.waiting) == ([], [], {})
 
 
-def test_a_receiver_that_is_gone_is_not_called_again() -> None:
-    """Standard Webhooks: 410 says that the receiver wants no more of it."""
-    lab = Lab(failing(DAYS, 410))
-    lab.add(*jobs(1))
-    lab.run()
-    assert (len(lab.posts), lab.dead) == (1, [])
-    assert [each.outcome for each in lab.outcomes] == [NotifyOutcome.GONE]
+DEEP = '{"detail": ' + '{"x": ' * 100_000 + "1" + "}" * 100_001
 
 
 @pytest.mark.promise("never get stuck")
 @pytest.mark.parametrize(
-    "body", ["", "null", "[]", "{}", '{"detail": {"job_id": "x"}}', '{"detail": 1}']
+    "body",
+    ["", "null", "[]", "{}", '{"detail": {"job_id": "x"}}', '{"detail": 1}', DEEP],
+    ids=range(7),
 )
 def test_a_message_that_is_none_is_soon_a_dead_letter(body: str) -> None:
     """A message that cannot be read holds up no other, and is a dead letter within minutes."""
@@ -244,6 +250,103 @@ def test_a_message_that_is_none_is_soon_a_dead_letter(body: str) -> None:
     lab.run()
     assert (lab.dead, len(lab.ids)) == ([body], 2)
     assert lab.clock() - BEGIN < timedelta(minutes=2)
+
+
+SUBMITTED = make_job(Status.SUBMITTED, version=4)
+# A change as the bus has it, and whether it can be one of the job that stands at SUBMITTED, version 4.
+CHANGES: dict[str, tuple[Status, int, bool]] = {
+    "the last": (Status.SUBMITTED, 4, True),
+    "an earlier one": (Status.RECEIVED, 1, True),
+    "an earlier try, taken back": (Status.SUBMITTING, 3, True),
+    "to come": (Status.SUBMITTED, 5, False),
+    "far ahead": (Status.SUCCEEDED, 999_999, False),
+    "another state of this version": (Status.SUCCEEDED, 4, False),
+    "an earlier state as this version": (Status.RECEIVED, 4, False),
+    "never so": (Status.SUCCEEDED, 3, False),
+}
+
+
+@pytest.mark.promise("nothing leaks")
+@pytest.mark.parametrize("name", CHANGES)
+def test_only_what_the_job_was_is_signed(name: str) -> None:
+    """An event on the bus that says of a job what its row does not is not signed, and is a dead letter."""
+    status, version, true = CHANGES[name]
+    lab = Lab()
+    lab.add(SUBMITTED.model_copy(update={"status": status, "version": version}))
+    lab.jobs.rows[SUBMITTED.job_id] = SUBMITTED
+    lab.run()
+    assert (len(lab.taken), len(lab.dead)) == ((1, 0) if true else (0, 1))
+    assert lab.clock() - BEGIN < timedelta(minutes=2)
+
+
+def test_a_try_that_was_taken_back_is_still_sent() -> None:
+    """The history of a job that is HELD again ends at its first HELD; its changes since then have happened."""
+    lab = Lab()
+    job = make_job(Status.READY)
+    for to in (Status.HELD, Status.READY, Status.SUBMITTING, Status.HELD):
+        lab.add(job := job.move(to, now=BEGIN))
+    lab.run()
+    assert (len(lab.ids), lab.dead) == (4, [])
+
+
+@pytest.mark.promise("never get stuck")
+def test_a_message_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that cannot be read, or a queue that does not answer, has one change come again and holds up no other."""
+    lab = Lab(lambda _now, _number: OK)
+    lab.add(*jobs(3))
+    broken, get = jobs(3)[1].job_id, lab.jobs.get
+
+    def read(job_id: str) -> Job | None:
+        if job_id == broken:
+            raise ZeroDivisionError("a row that holds a secret")
+        return get(job_id)
+
+    def throttled(_receipt: str, _seconds: int) -> None:
+        raise ConnectionError("throttled")
+
+    monkeypatch.setattr(lab.jobs, "get", read)
+    monkeypatch.setattr(lab, "delay", throttled)
+    found = lab.notifier().notify(
+        [QueuedChange(key, body, 1, key) for key, (*_, body) in lab.waiting.items()]
+    )
+    assert [each.outcome.value for each in found] == ["delivered", "later", "delivered"]
+    assert "ZeroDivisionError" in found[1].reason
+    assert "secret" not in found[1].reason
+
+
+@pytest.mark.promise("never get stuck")
+def test_a_slow_name_server_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change whose address is not found in time comes again, and the function lives to say so."""
+    monkeypatch.setattr("lora_drop.services.notify.PATIENCE", 0.2)
+    over = Event()
+
+    def resolve(_host: str, _port: int) -> Sequence[str]:
+        over.wait(5)
+        return ["93.184.215.14"]
+
+    slow = HttpReceiver(network=lambda inner: CheckedNetwork(resolve=resolve, network=inner))
+    lab = Lab()
+    lab.add(make_job(Status.SUBMITTED, notify_url=OWN), *jobs(1))
+
+    class Receivers:
+        def post(
+            self, url: str, headers: Mapping[str, str], body: bytes, *, until: float
+        ) -> ReceiverAnswer:
+            return (slow if url == OWN else lab).post(url, headers, body, until=until)
+
+    notifier = replace(lab.notifier(), receiver=Receivers())
+    began = monotonic()
+    try:
+        found = notifier.notify(
+            [QueuedChange(key, body, 1, key) for key, (*_, body) in lab.waiting.items()]
+        )
+        assert monotonic() - began < 2
+    finally:
+        over.set()
+    assert [(each.outcome.value, each.reason) for each in found] == [
+        ("later", "TimeoutError"),
+        ("delivered", ""),
+    ]
 
 
 def test_only_what_an_event_has_is_sent() -> None:
