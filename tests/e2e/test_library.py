@@ -95,19 +95,19 @@ def test_asyncio_trains_the_same(
                     archive.write(photo, photo.name)
             first, second = [
                 await drop.train(
-                    data.read_bytes(), reference="user-42", trigger_phrase="ada", steps=1100
+                    data.read_bytes(), reference="user-7", trigger_phrase="ada", steps=1100
                 )
                 for _ in range(2)
             ]
             done = await (await first.wait(120)).result()
             await second.result(120)
             paths = await done.download(folder / "loras")
-            found = [job.id async for job in drop.jobs(reference="user-42")]
+            found = [job.id async for job in drop.jobs(reference="user-7")]
             assert {first.id, second.id} == set(found)
             return await first.refresh(), [path.name for path in paths], len(await first.files())
 
     job, names, files = asyncio.run(trained())
     assert {"lora.safetensors", "config.json", "job.json"} <= set(names)
-    assert (job.reference, job.status, files) == ("user-42", lora_drop.Status.SUCCEEDED, 2)
+    assert (job.reference, job.status, files) == ("user-7", lora_drop.Status.SUCCEEDED, 2)
     posts = stack.simulator.ledger()["submissions"]
     assert len([post for post in posts if post["arguments"]["steps"] == 1100]) == 1
