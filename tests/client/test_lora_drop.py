@@ -66,6 +66,12 @@ def test_check_asks_no_stack(phone: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert (str(report.estimate), report.problems) == ("$3.60", report.warnings)
 
 
+@pytest.mark.parametrize("address", ["https://a\tb/x", "https://[::1/x", "https://a:b/x.zip"])
+def test_address_that_is_none_is_a_command_error(address: str) -> None:
+    with pytest.raises(lora_drop.LoraDropError, match="is no address of a dataset"):
+        lora_drop.LoraDrop().check(address)
+
+
 def as_report(drop: lora_drop.LoraDrop, phone: Path) -> Any:
     return drop.check(phone, steps=1200, trigger_phrase="eve")
 
@@ -138,7 +144,8 @@ def test_dataset_changed_since_its_check_is_checked_again(
     drop: lora_drop.LoraDrop, stack: Stack, phone: Path, folder: Path, kind: str
 ) -> None:
     """A report lets through what was checked, and not what its file or folder has become since."""
-    dataset = {"file": phone, "folder": folder, "bytes": phone.read_bytes()}[kind]
+    datasets: dict[str, Path | bytes] = {"file": phone, "folder": folder}
+    dataset = datasets.get(kind, phone.read_bytes())
     report = drop.check(dataset)
     assert report.accepted
     phone.write_bytes(b"no ZIP")

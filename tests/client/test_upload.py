@@ -168,11 +168,15 @@ def test_upload_completed_by_another_is_the_same_version(
 @pytest.mark.parametrize("size", [16, 11, 21])
 def test_file_that_changes_meanwhile_is_refused(sender: Sender, size: int) -> None:
     """A file that is written while it is sent becomes no dataset, and nothing of it stays."""
+
+    def written(*_: int) -> None:
+        sender.file.write_bytes(bytes(size * KIB))
+
     upload = MultipartUpload(
         sender.s3, sender.s3, "datasets", "ada.zip", {}, sender.file, sender.states
     )
     with pytest.raises(CommandError, match="changed while it was sent"):
-        upload.send(lambda *_: sender.file.write_bytes(bytes(size * KIB)) and None)
+        upload.send(written)
     assert sender.versions() == 0
     assert "Uploads" not in sender.s3.list_multipart_uploads(Bucket="datasets")
     assert [*sender.states.iterdir()] == []

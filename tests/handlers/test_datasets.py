@@ -14,6 +14,7 @@ from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.status import Status
 from lora_drop.openapi import document
+from lora_drop.services.deduplication import OF_FORM
 from tests.support.builders import NOW, make_archive, make_job
 from tests.support.lambda_environment import Context, LambdaEnvironment, event
 from tests.support.lambda_events import queue_event
@@ -65,6 +66,7 @@ def test_order_and_event_are_one_job(today: LambdaEnvironment) -> None:
 def test_form_is_bound() -> None:
     """The form names its key, type, metadata and sizes, and works for an hour."""
     _, form = asked("POST", "/datasets", {"name": "ada", "size": 5000, "parameters": {"steps": 1}})
+    assert OF_FORM.match(form["key"])
     folder, random, name = form["key"].split("/")
     assert (folder, len(random), name) == ("uploads", 32, "ada.zip")
     assert form["expires_at"] == (NOW + timedelta(hours=1)).isoformat()

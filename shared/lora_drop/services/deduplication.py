@@ -1,5 +1,6 @@
 """The jobs that another one stands in for, and whether one of them has, or may yet have, a LoRA."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,8 @@ from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from lora_drop.services.record import Record
 
+# The folder of one form of `POST /datasets`, named at random; no other upload lies in it.
+OF_FORM = re.compile(r"uploads/[0-9a-f]{32}/")
 MOST = 20  # what a transaction holds is bounded
 
 
@@ -24,6 +27,21 @@ class Deduplication:
         while owner is not None:
             same = self.record.jobs.get(owner)
             if same is None or self.stands(same):
+                return same
+            owner = same.supersedes
+        return None
+
+    def same_order(self, job: Job, owner: str | None) -> Job | None:
+        """Return the job of an earlier version that was uploaded with the same form, and holds the same content.
+
+        A form is one order, and a browser may send it twice (a double click): its ``force`` pays once. Any other
+        key is dropped again by a person who means it.
+        """
+        if not OF_FORM.match(job.dataset.key):
+            return None
+        for _ in range(MOST):
+            same = self.find_duplicate(owner)
+            if same is None or same.dataset.key == job.dataset.key:
                 return same
             owner = same.supersedes
         return None

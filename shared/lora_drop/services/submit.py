@@ -148,7 +148,7 @@ class Submitter:
         """
         ready = self._ready(job, good)
         owner = self.record.jobs.owner(ready.content_digest or "")
-        same = self._same(job, owner) if earlier else None
+        same = self._same(job, owner, earlier=earlier)
         if same is None:
             claimed = ready.model_copy(
                 update={
@@ -162,9 +162,10 @@ class Submitter:
             return self._waiting(job, same, ready.content_digest)
         return self._given(job, ready, same)
 
-    def _same(self, job: Job, owner: str | None) -> Job | None:
+    def _same(self, job: Job, owner: str | None, *, earlier: bool) -> Job | None:
         """Return the job that stands for a content; raises ConflictError when this one has become it meanwhile."""
-        same = Deduplication(self.record).find_duplicate(owner)
+        found = Deduplication(self.record)
+        same = found.find_duplicate(owner) if earlier else found.same_order(job, owner)
         if same is not None and same.job_id == job.job_id:
             raise ConflictError(f"{job.job_id} has moved on")
         return same
@@ -205,7 +206,8 @@ class Submitter:
         """Return the job, where another with its content is still at work; its photos need no second look."""
         if job.content_digest is None or isinstance(found, DatasetRejectedError):
             return None
-        same = self._same(job, self.record.jobs.owner(job.content_digest))
+        owner = self.record.jobs.owner(job.content_digest)
+        same = self._same(job, owner, earlier=not forced(found.metadata))
         return (
             None if same is None or same.terminal else self._waiting(job, same, job.content_digest)
         )

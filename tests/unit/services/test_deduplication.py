@@ -189,6 +189,26 @@ def test_force_pays_whatever_was_trained(busy: World, *, over: bool) -> None:
     assert again(busy, "third.zip", metadata={"preset": "portrait"}).duplicate_of == forced.job_id
 
 
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize("other", [False, True])
+@pytest.mark.parametrize("over", [True, False], ids=["trained", "training"])
+@pytest.mark.parametrize(
+    ("key", "posts"), [(f"uploads/{'0a' * 16}/a.zip", 1), ("uploads/mine/a.zip", 2), ("a.zip", 2)]
+)
+def test_form_sent_twice_pays_once(
+    busy: World, key: str, posts: int, *, over: bool, other: bool
+) -> None:
+    """A form with ``force`` that a browser sends twice pays once; elsewhere each version with ``force`` pays."""
+    force = {"metadata": {"force": "true"}}
+    one = again(busy, key, **force)
+    if over:
+        busy.train(one)
+    if other:
+        busy.train(again(busy, f"uploads/{'1b' * 16}/a.zip", **force))
+    again(busy, key, **force)
+    assert len(busy.fal.posts) == posts + other
+
+
 @pytest.mark.promise("never lose a result")
 def test_failed_force_hides_no_lora(busy: World) -> None:
     """A forced job that comes to nothing does not hide an earlier LoRA."""
