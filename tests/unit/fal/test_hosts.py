@@ -2,7 +2,7 @@
 
 import pytest
 
-from lora_drop.datasets.parameter_layers import notify_url
+from lora_drop.datasets.owner_metadata import notify_url
 from lora_drop.fal.hosts import AllowedHosts
 from lora_drop.jobs.errors import DatasetRejectedError
 
