@@ -118,7 +118,8 @@ def _sent(
     if report.warnings:
         again_line = f"lora-drop check {shlex.quote(_named(dataset))}"
         display.say_whole(f"{counted(len(report.warnings), 'warning')}; to read them: {again_line}")
-    if training.earlier and not choices.again:
+    ordered = trainer.ordered(training, again=choices.again)
+    if ordered and training.earlier:
         sent = f"{training.earlier.intended_at:%Y-%m-%d %H:%M} UTC"
         display.say_whole(f"This training was sent at {sent} already: nothing is paid now.")
     else:

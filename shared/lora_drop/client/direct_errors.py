@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lora_drop.client.errors import DatasetRejectedError, TrainingFailedError
+from lora_drop.jobs.errors import SubmissionRefusedError
 from lora_drop.jobs.problems import Problem
+
+SET_KEY = "Set a valid FAL_KEY: https://fal.ai/dashboard/keys"
 
 if TYPE_CHECKING:
     from lora_drop.datasets.report import Report
@@ -62,6 +65,20 @@ KNOWN: Sequence[tuple[type[KnownDatasetError], frozenset[str], re.Pattern[str]]]
         re.compile(r"invalid (archive )?format|not a (valid )?zip", re.IGNORECASE),
     ),
 )
+
+
+def without_stack(refused: SubmissionRefusedError) -> SubmissionRefusedError:
+    """Return a refusal whose advice needs no stack."""
+    from lora_drop.adapters.fal_storage import REFUSED  # noqa: PLC0415
+    from lora_drop.adapters.fal_transport import APPROVE, KEY_REFUSED, REFUSALS  # noqa: PLC0415
+
+    problem, message = refused.problem, refused.problem.message.replace(APPROVE, "")
+    if problem.code == KEY_REFUSED:
+        message = message.replace(REFUSALS[401][2], f"fal does not know this key. {SET_KEY}")
+    elif problem.code == REFUSED[0]:
+        message = message.replace(REFUSED[1], "fal's storage does not take this dataset")
+    told = problem.model_copy(update={"message": message})
+    return SubmissionRefusedError(told, held=refused.held)
 
 
 def rejected(report: "Report") -> DatasetRejectedError:
