@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from lora_drop.client.direct_errors import SET_KEY, without_stack
+from lora_drop.client.direct_errors import SET_KEY, KeyPatience, without_stack
 from lora_drop.client.direct_requests import (
     FailedRequest,
     FinishedRequest,
@@ -239,18 +239,20 @@ class PortraitTrainer:
 
         Where fal does not answer it yields None as well, or raises FalUnavailableError if it is not ``patient``.
         """
-        last: RequestStatus | None = None
+        last, refusals = None, KeyPatience()
         while True:
             try:
                 status, said = self._look(request_id)
                 if status != last:
                     on_update(status)
                 last = status
+                refusals.looked(None)
                 running = isinstance(status, Queued | Training)
                 yield None if running else self._result(request_id, said)
-            except FalUnavailableError:
+            except FalUnavailableError as error:
                 if not patient:
                     raise
+                refusals.looked(error)
                 yield None  # it says nothing of the training, which goes on at fal
 
     def _look(self, request_id: str) -> tuple[RequestStatus, "FalStatus"]:
