@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from lora_drop.cli.main import application
 from lora_drop.client.portrait_trainer import PortraitTrainer
+from lora_drop.jobs.errors import KeyRefusedError
 from lora_drop.results.safetensors import check_weights
 from tests.simulator.conftest import PointFalClient, dataset
 from tests.simulator.fal_calls import Calls, data_uri
@@ -149,6 +150,34 @@ def test_wrong_file_is_not_kept(direct: Direct, calls: Calls, tmp_path: Path) ->
     other = direct("ada.zip", "--yes", "--to", "lora")
     assert "is there already, and is another file" in other.stderr
     assert (tmp_path / "lora" / "lora.safetensors").read_bytes() == b"mine"
+
+
+@pytest.mark.promise("never pay twice")
+def test_folder_is_looked_at_before_paying(direct: Direct, calls: Calls, tmp_path: Path) -> None:
+    """Without a stack, a folder that is a file or holds another training is refused before anything is paid."""
+    (tmp_path / "file").write_bytes(b"mine")
+    assert direct("ada.zip", "--yes", "--to", "file/lora").exit_code == 1
+    assert calls.sim.requests() == []
+    assert direct("ada.zip", "--yes", "--to", "lora").exit_code == 0
+    for words in (["--force"], ["--steps", "1200"]):
+        other = direct("ada.zip", "--yes", "--to", "lora", *words)
+        assert (other.exit_code, len(calls.sim.requests())) == (1, 1)
+        assert "is of another training. Nothing was sent" in other.stderr
+
+
+def test_timeout_and_refused_key_end_the_view(
+    direct: Direct, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls.sim.inject("training_slow", seconds=5)
+    over = direct("ada.zip", "--yes", "--timeout", "0.1")
+    assert over.exit_code == 1
+    assert "The training goes on at fal" in over.stderr
+    monkeypatch.setattr("lora_drop.client.direct_errors.KEY_PATIENCE", 0.1)
+    monkeypatch.setenv("FAL_KEY", calls.sim.key)
+    monkeypatch.setattr(PortraitTrainer, "_look", raising(KeyRefusedError))
+    refused = direct("ada.zip", "--yes")
+    assert refused.exit_code == 1
+    assert "Set a valid FAL_KEY: https://fal.ai/dashboard/keys" in refused.stderr
 
 
 @pytest.mark.parametrize(

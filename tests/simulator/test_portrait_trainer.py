@@ -3,6 +3,8 @@
 import asyncio
 import runpy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,7 +17,7 @@ from lora_drop.client.direct_errors import InsufficientImagesError
 from lora_drop.client.direct_requests import FailedRequest, FinishedRequest, Queued, Training
 from lora_drop.client.errors import CommandError, TrainingFailedError
 from lora_drop.client.portrait_trainer import PortraitTrainer
-from lora_drop.client.submissions import Submissions
+from lora_drop.client.submissions import SentTraining, Submissions
 from lora_drop.jobs.errors import (
     DatasetRejectedError,
     SubmissionRefusedError,
@@ -23,7 +25,7 @@ from lora_drop.jobs.errors import (
 )
 from tests.resilience.submit_table import ROWS, Row
 from tests.simulator.conftest import Connect, Simulate, dataset
-from tests.simulator.fal_calls import Calls, Receiver, data_uri
+from tests.simulator.fal_calls import Calls, Receiver, data_uri, until
 from tests.support.fal_answers import GOOD, Place
 from tests.support.faulty_fal import FaultyFal, faulty_fal, timeouts
 from tests.support.sweeps import sweep
@@ -229,6 +231,103 @@ def test_avatar_service_example(receiver: Receiver, calls: Calls, path: Path) ->
         "create_masks": True,
         "data_archive_format": "zip",
     }
+
+
+@pytest.mark.promise("never pay twice")
+def test_again_pays_only_after_the_end(simulate: Simulate, connect: Connect) -> None:
+    """Another order of a training that goes on, or whose answer was lost, is that training and is not paid."""
+    calls = simulate(training_seconds=0.5)
+    trainer = connect(calls)
+    first = trainer.submit(dataset())
+    assert trainer.submit(dataset(), again=True) == first
+    calls.ended(first)
+    second = trainer.submit(dataset(), again=True)
+    assert trainer.submit(dataset(), again=True) == second != first
+    calls.ended(second)
+    calls.sim.inject("submit_reset_before")
+    for _ in range(2):
+        with pytest.raises(SubmissionUnknownError):
+            trainer.submit(dataset(), again=True)
+    assert len(calls.sim.requests()) == 2
+
+
+@pytest.mark.promise("never pay twice")
+def test_lost_request_is_known_by_its_whole_input(
+    trainer: PortraitTrainer, calls: Calls, receiver: Receiver
+) -> None:
+    """Where an address is used again, a lost answer finds its own request and no other training's."""
+    receiver.files["/ada.zip"] = dataset()
+    url = f"{receiver.url}/ada.zip"
+    first = trainer.train(url, trigger_phrase=PHRASE, steps=1000).request_id
+    for steps, again in ((2000, False), (1000, True)):
+        calls.sim.inject("submit_reset_before")
+        for _ in range(2):
+            with pytest.raises(SubmissionUnknownError):
+                trainer.submit(url, trigger_phrase=PHRASE, steps=steps, again=again)
+    calls.sim.inject("submit_answer_lost")
+    with pytest.raises(SubmissionUnknownError):
+        trainer.submit(url, trigger_phrase=PHRASE, steps=3000)
+    calls.ended(calls.sim.requests()[1]["request_id"])
+    assert trainer.submit(url, trigger_phrase=PHRASE, steps=3000) != first
+    assert len(calls.sim.requests()) == 2
+
+
+@pytest.mark.promise("never lose a result")
+def test_result_is_in_the_list_when_the_queue_has_forgotten_it(
+    simulate: Simulate, connect: Connect
+) -> None:
+    """Without a stack, a result that fal's queue keeps no longer is taken from fal's list."""
+    calls = simulate(result_retention=0.0)
+    trainer = connect(calls)
+    request_id = trainer.submit(dataset())
+    until(lambda: isinstance(trainer.status(request_id), FinishedRequest))
+    assert trainer.train(dataset()).lora
+
+
+def test_zip_that_changes_is_not_paid(trainer: PortraitTrainer, calls: Calls, path: Path) -> None:
+    with trainer.prepared(path) as training:
+        path.write_bytes(dataset(images=3))
+        with pytest.raises(CommandError, match="changed after it was checked"):
+            trainer.send(training)
+    assert calls.sim.requests() == []
+
+
+def test_what_changes_nothing_is_the_same_training(trainer: PortraitTrainer, calls: Calls) -> None:
+    nothing: Any = {"trigger_phrase": None, "subject_crop": None}
+    forms: list[Any] = [{}, {"data_archive_format": "zip"}, {"data_archive_format": "ZIP"}, nothing]
+    assert len({trainer.submit(dataset(), **form) for form in forms}) == 1
+    assert calls.sim.requests()[0]["arguments"].get("trigger_phrase") != "None"
+
+
+def test_only_ones_own_row_is_changed(tmp_path: Path) -> None:
+    rows, at = Submissions(tmp_path / "s.sqlite"), datetime.now(UTC)
+    mine = SentTraining("which", "application", "address", at)
+    theirs = replace(mine, intended_at=at + timedelta(seconds=1))
+    assert rows.intend(theirs)
+    rows.withdraw(mine)
+    rows.accepted(mine, "mine")
+    assert rows.find("which") == theirs
+
+
+def test_unusable_state_is_said(calls: Calls, connect: Connect, tmp_path: Path) -> None:
+    (tmp_path / "submissions.sqlite").write_bytes(b"garbage" * 1000)
+    with pytest.raises(CommandError, match=r"submissions\.sqlite, cannot be used"):
+        connect(calls).submit(dataset())
+    assert calls.sim.requests() == []
+
+
+@pytest.mark.parametrize("source", ["", "http://[bad/x.zip"])
+def test_odd_source_is_refused(trainer: PortraitTrainer, source: str) -> None:
+    with pytest.raises(CommandError):
+        trainer.submit(source)
+    with pytest.raises(CommandError, match="cannot be read"):
+        trainer.upload(Path("/nonexistent.zip"))
+
+
+@pytest.mark.parametrize("key", ["a:b\nc", "\u00e4:b"])
+def test_key_that_can_be_none_is_refused(key: str) -> None:
+    with pytest.raises(CommandError, match="Set a valid FAL_KEY: https"):
+        PortraitTrainer(key)
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from lora_drop.adapters.fal_transport import KEY_REFUSED, UNANSWERED, SinglePost
 from lora_drop.fal.status import FalStatus, Gone, RequestLog, Running, failed, finished
 from lora_drop.jobs.errors import (
     FalUnavailableError,
+    KeyRefusedError,
     NotSubmittedError,
     SubmissionRefusedError,
     SubmissionUnknownError,
@@ -32,6 +33,7 @@ GONE = frozenset({404, 410})
 # The two answers to a cancellation that comes too late.
 OVER = frozenset({"ALREADY_COMPLETED", "NOT_FOUND"})
 # What these say is about the caller, not about the request.
+KEY_REFUSALS = frozenset({401, 403})
 ABOUT_US = frozenset({401, 403, 408, 409, 429})
 # What was billed for a request. fal documents it without saying of which answers: only the result's is believed.
 UNITS = "X-Fal-Billable-Units"
@@ -199,6 +201,8 @@ def _asked(handle: fal_client.SyncRequestHandle) -> FalStatus:
     state = json_object(answer)
     if state is not None and answer.status_code in GONE:
         return Gone(handle.request_id)
+    if answer.status_code in KEY_REFUSALS:
+        raise KeyRefusedError(f"fal answered {answer.status_code}")
     if state is None or not answer.is_success:
         raise FalUnavailableError(f"fal answered {answer.status_code}")
     match state.get("status"):

@@ -50,12 +50,40 @@ class FalHistory:
         )
         return tuple(dict.fromkeys(found))
 
+    def requests_like(
+        self, application: str, is_ours: Callable[[Mapping[str, Any]], bool], *, since: datetime
+    ) -> Sequence[str]:
+        """Return the ids of the requests since then whose whole input ``is_ours``, as above."""
+        rows = ((row, _json_value(row.get("json_input"))) for row in self._rows(application, since))
+        found = (
+            str(row.get("request_id"))
+            for row, given in rows
+            if isinstance(given, dict) and is_ours(given)
+        )
+        return tuple(dict.fromkeys(found))
+
+    def stored_output(self, application: str, request_id: str) -> Mapping[str, Any] | None:
+        """Return the whole result of a request that has succeeded, as ``stored_result``; None without one."""
+        row = self._stored(application, request_id)
+        output = _json_value(row.get("json_output"))
+        succeeded = row.get("status_code") == HTTPStatus.OK
+        return output if succeeded and isinstance(output, dict) else None
+
     def stored_result(self, application: str, request_id: str) -> Finished | None:
         """Return the files of a request whose output fal has stored, for 30 days unless set otherwise.
 
         None where it has stored none, or the request did not succeed. The queue forgets a result after an
         hour ("Queue API"); the list by request id has it longer. Raises FalUnavailableError.
         """
+        row = self._stored(application, request_id)
+        output = _json_value(row.get("json_output"))
+        if row.get("status_code") == HTTPStatus.OK and output is None:
+            raise FalUnavailableError("fal's list has the request, and not its result yet")
+        stored = finished(request_id, output if isinstance(output, dict) else None)
+        return stored if stored.artifacts and row.get("status_code") == HTTPStatus.OK else None
+
+    def _stored(self, application: str, request_id: str) -> Mapping[str, Any]:
+        """Return the row of one request; an empty one where the list has none."""
         query = {
             "endpoint_id": application,
             "request_id": request_id,
@@ -64,16 +92,8 @@ class FalHistory:
         }
         with httpx.Client(transport=self._transport, timeout=TIMEOUT, auth=self._auth) as client:
             rows = self._page(client, query)["items"]
-        for row in rows:
-            if isinstance(row, dict) and row.get("request_id") == request_id:
-                output = _json_value(row.get("json_output"))
-                if row.get("status_code") == HTTPStatus.OK and output is None:
-                    raise FalUnavailableError("fal's list has the request, and not its result yet")
-                stored = finished(request_id, output if isinstance(output, dict) else None)
-                return (
-                    stored if stored.artifacts and row.get("status_code") == HTTPStatus.OK else None
-                )
-        return None
+        ours = (r for r in rows if isinstance(r, dict) and r.get("request_id") == request_id)
+        return next(ours, {})
 
     def _rows(self, application: str, since: datetime) -> Iterator[Mapping[str, Any]]:
         query = {

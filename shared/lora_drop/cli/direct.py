@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ class Choices:
     yes: bool = False
     again: bool = False
     wait: bool = True
+    timeout: float | None = None
 
 
 def train_direct(
@@ -75,10 +77,10 @@ def _trained(
                 training = block.enter_context(trainer.prepared(dataset, **given))
             request_id = _sent(trainer, training, dataset, display, choices)
         if not choices.wait:
-            display.say_whole(GOES_ON.format(request_id))
+            display.say_whole(_goes_on(request_id, choices))
             return {"request_id": request_id, "status": "SUBMITTED"}, request_id
         report = training.dataset.report
-        result = _followed(trainer, request_id, display, report)
+        result = _followed(trainer, request_id, display, report, choices)
         folder = choices.folder or Path(f"{_stem(dataset)}-{request_id[:SHORT]}")
         about = _about(training, dataset, choices.reference)
         record = _fetched(result, folder, about, report, display)
@@ -111,6 +113,7 @@ def _sent(
 ) -> str:
     """Show what it costs, ask where there is somebody to ask, and send it once."""
     from lora_drop.cli.reports import summary
+    from lora_drop.client.direct_result import refuse_folder
     from lora_drop.datasets.reports.markup import counted
 
     report = training.dataset.report
@@ -118,7 +121,10 @@ def _sent(
     if report.warnings:
         again_line = f"lora-drop check {shlex.quote(_named(dataset))}"
         display.say_whole(f"{counted(len(report.warnings), 'warning')}; to read them: {again_line}")
-    if training.earlier and not choices.again:
+    ordered = trainer.ordered(training, again=choices.again)
+    if choices.wait and not ordered and choices.folder:
+        refuse_folder(choices.folder, None)
+    if ordered and training.earlier:
         sent = f"{training.earlier.intended_at:%Y-%m-%d %H:%M} UTC"
         display.say_whole(f"This training was sent at {sent} already: nothing is paid now.")
     else:
@@ -150,7 +156,11 @@ def _can_ask() -> bool:
 
 
 def _followed(
-    trainer: PortraitTrainer, request_id: str, display: Display, report: Report
+    trainer: PortraitTrainer,
+    request_id: str,
+    display: Display,
+    report: Report,
+    choices: Choices,
 ) -> TrainingResult:
     """The result of a request, shown as it goes on."""
     from lora_drop.client.direct_following import RequestReader
@@ -158,13 +168,34 @@ def _followed(
     steps = next((each.value for each in report.parameters if each.name == "steps"), None)
     reader = RequestReader(trainer, request_id, steps if isinstance(steps, int) else None)
     try:
-        display.follow_request(reader, report, leave=LEAVE, sleep=time.sleep)
+        display.follow_request(reader, report, leave=LEAVE, sleep=_sleep(request_id, choices))
     except KeyboardInterrupt:
-        display.say_whole(GOES_ON.format(request_id))
+        display.say_whole(_goes_on(request_id, choices))
         raise
     if reader.result is None:
         raise CommandError(f"Request {request_id} has no result.")
     return reader.result
+
+
+def _sleep(request_id: str, choices: Choices) -> Callable[[float], None]:
+    """How to wait between two looks; raises JobTimeoutError when the time of --timeout is over."""
+    from lora_drop.client.errors import JobTimeoutError
+
+    until = math.inf if choices.timeout is None else time.monotonic() + choices.timeout
+
+    def sleep(seconds: float) -> None:
+        time.sleep(max(0.0, min(seconds, until - time.monotonic())))
+        if time.monotonic() >= until:
+            over = f"It is not done after {choices.timeout:.0f} s."
+            raise JobTimeoutError(f"{over} {_goes_on(request_id, choices)}")
+
+    return sleep
+
+
+def _goes_on(request_id: str, choices: Choices) -> str:
+    """What becomes of a training that is not followed any more; with --force, an ended one is paid again."""
+    said = GOES_ON.format(request_id)
+    return said.replace("run again", "run again without --force") if choices.again else said
 
 
 def _fetched(

@@ -16,6 +16,7 @@ from lora_drop.client.archive import Archive, archive_of
 from lora_drop.client.check import local_checker, said_of_options
 from lora_drop.client.direct_errors import rejected
 from lora_drop.client.errors import CommandError, DatasetRejectedError
+from lora_drop.datasets.archives import RangedReader
 from lora_drop.datasets.dataset import MAX_DATASET_BYTES
 from lora_drop.datasets.report import Report, Verdict
 from lora_drop.fal.trainers.parameters import TrainingParameters
@@ -44,6 +45,30 @@ class PreparedDataset:
     file: Path
     given: str | None
     sha256: str
+
+
+class HashedRange:
+    """A RangedReader that is read from its begin to its end, and the checksum of what was read, in hex."""
+
+    def __init__(self, file: RangedReader) -> None:
+        self._file = file
+        self._digest = hashlib.sha256()
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self._file.size
+
+    @property
+    def sha256(self) -> str:
+        """Of all that was read so far."""
+        return self._digest.hexdigest()
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return bytes of the file; raises what the reader raises."""
+        data = self._file.read(offset, length)
+        self._digest.update(data)
+        return data
 
 
 @contextmanager
@@ -126,10 +151,12 @@ def _local(source: DatasetSource, folder: Path) -> tuple[Path, str | None]:
     if isinstance(source, bytes):
         target.write_bytes(source)
         return target, None
+    if not source.strip():
+        raise CommandError("There is no dataset: give a ZIP, a folder, an address or a data URI.")
     if source.startswith(DATA):
         target.write_bytes(_decoded(source))
         return target, source
-    if source.startswith(HOSTED):
+    if source[:8].lower().startswith(HOSTED):
         download_dataset(source, target)
         return target, source
     return Path(source), None
@@ -164,5 +191,5 @@ def download_dataset(url: str, target: Path) -> None:
                     raise CommandError(
                         f"The dataset at this address is larger than {MAX_DATASET_BYTES} bytes."
                     )
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise CommandError(f"The dataset cannot be fetched: {type(error).__name__}.") from error

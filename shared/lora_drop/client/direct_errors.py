@@ -1,11 +1,16 @@
 """The two errors of a dataset that every user of the trainer meets, as types: from our check, or from fal itself."""
 
 import re
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lora_drop.client.errors import DatasetRejectedError, TrainingFailedError
+from lora_drop.client.errors import CommandError, DatasetRejectedError, TrainingFailedError
+from lora_drop.jobs.errors import KeyRefusedError, LoraDropError, SubmissionRefusedError
 from lora_drop.jobs.problems import Problem
+
+KEY_PATIENCE = 60.0  # seconds
+SET_KEY = "Set a valid FAL_KEY: https://fal.ai/dashboard/keys"
 
 if TYPE_CHECKING:
     from lora_drop.datasets.report import Report
@@ -62,6 +67,38 @@ KNOWN: Sequence[tuple[type[KnownDatasetError], frozenset[str], re.Pattern[str]]]
         re.compile(r"invalid (archive )?format|not a (valid )?zip", re.IGNORECASE),
     ),
 )
+
+
+class KeyPatience:
+    """Gives a read up that fal refuses the key for, for so long: a locked account may be open again soon."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def looked(self, error: LoraDropError | None) -> None:
+        """Take note of a look and its error; raises CommandError when the key was refused for too long."""
+        if not isinstance(error, KeyRefusedError):
+            self._since = None
+            return
+        self._since = time.monotonic() if self._since is None else self._since
+        if time.monotonic() - self._since >= KEY_PATIENCE:
+            raise CommandError(
+                f"{error}: it refuses this key. The training goes on at fal. {SET_KEY}. Then run the same again."
+            ) from error
+
+
+def without_stack(refused: SubmissionRefusedError) -> SubmissionRefusedError:
+    """Return a refusal whose advice needs no stack."""
+    from lora_drop.adapters.fal_storage import REFUSED  # noqa: PLC0415
+    from lora_drop.adapters.fal_transport import APPROVE, KEY_REFUSED, REFUSALS  # noqa: PLC0415
+
+    problem, message = refused.problem, refused.problem.message.replace(APPROVE, "")
+    if problem.code == KEY_REFUSED:
+        message = message.replace(REFUSALS[401][2], f"fal does not know this key. {SET_KEY}")
+    elif problem.code == REFUSED[0]:
+        message = message.replace(REFUSED[1], "fal's storage does not take this dataset")
+    told = problem.model_copy(update={"message": message})
+    return SubmissionRefusedError(told, held=refused.held)
 
 
 def rejected(report: "Report") -> DatasetRejectedError:

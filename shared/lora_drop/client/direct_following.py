@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from lora_drop.client import direct_requests
+from lora_drop.client.direct_errors import KeyPatience
 from lora_drop.client.events import Ended, JobEvent, Log, Queued, StatusChanged, Training
 from lora_drop.client.following import INTERVAL, LEAST, MOST
 from lora_drop.fal.progress import progress_in
@@ -32,6 +33,7 @@ class RequestReader:
     silence: str | None = None
     result: "TrainingResult | None" = None
     _failures: int = 0
+    _refusals: KeyPatience = field(default_factory=KeyPatience)
     _looked_at: float = 0.0
     _status: Status | None = None
     _position: Queued | None = None
@@ -52,7 +54,9 @@ class RequestReader:
             done = next(self.trainer.watch(self.request_id, self._seen.append, patient=False))
         except FalUnavailableError as error:
             self._failures, self.silence = self._failures + 1, str(error)
+            self._refusals.looked(error)
             return
+        self._refusals.looked(None)
         self._failures, self.silence = 0, None
         match self._seen.pop():
             case direct_requests.Queued(position=position):

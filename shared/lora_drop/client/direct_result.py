@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ from lora_drop.results.validation import check_for
 from lora_drop.webhooks import TrainingResult
 
 RECORD = "job.json"
+KNOWN = ("lora.safetensors", "config.json")
 HOSTS = "fal.media"  # as the stack's functions have it
 CHUNK = 4 * 1024**2
 MOST_SECONDS = 3600.0  # for one file
@@ -82,6 +84,27 @@ def save_result(
     return files
 
 
+def refuse_folder(folder: Path, request_id: str | None) -> None:
+    """Raise CommandError for a folder that cannot be written or holds another training's files.
+
+    It is looked at before anything is paid: ``request_id`` is None for a training that is still to be paid.
+    """
+    there = [name for name in (RECORD, *KNOWN) if (folder / name).exists()]
+    if there and (request_id is None or _record(folder / RECORD).get("request_id") != request_id):
+        raise CommandError(
+            f"{folder / there[0]} is there already, and is of another training. Nothing was sent. Choose "
+            "another folder: --to"
+        )
+    nearest = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        raise CommandError(
+            f"{folder} cannot be written: {error}. Nothing was sent. Choose another folder: --to"
+        ) from error
+
+
 @dataclass(frozen=True, slots=True)
 class _Total:
     """Counts the bytes of all files together."""
@@ -110,7 +133,12 @@ def _kept(folder: Path, request_id: str, names: Sequence[str]) -> tuple[SavedFil
     """Return the files of an earlier call, if all are there; raises CommandError for files of something else."""
     record = _record(folder / RECORD)
     ours = record.get("request_id") == request_id
-    files = tuple(SavedFile(**each) for each in record.get("files", ())) if ours else ()
+    try:
+        files = tuple(SavedFile(**each) for each in record.get("files", ())) if ours else ()
+    except TypeError as error:
+        raise CommandError(
+            f"{folder / RECORD} cannot be read. Move it away, or choose another folder: --to"
+        ) from error
     of_name = {file.name: file for file in files}
     there = [name for name in names if (folder / name).exists()]
     for name in [*there, *([] if ours or not (folder / RECORD).exists() else [RECORD])]:

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lora_drop.client.errors import CommandError
@@ -11,11 +13,16 @@ from lora_drop.fal.hosts import API_URL
 from lora_drop.jobs.errors import FalUnavailableError, SubmissionUnknownError
 
 if TYPE_CHECKING:
+    from lora_drop.adapters.fal_history import FalHistory
     from lora_drop.client.direct_dataset import PreparedDataset
     from lora_drop.client.submissions import SentTraining
 
 # Inputs that the stack does not take: a job goes on from a job, and an archive's format is seen.
 FORMAT, CHECKPOINT = "data_archive_format", "resume_from_checkpoint"
+UNSAID: Mapping[str, object] = {FORMAT: "zip", "create_masks": False}
+SKEW = timedelta(hours=1)  # fal's clock and this machine's may differ
+UPLOADED_SKEW = timedelta(days=1)
+SETTLED_AFTER = timedelta(hours=1)
 REQUESTS_PAGE = "https://fal.ai/dashboard/requests"
 
 
@@ -44,6 +51,7 @@ def passed_on(given: dict[str, Any]) -> dict[str, Any]:
     taken = {name: value for name, value in taken.items() if value}
     if str(taken.get(FORMAT, "zip")).lower() != "zip":
         raise CommandError(f"The archive must be a ZIP: leave {FORMAT} out, or write zip.")
+    taken |= {FORMAT: "zip"} if FORMAT in taken else {}
     if not str(taken.get(CHECKPOINT, "https://")).startswith("https://"):
         raise CommandError(
             f"{CHECKPOINT} is the https:// address of an earlier LoRA; a job of a stack has one in its files."
@@ -61,35 +69,80 @@ def fingerprint(
         "application": application,
         "dataset": dataset.sha256,
         **dataset.parameters.arguments(""),
-        **passed,
+        **{name: value for name, value in passed.items() if name != FORMAT},
     }
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
-def lost_request(key: str, training: "SentTraining") -> str:
-    """Return the request of a submission whose answer was lost, by fal's own list.
-
-    Raises SubmissionUnknownError where the list does not show exactly one.
-    """
+def history(key: str) -> "FalHistory":
+    """Return fal's list of this key's requests."""
     from lora_drop.adapters.fal_history import FalHistory  # noqa: PLC0415
     from lora_drop.adapters.fal_key import SingleKey  # noqa: PLC0415
-    from lora_drop.services.evidence import SKEW  # noqa: PLC0415
 
-    host = os.environ.get("FAL_API_URL") or API_URL
-    lost = f"this dataset was sent at {training.intended_at:%Y-%m-%d %H:%M} UTC and fal's answer was lost"
+    return FalHistory(SingleKey(key), os.environ.get("FAL_API_URL") or API_URL)
+
+
+def lost_request(
+    key: str, lost: "SentTraining", training: PreparedTraining, known: Collection[str]
+) -> str | None:
+    """Return the request of a submission whose answer was lost, by fal's own list; None where it shows none.
+
+    A request counts with the whole input that was sent, and only where this machine does not know it as
+    another order's. Raises SubmissionUnknownError where the list cannot be read or shows several.
+    """
+    sent = training.arguments(lost.address)
     try:
-        found = FalHistory(SingleKey(key), host).requests_with(
-            training.application,
-            lambda url: url == training.address,
-            since=training.intended_at - SKEW,
+        listed = history(key).requests_like(
+            lost.application, lambda given: _same_input(given, sent), since=_since(lost, training)
         )
     except FalUnavailableError as error:
         raise SubmissionUnknownError(
-            f"{lost}; {error}, so it is not known yet. Nothing was sent now: try again later"
+            f"{said_of(lost)}; {error}, so it is not known yet. Nothing was sent now: try again later"
         ) from error
-    if len(found) != 1:
-        raise SubmissionUnknownError(
-            f"{lost}; fal's list shows {len(found) or 'no'} requests for it. Nothing was sent now. Look at "
-            f"{REQUESTS_PAGE}: if it is not there, order it with again=True"
-        )
-    return found[0]
+    found = [each for each in listed if each not in known]
+    if len(found) > 1:
+        raise SubmissionUnknownError(unlisted(lost, len(found)))
+    return found[0] if found else None
+
+
+def said_of(lost: "SentTraining") -> str:
+    """Return what is known of a submission without an answer."""
+    sent = f"{lost.intended_at:%Y-%m-%d %H:%M} UTC"
+    return f"this dataset was sent at {sent} and fal's answer was lost"
+
+
+def unlisted(lost: "SentTraining", count: int = 0) -> str:
+    """Return what a person can do where fal's list does not show exactly one request."""
+    later = f"{lost.intended_at + SETTLED_AFTER:%Y-%m-%d %H:%M} UTC"
+    return (
+        f"{said_of(lost)}; fal's list shows {count or 'no'} requests for it. Nothing was sent now. Look at "
+        f"{REQUESTS_PAGE}: if it is not there, order it with again=True, from {later} on"
+    )
+
+
+def settled(lost: "SentTraining") -> bool:
+    """Return whether a submission that fal's list does not show counts as not accepted.
+
+    The list has no request that still waits, so its silence says nothing at first.
+    """
+    return datetime.now(UTC) - lost.intended_at >= SETTLED_AFTER
+
+
+def _since(lost: "SentTraining", training: PreparedTraining) -> datetime:
+    """Return from when on the list is read.
+
+    The address of an upload is of one submission alone, so a clock that was wrong then does no harm.
+    """
+    reused = lost.address in (training.dataset.given, "") or lost.address.startswith("data:")
+    return min(lost.intended_at, datetime.now(UTC)) - (SKEW if reused else UPLOADED_SKEW)
+
+
+def _same_input(listed: Mapping[str, Any], sent: Mapping[str, Any]) -> bool:
+    """Return whether fal's list has what was sent; what is not there is its default or nothing."""
+    names = {*listed, *sent}
+    return all(_given(listed, name) == _given(sent, name) for name in names)
+
+
+def _given(arguments: Mapping[str, Any], name: str) -> object:
+    value = arguments.get(name)
+    return UNSAID.get(name) if value in (None, "") else value

@@ -1,13 +1,16 @@
 """A training without a stack: only a fal key is needed, and the same checks and the single POST stand before it."""
 
 import os
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from lora_drop.client.direct_errors import SET_KEY, KeyPatience, without_stack
 from lora_drop.client.direct_requests import (
     FailedRequest,
     FinishedRequest,
@@ -16,12 +19,21 @@ from lora_drop.client.direct_requests import (
     RequestStatus,
     Training,
 )
-from lora_drop.client.direct_training import PreparedTraining, fingerprint, lost_request, passed_on
+from lora_drop.client.direct_training import (
+    PreparedTraining,
+    fingerprint,
+    history,
+    lost_request,
+    passed_on,
+    settled,
+    unlisted,
+)
 from lora_drop.client.errors import CommandError
 from lora_drop.client.submissions import SentTraining, Submissions
 from lora_drop.fal.hosts import CDN_URL, REST_URL
 from lora_drop.fal.trainers.table import DEFAULT
 from lora_drop.jobs.errors import (
+    DatasetUnreadableError,
     FalUnavailableError,
     NotSubmittedError,
     ResultGoneError,
@@ -55,11 +67,13 @@ class PortraitTrainer:
         state: Path | None = None,
         poll: float = POLL,
     ) -> None:
-        given = key or os.environ.get("FAL_KEY", "")
-        if not given.strip():
+        given = (key or os.environ.get("FAL_KEY", "")).strip()
+        if not given:
             raise CommandError(
                 "There is no fal key. Set FAL_KEY; https://fal.ai/dashboard/keys has yours."
             )
+        if not re.fullmatch(r"[!-~]+", given):
+            raise CommandError(f"The fal key holds what no key can. {SET_KEY}")
         self.application = application
         self._key = given
         self.poll = poll
@@ -70,16 +84,32 @@ class PortraitTrainer:
         with self.prepared(dataset, **parameters) as training:
             return training.dataset.report
 
-    def upload(self, path: Path) -> str:
-        """Return the address of a copy at fal, which fal drops after a day; raises NotSubmittedError."""
+    def upload(self, path: Path, *, sha256: str | None = None) -> str:
+        """Return the address of a copy at fal, which fal drops after a day.
+
+        Raises CommandError for a file that cannot be read, or that does not have this SHA-256 (in hex),
+        NotSubmittedError and SubmissionRefusedError.
+        """
         from lora_drop.adapters.fal_key import SingleKey  # noqa: PLC0415
         from lora_drop.adapters.fal_storage import FalStorage  # noqa: PLC0415
         from lora_drop.adapters.local_files import open_range  # noqa: PLC0415
+        from lora_drop.client.direct_dataset import HashedRange  # noqa: PLC0415
 
         hosts = [os.environ.get(name) or host for name, host in STORAGE_HOSTS]
-        with open_range(path) as file:
-            seconds = int(UPLOAD_KEPT.total_seconds())
-            return FalStorage(SingleKey(self._key), *hosts).upload(file, path.name, seconds)
+        seconds = int(UPLOAD_KEPT.total_seconds())
+        try:
+            with open_range(path) as file:
+                read = HashedRange(file)
+                address = FalStorage(SingleKey(self._key), *hosts).upload(read, path.name, seconds)
+        except (OSError, DatasetUnreadableError) as error:
+            raise CommandError(f"{path} cannot be read: {error}. Nothing was sent.") from error
+        except SubmissionRefusedError as refused:
+            raise without_stack(refused) from refused
+        if sha256 not in (None, read.sha256):
+            raise CommandError(
+                f"{path} was changed after it was checked. Nothing was paid. Run it again."
+            )
+        return address
 
     def submit(
         self,
@@ -93,7 +123,8 @@ class PortraitTrainer:
 
         It is paid for once: a second call returns the first request, and where the answer to the first was
         lost, the request that fal's list shows for it, whose webhook goes where the first call said. ``again``
-        orders another training of the same, also where the first has failed or was cancelled.
+        orders another training of the same once the one before has ended, also where it has failed or was
+        cancelled; one that goes on is returned.
 
         Raises DatasetRejectedError, CommandError, NotSubmittedError and SubmissionRefusedError where nothing
         was paid; SubmissionUnknownError where fal may have accepted it.
@@ -112,7 +143,7 @@ class PortraitTrainer:
         from lora_drop.client.direct_dataset import prepared_dataset  # noqa: PLC0415
         from lora_drop.client.parameters import metadata_of  # noqa: PLC0415
 
-        given: dict[str, Any] = dict(parameters)
+        given = {name: value for name, value in parameters.items() if value is not None}
         passed = passed_on(given)
         with prepared_dataset(
             dataset, application=self.application, metadata=metadata_of(given)
@@ -125,16 +156,38 @@ class PortraitTrainer:
         self, training: PreparedTraining, *, webhook_url: str | None = None, again: bool = False
     ) -> str:
         """Return the id of the request that this training has become; as ``submit``."""
-        if again:
-            self._submissions.withdraw(training.fingerprint)
-        elif earlier := self._submissions.find(training.fingerprint):
-            return earlier.request_id or self._resolved(earlier)
+        request_id, ended = self._order(training, again=again)
+        if request_id:
+            return request_id
         ready = training.dataset
-        address = ready.given or self.upload(ready.file)
+        address = ready.given or self.upload(ready.file, sha256=ready.sha256)
         sent = SentTraining(training.fingerprint, training.application, address, datetime.now(UTC))
-        if not self._submissions.intend(sent):
+        if not self._submissions.intend(sent, instead_of=ended):
             raise SubmissionUnknownError("another process sends this training right now")
         return self._pay(sent, training.arguments(address), webhook_url)
+
+    def ordered(self, training: PreparedTraining, *, again: bool = False) -> str | None:
+        """Return the request that ``send`` would return without paying; None where it would pay."""
+        return self._order(training, again=again)[0]
+
+    def _order(
+        self, training: PreparedTraining, *, again: bool
+    ) -> tuple[str | None, SentTraining | None]:
+        """Return the request that stands for this training, or the ended one that ``again`` replaces."""
+        earlier = self._submissions.find(training.fingerprint)
+        if earlier is None:
+            return None, None
+        request_id = earlier.request_id
+        if request_id is None:
+            request_id = lost_request(self._key, earlier, training, self._submissions.known())
+            if request_id is None:
+                if again and settled(earlier):
+                    return None, earlier
+                raise SubmissionUnknownError(unlisted(earlier))
+            self._submissions.accepted(earlier, request_id)
+        if not again or isinstance(self.status(request_id), Queued | Training):
+            return request_id, None
+        return None, replace(earlier, request_id=request_id)
 
     def status(self, request_id: str) -> RequestStatus:
         """Return where a request stands; raises FalUnavailableError."""
@@ -186,18 +239,20 @@ class PortraitTrainer:
 
         Where fal does not answer it yields None as well, or raises FalUnavailableError if it is not ``patient``.
         """
-        last: RequestStatus | None = None
+        last, refusals = None, KeyPatience()
         while True:
             try:
                 status, said = self._look(request_id)
                 if status != last:
                     on_update(status)
                 last = status
+                refusals.looked(None)
                 running = isinstance(status, Queued | Training)
                 yield None if running else self._result(request_id, said)
-            except FalUnavailableError:
+            except FalUnavailableError as error:
                 if not patient:
                     raise
+                refusals.looked(error)
                 yield None  # it says nothing of the training, which goes on at fal
 
     def _look(self, request_id: str) -> tuple[RequestStatus, "FalStatus"]:
@@ -215,6 +270,8 @@ class PortraitTrainer:
                 return FinishedRequest(request_id), said
             case Failed(problem=problem):
                 return FailedRequest(request_id, problem.message), said
+            case _ if self._stored(request_id):
+                return FinishedRequest(request_id), said
             case _:
                 gone = f"fal does not keep request {request_id} any more."
                 return FailedRequest(request_id, gone), said
@@ -231,34 +288,34 @@ class PortraitTrainer:
             case Failed(problem=problem, billed=billed):
                 raise training_failed(problem, request_id=request_id, billed=billed)
             case Gone():
-                raise ResultGoneError(request_id)
+                if not (stored := self._stored(request_id)):
+                    raise ResultGoneError(request_id)
+                return TrainingResult(request_id, "", tuple(files_in(stored)))
             case _:
                 raise FalUnavailableError(f"request {request_id} is not done yet")
+
+    def _stored(self, request_id: str) -> Mapping[str, Any] | None:
+        """Return the result that fal's list still has of a request which its queue has forgotten."""
+        return history(self._key).stored_output(self.application, request_id)
 
     def _pay(
         self, training: SentTraining, arguments: dict[str, Any], webhook_url: str | None
     ) -> str:
-        from lora_drop.adapters.fal_transport import APPROVE  # noqa: PLC0415
-
         try:
             receipt = self._client.submit(self.application, arguments, webhook_url=webhook_url)
         except NotSubmittedError:
-            self._submissions.withdraw(training.fingerprint)
+            self._submissions.withdraw(training)
             raise
         except SubmissionRefusedError as refused:
-            self._submissions.withdraw(training.fingerprint)
-            problem = refused.problem.model_copy(
-                update={"message": refused.problem.message.replace(APPROVE, "")}
-            )
-            raise SubmissionRefusedError(problem, held=refused.held) from refused
-        self._submissions.accepted(training.fingerprint, receipt.request_id)
+            self._submissions.withdraw(training)
+            raise without_stack(refused) from refused
+        try:
+            self._submissions.accepted(training, receipt.request_id)
+        except CommandError as error:
+            raise CommandError(
+                f"fal has accepted this training as request {receipt.request_id}. {error}"
+            ) from error
         return receipt.request_id
-
-    def _resolved(self, training: SentTraining) -> str:
-        """Return the request of a submission whose answer was lost, and keep it."""
-        found = lost_request(self._key, training)
-        self._submissions.accepted(training.fingerprint, found)
-        return found
 
     @property
     def _client(self) -> "FalDirectClient":

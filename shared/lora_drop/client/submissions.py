@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from lora_drop.client.errors import CommandError
+
 TABLE = """
 CREATE TABLE IF NOT EXISTS submissions (
     fingerprint TEXT PRIMARY KEY,
@@ -16,6 +18,8 @@ CREATE TABLE IF NOT EXISTS submissions (
     request_id  TEXT
 )
 """
+# The requests that another order of the same training has replaced: none of them is ever a lost one.
+REPLACED = "CREATE TABLE IF NOT EXISTS replaced (request_id TEXT PRIMARY KEY)"
 WAITS = 30.0  # seconds for another process that writes
 
 
@@ -50,11 +54,32 @@ class Submissions:
             ).fetchone()
         if row is None:
             return None
-        return SentTraining(row[0], row[1], row[2], datetime.fromisoformat(row[3]), row[4])
+        try:
+            return SentTraining(row[0], row[1], row[2], datetime.fromisoformat(row[3]), row[4])
+        except (TypeError, ValueError) as error:
+            raise self._unusable(error) from error
 
-    def intend(self, training: SentTraining) -> bool:
-        """Write the intent to send it; False where another process was first, which alone may send it."""
+    def known(self) -> frozenset[str]:
+        """Return every request that is known here, also those that a later order has replaced."""
         with self._open() as database:
+            rows = database.execute(
+                "SELECT request_id FROM submissions WHERE request_id IS NOT NULL "
+                "UNION SELECT request_id FROM replaced"
+            ).fetchall()
+        return frozenset(row[0] for row in rows)
+
+    def intend(self, training: SentTraining, *, instead_of: SentTraining | None = None) -> bool:
+        """Write the intent to send it; False where another process was first, which alone may send it.
+
+        ``instead_of`` is the ended one that it takes the place of, in the same write.
+        """
+        with self._open() as database:
+            if instead_of is not None:
+                _delete(database, instead_of)
+                if instead_of.request_id:
+                    database.execute(
+                        "INSERT OR IGNORE INTO replaced VALUES (?)", (instead_of.request_id,)
+                    )
             written = database.execute(
                 "INSERT OR IGNORE INTO submissions VALUES (?, ?, ?, ?, NULL)",
                 (
@@ -66,24 +91,42 @@ class Submissions:
             )
             return written.rowcount == 1
 
-    def accepted(self, fingerprint: str, request_id: str) -> None:
-        """Write which request it has become."""
+    def accepted(self, training: SentTraining, request_id: str) -> None:
+        """Write which request this very submission has become."""
         with self._open() as database:
             database.execute(
-                "UPDATE submissions SET request_id = ? WHERE fingerprint = ?",
-                (request_id, fingerprint),
+                "UPDATE submissions SET request_id = ? WHERE fingerprint = ? AND intended_at = ?",
+                (request_id, training.fingerprint, training.intended_at.isoformat()),
             )
 
-    def withdraw(self, fingerprint: str) -> None:
-        """Forget a submission that fal has not accepted, or that a person orders once more."""
+    def withdraw(self, training: SentTraining) -> None:
+        """Forget this very submission, which fal has not accepted; never one of another process."""
         with self._open() as database:
-            database.execute("DELETE FROM submissions WHERE fingerprint = ?", (fingerprint,))
+            _delete(database, training)
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with closing(sqlite3.connect(self._path, timeout=WAITS)) as database:
-            database.execute("PRAGMA synchronous = FULL")
-            with database:
-                database.execute(TABLE)
-                yield database
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with closing(sqlite3.connect(self._path, timeout=WAITS)) as database:
+                database.execute("PRAGMA synchronous = FULL")
+                with database:
+                    database.execute(TABLE)
+                    database.execute(REPLACED)
+                    yield database
+        except (sqlite3.Error, OSError) as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: Exception) -> CommandError:
+        return CommandError(
+            f"The record of what was sent to fal, {self._path}, cannot be used: {error}. Without it a "
+            "training may be paid for twice, so none is sent. Make it readable and writable or move it away; "
+            "what was sent before: https://fal.ai/dashboard/requests"
+        )
+
+
+def _delete(database: sqlite3.Connection, training: SentTraining) -> None:
+    database.execute(
+        "DELETE FROM submissions WHERE fingerprint = ? AND intended_at = ?",
+        (training.fingerprint, training.intended_at.isoformat()),
+    )

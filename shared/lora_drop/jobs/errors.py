@@ -181,6 +181,10 @@ class FalUnavailableError(TransientError):
     """Raised when fal does not answer a question, or not sensibly."""
 
 
+class KeyRefusedError(FalUnavailableError):
+    """Raised when fal does not let this key read (401, 403)."""
+
+
 class SigningKeysUnavailableError(TransientError):
     """Raised when there is no usable key to verify a webhook with."""
 
