@@ -284,6 +284,24 @@ def test_result_is_in_the_list_when_the_queue_has_forgotten_it(
     assert trainer.train(dataset()).lora
 
 
+def test_clock_ahead_hides_no_lost_request(
+    trainer: PortraitTrainer, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(tz) + timedelta(hours=2)
+
+    calls.sim.inject("submit_answer_lost")
+    with monkeypatch.context() as patch:
+        patch.setattr("lora_drop.client.portrait_trainer.datetime", Ahead)
+        with pytest.raises(SubmissionUnknownError):
+            trainer.submit(dataset())
+    [lost] = calls.sim.requests()
+    calls.ended(lost["request_id"])
+    assert trainer.submit(dataset()) == lost["request_id"]
+
+
 def test_zip_that_changes_is_not_paid(trainer: PortraitTrainer, calls: Calls, path: Path) -> None:
     with trainer.prepared(path) as training:
         path.write_bytes(dataset(images=3))

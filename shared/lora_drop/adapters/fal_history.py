@@ -13,7 +13,7 @@ from lora_drop.adapters.fal_key import Key, KeyAuth
 from lora_drop.adapters.fal_transport import UNANSWERED, json_object
 from lora_drop.fal.status import Finished, finished
 from lora_drop.fal.trainers.table import DATASET_FIELDS
-from lora_drop.jobs.errors import FalUnavailableError
+from lora_drop.jobs.errors import FalUnavailableError, KeyRefusedError
 from lora_drop.jobs.evidence import is_of
 from lora_drop.jobs.job import Job
 
@@ -116,6 +116,8 @@ class FalHistory:
             answer = client.get(f"{self._api_url}/models/requests/by-endpoint", params=query)
         except UNANSWERED as error:
             raise FalUnavailableError(f"fal did not answer: {type(error).__name__}") from error
+        if answer.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            raise KeyRefusedError(f"fal's request list answered {answer.status_code}")
         body = json_object(answer)
         if not answer.is_success or body is None or not isinstance(body.get("items"), list):
             raise FalUnavailableError(f"fal's request list answered {answer.status_code}")

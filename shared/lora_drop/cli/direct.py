@@ -66,6 +66,7 @@ def _trained(
     dataset: str, display: Display, parameters: Mapping[str, Any], choices: Choices
 ) -> tuple[Mapping[str, Any], str]:
     """What has become of it, for programs and in a line; raises CommandError."""
+    from lora_drop.client.direct_result import saved_record
     from lora_drop.client.portrait_trainer import PortraitTrainer
     from lora_drop.jobs.errors import DatasetRejectedError, LoraDropError
 
@@ -80,10 +81,12 @@ def _trained(
             display.say_whole(_goes_on(request_id, choices))
             return {"request_id": request_id, "status": "SUBMITTED"}, request_id
         report = training.dataset.report
-        result = _followed(trainer, request_id, display, report, choices)
         folder = choices.folder or Path(f"{_stem(dataset)}-{request_id[:SHORT]}")
-        about = _about(training, dataset, choices.reference)
-        record = _fetched(result, folder, about, report, display)
+        record = saved_record(folder, request_id)
+        if record is None:
+            result = _followed(trainer, request_id, display, report, choices)
+            about = _about(training, dataset, choices.reference)
+            record = _fetched(result, folder, about, report, display)
     except DatasetRejectedError as error:
         raise CommandError(_refusal(error, dataset)) from error
     except LoraDropError as error:

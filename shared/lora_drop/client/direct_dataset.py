@@ -47,7 +47,7 @@ class PreparedDataset:
     sha256: str
 
 
-class HashedRange:
+class DatasetReader:
     """A RangedReader that is read from its begin to its end, and the checksum of what was read, in hex."""
 
     def __init__(self, file: RangedReader) -> None:

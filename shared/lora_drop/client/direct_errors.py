@@ -69,7 +69,7 @@ KNOWN: Sequence[tuple[type[KnownDatasetError], frozenset[str], re.Pattern[str]]]
 )
 
 
-class KeyPatience:
+class RefusedKey:
     """Gives a read up that fal refuses the key for, for so long: a locked account may be open again soon."""
 
     def __init__(self) -> None:

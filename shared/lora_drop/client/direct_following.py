@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from lora_drop.client import direct_requests
-from lora_drop.client.direct_errors import KeyPatience
+from lora_drop.client.direct_errors import RefusedKey
 from lora_drop.client.events import Ended, JobEvent, Log, Queued, StatusChanged, Training
 from lora_drop.client.following import INTERVAL, LEAST, MOST
 from lora_drop.fal.progress import progress_in
@@ -33,7 +33,7 @@ class RequestReader:
     silence: str | None = None
     result: "TrainingResult | None" = None
     _failures: int = 0
-    _refusals: KeyPatience = field(default_factory=KeyPatience)
+    _refusals: RefusedKey = field(default_factory=RefusedKey)
     _looked_at: float = 0.0
     _status: Status | None = None
     _position: Queued | None = None

@@ -84,6 +84,19 @@ def save_result(
     return files
 
 
+def saved_record(folder: Path, request_id: str) -> dict[str, Any] | None:
+    """Return the folder's ``job.json`` where all files of this request are there and whole; else None."""
+    record = _record(folder / RECORD)
+    if record.get("request_id") != request_id:
+        return None
+    try:
+        files = {each["name"]: each["sha256"] for each in record["files"]}
+        whole = all(_sha256(folder / name) == sha256 for name, sha256 in files.items())
+    except (KeyError, TypeError, OSError):
+        return None
+    return record if whole and KNOWN[0] in files else None
+
+
 def refuse_folder(folder: Path, request_id: str | None) -> None:
     """Raise CommandError for a folder that cannot be written or holds another training's files.
 
@@ -152,7 +165,7 @@ def _kept(folder: Path, request_id: str, names: Sequence[str]) -> tuple[SavedFil
 def _record(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from lora_drop.client.direct_errors import SET_KEY, KeyPatience, without_stack
+from lora_drop.client.direct_errors import SET_KEY, RefusedKey, without_stack
 from lora_drop.client.direct_requests import (
     FailedRequest,
     FinishedRequest,
@@ -93,13 +93,13 @@ class PortraitTrainer:
         from lora_drop.adapters.fal_key import SingleKey  # noqa: PLC0415
         from lora_drop.adapters.fal_storage import FalStorage  # noqa: PLC0415
         from lora_drop.adapters.local_files import open_range  # noqa: PLC0415
-        from lora_drop.client.direct_dataset import HashedRange  # noqa: PLC0415
+        from lora_drop.client.direct_dataset import DatasetReader  # noqa: PLC0415
 
         hosts = [os.environ.get(name) or host for name, host in STORAGE_HOSTS]
         seconds = int(UPLOAD_KEPT.total_seconds())
         try:
             with open_range(path) as file:
-                read = HashedRange(file)
+                read = DatasetReader(file)
                 address = FalStorage(SingleKey(self._key), *hosts).upload(read, path.name, seconds)
         except (OSError, DatasetUnreadableError) as error:
             raise CommandError(f"{path} cannot be read: {error}. Nothing was sent.") from error
@@ -239,7 +239,7 @@ class PortraitTrainer:
 
         Where fal does not answer it yields None as well, or raises FalUnavailableError if it is not ``patient``.
         """
-        last, refusals = None, KeyPatience()
+        last, refusals = None, RefusedKey()
         while True:
             try:
                 status, said = self._look(request_id)
