@@ -1,4 +1,4 @@
-"""A job has changed: the customer's own address is told so."""
+"""A job has changed: the customer's own address gets it."""
 
 from functools import cache
 from typing import Any

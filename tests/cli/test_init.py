@@ -22,7 +22,7 @@ type Known = Callable[[int], None]
 
 @pytest.fixture(autouse=True)
 def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """No terminal, no stack here, an AWS in memory, and defaults of nobody; what a run exports is undone."""
+    """No terminal, no stack here, an AWS in memory, and no defaults; what a run exports is undone."""
     monkeypatch.setenv(HOME, str(tmp_path))
     monkeypatch.setenv("LORA_DROP_CONFIG", str(tmp_path / "config.toml"))
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "FAL_KEY"):

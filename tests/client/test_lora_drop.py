@@ -239,8 +239,13 @@ ENDS: dict[str, tuple[dict[str, Any], type[lora_drop.LoraDropError], str]] = {
 def test_no_result_says_why(drop: lora_drop.LoraDrop, api: Api, end: str) -> None:
     changes, kind, said = ENDS[end]
     parameters = TrainingParameters(trainer="fal-ai/flux-lora-portrait-trainer", steps=1500)
-    told = {"problems": (PROBLEM,), "estimated_cost_usd": 3.6, "parameters": parameters, **changes}
-    api.answers = [job_answer(job_id="ada-1", **told) for _ in range(2)]
+    document = {
+        "problems": (PROBLEM,),
+        "estimated_cost_usd": 3.6,
+        "parameters": parameters,
+        **changes,
+    }
+    api.answers = [job_answer(job_id="ada-1", **document) for _ in range(2)]
     with pytest.raises(lora_drop.LoraDropError, match=said) as raised:
         drop.job("ada-1").result()
     error = raised.value

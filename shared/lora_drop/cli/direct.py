@@ -114,7 +114,7 @@ def _sent(
     display: Display,
     choices: Choices,
 ) -> str:
-    """Show what it costs, ask where there is somebody to ask, and send it once."""
+    """Show what it costs, ask on a terminal, and send it once."""
     from lora_drop.cli.reports import summary
     from lora_drop.client.direct_result import refuse_folder
     from lora_drop.datasets.reports.markup import counted

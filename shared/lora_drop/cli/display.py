@@ -162,8 +162,8 @@ class Display:
                         row = {"status": event.status, "at": event.at.isoformat()}
                         self._progress({"request_id": reader.request_id, **row})
                     elif isinstance(event, Training):
-                        told = {"request_id": reader.request_id, "training": _far(event)}
-                        self._progress(told)
+                        far = {"request_id": reader.request_id, "training": _far(event)}
+                        self._progress(far)
                 view.silence = reader.silence
                 if not reader.ended:
                     sleep(reader.pause)

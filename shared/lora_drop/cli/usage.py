@@ -92,7 +92,7 @@ def _usage(stack: Stack, job: Mapping[str, Any], file: Path | None, hours: int) 
 
 
 def _address(stack: Stack, weights: Mapping[str, Any], hours: int) -> str:
-    """An address of the LoRA for whoever has it; signed on this machine, so S3 is not asked."""
+    """An address of the LoRA that needs no credentials; signed on this machine, so S3 is not asked."""
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 

@@ -191,5 +191,7 @@ def download_dataset(url: str, target: Path) -> None:
                     raise CommandError(
                         f"The dataset at this address is larger than {MAX_DATASET_BYTES} bytes."
                     )
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except httpx.InvalidURL as error:
+        raise CommandError(f"{url!r} is no address of a dataset: {error}.") from error
+    except httpx.HTTPError as error:
         raise CommandError(f"The dataset cannot be fetched: {type(error).__name__}.") from error

@@ -97,8 +97,8 @@ def without_stack(refused: SubmissionRefusedError) -> SubmissionRefusedError:
         message = message.replace(REFUSALS[401][2], f"fal does not know this key. {SET_KEY}")
     elif problem.code == REFUSED[0]:
         message = message.replace(REFUSED[1], "fal's storage does not take this dataset")
-    told = problem.model_copy(update={"message": message})
-    return SubmissionRefusedError(told, held=refused.held)
+    plain = problem.model_copy(update={"message": message})
+    return SubmissionRefusedError(plain, held=refused.held)
 
 
 def rejected(report: "Report") -> DatasetRejectedError:

@@ -131,8 +131,8 @@ def fal_key(area: str, key: str, application: str, fal: FalPlace, fix: str) -> I
         )
         return
     yield _of_key(area, answer, application, fix)
-    if (told := answer.headers.get("date")) and not fal.ca_file:
-        yield clock(area, "fal's clock", told)
+    if (date := answer.headers.get("date")) and not fal.ca_file:
+        yield clock(area, "fal's clock", date)
 
 
 def _of_key(area: str, answer: httpx.Response, application: str, fix: str) -> Finding:
@@ -155,10 +155,10 @@ def _of_key(area: str, answer: httpx.Response, application: str, fix: str) -> Fi
     )
 
 
-def clock(area: str, name: str, told: str) -> Finding:
+def clock(area: str, name: str, date: str) -> Finding:
     """Compare this machine's clock with the ``Date`` of an answer (RFC 9110, 6.6.1)."""
     try:
-        apart = (datetime.now(UTC) - parsedate_to_datetime(told)).total_seconds()
+        apart = (datetime.now(UTC) - parsedate_to_datetime(date)).total_seconds()
     except (TypeError, ValueError):
         return Finding(area, name, Outcome.NOTE, "the answer names no time that can be read.")
     if abs(apart) <= MOST_APART:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal, TypedDict
 from urllib.parse import unquote, urlsplit
 
-import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lora_drop.client.direct_dataset import HOSTED, download_dataset
@@ -66,7 +65,7 @@ def local_dataset(source: Dataset, folder: Path, stack: LazyStack) -> Path:
         try:
             target = folder / _name_of(urlsplit(source).path)
             download_dataset(source, target)
-        except (httpx.InvalidURL, ValueError) as error:
+        except ValueError as error:
             raise CommandError(f"{source!r} is no address of a dataset: {error}.") from error
         return target
     return Path(source)

@@ -115,8 +115,8 @@ def _in_aws(asked: str | None) -> Viewed:
         )
         return None
     yield Finding("AWS", "credentials", Outcome.OK, f"{who['Arn']}.")
-    if told := who["ResponseMetadata"].get("HTTPHeaders", {}).get("date"):
-        yield clock("AWS", "AWS's clock", told)
+    if date := who["ResponseMetadata"].get("HTTPHeaders", {}).get("date"):
+        yield clock("AWS", "AWS's clock", date)
     return (yield from _stack(session, asked or DEFAULT))
 
 

@@ -24,7 +24,7 @@ class NotifyOutcome(StrEnum):
     """What became of one message."""
 
     DELIVERED = "delivered"
-    UNWANTED = "unwanted"  # no address is to be told, or the job was forgotten
+    UNWANTED = "unwanted"  # no address is to get it, or the job was forgotten
     LATER = "later"
 
 
@@ -77,7 +77,7 @@ class Notifier:
     tick: Callable[[], float] = monotonic
 
     def notify(self, messages: Sequence[QueuedChange]) -> Sequence[Notified]:
-        """Return what became of each message; those that come again later are told so to their queue.
+        """Return what became of each message; those that come again later say when to their queue.
 
         No message decides about another: what goes wrong with one, whatever it is, has that one come again.
         """

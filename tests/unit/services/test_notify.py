@@ -183,7 +183,7 @@ def test_every_change_arrives_or_is_a_dead_letter(
 
 
 def test_a_doubled_event_has_the_same_id_and_body() -> None:
-    """Whoever gets a change twice knows it by its webhook-id."""
+    """A receiver that gets a change twice knows it by its webhook-id."""
     lab = Lab()
     [job] = jobs(1)
     lab.add(job, job)

@@ -124,7 +124,7 @@ def test_another_submission_starts_from_zero(world: World, training: Job) -> Non
 @pytest.mark.promise("it can be operated")
 @pytest.mark.parametrize("looked", [True, False])
 def test_finished_training_is_at_100_percent(world: World, training: Job, looked: bool) -> None:  # noqa: FBT001
-    """A training that fal has finished is at 100 percent, also where nobody had looked."""
+    """A training that fal has finished is at 100 percent, also where no program had looked."""
     if looked:
         world.progress.learn(training, log(700))
     job = world.fal_updates.receive(training.job_id, Finished(REQUEST_ID, ARTIFACTS))
@@ -134,7 +134,7 @@ def test_finished_training_is_at_100_percent(world: World, training: Job, looked
 
 
 def test_progress_kept_meanwhile_is_no_conflict(world: World, training: Job) -> None:
-    """Whoever decides about a job neither waits for its progress nor loses it."""
+    """A decision about a job neither waits for its progress nor loses it."""
     world.progress.learn(training, log(700))
     moved = world.record.move(training, Status.CANCELLED)
     assert (moved.status, step_of(world.job(training.job_id))) == (Status.CANCELLED, 700)
