@@ -105,12 +105,23 @@ def test_the_schedule_runs_a_round(containers: Containers, trained: dict[str, st
 
     assert set(tally) >= {"open", "late", "unanswered"}
     assert 0 <= tally["open"] <= len(trained)
+    assert containers.invoke("ReconcileFunction", "schedule_drift") == {"differences": 0}
+
+
+def test_without_a_receiver_no_change_is_sent(
+    containers: Containers, trained: dict[str, str]
+) -> None:
+    sent = containers.invoke("NotifyFunction", "notify_batch", job_id=trained[BARE])
+
+    assert sent == {"batchItemFailures": []}
 
 
 def test_jobs_are_listed_and_shown(containers: Containers, trained: dict[str, str]) -> None:
     listed = containers.invoke("JobsFunction", "jobs_list")
     shown = containers.invoke("JobsFunction", "job_item", job_id=trained[BARE])
+    form = containers.invoke("JobsFunction", "datasets_post")
 
+    assert json.loads(form["body"])["key"].endswith("/ada.zip")
     assert {job["job_id"] for job in json.loads(listed["body"])["jobs"]} <= set(trained.values())
     assert json.loads(shown["body"])["job_id"] == trained[BARE]
 
