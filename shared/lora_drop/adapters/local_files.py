@@ -1,5 +1,6 @@
 """Files on this machine, read by ranges: what is true of a ZIP here is true of it in S3."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,3 +39,9 @@ def open_range(path: Path) -> Iterator[FileRange]:
     """Open the file, for as long as the block lasts; raises OSError."""
     with path.open("rb") as file:
         yield FileRange(file)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hex; raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from lora_drop.adapters.local_files import open_range
+from lora_drop.adapters.local_files import open_range, sha256_of
 from lora_drop.client.archive import Archive, archive_of
 from lora_drop.client.check import local_checker, said_of_options
 from lora_drop.client.direct_errors import rejected
@@ -109,7 +109,7 @@ def _prepared(
     application: str,
     metadata: Mapping[str, str],
 ) -> PreparedDataset:
-    checker, sha256 = local_checker(prepares=True), _sha256(archive.path)
+    checker, sha256 = local_checker(prepares=True), sha256_of(archive.path)
     with open_range(archive.path) as file:
         dataset = DatasetInput(
             archive=file,
@@ -130,7 +130,7 @@ def _prepared(
         with clean.open("wb") as copy:
             mender = Mender(checker.pictures)
             copy.writelines(mender.mended(file, good.structure, good.plan, good.prepared))
-    return PreparedDataset(report, good.resolved.values, clean, None, _sha256(clean))
+    return PreparedDataset(report, good.resolved.values, clean, None, sha256_of(clean))
 
 
 def _refuse_other_trainer(asked_for: str, application: str) -> None:
@@ -160,11 +160,6 @@ def _local(source: DatasetSource, folder: Path) -> tuple[Path, str | None]:
         download_dataset(source, target)
         return target, source
     return Path(source), None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _decoded(uri: str) -> bytes:

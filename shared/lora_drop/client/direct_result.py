@@ -11,6 +11,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from lora_drop.adapters.local_files import sha256_of
 from lora_drop.client.errors import CommandError
 from lora_drop.jobs.artifacts import Artifact, artifacts_in, has_weights
 from lora_drop.jobs.errors import LoraDropError, ResultInvalidError
@@ -91,7 +92,7 @@ def saved_record(folder: Path, request_id: str) -> dict[str, Any] | None:
         return None
     try:
         files = {each["name"]: each["sha256"] for each in record["files"]}
-        whole = all(_sha256(folder / name) == sha256 for name, sha256 in files.items())
+        whole = all(sha256_of(folder / name) == sha256 for name, sha256 in files.items())
     except (KeyError, TypeError, OSError):
         return None
     return record if whole and KNOWN[0] in files else None
@@ -155,7 +156,7 @@ def _kept(folder: Path, request_id: str, names: Sequence[str]) -> tuple[SavedFil
     of_name = {file.name: file for file in files}
     there = [name for name in names if (folder / name).exists()]
     for name in [*there, *([] if ours or not (folder / RECORD).exists() else [RECORD])]:
-        if name not in of_name or _sha256(folder / name) != of_name[name].sha256:
+        if name not in of_name or sha256_of(folder / name) != of_name[name].sha256:
             raise CommandError(
                 f"{folder / name} is there already, and is another file. Choose a folder: --to"
             )
@@ -210,8 +211,3 @@ def _fetched(artifact: Artifact, part: Path, on_bytes: OnBytes) -> SavedFile:
             f"{artifact.name} has {at:,} bytes, and fal says {artifact.size:,}. {ADVICE}"
         )
     return SavedFile(artifact.name, at, digest.hexdigest(), artifact.url, artifact.content_type)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

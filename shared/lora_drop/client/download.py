@@ -1,6 +1,5 @@
 """A job's files, from the models bucket to this machine; whole, or not at all."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lora_drop.adapters.local_files import sha256_of
 from lora_drop.client.errors import CommandError
 from lora_drop.client.ranges import Ranges
 from lora_drop.client.stack import Stack
@@ -41,7 +41,7 @@ def fetch(stack: Stack, job: Mapping[str, Any], folder: Path) -> Sequence[Path]:
 
 def _fetched(stack: Stack, file: Mapping[str, Any], path: Path) -> Path:
     if path.exists():
-        if _digest(path) == file["sha256"]:
+        if sha256_of(path) == file["sha256"]:
             return path
         raise _occupied(path)
     part = path.with_name(f".{path.name}.{file['sha256'][:16]}.part")
@@ -49,12 +49,12 @@ def _fetched(stack: Stack, file: Mapping[str, Any], path: Path) -> Path:
     for resumed in (part.exists(), False):
         try:
             ranges.fetch()
-            if _digest(part) == file["sha256"]:
+            if sha256_of(part) == file["sha256"]:
                 ranges.finish(path)
                 return path
         except FileNotFoundError:
             # Another download of the same file may have been done first.
-            if path.exists() and _digest(path) == file["sha256"]:
+            if path.exists() and sha256_of(path) == file["sha256"]:
                 return path
             raise
         ranges.drop()
@@ -97,8 +97,3 @@ def _occupied(path: Path) -> CommandError:
     return CommandError(
         f"{path} is there already, and is another file. Choose another folder (--to, for the command)."
     )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

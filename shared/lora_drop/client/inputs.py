@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lora_drop.adapters.local_files import sha256_of
 from lora_drop.client.direct_dataset import HOSTED, download_dataset
 from lora_drop.client.errors import CommandError
 from lora_drop.client.stack import Stack
@@ -84,8 +85,7 @@ def fingerprint(path: Path) -> str | None:
                 about = (str(each.relative_to(path)), found.st_size, found.st_mtime_ns)
                 digest.update(repr(about).encode(errors="surrogateescape"))
             return digest.hexdigest()
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError:
         return None
 

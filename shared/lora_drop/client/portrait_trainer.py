@@ -40,6 +40,7 @@ from lora_drop.jobs.errors import (
     SubmissionRefusedError,
     SubmissionUnknownError,
 )
+from lora_drop.local.tools import data_folder
 
 if TYPE_CHECKING:
     from lora_drop.adapters.fal_direct import FalDirectClient
@@ -77,7 +78,7 @@ class PortraitTrainer:
         self.application = application
         self._key = given
         self.poll = poll
-        self._submissions = Submissions(state or _default_state())
+        self._submissions = Submissions(state or data_folder() / "submissions.sqlite")
 
     def check(self, dataset: "DatasetSource", **parameters: Unpack[Parameters]) -> "Report":
         """Return the report of a dataset; raises DatasetRejectedError for one that cannot train. It is free."""
@@ -326,9 +327,3 @@ class PortraitTrainer:
 
 
 STORAGE_HOSTS = (("FAL_REST_URL", REST_URL), ("FAL_CDN_URL", CDN_URL))
-
-
-def _default_state() -> Path:
-    from platformdirs import user_data_path  # noqa: PLC0415
-
-    return user_data_path("lora-drop", appauthor=False) / "submissions.sqlite"

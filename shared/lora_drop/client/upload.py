@@ -17,8 +17,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from lora_drop.adapters.local_files import sha256_of
 from lora_drop.adapters.s3_client import PARTS, part_checksum
 from lora_drop.client.errors import CommandError
+from lora_drop.local.tools import data_folder
 
 PART = 16 * 1024**2  # bytes of an upload that are sent, and counted, at once
 # The upload was ended, by the lifecycle rule or because it was completed.
@@ -72,8 +74,7 @@ class MultipartUpload:
 
     def _state(self) -> Path:
         """Return where this very upload is kept: these bytes under this key with this metadata."""
-        with self.path.open("rb") as file:
-            self._content = hashlib.file_digest(file, "sha256").hexdigest()
+        self._content = sha256_of(self.path)
         what = [self.bucket, self.key, dict(self.metadata), self._content, PART]
         name = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
         return self.states / f"{name}.json"
@@ -198,6 +199,4 @@ def _code(error: ClientError) -> str:
 
 def unfinished_uploads() -> Path:
     """Return the folder that says which uploads of this machine are unfinished."""
-    from platformdirs import user_data_path  # noqa: PLC0415
-
-    return user_data_path("lora-drop", appauthor=False) / "uploads"
+    return data_folder() / "uploads"

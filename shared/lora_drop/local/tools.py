@@ -59,7 +59,12 @@ def state_folder() -> Path:
         return Path(home)
     if in_checkout():
         return ROOT / ".lora-drop"
-    from platformdirs import user_data_path  # noqa: PLC0415  # a checkout does without
+    return data_folder()
+
+
+def data_folder() -> Path:
+    """The user's folder for what this machine knows beside its configuration."""
+    from platformdirs import user_data_path  # noqa: PLC0415  # a checkout's stack does without
 
     return user_data_path("lora-drop", appauthor=False)
 
