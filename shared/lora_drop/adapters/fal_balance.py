@@ -11,9 +11,8 @@ from typing import Any
 
 import httpx
 
-from lora_drop.adapters.fal_key import UNAUTHORIZED, Key, KeyAuth
-from lora_drop.adapters.fal_transport import UNANSWERED, json_object
-from lora_drop.jobs.errors import FalUnavailableError
+from lora_drop.adapters.fal_key import UNAUTHORIZED, Key
+from lora_drop.adapters.fal_platform import FalPlatform
 
 TIMEOUT = httpx.Timeout(2.0)  # seconds; a submission waits for it
 FORBIDDEN = 403
@@ -33,9 +32,7 @@ class FalBalance:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._auth = KeyAuth(key)
-        self._url = f"{api_url.rstrip('/')}/account/billing"
-        self._transport = transport
+        self._platform = FalPlatform(key, api_url, transport, timeout=TIMEOUT)
         self._clock = clock
         self._silent_until = -math.inf
 
@@ -46,22 +43,12 @@ class FalBalance:
         """
         if self._clock() < self._silent_until:
             return None
-        status, body = self._asked()
+        status, body = self._platform.get("/account/billing", {"expand": "credits"})
         balance = _read(body)
         if balance is None:
             refused = status in (UNAUTHORIZED, FORBIDDEN)
             self._silent_until = self._clock() + (REFUSAL_KEPT if refused else FAILURE_KEPT)
         return balance
-
-    def _asked(self) -> tuple[int, Mapping[str, Any] | None]:
-        try:
-            with httpx.Client(
-                transport=self._transport, timeout=TIMEOUT, auth=self._auth
-            ) as client:
-                answer = client.get(self._url, params={"expand": "credits"})
-        except (FalUnavailableError, *UNANSWERED, OSError):  # OSError: no certificates
-            return 0, None
-        return answer.status_code, json_object(answer) if answer.is_success else None
 
 
 def _read(body: Mapping[str, Any] | None) -> float | None:

@@ -5,10 +5,9 @@ from typing import Any
 
 import httpx
 
-from lora_drop.adapters.fal_key import Key, KeyAuth
-from lora_drop.adapters.fal_transport import UNANSWERED, json_object
+from lora_drop.adapters.fal_key import Key
+from lora_drop.adapters.fal_platform import FalPlatform
 from lora_drop.fal.drift import PublishedTrainer
-from lora_drop.jobs.errors import FalUnavailableError
 
 TIMEOUT = httpx.Timeout(5.0)
 
@@ -19,22 +18,13 @@ class FalModels:
     def __init__(
         self, key: Key, api_url: str, transport: httpx.BaseTransport | None = None
     ) -> None:
-        self._auth = KeyAuth(key)
-        self._url = f"{api_url.rstrip('/')}/models"
-        self._transport = transport
+        self._platform = FalPlatform(key, api_url, transport, timeout=TIMEOUT)
 
     def published(self, application: str) -> PublishedTrainer | None:
         """Return what fal says of a trainer now; None where it does not say it plainly."""
         query = {"endpoint_id": application, "expand": "openapi-3.0"}
-        try:
-            with httpx.Client(
-                transport=self._transport, timeout=TIMEOUT, auth=self._auth
-            ) as client:
-                answer = client.get(self._url, params=query)
-        except (FalUnavailableError, *UNANSWERED, OSError):  # OSError: no certificates
-            return None
-        body = json_object(answer)
-        if not answer.is_success or body is None or not isinstance(body.get("models"), list):
+        _, body = self._platform.get("/models", query)
+        if body is None or not isinstance(body.get("models"), list):
             return None
         return _read(application, body["models"])
 

@@ -13,11 +13,10 @@ from typing import Any
 
 import httpx
 
-from lora_drop.adapters.fal_key import Key, KeyAuth
-from lora_drop.adapters.fal_transport import UNANSWERED, json_object
+from lora_drop.adapters.fal_key import Key
+from lora_drop.adapters.fal_platform import FalPlatform
 from lora_drop.fal.trainers.table import TRAINERS, price_of
 from lora_drop.fal.trainers.trainer import Price
-from lora_drop.jobs.errors import FalUnavailableError
 
 TIMEOUT = httpx.Timeout(3.0)  # an estimate is not worth more of a function's minute
 KEPT = 3600.0  # seconds
@@ -40,9 +39,7 @@ class FalPrices:
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._auth = KeyAuth(key)
-        self._api_url = api_url.rstrip("/")
-        self._transport = transport
+        self._platform = FalPlatform(key, api_url, transport, timeout=TIMEOUT)
         self._clock = clock
         self._known: dict[str, tuple[float, Price | None]] = {}
 
@@ -59,16 +56,8 @@ class FalPrices:
         return price
 
     def _asked(self, application: str) -> Price | None:
-        try:
-            with httpx.Client(
-                transport=self._transport, timeout=TIMEOUT, auth=self._auth
-            ) as client:
-                query = {"endpoint_id": application}
-                answer = client.get(f"{self._api_url}/models/pricing", params=query)
-        except (FalUnavailableError, *UNANSWERED, OSError):  # OSError: no certificates
-            return None
-        body = json_object(answer)
-        rows = body.get("prices") if answer.is_success and body else None
+        _, body = self._platform.get("/models/pricing", {"endpoint_id": application})
+        rows = body.get("prices") if body else None
         if not isinstance(rows, list):
             return None
         ours = [
