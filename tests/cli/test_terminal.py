@@ -257,14 +257,15 @@ def test_unseen_job_gets_one_hint(stack: Stack, display: Display) -> None:
     assert shown(display).count("dead-letter") == 1
 
 
-def test_unseen_time_is_reported(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unseen_time_is_reported(stack: Stack) -> None:
     ticks = itertools.count(100.0, 7.0)
-    clock = SimpleNamespace(monotonic=lambda: next(ticks), sleep=lambda _: None)
-    monkeypatch.setattr("lora_drop.client.stack_client.time", clock)
     unknown = error_answer(404, "job_unknown", "There is no job x.")
     answers = [unknown, unknown, job_answer(status=Status.REJECTED)]
+    client = answering(stack, lambda _: answers.pop(0))
+    watch = Watch(client, "x", clock=lambda: next(ticks))
     waited: list[float] = []
-    list(answering(stack, lambda _: answers.pop(0)).follow("x", interval=1, unseen=waited.append))
+    while watch.look() is None:
+        waited.append(watch.seconds)
 
     assert len(waited) == 2
     assert 0 < waited[0] < waited[1] < 60

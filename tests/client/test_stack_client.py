@@ -3,7 +3,6 @@
 import json
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,9 @@ import httpx
 import pytest
 
 from lora_drop.client.errors import CommandError, JobUnknownError
+from lora_drop.client.following import EventReader, Watch
 from lora_drop.client.stack import Stack
+from lora_drop.client.stack_client import StackClient
 from lora_drop.client.upload import PART
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.status import Status
@@ -70,6 +71,15 @@ def test_request_is_signed(stack: Stack) -> None:
     assert job["location"] == f"s3://models/portrait/ada/{job['job_id']}/"
 
 
+def followed(client: StackClient, timeout: float | None = None) -> list[str]:
+    """The states that a job is seen in, until it is not waited for any more."""
+    reader, seen = EventReader(Watch(client, "x", timeout)), list[str]()
+    while not reader.ended:
+        list(reader.look())
+        seen += [reader.job["status"]] if reader.job else []
+    return seen
+
+
 @pytest.mark.promise("interfaces stay")
 def test_job_is_followed_to_its_end(stack: Stack) -> None:
     """A job is followed from before it is known to its end."""
@@ -78,21 +88,16 @@ def test_job_is_followed_to_its_end(stack: Stack) -> None:
         + [job_answer(status=status) for status in (Status.RECEIVED, Status.READY)]
         + [job_answer(status=Status.REJECTED)]
     )
-    looks = answering(stack, lambda _: next(answers)).follow("x", interval=0)
-    assert [job["status"] for job in looks] == ["RECEIVED", "READY", "REJECTED"]
+    assert followed(answering(stack, lambda _: next(answers))) == ["RECEIVED", "READY", "REJECTED"]
 
 
 def test_held_job_is_not_waited_for(stack: Stack) -> None:
-    looks = answering(stack, lambda _: job_answer(status=Status.HELD)).follow("x", interval=0)
-    assert [job["status"] for job in looks] == ["HELD"]
+    assert followed(answering(stack, lambda _: job_answer(status=Status.HELD))) == ["HELD"]
 
 
 def test_timeout_says_the_job_goes_on(stack: Stack) -> None:
-    looks: Iterator[object] = answering(stack, lambda _: job_answer()).follow(
-        "x", timeout=0, interval=0
-    )
-    with pytest.raises(CommandError, match="goes on by itself: lora-drop job x"):
-        list(looks)
+    with pytest.raises(CommandError, match="goes on by itself: lora-drop watch x"):
+        followed(answering(stack, lambda _: job_answer()), timeout=0)
 
 
 def test_logs_are_asked_for_by_what_is_known(stack: Stack) -> None:

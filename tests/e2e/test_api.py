@@ -15,6 +15,7 @@ from botocore.credentials import Credentials
 from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 
+from lora_drop.client.job import Job
 from lora_drop.client.stack import find_stack
 from lora_drop.client.stack_client import StackClient
 from lora_drop.local.stack import HOME
@@ -64,7 +65,9 @@ def trained(
     [example] = re.findall(r"```python\n(import httpx\n.*?)```", page, re.DOTALL)
     names: dict[str, Any] = {}
     exec(compile(example, "docs/developers.md", "exec"), names)  # noqa: S102  # our own page
-    *_, job = client.follow(names["job"]["job_id"], timeout=300)
+    job_id = names["job"]["job_id"]
+    Job.of(client, job_id).wait(timeout=300)
+    job = client.job(job_id)
     assert job["status"] == "SUCCEEDED", job
     assert len(deployed.posts_of(job)) == 1
     return job

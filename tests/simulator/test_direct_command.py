@@ -36,8 +36,8 @@ def direct(
     monkeypatch.setenv("ARTIFACT_HOSTS", calls.sim.base_url.removeprefix("https://"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("lora_drop.client.direct_following.INTERVAL", 0.01)
-    monkeypatch.setattr("lora_drop.client.direct_following.LEAST", 0.01)
+    monkeypatch.setattr("lora_drop.client.following.INTERVAL", 0.01)
+    monkeypatch.setattr("lora_drop.client.following.LEAST", 0.01)
     (tmp_path / "ada.zip").write_bytes(dataset())
 
     def run(*words: object, answer: str = "") -> Result:
@@ -124,9 +124,9 @@ def test_interrupted_command_goes_on(
 ) -> None:
     """Ctrl-C and a kill leave the training at fal, and the same command finds it again without a payment."""
     with monkeypatch.context() as patch:
-        patch.setattr(PortraitTrainer, "watch", raising(KeyboardInterrupt))
+        patch.setattr(PortraitTrainer, "look", raising(KeyboardInterrupt))
         interrupted = direct("ada.zip", "--yes")
-        patch.setattr(PortraitTrainer, "watch", raising(KilledError))
+        patch.setattr(PortraitTrainer, "look", raising(KilledError))
         with pytest.raises(KilledError):
             direct("ada.zip", "--yes")
     assert interrupted.exit_code == 130
@@ -160,7 +160,7 @@ def test_folder_is_looked_at_before_paying(direct: Direct, calls: Calls, tmp_pat
     assert calls.sim.requests() == []
     assert direct("ada.zip", "--yes", "--to", "lora").exit_code == 0
     with pytest.MonkeyPatch.context() as patch:  # what is here needs fal no more
-        patch.setattr(PortraitTrainer, "watch", raising(AssertionError))
+        patch.setattr(PortraitTrainer, "look", raising(AssertionError))
         assert direct("ada.zip", "--yes", "--to", "lora").exit_code == 0
     for words in (["--force"], ["--steps", "1200"]):
         other = direct("ada.zip", "--yes", "--to", "lora", *words)
@@ -207,7 +207,7 @@ def test_percent_is_fresh_in_a_real_run(direct: Direct, calls: Calls) -> None:
     lasts, lines = 20.0, list[tuple[float, dict[str, Any]]]()
     calls.sim.inject("training_slow", seconds=lasts)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lora_drop.client.direct_following.INTERVAL", 1.0)
+        patch.setattr("lora_drop.client.following.INTERVAL", 1.0)
         patch.setattr("lora_drop.cli.terminal.write", lambda row: lines.append((monotonic(), row)))
         direct("ada.zip", "--yes", "--json", "--progress")
     steps = [(at, row["progress"]) for at, row in lines if "progress" in row]

@@ -130,8 +130,9 @@ def _sent(
     if ordered and training.earlier:
         sent = f"{training.earlier.intended_at:%Y-%m-%d %H:%M} UTC"
         display.say_whole(f"This training was sent at {sent} already: nothing is paid now.")
-    else:
-        _agreed(report, yes=choices.yes)
+        display.say_whole(f"request {ordered}")
+        return ordered
+    _agreed(report, yes=choices.yes)
     with display.console.status("uploading and submitting, once"):
         request_id = trainer.send(training, again=choices.again)
     display.say_whole(f"request {request_id}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lora_drop.client import direct_requests
 from lora_drop.client.direct_errors import RefusedKey
 from lora_drop.client.events import Ended, JobEvent, Log, Queued, StatusChanged, Training
-from lora_drop.client.following import INTERVAL, LEAST, MOST
+from lora_drop.client.following import is_further, pause_after
 from lora_drop.fal.progress import progress_in
 from lora_drop.jobs.errors import FalUnavailableError
 from lora_drop.jobs.status import Status
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class RequestReader:
-    """Looks at one request; ``result`` is there once it has ended. The percent never falls.
+    """Looks at one request; ``result`` is there once it has ended. The percent never falls within one total.
 
     ``steps`` is how many were ordered. It never sleeps: its caller does, for ``pause`` seconds.
     """
@@ -39,26 +39,24 @@ class RequestReader:
     _position: Queued | None = None
     _lines: int = 0
     _training: Training | None = None
-    _seen: list[direct_requests.RequestStatus] = field(default_factory=list)
 
     @property
     def pause(self) -> float:
         """How many seconds to wait before the next look, which itself takes some."""
-        took = time.monotonic() - self._looked_at
-        return max(LEAST, min(MOST, INTERVAL * 2.0**self._failures) - took)
+        return pause_after(self._failures, time.monotonic() - self._looked_at)
 
     def look(self) -> Iterator[JobEvent]:
         """Yield what is new since the last look; raises TrainingFailedError and ResultGoneError."""
         self._looked_at = time.monotonic()
         try:
-            done = next(self.trainer.watch(self.request_id, self._seen.append, patient=False))
+            status, done = self.trainer.look(self.request_id)
         except FalUnavailableError as error:
             self._failures, self.silence = self._failures + 1, str(error)
             self._refusals.looked(error)
             return
         self._refusals.looked(None)
         self._failures, self.silence = 0, None
-        match self._seen.pop():
+        match status:
             case direct_requests.Queued(position=position):
                 yield from self._changed(Status.SUBMITTED)
                 if self._position != (queued := Queued(position)):
@@ -83,7 +81,7 @@ class RequestReader:
             yield from self._trained(Training(progress.step, progress.steps, progress.percent, eta))
 
     def _trained(self, training: Training) -> Iterator[JobEvent]:
-        if self._training is None or training.percent > self._training.percent:
+        if is_further(training, self._training):
             self._training = training
             yield training
 

@@ -70,7 +70,7 @@ class Watch:
     @property
     def pause(self) -> float:
         """How many seconds to wait before the next look."""
-        return min(MOST, INTERVAL * 2.0**self.failures)
+        return backoff(self.failures)
 
     @property
     def seconds(self) -> float:
@@ -137,8 +137,7 @@ class EventReader:
     @property
     def pause(self) -> float:
         """How many seconds to wait before the next look, which itself takes some."""
-        took = self.watch.clock() - self._looked_at
-        return max(LEAST, self.watch.pause - took)
+        return pause_after(self.watch.failures, self.watch.clock() - self._looked_at)
 
     @property
     def silence(self) -> str | None:
@@ -202,7 +201,7 @@ class EventReader:
             said = self.watch.client.logs(self.watch.job_id, after=self._lines)
         except CommandError as error:
             self._log_failures += 1
-            self._log_again = self.watch.clock() + min(MOST, INTERVAL * 2.0**self._log_failures)
+            self._log_again = self.watch.clock() + backoff(self._log_failures)
             self.watch.silence = str(error)
             return {}
         self._log_failures, self.watch.silence = 0, None
@@ -226,9 +225,7 @@ class EventReader:
         yield from self._trained(Training(steps or 0, steps or 0, 100.0, timedelta(0)))
 
     def _trained(self, training: Training) -> Iterator[JobEvent]:
-        """Yield how far it is, where it is further than it was, or is counted by another total."""
-        known = self._training
-        if known is None or known.steps != training.steps or training.percent > known.percent:
+        if is_further(training, self._training):
             self._training = training
             yield training
 
@@ -244,19 +241,16 @@ def log_of(line: Mapping[str, Any]) -> Log:
     return Log(line["message"], datetime.fromisoformat(at) if at else None)
 
 
-def job_events(
-    client: JobSource,
-    job_id: str,
-    *,
-    timeout: float | None = None,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[JobEvent]:
-    """Yield what happens to a job from its start on, until it has ended or waits for a person.
+def is_further(training: Training, known: Training | None) -> bool:
+    """Return whether it is further than what was known, or is counted by another total."""
+    return known is None or known.steps != training.steps or training.percent > known.percent
 
-    Raises JobTimeoutError at the timeout (in seconds); the job goes on without us.
-    """
-    reader = EventReader(Watch(client, job_id, timeout))
-    while not reader.ended:
-        yield from reader.look()
-        if not reader.ended:
-            sleep(reader.pause)
+
+def backoff(failures: int) -> float:
+    """Return how many seconds lie between two looks after so many failures in a row."""
+    return min(MOST, INTERVAL * 2.0**failures)
+
+
+def pause_after(failures: int, took: float) -> float:
+    """Return how many seconds to wait for the next look, of which the last one took some."""
+    return max(LEAST, backoff(failures) - took)

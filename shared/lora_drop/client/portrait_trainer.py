@@ -233,13 +233,8 @@ class PortraitTrainer:
         self,
         request_id: str,
         on_update: Callable[[RequestStatus], None],
-        *,
-        patient: bool = True,
     ) -> Iterator["TrainingResult | None"]:
-        """Yield None at each look while it is not done, and at last the result.
-
-        Where fal does not answer it yields None as well, or raises FalUnavailableError if it is not ``patient``.
-        """
+        """Yield None at each look while it is not done, also where fal does not answer, and at last the result."""
         last, refusals = None, RefusedKey()
         while True:
             try:
@@ -248,13 +243,21 @@ class PortraitTrainer:
                     on_update(status)
                 last = status
                 refusals.looked(None)
-                running = isinstance(status, Queued | Training)
-                yield None if running else self._result(request_id, said)
+                yield self._result_of(request_id, status, said)
             except FalUnavailableError as error:
-                if not patient:
-                    raise
                 refusals.looked(error)
                 yield None  # it says nothing of the training, which goes on at fal
+
+    def look(self, request_id: str) -> "tuple[RequestStatus, TrainingResult | None]":
+        """Return where a request stands, and its result once it has one; raises what ``result`` raises."""
+        status, said = self._look(request_id)
+        return status, self._result_of(request_id, status, said)
+
+    def _result_of(
+        self, request_id: str, status: RequestStatus, said: "FalStatus"
+    ) -> "TrainingResult | None":
+        running = isinstance(status, Queued | Training)
+        return None if running else self._result(request_id, said)
 
     def _look(self, request_id: str) -> tuple[RequestStatus, "FalStatus"]:
         """Ask fal once: what a caller sees of it, and what fal said."""

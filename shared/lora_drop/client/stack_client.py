@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lora_drop.client.api_client import ApiClient
 from lora_drop.client.archive import Archive, archive_of
-from lora_drop.client.errors import CommandError, JobTimeoutError, JobUnknownError
-from lora_drop.client.following import STOPS
+from lora_drop.client.errors import CommandError, JobUnknownError
 from lora_drop.client.parameters import check_parameters, drop_advice, metadata_of
 from lora_drop.client.stack import REFUSE, Stack, find_stack
 from lora_drop.client.upload import PART, MultipartUpload, unfinished_uploads
@@ -205,40 +203,6 @@ class StackClient:
     def budget(self) -> dict[str, Any]:
         """The month's dollars, the stack's limits, and the jobs at fal."""
         return self._ask("GET", "/budget")
-
-    def follow(
-        self,
-        job_id: str,
-        *,
-        timeout: float | None = None,
-        interval: float = 0.5,
-        unseen: Callable[[float], None] | None = None,
-    ) -> Iterator[dict[str, Any]]:
-        """The job each time it is looked at, until it has ended or waits for a person.
-
-        Times in seconds. A job that is not there yet is waited for; ``unseen`` is called with the seconds so far.
-        Raises CommandError at the timeout; the job goes on without us.
-        """
-        began = time.monotonic()
-        end = None if timeout is None else began + timeout
-        while True:
-            try:
-                job = self.job(job_id)
-            except JobUnknownError:
-                job = None
-            if job is not None:
-                yield job
-                if Status(job["status"]) in STOPS:
-                    return
-            elif unseen is not None:
-                unseen(time.monotonic() - began)
-            if end is not None and time.monotonic() >= end:
-                stands = job["status"] if job else "not seen yet"
-                raise JobTimeoutError(
-                    f"{job_id} is {stands} after {timeout:.0f} s. It goes on by itself: "
-                    f"lora-drop job {job_id}"
-                )
-            time.sleep(interval)
 
     def _upload(self, path: Path, key: str, metadata: dict[str, str], progress: Progress) -> str:
         s3, size = self.stack.client("s3"), path.stat().st_size
