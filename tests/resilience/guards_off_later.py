@@ -168,10 +168,10 @@ def a_page_is_a_refusal() -> Context:
     """What a gateway answers in fal's place is taken for fal's word that it has accepted nothing."""
     real = fal_transport._accepted
 
-    def accepted(response: Any) -> str:
+    def accepted(response: Any, advice: fal_transport.Advice) -> str:
         if "html" in response.headers.get("Content-Type", ""):
             raise NotSubmittedError(f"a page: {response.status_code}")
-        return real(response)
+        return real(response, advice)
 
     return patch.object(fal_transport, "_accepted", accepted)
 

@@ -13,7 +13,14 @@ from fal_client.client import BackupDomainTransport
 
 from lora_drop.adapters.fal_key import Key, KeyAuth, usable_key
 from lora_drop.adapters.fal_logs import LOGS, log_in
-from lora_drop.adapters.fal_transport import KEY_REFUSED, UNANSWERED, SinglePost, json_object
+from lora_drop.adapters.fal_transport import (
+    KEY_REFUSED,
+    TO_OPERATORS,
+    UNANSWERED,
+    Advice,
+    SinglePost,
+    json_object,
+)
 from lora_drop.fal.status import FalStatus, Gone, RequestLog, Running, failed, finished
 from lora_drop.jobs.errors import (
     FalUnavailableError,
@@ -55,10 +62,12 @@ class FalQueueClient:
         *,
         wire: Callable[[], httpx.BaseTransport] = BackupDomainTransport,
         file_days: int = 0,
+        advice: Advice = TO_OPERATORS,
     ) -> None:
         """``file_days``: how long fal is to serve a result's files; 0 leaves it to the account's setting."""
         self._key = key
         self._wire = wire
+        self._advice = advice
         kept = json.dumps({"expiration_duration_seconds": file_days * DAY})
         self._headers = {LIFECYCLE: kept} if file_days else {}
 
@@ -71,7 +80,7 @@ class FalQueueClient:
         accepted, and the next submission of the job goes out with the newer key.
         """
         try:
-            key, once = usable_key(self._key()), SinglePost(self._wire())
+            key, once = usable_key(self._key()), SinglePost(self._wire(), self._advice)
         except (FalUnavailableError, OSError) as error:
             raise NotSubmittedError(
                 "there is no key, or no certificates, to call fal with"

@@ -8,7 +8,14 @@ import httpx
 from fal_client import client as vendor
 
 from lora_drop.adapters.fal_key import UNAUTHORIZED, Key, usable_key
-from lora_drop.adapters.fal_transport import PASSING, REFUSALS, UNANSWERED
+from lora_drop.adapters.fal_transport import (
+    PASSING,
+    REFUSALS,
+    STORAGE_REFUSED,
+    TO_OPERATORS,
+    UNANSWERED,
+    Advice,
+)
 from lora_drop.datasets.archives import RangedReader
 from lora_drop.jobs.errors import FalUnavailableError, NotSubmittedError, SubmissionRefusedError
 from lora_drop.jobs.problems import Problem
@@ -17,11 +24,7 @@ from lora_drop.jobs.time_limits import UPLOAD_PATIENCE
 PATIENCE = UPLOAD_PATIENCE.total_seconds()
 SILENCE = 30.0  # seconds
 KIND = "application/zip"
-# Where fal refuses the dataset, not the account.
-REFUSED = (
-    "fal_storage_refused",
-    "fal's storage does not take this dataset. Deploy with DatasetDelivery=presigned",
-)
+REFUSED = (STORAGE_REFUSED, "fal's storage does not take this dataset")
 
 
 class FalStorage:
@@ -35,8 +38,10 @@ class FalStorage:
         *,
         wire: Callable[[], httpx.BaseTransport] = httpx.HTTPTransport,
         tick: Callable[[], float] = monotonic,
+        advice: Advice = TO_OPERATORS,
     ) -> None:
         self._key = key
+        self._advice = advice
         self._hosts = rest_url.rstrip("/"), cdn_url.rstrip("/")
         self._wire = wire
         self._tick = tick
@@ -59,7 +64,7 @@ class FalStorage:
                     raise
             return self._upload(usable_key(newer), archive, name, seconds)
         except (fal_client.FalClientHTTPError, httpx.HTTPStatusError) as error:
-            raise _verdict(error.response) from error
+            raise _verdict(error.response, self._advice) from error
         except (FalUnavailableError, *UNANSWERED, KeyError, TypeError, ValueError) as error:
             raise NotSubmittedError(f"fal's storage: {type(error).__name__}") from error
 
@@ -111,16 +116,14 @@ def _https(url: object) -> str:
     return url
 
 
-def _verdict(answer: httpx.Response) -> NotSubmittedError | SubmissionRefusedError:
+def _verdict(answer: httpx.Response, advice: Advice) -> NotSubmittedError | SubmissionRefusedError:
     """Return what an answer that is no success says of the next try."""
     status = answer.status_code
     if not answer.is_client_error or status in PASSING:
         return NotSubmittedError(f"fal's storage answered {status}")
-    of_account = {each: (code, advice) for each, (code, held, advice) in REFUSALS.items() if held}
-    code, advice = of_account.get(status, REFUSED)
-    message = (
-        f"{advice}, then let the job go on with lora-drop approve JOB. fal's storage says {status}."
-    )
+    of_account = {each: (code, words) for each, (code, held, words) in REFUSALS.items() if held}
+    code, words = of_account.get(status, REFUSED)
+    message = f"{advice.said(code, words, held=True)}. fal's storage says {status}."
     return SubmissionRefusedError(Problem(code=code, message=message), held=True)
 
 

@@ -8,6 +8,7 @@ its retry loop does not catch.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -25,11 +26,7 @@ from lora_drop.jobs.problems import Problem
 KEY_REFUSED = "fal_key_refused"
 REFUSALS: Mapping[int, tuple[str, bool, str]] = {
     400: ("fal_bad_request", False, "fal refused the request"),
-    401: (
-        KEY_REFUSED,
-        True,
-        "fal does not know this key. Put in a valid one: lora-drop deploy dev --replace-key (of the stack on your own machine: lora-drop up)",
-    ),
+    401: (KEY_REFUSED, True, "fal does not know this key"),
     402: ("fal_payment_required", True, "fal asks for payment. Top up the balance"),
     403: (
         "fal_account_locked",
@@ -40,7 +37,29 @@ REFUSALS: Mapping[int, tuple[str, bool, str]] = {
     413: ("fal_request_too_large", False, "fal refused the request as too large"),
     422: ("fal_invalid_input", False, "fal refused the parameters"),
 }
-APPROVE = ", then let the job go on with lora-drop approve JOB"
+STORAGE_REFUSED = "fal_storage_refused"  # the dataset, not the account
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What is said to a person after a refusal: ``by_code`` beside some, ``then`` after what can be mended."""
+
+    by_code: Mapping[str, str]
+    then: str = ""
+
+    def said(self, code: str, words: str, *, held: bool) -> str:
+        """Return the words of a refusal with what to do."""
+        return f"{words}{self.by_code.get(code, '')}{self.then if held else ''}"
+
+
+TO_OPERATORS = Advice(
+    {
+        KEY_REFUSED: ". Put in a valid one: lora-drop deploy dev --replace-key (of the stack on your own machine: "
+        "lora-drop up)",
+        STORAGE_REFUSED: ". Deploy with DatasetDelivery=presigned",
+    },
+    then=", then let the job go on with lora-drop approve JOB",
+)
 # No connection, so no byte of the request has left: DNS, refused, TLS, connect timeout, or a proxy
 # that does not let us through.
 NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
@@ -55,8 +74,9 @@ TOO_MANY_REQUESTS = 429
 class SinglePost(httpx.BaseTransport):
     """Lets one POST through, ever; everything after it is refused before it leaves."""
 
-    def __init__(self, inner: httpx.BaseTransport) -> None:
+    def __init__(self, inner: httpx.BaseTransport, advice: Advice = TO_OPERATORS) -> None:
         self._inner = inner
+        self._advice = advice
         self.sent = False
         self.request_id: str | None = None
 
@@ -72,7 +92,7 @@ class SinglePost(httpx.BaseTransport):
             raise NotSubmittedError(f"no connection to fal: {error}") from error
         except UNANSWERED as error:
             raise SubmissionUnknownError(_silence(error)) from error
-        self.request_id = _accepted(response)
+        self.request_id = _accepted(response, self._advice)
         return response
 
     def close(self) -> None:
@@ -80,7 +100,7 @@ class SinglePost(httpx.BaseTransport):
         self._inner.close()
 
 
-def _accepted(response: httpx.Response) -> str:
+def _accepted(response: httpx.Response, advice: Advice) -> str:
     """Return the request id of an accepted submission; raises for every other answer."""
     status, body = response.status_code, json_object(response)
     if status in ACCEPTED:
@@ -93,9 +113,9 @@ def _accepted(response: httpx.Response) -> str:
         raise ThrottledError("fal takes no more requests now")
     refusal = REFUSALS.get(status)
     if refusal and body and "detail" in body:
-        code, held, advice = refusal
-        then = APPROVE if held else ""
-        message = f"{advice}{then}. fal says: {_said(body['detail'])}"
+        code, held, words = refusal
+        said = advice.said(code, words, held=held)
+        message = f"{said}. fal says: {_said(body['detail'])}"
         raise SubmissionRefusedError(Problem(code=code, message=message), held=held)
     server = "fal" if body and "detail" in body else "fal's gateway"
     raise SubmissionUnknownError(f"{server} answered {status}")

@@ -7,9 +7,9 @@ from pathlib import Path
 from lora_drop.adapters.local_files import open_range
 from lora_drop.client.archive import archive_of
 from lora_drop.client.errors import CommandError
-from lora_drop.client.parameters import NO_JOB_YET, of_options
+from lora_drop.client.parameters import of_options
 from lora_drop.datasets.archives import RangedReader
-from lora_drop.datasets.parameters import ResolvedParameters
+from lora_drop.datasets.parameters import NO_JOB_YET, ResolvedParameters
 from lora_drop.datasets.report import Report, Verdict
 from lora_drop.datasets.reports.markup import counted, visible
 from lora_drop.fal.trainers.table import DEFAULT

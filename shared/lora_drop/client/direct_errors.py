@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lora_drop.client.errors import CommandError, DatasetRejectedError, TrainingFailedError
-from lora_drop.jobs.errors import KeyRefusedError, LoraDropError, SubmissionRefusedError
+from lora_drop.jobs.errors import KeyRefusedError, LoraDropError
 from lora_drop.jobs.problems import Problem
 
 KEY_PATIENCE = 60.0  # seconds
@@ -85,20 +85,6 @@ class RefusedKey:
             raise CommandError(
                 f"{error}: it refuses this key. The training goes on at fal. {SET_KEY}. Then run the same again."
             ) from error
-
-
-def without_stack(refused: SubmissionRefusedError) -> SubmissionRefusedError:
-    """Return a refusal whose advice needs no stack."""
-    from lora_drop.adapters.fal_storage import REFUSED  # noqa: PLC0415
-    from lora_drop.adapters.fal_transport import APPROVE, KEY_REFUSED, REFUSALS  # noqa: PLC0415
-
-    problem, message = refused.problem, refused.problem.message.replace(APPROVE, "")
-    if problem.code == KEY_REFUSED:
-        message = message.replace(REFUSALS[401][2], f"fal does not know this key. {SET_KEY}")
-    elif problem.code == REFUSED[0]:
-        message = message.replace(REFUSED[1], "fal's storage does not take this dataset")
-    plain = problem.model_copy(update={"message": message})
-    return SubmissionRefusedError(plain, held=refused.held)
 
 
 def rejected(report: "Report") -> DatasetRejectedError:

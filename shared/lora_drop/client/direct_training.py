@@ -8,12 +8,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from lora_drop.client.direct_errors import SET_KEY
 from lora_drop.client.errors import CommandError
-from lora_drop.fal.hosts import API_URL
-from lora_drop.jobs.errors import FalUnavailableError, SubmissionUnknownError
+from lora_drop.fal.hosts import API_URL, CDN_URL, REST_URL
+from lora_drop.jobs.errors import (
+    DatasetUnreadableError,
+    FalUnavailableError,
+    SubmissionUnknownError,
+)
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lora_drop.adapters.fal_history import FalHistory
+    from lora_drop.adapters.fal_transport import Advice
     from lora_drop.client.direct_dataset import PreparedDataset
     from lora_drop.client.submissions import SentTraining
 
@@ -23,6 +31,8 @@ UNSAID: Mapping[str, object] = {FORMAT: "zip", "create_masks": False}
 SKEW = timedelta(hours=1)  # fal's clock and this machine's may differ
 UPLOADED_SKEW = timedelta(days=1)
 SETTLED_AFTER = timedelta(hours=1)
+UPLOAD_KEPT = timedelta(days=1)
+STORAGE_HOSTS = (("FAL_REST_URL", REST_URL), ("FAL_CDN_URL", CDN_URL))
 REQUESTS_PAGE = "https://fal.ai/dashboard/requests"
 
 
@@ -80,6 +90,35 @@ def history(key: str) -> "FalHistory":
     from lora_drop.adapters.fal_key import SingleKey  # noqa: PLC0415
 
     return FalHistory(SingleKey(key), os.environ.get("FAL_API_URL") or API_URL)
+
+
+def to_key_holders() -> "Advice":
+    """Return what a person without a stack can do after a refusal."""
+    from lora_drop.adapters.fal_transport import KEY_REFUSED, Advice  # noqa: PLC0415
+
+    return Advice({KEY_REFUSED: f". {SET_KEY}"})
+
+
+def uploaded(key: str, path: "Path", *, sha256: str | None = None) -> str:
+    """Return the address of a copy at fal; see PortraitTrainer.upload."""
+    from lora_drop.adapters.fal_key import SingleKey  # noqa: PLC0415
+    from lora_drop.adapters.fal_storage import FalStorage  # noqa: PLC0415
+    from lora_drop.adapters.local_files import open_range  # noqa: PLC0415
+    from lora_drop.client.direct_dataset import DatasetReader  # noqa: PLC0415
+
+    hosts = [os.environ.get(name) or host for name, host in STORAGE_HOSTS]
+    storage = FalStorage(SingleKey(key), *hosts, advice=to_key_holders())
+    try:
+        with open_range(path) as file:
+            read = DatasetReader(file)
+            address = storage.upload(read, path.name, int(UPLOAD_KEPT.total_seconds()))
+    except (OSError, DatasetUnreadableError) as error:
+        raise CommandError(f"{path} cannot be read: {error}. Nothing was sent.") from error
+    if sha256 not in (None, read.sha256):
+        raise CommandError(
+            f"{path} was changed after it was checked. Nothing was paid. Run it again."
+        )
+    return address
 
 
 def lost_request(

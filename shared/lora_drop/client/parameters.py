@@ -6,10 +6,11 @@ from pathlib import Path
 from lora_drop.adapters.local_files import open_range
 from lora_drop.client.errors import CommandError
 from lora_drop.datasets.archives import members_of, read_member
-from lora_drop.datasets.owner_metadata import owner_fields, worded
+from lora_drop.datasets.owner_metadata import metadata_text, owner_fields, said_of_place
 from lora_drop.datasets.parameter_layers import foreign
 from lora_drop.datasets.parameters import (
     MAX_TRAINING_JSON,
+    NO_JOB_YET,
     ResolvedParameters,
     advice,
     folder_advice,
@@ -18,14 +19,6 @@ from lora_drop.datasets.parameters import (
 from lora_drop.datasets.selection import select
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.problems import Problem
-
-# The stack's words about metadata and about dropping a file again, and those about options.
-SAID_OF_OPTIONS = (
-    ("the object metadata", "your options"),
-    (" and drop the ZIP again", ""),
-    (" and drop it again", ""),
-)
-NO_JOB_YET = "0" * 10  # what a trigger phrase would be made from
 
 
 def metadata_of(parameters: Mapping[str, object]) -> dict[str, str]:
@@ -46,10 +39,7 @@ def of_options(problem: Problem) -> Problem:
     """What is wrong with the metadata of a drop that is still to come, said of the options."""
     if problem.member is not None or not problem.code.startswith("parameter_"):
         return problem
-    message = problem.message
-    for said, meant in SAID_OF_OPTIONS:
-        message = message.replace(said, meant)
-    return problem.model_copy(update={"message": message})
+    return said_of_place(problem, "your options")
 
 
 def check_parameters(
@@ -107,9 +97,9 @@ def _training_json(archive: Path) -> bytes | None:
 
 def _text(name: str, value: object) -> str:
     """A value as object metadata, which is ASCII; the stack reads it as it was written."""
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    if not text.isprintable():
+    text = metadata_text(value)
+    if text is None:
         raise CommandError(
-            f"{name} {text!r} cannot be sent along: it takes printable text on one line."
+            f"{name} {str(value)!r} cannot be sent along: it takes printable text on one line."
         )
-    return worded(text)
+    return text

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from lora_drop.client.direct_errors import SET_KEY, RefusedKey, without_stack
+from lora_drop.client.direct_errors import SET_KEY, RefusedKey
 from lora_drop.client.direct_requests import (
     FailedRequest,
     FinishedRequest,
@@ -26,14 +26,14 @@ from lora_drop.client.direct_training import (
     lost_request,
     passed_on,
     settled,
+    to_key_holders,
     unlisted,
+    uploaded,
 )
 from lora_drop.client.errors import CommandError
 from lora_drop.client.submissions import SentTraining, Submissions
-from lora_drop.fal.hosts import CDN_URL, REST_URL
 from lora_drop.fal.trainers.table import DEFAULT
 from lora_drop.jobs.errors import (
-    DatasetUnreadableError,
     FalUnavailableError,
     NotSubmittedError,
     ResultGoneError,
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from lora_drop.fal.status import FalStatus
     from lora_drop.webhooks import TrainingResult
 
-UPLOAD_KEPT = timedelta(days=1)
 POLL = 2.0  # seconds
 
 
@@ -91,26 +90,7 @@ class PortraitTrainer:
         Raises CommandError for a file that cannot be read, or that does not have this SHA-256 (in hex),
         NotSubmittedError and SubmissionRefusedError.
         """
-        from lora_drop.adapters.fal_key import SingleKey  # noqa: PLC0415
-        from lora_drop.adapters.fal_storage import FalStorage  # noqa: PLC0415
-        from lora_drop.adapters.local_files import open_range  # noqa: PLC0415
-        from lora_drop.client.direct_dataset import DatasetReader  # noqa: PLC0415
-
-        hosts = [os.environ.get(name) or host for name, host in STORAGE_HOSTS]
-        seconds = int(UPLOAD_KEPT.total_seconds())
-        try:
-            with open_range(path) as file:
-                read = DatasetReader(file)
-                address = FalStorage(SingleKey(self._key), *hosts).upload(read, path.name, seconds)
-        except (OSError, DatasetUnreadableError) as error:
-            raise CommandError(f"{path} cannot be read: {error}. Nothing was sent.") from error
-        except SubmissionRefusedError as refused:
-            raise without_stack(refused) from refused
-        if sha256 not in (None, read.sha256):
-            raise CommandError(
-                f"{path} was changed after it was checked. Nothing was paid. Run it again."
-            )
-        return address
+        return uploaded(self._key, path, sha256=sha256)
 
     def submit(
         self,
@@ -230,9 +210,7 @@ class PortraitTrainer:
         return done
 
     def watch(
-        self,
-        request_id: str,
-        on_update: Callable[[RequestStatus], None],
+        self, request_id: str, on_update: Callable[[RequestStatus], None]
     ) -> Iterator["TrainingResult | None"]:
         """Yield None at each look while it is not done, also where fal does not answer, and at last the result."""
         last, refusals = None, RefusedKey()
@@ -307,12 +285,9 @@ class PortraitTrainer:
     ) -> str:
         try:
             receipt = self._client.submit(self.application, arguments, webhook_url=webhook_url)
-        except NotSubmittedError:
+        except (NotSubmittedError, SubmissionRefusedError):
             self._submissions.withdraw(training)
             raise
-        except SubmissionRefusedError as refused:
-            self._submissions.withdraw(training)
-            raise without_stack(refused) from refused
         try:
             self._submissions.accepted(training, receipt.request_id)
         except CommandError as error:
@@ -326,7 +301,4 @@ class PortraitTrainer:
         from lora_drop.adapters.fal_direct import FalDirectClient  # noqa: PLC0415
         from lora_drop.adapters.fal_key import SingleKey  # noqa: PLC0415
 
-        return FalDirectClient(SingleKey(self._key))
-
-
-STORAGE_HOSTS = (("FAL_REST_URL", REST_URL), ("FAL_CDN_URL", CDN_URL))
+        return FalDirectClient(SingleKey(self._key), advice=to_key_holders())

@@ -39,6 +39,20 @@ def unworded(value: str) -> str:
         return value
 
 
+def metadata_text(value: object) -> str | None:
+    """Return a value as the text of object metadata; None for one that is not printable on one line."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return worded(text) if text.isprintable() else None
+
+
+def said_of_place(problem: Problem, place: str) -> Problem:
+    """Return what is wrong with the metadata of a dataset that is still to come, said of ``place``."""
+    message = problem.message.replace("the object metadata", place)
+    for dropped in (" and drop the ZIP again", " and drop it again"):
+        message = message.replace(dropped, "")
+    return problem.model_copy(update={"message": message})
+
+
 def forced(metadata: Mapping[str, str]) -> bool:
     """Return whether the object's metadata wants a training whatever was trained before.
 

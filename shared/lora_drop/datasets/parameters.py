@@ -43,6 +43,7 @@ type Layers = Sequence[tuple[ParameterSource, Layer]]
 """What is written, and where; the weakest first."""
 RATE = "learning_rate"
 CLOSE = 0.75  # of difflib's ratio
+NO_JOB_YET = "0" * 10  # what a trigger phrase is made from before there is a job
 type Presets = Mapping[str, Preset]
 
 

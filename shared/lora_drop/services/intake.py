@@ -10,11 +10,12 @@ from lora_drop.datasets.owner_metadata import (
     NOTIFY_URL,
     REFERENCE,
     kept_owner_fields,
+    metadata_text,
     owner_fields,
-    worded,
+    said_of_place,
 )
 from lora_drop.datasets.parameter_layers import Layer, foreign, unknown_parameter
-from lora_drop.datasets.parameters import advice, resolve
+from lora_drop.datasets.parameters import NO_JOB_YET, advice, resolve
 from lora_drop.fal.hosts import AllowedHosts
 from lora_drop.fal.trainers.table import DEFAULT, trainer_of
 from lora_drop.jobs.errors import DatasetNotFoundError, DatasetRejectedError, InvalidQueryError
@@ -27,13 +28,6 @@ from lora_drop.services.record import Record
 UPLOADS = "uploads/"  # the one folder of the datasets bucket that the API lets others write into
 FORM_LASTS = timedelta(hours=1)
 MAX_METADATA = 2048  # bytes, of names and values (S3 user guide, "Working with object metadata")
-NO_JOB_YET = "0" * 10  # what a trigger phrase would be made from
-# The words about metadata and about dropping a file again, and what they mean to a caller of the API.
-OF_METADATA = (
-    ("the object metadata", "parameters"),
-    (" and drop the ZIP again", ""),
-    (" and drop it again", ""),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +118,9 @@ class Intake:
                 application=self.application,
             )
         except DatasetRejectedError as rejected:
-            raise DatasetRejectedError([_of_request(each) for each in rejected.problems]) from None
+            raise DatasetRejectedError(
+                [said_of_place(each, "parameters") for each in rejected.problems]
+            ) from None
         size = sum(len(name) + len(value) for name, value in metadata.items())
         if size > MAX_METADATA:
             raise InvalidQueryError(
@@ -143,23 +139,16 @@ def _parameters(given: Mapping[str, bool | int | float | str], application: str)
         trainer = trainer_of(application) or DEFAULT
         layer = Layer("parameters", None, text=True, given={})
         problems = [unknown_parameter(layer, name, trainer) for name in names]
-        raise DatasetRejectedError([_of_request(each) for each in problems])
+        raise DatasetRejectedError([said_of_place(each, "parameters") for each in problems])
     return sent
-
-
-def _of_request(problem: Problem) -> Problem:
-    message = problem.message
-    for said, meant in OF_METADATA:
-        message = message.replace(said, meant)
-    return problem.model_copy(update={"message": message})
 
 
 def _text(name: str, value: object) -> str:
     """Return a value as metadata, which is ASCII on one line; raises InvalidQueryError."""
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    if not text.isprintable():
+    text = metadata_text(value)
+    if text is None:
         raise InvalidQueryError(f"{name[:60]}: it takes printable text on one line")
-    return worded(text)
+    return text
 
 
 def _zip(name: str) -> str:
