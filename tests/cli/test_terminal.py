@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 
 from lora_drop.cli import main, terminal
 from lora_drop.cli.display import Display
+from lora_drop.cli.follow import follow_job
 from lora_drop.cli.main import application
 from lora_drop.cli.progress_view import ProgressView
 from lora_drop.cli.terminal import ENDS, reporting
@@ -109,7 +110,7 @@ def test_progress_is_a_line_each(stack: Stack) -> None:
         pass
     with display.upload("ada.zip") as sending:
         sending(1, 2)
-    display.follow(reading([job, {**job, "status": "FAILED"}]), sleep=lambda _: None)
+    follow_job(display, reading([job, {**job, "status": "FAILED"}]), sleep=lambda _: None)
     states = [{"job_id": job["job_id"], **step} for step in job["history"]]
     assert seen[1:] == [{"step": "upload", "sent": 1, "size": 2}, *states]
     refused = CliRunner().invoke(application(), ["up", "--progress"])
@@ -155,7 +156,7 @@ ADVANCE = [
 def test_pipe_gets_a_line_for_each_tenth(stack: Stack, display: Display) -> None:
     job = answering(stack, lambda _: job_answer(status=Status.TRAINING)).job("x")
     reader = reading([job] * 90 + [{**job, "status": "FAILED"}], log=iter(ADVANCE))
-    display.follow(reader, sleep=lambda _: None)
+    follow_job(display, reader, sleep=lambda _: None)
     said = [line.strip() for line in shown(display).splitlines() if "%" in line]
     assert [line.partition(" %")[0] for line in said] == [str(n) for n in range(0, 101, 10)]
     assert said[3] == "30 %, step 300 of 1,000, 90 s left"
@@ -169,7 +170,7 @@ def test_shorter_history_is_shown(stack: Stack) -> None:
     end = {**ready, "status": "CANCELLED", "history": [*ready["history"], cancelled]}
     seen: list[Any] = []
     display = Display(Console(file=io.StringIO()), seen.append)
-    display.follow(reading([job, ready, job, end]), sleep=lambda _: None)
+    follow_job(display, reading([job, ready, job, end]), sleep=lambda _: None)
     tail = ["SUBMITTING", "READY", "SUBMITTING", "CANCELLED"]
     assert [each["status"] for each in seen][-4:] == tail
 
@@ -221,7 +222,7 @@ def test_unmoving_job_gets_one_hint(
     stack: Stack, display: Display, status: Status, minutes: int, hints: int
 ) -> None:
     looks = looks_at(stack, status, timedelta(minutes=minutes))
-    display.follow(reading([*looks, {**looks[0], "status": "FAILED"}]), sleep=lambda _: None)
+    follow_job(display, reading([*looks, {**looks[0], "status": "FAILED"}]), sleep=lambda _: None)
     assert shown(display).count("dead-letter") == hints
 
 
@@ -240,7 +241,7 @@ def test_interrupted_view_says_that_the_job_goes_on(
     """Ctrl-C, SIGTERM and a closed terminal end the view of a job with 130, and it says that the job goes on."""
     api.answers = [job_answer(status=Status.READY)] * 3
     monkeypatch.setattr(
-        "lora_drop.cli.display.Display.follow.__kwdefaults__",
+        "lora_drop.cli.follow.follow_job.__kwdefaults__",
         {"percents": True, "sleep": lambda _: signal.raise_signal(number)},
     )
     result = run(command, "x" if command == "watch" else str(folder))
@@ -253,7 +254,7 @@ def test_unseen_job_gets_one_hint(stack: Stack, display: Display) -> None:
     job = answering(stack, lambda _: job_answer(status=Status.REJECTED)).job("x")
     seconds = itertools.count(0.0, 50.0)
     reader = reading([unknown] * 5 + [job], clock=lambda: next(seconds))
-    display.follow(reader, sleep=lambda _: None)
+    follow_job(display, reader, sleep=lambda _: None)
     assert shown(display).count("dead-letter") == 1
 
 

@@ -167,12 +167,13 @@ def _followed(
     choices: Choices,
 ) -> TrainingResult:
     """The result of a request, shown as it goes on."""
+    from lora_drop.cli.follow import follow_request
     from lora_drop.client.direct_following import RequestReader
 
     steps = next((each.value for each in report.parameters if each.name == "steps"), None)
     reader = RequestReader(trainer, request_id, steps if isinstance(steps, int) else None)
     try:
-        display.follow_request(reader, report, leave=LEAVE, sleep=_sleep(request_id, choices))
+        follow_request(display, reader, report, leave=LEAVE, sleep=_sleep(request_id, choices))
     except KeyboardInterrupt:
         display.say_whole(_goes_on(request_id, choices))
         raise

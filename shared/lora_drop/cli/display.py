@@ -1,55 +1,30 @@
-"""What a person sees in the terminal: a job moving on, one job, many jobs."""
+"""What a person sees in the terminal: lines, bars, one job, many jobs."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime
 from itertools import pairwise
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.text import Text
 
-from lora_drop.cli.job_table import coloured, local_time, table_lines
+from lora_drop.cli.job_table import coloured, report_of, step_line, table_lines
 from lora_drop.cli.progress import progress_rows
-from lora_drop.cli.progress_view import ProgressView
 from lora_drop.cli.reports import problem_lines
-from lora_drop.client.direct_following import RequestReader
-from lora_drop.client.events import JobEvent, StatusChanged, Training
-from lora_drop.client.following import STOPS, EventReader
-from lora_drop.client.stack_client import Progress as Report
-from lora_drop.datasets.report import Report as DatasetReport
+from lora_drop.client.stack_client import Progress as Sending
 from lora_drop.datasets.reports.markup import shown as shown_value
 from lora_drop.fal.trainers.parameters import TRAINER, ParameterSource
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
-from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job_files import REPORT_PAGE, of_job
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 
 type Watch = Callable[[Mapping[str, Any]], None]
 PROBLEMS_SHOWN = 10  # names of those with one code
-LORA = "lora.safetensors"
-NEXT_DIRECT: Mapping[str, str] = {
-    Status.SUBMITTED: "next: the training, 15 to 30 minutes for most datasets",
-    Status.TRAINING: "next: the LoRA is fetched into a folder here, and checked",
-}
-LEAVE = "Ctrl-C ends the view; the job goes on."
 # Without a check there is no report.
 NEVER_READ = frozenset({"dataset_missing", "dataset_unreadable"})
-UNSEEN = "not seen yet"
-USUAL: Mapping[str, float] = {  # seconds; what lasts longer may never end by itself
-    UNSEEN: 120,
-    Status.RECEIVED: 600,  # every photo is looked at, twice if a function was stopped
-    Status.READY: 4 * 3600,
-    Status.SUBMITTING: 120,
-    Status.SUBMIT_UNKNOWN: 3600,
-    Status.SUBMITTED: 3600,
-    Status.TRAINING: 3600,
-    Status.STORING: 900,
-}
 
 
 class Display:
@@ -60,9 +35,7 @@ class Display:
 
     def __init__(self, console: Console, progress: Watch | None = None) -> None:
         self.console = console
-        self._progress = progress or (lambda _: None)
-        self._hinted: set[str] = set()
-        self._before: Mapping[str, Any] | None = None  # the step that was shown last
+        self.progress = progress or (lambda _: None)
 
     def say(self, line: str) -> None:
         """One line."""
@@ -80,14 +53,14 @@ class Display:
             yield
         seconds = monotonic() - started
         self.say(f"{name:<14} {seconds:5.1f} s")
-        self._progress({"step": name, "seconds": round(seconds, 1)})
+        self.progress({"step": name, "seconds": round(seconds, 1)})
 
-    def upload(self, name: str) -> AbstractContextManager[Report]:
+    def upload(self, name: str) -> AbstractContextManager[Sending]:
         """A progress bar for an upload, from its first bytes on: it may be refused before them."""
         return self.transfer(f"upload {name}")
 
     @contextmanager
-    def transfer(self, name: str) -> Iterator[Report]:
+    def transfer(self, name: str) -> Iterator[Sending]:
         """A progress bar for what is sent or fetched, from its first bytes on."""
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
         bar = Progress(*columns, console=self.console)
@@ -96,112 +69,13 @@ class Display:
         def show(sent: int, size: int) -> None:
             bar.start()  # does nothing when it has started
             bar.update(task, completed=sent, total=size)
-            self._progress({"step": name.partition(" ")[0], "sent": sent, "size": size})
+            self.progress({"step": name.partition(" ")[0], "sent": sent, "size": size})
 
         try:
             yield show
         finally:
             if bar.live.is_started:
                 bar.stop()
-
-    def follow(
-        self, reader: EventReader, *, percents: bool = True, sleep: Callable[[float], None] = sleep
-    ) -> dict[str, Any]:
-        """Show a job as it goes on, until it has ended; the job as it was seen last.
-
-        ``percents``: without a terminal, each tenth of its training is a line as well.
-        """
-        job_id = reader.watch.job_id
-        self.say(f"job    {job_id}")
-        view = ProgressView(self.console, LEAVE, percents=percents)
-        known: list[Any] = []
-        self._before = None
-        try:
-            with view.shown():
-                while not reader.ended:
-                    for event in reader.look():
-                        job = reader.job or {}
-                        view.facts = tuple(_facts(job))
-                        view.take(event)
-                        self._event(event, job)
-                    view.silence = reader.silence
-                    known = self._looked(reader, known)
-                    if not reader.ended:
-                        sleep(reader.pause)
-        except KeyboardInterrupt:
-            self.say_whole(f"The job goes on by itself. To see it: lora-drop watch {job_id}")
-            raise
-        return reader.job or {}
-
-    def follow_request(
-        self,
-        reader: RequestReader,
-        report: DatasetReport,
-        *,
-        leave: str,
-        sleep: Callable[[float], None] = sleep,
-    ) -> None:
-        """Show a training without a stack as it goes on, until it has ended."""
-        view = ProgressView(self.console, leave, next_of=NEXT_DIRECT)
-        price, phrases = (
-            report.estimated_cost_usd,
-            [
-                f"trigger phrase {each.value}"
-                for each in report.parameters
-                if each.name == TRIGGER_PHRASE and each.value
-            ],
-        )
-        view.facts = (*([f"about ${price:.2f}"] if price is not None else []), *phrases)
-        with view.shown():
-            while not reader.ended:
-                for event in reader.look():
-                    view.take(event)
-                    if isinstance(event, StatusChanged):
-                        line = Text.assemble((local_time(event.at.isoformat()), "dim"), "  ")
-                        self.console.print(line.append_text(coloured(event.status)))
-                        row = {"status": event.status, "at": event.at.isoformat()}
-                        self._progress({"request_id": reader.request_id, **row})
-                    elif isinstance(event, Training):
-                        far = {"request_id": reader.request_id, "training": _far(event)}
-                        self._progress(far)
-                view.silence = reader.silence
-                if not reader.ended:
-                    sleep(reader.pause)
-
-    def _event(self, event: JobEvent, job: Mapping[str, Any]) -> None:
-        """A state in a line, and what a program that follows gets of it."""
-        if isinstance(event, StatusChanged):
-            step, before = _step_of(event, job), self._before
-            self._before = step
-            self._step(step, before)
-            if before and before["status"] == Status.RECEIVED != event.status:
-                self._accepted(job)
-            self._progress({"job_id": job["job_id"], **step})
-        elif isinstance(event, Training):
-            self._progress({"job_id": job["job_id"], "training": _far(event)})
-
-    def _looked(self, reader: EventReader, known: list[Any]) -> list[Any]:
-        """What is wrong, and whether it takes too long; the problems as they are known now."""
-        job = reader.job
-        if job is None:
-            self._hint(UNSEEN, reader.watch.seconds)
-            return known
-        since = (datetime.now(UTC) - _moment(job["history"][-1]["at"])).total_seconds()
-        self._hint(job["status"], since)
-        problems: list[Any] = job["problems"]
-        if problems != known and Status(job["status"]) not in STOPS:
-            self.problems(job)
-        return problems
-
-    def _hint(self, status: str, seconds: float) -> None:
-        """Where to look when nothing moves; said once for each state."""
-        if status in self._hinted or seconds <= USUAL.get(status, math.inf):
-            return
-        self._hinted.add(status)
-        self.say(
-            f"{status} for more than {USUAL[status] / 60:.0f} minutes, which is unusual. Look into the "
-            "functions' logs and the stack's dead-letter queues, or stop waiting with Ctrl-C."
-        )
 
     def outcome(self, job: Mapping[str, Any]) -> None:
         """What a person does next: where the files are, or what is wrong."""
@@ -262,7 +136,7 @@ class Display:
                 self.console.print(Text.assemble(f"{name:<10}", shown), soft_wrap=True)
         self._parameters(job)
         for before, step in pairwise((None, *job["history"])):
-            self._step(step, before)
+            self.console.print(step_line(step, before))
         self.outcome(job)
 
     def jobs(self, jobs: list[dict[str, Any]], *, all_of_them: bool = True) -> None:
@@ -304,7 +178,7 @@ class Display:
             line.rstrip()
             self.console.print(line, soft_wrap=True)
 
-    def _accepted(self, job: Mapping[str, Any]) -> None:
+    def accepted(self, job: Mapping[str, Any]) -> None:
         """What a job that has passed its check will cost, and its trigger phrase."""
         if job["estimated_cost_usd"]:
             self.say(f"  estimate        ${job['estimated_cost_usd']:.2f}")
@@ -316,59 +190,3 @@ class Display:
         made = (job["parameter_sources"] or {}).get(TRIGGER_PHRASE) == ParameterSource.GENERATED
         if phrase:
             self.say(f"  trigger phrase  {phrase}{'  (made for this job)' if made else ''}")
-
-    def _step(self, step: Mapping[str, Any], before: Mapping[str, Any] | None) -> None:
-        """One of a job's states, with how long the one before it lasted."""
-        line = Text.assemble((local_time(step["at"]), "dim"), "  ", coloured(step["status"]))
-        if before:
-            waited = (_moment(step["at"]) - _moment(before["at"])).total_seconds()
-            line.append(f"  +{max(0.0, waited):.1f} s", "dim")
-        self.console.print(line)
-
-
-def _step_of(event: StatusChanged, job: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The step of the job's history that an event is about: a place in a history that shrinks says nothing."""
-    for step in job["history"]:
-        if step["status"] == event.status and _moment(step["at"]) == event.at:
-            return dict(step)
-    return {"status": event.status, "at": event.at.isoformat()}
-
-
-def _far(training: Training) -> dict[str, Any]:
-    """How far a training is, for a program."""
-    eta = None if training.eta is None else training.eta.total_seconds()
-    far = {"step": training.step, "steps": training.steps, "percent": training.percent}
-    return {**far, "eta_seconds": eta}
-
-
-def _facts(job: Mapping[str, Any]) -> Iterator[str]:
-    """What a person wants to know of a job while it trains."""
-    if job.get("estimated_cost_usd"):
-        yield f"about ${job['estimated_cost_usd']:.2f}"
-    if phrase := (job.get("parameters") or {}).get(TRIGGER_PHRASE):
-        yield f"trigger phrase {phrase}"
-
-
-def report_of(job: Mapping[str, Any]) -> tuple[str, str]:
-    """The job whose folder has this job's report, and that folder.
-
-    A retry has one of its own once it has its LoRA; before that, it is the first job's of its dataset.
-    """
-    if not job["retry_of"] or job["status"] == Status.SUCCEEDED:
-        return job["job_id"], job["location"]
-    dataset = job["dataset"]
-    first = job_id_for(dataset["bucket"], dataset["key"], dataset["version_id"])
-    return first, job["location"].removesuffix(f"{job['job_id']}/") + f"{first}/"
-
-
-def lora_line(job: Mapping[str, Any]) -> str:
-    """``SUCCEEDED <job_id> s3://… sha256:<hex>``; without a LoRA, status and job alone."""
-    for file in job["files"]:
-        if file["name"] == LORA:
-            where = f"s3://{file['bucket']}/{file['key']}"
-            return f"{job['status']} {job['job_id']} {where} sha256:{file['sha256']}"
-    return f"{job['status']} {job['job_id']}"
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)

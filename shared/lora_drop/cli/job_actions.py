@@ -109,7 +109,7 @@ def budget(*, stack: StackName = None, json_output: Json = False) -> None:
 
 
 def _write_state(job: Mapping[str, Any], *, json_output: bool) -> None:
-    from lora_drop.cli.display import lora_line
+    from lora_drop.cli.job_table import lora_line
 
     if json_output:
         write(job)

@@ -1,4 +1,4 @@
-"""The table of jobs: a line each, the job's id and its status whole at any width."""
+"""A job in a line: of the table of jobs, of its states, of its LoRA; and the folder that has its report."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -6,9 +6,11 @@ from typing import Any
 
 from rich.text import Text
 
+from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.status import TROUBLED, Status
 
 HEADS = ("job", "status", "images", "steps", "estimate", "created")
+LORA = "lora.safetensors"
 NEEDED_LEAST = (3, 2, 4, 5)  # columns: steps, images, estimate, created
 
 
@@ -31,7 +33,42 @@ def coloured(status: str) -> Text:
 
 def local_time(text: str) -> str:
     """Return a moment of the API as this machine's clock shows it."""
-    return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return moment(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def moment(text: str) -> datetime:
+    """Return a moment of the API."""
+    return datetime.fromisoformat(text)
+
+
+def step_line(step: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> Text:
+    """Return one of a job's states in a line, with how long the one before it lasted."""
+    line = Text.assemble((local_time(step["at"]), "dim"), "  ", coloured(step["status"]))
+    if before:
+        waited = (moment(step["at"]) - moment(before["at"])).total_seconds()
+        line.append(f"  +{max(0.0, waited):.1f} s", "dim")
+    return line
+
+
+def report_of(job: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the job whose folder has this job's report, and that folder.
+
+    A retry has one of its own once it has its LoRA; before that, it is the first job's of its dataset.
+    """
+    if not job["retry_of"] or job["status"] == Status.SUCCEEDED:
+        return job["job_id"], job["location"]
+    dataset = job["dataset"]
+    first = job_id_for(dataset["bucket"], dataset["key"], dataset["version_id"])
+    return first, job["location"].removesuffix(f"{job['job_id']}/") + f"{first}/"
+
+
+def lora_line(job: Mapping[str, Any]) -> str:
+    """Return ``SUCCEEDED <job_id> s3://… sha256:<hex>``; without a LoRA, status and job alone."""
+    for file in job["files"]:
+        if file["name"] == LORA:
+            where = f"s3://{file['bucket']}/{file['key']}"
+            return f"{job['status']} {job['job_id']} {where} sha256:{file['sha256']}"
+    return f"{job['status']} {job['job_id']}"
 
 
 def _row(job: Mapping[str, Any]) -> list[Text]:

@@ -218,15 +218,16 @@ def _dropped(
 def _followed(
     lora_drop: StackClient, job_id: str, display: Display, timeout: float | None
 ) -> dict[str, Any]:
+    from lora_drop.cli.follow import follow_job
     from lora_drop.client.following import EventReader, Watch
 
-    job = display.follow(EventReader(Watch(lora_drop, job_id, timeout)))
+    job = follow_job(display, EventReader(Watch(lora_drop, job_id, timeout)))
     display.outcome(job)
     return job
 
 
 def _end(job: Mapping[str, Any], *, json_output: bool) -> None:
-    from lora_drop.cli.display import lora_line
+    from lora_drop.cli.job_table import lora_line
 
     _print(job, lora_line(job), json_output=json_output)
     raise typer.Exit(job["status"] != "SUCCEEDED")

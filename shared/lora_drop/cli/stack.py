@@ -171,7 +171,8 @@ def demo(*, json_output: Json = False, progress: Progress = False) -> None:
 
     A stack that is up already is used, and stays up.
     """
-    from lora_drop.cli.display import lora_line
+    from lora_drop.cli.follow import follow_job
+    from lora_drop.cli.job_table import lora_line
     from lora_drop.client.following import EventReader, Watch
     from lora_drop.client.stack import LOCAL, find_stack, local_failures
     from lora_drop.client.stack_client import StackClient
@@ -185,7 +186,7 @@ def demo(*, json_output: Json = False, progress: Progress = False) -> None:
             # On a stack that is up, the sample may have been trained before.
             job_id = lora_drop.drop(local.sample, parameters={"force": True}, progress=sending)
         watch = Watch(lora_drop, job_id, DEMO_TIMEOUT)
-        job = display.follow(EventReader(watch), percents=False)
+        job = follow_job(display, EventReader(watch), percents=False)
         display.outcome(job)
         with local_failures():
             ledger = local.ledger()

@@ -146,7 +146,7 @@ def _fetched(stack: Stack, job: Mapping[str, Any]) -> Path:
     from botocore.exceptions import BotoCoreError, ClientError
     from platformdirs import user_cache_path
 
-    from lora_drop.cli.display import report_of
+    from lora_drop.cli.job_table import report_of
     from lora_drop.jobs.job_files import REPORT_PAGE
 
     holder, where = report_of(job)
@@ -172,7 +172,7 @@ def warnings_of(stack: Stack, job: Mapping[str, Any]) -> Sequence[Problem]:
     from botocore.exceptions import BotoCoreError, ClientError
     from pydantic import ValidationError
 
-    from lora_drop.cli.display import report_of
+    from lora_drop.cli.job_table import report_of
     from lora_drop.datasets.report import Report
     from lora_drop.jobs.job_files import REPORT_FILE
 
