@@ -72,4 +72,6 @@ def main(archive: Path, count: int = COUNT, megapixels: float = MEGAPIXELS) -> N
 
 
 if __name__ == "__main__":
+    if not sys.argv[1:] or sys.argv[1].startswith("-"):
+        sys.exit(__doc__)
     main(Path(sys.argv[1]), *(int(each) for each in sys.argv[2:3]), *map(float, sys.argv[3:4]))

@@ -1,6 +1,7 @@
 """`lora-drop check` on a terminal: the worst first, each sentence once, nothing wider than the terminal."""
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ from rich.console import Console
 from rich.text import Text
 
 from lora_drop.cli.check_display import show
+from lora_drop.cli.display import Display
+from lora_drop.cli.wrapping import wrapped
 from lora_drop.datasets.report import ParameterReport, Report, ReportedChange, Verdict
 from lora_drop.fal.trainers.parameters import ParameterSource
 from lora_drop.jobs.problems import Problem
@@ -35,9 +38,9 @@ ACCEPTED: dict[str, Any] = {
 }
 
 
-def shown(width: int, *, options: bool = False, **found: Any) -> str:
+def shown(width: int, options: Mapping[str, object] | None = None, **found: Any) -> str:
     console = Console(file=io.StringIO(), width=width, force_terminal=True, no_color=True)
-    show(console, "my photos/", Report(file="x", **found), options=options)
+    show(console, "my photos/", Report(file="x", **found), options or {})
     assert isinstance(console.file, io.StringIO)
     return Text.from_ansi(console.file.getvalue()).plain.rstrip()
 
@@ -54,10 +57,12 @@ def test_the_worst_is_first_and_each_sentence_once() -> None:
 
 
 def test_numbers_are_as_people_write_them() -> None:
-    said = shown(80, options=True, **ACCEPTED)
+    said = shown(80, {"steps": 1000, "subject_crop": False, "x": "a b"}, **ACCEPTED)
     assert "accepted: 1,200 photos of 12.3 MB" in said
     assert "about $2.40 for 1,000 steps" in said
-    assert said.endswith("lora-drop train 'my photos/' with the same options")
+    assert said.endswith(
+        "lora-drop train 'my photos/' --steps 1000 --no-subject-crop --set 'x=a b'"
+    )
 
 
 @pytest.mark.parametrize("width", [80, 50, 30])
@@ -67,3 +72,27 @@ def test_no_line_is_wider_but_a_command(width: int) -> None:
     assert "9\N{MULTIPLICATION SIGN} colours in sRGB" in said
     wide = [line for line in said.splitlines() if len(line) > width]
     assert [line.split()[0] for line in wide] in ([], ["next"])
+
+
+@pytest.mark.parametrize("width", [60, 40])
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "export AWS_PROFILE=NAME",
+        "FAL_KEY=ID:SECRET lora-drop init dev --yes --region eu-central-1 [--key-file FILE]",
+        "lora-drop train 'my photos/' --trigger 'ada li' --direct",
+        "lora-drop watch astronaut-b412aeca35",
+        "https://fal.ai/dashboard/" + "x" * 60,
+    ],
+)
+def test_sentence_is_wrapped_at_spaces(width: int, kept: str) -> None:
+    said = f"AWS does not know you and an extraordinarily long sentence says so. Next: {kept}. It goes on."
+    lines = [line.plain for line in wrapped(Text(said), width)]
+    assert " ".join(lines) == said
+    assert [kept in line for line in lines].count(True) == 1
+    assert all(len(line) <= width or kept in line for line in lines)
+    for terminal in (True, False):
+        console = Console(file=io.StringIO(), width=width, force_terminal=terminal, no_color=True)
+        Display(console).say(said)
+        assert isinstance(console.file, io.StringIO)
+        assert (console.file.getvalue() == f"{said}\n") is not terminal

@@ -72,7 +72,12 @@ def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[Make]:
     with mock_aws():
 
         def made(
-            *, key: str | None = KEY, letters: int = 0, alarm: bool = False, **parameters: str
+            *,
+            key: str | None = KEY,
+            letters: int = 0,
+            alarm: bool = False,
+            older: bool = False,
+            **parameters: str,
         ) -> None:
             sqs, secrets = boto3.client("sqs"), boto3.client("secretsmanager")
             queue = sqs.create_queue(QueueName="letters")["QueueUrl"]
@@ -83,6 +88,8 @@ def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[Make]:
                 secrets.put_secret_value(SecretId=secret, SecretString=key)
             values = {**dict.fromkeys(OUTPUTS, "x"), "FalKeySecretArn": secret}
             values |= dict.fromkeys(stack_doctor.LETTERS.values(), queue)
+            if older:
+                del values["NotifyDeadLettersUrl"]
             template = {
                 "Parameters": {name: {"Type": "String"} for name in parameters},
                 "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
@@ -156,7 +163,8 @@ def test_doctor_only_reads(
             "ID:SECRET",
             "lora-drop deploy dev --replace-key",
         ),
-        ({"letters": 3}, "dead letters", "3 of the", "lora-drop redrive"),
+        ({"letters": 3}, "dead letters", "3 of the notify", "lora-drop redrive"),
+        ({"letters": 3, "older": True}, "dead letters", "3 of the results", "lora-drop redrive"),
         ({"alarm": True}, "alarms", "A job is overdue.", "runbook"),
         (
             {"MonthlyBudgetUsd": "0"},
@@ -248,3 +256,34 @@ def test_one_failure_hides_no_other(make: Make, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(stack_doctor, "_alarms", fails)
     _, found = looked(*STACK)
     assert {("error", "API"), ("warning", "alarms"), ("error", "dead letters")} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("variable", "raised", "says", "fix"),
+    [
+        ("/no/file.pem", None, "/no/file.pem) cannot be read", "unset SSL_CERT_FILE"),
+        (
+            "",
+            httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed"),
+            "is not one that this machine trusts",
+            "SSL_CERT_FILE=FILE",
+        ),
+        ("", httpx.ConnectTimeout(""), "fal does not answer (ConnectTimeout)", "online"),
+    ],
+)
+@pytest.mark.usefixtures("make")
+def test_missing_certificates_are_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, raised: Exception | None, says: str, fix: str
+) -> None:
+    def get(*_: object, **__: object) -> Any:
+        if raised:
+            raise raised
+
+    monkeypatch.setattr("lora_drop.client.doctor.httpx.get", get)
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    monkeypatch.setenv("SSL_CERT_FILE", variable)
+    monkeypatch.setenv("FAL_KEY", KEY)
+    code, found = looked()
+    row = found["error", "fal"]
+    assert (code, says in row["says"], fix in row["fix"]) == (1, True, True)
+    assert [name for outcome, name in found if outcome == "error"] == ["fal"]

@@ -9,6 +9,7 @@ import pytest
 
 from lora_drop.client.direct_dataset import prepared_dataset
 from lora_drop.fal.trainers.table import DEFAULT
+from lora_drop.local.stack import HOME
 from tests.support.client_fixtures import Run, invoke, photo
 
 
@@ -100,3 +101,25 @@ def test_parameters_of_the_file_are_no_part_of_it(check: Run, folder: Path, tmp_
     (folder / "training.json").write_text('{"steps": 1500}')
     (folder / "12.png").write_bytes(photo(600, 12))  # its name says another format
     assert "give what it says as options" in check(folder, "--fix", tmp_path / "clean").stderr
+
+
+def test_next_command_has_the_options(
+    check: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command that comes next has the options that were given, and --direct for a person with a key alone."""
+    monkeypatch.setenv(HOME, str(tmp_path / "no-stack"))
+    (folder / "12.png").write_bytes(photo(600, 12))
+    given = (
+        "--trigger",
+        "ada li",
+        "--steps",
+        "1500",
+        "--no-subject-crop",
+        "--set",
+        "create_masks=true",
+    )
+    words = "--trigger 'ada li' --steps 1500 --no-subject-crop --create-masks true"
+    for key, direct in (("", ""), ("an:key", " --direct")):
+        monkeypatch.setenv("FAL_KEY", key)
+        said = check(folder, *given, "--fix", tmp_path / "clean", "--yes").stderr
+        assert f"lora-drop train {tmp_path / 'clean'} {words}{direct}\n" in said

@@ -107,13 +107,13 @@ def test_options_alone_deploy_once(deployments: list[Any], tmp_path: Path) -> No
     ("answers", "deployed", "kept"),
     [
         (
-            "Mars\nus-east-1\ny\nprod\ny\n",
+            "y\nMars\nus-east-1\nprod\ny\n",
             [["--", "prod"]],
             {"stack": "lora-drop-prod", "region": "us-east-1"},
         ),
         ("\n\n\n\n", [["--", "dev"]], {"stack": "lora-drop-dev", "region": "eu-central-1"}),
-        ("\ny\n\nn\n", [], {"region": "eu-central-1"}),
-        ("\nn\n", [], {"region": "eu-central-1"}),
+        ("y\n\n\nn\n", [], {"region": "eu-central-1"}),
+        ("n\n", [], {}),
     ],
 )
 def test_terminal_is_asked(
@@ -127,7 +127,7 @@ def test_terminal_is_asked(
 
 
 @pytest.mark.usefixtures("terminal")
-@pytest.mark.parametrize(("answer", "code"), [("\n\n", 0), ("\nn\n", 1)])
+@pytest.mark.parametrize(("answer", "code"), [("\n", 0), ("n\n", 0), ("y\n\n", 1)])
 def test_direct_is_offered_without_aws(
     monkeypatch: pytest.MonkeyPatch, deployments: list[Any], answer: str, code: int
 ) -> None:
@@ -135,7 +135,10 @@ def test_direct_is_offered_without_aws(
         raise NoCredentialsError
 
     monkeypatch.setattr("boto3.session.Session.client", unknown)
+    monkeypatch.setattr("boto3.session.Session.get_credentials", lambda _: None)
     monkeypatch.setenv("FAL_KEY", KEY)
     result = invoke("init", answer=answer)
     assert (result.exit_code, deployments) == (code, [])
     assert "you need only a fal key" in " ".join(result.stderr.split())
+    assert ("lora-drop train photos/ --trigger ada --direct" in result.stdout) is (code == 0)
+    assert ("Without AWS: lora-drop init --direct" in result.stderr) is (code == 1)

@@ -61,7 +61,7 @@ def test_default_trainer_decides(train: Run, stack: Stack, folder: Path) -> None
 def test_warnings_and_price_are_shown(train: Run, folder: Path) -> None:
     result = train(folder, "--trigger", "ada", "--no-wait")
     assert f"{folder}: accepted, 12 images, about $6.00, trigger phrase “ada”\n" in result.stderr
-    assert f"warnings; to read them: lora-drop check {folder}\n" in result.stderr
+    assert f"warnings; to read them: lora-drop check {folder} --trigger ada\n" in result.stderr
     assert "(image_" not in result.stderr
     assert result.stdout.startswith("album-")
 

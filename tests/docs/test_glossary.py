@@ -26,7 +26,7 @@ STANDARD = frozenset(
     stale start step storage store stream structure style summary table tag tail target terminal text tiff
     time timeout too tool total train transfer transient transition transport trigger turbo unacceptable
     unavailable unknown unreachable unreadable unsatisfiable until unusable update upload url usage use v
-    valid validation value verdict version view wait warning watch webp whole wire word write z
+    valid validation value verdict version view wait warning watch webp whole wire word wrapping write z
     """.split()  # noqa: SIM905  # a paragraph reads better
 )
 # Irregular forms of words that stand in one of the two lists.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -97,26 +96,28 @@ def check(  # noqa: PLR0913  # one parameter is one option
         if (report or fix) and len(paths) > 1:
             raise CommandError("--report and --fix take one dataset at a time.")
         clean = clean_copy(fix, paths[0], yes=yes) if fix else None
-        metadata = metadata_of(parameters_of(given, parameter))
+        parameters = parameters_of(given, parameter)
+        metadata = metadata_of(parameters)
+        options = parameters | ({"key": key} if key else {})
         files = report_files(report) if report else None
         for path in paths:
             checked = check_dataset(
                 path,
                 metadata=metadata,
                 key=key,
-                say=display.say_whole,
+                say=display.say,
                 copy=clean.write if clean else None,
             )
             found.append(checked)
             if json_output:
                 write({**_row(path, checked), **(copy_row(clean, checked) if clean else {})})
             else:
-                _print(path, checked, options=bool(metadata or key))
+                _print(path, checked, options)
             if clean:
-                say_copy(display, path, clean, checked)
+                say_copy(display, path, clean, checked, options)
             if files:
                 files.write(checked)
-                display.say_whole(f"The report is in {files.page} and {files.data}.")
+                display.say(f"The report is in {files.page} and {files.data}.")
     raise typer.Exit(any(each.verdict == "rejected" for each in found))
 
 
@@ -133,31 +134,34 @@ def accepted_here(
     Says what comes of it, and how many warnings there are. Raises CommandError with every error of
     a dataset that the stack would refuse.
     """
+    from lora_drop.cli.command_line import command
     from lora_drop.cli.reports import findings, summary
     from lora_drop.client.check import NAMES_SHOWN, check_dataset
     from lora_drop.client.parameters import metadata_of
+    from lora_drop.datasets.owner_metadata import OURS
     from lora_drop.datasets.report import Verdict
     from lora_drop.datasets.reports.markup import counted, visible
 
     metadata = metadata_of(parameters)
+    options = {name: parameters[name] for name in parameters if name not in OURS}
     with display.console.status(f"checking {path}"):
         report = check_dataset(
-            path, metadata=metadata, key=key, application=application, say=display.say_whole
+            path, metadata=metadata, key=key, application=application, say=display.say
         )
-    again = f"lora-drop check {shlex.quote(str(path))}"
+    again = command("check", str(path), {**options, **({"key": key} if key else {})})
     if report.verdict is Verdict.REJECTED:
         errors = report.model_copy(update={"warnings": ()})
         lines = findings(errors, all_of_them=f"{again} --report FILE shows all")
         refused = f"{path}: {summary(report)}. Nothing was uploaded."
         raise CommandError("\n".join((*lines, refused)))
-    display.say_whole(f"{path}: {summary(report)}")
+    display.say(f"{path}: {summary(report)}")
     warnings = [each for each in report.warnings if not each.code.startswith("parameter_")]
     if warnings:
-        display.say_whole(f"{counted(len(warnings), 'warning')}; to read them: {again}")
+        display.say(f"{counted(len(warnings), 'warning')}; to read them: {again}")
     unused = report.unused if path.is_dir() else ()
     if unused:
         names = ", ".join(unused[:NAMES_SHOWN]) + (", …" if len(unused) > NAMES_SHOWN else "")
-        display.say_whole(f"not uploaded, being neither photos nor captions: {visible(names)}")
+        display.say(f"not uploaded, being neither photos nor captions: {visible(names)}")
     return unused
 
 
@@ -184,7 +188,7 @@ def _finding(problem: Problem) -> Mapping[str, Any]:
     return {"code": problem.code, "member": problem.member, "message": problem.message}
 
 
-def _print(path: Path, report: Report, *, options: bool) -> None:
+def _print(path: Path, report: Report, options: Mapping[str, object]) -> None:
     """For a person at a terminal, or a line each for a file, a pipe and a program."""
     from lora_drop.cli.reports import findings, summary
 
@@ -192,7 +196,7 @@ def _print(path: Path, report: Report, *, options: bool) -> None:
         from lora_drop.cli.check_display import show
 
         console = output().console
-        show(console, str(path), report, options=options)
+        show(console, str(path), report, options)
         console.print()
         return
     for line in (*findings(report, all_of_them="--report shows all"), summary(report)):

@@ -1,11 +1,11 @@
 """A check's report on a terminal: the worst first, each sentence once, then what comes of it and what is next."""
 
-import shlex
 from collections.abc import Iterator, Mapping
 
 from rich.console import Console
 from rich.text import Text
 
+from lora_drop.cli.command_line import command
 from lora_drop.cli.reports import (
     SHOWN,
     changes_by_kind,
@@ -16,6 +16,7 @@ from lora_drop.cli.reports import (
     of_all,
     trigger_of,
 )
+from lora_drop.cli.wrapping import write_beside
 from lora_drop.datasets.report import Report, Verdict
 from lora_drop.datasets.reports.markup import (
     counted,
@@ -29,14 +30,13 @@ from lora_drop.datasets.reports.sections import Group, by_importance, groups_of
 
 COLOURS: Mapping[str, str] = {"error": "bold red", "warning": "bold yellow"}
 VERDICTS: Mapping[Verdict, str] = {Verdict.ACCEPTED: "bold green", Verdict.REJECTED: "bold red"}
-NARROWEST = 20  # characters of a line
 # What holds for a set as a whole, and is less than anything that was found in it.
 GENERAL = frozenset({"dataset_few_images", "dataset_several_sizes", "dataset_no_captions"})
 NAMED = 8  # columns of the names before what a training would be
 
 
-def show(console: Console, name: str, report: Report, *, options: bool) -> None:
-    """Write the report on the dataset of this name; ``options``: some were given, which a training needs as well."""
+def show(console: Console, name: str, report: Report, options: Mapping[str, object]) -> None:
+    """Write the report on the dataset of this name; a training needs the same ``options``."""
     console.print(Text(visible(name), "bold"), soft_wrap=True)
     for kind, problems in (("error", report.errors), ("warning", report.warnings)):
         if problems:
@@ -53,18 +53,7 @@ def show(console: Console, name: str, report: Report, *, options: bool) -> None:
     console.print(verdict.append(found_instead(report)))
     for title, text in _outcome(report):
         write_beside(console, Text(text), f"  {title:<{NAMED}}")
-    console.print(
-        Text(f"  {'next':<{NAMED}}{_next(name, report, options=options)}"), soft_wrap=True
-    )
-
-
-def write_beside(console: Console, text: Text, before: str) -> None:
-    """Write a text that is wrapped beside what stands before its first line."""
-    width = max(console.width - len(before), NARROWEST)
-    for number, line in enumerate(text.wrap(console, width)):
-        line.rstrip()
-        start = " " * len(before) if number else before
-        console.print(Text.assemble(start, line), soft_wrap=True)
+    write_beside(console, Text(_next(name, report, options)), f"  {'next':<{NAMED}}")
 
 
 def _lines(group: Group, most: int) -> Iterator[tuple[Text, int]]:
@@ -105,11 +94,7 @@ def _outcome(report: Report) -> Iterator[tuple[str, str]]:
         yield from (("", each) for each in changes_by_kind(report.changes))
 
 
-def _next(name: str, report: Report, *, options: bool) -> str:
+def _next(name: str, report: Report, options: Mapping[str, object]) -> str:
     if report.verdict is Verdict.REJECTED:
-        return f"mend the errors, then: {_command('check', name)}"
-    return _command("train", name) + (" with the same options" if options else "")
-
-
-def _command(what: str, name: str) -> str:
-    return f"lora-drop {what} {shlex.quote(name)}"
+        return f"mend the errors, then: {command('check', name, options)}"
+    return command("train", name, options)

@@ -77,8 +77,8 @@ def _list(*, json_output: bool) -> None:
     display = output()
     for name, (value, where) in rows.items():
         shown = "not set" if value is None else f"{value}  ({where})"
-        display.say_whole(f"{name:<9}{shown}")
-    display.say_whole(f"{'file':<9}{config_path()}")
+        display.say(f"{name:<9}{shown}")
+    display.say(f"{'file':<9}{config_path()}")
 
 
 def _get(key: str, *, json_output: bool) -> None:

@@ -13,6 +13,7 @@ from rich.text import Text
 from lora_drop.cli.job_table import coloured, report_of, step_line, table_lines
 from lora_drop.cli.progress import progress_rows
 from lora_drop.cli.reports import problem_lines
+from lora_drop.cli.wrapping import write_beside
 from lora_drop.client.stack_client import Progress as Sending
 from lora_drop.datasets.reports.markup import shown as shown_value
 from lora_drop.fal.trainers.parameters import TRAINER, ParameterSource
@@ -38,8 +39,10 @@ class Display:
         self.progress = progress or (lambda _: None)
 
     def say(self, line: str) -> None:
-        """One line."""
-        self.console.print(line, highlight=False, markup=False)
+        """Write a line: on a terminal it is wrapped at spaces, in a file or a pipe it stays one."""
+        for each in line.split("\n"):
+            words = each.lstrip(" ")
+            write_beside(self.console, Text(words), each[: len(each) - len(words)])
 
     def say_whole(self, line: str) -> None:
         """One line that a person may copy from: it is never broken."""
@@ -83,7 +86,7 @@ class Display:
         retry = f"lora-drop retry {job['job_id']}"
         said = " ".join(of_job(each["message"], job["job_id"]) for each in job["problems"])
         if job["status"] in (Status.FAILED, Status.EXPIRED) and retry not in said:
-            self.say_whole(f"  to pay for it once more: {retry}")
+            self.say(f"  to pay for it once more: {retry}")
         if job["duplicate_of"]:
             self.say(f"The same was trained before, as {job['duplicate_of']}: nothing was paid.")
         if job["files"]:
@@ -152,11 +155,11 @@ class Display:
         """What is wrong and what to do."""
         problems = [Problem.model_validate(each) for each in job["problems"]]
         for line in problem_lines(problems, PROBLEMS_SHOWN, all_of_them="the report shows all"):
-            self.console.print(Text(f"  {of_job(line, job['job_id'])}"))
+            self.say(f"  {of_job(line, job['job_id'])}")
 
     def advise(self, problem: Problem) -> None:
         """What is allowed, and yet may not be meant."""
-        self.console.print(Text(f"  {problem.message} ({problem.code})", "dim"))
+        write_beside(self.console, Text(f"{problem.message} ({problem.code})", "dim"), "  ")
 
     def files(self, job: Mapping[str, Any]) -> None:
         """Where the files are."""

@@ -30,8 +30,8 @@ NAMED = 16  # columns of a name
 def doctor(*, stack: StackName = None, json_output: Json = False) -> None:
     """Say what is missing on this machine and in the stack, each with what to do; exits 1 on an error.
 
-    Only reads: it pays nothing, changes nothing and shows no key. Where there is no stack, a FAL_KEY that fal knows is
-    enough, for train --direct.
+    Only reads: it pays nothing, changes nothing and shows no key. With FAL_KEY and no stack, what AWS lacks is no error:
+    train --direct needs only a key that fal knows.
     """
     with reporting(json_output=json_output) as display, display.console.status("looking"):
         found = list(_findings(stack))
@@ -51,20 +51,17 @@ def _findings(asked: str | None) -> Iterator[Finding]:
     from lora_drop.client.stack_doctor import stack_findings
 
     yield from machine()
-    direct = list(direct_mode())
-    yield from direct
+    yield from direct_mode()
     name = asked or os.environ.get("LORA_DROP_STACK")
     try:
         name = name or default_of("stack")
     except CommandError:
         return  # said above, and a stack that was not meant is not looked at
     found = list(stack_findings(name))
-    enough = not name and any(
-        each.name == "fal key" and each.outcome is Outcome.OK for each in direct
-    )
+    alone = not name and bool(os.environ.get("FAL_KEY", "").strip())
     there = any(each.name == "stack" and each.outcome is not Outcome.ERROR for each in found)
     for each in found:
-        if enough and not there and each.outcome is Outcome.ERROR:
+        if alone and not there and each.outcome is Outcome.ERROR:
             yield replace(
                 each, outcome=Outcome.NOTE, says=f"{each.says} train --direct needs none."
             )
@@ -75,7 +72,7 @@ def _findings(asked: str | None) -> Iterator[Finding]:
 def _show(console: Console, found: Iterable[Finding]) -> None:
     from rich.text import Text
 
-    from lora_drop.cli.check_display import write_beside
+    from lora_drop.cli.wrapping import write_beside
     from lora_drop.datasets.reports.markup import counted, visible
 
     area, beside = "", console.width >= 4 * NAMED
@@ -90,7 +87,7 @@ def _show(console: Console, found: Iterable[Finding]) -> None:
         says = visible(each.says if beside else f"{each.name}: {each.says}")
         write_beside(console, Text(says, colour if each.outcome != "ok" else ""), label)
         if each.fix:
-            console.print(Text(f"{'':<6}{each.fix}", "cyan"), soft_wrap=True)
+            write_beside(console, Text(each.fix, "cyan"), " " * 6)
     errors, warnings = counts["error"], counts["warning"]
     said = (
         f"{counted(errors, 'error')}, {counted(warnings, 'warning')}."

@@ -42,7 +42,7 @@ def download(
         job = drop.job(job_id)
         paths = fetch(drop.stack, job, to or Path(job_id))
         if not job["files"]:
-            display.say_whole(f"{job_id} is {job['status']}, and has no LoRA.")
+            display.say(f"{job_id} is {job['status']}, and has no LoRA.")
     if json_output:
         write({"job_id": job_id, "files": [str(path) for path in paths]})
         return

@@ -62,7 +62,7 @@ def _unknown(code: str, close: list[str]) -> str:
 def _show(console: Console, found: Explanation) -> None:
     from rich.text import Text
 
-    from lora_drop.cli.check_display import write_beside
+    from lora_drop.cli.wrapping import write_beside
 
     console.print(Text.assemble((found.code, "bold"), "  ", (found.about, "dim")), soft_wrap=False)
     for name, label in LABELS.items():
@@ -73,7 +73,7 @@ def _show_all(console: Console, found: list[Explanation]) -> None:
     """Every code with what it means, beside it or below it where the terminal is narrow."""
     from rich.text import Text
 
-    from lora_drop.cli.check_display import write_beside
+    from lora_drop.cli.wrapping import write_beside
 
     width = max(len(each.code) for each in found) + 4
     beside = console.width >= 2 * width

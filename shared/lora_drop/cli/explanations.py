@@ -211,8 +211,8 @@ EXITS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
         ),
         "130": (
             "It was interrupted (Ctrl-C).",
-            "A job that was dropped goes on by itself.",
-            "See where it stands: lora-drop jobs",
+            "A training that was begun goes on by itself.",
+            "Follow it again: lora-drop watch JOB. With a fal key alone, give the same command with --direct again: it pays nothing.",
         ),
     }
 )

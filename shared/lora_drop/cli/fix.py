@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from lora_drop.cli.command_line import command
 from lora_drop.client.clean_copy import CleanCopy
 from lora_drop.datasets.problem_codes import MEANINGS
 from lora_drop.datasets.report import Report, ReportedChange, Verdict
@@ -39,26 +39,32 @@ def copy_row(clean: CleanCopy, report: Report) -> Mapping[str, Any]:
     return {"clean_copy": str(clean.target) if report.mended else None}
 
 
-def say_copy(display: Display, dataset: Path, clean: CleanCopy, report: Report) -> None:
+def say_copy(
+    display: Display,
+    dataset: Path,
+    clean: CleanCopy,
+    report: Report,
+    options: Mapping[str, object],
+) -> None:
     """Say what was written and each change in it, or why there is no copy."""
     if report.verdict is Verdict.REJECTED:
-        display.say_whole(
+        display.say(
             "No copy was written: what is wrong here is nothing that can be mended without you."
         )
         return
     if not report.mended:
-        display.say_whole(
+        display.say(
             f"Nothing has to be mended, so no copy was written: fal gets {dataset} as it is."
         )
         return
     for line in changes_said(report.changes):
-        display.say_whole(line)
-    display.say_whole(
+        display.say(line)
+    display.say(
         f"The clean copy of {counted(report.images, 'photo')} is {clean.target}; your own files stay as they are. "
-        f"Look at it, then: lora-drop train {shlex.quote(str(clean.target))}"
+        f"Look at it, then: {command('train', str(clean.target), options)}"
     )
     if any(each.source is ParameterSource.TRAINING_JSON for each in report.parameters):
-        display.say_whole(
+        display.say(
             "fal gets no training.json, so the copy has none: give what it says as options, like --steps."
         )
 

@@ -53,7 +53,7 @@ def follow_job(
     try:
         _follow(view, reader, shown.take, shown.looked, sleep)
     except KeyboardInterrupt:
-        display.say_whole(f"The job goes on by itself. To see it: lora-drop watch {job_id}")
+        display.say(f"The job goes on by itself. To see it: lora-drop watch {job_id}")
         raise
     return reader.job or {}
 

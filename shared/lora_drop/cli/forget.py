@@ -43,7 +43,7 @@ def forget(
         lora_drop = client_of(stack)
         going = [] if yes else lora_drop.to_be_forgotten(job_id, family=family)
         for job in going:
-            display.say_whole(_named(job))
+            display.say(_named(job))
         if going and (json_output or not _meant(going)):
             raise CommandError("Nothing was erased. Say --yes to erase it without being asked.")
         answer = _erased(lora_drop, job_id, display, family=family, wait=wait)

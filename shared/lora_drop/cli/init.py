@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lora_drop.cli.terminal import reporting, write_line
+from lora_drop.cli.terminal import output, reporting
 from lora_drop.client.errors import CommandError
 
 if TYPE_CHECKING:
@@ -60,13 +60,20 @@ def init(
         else:
             good = _deployed(display, environment or _chosen(), key_file, yes=yes)
         _prove(display)
+    shown = output()
     if good:
         option = " --direct" if alone else ""
-        write_line(
-            f"Next: lora-drop check photos/, then lora-drop train photos/ --trigger ada{option}"
+        shown.say("Next, with a folder or a ZIP of your photos:")
+        shown.say("  lora-drop check photos/ --trigger ada")
+        shown.say(f"  lora-drop train photos/ --trigger ada{option}")
+        shown.say(
+            "The check is free. The training asks before it pays."
+            if alone
+            else "The check is free."
         )
     else:
-        write_line("Mend what has an x above, then run lora-drop init again.")
+        again = " --direct" if alone else f" {environment}" if environment else ""
+        shown.say(f"Mend what has an x above, then: lora-drop init{again}")
     raise typer.Exit(not good)
 
 
@@ -81,7 +88,7 @@ def _tools(display: Display, *, direct: bool) -> None:
     found = [each for each in machine() if each.name != "Docker"]
     _say(display, found)
     if any(each.outcome is Outcome.ERROR for each in found):
-        raise CommandError("Mend that first, then: lora-drop init")
+        raise CommandError(f"Mend that first, then: lora-drop init{' --direct' if direct else ''}")
     if not direct and not _terminal() and any(each.outcome is Outcome.NOTE for each in found):
         raise CommandError("A deployment needs the extra: pip install 'lora-drop[local]'")
 
@@ -89,7 +96,7 @@ def _tools(display: Display, *, direct: bool) -> None:
 def _wants_stack(
     display: Display, environment: str | None, profile: str | None, region: str | None
 ) -> bool:
-    """Whether a stack is to be deployed: where AWS knows the caller, unless a person says no."""
+    """Whether a stack is to be deployed; a person is asked first, and AWS only then."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     from lora_drop.client.config_file import aws_session, use_defaults
@@ -97,6 +104,8 @@ def _wants_stack(
     display.say("AWS")
     _keep({"profile": profile, "region": region})
     use_defaults()
+    if not (environment or profile or region or _asked_for_aws()):
+        return False
     try:
         session = aws_session()
         if session.region_name is None:
@@ -105,24 +114,27 @@ def _wants_stack(
             session = aws_session()
         who = session.client("sts").get_caller_identity()
     except (BotoCoreError, ClientError) as error:
-        if environment:
-            raise CommandError(
-                f"AWS does not know you: {error}. Log in (aws sso login, or aws configure), then: lora-drop init "
-                f"{environment}. Without AWS: lora-drop init --direct"
-            ) from error
-        display.say_whole(f"  AWS does not know you here ({error}).")
-        display.say_whole(
-            "  Without AWS you need only a fal key, and a training runs from this machine."
-        )
-        if typer.confirm("  Go on without AWS?", default=True, err=True):
-            return False
+        again = f"lora-drop init {environment}" if environment else "lora-drop init"
         raise CommandError(
-            "Log in (aws sso login, or aws configure), then: lora-drop init"
+            f"AWS does not know you: {error}. Log in (aws sso login, or aws configure), then: {again}. "
+            "Without AWS: lora-drop init --direct"
         ) from error
-    display.say_whole(f"  account {who['Account']}, {session.region_name}, as {who['Arn']}")
-    return bool(environment) or typer.confirm(
-        "  Deploy a stack there? Without one you need only a fal key.", default=True, err=True
-    )
+    display.say(f"  account {who['Account']}, {session.region_name}, as {who['Arn']}")
+    return True
+
+
+def _asked_for_aws() -> bool:
+    """Whether a person wants a stack in AWS; that is the default where there are credentials."""
+    from botocore.exceptions import BotoCoreError
+
+    from lora_drop.client.config_file import aws_session
+
+    try:
+        known = aws_session().get_credentials() is not None
+    except BotoCoreError:
+        known = False
+    words = "  Train with a stack in AWS? Without one you need only a fal key."
+    return typer.confirm(words, default=known, err=True)
 
 
 def _asked_region() -> str:
@@ -172,9 +184,7 @@ def _deployed(display: Display, environment: str, key_file: Path | None, *, yes:
         for each in found
     )
     if sound:
-        display.say_whole(
-            f"  It is there and stays as it is; lora-drop deploy {environment} updates it."
-        )
+        display.say(f"  It is there and stays as it is; lora-drop deploy {environment} updates it.")
     else:
         try:
             require_extra()
@@ -188,7 +198,7 @@ def _deployed(display: Display, environment: str, key_file: Path | None, *, yes:
         found = list(stack_findings(stack))
     _keep({"stack": stack})
     _say(display, found)
-    display.say_whole("  Kept as the default, for every later command (lora-drop config lists it).")
+    display.say("  Kept as the default, for every later command (lora-drop config lists it).")
     return not any(each.outcome is Outcome.ERROR for each in found)
 
 
@@ -210,9 +220,7 @@ def _direct(display: Display, key_file: Path | None) -> bool:
     found = list(direct_mode())
     _say(display, found)
     if not before:
-        display.say_whole(
-            "  It is kept nowhere. For each shell that trains: export FAL_KEY=ID:SECRET"
-        )
+        display.say("  It is kept nowhere. For each shell that trains: export FAL_KEY=ID:SECRET")
     return not any(each.outcome is Outcome.ERROR for each in found)
 
 
@@ -226,11 +234,11 @@ def _prove(display: Display) -> None:
     sample = LocalStack.here().sample
     with display.console.status("checking the sample"):
         report = check_dataset(sample)
-    display.say_whole(f"  {sample}: {summary(report)}")
+    display.say(f"  {sample}: {summary(report)}")
 
 
 def _say(display: Display, found: Iterable[Finding]) -> None:
     signs = {"ok": "ok", "note": "-", "warning": "!", "error": "x"}
     for each in found:
         fix = f" {each.fix}" if each.fix else ""
-        display.say_whole(f"  {signs[each.outcome]:<3}{each.name}: {each.says}{fix}")
+        display.say(f"  {signs[each.outcome]:<3}{each.name}: {each.says}{fix}")

@@ -62,7 +62,7 @@ def cancel(job_id: JobId, *, stack: StackName = None, json_output: Json = False)
         _write_state(job, json_output=json_output)
         if job["status"] != "CANCELLED":
             display.problems(job)
-            display.say_whole(f"{job_id} is not cancelled: it is {job['status']}, and goes on.")
+            display.say(f"{job_id} is not cancelled: it is {job['status']}, and goes on.")
             raise typer.Exit(1)
 
 

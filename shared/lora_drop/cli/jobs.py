@@ -154,7 +154,7 @@ def train(  # noqa: PLR0913  # one parameter is one option
         lora_drop = client_of(stack)
         job_id = _dropped(lora_drop, Path(path), display, parameters, key, checked=not no_check)
         if not wait:
-            display.say_whole(f"lora-drop watch {job_id} shows how far it is")
+            display.say(f"lora-drop watch {job_id} shows how far it is")
             _print({"job_id": job_id}, job_id, json_output=json_output)
             return
         job = _followed(lora_drop, job_id, display, timeout)
@@ -273,9 +273,7 @@ def jobs(
     if page["next"]:
         asked = {"status": status, "reference": reference, "dataset": dataset}
         only = "".join(f" --{name} {shlex.quote(value)}" for name, value in asked.items() if value)
-        display.say_whole(
-            f"There are more: lora-drop jobs{only} --limit {limit} --cursor {page['next']}"
-        )
+        display.say(f"There are more: lora-drop jobs{only} --limit {limit} --cursor {page['next']}")
 
 
 def job(job_id: JobId, *, stack: StackName = None, json_output: Json = False) -> None:

@@ -139,7 +139,7 @@ def reporting(*, json_output: bool = False, progress: bool = False) -> Iterator[
             _refuse_progress(alone=progress and (not json_output or _collected is not None))
             yield display
     except CommandError as failure:
-        display.say_whole(str(failure))
+        display.say(str(failure))
         if json_output:
             write({"error": {"message": str(failure)}})
         raise typer.Exit(1) from failure

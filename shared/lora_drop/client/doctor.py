@@ -25,6 +25,8 @@ NEEDED = (3, 12)
 MOST_APART = 60.0  # seconds between two clocks; AWS refuses five minutes, fal's webhooks as well
 TIMEOUT = httpx.Timeout(10.0)
 KEYS_PAGE = "https://fal.ai/dashboard/keys"
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+CERTIFI = "See that no proxy stands between, or name its certificate: export SSL_CERT_FILE=FILE"
 SET_CLOCK = "Set this machine's clock by the network: sudo timedatectl set-ntp true"
 
 
@@ -121,18 +123,27 @@ def fal_key(area: str, key: str, application: str, fal: FalPlace, fix: str) -> I
             verify=verify,
         )
     except (httpx.HTTPError, OSError) as error:
-        says = f"fal does not answer ({type(error).__name__})."
-        yield Finding(
-            area,
-            "fal",
-            Outcome.ERROR,
-            says,
-            "See that this machine is online; https://status.fal.ai",
-        )
+        yield Finding(area, "fal", Outcome.ERROR, *_unanswered(error, fal))
         return
     yield _of_key(area, answer, application, fix)
     if (date := answer.headers.get("date")) and not fal.ca_file:
         yield clock(area, "fal's clock", date)
+
+
+def _unanswered(error: Exception, fal: FalPlace) -> tuple[str, str]:
+    """Say why fal could not be asked, and what to do: the certificates of this machine may be missing.
+
+    httpx reads those of SSL_CERT_FILE or SSL_CERT_DIR (HTTPX, "Environment Variables").
+    """
+    name = next((each for each in CERTIFICATES if os.environ.get(each)), None)
+    again = f"Name certificates that are there, or: unset {name}" if name else CERTIFI
+    named = f"{name} ({os.environ[name]})" if name else fal.ca_file or "this machine"
+    if isinstance(error, OSError):
+        return f"The certificates of {named} cannot be read: {error}.", again
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return f"fal's certificate is not one that {named} trusts: {error}.", again
+    says = f"fal does not answer ({type(error).__name__})."
+    return says, "See that this machine is online; https://status.fal.ai"
 
 
 def _of_key(area: str, answer: httpx.Response, application: str, fix: str) -> Finding:

@@ -29,7 +29,11 @@ OUTPUTS = (
     *("DatasetsBucketName", "ModelsBucketName", "JobsTableName", "ApiUrl", "FalKeySecretArn"),
     *("InboxDeadLettersUrl", "ResultsDeadLettersUrl"),
 )
-LETTERS = {"inbox": "InboxDeadLettersUrl", "results": "ResultsDeadLettersUrl"}
+LETTERS = {
+    "inbox": "InboxDeadLettersUrl",
+    "results": "ResultsDeadLettersUrl",
+    "notify": "NotifyDeadLettersUrl",  # an older stack has none, so it is not one of OUTPUTS
+}
 
 type Client = Callable[[str], Any]
 type Viewed = Generator[Finding, None, "StackView | None"]
@@ -267,7 +271,9 @@ def _letters(view: StackView) -> Iterator[Finding]:
     sqs, many = view.client("sqs"), "ApproximateNumberOfMessages"
     waiting = {}
     for name, output in LETTERS.items():
-        asked = sqs.get_queue_attributes(QueueUrl=view.outputs[output], AttributeNames=[many])
+        if (url := view.outputs.get(output)) is None:
+            continue
+        asked = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[many])
         if count := int(asked["Attributes"][many]):
             waiting[name] = count
     for name, count in waiting.items():

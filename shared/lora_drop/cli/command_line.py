@@ -1,0 +1,50 @@
+"""The command that a person types next, with the options that were given to this one."""
+
+import os
+import shlex
+from collections.abc import Iterator, Mapping
+
+from lora_drop.client.errors import CommandError
+
+OPTIONS: Mapping[str, str] = {  # where the option is not the parameter's own name
+    "trigger_phrase": "--trigger",
+    "multiresolution_training": "--multiresolution",
+}
+# The other parameters with an option of their own; a test compares both with the command's.
+NAMED = frozenset(
+    {"trainer", "preset", "steps", "learning_rate", "subject_crop", "create_masks"}
+) | {"resume_from_checkpoint"}
+
+
+def command(what: str, name: str, given: Mapping[str, object]) -> str:
+    """Return ``lora-drop WHAT NAME`` with these options; of ``train`` --direct as well where there is no stack."""
+    direct = what == "train" and is_direct()
+    kept = {name: value for name, value in given.items() if not (direct and name == "key")}
+    options = [*_options(kept), *(["--direct"] if direct else [])]
+    return " ".join(("lora-drop", what, shlex.quote(name), *options))
+
+
+def is_direct() -> bool:
+    """Whether a person trains with a fal key alone: FAL_KEY is set, no stack is named, and none is up here."""
+    from lora_drop.client.config_file import default_of
+    from lora_drop.local.stack import LocalStack
+
+    if not os.environ.get("FAL_KEY", "").strip() or os.environ.get("LORA_DROP_STACK"):
+        return False
+    try:
+        return default_of("stack") is None and LocalStack.here().running() is None
+    except (CommandError, RuntimeError):
+        return False
+
+
+def _options(given: Mapping[str, object]) -> Iterator[str]:
+    for name, value in given.items():
+        option = OPTIONS.get(name) or f"--{name.replace('_', '-')}"
+        if isinstance(value, bool) and value:
+            yield option
+        elif isinstance(value, bool):
+            yield f"--no-{option[2:]}"
+        elif name in OPTIONS or name in NAMED or name == "key":
+            yield f"{option} {shlex.quote(str(value))}"
+        else:
+            yield f"--set {shlex.quote(f'{name}={value}')}"
