@@ -106,7 +106,7 @@ def test_known_errors_are_said_before_paying(direct: Direct, calls: Calls, case:
 FAILS = {
     "archive_file_count_below_minimum": "At least 10 images are needed. fal ended the training",
     "invalid_archive": "The archive must be a ZIP. fal ended the training",
-    "image_load_error": "fal ended the training",
+    "image_load_error": "To pay for another training of the same dataset: --force.",
 }
 
 
@@ -188,6 +188,7 @@ def test_timeout_and_refused_key_end_the_view(
     [
         (["--key", "a.zip"], "go with a stack"),
         (["--trainer", "none"], "There is no trainer none"),
+        (["--trainer", "flux-lora"], "Did you mean --trainer flux-lora-portrait-trainer?"),
         (["--set", "data_archive_format=rar"], "must be a ZIP"),
         (["--resume-from-checkpoint", "ada-1"], "https:// address"),
         (["--steps", "0"], "it takes 1 to 10000"),

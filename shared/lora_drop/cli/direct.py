@@ -98,12 +98,14 @@ def _trained(
 
 def _application(name: str | None) -> str:
     """The endpoint of the trainer that is asked for; raises CommandError."""
-    from lora_drop.fal.trainers.table import DEFAULT, trainer_of
+    from lora_drop.fal.trainers.table import DEFAULT, closest_trainer, trainer_of
 
     if name is None:
         return DEFAULT.application
     if (trainer := trainer_of(name)) is None:
-        raise CommandError(f"There is no trainer {name}. All of them: docs/trainers.md")
+        close = closest_trainer(name)
+        meant = f" Did you mean --trainer {close}?" if close else ""
+        raise CommandError(f"There is no trainer {name}.{meant} All of them: docs/trainers.md")
     return trainer.application
 
 
@@ -252,19 +254,17 @@ def _refusal(error: Any, dataset: str) -> str:
 
 def _sentence(error: Exception) -> str:
     """What an error of the direct mode says, in the words of the command line."""
-    from lora_drop.jobs.errors import NotSubmittedError, ResultGoneError, SubmissionRefusedError
+    from lora_drop.jobs.errors import FalUnavailableError, NotSubmittedError, SubmissionRefusedError
 
     match error:
         case SubmissionRefusedError(problem=problem):
             return str(problem.message)
         case NotSubmittedError():
             return f"Nothing was sent, and nothing was paid: {error}. Run the same command again."
-        case ResultGoneError():
-            return (
-                f"fal does not keep the result of request {error} any more. Look at "
-                "https://fal.ai/dashboard/requests; to pay for another training: --force"
-            )
+        case FalUnavailableError() if "did not answer" in str(error):
+            return "fal does not answer now. Run the same command again."
     words = str(error).replace("order it with again=True", "pay for it with --force")
+    words = words.replace("again=True", "--force")
     return words if words.startswith("fal") else f"{words[:1].upper()}{words[1:]}"
 
 

@@ -164,7 +164,10 @@ class Display:
                     elif isinstance(event, Training):
                         far = {"request_id": reader.request_id, "training": _far(event)}
                         self._progress(far)
-                view.silence = reader.silence
+                if reader.silence != view.silence:
+                    view.silence = reader.silence
+                    if not self.console.is_terminal:  # on a terminal the view shows it
+                        self.say_whole(f"  {reader.silence or 'fal answers again.'}")
                 if not reader.ended:
                     sleep(reader.pause)
 
