@@ -69,6 +69,40 @@ def test_key_is_all_it_takes(direct: Direct, calls: Calls, tmp_path: Path) -> No
     assert len(calls.sim.requests()) == 1
 
 
+def test_other_commands_know_it(
+    direct: Direct, calls: Calls, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A training without a stack is found by its folder or its request id, also in another folder."""
+
+    def run(*words: object) -> Result:
+        return CliRunner().invoke(application(), [str(word) for word in words])
+
+    request_id = direct("ada.zip", "--yes", "--trigger", "ada", "--no-wait").stdout.strip()
+    assert "lora-drop watch " + request_id in run("usage", request_id).stderr
+    calls.ended(request_id)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    followed = run("watch", request_id)
+    assert (followed.exit_code, followed.stdout.split()[:2]) == (0, ["SUCCEEDED", request_id])
+    folder = tmp_path / f"ada-{request_id[:8]}"
+    assert f"lora-drop usage {folder}" in followed.stderr
+    for name in (request_id, folder):
+        used = run("usage", name)
+        assert str(folder / "lora.safetensors") in used.stdout
+        assert "a photo of ada" in used.stdout
+    assert "which pays nothing" in run("open", folder).stderr.replace("\n", " ")
+    monkeypatch.chdir(tmp_path)
+    again = direct("ada.zip", "--yes", "--trigger", "ada")
+    assert f"lora-drop usage {folder.name}" in again.stderr
+    cancelled = run("cancel", folder)
+    assert (cancelled.exit_code, "had ended before" in cancelled.stdout) == (1, True)
+    for command in ("job", "retry"):
+        assert f"lora-drop watch {request_id}" in run(command, folder).stderr
+    unknown = run("watch", "11111111-1111-4111-8111-111111111111")
+    assert "This machine has sent no request" in unknown.stderr
+    assert len(calls.sim.requests()) == 1
+
+
 ASKED: dict[str, tuple[bool, str, int]] = {
     "no terminal": (False, "", 0),
     "no": (True, "n\n", 0),

@@ -3,7 +3,10 @@
 import asyncio
 import json
 import runpy
+import sqlite3
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -422,6 +425,33 @@ def test_only_ones_own_row_is_changed(tmp_path: Path) -> None:
     rows.withdraw(mine)
     rows.accepted(mine, "mine")
     assert rows.find("which") == theirs
+
+
+@pytest.mark.promise("never pay twice")
+def test_two_at_once_pay_once(trainer: PortraitTrainer, calls: Calls) -> None:
+    """Two processes that send the same training without a stack at the same moment pay for one."""
+    same = PortraitTrainer(state=trainer.submissions._path)
+    with trainer.prepared(dataset()) as one, same.prepared(dataset()) as other:
+        assert trainer.ordered(one) is same.ordered(other) is None
+        with ThreadPoolExecutor(2) as pool:
+            sent = [pool.submit(trainer.send, one), pool.submit(same.send, other)]
+            ends = [each.exception() or each.result() for each in sent]
+    assert len(calls.sim.requests()) == 1
+    paid = calls.sim.requests()[0]["request_id"]
+    assert paid in ends
+    assert all(each == paid or isinstance(each, SubmissionUnknownError) for each in ends)
+
+
+@pytest.mark.promise("never pay twice")
+def test_state_of_another_version_is_read(trainer: PortraitTrainer, calls: Calls) -> None:
+    """A state file that an earlier version has written still says what was paid."""
+    first = trainer.submit(dataset())
+    with closing(sqlite3.connect(trainer.submissions._path)) as database, database:
+        database.execute("DROP TABLE sent")
+    assert trainer.submit(dataset()) == first
+    assert [each.request_id for each in trainer.submissions.sent(first)] == [first]
+    assert trainer.train(dataset()).lora
+    assert len(calls.sim.requests()) == 1
 
 
 def test_unusable_state_is_said(calls: Calls, connect: Connect, tmp_path: Path) -> None:

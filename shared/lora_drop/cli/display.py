@@ -20,7 +20,6 @@ from lora_drop.client.direct_following import RequestReader
 from lora_drop.client.events import JobEvent, StatusChanged, Training
 from lora_drop.client.following import STOPS, EventReader
 from lora_drop.client.stack_client import Progress as Report
-from lora_drop.datasets.report import Report as DatasetReport
 from lora_drop.datasets.reports.markup import shown as shown_value
 from lora_drop.fal.trainers.parameters import TRAINER, ParameterSource
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
@@ -136,22 +135,16 @@ class Display:
     def follow_request(
         self,
         reader: RequestReader,
-        report: DatasetReport,
+        about: Mapping[str, Any],
         *,
         leave: str,
         sleep: Callable[[float], None] = sleep,
     ) -> None:
         """Show a training without a stack as it goes on, until it has ended."""
         view = ProgressView(self.console, leave, next_of=NEXT_DIRECT)
-        price, phrases = (
-            report.estimated_cost_usd,
-            [
-                f"trigger phrase {each.value}"
-                for each in report.parameters
-                if each.name == TRIGGER_PHRASE and each.value
-            ],
-        )
-        view.facts = (*([f"about ${price:.2f}"] if price is not None else []), *phrases)
+        price, phrase = about.get("estimated_cost_usd"), about.get("trigger_phrase")
+        of_price = (f"about ${price:.2f}",) if price is not None else ()
+        view.facts = (*of_price, *((f"trigger phrase {phrase}",) if phrase else ()))
         with view.shown():
             while not reader.ended:
                 for event in reader.look():

@@ -15,8 +15,8 @@ from lora_drop.jobs.errors import FalUnavailableError, KeyRefusedError
 from lora_drop.jobs.status import Status
 
 if TYPE_CHECKING:
+    from lora_drop.client.direct_result import DirectResult
     from lora_drop.client.portrait_trainer import PortraitTrainer
-    from lora_drop.webhooks import TrainingResult
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class RequestReader:
     steps: int | None = None
     ended: bool = False
     silence: str | None = None
-    result: "TrainingResult | None" = None
+    result: "DirectResult | None" = None
     _failures: int = 0
     _silent_since: datetime | None = None
     _refusals: RefusedKey = field(default_factory=RefusedKey)
