@@ -140,7 +140,7 @@ def test_known_errors_are_said_before_paying(direct: Direct, calls: Calls, case:
 FAILS = {
     "archive_file_count_below_minimum": "At least 10 images are needed. fal ended the training",
     "invalid_archive": "The archive must be a ZIP. fal ended the training",
-    "image_load_error": "To pay for another training of the same dataset: --force.",
+    "image_load_error": "To pay for another training of the same dataset: lora-drop train PATH --direct --force.",
 }
 
 

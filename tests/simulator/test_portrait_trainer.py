@@ -475,6 +475,12 @@ def test_key_that_can_be_none_is_refused(key: str) -> None:
         PortraitTrainer(key)
 
 
+def test_missing_certificates_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent/ca.pem")
+    with pytest.raises(CommandError, match="unset SSL_CERT_FILE"):
+        PortraitTrainer("a:b")
+
+
 @pytest.fixture(scope="module")
 def standing_fal() -> Iterator[FaultyFal]:
     with faulty_fal() as fal:

@@ -284,5 +284,5 @@ def _sentence(error: Exception) -> str:
         case FalUnavailableError() if "did not answer" in str(error):
             return "fal does not answer now. Run the same command again."
     words = str(error).replace("order it with again=True", "pay for it with --force")
-    words = words.replace("again=True", "--force")
+    words = words.replace("again=True", "lora-drop train PATH --direct --force")
     return words if words.startswith("fal") else f"{words[:1].upper()}{words[1:]}"

@@ -70,6 +70,11 @@ class PortraitTrainer:
             )
         if not re.fullmatch(r"[!-~]+", given):
             raise CommandError(f"The fal key holds what no key can. {SET_KEY}")
+        if (certificates := os.environ.get("SSL_CERT_FILE")) and not Path(certificates).is_file():
+            raise CommandError(
+                f"SSL_CERT_FILE names {certificates}, which is not there. A simulator deletes its own when it ends: start "
+                "it again and take the settings that it prints, or unset SSL_CERT_FILE. Nothing was sent."
+            )
         self.application = application
         self._key = given
         self._requests = DirectRequests(given, application)
