@@ -1,6 +1,7 @@
 """`lora-drop train PATH --direct` against the simulator: a key is all it takes, and nothing is paid twice."""
 
 import json
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from lora_drop.cli.main import application
 from lora_drop.client.portrait_trainer import PortraitTrainer
-from lora_drop.jobs.errors import KeyRefusedError
+from lora_drop.jobs.errors import FalUnavailableError, KeyRefusedError
 from lora_drop.results.safetensors import check_weights
 from tests.simulator.conftest import PointFalClient, dataset
 from tests.simulator.fal_calls import Calls, data_uri
@@ -167,6 +168,25 @@ def test_interrupted_command_goes_on(
     assert "The training goes on at fal" in interrupted.stderr
     assert direct("ada.zip", "--yes").exit_code == 0
     assert len(calls.sim.requests()) == 1
+
+
+def test_silence_is_said_with_its_time(direct: Direct, monkeypatch: pytest.MonkeyPatch) -> None:
+    look, silent = PortraitTrainer.look, iter([True, True])
+
+    def looked(trainer: PortraitTrainer, request_id: str) -> Any:
+        if next(silent, False):
+            raise FalUnavailableError("fal did not answer: ConnectError")
+        return look(trainer, request_id)
+
+    monkeypatch.setattr(PortraitTrainer, "look", looked)
+    result = direct("ada.zip", "--yes")
+    assert result.exit_code == 0
+    said = re.findall(
+        r"fal does not answer since \d\d:\d\d, the training goes on there\.", result.stderr
+    )
+    assert len(said) == 1
+    assert "fal answers again." in result.stderr
+    assert "ConnectError" not in result.stderr
 
 
 @pytest.mark.promise("never lose a result")
