@@ -5,7 +5,7 @@ import pytest
 
 from lora_drop.adapters.fal import FalQueueClient
 from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running
-from lora_drop.jobs.errors import FalUnavailableError
+from lora_drop.jobs.errors import FalUnavailableError, KeyRefusedError
 from tests.support.builders import APPLICATION, REQUEST_ID
 from tests.support.wire import FixedKey, Said, Wire, of_fal, of_nginx
 
@@ -210,6 +210,14 @@ UNREADABLE: dict[str, Said] = {
         for body in (RESULT, RUNNING)
     },
 }
+
+
+@pytest.mark.parametrize("code", [401, 403])
+@pytest.mark.parametrize("of", ["status", "result"])
+def test_refused_read_is_the_keys_fault(code: int, of: str) -> None:
+    said = of_fal(code)
+    with pytest.raises(KeyRefusedError, match=str(code)):
+        ask(completed(said) if of == "result" else fal(said))
 
 
 @pytest.mark.promise("never lose a result")

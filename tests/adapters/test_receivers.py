@@ -66,7 +66,14 @@ ANSWERS: dict[bytes, ReceiverAnswer] = {
     b"HTTP/1.1 204 No Content\r\n\r\n": ReceiverAnswer(204),
     b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\n\r\n": ReceiverAnswer(302),
     b"HTTP/1.1 429 Too Many\r\nRetry-After: 120\r\n\r\n": ReceiverAnswer(429, 120),
-    b"HTTP/1.1 503 Busy\r\nRetry-After: Sun, 29 Nov 2026 12:00:00 GMT\r\n\r\n": ReceiverAnswer(503),
+    # RFC 9110, 10.2.3: a date as well, read against the receiver's own clock.
+    b"HTTP/1.1 503 Busy\r\nDate: Sun, 29 Nov 2026 11:58:00 GMT\r\n"
+    b"Retry-After: Sun, 29 Nov 2026 12:00:00 GMT\r\n\r\n": ReceiverAnswer(503, 120),
+    b"HTTP/1.1 503 Busy\r\nRetry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\n\r\n": ReceiverAnswer(503),
+    b"HTTP/1.1 503 Busy\r\nRetry-After: Fri, 31 Dec 9999 23:59:59 GMT\r\n\r\n": ReceiverAnswer(
+        503, 9_999_999
+    ),
+    b"HTTP/1.1 503 Busy\r\nRetry-After: tomorrow\r\n\r\n": ReceiverAnswer(503),
     # Nothing of a body is waited for.
     b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n": ReceiverAnswer(200),
 }

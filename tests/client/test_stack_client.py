@@ -40,6 +40,19 @@ def test_drop_is_the_uploaded_version(stack: Stack, tmp_path: Path, size: int) -
     assert seen[-1] == (size, size)
 
 
+@pytest.mark.promise("never pay for a dataset that cannot train")
+def test_small_file_that_changes_meanwhile_is_refused(stack: Stack, tmp_path: Path) -> None:
+    """A ZIP that is sent in one piece is the one that was looked at, or nothing is ordered."""
+    file = tmp_path / "ada.zip"
+    file.write_bytes(b"x")
+    with pytest.MonkeyPatch.context() as patch:
+        looked = "lora_drop.client.stack_client.check_parameters"
+        patch.setattr(looked, lambda *_, **__: file.write_bytes(b"y") and None)
+        with pytest.raises(CommandError, match="changed while it was sent"):
+            answering(stack, Api()).drop(file)
+    assert "Contents" not in stack.client("s3").list_objects_v2(Bucket="datasets")
+
+
 def test_unsendable_parameter_is_refused(stack: Stack, tmp_path: Path) -> None:
     file = tmp_path / "ada.zip"
     file.write_bytes(b"x")

@@ -178,6 +178,7 @@ def point_fal_client(monkeypatch: pytest.MonkeyPatch) -> Iterator[PointFalClient
             monkeypatch.setattr(fal_client.client, name, sim.base_url)
         monkeypatch.setenv("SSL_CERT_FILE", str(sim.ca_file))
         monkeypatch.setenv("FAL_KEY", sim.key)
+        monkeypatch.setenv("FAL_QUEUE_RUN_HOST", sim.base_url.removeprefix("https://"))
         # fal_client closes none of its clients.
         monkeypatch.setattr(httpx.Client, "__init__", remember)
         return fal_client.SyncClient()

@@ -1,6 +1,7 @@
 """`lora-drop train PATH --direct` against the simulator: a key is all it takes, and nothing is paid twice."""
 
 import json
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from lora_drop.cli.main import application
 from lora_drop.client.portrait_trainer import PortraitTrainer
-from lora_drop.jobs.errors import KeyRefusedError
+from lora_drop.jobs.errors import FalUnavailableError, KeyRefusedError
 from lora_drop.results.safetensors import check_weights
 from tests.simulator.conftest import PointFalClient, dataset
 from tests.simulator.fal_calls import Calls, data_uri
@@ -69,6 +70,40 @@ def test_key_is_all_it_takes(direct: Direct, calls: Calls, tmp_path: Path) -> No
     assert len(calls.sim.requests()) == 1
 
 
+def test_other_commands_know_it(
+    direct: Direct, calls: Calls, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A training without a stack is found by its folder or its request id, also in another folder."""
+
+    def run(*words: object) -> Result:
+        return CliRunner().invoke(application(), [str(word) for word in words])
+
+    request_id = direct("ada.zip", "--yes", "--trigger", "ada", "--no-wait").stdout.strip()
+    assert "lora-drop watch " + request_id in run("usage", request_id).stderr
+    calls.ended(request_id)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    followed = run("watch", request_id)
+    assert (followed.exit_code, followed.stdout.split()[:2]) == (0, ["SUCCEEDED", request_id])
+    folder = tmp_path / f"ada-{request_id[:8]}"
+    assert f"lora-drop usage {folder}" in followed.stderr
+    for name in (request_id, folder):
+        used = run("usage", name)
+        assert str(folder / "lora.safetensors") in used.stdout
+        assert "a photo of ada" in used.stdout
+    assert "which pays nothing" in run("open", folder).stderr.replace("\n", " ")
+    monkeypatch.chdir(tmp_path)
+    again = direct("ada.zip", "--yes", "--trigger", "ada")
+    assert f"lora-drop usage {folder.name}" in again.stderr
+    cancelled = run("cancel", folder)
+    assert (cancelled.exit_code, "had ended before" in cancelled.stdout) == (1, True)
+    for command in ("job", "retry"):
+        assert f"lora-drop watch {request_id}" in run(command, folder).stderr
+    unknown = run("watch", "11111111-1111-4111-8111-111111111111")
+    assert "This machine has sent no request" in unknown.stderr
+    assert len(calls.sim.requests()) == 1
+
+
 ASKED: dict[str, tuple[bool, str, int]] = {
     "no terminal": (False, "", 0),
     "no": (True, "n\n", 0),
@@ -106,7 +141,7 @@ def test_known_errors_are_said_before_paying(direct: Direct, calls: Calls, case:
 FAILS = {
     "archive_file_count_below_minimum": "At least 10 images are needed. fal ended the training",
     "invalid_archive": "The archive must be a ZIP. fal ended the training",
-    "image_load_error": "fal ended the training",
+    "image_load_error": "To pay for another training of the same dataset: lora-drop train PATH --direct --force.",
 }
 
 
@@ -133,6 +168,25 @@ def test_interrupted_command_goes_on(
     assert "The training goes on at fal" in interrupted.stderr
     assert direct("ada.zip", "--yes").exit_code == 0
     assert len(calls.sim.requests()) == 1
+
+
+def test_silence_is_said_with_its_time(direct: Direct, monkeypatch: pytest.MonkeyPatch) -> None:
+    look, silent = PortraitTrainer.look, iter([True, True])
+
+    def looked(trainer: PortraitTrainer, request_id: str) -> Any:
+        if next(silent, False):
+            raise FalUnavailableError("fal did not answer: ConnectError")
+        return look(trainer, request_id)
+
+    monkeypatch.setattr(PortraitTrainer, "look", looked)
+    result = direct("ada.zip", "--yes")
+    assert result.exit_code == 0
+    said = re.findall(
+        r"fal does not answer since \d\d:\d\d, the training goes on there\.", result.stderr
+    )
+    assert len(said) == 1
+    assert "fal answers again." in result.stderr
+    assert "ConnectError" not in result.stderr
 
 
 @pytest.mark.promise("never lose a result")
@@ -188,6 +242,7 @@ def test_timeout_and_refused_key_end_the_view(
     [
         (["--key", "a.zip"], "go with a stack"),
         (["--trainer", "none"], "There is no trainer none"),
+        (["--trainer", "flux-lora"], "Did you mean --trainer flux-lora-portrait-trainer?"),
         (["--set", "data_archive_format=rar"], "must be a ZIP"),
         (["--resume-from-checkpoint", "ada-1"], "https:// address"),
         (["--steps", "0"], "it takes 1 to 10000"),

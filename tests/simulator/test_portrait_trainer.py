@@ -1,25 +1,33 @@
 """A training without a stack: PortraitTrainer at the simulator, with one key."""
 
 import asyncio
+import json
 import runpy
+import sqlite3
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 from uuid import UUID
 
 import httpx
 import pytest
 
+from lora_drop.adapters.fal_direct import FalDirectClient
 from lora_drop.client.async_portrait_trainer import AsyncPortraitTrainer
-from lora_drop.client.direct_errors import InsufficientImagesError
+from lora_drop.client.direct_errors import EarlierRequestWarning, InsufficientImagesError
 from lora_drop.client.direct_requests import FailedRequest, FinishedRequest, Queued, Training
 from lora_drop.client.errors import CommandError, TrainingFailedError
 from lora_drop.client.portrait_trainer import PortraitTrainer
 from lora_drop.client.submissions import SentTraining, Submissions
 from lora_drop.jobs.errors import (
     DatasetRejectedError,
+    KeyRefusedError,
+    ResultGoneError,
     SubmissionRefusedError,
     SubmissionUnknownError,
 )
@@ -152,7 +160,7 @@ def test_failed_training_says_why(trainer: PortraitTrainer, calls: Calls) -> Non
     calls.sim.inject("training_error", type="image_load_error")
     request_id = trainer.submit(dataset())
     watch = trainer.watch(request_id, lambda _: None)
-    with pytest.raises(TrainingFailedError, match="fal ended the training") as failed:
+    with pytest.raises(TrainingFailedError, match=r"fal ended the training.*again=True") as failed:
         all(done is None for done in watch)
     assert failed.value.request_id == request_id
     assert isinstance(trainer.status(request_id), FailedRequest)
@@ -182,8 +190,100 @@ def test_refusal_says_nothing_of_a_stack(trainer: PortraitTrainer, calls: Calls)
     assert trainer.submit(dataset())
 
 
+UNCALLABLE = {
+    "http://app.example/hook": "https://",
+    "ftp://app.example/hook": "https://",
+    "app.example/hook": "https://",
+    "https://me:secret@app.example/hook": "a name or a password",
+    "https:///hook": "no host",
+    "https://app.example/a b": "some that no address has",
+    "https://app.example/hook#a": "a fragment",
+    "https://app.example:99999/": "it is none",
+    "https://localhost/hook": "public internet",
+    "https://127.0.0.1/hook": "public internet",
+    "https://[::1]/hook": "public internet",
+    "https://10.1.2.3/hook": "public internet",
+    "https://2130706433/hook": "public internet",
+    "https://0x7f.1/hook": "public internet",
+    "https://nas.local/hook": "public internet",
+    "https://intranet/hook": "public internet",
+}
+
+
+@pytest.mark.parametrize("url", UNCALLABLE)
+def test_webhook_is_looked_at_before_paying(
+    trainer: PortraitTrainer, calls: Calls, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.delenv("FAL_QUEUE_RUN_HOST", raising=False)
+    with pytest.raises(CommandError, match="fal cannot call this webhook_url") as refused:
+        trainer.submit(dataset(), webhook_url=url)
+    assert UNCALLABLE[url] in str(refused.value)
+    assert calls.sim.requests() == []
+
+
+@pytest.mark.parametrize("url", ["https://app.example/hook?a=1", "https://1.1.1.1:8443/hook"])
+def test_unused_webhook_is_said(trainer: PortraitTrainer, calls: Calls, url: str) -> None:
+    first = trainer.submit(dataset(), webhook_url=url)
+    assert trainer.submit(dataset(), webhook_url=url) == first  # fal calls the same
+    with pytest.warns(EarlierRequestWarning, match="nothing is paid now"):
+        assert trainer.submit(dataset(), webhook_url="https://other.example/") == first
+    assert len(calls.sim.requests()) == 1
+
+
+def test_progress_is_typed_and_result_comes_here(
+    simulate: Simulate, connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls = simulate(training_seconds=1.0)
+    trainer = connect(calls)
+    monkeypatch.setenv("ARTIFACT_HOSTS", calls.sim.base_url.removeprefix("https://"))
+    seen: list[Any] = []
+    result = trainer.train(dataset(), on_update=seen.append, trigger_phrase=PHRASE, steps=1000)
+    steps = [each.progress for each in seen if isinstance(each, Training) and each.progress]
+    assert {each.steps for each in steps} == {1000}
+    assert [each.percent for each in steps] == sorted(each.percent for each in steps)
+    assert steps[0].eta_seconds is not None
+
+    names = [path.name for path in result.download(tmp_path / "lora")]
+    assert names == ["lora.safetensors", "config.json"]
+    record = json.loads((tmp_path / "lora" / "job.json").read_text())
+    assert (record["trigger_phrase"], record["steps"]) == (PHRASE, 1000)
+    assert trainer.result(result.request_id).download(str(tmp_path / "lora"))  # kept
+    (tmp_path / "lora" / "config.json").write_text("mine")
+    with pytest.raises(CommandError, match="is another file"):
+        result.download(tmp_path / "lora")
+
+
+def test_refused_result_is_the_keys_fault(
+    trainer: PortraitTrainer, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key that may not read a result is said, and nothing is lost: the next call has it."""
+    calls.ended(trainer.submit(dataset()))
+    monkeypatch.setattr("lora_drop.client.direct_errors.KEY_PATIENCE", 0.05)
+    refused = KeyRefusedError("fal answered 403 for a result")
+    with monkeypatch.context() as patch:
+        patch.setattr(FalDirectClient, "payload", Mock(side_effect=refused))
+        with pytest.raises(CommandError, match=r"it refuses this key.*run the same again"):
+            trainer.train(dataset())
+    assert trainer.train(dataset()).lora
+    assert len(calls.sim.requests()) == 1
+
+
+def test_unknown_request_is_said_as_it_is(
+    trainer: PortraitTrainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a request that nothing knows, only that is said: of a simulator's that it forgets, of fal's that a key may be wrong."""
+    none = "11111111-1111-4111-8111-111111111111"
+    for server, words in (("127.0.0.1:1", "A simulator forgets"), ("", "sent with another key")):
+        monkeypatch.setenv("FAL_QUEUE_RUN_HOST", server)
+        status = trainer.status(none)
+        assert isinstance(status, FailedRequest)
+        assert words in status.message
+        with pytest.raises(ResultGoneError, match=words):
+            trainer.result(none)
+
+
 def test_asyncio_has_the_same(trainer: PortraitTrainer, calls: Calls) -> None:
-    same = AsyncPortraitTrainer(state=trainer._submissions._path, poll=0.01)
+    same = AsyncPortraitTrainer(state=trainer.submissions._path, poll=0.01)
 
     async def whole() -> None:
         result = await same.train(dataset(), trigger_phrase=PHRASE)
@@ -327,6 +427,33 @@ def test_only_ones_own_row_is_changed(tmp_path: Path) -> None:
     assert rows.find("which") == theirs
 
 
+@pytest.mark.promise("never pay twice")
+def test_two_at_once_pay_once(trainer: PortraitTrainer, calls: Calls) -> None:
+    """Two processes that send the same training without a stack at the same moment pay for one."""
+    same = PortraitTrainer(state=trainer.submissions._path)
+    with trainer.prepared(dataset()) as one, same.prepared(dataset()) as other:
+        assert trainer.ordered(one) is same.ordered(other) is None
+        with ThreadPoolExecutor(2) as pool:
+            sent = [pool.submit(trainer.send, one), pool.submit(same.send, other)]
+            ends = [each.exception() or each.result() for each in sent]
+    assert len(calls.sim.requests()) == 1
+    paid = calls.sim.requests()[0]["request_id"]
+    assert paid in ends
+    assert all(each == paid or isinstance(each, SubmissionUnknownError) for each in ends)
+
+
+@pytest.mark.promise("never pay twice")
+def test_state_of_another_version_is_read(trainer: PortraitTrainer, calls: Calls) -> None:
+    """A state file that an earlier version has written still says what was paid."""
+    first = trainer.submit(dataset())
+    with closing(sqlite3.connect(trainer.submissions._path)) as database, database:
+        database.execute("DROP TABLE sent")
+    assert trainer.submit(dataset()) == first
+    assert [each.request_id for each in trainer.submissions.sent(first)] == [first]
+    assert trainer.train(dataset()).lora
+    assert len(calls.sim.requests()) == 1
+
+
 def test_unusable_state_is_said(calls: Calls, connect: Connect, tmp_path: Path) -> None:
     (tmp_path / "submissions.sqlite").write_bytes(b"garbage" * 1000)
     with pytest.raises(CommandError, match=r"submissions\.sqlite, cannot be used"):
@@ -346,6 +473,12 @@ def test_odd_source_is_refused(trainer: PortraitTrainer, source: str) -> None:
 def test_key_that_can_be_none_is_refused(key: str) -> None:
     with pytest.raises(CommandError, match="Set a valid FAL_KEY: https"):
         PortraitTrainer(key)
+
+
+def test_missing_certificates_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent/ca.pem")
+    with pytest.raises(CommandError, match="unset SSL_CERT_FILE"):
+        PortraitTrainer("a:b")
 
 
 @pytest.fixture(scope="module")

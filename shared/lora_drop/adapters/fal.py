@@ -263,6 +263,8 @@ def _result(handle: fal_client.SyncRequestHandle) -> FalStatus:
     """
     answer = handle.client.get(handle.response_url)
     body = json_object(answer)
+    if answer.status_code in KEY_REFUSALS:
+        raise KeyRefusedError(f"fal answered {answer.status_code} for a result")
     if body is None or answer.is_redirect or answer.status_code in ABOUT_US:
         raise FalUnavailableError(f"fal answered {answer.status_code} for a result")
     if answer.status_code == HTTPStatus.OK:

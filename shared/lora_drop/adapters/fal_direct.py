@@ -6,9 +6,9 @@ from typing import Any
 
 import httpx
 
-from lora_drop.adapters.fal import FalQueueClient
+from lora_drop.adapters.fal import KEY_REFUSALS, FalQueueClient
 from lora_drop.adapters.fal_transport import UNANSWERED, json_object
-from lora_drop.jobs.errors import FalUnavailableError
+from lora_drop.jobs.errors import FalUnavailableError, KeyRefusedError
 
 
 class FalDirectClient(FalQueueClient):
@@ -24,6 +24,8 @@ class FalDirectClient(FalQueueClient):
             raise FalUnavailableError(f"fal did not answer: {type(error).__name__}") from error
         finally:
             wire.close()
+        if answer.status_code in KEY_REFUSALS:
+            raise KeyRefusedError(f"fal answered {answer.status_code} for a result")
         said = json_object(answer)
         if said is None or answer.status_code != HTTPStatus.OK:
             raise FalUnavailableError(f"fal answered {answer.status_code}")

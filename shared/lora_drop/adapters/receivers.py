@@ -5,6 +5,9 @@ No redirect is followed (Standard Webhooks: "3xx: Failure"), and of the answer o
 
 import ssl
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from math import ceil
 from time import monotonic
 
 import httpcore
@@ -17,6 +20,7 @@ from lora_drop.ports.receivers import ReceiverAnswer
 CONNECT_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 15.0  # Standard Webhooks: "somewhere between 15 and 30s"
 LONGEST_RETRY_AFTER = 7  # digits
+LONGEST_WAIT = 10**LONGEST_RETRY_AFTER - 1  # seconds
 
 
 class HttpReceiver:
@@ -126,7 +130,24 @@ def _left(
 
 
 def _seconds(headers: httpx.Headers) -> int:
-    """Return what Retry-After says in seconds (RFC 9110, 10.2.3); 0 for none, and for a date."""
-    text = headers.get("Retry-After", "").strip()
-    plain = text.isascii() and text.isdigit() and len(text) <= LONGEST_RETRY_AFTER
-    return int(text) if plain else 0
+    """Return what Retry-After says in seconds: a number or a date (RFC 9110, 10.2.3); 0 for none, and for a past one.
+
+    A date is read against the receiver's own ``Date``, where it sends one: its clock may be wrong.
+    """
+    text = str(headers.get("Retry-After", "")).strip()
+    if text.isascii() and text.isdigit():
+        return int(text) if len(text) <= LONGEST_RETRY_AFTER else 0
+    until, said_at = _date(text), _date(headers.get("Date", ""))
+    if until is None:
+        return 0
+    left = (until - (said_at or datetime.now(UTC))).total_seconds()
+    return int(min(max(0, ceil(left)), LONGEST_WAIT))
+
+
+def _date(text: str) -> datetime | None:
+    """Return an HTTP date (RFC 9110, 5.6.7); None for what is none."""
+    try:
+        at = parsedate_to_datetime(text.strip())
+    except (ValueError, IndexError, OverflowError):
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

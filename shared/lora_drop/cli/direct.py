@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 import math
-import re
 import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from lora_drop.cli.direct_jobs import SHORT, named, stem_of
 from lora_drop.cli.terminal import write, write_line
 from lora_drop.client.errors import CommandError
 
 if TYPE_CHECKING:
     from lora_drop.cli.display import Display
+    from lora_drop.client.direct_result import DirectResult
     from lora_drop.client.direct_training import PreparedTraining
     from lora_drop.client.portrait_trainer import PortraitTrainer
     from lora_drop.datasets.report import Report
-    from lora_drop.webhooks import TrainingResult
 
 LEAVE = "Ctrl-C ends the view; the training goes on at fal."
 GOES_ON = (
-    "The training goes on at fal, as request {}. The same command run again shows it, fetches its files, and "
-    "pays nothing."
+    "The training goes on at fal. The same command run again, or lora-drop watch {}, shows it, fetches its files, "
+    "and pays nothing."
 )
 WEIGHTS = "lora.safetensors"
-SHORT = 8  # characters of a request's id
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,36 +73,63 @@ def _trained(
     trainer = PortraitTrainer(application=_application(given.pop("trainer", None)))
     try:
         with ExitStack() as block:
-            with display.console.status(f"checking {_named(dataset)}"):
+            with display.console.status(f"checking {named(dataset)}"):
                 training = block.enter_context(trainer.prepared(dataset, **given))
             request_id = _sent(trainer, training, dataset, display, choices)
+        about = _about(training, dataset, choices.reference)
+        folder = _folder(trainer, request_id, about, dataset, choices)
         if not choices.wait:
             display.say_whole(_goes_on(request_id, choices))
             return {"request_id": request_id, "status": "SUBMITTED"}, request_id
-        report = training.dataset.report
-        folder = choices.folder or Path(f"{_stem(dataset)}-{request_id[:SHORT]}")
         record = saved_record(folder, request_id)
         if record is None:
-            result = _followed(trainer, request_id, display, report, choices)
-            about = _about(training, dataset, choices.reference)
-            record = _fetched(result, folder, about, report, display)
+            result = _followed(trainer, request_id, display, about, choices)
+            record = _fetched(result, folder, about, training.dataset.report, display)
     except DatasetRejectedError as error:
         raise CommandError(_refusal(error, dataset)) from error
     except LoraDropError as error:
         raise CommandError(_sentence(error)) from error
+    return finished(record, folder, display)
+
+
+def finished(
+    record: Mapping[str, Any], folder: Path, display: Display
+) -> tuple[Mapping[str, Any], str]:
+    """What has become of a training whose files are here, for programs and in a line."""
+    display.say_whole(f"  to use it       lora-drop usage {shlex.quote(str(folder))}")
     weights = next(file for file in record["files"] if file["name"] == WEIGHTS)
-    line = f"SUCCEEDED {request_id} {folder / WEIGHTS} sha256:{weights['sha256']}"
+    line = f"SUCCEEDED {record['request_id']} {folder / WEIGHTS} sha256:{weights['sha256']}"
     return {"status": "SUCCEEDED", **record, "folder": str(folder)}, line
+
+
+def _folder(
+    trainer: PortraitTrainer,
+    request_id: str,
+    about: Mapping[str, Any],
+    dataset: str,
+    choices: Choices,
+) -> Path:
+    """Where the files go: as is said now, as it was said first, or beside the caller; kept for the other commands."""
+    known = next(iter(trainer.submissions.sent(request_id)), None)
+    chosen = choices.folder or (known and known.folder)
+    folder = chosen or Path(f"{stem_of(dataset)}-{request_id[:SHORT]}")
+    webhook = {"webhook_sha256": known.about.get("webhook_sha256")} if known else {}
+    with suppress(CommandError):  # it is sent, and goes on without it
+        trainer.submissions.describe(request_id, {**about, **webhook}, folder)
+    here = Path.cwd()
+    return folder.relative_to(here) if folder.is_relative_to(here) else folder
 
 
 def _application(name: str | None) -> str:
     """The endpoint of the trainer that is asked for; raises CommandError."""
-    from lora_drop.fal.trainers.table import DEFAULT, trainer_of
+    from lora_drop.fal.trainers.table import DEFAULT, closest_trainer, trainer_of
 
     if name is None:
         return DEFAULT.application
     if (trainer := trainer_of(name)) is None:
-        raise CommandError(f"There is no trainer {name}. All of them: docs/trainers.md")
+        close = closest_trainer(name)
+        meant = f" Did you mean --trainer {close}?" if close else ""
+        raise CommandError(f"There is no trainer {name}.{meant} All of them: docs/trainers.md")
     return trainer.application
 
 
@@ -120,9 +146,9 @@ def _sent(
     from lora_drop.datasets.reports.markup import counted
 
     report = training.dataset.report
-    display.say_whole(f"{_named(dataset)}: {summary(report)}")
+    display.say_whole(f"{named(dataset)}: {summary(report)}")
     if report.warnings:
-        again_line = f"lora-drop check {shlex.quote(_named(dataset))}"
+        again_line = f"lora-drop check {shlex.quote(named(dataset))}"
         display.say_whole(f"{counted(len(report.warnings), 'warning')}; to read them: {again_line}")
     ordered = trainer.ordered(training, again=choices.again)
     if choices.wait and not ordered and choices.folder:
@@ -163,17 +189,17 @@ def _followed(
     trainer: PortraitTrainer,
     request_id: str,
     display: Display,
-    report: Report,
+    about: Mapping[str, Any],
     choices: Choices,
-) -> TrainingResult:
+) -> DirectResult:
     """The result of a request, shown as it goes on."""
     from lora_drop.cli.follow import follow_request
     from lora_drop.client.direct_following import RequestReader
 
-    steps = next((each.value for each in report.parameters if each.name == "steps"), None)
+    steps = about.get("steps")
     reader = RequestReader(trainer, request_id, steps if isinstance(steps, int) else None)
     try:
-        follow_request(display, reader, report, leave=LEAVE, sleep=_sleep(request_id, choices))
+        follow_request(display, reader, about, leave=LEAVE, sleep=_sleep(request_id, choices))
     except KeyboardInterrupt:
         display.say_whole(_goes_on(request_id, choices))
         raise
@@ -204,10 +230,10 @@ def _goes_on(request_id: str, choices: Choices) -> str:
 
 
 def _fetched(
-    result: TrainingResult,
+    result: DirectResult,
     folder: Path,
     about: Mapping[str, Any],
-    report: Report,
+    report: Report | None,
     display: Display,
 ) -> dict[str, Any]:
     """The files in the folder, with the dataset's report; what is written of them."""
@@ -216,25 +242,21 @@ def _fetched(
 
     with display.transfer(f"download {result.request_id[:SHORT]}") as sending:
         files = save_result(result, folder, about=about, on_bytes=sending)
-    report_files(f"{folder}/").write(report)
+    if report:
+        report_files(f"{folder}/").write(report)
     for file in files:
         display.say_whole(f"  {folder / file.name}  {file.size:,} bytes")
-    if phrase := about["parameters"].get("trigger_phrase"):
+    if phrase := about.get("trigger_phrase"):
         display.say(f"  trigger phrase  {phrase}")
-    display.say_whole(f"  report          {folder / 'report.html'}")
+    if report:
+        display.say_whole(f"  report          {folder / 'report.html'}")
     return {"request_id": result.request_id, **about, "files": [asdict(each) for each in files]}
 
 
 def _about(training: PreparedTraining, dataset: str, reference: str | None) -> dict[str, Any]:
     """What is kept of a training beside its files; a data URI's content is not."""
-    arguments = training.arguments("")
-    return {
-        "application": training.application,
-        "dataset": {"name": _named(dataset), "sha256": training.dataset.sha256},
-        "reference": reference,
-        "parameters": {name: value for name, value in arguments.items() if value != ""},
-        "estimated_cost_usd": training.dataset.report.estimated_cost_usd,
-    }
+    what = {"name": named(dataset), "sha256": training.dataset.sha256}
+    return {**training.about(), "dataset": what, "reference": reference}
 
 
 def _refusal(error: Any, dataset: str) -> str:
@@ -246,36 +268,22 @@ def _refusal(error: Any, dataset: str) -> str:
     if isinstance(error, KnownDatasetError) and error.request_id:
         return str(error)
     report = Report(file="", verdict=Verdict.REJECTED, errors=tuple(error.problems))
-    lines = findings(report, all_of_them=f"lora-drop check {shlex.quote(_named(dataset))}")
+    lines = findings(report, all_of_them=f"lora-drop check {shlex.quote(named(dataset))}")
     known = [str(error)] if isinstance(error, KnownDatasetError) else []
-    return "\n".join((*known, *lines, f"{_named(dataset)}: rejected. Nothing was sent."))
+    return "\n".join((*known, *lines, f"{named(dataset)}: rejected. Nothing was sent."))
 
 
 def _sentence(error: Exception) -> str:
     """What an error of the direct mode says, in the words of the command line."""
-    from lora_drop.jobs.errors import NotSubmittedError, ResultGoneError, SubmissionRefusedError
+    from lora_drop.jobs.errors import FalUnavailableError, NotSubmittedError, SubmissionRefusedError
 
     match error:
         case SubmissionRefusedError(problem=problem):
             return str(problem.message)
         case NotSubmittedError():
             return f"Nothing was sent, and nothing was paid: {error}. Run the same command again."
-        case ResultGoneError():
-            return (
-                f"fal does not keep the result of request {error} any more. Look at "
-                "https://fal.ai/dashboard/requests; to pay for another training: --force"
-            )
+        case FalUnavailableError() if "did not answer" in str(error):
+            return "fal does not answer now. Run the same command again."
     words = str(error).replace("order it with again=True", "pay for it with --force")
+    words = words.replace("again=True", "lora-drop train PATH --direct --force")
     return words if words.startswith("fal") else f"{words[:1].upper()}{words[1:]}"
-
-
-def _named(dataset: str) -> str:
-    """The dataset as a person may see it: a data URI has no name, an address's query opens it."""
-    if dataset.startswith("data:"):
-        return "data URI"
-    return dataset.partition("?")[0] if "://" in dataset else dataset
-
-
-def _stem(dataset: str) -> str:
-    name = re.split(r"[/\\]", _named(dataset).rstrip("/\\"))[-1].removesuffix(".zip")
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "lora"

@@ -13,7 +13,6 @@ from lora_drop.cli.progress_view import ProgressView
 from lora_drop.client.direct_following import RequestReader
 from lora_drop.client.events import JobEvent, StatusChanged, Training
 from lora_drop.client.following import STOPS, EventReader
-from lora_drop.datasets.report import Report
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
 from lora_drop.jobs.status import Status
 
@@ -61,15 +60,15 @@ def follow_job(
 def follow_request(
     display: Display,
     reader: RequestReader,
-    report: Report,
+    about: Mapping[str, Any],
     *,
     leave: str,
     sleep: Callable[[float], None] = sleep,
 ) -> None:
     """Show a training without a stack as it goes on, until it has ended."""
-    parameters = {each.name: each.value for each in report.parameters}
     view = ProgressView(display.console, leave, next_of=NEXT_DIRECT)
-    view.facts = tuple(_facts(report.estimated_cost_usd, parameters))
+    view.facts = tuple(_facts(about.get("estimated_cost_usd"), about))
+    silence: str | None = None
 
     def take(event: JobEvent) -> None:
         view.take(event)
@@ -80,7 +79,15 @@ def follow_request(
         elif isinstance(event, Training):
             display.progress({"request_id": reader.request_id, "training": _far(event)})
 
-    _follow(view, reader, take, lambda: None, sleep)
+    def looked() -> None:
+        nonlocal silence
+        if (
+            reader.silence != silence and not display.console.is_terminal
+        ):  # on a terminal the view shows it
+            display.say_whole(f"  {reader.silence or 'fal answers again.'}")
+        silence = reader.silence
+
+    _follow(view, reader, take, looked, sleep)
 
 
 def _follow(

@@ -57,7 +57,19 @@ def approve(
 
 def cancel(job_id: JobId, *, stack: StackName = None, json_output: Json = False) -> None:
     """Stop a job: for free before it is sent, as far as fal can afterwards; kept with your name."""
+    from lora_drop.cli.direct_jobs import cancel_direct, direct_request
+
     with reporting(json_output=json_output) as display:
+        if request := direct_request(job_id):
+            asked = cancel_direct(request)
+            said = "fal is asked to stop" if asked else "it had ended before, and is not cancelled:"
+            _write_cancelled(
+                request.request_id,
+                f"{said} {request.request_id}",
+                json_output=json_output,
+                asked=asked,
+            )
+            raise typer.Exit(not asked)
         job = client_of(stack).cancel(job_id)
         _write_state(job, json_output=json_output)
         if job["status"] != "CANCELLED":
@@ -76,7 +88,10 @@ def retry(
     json_output: Json = False,
 ) -> None:
     """Pay for an ended job's dataset once more, as a new job; kept with your name."""
+    from lora_drop.cli.direct_jobs import refuse_direct
+
     with reporting(json_output=json_output):
+        refuse_direct(job_id)
         job = client_of(stack).retry(job_id, resume=resume)
     _write_state(job, json_output=json_output)
 
@@ -106,6 +121,14 @@ def budget(*, stack: StackName = None, json_output: Json = False) -> None:
         write(account)
     else:
         output().budget(account)
+
+
+def _write_cancelled(request_id: str, line: str, *, json_output: bool, asked: bool) -> None:
+    """What became of the wish to cancel a training without a stack."""
+    if json_output:
+        write({"request_id": request_id, "cancellation_requested": asked})
+    else:
+        write_line(f"{line}. What becomes of it: lora-drop watch {request_id}")
 
 
 def _write_state(job: Mapping[str, Any], *, json_output: bool) -> None:

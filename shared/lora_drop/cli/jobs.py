@@ -175,7 +175,12 @@ def watch(
 
     Shows its steps, how much time is left, its last log lines, and what it waits for. Ctrl-C ends the view, not the job.
     """
+    from lora_drop.cli.direct_jobs import direct_request, watch_direct
+
     with reporting(json_output=json_output, progress=progress) as display:
+        if request := direct_request(job_id):
+            _print(*watch_direct(request, display, timeout), json_output=json_output)
+            return
         lora_drop = client_of(stack)
         lora_drop.job(job_id)  # of an id that is none, it says so at once
         job = _followed(lora_drop, job_id, display, timeout)
@@ -278,9 +283,11 @@ def jobs(
 
 def job(job_id: JobId, *, stack: StackName = None, json_output: Json = False) -> None:
     """Show one job: where it stands, its parameters, what is wrong, where its files are."""
+    from lora_drop.cli.direct_jobs import refuse_direct
     from lora_drop.cli.usage import show_warnings, warnings_of
 
     with reporting(json_output=json_output):
+        refuse_direct(job_id)
         drop = client_of(stack)
         found = drop.job(job_id)
         warned = () if json_output else warnings_of(drop.stack, found)

@@ -126,7 +126,7 @@ class ProgressView:
         words = [f"{training.percent:.0f} %"]
         if training.steps:
             words.append(f"step {training.step:,} of {training.steps:,}")
-        if training.eta is not None and training.percent < 100:  # noqa: PLR2004  # all of it
+        if training.eta is not None and training.percent < 100 and not self.silence:  # noqa: PLR2004  # all of it
             left = training.eta.total_seconds() - (self.clock() - self._trained_at)
             words.append(f"{duration(timedelta(seconds=max(0.0, left)))} left")
         return ", ".join(words)

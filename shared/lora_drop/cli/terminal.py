@@ -91,7 +91,13 @@ def job_ids(context: typer.Context, incomplete: str) -> list[str]:
     return [each for each in found if each.startswith(incomplete)]
 
 
-JobId = Annotated[str, typer.Argument(help="As `lora-drop jobs` lists it.", autocompletion=job_ids)]
+JobId = Annotated[
+    str,
+    typer.Argument(
+        help="As `lora-drop jobs` lists it; watch, usage, open and cancel also take a folder or request of train --direct.",
+        autocompletion=job_ids,
+    ),
+]
 Json = Annotated[
     bool, typer.Option("--json", help="Print JSON instead of text, one object per line.")
 ]

@@ -44,11 +44,16 @@ def usage(
     fal gets the LoRA from S3 by an address that is signed for --hours, and of a stack on this machine from your
     own file.
     """
+    from lora_drop.cli.direct_jobs import direct_request, usage_subject
+
     with reporting(json_output=json_output):
         if only and json_output:
             raise CommandError("--only goes without --json, which has both programs.")
-        drop = client_of(stack)
-        found = _usage(drop.stack, drop.job(job_id), file, hours)
+        if request := direct_request(job_id):
+            found = _direct_usage(usage_subject(request), file)
+        else:
+            drop = client_of(stack)
+            found = _usage(drop.stack, drop.job(job_id), file, hours)
     if json_output:
         write(found)
     elif only:
@@ -58,7 +63,6 @@ def usage(
 
 
 def _usage(stack: Stack, job: Mapping[str, Any], file: Path | None, hours: int) -> dict[str, Any]:
-    from lora_drop.fal.inference import diffusers_program, fal_program, inference_of
     from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
 
     weights = next((each for each in job["files"] if each["name"] == LORA), None)
@@ -66,24 +70,42 @@ def _usage(stack: Stack, job: Mapping[str, Any], file: Path | None, hours: int) 
         raise CommandError(
             f"{job['job_id']} is {job['status']} and has no LoRA. See why: lora-drop job {job['job_id']}"
         )
-    inference = inference_of(job["application"])
-    if inference is None:
-        raise CommandError(
-            f"Where a LoRA of {job['application']} is used is not known here; its page says it: "
-            f"https://fal.ai/models/{job['application']}. Fetch the LoRA: lora-drop download {job['job_id']}"
-        )
     phrase = str((job["parameters"] or {}).get(TRIGGER_PHRASE) or "")
     here = str(file or Path(job["job_id"]) / LORA)
     emulated = stack.endpoint_url or os.environ.get(
         "AWS_ENDPOINT_URL"
     )  # no address that fal could reach
     url = None if file or emulated else _address(stack, weights, hours)
+    programs = _programs(
+        job["application"], phrase, here, url, f"lora-drop download {job['job_id']}"
+    )
+    return {"job_id": job["job_id"], "url": url, "hours": hours if url else None, **programs}
+
+
+def _direct_usage(subject: Mapping[str, Any], file: Path | None) -> dict[str, Any]:
+    """The same of a training without a stack, whose LoRA lies in a folder here."""
+    here, name = str(file or subject["here"]), subject["name"]
+    programs = _programs(
+        subject["application"], subject["phrase"], here, None, f"lora-drop watch {name}"
+    )
+    return {"request_id": name, "url": None, "hours": None, **programs}
+
+
+def _programs(
+    application: str, phrase: str, here: str, url: str | None, fetch: str
+) -> dict[str, Any]:
+    """Both programs and what they are for; raises CommandError for a trainer whose use is not known."""
+    from lora_drop.fal.inference import diffusers_program, fal_program, inference_of
+
+    inference = inference_of(application)
+    if inference is None:
+        raise CommandError(
+            f"Where a LoRA of {application} is used is not known here; its page says it: "
+            f"https://fal.ai/models/{application}. Fetch the LoRA: {fetch}"
+        )
     return {
-        "job_id": job["job_id"],
         "trigger_phrase": phrase or None,
         "file": here,
-        "url": url,
-        "hours": hours if url else None,
         "fal_application": inference.application,
         "base_model": inference.base_model,
         "fal": fal_program(inference, phrase, url=url, file=here),
@@ -121,7 +143,9 @@ def _show(found: Mapping[str, Any]) -> None:
     write_line(f"# On your own GPU ({found['base_model']}):")
     write_line(found["diffusers"].rstrip("\n"))
     if not Path(found["file"]).is_file():
-        write_line(f"\n# {found['file']} is not here yet: lora-drop download {found['job_id']}")
+        write_line(
+            f"\n# {found['file']} is not here yet: lora-drop download {found.get('job_id', '')}"
+        )
 
 
 def open_(
@@ -131,9 +155,14 @@ def open_(
     json_output: Json = False,
 ) -> None:
     """Open a job's report in the browser; without a display, print where it lies on this machine."""
+    from lora_drop.cli.direct_jobs import direct_request, report_page
+
     with reporting(json_output=json_output):
-        drop = client_of(stack)
-        page = _fetched(drop.stack, drop.job(job_id))
+        if request := direct_request(job_id):
+            page = report_page(request)
+        else:
+            drop = client_of(stack)
+            page = _fetched(drop.stack, drop.job(job_id))
         opened = not json_output and _opened(page)
     if json_output:
         write({"job_id": job_id, "page": str(page)})

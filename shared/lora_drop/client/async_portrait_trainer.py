@@ -12,8 +12,8 @@ from lora_drop.fal.trainers.table import DEFAULT
 
 if TYPE_CHECKING:
     from lora_drop.client.direct_dataset import DatasetSource
+    from lora_drop.client.direct_result import DirectResult
     from lora_drop.datasets.report import Report
-    from lora_drop.webhooks import TrainingResult
 
 
 class AsyncPortraitTrainer:
@@ -55,7 +55,7 @@ class AsyncPortraitTrainer:
         """As PortraitTrainer.status."""
         return await asyncio.to_thread(self.trainer.status, request_id)
 
-    async def result(self, request_id: str) -> "TrainingResult":
+    async def result(self, request_id: str) -> "DirectResult":
         """As PortraitTrainer.result."""
         return await asyncio.to_thread(self.trainer.result, request_id)
 
@@ -70,14 +70,14 @@ class AsyncPortraitTrainer:
         on_update: Callable[[RequestStatus], None] = lambda _: None,
         again: bool = False,
         **parameters: Unpack[Parameters],
-    ) -> "TrainingResult":
+    ) -> "DirectResult":
         """As PortraitTrainer.train."""
         request_id = await self.submit(dataset, again=again, **parameters)
         return await self.wait(request_id, on_update=on_update)
 
     async def wait(
         self, request_id: str, *, on_update: Callable[[RequestStatus], None] = lambda _: None
-    ) -> "TrainingResult":
+    ) -> "DirectResult":
         """As PortraitTrainer.wait."""
         watch = self.trainer.watch(request_id, on_update)
         while (done := await asyncio.to_thread(next, watch)) is None:  # noqa: ASYNC110  # fal has no event

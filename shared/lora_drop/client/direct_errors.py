@@ -10,6 +10,7 @@ from lora_drop.jobs.errors import KeyRefusedError, LoraDropError
 from lora_drop.jobs.problems import Problem
 
 KEY_PATIENCE = 60.0  # seconds
+AGAIN = "To pay for another training of the same dataset: again=True."
 SET_KEY = "Set a valid FAL_KEY: https://fal.ai/dashboard/keys"
 
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ KNOWN: Sequence[tuple[type[KnownDatasetError], frozenset[str], re.Pattern[str]]]
 )
 
 
+class EarlierRequestWarning(UserWarning):
+    """Given where ``webhook_url`` is not called, because an earlier request is returned."""
+
+
 class RefusedKey:
     """Gives a read up that fal refuses the key for, for so long: a locked account may be open again soon."""
 
@@ -106,4 +111,10 @@ def training_failed(
         if problem.code in codes or words.search(problem.message):
             report = Report(file="", verdict=Verdict.REJECTED, errors=(problem,))
             return kind(problem, report, request_id=request_id, billed=billed)
-    return TrainingFailedError(problem, request_id=request_id, billed=billed)
+    advised = problem.model_copy(update={"message": again(problem.message)})
+    return TrainingFailedError(advised, request_id=request_id, billed=billed)
+
+
+def again(message: str) -> str:
+    """Return what is said of a training that has ended without a LoRA, with how to pay for another one."""
+    return f"{message} {AGAIN}"

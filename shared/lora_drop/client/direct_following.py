@@ -7,16 +7,16 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from lora_drop.client import direct_requests
-from lora_drop.client.direct_errors import RefusedKey
+from lora_drop.client.direct_errors import SET_KEY, RefusedKey
 from lora_drop.client.events import Ended, JobEvent, Log, Queued, StatusChanged, Training
 from lora_drop.client.following import is_further, pause_after
 from lora_drop.fal.progress import progress_in
-from lora_drop.jobs.errors import FalUnavailableError
+from lora_drop.jobs.errors import FalUnavailableError, KeyRefusedError
 from lora_drop.jobs.status import Status
 
 if TYPE_CHECKING:
+    from lora_drop.client.direct_result import DirectResult
     from lora_drop.client.portrait_trainer import PortraitTrainer
-    from lora_drop.webhooks import TrainingResult
 
 
 @dataclass(slots=True)
@@ -31,8 +31,9 @@ class RequestReader:
     steps: int | None = None
     ended: bool = False
     silence: str | None = None
-    result: "TrainingResult | None" = None
+    result: "DirectResult | None" = None
     _failures: int = 0
+    _silent_since: datetime | None = None
     _refusals: RefusedKey = field(default_factory=RefusedKey)
     _looked_at: float = 0.0
     _status: Status | None = None
@@ -51,11 +52,12 @@ class RequestReader:
         try:
             status, done = self.trainer.look(self.request_id)
         except FalUnavailableError as error:
-            self._failures, self.silence = self._failures + 1, str(error)
+            self._failures += 1
+            self.silence = self._silence_of(error)
             self._refusals.looked(error)
             return
         self._refusals.looked(None)
-        self._failures, self.silence = 0, None
+        self._failures, self._silent_since, self.silence = 0, None, None
         match status:
             case direct_requests.Queued(position=position):
                 yield from self._changed(Status.SUBMITTED)
@@ -71,6 +73,14 @@ class RequestReader:
             self.result, self.ended = done, True
             yield from self._changed(Status.SUCCEEDED)
             yield Ended(Status.SUCCEEDED)
+
+    def _silence_of(self, error: FalUnavailableError) -> str:
+        """Return since when fal says nothing of the request, in local time, and what that means."""
+        self._silent_since = self._silent_since or datetime.now(UTC)
+        since = f"{self._silent_since.astimezone():%H:%M}"
+        if isinstance(error, KeyRefusedError):
+            return f"fal refuses this key since {since}, the training goes on there. {SET_KEY}."
+        return f"fal does not answer since {since}, the training goes on there."
 
     def _trainers(self, logs: tuple[str, ...]) -> Iterator[JobEvent]:
         yield from (Log(line, None) for line in logs[self._lines :])

@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -41,6 +41,25 @@ class SavedFile:
     sha256: str
     url: str
     content_type: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DirectResult(TrainingResult):
+    """The files of a training without a stack; ``about`` is what this machine knows of the order."""
+
+    about: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def download(
+        self, folder: Path | str, *, on_bytes: OnBytes = lambda *_: None
+    ) -> tuple[Path, ...]:
+        """Fetch the LoRA and its configuration, with ``job.json``; one folder for each training.
+
+        They are looked into and hashed as they come, and what is there already is kept. Raises CommandError for a
+        folder with other files in it, and for files that cannot be had or are not valid.
+        """
+        where = Path(folder)
+        saved = save_result(self, where, about=self.about, on_bytes=on_bytes)
+        return tuple(where / each.name for each in saved)
 
 
 def save_result(
@@ -107,7 +126,7 @@ def refuse_folder(folder: Path, request_id: str | None) -> None:
     if there and (request_id is None or _record(folder / RECORD).get("request_id") != request_id):
         raise CommandError(
             f"{folder / there[0]} is there already, and is of another training. Nothing was sent. Choose "
-            "another folder: --to"
+            "another folder (--to, for the command)"
         )
     nearest = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     try:
@@ -115,7 +134,7 @@ def refuse_folder(folder: Path, request_id: str | None) -> None:
             pass
     except OSError as error:
         raise CommandError(
-            f"{folder} cannot be written: {error}. Nothing was sent. Choose another folder: --to"
+            f"{folder} cannot be written: {error}. Nothing was sent. Choose another folder (--to, for the command)"
         ) from error
 
 
@@ -151,14 +170,14 @@ def _kept(folder: Path, request_id: str, names: Sequence[str]) -> tuple[SavedFil
         files = tuple(SavedFile(**each) for each in record.get("files", ())) if ours else ()
     except TypeError as error:
         raise CommandError(
-            f"{folder / RECORD} cannot be read. Move it away, or choose another folder: --to"
+            f"{folder / RECORD} cannot be read. Move it away, or choose another folder (--to, for the command)"
         ) from error
     of_name = {file.name: file for file in files}
     there = [name for name in names if (folder / name).exists()]
     for name in [*there, *([] if ours or not (folder / RECORD).exists() else [RECORD])]:
         if name not in of_name or sha256_of(folder / name) != of_name[name].sha256:
             raise CommandError(
-                f"{folder / name} is there already, and is another file. Choose a folder: --to"
+                f"{folder / name} is there already, and is another file. Choose another folder (--to, for the command)"
             )
     return files if len(there) == len(names) else ()
 

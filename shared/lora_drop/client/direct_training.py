@@ -54,6 +54,19 @@ class PreparedTraining:
         """Return what fal gets, with the dataset at this address."""
         return {**self.dataset.parameters.arguments(address), **self.passed_on}
 
+    def about(self) -> dict[str, Any]:
+        """Return what is kept of it; the dataset's address is not, which may open the photos, nor its content."""
+        sent, chosen = self.arguments(""), self.dataset.parameters
+        return {
+            "application": self.application,
+            "dataset": {"name": self.dataset.report.file, "sha256": self.dataset.sha256},
+            "reference": None,
+            "parameters": {name: value for name, value in sent.items() if value != ""},
+            "trigger_phrase": chosen.trigger_phrase,
+            "steps": chosen.steps,
+            "estimated_cost_usd": self.dataset.report.estimated_cost_usd,
+        }
+
 
 def passed_on(given: dict[str, Any]) -> dict[str, Any]:
     """Take the inputs that are passed on as they are out of the others; raises CommandError for what cannot be."""

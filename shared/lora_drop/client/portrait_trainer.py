@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from lora_drop.client.direct_errors import SET_KEY, RefusedKey
 from lora_drop.client.direct_requests import (
-    FailedRequest,
-    FinishedRequest,
+    DirectRequests,
     Parameters,
     Queued,
     RequestStatus,
@@ -22,32 +21,29 @@ from lora_drop.client.direct_requests import (
 from lora_drop.client.direct_training import (
     PreparedTraining,
     fingerprint,
-    history,
     lost_request,
     passed_on,
     settled,
-    to_key_holders,
     unlisted,
     uploaded,
 )
+from lora_drop.client.direct_webhooks import check_webhook, digest_of, warn_of_unused
 from lora_drop.client.errors import CommandError
 from lora_drop.client.submissions import SentTraining, Submissions
 from lora_drop.fal.trainers.table import DEFAULT
 from lora_drop.jobs.errors import (
     FalUnavailableError,
     NotSubmittedError,
-    ResultGoneError,
     SubmissionRefusedError,
     SubmissionUnknownError,
 )
 from lora_drop.local.tools import data_folder
 
 if TYPE_CHECKING:
-    from lora_drop.adapters.fal_direct import FalDirectClient
     from lora_drop.client.direct_dataset import DatasetSource
+    from lora_drop.client.direct_result import DirectResult
     from lora_drop.datasets.report import Report
     from lora_drop.fal.status import FalStatus
-    from lora_drop.webhooks import TrainingResult
 
 POLL = 2.0  # seconds
 
@@ -74,10 +70,16 @@ class PortraitTrainer:
             )
         if not re.fullmatch(r"[!-~]+", given):
             raise CommandError(f"The fal key holds what no key can. {SET_KEY}")
+        if (certificates := os.environ.get("SSL_CERT_FILE")) and not Path(certificates).is_file():
+            raise CommandError(
+                f"SSL_CERT_FILE names {certificates}, which is not there. A simulator deletes its own when it ends: start "
+                "it again and take the settings that it prints, or unset SSL_CERT_FILE. Nothing was sent."
+            )
         self.application = application
         self._key = given
+        self._requests = DirectRequests(given, application)
         self.poll = poll
-        self._submissions = Submissions(state or data_folder() / "submissions.sqlite")
+        self.submissions = Submissions(state or data_folder() / "submissions.sqlite")
 
     def check(self, dataset: "DatasetSource", **parameters: Unpack[Parameters]) -> "Report":
         """Return the report of a dataset; raises DatasetRejectedError for one that cannot train. It is free."""
@@ -105,11 +107,13 @@ class PortraitTrainer:
         It is paid for once: a second call returns the first request, and where the answer to the first was
         lost, the request that fal's list shows for it, whose webhook goes where the first call said. ``again``
         orders another training of the same once the one before has ended, also where it has failed or was
-        cancelled; one that goes on is returned.
+        cancelled; one that goes on is returned. Where an earlier request is returned and fal does not call this
+        ``webhook_url`` for it, EarlierRequestWarning says so.
 
         Raises DatasetRejectedError, CommandError, NotSubmittedError and SubmissionRefusedError where nothing
         was paid; SubmissionUnknownError where fal may have accepted it.
         """
+        check_webhook(webhook_url)
         with self.prepared(dataset, **parameters) as training:
             return self.send(training, webhook_url=webhook_url, again=again)
 
@@ -130,22 +134,24 @@ class PortraitTrainer:
             dataset, application=self.application, metadata=metadata_of(given)
         ) as ready:
             which = fingerprint(self._key, self.application, ready, passed)
-            earlier = self._submissions.find(which)
+            earlier = self.submissions.find(which)
             yield PreparedTraining(ready, self.application, passed, which, earlier)
 
     def send(
         self, training: PreparedTraining, *, webhook_url: str | None = None, again: bool = False
     ) -> str:
         """Return the id of the request that this training has become; as ``submit``."""
+        check_webhook(webhook_url)
         request_id, ended = self._order(training, again=again)
         if request_id:
+            warn_of_unused(webhook_url, request_id, self._about(request_id))
             return request_id
         ready = training.dataset
         address = ready.given or self.upload(ready.file, sha256=ready.sha256)
         sent = SentTraining(training.fingerprint, training.application, address, datetime.now(UTC))
-        if not self._submissions.intend(sent, instead_of=ended):
+        if not self.submissions.intend(sent, instead_of=ended):
             raise SubmissionUnknownError("another process sends this training right now")
-        return self._pay(sent, training.arguments(address), webhook_url)
+        return self._pay(sent, training, webhook_url)
 
     def ordered(self, training: PreparedTraining, *, again: bool = False) -> str | None:
         """Return the request that ``send`` would return without paying; None where it would pay."""
@@ -155,17 +161,17 @@ class PortraitTrainer:
         self, training: PreparedTraining, *, again: bool
     ) -> tuple[str | None, SentTraining | None]:
         """Return the request that stands for this training, or the ended one that ``again`` replaces."""
-        earlier = self._submissions.find(training.fingerprint)
+        earlier = self.submissions.find(training.fingerprint)
         if earlier is None:
             return None, None
         request_id = earlier.request_id
         if request_id is None:
-            request_id = lost_request(self._key, earlier, training, self._submissions.known())
+            request_id = lost_request(self._key, earlier, training, self.submissions.known())
             if request_id is None:
                 if again and settled(earlier):
                     return None, earlier
                 raise SubmissionUnknownError(unlisted(earlier))
-            self._submissions.accepted(earlier, request_id)
+            self.submissions.accepted(earlier, request_id, training.about())
         if not again or isinstance(self.status(request_id), Queued | Training):
             return request_id, None
         return None, replace(earlier, request_id=request_id)
@@ -174,7 +180,7 @@ class PortraitTrainer:
         """Return where a request stands; raises FalUnavailableError."""
         return self._look(request_id)[0]
 
-    def result(self, request_id: str) -> "TrainingResult":
+    def result(self, request_id: str) -> "DirectResult":
         """Return the files of a request that has succeeded.
 
         Raises TrainingFailedError, ResultGoneError, and FalUnavailableError while there is none yet.
@@ -183,7 +189,7 @@ class PortraitTrainer:
 
     def cancel(self, request_id: str) -> bool:
         """Ask fal to stop a request; False where it had ended before. Raises FalUnavailableError."""
-        return self._client.cancel(self.application, request_id)
+        return self._requests.client.cancel(self.application, request_id)
 
     def train(
         self,
@@ -192,7 +198,7 @@ class PortraitTrainer:
         on_update: Callable[[RequestStatus], None] = lambda _: None,
         again: bool = False,
         **parameters: Unpack[Parameters],
-    ) -> "TrainingResult":
+    ) -> "DirectResult":
         """Train and wait for the files; ``on_update`` is called with each new status.
 
         A caller that dies finds the same request with the next call. Raises what ``submit`` and ``result`` raise.
@@ -202,7 +208,7 @@ class PortraitTrainer:
 
     def wait(
         self, request_id: str, *, on_update: Callable[[RequestStatus], None] = lambda _: None
-    ) -> "TrainingResult":
+    ) -> "DirectResult":
         """Wait for the files of a request; raises what ``result`` raises."""
         watch = self.watch(request_id, on_update)
         while (done := next(watch)) is None:
@@ -211,7 +217,7 @@ class PortraitTrainer:
 
     def watch(
         self, request_id: str, on_update: Callable[[RequestStatus], None]
-    ) -> Iterator["TrainingResult | None"]:
+    ) -> Iterator["DirectResult | None"]:
         """Yield None at each look while it is not done, also where fal does not answer, and at last the result."""
         last, refusals = None, RefusedKey()
         while True:
@@ -220,85 +226,49 @@ class PortraitTrainer:
                 if status != last:
                     on_update(status)
                 last = status
+                done = self._result_of(request_id, status, said)
                 refusals.looked(None)
-                yield self._result_of(request_id, status, said)
+                yield done
             except FalUnavailableError as error:
                 refusals.looked(error)
                 yield None  # it says nothing of the training, which goes on at fal
 
-    def look(self, request_id: str) -> "tuple[RequestStatus, TrainingResult | None]":
+    def look(self, request_id: str) -> "tuple[RequestStatus, DirectResult | None]":
         """Return where a request stands, and its result once it has one; raises what ``result`` raises."""
         status, said = self._look(request_id)
         return status, self._result_of(request_id, status, said)
 
     def _result_of(
         self, request_id: str, status: RequestStatus, said: "FalStatus"
-    ) -> "TrainingResult | None":
+    ) -> "DirectResult | None":
         running = isinstance(status, Queued | Training)
         return None if running else self._result(request_id, said)
 
-    def _look(self, request_id: str) -> tuple[RequestStatus, "FalStatus"]:
-        """Ask fal once: what a caller sees of it, and what fal said."""
-        from lora_drop.fal.status import Failed, Finished, RequestLog, Running  # noqa: PLC0415
+    def _look(self, request_id: str) -> "tuple[RequestStatus, FalStatus]":
+        steps = self._about(request_id).get("steps")
+        return self._requests.look(request_id, steps if isinstance(steps, int) else None)
 
-        said = self._client.ask(self.application, request_id)
-        match said:
-            case Running(started=True, log=log):
-                lines = (log or RequestLog()).lines
-                return Training(request_id, tuple(line.message for line in lines)), said
-            case Running(log=log):
-                return Queued(request_id, log.queue_position if log else None), said
-            case Finished():
-                return FinishedRequest(request_id), said
-            case Failed(problem=problem):
-                return FailedRequest(request_id, problem.message), said
-            case _ if self._stored(request_id):
-                return FinishedRequest(request_id), said
-            case _:
-                gone = f"fal does not keep request {request_id} any more."
-                return FailedRequest(request_id, gone), said
+    def _result(self, request_id: str, said: "FalStatus") -> "DirectResult":
+        return self._requests.result(request_id, said, self._about(request_id))
 
-    def _result(self, request_id: str, said: "FalStatus") -> "TrainingResult":
-        from lora_drop.client.direct_errors import training_failed  # noqa: PLC0415
-        from lora_drop.fal.status import Failed, Finished, Gone  # noqa: PLC0415
-        from lora_drop.webhooks import TrainingResult, files_in  # noqa: PLC0415
+    def _about(self, request_id: str) -> Mapping[str, Any]:
+        """Return what this machine knows of the order; nothing of a request that another one has sent."""
+        return next((each.about for each in self.submissions.sent(request_id)), {})
 
-        match said:
-            case Finished():
-                payload = self._client.payload(self.application, request_id)
-                return TrainingResult(request_id, "", tuple(files_in(payload)))
-            case Failed(problem=problem, billed=billed):
-                raise training_failed(problem, request_id=request_id, billed=billed)
-            case Gone():
-                if not (stored := self._stored(request_id)):
-                    raise ResultGoneError(request_id)
-                return TrainingResult(request_id, "", tuple(files_in(stored)))
-            case _:
-                raise FalUnavailableError(f"request {request_id} is not done yet")
-
-    def _stored(self, request_id: str) -> Mapping[str, Any] | None:
-        """Return the result that fal's list still has of a request which its queue has forgotten."""
-        return history(self._key).stored_output(self.application, request_id)
-
-    def _pay(
-        self, training: SentTraining, arguments: dict[str, Any], webhook_url: str | None
-    ) -> str:
+    def _pay(self, sent: SentTraining, training: PreparedTraining, webhook_url: str | None) -> str:
+        arguments = training.arguments(sent.address)
+        about = {**training.about(), "webhook_sha256": digest_of(webhook_url)}
         try:
-            receipt = self._client.submit(self.application, arguments, webhook_url=webhook_url)
+            receipt = self._requests.client.submit(
+                self.application, arguments, webhook_url=webhook_url
+            )
         except (NotSubmittedError, SubmissionRefusedError):
-            self._submissions.withdraw(training)
+            self.submissions.withdraw(sent)
             raise
         try:
-            self._submissions.accepted(training, receipt.request_id)
+            self.submissions.accepted(sent, receipt.request_id, about)
         except CommandError as error:
             raise CommandError(
                 f"fal has accepted this training as request {receipt.request_id}. {error}"
             ) from error
         return receipt.request_id
-
-    @property
-    def _client(self) -> "FalDirectClient":
-        from lora_drop.adapters.fal_direct import FalDirectClient  # noqa: PLC0415
-        from lora_drop.adapters.fal_key import SingleKey  # noqa: PLC0415
-
-        return FalDirectClient(SingleKey(self._key), advice=to_key_holders())

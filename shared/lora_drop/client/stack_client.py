@@ -1,5 +1,6 @@
 """One stack as its users call it, in JSON documents. The command and `LoraDrop` are built on it."""
 
+import hashlib
 import json
 import re
 import shlex
@@ -11,12 +12,13 @@ from typing import Any
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lora_drop.adapters.local_files import sha256_of
 from lora_drop.client.api_client import ApiClient
 from lora_drop.client.archive import Archive, archive_of
 from lora_drop.client.errors import CommandError, JobUnknownError
 from lora_drop.client.parameters import check_parameters, drop_advice, metadata_of
 from lora_drop.client.stack import REFUSE, Stack, find_stack
-from lora_drop.client.upload import PART, MultipartUpload, unfinished_uploads
+from lora_drop.client.upload import PART, FileChangedError, MultipartUpload, unfinished_uploads
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.ids import MAX_JOB_ID, job_id_for, result_prefix
 from lora_drop.jobs.problems import Problem
@@ -59,14 +61,14 @@ class StackClient:
         """
         metadata = metadata_of(parameters or {})
         with _packed(path, without) as archive:
-            at = key or archive.key
+            at, content = key or archive.key, sha256_of(archive.path)
             resolved = check_parameters(
                 archive.path, key=at, metadata=metadata, application=self.stack.application
             )
             for problem in drop_advice(resolved, at, refuse=self.stack.misspelled_folder == REFUSE):
                 (advise or _silent)(problem)
             try:
-                version = self._upload(archive.path, at, metadata, progress or _silent)
+                version = self._upload(archive.path, at, metadata, progress or _silent, content)
             except (BotoCoreError, ClientError) as error:
                 raise CommandError(
                     f"{path} could not be uploaded: {error}. Whether it arrived after all shows: lora-drop jobs "
@@ -204,14 +206,20 @@ class StackClient:
         """The month's dollars, the stack's limits, and the jobs at fal."""
         return self._ask("GET", "/budget")
 
-    def _upload(self, path: Path, key: str, metadata: dict[str, str], progress: Progress) -> str:
+    def _upload(
+        self, path: Path, key: str, metadata: dict[str, str], progress: Progress, content: str
+    ) -> str:
+        """Return the version that S3 has made of it; ``content`` is the SHA-256 of what was looked at."""
         s3, size = self.stack.client("s3"), path.stat().st_size
         # An upload begins a job: where its answer is lost, a second one could be paid for as well.
         once = self.stack.client("s3", attempts=1)
         named = {"Bucket": self.stack.datasets_bucket, "Key": key}
         kind = {"ContentType": "application/zip", "Metadata": metadata}
         if size <= PART:
-            put = once.put_object(**named, **kind, Body=path.read_bytes())
+            body = path.read_bytes()
+            if hashlib.sha256(body).hexdigest() != content:
+                raise FileChangedError.of(path)
+            put = once.put_object(**named, **kind, Body=body)
             progress(size, size)
             return _version(put)
         bucket = self.stack.datasets_bucket

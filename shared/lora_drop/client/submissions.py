@@ -1,11 +1,13 @@
 """What this machine has sent to fal, so that a lost answer is never paid for a second time."""
 
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from lora_drop.client.errors import CommandError
 
@@ -20,6 +22,22 @@ CREATE TABLE IF NOT EXISTS submissions (
 """
 # The requests that another order of the same training has replaced: none of them is ever a lost one.
 REPLACED = "CREATE TABLE IF NOT EXISTS replaced (request_id TEXT PRIMARY KEY)"
+# What people ask about a request by its id; earlier versions have no such table and leave it alone.
+SENT = """
+CREATE TABLE IF NOT EXISTS sent (
+    request_id  TEXT PRIMARY KEY,
+    application TEXT NOT NULL,
+    sent_at     TEXT NOT NULL,
+    about       TEXT NOT NULL,
+    folder      TEXT
+)
+"""
+# Of a request that an earlier version has sent, its id alone is known.
+KNOWN = (
+    "SELECT request_id, application, sent_at, about, folder FROM sent UNION ALL "
+    "SELECT request_id, application, intended_at, '{}', NULL FROM submissions "
+    "WHERE request_id IS NOT NULL AND request_id NOT IN (SELECT request_id FROM sent)"
+)
 WAITS = 30.0  # seconds for another process that writes
 
 
@@ -36,6 +54,17 @@ class SentTraining:
     address: str
     intended_at: datetime
     request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SentRequest:
+    """A request at fal that this machine has sent; ``about`` says what was ordered, ``folder`` where its files go."""
+
+    request_id: str
+    application: str
+    sent_at: datetime
+    about: Mapping[str, Any]
+    folder: Path | None
 
 
 class Submissions:
@@ -91,12 +120,51 @@ class Submissions:
             )
             return written.rowcount == 1
 
-    def accepted(self, training: SentTraining, request_id: str) -> None:
-        """Write which request this very submission has become."""
+    def sent(self, request_id: str | None = None) -> Sequence[SentRequest]:
+        """Return the requests that are known here, the newest first; of ``request_id`` that one alone."""
+        which = "WHERE ? IN (request_id, '') ORDER BY sent_at DESC"
+        with self._open() as database:
+            rows = database.execute(f"SELECT * FROM ({KNOWN}) {which}", (request_id or "",))  # noqa: S608  # constants
+            found = rows.fetchall()
+        try:
+            return [
+                SentRequest(
+                    row[0],
+                    row[1],
+                    datetime.fromisoformat(row[2]),
+                    json.loads(row[3]),
+                    Path(row[4]) if row[4] else None,
+                )
+                for row in found
+            ]
+        except (TypeError, ValueError) as error:
+            raise self._unusable(error) from error
+
+    def describe(self, request_id: str, about: Mapping[str, Any], folder: Path) -> None:
+        """Write where the files of a request go, and what is known of it beside what was ordered."""
+        with self._open() as database:
+            database.execute(
+                "UPDATE sent SET about = ?, folder = ? WHERE request_id = ?",
+                (json.dumps(about), str(folder.absolute()), request_id),
+            )
+
+    def accepted(
+        self, training: SentTraining, request_id: str, about: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write which request this very submission has become, and what was ordered."""
         with self._open() as database:
             database.execute(
                 "UPDATE submissions SET request_id = ? WHERE fingerprint = ? AND intended_at = ?",
                 (request_id, training.fingerprint, training.intended_at.isoformat()),
+            )
+            database.execute(
+                "INSERT OR IGNORE INTO sent VALUES (?, ?, ?, ?, NULL)",
+                (
+                    request_id,
+                    training.application,
+                    training.intended_at.isoformat(),
+                    json.dumps(about or {}),
+                ),
             )
 
     def withdraw(self, training: SentTraining) -> None:
@@ -113,6 +181,7 @@ class Submissions:
                 with database:
                     database.execute(TABLE)
                     database.execute(REPLACED)
+                    database.execute(SENT)
                     yield database
         except (sqlite3.Error, OSError) as error:
             raise self._unusable(error) from error

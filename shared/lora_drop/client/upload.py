@@ -33,6 +33,13 @@ SPOILT = frozenset({"InvalidPart", "InvalidPartOrder", "EntityTooSmall", "Entity
 class FileChangedError(CommandError):
     """Raised when a file has other bytes at the end of its upload than at the beginning."""
 
+    @classmethod
+    def of(cls, path: Path) -> "FileChangedError":
+        """Return the error of this file."""
+        return cls(
+            f"{path} changed while it was sent, so nothing was ordered. Send it again when it is whole."
+        )
+
 
 type Progress = Callable[[int, int], None]
 """(bytes sent, bytes in all)"""
@@ -156,9 +163,7 @@ class MultipartUpload:
             sent += len(chunk)
             progress(sent, size)
         if content.hexdigest() != self._content:
-            raise FileChangedError(
-                f"{self.path} changed while it was sent, so nothing was ordered. Send it again when it is whole."
-            )
+            raise FileChangedError.of(self.path)
         return parts
 
     def _abort(self, state: Path, upload: Mapping[str, str]) -> None:

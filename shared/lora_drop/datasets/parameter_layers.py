@@ -14,7 +14,7 @@ from lora_drop.datasets.caption_text import certain_text
 from lora_drop.datasets.owner_metadata import OURS, unworded
 from lora_drop.fal.trainers.common import NAMES
 from lora_drop.fal.trainers.parameters import TRAINER, ParameterSource
-from lora_drop.fal.trainers.table import SHORT_NAMES, TRAINERS
+from lora_drop.fal.trainers.table import SHORT_NAMES, TRAINERS, closest_trainer
 from lora_drop.fal.trainers.trainer import Trainer
 from lora_drop.jobs.problems import Problem
 
@@ -196,7 +196,7 @@ def unknown_trainer(layer: Layer | None, trainer: object) -> Problem:
             f"know. Set FalApplication to one of {', '.join(TRAINERS)}, or name one of them as "
             "trainer in training.json or the object metadata.",
         )
-    close = _close(trainer, (*SHORT_NAMES, *TRAINERS))
+    close = closest_trainer(str(trainer))
     return layer.problem(
         "parameter_unknown_trainer",
         f"lora-drop knows no trainer {quoted(trainer)}{_did_you_mean(close)} Trainers are {known}.",

@@ -205,6 +205,7 @@ Z_IMAGE_TURBO_V2 = Trainer(
 
 
 DEFAULT = PORTRAIT
+LONGEST = 60  # characters of a name that are looked at
 
 TRAINERS: Mapping[str, Trainer] = MappingProxyType(
     {
@@ -225,6 +226,17 @@ DATASET_FIELDS = frozenset(trainer.dataset_field for trainer in TRAINERS.values(
 def trainer_of(name: str) -> Trainer | None:
     """Return the trainer of this endpoint id, or of this id without ``fal-ai/``."""
     return TRAINERS.get(name) or SHORT_NAMES.get(name)
+
+
+def closest_trainer(written: str) -> str | None:
+    """Return the name of the trainer that may be meant: one that begins so, else one that is written alike."""
+    import difflib  # noqa: PLC0415  # only a wrong name needs it
+
+    name = written.lower()[:LONGEST]
+    plain = name.removeprefix("fal-ai/")
+    begins = [each for each in SHORT_NAMES if plain and each.startswith(plain)]
+    alike = difflib.get_close_matches(name, (*SHORT_NAMES, *TRAINERS), n=1)
+    return next(iter((*begins, *alike)), None)
 
 
 def price_of(application: str) -> Price | None:

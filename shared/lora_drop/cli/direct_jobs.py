@@ -1,0 +1,144 @@
+"""The commands about a training without a stack: by the folder of its files, or by its request id at fal."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lora_drop.client.errors import CommandError
+
+if TYPE_CHECKING:
+    from lora_drop.cli.display import Display
+    from lora_drop.client.submissions import SentRequest
+
+SHORT = 8  # characters of a request's id
+LORA, RECORD, PAGE = "lora.safetensors", "job.json", "report.html"
+# fal's ids are UUIDs; a job's id ends in ten digits, so it is never one.
+REQUEST_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+
+
+def direct_request(name: str) -> SentRequest | None:
+    """The training without a stack of this folder or request id; None for what may be a job.
+
+    Raises CommandError for a request id that this machine does not know.
+    """
+    from lora_drop.client.submissions import SentRequest, Submissions
+    from lora_drop.local.tools import data_folder
+
+    record = _record(Path(name) / RECORD)
+    if record.get("request_id") and "job_id" not in record:
+        application = str(record.get("application") or "")
+        return SentRequest(
+            str(record["request_id"]), application, datetime.now(UTC), record, Path(name)
+        )
+    if not REQUEST_ID.fullmatch(name):
+        return None
+    found = Submissions(data_folder() / "submissions.sqlite").sent(name)
+    if not found:
+        raise CommandError(
+            f"This machine has sent no request {name} to fal. Look at https://fal.ai/dashboard/requests"
+        )
+    return found[0]
+
+
+def refuse_direct(name: str) -> None:
+    """Raise CommandError where a command of a stack is given a training without one, with the commands that take it."""
+    if (request := direct_request(name)) is not None:
+        which = request.request_id
+        raise CommandError(
+            f"{name} is a training without a stack, which this command does not take. Follow it and fetch its "
+            f"files: lora-drop watch {which}. Use the LoRA: lora-drop usage {which}. Stop it: lora-drop cancel "
+            f"{which}. Pay for another one: lora-drop train PATH --direct --force"
+        )
+
+
+def folder_of(request: SentRequest) -> Path:
+    """Where the files of a request are, or will be."""
+    name = str((request.about.get("dataset") or {}).get("name") or "lora")
+    return request.folder or Path(f"{stem_of(name)}-{request.request_id[:SHORT]}")
+
+
+def usage_subject(request: SentRequest) -> Mapping[str, Any]:
+    """What ``lora-drop usage`` shows the programs for; raises CommandError while the LoRA is not here."""
+    here = folder_of(request) / LORA
+    if not here.is_file():
+        raise CommandError(
+            f"The LoRA of request {request.request_id} is not here. Fetch it: lora-drop watch {request.request_id}"
+        )
+    about = request.about
+    phrase = about.get("trigger_phrase") or (about.get("parameters") or {}).get("trigger_phrase")
+    return {
+        "name": request.request_id,
+        "application": request.application,
+        "phrase": str(phrase or ""),
+        "here": str(here),
+    }
+
+
+def report_page(request: SentRequest) -> Path:
+    """The report of the dataset on this machine; raises CommandError where there is none."""
+    page = (folder_of(request) / PAGE).absolute()
+    if not page.is_file():
+        raise CommandError(
+            f"{page} is not there: the command that sent this training writes it with its files. Run that again, which "
+            "pays nothing, or write one for free: lora-drop check PATH --report report/"
+        )
+    return page
+
+
+def watch_direct(
+    request: SentRequest, display: Display, timeout: float | None
+) -> tuple[Mapping[str, Any], str]:
+    """Follow a request and fetch its files; for programs and in a line. Raises CommandError."""
+    from lora_drop.cli.direct import Choices, _fetched, _followed, _sentence, finished
+    from lora_drop.client.direct_result import saved_record
+    from lora_drop.client.portrait_trainer import PortraitTrainer
+    from lora_drop.jobs.errors import LoraDropError
+
+    folder, choices = folder_of(request), Choices(None, None, timeout=timeout)
+    record = saved_record(folder, request.request_id)
+    if record is None:
+        try:
+            trainer = PortraitTrainer(application=request.application)
+            result = _followed(trainer, request.request_id, display, request.about, choices)
+            record = _fetched(result, folder, request.about, None, display)
+        except LoraDropError as error:
+            raise CommandError(_sentence(error)) from error
+    return finished(record, folder, display)
+
+
+def cancel_direct(request: SentRequest) -> bool:
+    """Ask fal to stop a request; False where it had ended before. Raises CommandError."""
+    from lora_drop.cli.direct import _sentence
+    from lora_drop.client.portrait_trainer import PortraitTrainer
+    from lora_drop.jobs.errors import LoraDropError
+
+    try:
+        return PortraitTrainer(application=request.application).cancel(request.request_id)
+    except LoraDropError as error:
+        raise CommandError(_sentence(error)) from error
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def named(dataset: str) -> str:
+    """The dataset as a person may see it: a data URI has no name, an address's query opens it."""
+    if dataset.startswith("data:"):
+        return "data URI"
+    return dataset.partition("?")[0] if "://" in dataset else dataset
+
+
+def stem_of(dataset: str) -> str:
+    """The dataset's name as the beginning of a folder's name."""
+    name = re.split(r"[/\\]", named(dataset).rstrip("/\\"))[-1].removesuffix(".zip")
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "lora"
