@@ -205,7 +205,7 @@ def test_foreign_archives_get_a_verdict(check: Run, corpora: Path) -> None:
 def test_one_change_is_one(check: Run, folder: Path) -> None:
     (folder / "Thumbs.db").write_bytes(b"junk")
     (folder / "notes.pdf").write_bytes(b"%PDF-1.7")
-    assert "(1 change: 1\N{MULTIPLICATION SIGN} other file left out)" in check(folder).stdout
+    assert "(1 file changed: 1\N{MULTIPLICATION SIGN} other file left out)" in check(folder).stdout
 
 
 def test_many_problems_are_one_line(check: Run, folder: Path) -> None:

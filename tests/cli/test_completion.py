@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.client_fixtures import invoke
+
 PATIENCE = 60.0  # seconds
 TYPED = [
     ("lora-drop expl", "explain"),
@@ -100,3 +102,17 @@ def seen_on(shell: int, wanted: str) -> str:
         assert ready, seen
         seen += os.read(shell, 4096).decode(errors="replace")
     return found[1] if found.groups() else found[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "meant", "other"),
+    [
+        (["che"], "Did you mean check?", "cancel"),
+        (["chekc"], "check", "doctor"),
+        (["check", "--tri", "x"], "--trigger", "--set"),
+        (["train", "--ref", "x"], "--reference", "--force"),
+    ],
+)
+def test_beginning_is_meant_first(words: list[str], meant: str, other: str) -> None:
+    said = invoke(*words)
+    assert (said.exit_code, meant in said.stderr, other in said.stderr) == (2, True, False)

@@ -118,7 +118,7 @@ def test_next_command_has_the_options(
         "--set",
         "create_masks=true",
     )
-    words = "--trigger 'ada li' --steps 1500 --no-subject-crop --create-masks true"
+    words = "--trigger 'ada li' --steps 1500 --no-subject-crop --set create_masks=true"
     for key, direct in (("", ""), ("an:key", " --direct")):
         monkeypatch.setenv("FAL_KEY", key)
         said = check(folder, *given, "--fix", tmp_path / "clean", "--yes").stderr

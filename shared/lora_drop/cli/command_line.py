@@ -10,6 +10,7 @@ OPTIONS: Mapping[str, str] = {  # where the option is not the parameter's own na
     "trigger_phrase": "--trigger",
     "multiresolution_training": "--multiresolution",
 }
+FLAGS = frozenset({"multiresolution_training", "subject_crop", "create_masks"})  # with no value
 # The other parameters with an option of their own; a test compares both with the command's.
 NAMED = frozenset(
     {"trainer", "preset", "steps", "learning_rate", "subject_crop", "create_masks"}
@@ -44,7 +45,7 @@ def _options(given: Mapping[str, object]) -> Iterator[str]:
             yield option
         elif isinstance(value, bool):
             yield f"--no-{option[2:]}"
-        elif name in OPTIONS or name in NAMED or name == "key":
+        elif name not in FLAGS and (name in OPTIONS or name in NAMED or name == "key"):
             yield f"{option} {shlex.quote(str(value))}"
         else:
             yield f"--set {shlex.quote(f'{name}={value}')}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from itertools import pairwise
 from typing import Annotated, Any
@@ -172,14 +172,35 @@ class LazyGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except USAGE_ERROR as wrong:
+            _prefer_beginnings(wrong)
             if JSON_WORDS & {*words, *pairwise(words)}:
                 write({"error": {"message": wrong.format_message()}})
             raise
 
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]
         """The command itself, of what is left of the command line."""
-        name, listed, rest = super().resolve_command(ctx, args)
+        try:
+            name, listed, rest = super().resolve_command(ctx, args)
+        except USAGE_ERROR as wrong:
+            if meant := _like(args[0], COMMANDS):
+                wrong.message = f"{wrong.message.rstrip('.')}. Did you mean {' or '.join(meant)}?"
+            raise
         return name, listed and command_of(str(name)), rest
+
+
+def _like(word: str, names: Iterable[str]) -> list[str]:
+    """What begins with the word; else what is like it."""
+    from difflib import get_close_matches
+
+    known = list(names)
+    return [each for each in known if each.startswith(word)] or get_close_matches(word, known)
+
+
+def _prefer_beginnings(wrong: Any) -> None:
+    """Of an unknown option, suggest those that begin so before those that are like it."""
+    if (asked := getattr(wrong, "option_name", None)) and wrong.ctx:
+        options = [each.opts + each.secondary_opts for each in wrong.ctx.command.params]
+        wrong.possibilities = _like(asked, (name for names in options for name in names))
 
 
 def command_of(name: str) -> Any:

@@ -134,7 +134,8 @@ def trigger_of(report: Report) -> str | None:
 
 def _changes(changes: Sequence[ReportedChange]) -> str:
     words = changes_by_kind(changes)
-    return f"{counted(len(changes), 'change')}: {', '.join(words)}"
+    files = len({each.member or each.message for each in changes})
+    return f"{counted(files, 'file')} changed: {', '.join(words)}"
 
 
 def changes_by_kind(changes: Iterable[ReportedChange]) -> Iterator[str]:

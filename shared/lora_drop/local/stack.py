@@ -22,6 +22,10 @@ from lora_drop.local.tools import MissingExtraError, require_extra, state_folder
 
 HOME = tools.HOME
 SAMPLE = Path(__file__).with_name("samples") / "astronaut.zip"
+OLDER = (
+    "The stack is up as before. If an older version brought it up, the emulator cannot change all of it: "
+    "lora-drop down, then lora-drop up. Its jobs and buckets on this machine are gone then; its logs stay."
+)
 LOOPBACK = "127.0.0.1"
 TRAINING_SECONDS = 3.0
 LEDGER_TIMEOUT = 5.0  # seconds
@@ -139,7 +143,12 @@ class LocalStack:
             with step("sam deploy"):
                 over = {**overlay.variables(url, stack.fal), **variables}
                 overlay.lay_over(deployment.plain_template(self.state), over, template)
-                deployment.deploy(self.state, template, values, url, started=started)
+                try:
+                    deployment.deploy(self.state, template, values, url, started=started)
+                except deployment.SamError as error:
+                    raise StackError(
+                        f"{error}\n\n{OLDER}" if stack.outputs else str(error)
+                    ) from error
         outputs = deployment.outputs(url)
         deployment.put_fal_key(url, outputs["FalKeySecretArn"], stack.fal.key)
         deployment.write_environments(self.sam_environments, url, outputs)
