@@ -79,16 +79,21 @@ iam: venv
 deploy: venv
 	@$(RUN) lora-drop deploy '$(if $(filter command%,$(origin ENV)),$(filter dev prod,$(ENV)),)'
 
-check: venv
-	@$(RUN) ruff format --check .
-	@$(RUN) ruff check .
-	@$(RUN) mypy
-	@$(RUN) mypy --python-version 3.12 shared/lora_drop # the oldest that the wheel installs on
-	@$(RUN) lint-imports
-	@$(RUN) python -m lora_drop.dev.docs --check
+# What takes longest is checked again only where it has changed.
+TEMPLATE := .lora-drop/template-checked
+$(TEMPLATE): template.yaml docs/deploying-role.yaml .checkov.yaml samconfig.toml requirements-dev.txt \
+		shared/lora_drop/local/tools.py | $(VENV)
 	@$(RUN) python -m lora_drop.local.tools sam validate --lint --region us-east-1
 	@$(RUN) cfn-lint --include-checks I --regions us-east-1 -- template.yaml docs/deploying-role.yaml
 	@$(RUN) python -m lora_drop.local.tools checkov --config-file .checkov.yaml
+	@touch $@
+
+check: venv $(TEMPLATE)
+	@$(RUN) ruff format --check .
+	@$(RUN) ruff check .
+	@$(RUN) mypy
+	@$(RUN) lint-imports
+	@$(RUN) python -m lora_drop.dev.docs --check
 
 COMPILE := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	--python-version 3.13

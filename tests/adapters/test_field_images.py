@@ -79,8 +79,8 @@ def test_damage_that_opens_is_refused(kind: str, options: dict[str, Any]) -> Non
 
 
 def flat(background: str) -> Image.Image:
-    image = Image.new("RGB", (2600, 1900), background)
-    image.paste(PHOTO, (700, 500))
+    image = Image.new("RGB", (1300, 950), background)
+    image.paste(PHOTO.resize((512, 384)), (350, 250))
     return image
 
 
@@ -88,7 +88,7 @@ def flat(background: str) -> Image.Image:
 @pytest.mark.parametrize(("kind", "options"), CODERS)
 def test_plain_background_is_no_damage(kind: str, options: dict[str, Any], background: str) -> None:
     assert flaw(encoded(flat(background), kind, **options)) is None
-    assert flaw(encoded(Image.new("RGB", (1600, 1200), background), kind, **options)) is None
+    assert flaw(encoded(Image.new("RGB", (800, 600), background), kind, **options)) is None
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_50_megapixel_photo_is_shrunk(corpora: Path) -> None:
 @pytest.mark.parametrize(
     ("size", "kind", "expected"),
     [
-        ((9504, 6336), "JPEG", (4096, 2731)),  # 60 megapixels, Sony A7R
+        pytest.param((9504, 6336), "JPEG", (4096, 2731), marks=pytest.mark.proof),  # Sony A7R
         ((12000, 9000), "JPEG", (4096, 3072)),  # 108 megapixels, phones
         ((5200, 5000), "PNG", (4096, 3938)),
         ((5712, 4284), "JPEG", (5712, 4284)),  # 24 megapixels, iPhone

@@ -110,8 +110,8 @@ def _run(home: Path, words: tuple[str, ...]) -> subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(scope="session")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
-    local = LocalStack(tmp_path_factory.mktemp("stack"))
+def deployed(built: Path) -> Iterator[Deployed]:
+    local = LocalStack(built)
     access = json.loads(run_command(local.state, "up", "--json", "--training-seconds", "0.5"))
     running = local.running()
     assert running is not None

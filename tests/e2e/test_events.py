@@ -4,11 +4,12 @@ import pytest
 
 from lora_drop.local.events import ABOUT_JOBS
 from tests.e2e.conftest import Deployed, run_command_both
+from tests.support.sweeps import sweep
 
 pytestmark = pytest.mark.stack
 
 
-@pytest.mark.parametrize("name", sorted(ABOUT_JOBS))
+@pytest.mark.parametrize("name", sweep(sorted(ABOUT_JOBS), sample=2))
 def test_unknown_job_is_one_sentence(stack: Deployed, name: str) -> None:
     said = run_command_both(stack.local.state, "event", name, "--job", "absent-1", code=1)
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from lora_drop.dev.docs import stale
 from lora_drop.fal.trainers.table import PORTRAIT, estimated_cost_usd
 from lora_drop.local.deployment import sam_local_line
 from tests.e2e.conftest import run_command_both
@@ -34,6 +33,7 @@ def normal(text: str) -> list[str]:
 
 @pytest.mark.promise("interfaces stay")
 @pytest.mark.stack
+@pytest.mark.proof  # the other tests of the fast suite deploy the same stack
 def test_transcript_is_what_demo_prints(root: Path, tmp_path: Path) -> None:
     """The transcript in the README is what `make demo` prints."""
     shown = TRANSCRIPT.search((root / "README.md").read_text())
@@ -43,10 +43,6 @@ def test_transcript_is_what_demo_prints(root: Path, tmp_path: Path) -> None:
 
     assert normal(printed) == normal(shown[1])
     assert (tmp_path / "ledger.json").is_file()
-
-
-def test_generated_pages_are_current() -> None:
-    assert stale() == []
 
 
 def test_sam_local_line_is_current(root: Path) -> None:

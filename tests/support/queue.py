@@ -1,4 +1,4 @@
-"""Datasets that come one after the other, and what becomes of them in the waiting queue."""
+"""Datasets that come one after the other, also the same photos twice, and what becomes of them in the waiting queue."""
 
 from datetime import timedelta
 from typing import Any
@@ -38,3 +38,17 @@ def later(world: World, after: timedelta = LATE_AFTER) -> None:
     world.clock.now += after
     world.reconciler.reconcile()
     world.work()
+
+
+PHOTOS = {f"{number:02}.jpg": make_jpeg(number) for number in range(12)}
+RENAMED = {f"IMG_{name}": data for name, data in reversed(PHOTOS.items())}
+
+
+def first(world: World, **how: Any) -> Job:
+    """The dataset that comes first, submitted."""
+    return world.submit(world.drop("portrait/ada.zip", images=0, members=PHOTOS, **how))
+
+
+def again(world: World, key: str = "portrait/copy.zip", **how: Any) -> Job:
+    """The same photos once more, under other names and in another order."""
+    return world.submit(world.drop(key, images=0, members=RENAMED, **how))

@@ -15,9 +15,6 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from lora_drop.local import deployment
-from tests.template.rules import FAL
-
 FUNCTIONS = ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Forget", "Notify")
 PACKAGES = tuple(name.lower() for name in FUNCTIONS)
 # Isolated from site-packages and the working tree: the artifact alone, and boto3 out of it.
@@ -35,11 +32,9 @@ RIGHTS = {
 each = pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 
 
-@pytest.fixture(scope="module")
-def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return deployment.build(
-        tmp_path_factory.mktemp("artifacts"), FAL.model_copy(update={"ca_file": None})
-    ).parent
+@pytest.fixture
+def artifacts(built: Path) -> Path:
+    return built / "build"
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -225,7 +220,10 @@ def test_skipped_checks_are_explained(root: Path) -> None:
 @pytest.mark.parametrize("tool", ["sam validate --lint", "cfn-lint", "checkov"])
 def test_make_checks_the_template(root: Path, tool: str) -> None:
     makefile = (root / "Makefile").read_text()
-    check = re.search(r"^check: venv\n((?:\t.*\n)+)", makefile, re.MULTILINE)
-    assert check
-    assert tool in check[1]
+    commands = re.search(
+        r"^\$\(TEMPLATE\): template.yaml (?:.*\\\n)*.*\n((?:\t.*\n)+)", makefile, re.MULTILINE
+    )
+    assert commands
+    assert tool in commands[1]
+    assert "check: venv $(TEMPLATE)\n" in makefile
     assert "test: check" in makefile

@@ -16,7 +16,14 @@ from tests.resilience.faults.crash import Report, every_pair, every_single, some
 from tests.resilience.faults.faults import Made, Tally, shrunk
 from tests.resilience.faults.report import Result, render
 from tests.resilience.faults.scenarios import SCENARIOS
-from tests.resilience.faults.schedule import Outcome, by_decisions, by_seed, same_kind, save
+from tests.resilience.faults.schedule import (
+    FIXTURES,
+    Outcome,
+    by_decisions,
+    by_seed,
+    same_kind,
+    save,
+)
 
 TRIPLES = 1000
 LAST = 20  # lines of what a program has said
@@ -67,10 +74,10 @@ def schedules(options: Options) -> Result:
         if outcome.wrong and saved < SAVED:
             saved += 1
             small = _smallest(outcome)
-            path = save(f"seed-{seed}", by_decisions(small))
+            save(f"seed-{seed}", by_decisions(small))
             violations.append(
                 f"again: python -m tests.resilience.faults --seed {seed} --seeds 1 --only schedules; "
-                f"the decisions that matter are in {path}, which pytest will repeat from now on"
+                f"the decisions that matter are in {FIXTURES}, which pytest will repeat from now on"
             )
     figures: dict[str, object] = {"schedules": options.seeds}
     return Result("schedules", figures, violations, reached=reached, tally=tally)

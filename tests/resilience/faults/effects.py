@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cache
-from typing import Any, Protocol, get_protocol_members, is_protocol
+from typing import Any, Protocol
+
+from typing_extensions import get_protocol_members, is_protocol
 
 from lora_drop import ports
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 from lora_drop.jobs.status import Status
 from tests.resilience.faults.fal import KEPT, End, Request
@@ -253,11 +254,16 @@ class Schedule:
             harness.round()
 
 
-FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURES = Path(__file__).with_name("fixtures.json")
 
 
-def fixture_of(mutation: str) -> Path:
-    return FIXTURES / f"without-{mutation.lower().replace(' ', '-')}.json"
+def fixtures(file: Path = FIXTURES) -> dict[str, Any]:
+    """The schedules that once broke a promise, by name: what went wrong, and every decision that led there."""
+    return dict(json.loads(file.read_text())) if file.exists() else {}
+
+
+def fixture_of(mutation: str) -> str:
+    return f"without-{mutation.lower().replace(' ', '-')}"
 
 
 def by_seed(seed: int) -> Outcome:
@@ -268,18 +274,15 @@ def by_decisions(made: Mapping[str, Mapping[int, int]]) -> Outcome:
     return Schedule(Decisions(ScriptedSource(made))).run()
 
 
-def of_file(path: Path) -> Outcome:
-    return by_decisions(made_of(json.loads(path.read_text())["decisions"]))
+def of_fixture(kept: Mapping[str, Any]) -> Outcome:
+    return by_decisions(made_of(kept["decisions"]))
 
 
-def save(name: str, outcome: Outcome, folder: Path = FIXTURES) -> Path:
-    """A file that says what went wrong and has every decision that led there."""
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{name}.json"
-    rows = ",\n".join(f"    {json.dumps(choice)}" for choice in as_list(outcome.made))
-    wrong = json.dumps(outcome.wrong, indent=2).replace("\n", "\n  ")
-    path.write_text(f'{{\n  "wrong": {wrong},\n  "decisions": [\n{rows}\n  ]\n}}\n')
-    return path
+def save(name: str, outcome: Outcome, file: Path = FIXTURES) -> None:
+    """Keep a schedule under this name, one a line."""
+    kept = fixtures(file) | {name: {"wrong": outcome.wrong, "decisions": as_list(outcome.made)}}
+    rows = [f"  {json.dumps(key)}: {json.dumps(kept[key])}" for key in sorted(kept)]
+    file.write_text("{\n" + ",\n".join(rows) + "\n}\n")
 
 
 def same_kind(wrong: Sequence[str]) -> Callable[[Outcome], bool]:

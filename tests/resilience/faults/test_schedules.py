@@ -14,13 +14,13 @@ from tests.resilience.faults.crash import run_scenario
 from tests.resilience.faults.report import Result, render, table
 from tests.resilience.faults.scenarios import SCENARIOS
 from tests.resilience.faults.schedule import (
-    FIXTURES,
     Outcome,
     Schedule,
     by_decisions,
     by_seed,
     fixture_of,
-    of_file,
+    fixtures,
+    of_fixture,
     save,
 )
 from tests.resilience.mutations import OF_FAULTS, Mutation
@@ -57,10 +57,11 @@ def test_a_seed_repeats_its_schedule() -> None:
 
 def test_the_decisions_repeat_the_schedule(tmp_path: Path) -> None:
     drawn = by_seed(5)
-    path = save("five", drawn, tmp_path)
+    save("five", drawn, tmp_path / "kept.json")
+    save("six", by_seed(6), tmp_path / "kept.json")
     assert faults.made_of(faults.as_list(drawn.made)) == drawn.made
     assert by_decisions(drawn.made) == drawn
-    assert of_file(path) == drawn
+    assert of_fixture(fixtures(tmp_path / "kept.json")["five"]) == drawn
 
 
 def test_without_decisions_no_fault_strikes() -> None:
@@ -88,9 +89,9 @@ def test_sources_choose_within_the_options() -> None:
     assert faults.ScriptedSource({"any": {4: 9}}).choose("any", 4, 3, 0.0) == 2
 
 
-@pytest.mark.parametrize("path", sorted(FIXTURES.glob("*.json")), ids=lambda path: path.stem)
-def test_fixed_schedules_stay_fixed(path: Path) -> None:
-    outcome = of_file(path)
+@pytest.mark.parametrize("name", fixtures())
+def test_fixed_schedules_stay_fixed(name: str) -> None:
+    outcome = of_fixture(fixtures()[name])
     assert outcome.made, "none of its decisions is asked for any more: it proves nothing"
     assert outcome.wrong == ()
 
@@ -98,10 +99,10 @@ def test_fixed_schedules_stay_fixed(path: Path) -> None:
 @pytest.mark.parametrize("mutation", sweep(OF_FAULTS, sample=8, ids=lambda each: each.name))
 def test_a_missing_guard_is_noticed(mutation: Mutation) -> None:
     """Each guard matters: without it a schedule or a scenario breaks a promise."""
-    own = fixture_of(mutation.name)
+    own = fixtures().get(fixture_of(mutation.name))
     with mutation.off():
         noticed = (
-            (own.exists() and of_file(own).wrong)
+            (own and of_fixture(own).wrong)
             or any(run_scenario(scenario=scenario).wrong for scenario in SCENARIOS)
             or any(by_seed(seed).wrong for seed in range(SEEDS))
         )
@@ -111,7 +112,7 @@ def test_a_missing_guard_is_noticed(mutation: Mutation) -> None:
 
 def test_each_mutation_file_has_its_mutation() -> None:
     named = {fixture_of(mutation.name) for mutation in OF_FAULTS}
-    assert set(FIXTURES.glob("without-*.json")) <= named
+    assert {name for name in fixtures() if name.startswith("without-")} <= named
 
 
 def test_columns_are_aligned() -> None:

@@ -11,7 +11,7 @@ from tests.resilience.faults import functions
 from tests.resilience.faults.faults import Decisions, Fault
 from tests.resilience.faults.schedule import Schedule, archive, by_seed
 
-EXAMPLES, STEPS = 60, 25
+EXAMPLES, STEPS = 30, 25
 MINUTE = timedelta(minutes=1)
 
 

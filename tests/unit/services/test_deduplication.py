@@ -12,9 +12,8 @@ from lora_drop.jobs.errors import ConflictError, NotSubmittedError
 from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.jobs.status import Status
 from tests.support.builders import BAD_IMAGE
-from tests.support.duplicates import PHOTOS, RENAMED, again, first
 from tests.support.memory_jobs import MemoryJobs
-from tests.support.queue import later
+from tests.support.queue import PHOTOS, RENAMED, again, first, later
 from tests.support.world import World
 
 

@@ -15,9 +15,8 @@ from lora_drop.jobs.time_limits import DENIAL_STANDS
 from lora_drop.ports import Submission
 from lora_drop.services.record import Record
 from tests.support.builders import ADA, ARTIFACTS, BAD_IMAGE, REQUEST_ID, make_job
-from tests.support.duplicates import again, first
 from tests.support.memory import MemoryFal
-from tests.support.queue import codes, later
+from tests.support.queue import again, codes, first, later
 from tests.support.world import LATE_AFTER, World
 
 
