@@ -76,7 +76,8 @@ class NotifyHostSettings(Settings):
     """Which addresses a dataset may name to be notified."""
 
     notify_hosts: str = Field(
-        default="", description="hosts that a dataset's `notify-url` may lie on, by comma"
+        default="",
+        description="hosts that a dataset's `notify-url` may lie on, by comma; `NAME:PORT` for other ports than 443",
     )
 
     @property

@@ -20,6 +20,7 @@
     │   ├── JobNotFoundError               no job has this id
     │   │   └── JobForgottenError          it had, and was erased: whatever comes for it is dropped
     │   ├── NotErasableError               the store does not let go of what is to be erased
+    │   ├── InvalidSecretError             what is to verify our webhooks is no secret of them
     │   └── InvalidQueryError              a question about the jobs that is not of its form
     ├── TransientError                     the queue tries again
     │   ├── NotSubmittedError              the POST never left: safe to send it later
@@ -163,6 +164,10 @@ class SharedJobError(ActionNotAllowedError):
 
 class NotErasableError(PermanentError):
     """Raised when a store refuses to delete: a right is missing, or a hold is laid on the object."""
+
+
+class InvalidSecretError(PermanentError, ValueError):
+    """Raised when what is to sign or verify webhooks is no secret of them; its text does not hold it."""
 
 
 class InvalidQueryError(PermanentError, ValueError):

@@ -5,7 +5,6 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 import re
@@ -15,7 +14,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lora_drop.jobs.errors import InvalidWebhookError
+from lora_drop.jobs.errors import InvalidSecretError, InvalidWebhookError
 from lora_drop.jobs.events import StatusChange
 
 ID, TIMESTAMP, SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature"
@@ -53,14 +52,17 @@ class Notification(BaseModel):
 
 
 def key_of(secret: str) -> bytes:
-    """Return the key that a secret stands for; raises ValueError, without the secret in its text."""
+    """Return the key that a secret stands for; raises InvalidSecretError."""
     text = secret.strip().removeprefix(SECRET_PREFIX)
     try:
         key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii's too; a text that is not ASCII
         key = b""
     if len(key) not in KEY_BYTES:
-        raise ValueError("the secret of webhooks is whsec_ and the base64 of 24 to 64 bytes")
+        raise InvalidSecretError(
+            "a webhooks' secret is whsec_ followed by the base64 of 24 to 64 bytes, and this is none. "
+            "The stack's is what this prints: lora-drop notify-secret"
+        )
     return key
 
 
