@@ -173,6 +173,8 @@ class NotifySettings(NotifyHostSettings):
     )
     notify_secret: str = Field(default="", description="secret that notifications are signed with")
     notify_queue_url: Url = Field(description="queue that changes wait in")
+    notify_dead_letters_url: Url = Field(description="changes that no receiver took")
+    models_bucket: Name = Field(description="bucket for results and reports")
     allow_private_notify_hosts: bool = Field(
         default=False, description="whether receivers may lie in a private network"
     )

@@ -33,6 +33,7 @@
     │   ├── KeyOccupiedError               another file lies where a copy was to lie
     │   ├── HostNotAllowedError            a result file lies on a host that is not on the list
     │   ├── ReceiverUnavailableError       a receiver of our webhooks did not answer
+    │   │   └── ForeignCertificateError    its certificate is none for its name, or not of a trusted authority
     │   ├── NoSlotError                    as many trainings are at fal as the stack allows
     │   ├── EventsUnavailableError         an event was not taken: it is published later
     │   ├── OverBudgetError                the month's money does not suffice for this training
@@ -216,6 +217,10 @@ class HostNotAllowedError(TransientError):
 
 class ReceiverUnavailableError(TransientError):
     """Raised when a receiver of our webhooks did not answer; its text is the name of what happened."""
+
+
+class ForeignCertificateError(ReceiverUnavailableError):
+    """Raised when a receiver's certificate is for another name, has run out, or is of no trusted authority."""
 
 
 class NoSlotError(TransientError):

@@ -29,6 +29,12 @@ SECONDS = re.compile(r"[0-9]{1,11}", re.ASCII)
 BACKOFF = (5, 60, 300, 900, 1800, 3600, 7200, 14_400, 28_800, 39_600)
 JITTER = 0.2  # of a pause, which is that much shorter at most
 MAX_TRIES = 15  # maxReceiveCount in template.yaml: three days
+REFUSED_TRIES = (
+    6  # of what is refused: an hour, in which a receiver that is being deployed is there again
+)
+GONE = 410  # "no longer interested in receiving webhooks from this source"
+# Refusals that ask for another try: RFC 9110, 15.5.9; RFC 8470, 5.2; RFC 6585, 4.
+TRY_LATER = frozenset({408, 425, 429})
 
 
 class Notification(BaseModel):
@@ -101,6 +107,15 @@ def pause(tries: int, *, chance: Callable[[], float], asked: int = 0) -> int:
     """
     planned = BACKOFF[min(max(tries, 1), len(BACKOFF)) - 1]
     return min(max(round(planned * (1 - JITTER * chance())), asked, 1), BACKOFF[-1])
+
+
+def given_up(status: int, tries: int) -> bool:
+    """Return whether a receiver that answers so is not called again for this change.
+
+    RFC 9110, 15.5: a 4xx says that the request is at fault, and it stays as it is.
+    """
+    refused = 400 <= status < 500 and status not in TRY_LATER  # noqa: PLR2004  # the class of these
+    return status == GONE or (refused and tries >= REFUSED_TRIES)
 
 
 def _signature(webhook_id: str, seconds: str, body: bytes, key: bytes) -> str:
