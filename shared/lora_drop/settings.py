@@ -76,7 +76,8 @@ class NotifyHostSettings(Settings):
     """Which addresses a dataset may name to be notified."""
 
     notify_hosts: str = Field(
-        default="", description="hosts that a dataset's `notify-url` may lie on, by comma"
+        default="",
+        description="hosts that a dataset's `notify-url` may lie on, by comma; `NAME:PORT` for other ports than 443",
     )
 
     @property
@@ -172,6 +173,8 @@ class NotifySettings(NotifyHostSettings):
     )
     notify_secret: str = Field(default="", description="secret that notifications are signed with")
     notify_queue_url: Url = Field(description="queue that changes wait in")
+    notify_dead_letters_url: Url = Field(description="changes that no receiver took")
+    models_bucket: Name = Field(description="bucket for results and reports")
     allow_private_notify_hosts: bool = Field(
         default=False, description="whether receivers may lie in a private network"
     )

@@ -22,6 +22,7 @@ from lora_drop.fal.hosts import JWKS_URL
 from lora_drop.fal.status import Failed
 from lora_drop.jobs.artifacts import CONFIGURATION, KNOWN_OUTPUTS, WEIGHTS
 from lora_drop.jobs.errors import (
+    InvalidSecretError,
     InvalidSignatureError,
     InvalidWebhookError,
     SigningKeysUnavailableError,
@@ -37,6 +38,7 @@ __all__ = [
     "FailedTraining",
     "File",
     "Headers",
+    "InvalidSecretError",
     "InvalidSignatureError",
     "JobChanged",
     "SigningKeysUnavailableError",
@@ -167,7 +169,8 @@ def unwrap_event(
     ``body`` is the raw bytes, before any framework decodes them. ``secret`` is what ``lora-drop notify-secret`` prints;
     several of them are tried, which a receiver needs while a secret is changed.
 
-    Raises InvalidSignatureError: answer 401, and use nothing of it. Raises ValueError for a ``secret`` that is none.
+    Raises InvalidSignatureError: answer 401, and use nothing of it. Raises InvalidSecretError for a
+    ``secret`` that is none.
     Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
     """
     keys = [key_of(each) for each in ([secret] if isinstance(secret, str) else secret)]

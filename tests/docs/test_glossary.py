@@ -9,7 +9,7 @@ from pathlib import Path
 STANDARD = frozenset(
     """
     2 3 access account action active adapter address advice allow answer api as async auth background bad
-    balance base batch beyond body bootstrap box boxes break browse bucket budget bus byte cdn change check
+    balance base batch beyond body bootstrap box boxes break browse bucket budget bus byte cdn certificate change check
     choice chunk clean cli client code colour command common config conflict content control convert copy
     count cursor damage data dead deadline deploy describe dev difference directory display doc doctor
     download drift drop dynamo dynamodb early embedded emulator end entry error evaluate event eventbridge

@@ -12,7 +12,7 @@ import schemathesis
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from schemathesis import GenerationMode
 
 from lora_drop.client.job import Job
@@ -20,7 +20,7 @@ from lora_drop.client.stack import find_stack
 from lora_drop.client.stack_client import StackClient
 from lora_drop.local.stack import HOME
 from tests.e2e.conftest import Deployed
-from tests.support.api_checks import CHECKS
+from tests.support.api_checks import CHECKS, calls
 
 pytestmark = [
     pytest.mark.stack,
@@ -101,13 +101,7 @@ def test_calls_are_answered_as_described(
 
 
 def _call(operation: Any, mode: GenerationMode, url: str) -> None:
-    @settings(
-        derandomize=True,
-        max_examples=MOST,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @calls(MOST)
     @given(operation.as_strategy(generation_mode=mode))
     def call(case: Any) -> None:
         case.call_and_validate(base_url=url, checks=CHECKS, auth=Signed(), timeout=60)

@@ -6,14 +6,14 @@ from urllib.parse import parse_qsl
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from schemathesis import GenerationMode
 
 from functions.forget.handler import handler as forget
 from functions.jobs.handler import handler as jobs
 from lora_drop.jobs.status import Status
 from lora_drop.openapi import document
-from tests.support.api_checks import CHECKS
+from tests.support.api_checks import CHECKS, calls
 from tests.support.builders import make_job
 from tests.support.lambda_environment import Context, LambdaEnvironment, event
 from tests.support.lambda_events import job_event
@@ -56,13 +56,7 @@ def about_known_jobs(_: Any, path_parameters: dict[str, Any] | None) -> dict[str
 def called(operation: Any, mode: GenerationMode, most: int) -> None:
     """Call one operation with data that fits its description, or with data that does not."""
 
-    @settings(
-        derandomize=True,
-        max_examples=most,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @calls(most)
     @given(operation.as_strategy(generation_mode=mode))
     def call(case: Any) -> None:
         case.call_and_validate(checks=CHECKS)

@@ -14,7 +14,7 @@ import httpcore
 import httpx
 
 from lora_drop.adapters.checked_network import CheckedNetwork, CheckedTransport, SocketOptions
-from lora_drop.jobs.errors import ReceiverUnavailableError
+from lora_drop.jobs.errors import ForeignCertificateError, ReceiverUnavailableError
 from lora_drop.ports.receivers import ReceiverAnswer
 
 CONNECT_TIMEOUT = 5.0
@@ -58,6 +58,8 @@ class HttpReceiver:
             *(httpx.HTTPError, httpx.InvalidURL, httpx.StreamError),
             *(OSError, ValueError),
         ) as error:
+            if _refuses_certificate(error):
+                raise ForeignCertificateError("its certificate does not verify") from None
             raise ReceiverUnavailableError(type(error).__name__) from None
         return ReceiverAnswer(response.status_code, _seconds(response.headers))
 
@@ -127,6 +129,15 @@ def _left(
     if (left := until - now()) <= 0:
         raise over("the whole of it takes too long")
     return left if timeout is None else min(left, timeout)
+
+
+def _refuses_certificate(error: BaseException | None) -> bool:
+    """Return whether this was raised because of a certificate; httpx wraps it twice."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _seconds(headers: httpx.Headers) -> int:

@@ -83,11 +83,16 @@ class SqsDeadLetters:
 
 
 class SqsLaterMessages:
-    """The queue of notifications."""
+    """The queue of notifications, and its dead letters."""
 
-    def __init__(self, client: "SQSClient", url: str) -> None:
+    def __init__(self, client: "SQSClient", url: str, dead_letters: str) -> None:
         self._client = client
         self._url = url
+        self._dead_letters = dead_letters
+
+    def give_up(self, body: str) -> None:
+        """Send it there; raises ClientError and BotoCoreError, after which the message may not be deleted."""
+        self._client.send_message(QueueUrl=self._dead_letters, MessageBody=body)
 
     def delay(self, receipt: str, seconds: int) -> None:
         """Hide the message for so long; where that fails, the queue's own VisibilityTimeout holds."""

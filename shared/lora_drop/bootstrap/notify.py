@@ -28,9 +28,13 @@ class NotifyBootstrap(Bootstrap[NotifySettings]):
         return Notifier(
             jobs=self.jobs,
             receiver=HttpReceiver(private=settings.allow_private_notify_hosts),
-            queue=SqsLaterMessages(boto3.client("sqs"), settings.notify_queue_url),
+            queue=SqsLaterMessages(
+                boto3.client("sqs"), settings.notify_queue_url, settings.notify_dead_letters_url
+            ),
             secrets=SigningSecret(client, settings.notify_secret, clock=self.clock),
             url=settings.notify_url,
             hosts=settings.allowed_notify_hosts,
+            bucket=settings.models_bucket,
+            with_reference=settings.reference_in_events,
             clock=self.clock,
         )

@@ -93,7 +93,7 @@ def notify_url(metadata: Mapping[str, str], hosts: AllowedHosts | None = None) -
     if len(text) > MAX_NOTIFY_URL or not (hosts or _host_of(text)).allow(text):
         message = (
             f"{NOTIFY_URL} in the object metadata is no address that this stack notifies: it takes https:// with a host "
-            f"of its NotifyHosts, {MAX_NOTIFY_URL} characters at most. Correct or remove it and drop the ZIP again."
+            f"of its NotifyHosts (with the port, if it is not 443), {MAX_NOTIFY_URL} characters at most. Correct or remove it and drop the ZIP again."
         )
         raise DatasetRejectedError([Problem(code="parameter_address_not_allowed", message=message)])
     return text

@@ -400,7 +400,7 @@ PARAMETER: Mapping[str, Meaning] = {
     ),
     "parameter_address_not_allowed": refuses(
         "The address in notify-url is none that this stack notifies.",
-        "Write it as https:// with a host that the stack's parameter NotifyHosts lists, or have the host added there.",
+        "Write it as https:// with a host that the stack's parameter NotifyHosts lists (as NAME:PORT for a port other than 443), or have it added there.",
     ),
     "parameter_out_of_range": refuses(
         "A parameter's value is outside of what the trainer takes.",

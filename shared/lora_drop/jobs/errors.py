@@ -20,6 +20,7 @@
     │   ├── JobNotFoundError               no job has this id
     │   │   └── JobForgottenError          it had, and was erased: whatever comes for it is dropped
     │   ├── NotErasableError               the store does not let go of what is to be erased
+    │   ├── InvalidSecretError             what is to verify our webhooks is no secret of them
     │   └── InvalidQueryError              a question about the jobs that is not of its form
     ├── TransientError                     the queue tries again
     │   ├── NotSubmittedError              the POST never left: safe to send it later
@@ -32,6 +33,7 @@
     │   ├── KeyOccupiedError               another file lies where a copy was to lie
     │   ├── HostNotAllowedError            a result file lies on a host that is not on the list
     │   ├── ReceiverUnavailableError       a receiver of our webhooks did not answer
+    │   │   └── ForeignCertificateError    its certificate is none for its name, or not of a trusted authority
     │   ├── NoSlotError                    as many trainings are at fal as the stack allows
     │   ├── EventsUnavailableError         an event was not taken: it is published later
     │   ├── OverBudgetError                the month's money does not suffice for this training
@@ -165,6 +167,10 @@ class NotErasableError(PermanentError):
     """Raised when a store refuses to delete: a right is missing, or a hold is laid on the object."""
 
 
+class InvalidSecretError(PermanentError, ValueError):
+    """Raised when what is to sign or verify webhooks is no secret of them; its text does not hold it."""
+
+
 class InvalidQueryError(PermanentError, ValueError):
     """Raised when a question about the jobs is not of its form; says which part of it."""
 
@@ -211,6 +217,10 @@ class HostNotAllowedError(TransientError):
 
 class ReceiverUnavailableError(TransientError):
     """Raised when a receiver of our webhooks did not answer; its text is the name of what happened."""
+
+
+class ForeignCertificateError(ReceiverUnavailableError):
+    """Raised when a receiver's certificate is for another name, has run out, or is of no trusted authority."""
 
 
 class NoSlotError(TransientError):

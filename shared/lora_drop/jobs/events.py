@@ -74,15 +74,52 @@ class StatusChange(_Published):
             reference=job.reference if with_reference else None,
         )
 
-    def agrees_with(self, job: Job) -> bool:
-        """Return whether this can be a change of that job, as its row stands now or stood before.
 
-        Everything in the account may put events on the bus. A history loses states (``TAKEN_BACK``), so an older
-        version may have been in one of these.
+class ChangeNotice(_Published):
+    """What is taken of an event on the bus, where all of the account may put one: which change of which job it means."""
+
+    job_id: str
+    version: int
+    status: Status
+    since: datetime
+
+    def agrees_with(self, job: Job) -> bool:
+        """Return whether that job made this change, as its row says.
+
+        A history loses states (``TAKEN_BACK``), so an older version may have been in one of these.
         """
         if self.version >= job.version:
             return (self.version, self.status) == (job.version, job.status)
-        return self.status in TAKEN_BACK or self.status in {step.status for step in job.history}
+        return self.status in TAKEN_BACK or self._step(job) is not None
+
+    def change_of(
+        self, job: Job, *, bucket: str, with_reference: bool = False
+    ) -> StatusChange | None:
+        """Return the change, written from the job's row; None where it came to nothing and the history lost it.
+
+        Of a state that the job has left, the row no longer has the problems.
+        """
+        now = StatusChange.of(job, bucket=bucket, with_reference=with_reference)
+        if self.version == job.version:
+            return now
+        if (step := self._step(job)) is None:
+            return None
+        said = {
+            "version": self.version,
+            "status": self.status,
+            "since": self.since,
+            "ended": self.status.terminal,
+            "history": now.history[: step + 1],
+            "again": False,
+        }
+        left = {} if step == len(job.history) - 1 else {"needs_person": False, "problems": ()}
+        return now.model_copy(update=said | left)
+
+    def _step(self, job: Job) -> int | None:
+        """Return the place of this change in the job's history."""
+        steps = [(step.status, step.at) for step in job.history]
+        found = (self.status, self.since)
+        return steps.index(found) if found in steps else None
 
 
 def _held_again(job: Job) -> bool:

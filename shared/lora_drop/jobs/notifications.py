@@ -5,7 +5,6 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 import re
@@ -15,7 +14,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lora_drop.jobs.errors import InvalidWebhookError
+from lora_drop.jobs.errors import InvalidSecretError, InvalidWebhookError
 from lora_drop.jobs.events import StatusChange
 
 ID, TIMESTAMP, SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature"
@@ -30,6 +29,12 @@ SECONDS = re.compile(r"[0-9]{1,11}", re.ASCII)
 BACKOFF = (5, 60, 300, 900, 1800, 3600, 7200, 14_400, 28_800, 39_600)
 JITTER = 0.2  # of a pause, which is that much shorter at most
 MAX_TRIES = 15  # maxReceiveCount in template.yaml: three days
+REFUSED_TRIES = (
+    6  # of what is refused: an hour, in which a receiver that is being deployed is there again
+)
+GONE = 410  # "no longer interested in receiving webhooks from this source"
+# Refusals that ask for another try: RFC 9110, 15.5.9; RFC 8470, 5.2; RFC 6585, 4.
+TRY_LATER = frozenset({408, 425, 429})
 
 
 class Notification(BaseModel):
@@ -53,14 +58,17 @@ class Notification(BaseModel):
 
 
 def key_of(secret: str) -> bytes:
-    """Return the key that a secret stands for; raises ValueError, without the secret in its text."""
+    """Return the key that a secret stands for; raises InvalidSecretError."""
     text = secret.strip().removeprefix(SECRET_PREFIX)
     try:
         key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii's too; a text that is not ASCII
         key = b""
     if len(key) not in KEY_BYTES:
-        raise ValueError("the secret of webhooks is whsec_ and the base64 of 24 to 64 bytes")
+        raise InvalidSecretError(
+            "a webhooks' secret is whsec_ followed by the base64 of 24 to 64 bytes, and this is none. "
+            "The stack's is what this prints: lora-drop notify-secret"
+        )
     return key
 
 
@@ -99,6 +107,15 @@ def pause(tries: int, *, chance: Callable[[], float], asked: int = 0) -> int:
     """
     planned = BACKOFF[min(max(tries, 1), len(BACKOFF)) - 1]
     return min(max(round(planned * (1 - JITTER * chance())), asked, 1), BACKOFF[-1])
+
+
+def given_up(status: int, tries: int) -> bool:
+    """Return whether a receiver that answers so is not called again for this change.
+
+    RFC 9110, 15.5: a 4xx says that the request is at fault, and it stays as it is.
+    """
+    refused = 400 <= status < 500 and status not in TRY_LATER  # noqa: PLR2004  # the class of these
+    return status == GONE or (refused and tries >= REFUSED_TRIES)
 
 
 def _signature(webhook_id: str, seconds: str, body: bytes, key: bytes) -> str:

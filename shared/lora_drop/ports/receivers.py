@@ -29,7 +29,10 @@ class Receiver(Protocol):
 
 
 class LaterMessages(Protocol):
-    """The queue that notifications wait in."""
+    """The queue that notifications wait in, and its dead letters."""
+
+    def give_up(self, body: str) -> None:
+        """Put a message with this body among the dead letters."""
 
     def delay(self, receipt: str, seconds: int) -> None:
         """Have a message delivered again after so many seconds; without it the queue decides."""

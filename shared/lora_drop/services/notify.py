@@ -9,14 +9,23 @@ from random import random
 from time import monotonic
 
 from lora_drop.fal.hosts import AllowedHosts
-from lora_drop.jobs.errors import HostNotAllowedError, ReceiverUnavailableError
-from lora_drop.jobs.events import StatusChange
-from lora_drop.jobs.notifications import BACKOFF, Notification, pause, signed_headers
+from lora_drop.jobs.errors import (
+    ForeignCertificateError,
+    HostNotAllowedError,
+    ReceiverUnavailableError,
+)
+from lora_drop.jobs.events import ChangeNotice
+from lora_drop.jobs.notifications import (
+    REFUSED_TRIES,
+    Notification,
+    given_up,
+    pause,
+    signed_headers,
+)
 from lora_drop.ports import Clock, JobStore
 from lora_drop.ports.receivers import LaterMessages, Receiver, ReceiverAnswer, SigningSecrets
 
 PATIENCE = 20.0  # seconds for all POSTs of a batch, which are made at the same time
-GONE = 410  # Standard Webhooks: the receiver wants no more
 ACCEPTED = range(200, 300)
 
 
@@ -26,6 +35,7 @@ class NotifyOutcome(StrEnum):
     DELIVERED = "delivered"
     UNWANTED = "unwanted"  # no address is to get it, or the job was forgotten
     LATER = "later"
+    GIVEN_UP = "given up"  # a dead letter from now on
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,7 @@ class _Post:
     """A POST that is to be made."""
 
     url: str
+    notice: ChangeNotice
     notification: Notification
 
 
@@ -63,7 +74,7 @@ class Notifier:
     """Sends the changes of a batch at the same time, so that a slow receiver holds up no other.
 
     ``url`` is the stack's address, for jobs that have none of their own; ``hosts`` are those that a job's own
-    may lie on.
+    may lie on. ``bucket`` is the models bucket, and ``with_reference`` says whether changes have the owner's reference.
     """
 
     jobs: JobStore
@@ -73,6 +84,8 @@ class Notifier:
     url: str
     hosts: AllowedHosts
     clock: Clock
+    bucket: str
+    with_reference: bool = False
     chance: Callable[[], float] = random
     tick: Callable[[], float] = monotonic
 
@@ -88,7 +101,7 @@ class Notifier:
         return [
             found
             if isinstance(found := calls[message.message_id], Notified)
-            else self._settled(message, found.notification.data, said[message.message_id])
+            else self._settled(message, found.notice, said[message.message_id])
             for message in messages
         ]
 
@@ -127,20 +140,23 @@ class Notifier:
     def _call_of(self, message: QueuedChange) -> "_Post | Notified":
         """Return what is to be sent for a message, or what becomes of it without a POST."""
         try:
-            change = StatusChange.model_validate(json.loads(message.body)["detail"])
+            notice = ChangeNotice.model_validate(json.loads(message.body)["detail"])
         except (ValueError, KeyError, TypeError, RecursionError):  # also pydantic's
             return self._hopeless(message, "the message is no event of a job")
-        job = self.jobs.get(change.job_id)
+        job = self.jobs.get(notice.job_id)
         url = job.notify_url or self.url if job is not None else ""
         if job is None or not url:
             return Notified(message.message_id, NotifyOutcome.UNWANTED)
-        if not change.agrees_with(job):
+        if not notice.agrees_with(job):
             return self._hopeless(
-                message, "the job's row says otherwise: the event is not the stack's", change
+                message, "the job's row says otherwise: the event is not the stack's", notice
             )
+        change = notice.change_of(job, bucket=self.bucket, with_reference=self.with_reference)
+        if change is None:  # a try that came to nothing
+            return Notified(message.message_id, NotifyOutcome.UNWANTED)
         if job.notify_url and not self.hosts.allow(job.notify_url):
-            return self._hopeless(message, "its address is not on the list (NotifyHosts)", change)
-        return _Post(url, Notification.of(change))
+            return self._hopeless(message, "its address is not on the list (NotifyHosts)", notice)
+        return _Post(url, notice, Notification.of(change))
 
     def _post(self, call: _Post, keys: Sequence[bytes], until: float) -> ReceiverAnswer | Exception:
         try:
@@ -154,26 +170,29 @@ class Notifier:
             return error
 
     def _settled(
-        self, message: QueuedChange, change: StatusChange, said: ReceiverAnswer | Exception
+        self, message: QueuedChange, change: ChangeNotice, said: ReceiverAnswer | Exception
     ) -> Notified:
         if isinstance(said, HostNotAllowedError):
             return self._hopeless(message, "its address lies in a private network", change)
         if isinstance(said, Exception):
+            foreign = isinstance(said, ForeignCertificateError)
+            if foreign and message.tries >= REFUSED_TRIES:
+                return self._hopeless(message, str(said), change)
             known = isinstance(said, ReceiverUnavailableError)
             # The text of any other may hold what is private.
             return self._later(message, str(said) if known else type(said).__name__, change)
         if said.status in ACCEPTED:
             delivered = NotifyOutcome.DELIVERED
             return Notified(message.message_id, delivered, change.job_id, change.version)
-        if said.status == GONE:
-            return self._hopeless(message, "the receiver wants no more (status 410)", change)
+        if given_up(said.status, message.tries):
+            return self._hopeless(message, f"the receiver refuses it: status {said.status}", change)
         return self._later(message, f"status {said.status}", change, asked=said.retry_after)
 
     def _later(
         self,
         message: QueuedChange,
         reason: str,
-        change: StatusChange | None = None,
+        change: ChangeNotice | None = None,
         *,
         asked: int = 0,
     ) -> Notified:
@@ -181,13 +200,19 @@ class Notifier:
         return self._comes_again(message, reason, change, seconds)
 
     def _hopeless(
-        self, message: QueuedChange, reason: str, change: StatusChange | None = None
+        self, message: QueuedChange, reason: str, change: ChangeNotice | None = None
     ) -> Notified:
-        """Return a message that no waiting helps: it soon is a dead letter, which calls a person."""
-        return self._comes_again(message, reason, change, BACKOFF[0])
+        """Make a message that no waiting helps a dead letter, which calls a person; no receiver is called for it again."""
+        try:
+            self.queue.give_up(message.body)
+        except Exception as error:  # noqa: BLE001  # its queue makes it one, after its last try
+            reason = f"{reason}; the dead letters did not take it: {type(error).__name__}"
+            return self._later(message, reason, change)
+        job_id, version = (change.job_id, change.version) if change else ("", 0)
+        return Notified(message.message_id, NotifyOutcome.GIVEN_UP, job_id, version, reason)
 
     def _comes_again(
-        self, message: QueuedChange, reason: str, change: StatusChange | None, seconds: int
+        self, message: QueuedChange, reason: str, change: ChangeNotice | None, seconds: int
     ) -> Notified:
         try:
             self.queue.delay(message.receipt, seconds)

@@ -60,6 +60,16 @@ def a_change_is_sent_signed_or_comes_again_later(harness: Harness) -> None:
 
 
 @scenario
+def a_change_that_its_receiver_refuses_is_a_dead_letter(harness: Harness) -> None:
+    there = harness.environment
+    job = there.add_job(make_job(Status.SUBMITTED))
+    there.internet.says["hooks.example"] = httpx.Response(410)
+    there.aws.sqs.send_message(QueueUrl=there.changes, MessageBody=envelope(job))
+    assert harness.deliver("NotifyFunction") == []
+    assert harness.waiting("NotifyDeadLetters") == [envelope(job)]
+
+
+@scenario
 def a_stale_delivery_has_fal_asked(harness: Harness) -> None:
     """The reconciler is called, which holds the key."""
     harness.environment.aws.function(harness.environment.variables()["RECONCILE_FUNCTION"])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import standardwebhooks
 
-from lora_drop.jobs.errors import InvalidSignatureError
+from lora_drop.jobs.errors import InvalidSecretError, InvalidSignatureError
 from lora_drop.jobs.events import StatusChange
 from lora_drop.jobs.notifications import (
     BACKOFF,
@@ -109,12 +109,15 @@ def test_secret_of_24_to_64_bytes_is_one(size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "secret", ["", "whsec_", "whsec_" + "a" * 31, "a" * 100, "whsec_" + "!" * 40]
+    "secret", ["", "whsec_", "whsec_…", "whsec_" + "a" * 31, "a" * 100, "whsec_" + "!" * 40]
 )
 def test_other_secret_is_refused_unseen(secret: str) -> None:
-    with pytest.raises(ValueError, match="24 to 64 bytes") as raised:
+    with pytest.raises(
+        InvalidSecretError, match=r"24 to 64 bytes.*lora-drop notify-secret"
+    ) as raised:
         unwrap_event(BODY, GOOD, secret=secret, now=NOW)
-    assert not secret or secret not in str(raised.value).replace("whsec_ and", "")
+    assert isinstance(raised.value, ValueError)
+    assert not secret or secret not in str(raised.value).replace("whsec_ followed", "")
 
 
 def test_two_secrets_sign_while_one_is_changed() -> None:

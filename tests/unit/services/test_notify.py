@@ -1,5 +1,6 @@
 """Receivers that are down, slow, redirecting or wrong: every change arrives, or lies in the dead letters."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -13,9 +14,14 @@ import standardwebhooks.webhooks as standard
 from lora_drop.adapters.checked_network import CheckedNetwork
 from lora_drop.adapters.receivers import HttpReceiver
 from lora_drop.fal.hosts import AllowedHosts
-from lora_drop.jobs.errors import HostNotAllowedError, ReceiverUnavailableError
+from lora_drop.jobs.errors import (
+    ForeignCertificateError,
+    HostNotAllowedError,
+    ReceiverUnavailableError,
+)
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.notifications import MAX_TRIES, SECRET_PREFIX, key_of
+from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 from lora_drop.ports.receivers import ReceiverAnswer
 from lora_drop.services.notify import Notified, Notifier, NotifyOutcome, QueuedChange
@@ -65,6 +71,9 @@ class Lab:
         _, tries, body = self.waiting[receipt]
         self.waiting[receipt] = (self.clock() + timedelta(seconds=seconds), tries, body)
 
+    def give_up(self, body: str) -> None:
+        self.dead.append(body)
+
     def add(self, *jobs: Job, forgotten: bool = False) -> None:
         for job in jobs:
             if not forgotten:
@@ -82,6 +91,7 @@ class Lab:
             url=url,
             hosts=AllowedHosts(hosts),
             clock=self.clock,
+            bucket="models",
             chance=self.random.random,
         )
 
@@ -131,6 +141,8 @@ def jobs(number: int = 20) -> list[Job]:
 
 
 SLOW, DOWN = ReceiverUnavailableError("ReadTimeout"), ReceiverUnavailableError("ConnectError")
+FOREIGN = ForeignCertificateError("its certificate does not verify")
+MINUTES = timedelta(minutes=1)
 RECEIVERS: dict[str, tuple[Answers, int, timedelta]] = {
     "well": (failing(HOUR * 0, DOWN), 0, timedelta(0)),
     "down for an hour": (failing(HOUR, DOWN), 0, 2 * HOUR),
@@ -145,12 +157,18 @@ RECEIVERS: dict[str, tuple[Answers, int, timedelta]] = {
     ),
     "down for ever": (failing(10 * DAYS, DOWN), 20, DAYS),
     "redirects for ever": (failing(10 * DAYS, 301), 20, DAYS),
-    "is gone": (failing(10 * DAYS, 410), 20, timedelta(minutes=2)),
+    "is not there while it is deployed": (failing(20 * MINUTES, 404), 0, HOUR),
+    "is not there": (failing(10 * DAYS, 404), 20, HOUR),
+    "refuses the body": (failing(10 * DAYS, 400), 20, HOUR),
+    "has a foreign certificate": (failing(10 * DAYS, FOREIGN), 20, HOUR),
+    "has one while it is deployed": (failing(20 * MINUTES, FOREIGN), 0, HOUR),
+    "asks for a later try for a day": (failing(24 * HOUR, 425), 0, 36 * HOUR),
+    "is gone": (failing(10 * DAYS, 410), 20, 0 * HOUR),
     "raises an unexpected error": (failing(10 * DAYS, UnicodeError("label too long")), 20, DAYS),
     "lies in a private network": (
         failing(10 * DAYS, HostNotAllowedError("no")),
         20,
-        timedelta(minutes=2),
+        0 * HOUR,
     ),
 }
 
@@ -182,6 +200,29 @@ def test_every_change_arrives_or_is_a_dead_letter(
         assert found.change.status is Status.SUBMITTED
 
 
+def test_a_receiver_that_is_gone_is_called_once_for_a_change() -> None:
+    """Standard Webhooks, "410 Gone": "Sender should disable the webhook endpoint, and stop sending it messages"."""
+    lab = Lab(failing(10 * DAYS, 410))
+    lab.add(*jobs(2))
+    lab.run()
+    assert (len(lab.posts), len(lab.dead)) == (2, 2)
+    assert [each.outcome.value for each in lab.outcomes] == ["given up"] * 2
+
+
+def test_dead_letters_that_take_nothing_lose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The change is tried as any other, until its own queue gives it up."""
+
+    def throttled(_body: str) -> None:
+        raise ConnectionError("throttled")
+
+    lab = Lab(failing(10 * DAYS, 410))
+    monkeypatch.setattr(lab, "give_up", throttled)
+    lab.add(*jobs(1))
+    lab.run()
+    assert (len(lab.posts), len(lab.dead)) == (MAX_TRIES, 1)
+    assert "ConnectionError" in lab.outcomes[0].reason
+
+
 def test_a_doubled_event_has_the_same_id_and_body() -> None:
     """A receiver that gets a change twice knows it by its webhook-id."""
     lab = Lab()
@@ -208,7 +249,7 @@ PLACES: dict[str, tuple[str | None, str, tuple[str, ...], list[str], NotifyOutco
     "its own": (OWN, NOTIFY_URL, ("customer.example",), [OWN], NotifyOutcome.DELIVERED),
     "its own alone": (OWN, "", ("customer.example",), [OWN], NotifyOutcome.DELIVERED),
     "none": (None, "", ("customer.example",), [], NotifyOutcome.UNWANTED),
-    "no longer on the list": (OWN, NOTIFY_URL, ("other.example",), [], NotifyOutcome.LATER),
+    "no longer on the list": (OWN, NOTIFY_URL, ("other.example",), [], NotifyOutcome.GIVEN_UP),
 }
 
 
@@ -220,7 +261,7 @@ def test_the_jobs_own_address_goes_first(name: str) -> None:
     lab.run(url=url, hosts=hosts)
     assert [each for each, *_ in lab.posts] == called
     assert {each.outcome for each in lab.outcomes} == {outcome}
-    assert len(lab.dead) == (outcome is NotifyOutcome.LATER)
+    assert len(lab.dead) == (outcome is NotifyOutcome.GIVEN_UP)
     assert "private" not in str(lab.outcomes)
 
 
@@ -252,41 +293,82 @@ def test_a_message_that_is_none_is_soon_a_dead_letter(body: str) -> None:
     assert lab.clock() - BEGIN < timedelta(minutes=2)
 
 
-SUBMITTED = make_job(Status.SUBMITTED, version=4)
-# A change as the bus has it, and whether it can be one of the job that stands at SUBMITTED, version 4.
-CHANGES: dict[str, tuple[Status, int, bool]] = {
-    "the last": (Status.SUBMITTED, 4, True),
-    "an earlier one": (Status.RECEIVED, 1, True),
-    "an earlier try, taken back": (Status.SUBMITTING, 3, True),
-    "to come": (Status.SUBMITTED, 5, False),
-    "far ahead": (Status.SUCCEEDED, 999_999, False),
-    "another state of this version": (Status.SUCCEEDED, 4, False),
-    "an earlier state as this version": (Status.RECEIVED, 4, False),
-    "never so": (Status.SUCCEEDED, 3, False),
+SUBMITTED = (
+    make_job(Status.READY)
+    .move(Status.SUBMITTING, now=BEGIN + MINUTES)
+    .move(Status.SUBMITTED, now=BEGIN + 2 * MINUTES)
+)
+# What an event says other than the row, and whether that is a change of the job: true, false, or lost by its history.
+CHANGES: dict[str, tuple[dict[str, object], str]] = {
+    "the last": ({}, "true"),
+    "to come": ({"version": SUBMITTED.version + 1}, "false"),
+    "far ahead": ({"version": 999_999, "status": "SUCCEEDED"}, "false"),
+    "another state of this version": ({"status": "SUCCEEDED"}, "false"),
+    "an earlier state as this version": ({"status": "RECEIVED"}, "false"),
+    "never so": ({"version": SUBMITTED.version - 1, "status": "SUCCEEDED"}, "false"),
+    "not since then": ({"version": SUBMITTED.version - 1, "status": "RECEIVED"}, "false"),
+    "a try that came to nothing": ({"version": SUBMITTED.version - 1, "status": "READY"}, "lost"),
+    "with other fields": (
+        {
+            "problems": ["forged"],
+            "since": "1999-01-01T00:00:00Z",
+            "ended": True,
+            "again": True,
+            "needs_person": True,
+            "history": [{"status": "SUCCEEDED", "at": "1999-01-01T00:00:00Z"}],
+            "application": "forged",
+            "bucket": "forged",
+            "reference": "forged",
+            "key": "forged",
+        },
+        "true",
+    ),
 }
 
 
 @pytest.mark.promise("nothing leaks")
 @pytest.mark.parametrize("name", CHANGES)
-def test_only_what_the_job_was_is_signed(name: str) -> None:
-    """An event on the bus that says of a job what its row does not is not signed, and is a dead letter."""
-    status, version, true = CHANGES[name]
+def test_only_what_the_row_says_is_signed(name: str) -> None:
+    """An event on the bus says which change is meant, and the row says the rest; of one that it does not know nothing is signed."""
+    forged, kind = CHANGES[name]
     lab = Lab()
-    lab.add(SUBMITTED.model_copy(update={"status": status, "version": version}))
-    lab.jobs.rows[SUBMITTED.job_id] = SUBMITTED
+    lab.add(SUBMITTED)
+    sent = json.loads(envelope(SUBMITTED))
+    body = json.dumps(sent | {"detail": sent["detail"] | forged})
+    lab.waiting["0"] = (BEGIN, 0, body)
+
     lab.run()
-    assert (len(lab.taken), len(lab.dead)) == ((1, 0) if true else (0, 1))
-    assert lab.clock() - BEGIN < timedelta(minutes=2)
+
+    assert len(lab.dead) == (kind == "false")
+    taken = [json.loads(body)["data"] for _, body, _ in lab.taken]
+    assert taken == ([sent["detail"]] if kind == "true" else [])
+    assert lab.clock() == BEGIN
 
 
-def test_a_try_that_was_taken_back_is_still_sent() -> None:
-    """The history of a job that is HELD again ends at its first HELD; its changes since then have happened."""
+def test_a_change_that_another_has_overtaken_is_of_its_own_state() -> None:
+    """Its state, time and history are its own; of problems the row has only those of now."""
+    held = SUBMITTED.move(Status.HELD, now=BEGIN + HOUR, problems=(Problem(code="x", message="x"),))
+    ready = held.move(Status.READY, now=BEGIN + 2 * HOUR, by="ada", problems=())
+    lab = Lab()
+    lab.add(held)
+    lab.jobs.rows[ready.job_id] = ready
+    lab.run()
+    [(headers, body, _)] = lab.taken
+    stood = json.loads(envelope(held))["detail"]
+    assert stood["problems"] == ["x"]
+    assert json.loads(body)["data"] == stood | {"problems": [], "needs_person": False}
+    assert headers["webhook-id"] == f"{held.job_id}-v{held.version}"
+
+
+def test_a_try_that_came_to_nothing_is_not_sent_late() -> None:
+    """The history of a job that is HELD again ends at its first HELD; of the try in between nothing is left to say."""
     lab = Lab()
     job = make_job(Status.READY)
     for to in (Status.HELD, Status.READY, Status.SUBMITTING, Status.HELD):
         lab.add(job := job.move(to, now=BEGIN))
     lab.run()
-    assert (len(lab.ids), lab.dead) == (4, [])
+    assert [json.loads(body)["data"]["status"] for _, body, _ in lab.taken] == ["HELD"] * 2
+    assert lab.dead == []
 
 
 @pytest.mark.promise("never get stuck")
@@ -347,17 +429,6 @@ def test_a_slow_name_server_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> Non
         ("later", "TimeoutError"),
         ("delivered", ""),
     ]
-
-
-def test_only_what_an_event_has_is_sent() -> None:
-    """A message is no way to have anything else signed."""
-    lab = Lab()
-    [job] = jobs(1)
-    lab.add(job)
-    at, tries, body = lab.waiting["0"]
-    lab.waiting["0"] = (at, tries, body.replace('"detail": {', '"detail": {"key": "private", '))
-    lab.run()
-    assert b"private" not in lab.taken[0][1]
 
 
 def test_changes_of_a_batch_are_sent_at_the_same_time() -> None:
