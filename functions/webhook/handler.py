@@ -6,11 +6,11 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lora_drop.api import webhook_api
 from lora_drop.bootstrap.webhook import WebhookBootstrap
 from lora_drop.messages import job_id_in
 from lora_drop.observability import about
 from lora_drop.settings import WebhookSettings, load
+from lora_drop.webhook_api import webhook_api
 
 logger, metrics = Logger(), Metrics()
 

@@ -1,4 +1,4 @@
-"""What API Gateway asks the functions: the routes of the jobs API, of forget and of fal's webhook.
+"""What API Gateway asks the functions: the routes of the jobs API and of forget.
 
 Errors have one form: ``{"error": {"code": …, "message": …}}``.
 """
@@ -7,16 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from aws_lambda_powertools.metrics import MetricUnit
 
 from lora_drop.api_requests import MAX_ARCHIVE, DatasetRequest, parse_job_request
 from lora_drop.bootstrap.forget import ForgetBootstrap
 from lora_drop.bootstrap.jobs import JobsBootstrap
-from lora_drop.bootstrap.webhook import WebhookBootstrap
 from lora_drop.jobs import erasures, errors
-from lora_drop.jobs.ids import digest_of
 from lora_drop.jobs.public_job import public
 from lora_drop.messages import (
     ForgetRequest,
@@ -27,9 +24,8 @@ from lora_drop.messages import (
     base_path_of,
     called_by_key,
     caller_of,
-    raw_delivery,
 )
-from lora_drop.observability import Metric, about
+from lora_drop.observability import about
 from lora_drop.services.browse import list_jobs, show_budget, show_files, show_job
 from lora_drop.services.record import refuse_endless
 
@@ -272,51 +268,3 @@ def forget_api(bootstrap: Callable[[], ForgetBootstrap], logger: Logger) -> APIG
 def log_erasure(erasure: erasures.Erasure, logger: Logger) -> None:
     """Log the erasure by its digest: the job's id begins with the name of the ZIP."""
     logger.info("erasing", digest=erasure.digest, done=bool(erasure.done_at))
-
-
-# fal takes only 2xx for delivered, tries again after 4xx and 5xx, and gives up after 3xx.
-DELIVERY_ERRORS: Mapping[type[errors.LoraDropError], tuple[int, str]] = {
-    errors.InvalidWebhookError: (401, "delivery_refused"),
-    errors.StaleWebhookError: (401, "delivery_stale"),
-    errors.JobNotFoundError: (404, "job_unknown"),
-    errors.ForeignRequestError: (409, "request_foreign"),
-    errors.ConflictError: (503, "try_again"),
-    errors.SigningKeysUnavailableError: (503, "try_again"),
-    errors.FalUnavailableError: (503, "try_again"),
-}
-
-
-def webhook_api(
-    bootstrap: Callable[[], WebhookBootstrap], logger: Logger, metrics: Metrics
-) -> APIGatewayRestResolver:
-    """Return the route that takes fal's deliveries."""
-    app = APIGatewayRestResolver()
-
-    @app.post("/webhooks/fal/<job_id>/<token>")
-    def receive(job_id: str, token: str) -> dict[str, str]:
-        """Take one delivery for one job."""
-        headers, body = raw_delivery(app.current_event.raw_event)
-        job = bootstrap().webhook_handler.deliver(job_id, token, headers, body)
-        about(job, logger)
-        metrics.add_metric(Metric.DELIVERY_ACCEPTED, MetricUnit.Count, 1)
-        logger.info("delivery accepted", status=job.status)
-        return {"job_id": job_id, "status": job.status}
-
-    def refused(error: errors.LoraDropError) -> Response[Any]:
-        known = next(each for each in type(error).__mro__ if each in DELIVERY_ERRORS)
-        status, code = DELIVERY_ERRORS[known]
-        stale = isinstance(error, errors.StaleWebhookError)
-        counted = Metric.DELIVERY_STALE if stale else Metric.DELIVERY_REFUSED
-        metrics.add_metric(counted, MetricUnit.Count, 1)
-        logger.warning("delivery refused", code=code, reason=str(error))
-        return Response(status, "application/json", {"error": {"code": code}})
-
-    def dropped(forgotten: errors.JobForgottenError) -> Response[Any]:
-        """Answer 200, so that fal does not send it again; nothing of it is kept."""
-        about("", logger)
-        logger.info("delivery for a forgotten job dropped", digest=digest_of(str(forgotten)))
-        return Response(200, "application/json", {"status": "FORGOTTEN"})
-
-    app.exception_handler(list(DELIVERY_ERRORS))(refused)
-    app.exception_handler(errors.JobForgottenError)(dropped)
-    return app
