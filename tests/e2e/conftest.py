@@ -1,9 +1,11 @@
 """One deployed stack for every test here: the real template on the emulator, through the command."""
 
+import gc
 import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +109,13 @@ def _run(home: Path, words: tuple[str, ...]) -> subprocess.CompletedProcess[str]
         timeout=PATIENCE,
         check=False,
     )
+
+
+def pytest_sessionfinish() -> None:
+    """Let go of connections that boto3 and schemathesis leave open, before pytest takes them for an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,10 @@
 """The jobs API as it is deployed: the documented example, and schemathesis on every route."""
 
+import json
+import os
 import re
+import subprocess
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -98,6 +102,90 @@ def test_calls_are_answered_as_described(
             _call(operation, mode, url)
     assert urlsplit(url).hostname == "127.0.0.1"
     assert deployed.simulator.ledger()["submissions"]  # what was paid, was paid to the simulator
+
+
+@dataclass(frozen=True, slots=True)
+class ByKey:
+    """The API for callers with a key, and their key."""
+
+    url: str
+    key: str
+
+    def ask(self, path: str, method: str = "GET", key: str | None = None, **more: Any) -> int:
+        """The status of the answer to a request with the key, or another one."""
+        headers = {"x-api-key": self.key if key is None else key}
+        return httpx.request(
+            method, self.url + path, headers=headers, timeout=60, **more
+        ).status_code
+
+
+@pytest.fixture(scope="module")
+def by_key(deployed: Deployed) -> ByKey:
+    access = json.loads(deployed.run("up", "--json", "--parameter", "ApiKeyAccess=true"))
+    gateway = deployed.client("apigateway")
+    key_id = access["outputs"]["ServiceKeyId"]
+    return ByKey(
+        access["key_api_url"], gateway.get_api_key(apiKey=key_id, includeValue=True)["value"]
+    )
+
+
+@pytest.mark.promise("interfaces stay")
+def test_curl_lines_are_answered_as_printed(
+    stack: Deployed, by_key: ByKey, root: Path, tmp_path: Path
+) -> None:
+    """Each curl line of docs/developers.md, as it stands there, gets an answer of the form that is printed below it."""
+    text = (root / "docs/developers.md").read_text()
+    lines = re.findall(r"^\$ (curl (?:.*\\\n)*.*)\n(\{.*\})$", text, re.MULTILINE)
+    lines += [(line, "") for line in re.findall(r"`(curl [^`]+)`", text)]
+    assert len(lines) == len(re.findall(r"\bcurl ", text)) == 3
+    (tmp_path / "ca.pem").write_bytes(Path(stack.access["fal_ca_file"]).read_bytes())
+    env = {
+        "PATH": os.environ["PATH"],
+        "AWS_REGION": stack.access["region"],
+        "AWS_ACCESS_KEY_ID": stack.access["access_key"],
+        "AWS_SECRET_ACCESS_KEY": stack.access["secret_key"],
+        "API_URL": stack.access["api_url"],
+        "KEY_API_URL": by_key.url,
+        "KEY": by_key.key,
+    }
+    for line, printed in lines:
+        command = line.replace("https://HOST:PORT", stack.access["fal_url"]) + " --fail -s"
+        done = subprocess.run(  # noqa: S602  # our own page
+            command, shell=True, cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+        )
+        answer = json.loads(done.stdout)
+        if printed:
+            wanted = json.loads(printed)
+            assert answer.keys() == wanted.keys()
+            assert {name: type(value) for name, value in answer.items()} == {
+                name: type(value) for name, value in wanted.items()
+            }
+
+
+@pytest.mark.promise("nothing leaks")
+def test_key_opens_its_own_routes_alone(deployed: Deployed, by_key: ByKey) -> None:
+    """Without the key nothing is answered, with it the routes of its own address, and above its plan 429."""
+    job = f"/jobs/{deployed.train(deployed.local.sample)['job_id']}"
+    for path in ("/jobs", job, f"{job}/files", f"{job}/logs", "/budget", "/openapi.json"):
+        answers = [by_key.ask(path, key=key) for key in ("", "wrong", by_key.key)]
+        assert answers == [403, 403, 200], path
+    assert by_key.ask("/datasets", "POST", json={"name": "ada.zip"}) == 200
+    assert by_key.ask(f"{job}/cancel", "POST") == 409  # it has ended
+    for path in (f"{job}/approve", f"{job}/forget", f"{job}/resolve", f"{job}/replay", "/redrive"):
+        assert by_key.ask(path, "POST", json={}) in {403, 404}, path
+    other = replace(by_key, url=deployed.access["api_url"])
+    assert other.ask("/jobs") == 403
+    # The plan's own numbers need a burst that this machine may not make.
+    gateway = deployed.client("apigateway")
+    [plan] = gateway.get_usage_plans()["items"]
+    smaller = {"/throttle/burstLimit": "2", "/throttle/rateLimit": "0.001"}
+    gateway.update_usage_plan(
+        usagePlanId=plan["id"],
+        patchOperations=[
+            {"op": "replace", "path": path, "value": value} for path, value in smaller.items()
+        ],
+    )
+    assert [by_key.ask("/budget") for _ in range(3)] == [200, 200, 429]
 
 
 def _call(operation: Any, mode: GenerationMode, url: str) -> None:
