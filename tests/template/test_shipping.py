@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from lora_drop.local import deployment
 from tests.template.rules import FAL
 
-FUNCTIONS = ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Forget", "Notify")
+FUNCTIONS = ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Forget", "Notify", "Fetch")
 PACKAGES = tuple(name.lower() for name in FUNCTIONS)
 # Isolated from site-packages and the working tree: the artifact alone, and boto3 out of it.
 IMPORT = "import sys; sys.path[:0] = sys.argv[1:]; import functions.{name}.handler as h; h.handler; import boto3; [boto3.client(each, region_name='us-east-1') for each in {services}]"
