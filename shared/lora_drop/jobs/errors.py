@@ -17,6 +17,7 @@
     │   │   └── SharedJobError             a job that others share with is to be forgotten alone
     │   ├── ForeignRequestError            a fact about a request that is not this job's
     │   ├── DatasetNotFoundError           nothing lies where a dataset is said to lie
+    │   ├── OrderConflictError             an Idempotency-Key stands for another order already
     │   ├── JobNotFoundError               no job has this id
     │   │   └── JobForgottenError          it had, and was erased: whatever comes for it is dropped
     │   ├── NotErasableError               the store does not let go of what is to be erased
@@ -28,7 +29,8 @@
     │   ├── FalUnavailableError            fal did not answer a question; says nothing about the job
     │   ├── SigningKeysUnavailableError    no key to verify a webhook with
     │   ├── DownloadInterruptedError       a result file did not arrive whole
-    │   │   └── SourceChangedError         it is another file now than the one that was opened
+    │   │   ├── SourceChangedError         it is another file now than the one that was opened
+    │   │   └── DownloadTimeoutError       it takes longer than there is time for
     │   ├── UploadGoneError                an unfinished copy is gone: begin it again
     │   ├── KeyOccupiedError               another file lies where a copy was to lie
     │   ├── HostNotAllowedError            a result file lies on a host that is not on the list
@@ -140,6 +142,10 @@ class DatasetNotFoundError(PermanentError):
     """Raised when nothing lies under the key of a dataset, or it has no such version."""
 
 
+class OrderConflictError(PermanentError):
+    """Raised when an order has the Idempotency-Key of another one."""
+
+
 class JobNotFoundError(PermanentError):
     """Raised when no job has the given id."""
 
@@ -201,6 +207,10 @@ class DownloadInterruptedError(TransientError):
 
 class SourceChangedError(DownloadInterruptedError):
     """Raised when a file is read by ranges, and they are no longer of the file that was opened."""
+
+
+class DownloadTimeoutError(DownloadInterruptedError):
+    """Raised when a file takes longer than one run has time for; the next may go on with it."""
 
 
 class UploadGoneError(TransientError):

@@ -14,8 +14,12 @@ CA_IN_FUNCTION = "private-ca.pem"  # where functions/Makefile puts the file that
 
 def variables(emulator_url: str, fal: FalServer | None = None) -> dict[str, str]:
     """Where AWS is, and where fal is unless it is fal itself."""
-    # A receiver on this machine has an address of a private network.
-    found = {"AWS_ENDPOINT_URL": emulator_url, "ALLOW_PRIVATE_NOTIFY_HOSTS": "true"}
+    # A receiver or a dataset's host on this machine has an address of a private network.
+    found = {
+        "AWS_ENDPOINT_URL": emulator_url,
+        "ALLOW_PRIVATE_NOTIFY_HOSTS": "true",
+        "ALLOW_PRIVATE_DATASET_HOSTS": "true",
+    }
     if fal is not None:
         found |= {
             "FAL_RUN_HOST": fal.host_port,

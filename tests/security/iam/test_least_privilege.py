@@ -100,7 +100,7 @@ def test_forbidden_right_is_not_granted(found: Used, right: Right) -> None:
 
 FAL_KEY = "arn:aws:secretsmanager:us-east-1:123456789012:secret:fal-key-6"
 WEBHOOK_SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:webhook-7"  # its name
-NOTIFY_SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:notify-10"
+NOTIFY_SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:notify-12"
 FOLDER = "arn:aws:s3:::models/portrait/ada/ada-0123456789"
 
 
