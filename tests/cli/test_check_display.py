@@ -53,6 +53,7 @@ def test_the_worst_is_first_and_each_sentence_once() -> None:
     assert "m/0.png, m/1.png, m/2.png and 9 more" in said
     assert "1.txt, 2.txt" in said
     assert said.count("is dark") == 1
+    assert "\nrejected: 1 error to mend; the dataset has no photos\n" in said
     assert said.splitlines()[-1] == "  next    mend the errors, then: lora-drop check 'my photos/'"
 
 

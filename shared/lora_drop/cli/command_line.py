@@ -17,9 +17,14 @@ NAMED = frozenset(
 ) | {"resume_from_checkpoint"}
 
 
-def command(what: str, name: str, given: Mapping[str, object]) -> str:
-    """Return ``lora-drop WHAT NAME`` with these options; of ``train`` --direct as well where there is no stack."""
-    direct = what == "train" and is_direct()
+def command(
+    what: str, name: str, given: Mapping[str, object], *, direct: bool | None = None
+) -> str:
+    """Return ``lora-drop WHAT NAME`` with these options; of ``train`` --direct as well where there is no stack.
+
+    ``direct``: whether there is none; else it is found out.
+    """
+    direct = what == "train" and (is_direct() if direct is None else direct)
     kept = {name: value for name, value in given.items() if not (direct and name == "key")}
     options = [*_options(kept), *(["--direct"] if direct else [])]
     return " ".join(("lora-drop", what, shlex.quote(name), *options))
