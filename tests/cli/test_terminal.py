@@ -125,6 +125,16 @@ def test_wrong_words_are_json_too(words: list[str]) -> None:
     assert CliRunner().invoke(application(), words).stdout == ""
 
 
+def test_wrong_words_are_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal_of = SimpleNamespace(stderr=SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr(main, "sys", terminal_of)
+    monkeypatch.setenv("COLUMNS", "40")
+    for words in (["jobs", "--status", "none"], ["jobs", "--lmit"], ["trian"], ["--nothing"]):
+        result = CliRunner().invoke(application(), words)
+        said = result.stderr[result.stderr.index("Error: ") :].splitlines()
+        assert (result.exit_code, max(map(len, said)) <= 40) == (2, True)
+
+
 def test_version_is_printed() -> None:
     result = CliRunner().invoke(application(), ["--version"])
     assert (result.exit_code, result.stdout) == (0, f"lora-drop {version('lora-drop')}\n")

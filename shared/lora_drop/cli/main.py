@@ -17,6 +17,8 @@ from lora_drop.cli.terminal import write, write_line
 NAME = "lora-drop"
 # Of all that is wrong with a command line; typer gives the name of one kind alone.
 USAGE_ERROR: Any = typer.BadParameter.__base__
+NO_ARGUMENTS = "NoArgsIsHelpError"  # which is the help itself, wrapped by typer
+ERROR = "Error: "  # what typer writes before it
 JSON_WORDS = {"--json", ("--output", "json"), ("--output", "jsonl")} | {
     f"--output={each}" for each in ("json", "jsonl")
 }
@@ -164,7 +166,12 @@ class LazyGroup(TyperGroup):
         for each in self.get_params(ctx):
             if each.name in ("help", "install_completion", "show_completion"):
                 each.default = False
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except USAGE_ERROR as wrong:
+            _prefer_beginnings(wrong)
+            _wrap(wrong)
+            raise
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         """Run the command; with --json a word that it does not take is said as JSON as well."""
@@ -175,6 +182,7 @@ class LazyGroup(TyperGroup):
             _prefer_beginnings(wrong)
             if JSON_WORDS & {*words, *pairwise(words)}:
                 write({"error": {"message": wrong.format_message()}})
+            _wrap(wrong)
             raise
 
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]
@@ -201,6 +209,20 @@ def _prefer_beginnings(wrong: Any) -> None:
     if (asked := getattr(wrong, "option_name", None)) and wrong.ctx:
         options = [each.opts + each.secondary_opts for each in wrong.ctx.command.params]
         wrong.possibilities = _like(asked, (name for names in options for name in names))
+
+
+def _wrap(wrong: Any) -> None:
+    """Wrap what typer says of a wrong word at spaces, where a terminal would break it anywhere."""
+    if not sys.stderr.isatty() or wrong.__class__.__name__ == NO_ARGUMENTS:
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    from lora_drop.cli.wrapping import wrapped
+
+    said = f"{ERROR}{wrong.format_message()}"
+    lines = [line.plain for line in wrapped(Text(said), Console(stderr=True).width)]
+    wrong.format_message = lambda: "\n".join(lines).removeprefix(ERROR)
 
 
 def command_of(name: str) -> Any:

@@ -23,8 +23,8 @@ from lora_drop.local.tools import MissingExtraError, require_extra, state_folder
 HOME = tools.HOME
 SAMPLE = Path(__file__).with_name("samples") / "astronaut.zip"
 OLDER = (
-    "The stack is up as before. If an older version brought it up, the emulator cannot change all of it: "
-    "lora-drop down, then lora-drop up. Its jobs and buckets on this machine are gone then; its logs stay."
+    "The stack still runs; some of it may be of this version already. If an older version brought it up, the "
+    "emulator cannot change all of it: lora-drop down, then lora-drop up. Its jobs and buckets on this machine are gone then; its logs stay."
 )
 LOOPBACK = "127.0.0.1"
 TRAINING_SECONDS = 3.0
