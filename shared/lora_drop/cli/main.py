@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from importlib import import_module
@@ -17,6 +19,7 @@ from lora_drop.cli.terminal import write, write_line
 NAME = "lora-drop"
 # Of all that is wrong with a command line; typer gives the name of one kind alone.
 USAGE_ERROR: Any = typer.BadParameter.__base__
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # of the disk that it is written to
 NO_ARGUMENTS = "NoArgsIsHelpError"  # which is the help itself, wrapped by typer
 ERROR = "Error: "  # what typer writes before it
 JSON_WORDS = {"--json", ("--output", "json"), ("--output", "jsonl")} | {
@@ -266,10 +269,26 @@ def _options(
     """Drop a ZIP of photos; get a trained portrait LoRA."""
 
 
+def _open_streams() -> None:
+    """Open what the caller has closed, and let no character of a name be an error that the terminal cannot show."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w" if number else "r"))  # noqa: PTH123, SIM115  # until it ends
+        elif number and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
-    """Run the command; say how to install the extra where it is missing."""
+    """Run the command; say how to install the extra where it is missing, and that what it says cannot be written."""
+    _open_streams()
     try:
         application()(prog_name=NAME)
+    except OSError as failed:
+        if failed.errno not in FULL:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python writes the rest of it when it ends
+        sys.exit(f"The output cannot be written: {failed.strerror}.")
     except ModuleNotFoundError as missing:
         from lora_drop.local.tools import EXTRA_MODULES, NEEDS_EXTRA
 
