@@ -197,6 +197,43 @@ def test_unreadable_stack_is_explained(words: list[str], tmp_path: Path) -> None
     assert "lora-drop down" in result.stderr
 
 
+@pytest.mark.parametrize("words", [("jobs",), ("deploy", "dev"), ("doctor",)])
+def test_wrong_endpoint_is_explained(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
+    result = CliRunner().invoke(application(), words)
+    assert result.exit_code == 1
+    assert "unset AWS_ENDPOINT_URL" in result.output
+
+
+def test_missing_stack_leads_to_the_direct_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    words = ["train", "a b/", "--steps", "1200", "--force"]
+    for key, said in (("", False), ("a:b", True)):
+        monkeypatch.setenv("FAL_KEY", key)
+        result = CliRunner().invoke(application(), words)
+        assert ("lora-drop train 'a b/' --steps 1200 --direct\n" in result.stderr) is said
+        assert (result.exit_code, "lora-drop up" in result.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "home", "said"),
+    [
+        (["--host", "192.0.2.1"], "", "--host takes an address of this machine."),
+        ([], "/dev/null/x", "export LORA_DROP_HOME=FOLDER"),
+        ([], "/proc/x", "export LORA_DROP_HOME=FOLDER"),
+    ],
+)
+def test_stack_that_cannot_come_up_says_why(
+    words: list[str], home: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if home:
+        monkeypatch.setenv(HOME, home)
+    result = CliRunner().invoke(application(), ["up", *words])
+    assert (result.exit_code, said in result.stderr) == (1, True)
+
+
 def test_down_without_a_stack() -> None:
     result = CliRunner().invoke(application(), ["down", "--json"])
     assert (result.exit_code, result.stdout) == (0, '{"was_up": false}\n')

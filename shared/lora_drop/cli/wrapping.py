@@ -39,9 +39,12 @@ def _ends(line: str, width: int) -> Iterator[int]:
     yield len(line)
 
 
-def write_beside(console: Console, text: Text, before: str) -> None:
-    """Write a text beside what stands before its first line; wrapped on a terminal, whole in a file or a pipe."""
+def write_beside(console: Console, text: Text, before: str, later: str = "") -> None:
+    """Write a text beside what stands before its first line; wrapped on a terminal, whole in a file or a pipe.
+
+    ``later`` stands before the other lines, where that is more than spaces.
+    """
     room = max(console.width - len(before), NARROWEST) if console.is_terminal else len(text)
     for number, line in enumerate(wrapped(text, max(room, 1))):
-        start = " " * len(before) if number else before
+        start = (later or " " * len(before)) if number else before
         console.print(Text.assemble(start, line), soft_wrap=True)

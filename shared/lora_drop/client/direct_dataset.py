@@ -13,7 +13,7 @@ import httpx
 
 from lora_drop.adapters.local_files import open_range, sha256_of
 from lora_drop.client.archive import Archive, archive_of
-from lora_drop.client.check import local_checker, said_of_options
+from lora_drop.client.check import local_checker, said_here
 from lora_drop.client.direct_errors import rejected
 from lora_drop.client.errors import CommandError, DatasetRejectedError
 from lora_drop.datasets.archives import RangedReader
@@ -83,7 +83,7 @@ def prepared_dataset(
         path, given = _local(source, Path(folder))
         with _archive(path) as archive:
             try:
-                prepared = _prepared(archive, path.name, given, Path(folder), application, metadata)
+                prepared = _prepared(archive, path, given, Path(folder), application, metadata)
             except (OSError, DatasetUnreadableError) as unreadable:
                 raise CommandError(f"The dataset cannot be read: {unreadable}.") from unreadable
             yield prepared
@@ -97,13 +97,13 @@ def _archive(path: Path) -> Iterator[Archive]:
             archive = opened.enter_context(archive_of(path))
         except errors.DatasetRejectedError as rejected:
             report = Report(file=path.name, verdict=Verdict.REJECTED, errors=rejected.problems)
-            raise DatasetRejectedError(report) from rejected
+            raise DatasetRejectedError(said_here(report, folder=True)) from rejected
         yield archive
 
 
 def _prepared(
     archive: Archive,
-    name: str,
+    path: Path,
     given: str | None,
     folder: Path,
     application: str,
@@ -113,14 +113,14 @@ def _prepared(
     with open_range(archive.path) as file:
         dataset = DatasetInput(
             archive=file,
-            file=name,
+            file=path.name,
             key=archive.key,
             metadata=metadata,
             trigger_seed=sha256,
             application=application,
         )
         checked = checker.check(dataset)
-        report, good = said_of_options(checked.report), checked.good
+        report, good = said_here(checked.report, folder=path.is_dir()), checked.good
         if good is None:
             raise rejected(report)
         _refuse_other_trainer(good.resolved.values.trainer, application)

@@ -113,6 +113,9 @@ def _in_aws(asked: str | None) -> Viewed:
             return None
         yield Finding("AWS", "region", Outcome.OK, f"{session.region_name}.")
         who = session.client("sts", config=FAST).get_caller_identity()
+    except CommandError as unusable:
+        yield Finding("AWS", "settings", Outcome.ERROR, str(unusable))
+        return None
     except (BotoCoreError, ClientError) as error:
         yield Finding(
             "AWS", "credentials", Outcome.ERROR, f"AWS does not know you: {error}.", LOG_IN
