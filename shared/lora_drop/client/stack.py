@@ -23,6 +23,7 @@ from lora_drop.client.config_file import aws_session, default_of
 from lora_drop.client.errors import StackUnreachableError
 from lora_drop.client.foreign_answers import ASKED_AS
 from lora_drop.fal.trainers import table as trainers
+from lora_drop.local.tools import none_is_up
 
 DEFAULT = "lora-drop"
 LOCAL = "local"
@@ -71,7 +72,7 @@ def find_stack(name: str | None, *, profile: str | None = None, region: str | No
     if access is not None:
         return _local(access)
     if name == LOCAL:
-        raise StackUnreachableError("No stack is up on this machine. Start one: lora-drop up")
+        raise StackUnreachableError(none_is_up())
     return _deployed(name, profile=profile, region=region)
 
 
@@ -153,8 +154,7 @@ def _unreadable(name: str, region: str, error: Exception) -> str:
     if "does not exist" in answered.get("Message", ""):
         return (
             f"There is no stack {name} in {region}. Deploy it: lora-drop deploy dev, which makes lora-drop-dev; "
-            "name one that is there: --stack lora-drop-dev, or LORA_DROP_STACK, and AWS_REGION; or start one on "
-            "this machine: lora-drop up"
+            f"name one that is there: --stack lora-drop-dev, or LORA_DROP_STACK, and AWS_REGION. {none_is_up()}"
         )
     said = f"The stack {name} cannot be read in {region}: {error}"
     if isinstance(error, ProxyConnectionError):
@@ -167,8 +167,8 @@ def _unreadable(name: str, region: str, error: Exception) -> str:
 def _no_region(asked_for: str | None) -> str:
     if asked_for is None:
         return (
-            "No stack is up on this machine (lora-drop up starts one), and no AWS region is set "
-            "to look for a deployed one: set AWS_REGION and AWS_PROFILE, or for good: lora-drop config set region eu-central-1"
+            f"{none_is_up()} No AWS region is set to look for a deployed one: set AWS_REGION and AWS_PROFILE, "
+            "or for good: lora-drop config set region eu-central-1"
         )
     return (
         f"No AWS region is set to look for the stack {asked_for} in: set AWS_REGION and AWS_PROFILE. "
