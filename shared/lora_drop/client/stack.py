@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
@@ -30,6 +31,8 @@ LOCAL = "local"
 MAKING = Lock()
 TRAINER = trainers.DEFAULT.application  # of a stack that does not say
 WARN, REFUSE = "warn", "refuse"  # the values of MisspelledPresetFolder
+# No connection came about, so nothing was sent (botocore.httpsession); others may have lost the answer alone.
+NEVER_CONNECTED = (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError)
 API_IN_AWS = re.compile(r"https://(?P<id>\w+)\.execute-api\.[^/]+/(?P<stage>\w+)")
 
 
@@ -56,6 +59,10 @@ class Stack:
         # A session makes no two clients at once (boto3's guide, "Multithreading and multiprocessing").
         with MAKING:
             return self.session.client(service, endpoint_url=self.endpoint_url, config=config)  # type: ignore[call-overload]  # a name, not a literal
+
+    def unreachable(self, what: str, error: Exception) -> StackUnreachableError:
+        """The error of ``what`` could not be done, because no connection to the stack came about."""
+        return StackUnreachableError(f"{what}: {error}. {_way_there(error, self.endpoint_url)}")
 
 
 def find_stack(name: str | None, *, profile: str | None = None, region: str | None = None) -> Stack:
@@ -124,7 +131,7 @@ def _deployed(
         raise StackUnreachableError(
             f"AWS cannot be reached as you: {error}. See AWS_PROFILE."
         ) from error
-    if session.region_name is None:
+    if not session.region_name:
         raise StackUnreachableError(_no_region(asked_for))
     try:
         stacks = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
@@ -157,11 +164,19 @@ def _unreadable(name: str, region: str, error: Exception) -> str:
             f"name one that is there: --stack lora-drop-dev, or LORA_DROP_STACK, and AWS_REGION. {none_is_up()}"
         )
     said = f"The stack {name} cannot be read in {region}: {error}"
-    if isinstance(error, ProxyConnectionError):
-        return f"{said}. Go round the proxy: export NO_PROXY=.amazonaws.com"
-    if isinstance(error, EndpointConnectionError | ConnectTimeoutError):
-        return f"{said}. See that the region is right, and that this machine is online."
+    if isinstance(error, NEVER_CONNECTED):
+        return f"{said}. {_way_there(error, None)}"
     return f"{said}. {ASKED_AS}"
+
+
+def _way_there(error: Exception, endpoint_url: str | None) -> str:
+    """What to do where no connection comes about."""
+    host = urlsplit(endpoint_url).hostname if endpoint_url else ".amazonaws.com"
+    if isinstance(error, ProxyConnectionError):
+        return f"Go round the proxy: export NO_PROXY={host}"
+    if endpoint_url:
+        return "If the stack on this machine is down, start one: lora-drop up"
+    return "See that the region is right, and that this machine is online."
 
 
 def _no_region(asked_for: str | None) -> str:

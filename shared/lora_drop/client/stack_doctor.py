@@ -106,7 +106,7 @@ def _in_aws(asked: str | None) -> Viewed:
     """Look at region, credentials and the stack; returns the view of one that is there."""
     try:
         session = aws_session()
-        if session.region_name is None:
+        if not session.region_name:
             says = "No AWS region is set."
             fix = "For a deployed stack: lora-drop config set region eu-central-1. On this machine: lora-drop up"
             yield Finding("AWS", "region", Outcome.ERROR, says, fix)
