@@ -115,6 +115,7 @@ async def run_async() -> lora_drop.AsyncJobResult:
 def direct(body: bytes, headers: webhooks.Headers) -> str:
     """Train with a fal key alone, and take fal's webhooks."""
     trainer = lora_drop.PortraitTrainer("key")
+    checked(trainer.check(Path("photos"), steps=1500))
     request_id = trainer.submit(Path("photos"), trigger_phrase="ada")
     delivery = webhooks.unwrap(body, headers, user_id="me")
     changed = webhooks.unwrap_event(body, headers, secret="whsec_")
@@ -126,7 +127,9 @@ def direct(body: bytes, headers: webhooks.Headers) -> str:
 
 async def direct_async() -> str | None:
     """Train with a fal key alone, for asyncio."""
-    result = await lora_drop.AsyncPortraitTrainer("key").train(b"", trigger_phrase="ada")
+    trainer = lora_drop.AsyncPortraitTrainer("key")
+    checked(await trainer.check(b""))
+    result = await trainer.train(b"", trigger_phrase="ada")
     return result.lora.url if result.lora else None
 
 

@@ -11,7 +11,13 @@ from typing import Any
 import httpx
 import pytest
 from botocore.awsrequest import AWSPreparedRequest
-from botocore.exceptions import ConnectionClosedError, ResponseStreamingError
+from botocore.exceptions import (
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ProxyConnectionError,
+    ResponseStreamingError,
+)
 
 import lora_drop
 from lora_drop import Status
@@ -160,24 +166,53 @@ def test_dataset_changed_since_its_check_is_checked_again(
         assert uploaded(stack) == []
 
 
+UNSENT: dict[str, tuple[Exception, type[lora_drop.CommandError], str]] = {
+    "answer lost": (
+        ConnectionClosedError(endpoint_url="https://s3"),
+        lora_drop.CommandError,
+        r"lora-drop jobs --dataset phone\.zip",
+    ),
+    "no connection": (
+        EndpointConnectionError(endpoint_url="https://s3"),
+        lora_drop.StackUnreachableError,
+        "could not be uploaded.*this machine is online",
+    ),
+    "no connection in time": (
+        ConnectTimeoutError(endpoint_url="https://s3"),
+        lora_drop.StackUnreachableError,
+        "the region is right",
+    ),
+    "no proxy": (
+        ProxyConnectionError(proxy_url="http://p"),
+        lora_drop.StackUnreachableError,
+        "export NO_PROXY=.amazonaws.com",
+    ),
+}
+
+
 @pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize("why", UNSENT)
 def test_upload_without_answer_is_not_repeated(
-    drop: lora_drop.LoraDrop, stack: Stack, phone: Path
+    drop: lora_drop.LoraDrop, stack: Stack, phone: Path, why: str
 ) -> None:
-    """An upload whose answer is lost is not sent again by itself; the error says how to see what came of it."""
+    """An upload without an answer is not sent again by itself; the error says how to see what came of it.
+
+    Where no connection came about, nothing was sent, and the stack is what is not there.
+    """
     sent: list[str] = []
+    error, kind, said = UNSENT[why]
 
     def lost(request: AWSPreparedRequest, **_: object) -> None:
         sent.append(str(request.method))
-        raise ConnectionClosedError(endpoint_url=str(request.url))
+        raise error
 
     stack.session.events.register("before-send.s3.PutObject", lost, unique_id="lost")
     try:
-        with pytest.raises(lora_drop.CommandError, match=r"lora-drop jobs --dataset phone\.zip"):
+        with pytest.raises(kind, match=said) as raised:
             drop.train(phone)
     finally:
         stack.session.events.unregister("before-send.s3.PutObject", unique_id="lost")
-    assert sent == ["PUT"]
+    assert (sent, type(raised.value)) == (["PUT"], kind)
 
 
 def test_reads_are_asked_again_and_actions_never(stack: Stack) -> None:

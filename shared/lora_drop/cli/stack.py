@@ -79,6 +79,8 @@ def up(
     for name, value in _shown(access).items():
         write_line(f"{name:<18} {value}")
     output().say(f"\nNext:\n{_next(local.sample)}")
+    home = shlex.quote(access["home"])
+    write_line(f"\nFor lora-drop in another environment or folder:\nexport LORA_DROP_HOME={home}")
     write_line("\nFor aws and other tools:\n" + _exports(access))
     if access["sam_local"]:
         write_line(f"\nlora-drop event s3_put --key KEY | {access['sam_local']}")

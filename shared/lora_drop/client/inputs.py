@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lora_drop.adapters.local_files import sha256_of
 from lora_drop.client.direct_dataset import HOSTED, download_dataset
 from lora_drop.client.errors import CommandError
-from lora_drop.client.stack import Stack
+from lora_drop.client.stack import NEVER_CONNECTED, Stack
 from lora_drop.datasets.dataset import MAX_DATASET_BYTES
 
 S3 = "s3://"
@@ -100,6 +100,8 @@ def _from_s3(address: str, folder: Path, stack: Stack) -> Path:
                 f"The dataset at {address} is larger than {MAX_DATASET_BYTES} bytes."
             )
         s3.download_file(bucket, key, str(target))
+    except NEVER_CONNECTED as error:
+        raise stack.unreachable(f"{address} cannot be fetched", error) from error
     except (BotoCoreError, ClientError) as error:
         raise CommandError(f"{address} cannot be fetched: {error}") from error
     return target

@@ -28,7 +28,7 @@ from lora_drop.client.direct_training import (
     uploaded,
 )
 from lora_drop.client.direct_webhooks import check_webhook, digest_of, warn_of_unused
-from lora_drop.client.errors import CommandError
+from lora_drop.client.errors import CommandError, DatasetRejectedError
 from lora_drop.client.submissions import SentTraining, Submissions
 from lora_drop.fal.trainers.table import DEFAULT
 from lora_drop.jobs.errors import (
@@ -82,9 +82,15 @@ class PortraitTrainer:
         self.submissions = Submissions(state or data_folder() / "submissions.sqlite")
 
     def check(self, dataset: "DatasetSource", **parameters: Unpack[Parameters]) -> "Report":
-        """Return the report of a dataset; raises DatasetRejectedError for one that cannot train. It is free."""
-        with self.prepared(dataset, **parameters) as training:
-            return training.dataset.report
+        """Return the report of a dataset, also of one that ``submit`` would refuse. It is free, and nothing is sent.
+
+        Raises CommandError for what cannot be read at all, as LoraDrop.check.
+        """
+        try:
+            with self.prepared(dataset, **parameters) as training:
+                return training.dataset.report
+        except DatasetRejectedError as refused:
+            return refused.report
 
     def upload(self, path: Path, *, sha256: str | None = None) -> str:
         """Return the address of a copy at fal, which fal drops after a day.

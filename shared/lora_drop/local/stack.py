@@ -70,6 +70,7 @@ class LocalStack:
             return None
         return {
             "name": deployment.STACK,
+            "home": str(self.state),
             "endpoint_url": stack.emulator_url,
             "api_url": deployment.api_url(stack.emulator_url),
             "region": REGION,
