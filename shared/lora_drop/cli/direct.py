@@ -275,13 +275,11 @@ def _refusal(error: Any, dataset: str) -> str:
 
 def _sentence(error: Exception) -> str:
     """What an error of the direct mode says, in the words of the command line."""
-    from lora_drop.jobs.errors import FalUnavailableError, NotSubmittedError, SubmissionRefusedError
+    from lora_drop.jobs.errors import FalUnavailableError, SubmissionRefusedError
 
     match error:
         case SubmissionRefusedError(problem=problem):
             return str(problem.message)
-        case NotSubmittedError():
-            return f"Nothing was sent, and nothing was paid: {error}. Run the same command again."
         case FalUnavailableError() if "did not answer" in str(error):
             return "fal does not answer now. Run the same command again."
     words = str(error).replace("order it with again=True", "pay for it with --force")

@@ -183,6 +183,9 @@ def result_of(job: Job) -> JobResult:
 def _nothing(job: Job) -> CommandError | DatasetRejectedError | TrainingFailedError:
     """The error that says why there is no result."""
     said = " ".join(each.message for each in job.problems)
+    view = JobView(
+        job.id, job.public, job.location
+    )  # an error goes to other processes, a client does not
     if job.status is Status.REJECTED:
         report = Report(
             file=job.dataset or "",
@@ -194,9 +197,9 @@ def _nothing(job: Job) -> CommandError | DatasetRejectedError | TrainingFailedEr
     if job.status is Status.HELD:
         message = f"{job.id} waits for a decision. {said}"
         if NOT_PAYABLE & {each.code for each in job.problems}:
-            return OverBudgetError(message, job, job.estimate)
-        return JobHeldError(message, job)
+            return OverBudgetError(message, view, job.estimate)
+        return JobHeldError(message, view)
     problem = Problem(code="job_ended", message=f"{job.id} is {job.status}. {said}".strip())
     if job.problems:
         problem = job.problems[0].model_copy(update={"message": problem.message})
-    return TrainingFailedError(problem, request_id=job.request_id, billed=job.billed, job=job)
+    return TrainingFailedError(problem, request_id=job.request_id, billed=job.billed, job=view)
