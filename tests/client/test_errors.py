@@ -12,6 +12,7 @@ from lora_drop.adapters.fal_transport import TO_OPERATORS, Advice, SinglePost
 from lora_drop.client import direct_errors, direct_requests
 from lora_drop.client.direct_training import to_key_holders
 from lora_drop.client.job import Job, result_of
+from lora_drop.client.method_advice import method_advice
 from lora_drop.client.stack_client import StackClient
 from lora_drop.datasets.report import Report, Verdict
 from lora_drop.jobs import errors, job_problems
@@ -76,7 +77,7 @@ TYPED: dict[str, Case] = {
     "job failed": (
         lambda: ended(Status.FAILED, FAILED),
         lora_drop.TrainingFailedError,
-        "ada-1 is FAILED. fal ended the training.",
+        "ada-1 is FAILED. fal ended the training. To pay for another training of the same dataset: job.retry()",
         "fal_failed",
     ),
     "job held": (
@@ -175,3 +176,40 @@ def test_errors_in_a_stack_are_codes_alone() -> None:
         posted(422, {"detail": "anna"}, advice=TO_OPERATORS)
     assert str(refused.value) == "fal_invalid_input"
     assert str(errors.DatasetRejectedError(NAMED)) == "image_too_small"
+
+
+IN_PYTHON = {
+    "Let it go on with lora-drop approve JOB, or end it: lora-drop cancel JOB.": (
+        "Let it go on with job.approve(), or end it: job.cancel()."
+    ),
+    "go on from it with lora-drop retry ada-1 --resume": (
+        "go on from it with drop.job('ada-1').retry(resume=True)"
+    ),
+    "with metadata force=true (lora-drop train PATH --force) to train": "with force_retrain=True to train",
+    "ada-1 is HELD (lora-drop job ada-1 says why)": (
+        "ada-1 is HELD (drop.job('ada-1').problems says why)"
+    ),
+    "It goes on by itself: lora-drop watch ada-1": "It goes on by itself: drop.job('ada-1').events()",
+    "There is no job x. All of them: lora-drop jobs": "There is no job x. All of them: drop.jobs()",
+    "shows: lora-drop jobs --dataset ada.zip. If not, the same command goes on": (
+        "shows: drop.jobs(dataset='ada.zip'). If not, the same call goes on"
+    ),
+    "shows: lora-drop jobs --dataset 'a b.zip'. If not": "shows: drop.jobs(dataset='a b.zip'). If not",
+    "shows: lora-drop jobs --dataset 'a'\"'\"'b.zip'. If not": (
+        'shows: drop.jobs(dataset="a\'b.zip"). If not'
+    ),
+    "run the same command again": "make the same call again",
+    "The one on this machine is --stack local.": 'The one on this machine is LoraDrop("local").',
+    "Start one: lora-drop up": "Start one: lora-drop up",
+    "settle it: lora-drop resolve JOB --request-id ID": (
+        "settle it: lora-drop resolve JOB --request-id ID"
+    ),
+}
+
+
+@pytest.mark.parametrize("said", IN_PYTHON)
+def test_advice_names_what_python_calls(said: str) -> None:
+    """An error in Python names the method; what Python has no method for stays a command."""
+    with pytest.raises(lora_drop.CommandError) as caught, method_advice():
+        raise lora_drop.CommandError(said)
+    assert str(caught.value) == IN_PYTHON[said]

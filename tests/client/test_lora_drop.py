@@ -173,7 +173,7 @@ def test_upload_without_answer_is_not_repeated(
 
     stack.session.events.register("before-send.s3.PutObject", lost, unique_id="lost")
     try:
-        with pytest.raises(lora_drop.CommandError, match=r"lora-drop jobs --dataset phone\.zip"):
+        with pytest.raises(lora_drop.CommandError, match=r"drop\.jobs\(dataset=.phone\.zip.\)"):
             drop.train(phone)
     finally:
         stack.session.events.unregister("before-send.s3.PutObject", unique_id="lost")
@@ -234,7 +234,7 @@ ENDS: dict[str, tuple[dict[str, Any], type[lora_drop.LoraDropError], str]] = {
     "over budget": (
         {"status": Status.HELD, "problems": (job_problems.over_budget(3.6, 2.0),)},
         lora_drop.OverBudgetError,
-        "lora-drop approve JOB",
+        r"job.approve\(\)",
     ),
 }
 

@@ -14,6 +14,7 @@ from typing import Any
 from lora_drop.adapters.local_files import sha256_of
 from lora_drop.client.direct_errors import AGAIN
 from lora_drop.client.errors import CommandError
+from lora_drop.client.method_advice import method_advice
 from lora_drop.jobs.artifacts import Artifact, artifacts_in, has_weights
 from lora_drop.jobs.errors import LoraDropError, ResultGoneError, ResultInvalidError
 from lora_drop.results.validation import check_for
@@ -50,6 +51,7 @@ class DirectResult(TrainingResult):
 
     about: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
+    @method_advice()
     def download(
         self, folder: Path | str, *, on_bytes: OnBytes = lambda *_: None
     ) -> tuple[Path, ...]:

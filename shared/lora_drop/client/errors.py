@@ -77,13 +77,17 @@ class DatasetRejectedError(errors.DatasetRejectedError):
 
     def __str__(self) -> str:
         """Return what is wrong, in sentences."""
+        from lora_drop.client.method_advice import in_python  # noqa: PLC0415
+
         found: dict[str, list[Problem]] = {}
         for each in self.problems:
             found.setdefault(each.code, []).append(each)
         said = [_sentence(each[0], len(each) - 1) for each in list(found.values())[:SAID]]
         rest = len(found) - len(said)
         more = f" There are {rest} more kinds of problems: error.report" if rest else ""
-        return f"The dataset cannot be trained on; nothing was paid. {' '.join(said)}{more}"
+        return in_python(
+            f"The dataset cannot be trained on; nothing was paid. {' '.join(said)}{more}"
+        )
 
 
 def _sentence(problem: "Problem", others: int) -> str:
