@@ -53,13 +53,11 @@ def refusal(error: Any, dataset: str, parameters: Mapping[str, Any]) -> str:
 
 def sentence(error: Exception, pay: str = PAY_AGAIN) -> str:
     """What an error of the direct mode says, in the words of the command line; ``pay`` orders another training."""
-    from lora_drop.jobs.errors import FalUnavailableError, NotSubmittedError, SubmissionRefusedError
+    from lora_drop.jobs.errors import FalUnavailableError, SubmissionRefusedError
 
     match error:
         case SubmissionRefusedError(problem=problem):
             return str(problem.message)
-        case NotSubmittedError():
-            return f"Nothing was sent, and nothing was paid: {error}. Run the same command again."
         case FalUnavailableError() if "did not answer" in str(error):
             return "fal does not answer now. Run the same command again."
     words = str(error).replace("order it with again=True", "pay for it with --force")

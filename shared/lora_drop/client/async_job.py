@@ -11,6 +11,7 @@ from lora_drop.client.events import JobEvent, Log
 from lora_drop.client.following import EventReader
 from lora_drop.client.job import Job, JobFile, JobResult, result_of
 from lora_drop.client.job_view import JobView
+from lora_drop.client.method_advice import method_advice
 from lora_drop.jobs.artifacts import StoredFile
 
 
@@ -68,7 +69,9 @@ class AsyncJob(JobView):
         """As Job.events."""
         reader = EventReader(self._job.watch(timeout))
         while not reader.ended:
-            for event in await to_thread(lambda: tuple(reader.look())):
+            with method_advice():
+                found = await to_thread(lambda: tuple(reader.look()))
+            for event in found:
                 yield event
             if not reader.ended:
                 await sleep(reader.pause)

@@ -2,11 +2,17 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lora_drop.client.errors import CommandError, DatasetRejectedError, TrainingFailedError
-from lora_drop.jobs.errors import KeyRefusedError, LoraDropError
+from lora_drop.jobs.errors import (
+    FalUnavailableError,
+    KeyRefusedError,
+    LoraDropError,
+    NotSubmittedError,
+)
 from lora_drop.jobs.problems import Problem
 
 KEY_PATIENCE = 60.0  # seconds
@@ -75,6 +81,21 @@ KNOWN: Sequence[tuple[type[KnownDatasetError], frozenset[str], re.Pattern[str]]]
 
 class EarlierRequestWarning(UserWarning):
     """Given where ``webhook_url`` is not called, because an earlier request is returned."""
+
+
+@contextmanager
+def advised() -> Iterator[None]:
+    """Say beside an error of the block, for its caller, what it means for the training and what to do."""
+    try:
+        yield
+    except (FalUnavailableError, NotSubmittedError) as error:
+        then = "Nothing changes at fal by that: ask again later."
+        if isinstance(error, NotSubmittedError):
+            then = "Nothing was sent, and nothing was paid: run the same again."
+        if isinstance(error, KeyRefusedError):
+            then = f"Nothing changes at fal by that. {SET_KEY}"
+        error.args = (f"{error}. {then}",)
+        raise
 
 
 class RefusedKey:

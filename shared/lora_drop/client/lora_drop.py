@@ -14,6 +14,7 @@ from lora_drop.client.check import check_dataset
 from lora_drop.client.errors import CommandError, DatasetRejectedError
 from lora_drop.client.inputs import Dataset, Inputs, fingerprint, given, local_dataset
 from lora_drop.client.job import Job
+from lora_drop.client.method_advice import method_advice
 from lora_drop.client.parameters import metadata_of, of_options
 from lora_drop.client.stack import Stack, find_stack
 from lora_drop.client.stack_client import PAGE, Progress, StackClient
@@ -81,6 +82,7 @@ class LoraDrop:
         if "_client" in self.__dict__:
             self._client.close()
 
+    @method_advice()
     def check(self, dataset: Dataset, **inputs: Unpack[Inputs]) -> Report:
         """Return the report of a dataset. It costs nothing, and a dataset of this machine stays on it.
 
@@ -92,6 +94,7 @@ class LoraDrop:
             report = _report(path, inputs, application=DEFAULT.application)
         return CheckedDataset.of(report, dataset, inputs, seen)
 
+    @method_advice()
     def train(
         self,
         dataset: Dataset | Report,
@@ -141,6 +144,7 @@ class LoraDrop:
                 )
         return Job.of(self._client, job_id)
 
+    @method_advice()
     def job(self, job_id: str) -> Job:
         """Return the job of this id; raises JobNotFoundError."""
         return Job.of(self._client, job_id, self._client.job(job_id))
@@ -158,9 +162,10 @@ class LoraDrop:
         """
         cursor: str | None = None
         while True:
-            page = self._client.jobs(
-                status=status, reference=reference, dataset=dataset, limit=PAGE, cursor=cursor
-            )
+            with method_advice():
+                page = self._client.jobs(
+                    status=status, reference=reference, dataset=dataset, limit=PAGE, cursor=cursor
+                )
             yield from (Job.of(self._client, each["job_id"], each) for each in page["jobs"])
             cursor = page["next"]
             if cursor is None:

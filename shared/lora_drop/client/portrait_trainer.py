@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from lora_drop.client.direct_errors import SET_KEY, RefusedKey
+from lora_drop.client.direct_errors import SET_KEY, RefusedKey, advised
 from lora_drop.client.direct_requests import (
     DirectRequests,
     Parameters,
@@ -19,6 +19,7 @@ from lora_drop.client.direct_requests import (
     Training,
 )
 from lora_drop.client.direct_training import (
+    IN_DOUBT,
     PreparedTraining,
     fingerprint,
     lost_request,
@@ -156,7 +157,7 @@ class PortraitTrainer:
         address = ready.given or self.upload(ready.file, sha256=ready.sha256)
         sent = SentTraining(training.fingerprint, training.application, address, datetime.now(UTC))
         if not self.submissions.intend(sent, instead_of=ended):
-            raise SubmissionUnknownError("another process sends this training right now")
+            raise SubmissionUnknownError(f"another process sends this training right now{IN_DOUBT}")
         return self._pay(sent, training, webhook_url)
 
     def ordered(self, training: PreparedTraining, *, again: bool = False) -> str | None:
@@ -184,18 +185,21 @@ class PortraitTrainer:
 
     def status(self, request_id: str) -> RequestStatus:
         """Return where a request stands; raises FalUnavailableError."""
-        return self._look(request_id)[0]
+        with advised():
+            return self._look(request_id)[0]
 
     def result(self, request_id: str) -> "DirectResult":
         """Return the files of a request that has succeeded.
 
         Raises TrainingFailedError, ResultGoneError, and FalUnavailableError while there is none yet.
         """
-        return self._result(request_id, self._look(request_id)[1])
+        with advised():
+            return self._result(request_id, self._look(request_id)[1])
 
     def cancel(self, request_id: str) -> bool:
         """Ask fal to stop a request; False where it had ended before. Raises FalUnavailableError."""
-        return self._requests.client.cancel(self.application, request_id)
+        with advised():
+            return self._requests.client.cancel(self.application, request_id)
 
     def train(
         self,
@@ -265,9 +269,10 @@ class PortraitTrainer:
         arguments = training.arguments(sent.address)
         about = {**training.about(), "webhook_sha256": digest_of(webhook_url)}
         try:
-            receipt = self._requests.client.submit(
-                self.application, arguments, webhook_url=webhook_url
-            )
+            with advised():
+                receipt = self._requests.client.submit(
+                    self.application, arguments, webhook_url=webhook_url
+                )
         except (NotSubmittedError, SubmissionRefusedError):
             self.submissions.withdraw(sent)
             raise
