@@ -21,11 +21,10 @@ from lora_drop.adapters.fal_direct import FalDirectClient
 from lora_drop.client.async_portrait_trainer import AsyncPortraitTrainer
 from lora_drop.client.direct_errors import EarlierRequestWarning, InsufficientImagesError
 from lora_drop.client.direct_requests import FailedRequest, FinishedRequest, Queued, Training
-from lora_drop.client.errors import CommandError, TrainingFailedError
+from lora_drop.client.errors import CommandError, DatasetRejectedError, TrainingFailedError
 from lora_drop.client.portrait_trainer import PortraitTrainer
 from lora_drop.client.submissions import SentTraining, Submissions
 from lora_drop.jobs.errors import (
-    DatasetRejectedError,
     KeyRefusedError,
     ResultGoneError,
     SubmissionRefusedError,

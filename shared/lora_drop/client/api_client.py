@@ -22,6 +22,16 @@ from lora_drop.client.stack import Stack
 REFUSED = (401, 403)
 
 
+class ClosedError(CommandError):
+    """Raised where a stack, or a job of it, is used after its connections were closed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The connections to the stack are closed: the `with` block has ended, or close() was called. Use jobs "
+            "inside of the block, or open the stack again and ask for the job by its id: LoraDrop().job(job.id)"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class ApiClient:
     """Calls the API of one stack, with the caller's AWS credentials."""
@@ -36,7 +46,10 @@ class ApiClient:
     def ask(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: str = ""
     ) -> dict[str, Any]:
-        """Return the answer; raises CommandError and its kinds, and asks again only where it reads."""
+        """Return the answer; raises CommandError and its kinds, and asks again only where it reads.
+
+        Raises ClosedError after ``close``.
+        """
         url = str(httpx.URL(self.stack.api_url + path, params=dict(query or {})))
 
         def ask() -> httpx.Response:
@@ -45,6 +58,10 @@ class ApiClient:
 
         try:
             response = asked_again(ask) if method == "GET" else ask()
+        except RuntimeError as error:
+            if not self.http.is_closed:
+                raise
+            raise ClosedError from error
         except BotoCoreError as error:
             raise StackUnreachableError(f"AWS cannot be reached as you: {error}") from error
         except httpx.ProxyError as error:
