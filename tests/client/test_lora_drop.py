@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -79,6 +80,35 @@ def test_check_asks_no_stack(phone: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_address_that_is_none_is_a_command_error(address: str) -> None:
     with pytest.raises(lora_drop.LoraDropError, match="is no address of a dataset"):
         lora_drop.LoraDrop().check(address)
+
+
+NO_DATASETS: dict[str, tuple[Any, str]] = {
+    "nothing": ("", "'' is no dataset: give a folder"),
+    "None": (None, "None is no dataset"),
+    "several": ([], "one at a time"),
+    "missing": (Path("/none/at/all"), "no file or folder /none/at/all"),
+    "missing at home": ("~/none", "no file or folder /"),
+    "home of none": ("~no-user-of-this/x", "no file or folder ~no-user-of-this"),
+    "no name": ("a\0b", "no file or folder"),
+    "other scheme": ("gs://photos/ada.zip", "'gs://photos/ada.zip' cannot be fetched here"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_DATASETS)
+def test_what_is_no_dataset_is_said(drop: lora_drop.LoraDrop, kind: str, tmp_path: Path) -> None:
+    """What is no dataset is a CommandError for both, and never the current folder."""
+    source, said = NO_DATASETS[kind]
+    trainer = lora_drop.PortraitTrainer("key", state=tmp_path / "sent.sqlite")
+    calls = (drop.check, drop.train, trainer.check, trainer.submit)
+    for call in calls:
+        with pytest.raises(lora_drop.CommandError, match=re.escape(said)):
+            call(source)
+
+
+def test_home_folder_is_known(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    for source in (f"~/{folder.name}", Path("~", folder.name)):
+        assert lora_drop.LoraDrop().check(source).accepted
 
 
 def as_report(drop: lora_drop.LoraDrop, phone: Path) -> Any:

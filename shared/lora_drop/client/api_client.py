@@ -20,16 +20,10 @@ from lora_drop.client.foreign_answers import ASKED_AS, foreign_answer, json_obje
 from lora_drop.client.stack import Stack
 
 REFUSED = (401, 403)
-
-
-class ClosedError(CommandError):
-    """Raised where a stack, or a job of it, is used after its connections were closed."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The connections to the stack are closed: the `with` block has ended, or close() was called. Use jobs "
-            "inside of the block, or open the stack again and ask for the job by its id: LoraDrop().job(job.id)"
-        )
+CLOSED = (
+    "The connections to the stack are closed: the `with` block has ended, or close() was called. Use jobs "
+    "inside of the block, or open the stack again and ask for the job by its id: LoraDrop().job(job.id)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +40,7 @@ class ApiClient:
     def ask(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: str = ""
     ) -> dict[str, Any]:
-        """Return the answer; raises CommandError and its kinds, and asks again only where it reads.
-
-        Raises ClosedError after ``close``.
-        """
+        """Return the answer; raises CommandError and its kinds, and asks again only where it reads."""
         url = str(httpx.URL(self.stack.api_url + path, params=dict(query or {})))
 
         def ask() -> httpx.Response:
@@ -61,7 +52,7 @@ class ApiClient:
         except RuntimeError as error:
             if not self.http.is_closed:
                 raise
-            raise ClosedError from error
+            raise CommandError(CLOSED) from error
         except BotoCoreError as error:
             raise StackUnreachableError(f"AWS cannot be reached as you: {error}") from error
         except httpx.ProxyError as error:

@@ -10,7 +10,7 @@ from typing import Self, Unpack
 
 from pydantic import PrivateAttr
 
-from lora_drop.client.api_client import ClosedError
+from lora_drop.client.api_client import CLOSED
 from lora_drop.client.check import check_dataset
 from lora_drop.client.errors import CommandError, DatasetRejectedError
 from lora_drop.client.inputs import Dataset, Inputs, fingerprint, given, local_dataset
@@ -177,7 +177,7 @@ class LoraDrop:
         """The one client of all threads."""
         with self._opening:
             if self._closed:
-                raise ClosedError
+                raise CommandError(CLOSED)
             if self._opened is None:
                 name, profile, region = self._named
                 self._opened = StackClient(find_stack(name, profile=profile, region=region))
