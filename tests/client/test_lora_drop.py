@@ -3,8 +3,11 @@
 import asyncio
 import hashlib
 import json
+import re
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ import lora_drop
 from lora_drop import Status
 from lora_drop.client import inputs, ranges
 from lora_drop.client.stack import Stack
+from lora_drop.client.stack_client import StackClient
 from lora_drop.fal.trainers.parameters import TrainingParameters
 from lora_drop.fal.trainers.table import TRAINERS
 from lora_drop.jobs import job_problems
@@ -48,7 +52,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def connected(stack: Stack, answer: Any) -> lora_drop.LoraDrop:
     drop = lora_drop.LoraDrop()
-    drop.__dict__["_client"] = answering(stack, answer)
+    drop._opened = answering(stack, answer)
     return drop
 
 
@@ -76,6 +80,35 @@ def test_check_asks_no_stack(phone: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_address_that_is_none_is_a_command_error(address: str) -> None:
     with pytest.raises(lora_drop.LoraDropError, match="is no address of a dataset"):
         lora_drop.LoraDrop().check(address)
+
+
+NO_DATASETS: dict[str, tuple[Any, str]] = {
+    "nothing": ("", "'' is no dataset: give a folder"),
+    "None": (None, "None is no dataset"),
+    "several": ([], "one at a time"),
+    "missing": (Path("/none/at/all"), "no file or folder /none/at/all"),
+    "missing at home": ("~/none", "no file or folder /"),
+    "home of none": ("~no-user-of-this/x", "no file or folder ~no-user-of-this"),
+    "no name": ("a\0b", "no file or folder"),
+    "other scheme": ("gs://photos/ada.zip", "'gs://photos/ada.zip' cannot be fetched here"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_DATASETS)
+def test_what_is_no_dataset_is_said(drop: lora_drop.LoraDrop, kind: str, tmp_path: Path) -> None:
+    """What is no dataset is a CommandError for both, and never the current folder."""
+    source, said = NO_DATASETS[kind]
+    trainer = lora_drop.PortraitTrainer("key", state=tmp_path / "sent.sqlite")
+    calls = (drop.check, drop.train, trainer.check, trainer.submit)
+    for call in calls:
+        with pytest.raises(lora_drop.CommandError, match=re.escape(said)):
+            call(source)
+
+
+def test_home_folder_is_known(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    for source in (f"~/{folder.name}", Path("~", folder.name)):
+        assert lora_drop.LoraDrop().check(source).accepted
 
 
 def as_report(drop: lora_drop.LoraDrop, phone: Path) -> Any:
@@ -327,6 +360,48 @@ def test_unknown_and_forgotten_jobs_have_an_error(drop: lora_drop.LoraDrop, api:
         api.answers = [error_answer(status, code, "There is no job x.")]
         with pytest.raises(lora_drop.JobNotFoundError, match="There is no job x"):
             drop.job("x")
+
+
+def test_nothing_is_asked_after_the_end(stack: Stack, api: Api, phone: Path) -> None:
+    """A stack and a job that are used after the `with` block say so, and nothing is sent."""
+    api.answers = [job_answer(), page(["a"], "c1")]
+    with connected(stack, api) as drop:
+        job, jobs = drop.job("ada-1"), drop.jobs()
+        next(jobs)
+    calls = (
+        *(job.refresh, job.retry, job.wait, job.logs, job.files, lambda: list(job.events())),
+        *(lambda: next(jobs), lambda: drop.job("ada-1"), lambda: drop.train(phone)),
+    )
+    for call in calls:
+        with pytest.raises(lora_drop.CommandError, match=r"are closed.*LoraDrop\(\)\.job"):
+            call()
+    assert (len(api.asked), uploaded(stack)) == (2, [])
+    assert drop.check(phone).accepted
+
+
+def test_threads_share_one_client(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stack is looked for once, however many threads need it first, and what was opened is closed."""
+    opened: list[StackClient] = []
+    begun = threading.Barrier(4)
+
+    def found(*_: object, **__: object) -> Stack:
+        time.sleep(0.05)
+        return stack
+
+    def opening(stack: Stack) -> StackClient:
+        opened.append(answering(stack, Api()))
+        return opened[-1]
+
+    def first(drop: lora_drop.LoraDrop) -> StackClient:
+        begun.wait()
+        return drop._client
+
+    monkeypatch.setattr("lora_drop.client.lora_drop.find_stack", found)
+    monkeypatch.setattr("lora_drop.client.lora_drop.StackClient", opening)
+    with lora_drop.LoraDrop() as drop, ThreadPoolExecutor() as threads:
+        clients = set(threads.map(first, [drop] * begun.parties))
+    assert clients == set(opened)
+    assert [client._api.http.is_closed for client in opened] == [True]
 
 
 def test_every_public_error_has_one_base() -> None:

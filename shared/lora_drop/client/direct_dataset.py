@@ -145,21 +145,35 @@ def _refuse_other_trainer(asked_for: str, application: str) -> None:
 
 def _local(source: DatasetSource, folder: Path) -> tuple[Path, str | None]:
     """Return the dataset on this machine, and its address where fal can have it from there."""
-    if isinstance(source, Path):
-        return source, None
     target = folder / "dataset.zip"
     if isinstance(source, bytes):
         target.write_bytes(source)
         return target, None
-    if not source.strip():
-        raise CommandError("There is no dataset: give a ZIP, a folder, an address or a data URI.")
+    if not isinstance(source, str):
+        return local_path(source), None
     if source.startswith(DATA):
         target.write_bytes(_decoded(source))
         return target, source
     if source[:8].lower().startswith(HOSTED):
         download_dataset(source, target)
         return target, source
-    return Path(source), None
+    return local_path(source), None
+
+
+def local_path(source: object) -> Path:
+    """Return where a dataset lies on this machine, ~ being the home folder; raises CommandError for what is no place."""
+    if not isinstance(source, Path | str) or not str(source).strip():
+        raise CommandError(
+            f"{source!r} is no dataset: give a folder, a ZIP, its bytes or its address, one at a time."
+        )
+    if isinstance(source, str) and (source.startswith(DATA) or "://" in source):
+        raise CommandError(
+            f"{source[:60]!r} cannot be fetched here: give an https:// address, the ZIP's bytes, or its path."
+        )
+    try:
+        return Path(source).expanduser()
+    except RuntimeError:
+        return Path(source)  # a user that this machine does not have
 
 
 def _decoded(uri: str) -> bytes:

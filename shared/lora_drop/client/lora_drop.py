@@ -3,13 +3,14 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Self, Unpack
 
 from pydantic import PrivateAttr
 
+from lora_drop.client.api_client import CLOSED
 from lora_drop.client.check import check_dataset
 from lora_drop.client.errors import CommandError, DatasetRejectedError
 from lora_drop.client.inputs import Dataset, Inputs, fingerprint, given, local_dataset
@@ -65,6 +66,9 @@ class LoraDrop:
         self, stack: str | None = None, *, profile: str | None = None, region: str | None = None
     ) -> None:
         self._named = (stack, profile, region)
+        self._opening = Lock()
+        self._opened: StackClient | None = None
+        self._closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -78,9 +82,11 @@ class LoraDrop:
         self.close()
 
     def close(self) -> None:
-        """Close the connections to the stack."""
-        if "_client" in self.__dict__:
-            self._client.close()
+        """Close the connections to the stack, for good; another LoraDrop opens others."""
+        with self._opening:
+            self._closed = True
+            if self._opened is not None:
+                self._opened.close()
 
     @method_advice()
     def check(self, dataset: Dataset, **inputs: Unpack[Inputs]) -> Report:
@@ -171,10 +177,16 @@ class LoraDrop:
             if cursor is None:
                 return
 
-    @cached_property
+    @property
     def _client(self) -> StackClient:
-        name, profile, region = self._named
-        return StackClient(find_stack(name, profile=profile, region=region))
+        """The one client of all threads."""
+        with self._opening:
+            if self._closed:
+                raise CommandError(CLOSED)
+            if self._opened is None:
+                name, profile, region = self._named
+                self._opened = StackClient(find_stack(name, profile=profile, region=region))
+            return self._opened
 
     @contextmanager
     def _here(self, dataset: Dataset) -> Iterator[Path]:
