@@ -342,6 +342,40 @@ def test_waiting_ends_in_time(drop: lora_drop.LoraDrop, api: Api) -> None:
         drop.job("ada-1").wait(timeout=0)
 
 
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_waiting_warns_of_a_silent_stack(
+    stack: Stack, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """``wait`` of both clients logs that the stack stops to answer and answers again, and gives up after ``patience``."""
+    answers = [job_answer(job_id="ada-1") for _ in range(2)]
+    end = job_answer(job_id="ada-1", status=Status.SUCCEEDED)
+    left = [*answers, *[None] * 5, end]
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        if (said := left.pop(0)) is None:
+            raise httpx.ConnectError("refused")
+        return said
+
+    async def waited(drop: lora_drop.LoraDrop, patience: float) -> None:
+        there = lora_drop.AsyncLoraDrop()
+        there._drop = drop
+        await (await there.job("ada-1")).wait(patience=patience)
+
+    def wait(patience: float) -> None:
+        drop = connected(stack, answer)
+        if kind == "async":
+            asyncio.run(waited(drop, patience))
+        else:
+            drop.job("ada-1").wait(patience=patience)
+
+    wait(60)
+    said = [record.message for record in caplog.records if record.name == "lora_drop.client.job"]
+    assert ["asked again" in said[0], "answers again" in said[1], len(said)] == [True, True, 2]
+    left[:] = [answers[0], *[None] * 9]
+    with pytest.raises(lora_drop.StackUnreachableError, match=r"drop\.job\('ada-1'\)\.events\(\)"):
+        wait(0)
+
+
 @pytest.mark.parametrize(
     ("state", "billed"),
     [(None, False), (ChargeState.FREE, False), (ChargeState.SPENT, True)]

@@ -227,7 +227,8 @@ def _followed(
     from lora_drop.cli.follow import follow_job
     from lora_drop.client.following import EventReader, Watch
 
-    job = follow_job(display, EventReader(Watch(lora_drop, job_id, timeout)))
+    local = lora_drop.stack.endpoint_url is not None
+    job = follow_job(display, EventReader(Watch(lora_drop, job_id, timeout, local=local)))
     display.outcome(job)
     return job
 

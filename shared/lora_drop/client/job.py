@@ -1,5 +1,6 @@
 """A job of a stack, and what can be done with it."""
 
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from lora_drop.client.errors import (
     OverBudgetError,
     TrainingFailedError,
 )
-from lora_drop.client.events import JobEvent, Log
+from lora_drop.client.events import JobEvent, Log, StackAnswers, StackUnreachable
 from lora_drop.client.following import STOPS, EventReader, Watch, log_of
 from lora_drop.client.job_view import JobView, public_job
 from lora_drop.client.method_advice import in_python, method_advice
@@ -26,6 +27,7 @@ from lora_drop.jobs.job_problems import BUDGET_EXHAUSTED, JOB_OVER_LIMIT, PRICE_
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 
+LOG = logging.getLogger(__name__)
 NOT_PAYABLE = frozenset({BUDGET_EXHAUSTED, JOB_OVER_LIMIT, PRICE_UNKNOWN})
 AGAIN = "To pay for another training of the same dataset: job.retry()"
 
@@ -103,20 +105,27 @@ class Job(JobView):
         return self._with(self._client.job(self.id))
 
     @method_advice()
-    def wait(self, timeout: float | None = None) -> Self:
-        """Wait for its end, or until it is HELD, and return it; raises JobTimeoutError after so many seconds."""
-        watch = self.watch(timeout)
+    def wait(self, timeout: float | None = None, *, patience: float | None = None) -> Self:
+        """Wait for its end, or until it is HELD, and return it.
+
+        Raises JobTimeoutError after so many seconds, and StackUnreachableError as ``events`` does; where the stack
+        stops to answer, and where it answers again, a warning is logged.
+        """
+        watch = self.watch(timeout, patience)
         while (job := self.look(watch)) is None:
             time.sleep(watch.pause)
         return job
 
-    def events(self, timeout: float | None = None) -> Iterator[JobEvent]:
-        """Yield what happens from its beginning on, until it has ended or is HELD; the last is Ended.
+    def events(
+        self, timeout: float | None = None, *, patience: float | None = None
+    ) -> Iterator[JobEvent]:
+        """Yield what happens from its beginning on; the last is Ended, or Held where it waits for a decision.
 
-        Raises JobTimeoutError after so many seconds, and StackUnreachableError where the stack stays silent for five
-        minutes; the job goes on by itself, and another call begins from the beginning.
+        Raises JobTimeoutError after so many seconds. StackUnreachable says that the stack has stopped to answer; it
+        is asked again for ``patience`` seconds, by default 30 where it refuses connections, 20 where it has never
+        answered and 300 else, and then StackUnreachableError is raised. Another call begins from the beginning.
         """
-        reader = EventReader(self.watch(timeout))
+        reader = EventReader(self.watch(timeout, patience))
         while not reader.ended:
             with method_advice():
                 yield from reader.look()
@@ -137,13 +146,13 @@ class Job(JobView):
         return tuple(JobFile.of(each) for each in self._client.files(self.id))
 
     @method_advice()
-    def result(self, timeout: float | None = None) -> JobResult:
+    def result(self, timeout: float | None = None, *, patience: float | None = None) -> JobResult:
         """Wait for the end and return what it has brought.
 
         Raises DatasetRejectedError, TrainingFailedError, OverBudgetError and JobHeldError where it comes to
-        nothing or waits for a decision, and JobTimeoutError after so many seconds.
+        nothing or waits for a decision, and what ``wait`` raises.
         """
-        return result_of(self.wait(timeout))
+        return result_of(self.wait(timeout, patience=patience))
 
     @method_advice()
     def download(self, folder: Path | str) -> tuple[Path, ...]:
@@ -171,19 +180,28 @@ class Job(JobView):
         """
         return self._with(self._client.retry(self.id, resume=resume))
 
-    def watch(self, timeout: float | None) -> Watch:
+    def watch(self, timeout: float | None, patience: float | None) -> Watch:
         """Return what looks at the job again and again; its caller sleeps in between."""
-        return Watch(self._client, self.id, timeout)
+        local = self._client.stack.endpoint_url is not None
+        return Watch(self._client, self.id, timeout, patience, local=local)
 
     @method_advice()
     def look(self, watch: Watch) -> Self | None:
         """Return the job once it is done, as far as one look shows; raises what ``wait`` raises."""
         document = watch.look()
+        for turn in watch.turns():
+            LOG.warning("%s: %s", self.id, _said_of(turn))
         done = document is not None and Status(document["status"]) in STOPS
         return self._with(document) if document is not None and done else None
 
     def _with(self, document: Mapping[str, Any]) -> Self:
         return self.of(self._client, document["job_id"], document)
+
+
+def _said_of(turn: StackUnreachable | StackAnswers) -> str:
+    if isinstance(turn, StackUnreachable):
+        return f"{turn.reason.rstrip('.')}. The stack is asked again."
+    return f"The stack answers again, after {turn.after.total_seconds():.0f} s."
 
 
 def result_of(job: Job) -> JobResult:
