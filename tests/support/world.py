@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, cast
 
 from lora_drop.adapters.signing_keys import verify_signature
 from lora_drop.datasets.images.pictures import Pictures
@@ -23,6 +23,7 @@ from lora_drop.services.evidence import Evidence
 from lora_drop.services.fal_updates import FalUpdateHandler
 from lora_drop.services.fetch import Fetcher
 from lora_drop.services.forget import ForgetService
+from lora_drop.services.intake import Intake
 from lora_drop.services.manual_actions import ManualActions
 from lora_drop.services.mend import Mender
 from lora_drop.services.progress import ProgressRecord
@@ -176,6 +177,20 @@ class World:
     @property
     def result_storer(self) -> ResultStorer:
         return ResultStorer(self.record, self.results, self.source, self.fal, self.evidence)
+
+    def intake(self, *hosts: str) -> Intake:
+        """Takes orders of datasets that lie on these hosts."""
+        return Intake(
+            record=self.record,
+            uploads=cast("Any", None),
+            bucket="datasets",
+            inbox=self.queue,
+            clock=self.clock,
+            application=APPLICATION,
+            notify_hosts=AllowedHosts(["customer.example"]),
+            fetches=self.fetches,
+            dataset_hosts=AllowedHosts(hosts),
+        )
 
     @property
     def fetcher(self) -> Fetcher:

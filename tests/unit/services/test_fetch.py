@@ -1,23 +1,25 @@
 """A dataset from an address: its job is there before it, and whatever comes of the address is seen on it, once."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from lora_drop.fal.hosts import AllowedHosts
+from lora_drop.fal.status import Running
 from lora_drop.jobs import errors
 from lora_drop.jobs.ids import fetched_key, is_fetched, job_id_for
-from lora_drop.jobs.job import Job
+from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.jobs.job_problems import URL_TOO_LARGE
 from lora_drop.jobs.public_job import public
 from lora_drop.jobs.status import Status
 from lora_drop.jobs.time_limits import FETCH_DEADLINE, FETCH_GIVEN_UP, STORE_LEASE
 from lora_drop.services.fetch import PAUSES
-from lora_drop.services.intake import NO_HOSTS, OTHER_HOST, Intake, Order
+from lora_drop.services.intake import NO_HOSTS, OTHER_HOST, Order
 from lora_drop.services.lease import JobLease
-from tests.support.builders import APPLICATION, make_archive
+from tests.support.builders import REQUEST_ID, make_archive
+from tests.support.outcome import FailingWorld, Killed, Outcome, ThrottledError
 from tests.support.queue import codes
 from tests.support.world import World
 
@@ -26,23 +28,9 @@ URL = f"https://{HOST}/ada.zip?signature=private"
 ORDER = Order("ada.zip", {"steps": 1200}, reference="user-42")
 
 
-def intake(world: World, *hosts: str) -> Intake:
-    return Intake(
-        record=world.record,
-        uploads=cast("Any", None),
-        bucket="datasets",
-        inbox=world.queue,
-        clock=world.clock,
-        application=APPLICATION,
-        notify_hosts=AllowedHosts(["customer.example"]),
-        fetches=world.fetches,
-        dataset_hosts=AllowedHosts(hosts),
-    )
-
-
 def ordered(world: World, order: Order = ORDER, url: str = URL, key: str | None = None) -> Job:
     world.source.files.setdefault("ada.zip", make_archive())
-    return intake(world, HOST).fetched(order, url, key)
+    return world.intake(HOST).fetched(order, url, key)
 
 
 def notice(world: World, job: Job) -> Job:
@@ -159,36 +147,72 @@ def test_dead_worker_ends_the_job(world: World) -> None:
     assert world.job(job.job_id).status is Status.REJECTED
 
 
-DEATHS = ["begin", "upload", "complete", "before complete", "found"]
+@dataclass
+class FetchRun:
+    """An order, its fetch and S3's event, in which one effect fails; then life goes on as the stack has it."""
+
+    outcome: Outcome
+
+    def __post_init__(self) -> None:
+        self.world = FailingWorld(outcome=self.outcome)
+        self.world.fal.facts[REQUEST_ID] = Running(REQUEST_ID, started=True)
+
+    def go(self) -> None:
+        job_id = ordered(self.world).job_id
+        self.world.fetcher.fetch(job_id)
+
+    def recover(self) -> None:
+        """Rounds of the reconciler, what they hand over, and S3's event of each object, twice."""
+        self.outcome.at = 0
+        for _ in range(3):
+            self.world.clock.now += STORE_LEASE + timedelta(minutes=3)
+            self.world.reconciler.reconcile()
+            for job_id in self.world.fetches.handed:
+                self.world.fetcher.fetch(job_id)
+            for key in self.world.datasets.objects:
+                lies = DatasetVersion(bucket="datasets", key=key, version_id="")
+                for _ in range(2):
+                    self.world.submit(self.world.datasets.open(lies).version)
+
+
+def effects_of_a_fetch() -> list[str]:
+    run = FetchRun(Outcome())
+    run.go()
+    return run.outcome.effects
+
+
+EFFECTS = effects_of_a_fetch()
+FAULTS = [Killed, ThrottledError]
 
 
 @pytest.mark.promise("never pay twice")
-@pytest.mark.parametrize("death", DEATHS)
-def test_worker_that_dies_is_followed(world: World, death: str) -> None:
-    """The next worker goes on with the same upload; nothing is stored twice, and nothing unfinished stays."""
+@pytest.mark.promise("never get stuck")
+@pytest.mark.parametrize("fault", FAULTS, ids=["killed", "throttled"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("at", range(1, len(EFFECTS) + 1), ids=lambda at: f"{at} {EFFECTS[at - 1]}")
+def test_any_death_is_one_job(at: int, *, after: bool, fault: Callable[[], BaseException]) -> None:
+    """Wherever the order or its worker dies, one job comes of it, which is paid once, and no upload is left.
+
+    Where nothing was kept yet, nothing comes of the order until it is given again.
+    """
+    assert len(EFFECTS) == 11, "or the rest proves nothing"
+    run = FetchRun(Outcome(at=at, after=after, fault=fault))
+    world = run.world
+    with pytest.raises((Killed, ThrottledError)):
+        run.go()
+    run.recover()
+    if (at, after) == (1, False):
+        assert (world.jobs.rows, world.paid) == ({}, [])
     job = ordered(world)
-    target = world.datasets if death == "found" else world.copies
-    name = {"found": "open", "before complete": "complete"}.get(death, death)
-    real: Callable[..., Any] = getattr(target, name)
-
-    def dies(*given: Any) -> Any:
-        if death in ("begin", "upload", "complete"):
-            real(*given)
-        raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(target, name, dies)
-        with pytest.raises(KeyboardInterrupt):
-            world.fetcher.fetch(job.job_id)
-    assert world.fetcher.fetch(job.job_id).fetching  # its lease runs on
-    world.clock.now += STORE_LEASE + timedelta(minutes=3)
-    world.reconciler.reconcile()
-    assert world.fetcher.fetch(job.job_id).dataset.version_id == "v1"
-    sent = notice(world, job)
-    assert (sent.status, world.paid) == (Status.SUBMITTED, [job.job_id])
-    assert len(world.datasets.objects[job.dataset.key]) == 1
+    run.recover()
+    assert (list(world.jobs.rows), world.paid) == ([job.job_id], [job.job_id])
+    done = world.job(job.job_id)
+    assert (done.status, done.fetching, done.uploads) == (Status.TRAINING, False, ())
+    assert [each.data for each in world.datasets.objects[job.dataset.key]] == [make_archive()]
     # An upload that no row names yet is ended by the bucket's own rule, after a day.
-    assert len(world.copies.uploads) == (death == "begin")
+    begun = EFFECTS.index("begin ada.zip") + 1
+    unnamed = (at, after) == (begun, True) or (at, after, fault) == (begun + 1, False, Killed)
+    assert len(world.copies.uploads) == unnamed
 
 
 def test_cancelled_job_leaves_nothing(world: World) -> None:
@@ -223,7 +247,7 @@ def test_other_addresses_are_refused(world: World, url: str) -> None:
     with pytest.raises(errors.InvalidQueryError, match=OTHER_HOST[:20]):
         ordered(world, url=url)
     with pytest.raises(errors.InvalidQueryError) as refused:
-        intake(world).fetched(ORDER, URL, None)
+        world.intake().fetched(ORDER, URL, None)
     assert (str(refused.value), "DatasetHosts" in NO_HOSTS) == (NO_HOSTS, True)
     assert (world.jobs.rows, world.fetches.handed) == ({}, [])
 
