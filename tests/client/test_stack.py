@@ -46,6 +46,7 @@ class UpAlready:
             "fal_ca_file": "",
             "outputs": {name: f"the-{name}" for name in names},
             "sam_local": "",
+            "key_api_url": None,
         }
 
 

@@ -257,6 +257,7 @@ def _shown(access: Mapping[str, Any]) -> dict[str, str]:
         "models bucket": outputs["ModelsBucketName"],
         "jobs table": outputs["JobsTableName"],
         "API": access["api_url"],
+        **({"API by key": access["key_api_url"]} if access["key_api_url"] else {}),
         "AWS": access["endpoint_url"],
         "fal": access["fal_url"],
         "fal's CA": access["fal_ca_file"] or "the system's",

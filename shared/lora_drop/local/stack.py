@@ -73,6 +73,11 @@ class LocalStack:
             "home": str(self.state),
             "endpoint_url": stack.emulator_url,
             "api_url": deployment.api_url(stack.emulator_url),
+            "key_api_url": (
+                deployment.api_url(stack.emulator_url, overlay.KEY_API_ID)
+                if "KeyApiUrl" in stack.outputs
+                else None
+            ),
             "region": REGION,
             "access_key": CREDENTIALS["AWS_ACCESS_KEY_ID"],
             "secret_key": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
