@@ -19,7 +19,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 UV_VERSION := 0.13.9
-FUNCTIONS := submit webhook store reconcile jobs forget notify
+FUNCTIONS := submit webhook store reconcile jobs forget notify fetch
 # Any Python from 3.10 on can start; uv then finds or fetches 3.13.
 STARTER = $(firstword $(foreach name,python3.13 python3 python,$(shell \
 	$(name) -c 'import sys, pip; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1 && echo $(name))))

@@ -5,12 +5,19 @@ Errors have one form: ``{"error": {"code": …, "message": …}}``.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from lora_drop.api_requests import MAX_ARCHIVE, DatasetRequest, parse_job_request
+from lora_drop.api_requests import (
+    MAX_ARCHIVE,
+    DatasetRequest,
+    FetchedDatasetRequest,
+    TrainingRequest,
+    idempotency_key_of,
+    parse_job_request,
+)
 from lora_drop.bootstrap.forget import ForgetBootstrap
 from lora_drop.bootstrap.jobs import JobsBootstrap
 from lora_drop.jobs import erasures, errors
@@ -28,6 +35,9 @@ from lora_drop.messages import (
 from lora_drop.observability import about
 from lora_drop.services.browse import list_jobs, show_budget, show_files, show_job
 from lora_drop.services.record import refuse_endless
+
+if TYPE_CHECKING:
+    from lora_drop.services.intake import Order
 
 REDRIVEN_AT_ONCE = 100
 
@@ -74,6 +84,16 @@ UNKNOWN_DATASET = ErrorAnswer([errors.DatasetNotFoundError], 404, "dataset_unkno
 UNREADABLE = ErrorAnswer([errors.DatasetUnreadableError], 409, "dataset_unreadable")
 
 
+OTHER_ORDER = ErrorAnswer(
+    [errors.OrderConflictError],
+    422,
+    "idempotency_key_reused",
+    lambda error: (
+        f"This Idempotency-Key stands for another order, whose job is {error}. Give this one its own."
+    ),
+)
+
+
 def _rejected(error: errors.DatasetRejectedError) -> str:
     return " ".join(problem.message for problem in error.problems)
 
@@ -108,7 +128,7 @@ def jobs_api(bootstrap: Callable[[], JobsBootstrap], logger: Logger) -> APIGatew
     refused = ErrorAnswer(
         [errors.ActionNotAllowedError, errors.ConflictError], 409, "nothing_to_decide"
     )
-    of_datasets = [UNKNOWN_DATASET, UNREADABLE, REJECTED]
+    of_datasets = [UNKNOWN_DATASET, UNREADABLE, REJECTED, OTHER_ORDER]
     answer_errors(app, [unavailable, UNKNOWN_JOB, gone, refused, INVALID_QUERY, *of_datasets])
     return app
 
@@ -146,16 +166,20 @@ def _add_lists(app: APIGatewayRestResolver, bootstrap: Callable[[], JobsBootstra
         return show_budget(now=bootstrap().clock(), limits=limits, jobs=bootstrap().jobs)
 
 
+def _order(said: TrainingRequest) -> "Order":
+    from lora_drop.services.intake import Order  # noqa: PLC0415  # knows every trainer
+
+    return Order(said.name, said.parameters, said.reference, said.notify_url, said.force)
+
+
 def _add_datasets(app: APIGatewayRestResolver, bootstrap: Callable[[], JobsBootstrap]) -> None:
     """Add how datasets come in without rights on the bucket; nothing is paid in here."""
 
     @app.post("/datasets")
     def upload() -> dict[str, Any]:
         """Return a signed form to upload one ZIP with."""
-        from lora_drop.services.intake import Order  # noqa: PLC0415  # knows every trainer
-
         said = DatasetRequest.parse(app.current_event.body)
-        order = Order(said.name, said.parameters, said.reference, said.notify_url, said.force)
+        order = _order(said)
         sizes = (said.size, said.size) if said.size else (1, MAX_ARCHIVE)
         made = bootstrap().intake.form(order, sizes)
         return {
@@ -168,9 +192,13 @@ def _add_datasets(app: APIGatewayRestResolver, bootstrap: Callable[[], JobsBoots
 
     @app.post("/jobs")
     def order_training() -> Response[Any]:
-        """Return the job of an uploaded dataset; the same one however often it is asked for."""
-        said = parse_job_request(app.current_event.body)
-        job = bootstrap().intake.job_of(said.key, said.version_id)
+        """Return the job of a dataset that was uploaded or is to be fetched; the same one however often it is asked for."""
+        said, intake = parse_job_request(app.current_event.body), bootstrap().intake
+        if isinstance(said, FetchedDatasetRequest):
+            key = idempotency_key_of(app.current_event.headers)
+            job = intake.fetched(_order(said), said.url, key)
+        else:
+            job = intake.job_of(said.key, said.version_id)
         return Response(202, "application/json", public(job))
 
     @app.get("/openapi.json")

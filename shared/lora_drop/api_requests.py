@@ -1,5 +1,7 @@
 """What callers of the jobs API send to bring a dataset and to order a training."""
 
+import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Self
 
@@ -10,10 +12,8 @@ from lora_drop.jobs.errors import InvalidQueryError
 MAX_ARCHIVE = 2**32 - 1  # bytes; the check takes no ZIP64, and a form of S3 no more than 5 GB
 MAX_URL = 2000
 MAX_PARAMETERS = 100  # each unknown one is compared with all that there are
-NO_URL = (
-    "url: a stack fetches nothing from addresses that callers name. Download the ZIP, upload it with the form "
-    "that POST /datasets returns, and give its key"
-)
+IDEMPOTENCY_KEY = "idempotency-key"
+IDEMPOTENCY_KEY_FORM = r"^[!-~]{1,128}$"
 
 type ParameterValue = bool | int | float | str
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
@@ -75,14 +75,37 @@ class StoredDatasetRequest(ApiRequest):
     )
 
 
-def parse_job_request(body: str | None) -> StoredDatasetRequest:
-    """Return the order of ``POST /jobs``; raises InvalidQueryError, also for an address to fetch a dataset from."""
+class FetchedDatasetRequest(TrainingRequest):
+    """The body of ``POST /jobs`` for a dataset that the stack fetches from an address."""
+
+    url: HttpsUrl = Field(
+        description="where the ZIP is, on a host of the stack's DatasetHosts; it may hold a signature"
+    )
+
+
+def parse_job_request(body: str | None) -> StoredDatasetRequest | FetchedDatasetRequest:
+    """Return the order of ``POST /jobs``: by its key where one is given, else from its address; raises InvalidQueryError."""
     try:
-        return StoredDatasetRequest.model_validate_json(body or "")
+        given = json.loads(body or "")
+    except (ValueError, RecursionError):
+        given = None
+    fetched = isinstance(given, dict) and "url" in given
+    try:
+        model = FetchedDatasetRequest if fetched else StoredDatasetRequest
+        return model.model_validate_json(body or "")
     except ValidationError as error:
-        if any(row["loc"] == ("url",) for row in error.errors(include_input=False)):
-            raise InvalidQueryError(NO_URL) from error
         raise InvalidQueryError(_wrong(error)) from error
+
+
+def idempotency_key_of(headers: Mapping[str, str]) -> str | None:
+    """Return the header Idempotency-Key (IETF draft "The Idempotency-Key HTTP Header Field"), None without one.
+
+    Raises InvalidQueryError.
+    """
+    given = next((v for name, v in headers.items() if name.lower() == IDEMPOTENCY_KEY), None)
+    if given is not None and not re.fullmatch(IDEMPOTENCY_KEY_FORM, given):
+        raise InvalidQueryError("Idempotency-Key: it takes 1 to 128 printable characters of ASCII")
+    return given
 
 
 def _wrong(error: ValidationError) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from lora_drop import api_answers as answers
-from lora_drop.api_requests import DatasetRequest, StoredDatasetRequest
+from lora_drop.api_requests import DatasetRequest, FetchedDatasetRequest, StoredDatasetRequest
 from lora_drop.jobs.public_job import PublicJob
 from lora_drop.messages import ForgetRequest, JobsQuery, LogsQuery, ResolveRequest, RetryRequest
 
@@ -21,6 +21,7 @@ ERRORS: Mapping[str, tuple[int, str]] = {
     "job_shared": (409, "others share files with the job; `jobs` are their ids"),
     "not_forgotten": (409, "the job has not ended, or S3 does not let go of it"),
     "job_forgotten": (410, "the job was erased"),
+    "idempotency_key_reused": (422, "the Idempotency-Key stands for an order with another body"),
     "dataset_rejected": (422, "parameters are wrong; `problems` has each with its code"),
     "fal_unavailable": (503, "fal did not answer; ask again in a minute"),
     "try_again": (503, "another request changed the job, or fal did not answer; ask again"),
@@ -31,7 +32,7 @@ DECIDES = (*OF_A_JOB, "nothing_to_decide")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation; ``answer`` may be several models, one of which it is."""
+    """One operation; ``answer`` may be several models, one of which it is; ``idempotent`` takes an Idempotency-Key."""
 
     method: str
     path: str
@@ -40,7 +41,9 @@ class Route:
     answer: tuple[type[BaseModel], ...]
     errors: tuple[str, ...] = ()
     body: type[BaseModel] | None = None
+    other_body: type[BaseModel] | None = None
     body_required: bool = False
+    idempotent: bool = False
     query: type[BaseModel] | None = None
     status: int = 200
 
@@ -69,7 +72,7 @@ ROUTES = (
         "POST",
         "/jobs",
         "createJob",
-        "Order the training of an uploaded dataset; the same order is the same job",
+        "Order the training of a dataset that was uploaded, or that is fetched from an address; the same order is the same job",
         (PublicJob,),
         (
             "query_invalid",
@@ -77,9 +80,13 @@ ROUTES = (
             "dataset_unreadable",
             "nothing_to_decide",
             "job_forgotten",
+            "dataset_rejected",
+            "idempotency_key_reused",
         ),
         StoredDatasetRequest,
+        FetchedDatasetRequest,
         body_required=True,
+        idempotent=True,
         status=202,
     ),
     Route("GET", JOB, "getJob", "Show a job as it stands", (answers.JobItem,), OF_A_JOB),

@@ -121,7 +121,7 @@ class WebhookBody(_Message):
 
 
 class StoreRequest(_Message):
-    """Our message to the store worker: this job's result is ready to be copied."""
+    """Our message to the store worker and to the fetch worker: this job's file is ready to be copied."""
 
     schema_version: Literal[1] = 1
     job_id: str

@@ -50,6 +50,8 @@ class Metric(StrEnum):
     BUDGET_PERCENT = "BudgetPercent"
     EVENTS_UNTOLD = "EventsUntold"
     TRAINER_DRIFT = "TrainerDrift"
+    DATASET_FETCHED = "DatasetFetched"
+    FETCH_FAILED = "FetchFailed"
     NOTIFICATION_DELIVERED = "NotificationDelivered"
     NOTIFICATION_FAILED = "NotificationFailed"
 

@@ -13,6 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 from pydantic_core import core_schema
 
 from lora_drop import api_answers as answers
+from lora_drop.api_requests import IDEMPOTENCY_KEY_FORM
 from lora_drop.api_routes import BY_KEY, ERRORS, ROUTES, Route
 from lora_drop.jobs.problems import Problem
 
@@ -85,7 +86,8 @@ def _schemas() -> dict[str, Any]:
     written: JsonSchemaMode = "serialization"
     wanted = {(each, written): None for route in ROUTES for each in route.answer}
     wanted |= {(each, written): None for each in (Problem, answers.GatewayError)}
-    wanted |= {(route.body, read): None for route in ROUTES if route.body}
+    bodies = (body for route in ROUTES for body in (route.body, route.other_body) if body)
+    wanted |= {(body, read): None for body in bodies}
     _, made = models_json_schema(list(wanted), ref_template=REF, schema_generator=AsWritten)
     found: dict[str, Any] = made["$defs"]
     return dict(sorted(found.items()))
@@ -96,17 +98,28 @@ def _operation(route: Route) -> dict[str, Any]:
     made: dict[str, Any] = {
         "operationId": route.name,
         "summary": route.summary,
-        "parameters": [*parameters, *_query(route)],
+        "parameters": [*parameters, *_query(route), *([_KEY] if route.idempotent else [])],
         "responses": {str(route.status): _answer(route), **_errors(route)},
     }
     if route.body:
         made["requestBody"] = {
             "required": route.body_required,
-            "content": {JSON: {"schema": _ref(route.body)}},
+            "content": {JSON: {"schema": _body(route.body, route.other_body)}},
         }
     return made
 
 
+def _body(body: type[BaseModel], other: type[BaseModel] | None) -> dict[str, Any]:
+    return {"anyOf": [_ref(body), _ref(other)]} if other else dict(_ref(body))
+
+
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "of an order with a url: the same key is the same job; without one the same body is",
+    "schema": {"type": "string", "pattern": IDEMPOTENCY_KEY_FORM},
+}
 _JOB_ID = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}
 
 

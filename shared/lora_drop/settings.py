@@ -87,6 +87,24 @@ class NotifyHostSettings(Settings):
         return AllowedHosts([host for host in hosts if host])
 
 
+class DatasetHostSettings(Settings):
+    """Which addresses datasets may be fetched from."""
+
+    dataset_hosts: str = Field(
+        default="", description="hosts that a dataset may be fetched from, by comma"
+    )
+
+    @property
+    def allowed_dataset_hosts(self) -> AllowedHosts:
+        """Return the list."""
+        return AllowedHosts(self.named_dataset_hosts)
+
+    @property
+    def named_dataset_hosts(self) -> list[str]:
+        """Return the hosts one by one."""
+        return [host for host in map(str.strip, self.dataset_hosts.split(",")) if host]
+
+
 class SubmitSettings(PlatformSettings, LimitSettings, NotifyHostSettings):
     """What submitting needs."""
 
@@ -140,6 +158,17 @@ class StoreSettings(PlatformSettings):
     )
 
 
+class FetchSettings(DatasetHostSettings):
+    """What fetching datasets needs."""
+
+    datasets_bucket: Name = Field(description="bucket that datasets are dropped into")
+    models_bucket: Name = Field(description="bucket for results and reports")
+    allow_private_dataset_hosts: bool = Field(
+        default=False, description="whether those hosts may lie in a private network"
+    )
+    ssl_cert_file: str = Field(default="", description="certificates of a private CA, PEM")
+
+
 class ReconcileSettings(PlatformSettings, LimitSettings):
     """What the reconciler needs."""
 
@@ -148,10 +177,11 @@ class ReconcileSettings(PlatformSettings, LimitSettings):
     models_bucket: Name = Field(description="bucket for results and reports")
     inbox_queue_url: Url = Field(description="queue that datasets come in by")
     results_queue_url: Url = Field(description="queue in front of the store worker")
+    fetch_queue_url: Url = Field(description="queue in front of the fetch worker")
     late_after_seconds: PositiveInt = Field(description="how long a job may be silent")
 
 
-class JobsSettings(PlatformSettings, LimitSettings, NotifyHostSettings):
+class JobsSettings(PlatformSettings, LimitSettings, NotifyHostSettings, DatasetHostSettings):
     """What the jobs API needs."""
 
     datasets_bucket: Name = Field(description="bucket that datasets are dropped into")
@@ -161,6 +191,8 @@ class JobsSettings(PlatformSettings, LimitSettings, NotifyHostSettings):
     inbox_dead_letters_url: Url = Field(description="notices that could not be handled")
     results_queue_url: Url = Field(description="queue in front of the store worker")
     results_dead_letters_url: Url = Field(description="results that could not be stored")
+    fetch_queue_url: Url = Field(description="queue in front of the fetch worker")
+    fetch_dead_letters_url: Url = Field(description="datasets that could not be fetched")
     notify_queue_url: Url = Field(description="queue that changes wait in")
     notify_dead_letters_url: Url = Field(description="changes that no receiver took")
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.jobs.status import Status
-from lora_drop.ports import DatasetListing, DatasetStore, Eraser, JobStore
+from lora_drop.ports import CopyStore, DatasetListing, DatasetStore, Eraser, JobStore
 from tests.support.aws import Aws
 from tests.support.builders import NOW, learnt, make_job
 
@@ -105,3 +105,11 @@ class Shelf:
     listing: DatasetListing
     eraser: Eraser
     drops: Drops
+
+
+@dataclass
+class FetchedDatasets:
+    """The datasets bucket: what the fetch worker writes into it, and what the submitter reads."""
+
+    copies: CopyStore
+    store: DatasetStore

@@ -7,13 +7,15 @@ import pytest
 
 from lora_drop.adapters import s3_datasets
 from lora_drop.adapters.dynamodb import DynamoJobs
+from lora_drop.adapters.s3_copies import S3Copies
 from lora_drop.adapters.s3_eraser import S3Eraser
+from lora_drop.datasets.owner_metadata import FETCHED_FROM
 from lora_drop.local.emulator import running_emulator
 from lora_drop.ports import JobStore
-from tests.contracts.builders import S3Drops, Shelf
+from tests.contracts.builders import FetchedDatasets, S3Drops, Shelf
 from tests.support.aws import Aws, moto
 from tests.support.bucket import Place
-from tests.support.memory import MemoryDatasets
+from tests.support.memory import MemoryDatasetCopies, MemoryDatasets
 from tests.support.memory_jobs import MemoryJobs
 
 MEMORY = "memory"
@@ -60,6 +62,17 @@ def shelf(backend: Aws | None, monkeypatch: pytest.MonkeyPatch) -> Shelf:
 def place(backend: Aws | None) -> Place:
     """A models bucket of its own."""
     return Place.of(backend)
+
+
+@pytest.fixture
+def fetched(backend: Aws | None) -> FetchedDatasets:
+    """A datasets bucket of its own, as the fetch worker writes into it, and as datasets are read from it."""
+    if backend is None:
+        datasets = MemoryDatasets()
+        return FetchedDatasets(MemoryDatasetCopies(datasets=datasets, bucket="datasets"), datasets)
+    s3, bucket = backend.s3, backend.bucket("datasets")
+    store = s3_datasets.S3Datasets(s3, url_seconds=900)
+    return FetchedDatasets(S3Copies(s3, bucket, source=FETCHED_FROM), store)
 
 
 @pytest.fixture(params=BACKENDS[1:])

@@ -7,12 +7,15 @@ from dataclasses import replace
 import pytest
 
 from lora_drop.adapters.s3_copies import S3Copies
+from lora_drop.datasets.owner_metadata import FETCHED_FROM
 from lora_drop.jobs.artifacts import Artifact, StoredFile
 from lora_drop.jobs.errors import KeyOccupiedError, UploadGoneError
+from lora_drop.jobs.job import DatasetVersion
 from lora_drop.ports import CopyStore
 from lora_drop.results.copies import ExistingFile, Label, Part
 from lora_drop.services.copy import Copier
 from lora_drop.services.copy_attempt import CopyRequest
+from tests.contracts.builders import FetchedDatasets
 from tests.support.aws import Aws
 from tests.support.bucket import FIRST, KEY, LABEL, LAST, LEAST, Place
 from tests.support.builders import make_weights
@@ -230,3 +233,33 @@ def test_copy_never_replaces_a_persons_file(aws: Aws) -> None:
     assert stored.name == "2-lora.safetensors"
     assert copier.copy(replace(request, notes=MemoryNotes())) == stored
     assert aws.s3.list_multipart_uploads(Bucket=bucket).get("Uploads", []) == []
+
+
+FETCHED = f"fetched/{'0' * 32}/ada.zip"
+OWNERS = {"steps": "1200", "reference": "user-42"}
+ZIPPED = Label("application/zip", "5ca1ab1e", OWNERS)
+
+
+@pytest.mark.parametrize("datas", [(LAST,), (FIRST, LAST)], ids=["at once", "in parts"])
+def test_fetched_dataset_has_its_owners_metadata(
+    fetched: FetchedDatasets, datas: tuple[bytes, ...]
+) -> None:
+    """A dataset that was fetched is read like one that was uploaded, and is known again by its source."""
+    copies = fetched.copies
+    if len(datas) == 1:
+        copies.put(FETCHED, *datas, ZIPPED)
+    else:
+        upload_id = copies.begin(FETCHED, ZIPPED)
+        parts = [
+            copies.upload(FETCHED, upload_id, number, data)
+            for number, data in enumerate(datas, start=1)
+        ]
+        copies.complete(FETCHED, upload_id, parts)
+
+    size = len(b"".join(datas))
+    lies = fetched.store.open(DatasetVersion(bucket=copies.bucket, key=FETCHED, version_id=""))
+    assert copies.find(FETCHED) == ExistingFile(size, ZIPPED.source)
+    assert dict(lies.metadata) == {**OWNERS, FETCHED_FROM: ZIPPED.source}
+    assert (bool(lies.version.version_id), lies.version.size) == (True, size)
+    with pytest.raises(KeyOccupiedError):
+        copies.put(FETCHED, b"another file", ZIPPED)

@@ -21,6 +21,7 @@ from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 from tests.support.builders import make_job
 from tests.support.template import of_type, properties, template
+from tests.template.rules import ASKED_FOR
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "events.md").read_text()
@@ -200,7 +201,7 @@ def test_runbook_parameters_and_outputs_exist() -> None:
 
 def test_idle_costs_match_the_template() -> None:
     resources = template()["Resources"].values()
-    kinds = [each["Type"] for each in resources if each.get("Condition") != "OthersAreNotified"]
+    kinds = [each["Type"] for each in resources if each.get("Condition") not in ASKED_FOR]
     alarms = kinds.count("AWS::CloudWatch::Alarm")
     dashboard, _ = properties("Dashboard")["DashboardBody"]["Fn::Sub"]
     drawn = re.findall(r'\["(?:LoraDrop|AWS/\w+)", "', dashboard)

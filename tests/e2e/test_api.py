@@ -1,11 +1,13 @@
-"""The jobs API as it is deployed: the documented example, and schemathesis on every route."""
+"""The jobs API as it is deployed: a dataset from an address, the documented example, and schemathesis on every route."""
 
 import json
 import os
 import re
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from ssl import create_default_context
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -186,6 +188,52 @@ def test_key_opens_its_own_routes_alone(deployed: Deployed, by_key: ByKey) -> No
         ],
     )
     assert [by_key.ask("/budget") for _ in range(3)] == [200, 200, 429]
+
+
+@pytest.fixture
+def dataset_url(deployed: Deployed, root: Path) -> Iterator[str]:
+    """Where the sample lies, on a server with https on this machine that the stack may fetch from: the simulator's CDN."""
+    running = deployed.local.running()
+    assert running
+    fal = running.fal
+    sample = (root / "shared/lora_drop/local/samples/astronaut.zip").read_bytes()
+    trusted = create_default_context(cafile=fal.ca_file)
+    with httpx.Client(base_url=fal.url, verify=trusted) as http:
+        key = {"Authorization": f"Key {fal.key}"}
+        token = http.post("/storage/auth/token", json={}, headers=key).json()["token"]
+        headers = {"Authorization": f"Bearer {token}", "X-Fal-File-Name": "ada.zip"}
+        url = http.post("/files/upload", content=sample, headers=headers).json()["access_url"]
+    deployed.run("up", "--parameter", f"DatasetHosts={urlsplit(url).netloc}")
+    yield url
+    deployed.run("up", "--parameter", "DatasetHosts=")
+
+
+@pytest.mark.promise("never pay twice", "A dataset that POST /jobs has fetched is paid for once.")
+def test_dataset_is_fetched_from_its_address(
+    deployed: Deployed, client: StackClient, dataset_url: str
+) -> None:
+    """An order from an address is trained, once however often it comes; one whose file is not there is rejected."""
+
+    def ordered(url: str) -> dict[str, Any]:
+        parameters = {"steps": 1000}
+        body: Any = {"url": url, "name": "ada.zip", "parameters": parameters, "force": True}
+        answer = requests.post(f"{client.stack.api_url}/jobs", json=body, auth=Signed(), timeout=30)
+        assert answer.status_code == 202, answer.text
+        job: dict[str, Any] = answer.json()
+        return job
+
+    first, again, gone = ordered(dataset_url), ordered(dataset_url), ordered(f"{dataset_url}.none")
+    assert (first["status"], again["job_id"]) == ("RECEIVED", first["job_id"])
+    for each in (first, gone):
+        Job.of(client, each["job_id"]).wait(timeout=300)
+
+    job, refused = client.job(first["job_id"]), client.job(gone["job_id"])
+    assert (job["status"], job["parameters"]["steps"]) == ("SUCCEEDED", 1000)
+    assert (ordered(dataset_url)["job_id"], len(deployed.posts_of(job))) == (job["job_id"], 1)
+    assert refused["status"] == "REJECTED"
+    assert [each["code"] for each in refused["problems"]] == ["dataset_url_gone"]
+    assert "lora.safetensors" in deployed.files_of(job)
+    assert set(deployed.files_of(refused)) == {"status.json", "ERROR.txt"}
 
 
 def _call(operation: Any, mode: GenerationMode, url: str) -> None:

@@ -20,11 +20,10 @@ from lora_drop.adapters.fal_direct import FalDirectClient
 from lora_drop.client.async_portrait_trainer import AsyncPortraitTrainer
 from lora_drop.client.direct_errors import EarlierRequestWarning, InsufficientImagesError
 from lora_drop.client.direct_requests import FailedRequest, FinishedRequest, Queued, Training
-from lora_drop.client.errors import CommandError, TrainingFailedError
+from lora_drop.client.errors import CommandError, DatasetRejectedError, TrainingFailedError
 from lora_drop.client.portrait_trainer import PortraitTrainer
 from lora_drop.client.submissions import SentTraining, Submissions
 from lora_drop.jobs.errors import (
-    DatasetRejectedError,
     KeyRefusedError,
     ResultGoneError,
     SubmissionRefusedError,
@@ -172,8 +171,11 @@ def test_failed_training_says_why(trainer: PortraitTrainer, calls: Calls) -> Non
 
 
 def test_nothing_leaves_for_what_cannot_train(trainer: PortraitTrainer, calls: Calls) -> None:
-    with pytest.raises(DatasetRejectedError):
-        trainer.check(dataset(images=9))
+    with pytest.raises(DatasetRejectedError) as refused:
+        trainer.submit(dataset(images=9))
+    report = trainer.check(dataset(images=9))
+    assert not report.accepted
+    assert report.problems == refused.value.report.problems
     with pytest.raises(CommandError):
         trainer.check("data:application/zip,PK")
     assert trainer.check(dataset()).images == 12
@@ -295,6 +297,7 @@ def test_asyncio_has_the_same(trainer: PortraitTrainer, calls: Calls) -> None:
         assert isinstance(await same.status(result.request_id), FinishedRequest)
         assert not await same.cancel(result.request_id)
         assert (await same.check(dataset())).images == 12
+        assert not (await same.check(b"no ZIP")).accepted
 
     asyncio.run(whole())
     assert len(calls.sim.requests()) == 1

@@ -152,6 +152,7 @@ class LambdaEnvironment:
         self.fal_key = self.aws.secret("fal-key", FAL_KEY)
         self.webhook_secret = self.aws.secret("webhook", SECRET.decode())
         self.changes, self.dead_changes = self.aws.queue("changes"), self.aws.queue("dead-changes")
+        self.orders, self.dead_orders = self.aws.queue("orders"), self.aws.queue("dead-orders")
         self.notify_secret = self.aws.secret("notify", NOTIFY_SECRET)
 
     def variables(self) -> dict[str, str]:
@@ -182,6 +183,9 @@ class LambdaEnvironment:
             "MAX_JOB_USD": "25",
             "ARTIFACT_HOSTS": "fal.media",
             "LATE_AFTER_SECONDS": "300",
+            "DATASET_HOSTS": "photos.example",
+            "FETCH_QUEUE_URL": self.orders,
+            "FETCH_DEAD_LETTERS_URL": self.dead_orders,
             "NOTIFY_URL": NOTIFY_URL,
             "NOTIFY_HOSTS": "customer.example",
             "NOTIFY_SECRET": self.notify_secret,

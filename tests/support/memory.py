@@ -16,8 +16,9 @@ from lora_drop.jobs.events import StatusChange
 from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.jobs.problems import Problem
 from lora_drop.ports import DatasetPage, Erasable, OpenDataset, PayloadsErased, Place, Submission
+from lora_drop.results.copies import Label
 from tests.support.builders import NOW, REQUEST_ID
-from tests.support.memory_files import MemoryRange, is_at
+from tests.support.memory_files import MemoryRange, MemoryResults, is_at
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,19 @@ class MemoryDatasets:
                 found.append((_described(dataset, version), self.came.get(key, NOW)))
         more = len(keys) > self.page
         return DatasetPage(tuple(found), keys[self.page - 1] if more else None)
+
+
+@dataclass
+class MemoryDatasetCopies(MemoryResults):
+    """A CopyStore whose copies are datasets."""
+
+    datasets: MemoryDatasets = field(default_factory=MemoryDatasets)
+
+    def _lay(self, key: str, data: bytes, label: Label) -> None:
+        new = key not in self.files
+        super()._lay(key, data, label)
+        if new:
+            self.datasets.put(key, data, {**label.metadata, "fetched-from": label.source})
 
 
 def _described(dataset: DatasetVersion, version: _Version) -> DatasetVersion:

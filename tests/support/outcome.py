@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.memory import MemoryQueue
+from tests.support.memory import MemoryDatasetCopies, MemoryQueue
 from tests.support.memory_files import MemoryResults
 from tests.support.memory_jobs import MemoryJobs
 from tests.support.world import World
@@ -61,13 +61,9 @@ class FailingJobs(MemoryJobs):
     replace = effect(MemoryJobs.replace, lambda _, after: f"replace {after.status}")
 
 
-@dataclass
-class FailingResults(MemoryResults):
-    """A ResultStore whose writes are effects."""
+class FailingCopies(MemoryResults):
+    """A CopyStore whose writes are effects."""
 
-    outcome: Outcome = field(default_factory=Outcome)
-    write = effect(MemoryResults.write, of_file("write"))
-    remove = effect(MemoryResults.remove, lambda _: "remove")
     put = effect(MemoryResults.put, of_file("put"))
     begin = effect(MemoryResults.begin, of_file("begin"))
     upload = effect(
@@ -75,6 +71,22 @@ class FailingResults(MemoryResults):
     )
     complete = effect(MemoryResults.complete, of_file("complete"))
     abort = effect(MemoryResults.abort, of_file("abort"))
+
+
+@dataclass
+class FailingResults(FailingCopies):
+    """A ResultStore whose writes are effects."""
+
+    outcome: Outcome = field(default_factory=Outcome)
+    write = effect(MemoryResults.write, of_file("write"))
+    remove = effect(MemoryResults.remove, lambda _: "remove")
+
+
+@dataclass
+class FailingDatasetCopies(FailingCopies, MemoryDatasetCopies):
+    """The same, whose copies are datasets."""
+
+    outcome: Outcome = field(default_factory=Outcome)
 
 
 @dataclass
@@ -96,3 +108,7 @@ class FailingWorld(World):
         self.jobs = FailingJobs(outcome=self.outcome)
         self.results = FailingResults(outcome=self.outcome)
         self.queue = FailingQueue(outcome=self.outcome)
+        self.fetches = FailingQueue(outcome=self.outcome)
+        self.copies = FailingDatasetCopies(
+            datasets=self.datasets, bucket="datasets", outcome=self.outcome
+        )

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, cast
 
 from lora_drop.adapters.signing_keys import verify_signature
 from lora_drop.datasets.images.pictures import Pictures
@@ -21,7 +21,9 @@ from lora_drop.services.dataset_urls import DatasetUrls
 from lora_drop.services.dispatch import Dispatcher
 from lora_drop.services.evidence import Evidence
 from lora_drop.services.fal_updates import FalUpdateHandler
+from lora_drop.services.fetch import Fetcher
 from lora_drop.services.forget import ForgetService
+from lora_drop.services.intake import Intake
 from lora_drop.services.manual_actions import ManualActions
 from lora_drop.services.mend import Mender
 from lora_drop.services.progress import ProgressRecord
@@ -38,6 +40,7 @@ from tests.support.builders import APPLICATION, ARTIFACTS, KEY, SECRET, USER_ID,
 from tests.support.memory import (
     ManualClock,
     MemoryBalances,
+    MemoryDatasetCopies,
     MemoryDatasets,
     MemoryEvents,
     MemoryFal,
@@ -67,6 +70,7 @@ class World:
     times: MemoryTrainingTimes = field(default_factory=MemoryTrainingTimes)
     fal: MemoryFal = field(default_factory=MemoryFal)
     queue: MemoryQueue = field(default_factory=MemoryQueue)
+    fetches: MemoryQueue = field(default_factory=MemoryQueue)
     deliveries: MemoryWebhookArchive = field(default_factory=MemoryWebhookArchive)
     status_check: MemoryStatusCheck = field(default_factory=MemoryStatusCheck)
     events: MemoryEvents = field(default_factory=MemoryEvents)
@@ -174,6 +178,36 @@ class World:
     def result_storer(self) -> ResultStorer:
         return ResultStorer(self.record, self.results, self.source, self.fal, self.evidence)
 
+    def intake(self, *hosts: str) -> Intake:
+        """Takes orders of datasets that lie on these hosts."""
+        return Intake(
+            record=self.record,
+            uploads=cast("Any", None),
+            bucket="datasets",
+            inbox=self.queue,
+            clock=self.clock,
+            application=APPLICATION,
+            notify_hosts=AllowedHosts(["customer.example"]),
+            fetches=self.fetches,
+            dataset_hosts=AllowedHosts(hosts),
+        )
+
+    @property
+    def fetcher(self) -> Fetcher:
+        return Fetcher(
+            record=self.record,
+            copies=self.copies,
+            datasets=self.datasets,
+            source=self.source,
+            part=1000,
+            pause=lambda _: None,
+        )
+
+    @cached_property
+    def copies(self) -> MemoryDatasetCopies:
+        """The datasets bucket, as the fetch worker writes into it."""
+        return MemoryDatasetCopies(datasets=self.datasets, bucket="datasets")
+
     @property
     def reconciler(self) -> Reconciler:
         return Reconciler(
@@ -184,6 +218,7 @@ class World:
             evidence=self.evidence,
             inbox=self.queue,
             handover=self.queue,
+            fetches=self.fetches,
             waiting_queue=self.waiting_queue,
             sweep=self.sweep,
             limits=self.limits,

@@ -27,7 +27,7 @@ PRICES = {
     "AWS::SecretsManager::Secret": 0.40,
     "AWS::KMS::Key": 1.00,
 }
-ASKED_FOR = frozenset({"OthersAreNotified"})
+ASKED_FOR = frozenset({"OthersAreNotified", "DatasetsAreFetched"})
 METRICS_OF_AN_IDLE_STACK = 0.30  # JobsOpen alone: a round writes no metric that is 0
 # What a lifecycle rule can do. CloudFormation: "You must specify at least one of the following".
 ACTIONS = re.compile(
@@ -121,17 +121,17 @@ def own_chain_is_allowed(template: Template) -> Iterator[str]:
 def concurrency_leaves_some(template: Template) -> Iterator[str]:
     """The queues together take no more than half of a new account's concurrent executions (2.5).
 
-    With the one that is on only where others are notified, they take two more: that is the least there is.
+    With those that are on only where others are notified, or datasets are fetched, each takes two more: that is the least there is.
     """
     mappings = of_type(template, "AWS::Lambda::EventSourceMapping")
     most = {
         name: each.get("ScalingConfig", {}).get("MaximumConcurrency", NEW_ACCOUNT)
         for name, each in mappings.items()
     }
-    asked_for = sum(
+    asked_for = [
         most[name] for name, each in mappings.items() if isinstance(each.get("Enabled"), Mapping)
-    )
-    if sum(most.values()) - asked_for > NEW_ACCOUNT / 2 or asked_for > 2:
+    ]
+    if sum(most.values()) - sum(asked_for) > NEW_ACCOUNT / 2 or any(each > 2 for each in asked_for):
         yield f"{most} of {NEW_ACCOUNT}"
 
 

@@ -17,7 +17,7 @@ from lora_drop.services.record import SETTLED_AFTER
 from tests.support.template import TEMPLATE, of_type, properties, target, template
 
 type Samples = Sequence[tuple[float, float]]  # minutes since the beginning, and a value
-FUNCTIONS = ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Forget", "Notify")
+FUNCTIONS = ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Forget", "Notify", "Fetch")
 RESOURCES: dict[str, dict[str, Any]] = template()["Resources"]
 ALARMS = of_type("AWS::CloudWatch::Alarm")
 ROOT = Path(__file__).parents[2]
@@ -206,7 +206,7 @@ def _for(names: Iterable[str], *case: object) -> dict[str, tuple[object, ...]]:
 ONCE, NEVER = every(1000, 1), every(1, 0)
 CASES: dict[str, tuple[Any, ...]] = {
     **_for(
-        ["InboxDeadLetters", "ResultsDeadLetters", "NotifyDeadLetters"],
+        ["InboxDeadLetters", "ResultsDeadLetters", "NotifyDeadLetters", "FetchDeadLetters"],
         every(1, 0, 0, 1),
         NEVER,
         10,
@@ -259,7 +259,11 @@ def test_dead_letters_ring_an_alarm() -> None:
     alarms = [alarm for alarm in ALARMS.values() if alarm.get("Namespace") == "AWS/SQS"]
     watched = {target(alarm["Dimensions"][0]["Value"]) for alarm in alarms}
 
-    assert watched == dead == {"InboxDeadLetters", "ResultsDeadLetters", "NotifyDeadLetters"}
+    assert (
+        watched
+        == dead
+        == {f"{name}DeadLetters" for name in ("Inbox", "Results", "Notify", "Fetch")}
+    )
     for alarm in alarms:
         assert alarm["Threshold"] == 1
         assert alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"

@@ -92,12 +92,12 @@ def test_function_has_its_own_logs(function: str) -> None:
 @each_function
 def test_function_ends_before_its_caller(function: str) -> None:
     # API Gateway waits 29 s, Lambda 900 s; a queue has to wait as long as the function, and should wait
-    # six times as long: not for the store function, whose lease makes a second delivery harmless.
+    # six times as long: not for the store and fetch functions, whose lease makes a second delivery harmless.
     most = 28 if events_of(function, "Api") else 900
     assert whole(function)["Timeout"] <= most
     for event in events_of(function, "SQS"):
         queue = QUEUES[target(event["Queue"])]
-        times = 1.2 if function == "StoreFunction" else 6
+        times = 1.2 if function in ("StoreFunction", "FetchFunction") else 6
         assert queue["VisibilityTimeout"] >= times * whole(function)["Timeout"]
         assert event["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
@@ -156,7 +156,7 @@ def test_other_rights_name_their_files() -> None:
             elif place in buckets:
                 # Below a dataset's key and a job's id, which may be anything.
                 # Or in the folder that the API signs forms for.
-                assert re.fullmatch(r"|\*/[\w.]+|\*/deliveries/\*|uploads/\*", key), grant
+                assert re.fullmatch(r"|\*/[\w.]+|\*/deliveries/\*|(uploads|fetched)/\*", key), grant
             elif not grant.action.startswith("logs:"):
                 assert "*" not in grant.resource, grant
 

@@ -15,7 +15,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-FUNCTIONS = ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Forget", "Notify")
+FUNCTIONS = ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Forget", "Notify", "Fetch")
 PACKAGES = tuple(name.lower() for name in FUNCTIONS)
 # Isolated from site-packages and the working tree: the artifact alone, and boto3 out of it.
 IMPORT = "import sys; sys.path[:0] = sys.argv[1:]; import functions.{name}.handler as h; h.handler; import boto3; [boto3.client(each, region_name='us-east-1') for each in {services}]"

@@ -17,7 +17,7 @@ from lora_drop.jobs.notifications import MAX_TRIES
 from tests.security.iam.policies import functions
 from tests.support.template import of_type, properties, target, template
 
-NAMES = ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Forget", "Notify")
+NAMES = ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Forget", "Notify", "Fetch")
 # Read by Powertools, boto3 and httpx themselves.
 OF_LIBRARIES = re.compile(r"POWERTOOLS_\w+|AWS_ENDPOINT_URL|SSL_CERT_FILE|FAL_(QUEUE_)?RUN_HOST")
 
@@ -81,6 +81,7 @@ def test_limits_are_the_same_everywhere() -> None:
         "Store": none,
         "Forget": none,
         "Notify": none,
+        "Fetch": none,
     }
     assert [template()["Parameters"][name]["MinValue"] for name in names] == [1, 0, 0]
 
@@ -312,6 +313,14 @@ def test_queue_ends_in_dead_letters(queue: str) -> None:
     assert ends <= QUEUES.keys()
     assert has.get("RedrivePolicy", {"maxReceiveCount": 5})["maxReceiveCount"] >= 5
     assert "RedrivePolicy" in has or queue in watched
+
+
+def test_fetching_is_off_and_free_by_default() -> None:
+    """Without DatasetHosts no queue is asked, and there is no alarm."""
+    [orders] = properties("FetchFunction")["Events"].values()
+    assert orders["Properties"]["Enabled"] == {"Fn::If": ["DatasetsAreFetched", True, False]}
+    assert template()["Resources"]["FetchDeadLettersAlarm"]["Condition"] == "DatasetsAreFetched"
+    assert PARAMETERS["DatasetHosts"]["Default"] == ""
 
 
 def test_notifying_is_off_and_free_by_default() -> None:

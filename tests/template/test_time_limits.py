@@ -10,7 +10,7 @@ from lora_drop.services.reconcile import OVERDUE_AFTER
 from lora_drop.services.sweep import LEFT_AFTER
 from tests.support.template import properties, template
 
-FUNCTIONS = ("Submit", "Store", "Reconcile", "Forget", "Webhook", "Jobs", "Notify")
+FUNCTIONS = ("Submit", "Store", "Reconcile", "Forget", "Webhook", "Jobs", "Notify", "Fetch")
 LATE_AFTER = timedelta(seconds=template()["Parameters"]["LateAfterSeconds"]["Default"])
 # Below each other in this order, strictly: name, then what has to fit, from short to long.
 ORDERS = {
@@ -39,6 +39,12 @@ ORDERS = {
     "a file without ranges ends by itself": (
         limits.STORE_PATIENCE_WHOLE + timedelta(seconds=60),
         limits.STORE,
+    ),
+    "a dataset from an address ends by itself": (
+        limits.FETCH_PATIENCE + timedelta(seconds=60),
+        limits.FETCH,
+        limits.FETCH_DEADLINE,
+        limits.FETCH_GIVEN_UP,
     ),
     "a denied result is asked for in the next round": (limits.DENIAL_STANDS, LATE_AFTER),
     "a round ends by itself": (
@@ -77,7 +83,9 @@ def test_work_ends_before_its_function(name: str) -> None:
     assert list(times) == sorted(set(times))
 
 
-@pytest.mark.parametrize(("queue", "lives"), [("Inbox", 6), ("Results", 1.2), ("Notify", 6)])
+@pytest.mark.parametrize(
+    ("queue", "lives"), [("Inbox", 6), ("Results", 1.2), ("Fetch", 1.2), ("Notify", 6)]
+)
 def test_a_message_waits_for_lives_of_its_function(queue: str, lives: float) -> None:
     """Six of them (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html).
 

@@ -9,7 +9,12 @@ from typing import Self
 
 import httpx
 
-from lora_drop.jobs.errors import DownloadInterruptedError, ResultGoneError, ResultUnusableError
+from lora_drop.jobs.errors import (
+    DownloadInterruptedError,
+    DownloadTimeoutError,
+    ResultGoneError,
+    ResultUnusableError,
+)
 from lora_drop.jobs.problems import Problem
 
 READ_TIMEOUT = 20.0  # seconds without a byte
@@ -132,7 +137,7 @@ class Wire:
             raise DownloadInterruptedError(f"{self.name} is not read on")
         if (left := self.until - self.now()) <= 0:
             # However steadily it trickles: the function ends soon, and what has arrived is kept.
-            raise DownloadInterruptedError(f"{self.name} takes longer than there is time for")
+            raise DownloadTimeoutError(f"{self.name} takes longer than there is time for")
         return left
 
     @contextmanager

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
-SOURCE = "source"  # the metadata that a copy is known again by
+SOURCE = "source"  # of a result
 WHOLE = "FULL_OBJECT"
 CHUNK = 1024**2
 # Ended, made of other parts than ours, or at the same moment as another. S3 on the last (409):
@@ -36,17 +36,18 @@ BEGIN_AGAIN = frozenset(
 
 
 class S3Copies(S3Results):
-    """A CopyStore in a bucket."""
+    """A CopyStore in a bucket; ``source`` names the metadata that a copy is known again by."""
 
-    def __init__(self, client: "S3Client", bucket: str) -> None:
+    def __init__(self, client: "S3Client", bucket: str, *, source: str = SOURCE) -> None:
         super().__init__(client, bucket)
+        self._source = source
         # The uploads that S3 says it keeps a checksum of the whole object of.
         self._whole: set[str] = set()
 
     def find(self, key: str) -> ExistingFile | None:
         """Return what lies under a key, by its head."""
         head = self._head(key)
-        return head and ExistingFile(head["ContentLength"], head["Metadata"].get(SOURCE, ""))
+        return head and ExistingFile(head["ContentLength"], head["Metadata"].get(self._source, ""))
 
     def put(self, key: str, data: bytes, label: Label) -> None:
         """Put the object where nothing lies; raises KeyOccupiedError, and UploadGoneError at a 409."""
@@ -57,7 +58,7 @@ class S3Copies(S3Results):
                 Key=key,
                 Body=data,
                 ContentType=label.kind,
-                Metadata={SOURCE: label.source},
+                Metadata=self._metadata(label),
                 ChecksumCRC64NVME=_text(crc),
                 IfNoneMatch="*",
             )
@@ -71,7 +72,7 @@ class S3Copies(S3Results):
             Bucket=self._bucket,
             Key=key,
             ContentType=label.kind,
-            Metadata={SOURCE: label.source},
+            Metadata=self._metadata(label),
             ChecksumAlgorithm="CRC64NVME",
             ChecksumType="FULL_OBJECT",
         )
@@ -159,6 +160,9 @@ class S3Copies(S3Results):
                 f"{name} is not what was stored, or was changed meanwhile"
             )
         return self._stored(key, size, sha256)
+
+    def _metadata(self, label: Label) -> dict[str, str]:
+        return {**label.metadata, self._source: label.source}
 
     def _refused(self, key: str, error: ClientError) -> None:
         """Do nothing where something lies there already; raise UploadGoneError, or S3's error."""

@@ -40,7 +40,10 @@ class JobsBootstrap(FalBootstrap[JobsSettings]):
         return Intake(
             record=self.record,
             uploads=S3Uploads(s3_client(), settings.datasets_bucket),
+            bucket=settings.datasets_bucket,
             inbox=self._inbox(settings.inbox_queue_url),
+            fetches=self._handover(settings.fetch_queue_url),
+            dataset_hosts=settings.allowed_dataset_hosts,
             clock=self.clock,
             application=settings.fal_application,
             notify_hosts=settings.allowed_notify_hosts,
@@ -90,6 +93,7 @@ class JobsBootstrap(FalBootstrap[JobsSettings]):
         queues = {
             "inbox": (settings.inbox_dead_letters_url, settings.inbox_queue_url),
             "results": (settings.results_dead_letters_url, settings.results_queue_url),
+            "fetch": (settings.fetch_dead_letters_url, settings.fetch_queue_url),
             "notify": (settings.notify_dead_letters_url, settings.notify_queue_url),
         }
         return SqsDeadLetters(boto3.client("sqs"), queues)

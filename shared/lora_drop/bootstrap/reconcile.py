@@ -50,6 +50,7 @@ class ReconcileBootstrap(FalBootstrap[ReconcileSettings]):
             evidence=self._evidence(settings.fal_api_url),
             inbox=inbox,
             handover=self._handover(settings.results_queue_url),
+            fetches=self._handover(settings.fetch_queue_url),
             waiting_queue=self._waiting_queue(settings.inbox_queue_url),
             sweep=Sweep(self.jobs, shelf, self._table, inbox, results),
             limits=settings.limits,

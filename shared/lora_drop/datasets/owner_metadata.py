@@ -22,8 +22,10 @@ MAX_REFERENCE = 200  # characters
 NOTIFY_URL = "notify-url"
 NOTIFY_URL_NAMES = (NOTIFY_URL, "notify_url")
 MAX_NOTIFY_URL = 500  # characters
+# The SHA-256 of the address that the stack has fetched the file from.
+FETCHED_FROM = "fetched-from"
 # What is ours in the metadata, and no parameter.
-OURS = frozenset({FORCE, REFERENCE, *NOTIFY_URL_NAMES})
+OURS = frozenset({FORCE, REFERENCE, *NOTIFY_URL_NAMES, FETCHED_FROM})
 
 
 def worded(text: str) -> str:

@@ -175,6 +175,26 @@ DATASET: Mapping[str, Meaning] = {
     "dataset_missing": refuses(
         "The dataset was deleted before it could be read.", "Drop it again."
     ),
+    "dataset_url_gone": refuses(
+        "The dataset's address gives no file: it is not there, or may not be had.",
+        "Correct the address, or have it signed once more, then order it again with another Idempotency-Key.",
+    ),
+    "dataset_url_not_allowed": refuses(
+        "The dataset's address leads where this stack fetches nothing from.",
+        "Put the file on a host of DatasetHosts, then order it again with another Idempotency-Key.",
+    ),
+    "dataset_url_timeout": refuses(
+        "The dataset's address gave its file too slowly for an hour.",
+        "Put the file on a faster server, then order it again with another Idempotency-Key.",
+    ),
+    "dataset_url_too_large": refuses(
+        "The dataset's address gives 4 GiB or more.",
+        "Choose the best 20 to 50 photos, then order it again with another Idempotency-Key.",
+    ),
+    "dataset_url_unreachable": refuses(
+        "The dataset's address did not give the whole file within an hour.",
+        "See that it can be downloaded, then order it again with another Idempotency-Key.",
+    ),
     "dataset_unreadable": refuses(
         "The dataset is there, but may not be read.",
         "Give the stack the right to read it, and to use the key that it is encrypted with.",

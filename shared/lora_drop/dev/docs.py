@@ -23,7 +23,7 @@ from lora_drop.jobs.status import TRANSITIONS, TROUBLED, Status
 from lora_drop.local.tools import ROOT
 
 DOCS = ROOT / "docs"
-FUNCTIONS = ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Notify", "Forget")
+FUNCTIONS = ("Submit", "Webhook", "Store", "Reconcile", "Jobs", "Notify", "Fetch", "Forget")
 WIDTH = "100"  # columns
 
 

@@ -209,6 +209,7 @@ def events() -> dict[str, Event]:
         "webhook_error": webhook(webhook_body(**TRAINING_FAILED)),
         "webhook_forged": webhook(webhook_body(), STRANGER),
         "results_batch": in_sqs("results", *handed),
+        "fetch_batch": in_sqs("fetch", StoreRequest(job_id=JOB.job_id).model_dump_json()),
         "notify_batch": in_sqs("notify", json.dumps(change_of(make_job(Status.SUBMITTED)))),
         "schedule": schedule(),
         "schedule_drift": {"compare": "trainers"},

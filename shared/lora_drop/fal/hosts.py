@@ -1,4 +1,4 @@
-"""Where result files may be fetched from: the hosts on the list, and public addresses behind them.
+"""What may be fetched from and sent to: the hosts on a list, and public addresses behind them.
 
 An address comes from outside, and the code that fetches it runs inside: what is not on the list or lies
 in a private network is never called (OWASP, Server-Side Request Forgery).
@@ -33,6 +33,10 @@ class AllowedHosts:
 
     def __init__(self, hosts: Sequence[str]) -> None:
         self._hosts = frozenset(host.lower() for host in hosts)
+
+    def __bool__(self) -> bool:
+        """Return whether there is a host on the list."""
+        return bool(self._hosts)
 
     def allow(self, url: str) -> bool:
         """Return whether this address may be fetched; one that two readers could take for two never is."""

@@ -17,6 +17,7 @@
     │   │   └── SharedJobError             a job that others share with is to be forgotten alone
     │   ├── ForeignRequestError            a fact about a request that is not this job's
     │   ├── DatasetNotFoundError           nothing lies where a dataset is said to lie
+    │   ├── OrderConflictError             an Idempotency-Key stands for another order already
     │   ├── JobNotFoundError               no job has this id
     │   │   └── JobForgottenError          it had, and was erased: whatever comes for it is dropped
     │   ├── NotErasableError               the store does not let go of what is to be erased
@@ -28,7 +29,8 @@
     │   ├── FalUnavailableError            fal did not answer a question; says nothing about the job
     │   ├── SigningKeysUnavailableError    no key to verify a webhook with
     │   ├── DownloadInterruptedError       a result file did not arrive whole
-    │   │   └── SourceChangedError         it is another file now than the one that was opened
+    │   │   ├── SourceChangedError         it is another file now than the one that was opened
+    │   │   └── DownloadTimeoutError       it takes longer than there is time for
     │   ├── UploadGoneError                an unfinished copy is gone: begin it again
     │   ├── KeyOccupiedError               another file lies where a copy was to lie
     │   ├── HostNotAllowedError            a result file lies on a host that is not on the list
@@ -51,11 +53,25 @@ TYPE_CHECKING = (
 )
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from lora_drop.jobs.problems import Problem
 
 
 class LoraDropError(Exception):
-    """The base of every error this project raises on purpose."""
+    """The base of every error this project raises on purpose. Each can be pickled, with its attributes."""
+
+    def __reduce__(self) -> "tuple[Any, ...]":
+        """Return what makes the same error again; Exception's own would call ``__init__`` with the text."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(
+    kind: type[LoraDropError], args: "tuple[Any, ...]", attributes: "dict[str, Any]"
+) -> LoraDropError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(attributes)
+    return error
 
 
 class PermanentError(LoraDropError):
@@ -78,18 +94,34 @@ class DatasetRejectedError(PermanentError):
         self.problems = first_of(problems)
         super().__init__(", ".join(codes_of(self.problems)))
 
+    @property
+    def code(self) -> str:
+        """The code of the first problem, which stays the same where its words change."""
+        return self.problems[0].code if self.problems else ""
+
 
 class DatasetUnreadableError(PermanentError):
     """Raised when a dataset is there and may not be read; a person can change that."""
 
 
 class SubmissionRefusedError(PermanentError):
-    """Raised when fal definitely did not take a request; ``held`` when a person can lift the cause."""
+    """Raised when fal definitely did not take a request; ``held`` when a person can lift the cause.
 
-    def __init__(self, problem: "Problem", *, held: bool = False) -> None:
-        super().__init__(problem.code)
+    Its text is the code alone in a stack, whose errors get into its log; ``to_caller``: the sentence.
+    """
+
+    def __init__(self, problem: "Problem", *, held: bool = False, to_caller: bool = False) -> None:
+        sentence = (
+            f"{problem.message.rstrip('.')}. Nothing was paid: mend that and run the same again."
+        )
+        super().__init__(sentence if to_caller else problem.code)
         self.problem = problem
         self.held = held
+
+    @property
+    def code(self) -> str:
+        """Its code, which stays the same where its words change."""
+        return self.problem.code
 
 
 class ResultGoneError(PermanentError):
@@ -138,6 +170,10 @@ class ForeignRequestError(PermanentError):
 
 class DatasetNotFoundError(PermanentError):
     """Raised when nothing lies under the key of a dataset, or it has no such version."""
+
+
+class OrderConflictError(PermanentError):
+    """Raised when an order has the Idempotency-Key of another one."""
 
 
 class JobNotFoundError(PermanentError):
@@ -201,6 +237,10 @@ class DownloadInterruptedError(TransientError):
 
 class SourceChangedError(DownloadInterruptedError):
     """Raised when a file is read by ranges, and they are no longer of the file that was opened."""
+
+
+class DownloadTimeoutError(DownloadInterruptedError):
+    """Raised when a file takes longer than one run has time for; the next may go on with it."""
 
 
 class UploadGoneError(TransientError):

@@ -7,6 +7,8 @@ import re
 JOB_ID = re.compile(r"[a-z0-9-]{1,40}-[0-9a-f]{10}")
 MAX_JOB_ID = 128  # characters that are looked for; DynamoDB takes no key of more than 2,048 bytes
 TOKEN_LENGTH = 32
+# What the stack has fetched from an address: the one folder whose keys are written once.
+FETCHED_KEY = re.compile(r"fetched/[0-9a-f]{32}/[^/]+")
 MAX_STEM = 800  # bytes; a job id has 51 at the most, the name of a file 120
 
 
@@ -14,11 +16,23 @@ def job_id_for(bucket: str, key: str, version_id: str, attempt: int = 1) -> str:
     """Return the id of the job for this object version: the same drop is always the same job.
 
     A slug of the archive's name, then 10 hex digits of SHA-256 over bucket, key and version, and
-    from the second attempt on its number.
+    from the second attempt on its number. A file that is fetched has its id before it has a version.
     """
+    if is_fetched(key):
+        version_id = ""
     again = f"\n{attempt}" if attempt > 1 else ""
     digest = hashlib.sha256(f"{bucket}\n{key}\n{version_id}{again}".encode()).hexdigest()
     return f"{_slug(_without_zip(key.rsplit('/', 1)[-1]))}-{digest[:10]}"
+
+
+def fetched_key(identity: str, name: str) -> str:
+    """Return the key that a file is fetched to: equal for equal orders, which ``identity`` tells apart."""
+    return f"fetched/{hashlib.sha256(identity.encode()).hexdigest()[:32]}/{name}"
+
+
+def is_fetched(key: str) -> bool:
+    """Return whether the object under this key is one that the stack has fetched from an address."""
+    return FETCHED_KEY.fullmatch(key) is not None
 
 
 def result_prefix(key: str, job_id: str) -> str:

@@ -50,6 +50,23 @@ class Lease(_Value):
     until: datetime
 
 
+class Fetch(_Value):
+    """An order to fetch a dataset from an address; ``digest`` is that of the order, whatever its signature.
+
+    ``url`` may hold a signature, so it is there no longer than it is needed: None once there is nothing
+    to fetch any more. ``metadata`` is what the object in the bucket gets.
+    """
+
+    digest: str
+    url: str | None = None
+    metadata: Mapping[str, str] = MappingProxyType({})
+
+    @property
+    def over(self) -> Self:
+        """Return the order without what only the fetching needs."""
+        return self.model_copy(update={"url": None, "metadata": {}})
+
+
 class Step(_Value):
     """A status, since when, and the person who said so, where one did."""
 
@@ -77,6 +94,7 @@ class Job(_Value):
     status: Status
     version: int = 1
     dataset: DatasetVersion
+    fetch: Fetch | None = None  # where the dataset comes from, if the stack fetches it; in no event
     clean: StoredFile | None = None
     delivery: DatasetDelivery | None = None
     reference: str | None = None
@@ -164,11 +182,26 @@ class Job(_Value):
                 **self._money_in(to, now=now, billed=billed),
                 **self._progress_in(to, now=now),
                 "lease": None,
+                "fetch": self.fetch and self.fetch.over,
                 **changes,
                 "status": to,
                 "version": self.version + 1,
                 "updated_at": now,
                 "history": history,
+            }
+        )
+
+    def arrived(self, dataset: DatasetVersion, *, now: datetime) -> Self:
+        """Return the job with the file that was fetched for it: one like any other from now on."""
+        return self.model_copy(
+            update={
+                "dataset": dataset,
+                "fetch": self.fetch and self.fetch.over,
+                "lease": None,
+                "uploads": (),
+                "problems": (),
+                "version": self.version + 1,
+                "updated_at": now,
             }
         )
 
@@ -214,6 +247,11 @@ class Job(_Value):
         if kept is not None and self.status is Status.STORING:
             kept = kept.ended(self.updated_at)
         return self.model_copy(update={"progress": furthest(kept, self.progress)})
+
+    @property
+    def fetching(self) -> bool:
+        """Return whether the job's dataset is still to be fetched from its address."""
+        return self.fetch is not None and self.fetch.url is not None
 
     @property
     def charges(self) -> tuple[Charge, ...]:

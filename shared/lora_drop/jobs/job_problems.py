@@ -73,6 +73,48 @@ PAY_ONCE_MORE = Problem(
     message="fal may have billed it without training anything. Pay for it once more, with a fresh "
     "address of the dataset, with lora-drop approve JOB, or end it with lora-drop cancel JOB.",
 )
+# How to have the same address fetched once more.
+ORDER_AGAIN = "then order it again with another Idempotency-Key"
+URL_GONE = Problem(
+    code="dataset_url_gone",
+    message="The dataset's address gives no file: the server answered that it is not there, or may not be had "
+    f"(400, 401, 403, 404 or 410), as a signed address does that has run out. Correct it, {ORDER_AGAIN}.",
+)
+URL_TOO_LARGE = Problem(
+    code="dataset_url_too_large",
+    message="What the dataset's address gives is 4 GiB or more. Choose the best 20 to 50 photos, put the smaller ZIP "
+    f"there, {ORDER_AGAIN}.",
+)
+URL_NOT_ALLOWED = Problem(
+    code="dataset_url_not_allowed",
+    message="The dataset's address leads to a host that this stack fetches nothing from (DatasetHosts), or into a "
+    f"private network. Put the file on a host of the list, {ORDER_AGAIN}.",
+)
+
+
+def url_unreachable(*, over: bool) -> Problem:
+    """Return the problem that an address does not give its file; ``over``: it is not tried again."""
+    return Problem(
+        code="dataset_url_unreachable",
+        message="The dataset's address did not give the whole file: the server could not be reached, answered with an "
+        f"error, or stopped in the middle. {_tried(over=over)}",
+    )
+
+
+def url_timeout(*, over: bool) -> Problem:
+    """Return the problem that an address gives its file too slowly; ``over``: it is not tried again."""
+    return Problem(
+        code="dataset_url_timeout",
+        message=f"The dataset's address gives its file too slowly. {_tried(over=over)}",
+    )
+
+
+def _tried(*, over: bool) -> str:
+    if over:
+        return f"It was tried for an hour; nothing was paid. See that it can be downloaded, {ORDER_AGAIN}."
+    return "It is tried again by itself every few minutes, for an hour since it was ordered."
+
+
 BUDGET_EXHAUSTED = "budget_exhausted"
 JOB_OVER_LIMIT = "job_over_limit"
 PRICE_UNKNOWN = "price_unknown"

@@ -10,9 +10,10 @@ from datetime import timedelta
 # The Timeout of the function of this name.
 SUBMIT = timedelta(seconds=600)
 STORE = timedelta(seconds=900)
+FETCH = timedelta(seconds=900)
 RECONCILE = timedelta(seconds=120)
 FORGET = timedelta(seconds=28)
-LONGEST = max(SUBMIT, STORE, RECONCILE, FORGET)
+LONGEST = max(SUBMIT, STORE, FETCH, RECONCILE, FORGET)
 
 # Clocks may differ, and a write that is on its way when a function is ended still arrives.
 MARGIN = timedelta(minutes=1)
@@ -37,6 +38,11 @@ SUBMIT_DEADLINE = SUBMIT + MARGIN
 STORE_PATIENCE = timedelta(seconds=140)
 STORE_PATIENCE_WHOLE = STORE - timedelta(seconds=80)
 STORE_LEASE = STORE_PATIENCE + timedelta(seconds=100)
+# One run of the fetch worker, and how long an address is tried at all since it was ordered; the reconciler ends
+# what no worker has ended by then.
+FETCH_PATIENCE = FETCH - timedelta(seconds=80)
+FETCH_DEADLINE = timedelta(hours=1)
+FETCH_GIVEN_UP = FETCH_DEADLINE + FETCH + MARGIN
 # How long a result that fal has denied once is not asked for again: the next round finds the job free.
 DENIAL_STANDS = timedelta(minutes=4)
 # An upload that no open job names, and no worker can still go on with.

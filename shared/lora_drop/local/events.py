@@ -20,7 +20,7 @@ from lora_drop.jobs.job import Job
 from lora_drop.local.deployment import client
 from lora_drop.local.stack import LocalStack
 from lora_drop.local.state_file import RunningStack, StackError
-from lora_drop.local.tools import deployment_files
+from lora_drop.local.tools import deployment_files, none_is_up
 from lora_drop.messages import StoreRequest
 from lora_drop.simulator.webhooks import signed_headers
 from lora_drop.simulator.wire import WebhookKey, client_context, now
@@ -29,7 +29,14 @@ EVENTS = deployment_files() / "events"
 ABOUT_OBJECTS = frozenset({"s3_put", "s3_put_in_sqs"})
 ABOUT_JOBS = frozenset(
     {
-        *("webhook_ok", "webhook_error", "webhook_forged", "results_batch", "notify_batch"),
+        *(
+            "webhook_ok",
+            "webhook_error",
+            "webhook_forged",
+            "results_batch",
+            "fetch_batch",
+            "notify_batch",
+        ),
         *("job_item", "job_resolve", "job_forget"),
     }
 )
@@ -70,7 +77,7 @@ class FreshEvents:
         return event
 
     def results_batch(self, event: Event, *, job_id: str) -> Event:
-        """One message for the store worker."""
+        """One message for the store worker, or for the fetch worker."""
         self._job(job_id)
         event["Records"] = event["Records"][:1]
         event["Records"][0]["body"] = StoreRequest(job_id=job_id).model_dump_json()
@@ -166,7 +173,7 @@ def fresh_event(local: LocalStack, name: str, *, job_id: str, key: str) -> Event
         raise EventError(f"{name} is about a job: name it with --job JOB_ID")
     stack = local.running()
     if stack is None:
-        raise EventError("No stack is up on this machine. Start one: lora-drop up")
+        raise EventError(none_is_up())
     fresh = FreshEvents(local, stack)
     makers: Mapping[str, Callable[[Event], Event]] = {
         "s3_put": lambda event: fresh.s3_put(event, key=key),
@@ -175,6 +182,7 @@ def fresh_event(local: LocalStack, name: str, *, job_id: str, key: str) -> Event
         "webhook_error": lambda event: fresh.webhook(event, job_id=job_id, forged=False),
         "webhook_forged": lambda event: fresh.webhook(event, job_id=job_id, forged=True),
         "results_batch": lambda event: fresh.results_batch(event, job_id=job_id),
+        "fetch_batch": lambda event: fresh.results_batch(event, job_id=job_id),
         "notify_batch": lambda event: fresh.notify_batch(event, job_id=job_id),
         "job_item": lambda event: fresh.asked(event, job_id=job_id),
         "job_resolve": lambda event: fresh.asked(event, job_id=job_id),

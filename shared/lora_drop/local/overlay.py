@@ -16,8 +16,12 @@ KEY_API_ID = "10cade1d"  # of the API for callers with a key; the stack's tag is
 
 def variables(emulator_url: str, fal: FalServer | None = None) -> dict[str, str]:
     """Where AWS is, and where fal is unless it is fal itself."""
-    # A receiver on this machine has an address of a private network.
-    found = {"AWS_ENDPOINT_URL": emulator_url, "ALLOW_PRIVATE_NOTIFY_HOSTS": "true"}
+    # A receiver or a dataset's host on this machine has an address of a private network.
+    found = {
+        "AWS_ENDPOINT_URL": emulator_url,
+        "ALLOW_PRIVATE_NOTIFY_HOSTS": "true",
+        "ALLOW_PRIVATE_DATASET_HOSTS": "true",
+    }
     if fal is not None:
         found |= {
             "FAL_RUN_HOST": fal.host_port,

@@ -1,15 +1,17 @@
 """A copy in the making: what it is made from, and its parts where it will lie."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a copy says of itself where it lies: its kind, and the source that it is a copy of."""
+    """What a copy says of itself where it lies: its kind, the source that it is a copy of, and more."""
 
     kind: str
     source: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,9 @@ class Copier:
                 free = name, lying
             if free and lying is None:
                 return free
-        raise AssertionError("there is always another name")
+        if free is None:
+            raise KeyOccupiedError(request.prefix + request.artifact.name)
+        return free
 
     def _adopt(self, request: CopyRequest, name: str) -> StoredFile:
         """Take over a copy whose worker completed it and died before it could record that."""

@@ -1,15 +1,16 @@
 """What to copy and where to, and one try at it: the parts that lie in the store are listed, and only the others are fetched."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Protocol
 
 from lora_drop.jobs.artifacts import Artifact, StoredFile, Upload
 from lora_drop.jobs.errors import (
     DownloadInterruptedError,
+    DownloadTimeoutError,
     ResultInvalidError,
     SourceChangedError,
     UploadGoneError,
@@ -43,6 +44,7 @@ class CopyRequest:
     """What to copy and where to; ``until`` on the monotonic clock; unchecked, it is taken as it is.
 
     ``until_whole`` is for a file that can only be read in one go: nothing of it is kept for the next run.
+    ``metadata`` is what the copy says of itself besides; ``renamed`` false: it has no name but its own.
     """
 
     artifact: Artifact
@@ -51,6 +53,8 @@ class CopyRequest:
     until: float
     checked: bool = True
     until_whole: float = 0.0
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    renamed: bool = True
 
     def deadline(self, *, whole: bool) -> float:
         """Return until when the file may be read."""
@@ -60,12 +64,14 @@ class CopyRequest:
     def label(self) -> Label:
         """Return what identifies a copy: a digest of its source's URL, which itself stays private."""
         kind = self.artifact.content_type or "application/octet-stream"
-        return Label(kind, hashlib.sha256(self.artifact.url.encode()).hexdigest())
+        source = hashlib.sha256(self.artifact.url.encode()).hexdigest()
+        return Label(kind, source, self.metadata)
 
     def names(self) -> Iterator[str]:
         """Yield its name, and those it can have when something else lies under that."""
         yield self.artifact.name
-        yield from (f"{number}-{self.artifact.name}" for number in count(2))
+        if self.renamed:
+            yield from (f"{number}-{self.artifact.name}" for number in count(2))
 
 
 class CopyAttempt:
@@ -177,7 +183,7 @@ class CopyAttempt:
 
     def _take(self, file: OpenArtifact, number: int, data: bytes) -> None:
         if self._now() >= self._until:
-            raise DownloadInterruptedError(f"{self._name} takes longer than there is time for")
+            raise DownloadTimeoutError(f"{self._name} takes longer than there is time for")
         self._size += len(data)
         if self._fresh:
             self._digest.update(data)

@@ -23,8 +23,8 @@ from lora_drop.jobs.errors import (
     JobNotFoundError,
     SharedJobError,
 )
-from lora_drop.jobs.ids import digest_of
-from lora_drop.jobs.job import Job
+from lora_drop.jobs.ids import digest_of, is_fetched
+from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.jobs.status import Status
 from lora_drop.jobs.time_limits import FORGET_PATIENCE, FORGET_ROUND
 from lora_drop.ports import (
@@ -227,7 +227,7 @@ class ForgetService:
     def _things(self, job: Job, erasure: Erasure) -> tuple[Things, Things]:
         """Return what lies in the two buckets: versions, and unfinished uploads."""
         key, folder = Place(job.dataset.key), Place(job.prefix, folder=True)
-        mine = partial(_of_this_drop, job.dataset.version_id, erasure.dropped_by)
+        mine = partial(_of_this_drop, job.dataset, erasure.dropped_by)
         dropped = filter(None, map(mine, self.datasets.versions(key)))
         uploads = filter(None, map(mine, self.datasets.unfinished(key)))
         files, unfinished = self.results.versions(folder), self.results.unfinished(folder)
@@ -239,13 +239,18 @@ class ForgetService:
 
 
 def _of_this_drop(
-    version_id: str, dropped_by: datetime, found: Sequence[Erasable]
+    dataset: DatasetVersion, dropped_by: datetime, found: Sequence[Erasable]
 ) -> Sequence[Erasable]:
     """Return what of a dataset's key goes with a job: not what was dropped since and has no job yet.
 
-    A later delete marker goes as well, unless it hides such a drop.
+    A later delete marker goes as well, unless it hides such a drop. What was fetched is one job's alone, and
+    came after it.
     """
-    later = [each for each in found if each.came > dropped_by and each.version_id != version_id]
+    if is_fetched(dataset.key):
+        return found
+    later = [
+        each for each in found if each.came > dropped_by and each.version_id != dataset.version_id
+    ]
     if all(each.marker for each in later):
         return found
     return [each for each in found if each not in later]

@@ -1,7 +1,8 @@
 """Datasets that come by the API: a form to upload one with, and the job of one that lies there. Nothing is paid here."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -18,13 +19,28 @@ from lora_drop.datasets.parameter_layers import Layer, foreign, unknown_paramete
 from lora_drop.datasets.parameters import NO_JOB_YET, advice, resolve
 from lora_drop.fal.hosts import AllowedHosts
 from lora_drop.fal.trainers.table import DEFAULT, trainer_of
-from lora_drop.jobs.errors import DatasetNotFoundError, DatasetRejectedError, InvalidQueryError
-from lora_drop.jobs.job import DatasetVersion, Job
+from lora_drop.jobs.delivery import fingerprint
+from lora_drop.jobs.errors import (
+    DatasetNotFoundError,
+    DatasetRejectedError,
+    InvalidQueryError,
+    OrderConflictError,
+)
+from lora_drop.jobs.ids import fetched_key
+from lora_drop.jobs.job import DatasetVersion, Fetch, Job
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
-from lora_drop.ports import Clock, Inbox, UploadForm, UploadStore
+from lora_drop.ports import Clock, Handover, Inbox, UploadForm, UploadStore
 from lora_drop.services.record import Record
 
+NO_HOSTS = (
+    "url: this stack fetches nothing from addresses. Set its parameter DatasetHosts to the hosts that it may fetch "
+    "from, or upload the ZIP with the form that POST /datasets returns"
+)
+OTHER_HOST = (
+    "url: it has to be https:// with a host of this stack's DatasetHosts, on port 443 unless the list names another, "
+    "and without a user name in it"
+)
 UPLOADS = "uploads/"  # the one folder of the datasets bucket that the API lets others write into
 FORM_LASTS = timedelta(hours=1)
 MAX_METADATA = 2048  # bytes, of names and values (S3 user guide, "Working with object metadata")
@@ -57,10 +73,13 @@ class Intake:
 
     record: Record
     uploads: UploadStore
+    bucket: str
     inbox: Inbox
     clock: Clock
     application: str
     notify_hosts: AllowedHosts
+    fetches: Handover
+    dataset_hosts: AllowedHosts = field(default_factory=lambda: AllowedHosts(()))
 
     def form(self, order: Order, sizes: tuple[int, int]) -> Upload:
         """Return the form for one ZIP of a size in this range; raises DatasetRejectedError for wrong parameters.
@@ -89,6 +108,33 @@ class Intake:
                 f"There is no dataset {key[:100]}{version}. Upload it first: POST /datasets returns the form"
             ) from missing
         return self._announced(found.version, found.metadata)
+
+    def fetched(self, order: Order, url: str, idempotency_key: str | None) -> Job:
+        """Return the job of a dataset that is still to be fetched; the same order again is the same job.
+
+        It is kept first and handed to the fetch worker then: what dies in between the reconciler hands over.
+        Raises InvalidQueryError, DatasetRejectedError, OrderConflictError, JobForgottenError and ConflictError.
+        """
+        if not self.dataset_hosts:
+            raise InvalidQueryError(NO_HOSTS)
+        if not self.dataset_hosts.allow(url):
+            raise InvalidQueryError(OTHER_HOST)
+        said = json.dumps(asdict(order), sort_keys=True)
+        identity = f"order\n{url}\n{said}" if idempotency_key is None else f"key\n{idempotency_key}"
+        key = fetched_key(identity, _zip(order.name))
+        metadata, _ = self._metadata(order, key)
+        # A signature may be another one each time; what it signs is not.
+        digest = fingerprint(f"{url.partition('?')[0]}\n{said}")
+        dataset = DatasetVersion(bucket=self.bucket, key=key, version_id="")
+        new = Job.receive(dataset, application=self.application, now=self.clock())
+        kept = kept_owner_fields(metadata, self.notify_hosts)
+        fetch = Fetch(digest=digest, url=url, metadata=metadata)
+        job = self.record.open(new.model_copy(update={**kept, "fetch": fetch}))
+        if job.fetch is None or job.fetch.digest != digest:
+            raise OrderConflictError(job.job_id)
+        if job.fetching:
+            self.fetches.hand_over(job.job_id)
+        return job
 
     def _announced(self, version: DatasetVersion, metadata: Mapping[str, str]) -> Job:
         new = Job.receive(version, application=self.application, now=self.clock())

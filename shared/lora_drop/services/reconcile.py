@@ -10,6 +10,7 @@ from time import monotonic
 from lora_drop.fal.status import FalStatus, Gone, Running
 from lora_drop.jobs.budget import MICRO, Limits, month_of
 from lora_drop.jobs.errors import LoraDropError
+from lora_drop.jobs.ids import is_fetched
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_problems import (
     BUDGET_EXHAUSTED,
@@ -17,11 +18,12 @@ from lora_drop.jobs.job_problems import (
     FAL_BUSY,
     FAL_UNREACHABLE,
     UNKNOWN,
+    url_unreachable,
     worth_a_probe,
 )
 from lora_drop.jobs.problems import codes_of
 from lora_drop.jobs.status import Status
-from lora_drop.jobs.time_limits import ROUND_PATIENCE, SUBMIT_DEADLINE
+from lora_drop.jobs.time_limits import FETCH_GIVEN_UP, ROUND_PATIENCE, SUBMIT_DEADLINE
 from lora_drop.jobs.training_times import LEAST_LIMIT
 from lora_drop.ports import FalClient, Handover, Inbox
 from lora_drop.services.evidence import Evidence
@@ -127,6 +129,7 @@ class Reconciler:
     evidence: Evidence
     inbox: Inbox
     handover: Handover
+    fetches: Handover
     waiting_queue: WaitingQueue
     sweep: Sweep
     limits: Limits
@@ -212,6 +215,9 @@ class Reconciler:
         return job
 
     def _help(self, job: Job) -> None:
+        if job.fetching or (job.terminal and job.uploads and is_fetched(job.dataset.key)):
+            self._fetch_again(job)
+            return
         match job.status:
             case Status.RECEIVED:
                 self._check_again(job)
@@ -237,6 +243,14 @@ class Reconciler:
         """Announce a dataset whose check was ended, or which waits for another; one at work is left alone."""
         if job.problems or self.record.clock() - job.updated_at >= SUBMIT_DEADLINE:
             self.inbox.announce(job.dataset)
+
+    def _fetch_again(self, job: Job) -> None:
+        """Hand the job to the fetch worker, which also ends what is unfinished; end it where no worker did."""
+        if job.fetching and self.record.clock() - job.created_at >= FETCH_GIVEN_UP:
+            job = self.record.move(job, Status.REJECTED, problems=(url_unreachable(over=True),))
+        elif not job.fetching:
+            self.record.publish_again(job)
+        self.fetches.hand_over(job.job_id)
 
     def _release(self, job: Job) -> None:
         """Put the job back into the waiting queue once what held it may be over; a person's decision is not replaced."""

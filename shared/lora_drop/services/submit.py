@@ -59,7 +59,10 @@ class Submitter:
             kept = kept_owner_fields(found.metadata, self.notify_hosts)
             new = new.model_copy(update=kept)
         job = self.record.open(new)
-        if job.status is Status.RECEIVED:
+        if job.fetching and isinstance(found, OpenDataset):
+            # S3's event is often faster than the worker that has fetched it.
+            job = self.record.write(job, job.arrived(version, now=self.record.clock()))
+        if job.status is Status.RECEIVED and not job.fetching:
             job = self._still_waiting(job, found) or self._check(job, found)
         sent = self.dispatcher.submit_waiting(began=began)
         now = self.record.jobs.get(job.job_id) or job

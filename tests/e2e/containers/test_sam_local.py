@@ -111,6 +111,8 @@ def test_the_schedule_runs_a_round(containers: Containers, trained: dict[str, st
 def test_without_a_receiver_no_change_is_sent(
     containers: Containers, trained: dict[str, str]
 ) -> None:
+    fetched = containers.invoke("FetchFunction", "fetch_batch", job_id=trained[BARE])
+    assert fetched == {"batchItemFailures": []}  # its dataset is there
     sent = containers.invoke("NotifyFunction", "notify_batch", job_id=trained[BARE])
 
     assert sent == {"batchItemFailures": []}

@@ -88,7 +88,7 @@ class Names:
 
 
 # The parameters of the stack that is looked at, where they are not their defaults: it notifies a receiver.
-GIVEN = {"NotifyUrl": "https://hooks.example/lora"}
+GIVEN = {"NotifyUrl": "https://hooks.example/lora", "DatasetHosts": "photos.example"}
 
 
 def chosen(value: Any) -> Any:

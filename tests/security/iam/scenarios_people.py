@@ -98,13 +98,16 @@ def what_fal_delivered_is_replayed(harness: Harness) -> None:
     assert len(harness.waiting("ResultsQueue")) == 1
 
 
+QUEUES = ("inbox", "results", "fetch", "notify")
+
+
 @scenario
 def dead_letters_are_sent_back(harness: Harness) -> None:
     there = harness.environment
-    for queue in (there.dead_inbox, there.dead_results, there.dead_changes):
+    for queue in (there.dead_inbox, there.dead_results, there.dead_orders, there.dead_changes):
         there.aws.sqs.send_message(QueueUrl=queue, MessageBody="x")
-    assert harness.asked("POST", "/redrive") == {"moved": {"inbox": 1, "results": 1, "notify": 1}}
-    for queue in ("Inbox", "Results", "Notify"):
+    assert harness.asked("POST", "/redrive") == {"moved": dict.fromkeys(QUEUES, 1)}
+    for queue in map(str.title, QUEUES):
         assert harness.waiting(f"{queue}Queue") == ["x"]
         assert harness.waiting(f"{queue}DeadLetters") == []
 

@@ -17,7 +17,7 @@ from lora_drop.results.copies import Label
 from lora_drop.services.store import INVALID_STANDS
 from tests.security.iam.harness import Harness, scenario
 from tests.security.iam.scenarios_datasets import STORE, delivered, delivered_as_submitted
-from tests.support.builders import ARTIFACTS, REQUEST_ID, make_job, webhook_body
+from tests.support.builders import ARTIFACTS, REQUEST_ID, make_archive, make_job, webhook_body
 from tests.support.lambda_environment import FILES, event, recorded
 from tests.support.receivers import changes, envelope
 
@@ -57,6 +57,46 @@ def a_change_is_sent_signed_or_comes_again_later(harness: Harness) -> None:
         assert harness.invoke("NotifyFunction", request)["batchItemFailures"]
     assert [each.operation for each in calls if each.writes] == ["ChangeMessageVisibility"]
     assert there.aws.messages(there.changes) == []  # hidden
+
+
+def fetch_ordered(harness: Harness) -> Job:
+    order = json.dumps({"url": "https://photos.example/ada.zip?private", "name": "ada.zip"})
+    return harness.environment.job(harness.asked("POST", "/jobs", order)["job_id"])
+
+
+@scenario
+def a_dataset_is_fetched_from_its_address(harness: Harness) -> None:
+    there = harness.environment
+    there.internet.says["photos.example"] = httpx.Response(200, content=make_archive())
+    job = fetch_ordered(harness)
+    assert harness.deliver("FetchFunction") == []
+    done = there.job(job.job_id)
+    assert (done.fetching, done.dataset.size) == (False, len(make_archive()))
+
+
+@scenario
+def a_fetch_that_broke_off_is_begun_again(harness: Harness) -> None:
+    there = harness.environment
+    job = fetch_ordered(harness)
+    upload = S3Copies(there.aws.s3, "datasets").begin(job.dataset.key, Label("x", "y"))
+    begun = Upload(name="ada.zip", upload_id=upload, identity="x", size=2**24)
+    there.jobs.replace(job, job.model_copy(update={"uploads": (begun,), "version": 2}))
+    there.internet.says["photos.example"] = httpx.Response(404)
+    assert harness.deliver("FetchFunction") == []
+    ended = there.job(job.job_id)
+    assert (ended.status, ended.uploads) == (Status.REJECTED, ())
+    assert there.jobs.outbox() == {}
+    assert "Uploads" not in there.aws.s3.list_multipart_uploads(Bucket="datasets")
+
+
+@scenario
+def a_fetch_without_a_worker_is_handed_over(harness: Harness) -> None:
+    there = harness.environment
+    job = fetch_ordered(harness)
+    assert len(harness.waiting("FetchQueue")) == 1
+    there.clock.now += timedelta(minutes=6)
+    harness.invoke("ReconcileFunction", event("schedule"))
+    assert [job.job_id in each for each in harness.waiting("FetchQueue")] == [True]
 
 
 @scenario

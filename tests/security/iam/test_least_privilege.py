@@ -100,7 +100,7 @@ def test_forbidden_right_is_not_granted(found: Used, right: Right) -> None:
 
 FAL_KEY = "arn:aws:secretsmanager:us-east-1:123456789012:secret:fal-key-6"
 WEBHOOK_SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:webhook-7"  # its name
-NOTIFY_SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:notify-10"
+NOTIFY_SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:notify-12"
 FOLDER = "arn:aws:s3:::models/portrait/ada/ada-0123456789"
 
 
@@ -114,6 +114,7 @@ FOLDER = "arn:aws:s3:::models/portrait/ada/ada-0123456789"
         ("s3:PutObject", f"{FOLDER}/deliveries/x.json", {"Webhook", "Store"}),
         ("s3:GetObjectVersion", "arn:aws:s3:::datasets/portrait/ada.zip", {"Submit", "Jobs"}),
         ("s3:DeleteObjectVersion", "arn:aws:s3:::datasets/portrait/ada.zip", {"Forget"}),
+        ("s3:PutObject", f"arn:aws:s3:::datasets/fetched/{'0' * 32}/ada.zip", {"Fetch"}),
         ("s3:DeleteObjectVersion", f"{FOLDER}/lora.safetensors", {"Forget"}),
     ],
 )
