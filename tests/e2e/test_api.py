@@ -139,7 +139,8 @@ def test_curl_lines_are_answered_as_printed(
     text = (root / "docs/developers.md").read_text()
     lines = re.findall(r"^\$ (curl (?:.*\\\n)*.*)\n(\{.*\})$", text, re.MULTILINE)
     lines += [(line, "") for line in re.findall(r"`(curl [^`]+)`", text)]
-    assert len(lines) == len(re.findall(r"\bcurl ", text)) == 3
+    # The one that orders a dataset from an address names a host that is not there; others run that order.
+    assert len(lines) == len(re.findall(r"\bcurl ", text)) - 1 == 3
     (tmp_path / "ca.pem").write_bytes(Path(stack.access["fal_ca_file"]).read_bytes())
     env = {
         "PATH": os.environ["PATH"],

@@ -346,8 +346,8 @@ def test_dead_letters_are_redriven(environment: LambdaEnvironment) -> None:
 
     first, second = asked(redrive), asked(redrive)
 
-    assert first == (200, {"moved": {"inbox": 1, "results": 2, "notify": 1}})
-    assert second == (200, {"moved": {"inbox": 0, "results": 0, "notify": 0}})
+    assert first == (200, {"moved": {"inbox": 1, "results": 2, "fetch": 0, "notify": 1}})
+    assert second == (200, {"moved": {"inbox": 0, "results": 0, "fetch": 0, "notify": 0}})
     assert environment.aws.messages(environment.inbox) == ["a notice"]
     assert environment.aws.messages(environment.changes) == ["a change"]
     assert sorted(environment.aws.messages(environment.results)) == ["a result", "another"]
