@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from uuid import UUID
 
-from lora_drop import AsyncPortraitTrainer
+from lora_drop import AsyncPortraitTrainer, DatasetRejectedError
 from lora_drop.client.direct_requests import RequestStatus
 from lora_drop.webhooks import TrainingResult
 
@@ -52,5 +52,8 @@ class AvatarService:
 
 
 if __name__ == "__main__":
-    trained = asyncio.run(AvatarService().train_avatar(UUID(sys.argv[1]), sys.argv[2]))
+    try:
+        trained = asyncio.run(AvatarService().train_avatar(UUID(sys.argv[1]), sys.argv[2]))
+    except DatasetRejectedError as rejected:
+        sys.exit("\n".join(problem.message for problem in rejected.report.errors))
     sys.stdout.write(f"{trained.lora.url if trained.lora else trained}\n")

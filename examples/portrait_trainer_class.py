@@ -9,7 +9,7 @@ import logging
 import sys
 from pathlib import Path
 
-from lora_drop import AsyncPortraitTrainer
+from lora_drop import AsyncPortraitTrainer, DatasetRejectedError
 from lora_drop.client.direct_requests import RequestStatus, Training
 from lora_drop.webhooks import TrainingResult
 
@@ -97,4 +97,7 @@ async def main(path: str, trigger_phrase: str) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
-    asyncio.run(main(sys.argv[1], sys.argv[2]))
+    try:
+        asyncio.run(main(sys.argv[1], sys.argv[2]))
+    except DatasetRejectedError as rejected:
+        sys.exit("\n".join(problem.message for problem in rejected.report.errors))

@@ -11,6 +11,7 @@ from lora_drop.jobs.errors import InvalidQueryError
 
 MAX_ARCHIVE = 2**32 - 1  # bytes; the check takes no ZIP64, and a form of S3 no more than 5 GB
 MAX_URL = 2000
+MAX_PARAMETERS = 100  # each unknown one is compared with all that there are
 IDEMPOTENCY_KEY = "idempotency-key"
 IDEMPOTENCY_KEY_FORM = r"^[!-~]{1,128}$"
 
@@ -32,7 +33,9 @@ class TrainingRequest(ApiRequest):
         default="dataset.zip", description="the file's name; the job's id begins with it"
     )
     parameters: Mapping[str, ParameterValue] = Field(
-        default={}, description="the trainer's inputs, trainer and preset (docs/trainers.md)"
+        default={},
+        max_length=MAX_PARAMETERS,
+        description="the trainer's inputs, trainer and preset (docs/trainers.md)",
     )
     reference: str | None = Field(
         default=None, max_length=200, description="your own name for the job, returned with it"

@@ -246,6 +246,17 @@ def test_missing_photos_are_explained(check: Run, tmp_path: Path) -> None:
     assert "and 2 more; --report shows all)" in raw
 
 
+def test_folder_is_called_a_folder(check: Run, folder: Path) -> None:
+    for number in range(4):
+        (folder / f"{number}.jpg").unlink()
+    (folder / "more").mkdir()
+    (folder / "more" / "training.json").write_text("{}")
+    said = check(folder).stdout
+    for words in ("The folder holds 8 images", "Add photos. (", "is not in the folder itself"):
+        assert words in said
+    assert not {"ZIP", "archive"} & set(said.split())
+
+
 def test_unfollowed_links_are_named(check: Run, folder: Path, tmp_path: Path) -> None:
     (folder / "out.jpg").symlink_to(tmp_path / "elsewhere.jpg")
     result = check(folder)

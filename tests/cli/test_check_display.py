@@ -1,6 +1,7 @@
 """`lora-drop check` on a terminal: the worst first, each sentence once, nothing wider than the terminal."""
 
 import io
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,10 @@ from rich.console import Console
 from rich.text import Text
 
 from lora_drop.cli.check_display import show
+from lora_drop.cli.command_line import FLAGS, NAMED, OPTIONS, command
 from lora_drop.cli.display import Display
+from lora_drop.cli.main import command_of
+from lora_drop.cli.terminal import parameters_of
 from lora_drop.cli.wrapping import wrapped
 from lora_drop.datasets.report import ParameterReport, Report, ReportedChange, Verdict
 from lora_drop.fal.trainers.parameters import ParameterSource
@@ -53,6 +57,7 @@ def test_the_worst_is_first_and_each_sentence_once() -> None:
     assert "m/0.png, m/1.png, m/2.png and 9 more" in said
     assert "1.txt, 2.txt" in said
     assert said.count("is dark") == 1
+    assert "\nrejected: 1 error to mend; the dataset has no photos\n" in said
     assert said.splitlines()[-1] == "  next    mend the errors, then: lora-drop check 'my photos/'"
 
 
@@ -79,6 +84,7 @@ def test_no_line_is_wider_but_a_command(width: int) -> None:
     "kept",
     [
         "export AWS_PROFILE=NAME",
+        "lora-drop config set region eu-central-1",
         "FAL_KEY=ID:SECRET lora-drop init dev --yes --region eu-central-1 [--key-file FILE]",
         "lora-drop train 'my photos/' --trigger 'ada li' --direct",
         "lora-drop watch astronaut-b412aeca35",
@@ -96,3 +102,30 @@ def test_sentence_is_wrapped_at_spaces(width: int, kept: str) -> None:
         Display(console).say(said)
         assert isinstance(console.file, io.StringIO)
         assert (console.file.getvalue() == f"{said}\n") is not terminal
+
+
+GIVEN: dict[str, object] = {
+    "trainer": "flux-lora",
+    "preset": "style",
+    "trigger_phrase": "a b",
+    "steps": 5,
+    "learning_rate": 0.5,
+    "multiresolution_training": True,
+    "subject_crop": False,
+    "create_masks": True,
+    "resume_from_checkpoint": "https://a/b c",
+    "network_rank": "8",
+}
+
+
+def test_next_command_has_the_same_options() -> None:
+    taken = {what: command_of(what) for what in ("check", "train")}
+    for what, each in taken.items():
+        words = shlex.split(command(what, "a b/", GIVEN, direct=False))[2:]
+        read = each.make_context(what, words).params
+        assert parameters_of({name: read.get(name) for name in GIVEN}, read["parameter"]) == GIVEN
+    check, train = ({each.name for each in taken[what].params} for what in ("check", "train"))
+    others = {"parameter", "key", "yes", "json_output", "output"}
+    assert (
+        check & train - others == OPTIONS.keys() | NAMED | FLAGS == GIVEN.keys() - {"network_rank"}
+    )

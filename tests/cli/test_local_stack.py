@@ -13,6 +13,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from lora_drop.local import processes, stack
-from lora_drop.local.deployment import client
+from lora_drop.local import deployment, overlay, processes, stack
+from lora_drop.local.deployment import SamError, client
 from lora_drop.local.emulator import own_environment, running_emulator
 from lora_drop.local.fal_server import FalServer
 from lora_drop.local.processes import Background, NotStartedError, run, start
@@ -164,6 +165,36 @@ def test_process_is_ended_by_its_record(tmp_path: Path, program: Background) -> 
     assert ended
     assert not program.alive
     assert not Record(tmp_path).end()
+
+
+def test_failed_update_leaves_the_stack(
+    tmp_path: Path, program: Background, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise SamError("sam deploy failed: it cannot replace FalKeySecret")
+
+    unchanged = {"build": lambda *_, **__: tmp_path, "digest_of_build": lambda _: "new"}
+    for name, instead in {**unchanged, "deploy": fails, "put_fal_key": fails}.items():
+        monkeypatch.setattr(deployment, name, instead)
+    monkeypatch.setattr(overlay, "lay_over", lambda *_: None)
+    before = known(program, "https://127.0.0.1:1").model_copy(
+        update={"outputs": {"JobsTableName": "jobs"}, "built": "old"}
+    )
+    Record(tmp_path).keep(program)
+    Record(tmp_path).write(before)
+    steps: list[str] = []
+
+    def step(name: str) -> AbstractContextManager[None]:
+        steps.append(name)
+        return nullcontext()
+
+    with pytest.raises(StackError, match="FalKeySecret") as failed:
+        LocalStack(tmp_path).up(step=step)
+    assert "The stack still runs" in str(failed.value)
+    assert "lora-drop down, then lora-drop up" in str(failed.value)
+    assert steps == ["sam build", "sam deploy"]
+    assert LocalStack(tmp_path).running() == before  # so the next up tries it again
+    assert program.alive
 
 
 @pytest.mark.promise("never get stuck")

@@ -125,6 +125,44 @@ def test_wrong_words_are_json_too(words: list[str]) -> None:
     assert CliRunner().invoke(application(), words).stdout == ""
 
 
+def test_wrong_words_are_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal_of = SimpleNamespace(stderr=SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr(main, "sys", terminal_of)
+    monkeypatch.setenv("COLUMNS", "40")
+    for words in (["jobs", "--status", "none"], ["jobs", "--lmit"], ["trian"], ["--nothing"]):
+        result = CliRunner().invoke(application(), words)
+        said = result.stderr[result.stderr.index("Error: ") :].splitlines()
+        assert (result.exit_code, max(map(len, said)) <= 40) == (2, True)
+
+
+STREAMS: dict[str, tuple[str, str]] = {  # a shell's line, and what it says
+    "full disk": ("explain image_srgb > /dev/full", "cannot be written: No space left on device."),
+    "closed output": ("explain image_srgb >&-", ""),
+    "closed input": ("init <&-", "There is no terminal to ask on"),
+    "closed errors": ("jobs --stack local 2>&-", ""),
+    "ASCII": ("PYTHONIOENCODING=ascii explain Zoë", "There is no code Zo\\xeb."),
+    "pipe": ("skill | head -1 > /dev/null", ""),
+}
+
+
+@pytest.mark.parametrize("case", STREAMS)
+def test_streams_end_no_command_with_a_traceback(case: str) -> None:
+    line, said = STREAMS[case]
+    setting, words = line.split(" ", 1) if "=" in line else ("", line)
+    command = (
+        f'{setting} "{sys.executable}" -c "from lora_drop.cli.main import main; main()" {words}'
+    )
+    done = subprocess.run(  # noqa: S603  # our own words
+        ["bash", "-c", command],  # noqa: S607
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    assert said in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 def test_version_is_printed() -> None:
     result = CliRunner().invoke(application(), ["--version"])
     assert (result.exit_code, result.stdout) == (0, f"lora-drop {version('lora-drop')}\n")

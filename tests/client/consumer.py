@@ -26,6 +26,12 @@ def seen(event: lora_drop.JobEvent) -> str:
             return message
         case lora_drop.Stored(files):
             return ", ".join(file.name for file in files)
+        case lora_drop.StackUnreachable(reason):
+            return reason
+        case lora_drop.StackAnswers(after):
+            return f"{after.total_seconds():.0f} s"
+        case lora_drop.Held(problems):
+            return " ".join(problem.message for problem in problems)
         case lora_drop.Ended(status):
             return status.value
 
@@ -76,9 +82,9 @@ def run() -> lora_drop.JobResult:
             data_archive_format="zip",
             resume_from_checkpoint=first.id,
         )
-        for event in job.events(timeout=60):
+        for event in job.events(timeout=60, patience=30):
             print(seen(event))
-        described(job.refresh().wait(timeout=1.5))
+        described(job.refresh().wait(timeout=1.5, patience=1))
         described(drop.job(job.id).cancel().retry(resume=True).approve())
         for each in drop.jobs(status=lora_drop.Status.READY, reference="user-42", dataset="ada"):
             print(each.id, [line.message for line in each.logs()])
@@ -87,7 +93,7 @@ def run() -> lora_drop.JobResult:
                 [f"{link.name} {link.url} {link.expires_at:%H:%M} {link.sha256}" for link in links]
             )
             print(each.download("all"))
-        result = job.result(timeout=60)
+        result = job.result(timeout=60, patience=600)
         print(
             result.trigger_phrase, result.lora and result.lora.sha256, result.config, result.files
         )
@@ -100,14 +106,14 @@ async def run_async() -> lora_drop.AsyncJobResult:
     async with lora_drop.AsyncLoraDrop("local", profile=None, region=None) as drop:
         report = await drop.check("photos/")
         job: lora_drop.AsyncJob = await drop.train(report, trigger_phrase="ada")
-        async for event in job.events():
+        async for event in job.events(patience=30):
             print(seen(event))
-        described(await (await job.refresh()).wait())
+        described(await (await job.refresh()).wait(patience=1))
         described(await (await (await (await drop.job(job.id)).cancel()).retry()).approve())
         async for each in drop.jobs(reference="user-42"):
             print([line.message for line in await each.logs()], await each.files())
             print(await each.download(Path("all")))
-        result = await job.result()
+        result = await job.result(patience=600)
         print([path.name for path in await result.download("loras/")], result.lora, result.config)
         return result
 
@@ -115,6 +121,7 @@ async def run_async() -> lora_drop.AsyncJobResult:
 def direct(body: bytes, headers: webhooks.Headers) -> str:
     """Train with a fal key alone, and take fal's webhooks."""
     trainer = lora_drop.PortraitTrainer("key")
+    checked(trainer.check(Path("photos"), steps=1500))
     request_id = trainer.submit(Path("photos"), trigger_phrase="ada")
     delivery = webhooks.unwrap(body, headers, user_id="me")
     changed = webhooks.unwrap_event(body, headers, secret="whsec_")
@@ -126,7 +133,9 @@ def direct(body: bytes, headers: webhooks.Headers) -> str:
 
 async def direct_async() -> str | None:
     """Train with a fal key alone, for asyncio."""
-    result = await lora_drop.AsyncPortraitTrainer("key").train(b"", trigger_phrase="ada")
+    trainer = lora_drop.AsyncPortraitTrainer("key")
+    checked(await trainer.check(b""))
+    result = await trainer.train(b"", trigger_phrase="ada")
     return result.lora.url if result.lora else None
 
 
@@ -139,7 +148,7 @@ def main() -> str:
     except (lora_drop.InsufficientImagesError, lora_drop.InvalidArchiveError) as error:
         return f"{error.sentence} {error.problem.message}"
     except lora_drop.DatasetRejectedError as error:
-        return " ".join(problem.message for problem in error.report.problems)
+        return error.code + " ".join(problem.message for problem in error.report.problems)
     except lora_drop.OverBudgetError as error:
         return f"{error.estimate} {described(error.job)}"
     except lora_drop.JobHeldError as error:

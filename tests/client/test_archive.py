@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lora_drop.client.archive import archive_of
-from lora_drop.client.check import check_dataset
+from lora_drop.client.check import check_dataset, said_here
 from lora_drop.client.errors import CommandError
 from lora_drop.datasets.dataset import MAX_DATASET_BYTES, MAX_IMAGES
 from lora_drop.jobs.errors import DatasetRejectedError
@@ -112,7 +112,7 @@ def test_folder_is_checked_as_its_zip(album: Path, tmp_path: Path, beside: str) 
     with zipfile.ZipFile(packed, "w") as archive:
         for file in sorted(each for each in album.rglob("*") if each.is_file()):
             archive.write(file, file.relative_to(album))
-    of_folder, of_zip = check_dataset(album), check_dataset(packed)
+    of_folder, of_zip = check_dataset(album), said_here(check_dataset(packed), folder=True)
 
     for name in ("verdict", "errors", "warnings", "images", "changes", "parameters"):
         assert getattr(of_folder, name) == getattr(of_zip, name), name

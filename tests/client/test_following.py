@@ -11,15 +11,19 @@ import pytest
 from lora_drop.client.errors import CommandError, JobUnknownError, StackUnreachableError
 from lora_drop.client.events import (
     Ended,
+    Held,
     JobEvent,
     Log,
     Queued,
+    StackAnswers,
+    StackUnreachable,
     StatusChanged,
     Stored,
     Training,
     Waiting,
 )
 from lora_drop.client.following import EventReader, Watch
+from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 
 AT = "2026-11-29T12:00:00+00:00"
@@ -163,9 +167,16 @@ def test_percent_of_another_total_gives_way() -> None:
     assert seen == [100.0, 1.0, 2.0, 100.0]
 
 
-@pytest.mark.parametrize("status", ["REJECTED", "HELD", "CANCELLED"])
+@pytest.mark.parametrize("status", ["REJECTED", "CANCELLED"])
 def test_other_ends_have_no_percent(status: str) -> None:
     assert events(FakeStack(in_turn(job("RECEIVED"), job(status))))[-1] == Ended(Status(status))
+
+
+def test_held_job_has_not_ended() -> None:
+    """A job that waits for a decision says for which one, and not that it has ended."""
+    problem = Problem(code="job_over_limit", message="lora-drop approve JOB")
+    held = job("HELD", problems=[problem.model_dump()])
+    assert events(FakeStack(in_turn(job("RECEIVED"), held)))[-1] == Held((problem,))
 
 
 def test_duplicate_was_not_trained() -> None:
@@ -222,12 +233,49 @@ def test_silent_stack_is_asked_again_later(fails: str) -> None:
     assert events(stack)[-1] == Ended(Status.SUCCEEDED)
 
 
-def test_silence_ends_at_last() -> None:
-    for answers, most in (((SILENT,), 60), ((job("READY"), SILENT), 400)):
-        stack = FakeStack(in_turn(*answers))
-        with pytest.raises(StackUnreachableError):
-            events(stack)
-        assert most / 4 < stack.now < most
+def test_silence_is_an_event_and_ends() -> None:
+    """A stack that stops to answer, and that answers again, is said once each."""
+    late = job("SUCCEEDED")
+    for fails in (
+        in_turn(job("READY"), *[SILENT] * 3, late),
+        in_turn(job("TRAINING"), *[SILENT] * 3, late),
+    ):
+        stack = FakeStack(fails, lambda _: SILENT)
+        turns = [
+            each for each in events(stack) if isinstance(each, StackUnreachable | StackAnswers)
+        ]
+        assert turns[0] == StackUnreachable(str(SILENT))
+        assert isinstance(turns[1], StackAnswers)
+        assert timedelta(seconds=5) < turns[1].after < timedelta(seconds=20)
+        assert len(turns) == 2
+
+
+REFUSED = StackUnreachableError("The stack's API does not answer")
+REFUSED.__cause__ = ConnectionRefusedError()
+GOES_ON = r"The stack goes on with the job by itself\. Once it answers: lora-drop watch ada"
+LOST = r"was taken down, its jobs are lost: lora-drop up starts one.*lora-drop watch ada"
+ANSWERED = job("READY")
+
+
+@pytest.mark.parametrize(
+    ("answers", "options", "least", "said"),
+    [
+        ((SILENT,), {}, 20, GOES_ON),
+        ((ANSWERED, SILENT), {}, 300, GOES_ON),
+        ((ANSWERED, REFUSED), {"local": True}, 30, LOST),
+        ((ANSWERED, REFUSED), {"patience": 100}, 100, GOES_ON),
+        ((ANSWERED, SILENT), {"patience": 3}, 3, GOES_ON),
+        ((SILENT,), {"patience": 100, "local": True}, 100, LOST),
+    ],
+)
+def test_silence_ends_at_last(
+    answers: tuple[Any, ...], options: dict[str, Any], least: float, said: str
+) -> None:
+    """A silent stack is waited for as long as ``patience`` says, and the error says what becomes of the job."""
+    stack = FakeStack(in_turn(*answers))
+    with pytest.raises(StackUnreachableError, match=said):
+        events(stack, **options)
+    assert least < stack.now < least + 20
 
 
 def test_timeout_says_that_the_job_goes_on() -> None:

@@ -3,20 +3,30 @@
 import asyncio
 import hashlib
 import json
+import re
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from botocore.awsrequest import AWSPreparedRequest
-from botocore.exceptions import ConnectionClosedError, ResponseStreamingError
+from botocore.exceptions import (
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ProxyConnectionError,
+    ResponseStreamingError,
+)
 
 import lora_drop
 from lora_drop import Status
 from lora_drop.client import inputs, ranges
 from lora_drop.client.stack import Stack
+from lora_drop.client.stack_client import StackClient
 from lora_drop.fal.trainers.parameters import TrainingParameters
 from lora_drop.fal.trainers.table import TRAINERS
 from lora_drop.jobs import job_problems
@@ -42,7 +52,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def connected(stack: Stack, answer: Any) -> lora_drop.LoraDrop:
     drop = lora_drop.LoraDrop()
-    drop.__dict__["_client"] = answering(stack, answer)
+    drop._opened = answering(stack, answer)
     return drop
 
 
@@ -70,6 +80,35 @@ def test_check_asks_no_stack(phone: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_address_that_is_none_is_a_command_error(address: str) -> None:
     with pytest.raises(lora_drop.LoraDropError, match="is no address of a dataset"):
         lora_drop.LoraDrop().check(address)
+
+
+NO_DATASETS: dict[str, tuple[Any, str]] = {
+    "nothing": ("", "'' is no dataset: give a folder"),
+    "None": (None, "None is no dataset"),
+    "several": ([], "one at a time"),
+    "missing": (Path("/none/at/all"), "no file or folder /none/at/all"),
+    "missing at home": ("~/none", "no file or folder /"),
+    "home of none": ("~no-user-of-this/x", "no file or folder ~no-user-of-this"),
+    "no name": ("a\0b", "no file or folder"),
+    "other scheme": ("gs://photos/ada.zip", "'gs://photos/ada.zip' cannot be fetched here"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_DATASETS)
+def test_what_is_no_dataset_is_said(drop: lora_drop.LoraDrop, kind: str, tmp_path: Path) -> None:
+    """What is no dataset is a CommandError for both, and never the current folder."""
+    source, said = NO_DATASETS[kind]
+    trainer = lora_drop.PortraitTrainer("key", state=tmp_path / "sent.sqlite")
+    calls = (drop.check, drop.train, trainer.check, trainer.submit)
+    for call in calls:
+        with pytest.raises(lora_drop.CommandError, match=re.escape(said)):
+            call(source)
+
+
+def test_home_folder_is_known(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    for source in (f"~/{folder.name}", Path("~", folder.name)):
+        assert lora_drop.LoraDrop().check(source).accepted
 
 
 def as_report(drop: lora_drop.LoraDrop, phone: Path) -> Any:
@@ -134,7 +173,7 @@ def test_rejected_dataset_is_not_sent(
     with pytest.raises(lora_drop.DatasetRejectedError) as rejected:
         calls[way]()
     assert not rejected.value.report.accepted
-    assert rejected.value.report.problems[0].code in str(rejected.value)
+    assert rejected.value.code == rejected.value.report.problems[0].code
     assert uploaded(stack) == []
 
 
@@ -160,24 +199,53 @@ def test_dataset_changed_since_its_check_is_checked_again(
         assert uploaded(stack) == []
 
 
+UNSENT: dict[str, tuple[Exception, type[lora_drop.CommandError], str]] = {
+    "answer lost": (
+        ConnectionClosedError(endpoint_url="https://s3"),
+        lora_drop.CommandError,
+        r"drop\.jobs\(dataset=.phone\.zip.\)",
+    ),
+    "no connection": (
+        EndpointConnectionError(endpoint_url="https://s3"),
+        lora_drop.StackUnreachableError,
+        "could not be uploaded.*this machine is online",
+    ),
+    "no connection in time": (
+        ConnectTimeoutError(endpoint_url="https://s3"),
+        lora_drop.StackUnreachableError,
+        "the region is right",
+    ),
+    "no proxy": (
+        ProxyConnectionError(proxy_url="http://p"),
+        lora_drop.StackUnreachableError,
+        "export NO_PROXY=.amazonaws.com",
+    ),
+}
+
+
 @pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize("why", UNSENT)
 def test_upload_without_answer_is_not_repeated(
-    drop: lora_drop.LoraDrop, stack: Stack, phone: Path
+    drop: lora_drop.LoraDrop, stack: Stack, phone: Path, why: str
 ) -> None:
-    """An upload whose answer is lost is not sent again by itself; the error says how to see what came of it."""
+    """An upload without an answer is not sent again by itself; the error says how to see what came of it.
+
+    Where no connection came about, nothing was sent, and the stack is what is not there.
+    """
     sent: list[str] = []
+    error, kind, said = UNSENT[why]
 
     def lost(request: AWSPreparedRequest, **_: object) -> None:
         sent.append(str(request.method))
-        raise ConnectionClosedError(endpoint_url=str(request.url))
+        raise error
 
     stack.session.events.register("before-send.s3.PutObject", lost, unique_id="lost")
     try:
-        with pytest.raises(lora_drop.CommandError, match=r"lora-drop jobs --dataset phone\.zip"):
+        with pytest.raises(kind, match=said) as raised:
             drop.train(phone)
     finally:
         stack.session.events.unregister("before-send.s3.PutObject", unique_id="lost")
-    assert sent == ["PUT"]
+    assert (sent, type(raised.value)) == (["PUT"], kind)
 
 
 def test_reads_are_asked_again_and_actions_never(stack: Stack) -> None:
@@ -220,7 +288,11 @@ def stored(name: str, data: bytes) -> StoredFile:
 
 
 ENDS: dict[str, tuple[dict[str, Any], type[lora_drop.LoraDropError], str]] = {
-    "rejected": ({"status": Status.REJECTED}, lora_drop.DatasetRejectedError, "fal_failed"),
+    "rejected": (
+        {"status": Status.REJECTED},
+        lora_drop.DatasetRejectedError,
+        "cannot be trained on.*fal ended",
+    ),
     "failed": (
         {"status": Status.FAILED},
         lora_drop.TrainingFailedError,
@@ -230,7 +302,7 @@ ENDS: dict[str, tuple[dict[str, Any], type[lora_drop.LoraDropError], str]] = {
     "over budget": (
         {"status": Status.HELD, "problems": (job_problems.over_budget(3.6, 2.0),)},
         lora_drop.OverBudgetError,
-        "lora-drop approve JOB",
+        r"job.approve\(\)",
     ),
 }
 
@@ -270,6 +342,40 @@ def test_waiting_ends_in_time(drop: lora_drop.LoraDrop, api: Api) -> None:
         drop.job("ada-1").wait(timeout=0)
 
 
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_waiting_warns_of_a_silent_stack(
+    stack: Stack, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """``wait`` of both clients logs that the stack stops to answer and answers again, and gives up after ``patience``."""
+    answers = [job_answer(job_id="ada-1") for _ in range(2)]
+    end = job_answer(job_id="ada-1", status=Status.SUCCEEDED)
+    left = [*answers, *[None] * 5, end]
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        if (said := left.pop(0)) is None:
+            raise httpx.ConnectError("refused")
+        return said
+
+    async def waited(drop: lora_drop.LoraDrop, patience: float) -> None:
+        there = lora_drop.AsyncLoraDrop()
+        there._drop = drop
+        await (await there.job("ada-1")).wait(patience=patience)
+
+    def wait(patience: float) -> None:
+        drop = connected(stack, answer)
+        if kind == "async":
+            asyncio.run(waited(drop, patience))
+        else:
+            drop.job("ada-1").wait(patience=patience)
+
+    wait(60)
+    said = [record.message for record in caplog.records if record.name == "lora_drop.client.job"]
+    assert ["asked again" in said[0], "answers again" in said[1], len(said)] == [True, True, 2]
+    left[:] = [answers[0], *[None] * 9]
+    with pytest.raises(lora_drop.StackUnreachableError, match=r"drop\.job\('ada-1'\)\.events\(\)"):
+        wait(0)
+
+
 @pytest.mark.parametrize(
     ("state", "billed"),
     [(None, False), (ChargeState.FREE, False), (ChargeState.SPENT, True)]
@@ -288,6 +394,48 @@ def test_unknown_and_forgotten_jobs_have_an_error(drop: lora_drop.LoraDrop, api:
         api.answers = [error_answer(status, code, "There is no job x.")]
         with pytest.raises(lora_drop.JobNotFoundError, match="There is no job x"):
             drop.job("x")
+
+
+def test_nothing_is_asked_after_the_end(stack: Stack, api: Api, phone: Path) -> None:
+    """A stack and a job that are used after the `with` block say so, and nothing is sent."""
+    api.answers = [job_answer(), page(["a"], "c1")]
+    with connected(stack, api) as drop:
+        job, jobs = drop.job("ada-1"), drop.jobs()
+        next(jobs)
+    calls = (
+        *(job.refresh, job.retry, job.wait, job.logs, job.files, lambda: list(job.events())),
+        *(lambda: next(jobs), lambda: drop.job("ada-1"), lambda: drop.train(phone)),
+    )
+    for call in calls:
+        with pytest.raises(lora_drop.CommandError, match=r"are closed.*LoraDrop\(\)\.job"):
+            call()
+    assert (len(api.asked), uploaded(stack)) == (2, [])
+    assert drop.check(phone).accepted
+
+
+def test_threads_share_one_client(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stack is looked for once, however many threads need it first, and what was opened is closed."""
+    opened: list[StackClient] = []
+    begun = threading.Barrier(4)
+
+    def found(*_: object, **__: object) -> Stack:
+        time.sleep(0.05)
+        return stack
+
+    def opening(stack: Stack) -> StackClient:
+        opened.append(answering(stack, Api()))
+        return opened[-1]
+
+    def first(drop: lora_drop.LoraDrop) -> StackClient:
+        begun.wait()
+        return drop._client
+
+    monkeypatch.setattr("lora_drop.client.lora_drop.find_stack", found)
+    monkeypatch.setattr("lora_drop.client.lora_drop.StackClient", opening)
+    with lora_drop.LoraDrop() as drop, ThreadPoolExecutor() as threads:
+        clients = set(threads.map(first, [drop] * begun.parties))
+    assert clients == set(opened)
+    assert [client._api.http.is_closed for client in opened] == [True]
 
 
 def test_every_public_error_has_one_base() -> None:

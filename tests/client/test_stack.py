@@ -1,5 +1,6 @@
 """Which stack a command speaks to: one in AWS, found by its outputs, or the one on this machine."""
 
+import shlex
 from pathlib import Path
 
 import boto3
@@ -35,6 +36,7 @@ class UpAlready:
     def access(self) -> dict[str, object]:
         names = ("DatasetsBucketName", "ModelsBucketName", "JobsTableName")
         return {
+            "home": "/home/ada/a stack",
             "endpoint_url": "http://127.0.0.1:4566",
             "api_url": deployment.api_url("http://127.0.0.1:4566"),
             "access_key": "test",
@@ -44,6 +46,7 @@ class UpAlready:
             "fal_ca_file": "",
             "outputs": {name: f"the-{name}" for name in names},
             "sam_local": "",
+            "key_api_url": None,
         }
 
 
@@ -156,9 +159,12 @@ def test_up_exports_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lora_drop.client.stack.local_stack", UpAlready)
     result = CliRunner().invoke(application(), ["up"])
 
-    [line] = [each for each in result.stdout.splitlines() if each.startswith("export ")]
-    exported = dict(word.split("=", 1) for word in line.split()[1:])
-    assert exported == {
+    lines = [shlex.split(each) for each in result.stdout.splitlines()]
+    exported = [
+        dict(word.split("=", 1) for word in line[1:]) for line in lines if line[:1] == ["export"]
+    ]
+    assert exported[0] == {HOME: "/home/ada/a stack"}
+    assert exported[1] == {
         "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -167,10 +173,15 @@ def test_up_exports_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
-def test_stopped_local_stack_is_explained() -> None:
-    """A local stack that is down is not looked for in AWS."""
-    with pytest.raises(CommandError, match="lora-drop up"):
-        find_stack("local")
+@pytest.mark.parametrize("name", ["local", None], ids=["local", "any"])
+def test_stopped_local_stack_is_explained(
+    name: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A local stack that is down is not looked for in AWS; where it was looked for is said, and how to name another folder."""
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    said = rf"No stack is up in {tmp_path}\..*lora-drop up.*export LORA_DROP_HOME=FOLDER"
+    with pytest.raises(CommandError, match=said):
+        find_stack(name)
 
 
 @pytest.mark.promise("interfaces stay")
@@ -179,13 +190,15 @@ def test_stopped_local_stack_is_explained() -> None:
     [["jobs"], ["job", "x"], ["train", "."], ["up", "--fal-ca", "x.pem"]],
     ids=["jobs", "job", "train", "up"],
 )
-def test_failed_command_is_one_sentence(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command that fails says so in a sentence and exits with 1."""
+def test_failed_command_is_one_sentence(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command that fails says so in a sentence or two, a path in it apart, and exits with 1."""
     monkeypatch.setenv("LORA_DROP_STACK", "local")
     result = CliRunner().invoke(application(), words)
     assert result.exit_code == 1
     assert result.stdout == ""
-    assert 10 < len(result.stderr) < 200
+    assert 10 < len(result.stderr.replace(str(tmp_path), "")) < 200
 
 
 @pytest.mark.parametrize("words", [["jobs"], ["job", "x"], ["train", "."], ["demo"], ["up"]])
@@ -195,6 +208,43 @@ def test_unreadable_stack_is_explained(words: list[str], tmp_path: Path) -> None
     assert result.exit_code == 1
     assert result.stdout == ""
     assert "lora-drop down" in result.stderr
+
+
+@pytest.mark.parametrize("words", [("jobs",), ("deploy", "dev"), ("doctor",)])
+def test_wrong_endpoint_is_explained(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
+    result = CliRunner().invoke(application(), words)
+    assert result.exit_code == 1
+    assert "unset AWS_ENDPOINT_URL" in result.output
+
+
+def test_missing_stack_leads_to_the_direct_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    words = ["train", "a b/", "--steps", "1200", "--force"]
+    for key, said in (("", False), ("a:b", True)):
+        monkeypatch.setenv("FAL_KEY", key)
+        result = CliRunner().invoke(application(), words)
+        assert ("lora-drop train 'a b/' --steps 1200 --direct\n" in result.stderr) is said
+        assert (result.exit_code, "lora-drop up" in result.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "home", "said"),
+    [
+        (["--host", "192.0.2.1"], "", "--host takes an address of this machine."),
+        ([], "/dev/null/x", "export LORA_DROP_HOME=FOLDER"),
+        ([], "/proc/x", "export LORA_DROP_HOME=FOLDER"),
+    ],
+)
+def test_stack_that_cannot_come_up_says_why(
+    words: list[str], home: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if home:
+        monkeypatch.setenv(HOME, home)
+    result = CliRunner().invoke(application(), ["up", *words])
+    assert (result.exit_code, said in result.stderr) == (1, True)
 
 
 def test_down_without_a_stack() -> None:

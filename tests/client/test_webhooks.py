@@ -91,15 +91,6 @@ def test_unwrap_agrees_with_the_published_vectors(group: str) -> None:
     assert wrong == []
 
 
-@pytest.mark.parity(
-    "diffusers_lora_file",
-    "config_file",
-    "url",
-    "content_type",
-    "file_name",
-    "file_size",
-    "file_data",
-)
 def test_result_has_every_field_of_its_files() -> None:
     body = delivery(payload=OK)
     result = unwrap(body, signed_headers(body), user_id=USER_ID, keys=KEYS, now=NOW)

@@ -56,7 +56,8 @@ def test_examples_run_from_the_wheel(
     [more] = EXAMPLE.findall((root / "docs" / "developers.md").read_text())
 
     lines = run(python, five_lines, folder, stack).splitlines()
-    assert lines[-1].startswith("Ended(status=<Status.SUCCEEDED")
+    assert lines[-2].startswith("Ended(status=<Status.SUCCEEDED")
+    assert lines[-1] == "SUCCEEDED"
     assert any(line.startswith("Training(") and "percent=100.0" in line for line in lines)
     lora = (folder / "loras" / "lora.safetensors").read_bytes()
     assert hashlib.sha256(lora).hexdigest() in "".join(lines)

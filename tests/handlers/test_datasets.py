@@ -90,6 +90,7 @@ def test_form_is_bound() -> None:
         ({"parameters": {"steps": 1, "Steps": 2}}, "query_invalid", "twice"),
         ({"parameters": {"trigger_phrase": "a\nb"}}, "query_invalid", "on one line"),
         ({"parameters": {"trigger_phrase": "x" * 3000}}, "dataset_rejected", "trigger_phrase"),
+        ({"parameters": {f"p{n}": 1 for n in range(101)}}, "query_invalid", "at most 100"),
         ({"reference": "x" * 201}, "query_invalid", "reference"),
         ({"name": "../ada.zip"}, "query_invalid", "name"),
         ({"notify_url": "http://example.com/"}, "query_invalid", "notify_url"),

@@ -14,7 +14,7 @@ from lora_drop.jobs.public_job import public
 from lora_drop.jobs.status import Status
 from tests.support.builders import NOW, REQUEST_ID, make_job
 from tests.support.lambda_environment import Context, LambdaEnvironment, event
-from tests.support.lambda_events import job_event
+from tests.support.lambda_events import job_event, with_key
 
 
 @pytest.fixture
@@ -246,6 +246,25 @@ def test_decision_needs_no_fal(
     code, body = act(action)
     assert (code, body["status"], body["history"][-1]["by"]) == (200, after, ADA)
     assert environment.internet.requests == []
+
+
+def test_caller_with_a_key_acts_under_its_id(
+    environment: LambdaEnvironment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The history names the key by its id; the key itself is in no log, and the document is the key's own."""
+    environment.add_job(make_job(Status.READY))
+    key = "Zq7" * 13
+    code, body = asked(with_key(job_event(JOB_ID, "cancel"), key))
+    assert (code, body["status"], body["history"][-1]["by"]) == (
+        200,
+        "CANCELLED",
+        "api-key/k1a2b3c4d5",
+    )
+    openapi = event("jobs_list") | {"resource": "/openapi.json", "path": "/openapi.json"}
+    code, described = asked(with_key(openapi, key))
+    assert (code, described["security"]) == (200, [{"api_key": []}])
+    assert "/jobs/{job_id}/approve" not in described["paths"]
+    assert key not in capsys.readouterr().out
 
 
 def test_fal_outage_cancels_nothing(environment: LambdaEnvironment) -> None:

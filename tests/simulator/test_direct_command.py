@@ -1,7 +1,9 @@
 """`lora-drop train PATH --direct` against the simulator: a key is all it takes, and nothing is paid twice."""
 
+import io
 import json
 import re
+import zipfile
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -104,10 +106,11 @@ def test_other_commands_know_it(
     assert len(calls.sim.requests()) == 1
 
 
-ASKED: dict[str, tuple[bool, str, int]] = {
-    "no terminal": (False, "", 0),
-    "no": (True, "n\n", 0),
-    "yes": (True, "y\n", 1),
+ASKED: dict[str, tuple[bool, str, int, int]] = {  # how it ends, and how often it is paid
+    "no terminal": (False, "", 1, 0),
+    "no": (True, "n\n", 1, 0),
+    "the input ends": (True, "", 130, 0),
+    "yes": (True, "y\n", 0, 1),
 }
 
 
@@ -115,17 +118,25 @@ ASKED: dict[str, tuple[bool, str, int]] = {
 def test_price_is_agreed_to_first(
     direct: Direct, calls: Calls, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
-    terminal, answer, paid = ASKED[case]
+    terminal, answer, ended, paid = ASKED[case]
     monkeypatch.setattr("lora_drop.cli.direct._can_ask", lambda: terminal)
     result = direct("ada.zip", "--no-wait", answer=answer)
     assert "about $6.00" in result.stderr
-    assert (result.exit_code, len(calls.sim.requests())) == (0 if paid else 1, paid)
+    assert (result.exit_code, len(calls.sim.requests())) == (ended, paid)
+    assert ("Nothing was sent" in result.stderr) is (not paid)
 
 
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
-    "too few": (lambda: data_uri(dataset(images=9)), "At least 10 images are needed."),
-    "no ZIP": (lambda: data_uri(b"Rar!" + bytes(99)), "The archive must be a ZIP."),
+    "too few": (lambda: data_uri(dataset(images=9)), "The archive holds 9 images"),
+    "no ZIP": (lambda: data_uri(b"Rar!" + bytes(99)), "The archive must be a ZIP"),
+    "a folder": (lambda: _folder(9), "The folder holds 9 images"),
 }
+
+
+def _folder(images: int) -> Path:
+    """A folder here with the files of a dataset."""
+    zipfile.ZipFile(io.BytesIO(dataset(images=images))).extractall("album")
+    return Path("album")
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -133,7 +144,8 @@ def test_known_errors_are_said_before_paying(direct: Direct, calls: Calls, case:
     content, sentence = REFUSED[case]
     result = direct(content(), "--yes")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith(sentence)
+    assert result.stderr.startswith(f"error: {sentence}")
+    assert len(re.findall("at least 10|must be a ZIP", result.stderr, re.IGNORECASE)) == 1
     assert "Nothing was sent." in result.stderr
     assert calls.sim.requests() == []
 
@@ -141,14 +153,16 @@ def test_known_errors_are_said_before_paying(direct: Direct, calls: Calls, case:
 FAILS = {
     "archive_file_count_below_minimum": "At least 10 images are needed. fal ended the training",
     "invalid_archive": "The archive must be a ZIP. fal ended the training",
-    "image_load_error": "To pay for another training of the same dataset: lora-drop train PATH --direct --force.",
+    "image_load_error": "Open and save it again. To pay for another training of the same dataset: "
+    "lora-drop train ada.zip --steps 1200 --direct --force\n",
+    "internal_error": "The failure is fal's own. Train it again in a while. To pay for",
 }
 
 
 @pytest.mark.parametrize("kind", FAILS)
 def test_what_fal_says_is_passed_on(direct: Direct, calls: Calls, kind: str) -> None:
     calls.sim.inject("training_error", type=kind)
-    result = direct("ada.zip", "--yes")
+    result = direct("ada.zip", "--yes", "--steps", "1200")
     assert result.exit_code == 1
     assert FAILS[kind] in result.stderr
 

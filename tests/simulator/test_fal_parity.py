@@ -1,32 +1,29 @@
 """The rows of fal's page of the portrait trainer, run through fal_client at the simulator (docs/fal-parity.md)."""
 
-import asyncio
 import base64
 import io
 import json
-import logging
-import runpy
 import zipfile
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import httpx
+import fal_client
 import pytest
+from fal_client.client import FalClientHTTPError
+from PIL import Image
 
-from lora_drop import webhooks
-from lora_drop.client.async_portrait_trainer import AsyncPortraitTrainer
 from lora_drop.client.direct_errors import InsufficientImagesError, InvalidArchiveError
-from lora_drop.client.direct_requests import FinishedRequest
 from lora_drop.client.errors import CommandError, TrainingFailedError
 from lora_drop.client.portrait_trainer import PortraitTrainer
 from lora_drop.dev.parity import ROWS, ParityError, parity_page
 from lora_drop.fal.trainers.table import PORTRAIT
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.simulator.inputs import PortraitInput
-from tests.simulator.conftest import Connect, Simulate, dataset
-from tests.simulator.fal_calls import Calls, Received, Receiver, data_uri
+from tests.simulator.conftest import Connect, PointFalClient, Simulate, dataset
+from tests.simulator.fal_calls import Calls, data_uri
+from tests.support.builders import APPLICATION
 from tests.support.photos import encoded, picture
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +48,10 @@ SENT = {"data_archive_format": "zip", "trigger_phrase": "TOK_"}
 @pytest.mark.parity("multiresolution_training", "subject_crop", "create_masks")
 @pytest.mark.parity("data_archive_format", "resume_from_checkpoint")
 @pytest.mark.parametrize("name", INPUTS)
-def test_input_is_as_on_fals_page(trainer: PortraitTrainer, calls: Calls, name: str) -> None:
+def test_input_is_as_on_fals_page(
+    trainer: PortraitTrainer, fal: fal_client.SyncClient, calls: Calls, name: str
+) -> None:
+    """What fal_client sends by itself arrives from lora-drop as well, and what fal refuses is not sent."""
     kind, default, other, wrong = INPUTS[name]
     required = name == PORTRAIT.dataset_field
     url = data_uri(dataset())
@@ -60,9 +60,12 @@ def test_input_is_as_on_fals_page(trainer: PortraitTrainer, calls: Calls, name: 
             trainer.submit(
                 *((wrong,) if required else (url,)), **({} if required else {name: wrong})
             )
+    given = {"steps": 1000, **({} if required else {name: other})}
     trainer.submit(url)
-    trainer.submit(url, **{"steps": 1000, **({} if required else {name: other})})
-    plain, with_other = (request["arguments"] for request in calls.sim.requests())
+    trainer.submit(url, **given)
+    fal.submit(APPLICATION, {"images_data_url": url, **given})
+    plain, with_other, by_fal_client = (request["arguments"] for request in calls.sim.requests())
+    assert by_fal_client.items() <= with_other.items()
     field = PortraitInput.model_fields[name]
     assert field.is_required() == required
     if required:
@@ -76,9 +79,15 @@ def test_input_is_as_on_fals_page(trainer: PortraitTrainer, calls: Calls, name: 
 
 @pytest.mark.parity("url", "content_type", "file_name", "file_size", "file_data")
 @pytest.mark.parity("diffusers_lora_file", "config_file")
-def test_both_files_have_every_field(simulate: Simulate, connect: Connect) -> None:
+def test_both_files_have_every_field(
+    simulate: Simulate, connect: Connect, point_fal_client: PointFalClient
+) -> None:
     calls = simulate(file_data=True)
     result = connect(calls).train(data_uri(dataset()), steps=1000)
+    by_fal_client = point_fal_client(calls.sim).result(APPLICATION, result.request_id)
+    assert {file.output: asdict(file) for file in result.files} == {
+        output: {"output": output, **file} for output, file in by_fal_client.items()
+    }
     assert result.lora
     assert result.config
     for file, name, kind in (
@@ -92,36 +101,50 @@ def test_both_files_have_every_field(simulate: Simulate, connect: Connect) -> No
 
 
 @pytest.mark.parity("uploaded URL", "upload_file")
-def test_uploaded_file_is_trained_on(trainer: PortraitTrainer, calls: Calls, path: Path) -> None:
-    url = trainer.upload(path)
-    assert calls.http.get(url).content == path.read_bytes()
-    assert trainer.train(url, steps=1000).lora
-    [request] = calls.sim.requests()
-    assert request["arguments"]["images_data_url"] == url
+def test_uploaded_file_is_trained_on(
+    trainer: PortraitTrainer, fal: fal_client.SyncClient, calls: Calls, path: Path
+) -> None:
+    ours, fals = trainer.upload(path), fal.upload_file(path)
+    assert calls.http.get(ours).content == calls.http.get(fals).content == path.read_bytes()
+    assert trainer.train(fals, steps=1000).lora
+    assert fal.subscribe(APPLICATION, {"images_data_url": ours})
+    sent = [request["arguments"]["images_data_url"] for request in calls.sim.requests()]
+    assert sent == [fals, ours]
 
 
 @pytest.mark.parity("captions", "[trigger]")
-def test_captions_arrive_with_their_trigger(trainer: PortraitTrainer, calls: Calls) -> None:
+def test_captions_arrive_with_their_trigger(
+    trainer: PortraitTrainer, fal: fal_client.SyncClient, calls: Calls
+) -> None:
     captions = {f"{number}.txt": f"a photo {number} of [trigger]" for number in range(12)}
     captioned = with_members(dataset(), captions)
     trainer.submit(captioned, trigger_phrase="ada")
-    [request] = calls.sim.requests()
-    arguments = request["arguments"]
-    sent = calls.http.get(arguments["images_data_url"]).content
-    with zipfile.ZipFile(io.BytesIO(sent)) as archive:
-        assert {name: archive.read(name).decode() for name in captions} == captions
-    assert arguments["trigger_phrase"] == "ada"
+    url = fal.upload(captioned, "application/zip")
+    fal.submit(APPLICATION, {"images_data_url": url, "trigger_phrase": "ada"})
+    for arguments in (request["arguments"] for request in calls.sim.requests()):
+        sent = calls.http.get(arguments["images_data_url"]).content
+        with zipfile.ZipFile(io.BytesIO(sent)) as archive:
+            assert {name: archive.read(name).decode() for name in captions} == captions
+        assert arguments["trigger_phrase"] == "ada"
 
 
 @pytest.mark.parity("at least 10 images", "insufficient images", "invalid format")
-def test_known_errors_say_what_is_needed(trainer: PortraitTrainer, calls: Calls) -> None:
+def test_known_errors_say_what_is_needed(
+    trainer: PortraitTrainer, fal: fal_client.SyncClient, calls: Calls
+) -> None:
     """The two errors that users of fal's trainer know are typed, before anything is paid."""
+    no_zip = "data:application/zip;base64,R0lGODlh"
     with pytest.raises(InsufficientImagesError, match=r"^At least 10 images are needed\.$"):
         trainer.train(dataset(images=9))
     with pytest.raises(InvalidArchiveError, match=r"^The archive must be a ZIP\.$") as refused:
-        trainer.train("data:application/zip;base64,R0lGODlh")
+        trainer.train(no_zip)
     assert refused.value.problems[0].message.startswith("The archive must be a ZIP; this file is")
     assert calls.sim.requests() == []
+    for url, kind in (
+        (data_uri(dataset(images=9)), "archive_file_count_below_minimum"),
+        (no_zip, "invalid_archive"),
+    ):
+        assert fals_error(fal, url) == kind
 
 
 @pytest.mark.parity("insufficient images", "invalid format", "any other error")
@@ -135,13 +158,22 @@ def test_known_errors_say_what_is_needed(trainer: PortraitTrainer, calls: Calls)
     ],
 )
 def test_fals_own_error_says_what_is_needed(
-    trainer: PortraitTrainer, calls: Calls, kind: str, sentence: str
+    trainer: PortraitTrainer, fal: fal_client.SyncClient, calls: Calls, kind: str, sentence: str
 ) -> None:
-    calls.inject("training_error", type=kind)
+    calls.inject("training_error", type=kind, times=2)
+    assert fals_error(fal, data_uri(dataset())) == kind
     with pytest.raises(TrainingFailedError) as failed:
         trainer.train(data_uri(dataset()), steps=1000)
     assert sentence in str(failed.value)
     assert failed.value.problem.code == f"fal_{kind}"
+
+
+def fals_error(fal: fal_client.SyncClient, url: str) -> str:
+    """The type of the error that fal_client raises for a training on this dataset."""
+    with pytest.raises(FalClientHTTPError) as raised:
+        fal.subscribe(APPLICATION, {"images_data_url": url})
+    [detail] = raised.value.response.json()["detail"]
+    return str(detail["type"])
 
 
 def blurred(number: int) -> bytes:
@@ -149,12 +181,16 @@ def blurred(number: int) -> bytes:
 
 
 @pytest.mark.parity("20 to 50 images", "high resolution", "different angles", "detailed captions")
-def test_advice_is_given_before_paying(trainer: PortraitTrainer) -> None:
+def test_advice_is_given_before_paying(trainer: PortraitTrainer, calls: Calls) -> None:
+    """Photos against fal's advice are trained on, after a warning for each."""
     alike = {f"alike-{number}.jpg": blurred(number) for number in range(2)}
-    report = trainer.check(with_members(dataset(), alike))
-    codes = {warning.code for warning in report.warnings}
+    dark = {"dark.jpg": encoded(Image.new("RGB", (1024, 1024), (3, 3, 3)), "JPEG")}
+    photos = with_members(dataset(), alike | dark)
+    codes = {warning.code for warning in trainer.check(photos).warnings}
     assert {"dataset_few_images", "dataset_no_captions"} <= codes
-    assert {"image_low_resolution", "image_near_duplicate"} <= codes
+    assert {"image_low_resolution", "image_near_duplicate", "image_very_dark"} <= codes
+    assert calls.sim.requests() == []
+    assert trainer.train(photos).lora
 
 
 ADVICE: Mapping[str, tuple[str, str]] = {
@@ -177,85 +213,6 @@ def test_preset_follows_fals_advice(trainer: PortraitTrainer, calls: Calls, name
     assert low <= request["arguments"]["steps"] <= high
 
 
-@pytest.mark.usefixtures("trainer")
-@pytest.mark.parity("train_avatar", "train_avatar_async", "check_training_status")
-@pytest.mark.parity("get_training_result", "upload_training_data")
-def test_trainer_class_example(
-    calls: Calls, path: Path, receiver: Receiver, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Every method of examples/portrait_trainer_class.py does what its name says."""
-    module = runpy.run_path(str(ROOT / "examples" / "portrait_trainer_class.py"))
-    same = AsyncPortraitTrainer(state=path.parent / "class.sqlite", poll=0.01)
-    users = module["FluxPortraitTrainer"](same)
-    inputs: dict[str, Any] = {
-        "trigger_phrase": "TOK",
-        "learning_rate": 0.0002,
-        "steps": 1500,
-        "multiresolution_training": False,
-        "subject_crop": False,
-        "create_masks": True,
-    }
-
-    async def whole() -> None:
-        url = await users.upload_training_data(str(path))
-        result = await users.train_avatar(url, **inputs)
-        assert result.lora
-        assert result.config
-        assert result == await users.get_training_result(result.request_id)
-        assert isinstance(await users.check_training_status(result.request_id), FinishedRequest)
-        later = await users.train_avatar_async(url, f"{receiver.url}/hook", trigger_phrase="ada")
-        assert (
-            later == json.loads(await asyncio.to_thread(lambda: receiver.next().body))["request_id"]
-        )
-
-    with caplog.at_level(logging.INFO):
-        asyncio.run(whole())
-    assert "FinishedRequest" in caplog.text
-    first, second = (request["arguments"] for request in calls.sim.requests())
-    assert inputs.items() <= first.items()
-    assert (second["steps"], second["learning_rate"]) == (2500, 0.00009)
-
-
-@pytest.mark.parity("webhook receiver", "key on the server")
-def test_fastapi_webhook_example(
-    trainer: PortraitTrainer,
-    calls: Calls,
-    receiver: Receiver,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """examples/fastapi_webhook.py answers fal's own deliveries as fal's retries want it."""
-    monkeypatch.setenv("FAL_USER_ID", calls.sim.access.user_id)
-    monkeypatch.setenv("FAL_JWKS_URL", f"{calls.sim.base_url}/.well-known/jwks.json")
-    webhooks._fal_keys.cache_clear()
-    request_id = trainer.submit(data_uri(dataset()), webhook_url=f"{receiver.url}/hook")
-    failing = calls.inject("training_error", type="image_load_error") and trainer.submit(
-        data_uri(dataset(seed=3)), webhook_url=f"{receiver.url}/hook"
-    )
-    deliveries = [receiver.next() for _ in range(2)]
-    module = runpy.run_path(str(ROOT / "examples" / "fastapi_webhook.py"))
-
-    async def deliver(*received: Received) -> list[int]:
-        wire = httpx.ASGITransport(module["app"])
-        async with httpx.AsyncClient(transport=wire, base_url="https://app.example") as client:
-            answers = [
-                await client.post("/webhooks/fal", content=each.body, headers=dict(each.headers))
-                for each in received
-            ]
-        return [answer.status_code for answer in answers]
-
-    forged = replace(deliveries[0], body=deliveries[0].body.replace(b"OK", b"ok"))
-    # fal may deliver twice
-    assert asyncio.run(deliver(*deliveries, deliveries[0], forged)) == [200, 200, 200, 401]
-    webhooks._fal_keys.cache_clear()
-    monkeypatch.setenv("FAL_JWKS_URL", "https://127.0.0.1:9/none.json")
-    assert asyncio.run(deliver(deliveries[0])) == [503]
-    webhooks._fal_keys.cache_clear()
-    kept = module["trainings"].deliveries
-    assert kept.keys() == {request_id, failing}
-    assert isinstance(kept[request_id], webhooks.TrainingResult)
-    assert isinstance(kept[failing], webhooks.FailedTraining)
-
-
 def with_members(data: bytes, members: Mapping[str, str | bytes]) -> bytes:
     """The ZIP with more files in it."""
     buffer = io.BytesIO(data)
@@ -270,9 +227,15 @@ def test_every_row_has_its_test(tmp_path: Path) -> None:
     """docs/fal-parity.md has each thing that fal's page of the portrait trainer offers, with the test that runs it."""
     page = parity_page(ROOT)
     assert all(f"| {row} |" in page for rows in ROWS.values() for row in rows)
-    (tmp_path / "tests").mkdir()
-    file = tmp_path / "tests" / "test_a.py"
-    for rows, wrong in (("'no such row'", "which is no row"), ("'submit'", "no test runs")):
-        file.write_text(f"@pytest.mark.parity({rows})\ndef test_a(): ...\n")
+    every = ", ".join(repr(row) for rows in ROWS.values() for row in rows)
+    for folder, rows, wrong in (
+        ("tests/simulator", "'no such row'", "which is no row"),
+        ("tests/simulator", "'submit'", "no test runs"),
+        ("tests/simulator", every, "no test runs subscribe.* by fal_client"),
+        ("tests/client", every, "does not run against the simulator"),
+    ):
+        file = tmp_path / folder / "test_a.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"@pytest.mark.parity({rows})\ndef test_a(calls): ...\n")
         with pytest.raises(ParityError, match=wrong):
             parity_page(tmp_path)

@@ -66,3 +66,20 @@ def job_event(job_id: str, action: str = "", body: str | None = None) -> Request
         "pathParameters": {"job_id": job_id},
         "body": body,
     }
+
+
+def with_key(request: Request, key: str = "x" * 40, key_id: str = "k1a2b3c4d5") -> Request:
+    """The request as a caller with a key makes it: nothing is signed, and API Gateway adds the key's id.
+
+    Fields: "$context.identity" in API Gateway's list of variables for data models and access logging.
+    """
+    nameless = ("userArn", "user", "caller", "accessKey", "accountId")
+    identity = {"sourceIp": "127.0.0.1", "apiKey": key, "apiKeyId": key_id} | dict.fromkeys(
+        nameless
+    )
+    headers = request["headers"] | {"x-api-key": key}
+    return request | {
+        "headers": headers,
+        "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        "requestContext": request["requestContext"] | {"identity": identity},
+    }

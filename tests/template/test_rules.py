@@ -103,7 +103,8 @@ def test_overlay_reaches_every_function(tmp_path: Path) -> None:
     """With the functions' paths, and beside a template that stays as it is for AWS."""
     built = tmp_path / "template.yaml"
     built.write_text(
-        "Globals: {Function: {Environment: {Variables: {JOBS_TABLE: {Ref: JobsTable}}}}}"
+        "Globals: {Function: {Environment: {Variables: {JOBS_TABLE: {Ref: JobsTable}}}}}\n"
+        "Resources: {KeyApi: {Properties: {StageName: live}}}"
     )
 
     laid = lay_over(

@@ -27,7 +27,6 @@ from lora_drop.jobs.errors import (
     KeyRefusedError,
     NotSubmittedError,
     SubmissionRefusedError,
-    SubmissionUnknownError,
 )
 from lora_drop.jobs.time_limits import POST_PATIENCE
 from lora_drop.ports import Submission
@@ -103,7 +102,7 @@ class FalQueueClient:
         finally:
             once.close()
         if once.request_id is None:
-            raise SubmissionUnknownError("fal's answer has no request id")
+            raise self._advice.in_doubt("fal's answer has no request id")
         return Submission(once.request_id)
 
     def ask(self, application: str, request_id: str) -> FalStatus:

@@ -124,7 +124,8 @@ def _verdict(answer: httpx.Response, advice: Advice) -> NotSubmittedError | Subm
     of_account = {each: (code, words) for each, (code, held, words) in REFUSALS.items() if held}
     code, words = of_account.get(status, REFUSED)
     message = f"{advice.said(code, words, held=True)}. fal's storage says {status}."
-    return SubmissionRefusedError(Problem(code=code, message=message), held=True)
+    problem = Problem(code=code, message=message)
+    return SubmissionRefusedError(problem, held=True, to_caller=advice.to_caller)
 
 
 class _Until(httpx.BaseTransport):

@@ -42,14 +42,24 @@ STORAGE_REFUSED = "fal_storage_refused"  # the dataset, not the account
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What is said to a person after a refusal: ``by_code`` beside some, ``then`` after what can be mended."""
+    """What is said to a person after a refusal: ``by_code`` beside some, ``then`` after what can be mended.
+
+    ``unknown`` is said where it is not known whether fal has accepted the request. ``to_caller``: the errors' texts
+    are whole sentences, for a program that has called us itself.
+    """
 
     by_code: Mapping[str, str]
     then: str = ""
+    unknown: str = ""
+    to_caller: bool = False
 
     def said(self, code: str, words: str, *, held: bool) -> str:
         """Return the words of a refusal with what to do."""
         return f"{words}{self.by_code.get(code, '')}{self.then if held else ''}"
+
+    def in_doubt(self, reason: str) -> SubmissionUnknownError:
+        """Return the error of a request that may have been accepted."""
+        return SubmissionUnknownError(f"{reason}{self.unknown}")
 
 
 TO_OPERATORS = Advice(
@@ -83,7 +93,7 @@ class SinglePost(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Return the accepted answer; raises NotSubmittedError, SubmissionRefusedError or SubmissionUnknownError."""
         if self.sent:
-            raise SubmissionUnknownError("a second POST for the same job was stopped")
+            raise self._advice.in_doubt("a second POST for the same job was stopped")
         self.sent = True
         try:
             response = self._inner.handle_request(request)
@@ -91,7 +101,7 @@ class SinglePost(httpx.BaseTransport):
         except NEVER_LEFT as error:
             raise NotSubmittedError(f"no connection to fal: {error}") from error
         except UNANSWERED as error:
-            raise SubmissionUnknownError(_silence(error)) from error
+            raise self._advice.in_doubt(_silence(error)) from error
         self.request_id = _accepted(response, self._advice)
         return response
 
@@ -107,7 +117,7 @@ def _accepted(response: httpx.Response, advice: Advice) -> str:
         request_id = body.get("request_id") if body else None
         if isinstance(request_id, str) and request_id:
             return request_id
-        raise SubmissionUnknownError(f"fal answered {status} without a request id")
+        raise advice.in_doubt(f"fal answered {status} without a request id")
     # RFC 6585, 4: the server, or a gateway before it, refuses the request.
     if status == TOO_MANY_REQUESTS:
         raise ThrottledError("fal takes no more requests now")
@@ -116,9 +126,10 @@ def _accepted(response: httpx.Response, advice: Advice) -> str:
         code, held, words = refusal
         said = advice.said(code, words, held=held)
         message = f"{said}. fal says: {_said(body['detail'])}"
-        raise SubmissionRefusedError(Problem(code=code, message=message), held=held)
+        problem = Problem(code=code, message=message)
+        raise SubmissionRefusedError(problem, held=held, to_caller=advice.to_caller)
     server = "fal" if body and "detail" in body else "fal's gateway"
-    raise SubmissionUnknownError(f"{server} answered {status}")
+    raise advice.in_doubt(f"{server} answered {status}")
 
 
 def _silence(error: Exception) -> str:

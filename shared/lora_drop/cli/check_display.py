@@ -49,8 +49,10 @@ def show(console: Console, name: str, report: Report, options: Mapping[str, obje
     console.print()
     photos = counted(report.images, "photo")
     said = f"{photos} of {size_of(report.size)}" if report.images else photos
+    if report.verdict is Verdict.REJECTED:
+        said = f"{counted(len(report.errors), 'error')} to mend; the dataset has {said}"
     verdict = Text.assemble((report.verdict.value, VERDICTS[report.verdict]), f": {said}")
-    console.print(verdict.append(found_instead(report)))
+    write_beside(console, verdict.append(found_instead(report)), "")
     for title, text in _outcome(report):
         write_beside(console, Text(text), f"  {title:<{NAMED}}")
     write_beside(console, Text(_next(name, report, options)), f"  {'next':<{NAMED}}")

@@ -3,8 +3,9 @@
 import os
 import shlex
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
-from lora_drop.client.errors import CommandError
+from lora_drop.client.errors import CommandError, StackUnreachableError
 
 OPTIONS: Mapping[str, str] = {  # where the option is not the parameter's own name
     "trigger_phrase": "--trigger",
@@ -17,9 +18,14 @@ NAMED = frozenset(
 ) | {"resume_from_checkpoint"}
 
 
-def command(what: str, name: str, given: Mapping[str, object]) -> str:
-    """Return ``lora-drop WHAT NAME`` with these options; of ``train`` --direct as well where there is no stack."""
-    direct = what == "train" and is_direct()
+def command(
+    what: str, name: str, given: Mapping[str, object], *, direct: bool | None = None
+) -> str:
+    """Return ``lora-drop WHAT NAME`` with these options; of ``train`` --direct as well where there is no stack.
+
+    ``direct``: whether there is none; else it is found out.
+    """
+    direct = what == "train" and (is_direct() if direct is None else direct)
     kept = {name: value for name, value in given.items() if not (direct and name == "key")}
     options = [*_options(kept), *(["--direct"] if direct else [])]
     return " ".join(("lora-drop", what, shlex.quote(name), *options))
@@ -36,6 +42,18 @@ def is_direct() -> bool:
         return default_of("stack") is None and LocalStack.here().running() is None
     except (CommandError, RuntimeError):
         return False
+
+
+@contextmanager
+def or_direct(path: str, given: Mapping[str, object]) -> Iterator[None]:
+    """Add the training without a stack to what is said where none is found, for a person with a fal key alone."""
+    try:
+        yield
+    except StackUnreachableError as none:
+        if not is_direct():
+            raise
+        line = command("train", path, given, direct=True)
+        raise CommandError(f"{none}\nWith your fal key alone: {line}") from none
 
 
 def _options(given: Mapping[str, object]) -> Iterator[str]:

@@ -77,8 +77,8 @@ def _list(*, json_output: bool) -> None:
     display = output()
     for name, (value, where) in rows.items():
         shown = "not set" if value is None else f"{value}  ({where})"
-        display.say(f"{name:<9}{shown}")
-    display.say(f"{'file':<9}{config_path()}")
+        display.say_whole(f"{name:<9}{shown}")
+    display.say_whole(f"{'file':<9}{config_path()}")
 
 
 def _get(key: str, *, json_output: bool) -> None:
@@ -106,8 +106,9 @@ def _change(key: str, value: str | None, *, json_output: bool) -> None:
         write({key: value, "file": str(path)})
         return
     said = f"{key} is {value}" if value is not None else f"{key} is not set any more"
-    write_line(f"{said} ({path}).")
+    display = output()
+    display.say(f"{said} ({path}).")
     from lora_drop.client.config_file import KEYS
 
     if value is not None and (where := source_of(key, {})[1]) in KEYS[key].variables:
-        write_line(f"{where} in this shell's environment comes before it.")
+        display.say(f"{where} in this shell's environment comes before it.")

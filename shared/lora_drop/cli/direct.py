@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from lora_drop.cli.command_line import command
 from lora_drop.cli.direct_jobs import SHORT, named, stem_of
+from lora_drop.cli.direct_words import refusal, say_checked, sentence
 from lora_drop.cli.terminal import write, write_line
 from lora_drop.client.errors import CommandError
 
@@ -30,6 +32,7 @@ GOES_ON = (
     "The training goes on at fal. The same command run again, or lora-drop watch {}, shows it, fetches its files, "
     "and pays nothing."
 )
+NOTHING = "Nothing was sent, and nothing was paid."
 WEIGHTS = "lora.safetensors"
 
 
@@ -75,20 +78,22 @@ def _trained(
         with ExitStack() as block:
             with display.console.status(f"checking {named(dataset)}"):
                 training = block.enter_context(trainer.prepared(dataset, **given))
-            request_id = _sent(trainer, training, dataset, display, choices)
+            say_checked(training.dataset.report, dataset, parameters, display)
+            request_id = _sent(trainer, training, display, choices)
         about = _about(training, dataset, choices.reference)
         folder = _folder(trainer, request_id, about, dataset, choices)
         if not choices.wait:
-            display.say_whole(_goes_on(request_id, choices))
+            display.say(_goes_on(request_id, choices))
             return {"request_id": request_id, "status": "SUBMITTED"}, request_id
         record = saved_record(folder, request_id)
         if record is None:
             result = _followed(trainer, request_id, display, about, choices)
             record = _fetched(result, folder, about, training.dataset.report, display)
     except DatasetRejectedError as error:
-        raise CommandError(_refusal(error, dataset)) from error
+        raise CommandError(refusal(error, dataset, parameters)) from error
     except LoraDropError as error:
-        raise CommandError(_sentence(error)) from error
+        pay = f"{command('train', named(dataset), parameters, direct=True)} --force"
+        raise CommandError(sentence(error, pay)) from error
     return finished(record, folder, display)
 
 
@@ -136,36 +141,28 @@ def _application(name: str | None) -> str:
 def _sent(
     trainer: PortraitTrainer,
     training: PreparedTraining,
-    dataset: str,
     display: Display,
     choices: Choices,
 ) -> str:
-    """Show what it costs, ask on a terminal, and send it once."""
-    from lora_drop.cli.reports import summary
+    """Ask on a terminal whether its price is paid, and send it once; what was sent before is followed."""
     from lora_drop.client.direct_result import refuse_folder
-    from lora_drop.datasets.reports.markup import counted
 
-    report = training.dataset.report
-    display.say_whole(f"{named(dataset)}: {summary(report)}")
-    if report.warnings:
-        again_line = f"lora-drop check {shlex.quote(named(dataset))}"
-        display.say_whole(f"{counted(len(report.warnings), 'warning')}; to read them: {again_line}")
     ordered = trainer.ordered(training, again=choices.again)
     if choices.wait and not ordered and choices.folder:
         refuse_folder(choices.folder, None)
     if ordered and training.earlier:
         sent = f"{training.earlier.intended_at:%Y-%m-%d %H:%M} UTC"
-        display.say_whole(f"This training was sent at {sent} already: nothing is paid now.")
+        display.say(f"This training was sent at {sent} already: nothing is paid now.")
         display.say_whole(f"request {ordered}")
         return ordered
-    _agreed(report, yes=choices.yes)
+    _agreed(training.dataset.report, display, yes=choices.yes)
     with display.console.status("uploading and submitting, once"):
         request_id = trainer.send(training, again=choices.again)
     display.say_whole(f"request {request_id}")
     return request_id
 
 
-def _agreed(report: Report, *, yes: bool) -> None:
+def _agreed(report: Report, display: Display, *, yes: bool) -> None:
     """Return when the price is agreed to; raises CommandError where it is not."""
     from lora_drop.datasets.reports.markup import dollars
 
@@ -177,8 +174,13 @@ def _agreed(report: Report, *, yes: bool) -> None:
         raise CommandError(
             f"This training costs {price}, and there is no terminal to ask at. Nothing was sent. To pay it: --yes"
         )
-    if not typer.confirm(f"Pay fal {price} for this training?", err=True):
-        raise CommandError("Nothing was sent, and nothing was paid.")
+    try:
+        agreed = typer.confirm(f"Pay fal {price} for this training?", err=True)
+    except typer.Abort:  # Ctrl-C, or the input has ended
+        display.say(f"\n{NOTHING}")
+        raise KeyboardInterrupt from None
+    if not agreed:
+        raise CommandError(NOTHING)
 
 
 def _can_ask() -> bool:
@@ -201,7 +203,7 @@ def _followed(
     try:
         follow_request(display, reader, about, leave=LEAVE, sleep=_sleep(request_id, choices))
     except KeyboardInterrupt:
-        display.say_whole(_goes_on(request_id, choices))
+        display.say(_goes_on(request_id, choices))
         raise
     if reader.result is None:
         raise CommandError(f"Request {request_id} has no result.")
@@ -257,33 +259,3 @@ def _about(training: PreparedTraining, dataset: str, reference: str | None) -> d
     """What is kept of a training beside its files; a data URI's content is not."""
     what = {"name": named(dataset), "sha256": training.dataset.sha256}
     return {**training.about(), "dataset": what, "reference": reference}
-
-
-def _refusal(error: Any, dataset: str) -> str:
-    """Every error of the check, and first the sentence of the two that everybody meets."""
-    from lora_drop.cli.reports import findings
-    from lora_drop.client.direct_errors import KnownDatasetError
-    from lora_drop.datasets.report import Report, Verdict
-
-    if isinstance(error, KnownDatasetError) and error.request_id:
-        return str(error)
-    report = Report(file="", verdict=Verdict.REJECTED, errors=tuple(error.problems))
-    lines = findings(report, all_of_them=f"lora-drop check {shlex.quote(named(dataset))}")
-    known = [str(error)] if isinstance(error, KnownDatasetError) else []
-    return "\n".join((*known, *lines, f"{named(dataset)}: rejected. Nothing was sent."))
-
-
-def _sentence(error: Exception) -> str:
-    """What an error of the direct mode says, in the words of the command line."""
-    from lora_drop.jobs.errors import FalUnavailableError, NotSubmittedError, SubmissionRefusedError
-
-    match error:
-        case SubmissionRefusedError(problem=problem):
-            return str(problem.message)
-        case NotSubmittedError():
-            return f"Nothing was sent, and nothing was paid: {error}. Run the same command again."
-        case FalUnavailableError() if "did not answer" in str(error):
-            return "fal does not answer now. Run the same command again."
-    words = str(error).replace("order it with again=True", "pay for it with --force")
-    words = words.replace("again=True", "lora-drop train PATH --direct --force")
-    return words if words.startswith("fal") else f"{words[:1].upper()}{words[1:]}"

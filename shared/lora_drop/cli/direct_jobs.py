@@ -94,7 +94,8 @@ def watch_direct(
     request: SentRequest, display: Display, timeout: float | None
 ) -> tuple[Mapping[str, Any], str]:
     """Follow a request and fetch its files; for programs and in a line. Raises CommandError."""
-    from lora_drop.cli.direct import Choices, _fetched, _followed, _sentence, finished
+    from lora_drop.cli.direct import Choices, _fetched, _followed, finished
+    from lora_drop.cli.direct_words import sentence
     from lora_drop.client.direct_result import saved_record
     from lora_drop.client.portrait_trainer import PortraitTrainer
     from lora_drop.jobs.errors import LoraDropError
@@ -107,20 +108,20 @@ def watch_direct(
             result = _followed(trainer, request.request_id, display, request.about, choices)
             record = _fetched(result, folder, request.about, None, display)
         except LoraDropError as error:
-            raise CommandError(_sentence(error)) from error
+            raise CommandError(sentence(error)) from error
     return finished(record, folder, display)
 
 
 def cancel_direct(request: SentRequest) -> bool:
     """Ask fal to stop a request; False where it had ended before. Raises CommandError."""
-    from lora_drop.cli.direct import _sentence
+    from lora_drop.cli.direct_words import sentence
     from lora_drop.client.portrait_trainer import PortraitTrainer
     from lora_drop.jobs.errors import LoraDropError
 
     try:
         return PortraitTrainer(application=request.application).cancel(request.request_id)
     except LoraDropError as error:
-        raise CommandError(_sentence(error)) from error
+        raise CommandError(sentence(error)) from error
 
 
 def _record(path: Path) -> dict[str, Any]:
@@ -129,6 +130,11 @@ def _record(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def is_address(dataset: str) -> bool:
+    """Whether the dataset is an https address or a data URI, which `lora-drop check` does not take."""
+    return dataset.startswith("data:") or "://" in dataset
 
 
 def named(dataset: str) -> str:

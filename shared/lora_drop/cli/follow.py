@@ -84,7 +84,7 @@ def follow_request(
         if (
             reader.silence != silence and not display.console.is_terminal
         ):  # on a terminal the view shows it
-            display.say_whole(f"  {reader.silence or 'fal answers again.'}")
+            display.say(f"  {reader.silence or 'fal answers again.'}")
         silence = reader.silence
 
     _follow(view, reader, take, looked, sleep)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lora_drop.cli.terminal import Json, StackName, client_of, job_ids, reporting, write, write_line
+from lora_drop.cli.terminal import Json, StackName, client_of, job_ids, output, reporting, write
 from lora_drop.client.errors import CommandError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def forget(
         write(answer)
         return
     for proof in answer["erasures"]:
-        write_line(_line(proof))
+        output().say(_line(proof))
 
 
 def _named(job: Mapping[str, Any]) -> str:

@@ -110,7 +110,7 @@ def redrive(*, stack: StackName = None, json_output: Json = False) -> None:
     if json_output:
         write({"moved": moved})
     else:
-        write_line(", ".join(f"{count} to the {name} queue" for name, count in moved.items()))
+        output().say(", ".join(f"{count} to the {name} queue" for name, count in moved.items()))
 
 
 def budget(*, stack: StackName = None, json_output: Json = False) -> None:
@@ -128,7 +128,7 @@ def _write_cancelled(request_id: str, line: str, *, json_output: bool, asked: bo
     if json_output:
         write({"request_id": request_id, "cancellation_requested": asked})
     else:
-        write_line(f"{line}. What becomes of it: lora-drop watch {request_id}")
+        output().say(f"{line}. What becomes of it: lora-drop watch {request_id}")
 
 
 def _write_state(job: Mapping[str, Any], *, json_output: bool) -> None:

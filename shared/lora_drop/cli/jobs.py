@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from lora_drop.cli.command_line import or_direct
 from lora_drop.cli.terminal import (
     Checkpoint,
     CreateMasks,
@@ -148,10 +149,10 @@ def train(  # noqa: PLR0913  # one parameter is one option
             return
         if to:
             raise CommandError("--to goes with --direct; lora-drop download JOB fetches a job's.")
-        parameters |= {"force": True} if force else {}
-        parameters |= {"reference": reference} if reference is not None else {}
-        parameters |= {"notify_url": notify_url} if notify_url is not None else {}
-        lora_drop = client_of(stack)
+        with or_direct(path, parameters):
+            lora_drop = client_of(stack)
+        more = {"force": force or None, "reference": reference, "notify_url": notify_url}
+        parameters |= {name: value for name, value in more.items() if value is not None}
         job_id = _dropped(lora_drop, Path(path), display, parameters, key, checked=not no_check)
         if not wait:
             display.say(f"lora-drop watch {job_id} shows how far it is")
@@ -226,7 +227,8 @@ def _followed(
     from lora_drop.cli.follow import follow_job
     from lora_drop.client.following import EventReader, Watch
 
-    job = follow_job(display, EventReader(Watch(lora_drop, job_id, timeout)))
+    local = lora_drop.stack.endpoint_url is not None
+    job = follow_job(display, EventReader(Watch(lora_drop, job_id, timeout, local=local)))
     display.outcome(job)
     return job
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from importlib import import_module
@@ -17,6 +19,9 @@ from lora_drop.cli.terminal import write, write_line
 NAME = "lora-drop"
 # Of all that is wrong with a command line; typer gives the name of one kind alone.
 USAGE_ERROR: Any = typer.BadParameter.__base__
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # of the disk that it is written to
+NO_ARGUMENTS = "NoArgsIsHelpError"  # which is the help itself, wrapped by typer
+ERROR = "Error: "  # what typer writes before it
 JSON_WORDS = {"--json", ("--output", "json"), ("--output", "jsonl")} | {
     f"--output={each}" for each in ("json", "jsonl")
 }
@@ -164,7 +169,12 @@ class LazyGroup(TyperGroup):
         for each in self.get_params(ctx):
             if each.name in ("help", "install_completion", "show_completion"):
                 each.default = False
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except USAGE_ERROR as wrong:
+            _prefer_beginnings(wrong)
+            _wrap(wrong)
+            raise
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         """Run the command; with --json a word that it does not take is said as JSON as well."""
@@ -175,6 +185,7 @@ class LazyGroup(TyperGroup):
             _prefer_beginnings(wrong)
             if JSON_WORDS & {*words, *pairwise(words)}:
                 write({"error": {"message": wrong.format_message()}})
+            _wrap(wrong)
             raise
 
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]
@@ -201,6 +212,20 @@ def _prefer_beginnings(wrong: Any) -> None:
     if (asked := getattr(wrong, "option_name", None)) and wrong.ctx:
         options = [each.opts + each.secondary_opts for each in wrong.ctx.command.params]
         wrong.possibilities = _like(asked, (name for names in options for name in names))
+
+
+def _wrap(wrong: Any) -> None:
+    """Wrap what typer says of a wrong word at spaces, where a terminal would break it anywhere."""
+    if not sys.stderr.isatty() or wrong.__class__.__name__ == NO_ARGUMENTS:
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    from lora_drop.cli.wrapping import wrapped
+
+    said = f"{ERROR}{wrong.format_message()}"
+    lines = [line.plain for line in wrapped(Text(said), Console(stderr=True).width)]
+    wrong.format_message = lambda: "\n".join(lines).removeprefix(ERROR)
 
 
 def command_of(name: str) -> Any:
@@ -244,10 +269,26 @@ def _options(
     """Drop a ZIP of photos; get a trained portrait LoRA."""
 
 
+def _open_streams() -> None:
+    """Open what the caller has closed, and let no character of a name be an error that the terminal cannot show."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w" if number else "r"))  # noqa: PTH123, SIM115  # until it ends
+        elif number and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
-    """Run the command; say how to install the extra where it is missing."""
+    """Run the command; say how to install the extra where it is missing, and that what it says cannot be written."""
+    _open_streams()
     try:
         application()(prog_name=NAME)
+    except OSError as failed:
+        if failed.errno not in FULL:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python writes the rest of it when it ends
+        sys.exit(f"The output cannot be written: {failed.strerror}.")
     except ModuleNotFoundError as missing:
         from lora_drop.local.tools import EXTRA_MODULES, NEEDS_EXTRA
 

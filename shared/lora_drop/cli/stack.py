@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lora_drop.cli.terminal import Json, Progress, reporting, write, write_line
+from lora_drop.cli.terminal import Json, Progress, output, reporting, write, write_line
 from lora_drop.client.errors import CommandError
 
 if TYPE_CHECKING:
@@ -78,7 +78,9 @@ def up(
         return
     for name, value in _shown(access).items():
         write_line(f"{name:<18} {value}")
-    write_line(f"\nNext:\n{_next(local.sample)}")
+    output().say(f"\nNext:\n{_next(local.sample)}")
+    home = shlex.quote(access["home"])
+    write_line(f"\nFor lora-drop in another environment or folder:\nexport LORA_DROP_HOME={home}")
     write_line("\nFor aws and other tools:\n" + _exports(access))
     if access["sam_local"]:
         write_line(f"\nlora-drop event s3_put --key KEY | {access['sam_local']}")
@@ -255,6 +257,7 @@ def _shown(access: Mapping[str, Any]) -> dict[str, str]:
         "models bucket": outputs["ModelsBucketName"],
         "jobs table": outputs["JobsTableName"],
         "API": access["api_url"],
+        **({"API by key": access["key_api_url"]} if access["key_api_url"] else {}),
         "AWS": access["endpoint_url"],
         "fal": access["fal_url"],
         "fal's CA": access["fal_ca_file"] or "the system's",

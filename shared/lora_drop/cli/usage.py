@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lora_drop.cli.terminal import JobId, Json, StackName, client_of, reporting, write, write_line
+from lora_drop.cli.terminal import (
+    JobId,
+    Json,
+    StackName,
+    client_of,
+    output,
+    reporting,
+    write,
+    write_line,
+)
 from lora_drop.client.errors import CommandError
 
 if TYPE_CHECKING:
@@ -129,23 +138,32 @@ def _address(stack: Stack, weights: Mapping[str, Any], hours: int) -> str:
 
 def _show(found: Mapping[str, Any]) -> None:
     phrase = found["trigger_phrase"]
-    write_line(
-        f"# The trigger phrase, for each prompt: {phrase}"
-        if phrase
-        else "# It has no trigger phrase."
+    _remark(
+        f"The trigger phrase, for each prompt: {phrase}" if phrase else "It has no trigger phrase."
     )
-    write_line(f"\n# At fal ({found['fal_application']}):")
+    write_line("")
+    _remark(f"At fal ({found['fal_application']}):")
     if found["url"]:
-        write_line(
-            f"# The address is a secret: it opens the LoRA for {found['hours']} h, or until your AWS session ends."
+        _remark(
+            f"The address is a secret: it opens the LoRA for {found['hours']} h, or until your AWS session ends."
         )
     write_line(found["fal"])
-    write_line(f"# On your own GPU ({found['base_model']}):")
+    _remark(f"On your own GPU ({found['base_model']}):")
     write_line(found["diffusers"].rstrip("\n"))
     if not Path(found["file"]).is_file():
-        write_line(
-            f"\n# {found['file']} is not here yet: lora-drop download {found.get('job_id', '')}"
-        )
+        direct = found.get("request_id")
+        fetch = f"lora-drop watch {direct}" if direct else f"lora-drop download {found['job_id']}"
+        write_line("")
+        _remark(f"{found['file']} is not here yet: {fetch}")
+
+
+def _remark(words: str) -> None:
+    """A comment of Python, each of its lines."""
+    from rich.text import Text
+
+    from lora_drop.cli.wrapping import write_beside
+
+    write_beside(output().console, Text(words), "# ", "# ")
 
 
 def open_(

@@ -11,7 +11,8 @@ NARROWEST = 20  # characters of a line
 COMMAND = re.compile(
     r"(?:[A-Z][A-Z_]*=\S+ )*\b(?:lora-drop|aws|sam|pip|uv|export)(?: [a-z][\w-]*(?<![,.;:)]))?"
     r"(?: (?:--?[\w-]+(?: (?:'[^']*'|[^\s-]\S*))?|\[[^\]]*\]|'[^']*'|[A-Z]{2,}[A-Z_]*\b\S*"
-    r"|[\w-]+-[0-9a-f]{10}\b|dev\b|prod\b|set\b|login\b|install\b|\S*[/=]\S*|\S+\.zip\b)\S*)*"
+    r"|[\w-]+-[0-9a-f]{10}\b|dev\b|prod\b|(?:set|unset|get) (?:stack|profile|region)(?: [a-z0-9-]+)?"
+    r"|set\b|login\b|install\b|[^\s(]*[/=]\S*|\S+\.zip\b)\S*)*"
 )
 KEPT = "\N{NO-BREAK SPACE}"
 
@@ -39,9 +40,12 @@ def _ends(line: str, width: int) -> Iterator[int]:
     yield len(line)
 
 
-def write_beside(console: Console, text: Text, before: str) -> None:
-    """Write a text beside what stands before its first line; wrapped on a terminal, whole in a file or a pipe."""
+def write_beside(console: Console, text: Text, before: str, later: str = "") -> None:
+    """Write a text beside what stands before its first line; wrapped on a terminal, whole in a file or a pipe.
+
+    ``later`` stands before the other lines, where that is more than spaces.
+    """
     room = max(console.width - len(before), NARROWEST) if console.is_terminal else len(text)
     for number, line in enumerate(wrapped(text, max(room, 1))):
-        start = " " * len(before) if number else before
+        start = (later or " " * len(before)) if number else before
         console.print(Text.assemble(start, line), soft_wrap=True)

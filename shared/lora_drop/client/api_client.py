@@ -20,6 +20,10 @@ from lora_drop.client.foreign_answers import ASKED_AS, foreign_answer, json_obje
 from lora_drop.client.stack import Stack
 
 REFUSED = (401, 403)
+CLOSED = (
+    "The connections to the stack are closed: the `with` block has ended, or close() was called. Use jobs "
+    "inside of the block, or open the stack again and ask for the job by its id: LoraDrop().job(job.id)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,10 @@ class ApiClient:
 
         try:
             response = asked_again(ask) if method == "GET" else ask()
+        except RuntimeError as error:
+            if not self.http.is_closed:
+                raise
+            raise CommandError(CLOSED) from error
         except BotoCoreError as error:
             raise StackUnreachableError(f"AWS cannot be reached as you: {error}") from error
         except httpx.ProxyError as error:

@@ -11,6 +11,7 @@ from lora_drop.client.events import JobEvent, Log
 from lora_drop.client.following import EventReader
 from lora_drop.client.job import Job, JobFile, JobResult, result_of
 from lora_drop.client.job_view import JobView
+from lora_drop.client.method_advice import method_advice
 from lora_drop.jobs.artifacts import StoredFile
 
 
@@ -60,15 +61,27 @@ class AsyncJob(JobView):
         """As Job.refresh."""
         return self.of(await to_thread(self._job.refresh))
 
-    async def wait(self, timeout: float | None = None) -> Self:  # noqa: ASYNC109  # as Job.wait
+    async def wait(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109  # as Job.wait
+        *,
+        patience: float | None = None,
+    ) -> Self:
         """As Job.wait."""
-        return self.of(await self._waited(timeout))
+        return self.of(await self._waited(timeout, patience))
 
-    async def events(self, timeout: float | None = None) -> AsyncIterator[JobEvent]:  # noqa: ASYNC109
+    async def events(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109  # as Job.events
+        *,
+        patience: float | None = None,
+    ) -> AsyncIterator[JobEvent]:
         """As Job.events."""
-        reader = EventReader(self._job.watch(timeout))
+        reader = EventReader(self._job.watch(timeout, patience))
         while not reader.ended:
-            for event in await to_thread(lambda: tuple(reader.look())):
+            with method_advice():
+                found = await to_thread(lambda: tuple(reader.look()))
+            for event in found:
                 yield event
             if not reader.ended:
                 await sleep(reader.pause)
@@ -81,9 +94,14 @@ class AsyncJob(JobView):
         """As Job.files."""
         return await to_thread(self._job.files)
 
-    async def result(self, timeout: float | None = None) -> AsyncJobResult:  # noqa: ASYNC109
+    async def result(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109  # as Job.result
+        *,
+        patience: float | None = None,
+    ) -> AsyncJobResult:
         """As Job.result."""
-        return AsyncJobResult(result_of(await self._waited(timeout)))
+        return AsyncJobResult(result_of(await self._waited(timeout, patience)))
 
     async def download(self, folder: Path | str) -> tuple[Path, ...]:
         """As Job.download."""
@@ -101,8 +119,8 @@ class AsyncJob(JobView):
         """As Job.retry; a caller that is cancelled meanwhile does not end the thread that asks."""
         return self.of(await to_thread(partial(self._job.retry, resume=resume)))
 
-    async def _waited(self, timeout: float | None) -> Job:  # noqa: ASYNC109
-        watch = self._job.watch(timeout)
+    async def _waited(self, timeout: float | None, patience: float | None) -> Job:  # noqa: ASYNC109
+        watch = self._job.watch(timeout, patience)
         while (job := await to_thread(self._job.look, watch)) is None:  # noqa: ASYNC110  # the stack has no event
             await sleep(watch.pause)
         return job

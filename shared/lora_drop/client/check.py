@@ -15,10 +15,20 @@ from lora_drop.datasets.reports.markup import counted, visible
 from lora_drop.fal.trainers.table import DEFAULT
 from lora_drop.fal.trainers.trainer import Price
 from lora_drop.jobs.errors import DatasetRejectedError, DatasetUnreadableError
+from lora_drop.jobs.problems import Problem
 from lora_drop.services.check import Checked, Checker, DatasetInput, ValidDataset
 from lora_drop.services.mend import Mender
 
 NAMES_SHOWN = 3
+# What problems say of a ZIP, and the same of a folder.
+OF_FOLDER: Mapping[str, str] = {
+    "The archive holds": "The folder holds",
+    "the ZIP's root": "the folder itself",
+    " and drop it again": "",
+    " and drop the ZIP again": "",
+    ", and make the ZIP again": "",
+    ", then make the ZIP again": "",
+}
 
 type Say = Callable[[str], None]
 type Write = Callable[[Iterable[bytes]], None]
@@ -70,9 +80,10 @@ def check_dataset(
             if copy and checked.good and checked.good.plan:
                 mender = Mender(checker.pictures, math.inf)
                 checked = _copied(checked, checked.good, mender, file, copy)
-            return said_of_options(checked.report)
+            return said_here(checked.report, folder=path.is_dir())
     except DatasetRejectedError as rejected:
-        return Report(file=name, verdict=Verdict.REJECTED, errors=tuple(rejected.problems))
+        report = Report(file=name, verdict=Verdict.REJECTED, errors=tuple(rejected.problems))
+        return said_here(report, folder=path.is_dir())
     except (OSError, DatasetUnreadableError) as unreadable:
         raise CommandError(f"{path} cannot be read: {unreadable}.") from unreadable
 
@@ -99,10 +110,25 @@ def local_checker(*, prepares: bool = False) -> Checker:
     )
 
 
-def said_of_options(report: Report) -> Report:
-    """Return the report with what it says of a drop's metadata said of the options."""
+def said_here(report: Report, *, folder: bool) -> Report:
+    """Return the report with what it says of a drop's metadata said of the options, and of a ZIP that was a folder of it."""
     errors = tuple(of_options(each) for each in report.errors)
-    return report.model_copy(update={"errors": errors})
+    found = report.model_copy(update={"errors": errors})
+    if not folder:
+        return found
+    of_folder = {
+        kind: tuple(map(said_of_folder, problems))
+        for kind, problems in (("errors", errors), ("warnings", report.warnings))
+    }
+    return found.model_copy(update=of_folder)
+
+
+def said_of_folder(problem: Problem) -> Problem:
+    """Return what is wrong with the ZIP that a folder has become, said of the folder."""
+    message = problem.message
+    for words, instead in OF_FOLDER.items():
+        message = message.replace(words, instead)
+    return problem.model_copy(update={"message": message})
 
 
 def _not_followed(path: Path, links: Sequence[str]) -> str:

@@ -104,7 +104,9 @@ def written(changed: Callable[[dict[str, str]], None]) -> Path:
         temporary.write_text("".join(lines))
         temporary.replace(path)
     except OSError as error:
-        raise CommandError(f"{path} cannot be written: {error}.") from error
+        raise CommandError(
+            f"{path} cannot be written: {error}. Another place: export LORA_DROP_CONFIG=FILE"
+        ) from error
     return path
 
 
@@ -138,10 +140,11 @@ def default_of(name: str) -> str | None:
 def aws_session(profile: str | None = None, region: str | None = None) -> Any:
     """A boto3 session: what is given, AWS_REGION, which boto3 itself does not read, and the file's defaults.
 
-    Raises CommandError for a file that cannot be used.
+    Raises CommandError for a file or an AWS_ENDPOINT_URL that cannot be used.
     """
     import boto3  # noqa: PLC0415  # `lora-drop config` needs none
 
+    _refuse_endpoint()
     return boto3.Session(
         profile_name=profile or default_of("profile"),
         region_name=region or os.environ.get("AWS_REGION") or default_of("region"),
@@ -150,6 +153,16 @@ def aws_session(profile: str | None = None, region: str | None = None) -> Any:
 
 def use_defaults() -> None:
     """Put the file's profile and region into this process's environment, for tools that read nothing else."""
+    _refuse_endpoint()
     for name, variable in (("profile", "AWS_PROFILE"), ("region", "AWS_REGION")):
         if value := default_of(name):
             os.environ[variable] = value
+
+
+def _refuse_endpoint() -> None:
+    """Raise CommandError for an AWS_ENDPOINT_URL that is no address, which boto3 ends with a ValueError for."""
+    given = os.environ.get("AWS_ENDPOINT_URL", "")
+    if given and not given.startswith(("https://", "http://")):
+        raise CommandError(
+            f"AWS_ENDPOINT_URL is {given!r}, which is no https:// or http:// address. For AWS itself: unset AWS_ENDPOINT_URL"
+        )

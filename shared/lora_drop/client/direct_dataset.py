@@ -13,7 +13,7 @@ import httpx
 
 from lora_drop.adapters.local_files import open_range, sha256_of
 from lora_drop.client.archive import Archive, archive_of
-from lora_drop.client.check import local_checker, said_of_options
+from lora_drop.client.check import local_checker, said_here
 from lora_drop.client.direct_errors import rejected
 from lora_drop.client.errors import CommandError, DatasetRejectedError
 from lora_drop.datasets.archives import RangedReader
@@ -83,7 +83,7 @@ def prepared_dataset(
         path, given = _local(source, Path(folder))
         with _archive(path) as archive:
             try:
-                prepared = _prepared(archive, path.name, given, Path(folder), application, metadata)
+                prepared = _prepared(archive, path, given, Path(folder), application, metadata)
             except (OSError, DatasetUnreadableError) as unreadable:
                 raise CommandError(f"The dataset cannot be read: {unreadable}.") from unreadable
             yield prepared
@@ -97,13 +97,13 @@ def _archive(path: Path) -> Iterator[Archive]:
             archive = opened.enter_context(archive_of(path))
         except errors.DatasetRejectedError as rejected:
             report = Report(file=path.name, verdict=Verdict.REJECTED, errors=rejected.problems)
-            raise DatasetRejectedError(report) from rejected
+            raise DatasetRejectedError(said_here(report, folder=True)) from rejected
         yield archive
 
 
 def _prepared(
     archive: Archive,
-    name: str,
+    path: Path,
     given: str | None,
     folder: Path,
     application: str,
@@ -113,14 +113,14 @@ def _prepared(
     with open_range(archive.path) as file:
         dataset = DatasetInput(
             archive=file,
-            file=name,
+            file=path.name,
             key=archive.key,
             metadata=metadata,
             trigger_seed=sha256,
             application=application,
         )
         checked = checker.check(dataset)
-        report, good = said_of_options(checked.report), checked.good
+        report, good = said_here(checked.report, folder=path.is_dir()), checked.good
         if good is None:
             raise rejected(report)
         _refuse_other_trainer(good.resolved.values.trainer, application)
@@ -145,21 +145,35 @@ def _refuse_other_trainer(asked_for: str, application: str) -> None:
 
 def _local(source: DatasetSource, folder: Path) -> tuple[Path, str | None]:
     """Return the dataset on this machine, and its address where fal can have it from there."""
-    if isinstance(source, Path):
-        return source, None
     target = folder / "dataset.zip"
     if isinstance(source, bytes):
         target.write_bytes(source)
         return target, None
-    if not source.strip():
-        raise CommandError("There is no dataset: give a ZIP, a folder, an address or a data URI.")
+    if not isinstance(source, str):
+        return local_path(source), None
     if source.startswith(DATA):
         target.write_bytes(_decoded(source))
         return target, source
     if source[:8].lower().startswith(HOSTED):
         download_dataset(source, target)
         return target, source
-    return Path(source), None
+    return local_path(source), None
+
+
+def local_path(source: object) -> Path:
+    """Return where a dataset lies on this machine, ~ being the home folder; raises CommandError for what is no place."""
+    if not isinstance(source, Path | str) or not str(source).strip():
+        raise CommandError(
+            f"{source!r} is no dataset: give a folder, a ZIP, its bytes or its address, one at a time."
+        )
+    if isinstance(source, str) and (source.startswith(DATA) or "://" in source):
+        raise CommandError(
+            f"{source[:60]!r} cannot be fetched here: give an https:// address, the ZIP's bytes, or its path."
+        )
+    try:
+        return Path(source).expanduser()
+    except RuntimeError:
+        return Path(source)  # a user that this machine does not have
 
 
 def _decoded(uri: str) -> bytes:

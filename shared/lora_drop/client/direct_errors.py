@@ -2,15 +2,24 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lora_drop.client.errors import CommandError, DatasetRejectedError, TrainingFailedError
-from lora_drop.jobs.errors import KeyRefusedError, LoraDropError
+from lora_drop.jobs.errors import (
+    FalUnavailableError,
+    KeyRefusedError,
+    LoraDropError,
+    NotSubmittedError,
+)
 from lora_drop.jobs.problems import Problem
 
 KEY_PATIENCE = 60.0  # seconds
 AGAIN = "To pay for another training of the same dataset: again=True."
+# What fal's errors advise the user of a stack, who drops a dataset into a bucket.
+DROP_AGAIN = re.compile(r"\b([Dd])rop (?:the dataset|the ZIP|it|them) again")
+TRAIN_AGAIN = {"D": "Train it again", "d": "train it again"}
 SET_KEY = "Set a valid FAL_KEY: https://fal.ai/dashboard/keys"
 
 if TYPE_CHECKING:
@@ -74,6 +83,21 @@ class EarlierRequestWarning(UserWarning):
     """Given where ``webhook_url`` is not called, because an earlier request is returned."""
 
 
+@contextmanager
+def advised() -> Iterator[None]:
+    """Say beside an error of the block, for its caller, what it means for the training and what to do."""
+    try:
+        yield
+    except (FalUnavailableError, NotSubmittedError) as error:
+        then = "Nothing changes at fal by that: ask again later."
+        if isinstance(error, NotSubmittedError):
+            then = "Nothing was sent, and nothing was paid: run the same again."
+        if isinstance(error, KeyRefusedError):
+            then = f"Nothing changes at fal by that. {SET_KEY}"
+        error.args = (f"{error}. {then}",)
+        raise
+
+
 class RefusedKey:
     """Gives a read up that fal refuses the key for, for so long: a locked account may be open again soon."""
 
@@ -107,6 +131,7 @@ def training_failed(
     """Return the error of a training that fal has ended."""
     from lora_drop.datasets.report import Report, Verdict  # noqa: PLC0415
 
+    problem = problem.model_copy(update={"message": without_drop(problem.message)})
     for kind, codes, words in KNOWN:
         if problem.code in codes or words.search(problem.message):
             report = Report(file="", verdict=Verdict.REJECTED, errors=(problem,))
@@ -117,4 +142,10 @@ def training_failed(
 
 def again(message: str) -> str:
     """Return what is said of a training that has ended without a LoRA, with how to pay for another one."""
-    return f"{message} {AGAIN}"
+    return f"{without_drop(message)} {AGAIN}"
+
+
+def without_drop(message: str) -> str:
+    """Return fal's advice for a training without a stack, where there is no bucket to drop a dataset into."""
+    said = DROP_AGAIN.sub(lambda found: TRAIN_AGAIN[found[1]], message)
+    return said.replace("the object's metadata", "your options")

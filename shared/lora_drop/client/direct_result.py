@@ -12,9 +12,11 @@ from time import monotonic
 from typing import Any
 
 from lora_drop.adapters.local_files import sha256_of
+from lora_drop.client.direct_errors import AGAIN
 from lora_drop.client.errors import CommandError
+from lora_drop.client.method_advice import method_advice
 from lora_drop.jobs.artifacts import Artifact, artifacts_in, has_weights
-from lora_drop.jobs.errors import LoraDropError, ResultInvalidError
+from lora_drop.jobs.errors import LoraDropError, ResultGoneError, ResultInvalidError
 from lora_drop.results.validation import check_for
 from lora_drop.webhooks import TrainingResult
 
@@ -49,6 +51,7 @@ class DirectResult(TrainingResult):
 
     about: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
+    @method_advice()
     def download(
         self, folder: Path | str, *, on_bytes: OnBytes = lambda *_: None
     ) -> tuple[Path, ...]:
@@ -99,6 +102,8 @@ def save_result(
             f"fal's result is not valid: {invalid} Request {result.request_id} is paid; "
             "write to fal's support with its id."
         ) from invalid
+    except ResultGoneError as gone:
+        raise ResultGoneError(f"{gone}, so fal no longer has this result. {AGAIN}") from gone
     except (OSError, LoraDropError) as error:
         raise CommandError(f"The files could not be fetched: {error}. {ADVICE}") from error
     return files

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from lora_drop.client.direct_errors import SET_KEY
+from lora_drop.client.direct_errors import SET_KEY, advised
 from lora_drop.client.errors import CommandError
 from lora_drop.fal.hosts import API_URL, CDN_URL, REST_URL
 from lora_drop.jobs.errors import (
@@ -33,6 +33,10 @@ UPLOADED_SKEW = timedelta(days=1)
 SETTLED_AFTER = timedelta(hours=1)
 UPLOAD_KEPT = timedelta(days=1)
 STORAGE_HOSTS = (("FAL_REST_URL", REST_URL), ("FAL_CDN_URL", CDN_URL))
+IN_DOUBT = (
+    ", so it is not known whether the training was accepted. Run the same again: it looks for it in fal's list of "
+    "requests, and pays nothing twice"
+)
 REQUESTS_PAGE = "https://fal.ai/dashboard/requests"
 
 
@@ -109,7 +113,7 @@ def to_key_holders() -> "Advice":
     """Return what a person without a stack can do after a refusal."""
     from lora_drop.adapters.fal_transport import KEY_REFUSED, Advice  # noqa: PLC0415
 
-    return Advice({KEY_REFUSED: f". {SET_KEY}"})
+    return Advice({KEY_REFUSED: f". {SET_KEY}"}, unknown=IN_DOUBT, to_caller=True)
 
 
 def uploaded(key: str, path: "Path", *, sha256: str | None = None) -> str:
@@ -122,7 +126,7 @@ def uploaded(key: str, path: "Path", *, sha256: str | None = None) -> str:
     hosts = [os.environ.get(name) or host for name, host in STORAGE_HOSTS]
     storage = FalStorage(SingleKey(key), *hosts, advice=to_key_holders())
     try:
-        with open_range(path) as file:
+        with advised(), open_range(path) as file:
             read = DatasetReader(file)
             address = storage.upload(read, path.name, int(UPLOAD_KEPT.total_seconds()))
     except (OSError, DatasetUnreadableError) as error:

@@ -17,6 +17,7 @@
 from lora_drop.jobs import errors
 from lora_drop.jobs.errors import LoraDropError, PermanentError
 
+SAID = 3  # kinds of problems that the text of a rejection has
 TYPE_CHECKING = False  # type checkers take it for true; the command's help loads this module
 
 if TYPE_CHECKING:
@@ -65,11 +66,32 @@ class OverBudgetError(JobHeldError, errors.OverBudgetError):
 
 
 class DatasetRejectedError(errors.DatasetRejectedError):
-    """Raised when a dataset cannot be trained on; ``report`` says why, and nothing was paid."""
+    """Raised when a dataset cannot be trained on; ``report`` says why, and nothing was paid.
+
+    Its text has the first problems, which name files of the dataset; for a log there is ``code``.
+    """
 
     def __init__(self, report: "Report") -> None:
         super().__init__(report.errors)
         self.report = report
+
+    def __str__(self) -> str:
+        """Return what is wrong, in sentences."""
+        from lora_drop.client.method_advice import in_python  # noqa: PLC0415
+
+        found: dict[str, list[Problem]] = {}
+        for each in self.problems:
+            found.setdefault(each.code, []).append(each)
+        said = [_sentence(each[0], len(each) - 1) for each in list(found.values())[:SAID]]
+        rest = len(found) - len(said)
+        more = f" There are {rest} more kinds of problems: error.report" if rest else ""
+        return in_python(
+            f"The dataset cannot be trained on; nothing was paid. {' '.join(said)}{more}"
+        )
+
+
+def _sentence(problem: "Problem", others: int) -> str:
+    return f"{problem.message}{f' ({others} more of this kind: error.report)' if others else ''}"
 
 
 class TrainingFailedError(PermanentError):
@@ -91,3 +113,8 @@ class TrainingFailedError(PermanentError):
         self.request_id = request_id
         self.billed = billed
         self.job = job
+
+    @property
+    def code(self) -> str:
+        """The problem's code, which stays the same where its words change."""
+        return self.problem.code

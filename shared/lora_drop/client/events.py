@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lora_drop.jobs.artifacts import StoredFile
+from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 
 
@@ -57,10 +58,42 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class StackUnreachable:
+    """The stack does not answer, ``reason`` says how; it is asked again for as long as ``patience`` lasts."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StackAnswers:
+    """The stack answers again, ``after`` so long; what has happened meanwhile comes next."""
+
+    after: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The last event of a job that waits for a decision of a person, with what it waits for; it has not ended."""
+
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
-    """The last event: the job has ended, or is HELD until a person decides."""
+    """The last event of a job that has ended, with its LoRA or without."""
 
     status: Status
 
 
-type JobEvent = StatusChanged | Waiting | Queued | Training | Log | Stored | Ended
+type JobEvent = (
+    StatusChanged
+    | Waiting
+    | Queued
+    | Training
+    | Log
+    | Stored
+    | StackUnreachable
+    | StackAnswers
+    | Held
+    | Ended
+)

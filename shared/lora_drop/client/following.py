@@ -18,24 +18,26 @@ from lora_drop.client.errors import (
 )
 from lora_drop.client.events import (
     Ended,
+    Held,
     JobEvent,
     Log,
     Queued,
+    StackAnswers,
+    StackUnreachable,
     StatusChanged,
     Stored,
     Training,
     Waiting,
 )
+from lora_drop.client.unreachable import given_up, patience_with
 from lora_drop.jobs.artifacts import StoredFile
+from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 
 INTERVAL = 1.0  # seconds from one look to the next
 LEAST = 0.2  # seconds between two looks, however long they take
 MOST = 15.0  # seconds, between two looks at what does not answer
 REFRESH = 5.0  # seconds after which the job is read although its log says nothing new of it
-# A stack that has answered before may be silent for so long, one that never did for less.
-PATIENCE = 300.0  # seconds
-FIRST_PATIENCE = 20.0  # seconds
 STOPS = frozenset(status for status in Status if status.terminal) | {Status.HELD}
 AT_WORK = frozenset({Status.SUBMITTED, Status.TRAINING})
 TRAINED = frozenset({Status.STORING, Status.SUCCEEDED})
@@ -53,16 +55,24 @@ class JobSource(Protocol):
 
 @dataclass(slots=True)
 class Watch:
-    """Looks at one job again and again, for ``timeout`` seconds at most."""
+    """Looks at one job again and again, for ``timeout`` seconds at most, and ``patience`` of them in silence.
+
+    ``local``: the stack is one on this machine, whose jobs end with it.
+    """
 
     client: JobSource
     job_id: str
     timeout: float | None = None
+    patience: float | None = None
+    local: bool = False
     clock: Callable[[], float] = time.monotonic
     failures: int = 0  # in a row
     silence: str | None = None
     _began: float = field(init=False)
     _answered: float | None = None
+    _unreachable: bool = False
+    _after: timedelta = timedelta(0)
+    _stands: str = "not seen yet"
 
     def __post_init__(self) -> None:
         self._began = self.clock()
@@ -71,6 +81,12 @@ class Watch:
     def pause(self) -> float:
         """How many seconds to wait before the next look."""
         return backoff(self.failures)
+
+    @property
+    def silent_for(self) -> timedelta:
+        """How long the stack has not answered."""
+        since = self._began if self._answered is None else self._answered
+        return timedelta(seconds=self.clock() - since)
 
     @property
     def seconds(self) -> float:
@@ -93,20 +109,31 @@ class Watch:
         except JobUnknownError:
             job = None
         except StackUnreachableError as error:
-            since = self._began if self._answered is None else self._answered
-            most = FIRST_PATIENCE if self._answered is None else PATIENCE
-            if self.clock() - since > most:
-                raise
+            most = patience_with(error, answered=self._answered is not None)
+            silent = self.silent_for.total_seconds()
+            if silent > (most if self.patience is None else self.patience):
+                raise given_up(error, self.job_id, silent, local=self.local) from error
             self.failures, self.silence = self.failures + 1, str(error)
             return None
+        if self.failures:
+            self._after = self.silent_for
+        self._stands = job["status"] if job else self._stands
         self._answered, self.failures, self.silence = self.clock(), 0, None
         return job
+
+    def turns(self) -> Iterator[StackUnreachable | StackAnswers]:
+        """Yield that the stack has just stopped to answer, or answers again; each once."""
+        was, self._unreachable = self._unreachable, self.silence is not None
+        if self.silence is not None and not was:
+            yield StackUnreachable(self.silence)
+        if self.silence is None and was:
+            yield StackAnswers(self._after)
 
     def refuse_longer(self, job: Mapping[str, Any] | None) -> None:
         """Raise JobTimeoutError where the caller's time is over."""
         if self.timeout is None or self.seconds < self.timeout:
             return
-        stands = job["status"] if job else "not seen yet"
+        stands = job["status"] if job else self._stands
         raise JobTimeoutError(
             f"{self.job_id} is {stands} after {self.timeout:.0f} s. It goes on by itself: "
             f"lora-drop watch {self.job_id}"
@@ -133,6 +160,7 @@ class EventReader:
     _training: Training | None = None
     _log_failures: int = 0
     _log_again: float = 0.0
+    _log_silence: str | None = None
 
     @property
     def pause(self) -> float:
@@ -142,7 +170,7 @@ class EventReader:
     @property
     def silence(self) -> str | None:
         """Why nothing new is known at the moment, None where the stack answers."""
-        return self.watch.silence
+        return self.watch.silence or self._log_silence
 
     def look(self) -> Iterator[JobEvent]:
         """Yield what is new since the last look; raises what Watch.look raises.
@@ -151,16 +179,24 @@ class EventReader:
         """
         now = self._looked_at = self.watch.clock()
         status = Status(self.job["status"]) if self.job else None
-        if self.job and status in AT_WORK and now - self._read_at < REFRESH:
+        if (
+            self.job
+            and status in AT_WORK
+            and now - self._read_at < REFRESH
+            and not self.watch.failures
+        ):
             self.watch.refuse_longer(self.job)
             said = self._log()
             yield from self._trainers(said)
             if said.get("status", status) == status:
                 return
         document = self.watch.look()
+        yield from self.watch.turns()
         if document is None:
             return
         self.job, self._read_at = document, now
+        if Status(document["status"]) not in AT_WORK:
+            self._log_silence = None
         yield from self._events(document)
 
     def _events(self, job: Mapping[str, Any]) -> Iterator[JobEvent]:
@@ -191,7 +227,8 @@ class EventReader:
             yield Stored(tuple(StoredFile.model_validate(each) for each in job["files"]))
         if status in STOPS:
             self.ended = True
-            yield Ended(status)
+            problems = map(Problem.model_validate, job.get("problems", ()))
+            yield Held(tuple(problems)) if status is Status.HELD else Ended(status)
 
     def _log(self) -> dict[str, Any]:
         """Return what the log says now, nothing where fal or the stack does not answer."""
@@ -202,9 +239,11 @@ class EventReader:
         except CommandError as error:
             self._log_failures += 1
             self._log_again = self.watch.clock() + backoff(self._log_failures)
-            self.watch.silence = str(error)
+            self._log_silence = str(error)
+            # A log may be refused alone; a stack that is silent says so when the job is read.
+            self._read_at = -REFRESH if isinstance(error, StackUnreachableError) else self._read_at
             return {}
-        self._log_failures, self.watch.silence = 0, None
+        self._log_failures, self._log_silence = 0, None
         return said
 
     def _trainers(self, said: Mapping[str, Any]) -> Iterator[JobEvent]:

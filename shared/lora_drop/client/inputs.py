@@ -10,9 +10,9 @@ from urllib.parse import unquote, urlsplit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lora_drop.adapters.local_files import sha256_of
-from lora_drop.client.direct_dataset import HOSTED, download_dataset
+from lora_drop.client.direct_dataset import HOSTED, download_dataset, local_path
 from lora_drop.client.errors import CommandError
-from lora_drop.client.stack import Stack
+from lora_drop.client.stack import NEVER_CONNECTED, Stack
 from lora_drop.datasets.dataset import MAX_DATASET_BYTES
 
 S3 = "s3://"
@@ -69,7 +69,7 @@ def local_dataset(source: Dataset, folder: Path, stack: LazyStack) -> Path:
         except ValueError as error:
             raise CommandError(f"{source!r} is no address of a dataset: {error}.") from error
         return target
-    return Path(source)
+    return local_path(source)
 
 
 def fingerprint(path: Path) -> str | None:
@@ -86,7 +86,7 @@ def fingerprint(path: Path) -> str | None:
                 digest.update(repr(about).encode(errors="surrogateescape"))
             return digest.hexdigest()
         return sha256_of(path)
-    except OSError:
+    except (OSError, ValueError):
         return None
 
 
@@ -100,6 +100,8 @@ def _from_s3(address: str, folder: Path, stack: Stack) -> Path:
                 f"The dataset at {address} is larger than {MAX_DATASET_BYTES} bytes."
             )
         s3.download_file(bucket, key, str(target))
+    except NEVER_CONNECTED as error:
+        raise stack.unreachable(f"{address} cannot be fetched", error) from error
     except (BotoCoreError, ClientError) as error:
         raise CommandError(f"{address} cannot be fetched: {error}") from error
     return target

@@ -1,5 +1,6 @@
 """A job of a stack, and what can be done with it."""
 
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,9 +16,10 @@ from lora_drop.client.errors import (
     OverBudgetError,
     TrainingFailedError,
 )
-from lora_drop.client.events import JobEvent, Log
+from lora_drop.client.events import JobEvent, Log, StackAnswers, StackUnreachable
 from lora_drop.client.following import STOPS, EventReader, Watch, log_of
 from lora_drop.client.job_view import JobView, public_job
+from lora_drop.client.method_advice import in_python, method_advice
 from lora_drop.client.stack_client import StackClient
 from lora_drop.datasets.report import Report, Verdict
 from lora_drop.jobs.artifacts import CONFIGURATION, StoredFile, holds_weights
@@ -25,7 +27,9 @@ from lora_drop.jobs.job_problems import BUDGET_EXHAUSTED, JOB_OVER_LIMIT, PRICE_
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 
+LOG = logging.getLogger(__name__)
 NOT_PAYABLE = frozenset({BUDGET_EXHAUSTED, JOB_OVER_LIMIT, PRICE_UNKNOWN})
+AGAIN = "To pay for another training of the same dataset: job.retry()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,33 +99,45 @@ class Job(JobView):
         location = document["location"] if document else None
         return cls(job_id, public, location, _client=client)
 
+    @method_advice()
     def refresh(self) -> Self:
         """Return the job as it stands now; raises JobNotFoundError where the stack has not seen it yet."""
         return self._with(self._client.job(self.id))
 
-    def wait(self, timeout: float | None = None) -> Self:
-        """Wait for its end, or until it is HELD, and return it; raises JobTimeoutError after so many seconds."""
-        watch = self.watch(timeout)
+    @method_advice()
+    def wait(self, timeout: float | None = None, *, patience: float | None = None) -> Self:
+        """Wait for its end, or until it is HELD, and return it.
+
+        Raises JobTimeoutError after so many seconds, and StackUnreachableError as ``events`` does; where the stack
+        stops to answer, and where it answers again, a warning is logged.
+        """
+        watch = self.watch(timeout, patience)
         while (job := self.look(watch)) is None:
             time.sleep(watch.pause)
         return job
 
-    def events(self, timeout: float | None = None) -> Iterator[JobEvent]:
-        """Yield what happens from its beginning on, until it has ended or is HELD; the last is Ended.
+    def events(
+        self, timeout: float | None = None, *, patience: float | None = None
+    ) -> Iterator[JobEvent]:
+        """Yield what happens from its beginning on; the last is Ended, or Held where it waits for a decision.
 
-        Raises JobTimeoutError after so many seconds, and StackUnreachableError where the stack stays silent for five
-        minutes; the job goes on by itself, and another call begins from the beginning.
+        Raises JobTimeoutError after so many seconds. StackUnreachable says that the stack has stopped to answer; it
+        is asked again for ``patience`` seconds, by default 30 where it refuses connections, 20 where it has never
+        answered and 300 else, and then StackUnreachableError is raised. Another call begins from the beginning.
         """
-        reader = EventReader(self.watch(timeout))
+        reader = EventReader(self.watch(timeout, patience))
         while not reader.ended:
-            yield from reader.look()
+            with method_advice():
+                yield from reader.look()
             if not reader.ended:
                 time.sleep(reader.pause)
 
+    @method_advice()
     def logs(self) -> tuple[Log, ...]:
         """Return the trainer's lines so far; fal keeps them while it trains."""
         return tuple(log_of(line) for line in self._client.logs(self.id)["lines"])
 
+    @method_advice()
     def files(self) -> tuple[JobFile, ...]:
         """Return the files of the result, each with an address that needs no credentials for a while.
 
@@ -129,14 +145,16 @@ class Job(JobView):
         """
         return tuple(JobFile.of(each) for each in self._client.files(self.id))
 
-    def result(self, timeout: float | None = None) -> JobResult:
+    @method_advice()
+    def result(self, timeout: float | None = None, *, patience: float | None = None) -> JobResult:
         """Wait for the end and return what it has brought.
 
         Raises DatasetRejectedError, TrainingFailedError, OverBudgetError and JobHeldError where it comes to
-        nothing or waits for a decision, and JobTimeoutError after so many seconds.
+        nothing or waits for a decision, and what ``wait`` raises.
         """
-        return result_of(self.wait(timeout))
+        return result_of(self.wait(timeout, patience=patience))
 
+    @method_advice()
     def download(self, folder: Path | str) -> tuple[Path, ...]:
         """Fetch what there is of the job, as JobResult.download does; a rejected one has its report."""
         job = self if self.ended else self.refresh()
@@ -144,14 +162,17 @@ class Job(JobView):
         found = fetch(self._client.stack, {**document, "location": job.location}, Path(folder))
         return tuple(found)
 
+    @method_advice()
     def cancel(self) -> Self:
         """Stop the job: for free before it is sent, as far as fal can afterwards."""
         return self._with(self._client.cancel(self.id))
 
+    @method_advice()
     def approve(self) -> Self:
         """Let a HELD job go on; where it was HELD for its cost, this pays. It is asked once."""
         return self._with(self._client.approve(self.id))
 
+    @method_advice()
     def retry(self, *, resume: bool = False) -> Self:
         """Return the new job that pays for the same dataset once more; ``resume``: from the LoRA there is.
 
@@ -159,18 +180,28 @@ class Job(JobView):
         """
         return self._with(self._client.retry(self.id, resume=resume))
 
-    def watch(self, timeout: float | None) -> Watch:
+    def watch(self, timeout: float | None, patience: float | None) -> Watch:
         """Return what looks at the job again and again; its caller sleeps in between."""
-        return Watch(self._client, self.id, timeout)
+        local = self._client.stack.endpoint_url is not None
+        return Watch(self._client, self.id, timeout, patience, local=local)
 
+    @method_advice()
     def look(self, watch: Watch) -> Self | None:
         """Return the job once it is done, as far as one look shows; raises what ``wait`` raises."""
         document = watch.look()
+        for turn in watch.turns():
+            LOG.warning("%s: %s", self.id, _said_of(turn))
         done = document is not None and Status(document["status"]) in STOPS
         return self._with(document) if document is not None and done else None
 
     def _with(self, document: Mapping[str, Any]) -> Self:
         return self.of(self._client, document["job_id"], document)
+
+
+def _said_of(turn: StackUnreachable | StackAnswers) -> str:
+    if isinstance(turn, StackUnreachable):
+        return f"{turn.reason.rstrip('.')}. The stack is asked again."
+    return f"The stack answers again, after {turn.after.total_seconds():.0f} s."
 
 
 def result_of(job: Job) -> JobResult:
@@ -182,7 +213,10 @@ def result_of(job: Job) -> JobResult:
 
 def _nothing(job: Job) -> CommandError | DatasetRejectedError | TrainingFailedError:
     """The error that says why there is no result."""
-    said = " ".join(each.message for each in job.problems)
+    said = in_python(" ".join(each.message for each in job.problems))
+    view = JobView(
+        job.id, job.public, job.location
+    )  # an error goes to other processes, a client does not
     if job.status is Status.REJECTED:
         report = Report(
             file=job.dataset or "",
@@ -194,9 +228,12 @@ def _nothing(job: Job) -> CommandError | DatasetRejectedError | TrainingFailedEr
     if job.status is Status.HELD:
         message = f"{job.id} waits for a decision. {said}"
         if NOT_PAYABLE & {each.code for each in job.problems}:
-            return OverBudgetError(message, job, job.estimate)
-        return JobHeldError(message, job)
-    problem = Problem(code="job_ended", message=f"{job.id} is {job.status}. {said}".strip())
+            return OverBudgetError(message, view, job.estimate)
+        return JobHeldError(message, view)
+    then = "" if "retry(" in said else AGAIN
+    problem = Problem(
+        code="job_ended", message=" ".join((f"{job.id} is {job.status}.", said, then)).strip()
+    )
     if job.problems:
         problem = job.problems[0].model_copy(update={"message": problem.message})
-    return TrainingFailedError(problem, request_id=job.request_id, billed=job.billed, job=job)
+    return TrainingFailedError(problem, request_id=job.request_id, billed=job.billed, job=view)

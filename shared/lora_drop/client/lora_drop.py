@@ -3,17 +3,19 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Self, Unpack
 
 from pydantic import PrivateAttr
 
+from lora_drop.client.api_client import CLOSED
 from lora_drop.client.check import check_dataset
 from lora_drop.client.errors import CommandError, DatasetRejectedError
 from lora_drop.client.inputs import Dataset, Inputs, fingerprint, given, local_dataset
 from lora_drop.client.job import Job
+from lora_drop.client.method_advice import method_advice
 from lora_drop.client.parameters import metadata_of, of_options
 from lora_drop.client.stack import Stack, find_stack
 from lora_drop.client.stack_client import PAGE, Progress, StackClient
@@ -64,6 +66,9 @@ class LoraDrop:
         self, stack: str | None = None, *, profile: str | None = None, region: str | None = None
     ) -> None:
         self._named = (stack, profile, region)
+        self._opening = Lock()
+        self._opened: StackClient | None = None
+        self._closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -77,10 +82,13 @@ class LoraDrop:
         self.close()
 
     def close(self) -> None:
-        """Close the connections to the stack."""
-        if "_client" in self.__dict__:
-            self._client.close()
+        """Close the connections to the stack, for good; another LoraDrop opens others."""
+        with self._opening:
+            self._closed = True
+            if self._opened is not None:
+                self._opened.close()
 
+    @method_advice()
     def check(self, dataset: Dataset, **inputs: Unpack[Inputs]) -> Report:
         """Return the report of a dataset. It costs nothing, and a dataset of this machine stays on it.
 
@@ -92,6 +100,7 @@ class LoraDrop:
             report = _report(path, inputs, application=DEFAULT.application)
         return CheckedDataset.of(report, dataset, inputs, seen)
 
+    @method_advice()
     def train(
         self,
         dataset: Dataset | Report,
@@ -141,6 +150,7 @@ class LoraDrop:
                 )
         return Job.of(self._client, job_id)
 
+    @method_advice()
     def job(self, job_id: str) -> Job:
         """Return the job of this id; raises JobNotFoundError."""
         return Job.of(self._client, job_id, self._client.job(job_id))
@@ -158,18 +168,25 @@ class LoraDrop:
         """
         cursor: str | None = None
         while True:
-            page = self._client.jobs(
-                status=status, reference=reference, dataset=dataset, limit=PAGE, cursor=cursor
-            )
+            with method_advice():
+                page = self._client.jobs(
+                    status=status, reference=reference, dataset=dataset, limit=PAGE, cursor=cursor
+                )
             yield from (Job.of(self._client, each["job_id"], each) for each in page["jobs"])
             cursor = page["next"]
             if cursor is None:
                 return
 
-    @cached_property
+    @property
     def _client(self) -> StackClient:
-        name, profile, region = self._named
-        return StackClient(find_stack(name, profile=profile, region=region))
+        """The one client of all threads."""
+        with self._opening:
+            if self._closed:
+                raise CommandError(CLOSED)
+            if self._opened is None:
+                name, profile, region = self._named
+                self._opened = StackClient(find_stack(name, profile=profile, region=region))
+            return self._opened
 
     @contextmanager
     def _here(self, dataset: Dataset) -> Iterator[Path]:

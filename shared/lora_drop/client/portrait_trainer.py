@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from lora_drop.client.direct_errors import SET_KEY, RefusedKey
+from lora_drop.client.direct_errors import SET_KEY, RefusedKey, advised
 from lora_drop.client.direct_requests import (
     DirectRequests,
     Parameters,
@@ -19,6 +19,7 @@ from lora_drop.client.direct_requests import (
     Training,
 )
 from lora_drop.client.direct_training import (
+    IN_DOUBT,
     PreparedTraining,
     fingerprint,
     lost_request,
@@ -28,7 +29,7 @@ from lora_drop.client.direct_training import (
     uploaded,
 )
 from lora_drop.client.direct_webhooks import check_webhook, digest_of, warn_of_unused
-from lora_drop.client.errors import CommandError
+from lora_drop.client.errors import CommandError, DatasetRejectedError
 from lora_drop.client.submissions import SentTraining, Submissions
 from lora_drop.fal.trainers.table import DEFAULT
 from lora_drop.jobs.errors import (
@@ -82,9 +83,15 @@ class PortraitTrainer:
         self.submissions = Submissions(state or data_folder() / "submissions.sqlite")
 
     def check(self, dataset: "DatasetSource", **parameters: Unpack[Parameters]) -> "Report":
-        """Return the report of a dataset; raises DatasetRejectedError for one that cannot train. It is free."""
-        with self.prepared(dataset, **parameters) as training:
-            return training.dataset.report
+        """Return the report of a dataset, also of one that ``submit`` would refuse. It is free, and nothing is sent.
+
+        Raises CommandError for what cannot be read at all, as LoraDrop.check.
+        """
+        try:
+            with self.prepared(dataset, **parameters) as training:
+                return training.dataset.report
+        except DatasetRejectedError as refused:
+            return refused.report
 
     def upload(self, path: Path, *, sha256: str | None = None) -> str:
         """Return the address of a copy at fal, which fal drops after a day.
@@ -150,7 +157,7 @@ class PortraitTrainer:
         address = ready.given or self.upload(ready.file, sha256=ready.sha256)
         sent = SentTraining(training.fingerprint, training.application, address, datetime.now(UTC))
         if not self.submissions.intend(sent, instead_of=ended):
-            raise SubmissionUnknownError("another process sends this training right now")
+            raise SubmissionUnknownError(f"another process sends this training right now{IN_DOUBT}")
         return self._pay(sent, training, webhook_url)
 
     def ordered(self, training: PreparedTraining, *, again: bool = False) -> str | None:
@@ -178,18 +185,21 @@ class PortraitTrainer:
 
     def status(self, request_id: str) -> RequestStatus:
         """Return where a request stands; raises FalUnavailableError."""
-        return self._look(request_id)[0]
+        with advised():
+            return self._look(request_id)[0]
 
     def result(self, request_id: str) -> "DirectResult":
         """Return the files of a request that has succeeded.
 
         Raises TrainingFailedError, ResultGoneError, and FalUnavailableError while there is none yet.
         """
-        return self._result(request_id, self._look(request_id)[1])
+        with advised():
+            return self._result(request_id, self._look(request_id)[1])
 
     def cancel(self, request_id: str) -> bool:
         """Ask fal to stop a request; False where it had ended before. Raises FalUnavailableError."""
-        return self._requests.client.cancel(self.application, request_id)
+        with advised():
+            return self._requests.client.cancel(self.application, request_id)
 
     def train(
         self,
@@ -259,9 +269,10 @@ class PortraitTrainer:
         arguments = training.arguments(sent.address)
         about = {**training.about(), "webhook_sha256": digest_of(webhook_url)}
         try:
-            receipt = self._requests.client.submit(
-                self.application, arguments, webhook_url=webhook_url
-            )
+            with advised():
+                receipt = self._requests.client.submit(
+                    self.application, arguments, webhook_url=webhook_url
+                )
         except (NotSubmittedError, SubmissionRefusedError):
             self.submissions.withdraw(sent)
             raise

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
@@ -23,12 +24,15 @@ from lora_drop.client.config_file import aws_session, default_of
 from lora_drop.client.errors import StackUnreachableError
 from lora_drop.client.foreign_answers import ASKED_AS
 from lora_drop.fal.trainers import table as trainers
+from lora_drop.local.tools import none_is_up
 
 DEFAULT = "lora-drop"
 LOCAL = "local"
 MAKING = Lock()
 TRAINER = trainers.DEFAULT.application  # of a stack that does not say
 WARN, REFUSE = "warn", "refuse"  # the values of MisspelledPresetFolder
+# No connection came about, so nothing was sent (botocore.httpsession); others may have lost the answer alone.
+NEVER_CONNECTED = (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError)
 API_IN_AWS = re.compile(r"https://(?P<id>\w+)\.execute-api\.[^/]+/(?P<stage>\w+)")
 
 
@@ -56,6 +60,10 @@ class Stack:
         with MAKING:
             return self.session.client(service, endpoint_url=self.endpoint_url, config=config)  # type: ignore[call-overload]  # a name, not a literal
 
+    def unreachable(self, what: str, error: Exception) -> StackUnreachableError:
+        """The error of ``what`` could not be done, because no connection to the stack came about."""
+        return StackUnreachableError(f"{what}: {error}. {_way_there(error, self.endpoint_url)}")
+
 
 def find_stack(name: str | None, *, profile: str | None = None, region: str | None = None) -> Stack:
     """The stack of this name; raises StackUnreachableError.
@@ -71,7 +79,7 @@ def find_stack(name: str | None, *, profile: str | None = None, region: str | No
     if access is not None:
         return _local(access)
     if name == LOCAL:
-        raise StackUnreachableError("No stack is up on this machine. Start one: lora-drop up")
+        raise StackUnreachableError(none_is_up())
     return _deployed(name, profile=profile, region=region)
 
 
@@ -123,7 +131,7 @@ def _deployed(
         raise StackUnreachableError(
             f"AWS cannot be reached as you: {error}. See AWS_PROFILE."
         ) from error
-    if session.region_name is None:
+    if not session.region_name:
         raise StackUnreachableError(_no_region(asked_for))
     try:
         stacks = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
@@ -153,22 +161,29 @@ def _unreadable(name: str, region: str, error: Exception) -> str:
     if "does not exist" in answered.get("Message", ""):
         return (
             f"There is no stack {name} in {region}. Deploy it: lora-drop deploy dev, which makes lora-drop-dev; "
-            "name one that is there: --stack lora-drop-dev, or LORA_DROP_STACK, and AWS_REGION; or start one on "
-            "this machine: lora-drop up"
+            f"name one that is there: --stack lora-drop-dev, or LORA_DROP_STACK, and AWS_REGION. {none_is_up()}"
         )
     said = f"The stack {name} cannot be read in {region}: {error}"
-    if isinstance(error, ProxyConnectionError):
-        return f"{said}. Go round the proxy: export NO_PROXY=.amazonaws.com"
-    if isinstance(error, EndpointConnectionError | ConnectTimeoutError):
-        return f"{said}. See that the region is right, and that this machine is online."
+    if isinstance(error, NEVER_CONNECTED):
+        return f"{said}. {_way_there(error, None)}"
     return f"{said}. {ASKED_AS}"
+
+
+def _way_there(error: Exception, endpoint_url: str | None) -> str:
+    """What to do where no connection comes about."""
+    host = urlsplit(endpoint_url).hostname if endpoint_url else ".amazonaws.com"
+    if isinstance(error, ProxyConnectionError):
+        return f"Go round the proxy: export NO_PROXY={host}"
+    if endpoint_url:
+        return "If the stack on this machine is down, start one: lora-drop up"
+    return "See that the region is right, and that this machine is online."
 
 
 def _no_region(asked_for: str | None) -> str:
     if asked_for is None:
         return (
-            "No stack is up on this machine (lora-drop up starts one), and no AWS region is set "
-            "to look for a deployed one: set AWS_REGION and AWS_PROFILE, or for good: lora-drop config set region eu-central-1"
+            f"{none_is_up()} No AWS region is set to look for a deployed one: set AWS_REGION and AWS_PROFILE, "
+            "or for good: lora-drop config set region eu-central-1"
         )
     return (
         f"No AWS region is set to look for the stack {asked_for} in: set AWS_REGION and AWS_PROFILE. "

@@ -17,7 +17,7 @@ from lora_drop.client.api_client import ApiClient
 from lora_drop.client.archive import Archive, archive_of
 from lora_drop.client.errors import CommandError, JobUnknownError
 from lora_drop.client.parameters import check_parameters, drop_advice, metadata_of
-from lora_drop.client.stack import REFUSE, Stack, find_stack
+from lora_drop.client.stack import NEVER_CONNECTED, REFUSE, Stack, find_stack
 from lora_drop.client.upload import PART, FileChangedError, MultipartUpload, unfinished_uploads
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.ids import MAX_JOB_ID, job_id_for, result_prefix
@@ -69,6 +69,8 @@ class StackClient:
                 (advise or _silent)(problem)
             try:
                 version = self._upload(archive.path, at, metadata, progress or _silent, content)
+            except NEVER_CONNECTED as error:
+                raise self.stack.unreachable(f"{path} could not be uploaded", error) from error
             except (BotoCoreError, ClientError) as error:
                 raise CommandError(
                     f"{path} could not be uploaded: {error}. Whether it arrived after all shows: lora-drop jobs "

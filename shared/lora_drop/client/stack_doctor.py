@@ -18,6 +18,7 @@ from lora_drop.fal.hosts import API_URL
 from lora_drop.fal.trainers.table import DEFAULT as TRAINER
 from lora_drop.local.deploy_checks import FAILED, UNCONFIRMED
 from lora_drop.local.inputs import FORM
+from lora_drop.local.tools import none_is_up
 
 FAST = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
 LOG_IN = "Log in (aws sso login, or aws configure) and name the profile: export AWS_PROFILE=NAME"
@@ -84,8 +85,7 @@ def stack_findings(asked: str | None) -> Iterator[Finding]:
         yield Finding("stack", "stack", Outcome.ERROR, str(wrong), "lora-drop down")
         return
     if access is None and asked == LOCAL:
-        says = "No stack is up on this machine."
-        yield Finding("stack", "stack", Outcome.ERROR, says, "lora-drop up")
+        yield Finding("stack", "stack", Outcome.ERROR, none_is_up(), "lora-drop up")
         return
     view = _local(access) if access else None
     if view is None:
@@ -106,13 +106,16 @@ def _in_aws(asked: str | None) -> Viewed:
     """Look at region, credentials and the stack; returns the view of one that is there."""
     try:
         session = aws_session()
-        if session.region_name is None:
+        if not session.region_name:
             says = "No AWS region is set."
             fix = "For a deployed stack: lora-drop config set region eu-central-1. On this machine: lora-drop up"
             yield Finding("AWS", "region", Outcome.ERROR, says, fix)
             return None
         yield Finding("AWS", "region", Outcome.OK, f"{session.region_name}.")
         who = session.client("sts", config=FAST).get_caller_identity()
+    except CommandError as unusable:
+        yield Finding("AWS", "settings", Outcome.ERROR, str(unusable))
+        return None
     except (BotoCoreError, ClientError) as error:
         yield Finding(
             "AWS", "credentials", Outcome.ERROR, f"AWS does not know you: {error}.", LOG_IN

@@ -1,14 +1,15 @@
 """docs/fal-parity.md: what fal's page of the portrait trainer offers, each row with the tests that run it here.
 
 A test runs a row when it carries ``@pytest.mark.parity(row, …)`` with the row's name. A row without a
-test, and a mark that names no row, are errors, so the page cannot name a test that is not there.
+test, and a mark that names no row, are errors, so the page cannot name a test that is not there. So are
+a mark outside of the simulator's tests, and a row of fal's protocol that no test runs by fal_client itself.
 Source of the rows: https://fal.ai/models/fal-ai/flux-lora-portrait-trainer/api
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from lora_drop.dev.promises import marked_tests
+from lora_drop.dev.promises import TestFunction, marked_tests
 
 # By section: the name of a row -> what fal's page offers, and what it is here.
 ROWS: Mapping[str, Mapping[str, tuple[str, str]]] = {
@@ -31,10 +32,6 @@ ROWS: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "`PortraitTrainer.upload(path)` → URL",
         ),
         "FAL_KEY": ("the key is in `FAL_KEY`", "the same; or the stack's secret"),
-        "key on the server": (
-            "the key never leaves the server: proxy calls",
-            "a webhook receiver and an avatar service that run on the server (`examples/`)",
-        ),
     },
     "Dataset": {
         "hosted URL": ("a hosted URL of a ZIP", "checked, and passed on as it is"),
@@ -79,6 +76,10 @@ ROWS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "TOK_ and 8 hex digits": ("trigger `TOK_` and the UUID's first 8 hex digits", "the same"),
         "1000 steps": ("1000 steps at 0.0002", "the same"),
         "crop and masks": ("`subject_crop` and `create_masks`", "the same"),
+        "key on the server": (
+            "the key never leaves the server: proxy calls",
+            "a webhook receiver and an avatar service that run on the server (`examples/`)",
+        ),
         "webhook receiver": (
             "an endpoint that takes the result",
             "`examples/fastapi_webhook.py`, verified with `webhooks.unwrap`",
@@ -106,11 +107,13 @@ ROWS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "any other error": ("passed on", "passed on with fal's words"),
     },
 }  # fmt: skip
+PROTOCOL = ("Calls", "Dataset", "Inputs", "Output", "Errors")  # what fal_client sends and gets
+FAL_CLIENT = frozenset({"fal", "point_fal_client"})  # fixtures: fal_client at the simulator
 HEAD = """# What fal's portrait trainer offers, here
 
 Every row of [fal's page](https://fal.ai/models/fal-ai/flux-lora-portrait-trainer/api), what it is in lora-drop, and the tests that run
-it through the real fal_client against the simulator. This page is generated from the tests
-(`python -m lora_drop.dev.docs`); a row without a test is an error.
+it against the simulator, over fal's HTTP protocol. Calls, dataset, inputs, output and errors are run by fal's own `fal_client` as well, which has to send and get
+the same. This page is generated from the tests (`python -m lora_drop.dev.docs`); a row without such a test is an error.
 """
 
 
@@ -133,13 +136,24 @@ def parity_page(root: Path) -> str:
 
 def tests_by_row(root: Path) -> Mapping[str, list[str]]:
     """Return the tests of each row; raises ParityError."""
-    known = [row for rows in ROWS.values() for row in rows]
-    found: dict[str, list[str]] = {row: [] for row in known}
+    found: dict[str, list[str]] = {row: [] for rows in ROWS.values() for row in rows}
+    by_fal_client: set[str] = set()
     for file, test, marks in marked_tests(root, "parity"):
+        name = f"{file}::{test.name}"
+        if not file.startswith("tests/simulator/"):
+            raise ParityError(f"{name} does not run against the simulator")
         for row in (row for mark in marks for row in mark):
             if row not in found:
-                raise ParityError(f"{file}::{test.name} runs {row!r}, which is no row")
-            found[row].append(f"{file}::{test.name}")
+                raise ParityError(f"{name} runs {row!r}, which is no row")
+            found[row].append(name)
+            if file.endswith("/test_fal_client.py") or FAL_CLIENT & _fixtures(test):
+                by_fal_client.add(row)
     if missing := [row for row, tests in found.items() if not tests]:
         raise ParityError(f"no test runs {', '.join(missing)}")
+    if missing := [row for name in PROTOCOL for row in ROWS[name] if row not in by_fal_client]:
+        raise ParityError(f"no test runs {', '.join(missing)} by fal_client")
     return found
+
+
+def _fixtures(test: TestFunction) -> set[str]:
+    return {argument.arg for argument in test.args.args}

@@ -53,11 +53,25 @@ TYPE_CHECKING = (
 )
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from lora_drop.jobs.problems import Problem
 
 
 class LoraDropError(Exception):
-    """The base of every error this project raises on purpose."""
+    """The base of every error this project raises on purpose. Each can be pickled, with its attributes."""
+
+    def __reduce__(self) -> "tuple[Any, ...]":
+        """Return what makes the same error again; Exception's own would call ``__init__`` with the text."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(
+    kind: type[LoraDropError], args: "tuple[Any, ...]", attributes: "dict[str, Any]"
+) -> LoraDropError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(attributes)
+    return error
 
 
 class PermanentError(LoraDropError):
@@ -80,18 +94,34 @@ class DatasetRejectedError(PermanentError):
         self.problems = first_of(problems)
         super().__init__(", ".join(codes_of(self.problems)))
 
+    @property
+    def code(self) -> str:
+        """The code of the first problem, which stays the same where its words change."""
+        return self.problems[0].code if self.problems else ""
+
 
 class DatasetUnreadableError(PermanentError):
     """Raised when a dataset is there and may not be read; a person can change that."""
 
 
 class SubmissionRefusedError(PermanentError):
-    """Raised when fal definitely did not take a request; ``held`` when a person can lift the cause."""
+    """Raised when fal definitely did not take a request; ``held`` when a person can lift the cause.
 
-    def __init__(self, problem: "Problem", *, held: bool = False) -> None:
-        super().__init__(problem.code)
+    Its text is the code alone in a stack, whose errors get into its log; ``to_caller``: the sentence.
+    """
+
+    def __init__(self, problem: "Problem", *, held: bool = False, to_caller: bool = False) -> None:
+        sentence = (
+            f"{problem.message.rstrip('.')}. Nothing was paid: mend that and run the same again."
+        )
+        super().__init__(sentence if to_caller else problem.code)
         self.problem = problem
         self.held = held
+
+    @property
+    def code(self) -> str:
+        """Its code, which stays the same where its words change."""
+        return self.problem.code
 
 
 class ResultGoneError(PermanentError):

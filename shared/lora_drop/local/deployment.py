@@ -13,13 +13,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lora_drop.local.emulator import CREDENTIALS, REGION, own_environment
 from lora_drop.local.fal_server import FalServer
-from lora_drop.local.overlay import CA_IN_FUNCTION
+from lora_drop.local.overlay import API_TAG, CA_IN_FUNCTION
 from lora_drop.local.processes import Started, run
 from lora_drop.local.tools import command, project_folder, sources_digest
 
 STACK = "lora-drop"
-API_ID = "10cadec0"  # the emulator gives an API the id that this tag asks for
-API_TAG = "ms-custom-id"
+API_ID = "10cadec0"
 STAGE = "live"
 CODE_BUCKET = "lora-drop-code"
 MACHINES: Mapping[str, tuple[str, str]] = {  # uname: Lambda's architecture, uv's platform
@@ -35,9 +34,9 @@ class SamError(RuntimeError):
     """Raised when SAM cannot build or deploy; holds the end of what it said."""
 
 
-def api_url(emulator_url: str) -> str:
+def api_url(emulator_url: str, api_id: str = API_ID) -> str:
     """Where the stack's API is on the emulator, without a final slash."""
-    return f"{emulator_url}/_aws/execute-api/{API_ID}/{STAGE}"
+    return f"{emulator_url}/_aws/execute-api/{api_id}/{STAGE}"
 
 
 def parameters(fal: FalServer, emulator_url: str) -> dict[str, str]:

@@ -20,7 +20,7 @@ from lora_drop.jobs.job import Job
 from lora_drop.local.deployment import client
 from lora_drop.local.stack import LocalStack
 from lora_drop.local.state_file import RunningStack, StackError
-from lora_drop.local.tools import deployment_files
+from lora_drop.local.tools import deployment_files, none_is_up
 from lora_drop.messages import StoreRequest
 from lora_drop.simulator.webhooks import signed_headers
 from lora_drop.simulator.wire import WebhookKey, client_context, now
@@ -173,7 +173,7 @@ def fresh_event(local: LocalStack, name: str, *, job_id: str, key: str) -> Event
         raise EventError(f"{name} is about a job: name it with --job JOB_ID")
     stack = local.running()
     if stack is None:
-        raise EventError("No stack is up on this machine. Start one: lora-drop up")
+        raise EventError(none_is_up())
     fresh = FreshEvents(local, stack)
     makers: Mapping[str, Callable[[Event], Event]] = {
         "s3_put": lambda event: fresh.s3_put(event, key=key),

@@ -10,6 +10,8 @@ from pathlib import Path
 from lora_drop.local.fal_server import FalServer
 
 CA_IN_FUNCTION = "private-ca.pem"  # where functions/Makefile puts the file that CA_FILE names
+API_TAG = "ms-custom-id"  # the emulator gives an API the id that this tag asks for
+KEY_API_ID = "10cade1d"  # of the API for callers with a key; the stack's tag is for the other one
 
 
 def variables(emulator_url: str, fal: FalServer | None = None) -> dict[str, str]:
@@ -39,12 +41,14 @@ def variables(emulator_url: str, fal: FalServer | None = None) -> dict[str, str]
 def lay_over(built: Path, given: Mapping[str, str], target: Path) -> Path:
     """Write the built template with these variables in every function's environment; return ``target``.
 
-    It has to lie in the same folder, because the paths of the artifacts are relative to it.
+    The second API gets an id of its own there, since no two have one and the stack's tags go to both. It has to lie in the same folder, because the paths of the artifacts are relative to it.
     """
     import yaml  # noqa: PLC0415  # of the extra `local`
 
     template = yaml.safe_load(built.read_text())
     template["Globals"]["Function"]["Environment"]["Variables"] |= given
+    if key_api := template.get("Resources", {}).get("KeyApi"):
+        key_api["Properties"] |= {"Tags": {API_TAG: KEY_API_ID}, "PropagateTags": True}
     target.write_text(yaml.safe_dump(template, sort_keys=False))
     return target
 

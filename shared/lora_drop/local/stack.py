@@ -1,7 +1,9 @@
 """The whole stack on one machine: emulator, fal simulator, and the real template deployed there."""
 
+import errno
 import json
 import shutil
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -17,15 +19,17 @@ from lora_drop.local.emulator import CREDENTIALS, REGION, start_emulator
 from lora_drop.local.fal_server import fal_at, start_simulator
 from lora_drop.local.inputs import what_is_wrong
 from lora_drop.local.processes import NotStartedError
-from lora_drop.local.state_file import Record, RunningStack, StackError
+from lora_drop.local.state_file import ELSEWHERE, Record, RunningStack, StackError
 from lora_drop.local.tools import MissingExtraError, require_extra, state_folder
 
 HOME = tools.HOME
 SAMPLE = Path(__file__).with_name("samples") / "astronaut.zip"
 OLDER = (
-    "The stack is up as before. If an older version brought it up, the emulator cannot change all of it: "
-    "lora-drop down, then lora-drop up. Its jobs and buckets on this machine are gone then; its logs stay."
+    "The stack still runs; some of it may be of this version already. If an older version brought it up, the "
+    "emulator cannot change all of it: lora-drop down, then lora-drop up. Its jobs and buckets on this machine are gone then; its logs stay."
 )
+FOREIGN_HOST = (errno.EADDRNOTAVAIL, socket.EAI_NONAME)
+NO_SUCH_HOST = "--host takes an address of this machine."
 LOOPBACK = "127.0.0.1"
 TRAINING_SECONDS = 3.0
 LEDGER_TIMEOUT = 5.0  # seconds
@@ -66,8 +70,14 @@ class LocalStack:
             return None
         return {
             "name": deployment.STACK,
+            "home": str(self.state),
             "endpoint_url": stack.emulator_url,
             "api_url": deployment.api_url(stack.emulator_url),
+            "key_api_url": (
+                deployment.api_url(stack.emulator_url, overlay.KEY_API_ID)
+                if "KeyApiUrl" in stack.outputs
+                else None
+            ),
             "region": REGION,
             "access_key": CREDENTIALS["AWS_ACCESS_KEY_ID"],
             "secret_key": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
@@ -118,7 +128,10 @@ class LocalStack:
             alone = bool(parameters and stack.outputs and not variables)
             changes = self._deployed(step, stack, variables or {}, alone=alone)
             self._record.write(stack.model_copy(update=changes))
-        except (NotStartedError, deployment.SamError, OSError, ValueError) as error:
+        except OSError as error:
+            other = NO_SUCH_HOST if error.errno in FOREIGN_HOST else ELSEWHERE
+            raise StackError(f"The stack cannot be brought up: {error}. {other}") from error
+        except (NotStartedError, deployment.SamError, ValueError) as error:
             raise StackError(str(error)) from error
         finally:
             if self.running() is None:

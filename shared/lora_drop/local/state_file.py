@@ -8,6 +8,7 @@ from lora_drop.local.fal_server import FalServer
 from lora_drop.local.processes import Background
 
 PROCESSES = TypeAdapter(list[Background])
+ELSEWHERE = "To keep its files in another folder: export LORA_DROP_HOME=FOLDER"
 
 
 class StackError(RuntimeError):
@@ -52,7 +53,9 @@ class Record:
             return RunningStack.model_validate_json(self._stack.read_bytes())
         except FileNotFoundError:
             return None
-        except (OSError, ValidationError) as error:
+        except OSError as error:
+            raise StackError(f"{self._stack} cannot be read: {error}. {ELSEWHERE}") from error
+        except ValidationError as error:
             raise StackError(
                 f"{self._stack} cannot be read. End the stack and forget it: lora-drop down"
             ) from error

@@ -62,6 +62,14 @@ def state_folder() -> Path:
     return data_folder()
 
 
+def none_is_up() -> str:
+    """What to do where no stack is up: this folder was looked in, and a stack of another one is found by its name."""
+    return (
+        f"No stack is up in {state_folder().absolute()}. Start one: lora-drop up; or name the folder of one "
+        f"that runs: export {HOME}=FOLDER, a line that lora-drop up prints."
+    )
+
+
 def data_folder() -> Path:
     """The user's folder for what this machine knows beside its configuration."""
     from platformdirs import user_data_path  # noqa: PLC0415  # a checkout's stack does without

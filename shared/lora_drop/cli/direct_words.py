@@ -1,0 +1,66 @@
+"""What the direct mode says of a dataset that is checked, and of an error, in the words of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from lora_drop.cli.command_line import command
+from lora_drop.cli.direct_jobs import is_address, named
+from lora_drop.client.errors import CommandError
+
+if TYPE_CHECKING:
+    from lora_drop.cli.display import Display
+    from lora_drop.datasets.report import Report
+
+PAY_AGAIN = "lora-drop train PATH --direct --force"
+
+
+def say_checked(
+    report: Report, dataset: str, parameters: Mapping[str, Any], display: Display
+) -> None:
+    """What a training costs, and how to read what the check warns of; of a dataset that is not here, the warnings."""
+    from lora_drop.cli.reports import findings, summary
+    from lora_drop.datasets.reports.markup import counted
+
+    display.say(f"{named(dataset)}: {summary(report)}")
+    if report.warnings and is_address(dataset):
+        for line in findings(
+            report, all_of_them="lora-drop check shows all, of a file or a folder"
+        ):
+            display.say(line)
+    elif report.warnings:
+        again = command("check", dataset, parameters)
+        display.say(f"{counted(len(report.warnings), 'warning')}; to read them: {again}")
+
+
+def refusal(error: Any, dataset: str, parameters: Mapping[str, Any]) -> str:
+    """Every error of the check, and what to do."""
+    from lora_drop.cli.reports import findings
+    from lora_drop.client.direct_errors import KnownDatasetError
+    from lora_drop.datasets.report import Report, Verdict
+
+    if isinstance(error, KnownDatasetError) and error.request_id:
+        return str(error)
+    report = Report(file="", verdict=Verdict.REJECTED, errors=tuple(error.problems))
+    again = f"{command('check', named(dataset), parameters)} --report FILE shows all"
+    lines = findings(report, all_of_them=again)
+    rejected = (
+        f"{named(dataset)}: rejected. Nothing was sent. Correct it, then run the command again."
+    )
+    return "\n".join((*lines, rejected))
+
+
+def sentence(error: Exception, pay: str = PAY_AGAIN) -> str:
+    """What an error of the direct mode says, in the words of the command line; ``pay`` orders another training."""
+    from lora_drop.jobs.errors import FalUnavailableError, SubmissionRefusedError
+
+    match error:
+        case SubmissionRefusedError(problem=problem):
+            return str(problem.message)
+        case FalUnavailableError() if "did not answer" in str(error):
+            return "fal does not answer now. Run the same command again."
+    words = str(error).replace("order it with again=True", "pay for it with --force")
+    words = words.replace("again=True", pay).replace(f"{pay}.", pay)
+    begun = words.startswith("fal") or isinstance(error, CommandError)
+    return words if begun else f"{words[:1].upper()}{words[1:]}"
