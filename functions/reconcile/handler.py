@@ -12,7 +12,7 @@ from lora_drop.jobs.errors import JobForgottenError, LoraDropError
 from lora_drop.jobs.ids import digest_of
 from lora_drop.messages import StatusCheckRequest
 from lora_drop.observability import Metric, count_drift, count_round
-from lora_drop.services.reconcile import RoundCounts, RoundIncompleteError
+from lora_drop.services.round_counts import RoundCounts, RoundIncompleteError
 from lora_drop.settings import ReconcileSettings, load
 
 logger, metrics = Logger(), Metrics()

@@ -13,7 +13,7 @@ from lora_drop.jobs.status import Status
 
 if TYPE_CHECKING:  # only the reconciler pays for its import
     from lora_drop.fal.drift import Difference
-    from lora_drop.services.reconcile import RoundCounts
+    from lora_drop.services.round_counts import RoundCounts
 
 
 class Metric(StrEnum):

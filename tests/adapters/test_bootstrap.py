@@ -9,6 +9,7 @@ import pytest
 
 from lora_drop import settings as of
 from lora_drop.adapters.download import CdnFiles
+from lora_drop.bootstrap.fetch import FetchBootstrap
 from lora_drop.bootstrap.forget import ForgetBootstrap
 from lora_drop.bootstrap.jobs import JobsBootstrap
 from lora_drop.bootstrap.notify import NotifyBootstrap
@@ -35,6 +36,7 @@ MAX_IN_FLIGHT=2 MONTHLY_BUDGET_USD=100 MAX_JOB_USD=25
 INBOX_QUEUE_URL=https://sqs.example/inbox INBOX_DEAD_LETTERS_URL=https://sqs.example/dead-inbox
 RESULTS_QUEUE_URL=https://sqs.example/results
 RESULTS_DEAD_LETTERS_URL=https://sqs.example/dead-results
+FETCH_QUEUE_URL=https://sqs.example/orders FETCH_DEAD_LETTERS_URL=https://sqs.example/dead-orders
 NOTIFY_QUEUE_URL=https://sqs.example/changes NOTIFY_DEAD_LETTERS_URL=https://sqs.example/dead-changes
 """)
 )
@@ -95,6 +97,7 @@ BUILT: dict[str, Any] = {
     "submit": lambda: SubmitBootstrap(settings(of.SubmitSettings)).submitter,
     "webhook": lambda: WebhookBootstrap(settings(of.WebhookSettings)).webhook_handler,
     "store": lambda: StoreBootstrap(settings(of.StoreSettings)).result_storer,
+    "fetch": lambda: FetchBootstrap(settings(of.FetchSettings)).fetcher,
     "reconcile": lambda: ReconcileBootstrap(settings(of.ReconcileSettings)).reconciler,
     "jobs": lambda: JobsBootstrap(settings(of.JobsSettings)).jobs,
     "decisions": lambda: JobsBootstrap(settings(of.JobsSettings)).manual_actions,

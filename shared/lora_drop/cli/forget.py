@@ -35,7 +35,7 @@ def forget(
 ) -> None:
     """Erase a job for good: its dataset, its results, its row, and what fal has stored.
 
-    Every job that goes is named before it is asked whether that is meant. Then it stays for about eleven
+    Every job that goes is named before it is asked whether that is meant. Then it stays for about sixteen
     minutes, for a last look, which --no-wait leaves to the stack. Interrupted, what is begun goes on by
     itself; said again, it goes on where it was, or shows the proof.
     """

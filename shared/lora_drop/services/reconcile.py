@@ -1,15 +1,13 @@
 """Jobs that wait longer than they should: ask fal itself, and send on what got stuck."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from time import monotonic
 
 from lora_drop.fal.status import FalStatus, Gone, Running
 from lora_drop.jobs.budget import MICRO, Limits, month_of
-from lora_drop.jobs.errors import LoraDropError
 from lora_drop.jobs.ids import is_fetched
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_problems import (
@@ -30,7 +28,8 @@ from lora_drop.services.evidence import Evidence
 from lora_drop.services.fal_updates import FalUpdateHandler
 from lora_drop.services.progress import ProgressRecord
 from lora_drop.services.record import SETTLED_AFTER, Record
-from lora_drop.services.sweep import Outbox, Sweep, SweepResult
+from lora_drop.services.round_counts import Round, RoundCounts, RoundIncompleteError
+from lora_drop.services.sweep import Outbox, Sweep
 from lora_drop.services.waiting_queue import WaitingQueue
 
 # How long evidence may take before a person has to look.
@@ -54,68 +53,6 @@ URGENCY = {
         )
     )
 }
-
-
-@dataclass(frozen=True, slots=True)
-class RoundCounts:
-    """What one round did: jobs looked at, late ones, those that could not be helped now.
-
-    ``doubtful`` counts submissions that nothing has settled for 15 minutes, ``overdue`` trainings
-    and copies of more than three hours and trainings that are slower than any before, ``held`` the jobs that wait for a person or for money: each
-    of them calls a person. ``swept`` is what the sweeps have found, ``untold``
-    the changes that could not be published, ``oldest_seconds`` the age of the oldest job that goes on
-    by itself, ``budget_percent`` how much of the month's money is spent or reserved; 0 without one,
-    ``at_fal`` and ``waiting`` how many jobs train and wait for their turn, ``ended`` what the jobs
-    came to that were closed in this round: each counts once.
-    """
-
-    open: int
-    late: int
-    unanswered: int
-    doubtful: int
-    overdue: int = 0
-    held: int = 0
-    swept: SweepResult = field(default_factory=SweepResult)
-    untold: int = 0
-    oldest_seconds: int = 0
-    budget_percent: float = 0.0
-    at_fal: int = 0
-    waiting: int = 0
-    ended: Mapping[Status, int] = field(default_factory=dict)
-
-
-class RoundIncompleteError(ExceptionGroup[Exception]):
-    """Raised at the end of a round in which an unexpected error happened.
-
-    ``counts`` is what the round did all the same, so that alarms still ring.
-    """
-
-    counts: RoundCounts
-
-
-@dataclass(slots=True)
-class _Round:
-    """What has gone wrong so far; it never stops the rest of the round."""
-
-    unanswered: int = 0
-    surprises: list[Exception] = field(default_factory=list)
-    swept: SweepResult = field(default_factory=SweepResult)
-    untold: int = 0
-    budget_percent: float = 0.0
-    ended: Counter[Status] = field(default_factory=Counter)
-
-    def attempt(self, what: str, action: Callable[[], object]) -> bool:
-        """Return whether it could be done."""
-        try:
-            action()
-        except LoraDropError:
-            self.unanswered += 1
-        except Exception as surprise:  # noqa: BLE001  # raised when everything else was done
-            surprise.add_note(f"while looking after {what}")
-            self.surprises.append(surprise)
-        else:
-            return True
-        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +84,7 @@ class Reconciler:
         now = self.record.clock()
         jobs = list(self.record.jobs.unfinished())
         late = [job for job in jobs if now - job.updated_at >= self.late_after]
-        round_ = _Round()
+        round_ = Round()
         if any(job.status is Status.READY for job in late):
             # One message wakes the line, however long it is; the oldest goes first.
             round_.attempt("the line", self.waiting_queue.wake_next)
@@ -172,7 +109,7 @@ class Reconciler:
         return counts
 
     def _counts(
-        self, jobs: Sequence[Job], late: Sequence[Job], round_: _Round, now: datetime
+        self, jobs: Sequence[Job], late: Sequence[Job], round_: Round, now: datetime
     ) -> RoundCounts:
         return RoundCounts(
             open=len(jobs),
@@ -192,10 +129,10 @@ class Reconciler:
             ended=dict(round_.ended),
         )
 
-    def _tell_others(self, round_: _Round) -> None:
+    def _tell_others(self, round_: Round) -> None:
         round_.untold = Outbox(self.record, self.tick).publish_left()
 
-    def _count_money(self, round_: _Round) -> None:
+    def _count_money(self, round_: Round) -> None:
         if most := self.limits.monthly_usd:
             account = self.record.jobs.account(month_of(self.record.clock()))
             round_.budget_percent = round(100 * account.committed_usd / most, 1)
@@ -301,7 +238,7 @@ class Reconciler:
         self.record.set_problems(job, *job.problems, slot_released=True)
         self.waiting_queue.wake_next()
 
-    def _overdue(self, job: Job, now: datetime, round_: _Round) -> bool:
+    def _overdue(self, job: Job, now: datetime, round_: Round) -> bool:
         """Return whether it takes so long that a person should know: three hours, or what its kind ever took."""
         limits = [OVERDUE_AFTER]
         if now - job.since >= LEAST_LIMIT:

@@ -20,7 +20,7 @@ from lora_drop.jobs.status import Status
 from lora_drop.jobs.time_limits import SUBMIT_DEADLINE
 from lora_drop.ports import DatasetPage
 from lora_drop.services.evidence import LIST_DEADLINE
-from lora_drop.services.reconcile import RoundCounts, RoundIncompleteError
+from lora_drop.services.round_counts import RoundCounts, RoundIncompleteError
 from tests.support.builders import ARTIFACTS, NOW, REQUEST_ID, make_dataset, make_job
 from tests.support.memory import MemoryDatasets
 from tests.support.memory_jobs import MemoryJobs

@@ -1,0 +1,71 @@
+"""What one round of the reconciler did, and what went wrong in it."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from lora_drop.jobs.errors import LoraDropError
+from lora_drop.jobs.status import Status
+from lora_drop.services.sweep import SweepResult
+
+
+@dataclass(frozen=True, slots=True)
+class RoundCounts:
+    """What one round did: jobs looked at, late ones, those that could not be helped now.
+
+    ``doubtful`` counts submissions that nothing has settled for 15 minutes, ``overdue`` trainings
+    and copies of more than three hours and trainings that are slower than any before, ``held`` the jobs that wait for a person or for money: each
+    of them calls a person. ``swept`` is what the sweeps have found, ``untold``
+    the changes that could not be published, ``oldest_seconds`` the age of the oldest job that goes on
+    by itself, ``budget_percent`` how much of the month's money is spent or reserved; 0 without one,
+    ``at_fal`` and ``waiting`` how many jobs train and wait for their turn, ``ended`` what the jobs
+    came to that were closed in this round: each counts once.
+    """
+
+    open: int
+    late: int
+    unanswered: int
+    doubtful: int
+    overdue: int = 0
+    held: int = 0
+    swept: SweepResult = field(default_factory=SweepResult)
+    untold: int = 0
+    oldest_seconds: int = 0
+    budget_percent: float = 0.0
+    at_fal: int = 0
+    waiting: int = 0
+    ended: Mapping[Status, int] = field(default_factory=dict)
+
+
+class RoundIncompleteError(ExceptionGroup[Exception]):
+    """Raised at the end of a round in which an unexpected error happened.
+
+    ``counts`` is what the round did all the same, so that alarms still ring.
+    """
+
+    counts: RoundCounts
+
+
+@dataclass(slots=True)
+class Round:
+    """What has gone wrong so far; it never stops the rest of the round."""
+
+    unanswered: int = 0
+    surprises: list[Exception] = field(default_factory=list)
+    swept: SweepResult = field(default_factory=SweepResult)
+    untold: int = 0
+    budget_percent: float = 0.0
+    ended: Counter[Status] = field(default_factory=Counter)
+
+    def attempt(self, what: str, action: Callable[[], object]) -> bool:
+        """Return whether it could be done."""
+        try:
+            action()
+        except LoraDropError:
+            self.unanswered += 1
+        except Exception as surprise:  # noqa: BLE001  # raised when everything else was done
+            surprise.add_note(f"while looking after {what}")
+            self.surprises.append(surprise)
+        else:
+            return True
+        return False
