@@ -106,6 +106,42 @@ def test_other_commands_know_it(
     assert len(calls.sim.requests()) == 1
 
 
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize("phrase", [["--trigger", "ada"], []], ids=["a phrase", "a made-up one"])
+def test_same_photos_are_paid_once(
+    direct: Direct, calls: Calls, tmp_path: Path, phrase: list[str]
+) -> None:
+    """Without a stack, a clean copy, its folder and its files packed otherwise are the same training."""
+    photos, clean = tmp_path / "photos", tmp_path / "clean"
+    zipfile.ZipFile(io.BytesIO(dataset(kind="HEIF"))).extractall(photos)
+    (photos / "0.txt").write_text("a portrait")
+    words = [*phrase, "--steps", "1302", "--yes"]
+    first = direct("photos", *words, "--json")
+    for target in ("clean", "clean.zip"):
+        fixed = CliRunner().invoke(application(), ["check", "photos", "--fix", target, *phrase])
+        assert fixed.exit_code == 0, fixed.stderr
+    with zipfile.ZipFile("packed.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        for file in sorted(clean.iterdir(), reverse=True):
+            packed.write(file, f"album/{file.name}")
+    for name in ("photos", "clean.zip", "clean", "packed.zip"):
+        again = direct(name, *words, "--json")
+        assert "nothing is paid now" in again.stderr, name
+        assert json.loads(again.stdout)["parameters"] == json.loads(first.stdout)["parameters"]
+    assert len(calls.sim.requests()) == 1
+    (clean / "0.txt").write_text("another portrait")
+    direct("clean", *words)
+    assert len(calls.sim.requests()) == 2
+
+
+def test_lost_answer_says_what_to_do(direct: Direct, calls: Calls) -> None:
+    calls.sim.inject("submit_answer_lost")
+    lost = direct("ada.zip", "--yes")
+    assert "It may be paid. Run the same command again: it looks for it at fal first" in lost.stderr
+    assert "and pays nothing for what is there." in lost.stderr
+    assert direct("ada.zip", "--yes").exit_code == 0
+    assert len(calls.sim.requests()) == 1
+
+
 ASKED: dict[str, tuple[bool, str, int, int]] = {  # how it ends, and how often it is paid
     "no terminal": (False, "", 1, 0),
     "no": (True, "n\n", 1, 0),

@@ -34,6 +34,7 @@ GOES_ON = (
 )
 NOTHING = "Nothing was sent, and nothing was paid."
 WEIGHTS = "lora.safetensors"
+ORDERED = ("parameters", "trigger_phrase", "steps", "estimated_cost_usd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def _trained(
                 training = block.enter_context(trainer.prepared(dataset, **given))
             say_checked(training.dataset.report, dataset, parameters, display)
             request_id = _sent(trainer, training, display, choices)
-        about = _about(training, dataset, choices.reference)
+        about = _about(trainer, request_id, training, dataset, choices.reference)
         folder = _folder(trainer, request_id, about, dataset, choices)
         if not choices.wait:
             display.say(_goes_on(request_id, choices))
@@ -255,7 +256,15 @@ def _fetched(
     return {"request_id": result.request_id, **about, "files": [asdict(each) for each in files]}
 
 
-def _about(training: PreparedTraining, dataset: str, reference: str | None) -> dict[str, Any]:
-    """What is kept of a training beside its files; a data URI's content is not."""
+def _about(
+    trainer: PortraitTrainer,
+    request_id: str,
+    training: PreparedTraining,
+    dataset: str,
+    reference: str | None,
+) -> dict[str, Any]:
+    """What is kept of a training beside its files, as it was ordered first; a data URI's content is not."""
+    known = next(iter(trainer.submissions.sent(request_id)), None)
+    ordered = {name: known.about[name] for name in ORDERED if name in known.about} if known else {}
     what = {"name": named(dataset), "sha256": training.dataset.sha256}
-    return {**training.about(), "dataset": what, "reference": reference}
+    return {**training.about(), **ordered, "dataset": what, "reference": reference}
