@@ -14,6 +14,7 @@ from lora_drop.fal.hosts import API_URL, CDN_URL, REST_URL
 from lora_drop.jobs.errors import (
     DatasetUnreadableError,
     FalUnavailableError,
+    SubmissionRefusedError,
     SubmissionUnknownError,
 )
 
@@ -144,6 +145,10 @@ def uploaded(key: str, path: "Path", *, sha256: str | None = None) -> str:
         with advised(), open_range(path) as file:
             read = DatasetReader(file)
             address = storage.upload(read, path.name, int(UPLOAD_KEPT.total_seconds()))
+    except SubmissionRefusedError as refused:
+        said = {"message": f"{refused.problem.message} Nothing was sent."}
+        problem = refused.problem.model_copy(update=said)
+        raise SubmissionRefusedError(problem, held=refused.held, to_caller=True) from refused
     except (OSError, DatasetUnreadableError) as error:
         raise CommandError(f"{path} cannot be read: {error}. Nothing was sent.") from error
     if sha256 not in (None, read.sha256):
