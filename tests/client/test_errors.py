@@ -104,7 +104,7 @@ TYPED: dict[str, Case] = {
     "in doubt": (
         lambda: posted(500),
         lora_drop.SubmissionUnknownError,
-        "fal's gateway answered 500, so it is not known whether the training was accepted. Run the same again",
+        "fal's gateway answered 500, so it is not known whether the training was accepted. It may be paid. Make the same call again",
         None,
     ),
     "busy": (

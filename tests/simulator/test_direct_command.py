@@ -81,7 +81,13 @@ def test_other_commands_know_it(
         return CliRunner().invoke(application(), [str(word) for word in words])
 
     request_id = direct("ada.zip", "--yes", "--trigger", "ada", "--no-wait").stdout.strip()
-    assert "lora-drop watch " + request_id in run("usage", request_id).stderr
+    for name in (
+        request_id,
+        request_id[:8],
+        f"ada-{request_id[:8]}",
+        tmp_path / f"ada-{request_id[:8]}",
+    ):
+        assert "lora-drop watch " + request_id in run("usage", name).stderr
     calls.ended(request_id)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -96,6 +102,7 @@ def test_other_commands_know_it(
     assert "which pays nothing" in run("open", folder).stderr.replace("\n", " ")
     monkeypatch.chdir(tmp_path)
     again = direct("ada.zip", "--yes", "--trigger", "ada")
+    assert (folder / "report.html").is_file()
     assert f"lora-drop usage {folder.name}" in again.stderr
     cancelled = run("cancel", folder)
     assert (cancelled.exit_code, "had ended before" in cancelled.stdout) == (1, True)
@@ -106,10 +113,46 @@ def test_other_commands_know_it(
     assert len(calls.sim.requests()) == 1
 
 
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize("phrase", [["--trigger", "ada"], []], ids=["a phrase", "a made-up one"])
+def test_same_photos_are_paid_once(
+    direct: Direct, calls: Calls, tmp_path: Path, phrase: list[str]
+) -> None:
+    """Without a stack, a clean copy, its folder and its files packed otherwise are the same training."""
+    photos, clean = tmp_path / "photos", tmp_path / "clean"
+    zipfile.ZipFile(io.BytesIO(dataset(kind="HEIF"))).extractall(photos)
+    (photos / "0.txt").write_text("a portrait")
+    words = [*phrase, "--steps", "1302", "--yes"]
+    first = direct("photos", *words, "--json")
+    for target in ("clean", "clean.zip"):
+        fixed = CliRunner().invoke(application(), ["check", "photos", "--fix", target, *phrase])
+        assert fixed.exit_code == 0, fixed.stderr
+    with zipfile.ZipFile("packed.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        for file in sorted(clean.iterdir(), reverse=True):
+            packed.write(file, f"album/{file.name}")
+    for name in ("photos", "clean.zip", "clean", "packed.zip"):
+        again = direct(name, *words, "--json")
+        assert "nothing is paid now" in again.stderr, name
+        assert json.loads(again.stdout)["parameters"] == json.loads(first.stdout)["parameters"]
+    assert len(calls.sim.requests()) == 1
+    (clean / "0.txt").write_text("another portrait")
+    direct("clean", *words)
+    assert len(calls.sim.requests()) == 2
+
+
+def test_lost_answer_says_what_to_do(direct: Direct, calls: Calls) -> None:
+    calls.sim.inject("submit_answer_lost")
+    lost = direct("ada.zip", "--yes")
+    assert "It may be paid. Run the same command again: it looks for it at fal first" in lost.stderr
+    assert "and pays nothing for what is there." in lost.stderr
+    assert direct("ada.zip", "--yes").exit_code == 0
+    assert len(calls.sim.requests()) == 1
+
+
 ASKED: dict[str, tuple[bool, str, int, int]] = {  # how it ends, and how often it is paid
     "no terminal": (False, "", 1, 0),
     "no": (True, "n\n", 1, 0),
-    "the input ends": (True, "", 130, 0),
+    "the input ends, as Ctrl-C": (True, "", 130, 0),
     "yes": (True, "y\n", 0, 1),
 }
 
@@ -155,7 +198,8 @@ FAILS = {
     "invalid_archive": "The archive must be a ZIP. fal ended the training",
     "image_load_error": "Open and save it again. To pay for another training of the same dataset: "
     "lora-drop train ada.zip --steps 1200 --direct --force\n",
-    "internal_error": "The failure is fal's own. Train it again in a while. To pay for",
+    "internal_error": "fal does not bill it. The failure is fal's own. Train it again: "
+    "lora-drop train ada.zip --steps 1200 --direct --force\n",
 }
 
 
@@ -165,6 +209,14 @@ def test_what_fal_says_is_passed_on(direct: Direct, calls: Calls, kind: str) -> 
     result = direct("ada.zip", "--yes", "--steps", "1200")
     assert result.exit_code == 1
     assert FAILS[kind] in result.stderr
+    [request] = calls.sim.requests()
+    watched = CliRunner().invoke(application(), ["watch", request["request_id"][:8]])
+    assert watched.exit_code == 1
+    assert "PATH" not in watched.stderr
+    if "lora-drop" in FAILS[kind]:
+        assert re.search(
+            r"train ada.zip (.* )?--steps 1200 (.* )?--direct --force\n", watched.stderr
+        )
 
 
 @pytest.mark.promise("never pay twice")
@@ -218,6 +270,45 @@ def test_wrong_file_is_not_kept(direct: Direct, calls: Calls, tmp_path: Path) ->
     other = direct("ada.zip", "--yes", "--to", "lora")
     assert "is there already, and is another file" in other.stderr
     assert (tmp_path / "lora" / "lora.safetensors").read_bytes() == b"mine"
+
+
+def test_other_parameters_of_same_photos_are_said(
+    direct: Direct, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert direct("ada.zip", "--yes", "--no-wait", "--trigger", "ada").exit_code == 0
+    monkeypatch.setattr("lora_drop.cli.direct._can_ask", lambda: True)
+    asked = direct("ada.zip", "--trigger", "bob", answer="n\n").stderr
+    said = r"These photos were trained at \d\d:\d\d with other parameters: trigger phrase ada\n"
+    assert re.search(rf"{said}(.*\n)*Pay fal", asked)
+    assert len(calls.sim.requests()) == 1
+
+
+INTERRUPTED: dict[str, tuple[str, str]] = {
+    "upload": ("upload", "Interrupted while uploading: nothing was sent, nothing is paid.\n"),
+    "POST": ("_pay", "Interrupted while the training was sent: it may be paid. Run the same"),
+}
+
+
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize("case", INTERRUPTED)
+def test_interrupted_sending_says_what_is_paid(
+    direct: Direct, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    """Ctrl-C before fal's answer says whether a training without a stack may be paid."""
+    method, said = INTERRUPTED[case]
+    monkeypatch.setattr(PortraitTrainer, method, raising(KeyboardInterrupt))
+    result = direct("ada.zip", "--yes")
+    assert result.exit_code == 130
+    assert said in result.stderr
+
+
+def test_wrong_key_sends_nothing(
+    direct: Direct, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAL_KEY", "another:key")
+    result = direct("ada.zip", "--yes")
+    assert "fal's storage says 401. Nothing was sent.\n" in result.stderr
+    assert (result.exit_code, calls.sim.requests()) == (1, [])
 
 
 @pytest.mark.promise("never pay twice")

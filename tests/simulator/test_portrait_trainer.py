@@ -416,8 +416,11 @@ def test_two_at_once_pay_once(trainer: PortraitTrainer, calls: Calls) -> None:
 def test_state_of_another_version_is_read(trainer: PortraitTrainer, calls: Calls) -> None:
     """A state file that an earlier version has written still says what was paid."""
     first = trainer.submit(dataset())
+    with trainer.prepared(dataset()) as training:
+        former = (training.former, training.fingerprint)
     with closing(sqlite3.connect(trainer.submissions._path)) as database, database:
         database.execute("DROP TABLE sent")
+        database.execute("UPDATE submissions SET fingerprint = ? WHERE fingerprint = ?", former)
     assert trainer.submit(dataset()) == first
     assert [each.request_id for each in trainer.submissions.sent(first)] == [first]
     assert trainer.train(dataset()).lora

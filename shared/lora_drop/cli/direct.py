@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from lora_drop.cli.command_line import command
-from lora_drop.cli.direct_jobs import SHORT, named, stem_of
-from lora_drop.cli.direct_words import refusal, say_checked, sentence
+from lora_drop.cli.direct_jobs import PAGE, SHORT, named, stem_of
+from lora_drop.cli.direct_words import pay_again, refusal, say_checked, say_trained_before, sentence
 from lora_drop.cli.terminal import write, write_line
 from lora_drop.client.errors import CommandError
 
@@ -33,7 +32,13 @@ GOES_ON = (
     "and pays nothing."
 )
 NOTHING = "Nothing was sent, and nothing was paid."
+UPLOADING = "Interrupted while uploading: nothing was sent, nothing is paid."
+SENDING = (
+    "Interrupted while the training was sent: it may be paid. Run the same command again: it looks for it at fal "
+    "first, and pays nothing for what is there."
+)
 WEIGHTS = "lora.safetensors"
+ORDERED = ("parameters", "trigger_phrase", "steps", "estimated_cost_usd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,7 @@ def _trained(
     dataset: str, display: Display, parameters: Mapping[str, Any], choices: Choices
 ) -> tuple[Mapping[str, Any], str]:
     """What has become of it, for programs and in a line; raises CommandError."""
+    from lora_drop.cli.reports import report_files
     from lora_drop.client.direct_result import saved_record
     from lora_drop.client.portrait_trainer import PortraitTrainer
     from lora_drop.jobs.errors import DatasetRejectedError, LoraDropError
@@ -80,7 +86,7 @@ def _trained(
                 training = block.enter_context(trainer.prepared(dataset, **given))
             say_checked(training.dataset.report, dataset, parameters, display)
             request_id = _sent(trainer, training, display, choices)
-        about = _about(training, dataset, choices.reference)
+        about = _about(trainer, request_id, training, dataset, choices.reference)
         folder = _folder(trainer, request_id, about, dataset, choices)
         if not choices.wait:
             display.say(_goes_on(request_id, choices))
@@ -89,11 +95,12 @@ def _trained(
         if record is None:
             result = _followed(trainer, request_id, display, about, choices)
             record = _fetched(result, folder, about, training.dataset.report, display)
+        elif not (folder / PAGE).is_file():  # `watch` has fetched the files, which has no report
+            report_files(f"{folder}/").write(training.dataset.report)
     except DatasetRejectedError as error:
         raise CommandError(refusal(error, dataset, parameters)) from error
     except LoraDropError as error:
-        pay = f"{command('train', named(dataset), parameters, direct=True)} --force"
-        raise CommandError(sentence(error, pay)) from error
+        raise CommandError(sentence(error, pay_again(dataset, parameters))) from error
     return finished(record, folder, display)
 
 
@@ -155,11 +162,22 @@ def _sent(
         display.say(f"This training was sent at {sent} already: nothing is paid now.")
         display.say_whole(f"request {ordered}")
         return ordered
+    say_trained_before(training, trainer, display)
     _agreed(training.dataset.report, display, yes=choices.yes)
-    with display.console.status("uploading and submitting, once"):
-        request_id = trainer.send(training, again=choices.again)
+    try:
+        with display.console.status("uploading and submitting, once"):
+            request_id = trainer.send(training, again=choices.again)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_interrupted(trainer, training)) from None
     display.say_whole(f"request {request_id}")
     return request_id
+
+
+def _interrupted(trainer: PortraitTrainer, training: PreparedTraining) -> str:
+    """What an interruption means: the intent to send it is written down after the upload, before the POST."""
+    found = trainer.submissions.find(training.fingerprint, training.former)
+    before = found == training.earlier and (found is None or found.request_id)
+    return UPLOADING if before else SENDING
 
 
 def _agreed(report: Report, display: Display, *, yes: bool) -> None:
@@ -177,8 +195,8 @@ def _agreed(report: Report, display: Display, *, yes: bool) -> None:
     try:
         agreed = typer.confirm(f"Pay fal {price} for this training?", err=True)
     except typer.Abort:  # Ctrl-C, or the input has ended
-        display.say(f"\n{NOTHING}")
-        raise KeyboardInterrupt from None
+        display.say("")  # below the question
+        raise KeyboardInterrupt(NOTHING) from None
     if not agreed:
         raise CommandError(NOTHING)
 
@@ -255,7 +273,15 @@ def _fetched(
     return {"request_id": result.request_id, **about, "files": [asdict(each) for each in files]}
 
 
-def _about(training: PreparedTraining, dataset: str, reference: str | None) -> dict[str, Any]:
-    """What is kept of a training beside its files; a data URI's content is not."""
+def _about(
+    trainer: PortraitTrainer,
+    request_id: str,
+    training: PreparedTraining,
+    dataset: str,
+    reference: str | None,
+) -> dict[str, Any]:
+    """What is kept of a training beside its files, as it was ordered first; a data URI's content is not."""
+    known = next(iter(trainer.submissions.sent(request_id)), None)
+    ordered = {name: known.about[name] for name in ORDERED if name in known.about} if known else {}
     what = {"name": named(dataset), "sha256": training.dataset.sha256}
-    return {**training.about(), "dataset": what, "reference": reference}
+    return {**training.about(), **ordered, "dataset": what, "reference": reference}

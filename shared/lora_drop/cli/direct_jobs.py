@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 SHORT = 8  # characters of a request's id
 LORA, RECORD, PAGE = "lora.safetensors", "job.json", "report.html"
+SHORT_ID = re.compile(r"[0-9a-f]{8}", re.ASCII)
 # fal's ids are UUIDs; a job's id ends in ten digits, so it is never one.
 REQUEST_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
 def direct_request(name: str) -> SentRequest | None:
-    """The training without a stack of this folder or request id; None for what may be a job.
+    """The training without a stack of this folder, request id or its first characters; None for what may be a job.
 
-    Raises CommandError for a request id that this machine does not know.
+    Raises CommandError for a request id that this machine does not know, and for a beginning of several.
     """
-    from lora_drop.client.submissions import SentRequest, Submissions
-    from lora_drop.local.tools import data_folder
+    from lora_drop.client.submissions import SentRequest
 
     record = _record(Path(name) / RECORD)
     if record.get("request_id") and "job_id" not in record:
@@ -35,14 +35,34 @@ def direct_request(name: str) -> SentRequest | None:
         return SentRequest(
             str(record["request_id"]), application, datetime.now(UTC), record, Path(name)
         )
-    if not REQUEST_ID.fullmatch(name):
-        return None
-    found = Submissions(data_folder() / "submissions.sqlite").sent(name)
-    if not found:
+    known = _known(name)
+    if REQUEST_ID.fullmatch(name) and not known:
         raise CommandError(
             f"This machine has sent no request {name} to fal. Look at https://fal.ai/dashboard/requests"
         )
-    return found[0]
+    if len(known) > 1 and SHORT_ID.fullmatch(name):
+        ids = ", ".join(each.request_id for each in known)
+        raise CommandError(f"Several requests begin with {name}. Name one of them: {ids}")
+    return next(iter(known), None)
+
+
+def _known(name: str) -> list[SentRequest]:
+    """What this machine has sent with this id, with an id that begins so, or for this folder; the newest first."""
+    from lora_drop.client.submissions import Submissions
+    from lora_drop.local.tools import data_folder
+
+    file = data_folder() / "submissions.sqlite"
+    if not file.is_file():
+        return []
+    sent = Submissions(file).sent(name if REQUEST_ID.fullmatch(name) else None)
+    begins, folder = bool(SHORT_ID.fullmatch(name)), Path(name).absolute()
+    return [
+        each
+        for each in sent
+        if each.request_id == name
+        or (begins and each.request_id.startswith(name))
+        or each.folder == folder
+    ]
 
 
 def refuse_direct(name: str) -> None:
@@ -95,7 +115,7 @@ def watch_direct(
 ) -> tuple[Mapping[str, Any], str]:
     """Follow a request and fetch its files; for programs and in a line. Raises CommandError."""
     from lora_drop.cli.direct import Choices, _fetched, _followed, finished
-    from lora_drop.cli.direct_words import sentence
+    from lora_drop.cli.direct_words import ordered_again, sentence
     from lora_drop.client.direct_result import saved_record
     from lora_drop.client.portrait_trainer import PortraitTrainer
     from lora_drop.jobs.errors import LoraDropError
@@ -108,7 +128,7 @@ def watch_direct(
             result = _followed(trainer, request.request_id, display, request.about, choices)
             record = _fetched(result, folder, request.about, None, display)
         except LoraDropError as error:
-            raise CommandError(sentence(error)) from error
+            raise CommandError(sentence(error, ordered_again(request.about))) from error
     return finished(record, folder, display)
 
 

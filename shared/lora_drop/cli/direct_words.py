@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lora_drop.cli.command_line import command
@@ -11,6 +12,8 @@ from lora_drop.client.errors import CommandError
 
 if TYPE_CHECKING:
     from lora_drop.cli.display import Display
+    from lora_drop.client.direct_training import PreparedTraining
+    from lora_drop.client.portrait_trainer import PortraitTrainer
     from lora_drop.datasets.report import Report
 
 PAY_AGAIN = "lora-drop train PATH --direct --force"
@@ -32,6 +35,47 @@ def say_checked(
     elif report.warnings:
         again = command("check", dataset, parameters)
         display.say(f"{counted(len(report.warnings), 'warning')}; to read them: {again}")
+
+
+def pay_again(dataset: str, given: Mapping[str, Any]) -> str:
+    """The command that pays for another training, with what was given to the one before."""
+    return f"{command('train', named(dataset), given, direct=True)} --force"
+
+
+def ordered_again(about: Mapping[str, Any]) -> str:
+    """The same from what this machine knows of the order; PATH where it knows none."""
+    from lora_drop.fal.trainers.table import DEFAULT, TRAINERS
+
+    name = str((about.get("dataset") or {}).get("name") or "")
+    trainer = TRAINERS.get(application := str(about.get("application") or ""))
+    if not name or trainer is None:
+        return PAY_AGAIN
+    usual = {field.name: field.default for field in trainer.fields}
+    sent = about.get("parameters") or {}
+    given = {each: value for each, value in sent.items() if value != usual.get(each)}
+    if application != DEFAULT.application:
+        given["trainer"] = application.rpartition("/")[2]
+    return pay_again(name, given)
+
+
+def say_trained_before(
+    training: PreparedTraining, trainer: PortraitTrainer, display: Display
+) -> None:
+    """Say when the same photos were trained with other parameters, and with which; where it is known here."""
+    photos = training.dataset.sha256
+    for sent in trainer.submissions.sent():
+        if (sent.about.get("dataset") or {}).get("sha256") != photos:
+            continue
+        now, before = training.about()["parameters"], sent.about.get("parameters") or {}
+        other = [each for each in {**now, **before} if now.get(each) != before.get(each)]
+        words = ", ".join(
+            f"{each.replace('_', ' ')} {before.get(each, 'not given')}" for each in other
+        )
+        if words:
+            at, today = sent.sent_at.astimezone(), datetime.now().astimezone().date()
+            when = f"{at:%H:%M}" if at.date() == today else f"{at:%Y-%m-%d %H:%M}"
+            display.say(f"These photos were trained at {when} with other parameters: {words}")
+            return
 
 
 def refusal(error: Any, dataset: str, parameters: Mapping[str, Any]) -> str:
@@ -61,6 +105,7 @@ def sentence(error: Exception, pay: str = PAY_AGAIN) -> str:
         case FalUnavailableError() if "did not answer" in str(error):
             return "fal does not answer now. Run the same command again."
     words = str(error).replace("order it with again=True", "pay for it with --force")
+    words = words.replace("Make the same call again", "Run the same command again")
     words = words.replace("again=True", pay).replace(f"{pay}.", pay)
     begun = words.startswith("fal") or isinstance(error, CommandError)
     return words if begun else f"{words[:1].upper()}{words[1:]}"

@@ -150,7 +150,7 @@ def reporting(*, json_output: bool = False, progress: bool = False) -> Iterator[
             write({"error": {"message": str(failure)}})
         raise typer.Exit(1) from failure
     except KeyboardInterrupt as interrupt:
-        display.say("Interrupted.")
+        display.say(str(interrupt) or "Interrupted.")
         raise typer.Exit(INTERRUPTED) from interrupt
 
 

@@ -16,8 +16,9 @@ from lora_drop.client.archive import Archive, archive_of
 from lora_drop.client.check import local_checker, said_here
 from lora_drop.client.direct_errors import rejected
 from lora_drop.client.errors import CommandError, DatasetRejectedError
-from lora_drop.datasets.archives import RangedReader
-from lora_drop.datasets.dataset import MAX_DATASET_BYTES
+from lora_drop.datasets.archives import RangedReader, members_of
+from lora_drop.datasets.clean_copy import copied
+from lora_drop.datasets.dataset import MAX_DATASET_BYTES, content_digest
 from lora_drop.datasets.report import Report, Verdict
 from lora_drop.fal.trainers.parameters import TrainingParameters
 from lora_drop.jobs import errors
@@ -37,7 +38,8 @@ type DatasetSource = Path | str | bytes
 class PreparedDataset:
     """A dataset that can be trained on; ``file`` is what fal is to get, and ``given`` where it has it already.
 
-    ``sha256`` is the checksum of ``file``, in hex.
+    ``sha256`` is the checksum of ``file``, in hex. ``content`` is the same for every archive with which a training
+    would be the same, as in ``content_digest``; a trigger phrase that was made up does not count.
     """
 
     report: Report
@@ -45,6 +47,7 @@ class PreparedDataset:
     file: Path
     given: str | None
     sha256: str
+    content: str
 
 
 class DatasetReader:
@@ -124,13 +127,17 @@ def _prepared(
         if good is None:
             raise rejected(report)
         _refuse_other_trainer(good.resolved.values.trainer, application)
+        values = good.resolved.values
         if not good.plan:
-            return PreparedDataset(report, good.resolved.values, archive.path, given, sha256)
+            content = content_digest(good.dataset, good.resolved)
+            return PreparedDataset(report, values, archive.path, given, sha256, content)
         clean = folder / "clean.zip"
         with clean.open("wb") as copy:
             mender = Mender(checker.pictures)
             copy.writelines(mender.mended(file, good.structure, good.plan, good.prepared))
-    return PreparedDataset(report, good.resolved.values, clean, None, sha256_of(clean))
+    with open_range(clean) as made:
+        content = content_digest(copied(good.dataset, good.plan, members_of(made)), good.resolved)
+    return PreparedDataset(report, values, clean, None, sha256_of(clean), content)
 
 
 def _refuse_other_trainer(asked_for: str, application: str) -> None:

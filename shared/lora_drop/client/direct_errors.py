@@ -19,6 +19,8 @@ KEY_PATIENCE = 60.0  # seconds
 AGAIN = "To pay for another training of the same dataset: again=True."
 # What fal's errors advise the user of a stack, who drops a dataset into a bucket.
 DROP_AGAIN = re.compile(r"\b([Dd])rop (?:the dataset|the ZIP|it|them) again")
+# Advice that ends in this is said once, with how.
+ENDS_IN_AGAIN = re.compile(r"\bTrain it again(?: in a while| to train it)?\.$")
 TRAIN_AGAIN = {"D": "Train it again", "d": "train it again"}
 SET_KEY = "Set a valid FAL_KEY: https://fal.ai/dashboard/keys"
 
@@ -142,7 +144,10 @@ def training_failed(
 
 def again(message: str) -> str:
     """Return what is said of a training that has ended without a LoRA, with how to pay for another one."""
-    return f"{without_drop(message)} {AGAIN}"
+    said = without_drop(message)
+    if ENDS_IN_AGAIN.search(said):
+        return ENDS_IN_AGAIN.sub("Train it again: again=True.", said)
+    return f"{said} {AGAIN}"
 
 
 def without_drop(message: str) -> str:

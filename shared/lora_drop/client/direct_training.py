@@ -14,6 +14,7 @@ from lora_drop.fal.hosts import API_URL, CDN_URL, REST_URL
 from lora_drop.jobs.errors import (
     DatasetUnreadableError,
     FalUnavailableError,
+    SubmissionRefusedError,
     SubmissionUnknownError,
 )
 
@@ -34,8 +35,8 @@ SETTLED_AFTER = timedelta(hours=1)
 UPLOAD_KEPT = timedelta(days=1)
 STORAGE_HOSTS = (("FAL_REST_URL", REST_URL), ("FAL_CDN_URL", CDN_URL))
 IN_DOUBT = (
-    ", so it is not known whether the training was accepted. Run the same again: it looks for it in fal's list of "
-    "requests, and pays nothing twice"
+    ", so it is not known whether the training was accepted. It may be paid. Make the same call again: it looks for it "
+    "at fal first, and pays nothing for what is there."
 )
 REQUESTS_PAGE = "https://fal.ai/dashboard/requests"
 
@@ -44,14 +45,15 @@ REQUESTS_PAGE = "https://fal.ai/dashboard/requests"
 class PreparedTraining:
     """A dataset that is checked, and all that is to be done with it; nothing is paid yet.
 
-    ``passed_on`` are the inputs that our check does not know, ``fingerprint`` says which training it is, and
-    ``earlier`` is the same one, where this machine has sent it before.
+    ``passed_on`` are the inputs that our check does not know, ``fingerprint`` says which training it is (``former`` as
+    earlier versions wrote it), and ``earlier`` is the same one, where this machine has sent it before.
     """
 
     dataset: "PreparedDataset"
     application: str
     passed_on: dict[str, Any]
     fingerprint: str
+    former: str
     earlier: "SentTraining | None"
 
     def arguments(self, address: str) -> dict[str, Any]:
@@ -89,16 +91,30 @@ def passed_on(given: dict[str, Any]) -> dict[str, Any]:
 def fingerprint(
     key: str, application: str, dataset: "PreparedDataset", passed: dict[str, Any]
 ) -> str:
-    """Return what makes two trainings the same: the server, the key, what fal gets and what it is to do with it."""
-    what = {
+    """Return what makes two trainings the same: the server, the key, what fal gets and what it is to do with it.
+
+    Photos and captions count, and neither their archive nor their names: as a stack has it.
+    """
+    return _digest(key, application, passed, {"content": dataset.content})
+
+
+def former_fingerprint(
+    key: str, application: str, dataset: "PreparedDataset", passed: dict[str, Any]
+) -> str:
+    """Return the same as earlier versions wrote it, by the archive's bytes."""
+    sent = dataset.parameters.arguments("")
+    return _digest(key, application, passed, {"dataset": dataset.sha256, **sent})
+
+
+def _digest(key: str, application: str, passed: dict[str, Any], what: dict[str, Any]) -> str:
+    whole = {
         "server": os.environ.get("FAL_QUEUE_RUN_HOST", ""),
         "key": hashlib.sha256(key.strip().encode()).hexdigest(),
         "application": application,
-        "dataset": dataset.sha256,
-        **dataset.parameters.arguments(""),
+        **what,
         **{name: value for name, value in passed.items() if name != FORMAT},
     }
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
 def history(key: str) -> "FalHistory":
@@ -129,6 +145,10 @@ def uploaded(key: str, path: "Path", *, sha256: str | None = None) -> str:
         with advised(), open_range(path) as file:
             read = DatasetReader(file)
             address = storage.upload(read, path.name, int(UPLOAD_KEPT.total_seconds()))
+    except SubmissionRefusedError as refused:
+        said = {"message": f"{refused.problem.message} Nothing was sent."}
+        problem = refused.problem.model_copy(update=said)
+        raise SubmissionRefusedError(problem, held=refused.held, to_caller=True) from refused
     except (OSError, DatasetUnreadableError) as error:
         raise CommandError(f"{path} cannot be read: {error}. Nothing was sent.") from error
     if sha256 not in (None, read.sha256):

@@ -22,6 +22,7 @@ from lora_drop.client.direct_training import (
     IN_DOUBT,
     PreparedTraining,
     fingerprint,
+    former_fingerprint,
     lost_request,
     passed_on,
     settled,
@@ -140,9 +141,10 @@ class PortraitTrainer:
         with prepared_dataset(
             dataset, application=self.application, metadata=metadata_of(given)
         ) as ready:
-            which = fingerprint(self._key, self.application, ready, passed)
-            earlier = self.submissions.find(which)
-            yield PreparedTraining(ready, self.application, passed, which, earlier)
+            what = self._key, self.application, ready, passed
+            which, former = fingerprint(*what), former_fingerprint(*what)
+            earlier = self.submissions.find(which, former)
+            yield PreparedTraining(ready, self.application, passed, which, former, earlier)
 
     def send(
         self, training: PreparedTraining, *, webhook_url: str | None = None, again: bool = False
@@ -168,7 +170,7 @@ class PortraitTrainer:
         self, training: PreparedTraining, *, again: bool
     ) -> tuple[str | None, SentTraining | None]:
         """Return the request that stands for this training, or the ended one that ``again`` replaces."""
-        earlier = self.submissions.find(training.fingerprint)
+        earlier = self.submissions.find(training.fingerprint, training.former)
         if earlier is None:
             return None, None
         request_id = earlier.request_id

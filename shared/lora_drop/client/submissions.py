@@ -73,8 +73,11 @@ class Submissions:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def find(self, fingerprint: str) -> SentTraining | None:
-        """Return the submission of this dataset with these parameters, None where there is none."""
+    def find(self, *fingerprints: str) -> SentTraining | None:
+        """Return the submission with the first of these fingerprints that has one, None where there is none."""
+        return next((found for each in fingerprints if (found := self._find(each))), None)
+
+    def _find(self, fingerprint: str) -> SentTraining | None:
         with self._open() as database:
             columns = "fingerprint, application, address, intended_at, request_id"
             row = database.execute(

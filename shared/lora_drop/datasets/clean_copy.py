@@ -210,6 +210,20 @@ def layout_of(
     return Layout(photos, masks, owners, twice, pairs, texts, names, dataset, plan)
 
 
+def copied(dataset: Dataset, plan: Sequence[Planned], members: Sequence[Member]) -> Dataset:
+    """Return a dataset as its clean copy holds it: ``members`` are the copy's files."""
+    files = {member.name: member for member in members}
+    copies = {each.photo.member.name: each for each in plan}
+    return Dataset(
+        images=tuple(files[copies[image.name].name] for image in dataset.images),
+        captions={each.name: files[each.caption_name] for each in plan if each.caption is not None},
+        masks={
+            copies[photo].name: files[copies[mask.name].name]
+            for photo, mask in dataset.masks.items()
+        },
+    )
+
+
 def _text(text: str, trainer: Trainer | None, values: Mapping[str, Value]) -> str:
     phrase = str(values.get(TRIGGER_PHRASE) or "")
     replaced = trainer is None or trainer.trigger_in_captions
