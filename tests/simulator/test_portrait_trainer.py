@@ -424,6 +424,78 @@ def test_state_of_another_version_is_read(trainer: PortraitTrainer, calls: Calls
     assert len(calls.sim.requests()) == 1
 
 
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize("left", [0, 1])
+def test_emptied_state_is_no_new_one(trainer: PortraitTrainer, calls: Calls, left: int) -> None:
+    """A state file that was cut to nothing is refused, not taken for a new one, until it is deleted."""
+    state = trainer.submissions._path
+    trainer.submit(dataset())
+    state.write_bytes(state.read_bytes()[:left])
+    for _ in range(2):
+        with pytest.raises(CommandError, match="was in use and is empty now"):
+            trainer.submit(dataset())
+    assert len(calls.sim.requests()) == 1
+    state.unlink()
+    assert trainer.submissions.find("") is None
+
+
+def test_disk_that_was_full_at_first_blocks_nothing(tmp_path: Path) -> None:
+    (tmp_path / "s.sqlite").touch()
+    assert Submissions(tmp_path / "s.sqlite").find("") is None
+
+
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize("table", ["submissions", "replaced", "sent"])
+def test_column_of_a_later_version_does_no_harm(tmp_path: Path, table: str) -> None:
+    """A state file to which a later version has added a column is written as before."""
+    rows, at = Submissions(tmp_path / "s.sqlite"), datetime.now(UTC)
+    first = SentTraining("which", "application", "address", at)
+    assert rows.intend(first)
+    with closing(sqlite3.connect(rows._path)) as database, database:
+        database.execute(f"ALTER TABLE {table} ADD COLUMN more TEXT")
+    rows.accepted(first, "one")
+    second = replace(first, intended_at=at + timedelta(seconds=1))
+    assert rows.intend(second, instead_of=replace(first, request_id="one"))
+    rows.accepted(second, "two")
+    assert rows.known() == {"one", "two"}
+    assert [each.request_id for each in rows.sent()] == ["two", "one"]
+
+
+@pytest.mark.promise("never pay twice")
+def test_accepted_request_that_cannot_be_written_is_named(
+    trainer: PortraitTrainer, calls: Calls
+) -> None:
+    """Where fal has accepted and the state file cannot be written, the error names the request and keeps the file."""
+    trainer.submissions.find("")
+    with closing(sqlite3.connect(trainer.submissions._path)) as database, database:
+        database.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON sent BEGIN SELECT RAISE(FAIL, 'disk is full'); END"
+        )
+    with pytest.raises(CommandError, match="Do not move or delete") as raised:
+        trainer.submit(dataset())
+    [paid] = calls.sim.requests()
+    assert f"accepted this training as request {paid['request_id']}" in str(raised.value)
+    assert "move it away" not in str(raised.value)
+    with closing(sqlite3.connect(trainer.submissions._path)) as database, database:
+        database.execute("DROP TRIGGER full")
+    calls.ended(paid["request_id"])
+    assert trainer.submit(dataset()) == paid["request_id"]
+    assert len(calls.sim.requests()) == 1
+
+
+@pytest.mark.promise("never pay twice")
+def test_state_is_the_same_file_in_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative state file stays where it was when the program changes its folder."""
+    monkeypatch.chdir(tmp_path)
+    rows = Submissions(Path("s.sqlite"))
+    assert rows.intend(SentTraining("which", "application", "address", datetime.now(UTC)))
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    assert rows.find("which")
+
+
 def test_unusable_state_is_said(calls: Calls, connect: Connect, tmp_path: Path) -> None:
     (tmp_path / "submissions.sqlite").write_bytes(b"garbage" * 1000)
     with pytest.raises(CommandError, match=r"submissions\.sqlite, cannot be used"):

@@ -276,10 +276,5 @@ class PortraitTrainer:
         except (NotSubmittedError, SubmissionRefusedError):
             self.submissions.withdraw(sent)
             raise
-        try:
-            self.submissions.accepted(sent, receipt.request_id, about)
-        except CommandError as error:
-            raise CommandError(
-                f"fal has accepted this training as request {receipt.request_id}. {error}"
-            ) from error
+        self.submissions.accepted(sent, receipt.request_id, about)
         return receipt.request_id
