@@ -25,6 +25,7 @@ from lora_drop.client.portrait_trainer import PortraitTrainer
 from lora_drop.client.submissions import SentTraining, Submissions
 from lora_drop.jobs.errors import (
     KeyRefusedError,
+    NotSubmittedError,
     ResultGoneError,
     SubmissionRefusedError,
     SubmissionUnknownError,
@@ -358,9 +359,11 @@ def test_clock_ahead_hides_no_lost_request(
     trainer: PortraitTrainer, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Ahead(datetime):
+        by = timedelta(days=3)
+
         @classmethod
         def now(cls, tz: Any = None) -> Any:
-            return datetime.now(tz) + timedelta(hours=2)
+            return datetime.now(tz) + cls.by
 
     calls.sim.inject("submit_answer_lost")
     with monkeypatch.context() as patch:
@@ -369,7 +372,10 @@ def test_clock_ahead_hides_no_lost_request(
             trainer.submit(dataset())
     [lost] = calls.sim.requests()
     calls.ended(lost["request_id"])
-    assert trainer.submit(dataset()) == lost["request_id"]
+    with monkeypatch.context() as patch:  # five days later
+        patch.setattr(Ahead, "by", timedelta(days=5))
+        patch.setattr("lora_drop.client.direct_training.datetime", Ahead)
+        assert trainer.submit(dataset()) == lost["request_id"]
 
 
 def test_zip_that_changes_is_not_paid(trainer: PortraitTrainer, calls: Calls, path: Path) -> None:
@@ -494,6 +500,42 @@ def test_state_is_the_same_file_in_another_folder(
     (tmp_path / "other").mkdir()
     monkeypatch.chdir(tmp_path / "other")
     assert rows.find("which")
+
+
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize("change", ["replaced", "old"])
+def test_stopped_program_sends_nothing(
+    trainer: PortraitTrainer, calls: Calls, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """A program that was stopped between its intent and its POST sends nothing once it goes on."""
+    intend = Submissions.intend
+
+    def stopped(rows: Submissions, sent: SentTraining, **more: Any) -> bool:
+        assert intend(rows, sent, **more)
+        if change == "old":
+            monkeypatch.setattr("lora_drop.client.portrait_trainer.INTENT_HOLDS", -1.0)
+            return True
+        rows.withdraw(sent)
+        return intend(rows, replace(sent, intended_at=sent.intended_at + timedelta(seconds=1)))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Submissions, "intend", stopped)
+        with pytest.raises(NotSubmittedError, match="was stopped before it sent"):
+            trainer.submit(dataset())
+    assert calls.sim.requests() == []
+
+
+@pytest.mark.promise("never pay twice")
+def test_server_is_the_same_in_another_spelling(
+    trainer: PortraitTrainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FAL_QUEUE_RUN_HOST with a slash at its end, or in capitals, is the same server."""
+    seen = set()
+    for host in ("localhost:1", "localhost:1/", "LOCALHOST:1"):
+        monkeypatch.setenv("FAL_QUEUE_RUN_HOST", host)
+        with trainer.prepared(dataset()) as training:
+            seen.add(training.fingerprint)
+    assert len(seen) == 1
 
 
 def test_unusable_state_is_said(calls: Calls, connect: Connect, tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 FORMAT, CHECKPOINT = "data_archive_format", "resume_from_checkpoint"
 UNSAID: Mapping[str, object] = {FORMAT: "zip", "create_masks": False}
 SKEW = timedelta(hours=1)  # fal's clock and this machine's may differ
-UPLOADED_SKEW = timedelta(days=1)
+# The furthest that fal's list goes (https://fal.ai/docs/platform-apis/v1/models/requests/by-endpoint).
+UPLOADED_SKEW = timedelta(days=90)
 SETTLED_AFTER = timedelta(hours=1)
 UPLOAD_KEPT = timedelta(days=1)
 STORAGE_HOSTS = (("FAL_REST_URL", REST_URL), ("FAL_CDN_URL", CDN_URL))
@@ -91,7 +92,7 @@ def fingerprint(
 ) -> str:
     """Return what makes two trainings the same: the server, the key, what fal gets and what it is to do with it."""
     what = {
-        "server": os.environ.get("FAL_QUEUE_RUN_HOST", ""),
+        "server": os.environ.get("FAL_QUEUE_RUN_HOST", "").strip().rstrip("/").lower(),
         "key": hashlib.sha256(key.strip().encode()).hexdigest(),
         "application": application,
         "dataset": dataset.sha256,
