@@ -25,6 +25,7 @@ from lora_drop.client.portrait_trainer import PortraitTrainer
 from lora_drop.client.submissions import SentTraining, Submissions
 from lora_drop.jobs.errors import (
     KeyRefusedError,
+    NotSubmittedError,
     ResultGoneError,
     SubmissionRefusedError,
     SubmissionUnknownError,
@@ -358,9 +359,11 @@ def test_clock_ahead_hides_no_lost_request(
     trainer: PortraitTrainer, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Ahead(datetime):
+        by = timedelta(days=3)
+
         @classmethod
         def now(cls, tz: Any = None) -> Any:
-            return datetime.now(tz) + timedelta(hours=2)
+            return datetime.now(tz) + cls.by
 
     calls.sim.inject("submit_answer_lost")
     with monkeypatch.context() as patch:
@@ -369,7 +372,10 @@ def test_clock_ahead_hides_no_lost_request(
             trainer.submit(dataset())
     [lost] = calls.sim.requests()
     calls.ended(lost["request_id"])
-    assert trainer.submit(dataset()) == lost["request_id"]
+    with monkeypatch.context() as patch:  # five days later
+        patch.setattr(Ahead, "by", timedelta(days=5))
+        patch.setattr("lora_drop.client.direct_training.datetime", Ahead)
+        assert trainer.submit(dataset()) == lost["request_id"]
 
 
 def test_zip_that_changes_is_not_paid(trainer: PortraitTrainer, calls: Calls, path: Path) -> None:
@@ -425,6 +431,114 @@ def test_state_of_another_version_is_read(trainer: PortraitTrainer, calls: Calls
     assert [each.request_id for each in trainer.submissions.sent(first)] == [first]
     assert trainer.train(dataset()).lora
     assert len(calls.sim.requests()) == 1
+
+
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize("left", [0, 1])
+def test_emptied_state_is_no_new_one(trainer: PortraitTrainer, calls: Calls, left: int) -> None:
+    """A state file that was cut to nothing is refused, not taken for a new one, until it is deleted."""
+    state = trainer.submissions._path
+    trainer.submit(dataset())
+    state.write_bytes(state.read_bytes()[:left])
+    for _ in range(2):
+        with pytest.raises(CommandError, match="was in use and is empty now"):
+            trainer.submit(dataset())
+    assert len(calls.sim.requests()) == 1
+    state.unlink()
+    assert trainer.submissions.find("") is None
+
+
+def test_disk_that_was_full_at_first_blocks_nothing(tmp_path: Path) -> None:
+    (tmp_path / "s.sqlite").touch()
+    assert Submissions(tmp_path / "s.sqlite").find("") is None
+
+
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize("table", ["submissions", "replaced", "sent"])
+def test_column_of_a_later_version_does_no_harm(tmp_path: Path, table: str) -> None:
+    """A state file to which a later version has added a column is written as before."""
+    rows, at = Submissions(tmp_path / "s.sqlite"), datetime.now(UTC)
+    first = SentTraining("which", "application", "address", at)
+    assert rows.intend(first)
+    with closing(sqlite3.connect(rows._path)) as database, database:
+        database.execute(f"ALTER TABLE {table} ADD COLUMN more TEXT")
+    rows.accepted(first, "one")
+    second = replace(first, intended_at=at + timedelta(seconds=1))
+    assert rows.intend(second, instead_of=replace(first, request_id="one"))
+    rows.accepted(second, "two")
+    assert rows.known() == {"one", "two"}
+    assert [each.request_id for each in rows.sent()] == ["two", "one"]
+
+
+@pytest.mark.promise("never pay twice")
+def test_accepted_request_that_cannot_be_written_is_named(
+    trainer: PortraitTrainer, calls: Calls
+) -> None:
+    """Where fal has accepted and the state file cannot be written, the error names the request and keeps the file."""
+    trainer.submissions.find("")
+    with closing(sqlite3.connect(trainer.submissions._path)) as database, database:
+        database.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON sent BEGIN SELECT RAISE(FAIL, 'disk is full'); END"
+        )
+    with pytest.raises(CommandError, match="Do not move or delete") as raised:
+        trainer.submit(dataset())
+    [paid] = calls.sim.requests()
+    assert f"accepted this training as request {paid['request_id']}" in str(raised.value)
+    assert "move it away" not in str(raised.value)
+    with closing(sqlite3.connect(trainer.submissions._path)) as database, database:
+        database.execute("DROP TRIGGER full")
+    calls.ended(paid["request_id"])
+    assert trainer.submit(dataset()) == paid["request_id"]
+    assert len(calls.sim.requests()) == 1
+
+
+@pytest.mark.promise("never pay twice")
+def test_state_is_the_same_file_in_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative state file stays where it was when the program changes its folder."""
+    monkeypatch.chdir(tmp_path)
+    rows = Submissions(Path("s.sqlite"))
+    assert rows.intend(SentTraining("which", "application", "address", datetime.now(UTC)))
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    assert rows.find("which")
+
+
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize("change", ["replaced", "old"])
+def test_stopped_program_sends_nothing(
+    trainer: PortraitTrainer, calls: Calls, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """A program that was stopped between its intent and its POST sends nothing once it goes on."""
+    intend = Submissions.intend
+
+    def stopped(rows: Submissions, sent: SentTraining, **more: Any) -> bool:
+        assert intend(rows, sent, **more)
+        if change == "old":
+            monkeypatch.setattr("lora_drop.client.portrait_trainer.INTENT_HOLDS", -1.0)
+            return True
+        rows.withdraw(sent)
+        return intend(rows, replace(sent, intended_at=sent.intended_at + timedelta(seconds=1)))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Submissions, "intend", stopped)
+        with pytest.raises(NotSubmittedError, match="was stopped before it sent"):
+            trainer.submit(dataset())
+    assert calls.sim.requests() == []
+
+
+@pytest.mark.promise("never pay twice")
+def test_server_is_the_same_in_another_spelling(
+    trainer: PortraitTrainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FAL_QUEUE_RUN_HOST with a slash at its end, or in capitals, is the same server."""
+    seen = set()
+    for host in ("localhost:1", "localhost:1/", "LOCALHOST:1"):
+        monkeypatch.setenv("FAL_QUEUE_RUN_HOST", host)
+        with trainer.prepared(dataset()) as training:
+            seen.add(training.fingerprint)
+    assert len(seen) == 1
 
 
 def test_unusable_state_is_said(calls: Calls, connect: Connect, tmp_path: Path) -> None:

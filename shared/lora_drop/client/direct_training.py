@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 FORMAT, CHECKPOINT = "data_archive_format", "resume_from_checkpoint"
 UNSAID: Mapping[str, object] = {FORMAT: "zip", "create_masks": False}
 SKEW = timedelta(hours=1)  # fal's clock and this machine's may differ
-UPLOADED_SKEW = timedelta(days=1)
+# The furthest that fal's list goes (https://fal.ai/docs/platform-apis/v1/models/requests/by-endpoint).
+UPLOADED_SKEW = timedelta(days=90)
 SETTLED_AFTER = timedelta(hours=1)
 UPLOAD_KEPT = timedelta(days=1)
 STORAGE_HOSTS = (("FAL_REST_URL", REST_URL), ("FAL_CDN_URL", CDN_URL))
@@ -108,7 +109,7 @@ def former_fingerprint(
 
 def _digest(key: str, application: str, passed: dict[str, Any], what: dict[str, Any]) -> str:
     whole = {
-        "server": os.environ.get("FAL_QUEUE_RUN_HOST", ""),
+        "server": os.environ.get("FAL_QUEUE_RUN_HOST", "").strip().rstrip("/").lower(),
         "key": hashlib.sha256(key.strip().encode()).hexdigest(),
         "application": application,
         **what,

@@ -19,7 +19,6 @@ from lora_drop.client.direct_requests import (
     Training,
 )
 from lora_drop.client.direct_training import (
-    IN_DOUBT,
     PreparedTraining,
     fingerprint,
     former_fingerprint,
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
     from lora_drop.fal.status import FalStatus
 
 POLL = 2.0  # seconds
+INTENT_HOLDS = 300.0  # seconds from the intent to its POST; a program that was stopped in between does not send
 
 
 class PortraitTrainer:
@@ -158,9 +158,25 @@ class PortraitTrainer:
         ready = training.dataset
         address = ready.given or self.upload(ready.file, sha256=ready.sha256)
         sent = SentTraining(training.fingerprint, training.application, address, datetime.now(UTC))
+        since = time.monotonic()
         if not self.submissions.intend(sent, instead_of=ended):
-            raise SubmissionUnknownError(f"another process sends this training right now{IN_DOUBT}")
+            raise SubmissionUnknownError(
+                "another process or thread sends this training right now; this one sent nothing. Wait a minute and run "
+                "the same again: it returns that request"
+            )
+        self._hold(sent, since)
         return self._pay(sent, training, webhook_url)
+
+    def _hold(self, sent: SentTraining, since: float) -> None:
+        """Raise NotSubmittedError where an intent no longer stands, or is old: another one may have been sent since."""
+        clock = (datetime.now(UTC) - sent.intended_at).total_seconds()
+        late = max(time.monotonic() - since, clock) > INTENT_HOLDS
+        if not late and self.submissions.find(sent.fingerprint) == sent:
+            return
+        self.submissions.withdraw(sent)
+        raise NotSubmittedError(
+            "This program was stopped before it sent the training, so it sent nothing. Run the same again"
+        )
 
     def ordered(self, training: PreparedTraining, *, again: bool = False) -> str | None:
         """Return the request that ``send`` would return without paying; None where it would pay."""
@@ -278,10 +294,5 @@ class PortraitTrainer:
         except (NotSubmittedError, SubmissionRefusedError):
             self.submissions.withdraw(sent)
             raise
-        try:
-            self.submissions.accepted(sent, receipt.request_id, about)
-        except CommandError as error:
-            raise CommandError(
-                f"fal has accepted this training as request {receipt.request_id}. {error}"
-            ) from error
+        self.submissions.accepted(sent, receipt.request_id, about)
         return receipt.request_id

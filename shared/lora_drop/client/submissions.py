@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -39,6 +39,12 @@ KNOWN = (
     "WHERE request_id IS NOT NULL AND request_id NOT IN (SELECT request_id FROM sent)"
 )
 WAITS = 30.0  # seconds for another process that writes
+USED = "{}.used"  # beside the file, once it has held its tables: an emptied file is no new one
+REQUESTS_PAGE = "https://fal.ai/dashboard/requests"
+FORGOTTEN = (
+    "Without what it held, the trainings that run at fal are not known here, and to order one of them again is to pay "
+    "for it again."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,7 @@ class Submissions:
     """One SQLite file, which several processes may use at once; each write is on the disk when it returns."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path = path.absolute()  # the same file wherever the program goes
 
     def find(self, *fingerprints: str) -> SentTraining | None:
         """Return the submission with the first of these fingerprints that has one, None where there is none."""
@@ -110,10 +116,12 @@ class Submissions:
                 _delete(database, instead_of)
                 if instead_of.request_id:
                     database.execute(
-                        "INSERT OR IGNORE INTO replaced VALUES (?)", (instead_of.request_id,)
+                        "INSERT OR IGNORE INTO replaced (request_id) VALUES (?)",
+                        (instead_of.request_id,),
                     )
             written = database.execute(
-                "INSERT OR IGNORE INTO submissions VALUES (?, ?, ?, ?, NULL)",
+                "INSERT OR IGNORE INTO submissions (fingerprint, application, address, intended_at) "
+                "VALUES (?, ?, ?, ?)",
                 (
                     training.fingerprint,
                     training.application,
@@ -155,20 +163,28 @@ class Submissions:
         self, training: SentTraining, request_id: str, about: Mapping[str, Any] | None = None
     ) -> None:
         """Write which request this very submission has become, and what was ordered."""
-        with self._open() as database:
-            database.execute(
-                "UPDATE submissions SET request_id = ? WHERE fingerprint = ? AND intended_at = ?",
-                (request_id, training.fingerprint, training.intended_at.isoformat()),
-            )
-            database.execute(
-                "INSERT OR IGNORE INTO sent VALUES (?, ?, ?, ?, NULL)",
-                (
-                    request_id,
-                    training.application,
-                    training.intended_at.isoformat(),
-                    json.dumps(about or {}),
-                ),
-            )
+        try:
+            with self._open() as database:
+                database.execute(
+                    "UPDATE submissions SET request_id = ? WHERE fingerprint = ? AND intended_at = ?",
+                    (request_id, training.fingerprint, training.intended_at.isoformat()),
+                )
+                database.execute(
+                    "INSERT OR IGNORE INTO sent (request_id, application, sent_at, about) "
+                    "VALUES (?, ?, ?, ?)",
+                    (
+                        request_id,
+                        training.application,
+                        training.intended_at.isoformat(),
+                        json.dumps(about or {}),
+                    ),
+                )
+        except CommandError as error:
+            raise CommandError(
+                f"fal has accepted this training as request {request_id}, and {self._path} could not be written: "
+                f"{error.__cause__ or error}. Do not move or delete that file, which knows that the training was sent. "
+                "Free the disk or make the file writable, then run the same again: it finds the request and pays nothing."
+            ) from error
 
     def withdraw(self, training: SentTraining) -> None:
         """Forget this very submission, which fal has not accepted; never one of another process."""
@@ -177,9 +193,13 @@ class Submissions:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
+        used = self._path.with_name(USED.format(self._path.name))
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if not self._path.exists():
+                used.unlink(missing_ok=True)  # a person has moved the file away
             with closing(sqlite3.connect(self._path, timeout=WAITS)) as database:
+                self._refuse_emptied(database, used=used.exists())
                 database.execute("PRAGMA synchronous = FULL")
                 with database:
                     database.execute(TABLE)
@@ -188,12 +208,27 @@ class Submissions:
                     yield database
         except (sqlite3.Error, OSError) as error:
             raise self._unusable(error) from error
+        with suppress(OSError):  # what was written stands all the same, and the next call makes it
+            used.touch()
+
+    def _refuse_emptied(self, database: sqlite3.Connection, *, used: bool) -> None:
+        """Raise CommandError for a file that has held its tables and holds nothing now.
+
+        SQLite takes a file that was cut to 0 or 1 byte for a new one, as a full disk leaves it before the first write.
+        """
+        tables = database.execute("SELECT name FROM sqlite_master WHERE name = 'submissions'")
+        if tables.fetchone() is None and used:
+            raise CommandError(
+                f"The record of what was sent to fal, {self._path}, was in use and is empty now. {FORGOTTEN} Nothing was "
+                f"sent. Put a copy of the file back. Without one, look at {REQUESTS_PAGE}, and where none of your "
+                "trainings runs there, delete the file and run the same again."
+            )
 
     def _unusable(self, error: Exception) -> CommandError:
         return CommandError(
             f"The record of what was sent to fal, {self._path}, cannot be used: {error}. Without it a "
-            "training may be paid for twice, so none is sent. Make it readable and writable or move it away; "
-            "what was sent before: https://fal.ai/dashboard/requests"
+            "training may be paid for twice, so none is sent. Make it readable and writable, or put a copy of it back. "
+            f"{FORGOTTEN} They are at {REQUESTS_PAGE}; where none of them runs, you can move the file away."
         )
 
 
